@@ -1,0 +1,26 @@
+/** What runs work on a device: the one interface of both kinds of work, in a tab and in Node. */
+import type { Adapter, Answer, Work } from '#shared/job.ts'
+import type { AdmittedModel } from '#shared/node.ts'
+import type { Bytes32 } from '#shared/ids.ts'
+
+export interface RunOptions {
+  /** Stops the job; `run` then rejects with `cancelled` and its buffers are released. */
+  readonly signal: AbortSignal
+  /** Takes the answer's bytes in output order; awaited, so that a slow reader slows the job and not the memory. */
+  readonly emit: (bytes: Uint8Array) => Promise<void>
+}
+
+export interface Engine {
+  readonly adapter: Adapter
+  /** Models whose golden run agreed with their manifest on this device. */
+  readonly models: readonly AdmittedModel[]
+  /** `any` runs submitted WGSL within limits; a list runs only kernels with these digests. */
+  readonly kernels: 'any' | readonly Bytes32[]
+  /**
+   * Runs one job and resolves with the headers of what was emitted.
+   * @throws {AppError} invalid_request for work that cannot be run as given (shape, type, WGSL that does not compile),
+   * model_not_found, too_large, node_timeout (a kernel over its time), node_lost (the device or its process died), cancelled
+   */
+  run(work: Work, payload: Uint8Array, options: RunOptions): Promise<Answer>
+  close(): Promise<void>
+}

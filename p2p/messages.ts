@@ -1,0 +1,70 @@
+/** What is said on the work stream: the JSON bodies of its control frames, one schema each. */
+import { z } from 'zod'
+import { Bytes32, Signature } from '#shared/ids.ts'
+import { Answer, Work } from '#shared/job.ts'
+import { SignedPresence } from '#shared/node.ts'
+import { CompiledPolicy, NODE_TRUSTS } from '#shared/policy.ts'
+import { DomainSchema, Place, Receipt, Ticket } from '#shared/receipt.ts'
+import { PublicKey } from '#shared/signature.ts'
+
+/** Versions of the work protocol that this build speaks; a hub speaks this one and the one before. */
+export const WORK_VERSION = 1
+
+/** node → hub, first frame. */
+export const Hello = z.strictObject({ version: z.int().min(1), presence: SignedPresence })
+export type Hello = z.infer<typeof Hello>
+
+/** hub → node, the answer to hello: who the hub is, and how it sees the node. */
+export const Welcome = z.strictObject({
+  version: z.int().min(1),
+  hub: z.string().max(64),
+  /** The hub's P-256 key: signs tickets and countersigns receipts. */
+  hubKey: PublicKey,
+  domain: DomainSchema,
+  place: Place,
+  trust: z.enum(NODE_TRUSTS),
+  /** Why the hub will send this node no work, in words; null when it will. */
+  quarantine: z.string().max(512).nullable(),
+})
+export type Welcome = z.infer<typeof Welcome>
+
+/** hub → node: run this. The payload follows in data frames. */
+export const JobOffer = z.strictObject({
+  ticket: Ticket,
+  ticketSignature: Signature,
+  policy: CompiledPolicy,
+  work: Work,
+  /** Salt of the commitments to input and output. */
+  salt: Bytes32,
+})
+export type JobOffer = z.infer<typeof JobOffer>
+
+/** node → hub, last frame of a job, after the output's data frames. */
+export const JobResult = z.strictObject({
+  answer: Answer,
+  receipt: Receipt,
+  nodeSignature: Signature,
+})
+export type JobResult = z.infer<typeof JobResult>
+
+/** node → hub after a reconnect: a receipt that no hub has acknowledged, with what the hub needs to accept it. */
+export const StoredReceipt = z.strictObject({
+  receipt: Receipt,
+  nodeSignature: Signature,
+  ticketSignature: Signature,
+  policy: CompiledPolicy,
+  presence: SignedPresence,
+  salt: Bytes32,
+})
+export type StoredReceipt = z.infer<typeof StoredReceipt>
+
+/** hub → node: these receipts are in durable storage and may be forgotten. */
+export const ReceiptAck = z.strictObject({ receiptIds: z.array(Bytes32).max(256) })
+export type ReceiptAck = z.infer<typeof ReceiptAck>
+
+export const ErrorBody = z.strictObject({
+  code: z.string().max(64),
+  detail: z.string().max(4096),
+  retryable: z.boolean(),
+  meta: z.record(z.string(), z.unknown()).optional(),
+})

@@ -1,0 +1,143 @@
+/** The one error class and the one table of codes; HTTP, the work protocol and the contracts use the same words. */
+
+export const ERRORS = {
+  invalid_request: row(400, 'invalid_request_error', 'The request is not valid', false),
+  unauthenticated: row(401, 'authentication_error', 'No valid API key', false),
+  payment_required: row(402, 'insufficient_quota', 'The account cannot pay for this job', false),
+  forbidden: row(403, 'permission_error', 'The key lacks the scope for this', false),
+  model_not_found: row(404, 'invalid_request_error', 'No such model', false),
+  not_found: row(404, 'invalid_request_error', 'Not found', false),
+  too_large: row(413, 'invalid_request_error', 'Too large', false),
+  residency_unsatisfiable: row(
+    422,
+    'invalid_request_error',
+    'No place satisfies the policy',
+    false,
+  ),
+  residency_ingress_denied: row(
+    422,
+    'invalid_request_error',
+    'The policy forbids this ingress',
+    false,
+  ),
+  upgrade_required: row(
+    426,
+    'invalid_request_error',
+    'A newer protocol version is required',
+    false,
+  ),
+  rate_limited: row(429, 'rate_limit_error', 'Too many requests', true),
+  cancelled: row(499, 'invalid_request_error', 'The caller cancelled the job', false),
+  internal: row(500, 'server_error', 'Internal error', true),
+  node_lost: row(502, 'server_error', 'The node was lost during the job', true),
+  no_capacity: row(503, 'service_unavailable_error', 'No node available', true),
+  node_timeout: row(504, 'server_error', 'The node did not answer in time', true),
+} as const
+
+export type ErrorCode = keyof typeof ERRORS
+
+/** One fault in a request: a JSON pointer to the value, and what is wrong with it. */
+export interface FieldFault {
+  readonly pointer: string
+  readonly detail: string
+}
+
+/** Facts that travel with an error; all are safe to show to the caller. */
+export interface ErrorMeta {
+  /** The rule that refused, for residency errors, e.g. `compute.allow`. */
+  readonly rule?: string
+  readonly errors?: readonly FieldFault[]
+  readonly retryAfterSeconds?: number
+  readonly [key: string]: unknown
+}
+
+export interface AppErrorOptions {
+  readonly meta?: ErrorMeta
+  readonly cause?: unknown
+}
+
+/** The only error that Littoral throws on purpose. Test `code`, never `instanceof`: the class is lost across RPC. */
+export class AppError extends Error {
+  readonly code: ErrorCode
+  readonly detail: string
+  readonly meta: ErrorMeta
+
+  constructor(code: ErrorCode, detail: string, options: AppErrorOptions = {}) {
+    super(`${code}: ${detail}`, { cause: options.cause })
+    this.name = 'AppError'
+    this.code = code
+    this.detail = detail
+    this.meta = options.meta ?? {}
+  }
+}
+
+/** What crosses a process border instead of the class. */
+export interface WireError {
+  readonly code: ErrorCode
+  readonly detail: string
+  readonly retryable: boolean
+  readonly meta?: ErrorMeta | undefined
+}
+
+/** Reads a known code off anything thrown; undefined for faults that nobody foresaw. */
+export function errorCode(error: unknown): ErrorCode | undefined {
+  if (typeof error !== 'object' || error === null || !('code' in error)) return undefined
+  const { code } = error
+  return typeof code === 'string' && Object.hasOwn(ERRORS, code) ? (code as ErrorCode) : undefined
+}
+
+/** Turns anything thrown into an {@link AppError}; unknown faults become `internal` with a generic text. */
+export function toAppError(error: unknown): AppError {
+  const code = errorCode(error)
+  if (code === undefined)
+    return new AppError('internal', 'Something failed on our side.', { cause: error })
+  if (error instanceof AppError) return error
+  const { detail, meta, message } = error as { detail?: string; meta?: ErrorMeta; message?: string }
+  return new AppError(code, detail ?? message ?? ERRORS[code].title, {
+    meta: meta ?? {},
+    cause: error,
+  })
+}
+
+export function toWireError(error: unknown): WireError {
+  const { code, detail, meta } = toAppError(error)
+  return { code, detail, retryable: ERRORS[code].retryable, meta }
+}
+
+/** RFC 9457 problem document with OpenAI's `error` member as an extension (https://www.rfc-editor.org/rfc/rfc9457). */
+export interface Problem {
+  readonly type: string
+  readonly title: string
+  readonly status: number
+  readonly detail: string
+  readonly code: ErrorCode
+  readonly requestId: string
+  readonly rule?: string | undefined
+  readonly errors?: readonly FieldFault[] | undefined
+  readonly error: { message: string; type: string; code: ErrorCode; param: string | null }
+}
+
+export function toProblem(error: unknown, requestId: string): Problem {
+  const { code, detail, meta } = toAppError(error)
+  const { status, type, title } = ERRORS[code]
+  return {
+    type: `https://littoral.network/errors/${code}`,
+    title,
+    status,
+    detail,
+    code,
+    requestId,
+    rule: meta.rule,
+    errors: meta.errors,
+    error: { message: detail, type, code, param: meta.errors?.[0]?.pointer ?? null },
+  }
+}
+
+/** For bugs only: a condition that the code around it guarantees. */
+export function invariant(condition: unknown, message: string): asserts condition {
+  if (!condition) throw new Error(`invariant: ${message}`)
+}
+
+function row(status: number, type: string, title: string, retryable: boolean) {
+  return { status, type, title, retryable } as const
+}

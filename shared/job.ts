@@ -1,0 +1,98 @@
+/** One job: what is to be run, and what came of it. Bytes travel beside these headers, never inside them. */
+import { z } from 'zod'
+import { Bytes32 } from './ids.ts'
+import { LIMITS } from './limits.ts'
+
+/** Tensor element types of the Open Inference Protocol v2 that Littoral carries; sizes in bytes, 0 = variable. */
+export const DATATYPE_BYTES = {
+  BOOL: 1,
+  UINT8: 1,
+  INT8: 1,
+  INT32: 4,
+  INT64: 8,
+  FP32: 4,
+  /** Each element is a little-endian uint32 length and that many bytes. */
+  BYTES: 0,
+} as const
+export type Datatype = keyof typeof DATATYPE_BYTES
+
+/** Name, type, shape and byte length of one tensor; its bytes (little-endian, row-major) stand in the payload in order. */
+export const TensorHeader = z.strictObject({
+  name: z.string().min(1).max(128),
+  datatype: z.enum(Object.keys(DATATYPE_BYTES) as [Datatype, ...Datatype[]]),
+  shape: z.array(z.int().min(0)).max(8),
+  sizeBytes: z.int().min(0).max(LIMITS.kernelTotalBytes),
+})
+export type TensorHeader = z.infer<typeof TensorHeader>
+
+export const ModelWork = z.strictObject({
+  kind: z.literal('model'),
+  model: z.string().min(1).max(128),
+  /** Digest of the manifest that the caller's answer is promised for. */
+  digest: Bytes32,
+  inputs: z.array(TensorHeader).min(1).max(16),
+})
+export type ModelWork = z.infer<typeof ModelWork>
+
+/** One storage buffer of a kernel, in `@group(0)`. */
+export const KernelBuffer = z.strictObject({
+  binding: z.int().min(0).max(15),
+  access: z.enum(['read', 'read_write']),
+  sizeBytes: z.int().min(4).max(LIMITS.kernelBufferBytes),
+  /** Whether the payload brings its initial bytes; otherwise it starts as zeroes. */
+  filled: z.boolean(),
+  /** Whether its bytes are part of the answer. */
+  return: z.boolean(),
+})
+export type KernelBuffer = z.infer<typeof KernelBuffer>
+
+const Workgroups = z
+  .tuple([z.int(), z.int(), z.int()])
+  .refine((xyz) => xyz.every((n) => n >= 1 && n <= 65_535), 'each of x, y, z is 1 to 65535')
+
+export const KernelWork = z.strictObject({
+  kind: z.literal('kernel'),
+  wgsl: z.string().min(1).max(LIMITS.wgslBytes),
+  entryPoint: z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,63}$/),
+  workgroups: Workgroups,
+  buffers: z.array(KernelBuffer).min(1).max(LIMITS.kernelBuffers),
+  /** sha-256 of the WGSL text. */
+  digest: Bytes32,
+})
+export type KernelWork = z.infer<typeof KernelWork>
+
+export const Work = z.discriminatedUnion('kind', [ModelWork, KernelWork])
+export type Work = z.infer<typeof Work>
+
+/** How many payload bytes a job brings. */
+export function payloadBytes(work: Work): number {
+  return work.kind === 'model'
+    ? work.inputs.reduce((sum, t) => sum + t.sizeBytes, 0)
+    : work.buffers.reduce((sum, b) => sum + (b.filled ? b.sizeBytes : 0), 0)
+}
+
+export const PROVIDERS = ['webgpu', 'wasm', 'cpu'] as const
+export type Provider = (typeof PROVIDERS)[number]
+
+/** What ran the job, in words that a person can check: `google swiftshader`, software. */
+export const Adapter = z.strictObject({
+  name: z.string().max(128),
+  /** True for a CPU that plays a GPU, and for cpu and wasm providers. */
+  isSoftware: z.boolean(),
+})
+export type Adapter = z.infer<typeof Adapter>
+
+/** Headers of an answer; kernel outputs are named `binding:N`, UINT8 `[sizeBytes]`. */
+export const Answer = z.strictObject({
+  outputs: z.array(TensorHeader).max(16),
+  provider: z.enum(PROVIDERS),
+  adapter: Adapter,
+  computeMs: z.number().min(0),
+})
+export type Answer = z.infer<typeof Answer>
+
+/** Cuts a payload into the tensors that `headers` describe, without copying. */
+export function sliceTensors(headers: readonly TensorHeader[], payload: Uint8Array): Uint8Array[] {
+  let offset = 0
+  return headers.map((header) => payload.subarray(offset, (offset += header.sizeBytes)))
+}

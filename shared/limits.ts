@@ -1,0 +1,58 @@
+/** Every bound in the system, with its unit in the name. A queue, frame, map, timeout or retry takes its bound here. */
+
+const KIB = 1024
+const MIB = 1024 * KIB
+
+export const LIMITS = {
+  /** HTTP */
+  requestBodyBytes: 16 * MIB,
+  requestTimeoutMs: 60_000,
+  authCacheMs: 10_000,
+  /** Hub */
+  hubPayloadBytes: 64 * MIB,
+  hubNodes: 500,
+  nodeJobsInFlight: 8,
+  dispatchAttempts: 3,
+  eligibleSample: 4,
+  ticketTtlMs: 120_000,
+  outboxBatch: 100,
+  /** Work stream */
+  frameBytes: 256 * KIB,
+  controlFrameBytes: 512 * KIB,
+  jobWindowBytes: MIB,
+  jobOutputBytes: 32 * MIB,
+  jobTimeoutMs: 60_000,
+  openTimeoutMs: 10_000,
+  heartbeatMs: 5_000,
+  heartbeatTimeoutMs: 15_000,
+  /** Presence and admission */
+  presenceBytes: 16 * KIB,
+  presenceEveryMs: 60_000,
+  presenceMaxAgeMs: 180_000,
+  presenceModels: 64,
+  admissionTtlMs: 60_000,
+  admissionsPerMinute: 30,
+  /** Node */
+  receiptsKept: 10_000,
+  reconnectMinMs: 250,
+  reconnectMaxMs: 15_000,
+  /** Submitted WGSL */
+  wgslBytes: 64 * KIB,
+  wgslStatements: 2_000,
+  kernelBuffers: 8,
+  kernelBufferBytes: 32 * MIB,
+  kernelTotalBytes: 64 * MIB,
+  kernelInvocations: 1 << 26,
+  kernelCompileMs: 15_000,
+  kernelRunMs: 10_000,
+  /** Models */
+  modelFileBytes: 25 * MIB,
+  modelLoadMs: 120_000,
+  tensorElements: 1 << 24,
+  embeddingInputs: 256,
+  textBytes: 16 * KIB,
+  /** Ledger */
+  batchReceipts: 10_000,
+  batchPolicies: 64,
+  batchConsumers: 64,
+} as const

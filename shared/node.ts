@@ -1,0 +1,45 @@
+/** What a node says of itself: its signed presence record, published on gossipsub when it changes and once a minute. */
+import { z } from 'zod'
+import { Bytes32, NodeId } from './ids.ts'
+import { Adapter, PROVIDERS } from './job.ts'
+import { LIMITS } from './limits.ts'
+import { COUNTRIES } from './region.ts'
+import { PublicKey } from './signature.ts'
+
+export const CountryCode = z
+  .string()
+  .refine((code) => COUNTRIES.includes(code), 'not an ISO 3166-1 alpha-2 country')
+
+/** A model that passed its golden check on this node. */
+export const AdmittedModel = z.strictObject({
+  id: z.string().max(64),
+  digest: Bytes32,
+  provider: z.enum(PROVIDERS),
+  /** Median time of the golden run, measured at admission. */
+  serviceMs: z.number().min(0),
+})
+export type AdmittedModel = z.infer<typeof AdmittedModel>
+
+export const NODE_KINDS = ['tab', 'local'] as const
+
+export const PresenceRecord = z.strictObject({
+  version: z.literal(1),
+  nodeId: NodeId,
+  kind: z.enum(NODE_KINDS),
+  receiptKey: PublicKey,
+  /** Where the node says it stands; only a claim. */
+  claim: CountryCode,
+  adapter: Adapter,
+  models: z.array(AdmittedModel).max(LIMITS.presenceModels),
+  /** `any` runs submitted WGSL; a list runs only kernels with these digests; empty runs none. */
+  kernels: z.union([z.literal('any'), z.array(Bytes32).max(64)]),
+  maxJobs: z.int().min(1).max(LIMITS.nodeJobsInFlight),
+  /** Rises with every record of this node; an older one never replaces a newer one. */
+  sequence: z.int().min(0),
+  issuedAtMs: z.int().min(0),
+})
+export type PresenceRecord = z.infer<typeof PresenceRecord>
+
+/** The record's exact bytes and the signature of the node's libp2p Ed25519 key over them; it travels with receipts. */
+export const SignedPresence = z.strictObject({ record: z.base64(), signature: z.base64() })
+export type SignedPresence = z.infer<typeof SignedPresence>

@@ -1,0 +1,179 @@
+/** Dispatch ticket and receipt: what the hub promised, what the node did, both as EIP-712 structs. */
+import { concat, sha256, type Hex } from 'viem'
+import { z } from 'zod'
+import { structHash } from './eip712.ts'
+import { Address, Bytes32, JobId, nameHash, NodeId, Signature, TenantId } from './ids.ts'
+import { PROVIDERS } from './job.ts'
+import { MicroUsd } from './money.ts'
+import { SignedPresence } from './node.ts'
+import { CompiledPolicy, EVIDENCE_CLASSES, EVIDENCE_SOURCES } from './policy.ts'
+import { PublicKey } from './signature.ts'
+
+/** Where a node stands, as its hub saw it at dispatch. `country` is a bit of the table in `region.ts`. */
+export const Place = z.strictObject({
+  country: z.int().min(0).max(255),
+  evidence: z.enum(EVIDENCE_CLASSES),
+  source: z.enum(EVIDENCE_SOURCES),
+})
+export type Place = z.infer<typeof Place>
+
+/** Permission to run one attempt of one job on one node, signed by the hub. */
+export const Ticket = z.strictObject({
+  jobId: JobId,
+  attempt: z.int().min(1),
+  hub: z.string().max(64),
+  nodeId: NodeId,
+  tenant: TenantId,
+  policyHash: Bytes32,
+  /** The policy's compute set, narrowed by the request. */
+  allowed: Bytes32,
+  place: Place,
+  /** Manifest digest, or sha-256 of the WGSL. */
+  workDigest: Bytes32,
+  inputCommitment: Bytes32,
+  units: z.int().min(0),
+  priceMicroUsd: z.int().min(0),
+  issuedAtMs: z.int(),
+  expiresAtMs: z.int(),
+})
+export type Ticket = z.infer<typeof Ticket>
+
+export const TICKET_TYPE =
+  'Ticket(bytes32 jobId,uint32 attempt,bytes32 hub,bytes32 node,bytes32 tenant,bytes32 policyHash,uint256 allowed,' +
+  'uint8 country,uint8 evidence,uint8 source,bytes32 workDigest,bytes32 inputCommitment,uint64 units,' +
+  'uint64 priceMicroUsd,uint64 issuedAtMs,uint64 expiresAtMs)'
+
+export function ticketHash(ticket: Ticket): Bytes32 {
+  return structHash(TICKET_TYPE, [
+    nameHash(ticket.jobId),
+    ticket.attempt,
+    nameHash(ticket.hub),
+    nameHash(ticket.nodeId),
+    nameHash(ticket.tenant),
+    ticket.policyHash,
+    ticket.allowed,
+    ...placeWords(ticket.place),
+    ticket.workDigest,
+    ticket.inputCommitment,
+    ticket.units,
+    ticket.priceMicroUsd,
+    ticket.issuedAtMs,
+    ticket.expiresAtMs,
+  ])
+}
+
+/** How an answer was checked. */
+export const VERIFICATIONS = ['none', 'replicated', 'canary'] as const
+
+/** What a node did under a ticket, signed by its receipt key. */
+export const Receipt = z.strictObject({
+  ticket: Ticket,
+  receiptKey: PublicKey,
+  outputCommitment: Bytes32,
+  units: z.int().min(0),
+  amountMicroUsd: MicroUsd,
+  startedAtMs: z.int(),
+  finishedAtMs: z.int(),
+  provider: z.enum(PROVIDERS),
+  verification: z.enum(VERIFICATIONS),
+})
+export type Receipt = z.infer<typeof Receipt>
+
+export const RECEIPT_TYPE =
+  'Receipt(bytes32 ticketHash,bytes32 jobId,uint32 attempt,bytes32 tenant,bytes32 policyHash,uint8 country,' +
+  'uint8 evidence,uint8 source,bytes32 node,bytes32 receiptKeyX,bytes32 receiptKeyY,bytes32 workDigest,' +
+  'bytes32 inputCommitment,bytes32 outputCommitment,uint64 units,uint64 priceMicroUsd,uint64 amountMicroUsd,' +
+  'uint64 startedAtMs,uint64 finishedAtMs,uint8 provider,uint8 verification)'
+
+/** EIP-712 struct hash; it is the receipt's id and its Merkle leaf. */
+export function receiptHash(receipt: Receipt): Bytes32 {
+  const { ticket } = receipt
+  return structHash(RECEIPT_TYPE, [
+    ticketHash(ticket),
+    nameHash(ticket.jobId),
+    ticket.attempt,
+    nameHash(ticket.tenant),
+    ticket.policyHash,
+    ...placeWords(ticket.place),
+    nameHash(ticket.nodeId),
+    receipt.receiptKey.x,
+    receipt.receiptKey.y,
+    ticket.workDigest,
+    ticket.inputCommitment,
+    receipt.outputCommitment,
+    receipt.units,
+    ticket.priceMicroUsd,
+    BigInt(receipt.amountMicroUsd),
+    receipt.startedAtMs,
+    receipt.finishedAtMs,
+    PROVIDERS.indexOf(receipt.provider),
+    VERIFICATIONS.indexOf(receipt.verification),
+  ])
+}
+
+/** Salted commitment to bytes that are never stored: `sha256(salt ‖ sha256(bytes))`. Without the salt it links to nothing. */
+export function commitment(salt: Bytes32, bytesDigest: Bytes32): Bytes32 {
+  return sha256(concat([salt, bytesDigest]))
+}
+
+/** sha-256 by WebCrypto: 32 bytes in hex. */
+export async function digestBytes(bytes: Uint8Array): Promise<Bytes32> {
+  const digest = new Uint8Array(
+    await crypto.subtle.digest('SHA-256', bytes as Uint8Array<ArrayBuffer>),
+  )
+  let hex = '0x'
+  for (const byte of digest) hex += byte.toString(16).padStart(2, '0')
+  return hex as Hex
+}
+
+export const DomainSchema = z.strictObject({ chainId: z.int().min(1), verifyingContract: Address })
+
+/** A receipt with everything that a stranger needs to check it offline, except its settlement. */
+export const SignedReceipt = z.strictObject({
+  version: z.literal(1),
+  id: Bytes32,
+  domain: DomainSchema,
+  receipt: Receipt,
+  /** The node's signature over the receipt, by `receipt.receiptKey`. */
+  nodeSignature: Signature,
+  /** The hub's signature over the ticket. */
+  ticketSignature: Signature,
+  /** The hub's signature over the receipt. */
+  hubSignature: Signature,
+  hubKey: PublicKey,
+  policy: CompiledPolicy,
+  /** Binds the receipt key to the node's libp2p identity. */
+  presence: SignedPresence,
+})
+export type SignedReceipt = z.infer<typeof SignedReceipt>
+
+/** Where a receipt stands on the chain. */
+export const Settlement = z.strictObject({
+  batchId: z.int().min(0),
+  receiptRoot: Bytes32,
+  /** Sibling hashes from the leaf up. */
+  proof: z.array(Bytes32).max(64),
+  transactionHash: Bytes32,
+  blockNumber: z.int().min(0),
+})
+export type Settlement = z.infer<typeof Settlement>
+
+/** What `GET /v1/receipts/{id}` answers and `npm run verify` reads. */
+export const ReceiptDocument = z.strictObject({
+  receipt: SignedReceipt,
+  /** Opens the commitments for whoever holds the inputs; null once erased. */
+  salt: Bytes32.nullable(),
+  status: z.enum(['pending', 'settled', 'refused']),
+  /** Why settlement refused it. */
+  refusal: z.string().nullable(),
+  settlement: Settlement.nullable(),
+})
+export type ReceiptDocument = z.infer<typeof ReceiptDocument>
+
+function placeWords(place: Place): [number, number, number] {
+  return [
+    place.country,
+    EVIDENCE_CLASSES.indexOf(place.evidence),
+    EVIDENCE_SOURCES.indexOf(place.source),
+  ]
+}

@@ -1,0 +1,23 @@
+/** The structs that the Settlement contract knows beside receipts: what a node has earned, and where it wants it paid. */
+import { structHash } from './eip712.ts'
+import type { Address, Bytes32 } from './ids.ts'
+import type { PublicKey } from './signature.ts'
+
+export const EARNINGS_TYPE = 'Earnings(bytes32 keyX,bytes32 keyY,uint256 cumulativeMicroUsd)'
+
+/** Leaf of the earnings tree: everything that a receipt key has ever earned. */
+export function earningsLeaf(key: PublicKey, cumulativeMicroUsd: bigint): Bytes32 {
+  return structHash(EARNINGS_TYPE, [key.x, key.y, cumulativeMicroUsd])
+}
+
+export const PAYOUT_TYPE = 'Payout(bytes32 keyX,bytes32 keyY,address to,uint256 nonce)'
+
+/** What a receipt key signs to name the address that its earnings go to; `nonce` is the contract's for this key. */
+export function payoutHash(key: PublicKey, to: Address, nonce: bigint): Bytes32 {
+  return structHash(PAYOUT_TYPE, [
+    key.x,
+    key.y,
+    `0x${to.slice(2).toLowerCase().padStart(64, '0')}`,
+    nonce,
+  ])
+}

@@ -1,0 +1,101 @@
+/**
+ * P-256 signatures over 32-byte digests, by WebCrypto on every runtime.
+ *
+ * WebCrypto hashes what it signs, so the chain checks the same signature over sha256(digest). WebCrypto does not
+ * normalise s; OpenZeppelin's P256 refuses a high s (malleable), so signing lowers it and verifying demands it.
+ */
+import { hexToBytes, toHex, type Hex } from 'viem'
+import { z } from 'zod'
+import { Bytes32, type Signature } from './ids.ts'
+
+const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256' } as const
+const SIGN = { name: 'ECDSA', hash: 'SHA-256' } as const
+/** Order of the P-256 group: FIPS 186-5, https://csrc.nist.gov/pubs/sp/800/186/final section 3.2.1.3 */
+const ORDER = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n
+
+type SigningKey = Awaited<ReturnType<typeof crypto.subtle.importKey>>
+
+/** A WebCrypto key pair, named here because every runtime's types name it differently. */
+export interface SigningKeyPair {
+  readonly privateKey: SigningKey
+  readonly publicKey: SigningKey
+}
+
+/** Affine coordinates of a P-256 public key. */
+export const PublicKey = z.strictObject({ x: Bytes32, y: Bytes32 })
+export type PublicKey = z.infer<typeof PublicKey>
+
+export interface Signer {
+  readonly publicKey: PublicKey
+  sign(digest: Bytes32): Promise<Signature>
+}
+
+/** @param extractable false in a browser, where the pair is kept as a CryptoKey in IndexedDB. */
+export function generateSigningKey(extractable: boolean): Promise<SigningKeyPair> {
+  return crypto.subtle.generateKey(ALGORITHM, extractable, [
+    'sign',
+    'verify',
+  ]) as Promise<SigningKeyPair>
+}
+
+export async function createSigner(keys: SigningKeyPair): Promise<Signer> {
+  const raw = new Uint8Array((await crypto.subtle.exportKey('raw', keys.publicKey)) as ArrayBuffer)
+  return {
+    publicKey: { x: toHex(raw.subarray(1, 33)), y: toHex(raw.subarray(33, 65)) },
+    async sign(digest) {
+      const bytes = await crypto.subtle.sign(SIGN, keys.privateKey, toBytes(digest))
+      return lowS(toHex(new Uint8Array(bytes)))
+    },
+  }
+}
+
+/** The private half as JWK text, for a 0600 file or a Durable Object's own storage. */
+export async function exportSigningKey(keys: SigningKeyPair): Promise<string> {
+  return JSON.stringify(await crypto.subtle.exportKey('jwk', keys.privateKey))
+}
+
+export async function importSigningKey(jwkText: string): Promise<SigningKeyPair> {
+  const jwk = JSON.parse(jwkText) as { kty: string; crv: string; x: string; y: string; d: string }
+  const { kty, crv, x, y } = jwk
+  const privateKey = await crypto.subtle.importKey('jwk', jwk, ALGORITHM, true, ['sign'])
+  const publicKey = await crypto.subtle.importKey('jwk', { kty, crv, x, y }, ALGORITHM, true, [
+    'verify',
+  ])
+  return { privateKey, publicKey }
+}
+
+/** Whether `signature` is `key`'s over `digest`. False, never an exception, for malformed keys and high s. */
+export async function verifySignature(
+  key: PublicKey,
+  digest: Bytes32,
+  signature: Signature,
+): Promise<boolean> {
+  if (!/^0x[0-9a-f]{128}$/.test(signature) || BigInt(`0x${signature.slice(66)}`) > ORDER / 2n)
+    return false
+  try {
+    const publicKey = await importPublicKey(key)
+    return await crypto.subtle.verify(SIGN, publicKey, toBytes(signature), toBytes(digest))
+  } catch {
+    return false
+  }
+}
+
+function importPublicKey(key: PublicKey): Promise<SigningKey> {
+  return crypto.subtle.importKey(
+    'raw',
+    toBytes(`0x04${key.x.slice(2)}${key.y.slice(2)}`),
+    ALGORITHM,
+    false,
+    ['verify'],
+  )
+}
+
+function lowS(signature: Hex): Signature {
+  const s = BigInt(`0x${signature.slice(66)}`)
+  if (s <= ORDER / 2n) return signature
+  return `${signature.slice(0, 66)}${(ORDER - s).toString(16).padStart(64, '0')}` as Hex
+}
+
+function toBytes(hex: Hex): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(hexToBytes(hex))
+}

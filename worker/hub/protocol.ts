@@ -1,0 +1,78 @@
+/** What the Worker and a Hub say to each other over `stub.fetch`: one request header, the payload, one outcome, the answer. */
+import { z } from 'zod'
+import { Bytes32, JobId, NodeId, TenantId } from '#shared/ids.ts'
+import { Answer, Work } from '#shared/job.ts'
+import { LIMITS } from '#shared/limits.ts'
+import { MicroUsd } from '#shared/money.ts'
+import { CompiledPolicy } from '#shared/policy.ts'
+import { Place } from '#shared/receipt.ts'
+
+export const DispatchRequest = z.strictObject({
+  requestId: z.string().max(128),
+  jobId: JobId,
+  tenant: TenantId,
+  policy: CompiledPolicy,
+  /** The policy's compute set, narrowed by the request. */
+  allowed: Bytes32,
+  work: Work,
+  /** Units and price by the manifest or the kernel's size; a node's own word is never the bill. */
+  units: z.int().min(0),
+  priceMicroUsd: z.int().min(0),
+  timeoutMs: z.int().min(1).max(LIMITS.jobTimeoutMs),
+})
+export type DispatchRequest = z.infer<typeof DispatchRequest>
+
+/** Where the time of one job went, in milliseconds as the hub measured them. */
+export const DispatchTiming = z.strictObject({
+  /** From arrival at the hub until a node was chosen and had a free place. */
+  queueMs: z.number(),
+  /** Dispatch round trip less the node's own compute time. */
+  networkMs: z.number(),
+  computeMs: z.number(),
+})
+
+export const DispatchOutcome = z.strictObject({
+  receiptId: Bytes32,
+  nodeId: NodeId,
+  place: Place,
+  answer: Answer,
+  units: z.int(),
+  amountMicroUsd: MicroUsd,
+  timing: DispatchTiming,
+  attempts: z.int(),
+})
+export type DispatchOutcome = z.infer<typeof DispatchOutcome>
+
+export interface DispatchResult {
+  readonly outcome: DispatchOutcome
+  /** Bytes of the outputs, in the order of `outcome.answer.outputs`. */
+  readonly payload: Uint8Array
+}
+
+/** A live node as `/v1/network`, `/v1/models` and the OIP readiness routes show it; country level only. */
+export const NetworkNode = z.strictObject({
+  nodeId: NodeId,
+  kind: z.enum(['tab', 'local']),
+  country: z.string(),
+  evidence: z.string(),
+  source: z.string(),
+  trust: z.string(),
+  adapter: z.strictObject({ name: z.string(), isSoftware: z.boolean() }),
+  models: z.array(z.strictObject({ id: z.string(), provider: z.string(), serviceMs: z.number() })),
+  kernels: z.union([z.literal('any'), z.int()]),
+  rttMs: z.number(),
+  inFlight: z.int(),
+  jobsDone: z.int(),
+  quarantine: z.string().nullable(),
+})
+export type NetworkNode = z.infer<typeof NetworkNode>
+
+export const HubStatus = z.strictObject({
+  hub: z.string(),
+  peerId: NodeId,
+  /** Where nodes dial it, admission token aside. */
+  multiaddr: z.string(),
+  hubKey: z.strictObject({ x: Bytes32, y: Bytes32 }),
+  nodes: z.array(NetworkNode),
+})
+export type HubStatus = z.infer<typeof HubStatus>
