@@ -1,0 +1,137 @@
+/** `npm run build`: the Worker as one bundle, and its pages. */
+import { execFile } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { promisify } from 'node:util'
+import { gzipSync } from 'node:zlib'
+import { build as viteBuild } from 'vite'
+import { unstable_readConfig } from 'wrangler'
+import { z } from 'zod'
+import { AppError } from '#shared/errors.ts'
+import type { ModelFile, ModelManifest } from '#shared/model.ts'
+import { BUNDLE_FILE, type Bundle } from './lib/bundle.ts'
+import { repositoryPath } from './lib/paths.ts'
+
+const run = promisify(execFile)
+
+/** The free plan takes 3 MiB; a start stays fast far below that. */
+const GZIP_LIMIT_BYTES = 1024 * 1024
+
+export const WORKER_DIR = repositoryPath('dist/worker')
+export const SIMULATED_WORKER_DIR = repositoryPath('dist/worker-simulated')
+export const PAGES_DIR = repositoryPath('dist/pages')
+
+export interface BuildWorkerOptions {
+  /** @default dist/worker, or dist/worker-simulated */
+  readonly outDir?: string
+  /** Whether nodes and clients may be given a made-up place: development and tests only. */
+  readonly simulatedPlaces: boolean
+}
+
+/** @throws {AppError} too_large over 1 MiB gzipped */
+export async function buildWorker(options: BuildWorkerOptions): Promise<Bundle> {
+  const { simulatedPlaces } = options
+  const outDir = resolve(options.outDir ?? (simulatedPlaces ? SIMULATED_WORKER_DIR : WORKER_DIR))
+  mkdirSync(PAGES_DIR, { recursive: true })
+  rmSync(outDir, { recursive: true, force: true })
+  const wrangler = repositoryPath('node_modules/wrangler/bin/wrangler.js')
+  const define = `__SIMULATED_PLACES__:${simulatedPlaces}`
+  await run(
+    process.execPath,
+    [wrangler, 'deploy', '--dry-run', '--minify', '--outdir', outDir, '--define', define],
+    {
+      cwd: repositoryPath('.'),
+      env: { ...process.env, WRANGLER_SEND_METRICS: 'false', WRANGLER_LOG_PATH: outDir },
+    },
+  ).catch((error: { stdout?: string; stderr?: string }) => {
+    throw new AppError('internal', `wrangler failed:\n${error.stdout ?? ''}${error.stderr ?? ''}`)
+  })
+  const bundle = describeBundle(outDir, simulatedPlaces)
+  writeFileSync(join(outDir, BUNDLE_FILE), JSON.stringify(bundle, null, 2))
+  if (bundle.gzipBytes > GZIP_LIMIT_BYTES) {
+    throw new AppError('too_large', `The Worker is ${bundle.gzipBytes} bytes gzipped, over 1 MiB.`)
+  }
+  return bundle
+}
+
+/** The parts of wrangler.toml that running the bundle needs. */
+const WranglerConfig = z.object({
+  compatibility_date: z.string(),
+  compatibility_flags: z.array(z.string()),
+  durable_objects: z.object({
+    bindings: z.array(z.object({ name: z.string(), class_name: z.string() })),
+  }),
+  assets: z.object({ binding: z.string() }).optional(),
+  vars: z.record(z.string(), z.string()),
+})
+
+function describeBundle(outDir: string, simulatedPlaces: boolean): Bundle {
+  const config = WranglerConfig.parse(
+    unstable_readConfig({ config: repositoryPath('wrangler.toml') }),
+  )
+  const main = 'index.js'
+  const code = readFileSync(join(outDir, main))
+  return {
+    simulatedPlaces,
+    main,
+    compatibilityDate: config.compatibility_date,
+    compatibilityFlags: config.compatibility_flags,
+    durableObjects: config.durable_objects.bindings.map(({ name, class_name }) => ({
+      binding: name,
+      className: class_name,
+    })),
+    assets: config.assets?.binding ?? null,
+    vars: config.vars,
+    sizeBytes: code.length,
+    gzipBytes: gzipSync(code).length,
+  }
+}
+
+/**
+ * Builds the volunteer's page into `dist/pages/contribute` and puts every model file at `dist/pages/models/<sha256>`,
+ * so that the bytes a node loads are named by what they must hash to.
+ */
+export async function buildPages(manifests: readonly ModelManifest[]): Promise<void> {
+  const configFile = repositoryPath('browser-node/vite.config.ts')
+  if (existsSync(configFile)) {
+    await viteBuild({
+      configFile,
+      root: repositoryPath('browser-node'),
+      base: '/contribute/',
+      logLevel: 'warn',
+      build: { outDir: join(PAGES_DIR, 'contribute'), emptyOutDir: true },
+    })
+  }
+  copyModelFiles(manifests, join(PAGES_DIR, 'models'))
+}
+
+/** @throws {AppError} internal when a file is not what its manifest says */
+export function copyModelFiles(manifests: readonly ModelManifest[], targetDir: string): void {
+  mkdirSync(targetDir, { recursive: true })
+  for (const file of manifests.flatMap((manifest) => manifest.files)) {
+    const source = modelFilePath(file)
+    const digest = `0x${createHash('sha256').update(readFileSync(source)).digest('hex')}`
+    if (digest !== file.sha256) {
+      throw new AppError(
+        'internal',
+        `${file.source} is ${digest}, its manifest says ${file.sha256}`,
+      )
+    }
+    const target = join(targetDir, file.sha256)
+    if (!existsSync(target)) copyFileSync(source, target)
+  }
+}
+
+/** Where a manifest's file lies on this disk: in the repository, or in an installed package. */
+export function modelFilePath(file: Pick<ModelFile, 'source'>): string {
+  return file.source.startsWith('npm:')
+    ? repositoryPath(`node_modules/${file.source.slice('npm:'.length)}`)
+    : repositoryPath(file.source)
+}
+
+if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
+  const bundle = await buildWorker({ simulatedPlaces: false })
+  console.log(`dist/worker: ${bundle.sizeBytes} bytes, ${bundle.gzipBytes} gzipped`)
+}

@@ -1,0 +1,26 @@
+/** What a built Worker says of itself beside its modules, so that running it needs no wrangler. */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { z } from 'zod'
+
+/** Written by `scripts/build.ts` next to the modules. */
+export const BUNDLE_FILE = 'bundle.json'
+
+export const Bundle = z.strictObject({
+  /** Whether the compile-time override that gives made-up places is inside. Never serve such a bundle to strangers. */
+  simulatedPlaces: z.boolean(),
+  main: z.string(),
+  compatibilityDate: z.string(),
+  compatibilityFlags: z.array(z.string()),
+  durableObjects: z.array(z.strictObject({ binding: z.string(), className: z.string() })),
+  assets: z.string().nullable(),
+  /** Defaults from wrangler.toml. */
+  vars: z.record(z.string(), z.string()),
+  sizeBytes: z.int(),
+  gzipBytes: z.int(),
+})
+export type Bundle = z.infer<typeof Bundle>
+
+export function readBundle(bundleDir: string): Bundle {
+  return Bundle.parse(JSON.parse(readFileSync(join(bundleDir, BUNDLE_FILE), 'utf8')))
+}

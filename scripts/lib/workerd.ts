@@ -1,0 +1,236 @@
+/** Runs a built Worker in plain workerd: no account, no Miniflare, state on this disk. */
+import { spawn, type ChildProcess } from 'node:child_process'
+import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { createInterface } from 'node:readline'
+import type { Readable } from 'node:stream'
+import { AppError } from '#shared/errors.ts'
+import type { Log } from '#shared/log.ts'
+import { readBundle, type Bundle } from './bundle.ts'
+import { repositoryPath } from './paths.ts'
+
+const START_TIMEOUT_MS = 30_000
+const STOP_TIMEOUT_MS = 3_000
+/** Where the Durable Objects' databases are, below the state directory. */
+const STORAGE_DIR = 'durable-objects'
+
+export interface WorkerdOptions {
+  /** Holds what `buildWorker` wrote. */
+  readonly bundleDir: string
+  /** Keeps the Durable Objects' databases; the same directory brings the same state back. */
+  readonly stateDir: string
+  /** @default 127.0.0.1 */
+  readonly host?: string
+  /** @default 0: a free one */
+  readonly port?: number
+  /** Vars and secrets, over the defaults of wrangler.toml. They travel in the process environment, never in a file. */
+  readonly vars: Readonly<Record<string, string>>
+  readonly assetsDir: string
+  readonly log: Log
+  /** Takes each line that workerd or the Worker writes. @default into `log` */
+  readonly onLine?: (line: string, stream: 'stdout' | 'stderr') => void
+}
+
+export interface Workerd {
+  readonly url: string
+  readonly port: number
+  readonly pid: number
+  /** Resolves with the exit code, or null after a signal. */
+  readonly exited: Promise<number | null>
+  /** Asks it to end, and ends it after three seconds. */
+  close(): Promise<void>
+  /** SIGKILL: no goodbye, as when the machine loses power. */
+  kill(): Promise<void>
+}
+
+/** @throws {AppError} internal when workerd does not come up in 30 s; the detail holds its last lines. */
+export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
+  const bundle = readBundle(options.bundleDir)
+  const vars = { ...bundle.vars, JURISDICTION: 'any', ...options.vars }
+  const config = writeConfig(bundle, vars, options)
+  const child = spawn(
+    repositoryPath('node_modules/workerd/bin/workerd'),
+    ['serve', '--experimental', '--control-fd=3', config],
+    { stdio: ['ignore', 'pipe', 'pipe', 'pipe'], env: { ...process.env, ...prefixed(vars) } },
+  )
+  const exited = new Promise<number | null>((done) => {
+    child.once('exit', done)
+    child.once('error', () => done(null))
+  })
+  const killOnExit = () => child.kill('SIGKILL')
+  process.once('exit', killOnExit)
+  void exited.then(() => process.off('exit', killOnExit))
+  const lastLines = pumpLines(child, options)
+  try {
+    const port = await listeningPort(child, exited)
+    const host = options.host ?? '127.0.0.1'
+    const reachable = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host
+    const url = `http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}`
+    const answer = await fetch(`${url}/v2/health/live`, {
+      signal: AbortSignal.timeout(START_TIMEOUT_MS),
+    })
+    await answer.arrayBuffer()
+    const stop = (signal: NodeJS.Signals) => stopChild(child, exited, signal)
+    return {
+      url,
+      port,
+      pid: child.pid ?? 0,
+      exited,
+      close: () => stop('SIGTERM'),
+      kill: () => stop('SIGKILL'),
+    }
+  } catch (cause) {
+    await stopChild(child, exited, 'SIGKILL')
+    throw new AppError('internal', `workerd did not start:\n${lastLines.join('\n')}`, { cause })
+  }
+}
+
+function writeConfig(
+  bundle: Bundle,
+  vars: Readonly<Record<string, string>>,
+  options: WorkerdOptions,
+): string {
+  const storage = join(resolve(options.stateDir), STORAGE_DIR)
+  mkdirSync(storage, { recursive: true })
+  mkdirSync(options.assetsDir, { recursive: true })
+  const path = join(resolve(options.stateDir), 'workerd.capnp')
+  const text = configText(bundle, {
+    storage,
+    assets: resolve(options.assetsDir),
+    address: `${bracket(options.host ?? '127.0.0.1')}:${options.port ?? 0}`,
+    modules: readModules(options.bundleDir, bundle),
+    vars: Object.keys(vars),
+    reachesPrivate: (vars['CHAIN_RPC'] ?? '') !== '',
+  })
+  writeFileSync(path, text, { mode: 0o600 })
+  chmodSync(path, 0o600)
+  return path
+}
+
+interface ConfigParts {
+  readonly storage: string
+  readonly assets: string
+  readonly address: string
+  readonly modules: readonly string[]
+  readonly vars: readonly string[]
+  /** A chain node on this machine or network may be called; nothing else that the Worker fetches is outside. */
+  readonly reachesPrivate: boolean
+}
+
+/** workerd's configuration language: https://github.com/cloudflare/workerd/blob/main/src/workerd/server/workerd.capnp */
+function configText(bundle: Bundle, parts: ConfigParts): string {
+  const q = quote
+  const allow = parts.reachesPrivate ? ['public', 'private', 'local'] : ['public']
+  const bindings = [
+    ...parts.vars.map((name) => `(name = ${q(name)}, fromEnvironment = ${q(envName(name))})`),
+    ...bundle.durableObjects.map(
+      ({ binding, className }) =>
+        `(name = ${q(binding)}, durableObjectNamespace = (className = ${q(className)}))`,
+    ),
+    ...(bundle.assets === null ? [] : [`(name = ${q(bundle.assets)}, service = "assets")`]),
+  ]
+  const namespaces = bundle.durableObjects.map(
+    ({ className }) =>
+      `(className = ${q(className)}, uniqueKey = ${q(`littoral-${className}`)}, enableSql = true)`,
+  )
+  return `using Workerd = import "/workerd/workerd.capnp";
+const config :Workerd.Config = (
+  services = [
+    (name = "main", worker = (
+      modules = [
+        ${parts.modules.join(',\n        ')}
+      ],
+      compatibilityDate = ${q(bundle.compatibilityDate)},
+      compatibilityFlags = [${bundle.compatibilityFlags.map(q).join(', ')}],
+      bindings = [
+        ${bindings.join(',\n        ')}
+      ],
+      durableObjectNamespaces = [${namespaces.join(', ')}],
+      durableObjectStorage = (localDisk = "storage")
+    )),
+    (name = "internet", network = (
+      allow = [${allow.map(q).join(', ')}], tlsOptions = (trustBrowserCas = true))),
+    (name = "storage", disk = (path = ${q(parts.storage)}, writable = true)),
+    (name = "assets", disk = (path = ${q(parts.assets)}))
+  ],
+  sockets = [(name = "http", address = ${q(parts.address)}, http = (), service = "main")]
+);
+`
+}
+
+function readModules(bundleDir: string, bundle: Bundle): string[] {
+  const names = readdirSync(bundleDir).filter((name) => name.endsWith('.js'))
+  names.sort((a, b) => Number(b === bundle.main) - Number(a === bundle.main))
+  return names.map(
+    (name) =>
+      `(name = ${quote(name)}, esModule = ${quote(readFileSync(join(bundleDir, name), 'utf8'))})`,
+  )
+}
+
+/** A Cap'n Proto text literal. */
+function quote(text: string): string {
+  const escaped = text.replace(/[\\"]|\p{Cc}/gu, (char) => {
+    if (char === '\\' || char === '"') return `\\${char}`
+    // Above 7F a byte escape would cut a UTF-8 sequence; such characters may stand as they are.
+    if (char.charCodeAt(0) > 0x7f) return char
+    return `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`
+  })
+  return `"${escaped}"`
+}
+
+function bracket(host: string): string {
+  return host.includes(':') ? `[${host}]` : host
+}
+
+function envName(name: string): string {
+  return `LITTORAL_VAR_${name}`
+}
+
+function prefixed(vars: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(vars).map(([name, value]) => [envName(name), value]))
+}
+
+/** Forwards lines and keeps the last twenty for the error of a failed start. */
+function pumpLines(child: ChildProcess, options: WorkerdOptions): readonly string[] {
+  const last: string[] = []
+  const onLine =
+    options.onLine ??
+    ((line, stream) =>
+      options.log[stream === 'stderr' ? 'warn' : 'debug']('workerd.wrote', { line }))
+  for (const stream of ['stdout', 'stderr'] as const) {
+    const source = child[stream]
+    if (source === null) continue
+    createInterface({ input: source }).on('line', (line) => {
+      last.push(line)
+      if (last.length > 20) last.shift()
+      onLine(line, stream)
+    })
+  }
+  return last
+}
+
+/** Reads `{"event":"listen","socket":"http","port":N}` off the control descriptor. */
+async function listeningPort(child: ChildProcess, exited: Promise<number | null>): Promise<number> {
+  const control = child.stdio[3] as Readable
+  const timeout = AbortSignal.timeout(START_TIMEOUT_MS)
+  const port = new Promise<number>((done, fail) => {
+    timeout.addEventListener('abort', () => fail(new Error('no port in time')))
+    void exited.then((code) => fail(new Error(`exited with ${code}`)))
+    createInterface({ input: control }).on('line', (line) => {
+      const message = JSON.parse(line) as { event: string; socket?: string; port?: number }
+      if (message.event === 'listen' && message.socket === 'http') done(message.port ?? 0)
+    })
+  })
+  return await port
+}
+
+async function stopChild(
+  child: ChildProcess,
+  exited: Promise<number | null>,
+  signal: NodeJS.Signals,
+): Promise<void> {
+  child.kill(signal)
+  const late = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS)
+  await exited
+  clearTimeout(late)
+}
