@@ -1,0 +1,79 @@
+/** What the other parts of the Worker say to the Ledger by RPC: plain JSON both ways. */
+import type { Address, Bytes32 } from '#shared/ids.ts'
+import type { MicroUsd } from '#shared/money.ts'
+import type { NodeTrust } from '#shared/policy.ts'
+import type { Settlement, SignedReceipt } from '#shared/receipt.ts'
+import type { PublicKey } from '#shared/signature.ts'
+
+/** A receipt that a hub countersigned, and what the hub and the tenant know beside it. */
+export interface LedgerEntry {
+  readonly receipt: SignedReceipt
+  /** Who pays: the tenant's address in the contract; null (not known yet) keeps the receipt pending. */
+  readonly consumer: Address | null
+  /** How far the deployment trusted the node at dispatch. */
+  readonly trust: NodeTrust
+}
+
+export type ReceiptState = 'pending' | 'settled' | 'refused'
+
+export interface AcceptOutcome {
+  readonly id: Bytes32
+  readonly status: ReceiptState
+  /** The rule that refused it; null otherwise. */
+  readonly refusal: string | null
+}
+
+export interface ReceiptStatus extends AcceptOutcome {
+  readonly settlement: Settlement | null
+}
+
+/** What a receipt key has earned. `claimable` is null until something of it is on the chain. */
+export interface Earnings {
+  readonly pendingMicroUsd: MicroUsd
+  readonly settledMicroUsd: MicroUsd
+  readonly claimable: Claimable | null
+}
+
+/** The earnings leaf under the contract's present earnings root. */
+export interface Claimable {
+  readonly cumulativeMicroUsd: MicroUsd
+  readonly proof: readonly Bytes32[]
+  readonly root: Bytes32
+}
+
+export interface BatchSummary {
+  readonly batchId: number
+  readonly status: 'posting' | 'posted' | 'settled'
+  readonly receiptCount: number
+  readonly earnedMicroUsd: MicroUsd
+  readonly receiptRoot: Bytes32
+  readonly transactionHash: Bytes32 | null
+  readonly blockNumber: number | null
+}
+
+export interface LedgerSummary {
+  /** False while the chain is not configured: receipts are kept and nothing is posted. */
+  readonly isPosting: boolean
+  /** Why nothing can be posted at present, in words; null when all is well. */
+  readonly fault: string | null
+  readonly pendingReceipts: number
+  readonly settledReceipts: number
+  readonly refusedReceipts: number
+  /** Newest first, at most 20. */
+  readonly batches: readonly BatchSummary[]
+}
+
+/** The Ledger's RPC methods. */
+export interface LedgerApi {
+  /**
+   * Takes receipts in order; idempotent by (job, attempt), so the caller repeats until it has the outcomes.
+   * A receipt that is not authentic (id, domain, signatures) is answered `refused` and not kept.
+   */
+  accept(entries: readonly LedgerEntry[]): Promise<AcceptOutcome[]>
+  /** Names who pays for a tenant's receipts that came without a consumer. */
+  setConsumer(tenant: string, consumer: Address): Promise<void>
+  /** Unknown ids are left out. */
+  status(receiptIds: readonly Bytes32[]): Promise<ReceiptStatus[]>
+  earnings(key: PublicKey): Promise<Earnings>
+  summary(): Promise<LedgerSummary>
+}
