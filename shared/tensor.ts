@@ -1,0 +1,192 @@
+/** Tensors as bytes: BYTES framing, and the one check of a request's tensors that Worker, hub and node all make. */
+import { AppError, type FieldFault } from './errors.ts'
+import { DATATYPE_BYTES, sliceTensors, type TensorHeader } from './job.ts'
+import { LIMITS } from './limits.ts'
+import type { ModelManifest, ModelTensor } from './model.ts'
+
+/** One tensor of an input or an answer: its shape, and its little-endian row-major bytes. */
+export interface TensorValue {
+  readonly shape: readonly number[]
+  readonly bytes: Uint8Array
+}
+
+/**
+ * Checks a request's tensors against the manifest's inputs: names, types, shapes, sizes, BYTES framing, finite floats.
+ * @throws {AppError} invalid_request with one fault a tensor (pointer `/inputs/N…`), too_large
+ */
+export function checkTensors(
+  manifest: ModelManifest,
+  headers: readonly TensorHeader[],
+  payload: Uint8Array,
+): void {
+  checkAgainst(manifest.inputs, headers, payload, 'inputs')
+  const first = headers[0]?.shape[0] ?? 0
+  if (manifest.unit === 'batch' && first > LIMITS.embeddingInputs)
+    throw new AppError(
+      'too_large',
+      `${first} elements in one request; at most ${LIMITS.embeddingInputs} are taken.`,
+    )
+}
+
+/** The same check of a node's answer against the manifest's outputs. @throws {AppError} invalid_request */
+export function checkOutputs(
+  manifest: ModelManifest,
+  headers: readonly TensorHeader[],
+  payload: Uint8Array,
+): void {
+  checkAgainst(manifest.outputs, headers, payload, 'outputs')
+}
+
+/** Units of a request that passed {@link checkTensors}: what it is billed for. */
+export function countUnits(manifest: ModelManifest, headers: readonly TensorHeader[]): number {
+  return manifest.unit === 'request' ? 1 : (headers[0]?.shape[0] ?? 1)
+}
+
+/** Frames texts or byte strings as a BYTES tensor: each a little-endian uint32 length and that many bytes. */
+export function encodeBytes(items: readonly (string | Uint8Array)[]): Uint8Array {
+  const encoder = new TextEncoder()
+  const parts = items.map((item) => (typeof item === 'string' ? encoder.encode(item) : item))
+  const out = new Uint8Array(parts.reduce((sum, part) => sum + 4 + part.length, 0))
+  const view = new DataView(out.buffer)
+  let offset = 0
+  for (const part of parts) {
+    view.setUint32(offset, part.length, true)
+    out.set(part, offset + 4)
+    offset += 4 + part.length
+  }
+  return out
+}
+
+/** Cuts a BYTES tensor into its elements, without copying; undefined when the framing is broken. */
+export function splitBytes(bytes: Uint8Array): Uint8Array[] | undefined {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const items: Uint8Array[] = []
+  let offset = 0
+  while (offset < bytes.length) {
+    if (offset + 4 > bytes.length) return undefined
+    const end = offset + 4 + view.getUint32(offset, true)
+    if (end > bytes.length) return undefined
+    items.push(bytes.subarray(offset + 4, end))
+    offset = end
+  }
+  return items
+}
+
+/** The texts of a BYTES tensor. @throws {AppError} invalid_request for broken framing or bytes that are not UTF-8 */
+export function decodeTexts(bytes: Uint8Array): string[] {
+  const items = splitBytes(bytes)
+  if (items === undefined) throw new AppError('invalid_request', 'BYTES framing is broken.')
+  const decoder = new TextDecoder('utf-8', { fatal: true })
+  try {
+    return items.map((item) => decoder.decode(item))
+  } catch (cause) {
+    throw new AppError('invalid_request', 'A BYTES element is not UTF-8 text.', { cause })
+  }
+}
+
+/** The numbers of an FP32 tensor, copied so that any byte offset will do. */
+export function decodeFloats(bytes: Uint8Array): Float32Array {
+  return new Float32Array(bytes.slice().buffer)
+}
+
+function checkAgainst(
+  tensors: readonly ModelTensor[],
+  headers: readonly TensorHeader[],
+  payload: Uint8Array,
+  root: string,
+): void {
+  const described = headers.reduce((sum, header) => sum + header.sizeBytes, 0)
+  if (headers.length !== tensors.length || described !== payload.length)
+    throw refuse([
+      {
+        pointer: `/${root}`,
+        detail:
+          headers.length === tensors.length
+            ? `headers describe ${described} bytes, ${payload.length} came`
+            : `expected ${tensors.map((t) => t.name).join(', ')}`,
+      },
+    ])
+  const slices = sliceTensors(headers, payload)
+  const faults = tensors.flatMap((tensor, index) => {
+    const header = headers[index]
+    const bytes = slices[index]
+    const fault = header && bytes ? tensorFault(tensor, header, bytes) : undefined
+    return fault === undefined
+      ? []
+      : [{ pointer: `/${root}/${index}${fault.at}`, detail: fault.detail }]
+  })
+  if (faults.length > 0) throw refuse(faults)
+}
+
+function refuse(faults: readonly FieldFault[]): AppError {
+  return new AppError(
+    'invalid_request',
+    faults.map((fault) => `${fault.pointer}: ${fault.detail}`).join('; '),
+    { meta: { errors: faults } },
+  )
+}
+
+interface TensorFault {
+  /** Pointer below the tensor. */
+  readonly at: string
+  readonly detail: string
+}
+
+function tensorFault(
+  tensor: ModelTensor,
+  header: TensorHeader,
+  bytes: Uint8Array,
+): TensorFault | undefined {
+  const { name, datatype, shape } = header
+  if (name !== tensor.name)
+    return { at: '/name', detail: `is ${JSON.stringify(name)}, expected "${tensor.name}"` }
+  if (datatype !== tensor.datatype)
+    return { at: '/datatype', detail: `is ${datatype}, expected ${tensor.datatype}` }
+  const fits =
+    shape.length === tensor.shape.length &&
+    tensor.shape.every((size, axis) =>
+      size === -1 ? (shape[axis] ?? 0) >= 1 : size === shape[axis],
+    )
+  if (!fits)
+    return {
+      at: '/shape',
+      detail: `is [${shape.join(',')}], expected [${tensor.shape.join(',')}] with -1 for any size from 1`,
+    }
+  const elements = shape.reduce((product, size) => product * size, 1)
+  if (elements > LIMITS.tensorElements)
+    return { at: '/shape', detail: `has ${elements} elements, at most ${LIMITS.tensorElements}` }
+  return datatype === 'BYTES'
+    ? bytesFault(elements, bytes)
+    : numbersFault(datatype, elements, bytes)
+}
+
+function bytesFault(elements: number, bytes: Uint8Array): TensorFault | undefined {
+  const items = splitBytes(bytes)
+  if (items === undefined) return { at: '/data', detail: 'BYTES framing is broken' }
+  if (items.length !== elements)
+    return { at: '/data', detail: `has ${items.length} elements, its shape says ${elements}` }
+  const long = items.findIndex((item) => item.length > LIMITS.textBytes)
+  return long === -1
+    ? undefined
+    : { at: `/data/${long}`, detail: `is longer than ${LIMITS.textBytes} bytes` }
+}
+
+function numbersFault(
+  datatype: Exclude<TensorHeader['datatype'], 'BYTES'>,
+  elements: number,
+  bytes: Uint8Array,
+): TensorFault | undefined {
+  const expected = elements * DATATYPE_BYTES[datatype]
+  if (bytes.length !== expected)
+    return { at: '/data', detail: `is ${bytes.length} bytes, its shape and type say ${expected}` }
+  const wild = datatype === 'FP32' ? findWildFloat(bytes) : -1
+  return wild === -1 ? undefined : { at: `/data/${wild}`, detail: 'is NaN or infinite' }
+}
+
+/** Index of the first float whose exponent is all ones (NaN, infinity); -1 when every one is finite. */
+function findWildFloat(bytes: Uint8Array): number {
+  for (let at = 3; at < bytes.length; at += 4)
+    if (((bytes[at] ?? 0) & 0x7f) === 0x7f && ((bytes[at - 1] ?? 0) & 0x80) === 0x80)
+      return (at - 3) / 4
+  return -1
+}
