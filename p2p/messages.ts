@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { Bytes32, Signature } from '#shared/ids.ts'
 import { Answer, Work } from '#shared/job.ts'
 import { SignedPresence } from '#shared/node.ts'
-import { CompiledPolicy, NODE_TRUSTS } from '#shared/policy.ts'
+import { CompiledPolicy } from '#shared/policy.ts'
 import { DomainSchema, Place, Receipt, Ticket } from '#shared/receipt.ts'
 import { PublicKey } from '#shared/signature.ts'
 
@@ -22,7 +22,6 @@ export const Welcome = z.strictObject({
   hubKey: PublicKey,
   domain: DomainSchema,
   place: Place,
-  trust: z.enum(NODE_TRUSTS),
   /** Why the hub will send this node no work, in words; null when it will. */
   quarantine: z.string().max(512).nullable(),
 })

@@ -6,7 +6,7 @@ import { Address, Bytes32, JobId, nameHash, NodeId, Signature, TenantId } from '
 import { PROVIDERS } from './job.ts'
 import { MicroUsd } from './money.ts'
 import { SignedPresence } from './node.ts'
-import { CompiledPolicy, EVIDENCE_CLASSES, EVIDENCE_SOURCES } from './policy.ts'
+import { CompiledPolicy, EVIDENCE_CLASSES, EVIDENCE_SOURCES, NODE_TRUSTS } from './policy.ts'
 import { PublicKey } from './signature.ts'
 
 /** Where a node stands, as its hub saw it at dispatch. `country` is a bit of the table in `region.ts`. */
@@ -14,6 +14,8 @@ export const Place = z.strictObject({
   country: z.int().min(0).max(255),
   evidence: z.enum(EVIDENCE_CLASSES),
   source: z.enum(EVIDENCE_SOURCES),
+  /** How far the deployment trusts the node; part of what the policy decides on. */
+  trust: z.enum(NODE_TRUSTS),
 })
 export type Place = z.infer<typeof Place>
 
@@ -40,7 +42,7 @@ export type Ticket = z.infer<typeof Ticket>
 
 export const TICKET_TYPE =
   'Ticket(bytes32 jobId,uint32 attempt,bytes32 hub,bytes32 node,bytes32 tenant,bytes32 policyHash,uint256 allowed,' +
-  'uint8 country,uint8 evidence,uint8 source,bytes32 workDigest,bytes32 inputCommitment,uint64 units,' +
+  'uint8 country,uint8 evidence,uint8 source,uint8 trust,bytes32 workDigest,bytes32 inputCommitment,uint64 units,' +
   'uint64 priceMicroUsd,uint64 issuedAtMs,uint64 expiresAtMs)'
 
 export function ticketHash(ticket: Ticket): Bytes32 {
@@ -81,7 +83,7 @@ export type Receipt = z.infer<typeof Receipt>
 
 export const RECEIPT_TYPE =
   'Receipt(bytes32 ticketHash,bytes32 jobId,uint32 attempt,bytes32 tenant,bytes32 policyHash,uint8 country,' +
-  'uint8 evidence,uint8 source,bytes32 node,bytes32 receiptKeyX,bytes32 receiptKeyY,bytes32 workDigest,' +
+  'uint8 evidence,uint8 source,uint8 trust,bytes32 node,bytes32 receiptKeyX,bytes32 receiptKeyY,bytes32 workDigest,' +
   'bytes32 inputCommitment,bytes32 outputCommitment,uint64 units,uint64 priceMicroUsd,uint64 amountMicroUsd,' +
   'uint64 startedAtMs,uint64 finishedAtMs,uint8 provider,uint8 verification)'
 
@@ -126,7 +128,7 @@ export async function digestBytes(bytes: Uint8Array): Promise<Bytes32> {
   return hex as Hex
 }
 
-export const DomainSchema = z.strictObject({ chainId: z.int().min(1), verifyingContract: Address })
+export const DomainSchema = z.strictObject({ chainId: z.int().min(0), verifyingContract: Address })
 
 /** A receipt with everything that a stranger needs to check it offline, except its settlement. */
 export const SignedReceipt = z.strictObject({
@@ -170,10 +172,11 @@ export const ReceiptDocument = z.strictObject({
 })
 export type ReceiptDocument = z.infer<typeof ReceiptDocument>
 
-function placeWords(place: Place): [number, number, number] {
+function placeWords(place: Place): [number, number, number, number] {
   return [
     place.country,
     EVIDENCE_CLASSES.indexOf(place.evidence),
     EVIDENCE_SOURCES.indexOf(place.source),
+    NODE_TRUSTS.indexOf(place.trust),
   ]
 }

@@ -1,6 +1,6 @@
 /** What the Worker and a Hub say to each other over `stub.fetch`: one request header, the payload, one outcome, the answer. */
 import { z } from 'zod'
-import { Bytes32, JobId, NodeId, TenantId } from '#shared/ids.ts'
+import { Address, Bytes32, JobId, NodeId, TenantId } from '#shared/ids.ts'
 import { Answer, Work } from '#shared/job.ts'
 import { LIMITS } from '#shared/limits.ts'
 import { MicroUsd } from '#shared/money.ts'
@@ -11,6 +11,8 @@ export const DispatchRequest = z.strictObject({
   requestId: z.string().max(128),
   jobId: JobId,
   tenant: TenantId,
+  /** The on-chain account that pays; null while the tenant has named none (its receipts then wait). */
+  consumer: Address.nullable(),
   policy: CompiledPolicy,
   /** The policy's compute set, narrowed by the request. */
   allowed: Bytes32,

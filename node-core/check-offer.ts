@@ -1,0 +1,70 @@
+/** What a node checks before it touches a job: the hub's signature, the policy against its own place, the bytes. */
+import { typedDigest, type Domain } from '#shared/eip712.ts'
+import { AppError } from '#shared/errors.ts'
+import { decide, policyHash, type NodeFacts } from '#shared/policy.ts'
+import { commitment, digestBytes, ticketHash } from '#shared/receipt.ts'
+import { countryBit, countryCode } from '#shared/region.ts'
+import { verifySignature } from '#shared/signature.ts'
+import { stringToBytes } from 'viem'
+import type { JobOffer, Welcome } from '#p2p/messages.ts'
+
+export interface NodeSelf {
+  readonly nodeId: string
+  /** Alpha-2 code of the place that this node claims. */
+  readonly claim: string
+  readonly welcome: Welcome
+  readonly nowMs: number
+}
+
+/**
+ * Checks an offer in full; nothing of it has been run when this throws.
+ * @throws {AppError} residency_unsatisfiable when the policy excludes this node, invalid_request for any other fault
+ */
+export async function checkOffer(
+  offer: JobOffer,
+  payload: Uint8Array,
+  self: NodeSelf,
+): Promise<void> {
+  await checkTicket(offer, self)
+  checkResidency(offer, self)
+  const { ticket, work, salt } = offer
+  const digest =
+    work.kind === 'model' ? work.digest : await digestBytes(stringToBytes(work.wgsl))
+  if (digest !== ticket.workDigest || work.digest !== digest) refuse('the work is not what the ticket was issued for')
+  if (commitment(salt, await digestBytes(payload)) !== ticket.inputCommitment) {
+    refuse('the input is not what the ticket was issued for')
+  }
+}
+
+async function checkTicket({ ticket, ticketSignature }: JobOffer, self: NodeSelf): Promise<void> {
+  const { hubKey, domain, hub } = self.welcome
+  if (ticket.nodeId !== self.nodeId) refuse(`the ticket is for node ${ticket.nodeId}`)
+  if (ticket.hub !== hub) refuse(`the ticket is from hub ${ticket.hub}`)
+  if (ticket.expiresAtMs < self.nowMs) refuse('the ticket has expired')
+  const digest = typedDigest(domain as Domain, ticketHash(ticket))
+  if (!(await verifySignature(hubKey, digest, ticketSignature))) refuse('the ticket is not signed by the hub')
+}
+
+/** The node's own enforcement: it trusts its claim, not the hub's filter. */
+export function checkResidency({ ticket, policy }: JobOffer, self: Omit<NodeSelf, 'nowMs'>): void {
+  if (policyHash(policy) !== policy.hash || policy.hash !== ticket.policyHash || policy.tenant !== ticket.tenant) {
+    refuse('the policy is not the one that the ticket names')
+  }
+  if (ticket.place.country !== countryBit(self.claim)) {
+    throw new AppError('residency_unsatisfiable', `The ticket places this node in ${countryCode(ticket.place.country)}; it stands in ${self.claim}.`, { meta: { rule: 'node.place' } })
+  }
+  const facts: NodeFacts = {
+    country: countryBit(self.claim),
+    evidence: self.welcome.place.evidence,
+    trust: self.welcome.place.trust,
+    quarantined: self.welcome.quarantine !== null,
+  }
+  const verdict = decide(policy, ticket.allowed, facts)
+  if (verdict !== 'allow') {
+    throw new AppError('residency_unsatisfiable', `Policy ${policy.id} v${policy.version} excludes this node (${self.claim}) by rule ${verdict}.`, { meta: { rule: verdict } })
+  }
+}
+
+function refuse(detail: string): never {
+  throw new AppError('invalid_request', `The node refuses this job: ${detail}.`)
+}

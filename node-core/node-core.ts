@@ -1,0 +1,238 @@
+/** What a node is, whatever runs it: it announces itself, takes work, checks it, runs it, signs for it and keeps receipts. */
+import type { Multiaddr } from '@multiformats/multiaddr'
+import type { PrivateKey } from '@libp2p/interface'
+import type { Engine } from '#engine/engine.ts'
+import { AppError, toAppError } from '#shared/errors.ts'
+import type { Log } from '#shared/log.ts'
+import { LIMITS } from '#shared/limits.ts'
+import type { PresenceRecord, SignedPresence } from '#shared/node.ts'
+import { receiptHash } from '#shared/receipt.ts'
+import type { Signer } from '#shared/signature.ts'
+import { joinHub, type HubMembership } from '#p2p/join.ts'
+import type { JobOffer, JobResult, Welcome } from '#p2p/messages.ts'
+import { createPeerNode, peerIdOf } from '#p2p/node.ts'
+import { presenceTopic, publishPresence, signPresence } from '#p2p/presence.ts'
+import type { WorkHandler, WorkRunOptions } from '#p2p/work-server.ts'
+import { checkOffer } from './check-offer.ts'
+import type { JobSummary, NodePhase, NodeState } from './node-state.ts'
+import type { ReceiptStore } from './receipt-store.ts'
+import { runOffer } from './run-offer.ts'
+
+export interface NodeCoreDeps {
+  readonly kind: PresenceRecord['kind']
+  /** libp2p Ed25519 key: who the node is. */
+  readonly identity: PrivateKey
+  /** P-256 receipt key: what earns. */
+  readonly signer: Signer
+  readonly engine: Engine
+  /** Alpha-2 code of the place that the node claims. */
+  readonly claim: string
+  readonly maxJobs: number
+  readonly receipts: ReceiptStore
+  /** Asks for admission and says where the hub is; called for every attempt to connect. */
+  readonly locate: (signal: AbortSignal) => Promise<Multiaddr>
+  readonly log: Log
+  readonly now: () => number
+  readonly onState: (state: NodeState) => void
+}
+
+export interface NodeCore {
+  state(): NodeState
+  /** Goes online; resolves at once, progress comes through `onState`. */
+  start(): Promise<void>
+  /** Leaves the network now: running jobs are given back to the hub, which answers them elsewhere. */
+  pause(): Promise<void>
+  stop(): Promise<void>
+}
+
+const LAST_JOBS = 20
+
+export function createNodeCore(deps: NodeCoreDeps): NodeCore {
+  return new Core(deps)
+}
+
+class Core implements NodeCore, WorkHandler {
+  readonly #deps: NodeCoreDeps
+  readonly #running = new Map<string, AbortController>()
+  #state: NodeState
+  #sequence: number
+  #membership: HubMembership | undefined
+  #node: Awaited<ReturnType<typeof createPeerNode>> | undefined
+  #presenceTimer: ReturnType<typeof setInterval> | undefined
+
+  constructor(deps: NodeCoreDeps) {
+    this.#deps = deps
+    this.#sequence = deps.now()
+    this.#state = {
+      phase: 'paused',
+      detail: 'Not started.',
+      nodeId: peerIdOf(deps.identity),
+      claim: deps.claim,
+      adapter: deps.engine.adapter,
+      models: deps.engine.models,
+      kernels: deps.engine.kernels === 'any' ? 'any' : deps.engine.kernels.length,
+      running: 0,
+      jobsDone: 0,
+      jobsFailed: 0,
+      earnedMicroUsd: '0',
+      unacknowledged: 0,
+      lastJobs: [],
+      lastError: null,
+      welcome: null,
+    }
+  }
+
+  state(): NodeState {
+    return this.#state
+  }
+
+  async start(): Promise<void> {
+    if (this.#membership !== undefined) return
+    this.#update({ phase: 'connecting', detail: 'Looking for the nearest hub.' })
+    const node = (this.#node ??= await createPeerNode({ privateKey: this.#deps.identity, log: this.#deps.log }))
+    this.#membership = joinHub({
+      node,
+      locate: this.#deps.locate,
+      handler: this,
+      log: this.#deps.log,
+      onState: (state, detail) => {
+        if (state === 'online') return
+        this.#update({ phase: phaseOf(state), detail: detail ?? '', welcome: null })
+      },
+    })
+    this.#presenceTimer = setInterval(() => void this.#announce(), LIMITS.presenceEveryMs)
+  }
+
+  async pause(): Promise<void> {
+    this.#update({ phase: 'paused', detail: 'Paused by its owner.', welcome: null })
+    clearInterval(this.#presenceTimer)
+    for (const controller of this.#running.values()) controller.abort(new AppError('node_lost', 'The node was paused by its owner.'))
+    const [membership, node] = [this.#membership, this.#node]
+    this.#membership = undefined
+    this.#node = undefined
+    await membership?.close()
+    await node?.stop()
+  }
+
+  async stop(): Promise<void> {
+    await this.pause()
+    this.#update({ phase: 'stopped', detail: 'Stopped.' })
+    await this.#deps.engine.close()
+  }
+
+  async hello() {
+    return { version: 1, presence: await this.#presence() }
+  }
+
+  welcomed(welcome: Welcome): void {
+    const detail = welcome.quarantine ?? `Connected to ${welcome.hub}.`
+    this.#update({ phase: 'online', detail, welcome, lastError: welcome.quarantine })
+    void this.#announce()
+  }
+
+  async run(offer: JobOffer, payload: Uint8Array, options: WorkRunOptions): Promise<JobResult> {
+    const { welcome } = this.#state
+    if (welcome === null || this.#membership === undefined) throw new AppError('no_capacity', 'The node is paused.')
+    const { jobId, attempt } = offer.ticket
+    const key = `${jobId}/${attempt}`
+    if (this.#running.has(key)) throw new AppError('invalid_request', `Job ${key} is already running here.`)
+    const controller = new AbortController()
+    const signal = AbortSignal.any([controller.signal, options.signal])
+    this.#running.set(key, controller)
+    this.#update({ running: this.#running.size })
+    try {
+      await checkOffer(offer, payload, { ...this.#state, welcome, nowMs: this.#deps.now() })
+      const result = await runOffer(offer, payload, { ...this.#deps, domain: welcome.domain, signal, emit: options.emit })
+      await this.#keep(offer, result)
+      return result
+    } catch (error) {
+      throw this.#failed(key, controller.signal.aborted ? controller.signal.reason : error)
+    } finally {
+      this.#running.delete(key)
+      this.#update({ running: this.#running.size })
+    }
+  }
+
+  acknowledged(ids: readonly `0x${string}`[]): void {
+    void this.#deps.receipts
+      .remove(ids)
+      .then(async () => this.#update({ unacknowledged: (await this.#deps.receipts.pending()).length }))
+      .catch((error: unknown) => this.#deps.log.error('receipts.remove-failed', { cause: String(error) }))
+  }
+
+  pendingReceipts() {
+    return this.#deps.receipts.pending()
+  }
+
+  async #keep(offer: JobOffer, result: JobResult): Promise<void> {
+    const { receipt, nodeSignature, answer } = result
+    const { ticketSignature, policy, salt, work } = offer
+    await this.#deps.receipts.put(receiptHash(receipt), {
+      receipt,
+      nodeSignature,
+      ticketSignature,
+      policy,
+      salt,
+      presence: await this.#presence(),
+    })
+    const job: JobSummary = {
+      jobId: receipt.ticket.jobId,
+      work: work.kind === 'model' ? work.model : 'kernel',
+      provider: answer.provider,
+      computeMs: answer.computeMs,
+      amountMicroUsd: receipt.amountMicroUsd,
+      finishedAtMs: receipt.finishedAtMs,
+    }
+    const { jobsDone, earnedMicroUsd, lastJobs, unacknowledged } = this.#state
+    this.#update({
+      jobsDone: jobsDone + 1,
+      unacknowledged: unacknowledged + 1,
+      earnedMicroUsd: (BigInt(earnedMicroUsd) + BigInt(receipt.amountMicroUsd)).toString(),
+      lastJobs: [job, ...lastJobs].slice(0, LAST_JOBS),
+    })
+  }
+
+  #failed(key: string, cause: unknown): AppError {
+    const error = toAppError(cause)
+    this.#deps.log.warn('job.failed', { job: key, code: error.code, detail: error.detail })
+    this.#update({ jobsFailed: this.#state.jobsFailed + 1, lastError: `${error.code}: ${error.detail}` })
+    return error
+  }
+
+  #presence(): Promise<SignedPresence> {
+    const { kind, identity, signer, engine, claim, maxJobs, now } = this.#deps
+    const record: PresenceRecord = {
+      version: 1,
+      nodeId: peerIdOf(identity),
+      kind,
+      receiptKey: signer.publicKey,
+      claim,
+      adapter: engine.adapter,
+      models: [...engine.models],
+      kernels: engine.kernels === 'any' ? 'any' : [...engine.kernels],
+      maxJobs,
+      sequence: (this.#sequence = Math.max(this.#sequence + 1, now())),
+      issuedAtMs: now(),
+    }
+    return signPresence(record, identity)
+  }
+
+  async #announce(): Promise<void> {
+    const [node, welcome] = [this.#node, this.#state.welcome]
+    if (node === undefined || welcome === null) return
+    try {
+      await publishPresence(node, presenceTopic(welcome.hub), await this.#presence())
+    } catch (error) {
+      this.#deps.log.warn('presence.publish-failed', { cause: String(error) })
+    }
+  }
+
+  #update(change: Partial<NodeState>): void {
+    this.#state = { ...this.#state, ...change }
+    this.#deps.onState(this.#state)
+  }
+}
+
+function phaseOf(state: 'connecting' | 'waiting' | 'closed'): NodePhase {
+  return state === 'closed' ? 'paused' : state
+}

@@ -1,0 +1,38 @@
+/** What a node shows of itself, to its owner's page or terminal. */
+import type { Adapter } from '#shared/job.ts'
+import type { AdmittedModel } from '#shared/node.ts'
+import type { Welcome } from '#p2p/messages.ts'
+
+export type NodePhase = 'starting' | 'connecting' | 'online' | 'waiting' | 'paused' | 'stopped'
+
+/** One finished job, as the owner sees it: what kind, never what was in it. */
+export interface JobSummary {
+  readonly jobId: string
+  /** Model id, or `kernel`. */
+  readonly work: string
+  readonly provider: string
+  readonly computeMs: number
+  readonly amountMicroUsd: string
+  readonly finishedAtMs: number
+}
+
+export interface NodeState {
+  readonly phase: NodePhase
+  /** One sentence on the phase, e.g. why it waits. */
+  readonly detail: string
+  readonly nodeId: string
+  readonly claim: string
+  readonly adapter: Adapter
+  readonly models: readonly AdmittedModel[]
+  readonly kernels: 'any' | number
+  readonly running: number
+  readonly jobsDone: number
+  readonly jobsFailed: number
+  /** Sum of receipts that this node signed since it started. */
+  readonly earnedMicroUsd: string
+  /** Receipts that no hub has acknowledged yet. */
+  readonly unacknowledged: number
+  readonly lastJobs: readonly JobSummary[]
+  readonly lastError: string | null
+  readonly welcome: Welcome | null
+}

@@ -1,0 +1,11 @@
+/** Where a node keeps receipts until a hub has them in durable storage: at least once, never twice. */
+import type { Bytes32 } from '#shared/ids.ts'
+import type { StoredReceipt } from '#p2p/messages.ts'
+
+export interface ReceiptStore {
+  /** Resolves once the receipt would survive the end of this process. */
+  put(id: Bytes32, stored: StoredReceipt): Promise<void>
+  /** Forgets receipts that a hub acknowledged. */
+  remove(ids: readonly Bytes32[]): Promise<void>
+  pending(): Promise<readonly StoredReceipt[]>
+}

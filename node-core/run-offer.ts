@@ -1,0 +1,57 @@
+/** Runs one checked offer on the engine and signs the receipt for it. */
+import type { Engine } from '#engine/engine.ts'
+import { typedDigest, type Domain } from '#shared/eip712.ts'
+import { AppError } from '#shared/errors.ts'
+import { LIMITS } from '#shared/limits.ts'
+import { commitment, digestBytes, receiptHash, type Receipt } from '#shared/receipt.ts'
+import type { Signer } from '#shared/signature.ts'
+import type { JobOffer, JobResult } from '#p2p/messages.ts'
+
+export interface RunDeps {
+  readonly engine: Engine
+  readonly signer: Signer
+  readonly domain: Domain
+  readonly now: () => number
+  readonly signal: AbortSignal
+  readonly emit: (bytes: Uint8Array) => Promise<void>
+}
+
+/** @throws {AppError} what the engine throws, or too_large when the output passes its bound */
+export async function runOffer(offer: JobOffer, payload: Uint8Array, deps: RunDeps): Promise<JobResult> {
+  const startedAtMs = deps.now()
+  const chunks: Uint8Array[] = []
+  let outputBytes = 0
+  const answer = await deps.engine.run(offer.work, payload, {
+    signal: deps.signal,
+    emit: async (bytes) => {
+      outputBytes += bytes.length
+      if (outputBytes > LIMITS.jobOutputBytes) throw new AppError('too_large', `The output passes ${LIMITS.jobOutputBytes} bytes.`)
+      chunks.push(bytes)
+      await deps.emit(bytes)
+    },
+  })
+  const { ticket, salt } = offer
+  const receipt: Receipt = {
+    ticket,
+    receiptKey: deps.signer.publicKey,
+    outputCommitment: commitment(salt, await digestBytes(join(chunks, outputBytes))),
+    units: ticket.units,
+    amountMicroUsd: (BigInt(ticket.units) * BigInt(ticket.priceMicroUsd)).toString(),
+    startedAtMs,
+    finishedAtMs: Math.max(startedAtMs, deps.now()),
+    provider: answer.provider,
+    verification: 'none',
+  }
+  const nodeSignature = await deps.signer.sign(typedDigest(deps.domain, receiptHash(receipt)))
+  return { answer, receipt, nodeSignature }
+}
+
+function join(chunks: readonly Uint8Array[], sizeBytes: number): Uint8Array {
+  const whole = new Uint8Array(sizeBytes)
+  let offset = 0
+  for (const chunk of chunks) {
+    whole.set(chunk, offset)
+    offset += chunk.length
+  }
+  return whole
+}

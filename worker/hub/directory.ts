@@ -1,0 +1,123 @@
+/** The live nodes of one hub: who is connected, where it stands, how it has done. In memory only. */
+import type { Work } from '#shared/job.ts'
+import type { PresenceRecord, SignedPresence } from '#shared/node.ts'
+import type { Place } from '#shared/receipt.ts'
+import { countryCode } from '#shared/region.ts'
+import type { WorkLink } from '#p2p/work-client.ts'
+import type { NetworkNode } from './protocol.ts'
+import type { NodeView } from './schedule.ts'
+
+/** What the Worker vouched for when it let a node in. */
+export interface Admission {
+  readonly nodeId: string
+  readonly claim: string
+  readonly place: Place
+}
+
+export interface Member {
+  readonly admission: Admission
+  readonly link: WorkLink
+  presence: PresenceRecord
+  signedPresence: SignedPresence
+  quarantine: string | null
+  jobsDone: number
+  readonly serviceMs: Map<string, number>
+}
+
+/** Assumed time of a kernel that a node has never run. */
+const UNKNOWN_SERVICE_MS = 100
+/** Weight of a new sample when it is faster than the average; slower ones count at once (peak-EWMA). */
+const DECAY = 0.2
+
+export class Directory {
+  readonly #members = new Map<string, Member>()
+
+  get size(): number {
+    return this.#members.size
+  }
+
+  get(nodeId: string): Member | undefined {
+    return this.#members.get(nodeId)
+  }
+
+  add(member: Member): void {
+    this.#members.set(member.admission.nodeId, member)
+  }
+
+  /** Forgets a member, unless a newer connection of the same node took its place. */
+  remove(member: Member): void {
+    if (this.#members.get(member.admission.nodeId) === member) this.#members.delete(member.admission.nodeId)
+  }
+
+  /** Takes a newer presence record of a connected node; records of strangers and older ones change nothing. */
+  refresh(record: PresenceRecord, signed: SignedPresence): void {
+    const member = this.#members.get(record.nodeId)
+    if (member === undefined || record.sequence <= member.presence.sequence) return
+    if (record.claim !== member.admission.claim) {
+      member.quarantine = `The presence record claims ${record.claim}; the node was admitted with ${member.admission.claim}.`
+    }
+    member.presence = record
+    member.signedPresence = signed
+  }
+
+  views(work: Work): NodeView[] {
+    return [...this.#members.values()].map((member) => viewOf(member, work))
+  }
+
+  recordService(member: Member, work: Work, sampleMs: number): void {
+    const key = workKey(work)
+    const before = member.serviceMs.get(key)
+    const next = before === undefined || sampleMs > before ? sampleMs : before + (sampleMs - before) * DECAY
+    member.serviceMs.set(key, next)
+    if (member.serviceMs.size > 256) member.serviceMs.delete(member.serviceMs.keys().next().value ?? key)
+  }
+
+  describe(): NetworkNode[] {
+    return [...this.#members.values()].map((member) => {
+      const { admission, presence, link } = member
+      return {
+        nodeId: presence.nodeId,
+        kind: presence.kind,
+        country: countryCode(admission.place.country),
+        evidence: admission.place.evidence,
+        source: admission.place.source,
+        trust: admission.place.trust,
+        adapter: presence.adapter,
+        models: presence.models.map(({ id, provider, serviceMs }) => ({ id, provider, serviceMs })),
+        kernels: presence.kernels === 'any' ? 'any' : presence.kernels.length,
+        rttMs: link.rttMs(),
+        inFlight: link.inFlight(),
+        jobsDone: member.jobsDone,
+        quarantine: member.quarantine,
+      }
+    })
+  }
+}
+
+export function factsOf(member: Member): NodeView['facts'] {
+  const { place } = member.admission
+  return { country: place.country, evidence: place.evidence, trust: place.trust, quarantined: member.quarantine !== null }
+}
+
+function viewOf(member: Member, work: Work): NodeView {
+  const { presence, link } = member
+  return {
+    nodeId: presence.nodeId,
+    facts: factsOf(member),
+    models: presence.models,
+    kernels: presence.kernels,
+    maxJobs: presence.maxJobs,
+    inFlight: link.inFlight(),
+    rttMs: link.rttMs(),
+    serviceMs: member.serviceMs.get(workKey(work)) ?? admittedMs(presence, work),
+  }
+}
+
+function admittedMs(presence: PresenceRecord, work: Work): number {
+  if (work.kind === 'kernel') return UNKNOWN_SERVICE_MS
+  return presence.models.find((model) => model.id === work.model)?.serviceMs ?? UNKNOWN_SERVICE_MS
+}
+
+function workKey(work: Work): string {
+  return work.kind === 'model' ? work.model : work.digest
+}

@@ -1,0 +1,230 @@
+/** Answers one request with one node: choose, ticket, run, check, keep the receipt, and again elsewhere when a node is lost. */
+import { typedDigest, type Domain } from '#shared/eip712.ts'
+import { AppError, errorCode, toAppError } from '#shared/errors.ts'
+import type { Address, Bytes32, RandomBytes } from '#shared/ids.ts'
+import { LIMITS } from '#shared/limits.ts'
+import type { Log } from '#shared/log.ts'
+import type { ModelManifest } from '#shared/model.ts'
+import { decide } from '#shared/policy.ts'
+import { digestBytes, receiptHash, ticketHash, type SignedReceipt } from '#shared/receipt.ts'
+import { verifySignature, type Signer } from '#shared/signature.ts'
+import type { JobOffer, JobResult, StoredReceipt } from '#p2p/messages.ts'
+import { verifyPresence } from '#p2p/presence.ts'
+import { bytesToHex } from 'viem'
+import { Capacity } from './capacity.ts'
+import { checkReceipt, checkResult } from './check-result.ts'
+import { factsOf, type Directory, type Member } from './directory.ts'
+import { ANSWERED_KEPT_MS, type Outbox } from './outbox.ts'
+import type { DispatchRequest, DispatchResult } from './protocol.ts'
+import { schedule } from './schedule.ts'
+import { issueTicket } from './ticket.ts'
+
+export interface DispatcherDeps {
+  readonly hub: string
+  readonly signer: Signer
+  readonly domain: Domain
+  readonly directory: Directory
+  readonly outbox: Outbox
+  readonly manifests: readonly ModelManifest[]
+  readonly now: () => number
+  readonly random: () => number
+  readonly randomBytes: RandomBytes
+  readonly log: Log
+  /** Called when the outbox has something new. */
+  readonly onReceipt: () => void
+}
+
+interface Job {
+  readonly request: DispatchRequest
+  readonly payload: Uint8Array
+  readonly inputDigest: Bytes32
+  readonly signal: AbortSignal
+  readonly tried: Set<string>
+  readonly arrivedAtMs: number
+}
+
+const MAX_WAITING = 256
+
+export class Dispatcher {
+  readonly capacity = new Capacity(MAX_WAITING)
+  readonly #deps: DispatcherDeps
+  readonly #active = new Set<string>()
+  #payloadBytes = 0
+
+  constructor(deps: DispatcherDeps) {
+    this.#deps = deps
+  }
+
+  /**
+   * @throws {AppError} residency_unsatisfiable, no_capacity, node_lost, node_timeout, cancelled, or what the node says of the work
+   */
+  async dispatch(request: DispatchRequest, payload: Uint8Array, signal: AbortSignal): Promise<DispatchResult> {
+    if (this.#payloadBytes + payload.length > LIMITS.hubPayloadBytes) {
+      throw new AppError('no_capacity', 'The hub holds as many request bytes as it may.', { meta: { retryAfterSeconds: 1 } })
+    }
+    const timeout = AbortSignal.timeout(request.timeoutMs)
+    const timedOut = new AppError('node_timeout', `No answer within ${request.timeoutMs} ms.`)
+    const cancelled = new AppError('cancelled', 'The caller hung up.')
+    const controller = new AbortController()
+    timeout.addEventListener('abort', () => controller.abort(timedOut), { once: true })
+    signal.addEventListener('abort', () => controller.abort(cancelled), { once: true })
+    if (signal.aborted) controller.abort(cancelled)
+    const job: Job = {
+      request,
+      payload,
+      inputDigest: await digestBytes(payload),
+      signal: controller.signal,
+      tried: new Set(),
+      arrivedAtMs: this.#deps.now(),
+    }
+    this.#payloadBytes += payload.length
+    this.#active.add(request.jobId)
+    try {
+      return await this.#attempts(job)
+    } finally {
+      this.#payloadBytes -= payload.length
+      this.#active.delete(request.jobId)
+    }
+  }
+
+  /** A receipt that a node kept over a reconnect. Resolves when it is durable or known not to be payable; else throws. */
+  async redeliver(stored: StoredReceipt): Promise<void> {
+    const { signer, domain, outbox, now, hub } = this.#deps
+    const { receipt, ticketSignature } = stored
+    const { ticket } = receipt
+    if (outbox.answeredBy(ticket.jobId) !== undefined) return
+    if (this.#active.has(ticket.jobId)) throw new AppError('no_capacity', 'That job is still running.')
+    if (ticket.hub !== hub) throw new AppError('forbidden', `The ticket is from hub ${ticket.hub}.`)
+    if (receipt.finishedAtMs > ticket.expiresAtMs || receipt.finishedAtMs < now() - ANSWERED_KEPT_MS) {
+      throw new AppError('forbidden', 'The receipt is too old, or its ticket had expired.')
+    }
+    const ownTicket = await verifySignature(signer.publicKey, typedDigest(domain, ticketHash(ticket)), ticketSignature)
+    if (!ownTicket) throw new AppError('forbidden', 'The ticket is not signed by this hub.')
+    const presence = await verifyPresence(stored.presence, { anyAge: true })
+    if (presence.nodeId !== ticket.nodeId) throw new AppError('forbidden', 'The presence record is of another node.')
+    await checkReceipt(receipt, stored.nodeSignature, { ticket, receiptKey: presence.receiptKey, domain })
+    await this.#keep(stored, null)
+  }
+
+  async #attempts(job: Job): Promise<DispatchResult> {
+    let lost: AppError | undefined
+    for (let attempt = 1; attempt <= LIMITS.dispatchAttempts; attempt += 1) {
+      const member = await this.#choose(job, lost)
+      try {
+        return await this.#attempt(job, member, attempt)
+      } catch (error) {
+        lost = this.#afterFailure(job, member, error)
+      } finally {
+        this.capacity.notify()
+      }
+    }
+    throw lost ?? new AppError('node_lost', 'No node answered.')
+  }
+
+  async #choose(job: Job, lost: AppError | undefined): Promise<Member> {
+    const { directory, random } = this.#deps
+    const { policy, allowed, work } = job.request
+    for (;;) {
+      const choice = schedule(directory.views(work), { policy, allowed, work, tried: job.tried }, random)
+      if (choice.kind === 'refuse') throw lost ?? choice.error
+      if (choice.kind === 'wait') {
+        await this.capacity.wait(job.signal)
+        continue
+      }
+      const member = directory.get(choice.nodeId)
+      if (member !== undefined) return member
+    }
+  }
+
+  async #attempt(job: Job, member: Member, attempt: number): Promise<DispatchResult> {
+    const { request, signal } = job
+    const { deps, salt } = { deps: this.#deps, salt: bytesToHex(this.#deps.randomBytes(32)) }
+    const nowMs = deps.now()
+    const issued = await issueTicket({ request, member, attempt, salt, inputDigest: job.inputDigest }, { ...deps, nowMs })
+    const offer: JobOffer = { ...issued, policy: request.policy, work: request.work, salt }
+    // The same decision once more at the last moment: a quarantine since the choice must hold.
+    const verdict = decide(request.policy, request.allowed, factsOf(member))
+    if (verdict !== 'allow') throw new AppError('no_capacity', `The node is no longer allowed (${verdict}).`)
+    const chunks: Uint8Array[] = []
+    const sentAtMs = deps.now()
+    const result = await member.link.run(offer, job.payload, { signal, onChunk: (bytes) => void chunks.push(bytes) })
+    const roundTripMs = deps.now() - sentAtMs
+    const payload = concat(chunks)
+    const receiptKey = member.presence.receiptKey
+    const manifest = deps.manifests.find((candidate) => candidate.id === (request.work.kind === 'model' ? request.work.model : ''))
+    await checkResult(result, payload, { ticket: issued.ticket, work: request.work, manifest, salt, receiptKey, domain: deps.domain })
+    const stored = storedFrom(offer, result, member)
+    const signed = await this.#keep(stored, request.consumer)
+    member.jobsDone += 1
+    member.link.acknowledge([signed.id])
+    deps.directory.recordService(member, request.work, roundTripMs)
+    const computeMs = Math.min(result.answer.computeMs, roundTripMs)
+    return {
+      payload,
+      outcome: {
+        receiptId: signed.id,
+        nodeId: issued.ticket.nodeId,
+        place: issued.ticket.place,
+        answer: result.answer,
+        units: result.receipt.units,
+        amountMicroUsd: result.receipt.amountMicroUsd,
+        timing: { queueMs: sentAtMs - job.arrivedAtMs, networkMs: roundTripMs - computeMs, computeMs },
+        attempts: attempt,
+      },
+    }
+  }
+
+  /** Decides whether the job may try another node; rethrows what would be the same everywhere. */
+  #afterFailure(job: Job, member: Member, cause: unknown): AppError {
+    const error = toAppError(cause)
+    const { nodeId } = member.admission
+    job.tried.add(nodeId)
+    this.#deps.log.warn('attempt.failed', { jobId: job.request.jobId, nodeId, code: error.code, detail: error.detail })
+    if (error.meta.invalidResult === true) member.quarantine = error.detail
+    if (job.signal.aborted) throw toAppError(job.signal.reason)
+    const elsewhere = ['node_lost', 'no_capacity', 'residency_unsatisfiable', 'model_not_found', 'internal', 'upgrade_required']
+    if (!elsewhere.includes(errorCode(error) ?? 'internal')) throw error
+    return error.code === 'node_lost' ? error : new AppError('node_lost', `The node gave the job back: ${error.detail}`)
+  }
+
+  async #keep(stored: StoredReceipt, consumer: Address | null): Promise<SignedReceipt> {
+    const { signer, domain, outbox, now } = this.#deps
+    const id = receiptHash(stored.receipt)
+    const receipt: SignedReceipt = {
+      version: 1,
+      id,
+      domain,
+      receipt: stored.receipt,
+      nodeSignature: stored.nodeSignature,
+      ticketSignature: stored.ticketSignature,
+      hubSignature: await signer.sign(typedDigest(domain, id)),
+      hubKey: signer.publicKey,
+      policy: stored.policy,
+      presence: stored.presence,
+    }
+    outbox.put({ receipt, salt: stored.salt, consumer }, now())
+    this.#deps.onReceipt()
+    return receipt
+  }
+}
+
+function storedFrom(offer: JobOffer, result: JobResult, member: Member): StoredReceipt {
+  return {
+    receipt: result.receipt,
+    nodeSignature: result.nodeSignature,
+    ticketSignature: offer.ticketSignature,
+    policy: offer.policy,
+    presence: member.signedPresence,
+    salt: offer.salt,
+  }
+}
+
+function concat(chunks: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0))
+  let offset = 0
+  for (const chunk of chunks) {
+    whole.set(chunk, offset)
+    offset += chunk.length
+  }
+  return whole
+}

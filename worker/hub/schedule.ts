@@ -1,0 +1,101 @@
+/** Which node gets a job: the hard filter by policy, then the smallest predicted completion. Pure. */
+import { AppError } from '#shared/errors.ts'
+import type { Work } from '#shared/job.ts'
+import { LIMITS } from '#shared/limits.ts'
+import type { AdmittedModel } from '#shared/node.ts'
+import { COMPUTE_RULES, decide, type CompiledPolicy, type ComputeRule, type NodeFacts } from '#shared/policy.ts'
+import { listCountries, type CountrySet } from '#shared/region.ts'
+
+/** What the scheduler knows of a live node. */
+export interface NodeView {
+  readonly nodeId: string
+  readonly facts: NodeFacts
+  readonly models: readonly AdmittedModel[]
+  readonly kernels: 'any' | readonly string[]
+  readonly maxJobs: number
+  readonly inFlight: number
+  /** Round trip on the held stream, measured. */
+  readonly rttMs: number
+  /** Peak-sensitive moving average of how long this work takes on this node. */
+  readonly serviceMs: number
+}
+
+export interface ScheduleJob {
+  readonly policy: CompiledPolicy
+  readonly allowed: CountrySet
+  readonly work: Work
+  /** Nodes that already failed this job. */
+  readonly tried: ReadonlySet<string>
+}
+
+export type Choice =
+  | { readonly kind: 'node'; readonly nodeId: string }
+  /** Some node could do it, but each has its hands full. */
+  | { readonly kind: 'wait' }
+  | { readonly kind: 'refuse'; readonly error: AppError }
+
+/** @param random uniform in [0, 1); it picks the sample of eligible nodes that are compared. */
+export function schedule(nodes: readonly NodeView[], job: ScheduleJob, random: () => number): Choice {
+  const refusals = new Map<ComputeRule, number>()
+  const allowed: NodeView[] = []
+  for (const node of nodes) {
+    const verdict = decide(job.policy, job.allowed, node.facts)
+    if (verdict === 'allow') allowed.push(node)
+    else refusals.set(verdict, (refusals.get(verdict) ?? 0) + 1)
+  }
+  if (nodes.length === 0) return refuse(new AppError('no_capacity', 'No node is connected to this hub.', { meta: { retryAfterSeconds: 5 } }))
+  if (allowed.length === 0) return refuse(unsatisfiable(job, refusals))
+  const able = allowed.filter((node) => !job.tried.has(node.nodeId) && canRun(node, job.work))
+  if (able.length === 0) return refuse(unable(job, allowed.length))
+  const free = able.filter((node) => node.inFlight < node.maxJobs)
+  const best = nearest(sample(free, random))
+  return best === undefined ? { kind: 'wait' } : { kind: 'node', nodeId: best.nodeId }
+}
+
+/** Whether a node admits this very model, or runs this very kernel. */
+export function canRun(node: Pick<NodeView, 'models' | 'kernels'>, work: Work): boolean {
+  if (work.kind === 'kernel') return node.kernels === 'any' || node.kernels.includes(work.digest)
+  return node.models.some((model) => model.id === work.model && model.digest === work.digest)
+}
+
+/** Predicted time until the answer is back, in milliseconds. */
+export function predictMs(node: Pick<NodeView, 'rttMs' | 'serviceMs' | 'inFlight'>): number {
+  return node.rttMs + node.serviceMs * (1 + node.inFlight)
+}
+
+function nearest(nodes: readonly NodeView[]): NodeView | undefined {
+  let best: NodeView | undefined
+  for (const node of nodes) if (best === undefined || predictMs(node) < predictMs(best)) best = node
+  return best
+}
+
+function sample(nodes: readonly NodeView[], random: () => number): NodeView[] {
+  const pool = [...nodes]
+  const taken: NodeView[] = []
+  while (pool.length > 0 && taken.length < LIMITS.eligibleSample) {
+    taken.push(...pool.splice(Math.floor(random() * pool.length), 1))
+  }
+  return taken
+}
+
+function unsatisfiable(job: ScheduleJob, refusals: ReadonlyMap<ComputeRule, number>): AppError {
+  const rule = COMPUTE_RULES.reduce((most, next) => ((refusals.get(next) ?? 0) > (refusals.get(most) ?? 0) ? next : most))
+  const { policy } = job
+  const countries = listCountries(job.allowed)
+  const where = countries.length > 40 ? `${countries.length} countries` : countries.join(', ')
+  const detail =
+    `Policy ${policy.id} v${policy.version} allows none of the connected nodes; most are refused by rule ${rule}. ` +
+    `It needs a node in ${where || 'no country at all (the request narrowed the policy to nothing)'} with evidence ${policy.minEvidence} or stronger, ` +
+    `for ${policy.dataClass} data, trust ${policy.nodeTrust} or more.`
+  return new AppError('residency_unsatisfiable', detail, { meta: { rule, refusals: Object.fromEntries(refusals) } })
+}
+
+function unable(job: ScheduleJob, allowedCount: number): AppError {
+  const what = job.work.kind === 'model' ? `has model ${job.work.model}` : 'runs this kernel'
+  const again = job.tried.size > 0 ? ` that has not already failed it (${job.tried.size} did)` : ''
+  return new AppError('no_capacity', `The policy allows ${allowedCount} connected node(s), but none ${what}${again}.`, { meta: { retryAfterSeconds: 5 } })
+}
+
+function refuse(error: AppError): Choice {
+  return { kind: 'refuse', error }
+}

@@ -1,0 +1,48 @@
+/** Issues dispatch tickets: one a job and attempt, signed by the hub. */
+import { typedDigest, type Domain } from '#shared/eip712.ts'
+import { NodeId, type Bytes32, type Signature } from '#shared/ids.ts'
+import { LIMITS } from '#shared/limits.ts'
+import { commitment, ticketHash, type Ticket } from '#shared/receipt.ts'
+import type { Signer } from '#shared/signature.ts'
+import type { Member } from './directory.ts'
+import type { DispatchRequest } from './protocol.ts'
+
+export interface TicketContext {
+  readonly hub: string
+  readonly signer: Signer
+  readonly domain: Domain
+  readonly nowMs: number
+}
+
+export interface TicketInput {
+  readonly request: DispatchRequest
+  readonly member: Member
+  readonly attempt: number
+  readonly salt: Bytes32
+  /** sha-256 of the payload. */
+  readonly inputDigest: Bytes32
+}
+
+export async function issueTicket(
+  { request, member, attempt, salt, inputDigest }: TicketInput,
+  context: TicketContext,
+): Promise<{ ticket: Ticket; ticketSignature: Signature }> {
+  const ticket: Ticket = {
+    jobId: request.jobId,
+    attempt,
+    hub: context.hub,
+    nodeId: NodeId.parse(member.admission.nodeId),
+    tenant: request.tenant,
+    policyHash: request.policy.hash,
+    allowed: request.allowed,
+    place: member.admission.place,
+    workDigest: request.work.digest,
+    inputCommitment: commitment(salt, inputDigest),
+    units: request.units,
+    priceMicroUsd: request.priceMicroUsd,
+    issuedAtMs: context.nowMs,
+    expiresAtMs: context.nowMs + LIMITS.ticketTtlMs,
+  }
+  const ticketSignature = await context.signer.sign(typedDigest(context.domain, ticketHash(ticket)))
+  return { ticket, ticketSignature }
+}
