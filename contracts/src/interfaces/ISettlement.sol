@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {Policy, PublicKey, Receipt, Ticket} from "../libraries/Hashes.sol";
+
+/// @title Settlement of edge compute receipts
+/// @notice Consumers deposit a stablecoin, a poster settles batches of receipts against the deposits, and nodes claim what
+/// their P-256 receipt keys have earned. Amounts are micro-dollars, which are units of a six-decimal stablecoin.
+/// @dev At all times: sum of paid <= sum of charged <= sum of deposited, whatever the poster says.
+interface ISettlement {
+    /// @notice One policy of a batch and the countries in which the batch's jobs under it were computed.
+    struct PolicyUse {
+        Policy policy;
+        uint256 countriesUsed;
+    }
+
+    /// @notice What a batch takes from one consumer.
+    struct Charge {
+        address consumer;
+        uint256 amountMicroUsd;
+    }
+
+    /// @notice A P-256 signature with low s.
+    struct P256Signature {
+        bytes32 r;
+        bytes32 s;
+    }
+
+    /// @notice The caller may not do this.
+    error Forbidden(address caller);
+    /// @notice The amount does not fit the consumer's balance or its own limit for one batch.
+    error PaymentRequired(address consumer, uint256 amountMicroUsd, uint256 availableMicroUsd);
+    /// @notice A batch names countries outside the policy's compute set.
+    error ResidencyUnsatisfiable(bytes32 policyHash, uint256 countriesOutside);
+    /// @notice The batch was already posted, or one before it was not.
+    error UnexpectedBatch(uint64 expectedId, uint64 nextBatchId);
+    /// @notice A batch has at least one receipt.
+    error EmptyBatch();
+    /// @notice The charges do not add up to what the batch's nodes earned.
+    error ChargesDiffer(uint256 earnedMicroUsd, uint256 chargedMicroUsd);
+    /// @notice Charges stand in ascending order of consumer, each consumer once.
+    error ChargesUnordered(address consumer);
+    /// @notice The leaf is not under the present earnings root.
+    error InvalidProof(bytes32 leaf);
+    /// @notice The payout is not signed by this receipt key with its next nonce.
+    error InvalidSignature(bytes32 keyId, uint256 nonce);
+    /// @notice This leaf, or a later one of the same key, was paid before.
+    error AlreadyPaid(bytes32 keyId, uint256 paidMicroUsd);
+    /// @notice The earnings root promises more than all batches have charged.
+    error EarningsExceedCharges(uint256 amountMicroUsd, uint256 availableMicroUsd);
+    /// @notice The withdrawal was not requested, or its delay has not passed.
+    error WithdrawalNotReady(uint256 availableAt);
+    /// @notice An address that may not be zero is zero.
+    error ZeroAddress();
+
+    event Deposited(address indexed consumer, address indexed from, uint256 amountMicroUsd);
+    event BatchLimitSet(address indexed consumer, uint256 limitMicroUsd);
+    event WithdrawalRequested(address indexed consumer, uint256 amountMicroUsd, uint256 availableAt);
+    event Withdrawn(address indexed consumer, uint256 amountMicroUsd);
+    event PosterSet(address indexed poster, bool isAllowed);
+    event HubKeySet(bytes32 indexed keyId, bytes32 x, bytes32 y, bool isAllowed);
+    event BatchPosted(
+        uint64 indexed batchId,
+        bytes32 receiptRoot,
+        uint32 receiptCount,
+        bytes32 earningsRoot,
+        uint256 earnedMicroUsd
+    );
+    event PolicyUsed(uint64 indexed batchId, bytes32 indexed policyHash, uint256 countriesUsed);
+    event Charged(uint64 indexed batchId, address indexed consumer, uint256 amountMicroUsd);
+    event Claimed(bytes32 indexed keyId, address indexed to, uint256 amountMicroUsd, uint256 cumulativeMicroUsd);
+
+    /// @notice Adds to a consumer's balance; anyone may pay for anyone.
+    function deposit(address consumer, uint256 amountMicroUsd) external;
+
+    /// @notice Bounds what one batch may take from the caller. Zero, the start, lets no batch take anything.
+    function setBatchLimit(uint256 limitMicroUsd) external;
+
+    /// @notice Announces a withdrawal; a new one replaces the one before. The money stays chargeable until it is withdrawn,
+    /// so that jobs already answered can still be settled.
+    function requestWithdrawal(uint256 amountMicroUsd) external;
+
+    /// @notice Pays the announced amount, or what is left of it, to the caller once the delay has passed.
+    function withdraw() external;
+
+    /// @notice Owner: lets an address post batches, or stops it. The owner itself may not be one.
+    function setPoster(address poster, bool isAllowed) external;
+
+    /// @notice Owner: registers or removes the key with which a hub signs tickets and countersigns receipts.
+    function setHubKey(bytes32 x, bytes32 y, bool isAllowed) external;
+
+    /// @notice Poster: settles one batch.
+    /// @param expectedId must equal `nextBatchId`, so that a batch can never be posted twice.
+    /// @param receiptRoot Merkle root over the ids of the batch's receipts.
+    /// @param earningsRoot Merkle root over the cumulative earnings of all receipt keys, this batch included.
+    /// @param earnedMicroUsd what this batch adds to the earnings; equals the sum of the charges.
+    function postBatch(
+        uint64 expectedId,
+        bytes32 receiptRoot,
+        uint32 receiptCount,
+        bytes32 earningsRoot,
+        uint256 earnedMicroUsd,
+        PolicyUse[] calldata policies,
+        Charge[] calldata charges
+    ) external;
+
+    /// @notice Pays a receipt key everything it has earned so far to the address that the key signed, whoever sends it.
+    /// @param cumulativeMicroUsd the amount in the key's leaf under the present earnings root.
+    /// @param signature over sha256 of `payoutDigest(key, to)`.
+    function claim(
+        PublicKey calldata key,
+        uint256 cumulativeMicroUsd,
+        bytes32[] calldata proof,
+        address to,
+        P256Signature calldata signature
+    ) external;
+
+    /// @notice The id that the next batch must carry; the first is 1.
+    function nextBatchId() external view returns (uint64);
+
+    /// @notice Receipt root of a posted batch, zero for others.
+    function receiptRoot(uint64 batchId) external view returns (bytes32);
+
+    function earningsRoot() external view returns (bytes32);
+
+    /// @notice A consumer's balance and its own limit for one batch.
+    function account(address consumer) external view returns (uint256 balanceMicroUsd, uint256 batchLimitMicroUsd);
+
+    /// @notice What a receipt key has been paid, and the nonce of its next payout.
+    function payee(PublicKey calldata key) external view returns (uint256 paidMicroUsd, uint256 nonce);
+
+    function isPoster(address poster) external view returns (bool);
+
+    function isHubKey(bytes32 x, bytes32 y) external view returns (bool);
+
+    /// @notice Whether a receipt stands in a posted batch.
+    function isSettled(uint64 batchId, bytes32 receiptId, bytes32[] calldata proof) external view returns (bool);
+
+    /// @notice The 32 bytes whose sha256 a receipt key signs to be paid at `to` next.
+    function payoutDigest(PublicKey calldata key, address to) external view returns (bytes32);
+
+    function policyHash(Policy calldata policy) external pure returns (bytes32);
+
+    /// @notice The digest that a hub signs for a ticket.
+    function ticketDigest(Ticket calldata ticket) external view returns (bytes32);
+
+    /// @notice A receipt's id, which is its Merkle leaf, and the digest that node and hub sign.
+    function receiptDigest(Receipt calldata receipt) external view returns (bytes32 id, bytes32 digest);
+}

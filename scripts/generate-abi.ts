@@ -1,0 +1,29 @@
+/** Writes `shared/settlement-abi.ts` from the built contracts; part of `npm run generate`. */
+import { writeFile } from 'node:fs/promises'
+import { spawnSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { buildContracts, readArtifact } from '#scripts/lib/forge.ts'
+
+const TARGET = fileURLToPath(new URL('../shared/settlement-abi.ts', import.meta.url))
+const OXFMT = fileURLToPath(new URL('../node_modules/.bin/oxfmt', import.meta.url))
+
+/** Builds the contracts and writes the ABI as a constant. */
+export async function generateAbi(): Promise<void> {
+  await buildContracts()
+  const settlement = await readArtifact('Settlement')
+  const abi = JSON.stringify(settlement.abi, (key, value: unknown) =>
+    key === 'internalType' ? undefined : value,
+  )
+  const text = [
+    "/** The Settlement contract's ABI, generated from `contracts/` by `npm run generate`; do not edit. */",
+    '/* oxlint-disable max-lines */',
+    '',
+    `export const SETTLEMENT_ABI = ${abi} as const`,
+    '',
+  ].join('\n')
+  await writeFile(TARGET, text)
+  const formatted = spawnSync(OXFMT, [TARGET], { stdio: ['ignore', 'ignore', 'inherit'] })
+  if (formatted.status !== 0) throw new Error('oxfmt failed on shared/settlement-abi.ts')
+}
+
+if (import.meta.main) await generateAbi()

@@ -1,0 +1,47 @@
+/** Runs forge offline and reads what it built. */
+import { spawn } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import type { Abi, Hex } from 'viem'
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+const FORGE = fileURLToPath(new URL('../../node_modules/.bin/forge', import.meta.url))
+const CONTRACTS = ['Settlement', 'TestUsd'] as const
+export type ContractName = (typeof CONTRACTS)[number]
+
+export interface Artifact {
+  readonly abi: Abi
+  readonly bytecode: Hex
+}
+
+export interface ForgeRun {
+  readonly exitCode: number
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** Runs forge in the repository's root and waits for its end; never rejects for a failing exit code. */
+export function runForge(args: readonly string[]): Promise<ForgeRun> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(FORGE, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] })
+    let stdout = ''
+    let stderr = ''
+    child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text))
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
+    child.once('error', reject)
+    child.once('close', (code) => resolve({ exitCode: code ?? 1, stdout, stderr }))
+  })
+}
+
+/** Builds the contracts if they changed. @throws with the compiler's words when they do not compile. */
+export async function buildContracts(): Promise<void> {
+  const { exitCode, stdout, stderr } = await runForge(['build', '--skip', 'test'])
+  if (exitCode !== 0) throw new Error(`forge build failed\n${stdout}\n${stderr}`)
+}
+
+/** Reads a built contract; `buildContracts` must have run. */
+export async function readArtifact(name: ContractName): Promise<Artifact> {
+  const file = `${ROOT}/contracts/out/${name}.sol/${name}.json`
+  const built = JSON.parse(await readFile(file, 'utf8')) as { abi: Abi; bytecode: { object: Hex } }
+  return { abi: built.abi, bytecode: built.bytecode.object }
+}
