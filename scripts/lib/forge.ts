@@ -5,7 +5,6 @@ import { fileURLToPath } from 'node:url'
 import type { Abi, Hex } from 'viem'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
-const FORGE = fileURLToPath(new URL('../../node_modules/.bin/forge', import.meta.url))
 const CONTRACTS = ['Settlement', 'TestUsd'] as const
 export type ContractName = (typeof CONTRACTS)[number]
 
@@ -20,10 +19,19 @@ export interface ForgeRun {
   readonly stderr: string
 }
 
+/** The program itself: npm's wrapper around it would leave it running when the wrapper is killed. */
+export function foundryBinary(tool: 'anvil' | 'forge'): string {
+  const cpu = process.arch === 'x64' ? 'amd64' : process.arch
+  return `${ROOT}/node_modules/@foundry-rs/${tool}-${process.platform}-${cpu}/bin/${tool}`
+}
+
 /** Runs forge in the repository's root and waits for its end; never rejects for a failing exit code. */
 export function runForge(args: readonly string[]): Promise<ForgeRun> {
   return new Promise((resolve, reject) => {
-    const child = spawn(FORGE, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] })
+    const child = spawn(foundryBinary('forge'), args, {
+      cwd: ROOT,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
     let stdout = ''
     let stderr = ''
     child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text))

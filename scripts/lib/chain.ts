@@ -1,0 +1,244 @@
+/** Everything that a local chain needs before it can settle: contracts, a funded consumer, a poster, hub keys. */
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import {
+  createPublicClient,
+  createWalletClient,
+  defineChain,
+  erc20Abi,
+  http,
+  parseAbi,
+  parseEther,
+  type Abi,
+  type Hex,
+} from 'viem'
+import { generatePrivateKey, privateKeyToAccount, type PrivateKeyAccount } from 'viem/accounts'
+import { z } from 'zod'
+import { Address, type Bytes32 } from '#shared/ids.ts'
+import { SETTLEMENT_ABI } from '#shared/settlement-abi.ts'
+import type { PublicKey } from '#shared/signature.ts'
+import { buildContracts, readArtifact, type ContractName } from '#scripts/lib/forge.ts'
+
+export { startAnvil, type Chain } from '#scripts/lib/anvil.ts'
+
+/** Key of account 0 of anvil's published test mnemonic: everybody has it. Owns the contracts of local chains only. */
+export const PUBLISHED_OWNER_KEY: Hex =
+  '0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80'
+const GAS_MONEY = parseEther('10')
+const MINT_ABI = parseAbi(['function mint(address to, uint256 amount)'])
+
+const Deployment = z.strictObject({
+  chainId: z.int().min(1),
+  settlement: Address,
+  testUsd: Address,
+})
+/** Where the contracts of one chain are. */
+export type Deployment = z.infer<typeof Deployment>
+
+export interface ChainAccess {
+  readonly rpc: string
+  /** Where addresses and the keys made here are kept. */
+  readonly dir: string
+}
+
+export interface LocalAccount {
+  readonly address: Address
+  readonly privateKey: Hex
+}
+
+/** Deploys Settlement and TestUsd, or finds the ones that were deployed on this chain before. */
+export async function deploySettlement(access: ChainAccess): Promise<Deployment> {
+  const { reader } = connect(access.rpc)
+  const chainId = await reader.getChainId()
+  const file = join(access.dir, 'contracts.json')
+  const known = await readDeployment(file)
+  if (known?.chainId === chainId && (await hasCode(access.rpc, known))) return known
+
+  await buildContracts()
+  const owner = privateKeyToAccount(PUBLISHED_OWNER_KEY)
+  const testUsd = await deploy(access.rpc, 'TestUsd', [])
+  const settlement = await deploy(access.rpc, 'Settlement', [testUsd, owner.address])
+  const deployment = { chainId, settlement, testUsd }
+  await mkdir(access.dir, { recursive: true })
+  await writeFile(file, `${JSON.stringify(deployment, null, 2)}\n`)
+  return deployment
+}
+
+/** Makes a poster key (or finds the one made before), gives it gas money from the published account and allows it. */
+export async function newPoster(
+  access: ChainAccess,
+  deployment: Deployment,
+): Promise<LocalAccount> {
+  const poster = await keptAccount(access, 'poster')
+  await giveGas(access.rpc, poster.address)
+  await asOwner(access.rpc, deployment, 'setPoster', [poster.address, true])
+  return poster
+}
+
+/** Registers a hub's public key; what a hub signs counts only then. */
+export async function registerHubKey(
+  access: Pick<ChainAccess, 'rpc'>,
+  deployment: Deployment,
+  key: PublicKey,
+): Promise<void> {
+  const { reader } = connect(access.rpc)
+  const known = await reader.readContract({
+    address: deployment.settlement,
+    abi: SETTLEMENT_ABI,
+    functionName: 'isHubKey',
+    args: [key.x, key.y],
+  })
+  if (!known) await asOwner(access.rpc, deployment, 'setHubKey', [key.x, key.y, true])
+}
+
+export interface FundOptions {
+  /** The balance is brought up to this. */
+  readonly balanceMicroUsd: bigint
+  readonly batchLimitMicroUsd: bigint
+  /** Which kept key: `consumer-NAME.key`. @default demo */
+  readonly name?: string
+}
+
+/** Makes a consumer (or finds it) whose deposit and batch limit are at least what is asked. */
+export async function fundConsumer(
+  access: ChainAccess,
+  deployment: Deployment,
+  options: FundOptions,
+): Promise<LocalAccount> {
+  const consumer = await keptAccount(access, `consumer-${options.name ?? 'demo'}`)
+  const { reader } = connect(access.rpc)
+  const at = { address: deployment.settlement, abi: SETTLEMENT_ABI } as const
+  const args = [consumer.address] as const
+  const [balance, limit] = await reader.readContract({ ...at, functionName: 'account', args })
+  if (balance < options.balanceMicroUsd) {
+    await depositFor(access, deployment, {
+      consumer: consumer.address,
+      amountMicroUsd: options.balanceMicroUsd - balance,
+    })
+  }
+  if (limit !== options.batchLimitMicroUsd) {
+    await giveGas(access.rpc, consumer.address)
+    await send(access.rpc, privateKeyToAccount(consumer.privateKey), {
+      ...at,
+      functionName: 'setBatchLimit',
+      args: [options.batchLimitMicroUsd],
+    })
+  }
+  return consumer
+}
+
+/** Mints test dollars and deposits them for a consumer. */
+export async function depositFor(
+  access: Pick<ChainAccess, 'rpc'>,
+  deployment: Deployment,
+  deposit: { readonly consumer: Address; readonly amountMicroUsd: bigint },
+): Promise<void> {
+  const owner = privateKeyToAccount(PUBLISHED_OWNER_KEY)
+  const { settlement, testUsd } = deployment
+  const amount = deposit.amountMicroUsd
+  const calls = [
+    { address: testUsd, abi: MINT_ABI, functionName: 'mint', args: [owner.address, amount] },
+    { address: testUsd, abi: erc20Abi, functionName: 'approve', args: [settlement, amount] },
+    {
+      address: settlement,
+      abi: SETTLEMENT_ABI,
+      functionName: 'deposit',
+      args: [deposit.consumer, amount],
+    },
+  ]
+  for (const call of calls) await send(access.rpc, owner, call)
+}
+
+/** A reading and a writing client for a chain whose id is asked, not assumed. */
+export function connect(rpc: string) {
+  const transport = http(rpc, { timeout: 10_000, retryCount: 2 })
+  return { transport, reader: createPublicClient({ transport, pollingInterval: 50 }) }
+}
+
+export interface ContractCall {
+  readonly address: Address
+  readonly abi: Abi | readonly unknown[]
+  readonly functionName: string
+  readonly args: readonly unknown[]
+}
+
+/** Sends one contract call and waits until it is mined. @throws when it reverts, with the contract's error. */
+export async function send(
+  rpc: string,
+  account: PrivateKeyAccount,
+  call: ContractCall,
+): Promise<Bytes32> {
+  const { transport, reader } = connect(rpc)
+  const wallet = createWalletClient({ account, transport, chain: await localChain(rpc) })
+  const { request } = await reader.simulateContract({ account, ...call } as Parameters<
+    typeof reader.simulateContract
+  >[0])
+  const hash = await wallet.writeContract(request as Parameters<typeof wallet.writeContract>[0])
+  const { status } = await reader.waitForTransactionReceipt({ hash, timeout: 30_000 })
+  if (status !== 'success') throw new Error(`${call.functionName} reverted in ${hash}`)
+  return hash
+}
+
+function asOwner(
+  rpc: string,
+  deployment: Deployment,
+  functionName: string,
+  args: readonly unknown[],
+): Promise<Bytes32> {
+  const call = { address: deployment.settlement, abi: SETTLEMENT_ABI, functionName, args }
+  return send(rpc, privateKeyToAccount(PUBLISHED_OWNER_KEY), call)
+}
+
+async function deploy(rpc: string, name: ContractName, args: readonly unknown[]): Promise<Address> {
+  const { transport, reader } = connect(rpc)
+  const account = privateKeyToAccount(PUBLISHED_OWNER_KEY)
+  const wallet = createWalletClient({ account, transport, chain: await localChain(rpc) })
+  const { abi, bytecode } = await readArtifact(name)
+  const hash = await wallet.deployContract({ abi, bytecode, args })
+  const { contractAddress } = await reader.waitForTransactionReceipt({ hash, timeout: 30_000 })
+  if (!contractAddress) throw new Error(`${name} was not deployed by ${hash}`)
+  return contractAddress
+}
+
+async function giveGas(rpc: string, to: Address): Promise<void> {
+  const { transport, reader } = connect(rpc)
+  if ((await reader.getBalance({ address: to })) >= GAS_MONEY / 2n) return
+  const account = privateKeyToAccount(PUBLISHED_OWNER_KEY)
+  const wallet = createWalletClient({ account, transport, chain: await localChain(rpc) })
+  const hash = await wallet.sendTransaction({ to, value: GAS_MONEY })
+  await reader.waitForTransactionReceipt({ hash, timeout: 30_000 })
+}
+
+async function localChain(rpc: string) {
+  const id = await connect(rpc).reader.getChainId()
+  return defineChain({
+    id,
+    name: `chain ${id}`,
+    nativeCurrency: { name: 'Ether', symbol: 'ETH', decimals: 18 },
+    rpcUrls: { default: { http: [rpc] } },
+  })
+}
+
+async function hasCode(rpc: string, deployment: Deployment): Promise<boolean> {
+  const { reader } = connect(rpc)
+  const codes = await Promise.all(
+    [deployment.settlement, deployment.testUsd].map((address) => reader.getCode({ address })),
+  )
+  return codes.every((code) => code !== undefined)
+}
+
+async function keptAccount(access: ChainAccess, name: string): Promise<LocalAccount> {
+  const file = join(access.dir, `${name}.key`)
+  const kept = await readFile(file, 'utf8').catch(() => undefined)
+  const privateKey = (kept?.trim() ?? generatePrivateKey()) as Hex
+  if (kept === undefined) {
+    await mkdir(access.dir, { recursive: true })
+    await writeFile(file, `${privateKey}\n`, { mode: 0o600, flag: 'wx' })
+  }
+  return { address: privateKeyToAccount(privateKey).address, privateKey }
+}
+
+async function readDeployment(file: string): Promise<Deployment | undefined> {
+  const text = await readFile(file, 'utf8').catch(() => undefined)
+  return text === undefined ? undefined : Deployment.safeParse(JSON.parse(text)).data
+}
