@@ -1,0 +1,116 @@
+/** The rules that a signed receipt must satisfy by itself, each with its name: the ledger refuses by them, the verifier prints them. */
+import { domainSeparator, typedDigest, type Domain } from './eip712.ts'
+import { decide, policyHash, type NodeTrust } from './policy.ts'
+import { receiptHash, ticketHash, type SignedReceipt } from './receipt.ts'
+import { countryCode, isSubset } from './region.ts'
+import { verifySignature } from './signature.ts'
+
+/** Who said it: a receipt that fails one of these proves nothing about anybody and is not kept. */
+export const AUTHENTICITY_RULES = [
+  'receipt.id',
+  'receipt.domain',
+  'node.signature',
+  'ticket.signature',
+  'hub.signature',
+] as const
+
+/** Whether what was said may be paid. */
+export const CONTENT_RULES = [
+  'policy.hash',
+  'ticket.allowed',
+  'ticket.units',
+  'ticket.times',
+  'amount',
+  'place',
+] as const
+
+export type ReceiptRule = (typeof AUTHENTICITY_RULES)[number] | (typeof CONTENT_RULES)[number]
+
+export interface Check {
+  readonly rule: ReceiptRule
+  readonly ok: boolean
+  /** What was compared, in words; for `place` that failed it starts with the compute rule that refused. */
+  readonly detail: string
+}
+
+export interface CheckContext {
+  /** The chain and contract that receipts must be for. */
+  readonly domain: Domain
+  /** How far the node was trusted; whoever does not know passes `dedicated`, and only rules of place are checked. */
+  readonly trust: NodeTrust
+}
+
+/** Checks every rule, in the order of the two lists above. */
+export async function checkReceipt(signed: SignedReceipt, context: CheckContext): Promise<Check[]> {
+  return [...(await checkAuthenticity(signed, context.domain)), ...checkContent(signed, context)]
+}
+
+export async function checkAuthenticity(signed: SignedReceipt, domain: Domain): Promise<Check[]> {
+  const { receipt, hubKey } = signed
+  const id = receiptHash(receipt)
+  const digest = typedDigest(domain, id)
+  const ticketDigest = typedDigest(domain, ticketHash(receipt.ticket))
+  const [byNode, ticketByHub, byHub] = await Promise.all([
+    verifySignature(receipt.receiptKey, digest, signed.nodeSignature),
+    verifySignature(hubKey, ticketDigest, signed.ticketSignature),
+    verifySignature(hubKey, digest, signed.hubSignature),
+  ])
+  const sameDomain = domainSeparator(signed.domain) === domainSeparator(domain)
+  const { chainId, verifyingContract } = signed.domain
+  return [
+    check('receipt.id', id === signed.id, `id ${signed.id}, hash ${id}`),
+    check('receipt.domain', sameDomain, `chain ${chainId}, contract ${verifyingContract}`),
+    check('node.signature', byNode, `receipt signed by receipt key ${receipt.receiptKey.x}`),
+    check('ticket.signature', ticketByHub, `ticket signed by hub key ${hubKey.x}`),
+    check('hub.signature', byHub, `receipt countersigned by hub key ${hubKey.x}`),
+  ]
+}
+
+export function checkContent(
+  signed: SignedReceipt,
+  { trust }: Pick<CheckContext, 'trust'>,
+): Check[] {
+  const { policy, receipt } = signed
+  const { ticket } = receipt
+  const hash = policyHash(policy)
+  const { country, evidence } = ticket.place
+  const verdict = decide(policy, ticket.allowed, { country, evidence, trust, quarantined: false })
+  const owed = BigInt(receipt.units) * BigInt(ticket.priceMicroUsd)
+  return [
+    check(
+      'policy.hash',
+      hash === policy.hash && hash === ticket.policyHash && policy.tenant === ticket.tenant,
+      `policy ${policy.id} version ${policy.version} of ${policy.tenant}, hash ${hash}`,
+    ),
+    check(
+      'ticket.allowed',
+      isSubset(ticket.allowed, policy.compute),
+      `the ticket allows only what the policy allows`,
+    ),
+    check(
+      'ticket.units',
+      receipt.units <= ticket.units,
+      `${receipt.units} units of at most ${ticket.units}`,
+    ),
+    check(
+      'ticket.times',
+      receipt.startedAtMs <= receipt.finishedAtMs && receipt.startedAtMs <= ticket.expiresAtMs,
+      `ran ${receipt.startedAtMs} to ${receipt.finishedAtMs}, ticket until ${ticket.expiresAtMs}`,
+    ),
+    check(
+      'amount',
+      BigInt(receipt.amountMicroUsd) === owed,
+      `${receipt.units} units at ${ticket.priceMicroUsd} micro-dollars, ${receipt.amountMicroUsd} billed`,
+    ),
+    check('place', verdict === 'allow', placeDetail(verdict, countryCode(country), evidence)),
+  ]
+}
+
+function placeDetail(verdict: string, country: string, evidence: string): string {
+  const place = `${country} by ${evidence} evidence`
+  return verdict === 'allow' ? `${place} is inside the policy` : `${verdict}: ${place}`
+}
+
+function check(rule: ReceiptRule, ok: boolean, detail: string): Check {
+  return { rule, ok, detail }
+}
