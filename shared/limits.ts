@@ -25,11 +25,19 @@ export const LIMITS = {
   openTimeoutMs: 10_000,
   heartbeatMs: 5_000,
   heartbeatTimeoutMs: 15_000,
+  streamCloseMs: 1_000,
+  /** Unsent bytes of one WebSocket from which writers wait. */
+  socketBufferBytes: MIB,
+  monitorPingMs: 60_000,
+  /** Jobs that a hub has cancelled and whose end the node has not confirmed, a stream. */
+  cancelledJobs: 64,
   /** Presence and admission */
   presenceBytes: 16 * KIB,
   presenceEveryMs: 60_000,
   presenceMaxAgeMs: 180_000,
   presenceModels: 64,
+  /** Nodes whose last sequence a hub remembers. */
+  presenceNodes: 10_000,
   admissionTtlMs: 60_000,
   admissionsPerMinute: 30,
   /** Node */

@@ -1,0 +1,114 @@
+/** Frames over one libp2p stream: decoding, back-pressure and the one way that a stream ends. */
+import type { Stream } from '@libp2p/interface'
+import { Uint8ArrayList } from 'uint8arraylist'
+import { AppError, toAppError, toWireError } from '#shared/errors.ts'
+import { LIMITS } from '#shared/limits.ts'
+import { createFrameDecoder, encodeHeader, jsonFrame, type Frame } from './frames.ts'
+
+export interface FrameStreamHandlers {
+  /** Takes each frame in order; a throw ends the stream with that error. */
+  onFrame(frame: Frame): void
+}
+
+export interface FrameStream {
+  /** Resolves once, with the error that ended the stream, or undefined after an orderly close of either side. */
+  readonly ended: Promise<AppError | undefined>
+  isOpen(): boolean
+  /**
+   * Sends at once, or queues in the stream; silently nothing after the end. For data, await `writable` before.
+   * @throws {AppError} too_large for a body over the bound of its kind; nothing was sent
+   */
+  send(frame: Frame): void
+  /** Resolves when the stream takes more bytes, or has ended. */
+  writable(): Promise<void>
+  /** Says goodbye: what was sent still arrives. */
+  close(): Promise<void>
+  /** Tells the peer why and drops the stream. */
+  fail(error: unknown): void
+}
+
+/** Takes over the stream: nobody else may read, write or close it. */
+export function createFrameStream(stream: Stream, handlers: FrameStreamHandlers): FrameStream {
+  const decoder = createFrameDecoder()
+  const { promise: ended, resolve } = Promise.withResolvers<AppError | undefined>()
+  let open = true
+  let reason: AppError | undefined
+  let drained: PromiseWithResolvers<void> | undefined
+
+  const wakeWriters = () => {
+    drained?.resolve()
+    drained = undefined
+  }
+  const finish = () => {
+    open = false
+    wakeWriters()
+    stream.removeEventListener('message', onMessage)
+    resolve(reason)
+  }
+  const send = (frame: Frame) => {
+    if (!open) return
+    const header = encodeHeader(frame)
+    try {
+      stream.send(new Uint8ArrayList(header, frame.body))
+    } catch (error) {
+      drop(stream, error)
+    }
+  }
+  const fail = (error: unknown) => {
+    if (!open) return
+    reason = toAppError(error)
+    send(jsonFrame('error', 0, toWireError(reason)))
+    drop(stream, reason)
+    finish()
+  }
+  const close = async () => {
+    if (!open) return
+    open = false
+    wakeWriters()
+    try {
+      await stream.close({ signal: AbortSignal.timeout(LIMITS.streamCloseMs) })
+    } catch (error) {
+      drop(stream, error)
+    }
+    finish()
+  }
+  const onMessage = (event: { data: Uint8Array | Uint8ArrayList }) => {
+    try {
+      for (const chunk of event.data instanceof Uint8Array ? [event.data] : event.data)
+        decoder.push(chunk, (frame) => {
+          if (open) handlers.onFrame(frame)
+        })
+    } catch (error) {
+      fail(error)
+    }
+  }
+
+  stream.addEventListener('message', onMessage)
+  stream.addEventListener('drain', wakeWriters)
+  stream.addEventListener('remoteCloseWrite', () => void close())
+  stream.addEventListener('close', (event) => {
+    if (event.error !== undefined && reason === undefined && open)
+      reason = new AppError('node_lost', 'The work stream broke.', { cause: event.error })
+    finish()
+  })
+  if (stream.status !== 'open') finish()
+
+  return {
+    ended,
+    isOpen: () => open,
+    send,
+    close,
+    fail,
+    async writable() {
+      // Not stream.onDrain(): its promise stays resolved after the first drain, so a second wait would spin.
+      while (open && stream.writableNeedsDrain) {
+        drained ??= Promise.withResolvers()
+        await drained.promise
+      }
+    },
+  }
+}
+
+function drop(stream: Stream, error: unknown): void {
+  stream.abort(error instanceof Error ? error : new Error(String(error)))
+}

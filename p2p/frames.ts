@@ -1,0 +1,194 @@
+/** The work stream's codec: `u32 body length | u8 kind | u32 job number | body`, big-endian; pure, no I/O. */
+import type { z } from 'zod'
+import { AppError } from '#shared/errors.ts'
+import { LIMITS } from '#shared/limits.ts'
+
+/** libp2p protocol id of the held stream that a hub opens to each of its nodes. */
+export const WORK_PROTOCOL = '/littoral/work/1.0.0'
+
+export const HEADER_BYTES = 9
+
+/** Body of each kind: JSON of a schema in `messages.ts`, raw bytes, or a fixed number of bytes. */
+const KINDS = {
+  hello: { code: 1, body: 'json' },
+  welcome: { code: 2, body: 'json' },
+  ping: { code: 3, body: 4 },
+  pong: { code: 4, body: 4 },
+  job: { code: 5, body: 'json' },
+  data: { code: 6, body: 'bytes' },
+  end: { code: 7, body: 0 },
+  result: { code: 8, body: 'json' },
+  error: { code: 9, body: 'json' },
+  cancel: { code: 10, body: 0 },
+  credit: { code: 11, body: 4 },
+  receipt: { code: 12, body: 'json' },
+  ack: { code: 13, body: 'json' },
+} as const
+
+export type FrameKind = keyof typeof KINDS
+
+const KIND_BY_CODE = new Map<number, FrameKind>(
+  (Object.keys(KINDS) as FrameKind[]).map((kind) => [KINDS[kind].code, kind]),
+)
+
+export interface Frame {
+  readonly kind: FrameKind
+  /** Number that the hub gave the job on this stream; 0 is the stream itself. */
+  readonly job: number
+  readonly body: Uint8Array
+}
+
+const EMPTY = new Uint8Array(0)
+
+/** A frame without a body. */
+export function bareFrame(kind: 'end' | 'cancel', job: number): Frame {
+  return { kind, job, body: EMPTY }
+}
+
+export function jsonFrame(kind: FrameKind, job: number, value: unknown): Frame {
+  return { kind, job, body: new TextEncoder().encode(JSON.stringify(value)) }
+}
+
+/** A frame whose body is one u32: granted bytes, or the nonce of a ping. */
+export function numberFrame(kind: 'credit' | 'ping' | 'pong', job: number, value: number): Frame {
+  const body = new Uint8Array(4)
+  new DataView(body.buffer).setUint32(0, value)
+  return { kind, job, body }
+}
+
+export function readNumber(frame: Frame): number {
+  return viewOf(frame.body).getUint32(0)
+}
+
+/** @throws {AppError} invalid_request when the body is not JSON or not of the schema */
+export function readJson<T>(schema: z.ZodType<T>, frame: Frame): T {
+  let value: unknown
+  try {
+    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(frame.body))
+  } catch (cause) {
+    throw new AppError('invalid_request', `The ${frame.kind} frame is not JSON.`, { cause })
+  }
+  const parsed = schema.safeParse(value)
+  if (parsed.success) return parsed.data
+  const errors = parsed.error.issues.slice(0, 8).map(({ path, message }) => ({
+    pointer: `/${path.join('/')}`,
+    detail: message,
+  }))
+  const [first] = errors
+  throw new AppError(
+    'invalid_request',
+    `The ${frame.kind} frame does not fit its schema at ${first?.pointer}: ${first?.detail}.`,
+    { meta: { errors } },
+  )
+}
+
+/** The nine bytes before a body. @throws {AppError} too_large when the body is over the bound of its kind */
+export function encodeHeader({ kind, job, body }: Frame): Uint8Array {
+  checkLength(kind, body.byteLength)
+  const header = new Uint8Array(HEADER_BYTES)
+  const view = new DataView(header.buffer)
+  view.setUint32(0, body.byteLength)
+  view.setUint8(4, KINDS[kind].code)
+  view.setUint32(5, job)
+  return header
+}
+
+export function encodeFrame(frame: Frame): Uint8Array {
+  const header = encodeHeader(frame)
+  const bytes = new Uint8Array(HEADER_BYTES + frame.body.byteLength)
+  bytes.set(header)
+  bytes.set(frame.body, HEADER_BYTES)
+  return bytes
+}
+
+export interface FrameDecoder {
+  /**
+   * Takes the next bytes, however they were cut, and hands over each frame that they complete. Bodies are copies.
+   * After a throw the decoder is spent: the stream has lost its frame borders.
+   * @throws {AppError} invalid_request, too_large
+   */
+  push(chunk: Uint8Array, onFrame: (frame: Frame) => void): void
+  /** Bytes of the frame that has begun and not ended. */
+  pendingBytes(): number
+}
+
+interface Begun {
+  readonly kind: FrameKind
+  readonly job: number
+  readonly lengthBytes: number
+}
+
+export function createFrameDecoder(): FrameDecoder {
+  const header = new Uint8Array(HEADER_BYTES)
+  let headerBytes = 0
+  let begun: Begun | undefined
+  let body = EMPTY
+  let bodyBytes = 0
+
+  /** Grows with what has really come, so that a declared length alone costs no memory. */
+  const reserve = (wanted: number, lengthBytes: number) => {
+    if (wanted <= body.byteLength) return
+    const grown = new Uint8Array(Math.min(lengthBytes, Math.max(wanted, body.byteLength * 2)))
+    grown.set(body.subarray(0, bodyBytes))
+    body = grown
+  }
+
+  return {
+    pendingBytes: () => headerBytes + bodyBytes,
+    push(chunk, onFrame) {
+      let offset = 0
+      while (offset < chunk.byteLength) {
+        if (begun === undefined) {
+          const piece = chunk.subarray(offset, offset + HEADER_BYTES - headerBytes)
+          header.set(piece, headerBytes)
+          headerBytes += piece.byteLength
+          offset += piece.byteLength
+          if (headerBytes < HEADER_BYTES) return
+          begun = readHeader(header)
+        }
+        const piece = chunk.subarray(offset, offset + begun.lengthBytes - bodyBytes)
+        reserve(bodyBytes + piece.byteLength, begun.lengthBytes)
+        body.set(piece, bodyBytes)
+        bodyBytes += piece.byteLength
+        offset += piece.byteLength
+        if (bodyBytes < begun.lengthBytes) return
+        const frame = { kind: begun.kind, job: begun.job, body }
+        begun = undefined
+        headerBytes = bodyBytes = 0
+        body = EMPTY
+        onFrame(frame)
+      }
+    },
+  }
+}
+
+function readHeader(header: Uint8Array): Begun {
+  const view = viewOf(header)
+  const code = view.getUint8(4)
+  const kind = KIND_BY_CODE.get(code)
+  if (kind === undefined) throw new AppError('invalid_request', `Unknown frame kind ${code}.`)
+  const lengthBytes = view.getUint32(0)
+  checkLength(kind, lengthBytes)
+  return { kind, job: view.getUint32(5), lengthBytes }
+}
+
+function checkLength(kind: FrameKind, lengthBytes: number): void {
+  const { body } = KINDS[kind]
+  if (typeof body === 'number') {
+    if (lengthBytes === body) return
+    throw new AppError(
+      'invalid_request',
+      `A ${kind} frame has a body of ${body} bytes, not ${lengthBytes}.`,
+    )
+  }
+  const limit = body === 'bytes' ? LIMITS.frameBytes : LIMITS.controlFrameBytes
+  if (lengthBytes <= limit) return
+  throw new AppError(
+    'too_large',
+    `A ${kind} frame of ${lengthBytes} bytes is over the ${limit} allowed.`,
+  )
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}

@@ -1,0 +1,63 @@
+/** Pings on a work stream: the hub's measure of a node's round trip, and of whether it still lives. */
+import { AppError } from '#shared/errors.ts'
+import { LIMITS } from '#shared/limits.ts'
+import type { Clock } from './clock.ts'
+import type { FrameStream } from './frame-stream.ts'
+import { numberFrame, readNumber, type Frame } from './frames.ts'
+
+/** Round trips that are remembered; the smallest counts, because the others waited behind data. */
+const SAMPLES = 8
+
+export interface HeartbeatOptions {
+  readonly frames: FrameStream
+  readonly clock: Clock
+  readonly everyMs: number
+}
+
+export interface Heartbeat {
+  /** Sends the first ping at once. */
+  start(): void
+  stop(): void
+  rttMs(): number
+  onPong(frame: Frame): void
+}
+
+/** Fails the stream with `node_timeout` when no pong has come for `LIMITS.heartbeatTimeoutMs`. */
+export function createHeartbeat({ frames, clock, everyMs }: HeartbeatOptions): Heartbeat {
+  const samples: number[] = []
+  const sentAt = new Map<number, number>()
+  const timeoutMs = Math.max(LIMITS.heartbeatTimeoutMs, everyMs * 3)
+  let nonce = 0
+  let heardAtMs = clock.nowMs()
+  let cancel = () => {}
+
+  const beat = () => {
+    if (!frames.isOpen()) return
+    const now = clock.nowMs()
+    if (now - heardAtMs > timeoutMs) {
+      frames.fail(new AppError('node_timeout', `The node was silent for ${timeoutMs} ms.`))
+      return
+    }
+    nonce = (nonce + 1) >>> 0
+    sentAt.set(nonce, now)
+    frames.send(numberFrame('ping', 0, nonce))
+    cancel = clock.after(everyMs, beat)
+  }
+  return {
+    start() {
+      heardAtMs = clock.nowMs()
+      beat()
+    },
+    stop: () => cancel(),
+    rttMs: () => Math.min(...samples),
+    onPong(frame) {
+      const sent = sentAt.get(readNumber(frame))
+      if (sent === undefined)
+        throw new AppError('invalid_request', 'A pong answers no ping of this stream.')
+      sentAt.delete(readNumber(frame))
+      heardAtMs = clock.nowMs()
+      samples.push(heardAtMs - sent)
+      if (samples.length > SAMPLES) samples.shift()
+    },
+  }
+}

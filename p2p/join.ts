@@ -1,0 +1,152 @@
+/** Keeps a node at its hub: dial, serve, and come back for ever with jitter. */
+import type { Connection, Stream } from '@libp2p/interface'
+import type { Multiaddr } from '@multiformats/multiaddr'
+import { AppError, errorCode, toAppError } from '#shared/errors.ts'
+import { LIMITS } from '#shared/limits.ts'
+import type { Log } from '#shared/log.ts'
+import { systemClock, type Clock } from './clock.ts'
+import { untilAborted } from './credit.ts'
+import { WORK_PROTOCOL } from './frames.ts'
+import type { LittoralNode } from './node.ts'
+import type { WorkHandler } from './work-handler.ts'
+import { serveWork } from './work-server.ts'
+
+export type JoinState = 'connecting' | 'online' | 'waiting' | 'closed'
+
+export interface JoinHubOptions {
+  readonly node: LittoralNode
+  /** Where the hub is now, with a fresh admission; called before every dial. */
+  readonly locate: (signal: AbortSignal) => Promise<Multiaddr>
+  readonly handler: WorkHandler
+  readonly log: Log
+  readonly clock?: Clock
+  /** From 0 up to, but not including, 1. @default Math.random */
+  readonly random?: () => number
+  /** `detail` says what the last attempt came to, in words. */
+  readonly onState?: (state: JoinState, detail?: string) => void
+}
+
+export interface Joined {
+  /** Says goodbye to the hub and stops coming back. */
+  close(): Promise<void>
+}
+
+export function joinHub(options: JoinHubOptions): Joined {
+  const { node, log, clock = systemClock, random = Math.random } = options
+  const closing = new AbortController()
+  const onState = options.onState ?? (() => {})
+
+  const loop = async () => {
+    for (let failures = 0; !closing.signal.aborted;) {
+      onState('connecting')
+      const { wasOnline, error } = await attend(options, closing.signal)
+      if (closing.signal.aborted) return
+      failures = wasOnline ? 0 : failures + 1
+      const delayMs = reconnectDelayMs(failures, random())
+      log.info('hub.left', { code: errorCode(error), waitMs: delayMs, failures })
+      onState('waiting', detailOf(error))
+      await sleep(delayMs, clock, closing.signal)
+    }
+  }
+  const done = loop()
+    .catch((error: unknown) => log.error('hub.abandoned', { detail: String(error) }))
+    .finally(() => onState('closed'))
+  return {
+    async close() {
+      closing.abort(new AppError('cancelled', 'The node is leaving.'))
+      await done
+      await node.unhandle(WORK_PROTOCOL)
+    },
+  }
+}
+
+/** Full jitter over an exponentially growing range: nodes that lost one hub together come back spread out. */
+export function reconnectDelayMs(failures: number, random: number): number {
+  const { reconnectMinMs, reconnectMaxMs } = LIMITS
+  const ceilingMs = Math.min(reconnectMaxMs, reconnectMinMs * 2 ** Math.min(failures + 2, 30))
+  return Math.round(reconnectMinMs + random * (ceilingMs - reconnectMinMs))
+}
+
+interface Attendance {
+  readonly wasOnline: boolean
+  readonly error?: unknown
+}
+
+/** One stay at the hub, from dial to end. */
+async function attend(options: JoinHubOptions, closing: AbortSignal): Promise<Attendance> {
+  const { node, handler, log, clock = systemClock, onState = () => {} } = options
+  const opened = Promise.withResolvers<Stream>()
+  const attempt = new AbortController()
+  let connection: Connection | undefined
+  let wasOnline = false
+  // A new hub may open its stream before our dial has returned, so the handler stands first.
+  await node.handle(
+    WORK_PROTOCOL,
+    (stream, from) => {
+      if (attempt.signal.aborted) stream.abort(new Error('no longer waiting'))
+      else if (connection !== undefined && !from.remotePeer.equals(connection.remotePeer))
+        stream.abort(new Error('not our hub'))
+      else opened.resolve(stream)
+    },
+    { force: true },
+  )
+  const stopTimer = clock.after(LIMITS.openTimeoutMs * 2, () =>
+    attempt.abort(new AppError('node_timeout', 'The hub did not open its work stream in time.')),
+  )
+  const signal = AbortSignal.any([closing, attempt.signal])
+  try {
+    const address = await untilAborted(options.locate(signal), signal)
+    connection = await node.dial(address, { signal })
+    const stream = await untilAborted(opened.promise, signal)
+    stopTimer()
+    const watched: WorkHandler = {
+      ...methodsOf(handler),
+      welcomed(welcome) {
+        wasOnline = true
+        handler.welcomed(welcome)
+        onState('online', welcome.quarantine ?? undefined)
+      },
+    }
+    await serveWork(stream, watched, { log, clock, signal: closing })
+    return { wasOnline }
+  } catch (error) {
+    return { wasOnline, error }
+  } finally {
+    stopTimer()
+    attempt.abort(new AppError('cancelled', 'The attempt is over.'))
+    await leave(connection)
+  }
+}
+
+/** Calls stay on the handler itself, which may be a class. */
+function methodsOf(handler: WorkHandler): WorkHandler {
+  return {
+    hello: () => handler.hello(),
+    welcomed: (welcome) => handler.welcomed(welcome),
+    run: (offer, payload, options) => handler.run(offer, payload, options),
+    acknowledged: (ids) => handler.acknowledged(ids),
+    pendingReceipts: () => handler.pendingReceipts(),
+  }
+}
+
+async function leave(connection: Connection | undefined): Promise<void> {
+  if (connection === undefined) return
+  try {
+    await connection.close({ signal: AbortSignal.timeout(LIMITS.streamCloseMs) })
+  } catch (error) {
+    connection.abort(error instanceof Error ? error : new Error(String(error)))
+  }
+}
+
+function detailOf(error: unknown): string {
+  if (error === undefined) return 'The hub closed the connection.'
+  if (errorCode(error) !== undefined) return toAppError(error).detail
+  return error instanceof Error ? error.message : String(error)
+}
+
+async function sleep(delayMs: number, clock: Clock, signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const cancel = clock.after(delayMs, resolve)
+  await untilAborted(promise, signal).catch(() => {})
+  cancel()
+}

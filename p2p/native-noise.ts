@@ -1,0 +1,101 @@
+/**
+ * Noise's symmetric ciphers over `node:crypto` where a bundle would otherwise run them in JavaScript: workerd.
+ *
+ * Node picks native ones by itself; browsers have none. `process.getBuiltinModule` is read instead of importing
+ * `node:crypto`, because this file is bundled for browsers too.
+ */
+import { pureJsCrypto, type ICryptoInterface } from '@libp2p/noise'
+
+interface Cipher {
+  setAAD(bytes: Uint8Array, options: { plaintextLength: number }): void
+  update(bytes: Uint8Array): Uint8Array
+  final(): Uint8Array
+  getAuthTag(): Uint8Array
+  setAuthTag(tag: Uint8Array): void
+}
+
+type MakeCipher = (
+  name: string,
+  key: Uint8Array,
+  nonce: Uint8Array,
+  options: { authTagLength: number },
+) => Cipher
+
+interface NodeCrypto {
+  createCipheriv: MakeCipher
+  createDecipheriv: MakeCipher
+  createHash(name: string): { update(bytes: Uint8Array): void; digest(): Uint8Array }
+}
+
+const CIPHER = 'chacha20-poly1305'
+const TAG_BYTES = 16
+const OPTIONS = { authTagLength: TAG_BYTES }
+
+/** Undefined where noise does as well by itself. */
+export function nativeNoiseCrypto(): ICryptoInterface | undefined {
+  const { navigator, process } = globalThis as unknown as {
+    navigator?: { userAgent?: string }
+    process?: { getBuiltinModule?: (name: string) => unknown }
+  }
+  if (navigator?.userAgent !== 'Cloudflare-Workers') return undefined
+  const found = process?.getBuiltinModule?.('node:crypto') as NodeCrypto | undefined
+  return found !== undefined && agrees(found) ? adapt(found) : undefined
+}
+
+function adapt(crypto: NodeCrypto): ICryptoInterface {
+  return {
+    ...pureJsCrypto,
+    hashSHA256(data) {
+      const hash = crypto.createHash('sha256')
+      hash.update(data.subarray())
+      return plain(hash.digest())
+    },
+    chaCha20Poly1305Encrypt(plaintext, nonce, ad, key) {
+      const cipher = crypto.createCipheriv(CIPHER, key, nonce, OPTIONS)
+      cipher.setAAD(ad, { plaintextLength: plaintext.byteLength })
+      const body = cipher.update(plaintext.subarray())
+      const rest = cipher.final()
+      return joined([body, rest, cipher.getAuthTag()])
+    },
+    chaCha20Poly1305Decrypt(ciphertext, nonce, ad, key) {
+      const bytes = ciphertext.subarray()
+      const textBytes = bytes.byteLength - TAG_BYTES
+      const cipher = crypto.createDecipheriv(CIPHER, key, nonce, OPTIONS)
+      cipher.setAAD(ad, { plaintextLength: textBytes })
+      cipher.setAuthTag(bytes.subarray(textBytes))
+      const body = cipher.update(bytes.subarray(0, textBytes))
+      const rest = cipher.final()
+      return rest.byteLength === 0 ? plain(body) : joined([body, rest])
+    },
+  }
+}
+
+/** One round trip against the JavaScript ciphers: a runtime that lacks or mangles one must not be used. */
+function agrees(crypto: NodeCrypto): boolean {
+  const bytes = (sizeBytes: number) => new Uint8Array(sizeBytes).map((_, at) => at)
+  const [text, nonce, ad, key] = [bytes(100), bytes(12), bytes(32), bytes(32)]
+  try {
+    const native = adapt(crypto)
+    const sealed = native.chaCha20Poly1305Encrypt(text, nonce, ad, key).subarray()
+    const opened = pureJsCrypto.chaCha20Poly1305Decrypt(sealed, nonce, ad, key).subarray()
+    const back = native.chaCha20Poly1305Decrypt(sealed, nonce, ad, key).subarray()
+    return opened.every((byte, at) => byte === at) && back.every((byte, at) => byte === at)
+  } catch {
+    return false
+  }
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.byteLength, 0))
+  let at = 0
+  for (const part of parts) {
+    all.set(part, at)
+    at += part.byteLength
+  }
+  return all
+}
+
+/** A Buffer as the plain array that it holds. */
+function plain(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}

@@ -1,0 +1,108 @@
+/** Libp2p with our defaults: one factory for hubs, one for nodes. */
+import { gossipsub, StrictNoSign, type GossipSub } from '@libp2p/gossipsub'
+import { identify, type Identify } from '@libp2p/identify'
+import type { Libp2p, PrivateKey } from '@libp2p/interface'
+import { noise } from '@libp2p/noise'
+import { yamux } from '@libp2p/yamux'
+import { createLibp2p, type Libp2pOptions } from 'libp2p'
+import { LIMITS } from '#shared/limits.ts'
+import type { Log } from '#shared/log.ts'
+import { nativeNoiseCrypto } from './native-noise.ts'
+import { webSocketTransport } from './transports/websocket.ts'
+
+export { identityFromBytes, identityToBytes, newIdentity, peerIdOf } from './identity.ts'
+
+export interface NodeServices extends Record<string, unknown> {
+  readonly identify: Identify
+  readonly pubsub: GossipSub
+}
+
+/** A running libp2p node with our services. */
+export type LittoralNode = Libp2p<NodeServices>
+
+type Transports = NonNullable<Libp2pOptions<NodeServices>['transports']>
+
+export interface HubNodeOptions {
+  readonly privateKey: PrivateKey
+  /** In a Durable Object: `[durableObjectTransport()]`. */
+  readonly transports: Transports
+  readonly log: Log
+  /** Public multiaddrs, which peers remember for a reconnect. */
+  readonly announce?: readonly string[]
+  /** For a hub that is a plain process. */
+  readonly listen?: readonly string[]
+}
+
+export interface PeerNodeOptions {
+  readonly privateKey: PrivateKey
+  readonly log: Log
+  /** @default WebSockets */
+  readonly transports?: Transports
+}
+
+/** A hub: takes many inbound connections from few addresses, and pings nobody but by its work streams. */
+export async function createHubNode(options: HubNodeOptions): Promise<LittoralNode> {
+  const node = await createLibp2p<NodeServices>({
+    ...common(options.privateKey),
+    transports: options.transports,
+    addresses: {
+      announce: [...(options.announce ?? [])],
+      listen: [...(options.listen ?? [])],
+    },
+    connectionMonitor: { enabled: false },
+    connectionManager: {
+      // Admission and LIMITS.hubNodes are the hub's own; these must only never be in their way.
+      maxConnections: LIMITS.hubNodes * 2,
+      maxIncomingPendingConnections: LIMITS.hubNodes,
+      inboundConnectionThreshold: LIMITS.hubNodes * 2,
+      inboundUpgradeTimeout: LIMITS.openTimeoutMs,
+      reconnectRetries: 0,
+    },
+  })
+  options.log.info('p2p.started', { role: 'hub', peerId: node.peerId.toString() })
+  return node
+}
+
+/** A node: dials its hub and listens nowhere. */
+export async function createPeerNode(options: PeerNodeOptions): Promise<LittoralNode> {
+  const node = await createLibp2p<NodeServices>({
+    ...common(options.privateKey),
+    transports: options.transports ?? [webSocketTransport()],
+    addresses: { listen: [] },
+    // The hub pings on the work stream; this only finds connections that have none.
+    connectionMonitor: { pingInterval: LIMITS.monitorPingMs },
+    connectionManager: {
+      dialTimeout: LIMITS.openTimeoutMs,
+      addressDialTimeout: LIMITS.openTimeoutMs,
+      // `joinHub` reconnects, with a fresh admission each time.
+      reconnectRetries: 0,
+    },
+    connectionGater: {
+      // The address comes from the operator's own endpoint, also when that is this machine or a LAN.
+      denyDialMultiaddr: () => false,
+    },
+  })
+  options.log.info('p2p.started', { role: 'node', peerId: node.peerId.toString() })
+  return node
+}
+
+function common(privateKey: PrivateKey) {
+  const crypto = nativeNoiseCrypto()
+  return {
+    privateKey,
+    nodeInfo: { name: 'littoral', userAgent: 'littoral/1' },
+    connectionEncrypters: [noise(crypto === undefined ? {} : { crypto })],
+    streamMuxers: [yamux()],
+    services: {
+      identify: identify(),
+      pubsub: gossipsub({
+        // Records carry their own signature, so that a second one by gossipsub would only cost.
+        globalSignaturePolicy: StrictNoSign,
+        allowPublishToZeroTopicPeers: true,
+        // Peers behind one address would be graylisted silently, from about fifteen on.
+        scoreParams: { IPColocationFactorWeight: 0 },
+        maxInboundDataLength: LIMITS.presenceBytes * 2,
+      }),
+    },
+  }
+}

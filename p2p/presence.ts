@@ -1,0 +1,201 @@
+/** Signed presence records and the gossipsub topics that carry them: nodes publish, only hubs subscribe. */
+import { TopicValidatorResult, type Message } from '@libp2p/gossipsub'
+import type { PrivateKey } from '@libp2p/interface'
+import { peerIdFromString } from '@libp2p/peer-id'
+import { AppError } from '#shared/errors.ts'
+import { LIMITS } from '#shared/limits.ts'
+import { PresenceRecord, SignedPresence } from '#shared/node.ts'
+import { untilAborted } from './credit.ts'
+import { peerIdOf } from './identity.ts'
+import type { LittoralNode } from './node.ts'
+
+/** Topic of a region, or of any other group of hubs that share their nodes. */
+export function presenceTopic(region: string): string {
+  return `/littoral/presence/1.0.0/${region}`
+}
+
+/** @throws {AppError} invalid_request when the record names another node or is over LIMITS.presenceBytes */
+export async function signPresence(
+  record: PresenceRecord,
+  privateKey: PrivateKey,
+): Promise<SignedPresence> {
+  if (record.nodeId !== peerIdOf(privateKey))
+    throw new AppError('invalid_request', 'A presence record is signed by the node that it names.')
+  const bytes = new TextEncoder().encode(JSON.stringify(record))
+  checkSize(bytes.byteLength)
+  return { record: toBase64(bytes), signature: toBase64(await privateKey.sign(bytes)) }
+}
+
+/**
+ * The record, once its size, signature and schema have been checked; its age is the caller's to judge.
+ * @throws {AppError} too_large, invalid_request, or forbidden for a signature that is not the named node's
+ */
+export async function verifyPresence(signed: SignedPresence): Promise<PresenceRecord> {
+  checkSize(Math.floor((signed.record.length * 3) / 4) - 2)
+  const bytes = fromBase64(signed.record)
+  const record = parseRecord(bytes)
+  const { publicKey } = readPeerId(record.nodeId)
+  if (publicKey?.type !== 'Ed25519')
+    throw new AppError('invalid_request', 'The node id is not that of an Ed25519 key.')
+  if (await publicKey.verify(bytes, fromBase64(signed.signature))) return record
+  throw new AppError('forbidden', `The presence record of ${record.nodeId} is not signed by it.`)
+}
+
+/** Whether a record is too old, or from a clock too far ahead, to say anything of now. */
+export function isStale(record: PresenceRecord, nowMs: number): boolean {
+  return Math.abs(nowMs - record.issuedAtMs) > LIMITS.presenceMaxAgeMs
+}
+
+/**
+ * Publishes to the hubs of the topic; waits until one is known, as just after a connection.
+ * @returns how many peers it was sent to
+ * @throws {AppError} no_capacity when no hub hears the topic within LIMITS.openTimeoutMs, cancelled
+ */
+export async function publishPresence(
+  node: LittoralNode,
+  topic: string,
+  signed: SignedPresence,
+  signal?: AbortSignal,
+): Promise<number> {
+  await hasSubscriber(node, topic, signal)
+  const { pubsub } = node.services
+  const { recipients } = await pubsub.publish(
+    topic,
+    new TextEncoder().encode(JSON.stringify(signed)),
+  )
+  if (recipients.length === 0) throw noHub(topic)
+  return recipients.length
+}
+
+export interface SubscribeOptions {
+  /** Wall clock in ms. @default Date.now */
+  readonly now?: () => number
+}
+
+export type OnRecord = (record: PresenceRecord, signed: SignedPresence) => void
+
+/**
+ * Hands over each record that is signed, fresh and newer than the last of its node.
+ * @returns a function that ends the subscription
+ */
+export function subscribePresence(
+  node: LittoralNode,
+  topic: string,
+  onRecord: OnRecord,
+  { now = Date.now }: SubscribeOptions = {},
+): () => void {
+  const { pubsub } = node.services
+  const sequences = createSequences()
+  pubsub.topicValidators.set(topic, async (_peer, message) => {
+    const signed = readMessage(message)
+    if (signed === undefined) return TopicValidatorResult.Reject
+    let record: PresenceRecord
+    try {
+      record = await verifyPresence(signed)
+    } catch {
+      return TopicValidatorResult.Reject
+    }
+    // Late and repeated ones are no fault of the peer that relayed them.
+    if (isStale(record, now()) || !sequences.advance(record)) return TopicValidatorResult.Ignore
+    onRecord(record, signed)
+    return TopicValidatorResult.Accept
+  })
+  pubsub.subscribe(topic)
+  return () => {
+    pubsub.unsubscribe(topic)
+    pubsub.topicValidators.delete(topic)
+  }
+}
+
+/** Highest sequence of each node, of the nodes last heard. */
+function createSequences() {
+  const highest = new Map<string, number>()
+  return {
+    advance({ nodeId, sequence }: PresenceRecord): boolean {
+      const last = highest.get(nodeId)
+      if (last !== undefined && sequence <= last) return false
+      highest.delete(nodeId)
+      highest.set(nodeId, sequence)
+      const [oldest] = highest.keys()
+      if (highest.size > LIMITS.presenceNodes && oldest !== undefined) highest.delete(oldest)
+      return true
+    },
+  }
+}
+
+function readMessage(message: Message): SignedPresence | undefined {
+  if (message.data.byteLength > LIMITS.presenceBytes * 2) return undefined
+  try {
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(message.data)
+    return SignedPresence.parse(JSON.parse(text))
+  } catch {
+    return undefined
+  }
+}
+
+async function hasSubscriber(
+  node: LittoralNode,
+  topic: string,
+  signal?: AbortSignal,
+): Promise<void> {
+  const { pubsub } = node.services
+  if (pubsub.getSubscribers(topic).length > 0) return
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const timeout = AbortSignal.timeout(LIMITS.openTimeoutMs)
+  const onChange = () => {
+    if (pubsub.getSubscribers(topic).length > 0) resolve()
+  }
+  pubsub.addEventListener('subscription-change', onChange)
+  try {
+    await untilAborted(promise, signal === undefined ? timeout : AbortSignal.any([timeout, signal]))
+  } catch (cause) {
+    if (signal?.aborted === true)
+      throw new AppError('cancelled', 'The announcement was cancelled.', { cause })
+    throw noHub(topic)
+  } finally {
+    pubsub.removeEventListener('subscription-change', onChange)
+  }
+}
+
+function noHub(topic: string): AppError {
+  return new AppError('no_capacity', `No hub hears ${topic}; announce again later.`)
+}
+
+function checkSize(sizeBytes: number): void {
+  if (sizeBytes <= LIMITS.presenceBytes) return
+  throw new AppError(
+    'too_large',
+    `A presence record of ${sizeBytes} bytes is over the ${LIMITS.presenceBytes} allowed.`,
+  )
+}
+
+function parseRecord(bytes: Uint8Array): PresenceRecord {
+  try {
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+    return PresenceRecord.parse(JSON.parse(text))
+  } catch (cause) {
+    throw new AppError('invalid_request', 'The presence record does not fit its schema.', { cause })
+  }
+}
+
+function readPeerId(nodeId: string) {
+  try {
+    return peerIdFromString(nodeId)
+  } catch (cause) {
+    throw new AppError('invalid_request', 'The node id is not a peer id.', { cause })
+  }
+}
+
+function toBase64(bytes: Uint8Array): string {
+  let text = ''
+  for (const byte of bytes) text += String.fromCharCode(byte)
+  return btoa(text)
+}
+
+function fromBase64(text: string): Uint8Array {
+  try {
+    return Uint8Array.from(atob(text), (char) => char.charCodeAt(0))
+  } catch (cause) {
+    throw new AppError('invalid_request', 'Not base64.', { cause })
+  }
+}

@@ -1,0 +1,135 @@
+/** The hub's transport inside a Durable Object: WebSocketPairs in, `fetch` upgrades out. */
+import {
+  ConnectionFailedError,
+  serviceCapabilities,
+  transportSymbol,
+  TypedEventEmitter,
+  type Connection,
+  type ComponentLogger,
+  type CreateListenerOptions,
+  type Listener,
+  type ListenerEvents,
+  type Transport,
+  type Upgrader,
+} from '@libp2p/interface'
+import { multiaddr, type Multiaddr } from '@multiformats/multiaddr'
+import { AppError } from '#shared/errors.ts'
+import { LIMITS } from '#shared/limits.ts'
+import { isWebSocketAddress, toWebSocketUrl } from './address.ts'
+import { socketConnection, type SocketLike } from './socket-connection.ts'
+
+export interface RemoteEnd {
+  /** IP address as the edge saw it; only libp2p's own bookkeeping uses it. */
+  readonly address?: string
+}
+
+/** What `fetch` answers to an upgrade in workerd. */
+export interface UpgradeResponse {
+  readonly status: number
+  readonly webSocket?: (SocketLike & { accept?(): void }) | null
+}
+
+export type UpgradeFetch = (
+  url: string,
+  init: { headers: Record<string, string>; signal: AbortSignal },
+) => Promise<UpgradeResponse>
+
+export interface DurableObjectTransportOptions {
+  /** @default the runtime's fetch */
+  readonly fetch?: UpgradeFetch
+}
+
+export interface TransportComponents {
+  readonly logger: ComponentLogger
+  readonly upgrader: Upgrader
+}
+
+export interface DurableObjectTransport {
+  /** For `transports` of one libp2p node. */
+  (components: TransportComponents): Transport
+  /**
+   * Upgrades an inbound socket that is already accepted; resolves when the connection stands.
+   * @throws {AppError} node_lost when the handshake fails; the socket is closed then
+   */
+  accept(socket: SocketLike, remote: RemoteEnd): Promise<void>
+}
+
+/** Makes the transport of one hub; hand it to `createHubNode`, and inbound sockets to `accept`. */
+export function durableObjectTransport(
+  options: DurableObjectTransportOptions = {},
+): DurableObjectTransport {
+  const upgradeFetch = options.fetch ?? (fetch as unknown as UpgradeFetch)
+  let bound: TransportComponents | undefined
+
+  const factory = (components: TransportComponents): Transport => {
+    bound = components
+    const log = components.logger.forComponent('littoral:durable-object')
+    return {
+      [transportSymbol]: true,
+      [Symbol.toStringTag]: '@littoral/durable-object',
+      ...{ [serviceCapabilities]: ['@libp2p/transport'] },
+      createListener: createIdleListener,
+      listenFilter: () => [],
+      dialFilter: (addresses) => addresses.filter(isWebSocketAddress),
+      async dial(address, dialOptions): Promise<Connection> {
+        const url = toWebSocketUrl(address).replace(/^ws/, 'http')
+        const response = await upgradeFetch(url, {
+          headers: { Upgrade: 'websocket' },
+          signal: dialOptions.signal,
+        })
+        const socket = response.webSocket
+        if (socket === undefined || socket === null)
+          throw new ConnectionFailedError(`The peer answered ${response.status}, not an upgrade.`)
+        const connection = socketConnection({
+          socket,
+          remoteAddr: address,
+          direction: 'outbound',
+          log,
+        })
+        // Listeners stand before the first message can come.
+        socket.accept?.()
+        try {
+          return await dialOptions.upgrader.upgradeOutbound(connection, dialOptions)
+        } catch (error) {
+          connection.abort(error instanceof Error ? error : new Error(String(error)))
+          throw error
+        }
+      },
+    }
+  }
+
+  const accept = async (socket: SocketLike, remote: RemoteEnd): Promise<void> => {
+    if (bound === undefined) throw new AppError('internal', 'The transport belongs to no node yet.')
+    const connection = socketConnection({
+      socket,
+      remoteAddr: remoteMultiaddr(remote.address),
+      direction: 'inbound',
+      log: bound.logger.forComponent('littoral:durable-object'),
+    })
+    try {
+      await bound.upgrader.upgradeInbound(connection, {
+        signal: AbortSignal.timeout(LIMITS.openTimeoutMs),
+      })
+    } catch (cause) {
+      connection.abort(cause instanceof Error ? cause : new Error(String(cause)))
+      throw new AppError('node_lost', 'The handshake with the node failed.', { cause })
+    }
+  }
+  return Object.assign(factory, { accept })
+}
+
+/** Libp2p wants an address of every peer; one that the edge did not name gets the unspecified one. */
+function remoteMultiaddr(address = '0.0.0.0'): Multiaddr {
+  return multiaddr(`/${address.includes(':') ? 'ip6' : 'ip4'}/${address}/tcp/1/ws`)
+}
+
+/** A Durable Object is handed its sockets, so there is nothing to listen on. */
+function createIdleListener(_options: CreateListenerOptions): Listener {
+  const events = new TypedEventEmitter<ListenerEvents>()
+  return Object.assign(events, {
+    listen: () => Promise.reject(new AppError('internal', 'A Durable Object cannot listen.')),
+    getAddrs: () => [],
+    close: () => Promise.resolve(),
+    updateAnnounceAddrs() {},
+  })
+}

@@ -1,0 +1,104 @@
+/** A libp2p connection over any object that behaves as a WebSocket: the browser's, Node's, workerd's or the package ws's. */
+import type { Logger, MessageStreamDirection, MultiaddrConnection } from '@libp2p/interface'
+import { AbstractMultiaddrConnection, type SendResult } from '@libp2p/utils'
+import type { Multiaddr } from '@multiformats/multiaddr'
+import type { Uint8ArrayList } from 'uint8arraylist'
+import { LIMITS } from '#shared/limits.ts'
+
+/** The part of a WebSocket that is used here; it must be open, with `binaryType` settable. */
+export interface SocketLike {
+  binaryType?: string
+  readonly bufferedAmount?: number
+  send(data: Uint8Array<ArrayBuffer>): void
+  close(code?: number, reason?: string): void
+  addEventListener(type: 'message', listener: (event: { data: unknown }) => void): void
+  addEventListener(
+    type: 'close',
+    listener: (event: { wasClean?: boolean; code?: number }) => void,
+  ): void
+  addEventListener(type: 'error', listener: (event: unknown) => void): void
+}
+
+export interface SocketConnectionInit {
+  readonly socket: SocketLike
+  readonly remoteAddr: Multiaddr
+  readonly direction: MessageStreamDirection
+  readonly log: Logger
+}
+
+/** Close codes that a program may give (https://websockets.spec.whatwg.org/#dom-websocket-close): 1000, 3000 to 4999. */
+const NORMAL_CLOSE = 1000
+const RESET_CLOSE = 4000
+/** How often a full socket is looked at; WebSocket has no event for it. */
+const DRAIN_POLL_MS = 5
+
+export function socketConnection(init: SocketConnectionInit): MultiaddrConnection {
+  return new SocketConnection(init)
+}
+
+class SocketConnection extends AbstractMultiaddrConnection {
+  readonly #socket: SocketLike
+  #drainTimer: ReturnType<typeof setTimeout> | undefined
+
+  constructor(init: SocketConnectionInit) {
+    super(init)
+    const { socket } = init
+    this.#socket = socket
+    socket.binaryType = 'arraybuffer'
+    socket.addEventListener('message', ({ data }) => {
+      if (data instanceof ArrayBuffer) this.onData(new Uint8Array(data))
+      else this.abort(new Error('A libp2p peer sends binary messages only.'))
+    })
+    socket.addEventListener('close', ({ wasClean, code }) => {
+      clearTimeout(this.#drainTimer)
+      if (wasClean === false || code === RESET_CLOSE) this.onRemoteReset()
+      else this.onTransportClosed()
+    })
+    // A close event follows; without a listener the package ws throws.
+    socket.addEventListener('error', () => this.log('the socket reported an error'))
+  }
+
+  override sendData(data: Uint8ArrayList): SendResult {
+    // One message for one write: each message costs a syscall and an event on the other side.
+    this.#socket.send(toOwnBuffer(data))
+    const canSendMore = this.#bufferedBytes() < LIMITS.socketBufferBytes
+    if (!canSendMore) this.#pollDrain()
+    return { sentBytes: data.byteLength, canSendMore }
+  }
+
+  override sendReset(): void {
+    clearTimeout(this.#drainTimer)
+    this.#socket.close(RESET_CLOSE, 'reset')
+  }
+
+  override sendClose(): Promise<void> {
+    this.#socket.close(NORMAL_CLOSE)
+    return Promise.resolve()
+  }
+
+  override sendPause(): void {
+    // A WebSocket cannot be paused; yamux windows bound what a peer may send.
+  }
+
+  override sendResume(): void {}
+
+  #bufferedBytes(): number {
+    return this.#socket.bufferedAmount ?? 0
+  }
+
+  #pollDrain(): void {
+    clearTimeout(this.#drainTimer)
+    this.#drainTimer = setTimeout(() => {
+      if (this.status !== 'open' && this.status !== 'closing') return
+      if (this.#bufferedBytes() < LIMITS.socketBufferBytes / 2) this.safeDispatchEvent('drain')
+      else this.#pollDrain()
+    }, DRAIN_POLL_MS)
+  }
+}
+
+function toOwnBuffer(data: Uint8ArrayList): Uint8Array<ArrayBuffer> {
+  const bytes = data.subarray()
+  return bytes.buffer instanceof ArrayBuffer
+    ? (bytes as Uint8Array<ArrayBuffer>)
+    : new Uint8Array(bytes)
+}

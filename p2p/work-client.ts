@@ -1,0 +1,196 @@
+/** The hub's end of one node's held work stream: many jobs at once over one stream. */
+import type { Stream } from '@libp2p/interface'
+import { AppError, toAppError } from '#shared/errors.ts'
+import type { Bytes32 } from '#shared/ids.ts'
+import { LIMITS } from '#shared/limits.ts'
+import type { Log } from '#shared/log.ts'
+import { receiptHash } from '#shared/receipt.ts'
+import { systemClock, type Clock } from './clock.ts'
+import { createReceiveWindow } from './credit.ts'
+import { createFrameStream, type FrameStream } from './frame-stream.ts'
+import { encodeHeader, jsonFrame, numberFrame, readJson, type Frame } from './frames.ts'
+import { createHeartbeat, type Heartbeat } from './heartbeat.ts'
+import { readWireError } from './wire-error.ts'
+import {
+  Hello,
+  StoredReceipt,
+  WORK_VERSION,
+  type JobOffer,
+  type JobResult,
+  type Welcome,
+} from './messages.ts'
+import { createJobCall, type JobCall, type RunJobOptions } from './job-call.ts'
+
+/** A hub speaks this version and the one before it. */
+export const OLDEST_WORK_VERSION = Math.max(1, WORK_VERSION - 1)
+
+export interface OpenWorkOptions {
+  /** Judges the node and says how the hub sees it; a throw refuses the node with that error. */
+  readonly welcome: (hello: Hello) => Promise<Welcome>
+  /** Takes a receipt from an earlier life; once it resolves the node is told that it may forget it. */
+  readonly onReceipt: (stored: StoredReceipt) => Promise<void>
+  readonly log: Log
+  readonly clock?: Clock
+  /** @default LIMITS.heartbeatMs */
+  readonly heartbeatMs?: number
+}
+
+export interface WorkLink {
+  readonly hello: Hello
+  /** Smallest of the last eight round trips, in ms; Infinity until the first pong. */
+  rttMs(): number
+  inFlight(): number
+  /**
+   * Runs one job on the node. `onChunk` gets the output in order and is awaited: until it resolves, no more is granted.
+   * @throws {AppError} cancelled, node_timeout, node_lost, too_large, invalid_request, or what the node refused with
+   */
+  run(offer: JobOffer, payload: Uint8Array, options: RunJobOptions): Promise<JobResult>
+  /** Tells the node that these receipts are in durable storage. */
+  acknowledge(ids: readonly Bytes32[]): void
+  close(): Promise<void>
+  /** Resolves when the link has ended, whatever ended it. */
+  readonly closed: Promise<void>
+}
+
+/**
+ * Greets the node on a stream that the hub has opened to it, and holds it.
+ * @throws {AppError} upgrade_required, invalid_request, node_timeout, node_lost, or what `welcome` refused with
+ */
+export async function openWork(stream: Stream, options: OpenWorkOptions): Promise<WorkLink> {
+  const clock = options.clock ?? systemClock
+  const greeting = Promise.withResolvers<Hello>()
+  let greeted = false
+  let link: LinkFrames | undefined
+  const frames = createFrameStream(stream, {
+    onFrame(frame) {
+      if (link !== undefined) link.onFrame(frame)
+      else if (frame.kind === 'hello' && !greeted) {
+        greeted = true
+        greeting.resolve(readJson(Hello, frame))
+      } else throw new AppError('invalid_request', `A ${frame.kind} frame came before the welcome.`)
+    },
+  })
+  const stopTimer = clock.after(LIMITS.openTimeoutMs, () =>
+    frames.fail(new AppError('node_timeout', 'The node did not say hello in time.')),
+  )
+  void frames.ended.then((error) =>
+    greeting.reject(error ?? new AppError('node_lost', 'The node left before its hello.')),
+  )
+  try {
+    const hello = await greeting.promise
+    if (hello.version < OLDEST_WORK_VERSION)
+      throw new AppError(
+        'upgrade_required',
+        `This hub speaks work protocol ${OLDEST_WORK_VERSION} to ${WORK_VERSION}; the node speaks ${hello.version}.`,
+      )
+    const welcome = await options.welcome(hello)
+    if (!frames.isOpen()) throw new AppError('node_lost', 'The node left during the greeting.')
+    link = createLink({ frames, hello, clock, options })
+    frames.send(jsonFrame('welcome', 0, welcome))
+    link.heartbeat.start()
+    return link.workLink
+  } catch (error) {
+    frames.fail(error)
+    throw toAppError(error)
+  } finally {
+    stopTimer()
+  }
+}
+
+interface LinkParts {
+  readonly frames: FrameStream
+  readonly hello: Hello
+  readonly clock: Clock
+  readonly options: OpenWorkOptions
+}
+
+interface LinkFrames {
+  readonly workLink: WorkLink
+  readonly heartbeat: Heartbeat
+  onFrame(frame: Frame): void
+}
+
+function createLink({ frames, hello, clock, options }: LinkParts): LinkFrames {
+  const calls = new Map<number, JobCall>()
+  const receipts = createReceiptIntake(frames, options)
+  const heartbeat = createHeartbeat({
+    frames,
+    clock,
+    everyMs: options.heartbeatMs ?? LIMITS.heartbeatMs,
+  })
+  let lastJob = 0
+
+  const running = () => [...calls.values()].filter((call) => !call.isOver())
+  const closed = frames.ended.then((error) => {
+    heartbeat.stop()
+    const lost = new AppError('node_lost', error?.detail ?? 'The node left.', { cause: error })
+    for (const call of calls.values()) call.lose(lost)
+    calls.clear()
+    options.log.debug('link.closed', { code: error?.code })
+  })
+
+  const onFrame = (frame: Frame) => {
+    if (frame.job !== 0) {
+      const call = calls.get(frame.job)
+      if (call === undefined)
+        throw new AppError('invalid_request', `A ${frame.kind} frame names no open job.`)
+      if (call.onFrame(frame) === 'ended') calls.delete(frame.job)
+      return
+    }
+    if (frame.kind === 'pong') heartbeat.onPong(frame)
+    else if (frame.kind === 'receipt') receipts.onFrame(frame)
+    else if (frame.kind === 'error') throw readWireError(frame)
+    else throw new AppError('invalid_request', `A ${frame.kind} frame is not a node's to send.`)
+  }
+
+  const workLink: WorkLink = {
+    hello,
+    closed,
+    rttMs: heartbeat.rttMs,
+    inFlight: () => running().length,
+    close: () => frames.close(),
+    acknowledge(ids) {
+      for (let at = 0; at < ids.length; at += ACK_IDS)
+        frames.send(jsonFrame('ack', 0, { receiptIds: ids.slice(at, at + ACK_IDS) }))
+    },
+    async run(offer, payload, runOptions) {
+      if (!frames.isOpen()) throw new AppError('node_lost', 'The node has left.')
+      if (runOptions.signal.aborted) throw new AppError('cancelled', 'The job was cancelled.')
+      if (calls.size - running().length >= LIMITS.cancelledJobs)
+        throw new AppError('no_capacity', 'The node does not end the jobs that were cancelled.')
+      const offerFrame = jsonFrame('job', lastJob + 1, offer)
+      encodeHeader(offerFrame)
+      lastJob = offerFrame.job
+      const call = createJobCall({ job: lastJob, frames, clock }, runOptions)
+      calls.set(lastJob, call)
+      return call.start(offerFrame, payload)
+    },
+  }
+  return { workLink, heartbeat, onFrame }
+}
+
+/** Ids that one ack frame may carry, as its schema says. */
+const ACK_IDS = 256
+
+/** Receipts come in one at a time, each stored before the next is granted. */
+function createReceiptIntake(frames: FrameStream, { onReceipt, log }: OpenWorkOptions) {
+  const window = createReceiveWindow()
+  let last = Promise.resolve()
+  const take = async (frame: Frame) => {
+    try {
+      const stored = readJson(StoredReceipt, frame)
+      await onReceipt(stored)
+      frames.send(jsonFrame('ack', 0, { receiptIds: [receiptHash(stored.receipt)] }))
+    } catch (error) {
+      log.warn('receipt.refused', { code: toAppError(error).code })
+    }
+    const grantBytes = window.consume(frame.body.byteLength)
+    if (grantBytes > 0) frames.send(numberFrame('credit', 0, grantBytes))
+  }
+  return {
+    onFrame(frame: Frame) {
+      window.receive(frame.body.byteLength)
+      last = last.then(() => take(frame))
+    },
+  }
+}

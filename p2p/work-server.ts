@@ -1,0 +1,123 @@
+/** A node's end of the work stream that its hub holds open to it. */
+import type { Stream } from '@libp2p/interface'
+import { AppError } from '#shared/errors.ts'
+import { LIMITS } from '#shared/limits.ts'
+import type { Log } from '#shared/log.ts'
+import { systemClock, type Clock } from './clock.ts'
+import { createSendWindow } from './credit.ts'
+import { createFrameStream, type FrameStream } from './frame-stream.ts'
+import { encodeHeader, jsonFrame, numberFrame, readJson, readNumber, type Frame } from './frames.ts'
+import { createJobBoard } from './job-board.ts'
+import { ReceiptAck, Welcome, WORK_VERSION } from './messages.ts'
+import { readWireError } from './wire-error.ts'
+import type { WorkHandler } from './work-handler.ts'
+
+export type { JobRunOptions, WorkHandler } from './work-handler.ts'
+
+export interface ServeWorkOptions {
+  readonly log: Log
+  readonly clock?: Clock
+  /** Ends the stream in order. */
+  readonly signal?: AbortSignal
+}
+
+/**
+ * Serves jobs until the stream ends; resolves after an orderly end.
+ * @throws {AppError} what ended it otherwise, or what the hub refused this node with (upgrade_required, forbidden, …)
+ */
+export async function serveWork(
+  stream: Stream,
+  handler: WorkHandler,
+  options: ServeWorkOptions,
+): Promise<void> {
+  const clock = options.clock ?? systemClock
+  const ended = new AbortController()
+  const receipts = createSendWindow()
+  let welcomed = false
+
+  const onFrame = (frame: Frame) => {
+    silence.heard()
+    if (frame.kind === 'error' && frame.job === 0) throw readWireError(frame)
+    if (!welcomed) {
+      onWelcome(frame)
+      return
+    }
+    if (frame.job !== 0) board.onFrame(frame)
+    else if (frame.kind === 'ping') frames.send(numberFrame('pong', 0, readNumber(frame)))
+    else if (frame.kind === 'credit') receipts.grant(readNumber(frame))
+    else if (frame.kind === 'ack') handler.acknowledged(readJson(ReceiptAck, frame).receiptIds)
+    else throw new AppError('invalid_request', `A ${frame.kind} frame is not a hub's to send.`)
+  }
+  const onWelcome = (frame: Frame) => {
+    if (frame.kind !== 'welcome')
+      throw new AppError('invalid_request', `A ${frame.kind} frame came before the welcome.`)
+    const welcome = readJson(Welcome, frame)
+    if (welcome.version !== WORK_VERSION)
+      throw new AppError(
+        'upgrade_required',
+        `This node speaks work protocol ${WORK_VERSION}; the hub answered with ${welcome.version}.`,
+      )
+    welcomed = true
+    handler.welcomed(welcome)
+    sendPending({ frames, handler, receipts, signal: ended.signal }).catch((error: unknown) => {
+      if (!ended.signal.aborted) frames.fail(error)
+    })
+  }
+
+  const frames = createFrameStream(stream, { onFrame })
+  const silence = watchSilence(frames, clock)
+  const board = createJobBoard({ frames, handler, log: options.log })
+  const close = () => void frames.close()
+  options.signal?.addEventListener('abort', close)
+  if (options.signal?.aborted === true) close()
+  try {
+    frames.send(jsonFrame('hello', 0, await handler.hello()))
+  } catch (error) {
+    frames.fail(error)
+  }
+  const error = await frames.ended
+  options.signal?.removeEventListener('abort', close)
+  silence.stop()
+  ended.abort(error)
+  board.close()
+  if (error !== undefined) throw error
+}
+
+interface PendingParts {
+  readonly frames: FrameStream
+  readonly handler: WorkHandler
+  readonly receipts: ReturnType<typeof createSendWindow>
+  readonly signal: AbortSignal
+}
+
+/** Sends kept receipts no faster than the hub stores them. */
+async function sendPending({ frames, handler, receipts, signal }: PendingParts): Promise<void> {
+  for (const stored of await handler.pendingReceipts()) {
+    const frame = jsonFrame('receipt', 0, stored)
+    encodeHeader(frame)
+    for (let left = frame.body.byteLength; left > 0;) left -= await receipts.take(left, signal)
+    await frames.writable()
+    frames.send(frame)
+  }
+}
+
+/** A hub pings; one that says nothing for three heartbeats' worth of time has gone without a goodbye. */
+function watchSilence(frames: FrameStream, clock: Clock) {
+  let heardAtMs = clock.nowMs()
+  let cancel = () => {}
+  const check = () => {
+    const silentMs = clock.nowMs() - heardAtMs
+    if (silentMs >= LIMITS.heartbeatTimeoutMs)
+      frames.fail(
+        new AppError('node_timeout', `The hub was silent for ${Math.round(silentMs)} ms.`),
+      )
+    else cancel = clock.after(LIMITS.heartbeatTimeoutMs - silentMs, check)
+  }
+  cancel = clock.after(LIMITS.heartbeatTimeoutMs, check)
+  return {
+    heard: () => {
+      heardAtMs = clock.nowMs()
+    },
+    stop: () => cancel(),
+  }
+}
