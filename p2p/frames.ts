@@ -64,7 +64,9 @@ export function readNumber(frame: Frame): number {
 export function readJson<T>(schema: z.ZodType<T>, frame: Frame): T {
   let value: unknown
   try {
-    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(frame.body))
+    value = JSON.parse(
+      new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(frame.body),
+    )
   } catch (cause) {
     throw new AppError('invalid_request', `The ${frame.kind} frame is not JSON.`, { cause })
   }

@@ -18,7 +18,7 @@ export interface Heartbeat {
   /** Sends the first ping at once. */
   start(): void
   stop(): void
-  rttMs(): number
+  readonly rttMs: () => number
   onPong(frame: Frame): void
 }
 

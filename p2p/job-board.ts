@@ -3,10 +3,11 @@ import { AppError, toWireError } from '#shared/errors.ts'
 import { payloadBytes } from '#shared/job.ts'
 import { LIMITS } from '#shared/limits.ts'
 import type { Log } from '#shared/log.ts'
-import { createReceiveWindow, createSendWindow, DATA_CHUNK_BYTES } from './credit.ts'
+import { createReceiveWindow, createSendWindow } from './credit.ts'
 import type { FrameStream } from './frame-stream.ts'
 import { jsonFrame, numberFrame, readJson, readNumber, type Frame } from './frames.ts'
 import { JobOffer } from './messages.ts'
+import { sendData } from './send-data.ts'
 import type { WorkHandler } from './work-handler.ts'
 
 export interface JobBoardOptions {
@@ -27,6 +28,7 @@ interface Job {
   readonly offer: JobOffer
   readonly payload: Uint8Array
   filledBytes: number
+  isStarted: boolean
   readonly abort: AbortController
   readonly output: ReturnType<typeof createSendWindow>
   readonly input: ReturnType<typeof createReceiveWindow>
@@ -34,44 +36,37 @@ interface Job {
 
 export function createJobBoard({ frames, handler, log }: JobBoardOptions): JobBoard {
   const jobs = new Map<number, Job>()
-  /** Handlers that have not settled: more than `jobs` while cancelled ones wind down. */
-  let running = 0
+  /** Handlers of cancelled jobs that have not let go yet; they still hold a place. */
+  let unwinding = 0
   let lastNumber = 0
 
   /** The node's last word on a job. */
   const end = (number: number, frame: Frame) => {
     if (jobs.delete(number)) frames.send(frame)
   }
-  const refuse = (number: number, error: unknown) =>
-    frames.send(jsonFrame('error', number, toWireError(error)))
+  const endWith = (number: number, error: unknown) =>
+    end(number, jsonFrame('error', number, toWireError(error)))
 
-  const emit = async (job: Job, bytes: Uint8Array) => {
-    const copy = bytes.slice()
-    for (let at = 0; at < copy.byteLength;) {
-      await frames.writable()
-      const wanted = Math.min(DATA_CHUNK_BYTES, copy.byteLength - at)
-      const taken = await job.output.take(wanted, job.abort.signal)
-      frames.send({ kind: 'data', job: job.number, body: copy.subarray(at, at + taken) })
-      at += taken
+  const run = async (job: Job) => {
+    const { number, offer, payload, abort } = job
+    const target = { frames, job: number, window: job.output, signal: abort.signal }
+    try {
+      const emit = (bytes: Uint8Array) => sendData(target, bytes.slice())
+      const result = await handler.run(offer, payload, { signal: abort.signal, emit })
+      end(number, jsonFrame('result', number, result))
+    } catch (error) {
+      if (!abort.signal.aborted)
+        log.info('job.failed', { jobId: offer.ticket.jobId, code: toWireError(error).code })
+      endWith(number, error)
+    } finally {
+      if (abort.signal.aborted) unwinding -= 1
+      else abort.abort(new AppError('cancelled', 'The job has ended.'))
     }
   }
 
-  const run = async (job: Job) => {
-    running += 1
-    try {
-      const result = await handler.run(job.offer, job.payload, {
-        signal: job.abort.signal,
-        emit: (bytes) => emit(job, bytes),
-      })
-      const frame = jsonFrame('result', job.number, result)
-      end(job.number, frame)
-    } catch (error) {
-      if (!job.abort.signal.aborted)
-        log.info('job.failed', { jobId: job.offer.ticket.jobId, code: toWireError(error).code })
-      end(job.number, jsonFrame('error', job.number, toWireError(error)))
-    } finally {
-      running -= 1
-    }
+  const stop = (job: Job, error: AppError) => {
+    if (job.isStarted) unwinding += 1
+    job.abort.abort(error)
   }
 
   const onOffer = (frame: Frame) => {
@@ -79,37 +74,9 @@ export function createJobBoard({ frames, handler, log }: JobBoardOptions): JobBo
       throw new AppError('invalid_request', `Job number ${frame.job} was used before.`)
     lastNumber = frame.job
     const offer = readJson(JobOffer, frame)
-    const sizeBytes = payloadBytes(offer.work)
-    if (waiting() + running >= LIMITS.nodeJobsInFlight)
-      refuse(frame.job, new AppError('no_capacity', `The node runs ${running} jobs already.`))
-    else if (sizeBytes > LIMITS.requestBodyBytes)
-      refuse(frame.job, new AppError('too_large', `A payload of ${sizeBytes} bytes is too large.`))
-    else jobs.set(frame.job, createJob(frame.job, offer, sizeBytes))
-  }
-  const waiting = () => [...jobs.values()].filter((job) => !started.has(job)).length
-  const started = new WeakSet<Job>()
-
-  const onData = (job: Job, body: Uint8Array) => {
-    job.input.receive(body.byteLength)
-    if (started.has(job) || job.filledBytes + body.byteLength > job.payload.byteLength)
-      throw new AppError('invalid_request', 'The payload is longer than its job says.')
-    job.payload.set(body, job.filledBytes)
-    job.filledBytes += body.byteLength
-    const grantBytes = job.input.consume(body.byteLength)
-    if (grantBytes > 0) frames.send(numberFrame('credit', job.number, grantBytes))
-  }
-
-  const onEnd = (job: Job) => {
-    if (started.has(job) || job.filledBytes !== job.payload.byteLength)
-      throw new AppError('invalid_request', 'The payload is shorter than its job says.')
-    started.add(job)
-    void run(job)
-  }
-
-  const onCancel = (job: Job) => {
-    const error = new AppError('cancelled', 'The hub cancelled the job.')
-    job.abort.abort(error)
-    end(job.number, jsonFrame('error', job.number, toWireError(error)))
+    const refusal = refuse(payloadBytes(offer.work), jobs.size + unwinding)
+    if (refusal === undefined) jobs.set(frame.job, createJob(frame.job, offer))
+    else frames.send(jsonFrame('error', frame.job, toWireError(refusal)))
   }
 
   return {
@@ -124,28 +91,59 @@ export function createJobBoard({ frames, handler, log }: JobBoardOptions): JobBo
         if (frame.job <= lastNumber) return
         throw new AppError('invalid_request', `A ${frame.kind} frame names job ${frame.job}.`)
       }
-      if (frame.kind === 'data') onData(job, frame.body)
-      else if (frame.kind === 'end') onEnd(job)
-      else if (frame.kind === 'credit') job.output.grant(readNumber(frame))
-      else if (frame.kind === 'cancel') onCancel(job)
-      else throw new AppError('invalid_request', `A ${frame.kind} frame has no place in a job.`)
+      if (frame.kind === 'data') {
+        const grantBytes = fill(job, frame.body)
+        if (grantBytes > 0) frames.send(numberFrame('credit', job.number, grantBytes))
+      } else if (frame.kind === 'end') {
+        start(job)
+        void run(job)
+      } else if (frame.kind === 'credit') job.output.grant(readNumber(frame))
+      else if (frame.kind === 'cancel') {
+        const error = new AppError('cancelled', 'The hub cancelled the job.')
+        stop(job, error)
+        endWith(job.number, error)
+      } else throw new AppError('invalid_request', `A ${frame.kind} frame has no place in a job.`)
     },
     close() {
-      for (const job of jobs.values())
-        job.abort.abort(new AppError('cancelled', 'The hub is gone.'))
+      for (const job of jobs.values()) stop(job, new AppError('cancelled', 'The hub is gone.'))
       jobs.clear()
     },
   }
 }
 
-function createJob(number: number, offer: JobOffer, sizeBytes: number): Job {
+function createJob(number: number, offer: JobOffer): Job {
   return {
     number,
     offer,
-    payload: new Uint8Array(sizeBytes),
+    payload: new Uint8Array(payloadBytes(offer.work)),
     filledBytes: 0,
+    isStarted: false,
     abort: new AbortController(),
     output: createSendWindow(),
     input: createReceiveWindow(),
   }
+}
+
+function refuse(sizeBytes: number, held: number): AppError | undefined {
+  if (held >= LIMITS.nodeJobsInFlight)
+    return new AppError('no_capacity', `The node holds ${held} jobs already.`)
+  if (sizeBytes > LIMITS.requestBodyBytes)
+    return new AppError('too_large', `A payload of ${sizeBytes} bytes is too large.`)
+  return undefined
+}
+
+/** Adds payload bytes; returns how many to grant. */
+function fill(job: Job, body: Uint8Array): number {
+  job.input.receive(body.byteLength)
+  if (job.isStarted || job.filledBytes + body.byteLength > job.payload.byteLength)
+    throw new AppError('invalid_request', 'The payload is longer than its job says.')
+  job.payload.set(body, job.filledBytes)
+  job.filledBytes += body.byteLength
+  return job.input.consume(body.byteLength)
+}
+
+function start(job: Job): void {
+  if (job.isStarted || job.filledBytes !== job.payload.byteLength)
+    throw new AppError('invalid_request', 'The payload ended before its size, or twice.')
+  job.isStarted = true
 }

@@ -2,10 +2,11 @@
 import { AppError, toAppError } from '#shared/errors.ts'
 import { LIMITS } from '#shared/limits.ts'
 import type { Clock } from './clock.ts'
-import { createReceiveWindow, createSendWindow, DATA_CHUNK_BYTES } from './credit.ts'
+import { createReceiveWindow, createSendWindow } from './credit.ts'
 import type { FrameStream } from './frame-stream.ts'
 import { bareFrame, numberFrame, readJson, readNumber, type Frame } from './frames.ts'
 import { JobResult } from './messages.ts'
+import { sendData } from './send-data.ts'
 import { readWireError } from './wire-error.ts'
 
 export interface RunJobOptions {
@@ -71,13 +72,7 @@ export function createJobCall(parts: JobCallParts, { signal, onChunk }: RunJobOp
   }
 
   const sendPayload = async (payload: Uint8Array) => {
-    for (let at = 0; at < payload.byteLength;) {
-      await frames.writable()
-      const wanted = Math.min(DATA_CHUNK_BYTES, payload.byteLength - at)
-      const taken = await upload.take(wanted, stopped.signal)
-      frames.send({ kind: 'data', job, body: payload.subarray(at, at + taken) })
-      at += taken
-    }
+    await sendData({ frames, job, window: upload, signal: stopped.signal }, payload)
     frames.send(bareFrame('end', job))
   }
 

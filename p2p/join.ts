@@ -26,12 +26,12 @@ export interface JoinHubOptions {
   readonly onState?: (state: JoinState, detail?: string) => void
 }
 
-export interface Joined {
+export interface HubMembership {
   /** Says goodbye to the hub and stops coming back. */
   close(): Promise<void>
 }
 
-export function joinHub(options: JoinHubOptions): Joined {
+export function joinHub(options: JoinHubOptions): HubMembership {
   const { node, log, clock = systemClock, random = Math.random } = options
   const closing = new AbortController()
   const onState = options.onState ?? (() => {})
@@ -141,7 +141,7 @@ async function leave(connection: Connection | undefined): Promise<void> {
 function detailOf(error: unknown): string {
   if (error === undefined) return 'The hub closed the connection.'
   if (errorCode(error) !== undefined) return toAppError(error).detail
-  return error instanceof Error ? error.message : String(error)
+  return error instanceof Error ? error.message : 'The attempt failed.'
 }
 
 async function sleep(delayMs: number, clock: Clock, signal: AbortSignal): Promise<void> {

@@ -126,7 +126,7 @@ function createSequences() {
 function readMessage(message: Message): SignedPresence | undefined {
   if (message.data.byteLength > LIMITS.presenceBytes * 2) return undefined
   try {
-    const text = new TextDecoder('utf-8', { fatal: true }).decode(message.data)
+    const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(message.data)
     return SignedPresence.parse(JSON.parse(text))
   } catch {
     return undefined
@@ -171,7 +171,7 @@ function checkSize(sizeBytes: number): void {
 
 function parseRecord(bytes: Uint8Array): PresenceRecord {
   try {
-    const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+    const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
     return PresenceRecord.parse(JSON.parse(text))
   } catch (cause) {
     throw new AppError('invalid_request', 'The presence record does not fit its schema.', { cause })

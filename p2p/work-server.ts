@@ -12,7 +12,7 @@ import { ReceiptAck, Welcome, WORK_VERSION } from './messages.ts'
 import { readWireError } from './wire-error.ts'
 import type { WorkHandler } from './work-handler.ts'
 
-export type { JobRunOptions, WorkHandler } from './work-handler.ts'
+export type { WorkRunOptions, WorkHandler } from './work-handler.ts'
 
 export interface ServeWorkOptions {
   readonly log: Log

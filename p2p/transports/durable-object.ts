@@ -1,7 +1,6 @@
 /** The hub's transport inside a Durable Object: WebSocketPairs in, `fetch` upgrades out. */
 import {
   ConnectionFailedError,
-  serviceCapabilities,
   transportSymbol,
   TypedEventEmitter,
   type Connection,
@@ -67,7 +66,6 @@ export function durableObjectTransport(
     return {
       [transportSymbol]: true,
       [Symbol.toStringTag]: '@littoral/durable-object',
-      ...{ [serviceCapabilities]: ['@libp2p/transport'] },
       createListener: createIdleListener,
       listenFilter: () => [],
       dialFilter: (addresses) => addresses.filter(isWebSocketAddress),

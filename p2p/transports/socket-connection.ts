@@ -4,6 +4,7 @@ import { AbstractMultiaddrConnection, type SendResult } from '@libp2p/utils'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import type { Uint8ArrayList } from 'uint8arraylist'
 import { LIMITS } from '#shared/limits.ts'
+import { systemClock } from '../clock.ts'
 
 /** The part of a WebSocket that is used here; it must be open, with `binaryType` settable. */
 export interface SocketLike {
@@ -38,7 +39,7 @@ export function socketConnection(init: SocketConnectionInit): MultiaddrConnectio
 
 class SocketConnection extends AbstractMultiaddrConnection {
   readonly #socket: SocketLike
-  #drainTimer: ReturnType<typeof setTimeout> | undefined
+  #cancelPoll = () => {}
 
   constructor(init: SocketConnectionInit) {
     super(init)
@@ -50,7 +51,7 @@ class SocketConnection extends AbstractMultiaddrConnection {
       else this.abort(new Error('A libp2p peer sends binary messages only.'))
     })
     socket.addEventListener('close', ({ wasClean, code }) => {
-      clearTimeout(this.#drainTimer)
+      this.#cancelPoll()
       if (wasClean === false || code === RESET_CLOSE) this.onRemoteReset()
       else this.onTransportClosed()
     })
@@ -67,7 +68,7 @@ class SocketConnection extends AbstractMultiaddrConnection {
   }
 
   override sendReset(): void {
-    clearTimeout(this.#drainTimer)
+    this.#cancelPoll()
     this.#socket.close(RESET_CLOSE, 'reset')
   }
 
@@ -87,12 +88,12 @@ class SocketConnection extends AbstractMultiaddrConnection {
   }
 
   #pollDrain(): void {
-    clearTimeout(this.#drainTimer)
-    this.#drainTimer = setTimeout(() => {
+    this.#cancelPoll()
+    this.#cancelPoll = systemClock.after(DRAIN_POLL_MS, () => {
       if (this.status !== 'open' && this.status !== 'closing') return
       if (this.#bufferedBytes() < LIMITS.socketBufferBytes / 2) this.safeDispatchEvent('drain')
       else this.#pollDrain()
-    }, DRAIN_POLL_MS)
+    })
   }
 }
 

@@ -1,0 +1,22 @@
+/** Sends bytes as data frames, no faster than the stream and the receiver's credit allow. */
+import { DATA_CHUNK_BYTES, type SendWindow } from './credit.ts'
+import type { FrameStream } from './frame-stream.ts'
+
+export interface DataTarget {
+  readonly frames: FrameStream
+  readonly job: number
+  readonly window: SendWindow
+  readonly signal: AbortSignal
+}
+
+/** Rejects with the signal's reason. The bytes must not change until it has resolved. */
+export async function sendData(target: DataTarget, bytes: Uint8Array): Promise<void> {
+  const { frames, job, window, signal } = target
+  for (let at = 0; at < bytes.byteLength;) {
+    await frames.writable()
+    const wanted = Math.min(DATA_CHUNK_BYTES, bytes.byteLength - at)
+    const taken = await window.take(wanted, signal)
+    frames.send({ kind: 'data', job, body: bytes.subarray(at, at + taken) })
+    at += taken
+  }
+}
