@@ -1,0 +1,46 @@
+/** Pays a node: its receipt key signs an address, anyone sends the claim. */
+import { privateKeyToAccount } from 'viem/accounts'
+import type { Hex } from 'viem'
+import { typedDigest } from '#shared/eip712.ts'
+import type { Address, Bytes32 } from '#shared/ids.ts'
+import { SETTLEMENT_ABI } from '#shared/settlement-abi.ts'
+import { payoutHash } from '#shared/settlement.ts'
+import type { Signer } from '#shared/signature.ts'
+import { connect, send } from '#scripts/lib/chain.ts'
+
+export interface ClaimOptions {
+  readonly rpc: string
+  readonly settlement: Address
+  /** The node's receipt key. */
+  readonly signer: Signer
+  /** What the Ledger's `earnings` gave as `claimable`. */
+  readonly claimable: { readonly cumulativeMicroUsd: string; readonly proof: readonly Bytes32[] }
+  /** Where the money goes. */
+  readonly to: Address
+  /** Who sends the transaction and pays its gas; not necessarily the node. */
+  readonly senderKey: Hex
+}
+
+export interface ClaimResult {
+  readonly transactionHash: Bytes32
+  readonly paidMicroUsd: bigint
+}
+
+/** Claims everything earned so far. @throws with the contract's error, `AlreadyPaid` for a leaf that was claimed before */
+export async function claimEarnings(options: ClaimOptions): Promise<ClaimResult> {
+  const { rpc, settlement, signer, claimable, to } = options
+  const { reader } = connect(rpc)
+  const key = signer.publicKey
+  const at = { address: settlement, abi: SETTLEMENT_ABI } as const
+  const [paid, nonce] = await reader.readContract({ ...at, functionName: 'payee', args: [key] })
+  const domain = { chainId: await reader.getChainId(), verifyingContract: settlement }
+  const signature = await signer.sign(typedDigest(domain, payoutHash(key, to, nonce)))
+  const halves = { r: signature.slice(0, 66), s: `0x${signature.slice(66)}` }
+  const cumulative = BigInt(claimable.cumulativeMicroUsd)
+  const transactionHash = await send(rpc, privateKeyToAccount(options.senderKey), {
+    ...at,
+    functionName: 'claim',
+    args: [key, cumulative, claimable.proof, to, halves],
+  })
+  return { transactionHash, paidMicroUsd: cumulative - paid }
+}
