@@ -1,11 +1,11 @@
 /** Writes `shared/settlement-abi.ts` from the built contracts; part of `npm run generate`. */
 import { writeFile } from 'node:fs/promises'
 import { spawnSync } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
 import { buildContracts, readArtifact } from '#scripts/lib/forge.ts'
+import { repositoryPath } from '#scripts/lib/paths.ts'
 
-const TARGET = fileURLToPath(new URL('../shared/settlement-abi.ts', import.meta.url))
-const OXFMT = fileURLToPath(new URL('../node_modules/.bin/oxfmt', import.meta.url))
+const TARGET = repositoryPath('shared/settlement-abi.ts')
+const OXFMT = repositoryPath('node_modules/.bin/oxfmt')
 
 /** Builds the contracts and writes the ABI as a constant. */
 export async function generateAbi(): Promise<void> {

@@ -1,10 +1,9 @@
 /** Runs forge offline and reads what it built. */
 import { spawn } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
-import { fileURLToPath } from 'node:url'
 import type { Abi, Hex } from 'viem'
+import { repositoryPath } from '#scripts/lib/paths.ts'
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const CONTRACTS = ['Settlement', 'TestUsd'] as const
 export type ContractName = (typeof CONTRACTS)[number]
 
@@ -22,14 +21,14 @@ export interface ForgeRun {
 /** The program itself: npm's wrapper around it would leave it running when the wrapper is killed. */
 export function foundryBinary(tool: 'anvil' | 'forge'): string {
   const cpu = process.arch === 'x64' ? 'amd64' : process.arch
-  return `${ROOT}/node_modules/@foundry-rs/${tool}-${process.platform}-${cpu}/bin/${tool}`
+  return repositoryPath(`node_modules/@foundry-rs/${tool}-${process.platform}-${cpu}/bin/${tool}`)
 }
 
 /** Runs forge in the repository's root and waits for its end; never rejects for a failing exit code. */
 export function runForge(args: readonly string[]): Promise<ForgeRun> {
   return new Promise((resolve, reject) => {
     const child = spawn(foundryBinary('forge'), args, {
-      cwd: ROOT,
+      cwd: repositoryPath('.'),
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     let stdout = ''
@@ -49,7 +48,7 @@ export async function buildContracts(): Promise<void> {
 
 /** Reads a built contract; `buildContracts` must have run. */
 export async function readArtifact(name: ContractName): Promise<Artifact> {
-  const file = `${ROOT}/contracts/out/${name}.sol/${name}.json`
+  const file = repositoryPath(`contracts/out/${name}.sol/${name}.json`)
   const built = JSON.parse(await readFile(file, 'utf8')) as { abi: Abi; bytecode: { object: Hex } }
   return { abi: built.abi, bytecode: built.bytecode.object }
 }

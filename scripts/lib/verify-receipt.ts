@@ -1,7 +1,7 @@
 /** The verifier: checks a receipt document against nothing but the chain, and says of each check what it compared. */
+import { verifyPresence } from '#p2p/presence.ts'
 import { checkReceipt } from '#shared/check-receipt.ts'
 import { verifyMerkleProof } from '#shared/merkle.ts'
-import type { PresenceRecord, SignedPresence } from '#shared/node.ts'
 import { ReceiptDocument, type SignedReceipt } from '#shared/receipt.ts'
 import { countryCode } from '#shared/region.ts'
 import type { ChainView } from '#scripts/lib/chain-view.ts'
@@ -20,8 +20,6 @@ export interface Verification {
 
 export interface VerifyOptions {
   readonly chain: ChainView
-  /** Checks the Ed25519 signature of a presence record against the peer id inside it; throws when it is not valid. */
-  readonly verifyPresence: (presence: SignedPresence) => Promise<PresenceRecord>
   /** Whether a simulated place is accepted, as in development. @default false */
   readonly allowSimulated?: boolean
 }
@@ -43,7 +41,7 @@ export async function verifyReceipt(
     line('schema', true, 'a receipt document, version 1'),
     ...checks.map(({ rule, ok, detail }) => line(rule, ok, detail)),
     await checkHubKey(receipt, options.chain),
-    await checkPresence(receipt, options.verifyPresence),
+    await checkPresence(receipt),
     checkEvidence(receipt, options.allowSimulated ?? false),
     ...(await checkSettlement(parsed.data, options.chain)),
   ]
@@ -61,10 +59,7 @@ async function checkHubKey(receipt: SignedReceipt, chain: ChainView): Promise<Ve
   return line('hub.registered', known, `hub key ${receipt.hubKey.x} in the contract`)
 }
 
-async function checkPresence(
-  { receipt, presence }: SignedReceipt,
-  verifyPresence: VerifyOptions['verifyPresence'],
-): Promise<VerificationLine> {
+async function checkPresence({ receipt, presence }: SignedReceipt): Promise<VerificationLine> {
   const name = 'presence.binding'
   try {
     if (!isCanonical(presence.record) || !isCanonical(presence.signature))

@@ -1,0 +1,54 @@
+/** `node scripts/claim.ts KEY_FILE ADDRESS`: pays out what a local node's receipt key has earned so far. */
+import { readFile } from 'node:fs/promises'
+import { parseArgs } from 'node:util'
+import { z } from 'zod'
+import { Address, Bytes32 } from '#shared/ids.ts'
+import { formatUsd, MicroUsd } from '#shared/money.ts'
+import { createSigner, importSigningKey } from '#shared/signature.ts'
+import { PUBLISHED_OWNER_KEY } from '#scripts/lib/chain.ts'
+import { claimEarnings } from '#scripts/lib/claim-earnings.ts'
+import { readDevInstance } from '#scripts/lib/dev-instance.ts'
+
+const USAGE = `node scripts/claim.ts KEY_FILE ADDRESS [--url URL]
+  KEY_FILE  the node's receipt key, a private JWK
+  ADDRESS   where the money goes; the receipt key signs it`
+
+const Earnings = z.looseObject({
+  claimable: z.looseObject({ cumulativeMicroUsd: MicroUsd, proof: z.array(Bytes32) }).nullable(),
+})
+
+process.exitCode = await main()
+
+async function main(): Promise<number> {
+  const { values, positionals } = parseArgs({
+    options: { url: { type: 'string' } },
+    allowPositionals: true,
+  })
+  const [keyFile, to] = positionals
+  const instance = await readDevInstance()
+  if (keyFile === undefined || to === undefined || instance === undefined) {
+    console.error(instance === undefined ? 'No instance has run here.' : USAGE)
+    return 2
+  }
+  const signer = await createSigner(await importSigningKey(await readFile(keyFile, 'utf8')))
+  const { x, y } = signer.publicKey
+  const url = new URL(`/v1/earnings/${x}${y.slice(2)}`, values.url ?? instance.url)
+  const response = await fetch(url, { signal: AbortSignal.timeout(30_000) })
+  if (!response.ok) throw new Error(`${url.href} answered ${response.status}`)
+  const { claimable } = Earnings.parse(await response.json())
+  if (claimable === null) {
+    console.log('Nothing has been settled for this key yet.')
+    return 1
+  }
+  const { rpc, settlement } = instance.chain
+  const { transactionHash, paidMicroUsd } = await claimEarnings({
+    rpc,
+    settlement,
+    signer,
+    claimable,
+    to: Address.parse(to),
+    senderKey: PUBLISHED_OWNER_KEY,
+  })
+  console.log(`${formatUsd(paidMicroUsd)} paid to ${to} in ${transactionHash}`)
+  return 0
+}

@@ -1,0 +1,26 @@
+/** What the running instance writes for the other commands: `.littoral/dev.json`. */
+import { readFile } from 'node:fs/promises'
+import { z } from 'zod'
+import { Address } from '#shared/ids.ts'
+import { repositoryPath } from '#scripts/lib/paths.ts'
+
+/** The fields that commands read; others pass. */
+export const DevInstance = z.looseObject({
+  url: z.url(),
+  apiKey: z.string(),
+  chain: z.looseObject({
+    rpc: z.url(),
+    chainId: z.int(),
+    settlement: Address,
+    testUsd: Address,
+  }),
+  /** Whether nodes here have places made up for development. */
+  simulatedPlaces: z.boolean().default(false),
+})
+export type DevInstance = z.infer<typeof DevInstance>
+
+/** The instance of this working copy; undefined when none has run. */
+export async function readDevInstance(): Promise<DevInstance | undefined> {
+  const text = await readFile(repositoryPath('.littoral/dev.json'), 'utf8').catch(() => undefined)
+  return text === undefined ? undefined : DevInstance.parse(JSON.parse(text))
+}
