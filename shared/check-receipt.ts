@@ -1,7 +1,7 @@
 /** The rules that a signed receipt must satisfy by itself, each with its name: the ledger refuses by them, the verifier prints them. */
 import { domainSeparator, typedDigest, type Domain } from './eip712.ts'
-import { decide, policyHash, type NodeTrust } from './policy.ts'
-import { receiptHash, ticketHash, type SignedReceipt } from './receipt.ts'
+import { decide, policyHash } from './policy.ts'
+import { receiptHash, ticketHash, type Place, type SignedReceipt } from './receipt.ts'
 import { countryCode, isSubset } from './region.ts'
 import { verifySignature } from './signature.ts'
 
@@ -33,16 +33,9 @@ export interface Check {
   readonly detail: string
 }
 
-export interface CheckContext {
-  /** The chain and contract that receipts must be for. */
-  readonly domain: Domain
-  /** How far the node was trusted; whoever does not know passes `dedicated`, and only rules of place are checked. */
-  readonly trust: NodeTrust
-}
-
 /** Checks every rule, in the order of the two lists above. */
-export async function checkReceipt(signed: SignedReceipt, context: CheckContext): Promise<Check[]> {
-  return [...(await checkAuthenticity(signed, context.domain)), ...checkContent(signed, context)]
+export async function checkReceipt(signed: SignedReceipt, domain: Domain): Promise<Check[]> {
+  return [...(await checkAuthenticity(signed, domain)), ...checkContent(signed)]
 }
 
 export async function checkAuthenticity(signed: SignedReceipt, domain: Domain): Promise<Check[]> {
@@ -66,15 +59,11 @@ export async function checkAuthenticity(signed: SignedReceipt, domain: Domain): 
   ]
 }
 
-export function checkContent(
-  signed: SignedReceipt,
-  { trust }: Pick<CheckContext, 'trust'>,
-): Check[] {
-  const { policy, receipt } = signed
+export function checkContent({ policy, receipt }: SignedReceipt): Check[] {
   const { ticket } = receipt
   const hash = policyHash(policy)
-  const { country, evidence } = ticket.place
-  const verdict = decide(policy, ticket.allowed, { country, evidence, trust, quarantined: false })
+  const { place } = ticket
+  const verdict = decide(policy, ticket.allowed, { ...place, quarantined: false })
   const owed = BigInt(receipt.units) * BigInt(ticket.priceMicroUsd)
   return [
     check(
@@ -102,13 +91,13 @@ export function checkContent(
       BigInt(receipt.amountMicroUsd) === owed,
       `${receipt.units} units at ${ticket.priceMicroUsd} micro-dollars, ${receipt.amountMicroUsd} billed`,
     ),
-    check('place', verdict === 'allow', placeDetail(verdict, countryCode(country), evidence)),
+    check('place', verdict === 'allow', placeDetail(verdict, place)),
   ]
 }
 
-function placeDetail(verdict: string, country: string, evidence: string): string {
-  const place = `${country} by ${evidence} evidence`
-  return verdict === 'allow' ? `${place} is inside the policy` : `${verdict}: ${place}`
+function placeDetail(verdict: string, { country, evidence, trust }: Place): string {
+  const facts = `${countryCode(country)} by ${evidence} evidence, a ${trust} node`
+  return verdict === 'allow' ? `${facts}: inside the policy` : `${verdict}: ${facts}`
 }
 
 function check(rule: ReceiptRule, ok: boolean, detail: string): Check {

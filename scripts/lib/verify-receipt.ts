@@ -36,7 +36,7 @@ export async function verifyReceipt(
     return { ok: false, lines: [{ name: 'schema', result: 'failed', detail }] }
   }
   const { receipt } = parsed.data
-  const checks = await checkReceipt(receipt, { domain: options.chain.domain, trust: 'dedicated' })
+  const checks = await checkReceipt(receipt, options.chain.domain)
   const lines = [
     line('schema', true, 'a receipt document, version 1'),
     ...checks.map(({ rule, ok, detail }) => line(rule, ok, detail)),

@@ -1,17 +1,17 @@
 /** What the other parts of the Worker say to the Ledger by RPC: plain JSON both ways. */
 import type { Address, Bytes32 } from '#shared/ids.ts'
 import type { MicroUsd } from '#shared/money.ts'
-import type { NodeTrust } from '#shared/policy.ts'
 import type { Settlement, SignedReceipt } from '#shared/receipt.ts'
 import type { PublicKey } from '#shared/signature.ts'
 
-/** A receipt that a hub countersigned, and what the hub and the tenant know beside it. */
+/** A receipt that a hub countersigned, and who pays for it. */
 export interface LedgerEntry {
   readonly receipt: SignedReceipt
-  /** Who pays: the tenant's address in the contract; null (not known yet) keeps the receipt pending. */
+  /**
+   * Who pays: the tenant's address in the contract. Null takes the one of the tenant's newest receipt that had one;
+   * while there is none the receipt stays pending.
+   */
   readonly consumer: Address | null
-  /** How far the deployment trusted the node at dispatch. */
-  readonly trust: NodeTrust
 }
 
 export type ReceiptState = 'pending' | 'settled' | 'refused'
@@ -70,8 +70,6 @@ export interface LedgerApi {
    * A receipt that is not authentic (id, domain, signatures) is answered `refused` and not kept.
    */
   accept(entries: readonly LedgerEntry[]): Promise<AcceptOutcome[]>
-  /** Names who pays for a tenant's receipts that came without a consumer. */
-  setConsumer(tenant: string, consumer: Address): Promise<void>
   /** Unknown ids are left out. */
   status(receiptIds: readonly Bytes32[]): Promise<ReceiptStatus[]>
   earnings(key: PublicKey): Promise<Earnings>
