@@ -28,9 +28,9 @@ export async function checkOffer(
   await checkTicket(offer, self)
   checkResidency(offer, self)
   const { ticket, work, salt } = offer
-  const digest =
-    work.kind === 'model' ? work.digest : await digestBytes(stringToBytes(work.wgsl))
-  if (digest !== ticket.workDigest || work.digest !== digest) refuse('the work is not what the ticket was issued for')
+  const digest = work.kind === 'model' ? work.digest : await digestBytes(stringToBytes(work.wgsl))
+  if (digest !== ticket.workDigest || work.digest !== digest)
+    refuse('the work is not what the ticket was issued for')
   if (commitment(salt, await digestBytes(payload)) !== ticket.inputCommitment) {
     refuse('the input is not what the ticket was issued for')
   }
@@ -42,16 +42,25 @@ async function checkTicket({ ticket, ticketSignature }: JobOffer, self: NodeSelf
   if (ticket.hub !== hub) refuse(`the ticket is from hub ${ticket.hub}`)
   if (ticket.expiresAtMs < self.nowMs) refuse('the ticket has expired')
   const digest = typedDigest(domain as Domain, ticketHash(ticket))
-  if (!(await verifySignature(hubKey, digest, ticketSignature))) refuse('the ticket is not signed by the hub')
+  if (!(await verifySignature(hubKey, digest, ticketSignature)))
+    refuse('the ticket is not signed by the hub')
 }
 
 /** The node's own enforcement: it trusts its claim, not the hub's filter. */
 export function checkResidency({ ticket, policy }: JobOffer, self: Omit<NodeSelf, 'nowMs'>): void {
-  if (policyHash(policy) !== policy.hash || policy.hash !== ticket.policyHash || policy.tenant !== ticket.tenant) {
+  if (
+    policyHash(policy) !== policy.hash ||
+    policy.hash !== ticket.policyHash ||
+    policy.tenant !== ticket.tenant
+  ) {
     refuse('the policy is not the one that the ticket names')
   }
   if (ticket.place.country !== countryBit(self.claim)) {
-    throw new AppError('residency_unsatisfiable', `The ticket places this node in ${countryCode(ticket.place.country)}; it stands in ${self.claim}.`, { meta: { rule: 'node.place' } })
+    throw new AppError(
+      'residency_unsatisfiable',
+      `The ticket places this node in ${countryCode(ticket.place.country)}; it stands in ${self.claim}.`,
+      { meta: { rule: 'node.place' } },
+    )
   }
   const facts: NodeFacts = {
     country: countryBit(self.claim),
@@ -61,7 +70,11 @@ export function checkResidency({ ticket, policy }: JobOffer, self: Omit<NodeSelf
   }
   const verdict = decide(policy, ticket.allowed, facts)
   if (verdict !== 'allow') {
-    throw new AppError('residency_unsatisfiable', `Policy ${policy.id} v${policy.version} excludes this node (${self.claim}) by rule ${verdict}.`, { meta: { rule: verdict } })
+    throw new AppError(
+      'residency_unsatisfiable',
+      `Policy ${policy.id} v${policy.version} excludes this node (${self.claim}) by rule ${verdict}.`,
+      { meta: { rule: verdict } },
+    )
   }
 }
 

@@ -12,7 +12,7 @@ import { joinHub, type HubMembership } from '#p2p/join.ts'
 import type { JobOffer, JobResult, Welcome } from '#p2p/messages.ts'
 import { createPeerNode, peerIdOf } from '#p2p/node.ts'
 import { presenceTopic, publishPresence, signPresence } from '#p2p/presence.ts'
-import type { WorkHandler, WorkRunOptions } from '#p2p/work-server.ts'
+import type { WorkRunOptions, WorkHandler } from '#p2p/work-handler.ts'
 import { checkOffer } from './check-offer.ts'
 import type { JobSummary, NodePhase, NodeState } from './node-state.ts'
 import type { ReceiptStore } from './receipt-store.ts'
@@ -89,7 +89,10 @@ class Core implements NodeCore, WorkHandler {
   async start(): Promise<void> {
     if (this.#membership !== undefined) return
     this.#update({ phase: 'connecting', detail: 'Looking for the nearest hub.' })
-    const node = (this.#node ??= await createPeerNode({ privateKey: this.#deps.identity, log: this.#deps.log }))
+    const node = (this.#node ??= await createPeerNode({
+      privateKey: this.#deps.identity,
+      log: this.#deps.log,
+    }))
     this.#membership = joinHub({
       node,
       locate: this.#deps.locate,
@@ -106,7 +109,8 @@ class Core implements NodeCore, WorkHandler {
   async pause(): Promise<void> {
     this.#update({ phase: 'paused', detail: 'Paused by its owner.', welcome: null })
     clearInterval(this.#presenceTimer)
-    for (const controller of this.#running.values()) controller.abort(new AppError('node_lost', 'The node was paused by its owner.'))
+    for (const controller of this.#running.values())
+      controller.abort(new AppError('node_lost', 'The node was paused by its owner.'))
     const [membership, node] = [this.#membership, this.#node]
     this.#membership = undefined
     this.#node = undefined
@@ -132,17 +136,24 @@ class Core implements NodeCore, WorkHandler {
 
   async run(offer: JobOffer, payload: Uint8Array, options: WorkRunOptions): Promise<JobResult> {
     const { welcome } = this.#state
-    if (welcome === null || this.#membership === undefined) throw new AppError('no_capacity', 'The node is paused.')
+    if (welcome === null || this.#membership === undefined)
+      throw new AppError('no_capacity', 'The node is paused.')
     const { jobId, attempt } = offer.ticket
     const key = `${jobId}/${attempt}`
-    if (this.#running.has(key)) throw new AppError('invalid_request', `Job ${key} is already running here.`)
+    if (this.#running.has(key))
+      throw new AppError('invalid_request', `Job ${key} is already running here.`)
     const controller = new AbortController()
     const signal = AbortSignal.any([controller.signal, options.signal])
     this.#running.set(key, controller)
     this.#update({ running: this.#running.size })
     try {
       await checkOffer(offer, payload, { ...this.#state, welcome, nowMs: this.#deps.now() })
-      const result = await runOffer(offer, payload, { ...this.#deps, domain: welcome.domain, signal, emit: options.emit })
+      const result = await runOffer(offer, payload, {
+        ...this.#deps,
+        domain: welcome.domain,
+        signal,
+        emit: options.emit,
+      })
       await this.#keep(offer, result)
       return result
     } catch (error) {
@@ -156,8 +167,12 @@ class Core implements NodeCore, WorkHandler {
   acknowledged(ids: readonly `0x${string}`[]): void {
     void this.#deps.receipts
       .remove(ids)
-      .then(async () => this.#update({ unacknowledged: (await this.#deps.receipts.pending()).length }))
-      .catch((error: unknown) => this.#deps.log.error('receipts.remove-failed', { cause: String(error) }))
+      .then(async () =>
+        this.#update({ unacknowledged: (await this.#deps.receipts.pending()).length }),
+      )
+      .catch((error: unknown) =>
+        this.#deps.log.error('receipts.remove-failed', { cause: String(error) }),
+      )
   }
 
   pendingReceipts() {
@@ -195,7 +210,10 @@ class Core implements NodeCore, WorkHandler {
   #failed(key: string, cause: unknown): AppError {
     const error = toAppError(cause)
     this.#deps.log.warn('job.failed', { job: key, code: error.code, detail: error.detail })
-    this.#update({ jobsFailed: this.#state.jobsFailed + 1, lastError: `${error.code}: ${error.detail}` })
+    this.#update({
+      jobsFailed: this.#state.jobsFailed + 1,
+      lastError: `${error.code}: ${error.detail}`,
+    })
     return error
   }
 

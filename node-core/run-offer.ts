@@ -17,7 +17,11 @@ export interface RunDeps {
 }
 
 /** @throws {AppError} what the engine throws, or too_large when the output passes its bound */
-export async function runOffer(offer: JobOffer, payload: Uint8Array, deps: RunDeps): Promise<JobResult> {
+export async function runOffer(
+  offer: JobOffer,
+  payload: Uint8Array,
+  deps: RunDeps,
+): Promise<JobResult> {
   const startedAtMs = deps.now()
   const chunks: Uint8Array[] = []
   let outputBytes = 0
@@ -25,7 +29,8 @@ export async function runOffer(offer: JobOffer, payload: Uint8Array, deps: RunDe
     signal: deps.signal,
     emit: async (bytes) => {
       outputBytes += bytes.length
-      if (outputBytes > LIMITS.jobOutputBytes) throw new AppError('too_large', `The output passes ${LIMITS.jobOutputBytes} bytes.`)
+      if (outputBytes > LIMITS.jobOutputBytes)
+        throw new AppError('too_large', `The output passes ${LIMITS.jobOutputBytes} bytes.`)
       chunks.push(bytes)
       await deps.emit(bytes)
     },

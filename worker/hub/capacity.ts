@@ -21,7 +21,9 @@ export class Capacity {
    */
   async wait(signal: AbortSignal): Promise<void> {
     if (this.#waiting.size >= this.#most) {
-      throw new AppError('no_capacity', 'Every allowed node is busy and the queue is full.', { meta: { retryAfterSeconds: 2 } })
+      throw new AppError('no_capacity', 'Every allowed node is busy and the queue is full.', {
+        meta: { retryAfterSeconds: 2 },
+      })
     }
     signal.throwIfAborted()
     await new Promise<void>((resolve, reject) => {

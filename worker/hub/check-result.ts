@@ -3,7 +3,14 @@ import { typedDigest, type Domain } from '#shared/eip712.ts'
 import { AppError } from '#shared/errors.ts'
 import { DATATYPE_BYTES, type TensorHeader, type Work } from '#shared/job.ts'
 import type { ModelManifest } from '#shared/model.ts'
-import { commitment, digestBytes, receiptHash, ticketHash, type Receipt, type Ticket } from '#shared/receipt.ts'
+import {
+  commitment,
+  digestBytes,
+  receiptHash,
+  ticketHash,
+  type Receipt,
+  type Ticket,
+} from '#shared/receipt.ts'
 import { verifySignature, type PublicKey } from '#shared/signature.ts'
 import type { JobResult } from '#p2p/messages.ts'
 
@@ -18,10 +25,15 @@ export interface ResultContext {
 }
 
 /** @throws {AppError} node_lost naming the fault: such an answer is as good as none */
-export async function checkResult(result: JobResult, payload: Uint8Array, context: ResultContext): Promise<void> {
+export async function checkResult(
+  result: JobResult,
+  payload: Uint8Array,
+  context: ResultContext,
+): Promise<void> {
   const { receipt, answer } = result
   checkOutputs(answer.outputs, payload, context)
-  if (answer.provider !== receipt.provider) fault('the receipt names another provider than the answer')
+  if (answer.provider !== receipt.provider)
+    fault('the receipt names another provider than the answer')
   if (receipt.outputCommitment !== commitment(context.salt, await digestBytes(payload))) {
     fault('the receipt is for other output bytes')
   }
@@ -36,35 +48,55 @@ export async function checkReceipt(
 ): Promise<void> {
   const { ticket } = context
   if (ticketHash(receipt.ticket) !== ticketHash(ticket)) fault('the receipt embeds another ticket')
-  if (receipt.receiptKey.x !== context.receiptKey.x || receipt.receiptKey.y !== context.receiptKey.y) {
+  if (
+    receipt.receiptKey.x !== context.receiptKey.x ||
+    receipt.receiptKey.y !== context.receiptKey.y
+  ) {
     fault('the receipt is signed by another key than the presence record names')
   }
-  if (receipt.units !== ticket.units || BigInt(receipt.amountMicroUsd) !== BigInt(ticket.units) * BigInt(ticket.priceMicroUsd)) {
+  if (
+    receipt.units !== ticket.units ||
+    BigInt(receipt.amountMicroUsd) !== BigInt(ticket.units) * BigInt(ticket.priceMicroUsd)
+  ) {
     fault('the receipt bills something else than the ticket')
   }
   if (receipt.verification !== 'none') fault('the receipt claims a verification that nobody made')
   if (receipt.finishedAtMs < receipt.startedAtMs) fault('the receipt ends before it begins')
   const digest = typedDigest(context.domain, receiptHash(receipt))
-  if (!(await verifySignature(receipt.receiptKey, digest, signature))) fault('the signature on the receipt is not valid')
+  if (!(await verifySignature(receipt.receiptKey, digest, signature)))
+    fault('the signature on the receipt is not valid')
 }
 
-function checkOutputs(outputs: readonly TensorHeader[], payload: Uint8Array, context: ResultContext): void {
+function checkOutputs(
+  outputs: readonly TensorHeader[],
+  payload: Uint8Array,
+  context: ResultContext,
+): void {
   const total = outputs.reduce((sum, output) => sum + output.sizeBytes, 0)
-  if (total !== payload.length) fault(`the outputs should have ${total} bytes and have ${payload.length}`)
+  if (total !== payload.length)
+    fault(`the outputs should have ${total} bytes and have ${payload.length}`)
   if (context.work.kind === 'kernel') {
     const expected = context.work.buffers.filter((buffer) => buffer.return)
     const same =
       expected.length === outputs.length &&
-      expected.every((buffer, i) => outputs[i]?.name === `binding:${buffer.binding}` && outputs[i]?.sizeBytes === buffer.sizeBytes)
+      expected.every(
+        (buffer, i) =>
+          outputs[i]?.name === `binding:${buffer.binding}` &&
+          outputs[i]?.sizeBytes === buffer.sizeBytes,
+      )
     if (!same) fault('the outputs are not the buffers that were to be returned')
     return
   }
   const declared = context.manifest?.outputs ?? []
-  if (declared.length !== outputs.length) fault(`the model has ${declared.length} outputs and ${outputs.length} came`)
+  if (declared.length !== outputs.length)
+    fault(`the model has ${declared.length} outputs and ${outputs.length} came`)
   for (const [i, output] of outputs.entries()) checkTensor(output, declared[i])
 }
 
-function checkTensor(output: TensorHeader, declared: ModelManifest['outputs'][number] | undefined): void {
+function checkTensor(
+  output: TensorHeader,
+  declared: ModelManifest['outputs'][number] | undefined,
+): void {
   const { name, datatype, shape, sizeBytes } = output
   const fits =
     declared !== undefined &&
@@ -72,12 +104,16 @@ function checkTensor(output: TensorHeader, declared: ModelManifest['outputs'][nu
     declared.datatype === datatype &&
     declared.shape.length === shape.length &&
     declared.shape.every((size, axis) => size === -1 || size === shape[axis])
-  if (!fits) fault(`output ${name} ${datatype} [${shape.join(', ')}] is not what the manifest declares`)
+  if (!fits)
+    fault(`output ${name} ${datatype} [${shape.join(', ')}] is not what the manifest declares`)
   const elementBytes = DATATYPE_BYTES[datatype]
   const elements = shape.reduce((product, size) => product * size, 1)
-  if (elementBytes > 0 && elements * elementBytes !== sizeBytes) fault(`output ${name} has ${sizeBytes} bytes for ${elements} elements`)
+  if (elementBytes > 0 && elements * elementBytes !== sizeBytes)
+    fault(`output ${name} has ${sizeBytes} bytes for ${elements} elements`)
 }
 
 function fault(detail: string): never {
-  throw new AppError('node_lost', `The node gave an answer that cannot be accepted: ${detail}.`, { meta: { invalidResult: true } })
+  throw new AppError('node_lost', `The node gave an answer that cannot be accepted: ${detail}.`, {
+    meta: { invalidResult: true },
+  })
 }

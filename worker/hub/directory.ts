@@ -1,18 +1,10 @@
 /** The live nodes of one hub: who is connected, where it stands, how it has done. In memory only. */
 import type { Work } from '#shared/job.ts'
 import type { PresenceRecord, SignedPresence } from '#shared/node.ts'
-import type { Place } from '#shared/receipt.ts'
 import { countryCode } from '#shared/region.ts'
 import type { WorkLink } from '#p2p/work-client.ts'
-import type { NetworkNode } from './protocol.ts'
+import type { Admission, NetworkNode } from './protocol.ts'
 import type { NodeView } from './schedule.ts'
-
-/** What the Worker vouched for when it let a node in. */
-export interface Admission {
-  readonly nodeId: string
-  readonly claim: string
-  readonly place: Place
-}
 
 export interface Member {
   readonly admission: Admission
@@ -46,7 +38,8 @@ export class Directory {
 
   /** Forgets a member, unless a newer connection of the same node took its place. */
   remove(member: Member): void {
-    if (this.#members.get(member.admission.nodeId) === member) this.#members.delete(member.admission.nodeId)
+    if (this.#members.get(member.admission.nodeId) === member)
+      this.#members.delete(member.admission.nodeId)
   }
 
   /** Takes a newer presence record of a connected node; records of strangers and older ones change nothing. */
@@ -67,9 +60,11 @@ export class Directory {
   recordService(member: Member, work: Work, sampleMs: number): void {
     const key = workKey(work)
     const before = member.serviceMs.get(key)
-    const next = before === undefined || sampleMs > before ? sampleMs : before + (sampleMs - before) * DECAY
+    const next =
+      before === undefined || sampleMs > before ? sampleMs : before + (sampleMs - before) * DECAY
     member.serviceMs.set(key, next)
-    if (member.serviceMs.size > 256) member.serviceMs.delete(member.serviceMs.keys().next().value ?? key)
+    if (member.serviceMs.size > 256)
+      member.serviceMs.delete(member.serviceMs.keys().next().value ?? key)
   }
 
   describe(): NetworkNode[] {
@@ -85,7 +80,7 @@ export class Directory {
         adapter: presence.adapter,
         models: presence.models.map(({ id, provider, serviceMs }) => ({ id, provider, serviceMs })),
         kernels: presence.kernels === 'any' ? 'any' : presence.kernels.length,
-        rttMs: link.rttMs(),
+        rttMs: finite(link.rttMs()),
         inFlight: link.inFlight(),
         jobsDone: member.jobsDone,
         quarantine: member.quarantine,
@@ -96,7 +91,17 @@ export class Directory {
 
 export function factsOf(member: Member): NodeView['facts'] {
   const { place } = member.admission
-  return { country: place.country, evidence: place.evidence, trust: place.trust, quarantined: member.quarantine !== null }
+  return {
+    country: place.country,
+    evidence: place.evidence,
+    trust: place.trust,
+    quarantined: member.quarantine !== null,
+  }
+}
+
+/** The link knows no round trip before its first pong; JSON knows no Infinity. */
+function finite(ms: number): number {
+  return Number.isFinite(ms) ? ms : 0
 }
 
 function viewOf(member: Member, work: Work): NodeView {
@@ -108,7 +113,7 @@ function viewOf(member: Member, work: Work): NodeView {
     kernels: presence.kernels,
     maxJobs: presence.maxJobs,
     inFlight: link.inFlight(),
-    rttMs: link.rttMs(),
+    rttMs: finite(link.rttMs()),
     serviceMs: member.serviceMs.get(workKey(work)) ?? admittedMs(presence, work),
   }
 }

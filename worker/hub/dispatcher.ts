@@ -58,9 +58,15 @@ export class Dispatcher {
   /**
    * @throws {AppError} residency_unsatisfiable, no_capacity, node_lost, node_timeout, cancelled, or what the node says of the work
    */
-  async dispatch(request: DispatchRequest, payload: Uint8Array, signal: AbortSignal): Promise<DispatchResult> {
+  async dispatch(
+    request: DispatchRequest,
+    payload: Uint8Array,
+    signal: AbortSignal,
+  ): Promise<DispatchResult> {
     if (this.#payloadBytes + payload.length > LIMITS.hubPayloadBytes) {
-      throw new AppError('no_capacity', 'The hub holds as many request bytes as it may.', { meta: { retryAfterSeconds: 1 } })
+      throw new AppError('no_capacity', 'The hub holds as many request bytes as it may.', {
+        meta: { retryAfterSeconds: 1 },
+      })
     }
     const timeout = AbortSignal.timeout(request.timeoutMs)
     const timedOut = new AppError('node_timeout', `No answer within ${request.timeoutMs} ms.`)
@@ -93,16 +99,29 @@ export class Dispatcher {
     const { receipt, ticketSignature } = stored
     const { ticket } = receipt
     if (outbox.answeredBy(ticket.jobId) !== undefined) return
-    if (this.#active.has(ticket.jobId)) throw new AppError('no_capacity', 'That job is still running.')
+    if (this.#active.has(ticket.jobId))
+      throw new AppError('no_capacity', 'That job is still running.')
     if (ticket.hub !== hub) throw new AppError('forbidden', `The ticket is from hub ${ticket.hub}.`)
-    if (receipt.finishedAtMs > ticket.expiresAtMs || receipt.finishedAtMs < now() - ANSWERED_KEPT_MS) {
+    if (
+      receipt.finishedAtMs > ticket.expiresAtMs ||
+      receipt.finishedAtMs < now() - ANSWERED_KEPT_MS
+    ) {
       throw new AppError('forbidden', 'The receipt is too old, or its ticket had expired.')
     }
-    const ownTicket = await verifySignature(signer.publicKey, typedDigest(domain, ticketHash(ticket)), ticketSignature)
+    const ownTicket = await verifySignature(
+      signer.publicKey,
+      typedDigest(domain, ticketHash(ticket)),
+      ticketSignature,
+    )
     if (!ownTicket) throw new AppError('forbidden', 'The ticket is not signed by this hub.')
-    const presence = await verifyPresence(stored.presence, { anyAge: true })
-    if (presence.nodeId !== ticket.nodeId) throw new AppError('forbidden', 'The presence record is of another node.')
-    await checkReceipt(receipt, stored.nodeSignature, { ticket, receiptKey: presence.receiptKey, domain })
+    const presence = await verifyPresence(stored.presence)
+    if (presence.nodeId !== ticket.nodeId)
+      throw new AppError('forbidden', 'The presence record is of another node.')
+    await checkReceipt(receipt, stored.nodeSignature, {
+      ticket,
+      receiptKey: presence.receiptKey,
+      domain,
+    })
     await this.#keep(stored, null)
   }
 
@@ -125,7 +144,11 @@ export class Dispatcher {
     const { directory, random } = this.#deps
     const { policy, allowed, work } = job.request
     for (;;) {
-      const choice = schedule(directory.views(work), { policy, allowed, work, tried: job.tried }, random)
+      const choice = schedule(
+        directory.views(work),
+        { policy, allowed, work, tried: job.tried },
+        random,
+      )
       if (choice.kind === 'refuse') throw lost ?? choice.error
       if (choice.kind === 'wait') {
         await this.capacity.wait(job.signal)
@@ -140,19 +163,35 @@ export class Dispatcher {
     const { request, signal } = job
     const { deps, salt } = { deps: this.#deps, salt: bytesToHex(this.#deps.randomBytes(32)) }
     const nowMs = deps.now()
-    const issued = await issueTicket({ request, member, attempt, salt, inputDigest: job.inputDigest }, { ...deps, nowMs })
+    const issued = await issueTicket(
+      { request, member, attempt, salt, inputDigest: job.inputDigest },
+      { ...deps, nowMs },
+    )
     const offer: JobOffer = { ...issued, policy: request.policy, work: request.work, salt }
     // The same decision once more at the last moment: a quarantine since the choice must hold.
     const verdict = decide(request.policy, request.allowed, factsOf(member))
-    if (verdict !== 'allow') throw new AppError('no_capacity', `The node is no longer allowed (${verdict}).`)
+    if (verdict !== 'allow')
+      throw new AppError('no_capacity', `The node is no longer allowed (${verdict}).`)
     const chunks: Uint8Array[] = []
     const sentAtMs = deps.now()
-    const result = await member.link.run(offer, job.payload, { signal, onChunk: (bytes) => void chunks.push(bytes) })
+    const result = await member.link.run(offer, job.payload, {
+      signal,
+      onChunk: (bytes) => void chunks.push(bytes),
+    })
     const roundTripMs = deps.now() - sentAtMs
     const payload = concat(chunks)
     const receiptKey = member.presence.receiptKey
-    const manifest = deps.manifests.find((candidate) => candidate.id === (request.work.kind === 'model' ? request.work.model : ''))
-    await checkResult(result, payload, { ticket: issued.ticket, work: request.work, manifest, salt, receiptKey, domain: deps.domain })
+    const manifest = deps.manifests.find(
+      (candidate) => candidate.id === (request.work.kind === 'model' ? request.work.model : ''),
+    )
+    await checkResult(result, payload, {
+      ticket: issued.ticket,
+      work: request.work,
+      manifest,
+      salt,
+      receiptKey,
+      domain: deps.domain,
+    })
     const stored = storedFrom(offer, result, member)
     const signed = await this.#keep(stored, request.consumer)
     member.jobsDone += 1
@@ -168,7 +207,11 @@ export class Dispatcher {
         answer: result.answer,
         units: result.receipt.units,
         amountMicroUsd: result.receipt.amountMicroUsd,
-        timing: { queueMs: sentAtMs - job.arrivedAtMs, networkMs: roundTripMs - computeMs, computeMs },
+        timing: {
+          queueMs: sentAtMs - job.arrivedAtMs,
+          networkMs: roundTripMs - computeMs,
+          computeMs,
+        },
         attempts: attempt,
       },
     }
@@ -179,12 +222,26 @@ export class Dispatcher {
     const error = toAppError(cause)
     const { nodeId } = member.admission
     job.tried.add(nodeId)
-    this.#deps.log.warn('attempt.failed', { jobId: job.request.jobId, nodeId, code: error.code, detail: error.detail })
+    this.#deps.log.warn('attempt.failed', {
+      jobId: job.request.jobId,
+      nodeId,
+      code: error.code,
+      detail: error.detail,
+    })
     if (error.meta.invalidResult === true) member.quarantine = error.detail
     if (job.signal.aborted) throw toAppError(job.signal.reason)
-    const elsewhere = ['node_lost', 'no_capacity', 'residency_unsatisfiable', 'model_not_found', 'internal', 'upgrade_required']
+    const elsewhere = [
+      'node_lost',
+      'no_capacity',
+      'residency_unsatisfiable',
+      'model_not_found',
+      'internal',
+      'upgrade_required',
+    ]
     if (!elsewhere.includes(errorCode(error) ?? 'internal')) throw error
-    return error.code === 'node_lost' ? error : new AppError('node_lost', `The node gave the job back: ${error.detail}`)
+    return error.code === 'node_lost'
+      ? error
+      : new AppError('node_lost', `The node gave the job back: ${error.detail}`)
   }
 
   async #keep(stored: StoredReceipt, consumer: Address | null): Promise<SignedReceipt> {

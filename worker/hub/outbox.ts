@@ -6,7 +6,12 @@ import { SignedReceipt } from '#shared/receipt.ts'
 
 /** The part of `ctx.storage` that the outbox needs. */
 export interface SqlStorage {
-  readonly sql: { exec(query: string, ...bindings: (string | number | null)[]): { toArray(): Record<string, unknown>[] } }
+  readonly sql: {
+    exec(
+      query: string,
+      ...bindings: (string | number | null)[]
+    ): { toArray(): Record<string, unknown>[] }
+  }
 }
 
 export const OutboxEntry = z.strictObject({
@@ -24,32 +29,53 @@ export class Outbox {
 
   constructor(storage: SqlStorage) {
     this.#sql = storage.sql
-    this.#sql.exec('CREATE TABLE IF NOT EXISTS outbox (id TEXT PRIMARY KEY, tenant TEXT NOT NULL, entry TEXT NOT NULL)')
-    this.#sql.exec('CREATE TABLE IF NOT EXISTS answered (job_id TEXT PRIMARY KEY, receipt_id TEXT NOT NULL, at_ms INTEGER NOT NULL)')
+    this.#sql.exec(
+      'CREATE TABLE IF NOT EXISTS outbox (id TEXT PRIMARY KEY, tenant TEXT NOT NULL, entry TEXT NOT NULL)',
+    )
+    this.#sql.exec(
+      'CREATE TABLE IF NOT EXISTS answered (job_id TEXT PRIMARY KEY, receipt_id TEXT NOT NULL, at_ms INTEGER NOT NULL)',
+    )
   }
 
   /** Remembers the one receipt that answered a job. */
   put(entry: OutboxEntry, nowMs: number): void {
     const { id, receipt } = entry.receipt
     const { jobId, tenant } = receipt.ticket
-    this.#sql.exec('INSERT OR IGNORE INTO answered (job_id, receipt_id, at_ms) VALUES (?, ?, ?)', jobId, id, nowMs)
-    this.#sql.exec('INSERT OR IGNORE INTO outbox (id, tenant, entry) VALUES (?, ?, ?)', id, tenant, JSON.stringify(entry))
+    this.#sql.exec(
+      'INSERT OR IGNORE INTO answered (job_id, receipt_id, at_ms) VALUES (?, ?, ?)',
+      jobId,
+      id,
+      nowMs,
+    )
+    this.#sql.exec(
+      'INSERT OR IGNORE INTO outbox (id, tenant, entry) VALUES (?, ?, ?)',
+      id,
+      tenant,
+      JSON.stringify(entry),
+    )
   }
 
   /** Receipt id that answered a job, if one did. */
   answeredBy(jobId: string): string | undefined {
-    const [row] = this.#sql.exec('SELECT receipt_id FROM answered WHERE job_id = ?', jobId).toArray()
+    const [row] = this.#sql
+      .exec('SELECT receipt_id FROM answered WHERE job_id = ?', jobId)
+      .toArray()
     return row === undefined ? undefined : String(row.receipt_id)
   }
 
   get(tenant: string, id: string): OutboxEntry | undefined {
-    const [row] = this.#sql.exec('SELECT entry FROM outbox WHERE id = ? AND tenant = ?', id, tenant).toArray()
+    const [row] = this.#sql
+      .exec('SELECT entry FROM outbox WHERE id = ? AND tenant = ?', id, tenant)
+      .toArray()
     return row === undefined ? undefined : parse(row)
   }
 
   /** The oldest entries, at most one batch. */
   next(): OutboxEntry[] {
-    return this.#sql.exec('SELECT entry FROM outbox ORDER BY rowid LIMIT ?', LIMITS.outboxBatch).toArray().map(parse)
+    return this.#sql
+      .exec('SELECT entry FROM outbox ORDER BY rowid LIMIT ?', LIMITS.outboxBatch)
+      .toArray()
+      .map(parse)
   }
 
   delivered(ids: readonly string[]): void {
@@ -57,7 +83,10 @@ export class Outbox {
   }
 
   prune(nowMs: number): void {
-    this.#sql.exec('DELETE FROM answered WHERE at_ms < ?', nowMs - ANSWERED_KEPT_MS - LIMITS.ticketTtlMs)
+    this.#sql.exec(
+      'DELETE FROM answered WHERE at_ms < ?',
+      nowMs - ANSWERED_KEPT_MS - LIMITS.ticketTtlMs,
+    )
   }
 }
 

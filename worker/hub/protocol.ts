@@ -4,6 +4,7 @@ import { Address, Bytes32, JobId, NodeId, TenantId } from '#shared/ids.ts'
 import { Answer, Work } from '#shared/job.ts'
 import { LIMITS } from '#shared/limits.ts'
 import { MicroUsd } from '#shared/money.ts'
+import { CountryCode } from '#shared/node.ts'
 import { CompiledPolicy } from '#shared/policy.ts'
 import { Place } from '#shared/receipt.ts'
 
@@ -51,6 +52,13 @@ export interface DispatchResult {
   readonly payload: Uint8Array
 }
 
+/** What the Worker vouches for when it forwards a node's WebSocket; `place.trust` comes from the admission token. */
+export const Admission = z.strictObject({ nodeId: NodeId, claim: CountryCode, place: Place })
+export type Admission = z.infer<typeof Admission>
+
+/** Internal header with an {@link Admission} as JSON; the Worker strips it from everything that comes from outside. */
+export const ADMISSION_HEADER = 'x-littoral-internal-admission'
+
 /** A live node as `/v1/network`, `/v1/models` and the OIP readiness routes show it; country level only. */
 export const NetworkNode = z.strictObject({
   nodeId: NodeId,
@@ -72,8 +80,6 @@ export type NetworkNode = z.infer<typeof NetworkNode>
 export const HubStatus = z.strictObject({
   hub: z.string(),
   peerId: NodeId,
-  /** Where nodes dial it, admission token aside. */
-  multiaddr: z.string(),
   hubKey: z.strictObject({ x: Bytes32, y: Bytes32 }),
   nodes: z.array(NetworkNode),
 })

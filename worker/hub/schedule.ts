@@ -3,7 +3,13 @@ import { AppError } from '#shared/errors.ts'
 import type { Work } from '#shared/job.ts'
 import { LIMITS } from '#shared/limits.ts'
 import type { AdmittedModel } from '#shared/node.ts'
-import { COMPUTE_RULES, decide, type CompiledPolicy, type ComputeRule, type NodeFacts } from '#shared/policy.ts'
+import {
+  COMPUTE_RULES,
+  decide,
+  type CompiledPolicy,
+  type ComputeRule,
+  type NodeFacts,
+} from '#shared/policy.ts'
 import { listCountries, type CountrySet } from '#shared/region.ts'
 
 /** What the scheduler knows of a live node. */
@@ -35,7 +41,11 @@ export type Choice =
   | { readonly kind: 'refuse'; readonly error: AppError }
 
 /** @param random uniform in [0, 1); it picks the sample of eligible nodes that are compared. */
-export function schedule(nodes: readonly NodeView[], job: ScheduleJob, random: () => number): Choice {
+export function schedule(
+  nodes: readonly NodeView[],
+  job: ScheduleJob,
+  random: () => number,
+): Choice {
   const refusals = new Map<ComputeRule, number>()
   const allowed: NodeView[] = []
   for (const node of nodes) {
@@ -43,7 +53,12 @@ export function schedule(nodes: readonly NodeView[], job: ScheduleJob, random: (
     if (verdict === 'allow') allowed.push(node)
     else refusals.set(verdict, (refusals.get(verdict) ?? 0) + 1)
   }
-  if (nodes.length === 0) return refuse(new AppError('no_capacity', 'No node is connected to this hub.', { meta: { retryAfterSeconds: 5 } }))
+  if (nodes.length === 0)
+    return refuse(
+      new AppError('no_capacity', 'No node is connected to this hub.', {
+        meta: { retryAfterSeconds: 5 },
+      }),
+    )
   if (allowed.length === 0) return refuse(unsatisfiable(job, refusals))
   const able = allowed.filter((node) => !job.tried.has(node.nodeId) && canRun(node, job.work))
   if (able.length === 0) return refuse(unable(job, allowed.length))
@@ -79,7 +94,9 @@ function sample(nodes: readonly NodeView[], random: () => number): NodeView[] {
 }
 
 function unsatisfiable(job: ScheduleJob, refusals: ReadonlyMap<ComputeRule, number>): AppError {
-  const rule = COMPUTE_RULES.reduce((most, next) => ((refusals.get(next) ?? 0) > (refusals.get(most) ?? 0) ? next : most))
+  const rule = COMPUTE_RULES.reduce((most, next) =>
+    (refusals.get(next) ?? 0) > (refusals.get(most) ?? 0) ? next : most,
+  )
   const { policy } = job
   const countries = listCountries(job.allowed)
   const where = countries.length > 40 ? `${countries.length} countries` : countries.join(', ')
@@ -87,13 +104,19 @@ function unsatisfiable(job: ScheduleJob, refusals: ReadonlyMap<ComputeRule, numb
     `Policy ${policy.id} v${policy.version} allows none of the connected nodes; most are refused by rule ${rule}. ` +
     `It needs a node in ${where || 'no country at all (the request narrowed the policy to nothing)'} with evidence ${policy.minEvidence} or stronger, ` +
     `for ${policy.dataClass} data, trust ${policy.nodeTrust} or more.`
-  return new AppError('residency_unsatisfiable', detail, { meta: { rule, refusals: Object.fromEntries(refusals) } })
+  return new AppError('residency_unsatisfiable', detail, {
+    meta: { rule, refusals: Object.fromEntries(refusals) },
+  })
 }
 
 function unable(job: ScheduleJob, allowedCount: number): AppError {
   const what = job.work.kind === 'model' ? `has model ${job.work.model}` : 'runs this kernel'
   const again = job.tried.size > 0 ? ` that has not already failed it (${job.tried.size} did)` : ''
-  return new AppError('no_capacity', `The policy allows ${allowedCount} connected node(s), but none ${what}${again}.`, { meta: { retryAfterSeconds: 5 } })
+  return new AppError(
+    'no_capacity',
+    `The policy allows ${allowedCount} connected node(s), but none ${what}${again}.`,
+    { meta: { retryAfterSeconds: 5 } },
+  )
 }
 
 function refuse(error: AppError): Choice {

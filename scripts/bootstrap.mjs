@@ -1,0 +1,177 @@
+/**
+ * What every npm script runs first: plain JavaScript for Node 20 without a single package installed.
+ * It brings the packages, Node 24 and the system libraries that the command needs, then hands over to TypeScript.
+ * Everything it says goes to stderr, so that stdout belongs to the command.
+ */
+import { spawn, spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { delimiter, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const bin = join(root, 'node_modules', '.bin')
+const stamp = join(root, 'node_modules', '.littoral-installed')
+
+/** Command → program, and what of the system it needs. */
+const COMMANDS = {
+  start: { run: ['scripts/start.ts'], needs: ['adapter'] },
+  test: { run: ['scripts/test.ts'], needs: ['adapter', 'chromium'] },
+  bench: { run: ['bench/main.ts'], needs: ['adapter'] },
+  node: { run: ['local-node/main.ts'], needs: ['adapter'] },
+  check: { run: ['scripts/check.ts'], needs: [] },
+  serve: { run: ['scripts/serve.ts'], needs: [] },
+  build: { run: ['scripts/build.ts'], needs: [] },
+  deploy: { run: ['scripts/deploy.ts'], needs: [] },
+  generate: { run: ['scripts/generate.ts'], needs: [] },
+  keys: { run: ['scripts/keys.ts'], needs: [] },
+  verify: { run: ['scripts/verify.ts'], needs: [] },
+  fix: { run: ['scripts/check.ts', '--fix'], needs: [] },
+}
+
+const SWIFTSHADER = '/usr/lib/chromium/vk_swiftshader_icd.json'
+const CHROMIUM = [
+  process.env.CHROMIUM_PATH,
+  '/usr/bin/chromium',
+  '/usr/bin/chromium-browser',
+  '/usr/bin/google-chrome',
+  '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome',
+]
+
+const [name, ...args] = process.argv.slice(2)
+const command = COMMANDS[name]
+if (command === undefined)
+  fail(`unknown command ${name}; one of ${Object.keys(COMMANDS).join(', ')}`)
+
+await installPackages()
+for (const need of command.needs) {
+  if (need === 'adapter') installAdapter()
+  if (need === 'chromium') installChromium()
+}
+process.exitCode = await hand(command.run, args)
+
+/** `npm ci`, once for each state of the lockfile. */
+async function installPackages() {
+  const digest = createHash('sha256')
+    .update(readFileSync(join(root, 'package-lock.json')))
+    .digest('hex')
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === digest) return
+  say('Installing packages: npm ci (about 1.8 GB on disk, one to three minutes)')
+  const env = { ...process.env, ONNXRUNTIME_NODE_INSTALL: 'skip' }
+  const npm =
+    process.env.npm_execpath === undefined ? ['npm'] : [process.execPath, process.env.npm_execpath]
+  const [program, ...before] = npm
+  const started = Date.now()
+  const child = spawn(program, [...before, 'ci', '--no-audit', '--no-fund', '--loglevel=error'], {
+    cwd: root,
+    env,
+    stdio: ['ignore', 2, 2],
+  })
+  const ticker = setInterval(
+    () => say(`  … ${Math.round((Date.now() - started) / 1000)} s`),
+    10_000,
+  )
+  const code = await new Promise((done) => {
+    child.once('exit', done)
+    child.once('error', () => done(1))
+  })
+  clearInterval(ticker)
+  if (code !== 0)
+    fail(
+      'npm ci failed (its own message is above). Check that the npm registry can be reached, then run the same command again.',
+    )
+  mkdirSync(join(root, 'node_modules'), { recursive: true })
+  writeFileSync(stamp, digest)
+  say(
+    `Packages installed in ${Math.round((Date.now() - started) / 1000)} s, Node ${nodeVersion()} among them`,
+  )
+}
+
+/** A Vulkan loader and, without a GPU, SwiftShader; without either the WebGPU part is said to be missing. */
+function installAdapter() {
+  const found = probeAdapter()
+  if (found.ok) return
+  installDebian(
+    ['libvulkan1', 'chromium-common'],
+    'a Vulkan loader and a software WebGPU adapter (SwiftShader)',
+  )
+  const again = probeAdapter()
+  if (again.ok) say(`WebGPU adapter: ${again.text}`)
+  else
+    say(
+      'No WebGPU adapter: install a Vulkan driver for your GPU, or libvulkan1 and chromium (its SwiftShader). Until then models run on the CPU and WGSL kernels are refused.',
+    )
+}
+
+function probeAdapter() {
+  const env = { ...process.env }
+  if (env.VK_DRIVER_FILES === undefined && existsSync(SWIFTSHADER))
+    env.VK_DRIVER_FILES = SWIFTSHADER
+  for (const tryEnv of [process.env, env]) {
+    const probe = spawnSync(join(bin, 'node'), [join(root, 'scripts', 'probe-adapter.mjs')], {
+      env: tryEnv,
+      encoding: 'utf8',
+      timeout: 30_000,
+    })
+    if (probe.status === 0) return { ok: true, text: probe.stdout.trim() }
+  }
+  return { ok: false, text: '' }
+}
+
+function installChromium() {
+  if (CHROMIUM.some((path) => path !== undefined && existsSync(path))) return
+  installDebian(['chromium'], 'Chromium, for the browser tests')
+  if (!existsSync('/usr/bin/chromium'))
+    fail(
+      'The tests need Chromium: install it, or set CHROMIUM_PATH to its program, and run the same command again.',
+    )
+}
+
+function installDebian(packages, what) {
+  const isDebian =
+    existsSync('/etc/debian_version') && spawnSync('apt-get', ['--version']).status === 0
+  if (!isDebian || process.getuid?.() !== 0) {
+    say(
+      `Missing: ${what}. On Debian or Ubuntu: sudo apt-get install --no-install-recommends ${packages.join(' ')}`,
+    )
+    return
+  }
+  for (const step of [
+    ['update', '-qq'],
+    ['install', '-y', '-qq', '--no-install-recommends', ...packages],
+  ]) {
+    say(`Running: apt-get ${step.join(' ')}   (${what})`)
+    const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
+    const { status } = spawnSync('apt-get', step, { env, stdio: ['ignore', 'ignore', 2] })
+    if (status !== 0) say(`  apt-get ${step[0]} ended with ${status}`)
+  }
+}
+
+/** Runs the TypeScript program on Node 24 and passes its exit code on; Ctrl-C reaches it directly. */
+function hand([program, ...fixed], rest) {
+  const env = { ...process.env, PATH: `${bin}${delimiter}${process.env.PATH}` }
+  const child = spawn(
+    join(bin, 'node'),
+    ['--disable-warning=ExperimentalWarning', join(root, program), ...fixed, ...rest],
+    { cwd: root, env, stdio: 'inherit' },
+  )
+  for (const signal of ['SIGINT', 'SIGTERM'])
+    process.on(signal, () => signal === 'SIGTERM' && child.kill(signal))
+  return new Promise((done) => {
+    child.once('exit', (code, signal) => done(code ?? (signal === 'SIGINT' ? 130 : 1)))
+    child.once('error', (error) => fail(error.message))
+  })
+}
+
+function nodeVersion() {
+  return spawnSync(join(bin, 'node'), ['--version'], { encoding: 'utf8' }).stdout.trim()
+}
+
+function say(text) {
+  process.stderr.write(`${text}\n`)
+}
+
+function fail(text) {
+  say(`littoral: ${text}`)
+  process.exit(1)
+}

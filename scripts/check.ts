@@ -1,0 +1,38 @@
+/** `npm run check`: format, lint, types for each runtime, unused code, generated files. `npm run fix` mends the first two. */
+import { runStep } from './lib/run-step.ts'
+
+/** Folders with a tsconfig of their own, each with only its runtime's types. */
+const PROJECTS = [
+  'shared',
+  'p2p',
+  'engine',
+  'node-core',
+  'worker',
+  'browser-node',
+  'local-node',
+  'scripts',
+  'test',
+  'bench',
+]
+
+const fix = process.argv.includes('--fix')
+const STEPS: readonly (readonly [name: string, tool: string, args: readonly string[]])[] = fix
+  ? [
+      ['format', 'oxfmt', ['.']],
+      ['lint', 'oxlint', ['--type-aware', '--fix']],
+    ]
+  : [
+      ['format', 'oxfmt', ['--check', '.']],
+      ['lint', 'oxlint', ['--type-aware']],
+      ['types', 'tsc', ['-b', ...PROJECTS]],
+      ['unused', 'knip', []],
+      ['generated', 'node', ['scripts/generate.ts', '--check']],
+    ]
+
+const failed: string[] = []
+for (const [name, tool, args] of STEPS) {
+  console.log(`\n— ${name}: ${tool} ${args.join(' ')}`)
+  if ((await runStep(tool, args)) !== 0) failed.push(name)
+}
+console.log(failed.length === 0 ? '\nAll checks passed.' : `\nFailed: ${failed.join(', ')}`)
+process.exitCode = failed.length === 0 ? 0 : 1

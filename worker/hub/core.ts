@@ -1,0 +1,98 @@
+/** A hub without its runtime: identity, libp2p, members, dispatch and outbox, put together over what it is given. */
+import type { Domain } from '#shared/eip712.ts'
+import { NodeId, randomBytes, type Bytes32 } from '#shared/ids.ts'
+import type { Log } from '#shared/log.ts'
+import type { ModelManifest } from '#shared/model.ts'
+import type { ReceiptDocument } from '#shared/receipt.ts'
+import { createHubNode, peerIdOf } from '#p2p/node.ts'
+import { presenceTopic, subscribePresence } from '#p2p/presence.ts'
+import { durableObjectTransport } from '#p2p/transports/durable-object.ts'
+import { Directory } from './directory.ts'
+import { Dispatcher } from './dispatcher.ts'
+import { loadIdentity } from './identity.ts'
+import { createNodeGate, type NodeGate } from './node-gate.ts'
+import { Outbox, type OutboxEntry, type SqlStorage } from './outbox.ts'
+import type { HubStatus } from './protocol.ts'
+
+export interface HubCoreDeps {
+  readonly name: string
+  readonly storage: SqlStorage
+  readonly domain: Domain
+  readonly manifests: readonly ModelManifest[]
+  /** Hands receipts to their tenants and the ledger; resolves with the ids that both have. */
+  readonly deliver: (entries: readonly OutboxEntry[]) => Promise<readonly Bytes32[]>
+  /** Asks to be called back at {@link HubCore.flush}. */
+  readonly wake: (delayMs: number) => void
+  readonly now: () => number
+  readonly random: () => number
+  readonly log: Log
+}
+
+export interface HubCore {
+  readonly gate: NodeGate
+  readonly dispatcher: Dispatcher
+  status(): HubStatus
+  receipt(tenant: string, id: string): ReceiptDocument | null
+  /** Delivers what is in the outbox; asks to be woken again when something is left. */
+  flush(): Promise<void>
+}
+
+const RETRY_MS = 2_000
+
+export async function createHubCore(deps: HubCoreDeps): Promise<HubCore> {
+  const { name, storage, domain, log } = deps
+  const outbox = new Outbox(storage)
+  const { privateKey, signer } = await loadIdentity(storage)
+  const transport = durableObjectTransport()
+  const libp2p = await createHubNode({ privateKey, transports: [transport], log })
+  const directory = new Directory()
+  const dispatcher = new Dispatcher({
+    ...deps,
+    hub: name,
+    signer,
+    directory,
+    outbox,
+    randomBytes,
+    onReceipt: () => deps.wake(0),
+  })
+  const gate = createNodeGate({
+    libp2p,
+    transport,
+    directory,
+    greeting: { hub: name, hubKey: signer.publicKey, domain },
+    onReceipt: (stored) => dispatcher.redeliver(stored),
+    onChange: () => dispatcher.capacity.notify(),
+    log,
+  })
+  subscribePresence(libp2p, presenceTopic(name), (record, signed) =>
+    directory.refresh(record, signed),
+  )
+  const peerId = NodeId.parse(peerIdOf(privateKey))
+  return {
+    gate,
+    dispatcher,
+    status: () => ({ hub: name, peerId, hubKey: signer.publicKey, nodes: directory.describe() }),
+    receipt(tenant, id) {
+      const entry = outbox.get(tenant, id)
+      if (entry === undefined) return null
+      return {
+        receipt: entry.receipt,
+        salt: entry.salt,
+        status: 'pending',
+        refusal: null,
+        settlement: null,
+      }
+    },
+    async flush() {
+      const entries = outbox.next()
+      outbox.prune(deps.now())
+      if (entries.length === 0) return
+      try {
+        outbox.delivered(await deps.deliver(entries))
+      } catch (error) {
+        log.warn('outbox.delivery-failed', { cause: String(error), waiting: entries.length })
+      }
+      if (outbox.next().length > 0) deps.wake(RETRY_MS)
+    },
+  }
+}

@@ -1,0 +1,48 @@
+/** A header and bytes in one HTTP body, both ways between Worker and Hub: u32 big-endian length, JSON, payload. */
+import { AppError, errorCode, type WireError } from '#shared/errors.ts'
+import { LIMITS } from '#shared/limits.ts'
+import { DispatchOutcome, DispatchRequest, type DispatchResult } from './protocol.ts'
+
+const MAX_BODY_BYTES = LIMITS.hubPayloadBytes
+
+export function packEnvelope(header: unknown, payload: Uint8Array): Uint8Array<ArrayBuffer> {
+  const json = new TextEncoder().encode(JSON.stringify(header))
+  const body = new Uint8Array(4 + json.length + payload.length)
+  new DataView(body.buffer).setUint32(0, json.length)
+  body.set(json, 4)
+  body.set(payload, 4 + json.length)
+  return body
+}
+
+/** @throws {AppError} invalid_request when the body is shorter than it says */
+export function unpackEnvelope(body: Uint8Array): { header: unknown; payload: Uint8Array } {
+  const length =
+    body.length < 4 ? Infinity : new DataView(body.buffer, body.byteOffset).getUint32(0)
+  if (4 + length > body.length) throw new AppError('invalid_request', 'The envelope is cut short.')
+  const json = new TextDecoder().decode(body.subarray(4, 4 + length))
+  return { header: JSON.parse(json), payload: body.subarray(4 + length) }
+}
+
+/** The hub reads what the Worker sent. */
+export async function readDispatch(
+  request: Request,
+): Promise<{ header: DispatchRequest; payload: Uint8Array }> {
+  if (Number(request.headers.get('content-length') ?? 0) > MAX_BODY_BYTES)
+    throw new AppError('too_large', 'The job is larger than a hub may hold.')
+  const { header, payload } = unpackEnvelope(new Uint8Array(await request.arrayBuffer()))
+  return { header: DispatchRequest.parse(header), payload }
+}
+
+export function writeDispatch({ outcome, payload }: DispatchResult): Response {
+  return new Response(packEnvelope(outcome, payload))
+}
+
+/** The Worker reads what the hub answered. @throws {AppError} the hub's error */
+export async function readOutcome(response: Response): Promise<DispatchResult> {
+  if (!response.ok) {
+    const wire = (await response.json()) as WireError
+    throw new AppError(errorCode(wire) ?? 'internal', wire.detail, { meta: wire.meta ?? {} })
+  }
+  const { header, payload } = unpackEnvelope(new Uint8Array(await response.arrayBuffer()))
+  return { outcome: DispatchOutcome.parse(header), payload }
+}

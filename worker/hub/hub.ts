@@ -1,0 +1,103 @@
+/** The Hub as a Durable Object: a thin shell over `core.ts`. */
+import { DurableObject } from 'cloudflare:workers'
+import { AppError, ERRORS, toAppError, toWireError } from '#shared/errors.ts'
+import { TenantId, type Address, type Bytes32 } from '#shared/ids.ts'
+import { createLog } from '#shared/log.ts'
+import { MANIFESTS } from '#shared/manifests.ts'
+import type { ReceiptDocument } from '#shared/receipt.ts'
+import { placeOf, openLedger, openTenant } from '../durable-objects.ts'
+import { readConfig } from '../config.ts'
+import { createHubCore, type HubCore } from './core.ts'
+import { readDispatch, writeDispatch } from './envelope.ts'
+import type { OutboxEntry } from './outbox.ts'
+import { Admission, ADMISSION_HEADER, type HubStatus } from './protocol.ts'
+
+export class Hub extends DurableObject<Env> {
+  readonly #log = createLog({}, { hub: this.ctx.id.name })
+  readonly #core: Promise<HubCore> = this.ctx.blockConcurrencyWhile(() => this.#start())
+
+  override async fetch(request: Request): Promise<Response> {
+    const core = await this.#core
+    if (request.headers.get('upgrade') === 'websocket') return this.#enter(core, request)
+    try {
+      const { header, payload } = await readDispatch(request)
+      return writeDispatch(await core.dispatcher.dispatch(header, payload, request.signal))
+    } catch (error) {
+      const appError = toAppError(error)
+      if (appError.code === 'internal')
+        this.#log.error('dispatch.failed', { cause: String(appError.cause) })
+      return Response.json(toWireError(appError), { status: ERRORS[appError.code].status })
+    }
+  }
+
+  async status(): Promise<HubStatus> {
+    return (await this.#core).status()
+  }
+
+  async receipt(tenant: TenantId, id: Bytes32): Promise<ReceiptDocument | null> {
+    return (await this.#core).receipt(tenant, id)
+  }
+
+  override async alarm(): Promise<void> {
+    await (await this.#core).flush()
+  }
+
+  #enter(core: HubCore, request: Request): Response {
+    const { 0: client, 1: server } = new WebSocketPair()
+    const admission = Admission.parse(JSON.parse(request.headers.get(ADMISSION_HEADER) ?? 'null'))
+    server.binaryType = 'arraybuffer'
+    server.accept()
+    core.gate.enter(server, admission).catch((error: unknown) => {
+      this.#log.warn('socket.refused', { nodeId: admission.nodeId, cause: String(error) })
+      server.close(1013, 'refused')
+    })
+    return new Response(null, { status: 101, webSocket: client })
+  }
+
+  async #start(): Promise<HubCore> {
+    const name = this.ctx.id.name
+    if (name === undefined) throw new AppError('internal', 'A hub is opened by its name.')
+    return createHubCore({
+      name,
+      storage: this.ctx.storage,
+      domain: { chainId: Number(this.env.CHAIN_ID), verifyingContract: contractAddress(this.env) },
+      manifests: MANIFESTS,
+      deliver: (entries) => this.#deliver(entries),
+      wake: (delayMs) => void this.ctx.storage.setAlarm(Date.now() + delayMs),
+      now: Date.now,
+      random: Math.random,
+      log: this.#log,
+    })
+  }
+
+  /** Tenant first, then ledger; both are idempotent, so a fault between them only repeats. */
+  async #deliver(entries: readonly OutboxEntry[]): Promise<readonly Bytes32[]> {
+    const config = readConfig(this.env)
+    const { jurisdiction = 'any' } = config.hubs.find((hub) => hub.name === this.ctx.id.name) ?? {}
+    const byTenant = Map.groupBy(entries, (entry) => entry.receipt.receipt.ticket.tenant)
+    for (const [tenant, own] of byTenant) {
+      await openTenant(this.env, TenantId.parse(tenant), config).recordReceipts(
+        own.map(({ receipt, salt }) => ({ receipt, salt })),
+      )
+    }
+    const ledger = openLedger(this.env, placeOf(jurisdiction, config), config)
+    const outcomes = await ledger.accept(
+      entries.map(({ receipt, consumer }) => ({
+        receipt,
+        consumer,
+        trust: receipt.receipt.ticket.place.trust,
+      })),
+    )
+    for (const { id, status, refusal } of outcomes) {
+      if (status === 'refused')
+        this.#log.error('receipt.refused', { receiptId: id, refusal: refusal ?? '' })
+    }
+    return outcomes.map(({ id }) => id)
+  }
+}
+
+/** Without a chain the domain is that of no contract: receipts are signed all the same. */
+function contractAddress(env: Env): Address {
+  const address: string = env.SETTLEMENT_ADDRESS
+  return address === '' ? `0x${'0'.repeat(40)}` : (address as Address)
+}

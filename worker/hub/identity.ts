@@ -1,0 +1,38 @@
+/** Who a hub is: its libp2p key and its signing key, made once and kept in its own storage. */
+import type { PrivateKey } from '@libp2p/interface'
+import { identityFromBytes, identityToBytes, newIdentity } from '#p2p/node.ts'
+import {
+  createSigner,
+  exportSigningKey,
+  generateSigningKey,
+  importSigningKey,
+  type Signer,
+} from '#shared/signature.ts'
+import { bytesToHex, hexToBytes, type Hex } from 'viem'
+import type { SqlStorage } from './outbox.ts'
+
+export interface HubIdentity {
+  readonly privateKey: PrivateKey
+  readonly signer: Signer
+}
+
+export async function loadIdentity({ sql }: SqlStorage): Promise<HubIdentity> {
+  sql.exec('CREATE TABLE IF NOT EXISTS identity (name TEXT PRIMARY KEY, value TEXT NOT NULL)')
+  const kept = new Map(
+    sql
+      .exec('SELECT name, value FROM identity')
+      .toArray()
+      .map((row) => [String(row.name), String(row.value)]),
+  )
+  const peer = kept.get('peer')
+  const signing = kept.get('signing')
+  const privateKey =
+    peer === undefined ? await newIdentity() : identityFromBytes(hexToBytes(peer as Hex))
+  const keys =
+    signing === undefined ? await generateSigningKey(true) : await importSigningKey(signing)
+  const keep = (name: string, value: string) =>
+    sql.exec('INSERT OR IGNORE INTO identity (name, value) VALUES (?, ?)', name, value)
+  if (peer === undefined) keep('peer', bytesToHex(identityToBytes(privateKey)))
+  if (signing === undefined) keep('signing', await exportSigningKey(keys))
+  return { privateKey, signer: await createSigner(keys) }
+}
