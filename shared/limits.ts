@@ -8,6 +8,10 @@ export const LIMITS = {
   requestBodyBytes: 16 * MIB,
   requestTimeoutMs: 60_000,
   authCacheMs: 10_000,
+  tenantsCached: 1_000,
+  tenantKeys: 100,
+  tenantPolicies: 100,
+  rateLimitKeys: 10_000,
   /** Hub */
   hubPayloadBytes: 64 * MIB,
   hubNodes: 500,

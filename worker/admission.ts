@@ -1,0 +1,62 @@
+/**
+ * Admission tokens: a node asks for one over HTTP, and the WebSocket that it then opens to a hub is refused without it
+ * before any libp2p handshake. HMAC-SHA256 over a short JSON body; it names one node and lives a minute.
+ */
+import { z } from 'zod'
+import { AppError } from '#shared/errors.ts'
+import { NodeId, type RandomBytes } from '#shared/ids.ts'
+import { LIMITS } from '#shared/limits.ts'
+import { CountryCode } from '#shared/node.ts'
+import { NODE_TRUSTS } from '#shared/policy.ts'
+import { equalText } from './constant-time.ts'
+import { fromBase64Url, toBase64Url } from './formats/base64.ts'
+
+export const AdmissionClaims = z.strictObject({
+  nodeId: NodeId,
+  claim: CountryCode,
+  trust: z.enum(NODE_TRUSTS),
+  expiresAtMs: z.int(),
+  nonce: z.string(),
+})
+export type AdmissionClaims = z.infer<typeof AdmissionClaims>
+
+export interface AdmissionGrant {
+  readonly token: string
+  readonly expiresAtMs: number
+}
+
+export async function signAdmission(
+  node: Pick<AdmissionClaims, 'nodeId' | 'claim' | 'trust'>,
+  deps: { readonly secret: string; readonly nowMs: number; readonly random: RandomBytes },
+): Promise<AdmissionGrant> {
+  const expiresAtMs = deps.nowMs + LIMITS.admissionTtlMs
+  const claims = { ...node, expiresAtMs, nonce: toBase64Url(deps.random(12)) }
+  const body = toBase64Url(new TextEncoder().encode(JSON.stringify(claims)))
+  return { token: `${body}.${await mac(body, deps.secret)}`, expiresAtMs }
+}
+
+/** @throws {AppError} forbidden for a token that is not ours, was changed, or has expired */
+export async function verifyAdmission(
+  token: string,
+  at: { readonly secret: string; readonly nowMs: number },
+): Promise<AdmissionClaims> {
+  const refuse = (why: string) => new AppError('forbidden', `The admission token ${why}.`)
+  const [body, signature, ...rest] = token.split('.')
+  if (body === undefined || signature === undefined || rest.length > 0 || token.length > 2048) {
+    throw refuse('is malformed')
+  }
+  if (!equalText(signature, await mac(body, at.secret))) throw refuse('is not one of ours')
+  const bytes = fromBase64Url(body)
+  const claims = AdmissionClaims.parse(JSON.parse(new TextDecoder().decode(bytes)))
+  if (claims.expiresAtMs < at.nowMs) throw refuse('has expired; ask for a new one')
+  return claims
+}
+
+async function mac(body: string, secret: string): Promise<string> {
+  const encoder = new TextEncoder()
+  const algorithm = { name: 'HMAC', hash: 'SHA-256' }
+  const key = await crypto.subtle.importKey('raw', encoder.encode(secret), algorithm, false, [
+    'sign',
+  ])
+  return toBase64Url(new Uint8Array(await crypto.subtle.sign('HMAC', key, encoder.encode(body))))
+}

@@ -1,0 +1,95 @@
+/**
+ * The one place that opens Durable Objects, in the jurisdiction that its data needs.
+ *
+ * On Cloudflare the platform is asked for it. Plain workerd cannot give one (its `jurisdiction()` throws), so a
+ * self-hosted deployment declares the one it stands in, and every other is refused: it fails closed.
+ */
+import { AppError } from '#shared/errors.ts'
+import type { Bytes32, TenantId } from '#shared/ids.ts'
+import type { Jurisdiction } from '#shared/policy.ts'
+import type { ReceiptDocument } from '#shared/receipt.ts'
+import type { Config, ObjectNamespace, WorkerEnv } from './config.ts'
+import type { HubStatus } from './hub/protocol.ts'
+import type { LedgerApi } from './ledger/protocol.ts'
+import type { TenantApi } from './tenant/protocol.ts'
+
+/** What the Worker calls on a Hub. */
+export interface HubApi {
+  fetch(request: Request): Promise<Response>
+  status(): Promise<HubStatus>
+  /** A receipt that is still in the hub's outbox. */
+  receipt(tenant: TenantId, id: Bytes32): Promise<ReceiptDocument | null>
+}
+
+type Deployment = Pick<Config, 'deployment'>
+
+/** @throws {AppError} residency_unsatisfiable when this deployment cannot give the jurisdiction */
+export function openObject(
+  namespace: ObjectNamespace,
+  name: string,
+  at: Deployment & { readonly jurisdiction: Jurisdiction },
+): unknown {
+  const { deployment, jurisdiction } = at
+  if (jurisdiction === 'any') return namespace.getByName(name)
+  if (deployment === 'cloudflare') return namespace.jurisdiction(jurisdiction).getByName(name)
+  if (deployment === jurisdiction) return namespace.getByName(name)
+  throw new AppError(
+    'residency_unsatisfiable',
+    `Records must be kept in ${jurisdiction}; this deployment stands in ${deployment}.`,
+    { meta: { rule: 'storage.jurisdiction' } },
+  )
+}
+
+export function openHub(
+  env: Pick<WorkerEnv, 'HUB'>,
+  hub: { readonly name: string; readonly jurisdiction: Jurisdiction },
+  config: Deployment,
+): HubApi {
+  return openObject(env.HUB, hub.name, { ...config, jurisdiction: hub.jurisdiction }) as HubApi
+}
+
+export function openTenant(
+  env: Pick<WorkerEnv, 'TENANT'>,
+  tenant: TenantId,
+  config: Deployment,
+): TenantApi {
+  const jurisdiction = tenantJurisdiction(tenant)
+  return openObject(env.TENANT, tenant, { ...config, jurisdiction }) as TenantApi
+}
+
+/** One ledger a jurisdiction. */
+export function openLedger(
+  env: Pick<WorkerEnv, 'LEDGER'>,
+  jurisdiction: Jurisdiction,
+  config: Deployment,
+): LedgerApi {
+  return openObject(env.LEDGER, `ledger-${jurisdiction}`, {
+    ...config,
+    jurisdiction,
+  }) as LedgerApi
+}
+
+/**
+ * Where a tenant's records are kept, read off its name: `eu--acme` is kept in `eu`, `acme` in `any`.
+ * It stands in the name so that an API key alone leads to the right object without asking an object elsewhere.
+ */
+export function tenantJurisdiction(tenant: string): Jurisdiction {
+  const match = /^(eu|us|fedramp-high|fedramp)--/.exec(tenant)
+  return match === null ? 'any' : (match[1] as Jurisdiction)
+}
+
+/** Where a thing of this jurisdiction really stands: a self-hosted deployment's `any` is its own place. */
+export function placeOf(jurisdiction: Jurisdiction, config: Deployment): Jurisdiction {
+  return jurisdiction === 'any' && config.deployment !== 'cloudflare'
+    ? config.deployment
+    : jurisdiction
+}
+
+/** Whether records that must be kept in `storage` may be kept in something of this jurisdiction. */
+export function canStore(
+  storage: Jurisdiction,
+  jurisdiction: Jurisdiction,
+  config: Deployment,
+): boolean {
+  return storage === 'any' || placeOf(jurisdiction, config) === storage
+}

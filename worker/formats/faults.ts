@@ -1,0 +1,28 @@
+/** Faults in a request, each with a JSON pointer to the value (RFC 6901), and the error that carries them. */
+import type { z } from 'zod'
+import { AppError, type FieldFault } from '#shared/errors.ts'
+
+/** More than this many would only repeat themselves. */
+const FAULTS_SHOWN = 16
+
+export function invalidRequest(faults: readonly FieldFault[]): AppError {
+  const shown = faults.slice(0, FAULTS_SHOWN)
+  const detail = shown.map((f) => `${f.pointer || '/'}: ${f.detail}`).join('; ')
+  return new AppError('invalid_request', detail, { meta: { errors: shown } })
+}
+
+/** @throws {AppError} invalid_request with one fault an issue */
+export function parseBody<T>(schema: z.ZodType<T>, body: unknown): T {
+  const result = schema.safeParse(body)
+  if (result.success) return result.data
+  throw invalidRequest(
+    result.error.issues.map((issue) => ({
+      pointer: toPointer(issue.path),
+      detail: issue.message,
+    })),
+  )
+}
+
+export function toPointer(path: readonly PropertyKey[]): string {
+  return path.map((part) => `/${String(part).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('')
+}

@@ -1,0 +1,168 @@
+/** Tensors as JSON: arrays of numbers, booleans or strings, nested or flat, or base64 of their little-endian bytes. */
+import { DATATYPE_BYTES, type Datatype } from '#shared/job.ts'
+import { encodeBytes, splitBytes } from '#shared/tensor.ts'
+import { AppError, type FieldFault } from '#shared/errors.ts'
+import { decodeBase64, encodeBase64 } from './base64.ts'
+
+export type TensorEncoding = 'json' | 'base64'
+
+/** A value that could not become an element of its tensor. */
+export interface ElementFault {
+  /** Position in the flattened data; undefined when the data as a whole is at fault. */
+  readonly index?: number
+  readonly detail: string
+}
+
+type FixedDatatype = Exclude<Datatype, 'BYTES'>
+
+const INTEGER_RANGE: Readonly<Record<'UINT8' | 'INT8' | 'INT32', readonly [number, number]>> = {
+  UINT8: [0, 255],
+  INT8: [-128, 127],
+  INT32: [-(2 ** 31), 2 ** 31 - 1],
+}
+const INT64_RANGE = [-(2n ** 63n), 2n ** 63n - 1n] as const
+
+/**
+ * Bytes of a tensor's `data`.
+ * @param elements how many the shape says; checked before anything is allocated
+ */
+export function encodeTensor(
+  datatype: Datatype,
+  data: unknown,
+  options: { readonly elements: number; readonly encoding: TensorEncoding },
+): Uint8Array | ElementFault {
+  if (options.encoding === 'base64') return fromBase64(data)
+  if (!Array.isArray(data)) return { detail: 'must be an array, or base64 with encoding "base64"' }
+  const flat: unknown[] = data.some(Array.isArray) ? data.flat(8) : data
+  if (flat.length !== options.elements) {
+    return { detail: `has ${flat.length} elements, its shape says ${options.elements}` }
+  }
+  return datatype === 'BYTES' ? encodeStrings(flat) : encodeNumbers(datatype, flat)
+}
+
+/** The `data` member of an answer's tensor: numbers, strings, or base64. */
+export function decodeTensor(
+  datatype: Datatype,
+  bytes: Uint8Array,
+  encoding: TensorEncoding,
+): unknown {
+  if (encoding === 'base64') return encodeBase64(bytes)
+  if (datatype === 'BYTES') return decodeStrings(bytes)
+  const width = DATATYPE_BYTES[datatype]
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  return Array.from({ length: bytes.length / width }, (_, i) => READ[datatype](view, i * width))
+}
+
+/** Makes a fault of one tensor into a fault of the request. */
+export function faultAt(root: string, fault: ElementFault): FieldFault {
+  return {
+    pointer: fault.index === undefined ? `${root}/data` : `${root}/data/${fault.index}`,
+    detail: fault.detail,
+  }
+}
+
+function fromBase64(data: unknown): Uint8Array | ElementFault {
+  if (typeof data !== 'string') return { detail: 'must be a string of base64' }
+  return decodeBase64(data) ?? { detail: 'is not base64, or was cut off' }
+}
+
+function encodeStrings(items: readonly unknown[]): Uint8Array | ElementFault {
+  const texts: string[] = []
+  for (const [index, item] of items.entries()) {
+    if (typeof item !== 'string') return { index, detail: `must be a string, is ${show(item)}` }
+    texts.push(item)
+  }
+  return encodeBytes(texts)
+}
+
+function decodeStrings(bytes: Uint8Array): string[] {
+  const items = splitBytes(bytes)
+  if (items === undefined) throw new AppError('internal', 'A node answered with broken framing.')
+  const decoder = new TextDecoder()
+  return items.map((item) => decoder.decode(item))
+}
+
+function encodeNumbers(
+  datatype: FixedDatatype,
+  items: readonly unknown[],
+): Uint8Array | ElementFault {
+  const width = DATATYPE_BYTES[datatype]
+  const bytes = new Uint8Array(items.length * width)
+  const view = new DataView(bytes.buffer)
+  const write = WRITE[datatype]
+  for (let index = 0; index < items.length; index += 1) {
+    if (!write(view, index * width, items[index])) {
+      return { index, detail: `must be ${EXPECTED[datatype]}, is ${show(items[index])}` }
+    }
+  }
+  return bytes
+}
+
+const EXPECTED: Readonly<Record<FixedDatatype, string>> = {
+  BOOL: 'true or false',
+  UINT8: 'an integer from 0 to 255',
+  INT8: 'an integer from -128 to 127',
+  INT32: 'a 32-bit integer',
+  INT64: 'a 64-bit integer, as a number up to 2^53 or as a decimal string',
+  FP32: 'a finite number within 32-bit float range',
+}
+
+/** Writes one element; false when the value is not of the type. */
+type Write = (view: DataView, at: number, value: unknown) => boolean
+
+const WRITE: Readonly<Record<FixedDatatype, Write>> = {
+  BOOL(view, at, value) {
+    if (typeof value !== 'boolean') return false
+    view.setUint8(at, Number(value))
+    return true
+  },
+  UINT8: integer('UINT8', (view, at, value) => view.setUint8(at, value)),
+  INT8: integer('INT8', (view, at, value) => view.setInt8(at, value)),
+  INT32: integer('INT32', (view, at, value) => view.setInt32(at, value, true)),
+  INT64(view, at, value) {
+    const isNumber = typeof value === 'number' && Number.isSafeInteger(value)
+    const isText = typeof value === 'string' && /^-?\d{1,19}$/.test(value)
+    if (!isNumber && !isText) return false
+    const big = BigInt(value)
+    if (big < INT64_RANGE[0] || big > INT64_RANGE[1]) return false
+    view.setBigInt64(at, big, true)
+    return true
+  },
+  FP32(view, at, value) {
+    if (typeof value !== 'number' || !Number.isFinite(Math.fround(value))) return false
+    view.setFloat32(at, value, true)
+    return true
+  },
+}
+
+const READ: Readonly<Record<FixedDatatype, (view: DataView, at: number) => unknown>> = {
+  BOOL: (view, at) => view.getUint8(at) !== 0,
+  UINT8: (view, at) => view.getUint8(at),
+  INT8: (view, at) => view.getInt8(at),
+  INT32: (view, at) => view.getInt32(at, true),
+  INT64(view, at) {
+    const value = view.getBigInt64(at, true)
+    return Number.isSafeInteger(Number(value)) ? Number(value) : value.toString()
+  },
+  FP32: (view, at) => view.getFloat32(at, true),
+}
+
+function integer(
+  datatype: keyof typeof INTEGER_RANGE,
+  set: (view: DataView, at: number, value: number) => void,
+): Write {
+  const [least, most] = INTEGER_RANGE[datatype]
+  return (view, at, value) => {
+    if (typeof value !== 'number' || !Number.isInteger(value)) return false
+    if (value < least || value > most) return false
+    set(view, at, value)
+    return true
+  }
+}
+
+function show(value: unknown): string {
+  if (Array.isArray(value)) return 'an array nested too deep'
+  if (typeof value === 'object' && value !== null) return 'an object'
+  const text = typeof value === 'string' ? JSON.stringify(value) : String(value)
+  return text.length > 40 ? `${text.slice(0, 40)}…` : text
+}

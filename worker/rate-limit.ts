@@ -1,0 +1,39 @@
+/** Counts by key in fixed one-minute windows, in one isolate, in a bounded map. */
+import { AppError } from '#shared/errors.ts'
+
+const WINDOW_MS = 60_000
+
+export interface RateLimit {
+  /** @throws {AppError} rate_limited with the seconds until the next window */
+  take(key: string): void
+}
+
+export interface RateLimitOptions {
+  readonly perMinute: number
+  /** Keys that are remembered; when full the oldest is forgotten. */
+  readonly keys: number
+  readonly nowMs: () => number
+}
+
+export function createRateLimit(options: RateLimitOptions): RateLimit {
+  const windows = new Map<string, { startMs: number; count: number }>()
+  return {
+    take(key) {
+      const nowMs = options.nowMs()
+      let window = windows.get(key)
+      if (window === undefined || nowMs - window.startMs >= WINDOW_MS) {
+        windows.delete(key)
+        const oldest = windows.keys().next()
+        if (windows.size >= options.keys && !oldest.done) windows.delete(oldest.value)
+        window = { startMs: nowMs, count: 0 }
+        windows.set(key, window)
+      }
+      window.count += 1
+      if (window.count <= options.perMinute) return
+      const retryAfterSeconds = Math.ceil((window.startMs + WINDOW_MS - nowMs) / 1000)
+      throw new AppError('rate_limited', `At most ${options.perMinute} a minute from one place.`, {
+        meta: { retryAfterSeconds },
+      })
+    },
+  }
+}

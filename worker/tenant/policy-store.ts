@@ -1,0 +1,56 @@
+/** A tenant's policies: each published version is kept as it was, and the newest one counts. */
+import { AppError } from '#shared/errors.ts'
+import { LIMITS } from '#shared/limits.ts'
+import { compilePolicy, DEFAULT_POLICY, Policy } from '#shared/policy.ts'
+import type { Row, TenantDatabase, TenantDeps } from './database.ts'
+import type { PublishedPolicy } from './protocol.ts'
+
+export interface PolicyStore {
+  /** The next version; the same content again is the same version. */
+  publish(policy: Policy): PublishedPolicy
+  setDefault(id: string): void
+  defaultId(): string
+  /** The newest version of each, by id. */
+  newest(): PublishedPolicy[]
+}
+
+const NEWEST = `SELECT * FROM policies AS p
+  WHERE version = (SELECT max(version) FROM policies WHERE id = p.id)`
+
+export function createPolicyStore(database: TenantDatabase, deps: TenantDeps): PolicyStore {
+  const { rows, write } = database
+  const published = (row: Row): PublishedPolicy => {
+    const policy = Policy.parse(JSON.parse(String(row['policy'])))
+    const at = { tenant: database.tenant(), version: Number(row['version']) }
+    return { policy, compiled: compilePolicy(policy, at) }
+  }
+  const find = (id: string) => rows(`${NEWEST} AND id = ?`, id).map(published)[0]
+  return {
+    publish(input) {
+      const policy = Policy.parse(input)
+      const previous = find(policy.id)
+      if (previous && JSON.stringify(previous.policy) === JSON.stringify(policy)) return previous
+      const [count] = rows('SELECT count(DISTINCT id) AS policies FROM policies')
+      if (previous === undefined && Number(count?.['policies']) >= LIMITS.tenantPolicies) {
+        throw new AppError('too_large', `A tenant has at most ${LIMITS.tenantPolicies} policies.`)
+      }
+      const version = (previous?.compiled.version ?? 0) + 1
+      write('policy.published', `${policy.id}@${version}`, () =>
+        rows(
+          'INSERT INTO policies (id, version, policy, published_at_ms) VALUES (?, ?, ?, ?)',
+          policy.id,
+          version,
+          JSON.stringify(policy),
+          deps.nowMs(),
+        ),
+      )
+      return { policy, compiled: compilePolicy(policy, { tenant: database.tenant(), version }) }
+    },
+    setDefault(id) {
+      if (find(id) === undefined) throw new AppError('not_found', `There is no policy ${id}.`)
+      write('policy.made_default', id, () => database.set('default_policy', id))
+    },
+    defaultId: () => database.setting('default_policy') ?? DEFAULT_POLICY.id,
+    newest: () => rows(`${NEWEST} ORDER BY id`).map(published),
+  }
+}

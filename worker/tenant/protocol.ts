@@ -1,0 +1,79 @@
+/** What the Worker and the hubs say to a Tenant by RPC: plain JSON both ways. */
+import { z } from 'zod'
+import { Address, TenantId, type Bytes32 } from '#shared/ids.ts'
+import type { CompiledPolicy, Policy } from '#shared/policy.ts'
+import type { SignedReceipt } from '#shared/receipt.ts'
+
+/** What a key may do. `admin` may do what `policy` and `audit` may; `node` only vouches for nodes. */
+export const SCOPES = ['infer', 'policy', 'audit', 'admin', 'node'] as const
+export type Scope = (typeof SCOPES)[number]
+
+/** A key as the operator asks for it. */
+export const NewKey = z.strictObject({
+  tenant: TenantId,
+  scopes: z.array(z.enum(SCOPES)).min(1).max(SCOPES.length).default(['infer']),
+  /** The on-chain account that pays for the tenant's jobs; left as it is when absent. */
+  consumer: Address.optional(),
+})
+export type NewKey = z.infer<typeof NewKey>
+
+/** A key without its secret. */
+export interface KeyInfo {
+  /** `key_<tenant>_<12 hex>` */
+  readonly id: string
+  readonly scopes: readonly Scope[]
+  readonly createdAtMs: number
+  readonly revokedAtMs: number | null
+}
+
+export interface CreatedKey extends KeyInfo {
+  /** Shown once; only its hash is kept. */
+  readonly key: string
+}
+
+/** What a presented key is compared with. */
+export interface LiveKey {
+  readonly id: string
+  /** sha-256 of the whole key. */
+  readonly hash: Bytes32
+  readonly scopes: readonly Scope[]
+}
+
+export interface PublishedPolicy {
+  readonly policy: Policy
+  readonly compiled: CompiledPolicy
+}
+
+/** All that the Worker needs to answer a tenant's request, cached in the isolate for LIMITS.authCacheMs. */
+export interface TenantSnapshot {
+  readonly tenant: TenantId
+  readonly keys: readonly LiveKey[]
+  /** The newest version of each. */
+  readonly policies: readonly PublishedPolicy[]
+  readonly defaultPolicyId: string
+  readonly consumer: Address | null
+}
+
+/** A receipt as the hub hands it over, with the salt that opens its commitments. */
+export interface RecordedReceipt {
+  readonly receipt: SignedReceipt
+  readonly salt: Bytes32
+}
+
+/** The Tenant's RPC methods. */
+export interface TenantApi {
+  /** Null for a tenant that nobody has made. */
+  snapshot(): Promise<TenantSnapshot | null>
+  /** Makes the tenant with its first key. @throws {AppError} too_large over the bound of keys */
+  createKey(request: NewKey): Promise<CreatedKey>
+  /** @throws {AppError} not_found */
+  revokeKey(id: string): Promise<KeyInfo>
+  listKeys(): Promise<KeyInfo[]>
+  /** The next immutable version; the same content again is the same version. */
+  publishPolicy(policy: Policy): Promise<PublishedPolicy>
+  /** @throws {AppError} not_found */
+  setDefaultPolicy(id: string): Promise<void>
+  /** Idempotent by receipt id. */
+  recordReceipts(receipts: readonly RecordedReceipt[]): Promise<void>
+  receipt(id: Bytes32): Promise<RecordedReceipt | null>
+}
