@@ -1,0 +1,133 @@
+/** A local node as a child process, as an owner would run it. */
+import { spawn, type ChildProcess } from 'node:child_process'
+import { createInterface } from 'node:readline'
+import { join } from 'node:path'
+import { z } from 'zod'
+import type { Log } from '#shared/log.ts'
+import { AppError } from '#shared/errors.ts'
+import { repositoryPath } from '#scripts/lib/paths.ts'
+
+export interface NodeProcessOptions {
+  readonly hub: string
+  /** Holds `node-NAME/` with the node's keys. */
+  readonly dir: string
+  readonly name: string
+  readonly region: string
+  /** What a development Worker is told to see of the node. @default the claimed region */
+  readonly simulatedPlace?: string
+  /** @default auto */
+  readonly device?: 'auto' | 'webgpu' | 'cpu'
+  readonly key?: string | undefined
+  readonly log: Log
+}
+
+export interface NodeProcess {
+  readonly nodeId: string
+  readonly stateDir: string
+  readonly pid: number
+  /** Each line the node has written so far. */
+  readonly lines: readonly string[]
+  close(): Promise<void>
+  /** SIGKILL: no goodbye. */
+  kill(): Promise<void>
+}
+
+const ONLINE_TIMEOUT_MS = 180_000
+const STOP_TIMEOUT_MS = 5_000
+const Line = z.looseObject({
+  event: z.string(),
+  phase: z.string().optional(),
+  nodeId: z.string().optional(),
+  detail: z.string().optional(),
+})
+
+/** Resolves once the node is online, its models admitted. @throws {AppError} internal with its last lines otherwise */
+export async function startNodeProcess(options: NodeProcessOptions): Promise<NodeProcess> {
+  const stateDir = join(options.dir, `node-${options.name}`)
+  const args = ['--hub', options.hub, '--region', options.region, '--state', stateDir]
+  args.push(
+    '--device',
+    options.device ?? 'auto',
+    '--simulated-place',
+    options.simulatedPlace ?? options.region,
+  )
+  const child = spawn(
+    process.execPath,
+    ['--disable-warning=ExperimentalWarning', repositoryPath('local-node/main.ts'), ...args],
+    {
+      // In a group of its own: Ctrl-C reaches the parent, which ends it in order.
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: {
+        ...process.env,
+        ...(options.key === undefined ? {} : { LITTORAL_NODE_KEY: options.key }),
+      },
+    },
+  )
+  const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()))
+  const killGroup = () => endGroup(child, 'SIGKILL')
+  process.once('exit', killGroup)
+  void exited.then(() => process.off('exit', killGroup))
+  const lines: string[] = []
+  const nodeId = await untilOnline(child, lines, options)
+  const stop = async (signal: NodeJS.Signals) => {
+    // A goodbye is for the node itself to say; SIGKILL takes its engine processes with it.
+    if (signal === 'SIGKILL') killGroup()
+    else child.kill(signal)
+    const timer = setTimeout(killGroup, STOP_TIMEOUT_MS)
+    await exited
+    clearTimeout(timer)
+    killGroup()
+  }
+  return {
+    nodeId,
+    stateDir,
+    pid: child.pid ?? 0,
+    lines,
+    close: () => stop('SIGTERM'),
+    kill: () => stop('SIGKILL'),
+  }
+}
+
+function untilOnline(
+  child: ChildProcess,
+  lines: string[],
+  options: NodeProcessOptions,
+): Promise<string> {
+  const { promise, resolve, reject } = Promise.withResolvers<string>()
+  const fail = (why: string) =>
+    reject(new AppError('internal', `node ${options.name} ${why}\n${lines.slice(-20).join('\n')}`))
+  const timer = setTimeout(
+    () => fail(`was not online in ${ONLINE_TIMEOUT_MS} ms`),
+    ONLINE_TIMEOUT_MS,
+  )
+  child.once('exit', (code) => fail(`ended with ${code}`))
+  child.once('error', (error) => fail(error.message))
+  for (const stream of [child.stdout, child.stderr]) {
+    if (stream === null) continue
+    createInterface({ input: stream }).on('line', (line) => {
+      lines.push(line)
+      const { event, phase, nodeId } = parseLine(line)
+      options.log.debug('node.wrote', { node: options.name, line })
+      if (event === 'node.changed' && phase === 'online' && nodeId !== undefined) resolve(nodeId)
+    })
+  }
+  return promise.finally(() => clearTimeout(timer))
+}
+
+function parseLine(line: string): z.infer<typeof Line> {
+  try {
+    return Line.parse(JSON.parse(line))
+  } catch {
+    return { event: '' }
+  }
+}
+
+function endGroup(child: ChildProcess, signal: NodeJS.Signals): void {
+  if (child.pid === undefined) return
+  try {
+    process.kill(-child.pid, signal)
+  } catch {
+    child.kill(signal)
+  }
+}

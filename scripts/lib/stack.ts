@@ -1,0 +1,186 @@
+/** The whole system on this machine, for `npm start`, the end-to-end tests and the benchmarks: chain, Worker, nodes, one tenant. */
+import { randomBytes } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { z } from 'zod'
+import type { Address } from '#shared/ids.ts'
+import type { Log } from '#shared/log.ts'
+import { PublicKey } from '#shared/signature.ts'
+import { PAGES_DIR, SIMULATED_WORKER_DIR } from '#scripts/build.ts'
+import {
+  deploySettlement,
+  fundConsumer,
+  newPoster,
+  registerHubKey,
+  startAnvil,
+  type Chain,
+  type Deployment,
+} from '#scripts/lib/chain.ts'
+import {
+  startNodeProcess,
+  type NodeProcess,
+  type NodeProcessOptions,
+} from '#scripts/lib/node-process.ts'
+import { createOperator, type Operator } from '#scripts/lib/operator.ts'
+import { startWorkerd, type Workerd } from '#scripts/lib/workerd.ts'
+
+export interface StackOptions {
+  /** Keeps the chain's, the Worker's and the nodes' state. */
+  readonly dir: string
+  /** @default 0: a free one */
+  readonly port?: number
+  readonly log: Log
+  /** @default 1 */
+  readonly batchSeconds?: number
+  /** Country where TLS ends. @default DE */
+  readonly ingressCountry?: string
+  readonly onStep?: (text: string) => void
+  /** @default dist/worker-simulated */
+  readonly bundleDir?: string
+  /** @default hub-0:any */
+  readonly hubs?: string
+}
+
+export interface Tenant {
+  readonly id: string
+  readonly apiKey: string
+  readonly consumer: Address
+}
+
+export interface Stack {
+  readonly url: string
+  readonly chain: Chain
+  readonly deployment: Deployment
+  readonly operator: Operator
+  readonly worker: () => Workerd
+  /** Makes a tenant with a funded consumer account and a key. */
+  createTenant(id: string, scopes: readonly string[]): Promise<Tenant>
+  startNode(
+    options: Omit<NodeProcessOptions, 'hub' | 'dir' | 'key' | 'log'> & {
+      readonly verified: boolean
+    },
+  ): Promise<NodeProcess>
+  /** Ends workerd, gently or by SIGKILL, and starts it again on the same port and state. */
+  restartWorker(how: 'close' | 'kill'): Promise<void>
+  close(): Promise<void>
+}
+
+const BALANCE_MICRO_USD = 1_000_000_000n
+const BATCH_LIMIT_MICRO_USD = 100_000_000n
+
+export async function startStack(options: StackOptions): Promise<Stack> {
+  const step = options.onStep ?? (() => {})
+  const closers: (() => Promise<void>)[] = []
+  const close = async () => {
+    for (const closer of closers.splice(0).toReversed()) await closer()
+  }
+  try {
+    return await bringUp(options, { step, closers, close })
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+interface Bringing {
+  readonly step: (text: string) => void
+  readonly closers: (() => Promise<void>)[]
+  readonly close: () => Promise<void>
+}
+
+async function bringUp(options: StackOptions, { step, closers, close }: Bringing): Promise<Stack> {
+  const { dir, log } = options
+  await mkdir(dir, { recursive: true, mode: 0o700 })
+  const chainDir = join(dir, 'chain')
+  step('Chain: anvil, contracts')
+  const chain = await startAnvil({ dir: chainDir, log })
+  closers.push(() => chain.close())
+  const access = { rpc: chain.rpc, dir: chainDir }
+  const deployment = await deploySettlement(access)
+  const poster = await newPoster(access, deployment)
+  const secrets = await loadSecrets(dir)
+
+  step('Worker: workerd with Hub, Tenant and Ledger')
+  const workerOptions = {
+    bundleDir: options.bundleDir ?? SIMULATED_WORKER_DIR,
+    stateDir: join(dir, 'worker'),
+    assetsDir: PAGES_DIR,
+    log,
+    vars: {
+      HUBS: options.hubs ?? 'hub-0:any',
+      INGRESS_COUNTRY: options.ingressCountry ?? 'DE',
+      CHAIN_RPC: chain.rpc,
+      CHAIN_ID: String(deployment.chainId),
+      SETTLEMENT_ADDRESS: deployment.settlement,
+      BATCH_SECONDS: String(options.batchSeconds ?? 1),
+      POSTER_KEY: poster.privateKey,
+      OPERATOR_KEY: secrets.operatorKey,
+      ADMISSION_SECRET: secrets.admissionSecret,
+    },
+  }
+  let worker = await startWorkerd({ ...workerOptions, port: options.port ?? 0 })
+  closers.push(() => worker.close())
+  const { url, port } = worker
+  const operator = createOperator(url, secrets.operatorKey)
+  for (const hub of await hubKeys(url)) await registerHubKey(access, deployment, hub)
+  const nodeKey = await operator.createKey({ tenant: 'operator', scopes: ['node'] })
+
+  return {
+    url,
+    chain,
+    deployment,
+    operator,
+    worker: () => worker,
+    async createTenant(id, scopes) {
+      const consumer = await fundConsumer(access, deployment, {
+        name: id,
+        balanceMicroUsd: BALANCE_MICRO_USD,
+        batchLimitMicroUsd: BATCH_LIMIT_MICRO_USD,
+      })
+      const { key } = await operator.createKey({ tenant: id, scopes, consumer: consumer.address })
+      return { id, apiKey: key, consumer: consumer.address }
+    },
+    async startNode({ verified, ...node }) {
+      const process = await startNodeProcess({
+        ...node,
+        hub: url,
+        dir,
+        key: verified ? nodeKey.key : undefined,
+        log,
+      })
+      closers.push(() => process.close())
+      return process
+    },
+    async restartWorker(how) {
+      await (how === 'kill' ? worker.kill() : worker.close())
+      worker = await startWorkerd({ ...workerOptions, port })
+    },
+    close,
+  }
+}
+
+const NetworkHubs = z.looseObject({ hubs: z.array(z.looseObject({ hubKey: PublicKey })) })
+
+async function hubKeys(url: string): Promise<PublicKey[]> {
+  const response = await fetch(`${url}/v1/network`, { signal: AbortSignal.timeout(30_000) })
+  return NetworkHubs.parse(await response.json()).hubs.map((hub) => hub.hubKey)
+}
+
+interface Secrets {
+  readonly operatorKey: string
+  readonly admissionSecret: string
+}
+
+/** Made once for each state folder; only its owner may read them. */
+async function loadSecrets(dir: string): Promise<Secrets> {
+  const path = join(dir, 'secrets.json')
+  if (!existsSync(path)) {
+    const fresh: Secrets = {
+      operatorKey: randomBytes(32).toString('hex'),
+      admissionSecret: randomBytes(32).toString('hex'),
+    }
+    await writeFile(path, JSON.stringify(fresh), { mode: 0o600 })
+  }
+  return JSON.parse(await readFile(path, 'utf8')) as Secrets
+}

@@ -1,0 +1,156 @@
+/** `npm start`: the whole system on this machine, two real requests through it, their settlement, and then it serves. */
+import { writeFile } from 'node:fs/promises'
+import { parseArgs } from 'node:util'
+import { formatUsd } from '#shared/money.ts'
+import { createLog } from '#shared/log.ts'
+import { toAppError } from '#shared/errors.ts'
+import { MANIFESTS } from '#shared/manifests.ts'
+import { buildPages, buildWorker } from '#scripts/build.ts'
+import { createChainView } from '#scripts/lib/chain-view.ts'
+import { repositoryPath } from '#scripts/lib/paths.ts'
+import { callApi } from '#scripts/lib/operator.ts'
+import { startStack, type Stack } from '#scripts/lib/stack.ts'
+import { formatLine, verifyReceipt } from '#scripts/lib/verify-receipt.ts'
+import { formatAnswer } from './start/answer.ts'
+import { analyseVibration, OPEN_POLICY, PINNED_POLICY, readMeter } from './start/demo.ts'
+import { fetchEarnings, untilSettled } from './start/settled.ts'
+
+const STATE_DIR = repositoryPath('.littoral')
+
+const { values: flags } = parseArgs({
+  options: {
+    once: { type: 'boolean', default: false },
+    json: { type: 'boolean', default: false },
+    port: { type: 'string', default: '8787' },
+    verbose: { type: 'boolean', default: false },
+  },
+})
+/** With --json stdout carries the one document and nothing else. */
+const say = (text: string) => (flags.json ? process.stderr : process.stdout).write(`${text}\n`)
+const log = createLog({
+  level: flags.verbose ? 'debug' : 'error',
+  write: (line) => process.stderr.write(`${line}\n`),
+})
+
+let stack: Stack | undefined
+let isStopping = false
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void stop(0))
+try {
+  await main()
+} catch (error) {
+  process.stderr.write(
+    `\nnpm start failed: ${toAppError(error).code === 'internal' ? String((error as Error).message) : toAppError(error).detail}\n`,
+  )
+  await stop(1)
+}
+
+async function main(): Promise<void> {
+  say('Build: Worker and pages')
+  await buildPages(MANIFESTS)
+  await buildWorker({ simulatedPlaces: true })
+  stack = await startStack({ dir: STATE_DIR, port: Number(flags.port), log, onStep: say })
+  const tenant = await stack.createTenant('demo', ['infer', 'policy', 'audit'])
+  const client = { url: stack.url, apiKey: tenant.apiKey }
+  await publishPolicies(client)
+  say('Local node: Dawn and ONNX Runtime; each model passes its golden check first')
+  const node = await stack.startNode({ name: 'local', region: 'DE', verified: true })
+  await writeDevFile(stack, tenant.apiKey)
+
+  const answers = [await readMeter(client), await analyseVibration(client)]
+  for (const answer of answers) say(formatAnswer(answer))
+
+  say('\nWaiting until both receipts are settled')
+  const documents = await Promise.all(answers.map((answer) => untilSettled(client, answer.receipt)))
+  const [first] = documents
+  const settlement = first?.settlement
+  if (first === undefined || settlement === null || settlement === undefined)
+    throw new Error('no receipt was settled')
+  const earnings = await fetchEarnings(client, first.receipt.receipt.receiptKey)
+  for (const { settlement: at } of documents)
+    say(`  batch ${at?.batchId}   transaction ${at?.transactionHash}   block ${at?.blockNumber}`)
+  say(
+    `  node ${node.nodeId} has earned ${formatUsd(BigInt(earnings.settledMicroUsd))}, all settled; it claims without a wallet of its own`,
+  )
+
+  say(`\nnpm run verify -- ${first.receipt.id}`)
+  const chain = await createChainView(stack.chain.rpc, stack.deployment.settlement)
+  const verification = await verifyReceipt(first, { chain, allowSimulated: true })
+  for (const line of verification.lines) say(`  ${formatLine(line)}`)
+  if (!verification.ok) throw new Error('the receipt does not verify')
+
+  const report = {
+    urls: urlsOf(stack.url),
+    key: tenant.apiKey,
+    answers,
+    receipts: documents,
+    batch: settlement,
+    earnings,
+    verification,
+  }
+  if (flags.once) {
+    await stack.close()
+    process.stdout.write(flags.json ? `${JSON.stringify(report, null, 2)}\n` : '\nDone.\n')
+    process.exit(0)
+  }
+  if (flags.json) process.stdout.write(`${JSON.stringify(report)}\n`)
+  say(`\nServing. Ctrl-C ends everything.`)
+  for (const [name, url] of Object.entries(report.urls)) say(`  ${name.padEnd(11)} ${url}`)
+  say(`  API key     ${tenant.apiKey}`)
+  say(
+    `\nTry it:\n  curl ${stack.url}/v1/embeddings -H 'authorization: Bearer ${tenant.apiKey}' -H 'content-type: application/json' \\\n    -d '{"model":"littoral-embed-400k","input":"turn on the kitchen light"}'`,
+  )
+}
+
+async function publishPolicies({ url, apiKey }: { url: string; apiKey: string }): Promise<void> {
+  for (const policy of [PINNED_POLICY, OPEN_POLICY]) {
+    await callApi({
+      url,
+      key: apiKey,
+      method: 'PUT',
+      path: `/v1/policies/${policy.id}`,
+      body: policy,
+    })
+  }
+  await callApi({
+    url,
+    key: apiKey,
+    method: 'POST',
+    path: `/v1/policies/${OPEN_POLICY.id}/default`,
+  })
+}
+
+/** What the other commands read; it holds a key, so only its owner may. */
+async function writeDevFile(
+  { url, chain, deployment, operator }: Stack,
+  apiKey: string,
+): Promise<void> {
+  const network = await callApi({ url, key: apiKey, method: 'GET', path: '/v1/network' })
+  const { hubs } = network as { hubs: unknown[] }
+  const file = {
+    url,
+    apiKey,
+    operatorKey: operator.key,
+    hubs,
+    chain: { rpc: chain.rpc, ...deployment },
+    simulatedPlaces: true,
+  }
+  await writeFile(repositoryPath('.littoral/dev.json'), JSON.stringify(file, null, 2), {
+    mode: 0o600,
+  })
+}
+
+function urlsOf(url: string): Record<string, string> {
+  return {
+    api: url,
+    contribute: `${url}/contribute?place=DE`,
+    network: `${url}/v1/network`,
+    openapi: `${url}/openapi.json`,
+  }
+}
+
+async function stop(code: number): Promise<void> {
+  if (isStopping) return
+  isStopping = true
+  await stack?.close()
+  process.exit(code)
+}

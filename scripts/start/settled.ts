@@ -1,0 +1,54 @@
+/** Waits until receipts stand on the chain, and asks what their node has earned. */
+import { z } from 'zod'
+import { ReceiptDocument } from '#shared/receipt.ts'
+import type { PublicKey } from '#shared/signature.ts'
+import { AppError } from '#shared/errors.ts'
+import { callApi } from '#scripts/lib/operator.ts'
+
+const POLL_MS = 250
+const SETTLE_TIMEOUT_MS = 60_000
+const Earnings = z.looseObject({ pendingMicroUsd: z.string(), settledMicroUsd: z.string() })
+
+interface Client {
+  readonly url: string
+  readonly apiKey: string
+}
+
+/** @throws {AppError} internal when it is refused, node_timeout when it is not settled within a minute */
+export async function untilSettled(
+  { url, apiKey }: Client,
+  receiptId: string,
+): Promise<ReceiptDocument> {
+  const deadline = Date.now() + SETTLE_TIMEOUT_MS
+  for (;;) {
+    const answer = await callApi({
+      url,
+      key: apiKey,
+      method: 'GET',
+      path: `/v1/receipts/${receiptId}`,
+    })
+    const document = ReceiptDocument.parse(answer)
+    if (document.status === 'settled') return document
+    if (document.status === 'refused')
+      throw new AppError('internal', `Settlement refused ${receiptId}: ${document.refusal}`)
+    if (Date.now() > deadline)
+      throw new AppError(
+        'node_timeout',
+        `${receiptId} is not settled after ${SETTLE_TIMEOUT_MS} ms.`,
+      )
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS))
+  }
+}
+
+export async function fetchEarnings(
+  { url, apiKey }: Client,
+  key: PublicKey,
+): Promise<z.infer<typeof Earnings>> {
+  const answer = await callApi({
+    url,
+    key: apiKey,
+    method: 'GET',
+    path: `/v1/earnings?x=${key.x}&y=${key.y}`,
+  })
+  return Earnings.parse(answer)
+}
