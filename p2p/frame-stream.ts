@@ -1,9 +1,10 @@
 /** Frames over one libp2p stream: decoding, back-pressure and the one way that a stream ends. */
 import type { Stream } from '@libp2p/interface'
 import { Uint8ArrayList } from 'uint8arraylist'
-import { AppError, toAppError, toWireError } from '#shared/errors.ts'
+import { AppError, toAppError } from '#shared/errors.ts'
 import { LIMITS } from '#shared/limits.ts'
-import { createFrameDecoder, encodeHeader, jsonFrame, type Frame } from './frames.ts'
+import { createFrameDecoder, encodeHeader, type Frame } from './frames.ts'
+import { errorFrame } from './wire-error.ts'
 
 export interface FrameStreamHandlers {
   /** Takes each frame in order; a throw ends the stream with that error. */
@@ -57,7 +58,7 @@ export function createFrameStream(stream: Stream, handlers: FrameStreamHandlers)
   const fail = (error: unknown) => {
     if (!open) return
     reason = toAppError(error)
-    send(jsonFrame('error', 0, toWireError(reason)))
+    send(errorFrame(0, reason))
     drop(stream, reason)
     finish()
   }

@@ -1,5 +1,5 @@
 /** The jobs of one work stream as the node sees them: payload in, output out, each ended once. */
-import { AppError, toWireError } from '#shared/errors.ts'
+import { AppError, toAppError } from '#shared/errors.ts'
 import { payloadBytes } from '#shared/job.ts'
 import { LIMITS } from '#shared/limits.ts'
 import type { Log } from '#shared/log.ts'
@@ -8,6 +8,7 @@ import type { FrameStream } from './frame-stream.ts'
 import { jsonFrame, numberFrame, readJson, readNumber, type Frame } from './frames.ts'
 import { JobOffer } from './messages.ts'
 import { sendData } from './send-data.ts'
+import { errorFrame } from './wire-error.ts'
 import type { WorkHandler } from './work-handler.ts'
 
 export interface JobBoardOptions {
@@ -42,10 +43,11 @@ export function createJobBoard({ frames, handler, log }: JobBoardOptions): JobBo
 
   /** The node's last word on a job. */
   const end = (number: number, frame: Frame) => {
-    if (jobs.delete(number)) frames.send(frame)
+    if (!jobs.has(number)) return
+    frames.send(frame)
+    jobs.delete(number)
   }
-  const endWith = (number: number, error: unknown) =>
-    end(number, jsonFrame('error', number, toWireError(error)))
+  const endWith = (number: number, error: unknown) => end(number, errorFrame(number, error))
 
   const run = async (job: Job) => {
     const { number, offer, payload, abort } = job
@@ -56,7 +58,7 @@ export function createJobBoard({ frames, handler, log }: JobBoardOptions): JobBo
       end(number, jsonFrame('result', number, result))
     } catch (error) {
       if (!abort.signal.aborted)
-        log.info('job.failed', { jobId: offer.ticket.jobId, code: toWireError(error).code })
+        log.info('job.failed', { jobId: offer.ticket.jobId, code: toAppError(error).code })
       endWith(number, error)
     } finally {
       if (abort.signal.aborted) unwinding -= 1
@@ -76,7 +78,7 @@ export function createJobBoard({ frames, handler, log }: JobBoardOptions): JobBo
     const offer = readJson(JobOffer, frame)
     const refusal = refuse(payloadBytes(offer.work), jobs.size + unwinding)
     if (refusal === undefined) jobs.set(frame.job, createJob(frame.job, offer))
-    else frames.send(jsonFrame('error', frame.job, toWireError(refusal)))
+    else frames.send(errorFrame(frame.job, refusal))
   }
 
   return {

@@ -61,9 +61,11 @@ export type StoredReceipt = z.infer<typeof StoredReceipt>
 export const ReceiptAck = z.strictObject({ receiptIds: z.array(Bytes32).max(256) })
 export type ReceiptAck = z.infer<typeof ReceiptAck>
 
+export const ERROR_DETAIL_CHARS = 4096
+
 export const ErrorBody = z.strictObject({
   code: z.string().max(64),
-  detail: z.string().max(4096),
+  detail: z.string().max(ERROR_DETAIL_CHARS),
   retryable: z.boolean(),
   meta: z.record(z.string(), z.unknown()).optional(),
 })

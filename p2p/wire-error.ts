@@ -1,7 +1,18 @@
 /** Errors that cross the work stream, as codes of the shared table. */
-import { AppError, errorCode } from '#shared/errors.ts'
-import { readJson, type Frame } from './frames.ts'
-import { ErrorBody } from './messages.ts'
+import { AppError, errorCode, toWireError } from '#shared/errors.ts'
+import { jsonFrame, readJson, type Frame } from './frames.ts'
+import { ERROR_DETAIL_CHARS, ErrorBody } from './messages.ts'
+
+/** Facts beyond this many characters of JSON stay at home; the code and the detail always travel. */
+const META_CHARS = 16_384
+
+/** Job 0 is the stream itself. */
+export function errorFrame(job: number, error: unknown): Frame {
+  const { code, detail, retryable, meta } = toWireError(error)
+  const body = { code, detail: detail.slice(0, ERROR_DETAIL_CHARS), retryable }
+  const fits = meta !== undefined && JSON.stringify(meta).length <= META_CHARS
+  return jsonFrame('error', job, fits ? { ...body, meta } : body)
+}
 
 /** What the peer refused with; a code that this build does not know becomes `node_lost`. */
 export function readWireError(frame: Frame): AppError {

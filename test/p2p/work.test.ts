@@ -1,0 +1,362 @@
+/** The held work stream over real libp2p connections: rules W1 to W12 of docs/design/network.md. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { JobResult } from '#p2p/messages.ts'
+import { openWork, type OpenWorkOptions, type WorkLink } from '#p2p/work-client.ts'
+import { serveWork } from '#p2p/work-server.ts'
+import { AppError, errorCode } from '#shared/errors.ts'
+import type { Bytes32 } from '#shared/ids.ts'
+import { LIMITS } from '#shared/limits.ts'
+import { silentLog } from '#shared/log.ts'
+import { receiptHash } from '#shared/receipt.ts'
+import {
+  createMemoryNetwork,
+  type ConnectedNode,
+  type MemoryNetwork,
+} from '#test/support/memory-network.ts'
+import { until } from '#test/support/poll.ts'
+import {
+  createTestHandler,
+  createTestHub,
+  invertBytes,
+  seededBytes,
+  type Run,
+  type TestHandler,
+  type TestHub,
+  type TestNode,
+} from '#test/support/work.ts'
+
+let network: MemoryNetwork
+let hub: TestHub
+let node: ConnectedNode
+
+beforeAll(async () => {
+  network = await createMemoryNetwork()
+  hub = await createTestHub()
+  node = await network.connect()
+})
+afterAll(() => network.close())
+
+interface Joint {
+  readonly link: WorkLink
+  readonly handler: TestHandler
+  /** How the node's side ended: undefined when orderly, else the code. */
+  readonly served: Promise<string | undefined>
+}
+
+async function join(
+  makeRun: (node: TestNode) => Run = invertBytes,
+  options: Partial<OpenWorkOptions> = {},
+  pending: Parameters<typeof createTestHandler>[2] = [],
+): Promise<Joint> {
+  const { hubEnd, nodeEnd } = await node.openStream()
+  const handler = createTestHandler(node.identity, makeRun(node.identity), pending)
+  const served = serveWork(nodeEnd, handler, { log: silentLog }).then(
+    () => undefined,
+    (error: unknown) => errorCode(error),
+  )
+  const link = await openWork(hubEnd, {
+    welcome: () => hub.welcome(),
+    onReceipt: () => Promise.resolve(),
+    log: silentLog,
+    ...options,
+  })
+  return { link, handler, served }
+}
+
+interface Ran {
+  readonly result: JobResult
+  readonly output: Uint8Array
+}
+
+async function run(link: WorkLink, payload: Uint8Array, signal?: AbortSignal): Promise<Ran> {
+  const chunks: Uint8Array[] = []
+  const offer = await hub.offer(node.libp2p.peerId.toString(), payload)
+  const result = await link.run(offer, payload, {
+    signal: signal ?? new AbortController().signal,
+    onChunk: (bytes) => void chunks.push(bytes),
+  })
+  return { result, output: new Uint8Array(Buffer.concat(chunks)) }
+}
+
+const codeOf = (promise: Promise<unknown>) =>
+  promise.then(
+    () => 'fulfilled',
+    (error: unknown) => errorCode(error) ?? String(error),
+  )
+
+describe('one stream', () => {
+  test('[W1] greets, measures the round trip and runs a job', async () => {
+    const { link, handler, served } = await join()
+    await until('a round trip', () => Number.isFinite(link.rttMs()))
+    expect(link.rttMs()).toBeGreaterThan(0)
+    const payload = seededBytes(10_000)
+    const { output, result } = await run(link, payload)
+    expect(output).toEqual(payload.map((byte) => 255 - byte))
+    expect(result.answer.outputs[0]?.sizeBytes).toBe(10_000)
+    expect(handler.welcomes).toHaveLength(1)
+    expect(link.inFlight()).toBe(0)
+    await link.close()
+    expect(await served).toBeUndefined()
+    await link.closed
+  })
+
+  test('[W5] carries payloads and outputs far larger than a window', async () => {
+    const { link } = await join()
+    const payload = seededBytes(5 * LIMITS.jobWindowBytes + 17)
+    const { output } = await run(link, payload)
+    expect(
+      Buffer.compare(
+        output,
+        payload.map((byte) => 255 - byte),
+      ),
+    ).toBe(0)
+    await link.close()
+  })
+
+  test('[W4] runs as many jobs as a node may hold at once, and each gets its own answer', async () => {
+    const { link } = await join()
+    const payloads = Array.from({ length: LIMITS.nodeJobsInFlight }, (_, at) =>
+      seededBytes(100_000 + at, at),
+    )
+    const answers = await Promise.all(payloads.map((payload) => run(link, payload)))
+    for (const [at, { output }] of answers.entries()) {
+      expect(Buffer.compare(output, payloads[at]?.map((byte) => 255 - byte) ?? output)).toBe(0)
+    }
+    await link.close()
+  })
+
+  test('[W4] refuses one job more than a node may hold with no_capacity', async () => {
+    const release = Promise.withResolvers<void>()
+    const { link } = await join((self) => async (offer, payload) => {
+      await release.promise
+      return self.result(offer, payload.byteLength)
+    })
+    const held = Array.from({ length: LIMITS.nodeJobsInFlight }, () => run(link, seededBytes(10)))
+    await until('all places taken', () => link.inFlight() === LIMITS.nodeJobsInFlight)
+    expect(await codeOf(run(link, seededBytes(10)))).toBe('no_capacity')
+    expect(link.inFlight()).toBe(LIMITS.nodeJobsInFlight)
+    release.resolve()
+    await Promise.all(held)
+    await link.close()
+  })
+})
+
+describe('back-pressure', () => {
+  test('[W5] a job whose output nobody reads stops at its window and blocks no other job', async () => {
+    let emitted = 0
+    const { link } = await join((self) => async (offer, payload, { emit }) => {
+      if (payload.byteLength === 1)
+        for (let at = 0; at < 32; at += 1) {
+          await emit(new Uint8Array(LIMITS.jobWindowBytes / 8))
+          emitted += LIMITS.jobWindowBytes / 8
+        }
+      return self.result(offer, 0)
+    })
+    const read = Promise.withResolvers<void>()
+    const slow = link.run(
+      await hub.offer(node.libp2p.peerId.toString(), new Uint8Array(1)),
+      new Uint8Array(1),
+      { signal: new AbortController().signal, onChunk: () => read.promise },
+    )
+    await until('the slow job to fill its window', () => emitted === LIMITS.jobWindowBytes)
+    for (let job = 0; job < 20; job += 1) await run(link, seededBytes(5_000))
+    expect(emitted).toBeLessThanOrEqual(LIMITS.jobWindowBytes)
+    read.resolve()
+    await slow
+    expect(emitted).toBe(4 * LIMITS.jobWindowBytes)
+    await link.close()
+  })
+
+  test('[W6] an output over its bound ends the job with too_large and not the link', async () => {
+    const stopped = Promise.withResolvers<void>()
+    const { link } = await join((self) => async (offer, payload, { emit }) => {
+      if (payload.byteLength > 1) return self.result(offer, 0)
+      const piece = new Uint8Array(LIMITS.frameBytes)
+      try {
+        for (;;) await emit(piece)
+      } finally {
+        stopped.resolve()
+      }
+    })
+    expect(await codeOf(run(link, new Uint8Array(1)))).toBe('too_large')
+    await stopped.promise
+    await run(link, seededBytes(10))
+    await link.close()
+  })
+})
+
+describe('endings', () => {
+  test('[W7] an abort cancels the job on the node, frees its place and leaves the link', async () => {
+    const reasons: unknown[] = []
+    const { link } = await join((self) => async (offer, payload, { signal }) => {
+      if (payload.byteLength > 1) return self.result(offer, 0)
+      await new Promise((resolve) => signal.addEventListener('abort', resolve))
+      reasons.push(errorCode(signal.reason))
+      throw signal.reason
+    })
+    for (let round = 0; round < 3 * LIMITS.nodeJobsInFlight; round += 1) {
+      const abort = new AbortController()
+      const job = codeOf(run(link, new Uint8Array(1), abort.signal))
+      await until('the job to be in flight', () => link.inFlight() === 1)
+      abort.abort()
+      expect(await job).toBe('cancelled')
+    }
+    await until('every handler to be told', () => reasons.length > 3)
+    expect(new Set(reasons)).toEqual(new Set(['cancelled']))
+    await run(link, seededBytes(10))
+    await link.close()
+  })
+
+  test('[W8] what the node refuses with reaches the caller by its code', async () => {
+    const { link } = await join(
+      () => () =>
+        Promise.reject(
+          new AppError('residency_unsatisfiable', 'not here', { meta: { rule: 'compute.allow' } }),
+        ),
+    )
+    const error = await run(link, seededBytes(4)).catch((thrown: unknown) => thrown)
+    expect(error).toMatchObject({
+      code: 'residency_unsatisfiable',
+      detail: 'not here',
+      meta: { rule: 'compute.allow' },
+    })
+    await link.close()
+  })
+
+  test('[W8] a fault that nobody foresaw says nothing of its inside', async () => {
+    const { link } = await join(() => () => Promise.reject(new Error('secret path')))
+    const error = await run(link, seededBytes(4)).catch((thrown: unknown) => thrown)
+    expect(error).toMatchObject({ code: 'internal' })
+    expect(JSON.stringify(error)).not.toContain('secret')
+    await link.close()
+  })
+
+  test('[W9] a lost stream ends every job on it with node_lost, and aborts them on the node', async () => {
+    const aborted: unknown[] = []
+    const { hubEnd, nodeEnd } = await node.openStream()
+    const handler = createTestHandler(node.identity, async (_offer, _payload, { signal }) => {
+      await new Promise((resolve) => signal.addEventListener('abort', resolve))
+      aborted.push(signal.reason)
+      throw signal.reason
+    })
+    const served = codeOf(serveWork(nodeEnd, handler, { log: silentLog }))
+    const link = await openWork(hubEnd, {
+      welcome: () => hub.welcome(),
+      onReceipt: () => Promise.resolve(),
+      log: silentLog,
+    })
+    const jobs = [1, 2, 3].map(() => codeOf(run(link, seededBytes(10))))
+    await until('three jobs in flight', () => link.inFlight() === 3)
+    nodeEnd.abort(new Error('cable cut'))
+    expect(await Promise.all(jobs)).toEqual(['node_lost', 'node_lost', 'node_lost'])
+    await link.closed
+    expect(await served).toBe('node_lost')
+    await until('the node to stop all three', () => aborted.length === 3)
+    expect(await codeOf(run(link, seededBytes(10)))).toBe('node_lost')
+  })
+
+  test('[W10] a job over its time ends with node_timeout and is cancelled on the node', async () => {
+    const timers: { atMs: number; fire: () => void }[] = []
+    let nowMs = 0
+    const clock = {
+      nowMs: () => nowMs,
+      after(delayMs: number, fire: () => void) {
+        const timer = { atMs: nowMs + delayMs, fire }
+        timers.push(timer)
+        return () => void timers.splice(timers.indexOf(timer), 1)
+      },
+    }
+    const stopped = Promise.withResolvers<unknown>()
+    const { link } = await join(
+      () =>
+        async (_offer, _payload, { signal }) => {
+          await new Promise((resolve) => signal.addEventListener('abort', resolve))
+          stopped.resolve(errorCode(signal.reason))
+          throw signal.reason
+        },
+      { clock },
+    )
+    const job = codeOf(run(link, seededBytes(10)))
+    await until('the job to be in flight', () => link.inFlight() === 1)
+    nowMs += LIMITS.jobTimeoutMs
+    for (const timer of timers.filter(({ atMs }) => atMs === LIMITS.jobTimeoutMs)) timer.fire()
+    expect(await job).toBe('node_timeout')
+    expect(await stopped.promise).toBe('cancelled')
+    await link.close()
+  })
+
+  test('[W11] a node that answers no ping is dropped with node_timeout', async () => {
+    const { hubEnd, nodeEnd } = await node.openStream()
+    let nowMs = 0
+    const beats: (() => void)[] = []
+    const clock = {
+      nowMs: () => nowMs,
+      after: (_delayMs: number, fire: () => void) => {
+        beats.push(fire)
+        return () => {}
+      },
+    }
+    // Says hello, then nothing: a tab that the system has frozen.
+    const { encodeFrame, jsonFrame } = await import('#p2p/frames.ts')
+    nodeEnd.send(encodeFrame(jsonFrame('hello', 0, await node.identity.hello())))
+    const link = await openWork(hubEnd, {
+      welcome: () => hub.welcome(),
+      onReceipt: () => Promise.resolve(),
+      log: silentLog,
+      clock,
+    })
+    const job = codeOf(run(link, seededBytes(10)))
+    await until('the job to be in flight', () => link.inFlight() === 1)
+    nowMs += LIMITS.heartbeatTimeoutMs + 1
+    for (const beat of beats.slice(1)) beat()
+    expect(['node_lost', 'node_timeout']).toContain(await job)
+    await link.closed
+  })
+})
+
+describe('receipts', () => {
+  test('[W12] kept receipts go to the hub after the welcome, and are acknowledged once stored', async () => {
+    const offers = await Promise.all(
+      Array.from({ length: 600 }, () => hub.offer(node.libp2p.peerId.toString(), seededBytes(8))),
+    )
+    const kept = await Promise.all(offers.map((offer) => node.identity.receipt(offer)))
+    const stored: Bytes32[] = []
+    const { link, handler } = await join(
+      invertBytes,
+      {
+        onReceipt: async ({ receipt }) => {
+          await Promise.resolve()
+          stored.push(receiptHash(receipt))
+        },
+      },
+      kept,
+    )
+    await until('all acknowledgements', () => handler.acknowledgedIds.length === kept.length)
+    expect(stored).toEqual(kept.map(({ receipt }) => receiptHash(receipt)))
+    expect(handler.acknowledgedIds).toEqual(stored)
+    await link.close()
+  })
+
+  test('[W12] a receipt that the hub could not store is not acknowledged, and the next one is', async () => {
+    const offers = await Promise.all(
+      [1, 2].map(() => hub.offer(node.libp2p.peerId.toString(), seededBytes(8))),
+    )
+    const kept = await Promise.all(offers.map((offer) => node.identity.receipt(offer)))
+    let calls = 0
+    const { link, handler } = await join(
+      invertBytes,
+      {
+        onReceipt: () => {
+          calls += 1
+          return calls === 1 ? Promise.reject(new Error('disk full')) : Promise.resolve()
+        },
+      },
+      kept,
+    )
+    await until('one acknowledgement', () => handler.acknowledgedIds.length === 1)
+    expect(handler.acknowledgedIds).toEqual(
+      kept.slice(1).map(({ receipt }) => receiptHash(receipt)),
+    )
+    await link.close()
+  })
+})

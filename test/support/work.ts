@@ -1,0 +1,224 @@
+/** Real signed messages of the work protocol for tests, and a node whose work is cheap to check. */
+import type { PrivateKey } from '@libp2p/interface'
+import { sha256 } from 'viem'
+import { newIdentity, peerIdOf } from '#p2p/node.ts'
+import { signPresence } from '#p2p/presence.ts'
+import {
+  WORK_VERSION,
+  type Hello,
+  type JobOffer,
+  type JobResult,
+  type StoredReceipt,
+  type Welcome,
+} from '#p2p/messages.ts'
+import type { WorkHandler, WorkRunOptions } from '#p2p/work-server.ts'
+import { newJobId, TenantId, type Bytes32 } from '#shared/ids.ts'
+import type { PresenceRecord, SignedPresence } from '#shared/node.ts'
+import { compilePolicy, Policy } from '#shared/policy.ts'
+import { receiptHash, type Receipt } from '#shared/receipt.ts'
+import { countryBit } from '#shared/region.ts'
+import { createSigner, generateSigningKey, type Signer } from '#shared/signature.ts'
+
+const ADAPTER = { name: 'test cpu', isSoftware: true }
+const tenant = TenantId.parse('acme')
+const policy = compilePolicy(Policy.parse({ id: 'open', compute: { allow: ['WORLD'] } }), {
+  tenant,
+  version: 1,
+})
+
+export interface TestNode {
+  readonly identity: PrivateKey
+  readonly signer: Signer
+  presence(sequence?: number, issuedAtMs?: number): Promise<SignedPresence>
+  hello(): Promise<Hello>
+  receipt(offer: JobOffer): Promise<StoredReceipt>
+  result(offer: JobOffer, sizeBytes: number): Promise<JobResult>
+}
+
+export async function createTestNode(): Promise<TestNode> {
+  const identity = await newIdentity()
+  const signer = await createSigner(await generateSigningKey(false))
+  const presence = (sequence = 1, issuedAtMs = Date.now()) =>
+    signPresence(presenceRecord({ identity, signer, sequence, issuedAtMs }), identity)
+  const sign = async (receipt: Receipt) => ({
+    receipt,
+    nodeSignature: await signer.sign(receiptHash(receipt)),
+  })
+  return {
+    identity,
+    signer,
+    presence,
+    hello: async () => ({ version: WORK_VERSION, presence: await presence() }),
+    async receipt(offer) {
+      const { ticketSignature, salt } = offer
+      const signed = await sign(receiptFor(offer, signer))
+      return { ...signed, ticketSignature, policy: offer.policy, presence: await presence(), salt }
+    },
+    async result(offer, sizeBytes) {
+      const outputs =
+        sizeBytes === 0
+          ? []
+          : [{ name: 'y', datatype: 'UINT8' as const, shape: [sizeBytes], sizeBytes }]
+      const answer = { outputs, provider: 'cpu' as const, adapter: ADAPTER, computeMs: 1 }
+      return { answer, ...(await sign(receiptFor(offer, signer))) }
+    },
+  }
+}
+
+interface RecordParts {
+  readonly identity: PrivateKey
+  readonly signer: Signer
+  readonly sequence: number
+  readonly issuedAtMs: number
+}
+
+export function presenceRecord(parts: RecordParts): PresenceRecord {
+  return {
+    version: 1,
+    nodeId: peerIdOf(parts.identity),
+    kind: 'local',
+    receiptKey: parts.signer.publicKey,
+    claim: 'DE',
+    adapter: ADAPTER,
+    models: [],
+    kernels: 'any',
+    maxJobs: 8,
+    sequence: parts.sequence,
+    issuedAtMs: parts.issuedAtMs,
+  }
+}
+
+export interface TestHub {
+  readonly signer: Signer
+  welcome(): Promise<Welcome>
+  /** An offer of model work whose input has `payload.byteLength` bytes. */
+  offer(nodeId: string, payload: Uint8Array): Promise<JobOffer>
+}
+
+export async function createTestHub(): Promise<TestHub> {
+  const signer = await createSigner(await generateSigningKey(false))
+  const place = {
+    country: countryBit('DE'),
+    evidence: 'declared' as const,
+    source: 'none' as const,
+    trust: 'public' as const,
+  }
+  return {
+    signer,
+    welcome: () =>
+      Promise.resolve({
+        version: WORK_VERSION,
+        hub: 'hub-test',
+        hubKey: signer.publicKey,
+        domain: {
+          chainId: 31_337,
+          verifyingContract: '0x5fbdb2315678afecb367f032d93f642f64180aa3' as const,
+        },
+        place,
+        quarantine: null,
+      }),
+    async offer(nodeId, payload) {
+      const digest = sha256(payload)
+      const now = Date.now()
+      const ticket = {
+        jobId: newJobId(),
+        attempt: 1,
+        hub: 'hub-test',
+        nodeId: nodeId as JobOffer['ticket']['nodeId'],
+        tenant,
+        policyHash: policy.hash,
+        allowed: policy.compute,
+        place,
+        workDigest: digest,
+        inputCommitment: digest,
+        units: 1,
+        priceMicroUsd: 1,
+        issuedAtMs: now,
+        expiresAtMs: now + 60_000,
+      }
+      return {
+        ticket,
+        ticketSignature: await signer.sign(digest),
+        policy,
+        work: {
+          kind: 'model',
+          model: 'invert',
+          digest,
+          inputs: [
+            {
+              name: 'x',
+              datatype: 'UINT8',
+              shape: [payload.byteLength],
+              sizeBytes: payload.byteLength,
+            },
+          ],
+        },
+        salt: digest,
+      }
+    },
+  }
+}
+
+export type Run = (
+  offer: JobOffer,
+  payload: Uint8Array,
+  options: WorkRunOptions,
+) => Promise<JobResult>
+
+/** Emits every payload byte inverted, in one piece. */
+export function invertBytes(node: TestNode): Run {
+  return async (offer, payload, { emit }) => {
+    await emit(payload.map((byte) => 255 - byte))
+    return node.result(offer, payload.byteLength)
+  }
+}
+
+export interface TestHandler extends WorkHandler {
+  readonly welcomes: Welcome[]
+  readonly acknowledgedIds: Bytes32[]
+}
+
+export function createTestHandler(
+  node: TestNode,
+  run: Run = invertBytes(node),
+  pending: readonly StoredReceipt[] = [],
+): TestHandler {
+  const welcomes: Welcome[] = []
+  const acknowledgedIds: Bytes32[] = []
+  return {
+    welcomes,
+    acknowledgedIds,
+    hello: () => node.hello(),
+    welcomed: (welcome) => void welcomes.push(welcome),
+    run,
+    acknowledged: (ids) => void acknowledgedIds.push(...ids),
+    pendingReceipts: () => Promise.resolve(pending),
+  }
+}
+
+function receiptFor(offer: JobOffer, signer: Signer): Receipt {
+  return {
+    ticket: offer.ticket,
+    receiptKey: signer.publicKey,
+    outputCommitment: offer.ticket.inputCommitment,
+    units: 1,
+    amountMicroUsd: '1',
+    startedAtMs: offer.ticket.issuedAtMs,
+    finishedAtMs: offer.ticket.issuedAtMs + 1,
+    provider: 'cpu',
+    verification: 'none',
+  }
+}
+
+/** Bytes that look random and are the same for the same seed (mulberry32). */
+export function seededBytes(sizeBytes: number, seed = 1): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(sizeBytes)
+  let state = seed >>> 0
+  for (let at = 0; at < sizeBytes; at += 1) {
+    state = (state + 0x6d2b79f5) >>> 0
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
+    bytes[at] = mixed ^ (mixed >>> 14)
+  }
+  return bytes
+}
