@@ -1,0 +1,146 @@
+/** One batch as pure data: from the receipts that were chosen to the calldata that settles them. */
+import { encodeFunctionData, type Hex } from 'viem'
+import { invariant } from '#shared/errors.ts'
+import { nameHash, type Address, type Bytes32 } from '#shared/ids.ts'
+import { buildMerkleTree, type MerkleTree } from '#shared/merkle.ts'
+import {
+  DATA_CLASSES,
+  EVIDENCE_CLASSES,
+  JURISDICTIONS,
+  NODE_TRUSTS,
+  type CompiledPolicy,
+} from '#shared/policy.ts'
+import { earningsLeaf } from '#shared/settlement.ts'
+import { SETTLEMENT_ABI } from '#shared/settlement-abi.ts'
+import type { PublicKey } from '#shared/signature.ts'
+
+/** A receipt as far as a batch needs it. */
+export interface BatchReceipt {
+  readonly id: Bytes32
+  readonly key: PublicKey
+  readonly consumer: Address
+  readonly amountMicroUsd: bigint
+  readonly policyHash: Bytes32
+  /** Bit of the country in which it was computed. */
+  readonly country: number
+}
+
+/** What one receipt key has earned since it first earned. */
+export interface KeyEarnings {
+  readonly key: PublicKey
+  readonly cumulativeMicroUsd: bigint
+}
+
+export interface Batch {
+  readonly id: number
+  readonly leaves: readonly Bytes32[]
+  readonly receiptRoot: Bytes32
+  readonly earningsRoot: Bytes32
+  readonly earnedMicroUsd: bigint
+  readonly calldata: Hex
+}
+
+export interface BatchInput {
+  readonly id: number
+  /** In the order of their leaves; at least one. */
+  readonly receipts: readonly BatchReceipt[]
+  readonly policies: ReadonlyMap<Bytes32, CompiledPolicy>
+  /** What all keys have earned before this batch. */
+  readonly earnings: readonly KeyEarnings[]
+}
+
+export function buildBatch({ id, receipts, policies, earnings }: BatchInput): Batch {
+  invariant(receipts.length > 0, 'a batch has at least one receipt')
+  const leaves = receipts.map((receipt) => receipt.id)
+  const receiptRoot = buildMerkleTree(leaves).root
+  const earningsRoot = earningsTree(addEarnings(earnings, receipts)).root
+  const earnedMicroUsd = receipts.reduce((sum, { amountMicroUsd }) => sum + amountMicroUsd, 0n)
+  const calldata = encodeFunctionData({
+    abi: SETTLEMENT_ABI,
+    functionName: 'postBatch',
+    args: [
+      BigInt(id),
+      receiptRoot,
+      leaves.length,
+      earningsRoot,
+      earnedMicroUsd,
+      policyUses(receipts, policies),
+      charges(receipts),
+    ],
+  })
+  return { id, leaves, receiptRoot, earningsRoot, earnedMicroUsd, calldata }
+}
+
+/** The earnings after a batch. */
+export function addEarnings(
+  earnings: readonly KeyEarnings[],
+  receipts: readonly Pick<BatchReceipt, 'key' | 'amountMicroUsd'>[],
+): KeyEarnings[] {
+  const byKey = new Map(earnings.map((earned) => [keyName(earned.key), earned]))
+  for (const { key, amountMicroUsd } of receipts) {
+    const before = byKey.get(keyName(key))?.cumulativeMicroUsd ?? 0n
+    byKey.set(keyName(key), { key, cumulativeMicroUsd: before + amountMicroUsd })
+  }
+  return [...byKey.values()]
+}
+
+/** The earnings tree: one leaf for each key that earned something, in the order of the keys. */
+export function earningsTree(earnings: readonly KeyEarnings[]): MerkleTree & {
+  readonly leafOf: (key: PublicKey) => number | undefined
+} {
+  const earners = earnings
+    .filter(({ cumulativeMicroUsd }) => cumulativeMicroUsd > 0n)
+    .toSorted((a, b) => (keyName(a.key) < keyName(b.key) ? -1 : 1))
+  const tree = buildMerkleTree(
+    earners.map(({ key, cumulativeMicroUsd }) => earningsLeaf(key, cumulativeMicroUsd)),
+  )
+  const positions = new Map(earners.map(({ key }, position) => [keyName(key), position]))
+  return { ...tree, leafOf: (key) => positions.get(keyName(key)) }
+}
+
+export function keyName({ x, y }: PublicKey): string {
+  return x + y.slice(2)
+}
+
+function policyUses(
+  receipts: readonly BatchReceipt[],
+  policies: ReadonlyMap<Bytes32, CompiledPolicy>,
+) {
+  const used = new Map<Bytes32, bigint>()
+  for (const { policyHash, country } of receipts) {
+    used.set(policyHash, (used.get(policyHash) ?? 0n) | (1n << BigInt(country)))
+  }
+  return [...used].map(([hash, countriesUsed]) => {
+    const policy = policies.get(hash)
+    invariant(policy, `policy ${hash} of a receipt is kept`)
+    return { policy: policyWords(policy), countriesUsed }
+  })
+}
+
+/** The policy as the contract's struct; names as hashes, words as their index. */
+export function policyWords(policy: CompiledPolicy) {
+  return {
+    tenant: nameHash(policy.tenant),
+    id: nameHash(policy.id),
+    version: policy.version,
+    ingress: BigInt(policy.ingress),
+    compute: BigInt(policy.compute),
+    storageJurisdiction: JURISDICTIONS.indexOf(policy.storage),
+    minEvidence: EVIDENCE_CLASSES.indexOf(policy.minEvidence),
+    dataClass: DATA_CLASSES.indexOf(policy.dataClass),
+    personalOnPublicNodes: policy.personalOnPublicNodes,
+    nodeTrust: NODE_TRUSTS.indexOf(policy.nodeTrust),
+    retentionDays: policy.retentionDays,
+  }
+}
+
+/** One charge a consumer, in ascending order, as the contract wants them. */
+function charges(receipts: readonly BatchReceipt[]) {
+  const owed = new Map<Address, bigint>()
+  for (const { consumer, amountMicroUsd } of receipts) {
+    if (amountMicroUsd > 0n) owed.set(consumer, (owed.get(consumer) ?? 0n) + amountMicroUsd)
+  }
+  return [...owed]
+    .map(([consumer, amountMicroUsd]) => ({ consumer, amountMicroUsd }))
+    .toSorted((a, b) => (a.consumer < b.consumer ? -1 : 1))
+}

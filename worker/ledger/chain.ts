@@ -1,0 +1,187 @@
+/** The Ledger's way to the chain: a handful of reads, and one kind of transaction that it signs itself. */
+import {
+  decodeErrorResult,
+  decodeFunctionResult,
+  encodeFunctionData,
+  isHex,
+  keccak256,
+  numberToHex,
+  type Hex,
+} from 'viem'
+import { privateKeyToAccount } from 'viem/accounts'
+import { z } from 'zod'
+import type { Domain } from '#shared/eip712.ts'
+import { Bytes32, type Address } from '#shared/ids.ts'
+import { SETTLEMENT_ABI } from '#shared/settlement-abi.ts'
+import type { PublicKey } from '#shared/signature.ts'
+import { createJsonRpc, type JsonRpc, type RpcError } from './json-rpc.ts'
+
+/** Where the contract and the poster stand, all read at one block. */
+export interface Position {
+  readonly nextBatchId: number
+  readonly headNumber: number
+  /** Transactions of the poster that are mined: the nonce of its next one. */
+  readonly transactionCount: number
+}
+
+export interface Fees {
+  readonly maxFeePerGas: bigint
+  readonly maxPriorityFeePerGas: bigint
+}
+
+export interface SignedTransaction {
+  readonly raw: Hex
+  readonly hash: Bytes32
+}
+
+/** What became of a transaction, on the chain as it is now. */
+export type Fate =
+  | { readonly kind: 'unknown' }
+  | { readonly kind: 'waiting' }
+  | { readonly kind: 'mined'; readonly isReverted: boolean; readonly blockNumber: number }
+
+export interface TransactionOptions extends Fees {
+  readonly calldata: Hex
+  readonly nonce: number
+  readonly gas: bigint
+}
+
+export interface ConsumerAccount {
+  readonly balanceMicroUsd: bigint
+  readonly batchLimitMicroUsd: bigint
+}
+
+/** What the Ledger needs of a chain. */
+export interface LedgerChain {
+  readonly domain: Domain
+  position(): Promise<Position>
+  isHubKey(key: PublicKey): Promise<boolean>
+  account(consumer: Address): Promise<ConsumerAccount>
+  receiptRoot(batchId: number): Promise<Bytes32>
+  /** Gas that the call would take now, or the contract's error in words. */
+  estimate(calldata: Hex): Promise<{ readonly gas: bigint } | { readonly revert: string }>
+  fees(): Promise<Fees>
+  sign(options: TransactionOptions): Promise<SignedTransaction>
+  /** Null when the endpoint took it, else why not. */
+  broadcast(transaction: SignedTransaction): Promise<string | null>
+  fate(hash: Bytes32): Promise<Fate>
+}
+
+export interface LedgerChainOptions {
+  readonly rpc: string
+  readonly chainId: number
+  readonly settlement: Address
+  readonly posterKey: Hex
+}
+
+const HexBytes = z.custom<Hex>(isHex)
+const Quantity = z.string().regex(/^0x[0-9a-f]+$/i)
+const Count = Quantity.transform(Number)
+const Amount = Quantity.transform(BigInt)
+const Block = z.object({ number: Count, hash: Bytes32, baseFeePerGas: Amount.optional() })
+const TransactionReceipt = z.object({ blockNumber: Count, blockHash: Bytes32, status: Count })
+
+export function createLedgerChain(options: LedgerChainOptions): LedgerChain {
+  const { chainId, settlement } = options
+  const rpc = createJsonRpc(options.rpc)
+  const poster = privateKeyToAccount(options.posterKey)
+  const views = createViews(async (data, block) =>
+    HexBytes.parse(await rpc.request('eth_call', [{ to: settlement, data }, block ?? 'latest'])),
+  )
+  return {
+    ...views,
+    domain: { chainId, verifyingContract: settlement },
+    async position() {
+      const { number } = Block.parse(await rpc.request('eth_getBlockByNumber', ['latest', false]))
+      const at = numberToHex(number)
+      const [next, count] = await Promise.all([
+        views.nextBatchId(at),
+        rpc.request('eth_getTransactionCount', [poster.address, at]),
+      ])
+      return { nextBatchId: next, headNumber: number, transactionCount: Count.parse(count) }
+    },
+    async estimate(data) {
+      const call = { from: poster.address, to: settlement, data }
+      const answer = await rpc.ask('eth_estimateGas', [call])
+      return answer.ok
+        ? { gas: Amount.parse(answer.result) }
+        : { revert: revertWords(answer.error) }
+    },
+    async fees() {
+      const [block, tip] = await Promise.all([
+        rpc.request('eth_getBlockByNumber', ['latest', false]),
+        rpc.request('eth_maxPriorityFeePerGas', []),
+      ])
+      const maxPriorityFeePerGas = Amount.parse(tip)
+      const baseFee = Block.parse(block).baseFeePerGas ?? 0n
+      return { maxPriorityFeePerGas, maxFeePerGas: baseFee * 2n + maxPriorityFeePerGas }
+    },
+    async sign({ calldata, ...fields }) {
+      const transaction = { type: 'eip1559', chainId, to: settlement, data: calldata } as const
+      const raw = await poster.signTransaction({ ...transaction, ...fields })
+      return { raw, hash: keccak256(raw) }
+    },
+    async broadcast({ raw }) {
+      const answer = await rpc.ask('eth_sendRawTransaction', [raw])
+      return answer.ok ? null : answer.error.message
+    },
+    fate: (hash) => readFate(rpc, hash),
+  }
+}
+
+type Call = (data: Hex, block?: Hex) => Promise<Hex>
+
+/** The contract's views that the Ledger reads. */
+function createViews(call: Call) {
+  const abi = SETTLEMENT_ABI
+  return {
+    async nextBatchId(block: Hex): Promise<number> {
+      const functionName = 'nextBatchId'
+      const data = await call(encodeFunctionData({ abi, functionName }), block)
+      return Number(decodeFunctionResult({ abi, functionName, data }))
+    },
+    async isHubKey({ x, y }: PublicKey): Promise<boolean> {
+      const functionName = 'isHubKey'
+      const data = await call(encodeFunctionData({ abi, functionName, args: [x, y] }))
+      return decodeFunctionResult({ abi, functionName, data })
+    },
+    async account(consumer: Address): Promise<ConsumerAccount> {
+      const functionName = 'account'
+      const data = await call(encodeFunctionData({ abi, functionName, args: [consumer] }))
+      const [balanceMicroUsd, batchLimitMicroUsd] = decodeFunctionResult({
+        abi,
+        functionName,
+        data,
+      })
+      return { balanceMicroUsd, batchLimitMicroUsd }
+    },
+    async receiptRoot(batchId: number): Promise<Bytes32> {
+      const functionName = 'receiptRoot'
+      const data = await call(encodeFunctionData({ abi, functionName, args: [BigInt(batchId)] }))
+      return decodeFunctionResult({ abi, functionName, data })
+    },
+  }
+}
+
+async function readFate(rpc: JsonRpc, hash: Bytes32): Promise<Fate> {
+  const found = await rpc.request('eth_getTransactionReceipt', [hash])
+  if (found === null) {
+    const known = await rpc.request('eth_getTransactionByHash', [hash])
+    return { kind: known === null ? 'unknown' : 'waiting' }
+  }
+  const { blockNumber, blockHash, status } = TransactionReceipt.parse(found)
+  const block = await rpc.request('eth_getBlockByNumber', [numberToHex(blockNumber), false])
+  // An endpoint may still know a receipt of a block that is no longer on the chain.
+  if (Block.nullable().parse(block)?.hash !== blockHash) return { kind: 'waiting' }
+  return { kind: 'mined', isReverted: status === 0, blockNumber }
+}
+
+function revertWords(error: RpcError): string {
+  if (!isHex(error.data) || error.data.length < 10) return error.message
+  try {
+    const { errorName, args } = decodeErrorResult({ abi: SETTLEMENT_ABI, data: error.data })
+    return `${errorName}(${(args ?? []).map(String).join(', ')})`
+  } catch {
+    return error.message
+  }
+}

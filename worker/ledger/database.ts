@@ -1,0 +1,48 @@
+/** The Ledger's tables. Amounts are decimal strings, because SQLite's numbers reach us as doubles. */
+export type Row = Record<string, unknown>
+type Binding = string | number | null
+
+/** The part of `ctx.storage` that the Ledger needs. */
+export interface LedgerStorage {
+  readonly sql: { exec(query: string, ...bindings: Binding[]): { toArray(): Row[] } }
+  transactionSync<T>(closure: () => T): T
+}
+
+export type Rows = (query: string, ...bindings: Binding[]) => Row[]
+
+const SCHEMA = [
+  // One row a receipt that was authentic; `batch_id` is set while it stands in a batch that may still land, and after.
+  `CREATE TABLE IF NOT EXISTS receipts (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE, job_id TEXT NOT NULL, attempt INTEGER NOT NULL, tenant TEXT NOT NULL,
+    consumer TEXT, key TEXT NOT NULL, amount TEXT NOT NULL, policy_hash TEXT NOT NULL, country INTEGER NOT NULL,
+    hub TEXT NOT NULL, domain TEXT NOT NULL, state TEXT NOT NULL, refusal TEXT, batch_id INTEGER)`,
+  `CREATE UNIQUE INDEX IF NOT EXISTS receipts_paid_once ON receipts (job_id) WHERE state <> 'refused'`,
+  `CREATE INDEX IF NOT EXISTS receipts_waiting ON receipts (consumer, sequence)
+    WHERE state = 'pending' AND batch_id IS NULL`,
+  `CREATE INDEX IF NOT EXISTS receipts_by_key ON receipts (key) WHERE state = 'pending'`,
+  `CREATE TABLE IF NOT EXISTS policies (hash TEXT PRIMARY KEY, policy TEXT NOT NULL)`,
+  `CREATE TABLE IF NOT EXISTS consumers (tenant TEXT PRIMARY KEY, address TEXT NOT NULL)`,
+  // Consumers whose deposit or limit was too small, and hubs that were not registered, when last looked at.
+  `CREATE TABLE IF NOT EXISTS waiting_for (name TEXT PRIMARY KEY, until_ms INTEGER NOT NULL)`,
+  // Versions of a batch: a later attempt exists only when the one before was mined and reverted.
+  `CREATE TABLE IF NOT EXISTS batches (
+    id INTEGER NOT NULL, attempt INTEGER NOT NULL, state TEXT NOT NULL, leaves TEXT NOT NULL,
+    receipt_root TEXT NOT NULL, earnings_root TEXT NOT NULL, earned TEXT NOT NULL, calldata TEXT NOT NULL,
+    created_at_ms INTEGER NOT NULL, transaction_hash TEXT, block_number INTEGER, PRIMARY KEY (id, attempt))`,
+  // Written before a transaction is first sent, so that whatever lands is known.
+  `CREATE TABLE IF NOT EXISTS transactions (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT, hash TEXT NOT NULL UNIQUE, batch_id INTEGER NOT NULL,
+    attempt INTEGER NOT NULL, nonce INTEGER NOT NULL, gas TEXT NOT NULL, max_fee TEXT NOT NULL,
+    priority_fee TEXT NOT NULL, raw TEXT NOT NULL, sent_at_ms INTEGER NOT NULL)`,
+  // Of settled batches only.
+  `CREATE TABLE IF NOT EXISTS earnings (key TEXT PRIMARY KEY, cumulative TEXT NOT NULL)`,
+]
+
+export function openTables(storage: LedgerStorage): Rows {
+  const rows: Rows = (query, ...bindings) => storage.sql.exec(query, ...bindings).toArray()
+  storage.transactionSync(() => {
+    for (const statement of SCHEMA) rows(statement)
+  })
+  return rows
+}
