@@ -1,0 +1,107 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { decide } from '#shared/policy.ts'
+import { COUNTRIES } from '#shared/region.ts'
+import { effectiveCompute } from '#shared/policy.ts'
+import type { Work } from '#shared/job.ts'
+import { canRun, predictMs, schedule, type NodeView } from '#worker/hub/schedule.ts'
+import { facts, policy } from '../support/policies.ts'
+
+const DIGEST = `0x${'ab'.repeat(32)}` as const
+const work: Work = {
+  kind: 'model',
+  model: 'm',
+  digest: DIGEST,
+  inputs: [{ name: 'x', datatype: 'FP32', shape: [1], sizeBytes: 4 }],
+}
+
+const node: fc.Arbitrary<NodeView> = fc.record({
+  nodeId: fc.uuid(),
+  facts,
+  models: fc.constantFrom(
+    [{ id: 'm', digest: DIGEST, provider: 'cpu' as const, serviceMs: 1 }],
+    [{ id: 'm', digest: `0x${'cd'.repeat(32)}` as const, provider: 'cpu' as const, serviceMs: 1 }],
+    [],
+  ),
+  kernels: fc.constant('any' as const),
+  maxJobs: fc.integer({ min: 1, max: 8 }),
+  inFlight: fc.nat(8),
+  rttMs: fc.double({ min: 0, max: 500, noNaN: true }),
+  serviceMs: fc.double({ min: 0, max: 500, noNaN: true }),
+})
+
+const scenario = fc.record({
+  policy,
+  narrowTo: fc.option(fc.array(fc.constantFrom(...COUNTRIES), { minLength: 1, maxLength: 5 }), {
+    nil: undefined,
+  }),
+  nodes: fc.array(node, { maxLength: 30 }),
+  random: fc.double({ min: 0, max: 0.999, noNaN: true }),
+})
+
+describe('the scheduler, over random policies and node sets', () => {
+  it('[R8] never gives a job to a node that its policy excludes, through any number of failures', () => {
+    fc.assert(
+      fc.property(scenario, (s) => {
+        const allowed = effectiveCompute(s.policy, s.narrowTo)
+        const tried = new Set<string>()
+        for (let attempt = 0; attempt < 4; attempt += 1) {
+          const choice = schedule(
+            s.nodes,
+            { policy: s.policy, allowed, work, tried },
+            () => s.random,
+          )
+          if (choice.kind !== 'node') return
+          const chosen = s.nodes.find((n) => n.nodeId === choice.nodeId)
+          expect(chosen).toBeDefined()
+          if (chosen === undefined) return
+          expect(decide(s.policy, allowed, chosen.facts)).toBe('allow')
+          expect(canRun(chosen, work)).toBe(true)
+          expect(chosen.inFlight).toBeLessThan(chosen.maxJobs)
+          expect(tried.has(chosen.nodeId)).toBe(false)
+          tried.add(chosen.nodeId)
+        }
+      }),
+      { numRuns: 2_000 },
+    )
+  })
+
+  it('refuses with residency_unsatisfiable exactly when nodes are there and the policy allows none', () => {
+    fc.assert(
+      fc.property(scenario, (s) => {
+        const allowed = effectiveCompute(s.policy, s.narrowTo)
+        const choice = schedule(
+          s.nodes,
+          { policy: s.policy, allowed, work, tried: new Set() },
+          () => s.random,
+        )
+        const noneAllowed =
+          s.nodes.length > 0 && s.nodes.every((n) => decide(s.policy, allowed, n.facts) !== 'allow')
+        const code = choice.kind === 'refuse' ? choice.error.code : choice.kind
+        expect(code === 'residency_unsatisfiable').toBe(noneAllowed)
+      }),
+      { numRuns: 1_000 },
+    )
+  })
+
+  it('takes the node with the smallest predicted completion when there are no more than it samples', () => {
+    fc.assert(
+      fc.property(policy, fc.array(node, { minLength: 1, maxLength: 4 }), (p, nodes) => {
+        const choice = schedule(
+          nodes,
+          { policy: p, allowed: p.compute, work, tried: new Set() },
+          () => 0.5,
+        )
+        if (choice.kind !== 'node') return
+        const able = nodes.filter(
+          (n) =>
+            decide(p, p.compute, n.facts) === 'allow' && canRun(n, work) && n.inFlight < n.maxJobs,
+        )
+        const best = Math.min(...able.map(predictMs))
+        const chosen = able.find((n) => n.nodeId === choice.nodeId)
+        expect(chosen && predictMs(chosen)).toBe(best)
+      }),
+      { numRuns: 1_000 },
+    )
+  })
+})

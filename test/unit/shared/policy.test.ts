@@ -1,0 +1,161 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import {
+  compilePolicy,
+  decide,
+  decideIngress,
+  DEFAULT_POLICY,
+  effectiveCompute,
+  EVIDENCE_CLASSES,
+  NODE_TRUSTS,
+  Policy,
+  policyHash,
+  type NodeFacts,
+} from '#shared/policy.ts'
+import { COUNTRIES, countryBit, GROUPS, hasCountry, UNKNOWN_COUNTRY } from '#shared/region.ts'
+import { compiled, facts, policy, region, TENANT } from '../../support/policies.ts'
+
+const german: NodeFacts = {
+  country: countryBit('DE'),
+  evidence: 'observed',
+  trust: 'public',
+  quarantined: false,
+}
+
+describe('a residency decision', () => {
+  it('[R1] allows a node inside the policy and names compute.allow for one outside', () => {
+    const eu = compiled({ compute: { allow: ['EU'], deny: [] } })
+    expect(decide(eu, eu.compute, german)).toBe('allow')
+    expect(decide(eu, eu.compute, { ...german, country: countryBit('US') })).toBe('compute.allow')
+  })
+
+  it('[R2] lets deny win over allow', () => {
+    const notHungary = compiled({ compute: { allow: ['EU'], deny: ['HU'] } })
+    expect(decide(notHungary, notHungary.compute, { ...german, country: countryBit('HU') })).toBe(
+      'compute.allow',
+    )
+  })
+
+  it('[R3] never allows an unknown place, whatever the policy', () => {
+    fc.assert(
+      fc.property(policy, facts, (p, f) => {
+        expect(decide(p, p.compute, { ...f, country: UNKNOWN_COUNTRY })).not.toBe('allow')
+      }),
+    )
+  })
+
+  it('[R4] can only be narrowed by a request, never widened', () => {
+    fc.assert(
+      fc.property(policy, facts, fc.array(region, { minLength: 1, maxLength: 4 }), (p, f, to) => {
+        const narrowed = effectiveCompute(p, to)
+        if (decide(p, narrowed, f) === 'allow') expect(decide(p, p.compute, f)).toBe('allow')
+      }),
+    )
+  })
+
+  it('[R5] ignores an effective set that is wider than the policy', () => {
+    fc.assert(
+      fc.property(policy, facts, (p, f) => {
+        const everything = compiled({ compute: { allow: ['WORLD'], deny: [] } }).compute
+        if (!hasCountry(p.compute, f.country)) expect(decide(p, everything, f)).not.toBe('allow')
+      }),
+    )
+  })
+
+  it('[R6] keeps phi on dedicated nodes and special data off public ones, opt-in or not', () => {
+    fc.assert(
+      fc.property(policy, facts, (p, f) => {
+        if (decide(p, p.compute, f) !== 'allow') return
+        if (p.dataClass === 'phi') expect(f.trust).toBe('dedicated')
+        if (p.dataClass === 'special') expect(f.trust).not.toBe('public')
+        if (p.dataClass === 'personal' && f.trust === 'public') {
+          expect(p.personalOnPublicNodes).toBe(true)
+        }
+      }),
+    )
+  })
+
+  it('[R7] is monotone: better evidence or more trust never turns an allow into a refusal', () => {
+    fc.assert(
+      fc.property(policy, facts, (p, f) => {
+        if (decide(p, p.compute, f) !== 'allow') return
+        for (const evidence of EVIDENCE_CLASSES.slice(EVIDENCE_CLASSES.indexOf(f.evidence))) {
+          for (const trust of NODE_TRUSTS.slice(NODE_TRUSTS.indexOf(f.trust))) {
+            expect(decide(p, p.compute, { ...f, evidence, trust })).toBe('allow')
+          }
+        }
+      }),
+    )
+  })
+
+  it('refuses quarantined and contradicted nodes before anything else', () => {
+    fc.assert(
+      fc.property(policy, facts, (p, f) => {
+        expect(decide(p, p.compute, { ...f, quarantined: true })).toBe('node.quarantined')
+        const contradicted = { ...f, quarantined: false, evidence: 'contradicted' as const }
+        expect(decide(p, p.compute, contradicted)).toBe('evidence.contradicted')
+      }),
+    )
+  })
+
+  it('reads the compiled set as the list of regions was written', () => {
+    fc.assert(
+      fc.property(
+        fc.array(region, { minLength: 1, maxLength: 5 }),
+        fc.array(region, { maxLength: 3 }),
+        fc.constantFrom(...COUNTRIES),
+        (allow, deny, code) => {
+          const names = (list: readonly string[]) => list.flatMap((name) => GROUPS[name] ?? [name])
+          const expected = names(allow).includes(code) && !names(deny).includes(code)
+          expect(hasCountry(compiled({ compute: { allow, deny } }).compute, countryBit(code))).toBe(
+            expected,
+          )
+        },
+      ),
+    )
+  })
+})
+
+describe('a policy', () => {
+  it('starts a tenant as personal data, kept from public nodes, in the EEA', () => {
+    const start = compilePolicy(DEFAULT_POLICY, { tenant: TENANT, version: 1 })
+    expect(decide(start, start.compute, german)).toBe('data_class.personal')
+    expect(decide(start, start.compute, { ...german, trust: 'verified' })).toBe('allow')
+    expect(
+      decide(start, start.compute, { ...german, trust: 'verified', country: countryBit('US') }),
+    ).toBe('compute.allow')
+  })
+
+  it('refuses a region that does not exist, by its name', () => {
+    const parsed = Policy.safeParse({ id: 'x', compute: { allow: ['EU', 'ZZ'] } })
+    expect(parsed.success).toBe(false)
+    expect(parsed.error?.issues[0]?.path).toEqual(['compute', 'allow', 1])
+  })
+
+  it('has a hash that changes with each of its fields', () => {
+    const base = compiled({ compute: { allow: ['EU'], deny: [] } })
+    const others = [
+      { ...base, version: 2 },
+      { ...base, compute: base.ingress },
+      { ...base, dataClass: 'phi' as const },
+      { ...base, minEvidence: 'attested' as const },
+      { ...base, personalOnPublicNodes: true },
+      { ...base, retentionDays: 31 },
+      { ...base, nodeTrust: 'dedicated' as const },
+      { ...base, storage: 'eu' as const },
+      { ...base, id: 'other' },
+    ]
+    const hashes = new Set([base, ...others].map((fields) => policyHash(fields)))
+    expect(hashes.size).toBe(others.length + 1)
+  })
+
+  it('decides ingress by the country where TLS ends and refuses an unknown one', () => {
+    const eu = compiled({ ingress: { allow: ['EU'] }, compute: { allow: ['EU'], deny: [] } })
+    expect(decideIngress(eu, countryBit('FR'))).toBe('allow')
+    expect(decideIngress(eu, countryBit('US'))).toBe('ingress.allow')
+    expect(decideIngress(eu, UNKNOWN_COUNTRY)).toBe('ingress.allow')
+    expect(
+      decideIngress(compiled({ compute: { allow: ['WORLD'], deny: [] } }), UNKNOWN_COUNTRY),
+    ).toBe('ingress.allow')
+  })
+})
