@@ -1,0 +1,205 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { typedDigest } from '#shared/eip712.ts'
+import { commitment, digestBytes, receiptHash } from '#shared/receipt.ts'
+import { countryBit, countrySet } from '#shared/region.ts'
+import { verifySignature } from '#shared/signature.ts'
+import {
+  createHubBench,
+  DOMAIN,
+  kernelRequest,
+  type TestHubBench,
+  type TestMember,
+} from '../support/hub.ts'
+import { compiled, TENANT } from '../support/policies.ts'
+import { until } from '../support/poll.ts'
+
+const EU = compiled({ compute: { allow: ['EU'], deny: [] } })
+const WORLD = compiled({ compute: { allow: ['WORLD'], deny: [] } })
+const payload = new Uint8Array([1, 2, 3, 4])
+const inverted = new Uint8Array([254, 253, 252, 251])
+const never = new AbortController().signal
+
+/** A job that says that it began, and never ends. */
+function hang(started: PromiseWithResolvers<void>): Promise<never> {
+  started.resolve()
+  return new Promise(() => {})
+}
+
+let hub: TestHubBench
+beforeEach(async () => void (hub = await createHubBench()))
+afterEach(() => hub.close())
+
+describe('a hub that dispatches over real work streams', () => {
+  it('answers with the bytes that the node computed and a receipt that both have signed', async () => {
+    await hub.join({ country: 'DE' })
+    const request = await kernelRequest(EU, payload)
+    const { outcome, payload: answer } = await hub.dispatcher.dispatch(request, payload, never)
+    expect(answer).toEqual(inverted)
+    expect(outcome).toMatchObject({ units: 3, amountMicroUsd: '21', attempts: 1 })
+    const entry = hub.outbox.get(TENANT, outcome.receiptId)
+    expect(entry).toBeDefined()
+    if (entry === undefined) return
+    const { receipt, nodeSignature, hubSignature, hubKey } = entry.receipt
+    expect(receiptHash(receipt)).toBe(outcome.receiptId)
+    const digest = typedDigest(DOMAIN, outcome.receiptId)
+    expect(await verifySignature(receipt.receiptKey, digest, nodeSignature)).toBe(true)
+    expect(await verifySignature(hubKey, digest, hubSignature)).toBe(true)
+    expect(receipt.outputCommitment).toBe(commitment(entry.salt, await digestBytes(inverted)))
+    expect(JSON.stringify(entry)).not.toContain(await digestBytes(payload))
+  })
+
+  it('[R1] gives an EU job to the EU node and not one byte of it to a nearer US node', async () => {
+    const us = await hub.join({ country: 'US' })
+    const eu = await hub.join({ country: 'FR' })
+    for (let i = 0; i < 5; i += 1) {
+      const { outcome } = await hub.dispatcher.dispatch(
+        await kernelRequest(EU, payload),
+        payload,
+        never,
+      )
+      expect(outcome.nodeId).toBe(eu.nodeId)
+    }
+    expect(us.ran).toEqual([])
+  })
+
+  it('[R9] refuses with the rule when only excluded nodes are there, and leaves nothing in the outbox', async () => {
+    const us = await hub.join({ country: 'US' })
+    await expect(
+      hub.dispatcher.dispatch(await kernelRequest(EU, payload), payload, never),
+    ).rejects.toMatchObject({
+      code: 'residency_unsatisfiable',
+      meta: { rule: 'compute.allow' },
+    })
+    expect(us.ran).toEqual([])
+    expect(hub.outbox.next()).toEqual([])
+  })
+
+  it('never uses a node whose claim its connection contradicts', async () => {
+    await hub.join({ country: 'DE', seenAs: 'US' })
+    await expect(
+      hub.dispatcher.dispatch(await kernelRequest(WORLD, payload), payload, never),
+    ).rejects.toMatchObject({
+      code: 'residency_unsatisfiable',
+      meta: { rule: 'evidence.contradicted' },
+    })
+  })
+
+  it('narrows to what the request asked for', async () => {
+    await hub.join({ country: 'DE' })
+    const request = await kernelRequest(EU, payload, { allowed: countrySet(['FR']) })
+    await expect(hub.dispatcher.dispatch(request, payload, never)).rejects.toMatchObject({
+      code: 'residency_unsatisfiable',
+    })
+  })
+
+  it('answers on another allowed node when the first dies in the middle of the job', async () => {
+    const started = Promise.withResolvers<void>()
+    const dying = await hub.join({ country: 'DE', run: () => hang(started) })
+    const answered = hub.dispatcher.dispatch(await kernelRequest(EU, payload), payload, never)
+    await started.promise
+    const spare = await hub.join({ country: 'FR' })
+    await dying.disconnect()
+    const { outcome, payload: answer } = await answered
+    expect(answer).toEqual(inverted)
+    expect(outcome).toMatchObject({ nodeId: spare.nodeId, attempts: 2 })
+  })
+
+  it('[R8] fails with node_lost rather than cross the policy when the only allowed node dies', async () => {
+    const started = Promise.withResolvers<void>()
+    const dying = await hub.join({ country: 'DE', run: () => hang(started) })
+    const answered = hub.dispatcher.dispatch(await kernelRequest(EU, payload), payload, never)
+    const refused = expect(answered).rejects.toMatchObject({ code: 'node_lost' })
+    await started.promise
+    const us = await hub.join({ country: 'US' })
+    await dying.disconnect()
+    await refused
+    expect(us.ran).toEqual([])
+  })
+
+  it('quarantines a node whose receipt bills more than the ticket, pays it nothing and answers elsewhere', async () => {
+    let honest: TestMember | undefined
+    const greedy = await hub.join({
+      country: 'DE',
+      run: async (_offer, _payload, next) => {
+        honest = await hub.join({ country: 'DE' })
+        const result = await next()
+        return { ...result, receipt: { ...result.receipt, units: 999, amountMicroUsd: '6993' } }
+      },
+    })
+    const request = await kernelRequest(EU, payload)
+    const { outcome } = await hub.dispatcher.dispatch(request, payload, never)
+    expect(outcome.nodeId).toBe(honest?.nodeId)
+    expect(hub.directory.get(greedy.nodeId)?.quarantine).toContain('bills')
+    expect(hub.outbox.next()).toHaveLength(1)
+  })
+
+  it('waits for a free place when every allowed node is busy, and stops waiting when the caller hangs up', async () => {
+    const gate = Promise.withResolvers<void>()
+    await hub.join({
+      country: 'DE',
+      maxJobs: 1,
+      run: async (_offer, _payload, next) => {
+        await gate.promise
+        return next()
+      },
+    })
+    const first = hub.dispatcher.dispatch(await kernelRequest(EU, payload), payload, never)
+    await until('the node is busy', () => hub.directory.describe()[0]?.inFlight === 1)
+    const caller = new AbortController()
+    const second = hub.dispatcher.dispatch(await kernelRequest(EU, payload), payload, caller.signal)
+    const third = hub.dispatcher.dispatch(await kernelRequest(EU, payload), payload, never)
+    caller.abort()
+    await expect(second).rejects.toMatchObject({ code: 'cancelled' })
+    gate.resolve()
+    expect((await first).payload).toEqual(inverted)
+    expect((await third).payload).toEqual(inverted)
+  })
+
+  it('times a job out by its name', async () => {
+    await hub.join({ country: 'DE', run: () => new Promise(() => {}) })
+    const request = await kernelRequest(EU, payload, { timeoutMs: 50 })
+    await expect(hub.dispatcher.dispatch(request, payload, never)).rejects.toMatchObject({
+      code: 'node_timeout',
+    })
+  })
+
+  it('takes a receipt that comes back after a reconnect once, and an invented one never', async () => {
+    await hub.join({ country: 'DE' })
+    const { outcome } = await hub.dispatcher.dispatch(
+      await kernelRequest(EU, payload),
+      payload,
+      never,
+    )
+    const entry = hub.outbox.get(TENANT, outcome.receiptId)
+    if (entry === undefined) throw new Error('no receipt')
+    const { receipt, nodeSignature, ticketSignature, policy, presence } = entry.receipt
+    const stored = { receipt, nodeSignature, ticketSignature, policy, presence, salt: entry.salt }
+    await hub.dispatcher.redeliver(stored)
+    expect(hub.outbox.next()).toHaveLength(1)
+    const jobId = (await kernelRequest(EU, payload)).jobId
+    const invented = { ...stored, receipt: { ...receipt, ticket: { ...receipt.ticket, jobId } } }
+    await expect(hub.dispatcher.redeliver(invented)).rejects.toMatchObject({ code: 'forbidden' })
+    expect(hub.outbox.next()).toHaveLength(1)
+  })
+})
+
+describe('a node that checks for itself', () => {
+  it('[R10] refuses a job whose policy excludes its own place even when the hub sends it', async () => {
+    // The hub is made to believe that the US node stands in Germany: its filter is out of the way.
+    const liar = await hub.join({ country: 'US' })
+    const member = hub.directory.get(liar.nodeId)
+    if (member === undefined) throw new Error('not a member')
+    Object.assign(member, {
+      admission: {
+        ...member.admission,
+        place: { ...member.admission.place, country: countryBit('DE') },
+      },
+    })
+    const german = compiled({ compute: { allow: ['DE'], deny: [] } })
+    expect(hub.directory.describe()[0]?.country).toBe('DE')
+    await expect(
+      hub.dispatcher.dispatch(await kernelRequest(german, payload), payload, never),
+    ).rejects.toMatchObject({ code: 'node_lost', detail: expect.stringContaining('stands in US') })
+    expect(liar.ran).toEqual([])
+  })
+})

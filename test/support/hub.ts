@@ -1,0 +1,232 @@
+/** A hub's dispatcher over real work streams in one process: real tickets, receipts and signatures, a byte-inverting engine. */
+import { DatabaseSync } from 'node:sqlite'
+import type { Engine } from '#engine/engine.ts'
+import { checkOffer } from '#node-core/check-offer.ts'
+import { runOffer } from '#node-core/run-offer.ts'
+import { openWork } from '#p2p/work-client.ts'
+import { serveWork } from '#p2p/work-server.ts'
+import { signPresence } from '#p2p/presence.ts'
+import { peerIdOf } from '#p2p/node.ts'
+import type { JobOffer, JobResult, Welcome } from '#p2p/messages.ts'
+import type { Domain } from '#shared/eip712.ts'
+import { newJobId, randomBytes } from '#shared/ids.ts'
+import type { KernelWork } from '#shared/job.ts'
+import { silentLog } from '#shared/log.ts'
+import type { PresenceRecord } from '#shared/node.ts'
+import type { CompiledPolicy } from '#shared/policy.ts'
+import { digestBytes, type Place } from '#shared/receipt.ts'
+import { countryBit } from '#shared/region.ts'
+import { createSigner, generateSigningKey, type Signer } from '#shared/signature.ts'
+import { Directory } from '#worker/hub/directory.ts'
+import { Dispatcher } from '#worker/hub/dispatcher.ts'
+import { Outbox, type SqlStorage } from '#worker/hub/outbox.ts'
+import type { DispatchRequest } from '#worker/hub/protocol.ts'
+import { createMemoryNetwork } from './memory-network.ts'
+import { TENANT } from './policies.ts'
+
+export const DOMAIN: Domain = { chainId: 31_337, verifyingContract: `0x${'11'.repeat(20)}` }
+
+/** SQLite with the shape of a Durable Object's storage. */
+export function createSqlStorage(): SqlStorage {
+  const database = new DatabaseSync(':memory:')
+  return {
+    sql: {
+      exec(query, ...bindings) {
+        const rows = database.prepare(query).all(...bindings) as Record<string, unknown>[]
+        return { toArray: () => rows }
+      },
+    },
+  }
+}
+
+type RunJob = (
+  offer: JobOffer,
+  payload: Uint8Array,
+  next: () => Promise<JobResult>,
+) => Promise<JobResult>
+
+export interface TestMember {
+  readonly nodeId: string
+  /** Payloads that reached the engine. */
+  readonly ran: Uint8Array[]
+  disconnect(): Promise<void>
+}
+
+export interface TestHubBench {
+  readonly dispatcher: Dispatcher
+  readonly directory: Directory
+  readonly outbox: Outbox
+  readonly signer: Signer
+  /** @param run wraps the node's own run, to make it fail, tamper or wait */
+  join(options: {
+    readonly country: string
+    readonly maxJobs?: number
+    readonly trust?: Place['trust']
+    readonly seenAs?: string
+    readonly run?: RunJob
+  }): Promise<TestMember>
+  close(): Promise<void>
+}
+
+/** Inverts each byte: an answer that any reader can check. */
+const INVERT: Engine = {
+  adapter: { name: 'test cpu', isSoftware: true },
+  models: [],
+  kernels: 'any',
+  async run(work, payload, { emit }) {
+    await emit(payload.map((byte) => 255 - byte))
+    const outputs = [
+      {
+        name: 'binding:0',
+        datatype: 'UINT8' as const,
+        shape: [payload.length],
+        sizeBytes: payload.length,
+      },
+    ]
+    return { outputs, provider: 'cpu', adapter: INVERT.adapter, computeMs: 0 }
+  },
+  close: () => Promise.resolve(),
+}
+
+export async function createHubBench(): Promise<TestHubBench> {
+  const network = await createMemoryNetwork()
+  const signer = await createSigner(await generateSigningKey(false))
+  const [directory, outbox] = [new Directory(), new Outbox(createSqlStorage())]
+  const dispatcher = new Dispatcher({
+    hub: 'hub-test',
+    signer,
+    domain: DOMAIN,
+    directory,
+    outbox,
+    manifests: [],
+    now: Date.now,
+    random: () => 0,
+    randomBytes,
+    log: silentLog,
+    onReceipt: () => {},
+  })
+  return {
+    dispatcher,
+    directory,
+    outbox,
+    signer,
+    async join({
+      country,
+      maxJobs = 4,
+      trust = 'public',
+      seenAs = country,
+      run = (_offer, _payload, next) => next(),
+    }) {
+      const { identity, libp2p, openStream } = await network.connect()
+      const nodeId = peerIdOf(identity.identity)
+      const ran: Uint8Array[] = []
+      const place: Place = {
+        country: countryBit(country),
+        evidence: seenAs === country ? 'observed' : 'contradicted',
+        source: 'edge',
+        trust,
+      }
+      const presence: PresenceRecord = {
+        version: 1,
+        nodeId,
+        kind: 'local',
+        receiptKey: identity.signer.publicKey,
+        claim: country,
+        adapter: INVERT.adapter,
+        models: [],
+        kernels: 'any',
+        maxJobs,
+        sequence: 1,
+        issuedAtMs: Date.now(),
+      }
+      const signedPresence = await signPresence(presence, identity.identity)
+      const welcome: Welcome = {
+        version: 1,
+        hub: 'hub-test',
+        hubKey: signer.publicKey,
+        domain: DOMAIN,
+        place,
+        quarantine: null,
+      }
+      const { hubEnd, nodeEnd } = await openStream()
+      void serveWork(
+        nodeEnd,
+        {
+          hello: () => Promise.resolve({ version: 1, presence: signedPresence }),
+          welcomed: () => {},
+          acknowledged: () => {},
+          pendingReceipts: () => Promise.resolve([]),
+          run: (offer, payload, { signal, emit }) =>
+            run(offer, payload, async () => {
+              await checkOffer(offer, payload, {
+                nodeId,
+                claim: country,
+                welcome,
+                nowMs: Date.now(),
+              })
+              ran.push(payload)
+              return runOffer(offer, payload, {
+                engine: INVERT,
+                signer: identity.signer,
+                domain: DOMAIN,
+                now: Date.now,
+                signal,
+                emit,
+              })
+            }),
+        },
+        { log: silentLog },
+      ).catch(() => {})
+      const link = await openWork(hubEnd, {
+        welcome: () => Promise.resolve(welcome),
+        onReceipt: (stored) => dispatcher.redeliver(stored),
+        log: silentLog,
+      })
+      const member = {
+        admission: { nodeId, claim: country, place },
+        link,
+        presence,
+        signedPresence,
+        quarantine: null,
+        jobsDone: 0,
+        serviceMs: new Map<string, number>(),
+      }
+      directory.add(member)
+      void link.closed.then(() => directory.remove(member))
+      return { nodeId, ran, disconnect: async () => libp2p.stop() }
+    },
+    close: () => network.close(),
+  }
+}
+
+/** A kernel job whose answer is its payload inverted. */
+export async function kernelRequest(
+  policy: CompiledPolicy,
+  payload: Uint8Array,
+  change: Partial<DispatchRequest> = {},
+): Promise<DispatchRequest> {
+  const wgsl = '@compute @workgroup_size(1) fn main() {}'
+  const work: KernelWork = {
+    kind: 'kernel',
+    wgsl,
+    entryPoint: 'main',
+    workgroups: [1, 1, 1],
+    buffers: [
+      { binding: 0, access: 'read_write', sizeBytes: payload.length, filled: true, return: true },
+    ],
+    digest: await digestBytes(new TextEncoder().encode(wgsl)),
+  }
+  return {
+    requestId: 'req_test',
+    jobId: newJobId(),
+    tenant: TENANT,
+    consumer: null,
+    policy,
+    allowed: policy.compute,
+    work,
+    units: 3,
+    priceMicroUsd: 7,
+    timeoutMs: 10_000,
+    ...change,
+  }
+}
