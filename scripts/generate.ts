@@ -1,0 +1,39 @@
+/** `npm run generate`: writes every generated file anew; with --check it says which are out of date, restores them and fails. */
+import { execFileSync } from 'node:child_process'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { generateAbi } from './generate-abi.ts'
+import { writeOpenApi } from './openapi.ts'
+import { repositoryPath } from './lib/paths.ts'
+
+/** File in the repository → what writes it. */
+const FILES: Readonly<Record<string, () => Promise<void>>> = {
+  'worker/env.d.ts': writeEnvironmentTypes,
+  'shared/settlement-abi.ts': generateAbi,
+  'docs/openapi.json': writeOpenApi,
+}
+
+const isCheck = process.argv.includes('--check')
+const stale: string[] = []
+for (const [path, write] of Object.entries(FILES)) {
+  const file = repositoryPath(path)
+  const before = existsSync(file) ? readFileSync(file, 'utf8') : ''
+  await write()
+  if (readFileSync(file, 'utf8') === before) continue
+  stale.push(path)
+  if (isCheck) writeFileSync(file, before)
+}
+if (isCheck && stale.length > 0) {
+  console.error(`Out of date: ${stale.join(', ')}. Run: npm run generate`)
+  process.exitCode = 1
+} else {
+  console.log(
+    stale.length === 0 ? 'Generated files are up to date.' : `Written: ${stale.join(', ')}`,
+  )
+}
+
+/** Bindings of the Worker, as wrangler reads them from wrangler.toml. */
+async function writeEnvironmentTypes(): Promise<void> {
+  const wrangler = repositoryPath('node_modules/wrangler/bin/wrangler.js')
+  const args = [wrangler, 'types', 'worker/env.d.ts', '--include-runtime=false']
+  execFileSync(process.execPath, args, { cwd: repositoryPath('.'), stdio: 'ignore' })
+}

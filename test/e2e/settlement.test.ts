@@ -1,0 +1,130 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { ReceiptDocument } from '#shared/receipt.ts'
+import { createSigner, importSigningKey, type Signer } from '#shared/signature.ts'
+import { connect, PUBLISHED_OWNER_KEY } from '#scripts/lib/chain.ts'
+import { createChainView } from '#scripts/lib/chain-view.ts'
+import { claimEarnings } from '#scripts/lib/claim-earnings.ts'
+import type { NodeProcess } from '#scripts/lib/node-process.ts'
+import type { Tenant } from '#scripts/lib/stack.ts'
+import { verifyReceipt } from '#scripts/lib/verify-receipt.ts'
+import { erc20Abi } from 'viem'
+import { createTestStack, openPolicy, type TestStack } from '../support/stack.ts'
+import { until } from '../support/poll.ts'
+
+const EMBEDDING = {
+  model: 'littoral-embed-400k',
+  input: ['turn on the kitchen light', 'is it private?'],
+}
+
+let stack: TestStack
+let tenant: Tenant
+let node: NodeProcess
+let signer: Signer
+beforeAll(async () => {
+  stack = await createTestStack()
+  tenant = await stack.createTenant('acme', ['infer', 'policy', 'audit'])
+  await stack.pin(tenant, openPolicy('EU'))
+  node = await stack.startNode({ name: 'de', region: 'DE', device: 'cpu', verified: true })
+  signer = await createSigner(
+    await importSigningKey(await readFile(join(node.stateDir, 'receipt-key.jwk'), 'utf8')),
+  )
+})
+afterAll(() => stack?.close())
+
+async function answer(): Promise<string> {
+  const { status, headers } = await stack.post(tenant, '/v1/embeddings', EMBEDDING)
+  expect(status).toBe(200)
+  return headers.get('x-littoral-receipt') ?? ''
+}
+
+async function document(id: string): Promise<ReceiptDocument> {
+  return ReceiptDocument.parse((await stack.get(tenant, `/v1/receipts/${id}`)).body)
+}
+
+async function settled(id: string): Promise<ReceiptDocument> {
+  await until('the receipt is settled', async () => (await document(id)).status === 'settled', {
+    timeoutMs: 60_000,
+  })
+  return document(id)
+}
+
+async function earnings(): Promise<{
+  pendingMicroUsd: string
+  settledMicroUsd: string
+  claimable: { cumulativeMicroUsd: string; proof: `0x${string}`[] } | null
+}> {
+  const { x, y } = signer.publicKey
+  const { body } = await stack.get(tenant, `/v1/earnings?x=${x}&y=${y}`)
+  return body as Awaited<ReturnType<typeof earnings>>
+}
+
+describe('an answered job', () => {
+  it('has a receipt at once, which settles and verifies offline against the chain', async () => {
+    const id = await answer()
+    expect((await document(id)).receipt.id).toBe(id)
+    const settledDocument = await settled(id)
+    const chain = await createChainView(stack.chain.rpc, stack.deployment.settlement)
+    const strict = await verifyReceipt(settledDocument, { chain })
+    expect(strict.ok).toBe(false)
+    expect(
+      strict.lines
+        .filter((line) => line.result !== 'passed')
+        .map((line) => line.detail)
+        .join(),
+    ).toContain('simulated')
+    expect((await verifyReceipt(settledDocument, { chain, allowSimulated: true })).ok).toBe(true)
+  })
+
+  it('[R12] has a receipt that another tenant cannot read', async () => {
+    const id = await answer()
+    const stranger = await stack.createTenant('stranger', ['infer', 'audit'])
+    const { status, body } = await stack.get(stranger, `/v1/receipts/${id}`)
+    expect(status).toBe(404)
+    expect(JSON.stringify(body)).not.toContain(node.nodeId)
+  })
+
+  it('[R11] is paid exactly once although workerd is killed between answer and batch', async () => {
+    const ids = [await answer(), await answer(), await answer()]
+    await stack.restartWorker('kill')
+    for (const id of ids) await settled(id)
+    const perJob = 2n * 2n
+    const jobs = BigInt(ids.length + 2)
+    expect(BigInt((await earnings()).settledMicroUsd)).toBe(perJob * jobs)
+    await until(
+      'the node is back',
+      async () => {
+        const { body } = await stack.get(tenant, '/v1/network')
+        return (body.hubs as { nodes: unknown[] }[])[0]?.nodes.length === 1
+      },
+      { timeoutMs: 60_000 },
+    )
+    const again = await answer()
+    await settled(again)
+    expect(BigInt((await earnings()).settledMicroUsd)).toBe(perJob * (jobs + 1n))
+  })
+
+  it('[R13] is paid out on the chain to the address that the receipt key signed, and a second claim pays nothing', async () => {
+    const { claimable } = await earnings()
+    if (claimable === null) throw new Error('nothing to claim')
+    const to = privateKeyToAccount(generatePrivateKey()).address
+    const { rpc } = stack.chain
+    const { settlement, testUsd } = stack.deployment
+    const balance = () =>
+      connect(rpc).reader.readContract({
+        address: testUsd,
+        abi: erc20Abi,
+        functionName: 'balanceOf',
+        args: [to],
+      })
+    const claim = () =>
+      claimEarnings({ rpc, settlement, signer, claimable, to, senderKey: PUBLISHED_OWNER_KEY })
+    const { paidMicroUsd } = await claim()
+    expect(paidMicroUsd).toBe(BigInt(claimable.cumulativeMicroUsd))
+    expect(await balance()).toBe(paidMicroUsd)
+    await expect(claim()).rejects.toThrow(/AlreadyPaid/)
+    expect(await balance()).toBe(paidMicroUsd)
+  })
+})

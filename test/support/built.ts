@@ -1,0 +1,10 @@
+/** Builds once what end-to-end and browser tests run against: contracts, pages, the Worker with simulated places. */
+import { MANIFESTS } from '#shared/manifests.ts'
+import { buildPages, buildWorker } from '#scripts/build.ts'
+import { buildContracts } from '#scripts/lib/forge.ts'
+
+export async function setup(): Promise<void> {
+  await buildContracts()
+  await buildPages(MANIFESTS)
+  await buildWorker({ simulatedPlaces: true })
+}

@@ -1,0 +1,81 @@
+/** A stack in a folder of its own for one test file, and the calls that a client makes to it. */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createLog } from '#shared/log.ts'
+import { callApi } from '#scripts/lib/operator.ts'
+import { startStack, type Stack, type StackOptions, type Tenant } from '#scripts/lib/stack.ts'
+
+export interface TestStack extends Stack {
+  readonly dir: string
+  /** POSTs JSON with a tenant's key and gives status, headers and parsed body whatever the status. */
+  post(
+    tenant: Tenant,
+    path: string,
+    body: unknown,
+    headers?: Record<string, string>,
+  ): Promise<Answer>
+  get(tenant: Tenant, path: string): Promise<Answer>
+  /** Publishes a policy and makes it the tenant's default. */
+  pin(tenant: Tenant, policy: Record<string, unknown>): Promise<void>
+}
+
+export interface Answer {
+  readonly status: number
+  readonly headers: Headers
+  readonly body: Record<string, unknown>
+}
+
+export async function createTestStack(options: Partial<StackOptions> = {}): Promise<TestStack> {
+  const dir = await mkdtemp(join(tmpdir(), 'littoral-'))
+  const log = createLog({ level: process.env.LITTORAL_TEST_LOG === undefined ? 'error' : 'debug' })
+  const stack = await startStack({ dir, log, ...options })
+  const call = async (tenant: Tenant, path: string, init: RequestInit): Promise<Answer> => {
+    const response = await fetch(`${stack.url}${path}`, {
+      ...init,
+      headers: {
+        authorization: `Bearer ${tenant.apiKey}`,
+        'content-type': 'application/json',
+        ...init.headers,
+      },
+    })
+    return {
+      status: response.status,
+      headers: response.headers,
+      body: (await response.json()) as Record<string, unknown>,
+    }
+  }
+  return {
+    ...stack,
+    dir,
+    post: (tenant, path, body, headers = {}) =>
+      call(tenant, path, { method: 'POST', body: JSON.stringify(body), headers }),
+    get: (tenant, path) => call(tenant, path, { method: 'GET' }),
+    async pin(tenant, policy) {
+      const { url } = stack
+      const key = tenant.apiKey
+      await callApi({
+        url,
+        key,
+        method: 'PUT',
+        path: `/v1/policies/${String(policy.id)}`,
+        body: policy,
+      })
+      await callApi({ url, key, method: 'POST', path: `/v1/policies/${String(policy.id)}/default` })
+    },
+    async close() {
+      await stack.close()
+      await rm(dir, { recursive: true, force: true })
+    },
+  }
+}
+
+/** Public data, anywhere in these regions, tabs too. */
+export function openPolicy(...allow: string[]): Record<string, unknown> {
+  return {
+    id: `open-${allow.join('-').toLowerCase()}`,
+    compute: { allow },
+    dataClass: 'public',
+    minEvidence: 'observed',
+  }
+}
