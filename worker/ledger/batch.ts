@@ -98,8 +98,14 @@ export function earningsTree(earnings: readonly KeyEarnings[]): MerkleTree & {
   return { ...tree, leafOf: (key) => positions.get(keyName(key)) }
 }
 
+/** A key as one hex string, x then y. */
 export function keyName({ x, y }: PublicKey): string {
   return x + y.slice(2)
+}
+
+/** The reverse of {@link keyName}. */
+export function toKey(name: string): PublicKey {
+  return { x: name.slice(0, 66) as Bytes32, y: `0x${name.slice(66)}` }
 }
 
 function policyUses(

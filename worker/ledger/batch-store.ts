@@ -1,0 +1,154 @@
+/** Batches on their way to the chain: each version and each transaction is kept before it is sent, until one has settled. */
+import type { Hex } from 'viem'
+import type { Bytes32 } from '#shared/ids.ts'
+import type { Batch } from './batch.ts'
+import type { SignedTransaction } from './chain.ts'
+import type { LedgerStorage, Row, Rows } from './database.ts'
+
+export type BatchState = 'posting' | 'posted' | 'settled' | 'dropped'
+
+/** One version of a batch. */
+export interface KeptBatch {
+  readonly id: number
+  readonly attempt: number
+  readonly state: BatchState
+  readonly leaves: readonly Bytes32[]
+  readonly receiptRoot: Bytes32
+  readonly earnedMicroUsd: bigint
+  readonly calldata: Hex
+  readonly transactionHash: Bytes32 | null
+  readonly blockNumber: number | null
+}
+
+export interface KeptTransaction extends SignedTransaction {
+  readonly attempt: number
+  readonly nonce: number
+  readonly gas: bigint
+  readonly maxFeePerGas: bigint
+  readonly maxPriorityFeePerGas: bigint
+  readonly sentAtMs: number
+}
+
+/** Which version landed, and where. */
+export interface Landing {
+  readonly id: number
+  readonly attempt: number
+  readonly transactionHash: Bytes32
+  readonly blockNumber: number
+}
+
+export type BatchStore = ReturnType<typeof createBatchStore>
+
+export function createBatchStore(rows: Rows, storage: Pick<LedgerStorage, 'transactionSync'>) {
+  return {
+    /** Keeps a new version and its first transaction, both or neither; its receipts are now taken. */
+    open(batch: Batch, transaction: Omit<KeptTransaction, 'attempt'>): void {
+      storage.transactionSync(() => {
+        const [row] = rows('SELECT COUNT(*) AS n FROM batches WHERE id = ?', batch.id)
+        const attempt = Number(row?.['n']) + 1
+        rows(
+          `INSERT INTO batches (id, attempt, state, leaves, receipt_root, earnings_root, earned, calldata, created_at_ms)
+            VALUES (?, ?, 'posting', ?, ?, ?, ?, ?, ?)`,
+          batch.id,
+          attempt,
+          JSON.stringify(batch.leaves),
+          batch.receiptRoot,
+          batch.earningsRoot,
+          batch.earnedMicroUsd.toString(),
+          batch.calldata,
+          transaction.sentAtMs,
+        )
+        for (const leaf of batch.leaves)
+          rows('UPDATE receipts SET batch_id = ? WHERE id = ?', batch.id, leaf)
+        insertTransaction(rows, batch.id, { ...transaction, attempt })
+      })
+    },
+
+    addTransaction(batchId: number, transaction: KeptTransaction): void {
+      insertTransaction(rows, batchId, transaction)
+    },
+
+    /** The oldest batch that has not settled, in its version that may land. */
+    current(): KeptBatch | undefined {
+      const query = `SELECT * FROM batches WHERE state IN ('posting', 'posted') ORDER BY id, attempt DESC LIMIT 1`
+      return rows(query).map(toBatch)[0]
+    },
+
+    settled(id: number): KeptBatch | undefined {
+      return rows("SELECT * FROM batches WHERE id = ? AND state = 'settled'", id).map(toBatch)[0]
+    },
+
+    lastId(): number {
+      const [row] = rows("SELECT MAX(id) AS last FROM batches WHERE state <> 'dropped'")
+      return Number(row?.['last'] ?? 0)
+    },
+
+    versions(id: number): KeptBatch[] {
+      return rows('SELECT * FROM batches WHERE id = ? ORDER BY attempt', id).map(toBatch)
+    },
+
+    transactions(id: number): KeptTransaction[] {
+      const query = 'SELECT * FROM transactions WHERE batch_id = ? ORDER BY sequence'
+      return rows(query, id).map(toTransaction)
+    },
+
+    markPosted({ id, attempt, transactionHash, blockNumber }: Landing): void {
+      rows(
+        `UPDATE batches SET state = 'posted', transaction_hash = ?, block_number = ? WHERE id = ? AND attempt = ?`,
+        transactionHash,
+        blockNumber,
+        id,
+        attempt,
+      )
+    },
+
+    /** The versions that matter, newest batch first. */
+    newest(limit: number): KeptBatch[] {
+      const query = "SELECT * FROM batches WHERE state <> 'dropped' ORDER BY id DESC LIMIT ?"
+      return rows(query, limit).map(toBatch)
+    },
+  }
+}
+
+function insertTransaction(rows: Rows, batchId: number, transaction: KeptTransaction): void {
+  rows(
+    `INSERT OR IGNORE INTO transactions (hash, batch_id, attempt, nonce, gas, max_fee, priority_fee, raw, sent_at_ms)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    transaction.hash,
+    batchId,
+    transaction.attempt,
+    transaction.nonce,
+    transaction.gas.toString(),
+    transaction.maxFeePerGas.toString(),
+    transaction.maxPriorityFeePerGas.toString(),
+    transaction.raw,
+    transaction.sentAtMs,
+  )
+}
+
+export function toBatch(row: Row): KeptBatch {
+  return {
+    id: Number(row['id']),
+    attempt: Number(row['attempt']),
+    state: row['state'] as BatchState,
+    leaves: JSON.parse(String(row['leaves'])) as Bytes32[],
+    receiptRoot: row['receipt_root'] as Bytes32,
+    earnedMicroUsd: BigInt(String(row['earned'])),
+    calldata: row['calldata'] as Hex,
+    transactionHash: row['transaction_hash'] as Bytes32 | null,
+    blockNumber: row['block_number'] as number | null,
+  }
+}
+
+function toTransaction(row: Row): KeptTransaction {
+  return {
+    hash: row['hash'] as Bytes32,
+    raw: row['raw'] as Hex,
+    attempt: Number(row['attempt']),
+    nonce: Number(row['nonce']),
+    gas: BigInt(String(row['gas'])),
+    maxFeePerGas: BigInt(String(row['max_fee'])),
+    maxPriorityFeePerGas: BigInt(String(row['priority_fee'])),
+    sentAtMs: Number(row['sent_at_ms']),
+  }
+}

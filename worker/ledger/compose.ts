@@ -1,0 +1,77 @@
+/** Chooses what goes into the next batch: whatever its payers can and will pay, so that nobody's empty purse holds up the rest. */
+import { invariant } from '#shared/errors.ts'
+import type { Bytes32 } from '#shared/ids.ts'
+import { LIMITS } from '#shared/limits.ts'
+import type { CompiledPolicy } from '#shared/policy.ts'
+import { buildBatch, keyName, type Batch, type BatchReceipt } from './batch.ts'
+import type { ConsumerAccount, LedgerChain } from './chain.ts'
+import type { ReceiptStore } from './receipt-store.ts'
+import type { Settling } from './settling.ts'
+import type { WaitingQueue } from './waiting-queue.ts'
+
+/** How long an unregistered hub's, or a penniless consumer's, receipts are left alone. */
+const PUT_OFF_MS = 30_000
+
+export interface ComposeDeps {
+  readonly chain: Pick<LedgerChain, 'isHubKey' | 'account'>
+  readonly queue: WaitingQueue
+  readonly receipts: ReceiptStore
+  readonly settling: Settling
+  readonly nowMs: () => number
+}
+
+/** The batch with this id; null when nothing can be paid at present. */
+export async function composeBatch(id: number, deps: ComposeDeps): Promise<Batch | null> {
+  const { chain, queue, settling, nowMs } = deps
+  for (const hub of queue.hubsToCheck(nowMs())) {
+    if (!(await chain.isHubKey(hub))) queue.putOff(keyName(hub), nowMs() + PUT_OFF_MS)
+  }
+  const chosen = new Choice()
+  for (const consumer of queue.consumersToCharge(nowMs())) {
+    const account = await chain.account(consumer)
+    const room = LIMITS.batchReceipts - chosen.receipts.length
+    const taken = chosen.take(queue.receiptsOf(consumer, nowMs(), room), account)
+    if (taken === 0) queue.putOff(consumer, nowMs() + PUT_OFF_MS)
+  }
+  if (chosen.receipts.length === 0) return null
+  const policies = readPolicies(chosen.policies, deps.receipts)
+  return buildBatch({ id, receipts: chosen.receipts, policies, earnings: settling.earnings() })
+}
+
+/** A growing choice of receipts within the batch's bounds. */
+class Choice {
+  readonly receipts: BatchReceipt[] = []
+  readonly policies = new Set<Bytes32>()
+
+  /** Takes what fits one consumer's balance and limit, in order; @returns how many that were. */
+  take(waiting: readonly BatchReceipt[], account: ConsumerAccount): number {
+    const { balanceMicroUsd, batchLimitMicroUsd } = account
+    let left = balanceMicroUsd < batchLimitMicroUsd ? balanceMicroUsd : batchLimitMicroUsd
+    let taken = 0
+    for (const receipt of waiting) {
+      if (receipt.amountMicroUsd > left || !this.#hasRoomFor(receipt)) continue
+      left -= receipt.amountMicroUsd
+      this.policies.add(receipt.policyHash)
+      this.receipts.push(receipt)
+      taken += 1
+    }
+    return taken
+  }
+
+  #hasRoomFor({ policyHash }: BatchReceipt): boolean {
+    return this.policies.has(policyHash) || this.policies.size < LIMITS.batchPolicies
+  }
+}
+
+function readPolicies(
+  hashes: ReadonlySet<Bytes32>,
+  receipts: ReceiptStore,
+): Map<Bytes32, CompiledPolicy> {
+  const policies = new Map<Bytes32, CompiledPolicy>()
+  for (const hash of hashes) {
+    const policy = receipts.policy(hash)
+    invariant(policy, `policy ${hash} of a receipt is kept`)
+    policies.set(hash, policy)
+  }
+  return policies
+}

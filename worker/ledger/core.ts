@@ -1,0 +1,173 @@
+/** The Ledger without its runtime: takes receipts, settles them in batches, and says what became of them. */
+import { AppError, toAppError } from '#shared/errors.ts'
+import type { Bytes32 } from '#shared/ids.ts'
+import { LIMITS } from '#shared/limits.ts'
+import type { Log } from '#shared/log.ts'
+import { buildMerkleTree, type MerkleTree } from '#shared/merkle.ts'
+import type { Settlement } from '#shared/receipt.ts'
+import type { PublicKey } from '#shared/signature.ts'
+import { earningsTree } from './batch.ts'
+import { createBatchStore, type KeptBatch } from './batch-store.ts'
+import type { LedgerChain } from './chain.ts'
+import { openTables, type LedgerStorage } from './database.ts'
+import { takeReceipt } from './intake.ts'
+import { stepPoster, type PosterDeps, type Step } from './poster.ts'
+import type { AcceptOutcome, BatchSummary, Earnings, LedgerApi, ReceiptStatus } from './protocol.ts'
+import { createReceiptStore, type KeptReceipt } from './receipt-store.ts'
+import { createSettling } from './settling.ts'
+import { createWaitingQueue } from './waiting-queue.ts'
+
+const SUMMARY_BATCHES = 20
+const TREES_KEPT = 4
+const LONGEST_PAUSE_MS = 60_000
+
+export interface LedgerDeps {
+  readonly storage: LedgerStorage
+  /** Null: receipts are kept and nothing is posted. */
+  readonly chain: LedgerChain | null
+  readonly nowMs: () => number
+  /** Asks to be called back at {@link LedgerCore.tick}, then or earlier. */
+  readonly wake: (delayMs: number) => void
+  readonly log: Log
+  /** How long receipts gather before they are batched. */
+  readonly batchMs: number
+  readonly confirmations: number
+}
+
+export interface LedgerCore extends LedgerApi {
+  /** Does the next thing on the way to the chain and asks for the time after it. Never rejects; one at a time. */
+  tick(): Promise<void>
+}
+
+export function createLedgerCore(deps: LedgerDeps): LedgerCore {
+  const { storage, chain, wake, batchMs } = deps
+  const rows = openTables(storage)
+  const receipts = createReceiptStore(rows)
+  const queue = createWaitingQueue(rows)
+  const batches = createBatchStore(rows, storage)
+  const settling = createSettling(rows, storage)
+  const proofs = createProofs((id) => batches.settled(id))
+  const tick =
+    chain === null
+      ? undefined
+      : createTicker({ ...deps, chain, receipts, queue, batches, settling })
+  if (!queue.isEmpty() || batches.current() !== undefined) wake(batchMs)
+
+  return {
+    async accept(entries) {
+      if (entries.length > LIMITS.batchReceipts)
+        throw new AppError('too_large', `At most ${LIMITS.batchReceipts} receipts in one call.`)
+      const domain = chain?.domain ?? null
+      const outcomes: AcceptOutcome[] = []
+      for (const entry of entries)
+        outcomes.push(await takeReceipt(entry, { receipts, storage, domain }))
+      if (outcomes.some(({ status }) => status === 'pending')) wake(batchMs)
+      return outcomes
+    },
+
+    async status(ids) {
+      return ids.map((id) => receipts.find(id)).flatMap((kept) => (kept ? [withProof(kept)] : []))
+    },
+
+    async earnings(key) {
+      return {
+        pendingMicroUsd: receipts.pendingOf(key).toString(),
+        settledMicroUsd: settling.earnedBy(key).toString(),
+        claimable: claimable(key),
+      }
+    },
+
+    async summary() {
+      const { pending, settled, refused } = receipts.counts()
+      return {
+        isPosting: chain !== null,
+        fault: tick?.fault() ?? null,
+        pendingReceipts: pending,
+        settledReceipts: settled,
+        refusedReceipts: refused,
+        batches: batches.newest(SUMMARY_BATCHES).map(toSummary),
+      }
+    },
+
+    async tick() {
+      await tick?.run()
+    },
+  }
+
+  function withProof(kept: KeptReceipt): ReceiptStatus {
+    const { id, state, refusal, batchId } = kept
+    const isSettled = state === 'settled' && batchId !== null
+    return { id, status: state, refusal, settlement: isSettled ? proofs(batchId, id) : null }
+  }
+
+  function claimable(key: PublicKey): Earnings['claimable'] {
+    const tree = earningsTree(settling.earnings())
+    const position = tree.leafOf(key)
+    if (position === undefined) return null
+    const cumulativeMicroUsd = settling.earnedBy(key).toString()
+    return { cumulativeMicroUsd, proof: tree.proof(position), root: tree.root }
+  }
+}
+
+/** Steps the poster; after a fault of the endpoint it waits twice as long each time. */
+function createTicker(deps: PosterDeps & Pick<LedgerDeps, 'wake'>) {
+  let isRunning = false
+  let failures = 0
+  let fault: string | null = null
+  const step = async (): Promise<Step> => {
+    try {
+      const done = await stepPoster(deps)
+      failures = 0
+      if (done.fault !== null) deps.log.warn('ledger.held', { fault: done.fault })
+      return done
+    } catch (error) {
+      failures += 1
+      const { code, detail } = toAppError(error)
+      deps.log.warn('ledger.failed', { code, detail, failures, cause: String(error) })
+      const againMs = Math.min(deps.batchMs * 2 ** Math.min(failures - 1, 6), LONGEST_PAUSE_MS)
+      return { againMs, fault: detail }
+    }
+  }
+  return {
+    fault: () => fault,
+    async run() {
+      if (isRunning) return
+      isRunning = true
+      try {
+        const done = await step()
+        fault = done.fault
+        if (done.againMs !== null) deps.wake(done.againMs)
+      } finally {
+        isRunning = false
+      }
+    },
+  }
+}
+
+/** Settlements of receipts, with the trees of the batches asked for last kept. */
+function createProofs(settledBatch: (id: number) => KeptBatch | undefined) {
+  const trees = new Map<number, { readonly tree: MerkleTree; readonly batch: KeptBatch }>()
+  return (batchId: number, id: Bytes32): Settlement | null => {
+    const batch = trees.get(batchId)?.batch ?? settledBatch(batchId)
+    if (!batch?.transactionHash || batch.blockNumber === null) return null
+    const tree = trees.get(batchId)?.tree ?? buildMerkleTree(batch.leaves)
+    trees.delete(batchId)
+    trees.set(batchId, { tree, batch })
+    for (const oldest of trees.keys()) if (trees.size > TREES_KEPT) trees.delete(oldest)
+    const { receiptRoot, transactionHash, blockNumber } = batch
+    const proof = tree.proof(batch.leaves.indexOf(id))
+    return { batchId, receiptRoot, proof, transactionHash, blockNumber }
+  }
+}
+
+function toSummary(batch: KeptBatch): BatchSummary {
+  return {
+    batchId: batch.id,
+    status: batch.state === 'dropped' ? 'posting' : batch.state,
+    receiptCount: batch.leaves.length,
+    earnedMicroUsd: batch.earnedMicroUsd.toString(),
+    receiptRoot: batch.receiptRoot,
+    transactionHash: batch.transactionHash,
+    blockNumber: batch.blockNumber,
+  }
+}

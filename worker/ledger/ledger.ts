@@ -1,0 +1,79 @@
+/** The Ledger as a Durable Object: one a jurisdiction, a thin shell over `core.ts`; its alarm drives the batches. */
+import { DurableObject } from 'cloudflare:workers'
+import { z } from 'zod'
+import { Address, Bytes32 } from '#shared/ids.ts'
+import { createLog } from '#shared/log.ts'
+import type { PublicKey } from '#shared/signature.ts'
+import { createLedgerChain, type LedgerChain } from './chain.ts'
+import { createLedgerCore, type LedgerCore } from './core.ts'
+import type { LedgerApi, LedgerEntry } from './protocol.ts'
+
+/** A local chain mines a block for each transaction and never reorganises; elsewhere a batch waits this deep. */
+const LOCAL_CHAIN_ID = 31_337
+const CONFIRMATIONS = 12
+
+const Vars = z.object({
+  CHAIN_RPC: z.string(),
+  CHAIN_ID: z.coerce.number().int().min(0),
+  SETTLEMENT_ADDRESS: z.union([z.literal(''), Address]),
+  BATCH_SECONDS: z.coerce.number().min(0.1).max(3600),
+  POSTER_KEY: z.union([z.literal(''), Bytes32]).default(''),
+})
+
+export class Ledger extends DurableObject<Env> implements LedgerApi {
+  readonly #core: LedgerCore
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env)
+    const vars = Vars.parse(env)
+    this.#core = createLedgerCore({
+      storage: ctx.storage,
+      chain: openChain(vars),
+      nowMs: () => Date.now(),
+      wake: (delayMs) => ctx.waitUntil(this.#wake(delayMs)),
+      log: createLog({}, { ledger: ctx.id.name }),
+      batchMs: vars.BATCH_SECONDS * 1000,
+      confirmations: vars.CHAIN_ID === LOCAL_CHAIN_ID ? 0 : CONFIRMATIONS,
+    })
+  }
+
+  accept(entries: readonly LedgerEntry[]) {
+    return this.#core.accept(entries)
+  }
+
+  status(receiptIds: readonly Bytes32[]) {
+    return this.#core.status(receiptIds)
+  }
+
+  earnings(key: PublicKey) {
+    return this.#core.earnings(key)
+  }
+
+  summary() {
+    return this.#core.summary()
+  }
+
+  override alarm() {
+    return this.#core.tick()
+  }
+
+  /** Never later than an alarm that is already set. */
+  async #wake(delayMs: number): Promise<void> {
+    const at = Date.now() + delayMs
+    const set = await this.ctx.storage.getAlarm()
+    if (set === null || set > at) await this.ctx.storage.setAlarm(at)
+  }
+}
+
+/** Null unless all of the chain's vars are set. */
+function openChain(vars: z.infer<typeof Vars>): LedgerChain | null {
+  const { CHAIN_RPC, CHAIN_ID, SETTLEMENT_ADDRESS, POSTER_KEY } = vars
+  if (CHAIN_RPC === '' || CHAIN_ID === 0 || SETTLEMENT_ADDRESS === '' || POSTER_KEY === '')
+    return null
+  return createLedgerChain({
+    rpc: CHAIN_RPC,
+    chainId: CHAIN_ID,
+    settlement: SETTLEMENT_ADDRESS,
+    posterKey: POSTER_KEY,
+  })
+}

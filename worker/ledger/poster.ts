@@ -1,0 +1,191 @@
+/**
+ * Brings batches to the chain, one after another, each exactly once.
+ *
+ * Every step asks the chain where it stands and does the one next thing, so that being killed between any two steps
+ * only repeats a step: a batch and its transaction are kept before they are sent, what was sent is sent again as it is,
+ * and a batch counts as landed by the root that the contract holds, whichever version or transaction brought it there.
+ */
+import { invariant } from '#shared/errors.ts'
+import type { Log } from '#shared/log.ts'
+import type { BatchStore, KeptBatch, KeptTransaction, Landing } from './batch-store.ts'
+import type { Batch } from './batch.ts'
+import type { Fate, LedgerChain, Position } from './chain.ts'
+import { composeBatch, type ComposeDeps } from './compose.ts'
+
+/** How often a transaction on its way is looked at. */
+export const POLL_MS = 500
+/** A transaction that is not mined by then is sent again with a higher fee. */
+export const RESEND_MS = 60_000
+/** Fee bumps of one batch; after that somebody has to look. */
+const MAX_TRANSACTIONS = 20
+
+export interface PosterDeps extends ComposeDeps {
+  readonly chain: LedgerChain
+  readonly batches: BatchStore
+  readonly batchMs: number
+  /** Blocks on top of a batch's own before it counts as settled. */
+  readonly confirmations: number
+  readonly log: Log
+}
+
+/** After how many ms to step again (null: when there is something new), and why nothing moves, in words. */
+export interface Step {
+  readonly againMs: number | null
+  readonly fault: string | null
+}
+
+/** Does the next thing. @throws what the chain endpoint throws; nothing is lost by it */
+export async function stepPoster(deps: PosterDeps): Promise<Step> {
+  const { chain, queue, batches, settling, batchMs } = deps
+  const position = await chain.position()
+  queue.refuseOtherDomains(chain.domain)
+  const lost = settling.reopenFrom(position.nextBatchId)
+  if (lost > 0) deps.log.warn('batches.reopened', { from: position.nextBatchId, lost })
+  const open = batches.current()
+  if (open !== undefined)
+    return position.nextBatchId > open.id
+      ? confirm(open.id, position, deps)
+      : push(open, position, deps)
+  const id = batches.lastId() + 1
+  if (position.nextBatchId !== id) {
+    const fault = `The contract expects batch ${position.nextBatchId} and this ledger's next is ${id}: its storage or its contract is not the one it had.`
+    return { againMs: batchMs, fault }
+  }
+  const batch = await composeBatch(id, deps)
+  if (batch === null) return { againMs: queue.isEmpty() ? null : batchMs, fault: null }
+  return post(batch, position, deps)
+}
+
+/** Sends a new batch for the first time. */
+async function post(batch: Batch, position: Position, deps: PosterDeps): Promise<Step> {
+  const { chain, batches, batchMs, log } = deps
+  const estimated = await chain.estimate(batch.calldata)
+  if ('revert' in estimated)
+    return {
+      againMs: batchMs,
+      fault: `The contract refuses batch ${batch.id}: ${estimated.revert}`,
+    }
+  const gas = (estimated.gas * 12n) / 10n
+  const nonce = position.transactionCount
+  const transaction = await signNew({ calldata: batch.calldata, nonce, gas }, deps)
+  batches.open(batch, transaction)
+  log.info('batch.posting', {
+    batchId: batch.id,
+    receipts: batch.leaves.length,
+    hash: transaction.hash,
+  })
+  const fault = await chain.broadcast(transaction)
+  return { againMs: POLL_MS, fault }
+}
+
+/** Sees a batch through that the contract does not have yet. */
+async function push(open: KeptBatch, position: Position, deps: PosterDeps): Promise<Step> {
+  const { chain, batches, settling, confirmations, log } = deps
+  const own = batches.transactions(open.id).filter(({ attempt }) => attempt === open.attempt)
+  const newest = own.at(-1)
+  invariant(newest, 'a batch is kept with its first transaction')
+  const fates = await readFates(own, chain)
+  const mined = fates.find((fate) => fate.kind === 'mined')
+  if (mined?.kind === 'mined') {
+    if (!mined.isReverted || position.headNumber - mined.blockNumber < confirmations)
+      return { againMs: POLL_MS, fault: null }
+    settling.drop(open.id)
+    log.warn('batch.reverted', { batchId: open.id, attempt: open.attempt, hash: newest.hash })
+    return { againMs: 0, fault: null }
+  }
+  const isNonceTaken = position.transactionCount > newest.nonce
+  if (!isNonceTaken && fates.at(-1)?.kind === 'unknown')
+    return { againMs: POLL_MS, fault: await chain.broadcast(newest) }
+  if (!isNonceTaken && deps.nowMs() - newest.sentAtMs < RESEND_MS)
+    return { againMs: POLL_MS, fault: null }
+  if (own.length >= MAX_TRANSACTIONS) {
+    const fault = `Batch ${open.id} is not mined after ${own.length} transactions.`
+    return { againMs: RESEND_MS, fault }
+  }
+  log.warn('batch.resent', { batchId: open.id, transactions: own.length + 1 })
+  // Where another transaction of the poster took the nonce, this one can never land.
+  const nonce = isNonceTaken ? position.transactionCount : newest.nonce
+  return send(open, { ...newest, nonce }, deps)
+}
+
+/** Signs the batch once more, with the nonce given and a fee that replaces the last one, keeps it and sends it. */
+async function send(open: KeptBatch, last: KeptTransaction, deps: PosterDeps): Promise<Step> {
+  const { calldata, id, attempt } = open
+  const { nonce, gas } = last
+  const transaction = await signNew({ calldata, nonce, gas, atLeast: last }, deps)
+  deps.batches.addTransaction(id, { ...transaction, attempt })
+  return { againMs: POLL_MS, fault: await deps.chain.broadcast(transaction) }
+}
+
+/** The contract has the batch: settles it once it is deep enough. */
+async function confirm(id: number, position: Position, deps: PosterDeps): Promise<Step> {
+  const { chain, batches, settling, queue, confirmations, batchMs, log } = deps
+  const root = await chain.receiptRoot(id)
+  const landed = batches.versions(id).filter(({ receiptRoot }) => receiptRoot === root)
+  if (landed.length === 0)
+    return { againMs: batchMs, fault: `Batch ${id} on the chain is none of this ledger's.` }
+  const landing = await findLanding(id, landed, deps)
+  if (landing === undefined) return { againMs: POLL_MS, fault: null }
+  if (position.headNumber - landing.blockNumber < confirmations) {
+    batches.markPosted(landing)
+    return { againMs: POLL_MS, fault: null }
+  }
+  settling.settle(landing)
+  log.info('batch.settled', { batchId: id, hash: landing.transactionHash })
+  const isDone = queue.isEmpty() && batches.current() === undefined
+  return { againMs: isDone ? null : batchMs, fault: null }
+}
+
+async function findLanding(
+  id: number,
+  landed: readonly KeptBatch[],
+  { chain, batches }: PosterDeps,
+): Promise<Landing | undefined> {
+  for (const { hash, attempt } of batches.transactions(id)) {
+    if (!landed.some((version) => version.attempt === attempt)) continue
+    const fate = await chain.fate(hash)
+    if (fate.kind === 'mined' && !fate.isReverted)
+      return { id, attempt, transactionHash: hash, blockNumber: fate.blockNumber }
+  }
+  return undefined
+}
+
+async function readFates(
+  transactions: readonly KeptTransaction[],
+  chain: LedgerChain,
+): Promise<Fate[]> {
+  const fates: Fate[] = []
+  for (const { hash } of transactions) fates.push(await chain.fate(hash))
+  return fates
+}
+
+interface NewTransaction {
+  readonly calldata: KeptBatch['calldata']
+  readonly nonce: number
+  readonly gas: bigint
+  /** A transaction to be replaced: nodes want at least a tenth more. */
+  readonly atLeast?: Pick<KeptTransaction, 'maxFeePerGas' | 'maxPriorityFeePerGas'>
+}
+
+async function signNew(
+  { atLeast, ...call }: NewTransaction,
+  { chain, nowMs }: PosterDeps,
+): Promise<Omit<KeptTransaction, 'attempt'>> {
+  const now = await chain.fees()
+  const maxFeePerGas = larger(now.maxFeePerGas, raised(atLeast?.maxFeePerGas))
+  const maxPriorityFeePerGas = larger(
+    now.maxPriorityFeePerGas,
+    raised(atLeast?.maxPriorityFeePerGas),
+  )
+  const fields = { nonce: call.nonce, gas: call.gas, maxFeePerGas, maxPriorityFeePerGas }
+  const signed = await chain.sign({ calldata: call.calldata, ...fields })
+  return { ...signed, ...fields, sentAtMs: nowMs() }
+}
+
+function raised(fee: bigint | undefined): bigint {
+  return fee === undefined ? 0n : (fee * 9n) / 8n + 1n
+}
+
+function larger(a: bigint, b: bigint): bigint {
+  return a > b ? a : b
+}

@@ -1,0 +1,90 @@
+/** What a batch changes when it lands, is lost or falls: the state of its receipts and what their keys have earned. */
+import type { PublicKey } from '#shared/signature.ts'
+import { addEarnings, keyName, toKey, type KeyEarnings } from './batch.ts'
+import { toBatch, type Landing } from './batch-store.ts'
+import type { LedgerStorage, Rows } from './database.ts'
+
+export type Settling = ReturnType<typeof createSettling>
+
+export function createSettling(rows: Rows, storage: Pick<LedgerStorage, 'transactionSync'>) {
+  const atomically = <T>(closure: () => T): T => storage.transactionSync(closure)
+  const release = (id: number) =>
+    rows("UPDATE receipts SET state = 'pending', batch_id = NULL WHERE batch_id = ?", id)
+
+  return {
+    /** The version was mined and reverted: its receipts wait again, and so do those of batches that built upon it. */
+    drop(id: number): void {
+      atomically(() => {
+        for (const row of rows('SELECT DISTINCT id FROM batches WHERE id >= ?', id))
+          release(Number(row['id']))
+        rows("UPDATE batches SET state = 'dropped' WHERE id >= ?", id)
+      })
+    },
+
+    /** The one place where receipts become settled and earnings grow. */
+    settle({ id, attempt, transactionHash, blockNumber }: Landing): void {
+      atomically(() => {
+        const landed = rows('SELECT * FROM batches WHERE id = ? AND attempt = ?', id, attempt)
+        release(id)
+        for (const leaf of landed.flatMap((row) => toBatch(row).leaves)) {
+          const change = "UPDATE receipts SET state = 'settled', batch_id = ? WHERE id = ?"
+          rows(change, id, leaf)
+        }
+        rows("UPDATE batches SET state = 'dropped' WHERE id = ?", id)
+        rows(
+          `UPDATE batches SET state = 'settled', transaction_hash = ?, block_number = ? WHERE id = ? AND attempt = ?`,
+          transactionHash,
+          blockNumber,
+          id,
+          attempt,
+        )
+        changeEarnings(rows, id, 1n)
+      })
+    },
+
+    /** The chain lost batches that had settled (a deep reorganisation, a restored chain): they are to be posted again. */
+    reopenFrom(nextBatchId: number): number {
+      return atomically(() => {
+        const query = "SELECT id FROM batches WHERE state = 'settled' AND id >= ?"
+        const lost = rows(query, nextBatchId).map((row) => Number(row['id']))
+        for (const id of lost) {
+          changeEarnings(rows, id, -1n)
+          rows("UPDATE receipts SET state = 'pending' WHERE batch_id = ?", id)
+          rows("UPDATE batches SET state = 'posting' WHERE id = ? AND state = 'settled'", id)
+        }
+        return lost.length
+      })
+    },
+
+    earnings(): KeyEarnings[] {
+      return rows('SELECT key, cumulative FROM earnings').map((row) => ({
+        key: toKey(String(row['key'])),
+        cumulativeMicroUsd: BigInt(String(row['cumulative'])),
+      }))
+    },
+
+    earnedBy(key: PublicKey): bigint {
+      return cumulativeOf(rows, key)
+    },
+  }
+}
+
+/** Adds (or takes away again) what the settled receipts of a batch earned. */
+function changeEarnings(rows: Rows, batchId: number, sign: 1n | -1n): void {
+  const earned = rows('SELECT key, amount FROM receipts WHERE batch_id = ?', batchId).map(
+    (row) => ({
+      key: toKey(String(row['key'])),
+      amountMicroUsd: sign * BigInt(String(row['amount'])),
+    }),
+  )
+  for (const { key, cumulativeMicroUsd } of addEarnings([], earned)) {
+    const cumulative = cumulativeOf(rows, key) + cumulativeMicroUsd
+    const change = 'INSERT OR REPLACE INTO earnings (key, cumulative) VALUES (?, ?)'
+    rows(change, keyName(key), cumulative.toString())
+  }
+}
+
+function cumulativeOf(rows: Rows, key: PublicKey): bigint {
+  const [row] = rows('SELECT cumulative FROM earnings WHERE key = ?', keyName(key))
+  return row === undefined ? 0n : BigInt(String(row['cumulative']))
+}

@@ -1,0 +1,76 @@
+/** The receipts that wait for a batch: whose turn it is, and who is left alone for a while. */
+import { domainSeparator, type Domain } from '#shared/eip712.ts'
+import type { Address, Bytes32 } from '#shared/ids.ts'
+import { LIMITS } from '#shared/limits.ts'
+import type { PublicKey } from '#shared/signature.ts'
+import { toKey, type BatchReceipt } from './batch.ts'
+import type { Row, Rows } from './database.ts'
+
+export type WaitingQueue = ReturnType<typeof createWaitingQueue>
+
+export function createWaitingQueue(rows: Rows) {
+  return {
+    /** Receipts for another chain or contract were taken while this one was not configured yet; nobody can pay them here. */
+    refuseOtherDomains(domain: Domain): void {
+      rows(
+        `UPDATE receipts SET state = 'refused', refusal = 'receipt.domain'
+          WHERE state = 'pending' AND batch_id IS NULL AND domain <> ?`,
+        domainSeparator(domain),
+      )
+    },
+
+    isEmpty(): boolean {
+      const waiting = "state = 'pending' AND batch_id IS NULL"
+      return rows(`SELECT 1 FROM receipts WHERE ${waiting} LIMIT 1`).length === 0
+    },
+
+    hubsToCheck(nowMs: number): PublicKey[] {
+      return rows(
+        `SELECT DISTINCT hub FROM receipts WHERE state = 'pending' AND batch_id IS NULL
+          AND hub NOT IN (SELECT name FROM waiting_for WHERE until_ms > ?)`,
+        nowMs,
+      ).map((row) => toKey(String(row['hub'])))
+    },
+
+    /** Who has receipts to pay and was not found short of money lately; who waits longest comes first. */
+    consumersToCharge(nowMs: number): Address[] {
+      return rows(
+        `SELECT consumer, MIN(sequence) AS first FROM receipts
+          WHERE state = 'pending' AND batch_id IS NULL AND consumer IS NOT NULL
+            AND consumer NOT IN (SELECT name FROM waiting_for WHERE until_ms > ?)
+          GROUP BY consumer ORDER BY first LIMIT ?`,
+        nowMs,
+        LIMITS.batchConsumers,
+      ).map((row) => row['consumer'] as Address)
+    },
+
+    /** A consumer's waiting receipts of hubs that are not put off, oldest first. */
+    receiptsOf(consumer: Address, nowMs: number, limit: number): BatchReceipt[] {
+      return rows(
+        `SELECT id, key, consumer, amount, policy_hash, country FROM receipts
+          WHERE state = 'pending' AND batch_id IS NULL AND consumer = ?
+            AND hub NOT IN (SELECT name FROM waiting_for WHERE until_ms > ?)
+          ORDER BY sequence LIMIT ?`,
+        consumer,
+        nowMs,
+        limit,
+      ).map(toBatchReceipt)
+    },
+
+    /** Leaves a hub's or a consumer's receipts alone until then. */
+    putOff(name: string, untilMs: number): void {
+      rows('INSERT OR REPLACE INTO waiting_for (name, until_ms) VALUES (?, ?)', name, untilMs)
+    },
+  }
+}
+
+function toBatchReceipt(row: Row): BatchReceipt {
+  return {
+    id: row['id'] as Bytes32,
+    key: toKey(String(row['key'])),
+    consumer: row['consumer'] as Address,
+    amountMicroUsd: BigInt(String(row['amount'])),
+    policyHash: row['policy_hash'] as Bytes32,
+    country: Number(row['country']),
+  }
+}
