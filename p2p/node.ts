@@ -31,6 +31,8 @@ export interface HubNodeOptions {
   readonly announce?: readonly string[]
   /** For a hub that is a plain process. */
   readonly listen?: readonly string[]
+  /** Whether other hubs may stand on this machine or network: self-hosting and tests. @default false */
+  readonly mayDialPrivate?: boolean
 }
 
 export interface PeerNodeOptions {
@@ -58,6 +60,7 @@ export async function createHubNode(options: HubNodeOptions): Promise<LittoralNo
       inboundUpgradeTimeout: LIMITS.openTimeoutMs,
       reconnectRetries: 0,
     },
+    ...(options.mayDialPrivate === true ? { connectionGater: ANY_ADDRESS } : {}),
   })
   options.log.info('p2p.started', { role: 'hub', peerId: node.peerId.toString() })
   return node
@@ -77,14 +80,15 @@ export async function createPeerNode(options: PeerNodeOptions): Promise<Littoral
       // `joinHub` reconnects, with a fresh admission each time.
       reconnectRetries: 0,
     },
-    connectionGater: {
-      // The address comes from the operator's own endpoint, also when that is this machine or a LAN.
-      denyDialMultiaddr: () => false,
-    },
+    // The address comes from the operator's own endpoint, also when that is this machine or a LAN.
+    connectionGater: ANY_ADDRESS,
   })
   options.log.info('p2p.started', { role: 'node', peerId: node.peerId.toString() })
   return node
 }
+
+/** Bundles for browsers and workerd refuse private addresses unless told otherwise. */
+const ANY_ADDRESS = { denyDialMultiaddr: () => false }
 
 function common(privateKey: PrivateKey) {
   const crypto = nativeNoiseCrypto()

@@ -1,0 +1,279 @@
+/** What peers that break the work protocol get: a named error and the end of the stream, never more. */
+import type { Stream } from '@libp2p/interface'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import {
+  bareFrame,
+  createFrameDecoder,
+  encodeFrame,
+  jsonFrame,
+  numberFrame,
+  type Frame,
+} from '#p2p/frames.ts'
+import { WORK_VERSION, type Hello } from '#p2p/messages.ts'
+import { readWireError } from '#p2p/wire-error.ts'
+import { openWork, type WorkLink } from '#p2p/work-client.ts'
+import { serveWork } from '#p2p/work-server.ts'
+import { AppError, errorCode } from '#shared/errors.ts'
+import { LIMITS } from '#shared/limits.ts'
+import { silentLog } from '#shared/log.ts'
+import {
+  createMemoryNetwork,
+  type ConnectedNode,
+  type MemoryNetwork,
+} from '#test/support/memory-network.ts'
+import { until } from '#test/support/poll.ts'
+import { createTestHandler, createTestHub, seededBytes, type TestHub } from '#test/support/work.ts'
+
+let network: MemoryNetwork
+let hub: TestHub
+let node: ConnectedNode
+
+beforeAll(async () => {
+  network = await createMemoryNetwork()
+  hub = await createTestHub()
+  node = await network.connect()
+})
+afterAll(() => network.close())
+
+const codeOf = (promise: Promise<unknown>) =>
+  promise.then(
+    () => 'fulfilled',
+    (error: unknown) => errorCode(error) ?? String(error),
+  )
+
+/** One end of a stream that a test drives by hand. */
+function byHand(stream: Stream) {
+  const frames: Frame[] = []
+  const decoder = createFrameDecoder()
+  stream.addEventListener('message', ({ data }) => {
+    decoder.push(data.subarray(), (frame) => void frames.push(frame))
+  })
+  return {
+    frames,
+    send: (...sent: Frame[]) => {
+      for (const frame of sent) stream.send(encodeFrame(frame))
+    },
+    sendBytes: (bytes: Uint8Array) => void stream.send(bytes),
+    /** Waits for the first frame of a kind. */
+    async first(kind: Frame['kind']): Promise<Frame> {
+      await until(`a ${kind} frame`, () => frames.some((frame) => frame.kind === kind))
+      return frames.find((frame) => frame.kind === kind) ?? bareFrame('end', 0)
+    },
+  }
+}
+
+async function open(nodeHello: Partial<Hello> = {}) {
+  const { hubEnd, nodeEnd } = await node.openStream()
+  const hand = byHand(nodeEnd)
+  const opening = openWork(hubEnd, {
+    welcome: () => hub.welcome(),
+    onReceipt: () => Promise.resolve(),
+    log: silentLog,
+  })
+  hand.send(jsonFrame('hello', 0, { ...(await node.identity.hello()), ...nodeHello }))
+  return { hand, opening, hubEnd, nodeEnd }
+}
+
+async function begin(link: WorkLink, payload = seededBytes(10)) {
+  const offer = await hub.offer(node.libp2p.peerId.toString(), payload)
+  const abort = new AbortController()
+  // A reader that never reads: no credit is ever granted.
+  const onChunk = () => new Promise<void>(() => {})
+  const job = codeOf(link.run(offer, payload, { signal: abort.signal, onChunk }))
+  await until('the job to be in flight', () => link.inFlight() === 1)
+  return { job, abort, offer }
+}
+
+describe('a hostile node', () => {
+  test('[W1] that speaks before its hello is refused', async () => {
+    const { hubEnd, nodeEnd } = await node.openStream()
+    const hand = byHand(nodeEnd)
+    const opening = codeOf(
+      openWork(hubEnd, {
+        welcome: () => hub.welcome(),
+        onReceipt: () => Promise.resolve(),
+        log: silentLog,
+      }),
+    )
+    hand.send(numberFrame('pong', 0, 1))
+    expect(await opening).toBe('invalid_request')
+    expect(readWireError(await hand.first('error')).code).toBe('invalid_request')
+  })
+
+  test('[W13] that speaks an older version is told upgrade_required', async () => {
+    const { hubEnd, nodeEnd } = await node.openStream()
+    const hand = byHand(nodeEnd)
+    const opening = codeOf(
+      openWork(hubEnd, {
+        welcome: () => hub.welcome(),
+        onReceipt: () => Promise.resolve(),
+        log: silentLog,
+      }),
+    )
+    const hello = await node.identity.hello()
+    hand.send(jsonFrame('hello', 0, { ...hello, version: 0 }))
+    expect(['upgrade_required', 'invalid_request']).toContain(await opening)
+  })
+
+  test('[W1] that the hub does not want gets the reason', async () => {
+    const { hubEnd, nodeEnd } = await node.openStream()
+    const handler = createTestHandler(node.identity)
+    const served = codeOf(serveWork(nodeEnd, handler, { log: silentLog }))
+    const opening = openWork(hubEnd, {
+      welcome: () => Promise.reject(new AppError('forbidden', 'not admitted')),
+      onReceipt: () => Promise.resolve(),
+      log: silentLog,
+    })
+    expect(await codeOf(opening)).toBe('forbidden')
+    expect(await served).toBe('forbidden')
+    expect(handler.welcomes).toEqual([])
+  })
+
+  const breaches: [string, (job: number) => Frame[]][] = [
+    ['data beyond its credit', (job) => dataFrames(job, LIMITS.jobWindowBytes + 1)],
+    ['data for a job that nobody opened', () => dataFrames(99, 10)],
+    ['a result that fits no schema', (job) => [jsonFrame('result', job, { answer: 42 })]],
+    ['a pong to no ping', () => [numberFrame('pong', 0, 12_345)]],
+    ['more credit than a window', (job) => [numberFrame('credit', job, 0xffffffff)]],
+    ['a job of its own', (job) => [jsonFrame('job', job, {})]],
+    ['a second hello', () => [jsonFrame('hello', 0, {})]],
+  ]
+  test.each(breaches)('[W3] that sends %s loses its stream and its jobs', async (_what, frames) => {
+    const { hand, opening } = await open()
+    const link = await opening
+    const { job } = await begin(link)
+    const { job: number } = await hand.first('job')
+    hand.send(...frames(number))
+    expect(await job).toBe('node_lost')
+    await link.closed
+    expect(readWireError(await hand.first('error')).code).toBe('invalid_request')
+  })
+
+  test('[W3] that sends receipts faster than the hub stores them loses its stream', async () => {
+    const { hubEnd, nodeEnd } = await node.openStream()
+    const hand = byHand(nodeEnd)
+    const opening = openWork(hubEnd, {
+      welcome: () => hub.welcome(),
+      onReceipt: () => new Promise<void>(() => {}),
+      log: silentLog,
+    })
+    hand.send(jsonFrame('hello', 0, await node.identity.hello()))
+    const link = await opening
+    const stored = await node.identity.receipt(
+      await hub.offer(node.libp2p.peerId.toString(), seededBytes(4)),
+    )
+    const body = new Uint8Array(LIMITS.controlFrameBytes)
+    hand.send(jsonFrame('receipt', 0, stored), { kind: 'receipt', job: 0, body })
+    hand.send({ kind: 'receipt', job: 0, body }, { kind: 'receipt', job: 0, body })
+    await link.closed
+    expect(readWireError(await hand.first('error')).code).toBe('invalid_request')
+  })
+
+  test('[W3] that declares a huge frame is cut off at its header', async () => {
+    const { hand, opening } = await open()
+    const link = await opening
+    const { job } = await begin(link)
+    hand.sendBytes(new Uint8Array([0xff, 0xff, 0xff, 0xff, 6, 0, 0, 0, 1]))
+    expect(await job).toBe('node_lost')
+    expect(readWireError(await hand.first('error')).code).toBe('too_large')
+  })
+
+  test('[W7] that never confirms a cancel cannot pile up dead jobs', async () => {
+    const { opening } = await open()
+    const link = await opening
+    let code = ''
+    let rounds = 0
+    while (code !== 'no_capacity' && rounds <= LIMITS.cancelledJobs) {
+      rounds += 1
+      const abort = new AbortController()
+      const offer = await hub.offer(node.libp2p.peerId.toString(), seededBytes(4))
+      const job = codeOf(
+        link.run(offer, seededBytes(4), { signal: abort.signal, onChunk: () => {} }),
+      )
+      abort.abort()
+      code = await job
+    }
+    expect(code).toBe('no_capacity')
+    expect(rounds).toBe(LIMITS.cancelledJobs + 1)
+    await link.close()
+  })
+
+  test('[W7] data that was on its way when its job was cancelled harms nothing', async () => {
+    const { hand, opening } = await open()
+    const link = await opening
+    const { job, abort } = await begin(link)
+    const { job: number } = await hand.first('job')
+    abort.abort()
+    expect(await job).toBe('cancelled')
+    hand.send(...dataFrames(number, 1000))
+    hand.send(jsonFrame('error', number, { code: 'cancelled', detail: '', retryable: false }))
+    const next = await begin(link)
+    await until('a second job', () => hand.frames.filter(({ kind }) => kind === 'job').length === 2)
+    hand.send(jsonFrame('result', number + 1, await node.identity.result(next.offer, 0)))
+    expect(await next.job).toBe('fulfilled')
+    await link.close()
+  })
+})
+
+describe('a hostile hub', () => {
+  async function serve() {
+    const { hubEnd, nodeEnd } = await node.openStream()
+    const hand = byHand(hubEnd)
+    const served = codeOf(serveWork(nodeEnd, createTestHandler(node.identity), { log: silentLog }))
+    await hand.first('hello')
+    return { hand, served }
+  }
+  const offerOf = (payload: Uint8Array) => hub.offer(node.libp2p.peerId.toString(), payload)
+
+  test('[W1] that sends a job before its welcome loses the node', async () => {
+    const { hand, served } = await serve()
+    hand.send(jsonFrame('job', 1, await offerOf(seededBytes(4))))
+    expect(await served).toBe('invalid_request')
+  })
+
+  test('[W13] that answers with another version is told upgrade_required', async () => {
+    const { hand, served } = await serve()
+    hand.send(jsonFrame('welcome', 0, { ...(await hub.welcome()), version: WORK_VERSION + 1 }))
+    expect(await served).toBe('upgrade_required')
+    expect(readWireError(await hand.first('error')).code).toBe('upgrade_required')
+  })
+
+  const breaches: [string, (job: Frame) => Frame[]][] = [
+    ['more payload than its job says', (job) => [job, ...dataFrames(1, 11)]],
+    ['less payload than its job says', (job) => [job, ...dataFrames(1, 9), bareFrame('end', 1)]],
+    [
+      'the end twice',
+      (job) => [job, ...dataFrames(1, 10), bareFrame('end', 1), bareFrame('end', 1)],
+    ],
+    ['a job number twice', (job) => [job, job]],
+    ['frames of a job that it never offered', () => [bareFrame('cancel', 7)]],
+    ['a result', () => [jsonFrame('result', 0, {})]],
+    ['credit beyond a window', (job) => [job, numberFrame('credit', 1, 1)]],
+  ]
+  test.each(breaches)('[W3] that sends %s loses the node', async (_what, frames) => {
+    const { hand, served } = await serve()
+    hand.send(jsonFrame('welcome', 0, await hub.welcome()))
+    hand.send(...frames(jsonFrame('job', 1, await offerOf(seededBytes(10)))))
+    expect(await served).toBe('invalid_request')
+  })
+
+  test('[W6] whose job declares too large a payload is refused before a byte is reserved', async () => {
+    const { hand } = await serve()
+    hand.send(jsonFrame('welcome', 0, await hub.welcome()))
+    const offer = await offerOf(seededBytes(10))
+    const input = { name: 'x', datatype: 'UINT8', shape: [1], sizeBytes: LIMITS.kernelTotalBytes }
+    hand.send(
+      jsonFrame('job', 1, { ...offer, work: { ...offer.work, inputs: [input, input, input] } }),
+    )
+    const error = await hand.first('error')
+    expect(error.job).toBe(1)
+    expect(readWireError(error).code).toBe('too_large')
+  })
+})
+
+function dataFrames(job: number, sizeBytes: number): Frame[] {
+  const frames: Frame[] = []
+  for (let left = sizeBytes; left > 0; left -= LIMITS.frameBytes)
+    frames.push({ kind: 'data', job, body: new Uint8Array(Math.min(left, LIMITS.frameBytes)) })
+  return frames
+}

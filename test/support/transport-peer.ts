@@ -1,0 +1,77 @@
+/** The far end of the transport suite: runtime-free, so that a Node process and a Durable Object can both be it. */
+import type { Connection, Stream } from '@libp2p/interface'
+import type { LittoralNode } from '#p2p/node.ts'
+
+export const ECHO = '/test/echo/1.0.0'
+/** Counts what it has read; reads nothing until `RELEASE` is opened. Answers the count when its peer has closed. */
+export const SINK = '/test/sink/1.0.0'
+export const RELEASE = '/test/release/1.0.0'
+/** Never answers. Tells by `PeerView` how its last stream ended. */
+export const HOLD = '/test/hold/1.0.0'
+/** Closes or aborts the connection that it comes over. */
+export const CLOSE = '/test/close/1.0.0'
+export const ABORT = '/test/abort/1.0.0'
+
+/** What the peer has seen; a test polls it. */
+export interface PeerView {
+  readonly connections: number
+  readonly remotePeers: readonly string[]
+  /** How `HOLD` streams ended, in order. */
+  readonly holds: readonly ('closed' | 'broken')[]
+}
+
+export async function serveTransportPeer(node: LittoralNode): Promise<() => PeerView> {
+  const holds: ('closed' | 'broken')[] = []
+  const held: Stream[] = []
+  await node.handle(ECHO, (stream) => echo(stream), { maxInboundStreams: 64 })
+  await node.handle(SINK, (stream) => {
+    stream.pause()
+    held.push(stream)
+    void count(stream)
+  })
+  await node.handle(RELEASE, async (stream) => {
+    for (const paused of held.splice(0)) paused.resume()
+    await stream.close()
+  })
+  await node.handle(HOLD, (stream) => {
+    stream.addEventListener('remoteCloseWrite', () => void stream.close())
+    stream.addEventListener('close', (event) => {
+      holds.push(event.error === undefined ? 'closed' : 'broken')
+    })
+  })
+  await node.handle(CLOSE, (_stream, connection) => void connection.close())
+  await node.handle(ABORT, (_stream, connection: Connection) => {
+    connection.abort(new Error('asked to'))
+  })
+  return () => ({
+    connections: node.getConnections().length,
+    remotePeers: node.getConnections().map(({ remotePeer }) => remotePeer.toString()),
+    holds: [...holds],
+  })
+}
+
+async function echo(stream: Stream): Promise<void> {
+  for await (const bytes of stream) {
+    if (!stream.send(bytes)) await drained(stream)
+  }
+  await stream.close()
+}
+
+async function count(stream: Stream): Promise<void> {
+  let sizeBytes = 0
+  for await (const bytes of stream) sizeBytes += bytes.byteLength
+  stream.send(new TextEncoder().encode(String(sizeBytes)))
+  await stream.close()
+}
+
+/** Like `stream.onDrain()`, whose promise stays resolved after the first drain. */
+export function drained(stream: Stream): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (!stream.writableNeedsDrain) {
+      resolve()
+      return
+    }
+    stream.addEventListener('drain', () => resolve(), { once: true })
+    stream.addEventListener('close', () => reject(new Error('closed while full')), { once: true })
+  })
+}

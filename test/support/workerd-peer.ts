@@ -1,0 +1,71 @@
+/** Builds the transport peer and runs it in real workerd. */
+import { execFile } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { z } from 'zod'
+import { BUNDLE_FILE, type Bundle } from '#scripts/lib/bundle.ts'
+import { repositoryPath } from '#scripts/lib/paths.ts'
+import { startWorkerd } from '#scripts/lib/workerd.ts'
+import { silentLog } from '#shared/log.ts'
+
+const View = z.object({
+  peerId: z.string(),
+  connections: z.int(),
+  remotePeers: z.array(z.string()),
+  holds: z.array(z.enum(['closed', 'broken'])),
+})
+
+export interface WorkerdPeer {
+  readonly port: number
+  view(): Promise<z.infer<typeof View>>
+  /** Lets the Durable Object dial out and echo; returns what it said of it. */
+  dialAndEcho(address: string): Promise<unknown>
+  close(): Promise<void>
+}
+
+export async function startWorkerdPeer(): Promise<WorkerdPeer> {
+  const directory = mkdtempSync(join(tmpdir(), 'littoral-transport-'))
+  const bundleDir = join(directory, 'bundle')
+  const config = repositoryPath('test/support/transport-worker/wrangler.toml')
+  await promisify(execFile)(
+    process.execPath,
+    [
+      repositoryPath('node_modules/wrangler/bin/wrangler.js'),
+      ...['deploy', '--dry-run', '--minify', '--config', config, '--outdir', bundleDir],
+    ],
+    { env: { ...process.env, WRANGLER_SEND_METRICS: 'false', WRANGLER_LOG_PATH: directory } },
+  )
+  const bundle: Bundle = {
+    simulatedPlaces: false,
+    main: 'index.js',
+    compatibilityDate: '2026-08-01',
+    compatibilityFlags: ['nodejs_compat'],
+    durableObjects: [{ binding: 'PEER', className: 'Peer' }],
+    assets: null,
+    // A chain on this machine is what opens local addresses to outbound fetch, which the dial test needs.
+    vars: { CHAIN_RPC: 'http://127.0.0.1:1' },
+    sizeBytes: 0,
+    gzipBytes: 0,
+  }
+  writeFileSync(join(bundleDir, BUNDLE_FILE), JSON.stringify(bundle))
+  const workerd = await startWorkerd({
+    bundleDir,
+    stateDir: join(directory, 'state'),
+    assetsDir: join(directory, 'assets'),
+    vars: {},
+    log: silentLog,
+  })
+  const get = async (path: string): Promise<unknown> =>
+    (await fetch(`${workerd.url}${path}`, { signal: AbortSignal.timeout(20_000) })).json()
+  return {
+    port: workerd.port,
+    view: async () => View.parse(await get('/view')),
+    dialAndEcho: (address) => get(`/dial?address=${encodeURIComponent(address)}`),
+    async close() {
+      await workerd.close()
+      rmSync(directory, { recursive: true, force: true })
+    },
+  }
+}
