@@ -32,7 +32,7 @@ async function main(): Promise<number> {
   }
   const signer = await createSigner(await importSigningKey(await readFile(keyFile, 'utf8')))
   const { x, y } = signer.publicKey
-  const url = new URL(`/v1/earnings/${x}${y.slice(2)}`, values.url ?? instance.url)
+  const url = new URL(`/v1/earnings?x=${x}&y=${y}`, values.url ?? instance.url)
   const response = await fetch(url, { signal: AbortSignal.timeout(30_000) })
   if (!response.ok) throw new Error(`${url.href} answered ${response.status}`)
   const { claimable } = Earnings.parse(await response.json())

@@ -1,0 +1,66 @@
+/** The HTTP side of Littoral: every route, and what surrounds each of them. */
+import { Hono } from 'hono'
+import { cors } from 'hono/cors'
+import { AppError } from '#shared/errors.ts'
+import type { AppEnv, Isolate } from './context.ts'
+import { answerProblem } from './middleware/problem.ts'
+import { requestScope } from './middleware/request-scope.ts'
+import { computeRoutes } from './routes/compute.ts'
+import { networkRoutes } from './routes/network.ts'
+import { nodeRoutes } from './routes/nodes.ts'
+import { oipRoutes } from './routes/oip.ts'
+import { openaiRoutes } from './routes/openai.ts'
+import { operatorRoutes } from './routes/operator.ts'
+import { pageRoutes } from './routes/pages.ts'
+import { policyRoutes } from './routes/policies.ts'
+import { receiptRoutes } from './routes/receipts.ts'
+
+/** Any origin may call with a key that it holds; cookies and other credentials of the browser never come along. */
+const publicCors = cors({
+  origin: '*',
+  allowHeaders: [
+    'authorization',
+    'content-type',
+    'x-littoral-policy',
+    'x-littoral-residency',
+    'x-request-id',
+  ],
+  exposeHeaders: [
+    'x-request-id',
+    'x-littoral-policy',
+    'x-littoral-node',
+    'x-littoral-region',
+    'x-littoral-evidence',
+    'x-littoral-receipt',
+    'x-littoral-provider',
+    'x-littoral-adapter',
+    'server-timing',
+    'retry-after',
+  ],
+  maxAge: 86_400,
+})
+
+export function createApp(isolate: Isolate): Hono<AppEnv> {
+  const app = new Hono<AppEnv>()
+  app.use(requestScope(isolate))
+  app.use('/v1/*', publicCors)
+  app.use('/v2/*', publicCors)
+  for (const routes of [
+    oipRoutes,
+    openaiRoutes,
+    computeRoutes,
+    receiptRoutes,
+    networkRoutes,
+    policyRoutes,
+    operatorRoutes,
+    nodeRoutes,
+    pageRoutes,
+  ]) {
+    app.route('/', routes)
+  }
+  app.notFound((c) =>
+    answerProblem(new AppError('not_found', `There is no ${c.req.method} ${c.req.path}.`), c),
+  )
+  app.onError(answerProblem)
+  return app
+}

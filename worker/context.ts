@@ -1,0 +1,46 @@
+/** What travels with one request through middleware and routes. */
+import type { Context } from 'hono'
+import type { RandomBytes, TenantId } from '#shared/ids.ts'
+import type { Log } from '#shared/log.ts'
+import type { CompiledPolicy } from '#shared/policy.ts'
+import type { Config, WorkerEnv } from './config.ts'
+import type { DispatchOutcome } from './hub/protocol.ts'
+import type { RateLimit } from './rate-limit.ts'
+import type { TenantCache } from './middleware/tenant-cache.ts'
+import type { Scope, TenantSnapshot } from './tenant/protocol.ts'
+
+/** What one isolate keeps between requests, made once by the entry point. */
+export interface Isolate {
+  readonly nowMs: () => number
+  readonly random: RandomBytes
+  readonly log: Log
+  readonly tenants: TenantCache
+  readonly admissions: RateLimit
+}
+
+/** Who is asking: a tenant, by one of its keys. */
+export interface Caller {
+  readonly tenant: TenantId
+  readonly keyId: string
+  readonly scopes: readonly Scope[]
+  readonly snapshot: TenantSnapshot
+}
+
+export interface Variables {
+  readonly isolate: Isolate
+  readonly config: Config
+  readonly requestId: string
+  readonly startedMs: number
+  caller: Caller
+  /** The policy that was applied, for the header; unset on public routes. */
+  policy: CompiledPolicy | undefined
+  /** Set once a node has answered. */
+  timing: DispatchOutcome['timing'] | undefined
+}
+
+export interface AppEnv {
+  Bindings: WorkerEnv
+  Variables: Variables
+}
+
+export type AppContext = Context<AppEnv>

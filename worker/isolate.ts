@@ -1,0 +1,25 @@
+/** What one isolate keeps, with its real clock and randomness. */
+import { randomBytes } from '#shared/ids.ts'
+import { LIMITS } from '#shared/limits.ts'
+import { createLog } from '#shared/log.ts'
+import type { Isolate } from './context.ts'
+import { createTenantCache } from './middleware/tenant-cache.ts'
+import { createRateLimit } from './rate-limit.ts'
+
+export function createIsolate(nowMs: () => number = () => Date.now()): Isolate {
+  return {
+    nowMs,
+    random: randomBytes,
+    log: createLog(),
+    tenants: createTenantCache({
+      maxAgeMs: LIMITS.authCacheMs,
+      size: LIMITS.tenantsCached,
+      nowMs,
+    }),
+    admissions: createRateLimit({
+      perMinute: LIMITS.admissionsPerMinute,
+      keys: LIMITS.rateLimitKeys,
+      nowMs,
+    }),
+  }
+}

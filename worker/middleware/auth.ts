@@ -1,0 +1,74 @@
+/** Who is asking: bearer keys of tenants with scopes, and the operator's own secret. */
+import { createMiddleware } from 'hono/factory'
+import { AppError } from '#shared/errors.ts'
+import type { AppContext, AppEnv, Caller } from '../context.ts'
+import { equalSecret, equalText } from '../constant-time.ts'
+import { openTenant } from '../durable-objects.ts'
+import { hashKey, keyTenant } from '../tenant/api-key.ts'
+import type { Scope } from '../tenant/protocol.ts'
+
+/** Scopes that `admin` stands for. */
+const ADMIN_MAY: readonly Scope[] = ['admin', 'policy', 'audit']
+
+/** Lets a key through that has one of these scopes. */
+export function requireScope(...scopes: readonly Scope[]) {
+  return createMiddleware<AppEnv>(async (c, next) => {
+    const caller = await readCaller(c)
+    if (!scopes.some((scope) => hasScope(caller.scopes, scope))) {
+      throw new AppError('forbidden', `This needs a key with scope ${scopes.join(' or ')}.`)
+    }
+    c.set('caller', caller)
+    await next()
+  })
+}
+
+/** Lets requests without a key through; a key that is sent must still be good. */
+export const optionalKey = createMiddleware<AppEnv>(async (c, next) => {
+  if (c.req.header('authorization') !== undefined) c.set('caller', await readCaller(c))
+  await next()
+})
+
+export const requireOperator = createMiddleware<AppEnv>(async (c, next) => {
+  const { operatorKey } = c.var.config
+  if (operatorKey === undefined) {
+    throw new AppError(
+      'forbidden',
+      'This deployment has no OPERATOR_KEY, so it has no operator API.',
+    )
+  }
+  if (!(await equalSecret(bearerToken(c), operatorKey))) {
+    throw new AppError('unauthenticated', 'This needs the operator key.')
+  }
+  await next()
+})
+
+export function hasScope(granted: readonly Scope[], needed: Scope): boolean {
+  return granted.includes(needed) || (granted.includes('admin') && ADMIN_MAY.includes(needed))
+}
+
+/** @throws {AppError} unauthenticated, in the same words whatever was wrong with the key */
+async function readCaller(c: AppContext): Promise<Caller> {
+  const key = bearerToken(c)
+  const refusal = new AppError(
+    'unauthenticated',
+    'The API key is not known here, or was revoked. Keys look like lit_<tenant>_<32 hex digits>.',
+  )
+  const tenant = keyTenant(key)
+  if (tenant === undefined) throw refusal
+  const snapshot = await c.var.isolate.tenants.get(tenant, () =>
+    openTenant(c.env, tenant, c.var.config).snapshot(),
+  )
+  const hash = await hashKey(key)
+  const known = snapshot?.keys.find((candidate) => equalText(candidate.hash, hash))
+  if (snapshot === null || known === undefined) throw refusal
+  return { tenant, keyId: known.id, scopes: known.scopes, snapshot }
+}
+
+function bearerToken(c: AppContext): string {
+  const header = c.req.header('authorization')
+  const match = /^Bearer ([!-~]{1,256})$/i.exec(header ?? '')
+  if (match?.[1] === undefined) {
+    throw new AppError('unauthenticated', 'Send the API key as `Authorization: Bearer <key>`.')
+  }
+  return match[1]
+}

@@ -1,0 +1,43 @@
+/** Around every request: its id, the clock, and the headers that every answer carries. */
+import { createMiddleware } from 'hono/factory'
+import { newRequestId } from '#shared/ids.ts'
+import { readConfig } from '../config.ts'
+import type { AppContext, AppEnv, Isolate } from '../context.ts'
+
+/** A client may bring its own id, if it is short and plain enough for a log line and a header. */
+const REQUEST_ID = /^[A-Za-z0-9_.-]{8,128}$/
+
+export function requestScope(isolate: Isolate) {
+  return createMiddleware<AppEnv>(async (c, next) => {
+    c.set('isolate', isolate)
+    c.set('config', readConfig(c.env))
+    c.set('startedMs', performance.now())
+    const given = c.req.header('x-request-id') ?? ''
+    c.set('requestId', REQUEST_ID.test(given) ? given : newRequestId(isolate.random))
+    await next()
+    // A WebSocket's answer belongs to the hub and its headers cannot be changed.
+    if (c.res.status !== 101) setHeaders(c)
+  })
+}
+
+function setHeaders(c: AppContext): void {
+  c.res = new Response(c.res.body, c.res)
+  const { headers } = c.res
+  const { policy } = c.var
+  headers.set('x-request-id', c.var.requestId)
+  headers.set('x-littoral-policy', policy === undefined ? 'none' : `${policy.id}@${policy.version}`)
+  headers.set('server-timing', serverTiming(c))
+  headers.set('x-content-type-options', 'nosniff')
+}
+
+/** Where the time went; `edge` is what the Worker and the way to the hub took. */
+function serverTiming(c: AppContext): string {
+  const totalMs = performance.now() - c.var.startedMs
+  const { timing } = c.var
+  if (timing === undefined) return `edge;dur=${totalMs.toFixed(1)}`
+  const { queueMs, networkMs, computeMs } = timing
+  const edgeMs = Math.max(0, totalMs - queueMs - networkMs - computeMs)
+  return Object.entries({ edge: edgeMs, queue: queueMs, network: networkMs, compute: computeMs })
+    .map(([name, ms]) => `${name};dur=${ms.toFixed(1)}`)
+    .join(', ')
+}

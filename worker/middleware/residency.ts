@@ -1,0 +1,88 @@
+/** Which policy a request stands under: decided from key and headers before the body is read, narrowed by the body. */
+import { createMiddleware } from 'hono/factory'
+import { AppError } from '#shared/errors.ts'
+import { decideIngress, effectiveCompute, type CompiledPolicy } from '#shared/policy.ts'
+import { countryCode, intersect, isRegion, type CountrySet } from '#shared/region.ts'
+import type { AppContext, AppEnv, Caller } from '../context.ts'
+import { invalidRequest } from '../formats/faults.ts'
+import type { ResidencyChoice } from '../formats/residency.ts'
+import { observeIngress } from '../place.ts'
+
+/** Refuses a request whose place of entry the policy forbids, with its body still unread. */
+export const checkIngress = createMiddleware<AppEnv>(async (c, next) => {
+  const { snapshot } = c.var.caller
+  await admitIngress(c, findPolicy(c.var.caller, headerPolicy(c) ?? snapshot.defaultPolicyId))
+  headerRegions(c)
+  await next()
+})
+
+export interface Residency {
+  readonly policy: CompiledPolicy
+  /** The policy's compute set, narrowed by header and body. */
+  readonly allowed: CountrySet
+}
+
+/**
+ * The policy and compute set of one job. A policy that only the body names must allow the ingress as well.
+ * @throws {AppError} invalid_request, residency_ingress_denied, residency_unsatisfiable when nothing is left
+ */
+export async function chooseResidency(c: AppContext, body: ResidencyChoice): Promise<Residency> {
+  const named = headerPolicy(c)
+  if (named !== undefined && body.policy !== undefined && named !== body.policy) {
+    throw invalidRequest([
+      { pointer: '/policy', detail: `is ${body.policy}, the header says ${named}` },
+    ])
+  }
+  if (named === undefined && body.policy !== undefined) {
+    await admitIngress(c, findPolicy(c.var.caller, body.policy))
+  }
+  const { policy } = c.var
+  if (policy === undefined) throw new AppError('internal', 'No policy was chosen.')
+  const allowed = intersect(
+    effectiveCompute(policy, headerRegions(c)),
+    effectiveCompute(policy, body.residency?.allow),
+  )
+  if (BigInt(allowed) === 0n) {
+    throw new AppError(
+      'residency_unsatisfiable',
+      `Policy ${policy.id} and the request have no country in common.`,
+      { meta: { rule: 'compute.allow' } },
+    )
+  }
+  return { policy, allowed }
+}
+
+async function admitIngress(c: AppContext, policy: CompiledPolicy): Promise<void> {
+  c.set('policy', policy)
+  const ingress = await observeIngress(c.req.raw, c.var.config)
+  const rule = decideIngress(policy, ingress.country)
+  if (rule === 'allow') return
+  throw new AppError(
+    'residency_ingress_denied',
+    `The request entered in ${countryCode(ingress.country)}, which policy ${policy.id} does not allow.`,
+    { meta: { rule } },
+  )
+}
+
+function findPolicy({ snapshot }: Caller, id: string): CompiledPolicy {
+  const published = snapshot.policies.find(({ policy }) => policy.id === id)
+  if (published !== undefined) return published.compiled
+  const known = snapshot.policies.map(({ policy }) => policy.id).join(', ')
+  throw invalidRequest([{ pointer: '/policy', detail: `no policy "${id}"; there are ${known}` }])
+}
+
+function headerPolicy(c: AppContext): string | undefined {
+  return c.req.header('x-littoral-policy')
+}
+
+/** `x-littoral-residency: EU,CH` */
+function headerRegions(c: AppContext): string[] | undefined {
+  const header = c.req.header('x-littoral-residency')
+  if (header === undefined) return undefined
+  const regions = header.split(',').map((region) => region.trim())
+  const unknown = regions.find((region) => !isRegion(region))
+  if (unknown === undefined) return regions
+  throw invalidRequest([
+    { pointer: '/residency/allow', detail: `"${unknown}" in x-littoral-residency is no region` },
+  ])
+}

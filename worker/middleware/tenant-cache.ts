@@ -1,0 +1,39 @@
+/** Tenants' snapshots in one isolate: a change elsewhere is seen after LIMITS.authCacheMs at the latest. */
+import type { TenantId } from '#shared/ids.ts'
+import type { TenantSnapshot } from '../tenant/protocol.ts'
+
+export interface TenantCache {
+  /** @param load asks the tenant's Durable Object; called on a miss, once for each request that misses */
+  get(tenant: TenantId, load: () => Promise<TenantSnapshot | null>): Promise<TenantSnapshot | null>
+  /** After a change made through this isolate. */
+  forget(tenant: TenantId): void
+}
+
+export interface TenantCacheOptions {
+  readonly maxAgeMs: number
+  /** Tenants that are remembered; when full the oldest is forgotten. */
+  readonly size: number
+  readonly nowMs: () => number
+}
+
+export function createTenantCache(options: TenantCacheOptions): TenantCache {
+  const entries = new Map<TenantId, { snapshot: TenantSnapshot | null; atMs: number }>()
+  return {
+    async get(tenant, load) {
+      const cached = entries.get(tenant)
+      if (cached !== undefined && options.nowMs() - cached.atMs < options.maxAgeMs) {
+        return cached.snapshot
+      }
+      const atMs = options.nowMs()
+      const snapshot = await load()
+      entries.delete(tenant)
+      const oldest = entries.keys().next()
+      if (entries.size >= options.size && !oldest.done) entries.delete(oldest.value)
+      entries.set(tenant, { snapshot, atMs })
+      return snapshot
+    },
+    forget(tenant) {
+      entries.delete(tenant)
+    },
+  }
+}

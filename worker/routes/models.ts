@@ -1,0 +1,48 @@
+/** Which models there are, and which have a live node. */
+import { AppError } from '#shared/errors.ts'
+import { MANIFESTS } from '#shared/manifests.ts'
+import type { ModelManifest } from '#shared/model.ts'
+import type { AppContext } from '../context.ts'
+import { openHub } from '../durable-objects.ts'
+import type { HubConfig } from '../config.ts'
+import type { HubStatus } from '../hub/protocol.ts'
+
+/** @throws {AppError} model_not_found */
+export function findManifest(id: string): ModelManifest {
+  const manifest = MANIFESTS.find((candidate) => candidate.id === id)
+  if (manifest !== undefined) return manifest
+  const known = MANIFESTS.map((candidate) => candidate.id).join(', ')
+  throw new AppError('model_not_found', `There is no model "${id}". There are: ${known}.`, {
+    meta: { errors: [{ pointer: '/model', detail: 'no such model' }] },
+  })
+}
+
+export interface LiveHub {
+  readonly config: HubConfig
+  readonly status: HubStatus
+}
+
+/** Every hub that answers; one that does not is left out, and logged. */
+export async function liveHubs(c: AppContext): Promise<LiveHub[]> {
+  const { config, isolate } = c.var
+  const asked = config.hubs.map(async (hub) => ({
+    config: hub,
+    status: await openHub(c.env, hub, config).status(),
+  }))
+  const answers = await Promise.allSettled(asked)
+  return answers.flatMap((answer, i) => {
+    if (answer.status === 'fulfilled') return [answer.value]
+    isolate.log.error('hub.failed', {
+      hub: config.hubs[i]?.name,
+      cause: answer.reason instanceof Error ? answer.reason.message : 'unknown',
+    })
+    return []
+  })
+}
+
+/** Live nodes that have admitted this model. */
+export function countServing(hubs: readonly LiveHub[], model: string): number {
+  return hubs
+    .flatMap(({ status }) => status.nodes)
+    .filter((node) => node.quarantine === null && node.models.some(({ id }) => id === model)).length
+}

@@ -1,0 +1,29 @@
+/** `GET /v1/network`: the hubs, the live nodes at country level, and where settlement stands. Public. */
+import { Hono } from 'hono'
+import { AppError } from '#shared/errors.ts'
+import type { AppContext, AppEnv } from '../context.ts'
+import { openLedger, placeOf } from '../durable-objects.ts'
+import { hubAddress } from '../hub-address.ts'
+import { liveHubs } from './models.ts'
+
+export const networkRoutes = new Hono<AppEnv>().get('/v1/network', describeNetwork)
+
+async function describeNetwork(c: AppContext): Promise<Response> {
+  const { config } = c.var
+  const live = await liveHubs(c)
+  const [first] = config.hubs
+  if (first === undefined) throw new AppError('internal', 'No hub is configured.')
+  const ledger = openLedger(c.env, placeOf(first.jurisdiction, config), config)
+  return c.json({
+    hubs: live.map(({ config: hub, status }) => ({
+      hub: status.hub,
+      jurisdiction: placeOf(hub.jurisdiction, config),
+      peerId: status.peerId,
+      hubKey: status.hubKey,
+      multiaddr: hubAddress(c.req.raw, config, status),
+      nodes: status.nodes.length,
+    })),
+    nodes: live.flatMap(({ status }) => status.nodes),
+    settlement: await ledger.summary(),
+  })
+}

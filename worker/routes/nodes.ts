@@ -1,0 +1,89 @@
+/** How a node comes in: an admission token over HTTP, then a WebSocket to a hub that carries it. */
+import { Hono } from 'hono'
+import { z } from 'zod'
+import { AppError } from '#shared/errors.ts'
+import { NodeId } from '#shared/ids.ts'
+import { MANIFESTS } from '#shared/manifests.ts'
+import { manifestDigest } from '#shared/model.ts'
+import { CountryCode } from '#shared/node.ts'
+import type { NodeTrust } from '#shared/policy.ts'
+import { countryCode } from '#shared/region.ts'
+import { signAdmission, verifyAdmission } from '../admission.ts'
+import type { AppContext, AppEnv } from '../context.ts'
+import { openHub } from '../durable-objects.ts'
+import { parseBody } from '../formats/faults.ts'
+import { hubAddress } from '../hub-address.ts'
+import { ADMISSION_HEADER, type Admission } from '../hub/protocol.ts'
+import { hasScope, optionalKey } from '../middleware/auth.ts'
+import { readJson } from '../middleware/body.ts'
+import { clientAddress, judgeClaim, observePlace } from '../place.ts'
+import { liveHubs } from './models.ts'
+
+const ADMISSION_BODY_BYTES = 4 * 1024
+
+export const AdmissionRequest = z.strictObject({ nodeId: NodeId, claim: CountryCode })
+
+export const nodeRoutes = new Hono<AppEnv>()
+  .post('/v1/nodes/admission', optionalKey, admit)
+  .get('/p2p/:hub', forward)
+
+async function admit(c: AppContext): Promise<Response> {
+  const { config, isolate } = c.var
+  isolate.admissions.take(await clientAddress(c.req.raw, config))
+  const node = parseBody(AdmissionRequest, await readJson(c.req.raw, ADMISSION_BODY_BYTES))
+  const trust = nodeTrust(c)
+  const grant = await signAdmission(
+    { ...node, trust },
+    { secret: admissionSecret(c), nowMs: isolate.nowMs(), random: isolate.random },
+  )
+  const place = judgeClaim(node.claim, await observePlace(c.req.raw, config), trust)
+  const hubs = await liveHubs(c)
+  if (hubs.length === 0) throw new AppError('no_capacity', 'No hub answers.')
+  return c.json({
+    ...grant,
+    hubs: hubs.map(({ status }) =>
+      hubAddress(c.req.raw, config, { ...status, token: grant.token }),
+    ),
+    /** As this connection looks; the hub judges the WebSocket's anew. */
+    place: { ...place, country: countryCode(place.country) },
+    models: MANIFESTS.map((manifest) => ({ id: manifest.id, digest: manifestDigest(manifest) })),
+  })
+}
+
+/** A key vouches for a node only if it was made for that. */
+function nodeTrust(c: AppContext): NodeTrust {
+  const { caller } = c.var as Partial<AppContext['var']>
+  if (caller === undefined) return 'public'
+  if (hasScope(caller.scopes, 'node')) return 'verified'
+  throw new AppError('forbidden', 'To vouch for a node the key needs scope node.')
+}
+
+/**
+ * Checks the token before any libp2p handshake, looks at this connection's place, and hands the socket to the hub.
+ * A fresh request goes there, so that no header from outside arrives.
+ */
+async function forward(c: AppContext): Promise<Response> {
+  const { config, isolate } = c.var
+  if (c.req.header('upgrade')?.toLowerCase() !== 'websocket') {
+    throw new AppError('invalid_request', 'This is a WebSocket for nodes.')
+  }
+  const hub = config.hubs.find(({ name }) => name === c.req.param('hub'))
+  if (hub === undefined) throw new AppError('not_found', 'There is no such hub.')
+  const { nodeId, claim, trust } = await verifyAdmission(c.req.query('token') ?? '', {
+    secret: admissionSecret(c),
+    nowMs: isolate.nowMs(),
+  })
+  const place = judgeClaim(claim, await observePlace(c.req.raw, config), trust)
+  const admission: Admission = { nodeId, claim, place }
+  return await openHub(c.env, hub, config).fetch(
+    new Request(`http://hub/p2p/${hub.name}`, {
+      headers: { upgrade: 'websocket', [ADMISSION_HEADER]: JSON.stringify(admission) },
+    }),
+  )
+}
+
+function admissionSecret(c: AppContext): string {
+  const { admissionSecret: secret } = c.var.config
+  if (secret !== undefined) return secret
+  throw new AppError('forbidden', 'This deployment has no ADMISSION_SECRET, so it admits no nodes.')
+}

@@ -1,0 +1,48 @@
+/** The operator's API, behind the secret OPERATOR_KEY: tenants' keys. */
+import { Hono } from 'hono'
+import { AppError } from '#shared/errors.ts'
+import { TenantId } from '#shared/ids.ts'
+import type { AppContext, AppEnv } from '../context.ts'
+import { openTenant } from '../durable-objects.ts'
+import { invalidRequest, parseBody } from '../formats/faults.ts'
+import { requireOperator } from '../middleware/auth.ts'
+import { readJson } from '../middleware/body.ts'
+import { keyIdTenant } from '../tenant/api-key.ts'
+import { NewKey } from '../tenant/protocol.ts'
+
+const KEY_BODY_BYTES = 4 * 1024
+
+export const operatorRoutes = new Hono<AppEnv>()
+  .post('/v1/operator/keys', requireOperator, createKey)
+  .get('/v1/operator/keys', requireOperator, listKeys)
+  .delete('/v1/operator/keys/:id', requireOperator, revokeKey)
+
+async function createKey(c: AppContext): Promise<Response> {
+  const request = parseBody(NewKey, await readJson(c.req.raw, KEY_BODY_BYTES))
+  const { tenant } = request
+  const { config, isolate, requestId } = c.var
+  const created = await openTenant(c.env, tenant, config).createKey(request)
+  isolate.tenants.forget(tenant)
+  isolate.log.info('key.created', { requestId, tenant, keyId: created.id })
+  return c.json({ tenant, ...created }, 201)
+}
+
+async function listKeys(c: AppContext): Promise<Response> {
+  const tenant = TenantId.safeParse(c.req.query('tenant'))
+  if (!tenant.success) {
+    throw invalidRequest([{ pointer: '/tenant', detail: 'name the tenant: ?tenant=acme' }])
+  }
+  const keys = await openTenant(c.env, tenant.data, c.var.config).listKeys()
+  return c.json({ tenant: tenant.data, keys })
+}
+
+async function revokeKey(c: AppContext): Promise<Response> {
+  const id = c.req.param('id') ?? ''
+  const tenant = keyIdTenant(id)
+  if (tenant === undefined) throw new AppError('not_found', `There is no key ${id}.`)
+  const { config, isolate, requestId } = c.var
+  const revoked = await openTenant(c.env, tenant, config).revokeKey(id)
+  isolate.tenants.forget(tenant)
+  isolate.log.info('key.revoked', { requestId, tenant, keyId: id })
+  return c.json(revoked)
+}

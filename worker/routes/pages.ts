@@ -1,0 +1,86 @@
+/** Static pages and model files, with the types and headers that a bare disk service does not set. */
+import { Hono } from 'hono'
+import { AppError } from '#shared/errors.ts'
+import type { AppContext, AppEnv } from '../context.ts'
+
+const CONTENT_TYPES: Readonly<Record<string, string>> = {
+  html: 'text/html; charset=utf-8',
+  js: 'text/javascript; charset=utf-8',
+  mjs: 'text/javascript; charset=utf-8',
+  css: 'text/css; charset=utf-8',
+  json: 'application/json',
+  wasm: 'application/wasm',
+  svg: 'image/svg+xml',
+  png: 'image/png',
+  ico: 'image/x-icon',
+  woff2: 'font/woff2',
+  txt: 'text/plain; charset=utf-8',
+  map: 'application/json',
+}
+
+const YEAR = 'public, max-age=31536000, immutable'
+
+export const pageRoutes = new Hono<AppEnv>()
+  .get('/', (c) =>
+    c.req.header('accept')?.includes('text/html') === true
+      ? c.redirect('/contribute')
+      : c.json({
+          name: 'littoral',
+          contribute: '/contribute',
+          openapi: '/openapi.json',
+          api: '/v2',
+        }),
+  )
+  .get('/openapi.json', (c) => serveFile(c, 'openapi.json', 'no-cache'))
+  .get('/contribute', (c) => serveFile(c, 'contribute/index.html', 'no-cache'))
+  .get('/contribute/', (c) => c.redirect('/contribute'))
+  .get('/contribute/*', (c) => serveFile(c, c.req.path.slice(1), YEAR))
+  .get('/models/:sha256{0x[0-9a-f]{64}}', (c) => serveFile(c, c.req.path.slice(1), YEAR))
+
+async function serveFile(c: AppContext, path: string, cacheControl: string): Promise<Response> {
+  const asset = await c.env.ASSETS.fetch(`http://assets/${path}`)
+  if (asset.status !== 200 || isListing(asset, path)) {
+    throw new AppError('not_found', `There is no ${c.req.path}.`)
+  }
+  const extension = /\.([a-z0-9]+)$/.exec(path)?.[1] ?? ''
+  const headers = new Headers({
+    'content-type': CONTENT_TYPES[extension] ?? 'application/octet-stream',
+    'cache-control': cacheControl,
+    'content-security-policy': contentSecurityPolicy(c),
+    'cross-origin-opener-policy': 'same-origin',
+    'cross-origin-embedder-policy': 'require-corp',
+    'cross-origin-resource-policy': 'same-origin',
+    'referrer-policy': 'no-referrer',
+    'permissions-policy': 'camera=(), microphone=(), geolocation=()',
+  })
+  const length = asset.headers.get('content-length')
+  if (length !== null) headers.set('content-length', length)
+  return new Response(asset.body, { headers })
+}
+
+/** A bare disk service answers a folder with a JSON listing of it. */
+function isListing(asset: Response, path: string): boolean {
+  return asset.headers.get('content-type') === 'application/json' && !path.endsWith('.json')
+}
+
+/** Own code and own connections only; `wasm-unsafe-eval` lets ONNX Runtime compile its wasm, and nothing else. */
+function contentSecurityPolicy(c: AppContext): string {
+  const { host } = new URL(c.req.url)
+  return [
+    "default-src 'self'",
+    "script-src 'self' 'wasm-unsafe-eval'",
+    "worker-src 'self' blob:",
+    `connect-src 'self' ws://${host} wss://${host}${dialOrigin(c.var.config.hubAddress)}`,
+    "img-src 'self' data:",
+    "object-src 'none'",
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+  ].join('; ')
+}
+
+/** The hubs' own origin where it is not this one: `/dns4/hub.example/tcp/443/tls/ws` → ` wss://hub.example:443`. */
+function dialOrigin(hubAddress: string): string {
+  const match = /^\/(?:ip4|ip6|dns[46]?)\/([^/]+)\/tcp\/(\d+)(\/tls)?\/ws/.exec(hubAddress)
+  return match === null ? '' : ` ${match[3] ? 'wss' : 'ws'}://${match[1]}:${match[2]}`
+}

@@ -1,0 +1,64 @@
+/** `GET /v1/receipts/{id}`, the caller's own only, and what a receipt key has earned. */
+import { Hono } from 'hono'
+import { AppError } from '#shared/errors.ts'
+import { Bytes32 } from '#shared/ids.ts'
+import type { ReceiptDocument } from '#shared/receipt.ts'
+import { PublicKey } from '#shared/signature.ts'
+import type { Config, HubConfig } from '../config.ts'
+import type { AppContext, AppEnv } from '../context.ts'
+import { openHub, openLedger, openTenant, placeOf } from '../durable-objects.ts'
+import { parseBody } from '../formats/faults.ts'
+import type { LedgerApi } from '../ledger/protocol.ts'
+import { requireScope } from '../middleware/auth.ts'
+
+export const receiptRoutes = new Hono<AppEnv>()
+  .get('/v1/receipts/:id', requireScope('audit', 'infer'), getReceipt)
+  .get('/v1/earnings', getEarnings)
+
+async function getReceipt(c: AppContext): Promise<Response> {
+  const id = Bytes32.safeParse(c.req.param('id'))
+  if (!id.success) throw notFound()
+  return c.json((await findSettled(c, id.data)) ?? (await findPending(c, id.data)))
+}
+
+/** One that the tenant's log has, with where it stands in the ledger. */
+async function findSettled(c: AppContext, id: Bytes32): Promise<ReceiptDocument | undefined> {
+  const { config, caller } = c.var
+  const recorded = await openTenant(c.env, caller.tenant, config).receipt(id)
+  if (recorded === null) return undefined
+  const { ticket } = recorded.receipt.receipt
+  const hub = config.hubs.find(({ name }) => name === ticket.hub)
+  const [state] = await hubLedger(c, hub).status([id])
+  return {
+    ...recorded,
+    status: state?.status ?? 'pending',
+    refusal: state?.refusal ?? null,
+    settlement: state?.settlement ?? null,
+  }
+}
+
+/** One that a hub has written down and not yet handed over. @throws {AppError} not_found, also for other tenants' */
+async function findPending(c: AppContext, id: Bytes32): Promise<ReceiptDocument> {
+  const { config, caller } = c.var
+  for (const hub of config.hubs) {
+    const document = await openHub(c.env, hub, config).receipt(caller.tenant, id)
+    if (document !== null) return document
+  }
+  throw notFound()
+}
+
+/** Public, as the chain's copy is: what a receipt key has earned, and the proof to claim it with. */
+async function getEarnings(c: AppContext): Promise<Response> {
+  const key = parseBody(PublicKey, { x: c.req.query('x'), y: c.req.query('y') })
+  return c.json(await hubLedger(c, c.var.config.hubs[0]).earnings(key))
+}
+
+/** The ledger that a hub settles in. */
+function hubLedger(c: AppContext, hub: HubConfig | undefined): LedgerApi {
+  const config: Config = c.var.config
+  return openLedger(c.env, placeOf(hub?.jurisdiction ?? 'any', config), config)
+}
+
+function notFound(): AppError {
+  return new AppError('not_found', 'This key has no such receipt.')
+}
