@@ -1,0 +1,105 @@
+/** What one isolate keeps in memory: rate limits and tenants, bounded and by the clock. */
+import { describe, expect, it } from 'vitest'
+import { toAppError } from '#shared/errors.ts'
+import { TenantId } from '#shared/ids.ts'
+import { readJson } from '#worker/middleware/body.ts'
+import { createTenantCache } from '#worker/middleware/tenant-cache.ts'
+import { createRateLimit } from '#worker/rate-limit.ts'
+
+describe('a rate limit', () => {
+  const limit = () => {
+    const clock = { nowMs: 0 }
+    const rate = createRateLimit({ perMinute: 2, keys: 2, nowMs: () => clock.nowMs })
+    const take = (key: string) => {
+      try {
+        rate.take(key)
+        return 'taken'
+      } catch (error) {
+        const { code, meta } = toAppError(error)
+        return `${code} ${meta.retryAfterSeconds}`
+      }
+    }
+    return { clock, take }
+  }
+
+  it('refuses what is over it until the minute is over, each key by itself', () => {
+    const { clock, take } = limit()
+    expect([take('a'), take('a'), take('b')]).toEqual(['taken', 'taken', 'taken'])
+    clock.nowMs = 20_000
+    expect(take('a')).toBe('rate_limited 40')
+    clock.nowMs = 60_000
+    expect(take('a')).toBe('taken')
+  })
+
+  it('remembers a bounded number of keys', () => {
+    const { take } = limit()
+    for (const key of ['a', 'a', 'a', 'b', 'c']) take(key)
+    expect(take('a')).toBe('taken')
+  })
+})
+
+describe('the cache of tenants', () => {
+  const acme = TenantId.parse('acme')
+  const snapshot = {
+    tenant: acme,
+    keys: [],
+    policies: [],
+    defaultPolicyId: 'default',
+    consumer: null,
+  }
+
+  function createCounted() {
+    const clock = { nowMs: 0, loads: 0 }
+    const cache = createTenantCache({ maxAgeMs: 10, size: 2, nowMs: () => clock.nowMs })
+    const get = (tenant = acme) =>
+      cache.get(tenant, () => {
+        clock.loads += 1
+        return Promise.resolve(snapshot)
+      })
+    return { cache, clock, get }
+  }
+
+  it('asks again once it is too old, and after a change made here', async () => {
+    const { cache, clock, get } = createCounted()
+    await get()
+    clock.nowMs = 9
+    expect(await get()).toEqual(snapshot)
+    expect(clock.loads).toBe(1)
+    clock.nowMs = 10
+    await get()
+    expect(clock.loads).toBe(2)
+    cache.forget(acme)
+    await get()
+    expect(clock.loads).toBe(3)
+  })
+
+  it('holds a bounded number of tenants', async () => {
+    const { clock, get } = createCounted()
+    for (const name of ['acme', 'b', 'c', 'acme']) await get(TenantId.parse(name))
+    expect(clock.loads).toBe(4)
+  })
+})
+
+describe('[A4] reading a body', () => {
+  const codeOf = async (request: Request) =>
+    readJson(request, 10).then(
+      () => 'read',
+      (error: unknown) => toAppError(error).code,
+    )
+  const post = (body: string | Uint8Array | ReadableStream, headers: Record<string, string> = {}) =>
+    new Request('http://edge.test', { method: 'POST', body, headers, duplex: 'half' })
+
+  it('stops at the bound, declared or not', async () => {
+    expect(await codeOf(post('{"a":1}'))).toBe('read')
+    expect(await codeOf(post('{"a":123456}'))).toBe('too_large')
+    const endless = new ReadableStream({ pull: (out) => out.enqueue(new Uint8Array(4)) })
+    expect(await codeOf(post(endless))).toBe('too_large')
+    expect(await codeOf(post('{}', { 'content-length': '1000' }))).toBe('too_large')
+  })
+
+  it('refuses what is not JSON in UTF-8', async () => {
+    expect(await codeOf(post('{"a":'))).toBe('invalid_request')
+    expect(await codeOf(post(new Uint8Array([0x22, 0xff, 0x22])))).toBe('invalid_request')
+    expect(await codeOf(post(''))).toBe('invalid_request')
+  })
+})

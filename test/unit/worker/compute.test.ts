@@ -1,0 +1,139 @@
+/** `/v1/compute` bodies to kernel work and back. */
+import { createHash } from 'node:crypto'
+import { describe, expect, it } from 'vitest'
+import { toAppError } from '#shared/errors.ts'
+import { KernelWork } from '#shared/job.ts'
+import { kernelUnits } from '#shared/pricing.ts'
+import { ComputeRequest, decodeCompute, encodeCompute } from '#worker/formats/compute.ts'
+import { parseBody } from '#worker/formats/faults.ts'
+
+const kernel = {
+  wgsl: '@compute @workgroup_size(1) fn main() {}',
+  entryPoint: 'main',
+  workgroups: [4, 1, 1],
+}
+const input = { binding: 0, access: 'read', data: 'AAAAAAAAAAA=' }
+const output = { binding: 1, access: 'read_write', sizeBytes: 16, return: true }
+const body = { kernel, buffers: [input, output] }
+
+const decode = async (request: unknown) => decodeCompute(parseBody(ComputeRequest, request))
+
+async function faultOf(request: unknown) {
+  const error = await decode(request).then(
+    () => undefined,
+    (reason: unknown) => toAppError(reason),
+  )
+  return { code: error?.code, pointer: error?.meta.errors?.[0]?.pointer }
+}
+
+describe('decoding', () => {
+  it('makes work that every hop accepts', async () => {
+    const { work, payload } = await decode(body)
+    expect(KernelWork.parse(work)).toEqual(work)
+    expect(work.buffers).toEqual([
+      { binding: 0, access: 'read', sizeBytes: 8, filled: true, return: false },
+      { binding: 1, access: 'read_write', sizeBytes: 16, filled: false, return: true },
+    ])
+    expect(payload).toEqual(new Uint8Array(8))
+    expect(work.digest).toBe(`0x${createHash('sha256').update(kernel.wgsl).digest('hex')}`)
+  })
+
+  it.each([
+    [
+      'truncated base64',
+      { kernel, buffers: [{ ...input, data: 'AAA' }, output] },
+      '/buffers/0/data',
+    ],
+    [
+      'bytes that are no words',
+      { kernel, buffers: [{ ...input, data: 'AAAA' }, output] },
+      '/buffers/0/data',
+    ],
+    [
+      'a binding twice',
+      { kernel, buffers: [input, { ...output, binding: 0 }] },
+      '/buffers/1/binding',
+    ],
+    ['nothing that comes back', { kernel, buffers: [input] }, '/buffers'],
+    [
+      'a returned buffer that is only read',
+      { kernel, buffers: [{ ...input, return: true }, output] },
+      '/buffers/0/return',
+    ],
+    [
+      'an entry point that is no name',
+      { kernel: { ...kernel, entryPoint: 'a b' }, buffers: [output] },
+      '/kernel/entryPoint',
+    ],
+    [
+      'no workgroups',
+      { kernel: { ...kernel, workgroups: [0, 1, 1] }, buffers: [output] },
+      '/kernel/workgroups/0',
+    ],
+    ['a member nobody knows', { ...body, priority: 1 }, ''],
+  ])('[A3] refuses %s and points at it', async (_, request, pointer) => {
+    expect(await faultOf(request)).toEqual({ code: 'invalid_request', pointer })
+  })
+
+  it.each([
+    [
+      '300 KB of source',
+      { ...body, kernel: { ...kernel, wgsl: 'x'.repeat(300_000) } },
+      '/kernel/wgsl',
+    ],
+    ['a huge buffer', { kernel, buffers: [{ ...output, sizeBytes: 2 ** 30 }] }, '/buffers/0'],
+    [
+      'huge buffers together',
+      {
+        kernel,
+        buffers: [0, 1, 2].map((binding) => ({
+          ...output,
+          binding,
+          sizeBytes: 2 ** 25,
+          return: binding === 0,
+        })),
+      },
+      '/buffers',
+    ],
+    [
+      'too much to return',
+      { kernel, buffers: [0, 1].map((binding) => ({ ...output, binding, sizeBytes: 2 ** 25 })) },
+      '/buffers',
+    ],
+    [
+      'too many workgroups',
+      { ...body, kernel: { ...kernel, workgroups: [65_535, 65_535, 1] } },
+      '/kernel/workgroups',
+    ],
+  ])('[A4] refuses %s as too large before any node sees it', async (_, request, pointer) => {
+    expect(await faultOf(request)).toEqual({ code: 'too_large', pointer })
+  })
+})
+
+describe('price', () => {
+  it('counts one unit for every 256 workgroups begun', () => {
+    expect(kernelUnits({ workgroups: [1, 1, 1] })).toBe(1)
+    expect(kernelUnits({ workgroups: [256, 1, 1] })).toBe(1)
+    expect(kernelUnits({ workgroups: [257, 1, 1] })).toBe(2)
+    expect(kernelUnits({ workgroups: [64, 64, 2] })).toBe(32)
+  })
+})
+
+describe('encoding', () => {
+  it('gives back each buffer by its binding', () => {
+    const outputs = [
+      { name: 'binding:1', datatype: 'UINT8' as const, shape: [4], sizeBytes: 4 },
+      { name: 'binding:3', datatype: 'UINT8' as const, shape: [4], sizeBytes: 4 },
+    ]
+    const payload = new Uint8Array([1, 2, 3, 4, 5, 6, 7, 8])
+    const receipt = `0x${'0'.repeat(64)}` as const
+    expect(encodeCompute({ outputs, payload }, { id: 'job', receipt })).toEqual({
+      id: 'job',
+      receipt,
+      outputs: [
+        { binding: 1, data: 'AQIDBA==' },
+        { binding: 3, data: 'BQYHCA==' },
+      ],
+    })
+  })
+})

@@ -1,0 +1,76 @@
+/** Where Durable Objects are opened: in the jurisdiction that is asked for, or not at all. */
+import { describe, expect, it } from 'vitest'
+import { toAppError } from '#shared/errors.ts'
+import { eligibleHubs } from '#worker/dispatch.ts'
+import type { ObjectNamespace } from '#worker/config.ts'
+import { canStore, openObject, tenantJurisdiction } from '#worker/durable-objects.ts'
+
+/** Says which object was opened, and where. */
+function namespace(place: string): ObjectNamespace {
+  return {
+    getByName: (name) => `${place}/${name}`,
+    jurisdiction: (jurisdiction) => namespace(jurisdiction),
+  }
+}
+
+/** As plain workerd is. */
+const workerd: ObjectNamespace = {
+  getByName: (name) => `here/${name}`,
+  jurisdiction() {
+    throw new Error('not implemented in workerd')
+  },
+}
+
+describe('[R5] opening an object', () => {
+  it('asks Cloudflare for the jurisdiction', () => {
+    const open = (jurisdiction: 'any' | 'eu') =>
+      openObject(namespace('global'), 'acme', { deployment: 'cloudflare', jurisdiction })
+    expect(open('any')).toBe('global/acme')
+    expect(open('eu')).toBe('eu/acme')
+  })
+
+  it('gives a self-hosted deployment its own place and no other', () => {
+    const open = (jurisdiction: 'any' | 'eu' | 'us') =>
+      openObject(workerd, 'acme', { deployment: 'eu', jurisdiction })
+    expect(open('any')).toBe('here/acme')
+    expect(open('eu')).toBe('here/acme')
+    try {
+      open('us')
+      expect.unreachable()
+    } catch (error) {
+      expect(toAppError(error)).toMatchObject({
+        code: 'residency_unsatisfiable',
+        meta: { rule: 'storage.jurisdiction' },
+      })
+    }
+  })
+
+  it("reads a tenant's jurisdiction off its name", () => {
+    expect(tenantJurisdiction('eu--acme')).toBe('eu')
+    expect(tenantJurisdiction('fedramp-high--acme')).toBe('fedramp-high')
+    expect(tenantJurisdiction('eu-acme')).toBe('any')
+    expect(tenantJurisdiction('europe--acme')).toBe('any')
+  })
+})
+
+describe('[R6] records that must be kept somewhere', () => {
+  it('are kept in that place only', () => {
+    expect(canStore('eu', 'eu', { deployment: 'cloudflare' })).toBe(true)
+    expect(canStore('eu', 'any', { deployment: 'cloudflare' })).toBe(false)
+    expect(canStore('eu', 'any', { deployment: 'eu' })).toBe(true)
+    expect(canStore('eu', 'any', { deployment: 'any' })).toBe(false)
+    expect(canStore('any', 'us', { deployment: 'cloudflare' })).toBe(true)
+  })
+
+  it('go through hubs in that place only', () => {
+    const hubs = [
+      { name: 'hub-0', jurisdiction: 'any' as const },
+      { name: 'hub-eu', jurisdiction: 'eu' as const },
+    ]
+    const names = (storage: 'any' | 'eu' | 'us') =>
+      eligibleHubs({ storage }, { hubs, deployment: 'cloudflare' }).map((hub) => hub.name)
+    expect(names('any')).toEqual(['hub-0', 'hub-eu'])
+    expect(names('eu')).toEqual(['hub-eu'])
+    expect(names('us')).toEqual([])
+  })
+})

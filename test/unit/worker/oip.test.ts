@@ -1,0 +1,157 @@
+/** Open Inference Protocol bodies to tensors and back. */
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { toAppError } from '#shared/errors.ts'
+import { PIXELS_MANIFEST, EMBEDDING_MANIFEST } from '#test/support/manifests.ts'
+import { parseBody } from '#worker/formats/faults.ts'
+import { checkWanted, decodeInfer, encodeInfer, InferRequest } from '#worker/formats/oip.ts'
+
+const image = { name: 'image', datatype: 'UINT8', shape: [1, 2, 3], data: [1, 2, 3, 4, 5, 255] }
+const scale = { name: 'scale', datatype: 'FP32', shape: [1], data: [0.5] }
+
+function decode(body: unknown) {
+  return decodeInfer(PIXELS_MANIFEST, parseBody(InferRequest, body))
+}
+
+function faultsOf(run: () => unknown) {
+  try {
+    run()
+  } catch (error) {
+    const { code, meta } = toAppError(error)
+    return { code, pointers: meta.errors?.map((fault) => fault.pointer) }
+  }
+  return { code: 'none' }
+}
+
+describe('decoding an infer request', () => {
+  it('takes flat and nested data alike', () => {
+    const flat = decode({ inputs: [image, scale] })
+    const nested = decode({
+      inputs: [
+        {
+          ...image,
+          data: [
+            [
+              [1, 2, 3],
+              [4, 5, 255],
+            ],
+          ],
+        },
+        scale,
+      ],
+    })
+    expect(nested).toEqual(flat)
+    expect([...flat.payload.subarray(0, 6)]).toEqual([1, 2, 3, 4, 5, 255])
+    expect(flat.headers.map((header) => header.sizeBytes)).toEqual([6, 4])
+  })
+
+  it('takes base64 of the bytes where the tensor says so', () => {
+    const data = Buffer.from([1, 2, 3, 4, 5, 255]).toString('base64')
+    const base64 = { ...image, data, parameters: { encoding: 'base64' } }
+    expect(decode({ inputs: [base64, scale] })).toEqual(decode({ inputs: [image, scale] }))
+  })
+
+  it('puts the inputs into the order of the manifest', () => {
+    const { headers, payload } = decode({ inputs: [scale, image] })
+    expect(headers.map((header) => header.name)).toEqual(['image', 'scale'])
+    expect(payload[5]).toBe(255)
+  })
+
+  it.each([
+    ['a wrong shape', { inputs: [{ ...image, shape: [1, 3, 3] }, scale] }, '/inputs/0/data'],
+    ['a shape the model has not', { inputs: [{ ...image, shape: [6] }, scale] }, '/inputs/0/shape'],
+    ['a wrong type', { inputs: [{ ...image, datatype: 'FP32' }, scale] }, '/inputs/0/datatype'],
+    ['an unknown type', { inputs: [{ ...image, datatype: 'FP16' }, scale] }, '/inputs/0/datatype'],
+    ['null for a number', { inputs: [image, { ...scale, data: [null] }] }, '/inputs/1/data/0'],
+    ['NaN as a text', { inputs: [image, { ...scale, data: ['NaN'] }] }, '/inputs/1/data/0'],
+    ['a float too large', { inputs: [image, { ...scale, data: [1e39] }] }, '/inputs/1/data/0'],
+    [
+      'a byte out of range',
+      { inputs: [{ ...image, data: [1, 2, 3, 4, 5, 256] }, scale] },
+      '/inputs/0/data/5',
+    ],
+    [
+      'truncated base64',
+      { inputs: [{ ...image, data: 'AQIDBAX', parameters: { encoding: 'base64' } }, scale] },
+      '/inputs/0/data',
+    ],
+    [
+      'base64 of too few bytes',
+      { inputs: [{ ...image, data: 'AQID', parameters: { encoding: 'base64' } }, scale] },
+      '/inputs/0/data',
+    ],
+    [
+      'NaN bytes in base64',
+      {
+        inputs: [
+          image,
+          {
+            ...scale,
+            data: Buffer.from(new Float32Array([Number.NaN]).buffer).toString('base64'),
+            parameters: { encoding: 'base64' },
+          },
+        ],
+      },
+      '/inputs/1/data/0',
+    ],
+    ['a missing input', { inputs: [image] }, '/inputs'],
+    ['an input twice', { inputs: [image, scale, scale] }, '/inputs/2/name'],
+    [
+      'an input the model has not',
+      { inputs: [image, scale, { ...scale, name: 'x' }] },
+      '/inputs/2/name',
+    ],
+    ['no inputs at all', {}, '/inputs'],
+    ['a body that is no object', 7, ''],
+  ])('[A3] refuses %s and points at it', (_, body, pointer) => {
+    const faults = faultsOf(() => decode(body))
+    expect(faults.code).toBe('invalid_request')
+    expect(faults.pointers).toContain(pointer)
+  })
+
+  it('never throws anything but a named error, whatever the body', () => {
+    fc.assert(
+      fc.property(fc.jsonValue({ maxDepth: 4 }), fc.jsonValue(), (body, data) => {
+        for (const candidate of [body, { inputs: [{ ...image, data }, scale] }]) {
+          expect(['none', 'invalid_request', 'too_large']).toContain(
+            faultsOf(() => decode(candidate)).code,
+          )
+        }
+      }),
+    )
+  })
+})
+
+describe('encoding an answer', () => {
+  const outputs = [
+    { name: 'text', datatype: 'BYTES' as const, shape: [1], sizeBytes: 7 },
+    { name: 'score', datatype: 'FP32' as const, shape: [1], sizeBytes: 4 },
+  ]
+  const payload = new Uint8Array([3, 0, 0, 0, 0x30, 0x34, 0x37, 0, 0, 0, 0x3f])
+  const about = { id: 'a', manifest: PIXELS_MANIFEST, version: '0x01' }
+
+  it('writes texts as strings and floats as numbers', () => {
+    const answer = encodeInfer({ outputs, payload }, about, undefined)
+    expect(answer.outputs.map((output) => output.data)).toEqual([['047'], [0.5]])
+    expect(answer).toMatchObject({ id: 'a', model_name: 'pixels-test', model_version: '0x01' })
+  })
+
+  it('gives only the outputs that were asked for, as base64 where asked for', () => {
+    const wanted = [{ name: 'score', parameters: { encoding: 'base64' as const } }]
+    const answer = encodeInfer({ outputs, payload }, about, wanted)
+    expect(answer.outputs).toEqual([
+      {
+        name: 'score',
+        shape: [1],
+        datatype: 'FP32',
+        data: Buffer.from(payload.subarray(7)).toString('base64'),
+        parameters: { encoding: 'base64' },
+      },
+    ])
+  })
+
+  it('refuses an output that the model has not', () => {
+    const faults = faultsOf(() => checkWanted(EMBEDDING_MANIFEST, [{ name: 'score' }]))
+    expect(faults.pointers).toEqual(['/outputs/0/name'])
+  })
+})

@@ -1,0 +1,114 @@
+/** Where connections come from and enter: whom the Worker believes, and whom not. */
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { countryBit, UNKNOWN_COUNTRY } from '#shared/region.ts'
+import { clientAddress, judgeClaim, observeIngress, observePlace } from '#worker/place.ts'
+
+const secret = 'a secret of the proxy'
+const selfHosted = {
+  deployment: 'any' as const,
+  proxySecret: secret,
+  ingressCountry: UNKNOWN_COUNTRY,
+}
+const cloudflare = { ...selfHosted, deployment: 'cloudflare' as const }
+const nowhere = { country: UNKNOWN_COUNTRY, source: 'none' }
+
+/** What esbuild writes into a bundle, here as a global. */
+function buildFor(places: 'production' | 'development') {
+  Object.assign(globalThis, { __SIMULATED_PLACES__: places === 'development' })
+}
+
+function request(headers: Record<string, string>, cf?: object): Request {
+  const made = new Request('http://edge.test/p2p/hub-0?simulated_place=DE', { headers })
+  return cf === undefined ? made : Object.assign(made, { cf })
+}
+
+beforeEach(() => buildFor('production'))
+afterEach(() => Reflect.deleteProperty(globalThis, '__SIMULATED_PLACES__'))
+
+describe('[R1] the place of a connection', () => {
+  it('is unknown when nobody vouches for it', async () => {
+    const headers = {
+      'x-littoral-country': 'DE',
+      'x-littoral-simulated-place': 'DE',
+      'x-littoral-internal-admission': '{}',
+      'cf-ipcountry': 'DE',
+    }
+    expect(await observePlace(request(headers), selfHosted)).toEqual(nowhere)
+  })
+
+  it('is not believed from request.cf off Cloudflare', async () => {
+    expect(await observePlace(request({}, { country: 'DE' }), selfHosted)).toEqual(nowhere)
+  })
+
+  it("is the edge's on Cloudflare", async () => {
+    expect(await observePlace(request({}, { country: 'FR' }), cloudflare)).toEqual({
+      country: countryBit('FR'),
+      source: 'edge',
+    })
+    expect(await observePlace(request({}, { country: 'T1' }), cloudflare)).toEqual(nowhere)
+  })
+
+  it("is the operator's proxy's when it knows the secret, and only then", async () => {
+    const place = (given: string) =>
+      observePlace(
+        request({ 'x-littoral-country': 'CH', 'x-littoral-proxy-secret': given }),
+        selfHosted,
+      )
+    expect(await place(secret)).toEqual({ country: countryBit('CH'), source: 'proxy' })
+    expect(await place(`${secret}.`)).toEqual(nowhere)
+  })
+
+  it('can be made up in a development build only', async () => {
+    buildFor('development')
+    expect(await observePlace(request({}), selfHosted)).toEqual({
+      country: countryBit('DE'),
+      source: 'simulated',
+    })
+    buildFor('production')
+    expect(await observePlace(request({}), selfHosted)).toEqual(nowhere)
+  })
+})
+
+describe('[R2] the place of entry', () => {
+  it('is unknown, and so in no policy, where nothing says it', async () => {
+    expect(await observeIngress(request({}), selfHosted)).toEqual(nowhere)
+    expect(await observeIngress(request({}, { colo: 'ZZZ' }), cloudflare)).toEqual(nowhere)
+  })
+
+  it("is the data centre's country on Cloudflare, not the client's", async () => {
+    const seen = await observeIngress(request({}, { colo: 'FRA', country: 'US' }), cloudflare)
+    expect(seen).toEqual({ country: countryBit('DE'), source: 'edge' })
+  })
+
+  it('is what the operator declares for a machine of its own', async () => {
+    const declared = { ...selfHosted, ingressCountry: countryBit('SE') }
+    expect((await observeIngress(request({}), declared)).country).toBe(countryBit('SE'))
+  })
+})
+
+describe("[R3] a node's claim", () => {
+  it('is observed when the connection agrees, contradicted when it does not, declared when nobody knows', () => {
+    const seen = { country: countryBit('DE'), source: 'edge' as const }
+    expect(judgeClaim('DE', seen, 'public')).toMatchObject({ evidence: 'observed', source: 'edge' })
+    expect(judgeClaim('US', seen, 'public').evidence).toBe('contradicted')
+    expect(judgeClaim('DE', { country: UNKNOWN_COUNTRY, source: 'none' }, 'verified')).toEqual({
+      country: countryBit('DE'),
+      evidence: 'declared',
+      source: 'none',
+      trust: 'verified',
+    })
+  })
+})
+
+describe('the address that is counted', () => {
+  it("is the connection's, without its port", async () => {
+    const from = (clientIp: string) => clientAddress(request({}, { clientIp }), selfHosted)
+    expect(await from('192.0.2.7:4711')).toBe('192.0.2.7')
+    expect(await from('[2001:db8::1]:4711')).toBe('[2001:db8::1]')
+  })
+
+  it('is not what a client without the secret forwards', async () => {
+    const forged = request({ 'x-forwarded-for': '198.51.100.1' }, { clientIp: '192.0.2.7:1' })
+    expect(await clientAddress(forged, selfHosted)).toBe('192.0.2.7')
+  })
+})

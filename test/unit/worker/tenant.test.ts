@@ -1,0 +1,137 @@
+/** A Tenant's core over real SQLite. */
+import { describe, expect, it } from 'vitest'
+import { toAppError } from '#shared/errors.ts'
+import { randomBytes, TenantId } from '#shared/ids.ts'
+import { LIMITS } from '#shared/limits.ts'
+import { DEFAULT_POLICY, Policy } from '#shared/policy.ts'
+import { createTenantStorage } from '#test/support/tenant-storage.ts'
+import { hashKey, keyIdTenant, keyTenant } from '#worker/tenant/api-key.ts'
+import { createTenantCore } from '#worker/tenant/core.ts'
+
+const acme = TenantId.parse('acme')
+
+function createTenant() {
+  const storage = createTenantStorage()
+  let nowMs = 1_000
+  const core = createTenantCore({ storage, nowMs: () => (nowMs += 1), random: randomBytes })
+  return { core, storage }
+}
+
+const codeOf = (run: () => unknown) => {
+  try {
+    run()
+  } catch (error) {
+    return toAppError(error).code
+  }
+  return 'none'
+}
+
+const policy = (id: string, regions: string[]) => Policy.parse({ id, compute: { allow: regions } })
+
+describe('a tenant that nobody has made', () => {
+  it('has no snapshot, no receipts and no policies, and leaves no trace of being asked', () => {
+    const { core, storage } = createTenant()
+    expect(core.snapshot()).toBeNull()
+    expect(core.receipt(`0x${'1'.repeat(64)}`)).toBeNull()
+    expect(codeOf(() => core.publishPolicy(policy('x', ['DE'])))).toBe('not_found')
+    expect(storage.sql.exec('SELECT name FROM sqlite_master').toArray()).toEqual([])
+  })
+})
+
+describe('keys', () => {
+  it('are kept as hashes only', async () => {
+    const { core, storage } = createTenant()
+    const { key, id } = await core.createKey({ tenant: acme, scopes: ['infer'] })
+    expect(key).toMatch(/^lit_acme_[0-9a-f]{32}$/)
+    expect(keyTenant(key)).toBe(acme)
+    expect(keyIdTenant(id)).toBe(acme)
+    expect(core.snapshot()?.keys).toEqual([{ id, hash: await hashKey(key), scopes: ['infer'] }])
+    const everything = ['settings', 'keys', 'policies', 'receipts', 'events'].map((table) =>
+      storage.sql.exec(`SELECT * FROM ${table}`).toArray(),
+    )
+    expect(JSON.stringify(everything)).not.toContain(key.slice(-32))
+  })
+
+  it('no longer count once revoked, and stay listed', async () => {
+    const { core } = createTenant()
+    const { id } = await core.createKey({ tenant: acme, scopes: ['infer'] })
+    const first = core.revokeKey(id)
+    expect(core.revokeKey(id)).toEqual(first)
+    expect(core.snapshot()?.keys).toEqual([])
+    expect(core.listKeys()).toEqual([first])
+    expect(codeOf(() => core.revokeKey('key_acme_000000000000'))).toBe('not_found')
+  })
+
+  it('are bounded in number', async () => {
+    const { core } = createTenant()
+    for (let i = 0; i < LIMITS.tenantKeys; i += 1) {
+      await core.createKey({ tenant: acme, scopes: ['infer'] })
+    }
+    const over = core.createKey({ tenant: acme, scopes: ['infer'] })
+    await expect(over).rejects.toMatchObject({ code: 'too_large' })
+  })
+
+  it('name who pays, and the last one named stands', async () => {
+    const { core } = createTenant()
+    await core.createKey({ tenant: acme, scopes: ['infer'] })
+    expect(core.snapshot()?.consumer).toBeNull()
+    const consumer = `0x${'a'.repeat(40)}` as const
+    await core.createKey({ tenant: acme, scopes: ['infer'], consumer })
+    await core.createKey({ tenant: acme, scopes: ['infer'] })
+    expect(core.snapshot()?.consumer).toBe(consumer)
+  })
+})
+
+describe('policies', () => {
+  it('begin with the careful default', async () => {
+    const { core } = createTenant()
+    await core.createKey({ tenant: acme, scopes: ['infer'] })
+    const snapshot = core.snapshot()
+    expect(snapshot?.defaultPolicyId).toBe('default')
+    expect(snapshot?.policies.map((published) => published.policy)).toEqual([DEFAULT_POLICY])
+    expect(snapshot?.policies[0]?.compiled).toMatchObject({ tenant: acme, version: 1 })
+  })
+
+  it('[P1] get a new version with every change and keep the old ones unchanged', async () => {
+    const { core, storage } = createTenant()
+    await core.createKey({ tenant: acme, scopes: ['policy'] })
+    const first = core.publishPolicy(policy('pinned', ['DE']))
+    expect(core.publishPolicy(policy('pinned', ['DE']))).toEqual(first)
+    const second = core.publishPolicy(policy('pinned', ['DE', 'FR']))
+    expect([first.compiled.version, second.compiled.version]).toEqual([1, 2])
+    expect(second.compiled.hash).not.toBe(first.compiled.hash)
+    const kept = storage.sql.exec("SELECT policy FROM policies WHERE id = 'pinned'").toArray()
+    expect(kept.map((row) => JSON.parse(String(row['policy'])))).toEqual([
+      first.policy,
+      second.policy,
+    ])
+    expect(core.snapshot()?.policies.map(({ compiled }) => compiled)).toContainEqual(
+      second.compiled,
+    )
+  })
+
+  it('can be made the default once they exist', async () => {
+    const { core } = createTenant()
+    await core.createKey({ tenant: acme, scopes: ['policy'] })
+    expect(codeOf(() => core.setDefaultPolicy('pinned'))).toBe('not_found')
+    core.publishPolicy(policy('pinned', ['DE']))
+    core.setDefaultPolicy('pinned')
+    expect(core.snapshot()?.defaultPolicyId).toBe('pinned')
+  })
+
+  it('leave a line in the log with every change', async () => {
+    const { core, storage } = createTenant()
+    const { id } = await core.createKey({ tenant: acme, scopes: ['policy'] })
+    core.publishPolicy(policy('pinned', ['DE']))
+    core.setDefaultPolicy('pinned')
+    core.revokeKey(id)
+    const events = storage.sql.exec('SELECT event, subject FROM events ORDER BY sequence').toArray()
+    expect(events.map((row) => `${String(row['event'])} ${String(row['subject'])}`)).toEqual([
+      'policy.published default@1',
+      `key.created ${id}`,
+      'policy.published pinned@1',
+      'policy.made_default pinned',
+      `key.revoked ${id}`,
+    ])
+  })
+})

@@ -1,0 +1,66 @@
+/** Every datatype through JSON and base64 and back. */
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import type { Datatype } from '#shared/job.ts'
+import { decodeBase64, encodeBase64 } from '#worker/formats/base64.ts'
+import { decodeTensor, encodeTensor } from '#worker/formats/tensor-json.ts'
+
+const VALUES: Record<Datatype, fc.Arbitrary<unknown>> = {
+  BOOL: fc.boolean(),
+  UINT8: fc.integer({ min: 0, max: 255 }),
+  INT8: fc.integer({ min: -128, max: 127 }),
+  INT32: fc.integer(),
+  INT64: fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }).map((value) => {
+    const number = Number(value)
+    return Number.isSafeInteger(number) ? number : value.toString()
+  }),
+  FP32: fc.float({ noNaN: true, noDefaultInfinity: true }),
+  BYTES: fc.string({ unit: 'grapheme' }),
+}
+
+describe.each(Object.entries(VALUES))('%s', (name, value) => {
+  const datatype = name as Datatype
+
+  it.each(['json', 'base64'] as const)('survives %s both ways', (encoding) => {
+    fc.assert(
+      fc.property(fc.array(value, { maxLength: 20 }), (data) => {
+        const options = { elements: data.length, encoding: 'json' as const }
+        const bytes = encodeTensor(datatype, data, options)
+        if (!(bytes instanceof Uint8Array)) throw new Error(bytes.detail)
+        const written = decodeTensor(datatype, bytes, encoding)
+        const again = encodeTensor(datatype, written, { elements: data.length, encoding })
+        expect(again).toEqual(bytes)
+        if (encoding === 'json') expect(written).toEqual(data)
+      }),
+    )
+  })
+
+  it('names the element that is not of its type', () => {
+    const fault = encodeTensor(datatype, [{}], { elements: 1, encoding: 'json' })
+    expect(fault).toMatchObject({ index: 0 })
+  })
+})
+
+describe('base64', () => {
+  it('agrees with Node on any bytes', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 500 }), (bytes) => {
+        const text = encodeBase64(bytes)
+        expect(text).toBe(Buffer.from(bytes).toString('base64'))
+        expect(decodeBase64(text)).toEqual(new Uint8Array(bytes))
+      }),
+    )
+  })
+
+  it.each(['A', 'AA', 'AAA', 'AAAA=', '=AAA', 'AA=A', 'AAA*', ' AAA', 'AA-_', 'AAA\n'])(
+    'refuses %j',
+    (text) => {
+      expect(decodeBase64(text)).toBeUndefined()
+    },
+  )
+
+  it('writes bytes longer than one chunk', () => {
+    const bytes = Uint8Array.from({ length: 100_000 }, (_, i) => i % 251)
+    expect(decodeBase64(encodeBase64(bytes))).toEqual(bytes)
+  })
+})
