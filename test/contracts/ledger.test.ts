@@ -1,0 +1,174 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { erc20Abi } from 'viem'
+import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createChainView } from '#scripts/lib/chain-view.ts'
+import {
+  connect,
+  deploySettlement,
+  fundConsumer,
+  newPoster,
+  PUBLISHED_OWNER_KEY,
+  registerHubKey,
+  startAnvil,
+  type Chain,
+  type Deployment,
+  type LocalAccount,
+} from '#scripts/lib/chain.ts'
+import { claimEarnings } from '#scripts/lib/claim-earnings.ts'
+import { verifyReceipt } from '#scripts/lib/verify-receipt.ts'
+import { silentLog } from '#shared/log.ts'
+import { createLedgerChain, type LedgerChain } from '#worker/ledger/chain.ts'
+import { createLedgerCore, type LedgerCore } from '#worker/ledger/core.ts'
+import { createLedgerStorage, type TestStorage } from '../support/ledger-storage.ts'
+import { until } from '../support/poll.ts'
+import { createReceiptMaker, type ReceiptMaker } from '../support/receipts.ts'
+
+let dir: string
+let chain: Chain
+let deployment: Deployment
+let poster: LocalAccount
+let consumer: LocalAccount
+let ledgerChain: LedgerChain
+let maker: ReceiptMaker
+let storage: TestStorage
+let ledger: LedgerCore
+
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'littoral-ledger-'))
+  chain = await startAnvil({ dir, log: silentLog })
+  const access = { rpc: chain.rpc, dir }
+  deployment = await deploySettlement(access)
+  poster = await newPoster(access, deployment)
+  consumer = await fundConsumer(access, deployment, {
+    balanceMicroUsd: 1_000_000n,
+    batchLimitMicroUsd: 1_000n,
+  })
+  const { settlement, chainId } = deployment
+  const posterKey = poster.privateKey
+  ledgerChain = createLedgerChain({ rpc: chain.rpc, chainId, settlement, posterKey })
+  maker = await createReceiptMaker({ chainId, verifyingContract: settlement }, 2)
+  await registerHubKey(access, deployment, maker.hub.publicKey)
+  storage = createLedgerStorage()
+  ledger = startLedger()
+})
+afterAll(async () => {
+  await chain?.close()
+  storage?.close()
+  await rm(dir, { recursive: true, force: true })
+})
+
+/** The same storage, a new process: what a restart of the Durable Object is. */
+function startLedger(through: LedgerChain = ledgerChain): LedgerCore {
+  return createLedgerCore({
+    storage,
+    chain: through,
+    nowMs: Date.now,
+    wake: () => {},
+    log: silentLog,
+    batchMs: 10,
+    confirmations: 0,
+  })
+}
+
+async function tickUntilSettled(id: `0x${string}`): Promise<void> {
+  await until('the receipt is settled', async () => {
+    await ledger.tick()
+    return (await ledger.status([id]))[0]?.status === 'settled'
+  })
+}
+
+describe('a Ledger with a real chain', () => {
+  it('settles receipts in one batch, whose root, charge and proofs the chain and the verifier confirm', async () => {
+    const receipts = await Promise.all(
+      [0, 1, 0].map((node) => maker.make({ node, units: 3, priceMicroUsd: 7 })),
+    )
+    await ledger.accept(receipts.map((receipt) => ({ receipt, consumer: consumer.address })))
+    const [first] = receipts
+    if (first === undefined) throw new Error('no receipt')
+    await tickUntilSettled(first.id)
+    const statuses = await ledger.status(receipts.map(({ id }) => id))
+    expect(new Set(statuses.map(({ settlement }) => settlement?.batchId))).toEqual(new Set([1]))
+    const { balanceMicroUsd } = await ledgerChain.account(consumer.address)
+    expect(balanceMicroUsd).toBe(1_000_000n - 63n)
+    const view = await createChainView(chain.rpc, deployment.settlement)
+    for (const [i, receipt] of receipts.entries()) {
+      const { status = 'pending', settlement = null } = statuses[i] ?? {}
+      const document = { receipt, salt: null, status, refusal: null, settlement }
+      const verification = await verifyReceipt(document, { chain: view })
+      expect(verification.lines.filter(({ result }) => result !== 'passed')).toEqual([])
+    }
+  })
+
+  it('[L7] takes from a consumer at most its own limit in one batch, and the rest in the next', async () => {
+    const receipts = await Promise.all(
+      [600, 600].map((units) => maker.make({ units, priceMicroUsd: 1 })),
+    )
+    await ledger.accept(receipts.map((receipt) => ({ receipt, consumer: consumer.address })))
+    for (const { id } of receipts) await tickUntilSettled(id)
+    const statuses = await ledger.status(receipts.map(({ id }) => id))
+    const batchIds = statuses.map(({ settlement }) => settlement?.batchId ?? 0)
+    expect(batchIds[1]).toBe((batchIds[0] ?? 0) + 1)
+  })
+
+  it('[L6] finds a batch that landed while it was dead, and posts it only once', async () => {
+    const receipt = await maker.make({ units: 5, priceMicroUsd: 1 })
+    await ledger.accept([{ receipt, consumer: consumer.address }])
+    const before = await ledgerChain.position()
+    const dying = startLedger({
+      ...ledgerChain,
+      async broadcast(transaction) {
+        await ledgerChain.broadcast(transaction)
+        throw new Error('killed after the send')
+      },
+    })
+    await dying.tick()
+    ledger = startLedger()
+    await tickUntilSettled(receipt.id)
+    const after = await ledgerChain.position()
+    expect(after.nextBatchId).toBe(before.nextBatchId + 1)
+    expect(after.transactionCount).toBe(before.transactionCount + 1)
+  })
+
+  it('[S8] pays what a key has earned to the address it signed, and a second claim of the leaf nothing', async () => {
+    const [signer] = maker.nodes
+    if (signer === undefined) throw new Error('no node')
+    const { claimable, settledMicroUsd } = await ledger.earnings(signer.publicKey)
+    if (claimable === null) throw new Error('nothing to claim')
+    expect(claimable.cumulativeMicroUsd).toBe(settledMicroUsd)
+    const to = privateKeyToAccount(generatePrivateKey()).address
+    const { rpc } = chain
+    const { settlement, testUsd } = deployment
+    const options = { rpc, settlement, signer, claimable, to, senderKey: PUBLISHED_OWNER_KEY }
+    expect((await claimEarnings(options)).paidMicroUsd).toBe(BigInt(settledMicroUsd))
+    await expect(claimEarnings(options)).rejects.toThrow(/AlreadyPaid/)
+    const balance = await connect(rpc).reader.readContract({
+      address: testUsd,
+      abi: erc20Abi,
+      functionName: 'balanceOf',
+      args: [to],
+    })
+    expect(balance).toBe(BigInt(settledMicroUsd))
+  })
+
+  it('[L9] posts nothing when its storage is not the one that posted the batches before', async () => {
+    const fresh = createLedgerStorage()
+    const lost = createLedgerCore({
+      storage: fresh,
+      chain: ledgerChain,
+      nowMs: Date.now,
+      wake: () => {},
+      log: silentLog,
+      batchMs: 10,
+      confirmations: 0,
+    })
+    await lost.accept([{ receipt: await maker.make(), consumer: consumer.address }])
+    const before = await ledgerChain.position()
+    await lost.tick()
+    expect(await ledgerChain.position()).toEqual(before)
+    expect((await lost.summary()).fault).toContain('this ledger')
+    fresh.close()
+  })
+})
