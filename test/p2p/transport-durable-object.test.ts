@@ -15,8 +15,8 @@ transportSuite('Durable Object in workerd', async () => {
     address: multiaddr(`/ip4/127.0.0.1/tcp/${peer.port}/ws/http-path/${path}`),
     deadAddress: REFUSING,
     createDialer: async () => createPeerNode({ privateKey: await newIdentity(), log: silentLog }),
-    view: peer.view,
-    close: peer.close,
+    view: () => peer.view(),
+    close: () => peer.close(),
   }
 })
 

@@ -61,7 +61,7 @@ export async function createMemoryNetwork(): Promise<MemoryNetwork> {
       }
     },
     async close() {
-      await Promise.all(nodes.map((node) => node.stop()))
+      for (const node of nodes) await node.stop()
     },
   }
 }

@@ -28,13 +28,11 @@ export interface WorkerdPeer {
 export async function startWorkerdPeer(): Promise<WorkerdPeer> {
   const directory = mkdtempSync(join(tmpdir(), 'littoral-transport-'))
   const bundleDir = join(directory, 'bundle')
-  const config = repositoryPath('test/support/transport-worker/wrangler.toml')
+  const wrangler = repositoryPath('node_modules/wrangler/bin/wrangler.js')
+  const config = repositoryPath('test/support/transport-worker.toml')
   await promisify(execFile)(
     process.execPath,
-    [
-      repositoryPath('node_modules/wrangler/bin/wrangler.js'),
-      ...['deploy', '--dry-run', '--minify', '--config', config, '--outdir', bundleDir],
-    ],
+    [wrangler, 'deploy', '--dry-run', '--minify', '--config', config, '--outdir', bundleDir],
     { env: { ...process.env, WRANGLER_SEND_METRICS: 'false', WRANGLER_LOG_PATH: directory } },
   )
   const bundle: Bundle = {

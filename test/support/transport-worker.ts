@@ -3,7 +3,7 @@ import { multiaddr } from '@multiformats/multiaddr'
 import { createHubNode, newIdentity } from '#p2p/node.ts'
 import { durableObjectTransport } from '#p2p/transports/durable-object.ts'
 import { createLog } from '#shared/log.ts'
-import { ECHO, serveTransportPeer } from '../transport-peer.ts'
+import { ECHO, serveTransportPeer } from './transport-peer.ts'
 
 interface Env {
   readonly PEER: { getByName(name: string): { fetch(request: Request): Promise<Response> } }
