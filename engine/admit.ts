@@ -1,0 +1,107 @@
+/** Lets a model in on a provider only after its golden run agrees with the manifest; the same run measures it. */
+import { AppError } from '#shared/errors.ts'
+import type { Provider } from '#shared/job.ts'
+import { manifestDigest, type GoldenCase, type ModelManifest } from '#shared/model.ts'
+import type { AdmittedModel } from '#shared/node.ts'
+import { decodeFloats, type TensorValue } from '#shared/tensor.ts'
+import {
+  createModelRunner,
+  GRAPH_FILE,
+  modelFile,
+  type ModelFiles,
+  type ModelRunner,
+} from './models/runner.ts'
+import type { SessionFactory } from './models/session.ts'
+
+export interface LoadedModel {
+  readonly manifest: ModelManifest
+  readonly admitted: AdmittedModel
+  readonly runner: ModelRunner
+  release(): Promise<void>
+}
+
+export interface AdmitOptions {
+  readonly manifest: ModelManifest
+  readonly files: ModelFiles
+  readonly provider: Provider
+  readonly sessions: SessionFactory
+  /** Monotonic clock in ms. */
+  readonly now: () => number
+}
+
+/** @throws {AppError} internal naming the first output that disagrees, or what the provider failed with */
+export async function admitModel(options: AdmitOptions): Promise<LoadedModel> {
+  const { manifest, files, provider, sessions, now } = options
+  const session = await sessions.create(modelFile(files, GRAPH_FILE), provider)
+  try {
+    const runner = createModelRunner(manifest, session, files)
+    for (const golden of manifest.golden) await checkGolden(manifest, runner, golden)
+    // The first run compiled shaders; this one is what a caller will wait for.
+    const startedMs = now()
+    await runGolden(manifest, runner, manifest.golden[0])
+    const serviceMs = now() - startedMs
+    const admitted = { id: manifest.id, digest: manifestDigest(manifest), provider, serviceMs }
+    return { manifest, admitted, runner, release: () => session.release() }
+  } catch (error) {
+    await session.release()
+    throw error
+  }
+}
+
+async function checkGolden(
+  manifest: ModelManifest,
+  runner: ModelRunner,
+  golden: GoldenCase,
+): Promise<void> {
+  const outputs = await runGolden(manifest, runner, golden)
+  for (const [index, expected] of golden.outputs.entries()) {
+    const name = manifest.outputs[index]?.name ?? String(index)
+    const isFloat = manifest.outputs[index]?.datatype === 'FP32'
+    const output = outputs[index]
+    const difference =
+      output === undefined
+        ? 'is missing'
+        : differs(output, toValue(expected), isFloat ? manifest.tolerance : undefined)
+    if (difference !== undefined)
+      throw new AppError('internal', `${manifest.id}: golden output ${name} ${difference}`)
+  }
+}
+
+function runGolden(
+  manifest: ModelManifest,
+  runner: ModelRunner,
+  golden: GoldenCase | undefined,
+): Promise<TensorValue[]> {
+  const inputs = (golden?.inputs ?? []).map(toValue)
+  if (inputs.length !== manifest.inputs.length)
+    throw new AppError('internal', `${manifest.id}: a golden case has not every input`)
+  return runner.run(inputs, new AbortController().signal)
+}
+
+/** What is different, in words; undefined when the two agree. */
+function differs(
+  actual: TensorValue,
+  expected: TensorValue,
+  tolerance: number | undefined,
+): string | undefined {
+  if (actual.shape.join() !== expected.shape.join())
+    return `has shape [${actual.shape.join()}], expected [${expected.shape.join()}]`
+  if (tolerance === undefined)
+    return sameBytes(actual.bytes, expected.bytes) ? undefined : 'has other bytes'
+  const [got, wanted] = [decodeFloats(actual.bytes), decodeFloats(expected.bytes)]
+  let worst = 0
+  for (const [i, value] of got.entries()) {
+    const difference = Math.abs(value - (wanted[i] ?? Number.NaN))
+    if (Number.isNaN(difference)) return 'is not a number'
+    worst = Math.max(worst, difference)
+  }
+  return worst <= tolerance ? undefined : `is off by ${worst}, tolerance ${tolerance}`
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, i) => byte === b[i])
+}
+
+function toValue({ shape, data }: { shape: readonly number[]; data: string }): TensorValue {
+  return { shape, bytes: Uint8Array.from(atob(data), (char) => char.charCodeAt(0)) }
+}

@@ -1,0 +1,208 @@
+/** Puts an engine together from a device, session factories and manifests; the same in a tab and in Node. */
+import { sha256 } from 'viem'
+import { AppError, toAppError } from '#shared/errors.ts'
+import {
+  sliceTensors,
+  type Adapter,
+  type Answer,
+  type KernelWork,
+  type ModelWork,
+  type Provider,
+} from '#shared/job.ts'
+import { LIMITS } from '#shared/limits.ts'
+import type { Log } from '#shared/log.ts'
+import { manifestDigest, type ModelFile, type ModelManifest } from '#shared/model.ts'
+import { checkTensors } from '#shared/tensor.ts'
+import { admitModel, type LoadedModel } from './admit.ts'
+import { beforeDeadline } from './deadline.ts'
+import type { Engine, RunOptions } from './engine.ts'
+import { LISTED_KERNELS } from './kernels/allow-list.ts'
+import { runKernel } from './kernels/kernel-runner.ts'
+import type { SessionFactory } from './models/session.ts'
+import { createJobQueue } from './queue.ts'
+
+/** What loading is doing, for whoever watches. */
+export interface EngineProgress {
+  readonly model: string
+  readonly step: 'fetching' | 'checking' | 'admitted' | 'refused'
+  readonly detail: string
+}
+
+export interface EngineOptions {
+  /** Runs kernels; undefined on a machine without WebGPU. */
+  readonly device: GPUDevice | undefined
+  /** What the device is. */
+  readonly adapter: Adapter
+  readonly sessions: SessionFactory
+  /** In order of preference: a model is taken on the first provider whose golden run is right. */
+  readonly providers: readonly Provider[]
+  readonly manifests: readonly ModelManifest[]
+  readonly loadFile: (file: ModelFile, signal: AbortSignal) => Promise<Uint8Array>
+  readonly kernels: 'any' | 'listed' | 'none'
+  readonly log: Log
+  /** Monotonic clock in ms. */
+  readonly now: () => number
+  readonly onProgress?: (progress: EngineProgress) => void
+}
+
+/** Adapter of a provider that no GPU stands behind. */
+const CPU_ADAPTER: Adapter = { name: 'cpu', isSoftware: true }
+
+export async function createEngine(options: EngineOptions): Promise<Engine> {
+  const loaded = new Map<string, LoadedModel>()
+  for (const manifest of options.manifests) {
+    const model = await loadModel(options, manifest)
+    if (model !== undefined) loaded.set(manifest.id, model)
+  }
+  const queue = createJobQueue(LIMITS.nodeJobsInFlight)
+  const kernels = kernelsOf(options)
+  return {
+    adapter: options.device === undefined ? CPU_ADAPTER : options.adapter,
+    models: [...loaded.values()].map(({ admitted }) => admitted),
+    kernels,
+    run(work, payload, runOptions) {
+      const job = () =>
+        work.kind === 'model'
+          ? runModelWork({ options, loaded, work, payload }, runOptions)
+          : runKernelWork({ options, kernels, work, payload }, runOptions)
+      return queue.run(job, runOptions.signal)
+    },
+    async close() {
+      for (const model of loaded.values()) await model.release()
+      loaded.clear()
+      options.device?.destroy()
+    },
+  }
+}
+
+async function loadModel(
+  options: EngineOptions,
+  manifest: ModelManifest,
+): Promise<LoadedModel | undefined> {
+  const { providers, sessions, now, log, onProgress } = options
+  const report = (step: EngineProgress['step'], detail: string) =>
+    onProgress?.({ model: manifest.id, step, detail })
+  try {
+    report('fetching', manifest.title)
+    const files = await loadFiles(options, manifest)
+    for (const provider of providers) {
+      report('checking', provider)
+      const admission = admitModel({ manifest, files, provider, sessions, now })
+      try {
+        const model = await beforeDeadline(admission, {
+          timeoutMs: LIMITS.modelLoadMs,
+          what: `${manifest.id} on ${provider}`,
+        })
+        log.info('model.admitted', {
+          model: manifest.id,
+          provider,
+          serviceMs: model.admitted.serviceMs,
+        })
+        report('admitted', provider)
+        return model
+      } catch (error) {
+        log.warn('model.refused', { model: manifest.id, provider, cause: describe(error) })
+        report('refused', `${provider}: ${describe(error)}`)
+      }
+    }
+  } catch (error) {
+    log.warn('model.not-loaded', { model: manifest.id, cause: describe(error) })
+    report('refused', describe(error))
+  }
+  return undefined
+}
+
+async function loadFiles(
+  { loadFile }: EngineOptions,
+  manifest: ModelManifest,
+): Promise<Map<string, Uint8Array>> {
+  const files = new Map<string, Uint8Array>()
+  for (const file of manifest.files) {
+    const bytes = await loadFile(file, AbortSignal.timeout(LIMITS.modelLoadMs))
+    if (bytes.length !== file.sizeBytes || sha256(bytes) !== file.sha256) {
+      throw new AppError(
+        'internal',
+        `${file.name} of ${manifest.id} is not the file that its manifest names.`,
+      )
+    }
+    files.set(file.name, bytes)
+  }
+  return files
+}
+
+function kernelsOf({ device, kernels }: EngineOptions): Engine['kernels'] {
+  if (device === undefined || kernels === 'none') return []
+  return kernels === 'any' ? 'any' : LISTED_KERNELS
+}
+
+interface ModelJob {
+  readonly options: EngineOptions
+  readonly loaded: ReadonlyMap<string, LoadedModel>
+  readonly work: ModelWork
+  readonly payload: Uint8Array
+}
+
+async function runModelWork(
+  { options, loaded, work, payload }: ModelJob,
+  { signal, emit }: RunOptions,
+): Promise<Answer> {
+  const model = loaded.get(work.model)
+  if (model === undefined || manifestDigest(model.manifest) !== work.digest) {
+    throw new AppError(
+      'model_not_found',
+      `This node has not admitted ${work.model} in that version.`,
+    )
+  }
+  checkTensors(model.manifest, work.inputs, payload)
+  const slices = sliceTensors(work.inputs, payload)
+  const inputs = work.inputs.map(({ shape }, i) => ({
+    shape,
+    bytes: slices[i] ?? new Uint8Array(),
+  }))
+  const startedMs = options.now()
+  const outputs = await model.runner.run(inputs, signal)
+  const computeMs = options.now() - startedMs
+  for (const { bytes } of outputs) await emit(bytes)
+  const { provider } = model.admitted
+  return {
+    outputs: model.manifest.outputs.map(({ name, datatype }, i) => ({
+      name,
+      datatype,
+      shape: [...(outputs[i]?.shape ?? [])],
+      sizeBytes: outputs[i]?.bytes.length ?? 0,
+    })),
+    provider,
+    adapter: provider === 'webgpu' ? options.adapter : CPU_ADAPTER,
+    computeMs,
+  }
+}
+
+interface KernelJob {
+  readonly options: EngineOptions
+  readonly kernels: Engine['kernels']
+  readonly work: KernelWork
+  readonly payload: Uint8Array
+}
+
+async function runKernelWork(
+  { options, kernels, work, payload }: KernelJob,
+  { signal, emit }: RunOptions,
+): Promise<Answer> {
+  const { device, adapter, now } = options
+  if (device === undefined || (kernels !== 'any' && !kernels.includes(work.digest))) {
+    throw new AppError(
+      'forbidden',
+      'This node runs only kernels on its own list, and this one is not on it.',
+    )
+  }
+  const startedMs = now()
+  const outputs = await runKernel(device, work, payload, signal)
+  const computeMs = now() - startedMs
+  for (const { bytes } of outputs) await emit(bytes)
+  return { outputs: outputs.map(({ header }) => header), provider: 'webgpu', adapter, computeMs }
+}
+
+function describe(error: unknown): string {
+  const { code, detail, cause } = toAppError(error)
+  return code === 'internal' && cause !== undefined ? String(cause) : detail
+}

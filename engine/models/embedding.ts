@@ -1,0 +1,86 @@
+/** Sentence embeddings: tokenize, run, mean over the mask, unit length. */
+import { Tokenizer } from '@huggingface/tokenizers'
+import { AppError } from '#shared/errors.ts'
+import { decodeTexts } from '#shared/tensor.ts'
+import { cancelled } from '../deadline.ts'
+import type { ModelRunner } from './runner.ts'
+import type { FloatTensor, Session } from './session.ts'
+
+/** The position table of the models that we run ends here; longer texts are cut. */
+export const MAX_TOKENS = 64
+/** Texts in one run of the session: small enough that a cancelled job stops soon. */
+const CHUNK_TEXTS = 32
+
+export interface TokenizerFiles {
+  /** Text of tokenizer.json. */
+  readonly tokenizer: string
+  readonly tokenizerConfig: string
+}
+
+export function createEmbeddingRunner(session: Session, files: TokenizerFiles): ModelRunner {
+  const encode = createEncoder(files)
+  return {
+    async run([texts], signal) {
+      const rows = decodeTexts(texts?.bytes ?? new Uint8Array()).map((text, index) => {
+        const ids = encode(text)
+        if (ids.length > 0) return ids
+        const pointer = `/inputs/0/data/${index}`
+        throw new AppError('invalid_request', `${pointer}: the text is empty`, {
+          meta: { errors: [{ pointer, detail: 'the text is empty' }] },
+        })
+      })
+      const vectors: Float32Array[] = []
+      for (let at = 0; at < rows.length; at += CHUNK_TEXTS) {
+        if (signal.aborted) throw cancelled()
+        vectors.push(...(await embed(session, rows.slice(at, at + CHUNK_TEXTS))))
+      }
+      return [stack(vectors)]
+    },
+  }
+}
+
+/** Text → token ids, lower-cased by the tokenizer's own normaliser, at most {@link MAX_TOKENS}. */
+export function createEncoder(files: TokenizerFiles): (text: string) => number[] {
+  const tokenizer = new Tokenizer(
+    JSON.parse(files.tokenizer) as object,
+    JSON.parse(files.tokenizerConfig) as object,
+  )
+  return (text) => tokenizer.encode(text).ids.slice(0, MAX_TOKENS)
+}
+
+async function embed(session: Session, rows: readonly number[][]): Promise<Float32Array[]> {
+  const width = Math.max(...rows.map((ids) => ids.length))
+  const ids = new BigInt64Array(rows.length * width)
+  const mask = new BigInt64Array(rows.length * width)
+  rows.forEach((row, index) =>
+    row.forEach((id, column) => {
+      ids[index * width + column] = BigInt(id)
+      mask[index * width + column] = 1n
+    }),
+  )
+  const dims = [rows.length, width]
+  const hidden = await session.run({
+    input_ids: { type: 'int64', data: ids, dims },
+    attention_mask: { type: 'int64', data: mask, dims },
+  })
+  return rows.map((row, index) => pool(hidden, index, row.length))
+}
+
+/** Mean of the first `tokens` rows of batch element `index` of `[batch, seq, width]`, scaled to length 1. */
+function pool(hidden: FloatTensor, index: number, tokens: number): Float32Array {
+  const [, seq = 0, width = 0] = hidden.dims
+  const sum = new Float64Array(width)
+  for (let token = 0; token < tokens; token++) {
+    const start = (index * seq + token) * width
+    for (let i = 0; i < width; i++) sum[i] = (sum[i] ?? 0) + (hidden.data[start + i] ?? 0)
+  }
+  const length = Math.hypot(...sum)
+  return Float32Array.from(sum, (value) => (length > 0 ? value / length : 0))
+}
+
+function stack(vectors: readonly Float32Array[]) {
+  const width = vectors[0]?.length ?? 0
+  const all = new Float32Array(vectors.length * width)
+  vectors.forEach((vector, index) => all.set(vector, index * width))
+  return { shape: [vectors.length, width], bytes: new Uint8Array(all.buffer) }
+}

@@ -1,0 +1,47 @@
+/** One job at a time on a device, the others in line; the line is bounded and may be left. */
+import { AppError } from '#shared/errors.ts'
+import { cancelled } from './deadline.ts'
+
+export interface JobQueue {
+  /**
+   * Runs `job` when every earlier one has settled.
+   * @throws {AppError} no_capacity when the line is full, cancelled when the caller leaves it
+   */
+  run<T>(job: () => Promise<T>, signal: AbortSignal): Promise<T>
+}
+
+export function createJobQueue(maxWaiting: number): JobQueue {
+  let tail: Promise<unknown> = Promise.resolve()
+  let waiting = 0
+  return {
+    async run<T>(job: () => Promise<T>, signal: AbortSignal) {
+      if (waiting >= maxWaiting)
+        throw new AppError('no_capacity', `${maxWaiting} jobs wait for this device already.`)
+      waiting += 1
+      const turn = tail
+      const done = Promise.withResolvers<void>()
+      tail = turn.then(() => done.promise)
+      try {
+        await untilTurn(turn, signal)
+      } catch (error) {
+        done.resolve()
+        throw error
+      } finally {
+        waiting -= 1
+      }
+      return job().finally(() => done.resolve())
+    },
+  }
+}
+
+async function untilTurn(turn: Promise<unknown>, signal: AbortSignal): Promise<void> {
+  const left = Promise.withResolvers<never>()
+  const leave = () => left.reject(cancelled())
+  signal.addEventListener('abort', leave)
+  if (signal.aborted) leave()
+  try {
+    await Promise.race([turn, left.promise])
+  } finally {
+    signal.removeEventListener('abort', leave)
+  }
+}
