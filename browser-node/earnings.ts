@@ -1,0 +1,50 @@
+/** What the operator says the receipt key has earned: `GET /v1/earnings`. */
+import { z } from 'zod'
+import { LIMITS } from '#shared/limits.ts'
+import { MicroUsd } from '#shared/money.ts'
+import type { PublicKey } from '#shared/signature.ts'
+
+const EarningsReply = z.object({ pendingMicroUsd: MicroUsd, settledMicroUsd: MicroUsd })
+export type Earnings = z.infer<typeof EarningsReply>
+
+const POLL_EVERY_MS = 15_000
+
+/** Undefined when the operator cannot say now. */
+async function readEarnings(origin: string, key: PublicKey): Promise<Earnings | undefined> {
+  try {
+    const query = new URLSearchParams({ x: key.x, y: key.y })
+    const signal = AbortSignal.timeout(LIMITS.openTimeoutMs)
+    const response = await fetch(`${origin}/v1/earnings?${query.toString()}`, { signal })
+    return response.ok ? EarningsReply.safeParse(await response.json()).data : undefined
+  } catch {
+    return undefined
+  }
+}
+
+export interface EarningsWatch {
+  /** The key that earns, once this browser has one. */
+  readonly readKey: () => Promise<PublicKey | undefined>
+  readonly onEarnings: (earnings: Earnings | undefined) => void
+}
+
+/**
+ * Asks now, every 15 s while the page is looked at, and when it comes back into view.
+ * @returns a function that asks out of turn
+ */
+export function watchEarnings(origin: string, watch: EarningsWatch): () => void {
+  let isAsking = false
+  const ask = async () => {
+    if (isAsking || document.visibilityState === 'hidden') return
+    isAsking = true
+    try {
+      const key = await watch.readKey()
+      if (key !== undefined) watch.onEarnings(await readEarnings(origin, key))
+    } finally {
+      isAsking = false
+    }
+  }
+  setInterval(() => void ask(), POLL_EVERY_MS)
+  document.addEventListener('visibilitychange', () => void ask())
+  void ask()
+  return () => void ask()
+}

@@ -1,0 +1,116 @@
+/** The volunteer's page: asks the browser what it can do, starts and pauses the node, shows what it says. */
+import './strict-csp.ts'
+import { toAppError } from '#shared/errors.ts'
+import { createSigner } from '#shared/signature.ts'
+import { watchEarnings } from './earnings.ts'
+import { createNodeLink } from './node-link.ts'
+import {
+  applyEnd,
+  applyPause,
+  applyReport,
+  applyStart,
+  INITIAL_STATE,
+  type PageState,
+} from './page-state.ts'
+import type { NodeView, Report } from './protocol.ts'
+import { becomeSoleTab } from './sole-tab.ts'
+import { openStorage, type NodeStorage } from './storage.ts'
+import { simulatedPlace, suggestClaim } from './suggest-claim.ts'
+import { createAwake } from './ui/awake.ts'
+import { fillCountries } from './ui/countries.ts'
+import { element } from './ui/elements.ts'
+import { probeGpu } from './ui/gpu.ts'
+import { createHistory } from './ui/history.ts'
+import { createPanel } from './ui/panel.ts'
+
+const CHART_EVERY_MS = 5_000
+
+function runPage(): void {
+  const { origin, search } = self.location
+  const simulated = simulatedPlace(search)
+  const panel = createPanel()
+  const awake = createAwake()
+  const history = createHistory()
+  const toggle = element('toggle', HTMLButtonElement)
+  const country = element('country', HTMLSelectElement)
+  let state: PageState = INITIAL_STATE
+  let askEarnings = () => {}
+
+  const change = (next: PageState) => {
+    state = next
+    panel.show(state)
+    awake.set(state.node?.phase === 'online' && state.wanted === 'on')
+  }
+  const drawHistory = () => panel.showMinutes(history.minutes(Date.now()))
+  const onReport = (report: Report) => {
+    const finished = report.type === 'node' ? newJobs(state.node, report.node) : 0
+    if (finished > 0) {
+      history.add(finished, Date.now())
+      drawHistory()
+    }
+    const wasMade = state.node !== null
+    change(applyReport(state, report))
+    if (!wasMade && state.node !== null) askEarnings()
+  }
+  const link = createNodeLink(onReport)
+
+  const start = (claim: string) => {
+    void navigator.storage.persist()
+    change(applyStart(state))
+    link.send({ type: 'start', claim, simulatedPlace: simulated })
+  }
+  const pause = () => {
+    // Before the node is on the network there is nothing to give back, only work to stop.
+    const phase = state.node?.phase ?? 'starting'
+    const isStarting = phase === 'starting' || phase === 'stopped'
+    if (isStarting) link.end()
+    else link.send({ type: 'pause' })
+    change(isStarting ? { ...applyEnd(state), wanted: 'off' } : applyPause(state))
+  }
+  toggle.addEventListener('click', () => {
+    if (state.wanted === 'on') pause()
+    else if (state.claim !== null) start(state.claim)
+  })
+  self.addEventListener('pagehide', () => {
+    if (state.wanted === 'on') pause()
+  })
+  setInterval(drawHistory, CHART_EVERY_MS)
+  drawHistory()
+  fillCountries(country, navigator.language)
+  change(state)
+
+  const prepare = async () => {
+    if (!self.isSecureContext) return change({ ...state, tab: 'insecure' })
+    await becomeSoleTab(() => change({ ...state, tab: 'elsewhere' }))
+    change({ ...state, tab: 'sole' })
+    change({ ...state, gpu: await probeGpu() })
+    const storage = await openStorage()
+    country.addEventListener('change', () => {
+      change({ ...state, claim: country.value || null })
+      void storage.keep('claim', country.value)
+    })
+    const suggested = await suggestClaim({ origin, simulated, storage })
+    change({ ...state, claim: state.claim ?? suggested })
+    askEarnings = watchEarnings(origin, {
+      readKey: () => readKey(storage),
+      onEarnings: (earnings) => panel.showEarnings(earnings),
+    })
+  }
+  prepare().catch((error: unknown) => {
+    const { code, detail } = toAppError(error)
+    change({ ...state, tab: 'sole', failure: { code, detail } })
+  })
+}
+
+/** Jobs that were finished between two reports of one node. */
+function newJobs(before: NodeView | null, after: NodeView): number {
+  const known = before?.jobsDone ?? 0
+  return after.jobsDone >= known ? after.jobsDone - known : after.jobsDone
+}
+
+async function readKey(storage: NodeStorage) {
+  const keys = await storage.readReceiptKey()
+  return keys === undefined ? undefined : (await createSigner(keys)).publicKey
+}
+
+runPage()

@@ -1,0 +1,82 @@
+/** Everything the page knows, as one value; every change of it is one pure function. */
+import type { NodeView, Report } from './protocol.ts'
+
+/** What the browser offers to compute with, before any node runs. */
+export type Gpu =
+  | { readonly kind: 'unknown' }
+  | { readonly kind: 'none' }
+  | { readonly kind: 'adapter'; readonly name: string; readonly isSoftware: boolean }
+
+export interface Failure {
+  readonly code: string
+  readonly detail: string
+}
+
+export interface Download {
+  readonly loadedBytes: number
+  readonly totalBytes: number
+}
+
+export interface PageState {
+  /** Whether this tab may be the node: one tab of a browser at a time. */
+  readonly tab: 'asking' | 'insecure' | 'sole' | 'elsewhere'
+  readonly gpu: Gpu
+  /** Alpha-2 code that the owner chose or the network suggested. */
+  readonly claim: string | null
+  /** What the owner last asked for. */
+  readonly wanted: 'off' | 'on' | 'paused'
+  readonly download: Download | null
+  readonly step: string | null
+  readonly node: NodeView | null
+  readonly failure: Failure | null
+}
+
+export const INITIAL_STATE: PageState = {
+  tab: 'asking',
+  gpu: { kind: 'unknown' },
+  claim: null,
+  wanted: 'off',
+  download: null,
+  step: null,
+  node: null,
+  failure: null,
+}
+
+export function applyReport(state: PageState, report: Report): PageState {
+  switch (report.type) {
+    case 'download': {
+      const { loadedBytes, totalBytes } = report
+      return { ...state, download: { loadedBytes, totalBytes }, step: null }
+    }
+    case 'preparing':
+      return { ...state, step: report.step }
+    case 'node':
+      return { ...state, node: keepReason(state.node, report.node), download: null, step: null }
+    case 'failed': {
+      const { code, detail } = report
+      return { ...applyEnd(state), wanted: 'off', failure: { code, detail } }
+    }
+  }
+}
+
+/** While the node tries again, what its last attempt came to stays in view. */
+function keepReason(before: NodeView | null, after: NodeView): NodeView {
+  const isRetry = after.phase === 'connecting' && after.detail === ''
+  return isRetry && before !== null ? { ...after, detail: before.detail } : after
+}
+
+export function applyStart(state: PageState): PageState {
+  return { ...state, wanted: 'on', failure: null, download: null, step: null }
+}
+
+/** The worker goes on holding the device; only the network is left. */
+export function applyPause(state: PageState): PageState {
+  return { ...state, wanted: 'paused', download: null, step: null }
+}
+
+/** The worker is gone, and with it what it reported as going on. */
+export function applyEnd(state: PageState): PageState {
+  const node: NodeView | null =
+    state.node === null ? null : { ...state.node, phase: 'stopped', running: 0, hub: null }
+  return { ...state, node, download: null, step: null }
+}

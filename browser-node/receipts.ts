@@ -1,0 +1,19 @@
+/** The tab's receipt store: in IndexedDB until a hub has them. */
+import type { ReceiptStore } from '#node-core/receipt-store.ts'
+import { StoredReceipt } from '#p2p/messages.ts'
+import type { Log } from '#shared/log.ts'
+import type { NodeStorage } from './storage.ts'
+
+export function createReceiptStore(storage: NodeStorage, log: Log): ReceiptStore {
+  return {
+    put: (id, stored) => storage.putReceipt(id, stored),
+    remove: (ids) => storage.removeReceipts(ids),
+    async pending() {
+      const rows = await storage.readReceipts()
+      const parsed = rows.map((row) => StoredReceipt.safeParse(row))
+      const damaged = parsed.filter(({ success }) => !success).length
+      if (damaged > 0) log.warn('receipts.damaged', { count: damaged })
+      return parsed.flatMap(({ data }) => (data === undefined ? [] : [data]))
+    },
+  }
+}

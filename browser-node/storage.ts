@@ -1,0 +1,123 @@
+/** What this browser keeps of its node, in IndexedDB: who it is, what earns, its owner's choice, unacknowledged receipts. */
+import { AppError } from '#shared/errors.ts'
+import type { Bytes32 } from '#shared/ids.ts'
+import { LIMITS } from '#shared/limits.ts'
+import type { SigningKeyPair } from '#shared/signature.ts'
+
+const DATABASE = 'littoral-node'
+const VERSION = 1
+
+/** One value of each name; the stored form is checked by whoever reads it. */
+export type KeptName = 'identity' | 'receiptKey' | 'claim'
+
+export interface NodeStorage {
+  /** libp2p private key in protobuf form. */
+  readIdentity(): Promise<Uint8Array | undefined>
+  /** The P-256 pair, whose private half no script can export. */
+  readReceiptKey(): Promise<SigningKeyPair | undefined>
+  readClaim(): Promise<string | undefined>
+  /** Resolves once the value would survive the end of the browser. */
+  keep(name: KeptName, value: unknown): Promise<void>
+  /** @throws {AppError} no_capacity at LIMITS.receiptsKept */
+  putReceipt(id: Bytes32, stored: unknown): Promise<void>
+  removeReceipts(ids: readonly Bytes32[]): Promise<void>
+  /** Receipts as they were put, at most LIMITS.receiptsKept. */
+  readReceipts(): Promise<unknown[]>
+  close(): void
+}
+
+/** @throws {AppError} internal when the browser keeps nothing (a private window of some browsers) */
+export async function openStorage(factory: IDBFactory = indexedDB): Promise<NodeStorage> {
+  const database = await openDatabase(factory)
+  const read = async (name: KeptName): Promise<unknown> =>
+    await settled(database.transaction('kept').objectStore('kept').get(name))
+  return {
+    async readIdentity() {
+      const value = await read('identity')
+      return value instanceof Uint8Array ? value : undefined
+    },
+    async readReceiptKey() {
+      const value = await read('receiptKey')
+      return isKeyPair(value) ? value : undefined
+    },
+    async readClaim() {
+      const value = await read('claim')
+      return typeof value === 'string' ? value : undefined
+    },
+    async keep(name, value) {
+      await write(database, 'kept', (kept) => kept.put(value, name))
+    },
+    async putReceipt(id, stored) {
+      const count = await settled(database.transaction('receipts').objectStore('receipts').count())
+      if (count >= LIMITS.receiptsKept)
+        throw new AppError('no_capacity', `${count} receipts wait for a hub; no more are kept.`)
+      await write(database, 'receipts', (receipts) => receipts.put(stored, id))
+    },
+    async removeReceipts(ids) {
+      await write(database, 'receipts', (receipts) => ids.forEach((id) => receipts.delete(id)))
+    },
+    async readReceipts() {
+      const receipts = database.transaction('receipts').objectStore('receipts')
+      return await settled<unknown[]>(receipts.getAll(null, LIMITS.receiptsKept))
+    },
+    close: () => database.close(),
+  }
+}
+
+function isKeyPair(value: unknown): value is SigningKeyPair {
+  if (typeof value !== 'object' || value === null) return false
+  const { privateKey, publicKey } = value as Partial<Record<string, unknown>>
+  return privateKey instanceof CryptoKey && publicKey instanceof CryptoKey
+}
+
+function openDatabase(factory: IDBFactory): Promise<IDBDatabase> {
+  const { promise, resolve, reject } = Promise.withResolvers<IDBDatabase>()
+  const request = factory.open(DATABASE, VERSION)
+  request.addEventListener('upgradeneeded', () => {
+    request.result.createObjectStore('kept')
+    request.result.createObjectStore('receipts')
+  })
+  request.addEventListener('success', () => resolve(request.result))
+  request.addEventListener('error', () => {
+    const detail = `This browser does not let the page keep its keys: ${request.error?.message ?? ''}`
+    reject(new AppError('internal', detail, { cause: request.error }))
+  })
+  request.addEventListener('blocked', () => {
+    reject(new AppError('internal', 'Another tab holds an older version of this page open.'))
+  })
+  return promise
+}
+
+/** Waits for the transaction, not only the request: a request that succeeded may still be rolled back. */
+function write(
+  database: IDBDatabase,
+  store: string,
+  change: (store: IDBObjectStore) => unknown,
+): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  const transaction = database.transaction(store, 'readwrite', { durability: 'strict' })
+  const fail = () =>
+    reject(
+      new AppError(
+        'internal',
+        `The browser did not store it: ${transaction.error?.message ?? ''}`,
+        {
+          cause: transaction.error,
+        },
+      ),
+    )
+  transaction.addEventListener('complete', () => resolve())
+  transaction.addEventListener('error', fail)
+  transaction.addEventListener('abort', fail)
+  change(transaction.objectStore(store))
+  return promise
+}
+
+function settled<T>(request: IDBRequest<T>): Promise<T> {
+  const { promise, resolve, reject } = Promise.withResolvers<T>()
+  request.addEventListener('success', () => resolve(request.result))
+  request.addEventListener('error', () =>
+    reject(new AppError('internal', 'The browser did not read it.', { cause: request.error })),
+  )
+  return promise
+}

@@ -1,0 +1,38 @@
+/** Which country the page offers first: the one in its address, the owner's last choice, or what the network sees. */
+import { z } from 'zod'
+import { LIMITS } from '#shared/limits.ts'
+import { COUNTRIES } from '#shared/region.ts'
+import type { NodeStorage } from './storage.ts'
+
+/** `?place=DE`: a made-up place for development, which production servers ignore; null when there is none. */
+export function simulatedPlace(search: string): string | null {
+  return knownCountry(new URLSearchParams(search).get('place'))
+}
+
+export interface ClaimSources {
+  readonly origin: string
+  readonly simulated: string | null
+  readonly storage: Pick<NodeStorage, 'readClaim'>
+}
+
+export async function suggestClaim(sources: ClaimSources): Promise<string | null> {
+  const { origin, simulated, storage } = sources
+  return simulated ?? knownCountry(await storage.readClaim()) ?? (await observedCountry(origin))
+}
+
+const NetworkReply = z.object({ you: z.object({ country: z.string() }) })
+
+async function observedCountry(origin: string): Promise<string | null> {
+  try {
+    const signal = AbortSignal.timeout(LIMITS.openTimeoutMs)
+    const response = await fetch(`${origin}/v1/network`, { signal })
+    const reply = NetworkReply.safeParse(await response.json())
+    return knownCountry(reply.data?.you.country)
+  } catch {
+    return null
+  }
+}
+
+function knownCountry(code: string | null | undefined): string | null {
+  return code !== null && code !== undefined && COUNTRIES.includes(code) ? code : null
+}

@@ -1,0 +1,36 @@
+/** Keeps the screen on while the owner wants it and the node works; browsers let go of the lock when the page is hidden. */
+import { element } from './elements.ts'
+
+export interface Awake {
+  /** Whether the node is at work. */
+  set(isWorking: boolean): void
+}
+
+export function createAwake(): Awake {
+  const box = element('awake', HTMLInputElement)
+  const isOffered = 'wakeLock' in navigator
+  if (box.parentElement !== null) box.parentElement.hidden = !isOffered
+  let isWorking = false
+  let lock: WakeLockSentinel | undefined
+
+  const settle = async () => {
+    const wanted = isOffered && isWorking && box.checked && document.visibilityState === 'visible'
+    if (!wanted) {
+      const held = lock
+      lock = undefined
+      await held?.release()
+    } else if (lock === undefined || lock.released) {
+      // A browser may refuse, for instance on a low battery: then the screen goes off as it always does.
+      lock = await navigator.wakeLock.request('screen').catch(() => undefined)
+    }
+  }
+  box.addEventListener('change', () => void settle())
+  document.addEventListener('visibilitychange', () => void settle())
+  return {
+    set(working) {
+      if (working === isWorking) return
+      isWorking = working
+      void settle()
+    },
+  }
+}

@@ -1,0 +1,14 @@
+/** The page's elements by their test ids, found once and typed. */
+import { invariant } from '#shared/errors.ts'
+
+/** @param type the element's class, checked */
+export function element<T extends Element>(testId: string, type: abstract new () => T): T {
+  const found = document.querySelector(`[data-testid="${testId}"]`)
+  invariant(found instanceof type, `the page has an element ${testId}`)
+  return found
+}
+
+/** Writes only what changed, so that screen readers are told once and selections stay. */
+export function setText(target: Element, text: string): void {
+  if (target.textContent !== text) target.textContent = text
+}

@@ -1,0 +1,28 @@
+/** Jobs a minute over the last half hour. */
+
+export const HISTORY_MINUTES = 30
+const MINUTE_MS = 60_000
+
+export interface History {
+  add(jobs: number, atMs: number): void
+  /** Jobs of each minute, oldest first; the last one is the minute that is running. */
+  minutes(nowMs: number): number[]
+}
+
+export function createHistory(): History {
+  const counts = new Map<number, number>()
+  return {
+    add(jobs, atMs) {
+      const minute = Math.floor(atMs / MINUTE_MS)
+      counts.set(minute, (counts.get(minute) ?? 0) + jobs)
+      for (const old of counts.keys()) if (old <= minute - HISTORY_MINUTES) counts.delete(old)
+    },
+    minutes(nowMs) {
+      const last = Math.floor(nowMs / MINUTE_MS)
+      return Array.from(
+        { length: HISTORY_MINUTES },
+        (_, index) => counts.get(last - HISTORY_MINUTES + 1 + index) ?? 0,
+      )
+    },
+  }
+}

@@ -1,0 +1,96 @@
+/** Shows the page's state in the node panel. */
+import { formatUsd } from '#shared/money.ts'
+import type { Earnings } from '../earnings.ts'
+import type { Download, PageState } from '../page-state.ts'
+import type { NodeView } from '../protocol.ts'
+import { describePeak, drawChart } from './chart.ts'
+import { element, setText } from './elements.ts'
+import { describeAdapter } from './gpu.ts'
+import { showJobs } from './jobs.ts'
+import { describePlace } from './place.ts'
+import { describeStatus } from './status.ts'
+
+export interface Panel {
+  show(state: PageState): void
+  showEarnings(earnings: Earnings | undefined): void
+  showMinutes(minutes: readonly number[]): void
+}
+
+const html = (testId: string) => element(testId, HTMLElement)
+
+export function createPanel(): Panel {
+  const toggle = element('toggle', HTMLButtonElement)
+  const country = element('country', HTMLSelectElement)
+  let shownNode: NodeView | null = null
+  return {
+    show(state) {
+      const words = describeStatus(state)
+      const status = html('status')
+      status.dataset['phase'] = words.phase
+      status.dataset['tone'] = words.tone
+      setText(html('state'), words.title)
+      setText(html('state-detail'), words.detail)
+      document.title = `${words.title} · Littoral`
+      setText(toggle, words.button)
+      toggle.dataset['action'] = words.action
+      toggle.disabled = !words.canAct
+      country.disabled = words.action === 'pause' || state.tab !== 'sole'
+      country.value = state.claim ?? ''
+      showDownload(state.download)
+      setText(html('adapter'), adapterText(state))
+      if (state.node !== null && state.node !== shownNode) showNode(state.node)
+      shownNode = state.node
+    },
+    showEarnings(earnings) {
+      const amount = (value: string | undefined) =>
+        value === undefined ? 'unknown now' : formatUsd(BigInt(value))
+      setText(html('pending'), amount(earnings?.pendingMicroUsd))
+      setText(html('settled'), amount(earnings?.settledMicroUsd))
+    },
+    showMinutes(minutes) {
+      drawChart(element('chart', SVGElement), minutes)
+      setText(html('chart-peak'), describePeak(minutes))
+    },
+  }
+}
+
+function showNode(node: NodeView): void {
+  const { hub, lastError } = node
+  setText(html('running'), String(node.running))
+  setText(html('jobs-done'), node.jobsDone.toLocaleString())
+  setText(html('signed'), formatUsd(BigInt(node.signedMicroUsd)))
+  setText(html('abilities'), describeAbilities(node))
+  setText(html('hub'), hub === null ? '–' : hub.name)
+  setText(html('place'), hub === null ? '–' : describePlace(hub))
+  setText(html('node-id'), node.nodeId)
+  showJobs(html('jobs'), node.lastJobs)
+  const error = html('last-error')
+  // What stands in the status already is not said twice.
+  error.hidden = lastError === null || lastError === hub?.quarantine
+  setText(error, lastError === null ? '' : `Last error: ${lastError}`)
+}
+
+function showDownload(download: Download | null): void {
+  html('download').hidden = download === null
+  if (download === null) return
+  const { loadedBytes, totalBytes } = download
+  const bar = html('download').querySelector('progress')
+  if (bar !== null) bar.value = totalBytes === 0 ? 1 : loadedBytes / totalBytes
+  setText(html('download-text'), `${megabytes(loadedBytes)} of ${megabytes(totalBytes)} MB`)
+}
+
+function megabytes(sizeBytes: number): string {
+  return (sizeBytes / 1e6).toFixed(1)
+}
+
+function adapterText({ node, gpu }: PageState): string {
+  if (node !== null) return describeAdapter(node.adapter)
+  if (gpu.kind === 'adapter') return describeAdapter(gpu)
+  return gpu.kind === 'none' ? 'none: no WebGPU' : '–'
+}
+
+function describeAbilities({ models, kernels }: NodeView): string {
+  const parts = models.map(({ id, provider }) => `${id} (${provider})`)
+  if (kernels > 0) parts.push(kernels === 1 ? '1 listed kernel' : `${kernels} listed kernels`)
+  return parts.length === 0 ? 'nothing' : parts.join(', ')
+}
