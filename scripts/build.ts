@@ -3,13 +3,13 @@ import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 import { gzipSync } from 'node:zlib'
 import { build as viteBuild } from 'vite'
 import { unstable_readConfig } from 'wrangler'
 import { z } from 'zod'
 import { AppError } from '#shared/errors.ts'
+import { MANIFESTS } from '#shared/manifests.ts'
 import type { ModelFile, ModelManifest } from '#shared/model.ts'
 import { BUNDLE_FILE, type Bundle } from './lib/bundle.ts'
 import { repositoryPath } from './lib/paths.ts'
@@ -105,6 +105,7 @@ export async function buildPages(manifests: readonly ModelManifest[]): Promise<v
     })
   }
   copyModelFiles(manifests, join(PAGES_DIR, 'models'))
+  copyFileSync(repositoryPath('docs/openapi.json'), join(PAGES_DIR, 'openapi.json'))
 }
 
 /** @throws {AppError} internal when a file is not what its manifest says */
@@ -131,7 +132,9 @@ export function modelFilePath(file: Pick<ModelFile, 'source'>): string {
     : repositoryPath(file.source)
 }
 
-if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
+if (import.meta.main) {
+  await buildPages(MANIFESTS)
   const bundle = await buildWorker({ simulatedPlaces: false })
   console.log(`dist/worker: ${bundle.sizeBytes} bytes, ${bundle.gzipBytes} gzipped`)
+  console.log('dist/pages: the page, its models, openapi.json')
 }

@@ -76,7 +76,7 @@ export function splitBytes(bytes: Uint8Array): Uint8Array[] | undefined {
 export function decodeTexts(bytes: Uint8Array): string[] {
   const items = splitBytes(bytes)
   if (items === undefined) throw new AppError('invalid_request', 'BYTES framing is broken.')
-  const decoder = new TextDecoder('utf-8', { fatal: true })
+  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: false })
   try {
     return items.map((item) => decoder.decode(item))
   } catch (cause) {

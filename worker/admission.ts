@@ -11,6 +11,9 @@ import { NODE_TRUSTS } from '#shared/policy.ts'
 import { equalText } from './constant-time.ts'
 import { fromBase64Url, toBase64Url } from './formats/base64.ts'
 
+/** What a node asks with. */
+export const AdmissionRequest = z.strictObject({ nodeId: NodeId, claim: CountryCode })
+
 export const AdmissionClaims = z.strictObject({
   nodeId: NodeId,
   claim: CountryCode,

@@ -1,14 +1,11 @@
 /** How a node comes in: an admission token over HTTP, then a WebSocket to a hub that carries it. */
 import { Hono } from 'hono'
-import { z } from 'zod'
 import { AppError } from '#shared/errors.ts'
-import { NodeId } from '#shared/ids.ts'
 import { MANIFESTS } from '#shared/manifests.ts'
 import { manifestDigest } from '#shared/model.ts'
-import { CountryCode } from '#shared/node.ts'
 import type { NodeTrust } from '#shared/policy.ts'
 import { countryCode } from '#shared/region.ts'
-import { signAdmission, verifyAdmission } from '../admission.ts'
+import { AdmissionRequest, signAdmission, verifyAdmission } from '../admission.ts'
 import type { AppContext, AppEnv } from '../context.ts'
 import { openHub } from '../durable-objects.ts'
 import { parseBody } from '../formats/faults.ts'
@@ -20,8 +17,6 @@ import { clientAddress, judgeClaim, observePlace } from '../place.ts'
 import { liveHubs } from './models.ts'
 
 const ADMISSION_BODY_BYTES = 4 * 1024
-
-export const AdmissionRequest = z.strictObject({ nodeId: NodeId, claim: CountryCode })
 
 export const nodeRoutes = new Hono<AppEnv>()
   .post('/v1/nodes/admission', optionalKey, admit)

@@ -1,0 +1,122 @@
+/** `npm run deploy`: `wrangler deploy`; with `--check` it says which secrets and vars that needs, and which are there. */
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { unstable_readConfig } from 'wrangler'
+import { z } from 'zod'
+import { MANIFESTS } from '#shared/manifests.ts'
+import { buildPages, buildWorker } from './build.ts'
+import { repositoryPath } from './lib/paths.ts'
+import { CHAIN_SETTINGS, SETTINGS, type Setting } from './lib/settings.ts'
+
+const WRANGLER = repositoryPath('node_modules/wrangler/bin/wrangler.js')
+/** Settings that cannot be read off when nobody is logged in. */
+type Source = 'environment' | 'wrangler.toml' | 'Cloudflare' | undefined
+
+process.exitCode = await main()
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: { check: { type: 'boolean', default: false } },
+    allowPositionals: false,
+  })
+  const missing = check()
+  if (values.check || missing > 0) return missing > 0 ? 1 : 0
+  await buildPages(MANIFESTS)
+  await buildWorker({ simulatedPlaces: false })
+  return deploy()
+}
+
+/** Prints one line a setting. @returns how many are missing */
+function check(): number {
+  const vars = readVars()
+  const remote = readRemoteSecrets()
+  const sources = new Map(SETTINGS.map((setting) => [setting.name, findSource(setting)]))
+  const chainIsOn = sources.get('CHAIN_RPC') !== undefined
+  let missing = 0
+  for (const { name, kind, without, purpose } of SETTINGS) {
+    const source = sources.get(name)
+    const isOfChain = CHAIN_SETTINGS.some((setting) => setting === name)
+    const isNeeded = without !== null || (chainIsOn && isOfChain)
+    const state = source ?? (isNeeded ? 'MISSING' : 'not set')
+    if (source === undefined && isNeeded) missing += 1
+    console.log(`${state.padEnd(14)} ${kind.padEnd(7)} ${name.padEnd(19)} ${purpose}`)
+    if (source === undefined && without !== null)
+      console.log(`${' '.repeat(42)} without it ${without}`)
+  }
+  if (remote === undefined) {
+    console.log(
+      '\nNot logged in to Cloudflare (or no such Worker yet), so its own secrets are not seen.',
+    )
+  }
+  const cause = missing === 1 ? 'One setting is' : `${missing} settings are`
+  console.log(
+    missing === 0
+      ? '\nReady to deploy.'
+      : `\n${cause} missing. Put secrets with \`npx wrangler secret put NAME\` or into the environment.`,
+  )
+  return missing
+
+  function findSource({ name, kind }: Setting): Source {
+    if ((process.env[name] ?? '') !== '') return 'environment'
+    if (kind === 'secret') return remote?.includes(name) === true ? 'Cloudflare' : undefined
+    // "0" is wrangler.toml's way to say that there is no chain.
+    const value = vars[name] ?? ''
+    return value === '' || value === '0' ? undefined : 'wrangler.toml'
+  }
+}
+
+function readVars(): Record<string, string> {
+  const config: unknown = unstable_readConfig({ config: repositoryPath('wrangler.toml') })
+  return z.object({ vars: z.record(z.string(), z.string()) }).parse(config).vars
+}
+
+/** Names of the secrets that the deployed Worker has; undefined when nobody can say. */
+function readRemoteSecrets(): string[] | undefined {
+  const listed = runWrangler(['secret', 'list', '--format', 'json'], 'pipe')
+  if (listed.status !== 0) return undefined
+  const names = z.array(z.object({ name: z.string() })).safeParse(parseJson(listed.stdout))
+  return names.data?.map(({ name }) => name)
+}
+
+/** Secrets of the environment travel in a file of this user, vars as arguments. */
+function deploy(): number {
+  const given = SETTINGS.filter(({ name }) => (process.env[name] ?? '') !== '')
+  const value = (name: string) => process.env[name] ?? ''
+  const vars = given.filter(({ kind }) => kind === 'var')
+  const secrets = given.filter(({ kind }) => kind === 'secret')
+  const folder = mkdtempSync(join(tmpdir(), 'littoral-'))
+  try {
+    const file = join(folder, 'secrets.json')
+    const content = Object.fromEntries(secrets.map(({ name }) => [name, value(name)]))
+    writeFileSync(file, JSON.stringify(content), { mode: 0o600 })
+    const args = [
+      'deploy',
+      '--minify',
+      ...vars.flatMap(({ name }) => ['--var', `${name}:${value(name)}`]),
+      ...(secrets.length === 0 ? [] : ['--secrets-file', file]),
+    ]
+    return runWrangler(args, 'inherit').status ?? 1
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+function runWrangler(args: readonly string[], stdio: 'inherit' | 'pipe') {
+  return spawnSync(process.execPath, [WRANGLER, ...args], {
+    cwd: repositoryPath('.'),
+    stdio,
+    encoding: 'utf8',
+    env: { ...process.env, WRANGLER_SEND_METRICS: 'false' },
+  })
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}

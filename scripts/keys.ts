@@ -1,0 +1,124 @@
+/** `npm run keys -- create|list|revoke`: API keys of a running instance, over its operator API. */
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { z } from 'zod'
+import { toAppError } from '#shared/errors.ts'
+import { readDevInstance } from './lib/dev-instance.ts'
+import { callApi } from './lib/operator.ts'
+import { repositoryPath } from './lib/paths.ts'
+
+const USAGE = `npm run keys -- create --tenant NAME [--scope infer]… [--consumer 0x…]
+npm run keys -- list --tenant NAME
+npm run keys -- revoke KEY_ID
+
+  --scope     infer (default), policy, audit, admin, node; may be repeated
+  --consumer  the on-chain account that pays for the tenant's jobs
+  --url       the instance; default: the one that npm start runs here
+  --state     state folder of npm run serve, for its secrets and address
+  --json      the answer as JSON only
+The operator key is read from OPERATOR_KEY, from --state, or from what npm start wrote.`
+
+const OPTIONS = {
+  tenant: { type: 'string' },
+  scope: { type: 'string', multiple: true },
+  consumer: { type: 'string' },
+  url: { type: 'string' },
+  state: { type: 'string' },
+  json: { type: 'boolean', default: false },
+} as const
+
+type Flags = ReturnType<typeof parseFlags>['values']
+
+try {
+  process.exitCode = await main()
+} catch (error) {
+  const { code, detail } = toAppError(error)
+  console.error(code === 'internal' ? String(error) : detail)
+  process.exitCode = 1
+}
+
+function parseFlags() {
+  return parseArgs({ options: OPTIONS, allowPositionals: true })
+}
+
+async function main(): Promise<number> {
+  const { values, positionals } = parseFlags()
+  const request = toRequest(positionals, values)
+  if (request === undefined) {
+    console.error(USAGE)
+    return 2
+  }
+  const target = await findInstance(values)
+  if (target === undefined) {
+    console.error('No instance: give --url and OPERATOR_KEY, or --state, or run npm start first.')
+    return 2
+  }
+  const answer = await callApi({ ...target, ...request })
+  console.log(values.json ? JSON.stringify(answer, null, 2) : describe(positionals[0], answer))
+  return 0
+}
+
+function toRequest(
+  [command, id]: readonly string[],
+  { tenant, scope, consumer }: Flags,
+): { method: string; path: string; body?: unknown } | undefined {
+  const path = '/v1/operator/keys'
+  if (command === 'create' && tenant !== undefined) {
+    return { method: 'POST', path, body: { tenant, scopes: scope ?? ['infer'], consumer } }
+  }
+  if (command === 'list' && tenant !== undefined) {
+    return { method: 'GET', path: `${path}?tenant=${encodeURIComponent(tenant)}` }
+  }
+  if (command === 'revoke' && id !== undefined) {
+    return { method: 'DELETE', path: `${path}/${encodeURIComponent(id)}` }
+  }
+  return undefined
+}
+
+const Served = z.looseObject({ url: z.string(), OPERATOR_KEY: z.string() })
+
+/** Where to ask, and with which key: flags and environment first, then what a running instance wrote. */
+async function findInstance(flags: Flags): Promise<{ url: string; key: string } | undefined> {
+  const instance = flags.state === undefined ? await fromDevFile() : fromState(flags.state)
+  const url = flags.url ?? instance?.url
+  const key = process.env['OPERATOR_KEY'] ?? instance?.key
+  return url === undefined || key === undefined ? undefined : { url: url.replace(/\/$/, ''), key }
+}
+
+async function fromDevFile(): Promise<{ url: string; key: string } | undefined> {
+  const instance = await readDevInstance()
+  const key = z.string().safeParse(instance?.['operatorKey'])
+  return instance === undefined || !key.success ? undefined : { url: instance.url, key: key.data }
+}
+
+function fromState(state: string): { url: string; key: string } | undefined {
+  const path = join(existsSync(state) ? state : repositoryPath(state), 'instance.json')
+  if (!existsSync(path)) return undefined
+  const { url, OPERATOR_KEY: key } = Served.parse(JSON.parse(readFileSync(path, 'utf8')))
+  return { url, key }
+}
+
+const Key = z.looseObject({
+  id: z.string(),
+  scopes: z.array(z.string()),
+  revokedAtMs: z.number().nullable(),
+})
+
+function describe(command: string | undefined, answer: unknown): string {
+  if (command === 'create') {
+    const { key, id, scopes } = Key.extend({ key: z.string() }).parse(answer)
+    return `${key}\n\n${id}, scopes ${scopes.join(', ')}. The key is shown this once and kept nowhere.`
+  }
+  if (command === 'revoke') {
+    const { id } = Key.parse(answer)
+    return `${id} is revoked; within ten seconds no request passes with it.`
+  }
+  const { keys } = z.looseObject({ keys: z.array(Key) }).parse(answer)
+  if (keys.length === 0) return 'This tenant has no keys.'
+  return keys
+    .map(({ id, scopes, revokedAtMs }) =>
+      [id, scopes.join(','), revokedAtMs === null ? 'live' : 'revoked'].join('  '),
+    )
+    .join('\n')
+}

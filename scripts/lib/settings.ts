@@ -1,0 +1,77 @@
+/** Every var and secret of the Worker: what it is for, and who must have it. */
+
+export interface Setting {
+  readonly name: string
+  readonly kind: 'var' | 'secret'
+  /** What does not work without it; null when nothing is lost. */
+  readonly without: string | null
+  readonly purpose: string
+}
+
+/** The chain's settings go together; `CHAIN_RPC` switches settlement on. */
+export const CHAIN_SETTINGS = ['CHAIN_RPC', 'CHAIN_ID', 'SETTLEMENT_ADDRESS', 'POSTER_KEY'] as const
+
+export const SETTINGS: readonly Setting[] = [
+  {
+    name: 'OPERATOR_KEY',
+    kind: 'secret',
+    without: 'no API key can be made',
+    purpose: 'bearer secret of /v1/operator: makes and revokes API keys; 32 random bytes in hex',
+  },
+  {
+    name: 'ADMISSION_SECRET',
+    kind: 'secret',
+    without: 'no node can join',
+    purpose: 'signs the admission tokens of nodes; 32 random bytes in hex',
+  },
+  {
+    name: 'HUBS',
+    kind: 'var',
+    without: 'there is no hub',
+    purpose: 'hubs as name:jurisdiction, nearest first, for instance hub-0:any,hub-eu:eu',
+  },
+  {
+    name: 'JURISDICTION',
+    kind: 'var',
+    without: 'nothing can be stored',
+    purpose: '`cloudflare`, or the one jurisdiction that a self-hosted machine stands in',
+  },
+  {
+    name: 'INGRESS_COUNTRY',
+    kind: 'var',
+    without: null,
+    purpose: 'self-hosting: country where TLS ends (alpha-2); without it every request is refused',
+  },
+  {
+    name: 'HUB_ADDRESS',
+    kind: 'var',
+    without: null,
+    purpose: 'multiaddr that nodes dial, when it is not the address of the request',
+  },
+  {
+    name: 'PROXY_SECRET',
+    kind: 'secret',
+    without: null,
+    purpose: 'self-hosting: proves that x-littoral-country comes from your own proxy',
+  },
+  {
+    name: 'CHAIN_RPC',
+    kind: 'var',
+    without: null,
+    purpose: 'JSON-RPC endpoint for settlement; without it receipts are kept and nothing is posted',
+  },
+  { name: 'CHAIN_ID', kind: 'var', without: null, purpose: 'chain id behind CHAIN_RPC' },
+  {
+    name: 'SETTLEMENT_ADDRESS',
+    kind: 'var',
+    without: null,
+    purpose: 'address of the Settlement contract',
+  },
+  {
+    name: 'POSTER_KEY',
+    kind: 'secret',
+    without: null,
+    purpose: 'private key that posts batches; never the contract owner’s',
+  },
+  { name: 'BATCH_SECONDS', kind: 'var', without: null, purpose: 'seconds between two batches' },
+]

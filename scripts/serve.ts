@@ -1,0 +1,138 @@
+/** `npm run serve`: the production build in plain workerd on this machine, state on disk, no account anywhere. */
+import { randomBytes } from 'node:crypto'
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+import { z } from 'zod'
+import { toAppError } from '#shared/errors.ts'
+import { createLog } from '#shared/log.ts'
+import { MANIFESTS } from '#shared/manifests.ts'
+import { buildPages, buildWorker, PAGES_DIR, WORKER_DIR } from './build.ts'
+import { readBundle } from './lib/bundle.ts'
+import { repositoryPath } from './lib/paths.ts'
+import { SETTINGS } from './lib/settings.ts'
+import { startWorkerd, type Workerd } from './lib/workerd.ts'
+
+const USAGE = `npm run serve -- [--host 127.0.0.1] [--port 8787] [--state .littoral/serve] [--built]
+  --host   address to listen on; put a proxy that ends TLS in front before you open it to others
+  --state  Durable Objects' databases and secrets
+  --built  take dist/ as it is instead of building
+Vars and secrets come from the environment, over wrangler.toml; npm run deploy -- --check lists them.`
+
+/** Secrets that are made when nobody gives them. */
+const Secrets = z.object({ OPERATOR_KEY: z.string(), ADMISSION_SECRET: z.string() })
+
+type Vars = Readonly<Record<string, string>>
+
+let workerd: Workerd | undefined
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.on(signal, () => void workerd?.close())
+}
+try {
+  process.exitCode = await main()
+} catch (error) {
+  const { code, detail } = toAppError(error)
+  console.error(code === 'internal' && error instanceof Error ? error.message : detail)
+  process.exitCode = 1
+}
+
+async function main(): Promise<number> {
+  const { values: flags } = parseArgs({
+    options: {
+      host: { type: 'string', default: '127.0.0.1' },
+      port: { type: 'string', default: '8787' },
+      state: { type: 'string', default: repositoryPath('.littoral/serve') },
+      built: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  })
+  if (flags.help) {
+    console.log(USAGE)
+    return 0
+  }
+  const stateDir = resolve(flags.state)
+  mkdirSync(stateDir, { recursive: true, mode: 0o700 })
+  if (!flags.built) {
+    console.log('Building the Worker and its pages')
+    await buildPages(MANIFESTS)
+    await buildWorker({ simulatedPlaces: false })
+  }
+  if (readBundle(WORKER_DIR).simulatedPlaces) {
+    console.error(
+      'dist/worker was built with simulated places; it is not served. Run npm run build.',
+    )
+    return 1
+  }
+  const vars: Vars = { ...loadSecrets(stateDir), ...givenSettings() }
+  if (vars['JURISDICTION'] === 'cloudflare') {
+    console.error('JURISDICTION=cloudflare is for npm run deploy; here name the place or leave it.')
+    return 1
+  }
+  workerd = await startWorkerd({
+    bundleDir: WORKER_DIR,
+    stateDir,
+    host: flags.host,
+    port: Number(flags.port),
+    vars,
+    assetsDir: PAGES_DIR,
+    log: createLog(),
+    onLine: (line, stream) => void process[stream].write(`${line}\n`),
+  })
+  writePrivate(join(stateDir, 'instance.json'), {
+    url: workerd.url,
+    OPERATOR_KEY: vars['OPERATOR_KEY'],
+  })
+  report(workerd.url, stateDir, vars)
+  const code = await workerd.exited
+  return code ?? 0
+}
+
+function report(url: string, stateDir: string, vars: Vars): void {
+  const lines = [
+    '',
+    `Serving ${url}`,
+    `  contribute   ${url}/contribute`,
+    `  API          ${url}/openapi.json`,
+    `  state        ${stateDir}`,
+    `  secrets      ${join(stateDir, 'secrets.json')} (readable by you only)`,
+    '',
+    'First key:',
+    `  npm run keys -- create --tenant acme --scope infer --scope policy --state ${stateDir}`,
+  ]
+  if ((vars['INGRESS_COUNTRY'] ?? '') === '') {
+    lines.push(
+      '',
+      'INGRESS_COUNTRY is not set, so nobody knows where requests enter and every one is refused.',
+      'Set it to the country of this machine, for instance INGRESS_COUNTRY=DE, or let a proxy say it.',
+    )
+  }
+  if ((vars['CHAIN_RPC'] ?? '') === '') {
+    lines.push('', 'CHAIN_RPC is not set: receipts are kept and nothing is settled.')
+  }
+  console.log(lines.join('\n'))
+}
+
+/** Made once and kept; only its owner may read the file. */
+function loadSecrets(stateDir: string): z.infer<typeof Secrets> {
+  const path = join(stateDir, 'secrets.json')
+  if (!existsSync(path)) {
+    const fresh = () => randomBytes(32).toString('hex')
+    writePrivate(path, { OPERATOR_KEY: fresh(), ADMISSION_SECRET: fresh() })
+  }
+  return Secrets.parse(JSON.parse(readFileSync(path, 'utf8')))
+}
+
+/** Settings from the environment. */
+function givenSettings(): Record<string, string> {
+  return Object.fromEntries(
+    SETTINGS.flatMap(({ name }) => {
+      const value = process.env[name]
+      return value === undefined ? [] : [[name, value]]
+    }),
+  )
+}
+
+function writePrivate(path: string, content: unknown): void {
+  writeFileSync(path, `${JSON.stringify(content, null, 2)}\n`, { mode: 0o600 })
+  chmodSync(path, 0o600)
+}

@@ -1,0 +1,151 @@
+/** Shapes of the API's other replies: the API description is made from them, and tests hold the replies to them. */
+import { z } from 'zod'
+import { ERRORS, type ErrorCode } from '#shared/errors.ts'
+import { Bytes32, NodeId } from '#shared/ids.ts'
+import { ModelManifest, ModelTensor } from '#shared/model.ts'
+import { MicroUsd } from '#shared/money.ts'
+import { JURISDICTIONS, Policy } from '#shared/policy.ts'
+import { PublicKey } from '#shared/signature.ts'
+import { NetworkNode } from '../hub/protocol.ts'
+import { SCOPES } from '../tenant/protocol.ts'
+
+/** Every error: RFC 9457 with OpenAI's `error` member. */
+export const ProblemReply = z.object({
+  type: z.url(),
+  title: z.string(),
+  status: z.int(),
+  detail: z.string(),
+  code: z.enum(Object.keys(ERRORS) as [ErrorCode, ...ErrorCode[]]),
+  requestId: z.string(),
+  /** The rule that refused, for residency errors. */
+  rule: z.string().optional(),
+  errors: z.array(z.object({ pointer: z.string(), detail: z.string() })).optional(),
+  error: z.object({
+    message: z.string(),
+    type: z.string(),
+    code: z.string(),
+    param: z.string().nullable(),
+  }),
+})
+
+export const ServerReply = z.object({
+  name: z.string(),
+  version: z.string(),
+  extensions: z.array(z.string()),
+})
+
+export const LiveReply = z.object({ live: z.literal(true) })
+
+export const ReadyReply = z.object({
+  ready: z.literal(true),
+  hubs: z.int(),
+  nodes: z.int(),
+  models: z.int(),
+})
+
+export const ModelReply = z.object({
+  name: z.string(),
+  versions: z.array(Bytes32),
+  platform: z.string(),
+  inputs: z.array(ModelTensor),
+  outputs: z.array(ModelTensor),
+  title: z.string(),
+  task: z.string(),
+  licence: z.string(),
+  unit: ModelManifest.shape.unit,
+  price_micro_usd: z.int(),
+})
+
+export const ModelReadyReply = z.object({
+  name: z.string(),
+  ready: z.literal(true),
+  nodes: z.int().min(1),
+})
+
+export const ModelsReply = z.object({
+  object: z.literal('list'),
+  data: z.array(
+    z.object({
+      id: z.string(),
+      object: z.literal('model'),
+      created: z.int(),
+      owned_by: z.string(),
+      task: z.string(),
+      digest: Bytes32,
+      /** Live nodes that have admitted it. */
+      nodes: z.int(),
+    }),
+  ),
+})
+
+export const NetworkReply = z.object({
+  hubs: z.array(
+    z.object({
+      hub: z.string(),
+      jurisdiction: z.enum(JURISDICTIONS),
+      peerId: NodeId,
+      hubKey: PublicKey,
+      /** Where nodes dial it; an admission token goes into its path. */
+      multiaddr: z.string(),
+      nodes: z.int(),
+    }),
+  ),
+  nodes: z.array(NetworkNode),
+  settlement: z.looseObject({
+    isPosting: z.boolean(),
+    fault: z.string().nullable(),
+    pendingReceipts: z.int(),
+    settledReceipts: z.int(),
+    refusedReceipts: z.int(),
+  }),
+})
+
+export const EarningsReply = z.object({
+  pendingMicroUsd: MicroUsd,
+  settledMicroUsd: MicroUsd,
+  /** The leaf and proof that the contract's `claim` takes; null until something is on the chain. */
+  claimable: z
+    .object({ cumulativeMicroUsd: MicroUsd, proof: z.array(Bytes32), root: Bytes32 })
+    .nullable(),
+})
+
+/** A policy as published: the version never changes again. */
+export const PolicyReply = z.object({
+  policy: Policy,
+  version: z.int().min(1),
+  hash: Bytes32,
+  computeCountries: z.array(z.string()),
+})
+
+export const PoliciesReply = z.object({ default: z.string(), policies: z.array(PolicyReply) })
+
+export const DefaultPolicyReply = z.object({ default: z.string() })
+
+export const KeyReply = z.object({
+  id: z.string(),
+  scopes: z.array(z.enum(SCOPES)),
+  createdAtMs: z.int(),
+  revokedAtMs: z.int().nullable(),
+})
+
+export const CreatedKeyReply = KeyReply.extend({
+  tenant: z.string(),
+  /** Shown once. */
+  key: z.string(),
+})
+
+export const KeysReply = z.object({ tenant: z.string(), keys: z.array(KeyReply) })
+
+export const AdmissionReply = z.object({
+  token: z.string(),
+  expiresAtMs: z.int(),
+  /** Nearest first; the token stands in each address's path. */
+  hubs: z.array(z.string()).min(1),
+  place: z.object({
+    country: z.string(),
+    evidence: z.string(),
+    source: z.string(),
+    trust: z.string(),
+  }),
+  models: z.array(z.object({ id: z.string(), digest: Bytes32 })),
+})
