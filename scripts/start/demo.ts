@@ -50,14 +50,14 @@ export async function readMeter(client: DemoClient): Promise<Answered> {
 /** 4,096 vibration samples through a spectrum kernel; the answer is the strongest tone. */
 export async function analyseVibration(client: DemoClient): Promise<Answered> {
   const { samples, sampleRateHz } = vibrationWindow()
-  const { kernel, buffers, strongestTone } = SPECTRUM_KERNEL.request(samples)
+  const { kernel, buffers } = SPECTRUM_KERNEL.request(samples)
   const { body, headers } = await post(client, '/v1/compute', { kernel, buffers })
   const [output] = (body as { outputs: { binding: number; data: string }[] }).outputs
   const bytes = Buffer.from(output?.data ?? '', 'base64')
   const power = new Float32Array(
     bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length),
   )
-  const tone = strongestTone(power, sampleRateHz)
+  const tone = SPECTRUM_KERNEL.strongestTone(power, sampleRateHz)
   return describe('vibration window → strongest tone', `${tone.frequencyHz.toFixed(2)} Hz`, headers)
 }
 

@@ -1,0 +1,74 @@
+/** One engine process: models on ONNX Runtime or kernels on Dawn, never both, because each brings a Dawn of its own. */
+import { readFile } from 'node:fs/promises'
+import { createEngine } from '#engine/create-engine.ts'
+import type { Engine } from '#engine/engine.ts'
+import { createOrtSessions, type SessionFactory } from '#engine/models/session.ts'
+import { toWireError } from '#shared/errors.ts'
+import type { Adapter, Provider } from '#shared/job.ts'
+import { createLog } from '#shared/log.ts'
+import { MANIFESTS } from '#shared/manifests.ts'
+import { openDevice, type NodeDevice } from './device.ts'
+import type { ChildSetup, FromChild, ToChild } from './engine-messages.ts'
+import { modelFilePath } from './model-path.ts'
+
+const NO_ADAPTER: Adapter = { name: 'cpu', isSoftware: true }
+/** The kernel process loads no model, and so no second Dawn. */
+const NO_SESSIONS: SessionFactory = { create: () => Promise.reject(new Error('no models here')) }
+const running = new Map<number, AbortController>()
+let engine: Engine | undefined
+let opened: NodeDevice | undefined
+
+process.on('message', (message: ToChild) => {
+  if (message.type === 'setup') void setUp(message.setup)
+  else if (message.type === 'run') void run(message)
+  else running.get(message.job)?.abort()
+})
+process.on('disconnect', () => process.exit(0))
+
+async function setUp(setup: ChildSetup): Promise<void> {
+  if (setup.role === 'kernels' && setup.device !== 'cpu') opened = await openDevice()
+  const adapter = setup.role === 'kernels' ? (opened?.adapter ?? null) : setup.adapter
+  engine = await createEngine({
+    device: opened?.device,
+    adapter: adapter ?? NO_ADAPTER,
+    sessions:
+      setup.role === 'models' ? createOrtSessions(await import('onnxruntime-node')) : NO_SESSIONS,
+    providers: providersFor(setup),
+    manifests: MANIFESTS.filter(({ id }) => setup.models.includes(id)),
+    loadFile: async (file) => new Uint8Array(await readFile(modelFilePath(file))),
+    kernels: setup.kernels,
+    log: createLog({ write: forwardLog }),
+    now: () => performance.now(),
+  })
+  say({ type: 'ready', adapter, models: engine.models, kernels: engine.kernels })
+}
+
+/** WebGPU first on a real adapter; on a software one only when it is asked for, since it loses to the CPU by far. */
+function providersFor({ device, adapter }: ChildSetup): Provider[] {
+  if (device === 'webgpu') return ['webgpu']
+  return device === 'auto' && adapter !== null && !adapter.isSoftware ? ['webgpu', 'cpu'] : ['cpu']
+}
+
+async function run({ job, work, payload }: ToChild & { type: 'run' }): Promise<void> {
+  const controller = new AbortController()
+  running.set(job, controller)
+  try {
+    if (engine === undefined) throw new Error('run before ready')
+    const emit = (bytes: Uint8Array) => Promise.resolve(say({ type: 'bytes', job, bytes }))
+    const answer = await engine.run(work, payload, { signal: controller.signal, emit })
+    say({ type: 'answer', job, answer })
+  } catch (error) {
+    say({ type: 'error', job, error: toWireError(error) })
+  } finally {
+    running.delete(job)
+  }
+}
+
+function say(message: FromChild): void {
+  process.send?.(message)
+}
+
+function forwardLog(line: string): void {
+  const { at: _at, level, event, ...fields } = JSON.parse(line) as Record<string, string>
+  say({ type: 'log', level: level === 'warn' ? 'warn' : 'info', event: event ?? '', fields })
+}

@@ -1,0 +1,141 @@
+/** One engine process from the outside: started, spoken to, and killed without mercy when a job will not end. */
+import { fork, type ChildProcess } from 'node:child_process'
+import { AppError } from '#shared/errors.ts'
+import type { Answer, Work } from '#shared/job.ts'
+import { LIMITS } from '#shared/limits.ts'
+import type { Log } from '#shared/log.ts'
+import type { RunOptions } from '#engine/engine.ts'
+import { fileURLToPath } from 'node:url'
+import type { ChildSetup, FromChild, ToChild } from './engine-messages.ts'
+
+const CHILD = fileURLToPath(new URL('./engine-child.ts', import.meta.url))
+/** Longer than every limit inside the child together: who is still silent then hangs. */
+const HANG_MS = LIMITS.kernelCompileMs + LIMITS.kernelRunMs + 5_000
+
+export type Ready = FromChild & { readonly type: 'ready' }
+
+export interface EngineProcess {
+  readonly ready: Ready
+  /** @throws {AppError} the child's error; node_timeout or node_lost when it hung or died, and then `ended` resolves */
+  run(work: Work, payload: Uint8Array, options: RunOptions): Promise<Answer>
+  /** Resolves when the process is gone. */
+  readonly ended: Promise<void>
+  kill(): void
+}
+
+interface Pending {
+  readonly emit: RunOptions['emit']
+  readonly resolve: (answer: Answer) => void
+  readonly reject: (error: unknown) => void
+  /** Chunks are handed on one after the other, the answer after the last. */
+  sent: Promise<void>
+}
+
+/** @throws {AppError} node_lost when the process ends before it is ready */
+export async function startEngineProcess(
+  setup: ChildSetup,
+  env: NodeJS.ProcessEnv,
+  log: Log,
+): Promise<EngineProcess> {
+  const child = fork(CHILD, [], {
+    env,
+    serialization: 'advanced',
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    execArgv: ['--disable-warning=ExperimentalWarning'],
+  })
+  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
+  const kill = () => child.kill('SIGKILL')
+  process.once('exit', kill)
+  void ended.then(() => process.off('exit', kill))
+  const pending = new Map<number, Pending>()
+  const {
+    promise: becameReady,
+    resolve: setReady,
+    reject: failReady,
+  } = Promise.withResolvers<Ready>()
+  child.on('message', (message: FromChild) => {
+    if (message.type === 'ready') setReady(message)
+    else if (message.type === 'log')
+      log[message.level](message.event, { part: `engine-${setup.role}`, ...message.fields })
+    else settle(pending, message)
+  })
+  void ended.then(() => {
+    const lost = new AppError('node_lost', `The ${setup.role} process of the node died.`)
+    failReady(lost)
+    for (const job of pending.values()) job.reject(lost)
+    pending.clear()
+  })
+  child.once('error', failReady)
+  const timer = setTimeout(kill, LIMITS.modelLoadMs * 2)
+  say(child, { type: 'setup', setup })
+  const ready = await becameReady.finally(() => clearTimeout(timer))
+  let serial = 0
+  return {
+    ready,
+    ended,
+    kill,
+    run: (work, payload, options) =>
+      runIn(child, { pending, job: (serial += 1), work, payload, options, kill }),
+  }
+}
+
+interface Run {
+  readonly pending: Map<number, Pending>
+  readonly job: number
+  readonly work: Work
+  readonly payload: Uint8Array
+  readonly options: RunOptions
+  readonly kill: () => void
+}
+
+async function runIn(
+  child: ChildProcess,
+  { pending, job, work, payload, options, kill }: Run,
+): Promise<Answer> {
+  const { signal, emit } = options
+  const { promise, resolve, reject } = Promise.withResolvers<Answer>()
+  pending.set(job, { emit, resolve, reject, sent: Promise.resolve() })
+  const cancel = () => say(child, { type: 'cancel', job })
+  signal.addEventListener('abort', cancel)
+  const hung = setTimeout(
+    () => {
+      reject(
+        new AppError(
+          'node_timeout',
+          `The job did not end in ${HANG_MS} ms; its process was killed.`,
+        ),
+      )
+      kill()
+    },
+    HANG_MS * (1 + pending.size),
+  )
+  try {
+    say(child, { type: 'run', job, work, payload })
+    if (signal.aborted) cancel()
+    return await promise
+  } finally {
+    clearTimeout(hung)
+    signal.removeEventListener('abort', cancel)
+    pending.delete(job)
+  }
+}
+
+function settle(
+  pending: Map<number, Pending>,
+  message: FromChild & { readonly job: number },
+): void {
+  const job = pending.get(message.job)
+  if (job === undefined) return
+  if (message.type === 'bytes') {
+    job.sent = job.sent.then(() => job.emit(message.bytes))
+    job.sent.catch(job.reject)
+  } else if (message.type === 'answer') job.sent.then(() => job.resolve(message.answer), job.reject)
+  else if (message.type === 'error') {
+    const { code, detail, meta } = message.error
+    job.reject(new AppError(code, detail, { meta: meta ?? {} }))
+  }
+}
+
+function say(child: ChildProcess, message: ToChild): void {
+  if (child.connected) child.send(message)
+}

