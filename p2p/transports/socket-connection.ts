@@ -83,6 +83,7 @@ class SocketConnection extends AbstractMultiaddrConnection {
 
   override sendResume(): void {}
 
+  /** workerd's sockets do not tell; there the windows of yamux and of each job are the only bound. */
   #bufferedBytes(): number {
     return this.#socket.bufferedAmount ?? 0
   }

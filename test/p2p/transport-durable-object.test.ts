@@ -43,6 +43,10 @@ describe('dialling out of a Durable Object', () => {
     expect(await peer.dialAndEcho(String(address))).toEqual({ isEqual: true })
   })
 
+  test('[T9] noise runs on native ciphers there', async () => {
+    expect((await peer.view()).hasNativeCiphers).toBe(true)
+  })
+
   test('[T6] a dial where nobody listens rejects with an Error', async () => {
     expect(await peer.dialAndEcho(REFUSING.toString())).toMatchObject({ isError: true })
   })

@@ -12,6 +12,8 @@ import {
   HOLD,
   RELEASE,
   SINK,
+  SOURCE,
+  SOURCE_BYTES,
   type PeerView,
 } from '#test/support/transport-peer.ts'
 import { seededBytes } from '#test/support/work.ts'
@@ -49,9 +51,9 @@ export function transportSuite(name: string, setUp: () => Promise<TransportUnder
 
     test('[T1] a dial joins two peers that know each other by key', async () => {
       await dial()
-      const view = await peer.view()
-      expect(connection.remotePeer.toString()).toBe(view.peerId)
-      expect(view.remotePeers).toEqual([dialer.peerId.toString()])
+      expect(connection.remotePeer.toString()).toBe((await peer.view()).peerId)
+      const [self, seen] = [dialer.peerId.toString(), async () => (await peer.view()).remotePeers]
+      await until('the peer to know us', async () => (await seen()).join() === self)
       expect(connection.encryption).toBe('/noise')
       expect(connection.multiplexer).toBe('/yamux/1.0.0')
     })
@@ -104,6 +106,21 @@ export function transportSuite(name: string, setUp: () => Promise<TransportUnder
       }
       await stream.close()
       expect(new TextDecoder().decode(await answer)).toBe(String(sentBytes))
+    })
+
+    test('[T3] a dialler that stops reading stops the peer, and loses nothing', async () => {
+      await dial()
+      const stream = await connection.newStream(SOURCE)
+      stream.pause()
+      let before = -1
+      await until('the peer to stop', async () => {
+        const { sourceBytes } = await peer.view()
+        const hasStopped = sourceBytes > 0 && sourceBytes === before
+        before = sourceBytes
+        return hasStopped
+      })
+      expect(before).toBeLessThan(SOURCE_BYTES)
+      expect((await readAll(stream)).byteLength).toBe(SOURCE_BYTES)
     })
 
     test('[T4] a close by the dialler is orderly at both ends', async () => {
@@ -194,6 +211,7 @@ async function echoed(connection: Connection, messages: readonly Uint8Array[]): 
 
 async function readAll(stream: Stream): Promise<Uint8Array> {
   const chunks: Uint8Array[] = []
+  if (stream.readStatus === 'paused') stream.resume()
   for await (const bytes of stream) chunks.push(bytes.subarray())
   return Buffer.concat(chunks)
 }

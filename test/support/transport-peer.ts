@@ -6,6 +6,9 @@ export const ECHO = '/test/echo/1.0.0'
 /** Counts what it has read; reads nothing until `RELEASE` is opened. Answers the count when its peer has closed. */
 export const SINK = '/test/sink/1.0.0'
 export const RELEASE = '/test/release/1.0.0'
+/** Sends 32 MiB as fast as it may. Tells by `PeerView` how far it has come. */
+export const SOURCE = '/test/source/1.0.0'
+export const SOURCE_BYTES = 32 * 1024 * 1024
 /** Never answers. Tells by `PeerView` how its last stream ended. */
 export const HOLD = '/test/hold/1.0.0'
 /** Closes or aborts the connection that it comes over. */
@@ -16,6 +19,8 @@ export const ABORT = '/test/abort/1.0.0'
 export interface PeerView {
   readonly connections: number
   readonly remotePeers: readonly string[]
+  /** Bytes that the last `SOURCE` stream has sent. */
+  readonly sourceBytes: number
   /** How `HOLD` streams ended, in order. */
   readonly holds: readonly ('closed' | 'broken')[]
 }
@@ -23,11 +28,20 @@ export interface PeerView {
 export async function serveTransportPeer(node: LittoralNode): Promise<() => PeerView> {
   const holds: ('closed' | 'broken')[] = []
   const held: Stream[] = []
+  let sourceBytes = 0
   await node.handle(ECHO, (stream) => echo(stream), { maxInboundStreams: 64 })
   await node.handle(SINK, (stream) => {
     stream.pause()
     held.push(stream)
     void count(stream)
+  })
+  await node.handle(SOURCE, async (stream) => {
+    const piece = new Uint8Array(64 * 1024)
+    for (sourceBytes = 0; sourceBytes < SOURCE_BYTES; sourceBytes += piece.byteLength) {
+      await drained(stream)
+      stream.send(piece)
+    }
+    await stream.close()
   })
   await node.handle(RELEASE, async (stream) => {
     for (const paused of held.splice(0)) paused.resume()
@@ -47,6 +61,7 @@ export async function serveTransportPeer(node: LittoralNode): Promise<() => Peer
     connections: node.getConnections().length,
     remotePeers: node.getConnections().map(({ remotePeer }) => remotePeer.toString()),
     holds: [...holds],
+    sourceBytes,
   })
 }
 

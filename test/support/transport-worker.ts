@@ -1,5 +1,6 @@
 /** The far end of the transport suite as a Durable Object in workerd. */
 import { multiaddr } from '@multiformats/multiaddr'
+import { nativeNoiseCrypto } from '#p2p/native-noise.ts'
 import { createHubNode, newIdentity } from '#p2p/node.ts'
 import { durableObjectTransport } from '#p2p/transports/durable-object.ts'
 import { createLog } from '#shared/log.ts'
@@ -42,7 +43,11 @@ export class Peer {
       return new Response(null, { status: 101, webSocket: client } as ResponseInit)
     }
     if (url.pathname === '/dial') return dialAndEcho(node, url.searchParams.get('address') ?? '')
-    return Response.json({ peerId: node.peerId.toString(), ...view() })
+    return Response.json({
+      peerId: node.peerId.toString(),
+      ...view(),
+      hasNativeCiphers: nativeNoiseCrypto() !== undefined,
+    })
   }
 }
 

@@ -14,6 +14,8 @@ const View = z.object({
   peerId: z.string(),
   connections: z.int(),
   remotePeers: z.array(z.string()),
+  sourceBytes: z.int(),
+  hasNativeCiphers: z.boolean(),
   holds: z.array(z.enum(['closed', 'broken'])),
 })
 
