@@ -1,7 +1,7 @@
 /** Writes `shared/settlement-abi.ts` from the built contracts; part of `npm run generate`. */
 import { writeFile } from 'node:fs/promises'
 import { spawnSync } from 'node:child_process'
-import { buildContracts, readArtifact } from '#scripts/lib/forge.ts'
+import { readArtifact } from '#scripts/lib/forge.ts'
 import { repositoryPath } from '#scripts/lib/paths.ts'
 
 const TARGET = repositoryPath('shared/settlement-abi.ts')
@@ -9,7 +9,6 @@ const OXFMT = repositoryPath('node_modules/.bin/oxfmt')
 
 /** Builds the contracts and writes the ABI as a constant. */
 export async function generateAbi(): Promise<void> {
-  await buildContracts()
   const settlement = await readArtifact('Settlement')
   const abi = JSON.stringify(settlement.abi, (key, value: unknown) =>
     key === 'internalType' ? undefined : value,

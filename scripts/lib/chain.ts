@@ -17,7 +17,7 @@ import { z } from 'zod'
 import { Address, type Bytes32 } from '#shared/ids.ts'
 import { SETTLEMENT_ABI } from '#shared/settlement-abi.ts'
 import type { PublicKey } from '#shared/signature.ts'
-import { buildContracts, readArtifact, type ContractName } from '#scripts/lib/forge.ts'
+import { readArtifact, type ContractName } from '#scripts/lib/forge.ts'
 
 export { startAnvil, type Chain } from '#scripts/lib/anvil.ts'
 
@@ -54,7 +54,6 @@ export async function deploySettlement(access: ChainAccess): Promise<Deployment>
   const known = await readDeployment(file)
   if (known?.chainId === chainId && (await hasCode(access.rpc, known))) return known
 
-  await buildContracts()
   const owner = privateKeyToAccount(PUBLISHED_OWNER_KEY)
   const testUsd = await deploy(access.rpc, 'TestUsd', [])
   const settlement = await deploy(access.rpc, 'Settlement', [testUsd, owner.address])

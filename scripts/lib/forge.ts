@@ -1,6 +1,8 @@
-/** Runs forge offline and reads what it built. */
+/** Runs forge offline, and keeps what the deployment needs of its output. */
 import { spawn } from 'node:child_process'
-import { readFile } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
+import { mkdir, mkdtemp, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import type { Abi, Hex } from 'viem'
 import { repositoryPath } from '#scripts/lib/paths.ts'
 
@@ -24,8 +26,78 @@ export function foundryBinary(tool: 'anvil' | 'forge'): string {
   return repositoryPath(`node_modules/@foundry-rs/${tool}-${process.platform}-${cpu}/bin/${tool}`)
 }
 
-/** Runs forge in the repository's root and waits for its end; never rejects for a failing exit code. */
-export function runForge(args: readonly string[]): Promise<ForgeRun> {
+/**
+ * Runs forge in the repository's root and waits for its end; never rejects for a failing exit code.
+ * Each run has an output folder of its own, so that runs at the same time do not write into one another's.
+ */
+export async function runForge(args: readonly string[], outDir?: string): Promise<ForgeRun> {
+  const dir = outDir ?? (await makeOutDir())
+  const places = ['--out', join(dir, 'out'), '--cache-path', join(dir, 'cache')]
+  try {
+    return await spawnForge([...args, ...places])
+  } finally {
+    if (outDir === undefined) await rm(dir, { recursive: true, force: true })
+  }
+}
+
+/**
+ * What was built of a contract; builds first when the sources are not those that it was built from.
+ * @throws with the compiler's words when they do not compile
+ */
+export async function readArtifact(name: ContractName): Promise<Artifact> {
+  const sources = await digestSources()
+  const file = repositoryPath(`contracts/out/${name}.json`)
+  const kept = await readFile(file, 'utf8').catch(() => undefined)
+  if (kept !== undefined) {
+    const artifact = JSON.parse(kept) as Artifact & { readonly sources: string }
+    if (artifact.sources === sources) return artifact
+  }
+  await build(sources)
+  return JSON.parse(await readFile(file, 'utf8')) as Artifact
+}
+
+async function build(sources: string): Promise<void> {
+  const dir = await makeOutDir()
+  try {
+    const { exitCode, stdout, stderr } = await runForge(['build', '--skip', 'test'], dir)
+    if (exitCode !== 0) throw new Error(`forge build failed\n${stdout}\n${stderr}`)
+    for (const name of CONTRACTS) {
+      const text = await readFile(join(dir, 'out', `${name}.sol`, `${name}.json`), 'utf8')
+      const built = JSON.parse(text) as { abi: Abi; bytecode: { object: Hex } }
+      const artifact = { sources, abi: built.abi, bytecode: built.bytecode.object }
+      const written = join(dir, `${name}.json`)
+      await writeFile(written, JSON.stringify(artifact))
+      await rename(written, repositoryPath(`contracts/out/${name}.json`))
+    }
+  } finally {
+    await rm(dir, { recursive: true, force: true })
+  }
+}
+
+/** Everything that decides what the compiler makes: sources, settings, compiler and library. */
+async function digestSources(): Promise<string> {
+  const hash = createHash('sha256')
+  const folder = repositoryPath('contracts/src')
+  const files = await readdir(folder, { recursive: true, withFileTypes: true })
+  const paths = files
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+  for (const path of [
+    ...paths.toSorted(),
+    repositoryPath('foundry.toml'),
+    repositoryPath('node_modules/solc/package.json'),
+    repositoryPath('node_modules/@openzeppelin/contracts/package.json'),
+  ])
+    hash.update(await readFile(path)).update('\0')
+  return hash.digest('hex')
+}
+
+async function makeOutDir(): Promise<string> {
+  await mkdir(repositoryPath('contracts/out'), { recursive: true })
+  return mkdtemp(repositoryPath('contracts/out/run-'))
+}
+
+function spawnForge(args: readonly string[]): Promise<ForgeRun> {
   return new Promise((resolve, reject) => {
     const child = spawn(foundryBinary('forge'), args, {
       cwd: repositoryPath('.'),
@@ -38,17 +110,4 @@ export function runForge(args: readonly string[]): Promise<ForgeRun> {
     child.once('error', reject)
     child.once('close', (code) => resolve({ exitCode: code ?? 1, stdout, stderr }))
   })
-}
-
-/** Builds the contracts if they changed. @throws with the compiler's words when they do not compile. */
-export async function buildContracts(): Promise<void> {
-  const { exitCode, stdout, stderr } = await runForge(['build', '--skip', 'test'])
-  if (exitCode !== 0) throw new Error(`forge build failed\n${stdout}\n${stderr}`)
-}
-
-/** Reads a built contract; `buildContracts` must have run. */
-export async function readArtifact(name: ContractName): Promise<Artifact> {
-  const file = repositoryPath(`contracts/out/${name}.sol/${name}.json`)
-  const built = JSON.parse(await readFile(file, 'utf8')) as { abi: Abi; bytecode: { object: Hex } }
-  return { abi: built.abi, bytecode: built.bytecode.object }
 }

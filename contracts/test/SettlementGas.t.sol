@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {Hashes as Pairs} from "@openzeppelin/contracts/utils/cryptography/Hashes.sol";
+import {ISettlement} from "../src/interfaces/ISettlement.sol";
+import {PublicKey} from "../src/libraries/Hashes.sol";
+import {SettlementFixture} from "./support/SettlementFixture.sol";
+
+/// @notice What the calls cost; the figures are kept in contracts/snapshots and a change of them fails the run.
+contract SettlementGasTest is SettlementFixture {
+    /// @dev Levels of a tree over a million keys.
+    uint256 private constant LEVELS = 20;
+
+    function setUp() public {
+        _deploy();
+    }
+
+    function test_gas_batchOfOnePolicyAndOneConsumer() public {
+        _post(keccak256("earnings"), 700);
+        vm.snapshotGasLastCall("Settlement", "postBatch, first, 1 policy, 1 consumer, any number of receipts");
+        _post(keccak256("later earnings"), 700);
+        vm.snapshotGasLastCall("Settlement", "postBatch, later, 1 policy, 1 consumer, any number of receipts");
+    }
+
+    function test_gas_batchOfTenPoliciesAndTenConsumers() public {
+        ISettlement.PolicyUse[] memory uses = new ISettlement.PolicyUse[](10);
+        ISettlement.Charge[] memory charges = new ISettlement.Charge[](10);
+        for (uint256 i = 0; i < 10; ++i) {
+            address consumer = address(uint160(0x1000 + i));
+            _fund(consumer, DEPOSIT);
+            vm.prank(consumer);
+            settlement.setBatchLimit(LIMIT);
+            charges[i] = ISettlement.Charge(consumer, 10);
+            uses[i] = ISettlement.PolicyUse(_policy(), 1 << 14);
+            uses[i].policy.version = uint32(i + 1);
+        }
+        vm.prank(POSTER);
+        settlement.postBatch(1, keccak256("r"), 1_000_000, keccak256("e"), 100, uses, charges);
+        vm.snapshotGasLastCall("Settlement", "postBatch, first, 10 policies, 10 consumers, any number of receipts");
+    }
+
+    function test_gas_claimAmongAMillionKeys() public {
+        _claimDeep(700, 700);
+        vm.snapshotGasLastCall("Settlement", "claim, first, among a million keys");
+        _claimDeep(950, 250);
+        vm.snapshotGasLastCall("Settlement", "claim, later, among a million keys");
+    }
+
+    function _claimDeep(uint256 cumulative, uint256 earned) private {
+        bytes32 root = _leaf(NODE_KEY, cumulative);
+        bytes32[] memory proof = new bytes32[](LEVELS);
+        for (uint256 level = 0; level < LEVELS; ++level) {
+            proof[level] = keccak256(abi.encode(level));
+            root = Pairs.commutativeKeccak256(root, proof[level]);
+        }
+        _post(root, earned);
+        PublicKey memory key = _key(NODE_KEY);
+        ISettlement.P256Signature memory signature = _signPayout(NODE_KEY, PAYOUT);
+        settlement.claim(key, cumulative, proof, PAYOUT, signature);
+    }
+}

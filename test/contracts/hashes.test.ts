@@ -1,0 +1,175 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import {
+  connect,
+  deploySettlement,
+  startAnvil,
+  type Chain,
+  type Deployment,
+} from '#scripts/lib/chain.ts'
+import { typedDigest, type Domain } from '#shared/eip712.ts'
+import { nameHash, type Bytes32 } from '#shared/ids.ts'
+import { PROVIDERS } from '#shared/job.ts'
+import { silentLog } from '#shared/log.ts'
+import { EVIDENCE_CLASSES, EVIDENCE_SOURCES, NODE_TRUSTS, policyHash } from '#shared/policy.ts'
+import {
+  receiptHash,
+  ticketHash,
+  VERIFICATIONS,
+  type Place,
+  type SignedReceipt,
+  type Ticket,
+} from '#shared/receipt.ts'
+import { SETTLEMENT_ABI } from '#shared/settlement-abi.ts'
+import { payoutHash } from '#shared/settlement.ts'
+import { policyWords } from '#worker/ledger/batch.ts'
+import { policy as anyPolicy } from '../support/policies.ts'
+import { createReceiptMaker, type ReceiptMaker } from '../support/receipts.ts'
+
+let dir: string
+let chain: Chain
+let deployment: Deployment
+let domain: Domain
+let maker: ReceiptMaker
+
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'littoral-hashes-'))
+  chain = await startAnvil({ dir, log: silentLog })
+  deployment = await deploySettlement({ rpc: chain.rpc, dir })
+  domain = { chainId: deployment.chainId, verifyingContract: deployment.settlement }
+  maker = await createReceiptMaker(domain)
+})
+afterAll(async () => {
+  await chain?.close()
+  await rm(dir, { recursive: true, force: true })
+})
+
+const at = () => ({ address: deployment.settlement, abi: SETTLEMENT_ABI }) as const
+
+function placeWords({ country, evidence, source, trust }: Place) {
+  return {
+    country,
+    evidence: EVIDENCE_CLASSES.indexOf(evidence),
+    source: EVIDENCE_SOURCES.indexOf(source),
+    trust: NODE_TRUSTS.indexOf(trust),
+  }
+}
+
+function ticketWords(ticket: Ticket) {
+  return {
+    jobId: nameHash(ticket.jobId),
+    attempt: ticket.attempt,
+    hub: nameHash(ticket.hub),
+    node: nameHash(ticket.nodeId),
+    tenant: nameHash(ticket.tenant),
+    policyHash: ticket.policyHash,
+    allowed: BigInt(ticket.allowed),
+    ...placeWords(ticket.place),
+    workDigest: ticket.workDigest,
+    inputCommitment: ticket.inputCommitment,
+    units: BigInt(ticket.units),
+    priceMicroUsd: BigInt(ticket.priceMicroUsd),
+    issuedAtMs: BigInt(ticket.issuedAtMs),
+    expiresAtMs: BigInt(ticket.expiresAtMs),
+  }
+}
+
+function receiptWords({ receipt }: SignedReceipt) {
+  const { ticket } = receipt
+  return {
+    ticketHash: ticketHash(ticket),
+    jobId: nameHash(ticket.jobId),
+    attempt: ticket.attempt,
+    tenant: nameHash(ticket.tenant),
+    policyHash: ticket.policyHash,
+    ...placeWords(ticket.place),
+    node: nameHash(ticket.nodeId),
+    receiptKeyX: receipt.receiptKey.x,
+    receiptKeyY: receipt.receiptKey.y,
+    workDigest: ticket.workDigest,
+    inputCommitment: ticket.inputCommitment,
+    outputCommitment: receipt.outputCommitment,
+    units: BigInt(receipt.units),
+    priceMicroUsd: BigInt(ticket.priceMicroUsd),
+    amountMicroUsd: BigInt(receipt.amountMicroUsd),
+    startedAtMs: BigInt(receipt.startedAtMs),
+    finishedAtMs: BigInt(receipt.finishedAtMs),
+    provider: PROVIDERS.indexOf(receipt.provider),
+    verification: VERIFICATIONS.indexOf(receipt.verification),
+  }
+}
+
+const place: fc.Arbitrary<Place> = fc.record({
+  country: fc.nat(255),
+  evidence: fc.constantFrom(...EVIDENCE_CLASSES),
+  source: fc.constantFrom(...EVIDENCE_SOURCES),
+  trust: fc.constantFrom(...NODE_TRUSTS),
+})
+
+const bytes32 = fc
+  .uint8Array({ minLength: 32, maxLength: 32 })
+  .map((bytes): Bytes32 => `0x${Buffer.from(bytes).toString('hex')}`)
+
+describe('[S1] the contract computes the hash that TypeScript computes', () => {
+  it('of any policy', async () => {
+    const { reader } = connect(chain.rpc)
+    await fc.assert(
+      fc.asyncProperty(anyPolicy, async (policy) => {
+        const args = [policyWords(policy)] as const
+        const onChain = await reader.readContract({ ...at(), functionName: 'policyHash', args })
+        expect(onChain).toBe(policyHash(policy))
+      }),
+      { numRuns: 25, seed: 1 },
+    )
+  })
+
+  it('of any ticket and receipt', async () => {
+    const { reader } = connect(chain.rpc)
+    const wish = fc.record({
+      attempt: fc.integer({ min: 1, max: 1_000 }),
+      units: fc.nat(1_000_000),
+      priceMicroUsd: fc.nat(1_000_000),
+      place,
+      receipt: fc.record({
+        outputCommitment: bytes32,
+        provider: fc.constantFrom(...PROVIDERS),
+        verification: fc.constantFrom(...VERIFICATIONS),
+      }),
+    })
+    await fc.assert(
+      fc.asyncProperty(wish, async (wanted) => {
+        const signed = await maker.make(wanted)
+        const { ticket } = signed.receipt
+        const ticketDigest = await reader.readContract({
+          ...at(),
+          functionName: 'ticketDigest',
+          args: [ticketWords(ticket)],
+        })
+        expect(ticketDigest).toBe(typedDigest(domain, ticketHash(ticket)))
+        const [id, digest] = await reader.readContract({
+          ...at(),
+          functionName: 'receiptDigest',
+          args: [receiptWords(signed)],
+        })
+        expect(id).toBe(receiptHash(signed.receipt))
+        expect(digest).toBe(typedDigest(domain, signed.id))
+      }),
+      { numRuns: 25, seed: 2 },
+    )
+  })
+
+  it('of a payout, with the nonce that the contract holds', async () => {
+    const { reader } = connect(chain.rpc)
+    const key = maker.hub.publicKey
+    const to = '0x00000000000000000000000000000000DeaDBeef'
+    const onChain = await reader.readContract({
+      ...at(),
+      functionName: 'payoutDigest',
+      args: [key, to],
+    })
+    expect(onChain).toBe(typedDigest(domain, payoutHash(key, to, 0n)))
+  })
+})
