@@ -10,6 +10,9 @@ import { PublicKey } from '#shared/signature.ts'
 /** Versions of the work protocol that this build speaks; a hub speaks this one and the one before. */
 export const WORK_VERSION = 1
 
+/** All that a greeting of any version is sure to have; read first, so that an unknown one is named and not just malformed. */
+export const Greeting = z.looseObject({ version: z.int() })
+
 /** node → hub, first frame. */
 export const Hello = z.strictObject({ version: z.int().min(1), presence: SignedPresence })
 export type Hello = z.infer<typeof Hello>

@@ -12,6 +12,7 @@ import { encodeHeader, jsonFrame, numberFrame, readJson, type Frame } from './fr
 import { createHeartbeat, type Heartbeat } from './heartbeat.ts'
 import { readWireError } from './wire-error.ts'
 import {
+  Greeting,
   Hello,
   StoredReceipt,
   WORK_VERSION,
@@ -66,7 +67,7 @@ export async function openWork(stream: Stream, options: OpenWorkOptions): Promis
       if (link !== undefined) link.onFrame(frame)
       else if (frame.kind === 'hello' && !greeted) {
         greeted = true
-        greeting.resolve(readJson(Hello, frame))
+        greeting.resolve(readHello(frame))
       } else throw new AppError('invalid_request', `A ${frame.kind} frame came before the welcome.`)
     },
   })
@@ -78,11 +79,6 @@ export async function openWork(stream: Stream, options: OpenWorkOptions): Promis
   )
   try {
     const hello = await greeting.promise
-    if (hello.version < OLDEST_WORK_VERSION)
-      throw new AppError(
-        'upgrade_required',
-        `This hub speaks work protocol ${OLDEST_WORK_VERSION} to ${WORK_VERSION}; the node speaks ${hello.version}.`,
-      )
     const welcome = await options.welcome(hello)
     if (!frames.isOpen()) throw new AppError('node_lost', 'The node left during the greeting.')
     link = createLink({ frames, hello, clock, options })
@@ -95,6 +91,15 @@ export async function openWork(stream: Stream, options: OpenWorkOptions): Promis
   } finally {
     stopTimer()
   }
+}
+
+function readHello(frame: Frame): Hello {
+  const { version } = readJson(Greeting, frame)
+  if (version >= OLDEST_WORK_VERSION) return readJson(Hello, frame)
+  throw new AppError(
+    'upgrade_required',
+    `This hub speaks work protocol ${OLDEST_WORK_VERSION} to ${WORK_VERSION}; the node speaks ${version}.`,
+  )
 }
 
 interface LinkParts {

@@ -8,7 +8,7 @@ import { createSendWindow } from './credit.ts'
 import { createFrameStream, type FrameStream } from './frame-stream.ts'
 import { encodeHeader, jsonFrame, numberFrame, readJson, readNumber, type Frame } from './frames.ts'
 import { createJobBoard } from './job-board.ts'
-import { ReceiptAck, Welcome, WORK_VERSION } from './messages.ts'
+import { Greeting, ReceiptAck, Welcome, WORK_VERSION } from './messages.ts'
 import { readWireError } from './wire-error.ts'
 import type { WorkHandler } from './work-handler.ts'
 
@@ -51,14 +51,14 @@ export async function serveWork(
   const onWelcome = (frame: Frame) => {
     if (frame.kind !== 'welcome')
       throw new AppError('invalid_request', `A ${frame.kind} frame came before the welcome.`)
-    const welcome = readJson(Welcome, frame)
-    if (welcome.version !== WORK_VERSION)
+    const { version } = readJson(Greeting, frame)
+    if (version !== WORK_VERSION)
       throw new AppError(
         'upgrade_required',
-        `This node speaks work protocol ${WORK_VERSION}; the hub answered with ${welcome.version}.`,
+        `This node speaks work protocol ${WORK_VERSION}; the hub answered with ${version}.`,
       )
     welcomed = true
-    handler.welcomed(welcome)
+    handler.welcomed(readJson(Welcome, frame))
     sendPending({ frames, handler, receipts, signal: ended.signal }).catch((error: unknown) => {
       if (!ended.signal.aborted) frames.fail(error)
     })

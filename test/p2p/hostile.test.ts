@@ -111,8 +111,11 @@ describe('a hostile node', () => {
       }),
     )
     const hello = await node.identity.hello()
-    hand.send(jsonFrame('hello', 0, { ...hello, version: 0 }))
-    expect(['upgrade_required', 'invalid_request']).toContain(await opening)
+    hand.send(
+      jsonFrame('hello', 0, { ...hello, version: 0, since: 'before presence had a schema' }),
+    )
+    expect(await opening).toBe('upgrade_required')
+    expect(readWireError(await hand.first('error')).code).toBe('upgrade_required')
   })
 
   test('[W1] that the hub does not want gets the reason', async () => {
