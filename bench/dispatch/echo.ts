@@ -1,0 +1,29 @@
+/** What both ends of the dispatch bench agree on. */
+import { z } from 'zod'
+import { NodeId } from '#shared/ids.ts'
+
+/** A stream that sends each frame back: the held stream without the work protocol. */
+export const ECHO_PROTOCOL = '/littoral/bench/echo/1.0.0'
+/** The work protocol with a node that checks and signs nothing. */
+export const UNSIGNED_PROTOCOL = '/littoral/bench/unsigned/1.0.0'
+
+/** Nodes, sockets and streams side by side; a hub gives each node at most eight jobs at once. */
+export const LINKS = 4
+export const PAYLOAD_BYTES = 1024
+
+/** How the node end is told where the hub is. */
+export const NodeEndOptions = z.strictObject({
+  hub: z.string(),
+  socketUrl: z.string(),
+  dir: z.string(),
+})
+export type NodeEndOptions = z.infer<typeof NodeEndOptions>
+
+/** The node end's first line. */
+export const NodeEndReady = z.strictObject({
+  /** Complete nodes. */
+  nodes: z.array(NodeId),
+  /** Peers that serve the two protocols above. */
+  peers: z.array(NodeId),
+})
+export type NodeEndReady = z.infer<typeof NodeEndReady>

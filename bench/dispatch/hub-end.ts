@@ -1,0 +1,221 @@
+/** The hub's end of the dispatch bench: its dispatcher over real work streams, and the plainer ends beside it. */
+import { once } from 'node:events'
+import { DatabaseSync } from 'node:sqlite'
+import type { Connection, Stream } from '@libp2p/interface'
+import { webSockets } from '@libp2p/websockets'
+import { WebSocketServer, type WebSocket } from 'ws'
+import { createFrameStream } from '#p2p/frame-stream.ts'
+import { WORK_PROTOCOL, type Frame } from '#p2p/frames.ts'
+import type { Welcome } from '#p2p/messages.ts'
+import { createHubNode, newIdentity, type LittoralNode } from '#p2p/node.ts'
+import { verifyPresence } from '#p2p/presence.ts'
+import { openWork, type WorkLink } from '#p2p/work-client.ts'
+import type { Domain } from '#shared/eip712.ts'
+import { NodeId, randomBytes } from '#shared/ids.ts'
+import { silentLog } from '#shared/log.ts'
+import type { Place } from '#shared/receipt.ts'
+import { countryBit } from '#shared/region.ts'
+import { createSigner, generateSigningKey, type Signer } from '#shared/signature.ts'
+import { Directory } from '#worker/hub/directory.ts'
+import { Dispatcher } from '#worker/hub/dispatcher.ts'
+import { Outbox, type SqlStorage } from '#worker/hub/outbox.ts'
+import { resolvePort } from '../resolve-port.ts'
+import { ECHO_PROTOCOL, LINKS, UNSIGNED_PROTOCOL, type NodeEndReady } from './echo.ts'
+
+/** Sends bytes and resolves when the same bytes are back. */
+export type Echo = (bytes: Uint8Array, link: number) => Promise<void>
+
+export interface HubEnd {
+  readonly address: string
+  readonly socketUrl: string
+  readonly signer: Signer
+  readonly dispatcher: Dispatcher
+  /** Opens what the node end serves. */
+  open(ready: NodeEndReady): Promise<Opened>
+  close(): Promise<void>
+}
+
+export interface Opened {
+  readonly echoSocket: Echo
+  readonly echoStream: Echo
+  /** Whose name stands on unsigned offers; nobody looks at it. */
+  readonly unsignedNode: NodeId
+  /** Work streams to nodes that sign nothing. */
+  readonly unsigned: readonly WorkLink[]
+}
+
+export const PLACE: Place = {
+  country: countryBit('DE'),
+  evidence: 'observed',
+  source: 'edge',
+  trust: 'verified',
+}
+export const HUB = 'hub-bench'
+const DOMAIN: Domain = { chainId: 31_337, verifyingContract: `0x${'11'.repeat(20)}` }
+
+export async function createHubEnd(): Promise<HubEnd> {
+  const sockets = new WebSocketServer({ host: '127.0.0.1', port: 0 })
+  const inbound: WebSocket[] = []
+  sockets.on('connection', (socket) => inbound.push(socket))
+  await once(sockets, 'listening')
+  const node = await createHubNode({
+    privateKey: await newIdentity(),
+    transports: [webSockets()],
+    listen: ['/ip4/127.0.0.1/tcp/0/ws'],
+    log: silentLog,
+  })
+  const signer = await createSigner(await generateSigningKey(false))
+  const directory = new Directory()
+  const dispatcher = createDispatcher(signer, directory)
+  const welcome: Welcome = {
+    version: 1,
+    hub: HUB,
+    hubKey: signer.publicKey,
+    domain: DOMAIN,
+    place: PLACE,
+    quarantine: null,
+  }
+  return {
+    address: String(node.getMultiaddrs()[0]),
+    socketUrl: `ws://127.0.0.1:${resolvePort(sockets)}`,
+    signer,
+    dispatcher,
+    async open({ nodes, peers }) {
+      const connections = peers.map((id) => connectionOf(node, id))
+      for (const id of nodes) await addMember({ node, id, welcome, directory, dispatcher })
+      const streams = await Promise.all(connections.map((to) => to.newStream(ECHO_PROTOCOL)))
+      const unsigned = connections.map(async (to) =>
+        openLink(await to.newStream(UNSIGNED_PROTOCOL), welcome),
+      )
+      if (inbound.length !== LINKS) throw new Error(`${inbound.length} sockets, not ${LINKS}`)
+      return {
+        echoSocket: createSocketEcho(inbound),
+        echoStream: createStreamEcho(streams),
+        unsignedNode: NodeId.parse(peers[0]),
+        unsigned: await Promise.all(unsigned),
+      }
+    },
+    async close() {
+      for (const socket of inbound) socket.terminate()
+      sockets.close()
+      await node.stop()
+    },
+  }
+}
+
+function createDispatcher(signer: Signer, directory: Directory): Dispatcher {
+  return new Dispatcher({
+    hub: HUB,
+    signer,
+    domain: DOMAIN,
+    directory,
+    outbox: new Outbox(memoryStorage()),
+    manifests: [],
+    now: Date.now,
+    random: Math.random,
+    randomBytes,
+    log: silentLog,
+    onReceipt: () => {},
+  })
+}
+
+/** SQLite in memory, in the shape of a Durable Object's storage. */
+function memoryStorage(): SqlStorage {
+  const database = new DatabaseSync(':memory:')
+  return {
+    sql: {
+      exec(query, ...bindings) {
+        const rows = database.prepare(query).all(...bindings) as Record<string, unknown>[]
+        return { toArray: () => rows }
+      },
+    },
+  }
+}
+
+function connectionOf(node: LittoralNode, id: string): Connection {
+  const found = node.getConnections().find(({ remotePeer }) => remotePeer.toString() === id)
+  if (found === undefined) throw new Error(`${id} is not connected`)
+  return found
+}
+
+interface MemberParts {
+  readonly node: LittoralNode
+  readonly id: NodeId
+  readonly welcome: Welcome
+  readonly directory: Directory
+  readonly dispatcher: Dispatcher
+}
+
+/** Opens the work stream to a complete node, as the hub's gate does, and gives it to the dispatcher. */
+async function addMember({ node, id, welcome, directory, dispatcher }: MemberParts): Promise<void> {
+  const connection = await untilConnected(node, id)
+  const link = await openWork(await connection.newStream(WORK_PROTOCOL), {
+    welcome: () => Promise.resolve(welcome),
+    onReceipt: (stored) => dispatcher.redeliver(stored),
+    log: silentLog,
+  })
+  directory.add({
+    admission: { nodeId: id, claim: 'DE', place: PLACE },
+    link,
+    presence: await verifyPresence(link.hello.presence),
+    signedPresence: link.hello.presence,
+    quarantine: null,
+    jobsDone: 0,
+    serviceMs: new Map(),
+  })
+}
+
+/** A node dials in its own time. */
+async function untilConnected(node: LittoralNode, id: string): Promise<Connection> {
+  const isThere = () => node.getConnections().some(({ remotePeer }) => remotePeer.toString() === id)
+  while (!isThere()) {
+    await once(node, 'connection:open', { signal: AbortSignal.timeout(10_000) })
+  }
+  return connectionOf(node, id)
+}
+
+function openLink(stream: Stream, welcome: Welcome): Promise<WorkLink> {
+  return openWork(stream, {
+    welcome: () => Promise.resolve(welcome),
+    onReceipt: () => Promise.resolve(),
+    log: silentLog,
+  })
+}
+
+function createSocketEcho(sockets: readonly WebSocket[]): Echo {
+  const waiting = new Map<number, () => void>()
+  let last = 0
+  for (const socket of sockets) {
+    socket.on('message', (message: Buffer) => {
+      const id = message.readUInt32BE(0)
+      waiting.get(id)?.()
+      waiting.delete(id)
+    })
+  }
+  return (bytes, link) => {
+    const message = Buffer.from(bytes)
+    const id = ++last
+    message.writeUInt32BE(id, 0)
+    const { promise, resolve } = Promise.withResolvers<void>()
+    waiting.set(id, resolve)
+    sockets[link]?.send(message)
+    return promise
+  }
+}
+
+function createStreamEcho(streams: readonly Stream[]): Echo {
+  const waiting = new Map<number, () => void>()
+  let last = 0
+  const onFrame = ({ job }: Frame) => {
+    waiting.get(job)?.()
+    waiting.delete(job)
+  }
+  const frames = streams.map((stream) => createFrameStream(stream, { onFrame }))
+  return (body, link) => {
+    const job = ++last
+    const { promise, resolve } = Promise.withResolvers<void>()
+    waiting.set(job, resolve)
+    frames[link]?.send({ kind: 'data', job, body })
+    return promise
+  }
+}

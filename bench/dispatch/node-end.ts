@@ -1,0 +1,132 @@
+/** The node's process of the dispatch bench: complete nodes whose engine echoes, and the plainer ends beside them. */
+import { join } from 'node:path'
+import { multiaddr } from '@multiformats/multiaddr'
+import { WebSocket } from 'ws'
+import type { Engine } from '#engine/engine.ts'
+import { createReceiptFiles } from '#local-node/receipt-files.ts'
+import { createNodeCore } from '#node-core/node-core.ts'
+import { createFrameStream } from '#p2p/frame-stream.ts'
+import type { JobOffer } from '#p2p/messages.ts'
+import { createPeerNode, newIdentity, peerIdOf } from '#p2p/node.ts'
+import { signPresence } from '#p2p/presence.ts'
+import type { WorkHandler } from '#p2p/work-handler.ts'
+import { serveWork } from '#p2p/work-server.ts'
+import type { Answer } from '#shared/job.ts'
+import { LIMITS } from '#shared/limits.ts'
+import { silentLog } from '#shared/log.ts'
+import { createSigner, generateSigningKey, type Signer } from '#shared/signature.ts'
+import {
+  ECHO_PROTOCOL,
+  LINKS,
+  NodeEndOptions,
+  UNSIGNED_PROTOCOL,
+  type NodeEndReady,
+} from './echo.ts'
+
+const options = NodeEndOptions.parse(JSON.parse(process.argv[2] ?? '{}'))
+const adapter = { name: 'echo', isSoftware: true }
+
+/** Gives the payload back: what is measured is everything around it. */
+const echo: Engine = {
+  adapter,
+  models: [],
+  kernels: 'any',
+  async run(_work, payload, { emit }) {
+    await emit(payload)
+    return echoed(payload.length)
+  },
+  close: () => Promise.resolve(),
+}
+
+for (let link = 0; link < LINKS; link++) openSocket()
+const links = Array.from({ length: LINKS }, (_, link) => link)
+const ready: NodeEndReady = {
+  nodes: await Promise.all(links.map(startNode)),
+  peers: await Promise.all(links.map(startPeer)),
+}
+console.log(JSON.stringify(ready))
+
+function openSocket(): void {
+  const socket = new WebSocket(options.socketUrl)
+  socket.on('message', (message) => socket.send(message))
+}
+
+async function startNode(link: number) {
+  const identity = await newIdentity()
+  const core = createNodeCore({
+    kind: 'local',
+    identity,
+    signer: await createSigner(await generateSigningKey(false)),
+    engine: echo,
+    claim: 'DE',
+    maxJobs: LIMITS.nodeJobsInFlight,
+    receipts: await createReceiptFiles(join(options.dir, `receipts-${link}`)),
+    locate: () => Promise.resolve(multiaddr(options.hub)),
+    log: silentLog,
+    now: Date.now,
+    onState: () => {},
+  })
+  await core.start()
+  return peerIdOf(identity)
+}
+
+async function startPeer() {
+  const identity = await newIdentity()
+  const signer = await createSigner(await generateSigningKey(false))
+  const presence = await signPresence(
+    {
+      version: 1,
+      nodeId: peerIdOf(identity),
+      kind: 'local',
+      receiptKey: signer.publicKey,
+      claim: 'DE',
+      adapter,
+      models: [],
+      kernels: 'any',
+      maxJobs: LIMITS.nodeJobsInFlight,
+      sequence: 1,
+      issuedAtMs: Date.now(),
+    },
+    identity,
+  )
+  const handler: WorkHandler = {
+    hello: () => Promise.resolve({ version: 1, presence }),
+    welcomed: () => {},
+    acknowledged: () => {},
+    pendingReceipts: () => Promise.resolve([]),
+    async run(offer, payload, { emit }) {
+      await emit(payload)
+      return unsigned(offer, signer, payload.length)
+    },
+  }
+  const node = await createPeerNode({ privateKey: identity, log: silentLog })
+  await node.handle(ECHO_PROTOCOL, (stream) => {
+    const frames = createFrameStream(stream, { onFrame: (frame) => frames.send(frame) })
+  })
+  await node.handle(UNSIGNED_PROTOCOL, (stream) => {
+    serveWork(stream, handler, { log: silentLog }).catch(() => process.exit(1))
+  })
+  await node.dial(multiaddr(options.hub))
+  return peerIdOf(identity)
+}
+
+function echoed(sizeBytes: number): Answer {
+  const output = { name: 'binding:0', datatype: 'UINT8' as const, shape: [sizeBytes], sizeBytes }
+  return { outputs: [output], provider: 'cpu', adapter, computeMs: 0 }
+}
+
+/** A result of the right shape and size that nobody has signed. */
+function unsigned({ ticket, ticketSignature }: JobOffer, signer: Signer, sizeBytes: number) {
+  const receipt = {
+    ticket,
+    receiptKey: signer.publicKey,
+    outputCommitment: ticket.inputCommitment,
+    units: ticket.units,
+    amountMicroUsd: '0',
+    startedAtMs: ticket.issuedAtMs,
+    finishedAtMs: ticket.issuedAtMs,
+    provider: 'cpu' as const,
+    verification: 'none' as const,
+  }
+  return { answer: echoed(sizeBytes), receipt, nodeSignature: ticketSignature }
+}

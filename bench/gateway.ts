@@ -1,0 +1,201 @@
+/** What a request costs at the edge: our Worker and hub against a bare workerd route and a plain workerd proxy. */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parseServerTiming } from '#scripts/start/answer.ts'
+import { startChild } from './child.ts'
+import type { BenchContext } from './context.ts'
+import { cpuMsOf } from './cpu-time.ts'
+import { BARE_ROUTE, PLAIN_PROXY, startPeer } from './gateway/peers.ts'
+import {
+  drive,
+  measureSection,
+  type BenchResult,
+  type Comparison,
+  type Contender,
+  type Samples,
+} from './harness.ts'
+import { createHttpClient, type HttpCall, type HttpClient } from './http-client.ts'
+import type { Running } from './live-stack.ts'
+
+/** The embedding that the full path answers and whose bytes the proxy carries. */
+const EMBEDDING = JSON.stringify({
+  model: 'littoral-embed-400k',
+  input: 'pump 7 runs hot and vibrates since the night shift',
+  encoding_format: 'base64',
+})
+const IN_FLIGHT = 32
+
+/** What a contender is asked, and which process answers it. */
+interface Target {
+  readonly name: string
+  readonly includes: string
+  readonly call: HttpCall
+  readonly client: HttpClient
+  readonly pid: number
+  /** Requests in one repetition. */
+  readonly count: number
+  /** Whether work goes on after the last answer, which is waited for and counted. */
+  readonly worksOn?: boolean
+}
+
+const COMPARISONS: readonly Comparison[] = [
+  { of: 'full path', to: 'proxy', metric: 'cpuMs' },
+  { of: 'full path', to: 'bare route', metric: 'cpuMs' },
+  { of: 'full path', to: 'proxy', metric: 'latencyLessComputeMs', peerMetric: 'latencyMs' },
+  { of: 'full path', to: 'proxy', metric: 'latencyMs' },
+  { of: 'Worker alone', to: 'bare route', metric: 'cpuMs' },
+  { of: 'Worker alone', to: 'proxy', metric: 'cpuMs' },
+  { of: 'Worker alone', to: 'bare route', metric: 'latencyMs' },
+]
+
+export async function measureGateway(context: BenchContext): Promise<BenchResult> {
+  const { dir, log, quick, stack } = context
+  const running = await stack.running()
+  const clients: HttpClient[] = []
+  const connect = (url: string) => {
+    const client = createHttpClient(url, IN_FLIGHT)
+    clients.push(client)
+    return client
+  }
+  const ours = connect(running.url)
+  const answerFile = join(dir, 'answer.json')
+  writeFileSync(answerFile, (await ours.send(embeddingCall(running))).body)
+  const upstream = await startChild(new URL('gateway/upstream.ts', import.meta.url), [answerFile])
+  const peer = { dir, log, upstream: upstream.firstLine }
+  const bare = await startPeer({ ...peer, name: 'bare', source: BARE_ROUTE })
+  const proxy = await startPeer({ ...peer, name: 'proxy', source: PLAIN_PROXY })
+  try {
+    const targets = targetsOf(running, {
+      bare: { client: connect(bare.url), pid: bare.pid },
+      proxy: { client: connect(proxy.url), pid: proxy.pid },
+      ours: { client: ours, pid: running.workerdPid },
+    })
+    const section = (name: string, inFlight: number) =>
+      measureSection({
+        name,
+        contenders: targets.map((target) => contenderOf(target, { inFlight, quick })),
+        comparisons: COMPARISONS,
+        rounds: quick ? 2 : 5,
+      })
+    return {
+      name: 'gateway',
+      title: 'CPU and latency of one request at the edge, each Worker in a plain workerd process',
+      sections: [
+        await section('one request at a time', 1),
+        await section(`${IN_FLIGHT} requests at once`, IN_FLIGHT),
+      ],
+      includes: Object.fromEntries(targets.map(({ name, includes }) => [name, includes])),
+      notes: NOTES,
+    }
+  } finally {
+    for (const client of clients) client.close()
+    await Promise.all([bare.close(), proxy.close(), upstream.close()])
+  }
+}
+
+const NOTES = [
+  'CPU is user and system time of that workerd process over the requests of a repetition; client, upstream and node are other processes.',
+  'With 32 at once the latency of the full path is that of one node with two places, on the same cores as everything else.',
+]
+
+interface Side {
+  readonly client: HttpClient
+  readonly pid: number
+}
+
+function targetsOf(
+  running: Running,
+  sides: { readonly bare: Side; readonly proxy: Side; readonly ours: Side },
+): Target[] {
+  const embedding = embeddingCall(running)
+  return [
+    {
+      name: 'bare route',
+      includes: 'a one-line Worker that answers a fixed JSON to a GET',
+      call: { method: 'GET', path: '/' },
+      count: 1000,
+      ...sides.bare,
+    },
+    {
+      name: 'proxy',
+      includes:
+        'a Worker that sends the POST on to a loopback server and streams its answer back; same bytes both ways as the full path',
+      call: embedding,
+      count: 1000,
+      ...sides.proxy,
+    },
+    {
+      name: 'Worker alone',
+      includes: 'GET /v1/policies: key, scope, routing, headers, JSON; no Durable Object',
+      call: { method: 'GET', path: '/v1/policies', headers: { authorization: bearer(running) } },
+      count: 500,
+      ...sides.ours,
+    },
+    {
+      name: 'full path',
+      includes:
+        'POST /v1/embeddings to a local node: Worker, hub, held stream, signed ticket, checked and stored receipt; ' +
+        '`CPU` until the receipts are in the ledger and on the chain, `answering CPU` until the last answer',
+      call: embedding,
+      count: 100,
+      worksOn: true,
+      ...sides.ours,
+    },
+  ]
+}
+
+function bearer({ apiKey }: Running): string {
+  return `Bearer ${apiKey}`
+}
+
+function embeddingCall(running: Running): HttpCall {
+  const headers = { authorization: bearer(running), 'content-type': 'application/json' }
+  return { method: 'POST', path: '/v1/embeddings', headers, body: EMBEDDING }
+}
+
+function contenderOf(
+  target: Target,
+  { inFlight, quick }: { readonly inFlight: number; readonly quick: boolean },
+): Contender {
+  const { name, includes, call, client, pid, worksOn = false } = target
+  const count = Math.ceil(target.count / (quick ? 5 : 1))
+  return {
+    name,
+    includes,
+    async run(): Promise<Samples> {
+      const before = cpuMsOf([pid])
+      const replies = await drive({ count, inFlight }, async () => {
+        const { headers } = await client.send(call)
+        return parseServerTiming(String(headers['server-timing'] ?? '')).compute
+      })
+      const answered = cpuMsOf([pid])
+      if (worksOn) await untilQuiet(pid)
+      const after = cpuMsOf([pid])
+      const each = (ms: number | undefined) =>
+        ms === undefined || before === undefined ? [] : [(ms - before) / count]
+      return {
+        cpuMs: each(after),
+        ...(worksOn ? { answeringCpuMs: each(answered) } : {}),
+        latencyMs: replies.map(({ ms }) => ms),
+        ...(worksOn
+          ? { latencyLessComputeMs: replies.map(({ ms, value = 0 }) => ms - value) }
+          : {}),
+      }
+    },
+  }
+}
+
+const QUIET = { windowMs: 250, windows: 6, cpuMs: 3, boundMs: 10_000 }
+
+/** Waits until the process has done next to nothing for 1.5 s, which is longer than it waits between two batches. */
+async function untilQuiet(pid: number): Promise<void> {
+  const deadlineMs = performance.now() + QUIET.boundMs
+  let last = cpuMsOf([pid])
+  for (let quiet = 0; quiet < QUIET.windows && performance.now() < deadlineMs;) {
+    await new Promise((resolve) => setTimeout(resolve, QUIET.windowMs))
+    const now = cpuMsOf([pid])
+    if (last === undefined || now === undefined) return
+    quiet = now - last < QUIET.cpuMs ? quiet + 1 : 0
+    last = now
+  }
+}

@@ -1,0 +1,52 @@
+/** The gateway's peers: the least that workerd can do, started by the launcher that starts our Worker. */
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Log } from '#shared/log.ts'
+import { BUNDLE_FILE, type Bundle } from '#scripts/lib/bundle.ts'
+import { startWorkerd, type Workerd } from '#scripts/lib/workerd.ts'
+
+/** Answers one fixed JSON, whatever is asked. */
+export const BARE_ROUTE = `export default { fetch: () => Response.json({ status: 'ok' }) }`
+
+/** Sends each request on to the upstream and streams the answer back. */
+export const PLAIN_PROXY = `export default {
+  fetch: (request, env) => fetch(env.UPSTREAM + new URL(request.url).pathname, request),
+}`
+
+export interface PeerOptions {
+  readonly name: string
+  readonly source: string
+  readonly dir: string
+  readonly log: Log
+  readonly upstream: string
+}
+
+export async function startPeer(options: PeerOptions): Promise<Workerd> {
+  const { name, source, dir, log, upstream } = options
+  const bundleDir = join(dir, name)
+  mkdirSync(bundleDir, { recursive: true })
+  writeFileSync(join(bundleDir, 'index.js'), source)
+  writeFileSync(join(bundleDir, BUNDLE_FILE), JSON.stringify(describe(source)))
+  return startWorkerd({
+    bundleDir,
+    stateDir: join(bundleDir, 'state'),
+    assetsDir: join(bundleDir, 'assets'),
+    // The launcher lets a Worker call this machine only when it is given a chain there.
+    vars: { UPSTREAM: upstream, CHAIN_RPC: upstream },
+    log,
+  })
+}
+
+function describe(source: string): Bundle {
+  return {
+    simulatedPlaces: false,
+    main: 'index.js',
+    compatibilityDate: '2026-08-01',
+    compatibilityFlags: ['nodejs_compat'],
+    durableObjects: [],
+    assets: null,
+    vars: {},
+    sizeBytes: source.length,
+    gzipBytes: source.length,
+  }
+}

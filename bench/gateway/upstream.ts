@@ -1,0 +1,17 @@
+/** The proxy's loopback upstream, a process of its own: reads each request and answers with the bytes of one file. */
+import { readFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import { finished } from 'node:stream/promises'
+import { resolvePort } from '../resolve-port.ts'
+
+const [file = ''] = process.argv.slice(2)
+const body = readFileSync(file)
+const headers = { 'content-type': 'application/json', 'content-length': body.length }
+
+const server = createServer((incoming, outgoing) => {
+  finished(incoming.resume()).then(
+    () => outgoing.writeHead(200, headers).end(body),
+    () => outgoing.destroy(),
+  )
+})
+server.listen(0, '127.0.0.1', () => console.log(`http://127.0.0.1:${resolvePort(server)}`))

@@ -1,0 +1,131 @@
+/** How everything here is measured: contenders take turns, round after round, and are compared within a round. */
+import { median, summarize, type Summary } from './statistics.ts'
+
+/** Values of one repetition by metric; `latencyMs` has one a request, `cpuMs` one a repetition. */
+export type Samples = Readonly<Record<string, readonly number[]>>
+
+export interface Contender {
+  readonly name: string
+  /** What its figures include. */
+  readonly includes: string
+  /** One repetition. */
+  run(): Promise<Samples>
+}
+
+/** Which metric of which contender is divided by which of which peer. */
+export interface Comparison {
+  readonly of: string
+  readonly to: string
+  readonly metric: string
+  /** Metric of the peer, where it has another name. @default the same */
+  readonly peerMetric?: string
+}
+
+export interface Ratio extends Comparison {
+  /** Median over the rounds of the ratio of the two medians of one round. */
+  readonly median: number
+  readonly min: number
+  readonly max: number
+  readonly rounds: number
+}
+
+export interface Figure extends Summary {
+  readonly contender: string
+  readonly metric: string
+}
+
+export interface Section {
+  readonly name: string
+  readonly ratios: readonly Ratio[]
+  readonly figures: readonly Figure[]
+}
+
+export interface BenchResult {
+  readonly name: string
+  readonly title: string
+  readonly sections: readonly Section[]
+  /** Contender → what its figures include. */
+  readonly includes: Readonly<Record<string, string>>
+  /** What a reader must know to use the figures. */
+  readonly notes: readonly string[]
+}
+
+export interface SectionPlan {
+  readonly name: string
+  readonly contenders: readonly Contender[]
+  readonly comparisons: readonly Comparison[]
+  readonly rounds: number
+  /** @default 1 */
+  readonly warmUps?: number
+}
+
+/** Runs every contender once a round; each round begins with another of them, so that none is always first. */
+export async function measureSection(plan: SectionPlan): Promise<Section> {
+  const { contenders, rounds, warmUps = 1 } = plan
+  const taken = new Map<string, Samples[]>(contenders.map(({ name }) => [name, []]))
+  for (let round = -warmUps; round < rounds; round++) {
+    for (const index of contenders.keys()) {
+      const contender = contenders[(index + round + warmUps) % contenders.length]
+      if (contender === undefined) continue
+      const samples = await contender.run()
+      if (round >= 0) taken.get(contender.name)?.push(samples)
+    }
+  }
+  return {
+    name: plan.name,
+    // Where the kernel tells no CPU time there is no ratio of it.
+    ratios: plan.comparisons
+      .map((comparison) => compare(comparison, taken))
+      .filter((ratio) => Number.isFinite(ratio.median)),
+    figures: contenders.flatMap(({ name }) => figuresOf(name, taken.get(name) ?? [])),
+  }
+}
+
+function compare(comparison: Comparison, taken: ReadonlyMap<string, Samples[]>): Ratio {
+  const { of, to, metric, peerMetric = metric } = comparison
+  const peers = taken.get(to) ?? []
+  const ratios = (taken.get(of) ?? []).map(
+    (ours, round) => median(ours[metric] ?? []) / median(peers[round]?.[peerMetric] ?? []),
+  )
+  return {
+    ...comparison,
+    median: median(ratios),
+    min: Math.min(...ratios),
+    max: Math.max(...ratios),
+    rounds: ratios.length,
+  }
+}
+
+function figuresOf(contender: string, rounds: readonly Samples[]): Figure[] {
+  return Object.keys(rounds[0] ?? {}).map((metric) => ({
+    contender,
+    metric,
+    ...summarize(rounds.flatMap((samples) => samples[metric] ?? [])),
+  }))
+}
+
+export interface Timed<T> {
+  readonly ms: number
+  readonly value: T
+}
+
+/** Does `once` `count` times, always `inFlight` at a time, and takes the time of each. */
+export async function drive<T>(
+  load: { readonly count: number; readonly inFlight: number },
+  once: (index: number, lane: number) => Promise<T>,
+): Promise<Timed<T>[]> {
+  const timed: Timed<T>[] = []
+  let next = 0
+  const work = async (lane: number) => {
+    while (next < load.count) {
+      const index = next++
+      const startedMs = performance.now()
+      const value = await once(index, lane)
+      timed.push({ ms: performance.now() - startedMs, value })
+    }
+  }
+  await Promise.all(
+    Array.from({ length: Math.min(load.inFlight, load.count) }, (_, lane) => work(lane)),
+  )
+  return timed
+}

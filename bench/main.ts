@@ -1,0 +1,65 @@
+/** `npm run bench`: all figures, or those of the benches named; `--json` ends with one document, `--quick` repeats less. */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { createLog } from '#shared/log.ts'
+import type { BenchContext } from './context.ts'
+import { measureDispatch } from './dispatch.ts'
+import { measureGateway } from './gateway.ts'
+import type { BenchResult } from './harness.ts'
+import { createLiveStack } from './live-stack.ts'
+import { describeMachine } from './machine.ts'
+import { measureModel } from './model.ts'
+import { formatReport, type Report } from './report.ts'
+
+const BENCHES: Readonly<Record<string, (context: BenchContext) => Promise<BenchResult>>> = {
+  gateway: measureGateway,
+  dispatch: measureDispatch,
+  model: measureModel,
+}
+
+const { values: flags, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    json: { type: 'boolean', default: false },
+    quick: { type: 'boolean', default: false },
+    verbose: { type: 'boolean', default: false },
+  },
+})
+const say = (text: string) => void process.stderr.write(`${text}\n`)
+const unknown = positionals.filter((name) => !(name in BENCHES))
+if (unknown.length > 0) {
+  say(`No bench ${unknown.join(', ')}; there are ${Object.keys(BENCHES).join(', ')}.`)
+  process.exit(1)
+}
+const chosen = positionals.length === 0 ? Object.keys(BENCHES) : positionals
+
+const dir = await mkdtemp(join(tmpdir(), 'littoral-bench-'))
+const log = createLog({ level: flags.verbose ? 'debug' : 'error', write: say })
+const stack = createLiveStack({ dir, log, say })
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1))
+try {
+  const benches: BenchResult[] = []
+  for (const name of chosen) {
+    const measure = BENCHES[name]
+    if (measure === undefined) continue
+    say(`Measuring: ${name}`)
+    benches.push(await measure({ dir, log, quick: flags.quick, stack }))
+  }
+  const report: Report = {
+    takenAt: new Date().toISOString(),
+    command: ['npm run bench', ...(positionals.length === 0 ? [] : ['--', ...positionals])].join(
+      ' ',
+    ),
+    quick: flags.quick,
+    machine: describeMachine(),
+    adapters: stack.adapters(),
+    benches,
+  }
+  if (flags.json) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`)
+  else console.log(formatReport(report))
+} finally {
+  await stack.close()
+  await rm(dir, { recursive: true, force: true })
+}

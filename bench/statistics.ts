@@ -1,0 +1,31 @@
+/** Medians and spreads: what a figure is made of. */
+
+export interface Summary {
+  readonly median: number
+  readonly p5: number
+  readonly p95: number
+  readonly count: number
+}
+
+/** @param values at least one */
+export function summarize(values: readonly number[]): Summary {
+  const sorted = values.toSorted((a, b) => a - b)
+  return {
+    median: quantile(sorted, 0.5),
+    p5: quantile(sorted, 0.05),
+    p95: quantile(sorted, 0.95),
+    count: sorted.length,
+  }
+}
+
+export function median(values: readonly number[]): number {
+  return summarize(values).median
+}
+
+/** Linear between the two nearest ranks (type 7 of Hyndman and Fan, https://doi.org/10.2307/2684934). */
+function quantile(sorted: readonly number[], part: number): number {
+  const rank = (sorted.length - 1) * part
+  const low = sorted[Math.floor(rank)] ?? Number.NaN
+  const high = sorted[Math.ceil(rank)] ?? low
+  return low + (high - low) * (rank - Math.floor(rank))
+}
