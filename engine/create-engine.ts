@@ -35,7 +35,7 @@ export interface EngineOptions {
   readonly adapter: Adapter
   readonly sessions: SessionFactory
   /** In order of preference: a model is taken on the first provider whose golden run is right. */
-  readonly providers: readonly Provider[]
+  readonly providers: readonly Provider[] | ((manifest: ModelManifest) => readonly Provider[])
   readonly manifests: readonly ModelManifest[]
   readonly loadFile: (file: ModelFile, signal: AbortSignal) => Promise<Uint8Array>
   readonly kernels: 'any' | 'listed' | 'none'
@@ -85,7 +85,7 @@ async function loadModel(
   try {
     report('fetching', manifest.title)
     const files = await loadFiles(options, manifest)
-    for (const provider of providers) {
+    for (const provider of typeof providers === 'function' ? providers(manifest) : providers) {
       report('checking', provider)
       const admission = admitModel({ manifest, files, provider, sessions, now })
       try {
@@ -204,5 +204,5 @@ async function runKernelWork(
 
 function describe(error: unknown): string {
   const { code, detail, cause } = toAppError(error)
-  return code === 'internal' && cause !== undefined ? String(cause) : detail
+  return code === 'internal' && cause instanceof Error ? cause.message : detail
 }
