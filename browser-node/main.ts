@@ -35,6 +35,7 @@ function runPage(): void {
   const country = element('country', HTMLSelectElement)
   let state: PageState = INITIAL_STATE
   let askEarnings = () => {}
+  const kept = openStorage()
 
   const change = (next: PageState) => {
     state = next
@@ -74,6 +75,10 @@ function runPage(): void {
   self.addEventListener('pagehide', () => {
     if (state.wanted === 'on') pause()
   })
+  country.addEventListener('change', () => {
+    change({ ...state, claim: country.value || null })
+    void kept.then((storage) => storage.keep('claim', country.value))
+  })
   setInterval(drawHistory, CHART_EVERY_MS)
   drawHistory()
   fillCountries(country, navigator.language)
@@ -84,11 +89,7 @@ function runPage(): void {
     await becomeSoleTab(() => change({ ...state, tab: 'elsewhere' }))
     change({ ...state, tab: 'sole' })
     change({ ...state, gpu: await probeGpu() })
-    const storage = await openStorage()
-    country.addEventListener('change', () => {
-      change({ ...state, claim: country.value || null })
-      void storage.keep('claim', country.value)
-    })
+    const storage = await kept
     const suggested = await suggestClaim({ origin, simulated, storage })
     change({ ...state, claim: state.claim ?? suggested })
     askEarnings = watchEarnings(origin, {

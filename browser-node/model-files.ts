@@ -1,6 +1,5 @@
 /** Model files from `/models/<sha256>`: counted as they come, checked against their hash, kept in this browser. */
 import { AppError } from '#shared/errors.ts'
-import { LIMITS } from '#shared/limits.ts'
 import type { ModelFile } from '#shared/model.ts'
 
 export interface ModelFilesOptions {
@@ -14,12 +13,12 @@ export interface ModelFilesOptions {
 /** @throws {AppError} from the returned function: no_capacity when the file cannot be had, internal when it is another one */
 export function createModelFiles(
   options: ModelFilesOptions,
-): (file: ModelFile) => Promise<Uint8Array<ArrayBuffer>> {
+): (file: ModelFile, signal: AbortSignal) => Promise<Uint8Array<ArrayBuffer>> {
   const { origin, cache, onBytes } = options
-  return async (file) => {
+  return async (file, signal) => {
     const url = `${origin}/models/${file.sha256}`
     const kept = await cache.match(url)
-    const response = kept ?? (await fetchFile(url, file, options))
+    const response = kept ?? (await fetchFile(url, file, { ...options, signal }))
     const bytes = await readExactly(response, file, onBytes)
     if ((await sha256(bytes)) !== file.sha256) {
       await cache.delete(url)
@@ -34,10 +33,9 @@ export function createModelFiles(
 async function fetchFile(
   url: string,
   file: ModelFile,
-  options: ModelFilesOptions,
+  { fetch, signal }: Pick<ModelFilesOptions, 'fetch'> & { readonly signal: AbortSignal },
 ): Promise<Response> {
-  const signal = AbortSignal.timeout(LIMITS.modelLoadMs)
-  const response = await options.fetch(url, { signal }).catch((cause: unknown) => {
+  const response = await fetch(url, { signal }).catch((cause: unknown) => {
     throw new AppError('no_capacity', `${file.name} could not be fetched.`, { cause })
   })
   if (response.ok) return response

@@ -17,6 +17,12 @@ export interface Download {
   readonly totalBytes: number
 }
 
+/** A model that this device does not run, and why. */
+export interface LeftOut {
+  readonly id: string
+  readonly detail: string
+}
+
 export interface PageState {
   /** Whether this tab may be the node: one tab of a browser at a time. */
   readonly tab: 'asking' | 'insecure' | 'sole' | 'elsewhere'
@@ -27,6 +33,7 @@ export interface PageState {
   readonly wanted: 'off' | 'on' | 'paused'
   readonly download: Download | null
   readonly step: string | null
+  readonly leftOut: readonly LeftOut[]
   readonly node: NodeView | null
   readonly failure: Failure | null
 }
@@ -38,6 +45,7 @@ export const INITIAL_STATE: PageState = {
   wanted: 'off',
   download: null,
   step: null,
+  leftOut: [],
   node: null,
   failure: null,
 }
@@ -50,6 +58,8 @@ export function applyReport(state: PageState, report: Report): PageState {
     }
     case 'preparing':
       return { ...state, step: report.step }
+    case 'left-out':
+      return { ...state, leftOut: report.models }
     case 'node':
       return { ...state, node: keepReason(state.node, report.node), download: null, step: null }
     case 'failed': {

@@ -4,7 +4,9 @@ import { COUNTRIES } from '#shared/region.ts'
 import { MicroUsd } from '#shared/money.ts'
 
 const Country = z.enum(COUNTRIES)
-const Text = z.string().max(4096)
+/** Characters of one sentence that travels. */
+export const MAX_TEXT = 4096
+const Text = z.string().max(MAX_TEXT)
 const Count = z.int().min(0)
 
 /** page → worker */
@@ -78,6 +80,11 @@ export const Report = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('download'), loadedBytes: Count, totalBytes: Count }),
   /** What the engine does once files are there: compiling, checking known answers. */
   z.strictObject({ type: z.literal('preparing'), step: Text }),
+  /** Models that this device does not run, and why; the whole list each time. */
+  z.strictObject({
+    type: z.literal('left-out'),
+    models: z.array(z.strictObject({ id: z.string().max(64), detail: Text })).max(64),
+  }),
   z.strictObject({ type: z.literal('node'), node: NodeView }),
   /** The node cannot start; the worker is spent. */
   z.strictObject({ type: z.literal('failed'), code: z.string().max(64), detail: Text }),

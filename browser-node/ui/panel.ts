@@ -1,7 +1,7 @@
 /** Shows the page's state in the node panel. */
 import { formatUsd } from '#shared/money.ts'
 import type { Earnings } from '../earnings.ts'
-import type { Download, PageState } from '../page-state.ts'
+import type { Download, LeftOut, PageState } from '../page-state.ts'
 import type { NodeView } from '../protocol.ts'
 import { describePeak, drawChart } from './chart.ts'
 import { element, setText } from './elements.ts'
@@ -37,6 +37,7 @@ export function createPanel(): Panel {
       country.disabled = words.action === 'pause' || state.tab !== 'sole'
       country.value = state.claim ?? ''
       showDownload(state.download)
+      showLeftOut(state.leftOut)
       setText(html('adapter'), adapterText(state))
       if (state.node !== null && state.node !== shownNode) showNode(state.node)
       shownNode = state.node
@@ -77,6 +78,12 @@ function showDownload(download: Download | null): void {
   const bar = html('download').querySelector('progress')
   if (bar !== null) bar.value = totalBytes === 0 ? 1 : loadedBytes / totalBytes
   setText(html('download-text'), `${megabytes(loadedBytes)} of ${megabytes(totalBytes)} MB`)
+}
+
+function showLeftOut(models: readonly LeftOut[]): void {
+  const list = html('left-out')
+  if (list.parentElement !== null) list.parentElement.hidden = models.length === 0
+  setText(list, models.map(({ id, detail }) => `${id}: ${detail}`).join(' · '))
 }
 
 function megabytes(sizeBytes: number): string {

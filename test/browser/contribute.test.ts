@@ -1,0 +1,294 @@
+/** The volunteer's page in real Chromium, built as it is served, under a Content-Security-Policy as strict as the Worker's. */
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { PAGES_DIR } from '#scripts/build.ts'
+import { MANIFESTS } from '#shared/manifests.ts'
+import { startPageServer, type PageServer } from './contribute-server.ts'
+
+const FLAGS = [
+  '--no-sandbox',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+]
+const WEBGPU = ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader']
+/** Shaders of the models are compiled by a CPU that plays a GPU. */
+const START_MS = 150_000
+
+let server: PageServer
+let browser: Browser
+let context: BrowserContext
+/** What the browser said against the page: violations of the policy, uncaught errors. */
+let complaints: string[] = []
+
+beforeAll(async () => {
+  server = await startPageServer(PAGES_DIR)
+  browser = await launch([...FLAGS, ...WEBGPU])
+})
+
+afterAll(async () => {
+  await browser.close()
+  await server.close()
+})
+
+beforeEach(async () => {
+  complaints = []
+  answerAll()
+  context = await browser.newContext()
+})
+
+afterEach(async () => {
+  await context.close()
+  expect(complaints).toEqual([])
+})
+
+function launch(args: string[]): Promise<Browser> {
+  return chromium.launch({ executablePath: '/usr/bin/chromium', args })
+}
+
+/** A network that is there and admits nobody. */
+function answerAll(): void {
+  server.requests.length = 0
+  server.routes.clear()
+  answer('GET /v1/network', 200, { hubs: [], nodes: [], you: { country: 'AT' } })
+  answer('GET /v1/earnings', 200, { pendingMicroUsd: '0', settledMicroUsd: '0' })
+  answer('POST /v1/nodes/admission', 429, {
+    code: 'rate_limited',
+    detail: 'Thirty nodes came from this address in one minute.',
+  })
+}
+
+function answer(route: string, status: number, body: unknown): void {
+  server.routes.set(route, (_request, response) => {
+    response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
+  })
+}
+
+async function open(path = '/contribute', from: BrowserContext = context): Promise<Page> {
+  const page = await from.newPage()
+  page.on('pageerror', (error) => complaints.push(error.message))
+  page.on('console', (message) => {
+    if (/Content.Security.Policy|refused to/i.test(message.text())) complaints.push(message.text())
+  })
+  await page.goto(server.url + path)
+  return page
+}
+
+const status = (page: Page, phase: string) => page.locator(`[data-phase=${phase}]`)
+const text = (page: Page, testId: string) => page.getByTestId(testId).innerText()
+
+async function start(page: Page): Promise<void> {
+  await page.locator('[data-testid=toggle]:enabled').click()
+}
+
+/** @returns the id that the page shows once the node was made */
+async function startUntilWaiting(page: Page): Promise<string> {
+  await start(page)
+  await status(page, 'waiting').waitFor({ timeout: START_MS })
+  return await text(page, 'node-id')
+}
+
+describe('what the page says', () => {
+  test('[C1] it is ready with the country that the network sees, and names the adapter as software', async () => {
+    const page = await open()
+    await page.locator('[data-testid=toggle]:enabled').waitFor()
+    expect(await text(page, 'state')).toBe('Ready to start')
+    expect(await page.getByTestId('country').inputValue()).toBe('AT')
+    expect(await text(page, 'adapter')).toBe('google swiftshader (software)')
+  })
+
+  test('[C1] without a country from anywhere it asks for one and cannot be started before', async () => {
+    answer('GET /v1/network', 503, { code: 'no_capacity', detail: 'No hub answers.' })
+    const page = await open()
+    await page.getByText('Say which country this device is in').waitFor()
+    expect(await page.getByTestId('toggle').isDisabled()).toBe(true)
+    await page.getByTestId('country').selectOption('PT')
+    expect(await page.getByTestId('toggle').isEnabled()).toBe(true)
+  })
+
+  test('[C2] a browser without WebGPU is told what it can still do', async () => {
+    const plain = await launch([...FLAGS, '--disable-features=WebGPU', '--disable-gpu'])
+    try {
+      const page = await open('/contribute', await plain.newContext())
+      await page.getByText('No WebGPU here').waitFor()
+      expect(await text(page, 'state-detail')).toContain('small models on the processor')
+      expect(await text(page, 'adapter')).toBe('none: no WebGPU')
+      expect(await page.getByTestId('toggle').isEnabled()).toBe(true)
+    } finally {
+      await plain.close()
+    }
+  })
+
+  test('[C3] axe finds no violation and nothing overflows on any screen', async () => {
+    const page = await open()
+    await page.locator('[data-testid=toggle]:enabled').waitFor()
+    await expectUsable(page)
+  })
+})
+
+describe('a node that is refused', () => {
+  let page: Page
+
+  beforeAll(async () => {
+    answerAll()
+    page = await open('/contribute', await browser.newContext())
+    await start(page)
+  })
+
+  afterAll(() => page.context().close())
+
+  test('[C4] it shows the refusal in its own words while it tries again', async () => {
+    await status(page, 'waiting').waitFor({ timeout: START_MS })
+    expect(await text(page, 'state')).toBe('Waiting to reconnect')
+    expect(await text(page, 'state-detail')).toContain('Thirty nodes came from this address')
+    expect(await page.getByTestId('toggle').innerText()).toBe('Pause')
+  })
+
+  test('[C3] axe finds no violation and nothing overflows on any screen', async () => {
+    await expectUsable(page)
+  })
+
+  test('[C4] an operator that cannot be reached is said to be so', async () => {
+    server.routes.set('POST /v1/nodes/admission', (request) => request.socket.destroy())
+    await page.getByText('The network could not be reached.').waitFor({ timeout: 30_000 })
+  })
+
+  test('[C5] pause ends the attempts at once and Resume takes them up again', async () => {
+    await page.getByTestId('toggle').click()
+    await status(page, 'paused').waitFor({ timeout: 1_000 })
+    expect(await page.getByTestId('toggle').innerText()).toBe('Resume')
+    const asked = admissions().length
+    await start(page)
+    await expect.poll(() => admissions().length, { timeout: 10_000 }).toBeGreaterThan(asked)
+  })
+
+  test('[C7] its receipt key is kept such that no script can read the private half', async () => {
+    expect(await page.evaluate(READ_RECEIPT_KEY)).toEqual({
+      type: 'private',
+      extractable: false,
+      exported: 'InvalidAccessError',
+    })
+  })
+})
+
+describe('starting', () => {
+  test('[C5] a start can be cancelled while the models come', async () => {
+    const held = Promise.withResolvers<void>()
+    const [file] = MANIFESTS.flatMap((manifest) => manifest.files)
+    server.routes.set(`GET /models/${file?.sha256 ?? ''}`, () => held.resolve())
+    const page = await open()
+    await start(page)
+    await held.promise
+    expect(await text(page, 'state')).toBe('Starting')
+    expect(await text(page, 'download-text')).toMatch(/^[0-9.]+ of [0-9.]+ MB$/)
+    await page.getByTestId('toggle').click()
+    await status(page, 'idle').waitFor({ timeout: 1_000 })
+    expect(admissions()).toEqual([])
+  })
+
+  test('[C6] a model whose file is not the one that its manifest names is left out, and is said to be', async () => {
+    const [manifest] = MANIFESTS
+    const [file] = manifest?.files ?? []
+    server.routes.set(`GET /models/${file?.sha256 ?? ''}`, (_request, response) => {
+      response.writeHead(200).end(Buffer.alloc(file?.sizeBytes ?? 0))
+    })
+    const page = await open()
+    await startUntilWaiting(page)
+    expect(await text(page, 'left-out')).toContain('is not the file that its manifest names')
+    expect(await text(page, 'abilities')).not.toContain(manifest?.id)
+  })
+
+  test('[C7] [C10] identity, country, models and what the key has earned survive a reload', async () => {
+    const page = await open()
+    await page.getByTestId('country').selectOption('CH')
+    const nodeId = await startUntilWaiting(page)
+    expect(nodeId).toMatch(/^12D3Koo/)
+    const earningsOf: string[] = []
+    server.routes.set('GET /v1/earnings', (request, response) => {
+      earningsOf.push(request.url ?? '')
+      response.end(JSON.stringify({ pendingMicroUsd: '1840', settledMicroUsd: '2000000' }))
+    })
+    const fetched = server.requests.length
+    await page.reload()
+    await page.getByText('$0.001840').waitFor()
+    expect(await text(page, 'settled')).toBe('$2.000000')
+    expect(earningsOf[0]).toMatch(/^\/v1\/earnings\?x=0x[0-9a-f]{64}&y=0x[0-9a-f]{64}$/)
+    await page.locator('[data-testid=toggle]:enabled').waitFor()
+    expect(await page.getByTestId('country').inputValue()).toBe('CH')
+    for (const { sha256 } of MANIFESTS.flatMap((manifest) => manifest.files))
+      server.routes.set(`GET /models/${sha256}`, (_request, response) => {
+        response.writeHead(500).end()
+      })
+    expect(await startUntilWaiting(page)).toBe(nodeId)
+    expect(server.requests.slice(fetched).filter((line) => line.includes('/models/'))).toEqual([])
+    const claims = admissions().map((line) => JSON.parse(line) as unknown)
+    expect(new Set(claims.map((claim) => JSON.stringify(claim)))).toEqual(
+      new Set([JSON.stringify({ claim: 'CH', nodeId })]),
+    )
+  })
+
+  test('[C8] a second tab of the same browser waits, and takes over when the first one closes', async () => {
+    const first = await open()
+    await first.locator('[data-testid=toggle]:enabled').waitFor()
+    const second = await open()
+    await status(second, 'elsewhere').waitFor()
+    expect(await second.getByTestId('toggle').isDisabled()).toBe(true)
+    await first.close()
+    await second.locator('[data-testid=toggle]:enabled').waitFor()
+    expect(await text(second, 'state')).toBe('Ready to start')
+  })
+
+  test('[C9] a made-up place in the address becomes the claim and travels with the admission', async () => {
+    const places: unknown[] = []
+    server.routes.set('POST /v1/nodes/admission', (request, response) => {
+      places.push(request.headers['x-littoral-simulated-place'])
+      response.writeHead(503).end()
+    })
+    const page = await open('/contribute?place=FR')
+    await startUntilWaiting(page)
+    expect(await page.getByTestId('country').inputValue()).toBe('FR')
+    expect(places[0]).toBe('FR')
+  })
+})
+
+/** Bodies of the admissions that were asked for. */
+function admissions(): string[] {
+  const start = 'POST /v1/nodes/admission '
+  return server.requests.flatMap((line) =>
+    line.startsWith(start) ? [line.slice(start.length)] : [],
+  )
+}
+
+/** At desktop and phone width, light and dark: axe-core finds nothing, and nothing is wider than the screen. */
+async function expectUsable(page: Page): Promise<void> {
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await page.emulateMedia({ colorScheme })
+    for (const width of [1280, 390]) {
+      await page.setViewportSize({ width, height: 800 })
+      const violations = await page.evaluate(RUN_AXE)
+      expect({ colorScheme, width, violations }).toEqual({ colorScheme, width, violations: [] })
+      expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(width)
+    }
+  }
+}
+
+/** Evaluated through the debugger, which the page's policy does not bind. */
+const RUN_AXE = `${readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')};
+axe.run().then(({ violations }) =>
+  violations.map(({ id, nodes }) => id + ': ' + nodes.map((node) => node.target).join(' ')))`
+
+const READ_RECEIPT_KEY = `new Promise((done) => {
+  const request = indexedDB.open('littoral-node')
+  request.onsuccess = () => {
+    const read = request.result.transaction('kept').objectStore('kept').get('receiptKey')
+    read.onsuccess = async () => {
+      const key = read.result.privateKey
+      const exported = await crypto.subtle.exportKey('jwk', key).then(() => 'yes', (error) => error.name)
+      done({ type: key.type, extractable: key.extractable, exported })
+    }
+  }
+})`
