@@ -16,8 +16,9 @@ import { composeBatch, type ComposeDeps } from './compose.ts'
 export const POLL_MS = 500
 /** A transaction that is not mined by then is sent again with a higher fee. */
 export const RESEND_MS = 60_000
-/** Fee bumps of one batch; after that somebody has to look. */
-const MAX_TRANSACTIONS = 20
+/** Transactions with the same nonce, each with a higher fee, and with any nonce; after that somebody has to look. */
+const MAX_BUMPS = 20
+const MAX_TRANSACTIONS = 200
 
 export interface PosterDeps extends ComposeDeps {
   readonly chain: LedgerChain
@@ -93,19 +94,19 @@ async function push(open: KeptBatch, position: Position, deps: PosterDeps): Prom
     log.warn('batch.reverted', { batchId: open.id, attempt: open.attempt, hash: newest.hash })
     return { againMs: 0, fault: null }
   }
-  const isNonceTaken = position.transactionCount > newest.nonce
-  if (!isNonceTaken && fates.at(-1)?.kind === 'unknown')
+  // Another transaction of the poster took the nonce, or a reorganisation took away one before it.
+  const isStuck = position.transactionCount !== newest.nonce
+  if (!isStuck && fates.at(-1)?.kind === 'unknown')
     return { againMs: POLL_MS, fault: await chain.broadcast(newest) }
-  if (!isNonceTaken && deps.nowMs() - newest.sentAtMs < RESEND_MS)
+  if (deps.nowMs() - newest.sentAtMs < (isStuck ? POLL_MS : RESEND_MS))
     return { againMs: POLL_MS, fault: null }
-  if (own.length >= MAX_TRANSACTIONS) {
+  const bumps = own.filter(({ nonce }) => nonce === position.transactionCount).length
+  if (bumps >= MAX_BUMPS || own.length >= MAX_TRANSACTIONS) {
     const fault = `Batch ${open.id} is not mined after ${own.length} transactions.`
     return { againMs: RESEND_MS, fault }
   }
   log.warn('batch.resent', { batchId: open.id, transactions: own.length + 1 })
-  // Where another transaction of the poster took the nonce, this one can never land.
-  const nonce = isNonceTaken ? position.transactionCount : newest.nonce
-  return send(open, { ...newest, nonce }, deps)
+  return send(open, { ...newest, nonce: position.transactionCount }, deps)
 }
 
 /** Signs the batch once more, with the nonce given and a fee that replaces the last one, keeps it and sends it. */

@@ -1,0 +1,188 @@
+/** The Ledger killed between any two steps, on a chain that reverts, forgets and reorganises: nothing is posted or paid twice. */
+import { describe, expect, it } from 'vitest'
+import { newJobId, type Address, type Bytes32 } from '#shared/ids.ts'
+import { silentLog } from '#shared/log.ts'
+import type { SignedReceipt } from '#shared/receipt.ts'
+import type { LedgerChain } from '#worker/ledger/chain.ts'
+import { createLedgerCore, type LedgerCore } from '#worker/ledger/core.ts'
+import type { LedgerEntry } from '#worker/ledger/protocol.ts'
+import { createLedgerStorage, type TestStorage } from '../../support/ledger-storage.ts'
+import { createModelChain, type ModelChain } from '../../support/model-chain.ts'
+import { createReceiptMaker, type ReceiptMaker } from '../../support/receipts.ts'
+import { createRandom, type Random } from '../../support/random.ts'
+
+const DOMAIN = { chainId: 31_337, verifyingContract: `0x${'5e'.repeat(20)}` } as const
+const CONSUMERS: readonly Address[] = [`0x${'c1'.repeat(20)}`, `0x${'c2'.repeat(20)}`]
+const ROUNDS = 90
+const CONFIRMATIONS = 2
+
+class Killed extends Error {}
+
+interface World {
+  readonly random: Random
+  readonly maker: ReceiptMaker
+  readonly chain: ModelChain
+  readonly storage: TestStorage
+  readonly taken: Map<Bytes32, SignedReceipt>
+  nowMs: number
+  /** Steps (statements, chain calls) that the process still lives; infinite when it is not to be killed. */
+  stepsLeft: number
+}
+
+/** One step of the process; once it is dead, it does nothing more. */
+function step(world: World): void {
+  if (world.stepsLeft <= 0) throw new Killed()
+  world.stepsLeft -= 1
+}
+
+/** The chain as a process sees it that may die before a call leaves or before its answer arrives. */
+function mortal(world: World): LedgerChain {
+  const through = { ...world.chain } as Record<string, unknown>
+  for (const [name, call] of Object.entries(through)) {
+    if (typeof call !== 'function') continue
+    through[name] = async (...args: unknown[]) => {
+      step(world)
+      const answer: unknown = await (call as (...all: unknown[]) => unknown)(...args)
+      step(world)
+      return answer
+    }
+  }
+  return through as unknown as LedgerChain
+}
+
+function start(world: World): LedgerCore {
+  world.storage.beforeStatement = () => step(world)
+  return createLedgerCore({
+    storage: world.storage,
+    chain: mortal(world),
+    nowMs: () => world.nowMs,
+    wake: () => {},
+    log: silentLog,
+    batchMs: 1_000,
+    confirmations: CONFIRMATIONS,
+  })
+}
+
+/** Runs something in a process that may be killed; afterwards it is alive again, with the storage it left. */
+async function live(world: World, act: (ledger: LedgerCore) => Promise<unknown>): Promise<void> {
+  world.stepsLeft = world.random.chance(0.5) ? world.random.below(120) : Infinity
+  try {
+    await act(start(world))
+  } catch (error) {
+    if (!(error instanceof Killed)) throw error
+  }
+  world.stepsLeft = Infinity
+}
+
+async function bringReceipts(world: World, jobs: SignedReceipt['receipt']['ticket']['jobId'][]) {
+  const { random, maker } = world
+  const entries: LedgerEntry[] = []
+  for (let i = random.below(4); i >= 0; i -= 1) {
+    const known = jobs[random.below(jobs.length + 1)]
+    const jobId = known ?? newJobId((size) => random.bytes(size))
+    if (known === undefined) jobs.push(jobId)
+    const receipt = await maker.make({
+      jobId,
+      attempt: 1 + random.below(3),
+      node: random.below(maker.nodes.length),
+      units: random.below(20),
+      priceMicroUsd: 1 + random.below(5),
+    })
+    world.taken.set(receipt.id, receipt)
+    const consumer = random.chance(0.1) ? null : (CONSUMERS[random.below(2)] ?? null)
+    entries.push({ receipt, consumer })
+  }
+  await live(world, (ledger) => ledger.accept(entries))
+  await live(world, (ledger) => ledger.accept(entries))
+}
+
+function disturb(world: World): void {
+  const { random, chain } = world
+  const roll = random.below(12)
+  if (roll < 5) chain.mine()
+  if (roll === 5) chain.mineEmpty(1 + random.below(4))
+  if (roll === 6) chain.forgetPool()
+  if (roll === 7) chain.reorganise(1 + random.below(3), random.chance(0.7))
+  if (roll === 8) chain.reorganise(3 + random.below(8), true)
+  if (roll === 9) world.nowMs += 70_000
+  const account = chain.accounts.get(CONSUMERS[random.below(2)] ?? `0x`)
+  // A consumer withdraws, tops up or changes its limit, so that a batch on its way may revert.
+  if (roll >= 10 && account !== undefined) {
+    if (random.chance(0.5)) account.balance = BigInt(random.below(200))
+    else account.limit = BigInt(random.below(200))
+  }
+}
+
+/** What must hold of ledger and chain once all is quiet. */
+async function check(world: World, ledger: LedgerCore): Promise<void> {
+  const { chain, taken, maker } = world
+  const statuses = await ledger.status([...taken.keys()])
+  const settled = statuses.filter(({ status }) => status === 'settled')
+  const jobsPaid = settled.map(({ id }) => taken.get(id)?.receipt.ticket.jobId)
+  expect(new Set(jobsPaid).size, 'a job is paid once').toBe(jobsPaid.length)
+  const leaves = chain.posted.reduce((sum, { receiptCount }) => sum + receiptCount, 0)
+  expect(settled.length, 'settled here = leaves on the chain').toBe(leaves)
+  const earned = chain.posted.reduce((sum, batch) => sum + batch.earned, 0n)
+  const owed = settled.reduce(
+    (sum, { id }) => sum + BigInt(taken.get(id)?.receipt.amountMicroUsd ?? 0),
+    0n,
+  )
+  expect(owed, 'what was charged = what the receipts say').toBe(earned)
+  let credited = 0n
+  for (const { publicKey } of maker.nodes) {
+    const { settledMicroUsd, claimable } = await ledger.earnings(publicKey)
+    credited += BigInt(settledMicroUsd)
+    if (claimable) expect(claimable.root, 'claimable').toBe(chain.posted.at(-1)?.earningsRoot)
+  }
+  expect(credited, 'what the keys were credited').toBe(earned)
+  for (const { settlement } of settled)
+    expect(settlement?.receiptRoot).toBe(chain.posted[(settlement?.batchId ?? 0) - 1]?.receiptRoot)
+}
+
+/** Nobody dies any more, everybody has money: whatever is payable must now be paid. */
+async function calmDown(world: World): Promise<LedgerCore> {
+  for (const consumer of CONSUMERS)
+    world.chain.accounts.set(consumer, { balance: 1_000_000n, limit: 1_000_000n })
+  const ledger = start(world)
+  for (let i = 0; i < 60; i += 1) {
+    world.nowMs += 31_000
+    await ledger.tick()
+    world.chain.mine()
+    world.chain.mineEmpty(CONFIRMATIONS)
+  }
+  return ledger
+}
+
+async function play(seed: number): Promise<void> {
+  const maker = await createReceiptMaker(DOMAIN, 3)
+  const world: World = {
+    random: createRandom(seed),
+    maker,
+    chain: createModelChain(DOMAIN),
+    storage: createLedgerStorage(),
+    taken: new Map(),
+    nowMs: 1_000_000,
+    stepsLeft: Infinity,
+  }
+  world.chain.hubs.add(maker.hub.publicKey.x)
+  for (const consumer of CONSUMERS)
+    world.chain.accounts.set(consumer, { balance: 5_000n, limit: 100n })
+  start(world)
+  const jobs: SignedReceipt['receipt']['ticket']['jobId'][] = []
+  for (let round = 0; round < ROUNDS; round += 1) {
+    if (world.random.chance(0.3)) await bringReceipts(world, jobs)
+    await live(world, (ledger) => ledger.tick())
+    disturb(world)
+    world.nowMs += 1_000
+  }
+  const ledger = await calmDown(world)
+  await check(world, ledger)
+  const { pendingReceipts, fault } = await ledger.summary()
+  expect({ pendingReceipts, fault }).toEqual({ pendingReceipts: 0, fault: null })
+  world.storage.close()
+}
+
+describe('[L6] a Ledger that is killed at any step', () => {
+  const seeds = Array.from({ length: 12 }, (_, i) => 1_000 + i)
+  it.each(seeds)('settles every payable receipt exactly once (seed %i)', (seed) => play(seed))
+})

@@ -1,0 +1,187 @@
+/** The settlement contract and a chain under it, modelled in memory: nonces, a mempool, reverts, and blocks that can be lost. */
+import { decodeFunctionData, keccak256, stringToHex, type Hex } from 'viem'
+import type { Domain } from '#shared/eip712.ts'
+import type { Address, Bytes32 } from '#shared/ids.ts'
+import { SETTLEMENT_ABI } from '#shared/settlement-abi.ts'
+import type { PublicKey } from '#shared/signature.ts'
+import type { ConsumerAccount, LedgerChain, TransactionOptions } from '#worker/ledger/chain.ts'
+
+interface Pooled extends TransactionOptions {
+  readonly hash: Bytes32
+}
+
+interface Mined extends Pooled {
+  readonly isReverted: boolean
+  readonly blockNumber: number
+}
+
+interface PostedBatch {
+  readonly receiptRoot: Bytes32
+  readonly receiptCount: number
+  readonly earningsRoot: Bytes32
+  readonly earned: bigint
+}
+
+export interface ModelChain extends LedgerChain {
+  readonly posted: PostedBatch[]
+  readonly accounts: Map<Address, { balance: bigint; limit: bigint }>
+  readonly hubs: Set<string>
+  readonly poolSize: () => number
+  /** Mines everything in the pool that can be mined, in order of nonce. */
+  mine(): void
+  /** Blocks without anything in them. */
+  mineEmpty(count: number): void
+  /** Takes the newest blocks away, with what they did; @param repool whether their transactions go back to the pool */
+  reorganise(blocks: number, repool: boolean): void
+  /** Forgets the pool, as endpoints do. */
+  forgetPool(): void
+}
+
+interface State {
+  readonly batches: PostedBatch[]
+  readonly balances: Map<Address, bigint>
+  readonly mined: Mined[]
+  readonly nonce: number
+}
+
+export function createModelChain(domain: Domain): ModelChain {
+  const accounts: ModelChain['accounts'] = new Map()
+  const hubs = new Set<string>()
+  const signed = new Map<Hex, Pooled>()
+  const pool = new Map<Bytes32, Pooled>()
+  const posted: PostedBatch[] = []
+  const mined: Mined[] = []
+  const history: State[] = []
+  let head = 0
+  let nonce = 0
+
+  const keep = () => {
+    const balances = new Map([...accounts].map(([address, { balance }]) => [address, balance]))
+    history[head] = { batches: [...posted], balances, mined: [...mined], nonce }
+  }
+  keep()
+
+  /** What postBatch would do: the reason why not, or the change. */
+  const execute = (calldata: Hex): { revert: string } | { apply: () => void } => {
+    const call = decodeFunctionData({ abi: SETTLEMENT_ABI, data: calldata })
+    if (call.functionName !== 'postBatch') return { revert: 'no such function' }
+    const [expectedId, receiptRoot, receiptCount, earningsRoot, earned, policies, charges] =
+      call.args
+    if (Number(expectedId) !== posted.length + 1) return { revert: 'UnexpectedBatch' }
+    for (const { policy, countriesUsed } of policies)
+      if ((countriesUsed & ~policy.compute) !== 0n) return { revert: 'ResidencyUnsatisfiable' }
+    let sum = 0n
+    for (const { consumer, amountMicroUsd } of charges) {
+      const account = accounts.get(consumer.toLowerCase() as Address)
+      const available = account === undefined ? 0n : min(account.balance, account.limit)
+      if (amountMicroUsd > available) return { revert: 'PaymentRequired' }
+      sum += amountMicroUsd
+    }
+    if (sum !== earned) return { revert: 'ChargesDiffer' }
+    const apply = () => {
+      for (const { consumer, amountMicroUsd } of charges) {
+        const account = accounts.get(consumer.toLowerCase() as Address)
+        if (account) account.balance -= amountMicroUsd
+      }
+      posted.push({ receiptRoot, receiptCount, earningsRoot, earned })
+    }
+    return { apply }
+  }
+
+  const mineNext = (): boolean => {
+    const best = [...pool.values()]
+      .filter((transaction) => transaction.nonce === nonce)
+      .toSorted((a, b) => (a.maxFeePerGas > b.maxFeePerGas ? -1 : 1))[0]
+    if (best === undefined) return false
+    for (const [hash, { nonce: of }] of pool) if (of <= nonce) pool.delete(hash)
+    const result = execute(best.calldata)
+    head += 1
+    nonce += 1
+    if ('apply' in result) result.apply()
+    mined.push({ ...best, isReverted: 'revert' in result, blockNumber: head })
+    keep()
+    return true
+  }
+
+  return {
+    domain,
+    posted,
+    accounts,
+    hubs,
+    poolSize: () => pool.size,
+    position: async () => ({
+      nextBatchId: posted.length + 1,
+      headNumber: head,
+      transactionCount: nonce,
+    }),
+    isHubKey: async ({ x }: PublicKey) => hubs.has(x),
+    async account(consumer): Promise<ConsumerAccount> {
+      const { balance, limit } = accounts.get(consumer) ?? { balance: 0n, limit: 0n }
+      return { balanceMicroUsd: balance, batchLimitMicroUsd: limit }
+    },
+    receiptRoot: async (id) => posted[id - 1]?.receiptRoot ?? `0x${'0'.repeat(64)}`,
+    async estimate(calldata) {
+      const result = execute(calldata)
+      return 'revert' in result ? result : { gas: 100_000n }
+    },
+    fees: async () => ({ maxFeePerGas: 100n, maxPriorityFeePerGas: 1n }),
+    async sign(options) {
+      const raw = stringToHex(
+        JSON.stringify(options, (_, value: unknown) =>
+          typeof value === 'bigint' ? value.toString() : value,
+        ),
+      )
+      const hash = keccak256(raw)
+      signed.set(raw, { ...options, hash })
+      return { raw, hash }
+    },
+    async broadcast({ raw }) {
+      const transaction = signed.get(raw)
+      if (transaction === undefined) return 'not a transaction'
+      if (transaction.nonce < nonce) return 'nonce too low'
+      const rival = [...pool.values()].find((other) => other.nonce === transaction.nonce)
+      if (rival && rival.hash !== transaction.hash) {
+        if (transaction.maxFeePerGas * 10n < rival.maxFeePerGas * 11n) return 'underpriced'
+        pool.delete(rival.hash)
+      }
+      pool.set(transaction.hash, transaction)
+      return null
+    },
+    async fate(hash) {
+      const found = mined.find((transaction) => transaction.hash === hash)
+      if (found) {
+        const { isReverted, blockNumber } = found
+        return { kind: 'mined', isReverted, blockNumber }
+      }
+      return { kind: pool.has(hash) ? 'waiting' : 'unknown' }
+    },
+    mine() {
+      while (mineNext());
+    },
+    mineEmpty(count) {
+      for (let i = 0; i < count; i += 1) {
+        head += 1
+        keep()
+      }
+    },
+    reorganise(blocks, repool) {
+      const state = history[Math.max(0, head - blocks)]
+      if (state === undefined) throw new Error('no such block')
+      const lost = mined.slice(state.mined.length)
+      head = Math.max(0, head - blocks)
+      nonce = state.nonce
+      posted.splice(0, posted.length, ...state.batches)
+      mined.splice(0, mined.length, ...state.mined)
+      for (const [address, balance] of state.balances) {
+        const account = accounts.get(address)
+        if (account) account.balance = balance
+      }
+      if (repool) for (const transaction of lost) pool.set(transaction.hash, transaction)
+    },
+    forgetPool: () => pool.clear(),
+  }
+}
+
+function min(a: bigint, b: bigint): bigint {
+  return a < b ? a : b
+}
