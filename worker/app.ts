@@ -3,6 +3,7 @@ import { Hono } from 'hono'
 import { cors } from 'hono/cors'
 import { AppError } from '#shared/errors.ts'
 import type { AppEnv, Isolate } from './context.ts'
+import { developmentHost } from './middleware/development-host.ts'
 import { answerProblem } from './middleware/problem.ts'
 import { requestScope } from './middleware/request-scope.ts'
 import { computeRoutes } from './routes/compute.ts'
@@ -43,6 +44,7 @@ const publicCors = cors({
 export function createApp(isolate: Isolate): Hono<AppEnv> {
   const app = new Hono<AppEnv>()
   app.use(requestScope(isolate))
+  app.use(developmentHost)
   app.use('/v1/*', publicCors)
   app.use('/v2/*', publicCors)
   for (const routes of [

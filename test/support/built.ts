@@ -1,7 +1,6 @@
-/** Builds once what end-to-end and browser tests run against: contracts, pages, the Worker with simulated places. */
+/** Builds once what end-to-end and browser tests run against: pages, and the Worker without and with simulated places. */
 import { MANIFESTS } from '#shared/manifests.ts'
 import { buildPages, buildWorker } from '#scripts/build.ts'
-import { buildContracts } from '#scripts/lib/forge.ts'
 
 let building: Promise<void> | undefined
 
@@ -11,7 +10,7 @@ export function setup(): Promise<void> {
 }
 
 async function build(): Promise<void> {
-  await buildContracts()
   await buildPages(MANIFESTS)
+  await buildWorker({ simulatedPlaces: false })
   await buildWorker({ simulatedPlaces: true })
 }

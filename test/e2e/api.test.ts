@@ -1,0 +1,288 @@
+/** The HTTP API in plain workerd, production build, without any node: who may ask, what is refused, and how it is said. */
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import OpenAI from 'openai'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { LIMITS } from '#shared/limits.ts'
+import {
+  startTestWorker,
+  type CallOptions,
+  type Reply,
+  type TestWorker,
+} from '#test/support/worker.ts'
+import { problem } from '#test/support/problem.ts'
+import * as replies from '#worker/formats/replies.ts'
+
+const MODEL = 'littoral-embed-400k'
+const COMPUTE = {
+  kernel: {
+    wgsl: '@compute @workgroup_size(1) fn main() {}',
+    entryPoint: 'main',
+    workgroups: [1, 1, 1],
+  },
+  buffers: [{ binding: 0, access: 'read_write', sizeBytes: 4, return: true }],
+}
+
+let worker: TestWorker
+let key: string
+let readerKey: string
+
+beforeAll(async () => {
+  worker = await startTestWorker('production')
+  const { operator } = worker
+  key = (await operator.createKey({ tenant: 'acme', scopes: ['infer', 'policy'] })).key
+  readerKey = (await operator.createKey({ tenant: 'acme', scopes: ['audit'] })).key
+})
+
+afterAll(async () => {
+  await worker?.close()
+})
+
+const post = (path: string, json: unknown, options: CallOptions = {}) =>
+  worker.call('POST', path, { key, json, ...options })
+const embed = (json: object, options: CallOptions = {}) =>
+  post('/v1/embeddings', { model: MODEL, input: 'a', ...json }, options)
+
+describe('[A1] every answer', () => {
+  it.each([
+    ['GET', '/v2', replies.ServerReply],
+    ['GET', '/v2/health/live', replies.LiveReply],
+    ['GET', '/v2/health/ready', replies.ReadyReply],
+    ['GET', `/v2/models/${MODEL}`, replies.ModelReply],
+    ['GET', '/v1/models', replies.ModelsReply],
+    ['GET', '/v1/network', replies.NetworkReply],
+    ['GET', '/v1/policies', replies.PoliciesReply],
+    ['GET', `/v1/earnings?x=0x${'1'.repeat(64)}&y=0x${'2'.repeat(64)}`, replies.EarningsReply],
+  ] as const)(
+    'to %s %s has the shape that is documented, and the common headers',
+    async (method, path, schema) => {
+      const reply = await worker.call(method, path, { key })
+      expect(reply.status).toBe(200)
+      expect(schema.parse(reply.body)).toBeTruthy()
+      expect(reply.headers.get('x-request-id')).toMatch(/^req_/)
+      expect(reply.headers.get('x-littoral-policy')).toBe('none')
+      expect(reply.headers.get('server-timing')).toMatch(/^edge;dur=\d/)
+    },
+  )
+
+  it("carries the caller's request id when it is fit for a header and a log line", async () => {
+    const idOf = async (id: string) =>
+      (await worker.call('GET', '/v2', { headers: { 'x-request-id': id } })).headers.get(
+        'x-request-id',
+      )
+    expect(await idOf('meter-4711.retry_2')).toBe('meter-4711.retry_2')
+    expect(await idOf('a b"c')).toMatch(/^req_/)
+    expect(await idOf('x'.repeat(200))).toMatch(/^req_/)
+  })
+
+  it('may be read by a page of any origin, without credentials', async () => {
+    const headers = { origin: 'https://app.example', 'access-control-request-method': 'POST' }
+    const reply = await worker.call('OPTIONS', '/v1/embeddings', { headers })
+    expect(reply.status).toBe(204)
+    expect(reply.headers.get('access-control-allow-origin')).toBe('*')
+    expect(reply.headers.has('access-control-allow-credentials')).toBe(false)
+  })
+
+  it('to a path that does not exist says so', async () => {
+    problem(await worker.call('GET', '/v3/nothing'), 'not_found')
+    problem(await worker.call('POST', '/v2'), 'not_found')
+  })
+})
+
+describe('[A2] keys', () => {
+  it.each([
+    ['no key', undefined],
+    ['a word', 'secret'],
+    ['a key of a tenant that nobody has made', `lit_nobody_${'0'.repeat(32)}`],
+    ['a key that its tenant never had', `lit_acme_${'0'.repeat(32)}`],
+  ])('%s opens nothing', async (_, wrong) => {
+    problem(await embed({}, { key: wrong }), 'unauthenticated')
+  })
+
+  it('that are wrong are refused where none is needed', async () => {
+    problem(await worker.call('GET', '/v1/models', { key: 'wrong' }), 'unauthenticated')
+  })
+
+  it('open only what they have the scope for', async () => {
+    problem(await embed({}, { key: readerKey }), 'forbidden')
+    const publish = { key: readerKey, json: { compute: { allow: ['DE'] } } }
+    problem(await worker.call('PUT', '/v1/policies/mine', publish), 'forbidden')
+    expect((await worker.call('GET', '/v1/policies', { key: readerKey })).status).toBe(200)
+  })
+
+  it('stop working once revoked', async () => {
+    const { operator } = worker
+    const made = await operator.createKey({ tenant: 'brief', scopes: ['infer'] })
+    expect((await worker.call('GET', '/v1/policies', { key: made.key })).status).toBe(200)
+    await operator.revokeKey(made.id)
+    problem(await worker.call('GET', '/v1/policies', { key: made.key }), 'unauthenticated')
+  })
+
+  it('are made by the operator and nobody else', async () => {
+    const json = { tenant: 'thief', scopes: ['admin'] }
+    for (const wrong of [undefined, key, 'operator-of-this-tess']) {
+      problem(
+        await worker.call('POST', '/v1/operator/keys', { key: wrong, json }),
+        'unauthenticated',
+      )
+    }
+    problem(await worker.call('GET', '/v1/operator/keys?tenant=acme', { key }), 'unauthenticated')
+  })
+
+  it('are listed without their secrets', async () => {
+    const reply = await worker.call('GET', '/v1/operator/keys?tenant=acme', {
+      key: worker.operator.key,
+    })
+    expect(replies.KeysReply.parse(reply.body).keys).toHaveLength(2)
+    expect(JSON.stringify(reply.body)).not.toContain(key.slice(-32))
+  })
+
+  it('survive a power cut', async () => {
+    await worker.killAndRestart()
+    expect((await worker.call('GET', '/v1/policies', { key })).status).toBe(200)
+  })
+})
+
+describe('[A3] a request that makes no sense', () => {
+  const tensor = { name: 'text', datatype: 'BYTES', shape: [1], data: ['a'] }
+  const infer = (input: object) =>
+    post(`/v2/models/${MODEL}/infer`, { inputs: [{ ...tensor, ...input }] })
+
+  it('for an unknown model says which there are', async () => {
+    const missing = problem(await embed({ model: 'gpt-5' }), 'model_not_found')
+    expect(missing.detail).toContain(MODEL)
+    problem(await post('/v2/models/gpt-5/infer', { inputs: [tensor] }), 'model_not_found')
+    problem(await worker.call('GET', '/v2/models/gpt-5'), 'model_not_found')
+  })
+
+  it('is answered with a pointer to the fault', async () => {
+    const pointer = async (reply: Promise<Reply>) =>
+      problem(await reply, 'invalid_request').errors?.[0]?.pointer
+    expect(await pointer(infer({ shape: [2] }))).toBe('/inputs/0/data')
+    expect(await pointer(infer({ shape: [1, 1] }))).toBe('/inputs/0/shape')
+    expect(await pointer(infer({ datatype: 'FP32', data: [1] }))).toBe('/inputs/0/datatype')
+    expect(await pointer(infer({ data: [null] }))).toBe('/inputs/0/data/0')
+    expect(await pointer(infer({ data: 'AQAAA', parameters: { encoding: 'base64' } }))).toBe(
+      '/inputs/0/data',
+    )
+    expect(await pointer(embed({ dimensions: 1 }))).toBe('/dimensions')
+    expect(await pointer(embed({ input: [[1, 2]] }))).toBe('/input')
+    expect(await pointer(post('/v1/compute', { ...COMPUTE, buffers: [] }))).toBe('/buffers')
+  })
+
+  it('that is not JSON says so', async () => {
+    problem(
+      await worker.call('POST', '/v1/embeddings', { key, body: '{"model":' }),
+      'invalid_request',
+    )
+  })
+
+  it("is understood by OpenAI's own client", async () => {
+    const client = new OpenAI({ apiKey: key, baseURL: `${worker.workerd.url}/v1`, maxRetries: 0 })
+    const error = await client.embeddings.create({ model: 'gpt-5', input: 'a' }).then(
+      () => undefined,
+      (reason: unknown) => reason,
+    )
+    expect(error).toBeInstanceOf(OpenAI.NotFoundError)
+    expect(error).toMatchObject({
+      status: 404,
+      code: 'model_not_found',
+      type: 'invalid_request_error',
+    })
+    const stranger = new OpenAI({
+      apiKey: 'wrong',
+      baseURL: `${worker.workerd.url}/v1`,
+      maxRetries: 0,
+    })
+    await expect(stranger.models.list()).rejects.toBeInstanceOf(OpenAI.AuthenticationError)
+  })
+})
+
+describe('[A4] a body that is too large', () => {
+  const chunk = new Uint8Array(1024 * 1024).fill(0x20)
+
+  it('is refused by its declared length before it is read', async () => {
+    const body = new Uint8Array(LIMITS.requestBodyBytes + 1)
+    problem(await worker.call('POST', '/v1/embeddings', { key, body }), 'too_large')
+  })
+
+  it('is refused at the bound when it declares none', async () => {
+    let sent = 0
+    const body = new ReadableStream({
+      pull(out) {
+        if ((sent += chunk.length) > 4 * LIMITS.requestBodyBytes) out.close()
+        else out.enqueue(chunk)
+      },
+    })
+    problem(await worker.call('POST', '/v1/embeddings', { key, body }), 'too_large')
+  })
+
+  it.each([
+    ['300 KB of WGSL', { kernel: { ...COMPUTE.kernel, wgsl: 'x'.repeat(300_000) } }],
+    ['a huge buffer', { buffers: [{ ...COMPUTE.buffers[0], sizeBytes: 2 ** 31 }] }],
+  ])('is refused in its parts too: %s', async (_, part) => {
+    problem(await post('/v1/compute', { ...COMPUTE, ...part }), 'too_large')
+  })
+
+  it('harms nobody else', async () => {
+    expect((await worker.call('GET', '/v2/health/ready')).status).toBe(200)
+    problem(await embed({}), 'no_capacity')
+  })
+})
+
+describe('receipts', () => {
+  it('that are nobody’s are not found, whatever the id looks like', async () => {
+    for (const id of ['1', `0x${'0'.repeat(64)}`]) {
+      problem(await worker.call('GET', `/v1/receipts/${id}`, { key }), 'not_found')
+    }
+  })
+})
+
+describe('pages', () => {
+  beforeAll(async () => {
+    await mkdir(join(worker.assetsDir, 'contribute/assets'), { recursive: true })
+    await mkdir(join(worker.assetsDir, 'models'), { recursive: true })
+    await writeFile(
+      join(worker.assetsDir, 'contribute/index.html'),
+      '<!doctype html><title>x</title>',
+    )
+    await writeFile(join(worker.assetsDir, 'contribute/assets/main.js'), 'export {}')
+    await writeFile(join(worker.assetsDir, `models/0x${'a'.repeat(64)}`), 'weights')
+  })
+
+  it('come with their type and a policy that runs own code only', async () => {
+    const page = await worker.call('GET', '/contribute')
+    expect(page.status).toBe(200)
+    expect(page.headers.get('content-type')).toBe('text/html; charset=utf-8')
+    const policy = page.headers.get('content-security-policy') ?? ''
+    expect(policy).toContain("script-src 'self' 'wasm-unsafe-eval'")
+    expect(policy).toContain("frame-ancestors 'none'")
+    expect(policy).not.toMatch(/'unsafe-(inline|eval)'/)
+    const script = await worker.call('GET', '/contribute/assets/main.js')
+    expect(script.headers.get('content-type')).toBe('text/javascript; charset=utf-8')
+    expect(script.headers.get('cache-control')).toContain('immutable')
+  })
+
+  it('give model files by their hash', async () => {
+    const file = await worker.call('GET', `/models/0x${'a'.repeat(64)}`)
+    expect(file.body).toBe('weights')
+    expect(file.headers.get('content-length')).toBe('7')
+  })
+
+  it.each([
+    '/contribute/assets',
+    '/contribute/assets/',
+    '/contribute/..%2f..%2fdurable-objects',
+    '/contribute/nothing.js',
+    '/models/weights',
+    `/models/0x${'b'.repeat(64)}`,
+  ])('show no folder and nothing else: %s', async (path) => {
+    problem(await worker.call('GET', path), 'not_found')
+  })
+
+  it('are where a browser is sent, and a program is told', async () => {
+    const browser = await worker.call('GET', '/', { headers: { accept: 'text/html' } })
+    expect([browser.status, browser.headers.get('location')]).toEqual([302, '/contribute'])
+    expect((await worker.call('GET', '/')).body).toMatchObject({ name: 'littoral' })
+  })
+})

@@ -1,0 +1,22 @@
+/** Holding a refusal to the one shape that every error has. */
+import { expect } from 'vitest'
+import { ERRORS, type ErrorCode } from '#shared/errors.ts'
+import * as replies from '#worker/formats/replies.ts'
+import type { Reply } from './worker.ts'
+
+/** Checks that a reply is the one error document, and gives it. */
+export function problem(reply: Reply, code: ErrorCode) {
+  const document = replies.ProblemReply.parse(reply.body)
+  expect({ status: reply.status, code: document.code }).toEqual({
+    status: ERRORS[code].status,
+    code,
+  })
+  expect(document.status).toBe(reply.status)
+  expect(document.error).toMatchObject({ code, type: ERRORS[code].type, message: document.detail })
+  expect(reply.headers.get('content-type')).toBe('application/problem+json')
+  expect(reply.headers.get('x-request-id')).toBe(document.requestId)
+  const { retryable } = ERRORS[code]
+  expect(reply.headers.get('x-should-retry')).toBe(retryable ? null : 'false')
+  expect(reply.headers.has('retry-after')).toBe(retryable)
+  return document
+}

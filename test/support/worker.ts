@@ -1,0 +1,90 @@
+/** A real Worker for tests, as `built.ts` built it: in plain workerd, on a free port, with fresh state. */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { silentLog } from '#shared/log.ts'
+import { SIMULATED_WORKER_DIR, WORKER_DIR } from '#scripts/build.ts'
+import { createOperator, type Operator } from '#scripts/lib/operator.ts'
+import { startWorkerd, type Workerd } from '#scripts/lib/workerd.ts'
+
+export const OPERATOR_KEY = 'operator-of-this-test'
+export const ADMISSION_SECRET = 'the admission secret of this test'
+
+export interface Reply {
+  readonly status: number
+  readonly headers: Headers
+  readonly body: unknown
+}
+
+export interface TestWorker {
+  readonly workerd: Workerd
+  readonly operator: Operator
+  readonly assetsDir: string
+  /** Calls the API with JSON, or with a body as it is. */
+  call(method: string, path: string, options?: CallOptions): Promise<Reply>
+  /** Ends it as a power cut would, and starts it again on the same state and port. */
+  killAndRestart(): Promise<void>
+  close(): Promise<void>
+}
+
+export interface CallOptions {
+  readonly key?: string | undefined
+  readonly json?: unknown
+  readonly body?: string | Uint8Array<ArrayBuffer> | ReadableStream
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+export const BUILDS = { production: WORKER_DIR, development: SIMULATED_WORKER_DIR } as const
+
+export async function startTestWorker(
+  build: keyof typeof BUILDS,
+  vars: Readonly<Record<string, string>> = {},
+): Promise<TestWorker> {
+  const dir = await mkdtemp(join(tmpdir(), 'littoral-worker-'))
+  const assetsDir = join(dir, 'assets')
+  const options = {
+    bundleDir: BUILDS[build],
+    stateDir: dir,
+    assetsDir,
+    log: silentLog,
+    vars: { INGRESS_COUNTRY: 'DE', OPERATOR_KEY, ADMISSION_SECRET, ...vars },
+  }
+  let workerd = await startWorkerd(options)
+  const { url, port } = workerd
+  return {
+    workerd,
+    operator: createOperator(url, OPERATOR_KEY),
+    assetsDir,
+    call: (method, path, call = {}) => callWorker(`${url}${path}`, method, call),
+    async killAndRestart() {
+      await workerd.kill()
+      workerd = await startWorkerd({ ...options, port })
+    },
+    async close() {
+      await workerd.close()
+      await rm(dir, { recursive: true, force: true })
+    },
+  }
+}
+
+async function callWorker(url: string, method: string, call: CallOptions): Promise<Reply> {
+  const body = call.json === undefined ? call.body : JSON.stringify(call.json)
+  const response = await fetch(url, {
+    method,
+    headers: {
+      ...(call.key === undefined ? {} : { authorization: `Bearer ${call.key}` }),
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      ...call.headers,
+    },
+    ...(body === undefined ? {} : { body, duplex: 'half' as const }),
+    redirect: 'manual',
+    signal: AbortSignal.timeout(30_000),
+  })
+  const text = await response.text()
+  const isJson = /json/.test(response.headers.get('content-type') ?? '')
+  return {
+    status: response.status,
+    headers: response.headers,
+    body: isJson && text !== '' ? (JSON.parse(text) as unknown) : text,
+  }
+}

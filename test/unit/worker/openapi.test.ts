@@ -1,0 +1,30 @@
+/** The API description and the routes of the Worker name the same things. */
+import { readFile } from 'node:fs/promises'
+import { describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import { generateOpenApi } from '#scripts/openapi.ts'
+import { repositoryPath } from '#scripts/lib/paths.ts'
+import { createApp } from '#worker/app.ts'
+import { createIsolate } from '#worker/isolate.ts'
+
+const Description = z.object({ paths: z.record(z.string(), z.record(z.string(), z.unknown())) })
+
+describe('[A5] docs/openapi.json', () => {
+  it('describes every route of the API and no other', async () => {
+    const { paths } = Description.parse(await generateOpenApi())
+    const described = Object.entries(paths).flatMap(([path, operations]) =>
+      Object.keys(operations).map((method) => `${method.toUpperCase()} ${path}`),
+    )
+    const served = createApp(createIsolate())
+      .routes.filter(({ method, path }) => method !== 'ALL' && /^\/v[12]/.test(path))
+      .map(({ method, path }) => `${method} ${path.replaceAll(/:(\w+)/g, '{$1}')}`)
+    expect(described.toSorted()).toEqual([...new Set(served)].toSorted())
+  })
+
+  it('is up to date', async () => {
+    const committed: unknown = JSON.parse(
+      await readFile(repositoryPath('docs/openapi.json'), 'utf8'),
+    )
+    expect(committed).toEqual(JSON.parse(JSON.stringify(await generateOpenApi())))
+  })
+})
