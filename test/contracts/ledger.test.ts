@@ -20,6 +20,7 @@ import {
 import { claimEarnings } from '#scripts/lib/claim-earnings.ts'
 import { verifyReceipt } from '#scripts/lib/verify-receipt.ts'
 import { silentLog } from '#shared/log.ts'
+import { SETTLEMENT_ABI } from '#shared/settlement-abi.ts'
 import { createLedgerChain, type LedgerChain } from '#worker/ledger/chain.ts'
 import { createLedgerCore, type LedgerCore } from '#worker/ledger/core.ts'
 import { createLedgerStorage, type TestStorage } from '../support/ledger-storage.ts'
@@ -99,6 +100,14 @@ describe('a Ledger with a real chain', () => {
       const document = { receipt, salt: null, status, refusal: null, settlement }
       const verification = await verifyReceipt(document, { chain: view })
       expect(verification.lines.filter(({ result }) => result !== 'passed')).toEqual([])
+      const { batchId = 0, proof = [] } = settlement ?? {}
+      const isSettled = await connect(chain.rpc).reader.readContract({
+        address: deployment.settlement,
+        abi: SETTLEMENT_ABI,
+        functionName: 'isSettled',
+        args: [BigInt(batchId), receipt.id, proof],
+      })
+      expect(isSettled).toBe(true)
     }
   })
 

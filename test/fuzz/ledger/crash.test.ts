@@ -183,6 +183,8 @@ async function play(seed: number): Promise<void> {
 }
 
 describe('[L6] a Ledger that is killed at any step', () => {
-  const seeds = Array.from({ length: 12 }, (_, i) => 1_000 + i)
+  // FUZZ_RUNS plays more games than a test run has time for.
+  const length = Number(process.env.FUZZ_RUNS ?? 12)
+  const seeds = Array.from({ length }, (_, i) => 1_000 + i)
   it.each(seeds)('settles every payable receipt exactly once (seed %i)', (seed) => play(seed))
 })

@@ -1,0 +1,242 @@
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import type { Address } from '#shared/ids.ts'
+import { silentLog } from '#shared/log.ts'
+import { compilePolicy, Policy } from '#shared/policy.ts'
+import { countryBit } from '#shared/region.ts'
+import { createLedgerCore, type LedgerCore, type LedgerDeps } from '#worker/ledger/core.ts'
+import { createLedgerStorage, type TestStorage } from '../../support/ledger-storage.ts'
+import { createModelChain, type ModelChain } from '../../support/model-chain.ts'
+import { TENANT } from '../../support/policies.ts'
+import { createReceiptMaker, type ReceiptMaker, type ReceiptWish } from '../../support/receipts.ts'
+
+const DOMAIN = { chainId: 31_337, verifyingContract: `0x${'5e'.repeat(20)}` } as const
+const CONSUMER: Address = `0x${'c1'.repeat(20)}`
+
+let maker: ReceiptMaker
+let storage: TestStorage
+let chain: ModelChain
+let nowMs: number
+beforeAll(async () => {
+  maker = await createReceiptMaker(DOMAIN, 2)
+})
+beforeEach(() => {
+  storage = createLedgerStorage()
+  chain = createModelChain(DOMAIN)
+  chain.hubs.add(maker.hub.publicKey.x)
+  chain.accounts.set(CONSUMER, { balance: 10_000n, limit: 1_000n })
+  nowMs = 1_000_000
+})
+afterEach(() => storage.close())
+
+function start(change: Partial<LedgerDeps> = {}): LedgerCore {
+  return createLedgerCore({
+    storage,
+    chain,
+    nowMs: () => nowMs,
+    wake: () => {},
+    log: silentLog,
+    batchMs: 1_000,
+    confirmations: 0,
+    ...change,
+  })
+}
+
+async function settleAll(ledger: LedgerCore): Promise<void> {
+  for (let i = 0; i < 8; i += 1) {
+    await ledger.tick()
+    chain.mine()
+    nowMs += 31_000
+  }
+}
+
+describe('what a Ledger takes', () => {
+  it('[L1] is taken once, however often it comes', async () => {
+    const ledger = start()
+    const entry = { receipt: await maker.make(), consumer: CONSUMER }
+    const first = await ledger.accept([entry])
+    expect(first).toEqual([{ id: entry.receipt.id, status: 'pending', refusal: null }])
+    await ledger.accept([entry, entry])
+    await settleAll(ledger)
+    expect(await ledger.accept([entry])).toMatchObject([{ status: 'settled' }])
+    await settleAll(ledger)
+    expect(chain.posted.map(({ receiptCount }) => receiptCount)).toEqual([1])
+  })
+
+  it('[L3] is paid once a job: a later attempt of the same job is refused', async () => {
+    const ledger = start()
+    const first = await maker.make({ attempt: 2 })
+    const { jobId } = first.receipt.ticket
+    const late = await maker.make({ jobId, attempt: 1, node: 1 })
+    await ledger.accept([{ receipt: first, consumer: CONSUMER }])
+    const [outcome] = await ledger.accept([{ receipt: late, consumer: CONSUMER }])
+    expect(outcome).toEqual({ id: late.id, status: 'refused', refusal: 'duplicate_job' })
+    await settleAll(ledger)
+    expect(await ledger.status([first.id, late.id])).toMatchObject([
+      { status: 'settled' },
+      { status: 'refused', refusal: 'duplicate_job', settlement: null },
+    ])
+    const [, other] = maker.nodes
+    expect(await ledger.earnings(other?.publicKey ?? { x: '0x', y: '0x' })).toEqual({
+      pendingMicroUsd: '0',
+      settledMicroUsd: '0',
+      claimable: null,
+    })
+  })
+
+  it('[L3] leaves the job payable when the attempt before was refused for its place', async () => {
+    const ledger = start()
+    const outside = await maker.make({ place: { country: countryBit('US') } })
+    const { jobId } = outside.receipt.ticket
+    const inside = await maker.make({ jobId, attempt: 2 })
+    const entries = [outside, inside].map((receipt) => ({ receipt, consumer: CONSUMER }))
+    expect(await ledger.accept(entries)).toMatchObject([
+      { status: 'refused', refusal: 'compute.allow' },
+      { status: 'pending' },
+    ])
+  })
+
+  const phi = compilePolicy(
+    Policy.parse({ id: 'phi', compute: { allow: ['EU'] }, dataClass: 'phi' }),
+    { tenant: TENANT, version: 1 },
+  )
+  it.each<[string, ReceiptWish]>([
+    ['compute.allow', { place: { country: countryBit('US') } }],
+    ['compute.allow', { place: { country: 255 } }],
+    ['evidence.min', { place: { evidence: 'declared' } }],
+    ['evidence.contradicted', { place: { evidence: 'contradicted' } }],
+    ['data_class.phi', { policy: phi, place: { trust: 'verified' } }],
+    ['ticket.allowed', { ticket: { allowed: `0x${'f'.repeat(64)}` } }],
+    ['ticket.units', { ticket: { units: 2 }, receipt: { units: 3, amountMicroUsd: '21' } }],
+    ['amount', { receipt: { amountMicroUsd: '1' } }],
+    ['policy.hash', { ticket: { policyHash: `0x${'ab'.repeat(32)}` } }],
+  ])(
+    '[L4] is refused by %s and never posted, though hub and node signed it',
+    async (rule, wish) => {
+      const ledger = start()
+      const receipt = await maker.make(wish)
+      expect(await ledger.accept([{ receipt, consumer: CONSUMER }])).toEqual([
+        { id: receipt.id, status: 'refused', refusal: rule },
+      ])
+      await settleAll(ledger)
+      expect(chain.posted).toEqual([])
+      expect(await ledger.status([receipt.id])).toMatchObject([
+        { status: 'refused', refusal: rule },
+      ])
+    },
+  )
+
+  it('[L2] is not kept when it is forged, so that the true receipt can still come', async () => {
+    const ledger = start()
+    const receipt = await maker.make()
+    const stranger = await maker.make()
+    const forged = { ...receipt, hubSignature: stranger.hubSignature }
+    expect(await ledger.accept([{ receipt: forged, consumer: CONSUMER }])).toEqual([
+      { id: receipt.id, status: 'refused', refusal: 'hub.signature' },
+    ])
+    expect(await ledger.status([receipt.id])).toEqual([])
+    expect(await ledger.accept([{ receipt, consumer: CONSUMER }])).toMatchObject([
+      { status: 'pending' },
+    ])
+  })
+
+  it('[L2] is not kept when it is for another contract', async () => {
+    const elsewhere = await createReceiptMaker({ ...DOMAIN, chainId: 1 })
+    const receipt = await elsewhere.make()
+    expect(await start().accept([{ receipt, consumer: CONSUMER }])).toMatchObject([
+      { status: 'refused', refusal: 'receipt.domain' },
+    ])
+  })
+})
+
+describe('what a Ledger posts', () => {
+  it('is nothing while no chain is configured, and everything of this contract once one is', async () => {
+    const elsewhere = await createReceiptMaker({ ...DOMAIN, chainId: 1 })
+    const [here, there] = [await maker.make(), await elsewhere.make()]
+    const waiting = start({ chain: null })
+    const entries = [here, there].map((receipt) => ({ receipt, consumer: CONSUMER }))
+    expect(await waiting.accept(entries)).toMatchObject([
+      { status: 'pending' },
+      { status: 'pending' },
+    ])
+    await waiting.tick()
+    expect(await waiting.summary()).toMatchObject({ isPosting: false, pendingReceipts: 2 })
+    const ledger = start()
+    await settleAll(ledger)
+    expect(await ledger.status([here.id, there.id])).toMatchObject([
+      { status: 'settled' },
+      { status: 'refused', refusal: 'receipt.domain' },
+    ])
+  })
+
+  it('[L5] is nothing of a hub that is not registered, until it is', async () => {
+    const ledger = start()
+    const strangers = await createReceiptMaker(DOMAIN)
+    const [known, unknown] = [await maker.make(), await strangers.make()]
+    const entries = [unknown, known].map((receipt) => ({ receipt, consumer: CONSUMER }))
+    await ledger.accept(entries)
+    await settleAll(ledger)
+    expect(await ledger.status([known.id, unknown.id])).toMatchObject([
+      { status: 'settled' },
+      { status: 'pending' },
+    ])
+    chain.hubs.add(strangers.hub.publicKey.x)
+    await settleAll(ledger)
+    expect(await ledger.status([unknown.id])).toMatchObject([{ status: 'settled' }])
+  })
+
+  it('[L7] never waits for a consumer without money or without an address', async () => {
+    const ledger = start()
+    const poor: Address = `0x${'c9'.repeat(20)}`
+    const [unpaid, unknown, paid] = [await maker.make(), await maker.make(), await maker.make()]
+    await ledger.accept([{ receipt: unknown, consumer: null }])
+    const before = await ledger.status([unknown.id])
+    expect(before).toMatchObject([{ status: 'pending' }])
+    await ledger.accept([{ receipt: paid, consumer: CONSUMER }])
+    await ledger.accept([{ receipt: unpaid, consumer: poor }])
+    await settleAll(ledger)
+    expect(await ledger.status([unknown.id, unpaid.id, paid.id])).toMatchObject([
+      { status: 'settled' },
+      { status: 'pending' },
+      { status: 'settled' },
+    ])
+    chain.accounts.set(poor, { balance: 21n, limit: 21n })
+    await settleAll(ledger)
+    expect(await ledger.status([unpaid.id])).toMatchObject([{ status: 'settled' }])
+  })
+
+  it('[L8] is shown as settled only under as many blocks as it was told to wait for', async () => {
+    const ledger = start({ confirmations: 3 })
+    const receipt = await maker.make()
+    await ledger.accept([{ receipt, consumer: CONSUMER }])
+    await ledger.tick()
+    chain.mine()
+    await ledger.tick()
+    expect((await ledger.summary()).batches).toMatchObject([{ batchId: 1, status: 'posted' }])
+    expect(await ledger.status([receipt.id])).toMatchObject([{ status: 'pending' }])
+    chain.mineEmpty(3)
+    await ledger.tick()
+    expect(await ledger.status([receipt.id])).toMatchObject([{ status: 'settled' }])
+  })
+
+  it('asks to be woken while something is to be done, and not when nothing is', async () => {
+    const delays: number[] = []
+    const ledger = start({ wake: (delayMs) => delays.push(delayMs) })
+    await ledger.tick()
+    expect(delays).toEqual([])
+    await ledger.accept([{ receipt: await maker.make(), consumer: CONSUMER }])
+    expect(delays).toEqual([1_000])
+    await ledger.tick()
+    chain.mine()
+    await ledger.tick()
+    expect(delays.length).toBe(2)
+  })
+
+  it('waits longer each time that the chain endpoint fails, and says so', async () => {
+    const delays: number[] = []
+    const position = () => Promise.reject(new Error('connection refused'))
+    const ledger = start({ chain: { ...chain, position }, wake: (ms) => delays.push(ms) })
+    for (let i = 0; i < 9; i += 1) await ledger.tick()
+    expect(delays).toEqual([1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000, 60_000])
+    expect((await ledger.summary()).fault).not.toBeNull()
+  })
+})

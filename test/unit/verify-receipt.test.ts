@@ -1,0 +1,145 @@
+import { beforeAll, describe, expect, it } from 'vitest'
+import type { ChainView } from '#scripts/lib/chain-view.ts'
+import { verifyReceipt } from '#scripts/lib/verify-receipt.ts'
+import type { Bytes32 } from '#shared/ids.ts'
+import { buildMerkleTree } from '#shared/merkle.ts'
+import type { ReceiptDocument } from '#shared/receipt.ts'
+import { countryBit } from '#shared/region.ts'
+import { createRandom } from '../support/random.ts'
+import { createReceiptMaker, type ReceiptMaker, type ReceiptWish } from '../support/receipts.ts'
+
+const DOMAIN = { chainId: 31_337, verifyingContract: `0x${'5e'.repeat(20)}` } as const
+const TRANSACTION: Bytes32 = `0x${'7a'.repeat(32)}`
+
+let maker: ReceiptMaker
+beforeAll(async () => {
+  maker = await createReceiptMaker(DOMAIN)
+})
+
+/** A settled document, and the chain that it is settled on. */
+async function settle(wish: ReceiptWish = {}): Promise<[ReceiptDocument, ChainView]> {
+  const receipt = await maker.make(wish)
+  const others = await Promise.all([maker.make(), maker.make()])
+  const tree = buildMerkleTree([...others, receipt].map(({ id }) => id))
+  const [batchId, blockNumber, receiptRoot] = [3, 21, tree.root]
+  const chain: ChainView = {
+    domain: DOMAIN,
+    isHubKey: async ({ x }) => x === maker.hub.publicKey.x,
+    receiptRoot: async (id) => (id === batchId ? receiptRoot : `0x${'0'.repeat(64)}`),
+    postedBy: async (hash) =>
+      hash === TRANSACTION ? { batchId, receiptRoot, blockNumber } : undefined,
+  }
+  const proof = tree.proof(2)
+  const settlement = { batchId, receiptRoot, proof, transactionHash: TRANSACTION, blockNumber }
+  return [{ receipt, salt: null, status: 'settled', refusal: null, settlement }, chain]
+}
+
+async function failures(document: unknown, chain: ChainView): Promise<string[]> {
+  const { ok, lines } = await verifyReceipt(document, { chain })
+  const failed = lines.filter(({ result }) => result === 'failed').map(({ name }) => name)
+  expect(ok).toBe(failed.length === 0)
+  return failed
+}
+
+type Json = { [key: string]: Json } | Json[] | string | number | boolean | null
+
+/** Every place in a document where a value stands. */
+function leafPaths(value: Json, path: string[] = []): string[][] {
+  if (value === null || typeof value !== 'object') return [path]
+  return Object.entries(value).flatMap(([key, inner]) => leafPaths(inner, [...path, key]))
+}
+
+/** The same document with one byte of one value changed. */
+function edit(document: ReceiptDocument, path: readonly string[], at: number): unknown {
+  const copy = structuredClone(document) as unknown as { [key: string]: Json }
+  const last = path.at(-1) ?? ''
+  const parent = path
+    .slice(0, -1)
+    .reduce<Json>((value, key) => (value as typeof copy)[key] ?? null, copy) as typeof copy
+  const value = parent[last]
+  if (typeof value === 'string') {
+    const index = at % value.length
+    const byte = value[index] === '1' ? '2' : '1'
+    parent[last] = value.slice(0, index) + byte + value.slice(index + 1)
+  } else if (typeof value === 'number') parent[last] = value + 1
+  else if (typeof value === 'boolean') parent[last] = !value
+  else parent[last] = 'x'
+  return copy
+}
+
+describe('the verifier', () => {
+  it('passes a receipt that is whole and settled', async () => {
+    expect(await failures(...(await settle()))).toEqual([])
+  })
+
+  it('[T1] finds any edited byte and names the check that failed', async () => {
+    const [document, chain] = await settle()
+    const random = createRandom(7)
+    const paths = leafPaths(document as unknown as Json).filter(([first]) => first !== 'salt')
+    expect(paths.length).toBeGreaterThan(50)
+    for (const path of paths) {
+      for (let i = 0; i < 3; i += 1) {
+        const at = random.below(4_096)
+        const failed = await failures(edit(document, path, at), chain)
+        expect(failed, `${path.join('.')} at ${at}`).not.toEqual([])
+      }
+    }
+  })
+
+  it.each([
+    ['hub.registered', 'a hub that the contract does not know', { isHubKey: async () => false }],
+    ['settlement.root', 'another root on the chain', { receiptRoot: async () => TRANSACTION }],
+    [
+      'settlement.transaction',
+      'a transaction that is not there',
+      { postedBy: async () => undefined },
+    ],
+    ['receipt.domain', 'another contract', { domain: { ...DOMAIN, chainId: 1 } }],
+  ])('fails %s for %s', async (name, _case, change) => {
+    const [document, chain] = await settle()
+    expect(await failures(document, { ...chain, ...change })).toContain(name)
+  })
+
+  it.each<[string, ReceiptWish]>([
+    ['place', { place: { country: countryBit('US') } }],
+    ['place', { place: { evidence: 'declared' } }],
+    ['ticket.units', { ticket: { units: 2 }, receipt: { units: 3, amountMicroUsd: '21' } }],
+    [
+      'ticket.times',
+      { receipt: { startedAtMs: 1_900_000_000_000, finishedAtMs: 1_900_000_000_001 } },
+    ],
+    ['amount', { receipt: { amountMicroUsd: '22' } }],
+    ['ticket.allowed', { ticket: { allowed: `0x${'f'.repeat(64)}` } }],
+    ['policy.hash', { ticket: { policyHash: TRANSACTION } }],
+  ])('fails only %s for a receipt that hub and node signed so', async (name, wish) => {
+    expect(await failures(...(await settle(wish)))).toEqual([name])
+  })
+
+  it('fails a receipt whose presence record is of another receipt key', async () => {
+    const [document, chain] = await settle()
+    const stranger = await (await createReceiptMaker(DOMAIN)).make()
+    const receipt = { ...document.receipt, presence: stranger.presence }
+    expect(await failures({ ...document, receipt }, chain)).toEqual(['presence.binding'])
+  })
+
+  it('[T2] rejects a simulated place, and where it is allowed says that it proves nothing', async () => {
+    const [document, chain] = await settle({ place: { source: 'simulated' } })
+    expect(await failures(document, chain)).toEqual(['place.evidence'])
+    const { ok, lines } = await verifyReceipt(document, { chain, allowSimulated: true })
+    expect(ok).toBe(true)
+    const place = lines.find(({ name }) => name === 'place.evidence')
+    expect(place).toEqual({
+      name: 'place.evidence',
+      result: 'simulated',
+      detail: 'place: simulated, proves nothing',
+    })
+  })
+
+  it('does not pass a receipt that is still pending or was refused', async () => {
+    const [document, chain] = await settle()
+    const pending = { ...document, status: 'pending', settlement: null }
+    expect(await failures(pending, chain)).toEqual(['settlement.status'])
+    const refused = { ...pending, status: 'refused', refusal: 'compute.allow' }
+    expect(await failures(refused, chain)).toEqual(['settlement.status'])
+  })
+})
