@@ -17,12 +17,12 @@ afterAll(() => stack?.close())
 /** Whether the hub counts a job as running on this node. */
 async function isBusy(nodeId: string): Promise<boolean> {
   const { body } = await stack.get(tenant, '/v1/network')
-  const hubs = body.hubs as { nodes: { nodeId: string; inFlight: number }[] }[]
-  return hubs.some(({ nodes }) => nodes.some((node) => node.nodeId === nodeId && node.inFlight > 0))
+  const nodes = body.nodes as { nodeId: string; inFlight: number }[]
+  return nodes.some((node) => node.nodeId === nodeId && node.inFlight > 0)
 }
 
 describe('a node that dies in the middle of a job', () => {
-  it('does not lose the request: another allowed node answers it, and only that answer is paid', async () => {
+  it('does not lose the request: another allowed node answers it', async () => {
     const dying = await stack.startNode({
       name: 'it',
       region: 'IT',

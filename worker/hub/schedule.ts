@@ -94,14 +94,13 @@ function sample(nodes: readonly NodeView[], random: () => number): NodeView[] {
 }
 
 function unsatisfiable(job: ScheduleJob, refusals: ReadonlyMap<ComputeRule, number>): AppError {
-  const rule = COMPUTE_RULES.reduce((most, next) =>
-    (refusals.get(next) ?? 0) > (refusals.get(most) ?? 0) ? next : most,
-  )
+  // Rules are tested in order, so the last one that refused stopped the nodes that came nearest.
+  const rule = COMPUTE_RULES.findLast((candidate) => refusals.has(candidate)) ?? 'compute.allow'
   const { policy } = job
   const countries = listCountries(job.allowed)
   const where = countries.length > 40 ? `${countries.length} countries` : countries.join(', ')
   const detail =
-    `Policy ${policy.id} v${policy.version} allows none of the connected nodes; most are refused by rule ${rule}. ` +
+    `Policy ${policy.id} v${policy.version} allows none of the connected nodes; the nearest are refused by rule ${rule}. ` +
     `It needs a node in ${where || 'no country at all (the request narrowed the policy to nothing)'} with evidence ${policy.minEvidence} or stronger, ` +
     `for ${policy.dataClass} data, trust ${policy.nodeTrust} or more.`
   return new AppError('residency_unsatisfiable', detail, {
