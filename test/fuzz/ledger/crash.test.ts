@@ -25,14 +25,16 @@ interface World {
   readonly storage: TestStorage
   readonly taken: Map<Bytes32, SignedReceipt>
   nowMs: number
-  /** Steps (statements, chain calls) that the process still lives; infinite when it is not to be killed. */
-  stepsLeft: number
+  /** Statements and ends of chain calls that the process still lives to see; infinite when it is not to be killed. */
+  left: Record<'statements' | 'calls', number>
 }
 
+const IMMORTAL = { statements: Infinity, calls: Infinity }
+
 /** One step of the process; once it is dead, it does nothing more. */
-function step(world: World): void {
-  if (world.stepsLeft <= 0) throw new Killed()
-  world.stepsLeft -= 1
+function step(world: World, kind: 'statements' | 'calls'): void {
+  if (world.left.statements <= 0 || world.left.calls <= 0) throw new Killed()
+  world.left[kind] -= 1
 }
 
 /** The chain as a process sees it that may die before a call leaves or before its answer arrives. */
@@ -41,9 +43,9 @@ function mortal(world: World): LedgerChain {
   for (const [name, call] of Object.entries(through)) {
     if (typeof call !== 'function') continue
     through[name] = async (...args: unknown[]) => {
-      step(world)
+      step(world, 'calls')
       const answer: unknown = await (call as (...all: unknown[]) => unknown)(...args)
-      step(world)
+      step(world, 'calls')
       return answer
     }
   }
@@ -51,7 +53,7 @@ function mortal(world: World): LedgerChain {
 }
 
 function start(world: World): LedgerCore {
-  world.storage.beforeStatement = () => step(world)
+  world.storage.beforeStatement = () => step(world, 'statements')
   return createLedgerCore({
     storage: world.storage,
     chain: mortal(world),
@@ -65,13 +67,16 @@ function start(world: World): LedgerCore {
 
 /** Runs something in a process that may be killed; afterwards it is alive again, with the storage it left. */
 async function live(world: World, act: (ledger: LedgerCore) => Promise<unknown>): Promise<void> {
-  world.stepsLeft = world.random.chance(0.5) ? world.random.below(120) : Infinity
+  const { random } = world
+  const kind = random.below(3)
+  if (kind === 0) world.left = { statements: random.below(120), calls: Infinity }
+  if (kind === 1) world.left = { statements: Infinity, calls: random.below(20) }
   try {
     await act(start(world))
   } catch (error) {
     if (!(error instanceof Killed)) throw error
   }
-  world.stepsLeft = Infinity
+  world.left = { ...IMMORTAL }
 }
 
 async function bringReceipts(world: World, jobs: SignedReceipt['receipt']['ticket']['jobId'][]) {
@@ -162,7 +167,7 @@ async function play(seed: number): Promise<void> {
     storage: createLedgerStorage(),
     taken: new Map(),
     nowMs: 1_000_000,
-    stepsLeft: Infinity,
+    left: { ...IMMORTAL },
   }
   world.chain.hubs.add(maker.hub.publicKey.x)
   for (const consumer of CONSUMERS)
