@@ -1,0 +1,220 @@
+import OpenAI, { APIError } from 'openai'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { readFileSync } from 'node:fs'
+import { SPECTRUM_KERNEL } from '#engine/kernels/spectrum.ts'
+import { vibrationWindow } from '#examples/vibration.ts'
+import type { NodeProcess } from '#scripts/lib/node-process.ts'
+import { repositoryPath } from '#scripts/lib/paths.ts'
+import type { Tenant } from '#scripts/lib/stack.ts'
+import { analyseVibration, PINNED_POLICY, readMeter } from '#scripts/start/demo.ts'
+import { createTestStack, openPolicy, type TestStack } from '../support/stack.ts'
+
+const MODEL = 'littoral-embed-400k'
+const BUFFER = { binding: 0, access: 'read_write', sizeBytes: 4, return: true }
+
+let stack: TestStack
+let tenant: Tenant
+let node: NodeProcess
+beforeAll(async () => {
+  stack = await createTestStack()
+  tenant = await stack.createTenant('acme', ['infer', 'policy', 'audit'])
+  await stack.pin(tenant, PINNED_POLICY)
+  await stack.pin(tenant, openPolicy('EU'))
+  node = await stack.startNode({ name: 'de', region: 'DE', verified: true })
+})
+afterAll(() => stack?.close())
+
+function openai(apiKey = tenant.apiKey): OpenAI {
+  return new OpenAI({ baseURL: `${stack.url}/v1`, apiKey, maxRetries: 0 })
+}
+
+async function failure(call: Promise<unknown>): Promise<APIError> {
+  const error = await call.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  )
+  if (error instanceof APIError) return error
+  throw new Error(`expected an API error, got ${String(error)}`)
+}
+
+/** The node still works: a good kernel after each bad one. */
+async function stillServes(): Promise<void> {
+  const { samples } = vibrationWindow()
+  const { status } = await stack.post(tenant, '/v1/compute', SPECTRUM_KERNEL.request(samples))
+  expect(status).toBe(200)
+}
+
+describe('the official openai client', () => {
+  it('gets the embeddings of the model that its trainer recorded, as floats and as base64', async () => {
+    const golden = JSON.parse(
+      readFileSync(repositoryPath(`models/${MODEL}/golden.json`), 'utf8'),
+    ) as { vec: number[] }
+    const texts = [
+      'turn on the kitchen light',
+      'switch on the light in the kitchen',
+      'is my data safe?',
+    ]
+    const { data, model } = await openai().embeddings.create({
+      model: MODEL,
+      input: texts,
+      encoding_format: 'float',
+    })
+    expect(model).toBe(MODEL)
+    expect(data.map(({ embedding }) => embedding.length)).toEqual([128, 128, 128])
+    const [a, b, c] = data.map(({ embedding }) => embedding)
+    const dot = (x: number[] = [], y: number[] = []) =>
+      x.reduce((sum, value, i) => sum + value * (y[i] ?? 0), 0)
+    expect(dot(a, a)).toBeCloseTo(1, 5)
+    expect(dot(a, b)).toBeGreaterThan(dot(a, c))
+    expect(golden.vec).toHaveLength(128)
+    const encoded = await openai().embeddings.create({ model: MODEL, input: texts })
+    expect(encoded.data[0]?.embedding[5]).toBeCloseTo(a?.[5] ?? Number.NaN, 6)
+  })
+
+  it('lists the models', async () => {
+    const { data } = await openai().models.list()
+    expect(data.map(({ id }) => id)).toContain(MODEL)
+  })
+
+  it('reads our errors: status, code, type and a message that says what to do', async () => {
+    const unknown = await failure(openai().embeddings.create({ model: 'gpt-9', input: 'x' }))
+    expect(unknown).toMatchObject({
+      status: 404,
+      code: 'model_not_found',
+      type: 'invalid_request_error',
+    })
+    expect(unknown.message).toContain('gpt-9')
+    const key = await failure(
+      openai('lit_acme_0000').embeddings.create({ model: MODEL, input: 'x' }),
+    )
+    expect(key).toMatchObject({
+      status: 401,
+      code: 'unauthenticated',
+      type: 'authentication_error',
+    })
+    const residency = await failure(
+      openai().embeddings.create(
+        { model: MODEL, input: 'x' },
+        { headers: { 'x-littoral-residency': 'US' } },
+      ),
+    )
+    expect(residency).toMatchObject({ status: 422, code: 'residency_unsatisfiable' })
+    const empty = await failure(openai().embeddings.create({ model: MODEL, input: '' }))
+    expect(empty).toMatchObject({ status: 400, code: 'invalid_request' })
+  })
+})
+
+describe('the requests of npm start', () => {
+  it('read the meter photo right, over the Open Inference Protocol', async () => {
+    const answered = await readMeter({ url: stack.url, apiKey: tenant.apiKey })
+    expect(answered).toMatchObject({
+      answer: '00427195',
+      region: 'DE',
+      node: node.nodeId,
+      policy: expect.stringContaining(PINNED_POLICY.id),
+    })
+    for (const phase of ['edge', 'queue', 'network', 'compute'])
+      expect(answered.timing[phase]).toBeGreaterThanOrEqual(0)
+  })
+
+  it('find the tone of the vibration window on WebGPU', async () => {
+    const answered = await analyseVibration({ url: stack.url, apiKey: tenant.apiKey })
+    expect(answered).toMatchObject({ answer: '50.00 Hz', provider: 'webgpu' })
+    expect(answered.adapter).not.toBe('')
+  })
+})
+
+describe('a kernel that means harm or was sent wrong', () => {
+  const compute = (kernel: Record<string, unknown>, buffers: unknown[] = [BUFFER]) =>
+    stack.post(tenant, '/v1/compute', {
+      kernel: { entryPoint: 'main', workgroups: [1, 1, 1], ...kernel },
+      buffers,
+    })
+  const MAIN =
+    '@group(0) @binding(0) var<storage, read_write> a: array<u32>;\n@compute @workgroup_size(1) fn main()'
+
+  it('is stopped when it never ends, and the node serves the next one', async () => {
+    const { status, body } = await compute({
+      wgsl: `${MAIN} { loop { a[0] += 1u; if (a[0] == 0u) { break; } a[0] = 1u; } }`,
+    })
+    expect(status).toBe(504)
+    expect(body).toMatchObject({ code: 'node_timeout' })
+    await stillServes()
+  })
+
+  it('is refused with its size when its source has 300 KB', async () => {
+    const { status, body } = await compute({ wgsl: `${MAIN} { ${'a[0] = 1u; '.repeat(28_000)} }` })
+    expect([400, 413]).toContain(status)
+    expect(JSON.stringify(body)).toContain('/kernel/wgsl')
+    await stillServes()
+  })
+
+  it('is refused with its bound when it has more statements than a compiler should meet', async () => {
+    const { status, body } = await compute({ wgsl: `${MAIN} { ${'a[0]=1u;'.repeat(3_000)} }` })
+    expect(status).toBe(413)
+    expect(body).toMatchObject({ code: 'too_large' })
+    await stillServes()
+  })
+
+  it('is refused with its bound when it asks for huge buffers', async () => {
+    const { status, body } = await compute({ wgsl: `${MAIN} {}` }, [
+      { ...BUFFER, sizeBytes: 2 ** 31 },
+    ])
+    expect(status).toBe(413)
+    expect(body).toMatchObject({ code: 'too_large', errors: [{ pointer: '/buffers/0' }] })
+    await stillServes()
+  })
+
+  it('is refused with the line when it does not compile', async () => {
+    const { status, body } = await compute({ wgsl: `${MAIN} {\n let x = ; }` })
+    expect(status).toBe(400)
+    expect(body).toMatchObject({
+      code: 'invalid_request',
+      detail: expect.stringContaining('line 3'),
+    })
+  })
+
+  it('is refused when its data is no base64', async () => {
+    const { status, body } = await compute({ wgsl: `${MAIN} {}` }, [
+      { binding: 0, access: 'read_write', data: 'AAA', return: true },
+    ])
+    expect(status).toBe(400)
+    expect(JSON.stringify(body)).toContain('/buffers/0')
+  })
+})
+
+describe('a tensor that is malformed', () => {
+  const infer = (input: Record<string, unknown>, model = 'pp-ocr-rec') =>
+    stack.post(tenant, `/v2/models/${model}/infer`, { inputs: [input] })
+  const image = {
+    name: 'image',
+    datatype: 'UINT8',
+    shape: [2, 2, 3],
+    data: Array.from({ length: 12 }, () => 7),
+  }
+
+  it.each([
+    ['shape', { ...image, shape: [2, 2, 4] }, '/inputs/0'],
+    ['type', { ...image, datatype: 'FP32' }, '/inputs/0'],
+    ['values', { ...image, data: image.data.map(() => 'NaN') }, '/inputs/0'],
+    ['length', { ...image, data: [1, 2, 3] }, '/inputs/0'],
+    ['base64', { ...image, parameters: { encoding: 'base64' }, data: 'AAAA*' }, '/inputs/0'],
+    ['name', { ...image, name: 'picture' }, '/inputs/0'],
+  ])('is refused by its %s, with a pointer to it', async (_what, input, pointer) => {
+    const { status, body } = await infer(input)
+    expect(status).toBe(400)
+    expect(body).toMatchObject({ code: 'invalid_request' })
+    expect(JSON.stringify(body.errors)).toContain(pointer)
+  })
+
+  it('is refused before parsing when the body is over its limit', async () => {
+    const response = await fetch(`${stack.url}/v1/compute`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${tenant.apiKey}`, 'content-type': 'application/json' },
+      body: 'x'.repeat(17 * 1024 * 1024),
+    })
+    expect(response.status).toBe(413)
+    expect(await response.json()).toMatchObject({ code: 'too_large' })
+    await stillServes()
+  })
+})
