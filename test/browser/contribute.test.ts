@@ -1,23 +1,12 @@
 /** The volunteer's page in real Chromium, built as it is served, under a Content-Security-Policy as strict as the Worker's. */
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core'
+import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { PAGES_DIR } from '#scripts/build.ts'
 import { MANIFESTS } from '#shared/manifests.ts'
+import { inPhase, launchBrowser, pressStart, START_MS, textOf } from './contribute-page.ts'
 import { startPageServer, type PageServer } from './contribute-server.ts'
-
-const FLAGS = [
-  '--no-sandbox',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-]
-const WEBGPU = ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader']
-/** Shaders of the models are compiled by a CPU that plays a GPU. */
-const START_MS = 150_000
 
 let server: PageServer
 let browser: Browser
@@ -27,7 +16,7 @@ let complaints: string[] = []
 
 beforeAll(async () => {
   server = await startPageServer(PAGES_DIR)
-  browser = await launch([...FLAGS, ...WEBGPU])
+  browser = await launchBrowser()
 })
 
 afterAll(async () => {
@@ -45,10 +34,6 @@ afterEach(async () => {
   await context.close()
   expect(complaints).toEqual([])
 })
-
-function launch(args: string[]): Promise<Browser> {
-  return chromium.launch({ executablePath: '/usr/bin/chromium', args })
-}
 
 /** A network that is there and admits nobody. */
 function answerAll(): void {
@@ -78,27 +63,20 @@ async function open(path = '/contribute', from: BrowserContext = context): Promi
   return page
 }
 
-const status = (page: Page, phase: string) => page.locator(`[data-phase=${phase}]`)
-const text = (page: Page, testId: string) => page.getByTestId(testId).innerText()
-
-async function start(page: Page): Promise<void> {
-  await page.locator('[data-testid=toggle]:enabled').click()
-}
-
 /** @returns the id that the page shows once the node was made */
 async function startUntilWaiting(page: Page): Promise<string> {
-  await start(page)
-  await status(page, 'waiting').waitFor({ timeout: START_MS })
-  return await text(page, 'node-id')
+  await pressStart(page)
+  await inPhase(page, 'waiting').waitFor({ timeout: START_MS })
+  return await textOf(page, 'node-id')
 }
 
 describe('what the page says', () => {
   test('[C1] it is ready with the country that the network sees, and names the adapter as software', async () => {
     const page = await open()
     await page.locator('[data-testid=toggle]:enabled').waitFor()
-    expect(await text(page, 'state')).toBe('Ready to start')
+    expect(await textOf(page, 'state')).toBe('Ready to start')
     expect(await page.getByTestId('country').inputValue()).toBe('AT')
-    expect(await text(page, 'adapter')).toBe('google swiftshader (software)')
+    expect(await textOf(page, 'adapter')).toBe('google swiftshader (software)')
   })
 
   test('[C1] without a country from anywhere it asks for one and cannot be started before', async () => {
@@ -111,12 +89,12 @@ describe('what the page says', () => {
   })
 
   test('[C2] a browser without WebGPU is told what it can still do', async () => {
-    const plain = await launch([...FLAGS, '--disable-features=WebGPU', '--disable-gpu'])
+    const plain = await launchBrowser({ hasWebGpu: false })
     try {
       const page = await open('/contribute', await plain.newContext())
       await page.getByText('No WebGPU here').waitFor()
-      expect(await text(page, 'state-detail')).toContain('small models on the processor')
-      expect(await text(page, 'adapter')).toBe('none: no WebGPU')
+      expect(await textOf(page, 'state-detail')).toContain('small models on the processor')
+      expect(await textOf(page, 'adapter')).toBe('none: no WebGPU')
       expect(await page.getByTestId('toggle').isEnabled()).toBe(true)
     } finally {
       await plain.close()
@@ -136,15 +114,15 @@ describe('a node that is refused', () => {
   beforeAll(async () => {
     answerAll()
     page = await open('/contribute', await browser.newContext())
-    await start(page)
+    await pressStart(page)
   })
 
   afterAll(() => page.context().close())
 
   test('[C4] it shows the refusal in its own words while it tries again', async () => {
-    await status(page, 'waiting').waitFor({ timeout: START_MS })
-    expect(await text(page, 'state')).toBe('Waiting to reconnect')
-    expect(await text(page, 'state-detail')).toContain('Thirty nodes came from this address')
+    await inPhase(page, 'waiting').waitFor({ timeout: START_MS })
+    expect(await textOf(page, 'state')).toBe('Waiting to reconnect')
+    expect(await textOf(page, 'state-detail')).toContain('Thirty nodes came from this address')
     expect(await page.getByTestId('toggle').innerText()).toBe('Pause')
   })
 
@@ -159,10 +137,10 @@ describe('a node that is refused', () => {
 
   test('[C5] pause ends the attempts at once and Resume takes them up again', async () => {
     await page.getByTestId('toggle').click()
-    await status(page, 'paused').waitFor({ timeout: 1_000 })
+    await inPhase(page, 'paused').waitFor({ timeout: 1_000 })
     expect(await page.getByTestId('toggle').innerText()).toBe('Resume')
     const asked = admissions().length
-    await start(page)
+    await pressStart(page)
     await expect.poll(() => admissions().length, { timeout: 10_000 }).toBeGreaterThan(asked)
   })
 
@@ -181,12 +159,12 @@ describe('starting', () => {
     const [file] = MANIFESTS.flatMap((manifest) => manifest.files)
     server.routes.set(`GET /models/${file?.sha256 ?? ''}`, () => held.resolve())
     const page = await open()
-    await start(page)
+    await pressStart(page)
     await held.promise
-    expect(await text(page, 'state')).toBe('Starting')
-    expect(await text(page, 'download-text')).toMatch(/^[0-9.]+ of [0-9.]+ MB$/)
+    expect(await textOf(page, 'state')).toBe('Starting')
+    expect(await textOf(page, 'download-text')).toMatch(/^[0-9.]+ of [0-9.]+ MB$/)
     await page.getByTestId('toggle').click()
-    await status(page, 'idle').waitFor({ timeout: 1_000 })
+    await inPhase(page, 'idle').waitFor({ timeout: 1_000 })
     expect(admissions()).toEqual([])
   })
 
@@ -198,8 +176,8 @@ describe('starting', () => {
     })
     const page = await open()
     await startUntilWaiting(page)
-    expect(await text(page, 'left-out')).toContain('is not the file that its manifest names')
-    expect(await text(page, 'abilities')).not.toContain(manifest?.id)
+    expect(await textOf(page, 'left-out')).toContain('is not the file that its manifest names')
+    expect(await textOf(page, 'abilities')).not.toContain(manifest?.id)
   })
 
   test('[C7] [C10] identity, country, models and what the key has earned survive a reload', async () => {
@@ -215,7 +193,7 @@ describe('starting', () => {
     const fetched = server.requests.length
     await page.reload()
     await page.getByText('$0.001840').waitFor()
-    expect(await text(page, 'settled')).toBe('$2.000000')
+    expect(await textOf(page, 'settled')).toBe('$2.000000')
     expect(earningsOf[0]).toMatch(/^\/v1\/earnings\?x=0x[0-9a-f]{64}&y=0x[0-9a-f]{64}$/)
     await page.locator('[data-testid=toggle]:enabled').waitFor()
     expect(await page.getByTestId('country').inputValue()).toBe('CH')
@@ -235,11 +213,11 @@ describe('starting', () => {
     const first = await open()
     await first.locator('[data-testid=toggle]:enabled').waitFor()
     const second = await open()
-    await status(second, 'elsewhere').waitFor()
+    await inPhase(second, 'elsewhere').waitFor()
     expect(await second.getByTestId('toggle').isDisabled()).toBe(true)
     await first.close()
     await second.locator('[data-testid=toggle]:enabled').waitFor()
-    expect(await text(second, 'state')).toBe('Ready to start')
+    expect(await textOf(second, 'state')).toBe('Ready to start')
   })
 
   test('[C9] a made-up place in the address becomes the claim and travels with the admission', async () => {
