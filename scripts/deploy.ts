@@ -9,12 +9,9 @@ import { z } from 'zod'
 import { MANIFESTS } from '#shared/manifests.ts'
 import { buildPages, buildWorker } from './build.ts'
 import { repositoryPath } from './lib/paths.ts'
-import { CHAIN_SETTINGS, SETTINGS, type Setting } from './lib/settings.ts'
+import { reportSettings, SETTINGS } from './lib/settings.ts'
 
 const WRANGLER = repositoryPath('node_modules/wrangler/bin/wrangler.js')
-/** Settings that cannot be read off when nobody is logged in. */
-type Source = 'environment' | 'wrangler.toml' | 'Cloudflare' | undefined
-
 process.exitCode = await main()
 
 async function main(): Promise<number> {
@@ -22,50 +19,38 @@ async function main(): Promise<number> {
     options: { check: { type: 'boolean', default: false } },
     allowPositionals: false,
   })
-  const missing = check()
-  if (values.check || missing > 0) return missing > 0 ? 1 : 0
+  const isReady = check()
+  if (values.check || !isReady) return isReady ? 0 : 1
   await buildPages(MANIFESTS)
   await buildWorker({ simulatedPlaces: false })
   return deploy()
 }
 
-/** Prints one line a setting. @returns how many are missing */
-function check(): number {
+/** Prints what is there and what is not. @returns whether a deploy would work */
+function check(): boolean {
   const vars = readVars()
   const remote = readRemoteSecrets()
-  const sources = new Map(SETTINGS.map((setting) => [setting.name, findSource(setting)]))
-  const chainIsOn = sources.get('CHAIN_RPC') !== undefined
-  let missing = 0
-  for (const { name, kind, without, purpose } of SETTINGS) {
-    const source = sources.get(name)
-    const isOfChain = CHAIN_SETTINGS.some((setting) => setting === name)
-    const isNeeded = without !== null || (chainIsOn && isOfChain)
-    const state = source ?? (isNeeded ? 'MISSING' : 'not set')
-    if (source === undefined && isNeeded) missing += 1
-    console.log(`${state.padEnd(14)} ${kind.padEnd(7)} ${name.padEnd(19)} ${purpose}`)
-    if (source === undefined && without !== null)
-      console.log(`${' '.repeat(42)} without it ${without}`)
-  }
-  if (remote === undefined) {
-    console.log(
-      '\nNot logged in to Cloudflare (or no such Worker yet), so its own secrets are not seen.',
-    )
-  }
-  const cause = missing === 1 ? 'One setting is' : `${missing} settings are`
-  console.log(
-    missing === 0
-      ? '\nReady to deploy.'
-      : `\n${cause} missing. Put secrets with \`npx wrangler secret put NAME\` or into the environment.`,
-  )
-  return missing
-
-  function findSource({ name, kind }: Setting): Source {
+  const { lines, missing } = reportSettings(({ name, kind }) => {
     if ((process.env[name] ?? '') !== '') return 'environment'
     if (kind === 'secret') return remote?.includes(name) === true ? 'Cloudflare' : undefined
-    // "0" is wrangler.toml's way to say that there is no chain.
-    const value = vars[name] ?? ''
-    return value === '' || value === '0' ? undefined : 'wrangler.toml'
+    // "0" is how wrangler.toml says that there is no chain.
+    return ['', '0'].includes(vars[name] ?? '') ? undefined : 'wrangler.toml'
+  })
+  for (const line of lines) console.log(line)
+  if (remote === undefined) {
+    console.log(
+      '\nNot logged in to Cloudflare, or no such Worker yet: its own secrets are not seen.',
+    )
   }
+  if (missing.length === 0) {
+    console.log('\nReady to deploy.')
+    return true
+  }
+  console.log(
+    `\nMissing: ${missing.join(', ')}. ` +
+      'Put secrets with `npx wrangler secret put NAME`, or secrets and vars into the environment.',
+  )
+  return false
 }
 
 function readVars(): Record<string, string> {

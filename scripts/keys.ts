@@ -30,14 +30,6 @@ const OPTIONS = {
 
 type Flags = ReturnType<typeof parseFlags>['values']
 
-try {
-  process.exitCode = await main()
-} catch (error) {
-  const { code, detail } = toAppError(error)
-  console.error(code === 'internal' ? String(error) : detail)
-  process.exitCode = 1
-}
-
 function parseFlags() {
   return parseArgs({ options: OPTIONS, allowPositionals: true })
 }
@@ -121,4 +113,12 @@ function describe(command: string | undefined, answer: unknown): string {
       [id, scopes.join(','), revokedAtMs === null ? 'live' : 'revoked'].join('  '),
     )
     .join('\n')
+}
+
+try {
+  process.exitCode = await main()
+} catch (error) {
+  const { code, detail } = toAppError(error)
+  console.error(code === 'internal' ? String(error) : detail)
+  process.exitCode = 1
 }

@@ -9,7 +9,7 @@ export interface Setting {
 }
 
 /** The chain's settings go together; `CHAIN_RPC` switches settlement on. */
-export const CHAIN_SETTINGS = ['CHAIN_RPC', 'CHAIN_ID', 'SETTLEMENT_ADDRESS', 'POSTER_KEY'] as const
+const CHAIN_SETTINGS = ['CHAIN_RPC', 'CHAIN_ID', 'SETTLEMENT_ADDRESS', 'POSTER_KEY'] as const
 
 export const SETTINGS: readonly Setting[] = [
   {
@@ -75,3 +75,32 @@ export const SETTINGS: readonly Setting[] = [
   },
   { name: 'BATCH_SECONDS', kind: 'var', without: null, purpose: 'seconds between two batches' },
 ]
+
+/** Where a setting comes from. */
+export type SettingSource = 'environment' | 'wrangler.toml' | 'Cloudflare'
+
+export interface SettingsReport {
+  /** One or two for each setting. */
+  readonly lines: readonly string[]
+  readonly missing: readonly string[]
+}
+
+/** What a deployment has and lacks. A chain is all of its settings or none. */
+export function reportSettings(
+  findSource: (setting: Setting) => SettingSource | undefined,
+): SettingsReport {
+  const sources = new Map(SETTINGS.map((setting) => [setting.name, findSource(setting)]))
+  const hasChain = sources.get('CHAIN_RPC') !== undefined
+  const lines: string[] = []
+  const missing: string[] = []
+  for (const { name, kind, without, purpose } of SETTINGS) {
+    const source = sources.get(name)
+    const isOfChain = CHAIN_SETTINGS.some((setting) => setting === name)
+    const isMissing = source === undefined && (without !== null || (hasChain && isOfChain))
+    if (isMissing) missing.push(name)
+    const state = source ?? (isMissing ? 'MISSING' : 'not set')
+    lines.push(`${state.padEnd(14)} ${kind.padEnd(7)} ${name.padEnd(19)} ${purpose}`)
+    if (isMissing && without !== null) lines.push(`${' '.repeat(42)} without it ${without}`)
+  }
+  return { lines, missing }
+}

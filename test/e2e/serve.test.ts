@@ -1,0 +1,111 @@
+/** `npm run serve` and `npm run keys` as an operator uses them: their own processes, their own state. */
+import { execFile, spawn, type ChildProcess } from 'node:child_process'
+import { mkdtemp, readFile, rm, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { repositoryPath } from '#scripts/lib/paths.ts'
+
+const run = promisify(execFile)
+
+let state: string
+let served: Served
+
+interface Served {
+  readonly process: ChildProcess
+  readonly url: string
+  /** Everything it printed until it served. */
+  readonly text: string
+}
+
+beforeAll(async () => {
+  state = await mkdtemp(join(tmpdir(), 'littoral-serve-'))
+  served = await serve()
+})
+
+afterAll(async () => {
+  await stop()
+  await rm(state, { recursive: true, force: true })
+})
+
+/** Starts it on a free port with the build that is there. */
+function serve(env: Record<string, string> = {}): Promise<Served> {
+  const args = [repositoryPath('scripts/serve.ts'), '--built', '--port', '0', '--state', state]
+  const child = spawn(process.execPath, args, { env: { ...process.env, ...env } })
+  return new Promise((done, fail) => {
+    let text = ''
+    child.once('exit', (code) => fail(new Error(`serve ended with ${code}: ${text}`)))
+    createInterface({ input: child.stderr }).on('line', (line) => (text += `${line}\n`))
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      text += `${line}\n`
+      const url = /^Serving (http\S+)/m.exec(text)?.[1]
+      if (url !== undefined && line.startsWith('CHAIN_RPC')) done({ process: child, url, text })
+    })
+  })
+}
+
+function stop(): Promise<number | null> {
+  const ended = new Promise<number | null>((done) => served.process.once('exit', done))
+  served.process.kill('SIGTERM')
+  return ended
+}
+
+async function keys(...args: string[]): Promise<string> {
+  const script = repositoryPath('scripts/keys.ts')
+  const { stdout } = await run(process.execPath, [script, ...args, '--state', state])
+  return stdout
+}
+
+const policies = (key: string) =>
+  fetch(`${served.url}/v1/policies`, { headers: { authorization: `Bearer ${key}` } })
+
+describe('npm run serve', () => {
+  it('makes its secrets once, for its user only, and tells none of them', async () => {
+    const path = join(state, 'secrets.json')
+    expect((await stat(path)).mode & 0o777).toBe(0o600)
+    const secrets = JSON.parse(await readFile(path, 'utf8')) as Record<string, string>
+    expect(Object.keys(secrets)).toEqual(['OPERATOR_KEY', 'ADMISSION_SECRET'])
+    for (const secret of Object.values(secrets)) {
+      expect(secret).toMatch(/^[0-9a-f]{64}$/)
+      expect(served.text).not.toContain(secret)
+    }
+  })
+
+  it('says what does not work yet', () => {
+    expect(served.text).toContain('INGRESS_COUNTRY is not set')
+    expect(served.text).toContain('CHAIN_RPC is not set')
+  })
+
+  it('gives keys that outlive it, and takes them back', async () => {
+    const key = /^lit_acme_\S+$/m.exec(await keys('create', '--tenant', 'acme'))?.[0] ?? ''
+    expect((await policies(key)).status).toBe(200)
+    expect(await stop()).toBe(0)
+    served = await serve()
+    expect((await policies(key)).status).toBe(200)
+    const id = /^key_acme_\S+/m.exec(await keys('list', '--tenant', 'acme'))?.[0] ?? ''
+    expect(await keys('revoke', id)).toContain('revoked')
+    expect((await policies(key)).status).toBe(401)
+  })
+
+  it('does not pretend to be on Cloudflare', async () => {
+    await expect(serve({ JURISDICTION: 'cloudflare' })).rejects.toThrow(/npm run deploy/)
+  })
+})
+
+describe('npm run deploy -- --check', () => {
+  it('fails and names what is missing', async () => {
+    const args = [repositoryPath('scripts/deploy.ts'), '--check']
+    const env = {
+      ...process.env,
+      OPERATOR_KEY: 'a',
+      ADMISSION_SECRET: '',
+      CLOUDFLARE_API_TOKEN: '',
+    }
+    await expect(run(process.execPath, args, { env })).rejects.toMatchObject({
+      code: 1,
+      stdout: expect.stringMatching(/^Missing: ADMISSION_SECRET\. /m) as string,
+    })
+  })
+})

@@ -1,0 +1,35 @@
+/** What a deployment needs, and how that is said. */
+import { readFile } from 'node:fs/promises'
+import { describe, expect, it } from 'vitest'
+import { repositoryPath } from '#scripts/lib/paths.ts'
+import { reportSettings, SETTINGS } from '#scripts/lib/settings.ts'
+
+const report = (...given: string[]) =>
+  reportSettings(({ name }) => (given.includes(name) ? 'environment' : undefined))
+const REQUIRED = ['OPERATOR_KEY', 'ADMISSION_SECRET', 'HUBS', 'JURISDICTION']
+
+describe('the settings of a deployment', () => {
+  it('are missing by name until they are given', () => {
+    expect(report().missing).toEqual(REQUIRED)
+    expect(report(...REQUIRED).missing).toEqual([])
+    expect(report(...REQUIRED).lines.join('\n')).not.toContain('MISSING')
+  })
+
+  it('are all of a chain or none', () => {
+    expect(report(...REQUIRED, 'CHAIN_RPC').missing).toEqual([
+      'CHAIN_ID',
+      'SETTLEMENT_ADDRESS',
+      'POSTER_KEY',
+    ])
+    expect(report(...REQUIRED, 'POSTER_KEY').missing).toEqual([])
+  })
+
+  it('are exactly those that wrangler.toml has or names', async () => {
+    const toml = await readFile(repositoryPath('wrangler.toml'), 'utf8')
+    const [, section = ''] = toml.split('[vars]')
+    const vars = [...section.matchAll(/^([A-Z_]+) =/gm)].map(([, name]) => name)
+    const [, secrets = ''] = /wrangler secret put`: ([A-Z_, ]+)\./.exec(section) ?? []
+    const named = [...vars, ...secrets.split(', ')]
+    expect(SETTINGS.map(({ name }) => name).toSorted()).toEqual(named.toSorted())
+  })
+})
