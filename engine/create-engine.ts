@@ -1,5 +1,5 @@
 /** Puts an engine together from a device, session factories and manifests; the same in a tab and in Node. */
-import { sha256 } from 'viem'
+import { sha256, stringToBytes } from 'viem'
 import { AppError, toAppError } from '#shared/errors.ts'
 import {
   sliceTensors,
@@ -15,9 +15,9 @@ import { manifestDigest, type ModelFile, type ModelManifest } from '#shared/mode
 import { checkTensors } from '#shared/tensor.ts'
 import { admitModel, type LoadedModel } from './admit.ts'
 import { beforeDeadline } from './deadline.ts'
-import type { Engine, RunOptions } from './engine.ts'
+import type { Engine } from './engine.ts'
 import { LISTED_KERNELS } from './kernels/allow-list.ts'
-import { runKernel } from './kernels/kernel-runner.ts'
+import { createKernelRunner, type KernelRunner, type KernelTimes } from './kernels/kernel-runner.ts'
 import type { SessionFactory } from './models/session.ts'
 import { createJobQueue } from './queue.ts'
 
@@ -43,6 +43,10 @@ export interface EngineOptions {
   /** Monotonic clock in ms. */
   readonly now: () => number
   readonly onProgress?: (progress: EngineProgress) => void
+  /** @default the limits of submitted WGSL */
+  readonly kernelTimes?: KernelTimes
+  /** Called once, when the device hangs or was lost: from then on kernels fail with node_lost. */
+  readonly onDeviceLost?: (reason: string) => void
 }
 
 /** Adapter of a provider that no GPU stands behind. */
@@ -56,23 +60,45 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
   }
   const queue = createJobQueue(LIMITS.nodeJobsInFlight)
   const kernels = kernelsOf(options)
+  const runner = openRunner(options)
   return {
     adapter: options.device === undefined ? CPU_ADAPTER : options.adapter,
     models: [...loaded.values()].map(({ admitted }) => admitted),
     kernels,
-    run(work, payload, runOptions) {
+    async run(work, payload, { signal, emit }) {
       const job = () =>
         work.kind === 'model'
-          ? runModelWork({ options, loaded, work, payload }, runOptions)
-          : runKernelWork({ options, kernels, work, payload }, runOptions)
-      return queue.run(job, runOptions.signal)
+          ? runModelWork({ options, loaded, work, payload, signal })
+          : runKernelWork({ options, kernels, runner, work, payload })
+      const { answer, outputs } = await queue.run(job, signal)
+      // The device is free for the next job while a slow reader takes this one's answer.
+      for (const bytes of outputs) await emit(bytes)
+      return answer
     },
     async close() {
       for (const model of loaded.values()) await model.release()
       loaded.clear()
-      options.device?.destroy()
+      runner?.close()
     },
   }
+}
+
+interface Computed {
+  readonly answer: Answer
+  readonly outputs: readonly Uint8Array[]
+}
+
+function openRunner(options: EngineOptions): KernelRunner | undefined {
+  const { device, log, onDeviceLost, kernelTimes = LIMITS } = options
+  if (device === undefined) return undefined
+  return createKernelRunner({
+    device,
+    times: kernelTimes,
+    onLost(reason) {
+      log.warn('device.lost', { reason })
+      onDeviceLost?.(reason)
+    },
+  })
 }
 
 async function loadModel(
@@ -140,12 +166,11 @@ interface ModelJob {
   readonly loaded: ReadonlyMap<string, LoadedModel>
   readonly work: ModelWork
   readonly payload: Uint8Array
+  readonly signal: AbortSignal
 }
 
-async function runModelWork(
-  { options, loaded, work, payload }: ModelJob,
-  { signal, emit }: RunOptions,
-): Promise<Answer> {
+async function runModelWork(job: ModelJob): Promise<Computed> {
+  const { options, loaded, work, payload, signal } = job
   const model = loaded.get(work.model)
   if (model === undefined || manifestDigest(model.manifest) !== work.digest) {
     throw new AppError(
@@ -162,9 +187,8 @@ async function runModelWork(
   const startedMs = options.now()
   const outputs = await model.runner.run(inputs, signal)
   const computeMs = options.now() - startedMs
-  for (const { bytes } of outputs) await emit(bytes)
   const { provider } = model.admitted
-  return {
+  const answer: Answer = {
     outputs: model.manifest.outputs.map(({ name, datatype }, i) => ({
       name,
       datatype,
@@ -175,31 +199,41 @@ async function runModelWork(
     adapter: provider === 'webgpu' ? options.adapter : CPU_ADAPTER,
     computeMs,
   }
+  return { answer, outputs: outputs.map(({ bytes }) => bytes) }
 }
 
 interface KernelJob {
   readonly options: EngineOptions
   readonly kernels: Engine['kernels']
+  readonly runner: KernelRunner | undefined
   readonly work: KernelWork
   readonly payload: Uint8Array
 }
 
-async function runKernelWork(
-  { options, kernels, work, payload }: KernelJob,
-  { signal, emit }: RunOptions,
-): Promise<Answer> {
-  const { device, adapter, now } = options
-  if (device === undefined || (kernels !== 'any' && !kernels.includes(work.digest))) {
+async function runKernelWork(job: KernelJob): Promise<Computed> {
+  const { options, kernels, runner, work, payload } = job
+  // The text is what runs, so the text is what is looked up, whatever digest came with it.
+  const isListed = kernels === 'any' || kernels.includes(sha256(stringToBytes(work.wgsl)))
+  if (runner === undefined || !isListed) {
     throw new AppError(
       'forbidden',
       'This node runs only kernels on its own list, and this one is not on it.',
+      { meta: { rule: 'kernels.listed' } },
     )
   }
-  const startedMs = now()
-  const outputs = await runKernel(device, work, payload, signal)
-  const computeMs = now() - startedMs
-  for (const { bytes } of outputs) await emit(bytes)
-  return { outputs: outputs.map(({ header }) => header), provider: 'webgpu', adapter, computeMs }
+  const startedMs = options.now()
+  const outputs = await runner.run(work, payload)
+  const computeMs = options.now() - startedMs
+  const { adapter } = options
+  return {
+    answer: {
+      outputs: outputs.map(({ header }) => header),
+      provider: 'webgpu',
+      adapter,
+      computeMs,
+    },
+    outputs: outputs.map(({ bytes }) => bytes),
+  }
 }
 
 function describe(error: unknown): string {

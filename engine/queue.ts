@@ -4,8 +4,9 @@ import { cancelled } from './deadline.ts'
 
 export interface JobQueue {
   /**
-   * Runs `job` when every earlier one has settled.
-   * @throws {AppError} no_capacity when the line is full, cancelled when the caller leaves it
+   * Runs `job` when every earlier one has settled. A caller may leave at any time; the device is free again only when
+   * its job has settled, since nothing stops what a GPU has begun.
+   * @throws {AppError} no_capacity when the line is full, cancelled when the caller leaves
    */
   run<T>(job: () => Promise<T>, signal: AbortSignal): Promise<T>
 }
@@ -22,25 +23,30 @@ export function createJobQueue(maxWaiting: number): JobQueue {
       const done = Promise.withResolvers<void>()
       tail = turn.then(() => done.promise)
       try {
-        await untilTurn(turn, signal)
+        await unlessAborted(turn, signal)
       } catch (error) {
         done.resolve()
         throw error
       } finally {
         waiting -= 1
       }
-      return job().finally(() => done.resolve())
+      const work = job()
+      work.then(
+        () => done.resolve(),
+        () => done.resolve(),
+      )
+      return unlessAborted(work, signal)
     },
   }
 }
 
-async function untilTurn(turn: Promise<unknown>, signal: AbortSignal): Promise<void> {
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   const left = Promise.withResolvers<never>()
   const leave = () => left.reject(cancelled())
   signal.addEventListener('abort', leave)
   if (signal.aborted) leave()
   try {
-    await Promise.race([turn, left.promise])
+    return await Promise.race([work, left.promise])
   } finally {
     signal.removeEventListener('abort', leave)
   }

@@ -14,6 +14,7 @@ import { modelFilePath } from './model-path.ts'
 const NO_ADAPTER: Adapter = { name: 'cpu', isSoftware: true }
 /** The kernel process loads no model, and so no second Dawn. */
 const NO_SESSIONS: SessionFactory = { create: () => Promise.reject(new Error('no models here')) }
+const LAST_WORDS_MS = 100
 const running = new Map<number, AbortController>()
 let engine: Engine | undefined
 let opened: NodeDevice | undefined
@@ -39,6 +40,8 @@ async function setUp(setup: ChildSetup): Promise<void> {
     kernels: setup.kernels,
     log: createLog({ write: forwardLog }),
     now: () => performance.now(),
+    // Nothing here can stop what the GPU runs; the pause lets the job's error out first.
+    onDeviceLost: () => setTimeout(() => process.kill(process.pid, 'SIGKILL'), LAST_WORDS_MS),
   })
   say({ type: 'ready', adapter, models: engine.models, kernels: engine.kernels })
 }

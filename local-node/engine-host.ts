@@ -1,4 +1,5 @@
 /** The engine of a local node: one process for models, one for kernels, each replaced when it dies or has to be killed. */
+import { setTimeout } from 'node:timers/promises'
 import type { Engine, RunOptions } from '#engine/engine.ts'
 import { AppError, errorCode } from '#shared/errors.ts'
 import type { Adapter, Answer, Work } from '#shared/job.ts'
@@ -7,6 +8,10 @@ import { MANIFESTS } from '#shared/manifests.ts'
 import { softwareEnvironment } from './device.ts'
 import type { ChildSetup } from './engine-messages.ts'
 import { startEngineProcess, type EngineProcess } from './engine-process.ts'
+
+/** Starts of a new engine process before its kind of work is given up. */
+const RESTARTS = 5
+const RESTART_PAUSE_MS = 1_000
 
 export interface NodeEngineOptions {
   /** `webgpu` forces it, `cpu` forgoes it. */
@@ -87,7 +92,7 @@ function keepAlive(
     void engine.ended.then(() => {
       if (isClosed) return
       log.warn('engine.restarted', { detail: 'An engine process ended; a new one takes over.' })
-      current = restart()
+      current = restartWithin(restart, log)
       current.then(watch, (error: unknown) =>
         log.error('engine.restart-failed', { cause: String(error) }),
       )
@@ -99,7 +104,8 @@ function keepAlive(
       try {
         return await engine.run(work, payload, options)
       } catch (error) {
-        if (errorCode(error) === 'node_timeout') {
+        // Whoever comes next must not reach a process whose device is gone.
+        if (errorCode(error) === 'node_timeout' || errorCode(error) === 'node_lost') {
           engine.kill()
           await engine.ended
         }
@@ -113,4 +119,20 @@ function keepAlive(
       await engine?.ended
     },
   }
+}
+
+/** A driver that has just lost its process may refuse the next one for a moment. @throws {AppError} of the last try */
+async function restartWithin(
+  restart: () => Promise<EngineProcess>,
+  log: Log,
+): Promise<EngineProcess> {
+  for (let attempt = 1; attempt < RESTARTS; attempt++) {
+    try {
+      return await restart()
+    } catch (error) {
+      log.warn('engine.restart-refused', { attempt, cause: String(error) })
+      await setTimeout(RESTART_PAUSE_MS * attempt)
+    }
+  }
+  return restart()
 }

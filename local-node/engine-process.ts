@@ -1,11 +1,12 @@
 /** One engine process from the outside: started, spoken to, and killed without mercy when a job will not end. */
 import { fork, type ChildProcess } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { cancelled } from '#engine/deadline.ts'
+import type { RunOptions } from '#engine/engine.ts'
 import { AppError } from '#shared/errors.ts'
 import type { Answer, Work } from '#shared/job.ts'
 import { LIMITS } from '#shared/limits.ts'
 import type { Log } from '#shared/log.ts'
-import type { RunOptions } from '#engine/engine.ts'
-import { fileURLToPath } from 'node:url'
 import type { ChildSetup, FromChild, ToChild } from './engine-messages.ts'
 
 const CHILD = fileURLToPath(new URL('./engine-child.ts', import.meta.url))
@@ -40,8 +41,12 @@ export async function startEngineProcess(
   const child = fork(CHILD, [], {
     env,
     serialization: 'advanced',
-    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    stdio: ['ignore', 'inherit', 'pipe', 'ipc'],
     execArgv: ['--disable-warning=ExperimentalWarning'],
+  })
+  // Drivers write what they like there, from a machine without any to the last words of a killed one.
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    log.debug('engine.wrote', { part: `engine-${setup.role}`, text: text.slice(0, 2_000) })
   })
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
   const kill = () => child.kill('SIGKILL')
@@ -93,9 +98,14 @@ async function runIn(
   { pending, job, work, payload, options, kill }: Run,
 ): Promise<Answer> {
   const { signal, emit } = options
+  if (signal.aborted) throw cancelled()
   const { promise, resolve, reject } = Promise.withResolvers<Answer>()
   pending.set(job, { emit, resolve, reject, sent: Promise.resolve() })
-  const cancel = () => say(child, { type: 'cancel', job })
+  // The process may be deep in a run that nothing interrupts; the caller need not wait for it.
+  const cancel = () => {
+    say(child, { type: 'cancel', job })
+    reject(cancelled())
+  }
   signal.addEventListener('abort', cancel)
   const hung = setTimeout(
     () => {
@@ -111,7 +121,6 @@ async function runIn(
   )
   try {
     say(child, { type: 'run', job, work, payload })
-    if (signal.aborted) cancel()
     return await promise
   } finally {
     clearTimeout(hung)

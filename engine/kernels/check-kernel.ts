@@ -1,7 +1,6 @@
 /** What a host checks of a submitted kernel before the compiler sees it: size, statements, buffers, dispatch. */
 import { AppError } from '#shared/errors.ts'
-import type { KernelWork } from '#shared/job.ts'
-import { payloadBytes } from '#shared/job.ts'
+import { payloadBytes, type KernelWork } from '#shared/job.ts'
 import { LIMITS } from '#shared/limits.ts'
 
 /** WebGPU's default limit of invocations in a workgroup; what a workgroup may be at most. */
@@ -18,6 +17,8 @@ export function checkKernel(work: KernelWork, payload: Uint8Array): void {
   }
   const total = work.buffers.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
   bound('/buffers', 'bytes in all buffers', total, LIMITS.kernelTotalBytes)
+  const returned = work.buffers.reduce((sum, b) => sum + (b.return ? b.sizeBytes : 0), 0)
+  bound('/buffers', 'bytes to return', returned, LIMITS.jobOutputBytes)
   const groups = work.workgroups.reduce((product, size) => product * size, 1)
   const mostGroups = LIMITS.kernelInvocations / WORKGROUP_INVOCATIONS
   bound('/kernel/workgroups', 'workgroups', groups, mostGroups)
@@ -46,9 +47,10 @@ export function countStatements(wgsl: string): number {
   return count
 }
 
+/** Every line break that WGSL knows ends a comment: https://www.w3.org/TR/WGSL/#line-break */
 function endOfLine(text: string, from: number): number {
-  const end = text.indexOf('\n', from)
-  return end === -1 ? text.length : end
+  const length = text.slice(from).search(/[\n\v\f\r\u0085\u2028\u2029]/)
+  return length === -1 ? text.length : from + length
 }
 
 function bound(pointer: string, what: string, value: number, most: number): void {

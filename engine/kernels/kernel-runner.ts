@@ -1,7 +1,6 @@
-/** Runs one WGSL kernel on a device that it is given: the host makes every buffer, the one dispatch, and reads back. */
-import { AppError } from '#shared/errors.ts'
+/** Runs WGSL kernels on a device that it is given, one at a time: the host makes every buffer, one dispatch, and reads back. */
+import { AppError, errorCode } from '#shared/errors.ts'
 import type { KernelBuffer, KernelWork, TensorHeader } from '#shared/job.ts'
-import { LIMITS } from '#shared/limits.ts'
 import { beforeDeadline } from '../deadline.ts'
 import { checkKernel } from './check-kernel.ts'
 
@@ -15,23 +14,71 @@ export interface KernelOutput {
   readonly bytes: Uint8Array
 }
 
-/**
- * New buffers are zeroes by WebGPU's own rule and are destroyed after the job, so no tenant sees another's bytes.
- * @throws {AppError} too_large, invalid_request with the compiler's line, node_timeout, node_lost, cancelled
- */
-export async function runKernel(
-  device: GPUDevice,
-  work: KernelWork,
-  payload: Uint8Array,
-  signal: AbortSignal,
-): Promise<KernelOutput[]> {
-  checkKernel(work, payload)
-  const pipeline = await compile(device, work, signal)
-  const made: GPUBuffer[] = []
-  try {
-    return await dispatch(device, pipeline, { work, payload, signal, made })
-  } finally {
-    for (const buffer of made) buffer.destroy()
+export interface KernelTimes {
+  readonly kernelCompileMs: number
+  readonly kernelRunMs: number
+}
+
+export interface KernelRunner {
+  /**
+   * Settles when the device is done with the job, so that the next one finds it idle.
+   * @throws {AppError} too_large, invalid_request with the compiler's line, node_timeout, node_lost
+   */
+  run(work: KernelWork, payload: Uint8Array): Promise<KernelOutput[]>
+  /** Gives the device back, unless it hangs: destroying one that hangs takes the GPU process with it. */
+  close(): void
+}
+
+export interface KernelRunnerOptions {
+  readonly device: GPUDevice
+  readonly times: KernelTimes
+  /** Called once, when the device hangs or was lost; it runs nothing after that. */
+  readonly onLost: (reason: string) => void
+}
+
+export function createKernelRunner({ device, times, onLost }: KernelRunnerOptions): KernelRunner {
+  let lost: string | undefined
+  const setLost = (reason: string) => {
+    if (lost !== undefined) return
+    lost = reason
+    onLost(reason)
+  }
+  const gone = device.lost.then(({ message }) => {
+    setLost(`The GPU device was lost: ${message}`)
+    throw new AppError('node_lost', `The GPU device was lost: ${message.slice(0, 200)}`)
+  })
+  gone.catch(() => {})
+  /** A step on the device; one that outlives its time hangs, and the device with it. */
+  const within = async <T>(step: Promise<T>, timeoutMs: number, what: string): Promise<T> => {
+    try {
+      return await beforeDeadline(Promise.race([step, gone]), { timeoutMs, what })
+    } catch (error) {
+      if (errorCode(error) === 'node_timeout') setLost(`${what} took over ${timeoutMs} ms.`)
+      throw error
+    }
+  }
+  return {
+    async run(work, payload) {
+      checkKernel(work, payload)
+      if (lost !== undefined) throw new AppError('node_lost', lost)
+      const pipeline = await within(
+        compile(device, work),
+        times.kernelCompileMs,
+        "The kernel's compilation",
+      )
+      const made: GPUBuffer[] = []
+      try {
+        const step = dispatch(device, pipeline, { work, payload, made })
+        return await within(step, times.kernelRunMs, 'The kernel')
+      } finally {
+        if (lost === undefined) for (const buffer of made) buffer.destroy()
+      }
+    },
+    close() {
+      if (lost !== undefined) return
+      lost = 'The engine was closed.'
+      device.destroy()
+    },
   }
 }
 
@@ -40,11 +87,8 @@ interface Pipeline {
   readonly layout: GPUBindGroupLayout
 }
 
-async function compile(
-  device: GPUDevice,
-  work: KernelWork,
-  signal: AbortSignal,
-): Promise<Pipeline> {
+async function compile(device: GPUDevice, work: KernelWork): Promise<Pipeline> {
+  device.pushErrorScope('validation')
   const layout = device.createBindGroupLayout({
     entries: work.buffers.map(({ binding, access }) => ({
       binding,
@@ -52,49 +96,39 @@ async function compile(
       buffer: { type: access === 'read' ? ('read-only-storage' as const) : ('storage' as const) },
     })),
   })
-  device.pushErrorScope('validation')
+  const pipelineLayout = device.createPipelineLayout({ bindGroupLayouts: [layout] })
   const module = device.createShaderModule({ code: work.wgsl })
-  const compiled = module.getCompilationInfo().then(async (info) => {
-    await device.popErrorScope()
-    const fault = info.messages.find(({ type }) => type === 'error')
-    if (fault !== undefined) throw wgslFault(`line ${fault.lineNum}: ${fault.message}`)
-    return createPipeline(device, module, { layout, entryPoint: work.entryPoint })
-  })
-  const pipeline = await beforeDeadline(compiled, {
-    timeoutMs: LIMITS.kernelCompileMs,
-    signal,
-    what: "The kernel's compilation",
-  })
-  return { pipeline, layout }
-}
-
-async function createPipeline(
-  device: GPUDevice,
-  module: GPUShaderModule,
-  { layout, entryPoint }: { layout: GPUBindGroupLayout; entryPoint: string },
-): Promise<GPUComputePipeline> {
+  const [fault, { messages }] = await Promise.all([
+    device.popErrorScope(),
+    module.getCompilationInfo(),
+  ])
+  const error = messages.find(({ type }) => type === 'error')
+  if (error !== undefined)
+    throw refuseKernel(`line ${error.lineNum}:${error.linePos}: ${error.message}`)
+  if (fault !== null) throw refuseKernel(fault.message)
   try {
-    return await device.createComputePipelineAsync({
-      layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }),
-      compute: { module, entryPoint },
+    const pipeline = await device.createComputePipelineAsync({
+      layout: pipelineLayout,
+      compute: { module, entryPoint: work.entryPoint },
     })
+    return { pipeline, layout }
   } catch (cause) {
-    throw wgslFault(cause instanceof Error ? cause.message : String(cause), cause)
+    throw refuseKernel(cause instanceof Error ? cause.message : 'no pipeline', cause)
   }
 }
 
 interface DispatchParts {
   readonly work: KernelWork
   readonly payload: Uint8Array
-  readonly signal: AbortSignal
   /** Every buffer that is made, for the caller to destroy. */
   readonly made: GPUBuffer[]
 }
 
+/** Buffers are new for each job and zeroes by WebGPU's own rule, so no tenant sees another's bytes. */
 async function dispatch(
   device: GPUDevice,
   { pipeline, layout }: Pipeline,
-  { work, payload, signal, made }: DispatchParts,
+  { work, payload, made }: DispatchParts,
 ): Promise<KernelOutput[]> {
   device.pushErrorScope('out-of-memory')
   device.pushErrorScope('validation')
@@ -106,12 +140,10 @@ async function dispatch(
   let offset = 0
   const bound = work.buffers.map((spec) => {
     const buffer = create(spec.sizeBytes, USAGE.STORAGE | USAGE.COPY_DST | USAGE.COPY_SRC)
-    if (spec.filled)
-      device.queue.writeBuffer(
-        buffer,
-        0,
-        padded(payload.subarray(offset, (offset += spec.sizeBytes))),
-      )
+    if (spec.filled) {
+      const bytes = payload.subarray(offset, (offset += spec.sizeBytes))
+      device.queue.writeBuffer(buffer, 0, padded(bytes))
+    }
     return { spec, buffer }
   })
   const encoder = device.createCommandEncoder()
@@ -121,24 +153,20 @@ async function dispatch(
   pass.setBindGroup(0, device.createBindGroup({ layout, entries }))
   pass.dispatchWorkgroups(...work.workgroups)
   pass.end()
-  const returned = bound.filter(({ spec }) => spec.return)
-  const readable = returned.map(({ spec, buffer }) => {
-    const staging = create(spec.sizeBytes, USAGE.MAP_READ | USAGE.COPY_DST)
-    encoder.copyBufferToBuffer(buffer, 0, staging, 0, align4(spec.sizeBytes))
-    return { spec, staging }
-  })
+  const readable = bound
+    .filter(({ spec }) => spec.return)
+    .map(({ spec, buffer }) => {
+      const staging = create(spec.sizeBytes, USAGE.MAP_READ | USAGE.COPY_DST)
+      encoder.copyBufferToBuffer(buffer, 0, staging, 0, align4(spec.sizeBytes))
+      return { spec, staging }
+    })
   device.queue.submit([encoder.finish()])
-  const errors = Promise.all([device.popErrorScope(), device.popErrorScope()])
-  const finished = Promise.all([errors, readAll(device, readable)])
-  const [[validation, memory], outputs] = await beforeDeadline(finished, {
-    timeoutMs: LIMITS.kernelRunMs,
-    signal,
-    what: 'The kernel',
-  })
-  if (validation !== null) throw wgslFault(validation.message)
+  const [validation, memory] = await Promise.all([device.popErrorScope(), device.popErrorScope()])
+  if (validation !== null) throw refuseKernel(validation.message)
   if (memory !== null)
     throw new AppError('no_capacity', 'The device has not enough memory for this kernel.')
-  return outputs
+  await device.queue.onSubmittedWorkDone()
+  return Promise.all(readable.map(read))
 }
 
 interface Readable {
@@ -146,26 +174,21 @@ interface Readable {
   readonly staging: GPUBuffer
 }
 
-async function readAll(device: GPUDevice, readable: readonly Readable[]): Promise<KernelOutput[]> {
-  if (readable.length === 0) await device.queue.onSubmittedWorkDone()
-  return Promise.all(
-    readable.map(async ({ spec, staging }) => {
-      await staging.mapAsync(MAP_READ)
-      const bytes = new Uint8Array(staging.getMappedRange()).slice(0, spec.sizeBytes)
-      staging.unmap()
-      const shape = [spec.sizeBytes]
-      const header = {
-        name: `binding:${spec.binding}`,
-        datatype: 'UINT8' as const,
-        shape,
-        sizeBytes: spec.sizeBytes,
-      }
-      return { header, bytes }
-    }),
-  )
+async function read({ spec, staging }: Readable): Promise<KernelOutput> {
+  const { binding, sizeBytes } = spec
+  await staging.mapAsync(MAP_READ)
+  const bytes = new Uint8Array(staging.getMappedRange()).slice(0, sizeBytes)
+  staging.unmap()
+  const header = {
+    name: `binding:${binding}`,
+    datatype: 'UINT8' as const,
+    shape: [sizeBytes],
+    sizeBytes,
+  }
+  return { header, bytes }
 }
 
-function wgslFault(detail: string, cause?: unknown): AppError {
+function refuseKernel(detail: string, cause?: unknown): AppError {
   const text = detail.slice(0, 1_000)
   return new AppError('invalid_request', `The kernel cannot be run: ${text}`, {
     meta: { errors: [{ pointer: '/kernel/wgsl', detail: text }] },

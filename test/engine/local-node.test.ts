@@ -1,0 +1,181 @@
+/** A local node's engine: models in one process, kernels in another, both on this machine's real devices. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Engine } from '#engine/engine.ts'
+import { createNodeEngine } from '#local-node/engine-host.ts'
+import { errorCode } from '#shared/errors.ts'
+import { silentLog } from '#shared/log.ts'
+import { encodeBytes } from '#shared/tensor.ts'
+import { describeEngine, runJob } from '../suites/engine.ts'
+import { kernelJob, modelJob } from '../support/engine-jobs.ts'
+
+const MIB = 1024 * 1024
+
+describeEngine('a local node', {
+  open: () => createNodeEngine({ device: 'auto', kernels: 'any', log: silentLog }),
+  providers: { 'littoral-embed-400k': ['webgpu', 'cpu'], 'pp-ocr-rec': ['webgpu', 'cpu'] },
+  kernels: 'any',
+})
+
+describeEngine('a local node that is told to use WebGPU and the listed kernels', {
+  open: () =>
+    createNodeEngine({
+      device: 'webgpu',
+      kernels: 'listed',
+      models: ['littoral-embed-400k'],
+      log: silentLog,
+    }),
+  providers: { 'littoral-embed-400k': ['webgpu'] },
+  kernels: 'listed',
+})
+
+describe('a local node that runs any kernel', () => {
+  let engine: Engine
+  beforeAll(async () => {
+    engine = await createNodeEngine({ device: 'auto', kernels: 'any', models: [], log: silentLog })
+  })
+  afterAll(() => engine.close())
+
+  const OUT = '@group(0) @binding(0) var<storage, read_write> out: array<u32>;'
+  const DOUBLE = `${OUT}
+@compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+  if (id.x < arrayLength(&out)) { out[id.x] = out[id.x] * 2u + 1u; }
+}`
+  const doubled = () =>
+    runJob(
+      engine,
+      kernelJob({
+        wgsl: DOUBLE,
+        buffers: [{ sizeBytes: 8, filled: true }],
+        payload: new Uint8Array(Uint32Array.of(20, 0x7fffffff).buffer),
+      }),
+    )
+  const expectServing = async () => {
+    const { bytes } = await doubled()
+    expect([...new Uint32Array(bytes.slice().buffer)]).toEqual([41, 0xffffffff])
+  }
+
+  test('its adapter is named, and a software one as such', () => {
+    expect(engine.adapter.name).not.toBe('')
+    if (/swiftshader|llvmpipe/i.test(engine.adapter.name))
+      expect(engine.adapter.isSoftware).toBe(true)
+  })
+
+  test('[E5] integers come out bit for bit', expectServing)
+
+  test('[E7] WGSL that does not compile is refused with its line', async () => {
+    const wgsl = `${OUT}\n@compute @workgroup_size(1) fn main() {\n  out[0] = nonsense;\n}`
+    await expect(runJob(engine, kernelJob({ wgsl, buffers: [{}] }))).rejects.toMatchObject({
+      code: 'invalid_request',
+      detail: expect.stringMatching(/line 3:\d+: .*nonsense/),
+    })
+    await expectServing()
+  })
+
+  test.each([
+    ['an entry point that is not there', DOUBLE.replace('fn main', 'fn other'), [{}]],
+    ['a binding that no buffer has', DOUBLE.replace('binding(0)', 'binding(3)'), [{}]],
+    ['writes to a buffer given for reading', DOUBLE, [{ access: 'read' as const }]],
+    ['a workgroup over the limit', DOUBLE.replace('size(64)', 'size(100000)'), [{}]],
+    ['a feature that the device does not grant', `enable f16;\n${DOUBLE}`, [{}]],
+    ['two buffers in one place', DOUBLE, [{ binding: 0 }, { binding: 0 }]],
+  ])('[E7] a kernel with %s is refused', async (_, wgsl, buffers) => {
+    await expect(runJob(engine, kernelJob({ wgsl, buffers }))).rejects.toMatchObject({
+      code: 'invalid_request',
+    })
+    await expectServing()
+  })
+
+  const statements = 'out[0] += 1u;'.repeat(2_001)
+  test.each([
+    ['source', `${DOUBLE}\n//${'x'.repeat(300_000)}`, [{}]],
+    ['statements', `${OUT}@compute @workgroup_size(1) fn main() { ${statements} }`, [{}]],
+    [
+      'statements behind a comment that a carriage return ends',
+      `${OUT}//\r@compute @workgroup_size(1) fn main() { ${statements} }`,
+      [{}],
+    ],
+    ['bytes in one buffer', DOUBLE, [{ sizeBytes: 33 * MIB }]],
+    [
+      'bytes in all buffers',
+      DOUBLE,
+      Array.from({ length: 3 }, () => ({ sizeBytes: 30 * MIB, return: false })),
+    ],
+    ['bytes to return', DOUBLE, [{ sizeBytes: 20 * MIB }, { sizeBytes: 20 * MIB }]],
+    ['buffers', DOUBLE, Array.from({ length: 9 }, () => ({}))],
+  ])('[E8] a kernel with too many %s is refused unread', async (_, wgsl, buffers) => {
+    await expect(runJob(engine, kernelJob({ wgsl, buffers }))).rejects.toMatchObject({
+      code: 'too_large',
+    })
+    await expectServing()
+  })
+
+  test('[E8] a dispatch over the limit is refused unread', async () => {
+    const job = kernelJob({ wgsl: DOUBLE, buffers: [{}], workgroups: [65_535, 65_535, 1] })
+    await expect(runJob(engine, job)).rejects.toMatchObject({ code: 'too_large' })
+  })
+
+  test("[E9] a job finds zeroes where an earlier job's bytes were", async () => {
+    const secret = kernelJob({
+      wgsl: DOUBLE,
+      buffers: [{ sizeBytes: MIB, filled: true }],
+      workgroups: [MIB / 256, 1, 1],
+      payload: new Uint8Array(MIB).fill(0xaa),
+    })
+    expect((await runJob(engine, secret)).bytes[0]).toBe(0x55)
+    const look = `${OUT}
+var<workgroup> shared_words: array<u32, 256>;
+@compute @workgroup_size(1) fn main() {
+  for (var i = 0u; i < 256u; i++) { out[i] |= shared_words[i]; }
+}`
+    const { bytes } = await runJob(engine, kernelJob({ wgsl: look, buffers: [{ sizeBytes: MIB }] }))
+    expect(bytes.length).toBe(MIB)
+    expect(bytes.some((byte) => byte !== 0)).toBe(false)
+  })
+
+  test('[E10] an endless loop is killed at its limit and the next job is served', async () => {
+    const wgsl = `${OUT}
+@compute @workgroup_size(1) fn main() { loop { if (out[0] == 7u) { break; } out[0] = 1u; } }`
+    const startedMs = performance.now()
+    await expect(runJob(engine, kernelJob({ wgsl, buffers: [{}] }))).rejects.toMatchObject({
+      code: 'node_timeout',
+    })
+    expect(performance.now() - startedMs).toBeLessThan(30_000)
+    await expectServing()
+  })
+
+  test('[E10] a caller who leaves an endless loop leaves at once, and the engine serves on', async () => {
+    const wgsl = `${OUT}
+@compute @workgroup_size(1) fn main() { loop { if (out[0] == 7u) { break; } out[0] = 2u; } }`
+    const controller = new AbortController()
+    const running = runJob(engine, kernelJob({ wgsl, buffers: [{}] }), controller.signal)
+    setTimeout(() => controller.abort(), 500)
+    const leftMs = performance.now()
+    await expect(running).rejects.toMatchObject({ code: 'cancelled' })
+    expect(performance.now() - leftMs).toBeLessThan(2_000)
+    // Who stands behind the loop when its process is killed is told to go elsewhere, and nothing worse.
+    const behind: unknown = await doubled().then(() => undefined, errorCode)
+    expect([undefined, 'node_lost']).toContain(behind)
+    await expectServing()
+  })
+})
+
+describe('a local node that is told to use the CPU', () => {
+  test('[E11] it serves models, says that no GPU did it, and refuses kernels', async () => {
+    const engine = await createNodeEngine({
+      device: 'cpu',
+      kernels: 'any',
+      models: ['littoral-embed-400k'],
+      log: silentLog,
+    })
+    try {
+      expect(engine.kernels).toEqual([])
+      const job = modelJob('littoral-embed-400k', [[1], encodeBytes(['is my data safe?'])])
+      const { answer } = await runJob(engine, job)
+      expect(answer).toMatchObject({ provider: 'cpu', adapter: { isSoftware: true } })
+      const kernel = kernelJob({ wgsl: 'fn f() {}', buffers: [{}] })
+      await expect(runJob(engine, kernel)).rejects.toMatchObject({ code: 'forbidden' })
+    } finally {
+      await engine.close()
+    }
+  })
+})
