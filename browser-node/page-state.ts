@@ -71,8 +71,9 @@ export function applyReport(state: PageState, report: Report): PageState {
 
 /** While the node tries again, what its last attempt came to stays in view. */
 function keepReason(before: NodeView | null, after: NodeView): NodeView {
-  const isRetry = after.phase === 'connecting' && after.detail === ''
-  return isRetry && before !== null ? { ...after, detail: before.detail } : after
+  if (before === null || after.phase !== 'connecting' || after.detail !== '') return after
+  const { phase, detail } = before
+  return { ...after, detail: phase === 'waiting' ? `${detail} Trying again now.` : detail }
 }
 
 export function applyStart(state: PageState): PageState {

@@ -103,7 +103,7 @@ function createProgressReports(report: TabNodeDeps['report']): (progress: Engine
     if (step === 'checking')
       report({
         type: 'preparing',
-        step: `Checking ${model} on ${detail} against its known answers. The first time may take a while.`,
+        step: `Checking ${model} on ${detail} against its known answers. The first time, this also fetches the runtime and compiles shaders.`,
       })
     // A model that one provider gets wrong may still be right on the next.
     if (step === 'refused') refused.set(model, detail)

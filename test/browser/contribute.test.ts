@@ -1,6 +1,7 @@
 /** The volunteer's page in real Chromium, built as it is served, under a Content-Security-Policy as strict as the Worker's. */
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { join } from 'node:path'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { PAGES_DIR } from '#scripts/build.ts'
@@ -86,6 +87,17 @@ describe('what the page says', () => {
     expect(await page.getByTestId('toggle').isDisabled()).toBe(true)
     await page.getByTestId('country').selectOption('PT')
     expect(await page.getByTestId('toggle').isEnabled()).toBe(true)
+  })
+
+  test('[C1] the size of the first download that it names is that of the models and the largest runtime', async () => {
+    const page = await open()
+    const named = /download of about (\d+) MB/.exec(await page.locator('#what').innerText())?.[1]
+    const assets = join(PAGES_DIR, 'contribute/assets')
+    const runtimes = readdirSync(assets).filter((name) => name.endsWith('.wasm'))
+    const largest = Math.max(...runtimes.map((name) => statSync(join(assets, name)).size))
+    const files = MANIFESTS.flatMap((manifest) => manifest.files)
+    const megabytes = files.reduce((sum, file) => sum + file.sizeBytes, largest) / 1e6
+    expect(Math.abs(megabytes - Number(named))).toBeLessThan(5)
   })
 
   test('[C2] a browser without WebGPU is told what it can still do', async () => {
