@@ -22,12 +22,11 @@ const EU = 'AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IT LT LU LV MT NL PL PT
 )
 
 /**
- * Named groups, dated. `ADEQUATE` lists EEA countries and those with a whole-country GDPR adequacy decision; the United
+ * Named groups, as of 2026-11-01. `ADEQUATE` lists EEA countries and those with a whole-country GDPR adequacy decision; the United
  * States (only certified organisations) and Canada (only commercial ones) are left out because a country bit cannot
  * carry that condition. Sources: https://european-union.europa.eu/principles-countries-history/eu-countries_en and
  * https://commission.europa.eu/law/law-topic/data-protection/international-dimension-data-protection/adequacy-decisions_en
  */
-export const GROUPS_DATED = '2026-11-01'
 export const GROUPS: Readonly<Record<string, readonly string[]>> = {
   EU,
   EEA: [...EU, 'IS', 'LI', 'NO'],
@@ -42,8 +41,6 @@ export type CountrySet = `0x${string}`
 
 /** The bit that stands for a place nobody knows; in no set, ever. */
 export const UNKNOWN_COUNTRY = 255
-
-export const EMPTY_COUNTRIES: CountrySet = `0x${'0'.repeat(64)}`
 
 /** Bit of an alpha-2 code, or {@link UNKNOWN_COUNTRY} for anything else (such as Cloudflare's `T1` and `XX`). */
 export function countryBit(code: string | undefined): number {

@@ -117,7 +117,8 @@ export async function createHubBench(): Promise<TestHubBench> {
       seenAs = country,
       run = (_offer, _payload, next) => next(),
     }) {
-      const { identity, libp2p, openStream } = await network.connect()
+      const connected = await network.connect()
+      const { identity, libp2p } = connected
       const nodeId = peerIdOf(identity.identity)
       const ran: Uint8Array[] = []
       const place: Place = {
@@ -148,7 +149,7 @@ export async function createHubBench(): Promise<TestHubBench> {
         place,
         quarantine: null,
       }
-      const { hubEnd, nodeEnd } = await openStream()
+      const { hubEnd, nodeEnd } = await connected.openStream()
       void serveWork(
         nodeEnd,
         {

@@ -30,7 +30,15 @@ export async function createTestStack(options: Partial<StackOptions> = {}): Prom
   const dir = await mkdtemp(join(tmpdir(), 'littoral-'))
   const log = createLog({ level: process.env.LITTORAL_TEST_LOG === undefined ? 'error' : 'debug' })
   const stack = await startStack({ dir, log, ...options })
-  const call = async (tenant: Tenant, path: string, init: RequestInit): Promise<Answer> => {
+  const call = async (
+    tenant: Tenant,
+    path: string,
+    init: {
+      readonly method: string
+      readonly body?: string
+      readonly headers?: Record<string, string>
+    },
+  ): Promise<Answer> => {
     const response = await fetch(`${stack.url}${path}`, {
       ...init,
       headers: {

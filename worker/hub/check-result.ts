@@ -1,7 +1,7 @@
 /** What the hub checks of an answer before anybody sees it: the receipt is for this ticket, the bytes are what the work yields. */
 import { typedDigest, type Domain } from '#shared/eip712.ts'
-import { AppError } from '#shared/errors.ts'
-import { DATATYPE_BYTES, type TensorHeader, type Work } from '#shared/job.ts'
+import { AppError, toAppError } from '#shared/errors.ts'
+import type { TensorHeader, Work } from '#shared/job.ts'
 import type { ModelManifest } from '#shared/model.ts'
 import {
   commitment,
@@ -11,6 +11,7 @@ import {
   type Receipt,
   type Ticket,
 } from '#shared/receipt.ts'
+import { checkOutputs as checkModelOutputs } from '#shared/tensor.ts'
 import { verifySignature, type PublicKey } from '#shared/signature.ts'
 import type { JobResult } from '#p2p/messages.ts'
 
@@ -87,29 +88,12 @@ function checkOutputs(
     if (!same) fault('the outputs are not the buffers that were to be returned')
     return
   }
-  const declared = context.manifest?.outputs ?? []
-  if (declared.length !== outputs.length)
-    fault(`the model has ${declared.length} outputs and ${outputs.length} came`)
-  for (const [i, output] of outputs.entries()) checkTensor(output, declared[i])
-}
-
-function checkTensor(
-  output: TensorHeader,
-  declared: ModelManifest['outputs'][number] | undefined,
-): void {
-  const { name, datatype, shape, sizeBytes } = output
-  const fits =
-    declared !== undefined &&
-    declared.name === name &&
-    declared.datatype === datatype &&
-    declared.shape.length === shape.length &&
-    declared.shape.every((size, axis) => size === -1 || size === shape[axis])
-  if (!fits)
-    fault(`output ${name} ${datatype} [${shape.join(', ')}] is not what the manifest declares`)
-  const elementBytes = DATATYPE_BYTES[datatype]
-  const elements = shape.reduce((product, size) => product * size, 1)
-  if (elementBytes > 0 && elements * elementBytes !== sizeBytes)
-    fault(`output ${name} has ${sizeBytes} bytes for ${elements} elements`)
+  if (context.manifest === undefined) fault('nobody knows its model')
+  try {
+    checkModelOutputs(context.manifest, outputs, payload)
+  } catch (error) {
+    fault(toAppError(error).detail)
+  }
 }
 
 function fault(detail: string): never {

@@ -30,6 +30,7 @@ describe('the settings of a deployment', () => {
     const vars = [...section.matchAll(/^([A-Z_]+) =/gm)].map(([, name]) => name)
     const [, secrets = ''] = /wrangler secret put`: ([A-Z_, ]+)\./.exec(section) ?? []
     const named = [...vars, ...secrets.split(', ')]
-    expect(SETTINGS.map(({ name }) => name).toSorted()).toEqual(named.toSorted())
+    expect(new Set<string | undefined>(SETTINGS.map(({ name }) => name))).toEqual(new Set(named))
+    expect(named).toHaveLength(SETTINGS.length)
   })
 })
