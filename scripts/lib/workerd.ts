@@ -1,13 +1,13 @@
 /** Runs a built Worker in plain workerd: no account, no Miniflare, state on this disk. */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { createRequire } from 'node:module'
+import { dirname, join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import { AppError } from '#shared/errors.ts'
 import type { Log } from '#shared/log.ts'
 import { readBundle, type Bundle } from './bundle.ts'
-import { repositoryPath } from './paths.ts'
 
 const START_TIMEOUT_MS = 30_000
 const STOP_TIMEOUT_MS = 3_000
@@ -48,19 +48,22 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
   const bundle = readBundle(options.bundleDir)
   const vars = { ...bundle.vars, JURISDICTION: 'any', ...options.vars }
   const config = writeConfig(bundle, vars, options)
-  const child = spawn(
-    repositoryPath('node_modules/workerd/bin/workerd'),
-    ['serve', '--experimental', '--control-fd=3', config],
-    { stdio: ['ignore', 'pipe', 'pipe', 'pipe'], env: { ...process.env, ...prefixed(vars) } },
-  )
+  const child = spawn(workerdProgram(), ['serve', '--experimental', '--control-fd=3', config], {
+    stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+    env: { ...process.env, ...prefixed(vars) },
+  })
+  const lastLines: string[] = []
   const exited = new Promise<number | null>((done) => {
     child.once('exit', done)
-    child.once('error', () => done(null))
+    child.once('error', (error) => {
+      lastLines.push(error.message)
+      done(null)
+    })
   })
   const killOnExit = () => child.kill('SIGKILL')
   process.once('exit', killOnExit)
   void exited.then(() => process.off('exit', killOnExit))
-  const lastLines = pumpLines(child, options)
+  pumpLines(child, options, lastLines)
   try {
     const port = await listeningPort(child, exited)
     const host = options.host ?? '127.0.0.1'
@@ -83,6 +86,14 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
     await stopChild(child, exited, 'SIGKILL')
     throw new AppError('internal', `workerd did not start:\n${lastLines.join('\n')}`, { cause })
   }
+}
+
+/** The workerd that wrangler brings, wherever npm has put it. */
+function workerdProgram(): string {
+  const fromWrangler = createRequire(
+    createRequire(import.meta.url).resolve('wrangler/package.json'),
+  )
+  return join(dirname(fromWrangler.resolve('workerd/package.json')), 'bin/workerd')
 }
 
 function writeConfig(
@@ -191,8 +202,7 @@ function prefixed(vars: Readonly<Record<string, string>>): Record<string, string
 }
 
 /** Forwards lines and keeps the last twenty for the error of a failed start. */
-function pumpLines(child: ChildProcess, options: WorkerdOptions): readonly string[] {
-  const last: string[] = []
+function pumpLines(child: ChildProcess, options: WorkerdOptions, last: string[]): void {
   const onLine =
     options.onLine ??
     ((line, stream) =>
@@ -206,7 +216,6 @@ function pumpLines(child: ChildProcess, options: WorkerdOptions): readonly strin
       onLine(line, stream)
     })
   }
-  return last
 }
 
 /** Reads `{"event":"listen","socket":"http","port":N}` off the control descriptor. */

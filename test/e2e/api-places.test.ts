@@ -46,7 +46,7 @@ function upgrade(worker: TestWorker, path: string, headers: Record<string, strin
   })
 }
 
-describe('[R8] made-up places', () => {
+describe('[E8] made-up places', () => {
   it('are in development builds, and no trace of them in production builds', async () => {
     const code = (build: keyof typeof BUILDS) => readFile(join(BUILDS[build], 'index.js'), 'utf8')
     const [real, simulated] = await Promise.all([code('production'), code('development')])
@@ -93,7 +93,7 @@ describe('[R8] made-up places', () => {
   })
 })
 
-describe("[R1] the operator's own proxy", () => {
+describe("[E1] the operator's own proxy", () => {
   it('is believed when it knows the secret', async () => {
     const worker = await start('production', { PROXY_SECRET: 'between us' })
     const from = (country: string, secret: string) =>
@@ -104,7 +104,7 @@ describe("[R1] the operator's own proxy", () => {
   })
 })
 
-describe('[R4] a node at the door', () => {
+describe('[E4] a node at the door', () => {
   it('gets a token in the address of every hub, and comes in with it', async () => {
     const worker = await start('production')
     const { hubs, token } = await admit(worker, {})

@@ -26,7 +26,7 @@ const embed = (json: object, options: CallOptions = {}) =>
     ...options,
   })
 
-describe('[P1] policies', () => {
+describe('[A6] policies', () => {
   const put = (id: string, json: object) => worker.call('PUT', `/v1/policies/${id}`, { key, json })
 
   it('get a version with every change, and the answer names the one that was applied', async () => {
@@ -72,7 +72,7 @@ describe('[P1] policies', () => {
     )
   })
 
-  it('[R6] that pin records to where this deployment does not stand are refused when published', async () => {
+  it('[E6] that pin records to where this deployment does not stand are refused when published', async () => {
     const refused = problem(
       await put('pin', { compute: { allow: ['EU'] }, storage: 'eu' }),
       'invalid_request',
@@ -92,7 +92,7 @@ describe('[P1] policies', () => {
 })
 
 describe('residency of a request', () => {
-  it('[R7] can be narrowed, and never to nothing', async () => {
+  it('[E7] can be narrowed, and never to nothing', async () => {
     const narrowed = await embed({}, { headers: { 'x-littoral-residency': 'US' } })
     expect(problem(narrowed, 'residency_unsatisfiable').rule).toBe('compute.allow')
     const both = await embed(
@@ -105,7 +105,7 @@ describe('residency of a request', () => {
     problem(await embed({}, { headers: { 'x-littoral-residency': 'FR, DE' } }), 'no_capacity')
   })
 
-  it('[R2] is refused at the wrong ingress with its body unread', async () => {
+  it('[E2] is refused at the wrong ingress with its body unread', async () => {
     const json = { ingress: { allow: ['CH'] }, compute: { allow: ['EU'] } }
     await worker.call('PUT', '/v1/policies/swiss-door', { key, json })
     const reply = await worker.call('POST', '/v1/embeddings', {
@@ -117,7 +117,7 @@ describe('residency of a request', () => {
     problem(await embed({ policy: 'swiss-door' }), 'residency_ingress_denied')
   })
 
-  it('[R2] is refused where nobody knows where requests enter', async () => {
+  it('[E2] is refused where nobody knows where requests enter', async () => {
     const blind = await startTestWorker('production', { INGRESS_COUNTRY: '' })
     try {
       const made = await blind.operator.createKey({ tenant: 'acme', scopes: ['infer'] })

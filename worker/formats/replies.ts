@@ -4,7 +4,7 @@ import { ERRORS, type ErrorCode } from '#shared/errors.ts'
 import { Bytes32, NodeId } from '#shared/ids.ts'
 import { ModelManifest, ModelTensor } from '#shared/model.ts'
 import { MicroUsd } from '#shared/money.ts'
-import { JURISDICTIONS, Policy } from '#shared/policy.ts'
+import { EVIDENCE_SOURCES, JURISDICTIONS, Policy } from '#shared/policy.ts'
 import { PublicKey } from '#shared/signature.ts'
 import { NetworkNode } from '../hub/protocol.ts'
 import { SCOPES } from '../tenant/protocol.ts'
@@ -98,6 +98,8 @@ export const NetworkReply = z.object({
     settledReceipts: z.int(),
     refusedReceipts: z.int(),
   }),
+  /** Where this connection comes from, as the edge sees it: a country or `unknown`. */
+  you: z.object({ country: z.string(), source: z.enum(EVIDENCE_SOURCES) }),
 })
 
 export const EarningsReply = z.object({

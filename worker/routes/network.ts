@@ -1,9 +1,11 @@
-/** `GET /v1/network`: the hubs, the live nodes at country level, and where settlement stands. Public. */
+/** `GET /v1/network`: the hubs, the live nodes at country level, where settlement stands, where the caller seems to be. */
 import { Hono } from 'hono'
 import { AppError } from '#shared/errors.ts'
+import { countryCode } from '#shared/region.ts'
 import type { AppContext, AppEnv } from '../context.ts'
 import { openLedger, placeOf } from '../durable-objects.ts'
 import { hubAddress } from '../hub-address.ts'
+import { observePlace } from '../place.ts'
 import { liveHubs } from './models.ts'
 
 export const networkRoutes = new Hono<AppEnv>().get('/v1/network', describeNetwork)
@@ -14,6 +16,7 @@ async function describeNetwork(c: AppContext): Promise<Response> {
   const [first] = config.hubs
   if (first === undefined) throw new AppError('internal', 'No hub is configured.')
   const ledger = openLedger(c.env, placeOf(first.jurisdiction, config), config)
+  const seen = await observePlace(c.req.raw, config)
   return c.json({
     hubs: live.map(({ config: hub, status }) => ({
       hub: status.hub,
@@ -25,5 +28,6 @@ async function describeNetwork(c: AppContext): Promise<Response> {
     })),
     nodes: live.flatMap(({ status }) => status.nodes),
     settlement: await ledger.summary(),
+    you: { country: countryCode(seen.country), source: seen.source },
   })
 }

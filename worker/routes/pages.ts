@@ -14,6 +14,7 @@ const CONTENT_TYPES: Readonly<Record<string, string>> = {
   png: 'image/png',
   ico: 'image/x-icon',
   woff2: 'font/woff2',
+  gz: 'application/gzip',
   txt: 'text/plain; charset=utf-8',
   map: 'application/json',
 }

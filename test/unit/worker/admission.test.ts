@@ -29,7 +29,7 @@ const codeOf = (token: string, atMs = nowMs) =>
     (error: unknown) => toAppError(error).code,
   )
 
-describe('[R4] an admission token', () => {
+describe('[E4] an admission token', () => {
   it('says who was admitted, with which claim and trust', async () => {
     const { token, expiresAtMs } = await sign()
     const claims = await verifyAdmission(token, { secret, nowMs })

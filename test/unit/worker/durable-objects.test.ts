@@ -21,7 +21,7 @@ const workerd: ObjectNamespace = {
   },
 }
 
-describe('[R5] opening an object', () => {
+describe('[E5] opening an object', () => {
   it('asks Cloudflare for the jurisdiction', () => {
     const open = (jurisdiction: 'any' | 'eu') =>
       openObject(namespace('global'), 'acme', { deployment: 'cloudflare', jurisdiction })
@@ -53,7 +53,7 @@ describe('[R5] opening an object', () => {
   })
 })
 
-describe('[R6] records that must be kept somewhere', () => {
+describe('[E6] records that must be kept somewhere', () => {
   it('are kept in that place only', () => {
     expect(canStore('eu', 'eu', { deployment: 'cloudflare' })).toBe(true)
     expect(canStore('eu', 'any', { deployment: 'cloudflare' })).toBe(false)

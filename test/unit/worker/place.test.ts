@@ -25,7 +25,7 @@ function request(headers: Record<string, string>, cf?: object): Request {
 beforeEach(() => buildFor('production'))
 afterEach(() => Reflect.deleteProperty(globalThis, '__SIMULATED_PLACES__'))
 
-describe('[R1] the place of a connection', () => {
+describe('[E1] the place of a connection', () => {
   it('is unknown when nobody vouches for it', async () => {
     const headers = {
       'x-littoral-country': 'DE',
@@ -69,7 +69,7 @@ describe('[R1] the place of a connection', () => {
   })
 })
 
-describe('[R2] the place of entry', () => {
+describe('[E2] the place of entry', () => {
   it('is unknown, and so in no policy, where nothing says it', async () => {
     expect(await observeIngress(request({}), selfHosted)).toEqual(nowhere)
     expect(await observeIngress(request({}, { colo: 'ZZZ' }), cloudflare)).toEqual(nowhere)
@@ -86,7 +86,7 @@ describe('[R2] the place of entry', () => {
   })
 })
 
-describe("[R3] a node's claim", () => {
+describe("[E3] a node's claim", () => {
   it('is observed when the connection agrees, contradicted when it does not, declared when nobody knows', () => {
     const seen = { country: countryBit('DE'), source: 'edge' as const }
     expect(judgeClaim('DE', seen, 'public')).toMatchObject({ evidence: 'observed', source: 'edge' })

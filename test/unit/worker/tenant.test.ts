@@ -92,7 +92,7 @@ describe('policies', () => {
     expect(snapshot?.policies[0]?.compiled).toMatchObject({ tenant: acme, version: 1 })
   })
 
-  it('[P1] get a new version with every change and keep the old ones unchanged', async () => {
+  it('[A6] get a new version with every change and keep the old ones unchanged', async () => {
     const { core, storage } = createTenant()
     await core.createKey({ tenant: acme, scopes: ['policy'] })
     const first = core.publishPolicy(policy('pinned', ['DE']))
