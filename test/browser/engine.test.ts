@@ -1,0 +1,33 @@
+/** A tab's engine in real Chromium: the same behaviour as a local node's, with listed kernels only. */
+import { describe, expect, test } from 'vitest'
+import { MANIFESTS } from '#shared/manifests.ts'
+import { encodeBytes } from '#shared/tensor.ts'
+import { describeEngine, runJob } from '../suites/engine.ts'
+import { modelJob, spectrumJob } from '../support/engine-jobs.ts'
+import { openTabEngine } from './tab-engine.ts'
+
+describeEngine('a tab on a software adapter', {
+  open: () => openTabEngine({ models: MANIFESTS.map(({ id }) => id), hasWebGpu: true }),
+  providers: { 'littoral-embed-400k': ['webgpu'], 'pp-ocr-rec': ['wasm'] },
+  kernels: 'listed',
+})
+
+describe('a tab without WebGPU', () => {
+  test('[E11] it serves models on wasm and refuses kernels', async () => {
+    const engine = await openTabEngine({
+      models: ['littoral-embed-400k'],
+      hasWebGpu: false,
+    })
+    try {
+      expect(engine.kernels).toEqual([])
+      const job = modelJob('littoral-embed-400k', [[1], encodeBytes(['is my data safe?'])])
+      const { answer } = await runJob(engine, job)
+      expect(answer).toMatchObject({ provider: 'wasm', adapter: { isSoftware: true } })
+      await expect(runJob(engine, spectrumJob(new Float32Array(4096)))).rejects.toMatchObject({
+        code: 'forbidden',
+      })
+    } finally {
+      await engine.close()
+    }
+  })
+})

@@ -1,0 +1,37 @@
+/** What the test, its page and the page's worker say to each other; bytes travel as base64. */
+import type { Adapter, Answer, Work } from '#shared/job.ts'
+import type { WireError } from '#shared/errors.ts'
+import type { AdmittedModel } from '#shared/node.ts'
+
+export type Ask =
+  | { readonly type: 'open'; readonly models: readonly string[] }
+  | { readonly type: 'run'; readonly work: Work; readonly payload: string }
+  | { readonly type: 'cancel'; readonly call: number }
+
+export interface Opened {
+  readonly adapter: Adapter
+  readonly models: readonly AdmittedModel[]
+  readonly kernels: 'any' | readonly `0x${string}`[]
+}
+
+export interface Ran {
+  readonly answer: Answer
+  readonly bytes: string
+}
+
+export type Reply = { readonly value: Opened | Ran | null } | { readonly error: WireError }
+
+export interface ToWorker {
+  readonly call: number
+  readonly ask: Ask
+}
+
+export interface FromWorker {
+  readonly call: number
+  readonly reply: Reply
+}
+
+declare global {
+  /** Set by the page: hands a call to the worker and waits for its reply. */
+  var callEngine: ((call: number, ask: Ask) => Promise<Reply>) | undefined
+}
