@@ -1,14 +1,15 @@
 /** The hub's end of the dispatch bench: its dispatcher over real work streams, and the plainer ends beside it. */
 import { once } from 'node:events'
-import { DatabaseSync } from 'node:sqlite'
+import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import type { Connection, Stream } from '@libp2p/interface'
-import { webSockets } from '@libp2p/websockets'
 import { WebSocketServer, type WebSocket } from 'ws'
 import { createFrameStream } from '#p2p/frame-stream.ts'
 import { WORK_PROTOCOL, type Frame } from '#p2p/frames.ts'
 import type { Welcome } from '#p2p/messages.ts'
 import { createHubNode, newIdentity, type LittoralNode } from '#p2p/node.ts'
 import { verifyPresence } from '#p2p/presence.ts'
+import { durableObjectTransport } from '#p2p/transports/durable-object.ts'
+import type { SocketLike } from '#p2p/transports/socket-connection.ts'
 import { openWork, type WorkLink } from '#p2p/work-client.ts'
 import type { Domain } from '#shared/eip712.ts'
 import { NodeId, randomBytes } from '#shared/ids.ts'
@@ -54,15 +55,17 @@ export const HUB = 'hub-bench'
 const DOMAIN: Domain = { chainId: 31_337, verifyingContract: `0x${'11'.repeat(20)}` }
 
 export async function createHubEnd(): Promise<HubEnd> {
-  const sockets = new WebSocketServer({ host: '127.0.0.1', port: 0 })
-  const inbound: WebSocket[] = []
-  sockets.on('connection', (socket) => inbound.push(socket))
-  await once(sockets, 'listening')
+  const echoes: WebSocket[] = []
+  const plain = await listen((socket) => echoes.push(socket))
+  // The transport of the Worker's hub; only the sockets are those of ws, as workerd's would be.
+  const transport = durableObjectTransport()
   const node = await createHubNode({
     privateKey: await newIdentity(),
-    transports: [webSockets()],
-    listen: ['/ip4/127.0.0.1/tcp/0/ws'],
+    transports: [transport],
     log: silentLog,
+  })
+  const nodes = await listen((socket) => {
+    transport.accept(socket as unknown as SocketLike, {}).catch(() => socket.terminate())
   })
   const signer = await createSigner(await generateSigningKey(false))
   const directory = new Directory()
@@ -76,8 +79,8 @@ export async function createHubEnd(): Promise<HubEnd> {
     quarantine: null,
   }
   return {
-    address: String(node.getMultiaddrs()[0]),
-    socketUrl: `ws://127.0.0.1:${resolvePort(sockets)}`,
+    address: `/ip4/127.0.0.1/tcp/${resolvePort(nodes)}/ws`,
+    socketUrl: `ws://127.0.0.1:${resolvePort(plain)}`,
     signer,
     dispatcher,
     async open({ nodes, peers }) {
@@ -87,20 +90,29 @@ export async function createHubEnd(): Promise<HubEnd> {
       const unsigned = connections.map(async (to) =>
         openLink(await to.newStream(UNSIGNED_PROTOCOL), welcome),
       )
-      if (inbound.length !== LINKS) throw new Error(`${inbound.length} sockets, not ${LINKS}`)
+      if (echoes.length !== LINKS) throw new Error(`${echoes.length} sockets, not ${LINKS}`)
       return {
-        echoSocket: createSocketEcho(inbound),
+        echoSocket: createSocketEcho(echoes),
         echoStream: createStreamEcho(streams),
         unsignedNode: NodeId.parse(peers[0]),
         unsigned: await Promise.all(unsigned),
       }
     },
     async close() {
-      for (const socket of inbound) socket.terminate()
-      sockets.close()
       await node.stop()
+      for (const server of [plain, nodes]) {
+        for (const socket of server.clients) socket.terminate()
+        server.close()
+      }
     },
   }
+}
+
+async function listen(onSocket: (socket: WebSocket) => void): Promise<WebSocketServer> {
+  const server = new WebSocketServer({ host: '127.0.0.1', port: 0 })
+  server.on('connection', onSocket)
+  await once(server, 'listening')
+  return server
 }
 
 function createDispatcher(signer: Signer, directory: Directory): Dispatcher {
@@ -119,13 +131,16 @@ function createDispatcher(signer: Signer, directory: Directory): Dispatcher {
   })
 }
 
-/** SQLite in memory, in the shape of a Durable Object's storage. */
+/** SQLite in memory, in the shape of a Durable Object's storage, which keeps prepared statements too. */
 function memoryStorage(): SqlStorage {
   const database = new DatabaseSync(':memory:')
+  const statements = new Map<string, StatementSync>()
   return {
     sql: {
       exec(query, ...bindings) {
-        const rows = database.prepare(query).all(...bindings) as Record<string, unknown>[]
+        const statement = statements.get(query) ?? database.prepare(query)
+        statements.set(query, statement)
+        const rows = statement.all(...bindings) as Record<string, unknown>[]
         return { toArray: () => rows }
       },
     },

@@ -23,6 +23,9 @@ import {
   type NodeEndReady,
 } from './echo.ts'
 
+// An orderly end, so that a CPU profile of this process is written.
+process.on('SIGTERM', () => process.exit(0))
+
 const options = NodeEndOptions.parse(JSON.parse(process.argv[2] ?? '{}'))
 const adapter = { name: 'echo', isSoftware: true }
 
