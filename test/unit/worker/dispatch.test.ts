@@ -1,0 +1,162 @@
+/** Which hubs a job goes to, and which of their refusals is the answer. */
+import { describe, expect, it } from 'vitest'
+import { AppError, ERRORS, toAppError, toWireError, type ErrorCode } from '#shared/errors.ts'
+import { newJobId, NodeId, TenantId } from '#shared/ids.ts'
+import { compilePolicy, Policy } from '#shared/policy.ts'
+import type { Config, ObjectNamespace } from '#worker/config.ts'
+import { dispatch } from '#worker/dispatch.ts'
+import { readDispatch, writeDispatch } from '#worker/hub/envelope.ts'
+import type { DispatchOutcome } from '#worker/hub/protocol.ts'
+
+const tenant = TenantId.parse('acme')
+const zeroes = `0x${'0'.repeat(64)}` as const
+const payload = new Uint8Array([1, 2, 3, 4])
+
+const outcome: DispatchOutcome = {
+  receiptId: zeroes,
+  nodeId: NodeId.parse('12D3KooWGRUfVhn7rP1fhW4mRDVmWcuJwuYRhUPxGX5EcHCZx9ij'),
+  place: { country: 0, evidence: 'observed', source: 'edge', trust: 'public' },
+  answer: {
+    outputs: [{ name: 'binding:0', datatype: 'UINT8', shape: [4], sizeBytes: 4 }],
+    provider: 'webgpu',
+    adapter: { name: 'a GPU', isSoftware: false },
+    computeMs: 1,
+  },
+  units: 1,
+  amountMicroUsd: '1',
+  timing: { queueMs: 0, networkMs: 1, computeMs: 1 },
+  attempts: 1,
+}
+
+/** A hub that answers with the bytes reversed, refuses with a code, breaks, or never answers. */
+type Behaviour = 'answers' | 'breaks' | 'hangs' | ErrorCode
+
+function hubFetch(behaviour: Behaviour) {
+  return async (request: Request): Promise<Response> => {
+    const job = await readDispatch(request)
+    if (behaviour === 'breaks') throw new Error('the object was reset')
+    if (behaviour === 'hangs') {
+      return new Promise((_, fail) => {
+        const stop = () => fail(new Error('aborted'))
+        if (request.signal.aborted) stop()
+        request.signal.addEventListener('abort', stop)
+      })
+    }
+    if (behaviour !== 'answers') {
+      const wire = toWireError(new AppError(behaviour, `hub says ${behaviour}`))
+      return Response.json(wire, { status: ERRORS[behaviour].status })
+    }
+    return writeDispatch({ outcome, payload: job.payload.toReversed() })
+  }
+}
+
+async function run(
+  hubs: Record<string, Behaviour>,
+  options: { storage?: 'any' | 'eu'; signal?: AbortSignal } = {},
+) {
+  const asked: string[] = []
+  const HUB: ObjectNamespace = {
+    getByName(name) {
+      asked.push(name)
+      return { fetch: hubFetch(hubs[name] ?? 'breaks') }
+    },
+    jurisdiction: () => HUB,
+  }
+  const config: Config = {
+    deployment: 'cloudflare',
+    hubs: Object.keys(hubs).map((name) => ({
+      name,
+      jurisdiction: name.startsWith('eu') ? 'eu' : 'any',
+    })),
+    ingressCountry: 0,
+    hubAddress: '',
+    operatorKey: undefined,
+    admissionSecret: undefined,
+    proxySecret: undefined,
+  }
+  const policy = compilePolicy(
+    Policy.parse({ id: 'p', compute: { allow: ['EU'] }, storage: options.storage ?? 'any' }),
+    { tenant, version: 1 },
+  )
+  const request = {
+    requestId: 'req_1',
+    jobId: newJobId(),
+    tenant,
+    consumer: null,
+    policy,
+    allowed: policy.compute,
+    work: {
+      kind: 'kernel' as const,
+      wgsl: 'x',
+      entryPoint: 'main',
+      workgroups: [1, 1, 1] as [number, number, number],
+      buffers: [
+        { binding: 0, access: 'read_write' as const, sizeBytes: 4, filled: true, return: true },
+      ],
+      digest: zeroes,
+    },
+    units: 1,
+    priceMicroUsd: 1,
+    timeoutMs: 1000,
+  }
+  const { signal = new AbortController().signal } = options
+  const result = await dispatch({ env: { HUB }, config }, { request, payload }, signal).then(
+    (answer) => [...answer.payload].join(','),
+    (error: unknown) => toAppError(error).code,
+  )
+  return { asked, result }
+}
+
+describe('dispatching', () => {
+  it('asks the nearest hub first, and no other when it answers', async () => {
+    expect(await run({ near: 'answers', far: 'answers' })).toEqual({
+      asked: ['near'],
+      result: '4,3,2,1',
+    })
+  })
+
+  it('asks the next hub when one has no node for the policy', async () => {
+    for (const refusal of ['no_capacity', 'residency_unsatisfiable'] as const) {
+      const { asked, result } = await run({ near: refusal, far: 'answers' })
+      expect({ asked, result }).toEqual({ asked: ['near', 'far'], result: '4,3,2,1' })
+    }
+  })
+
+  it('says no_capacity when any hub had an allowed node, else that the policy cannot be met', async () => {
+    const both = (near: Behaviour, far: Behaviour) => run({ near, far })
+    expect((await both('no_capacity', 'residency_unsatisfiable')).result).toBe('no_capacity')
+    expect((await both('residency_unsatisfiable', 'no_capacity')).result).toBe('no_capacity')
+    expect((await both('residency_unsatisfiable', 'residency_unsatisfiable')).result).toBe(
+      'residency_unsatisfiable',
+    )
+  })
+
+  it("gives every other error as the answer, and never a second hub's", async () => {
+    for (const code of ['invalid_request', 'node_lost', 'node_timeout'] as const) {
+      expect(await run({ near: code, far: 'answers' })).toEqual({ asked: ['near'], result: code })
+    }
+  })
+
+  it('calls a hub that broke a lost node: the job may have run', async () => {
+    const { asked, result } = await run({ near: 'breaks', far: 'answers' })
+    expect({ asked, result }).toEqual({ asked: ['near'], result: 'node_lost' })
+  })
+
+  it('[R8] uses only hubs that may keep the records, and says so when there is none', async () => {
+    const pinned = { storage: 'eu' as const }
+    expect(await run({ near: 'answers', 'eu-1': 'answers' }, pinned)).toMatchObject({
+      asked: ['eu-1'],
+    })
+    expect(await run({ near: 'answers' }, pinned)).toEqual({
+      asked: [],
+      result: 'residency_unsatisfiable',
+    })
+  })
+
+  it('stops when the caller goes away', async () => {
+    const caller = new AbortController()
+    const running = run({ near: 'hangs' }, { signal: caller.signal })
+    caller.abort()
+    expect((await running).result).toBe('cancelled')
+  })
+})
