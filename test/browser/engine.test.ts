@@ -13,7 +13,7 @@ describeEngine('a tab on a software adapter', {
 })
 
 describe('a tab without WebGPU', () => {
-  test('[E11] it serves models on wasm and refuses kernels', async () => {
+  test('[G11] it serves models on wasm and refuses kernels', async () => {
     const engine = await openTabEngine({
       models: ['littoral-embed-400k'],
       hasWebGpu: false,

@@ -60,9 +60,9 @@ describe('a local node that runs any kernel', () => {
       expect(engine.adapter.isSoftware).toBe(true)
   })
 
-  test('[E5] integers come out bit for bit', expectServing)
+  test('[G5] integers come out bit for bit', expectServing)
 
-  test('[E7] WGSL that does not compile is refused with its line', async () => {
+  test('[G7] WGSL that does not compile is refused with its line', async () => {
     const wgsl = `${OUT}\n@compute @workgroup_size(1) fn main() {\n  out[0] = nonsense;\n}`
     await expect(runJob(engine, kernelJob({ wgsl, buffers: [{}] }))).rejects.toMatchObject({
       code: 'invalid_request',
@@ -78,7 +78,7 @@ describe('a local node that runs any kernel', () => {
     ['a workgroup over the limit', DOUBLE.replace('size(64)', 'size(100000)'), [{}]],
     ['a feature that the device does not grant', `enable f16;\n${DOUBLE}`, [{}]],
     ['two buffers in one place', DOUBLE, [{ binding: 0 }, { binding: 0 }]],
-  ])('[E7] a kernel with %s is refused', async (_, wgsl, buffers) => {
+  ])('[G7] a kernel with %s is refused', async (_, wgsl, buffers) => {
     await expect(runJob(engine, kernelJob({ wgsl, buffers }))).rejects.toMatchObject({
       code: 'invalid_request',
     })
@@ -102,19 +102,19 @@ describe('a local node that runs any kernel', () => {
     ],
     ['bytes to return', DOUBLE, [{ sizeBytes: 20 * MIB }, { sizeBytes: 20 * MIB }]],
     ['buffers', DOUBLE, Array.from({ length: 9 }, () => ({}))],
-  ])('[E8] a kernel with too many %s is refused unread', async (_, wgsl, buffers) => {
+  ])('[G8] a kernel with too many %s is refused unread', async (_, wgsl, buffers) => {
     await expect(runJob(engine, kernelJob({ wgsl, buffers }))).rejects.toMatchObject({
       code: 'too_large',
     })
     await expectServing()
   })
 
-  test('[E8] a dispatch over the limit is refused unread', async () => {
+  test('[G8] a dispatch over the limit is refused unread', async () => {
     const job = kernelJob({ wgsl: DOUBLE, buffers: [{}], workgroups: [65_535, 65_535, 1] })
     await expect(runJob(engine, job)).rejects.toMatchObject({ code: 'too_large' })
   })
 
-  test("[E9] a job finds zeroes where an earlier job's bytes were", async () => {
+  test("[G9] a job finds zeroes where an earlier job's bytes were", async () => {
     const secret = kernelJob({
       wgsl: DOUBLE,
       buffers: [{ sizeBytes: MIB, filled: true }],
@@ -132,7 +132,7 @@ var<workgroup> shared_words: array<u32, 256>;
     expect(bytes.some((byte) => byte !== 0)).toBe(false)
   })
 
-  test('[E10] an endless loop is killed at its limit and the next job is served', async () => {
+  test('[G10] an endless loop is killed at its limit and the next job is served', async () => {
     const wgsl = `${OUT}
 @compute @workgroup_size(1) fn main() { loop { if (out[0] == 7u) { break; } out[0] = 1u; } }`
     const startedMs = performance.now()
@@ -143,7 +143,7 @@ var<workgroup> shared_words: array<u32, 256>;
     await expectServing()
   })
 
-  test('[E10] a caller who leaves an endless loop leaves at once, and the engine serves on', async () => {
+  test('[G10] a caller who leaves an endless loop leaves at once, and the engine serves on', async () => {
     const wgsl = `${OUT}
 @compute @workgroup_size(1) fn main() { loop { if (out[0] == 7u) { break; } out[0] = 2u; } }`
     const controller = new AbortController()
@@ -160,7 +160,7 @@ var<workgroup> shared_words: array<u32, 256>;
 })
 
 describe('a local node that is told to use the CPU', () => {
-  test('[E11] it serves models, says that no GPU did it, and refuses kernels', async () => {
+  test('[G11] it serves models, says that no GPU did it, and refuses kernels', async () => {
     const engine = await createNodeEngine({
       device: 'cpu',
       kernels: 'any',

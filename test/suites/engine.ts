@@ -51,7 +51,7 @@ export function describeEngine(name: string, suite: EngineSuite): void {
 }
 
 function describeModels(suite: EngineSuite, engine: () => Engine): void {
-  test('[E1] every model is admitted, on a provider whose golden run was right', () => {
+  test('[G1] every model is admitted, on a provider whose golden run was right', () => {
     const admitted = engine().models.map(({ id }) => id)
     expect(admitted).toEqual(Object.keys(suite.providers))
     for (const { id, provider, serviceMs } of engine().models) {
@@ -60,7 +60,7 @@ function describeModels(suite: EngineSuite, engine: () => Engine): void {
     }
   })
 
-  test("[E1] an embedding is the trainer's own, within the manifest's tolerance", async () => {
+  test("[G1] an embedding is the trainer's own, within the manifest's tolerance", async () => {
     const golden = JSON.parse(
       readFileSync(
         new URL('../../models/littoral-embed-400k/golden.json', import.meta.url),
@@ -116,7 +116,7 @@ function describeRefusals(engine: () => Engine): void {
     ['text that is not UTF-8', {}, texts.with(4, 0xff)],
     ['an empty text', { sizeBytes: 9 }, encodeBytes(['', 'b'])],
   ]
-  test.each(cases)('[E2] a tensor with %s is refused', async (_, change, payload) => {
+  test.each(cases)('[G2] a tensor with %s is refused', async (_, change, payload) => {
     const { work } = modelJob(EMBEDDING, [[2], texts])
     const inputs = work.inputs.map((header) => ({ ...header, ...change }))
     await expect(runJob(engine(), { work: { ...work, inputs }, payload })).rejects.toMatchObject({
@@ -124,13 +124,13 @@ function describeRefusals(engine: () => Engine): void {
     })
   })
 
-  test('[E2] more texts than one request may bring are too large', async () => {
+  test('[G2] more texts than one request may bring are too large', async () => {
     const many = Array.from({ length: 257 }, () => 'a')
     const job = modelJob(EMBEDDING, [[257], encodeBytes(many)])
     await expect(runJob(engine(), job)).rejects.toMatchObject({ code: 'too_large' })
   })
 
-  test('[E3] an unknown model, or another version of a known one, is not found', async () => {
+  test('[G3] an unknown model, or another version of a known one, is not found', async () => {
     const { work, payload } = modelJob(EMBEDDING, [[2], texts])
     const other: Work = { ...work, model: 'unheard-of' }
     const older: Work = { ...work, digest: `0x${'0'.repeat(64)}` }
@@ -140,7 +140,7 @@ function describeRefusals(engine: () => Engine): void {
       })
   })
 
-  test('[E4] a cancelled job ends at once and the engine serves on', async () => {
+  test('[G4] a cancelled job ends at once and the engine serves on', async () => {
     const job = modelJob(EMBEDDING, [[2], texts])
     await expect(runJob(engine(), job, AbortSignal.abort())).rejects.toMatchObject({
       code: 'cancelled',
@@ -161,7 +161,7 @@ function describeRefusals(engine: () => Engine): void {
 }
 
 function describeKernels({ kernels }: EngineSuite, engine: () => Engine): void {
-  test("[E5] the spectrum kernel agrees with the CPU's, and names the tones of the window", async () => {
+  test("[G5] the spectrum kernel agrees with the CPU's, and names the tones of the window", async () => {
     const { samples, sampleRateHz } = vibrationWindow()
     const { answer, bytes } = await runJob(engine(), spectrumJob(samples))
     expectHeaders(answer, [['binding:1', [8192], 8192]])
@@ -177,7 +177,7 @@ function describeKernels({ kernels }: EngineSuite, engine: () => Engine): void {
 
   const outside = kernelJob({ wgsl: 'loop {}', buffers: [{ sizeBytes: 4 }] })
   test.runIf(kernels === 'listed')(
-    '[E6] a kernel that is not on the list is refused, whatever digest it bears, and nothing stops',
+    '[G6] a kernel that is not on the list is refused, whatever digest it bears, and nothing stops',
     async () => {
       const { work } = spectrumJob(new Float32Array(4096))
       for (const digest of [outside.work.digest, work.digest])
