@@ -12,6 +12,8 @@ export interface PageServer {
   readonly routes: Map<string, Route>
   /** Bodies of the requests to routes, in order, as `METHOD /path body`. */
   readonly requests: string[]
+  /** What the browser reported against the policy. */
+  readonly violations: string[]
   close(): Promise<void>
 }
 
@@ -35,16 +37,23 @@ const CONTENT_SECURITY_POLICY = [
   "base-uri 'none'",
   "form-action 'none'",
   "frame-ancestors 'none'",
+  // The page's and its worker's violations both arrive here; the console tells only some.
+  'report-uri /violations',
 ].join('; ')
 
 /** @param pagesDir holds `contribute/index.html` and `models/` */
 export async function startPageServer(pagesDir: string): Promise<PageServer> {
   const routes = new Map<string, Route>()
   const requests: string[] = []
+  const violations: string[] = []
+  const takeViolation: Route = (_request, response, body) => {
+    violations.push(body)
+    response.writeHead(204).end()
+  }
   const server = createServer((request, response) => {
     const { pathname } = new URL(request.url ?? '/', 'http://localhost')
     const key = `${request.method ?? 'GET'} ${pathname}`
-    const route = routes.get(key)
+    const route = key === 'POST /violations' ? takeViolation : routes.get(key)
     if (route === undefined) return sendFile(join(pagesDir, fileOf(pathname)), response)
     let body = ''
     request.setEncoding('utf8').on('data', (text: string) => (body += text))
@@ -59,6 +68,7 @@ export async function startPageServer(pagesDir: string): Promise<PageServer> {
     url: `http://127.0.0.1:${port}`,
     routes,
     requests,
+    violations,
     async close() {
       server.closeAllConnections()
       await new Promise((done) => server.close(done))

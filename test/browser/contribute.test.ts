@@ -12,7 +12,7 @@ import { startPageServer, type PageServer } from './contribute-server.ts'
 let server: PageServer
 let browser: Browser
 let context: BrowserContext
-/** What the browser said against the page: violations of the policy, uncaught errors. */
+/** Errors that nobody caught. */
 let complaints: string[] = []
 
 beforeAll(async () => {
@@ -34,6 +34,7 @@ beforeEach(async () => {
 afterEach(async () => {
   await context.close()
   expect(complaints).toEqual([])
+  expect(server.violations.splice(0)).toEqual([])
 })
 
 /** A network that is there and admits nobody. */
@@ -57,9 +58,6 @@ function answer(route: string, status: number, body: unknown): void {
 async function open(path = '/contribute', from: BrowserContext = context): Promise<Page> {
   const page = await from.newPage()
   page.on('pageerror', (error) => complaints.push(error.message))
-  page.on('console', (message) => {
-    if (/Content.Security.Policy|refused to/i.test(message.text())) complaints.push(message.text())
-  })
   await page.goto(server.url + path)
   return page
 }
