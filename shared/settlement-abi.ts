@@ -208,6 +208,7 @@ export const SETTLEMENT_ABI = [
     name: 'postBatch',
     inputs: [
       { name: 'expectedId', type: 'uint64' },
+      { name: 'parentRoot', type: 'bytes32' },
       { name: 'receiptRoot_', type: 'bytes32' },
       { name: 'receiptCount', type: 'uint32' },
       { name: 'earningsRoot_', type: 'bytes32' },
@@ -593,6 +594,14 @@ export const SETTLEMENT_ABI = [
     inputs: [
       { name: 'expectedId', type: 'uint64' },
       { name: 'nextBatchId', type: 'uint64' },
+    ],
+  },
+  {
+    type: 'error',
+    name: 'UnexpectedParent',
+    inputs: [
+      { name: 'parentRoot', type: 'bytes32' },
+      { name: 'lastReceiptRoot', type: 'bytes32' },
     ],
   },
   { type: 'error', name: 'WithdrawalNotReady', inputs: [{ name: 'availableAt', type: 'uint256' }] },

@@ -112,6 +112,7 @@ contract Settlement is ISettlement, EIP712, Ownable2Step, ReentrancyGuard {
     /// @inheritdoc ISettlement
     function postBatch(
         uint64 expectedId,
+        bytes32 parentRoot,
         bytes32 receiptRoot_,
         uint32 receiptCount,
         bytes32 earningsRoot_,
@@ -121,6 +122,8 @@ contract Settlement is ISettlement, EIP712, Ownable2Step, ReentrancyGuard {
     ) external {
         if (!isPoster[msg.sender]) revert Forbidden(msg.sender);
         if (expectedId != nextBatchId) revert UnexpectedBatch(expectedId, nextBatchId);
+        bytes32 lastRoot = receiptRoot[expectedId - 1];
+        if (parentRoot != lastRoot) revert UnexpectedParent(parentRoot, lastRoot);
         if (receiptCount == 0 || receiptRoot_ == 0 || policies.length == 0) revert EmptyBatch();
 
         nextBatchId = expectedId + 1;

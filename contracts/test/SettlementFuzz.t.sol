@@ -32,7 +32,7 @@ contract SettlementFuzzTest is SettlementFixture {
         ISettlement.PolicyUse[] memory uses = new ISettlement.PolicyUse[](1);
         uses[0] = ISettlement.PolicyUse(policy, countries);
         bytes memory call = abi.encodeCall(
-            settlement.postBatch, (expectedId, keccak256("r"), 1, 0, earned, uses, _charges(CONSUMER, amount))
+            settlement.postBatch, (expectedId, 0, keccak256("r"), 1, 0, earned, uses, _charges(CONSUMER, amount))
         );
         vm.prank(POSTER);
         (bool taken,) = address(settlement).call(call);

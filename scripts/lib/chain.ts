@@ -17,7 +17,7 @@ import { z } from 'zod'
 import { Address, type Bytes32 } from '#shared/ids.ts'
 import { SETTLEMENT_ABI } from '#shared/settlement-abi.ts'
 import type { PublicKey } from '#shared/signature.ts'
-import { readArtifact, type ContractName } from '#scripts/lib/forge.ts'
+import { digestSources, readArtifact, type ContractName } from '#scripts/lib/forge.ts'
 
 export { startAnvil, type Chain } from '#scripts/lib/anvil.ts'
 
@@ -27,13 +27,15 @@ export const PUBLISHED_OWNER_KEY: Hex =
 const GAS_MONEY = parseEther('10')
 const MINT_ABI = parseAbi(['function mint(address to, uint256 amount)'])
 
-const Deployment = z.strictObject({
+const DeploymentFile = z.strictObject({
   chainId: z.int().min(1),
   settlement: Address,
   testUsd: Address,
+  /** What the contracts were built from. */
+  sources: z.string().default(''),
 })
 /** Where the contracts of one chain are. */
-export type Deployment = z.infer<typeof Deployment>
+export type Deployment = Omit<z.infer<typeof DeploymentFile>, 'sources'>
 
 export interface ChainAccess {
   readonly rpc: string
@@ -46,20 +48,28 @@ export interface LocalAccount {
   readonly privateKey: Hex
 }
 
-/** Deploys Settlement and TestUsd, or finds the ones that were deployed on this chain before. */
+/**
+ * Deploys Settlement and TestUsd, or finds the ones that were deployed on this chain before.
+ * @throws when those were built from other sources: the chain's and the Ledger's state belong to them
+ */
 export async function deploySettlement(access: ChainAccess): Promise<Deployment> {
   const { reader } = connect(access.rpc)
   const chainId = await reader.getChainId()
   const file = join(access.dir, 'contracts.json')
   const known = await readDeployment(file)
-  if (known?.chainId === chainId && (await hasCode(access.rpc, known))) return known
-
+  const sources = await digestSources()
+  if (known?.chainId === chainId && (await hasCode(access.rpc, known))) {
+    if (known.sources === sources) return known
+    throw new Error(
+      `The contracts changed since ${access.dir} was made. Delete the instance's state and start again.`,
+    )
+  }
   const owner = privateKeyToAccount(PUBLISHED_OWNER_KEY)
   const testUsd = await deploy(access.rpc, 'TestUsd', [])
   const settlement = await deploy(access.rpc, 'Settlement', [testUsd, owner.address])
   const deployment = { chainId, settlement, testUsd }
   await mkdir(access.dir, { recursive: true })
-  await writeFile(file, `${JSON.stringify(deployment, null, 2)}\n`)
+  await writeFile(file, `${JSON.stringify({ ...deployment, sources }, null, 2)}\n`)
   return deployment
 }
 
@@ -237,7 +247,7 @@ async function keptAccount(access: ChainAccess, name: string): Promise<LocalAcco
   return { address: privateKeyToAccount(privateKey).address, privateKey }
 }
 
-async function readDeployment(file: string): Promise<Deployment | undefined> {
+async function readDeployment(file: string): Promise<z.infer<typeof DeploymentFile> | undefined> {
   const text = await readFile(file, 'utf8').catch(() => undefined)
-  return text === undefined ? undefined : Deployment.safeParse(JSON.parse(text)).data
+  return text === undefined ? undefined : DeploymentFile.safeParse(JSON.parse(text)).data
 }

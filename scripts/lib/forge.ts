@@ -75,7 +75,7 @@ async function build(sources: string): Promise<void> {
 }
 
 /** Everything that decides what the compiler makes: sources, settings, compiler and library. */
-async function digestSources(): Promise<string> {
+export async function digestSources(): Promise<string> {
   const hash = createHash('sha256')
   const folder = repositoryPath('contracts/src')
   const files = await readdir(folder, { recursive: true, withFileTypes: true })

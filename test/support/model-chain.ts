@@ -2,6 +2,7 @@
 import { decodeFunctionData, keccak256, stringToHex, type Hex } from 'viem'
 import type { Domain } from '#shared/eip712.ts'
 import type { Address, Bytes32 } from '#shared/ids.ts'
+import { EMPTY_ROOT } from '#shared/merkle.ts'
 import { SETTLEMENT_ABI } from '#shared/settlement-abi.ts'
 import type { PublicKey } from '#shared/signature.ts'
 import type { ConsumerAccount, LedgerChain, TransactionOptions } from '#worker/ledger/chain.ts'
@@ -65,9 +66,19 @@ export function createModelChain(domain: Domain): ModelChain {
   const execute = (calldata: Hex): { revert: string } | { apply: () => void } => {
     const call = decodeFunctionData({ abi: SETTLEMENT_ABI, data: calldata })
     if (call.functionName !== 'postBatch') return { revert: 'no such function' }
-    const [expectedId, receiptRoot, receiptCount, earningsRoot, earned, policies, charges] =
-      call.args
+    const [
+      expectedId,
+      parentRoot,
+      receiptRoot,
+      receiptCount,
+      earningsRoot,
+      earned,
+      policies,
+      charges,
+    ] = call.args
     if (Number(expectedId) !== posted.length + 1) return { revert: 'UnexpectedBatch' }
+    if (parentRoot !== (posted.at(-1)?.receiptRoot ?? EMPTY_ROOT))
+      return { revert: 'UnexpectedParent' }
     for (const { policy, countriesUsed } of policies)
       if ((countriesUsed & ~policy.compute) !== 0n) return { revert: 'ResidencyUnsatisfiable' }
     let sum = 0n

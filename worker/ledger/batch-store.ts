@@ -1,5 +1,6 @@
 /** Batches on their way to the chain: each version and each transaction is kept before it is sent, until one has settled. */
 import type { Hex } from 'viem'
+import { domainSeparator, type Domain } from '#shared/eip712.ts'
 import type { Bytes32 } from '#shared/ids.ts'
 import type { Batch } from './batch.ts'
 import type { SignedTransaction } from './chain.ts'
@@ -41,6 +42,14 @@ export type BatchStore = ReturnType<typeof createBatchStore>
 
 export function createBatchStore(rows: Rows, storage: Pick<LedgerStorage, 'transactionSync'>) {
   return {
+    /** Whether the batches kept here are for this chain and contract; the first one asked for is theirs for good. */
+    isFor(domain: Domain): boolean {
+      const separator = domainSeparator(domain)
+      const [row] = rows('SELECT domain FROM bound_to')
+      if (row === undefined) rows('INSERT INTO bound_to (domain) VALUES (?)', separator)
+      return row === undefined || row['domain'] === separator
+    },
+
     /** Keeps a new version and its first transaction, both or neither; its receipts are now taken. */
     open(batch: Batch, transaction: Omit<KeptTransaction, 'attempt'>): void {
       storage.transactionSync(() => {

@@ -42,6 +42,8 @@ export interface Batch {
 
 export interface BatchInput {
   readonly id: number
+  /** Receipt root of the batch before; {@link EMPTY_ROOT} for the first. */
+  readonly parentRoot: Bytes32
   /** In the order of their leaves; at least one. */
   readonly receipts: readonly BatchReceipt[]
   readonly policies: ReadonlyMap<Bytes32, CompiledPolicy>
@@ -49,7 +51,7 @@ export interface BatchInput {
   readonly earnings: readonly KeyEarnings[]
 }
 
-export function buildBatch({ id, receipts, policies, earnings }: BatchInput): Batch {
+export function buildBatch({ id, parentRoot, receipts, policies, earnings }: BatchInput): Batch {
   invariant(receipts.length > 0, 'a batch has at least one receipt')
   const leaves = receipts.map((receipt) => receipt.id)
   const receiptRoot = buildMerkleTree(leaves).root
@@ -60,6 +62,7 @@ export function buildBatch({ id, receipts, policies, earnings }: BatchInput): Ba
     functionName: 'postBatch',
     args: [
       BigInt(id),
+      parentRoot,
       receiptRoot,
       leaves.length,
       earningsRoot,

@@ -3,7 +3,7 @@ import { invariant } from '#shared/errors.ts'
 import type { Bytes32 } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'
 import type { CompiledPolicy } from '#shared/policy.ts'
-import { buildBatch, keyName, type Batch, type BatchReceipt } from './batch.ts'
+import { buildBatch, keyName, type Batch, type BatchInput, type BatchReceipt } from './batch.ts'
 import type { ConsumerAccount, LedgerChain } from './chain.ts'
 import type { ReceiptStore } from './receipt-store.ts'
 import type { Settling } from './settling.ts'
@@ -20,8 +20,11 @@ export interface ComposeDeps {
   readonly nowMs: () => number
 }
 
-/** The batch with this id; null when nothing can be paid at present. */
-export async function composeBatch(id: number, deps: ComposeDeps): Promise<Batch | null> {
+/** The batch with this id, upon the one before; null when nothing can be paid at present. */
+export async function composeBatch(
+  { id, parentRoot }: Pick<BatchInput, 'id' | 'parentRoot'>,
+  deps: ComposeDeps,
+): Promise<Batch | null> {
   const { chain, queue, settling, nowMs } = deps
   for (const hub of queue.hubsToCheck(nowMs())) {
     if (!(await chain.isHubKey(hub))) queue.putOff(keyName(hub), nowMs() + PUT_OFF_MS)
@@ -35,7 +38,8 @@ export async function composeBatch(id: number, deps: ComposeDeps): Promise<Batch
   }
   if (chosen.receipts.length === 0) return null
   const policies = readPolicies(chosen.policies, deps.receipts)
-  return buildBatch({ id, receipts: chosen.receipts, policies, earnings: settling.earnings() })
+  const earnings = settling.earnings()
+  return buildBatch({ id, parentRoot, receipts: chosen.receipts, policies, earnings })
 }
 
 /** A growing choice of receipts within the batch's bounds. */

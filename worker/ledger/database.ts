@@ -35,6 +35,8 @@ const SCHEMA = [
     sequence INTEGER PRIMARY KEY AUTOINCREMENT, hash TEXT NOT NULL UNIQUE, batch_id INTEGER NOT NULL,
     attempt INTEGER NOT NULL, nonce INTEGER NOT NULL, gas TEXT NOT NULL, max_fee TEXT NOT NULL,
     priority_fee TEXT NOT NULL, raw TEXT NOT NULL, sent_at_ms INTEGER NOT NULL)`,
+  // The chain and contract that the batches below were made for; they are good for no other.
+  `CREATE TABLE IF NOT EXISTS bound_to (domain TEXT PRIMARY KEY)`,
   // Of settled batches only.
   `CREATE TABLE IF NOT EXISTS earnings (key TEXT PRIMARY KEY, cumulative TEXT NOT NULL)`,
 ]

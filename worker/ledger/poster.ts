@@ -7,6 +7,7 @@
  */
 import { invariant } from '#shared/errors.ts'
 import type { Log } from '#shared/log.ts'
+import { EMPTY_ROOT } from '#shared/merkle.ts'
 import type { BatchStore, KeptBatch, KeptTransaction, Landing } from './batch-store.ts'
 import type { Batch } from './batch.ts'
 import type { Fate, LedgerChain, Position } from './chain.ts'
@@ -38,6 +39,8 @@ export interface Step {
 /** Does the next thing. @throws what the chain endpoint throws; nothing is lost by it */
 export async function stepPoster(deps: PosterDeps): Promise<Step> {
   const { chain, queue, batches, settling, batchMs } = deps
+  if (!batches.isFor(chain.domain))
+    return { againMs: batchMs, fault: 'The batches kept here are for another chain or contract.' }
   const position = await chain.position()
   queue.refuseOtherDomains(chain.domain)
   const lost = settling.reopenFrom(position.nextBatchId)
@@ -48,13 +51,32 @@ export async function stepPoster(deps: PosterDeps): Promise<Step> {
       ? confirm(open.id, position, deps)
       : push(open, position, deps)
   const id = batches.lastId() + 1
-  if (position.nextBatchId !== id) {
-    const fault = `The contract expects batch ${position.nextBatchId} and this ledger's next is ${id}: its storage or its contract is not the one it had.`
-    return { againMs: batchMs, fault }
+  if (position.nextBatchId > id) return confirm(id, position, deps)
+  const diverged = await findDivergence(id - 1, deps)
+  if (diverged !== undefined) {
+    settling.reopenFrom(diverged)
+    return { againMs: 0, fault: null }
   }
-  const batch = await composeBatch(id, deps)
+  const parentRoot = batches.settled(id - 1)?.receiptRoot ?? EMPTY_ROOT
+  const batch = await composeBatch({ id, parentRoot }, deps)
   if (batch === null) return { againMs: queue.isEmpty() ? null : batchMs, fault: null }
   return post(batch, position, deps)
+}
+
+/**
+ * The oldest of the newest batches whose root on the chain is not the one that settled here: the chain went back
+ * further than we wait for, and another version landed.
+ */
+async function findDivergence(
+  lastId: number,
+  { chain, batches }: PosterDeps,
+): Promise<number | undefined> {
+  let diverged: number | undefined
+  for (let id = lastId; id > 0; id -= 1) {
+    if ((await chain.receiptRoot(id)) === batches.settled(id)?.receiptRoot) return diverged
+    diverged = id
+  }
+  return diverged
 }
 
 /** Sends a new batch for the first time. */
@@ -124,7 +146,10 @@ async function confirm(id: number, position: Position, deps: PosterDeps): Promis
   const root = await chain.receiptRoot(id)
   const landed = batches.versions(id).filter(({ receiptRoot }) => receiptRoot === root)
   if (landed.length === 0)
-    return { againMs: batchMs, fault: `Batch ${id} on the chain is none of this ledger's.` }
+    return {
+      againMs: batchMs,
+      fault: `Batch ${id} on the chain is none of this ledger's: its storage or its contract is not the one it had.`,
+    }
   const landing = await findLanding(id, landed, deps)
   if (landing === undefined) return { againMs: POLL_MS, fault: null }
   if (position.headNumber - landing.blockNumber < confirmations) {

@@ -34,6 +34,8 @@ interface ISettlement {
     error ResidencyUnsatisfiable(bytes32 policyHash, uint256 countriesOutside);
     /// @notice The batch was already posted, or one before it was not.
     error UnexpectedBatch(uint64 expectedId, uint64 nextBatchId);
+    /// @notice The batch builds upon another batch than the one that was posted before it.
+    error UnexpectedParent(bytes32 parentRoot, bytes32 lastReceiptRoot);
     /// @notice A batch has at least one receipt.
     error EmptyBatch();
     /// @notice The charges do not add up to what the batch's nodes earned.
@@ -91,11 +93,14 @@ interface ISettlement {
 
     /// @notice Poster: settles one batch.
     /// @param expectedId must equal `nextBatchId`, so that a batch can never be posted twice.
+    /// @param parentRoot must equal the receipt root of the batch before, so that no batch can land upon another history
+    /// than the one that its earnings were added up from; zero for the first.
     /// @param receiptRoot Merkle root over the ids of the batch's receipts.
     /// @param earningsRoot Merkle root over the cumulative earnings of all receipt keys, this batch included.
     /// @param earnedMicroUsd what this batch adds to the earnings; equals the sum of the charges.
     function postBatch(
         uint64 expectedId,
+        bytes32 parentRoot,
         bytes32 receiptRoot,
         uint32 receiptCount,
         bytes32 earningsRoot,

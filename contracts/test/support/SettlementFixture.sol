@@ -68,8 +68,9 @@ abstract contract SettlementFixture is ForgeTest {
     function _postFor(address consumer, bytes32 earningsRoot, uint256 amount) internal {
         ISettlement.Charge[] memory charges = _charges(consumer, amount);
         uint64 id = settlement.nextBatchId();
+        bytes32 parent = settlement.receiptRoot(id - 1);
         vm.prank(POSTER);
-        settlement.postBatch(id, keccak256("receipts"), 1, earningsRoot, amount, _uses(1 << 14), charges);
+        settlement.postBatch(id, parent, keccak256("receipts"), 1, earningsRoot, amount, _uses(1 << 14), charges);
     }
 
     function _key(uint256 privateKey) internal pure returns (PublicKey memory) {

@@ -218,6 +218,19 @@ describe('what a Ledger posts', () => {
     expect(await ledger.status([receipt.id])).toMatchObject([{ status: 'settled' }])
   })
 
+  it('[L9] is nothing on another contract than the one that it began with', async () => {
+    const first = start()
+    await first.accept([{ receipt: await maker.make(), consumer: CONSUMER }])
+    await settleAll(first)
+    const domain = { ...DOMAIN, verifyingContract: `0x${'5f'.repeat(20)}` } as const
+    const other = createModelChain(domain)
+    other.accounts.set(CONSUMER, { balance: 10_000n, limit: 1_000n })
+    const ledger = start({ chain: other })
+    await ledger.tick()
+    expect(other.poolSize()).toBe(0)
+    expect((await ledger.summary()).fault).toContain('another chain or contract')
+  })
+
   it('asks to be woken while something is to be done, and not when nothing is', async () => {
     const delays: number[] = []
     const ledger = start({ wake: (delayMs) => delays.push(delayMs) })
