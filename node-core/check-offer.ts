@@ -18,7 +18,7 @@ export interface NodeSelf {
 
 /**
  * Checks an offer in full; nothing of it has been run when this throws.
- * @throws {AppError} residency_unsatisfiable when the policy excludes this node, invalid_request for any other fault
+ * @throws {AppError} residency_unsatisfiable when the policy excludes this node, forbidden for any other fault
  */
 export async function checkOffer(
   offer: JobOffer,
@@ -79,5 +79,5 @@ export function checkResidency({ ticket, policy }: JobOffer, self: Omit<NodeSelf
 }
 
 function refuse(detail: string): never {
-  throw new AppError('invalid_request', `The node refuses this job: ${detail}.`)
+  throw new AppError('forbidden', `The node refuses this job: ${detail}.`)
 }

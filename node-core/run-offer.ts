@@ -5,6 +5,7 @@ import { AppError } from '#shared/errors.ts'
 import { LIMITS } from '#shared/limits.ts'
 import { commitment, digestBytes, receiptHash, type Receipt } from '#shared/receipt.ts'
 import type { Signer } from '#shared/signature.ts'
+import { concatBytes } from 'viem'
 import type { JobOffer, JobResult } from '#p2p/messages.ts'
 
 export interface RunDeps {
@@ -39,7 +40,7 @@ export async function runOffer(
   const receipt: Receipt = {
     ticket,
     receiptKey: deps.signer.publicKey,
-    outputCommitment: commitment(salt, await digestBytes(join(chunks, outputBytes))),
+    outputCommitment: commitment(salt, await digestBytes(concatBytes(chunks))),
     units: ticket.units,
     amountMicroUsd: (BigInt(ticket.units) * BigInt(ticket.priceMicroUsd)).toString(),
     startedAtMs,
@@ -49,14 +50,4 @@ export async function runOffer(
   }
   const nodeSignature = await deps.signer.sign(typedDigest(deps.domain, receiptHash(receipt)))
   return { answer, receipt, nodeSignature }
-}
-
-function join(chunks: readonly Uint8Array[], sizeBytes: number): Uint8Array {
-  const whole = new Uint8Array(sizeBytes)
-  let offset = 0
-  for (const chunk of chunks) {
-    whole.set(chunk, offset)
-    offset += chunk.length
-  }
-  return whole
 }

@@ -12,6 +12,7 @@ import { AppError } from '#shared/errors.ts'
 import { MANIFESTS } from '#shared/manifests.ts'
 import type { ModelFile, ModelManifest } from '#shared/model.ts'
 import { BUNDLE_FILE, type Bundle } from './lib/bundle.ts'
+import { modelFilePath } from '#local-node/model-path.ts'
 import { repositoryPath } from './lib/paths.ts'
 
 const run = promisify(execFile)
@@ -123,13 +124,6 @@ export function copyModelFiles(manifests: readonly ModelManifest[], targetDir: s
     const target = join(targetDir, file.sha256)
     if (!existsSync(target)) copyFileSync(source, target)
   }
-}
-
-/** Where a manifest's file lies on this disk: in the repository, or in an installed package. */
-export function modelFilePath(file: Pick<ModelFile, 'source'>): string {
-  return file.source.startsWith('npm:')
-    ? repositoryPath(`node_modules/${file.source.slice('npm:'.length)}`)
-    : repositoryPath(file.source)
 }
 
 if (import.meta.main) {

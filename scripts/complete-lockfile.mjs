@@ -6,8 +6,35 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 
-const OS = { darwin: 'darwin', linux: 'linux', linuxmusl: 'linux', win32: 'win32', windows: 'win32', android: 'android', freebsd: 'freebsd', netbsd: 'netbsd', openbsd: 'openbsd', openharmony: 'openharmony', sunos: 'sunos', aix: 'aix', wasm32: undefined }
-const CPU = { x64: 'x64', 64: 'x64', amd64: 'x64', arm64: 'arm64', arm: 'arm', ia32: 'ia32', ppc64: 'ppc64', riscv64: 'riscv64', s390x: 's390x', loong64: 'loong64', mips64el: 'mips64el', wasm32: 'wasm32' }
+const OS = {
+  darwin: 'darwin',
+  linux: 'linux',
+  linuxmusl: 'linux',
+  win32: 'win32',
+  windows: 'win32',
+  android: 'android',
+  freebsd: 'freebsd',
+  netbsd: 'netbsd',
+  openbsd: 'openbsd',
+  openharmony: 'openharmony',
+  sunos: 'sunos',
+  aix: 'aix',
+  wasm32: undefined,
+}
+const CPU = {
+  x64: 'x64',
+  64: 'x64',
+  amd64: 'x64',
+  arm64: 'arm64',
+  arm: 'arm',
+  ia32: 'ia32',
+  ppc64: 'ppc64',
+  riscv64: 'riscv64',
+  s390x: 's390x',
+  loong64: 'loong64',
+  mips64el: 'mips64el',
+  wasm32: 'wasm32',
+}
 
 const file = new URL('../package-lock.json', import.meta.url)
 const lock = JSON.parse(readFileSync(file, 'utf8'))
@@ -19,7 +46,12 @@ for (const [path, entry] of Object.entries(lock.packages)) {
     if (lock.packages[near] !== undefined || lock.packages[top] !== undefined) continue
     const platform = platformOf(name)
     if (platform === undefined || !/^\d/.test(version)) continue
-    lock.packages[top] = { version, ...(entry.dev ? { dev: true } : {}), optional: true, ...platform }
+    lock.packages[top] = {
+      version,
+      ...(entry.dev ? { dev: true } : {}),
+      optional: true,
+      ...platform,
+    }
     added.push(`${name}@${version}`)
   }
 }
@@ -32,7 +64,9 @@ console.log(added.length === 0 ? 'The lockfile is complete.' : `Added:\n  ${adde
 function platformOf(name) {
   const words = name.split('/').at(-1).split('-')
   const os = words.map((word) => OS[word]).find((value) => value !== undefined)
-  const cpu = words.map((word) => CPU[word] ?? CPU[word.replace(/^arm$|eabi.*/, '')]).find((value) => value !== undefined)
+  const cpu = words
+    .map((word) => CPU[word] ?? CPU[word.replace(/^arm$|eabi.*/, '')])
+    .find((value) => value !== undefined)
   const isWasm = words.includes('wasm32')
   if (os === undefined && !isWasm) return undefined
   return { ...(cpu === undefined ? {} : { cpu: [cpu] }), ...(os === undefined ? {} : { os: [os] }) }

@@ -54,7 +54,8 @@ export const LIMITS = {
   kernelBuffers: 8,
   kernelBufferBytes: 32 * MIB,
   kernelTotalBytes: 64 * MIB,
-  kernelInvocations: 1 << 26,
+  /** Of at most 256 invocations each, WebGPU's default limit. */
+  kernelWorkgroups: 1 << 18,
   kernelCompileMs: 15_000,
   kernelRunMs: 10_000,
   /** Models */

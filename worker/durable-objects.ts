@@ -79,7 +79,7 @@ export function tenantJurisdiction(tenant: string): Jurisdiction {
 }
 
 /** Where a thing of this jurisdiction really stands: a self-hosted deployment's `any` is its own place. */
-export function placeOf(jurisdiction: Jurisdiction, config: Deployment): Jurisdiction {
+export function homeOf(jurisdiction: Jurisdiction, config: Deployment): Jurisdiction {
   return jurisdiction === 'any' && config.deployment !== 'cloudflare'
     ? config.deployment
     : jurisdiction
@@ -91,5 +91,5 @@ export function canStore(
   jurisdiction: Jurisdiction,
   config: Deployment,
 ): boolean {
-  return storage === 'any' || placeOf(jurisdiction, config) === storage
+  return storage === 'any' || homeOf(jurisdiction, config) === storage
 }

@@ -3,9 +3,6 @@ import { AppError } from '#shared/errors.ts'
 import { payloadBytes, type KernelWork } from '#shared/job.ts'
 import { LIMITS } from '#shared/limits.ts'
 
-/** WebGPU's default limit of invocations in a workgroup; what a workgroup may be at most. */
-const WORKGROUP_INVOCATIONS = 256
-
 /** @throws {AppError} too_large over a bound, invalid_request for what does not fit together; both name the value */
 export function checkKernel(work: KernelWork, payload: Uint8Array): void {
   const sourceBytes = new TextEncoder().encode(work.wgsl).length
@@ -20,8 +17,7 @@ export function checkKernel(work: KernelWork, payload: Uint8Array): void {
   const returned = work.buffers.reduce((sum, b) => sum + (b.return ? b.sizeBytes : 0), 0)
   bound('/buffers', 'bytes to return', returned, LIMITS.jobOutputBytes)
   const groups = work.workgroups.reduce((product, size) => product * size, 1)
-  const mostGroups = LIMITS.kernelInvocations / WORKGROUP_INVOCATIONS
-  bound('/kernel/workgroups', 'workgroups', groups, mostGroups)
+  bound('/kernel/workgroups', 'workgroups', groups, LIMITS.kernelWorkgroups)
   const bindings = new Set(work.buffers.map(({ binding }) => binding))
   if (bindings.size !== work.buffers.length) refuse('/buffers', 'two buffers have the same binding')
   if (payload.length !== payloadBytes(work)) {

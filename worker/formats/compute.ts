@@ -63,10 +63,10 @@ export async function decodeCompute(
     throw tooLarge('/kernel/wgsl', `is ${source.length} bytes, at most ${LIMITS.wgslBytes}`)
   }
   const [x, y, z_] = kernel.workgroups
-  if (x * y * z_ > LIMITS.kernelInvocations) {
+  if (x * y * z_ > LIMITS.kernelWorkgroups) {
     throw tooLarge(
       '/kernel/workgroups',
-      `are ${x * y * z_} workgroups, at most ${LIMITS.kernelInvocations} invocations`,
+      `are ${x * y * z_} workgroups, at most ${LIMITS.kernelWorkgroups}`,
     )
   }
   const { buffers, parts } = decodeBuffers(request.buffers)

@@ -1,6 +1,6 @@
 /** Answers one request with one node: choose, ticket, run, check, keep the receipt, and again elsewhere when a node is lost. */
 import { typedDigest, type Domain } from '#shared/eip712.ts'
-import { AppError, errorCode, toAppError } from '#shared/errors.ts'
+import { AppError, toAppError } from '#shared/errors.ts'
 import type { Address, Bytes32, RandomBytes } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'
 import type { Log } from '#shared/log.ts'
@@ -10,7 +10,7 @@ import { digestBytes, receiptHash, ticketHash, type SignedReceipt } from '#share
 import { verifySignature, type Signer } from '#shared/signature.ts'
 import type { JobOffer, JobResult, StoredReceipt } from '#p2p/messages.ts'
 import { verifyPresence } from '#p2p/presence.ts'
-import { bytesToHex } from 'viem'
+import { bytesToHex, concatBytes } from 'viem'
 import { Capacity } from './capacity.ts'
 import { checkReceipt, checkResult } from './check-result.ts'
 import { factsOf, type Directory, type Member } from './directory.ts'
@@ -44,6 +44,8 @@ interface Job {
 }
 
 const MAX_WAITING = 256
+/** What a node says of the work itself, and would be said anywhere; every other word of a node only loses that node. */
+const ENDS_A_JOB: ReadonlySet<string> = new Set(['invalid_request', 'too_large', 'node_timeout'])
 
 export class Dispatcher {
   readonly capacity = new Capacity(MAX_WAITING)
@@ -179,7 +181,7 @@ export class Dispatcher {
       onChunk: (bytes) => void chunks.push(bytes),
     })
     const roundTripMs = deps.now() - sentAtMs
-    const payload = concat(chunks)
+    const payload = concatBytes(chunks)
     const receiptKey = member.presence.receiptKey
     const manifest = deps.manifests.find(
       (candidate) => candidate.id === (request.work.kind === 'model' ? request.work.model : ''),
@@ -230,15 +232,7 @@ export class Dispatcher {
     })
     if (error.meta.invalidResult === true) member.quarantine = error.detail
     if (job.signal.aborted) throw toAppError(job.signal.reason)
-    const elsewhere = [
-      'node_lost',
-      'no_capacity',
-      'residency_unsatisfiable',
-      'model_not_found',
-      'internal',
-      'upgrade_required',
-    ]
-    if (!elsewhere.includes(errorCode(error) ?? 'internal')) throw error
+    if (ENDS_A_JOB.has(error.code)) throw error
     return error.code === 'node_lost'
       ? error
       : new AppError('node_lost', `The node gave the job back: ${error.detail}`)
@@ -274,14 +268,4 @@ function storedFrom(offer: JobOffer, result: JobResult, member: Member): StoredR
     presence: member.signedPresence,
     salt: offer.salt,
   }
-}
-
-function concat(chunks: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0))
-  let offset = 0
-  for (const chunk of chunks) {
-    whole.set(chunk, offset)
-    offset += chunk.length
-  }
-  return whole
 }

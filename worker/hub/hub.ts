@@ -1,12 +1,14 @@
 /** The Hub as a Durable Object: a thin shell over `core.ts`. */
 import { DurableObject } from 'cloudflare:workers'
 import { AppError, ERRORS, toAppError, toWireError } from '#shared/errors.ts'
-import { TenantId, type Address, type Bytes32 } from '#shared/ids.ts'
+import type { Address, Bytes32, TenantId } from '#shared/ids.ts'
 import { createLog } from '#shared/log.ts'
 import { MANIFESTS } from '#shared/manifests.ts'
 import type { ReceiptDocument } from '#shared/receipt.ts'
-import { placeOf, openLedger, openTenant } from '../durable-objects.ts'
+import { homeOf, openLedger, openTenant } from '../durable-objects.ts'
 import { readConfig } from '../config.ts'
+import type { LedgerEntry } from '../ledger/protocol.ts'
+import type { TenantApi } from '../tenant/protocol.ts'
 import { createHubCore, type HubCore } from './core.ts'
 import { readDispatch, writeDispatch } from './envelope.ts'
 import type { OutboxEntry } from './outbox.ts'
@@ -75,24 +77,35 @@ export class Hub extends DurableObject<Env> {
     const config = readConfig(this.env)
     const { jurisdiction = 'any' } = config.hubs.find((hub) => hub.name === this.ctx.id.name) ?? {}
     const byTenant = Map.groupBy(entries, (entry) => entry.receipt.receipt.ticket.tenant)
+    const recorded: LedgerEntry[] = []
     for (const [tenant, own] of byTenant) {
-      await openTenant(this.env, TenantId.parse(tenant), config).recordReceipts(
-        own.map(({ receipt, salt }) => ({ receipt, salt })),
-      )
+      try {
+        recorded.push(...(await this.#record(openTenant(this.env, tenant, config), own)))
+      } catch (error) {
+        // One tenant's trouble must not hold up the others; its entries stay in the outbox.
+        this.#log.warn('outbox.tenant-failed', { tenant, cause: String(error) })
+      }
     }
-    const ledger = openLedger(this.env, placeOf(jurisdiction, config), config)
-    const outcomes = await ledger.accept(
-      entries.map(({ receipt, consumer }) => ({
-        receipt,
-        consumer,
-        trust: receipt.receipt.ticket.place.trust,
-      })),
-    )
+    const ledger = openLedger(this.env, homeOf(jurisdiction, config), config)
+    const outcomes = await ledger.accept(recorded)
     for (const { id, status, refusal } of outcomes) {
       if (status === 'refused')
         this.#log.error('receipt.refused', { receiptId: id, refusal: refusal ?? '' })
     }
     return outcomes.map(({ id }) => id)
+  }
+
+  /** Into the tenant's log, and who pays for it: as dispatched, or as the tenant says now. */
+  async #record(tenant: TenantApi, entries: readonly OutboxEntry[]): Promise<LedgerEntry[]> {
+    await tenant.recordReceipts(entries.map(({ receipt, salt }) => ({ receipt, salt })))
+    const snapshot = entries.some(({ consumer }) => consumer === null)
+      ? await tenant.snapshot()
+      : null
+    return entries.map(({ receipt, consumer }) => ({
+      receipt,
+      consumer: consumer ?? snapshot?.consumer ?? null,
+      trust: receipt.receipt.ticket.place.trust,
+    }))
   }
 }
 

@@ -3,7 +3,7 @@ import { Hono } from 'hono'
 import { AppError } from '#shared/errors.ts'
 import { countryCode } from '#shared/region.ts'
 import type { AppContext, AppEnv } from '../context.ts'
-import { openLedger, placeOf } from '../durable-objects.ts'
+import { openLedger, homeOf } from '../durable-objects.ts'
 import { hubAddress } from '../hub-address.ts'
 import { observePlace } from '../place.ts'
 import { liveHubs } from './models.ts'
@@ -15,12 +15,12 @@ async function describeNetwork(c: AppContext): Promise<Response> {
   const live = await liveHubs(c)
   const [first] = config.hubs
   if (first === undefined) throw new AppError('internal', 'No hub is configured.')
-  const ledger = openLedger(c.env, placeOf(first.jurisdiction, config), config)
+  const ledger = openLedger(c.env, homeOf(first.jurisdiction, config), config)
   const seen = await observePlace(c.req.raw, config)
   return c.json({
     hubs: live.map(({ config: hub, status }) => ({
       hub: status.hub,
-      jurisdiction: placeOf(hub.jurisdiction, config),
+      jurisdiction: homeOf(hub.jurisdiction, config),
       peerId: status.peerId,
       hubKey: status.hubKey,
       multiaddr: hubAddress(c.req.raw, config, status),

@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { Policy, PolicyId } from '#shared/policy.ts'
 import { listCountries } from '#shared/region.ts'
 import type { AppContext, AppEnv } from '../context.ts'
-import { canStore, openTenant, placeOf, tenantJurisdiction } from '../durable-objects.ts'
+import { canStore, openTenant, homeOf, tenantJurisdiction } from '../durable-objects.ts'
 import { eligibleHubs } from '../dispatch.ts'
 import { invalidRequest, parseBody } from '../formats/faults.ts'
 import { requireScope } from '../middleware/auth.ts'
@@ -53,7 +53,7 @@ function checkStorage(c: AppContext, { storage }: Policy): void {
       {
         pointer: '/storage',
         detail:
-          `this tenant's records are kept in "${placeOf(home, config)}", which is not "${storage}"; ` +
+          `this tenant's records are kept in "${homeOf(home, config)}", which is not "${storage}"; ` +
           `on Cloudflare a tenant named "${storage}--…" is kept there`,
       },
     ])

@@ -6,7 +6,7 @@ import type { ReceiptDocument } from '#shared/receipt.ts'
 import { PublicKey } from '#shared/signature.ts'
 import type { Config, HubConfig } from '../config.ts'
 import type { AppContext, AppEnv } from '../context.ts'
-import { openHub, openLedger, openTenant, placeOf } from '../durable-objects.ts'
+import { openHub, openLedger, openTenant, homeOf } from '../durable-objects.ts'
 import { parseBody } from '../formats/faults.ts'
 import type { LedgerApi } from '../ledger/protocol.ts'
 import { requireScope } from '../middleware/auth.ts'
@@ -56,7 +56,7 @@ async function getEarnings(c: AppContext): Promise<Response> {
 /** The ledger that a hub settles in. */
 function hubLedger(c: AppContext, hub: HubConfig | undefined): LedgerApi {
   const config: Config = c.var.config
-  return openLedger(c.env, placeOf(hub?.jurisdiction ?? 'any', config), config)
+  return openLedger(c.env, homeOf(hub?.jurisdiction ?? 'any', config), config)
 }
 
 function notFound(): AppError {
