@@ -12,6 +12,7 @@ const PROJECTS = [
   'local-node',
   'scripts',
   'test',
+  'test/browser/pages',
   'bench',
 ]
 
