@@ -113,7 +113,7 @@ function targetsOf(
       name: 'bare route',
       includes: 'a one-line Worker that answers a fixed JSON to a GET',
       call: { method: 'GET', path: '/' },
-      count: 1000,
+      count: 2000,
       ...sides.bare,
     },
     {
@@ -121,14 +121,14 @@ function targetsOf(
       includes:
         'a Worker that sends the POST on to a loopback server and streams its answer back; same bytes both ways as the full path',
       call: embedding,
-      count: 1000,
+      count: 2000,
       ...sides.proxy,
     },
     {
       name: 'Worker alone',
       includes: 'GET /v1/policies: key, scope, routing, headers, JSON; no Durable Object',
       call: { method: 'GET', path: '/v1/policies', headers: { authorization: bearer(running) } },
-      count: 500,
+      count: 1000,
       ...sides.ours,
     },
     {

@@ -1,8 +1,8 @@
 /** What the figures were taken on; without it they mean nothing. */
 import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { cpus, release, totalmem, type } from 'node:os'
 import { z } from 'zod'
-import { repositoryPath } from '#scripts/lib/paths.ts'
 
 export interface Machine {
   readonly cpu: string
@@ -21,12 +21,14 @@ export function describeMachine(): Machine {
     memoryGiB: Math.round(totalmem() / 2 ** 30),
     system: `${type()} ${release()} ${process.arch}`,
     node: process.versions.node,
-    workerd: versionOf('workerd'),
+    workerd: workerdVersion(),
   }
 }
 
-function versionOf(packageName: string): string {
-  const path = repositoryPath(`node_modules/${packageName}/package.json`)
-  return z.looseObject({ version: z.string() }).parse(JSON.parse(readFileSync(path, 'utf8')))
-    .version
+/** Of the workerd that wrangler brings, which is the one that is run. */
+function workerdVersion(): string {
+  const fromHere = createRequire(import.meta.url)
+  const fromWrangler = createRequire(fromHere.resolve('wrangler/package.json'))
+  const text = readFileSync(fromWrangler.resolve('workerd/package.json'), 'utf8')
+  return z.looseObject({ version: z.string() }).parse(JSON.parse(text)).version
 }
