@@ -1,6 +1,7 @@
 /** The node of a tab: engine, keys, receipts and node core put together, told by commands, heard by reports. */
 import type { EngineProgress } from '#engine/create-engine.ts'
 import type { Engine } from '#engine/engine.ts'
+import { locateHub } from '#node-core/locate.ts'
 import { createNodeCore, type NodeCore } from '#node-core/node-core.ts'
 import type { NodeState } from '#node-core/node-state.ts'
 import { AppError, errorCode } from '#shared/errors.ts'
@@ -8,7 +9,6 @@ import type { Log } from '#shared/log.ts'
 import { MANIFESTS } from '#shared/manifests.ts'
 import type { ModelManifest } from '#shared/model.ts'
 import { countryCode } from '#shared/region.ts'
-import { locateHub } from './admission.ts'
 import { createTabEngine } from './device.ts'
 import { openKeys, type NodeKeys } from './keys.ts'
 import { createModelFiles } from './model-files.ts'
@@ -132,8 +132,7 @@ function createCore(command: StartCommand, parts: Loaded, deps: TabNodeDeps): No
     receipts: createReceiptStore(storage, log),
     locate: (signal) => {
       const { nodeId } = node.state()
-      const ask = (input: RequestInfo | URL, init?: RequestInit) => fetch(input, init)
-      return locateHub({ origin, nodeId, claim, simulatedPlace, fetch: ask }, signal)
+      return locateHub({ origin, nodeId, claim, simulatedPlace }, signal)
     },
     log,
     now,

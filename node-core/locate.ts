@@ -1,53 +1,66 @@
-/** Asks the Worker to be let in, and says where the hub is. */
+/** Asks the Worker to be let in, and says which hub to dial: `POST /v1/nodes/admission`. */
 import { multiaddr, type Multiaddr } from '@multiformats/multiaddr'
 import { z } from 'zod'
 import { AppError, errorCode } from '#shared/errors.ts'
 import { LIMITS } from '#shared/limits.ts'
 
-const AdmissionAnswer = z.looseObject({ token: z.string(), hubs: z.array(z.string()).min(1) })
+const AdmissionReply = z.object({
+  token: z.string(),
+  expiresAtMs: z.int(),
+  /** Nearest first; the token stands in each address's path. */
+  hubs: z.array(z.string().max(1024)).min(1).max(16),
+})
+
+const ProblemReply = z.object({ code: z.string(), detail: z.string().max(4096) })
 
 export interface LocateOptions {
   /** The Worker's origin. */
   readonly origin: string
   readonly nodeId: string
+  /** Alpha-2 code of the country that the node claims to stand in. */
   readonly claim: string
-  /** API key with scope `node`. */
+  /** API key with scope `node`: makes this a verified node. */
   readonly key?: string | undefined
   /** Country that a development Worker is told to see; production Workers ignore it. */
-  readonly simulatedPlace?: string | undefined
+  readonly simulatedPlace?: string | null | undefined
 }
 
-/** @throws {AppError} what the Worker refused with; node_lost when it cannot be reached */
+/** @throws {AppError} the Worker's own code, or no_capacity when it cannot be reached or understood */
 export async function locateHub(options: LocateOptions, signal: AbortSignal): Promise<Multiaddr> {
   const { origin, nodeId, claim, key, simulatedPlace } = options
   const headers: Record<string, string> = { 'content-type': 'application/json' }
   if (key !== undefined) headers.authorization = `Bearer ${key}`
-  if (simulatedPlace !== undefined) headers['x-littoral-simulated-place'] = simulatedPlace
+  if (simulatedPlace != null) headers['x-littoral-simulated-place'] = simulatedPlace
   const response = await fetch(new URL('/v1/nodes/admission', origin), {
     method: 'POST',
     headers,
-    body: JSON.stringify({ nodeId, claim }),
+    body: JSON.stringify({ claim, nodeId }),
     signal: AbortSignal.any([signal, AbortSignal.timeout(LIMITS.openTimeoutMs)]),
   }).catch((cause: unknown) => {
-    throw new AppError('node_lost', `${origin} does not answer.`, { cause })
+    signal.throwIfAborted()
+    throw new AppError('no_capacity', `${origin} could not be reached.`, { cause })
   })
-  const body: unknown = await response.json().catch(() => ({}))
-  if (!response.ok)
-    throw new AppError(
-      errorCode(body) ?? 'internal',
-      detailOf(body) ?? `${origin} answered ${response.status}.`,
-    )
-  const { hubs } = AdmissionAnswer.parse(body)
-  return multiaddr(withSimulatedPlace(hubs[0] ?? '', simulatedPlace))
+  const reply: unknown = await response.json().catch(() => undefined)
+  if (!response.ok) throw refusal(response.status, reply)
+  const [hub] = AdmissionReply.safeParse(reply).data?.hubs ?? []
+  if (hub === undefined)
+    throw new AppError('no_capacity', 'The network answered with something that is no admission.')
+  return multiaddr(simulatedPlace == null ? hub : withSimulatedPlace(hub, simulatedPlace))
 }
 
-/** The upgrade is observed anew, so the simulated place travels in the hub's path as well. */
-function withSimulatedPlace(hub: string, place: string | undefined): string {
-  if (place === undefined) return hub
-  return hub.replace(/(\/http-path\/[^/]+)/, `$1${encodeURIComponent(`&simulated_place=${place}`)}`)
+/** The WebSocket upgrade can carry no header, so the made-up place stands in the query of the path. */
+function withSimulatedPlace(address: string, place: string): string {
+  return address.replace(/\/http-path\/([^/]+)/, (_, encoded: string) => {
+    const path = decodeURIComponent(encoded)
+    const joint = path.includes('?') ? '&' : '?'
+    return `/http-path/${encodeURIComponent(`${path}${joint}simulated_place=${place}`)}`
+  })
 }
 
-function detailOf(body: unknown): string | undefined {
-  const parsed = z.looseObject({ detail: z.string() }).safeParse(body)
-  return parsed.success ? parsed.data.detail : undefined
+function refusal(status: number, reply: unknown): AppError {
+  const problem = ProblemReply.safeParse(reply)
+  const code = errorCode(problem.data)
+  if (problem.data !== undefined && code !== undefined)
+    return new AppError(code, problem.data.detail)
+  return new AppError('no_capacity', `The network refused admission with HTTP status ${status}.`)
 }

@@ -70,9 +70,9 @@ function contentSecurityPolicy(c: AppContext): string {
   return [
     "default-src 'self'",
     "script-src 'self' 'wasm-unsafe-eval'",
-    "worker-src 'self' blob:",
+    "worker-src 'self'",
     `connect-src 'self' ws://${host} wss://${host}${dialOrigin(c.var.config.hubAddress)}`,
-    "img-src 'self' data:",
+    "img-src 'self'",
     "object-src 'none'",
     "base-uri 'none'",
     "form-action 'none'",
