@@ -2,16 +2,23 @@
 import { z } from 'zod'
 import { AppError, errorCode } from '#shared/errors.ts'
 
+const KeyList = z.looseObject({
+  keys: z.array(z.looseObject({ id: z.string(), revokedAtMs: z.number().nullable() })),
+})
 const CreatedKey = z.looseObject({ id: z.string(), key: z.string() })
+
+export interface KeyRequest {
+  readonly tenant: string
+  readonly scopes: readonly string[]
+  readonly consumer?: string
+}
 
 export interface Operator {
   readonly key: string
-  createKey(request: {
-    readonly tenant: string
-    readonly scopes: readonly string[]
-    readonly consumer?: string
-  }): Promise<{ id: string; key: string }>
+  createKey(request: KeyRequest): Promise<{ id: string; key: string }>
   revokeKey(id: string): Promise<void>
+  /** Ids of a tenant's keys that are not revoked. */
+  activeKeys(tenant: string): Promise<readonly string[]>
 }
 
 export function createOperator(url: string, operatorKey: string): Operator {
@@ -22,6 +29,10 @@ export function createOperator(url: string, operatorKey: string): Operator {
     createKey: async (request) =>
       CreatedKey.parse(await call('POST', '/v1/operator/keys', request)),
     revokeKey: async (id) => void (await call('DELETE', `/v1/operator/keys/${id}`)),
+    async activeKeys(tenant) {
+      const { keys } = KeyList.parse(await call('GET', `/v1/operator/keys?tenant=${tenant}`))
+      return keys.filter(({ revokedAtMs }) => revokedAtMs === null).map(({ id }) => id)
+    },
   }
 }
 

@@ -22,6 +22,7 @@ import {
   type NodeProcess,
   type NodeProcessOptions,
 } from '#scripts/lib/node-process.ts'
+import { createKeyRing } from '#scripts/lib/key-ring.ts'
 import { createOperator, type Operator } from '#scripts/lib/operator.ts'
 import { startWorkerd, type Workerd } from '#scripts/lib/workerd.ts'
 
@@ -124,7 +125,8 @@ async function bringUp(options: StackOptions, { step, closers, close }: Bringing
   const { url, port } = worker
   const operator = createOperator(url, secrets.operatorKey)
   for (const hub of await hubKeys(url)) await registerHubKey(access, deployment, hub)
-  const nodeKey = await operator.createKey({ tenant: 'operator', scopes: ['node'] })
+  const keyRing = createKeyRing(join(dir, 'keys.json'), operator)
+  const nodeKey = await keyRing.key({ tenant: 'operator', scopes: ['node'] })
 
   return {
     url,
@@ -138,7 +140,7 @@ async function bringUp(options: StackOptions, { step, closers, close }: Bringing
         balanceMicroUsd: BALANCE_MICRO_USD,
         batchLimitMicroUsd: BATCH_LIMIT_MICRO_USD,
       })
-      const { key } = await operator.createKey({ tenant: id, scopes, consumer: consumer.address })
+      const key = await keyRing.key({ tenant: id, scopes, consumer: consumer.address })
       return { id, apiKey: key, consumer: consumer.address }
     },
     async startNode({ verified, ...node }) {
@@ -146,7 +148,7 @@ async function bringUp(options: StackOptions, { step, closers, close }: Bringing
         ...node,
         hub: url,
         dir,
-        key: verified ? nodeKey.key : undefined,
+        key: verified ? nodeKey : undefined,
         log,
       })
       closers.push(() => process.close())

@@ -61,6 +61,13 @@ async function earnings(): Promise<{
   return body as Awaited<ReturnType<typeof earnings>>
 }
 
+/** Who the hub is: libp2p peer id and signing key. */
+async function hubIdentity(): Promise<unknown> {
+  const { body } = await stack.get(tenant, '/v1/network')
+  const hubs = body.hubs as { peerId: string; hubKey: unknown }[]
+  return hubs.map(({ peerId, hubKey }) => ({ peerId, hubKey }))
+}
+
 describe('an answered job', () => {
   it('has a receipt at once, which settles and verifies offline against the chain', async () => {
     const id = await answer()
@@ -88,7 +95,9 @@ describe('an answered job', () => {
 
   it('[R11] is paid exactly once although workerd is killed between answer and batch', async () => {
     const ids = [await answer(), await answer(), await answer()]
+    const before = await hubIdentity()
     await stack.restartWorker('kill')
+    expect(await hubIdentity()).toEqual(before)
     for (const id of ids) await settled(id)
     const perJob = 2n * 2n
     const jobs = BigInt(ids.length + 2)
