@@ -56,6 +56,8 @@ class Core implements NodeCore, WorkHandler {
   readonly #running = new Map<string, AbortController>()
   #state: NodeState
   #sequence: number
+  /** What the hub knows of this node: the record that it was last told. */
+  #lastPresence: Promise<SignedPresence>
   #membership: HubMembership | undefined
   #node: Awaited<ReturnType<typeof createPeerNode>> | undefined
   #presenceTimer: ReturnType<typeof setInterval> | undefined
@@ -80,6 +82,7 @@ class Core implements NodeCore, WorkHandler {
       lastError: null,
       welcome: null,
     }
+    this.#lastPresence = this.#presence()
   }
 
   state(): NodeState {
@@ -189,7 +192,7 @@ class Core implements NodeCore, WorkHandler {
       ticketSignature,
       policy,
       salt,
-      presence: await this.#presence(),
+      presence: await this.#lastPresence,
     })
     const job: JobSummary = {
       jobId: receipt.ticket.jobId,
@@ -233,7 +236,7 @@ class Core implements NodeCore, WorkHandler {
       sequence: (this.#sequence = Math.max(this.#sequence + 1, now())),
       issuedAtMs: now(),
     }
-    return signPresence(record, identity)
+    return (this.#lastPresence = signPresence(record, identity))
   }
 
   async #announce(): Promise<void> {

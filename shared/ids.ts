@@ -1,6 +1,7 @@
 /** Names of things: branded strings, and how fresh ones are drawn. */
 import { keccak256, stringToBytes, toHex, type Hex } from 'viem'
 import { z } from 'zod'
+import { memoize } from './memoize.ts'
 
 export const JobId = z
   .string()
@@ -53,6 +54,4 @@ export function newRequestId(random: RandomBytes = randomBytes): string {
 }
 
 /** How a name (job, tenant, node, policy id) stands in an EIP-712 struct: keccak-256 of its UTF-8 bytes. */
-export function nameHash(name: string): Bytes32 {
-  return keccak256(stringToBytes(name))
-}
+export const nameHash = memoize((name): Bytes32 => keccak256(stringToBytes(name)), 1_024)

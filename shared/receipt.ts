@@ -87,11 +87,17 @@ export const RECEIPT_TYPE =
   'bytes32 inputCommitment,bytes32 outputCommitment,uint64 units,uint64 priceMicroUsd,uint64 amountMicroUsd,' +
   'uint64 startedAtMs,uint64 finishedAtMs,uint8 provider,uint8 verification)'
 
-/** EIP-712 struct hash; it is the receipt's id and its Merkle leaf. */
-export function receiptHash(receipt: Receipt): Bytes32 {
+/**
+ * EIP-712 struct hash; it is the receipt's id and its Merkle leaf.
+ * @param ticketDigest for callers that have hashed the ticket already
+ */
+export function receiptHash(
+  receipt: Receipt,
+  ticketDigest: Bytes32 = ticketHash(receipt.ticket),
+): Bytes32 {
   const { ticket } = receipt
   return structHash(RECEIPT_TYPE, [
-    ticketHash(ticket),
+    ticketDigest,
     nameHash(ticket.jobId),
     ticket.attempt,
     nameHash(ticket.tenant),

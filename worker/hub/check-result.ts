@@ -48,7 +48,8 @@ export async function checkReceipt(
   context: Pick<ResultContext, 'ticket' | 'receiptKey' | 'domain'>,
 ): Promise<void> {
   const { ticket } = context
-  if (ticketHash(receipt.ticket) !== ticketHash(ticket)) fault('the receipt embeds another ticket')
+  const ticketDigest = ticketHash(ticket)
+  if (ticketHash(receipt.ticket) !== ticketDigest) fault('the receipt embeds another ticket')
   if (
     receipt.receiptKey.x !== context.receiptKey.x ||
     receipt.receiptKey.y !== context.receiptKey.y
@@ -63,7 +64,7 @@ export async function checkReceipt(
   }
   if (receipt.verification !== 'none') fault('the receipt claims a verification that nobody made')
   if (receipt.finishedAtMs < receipt.startedAtMs) fault('the receipt ends before it begins')
-  const digest = typedDigest(context.domain, receiptHash(receipt))
+  const digest = typedDigest(context.domain, receiptHash(receipt, ticketDigest))
   if (!(await verifySignature(receipt.receiptKey, digest, signature)))
     fault('the signature on the receipt is not valid')
 }
