@@ -16,6 +16,8 @@ export const LIMITS = {
   hubPayloadBytes: 64 * MIB,
   hubNodes: 500,
   nodeJobsInFlight: 8,
+  /** Sockets of one node id that are not yet members: one admission, sent again and again, must not fill the hub. */
+  nodeEntering: 2,
   dispatchAttempts: 3,
   eligibleSample: 4,
   ticketTtlMs: 120_000,
