@@ -28,6 +28,7 @@ export interface ModelChain extends LedgerChain {
   readonly accounts: Map<Address, { balance: bigint; limit: bigint }>
   readonly hubs: Set<string>
   readonly poolSize: () => number
+  readonly pooled: () => readonly TransactionOptions[]
   /** Mines everything in the pool that can be mined, in order of nonce. */
   mine(): void
   /** Blocks without anything in them. */
@@ -120,6 +121,7 @@ export function createModelChain(domain: Domain): ModelChain {
     accounts,
     hubs,
     poolSize: () => pool.size,
+    pooled: () => [...pool.values()],
     position: async () => ({
       nextBatchId: posted.length + 1,
       headNumber: head,
