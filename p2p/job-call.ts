@@ -77,6 +77,7 @@ export function createJobCall(parts: JobCallParts, { signal, onChunk }: RunJobOp
   }
 
   const onData = (body: Uint8Array) => {
+    if (body.byteLength === 0) throw new AppError('invalid_request', 'A data frame is empty.')
     download.receive(body.byteLength)
     if (isOver()) return
     outputBytes += body.byteLength
@@ -108,15 +109,18 @@ export function createJobCall(parts: JobCallParts, { signal, onChunk }: RunJobOp
       else if (frame.kind === 'credit') upload.grant(readNumber(frame))
       else if (frame.kind === 'result') onResult(frame)
       else if (frame.kind === 'error') {
-        const error = readWireError(frame)
-        settle(() => outcome.reject(error.code === 'cancelled' ? givenUp(error) : error))
+        const error = nodesWord(readWireError(frame))
+        settle(() => outcome.reject(error))
       } else throw new AppError('invalid_request', `A ${frame.kind} frame has no place in a job.`)
       return frame.kind === 'result' || frame.kind === 'error' ? 'ended' : 'open'
     },
   }
 }
 
-/** A node that ends a job which nobody cancelled has left it; another may run it. */
-function givenUp(error: AppError): AppError {
-  return new AppError('node_lost', 'The node gave the job up.', { cause: error })
+/** Marked as said by the node. One that ends a job which nobody cancelled has left it; another may run it. */
+function nodesWord(error: AppError): AppError {
+  const meta = { ...error.meta, isNodesWord: true }
+  return error.code === 'cancelled'
+    ? new AppError('node_lost', 'The node gave the job up.', { cause: error, meta })
+    : new AppError(error.code, error.detail, { cause: error, meta })
 }

@@ -1,4 +1,5 @@
 /** Errors that cross the work stream, as codes of the shared table. */
+import { z } from 'zod'
 import { AppError, errorCode, toWireError } from '#shared/errors.ts'
 import { jsonFrame, readJson, type Frame } from './frames.ts'
 import { ERROR_DETAIL_CHARS, ErrorBody } from './messages.ts'
@@ -14,8 +15,20 @@ export function errorFrame(job: number, error: unknown): Frame {
   return jsonFrame('error', job, fits ? { ...body, meta } : body)
 }
 
+/** The facts that a peer may add; anything else that it says stays here, since HTTP headers are made of some of them. */
+const PeerFacts = z.object({
+  rule: z.string().max(64).optional(),
+  errors: z
+    .array(z.object({ pointer: z.string().max(256), detail: z.string().max(1_024) }))
+    .max(16)
+    .optional(),
+})
+
 /** What the peer refused with; a code that this build does not know becomes `node_lost`. */
 export function readWireError(frame: Frame): AppError {
   const { code, detail, meta } = readJson(ErrorBody, frame)
-  return new AppError(errorCode({ code }) ?? 'node_lost', detail, { meta: meta ?? {} })
+  const { rule, errors } = PeerFacts.safeParse(meta).data ?? {}
+  return new AppError(errorCode({ code }) ?? 'node_lost', detail, {
+    meta: { ...(rule === undefined ? {} : { rule }), ...(errors === undefined ? {} : { errors }) },
+  })
 }

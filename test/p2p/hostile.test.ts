@@ -134,6 +134,7 @@ describe('a hostile node', () => {
 
   const breaches: [string, (job: number) => Frame[]][] = [
     ['data beyond its credit', (job) => dataFrames(job, LIMITS.jobWindowBytes + 1)],
+    ['data frames without data', (job) => [{ kind: 'data', job, body: new Uint8Array() }]],
     ['data for a job that nobody opened', () => dataFrames(99, 10)],
     ['a result that fits no schema', (job) => [jsonFrame('result', job, { answer: 42 })]],
     ['a pong to no ping', () => [numberFrame('pong', 0, 12_345)]],

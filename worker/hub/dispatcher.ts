@@ -1,16 +1,23 @@
 /** Answers one request with one node: choose, ticket, run, check, keep the receipt, and again elsewhere when a node is lost. */
 import { typedDigest, type Domain } from '#shared/eip712.ts'
-import { AppError, toAppError } from '#shared/errors.ts'
+import { AppError, errorCode, toAppError } from '#shared/errors.ts'
 import type { Address, Bytes32, RandomBytes } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'
 import type { Log } from '#shared/log.ts'
 import type { ModelManifest } from '#shared/model.ts'
-import { decide } from '#shared/policy.ts'
-import { digestBytes, receiptHash, ticketHash, type SignedReceipt } from '#shared/receipt.ts'
+import { decide, policyHash, type CompiledPolicy } from '#shared/policy.ts'
+import {
+  digestBytes,
+  receiptHash,
+  ticketHash,
+  type SignedReceipt,
+  type Ticket,
+} from '#shared/receipt.ts'
 import { verifySignature, type Signer } from '#shared/signature.ts'
 import type { JobOffer, JobResult, StoredReceipt } from '#p2p/messages.ts'
 import { verifyPresence } from '#p2p/presence.ts'
-import { bytesToHex, concatBytes } from 'viem'
+import { bytesToHex } from 'viem'
+import { createByteSink } from './byte-sink.ts'
 import { Capacity } from './capacity.ts'
 import { checkReceipt, checkResult } from './check-result.ts'
 import { factsOf, type Directory, type Member } from './directory.ts'
@@ -116,6 +123,10 @@ export class Dispatcher {
       ticketSignature,
     )
     if (!ownTicket) throw new AppError('forbidden', 'The ticket is not signed by this hub.')
+    if (outbox.isGivenUp(ticket.jobId, ticket.attempt))
+      throw new AppError('forbidden', 'The node gave that attempt up, or answered it wrongly.')
+    if (!isPolicyOf(ticket, stored.policy))
+      throw new AppError('forbidden', 'The policy is not the one that the ticket names.')
     const presence = await verifyPresence(stored.presence)
     if (presence.nodeId !== ticket.nodeId)
       throw new AppError('forbidden', 'The presence record is of another node.')
@@ -134,7 +145,7 @@ export class Dispatcher {
       try {
         return await this.#attempt(job, member, attempt)
       } catch (error) {
-        lost = this.#afterFailure(job, member, error)
+        lost = this.#afterFailure(job, { member, attempt }, error)
       } finally {
         this.capacity.notify()
       }
@@ -153,11 +164,20 @@ export class Dispatcher {
       )
       if (choice.kind === 'refuse') throw lost ?? choice.error
       if (choice.kind === 'wait') {
-        await this.capacity.wait(job.signal)
+        await this.#waitForPlace(job, lost)
         continue
       }
       const member = directory.get(choice.nodeId)
       if (member !== undefined) return member
+    }
+  }
+
+  /** A job that a node has had goes to no other hub: that node's receipt may still come, and two ledgers would pay. */
+  async #waitForPlace(job: Job, lost: AppError | undefined): Promise<void> {
+    try {
+      await this.capacity.wait(job.signal)
+    } catch (error) {
+      throw errorCode(error) === 'no_capacity' ? (lost ?? error) : error
     }
   }
 
@@ -174,14 +194,14 @@ export class Dispatcher {
     const verdict = decide(request.policy, request.allowed, factsOf(member))
     if (verdict !== 'allow')
       throw new AppError('no_capacity', `The node is no longer allowed (${verdict}).`)
-    const chunks: Uint8Array[] = []
+    const output = createByteSink()
     const sentAtMs = deps.now()
     const result = await member.link.run(offer, job.payload, {
       signal,
-      onChunk: (bytes) => void chunks.push(bytes),
+      onChunk: (bytes) => output.push(bytes),
     })
     const roundTripMs = deps.now() - sentAtMs
-    const payload = concatBytes(chunks)
+    const payload = output.bytes()
     const receiptKey = member.presence.receiptKey
     const manifest = deps.manifests.find(
       (candidate) => candidate.id === (request.work.kind === 'model' ? request.work.model : ''),
@@ -220,17 +240,25 @@ export class Dispatcher {
   }
 
   /** Decides whether the job may try another node; rethrows what would be the same everywhere. */
-  #afterFailure(job: Job, member: Member, cause: unknown): AppError {
+  #afterFailure(
+    job: Job,
+    { member, attempt }: { readonly member: Member; readonly attempt: number },
+    cause: unknown,
+  ): AppError {
     const error = toAppError(cause)
+    const { isNodesWord, invalidResult } = error.meta
     const { nodeId } = member.admission
     job.tried.add(nodeId)
     this.#deps.log.warn('attempt.failed', {
       jobId: job.request.jobId,
       nodeId,
       code: error.code,
-      detail: error.detail,
+      // A node's words may quote the job.
+      detail: isNodesWord === true ? undefined : error.detail,
     })
-    if (error.meta.invalidResult === true) member.quarantine = error.detail
+    if (isNodesWord === true || invalidResult === true)
+      this.#deps.outbox.giveUp(job.request.jobId, attempt, this.#deps.now())
+    if (invalidResult === true) member.quarantine = error.detail
     if (job.signal.aborted) throw toAppError(job.signal.reason)
     if (ENDS_A_JOB.has(error.code)) throw error
     return error.code === 'node_lost'
@@ -256,6 +284,16 @@ export class Dispatcher {
     outbox.put({ receipt, salt: stored.salt, consumer }, now())
     this.#deps.onReceipt()
     return receipt
+  }
+}
+
+/** Whether it is the ticket's policy, word for word; one that cannot be hashed is nobody's. */
+function isPolicyOf(ticket: Ticket, policy: CompiledPolicy): boolean {
+  try {
+    const hash = policyHash(policy)
+    return hash === policy.hash && hash === ticket.policyHash && policy.tenant === ticket.tenant
+  } catch {
+    return false
   }
 }
 

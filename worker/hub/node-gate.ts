@@ -31,19 +31,25 @@ export interface NodeGate {
   enter(socket: SocketLike, admission: Admission): Promise<void>
 }
 
+/** A socket whose handshake or greeting has not ended. */
+interface Entry {
+  readonly nodeId: string
+  readonly opened: (connection: Connection) => void
+}
+
 /**
  * An admission belongs to one socket, never to a peer id: whoever else presents the same id comes with its own
  * place. Each socket therefore gets an address of its own, by which its connection is known again.
  */
 export function createNodeGate(deps: NodeGateDeps): NodeGate {
-  const entering = new Map<string, (connection: Connection) => void>()
+  const entering = new Map<string, Entry>()
   let serial = 0
 
   deps.libp2p.addEventListener('connection:open', ({ detail: connection }) => {
     const address = connection.remoteAddr.toString()
     const claimed = [...entering].find(([mark]) => address.startsWith(mark))
     if (claimed === undefined) void connection.close()
-    else claimed[1](connection)
+    else claimed[1].opened(connection)
   })
 
   return {
@@ -51,11 +57,14 @@ export function createNodeGate(deps: NodeGateDeps): NodeGate {
       if (deps.directory.size + entering.size >= LIMITS.hubNodes) {
         throw new AppError('no_capacity', `The hub is full (${LIMITS.hubNodes} nodes).`)
       }
+      const own = [...entering.values()].filter(({ nodeId }) => nodeId === admission.nodeId)
+      if (own.length >= LIMITS.nodeEntering)
+        throw new AppError('no_capacity', 'This node is entering already.')
       serial += 1
       const address = `fd00::${(serial >>> 16).toString(16)}:${(serial & 0xffff).toString(16)}`
       const { promise, resolve } = Promise.withResolvers<Connection>()
       const mark = markOf(address)
-      entering.set(mark, resolve)
+      entering.set(mark, { nodeId: admission.nodeId, opened: resolve })
       try {
         await deps.transport.accept(socket, { address })
         await welcomeMember(deps, await promise, admission)
@@ -117,8 +126,10 @@ async function welcomeMember(
       jobsDone: 0,
       serviceMs: new Map(),
     }
-    await deps.directory.get(nodeId)?.link.close()
+    // Replaced before it is closed: of two that enter at once, neither may be left open and uncounted.
+    const before = deps.directory.get(nodeId)
     deps.directory.add(member)
+    await before?.link.close()
     deps.log.info('node.joined', {
       nodeId,
       country: countryCode(admission.place.country),

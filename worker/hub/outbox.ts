@@ -35,9 +35,12 @@ export class Outbox {
     this.#sql.exec(
       'CREATE TABLE IF NOT EXISTS answered (job_id TEXT PRIMARY KEY, receipt_id TEXT NOT NULL, at_ms INTEGER NOT NULL)',
     )
+    this.#sql.exec(
+      'CREATE TABLE IF NOT EXISTS given_up (job_id TEXT NOT NULL, attempt INTEGER NOT NULL, at_ms INTEGER NOT NULL, PRIMARY KEY (job_id, attempt))',
+    )
   }
 
-  /** Remembers the one receipt that answered a job. */
+  /** Remembers the one receipt that answered a job; any other of that job changes nothing. */
   put(entry: OutboxEntry, nowMs: number): void {
     const { id, receipt } = entry.receipt
     const { jobId, tenant } = receipt.ticket
@@ -48,11 +51,29 @@ export class Outbox {
       nowMs,
     )
     this.#sql.exec(
-      'INSERT OR IGNORE INTO outbox (id, tenant, entry) VALUES (?, ?, ?)',
+      `INSERT OR IGNORE INTO outbox (id, tenant, entry)
+        SELECT ?, ?, ? WHERE EXISTS (SELECT 1 FROM answered WHERE job_id = ? AND receipt_id = ?)`,
       id,
       tenant,
       JSON.stringify(entry),
+      jobId,
+      id,
     )
+  }
+
+  /** Remembers that the node itself gave an attempt up, or answered it wrongly: no receipt for it counts. */
+  giveUp(jobId: string, attempt: number, nowMs: number): void {
+    this.#sql.exec(
+      'INSERT OR IGNORE INTO given_up (job_id, attempt, at_ms) VALUES (?, ?, ?)',
+      jobId,
+      attempt,
+      nowMs,
+    )
+  }
+
+  isGivenUp(jobId: string, attempt: number): boolean {
+    const query = 'SELECT 1 FROM given_up WHERE job_id = ? AND attempt = ?'
+    return this.#sql.exec(query, jobId, attempt).toArray().length > 0
   }
 
   /** Receipt id that answered a job, if one did. */
@@ -83,10 +104,9 @@ export class Outbox {
   }
 
   prune(nowMs: number): void {
-    this.#sql.exec(
-      'DELETE FROM answered WHERE at_ms < ?',
-      nowMs - ANSWERED_KEPT_MS - LIMITS.ticketTtlMs,
-    )
+    const beforeMs = nowMs - ANSWERED_KEPT_MS - LIMITS.ticketTtlMs
+    this.#sql.exec('DELETE FROM answered WHERE at_ms < ?', beforeMs)
+    this.#sql.exec('DELETE FROM given_up WHERE at_ms < ?', beforeMs)
   }
 }
 

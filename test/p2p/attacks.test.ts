@@ -1,0 +1,165 @@
+/** Nodes that want money for nothing, or the hub's memory: what they try on a real hub, and what they get. */
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { StoredReceipt } from '#p2p/messages.ts'
+import { createHubNode, newIdentity, peerIdOf } from '#p2p/node.ts'
+import { durableObjectTransport } from '#p2p/transports/durable-object.ts'
+import type { SocketLike } from '#p2p/transports/socket-connection.ts'
+import { AppError, type ErrorMeta } from '#shared/errors.ts'
+import { NodeId } from '#shared/ids.ts'
+import { LIMITS } from '#shared/limits.ts'
+import { silentLog } from '#shared/log.ts'
+import { createByteSink } from '#worker/hub/byte-sink.ts'
+import { Directory } from '#worker/hub/directory.ts'
+import { createNodeGate } from '#worker/hub/node-gate.ts'
+import { Outbox } from '#worker/hub/outbox.ts'
+import {
+  createHubBench,
+  createSqlStorage,
+  kernelRequest,
+  type TestHubBench,
+} from '../support/hub.ts'
+import { compiled } from '../support/policies.ts'
+import { createReceiptMaker } from '../support/receipts.ts'
+
+const EU = compiled({ compute: { allow: ['EU'], deny: [] } })
+const DOMAIN = { chainId: 1, verifyingContract: `0x${'11'.repeat(20)}` } as const
+const payload = new Uint8Array([1, 2, 3, 4])
+const never = new AbortController().signal
+
+describe('a receipt for a job that nobody got an answer to', () => {
+  let hub: TestHubBench
+  beforeEach(async () => void (hub = await createHubBench()))
+  afterEach(() => hub.close())
+
+  /** A node that does its job, keeps the receipt, and then ends the job in its own way. */
+  async function run(end: (leave: () => Promise<void>) => Promise<never>) {
+    let stored: StoredReceipt | undefined
+    const node = await hub.join({
+      country: 'DE',
+      run: async (offer, _payload, next) => {
+        const { receipt, nodeSignature } = await next()
+        const presence = hub.directory.get(offer.ticket.nodeId)?.signedPresence
+        if (presence === undefined) throw new Error('not a member')
+        const { ticketSignature, policy, salt } = offer
+        stored = { receipt, nodeSignature, ticketSignature, policy, salt, presence }
+        return end(() => node.disconnect())
+      },
+    })
+    const request = await kernelRequest(EU, payload)
+    const error = await hub.dispatcher.dispatch(request, payload, never).catch((e: unknown) => e)
+    if (stored === undefined) throw new Error('the node was not asked')
+    return { stored, error }
+  }
+  const vanish = async (leave: () => Promise<void>) => {
+    await leave()
+    return new Promise<never>(() => {})
+  }
+
+  it('is taken when the stream broke, as any node may lose its hub', async () => {
+    const { stored } = await run(vanish)
+    await hub.dispatcher.redeliver(stored)
+    expect(hub.outbox.next()).toHaveLength(1)
+  })
+
+  it('is not taken when the node itself had refused the job', async () => {
+    const { stored, error } = await run(() =>
+      Promise.reject(new AppError('invalid_request', 'line 3 of your kernel is wrong')),
+    )
+    expect(error).toMatchObject({ code: 'invalid_request' })
+    await expect(hub.dispatcher.redeliver(stored)).rejects.toMatchObject({ code: 'forbidden' })
+    expect(hub.outbox.next()).toEqual([])
+  })
+
+  it('is not taken with another policy than its ticket names, above all not one that nobody can hash', async () => {
+    const { stored } = await run(vanish)
+    for (const retentionDays of [3650, -1]) {
+      const changed = { ...stored, policy: { ...stored.policy, retentionDays } }
+      await expect(hub.dispatcher.redeliver(changed)).rejects.toMatchObject({ code: 'forbidden' })
+    }
+    expect(hub.outbox.next()).toEqual([])
+  })
+
+  it('carries no facts of the node into the answer but the rule and the faults', async () => {
+    const meta = { retryAfterSeconds: 'x\r\nset-cookie: y', invalidResult: true, rule: 'a.rule' }
+    const { error } = await run(() =>
+      Promise.reject(
+        new AppError('node_timeout', 'too slow', { meta: meta as unknown as ErrorMeta }),
+      ),
+    )
+    expect(error).toMatchObject({ code: 'node_timeout', meta: { rule: 'a.rule' } })
+    expect((error as AppError).meta.retryAfterSeconds).toBeUndefined()
+    expect((error as AppError).meta['invalidResult']).toBeUndefined()
+  })
+})
+
+describe('the outbox', () => {
+  it('takes one receipt of a job, also when two come at the same time', async () => {
+    const outbox = new Outbox(createSqlStorage())
+    const maker = await createReceiptMaker(DOMAIN)
+    const first = await maker.make()
+    const { jobId } = first.receipt.ticket
+    const second = await maker.make({ jobId, receipt: { finishedAtMs: 1_800_000_000_100 } })
+    const salt = `0x${'5a'.repeat(32)}` as const
+    for (const receipt of [first, second, first]) outbox.put({ receipt, salt, consumer: null }, 1)
+    expect(outbox.next().map(({ receipt }) => receipt.id)).toEqual([first.id])
+  })
+})
+
+describe('an answer that comes in single bytes', () => {
+  it('takes no more memory than its bytes, and comes out whole', () => {
+    const sink = createByteSink()
+    for (let i = 0; i < 100_000; i += 1) sink.push(new Uint8Array([i]))
+    expect(sink.bytes().length).toBe(100_000)
+    expect(sink.bytes()[99_999]).toBe(99_999 % 256)
+    expect(sink.bytes().buffer.byteLength).toBeLessThan(200_001)
+  })
+})
+
+describe('an admission that is used again and again', () => {
+  /** The hub's end of a socket whose other end says nothing. */
+  function silentSocket(): SocketLike & { hangUp(): void } {
+    const target = new EventTarget()
+    return {
+      binaryType: 'arraybuffer',
+      send: () => {},
+      close: () => {},
+      addEventListener: (type: string, listener: (event: never) => void) =>
+        target.addEventListener(type, listener as never),
+      hangUp: () => void target.dispatchEvent(new Event('close')),
+    }
+  }
+
+  it('opens few sockets at once, and leaves the hub to others', async () => {
+    const transport = durableObjectTransport()
+    const privateKey = await newIdentity()
+    const libp2p = await createHubNode({ privateKey, transports: [transport], log: silentLog })
+    const gate = createNodeGate({
+      libp2p,
+      transport,
+      directory: new Directory(),
+      greeting: { hub: 'hub-test', hubKey: { x: '0x', y: '0x' }, domain: DOMAIN },
+      onReceipt: () => Promise.resolve(),
+      onChange: () => {},
+      log: silentLog,
+    })
+    const place = { country: 55, evidence: 'observed', source: 'edge', trust: 'public' } as const
+    const admit = async () => ({
+      nodeId: NodeId.parse(peerIdOf(await newIdentity())),
+      claim: 'DE',
+      place,
+    })
+    const [flooder, other] = [await admit(), await admit()]
+    const sockets = Array.from({ length: LIMITS.nodeEntering + 1 }, silentSocket)
+    const [last, ...first] = sockets.toReversed()
+    const pending = first.map((socket) => gate.enter(socket, flooder))
+    if (last === undefined) throw new Error('no socket')
+    await expect(gate.enter(last, flooder)).rejects.toMatchObject({ code: 'no_capacity' })
+    const others = gate.enter(last, other)
+    for (const socket of sockets) socket.hangUp()
+    const ended = await Promise.allSettled([...pending, others])
+    expect(ended.map((end) => end.status === 'rejected' && end.reason)).toEqual(
+      ended.map(() => expect.objectContaining({ code: 'node_lost' })),
+    )
+    await libp2p.stop()
+  })
+})
