@@ -91,6 +91,7 @@ function insertReceipt(database: TenantDatabase, { receipt, salt }: RecordedRece
     receipt.id,
     JSON.stringify(receipt),
     salt,
-    receipt.receipt.finishedAtMs + receipt.policy.retentionDays * DAY_MS,
+    // By the hub's clock: the node's own times would let it erase its records at once, or keep them for ever.
+    receipt.receipt.ticket.issuedAtMs + receipt.policy.retentionDays * DAY_MS,
   )
 }

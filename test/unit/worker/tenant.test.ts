@@ -4,6 +4,7 @@ import { toAppError } from '#shared/errors.ts'
 import { randomBytes, TenantId } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'
 import { DEFAULT_POLICY, Policy } from '#shared/policy.ts'
+import { createReceiptMaker } from '#test/support/receipts.ts'
 import { createTenantStorage } from '#test/support/tenant-storage.ts'
 import { hashKey, keyIdTenant, keyTenant } from '#worker/tenant/api-key.ts'
 import { createTenantCore } from '#worker/tenant/core.ts'
@@ -79,6 +80,23 @@ describe('keys', () => {
     await core.createKey({ tenant: acme, scopes: ['infer'], consumer })
     await core.createKey({ tenant: acme, scopes: ['infer'] })
     expect(core.snapshot()?.consumer).toBe(consumer)
+  })
+})
+
+describe('receipts', () => {
+  it('are kept as long as the policy says, whatever time the node wrote', async () => {
+    const { core, storage } = createTenant()
+    await core.createKey({ tenant: acme, scopes: ['infer'] })
+    const domain = { chainId: 1, verifyingContract: `0x${'11'.repeat(20)}` } as const
+    const maker = await createReceiptMaker(domain)
+    const past = await maker.make({ receipt: { startedAtMs: 0, finishedAtMs: 0 } })
+    const future = await maker.make({ receipt: { finishedAtMs: Number.MAX_SAFE_INTEGER } })
+    const salt = `0x${'5a'.repeat(32)}` as const
+    core.recordReceipts([past, future].map((receipt) => ({ receipt, salt })))
+    const kept = storage.sql.exec('SELECT erase_at_ms AS at FROM receipts').toArray()
+    const { ticket } = past.receipt
+    const dueMs = ticket.issuedAtMs + past.policy.retentionDays * 86_400_000
+    expect(kept.map((row) => row['at'])).toEqual([dueMs, dueMs])
   })
 })
 
