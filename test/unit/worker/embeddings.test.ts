@@ -56,6 +56,13 @@ describe('decoding', () => {
     expect(faultsOf(() => decode({ input: [[1, 2]] })).detail).toContain('arrays of tokens')
   })
 
+  it('writes no fault for each of very many wrong items', () => {
+    const input = Array.from({ length: 1_000_000 }, () => 0)
+    const startedMs = performance.now()
+    expect(faultsOf(() => decode({ input }))).toMatchObject({ code: 'invalid_request' })
+    expect(performance.now() - startedMs).toBeLessThan(2_000)
+  })
+
   it('refuses more texts than a request may hold', () => {
     const input = Array.from({ length: 257 }, () => 'a')
     expect(faultsOf(() => decode({ input })).code).toBe('too_large')
