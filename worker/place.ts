@@ -62,7 +62,8 @@ export function judgeClaim(claim: string, seen: Observation, trust: NodeTrust): 
 /** Address of the client, for counting only; it is neither logged nor stored. */
 export async function clientAddress(request: Request, config: Deployment): Promise<string> {
   const proxied = await proxyHeader(request, config, 'x-forwarded-for')
-  if (proxied !== undefined) return proxied.split(',')[0]?.trim() ?? ''
+  // Proxies append: what stands before the last entry is what the client wrote.
+  if (proxied !== undefined) return proxied.split(',').at(-1)?.trim() ?? ''
   if (config.deployment === 'cloudflare') return request.headers.get('cf-connecting-ip') ?? ''
   return edgeFacts(request).clientIp?.replace(/:\d+$/, '') ?? ''
 }

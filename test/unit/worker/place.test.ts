@@ -107,6 +107,15 @@ describe('the address that is counted', () => {
     expect(await from('[2001:db8::1]:4711')).toBe('[2001:db8::1]')
   })
 
+  it('is the one that the proxy itself saw, whatever the client wrote before it', async () => {
+    const config = { ...selfHosted, proxySecret: 'a secret' }
+    const headers = {
+      'x-littoral-proxy-secret': 'a secret',
+      'x-forwarded-for': '203.0.113.9, 198.51.100.1',
+    }
+    expect(await clientAddress(request(headers), config)).toBe('198.51.100.1')
+  })
+
   it('is not what a client without the secret forwards', async () => {
     const forged = request({ 'x-forwarded-for': '198.51.100.1' }, { clientIp: '192.0.2.7:1' })
     expect(await clientAddress(forged, selfHosted)).toBe('192.0.2.7')
