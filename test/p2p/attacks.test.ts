@@ -4,8 +4,8 @@ import type { StoredReceipt } from '#p2p/messages.ts'
 import { createHubNode, newIdentity, peerIdOf } from '#p2p/node.ts'
 import { durableObjectTransport } from '#p2p/transports/durable-object.ts'
 import type { SocketLike } from '#p2p/transports/socket-connection.ts'
-import { AppError, type ErrorMeta } from '#shared/errors.ts'
-import { NodeId } from '#shared/ids.ts'
+import { AppError, errorCode, type ErrorMeta } from '#shared/errors.ts'
+import { newJobId, NodeId } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'
 import { silentLog } from '#shared/log.ts'
 import { createByteSink } from '#worker/hub/byte-sink.ts'
@@ -89,6 +89,28 @@ describe('a receipt for a job that nobody got an answer to', () => {
     expect(error).toMatchObject({ code: 'node_timeout', meta: { rule: 'a.rule' } })
     expect((error as AppError).meta.retryAfterSeconds).toBeUndefined()
     expect((error as AppError).meta['invalidResult']).toBeUndefined()
+  })
+})
+
+describe('jobs that ask for more than the hub can hold', () => {
+  it('are refused while others are under way, also when all come at once', async () => {
+    const hub = await createHubBench()
+    await hub.join({ country: 'DE', run: () => new Promise(() => {}) })
+    const caller = new AbortController()
+    const { work, ...rest } = await kernelRequest(EU, payload)
+    const out = { binding: 1, access: 'read_write' as const, filled: false, return: true }
+    const sizeBytes = LIMITS.kernelBufferBytes - payload.length
+    if (work.kind !== 'kernel') throw new Error('not a kernel')
+    const large = { ...work, buffers: [...work.buffers, { ...out, sizeBytes }] }
+    const codes = Array.from({ length: 3 }, () =>
+      hub.dispatcher
+        .dispatch({ ...rest, jobId: newJobId(), work: large }, new Uint8Array(0), caller.signal)
+        .catch((error: unknown) => errorCode(error)),
+    )
+    expect(await Promise.race(codes)).toBe('no_capacity')
+    caller.abort()
+    expect(await Promise.all(codes)).toEqual(['cancelled', 'cancelled', 'no_capacity'])
+    await hub.close()
   })
 })
 

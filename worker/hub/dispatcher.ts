@@ -2,6 +2,7 @@
 import { typedDigest, type Domain } from '#shared/eip712.ts'
 import { AppError, errorCode, toAppError } from '#shared/errors.ts'
 import type { Address, Bytes32, RandomBytes } from '#shared/ids.ts'
+import type { Work } from '#shared/job.ts'
 import { LIMITS } from '#shared/limits.ts'
 import type { Log } from '#shared/log.ts'
 import type { ModelManifest } from '#shared/model.ts'
@@ -58,7 +59,7 @@ export class Dispatcher {
   readonly capacity = new Capacity(MAX_WAITING)
   readonly #deps: DispatcherDeps
   readonly #active = new Set<string>()
-  #payloadBytes = 0
+  #heldBytes = 0
 
   constructor(deps: DispatcherDeps) {
     this.#deps = deps
@@ -72,8 +73,9 @@ export class Dispatcher {
     payload: Uint8Array,
     signal: AbortSignal,
   ): Promise<DispatchResult> {
-    if (this.#payloadBytes + payload.length > LIMITS.hubPayloadBytes) {
-      throw new AppError('no_capacity', 'The hub holds as many request bytes as it may.', {
+    const held = payload.length + returnedBytes(request.work)
+    if (this.#heldBytes + held > LIMITS.hubPayloadBytes) {
+      throw new AppError('no_capacity', 'The hub holds as many bytes as it may.', {
         meta: { retryAfterSeconds: 1 },
       })
     }
@@ -84,20 +86,20 @@ export class Dispatcher {
     timeout.addEventListener('abort', () => controller.abort(timedOut), { once: true })
     signal.addEventListener('abort', () => controller.abort(cancelled), { once: true })
     if (signal.aborted) controller.abort(cancelled)
-    const job: Job = {
-      request,
-      payload,
-      inputDigest: await digestBytes(payload),
-      signal: controller.signal,
-      tried: new Set(),
-      arrivedAtMs: this.#deps.now(),
-    }
-    this.#payloadBytes += payload.length
+    this.#heldBytes += held
     this.#active.add(request.jobId)
     try {
+      const job: Job = {
+        request,
+        payload,
+        inputDigest: await digestBytes(payload),
+        signal: controller.signal,
+        tried: new Set(),
+        arrivedAtMs: this.#deps.now(),
+      }
       return await this.#attempts(job)
     } finally {
-      this.#payloadBytes -= payload.length
+      this.#heldBytes -= held
       this.#active.delete(request.jobId)
     }
   }
@@ -285,6 +287,12 @@ export class Dispatcher {
     this.#deps.onReceipt()
     return receipt
   }
+}
+
+/** Bytes that a kernel's answer will have; a model's is small beside its input, and bounded on the stream. */
+function returnedBytes(work: Work): number {
+  if (work.kind === 'model') return 0
+  return work.buffers.reduce((sum, buffer) => sum + (buffer.return ? buffer.sizeBytes : 0), 0)
 }
 
 /** Whether it is the ticket's policy, word for word; one that cannot be hashed is nobody's. */
