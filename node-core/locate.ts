@@ -38,7 +38,7 @@ export async function locateHub(options: LocateOptions, signal: AbortSignal): Pr
     signal: AbortSignal.any([signal, AbortSignal.timeout(LIMITS.openTimeoutMs)]),
   }).catch((cause: unknown) => {
     signal.throwIfAborted()
-    throw new AppError('no_capacity', `${origin} could not be reached.`, { cause })
+    throw new AppError('no_capacity', 'The network could not be reached.', { cause })
   })
   const reply: unknown = await response.json().catch(() => undefined)
   if (!response.ok) throw refusal(response.status, reply)

@@ -201,7 +201,7 @@ describe('[A3] a request that makes no sense', () => {
 describe('[A4] a body that is too large', () => {
   const chunk = new Uint8Array(1024 * 1024).fill(0x20)
 
-  it('is refused by its declared length before it is read', async () => {
+  it('is refused by its declared length, and nothing of it is kept', async () => {
     const body = new Uint8Array(LIMITS.requestBodyBytes + 1)
     problem(await worker.call('POST', '/v1/embeddings', { key, body }), 'too_large')
   })

@@ -1,6 +1,7 @@
-/** Reads a JSON body within its bound: the declared length before anything, the real length while it comes in. */
+/** Reads a JSON body within its bound; what is over it is never kept, let alone parsed. */
 import { AppError } from '#shared/errors.ts'
 import { LIMITS } from '#shared/limits.ts'
+import { concatBytes } from 'viem'
 
 /** @throws {AppError} too_large, invalid_request for what is not JSON */
 export async function readJson(
@@ -16,24 +17,24 @@ export async function readJson(
   }
 }
 
+/** Bodies up to this many times the bound are read to their end and dropped before they are refused. */
+const DRAINED_TIMES = 4
+
 async function readBytes(request: Request, limitBytes: number): Promise<Uint8Array> {
   const declared = Number(request.headers.get('content-length') ?? 0)
-  if (declared > limitBytes) throw tooLarge(declared, limitBytes)
   if (request.body === null) return new Uint8Array()
   const chunks: Uint8Array[] = []
   let size = 0
+  // A refusal before the client has sent everything would reach most clients as a broken connection.
   for await (const chunk of request.body as AsyncIterable<Uint8Array>) {
     size += chunk.length
-    if (size > limitBytes) throw tooLarge(size, limitBytes)
-    chunks.push(chunk)
+    if (size > limitBytes * DRAINED_TIMES) break
+    if (declared <= limitBytes && size <= limitBytes) chunks.push(chunk)
   }
-  const bytes = new Uint8Array(size)
-  let offset = 0
-  for (const chunk of chunks) {
-    bytes.set(chunk, offset)
-    offset += chunk.length
+  if (size > limitBytes || declared > limitBytes) {
+    throw tooLarge(Math.max(size, declared), limitBytes)
   }
-  return bytes
+  return concatBytes(chunks)
 }
 
 function tooLarge(sizeBytes: number, limitBytes: number): AppError {
