@@ -7,6 +7,7 @@ import { AppError } from '#shared/errors.ts'
 import type { Answer, Work } from '#shared/job.ts'
 import { LIMITS } from '#shared/limits.ts'
 import type { Log } from '#shared/log.ts'
+import { watchMemory } from './memory-watch.ts'
 import type { ChildSetup, FromChild, ToChild } from './engine-messages.ts'
 
 const CHILD = fileURLToPath(new URL('./engine-child.ts', import.meta.url))
@@ -74,6 +75,13 @@ export async function startEngineProcess(
   const timer = setTimeout(kill, LIMITS.modelLoadMs * 2)
   say(child, { type: 'setup', setup })
   const ready = await becameReady.finally(() => clearTimeout(timer))
+  const unwatch = watchMemory(child.pid ?? 0, LIMITS.engineProcessBytes, () => {
+    const detail = `The job took the ${setup.role} process over ${LIMITS.engineProcessBytes} bytes.`
+    for (const job of pending.values()) job.reject(new AppError('too_large', detail))
+    pending.clear()
+    kill()
+  })
+  void ended.then(unwatch)
   let serial = 0
   return {
     ready,

@@ -15,6 +15,7 @@ export const LIMITS = {
   /** Hub */
   hubPayloadBytes: 64 * MIB,
   hubNodes: 500,
+  quarantineKept: 10_000,
   nodeJobsInFlight: 8,
   /** Sockets of one node id that are not yet members: one admission, sent again and again, must not fill the hub. */
   nodeEntering: 2,
@@ -60,6 +61,8 @@ export const LIMITS = {
   kernelWorkgroups: 1 << 18,
   kernelCompileMs: 15_000,
   kernelRunMs: 10_000,
+  /** Resident memory of one engine process; a kernel of 17 KB has been seen to take 1.7 GB in the compiler. */
+  engineProcessBytes: 1536 * MIB,
   /** Models */
   modelFileBytes: 25 * MIB,
   modelLoadMs: 120_000,

@@ -10,6 +10,7 @@ import { CountryCode } from '#shared/node.ts'
 import { NODE_TRUSTS } from '#shared/policy.ts'
 import { equalText } from './constant-time.ts'
 import { fromBase64Url, toBase64Url } from './formats/base64.ts'
+import { macOf } from './mac.ts'
 
 /** What a node asks with. */
 export const AdmissionRequest = z.strictObject({ nodeId: NodeId, claim: CountryCode })
@@ -56,10 +57,5 @@ export async function verifyAdmission(
 }
 
 async function mac(body: string, secret: string): Promise<string> {
-  const encoder = new TextEncoder()
-  const algorithm = { name: 'HMAC', hash: 'SHA-256' }
-  const key = await crypto.subtle.importKey('raw', encoder.encode(secret), algorithm, false, [
-    'sign',
-  ])
-  return toBase64Url(new Uint8Array(await crypto.subtle.sign('HMAC', key, encoder.encode(body))))
+  return toBase64Url(await macOf(body, secret))
 }

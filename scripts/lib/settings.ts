@@ -21,8 +21,8 @@ export const SETTINGS: readonly Setting[] = [
   {
     name: 'ADMISSION_SECRET',
     kind: 'secret',
-    without: 'no node can join',
-    purpose: 'signs the admission tokens of nodes; 32 random bytes in hex',
+    without: 'no node can join and no API key is good',
+    purpose: 'signs the admission tokens of nodes and marks API keys; 32 random bytes in hex',
   },
   {
     name: 'HUBS',

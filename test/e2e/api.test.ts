@@ -93,8 +93,9 @@ describe('[A2] keys', () => {
   it.each([
     ['no key', undefined],
     ['a word', 'secret'],
-    ['a key of a tenant that nobody has made', `lit_nobody_${'0'.repeat(32)}`],
-    ['a key that its tenant never had', `lit_acme_${'0'.repeat(32)}`],
+    ['a key of a tenant that nobody has made', `lit_nobody_${'0'.repeat(48)}`],
+    ['a key that its tenant never had', `lit_acme_${'0'.repeat(48)}`],
+    ['a key without its mark', `lit_acme_${'0'.repeat(32)}`],
   ])('%s opens nothing', async (_, wrong) => {
     problem(await embed({}, { key: wrong }), 'unauthenticated')
   })

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { typedDigest } from '#shared/eip712.ts'
+import { AppError } from '#shared/errors.ts'
 import { commitment, digestBytes, receiptHash } from '#shared/receipt.ts'
 import { countryBit, countrySet } from '#shared/region.ts'
 import { verifySignature } from '#shared/signature.ts'
@@ -163,7 +164,7 @@ describe('a hub that dispatches over real work streams', () => {
     })
   })
 
-  it('takes a receipt that comes back after a reconnect once, and an invented one never', async () => {
+  it('[R11] lets a node forget a receipt that comes back, and owes nothing for it twice', async () => {
     await hub.join({ country: 'DE' })
     const { outcome } = await hub.dispatcher.dispatch(
       await kernelRequest(EU, payload),
@@ -176,10 +177,51 @@ describe('a hub that dispatches over real work streams', () => {
     const stored = { receipt, nodeSignature, ticketSignature, policy, presence, salt: entry.salt }
     await hub.dispatcher.redeliver(stored)
     expect(hub.outbox.next()).toHaveLength(1)
-    const jobId = (await kernelRequest(EU, payload)).jobId
-    const invented = { ...stored, receipt: { ...receipt, ticket: { ...receipt.ticket, jobId } } }
-    await expect(hub.dispatcher.redeliver(invented)).rejects.toMatchObject({ code: 'forbidden' })
-    expect(hub.outbox.next()).toHaveLength(1)
+    const elsewhere = { ...receipt, ticket: { ...receipt.ticket, hub: 'hub-far' } }
+    await expect(hub.dispatcher.redeliver({ ...stored, receipt: elsewhere })).rejects.toMatchObject(
+      { code: 'forbidden' },
+    )
+  })
+
+  it('asks a second node before it believes one that calls the work wrong', async () => {
+    let honest: TestMember | undefined
+    await hub.join({
+      country: 'DE',
+      run: async () => {
+        honest = await hub.join({ country: 'DE' })
+        throw new AppError('invalid_request', 'no such kernel')
+      },
+    })
+    const request = await kernelRequest(EU, payload)
+    const { outcome } = await hub.dispatcher.dispatch(request, payload, never)
+    expect(outcome.nodeId).toBe(honest?.nodeId)
+  })
+
+  it('believes it when no other node is left, or the second says the same', async () => {
+    const refuse = () => Promise.reject(new AppError('invalid_request', 'line 3 is wrong'))
+    await hub.join({ country: 'DE', run: refuse })
+    await hub.join({ country: 'DE', run: refuse })
+    const third = await hub.join({ country: 'US' })
+    await expect(
+      hub.dispatcher.dispatch(await kernelRequest(EU, payload), payload, never),
+    ).rejects.toMatchObject({ code: 'invalid_request', detail: 'line 3 is wrong' })
+    expect(third.ran).toEqual([])
+  })
+
+  it('does not end a quarantine when the node comes back', async () => {
+    const lying = await hub.join({
+      country: 'DE',
+      run: async (_offer, _payload, next) => {
+        const result = await next()
+        return { ...result, receipt: { ...result.receipt, units: 999, amountMicroUsd: '6993' } }
+      },
+    })
+    await hub.dispatcher.dispatch(await kernelRequest(EU, payload), payload, never).catch(() => {})
+    const member = hub.directory.get(lying.nodeId)
+    if (member === undefined) throw new Error('not a member')
+    hub.directory.remove(member)
+    hub.directory.add({ ...member, quarantine: null })
+    expect(hub.directory.get(lying.nodeId)?.quarantine).toContain('bills')
   })
 })
 

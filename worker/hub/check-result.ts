@@ -41,8 +41,7 @@ export async function checkResult(
   await checkReceipt(receipt, result.nodeSignature, context)
 }
 
-/** The part that also holds for a receipt that comes back after a reconnect, when the bytes are gone. */
-export async function checkReceipt(
+async function checkReceipt(
   receipt: Receipt,
   signature: `0x${string}`,
   context: Pick<ResultContext, 'ticket' | 'receiptKey' | 'domain'>,
@@ -64,6 +63,7 @@ export async function checkReceipt(
   }
   if (receipt.verification !== 'none') fault('the receipt claims a verification that nobody made')
   if (receipt.finishedAtMs < receipt.startedAtMs) fault('the receipt ends before it begins')
+  if (receipt.startedAtMs > ticket.expiresAtMs) fault('the receipt begins after its ticket expired')
   const digest = typedDigest(context.domain, receiptHash(receipt, ticketDigest))
   if (!(await verifySignature(receipt.receiptKey, digest, signature)))
     fault('the signature on the receipt is not valid')

@@ -85,7 +85,6 @@ export async function createHubCore(deps: HubCoreDeps): Promise<HubCore> {
     },
     async flush() {
       const entries = outbox.next()
-      outbox.prune(deps.now())
       if (entries.length === 0) return
       try {
         outbox.delivered(await deps.deliver(entries))

@@ -1,5 +1,6 @@
 /** The live nodes of one hub: who is connected, where it stands, how it has done. In memory only. */
 import type { Work } from '#shared/job.ts'
+import { LIMITS } from '#shared/limits.ts'
 import type { PresenceRecord, SignedPresence } from '#shared/node.ts'
 import { countryCode } from '#shared/region.ts'
 import type { WorkLink } from '#p2p/work-client.ts'
@@ -23,6 +24,8 @@ const DECAY = 0.2
 
 export class Directory {
   readonly #members = new Map<string, Member>()
+  /** Reason by node id, until the hub restarts. */
+  readonly #quarantined = new Map<string, string>()
 
   get size(): number {
     return this.#members.size
@@ -32,7 +35,9 @@ export class Directory {
     return this.#members.get(nodeId)
   }
 
+  /** A reconnect does not end a quarantine: the reason is taken over from the node's last visit. */
   add(member: Member): void {
+    member.quarantine ??= this.#quarantined.get(member.admission.nodeId) ?? null
     this.#members.set(member.admission.nodeId, member)
   }
 
@@ -40,6 +45,16 @@ export class Directory {
   remove(member: Member): void {
     if (this.#members.get(member.admission.nodeId) === member)
       this.#members.delete(member.admission.nodeId)
+  }
+
+  /** Gives this node no more work, now and when it comes back. */
+  quarantine(member: Member, reason: string): void {
+    const { nodeId } = member.admission
+    member.quarantine = reason
+    const [oldest] = this.#quarantined.keys()
+    if (this.#quarantined.size >= LIMITS.quarantineKept && oldest !== undefined)
+      this.#quarantined.delete(oldest)
+    this.#quarantined.set(nodeId, reason)
   }
 
   /** Takes a newer presence record of a connected node; records of strangers and older ones change nothing. */

@@ -6,23 +6,16 @@ import type { Work } from '#shared/job.ts'
 import { LIMITS } from '#shared/limits.ts'
 import type { Log } from '#shared/log.ts'
 import type { ModelManifest } from '#shared/model.ts'
-import { decide, policyHash, type CompiledPolicy } from '#shared/policy.ts'
-import {
-  digestBytes,
-  receiptHash,
-  ticketHash,
-  type SignedReceipt,
-  type Ticket,
-} from '#shared/receipt.ts'
-import { verifySignature, type Signer } from '#shared/signature.ts'
+import { decide } from '#shared/policy.ts'
+import { digestBytes, receiptHash, type SignedReceipt } from '#shared/receipt.ts'
+import type { Signer } from '#shared/signature.ts'
 import type { JobOffer, JobResult, StoredReceipt } from '#p2p/messages.ts'
-import { verifyPresence } from '#p2p/presence.ts'
 import { bytesToHex } from 'viem'
 import { createByteSink } from './byte-sink.ts'
 import { Capacity } from './capacity.ts'
-import { checkReceipt, checkResult } from './check-result.ts'
+import { checkResult } from './check-result.ts'
 import { factsOf, type Directory, type Member } from './directory.ts'
-import { ANSWERED_KEPT_MS, type Outbox } from './outbox.ts'
+import type { Outbox } from './outbox.ts'
 import type { DispatchRequest, DispatchResult } from './protocol.ts'
 import { schedule } from './schedule.ts'
 import { issueTicket } from './ticket.ts'
@@ -49,11 +42,13 @@ interface Job {
   readonly signal: AbortSignal
   readonly tried: Set<string>
   readonly arrivedAtMs: number
+  /** What the first node said of the work. */
+  verdict?: AppError
 }
 
 const MAX_WAITING = 256
-/** What a node says of the work itself, and would be said anywhere; every other word of a node only loses that node. */
-const ENDS_A_JOB: ReadonlySet<string> = new Set(['invalid_request', 'too_large', 'node_timeout'])
+/** What a node may say of the work itself. One node's word is not enough while another can be asked. */
+const SAID_OF_THE_WORK: ReadonlySet<string> = new Set(['invalid_request', 'too_large'])
 
 export class Dispatcher {
   readonly capacity = new Capacity(MAX_WAITING)
@@ -104,40 +99,18 @@ export class Dispatcher {
     }
   }
 
-  /** A receipt that a node kept over a reconnect. Resolves when it is durable or known not to be payable; else throws. */
-  async redeliver(stored: StoredReceipt): Promise<void> {
-    const { signer, domain, outbox, now, hub } = this.#deps
-    const { receipt, ticketSignature } = stored
-    const { ticket } = receipt
-    if (outbox.answeredBy(ticket.jobId) !== undefined) return
-    if (this.#active.has(ticket.jobId))
-      throw new AppError('no_capacity', 'That job is still running.')
-    if (ticket.hub !== hub) throw new AppError('forbidden', `The ticket is from hub ${ticket.hub}.`)
-    if (
-      receipt.finishedAtMs > ticket.expiresAtMs ||
-      receipt.finishedAtMs < now() - ANSWERED_KEPT_MS
-    ) {
-      throw new AppError('forbidden', 'The receipt is too old, or its ticket had expired.')
-    }
-    const ownTicket = await verifySignature(
-      signer.publicKey,
-      typedDigest(domain, ticketHash(ticket)),
-      ticketSignature,
-    )
-    if (!ownTicket) throw new AppError('forbidden', 'The ticket is not signed by this hub.')
-    if (outbox.isGivenUp(ticket.jobId, ticket.attempt))
-      throw new AppError('forbidden', 'The node gave that attempt up, or answered it wrongly.')
-    if (!isPolicyOf(ticket, stored.policy))
-      throw new AppError('forbidden', 'The policy is not the one that the ticket names.')
-    const presence = await verifyPresence(stored.presence)
-    if (presence.nodeId !== ticket.nodeId)
-      throw new AppError('forbidden', 'The presence record is of another node.')
-    await checkReceipt(receipt, stored.nodeSignature, {
-      ticket,
-      receiptKey: presence.receiptKey,
-      domain,
-    })
-    await this.#keep(stored, null)
+  /**
+   * A receipt that a node kept over a reconnect. An answer leaves only after its receipt is durable, so one that is not
+   * known here answered nobody and nobody owes for it: in both cases the node may forget it once this resolves.
+   * @throws {AppError} no_capacity while the job still runs, forbidden for another hub's receipt
+   */
+  redeliver({ receipt }: StoredReceipt): Promise<void> {
+    const { jobId, hub } = receipt.ticket
+    if (this.#active.has(jobId))
+      return Promise.reject(new AppError('no_capacity', 'That job is still running.'))
+    if (hub !== this.#deps.hub)
+      return Promise.reject(new AppError('forbidden', `The ticket is from hub ${hub}.`))
+    return Promise.resolve()
   }
 
   async #attempts(job: Job): Promise<DispatchResult> {
@@ -147,7 +120,7 @@ export class Dispatcher {
       try {
         return await this.#attempt(job, member, attempt)
       } catch (error) {
-        lost = this.#afterFailure(job, { member, attempt }, error)
+        lost = this.#afterFailure(job, member, error)
       } finally {
         this.capacity.notify()
       }
@@ -241,12 +214,8 @@ export class Dispatcher {
     }
   }
 
-  /** Decides whether the job may try another node; rethrows what would be the same everywhere. */
-  #afterFailure(
-    job: Job,
-    { member, attempt }: { readonly member: Member; readonly attempt: number },
-    cause: unknown,
-  ): AppError {
+  /** Decides whether the job may try another node; rethrows what ends it. */
+  #afterFailure(job: Job, member: Member, cause: unknown): AppError {
     const error = toAppError(cause)
     const { isNodesWord, invalidResult } = error.meta
     const { nodeId } = member.admission
@@ -258,18 +227,21 @@ export class Dispatcher {
       // A node's words may quote the job.
       detail: isNodesWord === true ? undefined : error.detail,
     })
-    if (isNodesWord === true || invalidResult === true)
-      this.#deps.outbox.giveUp(job.request.jobId, attempt, this.#deps.now())
-    if (invalidResult === true) member.quarantine = error.detail
+    if (invalidResult === true) this.#deps.directory.quarantine(member, error.detail)
     if (job.signal.aborted) throw toAppError(job.signal.reason)
-    if (ENDS_A_JOB.has(error.code)) throw error
+    if (error.code === 'node_timeout') throw error
+    if (SAID_OF_THE_WORK.has(error.code)) {
+      if (job.verdict !== undefined) throw job.verdict
+      job.verdict = error
+      return error
+    }
     return error.code === 'node_lost'
       ? error
       : new AppError('node_lost', `The node gave the job back: ${error.detail}`)
   }
 
   async #keep(stored: StoredReceipt, consumer: Address | null): Promise<SignedReceipt> {
-    const { signer, domain, outbox, now } = this.#deps
+    const { signer, domain, outbox } = this.#deps
     const id = receiptHash(stored.receipt)
     const receipt: SignedReceipt = {
       version: 1,
@@ -283,7 +255,7 @@ export class Dispatcher {
       policy: stored.policy,
       presence: stored.presence,
     }
-    outbox.put({ receipt, salt: stored.salt, consumer }, now())
+    outbox.put({ receipt, salt: stored.salt, consumer })
     this.#deps.onReceipt()
     return receipt
   }
@@ -293,16 +265,6 @@ export class Dispatcher {
 function returnedBytes(work: Work): number {
   if (work.kind === 'model') return 0
   return work.buffers.reduce((sum, buffer) => sum + (buffer.return ? buffer.sizeBytes : 0), 0)
-}
-
-/** Whether it is the ticket's policy, word for word; one that cannot be hashed is nobody's. */
-function isPolicyOf(ticket: Ticket, policy: CompiledPolicy): boolean {
-  try {
-    const hash = policyHash(policy)
-    return hash === policy.hash && hash === ticket.policyHash && policy.tenant === ticket.tenant
-  } catch {
-    return false
-  }
 }
 
 function storedFrom(offer: JobOffer, result: JobResult, member: Member): StoredReceipt {

@@ -24,9 +24,8 @@ export async function takeReceipt(entry: LedgerEntry, deps: IntakeDeps): Promise
   const { receipts, storage } = deps
   const known = receipts.find(signed.id)
   if (known !== undefined && consumer === null) return outcomeOf(known)
-  const forged = firstFailure(await checkAuthenticity(signed, deps.domain ?? signed.domain))
+  const { forged, broken } = await check(signed, deps.domain ?? signed.domain)
   if (forged !== undefined) return { id: signed.id, status: 'refused', refusal: forged }
-  const broken = firstFailure(checkContent(signed))
   return storage.transactionSync(() => {
     const { jobId, tenant } = signed.receipt.ticket
     if (consumer !== null) receipts.learnConsumer(tenant, consumer)
@@ -40,6 +39,21 @@ export async function takeReceipt(entry: LedgerEntry, deps: IntakeDeps): Promise
       ? { id: signed.id, status: 'refused', refusal: 'receipt.id' }
       : outcomeOf(kept)
   })
+}
+
+interface Verdict {
+  readonly forged: string | undefined
+  readonly broken: string | undefined
+}
+
+/** One receipt that the checks themselves choke on is refused; it must not hold up those beside it. */
+async function check(signed: LedgerEntry['receipt'], domain: Domain): Promise<Verdict> {
+  try {
+    const forged = firstFailure(await checkAuthenticity(signed, domain))
+    return { forged, broken: forged === undefined ? firstFailure(checkContent(signed)) : undefined }
+  } catch {
+    return { forged: 'receipt.malformed', broken: undefined }
+  }
 }
 
 function outcomeOf({ id, state, refusal }: KeptReceipt): AcceptOutcome {

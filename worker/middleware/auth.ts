@@ -4,6 +4,7 @@ import { AppError } from '#shared/errors.ts'
 import type { AppContext, AppEnv, Caller } from '../context.ts'
 import { equalSecret, equalText } from '../constant-time.ts'
 import { openTenant } from '../durable-objects.ts'
+import { unsealKey } from '../key-seal.ts'
 import { hashKey, keyTenant } from '../tenant/api-key.ts'
 import type { Scope } from '../tenant/protocol.ts'
 
@@ -48,13 +49,16 @@ export function hasScope(granted: readonly Scope[], needed: Scope): boolean {
 
 /** @throws {AppError} unauthenticated, in the same words whatever was wrong with the key */
 async function readCaller(c: AppContext): Promise<Caller> {
-  const key = bearerToken(c)
+  const sealed = bearerToken(c)
   const refusal = new AppError(
     'unauthenticated',
-    'The API key is not known here, or was revoked. Keys look like lit_<tenant>_<32 hex digits>.',
+    'The API key is not known here, or was revoked. Keys look like lit_<tenant>_<48 hex digits>.',
   )
-  const tenant = keyTenant(key)
-  if (tenant === undefined) throw refusal
+  const { admissionSecret } = c.var.config
+  if (admissionSecret === undefined) throw refusal
+  const key = await unsealKey(sealed, admissionSecret)
+  const tenant = key === undefined ? undefined : keyTenant(key)
+  if (key === undefined || tenant === undefined) throw refusal
   const snapshot = await c.var.isolate.tenants.get(tenant, () =>
     openTenant(c.env, tenant, c.var.config).snapshot(),
   )

@@ -5,6 +5,7 @@ import { TenantId } from '#shared/ids.ts'
 import type { AppContext, AppEnv } from '../context.ts'
 import { openTenant } from '../durable-objects.ts'
 import { invalidRequest, parseBody } from '../formats/faults.ts'
+import { sealKey } from '../key-seal.ts'
 import { requireOperator } from '../middleware/auth.ts'
 import { readJson } from '../middleware/body.ts'
 import { keyIdTenant } from '../tenant/api-key.ts'
@@ -21,10 +22,15 @@ async function createKey(c: AppContext): Promise<Response> {
   const request = parseBody(NewKey, await readJson(c.req.raw, KEY_BODY_BYTES))
   const { tenant } = request
   const { config, isolate, requestId } = c.var
+  const { admissionSecret } = config
+  if (admissionSecret === undefined) {
+    throw new AppError('forbidden', 'This deployment has no ADMISSION_SECRET, so it makes no keys.')
+  }
   const created = await openTenant(c.env, tenant, config).createKey(request)
+  const key = await sealKey(created.key, admissionSecret)
   isolate.tenants.forget(tenant)
   isolate.log.info('key.created', { requestId, tenant, keyId: created.id })
-  return c.json({ tenant, ...created }, 201)
+  return c.json({ tenant, ...created, key }, 201)
 }
 
 async function listKeys(c: AppContext): Promise<Response> {

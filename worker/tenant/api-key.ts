@@ -1,4 +1,4 @@
-/** API keys: `lit_<tenant>_<32 hex>`. The tenant stands in the key, so that the key alone leads to its Durable Object. */
+/** API keys: `lit_<tenant>_<32 hex>`, which `key-seal.ts` marks on the way out. The tenant stands in the key, so that the key alone leads to its Durable Object. */
 import { toHex } from 'viem'
 import { TenantId, type Bytes32, type RandomBytes } from '#shared/ids.ts'
 import { digestBytes } from '#shared/receipt.ts'
