@@ -44,7 +44,7 @@ export async function measureDispatch({ dir, quick }: BenchContext): Promise<Ben
         name: `${inFlight} in flight`,
         contenders: trips.map((trip) => contenderOf(trip, { inFlight, quick, pid: child.pid })),
         comparisons: COMPARISONS,
-        rounds: quick ? 2 : 7,
+        rounds: quick ? 2 : 5,
       })
     return {
       name: 'dispatch',
@@ -102,7 +102,7 @@ async function createTrips({ dispatcher, signer }: HubEnd, opened: Opened): Prom
       name: DISPATCHED,
       includes:
         'all that hub and node do around a job: choice by policy, signed ticket, its check, policy check, receipt signed, written to disk, checked, countersigned, stored; the engine echoes',
-      count: 200,
+      count: 150,
       once: () => dispatcher.dispatch({ ...request, jobId: newJobId() }, payload, signal),
     },
   ]

@@ -57,7 +57,7 @@ export async function measureModel({ log, quick, stack }: BenchContext): Promise
             networkRun(task, { client, call, quick }),
           ],
           comparisons: [{ of: 'network', to: 'direct', metric: 'latencyMs' }],
-          rounds: quick ? 2 : 7,
+          rounds: quick ? 2 : 5,
         }),
       )
     }
