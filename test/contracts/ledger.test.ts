@@ -23,7 +23,7 @@ import { silentLog } from '#shared/log.ts'
 import { SETTLEMENT_ABI } from '#shared/settlement-abi.ts'
 import { createLedgerChain, type LedgerChain } from '#worker/ledger/chain.ts'
 import { createLedgerCore, type LedgerCore } from '#worker/ledger/core.ts'
-import { createLedgerStorage, type TestStorage } from '../support/ledger-storage.ts'
+import { createSqliteStorage, type TestStorage } from '../support/sqlite-storage.ts'
 import { until } from '../support/poll.ts'
 import { createReceiptMaker, type ReceiptMaker } from '../support/receipts.ts'
 
@@ -52,7 +52,7 @@ beforeAll(async () => {
   ledgerChain = createLedgerChain({ rpc: chain.rpc, chainId, settlement, posterKey })
   maker = await createReceiptMaker({ chainId, verifyingContract: settlement }, 2)
   await registerHubKey(access, deployment, maker.hub.publicKey)
-  storage = createLedgerStorage()
+  storage = createSqliteStorage()
   ledger = startLedger()
 })
 afterAll(async () => {
@@ -163,7 +163,7 @@ describe('a Ledger with a real chain', () => {
   })
 
   it('[L9] posts nothing when its storage is not the one that posted the batches before', async () => {
-    const fresh = createLedgerStorage()
+    const fresh = createSqliteStorage()
     const lost = createLedgerCore({
       storage: fresh,
       chain: ledgerChain,

@@ -1,5 +1,4 @@
 /** A hub's dispatcher over real work streams in one process: real tickets, receipts and signatures, a byte-inverting engine. */
-import { DatabaseSync } from 'node:sqlite'
 import type { Engine } from '#engine/engine.ts'
 import { checkOffer } from '#node-core/check-offer.ts'
 import { runOffer } from '#node-core/run-offer.ts'
@@ -19,25 +18,13 @@ import { countryBit } from '#shared/region.ts'
 import { createSigner, generateSigningKey, type Signer } from '#shared/signature.ts'
 import { Directory } from '#worker/hub/directory.ts'
 import { Dispatcher } from '#worker/hub/dispatcher.ts'
-import { Outbox, type SqlStorage } from '#worker/hub/outbox.ts'
+import { Outbox } from '#worker/hub/outbox.ts'
 import type { DispatchRequest } from '#worker/hub/protocol.ts'
 import { createMemoryNetwork } from './memory-network.ts'
 import { TENANT } from './policies.ts'
+import { createSqliteStorage } from './sqlite-storage.ts'
 
 export const DOMAIN: Domain = { chainId: 31_337, verifyingContract: `0x${'11'.repeat(20)}` }
-
-/** SQLite with the shape of a Durable Object's storage. */
-export function createSqlStorage(): SqlStorage {
-  const database = new DatabaseSync(':memory:')
-  return {
-    sql: {
-      exec(query, ...bindings) {
-        const rows = database.prepare(query).all(...bindings) as Record<string, unknown>[]
-        return { toArray: () => rows }
-      },
-    },
-  }
-}
 
 type RunJob = (
   offer: JobOffer,
@@ -91,7 +78,7 @@ const INVERT: Engine = {
 export async function createHubBench(): Promise<TestHubBench> {
   const network = await createMemoryNetwork()
   const signer = await createSigner(await generateSigningKey(false))
-  const [directory, outbox] = [new Directory(), new Outbox(createSqlStorage())]
+  const [directory, outbox] = [new Directory(), new Outbox(createSqliteStorage())]
   const dispatcher = new Dispatcher({
     hub: 'hub-test',
     signer,

@@ -11,7 +11,8 @@ import { Directory } from './directory.ts'
 import { Dispatcher } from './dispatcher.ts'
 import { loadIdentity } from './identity.ts'
 import { createNodeGate, type NodeGate } from './node-gate.ts'
-import { Outbox, type OutboxEntry, type SqlStorage } from './outbox.ts'
+import type { SqlStorage } from '../storage.ts'
+import { Outbox, type OutboxEntry } from './outbox.ts'
 import type { HubStatus } from './protocol.ts'
 
 export interface HubCoreDeps {

@@ -9,7 +9,7 @@ import {
   type Signer,
 } from '#shared/signature.ts'
 import { bytesToHex, hexToBytes, type Hex } from 'viem'
-import type { SqlStorage } from './outbox.ts'
+import type { SqlStorage } from '../storage.ts'
 
 export interface HubIdentity {
   readonly privateKey: PrivateKey

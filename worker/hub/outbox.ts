@@ -3,16 +3,7 @@ import { z } from 'zod'
 import { Address, Bytes32 } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'
 import { SignedReceipt } from '#shared/receipt.ts'
-
-/** The part of `ctx.storage` that the outbox needs. */
-export interface SqlStorage {
-  readonly sql: {
-    exec(
-      query: string,
-      ...bindings: (string | number | null)[]
-    ): { toArray(): Record<string, unknown>[] }
-  }
-}
+import type { Row, SqlStorage } from '../storage.ts'
 
 export const OutboxEntry = z.strictObject({
   receipt: SignedReceipt,
@@ -61,6 +52,6 @@ export class Outbox {
   }
 }
 
-function parse(row: Record<string, unknown>): OutboxEntry {
+function parse(row: Row): OutboxEntry {
   return OutboxEntry.parse(JSON.parse(String(row.entry)))
 }

@@ -4,7 +4,8 @@ import { domainSeparator, type Domain } from '#shared/eip712.ts'
 import type { Bytes32 } from '#shared/ids.ts'
 import type { Batch } from './batch.ts'
 import type { SignedTransaction } from './chain.ts'
-import type { LedgerStorage, Row, Rows } from './database.ts'
+import type { DurableStorage, Row } from '../storage.ts'
+import type { Rows } from './database.ts'
 
 export type BatchState = 'posting' | 'posted' | 'settled' | 'dropped'
 
@@ -40,7 +41,7 @@ export interface Landing {
 
 export type BatchStore = ReturnType<typeof createBatchStore>
 
-export function createBatchStore(rows: Rows, storage: Pick<LedgerStorage, 'transactionSync'>) {
+export function createBatchStore(rows: Rows, storage: Pick<DurableStorage, 'transactionSync'>) {
   return {
     /** Whether the batches kept here are for this chain and contract; the first one asked for is theirs for good. */
     isFor(domain: Domain): boolean {

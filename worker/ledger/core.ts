@@ -9,7 +9,8 @@ import type { PublicKey } from '#shared/signature.ts'
 import { earningsTree } from './batch.ts'
 import { createBatchStore, type KeptBatch } from './batch-store.ts'
 import type { LedgerChain } from './chain.ts'
-import { openTables, type LedgerStorage } from './database.ts'
+import type { DurableStorage } from '../storage.ts'
+import { openTables } from './database.ts'
 import { takeReceipt } from './intake.ts'
 import { stepPoster, type PosterDeps, type Step } from './poster.ts'
 import type { AcceptOutcome, BatchSummary, Earnings, LedgerApi, ReceiptStatus } from './protocol.ts'
@@ -22,7 +23,7 @@ const TREES_KEPT = 4
 const LONGEST_PAUSE_MS = 60_000
 
 export interface LedgerDeps {
-  readonly storage: LedgerStorage
+  readonly storage: DurableStorage
   /** Null: receipts are kept and nothing is posted. */
   readonly chain: LedgerChain | null
   readonly nowMs: () => number

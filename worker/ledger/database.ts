@@ -1,12 +1,5 @@
 /** The Ledger's tables. Amounts are decimal strings, because SQLite's numbers reach us as doubles. */
-export type Row = Record<string, unknown>
-type Binding = string | number | null
-
-/** The part of `ctx.storage` that the Ledger needs. */
-export interface LedgerStorage {
-  readonly sql: { exec(query: string, ...bindings: Binding[]): { toArray(): Row[] } }
-  transactionSync<T>(closure: () => T): T
-}
+import type { Binding, DurableStorage, Row } from '../storage.ts'
 
 export type Rows = (query: string, ...bindings: Binding[]) => Row[]
 
@@ -41,7 +34,7 @@ const SCHEMA = [
   `CREATE TABLE IF NOT EXISTS earnings (key TEXT PRIMARY KEY, cumulative TEXT NOT NULL)`,
 ]
 
-export function openTables(storage: LedgerStorage): Rows {
+export function openTables(storage: DurableStorage): Rows {
   const rows: Rows = (query, ...bindings) => storage.sql.exec(query, ...bindings).toArray()
   storage.transactionSync(() => {
     for (const statement of SCHEMA) rows(statement)

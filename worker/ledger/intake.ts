@@ -2,13 +2,13 @@
 import { checkAuthenticity, checkContent, type Check } from '#shared/check-receipt.ts'
 import type { Domain } from '#shared/eip712.ts'
 import type { Bytes32 } from '#shared/ids.ts'
-import type { LedgerStorage } from './database.ts'
+import type { DurableStorage } from '../storage.ts'
 import type { AcceptOutcome, LedgerEntry } from './protocol.ts'
 import type { KeptReceipt, ReceiptStore } from './receipt-store.ts'
 
 export interface IntakeDeps {
   readonly receipts: ReceiptStore
-  readonly storage: Pick<LedgerStorage, 'transactionSync'>
+  readonly storage: Pick<DurableStorage, 'transactionSync'>
   /** Null while no chain is configured: receipts are then checked for the domain that they name. */
   readonly domain: Domain | null
 }

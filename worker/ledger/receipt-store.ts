@@ -5,7 +5,8 @@ import { CompiledPolicy } from '#shared/policy.ts'
 import type { SignedReceipt } from '#shared/receipt.ts'
 import type { PublicKey } from '#shared/signature.ts'
 import { keyName } from './batch.ts'
-import type { Row, Rows } from './database.ts'
+import type { Row } from '../storage.ts'
+import type { Rows } from './database.ts'
 import type { ReceiptState } from './protocol.ts'
 
 export interface KeptReceipt {

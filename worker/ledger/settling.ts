@@ -2,11 +2,12 @@
 import type { PublicKey } from '#shared/signature.ts'
 import { addEarnings, keyName, toKey, type KeyEarnings } from './batch.ts'
 import { toBatch, type Landing } from './batch-store.ts'
-import type { LedgerStorage, Rows } from './database.ts'
+import type { DurableStorage } from '../storage.ts'
+import type { Rows } from './database.ts'
 
 export type Settling = ReturnType<typeof createSettling>
 
-export function createSettling(rows: Rows, storage: Pick<LedgerStorage, 'transactionSync'>) {
+export function createSettling(rows: Rows, storage: Pick<DurableStorage, 'transactionSync'>) {
   const atomically = <T>(closure: () => T): T => storage.transactionSync(closure)
   const release = (id: number) =>
     rows("UPDATE receipts SET state = 'pending', batch_id = NULL WHERE batch_id = ?", id)

@@ -4,7 +4,8 @@ import type { Address, Bytes32 } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'
 import type { PublicKey } from '#shared/signature.ts'
 import { toKey, type BatchReceipt } from './batch.ts'
-import type { Row, Rows } from './database.ts'
+import type { Row } from '../storage.ts'
+import type { Rows } from './database.ts'
 
 export type WaitingQueue = ReturnType<typeof createWaitingQueue>
 

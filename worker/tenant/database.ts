@@ -1,18 +1,10 @@
 /** A Tenant's tables, and the one way to write them: in a transaction with a line in the append-only event log. */
 import { AppError } from '#shared/errors.ts'
 import { TenantId, type RandomBytes } from '#shared/ids.ts'
-
-export type Row = Record<string, unknown>
-type Binding = string | number | null
-
-/** The part of `ctx.storage` that a Tenant needs. */
-export interface TenantStorage {
-  readonly sql: { exec(query: string, ...bindings: Binding[]): { toArray(): Row[] } }
-  transactionSync<T>(closure: () => T): T
-}
+import type { Binding, DurableStorage, Row } from '../storage.ts'
 
 export interface TenantDeps {
-  readonly storage: TenantStorage
+  readonly storage: DurableStorage
   readonly nowMs: () => number
   readonly random: RandomBytes
 }

@@ -3,7 +3,8 @@ import { AppError } from '#shared/errors.ts'
 import { Bytes32, type TenantId } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'
 import { hashKey, newApiKey, newKeyId } from './api-key.ts'
-import type { Row, TenantDatabase, TenantDeps } from './database.ts'
+import type { Row } from '../storage.ts'
+import type { TenantDatabase, TenantDeps } from './database.ts'
 import type { CreatedKey, KeyInfo, LiveKey, Scope } from './protocol.ts'
 
 export interface KeyStore {

@@ -2,7 +2,8 @@
 import { AppError } from '#shared/errors.ts'
 import { LIMITS } from '#shared/limits.ts'
 import { compilePolicy, DEFAULT_POLICY, Policy } from '#shared/policy.ts'
-import type { Row, TenantDatabase, TenantDeps } from './database.ts'
+import type { Row } from '../storage.ts'
+import type { TenantDatabase, TenantDeps } from './database.ts'
 import type { PublishedPolicy } from './protocol.ts'
 
 export interface PolicyStore {

@@ -6,7 +6,7 @@ import type { SignedReceipt } from '#shared/receipt.ts'
 import type { LedgerChain } from '#worker/ledger/chain.ts'
 import { createLedgerCore, type LedgerCore } from '#worker/ledger/core.ts'
 import type { LedgerEntry } from '#worker/ledger/protocol.ts'
-import { createLedgerStorage, type TestStorage } from '../../support/ledger-storage.ts'
+import { createSqliteStorage, type TestStorage } from '../../support/sqlite-storage.ts'
 import { createModelChain, type ModelChain } from '../../support/model-chain.ts'
 import { createReceiptMaker, type ReceiptMaker } from '../../support/receipts.ts'
 import { createRandom, type Random } from '../../support/random.ts'
@@ -177,7 +177,7 @@ async function play(seed: number): Promise<void> {
     random: createRandom(seed),
     maker,
     chain: createModelChain(DOMAIN),
-    storage: createLedgerStorage(),
+    storage: createSqliteStorage(),
     taken: new Map(),
     isSteady: seed % 2 === 0,
     nowMs: 1_000_000,

@@ -4,7 +4,7 @@ import { silentLog } from '#shared/log.ts'
 import { compilePolicy, Policy } from '#shared/policy.ts'
 import { countryBit } from '#shared/region.ts'
 import { createLedgerCore, type LedgerCore, type LedgerDeps } from '#worker/ledger/core.ts'
-import { createLedgerStorage, type TestStorage } from '../../support/ledger-storage.ts'
+import { createSqliteStorage, type TestStorage } from '../../support/sqlite-storage.ts'
 import { createModelChain, type ModelChain } from '../../support/model-chain.ts'
 import { TENANT } from '../../support/policies.ts'
 import { createReceiptMaker, type ReceiptMaker, type ReceiptWish } from '../../support/receipts.ts'
@@ -20,7 +20,7 @@ beforeAll(async () => {
   maker = await createReceiptMaker(DOMAIN, 2)
 })
 beforeEach(() => {
-  storage = createLedgerStorage()
+  storage = createSqliteStorage()
   chain = createModelChain(DOMAIN)
   chain.hubs.add(maker.hub.publicKey.x)
   chain.accounts.set(CONSUMER, { balance: 10_000n, limit: 1_000n })

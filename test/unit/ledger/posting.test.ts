@@ -2,7 +2,7 @@ import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Address } from '#shared/ids.ts'
 import { silentLog } from '#shared/log.ts'
 import { createLedgerCore, type LedgerCore, type LedgerDeps } from '#worker/ledger/core.ts'
-import { createLedgerStorage, type TestStorage } from '../../support/ledger-storage.ts'
+import { createSqliteStorage, type TestStorage } from '../../support/sqlite-storage.ts'
 import { createModelChain, type ModelChain } from '../../support/model-chain.ts'
 import { createReceiptMaker, type ReceiptMaker } from '../../support/receipts.ts'
 
@@ -17,7 +17,7 @@ beforeAll(async () => {
   maker = await createReceiptMaker(DOMAIN, 2)
 })
 beforeEach(() => {
-  storage = createLedgerStorage()
+  storage = createSqliteStorage()
   chain = createModelChain(DOMAIN)
   chain.hubs.add(maker.hub.publicKey.x)
   chain.accounts.set(CONSUMER, { balance: 10_000n, limit: 1_000n })

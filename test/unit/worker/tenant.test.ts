@@ -5,14 +5,14 @@ import { randomBytes, TenantId } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'
 import { DEFAULT_POLICY, Policy } from '#shared/policy.ts'
 import { createReceiptMaker } from '#test/support/receipts.ts'
-import { createTenantStorage } from '#test/support/tenant-storage.ts'
+import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 import { hashKey, keyIdTenant, keyTenant } from '#worker/tenant/api-key.ts'
 import { createTenantCore } from '#worker/tenant/core.ts'
 
 const acme = TenantId.parse('acme')
 
 function createTenant() {
-  const storage = createTenantStorage()
+  const storage = createSqliteStorage()
   let nowMs = 1_000
   const core = createTenantCore({ storage, nowMs: () => (nowMs += 1), random: randomBytes })
   return { core, storage }

@@ -1,14 +1,14 @@
 /** SQLite as a Durable Object's storage gives it: rows by cursor, synchronous transactions that roll back when they throw. */
 import { DatabaseSync } from 'node:sqlite'
-import type { LedgerStorage } from '#worker/ledger/database.ts'
+import type { DurableStorage } from '#worker/storage.ts'
 
-export interface TestStorage extends LedgerStorage {
+export interface TestStorage extends DurableStorage {
   /** Called before each statement; what it throws, the statement throws. */
   beforeStatement: () => void
   close(): void
 }
 
-export function createLedgerStorage(): TestStorage {
+export function createSqliteStorage(): TestStorage {
   const database = new DatabaseSync(':memory:')
   const storage: TestStorage = {
     beforeStatement: () => {},
