@@ -56,7 +56,7 @@ async function installPackages() {
     .update(readFileSync(join(root, 'package-lock.json')))
     .digest('hex')
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === digest) return
-  say('Installing packages: npm ci (about 1.8 GB on disk, one to three minutes)')
+  say('Installing packages: npm ci (about 1.5 GB on disk, one to three minutes)')
   const env = { ...process.env, ONNXRUNTIME_NODE_INSTALL: 'skip' }
   const npm =
     process.env.npm_execpath === undefined ? ['npm'] : [process.execPath, process.env.npm_execpath]

@@ -72,7 +72,7 @@ describe('the verifier', () => {
     expect(await failures(...(await settle()))).toEqual([])
   })
 
-  it('[T1] finds any edited byte and names the check that failed', async () => {
+  it('[V1] finds any edited byte and names the check that failed', async () => {
     const [document, chain] = await settle()
     const random = createRandom(7)
     const paths = leafPaths(document as unknown as Json).filter(([first]) => first !== 'salt')
@@ -122,7 +122,7 @@ describe('the verifier', () => {
     expect(await failures({ ...document, receipt }, chain)).toEqual(['presence.binding'])
   })
 
-  it('[T2] rejects a simulated place, and where it is allowed says that it proves nothing', async () => {
+  it('[V2] rejects a simulated place, and where it is allowed says that it proves nothing', async () => {
     const [document, chain] = await settle({ place: { source: 'simulated' } })
     expect(await failures(document, chain)).toEqual(['place.evidence'])
     const { ok, lines } = await verifyReceipt(document, { chain, allowSimulated: true })
