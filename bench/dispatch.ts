@@ -103,7 +103,11 @@ async function createTrips({ dispatcher, signer }: HubEnd, opened: Opened): Prom
       includes:
         'all that hub and node do around a job: choice by policy, signed ticket, its check, policy check, receipt signed, written to disk, checked, countersigned, stored; the engine echoes',
       count: 150,
-      once: () => dispatcher.dispatch({ ...request, jobId: newJobId() }, payload, signal),
+      // A signal of its own, as each HTTP request brings one.
+      once: () => {
+        const { signal: ownSignal } = new AbortController()
+        return dispatcher.dispatch({ ...request, jobId: newJobId() }, payload, ownSignal)
+      },
     },
   ]
 }
