@@ -1,6 +1,8 @@
 /** Frames over one libp2p stream: decoding, back-pressure and the one way that a stream ends. */
 import type { Stream } from '@libp2p/interface'
-import { Uint8ArrayList } from 'uint8arraylist'
+import { createSendBatch } from './send-batch.ts'
+import { holdSmallWindowUpdates } from './window-updates.ts'
+import type { Uint8ArrayList } from 'uint8arraylist'
 import { AppError, toAppError } from '#shared/errors.ts'
 import { LIMITS } from '#shared/limits.ts'
 import { createFrameDecoder, encodeHeader, type Frame } from './frames.ts'
@@ -33,6 +35,7 @@ export function createFrameStream(stream: Stream, handlers: FrameStreamHandlers)
   const decoder = createFrameDecoder()
   const { promise: ended, resolve } = Promise.withResolvers<AppError | undefined>()
   let open = true
+  const batch = createSendBatch(stream, (error) => drop(stream, error))
   let reason: AppError | undefined
   let drained: PromiseWithResolvers<void> | undefined
 
@@ -47,23 +50,19 @@ export function createFrameStream(stream: Stream, handlers: FrameStreamHandlers)
     resolve(reason)
   }
   const send = (frame: Frame) => {
-    if (!open) return
-    const header = encodeHeader(frame)
-    try {
-      stream.send(new Uint8ArrayList(header, frame.body))
-    } catch (error) {
-      drop(stream, error)
-    }
+    if (open) batch.push(encodeHeader(frame), frame.body)
   }
   const fail = (error: unknown) => {
     if (!open) return
     reason = toAppError(error)
     send(errorFrame(0, reason))
+    batch.flush()
     drop(stream, reason)
     finish()
   }
   const close = async () => {
     if (!open) return
+    batch.flush()
     open = false
     wakeWriters()
     try {
@@ -84,6 +83,7 @@ export function createFrameStream(stream: Stream, handlers: FrameStreamHandlers)
     }
   }
 
+  holdSmallWindowUpdates(stream)
   stream.addEventListener('message', onMessage)
   stream.addEventListener('drain', wakeWriters)
   stream.addEventListener('remoteCloseWrite', () => void close())

@@ -156,6 +156,19 @@ describe('a hub that dispatches over real work streams', () => {
     expect((await third).payload).toEqual(inverted)
   })
 
+  it('spreads a burst over every place there is, and overruns none', async () => {
+    const nodes = await Promise.all(
+      [8, 8, 8, 8].map((maxJobs) => hub.join({ country: 'DE', maxJobs })),
+    )
+    const answers = await Promise.all(
+      Array.from({ length: 32 }, async () =>
+        hub.dispatcher.dispatch(await kernelRequest(EU, payload), payload, never),
+      ),
+    )
+    expect(answers.map(({ outcome }) => outcome.attempts)).toEqual(answers.map(() => 1))
+    expect(nodes.reduce((sum, node) => sum + node.ran.length, 0)).toBe(32)
+  })
+
   it('times a job out by its name', async () => {
     await hub.join({ country: 'DE', run: () => new Promise(() => {}) })
     const request = await kernelRequest(EU, payload, { timeoutMs: 50 })

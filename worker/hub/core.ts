@@ -39,6 +39,8 @@ export interface HubCore {
 }
 
 const RETRY_MS = 2_000
+/** Receipts of this long go to tenant and ledger together: out of the way of the answers, at one write for all. */
+const GATHER_MS = 250
 
 export async function createHubCore(deps: HubCoreDeps): Promise<HubCore> {
   const { name, storage, domain, log } = deps
@@ -46,6 +48,8 @@ export async function createHubCore(deps: HubCoreDeps): Promise<HubCore> {
   const { privateKey, signer } = await loadIdentity(storage)
   const transport = durableObjectTransport()
   const libp2p = await createHubNode({ privateKey, transports: [transport], log })
+  let isWakeSet = false
+  if (outbox.next().length > 0) deps.wake(RETRY_MS)
   const directory = new Directory()
   const dispatcher = new Dispatcher({
     ...deps,
@@ -54,7 +58,11 @@ export async function createHubCore(deps: HubCoreDeps): Promise<HubCore> {
     directory,
     outbox,
     randomBytes,
-    onReceipt: () => deps.wake(0),
+    onReceipt() {
+      if (isWakeSet) return
+      isWakeSet = true
+      deps.wake(GATHER_MS)
+    },
   })
   const gate = createNodeGate({
     libp2p,
@@ -85,6 +93,7 @@ export async function createHubCore(deps: HubCoreDeps): Promise<HubCore> {
       }
     },
     async flush() {
+      isWakeSet = false
       const entries = outbox.next()
       if (entries.length === 0) return
       try {

@@ -17,7 +17,7 @@ import { checkResult } from './check-result.ts'
 import { factsOf, type Directory, type Member } from './directory.ts'
 import type { Outbox } from './outbox.ts'
 import type { DispatchRequest, DispatchResult } from './protocol.ts'
-import { schedule } from './schedule.ts'
+import { schedule, type NodeView } from './schedule.ts'
 import { issueTicket } from './ticket.ts'
 
 export interface DispatcherDeps {
@@ -54,6 +54,8 @@ export class Dispatcher {
   readonly capacity = new Capacity(MAX_WAITING)
   readonly #deps: DispatcherDeps
   readonly #active = new Set<string>()
+  /** Places taken on each node, from the choice on: its link knows of a job only once the ticket is signed. */
+  readonly #placed = new Map<string, number>()
   #heldBytes = 0
 
   constructor(deps: DispatcherDeps) {
@@ -122,6 +124,7 @@ export class Dispatcher {
       } catch (error) {
         lost = this.#afterFailure(job, member, error)
       } finally {
+        this.#place(member, -1)
         this.capacity.notify()
       }
     }
@@ -133,7 +136,7 @@ export class Dispatcher {
     const { policy, allowed, work } = job.request
     for (;;) {
       const choice = schedule(
-        directory.views(work),
+        directory.views(work).map((view) => this.#withPlaced(view)),
         { policy, allowed, work, tried: job.tried },
         random,
       )
@@ -143,8 +146,21 @@ export class Dispatcher {
         continue
       }
       const member = directory.get(choice.nodeId)
-      if (member !== undefined) return member
+      if (member === undefined) continue
+      this.#place(member, 1)
+      return member
     }
+  }
+
+  #place({ admission: { nodeId } }: Member, change: 1 | -1): void {
+    const count = (this.#placed.get(nodeId) ?? 0) + change
+    if (count > 0) this.#placed.set(nodeId, count)
+    else this.#placed.delete(nodeId)
+  }
+
+  #withPlaced(view: NodeView): NodeView {
+    const placed = this.#placed.get(view.nodeId) ?? 0
+    return placed > view.inFlight ? { ...view, inFlight: placed } : view
   }
 
   /** A job that a node has had goes to no other hub: that node's receipt may still come, and two ledgers would pay. */

@@ -1,0 +1,42 @@
+/** Frames that are sent within a few microtasks leave as one message: each message costs a cipher call and a write. */
+import type { Stream } from '@libp2p/interface'
+import { Uint8ArrayList } from 'uint8arraylist'
+
+/** Enough for a job's offer, payload and end, which follow each other through a few promises. */
+const FLUSH_TURNS = 8
+const FLUSH_BYTES = 64 * 1024
+
+export interface SendBatch {
+  push(header: Uint8Array, body: Uint8Array): void
+  /** Sends what has gathered; what is sent on a stream that is no longer open is dropped. */
+  flush(): void
+}
+
+/** @param onError takes what the stream throws when it cannot be written */
+export function createSendBatch(stream: Stream, onError: (error: unknown) => void): SendBatch {
+  let unsent = new Uint8ArrayList()
+  const flush = () => {
+    if (unsent.byteLength === 0) return
+    const bytes = unsent
+    unsent = new Uint8ArrayList()
+    if (stream.status !== 'open') return
+    try {
+      stream.send(bytes)
+    } catch (error) {
+      onError(error)
+    }
+  }
+  const flushSoon = async () => {
+    for (let turn = 0; turn < FLUSH_TURNS; turn += 1) await Promise.resolve()
+    flush()
+  }
+  return {
+    push(header, body) {
+      if (unsent.byteLength === 0) void flushSoon()
+      unsent.append(header)
+      unsent.append(body)
+      if (unsent.byteLength >= FLUSH_BYTES) flush()
+    },
+    flush,
+  }
+}

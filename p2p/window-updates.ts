@@ -1,0 +1,21 @@
+/** Fewer yamux window updates: js-libp2p answers every data frame with one, other yamuxes wait for half the window. */
+
+/** What js-libp2p's yamux stream has and its interface does not show. */
+interface YamuxStream {
+  readonly recvWindow: number
+  readonly recvWindowCapacity: number
+  sendWindowUpdate(): void
+}
+
+/** Until half the window is used the sender has credit enough. Other streams are left as they are. */
+export function holdSmallWindowUpdates(stream: object): void {
+  if (!isYamux(stream)) return
+  const send = stream.sendWindowUpdate.bind(stream)
+  stream.sendWindowUpdate = () => {
+    if (stream.recvWindowCapacity < stream.recvWindow / 2) send()
+  }
+}
+
+function isYamux(stream: object): stream is YamuxStream {
+  return 'sendWindowUpdate' in stream && 'recvWindow' in stream && 'recvWindowCapacity' in stream
+}
