@@ -1,5 +1,5 @@
 /** Receipts that no hub has acknowledged, a file each: written whole and renamed into place, gone once acknowledged. */
-import { mkdir, readdir, readFile, rename, rm, open } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, unlink, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { LIMITS } from '#shared/limits.ts'
 import { AppError } from '#shared/errors.ts'
@@ -26,8 +26,13 @@ export async function createReceiptFiles(folder: string): Promise<ReceiptStore> 
       count += 1
     },
     async remove(ids) {
-      for (const id of ids) await rm(join(folder, `${id}.json`), { force: true })
-      count = (await listFiles()).length
+      for (const id of ids) {
+        const removed = await unlink(join(folder, `${id}.json`)).then(
+          () => true,
+          () => false,
+        )
+        if (removed) count -= 1
+      }
     },
     async pending() {
       const names = await listFiles()

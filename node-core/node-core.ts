@@ -171,16 +171,18 @@ class Core implements NodeCore, WorkHandler {
   acknowledged(ids: readonly `0x${string}`[]): void {
     void this.#deps.receipts
       .remove(ids)
-      .then(async () =>
-        this.#update({ unacknowledged: (await this.#deps.receipts.pending()).length }),
+      .then(() =>
+        this.#update({ unacknowledged: Math.max(0, this.#state.unacknowledged - ids.length) }),
       )
       .catch((error: unknown) =>
         this.#deps.log.error('receipts.remove-failed', { cause: String(error) }),
       )
   }
 
-  pendingReceipts() {
-    return this.#deps.receipts.pending()
+  async pendingReceipts() {
+    const pending = await this.#deps.receipts.pending()
+    this.#update({ unacknowledged: pending.length })
+    return pending
   }
 
   async #keep(offer: JobOffer, result: JobResult): Promise<void> {

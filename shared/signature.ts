@@ -7,6 +7,7 @@
 import { hexToBytes, toHex, type Hex } from 'viem'
 import { z } from 'zod'
 import { Bytes32, type Signature } from './ids.ts'
+import { memoize } from './memoize.ts'
 
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256' } as const
 const SIGN = { name: 'ECDSA', hash: 'SHA-256' } as const
@@ -80,15 +81,13 @@ export async function verifySignature(
   }
 }
 
-function importPublicKey(key: PublicKey): Promise<SigningKey> {
-  return crypto.subtle.importKey(
-    'raw',
-    toBytes(`0x04${key.x.slice(2)}${key.y.slice(2)}`),
-    ALGORITHM,
-    false,
-    ['verify'],
-  )
-}
+/** A hub and a node meet the same few keys in every job; importing one costs as much as a good part of the check. */
+const importPublicKey = ({ x, y }: PublicKey): Promise<SigningKey> => imported(`${x}${y.slice(2)}`)
+
+const imported = memoize((point): Promise<SigningKey> => {
+  const raw = toBytes(`0x04${point.slice(2)}`)
+  return crypto.subtle.importKey('raw', raw, ALGORITHM, false, ['verify'])
+}, 256)
 
 function lowS(signature: Hex): Signature {
   const s = BigInt(`0x${signature.slice(66)}`)
