@@ -66,7 +66,7 @@ describe('the official openai client', () => {
       x.reduce((sum, value, i) => sum + value * (y[i] ?? 0), 0)
     expect(dot(a, a)).toBeCloseTo(1, 5)
     expect(dot(a, b)).toBeGreaterThan(dot(a, c))
-    expect(golden.vec).toHaveLength(128)
+    for (const [i, value] of golden.vec.entries()) expect(a?.[i]).toBeCloseTo(value, 4)
     const encoded = await openai().embeddings.create({ model: MODEL, input: texts })
     expect(encoded.data[0]?.embedding[5]).toBeCloseTo(a?.[5] ?? Number.NaN, 6)
   })

@@ -50,6 +50,20 @@ async function settleAll(ledger: LedgerCore): Promise<void> {
 }
 
 describe('what a Ledger takes', () => {
+  it('is not held up by a receipt beside it that the checks themselves choke on', async () => {
+    const ledger = start()
+    const [good, bad] = [await maker.make(), await maker.make()]
+    const poison = { ...bad, policy: { ...bad.policy, retentionDays: -1 } }
+    const outcomes = await ledger.accept([
+      { receipt: poison, consumer: CONSUMER },
+      { receipt: good, consumer: CONSUMER },
+    ])
+    expect(outcomes).toMatchObject([
+      { status: 'refused', refusal: 'receipt.malformed' },
+      { id: good.id, status: 'pending' },
+    ])
+  })
+
   it('[L1] is taken once, however often it comes', async () => {
     const ledger = start()
     const entry = { receipt: await maker.make(), consumer: CONSUMER }
