@@ -32,7 +32,7 @@ export type NodeOptions = z.infer<typeof Options>
 export function parseOptions(argv: readonly string[], env: NodeJS.ProcessEnv): NodeOptions {
   const text = { type: 'string' } as const
   const options = Object.fromEntries(Object.keys(Options.shape).map((name) => [name, text]))
-  const { values } = parseArgs({ args: [...argv], options, strict: true })
+  const values = readFlags(argv, options)
   const parsed = Options.safeParse({ key: env.LITTORAL_NODE_KEY, ...values })
   if (parsed.success) return parsed.data
   const [issue] = parsed.error.issues
@@ -41,4 +41,15 @@ export function parseOptions(argv: readonly string[], env: NodeJS.ProcessEnv): N
     'invalid_request',
     `--${name} ${String(values[name] ?? '(missing)')}: ${issue?.message}\n\n${USAGE}`,
   )
+}
+
+type TextOptions = Record<string, { readonly type: 'string' }>
+
+function readFlags(argv: readonly string[], options: TextOptions): Record<string, string | boolean | undefined> {
+  try {
+    return parseArgs({ args: [...argv], options, strict: true }).values
+  } catch (cause) {
+    const detail = cause instanceof Error ? cause.message : String(cause)
+    throw new AppError('invalid_request', `${detail}\n\n${USAGE}`, { cause })
+  }
 }

@@ -34,8 +34,20 @@ function parseFlags() {
   return parseArgs({ options: OPTIONS, allowPositionals: true })
 }
 
+/** Undefined for an option that does not exist, once that has been said. */
+function tryParseFlags(): ReturnType<typeof parseFlags> | undefined {
+  try {
+    return parseFlags()
+  } catch (error) {
+    console.error(`${error instanceof Error ? error.message : String(error)}\n\n${USAGE}`)
+    return undefined
+  }
+}
+
 async function main(): Promise<number> {
-  const { values, positionals } = parseFlags()
+  const flags = tryParseFlags()
+  if (flags === undefined) return 2
+  const { values, positionals } = flags
   const request = toRequest(positionals, values)
   if (request === undefined) {
     console.error(USAGE)

@@ -1,0 +1,21 @@
+import { describe, expect, it } from 'vitest'
+import { parseOptions } from '#local-node/config.ts'
+
+const GOOD = ['--hub', 'https://edge.example', '--region', 'DE']
+
+describe('the options of a local node', () => {
+  it('are a hub and a region, and the rest has defaults', () => {
+    expect(parseOptions(GOOD, {})).toMatchObject({ region: 'DE', device: 'auto', 'max-jobs': 2 })
+  })
+
+  it.each([
+    ['an option that does not exist', [...GOOD, '--gpu', 'all'], '--gpu'],
+    ['a country that does not exist', ['--hub', 'https://edge.example', '--region', 'ZZ'], 'ZZ'],
+    ['a hub that is no web address', ['--hub', 'edge', '--region', 'DE'], '--hub edge'],
+    ['no region', ['--hub', 'https://edge.example'], '--region (missing)'],
+    ['more jobs than a node may have', [...GOOD, '--max-jobs', '99'], '--max-jobs 99'],
+  ])('are refused by name and value, with the usage: %s', (_, argv, words) => {
+    expect(() => parseOptions(argv, {})).toThrow(words)
+    expect(() => parseOptions(argv, {})).toThrow('npm run node -- --hub')
+  })
+})
