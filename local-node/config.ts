@@ -45,7 +45,10 @@ export function parseOptions(argv: readonly string[], env: NodeJS.ProcessEnv): N
 
 type TextOptions = Record<string, { readonly type: 'string' }>
 
-function readFlags(argv: readonly string[], options: TextOptions): Record<string, string | boolean | undefined> {
+function readFlags(
+  argv: readonly string[],
+  options: TextOptions,
+): Record<string, string | boolean | undefined> {
   try {
     return parseArgs({ args: [...argv], options, strict: true }).values
   } catch (cause) {
