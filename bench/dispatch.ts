@@ -168,6 +168,9 @@ async function createRequest(): Promise<DispatchRequest> {
     units: 1,
     priceMicroUsd: 1,
     timeoutMs: LIMITS.jobTimeoutMs,
+    stream: false,
+    nodeId: null,
+    traceparent: null,
   }
 }
 
@@ -196,5 +199,5 @@ function createOffer(
     issuedAtMs: nowMs,
     expiresAtMs: nowMs + LIMITS.ticketTtlMs,
   }
-  return { ticket, ticketSignature, policy, work, salt: work.digest }
+  return { ticket, ticketSignature, policy, work, salt: work.digest, traceparent: null }
 }

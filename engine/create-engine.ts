@@ -66,10 +66,12 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     models: [...loaded.values()].map(({ admitted }) => admitted),
     kernels,
     async run(work, payload, { signal, emit }) {
-      const job = () =>
-        work.kind === 'model'
-          ? runModelWork({ options, loaded, work, payload, signal })
-          : runKernelWork({ options, kernels, runner, work, payload })
+      const job = () => {
+        if (work.kind === 'model') return runModelWork({ options, loaded, work, payload, signal })
+        if (work.kind === 'kernel')
+          return runKernelWork({ options, kernels, runner, work, payload })
+        throw new AppError('forbidden', `This node runs no ${work.kind} work.`)
+      }
       const { answer, outputs } = await queue.run(job, signal)
       // The device is free for the next job while a slow reader takes this one's answer.
       for (const bytes of outputs) await emit(bytes)

@@ -49,7 +49,7 @@ export async function createNodeEngine(options: NodeEngineOptions): Promise<Engi
     models: modelProcess.ready.models,
     kernels: kernels === undefined ? [] : (first?.ready.kernels ?? []),
     async run(work, payload, runOptions) {
-      if (work.kind === 'model') return modelEngine.run(work, payload, runOptions)
+      if ('model' in work) return modelEngine.run(work, payload, runOptions)
       if (kernels === undefined)
         throw new AppError('forbidden', 'This node has no WebGPU adapter and runs no kernels.')
       return kernels.run(work, payload, runOptions)

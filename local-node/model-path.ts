@@ -2,7 +2,8 @@
 import { fileURLToPath } from 'node:url'
 import type { ModelFile } from '#shared/model.ts'
 
-export function modelFilePath({ source }: Pick<ModelFile, 'source'>): string {
+export function modelFilePath({ sources }: Pick<ModelFile, 'sources'>): string {
+  const [source = ''] = sources
   const path = source.startsWith('npm:') ? `node_modules/${source.slice('npm:'.length)}` : source
   return fileURLToPath(new URL(`../${path}`, import.meta.url))
 }

@@ -28,7 +28,7 @@ export async function checkOffer(
   await checkTicket(offer, self)
   checkResidency(offer, self)
   const { ticket, work, salt } = offer
-  const digest = work.kind === 'model' ? work.digest : await digestBytes(stringToBytes(work.wgsl))
+  const digest = work.kind === 'kernel' ? await digestBytes(stringToBytes(work.wgsl)) : work.digest
   if (digest !== ticket.workDigest || work.digest !== digest)
     refuse('the work is not what the ticket was issued for')
   if (commitment(salt, await digestBytes(payload)) !== ticket.inputCommitment) {

@@ -198,7 +198,7 @@ class Core implements NodeCore, WorkHandler {
     })
     const job: JobSummary = {
       jobId: receipt.ticket.jobId,
-      work: work.kind === 'model' ? work.model : 'kernel',
+      work: 'model' in work ? work.model : 'kernel',
       provider: answer.provider,
       computeMs: answer.computeMs,
       amountMicroUsd: receipt.amountMicroUsd,

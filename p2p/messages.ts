@@ -38,6 +38,8 @@ export const JobOffer = z.strictObject({
   work: Work,
   /** Salt of the commitments to input and output. */
   salt: Bytes32,
+  /** W3C trace context; not signed, for logs only. */
+  traceparent: z.string().max(64).nullable(),
 })
 export type JobOffer = z.infer<typeof JobOffer>
 

@@ -116,10 +116,7 @@ export function copyModelFiles(manifests: readonly ModelManifest[], targetDir: s
     const source = modelFilePath(file)
     const digest = `0x${createHash('sha256').update(readFileSync(source)).digest('hex')}`
     if (digest !== file.sha256) {
-      throw new AppError(
-        'internal',
-        `${file.source} is ${digest}, its manifest says ${file.sha256}`,
-      )
+      throw new AppError('internal', `${file.name} is ${digest}, its manifest says ${file.sha256}`)
     }
     const target = join(targetDir, file.sha256)
     if (!existsSync(target)) copyFileSync(source, target)

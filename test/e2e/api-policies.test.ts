@@ -1,7 +1,7 @@
 /** Policies over HTTP: published, chosen, narrowed; and what they refuse before any node is asked. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { LIMITS } from '#shared/limits.ts'
 import { problem } from '#test/support/problem.ts'
+import { callUnsent } from '#test/support/unsent.ts'
 import { startTestWorker, type CallOptions, type TestWorker } from '#test/support/worker.ts'
 import * as replies from '#worker/formats/replies.ts'
 
@@ -108,10 +108,12 @@ describe('residency of a request', () => {
   it('[E2] is refused at the wrong ingress with its body unread', async () => {
     const json = { ingress: { allow: ['CH'] }, compute: { allow: ['EU'] } }
     await worker.call('PUT', '/v1/policies/swiss-door', { key, json })
-    const reply = await worker.call('POST', '/v1/embeddings', {
-      key,
-      body: new Uint8Array(LIMITS.requestBodyBytes + 1),
-      headers: { 'x-littoral-policy': 'swiss-door', 'x-littoral-simulated-ingress': 'CH' },
+    const reply = await callUnsent(`${worker.workerd.url}/v1/embeddings`, {
+      authorization: `Bearer ${key}`,
+      'content-type': 'application/json',
+      'content-length': '1000',
+      'x-littoral-policy': 'swiss-door',
+      'x-littoral-simulated-ingress': 'CH',
     })
     expect(problem(reply, 'residency_ingress_denied').rule).toBe('ingress.allow')
     problem(await embed({ policy: 'swiss-door' }), 'residency_ingress_denied')

@@ -215,6 +215,9 @@ export async function kernelRequest(
     units: 3,
     priceMicroUsd: 7,
     timeoutMs: 10_000,
+    stream: false,
+    nodeId: null,
+    traceparent: null,
     ...change,
   }
 }

@@ -5,7 +5,7 @@ const file = {
   name: 'model.onnx',
   sha256: `0x${'ab'.repeat(32)}`,
   sizeBytes: 1,
-  source: 'models/model.onnx',
+  sources: ['models/model.onnx'],
 }
 
 const golden = [{ inputs: [], outputs: [] }]

@@ -154,6 +154,7 @@ export async function createTestHub(): Promise<TestHub> {
           ],
         },
         salt: digest,
+        traceparent: null,
       }
     },
   }

@@ -15,12 +15,14 @@ export interface ElementFault {
 
 type FixedDatatype = Exclude<Datatype, 'BYTES'>
 
-const INTEGER_RANGE: Readonly<Record<'UINT8' | 'INT8' | 'INT32', readonly [number, number]>> = {
+const INTEGER_RANGE = {
   UINT8: [0, 255],
+  UINT16: [0, 65_535],
+  UINT32: [0, 2 ** 32 - 1],
   INT8: [-128, 127],
+  INT16: [-32_768, 32_767],
   INT32: [-(2 ** 31), 2 ** 31 - 1],
-}
-const INT64_RANGE = [-(2n ** 63n), 2n ** 63n - 1n] as const
+} as const
 
 /**
  * Bytes of a tensor's `data`.
@@ -101,10 +103,16 @@ function encodeNumbers(
 const EXPECTED: Readonly<Record<FixedDatatype, string>> = {
   BOOL: 'true or false',
   UINT8: 'an integer from 0 to 255',
+  UINT16: 'an integer from 0 to 65535',
+  UINT32: 'an integer from 0 to 4294967295',
+  UINT64: 'an integer from 0 to 2^64 - 1, as a number up to 2^53 or as a decimal string',
   INT8: 'an integer from -128 to 127',
+  INT16: 'an integer from -32768 to 32767',
   INT32: 'a 32-bit integer',
   INT64: 'a 64-bit integer, as a number up to 2^53 or as a decimal string',
+  FP16: 'a finite number within 16-bit float range',
   FP32: 'a finite number within 32-bit float range',
+  FP64: 'a finite number',
 }
 
 /** Writes one element; false when the value is not of the type. */
@@ -117,15 +125,23 @@ const WRITE: Readonly<Record<FixedDatatype, Write>> = {
     return true
   },
   UINT8: integer('UINT8', (view, at, value) => view.setUint8(at, value)),
+  UINT16: integer('UINT16', (view, at, value) => view.setUint16(at, value, true)),
+  UINT32: integer('UINT32', (view, at, value) => view.setUint32(at, value, true)),
+  UINT64: bigInteger([0n, 2n ** 64n - 1n], (view, at, value) => view.setBigUint64(at, value, true)),
   INT8: integer('INT8', (view, at, value) => view.setInt8(at, value)),
+  INT16: integer('INT16', (view, at, value) => view.setInt16(at, value, true)),
   INT32: integer('INT32', (view, at, value) => view.setInt32(at, value, true)),
-  INT64(view, at, value) {
-    const isNumber = typeof value === 'number' && Number.isSafeInteger(value)
-    const isText = typeof value === 'string' && /^-?\d{1,19}$/.test(value)
-    if (!isNumber && !isText) return false
-    const big = BigInt(value)
-    if (big < INT64_RANGE[0] || big > INT64_RANGE[1]) return false
-    view.setBigInt64(at, big, true)
+  INT64: bigInteger([-(2n ** 63n), 2n ** 63n - 1n], (view, at, value) =>
+    view.setBigInt64(at, value, true),
+  ),
+  FP16(view, at, value) {
+    if (typeof value !== 'number' || !Number.isFinite(Math.f16round(value))) return false
+    view.setFloat16(at, value, true)
+    return true
+  },
+  FP64(view, at, value) {
+    if (typeof value !== 'number' || !Number.isFinite(value)) return false
+    view.setFloat64(at, value, true)
     return true
   },
   FP32(view, at, value) {
@@ -138,13 +154,36 @@ const WRITE: Readonly<Record<FixedDatatype, Write>> = {
 const READ: Readonly<Record<FixedDatatype, (view: DataView, at: number) => unknown>> = {
   BOOL: (view, at) => view.getUint8(at) !== 0,
   UINT8: (view, at) => view.getUint8(at),
+  UINT16: (view, at) => view.getUint16(at, true),
+  UINT32: (view, at) => view.getUint32(at, true),
+  UINT64: (view, at) => plain(view.getBigUint64(at, true)),
   INT8: (view, at) => view.getInt8(at),
+  INT16: (view, at) => view.getInt16(at, true),
   INT32: (view, at) => view.getInt32(at, true),
-  INT64(view, at) {
-    const value = view.getBigInt64(at, true)
-    return Number.isSafeInteger(Number(value)) ? Number(value) : value.toString()
-  },
+  INT64: (view, at) => plain(view.getBigInt64(at, true)),
+  FP16: (view, at) => view.getFloat16(at, true),
+  FP64: (view, at) => view.getFloat64(at, true),
   FP32: (view, at) => view.getFloat32(at, true),
+}
+
+/** A number where JSON keeps it exact, its decimal digits otherwise. */
+function plain(value: bigint): number | string {
+  return Number.isSafeInteger(Number(value)) ? Number(value) : value.toString()
+}
+
+function bigInteger(
+  [least, most]: readonly [bigint, bigint],
+  set: (view: DataView, at: number, value: bigint) => void,
+): Write {
+  return (view, at, value) => {
+    const isNumber = typeof value === 'number' && Number.isSafeInteger(value)
+    const isText = typeof value === 'string' && /^-?\d{1,20}$/.test(value)
+    if (!isNumber && !isText) return false
+    const big = BigInt(value)
+    if (big < least || big > most) return false
+    set(view, at, big)
+    return true
+  }
 }
 
 function integer(

@@ -134,10 +134,10 @@ function viewOf(member: Member, work: Work): NodeView {
 }
 
 function admittedMs(presence: PresenceRecord, work: Work): number {
-  if (work.kind === 'kernel') return UNKNOWN_SERVICE_MS
+  if (!('model' in work)) return UNKNOWN_SERVICE_MS
   return presence.models.find((model) => model.id === work.model)?.serviceMs ?? UNKNOWN_SERVICE_MS
 }
 
 function workKey(work: Work): string {
-  return work.kind === 'model' ? work.model : work.digest
+  return 'model' in work ? work.model : work.digest
 }

@@ -180,7 +180,13 @@ export class Dispatcher {
       { request, member, attempt, salt, inputDigest: job.inputDigest },
       { ...deps, nowMs },
     )
-    const offer: JobOffer = { ...issued, policy: request.policy, work: request.work, salt }
+    const offer: JobOffer = {
+      ...issued,
+      policy: request.policy,
+      work: request.work,
+      salt,
+      traceparent: request.traceparent,
+    }
     // The same decision once more at the last moment: a quarantine since the choice must hold.
     const verdict = decide(request.policy, request.allowed, factsOf(member))
     if (verdict !== 'allow')
@@ -195,7 +201,7 @@ export class Dispatcher {
     const payload = output.bytes()
     const receiptKey = member.presence.receiptKey
     const manifest = deps.manifests.find(
-      (candidate) => candidate.id === (request.work.kind === 'model' ? request.work.model : ''),
+      (candidate) => 'model' in request.work && candidate.id === request.work.model,
     )
     await checkResult(result, payload, {
       ticket: issued.ticket,
@@ -279,7 +285,7 @@ export class Dispatcher {
 
 /** Bytes that a kernel's answer will have; a model's is small beside its input, and bounded on the stream. */
 function returnedBytes(work: Work): number {
-  if (work.kind === 'model') return 0
+  if (work.kind !== 'kernel') return 0
   return work.buffers.reduce((sum, buffer) => sum + (buffer.return ? buffer.sizeBytes : 0), 0)
 }
 

@@ -22,6 +22,12 @@ export const DispatchRequest = z.strictObject({
   units: z.int().min(0),
   priceMicroUsd: z.int().min(0),
   timeoutMs: z.int().min(1).max(LIMITS.jobTimeoutMs),
+  /** Whether the answer's bytes are wanted as they come; a lost node is then final after the first of them. */
+  stream: z.boolean(),
+  /** The only node that may take it: a session's, while that node lives. The policy applies to it all the same. */
+  nodeId: NodeId.nullable(),
+  /** W3C trace context of the span that the node's work belongs to. */
+  traceparent: z.string().max(64).nullable(),
 })
 export type DispatchRequest = z.infer<typeof DispatchRequest>
 

@@ -70,6 +70,7 @@ export function schedule(
 /** Whether a node admits this very model, or runs this very kernel. */
 export function canRun(node: Pick<NodeView, 'models' | 'kernels'>, work: Work): boolean {
   if (work.kind === 'kernel') return node.kernels === 'any' || node.kernels.includes(work.digest)
+  if (work.kind === 'library') return node.kernels === 'any'
   return node.models.some((model) => model.id === work.model && model.digest === work.digest)
 }
 
@@ -109,7 +110,7 @@ function unsatisfiable(job: ScheduleJob, refusals: ReadonlyMap<ComputeRule, numb
 }
 
 function unable(job: ScheduleJob, allowedCount: number): AppError {
-  const what = job.work.kind === 'model' ? `has model ${job.work.model}` : 'runs this kernel'
+  const what = 'model' in job.work ? `has model ${job.work.model}` : 'runs this kernel'
   const again = job.tried.size > 0 ? ` that has not already failed it (${job.tried.size} did)` : ''
   return new AppError(
     'no_capacity',

@@ -40,6 +40,9 @@ export async function runJob(
     units,
     priceMicroUsd,
     timeoutMs: LIMITS.jobTimeoutMs,
+    stream: false,
+    nodeId: null,
+    traceparent: null,
   }
   const result = await dispatch({ env: c.env, config }, { request, payload }, c.req.raw.signal)
   c.set('timing', result.outcome.timing)

@@ -98,6 +98,9 @@ async function run(
     units: 1,
     priceMicroUsd: 1,
     timeoutMs: 1000,
+    stream: false,
+    nodeId: null,
+    traceparent: null,
   }
   const { signal = new AbortController().signal } = options
   const result = await dispatch({ env: { HUB }, config }, { request, payload }, signal).then(

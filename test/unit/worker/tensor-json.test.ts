@@ -8,6 +8,17 @@ import { decodeTensor, encodeTensor } from '#worker/formats/tensor-json.ts'
 const VALUES: Record<Datatype, fc.Arbitrary<unknown>> = {
   BOOL: fc.boolean(),
   UINT8: fc.integer({ min: 0, max: 255 }),
+  UINT16: fc.integer({ min: 0, max: 65_535 }),
+  UINT32: fc.integer({ min: 0, max: 4_294_967_295 }),
+  UINT64: fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }).map((value) => {
+    const number = Number(value)
+    return Number.isSafeInteger(number) ? number : value.toString()
+  }),
+  INT16: fc.integer({ min: -32_768, max: 32_767 }),
+  FP16: fc
+    .float({ noNaN: true, noDefaultInfinity: true, min: -65_504, max: 65_504 })
+    .map((value) => Math.f16round(value)),
+  FP64: fc.double({ noNaN: true, noDefaultInfinity: true }),
   INT8: fc.integer({ min: -128, max: 127 }),
   INT32: fc.integer(),
   INT64: fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }).map((value) => {
