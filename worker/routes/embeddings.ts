@@ -1,0 +1,41 @@
+/** `POST /v1/embeddings`, as OpenAI's clients call it. */
+import { Hono } from 'hono'
+import { manifestDigest } from '#shared/model.ts'
+import { countUnits } from '#shared/tensor.ts'
+import type { AppContext, AppEnv } from '../context.ts'
+import { decodeEmbeddings, EmbeddingsRequest, encodeEmbeddings } from '../formats/embeddings.ts'
+import { parseBody } from '../formats/faults.ts'
+import { requireScope } from '../middleware/auth.ts'
+import { readJson } from '../middleware/body.ts'
+import { checkIngress } from '../middleware/residency.ts'
+import { findManifest } from './models.ts'
+import { runJob } from './run-job.ts'
+
+export const embeddingsRoutes = new Hono<AppEnv>().post(
+  '/v1/embeddings',
+  requireScope('infer'),
+  checkIngress,
+  embed,
+)
+
+async function embed(c: AppContext): Promise<Response> {
+  const request = parseBody(EmbeddingsRequest, await readJson(c.req.raw))
+  const manifest = findManifest(request.model)
+  const { headers, payload } = decodeEmbeddings(manifest, request)
+  const { outcome, payload: bytes } = await runJob(
+    c,
+    {
+      work: {
+        kind: 'model',
+        model: manifest.id,
+        digest: manifestDigest(manifest),
+        inputs: headers,
+      },
+      payload,
+      units: countUnits(manifest, headers),
+      priceMicroUsd: manifest.priceMicroUsd,
+    },
+    request,
+  )
+  return c.json(encodeEmbeddings({ outputs: outcome.answer.outputs, payload: bytes }, request))
+}
