@@ -31,6 +31,12 @@ export interface Variables {
   readonly config: Config
   readonly requestId: string
   readonly startedMs: number
+  /** W3C trace context of this request's own span, to be sent on to the node; null only outside of a request. */
+  readonly traceparent: string | null
+  /** How long the caller waits, from the start of the request; undefined when it did not say. */
+  deadlineMs: number | undefined
+  /** Set on whatever the answer turns out to be, an error too. */
+  readonly answerHeaders: Map<string, string>
   caller: Caller
   /** The policy that was applied, for the header; unset on public routes. */
   policy: CompiledPolicy | undefined

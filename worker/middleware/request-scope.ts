@@ -3,13 +3,17 @@ import { createMiddleware } from 'hono/factory'
 import { newRequestId } from '#shared/ids.ts'
 import { readConfig } from '../config.ts'
 import type { AppContext, AppEnv, Isolate } from '../context.ts'
+import { childContext, formatTraceparent } from '../trace-context.ts'
 
 /** A client may bring its own id, if it is short and plain enough for a log line and a header. */
 const REQUEST_ID = /^[A-Za-z0-9_.-]{8,128}$/
 
 export function requestScope(isolate: Isolate) {
   return createMiddleware<AppEnv>(async (c, next) => {
-    c.set('isolate', isolate)
+    const trace = childContext(c.req.header('traceparent'), isolate.random)
+    c.set('isolate', { ...isolate, log: isolate.log.with({ traceId: trace.traceId }) })
+    c.set('traceparent', formatTraceparent(trace))
+    c.set('answerHeaders', new Map())
     c.set('config', readConfig(c.env))
     c.set('startedMs', performance.now())
     const given = c.req.header('x-request-id') ?? ''
@@ -25,9 +29,15 @@ function setHeaders(c: AppContext): void {
   const { headers } = c.res
   const { policy } = c.var
   headers.set('x-request-id', c.var.requestId)
-  headers.set('x-littoral-policy', policy === undefined ? 'none' : `${policy.id}@${policy.version}`)
+  if (!headers.has('x-littoral-policy')) {
+    headers.set(
+      'x-littoral-policy',
+      policy === undefined ? 'none' : `${policy.id}@${policy.version}`,
+    )
+  }
   headers.set('server-timing', serverTiming(c))
   headers.set('x-content-type-options', 'nosniff')
+  for (const [name, value] of c.var.answerHeaders) headers.set(name, value)
 }
 
 /** Where the time went; `edge` is what the Worker and the way to the hub took. */

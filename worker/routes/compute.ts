@@ -4,15 +4,13 @@ import { KERNEL_PRICE_MICRO_USD, kernelUnits } from '#shared/pricing.ts'
 import type { AppContext, AppEnv } from '../context.ts'
 import { ComputeRequest, decodeCompute, encodeCompute } from '../formats/compute.ts'
 import { parseBody } from '../formats/faults.ts'
-import { requireScope } from '../middleware/auth.ts'
 import { readJson } from '../middleware/body.ts'
-import { checkIngress } from '../middleware/residency.ts'
+import { inference } from '../middleware/inference.ts'
 import { runJob } from './run-job.ts'
 
 export const computeRoutes = new Hono<AppEnv>().post(
   '/v1/compute',
-  requireScope('infer'),
-  checkIngress,
+  ...inference,
   compute,
 )
 

@@ -7,9 +7,9 @@ import { countUnits } from '#shared/tensor.ts'
 import type { AppContext, AppEnv } from '../context.ts'
 import { parseBody } from '../formats/faults.ts'
 import { checkWanted, decodeInfer, encodeInfer, InferRequest } from '../formats/oip.ts'
-import { optionalKey, requireScope } from '../middleware/auth.ts'
+import { optionalKey } from '../middleware/auth.ts'
 import { readJson } from '../middleware/body.ts'
-import { checkIngress } from '../middleware/residency.ts'
+import { inference } from '../middleware/inference.ts'
 import { countServing, findManifest, liveHubs } from './models.ts'
 import { runJob } from './run-job.ts'
 
@@ -21,7 +21,7 @@ export const oipRoutes = new Hono<AppEnv>()
   .get('/v2/health/ready', answerReady)
   .get('/v2/models/:model', optionalKey, describeModel)
   .get('/v2/models/:model/ready', optionalKey, answerModelReady)
-  .post('/v2/models/:model/infer', requireScope('infer'), checkIngress, infer)
+  .post('/v2/models/:model/infer', ...inference, infer)
 
 /** Ready once a hub answers; how many nodes there are is the models' affair. */
 async function answerReady(c: AppContext): Promise<Response> {

@@ -1,0 +1,18 @@
+/** `x-littoral-deadline-ms`: how long the caller will wait, from the moment its request came in. */
+import { LIMITS } from '#shared/limits.ts'
+import { invalidRequest } from '../formats/faults.ts'
+
+export const DEADLINE_HEADER = 'x-littoral-deadline-ms'
+
+/** Undefined when none was sent. @throws {AppError} invalid_request for anything but whole milliseconds within bounds */
+export function parseDeadline(header: string | undefined): number | undefined {
+  if (header === undefined) return undefined
+  const deadlineMs = /^[1-9][0-9]{0,8}$/.test(header) ? Number(header) : Infinity
+  if (deadlineMs <= LIMITS.requestTimeoutMs) return deadlineMs
+  throw invalidRequest([
+    {
+      pointer: '/headers/x-littoral-deadline-ms',
+      detail: `is "${header.slice(0, 20)}", must be whole milliseconds from 1 to ${LIMITS.requestTimeoutMs}`,
+    },
+  ])
+}

@@ -1,0 +1,14 @@
+/** What stands before every route that runs a job: key, place of entry and deadline, all with the body unread. */
+import { createMiddleware } from 'hono/factory'
+import type { AppEnv } from '../context.ts'
+import { requireScope } from './auth.ts'
+import { DEADLINE_HEADER, parseDeadline } from './deadline.ts'
+import { checkIngress } from './residency.ts'
+
+const readDeadline = createMiddleware<AppEnv>(async (c, next) => {
+  c.set('deadlineMs', parseDeadline(c.req.header(DEADLINE_HEADER)))
+  await next()
+})
+
+/** In this order: `.post(path, ...inference, handler)`. */
+export const inference = [requireScope('infer'), checkIngress, readDeadline] as const
