@@ -5,18 +5,12 @@ import { countUnits } from '#shared/tensor.ts'
 import type { AppContext, AppEnv } from '../context.ts'
 import { decodeEmbeddings, EmbeddingsRequest, encodeEmbeddings } from '../formats/embeddings.ts'
 import { parseBody } from '../formats/faults.ts'
-import { requireScope } from '../middleware/auth.ts'
 import { readJson } from '../middleware/body.ts'
-import { checkIngress } from '../middleware/residency.ts'
+import { inference } from '../middleware/inference.ts'
 import { findManifest } from './models.ts'
 import { runJob } from './run-job.ts'
 
-export const embeddingsRoutes = new Hono<AppEnv>().post(
-  '/v1/embeddings',
-  requireScope('infer'),
-  checkIngress,
-  embed,
-)
+export const embeddingsRoutes = new Hono<AppEnv>().post('/v1/embeddings', ...inference, embed)
 
 async function embed(c: AppContext): Promise<Response> {
   const request = parseBody(EmbeddingsRequest, await readJson(c.req.raw))
