@@ -56,12 +56,17 @@ async function checkGolden(
   const outputs = await runGolden(manifest, runner, golden)
   for (const [index, expected] of golden.outputs.entries()) {
     const name = manifest.outputs[index]?.name ?? String(index)
-    const isFloat = manifest.outputs[index]?.datatype === 'FP32'
+    const tensor = manifest.outputs[index]
+    const isFloat = tensor?.datatype === 'FP32'
     const output = outputs[index]
     const difference =
       output === undefined
         ? 'is missing'
-        : differs(output, toValue(expected), isFloat ? manifest.tolerance : undefined)
+        : differs(
+            output,
+            toValue(expected),
+            isFloat ? (tensor.tolerance ?? manifest.tolerance) : undefined,
+          )
     if (difference !== undefined)
       throw new AppError('internal', `${manifest.id}: golden output ${name} ${difference}`)
   }

@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { Bytes32 } from './ids.ts'
 import { DATATYPE_BYTES, PROVIDERS, type Datatype } from './job.ts'
 import { LIMITS } from './limits.ts'
+import { isModelSource } from './model-source.ts'
 
 /** How a model's inputs become tensors and its tensors an answer; `engine/models/` has one file for each. */
 export const MODEL_TASKS = [
@@ -21,7 +22,10 @@ export const ModelFile = z.strictObject({
   sha256: Bytes32,
   sizeBytes: z.int().min(1).max(LIMITS.modelFileBytes),
   /** Tried in order: `models/…` in the repository, `npm:package/path`, `hf:owner/name@revision/path`, `https://…`. */
-  sources: z.array(z.string().min(1).max(512)).min(1).max(8),
+  sources: z
+    .array(z.string().max(512).refine(isModelSource, 'not a source of a model file'))
+    .min(1)
+    .max(8),
 })
 export type ModelFile = z.infer<typeof ModelFile>
 
@@ -32,6 +36,10 @@ export const ModelTensor = z.strictObject({
   shape: z.array(z.int().min(-1)),
   /** What the numbers are, for people: `RGB, 0–255`. */
   unit: z.string(),
+  /** Bytes of one BYTES element, at most. @default LIMITS.textBytes */
+  maxBytes: z.int().min(1).max(LIMITS.mediaBytes).optional(),
+  /** Of this output, where the manifest's would not do: pixels beside probabilities. */
+  tolerance: z.number().min(0).optional(),
 })
 export type ModelTensor = z.infer<typeof ModelTensor>
 
@@ -42,12 +50,16 @@ export const GoldenCase = z.strictObject({
 })
 export type GoldenCase = z.infer<typeof GoldenCase>
 
+function areDistinct(files: readonly ModelFile[]): boolean {
+  return new Set(files.map(({ name }) => name)).size === files.length
+}
+
 export const ModelManifest = z.strictObject({
   id: z.string().regex(/^[a-z0-9][a-z0-9.-]{0,63}$/),
   title: z.string(),
   task: z.enum(MODEL_TASKS),
   licence: z.string(),
-  files: z.array(ModelFile).min(1).max(16),
+  files: z.array(ModelFile).min(1).max(16).refine(areDistinct, 'two files have one name'),
   inputs: z.array(ModelTensor).min(1),
   outputs: z.array(ModelTensor).min(1),
   /** One unit is one element of the first axis of the first input (`batch`), one request, or as `textUnits` counts. */
@@ -69,4 +81,9 @@ export type ModelManifest = z.infer<typeof ModelManifest>
 export function manifestDigest(manifest: ModelManifest): Bytes32 {
   const head = sha256(stringToBytes(`${manifest.id}\n${manifest.task}`))
   return keccak256(concat([head, ...manifest.files.map((file) => file.sha256)]))
+}
+
+/** Bytes of all files together: the estimate of the memory that a loaded model takes. */
+export function modelBytes({ files }: Pick<ModelManifest, 'files'>): number {
+  return files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
 }

@@ -19,7 +19,7 @@ export function checkTensors(
   headers: readonly TensorHeader[],
   payload: Uint8Array,
 ): void {
-  checkAgainst(manifest.inputs, headers, payload, 'inputs')
+  checkAgainst(manifest.inputs, headers, payload, { root: 'inputs', least: 1 })
   const first = headers[0]?.shape[0] ?? 0
   if (manifest.unit === 'batch' && first > LIMITS.embeddingInputs)
     throw new AppError(
@@ -34,7 +34,11 @@ export function checkOutputs(
   headers: readonly TensorHeader[],
   payload: Uint8Array,
 ): void {
-  checkAgainst(manifest.outputs, headers, payload, 'outputs')
+  checkAgainst(manifest.outputs, headers, payload, {
+    root: 'outputs',
+    // A batch is answered row by row; of one picture there may be nothing to say.
+    least: manifest.unit === 'batch' ? 1 : 0,
+  })
 }
 
 /** Units of a request that passed {@link checkTensors}: what it is billed for. */
@@ -89,11 +93,17 @@ export function decodeFloats(bytes: Uint8Array): Float32Array {
   return new Float32Array(bytes.slice().buffer)
 }
 
+interface Side {
+  readonly root: 'inputs' | 'outputs'
+  /** What a -1 in the shape stands for at least: an answer may well find nothing. */
+  readonly least: 0 | 1
+}
+
 function checkAgainst(
   tensors: readonly ModelTensor[],
   headers: readonly TensorHeader[],
   payload: Uint8Array,
-  root: string,
+  { root, least }: Side,
 ): void {
   const described = headers.reduce((sum, header) => sum + header.sizeBytes, 0)
   if (headers.length !== tensors.length || described !== payload.length)
@@ -110,7 +120,7 @@ function checkAgainst(
   const faults = tensors.flatMap((tensor, index) => {
     const header = headers[index]
     const bytes = slices[index]
-    const fault = header && bytes ? tensorFault(tensor, header, bytes) : undefined
+    const fault = header && bytes ? tensorFault(tensor, header, { bytes, least }) : undefined
     return fault === undefined
       ? []
       : [{ pointer: `/${root}/${index}${fault.at}`, detail: fault.detail }]
@@ -135,7 +145,7 @@ interface TensorFault {
 function tensorFault(
   tensor: ModelTensor,
   header: TensorHeader,
-  bytes: Uint8Array,
+  { bytes, least }: { readonly bytes: Uint8Array; readonly least: number },
 ): TensorFault | undefined {
   const { name, datatype, shape } = header
   if (name !== tensor.name)
@@ -145,30 +155,34 @@ function tensorFault(
   const fits =
     shape.length === tensor.shape.length &&
     tensor.shape.every((size, axis) =>
-      size === -1 ? (shape[axis] ?? 0) >= 1 : size === shape[axis],
+      size === -1 ? (shape[axis] ?? 0) >= least : size === shape[axis],
     )
   if (!fits)
     return {
       at: '/shape',
-      detail: `is [${shape.join(',')}], expected [${tensor.shape.join(',')}] with -1 for any size from 1`,
+      detail: `is [${shape.join(',')}], expected [${tensor.shape.join(',')}] with -1 for any size from ${least}`,
     }
   const elements = shape.reduce((product, size) => product * size, 1)
   if (elements > LIMITS.tensorElements)
     return { at: '/shape', detail: `has ${elements} elements, at most ${LIMITS.tensorElements}` }
   return datatype === 'BYTES'
-    ? bytesFault(elements, bytes)
+    ? bytesFault(elements, bytes, tensor.maxBytes ?? LIMITS.textBytes)
     : numbersFault(datatype, elements, bytes)
 }
 
-function bytesFault(elements: number, bytes: Uint8Array): TensorFault | undefined {
+function bytesFault(
+  elements: number,
+  bytes: Uint8Array,
+  maxBytes: number,
+): TensorFault | undefined {
   const items = splitBytes(bytes)
   if (items === undefined) return { at: '/data', detail: 'BYTES framing is broken' }
   if (items.length !== elements)
     return { at: '/data', detail: `has ${items.length} elements, its shape says ${elements}` }
-  const long = items.findIndex((item) => item.length > LIMITS.textBytes)
+  const long = items.findIndex((item) => item.length > maxBytes)
   return long === -1
     ? undefined
-    : { at: `/data/${long}`, detail: `is longer than ${LIMITS.textBytes} bytes` }
+    : { at: `/data/${long}`, detail: `is longer than ${maxBytes} bytes` }
 }
 
 function numbersFault(
