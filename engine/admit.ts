@@ -4,13 +4,7 @@ import type { Provider } from '#shared/job.ts'
 import { manifestDigest, type GoldenCase, type ModelManifest } from '#shared/model.ts'
 import type { AdmittedModel } from '#shared/node.ts'
 import { decodeFloats, type TensorValue } from '#shared/tensor.ts'
-import {
-  createModelRunner,
-  GRAPH_FILE,
-  modelFile,
-  type ModelFiles,
-  type ModelRunner,
-} from './models/runner.ts'
+import { createModelRunner, type ModelFiles, type ModelRunner } from './models/runner.ts'
 import type { SessionFactory } from './models/session.ts'
 
 export interface LoadedModel {
@@ -32,18 +26,17 @@ export interface AdmitOptions {
 /** @throws {AppError} internal naming the first output that disagrees, or what the provider failed with */
 export async function admitModel(options: AdmitOptions): Promise<LoadedModel> {
   const { manifest, files, provider, sessions, now } = options
-  const session = await sessions.create(modelFile(files, GRAPH_FILE), provider)
+  const { runner, release } = await createModelRunner({ manifest, files, sessions, provider })
   try {
-    const runner = createModelRunner(manifest, session, files)
     for (const golden of manifest.golden) await checkGolden(manifest, runner, golden)
     // The first run compiled shaders; this one is what a caller will wait for.
     const startedMs = now()
     await runGolden(manifest, runner, manifest.golden[0])
     const serviceMs = now() - startedMs
     const admitted = { id: manifest.id, digest: manifestDigest(manifest), provider, serviceMs }
-    return { manifest, admitted, runner, release: () => session.release() }
+    return { manifest, admitted, runner, release }
   } catch (error) {
-    await session.release()
+    await release()
     throw error
   }
 }

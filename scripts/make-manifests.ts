@@ -85,16 +85,11 @@ async function write(draft: Draft, inputs: readonly TensorValue[]): Promise<void
       sha256: `0x${createHash('sha256').update(bytes).digest('hex')}`,
     }
   })
-  const session = await createOrtSessions(ort).create(
-    contents.get('model.onnx') ?? new Uint8Array(),
-    'cpu',
-  )
-  const runner = createModelRunner(
-    { ...draft, files: [], golden: [] } as unknown as ModelManifest,
-    session,
-    contents,
-  )
+  const sessions = createOrtSessions(ort)
+  const options = { manifest: draft, files: contents, sessions, provider: 'cpu' } as const
+  const { runner, release } = await createModelRunner(options)
   const outputs = await runner.run(inputs, new AbortController().signal)
+  await release()
   const golden = [{ inputs: inputs.map(toJson), outputs: outputs.map(toJson) }]
   const manifest = ModelManifest.parse({ ...draft, files, golden })
   mkdirSync(repositoryPath(`models/${draft.id}`), { recursive: true })

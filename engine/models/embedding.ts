@@ -4,7 +4,7 @@ import { AppError } from '#shared/errors.ts'
 import { decodeTexts } from '#shared/tensor.ts'
 import { cancelled } from '../deadline.ts'
 import type { ModelRunner } from './runner.ts'
-import type { FloatTensor, Session } from './session.ts'
+import { firstFloats, type FloatTensor, type Session } from './session.ts'
 
 /** The position table of the models that we run ends here; longer texts are cut. */
 export const MAX_TOKENS = 64
@@ -59,10 +59,11 @@ async function embed(session: Session, rows: readonly number[][]): Promise<Float
     }),
   )
   const dims = [rows.length, width]
-  const hidden = await session.run({
+  const outputs = await session.run({
     input_ids: { type: 'int64', data: ids, dims },
     attention_mask: { type: 'int64', data: mask, dims },
   })
+  const hidden = await firstFloats(session, outputs)
   return rows.map((row, index) => pool(hidden, index, row.length))
 }
 

@@ -2,7 +2,7 @@
 import { AppError, invariant } from '#shared/errors.ts'
 import { encodeBytes, type TensorValue } from '#shared/tensor.ts'
 import type { ModelRunner } from './runner.ts'
-import type { FloatTensor, Session } from './session.ts'
+import { firstFloats, type FloatTensor, type Session } from './session.ts'
 
 /** Input height of PP-OCR recognisers: `rec_image_shape: 3,48,320` in PaddleOCR's configuration. */
 const HEIGHT = 48
@@ -16,9 +16,10 @@ export function createOcrLineRunner(session: Session, keys: string): ModelRunner
     async run([image]) {
       invariant(image !== undefined, 'checkTensors passed one image')
       const { data, width } = prepareImage(image)
-      const scores = await session.run({
+      const outputs = await session.run({
         x: { type: 'float32', data, dims: [1, 3, HEIGHT, width] },
       })
+      const scores = await firstFloats(session, outputs)
       const { text, confidence } = decodeCtc(scores, alphabet)
       const floats = Float32Array.of(confidence)
       return [

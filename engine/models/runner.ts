@@ -1,10 +1,11 @@
 /** A loaded model: manifest tensors in, manifest tensors out. */
+import type { Provider } from '#shared/job.ts'
 import type { ModelManifest } from '#shared/model.ts'
 import { AppError } from '#shared/errors.ts'
 import type { TensorValue } from '#shared/tensor.ts'
 import { createEmbeddingRunner } from './embedding.ts'
 import { createOcrLineRunner } from './ocr-line.ts'
-import type { Session } from './session.ts'
+import type { Session, SessionFactory, SessionOptions } from './session.ts'
 
 export interface ModelRunner {
   /** Runs inputs that `checkTensors` has passed; the signal is looked at between the session's runs. */
@@ -14,23 +15,57 @@ export interface ModelRunner {
 /** Files of a model by the names that its manifest gives them. */
 export type ModelFiles = ReadonlyMap<string, Uint8Array>
 
-/** The one file that is the ONNX graph. */
-export const GRAPH_FILE = 'model.onnx'
+export interface RunnerOptions {
+  readonly manifest: Pick<ModelManifest, 'id' | 'task' | 'contextTokens'>
+  readonly files: ModelFiles
+  readonly sessions: SessionFactory
+  readonly provider: Provider
+}
 
-export function createModelRunner(
-  manifest: ModelManifest,
-  session: Session,
-  files: ModelFiles,
-): ModelRunner {
+export interface LoadedRunner {
+  readonly runner: ModelRunner
+  /** Releases every session that the runner opened. */
+  release(): Promise<void>
+}
+
+/** Opens a session on one of the model's files; `runner` releases it. */
+export type OpenSession = (
+  file: string,
+  options?: Pick<SessionOptions, 'onDevice'>,
+) => Promise<Session>
+
+/** Opens what the task needs; when that fails, nothing stays open. */
+export async function createModelRunner(options: RunnerOptions): Promise<LoadedRunner> {
+  const { files, sessions, provider } = options
+  const opened: Session[] = []
+  const release = async () => {
+    for (const session of opened.splice(0)) await session.release()
+  }
+  const open: OpenSession = async (file, sessionOptions = {}) => {
+    const bytes = modelFile(files, file)
+    const session = await sessions.create(bytes, provider, { ...sessionOptions, external: files })
+    opened.push(session)
+    return session
+  }
+  try {
+    return { runner: await runnerFor(options, open), release }
+  } catch (error) {
+    await release()
+    throw error
+  }
+}
+
+async function runnerFor(options: RunnerOptions, open: OpenSession): Promise<ModelRunner> {
+  const { manifest, files } = options
   const text = (name: string) => new TextDecoder().decode(modelFile(files, name))
   switch (manifest.task) {
     case 'embedding':
-      return createEmbeddingRunner(session, {
+      return createEmbeddingRunner(await open('model.onnx'), {
         tokenizer: text('tokenizer.json'),
         tokenizerConfig: text('tokenizer_config.json'),
       })
     case 'ocr-line':
-      return createOcrLineRunner(session, text('keys.txt'))
+      return createOcrLineRunner(await open('model.onnx'), text('keys.txt'))
     default:
       throw new AppError('internal', `This build has no runner for ${manifest.task}.`)
   }

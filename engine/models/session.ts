@@ -1,27 +1,52 @@
 /** ONNX Runtime as the engine sees it: the same few calls in Node and in a tab. */
-import type { InferenceSession, Tensor, TypedTensor } from 'onnxruntime-common'
-import { invariant } from '#shared/errors.ts'
+import type { InferenceSession, Tensor, TensorConstructor } from 'onnxruntime-common'
+import { AppError, invariant } from '#shared/errors.ts'
 import type { Provider } from '#shared/job.ts'
+import { listExternalData } from './onnx-external.ts'
 
-/** A tensor that goes into a session. */
-export type Feed =
-  | { readonly type: 'int64'; readonly data: BigInt64Array; readonly dims: readonly number[] }
-  | { readonly type: 'float32'; readonly data: Float32Array; readonly dims: readonly number[] }
+/** A tensor that goes into a session from the host. */
+export type Feed = {
+  readonly [T in Exclude<Tensor.Type, 'string'>]: {
+    readonly type: T
+    readonly data: Tensor.DataTypeMap[T]
+    readonly dims: readonly number[]
+  }
+}[Exclude<Tensor.Type, 'string'>]
 
-/** A float tensor that came out of one. */
+/** A tensor that came out of one; it may lie on the device and can be fed to the same session again. */
+export type { Tensor as SessionTensor } from 'onnxruntime-common'
+
+/** A float tensor on the host. */
 export interface FloatTensor {
   readonly data: Float32Array
   readonly dims: readonly number[]
 }
 
+/** What a graph says of one of its inputs; a dimension without a size has a name or nothing. */
+export interface InputInfo {
+  readonly name: string
+  readonly type: Tensor.Type
+  readonly shape: readonly (number | string)[]
+}
+
 export interface Session {
-  /** Runs the graph and gives the first output, which is the only one that our models have. */
-  run(feeds: Readonly<Record<string, Feed>>): Promise<FloatTensor>
+  readonly inputs: readonly InputInfo[]
+  readonly outputNames: readonly string[]
+  /** Runs the graph and gives every output by its name. */
+  run(feeds: Readonly<Record<string, Feed | Tensor>>): Promise<Readonly<Record<string, Tensor>>>
   release(): Promise<void>
 }
 
+export interface SessionOptions {
+  /** Files that the graph may name as external data: their bytes by the name in the graph. */
+  readonly external?: ReadonlyMap<string, Uint8Array>
+  /** Outputs that stay on the device where the provider has one: for tensors that only go back in. */
+  readonly onDevice?: readonly string[]
+}
+
 export interface SessionFactory {
-  create(model: Uint8Array, provider: Provider): Promise<Session>
+  /** @throws {AppError} invalid_request when the graph names a file that is not among `external` */
+  create(model: Uint8Array, provider: Provider, options?: SessionOptions): Promise<Session>
 }
 
 /** The part of `onnxruntime-node` and `onnxruntime-web` that a session factory needs. */
@@ -29,43 +54,102 @@ export interface OrtModule {
   readonly InferenceSession: {
     create(model: Uint8Array, options: InferenceSession.SessionOptions): Promise<InferenceSession>
   }
-  readonly Tensor: {
-    new (type: 'int64', data: BigInt64Array, dims: readonly number[]): TypedTensor<'int64'>
-    new (type: 'float32', data: Float32Array, dims: readonly number[]): TypedTensor<'float32'>
-  }
+  readonly Tensor: TensorConstructor
 }
 
 /** Sessions of one ORT build; warnings of its optimiser stay out of the log. */
 export function createOrtSessions(ort: OrtModule): SessionFactory {
   return {
-    async create(model, provider) {
+    async create(model, provider, { external = new Map(), onDevice = [] } = {}) {
       const session = await ort.InferenceSession.create(model, {
         executionProviders: [provider],
         logSeverityLevel: 3,
+        ...externalData(model, external),
+        ...(provider === 'webgpu' && onDevice.length > 0 ? keepOnDevice(onDevice) : {}),
       })
       return wrapSession(ort, session)
     },
   }
 }
 
-function wrapSession(ort: OrtModule, session: InferenceSession): Session {
-  const output = session.outputNames[0]
-  invariant(output !== undefined, 'a model has an output')
+/** The values of `outputs[name]` on the host. */
+export async function readFloats(tensor: Tensor | undefined): Promise<FloatTensor> {
+  invariant(tensor !== undefined, 'the graph has this output')
+  const data = tensor.location === 'cpu' ? tensor.data : await tensor.getData()
+  return { data: toFloats(data, tensor.type), dims: tensor.dims }
+}
+
+/** The first output, for graphs that have only one. */
+export function firstFloats(
+  session: Session,
+  outputs: Readonly<Record<string, Tensor>>,
+): Promise<FloatTensor> {
+  return readFloats(outputs[session.outputNames[0] ?? ''])
+}
+
+function externalData(
+  model: Uint8Array,
+  external: ReadonlyMap<string, Uint8Array>,
+): Pick<InferenceSession.SessionOptions, 'externalData'> {
+  const paths = listExternalData(model)
+  if (paths.length === 0) return {}
   return {
-    async run(feeds) {
+    externalData: paths.map((path) => {
+      const data = external.get(path)
+      if (data === undefined) {
+        const named = JSON.stringify(path.slice(0, 128))
+        throw new AppError(
+          'invalid_request',
+          `The graph keeps weights in ${named}, which is no file of its manifest.`,
+        )
+      }
+      return { path, data }
+    }),
+  }
+}
+
+function keepOnDevice(
+  names: readonly string[],
+): Pick<InferenceSession.SessionOptions, 'preferredOutputLocation'> {
+  return {
+    preferredOutputLocation: Object.fromEntries(names.map((name) => [name, 'gpu-buffer'] as const)),
+  }
+}
+
+function wrapSession(ort: OrtModule, session: InferenceSession): Session {
+  return {
+    inputs: session.inputMetadata.flatMap((info) =>
+      info.isTensor ? [{ name: info.name, type: info.type, shape: info.shape }] : [],
+    ),
+    outputNames: session.outputNames,
+    run(feeds) {
       const tensors = Object.fromEntries(
-        Object.entries(feeds).map(([name, feed]) => [name, toTensor(ort, feed)]),
+        Object.entries(feeds).map(([name, feed]) => [
+          name,
+          'location' in feed ? feed : new ort.Tensor(feed.type, feed.data, feed.dims),
+        ]),
       )
-      const result = (await session.run(tensors))[output]
-      invariant(result?.data instanceof Float32Array, 'the output is float32 on the host')
-      return { data: result.data, dims: result.dims }
+      return session.run(tensors)
     },
     release: () => session.release(),
   }
 }
 
-function toTensor(ort: OrtModule, feed: Feed): Tensor {
-  return feed.type === 'int64'
-    ? new ort.Tensor('int64', feed.data, feed.dims)
-    : new ort.Tensor('float32', feed.data, feed.dims)
+function toFloats(data: Tensor.DataType, type: Tensor.Type): Float32Array {
+  if (data instanceof Float32Array) return data
+  if (type === 'float16' && !Array.isArray(data)) {
+    const bits = new Uint16Array(data.buffer, data.byteOffset, data.byteLength / 2)
+    return Float32Array.from(bits, halfToFloat)
+  }
+  throw new AppError('internal', `An output is ${type}, and floats were expected.`)
+}
+
+/** IEEE 754 binary16, by its bits: browsers differ in whether they have an array of them. */
+function halfToFloat(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1
+  const exponent = (bits >> 10) & 0x1f
+  const fraction = bits & 0x3ff
+  if (exponent === 0) return sign * fraction * 2 ** -24
+  if (exponent === 0x1f) return fraction === 0 ? sign * Infinity : NaN
+  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15)
 }
