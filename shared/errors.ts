@@ -30,7 +30,9 @@ export const ERRORS = {
   cancelled: row(499, 'invalid_request_error', 'The caller cancelled the job', false),
   internal: row(500, 'server_error', 'Internal error', true),
   node_lost: row(502, 'server_error', 'The node was lost during the job', true),
+  file_corrupt: row(502, 'server_error', 'A model file is not what its manifest says', true),
   no_capacity: row(503, 'service_unavailable_error', 'No node available', true),
+  deadline_unmeetable: row(503, 'service_unavailable_error', 'The deadline cannot be met', true),
   node_timeout: row(504, 'server_error', 'The node did not answer in time', true),
 } as const
 

@@ -31,6 +31,10 @@ export const PresenceRecord = z.strictObject({
   claim: CountryCode,
   adapter: Adapter,
   models: z.array(AdmittedModel).max(LIMITS.presenceModels),
+  /** Digests of manifests that this node could load within its memory and has not; a hub may ask it to. */
+  loadable: z.array(Bytes32).max(LIMITS.presenceModels).optional(),
+  /** Where this node gives model files to other nodes (`/littoral/files/1.0.0`), as multiaddrs with peer id. */
+  files: z.array(z.string().max(256)).max(LIMITS.fileAddresses).optional(),
   /** `any` runs submitted WGSL; a list runs only kernels with these digests; empty runs none. */
   kernels: z.union([z.literal('any'), z.array(Bytes32).max(64)]),
   maxJobs: z.int().min(1).max(LIMITS.nodeJobsInFlight),
