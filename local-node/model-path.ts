@@ -1,9 +1,14 @@
 /** Where a model file lies on this machine: in this repository, or in an installed package. */
-import { fileURLToPath } from 'node:url'
+import { existsSync } from 'node:fs'
+import { AppError } from '#shared/errors.ts'
 import type { ModelFile } from '#shared/model.ts'
+import { localPath } from './model-store.ts'
 
+/** @throws {AppError} no_capacity when none of its sources is here */
 export function modelFilePath({ sources }: Pick<ModelFile, 'sources'>): string {
-  const [source = ''] = sources
-  const path = source.startsWith('npm:') ? `node_modules/${source.slice('npm:'.length)}` : source
-  return fileURLToPath(new URL(`../${path}`, import.meta.url))
+  for (const source of sources) {
+    const path = localPath(source)
+    if (path !== undefined && existsSync(path)) return path
+  }
+  throw new AppError('no_capacity', `${sources[0]} is not on this machine.`)
 }

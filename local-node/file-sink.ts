@@ -1,0 +1,82 @@
+/** A file that is being fetched: appended to, kept over a restart, and put in its place only when it is whole. */
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { open, readFile, rename, unlink, writeFile } from 'node:fs/promises'
+import type { FileHash, FileSink } from '#node-core/download-file.ts'
+
+export interface PartFile extends FileSink {
+  /** Durable and under its final name: whoever sees that name sees the whole file. */
+  finish(path: string): Promise<void>
+  /** Lets go of it; what has come stays for the next try. */
+  close(): Promise<void>
+}
+
+/** Opens `path.part`, or a part of this process alone while another one holds it. */
+export async function openPart(path: string): Promise<PartFile> {
+  const lock = `${path}.lock`
+  const isShared = await takeLock(lock)
+  const part = isShared ? `${path}.part` : `${path}.${process.pid}.part`
+  const file = await open(part, isShared ? 'a+' : 'w+', 0o600)
+  let { size: sizeBytes } = await file.stat()
+  return {
+    get sizeBytes() {
+      return sizeBytes
+    },
+    read: () => createReadStream(part, { start: 0 }) as AsyncIterable<Uint8Array>,
+    async append(bytes) {
+      await file.appendFile(bytes)
+      sizeBytes += bytes.length
+    },
+    async clear() {
+      await file.truncate(0)
+      sizeBytes = 0
+    },
+    async finish(target) {
+      await file.sync()
+      await rename(part, target)
+    },
+    async close() {
+      await file.close()
+      if (isShared) await unlink(lock).catch(() => {})
+      else await unlink(part).catch(() => {})
+    },
+  }
+}
+
+/** One process at a time appends to a part; the lock of one that has died is taken over. */
+async function takeLock(lock: string): Promise<boolean> {
+  const take = () =>
+    writeFile(lock, String(process.pid), { flag: 'wx', mode: 0o600 }).then(
+      () => true,
+      () => false,
+    )
+  if (await take()) return true
+  const holder = Number(await readFile(lock, 'utf8').catch(() => '0'))
+  if (holder > 0 && isAlive(holder)) return false
+  await unlink(lock).catch(() => {})
+  return take()
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}
+
+export function nativeHash(): FileHash {
+  const hash = createHash('sha256')
+  return {
+    update: (bytes) => void hash.update(bytes),
+    digest: () => `0x${hash.digest('hex')}`,
+  }
+}
+
+/** SHA-256 of a file, a piece at a time. */
+export async function hashFile(path: string): Promise<string> {
+  const hash = nativeHash()
+  for await (const piece of createReadStream(path)) hash.update(piece as Uint8Array)
+  return hash.digest()
+}

@@ -1,0 +1,176 @@
+/**
+ * One file from the first of its sources that works: resumed after a cut, hashed as it comes, never kept when it is
+ * another file than its manifest names. Runs the same in a tab and in Node.
+ */
+import { AppError, errorCode, toAppError } from '#shared/errors.ts'
+import { LIMITS } from '#shared/limits.ts'
+import type { Log } from '#shared/log.ts'
+import type { ModelFile } from '#shared/model.ts'
+import type { FileBody, FileSource } from './file-source.ts'
+
+/** Where the bytes go; it may hold the beginning of the file from an earlier try. */
+export interface FileSink {
+  readonly sizeBytes: number
+  /** What it holds, in order. */
+  read(): AsyncIterable<Uint8Array>
+  append(bytes: Uint8Array): Promise<void>
+  /** Forgets everything. */
+  clear(): Promise<void>
+}
+
+/** SHA-256 over pieces. */
+export interface FileHash {
+  update(bytes: Uint8Array): void
+  /** `0x` and 64 hexadecimal digits. */
+  digest(): string
+}
+
+export interface DownloadOptions {
+  readonly sources: readonly FileSource[]
+  readonly sink: FileSink
+  readonly createHash: () => FileHash
+  readonly signal: AbortSignal
+  readonly log: Log
+  /** Takes the size of each piece that arrived. */
+  readonly onBytes?: ((sizeBytes: number) => void) | undefined
+  /** @default LIMITS.modelStallMs */
+  readonly stallMs?: number | undefined
+}
+
+/**
+ * Resolves when the sink holds the file and its hash is right.
+ * @throws {AppError} file_corrupt when a source gave another file and no other had the right one, no_capacity when none
+ * had it, cancelled
+ */
+export async function downloadFile(file: ModelFile, options: DownloadOptions): Promise<void> {
+  const { sources, sink, signal, log } = options
+  let failure: AppError | undefined
+  for (const source of sources) {
+    // A beginning that came from elsewhere may be what spoils the end: a wrong sum is tried once more from the start.
+    const tries = sink.sizeBytes > 0 ? 2 : 1
+    for (let attempt = 1; attempt <= tries; attempt += 1) {
+      try {
+        return await fromSource(file, source, options)
+      } catch (error) {
+        if (signal.aborted) throw asAppError(signal.reason)
+        const fault = asAppError(error)
+        const isCorrupt = fault.code === 'file_corrupt'
+        if (failure === undefined || isCorrupt) failure = fault
+        const { name } = source
+        log.warn('file.source-failed', { file: file.name, source: name, detail: fault.detail })
+        if (!isCorrupt) break
+        await sink.clear()
+      }
+    }
+  }
+  throw failure ?? new AppError('no_capacity', `${file.name} has no source that can be used here.`)
+}
+
+async function fromSource(
+  file: ModelFile,
+  source: FileSource,
+  options: DownloadOptions,
+): Promise<void> {
+  const { sink, createHash, log } = options
+  if (sink.sizeBytes > file.sizeBytes) await sink.clear()
+  const state = { hash: createHash() }
+  for await (const piece of sink.read()) state.hash.update(piece)
+  for (let resumes = 0; sink.sizeBytes < file.sizeBytes; resumes += 1) {
+    const before = sink.sizeBytes
+    try {
+      await receive(file, source, options, state)
+      if (sink.sizeBytes < file.sizeBytes) throw new Error('the connection ended early')
+    } catch (error) {
+      const isFinal = errorCode(error) !== undefined || options.signal.aborted
+      const hasProgress = sink.sizeBytes > before
+      if (isFinal || !hasProgress || resumes >= LIMITS.modelSourceResumes) throw error
+      log.info('file.resumed', { file: file.name, source: source.name, offset: sink.sizeBytes })
+    }
+  }
+  const digest = state.hash.digest()
+  if (digest === file.sha256) return
+  throw corrupt(file, source, `its SHA-256 is ${digest}, not ${file.sha256}`)
+}
+
+async function receive(
+  file: ModelFile,
+  source: FileSource,
+  options: DownloadOptions,
+  state: { hash: FileHash },
+): Promise<void> {
+  const { sink, onBytes } = options
+  const stall = createStall(source, options)
+  const signal = AbortSignal.any([options.signal, stall.signal])
+  try {
+    const body = await rejectOnAbort(source.open(file, sink.sizeBytes, signal), signal)
+    if (body.offset !== sink.sizeBytes) {
+      await sink.clear()
+      state.hash = options.createHash()
+    }
+    for await (const piece of untilAbort(body, signal)) {
+      stall.heard()
+      if (sink.sizeBytes + piece.length > file.sizeBytes)
+        throw corrupt(file, source, `it is longer than ${file.sizeBytes} bytes`)
+      state.hash.update(piece)
+      await sink.append(piece)
+      onBytes?.(piece.length)
+    }
+  } finally {
+    stall.stop()
+  }
+}
+
+/** Aborts when nothing was heard for too long. */
+function createStall({ name }: FileSource, { stallMs = LIMITS.modelStallMs }: DownloadOptions) {
+  const controller = new AbortController()
+  const give = () =>
+    controller.abort(new AppError('no_capacity', `${name} sent nothing for ${stallMs} ms.`))
+  let timer = setTimeout(give, stallMs)
+  return {
+    signal: controller.signal,
+    heard() {
+      clearTimeout(timer)
+      timer = setTimeout(give, stallMs)
+    },
+    stop: () => clearTimeout(timer),
+  }
+}
+
+/** The body's pieces; a source that does not look at its signal is left all the same. */
+async function* untilAbort({ bytes }: FileBody, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  const pieces = bytes[Symbol.asyncIterator]()
+  try {
+    for (;;) {
+      const { value, done } = await rejectOnAbort(pieces.next(), signal)
+      if (done === true) return
+      yield value
+    }
+  } finally {
+    // Not awaited: a stalled source may never settle it.
+    void Promise.resolve(pieces.return?.()).catch(() => {})
+  }
+}
+
+async function rejectOnAbort<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted()
+  const { promise, reject } = Promise.withResolvers<never>()
+  const onAbort = () => reject(signal.reason as Error)
+  signal.addEventListener('abort', onAbort)
+  try {
+    return await Promise.race([work, promise])
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+    work.catch(() => {})
+  }
+}
+
+function corrupt(file: ModelFile, source: FileSource, why: string): AppError {
+  return new AppError('file_corrupt', `${file.name} from ${source.name} is corrupt: ${why}.`)
+}
+
+/** A fault of the network has a code of ours only if we gave it one. */
+function asAppError(error: unknown): AppError {
+  if (errorCode(error) !== undefined) return toAppError(error)
+  const why = error instanceof Error ? error.message : String(error)
+  return new AppError('no_capacity', `The file could not be fetched: ${why}`, { cause: error })
+}
