@@ -149,7 +149,14 @@ class Core implements NodeCore, WorkHandler {
     const signal = AbortSignal.any([controller.signal, options.signal])
     this.#running.set(key, controller)
     this.#update({ running: this.#running.size })
-    this.#deps.log.info('job.started', { jobId, attempt, inputBytes: payload.length })
+    const { traceparent } = offer
+    const inputBytes = payload.length
+    this.#deps.log.info('job.started', {
+      jobId,
+      attempt,
+      inputBytes,
+      ...(traceparent === null ? {} : { traceparent }),
+    })
     try {
       await checkOffer(offer, payload, { ...this.#state, welcome, nowMs: this.#deps.now() })
       const result = await runOffer(offer, payload, {

@@ -5,6 +5,8 @@ import { AppError } from '#shared/errors.ts'
 import { LIMITS } from '#shared/limits.ts'
 import { commitment, digestBytes, receiptHash, type Receipt } from '#shared/receipt.ts'
 import type { Signer } from '#shared/signature.ts'
+import { textUnits } from '#shared/text.ts'
+import { createTextMeter, type TextMeter } from '#shared/text-meter.ts'
 import { concatBytes } from 'viem'
 import type { JobOffer, JobResult } from '#p2p/messages.ts'
 
@@ -24,25 +26,32 @@ export async function runOffer(
   deps: RunDeps,
 ): Promise<JobResult> {
   const startedAtMs = deps.now()
+  const { work } = offer
+  const meter = work.kind === 'text' ? createTextMeter(work.maxTokens) : undefined
   const chunks: Uint8Array[] = []
   let outputBytes = 0
-  const answer = await deps.engine.run(offer.work, payload, {
+  const answer = await deps.engine.run(work, payload, {
     signal: deps.signal,
     emit: async (bytes) => {
       outputBytes += bytes.length
       if (outputBytes > LIMITS.jobOutputBytes)
         throw new AppError('too_large', `The output passes ${LIMITS.jobOutputBytes} bytes.`)
+      count(meter, bytes)
       chunks.push(bytes)
       await deps.emit(bytes)
     },
   })
   const { ticket, salt } = offer
+  const units =
+    meter === undefined || work.kind !== 'text'
+      ? ticket.units
+      : Math.min(ticket.units, textUnits(work.inputBytes, meter.finish().tokens))
   const receipt: Receipt = {
     ticket,
     receiptKey: deps.signer.publicKey,
     outputCommitment: commitment(salt, await digestBytes(concatBytes(chunks))),
-    units: ticket.units,
-    amountMicroUsd: (BigInt(ticket.units) * BigInt(ticket.priceMicroUsd)).toString(),
+    units,
+    amountMicroUsd: (BigInt(units) * BigInt(ticket.priceMicroUsd)).toString(),
     startedAtMs,
     finishedAtMs: Math.max(startedAtMs, deps.now()),
     provider: answer.provider,
@@ -50,4 +59,13 @@ export async function runOffer(
   }
   const nodeSignature = await deps.signer.sign(typedDigest(deps.domain, receiptHash(receipt)))
   return { answer, receipt, nodeSignature }
+}
+
+/** The node's own engine is at fault here, not the job. */
+function count(meter: TextMeter | undefined, bytes: Uint8Array): void {
+  try {
+    meter?.push(bytes)
+  } catch (cause) {
+    throw new AppError('internal', 'The engine wrote events that cannot be read.', { cause })
+  }
 }

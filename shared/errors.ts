@@ -7,7 +7,19 @@ export const ERRORS = {
   forbidden: row(403, 'permission_error', 'The key lacks the scope for this', false),
   model_not_found: row(404, 'invalid_request_error', 'No such model', false),
   not_found: row(404, 'invalid_request_error', 'Not found', false),
+  answer_not_kept: row(
+    410,
+    'invalid_request_error',
+    'The answer to this idempotency key was not kept',
+    false,
+  ),
   too_large: row(413, 'invalid_request_error', 'Too large', false),
+  idempotency_key_reused: row(
+    422,
+    'invalid_request_error',
+    'The idempotency key was used for another request',
+    false,
+  ),
   residency_unsatisfiable: row(
     422,
     'invalid_request_error',

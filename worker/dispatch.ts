@@ -4,7 +4,8 @@ import { LIMITS } from '#shared/limits.ts'
 import type { CompiledPolicy } from '#shared/policy.ts'
 import type { Config, HubConfig, WorkerEnv } from './config.ts'
 import { canStore, openHub } from './durable-objects.ts'
-import { packEnvelope, readOutcome } from './hub/envelope.ts'
+import { packEnvelope, readOutcome, throwRefusal } from './hub/envelope.ts'
+import { readStream, type StreamedAnswer } from './hub/stream-envelope.ts'
 import type { DispatchRequest, DispatchResult } from './hub/protocol.ts'
 
 /** Errors after which another hub may still have a node that this policy allows. */
@@ -27,6 +28,32 @@ export async function dispatch(
   job: { readonly request: DispatchRequest; readonly payload: Uint8Array },
   signal: AbortSignal,
 ): Promise<DispatchResult> {
+  return tryHubs(target, job, (hub, body) => callHub(hub, body, { signal, read: readOutcome }))
+}
+
+/**
+ * The same for an answer whose bytes are read as they come.
+ * @throws {AppError} what fails before the first byte; later failures come out of the chunks
+ */
+export async function dispatchStream(
+  target: { readonly env: Pick<WorkerEnv, 'HUB'>; readonly config: Config },
+  job: { readonly request: DispatchRequest; readonly payload: Uint8Array },
+  signal: AbortSignal,
+): Promise<StreamedAnswer> {
+  return tryHubs(target, job, (hub, body) => callHub(hub, body, { signal, read: openStream }))
+}
+
+async function openStream(response: Response): Promise<StreamedAnswer> {
+  await throwRefusal(response)
+  if (response.body === null) throw new AppError('node_lost', 'The hub answered with nothing.')
+  return readStream(response.body)
+}
+
+async function tryHubs<T>(
+  target: { readonly env: Pick<WorkerEnv, 'HUB'>; readonly config: Config },
+  job: { readonly request: DispatchRequest; readonly payload: Uint8Array },
+  call: (hub: HubStub, body: Uint8Array<ArrayBuffer>) => Promise<T>,
+): Promise<T> {
   const hubs = eligibleHubs(job.request.policy, target.config)
   if (hubs.length === 0) {
     throw new AppError(
@@ -39,7 +66,7 @@ export async function dispatch(
   let failure: AppError | undefined
   for (const hub of hubs) {
     try {
-      return await callHub(openHub(target.env, hub, target.config), body, signal)
+      return await call(openHub(target.env, hub, target.config), body)
     } catch (error) {
       const refusal = toAppError(error)
       if (!TRY_NEXT_HUB.includes(refusal.code)) throw refusal
@@ -49,18 +76,27 @@ export async function dispatch(
   throw failure ?? new AppError('no_capacity', 'No hub answered.')
 }
 
-async function callHub(
-  hub: { fetch(request: Request): Promise<Response> },
+interface HubStub {
+  fetch(request: Request): Promise<Response>
+}
+
+interface HubCall<T> {
+  readonly signal: AbortSignal
+  readonly read: (response: Response) => Promise<T>
+}
+
+async function callHub<T>(
+  hub: HubStub,
   body: Uint8Array<ArrayBuffer>,
-  signal: AbortSignal,
-): Promise<DispatchResult> {
+  { signal, read }: HubCall<T>,
+): Promise<T> {
   const request = new Request('http://hub/dispatch', {
     method: 'POST',
     body,
     signal: AbortSignal.any([signal, AbortSignal.timeout(LIMITS.requestTimeoutMs)]),
   })
   try {
-    return await readOutcome(await hub.fetch(request))
+    return await read(await hub.fetch(request))
   } catch (cause) {
     if (errorCode(cause) !== undefined) throw cause
     if (signal.aborted) throw new AppError('cancelled', 'The caller went away.', { cause })

@@ -28,6 +28,7 @@ const node: fc.Arbitrary<NodeView> = fc.record({
   inFlight: fc.nat(8),
   rttMs: fc.double({ min: 0, max: 500, noNaN: true }),
   serviceMs: fc.double({ min: 0, max: 500, noNaN: true }),
+  isMeasured: fc.boolean(),
 })
 
 const scenario = fc.record({
@@ -48,7 +49,7 @@ describe('the scheduler, over random policies and node sets', () => {
         for (let attempt = 0; attempt < 4; attempt += 1) {
           const choice = schedule(
             s.nodes,
-            { policy: s.policy, allowed, work, tried },
+            { policy: s.policy, allowed, work, tried, nodeId: null, leftMs: Infinity },
             () => s.random,
           )
           if (choice.kind !== 'node') return
@@ -72,7 +73,7 @@ describe('the scheduler, over random policies and node sets', () => {
         const allowed = effectiveCompute(s.policy, s.narrowTo)
         const choice = schedule(
           s.nodes,
-          { policy: s.policy, allowed, work, tried: new Set() },
+          { policy: s.policy, allowed, work, tried: new Set(), nodeId: null, leftMs: Infinity },
           () => s.random,
         )
         const noneAllowed =
@@ -89,7 +90,7 @@ describe('the scheduler, over random policies and node sets', () => {
       fc.property(policy, fc.array(node, { minLength: 1, maxLength: 4 }), (p, nodes) => {
         const choice = schedule(
           nodes,
-          { policy: p, allowed: p.compute, work, tried: new Set() },
+          { policy: p, allowed: p.compute, work, tried: new Set(), nodeId: null, leftMs: Infinity },
           () => 0.5,
         )
         if (choice.kind !== 'node') return

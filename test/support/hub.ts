@@ -30,6 +30,8 @@ type RunJob = (
   offer: JobOffer,
   payload: Uint8Array,
   next: () => Promise<JobResult>,
+  /** Sends bytes past the node's own checks. */
+  emit: (bytes: Uint8Array) => Promise<void>,
 ) => Promise<JobResult>
 
 export interface TestMember {
@@ -51,6 +53,8 @@ export interface TestHubBench {
     readonly trust?: Place['trust']
     readonly seenAs?: string
     readonly run?: RunJob
+    /** @default one that inverts bytes */
+    readonly engine?: Engine
   }): Promise<TestMember>
   close(): Promise<void>
 }
@@ -103,6 +107,7 @@ export async function createHubBench(): Promise<TestHubBench> {
       trust = 'public',
       seenAs = country,
       run = (_offer, _payload, next) => next(),
+      engine = INVERT,
     }) {
       const connected = await network.connect()
       const { identity, libp2p } = connected
@@ -121,7 +126,7 @@ export async function createHubBench(): Promise<TestHubBench> {
         receiptKey: identity.signer.publicKey,
         claim: country,
         adapter: INVERT.adapter,
-        models: [],
+        models: [...engine.models],
         kernels: 'any',
         maxJobs,
         sequence: 1,
@@ -145,23 +150,28 @@ export async function createHubBench(): Promise<TestHubBench> {
           acknowledged: () => {},
           pendingReceipts: () => Promise.resolve([]),
           run: (offer, payload, { signal, emit }) =>
-            run(offer, payload, async () => {
-              await checkOffer(offer, payload, {
-                nodeId,
-                claim: country,
-                welcome,
-                nowMs: Date.now(),
-              })
-              ran.push(payload)
-              return runOffer(offer, payload, {
-                engine: INVERT,
-                signer: identity.signer,
-                domain: DOMAIN,
-                now: Date.now,
-                signal,
-                emit,
-              })
-            }),
+            run(
+              offer,
+              payload,
+              async () => {
+                await checkOffer(offer, payload, {
+                  nodeId,
+                  claim: country,
+                  welcome,
+                  nowMs: Date.now(),
+                })
+                ran.push(payload)
+                return runOffer(offer, payload, {
+                  engine,
+                  signer: identity.signer,
+                  domain: DOMAIN,
+                  now: Date.now,
+                  signal,
+                  emit,
+                })
+              },
+              emit,
+            ),
         },
         { log: silentLog },
       ).catch(() => {})
@@ -177,7 +187,7 @@ export async function createHubBench(): Promise<TestHubBench> {
         signedPresence,
         quarantine: null,
         jobsDone: 0,
-        serviceMs: new Map<string, number>(),
+        serviceMs: new Map(),
       }
       directory.add(member)
       void link.closed.then(() => directory.remove(member))

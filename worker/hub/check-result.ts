@@ -1,6 +1,7 @@
 /** What the hub checks of an answer before anybody sees it: the receipt is for this ticket, the bytes are what the work yields. */
 import { typedDigest, type Domain } from '#shared/eip712.ts'
 import { AppError, toAppError } from '#shared/errors.ts'
+import type { Bytes32 } from '#shared/ids.ts'
 import type { TensorHeader, Work } from '#shared/job.ts'
 import type { ModelManifest } from '#shared/model.ts'
 import {
@@ -13,6 +14,8 @@ import {
 } from '#shared/receipt.ts'
 import { checkOutputs as checkModelOutputs } from '#shared/tensor.ts'
 import { verifySignature, type PublicKey } from '#shared/signature.ts'
+import { TEXT_OUTPUT, textUnits } from '#shared/text.ts'
+import type { TextMeter } from '#shared/text-meter.ts'
 import type { JobResult } from '#p2p/messages.ts'
 
 export interface ResultContext {
@@ -20,17 +23,22 @@ export interface ResultContext {
   readonly work: Work
   /** The manifest of a model job; undefined for a kernel. */
   readonly manifest: ModelManifest | undefined
+  /** What has read the events of a text job. */
+  readonly meter: TextMeter | undefined
   readonly salt: `0x${string}`
   readonly receiptKey: PublicKey
   readonly domain: Domain
 }
 
-/** @throws {AppError} node_lost naming the fault: such an answer is as good as none */
+/**
+ * @returns the receipt's id
+ * @throws {AppError} node_lost naming the fault: such an answer is as good as none
+ */
 export async function checkResult(
   result: JobResult,
   payload: Uint8Array,
   context: ResultContext,
-): Promise<void> {
+): Promise<Bytes32> {
   const { receipt, answer } = result
   checkOutputs(answer.outputs, payload, context)
   if (answer.provider !== receipt.provider)
@@ -38,14 +46,14 @@ export async function checkResult(
   if (receipt.outputCommitment !== commitment(context.salt, await digestBytes(payload))) {
     fault('the receipt is for other output bytes')
   }
-  await checkReceipt(receipt, result.nodeSignature, context)
+  return checkReceipt(receipt, result.nodeSignature, context)
 }
 
 async function checkReceipt(
   receipt: Receipt,
   signature: `0x${string}`,
-  context: Pick<ResultContext, 'ticket' | 'receiptKey' | 'domain'>,
-): Promise<void> {
+  context: ResultContext,
+): Promise<Bytes32> {
   const { ticket } = context
   const ticketDigest = ticketHash(ticket)
   if (ticketHash(receipt.ticket) !== ticketDigest) fault('the receipt embeds another ticket')
@@ -56,17 +64,28 @@ async function checkReceipt(
     fault('the receipt is signed by another key than the presence record names')
   }
   if (
-    receipt.units !== ticket.units ||
-    BigInt(receipt.amountMicroUsd) !== BigInt(ticket.units) * BigInt(ticket.priceMicroUsd)
+    receipt.units !== owedUnits(context) ||
+    BigInt(receipt.amountMicroUsd) !== BigInt(receipt.units) * BigInt(ticket.priceMicroUsd)
   ) {
     fault('the receipt bills something else than the ticket')
   }
   if (receipt.verification !== 'none') fault('the receipt claims a verification that nobody made')
   if (receipt.finishedAtMs < receipt.startedAtMs) fault('the receipt ends before it begins')
   if (receipt.startedAtMs > ticket.expiresAtMs) fault('the receipt begins after its ticket expired')
-  const digest = typedDigest(context.domain, receiptHash(receipt, ticketDigest))
-  if (!(await verifySignature(receipt.receiptKey, digest, signature)))
+  const id = receiptHash(receipt, ticketDigest)
+  if (!(await verifySignature(receipt.receiptKey, typedDigest(context.domain, id), signature)))
     fault('the signature on the receipt is not valid')
+  return id
+}
+
+/** What the hub itself has counted; the ticket's units are a ceiling for text and the amount for everything else. */
+function owedUnits({ ticket, work, meter }: ResultContext): number {
+  if (work.kind !== 'text') return ticket.units
+  try {
+    return Math.min(ticket.units, textUnits(work.inputBytes, meter?.finish().tokens ?? 0))
+  } catch (error) {
+    return fault(toAppError(error).detail)
+  }
 }
 
 function checkOutputs(
@@ -77,6 +96,12 @@ function checkOutputs(
   const total = outputs.reduce((sum, output) => sum + output.sizeBytes, 0)
   if (total !== payload.length)
     fault(`the outputs should have ${total} bytes and have ${payload.length}`)
+  if (context.work.kind === 'text') {
+    const [events] = outputs
+    if (outputs.length !== 1 || events?.name !== TEXT_OUTPUT || events.datatype !== 'UINT8')
+      fault('a text answer has one output of events')
+    return
+  }
   if (context.work.kind === 'kernel') {
     const expected = context.work.buffers.filter((buffer) => buffer.return)
     const same =

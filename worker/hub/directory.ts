@@ -14,18 +14,32 @@ export interface Member {
   signedPresence: SignedPresence
   quarantine: string | null
   jobsDone: number
-  readonly serviceMs: Map<string, number>
+  readonly serviceMs: Map<string, ServiceTime>
+}
+
+/** How long one kind of work took on one node, in ms. */
+export interface ServiceTime {
+  readonly bestMs: number
+  readonly peakMs: number
+  readonly atMs: number
 }
 
 /** Assumed time of a kernel that a node has never run. */
 const UNKNOWN_SERVICE_MS = 100
+/** A peak counts half after this long: else one slow first run would keep a node from ever being asked again. */
+const PEAK_HALF_LIFE_MS = 10_000
 /** Weight of a new sample when it is faster than the average; slower ones count at once (peak-EWMA). */
 const DECAY = 0.2
 
 export class Directory {
   readonly #members = new Map<string, Member>()
+  readonly #nowMs: () => number
   /** Reason by node id, until the hub restarts. */
   readonly #quarantined = new Map<string, string>()
+
+  constructor(nowMs: () => number = Date.now) {
+    this.#nowMs = nowMs
+  }
 
   get size(): number {
     return this.#members.size
@@ -69,15 +83,18 @@ export class Directory {
   }
 
   views(work: Work): NodeView[] {
-    return [...this.#members.values()].map((member) => viewOf(member, work))
+    return [...this.#members.values()].map((member) => viewOf(member, work, this.#nowMs()))
   }
 
   recordService(member: Member, work: Work, sampleMs: number): void {
     const key = workKey(work)
-    const before = member.serviceMs.get(key)
-    const next =
+    const known = member.serviceMs.get(key)
+    const atMs = this.#nowMs()
+    const before = known === undefined ? undefined : expectedMs(known, atMs)
+    const peakMs =
       before === undefined || sampleMs > before ? sampleMs : before + (sampleMs - before) * DECAY
-    member.serviceMs.set(key, next)
+    const bestMs = Math.min(sampleMs, known?.bestMs ?? sampleMs)
+    member.serviceMs.set(key, { bestMs, peakMs, atMs })
     if (member.serviceMs.size > 256)
       member.serviceMs.delete(member.serviceMs.keys().next().value ?? key)
   }
@@ -119,8 +136,13 @@ function finite(ms: number): number {
   return Number.isFinite(ms) ? ms : 0
 }
 
-function viewOf(member: Member, work: Work): NodeView {
+function expectedMs({ bestMs, peakMs, atMs }: ServiceTime, nowMs: number): number {
+  return bestMs + (peakMs - bestMs) * 0.5 ** (Math.max(0, nowMs - atMs) / PEAK_HALF_LIFE_MS)
+}
+
+function viewOf(member: Member, work: Work, nowMs: number): NodeView {
   const { presence, link } = member
+  const known = member.serviceMs.get(workKey(work))
   return {
     nodeId: presence.nodeId,
     facts: factsOf(member),
@@ -129,7 +151,8 @@ function viewOf(member: Member, work: Work): NodeView {
     maxJobs: presence.maxJobs,
     inFlight: link.inFlight(),
     rttMs: finite(link.rttMs()),
-    serviceMs: member.serviceMs.get(workKey(work)) ?? admittedMs(presence, work),
+    isMeasured: known !== undefined || 'model' in work,
+    serviceMs: known === undefined ? admittedMs(presence, work) : expectedMs(known, nowMs),
   }
 }
 

@@ -1,49 +1,20 @@
 /** Answers one request with one node: choose, ticket, run, check, keep the receipt, and again elsewhere when a node is lost. */
-import { typedDigest, type Domain } from '#shared/eip712.ts'
 import { AppError, errorCode, toAppError } from '#shared/errors.ts'
-import type { Address, Bytes32, RandomBytes } from '#shared/ids.ts'
 import type { Work } from '#shared/job.ts'
 import { LIMITS } from '#shared/limits.ts'
 import type { Log } from '#shared/log.ts'
-import type { ModelManifest } from '#shared/model.ts'
-import { decide } from '#shared/policy.ts'
-import { digestBytes, receiptHash, type SignedReceipt } from '#shared/receipt.ts'
-import type { Signer } from '#shared/signature.ts'
-import type { JobOffer, JobResult, StoredReceipt } from '#p2p/messages.ts'
-import { bytesToHex } from 'viem'
-import { createByteSink } from './byte-sink.ts'
+import { digestBytes } from '#shared/receipt.ts'
+import type { StoredReceipt } from '#p2p/messages.ts'
+import { attemptJob, type AttemptDeps, type Job } from './attempt.ts'
 import { Capacity } from './capacity.ts'
-import { checkResult } from './check-result.ts'
-import { factsOf, type Directory, type Member } from './directory.ts'
-import type { Outbox } from './outbox.ts'
-import type { DispatchRequest, DispatchResult } from './protocol.ts'
+import type { Member } from './directory.ts'
+import type { DispatchOutcome, DispatchRequest, DispatchResult } from './protocol.ts'
 import { schedule, type NodeView } from './schedule.ts'
-import { issueTicket } from './ticket.ts'
+import type { AnswerSink } from './stream-envelope.ts'
 
-export interface DispatcherDeps {
-  readonly hub: string
-  readonly signer: Signer
-  readonly domain: Domain
-  readonly directory: Directory
-  readonly outbox: Outbox
-  readonly manifests: readonly ModelManifest[]
-  readonly now: () => number
+export interface DispatcherDeps extends AttemptDeps {
   readonly random: () => number
-  readonly randomBytes: RandomBytes
   readonly log: Log
-  /** Called when the outbox has something new. */
-  readonly onReceipt: () => void
-}
-
-interface Job {
-  readonly request: DispatchRequest
-  readonly payload: Uint8Array
-  readonly inputDigest: Bytes32
-  readonly signal: AbortSignal
-  readonly tried: Set<string>
-  readonly arrivedAtMs: number
-  /** What the first node said of the work. */
-  verdict?: AppError
 }
 
 const MAX_WAITING = 256
@@ -63,12 +34,30 @@ export class Dispatcher {
   }
 
   /**
-   * @throws {AppError} residency_unsatisfiable, no_capacity, node_lost, node_timeout, cancelled, or what the node says of the work
+   * @throws {AppError} residency_unsatisfiable, no_capacity, deadline_unmeetable, node_lost, node_timeout, cancelled, or
+   * what the node says of the work
    */
-  async dispatch(
+  dispatch(
     request: DispatchRequest,
     payload: Uint8Array,
     signal: AbortSignal,
+  ): Promise<DispatchResult> {
+    return this.#held(request, payload, { signal, sink: undefined })
+  }
+
+  /** The same with the answer's bytes going to `sink` as they come; after the first of them a lost node is final. */
+  async stream(
+    request: DispatchRequest,
+    payload: Uint8Array,
+    to: { readonly signal: AbortSignal; readonly sink: AnswerSink },
+  ): Promise<DispatchOutcome> {
+    return (await this.#held(request, payload, to)).outcome
+  }
+
+  async #held(
+    request: DispatchRequest,
+    payload: Uint8Array,
+    { signal, sink }: { readonly signal: AbortSignal; readonly sink: AnswerSink | undefined },
   ): Promise<DispatchResult> {
     const held = payload.length + returnedBytes(request.work)
     if (this.#heldBytes + held > LIMITS.hubPayloadBytes) {
@@ -76,13 +65,7 @@ export class Dispatcher {
         meta: { retryAfterSeconds: 1 },
       })
     }
-    const timeout = AbortSignal.timeout(request.timeoutMs)
-    const timedOut = new AppError('node_timeout', `No answer within ${request.timeoutMs} ms.`)
-    const cancelled = new AppError('cancelled', 'The caller hung up.')
-    const controller = new AbortController()
-    timeout.addEventListener('abort', () => controller.abort(timedOut), { once: true })
-    signal.addEventListener('abort', () => controller.abort(cancelled), { once: true })
-    if (signal.aborted) controller.abort(cancelled)
+    const ends = createJobSignal(request.timeoutMs, signal)
     this.#heldBytes += held
     this.#active.add(request.jobId)
     try {
@@ -90,12 +73,15 @@ export class Dispatcher {
         request,
         payload,
         inputDigest: await digestBytes(payload),
-        signal: controller.signal,
+        signal: ends.signal,
+        sink,
         tried: new Set(),
         arrivedAtMs: this.#deps.now(),
+        isBegun: false,
       }
       return await this.#attempts(job)
     } finally {
+      ends.clear()
       this.#heldBytes -= held
       this.#active.delete(request.jobId)
     }
@@ -120,7 +106,7 @@ export class Dispatcher {
     for (let attempt = 1; attempt <= LIMITS.dispatchAttempts; attempt += 1) {
       const member = await this.#choose(job, lost)
       try {
-        return await this.#attempt(job, member, attempt)
+        return await attemptJob(job, { member, attempt }, this.#deps)
       } catch (error) {
         lost = this.#afterFailure(job, member, error)
       } finally {
@@ -133,11 +119,12 @@ export class Dispatcher {
 
   async #choose(job: Job, lost: AppError | undefined): Promise<Member> {
     const { directory, random } = this.#deps
-    const { policy, allowed, work } = job.request
+    const { policy, allowed, work, nodeId, timeoutMs } = job.request
     for (;;) {
+      const leftMs = timeoutMs - (this.#deps.now() - job.arrivedAtMs)
       const choice = schedule(
         directory.views(work).map((view) => this.#withPlaced(view)),
-        { policy, allowed, work, tried: job.tried },
+        { policy, allowed, work, tried: job.tried, nodeId, leftMs },
         random,
       )
       if (choice.kind === 'refuse') throw lost ?? choice.error
@@ -172,70 +159,6 @@ export class Dispatcher {
     }
   }
 
-  async #attempt(job: Job, member: Member, attempt: number): Promise<DispatchResult> {
-    const { request, signal } = job
-    const { deps, salt } = { deps: this.#deps, salt: bytesToHex(this.#deps.randomBytes(32)) }
-    const nowMs = deps.now()
-    const issued = await issueTicket(
-      { request, member, attempt, salt, inputDigest: job.inputDigest },
-      { ...deps, nowMs },
-    )
-    const offer: JobOffer = {
-      ...issued,
-      policy: request.policy,
-      work: request.work,
-      salt,
-      traceparent: request.traceparent,
-    }
-    // The same decision once more at the last moment: a quarantine since the choice must hold.
-    const verdict = decide(request.policy, request.allowed, factsOf(member))
-    if (verdict !== 'allow')
-      throw new AppError('no_capacity', `The node is no longer allowed (${verdict}).`)
-    const output = createByteSink()
-    const sentAtMs = deps.now()
-    const result = await member.link.run(offer, job.payload, {
-      signal,
-      onChunk: (bytes) => output.push(bytes),
-    })
-    const roundTripMs = deps.now() - sentAtMs
-    const payload = output.bytes()
-    const receiptKey = member.presence.receiptKey
-    const manifest = deps.manifests.find(
-      (candidate) => 'model' in request.work && candidate.id === request.work.model,
-    )
-    await checkResult(result, payload, {
-      ticket: issued.ticket,
-      work: request.work,
-      manifest,
-      salt,
-      receiptKey,
-      domain: deps.domain,
-    })
-    const stored = storedFrom(offer, result, member)
-    const signed = await this.#keep(stored, request.consumer)
-    member.jobsDone += 1
-    member.link.acknowledge([signed.id])
-    deps.directory.recordService(member, request.work, roundTripMs)
-    const computeMs = Math.min(result.answer.computeMs, roundTripMs)
-    return {
-      payload,
-      outcome: {
-        receiptId: signed.id,
-        nodeId: issued.ticket.nodeId,
-        place: issued.ticket.place,
-        answer: result.answer,
-        units: result.receipt.units,
-        amountMicroUsd: result.receipt.amountMicroUsd,
-        timing: {
-          queueMs: sentAtMs - job.arrivedAtMs,
-          networkMs: roundTripMs - computeMs,
-          computeMs,
-        },
-        attempts: attempt,
-      },
-    }
-  }
-
   /** Decides whether the job may try another node; rethrows what ends it. */
   #afterFailure(job: Job, member: Member, cause: unknown): AppError {
     const error = toAppError(cause)
@@ -251,6 +174,7 @@ export class Dispatcher {
     })
     if (invalidResult === true) this.#deps.directory.quarantine(member, error.detail)
     if (job.signal.aborted) throw toAppError(job.signal.reason)
+    if (job.isBegun) throw error
     if (error.code === 'node_timeout') throw error
     if (SAID_OF_THE_WORK.has(error.code)) {
       if (job.verdict !== undefined) throw job.verdict
@@ -261,26 +185,6 @@ export class Dispatcher {
       ? error
       : new AppError('node_lost', `The node gave the job back: ${error.detail}`)
   }
-
-  async #keep(stored: StoredReceipt, consumer: Address | null): Promise<SignedReceipt> {
-    const { signer, domain, outbox } = this.#deps
-    const id = receiptHash(stored.receipt)
-    const receipt: SignedReceipt = {
-      version: 1,
-      id,
-      domain,
-      receipt: stored.receipt,
-      nodeSignature: stored.nodeSignature,
-      ticketSignature: stored.ticketSignature,
-      hubSignature: await signer.sign(typedDigest(domain, id)),
-      hubKey: signer.publicKey,
-      policy: stored.policy,
-      presence: stored.presence,
-    }
-    outbox.put({ receipt, salt: stored.salt, consumer })
-    this.#deps.onReceipt()
-    return receipt
-  }
 }
 
 /** Bytes that a kernel's answer will have; a model's is small beside its input, and bounded on the stream. */
@@ -289,13 +193,21 @@ function returnedBytes(work: Work): number {
   return work.buffers.reduce((sum, buffer) => sum + (buffer.return ? buffer.sizeBytes : 0), 0)
 }
 
-function storedFrom(offer: JobOffer, result: JobResult, member: Member): StoredReceipt {
+/** Aborts with node_timeout when the time is up, and with cancelled when the caller leaves. */
+function createJobSignal(timeoutMs: number, caller: AbortSignal) {
+  const controller = new AbortController()
+  const leave = () => controller.abort(new AppError('cancelled', 'The caller hung up.'))
+  const timer = setTimeout(
+    () => controller.abort(new AppError('node_timeout', `No answer within ${timeoutMs} ms.`)),
+    timeoutMs,
+  )
+  caller.addEventListener('abort', leave, { once: true })
+  if (caller.aborted) leave()
   return {
-    receipt: result.receipt,
-    nodeSignature: result.nodeSignature,
-    ticketSignature: offer.ticketSignature,
-    policy: offer.policy,
-    presence: member.signedPresence,
-    salt: offer.salt,
+    signal: controller.signal,
+    clear() {
+      clearTimeout(timer)
+      caller.removeEventListener('abort', leave)
+    },
   }
 }

@@ -37,12 +37,16 @@ export function writeDispatch({ outcome, payload }: DispatchResult): Response {
   return new Response(packEnvelope(outcome, payload))
 }
 
+/** @throws {AppError} the hub's error, when it answered with one */
+export async function throwRefusal(response: Response): Promise<void> {
+  if (response.ok) return
+  const wire = (await response.json()) as WireError
+  throw new AppError(errorCode(wire) ?? 'internal', wire.detail, { meta: wire.meta ?? {} })
+}
+
 /** The Worker reads what the hub answered. @throws {AppError} the hub's error */
 export async function readOutcome(response: Response): Promise<DispatchResult> {
-  if (!response.ok) {
-    const wire = (await response.json()) as WireError
-    throw new AppError(errorCode(wire) ?? 'internal', wire.detail, { meta: wire.meta ?? {} })
-  }
+  await throwRefusal(response)
   const { header, payload } = unpackEnvelope(new Uint8Array(await response.arrayBuffer()))
   return { outcome: DispatchOutcome.parse(header), payload }
 }

@@ -12,6 +12,7 @@ import type { TenantApi } from '../tenant/protocol.ts'
 import { createHubCore, type HubCore } from './core.ts'
 import { readDispatch, writeDispatch } from './envelope.ts'
 import type { OutboxEntry } from './outbox.ts'
+import { writeStream } from './stream-envelope.ts'
 import { Admission, ADMISSION_HEADER, type HubStatus } from './protocol.ts'
 
 export class Hub extends DurableObject<Env> {
@@ -23,7 +24,12 @@ export class Hub extends DurableObject<Env> {
     if (request.headers.get('upgrade') === 'websocket') return this.#enter(core, request)
     try {
       const { header, payload } = await readDispatch(request)
-      return writeDispatch(await core.dispatcher.dispatch(header, payload, request.signal))
+      const { dispatcher } = core
+      if (!header.stream)
+        return writeDispatch(await dispatcher.dispatch(header, payload, request.signal))
+      return await writeStream((sink) =>
+        dispatcher.stream(header, payload, { signal: request.signal, sink }),
+      )
     } catch (error) {
       const appError = toAppError(error)
       if (appError.code === 'internal')

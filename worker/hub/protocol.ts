@@ -31,6 +31,10 @@ export const DispatchRequest = z.strictObject({
 })
 export type DispatchRequest = z.infer<typeof DispatchRequest>
 
+/** What is known of a streamed answer when its first byte goes out. */
+export const DispatchHead = z.strictObject({ nodeId: NodeId, place: Place })
+export type DispatchHead = z.infer<typeof DispatchHead>
+
 /** Where the time of one job went, in milliseconds as the hub measured them. */
 export const DispatchTiming = z.strictObject({
   /** From arrival at the hub until a node was chosen and had a free place. */

@@ -24,6 +24,8 @@ export interface NodeView {
   readonly rttMs: number
   /** Peak-sensitive moving average of how long this work takes on this node. */
   readonly serviceMs: number
+  /** Whether `serviceMs` was ever measured; a guess chooses between nodes, and refuses nobody. */
+  readonly isMeasured: boolean
 }
 
 export interface ScheduleJob {
@@ -32,6 +34,10 @@ export interface ScheduleJob {
   readonly work: Work
   /** Nodes that already failed this job. */
   readonly tried: ReadonlySet<string>
+  /** The only node that may take it; null for any. */
+  readonly nodeId: string | null
+  /** Time that is left for the answer, in ms. */
+  readonly leftMs: number
 }
 
 export type Choice =
@@ -60,11 +66,20 @@ export function schedule(
       }),
     )
   if (allowed.length === 0) return refuse(unsatisfiable(job, refusals))
-  const able = allowed.filter((node) => !job.tried.has(node.nodeId) && canRun(node, job.work))
+  const able = allowed.filter(
+    (node) =>
+      !job.tried.has(node.nodeId) &&
+      (job.nodeId === null || job.nodeId === node.nodeId) &&
+      canRun(node, job.work),
+  )
   if (able.length === 0) return refuse(unable(job, allowed.length))
   const free = able.filter((node) => node.inFlight < node.maxJobs)
   const best = nearest(sample(free, random))
-  return best === undefined ? { kind: 'wait' } : { kind: 'node', nodeId: best.nodeId }
+  if (best === undefined) return { kind: 'wait' }
+  const predictedMs = predictMs(best)
+  return best.isMeasured && predictedMs > job.leftMs
+    ? refuse(tooLate(job, predictedMs))
+    : { kind: 'node', nodeId: best.nodeId }
 }
 
 /** Whether a node admits this very model, or runs this very kernel. */
@@ -110,12 +125,22 @@ function unsatisfiable(job: ScheduleJob, refusals: ReadonlyMap<ComputeRule, numb
 }
 
 function unable(job: ScheduleJob, allowedCount: number): AppError {
+  if (job.nodeId !== null)
+    return new AppError('no_capacity', `Node ${job.nodeId} is gone or no longer allowed.`)
   const what = 'model' in job.work ? `has model ${job.work.model}` : 'runs this kernel'
   const again = job.tried.size > 0 ? ` that has not already failed it (${job.tried.size} did)` : ''
   return new AppError(
     'no_capacity',
     `The policy allows ${allowedCount} connected node(s), but none ${what}${again}.`,
     { meta: { retryAfterSeconds: 5 } },
+  )
+}
+
+function tooLate(job: ScheduleJob, predictedMs: number): AppError {
+  return new AppError(
+    'deadline_unmeetable',
+    `The nearest free node would answer in about ${Math.ceil(predictedMs)} ms; ${Math.max(0, Math.floor(job.leftMs))} ms are left. Allow more time, or try again when the network is less busy.`,
+    { meta: { predictedMs: Math.ceil(predictedMs), retryAfterSeconds: 1 } },
   )
 }
 

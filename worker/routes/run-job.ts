@@ -1,12 +1,18 @@
 /** The one way from a parsed request to a node's answer, whatever API it came by. */
+import { AppError } from '#shared/errors.ts'
 import { newJobId, type JobId } from '#shared/ids.ts'
 import type { Work } from '#shared/job.ts'
 import { LIMITS } from '#shared/limits.ts'
 import { countryCode } from '#shared/region.ts'
 import type { AppContext } from '../context.ts'
-import { dispatch } from '../dispatch.ts'
+import { dispatch, dispatchStream } from '../dispatch.ts'
 import type { ResidencyChoice } from '../formats/residency.ts'
-import type { DispatchOutcome, DispatchResult } from '../hub/protocol.ts'
+import type {
+  DispatchHead,
+  DispatchOutcome,
+  DispatchRequest,
+  DispatchResult,
+} from '../hub/protocol.ts'
 import { chooseResidency } from '../middleware/residency.ts'
 
 export interface PricedWork {
@@ -20,18 +26,65 @@ export interface JobResult extends DispatchResult {
   readonly jobId: JobId
 }
 
+/** An answer that is still being computed; its receipt exists once `outcome` has resolved. */
+export interface StreamedJob {
+  readonly jobId: JobId
+  readonly nodeId: DispatchHead['nodeId']
+  readonly place: DispatchHead['place']
+  /** The answer's bytes; leaving the loop early cancels the job on the node. */
+  readonly chunks: AsyncIterable<Uint8Array>
+  /** Settles once the chunks have been read to their end. @throws {AppError} */
+  readonly outcome: Promise<DispatchOutcome>
+}
+
 /** Dispatches under the caller's policy, and sets the headers that tell what came of it. */
 export async function runJob(
   c: AppContext,
-  { work, payload, units, priceMicroUsd }: PricedWork,
+  work: PricedWork,
   choice: ResidencyChoice,
 ): Promise<JobResult> {
-  const { config, requestId, isolate, caller } = c.var
+  const { config } = c.var
+  const request = await requestFor(c, work, { choice, stream: false })
+  const job = { request, payload: work.payload }
+  const result = await dispatch({ env: c.env, config }, job, c.req.raw.signal)
+  c.set('timing', result.outcome.timing)
+  for (const [name, value] of Object.entries(outcomeHeaders(result.outcome))) c.header(name, value)
+  logAnswer(c, request, result.outcome)
+  return { ...result, jobId: request.jobId }
+}
+
+/** The same for an answer that is passed on as it comes; its headers can name node and place, and no receipt yet. */
+export async function streamJob(
+  c: AppContext,
+  work: PricedWork,
+  choice: ResidencyChoice,
+): Promise<StreamedJob> {
+  const { config } = c.var
+  const request = await requestFor(c, work, { choice, stream: true })
+  const job = { request, payload: work.payload }
+  const { head, chunks, outcome } = await dispatchStream(
+    { env: c.env, config },
+    job,
+    c.req.raw.signal,
+  )
+  for (const [name, value] of Object.entries(placeHeaders(head))) c.header(name, value)
+  outcome.then(
+    (done) => logAnswer(c, request, done),
+    () => {},
+  )
+  return { jobId: request.jobId, ...head, chunks, outcome }
+}
+
+async function requestFor(
+  c: AppContext,
+  { work, units, priceMicroUsd }: PricedWork,
+  { choice, stream }: { readonly choice: ResidencyChoice; readonly stream: boolean },
+): Promise<DispatchRequest> {
+  const { requestId, isolate, caller, startedMs, deadlineMs, traceparent } = c.var
   const { policy, allowed } = await chooseResidency(c, choice)
-  const jobId = newJobId(isolate.random)
-  const request = {
+  return {
     requestId,
-    jobId,
+    jobId: newJobId(isolate.random),
     tenant: caller.tenant,
     consumer: caller.snapshot.consumer,
     policy,
@@ -39,31 +92,49 @@ export async function runJob(
     work,
     units,
     priceMicroUsd,
-    timeoutMs: LIMITS.jobTimeoutMs,
-    stream: false,
+    timeoutMs: timeLeft(deadlineMs, performance.now() - startedMs),
+    stream,
     nodeId: null,
-    traceparent: null,
+    traceparent,
   }
-  const result = await dispatch({ env: c.env, config }, { request, payload }, c.req.raw.signal)
-  c.set('timing', result.outcome.timing)
-  for (const [name, value] of Object.entries(outcomeHeaders(result.outcome))) c.header(name, value)
-  isolate.log.info('job.answered', { requestId, jobId, nodeId: result.outcome.nodeId, units })
-  return { ...result, jobId }
+}
+
+/** @throws {AppError} deadline_unmeetable when it has passed before the job went out */
+function timeLeft(deadlineMs: number | undefined, spentMs: number): number {
+  if (deadlineMs === undefined) return LIMITS.jobTimeoutMs
+  const leftMs = Math.floor(deadlineMs - spentMs)
+  if (leftMs >= 1) return Math.min(leftMs, LIMITS.jobTimeoutMs)
+  throw new AppError(
+    'deadline_unmeetable',
+    `The deadline of ${deadlineMs} ms passed before the job could be sent to a node.`,
+  )
+}
+
+function logAnswer(c: AppContext, request: DispatchRequest, outcome: DispatchOutcome): void {
+  const { requestId, jobId } = request
+  const { nodeId, units } = outcome
+  c.var.isolate.log.info('job.answered', { requestId, jobId, nodeId, units })
 }
 
 /** Who answered, where, and on what evidence. */
 export function outcomeHeaders(outcome: DispatchOutcome): Record<string, string> {
-  const { place, answer } = outcome
+  const { answer } = outcome
   const adapter = answer.adapter.isSoftware
     ? `${answer.adapter.name}; software`
     : answer.adapter.name
   return {
-    'x-littoral-node': outcome.nodeId,
-    'x-littoral-region': countryCode(place.country),
-    'x-littoral-evidence': `${place.evidence}; source=${place.source}`,
+    ...placeHeaders(outcome),
     'x-littoral-receipt': outcome.receiptId,
     'x-littoral-provider': answer.provider,
     // The node's own words: nothing that could end the header.
     'x-littoral-adapter': adapter.replace(/[^\x20-\x7e]/g, '?'),
+  }
+}
+
+function placeHeaders({ nodeId, place }: DispatchHead): Record<string, string> {
+  return {
+    'x-littoral-node': nodeId,
+    'x-littoral-region': countryCode(place.country),
+    'x-littoral-evidence': `${place.evidence}; source=${place.source}`,
   }
 }

@@ -1,0 +1,78 @@
+/** Reads the events of a text answer as they come: hub and node count the bill by it, the Worker reads them by it. */
+import { AppError } from './errors.ts'
+import { LIMITS } from './limits.ts'
+import { TextEvent, type TextEnd } from './text.ts'
+
+export interface TextTotals {
+  readonly tokens: number
+  readonly end: TextEnd
+}
+
+export interface TextMeter {
+  /**
+   * Takes the next bytes, however they were cut, and gives the events that they complete.
+   * @throws {AppError} invalid_request for what is no event, more tokens than asked for, or anything after the end
+   */
+  push(bytes: Uint8Array): TextEvent[]
+  /** @throws {AppError} invalid_request when the answer has not ended in order */
+  finish(): TextTotals
+}
+
+const NEWLINE = 10
+
+export function createTextMeter(maxTokens: number): TextMeter {
+  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+  let rest = new Uint8Array(0)
+  let tokens = 0
+  let end: TextEnd | undefined
+
+  const take = (line: Uint8Array): TextEvent => {
+    if (end !== undefined) throw broken('goes on after its end')
+    const event = readEvent(decoder, line)
+    if (event.type === 'end') end = event
+    else tokens += event.tokens.length
+    if (tokens > maxTokens) throw broken(`has more than the ${maxTokens} tokens asked for`)
+    return event
+  }
+
+  return {
+    push(bytes) {
+      const events: TextEvent[] = []
+      let from = 0
+      for (let at = bytes.indexOf(NEWLINE); at !== -1; at = bytes.indexOf(NEWLINE, from)) {
+        events.push(take(join(rest, bytes.subarray(from, at))))
+        rest = new Uint8Array(0)
+        from = at + 1
+      }
+      if (rest.length + bytes.length - from > LIMITS.textEventBytes)
+        throw broken(`has a line over ${LIMITS.textEventBytes} bytes`)
+      if (from < bytes.length) rest = join(rest, bytes.subarray(from))
+      return events
+    },
+    finish() {
+      if (end === undefined || rest.length > 0) throw broken('is cut short')
+      return { tokens, end }
+    },
+  }
+}
+
+function readEvent(decoder: InstanceType<typeof TextDecoder>, line: Uint8Array): TextEvent {
+  if (line.length > LIMITS.textEventBytes)
+    throw broken(`has a line over ${LIMITS.textEventBytes} bytes`)
+  try {
+    return TextEvent.parse(JSON.parse(decoder.decode(line)))
+  } catch (cause) {
+    throw broken('has a line that is no event', cause)
+  }
+}
+
+function join(a: Uint8Array, b: Uint8Array): Uint8Array<ArrayBuffer> {
+  const both = new Uint8Array(a.length + b.length)
+  both.set(a)
+  both.set(b, a.length)
+  return both
+}
+
+function broken(what: string, cause?: unknown): AppError {
+  return new AppError('invalid_request', `The text answer ${what}.`, { cause })
+}

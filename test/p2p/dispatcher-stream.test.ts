@@ -1,0 +1,213 @@
+/** Streamed answers over real work streams: what goes out early, what is billed, and what a lost node means then. */
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { Engine } from '#engine/engine.ts'
+import { AppError } from '#shared/errors.ts'
+import type { TextWork } from '#shared/job.ts'
+import { encodeTextEvent, TEXT_OUTPUT, textUnits, type TextEvent } from '#shared/text.ts'
+import type { DispatchRequest } from '#worker/hub/protocol.ts'
+import { readStream, writeStream, type StreamedAnswer } from '#worker/hub/stream-envelope.ts'
+import { createHubBench, kernelRequest, type TestHubBench } from '../support/hub.ts'
+import { compiled, TENANT } from '../support/policies.ts'
+import { until } from '../support/poll.ts'
+
+const WORLD = compiled({ compute: { allow: ['WORLD'], deny: [] } })
+const DIGEST = `0x${'5'.repeat(64)}` as const
+const payload = new TextEncoder().encode('{"prompt":"count"}')
+const never = new AbortController().signal
+
+const delta = (text: string): TextEvent => ({ type: 'delta', text, tokens: [text.length] })
+const END: TextEvent = { type: 'end', finish: 'stop', promptTokens: 1 }
+
+interface Writer extends Engine {
+  /** Jobs that were stopped by their signal. */
+  stopped: number
+}
+
+/** Writes what it is given, event by event; `pause` is awaited before each but the first. */
+function writer(
+  events: readonly TextEvent[],
+  pause: () => Promise<unknown> = async () => {},
+): Writer {
+  const engine: Writer = {
+    stopped: 0,
+    adapter: { name: 'test cpu', isSoftware: true },
+    models: [{ id: 'teller', digest: DIGEST, provider: 'cpu', serviceMs: 1 }],
+    kernels: [],
+    async run(_work, _payload, { emit, signal }) {
+      let sizeBytes = 0
+      for (const [index, event] of events.entries()) {
+        if (index > 0) await pause()
+        if (signal.aborted) {
+          engine.stopped += 1
+          throw new AppError('cancelled', 'stopped')
+        }
+        const bytes = encodeTextEvent(event)
+        sizeBytes += bytes.length
+        await emit(bytes)
+      }
+      const outputs = [
+        { name: TEXT_OUTPUT, datatype: 'UINT8' as const, shape: [sizeBytes], sizeBytes },
+      ]
+      return { outputs, provider: 'cpu', adapter: engine.adapter, computeMs: 1 }
+    },
+    close: () => Promise.resolve(),
+  }
+  return engine
+}
+
+async function textRequest(change: Partial<TextWork> = {}): Promise<DispatchRequest> {
+  const work: TextWork = {
+    kind: 'text',
+    model: 'teller',
+    digest: DIGEST,
+    inputBytes: payload.length,
+    maxTokens: 8,
+    ...change,
+  }
+  const units = textUnits(payload.length, work.maxTokens)
+  return { ...(await kernelRequest(WORLD, payload)), work, units, priceMicroUsd: 2, stream: true }
+}
+
+let hub: TestHubBench
+beforeEach(async () => void (hub = await createHubBench()))
+afterEach(() => hub.close())
+
+async function start(request: DispatchRequest, signal = never): Promise<StreamedAnswer> {
+  const response = await writeStream((sink) =>
+    hub.dispatcher.stream(request, payload, { signal, sink }),
+  )
+  if (response.body === null) throw new Error('no body')
+  return readStream(response.body)
+}
+
+async function readAll(answer: StreamedAnswer): Promise<string> {
+  const decoder = new TextDecoder()
+  let text = ''
+  for await (const chunk of answer.chunks) text += decoder.decode(chunk, { stream: true })
+  return text
+}
+
+describe('a streamed answer', () => {
+  it('reaches the caller while the node still writes, and is billed by the tokens that came', async () => {
+    const gate = Promise.withResolvers<void>()
+    const events = [delta('one '), delta('two '), END]
+    await hub.join({ country: 'DE', engine: writer(events, () => gate.promise) })
+    const answer = await start(await textRequest())
+    const chunks = answer.chunks[Symbol.asyncIterator]()
+    const first = await chunks.next()
+    expect(new TextDecoder().decode(first.value)).toContain('"one "')
+    gate.resolve()
+    const rest = await readAll({ ...answer, chunks: { [Symbol.asyncIterator]: () => chunks } })
+    expect(rest).toBe(
+      events
+        .slice(1)
+        .map((event) => `${JSON.stringify(event)}\n`)
+        .join(''),
+    )
+    const outcome = await answer.outcome
+    expect(outcome.units).toBe(textUnits(payload.length, 2))
+    expect(hub.outbox.get(TENANT, outcome.receiptId)?.receipt.receipt.units).toBe(outcome.units)
+  })
+
+  it('is answered by another node when the first is lost before its first byte', async () => {
+    const started = Promise.withResolvers<void>()
+    const dying = await hub.join({
+      country: 'DE',
+      engine: writer([END]),
+      run: () => {
+        started.resolve()
+        return new Promise(() => {})
+      },
+    })
+    const answer = textRequest().then((request) => start(request))
+    await started.promise
+    const spare = await hub.join({ country: 'FR', engine: writer([delta('here'), END]) })
+    await dying.disconnect()
+    expect((await answer).head.nodeId).toBe(spare.nodeId)
+    expect(await readAll(await answer)).toContain('here')
+  })
+
+  it('ends with the fault when the node is lost after its first byte, and nobody begins again', async () => {
+    const gate = new Promise<never>(() => {})
+    const dying = await hub.join({
+      country: 'DE',
+      engine: writer([delta('half'), END], () => gate),
+    })
+    const spare = await hub.join({ country: 'FR', engine: writer([delta('other'), END]) })
+    const request = { ...(await textRequest()), nodeId: null }
+    const answer = await start(request)
+    const [lost, kept] = answer.head.nodeId === dying.nodeId ? [dying, spare] : [spare, dying]
+    expect(lost).toBe(dying)
+    const reading = readAll(answer)
+    await dying.disconnect()
+    await expect(reading).rejects.toMatchObject({ code: 'node_lost' })
+    await expect(answer.outcome).rejects.toMatchObject({ code: 'node_lost' })
+    expect(kept.ran).toEqual([])
+    expect(hub.outbox.next()).toEqual([])
+  })
+
+  it('stops the node when its reader leaves', async () => {
+    const engine = writer(
+      [delta('a'), ...Array.from({ length: 6 }, () => delta('b')), END],
+      () => new Promise((resolve) => setTimeout(resolve, 20)),
+    )
+    await hub.join({ country: 'DE', engine })
+    const caller = new AbortController()
+    const answer = await start(await textRequest(), caller.signal)
+    caller.abort()
+    await expect(readAll(answer)).rejects.toMatchObject({ code: 'cancelled' })
+    await until('the node stops', () => engine.stopped === 1)
+    expect(hub.outbox.next()).toEqual([])
+  })
+
+  it.each([
+    ['more tokens than were asked for', 1],
+    ['events after its end', 8],
+  ])('with %s costs the node its place', async (_what, maxTokens) => {
+    await hub.join({
+      country: 'DE',
+      engine: writer([delta('a'), END]),
+      async run(_offer, _payload, next, emit) {
+        if (maxTokens === 1) await emit(encodeTextEvent(delta('extra')))
+        const result = await next()
+        await emit(encodeTextEvent(delta('late')))
+        return result
+      },
+    })
+    const failed = textRequest({ maxTokens })
+      .then((request) => start(request))
+      .then(readAll)
+    await expect(failed).rejects.toMatchObject({ code: 'node_lost' })
+    expect(hub.directory.describe()[0]?.quarantine).toContain('events')
+    expect(hub.outbox.next()).toEqual([])
+  })
+})
+
+describe('a deadline', () => {
+  it('that the nearest node cannot meet is refused before any node has the job', async () => {
+    const slow = await hub.join({ country: 'DE' })
+    const member = hub.directory.get(slow.nodeId)
+    const request = await kernelRequest(WORLD, payload, { timeoutMs: 50 })
+    if (member !== undefined) hub.directory.recordService(member, request.work, 5_000)
+    const refused = hub.dispatcher.dispatch(request, payload, never)
+    await expect(refused).rejects.toMatchObject({ code: 'deadline_unmeetable' })
+    expect(slow.ran).toEqual([])
+  })
+})
+
+describe('a pinned job', () => {
+  it('goes to its node although another is nearer, and to no other when that node has gone', async () => {
+    await hub.join({ country: 'DE' })
+    const pinned = await hub.join({ country: 'FR' })
+    const request = await kernelRequest(WORLD, payload, {
+      nodeId: pinned.nodeId as NonNullable<DispatchRequest['nodeId']>,
+    })
+    const { outcome } = await hub.dispatcher.dispatch(request, payload, never)
+    expect(outcome.nodeId).toBe(pinned.nodeId)
+    await pinned.disconnect()
+    await until('the node is gone', () => hub.directory.size === 1)
+    await expect(hub.dispatcher.dispatch(request, payload, never)).rejects.toMatchObject({
+      code: 'no_capacity',
+    })
+  })
+})

@@ -1,0 +1,180 @@
+/** One attempt at a job on one node: ticket, run, check, and the receipt into the outbox before anybody has the whole answer. */
+import { bytesToHex } from 'viem'
+import { typedDigest, type Domain } from '#shared/eip712.ts'
+import { AppError } from '#shared/errors.ts'
+import type { Address, Bytes32, RandomBytes } from '#shared/ids.ts'
+import type { ModelManifest } from '#shared/model.ts'
+import { decide } from '#shared/policy.ts'
+import type { SignedReceipt } from '#shared/receipt.ts'
+import type { Signer } from '#shared/signature.ts'
+import { createTextMeter, type TextMeter } from '#shared/text-meter.ts'
+import type { JobOffer, JobResult, StoredReceipt } from '#p2p/messages.ts'
+import { createByteSink, type ByteSink } from './byte-sink.ts'
+import { checkResult } from './check-result.ts'
+import { factsOf, type Directory, type Member } from './directory.ts'
+import type { Outbox } from './outbox.ts'
+import type { DispatchRequest, DispatchResult } from './protocol.ts'
+import type { AnswerSink } from './stream-envelope.ts'
+import { issueTicket } from './ticket.ts'
+
+export interface AttemptDeps {
+  readonly hub: string
+  readonly signer: Signer
+  readonly domain: Domain
+  readonly directory: Directory
+  readonly outbox: Outbox
+  readonly manifests: readonly ModelManifest[]
+  readonly now: () => number
+  readonly randomBytes: RandomBytes
+  /** Called when the outbox has something new. */
+  readonly onReceipt: () => void
+}
+
+export interface Job {
+  readonly request: DispatchRequest
+  readonly payload: Uint8Array
+  /** sha-256 of the payload. */
+  readonly inputDigest: Bytes32
+  readonly signal: AbortSignal
+  /** Gets the answer's bytes as they come; undefined when they are wanted whole. */
+  readonly sink: AnswerSink | undefined
+  readonly arrivedAtMs: number
+  readonly tried: Set<string>
+  /** Whether bytes have gone to the caller: the job is then this node's alone. */
+  isBegun: boolean
+  /** What the first node said of the work. */
+  verdict?: AppError
+}
+
+/** @throws {AppError} node_lost for an answer that cannot be accepted, or what the node or its link failed with */
+export async function attemptJob(
+  job: Job,
+  { member, attempt }: { readonly member: Member; readonly attempt: number },
+  deps: AttemptDeps,
+): Promise<DispatchResult> {
+  const { request } = job
+  const salt = bytesToHex(deps.randomBytes(32))
+  const { ticketSignature, ticket } = await issueTicket(
+    { request, member, attempt, salt, inputDigest: job.inputDigest },
+    { ...deps, nowMs: deps.now() },
+  )
+  const { policy, work, traceparent } = request
+  const offer: JobOffer = { ticket, ticketSignature, policy, work, salt, traceparent }
+  // The same decision once more at the last moment: a quarantine since the choice must hold.
+  const verdict = decide(policy, request.allowed, factsOf(member))
+  if (verdict !== 'allow')
+    throw new AppError('no_capacity', `The node is no longer allowed (${verdict}).`)
+  const output = createByteSink()
+  const meter = work.kind === 'text' ? createTextMeter(work.maxTokens) : undefined
+  const sentAtMs = deps.now()
+  const result = await member.link.run(offer, job.payload, {
+    signal: job.signal,
+    onChunk: (bytes) => takeChunk(job, { member, output, meter }, bytes),
+  })
+  const roundTripMs = deps.now() - sentAtMs
+  const payload = output.bytes()
+  const receiptId = await checkResult(result, payload, {
+    ticket,
+    work,
+    manifest: deps.manifests.find(({ id }) => 'model' in work && id === work.model),
+    meter,
+    salt,
+    receiptKey: member.presence.receiptKey,
+    domain: deps.domain,
+  })
+  await keepReceipt(deps, storedFrom(offer, result, member), {
+    id: receiptId,
+    consumer: request.consumer,
+  })
+  member.jobsDone += 1
+  member.link.acknowledge([receiptId])
+  deps.directory.recordService(member, work, roundTripMs)
+  const computeMs = Math.min(result.answer.computeMs, roundTripMs)
+  return {
+    payload,
+    outcome: {
+      receiptId,
+      nodeId: ticket.nodeId,
+      place: ticket.place,
+      answer: result.answer,
+      units: result.receipt.units,
+      amountMicroUsd: result.receipt.amountMicroUsd,
+      timing: {
+        queueMs: sentAtMs - job.arrivedAtMs,
+        networkMs: roundTripMs - computeMs,
+        computeMs,
+      },
+      attempts: attempt,
+    },
+  }
+}
+
+interface Taking {
+  readonly member: Member
+  readonly output: ByteSink
+  readonly meter: TextMeter | undefined
+}
+
+async function takeChunk(
+  job: Job,
+  { member, output, meter }: Taking,
+  bytes: Uint8Array,
+): Promise<void> {
+  output.push(bytes)
+  checkEvents(meter, bytes)
+  if (job.sink === undefined) return
+  if (!job.isBegun) {
+    job.isBegun = true
+    const { nodeId, place } = member.admission
+    job.sink.begin({ nodeId, place })
+  }
+  await job.sink.push(bytes)
+}
+
+function checkEvents(meter: TextMeter | undefined, bytes: Uint8Array): void {
+  try {
+    meter?.push(bytes)
+  } catch (cause) {
+    throw new AppError('node_lost', 'The node sent events that cannot be read.', {
+      cause,
+      meta: { invalidResult: true },
+    })
+  }
+}
+
+interface Kept {
+  readonly id: Bytes32
+  readonly consumer: Address | null
+}
+
+async function keepReceipt(
+  { signer, domain, outbox, onReceipt }: AttemptDeps,
+  stored: StoredReceipt,
+  { id, consumer }: Kept,
+): Promise<void> {
+  const receipt: SignedReceipt = {
+    version: 1,
+    id,
+    domain,
+    receipt: stored.receipt,
+    nodeSignature: stored.nodeSignature,
+    ticketSignature: stored.ticketSignature,
+    hubSignature: await signer.sign(typedDigest(domain, id)),
+    hubKey: signer.publicKey,
+    policy: stored.policy,
+    presence: stored.presence,
+  }
+  outbox.put({ receipt, salt: stored.salt, consumer })
+  onReceipt()
+}
+
+function storedFrom(offer: JobOffer, result: JobResult, member: Member): StoredReceipt {
+  return {
+    receipt: result.receipt,
+    nodeSignature: result.nodeSignature,
+    ticketSignature: offer.ticketSignature,
+    policy: offer.policy,
+    presence: member.signedPresence,
+    salt: offer.salt,
+  }
+}
