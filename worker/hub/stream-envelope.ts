@@ -49,14 +49,14 @@ async function endStream(
   writer: WritableStreamDefaultWriter<Uint8Array>,
   begun: PromiseWithResolvers<void>,
 ): Promise<void> {
-  const last = await outcome.then(
-    (done) => frame(KINDS.outcome, json(done)),
-    (error: unknown) => {
-      // Nothing happens when the stream has begun: the error then travels in it.
-      begun.reject(error)
-      return frame(KINDS.error, json(toWireError(error)))
-    },
-  )
+  let last: Uint8Array
+  try {
+    last = frame(KINDS.outcome, json(await outcome))
+  } catch (error) {
+    // Nothing happens when the stream has begun: the error then travels in it.
+    begun.reject(error)
+    last = frame(KINDS.error, json(toWireError(error)))
+  }
   // The reader may be gone; then nobody is left to be told.
   await writer.write(last).catch(() => {})
   await writer.close().catch(() => {})
