@@ -7,11 +7,28 @@ export const LIMITS = {
   /** HTTP */
   requestBodyBytes: 16 * MIB,
   requestTimeoutMs: 60_000,
+  /** Silence of an event stream after which a comment shows that it lives. */
+  sseHeartbeatMs: 10_000,
   authCacheMs: 10_000,
   tenantsCached: 1_000,
   tenantKeys: 100,
   tenantPolicies: 100,
   rateLimitKeys: 10_000,
+  /** Idempotency keys, of one tenant */
+  idempotencyKeyChars: 255,
+  idempotencyKeptMs: 86_400_000,
+  idempotencyKeys: 100_000,
+  /** A recorded answer; SQLite in a Durable Object takes rows of 2 MB. */
+  idempotencyBodyBytes: MIB,
+  idempotencyTotalBytes: 256 * MIB,
+  /** A key whose first request has not been heard of for this long may be run by the next one. */
+  idempotencyLeaseMs: 90_000,
+  idempotencyWaitMs: 60_000,
+  idempotencyWaiters: 4_096,
+  /** Quota, of one tenant, where the operator has set none */
+  quotaRequestsPerMinute: 600_000,
+  /** Parts of a quota that an isolate takes at a time. */
+  quotaLeases: 50,
   /** Hub */
   hubPayloadBytes: 64 * MIB,
   hubNodes: 500,
@@ -61,6 +78,8 @@ export const LIMITS = {
   kernelWorkgroups: 1 << 18,
   kernelCompileMs: 15_000,
   kernelRunMs: 10_000,
+  /** Of one job of the kernel library; a software adapter does about 10^9 in a second. */
+  libraryOperations: 2 ** 32,
   /** Resident memory of one engine process; a kernel of 17 KB has been seen to take 1.7 GB in the compiler. */
   engineProcessBytes: 1536 * MIB,
   /** Models */
@@ -114,8 +133,44 @@ export const LIMITS = {
   textInputBytes: 256 * KIB,
   textTokens: 4_096,
   textEventBytes: 64 * KIB,
+  /** In all, for which the reader of one text may keep the device waiting. */
+  textStallMs: 10_000,
+  chatTemplateBytes: 64 * KIB,
+  /** Expressions that a chat template may evaluate: a few dozen a message. */
+  chatTemplateSteps: 100_000,
   /** Ledger */
   batchReceipts: 10_000,
   batchPolicies: 64,
   batchConsumers: 64,
+  /** Asynchronous batches (/v1/jobs): items, bytes and lives of one; how many a tenant may keep. */
+  jobsItems: 10_000,
+  jobsInputBytes: 24 * MIB,
+  jobsOutputBytes: 128 * MIB,
+  jobsKept: 100,
+  jobsConcurrency: 64,
+  /** Inputs and answers of one batch that are on their way at once. */
+  jobsInFlightBytes: 32 * MIB,
+  jobsItemAttempts: 6,
+  jobsRetryMinMs: 250,
+  jobsRetryMaxMs: 15_000,
+  jobsDeadlineMs: 86_400_000,
+  jobsRetentionMinutes: 10_080,
+  /** One alarm's work; Cloudflare ends an alarm after 15 minutes. */
+  jobsSliceMs: 300_000,
+  jobsSliceItems: 500,
+  /** A batch is resumed this long after its object was lost at the latest. */
+  jobsWatchdogMs: 30_000,
+  /** Failed items, with none done, after which the rest is not tried. */
+  jobsHopelessItems: 16,
+  jobsPageItems: 1_000,
+  jobsPageBytes: 8 * MIB,
+  jobsListeners: 16,
+  jobsEventsMs: 900_000,
+  /** Bytes of one value in a Durable Object's SQLite: at most 2 MiB with its row. */
+  storageChunkBytes: MIB,
+  webhookUrlBytes: 2_048,
+  webhookTimeoutMs: 10_000,
+  webhookAttempts: 8,
+  webhookRetryMinMs: 2_000,
+  webhookRetryMaxMs: 3_600_000,
 } as const

@@ -4,6 +4,10 @@ import { describeRoute, resolver } from 'hono-openapi'
 import type { z } from 'zod'
 import { ReceiptDocument } from '#shared/receipt.ts'
 import { Policy } from '#shared/policy.ts'
+import { ChatCompletion, ChatCompletionChunk } from '#worker/formats/chat-answer.ts'
+import { ChatRequest } from '#worker/formats/chat.ts'
+import { Completion, CompletionChunk } from '#worker/formats/completions-answer.ts'
+import { CompletionRequest } from '#worker/formats/completions.ts'
 import { ComputeRequest, ComputeResponse } from '#worker/formats/compute.ts'
 import { EmbeddingsRequest, EmbeddingsResponse } from '#worker/formats/embeddings.ts'
 import { InferRequest, InferResponse } from '#worker/formats/oip.ts'
@@ -20,6 +24,8 @@ interface Operation {
   readonly security: Security
   readonly body?: z.ZodType
   readonly reply: z.ZodType
+  /** One event, where the answer may be a stream of them. */
+  readonly event?: z.ZodType
   readonly status?: number
   /** Whether a node answers: then the policy headers apply, and the answer says who gave it. */
   readonly isJob?: boolean
@@ -76,6 +82,26 @@ const OPERATIONS: readonly Operation[] = [
     summary: 'All models (OpenAI)',
     security: 'optionalKey',
     reply: replies.ModelsReply,
+  },
+  {
+    method: 'POST',
+    path: '/v1/chat/completions',
+    summary: 'The next message of a conversation, whole or as server-sent events (OpenAI)',
+    security: 'key',
+    body: ChatRequest,
+    reply: ChatCompletion,
+    event: ChatCompletionChunk,
+    isJob: true,
+  },
+  {
+    method: 'POST',
+    path: '/v1/completions',
+    summary: 'A text continued, whole or as server-sent events (OpenAI)',
+    security: 'key',
+    body: CompletionRequest,
+    reply: Completion,
+    event: CompletionChunk,
+    isJob: true,
   },
   {
     method: 'POST',
@@ -207,7 +233,7 @@ export function describeApi(): Hono {
 }
 
 function describe(operation: Operation): Parameters<typeof describeRoute>[0] {
-  const { summary, body, reply, isJob = false, status = 200 } = operation
+  const { summary, body, reply, event, isJob = false, status = 200 } = operation
   return {
     summary,
     security: SECURITY[operation.security],
@@ -224,7 +250,10 @@ function describe(operation: Operation): Parameters<typeof describeRoute>[0] {
       [status]: {
         description: 'OK',
         headers: headers(isJob ? { ...EVERY_HEADER, ...JOB_HEADERS } : EVERY_HEADER),
-        content: { 'application/json': { schema: resolver(reply) } },
+        content: {
+          'application/json': { schema: resolver(reply) },
+          ...(event === undefined ? {} : { 'text/event-stream': { schema: resolver(event) } }),
+        },
       },
       default: { $ref: '#/components/responses/Problem' },
     },

@@ -1,9 +1,13 @@
 /** OpenAI's API as far as Littoral has it; one file a route. */
 import { Hono } from 'hono'
 import type { AppEnv } from '../context.ts'
+import { chatRoutes } from './chat.ts'
+import { completionsRoutes } from './completions.ts'
 import { embeddingsRoutes } from './embeddings.ts'
 import { modelsListRoutes } from './models-list.ts'
 
 export const openaiRoutes = new Hono<AppEnv>()
   .route('/', modelsListRoutes)
+  .route('/', chatRoutes)
+  .route('/', completionsRoutes)
   .route('/', embeddingsRoutes)

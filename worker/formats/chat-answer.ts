@@ -1,0 +1,139 @@
+/** The events of a text answer as OpenAI's chat completion: one body, or chunks of a stream. */
+import { z } from 'zod'
+import type { TextDelta, TokenLogprob } from '#shared/text.ts'
+import {
+  FinishReason,
+  lastChunks,
+  LittoralMember,
+  TextUsage,
+  type TextAbout,
+  type TextClose,
+  type TextDialect,
+} from './chat-dialect.ts'
+
+const TopLogprob = z.strictObject({
+  token: z.string(),
+  logprob: z.number(),
+  /** The token's own UTF-8 bytes, which may be part of a character. */
+  bytes: z.array(z.int()),
+})
+
+const ChatLogprobs = z.strictObject({
+  content: z.array(TopLogprob.extend({ top_logprobs: z.array(TopLogprob) })),
+  refusal: z.null(),
+})
+type ChatLogprobs = z.infer<typeof ChatLogprobs>
+
+export const ChatCompletion = z.strictObject({
+  id: z.string(),
+  object: z.literal('chat.completion'),
+  created: z.int(),
+  model: z.string(),
+  choices: z.tuple([
+    z.strictObject({
+      index: z.literal(0),
+      message: z.strictObject({
+        role: z.literal('assistant'),
+        content: z.string(),
+        refusal: z.null(),
+      }),
+      logprobs: ChatLogprobs.nullable(),
+      finish_reason: FinishReason,
+    }),
+  ]),
+  usage: TextUsage,
+  system_fingerprint: z.string(),
+  littoral: LittoralMember,
+})
+export type ChatCompletion = z.infer<typeof ChatCompletion>
+
+/** One `data:` of a stream; `data: [DONE]` follows the last. */
+export const ChatCompletionChunk = z.strictObject({
+  id: z.string(),
+  object: z.literal('chat.completion.chunk'),
+  created: z.int(),
+  model: z.string(),
+  choices: z
+    .array(
+      z.strictObject({
+        index: z.literal(0),
+        delta: z.strictObject({
+          role: z.literal('assistant').optional(),
+          content: z.string().optional(),
+        }),
+        logprobs: ChatLogprobs.nullable(),
+        finish_reason: FinishReason.nullable(),
+      }),
+    )
+    .max(1),
+  /** Only with `stream_options.include_usage`: null until the last chunk. */
+  usage: TextUsage.nullish(),
+  /** On the last chunks: it names the provider, which is known when the answer is. */
+  system_fingerprint: z.string().optional(),
+  /** On the last chunk. */
+  littoral: LittoralMember.optional(),
+})
+export type ChatCompletionChunk = z.infer<typeof ChatCompletionChunk>
+
+export const CHAT_DIALECT: TextDialect = {
+  whole: writeChat,
+  chunks(about) {
+    const chunk = (choice: Partial<ChatCompletionChunk['choices'][number]>) => ({
+      ...head(about, 'chat.completion.chunk'),
+      choices: [{ index: 0, delta: {}, logprobs: null, finish_reason: null, ...choice }],
+      ...(about.includeUsage ? { usage: null } : {}),
+    })
+    return {
+      begin: () => [chunk({ delta: { role: 'assistant', content: '' } })],
+      delta(delta) {
+        const logprobs = writeLogprobs([delta])
+        // Tokens inside a character have no text yet; their probabilities are told all the same.
+        if (delta.text === '' && logprobs === null) return []
+        return [chunk({ delta: { content: delta.text }, logprobs })]
+      },
+      end: (close) => lastChunks(about, close, chunk({ finish_reason: close.end.finish })),
+    }
+  },
+}
+
+function writeChat(
+  about: TextAbout,
+  deltas: readonly TextDelta[],
+  close: TextClose,
+): ChatCompletion {
+  return {
+    ...head(about, 'chat.completion'),
+    choices: [
+      {
+        index: 0,
+        message: {
+          role: 'assistant',
+          content: deltas.map(({ text }) => text).join(''),
+          refusal: null,
+        },
+        logprobs: writeLogprobs(deltas),
+        finish_reason: close.end.finish,
+      },
+    ],
+    usage: close.usage,
+    system_fingerprint: close.fingerprint,
+    littoral: close.littoral,
+  }
+}
+
+function head<T extends string>({ jobId, createdSeconds, model }: TextAbout, object: T) {
+  return { id: `chatcmpl-${jobId}`, object, created: createdSeconds, model }
+}
+
+/** Null when the node was asked for none. */
+function writeLogprobs(deltas: readonly TextDelta[]): ChatLogprobs | null {
+  if (!deltas.some(({ logprobs }) => logprobs !== undefined)) return null
+  const content = deltas
+    .flatMap(({ logprobs }) => logprobs ?? [])
+    .map(({ top, ...token }) => ({ ...pick(token), top_logprobs: top.map(pick) }))
+  return { content, refusal: null }
+}
+
+function pick({ token, logprob, bytes }: TokenLogprob) {
+  return { token, logprob, bytes }
+}

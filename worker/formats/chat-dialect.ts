@@ -1,0 +1,105 @@
+/** What every text answer has, whole or streamed, in the form of chat or of completions. */
+import { sha256, stringToBytes } from 'viem'
+import { z } from 'zod'
+import { Bytes32, NodeId } from '#shared/ids.ts'
+import { PROVIDERS } from '#shared/job.ts'
+import { countryCode } from '#shared/region.ts'
+import type { TextDelta, TextEnd } from '#shared/text.ts'
+import type { DispatchOutcome } from '../hub/protocol.ts'
+
+/** Littoral's own member of an answer: a stream's headers are gone before its receipt exists. */
+export const LittoralMember = z.strictObject({
+  /** Id of the receipt: `GET /v1/receipts/{id}`. */
+  receipt: Bytes32,
+  node: NodeId,
+  /** ISO 3166-1 alpha-2. */
+  region: z.string(),
+  /** As in `x-littoral-evidence`: `observed; source=edge`. */
+  evidence: z.string(),
+  provider: z.enum(PROVIDERS),
+})
+export type LittoralMember = z.infer<typeof LittoralMember>
+
+export const TextUsage = z.strictObject({
+  /** By the node's tokenizer; nothing is billed by it. */
+  prompt_tokens: z.int(),
+  completion_tokens: z.int(),
+  total_tokens: z.int(),
+})
+export type TextUsage = z.infer<typeof TextUsage>
+
+export const FinishReason = z.enum(['stop', 'length'])
+
+/** What every chunk and body of one answer says alike. */
+export interface TextAbout {
+  readonly jobId: string
+  readonly createdSeconds: number
+  readonly model: string
+  /** Whether chunks carry a `usage` member, and a last one tells it. */
+  readonly includeUsage: boolean
+}
+
+/** What is known once the job is done and its receipt exists. */
+export interface TextClose {
+  readonly end: TextEnd
+  readonly usage: TextUsage
+  readonly fingerprint: string
+  readonly littoral: LittoralMember
+}
+
+/** Writes one streamed answer; it is made anew for each. */
+export interface TextChunks {
+  begin(): object[]
+  delta(delta: TextDelta): object[]
+  end(close: TextClose): object[]
+}
+
+export interface TextDialect {
+  whole(about: TextAbout, deltas: readonly TextDelta[], close: TextClose): object
+  chunks(about: TextAbout): TextChunks
+}
+
+export function closeText(
+  outcome: Pick<DispatchOutcome, 'receiptId' | 'nodeId' | 'place' | 'answer'>,
+  digest: Bytes32,
+  answer: { readonly end: TextEnd; readonly tokens: number },
+): TextClose {
+  const { receiptId, nodeId, place } = outcome
+  const { provider, adapter } = outcome.answer
+  const { promptTokens } = answer.end
+  return {
+    end: answer.end,
+    usage: {
+      prompt_tokens: promptTokens,
+      completion_tokens: answer.tokens,
+      total_tokens: promptTokens + answer.tokens,
+    },
+    fingerprint: fingerprint(digest, provider, adapter.name),
+    littoral: {
+      receipt: receiptId,
+      node: nodeId,
+      region: countryCode(place.country),
+      evidence: `${place.evidence}; source=${place.source}`,
+      provider,
+    },
+  }
+}
+
+/** The last chunks of a stream: the finish, then the usage if it was asked for. The very last carries what is ours. */
+export function lastChunks(
+  about: TextAbout,
+  close: TextClose,
+  finish: Readonly<Record<string, unknown>>,
+): object[] {
+  const { usage, fingerprint: system_fingerprint, littoral } = close
+  if (!about.includeUsage) return [{ ...finish, system_fingerprint, littoral }]
+  return [
+    { ...finish, system_fingerprint },
+    { ...finish, choices: [], usage, system_fingerprint, littoral },
+  ]
+}
+
+/** Changes whenever equal seeds may give another text: with the model's files, the provider or the adapter. */
+function fingerprint(digest: Bytes32, provider: string, adapter: string): string {
+  return `fp_${sha256(stringToBytes(`${digest}\n${provider}\n${adapter}`)).slice(2, 14)}`
+}

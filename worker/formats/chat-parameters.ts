@@ -1,0 +1,148 @@
+/**
+ * OpenAI's parameters that Littoral does not have. Each is refused by its name and never dropped in silence, unless its
+ * value asks for nothing: `n: 1`, `presence_penalty: 0`, `modalities: ["text"]`.
+ */
+import type { FieldFault } from '#shared/errors.ts'
+
+/** Why a parameter is refused, and the values of it that change nothing. */
+export interface Refusal {
+  readonly detail: string
+  readonly neutral?: (value: unknown) => boolean
+}
+export type Refusals = Readonly<Record<string, Refusal>>
+
+const NO_TOOLS = 'tools and functions are not supported'
+const NO_AUDIO = 'audio is not supported; text is'
+const NO_CACHE = 'there is no prompt cache'
+const ONE_CHOICE = 'one choice is made a request; send the request again for another'
+const NO_PENALTY = 'penalties are not supported; 0 is accepted'
+
+const is =
+  (...values: readonly unknown[]) =>
+  (value: unknown) =>
+    values.includes(value)
+
+const isEmptyObject = (value: unknown) =>
+  typeof value === 'object' && value !== null && Object.keys(value).length === 0
+
+const isTextOnly = (value: unknown) =>
+  Array.isArray(value) && value.length === 1 && value[0] === 'text'
+
+/** Of chat and completions alike; from `top_k` on they are not OpenAI's own, but sent by many clients and full of effect. */
+const SHARED: Refusals = {
+  n: { detail: ONE_CHOICE, neutral: is(1) },
+  frequency_penalty: { detail: NO_PENALTY, neutral: is(0) },
+  presence_penalty: { detail: NO_PENALTY, neutral: is(0) },
+  logit_bias: { detail: 'biases of tokens are not supported', neutral: isEmptyObject },
+  service_tier: { detail: 'there is one tier', neutral: is('auto', 'default') },
+  store: { detail: 'nothing is stored; only false is accepted', neutral: is(false) },
+  top_k: { detail: 'is not supported; top_p is' },
+  min_p: { detail: 'is not supported; top_p is', neutral: is(0) },
+  repetition_penalty: { detail: NO_PENALTY.replace('0', '1'), neutral: is(1) },
+  min_tokens: { detail: 'is not supported', neutral: is(0) },
+  ignore_eos: { detail: 'is not supported', neutral: is(false) },
+  guided_json: { detail: 'is not supported; response_format is' },
+  guided_regex: { detail: 'is not supported' },
+  guided_choice: { detail: 'is not supported' },
+  guided_grammar: { detail: 'is not supported' },
+}
+
+export const CHAT_REFUSALS: Refusals = {
+  ...SHARED,
+  tools: { detail: NO_TOOLS },
+  tool_choice: { detail: NO_TOOLS, neutral: is('none') },
+  parallel_tool_calls: { detail: NO_TOOLS },
+  functions: { detail: NO_TOOLS },
+  function_call: { detail: NO_TOOLS, neutral: is('none') },
+  audio: { detail: NO_AUDIO },
+  modalities: { detail: NO_AUDIO, neutral: isTextOnly },
+  prediction: { detail: 'predicted outputs are not supported' },
+  moderation: { detail: 'nothing is moderated here' },
+  prompt_cache_options: { detail: NO_CACHE },
+  prompt_cache_retention: { detail: NO_CACHE, neutral: is('in_memory') },
+  reasoning_effort: { detail: 'no model here reasons before it answers', neutral: is('none') },
+  verbosity: { detail: 'is not supported; ask for it in a message', neutral: is('medium') },
+  web_search_options: { detail: 'no model here searches the web' },
+  chat_template: { detail: "the model's own template is used" },
+  chat_template_kwargs: { detail: "the model's own template is used", neutral: isEmptyObject },
+}
+
+export const COMPLETION_REFUSALS: Refusals = {
+  ...SHARED,
+  best_of: { detail: ONE_CHOICE, neutral: is(1) },
+  echo: { detail: 'the prompt is not repeated in the answer', neutral: is(false) },
+  suffix: { detail: 'text is only continued, never filled in', neutral: is('') },
+  response_format: { detail: 'is a parameter of /v1/chat/completions' },
+  top_logprobs: { detail: 'is a parameter of /v1/chat/completions; here logprobs is a number' },
+}
+
+/** In a message beside its role and content. */
+const MESSAGE_REFUSALS: Refusals = {
+  name: { detail: 'names of participants are not supported; say them in the content' },
+  tool_calls: { detail: NO_TOOLS },
+  tool_call_id: { detail: NO_TOOLS },
+  function_call: { detail: NO_TOOLS },
+  audio: { detail: NO_AUDIO },
+  refusal: { detail: 'is not supported; send it as content' },
+}
+
+const ROLES: Readonly<Record<string, string>> = { tool: NO_TOOLS, function: NO_TOOLS }
+
+const PARTS: Readonly<Record<string, string>> = {
+  image_url: 'images are not supported; text is',
+  input_audio: NO_AUDIO,
+  file: 'files are not supported; text is',
+  refusal: 'is not supported; send it as text',
+}
+
+/** Messages, and parts of one message, that are looked at: as many as a request may have. */
+export const MOST_MESSAGES = 256
+export const MOST_PARTS = 64
+
+/** One fault for each member that `refusals` names and that asks for something; null asks for nothing. */
+export function refusedParameters(body: unknown, refusals: Refusals, root = ''): FieldFault[] {
+  if (!isRecord(body)) return []
+  return Object.entries(refusals).flatMap(([name, { detail, neutral }]) => {
+    const value = Object.hasOwn(body, name) ? body[name] : undefined
+    if (value === undefined || value === null || neutral?.(value) === true) return []
+    return [{ pointer: `${root}/${name}`, detail }]
+  })
+}
+
+/** Faults of a conversation that is too long, or that has roles, members or content that no model here takes. */
+export function refusedMessages(body: unknown): FieldFault[] {
+  if (!isRecord(body) || !Array.isArray(body.messages)) return []
+  const messages: readonly unknown[] = body.messages
+  if (messages.length > MOST_MESSAGES) {
+    const detail = `are ${messages.length} messages, at most ${MOST_MESSAGES}`
+    return [{ pointer: '/messages', detail }]
+  }
+  return messages.flatMap((message, index) => refusedMessage(message, `/messages/${index}`))
+}
+
+function refusedMessage(message: unknown, root: string): FieldFault[] {
+  if (!isRecord(message)) return []
+  const role = known(ROLES, message.role)
+  const faults = refusedParameters(message, MESSAGE_REFUSALS, root)
+  if (role !== undefined) faults.push({ pointer: `${root}/role`, detail: role })
+  if (!Array.isArray(message.content)) return faults
+  const parts: readonly unknown[] = message.content
+  if (parts.length > MOST_PARTS) {
+    const detail = `has ${parts.length} parts, at most ${MOST_PARTS}`
+    return [...faults, { pointer: `${root}/content`, detail }]
+  }
+  return [...faults, ...parts.flatMap((part, i) => refusedPart(part, `${root}/content/${i}`))]
+}
+
+function refusedPart(part: unknown, root: string): FieldFault[] {
+  const detail = isRecord(part) ? known(PARTS, part.type) : undefined
+  return detail === undefined ? [] : [{ pointer: `${root}/type`, detail }]
+}
+
+function known(table: Readonly<Record<string, string>>, name: unknown): string | undefined {
+  return typeof name === 'string' && Object.hasOwn(table, name) ? table[name] : undefined
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

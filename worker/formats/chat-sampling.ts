@@ -1,0 +1,118 @@
+/** The members that chat and completions share: how tokens are chosen, where the text ends, how the answer travels. */
+import { z } from 'zod'
+import { AppError, type FieldFault } from '#shared/errors.ts'
+import type { TextWork } from '#shared/job.ts'
+import { LIMITS } from '#shared/limits.ts'
+import { manifestDigest, type ModelManifest } from '#shared/model.ts'
+import { type TextInput, textUnits } from '#shared/text.ts'
+
+const StopText = z.string().min(1).max(256)
+
+const StreamOptions = z.looseObject({
+  /** A last chunk with the usage of the whole request. */
+  include_usage: z.boolean().nullish(),
+  /** Padding of chunks is not supported. */
+  include_obfuscation: z
+    .literal(false, { error: 'is not supported; only false is accepted' })
+    .nullish(),
+})
+
+/** Null is as good as absent, as with OpenAI. */
+export const SamplingFields = {
+  model: z.string().min(1).max(128),
+  /** 0 is greedy. @default 1 */
+  temperature: z.number().min(0).max(2).nullish(),
+  /** @default 1 */
+  top_p: z.number().min(0).max(1).nullish(),
+  /** Equal seeds give equal text as long as `system_fingerprint` is the same. */
+  seed: z.int().min(0).nullish(),
+  /** One text or up to four; the answer ends before the first that comes. */
+  stop: z
+    .union([StopText, z.array(StopText).max(4)], {
+      error: 'must be a text or up to four texts, each of 1 to 256 characters',
+    })
+    .nullish(),
+  /** Tokens of the answer at most. @default as many as the model's context holds */
+  max_tokens: z.int().min(1).nullish(),
+  /** Whether the answer comes as server-sent events. */
+  stream: z.boolean().nullish(),
+  stream_options: StreamOptions.nullish(),
+  /** Accepted and not used: it tells an end user apart, and changes no answer. */
+  user: z.string().nullish(),
+}
+
+interface Sampling {
+  readonly temperature?: number | null | undefined
+  readonly top_p?: number | null | undefined
+  readonly seed?: number | null | undefined
+  readonly stop?: string | readonly string[] | null | undefined
+}
+
+/** The part of a text job's input that these members decide. */
+export function decodeSampling(
+  request: Sampling,
+): Pick<TextInput, 'temperature' | 'topP' | 'seed' | 'stop'> {
+  const { stop, seed = null, temperature, top_p: topP } = request
+  const rest = { seed, stop: typeof stop === 'string' ? [stop] : [...(stop ?? [])] }
+  // Of a nucleus of no probability the likeliest token is left: greedy choice.
+  if (topP === 0) return { ...rest, temperature: 0, topP: 1 }
+  return { ...rest, temperature: temperature ?? 1, topP: topP ?? 1 }
+}
+
+/** Faults that lie between the members rather than in one of them. */
+export function streamFaults(request: {
+  readonly stream?: boolean | null | undefined
+  readonly stream_options?: object | null | undefined
+}): FieldFault[] {
+  const { stream, stream_options: options } = request
+  if (options === undefined || options === null || stream === true) return []
+  return [{ pointer: '/stream_options', detail: 'needs "stream": true' }]
+}
+
+/** Most tokens that an answer of this model can have. */
+export function mostTokens(manifest: ModelManifest): number {
+  return Math.min(manifest.contextTokens ?? LIMITS.textTokens, LIMITS.textTokens)
+}
+
+export function tokenFault(
+  manifest: ModelManifest,
+  pointer: string,
+  tokens: number | null | undefined,
+): FieldFault[] {
+  const most = mostTokens(manifest)
+  if (tokens === undefined || tokens === null || tokens <= most) return []
+  return [{ pointer, detail: `is ${tokens}, ${manifest.id} gives at most ${most}` }]
+}
+
+/** What a text job is to the rest of the Worker: its work, its bytes, and the most that it can cost. */
+export interface PricedText {
+  readonly work: TextWork
+  readonly payload: Uint8Array
+  readonly units: number
+  readonly priceMicroUsd: number
+}
+
+/** @throws {AppError} too_large when the request is more than a node takes */
+export function priceText(
+  manifest: ModelManifest,
+  input: TextInput,
+  maxTokens: number,
+): PricedText {
+  const payload = new TextEncoder().encode(JSON.stringify(input))
+  const inputBytes = payload.length
+  if (inputBytes > LIMITS.textInputBytes) {
+    throw new AppError(
+      'too_large',
+      `The request is ${inputBytes} bytes of text; at most ${LIMITS.textInputBytes} are taken.`,
+    )
+  }
+  const work: TextWork = {
+    kind: 'text',
+    model: manifest.id,
+    digest: manifestDigest(manifest),
+    inputBytes,
+    maxTokens,
+  }
+  const units = textUnits(inputBytes, maxTokens)
+  return { work, payload, units, priceMicroUsd: manifest.priceMicroUsd }
+}

@@ -1,0 +1,116 @@
+/** OpenAI's chat completions (https://platform.openai.com/docs/api-reference/chat) to a text job. */
+import { z } from 'zod'
+import type { FieldFault } from '#shared/errors.ts'
+import { LIMITS } from '#shared/limits.ts'
+import type { ModelManifest } from '#shared/model.ts'
+import { ChatMessage, type TextFormat } from '#shared/text.ts'
+import { CHAT_REFUSALS, MOST_MESSAGES, MOST_PARTS } from './chat-parameters.ts'
+import { refusedMessages, refusedParameters } from './chat-parameters.ts'
+import {
+  decodeSampling,
+  mostTokens,
+  priceText,
+  SamplingFields,
+  streamFaults,
+  tokenFault,
+  type PricedText,
+} from './chat-sampling.ts'
+import { invalidRequest, parseBody } from './faults.ts'
+import { ResidencyFields } from './residency.ts'
+
+const Text = z.string().max(LIMITS.textInputBytes)
+
+const TextPart = z.looseObject({
+  type: z.literal('text', { error: 'must be "text"' }),
+  text: Text,
+})
+
+const Message = z.looseObject({
+  role: ChatMessage.shape.role,
+  /** Text, or parts of it that are put together without anything between them. */
+  content: z.union([Text, z.array(TextPart).min(1).max(MOST_PARTS)], {
+    error: 'must be a text or an array of text parts',
+  }),
+})
+
+const ResponseFormat = z.discriminatedUnion('type', [
+  z.looseObject({ type: z.literal('text') }),
+  z.looseObject({ type: z.literal('json_object') }),
+  z.looseObject({
+    type: z.literal('json_schema'),
+    json_schema: z.looseObject({
+      name: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/),
+      schema: z.record(z.string(), z.unknown()),
+      /** The schema is always kept to, whatever this says. */
+      strict: z.boolean().nullish(),
+    }),
+  }),
+])
+
+/** Loose, as OpenAI's own API is: members that nobody knows pass, those of `CHAT_REFUSALS` do not. */
+export const ChatRequest = z.looseObject({
+  ...SamplingFields,
+  messages: z.array(Message).min(1).max(MOST_MESSAGES),
+  /** The newer name of `max_tokens`. */
+  max_completion_tokens: z.int().min(1).nullish(),
+  logprobs: z.boolean().nullish(),
+  top_logprobs: z.int().min(0).max(20).nullish(),
+  response_format: ResponseFormat.nullish(),
+  ...ResidencyFields,
+})
+export type ChatRequest = z.infer<typeof ChatRequest>
+
+/** @throws {AppError} invalid_request with a pointer to each fault */
+export function parseChat(body: unknown): ChatRequest {
+  const refused = [...refusedParameters(body, CHAT_REFUSALS), ...refusedMessages(body)]
+  if (refused.length > 0) throw invalidRequest(refused)
+  return parseBody(ChatRequest, body)
+}
+
+/** @throws {AppError} invalid_request with a pointer to each fault, too_large */
+export function decodeChat(manifest: ModelManifest, request: ChatRequest): PricedText {
+  if (manifest.task !== 'chat') {
+    throw invalidRequest([
+      { pointer: '/model', detail: `${manifest.id} does not chat; see GET /v1/models` },
+    ])
+  }
+  const faults = [...streamFaults(request), ...tokenFaults(manifest, request)]
+  const wantsLogprobs = request.logprobs === true
+  if (typeof request.top_logprobs === 'number' && !wantsLogprobs) {
+    faults.push({ pointer: '/top_logprobs', detail: 'needs "logprobs": true' })
+  }
+  if (faults.length > 0) throw invalidRequest(faults)
+  const maxTokens = request.max_completion_tokens ?? request.max_tokens ?? mostTokens(manifest)
+  const input = {
+    messages: request.messages.map(({ role, content }) => ({ role, content: joinParts(content) })),
+    ...decodeSampling(request),
+    logprobs: wantsLogprobs ? (request.top_logprobs ?? 0) : null,
+    format: decodeFormat(request.response_format),
+  }
+  return priceText(manifest, input, maxTokens)
+}
+
+function tokenFaults(manifest: ModelManifest, request: ChatRequest): FieldFault[] {
+  const { max_tokens: older, max_completion_tokens: newer } = request
+  const faults = [
+    ...tokenFault(manifest, '/max_tokens', older),
+    ...tokenFault(manifest, '/max_completion_tokens', newer),
+  ]
+  if (typeof older === 'number' && typeof newer === 'number' && older !== newer) {
+    faults.push({
+      pointer: '/max_tokens',
+      detail: `is ${older}, max_completion_tokens is ${newer}`,
+    })
+  }
+  return faults
+}
+
+function decodeFormat(format: ChatRequest['response_format']): TextFormat {
+  if (format?.type === 'json_schema')
+    return { type: format.type, schema: format.json_schema.schema }
+  return { type: format?.type ?? 'text' }
+}
+
+function joinParts(content: ChatRequest['messages'][number]['content']): string {
+  return typeof content === 'string' ? content : content.map(({ text }) => text).join('')
+}

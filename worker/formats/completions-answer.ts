@@ -1,0 +1,138 @@
+/** The events of a text answer as OpenAI's older completion; body and chunks have one shape. */
+import { z } from 'zod'
+import type { TextDelta, TokenLogprob } from '#shared/text.ts'
+import {
+  FinishReason,
+  lastChunks,
+  LittoralMember,
+  TextUsage,
+  type TextAbout,
+  type TextClose,
+  type TextDialect,
+} from './chat-dialect.ts'
+
+const Logprobs = z.strictObject({
+  /** Their text, or `bytes:\xe2\x82` for a token that is part of a character. */
+  tokens: z.array(z.string()),
+  token_logprobs: z.array(z.number()),
+  /** The chosen token and its alternatives. */
+  top_logprobs: z.array(z.record(z.string(), z.number())),
+  /** Where each token begins in the answer, in characters (code points). */
+  text_offset: z.array(z.int()),
+})
+type Logprobs = z.infer<typeof Logprobs>
+
+const Choice = z.strictObject({
+  index: z.literal(0),
+  text: z.string(),
+  logprobs: Logprobs.nullable(),
+  finish_reason: FinishReason.nullable(),
+})
+
+const Head = {
+  id: z.string(),
+  object: z.literal('text_completion'),
+  created: z.int(),
+  model: z.string(),
+}
+
+export const Completion = z.strictObject({
+  ...Head,
+  choices: z.tuple([Choice.extend({ finish_reason: FinishReason })]),
+  usage: TextUsage,
+  system_fingerprint: z.string(),
+  littoral: LittoralMember,
+})
+export type Completion = z.infer<typeof Completion>
+
+/** One `data:` of a stream; `data: [DONE]` follows the last. */
+export const CompletionChunk = z.strictObject({
+  ...Head,
+  choices: z.array(Choice).max(1),
+  usage: TextUsage.nullish(),
+  system_fingerprint: z.string().optional(),
+  littoral: LittoralMember.optional(),
+})
+export type CompletionChunk = z.infer<typeof CompletionChunk>
+
+export const COMPLETION_DIALECT: TextDialect = {
+  whole: writeCompletion,
+  chunks(about) {
+    const write = createLogprobWriter()
+    const chunk = (choice: Partial<CompletionChunk['choices'][number]>) => ({
+      ...head(about),
+      choices: [{ index: 0, text: '', logprobs: null, finish_reason: null, ...choice }],
+      ...(about.includeUsage ? { usage: null } : {}),
+    })
+    return {
+      begin: () => [],
+      delta(delta) {
+        const logprobs = write([delta])
+        if (delta.text === '' && logprobs === null) return []
+        return [chunk({ text: delta.text, logprobs })]
+      },
+      end: (close) => lastChunks(about, close, chunk({ finish_reason: close.end.finish })),
+    }
+  },
+}
+
+function writeCompletion(
+  about: TextAbout,
+  deltas: readonly TextDelta[],
+  close: TextClose,
+): Completion {
+  return {
+    ...head(about),
+    choices: [
+      {
+        index: 0,
+        text: deltas.map(({ text }) => text).join(''),
+        logprobs: createLogprobWriter()(deltas),
+        finish_reason: close.end.finish,
+      },
+    ],
+    usage: close.usage,
+    system_fingerprint: close.fingerprint,
+    littoral: close.littoral,
+  }
+}
+
+function head({ jobId, createdSeconds, model }: TextAbout) {
+  return {
+    id: `cmpl-${jobId}`,
+    object: 'text_completion' as const,
+    created: createdSeconds,
+    model,
+  }
+}
+
+/** Keeps the offset from one chunk to the next. */
+function createLogprobWriter(): (deltas: readonly TextDelta[]) => Logprobs | null {
+  const decoder = new TextDecoder('utf-8', { fatal: false, ignoreBOM: true })
+  let offset = 0
+  return (deltas) => {
+    if (!deltas.some(({ logprobs }) => logprobs !== undefined)) return null
+    const out: Logprobs = { tokens: [], token_logprobs: [], top_logprobs: [], text_offset: [] }
+    for (const token of deltas.flatMap(({ logprobs }) => logprobs ?? [])) {
+      out.tokens.push(tokenName(token))
+      out.token_logprobs.push(token.logprob)
+      out.top_logprobs.push(alternatives([token, ...token.top]))
+      out.text_offset.push(offset)
+      offset += Array.from(decoder.decode(Uint8Array.from(token.bytes), { stream: true })).length
+    }
+    return out
+  }
+}
+
+function alternatives(tokens: readonly TokenLogprob[]): Record<string, number> {
+  return Object.fromEntries(tokens.map((token) => [tokenName(token), token.logprob]))
+}
+
+function tokenName({ token, bytes }: TokenLogprob): string {
+  try {
+    new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(Uint8Array.from(bytes))
+    return token
+  } catch {
+    return `bytes:${bytes.map((byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join('')}`
+  }
+}

@@ -1,0 +1,17 @@
+/** `POST /v1/chat/completions`, as OpenAI's clients call it. */
+import { Hono } from 'hono'
+import type { AppContext, AppEnv } from '../context.ts'
+import { CHAT_DIALECT } from '../formats/chat-answer.ts'
+import { decodeChat, parseChat } from '../formats/chat.ts'
+import { readJson } from '../middleware/body.ts'
+import { inference } from '../middleware/inference.ts'
+import { findManifest } from './models.ts'
+import { answerText } from './text.ts'
+
+export const chatRoutes = new Hono<AppEnv>().post('/v1/chat/completions', ...inference, chat)
+
+async function chat(c: AppContext): Promise<Response> {
+  const request = parseChat(await readJson(c.req.raw))
+  const priced = decodeChat(findManifest(request.model), request)
+  return await answerText(c, { priced, request }, CHAT_DIALECT)
+}

@@ -1,0 +1,117 @@
+/** From a priced text job to its answer, whole or as server-sent events, in the dialect of the route. */
+import { AppError, errorCode } from '#shared/errors.ts'
+import { LIMITS } from '#shared/limits.ts'
+import { createTextMeter, type TextMeter } from '#shared/text-meter.ts'
+import type { TextDelta } from '#shared/text.ts'
+import type { AppContext } from '../context.ts'
+import { closeText, type TextAbout, type TextDialect } from '../formats/chat-dialect.ts'
+import type { PricedText } from '../formats/chat-sampling.ts'
+import type { ResidencyChoice } from '../formats/residency.ts'
+import { writeEvents } from '../formats/sse.ts'
+import { runJob, streamJob, type StreamedJob } from './run-job.ts'
+
+export interface TextRequest extends ResidencyChoice {
+  readonly stream?: boolean | null | undefined
+  readonly stream_options?:
+    | { readonly include_usage?: boolean | null | undefined }
+    | null
+    | undefined
+}
+
+const EVENT_STREAM = {
+  'content-type': 'text/event-stream; charset=utf-8',
+  'cache-control': 'no-cache, no-transform',
+  // Proxies of the nginx family would hold the events back.
+  'x-accel-buffering': 'no',
+}
+
+/** @throws {AppError} what the job failed with, if it failed before the first byte of the answer */
+export async function answerText(
+  c: AppContext,
+  { priced, request }: { readonly priced: PricedText; readonly request: TextRequest },
+  dialect: TextDialect,
+): Promise<Response> {
+  if (request.stream === true) return await streamText(c, { priced, request }, dialect)
+  const { outcome, payload, jobId } = await runJob(c, priced, request)
+  const { digest, maxTokens } = priced.work
+  const meter = createTextMeter(maxTokens)
+  const deltas = readDeltas(meter, payload)
+  const close = closeText(outcome, digest, finish(meter))
+  return c.json(dialect.whole(aboutJob(c, jobId, { priced, request }), deltas, close))
+}
+
+async function streamText(
+  c: AppContext,
+  text: { readonly priced: PricedText; readonly request: TextRequest },
+  dialect: TextDialect,
+): Promise<Response> {
+  const { requestId } = c.var
+  const job = await streamJob(c, text.priced, text.request)
+  const about = aboutJob(c, job.jobId, text)
+  const stream = writeEvents(textEvents(job, { ...text, about }, dialect), {
+    requestId,
+    heartbeatMs: LIMITS.sseHeartbeatMs,
+    onError: (error) => logFault(c, error),
+  })
+  return c.body(stream, 200, EVENT_STREAM)
+}
+
+async function* textEvents(
+  job: StreamedJob,
+  { priced, about }: { readonly priced: PricedText; readonly about: TextAbout },
+  dialect: TextDialect,
+): AsyncGenerator<object> {
+  const { digest, maxTokens } = priced.work
+  const meter = createTextMeter(maxTokens)
+  const chunks = dialect.chunks(about)
+  yield* chunks.begin()
+  for await (const bytes of job.chunks) {
+    for (const delta of readDeltas(meter, bytes)) yield* chunks.delta(delta)
+  }
+  // The finish goes out with the receipt: a client that has seen it has an answer that was checked and recorded.
+  yield* chunks.end(closeText(await job.outcome, digest, finish(meter)))
+}
+
+function aboutJob(
+  c: AppContext,
+  jobId: string,
+  { priced, request }: { readonly priced: PricedText; readonly request: TextRequest },
+): TextAbout {
+  return {
+    jobId,
+    createdSeconds: Math.floor(c.var.isolate.nowMs() / 1000),
+    model: priced.work.model,
+    includeUsage: request.stream_options?.include_usage === true,
+  }
+}
+
+function readDeltas(meter: TextMeter, bytes: Uint8Array): TextDelta[] {
+  return reading(() => meter.push(bytes)).filter((event) => event.type === 'delta')
+}
+
+function finish(meter: TextMeter) {
+  return reading(() => meter.finish())
+}
+
+/** The hub has read the same bytes: what is wrong with them now was lost in between, and is no fault of the request. */
+function reading<T>(read: () => T): T {
+  try {
+    return read()
+  } catch (cause) {
+    throw new AppError('node_lost', 'The answer was lost on its way.', { cause })
+  }
+}
+
+function logFault(c: AppContext, error: unknown): void {
+  const { requestId, isolate } = c.var
+  const code = errorCode(error)
+  const facts = { requestId, path: c.req.path }
+  if (code !== undefined && code !== 'internal') {
+    isolate.log.debug('stream.failed', { ...facts, code })
+    return
+  }
+  isolate.log.error('stream.failed', {
+    ...facts,
+    cause: error instanceof Error ? (error.stack ?? error.message) : 'unknown',
+  })
+}
