@@ -1,48 +1,32 @@
 /** Puts an engine together from a device, session factories and manifests; the same in a tab and in Node. */
 import { sha256, stringToBytes } from 'viem'
-import { AppError, toAppError } from '#shared/errors.ts'
+import { AppError } from '#shared/errors.ts'
 import {
   sliceTensors,
   type Adapter,
   type Answer,
   type KernelWork,
   type ModelWork,
-  type Provider,
 } from '#shared/job.ts'
 import { LIMITS } from '#shared/limits.ts'
-import type { Log } from '#shared/log.ts'
-import { manifestDigest, type ModelFile, type ModelManifest } from '#shared/model.ts'
+import { manifestDigest, type ModelManifest } from '#shared/model.ts'
 import { checkTensors } from '#shared/tensor.ts'
-import { admitModel, type LoadedModel } from './admit.ts'
-import { beforeDeadline } from './deadline.ts'
-import type { Engine } from './engine.ts'
+import type { Engine, LiveEngine } from './engine.ts'
 import { LISTED_KERNELS } from './kernels/allow-list.ts'
 import { createKernelRunner, type KernelRunner, type KernelTimes } from './kernels/kernel-runner.ts'
-import type { SessionFactory } from './models/session.ts'
+import { createModelSet, type ModelSet, type ModelSetOptions } from './model-set.ts'
 import { createJobQueue } from './queue.ts'
 
-/** What loading is doing, for whoever watches. */
-export interface EngineProgress {
-  readonly model: string
-  readonly step: 'fetching' | 'checking' | 'admitted' | 'refused'
-  readonly detail: string
-}
+export type { EngineProgress } from './model-set.ts'
 
-export interface EngineOptions {
+export interface EngineOptions extends ModelSetOptions {
   /** Runs kernels; undefined on a machine without WebGPU. */
   readonly device: GPUDevice | undefined
   /** What the device is. */
   readonly adapter: Adapter
-  readonly sessions: SessionFactory
-  /** In order of preference: a model is taken on the first provider whose golden run is right. */
-  readonly providers: readonly Provider[] | ((manifest: ModelManifest) => readonly Provider[])
+  /** Loaded before the engine is ready; one that does not run here is left out. Others may be loaded later. */
   readonly manifests: readonly ModelManifest[]
-  readonly loadFile: (file: ModelFile, signal: AbortSignal) => Promise<Uint8Array>
   readonly kernels: 'any' | 'listed' | 'none'
-  readonly log: Log
-  /** Monotonic clock in ms. */
-  readonly now: () => number
-  readonly onProgress?: (progress: EngineProgress) => void
   /** @default the limits of submitted WGSL */
   readonly kernelTimes?: KernelTimes
   /** Called once, when the device hangs or was lost: from then on kernels fail with node_lost. */
@@ -52,19 +36,21 @@ export interface EngineOptions {
 /** Adapter of a provider that no GPU stands behind. */
 const CPU_ADAPTER: Adapter = { name: 'cpu', isSoftware: true }
 
-export async function createEngine(options: EngineOptions): Promise<Engine> {
-  const loaded = new Map<string, LoadedModel>()
-  for (const manifest of options.manifests) {
-    const model = await loadModel(options, manifest)
-    if (model !== undefined) loaded.set(manifest.id, model)
-  }
+export async function createEngine(options: EngineOptions): Promise<LiveEngine> {
   const queue = createJobQueue(LIMITS.nodeJobsInFlight)
+  const loaded = createModelSet(options, queue)
+  for (const manifest of options.manifests)
+    await loaded.load(manifest, new AbortController().signal).catch(() => {})
   const kernels = kernelsOf(options)
   const runner = openRunner(options)
   return {
     adapter: options.device === undefined ? CPU_ADAPTER : options.adapter,
-    models: [...loaded.values()].map(({ admitted }) => admitted),
+    get models() {
+      return loaded.admitted()
+    },
     kernels,
+    load: (manifest, signal) => loaded.load(manifest, signal),
+    unload: (id) => loaded.unload(id),
     async run(work, payload, { signal, emit }) {
       const job = () => {
         if (work.kind === 'model') return runModelWork({ options, loaded, work, payload, signal })
@@ -78,8 +64,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
       return answer
     },
     async close() {
-      for (const model of loaded.values()) await model.release()
-      loaded.clear()
+      await loaded.close()
       runner?.close()
     },
   }
@@ -103,61 +88,6 @@ function openRunner(options: EngineOptions): KernelRunner | undefined {
   })
 }
 
-async function loadModel(
-  options: EngineOptions,
-  manifest: ModelManifest,
-): Promise<LoadedModel | undefined> {
-  const { providers, sessions, now, log, onProgress } = options
-  const report = (step: EngineProgress['step'], detail: string) =>
-    onProgress?.({ model: manifest.id, step, detail })
-  try {
-    report('fetching', manifest.title)
-    const files = await loadFiles(options, manifest)
-    for (const provider of typeof providers === 'function' ? providers(manifest) : providers) {
-      report('checking', provider)
-      const admission = admitModel({ manifest, files, provider, sessions, now })
-      try {
-        const model = await beforeDeadline(admission, {
-          timeoutMs: LIMITS.modelLoadMs,
-          what: `${manifest.id} on ${provider}`,
-        })
-        log.info('model.admitted', {
-          model: manifest.id,
-          provider,
-          serviceMs: model.admitted.serviceMs,
-        })
-        report('admitted', provider)
-        return model
-      } catch (error) {
-        log.warn('model.refused', { model: manifest.id, provider, cause: describe(error) })
-        report('refused', `${provider}: ${describe(error)}`)
-      }
-    }
-  } catch (error) {
-    log.warn('model.not-loaded', { model: manifest.id, cause: describe(error) })
-    report('refused', describe(error))
-  }
-  return undefined
-}
-
-async function loadFiles(
-  { loadFile }: EngineOptions,
-  manifest: ModelManifest,
-): Promise<Map<string, Uint8Array>> {
-  const files = new Map<string, Uint8Array>()
-  for (const file of manifest.files) {
-    const bytes = await loadFile(file, AbortSignal.timeout(LIMITS.modelLoadMs))
-    if (bytes.length !== file.sizeBytes || sha256(bytes) !== file.sha256) {
-      throw new AppError(
-        'internal',
-        `${file.name} of ${manifest.id} is not the file that its manifest names.`,
-      )
-    }
-    files.set(file.name, bytes)
-  }
-  return files
-}
-
 function kernelsOf({ device, kernels }: EngineOptions): Engine['kernels'] {
   if (device === undefined || kernels === 'none') return []
   return kernels === 'any' ? 'any' : LISTED_KERNELS
@@ -165,7 +95,7 @@ function kernelsOf({ device, kernels }: EngineOptions): Engine['kernels'] {
 
 interface ModelJob {
   readonly options: EngineOptions
-  readonly loaded: ReadonlyMap<string, LoadedModel>
+  readonly loaded: ModelSet
   readonly work: ModelWork
   readonly payload: Uint8Array
   readonly signal: AbortSignal
@@ -236,9 +166,4 @@ async function runKernelWork(job: KernelJob): Promise<Computed> {
     },
     outputs: outputs.map(({ bytes }) => bytes),
   }
-}
-
-function describe(error: unknown): string {
-  const { code, detail, cause } = toAppError(error)
-  return code === 'internal' && cause instanceof Error ? cause.message : detail
 }

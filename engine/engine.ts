@@ -2,6 +2,7 @@
 import type { Adapter, Answer, Work } from '#shared/job.ts'
 import type { AdmittedModel } from '#shared/node.ts'
 import type { Bytes32 } from '#shared/ids.ts'
+import type { ModelManifest } from '#shared/model.ts'
 
 export interface RunOptions {
   /** Stops the job; `run` then rejects with `cancelled` and its buffers are released. */
@@ -12,7 +13,7 @@ export interface RunOptions {
 
 export interface Engine {
   readonly adapter: Adapter
-  /** Models whose golden run agreed with their manifest on this device. */
+  /** Models whose golden run agreed with their manifest on this device, as they are loaded now. */
   readonly models: readonly AdmittedModel[]
   /** `any` runs submitted WGSL within limits; a list runs only kernels with these digests. */
   readonly kernels: 'any' | readonly Bytes32[]
@@ -23,4 +24,15 @@ export interface Engine {
    */
   run(work: Work, payload: Uint8Array, options: RunOptions): Promise<Answer>
   close(): Promise<void>
+}
+
+/** An engine whose models come and go while it runs. */
+export interface LiveEngine extends Engine {
+  /**
+   * Loads a model beside the others, or answers at once for one that is loaded.
+   * @throws {AppError} file_corrupt, no_capacity when it does not run here, cancelled
+   */
+  load(manifest: ModelManifest, signal: AbortSignal): Promise<AdmittedModel>
+  /** Takes a model out: new jobs for it are model_not_found, its memory is free once the running one has ended. */
+  unload(id: string): Promise<void>
 }

@@ -45,8 +45,9 @@ async function open(manifest: ModelManifest, changes: Partial<EngineOptions> = {
     },
     ...changes,
   })
+  const { models } = engine
   await engine.close()
-  return { models: engine.models, refusals }
+  return { models, refusals }
 }
 
 describe('admission', () => {

@@ -1,0 +1,155 @@
+/** The models that an engine has loaded: each let in by its golden run, each taken out when its memory is wanted. */
+import { AppError, errorCode, toAppError } from '#shared/errors.ts'
+import type { Provider } from '#shared/job.ts'
+import { LIMITS } from '#shared/limits.ts'
+import type { Log } from '#shared/log.ts'
+import type { ModelFile, ModelManifest } from '#shared/model.ts'
+import type { AdmittedModel } from '#shared/node.ts'
+import { digestBytes } from '#shared/receipt.ts'
+import { admitModel, type LoadedModel } from './admit.ts'
+import { beforeDeadline } from './deadline.ts'
+import type { SessionFactory } from './models/session.ts'
+import type { JobQueue } from './queue.ts'
+
+/** What loading is doing, for whoever watches. */
+export interface EngineProgress {
+  readonly model: string
+  readonly step: 'fetching' | 'checking' | 'admitted' | 'refused'
+  readonly detail: string
+}
+
+export interface ModelSetOptions {
+  readonly sessions: SessionFactory
+  /** In order of preference: a model is taken on the first provider whose golden run is right. */
+  readonly providers: readonly Provider[] | ((manifest: ModelManifest) => readonly Provider[])
+  readonly loadFile: (file: ModelFile, signal: AbortSignal) => Promise<Uint8Array>
+  readonly log: Log
+  /** Monotonic clock in ms. */
+  readonly now: () => number
+  readonly onProgress?: (progress: EngineProgress) => void
+}
+
+export interface ModelSet {
+  get(id: string): LoadedModel | undefined
+  admitted(): readonly AdmittedModel[]
+  /**
+   * Fetches, checks and admits; what is loaded already is answered at once.
+   * @throws {AppError} file_corrupt, no_capacity naming why each provider refused it, cancelled
+   */
+  load(manifest: ModelManifest, signal: AbortSignal): Promise<AdmittedModel>
+  /** Takes it out at once for new jobs, and off the device once the running one has ended. */
+  unload(id: string): Promise<void>
+  close(): Promise<void>
+}
+
+export function createModelSet(options: ModelSetOptions, queue: JobQueue): ModelSet {
+  const loaded = new Map<string, LoadedModel>()
+  const release = (model: LoadedModel) => queue.run(() => model.release(), NEVER)
+  return {
+    get: (id) => loaded.get(id),
+    admitted: () => [...loaded.values()].map(({ admitted }) => admitted),
+    async load(manifest, signal) {
+      const before = loaded.get(manifest.id)
+      if (before !== undefined) return before.admitted
+      const model = await loadModel(manifest, options, { queue, signal })
+      const meanwhile = loaded.get(manifest.id)
+      if (meanwhile !== undefined) {
+        await release(model)
+        return meanwhile.admitted
+      }
+      loaded.set(manifest.id, model)
+      return model.admitted
+    },
+    async unload(id) {
+      const model = loaded.get(id)
+      if (model === undefined) return
+      loaded.delete(id)
+      await release(model)
+      options.log.info('model.unloaded', { model: id })
+    },
+    async close() {
+      const models = [...loaded.values()]
+      loaded.clear()
+      for (const model of models) await model.release()
+    },
+  }
+}
+
+const NEVER = new AbortController().signal
+
+interface LoadContext {
+  readonly queue: JobQueue
+  readonly signal: AbortSignal
+}
+
+async function loadModel(
+  manifest: ModelManifest,
+  options: ModelSetOptions,
+  { queue, signal }: LoadContext,
+): Promise<LoadedModel> {
+  const { providers, sessions, now, log, onProgress } = options
+  const report = (step: EngineProgress['step'], detail: string) =>
+    onProgress?.({ model: manifest.id, step, detail })
+  report('fetching', manifest.title)
+  const files = await loadFiles(manifest, options, signal)
+  const reasons: string[] = []
+  const wanted = typeof providers === 'function' ? providers(manifest) : providers
+  for (const provider of wanted.filter((name) => manifest.providers?.includes(name) ?? true)) {
+    report('checking', provider)
+    const what = `${manifest.id} on ${provider}`
+    try {
+      // The device runs one thing at a time, and a golden run is a run.
+      const admit = () =>
+        beforeDeadline(admitModel({ manifest, files, provider, sessions, now }), {
+          timeoutMs: LIMITS.modelLoadMs,
+          what,
+        })
+      const model = await queue.run(admit, signal)
+      const { serviceMs } = model.admitted
+      log.info('model.admitted', { model: manifest.id, provider, serviceMs })
+      report('admitted', provider)
+      return model
+    } catch (error) {
+      if (signal.aborted) throw error
+      const cause = describe(error)
+      reasons.push(`${provider}: ${cause}`)
+      log.warn('model.refused', { model: manifest.id, provider, cause })
+      report('refused', `${provider}: ${cause}`)
+    }
+  }
+  const why = reasons.length === 0 ? 'none of its providers is here' : reasons.join('; ')
+  throw new AppError('no_capacity', `${manifest.id} does not run here: ${why}.`)
+}
+
+async function loadFiles(
+  manifest: ModelManifest,
+  { loadFile, onProgress, log }: ModelSetOptions,
+  signal: AbortSignal,
+): Promise<Map<string, Uint8Array>> {
+  const files = new Map<string, Uint8Array>()
+  const within = AbortSignal.any([signal, AbortSignal.timeout(LIMITS.modelFetchMs)])
+  try {
+    for (const file of manifest.files) {
+      const bytes = await loadFile(file, within)
+      if (bytes.length !== file.sizeBytes || (await digestBytes(bytes)) !== file.sha256)
+        throw new AppError(
+          'file_corrupt',
+          `${file.name} of ${manifest.id} is not the file that its manifest names.`,
+        )
+      files.set(file.name, bytes)
+    }
+    return files
+  } catch (error) {
+    const detail = describe(error)
+    log.warn('model.not-loaded', { model: manifest.id, cause: detail })
+    onProgress?.({ model: manifest.id, step: 'refused', detail })
+    throw errorCode(error) === undefined
+      ? new AppError('no_capacity', `The files of ${manifest.id} cannot be had.`, { cause: error })
+      : error
+  }
+}
+
+function describe(error: unknown): string {
+  const { code, detail, cause } = toAppError(error)
+  return code === 'internal' && cause instanceof Error ? cause.message : detail
+}
