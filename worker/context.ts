@@ -5,6 +5,7 @@ import type { Log } from '#shared/log.ts'
 import type { CompiledPolicy } from '#shared/policy.ts'
 import type { Config, WorkerEnv } from './config.ts'
 import type { DispatchOutcome } from './hub/protocol.ts'
+import type { QuotaLeases } from './quota-leases.ts'
 import type { RateLimit } from './rate-limit.ts'
 import type { TenantCache } from './middleware/tenant-cache.ts'
 import type { Scope, TenantSnapshot } from './tenant/protocol.ts'
@@ -16,6 +17,7 @@ export interface Isolate {
   readonly log: Log
   readonly tenants: TenantCache
   readonly admissions: RateLimit
+  readonly quotas: QuotaLeases
 }
 
 /** Who is asking: a tenant, by one of its keys. */

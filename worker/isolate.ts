@@ -4,6 +4,7 @@ import { LIMITS } from '#shared/limits.ts'
 import { createLog } from '#shared/log.ts'
 import type { Isolate } from './context.ts'
 import { createTenantCache } from './middleware/tenant-cache.ts'
+import { createQuotaLeases } from './quota-leases.ts'
 import { createRateLimit } from './rate-limit.ts'
 
 export function createIsolate(nowMs: () => number = () => Date.now()): Isolate {
@@ -21,5 +22,6 @@ export function createIsolate(nowMs: () => number = () => Date.now()): Isolate {
       keys: LIMITS.rateLimitKeys,
       nowMs,
     }),
+    quotas: createQuotaLeases({ size: LIMITS.tenantsCached, nowMs }),
   }
 }

@@ -20,7 +20,11 @@ export async function readJson(
 /** Bodies up to this many times the bound are read to their end and dropped before they are refused. */
 const DRAINED_TIMES = 4
 
-async function readBytes(request: Request, limitBytes: number): Promise<Uint8Array> {
+/** @throws {AppError} too_large */
+export async function readBytes(
+  request: Request,
+  limitBytes: number = LIMITS.requestBodyBytes,
+): Promise<Uint8Array> {
   const declared = Number(request.headers.get('content-length') ?? 0)
   if (request.body === null) return new Uint8Array()
   const chunks: Uint8Array[] = []

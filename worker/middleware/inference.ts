@@ -1,8 +1,10 @@
-/** What stands before every route that runs a job: key, place of entry and deadline, all with the body unread. */
+/** What stands before every route that runs a job: key, place of entry, deadline and quota with the body unread, then the idempotency key. */
 import { createMiddleware } from 'hono/factory'
 import type { AppEnv } from '../context.ts'
 import { requireScope } from './auth.ts'
 import { DEADLINE_HEADER, parseDeadline } from './deadline.ts'
+import { idempotent } from './idempotent.ts'
+import { takeQuota } from './quota.ts'
 import { checkIngress } from './residency.ts'
 
 const readDeadline = createMiddleware<AppEnv>(async (c, next) => {
@@ -11,4 +13,10 @@ const readDeadline = createMiddleware<AppEnv>(async (c, next) => {
 })
 
 /** In this order: `.post(path, ...inference, handler)`. */
-export const inference = [requireScope('infer'), checkIngress, readDeadline] as const
+export const inference = [
+  requireScope('infer'),
+  checkIngress,
+  readDeadline,
+  takeQuota,
+  idempotent,
+] as const

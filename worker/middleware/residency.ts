@@ -52,6 +52,11 @@ export async function chooseResidency(c: AppContext, body: ResidencyChoice): Pro
   return { policy, allowed }
 }
 
+/** Judges the place of entry by a policy of the caller's, by its id. @throws {AppError} residency_ingress_denied */
+export async function admitPolicy(c: AppContext, id: string): Promise<void> {
+  await admitIngress(c, findPolicy(c.var.caller, id))
+}
+
 async function admitIngress(c: AppContext, policy: CompiledPolicy): Promise<void> {
   c.set('policy', policy)
   const ingress = await observeIngress(c.req.raw, c.var.config)

@@ -3,8 +3,10 @@ import { Address, Bytes32 } from '#shared/ids.ts'
 import { DEFAULT_POLICY, type Policy } from '#shared/policy.ts'
 import { SignedReceipt } from '#shared/receipt.ts'
 import { openDatabase, type TenantDatabase, type TenantDeps } from './database.ts'
+import { createIdempotencyStore } from './idempotency-store.ts'
 import { createKeyStore } from './key-store.ts'
 import { createPolicyStore } from './policy-store.ts'
+import { createQuotaStore } from './quota-store.ts'
 import {
   NewKey,
   type CreatedKey,
@@ -22,7 +24,15 @@ export function createTenantCore(deps: TenantDeps) {
   const database = openDatabase(deps)
   const keys = createKeyStore(database, deps)
   const policies = createPolicyStore(database, deps)
+  const idempotency = createIdempotencyStore(database, deps)
+  const quotas = createQuotaStore(database, deps)
   return {
+    idempotency,
+    quotas,
+
+    /** Erases what is due. @returns when to be called again, if at all */
+    sweep: (): number | undefined => idempotency.sweep(),
+
     snapshot(): TenantSnapshot | null {
       if (!database.exists()) return null
       return {

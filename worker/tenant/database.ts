@@ -7,6 +7,8 @@ export interface TenantDeps {
   readonly storage: DurableStorage
   readonly nowMs: () => number
   readonly random: RandomBytes
+  /** Asks for a call of the core's `sweep` at that time; without it what is due is erased at the next call. */
+  readonly wakeAt?: (atMs: number) => void
 }
 
 export interface TenantDatabase {

@@ -3,6 +3,13 @@ import { z } from 'zod'
 import { Address, TenantId, type Bytes32 } from '#shared/ids.ts'
 import type { CompiledPolicy, Policy } from '#shared/policy.ts'
 import type { SignedReceipt } from '#shared/receipt.ts'
+import type {
+  IdempotencyHold,
+  IdempotencyVerdict,
+  IdempotentRequest,
+  KeptAnswer,
+} from './idempotency.ts'
+import type { Quota, QuotaLease, QuotaState, SpendLease } from './quota.ts'
 
 /** What a key may do. `admin` may do what `policy` and `audit` may; `node` only vouches for nodes. */
 export const SCOPES = ['infer', 'policy', 'audit', 'admin', 'node'] as const
@@ -76,4 +83,15 @@ export interface TenantApi {
   /** Idempotent by receipt id. */
   recordReceipts(receipts: readonly RecordedReceipt[]): Promise<void>
   receipt(id: Bytes32): Promise<RecordedReceipt | null>
+  /** Resolves once this caller may run the request, or has its answer: that may take LIMITS.idempotencyWaitMs. */
+  beginIdempotent(request: IdempotentRequest): Promise<IdempotencyVerdict>
+  /** False when somebody else has taken the key meanwhile. */
+  completeIdempotent(hold: IdempotencyHold, answer: KeptAnswer): Promise<boolean>
+  releaseIdempotent(hold: IdempotencyHold): Promise<void>
+  leaseRequests(): Promise<QuotaLease>
+  /** @param wantedMicroUsd at least this much, or nothing */
+  leaseSpend(wantedMicroUsd: number): Promise<SpendLease>
+  quota(): Promise<QuotaState>
+  /** @throws {AppError} not_found */
+  setQuota(quota: Quota): Promise<QuotaState>
 }

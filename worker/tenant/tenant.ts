@@ -4,7 +4,9 @@ import type { Bytes32 } from '#shared/ids.ts'
 import { randomBytes } from '#shared/ids.ts'
 import type { Policy } from '#shared/policy.ts'
 import { createTenantCore, type TenantCore } from './core.ts'
+import type { IdempotencyHold, IdempotentRequest, KeptAnswer } from './idempotency.ts'
 import type { NewKey, RecordedReceipt, TenantApi } from './protocol.ts'
+import type { Quota } from './quota.ts'
 
 export class Tenant extends DurableObject<Env> implements TenantApi {
   readonly #core: TenantCore
@@ -15,7 +17,18 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
       storage: ctx.storage,
       nowMs: () => Date.now(),
       random: randomBytes,
+      wakeAt: (atMs) => void this.#wakeAt(atMs),
     })
+  }
+
+  override async alarm(): Promise<void> {
+    const nextMs = this.#core.sweep()
+    if (nextMs !== undefined) await this.ctx.storage.setAlarm(nextMs)
+  }
+
+  /** The alarm that is set first is the one that is due first: each answer is kept equally long. */
+  async #wakeAt(atMs: number): Promise<void> {
+    if ((await this.ctx.storage.getAlarm()) === null) await this.ctx.storage.setAlarm(atMs)
   }
 
   async snapshot() {
@@ -48,5 +61,33 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
 
   async receipt(id: Bytes32) {
     return this.#core.receipt(id)
+  }
+
+  beginIdempotent(request: IdempotentRequest) {
+    return this.#core.idempotency.begin(request)
+  }
+
+  async completeIdempotent(hold: IdempotencyHold, answer: KeptAnswer) {
+    return this.#core.idempotency.complete(hold, answer)
+  }
+
+  async releaseIdempotent(hold: IdempotencyHold) {
+    this.#core.idempotency.release(hold)
+  }
+
+  async leaseRequests() {
+    return this.#core.quotas.leaseRequests()
+  }
+
+  async leaseSpend(wantedMicroUsd: number) {
+    return this.#core.quotas.leaseSpend(wantedMicroUsd)
+  }
+
+  async quota() {
+    return this.#core.quotas.state()
+  }
+
+  async setQuota(quota: Quota) {
+    return this.#core.quotas.set(quota)
   }
 }

@@ -1,0 +1,93 @@
+/** An Idempotency-Key and its request as digests, and the seal that only that request opens. */
+import { bytesToHex } from 'viem'
+import { LIMITS } from '#shared/limits.ts'
+import { invalidRequest } from './formats/faults.ts'
+import type { IdempotentRequest } from './tenant/idempotency.ts'
+
+/** Headers that change what a request means. */
+const FINGERPRINTED: readonly string[] = [
+  'content-type',
+  'inference-header-content-length',
+  'x-littoral-policy',
+  'x-littoral-residency',
+]
+const IV_BYTES = 12
+
+/** What the Tenant is given, and what stays here. */
+export interface SealedRequest extends IdempotentRequest {
+  /** Bytes for the tenant's storage, which cannot read them. */
+  seal(body: Uint8Array): Promise<Uint8Array<ArrayBuffer>>
+  open(sealed: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>>
+}
+
+/**
+ * The key without the quotes of a structured-field string; both ways of writing it are the same key.
+ * @throws {AppError} invalid_request
+ */
+export function parseIdempotencyKey(header: string): string {
+  const quoted = /^"((?:[^"\\]|\\["\\])*)"$/.exec(header)
+  const key = quoted?.[1]?.replace(/\\(["\\])/g, '$1') ?? header
+  if (/^[\x20-\x7e]+$/.test(key) && key.length <= LIMITS.idempotencyKeyChars) return key
+  throw invalidRequest([
+    {
+      pointer: '/headers/idempotency-key',
+      detail: `must be 1 to ${LIMITS.idempotencyKeyChars} printable ASCII characters`,
+    },
+  ])
+}
+
+/**
+ * Digests of a key and its request. The sealing key is made of both, and neither is stored: who has only the storage
+ * reads no answer.
+ */
+export async function sealRequest(
+  key: string,
+  request: Pick<Request, 'method' | 'url' | 'headers'>,
+  body: Uint8Array,
+): Promise<SealedRequest> {
+  const { pathname, search } = new URL(request.url)
+  const head = JSON.stringify([
+    request.method,
+    pathname + search,
+    FINGERPRINTED.map((name) => request.headers.get(name)),
+    bytesToHex(await sha256(body)),
+  ])
+  const base = await crypto.subtle.importKey('raw', await sha256(encode(key)), HMAC, false, [
+    'sign',
+  ])
+  const derive = async (use: string) =>
+    new Uint8Array(await crypto.subtle.sign('HMAC', base, encode(`${use}\n${head}`)))
+  const sealing = await crypto.subtle.importKey('raw', await derive('seal'), 'AES-GCM', false, [
+    'encrypt',
+    'decrypt',
+  ])
+  return {
+    key: bytesToHex(await sha256(encode(`idempotency-key\n${key}`))),
+    fingerprint: bytesToHex(await derive('fingerprint')),
+    async seal(plain) {
+      const iv = crypto.getRandomValues(new Uint8Array(IV_BYTES))
+      const name = 'AES-GCM'
+      const sealed = await crypto.subtle.encrypt({ name, iv }, sealing, new Uint8Array(plain))
+      const bytes = new Uint8Array(IV_BYTES + sealed.byteLength)
+      bytes.set(iv)
+      bytes.set(new Uint8Array(sealed), IV_BYTES)
+      return bytes
+    },
+    async open(sealed) {
+      const iv = sealed.slice(0, IV_BYTES)
+      const name = 'AES-GCM'
+      const body = sealed.slice(IV_BYTES)
+      return new Uint8Array(await crypto.subtle.decrypt({ name, iv }, sealing, body))
+    },
+  }
+}
+
+const HMAC = { name: 'HMAC', hash: 'SHA-256' } as const
+
+async function sha256(bytes: Uint8Array): Promise<Uint8Array<ArrayBuffer>> {
+  return new Uint8Array(await crypto.subtle.digest('SHA-256', new Uint8Array(bytes)))
+}
+
+function encode(text: string): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(new TextEncoder().encode(text))
+}

@@ -1,0 +1,163 @@
+/**
+ * `Idempotency-Key` (https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/): however often a
+ * request is sent, it is one job and one charge. The first runs, to its end even when its caller leaves; the others wait
+ * and get the same answer.
+ */
+import { createMiddleware } from 'hono/factory'
+import { AppError } from '#shared/errors.ts'
+import { LIMITS } from '#shared/limits.ts'
+import { concatBytes } from 'viem'
+import type { AppContext, AppEnv } from '../context.ts'
+import { openTenant } from '../durable-objects.ts'
+import { parseIdempotencyKey, sealRequest, type SealedRequest } from '../idempotency-key.ts'
+import type { IdempotencyVerdict, KeptAnswer } from '../tenant/idempotency.ts'
+import { readBytes } from './body.ts'
+import { keepAlive } from './keep-alive.ts'
+import { admitPolicy } from './residency.ts'
+
+/** The right to run this request, with what it needs to be given up or fulfilled. */
+interface Running {
+  readonly sealed: SealedRequest
+  readonly complete: (answer: KeptAnswer) => Promise<boolean>
+  readonly release: () => Promise<void>
+}
+
+export const idempotent = createMiddleware<AppEnv>(async (c, next) => {
+  const header = c.req.header('idempotency-key')
+  if (header === undefined) return await next()
+  const key = parseIdempotencyKey(header)
+  const bytes = await readBytes(c.req.raw)
+  const sealed = await sealRequest(key, c.req.raw, bytes)
+  const tenant = openTenant(c.env, c.var.caller.tenant, c.var.config)
+  const { key: digest, fingerprint } = sealed
+  const verdict = await tenant.beginIdempotent({ key: digest, fingerprint })
+  if (verdict.kind !== 'run') return await answerAgain(c, verdict, sealed)
+  // Without the caller's signal: when it leaves, the job goes on, so that its retry finds the answer.
+  const init = { method: c.req.method, body: new Uint8Array(bytes), signal: null }
+  c.req.raw = new Request(c.req.raw, init)
+  const hold = { key: digest, fingerprint, token: verdict.token }
+  const run = runAndKeep(c, next, {
+    sealed,
+    complete: (answer) => tenant.completeIdempotent(hold, answer),
+    release: () => tenant.releaseIdempotent(hold),
+  })
+  keepAlive(c, run)
+  await run
+})
+
+async function runAndKeep(
+  c: AppContext,
+  next: () => Promise<void>,
+  running: Running,
+): Promise<void> {
+  try {
+    await next()
+  } catch (error) {
+    await running.release()
+    throw error
+  }
+  if (!c.res.ok || c.res.body === null) return await running.release()
+  const headers = keptHeaders(c)
+  const { status } = c.res
+  if (c.res.headers.get('content-type')?.startsWith('text/event-stream') === true) {
+    const [toCaller, toRecord] = c.res.body.tee()
+    c.res = new Response(toCaller, c.res)
+    keepAlive(c, keepStream(toRecord, running, { status, headers }))
+    return
+  }
+  const body = new Uint8Array(await c.res.arrayBuffer())
+  // Kept first, answered then: an answer that was seen is always found again.
+  await running.complete({ status, headers, body: await sealWithin(running.sealed, body) })
+  c.res = new Response(body, c.res)
+}
+
+/** Records a stream beside the caller. Only one that came to its proper end is kept. */
+async function keepStream(
+  stream: ReadableStream<Uint8Array>,
+  running: Running,
+  answer: Omit<KeptAnswer, 'body'>,
+): Promise<void> {
+  try {
+    const { body, tail } = await record(stream)
+    // OpenAI's streams end with this event; one that broke off says so in another.
+    if (!/data: \[DONE\]\s*$/.test(new TextDecoder().decode(tail))) return await running.release()
+    await running.complete({ ...answer, body: body && (await running.sealed.seal(body)) })
+  } catch {
+    await running.release()
+  }
+}
+
+const TAIL_BYTES = 64
+
+/** The whole of a stream, null beyond the bound, and its end. */
+async function record(
+  stream: ReadableStream<Uint8Array>,
+): Promise<{ readonly body: Uint8Array | null; readonly tail: Uint8Array }> {
+  let chunks: Uint8Array[] | null = []
+  let tail: Uint8Array = new Uint8Array()
+  let sizeBytes = 0
+  for await (const chunk of stream as ReadableStream<Uint8Array> & AsyncIterable<Uint8Array>) {
+    sizeBytes += chunk.length
+    tail = concatBytes([tail, chunk]).slice(-TAIL_BYTES)
+    if (sizeBytes > LIMITS.idempotencyBodyBytes) chunks = null
+    chunks?.push(chunk)
+  }
+  return { body: chunks && concatBytes(chunks), tail }
+}
+
+async function sealWithin(
+  sealed: SealedRequest,
+  body: Uint8Array,
+): Promise<Uint8Array<ArrayBuffer> | null> {
+  return body.length > LIMITS.idempotencyBodyBytes ? null : await sealed.seal(body)
+}
+
+/** Everything that tells of the answer itself; id and timing belong to each request. */
+function keptHeaders(c: AppContext): Record<string, string> {
+  const headers: Record<string, string> = {}
+  for (const [name, value] of c.res.headers) {
+    const isOfAnswer = name.startsWith('x-littoral-') || name === 'inference-header-content-length'
+    if (isOfAnswer || name === 'content-type') headers[name] = value
+  }
+  const { policy } = c.var
+  if (policy !== undefined) headers['x-littoral-policy'] = `${policy.id}@${policy.version}`
+  return headers
+}
+
+async function answerAgain(
+  c: AppContext,
+  verdict: Exclude<IdempotencyVerdict, { kind: 'run' }>,
+  sealed: SealedRequest,
+): Promise<Response> {
+  if (verdict.kind !== 'replay') throw refusal(verdict)
+  const { status, headers, body } = verdict.answer
+  const [policyId = ''] = (headers['x-littoral-policy'] ?? '').split('@')
+  // The policy may be one that only the body named: this connection must be one that it allows, too.
+  await admitPolicy(c, policyId)
+  c.var.answerHeaders.set('idempotency-replayed', 'true')
+  if (body === null) {
+    const receipt = headers['x-littoral-receipt']
+    throw new AppError(
+      'answer_not_kept',
+      `This request was answered${receipt === undefined ? '' : ` (receipt ${receipt})`}, and its answer was too large ` +
+        'to be kept. Send it with another key to run it again.',
+    )
+  }
+  return new Response(await sealed.open(body), { status, headers })
+}
+
+function refusal(verdict: Exclude<IdempotencyVerdict, { kind: 'run' | 'replay' }>): AppError {
+  switch (verdict.kind) {
+    case 'reused':
+      return new AppError(
+        'idempotency_key_reused',
+        'This Idempotency-Key came with another request before: another path, policy or body. Use a new key.',
+      )
+    case 'busy':
+      return new AppError('node_timeout', 'The first request with this Idempotency-Key still runs.')
+    case 'full':
+      return new AppError('rate_limited', 'This tenant has as many idempotency keys as it may.', {
+        meta: { retryAfterSeconds: Math.ceil(verdict.retryAfterMs / 1000) },
+      })
+  }
+}

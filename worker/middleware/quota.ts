@@ -1,0 +1,50 @@
+/**
+ * What a tenant may use, and the RateLimit headers that say how much of it is left
+ * (https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/).
+ */
+import { createMiddleware } from 'hono/factory'
+import { toAppError } from '#shared/errors.ts'
+import type { AppContext, AppEnv } from '../context.ts'
+import { openTenant } from '../durable-objects.ts'
+import type { QuotaStanding } from '../quota-leases.ts'
+import { keepAlive } from './keep-alive.ts'
+
+/** Name of the one policy in both headers. */
+const POLICY = '"requests"'
+const WINDOW_SECONDS = 60
+
+/** Counts the request, and refuses it when the quota is used up. */
+export const takeQuota = createMiddleware<AppEnv>(async (c, next) => {
+  const { config, isolate, caller } = c.var
+  const lease = () => openTenant(c.env, caller.tenant, config).leaseRequests()
+  try {
+    const standing = await isolate.quotas.take(caller.tenant, lease, (work) => keepAlive(c, work))
+    setStanding(c, standing)
+  } catch (error) {
+    const { standing } = toAppError(error).meta as { standing?: QuotaStanding }
+    if (standing !== undefined) setStanding(c, standing)
+    throw error
+  }
+  await next()
+})
+
+/**
+ * Puts aside what a job may cost at most, where the tenant has a spending cap.
+ * @returns to be called with what it did cost, 0 when it failed
+ * @throws {AppError} payment_required
+ */
+export function reserveSpend(
+  c: AppContext,
+  microUsd: number,
+): Promise<(spentMicroUsd: number) => void> {
+  const { config, isolate, caller } = c.var
+  return isolate.quotas.reserve(caller.tenant, microUsd, (wanted) =>
+    openTenant(c.env, caller.tenant, config).leaseSpend(wanted),
+  )
+}
+
+function setStanding(c: AppContext, { limit, remaining, resetSeconds }: QuotaStanding): void {
+  const { answerHeaders } = c.var
+  answerHeaders.set('ratelimit-policy', `${POLICY};q=${limit};w=${WINDOW_SECONDS}`)
+  answerHeaders.set('ratelimit', `${POLICY};r=${remaining};t=${resetSeconds}`)
+}

@@ -1,0 +1,161 @@
+/** The parts of tenants' quotas that one isolate holds: counted down here, so that a warm request asks no tenant. */
+import { AppError } from '#shared/errors.ts'
+import type { TenantId } from '#shared/ids.ts'
+import type { QuotaLease, SpendLease } from './tenant/quota.ts'
+
+/** Where a tenant stands, as the RateLimit headers say it. */
+export interface QuotaStanding {
+  readonly limit: number
+  /** Of the whole tenant, as far as this isolate knows. */
+  readonly remaining: number
+  readonly resetSeconds: number
+}
+
+export interface QuotaLeases {
+  /** Counts one request. @throws {AppError} rate_limited, with the standing in its meta */
+  take(
+    tenant: TenantId,
+    lease: () => Promise<QuotaLease>,
+    later: (work: Promise<void>) => void,
+  ): Promise<QuotaStanding>
+  /** Puts money aside. @returns gives back what was not spent. @throws {AppError} payment_required */
+  reserve(
+    tenant: TenantId,
+    microUsd: number,
+    lease: (wantedMicroUsd: number) => Promise<SpendLease>,
+  ): Promise<(spentMicroUsd: number) => void>
+}
+
+interface RequestPot {
+  readonly limit: number
+  readonly isSpendCapped: boolean
+  readonly windowEndsAtMs: number
+  left: number
+  remaining: number
+  /** Held below this, the next part is fetched while there is still some left. */
+  refillBelow: number
+  isRefilling: boolean
+}
+
+interface SpendPot {
+  readonly dayEndsAtMs: number
+  leftMicroUsd: number
+}
+
+export interface QuotaLeasesOptions {
+  /** Tenants that are remembered; when full the oldest is forgotten, and what it held is lost until its window ends. */
+  readonly size: number
+  readonly nowMs: () => number
+}
+
+export function createQuotaLeases({ size, nowMs }: QuotaLeasesOptions): QuotaLeases {
+  const requests = createPots<RequestPot>(size)
+  const spends = createPots<SpendPot>(size)
+  const requestPot = (tenant: TenantId) => {
+    const pot = requests.get(tenant)
+    return pot !== undefined && nowMs() < pot.windowEndsAtMs ? pot : undefined
+  }
+  const spendPot = (tenant: TenantId) => {
+    const pot = spends.get(tenant)
+    return pot !== undefined && nowMs() < pot.dayEndsAtMs ? pot : undefined
+  }
+  return {
+    async take(tenant, lease, later) {
+      let pot = requestPot(tenant)
+      if (pot === undefined || (pot.left < 1 && pot.remaining > 0)) {
+        pot = addRequests(requests, tenant, await lease())
+      }
+      const standing = (held: number) => standingOf(pot, held, nowMs())
+      if (pot.left < 1) throw limited(standing(0))
+      pot.left -= 1
+      if (pot.left < pot.refillBelow && pot.remaining > 0 && !pot.isRefilling) {
+        pot.isRefilling = true
+        later(lease().then((more) => void addRequests(requests, tenant, more)))
+      }
+      return standing(pot.left)
+    },
+
+    async reserve(tenant, microUsd, lease) {
+      if (requestPot(tenant)?.isSpendCapped !== true) return () => {}
+      if ((spendPot(tenant)?.leftMicroUsd ?? 0) < microUsd) {
+        const more = await lease(microUsd)
+        if (more.capMicroUsd === null) return () => {}
+        addSpend(spends, tenant, more)
+      }
+      const pot = spendPot(tenant)
+      if (pot === undefined || pot.leftMicroUsd < microUsd) throw capped(microUsd)
+      pot.leftMicroUsd -= microUsd
+      return (spentMicroUsd) => {
+        pot.leftMicroUsd += Math.max(0, microUsd - spentMicroUsd)
+      }
+    },
+  }
+}
+
+/** Another request may have fetched a part while this one did: parts of one window add up. */
+function addRequests(
+  pots: Pots<RequestPot>,
+  tenant: TenantId,
+  { quota, windowEndsAtMs, granted, remaining }: QuotaLease,
+): RequestPot {
+  const old = pots.get(tenant)
+  const isSame = old?.windowEndsAtMs === windowEndsAtMs
+  const pot = {
+    limit: quota.requestsPerMinute,
+    isSpendCapped: quota.spendMicroUsdPerDay !== null,
+    windowEndsAtMs,
+    left: granted + (isSame ? old.left : 0),
+    remaining: isSame ? Math.min(old.remaining, remaining) : remaining,
+    refillBelow: Math.floor(granted / 4),
+    isRefilling: false,
+  }
+  pots.set(tenant, pot)
+  return pot
+}
+
+function addSpend(pots: Pots<SpendPot>, tenant: TenantId, more: SpendLease): void {
+  const old = pots.get(tenant)
+  if (old?.dayEndsAtMs === more.dayEndsAtMs) old.leftMicroUsd += more.grantedMicroUsd
+  else pots.set(tenant, { dayEndsAtMs: more.dayEndsAtMs, leftMicroUsd: more.grantedMicroUsd })
+}
+
+function standingOf(pot: RequestPot, held: number, nowMs: number): QuotaStanding {
+  return {
+    limit: pot.limit,
+    remaining: held + pot.remaining,
+    resetSeconds: Math.max(1, Math.ceil((pot.windowEndsAtMs - nowMs) / 1000)),
+  }
+}
+
+function limited(standing: QuotaStanding): AppError {
+  return new AppError(
+    'rate_limited',
+    `This tenant may send ${standing.limit} requests a minute; the next minute begins in ${standing.resetSeconds} s.`,
+    { meta: { retryAfterSeconds: standing.resetSeconds, standing } },
+  )
+}
+
+function capped(microUsd: number): AppError {
+  return new AppError(
+    'payment_required',
+    `This job may cost ${microUsd} micro-dollars, more than is left of the tenant's spending cap for today (UTC).`,
+  )
+}
+
+interface Pots<T> {
+  get(tenant: TenantId): T | undefined
+  set(tenant: TenantId, pot: T): void
+}
+
+function createPots<T>(size: number): Pots<T> {
+  const pots = new Map<TenantId, T>()
+  return {
+    get: (tenant) => pots.get(tenant),
+    set(tenant, pot) {
+      pots.delete(tenant)
+      const oldest = pots.keys().next()
+      if (pots.size >= size && !oldest.done) pots.delete(oldest.value)
+      pots.set(tenant, pot)
+    },
+  }
+}

@@ -1,0 +1,163 @@
+/** A tenant's idempotency keys: who runs the request, who waits for it, and the answer for a day. */
+import { bytesToHex } from 'viem'
+import { LIMITS } from '#shared/limits.ts'
+import type { Row } from '../storage.ts'
+import type { TenantDatabase, TenantDeps } from './database.ts'
+import type {
+  IdempotencyHold,
+  IdempotencyVerdict,
+  IdempotentRequest,
+  KeptAnswer,
+} from './idempotency.ts'
+
+export interface IdempotencyStore {
+  /** Runs at once, replays at once, or waits for the one who runs. */
+  begin(request: IdempotentRequest): Promise<IdempotencyVerdict>
+  /** Keeps an answer; false when the hold was lost to somebody else meanwhile. */
+  complete(hold: IdempotencyHold, answer: KeptAnswer): boolean
+  /** Nothing was answered: the key is as if it had never been used. */
+  release(hold: IdempotencyHold): void
+  /** Erases what is due. @returns when something is due next */
+  sweep(): number | undefined
+}
+
+const TABLE =
+  'CREATE TABLE IF NOT EXISTS idempotency (key TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, token TEXT NOT NULL, ' +
+  'lease_until_ms INTEGER, status INTEGER, headers TEXT, body BLOB, body_bytes INTEGER NOT NULL, erase_at_ms INTEGER NOT NULL)'
+const INDEX = 'CREATE INDEX IF NOT EXISTS idempotency_by_age ON idempotency (erase_at_ms)'
+
+/** Ends a wait: something happened to the key, or the time is up. */
+type Wake = () => void
+
+export function createIdempotencyStore(
+  database: TenantDatabase,
+  deps: TenantDeps,
+): IdempotencyStore {
+  const { nowMs } = deps
+  const rows = openTable(database)
+  const waiting = createWaitingRoom()
+  const find = (key: string) => rows('SELECT * FROM idempotency WHERE key = ?', key)[0]
+  const holds = ({ key, token }: IdempotencyHold) => {
+    const row = find(key)
+    return row !== undefined && row['token'] === token && row['lease_until_ms'] !== null
+  }
+
+  /** Gives the key to this caller, whether nobody had it or its holder is long silent. */
+  function take({ key, fingerprint }: IdempotentRequest): IdempotencyVerdict {
+    const token = bytesToHex(deps.random(32))
+    const now = nowMs()
+    rows(
+      'INSERT OR REPLACE INTO idempotency (key, fingerprint, token, lease_until_ms, body_bytes, erase_at_ms) ' +
+        'VALUES (?, ?, ?, ?, 0, ?)',
+      key,
+      fingerprint,
+      token,
+      now + LIMITS.idempotencyLeaseMs,
+      now + LIMITS.idempotencyKeptMs,
+    )
+    deps.wakeAt?.(now + LIMITS.idempotencyKeptMs)
+    return { kind: 'run', token }
+  }
+
+  return {
+    async begin(request) {
+      const giveUpAtMs = nowMs() + LIMITS.idempotencyWaitMs
+      for (;;) {
+        const now = nowMs()
+        rows('DELETE FROM idempotency WHERE erase_at_ms <= ?', now)
+        const row = find(request.key)
+        if (row === undefined) return fullness(rows, now) ?? take(request)
+        if (row['fingerprint'] !== request.fingerprint) return { kind: 'reused' }
+        if (row['lease_until_ms'] === null) return { kind: 'replay', answer: toAnswer(row) }
+        const leaseUntilMs = Number(row['lease_until_ms'])
+        if (leaseUntilMs <= now) return take(request)
+        if (giveUpAtMs <= now) return { kind: 'busy' }
+        if (waiting.size() >= LIMITS.idempotencyWaiters)
+          return { kind: 'full', retryAfterMs: 1_000 }
+        await waiting.wait(request.key, Math.min(leaseUntilMs, giveUpAtMs) - now)
+      }
+    },
+
+    complete(hold, { status, headers, body }) {
+      if (!holds(hold)) return false
+      const [kept] = rows('SELECT sum(body_bytes) AS bytes FROM idempotency')
+      const fits =
+        Number(kept?.['bytes'] ?? 0) + (body?.length ?? 0) <= LIMITS.idempotencyTotalBytes
+      const stored = fits ? body : null
+      rows(
+        'UPDATE idempotency SET lease_until_ms = NULL, status = ?, headers = ?, body = ?, body_bytes = ? WHERE key = ?',
+        status,
+        JSON.stringify(headers),
+        stored,
+        stored?.length ?? 0,
+        hold.key,
+      )
+      waiting.wake(hold.key)
+      return true
+    },
+
+    release(hold) {
+      if (!holds(hold)) return
+      rows('DELETE FROM idempotency WHERE key = ?', hold.key)
+      waiting.wake(hold.key)
+    },
+
+    sweep() {
+      if (!database.exists()) return undefined
+      rows('DELETE FROM idempotency WHERE erase_at_ms <= ?', nowMs())
+      const [next] = rows('SELECT min(erase_at_ms) AS at FROM idempotency')
+      return next?.['at'] == null ? undefined : Number(next['at'])
+    },
+  }
+}
+
+type Rows = TenantDatabase['rows']
+
+/** Tenants made before there were idempotency keys have no table for them. */
+function openTable(database: TenantDatabase): Rows {
+  let isOpen = false
+  return (query, ...bindings) => {
+    if (!isOpen) for (const statement of [TABLE, INDEX]) database.rows(statement)
+    isOpen = true
+    return database.rows(query, ...bindings)
+  }
+}
+
+function fullness(rows: Rows, nowMs: number): IdempotencyVerdict | undefined {
+  const [kept] = rows('SELECT count(*) AS keys, min(erase_at_ms) AS at FROM idempotency')
+  if (Number(kept?.['keys']) < LIMITS.idempotencyKeys) return undefined
+  return { kind: 'full', retryAfterMs: Math.max(1_000, Number(kept?.['at']) - nowMs) }
+}
+
+function toAnswer(row: Row): KeptAnswer {
+  const body = row['body']
+  return {
+    status: Number(row['status']),
+    headers: JSON.parse(String(row['headers'])) as Record<string, string>,
+    body: body instanceof ArrayBuffer || body instanceof Uint8Array ? new Uint8Array(body) : null,
+  }
+}
+
+/** Callers that wait for a key, in memory: after a restart they ask again. */
+function createWaitingRoom() {
+  const callers = new Map<string, Set<Wake>>()
+  let size = 0
+  return {
+    size: () => size,
+    wake(key: string) {
+      for (const wake of callers.get(key) ?? []) wake()
+    },
+    async wait(key: string, timeoutMs: number): Promise<void> {
+      const { promise, resolve } = Promise.withResolvers<void>()
+      const own = callers.get(key) ?? new Set<Wake>()
+      callers.set(key, own.add(resolve))
+      size += 1
+      const timer = setTimeout(resolve, timeoutMs)
+      await promise
+      clearTimeout(timer)
+      size -= 1
+      own.delete(resolve)
+      if (own.size === 0 && callers.get(key) === own) callers.delete(key)
+    },
+  }
+}

@@ -1,0 +1,103 @@
+/** A tenant's quota: what of each window has been handed out to isolates. */
+import { LIMITS } from '#shared/limits.ts'
+import type { TenantDatabase, TenantDeps } from './database.ts'
+import { Quota, type QuotaLease, type QuotaState, type SpendLease } from './quota.ts'
+
+export interface QuotaStore {
+  leaseRequests(): QuotaLease
+  leaseSpend(wantedMicroUsd: number): SpendLease
+  state(): QuotaState
+  set(quota: Quota): QuotaState
+}
+
+const MINUTE_MS = 60_000
+const DAY_MS = 86_400_000
+const TABLE =
+  'CREATE TABLE IF NOT EXISTS quota_windows (name TEXT PRIMARY KEY, start_ms INTEGER NOT NULL, taken INTEGER NOT NULL)'
+
+export function createQuotaStore(database: TenantDatabase, { nowMs }: TenantDeps): QuotaStore {
+  const windows = createWindows(database)
+  const read = () => {
+    database.tenant()
+    return Quota.parse(JSON.parse(database.setting('quota') ?? '{}'))
+  }
+  const state = (): QuotaState => {
+    const now = nowMs()
+    return {
+      ...read(),
+      requestsThisMinute: windows.taken('requests', startOf(now, MINUTE_MS)),
+      spentMicroUsdToday: windows.taken('spend', startOf(now, DAY_MS)),
+    }
+  }
+  return {
+    state,
+
+    leaseRequests() {
+      const quota = read()
+      const startMs = startOf(nowMs(), MINUTE_MS)
+      const left = Math.max(0, quota.requestsPerMinute - windows.taken('requests', startMs))
+      const granted = blockOf(quota.requestsPerMinute, left)
+      windows.take('requests', startMs, granted)
+      return { quota, windowEndsAtMs: startMs + MINUTE_MS, granted, remaining: left - granted }
+    },
+
+    leaseSpend(wantedMicroUsd) {
+      const { spendMicroUsdPerDay: capMicroUsd } = read()
+      const startMs = startOf(nowMs(), DAY_MS)
+      const lease = { dayEndsAtMs: startMs + DAY_MS, capMicroUsd }
+      if (capMicroUsd === null) return { ...lease, grantedMicroUsd: 0 }
+      const left = capMicroUsd - windows.taken('spend', startMs)
+      if (left < wantedMicroUsd) return { ...lease, grantedMicroUsd: 0 }
+      const grantedMicroUsd = Math.max(wantedMicroUsd, blockOf(capMicroUsd, left))
+      windows.take('spend', startMs, grantedMicroUsd)
+      return { ...lease, grantedMicroUsd }
+    },
+
+    set(quota) {
+      const text = JSON.stringify(Quota.parse(quota))
+      if (JSON.stringify(read()) !== text) {
+        database.write('quota.set', text, () => database.set('quota', text))
+      }
+      return state()
+    },
+  }
+}
+
+/** A fiftieth, and smaller parts towards the end, so that little lies unused in isolates that have gone quiet. */
+function blockOf(whole: number, left: number): number {
+  const block = Math.min(Math.ceil(whole / LIMITS.quotaLeases), Math.ceil(left / 4))
+  return Math.min(left, Math.max(1, block))
+}
+
+function startOf(nowMs: number, windowMs: number): number {
+  return nowMs - (nowMs % windowMs)
+}
+
+function createWindows(database: TenantDatabase) {
+  let isOpen = false
+  const rows: TenantDatabase['rows'] = (query, ...bindings) => {
+    if (!isOpen) database.rows(TABLE)
+    isOpen = true
+    return database.rows(query, ...bindings)
+  }
+  const taken = (name: string, startMs: number): number => {
+    const [row] = rows(
+      'SELECT taken FROM quota_windows WHERE name = ? AND start_ms = ?',
+      name,
+      startMs,
+    )
+    return Number(row?.['taken'] ?? 0)
+  }
+  return {
+    taken,
+    take(name: string, startMs: number, amount: number) {
+      if (amount === 0) return
+      rows(
+        'INSERT OR REPLACE INTO quota_windows (name, start_ms, taken) VALUES (?, ?, ?)',
+        name,
+        startMs,
+        taken(name, startMs) + amount,
+      )
+    },
+  }
+}

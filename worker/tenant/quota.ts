@@ -1,0 +1,35 @@
+/** What a tenant may use, and how Worker isolates take their parts of it. */
+import { z } from 'zod'
+import { LIMITS } from '#shared/limits.ts'
+
+/** As the operator sets it. */
+export const Quota = z.strictObject({
+  requestsPerMinute: z.int().min(1).max(100_000_000).default(LIMITS.quotaRequestsPerMinute),
+  /** Most that the tenant's jobs may cost in one day (UTC); null is no cap. */
+  spendMicroUsdPerDay: z.int().min(0).nullable().default(null),
+})
+export type Quota = z.infer<typeof Quota>
+
+/** A part of the tenant's quota that one isolate may use until the window ends. */
+export interface QuotaLease {
+  readonly quota: Quota
+  readonly windowEndsAtMs: number
+  readonly granted: number
+  /** Of the whole tenant, after this lease. */
+  readonly remaining: number
+}
+
+/** A part of the day's money. */
+export interface SpendLease {
+  readonly dayEndsAtMs: number
+  /** 0 when less is left than was asked for. */
+  readonly grantedMicroUsd: number
+  readonly capMicroUsd: number | null
+}
+
+/** The quota, and how much of it is taken. */
+export const QuotaState = Quota.extend({
+  requestsThisMinute: z.int().min(0),
+  spentMicroUsdToday: z.int().min(0),
+})
+export type QuotaState = z.infer<typeof QuotaState>
