@@ -71,6 +71,9 @@ export const LIMITS = {
   /** Submitted WGSL */
   wgslBytes: 64 * KIB,
   wgslStatements: 2_000,
+  wgslTokens: 20_000,
+  /** Of blocks and expressions inside one another. */
+  wgslDepth: 64,
   kernelBuffers: 8,
   kernelBufferBytes: 32 * MIB,
   kernelTotalBytes: 64 * MIB,
