@@ -1,0 +1,152 @@
+/** Idempotency keys against the whole system: real HTTP, a real node, receipts counted in the ledger. */
+import { request as httpRequest } from 'node:http'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import type { Tenant } from '#scripts/lib/stack.ts'
+import { until } from '../support/poll.ts'
+import { createTestStack, openPolicy, type TestStack } from '../support/stack.ts'
+
+const MODEL = 'littoral-embed-400k'
+const RETRIES = 1_000
+
+let stack: TestStack
+let tenant: Tenant
+
+beforeAll(async () => {
+  stack = await createTestStack()
+  tenant = await stack.createTenant('acme', ['infer', 'policy', 'audit'])
+  await stack.pin(tenant, openPolicy('EU'))
+  await stack.startNode({ name: 'de', region: 'DE', verified: true, device: 'cpu' })
+})
+afterAll(() => stack?.close())
+
+const Network = z.looseObject({
+  nodes: z.array(z.looseObject({ inFlight: z.int() })),
+  settlement: z.looseObject({ pendingReceipts: z.int(), settledReceipts: z.int() }),
+})
+
+let markers = 0
+
+/**
+ * Receipts in the ledger once everything so far is there: a hub hands them over in their order, so a job of our own
+ * that has arrived comes last.
+ */
+async function countReceipts(): Promise<number> {
+  markers += 1
+  const { headers } = await embed('marker', `marker-${markers}`)
+  const path = `/v1/receipts/${headers.get('x-littoral-receipt')}`
+  await until('the marker is settled', async () => {
+    const { body } = await stack.get(tenant, path)
+    return body.status === 'settled'
+  })
+  const { settlement } = Network.parse(await (await fetch(`${stack.url}/v1/network`)).json())
+  return settlement.pendingReceipts + settlement.settledReceipts
+}
+
+const embed = (input: string, key: string, headers: Record<string, string> = {}) =>
+  stack.post(
+    tenant,
+    '/v1/embeddings',
+    { model: MODEL, input },
+    { 'idempotency-key': key, ...headers },
+  )
+
+describe('an idempotency key', () => {
+  it('[I1] makes a thousand concurrent retries one job and one charge', async () => {
+    const before = await countReceipts()
+    const answers = await Promise.all(
+      Array.from({ length: RETRIES }, () => embed('turn on the light', 'retry-1')),
+    )
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]))
+    expect(new Set(answers.map(({ headers }) => headers.get('x-littoral-receipt'))).size).toBe(1)
+    expect(new Set(answers.map(({ body }) => JSON.stringify(body))).size).toBe(1)
+    const replayed = answers.filter(({ headers }) => headers.get('idempotency-replayed') === 'true')
+    expect(replayed).toHaveLength(RETRIES - 1)
+    expect((await countReceipts()) - before).toBe(1 + 1)
+  })
+
+  it('[I2] gives the same answer again, with the headers of the first and its own request id', async () => {
+    const first = await embed('again', 'again-1')
+    const second = await embed('again', '"again-1"')
+    expect(second.body).toEqual(first.body)
+    for (const name of ['node', 'region', 'evidence', 'receipt', 'provider', 'adapter', 'policy']) {
+      const header = `x-littoral-${name}`
+      expect([header, second.headers.get(header)]).toEqual([header, first.headers.get(header)])
+    }
+    expect(first.headers.has('idempotency-replayed')).toBe(false)
+    expect(second.headers.get('x-request-id')).not.toBe(first.headers.get('x-request-id'))
+  })
+
+  it('[I3] with another body, path or policy is refused as a mistake', async () => {
+    await embed('one', 'mistake-1')
+    const cases = [
+      await embed('two', 'mistake-1'),
+      await embed('one', 'mistake-1', { 'x-littoral-residency': 'DE' }),
+      await stack.post(tenant, '/v1/compute', {}, { 'idempotency-key': 'mistake-1' }),
+    ]
+    for (const { status, body, headers } of cases) {
+      expect(status).toBe(422)
+      expect(body.code).toBe('idempotency_key_reused')
+      expect(headers.get('x-should-retry')).toBe('false')
+    }
+  })
+
+  it('[I4] is free again after a refusal', async () => {
+    const refused = await embed('', 'fixed-1')
+    expect(refused.status).toBe(400)
+    expect((await embed('now with words', 'fixed-1')).status).toBe(200)
+  })
+
+  it('belongs to its tenant', async () => {
+    const other = await stack.createTenant('other', ['infer', 'policy'])
+    await stack.pin(other, openPolicy('EU'))
+    const body = { model: MODEL, input: 'whose' }
+    const key = { 'idempotency-key': 'shared-1' }
+    const mine = await stack.post(tenant, '/v1/embeddings', body, key)
+    const theirs = await stack.post(other, '/v1/embeddings', body, key)
+    expect(theirs.headers.has('idempotency-replayed')).toBe(false)
+    expect(theirs.headers.get('x-littoral-receipt')).not.toBe(
+      mine.headers.get('x-littoral-receipt'),
+    )
+  })
+
+  it('that is no header value is refused', async () => {
+    expect((await embed('x', '')).status).toBe(400)
+    expect((await embed('x', 'k'.repeat(300))).status).toBe(400)
+  })
+
+  it('[I5] finds the answer of a caller that hung up', async () => {
+    const body = JSON.stringify({
+      model: MODEL,
+      input: Array.from({ length: 200 }, (_, i) => `t${i}`),
+    })
+    const headers = {
+      authorization: `Bearer ${tenant.apiKey}`,
+      'content-type': 'application/json',
+      'idempotency-key': 'left-1',
+    }
+    const before = await countReceipts()
+    const left = httpRequest(`${stack.url}/v1/embeddings`, { method: 'POST', headers })
+    left.on('error', () => {})
+    left.end(body)
+    await until('the job is on the node', async () => {
+      const { nodes } = Network.parse(await (await fetch(`${stack.url}/v1/network`)).json())
+      return nodes.some(({ inFlight }) => inFlight > 0)
+    })
+    left.destroy()
+    const again = await fetch(`${stack.url}/v1/embeddings`, { method: 'POST', headers, body })
+    expect(again.status).toBe(200)
+    expect(again.headers.get('idempotency-replayed')).toBe('true')
+    await again.arrayBuffer()
+    expect((await countReceipts()) - before).toBe(1 + 1)
+  })
+
+  it('[I6] survives a power cut of the Worker', async () => {
+    const first = await embed('power', 'power-1')
+    await stack.restartWorker('kill')
+    const again = await embed('power', 'power-1')
+    expect(again.status).toBe(200)
+    expect(again.headers.get('idempotency-replayed')).toBe('true')
+    expect(again.body).toEqual(first.body)
+  })
+})
