@@ -92,13 +92,13 @@ export interface PricedText {
   readonly priceMicroUsd: number
 }
 
-/** @throws {AppError} too_large when the request is more than a node takes */
+/** @throws {AppError} too_large when the request is more than a node takes, invalid_request when it is nested too deep */
 export function priceText(
   manifest: ModelManifest,
   input: TextInput,
   maxTokens: number,
 ): PricedText {
-  const payload = new TextEncoder().encode(JSON.stringify(input))
+  const payload = encodeInput(input)
   const inputBytes = payload.length
   if (inputBytes > LIMITS.textInputBytes) {
     throw new AppError(
@@ -115,4 +115,13 @@ export function priceText(
   }
   const units = textUnits(inputBytes, maxTokens)
   return { work, payload, units, priceMicroUsd: manifest.priceMicroUsd }
+}
+
+function encodeInput(input: TextInput): Uint8Array {
+  try {
+    return new TextEncoder().encode(JSON.stringify(input))
+  } catch (cause) {
+    // A parser reads nested values in a loop, a writer calls itself: some thousand levels end its stack.
+    throw new AppError('invalid_request', 'The request is nested too deep.', { cause })
+  }
 }

@@ -1,0 +1,380 @@
+/** OpenAI's chat and completion requests to text jobs: what is taken, and what is refused by its name. */
+import type { ChatCompletionCreateParams, CompletionCreateParams } from 'openai/resources'
+import { describe, expect, it } from 'vitest'
+import { ERRORS, toAppError } from '#shared/errors.ts'
+import { LIMITS } from '#shared/limits.ts'
+import { TextInput, textUnits } from '#shared/text.ts'
+import { EMBEDDING_MANIFEST } from '#test/support/manifests.ts'
+import { CHAT_MANIFEST } from '#test/support/text-answers.ts'
+import { CHAT_REFUSALS, COMPLETION_REFUSALS } from '#worker/formats/chat-parameters.ts'
+import { ChatRequest, decodeChat, parseChat } from '#worker/formats/chat.ts'
+import {
+  CompletionRequest,
+  decodeCompletion,
+  parseCompletion,
+} from '#worker/formats/completions.ts'
+
+const HELLO = [{ role: 'user', content: 'hello' }]
+
+function chat(body: object, manifest = CHAT_MANIFEST) {
+  const priced = decodeChat(manifest, parseChat({ model: 'chat-test', messages: HELLO, ...body }))
+  return { ...priced, input: inputOf(priced.payload) }
+}
+
+function complete(body: object, manifest = CHAT_MANIFEST) {
+  const request = parseCompletion({ model: 'chat-test', prompt: 'once', ...body })
+  const priced = decodeCompletion(manifest, request)
+  return { ...priced, input: inputOf(priced.payload) }
+}
+
+function inputOf(payload: Uint8Array): TextInput {
+  return TextInput.parse(JSON.parse(new TextDecoder().decode(payload)))
+}
+
+function refusal(run: () => unknown): { code: string; pointers: string[]; detail: string } {
+  try {
+    run()
+  } catch (error) {
+    const { code, meta, detail } = toAppError(error)
+    return { code, detail, pointers: (meta.errors ?? []).map(({ pointer }) => pointer) }
+  }
+  return { code: 'none', detail: '', pointers: [] }
+}
+
+/** Known to a client of OpenAI → what becomes of it here. The compiler finds what a new version of the client adds. */
+type Fate = 'used' | 'refused' | 'without effect'
+const CHAT_FATES: Record<keyof ChatCompletionCreateParams, Fate> = {
+  messages: 'used',
+  model: 'used',
+  logprobs: 'used',
+  max_completion_tokens: 'used',
+  max_tokens: 'used',
+  response_format: 'used',
+  seed: 'used',
+  stop: 'used',
+  stream: 'used',
+  stream_options: 'used',
+  temperature: 'used',
+  top_logprobs: 'used',
+  top_p: 'used',
+  metadata: 'without effect',
+  prompt_cache_key: 'without effect',
+  safety_identifier: 'without effect',
+  user: 'without effect',
+  audio: 'refused',
+  frequency_penalty: 'refused',
+  function_call: 'refused',
+  functions: 'refused',
+  logit_bias: 'refused',
+  modalities: 'refused',
+  moderation: 'refused',
+  n: 'refused',
+  parallel_tool_calls: 'refused',
+  prediction: 'refused',
+  presence_penalty: 'refused',
+  prompt_cache_options: 'refused',
+  prompt_cache_retention: 'refused',
+  reasoning_effort: 'refused',
+  service_tier: 'refused',
+  store: 'refused',
+  tool_choice: 'refused',
+  tools: 'refused',
+  verbosity: 'refused',
+  web_search_options: 'refused',
+}
+const COMPLETION_FATES: Record<keyof CompletionCreateParams, Fate> = {
+  model: 'used',
+  prompt: 'used',
+  logprobs: 'used',
+  max_tokens: 'used',
+  seed: 'used',
+  stop: 'used',
+  stream: 'used',
+  stream_options: 'used',
+  temperature: 'used',
+  top_p: 'used',
+  user: 'without effect',
+  best_of: 'refused',
+  echo: 'refused',
+  frequency_penalty: 'refused',
+  logit_bias: 'refused',
+  n: 'refused',
+  presence_penalty: 'refused',
+  suffix: 'refused',
+}
+
+/** A value of each refused parameter that asks for something; `{ set: true }` where nothing else is needed. */
+const ASKING: Readonly<Record<string, unknown>> = {
+  n: 2,
+  best_of: 3,
+  frequency_penalty: 0.5,
+  presence_penalty: -0.5,
+  modalities: ['text', 'audio'],
+  service_tier: 'flex',
+  tool_choice: 'auto',
+  suffix: ' the end',
+}
+const names = (fates: Record<string, Fate>, fate: Fate) =>
+  Object.keys(fates).filter((name) => fates[name] === fate)
+
+describe('a parameter of OpenAI that does not exist here', () => {
+  it.each(Object.keys(CHAT_REFUSALS))('is refused by its name in chat: %s', (name) => {
+    const { code, pointers, detail } = refusal(() =>
+      chat({ [name]: ASKING[name] ?? { set: true } }),
+    )
+    expect({ code, pointers }).toEqual({ code: 'invalid_request', pointers: [`/${name}`] })
+    expect(detail).toContain(name)
+  })
+
+  it.each(Object.keys(COMPLETION_REFUSALS))('is refused by its name in completions: %s', (name) => {
+    const { code, pointers } = refusal(() => complete({ [name]: ASKING[name] ?? { set: true } }))
+    expect({ code, pointers }).toEqual({ code: 'invalid_request', pointers: [`/${name}`] })
+  })
+
+  it('is among those that are refused, for every parameter that the openai client knows', () => {
+    for (const name of names(CHAT_FATES, 'refused')) expect(CHAT_REFUSALS).toHaveProperty(name)
+    for (const name of names(COMPLETION_FATES, 'refused'))
+      expect(COMPLETION_REFUSALS).toHaveProperty(name)
+    for (const name of names(CHAT_FATES, 'used')) expect(ChatRequest.shape).toHaveProperty(name)
+    for (const name of names(COMPLETION_FATES, 'used'))
+      expect(CompletionRequest.shape).toHaveProperty(name)
+  })
+
+  it('passes with the value that asks for nothing, as many clients send it', () => {
+    const neutral = {
+      n: 1,
+      frequency_penalty: 0,
+      presence_penalty: 0,
+      logit_bias: {},
+      store: false,
+      service_tier: 'auto',
+      tool_choice: 'none',
+      modalities: ['text'],
+      tools: null,
+      audio: null,
+    }
+    expect(chat(neutral).input).toEqual(chat({}).input)
+    expect(complete({ n: 1, best_of: 1, echo: false, suffix: null }).input).toEqual(
+      complete({}).input,
+    )
+  })
+
+  it('is refused beside every other that is, in one answer', () => {
+    const { pointers } = refusal(() => chat({ tools: [], n: 3, logit_bias: { 5: 1 } }))
+    expect(pointers.toSorted()).toEqual(['/logit_bias', '/n', '/tools'])
+  })
+
+  it('is told from one that nobody knows, which passes', () => {
+    const ours = { user: 'sensor-7', metadata: { a: 'b' }, safety_identifier: 'x', my_field: [1] }
+    expect(chat(ours).input).toEqual(chat({}).input)
+  })
+})
+
+describe('messages', () => {
+  it('may be of four roles, with text or parts of text', () => {
+    const messages = [
+      { role: 'system', content: 'be brief' },
+      { role: 'developer', content: 'be kind' },
+      {
+        role: 'user',
+        content: [
+          { type: 'text', text: 'Grüß' },
+          { type: 'text', text: ' Gott' },
+        ],
+      },
+      { role: 'assistant', content: '' },
+    ]
+    expect(chat({ messages }).input.messages).toEqual([
+      { role: 'system', content: 'be brief' },
+      { role: 'developer', content: 'be kind' },
+      { role: 'user', content: 'Grüß Gott' },
+      { role: 'assistant', content: '' },
+    ])
+  })
+
+  it.each([
+    [
+      'an image',
+      {
+        role: 'user',
+        content: [
+          { type: 'text', text: 'see' },
+          { type: 'image_url', image_url: { url: 'x' } },
+        ],
+      },
+      '/messages/1/content/1/type',
+    ],
+    [
+      'a recording',
+      { role: 'user', content: [{ type: 'input_audio', input_audio: {} }] },
+      '/messages/1/content/0/type',
+    ],
+    [
+      'a file',
+      { role: 'user', content: [{ type: 'file', file: {} }] },
+      '/messages/1/content/0/type',
+    ],
+    ['a tool’s answer', { role: 'tool', content: 'x', tool_call_id: 'a' }, '/messages/1/role'],
+    [
+      'a tool’s call',
+      { role: 'assistant', content: 'x', tool_calls: [{}] },
+      '/messages/1/tool_calls',
+    ],
+    ['a participant’s name', { role: 'user', content: 'x', name: 'ann' }, '/messages/1/name'],
+    ['a role that nobody has', { role: 'oracle', content: 'x' }, '/messages/1/role'],
+    ['no content', { role: 'assistant', content: null }, '/messages/1/content'],
+    ['parts without text', { role: 'user', content: [{ type: 'text' }] }, '/messages/1/content'],
+    ['a number for content', { role: 'user', content: 7 }, '/messages/1/content'],
+    ['nothing at all', null, '/messages/1'],
+  ])('are refused with a pointer to what is wrong: %s', (_what, message, pointer) => {
+    const { code, pointers } = refusal(() => chat({ messages: [...HELLO, message] }))
+    expect(code).toBe('invalid_request')
+    expect(pointers).toContain(pointer)
+  })
+
+  it.each([[[]], ['hello'], [undefined]])('are refused when there are none: %j', (messages) => {
+    expect(refusal(() => chat({ messages })).pointers).toEqual(['/messages'])
+  })
+
+  it('are refused by their number before a fault is written for each', () => {
+    const messages = Array.from({ length: 300_000 }, () => ({ role: 'tool' }))
+    const startedMs = performance.now()
+    expect(refusal(() => chat({ messages })).pointers).toEqual(['/messages'])
+    const content = Array.from({ length: 300_000 }, () => ({ type: 'image_url' }))
+    expect(refusal(() => chat({ messages: [{ role: 'user', content }] })).pointers).toEqual([
+      '/messages/0/content',
+    ])
+    expect(performance.now() - startedMs).toBeLessThan(1_000)
+  })
+})
+
+describe('sampling', () => {
+  it('has OpenAI’s defaults, and null is as good as absent', () => {
+    const plain = { temperature: 1, topP: 1, seed: null, stop: [], logprobs: null }
+    expect(chat({}).input).toMatchObject({ ...plain, format: { type: 'text' } })
+    const nulls = { temperature: null, top_p: null, seed: null, stop: null, max_tokens: null }
+    expect(chat({ ...nulls, stream: null, response_format: null }).input).toEqual(chat({}).input)
+    expect(complete({}).input).toMatchObject({ ...plain, prompt: 'once' })
+  })
+
+  it('takes temperature, top_p, seed, stop and logprobs as they are', () => {
+    const body = { temperature: 0, top_p: 0.5, seed: 7, stop: ['\n', 'END'] }
+    expect(chat({ ...body, logprobs: true, top_logprobs: 3 }).input).toMatchObject({
+      temperature: 0,
+      topP: 0.5,
+      seed: 7,
+      stop: ['\n', 'END'],
+      logprobs: 3,
+    })
+    expect(chat({ stop: '.', logprobs: true }).input).toMatchObject({ stop: ['.'], logprobs: 0 })
+    expect(complete({ logprobs: 2 }).input.logprobs).toBe(2)
+  })
+
+  it('is greedy for a top_p of 0, which leaves only the likeliest token', () => {
+    expect(chat({ top_p: 0, temperature: 2 }).input).toMatchObject({ temperature: 0, topP: 1 })
+  })
+
+  it.each([
+    ['temperature', 2.1],
+    ['temperature', '1'],
+    ['top_p', -0.1],
+    ['seed', -1],
+    ['seed', 1.5],
+    ['stop', ['a', 'b', 'c', 'd', 'e']],
+    ['stop', ''],
+    ['stop', [7]],
+    ['max_tokens', 0],
+    ['max_tokens', 513],
+    ['max_completion_tokens', 100_000],
+    ['top_logprobs', 21],
+    ['top_logprobs', 2],
+    ['logprobs', 3],
+    ['stream', 'yes'],
+    ['stream_options', { include_usage: true }],
+  ])('is refused out of its range: %s %j', (name, value) => {
+    const { code, pointers } = refusal(() => chat({ [name]: value }))
+    expect(code).toBe('invalid_request')
+    expect(pointers[0]?.startsWith(`/${name}`)).toBe(true)
+  })
+
+  it('refuses to pad a stream’s chunks, and two limits that disagree', () => {
+    const padded = { stream: true, stream_options: { include_obfuscation: true } }
+    expect(refusal(() => chat(padded)).pointers).toEqual(['/stream_options/include_obfuscation'])
+    const limits = { max_tokens: 5, max_completion_tokens: 6 }
+    expect(refusal(() => chat(limits)).pointers).toEqual(['/max_tokens'])
+  })
+})
+
+describe('the form of the answer', () => {
+  it('is text, any JSON object, or JSON of a schema', () => {
+    expect(chat({ response_format: { type: 'json_object' } }).input.format).toEqual({
+      type: 'json_object',
+    })
+    const schema = { type: 'object', properties: { level: { type: 'integer' } } }
+    const format = { type: 'json_schema', json_schema: { name: 'level', strict: true, schema } }
+    expect(chat({ response_format: format }).input.format).toEqual({ type: 'json_schema', schema })
+  })
+
+  it.each([
+    [{ type: 'grammar' }, '/response_format/type'],
+    [{ type: 'json_schema' }, '/response_format/json_schema'],
+    [{ type: 'json_schema', json_schema: { name: 'a' } }, '/response_format/json_schema/schema'],
+    [
+      { type: 'json_schema', json_schema: { name: 'a b', schema: {} } },
+      '/response_format/json_schema/name',
+    ],
+    ['json', '/response_format'],
+  ])('is refused when it is another: %j', (response_format, pointer) => {
+    expect(refusal(() => chat({ response_format })).pointers).toEqual([pointer])
+  })
+
+  it('is refused, not a fault of ours, when its schema is nested beyond any stack', () => {
+    const body = `{"type":"json_schema","json_schema":{"name":"a","schema":${'{"a":'.repeat(200_000)}1${'}'.repeat(200_000)}}}`
+    const response_format: unknown = JSON.parse(body)
+    const { code } = refusal(() => chat({ response_format }))
+    expect(ERRORS).toHaveProperty(code)
+    expect(code).toBe('invalid_request')
+  })
+})
+
+describe('the price', () => {
+  it('has its ceiling in the bytes of the request and the tokens that may come', () => {
+    const { work, units, payload, priceMicroUsd } = chat({ max_tokens: 20 })
+    expect(work).toMatchObject({ kind: 'text', model: 'chat-test', maxTokens: 20 })
+    expect(work.inputBytes).toBe(payload.length)
+    expect(units).toBe(textUnits(payload.length, 20))
+    expect(priceMicroUsd).toBe(3)
+  })
+
+  it('lets as many tokens come as the model can hold, or sixteen after a bare prompt', () => {
+    expect(chat({}).work.maxTokens).toBe(512)
+    expect(chat({ max_completion_tokens: 9 }).work.maxTokens).toBe(9)
+    expect(complete({}).work.maxTokens).toBe(16)
+    const long = { ...CHAT_MANIFEST, contextTokens: 131_072 }
+    expect(chat({}, long).work.maxTokens).toBe(LIMITS.textTokens)
+  })
+
+  it('is refused with the size when the text is more than a node takes', () => {
+    const content = 'x'.repeat(LIMITS.textInputBytes)
+    const { code, detail } = refusal(() => chat({ messages: [{ role: 'user', content }] }))
+    expect(code).toBe('too_large')
+    expect(detail).toContain(String(LIMITS.textInputBytes))
+  })
+})
+
+describe('a completion’s prompt', () => {
+  it('is one text, alone or in an array', () => {
+    expect(complete({ prompt: 'once' }).input).toEqual(complete({ prompt: ['once'] }).input)
+    expect(complete({}).input.messages).toBeUndefined()
+  })
+
+  it.each([[['a', 'b']], [[1, 2]], [[[1]]], [''], [null], [[]]])('is refused as %j', (prompt) => {
+    const { code, pointers } = refusal(() => complete({ prompt }))
+    expect({ code, pointers }).toEqual({ code: 'invalid_request', pointers: ['/prompt'] })
+  })
+})
+
+it('is refused for a model that writes no text, with a pointer to the model', () => {
+  expect(refusal(() => chat({}, EMBEDDING_MANIFEST)).pointers).toEqual(['/model'])
+  expect(refusal(() => complete({}, EMBEDDING_MANIFEST)).pointers).toEqual(['/model'])
+})
