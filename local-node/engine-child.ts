@@ -1,27 +1,29 @@
 /** One engine process: models on ONNX Runtime or kernels on Dawn, never both, because each brings a Dawn of its own. */
 import { readFile } from 'node:fs/promises'
 import { createEngine } from '#engine/create-engine.ts'
-import type { Engine } from '#engine/engine.ts'
+import type { LiveEngine } from '#engine/engine.ts'
 import { createOrtSessions, type SessionFactory } from '#engine/models/session.ts'
 import { toWireError } from '#shared/errors.ts'
 import type { Adapter, Provider } from '#shared/job.ts'
 import { createLog } from '#shared/log.ts'
-import { MANIFESTS } from '#shared/manifests.ts'
+import type { AdmittedModel } from '#shared/node.ts'
 import { openDevice, type NodeDevice } from './device.ts'
 import type { ChildSetup, FromChild, ToChild } from './engine-messages.ts'
-import { modelFilePath } from './model-path.ts'
 
 const NO_ADAPTER: Adapter = { name: 'cpu', isSoftware: true }
 /** The kernel process loads no model, and so no second Dawn. */
 const NO_SESSIONS: SessionFactory = { create: () => Promise.reject(new Error('no models here')) }
 const LAST_WORDS_MS = 100
 const running = new Map<number, AbortController>()
-let engine: Engine | undefined
+/** Files of the models that are being loaded, by SHA-256. */
+const paths = new Map<string, string>()
+let engine: LiveEngine | undefined
 let opened: NodeDevice | undefined
 
 process.on('message', (message: ToChild) => {
   if (message.type === 'setup') void setUp(message.setup)
   else if (message.type === 'run') void run(message)
+  else if (message.type === 'load' || message.type === 'unload') void change(message)
   else running.get(message.job)?.abort()
 })
 process.on('disconnect', () => process.exit(0))
@@ -35,15 +37,43 @@ async function setUp(setup: ChildSetup): Promise<void> {
     sessions:
       setup.role === 'models' ? createOrtSessions(await import('onnxruntime-node')) : NO_SESSIONS,
     providers: providersFor(setup),
-    manifests: MANIFESTS.filter(({ id }) => setup.models.includes(id)),
-    loadFile: async (file) => new Uint8Array(await readFile(modelFilePath(file))),
+    manifests: [],
+    loadFile: ({ sha256 }) => readFile(paths.get(sha256) ?? ''),
     kernels: setup.kernels,
     log: createLog({ write: forwardLog }),
     now: () => performance.now(),
     // Nothing here can stop what the GPU runs; the pause lets the job's error out first.
     onDeviceLost: () => setTimeout(() => process.kill(process.pid, 'SIGKILL'), LAST_WORDS_MS),
   })
-  say({ type: 'ready', adapter, models: engine.models, kernels: engine.kernels })
+  say({ type: 'ready', adapter, kernels: engine.kernels })
+}
+
+/** Loads or unloads one model. */
+async function change(message: ToChild & { type: 'load' | 'unload' }): Promise<void> {
+  const { call } = message
+  try {
+    if (engine === undefined) throw new Error('a model before ready')
+    say({ type: 'done', call, admitted: await changed(engine, message) })
+  } catch (error) {
+    say({ type: 'failed', call, error: toWireError(error) })
+  }
+}
+
+async function changed(
+  live: LiveEngine,
+  message: ToChild & { type: 'load' | 'unload' },
+): Promise<AdmittedModel | null> {
+  if (message.type === 'unload') {
+    await live.unload(message.id)
+    return null
+  }
+  const { manifest, paths: placed } = message.model
+  for (const [sha256, path] of Object.entries(placed)) paths.set(sha256, path)
+  try {
+    return await live.load(manifest, new AbortController().signal)
+  } finally {
+    for (const sha256 of Object.keys(placed)) paths.delete(sha256)
+  }
 }
 
 /** WebGPU first on a real adapter; on a software one only when it is asked for, since it loses to the CPU by far. */

@@ -1,6 +1,7 @@
 /** What the node and its engine processes say to each other; both run the same build, and no one else can speak. */
 import type { WireError } from '#shared/errors.ts'
 import type { Adapter, Answer, Work } from '#shared/job.ts'
+import type { ModelManifest } from '#shared/model.ts'
 import type { AdmittedModel } from '#shared/node.ts'
 
 /** What one engine process is for. */
@@ -8,10 +9,16 @@ export interface ChildSetup {
   readonly role: 'models' | 'kernels'
   readonly device: 'auto' | 'webgpu' | 'cpu'
   readonly kernels: 'any' | 'listed' | 'none'
-  /** Ids of the manifests to load. */
-  readonly models: readonly string[]
+  /** Bytes of model files that it may hold; its memory limit rises with them. */
+  readonly modelMemoryBytes?: number | undefined
   /** The adapter that the kernel process found; null without WebGPU. */
   readonly adapter: Adapter | null
+}
+
+/** A model and where its files lie: paths by SHA-256. */
+export interface PlacedModel {
+  readonly manifest: ModelManifest
+  readonly paths: Readonly<Record<string, string>>
 }
 
 export type ToChild =
@@ -23,12 +30,13 @@ export type ToChild =
       readonly payload: Uint8Array
     }
   | { readonly type: 'cancel'; readonly job: number }
+  | { readonly type: 'load'; readonly call: number; readonly model: PlacedModel }
+  | { readonly type: 'unload'; readonly call: number; readonly id: string }
 
 export type FromChild =
   | {
       readonly type: 'ready'
       readonly adapter: Adapter | null
-      readonly models: readonly AdmittedModel[]
       readonly kernels: 'any' | readonly `0x${string}`[]
     }
   | {
@@ -40,3 +48,6 @@ export type FromChild =
   | { readonly type: 'bytes'; readonly job: number; readonly bytes: Uint8Array }
   | { readonly type: 'answer'; readonly job: number; readonly answer: Answer }
   | { readonly type: 'error'; readonly job: number; readonly error: WireError }
+  /** What a load came to; null for an unload. */
+  | { readonly type: 'done'; readonly call: number; readonly admitted: AdmittedModel | null }
+  | { readonly type: 'failed'; readonly call: number; readonly error: WireError }

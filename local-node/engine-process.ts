@@ -3,14 +3,19 @@ import { fork, type ChildProcess } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { cancelled } from '#engine/deadline.ts'
 import type { RunOptions } from '#engine/engine.ts'
-import { AppError } from '#shared/errors.ts'
+import { AppError, type WireError } from '#shared/errors.ts'
 import type { Answer, Work } from '#shared/job.ts'
 import { LIMITS } from '#shared/limits.ts'
 import type { Log } from '#shared/log.ts'
+import type { AdmittedModel } from '#shared/node.ts'
 import { watchMemory } from './memory-watch.ts'
-import type { ChildSetup, FromChild, ToChild } from './engine-messages.ts'
+import type { ChildSetup, FromChild, PlacedModel, ToChild } from './engine-messages.ts'
 
 const CHILD = fileURLToPath(new URL('./engine-child.ts', import.meta.url))
+/** What a loaded model takes for each byte of its files: the file as it is read, and the runtime's own copy of the weights. */
+const MEMORY_A_FILE_BYTE = 2
+/** Every provider may take its time. */
+const LOAD_MS = LIMITS.modelLoadMs * 2 + 5_000
 /** Longer than every limit inside the child together: who is still silent then hangs. */
 const HANG_MS = LIMITS.kernelCompileMs + LIMITS.kernelRunMs + 5_000
 
@@ -20,6 +25,9 @@ export interface EngineProcess {
   readonly ready: Ready
   /** @throws {AppError} the child's error; node_timeout or node_lost when it hung or died, and then `ended` resolves */
   run(work: Work, payload: Uint8Array, options: RunOptions): Promise<Answer>
+  /** @throws {AppError} file_corrupt or no_capacity when it does not run there, node_lost */
+  load(model: PlacedModel): Promise<AdmittedModel>
+  unload(id: string): Promise<void>
   /** Resolves when the process is gone. */
   readonly ended: Promise<void>
   kill(): void
@@ -54,6 +62,7 @@ export async function startEngineProcess(
   process.once('exit', kill)
   void ended.then(() => process.off('exit', kill))
   const pending = new Map<number, Pending>()
+  const calls = createCalls(child)
   const {
     promise: becameReady,
     resolve: setReady,
@@ -63,6 +72,7 @@ export async function startEngineProcess(
     if (message.type === 'ready') setReady(message)
     else if (message.type === 'log')
       log[message.level](message.event, { part: `engine-${setup.role}`, ...message.fields })
+    else if (message.type === 'done' || message.type === 'failed') calls.onMessage(message)
     else settle(pending, message)
   })
   void ended.then(() => {
@@ -70,13 +80,15 @@ export async function startEngineProcess(
     failReady(lost)
     for (const job of pending.values()) job.reject(lost)
     pending.clear()
+    calls.lose(lost)
   })
   child.once('error', failReady)
   const timer = setTimeout(kill, LIMITS.modelLoadMs * 2)
   say(child, { type: 'setup', setup })
   const ready = await becameReady.finally(() => clearTimeout(timer))
-  const unwatch = watchMemory(child.pid ?? 0, LIMITS.engineProcessBytes, () => {
-    const detail = `The job took the ${setup.role} process over ${LIMITS.engineProcessBytes} bytes.`
+  const limitBytes = LIMITS.engineProcessBytes + (setup.modelMemoryBytes ?? 0) * MEMORY_A_FILE_BYTE
+  const unwatch = watchMemory(child.pid ?? 0, limitBytes, () => {
+    const detail = `The job took the ${setup.role} process over ${limitBytes} bytes.`
     for (const job of pending.values()) job.reject(new AppError('too_large', detail))
     pending.clear()
     kill()
@@ -87,8 +99,46 @@ export async function startEngineProcess(
     ready,
     ended,
     kill,
+    load: async (model) => {
+      const admitted = await calls.ask({ type: 'load', model }, kill)
+      if (admitted !== null) return admitted
+      throw new AppError('internal', `${model.manifest.id} was loaded as nothing.`)
+    },
+    unload: async (id) => void (await calls.ask({ type: 'unload', id }, kill)),
     run: (work, payload, options) =>
       runIn(child, { pending, job: (serial += 1), work, payload, options, kill }),
+  }
+}
+
+type Call = ToChild & { readonly type: 'load' | 'unload' }
+type CallBody = Call extends infer C ? (C extends Call ? Omit<C, 'call'> : never) : never
+
+/** Loads and unloads that the child has not answered. */
+function createCalls(child: ChildProcess) {
+  const open = new Map<number, PromiseWithResolvers<AdmittedModel | null>>()
+  let serial = 0
+  return {
+    async ask(body: CallBody, kill: () => void): Promise<AdmittedModel | null> {
+      const call = (serial += 1)
+      const answer = Promise.withResolvers<AdmittedModel | null>()
+      open.set(call, answer)
+      const timer = setTimeout(kill, LOAD_MS)
+      try {
+        say(child, { ...body, call })
+        return await answer.promise
+      } finally {
+        clearTimeout(timer)
+        open.delete(call)
+      }
+    },
+    onMessage(message: FromChild & { readonly type: 'done' | 'failed' }) {
+      const answer = open.get(message.call)
+      if (message.type === 'done') answer?.resolve(message.admitted)
+      else answer?.reject(appErrorOf(message.error))
+    },
+    lose(error: AppError) {
+      for (const answer of open.values()) answer.reject(error)
+    },
   }
 }
 
@@ -147,10 +197,11 @@ function settle(
     job.sent = job.sent.then(() => job.emit(message.bytes))
     job.sent.catch(job.reject)
   } else if (message.type === 'answer') job.sent.then(() => job.resolve(message.answer), job.reject)
-  else if (message.type === 'error') {
-    const { code, detail, meta } = message.error
-    job.reject(new AppError(code, detail, { meta: meta ?? {} }))
-  }
+  else if (message.type === 'error') job.reject(appErrorOf(message.error))
+}
+
+function appErrorOf({ code, detail, meta }: WireError): AppError {
+  return new AppError(code, detail, { meta: meta ?? {} })
 }
 
 function say(child: ChildProcess, message: ToChild): void {

@@ -1,0 +1,74 @@
+/** The models of a local node: loaded into one process, and again into the one that takes its place. */
+import type { RunOptions } from '#engine/engine.ts'
+import { toAppError } from '#shared/errors.ts'
+import type { Answer, Work } from '#shared/job.ts'
+import type { Log } from '#shared/log.ts'
+import type { ModelManifest } from '#shared/model.ts'
+import type { AdmittedModel } from '#shared/node.ts'
+import type { EngineProcess } from './engine-process.ts'
+import { keepAlive } from './keep-alive.ts'
+import type { HeldFile, ModelStore } from './model-store.ts'
+
+export interface ModelProcessOptions {
+  readonly start: () => Promise<EngineProcess>
+  readonly store: ModelStore
+  readonly log: Log
+}
+
+export interface ModelProcess {
+  admitted(): readonly AdmittedModel[]
+  load(manifest: ModelManifest, signal: AbortSignal): Promise<AdmittedModel>
+  unload(id: string): Promise<void>
+  run(work: Work, payload: Uint8Array, options: RunOptions): Promise<Answer>
+  close(): Promise<void>
+}
+
+interface Loaded {
+  readonly manifest: ModelManifest
+  readonly admitted: AdmittedModel
+}
+
+export async function createModelProcess(options: ModelProcessOptions): Promise<ModelProcess> {
+  const { start, store, log } = options
+  const loaded = new Map<string, Loaded>()
+
+  const loadInto = async (engine: EngineProcess, manifest: ModelManifest, signal: AbortSignal) => {
+    const held: HeldFile[] = []
+    try {
+      for (const file of manifest.files) held.push(await store.fetch(file, { signal }))
+      const paths = Object.fromEntries(
+        manifest.files.map(({ sha256 }, i) => [sha256, held[i]?.path ?? '']),
+      )
+      const admitted = await engine.load({ manifest, paths })
+      loaded.set(manifest.id, { manifest, admitted })
+      return admitted
+    } finally {
+      for (const file of held) file.release()
+    }
+  }
+  const restart = async () => {
+    const engine = await start()
+    const before = [...loaded.values()]
+    loaded.clear()
+    for (const { manifest } of before)
+      await loadInto(engine, manifest, new AbortController().signal).catch((error: unknown) =>
+        log.warn('model.lost', { model: manifest.id, detail: toAppError(error).detail }),
+      )
+    return engine
+  }
+  const kept = keepAlive(await start(), restart, log)
+  return {
+    admitted: () => [...loaded.values()].map(({ admitted }) => admitted),
+    async load(manifest, signal) {
+      const before = loaded.get(manifest.id)
+      return before?.admitted ?? loadInto(await kept.current(), manifest, signal)
+    },
+    async unload(id) {
+      if (!loaded.delete(id)) return
+      const engine = await kept.current()
+      await engine.unload(id)
+    },
+    run: (work, payload, runOptions) => kept.run(work, payload, runOptions),
+    close: () => kept.close(),
+  }
+}
