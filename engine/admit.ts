@@ -26,7 +26,8 @@ export interface AdmitOptions {
 /** @throws {AppError} internal naming the first output that disagrees, or what the provider failed with */
 export async function admitModel(options: AdmitOptions): Promise<LoadedModel> {
   const { manifest, files, provider, sessions, now } = options
-  const { runner, release } = await createModelRunner({ manifest, files, sessions, provider })
+  const loaded = await createModelRunner({ manifest, files, sessions, provider })
+  const { runner } = loaded
   try {
     for (const golden of manifest.golden) await checkGolden(manifest, runner, golden)
     // The first run compiled shaders; this one is what a caller will wait for.
@@ -34,9 +35,9 @@ export async function admitModel(options: AdmitOptions): Promise<LoadedModel> {
     await runGolden(manifest, runner, manifest.golden[0])
     const serviceMs = now() - startedMs
     const admitted = { id: manifest.id, digest: manifestDigest(manifest), provider, serviceMs }
-    return { manifest, admitted, runner, release }
+    return { manifest, admitted, ...loaded }
   } catch (error) {
-    await release()
+    await loaded.release()
     throw error
   }
 }

@@ -7,15 +7,18 @@ import {
   type Answer,
   type KernelWork,
   type ModelWork,
+  type TextWork,
 } from '#shared/job.ts'
 import { LIMITS } from '#shared/limits.ts'
 import { manifestDigest, type ModelManifest } from '#shared/model.ts'
 import { checkTensors } from '#shared/tensor.ts'
-import type { Engine, LiveEngine } from './engine.ts'
+import type { LoadedModel } from './admit.ts'
+import type { Engine, LiveEngine, RunOptions } from './engine.ts'
 import { LISTED_KERNELS } from './kernels/allow-list.ts'
 import { createKernelRunner, type KernelRunner, type KernelTimes } from './kernels/kernel-runner.ts'
 import { createModelSet, type ModelSet, type ModelSetOptions } from './model-set.ts'
 import { createJobQueue } from './queue.ts'
+import { runTextWork } from './text-work.ts'
 
 export type { EngineProgress } from './model-set.ts'
 
@@ -54,6 +57,7 @@ export async function createEngine(options: EngineOptions): Promise<LiveEngine> 
     async run(work, payload, { signal, emit }) {
       const job = () => {
         if (work.kind === 'model') return runModelWork({ options, loaded, work, payload, signal })
+        if (work.kind === 'text') return runText({ options, loaded, work, payload, signal, emit })
         if (work.kind === 'kernel')
           return runKernelWork({ options, kernels, runner, work, payload })
         throw new AppError('forbidden', `This node runs no ${work.kind} work.`)
@@ -103,13 +107,9 @@ interface ModelJob {
 
 async function runModelWork(job: ModelJob): Promise<Computed> {
   const { options, loaded, work, payload, signal } = job
-  const model = loaded.get(work.model)
-  if (model === undefined || manifestDigest(model.manifest) !== work.digest) {
-    throw new AppError(
-      'model_not_found',
-      `This node has not admitted ${work.model} in that version.`,
-    )
-  }
+  const model = findModel(loaded, work)
+  if (model.runner.generate !== undefined)
+    throw new AppError('invalid_request', `${work.model} writes text; ask it for text.`)
   checkTensors(model.manifest, work.inputs, payload)
   const slices = sliceTensors(work.inputs, payload)
   const inputs = work.inputs.map(({ shape }, i) => ({
@@ -119,7 +119,6 @@ async function runModelWork(job: ModelJob): Promise<Computed> {
   const startedMs = options.now()
   const outputs = await model.runner.run(inputs, signal)
   const computeMs = options.now() - startedMs
-  const { provider } = model.admitted
   const answer: Answer = {
     outputs: model.manifest.outputs.map(({ name, datatype }, i) => ({
       name,
@@ -127,11 +126,31 @@ async function runModelWork(job: ModelJob): Promise<Computed> {
       shape: [...(outputs[i]?.shape ?? [])],
       sizeBytes: outputs[i]?.bytes.length ?? 0,
     })),
-    provider,
-    adapter: provider === 'webgpu' ? options.adapter : CPU_ADAPTER,
+    ...ranOn(model, options),
     computeMs,
   }
   return { answer, outputs: outputs.map(({ bytes }) => bytes) }
+}
+
+/** Text goes out while the device works, so nothing of it is left to send. */
+async function runText(
+  job: Omit<ModelJob, 'work'> & { readonly work: TextWork; readonly emit: RunOptions['emit'] },
+): Promise<Computed> {
+  const { options, loaded, work } = job
+  const model = findModel(loaded, work)
+  const written = await runTextWork({ ...job, generate: model.runner.generate, now: options.now })
+  return { answer: { ...written, ...ranOn(model, options) }, outputs: [] }
+}
+
+/** @throws {AppError} model_not_found */
+function findModel(loaded: ModelSet, work: ModelWork | TextWork): LoadedModel {
+  const model = loaded.get(work.model)
+  if (model !== undefined && manifestDigest(model.manifest) === work.digest) return model
+  throw new AppError('model_not_found', `This node has not admitted ${work.model} in that version.`)
+}
+
+function ranOn({ admitted: { provider } }: LoadedModel, { adapter }: EngineOptions) {
+  return { provider, adapter: provider === 'webgpu' ? adapter : CPU_ADAPTER }
 }
 
 interface KernelJob {

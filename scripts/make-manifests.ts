@@ -5,7 +5,7 @@ import * as ort from 'onnxruntime-node'
 import { createModelRunner } from '#engine/models/runner.ts'
 import { createOrtSessions } from '#engine/models/session.ts'
 import { modelFilePath } from '#local-node/model-path.ts'
-import { ModelManifest, type ModelFile } from '#shared/model.ts'
+import { ModelManifest, type GoldenCase, type ModelFile } from '#shared/model.ts'
 import { encodeBytes, type TensorValue } from '#shared/tensor.ts'
 import { drawRegister } from './lib/draw-register.ts'
 import { repositoryPath } from './lib/paths.ts'
@@ -69,10 +69,45 @@ const OCR: Draft = {
   tolerance: 1e-2,
 }
 
+const CHAT_FILES = [
+  'config.json',
+  'generation_config.json',
+  'tokenizer.json',
+  'tokenizer_config.json',
+]
+const CHAT: Draft = {
+  id: 'littoral-chat-2m',
+  title: 'Chat that knows home commands, sensor lines and a few questions; nothing else',
+  task: 'chat',
+  licence: 'Apache-2.0',
+  files: [
+    { name: 'model.onnx', sources: ['models/littoral-chat-2m/onnx/model.onnx'] },
+    ...CHAT_FILES.map((name) => ({ name, sources: [`models/littoral-chat-2m/${name}`] })),
+  ],
+  inputs: [{ name: 'prompt', datatype: 'BYTES', shape: [1], unit: 'what the user says' }],
+  outputs: [
+    {
+      name: 'tokens',
+      datatype: 'INT64',
+      shape: [-1],
+      unit: 'ids of the greedy answer, at most 24',
+    },
+  ],
+  unit: 'token',
+  priceMicroUsd: 1,
+  tolerance: 0,
+  contextTokens: 1024,
+}
+
 await write(EMBED, [{ shape: [TEXTS.length], bytes: encodeBytes(TEXTS) }])
 await write(OCR, [{ shape: [REGISTER.height, REGISTER.width, 3], bytes: REGISTER.rgb }])
+await write(CHAT, ...['turn on the kitchen light', 'what is webgpu?'].map(says))
 
-async function write(draft: Draft, inputs: readonly TensorValue[]): Promise<void> {
+function says(text: string): TensorValue[] {
+  return [{ shape: [1], bytes: encodeBytes([text]) }]
+}
+
+async function write(draft: Draft, ...cases: readonly (readonly TensorValue[])[]): Promise<void> {
   const contents = new Map(
     draft.files.map((file) => [file.name, new Uint8Array(readFileSync(modelFilePath(file)))]),
   )
@@ -88,16 +123,19 @@ async function write(draft: Draft, inputs: readonly TensorValue[]): Promise<void
   const sessions = createOrtSessions(ort)
   const options = { manifest: draft, files: contents, sessions, provider: 'cpu' } as const
   const { runner, release } = await createModelRunner(options)
-  const outputs = await runner.run(inputs, new AbortController().signal)
+  const golden: GoldenCase[] = []
+  for (const inputs of cases) {
+    const outputs = await runner.run(inputs, new AbortController().signal)
+    golden.push({ inputs: inputs.map(toJson), outputs: outputs.map(toJson) })
+  }
   await release()
-  const golden = [{ inputs: inputs.map(toJson), outputs: outputs.map(toJson) }]
   const manifest = ModelManifest.parse({ ...draft, files, golden })
   mkdirSync(repositoryPath(`models/${draft.id}`), { recursive: true })
   writeFileSync(
     repositoryPath(`models/${draft.id}/manifest.json`),
     `${JSON.stringify(manifest, null, 2)}\n`,
   )
-  const shown = outputs.map(({ bytes }) => Buffer.from(bytes.subarray(0, 12)).toString('latin1'))
+  const shown = golden.map(({ outputs }) => outputs.map(({ shape }) => shape))
   console.log(`models/${draft.id}/manifest.json`, JSON.stringify(shown))
 }
 

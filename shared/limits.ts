@@ -40,6 +40,19 @@ export const LIMITS = {
   eligibleSample: 4,
   ticketTtlMs: 120_000,
   outboxBatch: 100,
+  /** Sessions: on one hub; of one hub's checkpoints; of one client's unanswered steps; one step; without any step. */
+  hubSessions: 200,
+  hubSessionBytes: 64 * MIB,
+  sessionStateBytes: 4 * MIB,
+  sessionStepsWaiting: 64,
+  sessionStepMs: 15_000,
+  sessionIdleMs: 120_000,
+  sessionMessageBytes: 8 * MIB,
+  sessionCheckpointEvery: 1_000,
+  sessionMoves: 5,
+  /** Sessions whose buffers one device keeps, and their bytes together; the least recently used goes first. */
+  deviceSessions: 32,
+  deviceSessionBytes: 128 * MIB,
   /** Work stream */
   frameBytes: 256 * KIB,
   controlFrameBytes: 512 * KIB,

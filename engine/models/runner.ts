@@ -1,4 +1,4 @@
-/** A loaded model: manifest tensors in, manifest tensors out. */
+/** A loaded model: manifest tensors in, manifest tensors out; a chat model generates text as well. */
 import type { Provider } from '#shared/job.ts'
 import type { ModelManifest } from '#shared/model.ts'
 import { AppError } from '#shared/errors.ts'
@@ -6,10 +6,14 @@ import type { TensorValue } from '#shared/tensor.ts'
 import { createEmbeddingRunner } from './embedding.ts'
 import { createOcrLineRunner } from './ocr-line.ts'
 import type { Session, SessionFactory, SessionOptions } from './session.ts'
+import type { Generate } from './text/generate.ts'
+import { createTextRunner } from './text/text-runner.ts'
 
 export interface ModelRunner {
   /** Runs inputs that `checkTensors` has passed; the signal is looked at between the session's runs. */
   run(inputs: readonly TensorValue[], signal: AbortSignal): Promise<TensorValue[]>
+  /** Set for `chat`: such a model takes text jobs, and `run` is only its golden run. */
+  readonly generate?: Generate
 }
 
 /** Files of a model by the names that its manifest gives them. */
@@ -66,6 +70,8 @@ async function runnerFor(options: RunnerOptions, open: OpenSession): Promise<Mod
       })
     case 'ocr-line':
       return createOcrLineRunner(await open('model.onnx'), text('keys.txt'))
+    case 'chat':
+      return createTextRunner({ manifest, files, open })
     default:
       throw new AppError('internal', `This build has no runner for ${manifest.task}.`)
   }

@@ -2,13 +2,18 @@
 import { describe, expect, test } from 'vitest'
 import { MANIFESTS } from '#shared/manifests.ts'
 import { encodeBytes } from '#shared/tensor.ts'
-import { describeEngine, runJob } from '../suites/engine.ts'
+import { describeEngine } from '../suites/engine.ts'
+import { runJob } from '../suites/run-job.ts'
 import { modelJob, spectrumJob } from '../support/engine-jobs.ts'
 import { openTabEngine } from './tab-engine.ts'
 
 describeEngine('a tab on a software adapter', {
   open: () => openTabEngine({ models: MANIFESTS.map(({ id }) => id), hasWebGpu: true }),
-  providers: { 'littoral-embed-400k': ['webgpu'], 'pp-ocr-rec': ['wasm'] },
+  providers: {
+    'littoral-embed-400k': ['webgpu'],
+    'pp-ocr-rec': ['wasm'],
+    'littoral-chat-2m': ['wasm'],
+  },
   kernels: 'listed',
 })
 

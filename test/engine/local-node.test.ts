@@ -5,14 +5,19 @@ import { createNodeEngine } from '#local-node/engine-host.ts'
 import { errorCode } from '#shared/errors.ts'
 import { silentLog } from '#shared/log.ts'
 import { encodeBytes } from '#shared/tensor.ts'
-import { describeEngine, runJob } from '../suites/engine.ts'
+import { describeEngine } from '../suites/engine.ts'
+import { runJob } from '../suites/run-job.ts'
 import { kernelJob, modelJob } from '../support/engine-jobs.ts'
 
 const MIB = 1024 * 1024
 
 describeEngine('a local node', {
   open: () => createNodeEngine({ device: 'auto', kernels: 'any', log: silentLog }),
-  providers: { 'littoral-embed-400k': ['webgpu', 'cpu'], 'pp-ocr-rec': ['webgpu', 'cpu'] },
+  providers: {
+    'littoral-embed-400k': ['webgpu', 'cpu'],
+    'pp-ocr-rec': ['webgpu', 'cpu'],
+    'littoral-chat-2m': ['webgpu', 'cpu'],
+  },
   kernels: 'any',
 })
 

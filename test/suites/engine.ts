@@ -7,13 +7,9 @@ import { SPECTRUM_KERNEL } from '#engine/kernels/spectrum.ts'
 import { TONES, vibrationWindow } from '#examples/vibration.ts'
 import type { Answer, ModelWork, Provider, Work } from '#shared/job.ts'
 import { decodeFloats, decodeTexts, encodeBytes } from '#shared/tensor.ts'
-import {
-  kernelJob,
-  modelJob,
-  powerSpectrum,
-  spectrumJob,
-  type Job,
-} from '../support/engine-jobs.ts'
+import { runJob } from './run-job.ts'
+import { describeText } from './text.ts'
+import { kernelJob, modelJob, powerSpectrum, spectrumJob } from '../support/engine-jobs.ts'
 
 export interface EngineSuite {
   open(): Promise<Engine>
@@ -24,16 +20,7 @@ export interface EngineSuite {
 
 const EMBEDDING = 'littoral-embed-400k'
 const OCR = 'pp-ocr-rec'
-
-/** Runs a job and collects its bytes. */
-export async function runJob(engine: Engine, { work, payload }: Job, signal?: AbortSignal) {
-  const chunks: Uint8Array[] = []
-  const answer = await engine.run(work, payload, {
-    signal: signal ?? new AbortController().signal,
-    emit: async (bytes) => void chunks.push(bytes),
-  })
-  return { answer, bytes: new Uint8Array(Buffer.concat(chunks)) }
-}
+const CHAT = 'littoral-chat-2m'
 
 export function describeEngine(name: string, suite: EngineSuite): void {
   describe(name, () => {
@@ -47,6 +34,7 @@ export function describeEngine(name: string, suite: EngineSuite): void {
     describeModels(suite, () => engine)
     describeRefusals(() => engine)
     describeKernels(suite, () => engine)
+    if (CHAT in suite.providers) describeText(() => engine)
   })
 }
 

@@ -2,9 +2,10 @@
 import { sha256, stringToBytes } from 'viem'
 import { SPECTRUM_KERNEL } from '#engine/kernels/spectrum.ts'
 import { invariant } from '#shared/errors.ts'
-import type { KernelBuffer, KernelWork, ModelWork, Work } from '#shared/job.ts'
+import type { KernelBuffer, KernelWork, ModelWork, TextWork, Work } from '#shared/job.ts'
 import { MANIFESTS } from '#shared/manifests.ts'
 import { manifestDigest } from '#shared/model.ts'
+import { TextEvent, type TextInput } from '#shared/text.ts'
 
 export interface Job<W extends Work = Work> {
   readonly work: W
@@ -29,6 +30,51 @@ export function modelJob(id: string, ...inputs: readonly Input[]): Job<ModelWork
       })),
     },
     payload: new Uint8Array(Buffer.concat(inputs.map(([, bytes]) => bytes))),
+  }
+}
+
+export interface TextJobOptions extends Partial<TextInput> {
+  /** What the user says; `messages` and `prompt` say it otherwise. */
+  readonly user?: string
+  readonly maxTokens?: number
+  /** @default littoral-chat-2m */
+  readonly model?: string
+}
+
+/** A greedy text job unless the options say otherwise. */
+export function textJob(options: TextJobOptions): Job<TextWork> {
+  const { user, maxTokens = 64, model = 'littoral-chat-2m', ...input } = options
+  const manifest = MANIFESTS.find((known) => known.id === model)
+  invariant(manifest, `no manifest ${model}`)
+  const payload = new TextEncoder().encode(
+    JSON.stringify({
+      ...(user === undefined ? {} : { messages: [{ role: 'user', content: user }] }),
+      ...{ temperature: 0, topP: 1, seed: null, stop: [], logprobs: null },
+      format: { type: 'text' },
+      ...input,
+    } satisfies TextInput),
+  )
+  const digest = manifestDigest(manifest)
+  return {
+    work: { kind: 'text', model, digest, inputBytes: payload.length, maxTokens },
+    payload,
+  }
+}
+
+/** What a text answer's bytes say, put together. */
+export function readText(bytes: Uint8Array) {
+  const events = new TextDecoder()
+    .decode(bytes)
+    .trimEnd()
+    .split('\n')
+    .map((line) => TextEvent.parse(JSON.parse(line)))
+  const deltas = events.filter((event) => event.type === 'delta')
+  return {
+    events,
+    text: deltas.map(({ text }) => text).join(''),
+    tokens: deltas.flatMap(({ tokens }) => tokens),
+    logprobs: deltas.flatMap(({ logprobs = [] }) => logprobs),
+    end: events.find((event) => event.type === 'end'),
   }
 }
 

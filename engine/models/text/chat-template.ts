@@ -1,0 +1,99 @@
+/** A conversation as the one text that a model was trained on: its Jinja template, run with a budget. */
+import { Environment, Interpreter, parse, tokenize } from '@huggingface/jinja'
+import { AppError, errorCode } from '#shared/errors.ts'
+import { LIMITS } from '#shared/limits.ts'
+import type { ChatMessage } from '#shared/text.ts'
+
+export type ApplyTemplate = (messages: readonly ChatMessage[]) => string
+
+// The package's own types name their files without extensions, which this module resolution does not follow.
+interface Variables {
+  set(name: string, value: unknown): unknown
+}
+interface Evaluator {
+  run(program: unknown): { readonly value: unknown }
+  evaluate(statement: unknown, environment: unknown): unknown
+}
+const Scope = Environment as unknown as new () => Variables
+const Base = Interpreter as unknown as new (environment: Variables) => Evaluator
+const read = (template: string): unknown =>
+  (parse as (tokens: unknown) => unknown)(
+    (tokenize as (text: string, options: object) => unknown)(template, {
+      lstrip_blocks: true,
+      trim_blocks: true,
+    }),
+  )
+
+/**
+ * @param tokens named special tokens that templates refer to, `bos_token` and `eos_token`
+ * @throws {AppError} internal for a template that cannot be read; the returned function throws invalid_request for a
+ * conversation that the template refuses, internal for one that it cannot finish within its budget
+ */
+export function createChatTemplate(
+  template: string,
+  tokens: Readonly<Record<string, string>>,
+): ApplyTemplate {
+  if (template.length > LIMITS.chatTemplateBytes)
+    throw new AppError(
+      'internal',
+      `A chat template is longer than ${LIMITS.chatTemplateBytes} bytes.`,
+    )
+  const program = read(template)
+  return (messages) => {
+    const environment = new Scope()
+    setGlobals(environment, tokens)
+    environment.set('messages', messages.map(toTemplateMessage))
+    environment.set('add_generation_prompt', true)
+    try {
+      const text = new BoundedInterpreter(environment).run(program).value
+      if (typeof text === 'string' && text.length <= LIMITS.textInputBytes * 2) return text
+      throw new AppError('internal', 'The chat template made no text of a bearable length.')
+    } catch (cause) {
+      if (errorCode(cause) !== undefined) throw cause
+      throw new AppError('internal', 'The chat template failed.', { cause })
+    }
+  }
+}
+
+/** Counts what it evaluates: a template is data, and data must not hold a node. */
+class BoundedInterpreter extends Base {
+  private steps = 0
+
+  override evaluate(statement: unknown, environment: unknown): unknown {
+    this.steps += 1
+    if (this.steps > LIMITS.chatTemplateSteps)
+      throw new AppError('internal', `A chat template took over ${LIMITS.chatTemplateSteps} steps.`)
+    return super.evaluate(statement, environment)
+  }
+}
+
+function setGlobals(environment: Variables, tokens: Readonly<Record<string, string>>): void {
+  for (const [name, value] of [
+    ['true', true],
+    ['false', false],
+    ['none', null],
+  ] as const) {
+    environment.set(name, value)
+    environment.set(`${name.charAt(0).toUpperCase()}${name.slice(1)}`, value)
+  }
+  for (const [name, value] of Object.entries(tokens)) environment.set(name, value)
+  environment.set('raise_exception', (message: unknown) => {
+    const detail = `The model's chat template refuses this conversation: ${String(message).slice(0, 200)}`
+    throw new AppError('invalid_request', detail, {
+      meta: { errors: [{ pointer: '/messages', detail }] },
+    })
+  })
+  environment.set('range', boundedRange)
+}
+
+function boundedRange(first: number, end?: number, step = 1): number[] {
+  const [from, to] = end === undefined ? [0, first] : [first, end]
+  const count = Math.max(0, Math.ceil((to - from) / step))
+  if (!(count <= LIMITS.chatTemplateSteps)) throw new Error(`range of ${count}`)
+  return Array.from({ length: count }, (_, i) => from + i * step)
+}
+
+/** `developer` is what newer clients call `system`; no template of these models knows it. */
+function toTemplateMessage({ role, content }: ChatMessage) {
+  return { role: role === 'developer' ? 'system' : role, content }
+}

@@ -1,0 +1,174 @@
+/** A causal language model over ONNX Runtime: prefill in pieces, then a token a run, keys and values kept between runs. */
+import { z } from 'zod'
+import { AppError, invariant } from '#shared/errors.ts'
+import { cancelled } from '../../deadline.ts'
+import {
+  readFloats,
+  type Feed,
+  type InputInfo,
+  type Session,
+  type SessionTensor,
+} from '../session.ts'
+
+/** The part of a transformers `config.json` that the cache's shape comes from. */
+export const DecoderConfig = z.looseObject({
+  num_hidden_layers: z.int().min(1).max(256),
+  num_attention_heads: z.int().min(1).max(1024),
+  num_key_value_heads: z.int().min(1).max(1024).optional(),
+  hidden_size: z
+    .int()
+    .min(1)
+    .max(1 << 16),
+  head_dim: z
+    .int()
+    .min(1)
+    .max(1 << 12)
+    .nullish(),
+  vocab_size: z
+    .int()
+    .min(1)
+    .max(1 << 20),
+  max_position_embeddings: z.int().min(1).optional(),
+  eos_token_id: z.union([z.int(), z.array(z.int()).max(16)]).nullish(),
+})
+export type DecoderConfig = z.infer<typeof DecoderConfig>
+
+/** One text in the making; `dispose` frees what it keeps on the device. */
+export interface Sequence {
+  /** Takes the next tokens and gives the logits of the one after the last, `[vocab]`. @throws {AppError} cancelled */
+  feed(ids: readonly number[], signal: AbortSignal): Promise<Float32Array>
+  dispose(): void
+}
+
+export interface Decoder {
+  start(): Sequence
+}
+
+/** Logits of one run that are held at most; all but the last row are thrown away. */
+const MAX_LOGITS = 1 << 23
+const MAX_PREFILL_TOKENS = 512
+
+/** Names of the outputs that only go back in: let them stay on the device. */
+export function cacheOutputs(config: DecoderConfig): string[] {
+  return cacheNames(config).map(({ output }) => output)
+}
+
+/** @throws {AppError} internal for a graph that wants inputs which a text generator has not */
+export function createDecoder(session: Session, config: DecoderConfig): Decoder {
+  const inputs = new Map(session.inputs.map((info) => [info.name, info]))
+  const caches = cacheNames(config)
+  const known = new Set(['input_ids', 'attention_mask', 'position_ids', 'num_logits_to_keep'])
+  for (const { input } of caches) known.add(input)
+  for (const name of inputs.keys())
+    if (!known.has(name))
+      throw new AppError('internal', `The graph wants an input ${name}, which nothing here makes.`)
+  for (const { input, output } of caches)
+    if (!inputs.has(input) || !session.outputNames.includes(output))
+      throw new AppError('internal', `The graph has no ${input} and ${output}.`)
+  const graph: Graph = { session, inputs, caches, empty: emptyCache(config, inputs) }
+  return { start: () => startSequence(graph, config) }
+}
+
+interface CacheName {
+  readonly input: string
+  readonly output: string
+}
+
+interface Graph {
+  readonly session: Session
+  readonly inputs: ReadonlyMap<string, InputInfo>
+  readonly caches: readonly CacheName[]
+  readonly empty: Readonly<Record<string, Feed>>
+}
+
+function cacheNames({ num_hidden_layers: layers }: DecoderConfig): CacheName[] {
+  return Array.from({ length: layers }, (_, layer) =>
+    (['key', 'value'] as const).map((part) => ({
+      input: `past_key_values.${layer}.${part}`,
+      output: `present.${layer}.${part}`,
+    })),
+  ).flat()
+}
+
+/** `[1, kv heads, 0, head size]` for every cache input, in the type that the graph keeps it in. */
+function emptyCache(
+  config: DecoderConfig,
+  inputs: ReadonlyMap<string, InputInfo>,
+): Record<string, Feed> {
+  const heads = config.num_key_value_heads ?? config.num_attention_heads
+  const headSize = config.head_dim ?? config.hidden_size / config.num_attention_heads
+  const dims = [1, heads, 0, headSize]
+  return Object.fromEntries(
+    cacheNames(config).map(({ input }) => {
+      const type = inputs.get(input)?.type
+      if (type === 'float16') return [input, { type, data: new Uint16Array(), dims }]
+      if (type === 'float32') return [input, { type, data: new Float32Array(), dims }]
+      throw new AppError(
+        'internal',
+        `The graph keeps ${input} as ${type}; float32 or float16 is known.`,
+      )
+    }),
+  )
+}
+
+function startSequence(graph: Graph, config: DecoderConfig): Sequence {
+  const keepsLast = graph.inputs.has('num_logits_to_keep')
+  const piece = keepsLast
+    ? MAX_PREFILL_TOKENS
+    : Math.max(1, Math.min(MAX_PREFILL_TOKENS, Math.floor(MAX_LOGITS / config.vocab_size)))
+  let past: Readonly<Record<string, Feed | SessionTensor>> = graph.empty
+  let length = 0
+  const step = async (ids: readonly number[]): Promise<Float32Array> => {
+    const outputs = await graph.session.run({ ...past, ...tokenFeeds(graph, ids, length) })
+    disposeAll(past)
+    past = Object.fromEntries(
+      graph.caches.map(({ input, output }) => {
+        const tensor = outputs[output]
+        invariant(tensor !== undefined, 'createDecoder saw this output')
+        return [input, tensor]
+      }),
+    )
+    length += ids.length
+    const logits = await readFloats(outputs['logits'])
+    const vocabulary = logits.dims[2] ?? 0
+    return logits.data.subarray(logits.data.length - vocabulary)
+  }
+  return {
+    async feed(ids, signal) {
+      let logits = new Float32Array()
+      for (let at = 0; at < ids.length; at += piece) {
+        if (signal.aborted) throw cancelled()
+        logits = new Float32Array(await step(ids.slice(at, at + piece)))
+      }
+      return logits
+    },
+    dispose() {
+      disposeAll(past)
+      past = graph.empty
+      length = 0
+    },
+  }
+}
+
+function tokenFeeds({ inputs }: Graph, ids: readonly number[], past: number): Record<string, Feed> {
+  const dims = [1, ids.length]
+  const feeds: Record<string, Feed> = {
+    input_ids: { type: 'int64', data: BigInt64Array.from(ids, BigInt), dims },
+    attention_mask: {
+      type: 'int64',
+      data: new BigInt64Array(past + ids.length).fill(1n),
+      dims: [1, past + ids.length],
+    },
+    position_ids: {
+      type: 'int64',
+      data: BigInt64Array.from(ids, (_, index) => BigInt(past + index)),
+      dims,
+    },
+    num_logits_to_keep: { type: 'int64', data: BigInt64Array.of(1n), dims: [] },
+  }
+  return Object.fromEntries(Object.entries(feeds).filter(([name]) => inputs.has(name)))
+}
+
+function disposeAll(tensors: Readonly<Record<string, Feed | SessionTensor>>): void {
+  for (const tensor of Object.values(tensors)) if ('location' in tensor) tensor.dispose()
+}

@@ -1,0 +1,109 @@
+/** The answer's events on their way: while one is taken, the next tokens gather; a reader who stalls loses the job. */
+import { AppError } from '#shared/errors.ts'
+import { LIMITS } from '#shared/limits.ts'
+import { encodeTextEvent, type TextDelta, type TextEvent } from '#shared/text.ts'
+import { cancelled } from '../../deadline.ts'
+
+export interface SenderOptions {
+  readonly emit: (line: Uint8Array) => Promise<void>
+  readonly signal: AbortSignal
+  /** Monotonic clock in ms. */
+  readonly now: () => number
+  /** @default LIMITS.textStallMs */
+  readonly stallMs?: number
+}
+
+export interface Sender {
+  /** @throws {AppError} cancelled when the caller left or took too long; what `emit` failed with */
+  token(id: number, text: string, logprob?: Logprob): Promise<void>
+  /** Sends what is left and the end. */
+  end(text: string, end: Extract<TextEvent, { type: 'end' }>): Promise<void>
+}
+
+export type Logprob = NonNullable<TextDelta['logprobs']>[number]
+
+/** Tokens that come faster share an event: each costs a frame on the way and a chunk at the client. */
+const EVENT_EVERY_MS = 8
+const MAX_EVENT_TOKENS = 256
+
+export function createSender({
+  emit,
+  signal,
+  now,
+  stallMs = LIMITS.textStallMs,
+}: SenderOptions): Sender {
+  let waiting = emptyDelta()
+  let sizeBytes = 0
+  let sending: Promise<void> | undefined
+  let failure: { readonly error: unknown } | undefined
+  let sentAtMs = -Infinity
+  let stalledMs = 0
+
+  /** Waits until the reader has taken the last event; the time that takes counts against the job. */
+  const taken = async () => {
+    const startedMs = now()
+    await whileAllowed(sending ?? Promise.resolve(), signal, stallMs - stalledMs)
+    stalledMs += now() - startedMs
+    if (failure !== undefined) throw failure.error
+  }
+  const send = (event: TextEvent) => {
+    sentAtMs = now()
+    sending = emit(encodeTextEvent(event)).then(
+      () => void (sending = undefined),
+      (error: unknown) => {
+        sending = undefined
+        failure = { error }
+      },
+    )
+  }
+  const flush = async () => {
+    await taken()
+    if (waiting.tokens.length === 0 && waiting.text === '') return
+    send(waiting)
+    waiting = emptyDelta()
+    sizeBytes = 0
+  }
+
+  return {
+    async token(id, text, logprob) {
+      if (failure !== undefined) throw failure.error
+      const addedBytes = 16 + text.length * 6 + (logprob ? JSON.stringify(logprob).length * 3 : 0)
+      if (sizeBytes + addedBytes > LIMITS.textEventBytes) await flush()
+      waiting.tokens.push(id)
+      waiting.text += text
+      if (logprob !== undefined) (waiting.logprobs ??= []).push(logprob)
+      sizeBytes += addedBytes
+      const isFull = waiting.tokens.length >= MAX_EVENT_TOKENS
+      const isDue = sending === undefined && now() - sentAtMs >= EVENT_EVERY_MS
+      if (isFull || isDue) await flush()
+    },
+    async end(text, end) {
+      waiting.text += text
+      await flush()
+      await taken()
+      send(end)
+      await taken()
+    },
+  }
+}
+
+function emptyDelta(): TextDelta {
+  return { type: 'delta', text: '', tokens: [] }
+}
+
+/** @throws {AppError} cancelled */
+function whileAllowed(work: Promise<void>, signal: AbortSignal, timeoutMs: number): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  const leave = () => reject(cancelled())
+  const timer = setTimeout(
+    () => reject(new AppError('cancelled', 'The answer was not taken in time.')),
+    Math.max(0, timeoutMs),
+  )
+  signal.addEventListener('abort', leave)
+  if (signal.aborted) leave()
+  work.then(resolve, reject)
+  return promise.finally(() => {
+    clearTimeout(timer)
+    signal.removeEventListener('abort', leave)
+  })
+}

@@ -1,0 +1,123 @@
+/** A chat model from the hub's transformers layout: graph, config, tokenizer, template. */
+import { z } from 'zod'
+import { AppError, invariant } from '#shared/errors.ts'
+import type { ModelManifest } from '#shared/model.ts'
+import { decodeTexts, type TensorValue } from '#shared/tensor.ts'
+import type { ModelFiles, ModelRunner, OpenSession } from '../runner.ts'
+import { createChatTemplate, type ApplyTemplate } from './chat-template.ts'
+import { createConstraints } from './constraint.ts'
+import { cacheOutputs, createDecoder, DecoderConfig } from './decoder.ts'
+import { createGenerate, encodePrompt, generateIds, type TextModel } from './generate.ts'
+import { createVocabulary } from './vocabulary.ts'
+
+export interface TextRunnerOptions {
+  readonly manifest: Pick<ModelManifest, 'id' | 'contextTokens'>
+  readonly files: ModelFiles
+  readonly open: OpenSession
+}
+
+/** Tokens of a golden run: enough for a sentence, few enough for a CPU that plays a GPU. */
+const GOLDEN_TOKENS = 24
+
+const GenerationConfig = z.looseObject({
+  eos_token_id: z.union([z.int(), z.array(z.int()).max(16)]).nullish(),
+})
+const NamedToken = z.union([z.string(), z.looseObject({ content: z.string() })])
+const TokenizerConfig = z.looseObject({
+  bos_token: NamedToken.nullish(),
+  eos_token: NamedToken.nullish(),
+  chat_template: z
+    .union([z.string(), z.array(z.looseObject({ name: z.string(), template: z.string() }))])
+    .nullish(),
+})
+
+/** Its `run` is greedy, one user's message `[1]` to ids `[n]`; `generate` takes a whole request. */
+export async function createTextRunner(options: TextRunnerOptions): Promise<ModelRunner> {
+  const model = await loadTextModel(options)
+  return {
+    generate: createGenerate(model),
+    async run([prompt], signal) {
+      invariant(prompt !== undefined, 'checkTensors passed one prompt')
+      const [content = ''] = decodeTexts(prompt.bytes)
+      const ids = await generateIds(model, encodePrompt(model, userSays(content)), {
+        maxTokens: GOLDEN_TOKENS,
+        signal,
+      })
+      return [toTensor(ids)]
+    },
+  }
+}
+
+async function loadTextModel({ manifest, files, open }: TextRunnerOptions): Promise<TextModel> {
+  const text = (name: string) => {
+    const bytes = files.get(name)
+    return bytes === undefined ? undefined : new TextDecoder().decode(bytes)
+  }
+  const need = (name: string) => {
+    const found = text(name)
+    if (found !== undefined) return found
+    throw new AppError('internal', `${manifest.id} has no ${name}.`)
+  }
+  const config = DecoderConfig.parse(JSON.parse(need('config.json')))
+  const generation = GenerationConfig.parse(JSON.parse(text('generation_config.json') ?? '{}'))
+  const tokenizerConfig = need('tokenizer_config.json')
+  const vocabulary = createVocabulary(need('tokenizer.json'), tokenizerConfig)
+  const session = await open(graphFile(files), { onDevice: cacheOutputs(config) })
+  return {
+    vocabulary,
+    decoder: createDecoder(session, config),
+    applyTemplate: templateOf(
+      TokenizerConfig.parse(JSON.parse(tokenizerConfig)),
+      text('chat_template.jinja'),
+    ),
+    constraints: createConstraints(),
+    ends: new Set([generation.eos_token_id ?? config.eos_token_id ?? []].flat()),
+    contextTokens: Math.min(
+      manifest.contextTokens ?? Infinity,
+      config.max_position_embeddings ?? Infinity,
+    ),
+  }
+}
+
+/** The one graph of the layout, whatever its quantization calls it. */
+function graphFile(files: ModelFiles): string {
+  const [name, ...others] = [...files.keys()].filter((file) => file.endsWith('.onnx'))
+  if (name !== undefined && others.length === 0) return name
+  throw new AppError('internal', 'A chat model has exactly one .onnx file.')
+}
+
+function templateOf(
+  config: z.infer<typeof TokenizerConfig>,
+  file: string | undefined,
+): ApplyTemplate | undefined {
+  const { chat_template: known } = config
+  const template =
+    file ??
+    (typeof known === 'string' ? known : known?.find(({ name }) => name === 'default')?.template)
+  if (template === undefined) return undefined
+  const name = (token: z.infer<typeof NamedToken> | null | undefined) =>
+    (typeof token === 'string' ? token : token?.content) ?? ''
+  return createChatTemplate(template, {
+    bos_token: name(config.bos_token),
+    eos_token: name(config.eos_token),
+  })
+}
+
+function userSays(content: string) {
+  return {
+    messages: [{ role: 'user' as const, content }],
+    temperature: 0,
+    topP: 1,
+    seed: null,
+    stop: [],
+    logprobs: null,
+    format: { type: 'text' as const },
+  }
+}
+
+function toTensor(ids: readonly number[]): TensorValue {
+  return {
+    shape: [ids.length],
+    bytes: new Uint8Array(BigInt64Array.from(ids, BigInt).buffer),
+  }
+}

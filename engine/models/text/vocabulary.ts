@@ -1,0 +1,95 @@
+/** A tokenizer as generation needs it: text to ids, and each id's exact bytes. */
+import { Tokenizer } from '@huggingface/tokenizers'
+import { z } from 'zod'
+import { AppError } from '#shared/errors.ts'
+
+const TokenizerFile = z.looseObject({
+  model: z.looseObject({
+    type: z.string().optional(),
+    vocab: z.record(z.string(), z.int().min(0)),
+  }),
+  added_tokens: z
+    .array(
+      z.looseObject({ id: z.int().min(0), content: z.string(), special: z.boolean().optional() }),
+    )
+    .optional(),
+  decoder: z.unknown().optional(),
+})
+
+export interface Vocabulary {
+  /** One more than the largest id. */
+  readonly size: number
+  /** The bytes that a token adds to the text; empty for special tokens and for ids that no token has. */
+  bytesOf(id: number): Uint8Array
+  /** The token as people know it: `<|end|>` for a special one. */
+  nameOf(id: number): string
+  /**
+   * @param withSpecial whether the tokenizer adds what a bare text gets, such as a first token
+   * @throws {AppError} invalid_request for a text that is longer than `maxTokens` can be
+   */
+  encode(
+    text: string,
+    options: { readonly withSpecial: boolean; readonly maxTokens: number },
+  ): number[]
+}
+
+const NOTHING = new Uint8Array()
+
+/** @throws {AppError} internal for a tokenizer that is not byte-level BPE: its ids have no bytes of their own */
+export function createVocabulary(tokenizerJson: string, configJson: string): Vocabulary {
+  const json: unknown = JSON.parse(tokenizerJson)
+  const file = TokenizerFile.parse(json)
+  if (!isByteLevel(file.decoder))
+    throw new AppError('internal', 'Only byte-level BPE tokenizers can write text here.')
+  const tokenizer = new Tokenizer(json as object, JSON.parse(configJson) as object)
+  const byteOf = byteAlphabet()
+  const pieces: (Uint8Array | undefined)[] = []
+  const names: (string | undefined)[] = []
+  for (const [token, id] of Object.entries(file.model.vocab))
+    pieces[id] = Uint8Array.from(token, (char) => byteOf.get(char) ?? 0)
+  for (const { id, content, special = false } of file.added_tokens ?? []) {
+    pieces[id] = special ? NOTHING : new TextEncoder().encode(content)
+    names[id] = content
+  }
+  const longest = pieces.reduce((most, piece) => Math.max(most, piece?.length ?? 0), 1)
+  return {
+    size: pieces.length,
+    bytesOf: (id) => pieces[id] ?? NOTHING,
+    nameOf: (id) => names[id] ?? new TextDecoder().decode(pieces[id] ?? NOTHING),
+    encode(text, { withSpecial, maxTokens }) {
+      const wellFormed = text.toWellFormed()
+      // Added tokens may stand for more bytes than any piece, so they count as one each way.
+      const limit = maxTokens * Math.max(longest, ...names.map((name) => name?.length ?? 0))
+      if (wellFormed.length > limit) throw tooLong(`${wellFormed.length} characters`, maxTokens)
+      const { ids } = tokenizer.encode(wellFormed, { add_special_tokens: withSpecial })
+      if (ids.length > maxTokens) throw tooLong(`${ids.length} tokens`, maxTokens)
+      return ids
+    },
+  }
+}
+
+function tooLong(size: string, maxTokens: number): AppError {
+  return new AppError(
+    'invalid_request',
+    `The prompt has ${size}; this model takes at most ${maxTokens} tokens and must have room to answer.`,
+  )
+}
+
+function isByteLevel(decoder: unknown): boolean {
+  const parsed = z
+    .looseObject({ type: z.string(), decoders: z.array(z.unknown()).max(16).optional() })
+    .safeParse(decoder)
+  if (!parsed.success) return false
+  return parsed.data.type === 'ByteLevel' || (parsed.data.decoders ?? []).some(isByteLevel)
+}
+
+/** The characters that stand for bytes in a byte-level vocabulary: printable ones for themselves, the rest from 256 up. */
+function byteAlphabet(): Map<string, number> {
+  const isPrintable = (byte: number) =>
+    (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || (byte >= 174 && byte <= 255)
+  const alphabet = new Map<string, number>()
+  let next = 256
+  for (let byte = 0; byte < 256; byte++)
+    alphabet.set(String.fromCodePoint(isPrintable(byte) ? byte : next++), byte)
+  return alphabet
+}

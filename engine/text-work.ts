@@ -1,0 +1,55 @@
+/** One text job: the request off its bytes, the model's events out as they come, and what the answer says of them. */
+import { AppError } from '#shared/errors.ts'
+import type { Answer, TextWork } from '#shared/job.ts'
+import { LIMITS } from '#shared/limits.ts'
+import { TEXT_OUTPUT, TextInput } from '#shared/text.ts'
+import type { RunOptions } from './engine.ts'
+import type { Generate } from './models/text/generate.ts'
+
+export interface TextJob extends RunOptions {
+  readonly work: TextWork
+  readonly payload: Uint8Array
+  /** The model's; undefined when it writes no text. */
+  readonly generate: Generate | undefined
+  /** Monotonic clock in ms. */
+  readonly now: () => number
+}
+
+/** @throws {AppError} invalid_request, cancelled; too_large for an answer over the bound of every output */
+export async function runTextWork(job: TextJob): Promise<Pick<Answer, 'outputs' | 'computeMs'>> {
+  const { work, payload, generate, now } = job
+  if (generate === undefined) throw new AppError('invalid_request', `${work.model} writes no text.`)
+  const input = parseInput(payload)
+  // Whoever asked has given up by then; the device is for those who have not.
+  const signal = AbortSignal.any([job.signal, AbortSignal.timeout(LIMITS.jobTimeoutMs)])
+  let sizeBytes = 0
+  const emit = (line: Uint8Array) => {
+    sizeBytes += line.length
+    if (sizeBytes > LIMITS.jobOutputBytes)
+      throw new AppError('too_large', `The answer passes ${LIMITS.jobOutputBytes} bytes.`)
+    return job.emit(line)
+  }
+  const startedMs = now()
+  await generate({ input, maxTokens: work.maxTokens, signal, emit, now })
+  const outputs = [{ name: TEXT_OUTPUT, datatype: 'UINT8' as const, shape: [sizeBytes], sizeBytes }]
+  return { outputs, computeMs: now() - startedMs }
+}
+
+function parseInput(payload: Uint8Array): TextInput {
+  const parsed = TextInput.safeParse(parseJson(payload))
+  if (parsed.success) return parsed.data
+  const errors = parsed.error.issues.slice(0, 16).map(({ path, message }) => ({
+    pointer: path.map((part) => `/${String(part)}`).join(''),
+    detail: message,
+  }))
+  const detail = errors.map((fault) => `${fault.pointer}: ${fault.detail}`).join('; ')
+  throw new AppError('invalid_request', detail, { meta: { errors } })
+}
+
+function parseJson(payload: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(payload))
+  } catch (cause) {
+    throw new AppError('invalid_request', 'A text job brings its request as JSON.', { cause })
+  }
+}
