@@ -52,7 +52,7 @@ export async function downloadFile(file: ModelFile, options: DownloadOptions): P
       try {
         return await fromSource(file, source, options)
       } catch (error) {
-        if (signal.aborted) throw asAppError(signal.reason)
+        if (signal.aborted) throw stopped(file, signal.reason)
         const fault = asAppError(error)
         const isCorrupt = fault.code === 'file_corrupt'
         if (failure === undefined || isCorrupt) failure = fault
@@ -152,6 +152,7 @@ async function* untilAbort({ bytes }: FileBody, signal: AbortSignal): AsyncGener
 }
 
 async function rejectOnAbort<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  work.catch(() => {})
   signal.throwIfAborted()
   const { promise, reject } = Promise.withResolvers<never>()
   const onAbort = () => reject(signal.reason as Error)
@@ -160,12 +161,19 @@ async function rejectOnAbort<T>(work: Promise<T>, signal: AbortSignal): Promise<
     return await Promise.race([work, promise])
   } finally {
     signal.removeEventListener('abort', onAbort)
-    work.catch(() => {})
   }
 }
 
 function corrupt(file: ModelFile, source: FileSource, why: string): AppError {
   return new AppError('file_corrupt', `${file.name} from ${source.name} is corrupt: ${why}.`)
+}
+
+function stopped({ name }: ModelFile, reason: unknown): AppError {
+  if (errorCode(reason) !== undefined) return toAppError(reason)
+  const isLate = reason instanceof Error && reason.name === 'TimeoutError'
+  return isLate
+    ? new AppError('no_capacity', `${name} could not be fetched in time.`, { cause: reason })
+    : new AppError('cancelled', `Nobody waits for ${name} any more.`, { cause: reason })
 }
 
 /** A fault of the network has a code of ours only if we gave it one. */
