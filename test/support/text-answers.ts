@@ -31,7 +31,7 @@ export function textAnswers(withLogprobs: boolean): fc.Arbitrary<TextAnswer> {
       group: fc.integer({ min: 1, max: 4 }),
       finish: fc.constantFrom('stop' as const, 'length' as const),
       promptTokens: fc.nat(1_000),
-      logprob: fc.double({ min: -30, max: 0, noNaN: true }),
+      logprob: fc.double({ min: -30, max: -0.001, noNaN: true }),
     })
     .map(({ text, cuts, group, finish, promptTokens, logprob }) => {
       const tokens = cutBytes(new TextEncoder().encode(text), cuts)
