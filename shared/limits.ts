@@ -87,6 +87,11 @@ export const LIMITS = {
   wgslTokens: 20_000,
   /** Of blocks and expressions inside one another. */
   wgslDepth: 64,
+  wgslFunctions: 128,
+  /** Units of weight (`engine/kernels/rewrite/weights.ts`) of one function with its calls written out. */
+  wgslExpanded: 20_000,
+  /** 32-bit words of one value, and of all private variables together. */
+  wgslValueWords: 4_096,
   kernelBuffers: 8,
   kernelBufferBytes: 32 * MIB,
   kernelTotalBytes: 64 * MIB,
@@ -162,7 +167,7 @@ export const LIMITS = {
   jobsItems: 10_000,
   jobsInputBytes: 24 * MIB,
   jobsOutputBytes: 128 * MIB,
-  jobsKept: 100,
+  jobsKept: 200,
   jobsConcurrency: 64,
   /** Inputs and answers of one batch that are on their way at once. */
   jobsInFlightBytes: 32 * MIB,

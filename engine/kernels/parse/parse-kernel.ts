@@ -1,0 +1,134 @@
+/** Parses a WGSL module by recursive descent over the grammar of https://www.w3.org/TR/WGSL/. */
+import { createCursor, type Cursor } from './cursor.ts'
+import { parseAttributes, parseExpression, parseName } from './expressions.ts'
+import { createStatementParser, type StatementParser } from './statements.ts'
+import type {
+  Attribute,
+  Directive,
+  FunctionDeclaration,
+  KernelModule,
+  ModuleDeclaration,
+  Parameter,
+  StructDeclaration,
+} from './syntax.ts'
+import { tokenize } from './tokens.ts'
+
+/**
+ * Reads everything that WGSL accepts; some of what it forbids is read too, for the compiler to refuse.
+ * @throws {AppError} invalid_request with the line, too_large when the source has too many tokens or nests too deep
+ */
+export function parseKernel(source: string): KernelModule {
+  const tokens = tokenize(source)
+  const cursor = createCursor(tokens)
+  const parser = createStatementParser(cursor)
+  const directives: Directive[] = []
+  for (let found = directive(cursor); found !== undefined; found = directive(cursor))
+    directives.push(found)
+  const declarations: ModuleDeclaration[] = []
+  while (cursor.peek().kind !== 'end') {
+    if (cursor.accept(';')) continue
+    declarations.push(moduleDeclaration(cursor, parser))
+  }
+  const names = tokens.flatMap(({ kind, text }) => (kind === 'name' ? [text] : []))
+  return {
+    source,
+    directives,
+    declarations,
+    identifiers: new Set(names),
+    statements: parser.statements,
+  }
+}
+
+function directive(cursor: Cursor): Directive | undefined {
+  while (cursor.accept(';'));
+  const { text: kind } = cursor.peek()
+  if (kind !== 'enable' && kind !== 'requires' && kind !== 'diagnostic') return undefined
+  cursor.next()
+  const names: string[] = []
+  while (!cursor.accept(';')) {
+    const { text, kind: token } = cursor.next()
+    if (token === 'end') cursor.fail(';')
+    if (token === 'name') names.push(text)
+  }
+  return { kind, names }
+}
+
+function moduleDeclaration(cursor: Cursor, parser: StatementParser): ModuleDeclaration {
+  const attributes = parseAttributes(cursor)
+  const { text, start } = cursor.peek()
+  if (text === 'fn') return functionDeclaration(cursor, parser, attributes)
+  if (text === 'struct') return structDeclaration(cursor)
+  if (text === 'var' || text === 'const' || text === 'override') {
+    const declaration = parser.declaration(attributes)
+    cursor.expect(';')
+    return declaration
+  }
+  if (cursor.accept('alias')) {
+    const { text: name } = cursor.expectName()
+    cursor.expect('=')
+    const type = parseName(cursor)
+    cursor.expect(';')
+    return { kind: 'alias', name, type, start, end: cursor.end }
+  }
+  if (cursor.accept('const_assert')) {
+    const condition = parseExpression(cursor)
+    cursor.expect(';')
+    return { kind: 'assert', condition, start, end: cursor.end }
+  }
+  return cursor.fail('a declaration')
+}
+
+function functionDeclaration(
+  cursor: Cursor,
+  parser: StatementParser,
+  attributes: readonly Attribute[],
+): FunctionDeclaration {
+  const { start, line } = cursor.expect('fn')
+  const { text: name } = cursor.expectName()
+  cursor.expect('(')
+  const { items: parameters, hasTrailingComma } = parameterList(cursor, ')')
+  const closeAt = cursor.end - 1
+  let returnType: FunctionDeclaration['returnType']
+  if (cursor.accept('->')) {
+    parseAttributes(cursor)
+    returnType = parseName(cursor)
+  }
+  const body = parser.block()
+  const head = {
+    kind: 'function',
+    name,
+    attributes,
+    parameters,
+    closeAt,
+    hasTrailingComma,
+  } as const
+  return { ...head, returnType, body, line, start, end: cursor.end }
+}
+
+function structDeclaration(cursor: Cursor): StructDeclaration {
+  const { start } = cursor.expect('struct')
+  const { text: name } = cursor.expectName()
+  cursor.expect('{')
+  const { items: members } = parameterList(cursor, '}')
+  return { kind: 'struct', name, members, start, end: cursor.end }
+}
+
+/** Parameters of a function or members of a struct, up to the closing token, which is taken. */
+function parameterList(
+  cursor: Cursor,
+  close: string,
+): { readonly items: readonly Parameter[]; readonly hasTrailingComma: boolean } {
+  const items: Parameter[] = []
+  let hasTrailingComma = false
+  while (!cursor.accept(close)) {
+    const attributes = parseAttributes(cursor)
+    const { text: name } = cursor.expectName()
+    cursor.expect(':')
+    items.push({ name, attributes, type: parseName(cursor) })
+    hasTrailingComma = cursor.accept(',')
+    if (hasTrailingComma) continue
+    cursor.expect(close)
+    break
+  }
+  return { items, hasTrailingComma }
+}

@@ -1,0 +1,157 @@
+/** Cuts WGSL into tokens, with template lists told from comparisons as the specification does it. */
+import { AppError } from '#shared/errors.ts'
+import { LIMITS } from '#shared/limits.ts'
+
+/** `<` and `>` of template lists are the texts `template(` and `template)`, which no source can spell. */
+export const TEMPLATE_OPEN = 'template('
+export const TEMPLATE_CLOSE = 'template)'
+
+export interface Token {
+  readonly kind: 'name' | 'number' | 'symbol' | 'end'
+  readonly text: string
+  readonly start: number
+  readonly end: number
+  readonly line: number
+}
+
+// https://www.w3.org/TR/WGSL/#blankspace-and-line-breaks
+const LINE_BREAK = /\r\n|[\n\v\f\r\u0085\u2028\u2029]/g
+const BLANK = /[ \t\n\v\f\r\u0085\u200e\u200f\u2028\u2029]+/y
+const LINE_COMMENT = /\/\/[^\n\v\f\r\u0085\u2028\u2029]*/y
+// https://www.w3.org/TR/WGSL/#identifiers
+const NAME = /[_\p{XID_Start}][\p{XID_Continue}]*/uy
+const NUMBER =
+  /0[xX](?:[0-9a-fA-F]+\.?[0-9a-fA-F]*|\.[0-9a-fA-F]+)(?:[pP][+-]?[0-9]+[fh]?|[iu])?|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[iufh]?/y
+/** `<` and `>` come alone: whether `>>` or `>=` is meant is known once template lists are. */
+const SYMBOL = /->|&&|\|\||\+\+|--|==|!=|\+=|-=|\*=|\/=|%=|&=|\|=|\^=|[&@/!{}[\]:,<>=%().;*~+|^_-]/y
+
+/** @throws {AppError} invalid_request with the line, too_large past the bound of tokens */
+export function tokenize(source: string): Token[] {
+  const raw: Token[] = []
+  let at = 0
+  let line = 1
+  const matchAt = (pattern: RegExp): string | undefined => {
+    pattern.lastIndex = at
+    return pattern.exec(source)?.[0]
+  }
+  const skip = (text: string) => {
+    line += text.match(LINE_BREAK)?.length ?? 0
+    at += text.length
+  }
+  const push = (kind: Token['kind'], text: string) => {
+    if (raw.length >= LIMITS.wgslTokens)
+      throw new AppError('too_large', `/kernel/wgsl has more than ${LIMITS.wgslTokens} tokens.`, {
+        meta: { errors: [{ pointer: '/kernel/wgsl', detail: 'has too many tokens' }] },
+      })
+    raw.push({ kind, text, start: at, end: at + text.length, line })
+    at += text.length
+  }
+  while (at < source.length) {
+    const blank = matchAt(BLANK) ?? matchAt(LINE_COMMENT)
+    if (blank !== undefined) {
+      skip(blank)
+      continue
+    }
+    if (source.startsWith('/*', at)) {
+      skip(source.slice(at, endOfBlockComment(source, at, line)))
+      continue
+    }
+    const name = matchAt(NAME)
+    if (name !== undefined) {
+      push('name', name)
+      continue
+    }
+    const number = matchAt(NUMBER)
+    if (number !== undefined) {
+      push('number', number)
+      continue
+    }
+    const symbol = matchAt(SYMBOL)
+    if (symbol === undefined) throw syntaxError(line, 'a character that WGSL does not know')
+    push('symbol', symbol)
+  }
+  raw.push({ kind: 'end', text: '', start: at, end: at, line })
+  return joinOperators(raw, findTemplates(raw))
+}
+
+export function syntaxError(line: number, detail: string): AppError {
+  const text = `line ${line}: ${detail}`
+  return new AppError('invalid_request', `The kernel cannot be read: ${text}.`, {
+    meta: { errors: [{ pointer: '/kernel/wgsl', detail: text }] },
+  })
+}
+
+/** Block comments nest: https://www.w3.org/TR/WGSL/#comments */
+function endOfBlockComment(source: string, from: number, line: number): number {
+  let depth = 0
+  const edge = /\/\*|\*\//g
+  edge.lastIndex = from
+  for (let found = edge.exec(source); found !== null; found = edge.exec(source)) {
+    depth += found[0] === '/*' ? 1 : -1
+    if (depth === 0) return edge.lastIndex
+  }
+  throw syntaxError(line, 'a comment that does not end')
+}
+
+/** Indices of the tokens that open and close template lists: https://www.w3.org/TR/WGSL/#template-list-discovery */
+function findTemplates(tokens: readonly Token[]): ReadonlyMap<number, string> {
+  const found = new Map<number, string>()
+  let pending: { readonly index: number; readonly depth: number }[] = []
+  let depth = 0
+  const closeTo = (least: number) => {
+    while ((pending.at(-1)?.depth ?? -1) >= least) pending.pop()
+  }
+  for (let i = 0; i < tokens.length; i += 1) {
+    const text = tokens[i]?.text ?? ''
+    const isBeforeTemplate = tokens[i - 1]?.kind === 'name'
+    if (text === '<') {
+      const next = tokens[i + 1]
+      const isOperator = next !== undefined && touches(tokens[i], next) && /^[<=]/.test(next.text)
+      if (isOperator) i += 1
+      else if (isBeforeTemplate) pending.push({ index: i, depth })
+    } else if (text === '>') {
+      const open = pending.at(-1)
+      if (open?.depth === depth) {
+        pending.pop()
+        found.set(open.index, TEMPLATE_OPEN).set(i, TEMPLATE_CLOSE)
+      } else if (touches(tokens[i], tokens[i + 1]) && tokens[i + 1]?.text === '=') i += 1
+    } else if (text === '(' || text === '[') depth += 1
+    else if (text === ')' || text === ']') {
+      closeTo(depth)
+      depth = Math.max(0, depth - 1)
+    } else if (text === '&&' || text === '||') closeTo(depth)
+    else if (/^(?:[;{:]|=|[+\-*/%&|^]=)$/.test(text)) {
+      depth = 0
+      pending = []
+    }
+  }
+  return found
+}
+
+const JOINED: ReadonlySet<string> = new Set(['<<=', '>>=', '<<', '>>', '<=', '>='])
+
+/** Marks template lists and puts the operators together that begin with `<` or `>`. */
+function joinOperators(raw: readonly Token[], templates: ReadonlyMap<number, string>): Token[] {
+  const tokens: Token[] = []
+  for (let i = 0; i < raw.length; i += 1) {
+    const token = raw[i]
+    if (token === undefined) break
+    const template = templates.get(i)
+    if (template !== undefined) tokens.push({ ...token, text: template })
+    else if (token.text === '<' || token.text === '>') {
+      let joined = token
+      for (let next = raw[i + 1]; next !== undefined; next = raw[i + 1]) {
+        const text = joined.text + next.text
+        if (templates.has(i + 1) || !touches(joined, next) || !JOINED.has(text)) break
+        joined = { ...joined, text, end: next.end }
+        i += 1
+      }
+      tokens.push(joined)
+    } else tokens.push(token)
+  }
+  return tokens
+}
+
+function touches(left: Token | undefined, right: Token | undefined): boolean {
+  return left !== undefined && left.end === right?.start
+}

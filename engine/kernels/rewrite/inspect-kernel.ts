@@ -1,0 +1,86 @@
+/** Everything that is known of a kernel before any device sees it: what it weighs, where its loops are, what it may not do. */
+import { LIMITS } from '#shared/limits.ts'
+import { parseKernel } from '../parse/parse-kernel.ts'
+import type { FunctionDeclaration, KernelModule } from '../parse/syntax.ts'
+import { createKernelWeights, refuse, type FunctionWeight } from './measure-kernel.ts'
+import { createModuleNames, type ModuleNames } from './module-names.ts'
+
+export interface KernelReport {
+  readonly module: KernelModule
+  /** Functions of the module in the order of the source. */
+  readonly functions: readonly FunctionWeight[]
+  /** The entry point that is to run. */
+  readonly entry: FunctionWeight
+  /** Of one workgroup; the compiler checks it against the device. */
+  readonly invocations: number
+}
+
+/** Names that the rewritten kernel needs in their own meaning. */
+const NEEDED = ['u32', 'bool', 'array', 'atomic', 'ptr', 'function', 'private', 'storage'].concat([
+  'read_write',
+  'atomicAdd',
+  'atomicLoad',
+  'atomicMax',
+])
+/** WebGPU's default limit of invocations in a workgroup. */
+const MOST_INVOCATIONS = 256
+const STAGES = ['compute', 'vertex', 'fragment']
+
+/**
+ * Reads and weighs a kernel. Rules: docs/design/kernels-untrusted.md.
+ * @throws {AppError} invalid_request with the line for what is no WGSL or lacks its entry point, too_large over a bound
+ */
+export function inspectKernel(source: string, entryPoint: string): KernelReport {
+  const module = parseKernel(source)
+  const names = createModuleNames(module)
+  if (module.statements > LIMITS.wgslStatements)
+    throw tooMany(module.statements, 'statements', LIMITS.wgslStatements)
+  if (names.functions.size > LIMITS.wgslFunctions)
+    throw tooMany(names.functions.size, 'functions', LIMITS.wgslFunctions)
+  for (const declaration of module.declarations)
+    if (declaration.kind !== 'assert' && NEEDED.includes(declaration.name))
+      throw refuse('invalid_request', `${declaration.name} may not be given another meaning here`)
+  const weights = createKernelWeights(names)
+  checkVariables(module, names, weights.typeOf)
+  const functions = [...names.functions.keys()].flatMap((name) => weights.of(name) ?? [])
+  const total = functions.reduce((sum, { expanded }) => sum + expanded, 0)
+  if (total > 2 * LIMITS.wgslExpanded)
+    throw tooMany(total, 'units of weight with all calls written out', 2 * LIMITS.wgslExpanded)
+  const entry = weights.of(entryPoint)
+  if (entry === undefined || !isEntryPoint(entry.declaration))
+    throw refuse('invalid_request', `there is no entry point ${entryPoint}`)
+  return { module, functions, entry, invocations: workgroupSize(entry.declaration, names) }
+}
+
+export function isEntryPoint({ attributes }: FunctionDeclaration): boolean {
+  return attributes.some(({ name }) => STAGES.includes(name))
+}
+
+/** Private memory is every invocation's own, constants are folded by the compiler, workgroup memory is cleared before each workgroup. */
+function checkVariables(
+  module: KernelModule,
+  names: ModuleNames,
+  infer: Parameters<ModuleNames['valueType']>[1],
+): void {
+  let words = 0
+  for (const declaration of module.declarations) {
+    if (declaration.kind !== 'declaration') continue
+    const space = declaration.qualifiers[0]
+    const isOwn =
+      declaration.keyword !== 'var' || (space?.kind === 'name' && space.name === 'private')
+    if (isOwn) words += names.valueType(declaration.name, infer)?.words ?? 0
+    else names.valueType(declaration.name, infer)
+  }
+  if (words > LIMITS.wgslValueWords)
+    throw tooMany(words, 'words of private variables and constants', LIMITS.wgslValueWords)
+}
+
+function workgroupSize({ attributes }: FunctionDeclaration, names: ModuleNames): number {
+  const args = attributes.find(({ name }) => name === 'workgroup_size')?.args ?? []
+  const size = args.reduce((product, arg) => product * (names.constant(arg) ?? Infinity), 1)
+  return size >= 1 && size <= MOST_INVOCATIONS ? size : MOST_INVOCATIONS
+}
+
+function tooMany(value: number, what: string, most: number) {
+  return refuse('too_large', `has ${value} ${what}, at most ${most} are taken`)
+}

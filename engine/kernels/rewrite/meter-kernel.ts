@@ -1,0 +1,252 @@
+/** Rewrites a kernel so that every loop draws on a budget, and one that runs out ends and says so. */
+import { refuse, type FunctionWeight } from './measure-kernel.ts'
+import { isEntryPoint, type KernelReport } from './inspect-kernel.ts'
+import type { Statement } from '../parse/syntax.ts'
+
+/** How much may be done, in units of weight (`weights.ts`), as this device was measured. */
+export interface Grant {
+  /** By all invocations together. */
+  readonly total: number
+  /** By one invocation. */
+  readonly each: number
+}
+
+export interface MeteredKernel {
+  readonly source: string
+  /** Whether the source has the meter's buffer, `array<atomic<u32>, 2>` at `@group(1) @binding(0)`. */
+  readonly isMetered: boolean
+  /** Lines of the loops; the meter's second word is 1 + the index of one that ran out, or 0. */
+  readonly loopLines: readonly number[]
+}
+
+interface Edit {
+  readonly at: number
+  readonly text: string
+}
+
+/** Budgets that a function takes from its caller and hands on to the functions that it calls. */
+interface Meters {
+  readonly count: number
+  /** Of the function's own loops, in order. */
+  readonly own: readonly number[]
+  /** First of each call's, in order; -1 where the callee takes none. */
+  readonly calls: readonly number[]
+}
+
+const MOST_METERS = 64
+const LARGEST = 2 ** 31
+
+/**
+ * Where nothing holds a workgroup together, all loops draw chunks from one pool. A kernel with barriers has one counter
+ * for each loop in each place that it is reached from: then a loop's end depends on nothing but the loop itself, and
+ * what was uniform stays so.
+ * @param invocations of the whole dispatch
+ * @throws {AppError} too_large for a dispatch that is over the grant before its loops begin
+ */
+export function meterKernel(
+  report: KernelReport,
+  grant: Grant,
+  invocations: number,
+): MeteredKernel {
+  const { module, functions, entry } = report
+  const once = entry.once * invocations
+  if (once > grant.total) {
+    const detail = `the dispatch weighs ${once} outside of loops, this node takes ${grant.total}`
+    throw refuse('too_large', detail)
+  }
+  const loops = functions.flatMap((weight) => weight.loops)
+  if (loops.length === 0) return { source: module.source, isMetered: false, loopLines: [] }
+  const prefix = freshPrefix(module.identifiers)
+  const ids = new Map(loops.map(({ loop }, index) => [loop, index + 1]))
+  const parts = {
+    functions,
+    prefix,
+    grant,
+    invocations,
+    idOf: (loop: object) => ids.get(loop as never) ?? 0,
+  }
+  const { edits, tail } = entry.hasBarrier ? counted(parts) : pooled(parts)
+  const ends = functions.flatMap((weight, index) =>
+    endOf(weight, `${prefix}_zero${index}`, module.source),
+  )
+  const all = [...edits, ...ends.map(({ edit }) => edit)]
+  const source = [apply(module.source, all), meterText(prefix), ...tail]
+    .concat(ends.map(({ text }) => text))
+    .join('\n')
+  return { source, isMetered: true, loopLines: loops.map(({ loop }) => loop.line) }
+}
+
+interface Parts {
+  readonly functions: readonly FunctionWeight[]
+  readonly prefix: string
+  readonly grant: Grant
+  readonly invocations: number
+  readonly idOf: (loop: object) => number
+}
+
+interface Edited {
+  readonly edits: readonly Edit[]
+  readonly tail: readonly string[]
+}
+
+/** One pool for all: an invocation takes a chunk when it has used its last one up. */
+function pooled({ functions, prefix, grant, invocations, idOf }: Parts): Edited {
+  const left = `${prefix}_left`
+  const edits = functions.flatMap(({ loops }) =>
+    loops.map(({ loop, weight }) => ({
+      at: loop.body.start + 1,
+      text: ` if (${left} < ${weight}u && ${prefix}_out(${weight}u, ${idOf(loop)}u)) { break; } ${left} -= ${weight}u;`,
+    })),
+  )
+  const chunk = clamp(grant.total / (4 * invocations), 256, 65_536)
+  const chunks = clamp(grant.total / chunk, 1, LARGEST)
+  const each = clamp(Math.ceil(grant.each / chunk), 1, LARGEST)
+  return {
+    edits,
+    tail: [
+      `var<private> ${left} = 0u; var<private> ${prefix}_quota = ${each}u;`,
+      `fn ${prefix}_out(need: u32, line: u32) -> bool {`,
+      `  let chunks = (need + ${chunk - 1}u) / ${chunk}u;`,
+      `  if (${prefix}_quota >= chunks && atomicAdd(&${prefix}_meter[0], chunks) < ${chunks}u) {`,
+      `    ${prefix}_quota -= chunks; ${left} += chunks * ${chunk}u; return false;`,
+      '  }',
+      `  ${left} = 0u; ${prefix}_quota = 0u; atomicMax(&${prefix}_meter[1], line); return true;`,
+      '}',
+    ],
+  }
+}
+
+/** A counter for each loop in each place: made in the entry point, handed down by pointers. */
+function counted({ functions, prefix, grant, invocations, idOf }: Parts): Edited {
+  const byName = new Map(functions.map((weight) => [weight.declaration.name, weight]))
+  const known = new Map<string, Meters>()
+  const metersOf = (weight: FunctionWeight): Meters => {
+    const { name } = weight.declaration
+    const found = known.get(name)
+    if (found !== undefined) return found
+    let count = weight.loops.length
+    const calls = weight.calls.map(({ callee }) => {
+      const called = byName.get(callee.name)
+      const taken = called === undefined ? 0 : metersOf(called).count
+      if (taken === 0) return -1
+      count += taken
+      return count - taken
+    })
+    if (count > MOST_METERS)
+      throw refuse(
+        'too_large',
+        `${name} reaches ${count} loops beside barriers, at most ${MOST_METERS} are taken`,
+      )
+    const meters = { count, own: weight.loops.map((_, index) => index), calls }
+    known.set(name, meters)
+    return meters
+  }
+  const edits = functions.flatMap((weight) => {
+    const meters = metersOf(weight)
+    const { declaration } = weight
+    const share = Math.min(grant.each, grant.total / invocations) / Math.max(1, meters.count)
+    const name = (index: number) => `${prefix}_c${index}`
+    const indices = Array.from({ length: meters.count }, (_, index) => index)
+    const head: Edit = isEntryPoint(declaration)
+      ? {
+          at: declaration.body.start + 1,
+          text: indices
+            .map(
+              (i) =>
+                ` var ${prefix}_v${i} = ${clamp(share, 1, LARGEST)}u; let ${name(i)} = &${prefix}_v${i};`,
+            )
+            .join(''),
+        }
+      : insertArgs(
+          declaration,
+          declaration.parameters.length,
+          indices.map((i) => `${name(i)}: ptr<function, u32>`),
+        )
+    const turns = weight.loops.map(({ loop, weight: turn }, index) => {
+      const counter = `*${name(index)}`
+      return {
+        at: loop.body.start + 1,
+        text: ` if (${counter} < ${turn}u) { ${prefix}_out(${idOf(loop)}u); break; } ${counter} -= ${turn}u;`,
+      }
+    })
+    const calls = weight.calls.flatMap((call, at) => {
+      const first = meters.calls[at] ?? -1
+      const called = byName.get(call.callee.name)
+      if (first < 0 || called === undefined) return []
+      const handed = indices.slice(first, first + metersOf(called).count)
+      return insertArgs(call, call.args.length, handed.map(name))
+    })
+    return [head, ...turns, ...calls]
+  })
+  return { edits, tail: [`fn ${prefix}_out(line: u32) { atomicMax(&${prefix}_meter[1], line); }`] }
+}
+
+function insertArgs(
+  { closeAt, hasTrailingComma }: { readonly closeAt: number; readonly hasTrailingComma: boolean },
+  before: number,
+  args: readonly string[],
+): Edit {
+  const comma = before > 0 && !hasTrailingComma && args.length > 0 ? ', ' : ''
+  return { at: closeAt, text: comma + args.join(', ') }
+}
+
+function meterText(prefix: string): string {
+  return `@group(1) @binding(0) var<storage, read_write> ${prefix}_meter: array<atomic<u32>, 2>;`
+}
+
+/** A function that only its loops kept from its end needs something to return there. */
+function endOf(
+  { declaration, loops }: FunctionWeight,
+  zero: string,
+  source: string,
+): { readonly edit: Edit; readonly text: string }[] {
+  const { returnType, body } = declaration
+  if (returnType === undefined || loops.length === 0 || returns(body)) return []
+  const type = source.slice(returnType.start, returnType.end)
+  const edit = { at: body.end - 1, text: ` return ${zero}();` }
+  return [{ edit, text: `fn ${zero}() -> ${type} { return ${type}(); }` }]
+}
+
+/** Whether a statement returns on every way through it, loops left aside. */
+function returns(statement: Statement): boolean {
+  if (statement.kind === 'return') return true
+  if (statement.kind === 'block') return statement.statements.some(returns)
+  if (statement.kind === 'if')
+    return (
+      statement.otherwise !== undefined && returns(statement.then) && returns(statement.otherwise)
+    )
+  if (statement.kind !== 'switch') return false
+  return statement.clauses.every(({ body }) => returns(body) && !breaks(body))
+}
+
+/** Whether a `break` in it ends the switch around it. */
+function breaks(statement: Statement): boolean {
+  if (statement.kind === 'break') return true
+  if (statement.kind === 'block') return statement.statements.some(breaks)
+  if (statement.kind !== 'if') return false
+  return (
+    breaks(statement.then) || (statement.otherwise !== undefined && breaks(statement.otherwise))
+  )
+}
+
+function apply(source: string, edits: readonly Edit[]): string {
+  let text = ''
+  let at = 0
+  for (const edit of edits.toSorted((a, b) => a.at - b.at)) {
+    text += source.slice(at, edit.at) + edit.text
+    at = edit.at
+  }
+  return text + source.slice(at)
+}
+
+/** Names that begin with it occur nowhere in the kernel. */
+function freshPrefix(identifiers: ReadonlySet<string>): string {
+  for (let serial = 0; ; serial += 1) {
+    const prefix = `littoral${serial}`
+    if (![...identifiers].some((name) => name.startsWith(prefix))) return prefix
+  }
+}
+
+function clamp(value: number, least: number, most: number): number {
+  return Math.floor(Math.min(most, Math.max(least, value)))
+}

@@ -1,0 +1,46 @@
+/** What operations weigh, in units of one addition of scalars: rough, since a node's own measurement scales them. */
+
+/** Reading or writing one element of memory that invocations share. */
+export const ACCESS_WEIGHT = 4
+/** Testing and lowering the budget itself. */
+export const LOOP_WEIGHT = 4
+const DIVISION_WEIGHT = 4
+
+const HEAVY = new Set(
+  ['sin', 'cos', 'tan', 'asin', 'acos', 'atan', 'atan2', 'sinh', 'cosh', 'tanh', 'asinh', 'acosh']
+    .concat(['atanh', 'exp', 'exp2', 'log', 'log2', 'pow', 'sqrt', 'inverseSqrt', 'normalize'])
+    .concat([
+      'length',
+      'distance',
+      'smoothstep',
+      'refract',
+      'determinant',
+      'ldexp',
+      'frexp',
+      'modf',
+    ]),
+)
+const HEAVY_WEIGHT = 12
+const ATOMIC_WEIGHT = 16
+const BARRIER_WEIGHT = 64
+const TEXTURE_WEIGHT = 16
+
+/** Functions that a whole workgroup must reach together: https://www.w3.org/TR/WGSL/#sync-builtin-functions */
+export function isBarrier(name: string): boolean {
+  return /^(?:workgroup|storage|texture)Barrier$|^workgroupUniformLoad$|^subgroup|^quad/.test(name)
+}
+
+/** @param words of what it computes */
+export function builtinWeight(name: string, words: number): number {
+  if (isBarrier(name)) return BARRIER_WEIGHT
+  if (name.startsWith('atomic')) return ATOMIC_WEIGHT
+  if (name.startsWith('texture')) return TEXTURE_WEIGHT
+  return (HEAVY.has(name) ? HEAVY_WEIGHT : 2) * words
+}
+
+/** @param words of the operands and the result, the largest of them */
+export function operatorWeight(operator: string, words: number): number {
+  if (operator === '/' || operator === '%') return DIVISION_WEIGHT * words
+  // A product of two 4 × 4 matrices is 64 products and 48 sums.
+  return operator === '*' && words > 4 ? words * 8 : words
+}
