@@ -1,0 +1,107 @@
+/**
+ * JPEG to RGB by MozJPEG compiled to wasm (`@jsquash/jpeg`), in a new instance for each picture: nothing of one tenant's
+ * picture is left for the next, and memory that a large one took goes back. Its markers are read first.
+ * https://www.w3.org/Graphics/JPEG/itu-t81.pdf, annex B
+ */
+import mozjpeg from '@jsquash/jpeg/codec/dec/mozjpeg_dec.js'
+import { LIMITS } from '#shared/limits.ts'
+import { checkPictureSize, type DecodeImage, type Picture } from './image.ts'
+import { badMedia } from './media-fault.ts'
+
+const END = 0xd9
+const SCAN = 0xda
+/** Baseline, extended and progressive Huffman; the others are lossless, hierarchical or arithmetic. */
+const FRAMES = [0xc0, 0xc1, 0xc2]
+const NOT_FRAMES = [0xc4, 0xc8, 0xcc]
+
+export async function createJpegDecoder(wasm: Uint8Array): Promise<DecodeImage> {
+  const module = await WebAssembly.compile(new Uint8Array(wasm))
+  return async (file) => {
+    checkMarkers(file)
+    try {
+      const codec = await instantiate(module)
+      const decoded = codec.decode(new Uint8Array(file), true)
+      if (decoded === null) throw new Error('no picture')
+      return toRgb(decoded)
+    } catch (cause) {
+      throw badMedia('is a JPEG file whose picture is broken', cause)
+    }
+  }
+}
+
+function instantiate(module: WebAssembly.Module) {
+  return mozjpeg({
+    noInitialRun: true,
+    print: () => {},
+    printErr: () => {},
+    instantiateWasm(imports: WebAssembly.Imports, done: (instance: WebAssembly.Instance) => void) {
+      const instance = new WebAssembly.Instance(module, imports)
+      done(instance)
+      return instance.exports
+    },
+  })
+}
+
+/** @throws {AppError} invalid_request for a size, a kind or a number of scans that is not taken, and for a file without its end */
+function checkMarkers(file: Uint8Array): void {
+  let frames = 0
+  let scans = 0
+  for (let offset = 2; offset + 1 < file.length;) {
+    const marker = file[offset + 1] ?? 0
+    if (file[offset] !== 0xff) throw badMedia('is a JPEG file whose parts do not follow each other')
+    if (marker === 0xff) {
+      offset += 1
+      continue
+    }
+    if (marker === END) {
+      if (frames === 1 && scans > 0) return
+      throw badMedia('is a JPEG file without a picture')
+    }
+    const lengthBytes = ((file[offset + 2] ?? 0) << 8) | (file[offset + 3] ?? 0)
+    if (isFrame(marker)) {
+      frames += 1
+      checkFrame(marker, file.subarray(offset + 4, offset + 10))
+    }
+    offset += 2 + lengthBytes
+    if (marker !== SCAN) continue
+    scans += 1
+    if (scans > LIMITS.jpegScans)
+      throw badMedia(`is a JPEG file with more than ${LIMITS.jpegScans} scans`)
+    offset = afterScan(file, offset)
+  }
+  throw badMedia('is a JPEG file that is cut off')
+}
+
+function isFrame(marker: number): boolean {
+  return marker >= 0xc0 && marker <= 0xcf && !NOT_FRAMES.includes(marker)
+}
+
+function checkFrame(
+  marker: number,
+  [, high = 0, low = 0, wide = 0, narrow = 0, parts = 0]: Uint8Array,
+) {
+  if (!FRAMES.includes(marker))
+    throw badMedia(`is a JPEG file of a kind that is not taken (marker 0x${marker.toString(16)})`)
+  if (parts !== 1 && parts !== 3)
+    throw badMedia(`is a JPEG file of ${parts} colour components; grey and YCbCr are taken`)
+  checkPictureSize((wide << 8) | narrow, (high << 8) | low)
+}
+
+/** The next marker that is neither a stuffed byte nor a restart. */
+function afterScan(file: Uint8Array, start: number): number {
+  for (let at = file.indexOf(0xff, start); at !== -1; at = file.indexOf(0xff, at + 1)) {
+    const next = file[at + 1] ?? 0
+    if (next !== 0 && next !== 0xff && (next < 0xd0 || next > 0xd7)) return at
+  }
+  return file.length
+}
+
+function toRgb({ data, width, height }: Pick<ImageData, 'data' | 'width' | 'height'>): Picture {
+  const rgb = new Uint8Array(width * height * 3)
+  for (let pixel = 0; pixel < width * height; pixel++) {
+    rgb[pixel * 3] = data[pixel * 4] ?? 0
+    rgb[pixel * 3 + 1] = data[pixel * 4 + 1] ?? 0
+    rgb[pixel * 3 + 2] = data[pixel * 4 + 2] ?? 0
+  }
+  return { width, height, rgb }
+}

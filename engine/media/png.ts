@@ -1,0 +1,191 @@
+/**
+ * PNG to RGB by fast-png, which unfolds whatever the file brings: so the file is read first, what is not picture is left
+ * out (profiles and texts may be bombs of their own), and what the rest unfolds to is counted before it is kept.
+ * https://www.w3.org/TR/png-3/
+ */
+import { decode, type DecodedPng } from 'fast-png'
+import { checkPictureSize, type Picture } from './image.ts'
+import { badMedia } from './media-fault.ts'
+
+const SIGNATURE_BYTES = 8
+const CRITICAL = new Set(['IHDR', 'PLTE', 'IDAT', 'IEND'])
+const IHDR_BYTES = 13
+const PALETTE = 3
+/** Channels and allowed depths by colour type. */
+const COLOURS: Readonly<Record<number, readonly [channels: number, ...depths: number[]]>> = {
+  0: [1, 1, 2, 4, 8, 16],
+  2: [3, 8, 16],
+  3: [1, 1, 2, 4, 8],
+  4: [2, 8, 16],
+  6: [4, 8, 16],
+}
+/** Adam7's passes: first column and row, step across and down. */
+const PASSES = [
+  [0, 0, 8, 8],
+  [4, 0, 8, 8],
+  [0, 4, 4, 8],
+  [2, 0, 4, 4],
+  [0, 2, 2, 4],
+  [1, 0, 2, 2],
+  [0, 1, 1, 2],
+] as const
+const WHITE = 255
+
+interface Header {
+  readonly width: number
+  readonly height: number
+  readonly depth: number
+  readonly colour: number
+  readonly channels: number
+  readonly isInterlaced: boolean
+}
+
+interface Chunk {
+  readonly type: string
+  readonly data: Uint8Array
+  /** With length, type and checksum. */
+  readonly whole: Uint8Array
+}
+
+/** @throws {AppError} invalid_request */
+export async function decodePng(file: Uint8Array): Promise<Picture> {
+  const chunks = readChunks(file)
+  const header = readHeader(chunks)
+  await checkUnfolded(chunks, unfoldedBytes(header))
+  const kept = chunks.filter(
+    ({ type }) => CRITICAL.has(type) || (type === 'tRNS' && header.colour === PALETTE),
+  )
+  const clean = joinParts([file.subarray(0, SIGNATURE_BYTES), ...kept.map(({ whole }) => whole)])
+  try {
+    return toRgb(decode(clean), header)
+  } catch (cause) {
+    throw badMedia('is a PNG file whose picture is broken', cause)
+  }
+}
+
+function readChunks(file: Uint8Array): Chunk[] {
+  const view = new DataView(file.buffer, file.byteOffset, file.byteLength)
+  const chunks: Chunk[] = []
+  for (let offset = SIGNATURE_BYTES; offset + 12 <= file.length;) {
+    const end = offset + 12 + view.getUint32(offset)
+    if (end > file.length) break
+    const type = String.fromCharCode(...file.subarray(offset + 4, offset + 8))
+    const data = file.subarray(offset + 8, end - 4)
+    chunks.push({ type, data, whole: file.subarray(offset, end) })
+    if (type === 'IEND') return chunks
+    offset = end
+  }
+  throw badMedia('is a PNG file that is cut off')
+}
+
+function readHeader(chunks: readonly Chunk[]): Header {
+  const headers = chunks.filter(({ type }) => type === 'IHDR')
+  const [{ data } = { data: new Uint8Array() }] = headers
+  if (headers.length !== 1 || chunks[0]?.type !== 'IHDR' || data.length !== IHDR_BYTES)
+    throw badMedia('is a PNG file without one header at its start')
+  const view = new DataView(data.buffer, data.byteOffset, data.byteLength)
+  const [width, height] = [view.getUint32(0), view.getUint32(4)]
+  const [depth = 0, colour = 0, compression, filter, interlace = 0] = data.subarray(8)
+  const [channels, ...depths] = COLOURS[colour] ?? [0]
+  checkPictureSize(width, height)
+  if (!depths.includes(depth) || compression !== 0 || filter !== 0 || interlace > 1)
+    throw badMedia(`is a PNG file of a kind that does not exist (depth ${depth}, colour ${colour})`)
+  const palettes = chunks.filter(({ type }) => type === 'PLTE')
+  const sizeBytes = palettes[0]?.data.length ?? 0
+  if (colour === PALETTE && (palettes.length !== 1 || sizeBytes % 3 !== 0 || sizeBytes > 768))
+    throw badMedia('is a PNG file whose palette is missing or broken')
+  return { width, height, depth, colour, channels, isInterlaced: interlace === 1 }
+}
+
+/** Bytes of all rows, each with the byte that names its filter. */
+function unfoldedBytes({ width, height, depth, channels, isInterlaced }: Header): number {
+  const size = (columns: number, rows: number) =>
+    columns === 0 ? 0 : rows * (1 + Math.ceil((columns * depth * channels) / 8))
+  if (!isInterlaced) return size(width, height)
+  return PASSES.reduce(
+    (sum, [x, y, across, down]) =>
+      sum +
+      size(
+        Math.max(0, Math.ceil((width - x) / across)),
+        Math.max(0, Math.ceil((height - y) / down)),
+      ),
+    0,
+  )
+}
+
+/** Unfolds the picture's data once to count it, keeping nothing. */
+async function checkUnfolded(chunks: readonly Chunk[], expectedBytes: number): Promise<void> {
+  const parts = chunks.filter(({ type }) => type === 'IDAT').map(({ data }) => data)
+  const packed = new ReadableStream<Uint8Array<ArrayBuffer>>({
+    start(controller) {
+      for (const part of parts) controller.enqueue(new Uint8Array(part))
+      controller.close()
+    },
+  })
+  const reader = packed.pipeThrough(new DecompressionStream('deflate')).getReader()
+  let unfolded = 0
+  try {
+    for (;;) {
+      const { value, done } = await reader.read()
+      if (done) break
+      unfolded += value.length
+      if (unfolded > expectedBytes) break
+    }
+  } catch (cause) {
+    throw badMedia('is a PNG file whose data does not unpack', cause)
+  } finally {
+    // What was thrown says more than what the stream thinks of being left.
+    await reader.cancel().catch(() => {})
+  }
+  if (unfolded !== expectedBytes)
+    throw badMedia(
+      `is a PNG file whose data unpacks to ${unfolded > expectedBytes ? 'more' : 'less'} than its ${expectedBytes} bytes`,
+    )
+}
+
+/** Alpha lies on white, as paper does. */
+function toRgb(png: DecodedPng, { width, height, depth, channels }: Header): Picture {
+  const rgb = new Uint8Array(width * height * 3)
+  const sample = sampler(png, width, depth, channels)
+  const { palette } = png
+  const hasAlpha = channels === 2 || channels === 4
+  for (let y = 0, out = 0; y < height; y++)
+    for (let x = 0; x < width; x++, out += 3) {
+      const colour = palette?.[sample(x, y, 0)]
+      if (palette !== undefined && colour === undefined) throw new RangeError('no such colour')
+      const alpha = colour?.[3] ?? (hasAlpha ? sample(x, y, channels - 1) : WHITE)
+      for (let c = 0; c < 3; c++) {
+        const value = colour?.[c] ?? sample(x, y, channels < 3 ? 0 : c)
+        rgb[out + c] = WHITE + Math.round(((value - WHITE) * alpha) / WHITE)
+      }
+    }
+  return { width, height, rgb }
+}
+
+/** Reads one sample as 0 to 255, or as a palette's index. */
+function sampler(
+  { data, palette }: DecodedPng,
+  width: number,
+  depth: number,
+  channels: number,
+): (x: number, y: number, channel: number) => number {
+  const rowBytes = Math.ceil((width * depth * channels) / 8)
+  if (depth === 16) return (x, y, c) => (data[(y * width + x) * channels + c] ?? 0) >> 8
+  if (depth === 8) return (x, y, c) => data[(y * width + x) * channels + c] ?? 0
+  const most = 2 ** depth - 1
+  const scale = palette === undefined ? WHITE / most : 1
+  return (x, y) => {
+    const byte = data[y * rowBytes + ((x * depth) >> 3)] ?? 0
+    return ((byte >> (8 - depth - ((x * depth) & 7))) & most) * scale
+  }
+}
+
+function joinParts(parts: readonly Uint8Array[]): Uint8Array {
+  const joined = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
+  let offset = 0
+  for (const part of parts) {
+    joined.set(part, offset)
+    offset += part.length
+  }
+  return joined
+}

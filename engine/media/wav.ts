@@ -1,0 +1,74 @@
+/** What a WAV file says of itself, held against what its bytes can hold, before a decoder allocates for it. */
+import { LIMITS } from '#shared/limits.ts'
+import { badMedia } from './media-fault.ts'
+
+/** PCM, float, A-law and µ-law; ADPCM's blocks are not taken. */
+const BITS: Readonly<Record<number, readonly number[]>> = {
+  1: [8, 16, 24, 32],
+  3: [32, 64],
+  6: [8],
+  7: [8],
+}
+const EXTENSIBLE = 0xfffe
+
+/** Sizes that programs write who do not yet know them: the sound goes on to the end of the file. */
+const UNKNOWN_SIZES = [0, 0xffffffff]
+
+/** The file with nothing but its format and its sound. @throws {AppError} invalid_request */
+export function cleanWav(file: Uint8Array): Uint8Array {
+  const view = new DataView(file.buffer, file.byteOffset, file.byteLength)
+  let format: Uint8Array | undefined
+  for (let at = 12; at + 8 <= file.length;) {
+    const type = String.fromCharCode(...file.subarray(at, at + 4))
+    const sizeBytes = view.getUint32(at + 4, true)
+    const isOpen = type === 'data' && UNKNOWN_SIZES.includes(sizeBytes)
+    const end = isOpen ? file.length : at + 8 + sizeBytes
+    if (end > file.length) break
+    const data = file.subarray(at + 8, end)
+    if (type === 'data') {
+      if (format === undefined) throw badMedia('is a WAV file without a format')
+      return joinWav(format, data)
+    }
+    if (type === 'fmt ') {
+      checkFormat(new DataView(data.buffer, data.byteOffset, data.byteLength))
+      format = data
+    }
+    // A chunk of an odd size has a byte behind it that counts for nobody.
+    at = end + (sizeBytes & 1)
+  }
+  throw badMedia('is a WAV file that is cut off')
+}
+
+function joinWav(format: Uint8Array, data: Uint8Array): Uint8Array {
+  const file = new Uint8Array(12 + 8 + format.length + 8 + data.length)
+  const view = new DataView(file.buffer)
+  const put = (at: number, type: string, sizeBytes: number) => {
+    for (let i = 0; i < 4; i++) file[at + i] = type.charCodeAt(i)
+    view.setUint32(at + 4, sizeBytes, true)
+  }
+  put(0, 'RIFF', file.length - 8)
+  put(8, 'WAVE', 0)
+  put(12, 'fmt ', format.length)
+  file.set(format, 20)
+  put(20 + format.length, 'data', data.length)
+  file.set(data, 28 + format.length)
+  return file
+}
+
+function checkFormat(format: DataView): void {
+  if (format.byteLength < 16) throw badMedia('is a WAV file whose format is cut off')
+  const tag = format.getUint16(0, true)
+  const isExtensible = tag === EXTENSIBLE && format.byteLength >= 26
+  const codec = isExtensible ? format.getUint16(24, true) : tag
+  const channels = format.getUint16(2, true)
+  const frameBytes = format.getUint16(12, true)
+  const bits = format.getUint16(14, true)
+  if (BITS[codec]?.includes(bits) !== true)
+    throw badMedia(`is a WAV file of a kind that is not taken (format ${codec}, ${bits} bits)`)
+  if (channels < 1 || channels > LIMITS.audioChannels)
+    throw badMedia(`has ${channels} channels, 1 to ${LIMITS.audioChannels} are taken`)
+  if (frameBytes !== (channels * bits) / 8)
+    throw badMedia(
+      `is a WAV file whose frames are ${frameBytes} bytes for ${channels} × ${bits} bits`,
+    )
+}
