@@ -121,7 +121,8 @@ export const LIMITS = {
   tabMemoryBytes: 512 * MIB,
   /** A model that was loaded or used this recently is not unloaded for another one. */
   modelKeepMs: 10_000,
-  /** Loads that hubs may ask of one node. */
+  /** Loads that hubs may ask of one node, in a minute and at once. */
+  linkLoads: 4,
   modelLoadsPerMinute: 12,
   /** Loads that one hub waits for, and how long it does not ask a node again for a model that it could not load. */
   hubModelLoads: 32,
@@ -159,6 +160,12 @@ export const LIMITS = {
   chatTemplateBytes: 64 * KIB,
   /** Expressions that a chat template may evaluate: a few dozen a message. */
   chatTemplateSteps: 100_000,
+  /** JSON that text is held to: schemas in one, properties of an object, sizes of arrays, values to choose from, nesting. */
+  jsonSchemaNodes: 256,
+  jsonProperties: 64,
+  jsonItems: 1_024,
+  jsonChoices: 256,
+  jsonDepth: 16,
   /** Ledger */
   batchReceipts: 10_000,
   batchPolicies: 64,

@@ -14,6 +14,7 @@ export interface WorkerEnv {
   readonly HUB: ObjectNamespace
   readonly TENANT: ObjectNamespace
   readonly LEDGER: ObjectNamespace
+  readonly BATCH: ObjectNamespace
   readonly HUBS: string
   readonly JURISDICTION: string
   readonly INGRESS_COUNTRY: string

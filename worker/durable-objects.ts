@@ -8,6 +8,7 @@ import { AppError } from '#shared/errors.ts'
 import type { Bytes32, TenantId } from '#shared/ids.ts'
 import type { Jurisdiction } from '#shared/policy.ts'
 import type { ReceiptDocument } from '#shared/receipt.ts'
+import { batchJurisdiction, type BatchApi, type BatchId } from './batch/protocol.ts'
 import type { Config, ObjectNamespace, WorkerEnv } from './config.ts'
 import type { HubStatus } from './hub/protocol.ts'
 import type { LedgerApi } from './ledger/protocol.ts'
@@ -67,6 +68,19 @@ export function openLedger(
     ...config,
     jurisdiction,
   }) as LedgerApi
+}
+
+/** A tenant's own batch: another tenant with the same id gets another object, which holds nothing. */
+export function openBatch(
+  env: Pick<WorkerEnv, 'BATCH'>,
+  batch: { readonly tenant: TenantId; readonly id: BatchId },
+  config: Deployment,
+): BatchApi {
+  const jurisdiction = batchJurisdiction(batch.id)
+  return openObject(env.BATCH, `${batch.tenant}/${batch.id}`, {
+    ...config,
+    jurisdiction,
+  }) as BatchApi
 }
 
 /**

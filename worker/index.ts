@@ -2,6 +2,7 @@
 import { createApp } from './app.ts'
 import { createIsolate } from './isolate.ts'
 
+export { Batch } from './batch/batch.ts'
 export { Hub } from './hub/hub.ts'
 export { Ledger } from './ledger/ledger.ts'
 export { Tenant } from './tenant/tenant.ts'

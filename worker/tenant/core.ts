@@ -3,6 +3,7 @@ import { Address, Bytes32 } from '#shared/ids.ts'
 import { DEFAULT_POLICY, type Policy } from '#shared/policy.ts'
 import { SignedReceipt } from '#shared/receipt.ts'
 import { openDatabase, type TenantDatabase, type TenantDeps } from './database.ts'
+import { createBatchIndex } from './batch-index.ts'
 import { createIdempotencyStore } from './idempotency-store.ts'
 import { createKeyStore } from './key-store.ts'
 import { createPolicyStore } from './policy-store.ts'
@@ -27,6 +28,7 @@ export function createTenantCore(deps: TenantDeps) {
   const idempotency = createIdempotencyStore(database, deps)
   const quotas = createQuotaStore(database, deps)
   return {
+    batches: createBatchIndex(database, deps),
     idempotency,
     quotas,
 

@@ -3,6 +3,8 @@ import { z } from 'zod'
 import { Address, TenantId, type Bytes32 } from '#shared/ids.ts'
 import type { CompiledPolicy, Policy } from '#shared/policy.ts'
 import type { SignedReceipt } from '#shared/receipt.ts'
+import type { BatchId } from '../batch/protocol.ts'
+import type { BatchEntry } from './batch-index.ts'
 import type {
   IdempotencyHold,
   IdempotencyVerdict,
@@ -92,6 +94,11 @@ export interface TenantApi {
   /** @param wantedMicroUsd at least this much, or nothing */
   leaseSpend(wantedMicroUsd: number): Promise<SpendLease>
   quota(): Promise<QuotaState>
+  /** @throws {AppError} rate_limited when the tenant keeps as many as it may */
+  addBatch(id: BatchId, eraseAtMs: number): Promise<void>
+  forgetBatch(id: BatchId): Promise<void>
+  /** Newest first. */
+  listBatches(): Promise<BatchEntry[]>
   /** @throws {AppError} not_found */
   setQuota(quota: Quota): Promise<QuotaState>
 }

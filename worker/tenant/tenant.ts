@@ -3,6 +3,7 @@ import { DurableObject } from 'cloudflare:workers'
 import type { Bytes32 } from '#shared/ids.ts'
 import { randomBytes } from '#shared/ids.ts'
 import type { Policy } from '#shared/policy.ts'
+import type { BatchId } from '../batch/protocol.ts'
 import { createTenantCore, type TenantCore } from './core.ts'
 import type { IdempotencyHold, IdempotentRequest, KeptAnswer } from './idempotency.ts'
 import type { NewKey, RecordedReceipt, TenantApi } from './protocol.ts'
@@ -73,6 +74,18 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
 
   async releaseIdempotent(hold: IdempotencyHold) {
     this.#core.idempotency.release(hold)
+  }
+
+  async addBatch(id: BatchId, eraseAtMs: number) {
+    this.#core.batches.add(id, eraseAtMs)
+  }
+
+  async forgetBatch(id: BatchId) {
+    this.#core.batches.remove(id)
+  }
+
+  async listBatches() {
+    return this.#core.batches.list()
   }
 
   async leaseRequests() {

@@ -1,0 +1,107 @@
+/** A Batch's tables: its settings, its items, and bytes in chunks that fit SQLite's rows. */
+import { AppError } from '#shared/errors.ts'
+import { LIMITS } from '#shared/limits.ts'
+import type { Binding, DurableStorage, Row } from '../storage.ts'
+
+export interface BatchDatabase {
+  readonly rows: (query: string, ...bindings: Binding[]) => Row[]
+  readonly transaction: <T>(change: () => T) => T
+  readonly exists: () => boolean
+  readonly create: () => void
+  /** Drops everything. */
+  readonly erase: () => void
+  readonly setting: (name: string) => string | undefined
+  readonly set: (name: string, value: string | null) => void
+  readonly blobs: Blobs
+}
+
+/** Bytes by name: `shared`, `reduce`, `reduced`, `in:12`, `out:12`. */
+export interface Blobs {
+  put(name: string, bytes: Uint8Array): void
+  /** Empty when there are none. */
+  get(name: string): Uint8Array
+  remove(name: string): void
+  /** Everything but results; everything. */
+  removeInputs(): void
+  removeAll(): void
+}
+
+const TABLES = ['settings', 'items', 'blobs'] as const
+
+const SCHEMA = [
+  'CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL)',
+  // `next_at_ms`: not before this time. `job_id`: of the dispatch that is under way. `seq`: order in which items ended.
+  'CREATE TABLE items (idx INTEGER PRIMARY KEY, state TEXT NOT NULL, next_at_ms INTEGER NOT NULL DEFAULT 0, ' +
+    'failures INTEGER NOT NULL DEFAULT 0, dispatches INTEGER NOT NULL DEFAULT 0, job_id TEXT, work TEXT, ' +
+    'units INTEGER NOT NULL, seq INTEGER, receipt_id TEXT, node_id TEXT, country INTEGER, evidence TEXT, ' +
+    'billed_units INTEGER, amount INTEGER, compute_ms REAL, outputs TEXT, error TEXT)',
+  'CREATE INDEX items_by_state ON items (state, idx)',
+  'CREATE INDEX items_by_seq ON items (seq)',
+  'CREATE TABLE blobs (name TEXT NOT NULL, chunk INTEGER NOT NULL, bytes BLOB NOT NULL, PRIMARY KEY (name, chunk))',
+]
+
+export function openBatchDatabase(storage: DurableStorage): BatchDatabase {
+  const rows = (query: string, ...bindings: Binding[]) =>
+    storage.sql.exec(query, ...bindings).toArray()
+  const exists = () =>
+    rows("SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'settings'").length > 0
+  return {
+    rows,
+    transaction: (change) => storage.transactionSync(change),
+    exists,
+    create() {
+      for (const statement of SCHEMA) rows(statement)
+    },
+    erase() {
+      storage.transactionSync(() => {
+        for (const table of TABLES) rows(`DROP TABLE IF EXISTS ${table}`)
+      })
+    },
+    setting(name) {
+      const [row] = rows('SELECT value FROM settings WHERE name = ?', name)
+      return row === undefined ? undefined : String(row['value'])
+    },
+    set(name, value) {
+      if (value === null) rows('DELETE FROM settings WHERE name = ?', name)
+      else rows('INSERT OR REPLACE INTO settings (name, value) VALUES (?, ?)', name, value)
+    },
+    blobs: createBlobs(rows),
+  }
+}
+
+function createBlobs(rows: BatchDatabase['rows']): Blobs {
+  return {
+    put(name, bytes) {
+      for (let chunk = 0; chunk * LIMITS.storageChunkBytes < bytes.length; chunk += 1) {
+        const at = chunk * LIMITS.storageChunkBytes
+        const part = bytes.slice(at, at + LIMITS.storageChunkBytes)
+        rows('INSERT INTO blobs (name, chunk, bytes) VALUES (?, ?, ?)', name, chunk, part)
+      }
+    },
+    get(name) {
+      const chunks = rows('SELECT bytes FROM blobs WHERE name = ? ORDER BY chunk', name).map(
+        (row) => toBytes(row['bytes']),
+      )
+      const [only] = chunks
+      if (chunks.length === 1 && only !== undefined) return only
+      const bytes = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0))
+      let offset = 0
+      for (const chunk of chunks) {
+        bytes.set(chunk, offset)
+        offset += chunk.length
+      }
+      return bytes
+    },
+    remove: (name) => void rows('DELETE FROM blobs WHERE name = ?', name),
+    removeInputs: () =>
+      void rows("DELETE FROM blobs WHERE name <> 'reduced' AND name NOT LIKE 'out:%'"),
+    removeAll: () => void rows('DELETE FROM blobs'),
+  }
+}
+
+/** A Durable Object gives an ArrayBuffer, node:sqlite a Uint8Array. */
+function toBytes(value: unknown): Uint8Array {
+  if (value instanceof Uint8Array) return value
+  if (value instanceof ArrayBuffer) return new Uint8Array(value)
+  throw new AppError('internal', 'A stored value is not bytes.')
+}

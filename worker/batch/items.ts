@@ -1,0 +1,273 @@
+/** The items of a batch in its tables: which is next, what became of each, and what they come to together. */
+import { TensorHeader, Work } from '#shared/job.ts'
+import { LIMITS } from '#shared/limits.ts'
+import { countryCode } from '#shared/region.ts'
+import { z } from 'zod'
+import type { DispatchOutcome } from '../hub/protocol.ts'
+import type { Row } from '../storage.ts'
+import type { BatchDatabase } from './database.ts'
+import type {
+  BatchInput,
+  BatchItem,
+  BatchStatus,
+  Fault,
+  ItemResult,
+  ResultPage,
+} from './protocol.ts'
+
+/** Index of the reducing kernel's item. */
+export const REDUCE_INDEX = -1
+const FAILURES_SHOWN = 10
+const NODES_SHOWN = 100
+
+export interface NextItem {
+  readonly index: number
+  readonly failures: number
+  readonly units: number
+  /** Null: the template's. */
+  readonly work: Work | null
+}
+
+export interface ItemStore {
+  insert(count: number, input: Pick<BatchInput, 'items'>, templateUnits: number): void
+  insertReduction(units: number): void
+  next(nowMs: number): NextItem | undefined
+  /** When the earliest queued item may go; undefined when none is queued. */
+  earliestMs(): number | undefined
+  isAnyOpen(): boolean
+  hasFailed(): boolean
+  start(index: number, jobId: string): void
+  /** False when this dispatch is not the one that the item waits for: an answer is recorded once. */
+  record(answer: RecordedAnswer): boolean
+  requeue(index: number, at: { readonly nextAtMs: number; readonly isFailure: boolean }): void
+  fail(index: number, error: Fault): void
+  /** Every queued or running item. */
+  endOpen(state: 'failed' | 'cancelled', error: Fault): void
+  /** Items whose dispatch this object has forgotten. */
+  requeueLost(): void
+  page(query: { readonly after: number; readonly limit: number }): ResultPage['results']
+  result(index: number): ItemResult | undefined
+  /** Items that ended after this place in the order, oldest first. */
+  endedAfter(seq: number, limit: number): { readonly seq: number; readonly item: BatchItem }[]
+  lastSeq(): number
+  failedWithoutOneDone(): number
+  sums(): ItemSums
+}
+
+export interface RecordedAnswer {
+  readonly index: number
+  readonly jobId: string
+  readonly outcome: DispatchOutcome
+  readonly payload: Uint8Array
+}
+
+export type ItemSums = Pick<
+  BatchStatus,
+  'counts' | 'nodes' | 'countries' | 'units' | 'amountMicroUsd' | 'redone' | 'failures'
+>
+
+const OPEN = "state IN ('queued', 'running')"
+const NEXT_SEQ = '(SELECT coalesce(max(seq), 0) + 1 FROM items)'
+
+export function createItemStore(database: BatchDatabase): ItemStore {
+  const { rows, blobs } = database
+  const insert = (index: number, item: { work: Work | null; units: number }) =>
+    rows(
+      "INSERT INTO items (idx, state, work, units) VALUES (?, 'queued', ?, ?)",
+      index,
+      item.work === null ? null : JSON.stringify(item.work),
+      item.units,
+    )
+  return {
+    insert(count, { items }, templateUnits) {
+      for (let index = 0; index < count; index += 1) {
+        const item = items[index]
+        insert(index, { work: item?.work ?? null, units: item?.units ?? templateUnits })
+        if (item !== undefined) blobs.put(`in:${index}`, item.bytes)
+      }
+    },
+    insertReduction: (units) => void insert(REDUCE_INDEX, { work: null, units }),
+    next(nowMs) {
+      const query =
+        "SELECT * FROM items WHERE state = 'queued' AND next_at_ms <= ? ORDER BY idx LIMIT 1"
+      return rows(query, nowMs).map(toNextItem)[0]
+    },
+    earliestMs() {
+      const [row] = rows("SELECT min(next_at_ms) AS at_ms FROM items WHERE state = 'queued'")
+      const atMs = row?.['at_ms'] ?? null
+      return atMs === null ? undefined : Number(atMs)
+    },
+    isAnyOpen: () => rows(`SELECT idx FROM items WHERE ${OPEN} LIMIT 1`).length > 0,
+    hasFailed: () => rows("SELECT idx FROM items WHERE state = 'failed' LIMIT 1").length > 0,
+    start(index, jobId) {
+      const query =
+        "UPDATE items SET state = 'running', job_id = ?, dispatches = dispatches + 1 WHERE idx = ?"
+      rows(query, jobId, index)
+    },
+    record: (answer) => recordAnswer(database, answer),
+    requeue(index, { nextAtMs, isFailure }) {
+      const query =
+        "UPDATE items SET state = 'queued', job_id = NULL, next_at_ms = ?, failures = failures + ?, " +
+        'dispatches = dispatches - ? WHERE idx = ?'
+      // Where there was no node there was no dispatch that could have a cost.
+      rows(query, nextAtMs, isFailure ? 1 : 0, isFailure ? 0 : 1, index)
+    },
+    fail(index, error) {
+      const query = `UPDATE items SET state = 'failed', job_id = NULL, error = ?, seq = ${NEXT_SEQ} WHERE idx = ?`
+      rows(query, JSON.stringify(error), index)
+      blobs.remove(`in:${index}`)
+    },
+    endOpen(state, error) {
+      rows(
+        `UPDATE items SET state = ?, job_id = NULL, error = ?, seq = last.seq + items.idx + 2
+          FROM (SELECT coalesce(max(seq), 0) AS seq FROM items) AS last WHERE ${OPEN}`,
+        state,
+        JSON.stringify(error),
+      )
+    },
+    requeueLost: () =>
+      void rows("UPDATE items SET state = 'queued', job_id = NULL WHERE state = 'running'"),
+    page: (query) => readPage(database, query),
+    result(index) {
+      const [row] = rows("SELECT * FROM items WHERE idx = ? AND state = 'done'", index)
+      return row === undefined ? undefined : toResult(database, row)
+    },
+    endedAfter(seq, limit) {
+      const query = 'SELECT * FROM items WHERE seq > ? ORDER BY seq LIMIT ?'
+      return rows(query, seq, limit).map((row) => ({ seq: Number(row['seq']), item: toItem(row) }))
+    },
+    lastSeq() {
+      const [row] = rows('SELECT coalesce(max(seq), 0) AS seq FROM items')
+      return Number(row?.['seq'])
+    },
+    failedWithoutOneDone() {
+      if (rows("SELECT idx FROM items WHERE state = 'done' LIMIT 1").length > 0) return 0
+      const limit = LIMITS.jobsHopelessItems
+      return rows("SELECT idx FROM items WHERE state = 'failed' LIMIT ?", limit).length
+    },
+    sums: () => sumItems(database),
+  }
+}
+
+function recordAnswer({ rows, blobs }: BatchDatabase, answer: RecordedAnswer): boolean {
+  const { index, jobId, outcome, payload } = answer
+  const recorded = rows(
+    `UPDATE items SET state = 'done', job_id = NULL, work = NULL, error = NULL, seq = ${NEXT_SEQ}, receipt_id = ?,
+      node_id = ?, country = ?, evidence = ?, billed_units = ?, amount = ?, compute_ms = ?, outputs = ?
+      WHERE idx = ? AND state = 'running' AND job_id = ? RETURNING idx`,
+    outcome.receiptId,
+    outcome.nodeId,
+    outcome.place.country,
+    `${outcome.place.evidence}; source=${outcome.place.source}`,
+    outcome.units,
+    Number(outcome.amountMicroUsd),
+    outcome.answer.computeMs,
+    JSON.stringify(outcome.answer.outputs),
+    index,
+    jobId,
+  )
+  if (recorded.length === 0) return false
+  blobs.put(`out:${index}`, payload)
+  blobs.remove(`in:${index}`)
+  return true
+}
+
+/** Within the bound of a page's bytes, and always one where there is one. */
+function readPage(
+  database: BatchDatabase,
+  query: { readonly after: number; readonly limit: number },
+): ItemResult[] {
+  const found = database.rows(
+    `SELECT * FROM items WHERE idx > ? AND idx >= 0 AND NOT ${OPEN} ORDER BY idx LIMIT ?`,
+    query.after,
+    query.limit,
+  )
+  const results: ItemResult[] = []
+  let sizeBytes = 0
+  for (const row of found) {
+    const outputs = toOutputs(row)
+    sizeBytes += outputs.reduce((sum, header) => sum + header.sizeBytes, 0)
+    if (results.length > 0 && sizeBytes > LIMITS.jobsPageBytes) break
+    results.push(toResult(database, row))
+  }
+  return results
+}
+
+function toResult({ blobs }: BatchDatabase, row: Row): ItemResult {
+  const item = toItem(row)
+  return { item, outputs: toOutputs(row), payload: blobs.get(`out:${item.index}`) }
+}
+
+function toNextItem(row: Row): NextItem {
+  const work = row['work']
+  return {
+    index: Number(row['idx']),
+    failures: Number(row['failures']),
+    units: Number(row['units']),
+    work: typeof work === 'string' ? Work.parse(JSON.parse(work)) : null,
+  }
+}
+
+function toOutputs(row: Row): TensorHeader[] {
+  const outputs = row['outputs']
+  return typeof outputs === 'string' ? z.array(TensorHeader).parse(JSON.parse(outputs)) : []
+}
+
+function toItem(row: Row): BatchItem {
+  const text = (name: string) => (row[name] === null ? null : String(row[name]))
+  const error = text('error')
+  const country = row['country']
+  return {
+    index: Number(row['idx']),
+    status: row['state'] as BatchItem['status'],
+    receipt: text('receipt_id') as BatchItem['receipt'],
+    node: text('node_id'),
+    region: country === null ? null : countryCode(Number(country)),
+    evidence: text('evidence'),
+    units: Number(row['billed_units'] ?? 0),
+    computeMs: row['compute_ms'] === null ? null : Number(row['compute_ms']),
+    dispatches: Number(row['dispatches']),
+    error: error === null ? null : (JSON.parse(error) as Fault),
+  }
+}
+
+function sumItems({ rows }: BatchDatabase): ItemSums {
+  const counts = { total: 0, queued: 0, running: 0, done: 0, failed: 0, cancelled: 0 }
+  for (const row of rows(
+    'SELECT state, count(*) AS items FROM items WHERE idx >= 0 GROUP BY state',
+  )) {
+    counts[row['state'] as keyof typeof counts] = Number(row['items'])
+    counts.total += Number(row['items'])
+  }
+  const [bill] = rows(
+    'SELECT coalesce(sum(billed_units), 0) AS units, coalesce(sum(amount), 0) AS amount, ' +
+      'coalesce(sum(max(dispatches - 1, 0)), 0) AS redone FROM items',
+  )
+  const nodes = rows(
+    'SELECT node_id, country, count(*) AS items FROM items WHERE node_id IS NOT NULL ' +
+      'GROUP BY node_id, country ORDER BY items DESC LIMIT ?',
+    NODES_SHOWN,
+  )
+  const countries = rows(
+    'SELECT country, count(*) AS items FROM items WHERE country IS NOT NULL GROUP BY country',
+  )
+  const failures = rows(
+    "SELECT * FROM items WHERE state = 'failed' ORDER BY idx LIMIT ?",
+    FAILURES_SHOWN,
+  ).map(toItem)
+  return {
+    counts,
+    nodes: nodes.map((row) => ({
+      nodeId: String(row['node_id']),
+      country: countryCode(Number(row['country'])),
+      items: Number(row['items']),
+    })),
+    countries: Object.fromEntries(
+      countries.map((row) => [countryCode(Number(row['country'])), Number(row['items'])]),
+    ),
+    units: Number(bill?.['units']),
+    amountMicroUsd: String(bill?.['amount']),
+    redone: Number(bill?.['redone']),
+    failures: failures.flatMap(({ index, error }) => (error === null ? [] : [{ index, ...error }])),
+  }
+}

@@ -1,0 +1,123 @@
+/** From a batch's stored input to the one job that an item is. */
+import { AppError } from '#shared/errors.ts'
+import { payloadBytes, sliceTensors, type TensorHeader, type Work } from '#shared/job.ts'
+import type { BatchDatabase } from './database.ts'
+import { REDUCE_INDEX, type ItemStore, type NextItem } from './items.ts'
+import type { BatchSpec, KernelTemplate, Range } from './protocol.ts'
+
+export interface PlannedJob {
+  readonly work: Work
+  readonly payload: Uint8Array
+  readonly units: number
+}
+
+/** Bytes that the job holds on its way: its payload and, where that is known, its answer. */
+export function heldBytes(work: Work): number {
+  const returned =
+    work.kind === 'kernel'
+      ? work.buffers.reduce((sum, buffer) => sum + (buffer.return ? buffer.sizeBytes : 0), 0)
+      : 0
+  return payloadBytes(work) + returned
+}
+
+/** @throws {AppError} internal when the stored input is not whole */
+export function planJob(
+  item: NextItem,
+  from: {
+    readonly spec: BatchSpec
+    readonly database: BatchDatabase
+    readonly items: ItemStore
+  },
+): PlannedJob {
+  const { spec, database, items } = from
+  const { blobs } = database
+  if (item.index === REDUCE_INDEX) {
+    if (spec.reduce?.kind !== 'kernel') throw new AppError('internal', 'Nothing reduces on a node.')
+    const { template, output } = spec.reduce
+    const own = joinOutputs(items, spec.items, output)
+    return fill(template, { shared: () => blobs.get('reduce'), own })
+  }
+  if (spec.template === null) {
+    if (item.work === null) throw new AppError('internal', `Item ${item.index} has no work.`)
+    return { work: item.work, payload: blobs.get(`in:${item.index}`), units: item.units }
+  }
+  const own =
+    spec.range === null ? blobs.get(`in:${item.index}`) : rangeBytes(spec.range, item.index)
+  return fill(spec.template, { shared: () => blobs.get('shared'), own })
+}
+
+/** How many items a range has. */
+export function countRange({ start, end, step }: Omit<Range, 'seed'>): number {
+  return Math.ceil((end - start) / step)
+}
+
+/** u32 little-endian `[index, from, to, seed]`. */
+export function rangeBytes({ start, end, step, seed }: Range, index: number): Uint8Array {
+  const from = start + index * step
+  const view = new DataView(new ArrayBuffer(16))
+  for (const [i, value] of [index, from, Math.min(from + step, end), seed].entries()) {
+    view.setUint32(i * 4, value, true)
+  }
+  return new Uint8Array(view.buffer)
+}
+
+/** One output of an item, by its name. */
+export function findOutput(
+  outputs: readonly TensorHeader[],
+  payload: Uint8Array,
+  name: string,
+): Uint8Array {
+  const at = outputs.findIndex((header) => header.name === name)
+  const bytes = sliceTensors(outputs, payload)[at]
+  if (bytes === undefined) {
+    throw new AppError('invalid_request', `The items have no output "${name}" to reduce.`)
+  }
+  return bytes
+}
+
+/** Every item's output in order of the index, one after another. @throws {AppError} internal for one that is missing */
+export function* eachOutput(items: ItemStore, count: number, name: string): Generator<Uint8Array> {
+  for (let index = 0; index < count; index += 1) {
+    const result = items.result(index)
+    if (result === undefined) throw new AppError('internal', `Item ${index} has no result.`)
+    yield findOutput(result.outputs, result.payload, name)
+  }
+}
+
+function joinOutputs(items: ItemStore, count: number, name: string): Uint8Array {
+  return join([...eachOutput(items, count, name)])
+}
+
+function fill(
+  { work, parts, units }: KernelTemplate,
+  from: { readonly shared: () => Uint8Array; readonly own: Uint8Array },
+): PlannedJob {
+  const sources = { shared: from.shared(), own: from.own }
+  const offsets = { shared: 0, own: 0 }
+  const payload = join(
+    parts.map(({ source, sizeBytes }) => {
+      const at = offsets[source]
+      offsets[source] += sizeBytes
+      return sources[source].subarray(at, at + sizeBytes)
+    }),
+  )
+  if (payload.length !== payloadBytes(work)) {
+    throw new AppError(
+      'invalid_request',
+      `The kernel's filled buffers take ${payloadBytes(work)} bytes, ${payload.length} are there.`,
+    )
+  }
+  return { work, payload, units }
+}
+
+function join(parts: readonly Uint8Array[]): Uint8Array {
+  const [only] = parts
+  if (parts.length === 1 && only !== undefined) return only
+  const joined = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
+  let offset = 0
+  for (const part of parts) {
+    joined.set(part, offset)
+    offset += part.length
+  }
+  return joined
+}

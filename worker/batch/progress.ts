@@ -1,0 +1,160 @@
+/** A batch on its way: items to nodes, then the reduction, then its end; and when there is something to do again. */
+import { toAppError } from '#shared/errors.ts'
+import { LIMITS } from '#shared/limits.ts'
+import type { BatchDatabase } from './database.ts'
+import type { BatchDeps } from './deps.ts'
+import { REDUCE_INDEX, type ItemStore } from './items.ts'
+import type { Lifetime } from './lifetime.ts'
+import { eachOutput } from './plan.ts'
+import type { BatchSpec, BatchState, BatchStatus, Fault, ReducePlan } from './protocol.ts'
+import { createReducer } from './reduce.ts'
+import { createRunner, isHopeless, type Runner } from './runner.ts'
+
+export interface ProgressParts {
+  readonly deps: BatchDeps
+  readonly database: BatchDatabase
+  readonly items: ItemStore
+  readonly lifetime: Lifetime
+  readonly onChange: () => void
+}
+
+export interface Progress {
+  /** @throws {AppError} not_found when there is no batch */
+  spec(): BatchSpec
+  waiting(): Fault | null
+  /** Ends it now; items that have not ended get the error. */
+  finish(state: BatchState, error?: Fault): void
+  /** Does what can be done now, and asks to be woken for the rest. Never rejects. */
+  drive(status: () => BatchStatus): Promise<void>
+  planNext(): void
+}
+
+export function createProgress(parts: ProgressParts): Progress {
+  const { deps, database, items, lifetime, onChange } = parts
+  const { nowMs, wake } = deps
+  let opened: { spec: BatchSpec; runner: Runner; deadlineAtMs: number } | undefined
+
+  const open = () => {
+    if (opened !== undefined) return opened
+    const spec = lifetime.spec()
+    const deadlineAtMs = lifetime.createdAtMs() + spec.deadlineMs
+    // What was under way belonged to an object that is gone; its answers have nowhere to arrive.
+    items.requeueLost()
+    const runner = createRunner({ ...deps, spec, database, items, deadlineAtMs, onChange })
+    return (opened = { spec, runner, deadlineAtMs })
+  }
+
+  const finish = (state: BatchState, error?: Fault): void => {
+    const { spec, runner } = open()
+    database.transaction(() => {
+      if (error !== undefined) items.endOpen(state === 'cancelled' ? 'cancelled' : 'failed', error)
+      lifetime.finish(state)
+      database.blobs.removeInputs()
+    })
+    runner.abort()
+    deps.log.info('batch.ended', { batch: spec.id, state })
+    onChange()
+  }
+
+  const endingFault = (): Fault | undefined => {
+    const { spec, runner, deadlineAtMs } = open()
+    if (isHopeless(items)) return HOPELESS
+    if (nowMs() < deadlineAtMs) return undefined
+    const last = runner.waiting()
+    const why = last === null ? '' : ` Until then: ${last.detail}`
+    const detail = `The batch's deadline of ${spec.deadlineMs} ms has passed.${why}`
+    return { code: last?.code ?? 'node_timeout', detail }
+  }
+
+  /** Until it has ended, or must wait for a time or for its next slice. */
+  const advance = async (): Promise<void> => {
+    while (lifetime.isOpen()) {
+      const fault = endingFault()
+      if (fault !== undefined) finish('failed', fault)
+      else if (!items.isAnyOpen()) conclude(parts, { spec: open().spec, finish })
+      else {
+        await open().runner.run()
+        if (lifetime.isOpen() && items.isAnyOpen() && endingFault() === undefined) return
+      }
+    }
+  }
+
+  const planNext = (): void => {
+    if (!database.exists()) return wake(null)
+    if (!lifetime.isOpen()) return wake(lifetime.nextAtMs())
+    const { runner, deadlineAtMs } = open()
+    wake(Math.max(nowMs(), Math.min(runner.nextAtMs() ?? nowMs(), deadlineAtMs)))
+  }
+
+  return {
+    spec: () => open().spec,
+    waiting: () => open().runner.waiting(),
+    finish,
+    planNext,
+    async drive(status) {
+      if (!database.exists()) return wake(null)
+      wake(nowMs() + LIMITS.jobsWatchdogMs)
+      try {
+        await advance()
+        await lifetime.afterwards(status)
+        planNext()
+      } catch (error) {
+        deps.log.error('batch.stuck', { cause: String(toAppError(error).cause ?? error) })
+        wake(nowMs() + LIMITS.jobsWatchdogMs)
+      }
+      onChange()
+    },
+  }
+}
+
+/** What cannot be run will not run ten thousand times. */
+const HOPELESS: Fault = {
+  code: 'invalid_request',
+  detail: `${LIMITS.jobsHopelessItems} items failed and none was done; the rest was not tried.`,
+}
+
+/** All items have ended: reduces what they gave, or says that the batch is over. */
+function conclude(
+  parts: ProgressParts,
+  { spec, finish }: { readonly spec: BatchSpec; readonly finish: Progress['finish'] },
+): void {
+  const { items, lifetime, database } = parts
+  const { reduce } = spec
+  if (items.hasFailed()) return finish('failed')
+  if (reduce === null) return finish('done')
+  if (reduce.kind === 'named') {
+    const fault = reduceHere(parts, reduce, spec.items)
+    if (fault !== undefined) lifetime.keepFault(fault)
+    return finish(fault === undefined ? 'done' : 'failed')
+  }
+  const answer = items.result(REDUCE_INDEX)
+  if (answer !== undefined) {
+    lifetime.keepReduced(answer.outputs, answer.item.receipt)
+    return finish('done')
+  }
+  database.transaction(() => {
+    lifetime.setState('reducing')
+    items.insertReduction(reduce.template.units)
+  })
+  parts.onChange()
+}
+
+function reduceHere(
+  { items, lifetime, database }: ProgressParts,
+  reduce: Extract<ReducePlan, { kind: 'named' }>,
+  count: number,
+): Fault | undefined {
+  try {
+    const reducer = createReducer(reduce.op, reduce.datatype)
+    for (const output of eachOutput(items, count, reduce.output)) reducer.add(output)
+    const { header, bytes } = reducer.finish()
+    database.transaction(() => {
+      lifetime.keepReduced([header], null)
+      database.blobs.put('reduced', bytes)
+    })
+    return undefined
+  } catch (error) {
+    const { code, detail } = toAppError(error)
+    return { code, detail }
+  }
+}

@@ -1,0 +1,76 @@
+/** The word that a batch has ended, as Standard Webhooks have it: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md */
+import { AppError } from '#shared/errors.ts'
+import { LIMITS } from '#shared/limits.ts'
+import { decodeBase64, encodeBase64 } from '../formats/base64.ts'
+import type { Webhook } from './protocol.ts'
+
+const SECRET = /^whsec_([A-Za-z0-9+/]+={0,2})$/
+const SECRET_BYTES = { least: 24, most: 64, drawn: 32 } as const
+
+export interface WebhookMessage {
+  /** The same for every attempt, so that the receiver can tell a repetition. */
+  readonly id: string
+  readonly body: string
+}
+
+export type SendRequest = (request: Request) => Promise<Response>
+
+export type Delivery = 'delivered' | 'failed' | 'refused'
+
+/** Undefined for anything but `whsec_` and the base64 of 24 to 64 bytes. */
+export function readSecret(secret: string): Uint8Array<ArrayBuffer> | undefined {
+  const base64 = SECRET.exec(secret)?.[1]
+  const bytes = base64 === undefined ? undefined : decodeBase64(base64)
+  if (bytes === undefined) return undefined
+  const isFit = bytes.length >= SECRET_BYTES.least && bytes.length <= SECRET_BYTES.most
+  return isFit ? new Uint8Array(bytes) : undefined
+}
+
+export function newSecret(randomBytes: (sizeBytes: number) => Uint8Array): string {
+  return `whsec_${encodeBase64(randomBytes(SECRET_BYTES.drawn))}`
+}
+
+/** `v1,` and the base64 HMAC-SHA256 of `id.timestamp.body`. */
+export async function signMessage(
+  secret: string,
+  message: WebhookMessage,
+  timestampSeconds: number,
+): Promise<string> {
+  const bytes = readSecret(secret)
+  if (bytes === undefined) throw new AppError('internal', 'The stored webhook secret is broken.')
+  const algorithm = { name: 'HMAC', hash: 'SHA-256' }
+  const key = await crypto.subtle.importKey('raw', bytes, algorithm, false, ['sign'])
+  const content = new TextEncoder().encode(`${message.id}.${timestampSeconds}.${message.body}`)
+  return `v1,${encodeBase64(new Uint8Array(await crypto.subtle.sign('HMAC', key, content)))}`
+}
+
+/** One attempt, within its time. Redirects are not followed: where a message goes was checked once, and is that place. */
+export async function deliverMessage(
+  webhook: Webhook,
+  message: WebhookMessage,
+  { nowMs, send }: { readonly nowMs: number; readonly send: SendRequest },
+): Promise<Delivery> {
+  const timestamp = Math.floor(nowMs / 1000)
+  const request = new Request(webhook.url, {
+    method: 'POST',
+    body: message.body,
+    redirect: 'manual',
+    headers: {
+      'content-type': 'application/json',
+      'user-agent': 'littoral-webhook/1',
+      'webhook-id': message.id,
+      'webhook-timestamp': String(timestamp),
+      'webhook-signature': await signMessage(webhook.secret, message, timestamp),
+    },
+    signal: AbortSignal.timeout(LIMITS.webhookTimeoutMs),
+  })
+  try {
+    const response = await send(request)
+    await response.body?.cancel()
+    if (response.ok) return 'delivered'
+    // The specification: 410 means that the endpoint wants no more of these.
+    return response.status === 410 ? 'refused' : 'failed'
+  } catch {
+    return 'failed'
+  }
+}
