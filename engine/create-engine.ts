@@ -16,6 +16,7 @@ import type { LoadedModel } from './admit.ts'
 import type { Engine, LiveEngine, RunOptions } from './engine.ts'
 import { LISTED_KERNELS } from './kernels/allow-list.ts'
 import { createKernelRunner, type KernelRunner, type KernelTimes } from './kernels/kernel-runner.ts'
+import { openLibrary } from './library-work.ts'
 import { createModelSet, type ModelSet, type ModelSetOptions } from './model-set.ts'
 import { createJobQueue } from './queue.ts'
 import { runTextWork } from './text-work.ts'
@@ -46,6 +47,7 @@ export async function createEngine(options: EngineOptions): Promise<LiveEngine> 
     await loaded.load(manifest, new AbortController().signal).catch(() => {})
   const kernels = kernelsOf(options)
   const runner = openRunner(options)
+  const runLibraryWork = openLibrary(options)
   return {
     adapter: options.device === undefined ? CPU_ADAPTER : options.adapter,
     get models() {
@@ -60,7 +62,7 @@ export async function createEngine(options: EngineOptions): Promise<LiveEngine> 
         if (work.kind === 'text') return runText({ options, loaded, work, payload, signal, emit })
         if (work.kind === 'kernel')
           return runKernelWork({ options, kernels, runner, work, payload })
-        throw new AppError('forbidden', `This node runs no ${work.kind} work.`)
+        return runLibraryWork(work, payload)
       }
       const { answer, outputs } = await queue.run(job, signal)
       // The device is free for the next job while a slow reader takes this one's answer.

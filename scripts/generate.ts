@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { generateAbi } from './generate-abi.ts'
+import { generateKernelDigests } from './generate-kernel-digests.ts'
 import { writeOpenApi } from './openapi.ts'
 import { repositoryPath } from './lib/paths.ts'
 
@@ -9,6 +10,7 @@ import { repositoryPath } from './lib/paths.ts'
 const FILES: Readonly<Record<string, () => Promise<void>>> = {
   'worker/env.d.ts': writeEnvironmentTypes,
   'shared/settlement-abi.ts': generateAbi,
+  'shared/kernel-digests.ts': generateKernelDigests,
   'docs/openapi.json': writeOpenApi,
 }
 

@@ -1,0 +1,32 @@
+/** All kernels of the library, and the digest that ties a receipt to what they are. */
+import { sha256, stringToBytes } from 'viem'
+import type { Bytes32 } from '#shared/ids.ts'
+import { findKernel } from '#shared/kernels.ts'
+import { CONV1D, CONV2D } from './convolution.ts'
+import { FFT } from './fft.ts'
+import { HISTOGRAM } from './histogram.ts'
+import type { LibraryKernel } from './kernel.ts'
+import { MATMUL } from './matmul.ts'
+import { REDUCE } from './reduce.ts'
+import { SCAN } from './scan.ts'
+import { SOFTMAX } from './softmax.ts'
+import { SORT } from './sort.ts'
+
+export const LIBRARY: readonly LibraryKernel[] = [
+  MATMUL,
+  SOFTMAX,
+  REDUCE,
+  SCAN,
+  FFT,
+  CONV1D,
+  CONV2D,
+  SORT,
+  HISTOGRAM,
+]
+
+/** sha-256 over the specification and every WGSL text of a kernel, in order of their names. */
+export function computeKernelDigest({ name, sources }: LibraryKernel): Bytes32 {
+  const { resolve: _, ...spec } = findKernel(name)
+  const texts = Object.entries(sources).toSorted(([a], [b]) => (a < b ? -1 : 1))
+  return sha256(stringToBytes(JSON.stringify({ spec, texts })))
+}
