@@ -1,4 +1,4 @@
-/** `npm run keys -- create|list|revoke`: API keys of a running instance, over its operator API. */
+/** `npm run keys -- create|list|revoke|quota`: API keys and quotas of a running instance, over its operator API. */
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -11,9 +11,12 @@ import { repositoryPath } from './lib/paths.ts'
 const USAGE = `npm run keys -- create --tenant NAME [--scope infer]… [--consumer 0x…]
 npm run keys -- list --tenant NAME
 npm run keys -- revoke KEY_ID
+npm run keys -- quota --tenant NAME [--requests-per-minute N] [--spend-per-day USD|none]
 
   --scope     infer (default), policy, audit, admin, node; may be repeated
   --consumer  the on-chain account that pays for the tenant's jobs
+  --requests-per-minute, --spend-per-day
+              set both: what is left out goes back to its default (600,000; none); without either the quota is shown
   --url       the instance; default: the one that npm start runs here
   --state     state folder of npm run serve, for its secrets and address
   --json      the answer as JSON only
@@ -23,6 +26,8 @@ const OPTIONS = {
   tenant: { type: 'string' },
   scope: { type: 'string', multiple: true },
   consumer: { type: 'string' },
+  'requests-per-minute': { type: 'string' },
+  'spend-per-day': { type: 'string' },
   url: { type: 'string' },
   state: { type: 'string' },
   json: { type: 'boolean', default: false },
@@ -65,7 +70,7 @@ async function main(): Promise<number> {
 
 function toRequest(
   [command, id]: readonly string[],
-  { tenant, scope, consumer }: Flags,
+  { tenant, scope, consumer, ...flags }: Flags,
 ): { method: string; path: string; body?: unknown } | undefined {
   const path = '/v1/operator/keys'
   if (command === 'create' && tenant !== undefined) {
@@ -74,10 +79,26 @@ function toRequest(
   if (command === 'list' && tenant !== undefined) {
     return { method: 'GET', path: `${path}?tenant=${encodeURIComponent(tenant)}` }
   }
+  if (command === 'quota' && tenant !== undefined) return quotaRequest(tenant, flags)
   if (command === 'revoke' && id !== undefined) {
     return { method: 'DELETE', path: `${path}/${encodeURIComponent(id)}` }
   }
   return undefined
+}
+
+function quotaRequest(
+  tenant: string,
+  flags: Pick<Flags, 'requests-per-minute' | 'spend-per-day'>,
+): { method: string; path: string; body?: unknown } {
+  const path = `/v1/operator/quotas/${encodeURIComponent(tenant)}`
+  const { 'requests-per-minute': requests, 'spend-per-day': spend } = flags
+  if (requests === undefined && spend === undefined) return { method: 'GET', path }
+  const isCapped = spend !== undefined && spend !== 'none'
+  const body = {
+    ...(requests === undefined ? {} : { requestsPerMinute: Number(requests) }),
+    spendMicroUsdPerDay: isCapped ? Math.round(Number(spend) * 1e6) : null,
+  }
+  return { method: 'PUT', path, body }
 }
 
 const Served = z.looseObject({ url: z.string(), OPERATOR_KEY: z.string() })
@@ -109,7 +130,26 @@ const Key = z.looseObject({
   revokedAtMs: z.number().nullable(),
 })
 
+const QuotaAnswer = z.looseObject({
+  requestsPerMinute: z.number(),
+  spendMicroUsdPerDay: z.number().nullable(),
+  requestsThisMinute: z.number(),
+  spentMicroUsdToday: z.number(),
+})
+
+function describeQuota(answer: unknown): string {
+  const quota = QuotaAnswer.parse(answer)
+  const cap = quota.spendMicroUsdPerDay
+  return [
+    `${quota.requestsPerMinute} requests a minute, ${quota.requestsThisMinute} handed out in this one`,
+    cap === null
+      ? 'no spending cap'
+      : `$${cap / 1e6} a day, $${quota.spentMicroUsdToday / 1e6} handed out today (UTC)`,
+  ].join('\n')
+}
+
 function describe(command: string | undefined, answer: unknown): string {
+  if (command === 'quota') return describeQuota(answer)
   if (command === 'create') {
     const { key, id, scopes } = Key.extend({ key: z.string() }).parse(answer)
     return `${key}\n\n${id}, scopes ${scopes.join(', ')}. The key is shown this once and kept nowhere.`

@@ -1,6 +1,6 @@
 /**
- * Open Inference Protocol v2 (https://github.com/open-inference/open-inference-protocol) to and from model work.
- * One extension: a tensor with `parameters: { encoding: 'base64' }` carries its little-endian bytes as base64.
+ * Open Inference Protocol v2 (https://github.com/open-inference/open-inference-protocol) to and from model work: tensors
+ * as JSON, as bytes after the JSON (its binary extension, `oip-binary.ts`), or as base64 inside it, which is ours.
  */
 import { z } from 'zod'
 import { DATATYPE_BYTES, sliceTensors, type Datatype, type TensorHeader } from '#shared/job.ts'
@@ -9,10 +9,29 @@ import type { ModelManifest, ModelTensor } from '#shared/model.ts'
 import { checkTensors } from '#shared/tensor.ts'
 import type { FieldFault } from '#shared/errors.ts'
 import { invalidRequest } from './faults.ts'
+import { cutBinary } from './oip-binary.ts'
 import { ResidencyFields } from './residency.ts'
-import { decodeTensor, encodeTensor, faultAt, type TensorEncoding } from './tensor-json.ts'
+import { decodeTensor, encodeTensor, faultAt } from './tensor-json.ts'
 
-const Encoding = z.looseObject({ encoding: z.enum(['json', 'base64']).optional() }).optional()
+const Encoding = z.enum(['json', 'base64'])
+
+/** Parameters that are not known here would change what is asked for; they are refused by name. */
+export const InputParameters = z.strictObject({
+  encoding: Encoding.optional(),
+  /** Bytes of this tensor after the JSON; `data` is then left out. */
+  binary_data_size: z.int().min(0).max(LIMITS.requestBodyBytes).optional(),
+})
+
+export const OutputParameters = z.strictObject({
+  encoding: Encoding.optional(),
+  /** Whether this output comes as bytes after the JSON. */
+  binary_data: z.boolean().optional(),
+})
+
+export const RequestParameters = z.strictObject({
+  /** Whether outputs come as bytes after the JSON unless one says otherwise. */
+  binary_data_output: z.boolean().optional(),
+})
 
 export const InferTensor = z.looseObject({
   name: z.string().min(1).max(128),
@@ -20,18 +39,19 @@ export const InferTensor = z.looseObject({
   datatype: z.enum(Object.keys(DATATYPE_BYTES) as [Datatype, ...Datatype[]]),
   /** Elements, nested or flat, in row-major order; or base64 of the bytes. */
   data: z.unknown(),
-  parameters: Encoding,
+  parameters: InputParameters.optional(),
 })
 export type InferTensor = z.infer<typeof InferTensor>
 
 export const InferRequest = z.looseObject({
   id: z.string().max(128).optional(),
   inputs: z.array(InferTensor).min(1).max(16),
-  /** Which outputs to answer with, and how; all of them as JSON when absent. */
+  /** Which outputs to answer with, and how; all of them as JSON when absent or empty. */
   outputs: z
-    .array(z.looseObject({ name: z.string(), parameters: Encoding }))
+    .array(z.looseObject({ name: z.string(), parameters: OutputParameters.optional() }))
     .max(16)
     .optional(),
+  parameters: RequestParameters.optional(),
   ...ResidencyFields,
 })
 export type InferRequest = z.infer<typeof InferRequest>
@@ -46,12 +66,24 @@ export const InferResponse = z.strictObject({
       name: z.string(),
       shape: z.array(z.int()),
       datatype: z.string(),
-      data: z.unknown(),
-      parameters: z.strictObject({ encoding: z.literal('base64') }).optional(),
+      /** Left out where the bytes follow the JSON. */
+      data: z.unknown().optional(),
+      parameters: z
+        .strictObject({
+          encoding: z.literal('base64').optional(),
+          binary_data_size: z.int().min(0).optional(),
+        })
+        .optional(),
     }),
   ),
 })
 export type InferResponse = z.infer<typeof InferResponse>
+
+/** An answer's JSON, and the bytes that follow it. */
+export interface EncodedInfer {
+  readonly response: InferResponse
+  readonly binary: readonly Uint8Array[]
+}
 
 export interface TensorBatch {
   readonly headers: TensorHeader[]
@@ -60,10 +92,16 @@ export interface TensorBatch {
 
 /**
  * Tensors of a request, in the manifest's order whatever their order in the body.
+ * @param binary what followed the JSON
  * @throws {AppError} invalid_request with a pointer to each fault, too_large
  */
-export function decodeInfer(manifest: ModelManifest, request: InferRequest): TensorBatch {
+export function decodeInfer(
+  manifest: ModelManifest,
+  request: InferRequest,
+  binary: Uint8Array = new Uint8Array(),
+): TensorBatch {
   const faults: FieldFault[] = []
+  const cut = cutBinary(request.inputs, binary, faults)
   const ordered = orderInputs(manifest.inputs, request.inputs, faults)
   const parts = ordered.map(({ tensor, index }) => {
     const elements = tensor.shape.reduce((product, size) => product * size, 1)
@@ -74,6 +112,8 @@ export function decodeInfer(manifest: ModelManifest, request: InferRequest): Ten
       })
       return new Uint8Array()
     }
+    const given = cut[index]
+    if (given !== undefined) return given
     const encoding = tensor.parameters?.encoding ?? 'json'
     const bytes = encodeTensor(tensor.datatype, tensor.data, { elements, encoding })
     if (bytes instanceof Uint8Array) return bytes
@@ -95,21 +135,29 @@ export function decodeInfer(manifest: ModelManifest, request: InferRequest): Ten
 export function encodeInfer(
   answer: { readonly outputs: readonly TensorHeader[]; readonly payload: Uint8Array },
   about: { readonly id: string; readonly manifest: ModelManifest; readonly version: string },
-  wanted: InferRequest['outputs'],
-): InferResponse {
+  { outputs: wanted = [], parameters }: Pick<InferRequest, 'outputs' | 'parameters'>,
+): EncodedInfer {
   const slices = sliceTensors(answer.outputs, answer.payload)
-  const outputs = answer.outputs.flatMap((header, i) => {
-    const choice = wanted?.find((output) => output.name === header.name)
-    if (wanted !== undefined && choice === undefined) return []
-    const encoding: TensorEncoding = choice?.parameters?.encoding ?? 'json'
-    const { name, shape, datatype } = header
-    const data = decodeTensor(datatype, slices[i] ?? new Uint8Array(), encoding)
-    const tensor = { name, shape, datatype, data }
-    return encoding === 'base64'
-      ? [{ ...tensor, parameters: { encoding: 'base64' as const } }]
-      : [tensor]
-  })
-  return { id: about.id, model_name: about.manifest.id, model_version: about.version, outputs }
+  const binary: Uint8Array[] = []
+  const outputs = answer.outputs.flatMap<InferResponse['outputs'][number]>(
+    ({ name, shape, datatype }, i) => {
+      const choice = wanted.find((output) => output.name === name)
+      if (wanted.length > 0 && choice === undefined) return []
+      const bytes = slices[i] ?? new Uint8Array()
+      const { encoding, binary_data: isBinary = parameters?.binary_data_output ?? false } =
+        choice?.parameters ?? {}
+      // Base64 that is asked for on the output itself is nearer than what is asked for all of them.
+      if (isBinary && (encoding === undefined || choice?.parameters?.binary_data === true)) {
+        binary.push(bytes)
+        return [{ name, shape, datatype, parameters: { binary_data_size: bytes.length } }]
+      }
+      const data = decodeTensor(datatype, bytes, encoding ?? 'json')
+      const tensor = { name, shape, datatype, data }
+      return encoding === 'base64' ? [{ ...tensor, parameters: { encoding } }] : [tensor]
+    },
+  )
+  const { id, manifest, version } = about
+  return { response: { id, model_name: manifest.id, model_version: version, outputs }, binary }
 }
 
 /** @throws {AppError} invalid_request when a wanted output is none of the model's */

@@ -8,8 +8,9 @@ import { EVIDENCE_SOURCES, JURISDICTIONS, Policy } from '#shared/policy.ts'
 import { PublicKey } from '#shared/signature.ts'
 import { NetworkNode } from '../hub/protocol.ts'
 import { SCOPES } from '../tenant/protocol.ts'
+import { QuotaState } from '../tenant/quota.ts'
 
-/** Every error: RFC 9457 with OpenAI's `error` member. */
+/** Every error: RFC 9457 with an `error` member, OpenAI's object or, below `/v2`, the Open Inference Protocol's text. */
 export const ProblemReply = z.object({
   type: z.url(),
   title: z.string(),
@@ -20,12 +21,15 @@ export const ProblemReply = z.object({
   /** The rule that refused, for residency errors. */
   rule: z.string().optional(),
   errors: z.array(z.object({ pointer: z.string(), detail: z.string() })).optional(),
-  error: z.object({
-    message: z.string(),
-    type: z.string(),
-    code: z.string(),
-    param: z.string().nullable(),
-  }),
+  error: z.union([
+    z.string(),
+    z.object({
+      message: z.string(),
+      type: z.string(),
+      code: z.string(),
+      param: z.string().nullable(),
+    }),
+  ]),
 })
 
 export const ServerReply = z.object({
@@ -35,6 +39,9 @@ export const ServerReply = z.object({
 })
 
 export const LiveReply = z.object({ live: z.literal(true) })
+
+/** As the operator sees it. */
+export const QuotaReply = QuotaState.extend({ tenant: z.string() })
 
 export const ReadyReply = z.object({
   ready: z.literal(true),

@@ -68,9 +68,18 @@ async function readCaller(c: AppContext): Promise<Caller> {
   return { tenant, keyId: known.id, scopes: known.scopes, snapshot }
 }
 
+/** A browser's WebSocket can send no header but this one: `new WebSocket(url, ['littoral.session.v1', 'littoral.key.<key>'])`. */
+const KEY_PROTOCOL = /(?:^|[,\s])littoral\.key\.([!-+\--~]{1,256})/
+
+function socketProtocols(c: AppContext): string {
+  if (c.req.header('upgrade')?.toLowerCase() !== 'websocket') return ''
+  return c.req.header('sec-websocket-protocol') ?? ''
+}
+
 function bearerToken(c: AppContext): string {
   const header = c.req.header('authorization')
-  const match = /^Bearer ([!-~]{1,256})$/i.exec(header ?? '')
+  const match =
+    /^Bearer ([!-~]{1,256})$/i.exec(header ?? '') ?? KEY_PROTOCOL.exec(socketProtocols(c))
   if (match?.[1] === undefined) {
     throw new AppError('unauthenticated', 'Send the API key as `Authorization: Bearer <key>`.')
   }

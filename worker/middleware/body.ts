@@ -8,7 +8,11 @@ export async function readJson(
   request: Request,
   limitBytes: number = LIMITS.requestBodyBytes,
 ): Promise<unknown> {
-  const bytes = await readBytes(request, limitBytes)
+  return parseJson(await readBytes(request, limitBytes))
+}
+
+/** @throws {AppError} invalid_request for what is not JSON in UTF-8 */
+export function parseJson(bytes: Uint8Array): unknown {
   try {
     return JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: false }).decode(bytes))
   } catch (cause) {

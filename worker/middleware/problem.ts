@@ -21,7 +21,14 @@ export function answerProblem(error: unknown, c: AppContext): Response {
     headers.set('x-should-retry', 'false')
   }
   if (status === 401) headers.set('www-authenticate', 'Bearer')
-  return new Response(JSON.stringify(toProblem(appError, requestId)), { status, headers })
+  const problem = toProblem(appError, requestId)
+  // The Open Inference Protocol's `error` is a text, and the clients made from its description read it as one.
+  const body = isOip(c.req.path) ? { ...problem, error: problem.detail } : problem
+  return new Response(JSON.stringify(body), { status, headers })
+}
+
+function isOip(path: string): boolean {
+  return path === '/v2' || path.startsWith('/v2/')
 }
 
 function describe({ cause, message }: Error): string {

@@ -4,6 +4,7 @@
  */
 import { createMiddleware } from 'hono/factory'
 import { toAppError } from '#shared/errors.ts'
+import type { MicroUsd } from '#shared/money.ts'
 import type { AppContext, AppEnv } from '../context.ts'
 import { openTenant } from '../durable-objects.ts'
 import type { QuotaStanding } from '../quota-leases.ts'
@@ -28,19 +29,35 @@ export const takeQuota = createMiddleware<AppEnv>(async (c, next) => {
   await next()
 })
 
-/**
- * Puts aside what a job may cost at most, where the tenant has a spending cap.
- * @returns to be called with what it did cost, 0 when it failed
- * @throws {AppError} payment_required
- */
-export function reserveSpend(
-  c: AppContext,
-  microUsd: number,
-): Promise<(spentMicroUsd: number) => void> {
+/** Money put aside for one job: what it did not cost is given back, all of it when it fails. */
+export interface SpendReserve {
+  settleWith<T>(job: Promise<T>, costOf: (result: T) => MicroUsd): Promise<T>
+  /** For a part of the job that costs nothing yet. */
+  orNothing<T>(part: Promise<T>): Promise<T>
+}
+
+/** Puts aside what a job may cost at most, where the tenant has a spending cap. @throws {AppError} payment_required */
+export async function reserveSpend(c: AppContext, microUsd: number): Promise<SpendReserve> {
   const { config, isolate, caller } = c.var
-  return isolate.quotas.reserve(caller.tenant, microUsd, (wanted) =>
+  const settle = await isolate.quotas.reserve(caller.tenant, microUsd, (wanted) =>
     openTenant(c.env, caller.tenant, config).leaseSpend(wanted),
   )
+  const orNothing = async <T>(part: Promise<T>): Promise<T> => {
+    try {
+      return await part
+    } catch (error) {
+      settle(0)
+      throw error
+    }
+  }
+  return {
+    orNothing,
+    async settleWith(job, costOf) {
+      const result = await orNothing(job)
+      settle(Number(costOf(result)))
+      return result
+    },
+  }
 }
 
 function setStanding(c: AppContext, { limit, remaining, resetSeconds }: QuotaStanding): void {

@@ -1,14 +1,15 @@
-/** Open Inference Protocol v2: health, model metadata, inference. */
+/** Open Inference Protocol v2: health, metadata of server and models, inference. */
 import { Hono } from 'hono'
 import { AppError } from '#shared/errors.ts'
 import { MANIFESTS } from '#shared/manifests.ts'
-import { manifestDigest } from '#shared/model.ts'
+import { manifestDigest, type ModelManifest } from '#shared/model.ts'
 import { countUnits } from '#shared/tensor.ts'
 import type { AppContext, AppEnv } from '../context.ts'
 import { parseBody } from '../formats/faults.ts'
+import { BINARY_EXTENSION, joinBody, JSON_LENGTH_HEADER, splitBody } from '../formats/oip-binary.ts'
 import { checkWanted, decodeInfer, encodeInfer, InferRequest } from '../formats/oip.ts'
 import { optionalKey } from '../middleware/auth.ts'
-import { readJson } from '../middleware/body.ts'
+import { parseJson, readBytes } from '../middleware/body.ts'
 import { inference } from '../middleware/inference.ts'
 import { countServing, findManifest, liveHubs } from './models.ts'
 import { runJob } from './run-job.ts'
@@ -16,12 +17,21 @@ import { runJob } from './run-job.ts'
 export const VERSION = '0.1.0'
 
 export const oipRoutes = new Hono<AppEnv>()
-  .get('/v2', (c) => c.json({ name: 'littoral', version: VERSION, extensions: [] }))
+  .get('/v2', describeServer)
+  .get('/v2/', describeServer)
   .get('/v2/health/live', (c) => c.json({ live: true }))
   .get('/v2/health/ready', answerReady)
-  .get('/v2/models/:model', optionalKey, describeModel)
-  .get('/v2/models/:model/ready', optionalKey, answerModelReady)
-  .post('/v2/models/:model/infer', ...inference, infer)
+
+for (const model of ['/v2/models/:model', '/v2/models/:model/versions/:version']) {
+  oipRoutes
+    .get(model, optionalKey, describeModel)
+    .get(`${model}/ready`, optionalKey, answerModelReady)
+    .post(`${model}/infer`, ...inference, infer)
+}
+
+function describeServer(c: AppContext): Response {
+  return c.json({ name: 'littoral', version: VERSION, extensions: [BINARY_EXTENSION] })
+}
 
 /** Ready once a hub answers; how many nodes there are is the models' affair. */
 async function answerReady(c: AppContext): Promise<Response> {
@@ -32,7 +42,7 @@ async function answerReady(c: AppContext): Promise<Response> {
 }
 
 function describeModel(c: AppContext): Response {
-  const manifest = findManifest(c.req.param('model') ?? '')
+  const manifest = namedModel(c)
   return c.json({
     name: manifest.id,
     versions: [manifestDigest(manifest)],
@@ -48,33 +58,41 @@ function describeModel(c: AppContext): Response {
 }
 
 async function answerModelReady(c: AppContext): Promise<Response> {
-  const { id } = findManifest(c.req.param('model') ?? '')
+  const { id } = namedModel(c)
   const nodes = countServing(await liveHubs(c), id)
   if (nodes === 0) throw new AppError('no_capacity', `No live node serves ${id}.`)
   return c.json({ name: id, ready: true, nodes })
 }
 
 async function infer(c: AppContext): Promise<Response> {
-  const manifest = findManifest(c.req.param('model') ?? '')
-  const request = parseBody(InferRequest, await readJson(c.req.raw))
+  const manifest = namedModel(c)
+  const { json, binary } = splitBody(await readBytes(c.req.raw), c.req.header(JSON_LENGTH_HEADER))
+  const request = parseBody(InferRequest, parseJson(json))
   checkWanted(manifest, request.outputs)
-  const { headers, payload } = decodeInfer(manifest, request)
+  const { headers, payload } = decodeInfer(manifest, request, binary)
   const digest = manifestDigest(manifest)
-  const {
-    outcome,
-    payload: bytes,
-    jobId,
-  } = await runJob(
-    c,
-    {
-      work: { kind: 'model', model: manifest.id, digest, inputs: headers },
-      payload,
-      units: countUnits(manifest, headers),
-      priceMicroUsd: manifest.priceMicroUsd,
-    },
-    request,
-  )
+  const priced = {
+    work: { kind: 'model' as const, model: manifest.id, digest, inputs: headers },
+    payload,
+    units: countUnits(manifest, headers),
+    priceMicroUsd: manifest.priceMicroUsd,
+  }
+  const { outcome, payload: bytes, jobId } = await runJob(c, priced, request)
   const answer = { outputs: outcome.answer.outputs, payload: bytes }
   const about = { id: request.id ?? jobId, manifest, version: digest }
-  return c.json(encodeInfer(answer, about, request.outputs))
+  const reply = joinBody(encodeInfer(answer, about, request))
+  return c.body(reply.body, 200, reply.headers)
+}
+
+/** Of one version there is only the one that its digest names. @throws {AppError} model_not_found */
+function namedModel(c: AppContext): ModelManifest {
+  const manifest = findManifest(c.req.param('model') ?? '')
+  const version = c.req.param('version')
+  const digest = manifestDigest(manifest)
+  if (version === undefined || version === digest) return manifest
+  throw new AppError(
+    'model_not_found',
+    `${manifest.id} has no version "${version.slice(0, 80)}". It has: ${digest}.`,
+    { meta: { errors: [{ pointer: '/version', detail: 'no such version' }] } },
+  )
 }

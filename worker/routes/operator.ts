@@ -1,4 +1,4 @@
-/** The operator's API, behind the secret OPERATOR_KEY: tenants' keys. */
+/** The operator's API, behind the secret OPERATOR_KEY: tenants' keys and quotas. */
 import { Hono } from 'hono'
 import { AppError } from '#shared/errors.ts'
 import { TenantId } from '#shared/ids.ts'
@@ -10,6 +10,7 @@ import { requireOperator } from '../middleware/auth.ts'
 import { readJson } from '../middleware/body.ts'
 import { keyIdTenant } from '../tenant/api-key.ts'
 import { NewKey } from '../tenant/protocol.ts'
+import { Quota } from '../tenant/quota.ts'
 
 const KEY_BODY_BYTES = 4 * 1024
 
@@ -17,6 +18,8 @@ export const operatorRoutes = new Hono<AppEnv>()
   .post('/v1/operator/keys', requireOperator, createKey)
   .get('/v1/operator/keys', requireOperator, listKeys)
   .delete('/v1/operator/keys/:id', requireOperator, revokeKey)
+  .get('/v1/operator/quotas/:tenant', requireOperator, showQuota)
+  .put('/v1/operator/quotas/:tenant', requireOperator, setQuota)
 
 async function createKey(c: AppContext): Promise<Response> {
   const request = parseBody(NewKey, await readJson(c.req.raw, KEY_BODY_BYTES))
@@ -51,4 +54,31 @@ async function revokeKey(c: AppContext): Promise<Response> {
   isolate.tenants.forget(tenant)
   isolate.log.info('key.revoked', { requestId, tenant, keyId: id })
   return c.json(revoked)
+}
+
+async function showQuota(c: AppContext): Promise<Response> {
+  const tenant = readTenant(c)
+  return c.json({ tenant, ...(await openTenant(c.env, tenant, c.var.config).quota()) })
+}
+
+/** Counts everywhere within a minute: until then isolates use what they hold. */
+async function setQuota(c: AppContext): Promise<Response> {
+  const tenant = readTenant(c)
+  const quota = parseBody(Quota, await readJson(c.req.raw, KEY_BODY_BYTES))
+  const { config, isolate, requestId } = c.var
+  const state = await openTenant(c.env, tenant, config).setQuota(quota)
+  isolate.log.info('quota.set', {
+    requestId,
+    tenant,
+    ...quota,
+    spendMicroUsdPerDay: String(quota.spendMicroUsdPerDay),
+  })
+  return c.json({ tenant, ...state })
+}
+
+/** @throws {AppError} not_found for what is no tenant's name */
+function readTenant(c: AppContext): TenantId {
+  const tenant = TenantId.safeParse(c.req.param('tenant'))
+  if (tenant.success) return tenant.data
+  throw new AppError('not_found', 'There is no such tenant.')
 }

@@ -13,6 +13,7 @@ import type {
   DispatchRequest,
   DispatchResult,
 } from '../hub/protocol.ts'
+import { reserveSpend } from '../middleware/quota.ts'
 import { chooseResidency } from '../middleware/residency.ts'
 
 export interface PricedWork {
@@ -46,7 +47,11 @@ export async function runJob(
   const { config } = c.var
   const request = await requestFor(c, work, { choice, stream: false })
   const job = { request, payload: work.payload }
-  const result = await dispatch({ env: c.env, config }, job, c.req.raw.signal)
+  const spend = await reserveSpend(c, work.units * work.priceMicroUsd)
+  const result = await spend.settleWith(
+    dispatch({ env: c.env, config }, job, c.req.raw.signal),
+    ({ outcome }) => outcome.amountMicroUsd,
+  )
   c.set('timing', result.outcome.timing)
   for (const [name, value] of Object.entries(outcomeHeaders(result.outcome))) c.header(name, value)
   logAnswer(c, request, result.outcome)
@@ -62,16 +67,17 @@ export async function streamJob(
   const { config } = c.var
   const request = await requestFor(c, work, { choice, stream: true })
   const job = { request, payload: work.payload }
-  const { head, chunks, outcome } = await dispatchStream(
-    { env: c.env, config },
-    job,
-    c.req.raw.signal,
+  const spend = await reserveSpend(c, work.units * work.priceMicroUsd)
+  const { head, chunks, outcome } = await spend.orNothing(
+    dispatchStream({ env: c.env, config }, job, c.req.raw.signal),
   )
   for (const [name, value] of Object.entries(placeHeaders(head))) c.header(name, value)
-  outcome.then(
-    (done) => logAnswer(c, request, done),
-    () => {},
-  )
+  spend
+    .settleWith(outcome, (done) => done.amountMicroUsd)
+    .then(
+      (done) => logAnswer(c, request, done),
+      () => {},
+    )
   return { jobId: request.jobId, ...head, chunks, outcome }
 }
 

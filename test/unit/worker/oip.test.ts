@@ -131,14 +131,14 @@ describe('encoding an answer', () => {
   const about = { id: 'a', manifest: PIXELS_MANIFEST, version: '0x01' }
 
   it('writes texts as strings and floats as numbers', () => {
-    const answer = encodeInfer({ outputs, payload }, about, undefined)
+    const { response: answer } = encodeInfer({ outputs, payload }, about, {})
     expect(answer.outputs.map((output) => output.data)).toEqual([['047'], [0.5]])
     expect(answer).toMatchObject({ id: 'a', model_name: 'pixels-test', model_version: '0x01' })
   })
 
   it('gives only the outputs that were asked for, as base64 where asked for', () => {
     const wanted = [{ name: 'score', parameters: { encoding: 'base64' as const } }]
-    const answer = encodeInfer({ outputs, payload }, about, wanted)
+    const { response: answer } = encodeInfer({ outputs, payload }, about, { outputs: wanted })
     expect(answer.outputs).toEqual([
       {
         name: 'score',

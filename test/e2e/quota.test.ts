@@ -1,0 +1,123 @@
+/** Quotas in plain workerd, without any node: a request that no node can answer counts like any other. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { problem } from '#test/support/problem.ts'
+import { startTestWorker, type Reply, type TestWorker } from '#test/support/worker.ts'
+import * as replies from '#worker/formats/replies.ts'
+
+const LIMIT = 20
+
+let worker: TestWorker
+
+beforeAll(async () => {
+  worker = await startTestWorker('production')
+})
+afterAll(() => worker?.close())
+
+async function createTenant(tenant: string, quota?: object): Promise<string> {
+  const { key } = await worker.operator.createKey({ tenant, scopes: ['infer'] })
+  if (quota !== undefined) expect((await setQuota(tenant, quota)).status).toBe(200)
+  return key
+}
+
+const setQuota = (tenant: string, json: object) =>
+  worker.call('PUT', `/v1/operator/quotas/${tenant}`, { key: worker.operator.key, json })
+const embed = (key: string) =>
+  worker.call('POST', '/v1/embeddings', {
+    key,
+    json: { model: 'littoral-embed-400k', input: 'a' },
+  })
+
+function standing({ headers }: Reply) {
+  const policy = /^"requests";q=(\d+);w=(\d+)$/.exec(headers.get('ratelimit-policy') ?? '')
+  const now = /^"requests";r=(\d+);t=(\d+)$/.exec(headers.get('ratelimit') ?? '')
+  return {
+    limit: Number(policy?.[1]),
+    windowSeconds: Number(policy?.[2]),
+    remaining: Number(now?.[1]),
+    resetSeconds: Number(now?.[2]),
+  }
+}
+
+/** Waits until a minute has begun that is long enough for what follows. */
+async function freshMinute(): Promise<void> {
+  const leftMs = 60_000 - (Date.now() % 60_000)
+  if (leftMs < 8_000) await new Promise((resolve) => setTimeout(resolve, leftMs + 50))
+}
+
+describe('a quota of requests', () => {
+  it('[Q1] is generous where the operator has set none, and every inference answer says it', async () => {
+    const reply = await embed(await createTenant('plain'))
+    problem(reply, 'no_capacity')
+    expect(standing(reply)).toMatchObject({ limit: 600_000, windowSeconds: 60 })
+    expect(standing(reply).remaining).toBe(599_999)
+    expect(standing(reply).resetSeconds).toBeLessThanOrEqual(60)
+    expect((await worker.call('GET', '/v1/models')).headers.has('ratelimit')).toBe(false)
+  })
+
+  it('[Q2] lets exactly as many through as it says, however they come, and says when to come again', async () => {
+    await freshMinute()
+    const key = await createTenant('small', { requestsPerMinute: LIMIT })
+    const answers = await Promise.all(Array.from({ length: LIMIT * 2 }, () => embed(key)))
+    const refused = answers.filter(({ status }) => status === 429)
+    expect(refused).toHaveLength(LIMIT)
+    for (const reply of refused) {
+      const { detail } = problem(reply, 'rate_limited')
+      expect(detail).toContain(`${LIMIT} requests a minute`)
+      const { limit, remaining, resetSeconds } = standing(reply)
+      expect({ limit, remaining }).toEqual({ limit: LIMIT, remaining: 0 })
+      expect(reply.headers.get('retry-after')).toBe(String(resetSeconds))
+    }
+    const low = answers.filter(({ status }) => status !== 429).map((r) => standing(r).remaining)
+    expect(Math.min(...low)).toBe(0)
+  })
+
+  it('of one tenant is nothing to another', async () => {
+    problem(await embed(await createTenant('neighbour')), 'no_capacity')
+  })
+
+  it('is kept over a restart of the Worker', async () => {
+    await freshMinute()
+    const key = await createTenant('kept', { requestsPerMinute: 4 })
+    for (let i = 0; i < 4; i += 1) problem(await embed(key), 'no_capacity')
+    await worker.killAndRestart()
+    problem(await embed(key), 'rate_limited')
+  })
+
+  it('is shown to the operator, and refused where it makes no sense', async () => {
+    await createTenant('shown', { requestsPerMinute: 100, spendMicroUsdPerDay: 5_000_000 })
+    const path = '/v1/operator/quotas/shown'
+    const shown = await worker.call('GET', path, { key: worker.operator.key })
+    expect(replies.QuotaReply.parse(shown.body)).toEqual({
+      tenant: 'shown',
+      requestsPerMinute: 100,
+      spendMicroUsdPerDay: 5_000_000,
+      requestsThisMinute: 0,
+      spentMicroUsdToday: 0,
+    })
+    problem(await setQuota('shown', { requestsPerMinute: 0 }), 'invalid_request')
+    problem(await setQuota('nobody', {}), 'not_found')
+    problem(await worker.call('GET', path, { key: 'x' }), 'unauthenticated')
+  })
+})
+
+describe('a spending cap', () => {
+  it('[Q3] refuses what may cost more than is left, and gives back what was not spent', async () => {
+    const key = await createTenant('capped', { spendMicroUsdPerDay: 100 })
+    const compute = (workgroups: number) =>
+      worker.call('POST', '/v1/compute', {
+        key,
+        json: {
+          kernel: {
+            wgsl: '@compute @workgroup_size(1) fn main() {}',
+            entryPoint: 'main',
+            workgroups: [workgroups, 1, 1],
+          },
+          buffers: [{ binding: 0, access: 'read_write', sizeBytes: 4, return: true }],
+        },
+      })
+    const refused = problem(await compute(256 * 101), 'payment_required')
+    expect(refused.detail).toContain('101 micro-dollars')
+    // No node answers: nothing is spent, so the same cap serves again and again.
+    for (let i = 0; i < 5; i += 1) problem(await compute(256 * 90), 'no_capacity')
+  })
+})
