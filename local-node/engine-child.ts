@@ -14,7 +14,13 @@ const NO_ADAPTER: Adapter = { name: 'cpu', isSoftware: true }
 /** The kernel process loads no model, and so no second Dawn. */
 const NO_SESSIONS: SessionFactory = { create: () => Promise.reject(new Error('no models here')) }
 const LAST_WORDS_MS = 100
-const running = new Map<number, AbortController>()
+/** A job here: how it is stopped, and what waits until its last bytes are taken. */
+interface Running {
+  readonly controller: AbortController
+  taken: () => void
+}
+
+const running = new Map<number, Running>()
 /** Files of the models that are being loaded, by SHA-256. */
 const paths = new Map<string, string>()
 let engine: LiveEngine | undefined
@@ -24,7 +30,11 @@ process.on('message', (message: ToChild) => {
   if (message.type === 'setup') void setUp(message.setup)
   else if (message.type === 'run') void run(message)
   else if (message.type === 'load' || message.type === 'unload') void change(message)
-  else running.get(message.job)?.abort()
+  else {
+    const job = running.get(message.job)
+    if (message.type === 'cancel') job?.controller.abort()
+    job?.taken()
+  }
 })
 process.on('disconnect', () => process.exit(0))
 
@@ -84,10 +94,17 @@ function providersFor({ device, adapter }: ChildSetup): Provider[] {
 
 async function run({ job, work, payload }: ToChild & { type: 'run' }): Promise<void> {
   const controller = new AbortController()
-  running.set(job, controller)
+  const self: Running = { controller, taken: () => {} }
+  running.set(job, self)
   try {
     if (engine === undefined) throw new Error('run before ready')
-    const emit = (bytes: Uint8Array) => Promise.resolve(say({ type: 'bytes', job, bytes }))
+    const emit = (bytes: Uint8Array) => {
+      if (controller.signal.aborted) return Promise.resolve()
+      const { promise, resolve } = Promise.withResolvers<void>()
+      self.taken = resolve
+      say({ type: 'bytes', job, bytes })
+      return promise
+    }
     const answer = await engine.run(work, payload, { signal: controller.signal, emit })
     say({ type: 'answer', job, answer })
   } catch (error) {

@@ -30,6 +30,8 @@ export type ToChild =
       readonly payload: Uint8Array
     }
   | { readonly type: 'cancel'; readonly job: number }
+  /** The reader has taken the bytes that were sent last; the next may come. */
+  | { readonly type: 'taken'; readonly job: number }
   | { readonly type: 'load'; readonly call: number; readonly model: PlacedModel }
   | { readonly type: 'unload'; readonly call: number; readonly id: string }
 

@@ -39,6 +39,8 @@ interface Pending {
   readonly reject: (error: unknown) => void
   /** Chunks are handed on one after the other, the answer after the last. */
   sent: Promise<void>
+  /** Kills a process that hangs; one that writes does not. */
+  readonly hung: NodeJS.Timeout
 }
 
 /** @throws {AppError} node_lost when the process ends before it is ready */
@@ -73,7 +75,7 @@ export async function startEngineProcess(
     else if (message.type === 'log')
       log[message.level](message.event, { part: `engine-${setup.role}`, ...message.fields })
     else if (message.type === 'done' || message.type === 'failed') calls.onMessage(message)
-    else settle(pending, message)
+    else settle(child, pending, message)
   })
   void ended.then(() => {
     const lost = new AppError('node_lost', `The ${setup.role} process of the node died.`)
@@ -158,7 +160,6 @@ async function runIn(
   const { signal, emit } = options
   if (signal.aborted) throw cancelled()
   const { promise, resolve, reject } = Promise.withResolvers<Answer>()
-  pending.set(job, { emit, resolve, reject, sent: Promise.resolve() })
   // The process may be deep in a run that nothing interrupts; the caller need not wait for it.
   const cancel = () => {
     say(child, { type: 'cancel', job })
@@ -175,8 +176,9 @@ async function runIn(
       )
       kill()
     },
-    HANG_MS * (1 + pending.size),
+    HANG_MS * (2 + pending.size),
   )
+  pending.set(job, { emit, resolve, reject, sent: Promise.resolve(), hung })
   try {
     say(child, { type: 'run', job, work, payload })
     return await promise
@@ -188,14 +190,22 @@ async function runIn(
 }
 
 function settle(
+  child: ChildProcess,
   pending: Map<number, Pending>,
   message: FromChild & { readonly job: number },
 ): void {
   const job = pending.get(message.job)
   if (job === undefined) return
   if (message.type === 'bytes') {
+    for (const { hung } of pending.values()) hung.refresh()
     job.sent = job.sent.then(() => job.emit(message.bytes))
-    job.sent.catch(job.reject)
+    job.sent.then(
+      () => say(child, { type: 'taken', job: message.job }),
+      (error: unknown) => {
+        say(child, { type: 'cancel', job: message.job })
+        job.reject(error)
+      },
+    )
   } else if (message.type === 'answer') job.sent.then(() => job.resolve(message.answer), job.reject)
   else if (message.type === 'error') job.reject(appErrorOf(message.error))
 }
