@@ -70,6 +70,8 @@ export const KernelBuffer = z.strictObject({
   filled: z.boolean(),
   /** Whether its bytes are part of the answer. */
   return: z.boolean(),
+  /** Whether the node keeps it for the session's next step, and takes it from there when it is not filled. */
+  keep: z.boolean().optional(),
 })
 export type KernelBuffer = z.infer<typeof KernelBuffer>
 
@@ -85,6 +87,8 @@ export const KernelWork = z.strictObject({
   buffers: z.array(KernelBuffer).min(1).max(LIMITS.kernelBuffers),
   /** sha-256 of the WGSL text. */
   digest: Bytes32,
+  /** The session that its kept buffers belong to, drawn at random by the hub; steps count from 1. */
+  session: z.strictObject({ id: Bytes32, step: z.int().min(1) }).optional(),
 })
 export type KernelWork = z.infer<typeof KernelWork>
 

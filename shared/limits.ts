@@ -86,7 +86,9 @@ export const LIMITS = {
   wgslStatements: 2_000,
   wgslTokens: 20_000,
   /** Of blocks and expressions inside one another. */
-  wgslDepth: 64,
+  wgslDepth: 120,
+  /** Operands in a row: `a + b + c`. */
+  wgslChain: 500,
   wgslFunctions: 128,
   /** Units of weight (`engine/kernels/rewrite/weights.ts`) of one function with its calls written out. */
   wgslExpanded: 20_000,
@@ -98,7 +100,8 @@ export const LIMITS = {
   /** Of at most 256 invocations each, WebGPU's default limit. */
   kernelWorkgroups: 1 << 18,
   kernelCompileMs: 15_000,
-  kernelRunMs: 10_000,
+  /** Nothing that a stranger sent holds a device longer; half of it is what its budget is made for. */
+  kernelRunMs: 2_000,
   /** Of one job of the kernel library; a software adapter does about 10^9 in a second. */
   libraryOperations: 2 ** 32,
   /** Resident memory of one engine process; a kernel of 17 KB has been seen to take 1.7 GB in the compiler. */
@@ -166,6 +169,9 @@ export const LIMITS = {
   jsonItems: 1_024,
   jsonChoices: 256,
   jsonDepth: 16,
+  /** Shapes that a chat model remembers, and states of each whose allowed tokens it remembers. */
+  jsonGrammars: 8,
+  jsonMasks: 128,
   /** Ledger */
   batchReceipts: 10_000,
   batchPolicies: 64,

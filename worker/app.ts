@@ -7,6 +7,7 @@ import { developmentHost } from './middleware/development-host.ts'
 import { answerProblem } from './middleware/problem.ts'
 import { requestScope } from './middleware/request-scope.ts'
 import { computeRoutes } from './routes/compute.ts'
+import { jobRoutes } from './routes/jobs.ts'
 import { networkRoutes } from './routes/network.ts'
 import { nodeRoutes } from './routes/nodes.ts'
 import { oipRoutes } from './routes/oip.ts'
@@ -15,6 +16,7 @@ import { operatorRoutes } from './routes/operator.ts'
 import { pageRoutes } from './routes/pages.ts'
 import { policyRoutes } from './routes/policies.ts'
 import { receiptRoutes } from './routes/receipts.ts'
+import { sessionRoutes } from './routes/sessions.ts'
 
 /** Any origin may call with a key that it holds; cookies and other credentials of the browser never come along. */
 const publicCors = cors({
@@ -48,9 +50,11 @@ export function createApp(isolate: Isolate): Hono<AppEnv> {
   app.use('/v1/*', publicCors)
   app.use('/v2/*', publicCors)
   for (const routes of [
+    sessionRoutes,
     oipRoutes,
     openaiRoutes,
     computeRoutes,
+    jobRoutes,
     receiptRoutes,
     networkRoutes,
     policyRoutes,

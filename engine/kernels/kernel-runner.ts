@@ -1,8 +1,13 @@
-/** Runs WGSL kernels on a device that it is given, one at a time: the host makes every buffer, one dispatch, and reads back. */
+/** Runs submitted WGSL on a device that it is given, one kernel at a time: metered, in buffers of the host's own, in one dispatch. */
 import { AppError, errorCode } from '#shared/errors.ts'
 import type { KernelBuffer, KernelWork, TensorHeader } from '#shared/job.ts'
+import { LIMITS } from '#shared/limits.ts'
 import { beforeDeadline } from '../deadline.ts'
+import { calibrate } from './calibrate.ts'
 import { checkKernel } from './check-kernel.ts'
+import { inspectKernel } from './rewrite/inspect-kernel.ts'
+import { meterKernel, type Grant, type MeteredKernel } from './rewrite/meter-kernel.ts'
+import { createKeptBuffers, type KeptBuffers } from './kept-buffers.ts'
 
 // Values of GPUBufferUsage, GPUMapMode and GPUShaderStage: https://www.w3.org/TR/webgpu/#buffer-usage
 const USAGE = { MAP_READ: 1, COPY_SRC: 4, COPY_DST: 8, STORAGE: 128 } as const
@@ -19,12 +24,15 @@ export interface KernelTimes {
   readonly kernelRunMs: number
 }
 
+/** `metered` for what a stranger sent: every loop draws on a budget. `own` for kernels of ours, which run as written. */
+export type KernelTrust = 'metered' | 'own'
+
 export interface KernelRunner {
   /**
    * Settles when the device is done with the job, so that the next one finds it idle.
    * @throws {AppError} too_large, invalid_request with the compiler's line, node_timeout, node_lost
    */
-  run(work: KernelWork, payload: Uint8Array): Promise<KernelOutput[]>
+  run(work: KernelWork, payload: Uint8Array, trust?: KernelTrust): Promise<KernelOutput[]>
   /** Gives the device back, unless it hangs: destroying one that hangs takes the GPU process with it. */
   close(): void
 }
@@ -32,12 +40,19 @@ export interface KernelRunner {
 export interface KernelRunnerOptions {
   readonly device: GPUDevice
   readonly times: KernelTimes
+  /** Monotonic clock in ms. */
+  readonly now: () => number
+  /** What a kernel may weigh here. @default measured when the first kernel comes */
+  readonly grant?: Grant
   /** Called once, when the device hangs or was lost; it runs nothing after that. */
   readonly onLost: (reason: string) => void
 }
 
-export function createKernelRunner({ device, times, onLost }: KernelRunnerOptions): KernelRunner {
+export function createKernelRunner(options: KernelRunnerOptions): KernelRunner {
+  const { device, times, now, onLost } = options
+  let granted = options.grant === undefined ? undefined : Promise.resolve(options.grant)
   let lost: string | undefined
+  const sessions = createKeptBuffers()
   const setLost = (reason: string) => {
     if (lost !== undefined) return
     lost = reason
@@ -58,18 +73,28 @@ export function createKernelRunner({ device, times, onLost }: KernelRunnerOption
     }
   }
   return {
-    async run(work, payload) {
+    async run(work, payload, trust = 'metered') {
       checkKernel(work, payload)
+      // Read and weighed before the device is asked for anything.
+      const report = trust === 'metered' ? inspectKernel(work.wgsl, work.entryPoint) : undefined
       if (lost !== undefined) throw new AppError('node_lost', lost)
+      let kernel: MeteredKernel = { source: work.wgsl, isMetered: false, loopLines: [] }
+      if (report !== undefined) {
+        granted ??= within(calibrate(device, now), times.kernelCompileMs, 'Measuring the device')
+        const groups = work.workgroups.reduce((product, size) => product * size, 1)
+        kernel = meterKernel(report, await granted, groups * report.invocations)
+      }
       const pipeline = await within(
-        compile(device, work),
+        compile(device, work, kernel),
         times.kernelCompileMs,
         "The kernel's compilation",
       )
       const made: GPUBuffer[] = []
       try {
         const step = dispatch(device, pipeline, { work, payload, made })
-        return await within(step, times.kernelRunMs, 'The kernel')
+        const { outputs, spent } = await within(step, times.kernelRunMs, 'The kernel')
+        if (spent !== 0) throw overBudget(kernel.loopLines[spent - 1])
+        return outputs
       } finally {
         if (lost === undefined) for (const buffer of made) buffer.destroy()
       }
@@ -77,17 +102,39 @@ export function createKernelRunner({ device, times, onLost }: KernelRunnerOption
     close() {
       if (lost !== undefined) return
       lost = 'The engine was closed.'
+      sessions.clear()
       device.destroy()
     },
   }
 }
 
+/** What the session's last step left, or nothing where this step brings it all. */
+function takeKept(sessions: KeptBuffers, { session, buffers }: KernelWork): Map<number, GPUBuffer> {
+  if (session === undefined) return new Map()
+  if (buffers.some(({ keep, filled }) => keep === true && !filled))
+    return new Map(sessions.take(session))
+  sessions.drop(session)
+  return new Map()
+}
+
 interface Pipeline {
   readonly pipeline: GPUComputePipeline
   readonly layout: GPUBindGroupLayout
+  /** Of the meter's buffer, in a group of its own. */
+  readonly meterLayout: GPUBindGroupLayout | undefined
 }
 
-async function compile(device: GPUDevice, work: KernelWork): Promise<Pipeline> {
+async function compile(
+  device: GPUDevice,
+  work: KernelWork,
+  { source, isMetered }: MeteredKernel,
+): Promise<Pipeline> {
+  const bindings = work.buffers.length + (isMetered ? 1 : 0)
+  const most = device.limits.maxStorageBuffersPerShaderStage
+  if (bindings > most) {
+    const detail = `This node's adapter binds ${most} buffers and the kernel needs ${bindings}, its budget's among them.`
+    throw new AppError('no_capacity', detail)
+  }
   device.pushErrorScope('validation')
   const layout = device.createBindGroupLayout({
     entries: work.buffers.map(({ binding, access }) => ({
@@ -96,8 +143,15 @@ async function compile(device: GPUDevice, work: KernelWork): Promise<Pipeline> {
       buffer: { type: access === 'read' ? ('read-only-storage' as const) : ('storage' as const) },
     })),
   })
-  const pipelineLayout = device.createPipelineLayout({ bindGroupLayouts: [layout] })
-  const module = device.createShaderModule({ code: work.wgsl })
+  const meterLayout = isMetered
+    ? device.createBindGroupLayout({
+        entries: [{ binding: 0, visibility: COMPUTE_STAGE, buffer: { type: 'storage' } }],
+      })
+    : undefined
+  const pipelineLayout = device.createPipelineLayout({
+    bindGroupLayouts: meterLayout === undefined ? [layout] : [layout, meterLayout],
+  })
+  const module = device.createShaderModule({ code: source })
   const [fault, { messages }] = await Promise.all([
     device.popErrorScope(),
     module.getCompilationInfo(),
@@ -111,7 +165,7 @@ async function compile(device: GPUDevice, work: KernelWork): Promise<Pipeline> {
       layout: pipelineLayout,
       compute: { module, entryPoint: work.entryPoint },
     })
-    return { pipeline, layout }
+    return { pipeline, layout, meterLayout }
   } catch (cause) {
     throw refuseKernel(cause instanceof Error ? cause.message : 'no pipeline', cause)
   }
@@ -122,13 +176,23 @@ interface DispatchParts {
   readonly payload: Uint8Array
   /** Every buffer that is made, for the caller to destroy. */
   readonly made: GPUBuffer[]
+  /** Buffers of the session by binding; those that are filled now are added. */
+  readonly kept: Map<number, GPUBuffer>
 }
+
+interface Dispatched {
+  readonly outputs: KernelOutput[]
+  /** 1 + the index of a loop that ran out of its budget, or 0. */
+  readonly spent: number
+}
+
+const METER_BYTES = 8
 
 /** Buffers are new for each job and zeroes by WebGPU's own rule, so no tenant sees another's bytes. */
 async function dispatch(
   device: GPUDevice,
   { pipeline, layout }: Pipeline,
-  { work, payload, made }: DispatchParts,
+  { work, payload, made, kept }: DispatchParts,
 ): Promise<KernelOutput[]> {
   device.pushErrorScope('out-of-memory')
   device.pushErrorScope('validation')
@@ -139,18 +203,38 @@ async function dispatch(
   }
   let offset = 0
   const bound = work.buffers.map((spec) => {
-    const buffer = create(spec.sizeBytes, USAGE.STORAGE | USAGE.COPY_DST | USAGE.COPY_SRC)
+    const before = kept.get(spec.binding)
+    if (before !== undefined) {
+      if (before.size === align4(spec.sizeBytes)) return { spec, buffer: before }
+      throw new AppError(
+        'invalid_request',
+        `Binding ${spec.binding} changed its size in a session.`,
+      )
+    }
+    const usage = USAGE.STORAGE | USAGE.COPY_DST | USAGE.COPY_SRC
+    const buffer = create(spec.sizeBytes, usage)
+    if (spec.keep === true && work.session !== undefined) {
+      made.pop()
+      kept.set(spec.binding, buffer)
+    }
     if (spec.filled) {
       const bytes = payload.subarray(offset, (offset += spec.sizeBytes))
       device.queue.writeBuffer(buffer, 0, padded(bytes))
     }
     return { spec, buffer }
   })
+  const meter =
+    meterLayout === undefined ? undefined : create(METER_BYTES, USAGE.STORAGE | USAGE.COPY_SRC)
   const encoder = device.createCommandEncoder()
   const pass = encoder.beginComputePass()
   pass.setPipeline(pipeline)
   const entries = bound.map(({ spec, buffer }) => ({ binding: spec.binding, resource: { buffer } }))
   pass.setBindGroup(0, device.createBindGroup({ layout, entries }))
+  if (meterLayout !== undefined && meter !== undefined) {
+    const resource = { buffer: meter }
+    const meterGroup = { layout: meterLayout, entries: [{ binding: 0, resource }] }
+    pass.setBindGroup(1, device.createBindGroup(meterGroup))
+  }
   pass.dispatchWorkgroups(...work.workgroups)
   pass.end()
   const readable = bound
@@ -160,13 +244,26 @@ async function dispatch(
       encoder.copyBufferToBuffer(buffer, 0, staging, 0, align4(spec.sizeBytes))
       return { spec, staging }
     })
+  const metered =
+    meter === undefined ? undefined : create(METER_BYTES, USAGE.MAP_READ | USAGE.COPY_DST)
+  if (meter !== undefined && metered !== undefined)
+    encoder.copyBufferToBuffer(meter, 0, metered, 0, METER_BYTES)
   device.queue.submit([encoder.finish()])
   const [validation, memory] = await Promise.all([device.popErrorScope(), device.popErrorScope()])
   if (validation !== null) throw refuseKernel(validation.message)
   if (memory !== null)
     throw new AppError('no_capacity', 'The device has not enough memory for this kernel.')
   await device.queue.onSubmittedWorkDone()
-  return Promise.all(readable.map(read))
+  const spent = metered === undefined ? 0 : await readSpent(metered)
+  return { outputs: spent === 0 ? await Promise.all(readable.map(read)) : [], spent }
+}
+
+/** The second word of the meter. */
+async function readSpent(metered: GPUBuffer): Promise<number> {
+  await metered.mapAsync(MAP_READ)
+  const [, spent = 0] = new Uint32Array(metered.getMappedRange())
+  metered.unmap()
+  return spent
 }
 
 interface Readable {
@@ -186,6 +283,15 @@ async function read({ spec, staging }: Readable): Promise<KernelOutput> {
     sizeBytes,
   }
   return { header, bytes }
+}
+
+function overBudget(line: number | undefined): AppError {
+  const detail =
+    `line ${line ?? 0}: this loop, or those before it, took more than this node does in its ${LIMITS.kernelRunMs} ms; ` +
+    'give it less to do in one dispatch'
+  return new AppError('too_large', `The kernel ran out of its budget: ${detail}.`, {
+    meta: { rule: 'kernels.budget', errors: [{ pointer: '/kernel/wgsl', detail }] },
+  })
 }
 
 function refuseKernel(detail: string, cause?: unknown): AppError {

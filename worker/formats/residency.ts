@@ -1,6 +1,7 @@
 /** How a request names a policy and narrows where it is computed: the same two fields in every body. */
 import { z } from 'zod'
 import { PolicyId, RegionList } from '#shared/policy.ts'
+import { parseBody } from './faults.ts'
 
 /** Members that every request body may carry beside its own. */
 export const ResidencyFields = {
@@ -13,4 +14,18 @@ export const ResidencyFields = {
 export interface ResidencyChoice {
   readonly policy?: string | undefined
   readonly residency?: { readonly allow: readonly string[] } | undefined
+}
+
+const ResidencyOnly = z.object(ResidencyFields)
+
+/**
+ * The same choice in a URL, for a WebSocket that a browser opens: `?policy=alps&residency=CH,AT`.
+ * @throws {AppError} invalid_request
+ */
+export function readResidencyQuery(query: Readonly<Record<string, string>>): ResidencyChoice {
+  const { policy, residency } = query
+  return parseBody(ResidencyOnly, {
+    ...(policy === undefined ? {} : { policy }),
+    ...(residency === undefined ? {} : { residency: { allow: residency.split(',') } }),
+  })
 }

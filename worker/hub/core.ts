@@ -1,6 +1,6 @@
 /** A hub without its runtime: identity, libp2p, members, dispatch and outbox, put together over what it is given. */
 import type { Domain } from '#shared/eip712.ts'
-import { NodeId, randomBytes, type Bytes32 } from '#shared/ids.ts'
+import { NodeId, randomBytes, type Bytes32, type TenantId } from '#shared/ids.ts'
 import type { Log } from '#shared/log.ts'
 import type { ModelManifest } from '#shared/model.ts'
 import type { ReceiptDocument } from '#shared/receipt.ts'
@@ -14,6 +14,8 @@ import { createNodeGate, type NodeGate } from './node-gate.ts'
 import type { SqlStorage } from '../storage.ts'
 import { Outbox, type OutboxEntry } from './outbox.ts'
 import type { HubStatus } from './protocol.ts'
+import { createSessionGate, type SessionGate } from './session/session-gate.ts'
+import type { TenantSnapshot } from '../tenant/protocol.ts'
 
 export interface HubCoreDeps {
   readonly name: string
@@ -22,6 +24,8 @@ export interface HubCoreDeps {
   readonly manifests: readonly ModelManifest[]
   /** Hands receipts to their tenants and the ledger; resolves with the ids that both have. */
   readonly deliver: (entries: readonly OutboxEntry[]) => Promise<readonly Bytes32[]>
+  /** A tenant as it is now, for sessions that outlive what the Worker knew. */
+  readonly snapshot: (tenant: TenantId) => Promise<TenantSnapshot | null>
   /** Asks to be called back at {@link HubCore.flush}. */
   readonly wake: (delayMs: number) => void
   readonly now: () => number
@@ -32,6 +36,7 @@ export interface HubCoreDeps {
 export interface HubCore {
   readonly gate: NodeGate
   readonly dispatcher: Dispatcher
+  readonly sessions: SessionGate
   status(): HubStatus
   receipt(tenant: string, id: string): ReceiptDocument | null
   /** Delivers what is in the outbox; asks to be woken again when something is left. */
@@ -77,9 +82,17 @@ export async function createHubCore(deps: HubCoreDeps): Promise<HubCore> {
     directory.refresh(record, signed),
   )
   const peerId = NodeId.parse(peerIdOf(privateKey))
+  const sessions = createSessionGate({
+    dispatch: (request, payload, signal) => dispatcher.dispatch(request, payload, signal),
+    snapshot: deps.snapshot,
+    nowMs: deps.now,
+    randomBytes,
+    log,
+  })
   return {
     gate,
     dispatcher,
+    sessions,
     status: () => ({ hub: name, peerId, hubKey: signer.publicKey, nodes: directory.describe() }),
     receipt(tenant, id) {
       const entry = outbox.get(tenant, id)

@@ -13,7 +13,13 @@ import { createHubCore, type HubCore } from './core.ts'
 import { readDispatch, writeDispatch } from './envelope.ts'
 import type { OutboxEntry } from './outbox.ts'
 import { writeStream } from './stream-envelope.ts'
-import { Admission, ADMISSION_HEADER, type HubStatus } from './protocol.ts'
+import {
+  Admission,
+  ADMISSION_HEADER,
+  SESSION_HEADER,
+  SessionGrant,
+  type HubStatus,
+} from './protocol.ts'
 
 export class Hub extends DurableObject<Env> {
   readonly #log = createLog({}, { hub: this.ctx.id.name })
@@ -21,6 +27,8 @@ export class Hub extends DurableObject<Env> {
 
   override async fetch(request: Request): Promise<Response> {
     const core = await this.#core
+    const grant = request.headers.get(SESSION_HEADER)
+    if (grant !== null) return this.#openSession(core, request, grant)
     if (request.headers.get('upgrade') === 'websocket') return this.#enter(core, request)
     try {
       const { header, payload } = await readDispatch(request)
@@ -31,10 +39,7 @@ export class Hub extends DurableObject<Env> {
         dispatcher.stream(header, payload, { signal: request.signal, sink }),
       )
     } catch (error) {
-      const appError = toAppError(error)
-      if (appError.code === 'internal')
-        this.#log.error('dispatch.failed', { cause: String(appError.cause) })
-      return Response.json(toWireError(appError), { status: ERRORS[appError.code].status })
+      return this.#refuse(error)
     }
   }
 
@@ -48,6 +53,26 @@ export class Hub extends DurableObject<Env> {
 
   override async alarm(): Promise<void> {
     await (await this.#core).flush()
+  }
+
+  #openSession(core: HubCore, request: Request, grant: string): Response {
+    const { 0: client, 1: server } = new WebSocketPair()
+    try {
+      core.sessions.enter(server, SessionGrant.parse(JSON.parse(grant)))
+    } catch (error) {
+      return this.#refuse(error)
+    }
+    server.accept()
+    const protocol = request.headers.get('sec-websocket-protocol')
+    const headers = protocol === null ? {} : { 'sec-websocket-protocol': protocol }
+    return new Response(null, { status: 101, webSocket: client, headers })
+  }
+
+  #refuse(error: unknown): Response {
+    const appError = toAppError(error)
+    if (appError.code === 'internal')
+      this.#log.error('dispatch.failed', { cause: String(appError.cause) })
+    return Response.json(toWireError(appError), { status: ERRORS[appError.code].status })
   }
 
   #enter(core: HubCore, request: Request): Response {
@@ -71,6 +96,7 @@ export class Hub extends DurableObject<Env> {
       domain: { chainId: Number(this.env.CHAIN_ID), verifyingContract: contractAddress(this.env) },
       manifests: MANIFESTS,
       deliver: (entries) => this.#deliver(entries),
+      snapshot: (tenant) => openTenant(this.env, tenant, readConfig(this.env)).snapshot(),
       wake: (delayMs) => void this.ctx.storage.setAlarm(Date.now() + delayMs),
       now: Date.now,
       random: Math.random,

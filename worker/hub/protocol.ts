@@ -31,6 +31,24 @@ export const DispatchRequest = z.strictObject({
 })
 export type DispatchRequest = z.infer<typeof DispatchRequest>
 
+/** Who opened a session and what it may do; the Worker vouches for it when it forwards the WebSocket. */
+export const SessionGrant = z.strictObject({
+  requestId: z.string().max(128),
+  tenant: TenantId,
+  /** The key that opened it: once revoked, the session ends. */
+  keyId: z.string().max(128),
+  consumer: Address.nullable(),
+  policy: CompiledPolicy,
+  allowed: Bytes32,
+  /** Country bit in which the connection entered. */
+  ingress: z.int().min(0).max(255),
+  traceparent: z.string().max(64).nullable(),
+})
+export type SessionGrant = z.infer<typeof SessionGrant>
+
+/** Internal header with a {@link SessionGrant} as JSON. */
+export const SESSION_HEADER = 'x-littoral-internal-session'
+
 /** What is known of a streamed answer when its first byte goes out. */
 export const DispatchHead = z.strictObject({ nodeId: NodeId, place: Place })
 export type DispatchHead = z.infer<typeof DispatchHead>

@@ -1,0 +1,67 @@
+/** Buffers that stay on a device between the steps of a session: bounded, least recently used first to go. */
+import { AppError } from '#shared/errors.ts'
+import type { KernelWork } from '#shared/job.ts'
+import { LIMITS } from '#shared/limits.ts'
+
+type Session = NonNullable<KernelWork['session']>
+
+interface Kept {
+  readonly step: number
+  readonly usedAtMs: number
+  readonly sizeBytes: number
+  readonly buffers: ReadonlyMap<number, GPUBuffer>
+}
+
+export interface KeptBuffers {
+  /**
+   * Takes out what the session's step before left; whoever takes it owns it.
+   * @throws {AppError} node_lost when it is not here: the session's owner then begins again from its checkpoint
+   */
+  take(session: Session): ReadonlyMap<number, GPUBuffer>
+  /** Forgets a session that is about to be filled anew. */
+  drop(session: Session): void
+  keep(session: Session, buffers: ReadonlyMap<number, GPUBuffer>): void
+  clear(): void
+}
+
+export function createKeptBuffers(nowMs: () => number = () => performance.now()): KeptBuffers {
+  // In order of use: a session that is kept again moves to the end.
+  const sessions = new Map<string, Kept>()
+
+  const remove = (id: string) => {
+    for (const buffer of sessions.get(id)?.buffers.values() ?? []) buffer.destroy()
+    sessions.delete(id)
+  }
+  const trim = () => {
+    const idleSinceMs = nowMs() - LIMITS.sessionIdleMs
+    let sizeBytes = [...sessions.values()].reduce((sum, kept) => sum + kept.sizeBytes, 0)
+    for (const [id, kept] of sessions) {
+      const isOver = sessions.size > LIMITS.deviceSessions || sizeBytes > LIMITS.deviceSessionBytes
+      if (!isOver && kept.usedAtMs > idleSinceMs) return
+      sizeBytes -= kept.sizeBytes
+      remove(id)
+    }
+  }
+
+  return {
+    take({ id, step }) {
+      const kept = sessions.get(id)
+      if (kept === undefined || kept.step !== step - 1) {
+        remove(id)
+        throw new AppError('node_lost', 'This node does not hold the session before this step.')
+      }
+      sessions.delete(id)
+      return kept.buffers
+    },
+    drop: ({ id }) => remove(id),
+    keep({ id, step }, buffers) {
+      remove(id)
+      const sizeBytes = [...buffers.values()].reduce((sum, buffer) => sum + buffer.size, 0)
+      sessions.set(id, { step, usedAtMs: nowMs(), sizeBytes, buffers })
+      trim()
+    },
+    clear() {
+      for (const id of sessions.keys()) remove(id)
+    },
+  }
+}

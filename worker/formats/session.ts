@@ -1,0 +1,80 @@
+/** What is said on `/v1/sessions`: JSON messages both ways, bytes in base64. */
+import { z } from 'zod'
+import { Bytes32, NodeId } from '#shared/ids.ts'
+import { LIMITS } from '#shared/limits.ts'
+
+const Binding = z.int().min(0).max(15)
+const Count = z.int().min(1).max(65_535)
+const SizeBytes = z.int().min(4).max(LIMITS.sessionStateBytes).multipleOf(4)
+const Data = z.base64()
+
+/** `state` stays on the node from step to step, `constant` too and is never written; `input` comes with each step. */
+export const SessionBuffer = z.discriminatedUnion('role', [
+  z.strictObject({
+    role: z.literal('state'),
+    binding: Binding,
+    data: Data.optional(),
+    /** Zeroes of this size, where no `data` is given. */
+    sizeBytes: SizeBytes.optional(),
+    /** Whether every step's result brings it. */
+    return: z.boolean().default(false),
+  }),
+  z.strictObject({ role: z.literal('constant'), binding: Binding, data: Data }),
+  z.strictObject({ role: z.literal('input'), binding: Binding, sizeBytes: SizeBytes }),
+  z.strictObject({ role: z.literal('output'), binding: Binding, sizeBytes: SizeBytes }),
+])
+export type SessionBuffer = z.infer<typeof SessionBuffer>
+
+export const OpenMessage = z.strictObject({
+  type: z.literal('open'),
+  kernel: z.strictObject({
+    wgsl: z.string().min(1).max(LIMITS.wgslBytes),
+    entryPoint: z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,63}$/, 'must be a WGSL identifier'),
+    workgroups: z.tuple([Count, Count, Count]),
+  }),
+  buffers: z.array(SessionBuffer).min(1).max(LIMITS.kernelBuffers),
+  /** Steps between two copies of the state; what a lost node costs at most. */
+  checkpointEvery: z.int().min(1).max(LIMITS.sessionCheckpointEvery).default(16),
+  /** Whether the copies are sent to the client too, who can open a new session from one. */
+  checkpointData: z.boolean().default(false),
+})
+export type OpenMessage = z.infer<typeof OpenMessage>
+
+export const StepMessage = z.strictObject({
+  type: z.literal('step'),
+  /** From 1, each one more than the last. */
+  step: z.int().min(1),
+  /** One for each `input` buffer. */
+  inputs: z.array(z.strictObject({ binding: Binding, data: Data })).max(LIMITS.kernelBuffers),
+})
+export type StepMessage = z.infer<typeof StepMessage>
+
+export const ClientMessage = z.discriminatedUnion('type', [OpenMessage, StepMessage])
+export type ClientMessage = z.infer<typeof ClientMessage>
+
+const BufferData = z.array(z.strictObject({ binding: z.int(), data: z.base64() }))
+
+export const ServerMessage = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('opened'), session: Bytes32 }),
+  z.strictObject({
+    type: z.literal('result'),
+    step: z.int(),
+    outputs: BufferData,
+    receipt: Bytes32,
+    node: NodeId,
+    region: z.string(),
+    evidence: z.string(),
+    computeMs: z.number(),
+    networkMs: z.number(),
+  }),
+  /** Steps up to this one survive the loss of the node; the client may forget them. */
+  z.strictObject({ type: z.literal('checkpoint'), step: z.int(), state: BufferData.optional() }),
+  /** The node is lost: send the steps from `resumeFrom` on again; they go to another allowed node. */
+  z.strictObject({ type: z.literal('moved'), resumeFrom: z.int(), reason: z.string() }),
+  z.strictObject({
+    type: z.literal('error'),
+    step: z.int().nullable(),
+    error: z.looseObject({ code: z.string(), message: z.string() }),
+  }),
+])
+export type ServerMessage = z.infer<typeof ServerMessage>

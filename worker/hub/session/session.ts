@@ -1,0 +1,235 @@
+/** One session: steps in order on one node, its state copied now and then, and begun again elsewhere when that node is lost. */
+import { bytesToHex } from 'viem'
+import { AppError, ERRORS, toAppError, toProblem } from '#shared/errors.ts'
+import { newJobId, type Bytes32, type NodeId, type RandomBytes } from '#shared/ids.ts'
+import { LIMITS } from '#shared/limits.ts'
+import { KERNEL_PRICE_MICRO_USD, kernelUnits } from '#shared/pricing.ts'
+import { countryCode } from '#shared/region.ts'
+import { parseBody } from '../../formats/faults.ts'
+import { ClientMessage, type ServerMessage, type StepMessage } from '../../formats/session.ts'
+import type { DispatchRequest, DispatchResult, SessionGrant } from '../protocol.ts'
+import {
+  heldBytes,
+  planSession,
+  readAnswer,
+  showState,
+  workForStep,
+  type Checkpoint,
+  type SessionPlan,
+} from './plan.ts'
+
+export interface SessionDeps {
+  /** Whose session it is and where it may be computed, as of now. @throws {AppError} when it may no longer be */
+  readonly grant: () => Promise<SessionGrant>
+  readonly dispatch: (
+    request: DispatchRequest,
+    payload: Uint8Array,
+    signal: AbortSignal,
+  ) => Promise<DispatchResult>
+  /** Sets bytes aside in the hub. @throws {AppError} no_capacity */
+  readonly hold: (sizeBytes: number) => void
+  readonly send: (message: ServerMessage) => void
+  /** Ends the socket with a WebSocket close code. */
+  readonly close: (code: number, reason: string) => void
+  readonly randomBytes: RandomBytes
+}
+
+/** Errors after which the session can go on from its checkpoint on another node. */
+const CAN_MOVE: ReadonlySet<string> = new Set(['node_lost', 'node_timeout', 'no_capacity'])
+const NORMAL_CLOSE = 1000
+const POLICY_CLOSE = 1008
+
+export class Session {
+  readonly #deps: SessionDeps
+  readonly #id: Bytes32
+  readonly #ended = new AbortController()
+  readonly #waiting: StepMessage[] = []
+  #plan: SessionPlan | undefined
+  #checkpoint: Checkpoint = { step: 0, state: new Map() }
+  /** The node that holds the state after `#done`; null when none does. */
+  #nodeId: NodeId | null = null
+  #done = 0
+  /** The step that may come next. */
+  #next = 1
+  /** Set from a move until the client has begun again: steps that were under way are dropped. */
+  #resumeFrom: number | undefined
+  #moves = 0
+  #isRunning = false
+
+  constructor(deps: SessionDeps) {
+    this.#deps = deps
+    this.#id = bytesToHex(deps.randomBytes(32))
+  }
+
+  /** Takes one message of the client; never throws. */
+  onMessage(text: string): void {
+    try {
+      const message = readMessage(text)
+      if (message.type === 'open') this.#open(message)
+      else this.#enqueue(message)
+    } catch (error) {
+      this.#fail(error, null)
+    }
+  }
+
+  /** The client has gone: what runs is stopped on its node. */
+  end(): void {
+    this.#ended.abort()
+    this.#waiting.length = 0
+  }
+
+  #open(message: ClientMessage & { type: 'open' }): void {
+    if (this.#plan !== undefined)
+      throw new AppError('invalid_request', 'The session is open already.')
+    const plan = planSession(message)
+    // Its copies are kept twice for the moment in which one replaces the other.
+    this.#deps.hold(2 * heldBytes(plan))
+    this.#plan = plan
+    this.#checkpoint = plan.start
+    this.#deps.send({ type: 'opened', session: this.#id })
+  }
+
+  #enqueue(message: StepMessage): void {
+    if (this.#plan === undefined)
+      throw new AppError('invalid_request', 'Send an `open` message before the first step.')
+    if (this.#resumeFrom !== undefined) {
+      if (message.step !== this.#resumeFrom) return
+      this.#resumeFrom = undefined
+    }
+    if (message.step !== this.#next)
+      throw new AppError(
+        'invalid_request',
+        `Step ${message.step} came; the next one is ${this.#next}.`,
+      )
+    if (this.#waiting.length >= LIMITS.sessionStepsWaiting)
+      throw new AppError('rate_limited', `${LIMITS.sessionStepsWaiting} steps wait already.`)
+    this.#waiting.push(message)
+    this.#next += 1
+    if (!this.#isRunning) void this.#drain()
+  }
+
+  async #drain(): Promise<void> {
+    this.#isRunning = true
+    for (;;) {
+      const message = this.#waiting.shift()
+      if (message === undefined || this.#ended.signal.aborted) break
+      try {
+        await this.#step(message)
+      } catch (error) {
+        if (!this.#move(error)) this.#fail(error, message.step)
+      }
+    }
+    this.#isRunning = false
+  }
+
+  async #step(message: StepMessage): Promise<void> {
+    const plan = this.#plan
+    if (plan === undefined) return
+    const { step } = message
+    const isCheckpoint = step - this.#checkpoint.step >= plan.open.checkpointEvery
+    const restore = this.#nodeId === null ? this.#checkpoint : undefined
+    const grant = await this.#deps.grant()
+    const job = workForStep(plan, message, { sessionId: this.#id, restore, isCheckpoint })
+    const { outcome, payload } = await this.#deps.dispatch(
+      this.#request(grant, job.work),
+      job.payload,
+      this.#ended.signal,
+    )
+    if (this.#ended.signal.aborted) return
+    this.#done = step
+    this.#nodeId = outcome.nodeId
+    this.#moves = 0
+    const { outputs } = outcome.answer
+    const { shown, state } = readAnswer(plan, { outputs, payload })
+    const { place, timing, receiptId } = outcome
+    this.#deps.send({
+      type: 'result',
+      step,
+      outputs: shown,
+      receipt: receiptId,
+      node: outcome.nodeId,
+      region: countryCode(place.country),
+      evidence: `${place.evidence}; source=${place.source}`,
+      computeMs: timing.computeMs,
+      networkMs: timing.networkMs,
+    })
+    if (!isCheckpoint) return
+    this.#checkpoint = { step, state }
+    const shownState = plan.open.checkpointData ? { state: showState(this.#checkpoint) } : {}
+    this.#deps.send({ type: 'checkpoint', step, ...shownState })
+  }
+
+  #request(grant: SessionGrant, work: DispatchRequest['work']): DispatchRequest {
+    const { requestId, tenant, consumer, policy, allowed, traceparent } = grant
+    return {
+      requestId,
+      jobId: newJobId(this.#deps.randomBytes),
+      tenant,
+      consumer,
+      policy,
+      allowed,
+      work,
+      units: work.kind === 'kernel' ? kernelUnits(work) : 1,
+      priceMicroUsd: KERNEL_PRICE_MICRO_USD,
+      timeoutMs: LIMITS.sessionStepMs,
+      stream: false,
+      nodeId: this.#nodeId,
+      traceparent,
+    }
+  }
+
+  /** Gives the node up and asks the client to begin again after the checkpoint; false when that would not help. */
+  #move(cause: unknown): boolean {
+    const error = toAppError(cause)
+    if (this.#ended.signal.aborted) return true
+    if (!CAN_MOVE.has(error.code)) return false
+    // A step that no node could take, with the state in hand, will not go better elsewhere.
+    if (this.#nodeId === null || this.#moves >= LIMITS.sessionMoves) return false
+    this.#moves += 1
+    this.#nodeId = null
+    this.#done = this.#checkpoint.step
+    this.#expect(this.#checkpoint.step + 1)
+    this.#deps.send({ type: 'moved', resumeFrom: this.#next, reason: error.detail })
+    return true
+  }
+
+  /** Drops what waits, and what is still under way until this step comes again. */
+  #expect(step: number): void {
+    this.#waiting.length = 0
+    this.#next = step
+    this.#resumeFrom = step
+  }
+
+  /** Says what went wrong. What may pass leaves the session open for another try; anything else ends it. */
+  #fail(cause: unknown, step: number | null): void {
+    if (this.#ended.signal.aborted) return
+    const error = toAppError(cause)
+    const mayPass = ERRORS[error.code].retryable && this.#plan !== undefined
+    if (mayPass) this.#expect(this.#done + 1)
+    const { error: shown, rule } = toProblem(error, this.#id)
+    this.#deps.send({
+      type: 'error',
+      step,
+      error: { ...shown, ...(rule === undefined ? {} : { rule }) },
+    })
+    if (mayPass) return
+    this.end()
+    this.#deps.close(isOfPolicy(error) ? POLICY_CLOSE : NORMAL_CLOSE, error.code)
+  }
+}
+
+function isOfPolicy({ code }: AppError): boolean {
+  return code.startsWith('residency_') || code === 'forbidden' || code === 'unauthenticated'
+}
+
+function readMessage(text: string): ClientMessage {
+  if (text.length > LIMITS.sessionMessageBytes)
+    throw new AppError('too_large', `A message is over ${LIMITS.sessionMessageBytes} bytes.`)
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (cause) {
+    throw new AppError('invalid_request', 'The message is not JSON.', { cause })
+  }
+  return parseBody(ClientMessage, value)
+}

@@ -1,0 +1,62 @@
+/** `GET /v1/sessions`: a WebSocket whose steps run in order on one near node; the hub that holds that node holds the session. */
+import { Hono } from 'hono'
+import { AppError, errorCode, type WireError } from '#shared/errors.ts'
+import type { AppContext, AppEnv } from '../context.ts'
+import { eligibleHubs } from '../dispatch.ts'
+import { openHub } from '../durable-objects.ts'
+import { SESSION_HEADER, type SessionGrant } from '../hub/protocol.ts'
+import { requireScope } from '../middleware/auth.ts'
+import { takeQuota } from '../middleware/quota.ts'
+import { checkIngress, chooseResidency } from '../middleware/residency.ts'
+import { observeIngress } from '../place.ts'
+import { readResidencyQuery } from '../formats/residency.ts'
+
+/** The WebSocket subprotocol that the hub answers with. */
+const SESSION_PROTOCOL = 'littoral.session.v1'
+
+export const sessionRoutes = new Hono<AppEnv>().get(
+  '/v1/sessions',
+  requireScope('infer'),
+  checkIngress,
+  takeQuota,
+  open,
+)
+
+async function open(c: AppContext): Promise<Response> {
+  if (c.req.header('upgrade')?.toLowerCase() !== 'websocket')
+    throw new AppError('invalid_request', 'Sessions are a WebSocket: send `Upgrade: websocket`.')
+  const { caller, config, requestId, traceparent } = c.var
+  const { policy, allowed } = await chooseResidency(c, readResidencyQuery(c.req.query()))
+  const grant: SessionGrant = {
+    requestId,
+    tenant: caller.tenant,
+    keyId: caller.keyId,
+    consumer: caller.snapshot.consumer,
+    policy,
+    allowed,
+    ingress: (await observeIngress(c.req.raw, config)).country,
+    traceparent,
+  }
+  const hubs = eligibleHubs(policy, config)
+  if (hubs.length === 0)
+    throw new AppError('residency_unsatisfiable', `No hub keeps records in ${policy.storage}.`, {
+      meta: { rule: 'storage.jurisdiction' },
+    })
+  let refusal: AppError | undefined
+  for (const hub of hubs) {
+    const offered = c.req.header('sec-websocket-protocol')?.includes(SESSION_PROTOCOL) === true
+    const response = await openHub(c.env, hub, config).fetch(
+      new Request(`http://hub/session`, {
+        headers: {
+          upgrade: 'websocket',
+          [SESSION_HEADER]: JSON.stringify(grant),
+          ...(offered ? { 'sec-websocket-protocol': SESSION_PROTOCOL } : {}),
+        },
+      }),
+    )
+    if (response.status === 101) return response
+    const wire = (await response.json()) as WireError
+    refusal = new AppError(errorCode(wire) ?? 'internal', wire.detail, { meta: wire.meta ?? {} })
+  }
+  throw refusal ?? new AppError('no_capacity', 'No hub answered.')
+}
