@@ -7,6 +7,7 @@ import { createOrtSessions } from '#engine/models/session.ts'
 import { modelFilePath } from '#local-node/model-path.ts'
 import { ModelManifest, type GoldenCase, type ModelFile } from '#shared/model.ts'
 import { encodeBytes, type TensorValue } from '#shared/tensor.ts'
+import { MEDIA_DRAFTS } from './lib/media-drafts.ts'
 import { drawRegister } from './lib/draw-register.ts'
 import { repositoryPath } from './lib/paths.ts'
 
@@ -101,6 +102,8 @@ const CHAT: Draft = {
 
 await write(EMBED, [{ shape: [TEXTS.length], bytes: encodeBytes(TEXTS) }])
 await write(OCR, [{ shape: [REGISTER.height, REGISTER.width, 3], bytes: REGISTER.rgb }])
+for (const { example, ...draft } of MEDIA_DRAFTS)
+  await write(draft, [{ shape: [1], bytes: encodeBytes([readFileSync(repositoryPath(example))]) }])
 await write(CHAT, ...['turn on the kitchen light', 'what is webgpu?'].map(says))
 
 function says(text: string): TensorValue[] {

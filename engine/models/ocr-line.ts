@@ -5,10 +5,10 @@ import type { ModelRunner } from './runner.ts'
 import { firstFloats, type FloatTensor, type Session } from './session.ts'
 
 /** Input height of PP-OCR recognisers: `rec_image_shape: 3,48,320` in PaddleOCR's configuration. */
-const HEIGHT = 48
-const MIN_WIDTH = 48
+export const LINE_HEIGHT = 48
+export const MIN_LINE_WIDTH = 48
 /** A line 40 times as wide as high; longer ones cost time and read badly. */
-const MAX_WIDTH = 1920
+export const MAX_LINE_WIDTH = 1920
 
 export function createOcrLineRunner(session: Session, keys: string): ModelRunner {
   const alphabet = parseAlphabet(keys)
@@ -17,7 +17,7 @@ export function createOcrLineRunner(session: Session, keys: string): ModelRunner
       invariant(image !== undefined, 'checkTensors passed one image')
       const { data, width } = prepareImage(image)
       const outputs = await session.run({
-        x: { type: 'float32', data, dims: [1, 3, HEIGHT, width] },
+        x: { type: 'float32', data, dims: [1, 3, LINE_HEIGHT, width] },
       })
       const scores = await firstFloats(session, outputs)
       const { text, confidence } = decodeCtc(scores, alphabet)
@@ -40,24 +40,24 @@ export function parseAlphabet(keys: string): string[] {
 /** `[H, W, 3]` RGB bytes → `[3, 48, width]` in −1…1, bilinear with pixel centres aligned. */
 export function prepareImage(image: TensorValue): { data: Float32Array; width: number } {
   const [height = 0, fullWidth = 0] = image.shape
-  const width = Math.max(MIN_WIDTH, Math.round((fullWidth * HEIGHT) / height))
-  if (width > MAX_WIDTH) {
-    const detail = `is ${fullWidth}×${height}; one line may be at most ${MAX_WIDTH / HEIGHT} times as wide as high`
+  const width = Math.max(MIN_LINE_WIDTH, Math.round((fullWidth * LINE_HEIGHT) / height))
+  if (width > MAX_LINE_WIDTH) {
+    const detail = `is ${fullWidth}×${height}; one line may be at most ${MAX_LINE_WIDTH / LINE_HEIGHT} times as wide as high`
     throw new AppError('invalid_request', `/inputs/0/shape: ${detail}`, {
       meta: { errors: [{ pointer: '/inputs/0/shape', detail }] },
     })
   }
-  const data = new Float32Array(3 * HEIGHT * width)
+  const data = new Float32Array(3 * LINE_HEIGHT * width)
   const columns = Array.from({ length: width }, (_, x) => sampleAt(x, width, fullWidth))
-  for (let y = 0; y < HEIGHT; y++) {
-    const row = sampleAt(y, HEIGHT, height)
+  for (let y = 0; y < LINE_HEIGHT; y++) {
+    const row = sampleAt(y, LINE_HEIGHT, height)
     columns.forEach((column, x) => {
       for (let channel = 0; channel < 3; channel++) {
         const pixel = (line: number, at: number) =>
           image.bytes[(line * fullWidth + at) * 3 + channel] ?? 0
         const above = mix(pixel(row.low, column.low), pixel(row.low, column.high), column.part)
         const below = mix(pixel(row.high, column.low), pixel(row.high, column.high), column.part)
-        data[(channel * HEIGHT + y) * width + x] = mix(above, below, row.part) / 127.5 - 1
+        data[(channel * LINE_HEIGHT + y) * width + x] = mix(above, below, row.part) / 127.5 - 1
       }
     })
   }

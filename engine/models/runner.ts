@@ -3,8 +3,12 @@ import type { Provider } from '#shared/job.ts'
 import type { ModelManifest } from '#shared/model.ts'
 import { AppError } from '#shared/errors.ts'
 import type { TensorValue } from '#shared/tensor.ts'
+import { createImageDecoder } from '../media/image.ts'
+import { createDetectionRunner } from './detection.ts'
 import { createEmbeddingRunner } from './embedding.ts'
 import { createOcrLineRunner } from './ocr-line.ts'
+import { createOcrRunner } from './ocr.ts'
+import { createVoiceActivityRunner } from './voice-activity.ts'
 import type { Session, SessionFactory, SessionOptions } from './session.ts'
 import type { Generate } from './text/generate.ts'
 import { createTextRunner } from './text/text-runner.ts'
@@ -62,6 +66,7 @@ export async function createModelRunner(options: RunnerOptions): Promise<LoadedR
 async function runnerFor(options: RunnerOptions, open: OpenSession): Promise<ModelRunner> {
   const { manifest, files } = options
   const text = (name: string) => new TextDecoder().decode(modelFile(files, name))
+  const imageDecoder = () => createImageDecoder(modelFile(files, 'jpeg.wasm'))
   switch (manifest.task) {
     case 'embedding':
       return createEmbeddingRunner(await open('model.onnx'), {
@@ -72,6 +77,21 @@ async function runnerFor(options: RunnerOptions, open: OpenSession): Promise<Mod
       return createOcrLineRunner(await open('model.onnx'), text('keys.txt'))
     case 'chat':
       return createTextRunner({ manifest, files, open })
+    case 'ocr':
+      return createOcrRunner({
+        detector: await open('detect.onnx'),
+        recogniser: await open('model.onnx'),
+        keys: text('keys.txt'),
+        decodeImage: await imageDecoder(),
+      })
+    case 'detection':
+      return createDetectionRunner({
+        session: await open('model.onnx'),
+        labels: text('labels.txt'),
+        decodeImage: await imageDecoder(),
+      })
+    case 'voice-activity':
+      return createVoiceActivityRunner(await open('model.onnx'))
     default:
       throw new AppError('internal', `This build has no runner for ${manifest.task}.`)
   }

@@ -1,0 +1,144 @@
+/** Text off a picture: a detector finds the lines, each is cut out along its angle, a recogniser reads it. */
+import { LIMITS } from '#shared/limits.ts'
+import { encodeBytes } from '#shared/tensor.ts'
+import { cancelled } from '../deadline.ts'
+import type { DecodeImage, Picture } from '../media/image.ts'
+import { mediaInput } from '../media/media-input.ts'
+import { sampleAcross } from '../media/sample-picture.ts'
+import { findTextBoxes, inReadingOrder, type Box, type Point } from './ocr-boxes.ts'
+import {
+  decodeCtc,
+  LINE_HEIGHT,
+  MAX_LINE_WIDTH,
+  MIN_LINE_WIDTH,
+  parseAlphabet,
+} from './ocr-line.ts'
+import type { ModelRunner } from './runner.ts'
+import { firstFloats, type Session } from './session.ts'
+
+/** Longer side of what the detector sees, and what its sides must be a multiple of. */
+const MAX_SIDE = 960
+const SIDE_STEP = 32
+/** ImageNet's, which PaddleOCR applies to blue, green, red: its pictures come from OpenCV. */
+const MEAN = [0.485, 0.456, 0.406] as const
+const DEVIATION = [0.229, 0.224, 0.225] as const
+const BLUE_GREEN_RED = [2, 1, 0] as const
+/** Lines that are read with less are rarely text. */
+const MIN_CONFIDENCE = 0.5
+/** A line that much higher than wide stands on its side. */
+const UPRIGHT = 1.5
+
+export interface OcrParts {
+  readonly detector: Session
+  readonly recogniser: Session
+  /** Text of the key file. */
+  readonly keys: string
+  readonly decodeImage: DecodeImage
+}
+
+interface Line {
+  readonly box: Box
+  readonly text: string
+  readonly confidence: number
+}
+
+export function createOcrRunner({
+  detector,
+  recogniser,
+  keys,
+  decodeImage,
+}: OcrParts): ModelRunner {
+  const alphabet = parseAlphabet(keys)
+  return {
+    async run(inputs, signal) {
+      const picture = await decodeImage(mediaInput(inputs))
+      if (signal.aborted) throw cancelled()
+      const lines: Line[] = []
+      for (const box of await detect(detector, picture)) {
+        if (signal.aborted) throw cancelled()
+        const line = await read(recogniser, picture, box, alphabet)
+        if (line.text.trim() !== '' && line.confidence >= MIN_CONFIDENCE)
+          lines.push({ box, ...line })
+      }
+      return [
+        { shape: [lines.length], bytes: encodeBytes(lines.map(({ text }) => text)) },
+        floats(
+          [lines.length],
+          lines.map(({ confidence }) => confidence),
+        ),
+        floats(
+          [lines.length, 4, 2],
+          lines.flatMap(({ box }) => box.flat()),
+        ),
+      ]
+    },
+  }
+}
+
+async function detect(detector: Session, picture: Picture): Promise<Box[]> {
+  const [width, height] = detectorSize(picture)
+  const corners = { from: [0, 0], right: [picture.width, 0], down: [0, picture.height] } as const
+  const pixels = sampleAcross(picture, { ...corners, width, height })
+  const plane = width * height
+  const data = new Float32Array(3 * plane)
+  for (const [c, channel] of BLUE_GREEN_RED.entries())
+    for (let i = 0; i < plane; i++)
+      data[c * plane + i] =
+        ((pixels[i * 3 + channel] ?? 0) / 255 - (MEAN[c] ?? 0)) / (DEVIATION[c] ?? 1)
+  const outputs = await detector.run({ x: { type: 'float32', data, dims: [1, 3, height, width] } })
+  const map = await firstFloats(detector, outputs)
+  const scale: Point = [picture.width / width, picture.height / height]
+  const boxes = findTextBoxes({ data: map.data, width, height }, LIMITS.ocrLines)
+  return inReadingOrder(boxes.map((box) => toPicture(box, scale, picture)))
+}
+
+/** Sides for the detector: no larger than the picture's but for rounding, at most {@link MAX_SIDE}. */
+function detectorSize({ width, height }: Picture): [width: number, height: number] {
+  const scale = Math.min(1, MAX_SIDE / Math.max(width, height))
+  const step = (side: number) =>
+    Math.max(SIDE_STEP, Math.round((side * scale) / SIDE_STEP) * SIDE_STEP)
+  return [step(width), step(height)]
+}
+
+function toPicture(box: Box, [across, down]: Point, { width, height }: Picture): Box {
+  const place = ([x, y]: Point): Point => [
+    Math.min(width, Math.max(0, x * across)),
+    Math.min(height, Math.max(0, y * down)),
+  ]
+  const [a, b, c, d] = box
+  return [place(a), place(b), place(c), place(d)]
+}
+
+async function read(
+  recogniser: Session,
+  picture: Picture,
+  box: Box,
+  alphabet: readonly string[],
+): Promise<Omit<Line, 'box'>> {
+  const [from, right, , down] = lying(box)
+  const ratio = distance(from, right) / Math.max(1, distance(from, down))
+  const wanted = Math.round(LINE_HEIGHT * ratio)
+  const width = Math.min(MAX_LINE_WIDTH, Math.max(MIN_LINE_WIDTH, wanted))
+  const pixels = sampleAcross(picture, { from, right, down, width, height: LINE_HEIGHT })
+  const plane = width * LINE_HEIGHT
+  const data = new Float32Array(3 * plane)
+  for (const [c, channel] of BLUE_GREEN_RED.entries())
+    for (let i = 0; i < plane; i++) data[c * plane + i] = (pixels[i * 3 + channel] ?? 0) / 127.5 - 1
+  const dims = [1, 3, LINE_HEIGHT, width]
+  const outputs = await recogniser.run({ x: { type: 'float32', data, dims } })
+  return decodeCtc(await firstFloats(recogniser, outputs), alphabet)
+}
+
+/** A line on its side is turned by a quarter, as PaddleOCR does. */
+function lying(box: Box): Box {
+  const [a, b, c, d] = box
+  return distance(a, d) >= UPRIGHT * distance(a, b) ? [b, c, d, a] : box
+}
+
+function distance([x, y]: Point, [u, v]: Point): number {
+  return Math.hypot(u - x, v - y)
+}
+
+function floats(shape: readonly number[], values: readonly number[]) {
+  return { shape, bytes: new Uint8Array(Float32Array.from(values).buffer) }
+}
