@@ -110,7 +110,8 @@ async function loadModel(
       report('admitted', provider)
       return model
     } catch (error) {
-      if (signal.aborted) throw error
+      // A device whose line is full says nothing of the model.
+      if (signal.aborted || errorCode(error) === 'no_capacity') throw error
       const cause = describe(error)
       reasons.push(`${provider}: ${cause}`)
       log.warn('model.refused', { model: manifest.id, provider, cause })
@@ -118,7 +119,9 @@ async function loadModel(
     }
   }
   const why = reasons.length === 0 ? 'none of its providers is here' : reasons.join('; ')
-  throw new AppError('no_capacity', `${manifest.id} does not run here: ${why}.`)
+  throw new AppError('no_capacity', `${manifest.id} does not run here: ${why}.`, {
+    meta: { isFinal: true },
+  })
 }
 
 async function loadFiles(

@@ -3,17 +3,19 @@ import type { Multiaddr } from '@multiformats/multiaddr'
 import type { PrivateKey } from '@libp2p/interface'
 import type { Engine } from '#engine/engine.ts'
 import { AppError, toAppError } from '#shared/errors.ts'
+import type { Bytes32 } from '#shared/ids.ts'
 import type { Log } from '#shared/log.ts'
 import { LIMITS } from '#shared/limits.ts'
 import type { PresenceRecord, SignedPresence } from '#shared/node.ts'
 import { receiptHash } from '#shared/receipt.ts'
 import type { Signer } from '#shared/signature.ts'
 import { joinHub, type HubMembership } from '#p2p/join.ts'
-import type { JobOffer, JobResult, Welcome } from '#p2p/messages.ts'
+import type { JobOffer, JobResult, LoadRequest, Welcome } from '#p2p/messages.ts'
 import { createPeerNode, peerIdOf } from '#p2p/node.ts'
 import { presenceTopic, publishPresence, signPresence } from '#p2p/presence.ts'
-import type { WorkRunOptions, WorkHandler } from '#p2p/work-handler.ts'
+import type { LoadOutcome, WorkRunOptions, WorkHandler } from '#p2p/work-handler.ts'
 import { checkOffer } from './check-offer.ts'
+import type { ModelShelf } from './model-shelf.ts'
 import type { JobSummary, NodePhase, NodeState } from './node-state.ts'
 import type { ReceiptStore } from './receipt-store.ts'
 import { runOffer } from './run-offer.ts'
@@ -25,6 +27,10 @@ export interface NodeCoreDeps {
   /** P-256 receipt key: what earns. */
   readonly signer: Signer
   readonly engine: Engine
+  /** Loads and unloads the engine's models; without it they stay as they are. */
+  readonly shelf?: ModelShelf | undefined
+  /** Multiaddrs at which this node gives model files to others. */
+  readonly fileAddresses?: readonly string[]
   /** Alpha-2 code of the place that the node claims. */
   readonly claim: string
   readonly maxJobs: number
@@ -43,6 +49,8 @@ export interface NodeCore {
   /** Leaves the network now: running jobs are given back to the hub, which answers them elsewhere. */
   pause(): Promise<void>
   stop(): Promise<void>
+  /** Loads these models, as far as there is room, and announces each. */
+  preload(ids: readonly string[], signal: AbortSignal): Promise<void>
 }
 
 const LAST_JOBS = 20
@@ -147,6 +155,7 @@ class Core implements NodeCore, WorkHandler {
       throw new AppError('invalid_request', `Job ${key} is already running here.`)
     const controller = new AbortController()
     const signal = AbortSignal.any([controller.signal, options.signal])
+    const letGo = 'model' in offer.work ? this.#deps.shelf?.use(offer.work.model) : undefined
     this.#running.set(key, controller)
     this.#update({ running: this.#running.size })
     const { traceparent } = offer
@@ -159,6 +168,7 @@ class Core implements NodeCore, WorkHandler {
     })
     try {
       await checkOffer(offer, payload, { ...this.#state, welcome, nowMs: this.#deps.now() })
+      await this.#warm(offer, signal)
       const result = await runOffer(offer, payload, {
         ...this.#deps,
         domain: welcome.domain,
@@ -170,8 +180,21 @@ class Core implements NodeCore, WorkHandler {
     } catch (error) {
       throw this.#failed(key, controller.signal.aborted ? controller.signal.reason : error)
     } finally {
+      letGo?.()
       this.#running.delete(key)
       this.#update({ running: this.#running.size })
+    }
+  }
+
+  async load({ digest, peers }: LoadRequest, signal: AbortSignal): Promise<LoadOutcome> {
+    const error = await this.#load(digest, { peers, signal })
+    return { presence: await this.#presence(), error }
+  }
+
+  async preload(ids: readonly string[], signal: AbortSignal): Promise<void> {
+    for (const id of ids) {
+      await this.#deps.shelf?.preload([id], signal)
+      this.#modelsChanged()
     }
   }
 
@@ -190,6 +213,39 @@ class Core implements NodeCore, WorkHandler {
     const pending = await this.#deps.receipts.pending()
     this.#update({ unacknowledged: pending.length })
     return pending
+  }
+
+  /** A hub may send a job for a model in the moment in which it left. */
+  async #warm({ work }: JobOffer, signal: AbortSignal): Promise<void> {
+    const { shelf, engine } = this.#deps
+    if (shelf === undefined || !('model' in work)) return
+    if (engine.models.some(({ digest }) => digest === work.digest)) return
+    await shelf.load(work.digest, { signal })
+    this.#modelsChanged()
+  }
+
+  /** @returns why not */
+  async #load(
+    digest: Bytes32,
+    options: { readonly peers: readonly string[]; readonly signal: AbortSignal },
+  ): Promise<unknown> {
+    const { shelf, log } = this.#deps
+    try {
+      if (shelf === undefined)
+        throw new AppError('forbidden', 'This node loads no models for a hub.')
+      await shelf.load(digest, options)
+      return undefined
+    } catch (error) {
+      log.warn('model.load-refused', { digest, detail: toAppError(error).detail })
+      return error
+    } finally {
+      this.#modelsChanged()
+    }
+  }
+
+  #modelsChanged(): void {
+    this.#update({ models: this.#deps.engine.models })
+    void this.#announce()
   }
 
   async #keep(offer: JobOffer, result: JobResult): Promise<void> {
@@ -231,7 +287,7 @@ class Core implements NodeCore, WorkHandler {
   }
 
   #presence(): Promise<SignedPresence> {
-    const { kind, identity, signer, engine, claim, maxJobs, now } = this.#deps
+    const { kind, identity, signer, engine, claim, maxJobs, now, shelf, fileAddresses } = this.#deps
     const record: PresenceRecord = {
       version: 1,
       nodeId: peerIdOf(identity),
@@ -239,7 +295,9 @@ class Core implements NodeCore, WorkHandler {
       receiptKey: signer.publicKey,
       claim,
       adapter: engine.adapter,
-      models: [...engine.models],
+      models: engine.models.slice(0, LIMITS.presenceModels),
+      loadable: shelf?.loadable(),
+      files: fileAddresses?.slice(0, LIMITS.fileAddresses),
       kernels: engine.kernels === 'any' ? 'any' : [...engine.kernels],
       maxJobs,
       sequence: (this.#sequence = Math.max(this.#sequence + 1, now())),

@@ -23,6 +23,8 @@ const KINDS = {
   credit: { code: 11, body: 4 },
   receipt: { code: 12, body: 'json' },
   ack: { code: 13, body: 'json' },
+  load: { code: 14, body: 'json' },
+  loaded: { code: 15, body: 'json' },
 } as const
 
 export type FrameKind = keyof typeof KINDS

@@ -120,10 +120,12 @@ async function attend(options: JoinHubOptions, closing: AbortSignal): Promise<At
 
 /** Calls stay on the handler itself, which may be a class. */
 function methodsOf(handler: WorkHandler): WorkHandler {
+  const load = handler.load?.bind(handler)
   return {
     hello: () => handler.hello(),
     welcomed: (welcome) => handler.welcomed(welcome),
     run: (offer, payload, options) => handler.run(offer, payload, options),
+    ...(load === undefined ? {} : { load }),
     acknowledged: (ids) => handler.acknowledged(ids),
     pendingReceipts: () => handler.pendingReceipts(),
   }

@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { Bytes32, Signature } from '#shared/ids.ts'
 import { Answer, Work } from '#shared/job.ts'
+import { LIMITS } from '#shared/limits.ts'
 import { SignedPresence } from '#shared/node.ts'
 import { CompiledPolicy } from '#shared/policy.ts'
 import { DomainSchema, Place, Receipt, Ticket } from '#shared/receipt.ts'
@@ -74,3 +75,20 @@ export const ErrorBody = z.strictObject({
   retryable: z.boolean(),
   meta: z.record(z.string(), z.unknown()).optional(),
 })
+export type ErrorBody = z.infer<typeof ErrorBody>
+
+/** hub → node: load this model; jobs for it wait. Sent only to a node that announced the digest as loadable. */
+export const LoadRequest = z.strictObject({
+  digest: Bytes32,
+  /** Where other nodes give its files, for when its sources do not. */
+  peers: z.array(z.string().max(256)).max(LIMITS.loadPeers),
+})
+export type LoadRequest = z.infer<typeof LoadRequest>
+
+/** node → hub, one for each load: what the node has now, and why the model is not among it. */
+export const LoadReply = z.strictObject({
+  digest: Bytes32,
+  presence: SignedPresence,
+  error: ErrorBody.nullable(),
+})
+export type LoadReply = z.infer<typeof LoadReply>

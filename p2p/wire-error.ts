@@ -9,10 +9,14 @@ const META_CHARS = 16_384
 
 /** Job 0 is the stream itself. */
 export function errorFrame(job: number, error: unknown): Frame {
+  return jsonFrame('error', job, errorBody(error))
+}
+
+export function errorBody(error: unknown): ErrorBody {
   const { code, detail, retryable, meta } = toWireError(error)
   const body = { code, detail: detail.slice(0, ERROR_DETAIL_CHARS), retryable }
   const fits = meta !== undefined && JSON.stringify(meta).length <= META_CHARS
-  return jsonFrame('error', job, fits ? { ...body, meta } : body)
+  return fits ? { ...body, meta } : body
 }
 
 /** The facts that a peer may add; anything else that it says stays here, since HTTP headers are made of some of them. */
@@ -26,7 +30,10 @@ const PeerFacts = z.object({
 
 /** What the peer refused with; a code that this build does not know becomes `node_lost`. */
 export function readWireError(frame: Frame): AppError {
-  const { code, detail, meta } = readJson(ErrorBody, frame)
+  return errorOf(readJson(ErrorBody, frame))
+}
+
+export function errorOf({ code, detail, meta }: ErrorBody): AppError {
   const { rule, errors } = PeerFacts.safeParse(meta).data ?? {}
   return new AppError(errorCode({ code }) ?? 'node_lost', detail, {
     meta: { ...(rule === undefined ? {} : { rule }), ...(errors === undefined ? {} : { errors }) },

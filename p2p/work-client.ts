@@ -4,6 +4,7 @@ import { AppError, toAppError } from '#shared/errors.ts'
 import type { Bytes32 } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'
 import type { Log } from '#shared/log.ts'
+import type { SignedPresence } from '#shared/node.ts'
 import { receiptHash } from '#shared/receipt.ts'
 import { systemClock, type Clock } from './clock.ts'
 import { createReceiveWindow } from './credit.ts'
@@ -18,8 +19,10 @@ import {
   WORK_VERSION,
   type JobOffer,
   type JobResult,
+  type LoadRequest,
   type Welcome,
 } from './messages.ts'
+import { createLoadCalls } from './load-calls.ts'
 import { createJobCall, type JobCall, type RunJobOptions } from './job-call.ts'
 
 /** A hub speaks this version and the one before it. */
@@ -30,6 +33,8 @@ export interface OpenWorkOptions {
   readonly welcome: (hello: Hello) => Promise<Welcome>
   /** Takes a receipt from an earlier life; once it resolves the node is told that it may forget it. */
   readonly onReceipt: (stored: StoredReceipt) => Promise<void>
+  /** Takes the newer presence record that comes with the answer to a load. */
+  readonly onPresence?: (signed: SignedPresence) => Promise<void>
   readonly log: Log
   readonly clock?: Clock
   /** @default LIMITS.heartbeatMs */
@@ -46,6 +51,11 @@ export interface WorkLink {
    * @throws {AppError} cancelled, node_timeout, node_lost, too_large, invalid_request, or what the node refused with
    */
   run(offer: JobOffer, payload: Uint8Array, options: RunJobOptions): Promise<JobResult>
+  /**
+   * Asks the node to load a model; resolves when it has.
+   * @throws {AppError} no_capacity, node_lost, or why the node did not
+   */
+  load(request: LoadRequest): Promise<void>
   /** Tells the node that these receipts are in durable storage. */
   acknowledge(ids: readonly Bytes32[]): void
   close(): Promise<void>
@@ -123,6 +133,7 @@ function createLink({ frames, hello, clock, options }: LinkParts): LinkFrames {
     clock,
     everyMs: options.heartbeatMs ?? LIMITS.heartbeatMs,
   })
+  const loads = createLoadCalls(frames, options.onPresence ?? (() => Promise.resolve()))
   let lastJob = 0
 
   const running = () => [...calls.values()].filter((call) => !call.isOver())
@@ -131,6 +142,7 @@ function createLink({ frames, hello, clock, options }: LinkParts): LinkFrames {
     const lost = new AppError('node_lost', error?.detail ?? 'The node left.', { cause: error })
     for (const call of calls.values()) call.lose(lost)
     calls.clear()
+    loads.lose(lost)
     options.log.debug('link.closed', { code: error?.code })
   })
 
@@ -144,6 +156,7 @@ function createLink({ frames, hello, clock, options }: LinkParts): LinkFrames {
     }
     if (frame.kind === 'pong') heartbeat.onPong(frame)
     else if (frame.kind === 'receipt') receipts.onFrame(frame)
+    else if (frame.kind === 'loaded') loads.onFrame(frame)
     else if (frame.kind === 'error') throw readWireError(frame)
     else throw new AppError('invalid_request', `A ${frame.kind} frame is not a node's to send.`)
   }
@@ -154,6 +167,7 @@ function createLink({ frames, hello, clock, options }: LinkParts): LinkFrames {
     rttMs: heartbeat.rttMs,
     inFlight: () => running().length,
     close: () => frames.close(),
+    load: (request) => loads.ask(request),
     acknowledge(ids) {
       for (let at = 0; at < ids.length; at += ACK_IDS)
         frames.send(jsonFrame('ack', 0, { receiptIds: ids.slice(at, at + ACK_IDS) }))

@@ -1,6 +1,7 @@
 /** What a node brings to the work protocol. */
 import type { Bytes32 } from '#shared/ids.ts'
-import type { Hello, JobOffer, JobResult, StoredReceipt, Welcome } from './messages.ts'
+import type { SignedPresence } from '#shared/node.ts'
+import type { Hello, LoadRequest, JobOffer, JobResult, StoredReceipt, Welcome } from './messages.ts'
 
 export interface WorkRunOptions {
   /** Aborts when the hub cancels, or is gone. */
@@ -9,12 +10,20 @@ export interface WorkRunOptions {
   readonly emit: (bytes: Uint8Array) => Promise<void>
 }
 
+export interface LoadOutcome {
+  readonly presence: SignedPresence
+  /** Why the model was not loaded. */
+  readonly error: unknown
+}
+
 /** What a node does, whatever carries it. */
 export interface WorkHandler {
   hello(): Promise<Hello>
   welcomed(welcome: Welcome): void
   /** Runs one job; what it throws goes to the hub as its code. */
   run(offer: JobOffer, payload: Uint8Array, options: WorkRunOptions): Promise<JobResult>
+  /** Loads a model that a hub has jobs for, and says what the node has then; a node without it refuses every load. */
+  load?(request: LoadRequest, signal: AbortSignal): Promise<LoadOutcome>
   /** The hub holds these receipts durably; they may be forgotten. */
   acknowledged(ids: readonly Bytes32[]): void
   /** Receipts that no hub has acknowledged; sent after each welcome. */

@@ -8,6 +8,7 @@ import { createSendWindow } from './credit.ts'
 import { createFrameStream, type FrameStream } from './frame-stream.ts'
 import { encodeHeader, jsonFrame, numberFrame, readJson, readNumber, type Frame } from './frames.ts'
 import { createJobBoard } from './job-board.ts'
+import { createLoadBoard } from './load-board.ts'
 import { Greeting, ReceiptAck, Welcome, WORK_VERSION } from './messages.ts'
 import { readWireError } from './wire-error.ts'
 import type { WorkHandler } from './work-handler.ts'
@@ -45,6 +46,7 @@ export async function serveWork(
     if (frame.job !== 0) board.onFrame(frame)
     else if (frame.kind === 'ping') frames.send(numberFrame('pong', 0, readNumber(frame)))
     else if (frame.kind === 'credit') receipts.grant(readNumber(frame))
+    else if (frame.kind === 'load') loads.onFrame(frame)
     else if (frame.kind === 'ack') handler.acknowledged(readJson(ReceiptAck, frame).receiptIds)
     else throw new AppError('invalid_request', `A ${frame.kind} frame is not a hub's to send.`)
   }
@@ -67,6 +69,7 @@ export async function serveWork(
   const frames = createFrameStream(stream, { onFrame })
   const silence = watchSilence(frames, clock)
   const board = createJobBoard({ frames, handler, log: options.log })
+  const loads = createLoadBoard({ frames, handler, signal: ended.signal })
   const close = () => void frames.close()
   options.signal?.addEventListener('abort', close)
   if (options.signal?.aborted === true) close()

@@ -1,0 +1,197 @@
+/** The models that a node keeps loaded: within its memory, the idle ones leaving first; the rest it offers to load. */
+import type { LiveEngine } from '#engine/engine.ts'
+import { AppError, toAppError } from '#shared/errors.ts'
+import type { Bytes32 } from '#shared/ids.ts'
+import { LIMITS } from '#shared/limits.ts'
+import type { Log } from '#shared/log.ts'
+import { manifestDigest, modelBytes, type ModelManifest } from '#shared/model.ts'
+import type { AdmittedModel } from '#shared/node.ts'
+import { planLoad, type ShelfModel } from './plan-load.ts'
+
+export interface ModelShelfDeps {
+  readonly engine: LiveEngine
+  /** Every model that this build knows, most wanted first. */
+  readonly manifests: readonly ModelManifest[]
+  /** Bytes of files that may be loaded at once. */
+  readonly memoryBytes: number
+  /** Brings a model's files to this device, so that the engine finds them; resolves with what lets go of them. */
+  readonly fetchFiles: (manifest: ModelManifest, how: FetchModelOptions) => Promise<() => void>
+  readonly log: Log
+  readonly now: () => number
+  /** @default LIMITS.modelKeepMs */
+  readonly keepMs?: number
+}
+
+export interface FetchModelOptions {
+  /** Multiaddrs of other nodes that give the files. */
+  readonly peers: readonly string[]
+  readonly signal: AbortSignal
+}
+
+export interface LoadOptions {
+  readonly peers?: readonly string[]
+  readonly signal: AbortSignal
+}
+
+export interface ModelShelf {
+  models(): readonly AdmittedModel[]
+  /** Digests of what could be loaded and is not. */
+  loadable(): Bytes32[]
+  /**
+   * Loads a model, unloading idle ones for it.
+   * @throws {AppError} model_not_found for a digest that this build does not know, rate_limited, no_capacity when it does
+   * not fit beside the models in use, file_corrupt, or why the engine refused it
+   */
+  load(digest: Bytes32, options: LoadOptions): Promise<AdmittedModel>
+  /** Loads these in order for as long as there is room, without unloading any. */
+  preload(ids: readonly string[], signal: AbortSignal): Promise<void>
+  /** Keeps a model from being unloaded while a job uses it. @returns what ends that */
+  use(id: string): () => void
+}
+
+export function createModelShelf(deps: ModelShelfDeps): ModelShelf {
+  return new Shelf(deps)
+}
+
+class Shelf implements ModelShelf {
+  readonly #deps: ModelShelfDeps
+  readonly #byDigest: ReadonlyMap<Bytes32, ModelManifest>
+  readonly #uses = new Map<string, number>()
+  readonly #usedAtMs = new Map<string, number>()
+  /** Manifests whose golden run fails here: they will fail again. */
+  readonly #refused = new Set<Bytes32>()
+  readonly #loading = new Map<Bytes32, Promise<AdmittedModel>>()
+  #askedAtMs: number[] = []
+  #turn: Promise<unknown> = Promise.resolve()
+
+  constructor(deps: ModelShelfDeps) {
+    this.#deps = deps
+    this.#byDigest = new Map(deps.manifests.map((model) => [manifestDigest(model), model]))
+  }
+
+  models(): readonly AdmittedModel[] {
+    return this.#deps.engine.models
+  }
+
+  loadable(): Bytes32[] {
+    const warm = new Set(this.models().map(({ digest }) => digest))
+    return [...this.#byDigest]
+      .filter(([digest, manifest]) => {
+        const fits = modelBytes(manifest) <= this.#deps.memoryBytes
+        return fits && !warm.has(digest) && !this.#refused.has(digest)
+      })
+      .map(([digest]) => digest)
+      .slice(0, LIMITS.presenceModels)
+  }
+
+  async load(digest: Bytes32, options: LoadOptions): Promise<AdmittedModel> {
+    const manifest = this.#byDigest.get(digest)
+    if (manifest === undefined)
+      throw new AppError('model_not_found', `This build knows no model with digest ${digest}.`)
+    const warm = this.models().find((model) => model.digest === digest)
+    if (warm !== undefined) return warm
+    const begun = this.#loading.get(digest)
+    if (begun !== undefined) return begun
+    this.#checkRate()
+    const loading = this.#inTurn(() => this.#bring(manifest, options, 'unload')).finally(() =>
+      this.#loading.delete(digest),
+    )
+    this.#loading.set(digest, loading)
+    return loading
+  }
+
+  async preload(ids: readonly string[], signal: AbortSignal): Promise<void> {
+    for (const manifest of this.#deps.manifests) {
+      if (signal.aborted) return
+      if (!ids.includes(manifest.id)) continue
+      await this.#inTurn(() => this.#bring(manifest, { signal }, 'keep')).catch((error: unknown) =>
+        this.#deps.log.warn('model.not-preloaded', {
+          model: manifest.id,
+          detail: toAppError(error).detail,
+        }),
+      )
+    }
+  }
+
+  use(id: string): () => void {
+    this.#uses.set(id, (this.#uses.get(id) ?? 0) + 1)
+    let isUsed = true
+    return () => {
+      if (!isUsed) return
+      isUsed = false
+      const left = (this.#uses.get(id) ?? 1) - 1
+      if (left > 0) this.#uses.set(id, left)
+      else this.#uses.delete(id)
+      this.#usedAtMs.set(id, this.#deps.now())
+    }
+  }
+
+  /** One load at a time: two would each plan with the room that the other takes. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#turn.then(work)
+    this.#turn = turn.catch(() => {})
+    return turn
+  }
+
+  #checkRate(): void {
+    const nowMs = this.#deps.now()
+    this.#askedAtMs = this.#askedAtMs.filter((atMs) => nowMs - atMs < 60_000)
+    if (this.#askedAtMs.length >= LIMITS.modelLoadsPerMinute)
+      throw new AppError(
+        'rate_limited',
+        `This node loads at most ${LIMITS.modelLoadsPerMinute} models a minute.`,
+      )
+    this.#askedAtMs.push(nowMs)
+  }
+
+  async #bring(
+    manifest: ModelManifest,
+    { peers = [], signal }: LoadOptions,
+    room: 'unload' | 'keep',
+  ): Promise<AdmittedModel> {
+    const { engine, fetchFiles, log, now } = this.#deps
+    // Planned before anything is fetched: what would not fit costs no download.
+    this.#plan(manifest, room)
+    const startedMs = now()
+    const release = await fetchFiles(manifest, { peers, signal })
+    try {
+      const fetchedMs = now()
+      for (const id of this.#plan(manifest, room)) await engine.unload(id)
+      const admitted = await this.#admit(manifest, signal)
+      this.#usedAtMs.set(manifest.id, now())
+      const fetchMs = fetchedMs - startedMs
+      log.info('model.loaded', { model: manifest.id, fetchMs, admitMs: now() - fetchedMs })
+      return admitted
+    } finally {
+      release()
+    }
+  }
+
+  async #admit(manifest: ModelManifest, signal: AbortSignal): Promise<AdmittedModel> {
+    try {
+      return await this.#deps.engine.load(manifest, signal)
+    } catch (error) {
+      // A file may come right the next time; a wrong answer will not.
+      if (toAppError(error).meta.isFinal === true) this.#refused.add(manifestDigest(manifest))
+      throw error
+    }
+  }
+
+  /** @throws {AppError} no_capacity */
+  #plan(manifest: ModelManifest, room: 'unload' | 'keep'): readonly string[] {
+    const nowMs = this.#deps.now()
+    const byId = new Map([...this.#byDigest.values()].map((model) => [model.id, model]))
+    const loaded = this.models().map(({ id }): ShelfModel => {
+      const known = byId.get(id)
+      const usedAtMs = this.#usedAtMs.get(id) ?? -Infinity
+      const { keepMs = LIMITS.modelKeepMs } = this.#deps
+      return {
+        id,
+        sizeBytes: known === undefined ? 0 : modelBytes(known),
+        usedAtMs,
+        isKept: room === 'keep' || this.#uses.has(id) || nowMs - usedAtMs < keepMs,
+      }
+    })
+    return planLoad(manifest, loaded, this.#deps.memoryBytes)
+  }
+}

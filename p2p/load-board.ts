@@ -1,0 +1,49 @@
+/** The loads that a hub asks of a node: a few at once, each answered with what the node has afterwards. */
+import { AppError, toAppError } from '#shared/errors.ts'
+import { LIMITS } from '#shared/limits.ts'
+import type { FrameStream } from './frame-stream.ts'
+import { jsonFrame, readJson, type Frame } from './frames.ts'
+import { LoadRequest, type LoadReply } from './messages.ts'
+import { errorBody } from './wire-error.ts'
+import type { WorkHandler } from './work-handler.ts'
+
+export interface LoadBoardOptions {
+  readonly frames: FrameStream
+  readonly handler: Pick<WorkHandler, 'hello' | 'load'>
+  /** The stream has ended: nobody waits for the model any more. */
+  readonly signal: AbortSignal
+}
+
+export interface LoadBoard {
+  /** @throws {AppError} invalid_request for more loads at once than a hub may ask for */
+  onFrame(frame: Frame): void
+}
+
+export function createLoadBoard({ frames, handler, signal }: LoadBoardOptions): LoadBoard {
+  let running = 0
+
+  const load = async (request: LoadRequest): Promise<LoadReply> => {
+    const { digest } = request
+    if (handler.load === undefined) {
+      const { presence } = await handler.hello()
+      const error = new AppError('forbidden', 'This node loads no models for a hub.')
+      return { digest, presence, error: errorBody(error) }
+    }
+    const { presence, error } = await handler.load(request, signal)
+    return { digest, presence, error: error === undefined ? null : errorBody(error) }
+  }
+  return {
+    onFrame(frame) {
+      const request = readJson(LoadRequest, frame)
+      if (running >= LIMITS.linkLoads)
+        throw new AppError('invalid_request', `More than ${LIMITS.linkLoads} loads at once.`)
+      running += 1
+      load(request)
+        .then((reply) => {
+          running -= 1
+          frames.send(jsonFrame('loaded', 0, reply))
+        })
+        .catch((error: unknown) => frames.fail(toAppError(error)))
+    },
+  }
+}

@@ -1,0 +1,57 @@
+/** The loads that a hub has asked of one node and not heard of yet. */
+import { AppError } from '#shared/errors.ts'
+import type { Bytes32 } from '#shared/ids.ts'
+import { LIMITS } from '#shared/limits.ts'
+import type { SignedPresence } from '#shared/node.ts'
+import type { FrameStream } from './frame-stream.ts'
+import { jsonFrame, readJson, type Frame } from './frames.ts'
+import { LoadReply, type LoadRequest } from './messages.ts'
+import { errorOf } from './wire-error.ts'
+
+export interface LoadCalls {
+  /**
+   * Resolves when the node has the model and its new presence record was taken.
+   * @throws {AppError} no_capacity when it is asked for too many, node_lost, or why the node did not load it
+   */
+  ask(request: LoadRequest): Promise<void>
+  /** @throws {AppError} invalid_request for an answer to nothing */
+  onFrame(frame: Frame): void
+  lose(error: AppError): void
+}
+
+/** @param onPresence judges and takes the record that comes with each answer; a throw makes it the load's failure */
+export function createLoadCalls(
+  frames: FrameStream,
+  onPresence: (signed: SignedPresence) => Promise<void>,
+): LoadCalls {
+  const open = new Map<Bytes32, PromiseWithResolvers<void>>()
+  const take = async ({ presence, error }: LoadReply) => {
+    await onPresence(presence)
+    if (error !== null) throw errorOf(error)
+  }
+  return {
+    ask(request) {
+      const begun = open.get(request.digest)
+      if (begun !== undefined) return begun.promise
+      if (!frames.isOpen()) return Promise.reject(new AppError('node_lost', 'The node has left.'))
+      if (open.size >= LIMITS.linkLoads)
+        return Promise.reject(new AppError('no_capacity', 'The node loads other models already.'))
+      const answer = Promise.withResolvers<void>()
+      open.set(request.digest, answer)
+      frames.send(jsonFrame('load', 0, request))
+      return answer.promise
+    },
+    onFrame(frame) {
+      const reply = readJson(LoadReply, frame)
+      const answer = open.get(reply.digest)
+      if (answer === undefined)
+        throw new AppError('invalid_request', 'The node answers a load that nobody asked for.')
+      open.delete(reply.digest)
+      take(reply).then(answer.resolve, answer.reject)
+    },
+    lose(error) {
+      for (const answer of open.values()) answer.reject(error)
+      open.clear()
+    },
+  }
+}
