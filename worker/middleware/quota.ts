@@ -36,12 +36,24 @@ export interface SpendReserve {
   orNothing<T>(part: Promise<T>): Promise<T>
 }
 
-/** Puts aside what a job may cost at most, where the tenant has a spending cap. @throws {AppError} payment_required */
-export async function reserveSpend(c: AppContext, microUsd: number): Promise<SpendReserve> {
+/**
+ * Puts aside what something may cost at most, where the tenant has a spending cap.
+ * @returns to be called once, with what it did cost
+ * @throws {AppError} payment_required
+ */
+export function reserveSpend(
+  c: AppContext,
+  microUsd: number,
+): Promise<(spentMicroUsd: number) => void> {
   const { config, isolate, caller } = c.var
-  const settle = await isolate.quotas.reserve(caller.tenant, microUsd, (wanted) =>
+  return isolate.quotas.reserve(caller.tenant, microUsd, (wanted) =>
     openTenant(c.env, caller.tenant, config).leaseSpend(wanted),
   )
+}
+
+/** The same around one job. @throws {AppError} payment_required */
+export async function reserveForJob(c: AppContext, microUsd: number): Promise<SpendReserve> {
+  const settle = await reserveSpend(c, microUsd)
   const orNothing = async <T>(part: Promise<T>): Promise<T> => {
     try {
       return await part

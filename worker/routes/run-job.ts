@@ -13,7 +13,7 @@ import type {
   DispatchRequest,
   DispatchResult,
 } from '../hub/protocol.ts'
-import { reserveSpend } from '../middleware/quota.ts'
+import { reserveForJob } from '../middleware/quota.ts'
 import { chooseResidency } from '../middleware/residency.ts'
 
 export interface PricedWork {
@@ -47,7 +47,7 @@ export async function runJob(
   const { config } = c.var
   const request = await requestFor(c, work, { choice, stream: false })
   const job = { request, payload: work.payload }
-  const spend = await reserveSpend(c, work.units * work.priceMicroUsd)
+  const spend = await reserveForJob(c, work.units * work.priceMicroUsd)
   const result = await spend.settleWith(
     dispatch({ env: c.env, config }, job, c.req.raw.signal),
     ({ outcome }) => outcome.amountMicroUsd,
@@ -67,7 +67,7 @@ export async function streamJob(
   const { config } = c.var
   const request = await requestFor(c, work, { choice, stream: true })
   const job = { request, payload: work.payload }
-  const spend = await reserveSpend(c, work.units * work.priceMicroUsd)
+  const spend = await reserveForJob(c, work.units * work.priceMicroUsd)
   const { head, chunks, outcome } = await spend.orNothing(
     dispatchStream({ env: c.env, config }, job, c.req.raw.signal),
   )
