@@ -112,6 +112,7 @@ function writeConfig(
     modules: readModules(options.bundleDir, bundle),
     vars: Object.keys(vars),
     reachesPrivate: (vars['CHAIN_RPC'] ?? '') !== '',
+    reachesThisMachine: bundle.simulatedPlaces,
   })
   writeFileSync(path, text, { mode: 0o600 })
   chmodSync(path, 0o600)
@@ -126,18 +127,22 @@ interface ConfigParts {
   readonly vars: readonly string[]
   /** A chain node on this machine or network may be called; nothing else that the Worker fetches is outside. */
   readonly reachesPrivate: boolean
+  /** A development build's webhooks may go to this machine; otherwise to public addresses only, whatever a name resolves to. */
+  readonly reachesThisMachine: boolean
 }
 
 /** workerd's configuration language: https://github.com/cloudflare/workerd/blob/main/src/workerd/server/workerd.capnp */
 function configText(bundle: Bundle, parts: ConfigParts): string {
   const q = quote
   const allow = parts.reachesPrivate ? ['public', 'private', 'local'] : ['public']
+  const webhooks = parts.reachesThisMachine ? ['public', 'local'] : ['public']
   const bindings = [
     ...parts.vars.map((name) => `(name = ${q(name)}, fromEnvironment = ${q(envName(name))})`),
     ...bundle.durableObjects.map(
       ({ binding, className }) =>
         `(name = ${q(binding)}, durableObjectNamespace = (className = ${q(className)}))`,
     ),
+    '(name = "WEBHOOKS", service = "webhooks")',
     ...(bundle.assets === null ? [] : [`(name = ${q(bundle.assets)}, service = "assets")`]),
   ]
   const namespaces = bundle.durableObjects.map(
@@ -161,6 +166,8 @@ const config :Workerd.Config = (
     )),
     (name = "internet", network = (
       allow = [${allow.map(q).join(', ')}], tlsOptions = (trustBrowserCas = true))),
+    (name = "webhooks", network = (
+      allow = [${webhooks.map(q).join(', ')}], tlsOptions = (trustBrowserCas = true))),
     (name = "storage", disk = (path = ${q(parts.storage)}, writable = true)),
     (name = "assets", disk = (path = ${q(parts.assets)}))
   ],

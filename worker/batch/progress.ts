@@ -35,8 +35,8 @@ export function createProgress(parts: ProgressParts): Progress {
   let opened: { spec: BatchSpec; runner: Runner; deadlineAtMs: number } | undefined
 
   const open = () => {
-    if (opened !== undefined) return opened
     const spec = lifetime.spec()
+    if (opened !== undefined) return opened
     const deadlineAtMs = lifetime.createdAtMs() + spec.deadlineMs
     // What was under way belonged to an object that is gone; its answers have nowhere to arrive.
     items.requeueLost()

@@ -10,11 +10,11 @@ import { invalidRequest } from './faults.ts'
 import { joinBytes } from './oip.ts'
 import { ResidencyFields } from './residency.ts'
 
-const Binding = z.int().min(0).max(15)
+export const Binding = z.int().min(0).max(15)
 const Count = z.int().min(1).max(65_535)
 
 /** A buffer that brings its bytes. */
-const FilledBuffer = z.strictObject({
+export const FilledBuffer = z.strictObject({
   binding: Binding,
   access: z.enum(['read', 'read_write']),
   /** Base64 of its bytes; a multiple of four of them. */
@@ -24,7 +24,7 @@ const FilledBuffer = z.strictObject({
 })
 
 /** A buffer that starts as zeroes. */
-const EmptyBuffer = z.strictObject({
+export const EmptyBuffer = z.strictObject({
   binding: Binding,
   access: z.enum(['read', 'read_write']),
   sizeBytes: z.int().min(4),

@@ -1,0 +1,212 @@
+/** A batch's core with a clock, a network and a webhook's receiver that a test moves by hand. */
+import { AppError, type ErrorCode, type ErrorMeta } from '#shared/errors.ts'
+import { TenantId } from '#shared/ids.ts'
+import type { KernelWork } from '#shared/job.ts'
+import { silentLog } from '#shared/log.ts'
+import { compilePolicy, Policy } from '#shared/policy.ts'
+import { countryBit } from '#shared/region.ts'
+import { createBatchCore, type BatchCore } from '#worker/batch/core.ts'
+import { BatchId, type BatchInput, type BatchSpec } from '#worker/batch/protocol.ts'
+import type { DispatchRequest, DispatchResult } from '#worker/hub/protocol.ts'
+import { createRandom } from './random.ts'
+import { createSqliteStorage, type TestStorage } from './sqlite-storage.ts'
+
+export const GERMANY = countryBit('DE')
+
+/** A job that has left for the network, to be answered or lost by the test. */
+export interface SentJob {
+  readonly request: DispatchRequest
+  readonly payload: Uint8Array
+  readonly signal: AbortSignal
+  answer(output: Uint8Array, node?: string): void
+  lose(code: ErrorCode, meta?: ErrorMeta): void
+}
+
+export interface BatchBench {
+  core: BatchCore
+  readonly storage: TestStorage
+  /** Jobs that are under way, oldest first. */
+  readonly sent: SentJob[]
+  readonly webhooks: Request[]
+  /** What the webhook's receiver answers next. @default 200 */
+  webhookStatus: number
+  readonly forgotten: string[]
+  nowMs: number
+  /** When the alarm is set; null when it is not. */
+  alarmMs: number | null
+  /** Lets the alarm go off, without waiting for what it does. */
+  ring(): Promise<void>
+  /** The process is killed: what was in memory is gone, and a new object stands on the same storage. */
+  kill(): void
+}
+
+export function createBatchBench(seed = 1): BatchBench {
+  const random = createRandom(seed)
+  const storage = createSqliteStorage()
+  const bench: BatchBench = {
+    storage,
+    sent: [],
+    webhooks: [],
+    webhookStatus: 200,
+    forgotten: [],
+    nowMs: 1_700_000_000_000,
+    alarmMs: null,
+    core: undefined as unknown as BatchCore,
+    async ring() {
+      if (bench.alarmMs === null) throw new Error('no alarm is set')
+      bench.nowMs = Math.max(bench.nowMs, bench.alarmMs)
+      bench.alarmMs = null
+      void bench.core.drive()
+      await settle()
+    },
+    kill() {
+      generation += 1
+      bench.sent.splice(0)
+      bench.core = open()
+    },
+  }
+  let generation = 0
+  const open = () => {
+    const own = generation
+    return createBatchCore({
+      storage,
+      nowMs: () => bench.nowMs,
+      random: () => random.below(1_000_000) / 1_000_000,
+      randomBytes: (sizeBytes) => random.bytes(sizeBytes),
+      log: silentLog,
+      wake: (atMs) => {
+        if (own === generation) bench.alarmMs = atMs
+      },
+      forget: ({ id }) => Promise.resolve(void bench.forgotten.push(id)),
+      send(request) {
+        bench.webhooks.push(request.clone())
+        return Promise.resolve(new Response(null, { status: bench.webhookStatus }))
+      },
+      // A killed process hears of nothing any more.
+      dispatch: (job, signal) =>
+        own === generation ? send(bench, job, signal) : new Promise(() => {}),
+    })
+  }
+  bench.core = open()
+  return bench
+}
+
+/** Lets everything happen that can happen without time passing. */
+export async function settle(): Promise<void> {
+  for (let turn = 0; turn < 5; turn += 1) await new Promise((resolve) => setImmediate(resolve))
+}
+
+function send(
+  bench: BatchBench,
+  job: { readonly request: DispatchRequest; readonly payload: Uint8Array },
+  signal: AbortSignal,
+): Promise<DispatchResult> {
+  const { promise, resolve, reject } = Promise.withResolvers<DispatchResult>()
+  const done = () => {
+    const at = bench.sent.indexOf(sent)
+    if (at !== -1) bench.sent.splice(at, 1)
+  }
+  const sent: SentJob = {
+    ...job,
+    signal,
+    answer(output, node = 'A') {
+      done()
+      resolve(resultOf(job.request, output, node))
+    },
+    lose(code, meta = {}) {
+      done()
+      reject(new AppError(code, `${code} in the test`, { meta }))
+    },
+  }
+  signal.addEventListener('abort', () => sent.lose('cancelled'))
+  bench.sent.push(sent)
+  return promise
+}
+
+function resultOf(request: DispatchRequest, output: Uint8Array, node: string): DispatchResult {
+  return {
+    payload: output,
+    outcome: {
+      receiptId: `0x${request.jobId.slice(4)}${request.jobId.slice(4)}`,
+      nodeId: node as DispatchResult['outcome']['nodeId'],
+      place: { country: GERMANY, evidence: 'observed', source: 'simulated', trust: 'verified' },
+      answer: {
+        outputs: [
+          {
+            name: 'binding:1',
+            datatype: 'UINT8',
+            shape: [output.length],
+            sizeBytes: output.length,
+          },
+        ],
+        provider: 'webgpu',
+        adapter: { name: 'test', isSoftware: true },
+        computeMs: 1,
+      },
+      units: request.units,
+      amountMicroUsd: String(request.units * request.priceMicroUsd),
+      timing: { queueMs: 0, networkMs: 0, computeMs: 1 },
+      attempts: 1,
+    },
+  }
+}
+
+const WORK: KernelWork = {
+  kind: 'kernel',
+  wgsl: '@compute @workgroup_size(1) fn main() {}',
+  entryPoint: 'main',
+  workgroups: [1, 1, 1],
+  digest: `0x${'1'.repeat(64)}`,
+  buffers: [
+    { binding: 0, access: 'read', sizeBytes: 16, filled: true, return: false },
+    { binding: 1, access: 'read_write', sizeBytes: 4, filled: false, return: true },
+    { binding: 2, access: 'read', sizeBytes: 4, filled: true, return: false },
+  ],
+}
+
+/** Items over a range of as many: own bytes `[i, i, i+1, 7]`, shared bytes `9 9 9 9`. */
+export function rangeBatch(
+  items: number,
+  changes: Partial<BatchSpec> = {},
+): readonly [BatchSpec, BatchInput] {
+  const tenant = TenantId.parse('acme')
+  const spec: BatchSpec = {
+    id: BatchId.parse(`batch_${'ab'.repeat(16)}`),
+    tenant,
+    consumer: null,
+    requestId: 'req_test',
+    traceparent: null,
+    policy: compilePolicy(Policy.parse({ id: 'eu', compute: { allow: ['EU'] } }), {
+      tenant,
+      version: 3,
+    }),
+    allowed: compilePolicy(Policy.parse({ id: 'de', compute: { allow: ['DE'] } }), {
+      tenant,
+      version: 1,
+    }).compute,
+    items,
+    priceMicroUsd: 2,
+    template: {
+      work: WORK,
+      parts: [
+        { source: 'own', sizeBytes: 16 },
+        { source: 'shared', sizeBytes: 4 },
+      ],
+      units: 3,
+    },
+    range: { start: 0, end: items, step: 1, seed: 7 },
+    reduce: null,
+    concurrency: 4,
+    deadlineMs: 600_000,
+    retentionMs: 3_600_000,
+    webhook: null,
+    ...changes,
+  }
+  const input = { shared: new Uint8Array(4).fill(9), reduce: new Uint8Array(), items: [] }
+  return [spec, input]
+}
+
+/** Little-endian f32. */
+export function floats(...values: readonly number[]): Uint8Array {
+  return new Uint8Array(Float32Array.from(values).buffer)
+}

@@ -1,0 +1,389 @@
+/** A batch from its taking to its erasure, with a clock and a network that the test moves. */
+import { describe, expect, it } from 'vitest'
+import { toAppError, type ErrorCode } from '#shared/errors.ts'
+import { LIMITS } from '#shared/limits.ts'
+import { countryBit } from '#shared/region.ts'
+import { createBatchBench, floats, GERMANY, rangeBatch, settle } from '../../support/batch.ts'
+
+function refusal(run: () => unknown): ErrorCode {
+  try {
+    run()
+  } catch (error) {
+    return toAppError(error).code
+  }
+  throw new Error('nothing was refused')
+}
+
+/** The first of the job's own bytes is its index. */
+const indexOf = ({ payload }: { readonly payload: Uint8Array }) => payload[0] ?? -1
+
+describe('[B1] the items of a batch', () => {
+  it('are ordinary jobs under the policy version that was fixed, each with its own bytes among the shared ones', async () => {
+    const bench = createBatchBench()
+    const [spec, input] = rangeBatch(3)
+    bench.core.create(spec, input)
+    await bench.ring()
+    expect(bench.sent.map(indexOf)).toEqual([0, 1, 2])
+    const [first, second] = bench.sent
+    expect(first?.request).toMatchObject({
+      tenant: 'acme',
+      policy: { id: 'eu', version: 3, hash: spec.policy.hash },
+      allowed: spec.allowed,
+      units: 3,
+      priceMicroUsd: 2,
+    })
+    expect(first?.request.jobId).not.toBe(second?.request.jobId)
+    expect([...new Uint32Array(second?.payload.slice(0, 16).buffer ?? new ArrayBuffer())]).toEqual([
+      1, 1, 2, 7,
+    ])
+    expect([...(second?.payload.slice(16) ?? [])]).toEqual([9, 9, 9, 9])
+  })
+
+  it('are as many on their way as asked for, and the next goes when one comes back', async () => {
+    const bench = createBatchBench()
+    bench.core.create(...rangeBatch(9, { concurrency: 2 }))
+    await bench.ring()
+    expect(bench.sent.map(indexOf)).toEqual([0, 1])
+    bench.sent[1]?.answer(floats(1))
+    await settle()
+    expect(bench.sent.map(indexOf)).toEqual([0, 2])
+    expect(bench.core.status(GERMANY).counts).toMatchObject({ done: 1, running: 2, queued: 6 })
+  })
+
+  it('give results in order of their index, with node, region and receipt, and the bill of what was recorded', async () => {
+    const bench = createBatchBench()
+    bench.core.create(...rangeBatch(3))
+    await bench.ring()
+    for (const job of bench.sent.toReversed()) job.answer(floats(indexOf(job)), `N${indexOf(job)}`)
+    await settle()
+    const { results, next } = bench.core.results({ after: -1, limit: 2 }, GERMANY)
+    expect(results.map(({ item }) => [item.index, item.node, item.region])).toEqual([
+      [0, 'N0', 'DE'],
+      [1, 'N1', 'DE'],
+    ])
+    expect(results.map(({ payload }) => [...payload])).toEqual([[...floats(0)], [...floats(1)]])
+    expect(next).toBe(1)
+    expect(bench.core.results({ after: 1, limit: 2 }, GERMANY).next).toBeNull()
+    expect(bench.core.status(GERMANY)).toMatchObject({
+      status: 'done',
+      policy: 'eu@3',
+      units: 9,
+      amountMicroUsd: '18',
+      countries: { DE: 3 },
+      redone: 0,
+    })
+  })
+})
+
+describe('[B2] an item whose node is lost', () => {
+  it('goes again after a back-off, as a job of its own', async () => {
+    const bench = createBatchBench()
+    bench.core.create(...rangeBatch(1))
+    await bench.ring()
+    const first = bench.sent[0]?.request.jobId
+    bench.sent[0]?.lose('node_lost')
+    await settle()
+    expect(bench.sent).toEqual([])
+    const waitMs = (bench.alarmMs ?? 0) - bench.nowMs
+    expect(waitMs).toBeGreaterThanOrEqual(LIMITS.jobsRetryMinMs / 2)
+    expect(waitMs).toBeLessThanOrEqual(LIMITS.jobsRetryMinMs)
+    await bench.ring()
+    expect(bench.sent[0]?.request.jobId).not.toBe(first)
+    bench.sent[0]?.answer(floats(1))
+    await settle()
+    expect(bench.core.status(GERMANY)).toMatchObject({ status: 'done', redone: 1 })
+  })
+
+  it('fails after its bound of attempts, and the batch with it', async () => {
+    const bench = createBatchBench()
+    bench.core.create(...rangeBatch(2))
+    let attempts = 0
+    while (bench.core.status(GERMANY).status === 'running') {
+      await bench.ring()
+      for (const job of [...bench.sent]) {
+        if (indexOf(job) === 1) job.answer(floats(1))
+        else {
+          attempts += 1
+          job.lose('node_lost')
+        }
+      }
+      await settle()
+    }
+    expect(attempts).toBe(LIMITS.jobsItemAttempts)
+    expect(bench.core.status(GERMANY)).toMatchObject({
+      status: 'failed',
+      counts: { done: 1, failed: 1 },
+      failures: [{ index: 0, code: 'node_lost' }],
+    })
+  })
+
+  it('is not tried again when the fault is in the work itself', async () => {
+    const bench = createBatchBench()
+    bench.core.create(...rangeBatch(1))
+    await bench.ring()
+    bench.sent[0]?.lose('invalid_request')
+    await settle()
+    expect(bench.core.status(GERMANY)).toMatchObject({ status: 'failed', redone: 0 })
+  })
+
+  it('ends the batch early when the first sixteen fail and none is done', async () => {
+    const bench = createBatchBench()
+    bench.core.create(...rangeBatch(1_000))
+    await bench.ring()
+    let tried = 0
+    while (bench.sent.length > 0) {
+      tried += 1
+      bench.sent[0]?.lose('invalid_request')
+      await settle()
+    }
+    expect(tried).toBeLessThan(LIMITS.jobsHopelessItems + 4)
+    expect(bench.core.status(GERMANY)).toMatchObject({
+      status: 'failed',
+      counts: { failed: 1_000, queued: 0 },
+    })
+  })
+})
+
+describe('[B3] a network without a place for the batch', () => {
+  it('is waited for, without counting against the items, and is asked by one item at first', async () => {
+    const bench = createBatchBench()
+    bench.core.create(...rangeBatch(4))
+    for (let round = 0; round < LIMITS.jobsItemAttempts + 2; round += 1) {
+      await bench.ring()
+      expect(bench.sent.length).toBe(round === 0 ? 4 : 1)
+      for (const job of [...bench.sent]) {
+        job.lose('residency_unsatisfiable', { rule: 'compute.allow' })
+      }
+      await settle()
+    }
+    expect(bench.core.status(GERMANY)).toMatchObject({
+      status: 'running',
+      counts: { queued: 4 },
+      waiting: { code: 'residency_unsatisfiable' },
+      redone: 0,
+    })
+    await bench.ring()
+    bench.sent[0]?.answer(floats(1))
+    await settle()
+    expect(bench.sent.length).toBe(3)
+    expect(bench.core.status(GERMANY).waiting).toBeNull()
+  })
+
+  it('ends with the deadline, and the error says what was missing', async () => {
+    const bench = createBatchBench()
+    bench.core.create(...rangeBatch(2, { deadlineMs: 60_000 }))
+    const startMs = bench.nowMs
+    while (bench.core.status(GERMANY).status === 'running') {
+      await bench.ring()
+      for (const job of [...bench.sent]) job.lose('no_capacity')
+      await settle()
+    }
+    expect(bench.nowMs - startMs).toBe(60_000)
+    expect(bench.core.status(GERMANY)).toMatchObject({
+      status: 'failed',
+      failures: [{ code: 'no_capacity' }, { code: 'no_capacity' }],
+    })
+  })
+
+  it('is not waited for when no hub may keep the records', async () => {
+    const bench = createBatchBench()
+    bench.core.create(...rangeBatch(1))
+    await bench.ring()
+    bench.sent[0]?.lose('residency_unsatisfiable', { rule: 'storage.jurisdiction' })
+    await settle()
+    expect(bench.core.status(GERMANY).status).toBe('failed')
+  })
+})
+
+describe('[B4] a process that is killed', () => {
+  it('takes nothing with it: what was answered stays, what was under way goes again, each item is recorded once', async () => {
+    const bench = createBatchBench()
+    bench.core.create(...rangeBatch(4))
+    await bench.ring()
+    bench.sent[0]?.answer(floats(0))
+    await settle()
+    const lost = [...bench.sent]
+    expect(lost.map(indexOf)).toEqual([1, 2, 3])
+    // The alarm that was set before the work began is what wakes the new object.
+    expect(bench.alarmMs).toBe(bench.nowMs + LIMITS.jobsWatchdogMs)
+    bench.kill()
+    await bench.ring()
+    expect(bench.sent.map(indexOf)).toEqual([1, 2, 3])
+    // An answer of the first dispatch that comes now belongs to nobody.
+    for (const job of lost) job.answer(floats(99), 'ghost')
+    for (const job of [...bench.sent]) job.answer(floats(indexOf(job)))
+    await settle()
+    const { results } = bench.core.results({ after: -1, limit: 10 }, GERMANY)
+    expect(results.map(({ payload }) => [...payload])).toEqual(
+      [0, 1, 2, 3].map((index) => [...floats(index)]),
+    )
+    expect(bench.core.status(GERMANY)).toMatchObject({ status: 'done', redone: 3 })
+  })
+
+  it('is the same batch when it is created again', async () => {
+    const bench = createBatchBench()
+    bench.core.create(...rangeBatch(1))
+    await bench.ring()
+    bench.sent[0]?.answer(floats(5))
+    await settle()
+    expect(bench.core.create(...rangeBatch(1)).status).toBe('done')
+  })
+})
+
+describe('[B5] cancelling', () => {
+  it('takes the jobs off their nodes, and records nothing that comes later', async () => {
+    const bench = createBatchBench()
+    bench.core.create(...rangeBatch(10))
+    await bench.ring()
+    bench.sent[0]?.answer(floats(0))
+    await settle()
+    const running = [...bench.sent]
+    const status = bench.core.cancel()
+    expect(running.every(({ signal }) => signal.aborted)).toBe(true)
+    expect(status).toMatchObject({
+      status: 'cancelled',
+      counts: { done: 1, cancelled: 9, queued: 0, running: 0 },
+    })
+    await settle()
+    expect(bench.sent).toEqual([])
+    expect(bench.core.results({ after: -1, limit: 100 }, GERMANY).results).toHaveLength(10)
+    expect(bench.core.cancel().status).toBe('cancelled')
+  })
+})
+
+describe('[B6] results', () => {
+  it('are erased when they are acknowledged, and not before the end', async () => {
+    const bench = createBatchBench()
+    bench.core.create(...rangeBatch(1))
+    await bench.ring()
+    expect(refusal(() => bench.core.acknowledge())).toBe('invalid_request')
+    bench.sent[0]?.answer(floats(1))
+    await settle()
+    expect(bench.core.acknowledge().status).toBe('done')
+    expect(refusal(() => bench.core.status(GERMANY))).toBe('not_found')
+    await bench.ring()
+    expect(bench.forgotten).toHaveLength(1)
+    expect(
+      bench.storage.sql.exec("SELECT * FROM sqlite_master WHERE type = 'table'").toArray(),
+    ).toEqual([])
+    expect(bench.alarmMs).toBeNull()
+  })
+
+  it('are erased when their time has come', async () => {
+    const bench = createBatchBench()
+    bench.core.create(...rangeBatch(1))
+    await bench.ring()
+    bench.sent[0]?.answer(floats(1))
+    await settle()
+    expect(bench.alarmMs).toBe(bench.nowMs + 3_600_000)
+    await bench.ring()
+    expect(refusal(() => bench.core.status(GERMANY))).toBe('not_found')
+    expect(bench.forgotten).toHaveLength(1)
+  })
+
+  it('leave no input behind once the batch has ended', async () => {
+    const bench = createBatchBench()
+    bench.core.create(...rangeBatch(2))
+    await bench.ring()
+    for (const job of [...bench.sent]) job.answer(floats(1))
+    await settle()
+    const names = bench.storage.sql.exec('SELECT DISTINCT name FROM blobs').toArray()
+    expect(names.map(({ name }) => name)).toEqual(['out:0', 'out:1'])
+  })
+
+  it('are not read where the policy forbids the entry', () => {
+    const bench = createBatchBench()
+    const [spec, input] = rangeBatch(1)
+    const onlyGermany = { ...spec.policy, ingress: spec.allowed }
+    bench.core.create({ ...spec, policy: onlyGermany }, input)
+    const us = countryBit('US')
+    expect(refusal(() => bench.core.status(us))).toBe('residency_ingress_denied')
+    expect(refusal(() => bench.core.results({ after: -1, limit: 1 }, us))).toBe(
+      'residency_ingress_denied',
+    )
+    expect(bench.core.status(GERMANY).status).toBe('running')
+  })
+
+  it('do not exist where no batch was made', () => {
+    const bench = createBatchBench()
+    expect(refusal(() => bench.core.status(GERMANY))).toBe('not_found')
+    expect(refusal(() => bench.core.cancel())).toBe('not_found')
+    expect(bench.storage.sql.exec('SELECT * FROM sqlite_master').toArray()).toEqual([])
+  })
+})
+
+describe('[B7] reducing', () => {
+  it('sums in f64 in order of the index, whoever answers first', async () => {
+    const sums = []
+    for (const order of [
+      [0, 1, 2],
+      [2, 0, 1],
+    ]) {
+      const bench = createBatchBench()
+      const reduce = { kind: 'named', op: 'sum', output: 'binding:1', datatype: 'FP32' } as const
+      bench.core.create(...rangeBatch(3, { reduce }))
+      await bench.ring()
+      const jobs = [...bench.sent]
+      const values = [1e8, 1, -1e8]
+      for (const index of order) {
+        jobs.find((job) => indexOf(job) === index)?.answer(floats(values[index] ?? 0))
+        await settle()
+      }
+      const { outputs, payload } = bench.core.result('reduced', GERMANY)
+      expect(outputs).toEqual([{ name: 'reduced', datatype: 'FP64', shape: [1], sizeBytes: 8 }])
+      sums.push(new Float64Array(payload.slice().buffer)[0])
+    }
+    expect(sums).toEqual([1, 1])
+  })
+
+  it('by a kernel is one more job, with all outputs in order as its own bytes', async () => {
+    const bench = createBatchBench()
+    const [spec] = rangeBatch(2)
+    const { template } = spec
+    if (template === null) throw new Error('no template')
+    const work = {
+      ...template.work,
+      buffers: [
+        { binding: 0, access: 'read', sizeBytes: 8, filled: true, return: false },
+        { binding: 1, access: 'read_write', sizeBytes: 4, filled: false, return: true },
+      ],
+    } as const
+    const reduce = {
+      kind: 'kernel',
+      output: 'binding:1',
+      template: {
+        work: { ...work, buffers: [...work.buffers] },
+        parts: [{ source: 'own', sizeBytes: 8 }],
+        units: 5,
+      },
+    } as const
+    bench.core.create(...rangeBatch(2, { reduce }))
+    await bench.ring()
+    for (const job of bench.sent.toReversed()) job.answer(floats(10 + indexOf(job)))
+    await settle()
+    expect(bench.core.status(GERMANY).status).toBe('reducing')
+    expect([...(bench.sent[0]?.payload ?? [])]).toEqual([...floats(10, 11)])
+    bench.sent[0]?.answer(floats(21))
+    await settle()
+    expect(bench.core.status(GERMANY)).toMatchObject({ status: 'done', units: 11 })
+    const { item, payload } = bench.core.result('reduced', GERMANY)
+    expect([...payload]).toEqual([...floats(21)])
+    expect(item.receipt).not.toBeNull()
+  })
+
+  it('fails, and says why, when the outputs do not fit together', async () => {
+    const bench = createBatchBench()
+    const reduce = { kind: 'named', op: 'mean', output: 'binding:1', datatype: 'FP32' } as const
+    bench.core.create(...rangeBatch(2, { reduce }))
+    await bench.ring()
+    const [first, second] = [...bench.sent]
+    first?.answer(floats(1))
+    second?.answer(floats(1, 2))
+    await settle()
+    expect(bench.core.status(GERMANY)).toMatchObject({
+      status: 'failed',
+      waiting: { code: 'invalid_request' },
+    })
+    expect(bench.core.results({ after: -1, limit: 10 }, GERMANY).results).toHaveLength(2)
+  })
+})

@@ -1,0 +1,35 @@
+/** Where a batch's records are kept: inputs and results rest there until they are fetched, so nowhere that the policy would not have them. */
+import { bytesToHex } from 'viem'
+import type { RandomBytes, TenantId } from '#shared/ids.ts'
+import type { CompiledPolicy, Jurisdiction } from '#shared/policy.ts'
+import { countrySet, isSubset } from '#shared/region.ts'
+import type { Config } from '../config.ts'
+import { tenantJurisdiction } from '../durable-objects.ts'
+import { BatchId } from './protocol.ts'
+
+/** Jurisdictions that a policy without a pin gets by itself, when all its countries lie inside. */
+const NARROW: readonly (readonly [Jurisdiction, string])[] = [
+  ['eu', 'EEA'],
+  ['us', 'US'],
+]
+
+/**
+ * The policy's own pin; else the tenant's; else, on Cloudflare, the jurisdiction around every country that may compute:
+ * results are not left on another continent because nobody forbade it. A self-hosted deployment has one place anyway.
+ */
+export function batchHome(
+  policy: Pick<CompiledPolicy, 'storage' | 'compute'>,
+  tenant: TenantId,
+  { deployment }: Pick<Config, 'deployment'>,
+): Jurisdiction {
+  if (policy.storage !== 'any') return policy.storage
+  const own = tenantJurisdiction(tenant)
+  if (own !== 'any' || deployment !== 'cloudflare') return own
+  const narrow = NARROW.find(([, region]) => isSubset(policy.compute, countrySet([region])))
+  return narrow?.[0] ?? 'any'
+}
+
+export function newBatchId(jurisdiction: Jurisdiction, random: RandomBytes): BatchId {
+  const place = jurisdiction === 'any' ? '' : `${jurisdiction}--`
+  return BatchId.parse(`batch_${place}${bytesToHex(random(16)).slice(2)}`)
+}

@@ -1,0 +1,292 @@
+/** From a batch as a client wrote it to what its items are run by. */
+import { AppError, type FieldFault } from '#shared/errors.ts'
+import type { KernelBuffer, KernelWork } from '#shared/job.ts'
+import { LIMITS } from '#shared/limits.ts'
+import { manifestDigest, type ModelManifest } from '#shared/model.ts'
+import { KERNEL_PRICE_MICRO_USD, kernelUnits } from '#shared/pricing.ts'
+import { countUnits } from '#shared/tensor.ts'
+import { countRange } from '../batch/plan.ts'
+import type {
+  BatchInput,
+  BatchSpec,
+  ItemInput,
+  KernelTemplate,
+  PayloadPart,
+  Range,
+  ReducePlan,
+} from '../batch/protocol.ts'
+import { decodeBase64 } from './base64.ts'
+import { decodeCompute, type ComputeRequest } from './compute.ts'
+import { invalidRequest } from './faults.ts'
+import type { JobsRequest } from './jobs.ts'
+import { decodeInfer, joinBytes } from './oip.ts'
+
+export type DecodedJobs = Pick<
+  BatchSpec,
+  'items' | 'priceMicroUsd' | 'template' | 'range' | 'reduce'
+> & {
+  readonly input: BatchInput
+  /** Of all items and the reduction: what the batch costs when nothing is done twice. */
+  readonly units: number
+}
+
+/** @throws {AppError} invalid_request with a pointer to each fault; too_large */
+export async function decodeJobs(
+  request: JobsRequest,
+  findModel: (id: string) => ModelManifest,
+): Promise<DecodedJobs> {
+  const isOne = (a: unknown, b: unknown) => (a === undefined) !== (b === undefined)
+  if (!isOne(request.kernel, request.model)) {
+    throw fault('/kernel', 'exactly one of "kernel" and "model" is needed')
+  }
+  if (!isOne(request.inputs, request.range)) {
+    throw fault('/inputs', 'exactly one of "inputs" and "range" is needed')
+  }
+  const decoded =
+    request.model === undefined
+      ? await decodeKernelItems(request)
+      : decodeModelItems(request, findModel(request.model))
+  const { items } = decoded.input
+  const inputBytes =
+    decoded.input.shared.length + items.reduce((sum, item) => sum + item.bytes.length, 0)
+  if (inputBytes > LIMITS.jobsInputBytes) {
+    throw tooLarge(
+      '/inputs',
+      `are ${inputBytes} bytes together, at most ${LIMITS.jobsInputBytes} are taken`,
+    )
+  }
+  const { reduce, bytes } = await decodeReduce(request, decoded)
+  const itemUnits = decoded.template?.units ?? 0
+  const mapped =
+    items.length === 0
+      ? itemUnits * decoded.items
+      : items.reduce((sum, { units }) => sum + units, 0)
+  return {
+    ...decoded,
+    reduce,
+    units: mapped + (reduce?.kind === 'kernel' ? reduce.template.units : 0),
+    input: { ...decoded.input, reduce: bytes },
+  }
+}
+
+type Decoded = Omit<DecodedJobs, 'reduce' | 'units'> & {
+  /** Names and sizes of each item's outputs; sizes are unknown for a model. */
+  readonly outputs: readonly { readonly name: string; readonly sizeBytes?: number }[]
+}
+
+async function decodeKernelItems(request: JobsRequest): Promise<Decoded> {
+  const { kernel, range } = request
+  if (kernel === undefined) throw new AppError('internal', 'No kernel to decode.')
+  const given: ComputeRequest['buffers'] = request.buffers.map((buffer) => {
+    if (!('perItem' in buffer)) return buffer
+    const { perItem: _, ...empty } = buffer
+    return empty
+  })
+  if (range !== undefined) {
+    given.push({ binding: range.binding, access: 'read', sizeBytes: RANGE_BYTES, return: false })
+  }
+  const { work, payload } = await decodeCompute({ kernel, buffers: given })
+  const own = new Set(request.buffers.flatMap((b) => ('perItem' in b ? [b.binding] : [])))
+  if (range !== undefined) own.add(range.binding)
+  const template = makeTemplate(work, own, range?.binding)
+  const units = template.units
+  const items =
+    request.inputs === undefined
+      ? []
+      : decodeBuffers(request.inputs, template.work.buffers, own).map((bytes) => ({
+          work: null,
+          units,
+          bytes,
+        }))
+  const count = range === undefined ? items.length : countItems(range)
+  const outputs = work.buffers
+    .filter((buffer) => buffer.return)
+    .map(({ binding, sizeBytes }) => ({ name: `binding:${binding}`, sizeBytes }))
+  checkOutputTotal(outputs, count)
+  return {
+    items: count,
+    priceMicroUsd: KERNEL_PRICE_MICRO_USD,
+    template,
+    range: range ?? null,
+    outputs,
+    input: { shared: payload, reduce: new Uint8Array(), items },
+  }
+}
+
+/** u32x4. */
+const RANGE_BYTES = 16
+
+function countItems(range: Omit<Range, 'seed'>): number {
+  const { start, end } = range
+  if (end <= start) throw fault('/range/end', `is ${end}, must be greater than the start, ${start}`)
+  const count = countRange(range)
+  if (count <= LIMITS.jobsItems) return count
+  throw tooLarge('/range', `makes ${count} items, at most ${LIMITS.jobsItems} are taken`)
+}
+
+/** Buffers of each item's own come empty out of the decoder; here they become filled. */
+function makeTemplate(
+  decoded: KernelWork,
+  own: ReadonlySet<number>,
+  always?: number,
+): KernelTemplate {
+  const buffers = decoded.buffers.map((buffer) =>
+    own.has(buffer.binding) ? { ...buffer, filled: true } : buffer,
+  )
+  if (always !== undefined && buffers.filter(({ binding }) => binding === always).length !== 1) {
+    throw fault('/range/binding', `${always} is taken by another buffer`)
+  }
+  const parts = buffers
+    .filter((buffer) => buffer.filled)
+    .map(({ binding, sizeBytes }): PayloadPart => ({
+      source: own.has(binding) ? 'own' : 'shared',
+      sizeBytes,
+    }))
+  const work = { ...decoded, buffers }
+  return { work, parts, units: kernelUnits(work) }
+}
+
+/** Each item's own bytes, in the order of the kernel's buffers. */
+function decodeBuffers(
+  inputs: NonNullable<JobsRequest['inputs']>,
+  buffers: readonly KernelBuffer[],
+  own: ReadonlySet<number>,
+): Uint8Array[] {
+  const wanted = buffers.filter(({ binding }) => own.has(binding))
+  const faults: FieldFault[] = []
+  const decoded = inputs.map((input, index) => {
+    const given = input.buffers ?? []
+    const at = `/inputs/${index}`
+    if (input.inputs !== undefined)
+      faults.push({ pointer: `${at}/inputs`, detail: 'is for models' })
+    for (const [i, { binding }] of given.entries()) {
+      const isFirst = given.findIndex((other) => other.binding === binding) === i
+      if (own.has(binding) && isFirst) continue
+      const detail = isFirst ? `${binding} is not "perItem"` : `${binding} came twice`
+      faults.push({ pointer: `${at}/buffers/${i}/binding`, detail })
+    }
+    return joinBytes(
+      wanted.map(({ binding, sizeBytes }) => {
+        const i = given.findIndex((buffer) => buffer.binding === binding)
+        const bytes = decodeBase64(given[i]?.data ?? '')
+        if (bytes?.length === sizeBytes) return bytes
+        const pointer = i === -1 ? `${at}/buffers` : `${at}/buffers/${i}/data`
+        const length = bytes === undefined ? 'is not base64' : `is ${bytes.length} bytes`
+        const what = i === -1 ? `binding ${binding} is missing` : length
+        faults.push({ pointer, detail: `${what}; ${sizeBytes} bytes are needed` })
+        return new Uint8Array()
+      }),
+    )
+  })
+  if (faults.length > 0) throw invalidRequest(faults)
+  return decoded
+}
+
+function decodeModelItems(request: JobsRequest, manifest: ModelManifest): Decoded {
+  if (request.range !== undefined) throw fault('/range', 'is for kernels; a model needs "inputs"')
+  if (request.buffers.length > 0) throw fault('/buffers', 'are for kernels; a model has "inputs"')
+  if (manifest.outputs.length === 0) {
+    throw fault('/model', `${manifest.id} generates text, which batches do not do`)
+  }
+  const digest = manifestDigest(manifest)
+  const items = (request.inputs ?? []).map((input, index): ItemInput => {
+    const at = `/inputs/${index}`
+    if (input.inputs === undefined) throw fault(at, 'needs "inputs", the tensors of the model')
+    if (input.buffers !== undefined) throw fault(`${at}/buffers`, 'is for kernels')
+    const { headers, payload } = below(at, () =>
+      decodeInfer(manifest, { inputs: input.inputs ?? [] }),
+    )
+    const work = { kind: 'model' as const, model: manifest.id, digest, inputs: headers }
+    return { work, units: countUnits(manifest, headers), bytes: payload }
+  })
+  return {
+    items: items.length,
+    priceMicroUsd: manifest.priceMicroUsd,
+    template: null,
+    range: null,
+    outputs: manifest.outputs.map(({ name }) => ({ name })),
+    input: { shared: new Uint8Array(), reduce: new Uint8Array(), items },
+  }
+}
+
+async function decodeReduce(
+  { reduce }: JobsRequest,
+  { outputs, items }: Pick<Decoded, 'outputs' | 'items'>,
+): Promise<{ reduce: ReducePlan | null; bytes: Uint8Array }> {
+  if (reduce === undefined) return { reduce: null, bytes: new Uint8Array() }
+  const name = typeof reduce.output === 'number' ? `binding:${reduce.output}` : reduce.output
+  const source = name === undefined && outputs.length === 1 ? outputs[0] : undefined
+  const output = outputs.find((candidate) => candidate.name === name) ?? source
+  if (output === undefined) {
+    const known = outputs.map((candidate) => candidate.name).join(', ')
+    throw fault('/reduce/output', `must be one of the items' outputs: ${known}`)
+  }
+  if ('op' in reduce) {
+    const { op, datatype } = reduce
+    const plan = { kind: 'named' as const, op, datatype, output: output.name }
+    return { reduce: plan, bytes: new Uint8Array() }
+  }
+  if (output.sizeBytes === undefined) {
+    throw fault('/reduce', "a kernel cannot reduce a model's outputs; a named reduction can")
+  }
+  const sizeBytes = output.sizeBytes * items
+  if (sizeBytes > LIMITS.kernelBufferBytes) {
+    throw tooLarge(
+      '/reduce',
+      `would get ${sizeBytes} bytes, at most ${LIMITS.kernelBufferBytes} fit a buffer`,
+    )
+  }
+  const { binding, kernel, buffers } = reduce
+  const gathered = { binding, access: 'read' as const, sizeBytes, return: false }
+  const { work, payload } = await belowAsync('/reduce', () =>
+    decodeCompute({ kernel, buffers: [...buffers, gathered] }),
+  )
+  const template = makeTemplate(work, new Set([binding]))
+  return { reduce: { kind: 'kernel', output: output.name, template }, bytes: payload }
+}
+
+function checkOutputTotal(outputs: Decoded['outputs'], count: number): void {
+  const each = outputs.reduce((sum, { sizeBytes }) => sum + (sizeBytes ?? 0), 0)
+  if (each * count <= LIMITS.jobsOutputBytes) return
+  throw tooLarge(
+    '/buffers',
+    `would return ${each * count} bytes from ${count} items, at most ${LIMITS.jobsOutputBytes}`,
+  )
+}
+
+/** Faults of a part, with pointers from the whole. */
+function below<T>(root: string, decode: () => T): T {
+  try {
+    return decode()
+  } catch (error) {
+    throw rooted(root, error)
+  }
+}
+
+async function belowAsync<T>(root: string, decode: () => Promise<T>): Promise<T> {
+  try {
+    return await decode()
+  } catch (error) {
+    throw rooted(root, error)
+  }
+}
+
+function rooted(root: string, error: unknown): unknown {
+  if (!(error instanceof AppError) || error.meta.errors === undefined) return error
+  const errors = error.meta.errors.map(({ pointer, detail }) => ({
+    pointer: `${root}${pointer}`,
+    detail,
+  }))
+  const detail = errors.map((each) => `${each.pointer}: ${each.detail}`).join('; ')
+  return new AppError(error.code, detail, { meta: { ...error.meta, errors } })
+}
+
+function fault(pointer: string, detail: string): AppError {
+  return invalidRequest([{ pointer, detail }])
+}
+
+function tooLarge(pointer: string, detail: string): AppError {
+  return new AppError('too_large', `${pointer}: ${detail}`, {
+    meta: { errors: [{ pointer, detail }] },
+  })
+}

@@ -1,0 +1,117 @@
+/** `/v1/jobs`: a batch as a client writes it, and its replies. */
+import { z } from 'zod'
+import { LIMITS } from '#shared/limits.ts'
+import {
+  BatchId,
+  BatchItem,
+  BatchStatus,
+  REDUCED_DATATYPES,
+  REDUCTIONS,
+} from '../batch/protocol.ts'
+import { Binding, EmptyBuffer, FilledBuffer } from './compute.ts'
+import { InferTensor } from './oip.ts'
+import { ResidencyFields } from './residency.ts'
+
+const U32 = z.int().min(0).max(0xffff_ffff)
+
+const Count = z.int().min(1).max(65_535)
+
+const Kernel = z.strictObject({
+  wgsl: z.string().min(1),
+  entryPoint: z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,63}$/, 'must be a WGSL identifier'),
+  workgroups: z.tuple([Count, Count, Count]),
+})
+
+/** A buffer whose bytes are each item's own: `inputs[i].buffers` brings them. */
+const ItemBuffer = EmptyBuffer.extend({ perItem: z.literal(true) })
+
+const Buffers = z
+  .array(z.union([FilledBuffer, EmptyBuffer, ItemBuffer]))
+  .max(LIMITS.kernelBuffers)
+  .default([])
+
+/** What one item brings: bytes of its buffers, or tensors of the model. */
+const ItemInputs = z.strictObject({
+  buffers: z
+    .array(z.strictObject({ binding: Binding, data: z.string() }))
+    .max(LIMITS.kernelBuffers)
+    .optional(),
+  inputs: z.array(InferTensor).min(1).max(16).optional(),
+})
+export type ItemInputs = z.infer<typeof ItemInputs>
+
+/** Item i covers [start + i·step, start + (i+1)·step), cut off at `end`; buffer `binding` holds u32 [i, from, to, seed]. */
+const RangeInput = z.strictObject({
+  start: U32.default(0),
+  end: U32,
+  step: U32.min(1).default(1),
+  binding: Binding,
+  seed: U32.default(0),
+})
+
+const NamedReduce = z.strictObject({
+  op: z.enum(REDUCTIONS),
+  /** Which of the items' outputs; the only one when absent. */
+  output: z.union([Binding, z.string().min(1).max(128)]).optional(),
+  datatype: z.enum(REDUCED_DATATYPES),
+})
+
+const KernelReduce = z.strictObject({
+  kernel: Kernel,
+  output: z.union([Binding, z.string().min(1).max(128)]).optional(),
+  /** The buffer that gets all items' outputs, in order of their index. */
+  binding: Binding,
+  /** The others. */
+  buffers: z.array(z.union([FilledBuffer, EmptyBuffer])).max(LIMITS.kernelBuffers - 1),
+})
+
+export const JobsRequest = z.strictObject({
+  /** Exactly one of `kernel` and `model`. */
+  kernel: Kernel.optional(),
+  model: z.string().min(1).max(128).optional(),
+  buffers: Buffers,
+  /** Exactly one of `inputs` and `range`. */
+  inputs: z.array(ItemInputs).min(1).max(LIMITS.jobsItems).optional(),
+  range: RangeInput.optional(),
+  reduce: z.union([NamedReduce, KernelReduce]).optional(),
+  concurrency: z.int().min(1).max(LIMITS.jobsConcurrency).default(16),
+  deadlineMs: z.int().min(1_000).max(LIMITS.jobsDeadlineMs).default(3_600_000),
+  retentionMinutes: z.int().min(1).max(LIMITS.jobsRetentionMinutes).default(1_440),
+  webhook: z
+    .strictObject({
+      url: z.string().max(LIMITS.webhookUrlBytes),
+      /** `whsec_` and the base64 of 24 to 64 bytes; one is made and answered when absent. */
+      secret: z.string().max(128).optional(),
+    })
+    .optional(),
+  ...ResidencyFields,
+})
+export type JobsRequest = z.infer<typeof JobsRequest>
+
+/** 202: the batch, and the webhook's secret. */
+export const CreatedBatchReply = BatchStatus.extend({ webhookSecret: z.string().optional() })
+
+export const BatchReply = BatchStatus
+
+export const BatchesReply = z.object({
+  object: z.literal('list'),
+  data: z.array(BatchStatus),
+  /** Give it as `after` for the next page; null at the end. */
+  next: BatchId.nullable(),
+})
+
+const OutputReply = z.object({
+  name: z.string(),
+  datatype: z.string(),
+  shape: z.array(z.int()),
+  data: z.base64(),
+})
+
+export const ResultReply = BatchItem.extend({ outputs: z.array(OutputReply) })
+
+export const ResultsReply = z.object({
+  object: z.literal('list'),
+  data: z.array(ResultReply),
+  /** Give it as `after` for the next page; null once there will be no more. */
+  next: z.int().nullable(),
+})

@@ -1,0 +1,250 @@
+/** `/v1/jobs`: batches that are split over many nodes. What they are and hold is in their own Durable Objects. */
+import { Hono } from 'hono'
+import { z } from 'zod'
+import { AppError, errorCode } from '#shared/errors.ts'
+import { sliceTensors } from '#shared/job.ts'
+import { LIMITS } from '#shared/limits.ts'
+import { batchHome, newBatchId } from '../batch/home.ts'
+import {
+  BatchId,
+  type BatchApi,
+  type BatchSpec,
+  type BatchStatus,
+  type ItemResult,
+  type Webhook,
+} from '../batch/protocol.ts'
+import { newSecret, readSecret } from '../batch/webhook.ts'
+import { webhookUrlFault } from '../batch/webhook-url.ts'
+import type { AppContext, AppEnv } from '../context.ts'
+import { eligibleHubs } from '../dispatch.ts'
+import { openBatch, openTenant } from '../durable-objects.ts'
+import { encodeBase64 } from '../formats/base64.ts'
+import { decodeJobs } from '../formats/decode-jobs.ts'
+import { invalidRequest, parseBody } from '../formats/faults.ts'
+import { JobsRequest } from '../formats/jobs.ts'
+import { requireScope } from '../middleware/auth.ts'
+import { readJson } from '../middleware/body.ts'
+import { inference } from '../middleware/inference.ts'
+import { reserveSpend } from '../middleware/quota.ts'
+import { chooseResidency } from '../middleware/residency.ts'
+import { observeIngress } from '../place.ts'
+import { findManifest } from './models.ts'
+
+/** Set at build time: a development build also calls http on this machine. */
+declare const __SIMULATED_PLACES__: boolean
+
+const LIST_PAGE = 20
+const BINARY = 'application/octet-stream'
+
+export const jobRoutes = new Hono<AppEnv>()
+  .post('/v1/jobs', ...inference, createBatch)
+  .get('/v1/jobs', requireScope('infer'), listBatches)
+  .get('/v1/jobs/:id', requireScope('infer'), getStatus)
+  .get('/v1/jobs/:id/results', requireScope('infer'), getResults)
+  .get('/v1/jobs/:id/results/:which', requireScope('infer'), getResult)
+  .get('/v1/jobs/:id/events', requireScope('infer'), getEvents)
+  .post('/v1/jobs/:id/acknowledge', requireScope('infer'), acknowledge)
+  .delete('/v1/jobs/:id', requireScope('infer'), cancel)
+
+async function createBatch(c: AppContext): Promise<Response> {
+  const request = parseBody(JobsRequest, await readJson(c.req.raw))
+  const webhook = readWebhook(c, request.webhook)
+  const decoded = await decodeJobs(request, findManifest)
+  const { config, isolate, caller, requestId, traceparent } = c.var
+  const { policy, allowed } = await chooseResidency(c, request)
+  if (eligibleHubs(policy, config).length === 0) {
+    const detail = `No hub keeps records in ${policy.storage}.`
+    throw new AppError('residency_unsatisfiable', detail, {
+      meta: { rule: 'storage.jurisdiction' },
+    })
+  }
+  const id = newBatchId(batchHome(policy, caller.tenant, config), isolate.random)
+  const { input, units: _, ...plan } = decoded
+  const spec: BatchSpec = {
+    ...plan,
+    id,
+    tenant: caller.tenant,
+    consumer: caller.snapshot.consumer,
+    requestId,
+    traceparent,
+    policy,
+    allowed,
+    concurrency: request.concurrency,
+    deadlineMs: request.deadlineMs,
+    retentionMs: request.retentionMinutes * 60_000,
+    webhook,
+  }
+  // Opened first: where the deployment cannot keep it, nothing is noted anywhere.
+  const batch = openBatch(c.env, spec, config)
+  const costMicroUsd = decoded.units * plan.priceMicroUsd
+  const settle = await reserveSpend(c, costMicroUsd)
+  try {
+    const eraseAtMs = isolate.nowMs() + spec.deadlineMs + spec.retentionMs + ERASE_SLACK_MS
+    await openTenant(c.env, caller.tenant, config).addBatch(id, eraseAtMs)
+    const status = await batch.create(spec, input)
+    settle(costMicroUsd)
+    c.header('location', `/v1/jobs/${id}`)
+    const isOurs = request.webhook !== undefined && request.webhook.secret === undefined
+    return c.json({ ...status, ...(isOurs ? { webhookSecret: webhook?.secret } : {}) }, 202)
+  } catch (error) {
+    settle(0)
+    throw error
+  }
+}
+
+/** An entry outlives its batch by this at most. */
+const ERASE_SLACK_MS = 3_600_000
+
+function readWebhook(c: AppContext, given: JobsRequest['webhook']): Webhook | null {
+  if (given === undefined) return null
+  const { url, secret = newSecret(c.var.isolate.random) } = given
+  const urlFault = webhookUrlFault(url, { loopback: __SIMULATED_PLACES__ })
+  if (urlFault !== undefined) throw invalidRequest([{ pointer: '/webhook/url', detail: urlFault }])
+  if (readSecret(secret) === undefined) {
+    const detail = 'must be "whsec_" and the base64 of 24 to 64 bytes'
+    throw invalidRequest([{ pointer: '/webhook/secret', detail }])
+  }
+  return { url, secret }
+}
+
+async function listBatches(c: AppContext): Promise<Response> {
+  const { config, caller } = c.var
+  const query = parseBody(z.object({ after: BatchId.optional() }), c.req.query())
+  const ingress = await ingressOf(c)
+  const all = await openTenant(c.env, caller.tenant, config).listBatches()
+  const from = query.after === undefined ? 0 : all.findIndex(({ id }) => id === query.after) + 1
+  const page = all.slice(from, from + LIST_PAGE)
+  const states = await Promise.all(
+    page.map(({ id }) =>
+      statusOrNone(openBatch(c.env, { tenant: caller.tenant, id }, config), ingress),
+    ),
+  )
+  const next = from + LIST_PAGE < all.length ? (page.at(-1)?.id ?? null) : null
+  return c.json({ object: 'list', data: states.flatMap((state) => state ?? []), next })
+}
+
+/** One that is gone, or that may not be read from here, is no reason to hide the others. */
+async function statusOrNone(batch: BatchApi, ingress: number): Promise<BatchStatus | undefined> {
+  try {
+    return await batch.status(ingress)
+  } catch (error) {
+    const code = errorCode(error)
+    if (code === 'not_found' || code === 'residency_ingress_denied') return undefined
+    throw error
+  }
+}
+
+async function getStatus(c: AppContext): Promise<Response> {
+  return c.json(await openOwn(c).status(await ingressOf(c)))
+}
+
+async function cancel(c: AppContext): Promise<Response> {
+  return c.json(await openOwn(c).cancel())
+}
+
+async function acknowledge(c: AppContext): Promise<Response> {
+  return c.json(await openOwn(c).acknowledge())
+}
+
+const Page = z.object({
+  after: z.coerce.number().int().min(-1).default(-1),
+  limit: z.coerce.number().int().min(1).max(LIMITS.jobsPageItems).default(100),
+})
+
+async function getResults(c: AppContext): Promise<Response> {
+  const query = parseBody(Page, c.req.query())
+  const page = await openOwn(c).results(query, await ingressOf(c))
+  if (!wantsBinary(c)) {
+    return c.json({ object: 'list', data: page.results.map(showResult), next: page.next })
+  }
+  const headers: Record<string, string> = { 'content-type': BINARY }
+  if (page.next !== null) headers['x-littoral-next'] = String(page.next)
+  return new Response(frameResults(page.results), { headers })
+}
+
+/** `/results/7` or `/results/reduced`. */
+async function getResult(c: AppContext): Promise<Response> {
+  const which = parseBody(
+    z.union([z.literal('reduced'), z.string().regex(/^(0|[1-9][0-9]{0,4})$/)]),
+    c.req.param('which'),
+  )
+  const index = which === 'reduced' ? which : Number(which)
+  const result = await openOwn(c).result(index, await ingressOf(c))
+  if (!wantsBinary(c)) return c.json(showResult(result))
+  const { item, payload } = result
+  const receipt = item.receipt === null ? {} : { 'x-littoral-receipt': item.receipt }
+  return new Response(new Uint8Array(payload), { headers: { 'content-type': BINARY, ...receipt } })
+}
+
+async function getEvents(c: AppContext): Promise<Response> {
+  const given = c.req.header('last-event-id') ?? c.req.query('after') ?? '0'
+  const { after } = parseBody(z.object({ after: z.coerce.number().int().min(0) }), { after: given })
+  const ingress = await ingressOf(c)
+  const request = new Request(`http://batch/events?after=${after}&ingress=${ingress}`, {
+    signal: c.req.raw.signal,
+  })
+  const response = await openOwn(c).fetch(request)
+  if (response.status === 204) return c.body(null, 204)
+  if (response.status === 503) {
+    throw new AppError('rate_limited', `A batch has at most ${LIMITS.jobsListeners} listeners.`)
+  }
+  if (!response.ok) throw await readRefusal(response)
+  return new Response(response.body, {
+    headers: { 'content-type': 'text/event-stream', 'cache-control': 'no-store' },
+  })
+}
+
+async function readRefusal(response: Response): Promise<AppError> {
+  const wire = z.looseObject({ detail: z.string() }).parse(await response.json())
+  return new AppError(errorCode(wire) ?? 'internal', wire.detail)
+}
+
+/** @throws {AppError} not_found, also for an id that is none and for a place that this deployment does not have */
+function openOwn(c: AppContext): BatchApi {
+  const { config, caller } = c.var
+  const id = BatchId.safeParse(c.req.param('id'))
+  const refusal = new AppError('not_found', 'This key has no such batch, or it is erased.')
+  if (!id.success) throw refusal
+  try {
+    return openBatch(c.env, { tenant: caller.tenant, id: id.data }, config)
+  } catch (cause) {
+    throw errorCode(cause) === 'residency_unsatisfiable' ? refusal : cause
+  }
+}
+
+async function ingressOf(c: AppContext): Promise<number> {
+  const { country } = await observeIngress(c.req.raw, c.var.config)
+  return country
+}
+
+function wantsBinary(c: AppContext): boolean {
+  return c.req.header('accept') === BINARY
+}
+
+function showResult({ item, outputs, payload }: ItemResult) {
+  const slices = sliceTensors(outputs, payload)
+  return {
+    ...item,
+    outputs: outputs.map(({ name, datatype, shape }, i) => ({
+      name,
+      datatype,
+      shape,
+      data: encodeBase64(slices[i] ?? new Uint8Array()),
+    })),
+  }
+}
+
+/** Of each item that is done: u32 index, u32 length, both little-endian, and its outputs one after another. */
+function frameResults(results: readonly ItemResult[]): Uint8Array<ArrayBuffer> {
+  const done = results.filter(({ item }) => item.status === 'done')
+  const bytes = new Uint8Array(done.reduce((sum, { payload }) => sum + 8 + payload.length, 0))
+  const view = new DataView(bytes.buffer)
+  let at = 0
+  for (const { item, payload } of done) {
+    view.setUint32(at, item.index, true)
+    view.setUint32(at + 4, payload.length, true)
+    bytes.set(payload, at + 8)
+    at += 8 + payload.length
+  }
+  return bytes
+}
