@@ -102,6 +102,8 @@ export const LIMITS = {
   kernelCompileMs: 15_000,
   /** Nothing that a stranger sent holds a device longer; half of it is what its budget is made for. */
   kernelRunMs: 2_000,
+  /** A kernel of our own library may take longer on a software adapter. */
+  libraryRunMs: 20_000,
   /** Of one job of the kernel library; a software adapter does about 10^9 in a second. */
   libraryOperations: 2 ** 32,
   /** Resident memory of one engine process; a kernel of 17 KB has been seen to take 1.7 GB in the compiler. */
@@ -129,6 +131,8 @@ export const LIMITS = {
   modelLoadsPerMinute: 12,
   /** Loads that one hub waits for, and how long it does not ask a node again for a model that it could not load. */
   hubModelLoads: 32,
+  /** From then on a load that has not ended keeps nobody from trying another node. */
+  modelPatienceMs: 15_000,
   modelLoadBackoffMs: 60_000,
   hubLoadsRemembered: 2_000,
   /** While every node that has a model is busy, one more is asked for it at most this often. */

@@ -40,6 +40,8 @@ export interface Job {
   readonly sink: AnswerSink | undefined
   readonly arrivedAtMs: number
   readonly tried: Set<string>
+  /** Time for which it waited until a node had loaded its model, in ms. */
+  loadMs: number
   /** Whether bytes have gone to the caller: the job is then this node's alone. */
   isBegun: boolean
   /** What the first node said of the work. */
@@ -100,7 +102,8 @@ export async function attemptJob(
       units: result.receipt.units,
       amountMicroUsd: result.receipt.amountMicroUsd,
       timing: {
-        queueMs: sentAtMs - job.arrivedAtMs,
+        queueMs: sentAtMs - job.arrivedAtMs - job.loadMs,
+        ...(job.loadMs > 0 ? { loadMs: job.loadMs } : {}),
         networkMs: roundTripMs - computeMs,
         computeMs,
       },

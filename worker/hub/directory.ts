@@ -45,6 +45,10 @@ export class Directory {
     return this.#members.size
   }
 
+  members(): readonly Member[] {
+    return [...this.#members.values()]
+  }
+
   get(nodeId: string): Member | undefined {
     return this.#members.get(nodeId)
   }
@@ -111,6 +115,7 @@ export class Directory {
         trust: admission.place.trust,
         adapter: presence.adapter,
         models: presence.models.map(({ id, provider, serviceMs }) => ({ id, provider, serviceMs })),
+        loadable: presence.loadable ?? [],
         kernels: presence.kernels === 'any' ? 'any' : presence.kernels.length,
         rttMs: finite(link.rttMs()),
         inFlight: link.inFlight(),

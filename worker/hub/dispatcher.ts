@@ -1,6 +1,7 @@
 /** Answers one request with one node: choose, ticket, run, check, keep the receipt, and again elsewhere when a node is lost. */
 import { AppError, errorCode, toAppError } from '#shared/errors.ts'
 import type { Work } from '#shared/job.ts'
+import { libraryOutputBytes } from '#shared/kernels.ts'
 import { LIMITS } from '#shared/limits.ts'
 import type { Log } from '#shared/log.ts'
 import { digestBytes } from '#shared/receipt.ts'
@@ -9,6 +10,8 @@ import { attemptJob, type AttemptDeps, type Job } from './attempt.ts'
 import { Capacity } from './capacity.ts'
 import type { Member } from './directory.ts'
 import type { DispatchOutcome, DispatchRequest, DispatchResult } from './protocol.ts'
+import { createModelLoads, type ModelLoads } from './model-loads.ts'
+import type { PlacementJob } from './placement.ts'
 import { schedule, type NodeView } from './schedule.ts'
 import type { AnswerSink } from './stream-envelope.ts'
 
@@ -27,10 +30,12 @@ export class Dispatcher {
   readonly #active = new Set<string>()
   /** Places taken on each node, from the choice on: its link knows of a job only once the ticket is signed. */
   readonly #placed = new Map<string, number>()
+  readonly #loads: ModelLoads
   #heldBytes = 0
 
   constructor(deps: DispatcherDeps) {
     this.#deps = deps
+    this.#loads = createModelLoads(deps)
   }
 
   /**
@@ -77,6 +82,7 @@ export class Dispatcher {
         sink,
         tried: new Set(),
         arrivedAtMs: this.#deps.now(),
+        loadMs: 0,
         isBegun: false,
       }
       return await this.#attempts(job)
@@ -127,8 +133,12 @@ export class Dispatcher {
         { policy, allowed, work, tried: job.tried, nodeId, leftMs },
         random,
       )
-      if (choice.kind === 'refuse') throw lost ?? choice.error
+      if (choice.kind === 'refuse') {
+        if (choice.error.code === 'no_capacity' && (await this.#bringModel(job))) continue
+        throw lost ?? choice.error
+      }
       if (choice.kind === 'wait') {
+        if ('model' in work) this.#loads.spread(placementOf(job, work))
         await this.#waitForPlace(job, lost)
         continue
       }
@@ -137,6 +147,15 @@ export class Dispatcher {
       this.#place(member, 1)
       return member
     }
+  }
+
+  /** Has an allowed node load the model that none has, within the time of the job. */
+  async #bringModel(job: Job): Promise<boolean> {
+    const { work } = job.request
+    if (!('model' in work)) return false
+    const loadMs = await this.#loads.bring(placementOf(job, work), job.signal)
+    job.loadMs += loadMs ?? 0
+    return loadMs !== undefined
   }
 
   #place({ admission: { nodeId } }: Member, change: 1 | -1): void {
@@ -187,8 +206,16 @@ export class Dispatcher {
   }
 }
 
+function placementOf(
+  { request: { policy, allowed, nodeId }, tried }: Job,
+  { digest }: Work,
+): PlacementJob {
+  return { policy, allowed, digest, tried, nodeId }
+}
+
 /** Bytes that a kernel's answer will have; a model's is small beside its input, and bounded on the stream. */
 function returnedBytes(work: Work): number {
+  if (work.kind === 'library') return libraryOutputBytes(work)
   if (work.kind !== 'kernel') return 0
   return work.buffers.reduce((sum, buffer) => sum + (buffer.return ? buffer.sizeBytes : 0), 0)
 }

@@ -113,6 +113,13 @@ async function welcomeMember(
         return { ...deps.greeting, version: 1, place: admission.place, quarantine }
       },
       onReceipt: deps.onReceipt,
+      onPresence: async (signed) => {
+        const record = await verifyPresence(signed)
+        if (record.nodeId !== nodeId)
+          throw new AppError('forbidden', 'The presence record is of another node.')
+        deps.directory.refresh(record, signed)
+        deps.onChange()
+      },
       log: deps.log,
     })
     if (presence === undefined)

@@ -60,6 +60,8 @@ export const DispatchTiming = z.strictObject({
   /** Dispatch round trip less the node's own compute time. */
   networkMs: z.number(),
   computeMs: z.number(),
+  /** Before the queue: how long the job waited for a node to load its model; absent when one had it. */
+  loadMs: z.number().optional(),
 })
 
 export const DispatchOutcome = z.strictObject({
@@ -97,6 +99,8 @@ export const NetworkNode = z.strictObject({
   trust: z.string(),
   adapter: z.strictObject({ name: z.string(), isSoftware: z.boolean() }),
   models: z.array(z.strictObject({ id: z.string(), provider: z.string(), serviceMs: z.number() })),
+  /** Digests of models that it could load. */
+  loadable: z.array(Bytes32),
   kernels: z.union([z.literal('any'), z.int()]),
   rttMs: z.number(),
   inFlight: z.int(),

@@ -45,9 +45,10 @@ function serverTiming(c: AppContext): string {
   const totalMs = performance.now() - c.var.startedMs
   const { timing } = c.var
   if (timing === undefined) return `edge;dur=${totalMs.toFixed(1)}`
-  const { queueMs, networkMs, computeMs } = timing
-  const edgeMs = Math.max(0, totalMs - queueMs - networkMs - computeMs)
-  return Object.entries({ edge: edgeMs, queue: queueMs, network: networkMs, compute: computeMs })
+  const { loadMs = 0, queueMs, networkMs, computeMs } = timing
+  const edge = Math.max(0, totalMs - loadMs - queueMs - networkMs - computeMs)
+  const load = loadMs > 0 ? { load: loadMs } : {}
+  return Object.entries({ edge, ...load, queue: queueMs, network: networkMs, compute: computeMs })
     .map(([name, ms]) => `${name};dur=${ms.toFixed(1)}`)
     .join(', ')
 }

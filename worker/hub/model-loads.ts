@@ -1,0 +1,192 @@
+/** Loads that this hub has asked of its nodes: each model once at a time, joined by every job that wants it, never across a policy. */
+import { AppError, errorCode, toAppError } from '#shared/errors.ts'
+import type { Bytes32 } from '#shared/ids.ts'
+import { LIMITS } from '#shared/limits.ts'
+import type { Log } from '#shared/log.ts'
+import { factsOf, type Directory, type Member } from './directory.ts'
+import { place, type PlacementJob, type PlacementView } from './placement.ts'
+
+export interface ModelLoadsDeps {
+  readonly directory: Directory
+  readonly now: () => number
+  readonly log: Log
+}
+
+export interface ModelLoads {
+  /**
+   * Has a model loaded that no allowed node has, and waits for it.
+   * @returns ms that it took, or undefined when no allowed node could load it
+   * @throws {AppError} no_capacity when the time of the job ends first, cancelled
+   */
+  bring(job: PlacementJob, signal: AbortSignal): Promise<number | undefined>
+  /** Has one more node load a model whose nodes are all busy; waits for nothing, and asks seldom. */
+  spread(job: PlacementJob): void
+}
+
+interface Load {
+  readonly sinceMs: number
+  readonly done: Promise<void>
+}
+
+export function createModelLoads({ directory, now, log }: ModelLoadsDeps): ModelLoads {
+  /** By node, then digest. */
+  const loading = new Map<string, Map<Bytes32, Load>>()
+  const backoff = new Map<string, number>()
+  const spreadAtMs = new Map<Bytes32, number>()
+
+  const views = (digest: Bytes32): PlacementView[] =>
+    directory.members().map((member) =>
+      viewOf(member, {
+        loading: sinceOf(loading.get(member.admission.nodeId)),
+        backoffUntilMs: backoff.get(keyOf(member, digest)) ?? 0,
+      }),
+    )
+  const count = () => loading.values().reduce((sum, loads) => sum + loads.size, 0)
+
+  const begin = (member: Member, digest: Bytes32): Load => {
+    const { nodeId } = member.admission
+    const startedMs = now()
+    const peers = fileAddresses(directory.members(), member, digest)
+    const done = withinMs(member.link.load({ digest, peers }), LIMITS.modelFetchMs)
+      .then(() => checkLoaded(member, digest))
+      .then(() => log.info('model.placed', { nodeId, digest, loadMs: now() - startedMs }))
+      .catch((error: unknown) => {
+        const { code, detail } = toAppError(error)
+        log.warn('model.not-placed', { nodeId, digest, code, detail })
+        remember(backoff, keyOf(member, digest), now() + LIMITS.modelLoadBackoffMs)
+        throw error
+      })
+      .finally(() => {
+        const own = loading.get(nodeId)
+        own?.delete(digest)
+        if (own?.size === 0) loading.delete(nodeId)
+      })
+    const load = { sinceMs: startedMs, done }
+    const own = loading.get(nodeId) ?? new Map<Bytes32, Load>()
+    loading.set(nodeId, own.set(digest, load))
+    done.catch(() => {})
+    return load
+  }
+
+  /** The load that a job should wait for. */
+  const find = (job: PlacementJob): Load | undefined => {
+    const placement = place(views(job.digest), job, now())
+    if (placement.kind === 'none') return undefined
+    if (placement.kind === 'join') return loading.get(placement.nodeId)?.get(job.digest)
+    const member = directory.get(placement.nodeId)
+    if (member === undefined) return undefined
+    if (count() >= LIMITS.hubModelLoads)
+      throw new AppError('no_capacity', 'The hub waits for as many models as it may.', {
+        meta: { retryAfterSeconds: 5 },
+      })
+    return begin(member, job.digest)
+  }
+
+  return {
+    async bring(job, signal) {
+      const startedMs = now()
+      for (;;) {
+        const load = find(job)
+        if (load === undefined) return undefined
+        try {
+          const isDone = await untilAborted(load.done, signal)
+          if (isDone) return now() - startedMs
+        } catch (error) {
+          if (signal.aborted) throw tooLong(signal.reason, now() - startedMs)
+          // It is backed off from now on; another allowed node may do better.
+        }
+      }
+    },
+    spread(job) {
+      const { digest } = job
+      const nowMs = now()
+      if (nowMs - (spreadAtMs.get(digest) ?? -Infinity) < LIMITS.modelSpreadEveryMs) return
+      remember(spreadAtMs, digest, nowMs)
+      if (count() < LIMITS.hubModelLoads) find(job)
+    },
+  }
+}
+
+function viewOf(
+  member: Member,
+  own: Pick<PlacementView, 'loading' | 'backoffUntilMs'>,
+): PlacementView {
+  const { presence, link, admission } = member
+  const rttMs = link.rttMs()
+  return {
+    nodeId: admission.nodeId,
+    facts: factsOf(member),
+    warm: new Set(presence.models.map(({ digest }) => digest)),
+    loadable: new Set(presence.loadable),
+    isSoftware: presence.adapter.isSoftware,
+    inFlight: link.inFlight(),
+    rttMs: Number.isFinite(rttMs) ? rttMs : 0,
+    ...own,
+  }
+}
+
+/** Where others that have the model give its files. Model files are public: no policy is about them. */
+function fileAddresses(members: readonly Member[], self: Member, digest: Bytes32): string[] {
+  return members
+    .filter((member) => member !== self && member.quarantine === null)
+    .filter(({ presence }) => presence.models.some((model) => model.digest === digest))
+    .flatMap(({ presence }) => presence.files ?? [])
+    .slice(0, LIMITS.loadPeers)
+}
+
+function keyOf({ admission }: Member, digest: Bytes32): string {
+  return `${admission.nodeId} ${digest}`
+}
+
+/** The oldest entry goes when there are too many. */
+function remember<K>(map: Map<K, number>, key: K, value: number): void {
+  const [oldest] = map.keys()
+  map.delete(key)
+  if (map.size >= LIMITS.hubLoadsRemembered && oldest !== undefined) map.delete(oldest)
+  map.set(key, value)
+}
+
+function tooLong(reason: unknown, waitedMs: number): AppError {
+  if (errorCode(reason) === 'cancelled') return toAppError(reason)
+  return new AppError(
+    'no_capacity',
+    `The model is being loaded and was not ready within ${Math.round(waitedMs)} ms. It goes on loading.`,
+    { cause: reason, meta: { retryAfterSeconds: 5 } },
+  )
+}
+
+/** A node's word that it has loaded a model is its signed record; anything else is a failure. */
+function checkLoaded({ presence }: Member, digest: Bytes32): void {
+  if (presence.models.some((model) => model.digest === digest)) return
+  throw new AppError('node_lost', 'The node says that it has loaded a model, and does not have it.')
+}
+
+function sinceOf(loads: ReadonlyMap<Bytes32, Load> | undefined): Map<Bytes32, number> {
+  return new Map([...(loads ?? [])].map(([digest, { sinceMs }]) => [digest, sinceMs]))
+}
+
+/** True once the work is done, false when it is time to look for another node. */
+async function untilAborted(work: Promise<void>, signal: AbortSignal): Promise<boolean> {
+  signal.throwIfAborted()
+  const { promise, resolve, reject } = Promise.withResolvers<boolean>()
+  const onAbort = () => reject(signal.reason as Error)
+  const timer = setTimeout(() => resolve(false), LIMITS.modelPatienceMs)
+  signal.addEventListener('abort', onAbort)
+  try {
+    return await Promise.race([work.then(() => true), promise])
+  } finally {
+    clearTimeout(timer)
+    signal.removeEventListener('abort', onAbort)
+  }
+}
+
+async function withinMs(work: Promise<void>, timeoutMs: number): Promise<void> {
+  const { promise, reject } = Promise.withResolvers<never>()
+  const late = new AppError('node_timeout', `The node did not load the model in ${timeoutMs} ms.`)
+  const timer = setTimeout(() => reject(late), timeoutMs)
+  try {
+    await Promise.race([work, promise])
+  } finally {
+    clearTimeout(timer)
+  }
+}

@@ -1,0 +1,84 @@
+/** Which node is asked to load a model that jobs want: the same filter as for the jobs themselves, then the cheapest load. Pure. */
+import type { Bytes32 } from '#shared/ids.ts'
+import { LIMITS } from '#shared/limits.ts'
+import { decide, type CompiledPolicy, type NodeFacts } from '#shared/policy.ts'
+import type { CountrySet } from '#shared/region.ts'
+
+/** What placement knows of a live node. */
+export interface PlacementView {
+  readonly nodeId: string
+  readonly facts: NodeFacts
+  /** Digests of what it has loaded, and of what it says that it could load. */
+  readonly warm: ReadonlySet<Bytes32>
+  readonly loadable: ReadonlySet<Bytes32>
+  /** Digests that this hub has asked it to load and not heard of, and since when. */
+  readonly loading: ReadonlyMap<Bytes32, number>
+  /** Whether a CPU plays its GPU. */
+  readonly isSoftware: boolean
+  readonly inFlight: number
+  readonly rttMs: number
+  /** Until when it is not asked for this model again, because it could not load it; 0 for never failed. */
+  readonly backoffUntilMs: number
+}
+
+export interface PlacementJob {
+  readonly policy: CompiledPolicy
+  readonly allowed: CountrySet
+  readonly digest: Bytes32
+  /** Nodes that already failed this job. */
+  readonly tried: ReadonlySet<string>
+  /** The only node that may take it; null for any. */
+  readonly nodeId: string | null
+}
+
+export type Placement =
+  /** Ask this node. */
+  | { readonly kind: 'load'; readonly nodeId: string }
+  /** This node is loading it already. */
+  | { readonly kind: 'join'; readonly nodeId: string }
+  | { readonly kind: 'none' }
+
+/** Whether a node may be asked at all: whatever would keep it from the job keeps it from the load. */
+export function mayLoad(node: PlacementView, job: PlacementJob, nowMs: number): boolean {
+  return (
+    decide(job.policy, job.allowed, node.facts) === 'allow' &&
+    !job.tried.has(node.nodeId) &&
+    (job.nodeId === null || job.nodeId === node.nodeId) &&
+    !node.warm.has(job.digest) &&
+    (node.loading.has(job.digest) || node.loadable.has(job.digest)) &&
+    node.backoffUntilMs <= nowMs
+  )
+}
+
+/** One load of a model at a time: whoever else wants it waits for the same, until it takes too long. */
+export function place(
+  nodes: readonly PlacementView[],
+  job: PlacementJob,
+  nowMs: number,
+): Placement {
+  const able = nodes.filter((node) => mayLoad(node, job, nowMs))
+  const begun = able
+    .filter((node) => node.loading.has(job.digest))
+    .toSorted((a, b) => sinceMs(b, job) - sinceMs(a, job))[0]
+  const isSlow = begun !== undefined && nowMs - sinceMs(begun, job) >= LIMITS.modelPatienceMs
+  const [best] = able.filter((node) => !node.loading.has(job.digest)).toSorted(compareNodes)
+  if (best !== undefined && (begun === undefined || isSlow))
+    return { kind: 'load', nodeId: best.nodeId }
+  return begun === undefined ? { kind: 'none' } : { kind: 'join', nodeId: begun.nodeId }
+}
+
+function sinceMs(node: PlacementView, { digest }: PlacementJob): number {
+  return node.loading.get(digest) ?? 0
+}
+
+/** A real GPU first, then who loads least, has least to do, has least loaded and is nearest. */
+function compareNodes(a: PlacementView, b: PlacementView): number {
+  return (
+    Number(a.isSoftware) - Number(b.isSoftware) ||
+    a.loading.size - b.loading.size ||
+    a.inFlight - b.inFlight ||
+    a.warm.size - b.warm.size ||
+    a.rttMs - b.rttMs ||
+    (a.nodeId < b.nodeId ? -1 : 1)
+  )
+}
