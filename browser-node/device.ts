@@ -2,6 +2,7 @@
 import { createEngine, type EngineOptions, type EngineProgress } from '#engine/create-engine.ts'
 import type { Engine } from '#engine/engine.ts'
 import { createOrtSessions, type SessionFactory } from '#engine/models/session.ts'
+import { deviceFor } from '#engine/kernels/device-limits.ts'
 import type { Adapter, Provider } from '#shared/job.ts'
 import type { Log } from '#shared/log.ts'
 import type { ModelManifest } from '#shared/model.ts'
@@ -46,7 +47,7 @@ async function openGpu(): Promise<Gpu | undefined> {
   const words = [vendor, architecture, description].filter((word) => word !== '')
   const name = words.length === 0 ? 'unnamed adapter' : words.join(' ').slice(0, 128)
   const isSoftware = isFallbackAdapter || SOFTWARE_NAMES.test(name)
-  return { device: await adapter.requestDevice(), adapter: { name, isSoftware } }
+  return { device: await adapter.requestDevice(deviceFor(adapter)), adapter: { name, isSoftware } }
 }
 
 interface Runtime {

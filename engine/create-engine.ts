@@ -82,11 +82,12 @@ interface Computed {
 }
 
 function openRunner(options: EngineOptions): KernelRunner | undefined {
-  const { device, log, onDeviceLost, kernelTimes = LIMITS } = options
+  const { device, log, now, onDeviceLost, kernelTimes = LIMITS } = options
   if (device === undefined) return undefined
   return createKernelRunner({
     device,
     times: kernelTimes,
+    now,
     onLost(reason) {
       log.warn('device.lost', { reason })
       onDeviceLost?.(reason)
@@ -166,8 +167,8 @@ interface KernelJob {
 async function runKernelWork(job: KernelJob): Promise<Computed> {
   const { options, kernels, runner, work, payload } = job
   // The text is what runs, so the text is what is looked up, whatever digest came with it.
-  const isListed = kernels === 'any' || kernels.includes(sha256(stringToBytes(work.wgsl)))
-  if (runner === undefined || !isListed) {
+  const isOurs = LISTED_KERNELS.includes(sha256(stringToBytes(work.wgsl)))
+  if (runner === undefined || !(kernels === 'any' || isOurs)) {
     throw new AppError(
       'forbidden',
       'This node runs only kernels on its own list, and this one is not on it.',
@@ -175,7 +176,7 @@ async function runKernelWork(job: KernelJob): Promise<Computed> {
     )
   }
   const startedMs = options.now()
-  const outputs = await runner.run(work, payload)
+  const outputs = await runner.run(work, payload, isOurs ? 'own' : 'metered')
   const computeMs = options.now() - startedMs
   const { adapter } = options
   return {

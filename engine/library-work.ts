@@ -23,9 +23,14 @@ export type RunLibraryWork = (
   payload: Uint8Array,
 ) => Promise<{ readonly answer: Answer; readonly outputs: readonly Uint8Array[] }>
 
+const LIBRARY_TIMES: KernelTimes = {
+  kernelCompileMs: LIMITS.kernelCompileMs,
+  kernelRunMs: LIMITS.libraryRunMs,
+}
+
 /** The library is the project's own code: a device that runs any kernel, even only listed ones, runs it. */
 export function openLibrary(options: LibraryOptions): RunLibraryWork {
-  const { device, adapter, kernels, kernelTimes = LIMITS, log, now, onDeviceLost } = options
+  const { device, adapter, kernels, kernelTimes = LIBRARY_TIMES, log, now, onDeviceLost } = options
   if (device === undefined || kernels === 'none')
     return () =>
       Promise.reject(new AppError('forbidden', 'This node has no WebGPU device for kernels.'))

@@ -1,6 +1,7 @@
 /** WebGPU in Node: Dawn, through the npm package `webgpu`. */
 import { existsSync } from 'node:fs'
 import { create, globals } from 'webgpu'
+import { deviceFor } from '#engine/kernels/device-limits.ts'
 import type { Adapter } from '#shared/job.ts'
 
 export interface NodeDevice {
@@ -27,7 +28,11 @@ export async function openDevice(): Promise<NodeDevice | undefined> {
     .slice(0, 128)
   const isSoftware =
     adapter.info.isFallbackAdapter || SOFTWARE_NAMES.test(`${name} ${adapter.info.device}`)
-  return { gpu, device: await adapter.requestDevice(), adapter: { name, isSoftware } }
+  return {
+    gpu,
+    device: await adapter.requestDevice(deviceFor(adapter)),
+    adapter: { name, isSoftware },
+  }
 }
 
 /** Environment in which a software adapter is found on a machine without a GPU; undefined when it has none to offer. */

@@ -17,7 +17,12 @@ const MEMORY_A_FILE_BYTE = 2
 /** Every provider may take its time. */
 const LOAD_MS = LIMITS.modelLoadMs * 2 + 5_000
 /** Longer than every limit inside the child together: who is still silent then hangs. */
-const HANG_MS = LIMITS.kernelCompileMs + LIMITS.kernelRunMs + 5_000
+const HANG_MS: Readonly<Record<Work['kind'], number>> = {
+  kernel: LIMITS.kernelCompileMs + LIMITS.kernelRunMs + 2_000,
+  library: LIMITS.kernelCompileMs + LIMITS.libraryRunMs + 2_000,
+  model: 60_000,
+  text: 60_000,
+}
 
 export type Ready = FromChild & { readonly type: 'ready' }
 
@@ -166,18 +171,13 @@ async function runIn(
     reject(cancelled())
   }
   signal.addEventListener('abort', cancel)
-  const hung = setTimeout(
-    () => {
-      reject(
-        new AppError(
-          'node_timeout',
-          `The job did not end in ${HANG_MS} ms; its process was killed.`,
-        ),
-      )
-      kill()
-    },
-    HANG_MS * (2 + pending.size),
-  )
+  const hangMs = HANG_MS[work.kind] * (1 + pending.size)
+  const hung = setTimeout(() => {
+    reject(
+      new AppError('node_timeout', `The job did not end in ${hangMs} ms; its process was killed.`),
+    )
+    kill()
+  }, hangMs)
   pending.set(job, { emit, resolve, reject, sent: Promise.resolve(), hung })
   try {
     say(child, { type: 'run', job, work, payload })

@@ -5,6 +5,7 @@ import { LIMITS } from '#shared/limits.ts'
 import { beforeDeadline } from '../deadline.ts'
 import { calibrate } from './calibrate.ts'
 import { checkKernel } from './check-kernel.ts'
+import { compileKernel, refuseKernel, type Pipeline } from './compile-kernel.ts'
 import { inspectKernel } from './rewrite/inspect-kernel.ts'
 import { meterKernel, type Grant, type MeteredKernel } from './rewrite/meter-kernel.ts'
 import { createKeptBuffers, type KeptBuffers } from './kept-buffers.ts'
@@ -12,7 +13,6 @@ import { createKeptBuffers, type KeptBuffers } from './kept-buffers.ts'
 // Values of GPUBufferUsage, GPUMapMode and GPUShaderStage: https://www.w3.org/TR/webgpu/#buffer-usage
 const USAGE = { MAP_READ: 1, COPY_SRC: 4, COPY_DST: 8, STORAGE: 128 } as const
 const MAP_READ = 1
-const COMPUTE_STAGE = 4
 
 export interface KernelOutput {
   readonly header: TensorHeader
@@ -85,18 +85,24 @@ export function createKernelRunner(options: KernelRunnerOptions): KernelRunner {
         kernel = meterKernel(report, await granted, groups * report.invocations)
       }
       const pipeline = await within(
-        compile(device, work, kernel),
+        compileKernel(device, work, kernel),
         times.kernelCompileMs,
         "The kernel's compilation",
       )
       const made: GPUBuffer[] = []
+      const kept = takeKept(sessions, work)
+      let isOver = false
       try {
-        const step = dispatch(device, pipeline, { work, payload, made })
+        const step = dispatch(device, pipeline, { work, payload, made, kept })
         const { outputs, spent } = await within(step, times.kernelRunMs, 'The kernel')
         if (spent !== 0) throw overBudget(kernel.loopLines[spent - 1])
+        isOver = true
+        if (work.session !== undefined) sessions.keep(work.session, kept)
         return outputs
       } finally {
-        if (lost === undefined) for (const buffer of made) buffer.destroy()
+        // A step that failed has left its session's buffers half written.
+        const spoilt = isOver ? made : [...made, ...kept.values()]
+        if (lost === undefined) for (const buffer of spoilt) buffer.destroy()
       }
     },
     close() {
@@ -115,60 +121,6 @@ function takeKept(sessions: KeptBuffers, { session, buffers }: KernelWork): Map<
     return new Map(sessions.take(session))
   sessions.drop(session)
   return new Map()
-}
-
-interface Pipeline {
-  readonly pipeline: GPUComputePipeline
-  readonly layout: GPUBindGroupLayout
-  /** Of the meter's buffer, in a group of its own. */
-  readonly meterLayout: GPUBindGroupLayout | undefined
-}
-
-async function compile(
-  device: GPUDevice,
-  work: KernelWork,
-  { source, isMetered }: MeteredKernel,
-): Promise<Pipeline> {
-  const bindings = work.buffers.length + (isMetered ? 1 : 0)
-  const most = device.limits.maxStorageBuffersPerShaderStage
-  if (bindings > most) {
-    const detail = `This node's adapter binds ${most} buffers and the kernel needs ${bindings}, its budget's among them.`
-    throw new AppError('no_capacity', detail)
-  }
-  device.pushErrorScope('validation')
-  const layout = device.createBindGroupLayout({
-    entries: work.buffers.map(({ binding, access }) => ({
-      binding,
-      visibility: COMPUTE_STAGE,
-      buffer: { type: access === 'read' ? ('read-only-storage' as const) : ('storage' as const) },
-    })),
-  })
-  const meterLayout = isMetered
-    ? device.createBindGroupLayout({
-        entries: [{ binding: 0, visibility: COMPUTE_STAGE, buffer: { type: 'storage' } }],
-      })
-    : undefined
-  const pipelineLayout = device.createPipelineLayout({
-    bindGroupLayouts: meterLayout === undefined ? [layout] : [layout, meterLayout],
-  })
-  const module = device.createShaderModule({ code: source })
-  const [fault, { messages }] = await Promise.all([
-    device.popErrorScope(),
-    module.getCompilationInfo(),
-  ])
-  const error = messages.find(({ type }) => type === 'error')
-  if (error !== undefined)
-    throw refuseKernel(`line ${error.lineNum}:${error.linePos}: ${error.message}`)
-  if (fault !== null) throw refuseKernel(fault.message)
-  try {
-    const pipeline = await device.createComputePipelineAsync({
-      layout: pipelineLayout,
-      compute: { module, entryPoint: work.entryPoint },
-    })
-    return { pipeline, layout, meterLayout }
-  } catch (cause) {
-    throw refuseKernel(cause instanceof Error ? cause.message : 'no pipeline', cause)
-  }
 }
 
 interface DispatchParts {
@@ -191,9 +143,9 @@ const METER_BYTES = 8
 /** Buffers are new for each job and zeroes by WebGPU's own rule, so no tenant sees another's bytes. */
 async function dispatch(
   device: GPUDevice,
-  { pipeline, layout }: Pipeline,
+  { pipeline, layout, meterLayout }: Pipeline,
   { work, payload, made, kept }: DispatchParts,
-): Promise<KernelOutput[]> {
+): Promise<Dispatched> {
   device.pushErrorScope('out-of-memory')
   device.pushErrorScope('validation')
   const create = (sizeBytes: number, usage: number) => {
@@ -291,14 +243,6 @@ function overBudget(line: number | undefined): AppError {
     'give it less to do in one dispatch'
   return new AppError('too_large', `The kernel ran out of its budget: ${detail}.`, {
     meta: { rule: 'kernels.budget', errors: [{ pointer: '/kernel/wgsl', detail }] },
-  })
-}
-
-function refuseKernel(detail: string, cause?: unknown): AppError {
-  const text = detail.slice(0, 1_000)
-  return new AppError('invalid_request', `The kernel cannot be run: ${text}`, {
-    meta: { errors: [{ pointer: '/kernel/wgsl', detail: text }] },
-    cause,
   })
 }
 

@@ -1,7 +1,7 @@
 /** The checks that are made before any device is asked: tensors against a manifest, WGSL against its bounds. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { countStatements } from '#engine/kernels/check-kernel.ts'
+import { parseKernel } from '#engine/kernels/parse/parse-kernel.ts'
 import { decodeCtc, parseAlphabet, prepareImage } from '#engine/models/ocr-line.ts'
 import { checkTensors, decodeTexts, encodeBytes, splitBytes } from '#shared/tensor.ts'
 import { PIXELS_MANIFEST } from '../support/manifests.ts'
@@ -73,12 +73,12 @@ describe('statements of WGSL', () => {
     ['/* a; /* b; */ c; */ a = 1;', 1],
     ['// c\u2028a = 1;', 1],
     ['// c\u0085a = 1;', 1],
-    ['for (var i = 0; i < 9; i++) { a = i; }', 4],
-    ['if (a) {} else {}', 2],
-    ['*/ a = 1;', 1],
+    ['for (var i = 0; i < 9; i++) { a = i; }', 2],
+    ['if (a) {} else {}', 1],
+    ['switch (a) { case 1: { b = 2; } default: {} }', 4],
     ['// /*\na = 1;', 1],
-  ])('[G8] %j has at most %i', (wgsl, count) => {
-    expect(countStatements(wgsl)).toBe(count)
+  ])('[K3] %j are %i', (statements, count) => {
+    expect(parseKernel(`fn f() { ${statements} }`).statements).toBe(count)
   })
 })
 

@@ -16,12 +16,17 @@ export interface Cursor {
   readonly end: number
   /** Runs one rule one level deeper. @throws {AppError} too_large when nested past the bound */
   nested<T>(rule: () => T): T
+  /** Counts the parts of one chain, `a + b + c` or `a.b.c`. @throws {AppError} too_large past the bound */
+  chained(parts: number): void
   fail(expected: string): never
+  countStatement(): void
+  readonly statements: number
 }
 
 export function createCursor(tokens: readonly Token[]): Cursor {
   let at = 0
   let depth = 0
+  let statements = 0
   const last = tokens.at(-1)
   const peek = (ahead = 0): Token => {
     const token = tokens[at + ahead] ?? last
@@ -37,6 +42,12 @@ export function createCursor(tokens: readonly Token[]): Cursor {
     const { line, text } = peek()
     throw syntaxError(line, `expected ${expected}, found ${text === '' ? 'the end' : text}`)
   }
+  const tooDeep = (what: string): never => {
+    const detail = `line ${peek().line}: ${what}`
+    throw new AppError('too_large', `/kernel/wgsl ${detail}.`, {
+      meta: { errors: [{ pointer: '/kernel/wgsl', detail }] },
+    })
+  }
   return {
     peek,
     next,
@@ -51,14 +62,18 @@ export function createCursor(tokens: readonly Token[]): Cursor {
     get end() {
       return tokens[at - 1]?.end ?? 0
     },
+    chained(parts) {
+      if (parts > LIMITS.wgslChain) tooDeep(`a chain has more than ${LIMITS.wgslChain} parts`)
+    },
+    countStatement() {
+      statements += 1
+    },
+    get statements() {
+      return statements
+    },
     nested(rule) {
       depth += 1
-      if (depth > LIMITS.wgslDepth) {
-        const detail = `line ${peek().line}: is nested deeper than ${LIMITS.wgslDepth} levels`
-        throw new AppError('too_large', `/kernel/wgsl ${detail}.`, {
-          meta: { errors: [{ pointer: '/kernel/wgsl', detail }] },
-        })
-      }
+      if (depth > LIMITS.wgslDepth) tooDeep(`nests deeper than ${LIMITS.wgslDepth} levels`)
       try {
         return rule()
       } finally {

@@ -20,7 +20,8 @@ const PREFIX: ReadonlySet<string> = new Set(['-', '!', '~', '*', '&'])
 export function parseExpression(cursor: Cursor, least = 0): Expression {
   return cursor.nested(() => {
     let left = parseUnary(cursor)
-    for (;;) {
+    for (let parts = 1; ; parts += 1) {
+      cursor.chained(parts)
       const operator = cursor.peek().text
       const level = PRECEDENCE.get(operator)
       if (level === undefined || level < least) return left
@@ -81,7 +82,8 @@ export function parseCall(cursor: Cursor, callee: Expression & { kind: 'name' })
 function parsePostfix(cursor: Cursor, base: Expression): Expression {
   const { start } = base
   let expression = base
-  for (;;) {
+  for (let parts = 1; ; parts += 1) {
+    cursor.chained(parts)
     if (cursor.accept('[')) {
       const index = parseExpression(cursor)
       cursor.expect(']')

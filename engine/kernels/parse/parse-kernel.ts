@@ -1,7 +1,7 @@
 /** Parses a WGSL module by recursive descent over the grammar of https://www.w3.org/TR/WGSL/. */
 import { createCursor, type Cursor } from './cursor.ts'
 import { parseAttributes, parseExpression, parseName } from './expressions.ts'
-import { createStatementParser, type StatementParser } from './statements.ts'
+import { parseBlock, parseDeclaration } from './statements.ts'
 import type {
   Attribute,
   Directive,
@@ -20,14 +20,13 @@ import { tokenize } from './tokens.ts'
 export function parseKernel(source: string): KernelModule {
   const tokens = tokenize(source)
   const cursor = createCursor(tokens)
-  const parser = createStatementParser(cursor)
   const directives: Directive[] = []
   for (let found = directive(cursor); found !== undefined; found = directive(cursor))
     directives.push(found)
   const declarations: ModuleDeclaration[] = []
   while (cursor.peek().kind !== 'end') {
     if (cursor.accept(';')) continue
-    declarations.push(moduleDeclaration(cursor, parser))
+    declarations.push(moduleDeclaration(cursor))
   }
   const names = tokens.flatMap(({ kind, text }) => (kind === 'name' ? [text] : []))
   return {
@@ -35,7 +34,7 @@ export function parseKernel(source: string): KernelModule {
     directives,
     declarations,
     identifiers: new Set(names),
-    statements: parser.statements,
+    statements: cursor.statements,
   }
 }
 
@@ -53,13 +52,13 @@ function directive(cursor: Cursor): Directive | undefined {
   return { kind, names }
 }
 
-function moduleDeclaration(cursor: Cursor, parser: StatementParser): ModuleDeclaration {
+function moduleDeclaration(cursor: Cursor): ModuleDeclaration {
   const attributes = parseAttributes(cursor)
   const { text, start } = cursor.peek()
-  if (text === 'fn') return functionDeclaration(cursor, parser, attributes)
+  if (text === 'fn') return functionDeclaration(cursor, attributes)
   if (text === 'struct') return structDeclaration(cursor)
   if (text === 'var' || text === 'const' || text === 'override') {
-    const declaration = parser.declaration(attributes)
+    const declaration = parseDeclaration(cursor)
     cursor.expect(';')
     return declaration
   }
@@ -80,7 +79,6 @@ function moduleDeclaration(cursor: Cursor, parser: StatementParser): ModuleDecla
 
 function functionDeclaration(
   cursor: Cursor,
-  parser: StatementParser,
   attributes: readonly Attribute[],
 ): FunctionDeclaration {
   const { start, line } = cursor.expect('fn')
@@ -93,7 +91,7 @@ function functionDeclaration(
     parseAttributes(cursor)
     returnType = parseName(cursor)
   }
-  const body = parser.block()
+  const body = parseBlock(cursor)
   const head = {
     kind: 'function',
     name,

@@ -41,7 +41,6 @@ export interface Attribute {
 export interface Declaration extends Span {
   readonly kind: 'declaration'
   readonly keyword: 'var' | 'let' | 'const' | 'override'
-  readonly attributes: readonly Attribute[]
   /** The template list of `var`: address space and access mode. */
   readonly qualifiers: readonly Expression[]
   readonly name: string
@@ -56,7 +55,6 @@ export interface Block extends Span {
 
 export interface Loop extends Span {
   readonly kind: 'loop'
-  readonly form: 'for' | 'while' | 'loop'
   readonly line: number
   readonly init: Statement | undefined
   readonly condition: Expression | undefined
@@ -68,7 +66,6 @@ export interface Loop extends Span {
 
 export interface Clause extends Span {
   readonly selectors: readonly Expression[]
-  readonly isDefault: boolean
   readonly body: Block
 }
 
@@ -81,7 +78,7 @@ export type Statement = Span &
     | {
         readonly kind: 'if'
         readonly condition: Expression
-        readonly then: Block
+        readonly body: Block
         readonly otherwise: Statement | undefined
       }
     | {

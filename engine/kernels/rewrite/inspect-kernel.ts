@@ -2,8 +2,10 @@
 import { LIMITS } from '#shared/limits.ts'
 import { parseKernel } from '../parse/parse-kernel.ts'
 import type { FunctionDeclaration, KernelModule } from '../parse/syntax.ts'
-import { createKernelWeights, refuse, type FunctionWeight } from './measure-kernel.ts'
+import type { FunctionWeight } from './function-weight.ts'
+import { createKernelWeights } from './measure-kernel.ts'
 import { createModuleNames, type ModuleNames } from './module-names.ts'
+import { refuse } from './refuse.ts'
 
 export interface KernelReport {
   readonly module: KernelModule

@@ -8,13 +8,9 @@ import type {
   Loop,
   Statement,
 } from '../parse/syntax.ts'
-import {
-  refuse,
-  type FunctionWeight,
-  type KernelWeights,
-  type LoopWeight,
-} from './measure-kernel.ts'
+import type { FunctionWeight, KernelWeights, LoopWeight } from './function-weight.ts'
 import type { ModuleNames } from './module-names.ts'
+import { refuse } from './refuse.ts'
 import { memberOf, SCALAR, vectorOf, type ValueType } from './types.ts'
 import { ACCESS_WEIGHT, builtinWeight, isBarrier, LOOP_WEIGHT, operatorWeight } from './weights.ts'
 
@@ -24,185 +20,203 @@ interface Typed {
   readonly isMemory: boolean
 }
 
-type Scope = Map<string, Typed>
+interface Walk {
+  readonly names: ModuleNames
+  readonly weights: KernelWeights
+  readonly scopes: Map<string, Typed>[]
+  readonly loops: LoopWeight[]
+  readonly calls: Call[]
+  /** The loop's turn that is walked, or the function outside its loops. */
+  region: { weight: number }
+  expanded: number
+  hasBarrier: boolean
+}
 
-/** @param extra something to infer with the function's own means, after its body */
 export function measureBody(
   declaration: FunctionDeclaration,
   names: ModuleNames,
   weights: KernelWeights,
-  extra?: (infer: (value: Expression) => ValueType) => void,
 ): FunctionWeight {
-  const scopes: Scope[] = []
-  const loops: LoopWeight[] = []
-  const calls: Call[] = []
-  let region = { weight: 0 }
-  let expanded = 0
-  let hasBarrier = false
-
-  const add = (weight: number) => {
-    region.weight += weight
-    expanded += weight
-  }
-  /** Reads a value, all words of it. @throws {AppError} too_large for a value over the bound */
-  const value = (expression: Expression): ValueType => {
-    const { type, isMemory } = visit(expression)
-    if (isMemory) add(bounded(type, expression))
-    return type
-  }
-  const bounded = ({ words }: ValueType, { start }: { readonly start: number }): number => {
-    if (words <= LIMITS.wgslValueWords) return words
-    const what = Number.isFinite(words) ? `${words} words` : 'a size that is not known'
-    const detail = `offset ${start}: a value has ${what}, at most ${LIMITS.wgslValueWords} are taken`
-    throw refuse('too_large', detail)
-  }
-
-  const visit = (expression: Expression): Typed => {
-    add(1)
-    if (expression.kind === 'literal') return { type: SCALAR, isMemory: false }
-    if (expression.kind === 'name') return visitName(expression.name)
-    if (expression.kind === 'unary') return visitUnary(expression.operator, expression.operand)
-    if (expression.kind === 'binary') {
-      const left = value(expression.left)
-      const right = value(expression.right)
-      const type = left.words >= right.words ? left : right
-      add(operatorWeight(expression.operator, type.words))
-      return { type, isMemory: false }
-    }
-    if (expression.kind === 'call') return { type: visitCall(expression), isMemory: false }
-    const base = throughPointer(visit(expression.base))
-    if (expression.kind === 'member')
-      return { type: memberOf(base.type, expression.member), isMemory: base.isMemory }
-    value(expression.index)
-    // One element of a value that is not in memory is read from a copy of all of it.
-    add(ACCESS_WEIGHT + (base.isMemory ? 0 : bounded(base.type, expression)))
-    return { type: base.type.element ?? SCALAR, isMemory: base.isMemory }
-  }
-
-  const visitName = (name: string): Typed => {
-    for (const scope of scopes.toReversed()) {
-      const local = scope.get(name)
-      if (local !== undefined) return local
-    }
-    const type = names.valueType(name, weights.typeOf)
-    const isMemory = names.values.get(name)?.keyword === 'var'
-    if (type !== undefined && !isMemory) add(bounded(type, declaration))
-    return { type: type ?? SCALAR, isMemory }
-  }
-
-  const visitUnary = (operator: string, operand: Expression): Typed => {
-    if (operator === '&') {
-      const { type } = visit(operand)
-      return { type: { words: 1, target: type }, isMemory: false }
-    }
-    const type = value(operand)
-    if (operator === '*') return { type: type.target ?? SCALAR, isMemory: true }
-    add(type.words)
-    return { type, isMemory: false }
-  }
-
-  const visitCall = (call: Call): ValueType => {
-    const args = call.args.map(value)
-    const { callee } = call
-    const called = weights.of(callee.name)
-    if (called !== undefined) {
-      calls.push(call)
-      hasBarrier ||= called.hasBarrier
-      region.weight += called.once
-      expanded += called.expanded
-      const { returnType } = called.declaration
-      return returnType === undefined ? SCALAR : (names.typeOf(returnType) ?? SCALAR)
-    }
-    const largest = args.reduce((most, type) => (type.words > most.words ? type : most), SCALAR)
-    const made = constructed(callee, args) ?? names.typeOf(callee)
-    if (made !== undefined) {
-      add(bounded(made, call))
-      return made
-    }
-    hasBarrier ||= isBarrier(callee.name)
-    add(builtinWeight(callee.name, bounded(largest, call)))
-    if (callee.name === 'workgroupUniformLoad') {
-      const target = args[0]?.target ?? SCALAR
-      add(bounded(target, call))
-      return target
-    }
-    if (callee.name === 'bitcast') return names.typeOf(callee.args[0] ?? call) ?? largest
-    return callee.name.startsWith('texture') ? vectorOf(4) : largest
-  }
-
-  const declare = ({ keyword, name, type, value: initial, start }: Declaration) => {
-    const given = initial === undefined ? undefined : value(initial)
-    const found = (type === undefined ? undefined : names.typeOf(type)) ?? given ?? SCALAR
-    add(bounded(found, { start }))
-    scopes.at(-1)?.set(name, { type: found, isMemory: keyword === 'var' })
-  }
-
-  const scoped = (walk: () => void) => {
-    scopes.push(new Map())
-    walk()
-    scopes.pop()
-  }
-  const all = (statements: readonly Statement[]) => {
-    for (const statement of statements) walk(statement)
-  }
-
-  const walk = (statement: Statement): void => {
-    add(1)
-    if (statement.kind === 'declaration') declare(statement)
-    else if (statement.kind === 'block') scoped(() => all(statement.statements))
-    else if (statement.kind === 'if') {
-      value(statement.condition)
-      walk(statement.then)
-      if (statement.otherwise !== undefined) walk(statement.otherwise)
-    } else if (statement.kind === 'switch') {
-      value(statement.selector)
-      for (const { selectors, body } of statement.clauses) {
-        for (const selector of selectors) value(selector)
-        walk(body)
-      }
-    } else if (statement.kind === 'loop') scoped(() => walkLoop(statement))
-    else if (statement.kind === 'return') {
-      if (statement.value !== undefined) value(statement.value)
-    } else if (statement.kind === 'break-if') value(statement.condition)
-    else if (statement.kind === 'call') visitCall(statement.call)
-    else if (statement.kind === 'assign') {
-      const target = statement.target === undefined ? undefined : visit(statement.target)
-      const given = statement.value === undefined ? SCALAR : value(statement.value)
-      const { words } = target?.type ?? given
-      add((statement.operator === '=' ? 1 : 2) * Math.min(words, LIMITS.wgslValueWords))
-      if (statement.operator !== '=') add(operatorWeight(statement.operator[0] ?? '', words))
-    }
-  }
-
-  const walkLoop = (loop: Loop) => {
-    if (loop.init !== undefined) walk(loop.init)
-    const outer = region
-    const turn = { weight: 0 }
-    region = turn
-    const at = loops.length
-    loops.push({ loop, weight: 0 })
-    add(LOOP_WEIGHT)
-    if (loop.condition !== undefined) value(loop.condition)
-    if (loop.update !== undefined) walk(loop.update)
-    // What the body of a `loop` declares, its continuing block sees.
-    scoped(() => {
-      all(loop.body.statements)
-      if (loop.continuing !== undefined) walk(loop.continuing)
-    })
-    loops[at] = { loop, weight: turn.weight }
-    region = outer
-  }
-
-  const parameters: Scope = new Map()
+  const walk = createWalk(names, weights)
   for (const { name, type } of declaration.parameters) {
     const found = names.typeOf(type) ?? SCALAR
-    add(bounded(found, type))
-    parameters.set(name, { type: found, isMemory: false })
+    add(walk, boundedWords(found, type))
+    walk.scopes.at(-1)?.set(name, { type: found, isMemory: false })
   }
-  scopes.push(parameters)
-  all(declaration.body.statements)
-  extra?.(value)
+  for (const statement of declaration.body.statements) visitStatement(walk, statement)
+  const { region, expanded, loops, calls, hasBarrier } = walk
   return { declaration, once: region.weight, expanded, loops, calls, hasBarrier }
+}
+
+/** The type of a module-scope value whose declaration writes none. */
+export function inferType(
+  value: Expression,
+  names: ModuleNames,
+  weights: KernelWeights,
+): ValueType {
+  return readValue(createWalk(names, weights), value)
+}
+
+function createWalk(names: ModuleNames, weights: KernelWeights): Walk {
+  const found = { scopes: [new Map<string, Typed>()], loops: [], calls: [], hasBarrier: false }
+  return { names, weights, ...found, region: { weight: 0 }, expanded: 0 }
+}
+
+function add(walk: Walk, weight: number): void {
+  walk.region.weight += weight
+  walk.expanded += weight
+}
+
+/** @throws {AppError} too_large for a value over the bound */
+function boundedWords({ words }: ValueType, { start }: { readonly start: number }): number {
+  if (words <= LIMITS.wgslValueWords) return words
+  const what = Number.isFinite(words) ? `${words} words` : 'a size that is not known'
+  throw refuse(
+    'too_large',
+    `offset ${start}: a value has ${what}, at most ${LIMITS.wgslValueWords} are taken`,
+  )
+}
+
+/** Reads a value, all words of it. */
+function readValue(walk: Walk, expression: Expression): ValueType {
+  const { type, isMemory } = visit(walk, expression)
+  if (isMemory) add(walk, boundedWords(type, expression))
+  return type
+}
+
+function visit(walk: Walk, expression: Expression): Typed {
+  add(walk, 1)
+  if (expression.kind === 'literal') return { type: SCALAR, isMemory: false }
+  if (expression.kind === 'name') return visitName(walk, expression)
+  if (expression.kind === 'unary') return visitUnary(walk, expression.operator, expression.operand)
+  if (expression.kind === 'call') return { type: visitCall(walk, expression), isMemory: false }
+  if (expression.kind === 'binary') {
+    const left = readValue(walk, expression.left)
+    const right = readValue(walk, expression.right)
+    const type = left.words >= right.words ? left : right
+    add(walk, operatorWeight(expression.operator, type.words))
+    return { type, isMemory: false }
+  }
+  const base = throughPointer(visit(walk, expression.base))
+  if (expression.kind === 'member')
+    return { type: memberOf(base.type, expression.member), isMemory: base.isMemory }
+  readValue(walk, expression.index)
+  // One element of a value that is not in memory is read from a copy of all of it.
+  add(walk, ACCESS_WEIGHT + (base.isMemory ? 0 : boundedWords(base.type, expression)))
+  return { type: base.type.element ?? SCALAR, isMemory: base.isMemory }
+}
+
+function visitName(walk: Walk, expression: Expression & { kind: 'name' }): Typed {
+  const { name } = expression
+  for (const scope of walk.scopes.toReversed()) {
+    const local = scope.get(name)
+    if (local !== undefined) return local
+  }
+  const type = walk.names.valueType(name, walk.weights.typeOf) ?? SCALAR
+  const isMemory = walk.names.values.get(name)?.keyword === 'var'
+  if (!isMemory) add(walk, boundedWords(type, expression))
+  return { type, isMemory }
+}
+
+function visitUnary(walk: Walk, operator: string, operand: Expression): Typed {
+  if (operator === '&') {
+    const { type } = visit(walk, operand)
+    return { type: { words: 1, target: type }, isMemory: false }
+  }
+  const type = readValue(walk, operand)
+  if (operator === '*') return { type: type.target ?? SCALAR, isMemory: true }
+  add(walk, type.words)
+  return { type, isMemory: false }
+}
+
+function visitCall(walk: Walk, call: Call): ValueType {
+  const { callee } = call
+  const args = call.args.map((arg) => readValue(walk, arg))
+  const called = walk.weights.of(callee.name)
+  if (called !== undefined) {
+    walk.calls.push(call)
+    walk.hasBarrier ||= called.hasBarrier
+    walk.region.weight += called.once
+    walk.expanded += called.expanded
+    const { returnType } = called.declaration
+    return (returnType === undefined ? undefined : walk.names.typeOf(returnType)) ?? SCALAR
+  }
+  const made = madeArray(callee, args) ?? walk.names.typeOf(callee)
+  if (made !== undefined) {
+    add(walk, boundedWords(made, call))
+    return made
+  }
+  const largest = args.reduce((most, type) => (type.words > most.words ? type : most), SCALAR)
+  walk.hasBarrier ||= isBarrier(callee.name)
+  add(walk, builtinWeight(callee.name, boundedWords(largest, call)))
+  if (callee.name === 'workgroupUniformLoad') {
+    const target = args[0]?.target ?? SCALAR
+    add(walk, boundedWords(target, call))
+    return target
+  }
+  if (callee.name === 'bitcast') return walk.names.typeOf(callee.args[0] ?? call) ?? largest
+  return callee.name.startsWith('texture') ? vectorOf(4) : largest
+}
+
+function visitStatement(walk: Walk, statement: Statement): void {
+  add(walk, 1)
+  if (statement.kind === 'declaration') declare(walk, statement)
+  else if (statement.kind === 'block') visitBlock(walk, statement.statements)
+  else if (statement.kind === 'if') {
+    readValue(walk, statement.condition)
+    visitStatement(walk, statement.body)
+    if (statement.otherwise !== undefined) visitStatement(walk, statement.otherwise)
+  } else if (statement.kind === 'switch') {
+    readValue(walk, statement.selector)
+    for (const { selectors, body } of statement.clauses) {
+      for (const selector of selectors) readValue(walk, selector)
+      visitStatement(walk, body)
+    }
+  } else if (statement.kind === 'loop') visitLoop(walk, statement)
+  else if (statement.kind === 'return') {
+    if (statement.value !== undefined) readValue(walk, statement.value)
+  } else if (statement.kind === 'break-if') readValue(walk, statement.condition)
+  else if (statement.kind === 'call') visitCall(walk, statement.call)
+  else if (statement.kind === 'assign') {
+    const target = statement.target === undefined ? undefined : visit(walk, statement.target)
+    const given = statement.value === undefined ? SCALAR : readValue(walk, statement.value)
+    const words = boundedWords(target?.type ?? given, statement)
+    add(walk, words)
+    const [operator = '='] = statement.operator
+    if (operator !== '=') add(walk, words + operatorWeight(operator, words))
+  }
+}
+
+function visitBlock(walk: Walk, statements: readonly Statement[], after?: Statement): void {
+  walk.scopes.push(new Map())
+  for (const statement of statements) visitStatement(walk, statement)
+  // What the body of a `loop` declares, its continuing block sees.
+  if (after !== undefined) visitStatement(walk, after)
+  walk.scopes.pop()
+}
+
+function visitLoop(walk: Walk, loop: Loop): void {
+  walk.scopes.push(new Map())
+  if (loop.init !== undefined) visitStatement(walk, loop.init)
+  const outer = walk.region
+  const turn = { weight: 0 }
+  walk.region = turn
+  const at = walk.loops.push({ loop, weight: 0 }) - 1
+  add(walk, LOOP_WEIGHT)
+  if (loop.condition !== undefined) readValue(walk, loop.condition)
+  if (loop.update !== undefined) visitStatement(walk, loop.update)
+  visitBlock(walk, loop.body.statements, loop.continuing)
+  walk.loops[at] = { loop, weight: turn.weight }
+  walk.region = outer
+  walk.scopes.pop()
+}
+
+function declare(walk: Walk, { keyword, name, type, value, start }: Declaration): void {
+  const given = value === undefined ? undefined : readValue(walk, value)
+  const written = type === undefined ? undefined : walk.names.typeOf(type)
+  const found = written ?? given ?? SCALAR
+  add(walk, boundedWords(found, { start }))
+  walk.scopes.at(-1)?.set(name, { type: found, isMemory: keyword === 'var' })
 }
 
 /** A pointer that is indexed or whose member is named stands for what it points to. */
@@ -211,8 +225,8 @@ function throughPointer(typed: Typed): Typed {
   return target === undefined ? typed : { type: target, isMemory: true }
 }
 
-/** `array(a, b)` and the like, whose types are told by their arguments alone. */
-function constructed(
+/** `array(a, b)`, whose type is told by its arguments alone. */
+function madeArray(
   { name, args: written }: Call['callee'],
   args: readonly ValueType[],
 ): ValueType | undefined {

@@ -1,36 +1,9 @@
-/** How much a kernel's functions weigh when every call is written out, and how much one turn of each loop does. */
-import { AppError } from '#shared/errors.ts'
+/** Measures a kernel's functions, each once, callees before their callers. */
 import { LIMITS } from '#shared/limits.ts'
-import type { Call, Expression, FunctionDeclaration, Loop } from '../parse/syntax.ts'
-import { measureBody } from './measure-body.ts'
+import type { FunctionWeight, KernelWeights } from './function-weight.ts'
+import { inferType, measureBody } from './measure-body.ts'
 import type { ModuleNames } from './module-names.ts'
-import { SCALAR, type ValueType } from './types.ts'
-
-export interface LoopWeight {
-  readonly loop: Loop
-  /** Of one turn, without the turns of loops inside it. */
-  readonly weight: number
-}
-
-export interface FunctionWeight {
-  readonly declaration: FunctionDeclaration
-  /** What runs once a call: everything outside loops, with calls written out. */
-  readonly once: number
-  /** Everything once, with calls written out: what the compiler sees. */
-  readonly expanded: number
-  /** In the order of the source. */
-  readonly loops: readonly LoopWeight[]
-  /** Calls of the module's own functions, in the order of the source. */
-  readonly calls: readonly Call[]
-  /** Whether it, or what it calls, holds a whole workgroup together. */
-  readonly hasBarrier: boolean
-}
-
-export interface KernelWeights {
-  of(name: string): FunctionWeight | undefined
-  /** @throws {AppError} too_large for a value over the bound */
-  readonly typeOf: (value: Expression) => ValueType
-}
+import { refuse } from './refuse.ts'
 
 /** @throws {AppError} too_large when a function weighs too much written out, invalid_request for recursion */
 export function createKernelWeights(names: ModuleNames): KernelWeights {
@@ -54,32 +27,7 @@ export function createKernelWeights(names: ModuleNames): KernelWeights {
       done.set(name, weight)
       return weight
     },
-    typeOf: (value) => {
-      const declaration: FunctionDeclaration = { ...NOWHERE, body: { ...EMPTY_BLOCK } }
-      let type: ValueType = SCALAR
-      measureBody(declaration, names, weights, (infer) => (type = infer(value)))
-      return type
-    },
+    typeOf: (value) => inferType(value, names, weights),
   }
   return weights
-}
-
-const EMPTY_BLOCK = { kind: 'block', statements: [], start: 0, end: 0 } as const
-const NOWHERE = {
-  kind: 'function',
-  name: '',
-  attributes: [],
-  parameters: [],
-  closeAt: 0,
-  hasTrailingComma: false,
-  returnType: undefined,
-  line: 1,
-  start: 0,
-  end: 0,
-} as const
-
-export function refuse(code: 'too_large' | 'invalid_request', detail: string): AppError {
-  return new AppError(code, `/kernel/wgsl: ${detail}.`, {
-    meta: { errors: [{ pointer: '/kernel/wgsl', detail }] },
-  })
 }

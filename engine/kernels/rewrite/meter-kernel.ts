@@ -1,5 +1,6 @@
 /** Rewrites a kernel so that every loop draws on a budget, and one that runs out ends and says so. */
-import { refuse, type FunctionWeight } from './measure-kernel.ts'
+import type { FunctionWeight } from './function-weight.ts'
+import { refuse } from './refuse.ts'
 import { isEntryPoint, type KernelReport } from './inspect-kernel.ts'
 import type { Statement } from '../parse/syntax.ts'
 
@@ -213,7 +214,7 @@ function returns(statement: Statement): boolean {
   if (statement.kind === 'block') return statement.statements.some(returns)
   if (statement.kind === 'if')
     return (
-      statement.otherwise !== undefined && returns(statement.then) && returns(statement.otherwise)
+      statement.otherwise !== undefined && returns(statement.body) && returns(statement.otherwise)
     )
   if (statement.kind !== 'switch') return false
   return statement.clauses.every(({ body }) => returns(body) && !breaks(body))
@@ -225,7 +226,7 @@ function breaks(statement: Statement): boolean {
   if (statement.kind === 'block') return statement.statements.some(breaks)
   if (statement.kind !== 'if') return false
   return (
-    breaks(statement.then) || (statement.otherwise !== undefined && breaks(statement.otherwise))
+    breaks(statement.body) || (statement.otherwise !== undefined && breaks(statement.otherwise))
   )
 }
 

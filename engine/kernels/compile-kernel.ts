@@ -1,0 +1,70 @@
+/** Makes a pipeline of a kernel's text: the host's own layout, and the compiler's complaint with its line. */
+import { AppError } from '#shared/errors.ts'
+import type { KernelWork } from '#shared/job.ts'
+import type { MeteredKernel } from './rewrite/meter-kernel.ts'
+
+// Value of GPUShaderStage: https://www.w3.org/TR/webgpu/#typedefdef-gpushaderstageflags
+const COMPUTE_STAGE = 4
+
+export interface Pipeline {
+  readonly pipeline: GPUComputePipeline
+  readonly layout: GPUBindGroupLayout
+  /** Of the meter's buffer, in a group of its own. */
+  readonly meterLayout: GPUBindGroupLayout | undefined
+}
+
+/** @throws {AppError} invalid_request with line and column, no_capacity when the adapter binds too few buffers */
+export async function compileKernel(
+  device: GPUDevice,
+  work: KernelWork,
+  { source, isMetered }: MeteredKernel,
+): Promise<Pipeline> {
+  const bindings = work.buffers.length + (isMetered ? 1 : 0)
+  const most = device.limits.maxStorageBuffersPerShaderStage
+  if (bindings > most) {
+    const detail = `This node's adapter binds ${most} buffers and the kernel needs ${bindings}, its budget's among them.`
+    throw new AppError('no_capacity', detail)
+  }
+  device.pushErrorScope('validation')
+  const layout = device.createBindGroupLayout({
+    entries: work.buffers.map(({ binding, access }) => ({
+      binding,
+      visibility: COMPUTE_STAGE,
+      buffer: { type: access === 'read' ? ('read-only-storage' as const) : ('storage' as const) },
+    })),
+  })
+  const meterLayout = isMetered
+    ? device.createBindGroupLayout({
+        entries: [{ binding: 0, visibility: COMPUTE_STAGE, buffer: { type: 'storage' } }],
+      })
+    : undefined
+  const pipelineLayout = device.createPipelineLayout({
+    bindGroupLayouts: meterLayout === undefined ? [layout] : [layout, meterLayout],
+  })
+  const module = device.createShaderModule({ code: source })
+  const [fault, { messages }] = await Promise.all([
+    device.popErrorScope(),
+    module.getCompilationInfo(),
+  ])
+  const error = messages.find(({ type }) => type === 'error')
+  if (error !== undefined)
+    throw refuseKernel(`line ${error.lineNum}:${error.linePos}: ${error.message}`)
+  if (fault !== null) throw refuseKernel(fault.message)
+  try {
+    const pipeline = await device.createComputePipelineAsync({
+      layout: pipelineLayout,
+      compute: { module, entryPoint: work.entryPoint },
+    })
+    return { pipeline, layout, meterLayout }
+  } catch (cause) {
+    throw refuseKernel(cause instanceof Error ? cause.message : 'no pipeline', cause)
+  }
+}
+
+export function refuseKernel(detail: string, cause?: unknown): AppError {
+  const text = detail.slice(0, 1_000)
+  return new AppError('invalid_request', `The kernel cannot be run: ${text}`, {
+    meta: { errors: [{ pointer: '/kernel/wgsl', detail: text }] },
+    cause,
+  })
+}
