@@ -92,8 +92,6 @@ async function runnerFor(options: RunnerOptions, open: OpenSession): Promise<Mod
       })
     case 'voice-activity':
       return createVoiceActivityRunner(await open('model.onnx'))
-    default:
-      throw new AppError('internal', `This build has no runner for ${manifest.task}.`)
   }
 }
 

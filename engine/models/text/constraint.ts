@@ -1,7 +1,13 @@
-/** What an answer must look like, token by token. */
+/** What an answer must look like, token by token: JSON that parses, of a shape that was asked for. */
 import { AppError } from '#shared/errors.ts'
+import { ANY_OBJECT, parseJsonShape } from '#shared/json-shape.ts'
+import { LIMITS } from '#shared/limits.ts'
 import type { TextInput } from '#shared/text.ts'
-import type { Sampling } from './sample.ts'
+import { createJsonAutomaton, type JsonAutomaton, type JsonState } from './json/automaton.ts'
+import { STRING_START } from './json/string.ts'
+import { addTaken, sortTokens, type SortedTokens } from './json/token-mask.ts'
+import { argmax, sampleToken, type Sampling, type TokenMask } from './sample.ts'
+import type { Vocabulary } from './vocabulary.ts'
 
 /** Follows one text as it is written. */
 export interface Constraint {
@@ -13,11 +19,133 @@ export interface Constraint {
 }
 
 /** @throws {AppError} invalid_request for a format that cannot be kept */
-export type ConstraintFactory = (input: TextInput) => Constraint | undefined
+export type ConstraintFactory = (
+  input: Pick<TextInput, 'format' | 'stop'>,
+) => Constraint | undefined
 
-export function createConstraints(): ConstraintFactory {
-  return ({ format }) => {
+/** @param ends tokens that end a text */
+export function createConstraints(
+  vocabulary: Vocabulary,
+  ends: ReadonlySet<number>,
+): ConstraintFactory {
+  const grammars = new Map<string, Grammar>()
+  let tokens: Tokens | undefined
+  return ({ format, stop }) => {
     if (format.type === 'text') return undefined
-    throw new AppError('invalid_request', `/format/type: ${format.type} is not yet known here`)
+    if (stop.length > 0) {
+      const detail = 'a stop sequence would cut the JSON short; give none with a JSON format'
+      throw new AppError('invalid_request', `/stop: ${detail}`, {
+        meta: { errors: [{ pointer: '/stop', detail }] },
+      })
+    }
+    const name = JSON.stringify(format)
+    const grammar = grammars.get(name) ?? {
+      automaton: createJsonAutomaton(
+        format.type === 'json_object'
+          ? ANY_OBJECT
+          : parseJsonShape(format.schema, '/format/schema'),
+      ),
+      masks: new Map(),
+    }
+    remember(grammars, { key: name, value: grammar, most: LIMITS.jsonGrammars })
+    tokens ??= sortAll(vocabulary)
+    return followJson({ vocabulary, ends, grammar, tokens })
   }
+}
+
+/** One shape's automaton, and the masks that were made for it. */
+interface Grammar {
+  readonly automaton: JsonAutomaton
+  readonly masks: Map<string, TokenMask>
+}
+
+interface Tokens {
+  readonly all: SortedTokens
+  /** Those that can leave a string. */
+  readonly withQuote: SortedTokens
+  /** Mask of those without a quote that stay in a string: the same wherever the string stands. */
+  readonly inString: TokenMask
+}
+
+const QUOTE = 0x22
+
+function sortAll(vocabulary: Vocabulary): Tokens {
+  const inString = new Uint32Array((vocabulary.size + 31) >>> 5)
+  const text = createJsonAutomaton({ kind: 'string' })
+  const start = text.step(text.start, QUOTE)
+  const inner = sortTokens(vocabulary, (bytes) => !bytes.includes(QUOTE))
+  if (start !== undefined) addTaken(inString, inner, { start, step: text.step })
+  return {
+    all: sortTokens(vocabulary, () => true),
+    withQuote: sortTokens(vocabulary, (bytes) => bytes.includes(QUOTE)),
+    inString,
+  }
+}
+
+interface Following {
+  readonly vocabulary: Vocabulary
+  readonly ends: ReadonlySet<number>
+  readonly grammar: Grammar
+  readonly tokens: Tokens
+}
+
+function followJson(following: Following): Constraint {
+  const { vocabulary, ends, grammar } = following
+  const { automaton } = grammar
+  let state: JsonState | undefined = automaton.start
+  const after = (id: number): JsonState | undefined => {
+    const bytes = vocabulary.bytesOf(id)
+    let at = bytes.length === 0 ? undefined : state
+    for (const byte of bytes) at = at && automaton.step(at, byte)
+    return at
+  }
+  const mayCome = (id: number) =>
+    ends.has(id) ? state !== undefined && automaton.canEnd(state) : after(id) !== undefined
+  return {
+    choose(logits, sampling) {
+      if (state === undefined) throw new AppError('internal', 'The text has left its format.')
+      if (sampling.temperature === 0) {
+        // What the model wants most is nearly always allowed, and then no mask is needed.
+        const best = argmax(logits)
+        if (mayCome(best)) return best
+      }
+      return sampleToken(logits, sampling, maskOf(following, state))
+    },
+    accept(id) {
+      state = after(id)
+    },
+    get isDone() {
+      return state !== undefined && automaton.isDone(state)
+    },
+  }
+}
+
+function maskOf({ vocabulary, ends, grammar, tokens }: Following, state: JsonState): TokenMask {
+  const { automaton, masks } = grammar
+  const key = automaton.keyOf(state)
+  const known = masks.get(key)
+  const isInString = state.frame.at === 'string' && state.frame.string === STRING_START
+  const mask =
+    known ?? (isInString ? tokens.inString.slice() : new Uint32Array((vocabulary.size + 31) >>> 5))
+  if (known === undefined) {
+    addTaken(mask, isInString ? tokens.withQuote : tokens.all, {
+      start: state,
+      step: automaton.step,
+    })
+    if (automaton.canEnd(state))
+      for (const id of ends) mask[id >>> 5] = (mask[id >>> 5] ?? 0) | (1 << (id & 31))
+  }
+  remember(masks, { key, value: mask, most: LIMITS.jsonMasks })
+  return mask
+}
+
+/** Puts an entry last; the one that was used longest ago makes room. */
+function remember<V>(
+  map: Map<string, V>,
+  { key, value, most }: { readonly key: string; readonly value: V; readonly most: number },
+): void {
+  map.delete(key)
+  map.set(key, value)
+  const [oldest] = map.keys()
+  if (map.size > most && oldest !== undefined) map.delete(oldest)
 }

@@ -63,6 +63,7 @@ async function loadTextModel({ manifest, files, open }: TextRunnerOptions): Prom
   const tokenizerConfig = need('tokenizer_config.json')
   const vocabulary = createVocabulary(need('tokenizer.json'), tokenizerConfig)
   const session = await open(graphFile(files), { onDevice: cacheOutputs(config) })
+  const ends = new Set([generation.eos_token_id ?? config.eos_token_id ?? []].flat())
   return {
     vocabulary,
     decoder: createDecoder(session, config),
@@ -70,8 +71,8 @@ async function loadTextModel({ manifest, files, open }: TextRunnerOptions): Prom
       TokenizerConfig.parse(JSON.parse(tokenizerConfig)),
       text('chat_template.jinja'),
     ),
-    constraints: createConstraints(),
-    ends: new Set([generation.eos_token_id ?? config.eos_token_id ?? []].flat()),
+    constraints: createConstraints(vocabulary, ends),
+    ends,
     contextTokens: Math.min(
       manifest.contextTokens ?? Infinity,
       config.max_position_embeddings ?? Infinity,

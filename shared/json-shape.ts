@@ -1,0 +1,211 @@
+/** JSON Schema as far as text can be held to it while it is written: a documented part, the rest refused by name. */
+import { AppError } from './errors.ts'
+import { LIMITS } from './limits.ts'
+
+/** What one JSON value may be. */
+export type JsonShape =
+  /** Any value, nested at most `LIMITS.jsonDepth`. */
+  | { readonly kind: 'any' }
+  | { readonly kind: 'string' }
+  | { readonly kind: 'number'; readonly isInteger: boolean }
+  /** One of these JSON texts, to the letter: enum, const, booleans, null. */
+  | { readonly kind: 'choice'; readonly texts: readonly string[] }
+  | {
+      readonly kind: 'array'
+      readonly items: JsonShape
+      readonly minItems: number
+      /** Infinity without a bound. */
+      readonly maxItems: number
+    }
+  /** Without `properties`, any object. */
+  | {
+      readonly kind: 'object'
+      readonly properties: readonly JsonProperty[] | undefined
+    }
+  /** One of several that differ in their first letter. */
+  | { readonly kind: 'union'; readonly of: readonly JsonShape[] }
+
+export interface JsonProperty {
+  readonly name: string
+  readonly isRequired: boolean
+  readonly shape: JsonShape
+}
+
+export const ANY_OBJECT: JsonShape = { kind: 'object', properties: undefined }
+
+/** Keywords that say nothing about what is valid. */
+const ANNOTATIONS = new Set([
+  '$schema',
+  '$id',
+  '$comment',
+  'title',
+  'description',
+  'default',
+  'examples',
+  'deprecated',
+  'readOnly',
+  'writeOnly',
+])
+const ALWAYS = ['type', 'enum', 'const']
+const KEYWORDS: Readonly<Record<string, readonly string[]>> = {
+  object: ['properties', 'required', 'additionalProperties'],
+  array: ['items', 'minItems', 'maxItems'],
+  string: [],
+  number: [],
+  integer: [],
+  boolean: [],
+  null: [],
+}
+
+/**
+ * @param pointer where the schema stands in the request, for faults
+ * @throws {AppError} invalid_request naming the first keyword, type or size that is outside the part that is kept
+ */
+export function parseJsonShape(schema: unknown, pointer = ''): JsonShape {
+  return parseShape(schema, { pointer, depth: 0, budget: { left: LIMITS.jsonSchemaNodes } })
+}
+
+interface Place {
+  readonly pointer: string
+  readonly depth: number
+  readonly budget: { left: number }
+}
+
+function parseShape(schema: unknown, place: Place): JsonShape {
+  if (!isRecord(schema)) throw refuse(place, 'is no schema object')
+  if (place.depth > LIMITS.jsonDepth) throw refuse(place, 'is nested too deeply')
+  place.budget.left -= 1
+  if (place.budget.left < 0) throw refuse(place, `is more than ${LIMITS.jsonSchemaNodes} schemas`)
+  const types = typesOf(schema, place)
+  const known = new Set([...ALWAYS, ...types.flatMap((type) => KEYWORDS[type] ?? [])])
+  for (const keyword of Object.keys(schema))
+    if (!known.has(keyword) && !ANNOTATIONS.has(keyword))
+      throw refuse(at(place, keyword), `${JSON.stringify(keyword)} is not supported here`)
+  const values = 'const' in schema ? [schema['const']] : schema['enum']
+  if (values !== undefined)
+    return parseChoice(values, types, at(place, 'const' in schema ? 'const' : 'enum'))
+  const shapes = types.map((type) => shapeOf(type, schema, place))
+  const [only] = shapes
+  if (only === undefined) return { kind: 'any' }
+  return shapes.length === 1 ? only : { kind: 'union', of: shapes }
+}
+
+function typesOf(schema: Readonly<Record<string, unknown>>, place: Place): string[] {
+  const { type } = schema
+  if (type === undefined) return []
+  const types: unknown[] = Array.isArray(type) ? type : [type]
+  const named = types.filter((name): name is string => typeof name === 'string')
+  const isKnown =
+    named.length === types.length && named.every((name) => Object.hasOwn(KEYWORDS, name))
+  if (!isKnown || types.length === 0)
+    throw refuse(at(place, 'type'), `is ${JSON.stringify(type)}, and not the name of a JSON type`)
+  // Every integer is a number, and what is told apart by its first letter must differ in it.
+  return [...new Set(named)].filter((name) => name !== 'integer' || !named.includes('number'))
+}
+
+function shapeOf(type: string, schema: Readonly<Record<string, unknown>>, place: Place): JsonShape {
+  switch (type) {
+    case 'object':
+      return parseObject(schema, place)
+    case 'array':
+      return parseArray(schema, place)
+    case 'boolean':
+      return { kind: 'choice', texts: ['true', 'false'] }
+    case 'null':
+      return { kind: 'choice', texts: ['null'] }
+    case 'string':
+      return { kind: 'string' }
+    default:
+      return { kind: 'number', isInteger: type === 'integer' }
+  }
+}
+
+function parseObject(schema: Readonly<Record<string, unknown>>, place: Place): JsonShape {
+  const { properties, required = [], additionalProperties = false } = schema
+  if (
+    properties === undefined &&
+    schema['required'] === undefined &&
+    !('additionalProperties' in schema)
+  )
+    return ANY_OBJECT
+  if (additionalProperties !== false)
+    throw refuse(
+      at(place, 'additionalProperties'),
+      'must be false: only named properties are written',
+    )
+  if (properties !== undefined && !isRecord(properties))
+    throw refuse(at(place, 'properties'), 'is no object')
+  const entries = Object.entries(properties ?? {})
+  if (entries.length > LIMITS.jsonProperties)
+    throw refuse(at(place, 'properties'), `has more than ${LIMITS.jsonProperties} properties`)
+  if (!Array.isArray(required)) throw refuse(at(place, 'required'), 'is no list of names')
+  const names = new Set<unknown>(required)
+  for (const name of names)
+    if (typeof name !== 'string' || !entries.some(([known]) => known === name))
+      throw refuse(at(place, 'required'), `names ${JSON.stringify(name)}, which is no property`)
+  return {
+    kind: 'object',
+    properties: entries.map(([name, value]) => ({
+      name,
+      isRequired: names.has(name),
+      shape: parseShape(value, inside(at(at(place, 'properties'), name))),
+    })),
+  }
+}
+
+function parseArray(schema: Readonly<Record<string, unknown>>, place: Place): JsonShape {
+  const { items, minItems = 0, maxItems = Infinity } = schema
+  const isSize = (size: unknown) =>
+    Number.isInteger(size) && Number(size) >= 0 && Number(size) <= LIMITS.jsonItems
+  if (!isSize(minItems)) throw refuse(at(place, 'minItems'), `is no size up to ${LIMITS.jsonItems}`)
+  if (maxItems !== Infinity && !isSize(maxItems))
+    throw refuse(at(place, 'maxItems'), `is no size up to ${LIMITS.jsonItems}`)
+  if (Number(maxItems) < Number(minItems))
+    throw refuse(at(place, 'maxItems'), 'is less than minItems')
+  return {
+    kind: 'array',
+    items: items === undefined ? { kind: 'any' } : parseShape(items, inside(at(place, 'items'))),
+    minItems: Number(minItems),
+    maxItems: Number(maxItems),
+  }
+}
+
+function parseChoice(values: unknown, types: readonly string[], place: Place): JsonShape {
+  if (!Array.isArray(values) || values.length === 0) throw refuse(place, 'lists no value')
+  const texts = values.map((value: unknown, index) => {
+    const fits = types.length === 0 || types.some((type) => isOfType(value, type))
+    if (!fits) throw refuse(at(place, String(index)), 'is not of the type beside it')
+    return JSON.stringify(value)
+  })
+  const sizeBytes = texts.reduce((sum, text) => sum + text.length, 0)
+  if (texts.length > LIMITS.jsonChoices || sizeBytes > LIMITS.textBytes)
+    throw refuse(place, `lists more than ${LIMITS.jsonChoices} values or ${LIMITS.textBytes} bytes`)
+  return { kind: 'choice', texts: [...new Set(texts)] }
+}
+
+function isOfType(value: unknown, type: string): boolean {
+  if (type === 'null') return value === null
+  if (type === 'array') return Array.isArray(value)
+  if (type === 'object') return isRecord(value)
+  if (type === 'integer') return Number.isInteger(value)
+  return typeof value === type
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function at(place: Place, name: string): Place {
+  const escaped = name.replaceAll('~', '~0').replaceAll('/', '~1')
+  return { ...place, pointer: `${place.pointer}/${escaped}` }
+}
+
+function inside(place: Place): Place {
+  return { ...place, depth: place.depth + 1 }
+}
+
+function refuse({ pointer }: Place, detail: string): AppError {
+  return new AppError('invalid_request', `${pointer}: ${detail}`, {
+    meta: { errors: [{ pointer, detail }] },
+  })
+}
