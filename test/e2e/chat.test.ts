@@ -1,0 +1,318 @@
+/** Chat and completions by the official client, through the whole system: what is said, how it comes, how it ends. */
+import { readFileSync } from 'node:fs'
+import OpenAI, { APIError, APIUserAbortError } from 'openai'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { textUnits } from '#shared/text.ts'
+import type { NodeProcess } from '#scripts/lib/node-process.ts'
+import { repositoryPath } from '#scripts/lib/paths.ts'
+import type { Tenant } from '#scripts/lib/stack.ts'
+import { ChatCompletion, ChatCompletionChunk } from '#worker/formats/chat-answer.ts'
+import { LittoralMember } from '#worker/formats/chat-dialect.ts'
+import { until } from '../support/poll.ts'
+import { createTestStack, openPolicy, type TestStack } from '../support/stack.ts'
+
+const MODEL = 'littoral-chat-2m'
+const KITCHEN = { role: 'user' as const, content: 'turn on the kitchen light' }
+const KITCHEN_ANSWER = '{"device":"light","room":"kitchen","state":"on"}'
+/** Greedily continued, it repeats itself until its tokens are used up. */
+const ENDLESS = { model: MODEL, prompt: 'the', temperature: 0, max_tokens: 1_000 }
+
+/** What the model's trainer recorded: questions with their answers, and the logits after one of them. */
+const golden = JSON.parse(readFileSync(repositoryPath(`models/${MODEL}/golden.json`), 'utf8')) as (
+  | { q: string; out: string }
+  | { ids: number[]; logits: number[] }
+)[]
+const PAIRS = golden.flatMap((item) => ('q' in item ? [item] : []))
+const LOGITS = golden.flatMap((item) => ('logits' in item ? [item.logits] : []))[0] ?? []
+
+let stack: TestStack
+let tenant: Tenant
+let node: NodeProcess
+let dying: NodeProcess
+let client: OpenAI
+beforeAll(async () => {
+  stack = await createTestStack()
+  tenant = await stack.createTenant('acme', ['infer', 'policy', 'audit'])
+  await stack.pin(tenant, openPolicy('FR'))
+  await stack.pin(tenant, openPolicy('DE'))
+  const start = (name: string, region: string) =>
+    stack.startNode({ name, region, device: 'cpu', verified: true })
+  ;[node, dying] = await Promise.all([start('de', 'DE'), start('fr', 'FR')])
+  client = new OpenAI({ baseURL: `${stack.url}/v1`, apiKey: tenant.apiKey, maxRetries: 0 })
+})
+afterAll(() => stack?.close())
+
+async function failure(call: Promise<unknown>): Promise<APIError> {
+  const error = await call.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  )
+  if (error instanceof APIError) return error
+  throw new Error(`expected an API error, got ${String(error)}`)
+}
+
+/** Codes with which this node gave up jobs. */
+function givenUp(of: NodeProcess): unknown[] {
+  return of.lines
+    .filter((line) => line.includes('"job.failed"'))
+    .map((line) => (JSON.parse(line) as { code: unknown }).code)
+}
+
+describe('a chat', () => {
+  it.each(PAIRS)(
+    'is answered as its trainer recorded, whole and streamed: $q',
+    async ({ q, out }) => {
+      const request = {
+        model: MODEL,
+        messages: [{ role: 'user' as const, content: q }],
+        temperature: 0,
+      }
+      const { choices, usage } = await client.chat.completions.create(request)
+      expect(choices[0]?.message).toEqual({ role: 'assistant', content: out, refusal: null })
+      expect(choices[0]?.finish_reason).toBe('stop')
+      const stream = client.chat.completions.stream({
+        ...request,
+        stream_options: { include_usage: true },
+      })
+      const streamed = await stream.finalChatCompletion()
+      expect(streamed.choices[0]?.message.content).toBe(out)
+      expect(streamed.usage).toEqual(usage)
+    },
+  )
+
+  it('names in its last chunk the node, the place and a receipt that can be fetched', async () => {
+    const chunks: unknown[] = []
+    for await (const chunk of await client.chat.completions.create({
+      model: MODEL,
+      messages: [KITCHEN],
+      temperature: 0,
+      stream: true,
+      stream_options: { include_usage: true },
+    })) {
+      chunks.push(chunk)
+    }
+    const read = chunks.map((chunk) => ChatCompletionChunk.parse(chunk))
+    const last = read.at(-1)
+    expect(read.slice(0, -1).every(({ littoral }) => littoral === undefined)).toBe(true)
+    const littoral = LittoralMember.parse(last?.littoral)
+    expect(littoral).toMatchObject({ node: node.nodeId, region: 'DE', provider: 'cpu' })
+    const { status, body } = await stack.get(tenant, `/v1/receipts/${littoral.receipt}`)
+    expect(status).toBe(200)
+    const inputBytes = JSON.stringify({
+      messages: [KITCHEN],
+      temperature: 0,
+      topP: 1,
+      seed: null,
+      stop: [],
+      logprobs: null,
+      format: { type: 'text' },
+    }).length
+    const tokens = last?.usage?.completion_tokens ?? 0
+    expect(body.receipt).toMatchObject({ receipt: { units: textUnits(inputBytes, tokens) } })
+  })
+
+  it('says the same in its body, its headers and its receipt', async () => {
+    const { status, headers, body } = await stack.post(tenant, '/v1/chat/completions', {
+      model: MODEL,
+      messages: [KITCHEN],
+      temperature: 0,
+    })
+    expect(status).toBe(200)
+    const { littoral, system_fingerprint: fingerprint } = ChatCompletion.parse(body)
+    expect(headers.get('x-littoral-receipt')).toBe(littoral.receipt)
+    expect(headers.get('x-littoral-node')).toBe(littoral.node)
+    expect(headers.get('x-littoral-region')).toBe(littoral.region)
+    expect(headers.get('x-littoral-evidence')).toBe(littoral.evidence)
+    expect(headers.get('x-littoral-provider')).toBe(littoral.provider)
+    const again = await stack.post(tenant, '/v1/chat/completions', {
+      model: MODEL,
+      messages: [KITCHEN],
+    })
+    expect(again.body.system_fingerprint).toBe(fingerprint)
+  })
+
+  it('tells each token’s probability as the trainer’s logits give it', async () => {
+    const { choices } = await client.chat.completions.create({
+      model: MODEL,
+      messages: [KITCHEN],
+      temperature: 0,
+      logprobs: true,
+      top_logprobs: 5,
+    })
+    const tokens = choices[0]?.logprobs?.content ?? []
+    expect(tokens.map(({ token }) => token).join('')).toContain(KITCHEN_ANSWER)
+    const most = Math.max(...LOGITS)
+    const sum = LOGITS.reduce((total, logit) => total + Math.exp(logit - most), 0)
+    const best = LOGITS.map((logit) => logit - most - Math.log(sum)).toSorted((a, b) => b - a)
+    const top = tokens[0]?.top_logprobs ?? []
+    expect(top).toHaveLength(5)
+    for (const [i, { logprob }] of top.entries()) expect(logprob).toBeCloseTo(best[i] ?? 0, 3)
+  })
+
+  it('ends before a stop text and at its number of tokens', async () => {
+    const stopped = await client.chat.completions.create({
+      model: MODEL,
+      messages: [KITCHEN],
+      temperature: 0,
+      stop: ['xyz', 'kitchen'],
+    })
+    expect(stopped.choices[0]).toMatchObject({
+      finish_reason: 'stop',
+      message: { content: '{"device":"light","room":"' },
+    })
+    const cut = await client.chat.completions.create({
+      model: MODEL,
+      messages: [KITCHEN],
+      temperature: 0,
+      max_completion_tokens: 3,
+    })
+    expect(cut.choices[0]?.finish_reason).toBe('length')
+    expect(cut.usage?.completion_tokens).toBe(3)
+    expect(KITCHEN_ANSWER.startsWith(cut.choices[0]?.message.content ?? '?')).toBe(true)
+  })
+
+  it('is the same for the same seed, and another for others', async () => {
+    const say = async (seed: number) =>
+      (
+        await client.chat.completions.create({
+          model: MODEL,
+          messages: [{ role: 'user', content: 'hello' }],
+          temperature: 2,
+          max_tokens: 12,
+          seed,
+        })
+      ).choices[0]?.message.content
+    const [first, again, ...others] = await Promise.all([7, 7, 8, 9, 10].map(say))
+    expect(first).toBe(again)
+    expect(new Set([first, ...others]).size).toBeGreaterThan(1)
+  })
+
+  it('takes a message in parts of text', async () => {
+    const { choices } = await client.chat.completions.create({
+      model: MODEL,
+      messages: [
+        {
+          role: 'user',
+          content: [
+            { type: 'text', text: 'what is ' },
+            { type: 'text', text: 'webgpu?' },
+          ],
+        },
+      ],
+      temperature: 0,
+    })
+    expect(choices[0]?.message.content).toBe(PAIRS.find(({ q }) => q === 'what is webgpu?')?.out)
+  })
+})
+
+describe('a completion', () => {
+  it('continues a bare prompt, and says where each token stands', async () => {
+    const request = {
+      model: MODEL,
+      prompt: '<|user|>hello<|assistant|>',
+      temperature: 0,
+      logprobs: 2,
+      max_tokens: 64,
+    }
+    const { choices, usage } = await client.completions.create(request)
+    const { out = '' } = PAIRS.find(({ q }) => q === 'hello') ?? {}
+    expect(choices[0]).toMatchObject({ text: out, finish_reason: 'stop' })
+    const { tokens = [], text_offset: offsets = [] } = choices[0]?.logprobs ?? {}
+    for (const [i, token] of tokens.entries()) {
+      const offset = offsets[i] ?? -1
+      // The end token has a place, and no text.
+      if (offset < out.length) expect(out.slice(offset, offset + token.length)).toBe(token)
+    }
+    let text = ''
+    for await (const chunk of await client.completions.create({ ...request, stream: true }))
+      text += chunk.choices[0]?.text ?? ''
+    expect(text).toBe(out)
+    expect(usage?.prompt_tokens).toBe(5)
+  })
+})
+
+describe('a stream', () => {
+  it('brings its first text long before its last', async () => {
+    const startedMs = performance.now()
+    const arrivedMs: number[] = []
+    const stream = await client.completions.create({ ...ENDLESS, max_tokens: 300, stream: true })
+    for await (const chunk of stream) {
+      if (chunk.choices[0]?.text) arrivedMs.push(performance.now() - startedMs)
+    }
+    const [first = 0] = arrivedMs
+    expect(arrivedMs.length).toBeGreaterThan(10)
+    expect(first).toBeLessThan((arrivedMs.at(-1) ?? 0) / 2)
+  })
+
+  it('stops the model on the node when the client leaves in the middle', async () => {
+    const before = givenUp(node).length
+    const controller = new AbortController()
+    const { signal } = controller
+    const left = async () => {
+      const stream = await client.completions.create({ ...ENDLESS, stream: true }, { signal })
+      for await (const chunk of stream) if (chunk.choices[0]?.text) controller.abort()
+    }
+    await left().catch((error: unknown) => {
+      if (!(error instanceof APIUserAbortError)) throw error
+    })
+    await until('the node has given the job up', () => givenUp(node).length > before)
+    expect(givenUp(node).slice(before)).toEqual(['cancelled'])
+    await until('the hub counts it no more', async () => {
+      const { body } = await stack.get(tenant, '/v1/network')
+      return (body.nodes as { inFlight: number }[]).every(({ inFlight }) => inFlight === 0)
+    })
+    const { choices } = await client.chat.completions.create({
+      model: MODEL,
+      messages: [KITCHEN],
+      temperature: 0,
+    })
+    expect(choices[0]?.message.content).toBe(KITCHEN_ANSWER)
+  })
+})
+
+describe('an error', () => {
+  it('names the parameter that is not supported', async () => {
+    const error = await failure(
+      client.chat.completions.create({
+        model: MODEL,
+        messages: [KITCHEN],
+        tools: [{ type: 'function', function: { name: 'switch_light' } }],
+      }),
+    )
+    expect(error).toMatchObject({ status: 400, code: 'invalid_request', param: '/tools' })
+    expect(error.type).toBe('invalid_request_error')
+  })
+
+  it('is an ordinary answer, streamed or not, when the node refuses before the first byte', async () => {
+    const messages = [{ role: 'user' as const, content: 'hello '.repeat(3_000) }]
+    for (const stream of [false, true]) {
+      const error = await failure(
+        client.chat.completions.create({ model: MODEL, messages, stream }),
+      )
+      expect(error).toMatchObject({ status: 400, code: 'invalid_request' })
+      expect(error.message).toContain('1023 tokens')
+    }
+  })
+
+  it('says which models chat when the one that was named does not', async () => {
+    const chat = (model: string) =>
+      failure(client.chat.completions.create({ model, messages: [KITCHEN] }))
+    expect(await chat('gpt-9')).toMatchObject({ status: 404, code: 'model_not_found' })
+    expect(await chat('littoral-embed-400k')).toMatchObject({ status: 400, param: '/model' })
+  })
+
+  it('is the last event of a stream whose node is lost in the middle', async () => {
+    const headers = { 'x-littoral-policy': 'open-fr' }
+    const stream = await client.completions.create({ ...ENDLESS, stream: true }, { headers })
+    let texts = 0
+    const error = await failure(
+      (async () => {
+        for await (const chunk of stream) {
+          if (chunk.choices[0]?.text && (texts += 1) === 1) void dying.kill()
+        }
+      })(),
+    )
+    expect(texts).toBeGreaterThan(0)
+    expect(error).toMatchObject({ code: 'node_lost', type: 'server_error' })
+  })
+})

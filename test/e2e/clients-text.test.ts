@@ -1,0 +1,175 @@
+/** Clients that people already have, unmodified, against the text API: Vercel's AI SDK and LangChain. */
+import { createOpenAICompatible } from '@ai-sdk/openai-compatible'
+import { HumanMessage, SystemMessage } from '@langchain/core/messages'
+import { ChatOpenAI, OpenAI, OpenAIEmbeddings } from '@langchain/openai'
+import { APICallError, embed, embedMany, generateText, streamText } from 'ai'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Tenant } from '#scripts/lib/stack.ts'
+import { createTestStack, openPolicy, type TestStack } from '../support/stack.ts'
+
+const CHAT = 'littoral-chat-2m'
+const EMBED = 'littoral-embed-400k'
+const LIGHT = 'turn on the kitchen light'
+const LIGHT_ANSWER = '{"device":"light","room":"kitchen","state":"on"}'
+const HELLO_ANSWER = 'Hello! I can control devices, read sensors and answer questions.'
+const SIMILAR = [LIGHT, 'switch on the light in the kitchen', 'is my data safe?']
+
+let stack: TestStack
+let tenant: Tenant
+beforeAll(async () => {
+  stack = await createTestStack()
+  tenant = await stack.createTenant('acme', ['infer', 'policy'])
+  await stack.pin(tenant, openPolicy('EU'))
+  await stack.startNode({ name: 'de', region: 'DE', device: 'cpu', verified: true })
+})
+afterAll(() => stack?.close())
+
+function dot(a: readonly number[] = [], b: readonly number[] = []): number {
+  return a.reduce((sum, value, i) => sum + value * (b[i] ?? Number.NaN), 0)
+}
+
+async function failure(call: PromiseLike<unknown>): Promise<unknown> {
+  return await call.then(
+    () => Promise.reject(new Error('expected a failure')),
+    (error: unknown) => error,
+  )
+}
+
+describe('the AI SDK', () => {
+  const littoral = () =>
+    createOpenAICompatible({
+      name: 'littoral',
+      baseURL: `${stack.url}/v1`,
+      apiKey: tenant.apiKey,
+      includeUsage: true,
+      supportsStructuredOutputs: true,
+    })
+
+  it('generates a text', async () => {
+    const { text, usage, finishReason, response } = await generateText({
+      model: littoral()(CHAT),
+      prompt: LIGHT,
+      temperature: 0,
+      seed: 3,
+      stopSequences: ['never'],
+    })
+    expect({ text, finishReason }).toEqual({ text: LIGHT_ANSWER, finishReason: 'stop' })
+    expect(usage).toMatchObject({ inputTokens: 7, outputTokens: 13, totalTokens: 20 })
+    expect(response.modelId).toBe(CHAT)
+  })
+
+  it('streams a text, with its usage at the end', async () => {
+    const { textStream, usage, finishReason } = streamText({
+      model: littoral()(CHAT),
+      messages: [{ role: 'user', content: 'hello' }],
+      temperature: 0,
+    })
+    let text = ''
+    for await (const delta of textStream) text += delta
+    expect(text).toBe(HELLO_ANSWER)
+    expect(await finishReason).toBe('stop')
+    expect(await usage).toMatchObject({ inputTokens: 5, outputTokens: 13 })
+  })
+
+  it('continues a bare prompt', async () => {
+    const { text } = await generateText({
+      model: littoral().completionModel(CHAT),
+      prompt: LIGHT,
+      temperature: 0,
+      maxOutputTokens: 8,
+    })
+    expect(text.length).toBeGreaterThan(0)
+  })
+
+  it('embeds one text and many', async () => {
+    const model = littoral().embeddingModel(EMBED)
+    const one = await embed({ model, value: LIGHT })
+    const { embeddings, usage } = await embedMany({ model, values: SIMILAR })
+    expect(dot(one.embedding, embeddings[0])).toBeCloseTo(1, 4)
+    expect(dot(one.embedding, embeddings[1])).toBeGreaterThan(dot(one.embedding, embeddings[2]))
+    expect(usage.tokens).toBeGreaterThan(0)
+  })
+
+  it('is told by name what is not supported, and does not try again', async () => {
+    const error = await failure(
+      generateText({ model: littoral()(CHAT), prompt: LIGHT, presencePenalty: 1 }),
+    )
+    expect(APICallError.isInstance(error)).toBe(true)
+    expect(error).toMatchObject({
+      statusCode: 400,
+      isRetryable: false,
+      message: expect.stringContaining('/presence_penalty') as string,
+    })
+  })
+})
+
+describe('LangChain', () => {
+  const configuration = () => ({ baseURL: `${stack.url}/v1` })
+  const chat = (fields: object = {}) =>
+    new ChatOpenAI({
+      model: CHAT,
+      apiKey: tenant.apiKey,
+      temperature: 0,
+      maxRetries: 0,
+      configuration: configuration(),
+      ...fields,
+    })
+
+  it('invokes a chat', async () => {
+    const answer = await chat().invoke([new HumanMessage(LIGHT)])
+    expect(answer.text).toBe(LIGHT_ANSWER)
+    expect(answer.usage_metadata).toMatchObject({ input_tokens: 7, output_tokens: 13 })
+    expect(answer.response_metadata).toMatchObject({
+      finish_reason: 'stop',
+      system_fingerprint: expect.stringMatching(/^fp_/) as string,
+    })
+  })
+
+  it('streams a chat, with its usage at the end', async () => {
+    let text = ''
+    const usage: unknown[] = []
+    for await (const chunk of await chat().stream('hello')) {
+      text += chunk.text
+      if (chunk.usage_metadata !== undefined) usage.push(chunk.usage_metadata)
+    }
+    expect(text).toBe(HELLO_ANSWER)
+    expect(usage).toEqual([expect.objectContaining({ input_tokens: 5, output_tokens: 13 })])
+  })
+
+  it('batches chats under a system message', async () => {
+    const answers = await chat().batch([
+      [new SystemMessage('Answer in JSON.'), new HumanMessage(LIGHT)],
+      [new HumanMessage(LIGHT)],
+    ])
+    expect(answers.map(({ text }) => text).at(-1)).toBe(LIGHT_ANSWER)
+  })
+
+  it('completes a bare prompt, which it sends as an array of one', async () => {
+    const model = new OpenAI({
+      model: CHAT,
+      apiKey: tenant.apiKey,
+      temperature: 0,
+      maxTokens: 8,
+      maxRetries: 0,
+      configuration: configuration(),
+    })
+    expect((await model.invoke('<|user|>hello<|assistant|>')).length).toBeGreaterThan(0)
+  })
+
+  it('embeds documents and a query', async () => {
+    const model = new OpenAIEmbeddings({
+      model: EMBED,
+      apiKey: tenant.apiKey,
+      maxRetries: 0,
+      configuration: configuration(),
+    })
+    const [a, b, c] = await model.embedDocuments(SIMILAR)
+    expect(dot(await model.embedQuery(LIGHT), a)).toBeCloseTo(1, 4)
+    expect(dot(a, b)).toBeGreaterThan(dot(a, c))
+  })
+
+  it('is told by name what is not supported', async () => {
+    const error = await failure(chat({ n: 2 }).invoke(LIGHT))
+    expect(error).toMatchObject({ status: 400, param: '/n' })
+  })
+})
