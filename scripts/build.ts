@@ -12,6 +12,7 @@ import { AppError } from '#shared/errors.ts'
 import { MANIFESTS } from '#shared/manifests.ts'
 import type { ModelManifest } from '#shared/model.ts'
 import { BUNDLE_FILE, type Bundle } from './lib/bundle.ts'
+import { buildDocsPage } from './lib/docs-page.ts'
 import { modelFilePath } from '#local-node/model-path.ts'
 import { repositoryPath } from './lib/paths.ts'
 
@@ -91,7 +92,7 @@ function describeBundle(outDir: string, simulatedPlaces: boolean): Bundle {
 }
 
 /**
- * Builds the volunteer's page into `dist/pages/contribute` and puts every model file at `dist/pages/models/<sha256>`,
+ * Builds the volunteer's page into `dist/pages/contribute`, the API's into `dist/pages/docs`, and puts every model file at `dist/pages/models/<sha256>`,
  * so that the bytes a node loads are named by what they must hash to.
  */
 export async function buildPages(manifests: readonly ModelManifest[]): Promise<void> {
@@ -107,6 +108,7 @@ export async function buildPages(manifests: readonly ModelManifest[]): Promise<v
   }
   copyModelFiles(manifests, join(PAGES_DIR, 'models'))
   copyFileSync(repositoryPath('docs/openapi.json'), join(PAGES_DIR, 'openapi.json'))
+  buildDocsPage(join(PAGES_DIR, 'docs'))
 }
 
 /** @throws {AppError} internal when a file is not what its manifest says */

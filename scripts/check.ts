@@ -9,6 +9,7 @@ const PROJECTS = [
   'node-core',
   'worker',
   'browser-node',
+  'console',
   'local-node',
   'scripts',
   'test',

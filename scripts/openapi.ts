@@ -1,7 +1,8 @@
 /** Writes `docs/openapi.json` from the schemas that the Worker parses by; part of `npm run generate`. */
 import { writeFile } from 'node:fs/promises'
 import { generateSpecs } from 'hono-openapi'
-import { describeApi, PROBLEM_RESPONSE } from './lib/api-description.ts'
+import { describeApi } from './lib/api-description.ts'
+import { PROBLEM_RESPONSE, TAGS } from './lib/describe-operation.ts'
 import { repositoryPath } from './lib/paths.ts'
 
 /** The description as an object. */
@@ -13,13 +14,15 @@ export function generateOpenApi() {
         version: '0.1.0',
         description:
           'Edge compute with WebGPU nodes: routed by measured place, held to a jurisdiction, receipted and settled ' +
-          'on-chain. Open Inference Protocol v2, the embeddings of OpenAI, and WGSL kernels.',
+          'on-chain. OpenAI’s chat, completions and embeddings, the Open Inference Protocol v2, WGSL kernels, batches.',
         license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
       },
+      servers: [{ url: '/', description: 'This origin' }],
+      tags: [...TAGS],
       components: {
         responses: { Problem: PROBLEM_RESPONSE },
         securitySchemes: {
-          key: { type: 'http', scheme: 'bearer', description: 'API key: lit_<tenant>_<32 hex>' },
+          key: { type: 'http', scheme: 'bearer', description: 'API key: lit_<tenant>_<48 hex>' },
           operator: { type: 'http', scheme: 'bearer', description: 'OPERATOR_KEY' },
         },
       },

@@ -1,7 +1,7 @@
 /** The API as OpenAPI describes it: one entry a route, with the schemas that the Worker itself parses by. */
 import { Hono } from 'hono'
-import { describeRoute, resolver } from 'hono-openapi'
-import type { z } from 'zod'
+import { describeRoute } from 'hono-openapi'
+import { z } from 'zod'
 import { ReceiptDocument } from '#shared/receipt.ts'
 import { Policy } from '#shared/policy.ts'
 import { ChatCompletion, ChatCompletionChunk } from '#worker/formats/chat-answer.ts'
@@ -10,32 +10,28 @@ import { Completion, CompletionChunk } from '#worker/formats/completions-answer.
 import { CompletionRequest } from '#worker/formats/completions.ts'
 import { ComputeRequest, ComputeResponse } from '#worker/formats/compute.ts'
 import { EmbeddingsRequest, EmbeddingsResponse } from '#worker/formats/embeddings.ts'
+import { LibraryRequest, LibraryResponse } from '#worker/formats/library.ts'
 import { InferRequest, InferResponse } from '#worker/formats/oip.ts'
 import * as replies from '#worker/formats/replies.ts'
+import { JOB_OPERATIONS } from './api-jobs.ts'
 import { AdmissionRequest } from '#worker/admission.ts'
 import { NewKey } from '#worker/tenant/protocol.ts'
-
-type Security = 'key' | 'optionalKey' | 'operator' | 'none'
-
-interface Operation {
-  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
-  readonly path: string
-  readonly summary: string
-  readonly security: Security
-  readonly body?: z.ZodType
-  readonly reply: z.ZodType
-  /** One event, where the answer may be a stream of them. */
-  readonly event?: z.ZodType
-  readonly status?: number
-  /** Whether a node answers: then the policy headers apply, and the answer says who gave it. */
-  readonly isJob?: boolean
-}
+import { Quota } from '#worker/tenant/quota.ts'
+import { describeOperation, type Operation } from './describe-operation.ts'
 
 const OPERATIONS: readonly Operation[] = [
+  ...JOB_OPERATIONS,
   {
     method: 'GET',
     path: '/v2',
     summary: 'What this server is (Open Inference Protocol)',
+    security: 'none',
+    reply: replies.ServerReply,
+  },
+  {
+    method: 'GET',
+    path: '/v2/',
+    summary: 'The same, as the protocol writes it',
     security: 'none',
     reply: replies.ServerReply,
   },
@@ -53,29 +49,8 @@ const OPERATIONS: readonly Operation[] = [
     security: 'none',
     reply: replies.ReadyReply,
   },
-  {
-    method: 'GET',
-    path: '/v2/models/:model',
-    summary: "A model's inputs, outputs and price",
-    security: 'optionalKey',
-    reply: replies.ModelReply,
-  },
-  {
-    method: 'GET',
-    path: '/v2/models/:model/ready',
-    summary: 'Whether a live node serves the model',
-    security: 'optionalKey',
-    reply: replies.ModelReadyReply,
-  },
-  {
-    method: 'POST',
-    path: '/v2/models/:model/infer',
-    summary: 'Run a model (Open Inference Protocol)',
-    security: 'key',
-    body: InferRequest,
-    reply: InferResponse,
-    isJob: true,
-  },
+  ...modelOperations('/v2/models/:model', ''),
+  ...modelOperations('/v2/models/:model/versions/:version', ', of one version'),
   {
     method: 'GET',
     path: '/v1/models',
@@ -115,11 +90,18 @@ const OPERATIONS: readonly Operation[] = [
   {
     method: 'POST',
     path: '/v1/compute',
-    summary: 'Run a WGSL kernel over buffers',
+    summary: 'Run a WGSL kernel over buffers, or a kernel of the library by name',
     security: 'key',
-    body: ComputeRequest,
-    reply: ComputeResponse,
+    body: z.union([LibraryRequest, ComputeRequest]),
+    reply: z.union([LibraryResponse, ComputeResponse]),
     isJob: true,
+  },
+  {
+    method: 'GET',
+    path: '/v1/kernels',
+    summary: 'Kernels of the library: inputs, parameters, limits, tolerance, price',
+    security: 'optionalKey',
+    reply: replies.KernelsReply,
   },
   {
     method: 'GET',
@@ -131,8 +113,9 @@ const OPERATIONS: readonly Operation[] = [
   {
     method: 'GET',
     path: '/v1/earnings',
-    summary: 'What a receipt key has earned: ?x=0x…&y=0x…',
+    summary: 'What a receipt key has earned',
     security: 'none',
+    query: { x: 'Its x, 0x and 64 hex digits', y: 'Its y' },
     reply: replies.EarningsReply,
   },
   {
@@ -184,8 +167,9 @@ const OPERATIONS: readonly Operation[] = [
   {
     method: 'GET',
     path: '/v1/operator/keys',
-    summary: "A tenant's keys: ?tenant=acme",
+    summary: "A tenant's keys",
     security: 'operator',
+    query: { tenant: 'Its name' },
     reply: replies.KeysReply,
   },
   {
@@ -195,87 +179,58 @@ const OPERATIONS: readonly Operation[] = [
     security: 'operator',
     reply: replies.KeyReply,
   },
+  {
+    method: 'GET',
+    path: '/v1/operator/quotas/:tenant',
+    summary: "A tenant's quota, and how much of it has been handed out",
+    security: 'operator',
+    reply: replies.QuotaReply,
+  },
+  {
+    method: 'PUT',
+    path: '/v1/operator/quotas/:tenant',
+    summary: "Set a tenant's quota; what is left out goes back to its default",
+    security: 'operator',
+    body: Quota,
+    reply: replies.QuotaReply,
+  },
 ]
 
-const JOB_HEADERS = {
-  'x-littoral-node': 'Peer id of the node that answered',
-  'x-littoral-region': 'Its country, ISO 3166-1 alpha-2',
-  'x-littoral-evidence': 'Evidence class and source, e.g. observed; source=edge',
-  'x-littoral-receipt': 'Receipt id',
-  'x-littoral-provider': 'webgpu, wasm or cpu',
-  'x-littoral-adapter': 'What ran it; software adapters say so',
-}
-
-const EVERY_HEADER = {
-  'x-request-id': 'Of this request; one sent along is kept',
-  'x-littoral-policy': 'id@version of the policy that was applied, or none',
-  'server-timing': 'Milliseconds: edge, queue, network, compute',
-}
-
-const POLICY_PARAMETERS = [
-  parameter('x-littoral-policy', 'Policy of the tenant; its default when absent'),
-  parameter('x-littoral-residency', 'Countries and groups that narrow the policy: EU,CH'),
-]
-
-/** The one shape of every error, which each operation refers to. */
-export const PROBLEM_RESPONSE = {
-  description: 'A problem (RFC 9457) with OpenAI’s `error` member',
-  content: { 'application/problem+json': { schema: resolver(replies.ProblemReply) } },
+/** The protocol lets a version stand in the path of each of these. */
+function modelOperations(path: string, of: string): Operation[] {
+  return [
+    {
+      method: 'GET',
+      path,
+      summary: `A model's inputs, outputs and price${of}`,
+      security: 'optionalKey',
+      reply: replies.ModelReply,
+    },
+    {
+      method: 'GET',
+      path: `${path}/ready`,
+      summary: `Whether a live node serves the model${of}`,
+      security: 'optionalKey',
+      reply: replies.ModelReadyReply,
+    },
+    {
+      method: 'POST',
+      path: `${path}/infer`,
+      summary: `Run a model${of} (Open Inference Protocol)`,
+      security: 'key',
+      body: InferRequest,
+      reply: InferResponse,
+      isJob: true,
+      hasBinary: true,
+    },
+  ]
 }
 
 /** A Hono app whose only content is the description of the real one's routes. */
 export function describeApi(): Hono {
   const app = new Hono()
   for (const operation of OPERATIONS) {
-    app.on(operation.method, [operation.path], describeRoute(describe(operation)))
+    app.on(operation.method, [operation.path], describeRoute(describeOperation(operation)))
   }
   return app
-}
-
-function describe(operation: Operation): Parameters<typeof describeRoute>[0] {
-  const { summary, body, reply, event, isJob = false, status = 200 } = operation
-  return {
-    summary,
-    security: SECURITY[operation.security],
-    ...(isJob ? { parameters: POLICY_PARAMETERS } : {}),
-    ...(body === undefined
-      ? {}
-      : {
-          requestBody: {
-            required: true,
-            content: { 'application/json': { schema: resolver(body) } },
-          },
-        }),
-    responses: {
-      [status]: {
-        description: 'OK',
-        headers: headers(isJob ? { ...EVERY_HEADER, ...JOB_HEADERS } : EVERY_HEADER),
-        content: {
-          'application/json': { schema: resolver(reply) },
-          ...(event === undefined ? {} : { 'text/event-stream': { schema: resolver(event) } }),
-        },
-      },
-      default: { $ref: '#/components/responses/Problem' },
-    },
-  }
-}
-
-const SECURITY: Readonly<Record<Security, Record<string, string[]>[]>> = {
-  key: [{ key: [] }],
-  optionalKey: [{}, { key: [] }],
-  operator: [{ operator: [] }],
-  none: [],
-}
-
-function parameter(name: string, description: string) {
-  return { in: 'header' as const, name, description, schema: { type: 'string' as const } }
-}
-
-function headers(described: Readonly<Record<string, string>>) {
-  return Object.fromEntries(
-    Object.entries(described).map(([name, description]) => [
-      name,
-      { description, schema: { type: 'string' as const } },
-    ]),
-  )
 }

@@ -37,8 +37,8 @@ export const InferTensor = z.looseObject({
   name: z.string().min(1).max(128),
   shape: z.array(z.int().min(0)).max(8),
   datatype: z.enum(Object.keys(DATATYPE_BYTES) as [Datatype, ...Datatype[]]),
-  /** Elements, nested or flat, in row-major order; or base64 of the bytes. */
-  data: z.unknown(),
+  /** Elements, nested or flat, in row-major order; or base64 of the bytes; left out beside `binary_data_size`. */
+  data: z.unknown().optional(),
   parameters: InputParameters.optional(),
 })
 export type InferTensor = z.infer<typeof InferTensor>

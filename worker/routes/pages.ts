@@ -28,6 +28,7 @@ export const pageRoutes = new Hono<AppEnv>()
       : c.json({
           name: 'littoral',
           contribute: '/contribute',
+          docs: '/docs',
           openapi: '/openapi.json',
           api: '/v2',
         }),
@@ -36,6 +37,12 @@ export const pageRoutes = new Hono<AppEnv>()
   .get('/contribute', (c) => serveFile(c, 'contribute/index.html', 'no-cache'))
   .get('/contribute/', (c) => c.redirect('/contribute'))
   .get('/contribute/*', (c) => serveFile(c, c.req.path.slice(1), YEAR))
+  .get('/docs', (c) => serveFile(c, 'docs/index.html', 'no-cache'))
+  .get('/docs/', (c) => c.redirect('/docs'))
+  .get('/docs/*', (c) => {
+    const path = c.req.path.slice(1)
+    return serveFile(c, path, /\d\.(js|css)$/.test(path) ? YEAR : 'no-cache')
+  })
   .get('/models/:sha256{0x[0-9a-f]{64}}', (c) => serveFile(c, c.req.path.slice(1), YEAR))
 
 async function serveFile(c: AppContext, path: string, cacheControl: string): Promise<Response> {
@@ -72,7 +79,8 @@ function contentSecurityPolicy(c: AppContext): string {
     "script-src 'self' 'wasm-unsafe-eval'",
     "worker-src 'self'",
     `connect-src 'self' ws://${host} wss://${host}${dialOrigin(c.var.config.hubAddress)}`,
-    "img-src 'self'",
+    // Swagger UI's style sheet draws its arrows and locks as data.
+    `img-src 'self'${c.req.path.startsWith('/docs') ? ' data:' : ''}`,
     "object-src 'none'",
     "base-uri 'none'",
     "form-action 'none'",
