@@ -7,6 +7,9 @@ import type { NodeProcess } from '#scripts/lib/node-process.ts'
 import { repositoryPath } from '#scripts/lib/paths.ts'
 import type { Tenant } from '#scripts/lib/stack.ts'
 import { analyseVibration, PINNED_POLICY, readMeter } from '#scripts/start/demo.ts'
+import { kernelDigest } from '#shared/kernels.ts'
+import { LibraryResponse } from '#worker/formats/library.ts'
+import { KernelsReply } from '#worker/formats/replies.ts'
 import { createTestStack, openPolicy, type TestStack } from '../support/stack.ts'
 
 const MODEL = 'littoral-embed-400k'
@@ -121,6 +124,46 @@ describe('the requests of npm start', () => {
     const answered = await analyseVibration({ url: stack.url, apiKey: tenant.apiKey })
     expect(answered).toMatchObject({ answer: '50.00 Hz', provider: 'webgpu' })
     expect(answered.adapter).not.toBe('')
+  })
+})
+
+describe('a kernel of the library', () => {
+  const x = Array.from({ length: 8 }, (_, n) => Math.cos((2 * Math.PI * n) / 4))
+  const fft = { kernel: 'fft@1', params: { input: 'real' } }
+  const input = { name: 'x', datatype: 'FP32', shape: [8], data: x }
+
+  it('answers by name, with a receipt for exactly that code', async () => {
+    const { status, body } = await stack.post(tenant, '/v1/compute', { ...fft, inputs: [input] })
+    expect(status).toBe(200)
+    const { outputs, receipt } = LibraryResponse.parse(body)
+    expect(outputs[0]).toMatchObject({ name: 'y', datatype: 'FP32', shape: [5, 2] })
+    const power = [0, 1, 2, 3, 4].map((k) =>
+      Math.hypot(outputs[0]?.data?.[2 * k] ?? NaN, outputs[0]?.data?.[2 * k + 1] ?? NaN),
+    )
+    expect(power.map((value) => Math.round(value * 1e4) / 1e4)).toEqual([0, 0, 4, 0, 0])
+    const proof = await stack.get(tenant, `/v1/receipts/${receipt}`)
+    expect(JSON.stringify(proof.body)).toContain(kernelDigest('fft@1'))
+    const kernels = await stack.get(tenant, '/v1/kernels')
+    expect(KernelsReply.parse(kernels.body).data.map(({ kernel }) => kernel)).toContain('fft@1')
+  })
+
+  it('is refused with a pointer before any node is asked', async () => {
+    const inputs = [{ ...input, shape: [7], data: x.slice(1) }]
+    const { status, body } = await stack.post(tenant, '/v1/compute', { ...fft, inputs })
+    expect(status).toBe(400)
+    expect(body).toMatchObject({
+      code: 'invalid_request',
+      errors: [{ pointer: '/inputs/0/shape' }],
+    })
+    const unknown = await stack.post(tenant, '/v1/compute', { kernel: 'fft@9', inputs: [input] })
+    expect(unknown).toMatchObject({ status: 404, body: { errors: [{ pointer: '/kernel' }] } })
+  })
+
+  it('says so when the result is beyond its type', async () => {
+    const inputs = [{ ...input, data: x.map(() => 3e38) }]
+    const { status, body } = await stack.post(tenant, '/v1/compute', { ...fft, inputs })
+    expect(status).toBe(400)
+    expect(body).toMatchObject({ detail: expect.stringContaining('beyond the range') })
   })
 })
 

@@ -50,6 +50,45 @@ export const ReadyReply = z.object({
   models: z.int(),
 })
 
+export const KernelsReply = z.object({
+  object: z.literal('list'),
+  data: z.array(
+    z.object({
+      kernel: z.string(),
+      /** What receipts call it: sha-256 over its specification and WGSL. */
+      digest: Bytes32,
+      title: z.string(),
+      inputs: z.array(
+        z.object({
+          name: z.string(),
+          datatypes: z.array(z.string()),
+          rank: z.array(z.int()),
+          shape: z.string(),
+        }),
+      ),
+      params: z.record(
+        z.string(),
+        z.object({
+          type: z.enum(['integer', 'number', 'boolean', 'choice']),
+          default: z.union([z.number(), z.string(), z.boolean()]).optional(),
+          min: z.number().optional(),
+          max: z.number().optional(),
+          choices: z.array(z.string()).optional(),
+          about: z.string(),
+        }),
+      ),
+      outputs: z.array(z.object({ name: z.string(), shape: z.string() })),
+      limits: z.string(),
+      tolerance: z.object({ value: z.number(), of: z.string() }),
+      price: z.object({
+        microUsdPerUnit: z.number(),
+        operationsPerUnit: z.number(),
+        operations: z.string(),
+      }),
+    }),
+  ),
+})
+
 export const ModelReply = z.object({
   name: z.string(),
   versions: z.array(Bytes32),

@@ -3,6 +3,7 @@ import { typedDigest, type Domain } from '#shared/eip712.ts'
 import { AppError, toAppError } from '#shared/errors.ts'
 import type { Bytes32 } from '#shared/ids.ts'
 import type { TensorHeader, Work } from '#shared/job.ts'
+import { checkLibraryOutputs } from '#shared/kernels.ts'
 import type { ModelManifest } from '#shared/model.ts'
 import {
   commitment,
@@ -114,9 +115,11 @@ function checkOutputs(
     if (!same) fault('the outputs are not the buffers that were to be returned')
     return
   }
-  if (context.manifest === undefined) fault('nobody knows its model')
+  if (context.work.kind === 'model' && context.manifest === undefined)
+    fault('nobody knows its model')
   try {
-    checkModelOutputs(context.manifest, outputs, payload)
+    if (context.work.kind === 'library') checkLibraryOutputs(context.work, outputs, payload)
+    else if (context.manifest !== undefined) checkModelOutputs(context.manifest, outputs, payload)
   } catch (error) {
     fault(toAppError(error).detail)
   }

@@ -1,21 +1,30 @@
-/** `POST /v1/compute`: a WGSL kernel over buffers. */
+/** `POST /v1/compute`: a WGSL kernel over buffers, or a kernel of the library by name; `GET /v1/kernels` lists the latter. */
 import { Hono } from 'hono'
+import { KERNEL_SPECS } from '#shared/kernel-specs.ts'
+import { describeKernel, LIBRARY_PRICE_MICRO_USD } from '#shared/kernels.ts'
 import { KERNEL_PRICE_MICRO_USD, kernelUnits } from '#shared/pricing.ts'
 import type { AppContext, AppEnv } from '../context.ts'
 import { ComputeRequest, decodeCompute, encodeCompute } from '../formats/compute.ts'
 import { parseBody } from '../formats/faults.ts'
+import { decodeLibrary, encodeLibrary, LibraryRequest } from '../formats/library.ts'
+import { optionalKey } from '../middleware/auth.ts'
 import { readJson } from '../middleware/body.ts'
 import { inference } from '../middleware/inference.ts'
 import { runJob } from './run-job.ts'
 
-export const computeRoutes = new Hono<AppEnv>().post(
-  '/v1/compute',
-  ...inference,
-  compute,
-)
+export const computeRoutes = new Hono<AppEnv>()
+  .post('/v1/compute', ...inference, compute)
+  .get('/v1/kernels', optionalKey, listKernels)
 
 async function compute(c: AppContext): Promise<Response> {
-  const request = parseBody(ComputeRequest, await readJson(c.req.raw))
+  const body = await readJson(c.req.raw)
+  const kernel: unknown =
+    typeof body === 'object' && body !== null ? Reflect.get(body, 'kernel') : undefined
+  return typeof kernel === 'string' ? runLibrary(c, body) : runWgsl(c, body)
+}
+
+async function runWgsl(c: AppContext, body: unknown): Promise<Response> {
+  const request = parseBody(ComputeRequest, body)
   const { work, payload } = await decodeCompute(request)
   const priced = {
     work,
@@ -26,4 +35,18 @@ async function compute(c: AppContext): Promise<Response> {
   const { outcome, payload: bytes, jobId } = await runJob(c, priced, request)
   const answer = { outputs: outcome.answer.outputs, payload: bytes }
   return c.json(encodeCompute(answer, { id: jobId, receipt: outcome.receiptId }))
+}
+
+async function runLibrary(c: AppContext, body: unknown): Promise<Response> {
+  const request = parseBody(LibraryRequest, body)
+  const { work, payload, resolved } = decodeLibrary(request)
+  const { units } = resolved
+  const priced = { work, payload, units, priceMicroUsd: LIBRARY_PRICE_MICRO_USD }
+  const { outcome, payload: bytes, jobId } = await runJob(c, priced, request)
+  const answer = { outputs: outcome.answer.outputs, payload: bytes }
+  return c.json(encodeLibrary(answer, { id: jobId, receipt: outcome.receiptId }, request))
+}
+
+function listKernels(c: AppContext): Response {
+  return c.json({ object: 'list', data: KERNEL_SPECS.map(describeKernel) })
 }
