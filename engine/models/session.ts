@@ -126,13 +126,22 @@ function wrapSession(ort: OrtModule, session: InferenceSession): Session {
       const tensors = Object.fromEntries(
         Object.entries(feeds).map(([name, feed]) => [
           name,
-          'location' in feed ? feed : new ort.Tensor(feed.type, feed.data, feed.dims),
+          asBits('location' in feed ? feed : new ort.Tensor(feed.type, feed.data, feed.dims)),
         ]),
       )
       return session.run(tensors)
     },
     release: () => session.release(),
   }
+}
+
+/** `onnxruntime-node` 1.30 takes a Float16Array for empty, and the same bytes as a Uint16Array for what they are. */
+function asBits(tensor: Tensor): Tensor {
+  if (tensor.type !== 'float16' || tensor.location !== 'cpu') return tensor
+  const { data } = tensor
+  if (data instanceof Uint16Array || Array.isArray(data)) return tensor
+  const value = new Uint16Array(data.buffer, data.byteOffset, data.byteLength / 2)
+  return Object.defineProperty(tensor, 'data', { value, configurable: true })
 }
 
 function toFloats(data: Tensor.DataType, type: Tensor.Type): Float32Array {
