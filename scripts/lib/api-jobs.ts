@@ -1,0 +1,74 @@
+/** `/v1/jobs` as OpenAPI describes it. */
+import { z } from 'zod'
+import {
+  BatchesReply,
+  BatchReply,
+  CreatedBatchReply,
+  JobsRequest,
+  ResultReply,
+  ResultsReply,
+} from '#worker/formats/jobs.ts'
+import { BatchItem } from '#worker/batch/protocol.ts'
+
+export const JOB_OPERATIONS = [
+  {
+    method: 'POST',
+    path: '/v1/jobs',
+    summary: 'A batch: a kernel or model over many inputs, split over many nodes',
+    security: 'key',
+    body: JobsRequest,
+    reply: CreatedBatchReply,
+    status: 202,
+  },
+  {
+    method: 'GET',
+    path: '/v1/jobs',
+    summary: "The tenant's batches, newest first: ?after=batch_…",
+    security: 'key',
+    reply: BatchesReply,
+  },
+  {
+    method: 'GET',
+    path: '/v1/jobs/:id',
+    summary: 'How a batch stands',
+    security: 'key',
+    reply: BatchReply,
+  },
+  {
+    method: 'GET',
+    path: '/v1/jobs/:id/results',
+    summary:
+      'Items that have ended, by index: ?after=N&limit=N; framed bytes by Accept: application/octet-stream',
+    security: 'key',
+    reply: ResultsReply,
+  },
+  {
+    method: 'GET',
+    path: '/v1/jobs/:id/results/:which',
+    summary: "One item's result by its index, or the reduction's: reduced",
+    security: 'key',
+    reply: ResultReply,
+  },
+  {
+    method: 'GET',
+    path: '/v1/jobs/:id/events',
+    summary: 'Progress as server-sent events: item, progress, end; resumed by Last-Event-ID',
+    security: 'key',
+    reply: BatchReply,
+    event: z.union([BatchItem, BatchReply]),
+  },
+  {
+    method: 'POST',
+    path: '/v1/jobs/:id/acknowledge',
+    summary: 'The results are fetched: erase the batch',
+    security: 'key',
+    reply: BatchReply,
+  },
+  {
+    method: 'DELETE',
+    path: '/v1/jobs/:id',
+    summary: 'Cancel a batch; its running items are taken off their nodes',
+    security: 'key',
+    reply: BatchReply,
+  },
+] as const

@@ -1,0 +1,255 @@
+/** Batches on the whole system: two real nodes, one that dies, a process that is killed, a webhook that is verified. */
+import { createServer, type Server } from 'node:http'
+import { Webhook } from 'standardwebhooks'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { NodeProcess } from '#scripts/lib/node-process.ts'
+import type { Tenant } from '#scripts/lib/stack.ts'
+import * as jobs from '#worker/formats/jobs.ts'
+import type { BatchStatus } from '#worker/batch/protocol.ts'
+import { createTestStack, openPolicy, type TestStack } from '../support/stack.ts'
+import { until } from '../support/poll.ts'
+
+/** Writes index², after a while that `SPINS` makes long enough to be interrupted. */
+const squares = (spins: number) => `
+@group(0) @binding(0) var<storage, read> item: array<u32, 4>;
+@group(0) @binding(1) var<storage, read_write> out: array<f32, 2>;
+@compute @workgroup_size(1) fn main() {
+  var busy = 0.0;
+  for (var i = 0u; i < ${spins}u; i += 1u) { busy = fract(busy + sin(f32(i + item[0]))); }
+  out[0] = f32(item[0] * item[0]);
+  out[1] = busy;
+}`
+
+function batchOf(count: number, spins = 1, more: object = {}) {
+  return {
+    kernel: { wgsl: squares(spins), entryPoint: 'main', workgroups: [1, 1, 1] },
+    buffers: [{ binding: 1, access: 'read_write', sizeBytes: 8, return: true }],
+    range: { end: count, binding: 0 },
+    ...more,
+  }
+}
+
+let stack: TestStack
+let tenant: Tenant
+let eu: NodeProcess
+let us: NodeProcess
+beforeAll(async () => {
+  stack = await createTestStack()
+  tenant = await stack.createTenant('acme', ['infer', 'policy', 'audit'])
+  await stack.pin(tenant, openPolicy('EU'))
+  us = await stack.startNode({ name: 'us', region: 'US', verified: false })
+  eu = await stack.startNode({ name: 'fr', region: 'FR', verified: false })
+})
+afterAll(() => stack?.close())
+
+async function submit(body: object, headers: Record<string, string> = {}): Promise<string> {
+  const { status, body: reply, headers: got } = await stack.post(tenant, '/v1/jobs', body, headers)
+  expect({ status, reply }).toMatchObject({ status: 202 })
+  const { id } = jobs.CreatedBatchReply.parse(reply)
+  expect(got.get('location')).toBe(`/v1/jobs/${id}`)
+  return id
+}
+
+async function statusOf(id: string): Promise<BatchStatus> {
+  return jobs.BatchReply.parse((await stack.get(tenant, `/v1/jobs/${id}`)).body)
+}
+
+async function untilEnded(id: string): Promise<BatchStatus> {
+  let last = await statusOf(id)
+  await until(
+    `batch ${id} has ended`,
+    async () => {
+      last = await statusOf(id)
+      return last.status !== 'running' && last.status !== 'reducing'
+    },
+    { timeoutMs: 90_000 },
+  )
+  return last
+}
+
+async function resultsOf(id: string) {
+  const { body } = await stack.get(tenant, `/v1/jobs/${id}/results?limit=1000`)
+  const { data, next } = jobs.ResultsReply.parse(body)
+  return {
+    next,
+    data,
+    squares: data.map(({ outputs }) => {
+      const bytes = Buffer.from(outputs[0]?.data ?? '', 'base64')
+      return bytes.length === 0 ? undefined : bytes.readFloatLE(0)
+    }),
+  }
+}
+
+function jobsStartedOn(node: NodeProcess): number {
+  return node.lines.filter((line) => line.includes('job.started')).length
+}
+
+describe('a batch that is pinned to the EU', () => {
+  it('is done item by item in the EU and never touches the US node; each item has a receipt of its own', async () => {
+    const id = await submit(batchOf(40, 1, { reduce: { op: 'sum', datatype: 'FP32' } }))
+    const status = await untilEnded(id)
+    expect(status).toMatchObject({
+      status: 'done',
+      counts: { total: 40, done: 40 },
+      countries: { FR: 40 },
+      nodes: [{ nodeId: eu.nodeId, country: 'FR', items: 40 }],
+    })
+    expect(jobsStartedOn(us)).toBe(0)
+    const { data, squares: values } = await resultsOf(id)
+    expect(values).toEqual(Array.from({ length: 40 }, (_, index) => index * index))
+    const receipts = new Set(data.map(({ receipt }) => receipt))
+    expect(receipts.size).toBe(40)
+    const receipt = await stack.get(tenant, `/v1/receipts/${data[0]?.receipt}`)
+    expect(receipt.status).toBe(200)
+    const reduced = jobs.ResultReply.parse(
+      (await stack.get(tenant, `/v1/jobs/${id}/results/reduced`)).body,
+    )
+    const sum = Buffer.from(reduced.outputs[0]?.data ?? '', 'base64').readDoubleLE(0)
+    expect(sum).toBe(values.reduce<number>((total, value) => total + (value ?? 0), 0))
+  })
+
+  it('does not exist for another tenant, and is gone once it is acknowledged', async () => {
+    const id = await submit(batchOf(1))
+    await untilEnded(id)
+    const other = await stack.createTenant('other', ['infer'])
+    for (const path of ['', '/results', '/results/0', '/events']) {
+      expect((await stack.get(other, `/v1/jobs/${id}${path}`)).status).toBe(404)
+    }
+    const list = jobs.BatchesReply.parse((await stack.get(tenant, '/v1/jobs')).body)
+    expect(list.data.map((batch) => batch.id)).toContain(id)
+    expect((await stack.post(tenant, `/v1/jobs/${id}/acknowledge`, {})).status).toBe(200)
+    expect((await stack.get(tenant, `/v1/jobs/${id}`)).status).toBe(404)
+    await until('it is off the list', async () => {
+      const left = jobs.BatchesReply.parse((await stack.get(tenant, '/v1/jobs')).body)
+      return !left.data.some((batch) => batch.id === id)
+    })
+  })
+})
+
+describe('a batch whose process is killed', () => {
+  it('goes on by itself after the restart, and has every item once', async () => {
+    const id = await submit(batchOf(30, 400_000, { concurrency: 4 }))
+    await until('some items are done', async () => (await statusOf(id)).counts.done >= 3, {
+      timeoutMs: 60_000,
+    })
+    await stack.restartWorker('kill')
+    const status = await untilEnded(id)
+    expect(status).toMatchObject({ status: 'done', counts: { done: 30 } })
+    expect((await resultsOf(id)).squares).toEqual(
+      Array.from({ length: 30 }, (_, index) => index * index),
+    )
+  })
+})
+
+describe('a batch over two nodes', () => {
+  let second: NodeProcess
+  beforeAll(async () => {
+    second = await stack.startNode({ name: 'it', region: 'IT', verified: false })
+  })
+
+  it('loses nothing when one of them dies in the middle: every item is in the results once', async () => {
+    const id = await submit(batchOf(40, 400_000, { concurrency: 8 }))
+    await until('both nodes have done some', async () => (await statusOf(id)).nodes.length === 2, {
+      timeoutMs: 60_000,
+    })
+    await second.kill()
+    const status = await untilEnded(id)
+    expect(status).toMatchObject({ status: 'done', counts: { total: 40, done: 40 } })
+    expect(Object.values(status.countries).reduce((sum, items) => sum + items, 0)).toBe(40)
+    const { data, squares: values, next } = await resultsOf(id)
+    expect(next).toBeNull()
+    expect(data.map(({ index }) => index)).toEqual(Array.from({ length: 40 }, (_, i) => i))
+    expect(values).toEqual(Array.from({ length: 40 }, (_, index) => index * index))
+    expect(jobsStartedOn(us)).toBe(0)
+  })
+})
+
+describe('cancelling a batch', () => {
+  it('stops it: what runs is taken off the node, and nothing more is begun', async () => {
+    const id = await submit(batchOf(200, 3_000_000, { concurrency: 4 }))
+    await until('it runs', async () => (await statusOf(id)).counts.running > 0)
+    const response = await fetch(`${stack.url}/v1/jobs/${id}`, {
+      method: 'DELETE',
+      headers: { authorization: `Bearer ${tenant.apiKey}` },
+    })
+    const status = jobs.BatchReply.parse(await response.json())
+    expect(status).toMatchObject({ status: 'cancelled', counts: { queued: 0, running: 0 } })
+    await until('the node is idle', async () => {
+      const { body } = await stack.get(tenant, '/v1/network')
+      return (body.nodes as { inFlight: number }[]).every(({ inFlight }) => inFlight === 0)
+    })
+    const begun = jobsStartedOn(eu)
+    await untilEnded(await submit(batchOf(1)))
+    expect(jobsStartedOn(eu)).toBe(begun + 1)
+  })
+})
+
+describe('the events of a batch', () => {
+  it('tell each item once and the end, also to a reader that comes back', async () => {
+    const id = await submit(batchOf(12))
+    const read = async (lastEventId: string) => {
+      const response = await fetch(`${stack.url}/v1/jobs/${id}/events`, {
+        headers: { authorization: `Bearer ${tenant.apiKey}`, 'last-event-id': lastEventId },
+        signal: AbortSignal.timeout(60_000),
+      })
+      return { status: response.status, text: await response.text() }
+    }
+    const whole = (await read('0')).text
+    const ids = [...whole.matchAll(/^id: (\d+)\nevent: item$/gm)].map(([, at]) => Number(at))
+    expect(ids).toEqual(Array.from({ length: 12 }, (_, i) => i + 1))
+    expect(whole.match(/^event: end$/gm)).toHaveLength(1)
+    const rest = (await read('9')).text
+    expect([...rest.matchAll(/^event: item$/gm)]).toHaveLength(3)
+    expect((await read('13')).status).toBe(204)
+  })
+})
+
+describe('the webhook of a batch', () => {
+  let receiver: Server
+  afterAll(() => receiver?.close())
+
+  it('arrives signed, is tried again, and the package standardwebhooks verifies it as it is', async () => {
+    const got: { headers: Record<string, string>; body: string }[] = []
+    receiver = createServer((request, response) => {
+      let body = ''
+      request.on('data', (chunk: Buffer) => (body += chunk.toString()))
+      request.on('end', () => {
+        got.push({ headers: request.headers as Record<string, string>, body })
+        // The first attempt fails: the same message comes again.
+        response.writeHead(got.length === 1 ? 500 : 204).end()
+      })
+    })
+    await new Promise<void>((done) => receiver.listen(0, '127.0.0.1', done))
+    const address = receiver.address()
+    const port = typeof address === 'object' && address !== null ? address.port : 0
+    const webhook = { url: `http://127.0.0.1:${port}/hook` }
+    const { body } = await stack.post(tenant, '/v1/jobs', batchOf(2, 1, { webhook }))
+    const { id, webhookSecret } = jobs.CreatedBatchReply.parse(body)
+    await until('it has come twice', () => got.length === 2, { timeoutMs: 30_000 })
+    const verifier = new Webhook(webhookSecret ?? '')
+    for (const { headers, body: text } of got) {
+      expect(verifier.verify(text, headers)).toMatchObject({
+        type: 'batch.done',
+        data: { id, status: 'done', counts: { done: 2 } },
+      })
+    }
+    expect(got[0]?.headers['webhook-id']).toBe(got[1]?.headers['webhook-id'])
+    expect(() => verifier.verify(`${got[0]?.body} `, got[0]?.headers ?? {})).toThrow()
+    await until('it is noted', async () => (await statusOf(id)).webhook?.state === 'delivered')
+  })
+
+  it('is refused for an address that is not public', async () => {
+    for (const url of ['http://example.org/', 'https://10.0.0.1/', 'https://[fd00::1]/']) {
+      const { status, body } = await stack.post(
+        tenant,
+        '/v1/jobs',
+        batchOf(1, 1, { webhook: { url } }),
+      )
+      expect({ url, status, code: body.code }).toEqual({
+        url,
+        status: 400,
+        code: 'invalid_request',
+      })
+    }
+  })
+})
