@@ -4,19 +4,20 @@ import { checkOffer } from '#node-core/check-offer.ts'
 import { runOffer } from '#node-core/run-offer.ts'
 import { openWork } from '#p2p/work-client.ts'
 import { serveWork } from '#p2p/work-server.ts'
-import { signPresence } from '#p2p/presence.ts'
+import { signPresence, verifyPresence } from '#p2p/presence.ts'
 import { peerIdOf } from '#p2p/node.ts'
-import type { JobOffer, JobResult, Welcome } from '#p2p/messages.ts'
+import type { JobOffer, JobResult, LoadRequest, Welcome } from '#p2p/messages.ts'
 import type { Domain } from '#shared/eip712.ts'
-import { newJobId, randomBytes } from '#shared/ids.ts'
+import { newJobId, randomBytes, type Bytes32 } from '#shared/ids.ts'
 import type { KernelWork } from '#shared/job.ts'
 import { silentLog } from '#shared/log.ts'
+import type { ModelManifest } from '#shared/model.ts'
 import type { PresenceRecord } from '#shared/node.ts'
 import type { CompiledPolicy } from '#shared/policy.ts'
 import { digestBytes, type Place } from '#shared/receipt.ts'
 import { countryBit } from '#shared/region.ts'
 import { createSigner, generateSigningKey, type Signer } from '#shared/signature.ts'
-import { Directory } from '#worker/hub/directory.ts'
+import { Directory, type Member } from '#worker/hub/directory.ts'
 import { Dispatcher } from '#worker/hub/dispatcher.ts'
 import { Outbox } from '#worker/hub/outbox.ts'
 import type { DispatchRequest } from '#worker/hub/protocol.ts'
@@ -33,6 +34,11 @@ type RunJob = (
   /** Sends bytes past the node's own checks. */
   emit: (bytes: Uint8Array) => Promise<void>,
 ) => Promise<JobResult>
+
+export interface TestShelf {
+  loadable(): Bytes32[]
+  load(request: LoadRequest, signal: AbortSignal): Promise<void>
+}
 
 export interface TestMember {
   readonly nodeId: string
@@ -55,6 +61,8 @@ export interface TestHubBench {
     readonly run?: RunJob
     /** @default one that inverts bytes */
     readonly engine?: Engine
+    /** What it could load, and how it loads when the hub asks. */
+    readonly shelf?: TestShelf
   }): Promise<TestMember>
   close(): Promise<void>
 }
@@ -79,7 +87,9 @@ const INVERT: Engine = {
   close: () => Promise.resolve(),
 }
 
-export async function createHubBench(): Promise<TestHubBench> {
+export async function createHubBench(
+  manifests: readonly ModelManifest[] = [],
+): Promise<TestHubBench> {
   const network = await createMemoryNetwork()
   const signer = await createSigner(await generateSigningKey(false))
   const [directory, outbox] = [new Directory(), new Outbox(createSqliteStorage())]
@@ -89,7 +99,7 @@ export async function createHubBench(): Promise<TestHubBench> {
     domain: DOMAIN,
     directory,
     outbox,
-    manifests: [],
+    manifests,
     now: Date.now,
     random: () => 0,
     randomBytes,
@@ -108,6 +118,7 @@ export async function createHubBench(): Promise<TestHubBench> {
       seenAs = country,
       run = (_offer, _payload, next) => next(),
       engine = INVERT,
+      shelf,
     }) {
       const connected = await network.connect()
       const { identity, libp2p } = connected
@@ -119,7 +130,8 @@ export async function createHubBench(): Promise<TestHubBench> {
         source: 'edge',
         trust,
       }
-      const presence: PresenceRecord = {
+      let sequence = 0
+      const record = (): PresenceRecord => ({
         version: 1,
         nodeId,
         kind: 'local',
@@ -127,11 +139,13 @@ export async function createHubBench(): Promise<TestHubBench> {
         claim: country,
         adapter: INVERT.adapter,
         models: [...engine.models],
+        loadable: shelf?.loadable(),
         kernels: 'any',
         maxJobs,
-        sequence: 1,
+        sequence: (sequence += 1),
         issuedAtMs: Date.now(),
-      }
+      })
+      const presence = record()
       const signedPresence = await signPresence(presence, identity.identity)
       const welcome: Welcome = {
         version: 1,
@@ -149,6 +163,13 @@ export async function createHubBench(): Promise<TestHubBench> {
           welcomed: () => {},
           acknowledged: () => {},
           pendingReceipts: () => Promise.resolve([]),
+          async load(request, signal) {
+            const error: unknown = await shelf?.load(request, signal).then(
+              () => undefined,
+              (fault: unknown) => fault,
+            )
+            return { presence: await signPresence(record(), identity.identity), error }
+          },
           run: (offer, payload, { signal, emit }) =>
             run(
               offer,
@@ -178,9 +199,10 @@ export async function createHubBench(): Promise<TestHubBench> {
       const link = await openWork(hubEnd, {
         welcome: () => Promise.resolve(welcome),
         onReceipt: (stored) => dispatcher.redeliver(stored),
+        onPresence: async (signed) => directory.refresh(await verifyPresence(signed), signed),
         log: silentLog,
       })
-      const member = {
+      const member: Member = {
         admission: { nodeId, claim: country, place },
         link,
         presence,

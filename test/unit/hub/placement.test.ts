@@ -1,0 +1,108 @@
+/** Placement for any nodes and any policy: nobody is asked who could not have the job, and somebody is asked if one could. */
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import type { Bytes32 } from '#shared/ids.ts'
+import { LIMITS } from '#shared/limits.ts'
+import { decide } from '#shared/policy.ts'
+import { countryBit } from '#shared/region.ts'
+import { mayLoad, place, type PlacementJob, type PlacementView } from '#worker/hub/placement.ts'
+import { compiled } from '../../support/policies.ts'
+
+const DIGESTS = ['aa', 'bb', 'cc'].map((byte) => `0x${byte.repeat(32)}` as Bytes32)
+const WANTED = DIGESTS[0] as Bytes32
+const NOW_MS = 1_000_000
+
+const Digests = fc.subarray(DIGESTS)
+const Node: fc.Arbitrary<PlacementView> = fc.record({
+  nodeId: fc.uuid(),
+  facts: fc.record({
+    country: fc.constantFrom('DE', 'FR', 'US', 'IN').map(countryBit),
+    evidence: fc.constantFrom('contradicted', 'declared', 'observed'),
+    trust: fc.constantFrom('public', 'verified'),
+    quarantined: fc.boolean(),
+  }),
+  warm: Digests.map((all) => new Set(all)),
+  loadable: Digests.map((all) => new Set(all)),
+  loading: fc
+    .array(fc.tuple(fc.constantFrom(...DIGESTS), fc.integer({ min: NOW_MS - 60_000, max: NOW_MS })))
+    .map((all) => new Map(all)),
+  isSoftware: fc.boolean(),
+  inFlight: fc.nat(8),
+  rttMs: fc.double({ min: 0, max: 500, noNaN: true }),
+  backoffUntilMs: fc.constantFrom(0, NOW_MS - 1, NOW_MS + 1),
+})
+const Nodes = fc.uniqueArray(Node, { selector: ({ nodeId }) => nodeId, maxLength: 8 })
+const Policy = fc
+  .record({
+    allow: fc.subarray(['DE', 'FR', 'US', 'IN'], { minLength: 1 }),
+    nodeTrust: fc.constantFrom('public' as const, 'verified' as const),
+    minEvidence: fc.constantFrom('declared' as const, 'observed' as const),
+  })
+  .map(({ allow, ...rest }) =>
+    compiled({ compute: { allow, deny: [] }, dataClass: 'public', ...rest }),
+  )
+
+function jobOf(policy: PlacementJob['policy'], tried: Iterable<string> = []): PlacementJob {
+  const { compute: allowed } = policy
+  return { policy, allowed, digest: WANTED, tried: new Set(tried), nodeId: null }
+}
+
+describe('placement', () => {
+  it('[M2] asks only a node that the policy allows, that has not failed the job, and that says that it could', () => {
+    fc.assert(
+      fc.property(Nodes, Policy, fc.nat(3), (nodes, policy, failed) => {
+        const tried = nodes.slice(0, failed).map(({ nodeId }) => nodeId)
+        const job = jobOf(policy, tried)
+        const placement = place(nodes, job, NOW_MS)
+        if (placement.kind === 'none') {
+          expect(nodes.some((node) => mayLoad(node, job, NOW_MS))).toBe(false)
+          return
+        }
+        const node = nodes.find(({ nodeId }) => nodeId === placement.nodeId)
+        expect(node && decide(policy, job.allowed, node.facts)).toBe('allow')
+        expect(tried).not.toContain(placement.nodeId)
+        expect(node?.warm.has(WANTED)).toBe(false)
+        expect(node?.backoffUntilMs).toBeLessThanOrEqual(NOW_MS)
+        if (placement.kind === 'load') {
+          expect(node?.loadable.has(WANTED)).toBe(true)
+          expect(node?.loading.has(WANTED)).toBe(false)
+        } else expect(node?.loading.has(WANTED)).toBe(true)
+      }),
+      { numRuns: 500 },
+    )
+  })
+
+  it('[M3] begins no second load of a model while an allowed one is under way and young', () => {
+    fc.assert(
+      fc.property(Nodes, Policy, (nodes, policy) => {
+        const job = jobOf(policy)
+        const young = nodes.filter(
+          (node) =>
+            mayLoad(node, job, NOW_MS) &&
+            NOW_MS - (node.loading.get(WANTED) ?? -Infinity) < LIMITS.modelPatienceMs,
+        )
+        if (young.length > 0) expect(place(nodes, job, NOW_MS).kind).toBe('join')
+      }),
+      { numRuns: 500 },
+    )
+  })
+
+  it('[M3] gives the same answer whatever the order of the nodes', () => {
+    fc.assert(
+      fc.property(Nodes, Policy, (nodes, policy) => {
+        const job = jobOf(policy)
+        expect(place(nodes.toReversed(), job, NOW_MS).kind).toBe(place(nodes, job, NOW_MS).kind)
+      }),
+    )
+  })
+
+  it('[M2] asks a session’s own node and no other', () => {
+    fc.assert(
+      fc.property(Nodes, Policy, fc.nat(7), (nodes, policy, index) => {
+        const pinned = nodes[index]?.nodeId ?? 'nobody'
+        const placement = place(nodes, { ...jobOf(policy), nodeId: pinned }, NOW_MS)
+        if (placement.kind !== 'none') expect(placement.nodeId).toBe(pinned)
+      }),
+    )
+  })
+})
