@@ -13,6 +13,9 @@ describeEngine('a tab on a software adapter', {
     'littoral-embed-400k': ['webgpu'],
     'pp-ocr-rec': ['wasm'],
     'littoral-chat-2m': ['wasm'],
+    'pp-ocr': ['wasm'],
+    'nanodet-g': ['wasm'],
+    'silero-vad': ['wasm'],
   },
   kernels: 'listed',
 })

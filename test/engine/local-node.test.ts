@@ -17,6 +17,9 @@ describeEngine('a local node', {
     'littoral-embed-400k': ['webgpu', 'cpu'],
     'pp-ocr-rec': ['webgpu', 'cpu'],
     'littoral-chat-2m': ['webgpu', 'cpu'],
+    'pp-ocr': ['webgpu', 'cpu'],
+    'nanodet-g': ['webgpu', 'cpu'],
+    'silero-vad': ['cpu'],
   },
   kernels: 'any',
 })

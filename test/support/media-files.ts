@@ -1,0 +1,91 @@
+/** Pictures and sounds as files, right ones and lying ones, made byte by byte. */
+import { crc32, deflateSync } from 'node:zlib'
+
+export interface PngOptions {
+  readonly width: number
+  readonly height: number
+  /** Every byte of every row. */
+  readonly fill: number
+  /** Rows that its data holds. @default height */
+  readonly rows?: number
+  /** Chunks between header and data. */
+  readonly extra?: readonly Uint8Array[]
+}
+
+export const PNG_SIGNATURE = Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a)
+
+/** An RGB picture of 8 bits in one colour; its data holds `rows` rows whatever its header says. */
+export function pngOf({ width, height, fill, rows = height, extra = [] }: PngOptions): Uint8Array {
+  const header = Buffer.alloc(13)
+  header.writeUInt32BE(width, 0)
+  header.writeUInt32BE(height, 4)
+  header.set([8, 2, 0, 0, 0], 8)
+  const row = Buffer.alloc(1 + 3 * width, fill)
+  row[0] = 0
+  const data = Buffer.alloc(row.length * rows, row)
+  return new Uint8Array(
+    Buffer.concat([
+      PNG_SIGNATURE,
+      pngChunk('IHDR', header),
+      ...extra,
+      pngChunk('IDAT', deflateSync(data)),
+      pngChunk('IEND', new Uint8Array()),
+    ]),
+  )
+}
+
+export function pngChunk(type: string, data: Uint8Array): Uint8Array {
+  const body = Buffer.concat([Buffer.from(type, 'latin1'), data])
+  const chunk = Buffer.alloc(body.length + 8)
+  chunk.writeUInt32BE(data.length, 0)
+  chunk.set(body, 4)
+  chunk.writeUInt32BE(crc32(body), body.length + 4)
+  return chunk
+}
+
+/** A JPEG that claims another size than its own. */
+export function jpegOf(
+  file: Uint8Array,
+  { width, height }: { readonly width: number; readonly height: number },
+): Uint8Array {
+  const changed = Buffer.from(file)
+  for (let at = 2; at < changed.length; at += 2 + changed.readUInt16BE(at + 2)) {
+    const marker = changed[at + 1] ?? 0
+    if (marker < 0xc0 || marker > 0xc2) continue
+    changed.writeUInt16BE(height, at + 5)
+    changed.writeUInt16BE(width, at + 7)
+    break
+  }
+  return new Uint8Array(changed)
+}
+
+export interface WavOptions {
+  readonly rateHz: number
+  readonly seconds: number
+  readonly channels: number
+  /** −1 to 1, at a time in seconds. */
+  readonly sample: (second: number) => number
+}
+
+/** PCM of 16 bits. */
+export function wavOf({ rateHz, seconds, channels, sample }: WavOptions): Uint8Array {
+  const frames = Math.round(rateHz * seconds)
+  const file = Buffer.alloc(44 + frames * channels * 2)
+  file.write('RIFF', 0, 'latin1')
+  file.writeUInt32LE(file.length - 8, 4)
+  file.write('WAVEfmt ', 8, 'latin1')
+  file.writeUInt32LE(16, 16)
+  file.writeUInt16LE(1, 20)
+  file.writeUInt16LE(channels, 22)
+  file.writeUInt32LE(rateHz, 24)
+  file.writeUInt32LE(rateHz * channels * 2, 28)
+  file.writeUInt16LE(channels * 2, 32)
+  file.writeUInt16LE(16, 34)
+  file.write('data', 36, 'latin1')
+  file.writeUInt32LE(frames * channels * 2, 40)
+  for (let i = 0; i < frames; i++) {
+    const value = Math.round(sample(i / rateHz) * 32_767)
+    for (let c = 0; c < channels; c++) file.writeInt16LE(value, 44 + (i * channels + c) * 2)
+  }
+  return new Uint8Array(file)
+}
