@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import OpenAI, { APIError, APIUserAbortError } from 'openai'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { z } from 'zod'
 import { textUnits } from '#shared/text.ts'
 import type { NodeProcess } from '#scripts/lib/node-process.ts'
 import { repositoryPath } from '#scripts/lib/paths.ts'
@@ -16,6 +17,17 @@ const KITCHEN = { role: 'user' as const, content: 'turn on the kitchen light' }
 const KITCHEN_ANSWER = '{"device":"light","room":"kitchen","state":"on"}'
 /** Greedily continued, it repeats itself until its tokens are used up. */
 const ENDLESS = { model: MODEL, prompt: 'the', temperature: 0, max_tokens: 1_000 }
+
+const ORDER_SCHEMA = {
+  type: 'object',
+  properties: {
+    room: { enum: ['kitchen', 'garage'] },
+    count: { type: 'integer' },
+    on: { type: 'boolean' },
+  },
+  required: ['room', 'count', 'on'],
+  additionalProperties: false,
+}
 
 /** What the model's trainer recorded: questions with their answers, and the logits after one of them. */
 const golden = JSON.parse(readFileSync(repositoryPath(`models/${MODEL}/golden.json`), 'utf8')) as (
@@ -202,6 +214,59 @@ describe('a chat', () => {
       temperature: 0,
     })
     expect(choices[0]?.message.content).toBe(PAIRS.find(({ q }) => q === 'what is webgpu?')?.out)
+  })
+})
+
+describe('an answer in JSON', () => {
+  it('keeps to a schema that the model was never trained on', async () => {
+    const Order = z.strictObject({
+      room: z.enum(['kitchen', 'garage']),
+      count: z.int(),
+      on: z.boolean(),
+    })
+    const { choices } = await client.chat.completions.parse({
+      model: MODEL,
+      messages: [KITCHEN],
+      temperature: 2,
+      seed: 11,
+      max_tokens: 200,
+      response_format: {
+        type: 'json_schema',
+        json_schema: { name: 'order', strict: true, schema: ORDER_SCHEMA },
+      },
+    })
+    expect(choices[0]?.finish_reason).toBe('stop')
+    expect(Order.parse(choices[0]?.message.parsed).room).toMatch(/kitchen|garage/)
+  })
+
+  it('is an object when any will do, streamed as well', async () => {
+    const stream = client.chat.completions.stream({
+      model: MODEL,
+      messages: [{ role: 'user', content: 'hello' }],
+      temperature: 0,
+      response_format: { type: 'json_object' },
+    })
+    const { choices } = await stream.finalChatCompletion()
+    const [choice] = choices
+    expect(choice?.finish_reason).toBe('stop')
+    expect(z.looseObject({}).safeParse(JSON.parse(choice?.message.content ?? '')).success).toBe(
+      true,
+    )
+  })
+
+  it('is refused with a pointer into the schema when no text can be held to it', async () => {
+    const schema = { type: 'object', patternProperties: { '^a': {} } }
+    const error = await failure(
+      client.chat.completions.create({
+        model: MODEL,
+        messages: [KITCHEN],
+        response_format: { type: 'json_schema', json_schema: { name: 'a', schema } },
+      }),
+    )
+    expect(error).toMatchObject({
+      status: 400,
+      param: '/response_format/json_schema/schema/patternProperties',
+    })
   })
 })
 

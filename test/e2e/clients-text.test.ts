@@ -2,8 +2,9 @@
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible'
 import { HumanMessage, SystemMessage } from '@langchain/core/messages'
 import { ChatOpenAI, OpenAI, OpenAIEmbeddings } from '@langchain/openai'
-import { APICallError, embed, embedMany, generateText, streamText } from 'ai'
+import { APICallError, embed, embedMany, generateText, Output, streamText } from 'ai'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { z } from 'zod'
 import type { Tenant } from '#scripts/lib/stack.ts'
 import { createTestStack, openPolicy, type TestStack } from '../support/stack.ts'
 
@@ -12,6 +13,8 @@ const EMBED = 'littoral-embed-400k'
 const LIGHT = 'turn on the kitchen light'
 const LIGHT_ANSWER = '{"device":"light","room":"kitchen","state":"on"}'
 const HELLO_ANSWER = 'Hello! I can control devices, read sensors and answer questions.'
+const Command = z.object({ device: z.string(), room: z.string(), state: z.enum(['on', 'off']) })
+const COMMAND = { device: 'light', room: 'kitchen', state: 'on' }
 const SIMILAR = [LIGHT, 'switch on the light in the kitchen', 'is my data safe?']
 
 let stack: TestStack
@@ -81,6 +84,16 @@ describe('the AI SDK', () => {
     expect(text.length).toBeGreaterThan(0)
   })
 
+  it('gets an object of a schema', async () => {
+    const { output } = await generateText({
+      model: littoral()(CHAT),
+      prompt: LIGHT,
+      temperature: 0,
+      output: Output.object({ schema: Command }),
+    })
+    expect(output).toEqual(COMMAND)
+  })
+
   it('embeds one text and many', async () => {
     const model = littoral().embeddingModel(EMBED)
     const one = await embed({ model, value: LIGHT })
@@ -134,6 +147,11 @@ describe('LangChain', () => {
     }
     expect(text).toBe(HELLO_ANSWER)
     expect(usage).toEqual([expect.objectContaining({ input_tokens: 5, output_tokens: 13 })])
+  })
+
+  it('gets an object of a schema', async () => {
+    const model = chat().withStructuredOutput(Command, { name: 'command', method: 'jsonSchema' })
+    expect(await model.invoke(LIGHT)).toEqual(COMMAND)
   })
 
   it('batches chats under a system message', async () => {

@@ -1,6 +1,7 @@
 /** OpenAI's chat completions (https://platform.openai.com/docs/api-reference/chat) to a text job. */
 import { z } from 'zod'
 import type { FieldFault } from '#shared/errors.ts'
+import { parseJsonShape } from '#shared/json-shape.ts'
 import { LIMITS } from '#shared/limits.ts'
 import type { ModelManifest } from '#shared/model.ts'
 import { ChatMessage, type TextFormat } from '#shared/text.ts'
@@ -17,6 +18,8 @@ import {
 } from './chat-sampling.ts'
 import { invalidRequest, parseBody } from './faults.ts'
 import { ResidencyFields } from './residency.ts'
+
+const SCHEMA_POINTER = '/response_format/json_schema/schema'
 
 const Text = z.string().max(LIMITS.textInputBytes)
 
@@ -74,7 +77,11 @@ export function decodeChat(manifest: ModelManifest, request: ChatRequest): Price
       { pointer: '/model', detail: `${manifest.id} does not chat; see GET /v1/models` },
     ])
   }
-  const faults = [...streamFaults(request), ...tokenFaults(manifest, request)]
+  const faults = [
+    ...streamFaults(request),
+    ...tokenFaults(manifest, request),
+    ...formatFaults(request),
+  ]
   const wantsLogprobs = request.logprobs === true
   if (typeof request.top_logprobs === 'number' && !wantsLogprobs) {
     faults.push({ pointer: '/top_logprobs', detail: 'needs "logprobs": true' })
@@ -87,7 +94,17 @@ export function decodeChat(manifest: ModelManifest, request: ChatRequest): Price
     logprobs: wantsLogprobs ? (request.top_logprobs ?? 0) : null,
     format: decodeFormat(request.response_format),
   }
-  return priceText(manifest, input, maxTokens)
+  const priced = priceText(manifest, input, maxTokens)
+  // The node would refuse the same, after a way and with pointers into what it was sent.
+  if (input.format.type === 'json_schema') parseJsonShape(input.format.schema, SCHEMA_POINTER)
+  return priced
+}
+
+function formatFaults({ response_format: format, stop }: ChatRequest): FieldFault[] {
+  if (format === undefined || format === null || format.type === 'text') return []
+  if (stop === undefined || stop === null || stop.length === 0) return []
+  const detail = 'would cut the JSON short; give none with a JSON response_format'
+  return [{ pointer: '/stop', detail }]
 }
 
 function tokenFaults(manifest: ModelManifest, request: ChatRequest): FieldFault[] {

@@ -310,7 +310,12 @@ describe('the form of the answer', () => {
     expect(chat({ response_format: { type: 'json_object' } }).input.format).toEqual({
       type: 'json_object',
     })
-    const schema = { type: 'object', properties: { level: { type: 'integer' } } }
+    const schema = {
+      type: 'object',
+      properties: { level: { type: 'integer' } },
+      required: ['level'],
+      additionalProperties: false,
+    }
     const format = { type: 'json_schema', json_schema: { name: 'level', strict: true, schema } }
     expect(chat({ response_format: format }).input.format).toEqual({ type: 'json_schema', schema })
   })
@@ -326,6 +331,20 @@ describe('the form of the answer', () => {
     ['json', '/response_format'],
   ])('is refused when it is another: %j', (response_format, pointer) => {
     expect(refusal(() => chat({ response_format })).pointers).toEqual([pointer])
+  })
+
+  it('is refused with a pointer to the word of the schema that no text can be held to', () => {
+    const schema = { type: 'object', properties: { level: { type: 'integer', multipleOf: 7 } } }
+    const response_format = { type: 'json_schema', json_schema: { name: 'a', schema } }
+    expect(refusal(() => chat({ response_format })).pointers).toEqual([
+      '/response_format/json_schema/schema/properties/level/multipleOf',
+    ])
+  })
+
+  it('is refused beside a stop text, which would cut it short', () => {
+    const response_format = { type: 'json_object' }
+    expect(refusal(() => chat({ response_format, stop: '}' })).pointers).toEqual(['/stop'])
+    expect(chat({ response_format, stop: [] }).input.format).toEqual(response_format)
   })
 
   it('is refused, not a fault of ours, when its schema is nested beyond any stack', () => {
