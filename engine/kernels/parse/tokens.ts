@@ -30,48 +30,48 @@ export function tokenize(source: string): Token[] {
   const raw: Token[] = []
   let at = 0
   let line = 1
-  const matchAt = (pattern: RegExp): string | undefined => {
-    pattern.lastIndex = at
-    return pattern.exec(source)?.[0]
-  }
-  const skip = (text: string) => {
-    line += text.match(LINE_BREAK)?.length ?? 0
-    at += text.length
-  }
-  const push = (kind: Token['kind'], text: string) => {
-    if (raw.length >= LIMITS.wgslTokens)
-      throw new AppError('too_large', `/kernel/wgsl has more than ${LIMITS.wgslTokens} tokens.`, {
-        meta: { errors: [{ pointer: '/kernel/wgsl', detail: 'has too many tokens' }] },
-      })
-    raw.push({ kind, text, start: at, end: at + text.length, line })
-    at += text.length
-  }
   while (at < source.length) {
-    const blank = matchAt(BLANK) ?? matchAt(LINE_COMMENT)
-    if (blank !== undefined) {
-      skip(blank)
+    const end = endOf(source, at, BLANK) ?? endOf(source, at, LINE_COMMENT)
+    const blankEnd =
+      end ?? (source.startsWith('/*', at) ? endOfBlockComment(source, at, line) : undefined)
+    if (blankEnd !== undefined) {
+      line += countLines(source, at, blankEnd)
+      at = blankEnd
       continue
     }
-    if (source.startsWith('/*', at)) {
-      skip(source.slice(at, endOfBlockComment(source, at, line)))
-      continue
-    }
-    const name = matchAt(NAME)
-    if (name !== undefined) {
-      push('name', name)
-      continue
-    }
-    const number = matchAt(NUMBER)
-    if (number !== undefined) {
-      push('number', number)
-      continue
-    }
-    const symbol = matchAt(SYMBOL)
-    if (symbol === undefined) throw syntaxError(line, 'a character that WGSL does not know')
-    push('symbol', symbol)
+    if (raw.length >= LIMITS.wgslTokens) throw tooManyTokens()
+    const [kind, tokenEnd] = scan(source, at, line)
+    raw.push({ kind, text: source.slice(at, tokenEnd), start: at, end: tokenEnd, line })
+    at = tokenEnd
   }
   raw.push({ kind: 'end', text: '', start: at, end: at, line })
   return joinOperators(raw, findTemplates(raw))
+}
+
+/** Where a match that begins here ends. */
+function endOf(source: string, at: number, pattern: RegExp): number | undefined {
+  pattern.lastIndex = at
+  return pattern.test(source) ? pattern.lastIndex : undefined
+}
+
+function scan(source: string, at: number, line: number): [Token['kind'], number] {
+  const name = endOf(source, at, NAME)
+  if (name !== undefined) return ['name', name]
+  const number = endOf(source, at, NUMBER)
+  if (number !== undefined) return ['number', number]
+  const symbol = endOf(source, at, SYMBOL)
+  if (symbol !== undefined) return ['symbol', symbol]
+  throw syntaxError(line, 'a character that WGSL does not know')
+}
+
+function countLines(source: string, from: number, to: number): number {
+  return source.slice(from, to).match(LINE_BREAK)?.length ?? 0
+}
+
+function tooManyTokens(): AppError {
+  return new AppError('too_large', `/kernel/wgsl has more than ${LIMITS.wgslTokens} tokens.`, {
+    meta: { errors: [{ pointer: '/kernel/wgsl', detail: 'has too many tokens' }] },
+  })
 }
 
 export function syntaxError(line: number, detail: string): AppError {

@@ -39,9 +39,7 @@ export function inspectKernel(source: string, entryPoint: string): KernelReport 
     throw tooMany(module.statements, 'statements', LIMITS.wgslStatements)
   if (names.functions.size > LIMITS.wgslFunctions)
     throw tooMany(names.functions.size, 'functions', LIMITS.wgslFunctions)
-  for (const declaration of module.declarations)
-    if (declaration.kind !== 'assert' && NEEDED.includes(declaration.name))
-      throw refuse('invalid_request', `${declaration.name} may not be given another meaning here`)
+  checkNames(module)
   const weights = createKernelWeights(names)
   checkVariables(module, names, weights.typeOf)
   const functions = [...names.functions.keys()].flatMap((name) => weights.of(name) ?? [])
@@ -56,6 +54,19 @@ export function inspectKernel(source: string, entryPoint: string): KernelReport 
 
 export function isEntryPoint({ attributes }: FunctionDeclaration): boolean {
   return attributes.some(({ name }) => STAGES.includes(name))
+}
+
+/** What is declared twice would be measured once; the compiler takes neither. */
+function checkNames({ declarations }: KernelModule): void {
+  const seen = new Set<string>()
+  for (const declaration of declarations) {
+    if (declaration.kind === 'assert') continue
+    const { name } = declaration
+    if (NEEDED.includes(name))
+      throw refuse('invalid_request', `${name} may not be given another meaning here`)
+    if (seen.has(name)) throw refuse('invalid_request', `${name} is declared twice`)
+    seen.add(name)
+  }
 }
 
 /** Private memory is every invocation's own, constants are folded by the compiler, workgroup memory is cleared before each workgroup. */

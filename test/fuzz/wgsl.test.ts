@@ -1,0 +1,130 @@
+/** Ten thousand kernels, well-formed, broken and hostile, through the reader and the rewriter. Rules: docs/design/kernels-untrusted.md. */
+import { describe, expect, test } from 'vitest'
+import { parseKernel } from '#engine/kernels/parse/parse-kernel.ts'
+import type { Loop, Statement } from '#engine/kernels/parse/syntax.ts'
+import { inspectKernel } from '#engine/kernels/rewrite/inspect-kernel.ts'
+import { meterKernel } from '#engine/kernels/rewrite/meter-kernel.ts'
+import { errorCode } from '#shared/errors.ts'
+import { generateKernel, mutateKernel } from '../support/wgsl/generate.ts'
+import { GRAMMAR } from '../support/wgsl/grammar.ts'
+import { HOSTILE_TO_READ, HOSTILE_TO_RUN } from '../support/wgsl/hostile.ts'
+import { SAMPLES } from '../support/wgsl/kernels.ts'
+
+const GRANT = { total: 1e9, each: 1e7 }
+const KERNELS = Number(process.env.LITTORAL_FUZZ_KERNELS ?? 10_000)
+/** Of one kernel through reader and rewriter, on a machine that does other things too. */
+const PATIENCE_MS = 1_000
+
+function meter(source: string) {
+  return meterKernel(inspectKernel(source, 'main'), GRANT, 64)
+}
+
+/** Every loop of a source, whatever stands around it. */
+function loopsOf(source: string): Loop[] {
+  const found: Loop[] = []
+  const walk = (statement: Statement | undefined): void => {
+    if (statement === undefined) return
+    if (statement.kind === 'block') statement.statements.forEach(walk)
+    if (statement.kind === 'switch') statement.clauses.forEach(({ body }) => walk(body))
+    if (statement.kind === 'if') [statement.body, statement.otherwise].forEach(walk)
+    if (statement.kind === 'loop') {
+      found.push(statement)
+      for (const part of [statement.init, statement.update, statement.body, statement.continuing])
+        walk(part)
+    }
+  }
+  for (const declaration of parseKernel(source).declarations)
+    if (declaration.kind === 'function') walk(declaration.body)
+  return found
+}
+
+/** Begins with a test that may break it, and takes from the budget. */
+function isMetered({ body }: Loop): boolean {
+  const [guard, draw] = body.statements
+  return (
+    guard?.kind === 'if' &&
+    guard.body.statements.at(-1)?.kind === 'break' &&
+    draw?.kind === 'assign' &&
+    draw.operator === '-='
+  )
+}
+
+/** Reads and rewrites; whatever comes of it is either a metered kernel or a named refusal, soon. */
+function checkKernel(source: string, name: string): 'metered' | 'refused' {
+  const startedMs = performance.now()
+  try {
+    const metered = meter(source)
+    const before = loopsOf(source)
+    const after = loopsOf(metered.source)
+    expect(after.length, name).toBe(before.length)
+    expect(after.filter((loop) => !isMetered(loop)).length, name).toBe(0)
+    expect(
+      after.map(({ line }) => line).toSorted((a, b) => a - b),
+      name,
+    ).toEqual(metered.loopLines.toSorted((a, b) => a - b))
+    return 'metered'
+  } catch (error) {
+    const code = errorCode(error)
+    if (code !== 'invalid_request' && code !== 'too_large')
+      throw new Error(`kernel ${name} was met with\n${String(error)}\n${source}`, { cause: error })
+    return 'refused'
+  } finally {
+    expect(performance.now() - startedMs, name).toBeLessThan(PATIENCE_MS)
+  }
+}
+
+describe('the reader of WGSL', () => {
+  test.each(Object.entries(GRAMMAR))('[K1] reads and meters: %s', (name, source) => {
+    expect(checkKernel(source, name)).toBe('metered')
+  })
+
+  test.each(Object.entries(SAMPLES))('[K1] reads and meters a kernel for %s', (name, { wgsl }) => {
+    expect(checkKernel(wgsl, name)).toBe('metered')
+  })
+
+  test.each(Object.entries(HOSTILE_TO_READ))('[K3] refuses %s', (name, source) => {
+    expect(checkKernel(source, name)).toBe('refused')
+  })
+
+  test.each(Object.entries(HOSTILE_TO_RUN))('[K2] meters %s', (name, source) => {
+    expect(checkKernel(source, name)).toBe('metered')
+  })
+
+  test('[K7] text that is out of place is named with its line', () => {
+    expect(() => meter('fn main() {\n  let x = ;\n}')).toThrow(
+      expect.objectContaining({
+        code: 'invalid_request',
+        detail: expect.stringContaining('line 2: expected a name, found ;'),
+      }),
+    )
+  })
+
+  test(
+    '[K1] [K2] every kernel ends metered in each loop, or refused with a name, and soon',
+    { timeout: KERNELS * 12 },
+    () => {
+      const corpus = [
+        ...Object.values(GRAMMAR),
+        ...Object.values(HOSTILE_TO_RUN),
+        ...Object.values(HOSTILE_TO_READ).filter(({ length }) => length < 10_000),
+        ...Object.values(SAMPLES).map(({ wgsl }) => wgsl),
+      ]
+      const count = { metered: 0, refused: 0 }
+      for (let seed = 0; seed < KERNELS; seed += 1) {
+        const made = () => generateKernel(seed, { isFinite: seed % 3 === 0 })
+        const base = corpus[seed % corpus.length] ?? ''
+        const other = corpus[(seed * 7 + 1) % corpus.length] ?? ''
+        const source =
+          seed % 5 === 0
+            ? made()
+            : seed % 5 === 1
+              ? mutateKernel(made(), other, seed)
+              : mutateKernel(base, other, seed)
+        count[checkKernel(source, `seed ${seed}`)] += 1
+      }
+      // Mutations that all were refused, or none, would have tried nothing.
+      expect(count.metered).toBeGreaterThan(KERNELS / 5)
+      expect(count.refused).toBeGreaterThan(KERNELS / 5)
+    },
+  )
+})
