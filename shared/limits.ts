@@ -145,7 +145,8 @@ export const LIMITS = {
   fileTransfersPerPeer: 2,
   fileBytesPerSecond: 32 * MIB,
   tensorElements: 1 << 24,
-  embeddingInputs: 256,
+  /** As many as OpenAI takes: clients cut their batches by it. */
+  embeddingInputs: 2_048,
   textBytes: 16 * KIB,
   /** Pictures and sound, as files: their bytes, and what they may unfold to. */
   mediaBytes: 8 * MIB,

@@ -115,8 +115,8 @@ function describeRefusals(engine: () => Engine): void {
   })
 
   test('[G2] more texts than one request may bring are too large', async () => {
-    const many = Array.from({ length: 257 }, () => 'a')
-    const job = modelJob(EMBEDDING, [[257], encodeBytes(many)])
+    const many = Array.from({ length: 2_049 }, () => 'a')
+    const job = modelJob(EMBEDDING, [[2_049], encodeBytes(many)])
     await expect(runJob(engine(), job)).rejects.toMatchObject({ code: 'too_large' })
   })
 

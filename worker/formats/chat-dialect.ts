@@ -64,7 +64,6 @@ export function closeText(
   digest: Bytes32,
   answer: { readonly end: TextEnd; readonly tokens: number },
 ): TextClose {
-  const { receiptId, nodeId, place } = outcome
   const { provider, adapter } = outcome.answer
   const { promptTokens } = answer.end
   return {
@@ -75,13 +74,22 @@ export function closeText(
       total_tokens: promptTokens + answer.tokens,
     },
     fingerprint: fingerprint(digest, provider, adapter.name),
-    littoral: {
-      receipt: receiptId,
-      node: nodeId,
-      region: countryCode(place.country),
-      evidence: `${place.evidence}; source=${place.source}`,
-      provider,
-    },
+    littoral: littoralMember(outcome),
+  }
+}
+
+export function littoralMember({
+  receiptId,
+  nodeId,
+  place,
+  answer,
+}: Pick<DispatchOutcome, 'receiptId' | 'nodeId' | 'place' | 'answer'>): LittoralMember {
+  return {
+    receipt: receiptId,
+    node: nodeId,
+    region: countryCode(place.country),
+    evidence: `${place.evidence}; source=${place.source}`,
+    provider: answer.provider,
   }
 }
 

@@ -1,10 +1,12 @@
 /** OpenAI's embeddings (https://platform.openai.com/docs/api-reference/embeddings) to and from model work. */
 import { z } from 'zod'
-import { AppError } from '#shared/errors.ts'
+import { AppError, toAppError, type FieldFault } from '#shared/errors.ts'
 import { sliceTensors, type TensorHeader } from '#shared/job.ts'
+import { LIMITS } from '#shared/limits.ts'
 import type { ModelManifest } from '#shared/model.ts'
 import { checkTensors, decodeFloats, encodeBytes } from '#shared/tensor.ts'
 import { encodeBase64 } from './base64.ts'
+import { LittoralMember } from './chat-dialect.ts'
 import { invalidRequest } from './faults.ts'
 import type { TensorBatch } from './oip.ts'
 import { ResidencyFields } from './residency.ts'
@@ -38,6 +40,7 @@ export const EmbeddingsResponse = z.strictObject({
   ),
   /** An estimate: UTF-8 bytes of the input over four, rounded up a text. Littoral bills texts, not tokens. */
   usage: z.strictObject({ prompt_tokens: z.int(), total_tokens: z.int() }),
+  littoral: LittoralMember,
 })
 export type EmbeddingsResponse = z.infer<typeof EmbeddingsResponse>
 
@@ -56,6 +59,7 @@ export function decodeEmbeddings(manifest: ModelManifest, request: EmbeddingsReq
     ])
   }
   const texts = inputTexts(request)
+  checkSizes(request, texts)
   const payload = encodeBytes(texts)
   const headers: TensorHeader[] = [
     { name: input.name, datatype: 'BYTES', shape: [texts.length], sizeBytes: payload.length },
@@ -67,7 +71,7 @@ export function decodeEmbeddings(manifest: ModelManifest, request: EmbeddingsReq
 export function encodeEmbeddings(
   answer: { readonly outputs: readonly TensorHeader[]; readonly payload: Uint8Array },
   request: EmbeddingsRequest,
-): EmbeddingsResponse {
+): Omit<EmbeddingsResponse, 'littoral'> {
   const [header] = answer.outputs
   const [bytes] = sliceTensors(answer.outputs, answer.payload)
   if (header === undefined || bytes === undefined) {
@@ -87,6 +91,40 @@ export function encodeEmbeddings(
     }),
     usage: { prompt_tokens: tokens, total_tokens: tokens },
   }
+}
+
+/** A node's refusal points at the tensor that it was sent: `/inputs/0/data/3`. The caller sent `/input/3`. */
+export function pointAtInput(error: unknown, request: EmbeddingsRequest): AppError {
+  const { code, meta, detail } = toAppError(error)
+  if (code !== 'invalid_request' || meta.errors === undefined) return toAppError(error)
+  const inRequest = (text: string) =>
+    text.replaceAll(/\/inputs\/0\/data(?:\/(\d+))?/g, (_, index: string | undefined) =>
+      index === undefined ? '/input' : inputPointer(request, Number(index)),
+    )
+  const errors = meta.errors.map((fault) => ({ ...fault, pointer: inRequest(fault.pointer) }))
+  return new AppError(code, inRequest(detail), { meta: { ...meta, errors }, cause: error })
+}
+
+function checkSizes(request: EmbeddingsRequest, texts: readonly string[]): void {
+  if (texts.length > LIMITS.embeddingInputs) {
+    const detail = `are ${texts.length} texts, at most ${LIMITS.embeddingInputs} are taken`
+    throw tooLarge({ pointer: '/input', detail })
+  }
+  const encoder = new TextEncoder()
+  const long = texts.findIndex((text) => encoder.encode(text).length > LIMITS.textBytes)
+  if (long === -1) return
+  const detail = `is longer than ${LIMITS.textBytes} bytes`
+  throw tooLarge({ pointer: inputPointer(request, long), detail })
+}
+
+function tooLarge(fault: FieldFault): AppError {
+  return new AppError('too_large', `${fault.pointer}: ${fault.detail}`, {
+    meta: { errors: [fault] },
+  })
+}
+
+function inputPointer({ input }: EmbeddingsRequest, index: number): string {
+  return typeof input === 'string' ? '/input' : `/input/${index}`
 }
 
 function inputTexts(request: EmbeddingsRequest): string[] {

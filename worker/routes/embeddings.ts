@@ -3,7 +3,14 @@ import { Hono } from 'hono'
 import { manifestDigest } from '#shared/model.ts'
 import { countUnits } from '#shared/tensor.ts'
 import type { AppContext, AppEnv } from '../context.ts'
-import { decodeEmbeddings, EmbeddingsRequest, encodeEmbeddings } from '../formats/embeddings.ts'
+import { littoralMember } from '../formats/chat-dialect.ts'
+import {
+  decodeEmbeddings,
+  EmbeddingsRequest,
+  encodeEmbeddings,
+  pointAtInput,
+  type EmbeddingsResponse,
+} from '../formats/embeddings.ts'
 import { parseBody } from '../formats/faults.ts'
 import { readJson } from '../middleware/body.ts'
 import { inference } from '../middleware/inference.ts'
@@ -30,6 +37,11 @@ async function embed(c: AppContext): Promise<Response> {
       priceMicroUsd: manifest.priceMicroUsd,
     },
     request,
-  )
-  return c.json(encodeEmbeddings({ outputs: outcome.answer.outputs, payload: bytes }, request))
+  ).catch((error: unknown) => Promise.reject(pointAtInput(error, request)))
+  const answer = { outputs: outcome.answer.outputs, payload: bytes }
+  const body: EmbeddingsResponse = {
+    ...encodeEmbeddings(answer, request),
+    littoral: littoralMember(outcome),
+  }
+  return c.json(body)
 }

@@ -1,12 +1,13 @@
 /** OpenAI's embeddings to tensors and back. */
 import { describe, expect, it } from 'vitest'
-import { toAppError } from '#shared/errors.ts'
+import { AppError, toAppError } from '#shared/errors.ts'
 import { decodeTexts } from '#shared/tensor.ts'
 import { EMBEDDING_MANIFEST, PIXELS_MANIFEST } from '#test/support/manifests.ts'
 import {
   decodeEmbeddings,
   EmbeddingsRequest,
   encodeEmbeddings,
+  pointAtInput,
 } from '#worker/formats/embeddings.ts'
 import { parseBody } from '#worker/formats/faults.ts'
 
@@ -64,8 +65,34 @@ describe('decoding', () => {
   })
 
   it('refuses more texts than a request may hold', () => {
-    const input = Array.from({ length: 257 }, () => 'a')
-    expect(faultsOf(() => decode({ input })).code).toBe('too_large')
+    const input = Array.from({ length: 2_049 }, () => 'a')
+    expect(faultsOf(() => decode({ input }))).toMatchObject({
+      code: 'too_large',
+      pointer: '/input',
+    })
+    expect(decode({ input: input.slice(1) }).headers[0]?.shape).toEqual([2_048])
+  })
+
+  it('refuses a text that is too long, and points at it', () => {
+    const long = 'ü'.repeat(8_193)
+    expect(faultsOf(() => decode({ input: ['a', long] }))).toMatchObject({
+      code: 'too_large',
+      pointer: '/input/1',
+    })
+    expect(faultsOf(() => decode({ input: long })).pointer).toBe('/input')
+  })
+
+  it('points at the text that a node refused, where the caller wrote it', () => {
+    const pointer = '/inputs/0/data/1'
+    const refusal = new AppError('invalid_request', `${pointer}: the text is empty`, {
+      meta: { errors: [{ pointer, detail: 'the text is empty' }] },
+    })
+    const many = pointAtInput(refusal, parse({ input: ['a', ' '] }))
+    expect(many).toMatchObject({ code: 'invalid_request', detail: '/input/1: the text is empty' })
+    expect(many.meta.errors).toEqual([{ pointer: '/input/1', detail: 'the text is empty' }])
+    expect(pointAtInput(refusal, parse({ input: ' ' })).detail).toBe('/input: the text is empty')
+    const lost = new AppError('node_lost', 'The node went away.')
+    expect(pointAtInput(lost, parse({ input: 'a' }))).toBe(lost)
   })
 
   it('refuses a model that makes no embeddings', () => {
