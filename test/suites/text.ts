@@ -1,8 +1,10 @@
-/** How every engine writes text: the trainer's own answers, streamed, stopped, seeded and bounded. Rules: docs/design/engine.md. */
+/** How every engine writes text: the trainer's own answers, stopped, seeded, shaped and bounded. Rules: docs/design/engine.md. */
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
+import { z } from 'zod'
 import type { Engine } from '#engine/engine.ts'
-import { readText, textJob, type TextJobOptions } from '../support/engine-jobs.ts'
+import { encodeBytes } from '#shared/tensor.ts'
+import { modelJob, readText, textJob, type TextJobOptions } from '../support/engine-jobs.ts'
 import { runJob } from './run-job.ts'
 
 interface Pair {
@@ -14,6 +16,18 @@ const GOLDEN = JSON.parse(
   readFileSync(new URL('../../models/littoral-chat-2m/golden.json', import.meta.url), 'utf8'),
 ) as readonly object[]
 const PAIRS = GOLDEN.filter((entry): entry is Pair => 'q' in entry)
+const WEBGPU = 'WebGPU is a web standard for running compute and graphics on the GPU.'
+const COMMAND = {
+  type: 'object',
+  properties: {
+    device: { enum: ['light', 'fan', 'heater'] },
+    room: { type: 'string' },
+    state: { enum: ['on', 'off'] },
+    level: { type: ['integer', 'null'] },
+  },
+  required: ['device', 'room', 'level'],
+  additionalProperties: false,
+} satisfies Parameters<typeof z.fromJSONSchema>[0]
 
 export function describeText(engine: () => Engine): void {
   const ask = async (options: TextJobOptions) => {
@@ -29,5 +43,107 @@ export function describeText(engine: () => Engine): void {
     expect(answer.outputs).toEqual([
       { name: 'events', datatype: 'UINT8', shape: [bytes.length], sizeBytes: bytes.length },
     ])
+    expect(answer.computeMs).toBeGreaterThan(0)
+  })
+
+  test('[G14] a stop sequence ends the text before it, wherever tokens begin', async () => {
+    for (const stop of ['standard', 'b sta', ' ', '.', 'GPU is a w']) {
+      const { text, end } = await ask({ user: 'what is webgpu?', stop: ['never', stop] })
+      expect(text).toBe(WEBGPU.slice(0, WEBGPU.indexOf(stop)))
+      expect(end?.finish).toBe('stop')
+    }
+    const { text } = await ask({ user: 'what is webgpu?', stop: ['GPU. And more', 'GPU?'] })
+    expect(text).toBe(WEBGPU)
+  })
+
+  test('[G14] no more tokens are written than were asked for', async () => {
+    const { tokens, end, text } = await ask({ user: 'what is webgpu?', maxTokens: 5 })
+    expect(tokens.length).toBe(5)
+    expect(end?.finish).toBe('length')
+    expect(WEBGPU.startsWith(text)).toBe(true)
+  })
+
+  test('[G15] equal seeds give equal text, others do not', async () => {
+    const draw = (seed: number | null) =>
+      ask({ prompt: '<|user|>hi', temperature: 1.8, topP: 0.98, seed, maxTokens: 24 })
+    const [once, again, other] = [await draw(11), await draw(11), await draw(12)]
+    expect(again.tokens).toEqual(once.tokens)
+    expect(other.tokens).not.toEqual(once.tokens)
+    const [free, freeAgain] = [await draw(null), await draw(null)]
+    expect(free.tokens).not.toEqual(freeAgain.tokens)
+  })
+
+  test('every token is reported with its bytes, its probability and the likeliest others', async () => {
+    const { tokens, text, logprobs } = await ask({ user: 'is my data safe?', logprobs: 4 })
+    expect(logprobs.length).toBe(tokens.length)
+    expect(Buffer.from(logprobs.flatMap(({ bytes }) => bytes)).toString()).toBe(text)
+    for (const { token, logprob, top } of logprobs) {
+      expect(top.length).toBe(4)
+      expect(top[0]).toMatchObject({ token, logprob })
+      expect(top.map((entry) => entry.logprob)).toEqual(
+        top.map((entry) => entry.logprob).toSorted((a, b) => b - a),
+      )
+      expect(top.reduce((sum, entry) => sum + Math.exp(entry.logprob), 0)).toBeLessThan(1.0001)
+    }
+  })
+
+  test('[G16] JSON comes out as its schema says, whatever was asked', async () => {
+    const format = { type: 'json_schema' as const, schema: COMMAND }
+    const validator = z.fromJSONSchema(COMMAND)
+    for (const [user, temperature] of [
+      ['set the kitchen heater to 20 percent', 0],
+      ['what is webgpu?', 0],
+      ['hello', 1.5],
+    ] as const) {
+      const { text, end } = await ask({ user, temperature, seed: 3, format, maxTokens: 200 })
+      if (end?.finish === 'length') continue
+      expect(validator.safeParse(JSON.parse(text)), text).toMatchObject({ success: true })
+    }
+    const free = await ask({ user: 'turn on the kitchen light', format: { type: 'json_object' } })
+    expect(JSON.parse(free.text)).toEqual({ device: 'light', room: 'kitchen', state: 'on' })
+    expect(free.end?.finish).toBe('stop')
+  })
+
+  const refused: readonly (readonly [string, TextJobOptions, RegExp])[] = [
+    ['neither messages nor a prompt', {}, /messages/],
+    ['both messages and a prompt', { user: 'a', prompt: 'b' }, /messages/],
+    ['an empty prompt', { prompt: '' }, /prompt/],
+    ['a prompt longer than the context', { user: 'hot '.repeat(2_000) }, /1023 tokens/],
+    [
+      'a schema outside what can be kept',
+      { user: 'a', format: { type: 'json_schema', schema: { oneOf: [] } } },
+      /oneOf/,
+    ],
+    ['a fifth stop sequence', { user: 'a', stop: ['a', 'b', 'c', 'd', 'e'] }, /stop/],
+    ['a temperature out of range', { user: 'a', temperature: 3 }, /temperature/],
+  ]
+  test.each(refused)('[G17] a request with %s is refused by name', async (_, options, detail) => {
+    await expect(runJob(engine(), textJob(options))).rejects.toMatchObject({
+      code: 'invalid_request',
+      detail: expect.stringMatching(detail),
+    })
+  })
+
+  test('[G17] a request that is no JSON, or asks a text model for tensors, is refused', async () => {
+    const { work } = textJob({ user: 'hi' })
+    const payload = new TextEncoder().encode('{"messages":')
+    await expect(runJob(engine(), { work, payload })).rejects.toMatchObject({
+      code: 'invalid_request',
+    })
+    const tensors = modelJob('littoral-chat-2m', [[1], encodeBytes(['hi'])])
+    await expect(runJob(engine(), tensors)).rejects.toMatchObject({ code: 'invalid_request' })
+  })
+
+  test('[G4] a text that is cancelled while it is written ends, and the next one is served', async () => {
+    const controller = new AbortController()
+    const endless = textJob({
+      prompt: 'a',
+      maxTokens: 1_000,
+      format: { type: 'json_schema', schema: { type: 'array', minItems: 1_000 } },
+    })
+    const running = runJob(engine(), endless, controller.signal)
+    setTimeout(() => controller.abort(), 100)
+    await expect(running).rejects.toMatchObject({ code: 'cancelled' })
+    expect((await ask({ user: 'what is webgpu?' })).text).toBe(WEBGPU)
   })
 }

@@ -1,0 +1,106 @@
+/** Text on its way: it comes as it is written, and a reader who stalls does not keep the device. */
+import { readFile } from 'node:fs/promises'
+import * as ort from 'onnxruntime-node'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { createEngine } from '#engine/create-engine.ts'
+import type { Engine } from '#engine/engine.ts'
+import { createOrtSessions } from '#engine/models/session.ts'
+import { modelFilePath } from '#local-node/model-path.ts'
+import { silentLog } from '#shared/log.ts'
+import { MANIFESTS } from '#shared/manifests.ts'
+import { readText, textJob } from '../support/engine-jobs.ts'
+import { runJob } from '../suites/run-job.ts'
+
+const CONTEXT_TOKENS = 256
+let engine: Engine
+beforeAll(async () => {
+  engine = await createEngine({
+    device: undefined,
+    adapter: { name: 'cpu', isSoftware: true },
+    sessions: createOrtSessions(ort),
+    providers: ['cpu'],
+    manifests: MANIFESTS.filter(({ id }) => id === 'littoral-chat-2m').map((manifest) => ({
+      ...manifest,
+      contextTokens: CONTEXT_TOKENS,
+    })),
+    loadFile: async (file) => new Uint8Array(await readFile(modelFilePath(file))),
+    kernels: 'none',
+    log: silentLog,
+    now: () => performance.now(),
+  })
+})
+afterAll(() => engine.close())
+
+/** Numbers without end: the model may not stop before there are more than the context holds. */
+const ENDLESS = {
+  prompt: 'a',
+  format: {
+    type: 'json_schema' as const,
+    schema: { type: 'array', items: { type: 'integer' }, minItems: 1_000 },
+  },
+}
+
+test('[G14] events come while the text is written, and its first token at once', async () => {
+  const times: number[] = []
+  const { work, payload } = textJob({ ...ENDLESS, maxTokens: 200 })
+  const startedMs = performance.now()
+  await engine.run(work, payload, {
+    signal: new AbortController().signal,
+    emit: async () => void times.push(performance.now() - startedMs),
+  })
+  expect(times.length).toBeGreaterThan(5)
+  expect(times[0]).toBeLessThan((times.at(-1) ?? 0) / 3)
+})
+
+test('[G14] a text ends with `length` when prompt and answer have used up the context', async () => {
+  const { bytes } = await runJob(engine, textJob({ ...ENDLESS, maxTokens: 4_096 }))
+  const { end, tokens } = readText(bytes)
+  expect(end?.finish).toBe('length')
+  expect((end?.promptTokens ?? 0) + tokens.length).toBe(CONTEXT_TOKENS)
+})
+
+test('[G18] a reader who takes nothing loses the job, and the next in line is served', async () => {
+  const { work, payload } = textJob({ ...ENDLESS, maxTokens: 1_000 })
+  const startedMs = performance.now()
+  let taken = 0
+  const stalled = engine.run(work, payload, {
+    signal: new AbortController().signal,
+    emit: () => {
+      taken += 1
+      return new Promise(() => {})
+    },
+  })
+  const next = runJob(engine, textJob({ user: 'hello' }))
+  await expect(stalled).rejects.toMatchObject({
+    code: 'cancelled',
+    detail: expect.stringContaining('taken'),
+  })
+  expect(performance.now() - startedMs).toBeGreaterThan(9_000)
+  expect(taken).toBe(1)
+  expect(readText((await next).bytes).text).toContain('Hello!')
+})
+
+test('what the reader fails with is what the job fails with, and the device is free', async () => {
+  const { work, payload } = textJob({ ...ENDLESS, maxTokens: 1_000 })
+  const failing = engine.run(work, payload, {
+    signal: new AbortController().signal,
+    emit: () => Promise.reject(new Error('the stream is gone')),
+  })
+  await expect(failing).rejects.toThrow('the stream is gone')
+  expect(readText((await runJob(engine, textJob({ user: 'hello' }))).bytes).end).toBeDefined()
+})
+
+test('a slow reader gets fewer, longer events, and all of the text', async () => {
+  const { work, payload } = textJob({ user: 'what is webgpu?' })
+  const chunks: Uint8Array[] = []
+  await engine.run(work, payload, {
+    signal: new AbortController().signal,
+    async emit(bytes) {
+      chunks.push(bytes)
+      await new Promise((resolve) => setTimeout(resolve, 60))
+    },
+  })
+  const { text, events, tokens } = readText(Buffer.concat(chunks))
+  expect(text).toContain('on the GPU.')
+  expect(events.length).toBeLessThan(tokens.length)
+})
