@@ -152,6 +152,8 @@ export const LIMITS = {
   mediaBytes: 8 * MIB,
   imagePixels: 1 << 24,
   imageSide: 8_192,
+  /** Unpacked rows of a PNG: sixteen megapixels with four channels of eight bits, and their filters. */
+  imageBytes: 72 * MIB,
   /** Of a progressive JPEG; encoders write about ten, each costs a pass over the whole picture. */
   jpegScans: 32,
   audioSeconds: 300,

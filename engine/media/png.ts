@@ -4,6 +4,7 @@
  * https://www.w3.org/TR/png-3/
  */
 import { decode, type DecodedPng } from 'fast-png'
+import { LIMITS } from '#shared/limits.ts'
 import { checkPictureSize, type Picture } from './image.ts'
 import { badMedia } from './media-fault.ts'
 
@@ -115,6 +116,8 @@ function unfoldedBytes({ width, height, depth, channels, isInterlaced }: Header)
 
 /** Unfolds the picture's data once to count it, keeping nothing. */
 async function checkUnfolded(chunks: readonly Chunk[], expectedBytes: number): Promise<void> {
+  if (expectedBytes > LIMITS.imageBytes)
+    throw badMedia(`unpacks to ${expectedBytes} bytes, at most ${LIMITS.imageBytes} are taken`)
   const parts = chunks.filter(({ type }) => type === 'IDAT').map(({ data }) => data)
   const packed = new ReadableStream<Uint8Array<ArrayBuffer>>({
     start(controller) {

@@ -1,5 +1,6 @@
 /** Pictures and sounds as files, right ones and lying ones, made byte by byte. */
-import { crc32, deflateSync } from 'node:zlib'
+import { once } from 'node:events'
+import { crc32, createDeflate, deflateSync } from 'node:zlib'
 
 export interface PngOptions {
   readonly width: number
@@ -8,6 +9,8 @@ export interface PngOptions {
   readonly fill: number
   /** Rows that its data holds. @default height */
   readonly rows?: number
+  /** Its data as it is packed, in place of rows. */
+  readonly packed?: Uint8Array
   /** Chunks between header and data. */
   readonly extra?: readonly Uint8Array[]
 }
@@ -15,20 +18,27 @@ export interface PngOptions {
 export const PNG_SIGNATURE = Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a)
 
 /** An RGB picture of 8 bits in one colour; its data holds `rows` rows whatever its header says. */
-export function pngOf({ width, height, fill, rows = height, extra = [] }: PngOptions): Uint8Array {
+export function pngOf({
+  width,
+  height,
+  fill,
+  rows = height,
+  packed,
+  extra = [],
+}: PngOptions): Uint8Array {
   const header = Buffer.alloc(13)
   header.writeUInt32BE(width, 0)
   header.writeUInt32BE(height, 4)
   header.set([8, 2, 0, 0, 0], 8)
   const row = Buffer.alloc(1 + 3 * width, fill)
   row[0] = 0
-  const data = Buffer.alloc(row.length * rows, row)
+  const data = Buffer.alloc(packed === undefined ? row.length * rows : 0, row)
   return new Uint8Array(
     Buffer.concat([
       PNG_SIGNATURE,
       pngChunk('IHDR', header),
       ...extra,
-      pngChunk('IDAT', deflateSync(data)),
+      pngChunk('IDAT', packed ?? deflateSync(data)),
       pngChunk('IEND', new Uint8Array()),
     ]),
   )
@@ -88,4 +98,16 @@ export function wavOf({ rateHz, seconds, channels, sample }: WavOptions): Uint8A
     for (let c = 0; c < channels; c++) file.writeInt16LE(value, 44 + (i * channels + c) * 2)
   }
   return new Uint8Array(file)
+}
+
+/** What so many zeroes come to when they are packed, without ever being held. */
+export async function packZeroes(mebibytes: number): Promise<Uint8Array> {
+  const deflate = createDeflate({ level: 9 })
+  const parts: Buffer[] = []
+  deflate.on('data', (part: Buffer) => parts.push(part))
+  const zeroes = Buffer.alloc(1024 * 1024)
+  for (let i = 0; i < mebibytes; i++) if (!deflate.write(zeroes)) await once(deflate, 'drain')
+  deflate.end()
+  await once(deflate, 'end')
+  return Buffer.concat(parts)
 }
