@@ -200,7 +200,7 @@ export const LIMITS = {
   jobsSliceMs: 300_000,
   jobsSliceItems: 500,
   /** A batch is resumed this long after its object was lost at the latest. */
-  jobsWatchdogMs: 30_000,
+  jobsWatchdogMs: 5_000,
   /** Failed items, with none done, after which the rest is not tried. */
   jobsHopelessItems: 16,
   jobsPageItems: 1_000,
