@@ -1,0 +1,139 @@
+/** Rewritten kernels on a real compiler and device: they compile when the originals do and compute the same bits, and no stranger's kernel holds a local node. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { createKernelRunner } from '#engine/kernels/kernel-runner.ts'
+import { inspectKernel } from '#engine/kernels/rewrite/inspect-kernel.ts'
+import { meterKernel } from '#engine/kernels/rewrite/meter-kernel.ts'
+import { createNodeEngine } from '#local-node/engine-host.ts'
+import { invariant } from '#shared/errors.ts'
+import { LIMITS } from '#shared/limits.ts'
+import { silentLog } from '#shared/log.ts'
+import type { NodeDevice } from '#local-node/device.ts'
+import { kernelJob } from '../support/engine-jobs.ts'
+import { compileErrors, inputWords, openTestDevice, runRaw } from '../support/wgsl/device.ts'
+import { executedKernels, executeKernels } from '../support/wgsl/execute.ts'
+import { generateKernel, mutateKernel, OWN_WORDS } from '../support/wgsl/generate.ts'
+import { GRAMMAR } from '../support/wgsl/grammar.ts'
+import { HOSTILE_TO_RUN } from '../support/wgsl/hostile.ts'
+import { SAMPLES } from '../support/wgsl/kernels.ts'
+
+const AMPLE = { total: 1e12, each: 1e9 }
+const EXECUTED = Number(process.env.LITTORAL_FUZZ_EXECUTED ?? 200)
+const COMPARED = Number(process.env.LITTORAL_FUZZ_EXECUTED ?? 60)
+
+function meter(source: string) {
+  return meterKernel(inspectKernel(source, 'main'), AMPLE, 32)
+}
+
+describe('a rewritten kernel', () => {
+  let opened: NodeDevice
+  beforeAll(async () => {
+    opened = await openTestDevice()
+  })
+  afterAll(() => opened?.device.destroy())
+
+  test.each(Object.entries({ ...GRAMMAR, ...HOSTILE_TO_RUN }))(
+    '[K4] compiles as the original does: %s',
+    async (_, source) => {
+      expect(await compileErrors(opened.device, source)).toEqual([])
+      expect(await compileErrors(opened.device, meter(source).source)).toEqual([])
+    },
+  )
+
+  test.each(Object.entries(SAMPLES))(
+    '[K4] computes the same bits: %s',
+    async (_, { wgsl, workgroups, inputWords: count, outputWords }) => {
+      const input = inputWords(count)
+      const same = { workgroups, input, outputWords, outputBinding: 1 } as const
+      const before = await runRaw(opened.device, { ...same, code: wgsl, isMetered: false })
+      const { source, isMetered } = meter(wgsl)
+      const after = await runRaw(opened.device, { ...same, code: source, isMetered })
+      expect(after.spent).toBe(0)
+      expect(Buffer.compare(Buffer.from(before.words), Buffer.from(after.words))).toBe(0)
+      expect(before.words.some((word) => word !== 0)).toBe(true)
+    },
+  )
+
+  test(
+    '[K4] generated kernels and gentle mutations compile when the originals do, and compute the same bits',
+    { timeout: 60_000 + COMPARED * 2_000 },
+    async () => {
+      let compared = 0
+      for (let seed = 0; seed < COMPARED; seed += 1) {
+        const made = generateKernel(seed, { isFinite: true })
+        const wgsl = seed % 3 === 0 ? mutateKernel(made, made, 2 * seed) : made
+        if ((await compileErrors(opened.device, wgsl)).length > 0) continue
+        const { source, isMetered } = meter(wgsl)
+        expect(await compileErrors(opened.device, source), `seed ${seed}`).toEqual([])
+        // A mutation may never end, or race.
+        if (wgsl !== made) continue
+        const input = Uint32Array.from({ length: 64 }, (_, i) => i * 2_654_435_761)
+        const same = {
+          workgroups: [4, 1, 1],
+          input,
+          outputWords: 32 * OWN_WORDS,
+          outputBinding: 0,
+        } as const
+        const before = await runRaw(opened.device, { ...same, code: wgsl, isMetered: false })
+        const after = await runRaw(opened.device, { ...same, code: source, isMetered })
+        expect(after.spent, `seed ${seed}`).toBe(0)
+        expect([...after.words], `seed ${seed}`).toEqual([...before.words])
+        compared += 1
+      }
+      expect(compared).toBeGreaterThan(COMPARED / 2)
+    },
+  )
+
+  test.each([
+    ['shared by all', { total: 1e5, each: 1e9 }],
+    ['of one invocation', { total: 1e12, each: 1e3 }],
+  ])('[K5] out of the budget %s gives no answer, and the line of the loop', async (_, grant) => {
+    const wgsl = HOSTILE_TO_RUN['an endless for']
+    invariant(wgsl, 'it is there')
+    const runner = createKernelRunner({
+      device: opened.device,
+      times: LIMITS,
+      now: () => performance.now(),
+      grant,
+      onLost: () => {},
+    })
+    const { work, payload } = kernelJob({ wgsl, buffers: [{ sizeBytes: 64 }] })
+    await expect(runner.run(work, payload)).rejects.toMatchObject({
+      code: 'too_large',
+      meta: { rule: 'kernels.budget' },
+      detail: expect.stringContaining('line 2'),
+    })
+  })
+
+  test('[K6] a dispatch that is over the grant before its loops begin is refused unrun', async () => {
+    const { workgroups, wgsl } = SAMPLES.sorting ?? {}
+    invariant(workgroups && wgsl, 'it is there')
+    expect(() => meterKernel(inspectKernel(wgsl, 'main'), { total: 1e3, each: 1e9 }, 1e6)).toThrow(
+      expect.objectContaining({ code: 'too_large' }),
+    )
+  })
+})
+
+describe('a local node', () => {
+  test(
+    `[K8] serves on after ${EXECUTED} strangers' kernels, none of which holds it long`,
+    { timeout: 60_000 + EXECUTED * 1_000 },
+    async () => {
+      const engine = await createNodeEngine({
+        device: 'auto',
+        kernels: 'any',
+        models: [],
+        log: silentLog,
+      })
+      try {
+        const report = await executeKernels(engine, executedKernels(EXECUTED))
+        expect(report.lost).toEqual([])
+        expect(report.longestMs).toBeLessThan(LIMITS.kernelRunMs + LIMITS.kernelCompileMs)
+        expect(report.outcomes.get('answered') ?? 0).toBeGreaterThan(EXECUTED / 10)
+        expect(report.outcomes.get('too_large') ?? 0).toBeGreaterThan(EXECUTED / 20)
+        console.log(`local node: ${JSON.stringify(report.summary)}`)
+      } finally {
+        await engine.close()
+      }
+    },
+  )
+})

@@ -1,0 +1,77 @@
+/** Strangers' kernels on an engine, one after the other, and whether it serves on. */
+import type { Engine } from '#engine/engine.ts'
+import { errorCode } from '#shared/errors.ts'
+import { runJob } from '../../suites/run-job.ts'
+import { kernelJob } from '../engine-jobs.ts'
+import { generateKernel, mutateKernel } from './generate.ts'
+import { GRAMMAR } from './grammar.ts'
+import { HOSTILE_TO_READ, HOSTILE_TO_RUN } from './hostile.ts'
+
+interface NamedKernel {
+  readonly name: string
+  readonly wgsl: string
+}
+
+/** Every hostile kernel, and the rest generated without an end or changed by chance. */
+export function executedKernels(count: number): NamedKernel[] {
+  const hostile = Object.entries({ ...HOSTILE_TO_RUN, ...HOSTILE_TO_READ })
+  const corpus = [...Object.values(HOSTILE_TO_RUN), ...Object.values(GRAMMAR)]
+  const made = Array.from({ length: Math.max(0, count - hostile.length) }, (_, index) => {
+    const seed = 50_000 + index
+    const own = generateKernel(seed, { isFinite: index % 4 === 0 })
+    const base = corpus[index % corpus.length] ?? own
+    const wgsl = index % 2 === 0 ? own : mutateKernel(base, own, 2 * seed)
+    return { name: `seed ${seed}`, wgsl }
+  })
+  return [...hostile.map(([name, wgsl]) => ({ name, wgsl })), ...made]
+}
+
+export interface ExecutionReport {
+  readonly outcomes: ReadonlyMap<string, number>
+  /** Kernels that ended a process or a device. */
+  readonly lost: readonly string[]
+  readonly longestMs: number
+  readonly summary: object
+}
+
+const PROBE = `@group(0) @binding(0) var<storage, read_write> o: array<u32>;
+@compute @workgroup_size(1) fn main() { o[0] = 41u + arrayLength(&o); }`
+
+/** @throws when the engine does not serve a plain kernel at the end, or gives a wrong answer */
+export async function executeKernels(
+  engine: Engine,
+  kernels: readonly NamedKernel[],
+): Promise<ExecutionReport> {
+  const outcomes = new Map<string, number>()
+  const lost: string[] = []
+  const slow: { readonly name: string; readonly ms: number }[] = []
+  for (const { name, wgsl } of kernels) {
+    const startedMs = performance.now()
+    const outcome = await runJob(
+      engine,
+      kernelJob({
+        wgsl,
+        workgroups: [4, 1, 1],
+        buffers: [{ sizeBytes: 4_096 }, { sizeBytes: 4_096, access: 'read', return: false }],
+      }),
+    ).then(
+      () => 'answered',
+      (error: unknown) => errorCode(error) ?? String(error),
+    )
+    slow.push({ name, ms: Math.round(performance.now() - startedMs) })
+    outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1)
+    if (!['answered', 'too_large', 'invalid_request'].includes(outcome))
+      lost.push(`${name}: ${outcome}`)
+  }
+  const probe = await runJob(engine, kernelJob({ wgsl: PROBE, buffers: [{ sizeBytes: 4 }] }))
+  const [word] = new Uint32Array(probe.bytes.slice().buffer)
+  if (word !== 42) throw new Error(`the engine answers ${word} instead of 42`)
+  const slowest = slow.toSorted((a, b) => b.ms - a.ms).slice(0, 5)
+  const longestMs = slowest[0]?.ms ?? 0
+  return {
+    outcomes,
+    lost,
+    longestMs,
+    summary: { ...Object.fromEntries(outcomes), slowest },
+  }
+}
