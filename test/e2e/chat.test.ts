@@ -92,7 +92,7 @@ describe('a chat', () => {
     },
   )
 
-  it('names in its last chunk the node, the place and a receipt that can be fetched', async () => {
+  it('[O4] names in its last chunk the node, the place and a receipt that can be fetched', async () => {
     const chunks: unknown[] = []
     for await (const chunk of await client.chat.completions.create({
       model: MODEL,
@@ -309,7 +309,7 @@ describe('a stream', () => {
     expect(first).toBeLessThan((arrivedMs.at(-1) ?? 0) / 2)
   })
 
-  it('stops the model on the node when the client leaves in the middle', async () => {
+  it('[O6] stops the model on the node when the client leaves in the middle', async () => {
     const before = givenUp(node).length
     const controller = new AbortController()
     const { signal } = controller
@@ -348,7 +348,7 @@ describe('an error', () => {
     expect(error.type).toBe('invalid_request_error')
   })
 
-  it('is an ordinary answer, streamed or not, when the node refuses before the first byte', async () => {
+  it('[O2] is an ordinary answer, streamed or not, when the node refuses before the first byte', async () => {
     const messages = [{ role: 'user' as const, content: 'hello '.repeat(3_000) }]
     for (const stream of [false, true]) {
       const error = await failure(
@@ -366,7 +366,7 @@ describe('an error', () => {
     expect(await chat('littoral-embed-400k')).toMatchObject({ status: 400, param: '/model' })
   })
 
-  it('is the last event of a stream whose node is lost in the middle', async () => {
+  it('[O5] is the last event of a stream whose node is lost in the middle', async () => {
     const headers = { 'x-littoral-policy': 'open-fr' }
     const stream = await client.completions.create({ ...ENDLESS, stream: true }, { headers })
     let texts = 0

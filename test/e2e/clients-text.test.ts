@@ -181,7 +181,10 @@ describe('LangChain', () => {
       maxRetries: 0,
       configuration: configuration(),
     })
-    const [a, b, c] = await model.embedDocuments(SIMILAR)
+    // More than one of the client's own batches of 512.
+    const filler = Array.from({ length: 600 }, (_, i) => `sensor ${i}`)
+    const [a, b, c, ...rest] = await model.embedDocuments([...SIMILAR, ...filler])
+    expect(rest).toHaveLength(600)
     expect(dot(await model.embedQuery(LIGHT), a)).toBeCloseTo(1, 4)
     expect(dot(a, b)).toBeGreaterThan(dot(a, c))
   })

@@ -51,7 +51,7 @@ function check(withLogprobs: boolean, property: (answer: TextAnswer) => void): v
 }
 
 describe('any answer', () => {
-  it('reads the same whole and as chunks, in chat', () => {
+  it('[O3] reads the same whole and as chunks, in chat', () => {
     check(false, (answer) => {
       const body = ChatCompletion.parse(whole(CHAT_DIALECT, answer))
       const chunks = chunksOf(CHAT_DIALECT, answer).map((chunk) => ChatCompletionChunk.parse(chunk))
@@ -72,7 +72,7 @@ describe('any answer', () => {
     })
   })
 
-  it('reads the same whole and as chunks, in completions', () => {
+  it('[O3] reads the same whole and as chunks, in completions', () => {
     check(false, (answer) => {
       const body = Completion.parse(whole(COMPLETION_DIALECT, answer))
       const chunks = chunksOf(COMPLETION_DIALECT, answer).map((c) => CompletionChunk.parse(c))

@@ -118,7 +118,7 @@ const names = (fates: Record<string, Fate>, fate: Fate) =>
   Object.keys(fates).filter((name) => fates[name] === fate)
 
 describe('a parameter of OpenAI that does not exist here', () => {
-  it.each(Object.keys(CHAT_REFUSALS))('is refused by its name in chat: %s', (name) => {
+  it.each(Object.keys(CHAT_REFUSALS))('[O1] is refused by its name in chat: %s', (name) => {
     const { code, pointers, detail } = refusal(() =>
       chat({ [name]: ASKING[name] ?? { set: true } }),
     )
@@ -126,12 +126,15 @@ describe('a parameter of OpenAI that does not exist here', () => {
     expect(detail).toContain(name)
   })
 
-  it.each(Object.keys(COMPLETION_REFUSALS))('is refused by its name in completions: %s', (name) => {
-    const { code, pointers } = refusal(() => complete({ [name]: ASKING[name] ?? { set: true } }))
-    expect({ code, pointers }).toEqual({ code: 'invalid_request', pointers: [`/${name}`] })
-  })
+  it.each(Object.keys(COMPLETION_REFUSALS))(
+    '[O1] is refused by its name in completions: %s',
+    (name) => {
+      const { code, pointers } = refusal(() => complete({ [name]: ASKING[name] ?? { set: true } }))
+      expect({ code, pointers }).toEqual({ code: 'invalid_request', pointers: [`/${name}`] })
+    },
+  )
 
-  it('is among those that are refused, for every parameter that the openai client knows', () => {
+  it('[O1] is among those that are refused, for every parameter that the openai client knows', () => {
     for (const name of names(CHAT_FATES, 'refused')) expect(CHAT_REFUSALS).toHaveProperty(name)
     for (const name of names(COMPLETION_FATES, 'refused'))
       expect(COMPLETION_REFUSALS).toHaveProperty(name)

@@ -49,7 +49,7 @@ describe('an event stream', () => {
     expect(events.at(-1)).toBe('[DONE]')
   })
 
-  it('ends with the error in OpenAI’s form, and without [DONE], when something fails after it began', async () => {
+  it('[O5] ends with the error in OpenAI’s form, and without [DONE], when something fails after it began', async () => {
     const lost = new AppError('node_lost', 'The node went away.')
     const { stream, errors } = write(from({ n: 1 }, lost, { n: 2 }))
     const { events } = await read(stream)
@@ -92,7 +92,7 @@ describe('an event stream', () => {
     expect(rest.slice(0, 2)).toEqual(['data: {"n":2}\n\n', 'data: [DONE]\n\n'])
   })
 
-  it('makes no event before its reader wants it', async () => {
+  it('[O6] makes no event before its reader wants it', async () => {
     let made = 0
     async function* many() {
       for (;;) yield await Promise.resolve({ n: (made += 1) })
