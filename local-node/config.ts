@@ -1,9 +1,16 @@
 /** Command line of a local node. */
 import { parseArgs } from 'node:util'
+import { multiaddr } from '@multiformats/multiaddr'
 import { z } from 'zod'
 import { AppError } from '#shared/errors.ts'
 import { LIMITS } from '#shared/limits.ts'
+import { MANIFESTS } from '#shared/manifests.ts'
+import { MODEL_HUB } from '#shared/model-source.ts'
 import { CountryCode } from '#shared/node.ts'
+import { isWebSocketAddress } from '#p2p/transports/address.ts'
+import { DEFAULT_MODELS } from './model-store.ts'
+
+const MIB = 1024 * 1024
 
 export const USAGE = `A Littoral node on this machine.
 
@@ -14,8 +21,20 @@ export const USAGE = `A Littoral node on this machine.
   --device D        auto (default) | webgpu | cpu
   --state DIR       keys and unacknowledged receipts   [.littoral/node]
   --key KEY         API key with scope node: makes this a verified node   [LITTORAL_NODE_KEY]
+  --models LIST     loaded at the start: all (default) | none | ids with commas; hubs may ask for others
+  --model-memory N  MiB of model files that are loaded at once   [${LIMITS.modelMemoryBytes / MIB}]
+  --model-cache DIR       fetched model files   [.littoral/models]
+  --model-cache-size N    MiB that they may take   [${LIMITS.modelCacheBytes / MIB}]
+  --model-hub URL   mirror of the model hub   [HF_ENDPOINT, else ${MODEL_HUB}]
+  --serve-files ADDR      gives model files to other nodes at this multiaddr: /ip4/0.0.0.0/tcp/4011/ws
+  --announce-files ADDR   how others reach that address, when it is behind a router or a proxy
+  --file-peers P    public (default) | any: whether files may come from nodes in private networks
   --max-jobs N      jobs at once, 1 to ${LIMITS.nodeJobsInFlight}   [2]
   --simulated-place CC   development builds of the Worker only: the place that the edge would see`
+
+const Mebibytes = z.coerce.number().int().min(1)
+
+const FileAddress = z.string().refine(isFileAddress, 'not a multiaddr of a WebSocket')
 
 const Options = z.strictObject({
   hub: z.url({ protocol: /^https?$/ }),
@@ -25,6 +44,14 @@ const Options = z.strictObject({
   key: z.string().min(1).optional(),
   'max-jobs': z.coerce.number().int().min(1).max(LIMITS.nodeJobsInFlight).default(2),
   'simulated-place': CountryCode.optional(),
+  models: z.string().default('all').transform(readModels),
+  'model-memory': Mebibytes.default(LIMITS.modelMemoryBytes / MIB),
+  'model-cache': z.string().min(1).default(DEFAULT_MODELS),
+  'model-cache-size': Mebibytes.default(LIMITS.modelCacheBytes / MIB),
+  'model-hub': z.url({ protocol: /^https?$/ }).default(MODEL_HUB),
+  'serve-files': FileAddress.optional(),
+  'announce-files': FileAddress.optional(),
+  'file-peers': z.enum(['public', 'any']).default('public'),
 })
 export type NodeOptions = z.infer<typeof Options>
 
@@ -33,7 +60,11 @@ export function parseOptions(argv: readonly string[], env: NodeJS.ProcessEnv): N
   const text = { type: 'string' } as const
   const options = Object.fromEntries(Object.keys(Options.shape).map((name) => [name, text]))
   const values = readFlags(argv, options)
-  const parsed = Options.safeParse({ key: env.LITTORAL_NODE_KEY, ...values })
+  const parsed = Options.safeParse({
+    key: env.LITTORAL_NODE_KEY,
+    'model-hub': env.HF_ENDPOINT,
+    ...values,
+  })
   if (parsed.success) return parsed.data
   const [issue] = parsed.error.issues
   const name = String(issue?.path[0])
@@ -41,6 +72,25 @@ export function parseOptions(argv: readonly string[], env: NodeJS.ProcessEnv): N
     'invalid_request',
     `--${name} ${String(values[name] ?? '(missing)')}: ${issue?.message}\n\n${USAGE}`,
   )
+}
+
+/** Ids of the models to load at the start. @throws for one that this build does not know */
+function readModels(list: string, context: z.RefinementCtx): readonly string[] {
+  const known = MANIFESTS.map(({ id }) => id)
+  if (list === 'all') return known
+  const ids = list === 'none' ? [] : list.split(',')
+  const unknown = ids.find((id) => !known.includes(id))
+  if (unknown !== undefined)
+    context.addIssue(`there is no model "${unknown}"; there are: ${known.join(', ')}`)
+  return ids
+}
+
+function isFileAddress(text: string): boolean {
+  try {
+    return isWebSocketAddress(multiaddr(text))
+  } catch {
+    return false
+  }
 }
 
 type TextOptions = Record<string, { readonly type: 'string' }>

@@ -10,10 +10,8 @@ import type { ChildSetup } from './engine-messages.ts'
 import { startEngineProcess, type EngineProcess } from './engine-process.ts'
 import { keepAlive } from './keep-alive.ts'
 import { createModelProcess } from './model-process.ts'
-import { createModelStore, type ModelStore } from './model-store.ts'
+import { createModelStore, DEFAULT_MODELS, type ModelStore } from './model-store.ts'
 
-/** Cache of a node that is told of no other. */
-export const DEFAULT_MODELS = '.littoral/models'
 const NEVER = new AbortController().signal
 
 export interface NodeEngineOptions {

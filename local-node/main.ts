@@ -2,13 +2,19 @@
 import { join } from 'node:path'
 import { createNodeCore } from '#node-core/node-core.ts'
 import { locateHub } from '#node-core/locate.ts'
+import { createModelShelf } from '#node-core/model-shelf.ts'
 import type { NodeState } from '#node-core/node-state.ts'
 import { toAppError } from '#shared/errors.ts'
 import { createLog } from '#shared/log.ts'
+import { MANIFESTS } from '#shared/manifests.ts'
 import { parseOptions, USAGE } from './config.ts'
 import { createNodeEngine } from './engine-host.ts'
+import { createNodeFiles } from './model-files.ts'
+import { createModelStore } from './model-store.ts'
 import { loadKeys } from './keys.ts'
 import { createReceiptFiles } from './receipt-files.ts'
+
+const MIB = 1024 * 1024
 
 if (process.argv.includes('--help')) {
   console.log(USAGE)
@@ -25,12 +31,46 @@ async function main(): Promise<void> {
   const options = parseOptions(process.argv.slice(2), process.env)
   const log = createLog({ level: 'info' }, { part: 'node' })
   const { identity, signer } = await loadKeys(options.state)
-  const engine = await createNodeEngine({ device: options.device, kernels: 'any', log })
+  const store = await createModelStore({
+    folder: options['model-cache'],
+    limitBytes: options['model-cache-size'] * MIB,
+    modelHub: options['model-hub'],
+    origin: options.hub,
+    log,
+  })
+  const modelMemoryBytes = options['model-memory'] * MIB
+  const { device } = options
+  const engine = await createNodeEngine({
+    device,
+    kernels: 'any',
+    models: [],
+    store,
+    modelMemoryBytes,
+    log,
+  })
+  const files = await createNodeFiles({
+    store,
+    manifests: MANIFESTS,
+    listen: options['serve-files'],
+    announce: options['announce-files'],
+    mayDialPrivate: options['file-peers'] === 'any',
+    log,
+  })
+  const shelf = createModelShelf({
+    engine,
+    manifests: MANIFESTS,
+    memoryBytes: modelMemoryBytes,
+    fetchFiles: (manifest, how) => files.fetchModel(manifest, how),
+    log,
+    now: () => performance.now(),
+  })
   const core = createNodeCore({
     kind: 'local',
     identity,
     signer,
     engine,
+    shelf,
+    fileAddresses: files.addresses,
     claim: options.region,
     maxJobs: options['max-jobs'],
     receipts: await createReceiptFiles(join(options.state, 'receipts')),
@@ -49,16 +89,20 @@ async function main(): Promise<void> {
     now: Date.now,
     onState: reportChanges(log),
   })
+  const preloading = new AbortController()
   let isStopping = false
   const stop = async () => {
     if (isStopping) return
     isStopping = true
+    preloading.abort()
     await core.stop()
+    await files.close()
     process.exit(0)
   }
   process.on('SIGINT', () => void stop())
   process.on('SIGTERM', () => void stop())
-  await core.start()
+  await core.preload(options.models, preloading.signal)
+  if (!isStopping) await core.start()
 }
 
 /** One line whenever the phase or the count of jobs changes. */

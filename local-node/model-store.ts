@@ -52,6 +52,9 @@ export interface ModelStore {
   find(file: ModelFile): Promise<HeldFile | undefined>
 }
 
+/** The cache of a node that is told of no other. */
+export const DEFAULT_MODELS = '.littoral/models'
+
 const REPOSITORY = fileURLToPath(new URL('..', import.meta.url))
 
 export async function createModelStore(options: ModelStoreOptions): Promise<ModelStore> {

@@ -81,7 +81,9 @@ async function fromSource(
       await receive(file, source, options, state)
       if (sink.sizeBytes < file.sizeBytes) throw new Error('the connection ended early')
     } catch (error) {
-      const isFinal = errorCode(error) !== undefined || options.signal.aborted
+      // A fault of the network has no code of ours, or says that the other side was lost: it may go on.
+      const code = errorCode(error)
+      const isFinal = (code !== undefined && code !== 'node_lost') || options.signal.aborted
       const hasProgress = sink.sizeBytes > before
       if (isFinal || !hasProgress || resumes >= LIMITS.modelSourceResumes) throw error
       log.info('file.resumed', { file: file.name, source: source.name, offset: sink.sizeBytes })

@@ -18,6 +18,8 @@ export interface NodeProcessOptions {
   /** @default auto */
   readonly device?: 'auto' | 'webgpu' | 'cpu'
   readonly key?: string | undefined
+  /** Further options of the command line: `--models none`. */
+  readonly options?: readonly string[]
   readonly log: Log
 }
 
@@ -51,6 +53,7 @@ export async function startNodeProcess(options: NodeProcessOptions): Promise<Nod
     '--simulated-place',
     options.simulatedPlace ?? options.region,
   )
+  args.push(...(options.options ?? []))
   const child = spawn(
     process.execPath,
     ['--disable-warning=ExperimentalWarning', repositoryPath('local-node/main.ts'), ...args],

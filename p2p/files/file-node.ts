@@ -1,0 +1,63 @@
+/**
+ * The libp2p node that model files travel by, apart from the one that works: a stranger may dial it, so it knows no
+ * other protocol, and its key says nothing of who earns.
+ */
+import type { Libp2p, PrivateKey } from '@libp2p/interface'
+import { noise } from '@libp2p/noise'
+import { isPrivateIp } from '@libp2p/utils'
+import { yamux } from '@libp2p/yamux'
+import type { Multiaddr } from '@multiformats/multiaddr'
+import { createLibp2p } from 'libp2p'
+import { LIMITS } from '#shared/limits.ts'
+import { nativeNoiseCrypto } from '../native-noise.ts'
+import { webSocketTransport } from '../transports/websocket.ts'
+
+export type FileNode = Libp2p
+
+export interface FileNodeOptions {
+  readonly privateKey: PrivateKey
+  /** Multiaddrs to listen on; none for a node that only takes. */
+  readonly listen?: readonly string[]
+  /** Whether it may dial this machine and its network: the addresses come from strangers. @default false */
+  readonly mayDialPrivate?: boolean
+}
+
+/** Connections that it takes at once. */
+const MAX_CONNECTIONS = 32
+
+export async function createFileNode(options: FileNodeOptions): Promise<FileNode> {
+  const { privateKey, listen = [], mayDialPrivate = false } = options
+  const crypto = nativeNoiseCrypto()
+  return createLibp2p({
+    privateKey,
+    nodeInfo: { name: 'littoral-files', userAgent: 'littoral/1' },
+    transports: [webSocketTransport()],
+    addresses: { listen: [...listen] },
+    connectionEncrypters: [noise(crypto === undefined ? {} : { crypto })],
+    streamMuxers: [yamux()],
+    connectionMonitor: { enabled: false },
+    connectionManager: {
+      maxConnections: MAX_CONNECTIONS,
+      maxIncomingPendingConnections: MAX_CONNECTIONS,
+      inboundUpgradeTimeout: LIMITS.openTimeoutMs,
+      dialTimeout: LIMITS.openTimeoutMs,
+      addressDialTimeout: LIMITS.openTimeoutMs,
+      reconnectRetries: 0,
+    },
+    connectionGater: {
+      denyDialMultiaddr: (address) => !mayDialPrivate && !isPublicAddress(address),
+    },
+  })
+}
+
+/** A public IP address, or a name whose certificate will be checked; a bare name could mean any host of this network. */
+export function isPublicAddress(address: Multiaddr): boolean {
+  const components = address.getComponents()
+  const [host] = components
+  if (host === undefined) return false
+  const ip = host.value ?? ''
+  if (host.name === 'ip4') return isPrivateIp(ip) === false
+  // Global unicast only: the rest of the space holds loopback and mapped addresses in many spellings.
+  if (host.name === 'ip6') return /^[23][0-9a-f]{3}:/i.test(ip) && isPrivateIp(ip) === false
+  return components.some(({ name }) => name === 'tls' || name === 'wss')
+}

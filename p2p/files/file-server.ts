@@ -1,0 +1,143 @@
+/** Gives model files to other nodes: only such as its owner offers, few at once, and no faster than its owner allows. */
+import type { Connection, Stream } from '@libp2p/interface'
+import { AppError, toAppError } from '#shared/errors.ts'
+import type { Bytes32 } from '#shared/ids.ts'
+import { LIMITS } from '#shared/limits.ts'
+import type { Log } from '#shared/log.ts'
+import { systemClock, type Clock } from '../clock.ts'
+import { createSendWindow } from '../credit.ts'
+import { createFrameStream } from '../frame-stream.ts'
+import { bareFrame, jsonFrame, readJson, readNumber, type Frame } from '../frames.ts'
+import { sendData } from '../send-data.ts'
+import { errorFrame } from '../wire-error.ts'
+import type { FileNode } from './file-node.ts'
+import { FILE_JOB, FILES_PROTOCOL, FileRequest } from './file-protocol.ts'
+import { createRateBucket, type RateBucket } from './rate-bucket.ts'
+
+/** A file that is there, until `release` is called. */
+export interface OfferedFile {
+  readonly sizeBytes: number
+  read(offset: number): AsyncIterable<Uint8Array>
+  release(): void
+}
+
+export interface FileServerOptions {
+  /** The file with this hash, if it is one that may be given; undefined otherwise. */
+  readonly find: (sha256: Bytes32) => Promise<OfferedFile | undefined>
+  readonly log: Log
+  readonly clock?: Clock
+  /** @default LIMITS.fileBytesPerSecond */
+  readonly bytesPerSecond?: number
+}
+
+export async function serveFiles(node: FileNode, options: FileServerOptions): Promise<void> {
+  const clock = options.clock ?? systemClock
+  const rate = createRateBucket(options.bytesPerSecond ?? LIMITS.fileBytesPerSecond, clock)
+  /** Transfers of each peer. */
+  const transfers = new Map<string, number>()
+  const count = (peer: string, change: 1 | -1) => {
+    const left = (transfers.get(peer) ?? 0) + change
+    if (left > 0) transfers.set(peer, left)
+    else transfers.delete(peer)
+  }
+  const refuse = (peer: string): AppError | undefined => {
+    const all = transfers.values().reduce((sum, one) => sum + one, 0)
+    const isFull = all >= LIMITS.fileTransfers
+    if (!isFull && (transfers.get(peer) ?? 0) < LIMITS.fileTransfersPerPeer) return undefined
+    return new AppError('no_capacity', 'This node gives as many files at once as it may.')
+  }
+  await node.handle(
+    FILES_PROTOCOL,
+    (stream: Stream, connection: Connection) => {
+      const peer = connection.remotePeer.toString()
+      const refusal = refuse(peer)
+      count(peer, 1)
+      void transfer(stream, { ...options, clock, rate, refusal }).finally(() => count(peer, -1))
+    },
+    { maxInboundStreams: LIMITS.fileTransfersPerPeer * 2 },
+  )
+}
+
+interface Transfer extends FileServerOptions {
+  readonly clock: Clock
+  readonly rate: RateBucket
+  readonly refusal: AppError | undefined
+}
+
+/** One stream from its request to its end; never rejects. */
+async function transfer(stream: Stream, options: Transfer): Promise<void> {
+  const { clock, log } = options
+  const window = createSendWindow()
+  const ended = new AbortController()
+  const asked = Promise.withResolvers<FileRequest>()
+  let isAsked = false
+  const silence = createSilence(clock, () =>
+    frames.fail(new AppError('node_timeout', 'The other node takes nothing.')),
+  )
+  const onFrame = (frame: Frame) => {
+    silence.heard()
+    if (frame.kind === 'hello' && !isAsked) {
+      isAsked = true
+      asked.resolve(readJson(FileRequest, frame))
+    } else if (frame.kind === 'credit' && isAsked) window.grant(readNumber(frame))
+    else throw new AppError('invalid_request', `A ${frame.kind} frame has no place here.`)
+  }
+  const frames = createFrameStream(stream, { onFrame })
+  void frames.ended.then((error) => {
+    silence.stop()
+    const gone = error ?? new AppError('cancelled', 'The other node has left.')
+    ended.abort(gone)
+    asked.reject(gone)
+  })
+  try {
+    const request = await asked.promise
+    await give(request, { ...options, frames, window, signal: ended.signal })
+    // The other end closes once it has read everything.
+    await frames.ended
+  } catch (error) {
+    const { code, detail } = toAppError(error)
+    if (!ended.signal.aborted) {
+      log.info('file.refused', { code, detail })
+      frames.send(errorFrame(0, error))
+      await frames.close()
+    }
+  }
+}
+
+interface Giving extends Transfer {
+  readonly frames: ReturnType<typeof createFrameStream>
+  readonly window: ReturnType<typeof createSendWindow>
+  readonly signal: AbortSignal
+}
+
+async function give({ sha256, offset }: FileRequest, giving: Giving): Promise<void> {
+  const { find, refusal, frames, window, signal, rate, log } = giving
+  if (refusal !== undefined) throw refusal
+  const file = await find(sha256)
+  if (file === undefined) throw new AppError('not_found', `This node gives no file ${sha256}.`)
+  try {
+    if (offset >= file.sizeBytes)
+      throw new AppError('invalid_request', `The file has only ${file.sizeBytes} bytes.`)
+    frames.send(jsonFrame('welcome', 0, { sizeBytes: file.sizeBytes }))
+    for await (const piece of file.read(offset)) {
+      await rate.take(piece.byteLength)
+      await sendData({ frames, job: FILE_JOB, window, signal }, piece)
+    }
+    frames.send(bareFrame('end', FILE_JOB))
+    log.info('file.given', { sha256, offset, sizeBytes: file.sizeBytes })
+  } finally {
+    file.release()
+  }
+}
+
+/** Calls `onSilent` when the other side has neither asked nor granted anything for too long. */
+function createSilence(clock: Clock, onSilent: () => void) {
+  let cancel = clock.after(LIMITS.modelStallMs, onSilent)
+  return {
+    heard() {
+      cancel()
+      cancel = clock.after(LIMITS.modelStallMs, onSilent)
+    },
+    stop: () => cancel(),
+  }
+}
