@@ -1,0 +1,218 @@
+/** Pictures byte by byte: every kind of PNG against what was packed into it, a JPEG that lies on its side. */
+import { readFileSync } from 'node:fs'
+import { deflateSync } from 'node:zlib'
+import { PNG } from 'pngjs'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { createImageDecoder, type DecodeImage } from '#engine/media/image.ts'
+import { sampleAcross } from '#engine/media/sample-picture.ts'
+import { PNG_SIGNATURE, pngChunk } from '../../support/media-files.ts'
+
+const at = (path: string) =>
+  new Uint8Array(readFileSync(new URL(`../../../${path}`, import.meta.url)))
+let decode: DecodeImage
+beforeAll(async () => {
+  decode = await createImageDecoder(at('node_modules/@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm'))
+})
+
+interface Rows {
+  readonly width: number
+  readonly height: number
+  readonly depth: number
+  readonly colour: number
+  readonly interlace?: 0 | 1
+  /** Filter byte and data of each row. */
+  readonly rows: readonly (readonly number[])[]
+  readonly extra?: readonly Uint8Array[]
+}
+
+function png({ width, height, depth, colour, interlace = 0, rows, extra = [] }: Rows): Uint8Array {
+  const header = Buffer.alloc(13)
+  header.writeUInt32BE(width, 0)
+  header.writeUInt32BE(height, 4)
+  header.set([depth, colour, 0, 0, interlace], 8)
+  const parts = [PNG_SIGNATURE, pngChunk('IHDR', header), ...extra]
+  parts.push(pngChunk('IDAT', deflateSync(Uint8Array.from(rows.flat()))))
+  parts.push(pngChunk('IEND', new Uint8Array()))
+  return new Uint8Array(Buffer.concat(parts))
+}
+
+describe('a PNG', () => {
+  const palette = pngChunk('PLTE', Uint8Array.of(10, 20, 30, 40, 50, 60, 70, 80, 90))
+  const alpha = pngChunk('tRNS', Uint8Array.of(255, 0))
+  const kinds: readonly (readonly [string, Rows, number[]])[] = [
+    [
+      'of one bit',
+      { width: 3, height: 1, depth: 1, colour: 0, rows: [[0, 0b10100000]] },
+      [255, 255, 255, 0, 0, 0, 255, 255, 255],
+    ],
+    [
+      'of two bits',
+      { width: 2, height: 1, depth: 2, colour: 0, rows: [[0, 0b01100000]] },
+      [85, 85, 85, 170, 170, 170],
+    ],
+    [
+      'of four bits',
+      {
+        width: 1,
+        height: 2,
+        depth: 4,
+        colour: 0,
+        rows: [
+          [0, 0xf0],
+          [2, 0x00],
+        ],
+      },
+      [255, 255, 255, 255, 255, 255],
+    ],
+    [
+      'of sixteen bits',
+      { width: 1, height: 1, depth: 16, colour: 2, rows: [[0, 1, 2, 128, 0, 255, 255]] },
+      [1, 128, 255],
+    ],
+    [
+      'of grey with alpha',
+      { width: 2, height: 1, depth: 8, colour: 4, rows: [[0, 0, 255, 0, 0]] },
+      [0, 0, 0, 255, 255, 255],
+    ],
+    [
+      'with alpha, on white',
+      { width: 1, height: 1, depth: 8, colour: 6, rows: [[0, 0, 100, 255, 51]] },
+      [204, 224, 255],
+    ],
+    [
+      'with a palette',
+      { width: 2, height: 1, depth: 2, colour: 3, rows: [[0, 0b10000000]], extra: [palette] },
+      [70, 80, 90, 10, 20, 30],
+    ],
+    [
+      'with a palette that lets through',
+      { width: 2, height: 1, depth: 8, colour: 3, rows: [[0, 0, 1]], extra: [palette, alpha] },
+      [10, 20, 30, 255, 255, 255],
+    ],
+    [
+      'in seven passes',
+      {
+        width: 2,
+        height: 2,
+        depth: 8,
+        colour: 0,
+        interlace: 1,
+        rows: [
+          [0, 1],
+          [0, 2],
+          [0, 3, 4],
+        ],
+      },
+      [1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4],
+    ],
+  ]
+  test.each(kinds)('%s', async (_, rows, rgb) => {
+    const { width, height } = rows
+    expect(await decode(png(rows))).toEqual({ width, height, rgb: Uint8Array.from(rgb) })
+  })
+
+  test('of a photograph is what another decoder makes of it', async () => {
+    const { width, height, rgb } = await decode(at('examples/meter.png'))
+    const other = PNG.sync.read(readFileSync('examples/meter.png'))
+    expect([width, height]).toEqual([other.width, other.height])
+    expect(Buffer.from(rgb).equals(other.data.filter((__, i) => i % 4 !== 3))).toBe(true)
+  })
+
+  const grey = {
+    width: 2,
+    height: 2,
+    depth: 8,
+    colour: 0,
+    rows: [
+      [0, 1, 2],
+      [0, 3, 4],
+    ],
+  }
+  const wrong: readonly (readonly [string, Rows, RegExp])[] = [
+    ['a depth that its colour does not have', { ...grey, colour: 2, depth: 4 }, /does not exist/],
+    ['no pixels', { ...grey, width: 0, rows: [] }, /0×2 pixels/],
+    ['too few rows', { ...grey, rows: [[0, 1, 2]] }, /unpacks to less/],
+    ['too many rows', { ...grey, rows: [...grey.rows, [0, 5, 6]] }, /unpacks to more/],
+    [
+      'a filter that does not exist',
+      {
+        ...grey,
+        rows: [
+          [9, 1, 2],
+          [0, 3, 4],
+        ],
+      },
+      /broken/,
+    ],
+    ['colours beyond its palette', { ...grey, colour: 3, extra: [palette] }, /broken/],
+    ['no palette where it needs one', { ...grey, colour: 3 }, /palette/],
+    [
+      'rows of more than 72 MiB',
+      { ...grey, width: 4_000, height: 4_000, colour: 6, depth: 16 },
+      /unpacks to 128004000/,
+    ],
+  ]
+  test.each(wrong)('with %s is refused', async (_, rows, detail) => {
+    await expect(decode(png(rows))).rejects.toMatchObject({
+      code: 'invalid_request',
+      detail: expect.stringMatching(detail) as unknown,
+    })
+  })
+})
+
+describe('a JPEG', () => {
+  test('is turned as its camera says it was held', async () => {
+    const photo = at('examples/cat.jpg')
+    const upright = await decode(photo)
+    const turned = await decode(withOrientation(photo, 6))
+    expect([turned.width, turned.height]).toEqual([upright.height, upright.width])
+    const middle = (p: typeof upright, x: number, y: number) => p.rgb[(y * p.width + x) * 3] ?? NaN
+    // Its first row now stands as the last column.
+    expect(middle(turned, turned.width - 1, 20)).toBe(middle(upright, 20, 0))
+  })
+
+  test('of an arithmetic, lossless or CMYK kind is refused', async () => {
+    for (const [marker, components] of [
+      [0xc9, 3],
+      [0xc3, 3],
+      [0xc0, 4],
+    ] as const) {
+      const file = Buffer.from(at('examples/cat.jpg'))
+      const frame = file.indexOf(Buffer.of(0xff, 0xc0))
+      file[frame + 1] = marker
+      file[frame + 9] = components
+      await expect(decode(new Uint8Array(file))).rejects.toMatchObject({ code: 'invalid_request' })
+    }
+  })
+})
+
+describe('a part of a picture', () => {
+  const rgb = Uint8Array.from({ length: 4 * 4 * 3 }, (_, i) => ((i / 3) | 0) * 10)
+  test('of its own size and place is itself', () => {
+    const part = { from: [0, 0], right: [4, 0], down: [0, 4], width: 4, height: 4 } as const
+    expect([...sampleAcross({ width: 4, height: 4, rgb }, part)]).toEqual([...rgb])
+  })
+
+  test('turned by a quarter has its columns as rows', () => {
+    const part = { from: [4, 0], right: [4, 4], down: [0, 0], width: 4, height: 4 } as const
+    const turned = sampleAcross({ width: 4, height: 4, rgb }, part)
+    expect([0, 1, 2, 3].map((x) => turned[x * 3])).toEqual([30, 70, 110, 150])
+  })
+
+  test('shrunk to one pixel is the mean', () => {
+    const part = { from: [0, 0], right: [4, 0], down: [0, 4], width: 1, height: 1 } as const
+    expect(sampleAcross({ width: 4, height: 4, rgb }, part)[0]).toBeCloseTo(75)
+  })
+})
+
+/** EXIF with nothing but the orientation, as APP1. */
+function withOrientation(file: Uint8Array, orientation: number): Uint8Array {
+  const exif = Buffer.from([
+    ...Buffer.from('Exif\0\0MM'),
+    ...[0, 42, 0, 0, 0, 8, 0, 1],
+    ...[0x01, 0x12, 0, 3, 0, 0, 0, 1, 0, orientation, 0, 0],
+    ...[0, 0, 0, 0],
+  ])
+  const head = Buffer.of(0xff, 0xe1, 0, exif.length + 2)
+  return new Uint8Array(Buffer.concat([file.subarray(0, 2), head, exif, file.subarray(2)]))
+}
