@@ -1,0 +1,170 @@
+/** A tenant's idempotency keys with a clock of our own, and the seal of what is kept. */
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { randomBytes, TenantId } from '#shared/ids.ts'
+import { LIMITS } from '#shared/limits.ts'
+import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
+import { parseIdempotencyKey, sealRequest } from '#worker/idempotency-key.ts'
+import { createTenantCore } from '#worker/tenant/core.ts'
+import type { IdempotencyHold, IdempotencyVerdict } from '#worker/tenant/idempotency.ts'
+
+const request = { key: `0x${'1'.repeat(64)}`, fingerprint: `0x${'2'.repeat(64)}` } as const
+const answer = { status: 200, headers: { 'x-a': 'b' }, body: new Uint8Array([1, 2, 3]) }
+
+async function createTenant() {
+  const storage = createSqliteStorage()
+  const start = () => createTenantCore({ storage, nowMs: () => Date.now(), random: randomBytes })
+  const core = start()
+  await core.createKey({ tenant: TenantId.parse('acme'), scopes: ['infer'] })
+  return { core, storage, restart: start }
+}
+
+function held(verdict: IdempotencyVerdict): IdempotencyHold {
+  if (verdict.kind !== 'run') throw new Error(`expected the right to run, got ${verdict.kind}`)
+  return { ...request, token: verdict.token }
+}
+
+beforeEach(() => {
+  vi.useFakeTimers({ now: 1_000_000 })
+})
+afterEach(() => {
+  vi.useRealTimers()
+})
+
+describe('an idempotency key', () => {
+  it('is run by one, and replayed to all who came meanwhile', async () => {
+    const { core } = await createTenant()
+    const hold = held(await core.idempotency.begin(request))
+    const waiting = Array.from({ length: 50 }, () => core.idempotency.begin(request))
+    await vi.advanceTimersByTimeAsync(5_000)
+    expect(core.idempotency.complete(hold, answer)).toBe(true)
+    for (const verdict of await Promise.all(waiting)) {
+      expect(verdict).toEqual({ kind: 'replay', answer })
+    }
+  })
+
+  it('that is released goes to exactly one of those who wait', async () => {
+    const { core } = await createTenant()
+    let hold = held(await core.idempotency.begin(request))
+    const outcomes: IdempotencyVerdict[] = []
+    for (let i = 0; i < 10; i += 1) {
+      void core.idempotency.begin(request).then((verdict) => outcomes.push(verdict))
+    }
+    for (let ran = 1; ran <= 3; ran += 1) {
+      await vi.advanceTimersByTimeAsync(10)
+      core.idempotency.release(hold)
+      await vi.advanceTimersByTimeAsync(10)
+      expect(outcomes).toHaveLength(ran)
+      hold = held(outcomes.at(-1) ?? { kind: 'busy' })
+    }
+    core.idempotency.complete(hold, answer)
+    await vi.advanceTimersByTimeAsync(10)
+    expect(outcomes.filter(({ kind }) => kind === 'replay')).toHaveLength(7)
+  })
+
+  it('with another request is refused at any time', async () => {
+    const { core } = await createTenant()
+    const other = { ...request, fingerprint: `0x${'3'.repeat(64)}` } as const
+    const hold = held(await core.idempotency.begin(request))
+    expect(await core.idempotency.begin(other)).toEqual({ kind: 'reused' })
+    core.idempotency.complete(hold, answer)
+    expect(await core.idempotency.begin(other)).toEqual({ kind: 'reused' })
+  })
+
+  it('is waited for only so long, and taken over when its holder is silent', async () => {
+    const { core } = await createTenant()
+    const lost = held(await core.idempotency.begin(request))
+    const early = core.idempotency.begin(request)
+    await vi.advanceTimersByTimeAsync(LIMITS.idempotencyWaitMs)
+    expect(await early).toEqual({ kind: 'busy' })
+    const late = core.idempotency.begin(request)
+    await vi.advanceTimersByTimeAsync(LIMITS.idempotencyLeaseMs - LIMITS.idempotencyWaitMs)
+    const hold = held(await late)
+    expect(core.idempotency.complete(lost, answer)).toBe(false)
+    core.idempotency.release(lost)
+    expect(core.idempotency.complete(hold, answer)).toBe(true)
+  })
+
+  it('outlives a restart, running or answered', async () => {
+    const { core, restart } = await createTenant()
+    const hold = held(await core.idempotency.begin(request))
+    const again = restart()
+    const waiting = again.idempotency.begin(request)
+    await vi.advanceTimersByTimeAsync(100)
+    expect(again.idempotency.complete(hold, answer)).toBe(true)
+    expect((await waiting).kind).toBe('replay')
+    expect(await restart().idempotency.begin(request)).toEqual({ kind: 'replay', answer })
+  })
+
+  it('is erased after a day, at the alarm or the next call', async () => {
+    const { core, storage } = await createTenant()
+    core.idempotency.complete(held(await core.idempotency.begin(request)), answer)
+    expect(core.sweep()).toBe(1_000_000 + LIMITS.idempotencyKeptMs)
+    await vi.advanceTimersByTimeAsync(LIMITS.idempotencyKeptMs)
+    expect(core.sweep()).toBeUndefined()
+    expect(storage.sql.exec('SELECT * FROM idempotency').toArray()).toEqual([])
+    expect((await core.idempotency.begin(request)).kind).toBe('run')
+  })
+
+  it('keeps no more bytes than a tenant may, and says that there were some', async () => {
+    const { core, storage } = await createTenant()
+    const hold = held(await core.idempotency.begin(request))
+    storage.sql.exec(
+      'INSERT INTO idempotency (key, fingerprint, token, body_bytes, erase_at_ms) VALUES (?, ?, ?, ?, ?)',
+      'old',
+      '',
+      '',
+      LIMITS.idempotencyTotalBytes,
+      2_000_000,
+    )
+    core.idempotency.complete(hold, answer)
+    expect(await core.idempotency.begin(request)).toEqual({
+      kind: 'replay',
+      answer: { ...answer, body: null },
+    })
+  })
+})
+
+describe('the seal of a request', () => {
+  const plain = new TextEncoder().encode('the answer')
+  const seal = (body: string, headers: Record<string, string> = {}, key = 'k') =>
+    sealRequest(
+      key,
+      new Request('http://x/v1/embeddings', { method: 'POST', headers }),
+      new TextEncoder().encode(body),
+    )
+
+  it('is opened by the same request and no other', async () => {
+    const sealed = await (await seal('body')).seal(plain)
+    expect(new TextDecoder().decode(sealed)).not.toContain('answer')
+    expect(await (await seal('body')).open(sealed)).toEqual(plain)
+    for (const other of [
+      seal('Body'),
+      seal('body', {}, 'K'),
+      seal('body', { 'x-littoral-policy': 'p' }),
+    ]) {
+      await expect((await other).open(sealed)).rejects.toThrow()
+    }
+  })
+
+  it('names key and request by digests that tell neither', async () => {
+    const one = await seal('body')
+    const same = await seal('body', { 'x-request-id': 'another' })
+    const other = await seal('another body')
+    expect([one.key, one.fingerprint]).toEqual([same.key, same.fingerprint])
+    expect(other.key).toBe(one.key)
+    expect(other.fingerprint).not.toBe(one.fingerprint)
+  })
+
+  it.each([
+    ['abc', 'abc'],
+    ['"abc"', 'abc'],
+    ['"a\\"b\\\\"', 'a"b\\'],
+    ['a"b', 'a"b'],
+  ])('takes the key %s for %s', (header, key) => {
+    expect(parseIdempotencyKey(header)).toBe(key)
+  })
+
+  it.each(['', '""', 'é', 'a\tb', 'k'.repeat(256)])('refuses "%s" as a key', (header) => {
+    expect(() => parseIdempotencyKey(header)).toThrow(/idempotency-key/)
+  })
+})
