@@ -180,8 +180,12 @@ describe('a kernel that means harm or was sent wrong', () => {
     const { status, body } = await compute({
       wgsl: `${MAIN} { loop { a[0] += 1u; if (a[0] == 0u) { break; } a[0] = 1u; } }`,
     })
-    expect(status).toBe(504)
-    expect(body).toMatchObject({ code: 'node_timeout' })
+    expect(status).toBe(413)
+    expect(body).toMatchObject({
+      code: 'too_large',
+      detail: expect.stringContaining('budget') as string,
+      errors: [{ pointer: '/kernel/wgsl' }],
+    })
     await stillServes()
   })
 
