@@ -8,6 +8,7 @@ import type { BenchContext } from './context.ts'
 import { measureDispatch } from './dispatch.ts'
 import { measureGateway } from './gateway.ts'
 import type { BenchResult } from './harness.ts'
+import { measureKernels } from './kernels.ts'
 import { createLiveStack } from './live-stack.ts'
 import { describeMachine } from './machine.ts'
 import { measureModel } from './model.ts'
@@ -17,6 +18,7 @@ const BENCHES: Readonly<Record<string, (context: BenchContext) => Promise<BenchR
   gateway: measureGateway,
   dispatch: measureDispatch,
   model: measureModel,
+  kernels: measureKernels,
 }
 
 const { values: flags, positionals } = parseArgs({
@@ -25,6 +27,9 @@ const { values: flags, positionals } = parseArgs({
     json: { type: 'boolean', default: false },
     quick: { type: 'boolean', default: false },
     verbose: { type: 'boolean', default: false },
+    sizes: { type: 'string', default: '256,512' },
+    gpu: { type: 'boolean', default: false },
+    'peak-tflops': { type: 'string' },
   },
 })
 const say = (text: string) => void process.stderr.write(`${text}\n`)
@@ -34,6 +39,14 @@ if (unknown.length > 0) {
   process.exit(1)
 }
 const chosen = positionals.length === 0 ? Object.keys(BENCHES) : positionals
+
+const sizes = flags.sizes.split(',').map(Number)
+if (sizes.some((size) => !Number.isInteger(size) || size < 1 || size > 2048)) {
+  say('--sizes takes numbers from 1 to 2048, such as 256,1024.')
+  process.exit(1)
+}
+const peak = flags['peak-tflops']
+const kernels = { sizes, gpu: flags.gpu, peakTflops: peak === undefined ? undefined : Number(peak) }
 
 const dir = await mkdtemp(join(tmpdir(), 'littoral-bench-'))
 const log = createLog({ level: flags.verbose ? 'debug' : 'error', write: say })
@@ -45,7 +58,7 @@ try {
     const measure = BENCHES[name]
     if (measure === undefined) continue
     say(`Measuring: ${name}`)
-    benches.push(await measure({ dir, log, quick: flags.quick, stack }))
+    benches.push(await measure({ dir, log, quick: flags.quick, stack, kernels }))
   }
   const report: Report = {
     takenAt: new Date().toISOString(),

@@ -11,10 +11,12 @@ const PROJECTS = [
   'browser-node',
   'console',
   'local-node',
+  'bridge',
   'scripts',
   'test',
   'test/browser/pages',
   'bench',
+  'bench/kernels/page',
 ]
 
 const fix = process.argv.includes('--fix')
