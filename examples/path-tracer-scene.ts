@@ -36,7 +36,7 @@ const SPHERES: readonly Sphere[] = [
   [0.05, 0.2, 2.5, 0.2, [0.95, 0.6, 0.15], 0],
   [-2.9, 0.35, 1, 0.35, [0.45, 0.3, 0.75], 0],
   [3, 0.3, 1.2, 0.3, [0.2, 0.35, 0.85], 0],
-  [-3.5, 4.5, 1.5, 1.1, [9, 7.2, 5], 3],
+  [-5, 6.5, 3, 2.4, [4, 3.3, 2.4], 3],
 ]
 
 function wgsl({ tiles, tilePixels, samples }: Picture): string {
@@ -168,7 +168,8 @@ fn radiance(start: vec3f, towards: vec3f) -> vec3f {
     state = mixBits(mixBits(y * SIDE + x) ^ mixBits((pass_ * SAMPLES + s) * 0x9e3779b9u + item[3]));
     let u = ((f32(x) + random()) / f32(SIDE) - 0.5) * 0.86;
     let v = (0.5 - (f32(y) + random()) / f32(SIDE)) * 0.86;
-    sum += radiance(eye, normalize(forward + u * right + v * up));
+    // A rare bright path would stay a white dot for ever.
+    sum += min(radiance(eye, normalize(forward + u * right + v * up)), vec3f(4.0));
   }
   image[3u * id.x] = sum.x;
   image[3u * id.x + 1u] = sum.y;

@@ -1,5 +1,6 @@
 /** A Batch without its runtime: takes a batch, drives it to its end, keeps its results until they are fetched or too old. */
 import { AppError } from '#shared/errors.ts'
+import { LIMITS } from '#shared/limits.ts'
 import { decideIngress } from '#shared/policy.ts'
 import { countryCode } from '#shared/region.ts'
 import { openBatchDatabase, type BatchDatabase } from './database.ts'
@@ -119,6 +120,8 @@ export function createBatchCore(deps: BatchDeps): BatchCore {
     },
     changed: changes.next,
     drive() {
+      // An alarm that goes off in the middle is spent; the next one watches over the work in its place.
+      if (driving !== undefined) deps.wake(deps.nowMs() + LIMITS.jobsWatchdogMs)
       return (driving ??= progress.drive(status).finally(() => {
         driving = undefined
       }))

@@ -1,0 +1,141 @@
+/** What a client may write as a batch, and what is refused before anything is stored. */
+import { describe, expect, it } from 'vitest'
+import { AppError, toAppError } from '#shared/errors.ts'
+import { LIMITS } from '#shared/limits.ts'
+import { MANIFESTS } from '#shared/manifests.ts'
+import { decodeJobs } from '#worker/formats/decode-jobs.ts'
+import { parseBody } from '#worker/formats/faults.ts'
+import { JobsRequest } from '#worker/formats/jobs.ts'
+
+const KERNEL = { wgsl: 'fn main() {}', entryPoint: 'main', workgroups: [300, 1, 1] }
+const OUT = { binding: 1, access: 'read_write', sizeBytes: 8, return: true }
+const IN = { binding: 0, access: 'read', sizeBytes: 4, perItem: true }
+const SHARED = { binding: 5, access: 'read', data: 'AQIDBAUGBwg=' }
+const item = (data: string) => ({ buffers: [{ binding: 0, data }] })
+
+function decode(body: object) {
+  return decodeJobs(parseBody(JobsRequest, body), (id) => {
+    const manifest = MANIFESTS.find((candidate) => candidate.id === id)
+    if (manifest === undefined) throw new AppError('model_not_found', id)
+    return manifest
+  })
+}
+
+async function refusal(body: object) {
+  try {
+    await decode(body)
+  } catch (error) {
+    const { code, meta } = toAppError(error)
+    return { code, pointers: meta.errors?.map(({ pointer }) => pointer) }
+  }
+  throw new Error('nothing was refused')
+}
+
+describe('a batch over a list', () => {
+  it('sends the shared bytes once and each item its own', async () => {
+    const { template, input, items, units } = await decode({
+      kernel: KERNEL,
+      buffers: [SHARED, IN, OUT],
+      inputs: [item('AQAAAA=='), item('AgAAAA==')],
+    })
+    expect(items).toBe(2)
+    expect(units).toBe(4)
+    expect([...input.shared]).toEqual([1, 2, 3, 4, 5, 6, 7, 8])
+    expect(input.items.map(({ bytes }) => [...bytes])).toEqual([
+      [1, 0, 0, 0],
+      [2, 0, 0, 0],
+    ])
+    expect(template?.parts).toEqual([
+      { source: 'shared', sizeBytes: 8 },
+      { source: 'own', sizeBytes: 4 },
+    ])
+    expect(template?.work.buffers.map(({ filled }) => filled)).toEqual([true, true, false])
+  })
+
+  it('is refused with a pointer to each item that does not fit', async () => {
+    const batch = { kernel: KERNEL, buffers: [IN, OUT] }
+    expect(await refusal({ ...batch, inputs: [item('AQAAAA=='), item('AQI='), {}] })).toEqual({
+      code: 'invalid_request',
+      pointers: ['/inputs/1/buffers/0/data', '/inputs/2/buffers'],
+    })
+    const wrong = { buffers: [{ binding: 1, data: 'AQAAAA==' }] }
+    expect(await refusal({ ...batch, inputs: [wrong] })).toMatchObject({
+      pointers: ['/inputs/0/buffers/0/binding', '/inputs/0/buffers'],
+    })
+  })
+
+  it('of a model takes its tensors, and counts its units', async () => {
+    const inputs = ['a', 'b'].map((text) => ({
+      inputs: [{ name: 'text', datatype: 'BYTES', shape: [1], data: [text] }],
+    }))
+    const decoded = await decode({
+      model: 'littoral-embed-400k',
+      inputs,
+      reduce: { op: 'mean', datatype: 'FP32' },
+    })
+    expect(decoded).toMatchObject({ items: 2, template: null, reduce: { output: 'embedding' } })
+    expect(decoded.input.items[0]?.work).toMatchObject({ kind: 'model' })
+    const bad = [{ inputs: [{ name: 'text', datatype: 'FP32', shape: [1], data: [1] }] }]
+    expect((await refusal({ model: 'littoral-embed-400k', inputs: bad })).pointers?.[0]).toMatch(
+      /^\/inputs\/0\/inputs\/0/,
+    )
+  })
+})
+
+describe('a batch over a range', () => {
+  it('brings its own buffer of four numbers', async () => {
+    const { template, items, range } = await decode({
+      kernel: KERNEL,
+      buffers: [OUT],
+      range: { end: 100, step: 30, binding: 3 },
+    })
+    expect(items).toBe(4)
+    expect(range).toEqual({ start: 0, end: 100, step: 30, binding: 3, seed: 0 })
+    expect(template?.work.buffers.at(-1)).toMatchObject({ binding: 3, sizeBytes: 16, filled: true })
+  })
+
+  it('is refused when it is empty, too long, or its buffer is taken', async () => {
+    const batch = { kernel: KERNEL, buffers: [OUT] }
+    const refused = async (range: object) => (await refusal({ ...batch, range })).code
+    expect(await refused({ start: 5, end: 5, binding: 0 })).toBe('invalid_request')
+    expect(await refused({ end: LIMITS.jobsItems + 1, binding: 0 })).toBe('too_large')
+    expect(await refused({ end: 2, binding: 1 })).toBe('invalid_request')
+  })
+})
+
+describe('any batch', () => {
+  it('has one kind of work and one kind of input', async () => {
+    const range = { end: 2, binding: 0 }
+    const inputs = [item('AQAAAA==')]
+    for (const body of [
+      { buffers: [OUT], range },
+      { kernel: KERNEL, model: 'littoral-embed-400k', buffers: [OUT], range },
+      { kernel: KERNEL, buffers: [OUT] },
+      { kernel: KERNEL, buffers: [IN, OUT], range, inputs },
+    ]) {
+      expect((await refusal(body)).code).toBe('invalid_request')
+    }
+  })
+
+  it('is refused when its answers would not be kept', async () => {
+    const big = { binding: 1, access: 'read_write', sizeBytes: 1 << 20, return: true }
+    const batch = { kernel: KERNEL, buffers: [big], range: { end: 1_000, binding: 0 } }
+    expect(await refusal(batch)).toMatchObject({ code: 'too_large', pointers: ['/buffers'] })
+  })
+
+  it('says which outputs there are when a reduction names none of them', async () => {
+    const batch = { kernel: KERNEL, buffers: [OUT], range: { end: 2, binding: 0 } }
+    const reduce = { op: 'sum', output: 7, datatype: 'FP32' }
+    expect(await refusal({ ...batch, reduce })).toMatchObject({ pointers: ['/reduce/output'] })
+    const kernel = { ...KERNEL, workgroups: [1, 1, 1] }
+    const { reduce: plan } = await decode({
+      ...batch,
+      reduce: { kernel, binding: 0, buffers: [OUT] },
+    })
+    expect(plan).toMatchObject({
+      kind: 'kernel',
+      output: 'binding:1',
+      template: { parts: [{ source: 'own', sizeBytes: 16 }] },
+    })
+  })
+})

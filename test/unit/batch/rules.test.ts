@@ -1,0 +1,227 @@
+/** The pure parts of a batch: back-off, reductions, webhook addresses and signatures, where its records rest. */
+import { Webhook } from 'standardwebhooks'
+import { describe, expect, it } from 'vitest'
+import { AppError } from '#shared/errors.ts'
+import { randomBytes, TenantId } from '#shared/ids.ts'
+import { LIMITS } from '#shared/limits.ts'
+import { compilePolicy, Policy } from '#shared/policy.ts'
+import { batchHome, newBatchId } from '#worker/batch/home.ts'
+import { backOffMs, createWindow, judgeFailure } from '#worker/batch/judge.ts'
+import { countRange, rangeBytes } from '#worker/batch/plan.ts'
+import { batchJurisdiction, type Reduction } from '#worker/batch/protocol.ts'
+import { createReducer } from '#worker/batch/reduce.ts'
+import { webhookUrlFault } from '#worker/batch/webhook-url.ts'
+import { deliverMessage, newSecret, readSecret, signMessage } from '#worker/batch/webhook.ts'
+import { floats } from '../../support/batch.ts'
+
+const half = () => 0.5
+
+describe('[B2] back-off', () => {
+  it('doubles up to its bound and stays between half of it and all of it', () => {
+    for (let attempt = 1; attempt < 60; attempt += 1) {
+      const fullMs = Math.min(LIMITS.jobsRetryMaxMs, LIMITS.jobsRetryMinMs * 2 ** (attempt - 1))
+      expect(backOffMs(attempt, () => 0)).toBe(Math.round(fullMs / 2))
+      expect(backOffMs(attempt, () => 0.999_999)).toBeLessThanOrEqual(fullMs)
+    }
+  })
+
+  it('tries again what another node may do, and nothing else', () => {
+    const facts = { failures: 1, pauses: 0, random: half }
+    const kinds = (codes: readonly AppError['code'][]) =>
+      codes.map((code) => judgeFailure(new AppError(code, ''), facts).kind)
+    expect(kinds(['node_lost', 'node_timeout', 'internal', 'cancelled'])).toEqual(
+      Array(4).fill('retry'),
+    )
+    expect(kinds(['no_capacity', 'rate_limited', 'residency_unsatisfiable'])).toEqual(
+      Array(3).fill('pause'),
+    )
+    expect(kinds(['invalid_request', 'too_large', 'payment_required', 'forbidden'])).toEqual(
+      Array(4).fill('fail'),
+    )
+  })
+})
+
+describe('the window of items under way', () => {
+  it('grows with quick answers, halves with losses, and stays within its bounds', () => {
+    const window = createWindow(20)
+    expect(window.size()).toBe(8)
+    for (let i = 0; i < 40; i += 1) window.answered(100)
+    expect(window.size()).toBe(20)
+    window.failed()
+    expect(window.size()).toBe(10)
+    window.answered(30_000)
+    expect(window.size()).toBe(9)
+    for (let i = 0; i < 20; i += 1) window.failed()
+    expect(window.size()).toBe(1)
+  })
+})
+
+describe('[B7] built-in reductions', () => {
+  const reduce = (op: Reduction, ...outputs: readonly Uint8Array[]) => {
+    const reducer = createReducer(op, 'FP32')
+    for (const output of outputs) reducer.add(output)
+    const { header, bytes } = reducer.finish()
+    return header.datatype === 'FP64'
+      ? [...new Float64Array(bytes.slice().buffer)]
+      : [...new Float32Array(bytes.slice().buffer)]
+  }
+
+  it('work element by element, in f64', () => {
+    const outputs = [floats(1, -5), floats(2, 7), floats(6, 1)]
+    expect(reduce('sum', ...outputs)).toEqual([9, 3])
+    expect(reduce('mean', ...outputs)).toEqual([3, 1])
+    expect(reduce('max', ...outputs)).toEqual([6, 7])
+    expect(reduce('min', ...outputs)).toEqual([1, -5])
+    expect(reduce('concat', ...outputs)).toEqual([1, -5, 2, 7, 6, 1])
+    const tiny = Array.from({ length: 1_000 }, () => floats(0.1))
+    expect(reduce('sum', ...tiny)[0]).toBeCloseTo(100.000_001_49, 8)
+  })
+
+  it('hide no NaN', () => {
+    for (const op of ['sum', 'mean', 'max', 'min'] as const) {
+      expect(reduce(op, floats(1), floats(NaN), floats(2))).toEqual([NaN])
+    }
+  })
+
+  it('read unaligned bytes and every datatype', () => {
+    const bytes = new Uint8Array([0, 255, 1, 0, 0, 0]).subarray(1, 5)
+    const reducer = createReducer('sum', 'UINT16')
+    reducer.add(bytes)
+    expect([...new Float64Array(reducer.finish().bytes.slice().buffer)]).toEqual([511, 0])
+    expect(() => createReducer('sum', 'UINT32').add(new Uint8Array(6))).toThrow('no whole number')
+  })
+})
+
+describe('a range', () => {
+  it('is covered by its items without gap or overlap, the last one cut off', () => {
+    const range = { start: 10, end: 37, step: 10, seed: 3 }
+    expect(countRange(range)).toBe(3)
+    const items = [0, 1, 2].map((i) => [...new Uint32Array(rangeBytes(range, i).buffer)])
+    expect(items).toEqual([
+      [0, 10, 20, 3],
+      [1, 20, 30, 3],
+      [2, 30, 37, 3],
+    ])
+  })
+})
+
+describe('[B8] the address of a webhook', () => {
+  const fault = (url: string, loopback = false) => webhookUrlFault(url, { loopback })
+
+  it('is public https', () => {
+    for (const url of [
+      'https://example.org/hook',
+      'https://8.8.8.8:8443/',
+      'https://[2606:4700::1111]/',
+    ]) {
+      expect({ url, fault: fault(url) }).toEqual({ url, fault: undefined })
+    }
+  })
+
+  it('is no private one, in whatever notation', () => {
+    for (const host of [
+      ...['127.0.0.1', '2130706433', '0x7f.1', '017700000001', '10.1.2.3', '172.31.0.1'],
+      ...[
+        '192.168.1.1',
+        '169.254.169.254',
+        '100.64.0.1',
+        '0.0.0.0',
+        '224.0.0.1',
+        '255.255.255.255',
+      ],
+      ...['[::1]', '[::]', '[fe80::1]', '[fd00::1]', '[::ffff:10.0.0.1]', '[64:ff9b::a00:1]'],
+      ...[
+        '[2002:a00:1::]',
+        '[2001::1]',
+        'localhost',
+        'LOCALHOST.',
+        'a.localhost',
+        'db',
+        'db.internal',
+      ],
+      ...['printer.local', 'router.home.arpa', '１２７.０.０.１'],
+    ]) {
+      expect({ host, isRefused: fault(`https://${host}/`) !== undefined }).toEqual({
+        host,
+        isRefused: true,
+      })
+    }
+  })
+
+  it('holds no secret, and has no other scheme', () => {
+    for (const url of [
+      'http://example.org/',
+      'https://a:b@example.org/',
+      'ftp://example.org/',
+      'x',
+    ]) {
+      expect(fault(url)).toBeDefined()
+    }
+    expect(fault('http://127.0.0.1:4000/')).toBeDefined()
+    expect(fault('http://127.0.0.1:4000/', true)).toBeUndefined()
+    expect(fault('http://10.0.0.1/', true)).toBeDefined()
+  })
+})
+
+describe("[B8] a webhook's signature", () => {
+  it('is what the package standardwebhooks makes of the same message', async () => {
+    const secret = newSecret(randomBytes)
+    const message = { id: 'msg_1', body: '{"ü":1}' }
+    expect(await signMessage(secret, message, 1_700_000_000)).toBe(
+      new Webhook(secret).sign(message.id, new Date(1_700_000_000_000), message.body),
+    )
+  })
+
+  it('needs a secret of 24 to 64 bytes', () => {
+    const secretOf = (sizeBytes: number) => newSecret(() => randomBytes(sizeBytes))
+    expect([23, 24, 64, 65].map((size) => readSecret(secretOf(size)) !== undefined)).toEqual([
+      ...[false, true, true, false],
+    ])
+    expect(readSecret('whsec_%%%')).toBeUndefined()
+  })
+
+  it('goes where it was sent and nowhere else: a redirect is a failure, 410 is the last word', async () => {
+    const webhook = { url: 'https://example.org/', secret: newSecret(randomBytes) }
+    const deliver = (status: number) =>
+      deliverMessage(
+        webhook,
+        { id: 'msg_1', body: '{}' },
+        {
+          nowMs: 1,
+          send(request) {
+            expect(request.redirect).toBe('manual')
+            return Promise.resolve(new Response(null, { status }))
+          },
+        },
+      )
+    expect(await deliver(204)).toBe('delivered')
+    expect(await deliver(302)).toBe('failed')
+    expect(await deliver(500)).toBe('failed')
+    expect(await deliver(410)).toBe('refused')
+  })
+})
+
+describe('[B9] where a batch rests', () => {
+  const tenant = TenantId.parse('acme')
+  const policy = (fields: object) =>
+    compilePolicy(Policy.parse({ id: 'p', ...fields }), { tenant, version: 1 })
+  const cloud = { deployment: 'cloudflare' as const }
+
+  it('is the pin of the policy, else of the tenant, else around the countries that may compute', () => {
+    const world = { compute: { allow: ['WORLD'] } }
+    expect(batchHome(policy({ ...world, storage: 'us' }), tenant, cloud)).toBe('us')
+    expect(batchHome(policy(world), TenantId.parse('eu--acme'), cloud)).toBe('eu')
+    expect(batchHome(policy(world), tenant, cloud)).toBe('any')
+    expect(batchHome(policy({ compute: { allow: ['DE', 'NO'] } }), tenant, cloud)).toBe('eu')
+    expect(batchHome(policy({ compute: { allow: ['US'] } }), tenant, cloud)).toBe('us')
+    expect(batchHome(policy({ compute: { allow: ['DE'] } }), tenant, { deployment: 'any' })).toBe(
+      'any',
+    )
+  })
+
+  it('stands in its id, so that the id alone leads there', () => {
+    expect(batchJurisdiction(newBatchId('eu', randomBytes))).toBe('eu')
+    expect(batchJurisdiction(newBatchId('fedramp-high', randomBytes))).toBe('fedramp-high')
+    expect(batchJurisdiction(newBatchId('any', randomBytes))).toBe('any')
+  })
+})
