@@ -54,9 +54,16 @@ const OPERATIONS: readonly Operation[] = [
   {
     method: 'GET',
     path: '/v1/models',
-    summary: 'All models (OpenAI)',
+    summary: 'All models (OpenAI), where they are and how warm',
     security: 'optionalKey',
     reply: replies.ModelsReply,
+  },
+  {
+    method: 'GET',
+    path: '/v1/models/:model',
+    summary: 'One model (OpenAI), where it is and how warm',
+    security: 'optionalKey',
+    reply: replies.ListedModelReply,
   },
   {
     method: 'POST',

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { ERRORS, type ErrorCode } from '#shared/errors.ts'
 import { Bytes32, NodeId } from '#shared/ids.ts'
-import { ModelManifest, ModelTensor } from '#shared/model.ts'
+import { MODEL_TASKS, ModelManifest, ModelTensor } from '#shared/model.ts'
 import { MicroUsd } from '#shared/money.ts'
 import { EVIDENCE_SOURCES, JURISDICTIONS, Policy } from '#shared/policy.ts'
 import { PublicKey } from '#shared/signature.ts'
@@ -108,20 +108,34 @@ export const ModelReadyReply = z.object({
   nodes: z.int().min(1),
 })
 
+export const ListedModelReply = z.object({
+  id: z.string(),
+  object: z.literal('model'),
+  created: z.int(),
+  owned_by: z.string(),
+  title: z.string(),
+  task: z.enum(MODEL_TASKS),
+  licence: z.string(),
+  digest: Bytes32,
+  size_bytes: z.int(),
+  /** Most tokens of prompt and answer together; null where that means nothing. */
+  context_tokens: z.int().nullable(),
+  unit: ModelManifest.shape.unit,
+  price_micro_usd: z.int(),
+  /** Live nodes that have it loaded. */
+  nodes: z.int(),
+  /** Live nodes that could load it. */
+  loadable: z.int(),
+  /** Answered now, after a load, or not at all; a policy may allow less. */
+  status: z.enum(['warm', 'cold', 'unavailable']),
+  countries: z.array(z.object({ country: z.string(), warm: z.int(), loadable: z.int() })),
+  /** Nodes that have it loaded, by what runs it there. */
+  providers: z.record(z.string(), z.int()),
+})
+
 export const ModelsReply = z.object({
   object: z.literal('list'),
-  data: z.array(
-    z.object({
-      id: z.string(),
-      object: z.literal('model'),
-      created: z.int(),
-      owned_by: z.string(),
-      task: z.string(),
-      digest: Bytes32,
-      /** Live nodes that have admitted it. */
-      nodes: z.int(),
-    }),
-  ),
+  data: z.array(ListedModelReply),
 })
 
 export const NetworkReply = z.object({

@@ -114,7 +114,7 @@ export class Directory {
         source: admission.place.source,
         trust: admission.place.trust,
         adapter: presence.adapter,
-        models: presence.models.map(({ id, provider, serviceMs }) => ({ id, provider, serviceMs })),
+        models: [...presence.models],
         loadable: presence.loadable ?? [],
         kernels: presence.kernels === 'any' ? 'any' : presence.kernels.length,
         rttMs: finite(link.rttMs()),

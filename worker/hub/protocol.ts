@@ -98,7 +98,14 @@ export const NetworkNode = z.strictObject({
   source: z.string(),
   trust: z.string(),
   adapter: z.strictObject({ name: z.string(), isSoftware: z.boolean() }),
-  models: z.array(z.strictObject({ id: z.string(), provider: z.string(), serviceMs: z.number() })),
+  models: z.array(
+    z.strictObject({
+      id: z.string(),
+      digest: Bytes32,
+      provider: z.string(),
+      serviceMs: z.number(),
+    }),
+  ),
   /** Digests of models that it could load. */
   loadable: z.array(Bytes32),
   kernels: z.union([z.literal('any'), z.int()]),

@@ -1,7 +1,7 @@
 /** Which models there are, and which have a live node. */
 import { AppError } from '#shared/errors.ts'
 import { MANIFESTS } from '#shared/manifests.ts'
-import type { ModelManifest } from '#shared/model.ts'
+import { manifestDigest, type ModelManifest } from '#shared/model.ts'
 import type { AppContext } from '../context.ts'
 import { openHub } from '../durable-objects.ts'
 import type { HubConfig } from '../config.ts'
@@ -40,9 +40,14 @@ export async function liveHubs(c: AppContext): Promise<LiveHub[]> {
   })
 }
 
-/** Live nodes that have admitted this model. */
+/** Live nodes that have this model loaded, or load it for the first request. @throws {AppError} model_not_found */
 export function countServing(hubs: readonly LiveHub[], model: string): number {
+  const digest = manifestDigest(findManifest(model))
   return hubs
     .flatMap(({ status }) => status.nodes)
-    .filter((node) => node.quarantine === null && node.models.some(({ id }) => id === model)).length
+    .filter(
+      (node) =>
+        node.quarantine === null &&
+        (node.loadable.includes(digest) || node.models.some((warm) => warm.digest === digest)),
+    ).length
 }
