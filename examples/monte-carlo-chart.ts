@@ -13,7 +13,7 @@ export interface ChartData {
 }
 
 const [WIDTH, HEIGHT] = [960, 420]
-const PLOT = { left: 70, right: 20, top: 48, bottom: 56, width: 450 }
+const PLOT = { left: 70, right: 20, top: 48, bottom: 78, width: 450 }
 
 export function drawChart(data: ChartData): string {
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" width="${WIDTH}" height="${HEIGHT}" font-family="system-ui, sans-serif" font-size="13" fill="#1d2733">
@@ -98,7 +98,7 @@ function drawConvergence({ convergence }: ChartData): string {
     ...labels,
     `<polygon points="${[...upper, ...lower].join(' ')}" fill="#0b6bcb" opacity="0.16"/>`,
     `<polyline points="${path((e) => e.mean).join(' ')}" fill="none" stroke="#0b6bcb" stroke-width="2"/>`,
-    `<text x="${(left + right) / 2}" y="${bottom + 36}" text-anchor="middle">items of ${convergence.length + 1}</text>`,
+    `<text x="${(left + right) / 2}" y="${bottom + 36}" text-anchor="middle">items taken together, of ${convergence.length + 1}</text>`,
   ].join('\n')
 }
 
@@ -109,7 +109,7 @@ function errorBar(
   if (mean <= 0) return ''
   const [high, low] = [y(mean + standardError), y(Math.max(mean - standardError, mean / 10))]
   const cap = (level: number) => line(x(at) - 4, level, x(at) + 4, level, '#0b6bcb')
-  return `${line(x(at), high, x(at), low, '#0b6bcb')}${cap(high)}${cap(low)}<circle cx="${x(at)}" cy="${y(mean)}" r="3.5" fill="#0b6bcb"/>`
+  return `${line(x(at), high, x(at), low, '#0b6bcb')}${cap(high)}${cap(low)}<circle cx="${x(at)}" cy="${y(mean)}" r="2.4" fill="#0b6bcb"/>`
 }
 
 function line(x1: number, y1: number, x2: number, y2: number, colour: string, more = ''): string {

@@ -21,7 +21,7 @@ const { values: flags } = parseArgs({
     key: { type: 'string', default: process.env['LITTORAL_KEY'] ?? '' },
     out: { type: 'string', default: 'shield.svg' },
     items: { type: 'string', default: '64' },
-    histories: { type: 'string', default: '8192' },
+    histories: { type: 'string', default: '512' },
     scattering: { type: 'string', default: '0.7' },
     seed: { type: 'string', default: '1' },
   },
