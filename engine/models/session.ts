@@ -57,6 +57,9 @@ export interface OrtModule {
   readonly Tensor: TensorConstructor
 }
 
+/** Threads that wait without sleeping take another core for nothing: 1.1 against 3 ms of CPU a token of the small chat model. */
+const NO_SPINNING = { session: { intra_op: { allow_spinning: '0' } } }
+
 /** Sessions of one ORT build; warnings of its optimiser stay out of the log. */
 export function createOrtSessions(ort: OrtModule): SessionFactory {
   return {
@@ -64,6 +67,7 @@ export function createOrtSessions(ort: OrtModule): SessionFactory {
       const session = await ort.InferenceSession.create(model, {
         executionProviders: [provider],
         logSeverityLevel: 3,
+        ...(provider === 'cpu' ? { extra: NO_SPINNING } : {}),
         ...externalData(model, external),
         ...(provider === 'webgpu' && onDevice.length > 0 ? keepOnDevice(onDevice) : {}),
       })

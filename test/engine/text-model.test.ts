@@ -71,16 +71,20 @@ describe.each<Precision>(['f32', 'f16', 'q4f16'])(
         provider: 'cpu',
       })
     const ask = async (input: Partial<TextInput>, files?: Map<string, Uint8Array>) => {
-      const { runner, release } = await load(files)
+      const loaded = await load(files)
       const lines: Uint8Array[] = []
       try {
-        await runner.generate?.({
+        await loaded.runner.generate?.({
           input: {
             messages: [
               { role: 'developer', content: 'You are terse. ' },
               { role: 'user', content: 'is it hot?' },
             ],
-            ...{ temperature: 0, topP: 1, seed: null, stop: [], logprobs: null },
+            temperature: 0,
+            topP: 1,
+            seed: null,
+            stop: [],
+            logprobs: null,
             format: { type: 'text' },
             ...input,
           },
@@ -90,7 +94,7 @@ describe.each<Precision>(['f32', 'f16', 'q4f16'])(
           now: () => performance.now(),
         })
       } finally {
-        await release()
+        await loaded.release()
       }
       return readText(Buffer.concat(lines))
     }

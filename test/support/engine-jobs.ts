@@ -49,7 +49,11 @@ export function textJob(options: TextJobOptions): Job<TextWork> {
   const payload = new TextEncoder().encode(
     JSON.stringify({
       ...(user === undefined ? {} : { messages: [{ role: 'user', content: user }] }),
-      ...{ temperature: 0, topP: 1, seed: null, stop: [], logprobs: null },
+      temperature: 0,
+      topP: 1,
+      seed: null,
+      stop: [],
+      logprobs: null,
       format: { type: 'text' },
       ...input,
     } satisfies TextInput),

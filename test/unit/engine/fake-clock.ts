@@ -1,0 +1,10 @@
+/** A clock that stands until it is moved. */
+export function createFakeClock() {
+  let nowMs = 0
+  return {
+    now: () => nowMs,
+    add(ms: number) {
+      nowMs += ms
+    },
+  }
+}
