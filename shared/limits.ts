@@ -92,8 +92,8 @@ export const LIMITS = {
   wgslFunctions: 128,
   /** Units of weight (`engine/kernels/rewrite/weights.ts`) of one function with its calls written out. */
   wgslExpanded: 20_000,
-  /** 32-bit words of one value, and of all private variables together. */
-  wgslValueWords: 4_096,
+  /** 32-bit words of one value, and of all private variables and constants together. */
+  wgslValueWords: 1_024,
   kernelBuffers: 8,
   kernelBufferBytes: 32 * MIB,
   kernelTotalBytes: 64 * MIB,
@@ -104,8 +104,8 @@ export const LIMITS = {
   kernelRunMs: 2_000,
   /** A kernel of our own library may take longer on a software adapter. */
   libraryRunMs: 20_000,
-  /** Of one job of the kernel library; a software adapter does about 10^9 in a second. */
-  libraryOperations: 2 ** 32,
+  /** Of one job of the kernel library: a product of 1024 × 1024, two seconds of a software adapter with two cores. */
+  libraryOperations: 2 ** 31,
   /** Resident memory of one engine process; a kernel of 17 KB has been seen to take 1.7 GB in the compiler. */
   engineProcessBytes: 1536 * MIB,
   /** Models */

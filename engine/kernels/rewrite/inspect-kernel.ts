@@ -82,7 +82,6 @@ function checkVariables(
     const isOwn =
       declaration.keyword !== 'var' || (space?.kind === 'name' && space.name === 'private')
     if (isOwn) words += names.valueType(declaration.name, infer)?.words ?? 0
-    else names.valueType(declaration.name, infer)
   }
   if (words > LIMITS.wgslValueWords)
     throw tooMany(words, 'words of private variables and constants', LIMITS.wgslValueWords)

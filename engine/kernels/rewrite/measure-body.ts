@@ -12,7 +12,18 @@ import type { FunctionWeight, KernelWeights, LoopWeight } from './function-weigh
 import type { ModuleNames } from './module-names.ts'
 import { refuse } from './refuse.ts'
 import { memberOf, SCALAR, vectorOf, type ValueType } from './types.ts'
-import { ACCESS_WEIGHT, builtinWeight, isBarrier, LOOP_WEIGHT, operatorWeight } from './weights.ts'
+import {
+  ACCESS_WEIGHT,
+  BRANCH_WEIGHT,
+  builtinWeight,
+  CLAUSES_WEIGHT,
+  isBarrier,
+  LONG_VALUE_WEIGHT,
+  LOOP_COMPILE_WEIGHT,
+  LOOP_WEIGHT,
+  operatorWeight,
+  SHORT_WORDS,
+} from './weights.ts'
 
 /** An expression's type, and whether it is memory that has not been read yet. */
 interface Typed {
@@ -30,6 +41,7 @@ interface Walk {
   region: { weight: number }
   expanded: number
   hasBarrier: boolean
+  loopDepth: number
 }
 
 export function measureBody(
@@ -40,7 +52,7 @@ export function measureBody(
   const walk = createWalk(names, weights)
   for (const { name, type } of declaration.parameters) {
     const found = names.typeOf(type) ?? SCALAR
-    add(walk, boundedWords(found, type))
+    addValue(walk, boundedWords(found, type))
     walk.scopes.at(-1)?.set(name, { type: found, isMemory: false })
   }
   for (const statement of declaration.body.statements) visitStatement(walk, statement)
@@ -59,12 +71,18 @@ export function inferType(
 
 function createWalk(names: ModuleNames, weights: KernelWeights): Walk {
   const found = { scopes: [new Map<string, Typed>()], loops: [], calls: [], hasBarrier: false }
-  return { names, weights, ...found, region: { weight: 0 }, expanded: 0 }
+  return { names, weights, ...found, region: { weight: 0 }, expanded: 0, loopDepth: 0 }
 }
 
 function add(walk: Walk, weight: number): void {
   walk.region.weight += weight
   walk.expanded += weight
+}
+
+/** A value that is read, made or kept whole: compilers handle long ones word by word, and not in linear time. */
+function addValue(walk: Walk, words: number): void {
+  add(walk, words)
+  if (words > SHORT_WORDS) walk.expanded += LONG_VALUE_WEIGHT * words
 }
 
 /** @throws {AppError} too_large for a value over the bound */
@@ -80,7 +98,7 @@ function boundedWords({ words }: ValueType, { start }: { readonly start: number 
 /** Reads a value, all words of it. */
 function readValue(walk: Walk, expression: Expression): ValueType {
   const { type, isMemory } = visit(walk, expression)
-  if (isMemory) add(walk, boundedWords(type, expression))
+  if (isMemory) addValue(walk, boundedWords(type, expression))
   return type
 }
 
@@ -95,6 +113,7 @@ function visit(walk: Walk, expression: Expression): Typed {
     const right = readValue(walk, expression.right)
     const type = left.words >= right.words ? left : right
     add(walk, operatorWeight(expression.operator, type.words))
+    if (/^(?:&&|\|\|)$/.test(expression.operator)) walk.expanded += BRANCH_WEIGHT
     return { type, isMemory: false }
   }
   const base = throughPointer(visit(walk, expression.base))
@@ -102,7 +121,8 @@ function visit(walk: Walk, expression: Expression): Typed {
     return { type: memberOf(base.type, expression.member), isMemory: base.isMemory }
   readValue(walk, expression.index)
   // One element of a value that is not in memory is read from a copy of all of it.
-  add(walk, ACCESS_WEIGHT + (base.isMemory ? 0 : boundedWords(base.type, expression)))
+  add(walk, ACCESS_WEIGHT)
+  if (!base.isMemory) addValue(walk, boundedWords(base.type, expression))
   return { type: base.type.element ?? SCALAR, isMemory: base.isMemory }
 }
 
@@ -114,7 +134,7 @@ function visitName(walk: Walk, expression: Expression & { kind: 'name' }): Typed
   }
   const type = walk.names.valueType(name, walk.weights.typeOf) ?? SCALAR
   const isMemory = walk.names.values.get(name)?.keyword === 'var'
-  if (!isMemory) add(walk, boundedWords(type, expression))
+  if (!isMemory) addValue(walk, boundedWords(type, expression))
   return { type, isMemory }
 }
 
@@ -143,7 +163,7 @@ function visitCall(walk: Walk, call: Call): ValueType {
   }
   const made = madeArray(callee, args) ?? walk.names.typeOf(callee)
   if (made !== undefined) {
-    add(walk, boundedWords(made, call))
+    addValue(walk, boundedWords(made, call))
     return made
   }
   const largest = args.reduce((most, type) => (type.words > most.words ? type : most), SCALAR)
@@ -151,7 +171,7 @@ function visitCall(walk: Walk, call: Call): ValueType {
   add(walk, builtinWeight(callee.name, boundedWords(largest, call)))
   if (callee.name === 'workgroupUniformLoad') {
     const target = args[0]?.target ?? SCALAR
-    add(walk, boundedWords(target, call))
+    addValue(walk, boundedWords(target, call))
     return target
   }
   if (callee.name === 'bitcast') return walk.names.typeOf(callee.args[0] ?? call) ?? largest
@@ -163,11 +183,13 @@ function visitStatement(walk: Walk, statement: Statement): void {
   if (statement.kind === 'declaration') declare(walk, statement)
   else if (statement.kind === 'block') visitBlock(walk, statement.statements)
   else if (statement.kind === 'if') {
+    walk.expanded += BRANCH_WEIGHT
     readValue(walk, statement.condition)
     visitStatement(walk, statement.body)
     if (statement.otherwise !== undefined) visitStatement(walk, statement.otherwise)
   } else if (statement.kind === 'switch') {
     readValue(walk, statement.selector)
+    walk.expanded += CLAUSES_WEIGHT * statement.clauses.length ** 2
     for (const { selectors, body } of statement.clauses) {
       for (const selector of selectors) readValue(walk, selector)
       visitStatement(walk, body)
@@ -201,6 +223,8 @@ function visitLoop(walk: Walk, loop: Loop): void {
   const outer = walk.region
   const turn = { weight: 0 }
   walk.region = turn
+  walk.loopDepth += 1
+  walk.expanded += LOOP_COMPILE_WEIGHT * (4 + walk.loopDepth)
   const at = walk.loops.push({ loop, weight: 0 }) - 1
   add(walk, LOOP_WEIGHT)
   if (loop.condition !== undefined) readValue(walk, loop.condition)
@@ -208,6 +232,7 @@ function visitLoop(walk: Walk, loop: Loop): void {
   visitBlock(walk, loop.body.statements, loop.continuing)
   walk.loops[at] = { loop, weight: turn.weight }
   walk.region = outer
+  walk.loopDepth -= 1
   walk.scopes.pop()
 }
 
@@ -215,7 +240,7 @@ function declare(walk: Walk, { keyword, name, type, value, start }: Declaration)
   const given = value === undefined ? undefined : readValue(walk, value)
   const written = type === undefined ? undefined : walk.names.typeOf(type)
   const found = written ?? given ?? SCALAR
-  add(walk, boundedWords(found, { start }))
+  addValue(walk, boundedWords(found, { start }))
   walk.scopes.at(-1)?.set(name, { type: found, isMemory: keyword === 'var' })
 }
 
