@@ -108,6 +108,13 @@ export const LIMITS = {
   libraryOperations: 2 ** 31,
   /** Resident memory of one engine process; a kernel of 17 KB has been seen to take 1.7 GB in the compiler. */
   engineProcessBytes: 1536 * MIB,
+  /** Kernels that a hub has banned, nodes' words on kernels that it keeps, and for how long each. */
+  kernelBans: 10_000,
+  kernelBanMs: 7 * 86_400_000,
+  kernelWords: 50_000,
+  kernelWordMs: 86_400_000,
+  /** Kernel jobs that have lost a node and not ended. */
+  kernelLostJobs: 1_000,
   /** Models */
   modelFileBytes: 2_000 * MIB,
   /** Largest file that Cloudflare serves as a static asset; larger ones come from their sources or from other nodes. */

@@ -42,7 +42,8 @@ export interface PreparedJob {
 
 /** What lasts as long as the device: pipelines, tables, the variant chosen for each kernel. */
 export interface LibraryDevice {
-  prepare(job: ResolvedJob): Promise<PreparedJob>
+  /** @param variant one of the kernel's @default the one that is fastest here */
+  prepare(job: ResolvedJob, variant?: string): Promise<PreparedJob>
   variantOf(kernel: string): Promise<string>
 }
 
@@ -75,7 +76,7 @@ export function createLibraryRunner(options: LibraryRunnerOptions): LibraryRunne
       )
       try {
         return await within(
-          compute(device, prepared, { job, payload }),
+          computeJob(device, prepared, { job, payload }),
           times.kernelRunMs,
           work.kernel,
         )
@@ -145,7 +146,8 @@ export function createLibraryDevice(
   }
   return {
     variantOf,
-    prepare: async (job) => prepareVariant(job, await variantOf(job.spec.name)),
+    prepare: async (job, variant) =>
+      prepareVariant(job, variant ?? (await variantOf(job.spec.name))),
   }
 }
 
@@ -254,7 +256,7 @@ function makeTable(device: GPUDevice, values: Float32Array<ArrayBuffer>): GPUBuf
 }
 
 /** Buffers are new for each job and WebGPU begins them at zero, so no tenant sees another's bytes. */
-async function compute(
+export async function computeJob(
   device: GPUDevice,
   prepared: PreparedJob,
   { job, payload }: { readonly job: ResolvedJob; readonly payload: Uint8Array },

@@ -7,6 +7,7 @@ import { SPECTRUM_KERNEL } from '#engine/kernels/spectrum.ts'
 import { TONES, vibrationWindow } from '#examples/vibration.ts'
 import type { Answer, ModelWork, Provider, Work } from '#shared/job.ts'
 import { decodeFloats, decodeTexts, encodeBytes } from '#shared/tensor.ts'
+import { describeLibrary } from './library.ts'
 import { describeMedia, MEDIA_MODELS } from './media.ts'
 import { runJob } from './run-job.ts'
 import { describeText } from './text.ts'
@@ -35,6 +36,7 @@ export function describeEngine(name: string, suite: EngineSuite): void {
     describeModels(suite, () => engine)
     describeRefusals(() => engine)
     describeKernels(suite, () => engine)
+    describeLibrary(() => engine)
     if (CHAT in suite.providers) describeText(() => engine)
     if (MEDIA_MODELS.every((id) => id in suite.providers)) describeMedia(() => engine)
   })

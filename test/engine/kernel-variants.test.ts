@@ -1,0 +1,97 @@
+/** Each way that a kernel can be computed, on this machine's adapter: also those that only a real GPU would choose. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import {
+  computeJob,
+  createLibraryDevice,
+  type LibraryDevice,
+} from '#engine/kernels/library-runner.ts'
+import { LIBRARY } from '#engine/kernels/library/library.ts'
+import { openDevice, softwareEnvironment, type NodeDevice } from '#local-node/device.ts'
+import { errorOf, libraryJob, type LibraryCase } from '../support/library-jobs.ts'
+
+let opened: NodeDevice
+let library: LibraryDevice
+beforeAll(async () => {
+  const found = (await openDevice()) ?? (await openSoftware())
+  if (found === undefined) throw new Error('there is no WebGPU adapter')
+  opened = found
+  const isSoftware = found.adapter.isSoftware
+  library = createLibraryDevice({ device: found.device, isSoftware, now: () => performance.now() })
+})
+afterAll(() => opened?.device.destroy())
+
+function openSoftware(): Promise<NodeDevice | undefined> {
+  Object.assign(process.env, softwareEnvironment(process.env))
+  return openDevice()
+}
+
+const JOBS: Readonly<Record<string, readonly LibraryCase[]>> = {
+  'matmul@1': [
+    [
+      [1, 1],
+      [1, 1],
+    ],
+    [
+      [67, 30],
+      [30, 70],
+    ],
+    [
+      [2, 65, 17],
+      [2, 17, 4],
+    ],
+  ].map(([a = [], b = []]) => ({
+    kernel: 'matmul@1',
+    inputs: [
+      { name: 'a', shape: a },
+      { name: 'b', shape: b },
+    ],
+  })),
+  'softmax@1': [
+    [64, 1],
+    [70, 300],
+    [3, 700],
+  ].map((shape) => ({ kernel: 'softmax@1', inputs: [{ name: 'x', shape }] })),
+  'histogram@1': [
+    {
+      kernel: 'histogram@1',
+      inputs: [{ name: 'x', shape: [40_000] }],
+      params: { bins: 300, min: -1, max: 0.5 },
+    },
+  ],
+}
+
+const WAYS = LIBRARY.flatMap(({ name, variants }) =>
+  [...new Set([...variants.software, ...variants.hardware])].map((variant) => ({ name, variant })),
+).filter(({ name }) => name in JOBS)
+
+describe('every variant', () => {
+  test.each(WAYS)('[K8] $name by $variant agrees with the CPU', async ({ name, variant }) => {
+    for (const given of JOBS[name] ?? []) {
+      const job = libraryJob(given)
+      const prepared = await library.prepare(job.resolved, variant)
+      const [output] = await computeJob(opened.device, prepared, {
+        job: job.resolved,
+        payload: job.payload,
+      })
+      prepared.destroy()
+      expect(errorOf(job, output?.bytes ?? new Uint8Array())).toBeLessThanOrEqual(1)
+    }
+  })
+
+  test('[K8] kernels that have several ways are those that are tried here', () => {
+    const several = LIBRARY.filter(
+      ({ variants }) => new Set([...variants.software, ...variants.hardware]).size > 1,
+    )
+    expect(several.map(({ name }) => name)).toEqual(Object.keys(JOBS))
+  })
+
+  test('[K8] the choice is made once, and among the ways of this kind of adapter', async () => {
+    const first = await library.variantOf('matmul@1')
+    const { variants } = LIBRARY.find(({ name }) => name === 'matmul@1') ?? {}
+    const kind = opened.adapter.isSoftware ? 'software' : 'hardware'
+    expect(variants?.[kind]).toContain(first)
+    const startedMs = performance.now()
+    expect(await library.variantOf('matmul@1')).toBe(first)
+    expect(performance.now() - startedMs).toBeLessThan(50)
+  })
+})
