@@ -63,6 +63,20 @@ describe('admission', () => {
     expect(refusals).toEqual([expect.stringMatching(/cpu: .*embedding is off by 0\.000(2|19)/)])
   })
 
+  test('[G1] a chat model that says one other token than it should is left out', async () => {
+    const chat = MANIFESTS.find(({ task }) => task === 'chat')
+    const [first, ...others] = chat?.golden ?? []
+    invariant(chat && first?.outputs[0], 'the chat model is known by its golden answers')
+    const bytes = Buffer.from(first.outputs[0].data, 'base64')
+    bytes.writeBigInt64LE(bytes.readBigInt64LE(24) + 1n, 24)
+    const outputs = [{ ...first.outputs[0], data: bytes.toString('base64') }]
+    const wrong = { ...chat, golden: [{ ...first, outputs }, ...others] }
+    const { models, refusals } = await open(wrong)
+    expect(models).toEqual([])
+    expect(refusals).toContainEqual(expect.stringMatching(/cpu: .*tokens has other bytes/))
+    expect((await open(chat)).models).toMatchObject([{ id: chat.id }])
+  })
+
   test('[G1] a provider that cannot run a model hands it to the next one', async () => {
     const { models, refusals } = await open(embedding, { providers: ['wasm', 'cpu'] })
     expect(models).toMatchObject([{ provider: 'cpu' }])

@@ -1,4 +1,5 @@
 /** A local node's engine: models in one process, kernels in another, both on this machine's real devices. */
+import { setTimeout } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Engine } from '#engine/engine.ts'
 import { createNodeEngine } from '#local-node/engine-host.ts'
@@ -7,7 +8,7 @@ import { silentLog } from '#shared/log.ts'
 import { encodeBytes } from '#shared/tensor.ts'
 import { describeEngine } from '../suites/engine.ts'
 import { runJob } from '../suites/run-job.ts'
-import { kernelJob, modelJob } from '../support/engine-jobs.ts'
+import { kernelJob, modelJob, readText, textJob } from '../support/engine-jobs.ts'
 
 const MIB = 1024 * 1024
 
@@ -156,7 +157,7 @@ var<workgroup> shared_words: array<u32, 256>;
 @compute @workgroup_size(1) fn main() { loop { if (out[0] == 7u) { break; } out[0] = 2u; } }`
     const controller = new AbortController()
     const running = runJob(engine, kernelJob({ wgsl, buffers: [{}] }), controller.signal)
-    setTimeout(() => controller.abort(), 500)
+    void setTimeout(500).then(() => controller.abort())
     const leftMs = performance.now()
     await expect(running).rejects.toMatchObject({ code: 'cancelled' })
     expect(performance.now() - leftMs).toBeLessThan(2_000)
@@ -164,6 +165,39 @@ var<workgroup> shared_words: array<u32, 256>;
     const behind: unknown = await doubled().then(() => undefined, errorCode)
     expect([undefined, 'node_lost']).toContain(behind)
     await expectServing()
+  })
+})
+
+describe('a local node that writes text', () => {
+  test('it writes no faster than its reader takes, and a reader who fails costs nobody else', async () => {
+    const engine = await createNodeEngine({
+      device: 'cpu',
+      kernels: 'none',
+      models: ['littoral-chat-2m'],
+      log: silentLog,
+    })
+    const { work, payload } = textJob({
+      prompt: 'a',
+      maxTokens: 1_000,
+      format: { type: 'json_schema', schema: { type: 'array', minItems: 1_000 } },
+    })
+    let events = 0
+    try {
+      const failing = engine.run(work, payload, {
+        signal: new AbortController().signal,
+        async emit() {
+          events += 1
+          await setTimeout(400)
+          if (events === 2) throw new Error('the stream is gone')
+        },
+      })
+      await expect(failing).rejects.toThrow('the stream is gone')
+      const { bytes } = await runJob(engine, textJob({ user: 'what is webgpu?' }))
+      expect(readText(bytes).text).toContain('on the GPU.')
+      expect(events).toBe(2)
+    } finally {
+      await engine.close()
+    }
   })
 })
 
