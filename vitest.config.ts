@@ -9,7 +9,7 @@ interface Layer {
 
 const LAYERS: Readonly<Record<string, Layer>> = {
   unit: { seconds: 20 },
-  fuzz: { seconds: 60 },
+  fuzz: { seconds: 120, built: true },
   p2p: { seconds: 60 },
   contracts: { seconds: 120 },
   engine: { seconds: 180 },

@@ -20,6 +20,8 @@ export interface TestWorker {
   readonly workerd: Workerd
   readonly operator: Operator
   readonly assetsDir: string
+  /** Keeps the Worker's state; gone when the Worker is closed. */
+  readonly stateDir: string
   /** Calls the API with JSON, or with a body as it is. */
   call(method: string, path: string, options?: CallOptions): Promise<Reply>
   /** Ends it as a power cut would, and starts it again on the same state and port. */
@@ -55,6 +57,7 @@ export async function startTestWorker(
     workerd,
     operator: createOperator(url, OPERATOR_KEY),
     assetsDir,
+    stateDir: dir,
     call: (method, path, call = {}) => callWorker(`${url}${path}`, method, call),
     async killAndRestart() {
       await workerd.kill()

@@ -1,0 +1,163 @@
+/** Requests to every described route: as the description says, nearly so, or not at all. */
+import fc from 'fast-check'
+import { z } from 'zod'
+import { MANIFESTS } from '#shared/manifests.ts'
+import { headerSets, mutate, mutation, rawBody } from './hostile.ts'
+import { fromSchema, type AnySchema, type Hints } from './schema-arbitrary.ts'
+
+const Description = z.object({
+  paths: z.record(
+    z.string(),
+    z.record(
+      z.string(),
+      z.looseObject({
+        security: z.array(z.record(z.string(), z.unknown())).default([]),
+        requestBody: z
+          .object({ content: z.record(z.string(), z.object({ schema: z.custom<AnySchema>() })) })
+          .optional(),
+      }),
+    ),
+  ),
+})
+
+export interface FuzzRequest {
+  readonly method: string
+  /** As in the description, for reports. */
+  readonly route: string
+  readonly path: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string | Uint8Array | undefined
+  /** Whose key goes along. */
+  readonly key: 'own' | 'other' | 'operator' | 'wrong' | 'none'
+}
+
+const WGSL =
+  '@group(0) @binding(0) var<storage, read_write> a: array<u32>;\n' +
+  '@compute @workgroup_size(1) fn main() { a[0] = 1u; }'
+const ZEROES = Buffer.alloc(12).toString('base64')
+
+/** Words that lead past the first check of a route, where its schema alone would not. */
+const HINTS: Hints = {
+  model: fc.constantFrom(...MANIFESTS.map(({ id }) => id), 'nothing'),
+  kernel: fc.constantFrom<unknown>('fft@1', 'softmax@1', 'nothing@1', {
+    wgsl: WGSL,
+    entryPoint: 'main',
+    workgroups: [1, 1, 1],
+  }),
+  wgsl: fc.constantFrom(WGSL, 'fn main() {}', 'not wgsl'),
+  entryPoint: fc.constant('main'),
+  workgroups: fc.constantFrom([1, 1, 1], [0, 1, 1], [65_535, 65_535, 65_535]),
+  sizeBytes: fc.constantFrom(4, 0, 5, 4_294_967_296),
+  allow: fc.constantFrom(['DE'], ['EU', 'CH'], ['XX'], []),
+  name: fc.constantFrom(...MANIFESTS.flatMap(({ inputs }) => inputs.map(({ name }) => name))),
+  shape: fc.constantFrom(
+    [1],
+    [2, 2, 3],
+    [0],
+    [2, 0, 3],
+    [65_536, 65_536],
+    [1, 1, 1, 1, 1, 1, 1, 1, 1],
+  ),
+  datatype: fc.constantFrom('BYTES', 'UINT8', 'FP32', 'FP16', 'FP128'),
+  data: fc.constantFrom<unknown>(
+    ['a'],
+    [1, 2, 3],
+    Array.from({ length: 12 }, () => 7),
+    ZEROES,
+    [],
+    [[[]]],
+  ),
+  binary_data_size: fc.constantFrom(0, 1, 12, 4_294_967_296),
+  input: fc.constantFrom<unknown>('text', ['a', 'b'], [], [1, 2], ''),
+  messages: fc.constantFrom<unknown>([{ role: 'user', content: 'hello' }], [], [{ role: 'x' }]),
+  max_tokens: fc.constantFrom(1, 0, 4_294_967_296),
+  /** Made-up tenants would each leave an object behind. */
+  tenant: fc.constantFrom('other', 'UPPER', '', 'a'.repeat(40)),
+  policy: fc.constantFrom('default', 'nothing'),
+}
+
+const PATH_VALUES: Hints = {
+  model: HINTS['model'] ?? fc.constant(''),
+  tenant: fc.constantFrom('other', 'nobody', 'UPPER', '%00'),
+  id: fc.constantFrom(
+    'default',
+    'mine',
+    '1',
+    `0x${'0'.repeat(64)}`,
+    `key_other_${'0'.repeat(12)}`,
+    '%2e%2e',
+    'a'.repeat(300),
+  ),
+  version: fc.constantFrom('1', `0x${'0'.repeat(64)}`),
+}
+
+/** @param description the committed docs/openapi.json */
+export function createRequests(description: unknown): fc.Arbitrary<FuzzRequest> {
+  const { paths } = Description.parse(description)
+  const operations = Object.entries(paths).flatMap(([route, methods]) =>
+    Object.entries(methods).map(([method, operation]) => {
+      const schema = operation.requestBody?.content['application/json']?.schema
+      return { route, method: method.toUpperCase(), schema, security: operation.security }
+    }),
+  )
+  return fc.oneof(
+    ...operations.map(({ route, method, schema, security }) => ({
+      // Routes that take a body are where the faults are.
+      weight: schema === undefined ? 1 : 4,
+      arbitrary: fc.record({
+        method: fc.constant(method),
+        route: fc.constant(route),
+        path: pathOf(route),
+        headers: fc.oneof({ weight: 2, arbitrary: fc.constant({}) }, headerSets),
+        body: schema === undefined ? fc.constant(undefined) : bodyOf(schema),
+        key: keyOf(route, security),
+      }),
+    })),
+  )
+}
+
+function pathOf(route: string): fc.Arbitrary<string> {
+  const names = [...route.matchAll(/\{(\w+)\}/g)].map(([, name = '']) => name)
+  const values = names.map((name) => PATH_VALUES[name] ?? fc.constant('x'))
+  const query = fc.constantFrom(
+    '',
+    '',
+    '?',
+    '?tenant=other',
+    '?x=0x1&y=%zz',
+    `?${'a'.repeat(2_000)}`,
+  )
+  return fc.tuple(fc.tuple(...values), query).map(([filled, tail]) => {
+    let at = 0
+    return route.replaceAll(/\{\w+\}/g, () => String(filled[at++])) + tail
+  })
+}
+
+function bodyOf(schema: AnySchema): fc.Arbitrary<string | Uint8Array> {
+  const good = fromSchema(schema, HINTS)
+  const json = (value: unknown) => JSON.stringify(value) ?? ''
+  return fc.oneof(
+    { weight: 3, arbitrary: good.map(json) },
+    {
+      weight: 5,
+      arbitrary: fc
+        .tuple(good, fc.array(mutation, { minLength: 1, maxLength: 3 }))
+        .map(([value, wrongs]) => json(wrongs.reduce(mutate, value))),
+    },
+    { weight: 1, arbitrary: rawBody },
+  )
+}
+
+function keyOf(
+  route: string,
+  security: readonly Readonly<Record<string, unknown>>[],
+): fc.Arbitrary<FuzzRequest['key']> {
+  const isOperator = security.some((choice) => 'operator' in choice)
+  // What changes a tenant is done to another one, so that the routes of jobs go on under the first one's policy.
+  const isChanging = route.startsWith('/v1/policies')
+  const right = isOperator ? 'operator' : isChanging ? 'other' : 'own'
+  return fc.oneof(
+    { weight: 12, arbitrary: fc.constant(right) },
+    { weight: 1, arbitrary: fc.constantFrom('wrong' as const, 'none' as const) },
+  )
+}
