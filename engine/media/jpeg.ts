@@ -5,8 +5,8 @@
  */
 import mozjpeg from '@jsquash/jpeg/codec/dec/mozjpeg_dec.js'
 import { LIMITS } from '#shared/limits.ts'
-import { checkPictureSize, type DecodeImage, type Picture } from './image.ts'
 import { badMedia } from './media-fault.ts'
+import { checkPictureSize, type DecodeImage, type Picture } from './picture.ts'
 
 const END = 0xd9
 const SCAN = 0xda
@@ -14,8 +14,31 @@ const SCAN = 0xda
 const FRAMES = [0xc0, 0xc1, 0xc2]
 const NOT_FRAMES = [0xc4, 0xc8, 0xcc]
 
+interface Decoded {
+  /** Four bytes a pixel. */
+  readonly data: Uint8ClampedArray
+  readonly width: number
+  readonly height: number
+}
+
+/** What Emscripten's module comes to; its own types stand on globals that they do not bring. */
+type OpenCodec = (options: {
+  readonly noInitialRun: boolean
+  readonly print: () => void
+  readonly printErr: () => void
+  readonly instantiateWasm: (imports: object, done: (instance: object) => void) => object
+}) => Promise<{ decode(file: Uint8Array, isTurned: boolean): Decoded | null }>
+
+/** The part of WebAssembly that is used here; the types of Node and of a worker do not share one. */
+interface Wasm {
+  compile(bytes: Uint8Array): Promise<object>
+  readonly Instance: new (module: object, imports: object) => { readonly exports: object }
+}
+
+const wasmApi = (globalThis as unknown as { readonly WebAssembly: Wasm }).WebAssembly
+
 export async function createJpegDecoder(wasm: Uint8Array): Promise<DecodeImage> {
-  const module = await WebAssembly.compile(new Uint8Array(wasm))
+  const module = await wasmApi.compile(new Uint8Array(wasm))
   return async (file) => {
     checkMarkers(file)
     try {
@@ -29,13 +52,13 @@ export async function createJpegDecoder(wasm: Uint8Array): Promise<DecodeImage> 
   }
 }
 
-function instantiate(module: WebAssembly.Module) {
-  return mozjpeg({
+function instantiate(module: object) {
+  return (mozjpeg as OpenCodec)({
     noInitialRun: true,
     print: () => {},
     printErr: () => {},
-    instantiateWasm(imports: WebAssembly.Imports, done: (instance: WebAssembly.Instance) => void) {
-      const instance = new WebAssembly.Instance(module, imports)
+    instantiateWasm(imports, done) {
+      const instance = new wasmApi.Instance(module, imports)
       done(instance)
       return instance.exports
     },
@@ -96,7 +119,7 @@ function afterScan(file: Uint8Array, start: number): number {
   return file.length
 }
 
-function toRgb({ data, width, height }: Pick<ImageData, 'data' | 'width' | 'height'>): Picture {
+function toRgb({ data, width, height }: Decoded): Picture {
   const rgb = new Uint8Array(width * height * 3)
   for (let pixel = 0; pixel < width * height; pixel++) {
     rgb[pixel * 3] = data[pixel * 4] ?? 0

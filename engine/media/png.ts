@@ -5,8 +5,8 @@
  */
 import { decode, type DecodedPng } from 'fast-png'
 import { LIMITS } from '#shared/limits.ts'
-import { checkPictureSize, type Picture } from './image.ts'
 import { badMedia } from './media-fault.ts'
+import { checkPictureSize, type Picture } from './picture.ts'
 
 const SIGNATURE_BYTES = 8
 const CRITICAL = new Set(['IHDR', 'PLTE', 'IDAT', 'IEND'])

@@ -1,5 +1,5 @@
 /** A part of a picture, straightened and resized: bilinear, over as many points as a pixel covers when it shrinks. */
-import type { Picture } from './image.ts'
+import type { Picture } from './picture.ts'
 
 type Point = readonly [x: number, y: number]
 

@@ -5,7 +5,7 @@
 import { LIMITS } from '#shared/limits.ts'
 import { encodeBytes } from '#shared/tensor.ts'
 import { cancelled } from '../deadline.ts'
-import type { DecodeImage, Picture } from '../media/image.ts'
+import type { DecodeImage, Picture } from '../media/picture.ts'
 import { mediaInput } from '../media/media-input.ts'
 import { sampleAcross } from '../media/sample-picture.ts'
 import type { ModelRunner } from './runner.ts'

@@ -1,5 +1,5 @@
 /** Manifests of the models that take a picture or a sound as a file, before their hashes and golden cases. */
-import type { ModelFile, ModelManifest } from '#shared/model.ts'
+import type { ModelFile, ModelManifest, ModelTensor } from '#shared/model.ts'
 import { LIMITS } from '#shared/limits.ts'
 
 type MediaDraft = Omit<ModelManifest, 'golden' | 'files'> & {
@@ -14,13 +14,13 @@ const JPEG_DECODER = {
   name: 'jpeg.wasm',
   sources: ['npm:@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm'],
 }
-const IMAGE_INPUT = {
+const IMAGE_INPUT: ModelTensor = {
   name: 'image',
   datatype: 'BYTES',
   shape: [1],
   unit: 'a PNG or JPEG file, at most 16 megapixels',
   maxBytes: LIMITS.mediaBytes,
-} as const
+}
 const PIXELS = 2
 const PROBABILITY = 0.02
 /** One frame and the half of the next: a probability that lies on the threshold may go either way. */

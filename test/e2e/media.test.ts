@@ -19,6 +19,7 @@ beforeAll(async () => {
     name: 'de',
     region: 'DE',
     device: 'cpu',
+    verified: true,
     options: ['--models', MEDIA_MODELS.join(',')],
   })
 })

@@ -114,8 +114,12 @@ describe('another rate', () => {
       const resampled = resample(tone(1_000, rateHz), rateHz, 16_000)
       const expected = tone(1_000, 16_000)
       expect(resampled).toHaveLength(16_000)
-      for (let i = 500; i < 15_500; i++)
-        expect(Math.abs((resampled[i] ?? NaN) - (expected[i] ?? NaN))).toBeLessThan(0.01)
+      const worst = Math.max(
+        ...resampled
+          .subarray(500, -500)
+          .map((value, i) => Math.abs(value - (expected[i + 500] ?? NaN))),
+      )
+      expect(worst).toBeLessThan(0.01)
     },
   )
 

@@ -3,7 +3,8 @@ import { readFileSync } from 'node:fs'
 import { deflateSync } from 'node:zlib'
 import { PNG } from 'pngjs'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { createImageDecoder, type DecodeImage } from '#engine/media/image.ts'
+import { createImageDecoder } from '#engine/media/image.ts'
+import type { DecodeImage } from '#engine/media/picture.ts'
 import { sampleAcross } from '#engine/media/sample-picture.ts'
 import { PNG_SIGNATURE, pngChunk } from '../../support/media-files.ts'
 
@@ -207,12 +208,10 @@ describe('a part of a picture', () => {
 
 /** EXIF with nothing but the orientation, as APP1. */
 function withOrientation(file: Uint8Array, orientation: number): Uint8Array {
-  const exif = Buffer.from([
-    ...Buffer.from('Exif\0\0MM'),
-    ...[0, 42, 0, 0, 0, 8, 0, 1],
-    ...[0x01, 0x12, 0, 3, 0, 0, 0, 1, 0, orientation, 0, 0],
-    ...[0, 0, 0, 0],
-  ])
+  // Big-endian TIFF of one entry: tag 0x0112, a short.
+  const tiff = Buffer.from('4d4d002a0000000800010112000300000001000000000000', 'hex')
+  tiff[19] = orientation
+  const exif = Buffer.concat([Buffer.from('Exif\0\0'), tiff, Buffer.alloc(2)])
   const head = Buffer.of(0xff, 0xe1, 0, exif.length + 2)
   return new Uint8Array(Buffer.concat([file.subarray(0, 2), head, exif, file.subarray(2)]))
 }
