@@ -1,5 +1,5 @@
 /**
- * Writes the pictures that the OCR and detection examples read: a nameplate that Chromium draws, and a photo as JPEG.
+ * Writes the pictures that the OCR and detection examples read: plates that Chromium draws, and a photo as JPEG.
  * Usage: `node scripts/make-media-examples.ts [photo.png]`; the photo is `chelsea.png` of scikit-image's data.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -17,6 +17,13 @@ const PLATE_STYLE = `
   p:first-child { font-weight: bold; font-size: 28px; }
   p:last-child { left: 200px; font-size: 20px; }`
 
+/** One word a line: whether a recogniser writes a faint space is no question for a golden case. */
+const LABEL = ['LITTORAL', 'LP-2026-0417']
+const LABEL_STYLE = `
+  body { margin: 0; padding: 14px 20px; width: 200px; height: 68px; overflow: hidden; background: #f2f0ea;
+    font: 26px/34px 'DejaVu Sans', sans-serif; color: #222; }
+  p { margin: 0 }`
+
 const [photo] = process.argv.slice(2)
 const browser = await chromium.launch({
   executablePath: '/usr/bin/chromium',
@@ -27,6 +34,11 @@ try {
   const lines = NAMEPLATE.map((line, i) => `<p style="top: ${14 + i * 45}px">${line}</p>`)
   await page.setContent(`<style>${PLATE_STYLE}</style><div>${lines.join('')}</div>`)
   write('examples/nameplate.png', await page.screenshot({ type: 'png' }))
+  await page.setViewportSize({ width: 240, height: 96 })
+  await page.setContent(
+    `<style>${LABEL_STYLE}</style>${LABEL.map((line) => `<p>${line}</p>`).join('')}`,
+  )
+  write('examples/label.png', await page.screenshot({ type: 'png' }))
   if (photo !== undefined) {
     const source = `data:image/png;base64,${readFileSync(photo).toString('base64')}`
     await page.setContent(`<style>body { margin: 0 }</style><img src="${source}">`)

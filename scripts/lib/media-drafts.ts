@@ -63,7 +63,7 @@ export const MEDIA_DRAFTS: readonly MediaDraft[] = [
     unit: 'request',
     priceMicroUsd: 200,
     tolerance: PROBABILITY,
-    example: 'examples/nameplate.png',
+    example: 'examples/label.png',
   },
   {
     id: 'nanodet-g',
