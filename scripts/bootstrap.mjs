@@ -16,9 +16,12 @@ const stamp = join(root, 'node_modules', '.littoral-installed')
 /** Command → program, and what of the system it needs. */
 const COMMANDS = {
   start: { run: ['scripts/start.ts'], needs: ['adapter'] },
-  test: { run: ['scripts/test.ts'], needs: ['adapter', 'chromium'] },
+  test: { run: ['scripts/test.ts'], needs: ['adapter', 'chromium', 'broker'] },
   bench: { run: ['bench/main.ts'], needs: ['adapter'] },
   node: { run: ['local-node/main.ts'], needs: ['adapter'] },
+  mqtt: { run: ['bridge/mqtt/main.ts'], needs: [] },
+  models: { run: ['scripts/models.ts'], needs: [] },
+  soak: { run: ['scripts/soak.ts'], needs: ['adapter', 'chromium'] },
   check: { run: ['scripts/check.ts'], needs: [] },
   serve: { run: ['scripts/serve.ts'], needs: [] },
   build: { run: ['scripts/build.ts'], needs: [] },
@@ -29,6 +32,7 @@ const COMMANDS = {
   fix: { run: ['scripts/check.ts', '--fix'], needs: [] },
 }
 
+const MOSQUITTO = '/usr/sbin/mosquitto'
 const SWIFTSHADER = '/usr/lib/chromium/vk_swiftshader_icd.json'
 const CHROMIUM = [
   process.env.CHROMIUM_PATH,
@@ -47,6 +51,7 @@ await installPackages()
 for (const need of command.needs) {
   if (need === 'adapter') installAdapter()
   if (need === 'chromium') installChromium()
+  if (need === 'broker') installBroker()
 }
 process.exitCode = await hand(command.run, args)
 
@@ -125,6 +130,14 @@ function installChromium() {
     fail(
       'The tests need Chromium: install it, or set CHROMIUM_PATH to its program, and run the same command again.',
     )
+}
+
+/** Only the program: the tests start it themselves, on a port and a folder of their own. */
+function installBroker() {
+  if (existsSync(MOSQUITTO)) return
+  installDebian(['mosquitto'], 'an MQTT broker, for the tests of the bridge')
+  spawnSync('systemctl', ['disable', '--now', 'mosquitto'], { stdio: 'ignore' })
+  if (!existsSync(MOSQUITTO)) say('No MQTT broker: the tests of the MQTT bridge are skipped.')
 }
 
 function installDebian(packages, what) {

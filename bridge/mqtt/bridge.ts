@@ -1,0 +1,166 @@
+/** From an MQTT topic to the endpoint and back: each message noted, asked once, answered once, in any order of failures. */
+import { connectAsync, type IPublishPacket, type MqttClient } from 'mqtt'
+import { toAppError, toProblem } from '#shared/errors.ts'
+import type { Log } from '#shared/log.ts'
+import { askEndpoint, type EndpointOptions } from './endpoint.ts'
+import type { Entry, Journal } from './journal.ts'
+import { answerTopic, fillTemplate } from './request.ts'
+
+export interface BridgeOptions {
+  /** `mqtt://host:1883`, `mqtts://…`, `ws://…` */
+  readonly broker: string
+  /** The broker keeps this client's session while it is away. */
+  readonly clientId: string
+  /** 4 is MQTT 3.1.1, which every broker speaks. */
+  readonly protocolVersion: 4 | 5
+  readonly username?: string | undefined
+  readonly password?: string | undefined
+  /** Topic filter to subscribe to. */
+  readonly from: string
+  /** Topic of the answers; `{topic}` is the message's own. */
+  readonly to: string
+  readonly endpoint: EndpointOptions
+  /** JSON of the request. */
+  readonly template: unknown
+  /** Requests at once. */
+  readonly concurrency: number
+  readonly journal: Journal
+  readonly log: Log
+}
+
+export interface Bridge {
+  /** Takes no more messages, and leaves what is unfinished in the journal for the next start. */
+  close(): Promise<void>
+}
+
+const RECONNECT_MS = 1_000
+/** Exactly once between bridge and broker. */
+const ANSWER_QOS = 2
+
+export async function startBridge(options: BridgeOptions): Promise<Bridge> {
+  const { broker, clientId, protocolVersion, username, password, from, journal, log } = options
+  const ended = new AbortController()
+  const client = await connectAsync(broker, {
+    clientId,
+    clean: false,
+    protocolVersion,
+    // That the session outlives the connection is said in seconds in MQTT 5, and by `clean` before.
+    ...(protocolVersion === 5 ? { properties: { sessionExpiryInterval: 0xffff_fffe } } : {}),
+    reconnectPeriod: RECONNECT_MS,
+    resubscribe: true,
+    ...(username === undefined ? {} : { username }),
+    ...(password === undefined ? {} : { password }),
+  })
+  const work = createWorkers(options, client, ended.signal)
+  client.handleMessage = (packet, acknowledge) => take({ packet, acknowledge, journal, work, log })
+  client.on('reconnect', () => log.info('broker.reconnecting', {}))
+  client.on('error', (error) => log.warn('broker.failed', { cause: error.message }))
+  for (const left of journal.unfinished()) work.add(left, left.answer)
+  await client.subscribeAsync(from, { qos: 1 })
+  log.info('bridge.started', { from })
+  return {
+    async close() {
+      ended.abort(new Error('the bridge was closed'))
+      await work.idle()
+      await client.endAsync()
+    },
+  }
+}
+
+interface Taking {
+  readonly packet: IPublishPacket
+  readonly acknowledge: (error?: Error) => void
+  readonly journal: Journal
+  readonly work: Workers
+  readonly log: Log
+}
+
+/** The broker gets its acknowledgement when the message is on disk, not when it is answered. */
+function take({ packet, acknowledge, journal, work, log }: Taking): void {
+  const { topic, messageId = 0, dup } = packet
+  const payload = typeof packet.payload === 'string' ? Buffer.from(packet.payload) : packet.payload
+  try {
+    const entry = journal.note({ topic, payload, packetId: messageId, isRepeated: dup })
+    if (entry === null) log.info('message.repeated', { topic })
+    else work.add(entry, null)
+    acknowledge()
+  } catch (cause) {
+    // Not acknowledged: the broker keeps it and sends it again after the next connect.
+    log.error('message.not-taken', { topic, cause: toAppError(cause).detail })
+    acknowledge(cause instanceof Error ? cause : new Error(String(cause)))
+  }
+}
+
+interface Workers {
+  add(entry: Entry, answer: Uint8Array | null): void
+  /** Resolves when nothing runs. */
+  idle(): Promise<void>
+}
+
+/** Runs entries in the order in which they came, `concurrency` at once. */
+function createWorkers(options: BridgeOptions, client: MqttClient, signal: AbortSignal): Workers {
+  const { concurrency, journal, log } = options
+  const waiting: { entry: Entry; answer: Uint8Array | null }[] = []
+  const running = new Set<Promise<void>>()
+
+  const finish = async (entry: Entry, known: Uint8Array | null) => {
+    let answer = known
+    if (answer === null) {
+      answer = await answerEntry(options, entry, signal)
+      journal.answered(entry.id, answer)
+    }
+    await client.publishAsync(answerTopic(options.to, entry.topic), Buffer.from(answer), {
+      qos: ANSWER_QOS,
+      ...(options.protocolVersion === 5 ? { properties: about(entry) } : {}),
+    })
+    journal.published(entry.id)
+    log.info('message.answered', { id: entry.id, topic: entry.topic })
+  }
+  const pump = () => {
+    while (running.size < concurrency && !signal.aborted) {
+      const next = waiting.shift()
+      if (next === undefined) return
+      const job: Promise<void> = finish(next.entry, next.answer)
+        .catch((error: unknown) => {
+          if (!signal.aborted)
+            log.error('message.failed', { id: next.entry.id, cause: String(error) })
+        })
+        .finally(() => {
+          running.delete(job)
+          pump()
+        })
+      running.add(job)
+    }
+  }
+  return {
+    add(entry, answer) {
+      waiting.push({ entry, answer })
+      pump()
+    },
+    async idle() {
+      // What waits for a broker that is away is in the journal; nobody waits for it here.
+      const limit = new Promise<void>((resolve) => setTimeout(resolve, 2_000).unref())
+      await Promise.race([Promise.allSettled(running), limit])
+    },
+  }
+}
+
+function about({ id }: Entry) {
+  return { contentType: 'application/json', userProperties: { 'message-id': id } }
+}
+
+/** The answer's body, or the error document of a request that will never be right. */
+async function answerEntry(
+  { endpoint, template }: BridgeOptions,
+  { id, payload }: Entry,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  const encoder = new TextEncoder()
+  let body: unknown
+  try {
+    body = fillTemplate(template, payload)
+  } catch (error) {
+    return encoder.encode(JSON.stringify(toProblem(error, id)))
+  }
+  return encoder.encode((await askEndpoint(endpoint, { id, body }, signal)).body)
+}

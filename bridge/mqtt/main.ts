@@ -1,0 +1,37 @@
+/** `littoral mqtt`: the bridge as a program; ends in order on SIGINT and SIGTERM. */
+import { toAppError } from '#shared/errors.ts'
+import { createLog } from '#shared/log.ts'
+import { startBridge } from './bridge.ts'
+import { parseOptions } from './config.ts'
+import { openJournal } from './journal.ts'
+
+const MAX_WAITING = 100_000
+
+try {
+  const options = parseOptions(process.argv.slice(2), process.env)
+  const log = createLog({}, { part: 'mqtt' })
+  const journal = openJournal({ path: options.state, maxWaiting: MAX_WAITING, nowMs: Date.now })
+  const { url, key, path, policy, template } = options
+  const headers: Record<string, string> =
+    policy === undefined ? {} : { 'x-littoral-policy': policy }
+  const bridge = await startBridge({
+    ...options,
+    clientId: options['client-id'],
+    protocolVersion: options['mqtt-version'] === '5' ? 5 : 4,
+    endpoint: { url, key, path, headers, log },
+    template,
+    journal,
+    log,
+  })
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      void bridge.close().finally(() => {
+        journal.close()
+        process.exit(0)
+      })
+    })
+  }
+} catch (error) {
+  process.stderr.write(`${toAppError(error).detail}\n`)
+  process.exitCode = 1
+}

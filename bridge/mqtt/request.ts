@@ -1,0 +1,41 @@
+/** Turns a message into a request by a template: JSON in which `$text`, `$json` and `$base64` stand for its payload. */
+import { AppError } from '#shared/errors.ts'
+
+/** @throws {AppError} invalid_request when the payload is not what the template makes of it */
+export function fillTemplate(template: unknown, payload: Uint8Array): unknown {
+  if (typeof template === 'string') return fillText(template, payload)
+  if (Array.isArray(template)) return template.map((item) => fillTemplate(item, payload))
+  if (typeof template !== 'object' || template === null) return template
+  return Object.fromEntries(
+    Object.entries(template).map(([name, value]) => [name, fillTemplate(value, payload)]),
+  )
+}
+
+/** `sensors/+/window` for `answers/{topic}` and the topic of one message. */
+export function answerTopic(template: string, topic: string): string {
+  return template.replaceAll('{topic}', topic)
+}
+
+/** Whether the topic is one and not a filter. */
+export function canPublishTo(topic: string): boolean {
+  return topic !== '' && !/[+#\0]/.test(topic)
+}
+
+function fillText(text: string, payload: Uint8Array): unknown {
+  if (text === '$text') return decodeText(payload)
+  if (text === '$base64') return Buffer.from(payload).toString('base64')
+  if (text !== '$json') return text
+  try {
+    return JSON.parse(decodeText(payload)) as unknown
+  } catch (cause) {
+    throw new AppError('invalid_request', 'The message is not JSON.', { cause })
+  }
+}
+
+function decodeText(payload: Uint8Array): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(payload)
+  } catch (cause) {
+    throw new AppError('invalid_request', 'The message is not UTF-8 text.', { cause })
+  }
+}
