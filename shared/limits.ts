@@ -141,6 +141,8 @@ export const LIMITS = {
   /** From then on a load that has not ended keeps nobody from trying another node. */
   modelPatienceMs: 15_000,
   modelLoadBackoffMs: 60_000,
+  /** The same for a node that had no room beside what it was doing. */
+  modelBusyBackoffMs: 2_000,
   hubLoadsRemembered: 2_000,
   /** While every node that has a model is busy, one more is asked for it at most this often. */
   modelSpreadEveryMs: 10_000,

@@ -57,13 +57,16 @@ function addLocation(entry: Uint8Array, found: Set<string>): void {
   if (key === 'location') found.add(text)
 }
 
-interface Field {
+export interface Field {
   readonly field: number
   /** The bytes of a length-delimited field; undefined for numbers. */
   readonly value: Uint8Array | undefined
+  /** The number of a varint field. */
+  readonly number: number | undefined
 }
 
-function* fields(bytes: Uint8Array): Generator<Field> {
+/** The fields of one protobuf message, in order. @throws {AppError} invalid_request for bytes that are none */
+export function* fields(bytes: Uint8Array): Generator<Field> {
   let at = 0
   const readVarint = (): number => {
     let value = 0
@@ -78,13 +81,17 @@ function* fields(bytes: Uint8Array): Generator<Field> {
     const tag = readVarint()
     const field = Math.floor(tag / 8)
     const wire = tag % 8
-    if (wire === 0) readVarint()
-    else if (wire === 1) at += 8
+    const number = wire === 0 ? readVarint() : undefined
+    if (wire === 1) at += 8
     else if (wire === 5) at += 4
-    else if (wire !== 2) throw broken(`has wire type ${wire}`)
+    else if (wire !== 2 && wire !== 0) throw broken(`has wire type ${wire}`)
     const sizeBytes = wire === 2 ? readVarint() : 0
     if (at + sizeBytes > bytes.length) throw broken('ends inside a field')
-    yield { field, value: wire === 2 ? bytes.subarray(at, (at += sizeBytes)) : undefined }
+    yield {
+      field,
+      value: wire === 2 ? bytes.subarray(at, (at += sizeBytes)) : undefined,
+      number,
+    }
   }
 }
 

@@ -4,6 +4,7 @@ import type { LiveEngine } from '#engine/engine.ts'
 import { createModelShelf } from '#node-core/model-shelf.ts'
 import type { LoadRequest } from '#p2p/messages.ts'
 import { AppError } from '#shared/errors.ts'
+import { LIMITS } from '#shared/limits.ts'
 import { silentLog } from '#shared/log.ts'
 import { manifestDigest } from '#shared/model.ts'
 import type { AdmittedModel } from '#shared/node.ts'
@@ -134,7 +135,7 @@ describe('a job for a model that no allowed node has loaded', () => {
 
   it('[M4] goes to the next node when one refuses the load, and does not ask that one again', async () => {
     const full = createLoader(new Embedder(), () =>
-      Promise.reject(new AppError('no_capacity', 'No room.')),
+      Promise.reject(new AppError('file_corrupt', 'model.onnx is corrupt.')),
     )
     await join('DE', full)
     await expect(ask()).rejects.toMatchObject({ code: 'no_capacity' })
@@ -142,6 +143,19 @@ describe('a job for a model that no allowed node has loaded', () => {
     const { nodeId } = await join('FR', other)
     expect((await ask()).outcome.nodeId).toBe(nodeId)
     expect([full.asked.length, other.asked.length]).toEqual([1, 1])
+  })
+
+  it('[M4] waits a while for a node that has no room beside what it is doing', async () => {
+    let tries = 0
+    const busy = createLoader(new Embedder(), async () => {
+      tries += 1
+      if (tries === 1) throw new AppError('no_capacity', 'The model in use leaves no room.')
+      await busy.engine.load()
+    })
+    await join('DE', busy)
+    const { outcome } = await ask()
+    expect(outcome.timing.loadMs).toBeGreaterThanOrEqual(LIMITS.modelBusyBackoffMs)
+    expect(busy.asked.length).toBe(2)
   })
 
   it('[M4] takes no node’s word: one that says it loaded and has nothing is passed over', async () => {

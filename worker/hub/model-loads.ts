@@ -4,7 +4,7 @@ import type { Bytes32 } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'
 import type { Log } from '#shared/log.ts'
 import { factsOf, type Directory, type Member } from './directory.ts'
-import { place, type PlacementJob, type PlacementView } from './placement.ts'
+import { mayLoad, place, type PlacementJob, type PlacementView } from './placement.ts'
 
 export interface ModelLoadsDeps {
   readonly directory: Directory
@@ -23,6 +23,12 @@ export interface ModelLoads {
   spread(job: PlacementJob): void
 }
 
+/** A node that could not load a model: busy ones are asked again soon. */
+interface Backoff {
+  readonly untilMs: number
+  readonly isBusy: boolean
+}
+
 interface Load {
   readonly sinceMs: number
   readonly done: Promise<void>
@@ -31,14 +37,14 @@ interface Load {
 export function createModelLoads({ directory, now, log }: ModelLoadsDeps): ModelLoads {
   /** By node, then digest. */
   const loading = new Map<string, Map<Bytes32, Load>>()
-  const backoff = new Map<string, number>()
+  const backoff = new Map<string, Backoff>()
   const spreadAtMs = new Map<Bytes32, number>()
 
   const views = (digest: Bytes32): PlacementView[] =>
     directory.members().map((member) =>
       viewOf(member, {
         loading: sinceOf(loading.get(member.admission.nodeId)),
-        backoffUntilMs: backoff.get(keyOf(member, digest)) ?? 0,
+        backoffUntilMs: backoff.get(keyOf(member, digest))?.untilMs ?? 0,
       }),
     )
   const count = () => loading.values().reduce((sum, loads) => sum + loads.size, 0)
@@ -53,7 +59,9 @@ export function createModelLoads({ directory, now, log }: ModelLoadsDeps): Model
       .catch((error: unknown) => {
         const { code, detail } = toAppError(error)
         log.warn('model.not-placed', { nodeId, digest, code, detail })
-        remember(backoff, keyOf(member, digest), now() + LIMITS.modelLoadBackoffMs)
+        const isBusy = code === 'no_capacity' || code === 'rate_limited'
+        const restMs = isBusy ? LIMITS.modelBusyBackoffMs : LIMITS.modelLoadBackoffMs
+        remember(backoff, keyOf(member, digest), { untilMs: now() + restMs, isBusy })
         throw error
       })
       .finally(() => {
@@ -82,12 +90,27 @@ export function createModelLoads({ directory, now, log }: ModelLoadsDeps): Model
     return begin(member, job.digest)
   }
 
+  /** When an allowed node that could load it, but for other work, may be asked again; Infinity for never. */
+  const busyUntilMs = (job: PlacementJob): number => {
+    const resting = directory.members().flatMap((member) => {
+      const { untilMs, isBusy } = backoff.get(keyOf(member, job.digest)) ?? {}
+      const view = viewOf(member, { loading: new Map(), backoffUntilMs: 0 })
+      return isBusy === true && mayLoad(view, job, now()) ? [untilMs ?? Infinity] : []
+    })
+    return Math.min(Infinity, ...resting)
+  }
+
   return {
     async bring(job, signal) {
       const startedMs = now()
       for (;;) {
         const load = find(job)
-        if (load === undefined) return undefined
+        if (load === undefined) {
+          const restMs = busyUntilMs(job) - now()
+          if (now() + restMs - startedMs > LIMITS.modelPatienceMs) return undefined
+          await sleep(restMs, signal, now() - startedMs)
+          continue
+        }
         try {
           const isDone = await untilAborted(load.done, signal)
           if (isDone) return now() - startedMs
@@ -139,7 +162,7 @@ function keyOf({ admission }: Member, digest: Bytes32): string {
 }
 
 /** The oldest entry goes when there are too many. */
-function remember<K>(map: Map<K, number>, key: K, value: number): void {
+function remember<K, V>(map: Map<K, V>, key: K, value: V): void {
   const [oldest] = map.keys()
   map.delete(key)
   if (map.size >= LIMITS.hubLoadsRemembered && oldest !== undefined) map.delete(oldest)
@@ -163,6 +186,18 @@ function checkLoaded({ presence }: Member, digest: Bytes32): void {
 
 function sinceOf(loads: ReadonlyMap<Bytes32, Load> | undefined): Map<Bytes32, number> {
   return new Map([...(loads ?? [])].map(([digest, { sinceMs }]) => [digest, sinceMs]))
+}
+
+async function sleep(restMs: number, signal: AbortSignal, waitedMs: number): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const timer = setTimeout(resolve, Math.max(0, restMs) + 1)
+  try {
+    await untilAborted(promise, signal)
+  } catch (error) {
+    throw tooLong(error, waitedMs)
+  } finally {
+    clearTimeout(timer)
+  }
 }
 
 /** True once the work is done, false when it is time to look for another node. */

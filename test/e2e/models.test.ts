@@ -1,0 +1,89 @@
+/** Models come and go in the whole system: built Worker in workerd, a local node with one model, a request for another. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { NodeProcess } from '#scripts/lib/node-process.ts'
+import type { Tenant } from '#scripts/lib/stack.ts'
+import { ModelsReply } from '#worker/formats/replies.ts'
+import { createTestStack, openPolicy, type TestStack } from '../support/stack.ts'
+
+const WARM = 'littoral-embed-400k'
+const COLD = 'littoral-chat-2m'
+
+let stack: TestStack
+let tenant: Tenant
+let node: NodeProcess
+
+beforeAll(async () => {
+  stack = await createTestStack()
+  tenant = await stack.createTenant('acme', ['infer', 'policy'])
+  await stack.pin(tenant, openPolicy('EU'))
+  node = await stack.startNode({
+    name: 'shelf',
+    region: 'DE',
+    device: 'cpu',
+    verified: false,
+    // Room for the chat model or the embeddings and little else.
+    options: ['--models', WARM, '--model-memory', '9', '--model-cache', `${stack.dir}/models`],
+  })
+})
+afterAll(async () => {
+  await stack?.close()
+})
+
+async function listed(id: string) {
+  const { body } = await stack.get(tenant, '/v1/models')
+  return ModelsReply.parse(body).data.find((model) => model.id === id)
+}
+
+const chat = () =>
+  stack.post(tenant, '/v1/chat/completions', {
+    model: COLD,
+    messages: [{ role: 'user', content: 'turn on the kitchen light' }],
+    max_tokens: 8,
+    temperature: 0,
+  })
+const embed = () => stack.post(tenant, '/v1/embeddings', { model: WARM, input: 'is my data safe?' })
+const timing = (headers: Headers) => headers.get('server-timing') ?? ''
+
+describe('a node that started with one model', () => {
+  it('[M1] loads the one that a request names, and server-timing tells what the cold start cost', async () => {
+    expect(await listed(COLD)).toMatchObject({ status: 'cold', nodes: 0, loadable: 1 })
+    expect(await listed(WARM)).toMatchObject({
+      status: 'warm',
+      countries: [{ country: 'DE', warm: 1, loadable: 0 }],
+      providers: { cpu: 1 },
+    })
+    const warm = await embed()
+    expect(warm.status).toBe(200)
+    expect(timing(warm.headers)).not.toContain('load;')
+
+    const cold = await chat()
+    expect([cold.status, cold.body]).toEqual([200, expect.anything()])
+    expect(Number(/load;dur=([\d.]+)/.exec(timing(cold.headers))?.[1])).toBeGreaterThan(0)
+    expect(cold.headers.get('x-littoral-node')).toBe(node.nodeId)
+    expect(await listed(COLD)).toMatchObject({ status: 'warm', nodes: 1, loadable: 0 })
+
+    const again = await chat()
+    expect(again.status).toBe(200)
+    expect(timing(again.headers)).not.toContain('load;')
+  })
+
+  it('[M7] gave up the idle model for it when both did not fit, and loads that one again when it is wanted', async () => {
+    expect(await listed(WARM)).toMatchObject({ status: 'cold', nodes: 0, loadable: 1 })
+    // A model that was just used is kept for a while; the job waits for that.
+    const { status, headers } = await embed()
+    expect(status).toBe(200)
+    expect(timing(headers)).toContain('load;dur=')
+    expect(await listed(WARM)).toMatchObject({ status: 'warm', nodes: 1 })
+  })
+
+  it('[M2] is not asked to load for a policy that excludes it', async () => {
+    const other = await stack.createTenant('elsewhere', ['infer', 'policy'])
+    await stack.pin(other, openPolicy('US'))
+    const { status, body } = await stack.post(other, '/v1/chat/completions', {
+      model: COLD,
+      messages: [{ role: 'user', content: 'hello' }],
+    })
+    expect(status).toBe(422)
+    expect(body.code).toBe('residency_unsatisfiable')
+  })
+})
