@@ -174,7 +174,9 @@ async function runIn(
   const hangMs = HANG_MS[work.kind] * (1 + pending.size)
   const hung = setTimeout(() => {
     reject(
-      new AppError('node_timeout', `The job did not end in ${hangMs} ms; its process was killed.`),
+      new AppError('node_timeout', `The job did not end in ${hangMs} ms; its process was killed.`, {
+        meta: work.kind === 'kernel' ? { rule: HANG_RULE } : {},
+      }),
     )
     kill()
   }, hangMs)

@@ -19,6 +19,7 @@ import { countryBit } from '#shared/region.ts'
 import { createSigner, generateSigningKey, type Signer } from '#shared/signature.ts'
 import { Directory } from '#worker/hub/directory.ts'
 import { Dispatcher } from '#worker/hub/dispatcher.ts'
+import { createKernelBans } from '#worker/hub/kernel-bans.ts'
 import { Outbox } from '#worker/hub/outbox.ts'
 import type { SqlStorage } from '#worker/storage.ts'
 import { resolvePort } from '../resolve-port.ts'
@@ -117,12 +118,14 @@ async function listen(onSocket: (socket: WebSocket) => void): Promise<WebSocketS
 }
 
 function createDispatcher(signer: Signer, directory: Directory): Dispatcher {
+  const storage = memoryStorage()
   return new Dispatcher({
     hub: HUB,
     signer,
     domain: DOMAIN,
     directory,
-    outbox: new Outbox(memoryStorage()),
+    outbox: new Outbox(storage),
+    bans: createKernelBans({ storage, now: Date.now, log: silentLog }),
     manifests: [],
     now: Date.now,
     random: Math.random,

@@ -13,6 +13,8 @@ import { createKeptBuffers, type KeptBuffers } from './kept-buffers.ts'
 // Values of GPUBufferUsage, GPUMapMode and GPUShaderStage: https://www.w3.org/TR/webgpu/#buffer-usage
 const USAGE = { MAP_READ: 1, COPY_SRC: 4, COPY_DST: 8, STORAGE: 128 } as const
 const MAP_READ = 1
+/** What an error says when a kernel hung its device; the hub bans kernels by it. */
+export const HANG_RULE = 'kernels.hang'
 
 export interface KernelOutput {
   readonly header: TensorHeader
@@ -68,8 +70,10 @@ export function createKernelRunner(options: KernelRunnerOptions): KernelRunner {
     try {
       return await beforeDeadline(Promise.race([step, gone]), { timeoutMs, what })
     } catch (error) {
-      if (errorCode(error) === 'node_timeout') setLost(`${what} took over ${timeoutMs} ms.`)
-      throw error
+      if (errorCode(error) !== 'node_timeout') throw error
+      const detail = `${what} took over ${timeoutMs} ms.`
+      setLost(detail)
+      throw new AppError('node_timeout', detail, { meta: { rule: HANG_RULE }, cause: error })
     }
   }
   return {

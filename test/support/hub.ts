@@ -19,6 +19,7 @@ import { countryBit } from '#shared/region.ts'
 import { createSigner, generateSigningKey, type Signer } from '#shared/signature.ts'
 import { Directory, type Member } from '#worker/hub/directory.ts'
 import { Dispatcher } from '#worker/hub/dispatcher.ts'
+import { createKernelBans } from '#worker/hub/kernel-bans.ts'
 import { Outbox } from '#worker/hub/outbox.ts'
 import type { DispatchRequest } from '#worker/hub/protocol.ts'
 import { createMemoryNetwork } from './memory-network.ts'
@@ -92,13 +93,15 @@ export async function createHubBench(
 ): Promise<TestHubBench> {
   const network = await createMemoryNetwork()
   const signer = await createSigner(await generateSigningKey(false))
-  const [directory, outbox] = [new Directory(), new Outbox(createSqliteStorage())]
+  const storage = createSqliteStorage()
+  const [directory, outbox] = [new Directory(), new Outbox(storage)]
   const dispatcher = new Dispatcher({
     hub: 'hub-test',
     signer,
     domain: DOMAIN,
     directory,
     outbox,
+    bans: createKernelBans({ storage, now: Date.now, log: silentLog }),
     manifests,
     now: Date.now,
     random: () => 0,

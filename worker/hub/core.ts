@@ -10,6 +10,7 @@ import { durableObjectTransport } from '#p2p/transports/durable-object.ts'
 import { Directory } from './directory.ts'
 import { Dispatcher } from './dispatcher.ts'
 import { loadIdentity } from './identity.ts'
+import { createKernelBans } from './kernel-bans.ts'
 import { createNodeGate, type NodeGate } from './node-gate.ts'
 import type { SqlStorage } from '../storage.ts'
 import { Outbox, type OutboxEntry } from './outbox.ts'
@@ -62,6 +63,7 @@ export async function createHubCore(deps: HubCoreDeps): Promise<HubCore> {
     signer,
     directory,
     outbox,
+    bans: createKernelBans(deps),
     randomBytes,
     onReceipt() {
       if (isWakeSet) return

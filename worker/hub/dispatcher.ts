@@ -8,6 +8,7 @@ import { digestBytes } from '#shared/receipt.ts'
 import type { StoredReceipt } from '#p2p/messages.ts'
 import { attemptJob, type AttemptDeps, type Job } from './attempt.ts'
 import { Capacity } from './capacity.ts'
+import type { KernelAttempt, KernelBans } from './kernel-bans.ts'
 import type { Member } from './directory.ts'
 import type { DispatchOutcome, DispatchRequest, DispatchResult } from './protocol.ts'
 import { createModelLoads, type ModelLoads } from './model-loads.ts'
@@ -18,6 +19,8 @@ import type { AnswerSink } from './stream-envelope.ts'
 export interface DispatcherDeps extends AttemptDeps {
   readonly random: () => number
   readonly log: Log
+  /** Kernels that hang devices. */
+  readonly bans: KernelBans
 }
 
 const MAX_WAITING = 256
@@ -64,6 +67,7 @@ export class Dispatcher {
     payload: Uint8Array,
     { signal, sink }: { readonly signal: AbortSignal; readonly sink: AnswerSink | undefined },
   ): Promise<DispatchResult> {
+    this.#deps.bans.check(request.work, request.tenant)
     const held = payload.length + returnedBytes(request.work)
     if (this.#heldBytes + held > LIMITS.hubPayloadBytes) {
       throw new AppError('no_capacity', 'The hub holds as many bytes as it may.', {
@@ -112,7 +116,9 @@ export class Dispatcher {
     for (let attempt = 1; attempt <= LIMITS.dispatchAttempts; attempt += 1) {
       const member = await this.#choose(job, lost)
       try {
-        return await attemptJob(job, { member, attempt }, this.#deps)
+        const result = await attemptJob(job, { member, attempt }, this.#deps)
+        this.#deps.bans.completed(kernelAttempt(job, member))
+        return result
       } catch (error) {
         lost = this.#afterFailure(job, member, error)
       } finally {
@@ -192,6 +198,7 @@ export class Dispatcher {
       detail: isNodesWord === true ? undefined : error.detail,
     })
     if (invalidResult === true) this.#deps.directory.quarantine(member, error.detail)
+    this.#deps.bans.failed(kernelAttempt(job, member), error)
     if (job.signal.aborted) throw toAppError(job.signal.reason)
     if (job.isBegun) throw error
     if (error.code === 'node_timeout') throw error
@@ -237,4 +244,9 @@ function createJobSignal(timeoutMs: number, caller: AbortSignal) {
       caller.removeEventListener('abort', leave)
     },
   }
+}
+
+function kernelAttempt({ request }: Job, { admission }: Member): KernelAttempt {
+  const { jobId, tenant, work } = request
+  return { jobId, tenant, work, nodeId: admission.nodeId, trust: admission.place.trust }
 }
