@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { createLog } from '#shared/log.ts'
+import { measureBatch } from './batch.ts'
 import type { BenchContext } from './context.ts'
 import { measureDispatch } from './dispatch.ts'
 import { measureGateway } from './gateway.ts'
@@ -18,6 +19,7 @@ const BENCHES: Readonly<Record<string, (context: BenchContext) => Promise<BenchR
   gateway: measureGateway,
   dispatch: measureDispatch,
   model: measureModel,
+  batch: measureBatch,
   kernels: measureKernels,
 }
 

@@ -39,15 +39,8 @@ const SPHERES: readonly Sphere[] = [
   [-5, 6.5, 3, 2.4, [4, 3.3, 2.4], 3],
 ]
 
-function wgsl({ tiles, tilePixels, samples }: Picture): string {
-  return `
-const SIDE = ${tiles * tilePixels}u;
-const TILES = ${tiles}u;
-const TILE = ${tilePixels}u;
-const SAMPLES = ${samples}u;
-const SPHERES = ${SPHERES.length}u;
-const BOUNCES = 6u;
-
+/** Its constants stand before it: they are the picture's. */
+const WGSL = `
 @group(0) @binding(0) var<storage, read> item: array<u32, 4>;
 @group(0) @binding(1) var<storage, read> spheres: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> image: array<f32>;
@@ -175,16 +168,25 @@ fn radiance(start: vec3f, towards: vec3f) -> vec3f {
   image[3u * id.x + 1u] = sum.y;
   image[3u * id.x + 2u] = sum.z;
 }`
+
+function wgsl({ tiles, tilePixels, samples }: Picture): string {
+  return `
+const SIDE = ${tiles * tilePixels}u;
+const TILES = ${tiles}u;
+const TILE = ${tilePixels}u;
+const SAMPLES = ${samples}u;
+const SPHERES = ${SPHERES.length}u;
+const BOUNCES = 6u;
+${WGSL}`
 }
 
 /** The body of `POST /v1/jobs`. However the pixels are split into items, each pixel's paths are the same. */
 export function pictureBatch(picture: Picture): object {
   const { tiles, tilePixels, passes, seed } = picture
   const step = stepOf(picture)
-  const spheres = SPHERES.flatMap(([x, y, z, radius, colour, kind]) => [
-    ...[x, y, z, radius],
-    ...[...colour, kind],
-  ])
+  const spheres = SPHERES.flatMap(([x, y, z, radius, colour, kind]) =>
+    [x, y, z, radius].concat(colour, kind),
+  )
   return {
     kernel: { wgsl: wgsl(picture), entryPoint: 'main', workgroups: [Math.ceil(step / 64), 1, 1] },
     buffers: [

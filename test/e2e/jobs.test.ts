@@ -6,6 +6,9 @@ import type { NodeProcess } from '#scripts/lib/node-process.ts'
 import type { Tenant } from '#scripts/lib/stack.ts'
 import * as jobs from '#worker/formats/jobs.ts'
 import type { BatchStatus } from '#worker/batch/protocol.ts'
+import { runBatch } from '#examples/jobs-client.ts'
+import { estimate, readTallies, shareThrough, studyBatch } from '#examples/monte-carlo-shield.ts'
+import { developPicture, pictureBatch } from '#examples/path-tracer-scene.ts'
 import { createTestStack, openPolicy, type TestStack } from '../support/stack.ts'
 import { until } from '../support/poll.ts'
 
@@ -255,6 +258,40 @@ describe('the webhook of a batch', () => {
         status: 400,
         code: 'invalid_request',
       })
+    }
+  })
+})
+
+describe('the examples', () => {
+  const run = (body: object) => runBatch({ url: stack.url, key: tenant.apiKey }, body)
+
+  it('render the same picture however it is split', async () => {
+    const picture = { tiles: 2, tilePixels: 8, samples: 1, passes: 2, seed: 5 }
+    const splits = [64, 32, 100].map((step) => ({ ...picture, step }))
+    const pictures = []
+    for (const split of splits) {
+      pictures.push(developPicture(split, (await run(pictureBatch(split))).results))
+    }
+    const [first] = pictures
+    expect(new Set(first).size).toBeGreaterThan(20)
+    for (const other of pictures) expect(other).toEqual(first)
+  })
+
+  it('agree with what is known exactly of a slab that only absorbs', async () => {
+    const thicknesses = [0.5, 1, 2]
+    const study = { thicknesses, scattering: 0, historiesPerItem: 512, items: 16, seed: 3 }
+    const { results } = await run(studyBatch(study))
+    const items = [...results.values()].map((bytes) => readTallies(bytes))
+    for (const [i, thickness] of thicknesses.entries()) {
+      const shares = items.map((item) => {
+        const tally = item[i] ?? { through: 0, back: 0, absorbed: 0 }
+        expect(tally.through + tally.back + tally.absorbed).toBe(512)
+        expect(tally.back).toBe(0)
+        return shareThrough(tally)
+      })
+      const { mean, standardError } = estimate(shares)
+      expect(standardError).toBeLessThan(0.02)
+      expect(Math.abs(mean - Math.exp(-thickness))).toBeLessThan(4 * standardError)
     }
   })
 })

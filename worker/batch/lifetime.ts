@@ -1,14 +1,12 @@
-/** A batch from its taking to its erasure: state, times, the webhook's attempts. */
+/** A batch from its taking to its erasure: state and times. */
 import { z } from 'zod'
 import { AppError } from '#shared/errors.ts'
 import type { Bytes32 } from '#shared/ids.ts'
 import { TensorHeader } from '#shared/job.ts'
-import { LIMITS } from '#shared/limits.ts'
-import type { BatchDeps } from './deps.ts'
 import type { BatchDatabase } from './database.ts'
-import { backOffMs } from './judge.ts'
+import { createDelivery } from './delivery.ts'
+import type { BatchDeps } from './deps.ts'
 import type { BatchSpec, BatchState, BatchStatus, Fault } from './protocol.ts'
-import { deliverMessage } from './webhook.ts'
 
 const OPEN: readonly string[] = ['running', 'reducing']
 const ERASE_RETRY_MS = 60_000
@@ -46,25 +44,29 @@ export function createLifetime(database: BatchDatabase, deps: LifetimeDeps): Lif
   const { setting, set } = database
   const { nowMs } = deps
   let parsed: BatchSpec | undefined
-  const time = (name: string) => {
-    const text = setting(name)
-    return text === undefined ? null : Number(text)
-  }
-  const state = () => (setting('state') ?? 'running') as BatchState
   const spec = (): BatchSpec => {
     if (!database.exists()) throw notFound()
     return (parsed ??= JSON.parse(setting('spec') ?? 'null') as BatchSpec)
   }
-  const hook = () => {
-    const { webhook } = spec()
-    if (webhook === null) return null
-    return {
-      url: webhook.url,
-      state: (setting('webhook') ?? 'waiting') as 'waiting' | 'delivered' | 'given_up',
-      attempts: time('webhook_attempts') ?? 0,
-    }
+  const delivery = createDelivery(database, { ...deps, spec })
+  const time = (name: string) => {
+    const text = setting(name)
+    return text === undefined ? null : Number(text)
   }
+  const eraseAtMs = () => time('erase_at_ms') ?? Infinity
+  const state = () => (setting('state') ?? 'running') as BatchState
   const isOpen = () => OPEN.includes(state())
+  const erase = async (): Promise<void> => {
+    try {
+      await deps.forget(spec())
+    } catch (error) {
+      deps.log.warn('batch.not-forgotten', { batch: spec().id, cause: String(error) })
+      set('erase_retry_ms', String(nowMs() + ERASE_RETRY_MS))
+      return
+    }
+    database.erase()
+    parsed = undefined
+  }
   return {
     begin(given) {
       set('spec', JSON.stringify(given))
@@ -82,62 +84,26 @@ export function createLifetime(database: BatchDatabase, deps: LifetimeDeps): Lif
       set('state', next)
       set('finished_at_ms', String(nowMs()))
       set('erase_at_ms', String(nowMs() + spec().retentionMs))
-      set('webhook_at_ms', String(nowMs()))
+      delivery.begin()
     },
     keepReduced: (outputs, receipt) => set('reduced', JSON.stringify({ outputs, receipt })),
     reduced: () => Reduced.parse(JSON.parse(setting('reduced') ?? 'null')),
     keepFault: (fault) => set('fault', JSON.stringify(fault)),
     fault: () => JSON.parse(setting('fault') ?? 'null') as Fault | null,
-    eraseNow() {
-      set('erase_at_ms', String(nowMs()))
-      set('erased', 'true')
-    },
+    eraseNow: () => set('erase_at_ms', String(nowMs())),
     checkKept() {
-      const isDue = (time('erase_at_ms') ?? Infinity) <= nowMs()
-      if (isDue || setting('erased') === 'true') throw notFound()
+      if (eraseAtMs() <= nowMs()) throw notFound()
     },
-    webhook: hook,
+    webhook: delivery.status,
     async afterwards(status) {
       if (isOpen()) return
-      const isKept = setting('erased') !== 'true'
-      if (isKept && hook()?.state === 'waiting' && (time('webhook_at_ms') ?? 0) <= nowMs()) {
-        await deliver(status())
-      }
-      if ((time('erase_at_ms') ?? Infinity) > nowMs()) return
-      try {
-        await deps.forget(spec())
-      } catch (error) {
-        deps.log.warn('batch.not-forgotten', { batch: spec().id, cause: String(error) })
-        set('erase_at_ms', String(nowMs() + ERASE_RETRY_MS))
-        return
-      }
-      database.erase()
-      parsed = undefined
+      if (eraseAtMs() <= nowMs()) return await erase()
+      if ((delivery.nextAtMs() ?? Infinity) <= nowMs()) await delivery.attempt(status())
     },
     nextAtMs() {
-      const eraseAtMs = time('erase_at_ms') ?? 0
-      if (hook()?.state !== 'waiting' || setting('erased') === 'true') return eraseAtMs
-      return Math.min(eraseAtMs, time('webhook_at_ms') ?? 0)
+      if (eraseAtMs() <= nowMs()) return time('erase_retry_ms') ?? nowMs()
+      return Math.min(eraseAtMs(), delivery.nextAtMs() ?? Infinity)
     },
-  }
-
-  async function deliver(status: BatchStatus): Promise<void> {
-    const { webhook, id } = spec()
-    if (webhook === null) return
-    const attempts = (time('webhook_attempts') ?? 0) + 1
-    // Written first: an attempt that ends with the process counts.
-    set('webhook_attempts', String(attempts))
-    const timestamp = new Date(status.finishedAtMs ?? nowMs()).toISOString()
-    const body = JSON.stringify({ type: `batch.${status.status}`, timestamp, data: status })
-    const message = { id: id.replace('batch_', 'msg_'), body }
-    const delivery = await deliverMessage(webhook, message, { nowMs: nowMs(), send: deps.send })
-    deps.log.info('webhook.tried', { batch: id, delivery, attempts })
-    if (delivery === 'delivered') return set('webhook', 'delivered')
-    if (delivery === 'refused' || attempts >= LIMITS.webhookAttempts) {
-      return set('webhook', 'given_up')
-    }
-    const bounds = { minMs: LIMITS.webhookRetryMinMs, maxMs: LIMITS.webhookRetryMaxMs }
-    set('webhook_at_ms', String(nowMs() + backOffMs(attempts * 2 - 1, deps.random, bounds)))
   }
 }
 

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { ERRORS, type ErrorCode } from '#shared/errors.ts'
 import { Bytes32, type Address, type TenantId } from '#shared/ids.ts'
-import { DATATYPE_BYTES, TensorHeader, type KernelWork, type Work } from '#shared/job.ts'
+import { TensorHeader, type Datatype, type KernelWork, type Work } from '#shared/job.ts'
 import { MicroUsd } from '#shared/money.ts'
 import { JURISDICTIONS, type CompiledPolicy, type Jurisdiction } from '#shared/policy.ts'
 
@@ -29,7 +29,7 @@ export const REDUCED_DATATYPES = [
   'INT32',
   'FP32',
   'FP64',
-] as const satisfies readonly (keyof typeof DATATYPE_BYTES)[]
+] as const satisfies readonly Datatype[]
 export type ReducedDatatype = (typeof REDUCED_DATATYPES)[number]
 
 export const REDUCTIONS = ['sum', 'mean', 'max', 'min', 'concat'] as const

@@ -6,7 +6,8 @@ import type { Log } from '#shared/log.ts'
 import type { DispatchRequest, DispatchResult } from '../hub/protocol.ts'
 import type { BatchDatabase } from './database.ts'
 import type { ItemStore, NextItem } from './items.ts'
-import { createWindow, judgeFailure } from './judge.ts'
+import { judgeFailure } from './judge.ts'
+import { createPace, type Pace } from './pace.ts'
 import { heldBytes, planJob, type PlannedJob } from './plan.ts'
 import type { BatchSpec, Fault } from './protocol.ts'
 
@@ -43,110 +44,29 @@ export interface Runner {
 
 export function createRunner(deps: RunnerDeps): Runner {
   const { spec, items, nowMs } = deps
-  const window = createWindow(spec.concurrency)
+  const pace = createPace(spec.concurrency, nowMs)
   const underWay = new Map<number, AbortController>()
-  let heldNow = 0
-  let pausedUntilMs = 0
-  let pauses = 0
-  let waiting: Fault | null = null
   let step = Promise.withResolvers<void>()
 
   const start = (item: NextItem): void => {
-    let job: PlannedJob
-    try {
-      job = planJob(item, deps)
-    } catch (error) {
-      const { code, detail } = toAppError(error)
-      deps.log.error('item.unplannable', { batch: spec.id, index: item.index, code, detail })
-      items.fail(item.index, { code, detail })
-      return
-    }
+    const job = planOrFail(deps, item)
+    if (job === undefined) return
     const held = heldBytes(job.work)
     const controller = new AbortController()
     underWay.set(item.index, controller)
-    heldNow += held
-    void send(item, job, controller.signal).finally(() => {
+    pace.started(held)
+    void send(deps, pace, { item, job, signal: controller.signal }).finally(() => {
       underWay.delete(item.index)
-      heldNow -= held
+      pace.ended(held)
       step.resolve()
       step = Promise.withResolvers()
     })
   }
-
-  /** Never rejects. */
-  const send = async (item: NextItem, job: PlannedJob, signal: AbortSignal): Promise<void> => {
-    const jobId = newJobId(deps.randomBytes)
-    const startedMs = nowMs()
-    items.start(item.index, jobId)
-    try {
-      const request = describeJob(deps, job, { jobId, nowMs: startedMs })
-      const result = await deps.dispatch({ request, payload: job.payload }, signal)
-      if (signal.aborted) return
-      pauses = 0
-      waiting = null
-      window.answered(nowMs() - startedMs)
-      keep(item, { ...result, jobId })
-    } catch (error) {
-      if (!signal.aborted) settleFailure(item, toAppError(error))
-    }
-    deps.onChange()
-  }
-
-  const keep = (item: NextItem, result: DispatchResult & { readonly jobId: string }): void => {
-    const { database } = deps
-    database.transaction(() => {
-      const total = Number(database.setting('output_bytes') ?? 0) + result.payload.length
-      if (total > LIMITS.jobsOutputBytes) {
-        const detail = `The batch's results would be over ${LIMITS.jobsOutputBytes} bytes.`
-        items.fail(item.index, { code: 'too_large', detail })
-        return
-      }
-      if (!items.record({ ...result, index: item.index })) return
-      database.set('output_bytes', String(total))
-    })
-  }
-
-  const settleFailure = (item: NextItem, error: AppError): void => {
-    const verdict = judgeFailure(error, {
-      failures: item.failures + 1,
-      pauses,
-      random: deps.random,
-    })
-    const { code, detail } = error
-    if (verdict.kind !== 'pause' && code !== 'invalid_request') window.failed()
-    deps.log.debug('item.failed', { batch: spec.id, index: item.index, code, then: verdict.kind })
-    if (code === 'internal') {
-      deps.log.error('item.failed', { batch: spec.id, cause: String(error.cause) })
-    }
-    if (verdict.kind === 'fail') {
-      deps.database.transaction(() => items.fail(item.index, { code, detail }))
-      return
-    }
-    const untilMs = nowMs() + verdict.delayMs
-    if (verdict.kind === 'pause') {
-      // Items that were refused together are one pause, not many.
-      if (nowMs() >= pausedUntilMs) pauses += 1
-      pausedUntilMs = Math.max(pausedUntilMs, untilMs)
-      waiting = { code, detail }
-    }
-    const isFailure = verdict.kind === 'retry'
-    items.requeue(item.index, { nextAtMs: isFailure ? untilMs : 0, isFailure })
-  }
-
-  const fits = (item: NextItem): boolean => {
-    if (underWay.size === 0) return true
-    const { template } = spec
-    const work = item.work ?? template?.work
-    return work === undefined || heldNow + heldBytes(work) <= LIMITS.jobsInFlightBytes
-  }
-
-  /** After a pause one item goes first: a network that still has no place is asked once, not by all. */
-  const places = () => (pauses > 0 ? 1 : window.size()) - underWay.size
-
   const startable = (): NextItem | undefined => {
-    if (places() <= 0 || nowMs() < pausedUntilMs || nowMs() >= deps.deadlineAtMs) return undefined
+    if (!pace.isOpen() || nowMs() >= deps.deadlineAtMs || isHopeless(items)) return undefined
     const item = items.next(nowMs())
-    return item !== undefined && fits(item) ? item : undefined
+    const work = item?.work ?? spec.template?.work
+    return work === undefined || pace.admits(heldBytes(work)) ? item : undefined
   }
 
   return {
@@ -154,8 +74,7 @@ export function createRunner(deps: RunnerDeps): Runner {
       const sliceEndsMs = nowMs() + LIMITS.jobsSliceMs
       let started = 0
       for (;;) {
-        for (;;) {
-          if (started >= LIMITS.jobsSliceItems || nowMs() >= sliceEndsMs || isHopeless(items)) break
+        while (started < LIMITS.jobsSliceItems && nowMs() < sliceEndsMs) {
           const item = startable()
           if (item === undefined) break
           started += 1
@@ -167,20 +86,101 @@ export function createRunner(deps: RunnerDeps): Runner {
     },
     nextAtMs() {
       const earliestMs = items.earliestMs()
-      return earliestMs === undefined ? undefined : Math.max(earliestMs, pausedUntilMs)
+      return earliestMs === undefined ? undefined : Math.max(earliestMs, pace.pausedUntilMs())
     },
     abort() {
       for (const controller of underWay.values()) {
         controller.abort(new AppError('cancelled', 'The batch has ended.'))
       }
     },
-    waiting: () => waiting,
+    waiting: pace.waiting,
   }
 }
 
 /** What cannot be run will not run ten thousand times. */
 export function isHopeless(items: ItemStore): boolean {
   return items.failedWithoutOneDone() >= LIMITS.jobsHopelessItems
+}
+
+function planOrFail(deps: RunnerDeps, item: NextItem): PlannedJob | undefined {
+  try {
+    return planJob(item, deps)
+  } catch (error) {
+    const { code, detail } = toAppError(error)
+    deps.log.error('item.unplannable', { batch: deps.spec.id, index: item.index, code, detail })
+    deps.items.fail(item.index, { code, detail })
+    return undefined
+  }
+}
+
+/** Never rejects. */
+async function send(
+  deps: RunnerDeps,
+  pace: Pace,
+  sent: { readonly item: NextItem; readonly job: PlannedJob; readonly signal: AbortSignal },
+): Promise<void> {
+  const { item, job, signal } = sent
+  const jobId = newJobId(deps.randomBytes)
+  const startedMs = deps.nowMs()
+  deps.items.start(item.index, jobId)
+  try {
+    const request = describeJob(deps, job, { jobId, nowMs: startedMs })
+    const result = await deps.dispatch({ request, payload: job.payload }, signal)
+    // What was cancelled is not recorded, even if its answer was already on the way.
+    if (signal.aborted) return
+    pace.answered(deps.nowMs() - startedMs)
+    keepAnswer(deps, item, { ...result, jobId })
+  } catch (error) {
+    if (!signal.aborted) settleFailure(deps, pace, { item, error: toAppError(error) })
+  }
+  deps.onChange()
+}
+
+function keepAnswer(
+  { database, items }: RunnerDeps,
+  item: NextItem,
+  answer: DispatchResult & { readonly jobId: string },
+): void {
+  database.transaction(() => {
+    const total = Number(database.setting('output_bytes') ?? 0) + answer.payload.length
+    if (total > LIMITS.jobsOutputBytes) {
+      const detail = `The batch's results would be over ${LIMITS.jobsOutputBytes} bytes.`
+      items.fail(item.index, { code: 'too_large', detail })
+    } else if (items.record({ ...answer, index: item.index })) {
+      database.set('output_bytes', String(total))
+    }
+  })
+}
+
+function settleFailure(
+  deps: RunnerDeps,
+  pace: Pace,
+  { item, error }: { readonly item: NextItem; readonly error: AppError },
+): void {
+  const { items, nowMs, log, spec } = deps
+  const { code, detail } = error
+  const { index } = item
+  const verdict = judgeFailure(error, {
+    failures: item.failures + 1,
+    pauses: pace.pauses(),
+    random: deps.random,
+  })
+  log.debug('item.failed', { batch: spec.id, index, code, verdict: verdict.kind })
+  if (code === 'internal') {
+    log.error('item.failed', { batch: spec.id, index, cause: String(error.cause) })
+  }
+  if (verdict.kind === 'fail') {
+    deps.database.transaction(() => items.fail(index, { code, detail }))
+    return
+  }
+  const untilMs = nowMs() + verdict.delayMs
+  if (verdict.kind === 'pause') {
+    pace.pause(untilMs, { code, detail })
+    items.requeue(index, { nextAtMs: 0, isFailure: false })
+  } else {
+    pace.lost()
+    items.requeue(index, { nextAtMs: untilMs, isFailure: true })
+  }
 }
 
 function describeJob(

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { toAppError, type ErrorCode } from '#shared/errors.ts'
 import { LIMITS } from '#shared/limits.ts'
 import { countryBit } from '#shared/region.ts'
+import type { ReducePlan } from '#worker/batch/protocol.ts'
 import { createBatchBench, floats, GERMANY, rangeBatch, settle } from '../../support/batch.ts'
 
 function refusal(run: () => unknown): ErrorCode {
@@ -100,7 +101,7 @@ describe('[B2] an item whose node is lost', () => {
     let attempts = 0
     while (bench.core.status(GERMANY).status === 'running') {
       await bench.ring()
-      for (const job of [...bench.sent]) {
+      for (const job of bench.sent.slice()) {
         if (indexOf(job) === 1) job.answer(floats(1))
         else {
           attempts += 1
@@ -151,7 +152,7 @@ describe('[B3] a network without a place for the batch', () => {
     for (let round = 0; round < LIMITS.jobsItemAttempts + 2; round += 1) {
       await bench.ring()
       expect(bench.sent.length).toBe(round === 0 ? 4 : 1)
-      for (const job of [...bench.sent]) {
+      for (const job of bench.sent.slice()) {
         job.lose('residency_unsatisfiable', { rule: 'compute.allow' })
       }
       await settle()
@@ -175,7 +176,7 @@ describe('[B3] a network without a place for the batch', () => {
     const startMs = bench.nowMs
     while (bench.core.status(GERMANY).status === 'running') {
       await bench.ring()
-      for (const job of [...bench.sent]) job.lose('no_capacity')
+      for (const job of bench.sent.slice()) job.lose('no_capacity')
       await settle()
     }
     expect(bench.nowMs - startMs).toBe(60_000)
@@ -202,7 +203,7 @@ describe('[B4] a process that is killed', () => {
     await bench.ring()
     bench.sent[0]?.answer(floats(0))
     await settle()
-    const lost = [...bench.sent]
+    const lost = bench.sent.slice()
     expect(lost.map(indexOf)).toEqual([1, 2, 3])
     // The alarm that was set before the work began is what wakes the new object.
     expect(bench.alarmMs).toBe(bench.nowMs + LIMITS.jobsWatchdogMs)
@@ -211,7 +212,7 @@ describe('[B4] a process that is killed', () => {
     expect(bench.sent.map(indexOf)).toEqual([1, 2, 3])
     // An answer of the first dispatch that comes now belongs to nobody.
     for (const job of lost) job.answer(floats(99), 'ghost')
-    for (const job of [...bench.sent]) job.answer(floats(indexOf(job)))
+    for (const job of bench.sent.slice()) job.answer(floats(indexOf(job)))
     await settle()
     const { results } = bench.core.results({ after: -1, limit: 10 }, GERMANY)
     expect(results.map(({ payload }) => [...payload])).toEqual(
@@ -237,7 +238,7 @@ describe('[B5] cancelling', () => {
     await bench.ring()
     bench.sent[0]?.answer(floats(0))
     await settle()
-    const running = [...bench.sent]
+    const running = bench.sent.slice()
     const status = bench.core.cancel()
     expect(running.every(({ signal }) => signal.aborted)).toBe(true)
     expect(status).toMatchObject({
@@ -285,7 +286,7 @@ describe('[B6] results', () => {
     const bench = createBatchBench()
     bench.core.create(...rangeBatch(2))
     await bench.ring()
-    for (const job of [...bench.sent]) job.answer(floats(1))
+    for (const job of bench.sent.slice()) job.answer(floats(1))
     await settle()
     const names = bench.storage.sql.exec('SELECT DISTINCT name FROM blobs').toArray()
     expect(names.map(({ name }) => name)).toEqual(['out:0', 'out:1'])
@@ -323,7 +324,7 @@ describe('[B7] reducing', () => {
       const reduce = { kind: 'named', op: 'sum', output: 'binding:1', datatype: 'FP32' } as const
       bench.core.create(...rangeBatch(3, { reduce }))
       await bench.ring()
-      const jobs = [...bench.sent]
+      const jobs = bench.sent.slice()
       const values = [1e8, 1, -1e8]
       for (const index of order) {
         jobs.find((job) => indexOf(job) === index)?.answer(floats(values[index] ?? 0))
@@ -348,7 +349,7 @@ describe('[B7] reducing', () => {
         { binding: 1, access: 'read_write', sizeBytes: 4, filled: false, return: true },
       ],
     } as const
-    const reduce = {
+    const reduce: ReducePlan = {
       kind: 'kernel',
       output: 'binding:1',
       template: {
@@ -356,7 +357,7 @@ describe('[B7] reducing', () => {
         parts: [{ source: 'own', sizeBytes: 8 }],
         units: 5,
       },
-    } as const
+    }
     bench.core.create(...rangeBatch(2, { reduce }))
     await bench.ring()
     for (const job of bench.sent.toReversed()) job.answer(floats(10 + indexOf(job)))
@@ -376,7 +377,7 @@ describe('[B7] reducing', () => {
     const reduce = { kind: 'named', op: 'mean', output: 'binding:1', datatype: 'FP32' } as const
     bench.core.create(...rangeBatch(2, { reduce }))
     await bench.ring()
-    const [first, second] = [...bench.sent]
+    const [first, second] = bench.sent.slice()
     first?.answer(floats(1))
     second?.answer(floats(1, 2))
     await settle()

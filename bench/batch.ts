@@ -1,0 +1,235 @@
+/** What a batch gains from more nodes: 64 tiles of the path tracer over 1, 2 and 4 of them, and the scheduler alone over nodes that only wait. */
+import { DatabaseSync } from 'node:sqlite'
+import { join } from 'node:path'
+import { runBatch, type Endpoint } from '#examples/jobs-client.ts'
+import { pictureBatch, type Picture } from '#examples/path-tracer-scene.ts'
+import { buildWorker } from '#scripts/build.ts'
+import { callApi } from '#scripts/lib/operator.ts'
+import { startStack, type Stack } from '#scripts/lib/stack.ts'
+import { randomBytes, TenantId } from '#shared/ids.ts'
+import { silentLog } from '#shared/log.ts'
+import { compilePolicy, Policy } from '#shared/policy.ts'
+import { countryBit } from '#shared/region.ts'
+import { createBatchCore } from '#worker/batch/core.ts'
+import { newBatchId } from '#worker/batch/home.ts'
+import type { BatchSpec } from '#worker/batch/protocol.ts'
+import type { DispatchRequest, DispatchResult } from '#worker/hub/protocol.ts'
+import type { DurableStorage } from '#worker/storage.ts'
+import type { BenchContext } from './context.ts'
+import { measureSection, type BenchResult, type Contender, type Section } from './harness.ts'
+
+const COUNTRIES = ['DE', 'FR', 'IT', 'ES'] as const
+const NODE_COUNTS = [1, 2, 4] as const
+const PICTURE: Picture = { tiles: 8, tilePixels: 48, samples: 2, passes: 1, seed: 1 }
+const POLICY = {
+  id: 'bench-batch',
+  compute: { allow: ['EU'] },
+  dataClass: 'public',
+  minEvidence: 'observed',
+}
+/** What a waiting node takes for a job, one at a time. */
+const WAIT_MS = 50
+const ITEMS = 64
+
+export async function measureBatch(context: BenchContext): Promise<BenchResult> {
+  const rounds = context.quick ? 2 : 5
+  const sections = [await measureTiles(context, rounds), await measureScheduler(rounds)]
+  return {
+    name: 'batch',
+    title: `${ITEMS} tiles over 1, 2 and 4 nodes: time from submission to the end of the batch`,
+    sections,
+    includes: INCLUDES,
+    notes: [
+      'All nodes are on this machine and share its cores and its adapter: with a software adapter the first section shows what is left to gain there, not what four machines would do.',
+      'Nodes are chosen by narrowing the policy to their countries; all four run all the time.',
+      `In the second section nothing computes: 1 node needs at least ${ITEMS * WAIT_MS} ms, and what is above the ideal is the batch's own work.`,
+    ],
+  }
+}
+
+const nameOf = (count: number) => (count === 1 ? '1 node' : `${count} nodes`)
+
+const INCLUDES = Object.fromEntries(
+  NODE_COUNTS.map((count) => [
+    nameOf(count),
+    'first section: POST /v1/jobs, Batch, hub, nodes, receipts, results stored; second: the same Batch core over timers',
+  ]),
+)
+
+const COMPARISONS = NODE_COUNTS.slice(1).map((count) => ({
+  of: nameOf(count),
+  to: nameOf(1),
+  metric: 'batchMs',
+}))
+
+async function measureTiles({ dir, log }: BenchContext, rounds: number): Promise<Section> {
+  const bundleDir = join(dir, 'batch-bundle')
+  await buildWorker({ simulatedPlaces: true, outDir: bundleDir })
+  const stack = await startStack({ dir: join(dir, 'batch-stack'), bundleDir, log })
+  try {
+    const endpoint = await openStack(stack)
+    return await measureSection({
+      name: `${ITEMS} tiles of ${PICTURE.tilePixels}×${PICTURE.tilePixels} pixels, ${PICTURE.samples} paths each`,
+      contenders: NODE_COUNTS.map((count) => tileRun(endpoint, count)),
+      comparisons: COMPARISONS,
+      rounds,
+    })
+  } finally {
+    await stack.close()
+  }
+}
+
+async function openStack(stack: Stack): Promise<Endpoint> {
+  const { apiKey: key } = await stack.createTenant('bench', ['infer', 'policy'])
+  const endpoint = { url: stack.url, key }
+  const path = `/v1/policies/${POLICY.id}`
+  await callApi({ ...endpoint, method: 'PUT', path, body: POLICY })
+  await callApi({ ...endpoint, method: 'POST', path: `${path}/default` })
+  for (const region of COUNTRIES) {
+    await stack.startNode({ name: region.toLowerCase(), region, verified: false })
+  }
+  return endpoint
+}
+
+function tileRun(endpoint: Endpoint, count: number): Contender {
+  const residency = { allow: COUNTRIES.slice(0, count) }
+  return {
+    name: nameOf(count),
+    includes: '',
+    async run() {
+      const { status } = await runBatch(endpoint, { ...pictureBatch(PICTURE), residency })
+      if (status.nodes.length > count) throw new Error('a node outside the narrowing was used')
+      return { batchMs: [(status.finishedAtMs ?? 0) - status.createdAtMs] }
+    },
+  }
+}
+
+async function measureScheduler(rounds: number): Promise<Section> {
+  return await measureSection({
+    name: `nodes that only wait, ${WAIT_MS} ms a job, one at a time`,
+    contenders: NODE_COUNTS.map((count) => ({
+      name: nameOf(count),
+      includes: '',
+      async run() {
+        const batchMs = await runWaiting(count)
+        return { batchMs: [batchMs], overIdealMs: [batchMs - (ITEMS * WAIT_MS) / count] }
+      },
+    })),
+    comparisons: COMPARISONS,
+    rounds,
+  })
+}
+
+/** The real core and real SQLite; the network is a queue for each node. */
+async function runWaiting(nodes: number): Promise<number> {
+  const free = Array.from({ length: nodes }, () => Promise.resolve())
+  let turn = 0
+  const database = new DatabaseSync(':memory:')
+  const core = createBatchCore({
+    storage: createStorage(database),
+    nowMs: () => Date.now(),
+    random: Math.random,
+    randomBytes,
+    log: silentLog,
+    wake: () => {},
+    forget: () => Promise.resolve(),
+    send: () => Promise.reject(new Error('there is no webhook')),
+    async dispatch({ request }) {
+      const node = turn++ % nodes
+      const mine = (free[node] ?? Promise.resolve()).then(
+        () => new Promise<void>((resolve) => setTimeout(resolve, WAIT_MS)),
+      )
+      free[node] = mine
+      await mine
+      return answerOf(request)
+    },
+  })
+  const startedMs = performance.now()
+  core.create(waitingBatch(), { shared: new Uint8Array(), reduce: new Uint8Array(), items: [] })
+  await core.drive()
+  const tookMs = performance.now() - startedMs
+  const { counts } = core.status(countryBit('DE'))
+  database.close()
+  if (counts.done !== ITEMS) throw new Error(`${counts.done} of ${ITEMS} items were done`)
+  return tookMs
+}
+
+function createStorage(database: DatabaseSync): DurableStorage {
+  return {
+    sql: {
+      exec: (query, ...bindings) => {
+        const rows = database.prepare(query).all(...bindings) as Record<string, unknown>[]
+        return { toArray: () => rows }
+      },
+    },
+    transactionSync(closure) {
+      database.exec('BEGIN')
+      const result = closure()
+      database.exec('COMMIT')
+      return result
+    },
+  }
+}
+
+function waitingBatch(): BatchSpec {
+  const tenant = TenantId.parse('bench')
+  const policy = compilePolicy(Policy.parse(POLICY), { tenant, version: 1 })
+  const work = {
+    kind: 'kernel' as const,
+    wgsl: 'fn main() {}',
+    entryPoint: 'main',
+    workgroups: [1, 1, 1] as [number, number, number],
+    digest: policy.hash,
+    buffers: [
+      { binding: 0, access: 'read' as const, sizeBytes: 16, filled: true, return: false },
+      { binding: 1, access: 'read_write' as const, sizeBytes: 27_648, filled: false, return: true },
+    ],
+  }
+  return {
+    id: newBatchId('any', randomBytes),
+    tenant,
+    consumer: null,
+    requestId: 'req_bench',
+    traceparent: null,
+    policy,
+    allowed: policy.compute,
+    items: ITEMS,
+    priceMicroUsd: 1,
+    template: { work, parts: [{ source: 'own', sizeBytes: 16 }], units: 1 },
+    range: { start: 0, end: ITEMS, step: 1, seed: 0 },
+    reduce: null,
+    concurrency: 16,
+    deadlineMs: 600_000,
+    retentionMs: 60_000,
+    webhook: null,
+  }
+}
+
+function answerOf(request: DispatchRequest): DispatchResult {
+  const payload = new Uint8Array(27_648)
+  const shape = [payload.length]
+  const place = {
+    country: countryBit('DE'),
+    evidence: 'observed',
+    source: 'simulated',
+    trust: 'verified',
+  } as const
+  return {
+    payload,
+    outcome: {
+      receiptId: request.policy.hash,
+      nodeId: 'waiting' as DispatchResult['outcome']['nodeId'],
+      place,
+      answer: {
+        outputs: [{ name: 'binding:1', datatype: 'UINT8', shape, sizeBytes: payload.length }],
+        provider: 'cpu',
+        adapter: { name: 'none', isSoftware: true },
+        computeMs: 0,
+      },
+      units: request.units,
+      amountMicroUsd: '1',
+      timing: { queueMs: 0, networkMs: 0, computeMs: 0 },
+      attempts: 1,
+    },
+  }
+}

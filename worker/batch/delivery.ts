@@ -1,0 +1,54 @@
+/** A batch's webhook: when it is tried, how often, and what became of it. */
+import { LIMITS } from '#shared/limits.ts'
+import type { BatchDatabase } from './database.ts'
+import type { BatchDeps } from './deps.ts'
+import { backOffMs } from './judge.ts'
+import type { BatchSpec, BatchStatus } from './protocol.ts'
+import { deliverMessage } from './webhook.ts'
+
+export interface Delivery {
+  status(): BatchStatus['webhook']
+  /** Due at once, from now on. */
+  begin(): void
+  /** Undefined when there is nothing left to deliver. */
+  nextAtMs(): number | undefined
+  attempt(status: BatchStatus): Promise<void>
+}
+
+type DeliveryDeps = Pick<BatchDeps, 'nowMs' | 'random' | 'send' | 'log'> & {
+  readonly spec: () => BatchSpec
+}
+
+export function createDelivery({ setting, set }: BatchDatabase, deps: DeliveryDeps): Delivery {
+  const { nowMs, spec } = deps
+  const attempts = () => Number(setting('webhook_attempts') ?? 0)
+  const state = () => (setting('webhook') ?? 'waiting') as 'waiting' | 'delivered' | 'given_up'
+  return {
+    status() {
+      const { webhook } = spec()
+      return webhook === null ? null : { url: webhook.url, state: state(), attempts: attempts() }
+    },
+    begin: () => set('webhook_at_ms', String(nowMs())),
+    nextAtMs() {
+      const isOwed = spec().webhook !== null && state() === 'waiting'
+      return isOwed ? Number(setting('webhook_at_ms') ?? 0) : undefined
+    },
+    async attempt(status) {
+      const { webhook, id } = spec()
+      if (webhook === null) return
+      const attempt = attempts() + 1
+      // Written first: an attempt that ends with the process counts.
+      set('webhook_attempts', String(attempt))
+      const timestamp = new Date(status.finishedAtMs ?? nowMs()).toISOString()
+      const body = JSON.stringify({ type: `batch.${status.status}`, timestamp, data: status })
+      const message = { id: id.replace('batch_', 'msg_'), body }
+      const outcome = await deliverMessage(webhook, message, { nowMs: nowMs(), send: deps.send })
+      deps.log.info('webhook.tried', { batch: id, outcome, attempt })
+      if (outcome === 'delivered') return set('webhook', 'delivered')
+      if (outcome === 'refused' || attempt >= LIMITS.webhookAttempts)
+        return set('webhook', 'given_up')
+      const bounds = { minMs: LIMITS.webhookRetryMinMs, maxMs: LIMITS.webhookRetryMaxMs }
+      set('webhook_at_ms', String(nowMs() + backOffMs(attempt * 2 - 1, deps.random, bounds)))
+    },
+  }
+}

@@ -1,0 +1,57 @@
+/** How fast a batch may go just now: its window, its bytes under way, and pauses while the network has no place. */
+import { LIMITS } from '#shared/limits.ts'
+import { createWindow } from './judge.ts'
+import type { Fault } from './protocol.ts'
+
+export interface Pace {
+  /** Whether one more may start, of so many bytes; the first may always. */
+  admits(heldBytes: number): boolean
+  started(heldBytes: number): void
+  ended(heldBytes: number): void
+  /** Whether anything may start at all. */
+  isOpen(): boolean
+  answered(tookMs: number): void
+  /** An item was lost: fewer at once from now on. */
+  lost(): void
+  pause(untilMs: number, why: Fault): void
+  pauses(): number
+  pausedUntilMs(): number
+  waiting(): Fault | null
+}
+
+export function createPace(concurrency: number, nowMs: () => number): Pace {
+  const window = createWindow(concurrency)
+  let underWay = 0
+  let held = 0
+  let untilMs = 0
+  let pauses = 0
+  let waiting: Fault | null = null
+  return {
+    admits: (heldBytes) => underWay === 0 || held + heldBytes <= LIMITS.jobsInFlightBytes,
+    started(heldBytes) {
+      underWay += 1
+      held += heldBytes
+    },
+    ended(heldBytes) {
+      underWay -= 1
+      held -= heldBytes
+    },
+    // After a pause one item goes first: a network that still has no place is asked once, not by all.
+    isOpen: () => nowMs() >= untilMs && underWay < (pauses > 0 ? 1 : window.size()),
+    answered(tookMs) {
+      pauses = 0
+      waiting = null
+      window.answered(tookMs)
+    },
+    lost: window.failed,
+    pause(nextMs, why) {
+      // Items that were refused together are one pause, not many.
+      if (nowMs() >= untilMs) pauses += 1
+      untilMs = Math.max(untilMs, nextMs)
+      waiting = why
+    },
+    pauses: () => pauses,
+    pausedUntilMs: () => untilMs,
+    waiting: () => waiting,
+  }
+}

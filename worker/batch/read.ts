@@ -1,0 +1,100 @@
+/** What a batch tells of itself: status, results, what has ended; to callers whose place of entry its policy allows. */
+import { AppError } from '#shared/errors.ts'
+import { decideIngress } from '#shared/policy.ts'
+import { countryCode } from '#shared/region.ts'
+import type { BatchDatabase } from './database.ts'
+import { REDUCE_INDEX, type ItemStore } from './items.ts'
+import type { Lifetime } from './lifetime.ts'
+import type {
+  BatchItem,
+  BatchSpec,
+  BatchStatus,
+  ItemResult,
+  ResultPage,
+  ResultQuery,
+} from './protocol.ts'
+
+export interface EventPage {
+  readonly ended: readonly { readonly seq: number; readonly item: BatchItem }[]
+  readonly status: BatchStatus
+  /** Place of the last event, once the batch has ended. */
+  readonly endSeq: number | null
+}
+
+export interface BatchReader {
+  status(ingress: number): BatchStatus
+  results(query: ResultQuery, ingress: number): ResultPage
+  result(which: number | 'reduced', ingress: number): ItemResult
+  /** What ended after this place, and how everything stands. */
+  events(query: ResultQuery, ingress: number): EventPage
+}
+
+export interface ReaderParts {
+  readonly database: BatchDatabase
+  readonly items: ItemStore
+  readonly lifetime: Lifetime
+  readonly status: () => BatchStatus
+}
+
+export function createReader({ database, items, lifetime, status }: ReaderParts): BatchReader {
+  const admit = (ingress: number): BatchSpec => {
+    const spec = lifetime.spec()
+    lifetime.checkKept()
+    admitIngress(spec, ingress)
+    return spec
+  }
+  const findReduced = (): ItemResult | undefined => {
+    const found = lifetime.reduced()
+    if (found === null) return undefined
+    const payload = database.blobs.get('reduced')
+    return items.result(REDUCE_INDEX) ?? { item: REDUCED_HERE, outputs: found.outputs, payload }
+  }
+  return {
+    status(ingress) {
+      admit(ingress)
+      return status()
+    },
+    results(query, ingress) {
+      const spec = admit(ingress)
+      const results = items.page(query)
+      const last = results.at(-1)?.item.index
+      const isWhole = last === undefined || last === spec.items - 1
+      return { results, next: isWhole && !lifetime.isOpen() ? null : (last ?? query.after) }
+    },
+    result(which, ingress) {
+      admit(ingress)
+      const found = which === 'reduced' ? findReduced() : items.result(which)
+      if (found !== undefined) return found
+      const what = which === 'reduced' ? 'reduced result' : `result of item ${which}`
+      throw new AppError('not_found', `There is no ${what} (yet).`)
+    },
+    events({ after, limit }, ingress) {
+      admit(ingress)
+      const ended = items.endedAfter(after, limit)
+      const endSeq = lifetime.isOpen() ? null : items.lastSeq() + 1
+      return { ended, status: status(), endSeq }
+    },
+  }
+}
+
+/** The policy's rule of entry holds for whoever fetches results, as it did for who sent the inputs. */
+function admitIngress({ policy }: BatchSpec, ingress: number): void {
+  const rule = decideIngress(policy, ingress)
+  if (rule === 'allow') return
+  const detail = `The request entered in ${countryCode(ingress)}, which policy ${policy.id} does not allow.`
+  throw new AppError('residency_ingress_denied', detail, { meta: { rule } })
+}
+
+/** A reduction that no node did. */
+const REDUCED_HERE: BatchItem = {
+  index: REDUCE_INDEX,
+  status: 'done',
+  receipt: null,
+  node: null,
+  region: null,
+  evidence: null,
+  units: 0,
+  computeMs: null,
+  dispatches: 0,
+  error: null,
+}
