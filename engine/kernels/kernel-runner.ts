@@ -1,6 +1,7 @@
 /** Runs submitted WGSL on a device that it is given, one kernel at a time: metered, in buffers of the host's own, in one dispatch. */
 import { AppError, errorCode } from '#shared/errors.ts'
 import type { KernelBuffer, KernelWork, TensorHeader } from '#shared/job.ts'
+import { BUDGET_RULE, HANG_RULE } from '#shared/kernel-rules.ts'
 import { LIMITS } from '#shared/limits.ts'
 import { beforeDeadline } from '../deadline.ts'
 import { calibrate } from './calibrate.ts'
@@ -13,8 +14,6 @@ import { createKeptBuffers, type KeptBuffers } from './kept-buffers.ts'
 // Values of GPUBufferUsage, GPUMapMode and GPUShaderStage: https://www.w3.org/TR/webgpu/#buffer-usage
 const USAGE = { MAP_READ: 1, COPY_SRC: 4, COPY_DST: 8, STORAGE: 128 } as const
 const MAP_READ = 1
-/** What an error says when a kernel hung its device; the hub bans kernels by it. */
-export const HANG_RULE = 'kernels.hang'
 
 export interface KernelOutput {
   readonly header: TensorHeader
@@ -246,7 +245,7 @@ function overBudget(line: number | undefined): AppError {
     `line ${line ?? 0}: this loop, or those before it, took more than this node does in its ${LIMITS.kernelRunMs} ms; ` +
     'give it less to do in one dispatch'
   return new AppError('too_large', `The kernel ran out of its budget: ${detail}.`, {
-    meta: { rule: 'kernels.budget', errors: [{ pointer: '/kernel/wgsl', detail }] },
+    meta: { rule: BUDGET_RULE, errors: [{ pointer: '/kernel/wgsl', detail }] },
   })
 }
 

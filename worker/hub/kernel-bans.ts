@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { AppError } from '#shared/errors.ts'
 import { Bytes32 } from '#shared/ids.ts'
 import type { Work } from '#shared/job.ts'
+import { HANG_RULE } from '#shared/kernel-rules.ts'
 import { LIMITS } from '#shared/limits.ts'
 import type { Log } from '#shared/log.ts'
 import type { NodeTrust } from '#shared/policy.ts'
@@ -31,8 +32,6 @@ export interface KernelBansDeps {
   readonly log: Log
 }
 
-/** The rule that a node's word names when a kernel hung its device. */
-const HANG_RULE = 'kernels.hang'
 /** Different nodes that must report, before completions raise it. */
 const REPORTS = 2
 /** However many nodes have completed it, this many reports are enough. */
