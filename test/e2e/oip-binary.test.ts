@@ -151,13 +151,13 @@ describe('the binary tensor extension', () => {
       '/inputs/0/parameters/binary_data_size',
     ],
     ['a parameter that is unknown', texts, { parameters: { shm: 1 } }, '/inputs/0/parameters'],
-  ])('[O1] refuses %s, with its place', async (_, binary, part, pointer) => {
+  ])('[B1] refuses %s, with its place', async (_, binary, part, pointer) => {
     const { status, json } = await infer({ inputs: [{ ...binaryTensor, ...part }] }, binary)
     expect(status).toBe(400)
     expect(JSON.stringify(json['errors'])).toContain(`"pointer":"${pointer}"`)
   })
 
-  it.each(['0', '-1', 'x', '999999', '1e3'])('[O1] refuses a JSON length of %s', async (length) => {
+  it.each(['0', '-1', 'x', '999999', '1e3'])('[B1] refuses a JSON length of %s', async (length) => {
     const headers = { 'inference-header-content-length': length }
     const { status, json } = await infer({ inputs: [binaryTensor] }, texts, headers)
     expect(status).toBe(400)

@@ -46,7 +46,7 @@ const embed = () =>
   })
 
 describe('the routes of the API', () => {
-  it(`[F1] give ${REQUESTS} fuzzed requests a named answer each, and serve the next one`, async () => {
+  it(`[Z1] give ${REQUESTS} fuzzed requests a named answer each, and serve the next one`, async () => {
     const description: unknown = JSON.parse(
       await readFile(repositoryPath('docs/openapi.json'), 'utf8'),
     )
@@ -67,7 +67,7 @@ describe('the routes of the API', () => {
 describe('a client', () => {
   const body = JSON.stringify({ model: 'littoral-embed-400k', input: 'slowly' })
 
-  it('[F2] that sends a byte at a time gets its answer, and holds up nobody', async () => {
+  it('[Z2] that sends a byte at a time gets its answer, and holds up nobody', async () => {
     const slow = slowRequest({
       url: `${worker.workerd.url}/v1/embeddings`,
       key: keys.own,
@@ -79,7 +79,7 @@ describe('a client', () => {
     expect((await slow).status).toBe(200)
   })
 
-  it('[F2] that reads slowly gets the whole of a large answer, and holds up nobody', async () => {
+  it('[Z2] that reads slowly gets the whole of a large answer, and holds up nobody', async () => {
     const input = Array.from({ length: 200 }, (_, i) => `text ${i}`)
     const slow = slowRequest({
       url: `${worker.workerd.url}/v1/embeddings`,
@@ -95,7 +95,7 @@ describe('a client', () => {
     expect((JSON.parse(text) as { data: unknown[] }).data).toHaveLength(200)
   })
 
-  it('[F3] that leaves in the middle of its body, or before its answer, is forgotten', async () => {
+  it('[Z3] that leaves in the middle of its body, or before its answer, is forgotten', async () => {
     for (const leaveAfterBytes of [0, 1, 20, body.length]) {
       await slowRequest({
         url: `${worker.workerd.url}/v1/embeddings`,
@@ -110,7 +110,7 @@ describe('a client', () => {
     expect(network).toMatchObject({ nodes: [{ inFlight: 0, quarantine: null }] })
   })
 
-  it('[F4] whose tensor claims 4 GiB, or holds no element, costs nothing', async () => {
+  it('[Z4] whose tensor claims 4 GiB, or holds no element, costs nothing', async () => {
     const infer = (tensor: object) =>
       worker.call('POST', '/v2/models/pp-ocr-rec/infer', {
         key: keys.own,

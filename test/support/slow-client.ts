@@ -31,7 +31,6 @@ export async function slowRequest(request: SlowRequest): Promise<SlowReply> {
     host: hostname,
     port: Number(port),
     allowHalfOpen: true,
-    highWaterMark: 4_096,
   })
   const { body = '', method = 'POST', sendBytes = 1, everyMs = 0 } = request
   const { leaveAfterBytes = Infinity } = request

@@ -13,7 +13,7 @@ const hex = (length: number) =>
 const id = (length: number) => hex(length).filter((text) => !/^0+$/.test(text))
 const child = (header: string | undefined) => childContext(header, randomBytes)
 
-describe('[T1] a traceparent that is valid', () => {
+describe('[X1] a traceparent that is valid', () => {
   it('gives its trace to a new span, and keeps only the sampled flag', () => {
     fc.assert(
       fc.property(id(32), id(16), hex(2), (traceId, parentId, flags) => {
@@ -39,7 +39,7 @@ describe('[T1] a traceparent that is valid', () => {
   })
 })
 
-describe('[T2] a traceparent that is not', () => {
+describe('[X2] a traceparent that is not', () => {
   const good = `00-${TRACE}-${PARENT}-01`
 
   it.each([
