@@ -70,7 +70,7 @@ describe('a file goes in as base64 and what is in it comes out as JSON', () => {
 })
 
 describe('a file that cannot be used', () => {
-  it('is refused by the node, by its element', async () => {
+  it('[M1] is refused by the node, by its element', async () => {
     const { status, body } = await infer(
       'pp-ocr',
       'image',
@@ -85,7 +85,7 @@ describe('a file that cannot be used', () => {
     })
   })
 
-  it('is refused at the door when it is larger than the model takes', async () => {
+  it('[M2] is refused at the door when it is larger than the model takes', async () => {
     const { status, body } = await infer(
       'nanodet-g',
       'image',

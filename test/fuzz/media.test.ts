@@ -36,7 +36,7 @@ const FILES: readonly (readonly [string, Read, Uint8Array])[] = [
   ['Ogg Vorbis', listen, at('examples/speech.ogg')],
 ]
 
-describe('a damaged file is read or refused, and soon', () => {
+describe('[M1] a damaged file is read or refused, and soon', () => {
   test.each(FILES)('%s', async (_, read, file) => {
     let refused = 0
     for (const seed of SEEDS) {
@@ -59,7 +59,7 @@ describe('a damaged file is read or refused, and soon', () => {
   })
 })
 
-describe('a bomb is seen before it has unfolded', () => {
+describe('[M3] [M4] [M5] a bomb is seen before it has unfolded', () => {
   let huge: Uint8Array
   beforeAll(async () => {
     huge = await packZeroes(400)

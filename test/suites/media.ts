@@ -143,7 +143,7 @@ export function describeMedia(engine: () => Engine): void {
       /cut off/,
     ],
   ]
-  describe('a file that cannot be used is refused by its element', () => {
+  describe('[M1] a file that cannot be used is refused by its element', () => {
     test.each(refused)('%s', async (_, model, file, detail) => {
       const failing = expect(run(model, file)).rejects
       await failing.toMatchObject({

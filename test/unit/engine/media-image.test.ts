@@ -153,7 +153,7 @@ describe('a PNG', () => {
       /unpacks to 128004000/,
     ],
   ]
-  test.each(wrong)('with %s is refused', async (_, rows, detail) => {
+  test.each(wrong)('[M3] with %s is refused', async (_, rows, detail) => {
     await expect(decode(png(rows))).rejects.toMatchObject({
       code: 'invalid_request',
       detail: expect.stringMatching(detail) as unknown,
@@ -162,7 +162,7 @@ describe('a PNG', () => {
 })
 
 describe('a JPEG', () => {
-  test('is turned as its camera says it was held', async () => {
+  test('[M4] is turned as its camera says it was held', async () => {
     const photo = at('examples/cat.jpg')
     const upright = await decode(photo)
     const turned = await decode(withOrientation(photo, 6))
@@ -172,7 +172,7 @@ describe('a JPEG', () => {
     expect(middle(turned, turned.width - 1, 20)).toBe(middle(upright, 20, 0))
   })
 
-  test('of an arithmetic, lossless or CMYK kind is refused', async () => {
+  test('[M4] of an arithmetic, lossless or CMYK kind is refused', async () => {
     for (const [marker, components] of [
       [0xc9, 3],
       [0xc3, 3],
