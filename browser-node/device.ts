@@ -1,6 +1,6 @@
 /** WebGPU and ONNX Runtime of a tab; runs inside a dedicated worker, so that the page stays free while a model computes. */
 import { createEngine, type EngineOptions, type EngineProgress } from '#engine/create-engine.ts'
-import type { Engine } from '#engine/engine.ts'
+import type { LiveEngine } from '#engine/engine.ts'
 import { createOrtSessions, type SessionFactory } from '#engine/models/session.ts'
 import { deviceFor } from '#engine/kernels/device-limits.ts'
 import type { Adapter, Provider } from '#shared/job.ts'
@@ -19,7 +19,7 @@ const SMALL_MODEL_BYTES = 4 * 1024 * 1024
 const SOFTWARE_NAMES = /swiftshader|llvmpipe|lavapipe|softpipe|basic render/i
 
 /** @throws when this browser can load no ONNX Runtime; without WebGPU the engine has wasm models and no kernels */
-export async function createTabEngine(options: TabEngineOptions): Promise<Engine> {
+export async function createTabEngine(options: TabEngineOptions): Promise<LiveEngine> {
   const gpu = await openGpu()
   const runtime = await openRuntime()
   if (gpu === undefined) options.log.warn('webgpu.missing', { detail: 'models run on wasm' })
@@ -29,7 +29,8 @@ export async function createTabEngine(options: TabEngineOptions): Promise<Engine
     adapter: gpu?.adapter ?? { name: 'wasm', isSoftware: true },
     sessions: runtime.sessions,
     providers: providersFor(gpu?.adapter, runtime.hasWebGpu),
-    kernels: 'listed',
+    kernels: 'any',
+    reopenDevice: async () => (await openGpu())?.device,
     now: () => performance.now(),
   })
 }

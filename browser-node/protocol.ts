@@ -61,8 +61,8 @@ export const NodeView = z.strictObject({
   claim: z.string().max(16),
   adapter: z.strictObject({ name: z.string().max(128), isSoftware: z.boolean() }),
   models: z.array(z.strictObject({ id: z.string().max(64), provider: z.string().max(16) })).max(64),
-  /** Kernels of the project's list that this tab runs. */
-  kernels: Count,
+  /** Submitted kernels of any text within the limits, or how many of the project's list. */
+  kernels: z.union([z.literal('any'), Count]),
   running: Count,
   jobsDone: Count,
   jobsFailed: Count,

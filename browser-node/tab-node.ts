@@ -1,16 +1,19 @@
 /** The node of a tab: engine, keys, receipts and node core put together, told by commands, heard by reports. */
 import type { EngineProgress } from '#engine/create-engine.ts'
-import type { Engine } from '#engine/engine.ts'
+import type { LiveEngine } from '#engine/engine.ts'
 import { locateHub } from '#node-core/locate.ts'
 import { createNodeCore, type NodeCore } from '#node-core/node-core.ts'
+import { createModelShelf, type ModelShelf } from '#node-core/model-shelf.ts'
 import type { NodeState } from '#node-core/node-state.ts'
 import { AppError, errorCode } from '#shared/errors.ts'
+import { LIMITS } from '#shared/limits.ts'
 import type { Log } from '#shared/log.ts'
 import { MANIFESTS } from '#shared/manifests.ts'
-import type { ModelManifest } from '#shared/model.ts'
+import { modelBytes, type ModelManifest } from '#shared/model.ts'
 import { countryCode } from '#shared/region.ts'
 import { createTabEngine } from './device.ts'
 import { openKeys, type NodeKeys } from './keys.ts'
+import { openFileShelf } from './file-shelf.ts'
 import { createModelFiles } from './model-files.ts'
 import { MAX_TEXT, type Command, type HubView, type NodeView, type Report } from './protocol.ts'
 import { createReceiptStore } from './receipts.ts'
@@ -38,7 +41,8 @@ type StartCommand = Extract<Command, { type: 'start' }>
 interface Loaded {
   readonly storage: NodeStorage
   readonly keys: NodeKeys
-  readonly engine: Engine
+  readonly engine: LiveEngine
+  readonly shelf: ModelShelf
 }
 
 export function createTabNode(deps: TabNodeDeps): TabNode {
@@ -65,7 +69,8 @@ async function load(deps: TabNodeDeps): Promise<Loaded> {
   const keys = await openKeys(storage)
   const engine = await openEngine(deps)
   const runsKernels = engine.kernels === 'any' || engine.kernels.length > 0
-  if (engine.models.length > 0 || runsKernels) return { storage, keys, engine }
+  if (engine.models.length > 0 || runsKernels)
+    return { storage, keys, engine, shelf: createShelf(engine, deps) }
   await engine.close()
   throw new AppError(
     'no_capacity',
@@ -73,26 +78,56 @@ async function load(deps: TabNodeDeps): Promise<Loaded> {
   )
 }
 
-async function openEngine({ origin, report, log }: TabNodeDeps): Promise<Engine> {
-  const totalBytes = sumBytes(MANIFESTS)
+/** What a hub may have this tab load beside, or instead of, what it started with. */
+function createShelf(engine: LiveEngine, { log }: TabNodeDeps): ModelShelf {
+  return createModelShelf({
+    engine,
+    manifests: MANIFESTS,
+    memoryBytes: LIMITS.tabMemoryBytes,
+    // The engine fetches them itself, straight into the buffer that it loads from. A tab can dial no other node:
+    // its page's policy names the operator alone.
+    fetchFiles: () => Promise.resolve(() => {}),
+    log,
+    now: () => performance.now(),
+  })
+}
+
+/** As many as fit into a tab's memory, in the order of the list. */
+function startingModels(): ModelManifest[] {
+  let leftBytes: number = LIMITS.tabMemoryBytes
+  return MANIFESTS.filter((manifest) => {
+    const fits = modelBytes(manifest) <= leftBytes
+    if (fits) leftBytes -= modelBytes(manifest)
+    return fits
+  })
+}
+
+async function openEngine({ origin, report, log }: TabNodeDeps): Promise<LiveEngine> {
+  const manifests = startingModels()
+  const totalBytes = manifests.reduce((sum, manifest) => sum + modelBytes(manifest), 0)
   let loadedBytes = 0
+  let isStarting = true
   report({ type: 'download', loadedBytes, totalBytes })
   const loadFile = createModelFiles({
     origin,
     fetch: (input, init) => fetch(input, init),
-    cache: await caches.open('littoral-models'),
+    shelf: await openFileShelf(),
+    log,
     onBytes: (sizeBytes) => {
+      if (!isStarting) return
       loadedBytes += sizeBytes
       report({ type: 'download', loadedBytes: Math.min(loadedBytes, totalBytes), totalBytes })
     },
   })
   const onProgress = createProgressReports(report)
   try {
-    return await createTabEngine({ manifests: MANIFESTS, loadFile, log, onProgress })
+    return await createTabEngine({ manifests, loadFile, log, onProgress })
   } catch (cause) {
     if (errorCode(cause) !== undefined) throw cause
     const detail = `The program that runs models could not be loaded: ${String(cause)}`
     throw new AppError('internal', detail.slice(0, MAX_TEXT), { cause })
+  } finally {
+    isStarting = false
   }
 }
 
@@ -114,19 +149,15 @@ function createProgressReports(report: TabNodeDeps['report']): (progress: Engine
   }
 }
 
-function sumBytes(manifests: readonly ModelManifest[]): number {
-  const files = manifests.flatMap((manifest) => manifest.files)
-  return files.reduce((sum, file) => sum + file.sizeBytes, 0)
-}
-
 function createCore(command: StartCommand, parts: Loaded, deps: TabNodeDeps): NodeCore {
   const { claim, simulatedPlace } = command
-  const { storage, keys, engine } = parts
+  const { storage, keys, engine, shelf } = parts
   const { origin, report, log, now } = deps
   const node = createNodeCore({
     kind: 'tab',
     ...keys,
     engine,
+    shelf,
     claim,
     maxJobs: MAX_JOBS,
     receipts: createReceiptStore(storage, log),
@@ -150,7 +181,7 @@ function viewOf(state: NodeState): NodeView {
     claim,
     adapter,
     models: state.models.map(({ id, provider }) => ({ id, provider })),
-    kernels: state.kernels === 'any' ? 0 : state.kernels,
+    kernels: state.kernels,
     running,
     jobsDone,
     jobsFailed,

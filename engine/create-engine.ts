@@ -1,11 +1,9 @@
 /** Puts an engine together from a device, session factories and manifests; the same in a tab and in Node. */
-import { sha256, stringToBytes } from 'viem'
 import { AppError } from '#shared/errors.ts'
 import {
   sliceTensors,
   type Adapter,
   type Answer,
-  type KernelWork,
   type ModelWork,
   type TextWork,
 } from '#shared/job.ts'
@@ -13,10 +11,9 @@ import { LIMITS } from '#shared/limits.ts'
 import { manifestDigest, type ModelManifest } from '#shared/model.ts'
 import { checkTensors } from '#shared/tensor.ts'
 import type { LoadedModel } from './admit.ts'
-import type { Engine, LiveEngine, RunOptions } from './engine.ts'
-import { LISTED_KERNELS } from './kernels/allow-list.ts'
-import { createKernelRunner, type KernelRunner, type KernelTimes } from './kernels/kernel-runner.ts'
-import { openLibrary } from './library-work.ts'
+import type { LiveEngine, RunOptions } from './engine.ts'
+import { openKernels } from './kernel-work.ts'
+import type { KernelTimes } from './kernels/kernel-runner.ts'
 import { createModelSet, type ModelSet, type ModelSetOptions } from './model-set.ts'
 import { createJobQueue } from './queue.ts'
 import { runTextWork } from './text-work.ts'
@@ -33,8 +30,10 @@ export interface EngineOptions extends ModelSetOptions {
   readonly kernels: 'any' | 'listed' | 'none'
   /** @default the limits of submitted WGSL */
   readonly kernelTimes?: KernelTimes
-  /** Called once, when the device hangs or was lost: from then on kernels fail with node_lost. */
+  /** Called when the device hangs or was lost: kernels then fail with node_lost until another one is open. */
   readonly onDeviceLost?: (reason: string) => void
+  /** Opens another device after one was lost. @default none is */
+  readonly reopenDevice?: () => Promise<GPUDevice | undefined>
 }
 
 /** Adapter of a provider that no GPU stands behind. */
@@ -45,24 +44,22 @@ export async function createEngine(options: EngineOptions): Promise<LiveEngine> 
   const loaded = createModelSet(options, queue)
   for (const manifest of options.manifests)
     await loaded.load(manifest, new AbortController().signal).catch(() => {})
-  const kernels = kernelsOf(options)
-  const runner = openRunner(options)
-  const runLibraryWork = openLibrary(options)
+  const kernels = openKernels(options)
   return {
     adapter: options.device === undefined ? CPU_ADAPTER : options.adapter,
     get models() {
       return loaded.admitted()
     },
-    kernels,
+    get kernels() {
+      return kernels.kernels()
+    },
     load: (manifest, signal) => loaded.load(manifest, signal),
     unload: (id) => loaded.unload(id),
     async run(work, payload, { signal, emit }) {
       const job = () => {
         if (work.kind === 'model') return runModelWork({ options, loaded, work, payload, signal })
         if (work.kind === 'text') return runText({ options, loaded, work, payload, signal, emit })
-        if (work.kind === 'kernel')
-          return runKernelWork({ options, kernels, runner, work, payload })
-        return runLibraryWork(work, payload)
+        return kernels.run(work, payload)
       }
       const { answer, outputs } = await queue.run(job, signal)
       // The device is free for the next job while a slow reader takes this one's answer.
@@ -71,7 +68,7 @@ export async function createEngine(options: EngineOptions): Promise<LiveEngine> 
     },
     async close() {
       await loaded.close()
-      runner?.close()
+      kernels.close()
     },
   }
 }
@@ -79,25 +76,6 @@ export async function createEngine(options: EngineOptions): Promise<LiveEngine> 
 interface Computed {
   readonly answer: Answer
   readonly outputs: readonly Uint8Array[]
-}
-
-function openRunner(options: EngineOptions): KernelRunner | undefined {
-  const { device, log, now, onDeviceLost, kernelTimes = LIMITS } = options
-  if (device === undefined) return undefined
-  return createKernelRunner({
-    device,
-    times: kernelTimes,
-    now,
-    onLost(reason) {
-      log.warn('device.lost', { reason })
-      onDeviceLost?.(reason)
-    },
-  })
-}
-
-function kernelsOf({ device, kernels }: EngineOptions): Engine['kernels'] {
-  if (device === undefined || kernels === 'none') return []
-  return kernels === 'any' ? 'any' : LISTED_KERNELS
 }
 
 interface ModelJob {
@@ -154,38 +132,4 @@ function findModel(loaded: ModelSet, work: ModelWork | TextWork): LoadedModel {
 
 function ranOn({ admitted: { provider } }: LoadedModel, { adapter }: EngineOptions) {
   return { provider, adapter: provider === 'webgpu' ? adapter : CPU_ADAPTER }
-}
-
-interface KernelJob {
-  readonly options: EngineOptions
-  readonly kernels: Engine['kernels']
-  readonly runner: KernelRunner | undefined
-  readonly work: KernelWork
-  readonly payload: Uint8Array
-}
-
-async function runKernelWork(job: KernelJob): Promise<Computed> {
-  const { options, kernels, runner, work, payload } = job
-  // The text is what runs, so the text is what is looked up, whatever digest came with it.
-  const isOurs = LISTED_KERNELS.includes(sha256(stringToBytes(work.wgsl)))
-  if (runner === undefined || !(kernels === 'any' || isOurs)) {
-    throw new AppError(
-      'forbidden',
-      'This node runs only kernels on its own list, and this one is not on it.',
-      { meta: { rule: 'kernels.listed' } },
-    )
-  }
-  const startedMs = options.now()
-  const outputs = await runner.run(work, payload, isOurs ? 'own' : 'metered')
-  const computeMs = options.now() - startedMs
-  const { adapter } = options
-  return {
-    answer: {
-      outputs: outputs.map(({ header }) => header),
-      provider: 'webgpu',
-      adapter,
-      computeMs,
-    },
-    outputs: outputs.map(({ bytes }) => bytes),
-  }
 }

@@ -80,7 +80,7 @@ class Core implements NodeCore, WorkHandler {
       claim: deps.claim,
       adapter: deps.engine.adapter,
       models: deps.engine.models,
-      kernels: deps.engine.kernels === 'any' ? 'any' : deps.engine.kernels.length,
+      kernels: kernelsOf(deps.engine),
       running: 0,
       jobsDone: 0,
       jobsFailed: 0,
@@ -183,6 +183,8 @@ class Core implements NodeCore, WorkHandler {
       letGo?.()
       this.#running.delete(key)
       this.#update({ running: this.#running.size })
+      // A kernel that hung the device has taken its kernels with it; whoever sends the next one should know.
+      if (kernelsOf(this.#deps.engine) !== this.#state.kernels) void this.#announce()
     }
   }
 
@@ -287,6 +289,8 @@ class Core implements NodeCore, WorkHandler {
   }
 
   #presence(): Promise<SignedPresence> {
+    const kernels = kernelsOf(this.#deps.engine)
+    if (kernels !== this.#state.kernels) this.#update({ kernels })
     const { kind, identity, signer, engine, claim, maxJobs, now, shelf, fileAddresses } = this.#deps
     const record: PresenceRecord = {
       version: 1,
@@ -324,4 +328,8 @@ class Core implements NodeCore, WorkHandler {
 
 function phaseOf(state: 'connecting' | 'waiting' | 'closed'): NodePhase {
   return state === 'closed' ? 'paused' : state
+}
+
+function kernelsOf({ kernels }: Engine): NodeState['kernels'] {
+  return kernels === 'any' ? 'any' : kernels.length
 }

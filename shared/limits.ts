@@ -108,6 +108,10 @@ export const LIMITS = {
   libraryOperations: 2 ** 31,
   /** Resident memory of one engine process; a kernel of 17 KB has been seen to take 1.7 GB in the compiler. */
   engineProcessBytes: 1536 * MIB,
+  /** A lost device: pause before and time for opening another, tries, and hung devices that a node leaves behind. */
+  deviceReopenMs: 5_000,
+  deviceReopens: 6,
+  devicesAbandoned: 4,
   /** Kernels that a hub has banned, nodes' words on kernels that it keeps, and for how long each. */
   kernelBans: 10_000,
   kernelBanMs: 7 * 86_400_000,

@@ -98,6 +98,7 @@ function adapterText({ node, gpu }: PageState): string {
 
 function describeAbilities({ models, kernels }: NodeView): string {
   const parts = models.map(({ id, provider }) => `${id} (${provider})`)
-  if (kernels > 0) parts.push(kernels === 1 ? '1 listed kernel' : `${kernels} listed kernels`)
+  if (kernels === 'any') parts.push('WGSL kernels')
+  else if (kernels > 0) parts.push(kernels === 1 ? '1 listed kernel' : `${kernels} listed kernels`)
   return parts.length === 0 ? 'nothing' : parts.join(', ')
 }
