@@ -1,5 +1,6 @@
 /** Chat and completions by the official client, through the whole system: what is said, how it comes, how it ends. */
 import { readFileSync } from 'node:fs'
+import { request } from 'node:http'
 import OpenAI, { APIError, APIUserAbortError } from 'openai'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
@@ -17,17 +18,6 @@ const KITCHEN = { role: 'user' as const, content: 'turn on the kitchen light' }
 const KITCHEN_ANSWER = '{"device":"light","room":"kitchen","state":"on"}'
 /** Greedily continued, it repeats itself until its tokens are used up. */
 const ENDLESS = { model: MODEL, prompt: 'the', temperature: 0, max_tokens: 1_000 }
-
-const ORDER_SCHEMA = {
-  type: 'object',
-  properties: {
-    room: { enum: ['kitchen', 'garage'] },
-    count: { type: 'integer' },
-    on: { type: 'boolean' },
-  },
-  required: ['room', 'count', 'on'],
-  additionalProperties: false,
-}
 
 /** What the model's trainer recorded: questions with their answers, and the logits after one of them. */
 const golden = JSON.parse(readFileSync(repositoryPath(`models/${MODEL}/golden.json`), 'utf8')) as (
@@ -68,6 +58,13 @@ function givenUp(of: NodeProcess): unknown[] {
   return of.lines
     .filter((line) => line.includes('"job.failed"'))
     .map((line) => (JSON.parse(line) as { code: unknown }).code)
+}
+
+/** Jobs that the hub counts as running. */
+async function inFlight(): Promise<number> {
+  const { body } = await stack.get(tenant, '/v1/network')
+  const nodes = body.nodes as { inFlight: number }[]
+  return nodes.reduce((sum, each) => sum + each.inFlight, 0)
 }
 
 describe('a chat', () => {
@@ -221,7 +218,7 @@ describe('an answer in JSON', () => {
   it('keeps to a schema that the model was never trained on', async () => {
     const Order = z.strictObject({
       room: z.enum(['kitchen', 'garage']),
-      count: z.int(),
+      count: z.number(),
       on: z.boolean(),
     })
     const { choices } = await client.chat.completions.parse({
@@ -232,7 +229,7 @@ describe('an answer in JSON', () => {
       max_tokens: 200,
       response_format: {
         type: 'json_schema',
-        json_schema: { name: 'order', strict: true, schema: ORDER_SCHEMA },
+        json_schema: { name: 'order', strict: true, schema: z.toJSONSchema(Order) },
       },
     })
     expect(choices[0]?.finish_reason).toBe('stop')
@@ -322,16 +319,31 @@ describe('a stream', () => {
     })
     await until('the node has given the job up', () => givenUp(node).length > before)
     expect(givenUp(node).slice(before)).toEqual(['cancelled'])
-    await until('the hub counts it no more', async () => {
-      const { body } = await stack.get(tenant, '/v1/network')
-      return (body.nodes as { inFlight: number }[]).every(({ inFlight }) => inFlight === 0)
-    })
+    await until('the hub counts it no more', async () => (await inFlight()) === 0)
     const { choices } = await client.chat.completions.create({
       model: MODEL,
       messages: [KITCHEN],
       temperature: 0,
     })
     expect(choices[0]?.message.content).toBe(KITCHEN_ANSWER)
+  })
+})
+
+describe('an answer that is whole', () => {
+  it('[O6] stops the model on the node when the connection is reset before it comes', async () => {
+    const before = givenUp(node).length
+    const sent = request(`${stack.url}/v1/completions`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${tenant.apiKey}`, 'content-type': 'application/json' },
+    })
+    const reset = new Promise((resolve) => sent.once('error', resolve))
+    sent.end(JSON.stringify(ENDLESS))
+    await until('the job is on the node', async () => (await inFlight()) > 0)
+    // What a proxy does when its own client has gone. A polite close could also be half of one.
+    sent.socket?.resetAndDestroy()
+    await reset
+    await until('the node has given the job up', () => givenUp(node).length > before)
+    expect(givenUp(node).slice(before)).toEqual(['cancelled'])
   })
 })
 

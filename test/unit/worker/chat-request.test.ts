@@ -1,177 +1,15 @@
-/** OpenAI's chat and completion requests to text jobs: what is taken, and what is refused by its name. */
-import type { ChatCompletionCreateParams, CompletionCreateParams } from 'openai/resources'
+/** OpenAI's chat and completion requests to text jobs. */
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { ERRORS, toAppError } from '#shared/errors.ts'
+import { ERRORS } from '#shared/errors.ts'
 import { LIMITS } from '#shared/limits.ts'
-import { TextInput, textUnits } from '#shared/text.ts'
+import { textUnits } from '#shared/text.ts'
 import { EMBEDDING_MANIFEST } from '#test/support/manifests.ts'
 import { CHAT_MANIFEST } from '#test/support/text-answers.ts'
-import { CHAT_REFUSALS, COMPLETION_REFUSALS } from '#worker/formats/chat-parameters.ts'
+import { chat, complete, HELLO, refusal } from '#test/support/text-requests.ts'
+import { CHAT_REFUSALS } from '#worker/formats/chat-parameters.ts'
 import { ChatRequest, decodeChat, parseChat } from '#worker/formats/chat.ts'
-import {
-  CompletionRequest,
-  decodeCompletion,
-  parseCompletion,
-} from '#worker/formats/completions.ts'
-
-const HELLO = [{ role: 'user', content: 'hello' }]
-
-function chat(body: object, manifest = CHAT_MANIFEST) {
-  const priced = decodeChat(manifest, parseChat({ model: 'chat-test', messages: HELLO, ...body }))
-  return { ...priced, input: inputOf(priced.payload) }
-}
-
-function complete(body: object, manifest = CHAT_MANIFEST) {
-  const request = parseCompletion({ model: 'chat-test', prompt: 'once', ...body })
-  const priced = decodeCompletion(manifest, request)
-  return { ...priced, input: inputOf(priced.payload) }
-}
-
-function inputOf(payload: Uint8Array): TextInput {
-  return TextInput.parse(JSON.parse(new TextDecoder().decode(payload)))
-}
-
-function refusal(run: () => unknown): { code: string; pointers: string[]; detail: string } {
-  try {
-    run()
-  } catch (error) {
-    const { code, meta, detail } = toAppError(error)
-    return { code, detail, pointers: (meta.errors ?? []).map(({ pointer }) => pointer) }
-  }
-  return { code: 'none', detail: '', pointers: [] }
-}
-
-/** Known to a client of OpenAI → what becomes of it here. The compiler finds what a new version of the client adds. */
-type Fate = 'used' | 'refused' | 'without effect'
-const CHAT_FATES: Record<keyof ChatCompletionCreateParams, Fate> = {
-  messages: 'used',
-  model: 'used',
-  logprobs: 'used',
-  max_completion_tokens: 'used',
-  max_tokens: 'used',
-  response_format: 'used',
-  seed: 'used',
-  stop: 'used',
-  stream: 'used',
-  stream_options: 'used',
-  temperature: 'used',
-  top_logprobs: 'used',
-  top_p: 'used',
-  metadata: 'without effect',
-  prompt_cache_key: 'without effect',
-  safety_identifier: 'without effect',
-  user: 'without effect',
-  audio: 'refused',
-  frequency_penalty: 'refused',
-  function_call: 'refused',
-  functions: 'refused',
-  logit_bias: 'refused',
-  modalities: 'refused',
-  moderation: 'refused',
-  n: 'refused',
-  parallel_tool_calls: 'refused',
-  prediction: 'refused',
-  presence_penalty: 'refused',
-  prompt_cache_options: 'refused',
-  prompt_cache_retention: 'refused',
-  reasoning_effort: 'refused',
-  service_tier: 'refused',
-  store: 'refused',
-  tool_choice: 'refused',
-  tools: 'refused',
-  verbosity: 'refused',
-  web_search_options: 'refused',
-}
-const COMPLETION_FATES: Record<keyof CompletionCreateParams, Fate> = {
-  model: 'used',
-  prompt: 'used',
-  logprobs: 'used',
-  max_tokens: 'used',
-  seed: 'used',
-  stop: 'used',
-  stream: 'used',
-  stream_options: 'used',
-  temperature: 'used',
-  top_p: 'used',
-  user: 'without effect',
-  best_of: 'refused',
-  echo: 'refused',
-  frequency_penalty: 'refused',
-  logit_bias: 'refused',
-  n: 'refused',
-  presence_penalty: 'refused',
-  suffix: 'refused',
-}
-
-/** A value of each refused parameter that asks for something; `{ set: true }` where nothing else is needed. */
-const ASKING: Readonly<Record<string, unknown>> = {
-  n: 2,
-  best_of: 3,
-  frequency_penalty: 0.5,
-  presence_penalty: -0.5,
-  modalities: ['text', 'audio'],
-  service_tier: 'flex',
-  tool_choice: 'auto',
-  suffix: ' the end',
-}
-const names = (fates: Record<string, Fate>, fate: Fate) =>
-  Object.keys(fates).filter((name) => fates[name] === fate)
-
-describe('a parameter of OpenAI that does not exist here', () => {
-  it.each(Object.keys(CHAT_REFUSALS))('[O1] is refused by its name in chat: %s', (name) => {
-    const { code, pointers, detail } = refusal(() =>
-      chat({ [name]: ASKING[name] ?? { set: true } }),
-    )
-    expect({ code, pointers }).toEqual({ code: 'invalid_request', pointers: [`/${name}`] })
-    expect(detail).toContain(name)
-  })
-
-  it.each(Object.keys(COMPLETION_REFUSALS))(
-    '[O1] is refused by its name in completions: %s',
-    (name) => {
-      const { code, pointers } = refusal(() => complete({ [name]: ASKING[name] ?? { set: true } }))
-      expect({ code, pointers }).toEqual({ code: 'invalid_request', pointers: [`/${name}`] })
-    },
-  )
-
-  it('[O1] is among those that are refused, for every parameter that the openai client knows', () => {
-    for (const name of names(CHAT_FATES, 'refused')) expect(CHAT_REFUSALS).toHaveProperty(name)
-    for (const name of names(COMPLETION_FATES, 'refused'))
-      expect(COMPLETION_REFUSALS).toHaveProperty(name)
-    for (const name of names(CHAT_FATES, 'used')) expect(ChatRequest.shape).toHaveProperty(name)
-    for (const name of names(COMPLETION_FATES, 'used'))
-      expect(CompletionRequest.shape).toHaveProperty(name)
-  })
-
-  it('passes with the value that asks for nothing, as many clients send it', () => {
-    const neutral = {
-      n: 1,
-      frequency_penalty: 0,
-      presence_penalty: 0,
-      logit_bias: {},
-      store: false,
-      service_tier: 'auto',
-      tool_choice: 'none',
-      modalities: ['text'],
-      tools: null,
-      audio: null,
-    }
-    expect(chat(neutral).input).toEqual(chat({}).input)
-    expect(complete({ n: 1, best_of: 1, echo: false, suffix: null }).input).toEqual(
-      complete({}).input,
-    )
-  })
-
-  it('is refused beside every other that is, in one answer', () => {
-    const { pointers } = refusal(() => chat({ tools: [], n: 3, logit_bias: { 5: 1 } }))
-    expect(pointers.toSorted()).toEqual(['/logit_bias', '/n', '/tools'])
-  })
-
-  it('is told from one that nobody knows, which passes', () => {
-    const ours = { user: 'sensor-7', metadata: { a: 'b' }, safety_identifier: 'x', my_field: [1] }
-    expect(chat(ours).input).toEqual(chat({}).input)
-  })
-})
+import { decodeCompletion, parseCompletion } from '#worker/formats/completions.ts'
 
 describe('messages', () => {
   it('may be of four roles, with text or parts of text', () => {
@@ -394,6 +232,40 @@ describe('a completion’s prompt', () => {
     const { code, pointers } = refusal(() => complete({ prompt }))
     expect({ code, pointers }).toEqual({ code: 'invalid_request', pointers: ['/prompt'] })
   })
+})
+
+it('is priced or refused by a named fault, whatever the body is', () => {
+  const members = [...Object.keys(ChatRequest.shape), ...Object.keys(CHAT_REFUSALS), 'prompt', '']
+  const value = fc.oneof(
+    fc.jsonValue({ maxDepth: 3 }),
+    fc.constantFrom(HELLO, 'text', 1, 0, true, null, ['a'], { type: 'json_object' }, 1e300),
+  )
+  const body = fc.oneof(
+    fc.jsonValue(),
+    fc.dictionary(fc.constantFrom(...members), value),
+    fc.dictionary(fc.constantFrom(...members), value, { maxKeys: 3 }).map((some) => ({
+      model: 'chat-test',
+      messages: HELLO,
+      prompt: 'once',
+      ...some,
+    })),
+  )
+  let priced = 0
+  const attempt = (run: () => { units: number }) => {
+    const { code } = refusal(() => {
+      expect(run().units).toBeGreaterThan(0)
+      priced += 1
+    })
+    expect(['none', 'invalid_request', 'too_large']).toContain(code)
+  }
+  fc.assert(
+    fc.property(body, (sent) => {
+      attempt(() => decodeChat(CHAT_MANIFEST, parseChat(sent)))
+      attempt(() => decodeCompletion(CHAT_MANIFEST, parseCompletion(sent)))
+    }),
+    { seed: 20_261_122, numRuns: 3_000 },
+  )
+  expect(priced).toBeGreaterThan(100)
 })
 
 it('is refused for a model that writes no text, with a pointer to the model', () => {
