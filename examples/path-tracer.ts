@@ -63,11 +63,13 @@ process.stderr.write(
 
 /** Each pixel in the colour of the node that rendered its first pass. */
 function tintByNode(pixels: Uint8Array, ended: readonly BatchItem[]): Uint8Array {
-  const nodes = [...new Set(ended.map(({ node }) => node))].toSorted()
+  const nodes = [...new Set(ended.map(({ node }) => node ?? ''))].toSorted((a, b) =>
+    a.localeCompare(b),
+  )
   const tinted = pixels.slice()
   for (const { index, node } of ended) {
     if (index >= picture.tiles ** 2) continue
-    const colour = COLOURS[nodes.indexOf(node) % COLOURS.length] ?? COLOURS[0]
+    const colour = COLOURS[nodes.indexOf(node ?? '') % COLOURS.length] ?? COLOURS[0]
     for (let i = 0; i < stepOf(picture); i += 1) {
       const at = pixelAt(index * stepOf(picture) + i, picture) * 3
       for (const [c, value] of colour.entries()) {

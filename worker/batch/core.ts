@@ -26,7 +26,8 @@ export function createBatchCore(deps: BatchDeps): BatchCore {
   const items = createItemStore(database)
   const lifetime = createLifetime(database, deps)
   const changes = createChanges()
-  const progress = createProgress({ deps, database, items, lifetime, onChange: changes.announce })
+  const onChange = () => changes.announce()
+  const progress = createProgress({ deps, database, items, lifetime, onChange })
   let driving: Promise<void> | undefined
 
   const status = (): BatchStatus => {
@@ -69,7 +70,7 @@ export function createBatchCore(deps: BatchDeps): BatchCore {
       progress.planNext()
       return last
     },
-    changed: changes.next,
+    changed: () => changes.next(),
     drive() {
       // An alarm that goes off in the middle is spent; the next one watches over the work in its place.
       if (driving !== undefined) deps.wake(deps.nowMs() + LIMITS.jobsWatchdogMs)

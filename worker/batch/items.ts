@@ -214,7 +214,10 @@ function toOutputs(row: Row): TensorHeader[] {
 }
 
 function toItem(row: Row): BatchItem {
-  const text = (name: string) => (row[name] === null ? null : String(row[name]))
+  const text = (name: string) => {
+    const value = row[name]
+    return typeof value === 'string' ? value : null
+  }
   const error = text('error')
   const country = row['country']
   return {

@@ -94,7 +94,7 @@ export function createLifetime(database: BatchDatabase, deps: LifetimeDeps): Lif
     checkKept() {
       if (eraseAtMs() <= nowMs()) throw notFound()
     },
-    webhook: delivery.status,
+    webhook: () => delivery.status(),
     async afterwards(status) {
       if (isOpen()) return
       if (eraseAtMs() <= nowMs()) return await erase()

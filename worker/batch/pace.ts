@@ -43,7 +43,7 @@ export function createPace(concurrency: number, nowMs: () => number): Pace {
       waiting = null
       window.answered(tookMs)
     },
-    lost: window.failed,
+    lost: () => window.failed(),
     pause(nextMs, why) {
       // Items that were refused together are one pause, not many.
       if (nowMs() >= untilMs) pauses += 1

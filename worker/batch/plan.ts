@@ -1,5 +1,6 @@
 /** From a batch's stored input to the one job that an item is. */
 import { AppError } from '#shared/errors.ts'
+import { libraryOutputBytes } from '#shared/kernels.ts'
 import { payloadBytes, sliceTensors, type TensorHeader, type Work } from '#shared/job.ts'
 import type { BatchDatabase } from './database.ts'
 import { REDUCE_INDEX, type ItemStore, type NextItem } from './items.ts'
@@ -13,11 +14,9 @@ export interface PlannedJob {
 
 /** Bytes that the job holds on its way: its payload and, where that is known, its answer. */
 export function heldBytes(work: Work): number {
-  const returned =
-    work.kind === 'kernel'
-      ? work.buffers.reduce((sum, buffer) => sum + (buffer.return ? buffer.sizeBytes : 0), 0)
-      : 0
-  return payloadBytes(work) + returned
+  if (work.kind === 'library') return payloadBytes(work) + libraryOutputBytes(work)
+  const returned = work.kind === 'kernel' ? work.buffers.filter((buffer) => buffer.return) : []
+  return payloadBytes(work) + returned.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
 }
 
 /** @throws {AppError} internal when the stored input is not whole */

@@ -93,7 +93,7 @@ export function createRunner(deps: RunnerDeps): Runner {
         controller.abort(new AppError('cancelled', 'The batch has ended.'))
       }
     },
-    waiting: pace.waiting,
+    waiting: () => pace.waiting(),
   }
 }
 

@@ -1,6 +1,8 @@
 /** From a batch as a client wrote it to what its items are run by. */
+import { z } from 'zod'
 import { AppError, type FieldFault } from '#shared/errors.ts'
 import type { KernelBuffer, KernelWork } from '#shared/job.ts'
+import { LIBRARY_PRICE_MICRO_USD } from '#shared/kernels.ts'
 import { LIMITS } from '#shared/limits.ts'
 import { manifestDigest, type ModelManifest } from '#shared/model.ts'
 import { KERNEL_PRICE_MICRO_USD, kernelUnits } from '#shared/pricing.ts'
@@ -17,8 +19,9 @@ import type {
 } from '../batch/protocol.ts'
 import { decodeBase64 } from './base64.ts'
 import { decodeCompute, type ComputeRequest } from './compute.ts'
-import { invalidRequest } from './faults.ts'
+import { invalidRequest, parseBody } from './faults.ts'
 import type { JobsRequest } from './jobs.ts'
+import { decodeLibrary, LibraryRequest } from './library.ts'
 import { decodeInfer, joinBytes } from './oip.ts'
 
 export type DecodedJobs = Pick<
@@ -42,10 +45,7 @@ export async function decodeJobs(
   if (!isOne(request.inputs, request.range)) {
     throw fault('/inputs', 'exactly one of "inputs" and "range" is needed')
   }
-  const decoded =
-    request.model === undefined
-      ? await decodeKernelItems(request)
-      : decodeModelItems(request, findModel(request.model))
+  const decoded = await decodeItems(request, findModel)
   const { items } = decoded.input
   const inputBytes =
     decoded.input.shared.length + items.reduce((sum, item) => sum + item.bytes.length, 0)
@@ -74,9 +74,20 @@ type Decoded = Omit<DecodedJobs, 'reduce' | 'units'> & {
   readonly outputs: readonly { readonly name: string; readonly sizeBytes?: number }[]
 }
 
+async function decodeItems(
+  request: JobsRequest,
+  findModel: (id: string) => ModelManifest,
+): Promise<Decoded> {
+  const { model, kernel } = request
+  if (model !== undefined) return decodeModelItems(request, findModel(model))
+  return typeof kernel === 'string'
+    ? decodeLibraryItems(request, kernel)
+    : await decodeKernelItems(request)
+}
+
 async function decodeKernelItems(request: JobsRequest): Promise<Decoded> {
   const { kernel, range } = request
-  if (kernel === undefined) throw new AppError('internal', 'No kernel to decode.')
+  if (typeof kernel !== 'object') throw new AppError('internal', 'No kernel to decode.')
   const given: ComputeRequest['buffers'] = request.buffers.map((buffer) => {
     if (!('perItem' in buffer)) return buffer
     const { perItem: _, ...empty } = buffer
@@ -182,20 +193,57 @@ function decodeBuffers(
   return decoded
 }
 
+/** Each item is its own work: its tensors may have other shapes than the next one's. */
+function decodeLibraryItems(request: JobsRequest, kernel: string): Decoded {
+  const { params } = request
+  const outputs = new Set<string>()
+  let outputBytes = 0
+  const items = eachTensors(request).map(({ tensors, at }): ItemInput => {
+    const decode = () =>
+      decodeLibrary({
+        kernel,
+        params,
+        inputs: parseBody(LibraryTensors, { inputs: tensors }).inputs,
+      })
+    const { work, payload, resolved } = below(at, decode)
+    for (const { name, sizeBytes } of resolved.outputs) {
+      outputs.add(name)
+      outputBytes += sizeBytes
+    }
+    return { work, units: resolved.units, bytes: payload }
+  })
+  checkOutputTotal([{ sizeBytes: outputBytes }], 1)
+  return {
+    items: items.length,
+    priceMicroUsd: LIBRARY_PRICE_MICRO_USD,
+    template: null,
+    range: null,
+    outputs: [...outputs].map((name) => ({ name })),
+    input: { shared: new Uint8Array(), reduce: new Uint8Array(), items },
+  }
+}
+
+const LibraryTensors = z.object({ inputs: LibraryRequest.shape.inputs })
+
+/** What each item brings for a model or a library kernel. */
+function eachTensors({ range, buffers, inputs = [] }: JobsRequest) {
+  if (range !== undefined) throw fault('/range', 'is for WGSL kernels; this needs "inputs"')
+  if (buffers.length > 0) throw fault('/buffers', 'are for WGSL kernels; this has "inputs"')
+  return inputs.map((input, index) => {
+    const at = `/inputs/${index}`
+    if (input.inputs === undefined) throw fault(at, 'needs "inputs", its tensors')
+    if (input.buffers !== undefined) throw fault(`${at}/buffers`, 'is for WGSL kernels')
+    return { tensors: input.inputs, at }
+  })
+}
+
 function decodeModelItems(request: JobsRequest, manifest: ModelManifest): Decoded {
-  if (request.range !== undefined) throw fault('/range', 'is for kernels; a model needs "inputs"')
-  if (request.buffers.length > 0) throw fault('/buffers', 'are for kernels; a model has "inputs"')
   if (manifest.outputs.length === 0) {
     throw fault('/model', `${manifest.id} generates text, which batches do not do`)
   }
   const digest = manifestDigest(manifest)
-  const items = (request.inputs ?? []).map((input, index): ItemInput => {
-    const at = `/inputs/${index}`
-    if (input.inputs === undefined) throw fault(at, 'needs "inputs", the tensors of the model')
-    if (input.buffers !== undefined) throw fault(`${at}/buffers`, 'is for kernels')
-    const { headers, payload } = below(at, () =>
-      decodeInfer(manifest, { inputs: input.inputs ?? [] }),
-    )
+  const items = eachTensors(request).map(({ tensors, at }): ItemInput => {
+    const { headers, payload } = below(at, () => decodeInfer(manifest, { inputs: tensors }))
     const work = { kind: 'model' as const, model: manifest.id, digest, inputs: headers }
     return { work, units: countUnits(manifest, headers), bytes: payload }
   })
@@ -227,7 +275,10 @@ async function decodeReduce(
     return { reduce: plan, bytes: new Uint8Array() }
   }
   if (output.sizeBytes === undefined) {
-    throw fault('/reduce', "a kernel cannot reduce a model's outputs; a named reduction can")
+    throw fault(
+      '/reduce',
+      'only the outputs of a WGSL kernel, whose size is known, can be reduced by another',
+    )
   }
   const sizeBytes = output.sizeBytes * items
   if (sizeBytes > LIMITS.kernelBufferBytes) {
@@ -245,7 +296,10 @@ async function decodeReduce(
   return { reduce: { kind: 'kernel', output: output.name, template }, bytes: payload }
 }
 
-function checkOutputTotal(outputs: Decoded['outputs'], count: number): void {
+function checkOutputTotal(
+  outputs: readonly { readonly sizeBytes?: number }[],
+  count: number,
+): void {
   const each = outputs.reduce((sum, { sizeBytes }) => sum + (sizeBytes ?? 0), 0)
   if (each * count <= LIMITS.jobsOutputBytes) return
   throw tooLarge(

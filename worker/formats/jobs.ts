@@ -9,6 +9,7 @@ import {
   REDUCTIONS,
 } from '../batch/protocol.ts'
 import { Binding, EmptyBuffer, FilledBuffer } from './compute.ts'
+import { LibraryRequest } from './library.ts'
 import { InferTensor } from './oip.ts'
 import { ResidencyFields } from './residency.ts'
 
@@ -30,7 +31,7 @@ const Buffers = z
   .max(LIMITS.kernelBuffers)
   .default([])
 
-/** What one item brings: bytes of its buffers, or tensors of the model. */
+/** What one item brings: bytes of its buffers, or tensors of the model or library kernel. */
 const ItemInputs = z.strictObject({
   buffers: z
     .array(z.strictObject({ binding: Binding, data: z.string() }))
@@ -66,10 +67,12 @@ const KernelReduce = z.strictObject({
 })
 
 export const JobsRequest = z.strictObject({
-  /** Exactly one of `kernel` and `model`. */
-  kernel: Kernel.optional(),
+  /** Exactly one of `kernel` (a WGSL text, or a kernel of the library by name) and `model`. */
+  kernel: z.union([Kernel, z.string().min(1).max(64)]).optional(),
   model: z.string().min(1).max(128).optional(),
   buffers: Buffers,
+  /** Parameters of a library kernel, the same for every item. */
+  params: LibraryRequest.shape.params,
   /** Exactly one of `inputs` and `range`. */
   inputs: z.array(ItemInputs).min(1).max(LIMITS.jobsItems).optional(),
   range: RangeInput.optional(),

@@ -82,6 +82,24 @@ describe('a batch over a list', () => {
   })
 })
 
+describe('a batch of a library kernel', () => {
+  const vector = (...data: number[]) => ({
+    inputs: [{ name: 'x', datatype: 'FP32', shape: [data.length], data }],
+  })
+
+  it('is checked item by item, and each has its own shape', async () => {
+    const body = { kernel: 'reduce@1', params: { op: 'sum' }, inputs: [vector(1, 2), vector(3)] }
+    const { input, items, units } = await decode(body)
+    expect({ items, units }).toEqual({ items: 2, units: 2 })
+    expect(input.items[0]?.work).toMatchObject({ kind: 'library', kernel: 'reduce@1' })
+    const wrong = {
+      ...body,
+      inputs: [vector(1), { inputs: [{ ...vector(1).inputs[0], name: 'q' }] }],
+    }
+    expect((await refusal(wrong)).pointers?.[0]).toMatch(/^\/inputs\/1\/inputs/)
+  })
+})
+
 describe('a batch over a range', () => {
   it('brings its own buffer of four numbers', async () => {
     const { template, items, range } = await decode({
