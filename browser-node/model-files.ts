@@ -1,70 +1,106 @@
-/** Model files from `/models/<sha256>`: counted as they come, checked against their hash, kept in this browser. */
-import { AppError } from '#shared/errors.ts'
+/** Model files of a tab: from the operator, then from where the manifest says; kept in this browser, checked each time. */
+import { downloadFile, type FileSink } from '#node-core/download-file.ts'
+import { httpSource, type FileSource } from '#node-core/file-source.ts'
+import type { Log } from '#shared/log.ts'
 import type { ModelFile } from '#shared/model.ts'
+import { parseSource } from '#shared/model-source.ts'
+import { digestBytes } from '#shared/receipt.ts'
+import type { FileShelf, KeptFile } from './file-shelf.ts'
 
 export interface ModelFilesOptions {
   readonly origin: string
   readonly fetch: typeof fetch
-  readonly cache: Pick<Cache, 'match' | 'put' | 'delete'>
-  /** Takes the size of each piece that arrived. */
+  /** Undefined in a browser that keeps no files: then each start fetches them anew. */
+  readonly shelf: FileShelf | undefined
+  readonly log: Log
+  /** Takes the size of each piece that arrived, or was there. */
   readonly onBytes: (sizeBytes: number) => void
 }
 
-/** @throws {AppError} from the returned function: no_capacity when the file cannot be had, internal when it is another one */
+/** @throws {AppError} from the returned function: file_corrupt, no_capacity when no source has the file, cancelled */
 export function createModelFiles(
   options: ModelFilesOptions,
 ): (file: ModelFile, signal: AbortSignal) => Promise<Uint8Array<ArrayBuffer>> {
-  const { origin, cache, onBytes } = options
+  const { shelf, log, onBytes } = options
   return async (file, signal) => {
-    const url = `${origin}/models/${file.sha256}`
-    const kept = await cache.match(url)
-    const response = kept ?? (await fetchFile(url, file, { ...options, signal }))
-    const bytes = await readExactly(response, file, onBytes)
-    if ((await sha256(bytes)) !== file.sha256) {
-      await cache.delete(url)
-      throw new AppError('internal', `${file.name} is not the file that its manifest names.`)
+    const kept = await shelf?.open(file.sha256, file.sizeBytes)
+    // The one copy in memory: pieces go into it as they come.
+    const bytes = new Uint8Array(file.sizeBytes)
+    const sink = createSink(bytes, kept, log)
+    onBytes(sink.sizeBytes)
+    // The whole file lies in one buffer, and the browser's own hash is many times faster than a script's.
+    const createHash = () => ({ update: () => {}, digest: () => digestBytes(bytes) })
+    try {
+      const sources = sourcesOf(file, options)
+      await downloadFile(file, { sources, sink, createHash, signal, log, onBytes })
+      return bytes
+    } finally {
+      sink.close()
     }
-    // A browser that has no room fetches it again next time.
-    if (kept === undefined) await cache.put(url, new Response(bytes)).catch(() => {})
-    return bytes
   }
 }
 
-async function fetchFile(
-  url: string,
-  file: ModelFile,
-  { fetch, signal }: Pick<ModelFilesOptions, 'fetch'> & { readonly signal: AbortSignal },
-): Promise<Response> {
-  const response = await fetch(url, { signal }).catch((cause: unknown) => {
-    throw new AppError('no_capacity', `${file.name} could not be fetched.`, { cause })
+/** The operator's own copy first: it is the nearest, and the page's policy always allows it. */
+function sourcesOf(file: ModelFile, { origin, fetch }: ModelFilesOptions): FileSource[] {
+  const urls = file.sources.flatMap((source) => {
+    const parsed = parseSource(source)
+    return parsed.kind === 'url' ? [parsed.url] : []
   })
-  if (response.ok) return response
-  throw new AppError('no_capacity', `${file.name} answered HTTP status ${response.status}.`)
+  return [`${origin}/models/${file.sha256}`, ...urls].map((url) =>
+    httpSource(url, (input, init) => fetch(input, init)),
+  )
 }
 
-async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
-  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes))
-  return digest.reduce((text, byte) => text + byte.toString(16).padStart(2, '0'), '0x')
-}
-
-async function readExactly(
-  response: Response,
-  file: ModelFile,
-  onBytes: (sizeBytes: number) => void,
-): Promise<Uint8Array<ArrayBuffer>> {
-  const bytes = new Uint8Array(file.sizeBytes)
-  let offset = 0
-  const reader = response.body?.getReader()
-  if (reader === undefined) throw new AppError('no_capacity', `${file.name} came empty.`)
-  for (;;) {
-    const { value: piece, done } = await reader.read()
-    if (done) break
-    if (offset + piece.length > bytes.length)
-      throw new AppError('internal', `${file.name} is longer than its manifest says.`)
-    bytes.set(piece, offset)
-    offset += piece.length
-    onBytes(piece.length)
+/** Writes to memory and, for as long as the browser has room, to the kept file. */
+function createSink(
+  bytes: Uint8Array<ArrayBuffer>,
+  file: KeptFile | undefined,
+  log: Log,
+): FileSink & { close(): void } {
+  let kept = file
+  let sizeBytes = 0
+  const keep = (write: (open: KeptFile) => void) => {
+    if (kept === undefined) return
+    try {
+      write(kept)
+    } catch (error) {
+      log.warn('file.not-kept', { cause: String(error) })
+      const failed = kept
+      kept = undefined
+      // What is there may have a hole; the next start begins anew.
+      closeQuietly(failed)
+    }
   }
-  if (offset === bytes.length) return bytes
-  throw new AppError('internal', `${file.name} is shorter than its manifest says.`)
+  keep((open) => {
+    if (open.sizeBytes() > bytes.length) open.clear()
+    open.read(bytes.subarray(0, open.sizeBytes()))
+    sizeBytes = open.sizeBytes()
+  })
+  return {
+    get sizeBytes() {
+      return sizeBytes
+    },
+    async *read() {
+      yield bytes.subarray(0, sizeBytes)
+    },
+    async append(piece) {
+      bytes.set(piece, sizeBytes)
+      sizeBytes += piece.length
+      keep((open) => open.append(piece))
+    },
+    async clear() {
+      sizeBytes = 0
+      keep((open) => open.clear())
+    },
+    close: () => keep((open) => open.close()),
+  }
+}
+
+function closeQuietly(file: KeptFile): void {
+  try {
+    file.clear()
+    file.close()
+  } catch {
+    // A handle that fails twice is the browser's to mend.
+  }
 }

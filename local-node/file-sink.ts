@@ -66,7 +66,7 @@ function isAlive(pid: number): boolean {
   }
 }
 
-export function nativeHash(): FileHash {
+export function nativeHash(): FileHash & { digest(): string } {
   const hash = createHash('sha256')
   return {
     update: (bytes) => void hash.update(bytes),

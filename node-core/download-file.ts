@@ -22,7 +22,7 @@ export interface FileSink {
 export interface FileHash {
   update(bytes: Uint8Array): void
   /** `0x` and 64 hexadecimal digits. */
-  digest(): string
+  digest(): string | Promise<string>
 }
 
 export interface DownloadOptions {
@@ -89,7 +89,7 @@ async function fromSource(
       log.info('file.resumed', { file: file.name, source: source.name, offset: sink.sizeBytes })
     }
   }
-  const digest = state.hash.digest()
+  const digest = await state.hash.digest()
   if (digest === file.sha256) return
   throw corrupt(file, source, `its SHA-256 is ${digest}, not ${file.sha256}`)
 }
@@ -167,7 +167,10 @@ async function rejectOnAbort<T>(work: Promise<T>, signal: AbortSignal): Promise<
 }
 
 function corrupt(file: ModelFile, source: FileSource, why: string): AppError {
-  return new AppError('file_corrupt', `${file.name} from ${source.name} is corrupt: ${why}.`)
+  return new AppError(
+    'file_corrupt',
+    `${file.name} from ${source.name} is not the file that its manifest names: ${why}.`,
+  )
 }
 
 function stopped({ name }: ModelFile, reason: unknown): AppError {

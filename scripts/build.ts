@@ -10,7 +10,9 @@ import { unstable_readConfig } from 'wrangler'
 import { z } from 'zod'
 import { AppError } from '#shared/errors.ts'
 import { MANIFESTS } from '#shared/manifests.ts'
-import type { ModelManifest } from '#shared/model.ts'
+import { LIMITS } from '#shared/limits.ts'
+import type { ModelFile, ModelManifest } from '#shared/model.ts'
+import { parseSource } from '#shared/model-source.ts'
 import { BUNDLE_FILE, type Bundle } from './lib/bundle.ts'
 import { buildDocsPage } from './lib/docs-page.ts'
 import { modelFilePath } from '#local-node/model-path.ts'
@@ -115,6 +117,8 @@ export async function buildPages(manifests: readonly ModelManifest[]): Promise<v
 export function copyModelFiles(manifests: readonly ModelManifest[], targetDir: string): void {
   mkdirSync(targetDir, { recursive: true })
   for (const file of manifests.flatMap((manifest) => manifest.files)) {
+    // Nodes fetch the others from their sources, or from each other.
+    if (file.sizeBytes > LIMITS.servedFileBytes || !isHere(file)) continue
     const source = modelFilePath(file)
     const digest = `0x${createHash('sha256').update(readFileSync(source)).digest('hex')}`
     if (digest !== file.sha256) {
@@ -123,6 +127,10 @@ export function copyModelFiles(manifests: readonly ModelManifest[], targetDir: s
     const target = join(targetDir, file.sha256)
     if (!existsSync(target)) copyFileSync(source, target)
   }
+}
+
+function isHere({ sources }: ModelFile): boolean {
+  return sources.some((source) => parseSource(source).kind !== 'url')
 }
 
 if (import.meta.main) {

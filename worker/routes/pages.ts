@@ -1,6 +1,8 @@
 /** Static pages and model files, with the types and headers that a bare disk service does not set. */
 import { Hono } from 'hono'
 import { AppError } from '#shared/errors.ts'
+import { MANIFESTS } from '#shared/manifests.ts'
+import { sourceOrigins } from '#shared/model-source.ts'
 import type { AppContext, AppEnv } from '../context.ts'
 
 const CONTENT_TYPES: Readonly<Record<string, string>> = {
@@ -18,6 +20,13 @@ const CONTENT_TYPES: Readonly<Record<string, string>> = {
   txt: 'text/plain; charset=utf-8',
   map: 'application/json',
 }
+
+/** Where models' files come from that are too large for the operator's own pages. */
+const MODEL_ORIGINS = sourceOrigins(
+  MANIFESTS.flatMap(({ files }) => files.flatMap(({ sources }) => sources)),
+)
+  .map((origin) => ` ${origin}`)
+  .join('')
 
 const YEAR = 'public, max-age=31536000, immutable'
 
@@ -78,7 +87,7 @@ function contentSecurityPolicy(c: AppContext): string {
     "default-src 'self'",
     "script-src 'self' 'wasm-unsafe-eval'",
     "worker-src 'self'",
-    `connect-src 'self' ws://${host} wss://${host}${dialOrigin(c.var.config.hubAddress)}`,
+    `connect-src 'self' ws://${host} wss://${host}${dialOrigin(c.var.config.hubAddress)}${MODEL_ORIGINS}`,
     // Swagger UI's style sheet draws its arrows and locks as data.
     `img-src 'self'${c.req.path.startsWith('/docs') ? ' data:' : ''}`,
     "object-src 'none'",

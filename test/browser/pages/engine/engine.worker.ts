@@ -1,6 +1,7 @@
 /** A tab's engine in its dedicated worker, exactly as the volunteer's page opens it. */
 import { createTabEngine } from '../../../../browser-node/device.ts'
 import { createModelFiles } from '../../../../browser-node/model-files.ts'
+import { openFileShelf } from '../../../../browser-node/file-shelf.ts'
 import type { Engine } from '#engine/engine.ts'
 import { AppError, toWireError } from '#shared/errors.ts'
 import { createLog } from '#shared/log.ts'
@@ -27,13 +28,13 @@ async function obey(call: number, ask: Ask): Promise<Opened | Ran | null> {
 
 async function open(models: readonly string[]): Promise<Opened> {
   const { origin } = self.location
-  const cache = await caches.open('models')
   engine = await createTabEngine({
     manifests: MANIFESTS.filter(({ id }) => models.includes(id)),
     loadFile: createModelFiles({
       origin,
       fetch: (input, init) => fetch(input, init),
-      cache,
+      shelf: await openFileShelf(),
+      log: createLog(),
       onBytes: () => {},
     }),
     log: createLog(),

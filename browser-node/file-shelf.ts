@@ -1,0 +1,143 @@
+/** Model files in the browser's private file system (OPFS): written as they come, bounded, what was used longest ago leaves first. */
+import { LIMITS } from '#shared/limits.ts'
+
+/** A file that may be there in part. */
+export interface KeptFile {
+  sizeBytes(): number
+  /** Fills the buffer from the file's beginning. */
+  read(into: Uint8Array): void
+  append(bytes: Uint8Array): void
+  clear(): void
+  close(): void
+}
+
+export interface FileShelf {
+  /** Opens a file for this worker alone, after room was made for it; undefined when it cannot be kept. */
+  open(sha256: string, sizeBytes: number): Promise<KeptFile | undefined>
+}
+
+const FOLDER = 'littoral-models'
+/** When each file was last used, as JSON; losing it costs nothing but the order. */
+const INDEX = 'last-used.json'
+
+/** Undefined where a browser has no such file system, or none for this page (a private window). */
+export async function openFileShelf(
+  limitBytes: number = LIMITS.tabCacheBytes,
+): Promise<FileShelf | undefined> {
+  try {
+    const root = await navigator.storage.getDirectory()
+    const folder = await root.getDirectoryHandle(FOLDER, { create: true })
+    return createFileShelf(folder, limitBytes)
+  } catch {
+    return undefined
+  }
+}
+
+function createFileShelf(folder: FileSystemDirectoryHandle, limitBytes: number): FileShelf {
+  const open = new Set<string>()
+  let turn = Promise.resolve()
+
+  const prepare = async (sha256: string, sizeBytes: number): Promise<boolean> => {
+    const lastUsed = await readIndex(folder)
+    const hasRoom = await makeRoom(folder, { sha256, sizeBytes, limitBytes, lastUsed, open })
+    lastUsed.set(sha256, Date.now())
+    await writeIndex(folder, lastUsed)
+    return hasRoom
+  }
+  return {
+    async open(sha256, sizeBytes) {
+      try {
+        // One after the other: two would each count on the room that the other takes.
+        const prepared = turn.then(() => prepare(sha256, sizeBytes))
+        turn = prepared.then(
+          () => {},
+          () => {},
+        )
+        if (!(await prepared)) return undefined
+        const file = await folder.getFileHandle(sha256, { create: true })
+        const handle = await file.createSyncAccessHandle()
+        open.add(sha256)
+        return wrap(handle, () => open.delete(sha256))
+      } catch {
+        return undefined
+      }
+    },
+  }
+}
+
+function wrap(handle: FileSystemSyncAccessHandle, onClose: () => void): KeptFile {
+  let at = handle.getSize()
+  return {
+    sizeBytes: () => at,
+    read: (into) => void handle.read(into as Uint8Array<ArrayBuffer>, { at: 0 }),
+    append(bytes) {
+      at += handle.write(bytes as Uint8Array<ArrayBuffer>, { at })
+    },
+    clear() {
+      handle.truncate(0)
+      at = 0
+    },
+    close() {
+      handle.flush()
+      handle.close()
+      onClose()
+    },
+  }
+}
+
+interface Room {
+  readonly sha256: string
+  readonly sizeBytes: number
+  readonly limitBytes: number
+  readonly lastUsed: Map<string, number>
+  readonly open: ReadonlySet<string>
+}
+
+async function makeRoom(folder: FileSystemDirectoryHandle, room: Room): Promise<boolean> {
+  const { sha256, sizeBytes, limitBytes, lastUsed, open } = room
+  const others: { name: string; sizeBytes: number; usedAtMs: number }[] = []
+  for await (const [name, handle] of folder.entries()) {
+    if (name === sha256 || name === INDEX || handle.kind !== 'file') continue
+    const file = handle as FileSystemFileHandle
+    const { size } = await file.getFile()
+    others.push({ name, sizeBytes: size, usedAtMs: lastUsed.get(name) ?? 0 })
+  }
+  let total = others.reduce((sum, other) => sum + other.sizeBytes, sizeBytes)
+  for (const { name, sizeBytes: freed } of others.toSorted((a, b) => a.usedAtMs - b.usedAtMs)) {
+    if (total <= limitBytes) break
+    if (open.has(name)) continue
+    await folder.removeEntry(name)
+    lastUsed.delete(name)
+    total -= freed
+  }
+  return total <= limitBytes
+}
+
+async function readIndex(folder: FileSystemDirectoryHandle): Promise<Map<string, number>> {
+  try {
+    const file = await (await folder.getFileHandle(INDEX)).getFile()
+    const entries: unknown = JSON.parse(await file.text())
+    return new Map(
+      Object.entries(entries as object).filter(
+        (entry): entry is [string, number] => typeof entry[1] === 'number',
+      ),
+    )
+  } catch {
+    return new Map()
+  }
+}
+
+async function writeIndex(
+  folder: FileSystemDirectoryHandle,
+  lastUsed: ReadonlyMap<string, number>,
+): Promise<void> {
+  const file = await folder.getFileHandle(INDEX, { create: true })
+  const handle = await file.createSyncAccessHandle()
+  try {
+    const bytes = new TextEncoder().encode(JSON.stringify(Object.fromEntries(lastUsed)))
+    handle.truncate(0)
+    handle.write(bytes, { at: 0 })
+  } finally {
+    handle.close()
+  }
+}
