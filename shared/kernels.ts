@@ -58,6 +58,13 @@ export function kernelDigest(name: string): Bytes32 {
  * @throws {AppError} not_found, invalid_request with a pointer to each fault, too_large
  */
 export function resolveJob(job: LibraryJob): ResolvedJob {
+  const resolved = resolveShapes(job)
+  checkBounds(resolved, job)
+  return resolved
+}
+
+/** The same without the bounds of a job, for whoever runs a kernel on a device of their own. */
+export function resolveShapes(job: LibraryJob): ResolvedJob {
   const spec = findKernel(job.kernel)
   const faults: FieldFault[] = []
   const inputs = orderInputs(spec, job.inputs, faults)
@@ -73,7 +80,6 @@ export function resolveJob(job: LibraryJob): ResolvedJob {
     },
   })
   const resolved = { inputs: inputs.map(sized), outputs: outputs.map(sized) }
-  checkBounds(resolved, { operations, given })
   const units = Math.max(1, Math.ceil(operations / OPERATIONS_PER_UNIT))
   return { spec, digest: kernelDigest(spec.name), params, operations, units, ...resolved }
 }
@@ -203,19 +209,21 @@ function paramFault(param: ParamSpec, value: ParamValue): string | undefined {
   return value > (max ?? Infinity) ? `is ${value}, at most ${max}` : undefined
 }
 
-function checkBounds(
-  { inputs, outputs }: Pick<ResolvedJob, 'inputs' | 'outputs'>,
-  about: { readonly operations: number; readonly given: (name: string) => number },
-): void {
+function checkBounds({ inputs, outputs, operations }: ResolvedJob, given: LibraryJob): void {
   for (const { name, sizeBytes } of inputs) {
     const detail = `is ${sizeBytes} bytes, at most ${LIMITS.kernelBufferBytes}`
     if (sizeBytes > LIMITS.kernelBufferBytes)
-      throw refuse('too_large', [{ pointer: `/inputs/${about.given(name)}/shape`, detail }])
+      throw refuse('too_large', [
+        {
+          pointer: `/inputs/${given.inputs.findIndex((input) => input.name === name)}/shape`,
+          detail,
+        },
+      ])
   }
   const bounds = [
     ['bytes of output', totalBytes(outputs), LIMITS.jobOutputBytes],
     ['bytes of input and output', totalBytes([...inputs, ...outputs]), LIMITS.kernelTotalBytes],
-    ['operations', about.operations, LIMITS.libraryOperations],
+    ['operations', operations, LIMITS.libraryOperations],
   ] as const
   for (const [what, value, most] of bounds)
     if (value > most)

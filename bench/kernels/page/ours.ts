@@ -1,6 +1,6 @@
 /** Our kernels, by the library's own device code: pipelines, passes and the variant that it chooses here. */
 import { createLibraryDevice } from '../../../engine/kernels/library-runner.ts'
-import { resolveJob } from '../../../shared/kernels.ts'
+import { resolveShapes } from '../../../shared/kernels.ts'
 import type { Contender, Operation } from './contender.ts'
 
 const KERNELS: Readonly<
@@ -28,7 +28,7 @@ export function openOurs(device: GPUDevice, isSoftware: boolean): Ours {
         datatype: 'FP32' as const,
         shape: [...shape],
       }))
-      const job = resolveJob({ kernel, inputs: headers, params })
+      const job = resolveShapes({ kernel, inputs: headers, params })
       const prepared = await library.prepare(job)
       for (const [i, { data }] of inputs.entries()) {
         const buffer = prepared.buffers.get(names[i] ?? '')
