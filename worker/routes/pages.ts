@@ -3,6 +3,7 @@ import { Hono } from 'hono'
 import { AppError } from '#shared/errors.ts'
 import { MANIFESTS } from '#shared/manifests.ts'
 import { sourceOrigins } from '#shared/model-source.ts'
+import { parseRange, sliceBody } from '../byte-range.ts'
 import type { AppContext, AppEnv } from '../context.ts'
 
 const CONTENT_TYPES: Readonly<Record<string, string>> = {
@@ -52,7 +53,26 @@ export const pageRoutes = new Hono<AppEnv>()
     const path = c.req.path.slice(1)
     return serveFile(c, path, /\d\.(js|css)$/.test(path) ? YEAR : 'no-cache')
   })
-  .get('/models/:sha256{0x[0-9a-f]{64}}', (c) => serveFile(c, c.req.path.slice(1), YEAR))
+  .get('/models/:sha256{0x[0-9a-f]{64}}', serveModelFile)
+
+/** By its hash, which is also its entity tag: it never changes, and a cut download goes on with a range. */
+async function serveModelFile(c: AppContext): Promise<Response> {
+  const whole = await serveFile(c, c.req.path.slice(1), YEAR)
+  const { headers, body } = whole
+  headers.set('etag', `"${c.req.param('sha256')}"`)
+  const sizeBytes = Number(headers.get('content-length') ?? Number.NaN)
+  if (body === null || !Number.isSafeInteger(sizeBytes)) return whole
+  headers.set('accept-ranges', 'bytes')
+  const range = parseRange(c.req.header('range'), sizeBytes)
+  if (range === undefined) return whole
+  if (range === null) {
+    await body.cancel()
+    return new Response(null, { status: 416, headers: { 'content-range': `bytes */${sizeBytes}` } })
+  }
+  headers.set('content-range', `bytes ${range.start}-${range.end - 1}/${sizeBytes}`)
+  headers.set('content-length', String(range.end - range.start))
+  return new Response(sliceBody(body, range), { status: 206, headers })
+}
 
 async function serveFile(c: AppContext, path: string, cacheControl: string): Promise<Response> {
   const asset = await c.env.ASSETS.fetch(`http://assets/${path}`)
