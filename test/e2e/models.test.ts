@@ -1,7 +1,9 @@
 /** Models come and go in the whole system: built Worker in workerd, a local node with one model, a request for another. */
+import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { NodeProcess } from '#scripts/lib/node-process.ts'
 import type { Tenant } from '#scripts/lib/stack.ts'
+import { MANIFESTS } from '#shared/manifests.ts'
 import { ModelsReply } from '#worker/formats/replies.ts'
 import { createTestStack, openPolicy, type TestStack } from '../support/stack.ts'
 
@@ -85,5 +87,25 @@ describe('a node that started with one model', () => {
     })
     expect(status).toBe(422)
     expect(body.code).toBe('residency_unsatisfiable')
+  })
+})
+
+describe('the operator’s copy of a model file', () => {
+  it('[F11] is what its hash says, for ever, and goes on from any byte', async () => {
+    const file = MANIFESTS.find(({ id }) => id === WARM)?.files[0]
+    const url = `${stack.url}/models/${file?.sha256 ?? ''}`
+    const whole = await fetch(url)
+    const bytes = new Uint8Array(await whole.arrayBuffer())
+    expect(`0x${createHash('sha256').update(bytes).digest('hex')}`).toBe(file?.sha256)
+    expect(whole.headers.get('cache-control')).toContain('immutable')
+    expect(whole.headers.get('etag')).toBe(`"${file?.sha256 ?? ''}"`)
+    const rest = await fetch(url, { headers: { range: 'bytes=1000000-' } })
+    expect(rest.status).toBe(206)
+    expect(rest.headers.get('content-range')).toBe(
+      `bytes 1000000-${bytes.length - 1}/${bytes.length}`,
+    )
+    expect(new Uint8Array(await rest.arrayBuffer())).toEqual(bytes.subarray(1_000_000))
+    const outside = await fetch(url, { headers: { range: `bytes=${bytes.length}-` } })
+    expect(outside.status).toBe(416)
   })
 })
