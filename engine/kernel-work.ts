@@ -7,6 +7,7 @@ import { beforeDeadline } from './deadline.ts'
 import type { Engine } from './engine.ts'
 import { LISTED_KERNELS } from './kernels/allow-list.ts'
 import { createKernelRunner, type KernelRunner } from './kernels/kernel-runner.ts'
+import type { Grant } from './kernels/rewrite/meter-kernel.ts'
 import { openLibrary, type LibraryOptions, type RunLibraryWork } from './library-work.ts'
 
 export interface KernelWorkOptions extends LibraryOptions {
@@ -15,6 +16,8 @@ export interface KernelWorkOptions extends LibraryOptions {
    * @default none: kernels are refused from then on
    */
   readonly reopenDevice?: () => Promise<GPUDevice | undefined>
+  /** What a submitted kernel may weigh. @default measured */
+  readonly kernelGrant?: Grant
   /** Waits between tries to open another device. @default a timer */
   readonly pause?: (ms: number) => Promise<void>
 }
@@ -54,9 +57,15 @@ export function openKernels(options: KernelWorkOptions): KernelsOfEngine {
       options.onDeviceLost?.(reason)
       void reopen()
     }
-    const { log, kernelTimes = LIMITS } = options
+    const { log, kernelTimes = LIMITS, kernelGrant: grant } = options
     return {
-      runner: createKernelRunner({ device: opening, times: kernelTimes, now, onLost }),
+      runner: createKernelRunner({
+        device: opening,
+        times: kernelTimes,
+        now,
+        onLost,
+        ...(grant === undefined ? {} : { grant }),
+      }),
       library: openLibrary({ ...options, log, device: opening, onDeviceLost: onLost }),
     }
   }

@@ -141,63 +141,16 @@ var<workgroup> shared_words: array<u32, 256>;
     expect(bytes.some((byte) => byte !== 0)).toBe(false)
   })
 
-  test('[G10] an endless loop is killed at its limit and the next job is served', async () => {
+  test('[G10] a caller who leaves a running kernel leaves at once, and the engine serves on', async () => {
     const wgsl = `${OUT}
-@compute @workgroup_size(1) fn main() { loop { if (out[0] == 7u) { break; } out[0] = 1u; } }`
-    const startedMs = performance.now()
-    await expect(runJob(engine, kernelJob({ wgsl, buffers: [{}] }))).rejects.toMatchObject({
-      code: 'node_timeout',
-    })
-    expect(performance.now() - startedMs).toBeLessThan(30_000)
-    await expectServing()
-  })
-
-  test('[G10] a caller who leaves an endless loop leaves at once, and the engine serves on', async () => {
-    const wgsl = `${OUT}
-@compute @workgroup_size(1) fn main() { loop { if (out[0] == 7u) { break; } out[0] = 2u; } }`
+@compute @workgroup_size(64) fn main() { loop { if (out[0] == 7u) { break; } out[0] = 2u; } }`
     const controller = new AbortController()
     const running = runJob(engine, kernelJob({ wgsl, buffers: [{}] }), controller.signal)
-    void setTimeout(500).then(() => controller.abort())
+    void setTimeout(20).then(() => controller.abort())
     const leftMs = performance.now()
     await expect(running).rejects.toMatchObject({ code: 'cancelled' })
     expect(performance.now() - leftMs).toBeLessThan(2_000)
-    // Who stands behind the loop when its process is killed is told to go elsewhere, and nothing worse.
-    const behind: unknown = await doubled().then(() => undefined, errorCode)
-    expect([undefined, 'node_lost']).toContain(behind)
     await expectServing()
-  })
-})
-
-describe('a local node that writes text', () => {
-  test('it writes no faster than its reader takes, and a reader who fails costs nobody else', async () => {
-    const engine = await createNodeEngine({
-      device: 'cpu',
-      kernels: 'none',
-      models: ['littoral-chat-2m'],
-      log: silentLog,
-    })
-    const { work, payload } = textJob({
-      prompt: 'a',
-      maxTokens: 1_000,
-      format: { type: 'json_schema', schema: { type: 'array', minItems: 1_000 } },
-    })
-    let events = 0
-    try {
-      const failing = engine.run(work, payload, {
-        signal: new AbortController().signal,
-        async emit() {
-          events += 1
-          await setTimeout(400)
-          if (events === 2) throw new Error('the stream is gone')
-        },
-      })
-      await expect(failing).rejects.toThrow('the stream is gone')
-      const { bytes } = await runJob(engine, textJob({ user: 'what is webgpu?' }))
-      expect(readText(bytes).text).toContain('on the GPU.')
-      expect(events).toBe(2)
-    } finally {
-      await engine.close()
-    }
   })
 })
 

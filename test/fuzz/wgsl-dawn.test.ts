@@ -1,6 +1,7 @@
 /** Rewritten kernels on a real compiler and device: they compile when the originals do and compute the same bits, and no stranger's kernel holds a local node. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createKernelRunner } from '#engine/kernels/kernel-runner.ts'
+import { openKernels } from '#engine/kernel-work.ts'
 import { inspectKernel } from '#engine/kernels/rewrite/inspect-kernel.ts'
 import { meterKernel } from '#engine/kernels/rewrite/meter-kernel.ts'
 import { createNodeEngine } from '#local-node/engine-host.ts'
@@ -9,8 +10,9 @@ import { LIMITS } from '#shared/limits.ts'
 import { silentLog } from '#shared/log.ts'
 import type { NodeDevice } from '#local-node/device.ts'
 import { kernelJob } from '../support/engine-jobs.ts'
+import { until } from '../support/poll.ts'
 import { compileErrors, inputWords, openTestDevice, runRaw } from '../support/wgsl/device.ts'
-import { executedKernels, executeKernels } from '../support/wgsl/execute.ts'
+import { executedKernels, executeKernels, PROBE } from '../support/wgsl/execute.ts'
 import { generateKernel, mutateKernel, OWN_WORDS } from '../support/wgsl/generate.ts'
 import { GRAMMAR } from '../support/wgsl/grammar.ts'
 import { HOSTILE_TO_RUN } from '../support/wgsl/hostile.ts'
@@ -110,6 +112,54 @@ describe('a rewritten kernel', () => {
     expect(() => meterKernel(inspectKernel(wgsl, 'main'), { total: 1e3, each: 1e9 }, 1e6)).toThrow(
       expect.objectContaining({ code: 'too_large' }),
     )
+  })
+})
+
+describe('a kernel that hangs its device', () => {
+  /** Ends after seconds, and its grant lets it. */
+  const wgsl = `@group(0) @binding(0) var<storage, read_write> o: array<u32>;
+@compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+  var x = id.x;
+  for (var i = 0u; i < 2000000u; i++) { x = x * 1664525u + o[x & 63u]; }
+  o[id.x] = x;
+}`
+  const plain = kernelJob({ wgsl: PROBE, buffers: [{ sizeBytes: 4 }] })
+  const hanging = kernelJob({ wgsl, buffers: [{ sizeBytes: 256 }] })
+
+  test('[K9] is named as such, its device is abandoned, and another one takes over', async () => {
+    const first = await openTestDevice()
+    let destroyed = false
+    void first.device.lost.then(() => (destroyed = true))
+    const lost: string[] = []
+    const kernels = openKernels({
+      device: first.device,
+      adapter: first.adapter,
+      kernels: 'any',
+      kernelTimes: { kernelCompileMs: 15_000, kernelRunMs: 100 },
+      kernelGrant: AMPLE,
+      log: silentLog,
+      now: () => performance.now(),
+      onDeviceLost: (reason) => lost.push(reason),
+      reopenDevice: async () => (await openTestDevice()).device,
+      // As long as the kernel still runs.
+      pause: () => first.device.queue.onSubmittedWorkDone().then(() => {}),
+    })
+    expect(kernels.kernels()).toBe('any')
+    await expect(kernels.run(hanging.work, hanging.payload)).rejects.toMatchObject({
+      code: 'node_timeout',
+      meta: { rule: 'kernels.hang' },
+    })
+    expect(lost).toEqual([expect.stringContaining('100 ms')])
+    expect(kernels.kernels()).toEqual([])
+    await expect(kernels.run(plain.work, plain.payload)).rejects.toMatchObject({
+      code: 'node_lost',
+    })
+    await until('another device', () => kernels.kernels() === 'any', { timeoutMs: 50_000 })
+    const { outputs } = await kernels.run(plain.work, plain.payload)
+    expect([...(outputs[0] ?? [])]).toEqual([42, 0, 0, 0])
+    expect(destroyed).toBe(false)
+    kernels.close()
+    first.device.destroy()
   })
 })
 

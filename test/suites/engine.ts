@@ -167,6 +167,23 @@ function describeKernels({ kernels }: EngineSuite, engine: () => Engine): void {
     expect(Math.abs(frequencyHz - TONES[0].frequencyHz)).toBeLessThan(sampleRateHz / 4096)
   })
 
+  test.runIf(kernels === 'any')(
+    '[K5] an endless loop ends with its line in the error, and the next kernel is answered',
+    async () => {
+      const wgsl = `@group(0) @binding(0) var<storage, read_write> out: array<u32>;
+@compute @workgroup_size(64) fn main() {
+  loop { if (out[0] == 7u) { break; } out[0] = 1u; }
+}`
+      await expect(runJob(engine(), kernelJob({ wgsl, buffers: [{}] }))).rejects.toMatchObject({
+        code: 'too_large',
+        detail: expect.stringContaining('line 3'),
+        meta: { rule: 'kernels.budget' },
+      })
+      const { samples } = vibrationWindow()
+      expect((await runJob(engine(), spectrumJob(samples))).bytes.length).toBe(8192)
+    },
+  )
+
   const outside = kernelJob({ wgsl: 'loop {}', buffers: [{ sizeBytes: 4 }] })
   test.runIf(kernels === 'listed')(
     '[G6] a kernel that is not on the list is refused, whatever digest it bears, and nothing stops',

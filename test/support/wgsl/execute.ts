@@ -34,7 +34,8 @@ export interface ExecutionReport {
   readonly summary: object
 }
 
-const PROBE = `@group(0) @binding(0) var<storage, read_write> o: array<u32>;
+/** Answers 42 in a buffer of one word. */
+export const PROBE = `@group(0) @binding(0) var<storage, read_write> o: array<u32>;
 @compute @workgroup_size(1) fn main() { o[0] = 41u + arrayLength(&o); }`
 
 /** @throws when the engine does not serve a plain kernel at the end, or gives a wrong answer */

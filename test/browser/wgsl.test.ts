@@ -1,0 +1,26 @@
+/** Strangers' kernels in a tab: real Chromium serves on after all of them. Rules: docs/design/kernels-untrusted.md. */
+import { expect, test } from 'vitest'
+import { LIMITS } from '#shared/limits.ts'
+import { executedKernels, executeKernels } from '../support/wgsl/execute.ts'
+import { openTabEngine } from './tab-engine.ts'
+
+const EXECUTED = Number(process.env.LITTORAL_FUZZ_EXECUTED ?? 200)
+
+test(
+  `[K8] a tab serves on after ${EXECUTED} strangers' kernels, none of which holds it long`,
+  { timeout: 120_000 + EXECUTED * 1_000 },
+  async () => {
+    const engine = await openTabEngine({ models: [], hasWebGpu: true })
+    try {
+      expect(engine.kernels).toBe('any')
+      const report = await executeKernels(engine, executedKernels(EXECUTED))
+      console.log(`tab: ${JSON.stringify(report.summary)}`)
+      expect(report.lost).toEqual([])
+      expect(report.longestMs).toBeLessThan(LIMITS.kernelRunMs + LIMITS.kernelCompileMs)
+      expect(report.outcomes.get('answered') ?? 0).toBeGreaterThan(EXECUTED / 10)
+      expect(report.outcomes.get('too_large') ?? 0).toBeGreaterThan(EXECUTED / 20)
+    } finally {
+      await engine.close()
+    }
+  },
+)
