@@ -8,11 +8,24 @@ describe('the options of a local node', () => {
     expect(parseOptions(GOOD, {})).toMatchObject({ region: 'DE', device: 'auto', 'max-jobs': 2 })
   })
 
+  it('load all models, some of them, or none', () => {
+    const read = (...more: string[]) => parseOptions([...GOOD, ...more], {}).models
+    expect(read()).toContain('pp-ocr-rec')
+    expect(read('--models', 'none')).toEqual([])
+    expect(read('--models', 'pp-ocr-rec,littoral-chat-2m')).toEqual([
+      'pp-ocr-rec',
+      'littoral-chat-2m',
+    ])
+  })
+
   it.each([
     ['an option that does not exist', [...GOOD, '--gpu', 'all'], '--gpu'],
     ['a country that does not exist', ['--hub', 'https://edge.example', '--region', 'ZZ'], 'ZZ'],
     ['a hub that is no web address', ['--hub', 'edge', '--region', 'DE'], '--hub edge'],
     ['no region', ['--hub', 'https://edge.example'], '--region (missing)'],
+    ['a model that nobody knows', [...GOOD, '--models', 'gpt-5'], 'there is no model "gpt-5"'],
+    ['no memory for models', [...GOOD, '--model-memory', '0'], '--model-memory 0'],
+    ['files served at no address', [...GOOD, '--serve-files', '4011'], '--serve-files 4011'],
     ['more jobs than a node may have', [...GOOD, '--max-jobs', '99'], '--max-jobs 99'],
   ])('are refused by name and value, with the usage: %s', (_, argv, words) => {
     expect(() => parseOptions(argv, {})).toThrow(words)

@@ -1,0 +1,144 @@
+/** Load frames at the edges of the protocol: nobody may ask, or answer, more than was agreed. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createFrameStream, type FrameStream } from '#p2p/frame-stream.ts'
+import { jsonFrame, readJson, type Frame } from '#p2p/frames.ts'
+import { LoadReply, type LoadRequest } from '#p2p/messages.ts'
+import { openWork } from '#p2p/work-client.ts'
+import { serveWork } from '#p2p/work-server.ts'
+import { AppError } from '#shared/errors.ts'
+import type { Bytes32 } from '#shared/ids.ts'
+import { LIMITS } from '#shared/limits.ts'
+import { silentLog } from '#shared/log.ts'
+import { createMemoryNetwork, type MemoryNetwork } from '../support/memory-network.ts'
+import { until } from '../support/poll.ts'
+import { createTestHandler, createTestHub } from '../support/work.ts'
+
+const digest = (byte: number) => `0x${byte.toString(16).padStart(64, '0')}` as Bytes32
+
+let network: MemoryNetwork
+beforeAll(async () => void (network = await createMemoryNetwork()))
+afterAll(() => network.close())
+
+/** A node under test, and the hub's end of its stream in the test's hands. */
+async function openNode(load?: (request: LoadRequest) => Promise<unknown>) {
+  const hub = await createTestHub()
+  const node = await network.connect()
+  const { hubEnd, nodeEnd } = await node.openStream()
+  const frames: Frame[] = []
+  const stream = createFrameStream(hubEnd, { onFrame: (frame) => void frames.push(frame) })
+  const handler = createTestHandler(node.identity)
+  const served = serveWork(
+    nodeEnd,
+    load === undefined
+      ? handler
+      : {
+          ...handler,
+          load: async (request) => ({
+            presence: await node.identity.presence(2),
+            error: await load(request),
+          }),
+        },
+    { log: silentLog },
+  ).catch((error: unknown) => error)
+  await until('the hello', () => frames.some(({ kind }) => kind === 'hello'))
+  stream.send(jsonFrame('welcome', 0, await hub.welcome()))
+  const replies = () =>
+    frames.filter(({ kind }) => kind === 'loaded').map((frame) => readJson(LoadReply, frame))
+  return { stream, replies, served }
+}
+
+const ask = (stream: FrameStream, byte: number) =>
+  stream.send(jsonFrame('load', 0, { digest: digest(byte), peers: [] }))
+
+describe('a node that is asked to load', () => {
+  it('answers each request once, with its new record and why not', async () => {
+    const { stream, replies } = await openNode(async ({ digest: wanted }) =>
+      wanted === digest(1) ? undefined : new AppError('no_capacity', 'It does not fit.'),
+    )
+    ask(stream, 1)
+    ask(stream, 2)
+    await until('two replies', () => replies().length === 2)
+    const byDigest = new Map(replies().map((reply) => [reply.digest, reply.error?.code ?? null]))
+    expect(byDigest).toEqual(
+      new Map([
+        [digest(1), null],
+        [digest(2), 'no_capacity'],
+      ]),
+    )
+  })
+
+  it('refuses where its owner lets no hub load anything', async () => {
+    const { stream, replies } = await openNode()
+    ask(stream, 1)
+    await until('a reply', () => replies().length === 1)
+    expect(replies()[0]?.error?.code).toBe('forbidden')
+  })
+
+  it('leaves a hub that asks for more at once than was agreed', async () => {
+    const { stream, served } = await openNode(() => new Promise(() => {}))
+    for (let i = 0; i <= LIMITS.linkLoads; i += 1) ask(stream, i)
+    expect(await served).toMatchObject({ code: 'invalid_request' })
+  })
+
+  it.each([
+    ['a digest that is none', { digest: '0x12', peers: [] }],
+    ['more peers than agreed', { digest: digest(1), peers: Array(LIMITS.loadPeers + 1).fill('/') }],
+    ['a peer that is too long', { digest: digest(1), peers: ['x'.repeat(300)] }],
+    ['a member that it does not know', { digest: digest(1), peers: [], now: true }],
+  ])('leaves a hub that sends %s', async (_, body) => {
+    const { stream, served } = await openNode(async () => undefined)
+    stream.send(jsonFrame('load', 0, body))
+    expect(await served).toMatchObject({ code: 'invalid_request' })
+  })
+})
+
+describe('a hub that asks for loads', () => {
+  /** The hub under test, and the node's end of its stream in the test's hands. */
+  async function openHub() {
+    const hub = await createTestHub()
+    const node = await network.connect()
+    const { hubEnd, nodeEnd } = await node.openStream()
+    const asked: Frame[] = []
+    const stream = createFrameStream(nodeEnd, {
+      onFrame: (frame) => void (frame.kind === 'load' && asked.push(frame)),
+    })
+    stream.send(jsonFrame('hello', 0, await node.identity.hello()))
+    const link = await openWork(hubEnd, {
+      welcome: () => hub.welcome(),
+      onReceipt: () => Promise.resolve(),
+      onPresence: ({ record }) =>
+        record === '' ? Promise.reject(new AppError('forbidden', 'No record.')) : Promise.resolve(),
+      log: silentLog,
+    })
+    return { link, stream, asked, node }
+  }
+
+  it('leaves a node that answers what nobody asked', async () => {
+    const { link, stream, node } = await openHub()
+    const presence = await node.identity.presence(2)
+    stream.send(jsonFrame('loaded', 0, { digest: digest(1), presence, error: null }))
+    await link.closed
+    await expect(link.load({ digest: digest(1), peers: [] })).rejects.toMatchObject({
+      code: 'node_lost',
+    })
+  })
+
+  it('asks once for two who want the same, and no more at once than the node agreed to', async () => {
+    const { link, asked } = await openHub()
+    const loads = [0, 1, 2, 3, 0].map((byte) => link.load({ digest: digest(byte), peers: [] }))
+    await expect(link.load({ digest: digest(9), peers: [] })).rejects.toMatchObject({
+      code: 'no_capacity',
+    })
+    await until('the frames', () => asked.length === 4)
+    await link.close()
+    for (const load of loads) await expect(load).rejects.toMatchObject({ code: 'node_lost' })
+  })
+
+  it('takes a record that does not hold for a failure', async () => {
+    const { link, stream } = await openHub()
+    const load = link.load({ digest: digest(1), peers: [] })
+    const presence = { record: '', signature: '' }
+    stream.send(jsonFrame('loaded', 0, { digest: digest(1), presence, error: null }))
+    await expect(load).rejects.toMatchObject({ code: 'forbidden' })
+  })
+})
