@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { structHash } from './eip712.ts'
 import { Address, Bytes32, JobId, nameHash, NodeId, Signature, TenantId } from './ids.ts'
 import { PROVIDERS } from './job.ts'
+import { memoizeByObject } from './memoize.ts'
 import { MicroUsd } from './money.ts'
 import { SignedPresence } from './node.ts'
 import { CompiledPolicy, EVIDENCE_CLASSES, EVIDENCE_SOURCES, NODE_TRUSTS } from './policy.ts'
@@ -45,8 +46,9 @@ export const TICKET_TYPE =
   'uint8 country,uint8 evidence,uint8 source,uint8 trust,bytes32 workDigest,bytes32 inputCommitment,uint64 units,' +
   'uint64 priceMicroUsd,uint64 issuedAtMs,uint64 expiresAtMs)'
 
-export function ticketHash(ticket: Ticket): Bytes32 {
-  return structHash(TICKET_TYPE, [
+/** Of a ticket that nobody changes: hub and node ask for it several times a job. */
+export const ticketHash = memoizeByObject((ticket: Ticket): Bytes32 =>
+  structHash(TICKET_TYPE, [
     nameHash(ticket.jobId),
     ticket.attempt,
     nameHash(ticket.hub),
@@ -61,8 +63,8 @@ export function ticketHash(ticket: Ticket): Bytes32 {
     ticket.priceMicroUsd,
     ticket.issuedAtMs,
     ticket.expiresAtMs,
-  ])
-}
+  ]),
+)
 
 /** How an answer was checked. */
 export const VERIFICATIONS = ['none', 'replicated', 'canary'] as const
@@ -87,17 +89,11 @@ export const RECEIPT_TYPE =
   'bytes32 inputCommitment,bytes32 outputCommitment,uint64 units,uint64 priceMicroUsd,uint64 amountMicroUsd,' +
   'uint64 startedAtMs,uint64 finishedAtMs,uint8 provider,uint8 verification)'
 
-/**
- * EIP-712 struct hash; it is the receipt's id and its Merkle leaf.
- * @param ticketDigest for callers that have hashed the ticket already
- */
-export function receiptHash(
-  receipt: Receipt,
-  ticketDigest: Bytes32 = ticketHash(receipt.ticket),
-): Bytes32 {
+/** EIP-712 struct hash; it is the receipt's id and its Merkle leaf. Of a receipt that nobody changes. */
+export const receiptHash = memoizeByObject((receipt: Receipt): Bytes32 => {
   const { ticket } = receipt
   return structHash(RECEIPT_TYPE, [
-    ticketDigest,
+    ticketHash(ticket),
     nameHash(ticket.jobId),
     ticket.attempt,
     nameHash(ticket.tenant),
@@ -117,7 +113,7 @@ export function receiptHash(
     PROVIDERS.indexOf(receipt.provider),
     VERIFICATIONS.indexOf(receipt.verification),
   ])
-}
+})
 
 /** Salted commitment to bytes that are never stored: `sha256(salt ‖ sha256(bytes))`. Without the salt it links to nothing. */
 export function commitment(salt: Bytes32, bytesDigest: Bytes32): Bytes32 {

@@ -1,5 +1,6 @@
 /** What the Worker finds in its environment: bindings typed by their use, and vars read into one config. */
 import { z } from 'zod'
+import { memoizeByObject } from '#shared/memoize.ts'
 import { JURISDICTIONS, type Jurisdiction } from '#shared/policy.ts'
 import { countryBit } from '#shared/region.ts'
 
@@ -50,7 +51,7 @@ const Vars = z.object({
 })
 
 /** @throws when a var is not one of its words: a deployment that is misconfigured must not answer. */
-export function readConfig(env: WorkerEnv): Config {
+export const readConfig = memoizeByObject((env: WorkerEnv): Config => {
   const { HUBS, JURISDICTION } = Vars.parse(env)
   const hubs = HUBS.split(',').map((entry) => {
     const [name = '', jurisdiction] = entry.split(':')
@@ -65,4 +66,4 @@ export function readConfig(env: WorkerEnv): Config {
     admissionSecret: env.ADMISSION_SECRET || undefined,
     proxySecret: env.PROXY_SECRET || undefined,
   }
-}
+})

