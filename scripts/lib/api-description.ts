@@ -12,6 +12,7 @@ import { ComputeRequest, ComputeResponse } from '#worker/formats/compute.ts'
 import { EmbeddingsRequest, EmbeddingsResponse } from '#worker/formats/embeddings.ts'
 import { LibraryRequest, LibraryResponse } from '#worker/formats/library.ts'
 import { InferRequest, InferResponse } from '#worker/formats/oip.ts'
+import { ServerMessage } from '#worker/formats/session.ts'
 import * as replies from '#worker/formats/replies.ts'
 import { JOB_OPERATIONS } from './api-jobs.ts'
 import { AdmissionRequest } from '#worker/admission.ts'
@@ -21,6 +22,16 @@ import { describeOperation, type Operation } from './describe-operation.ts'
 
 const OPERATIONS: readonly Operation[] = [
   ...JOB_OPERATIONS,
+  {
+    method: 'GET',
+    path: '/v1/sessions',
+    summary:
+      'A WebSocket whose steps run in order on one near node. The client sends `open`, then `step`; what comes back is described here',
+    security: 'key',
+    query: { policy: 'Policy of the tenant', residency: 'Narrows the policy: CH,AT' },
+    status: 101,
+    reply: ServerMessage,
+  },
   {
     method: 'GET',
     path: '/v2',
