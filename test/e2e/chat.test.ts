@@ -37,8 +37,8 @@ beforeAll(async () => {
   tenant = await stack.createTenant('acme', ['infer', 'policy', 'audit'])
   await stack.pin(tenant, openPolicy('FR'))
   await stack.pin(tenant, openPolicy('DE'))
-  const start = (name: string, region: string) =>
-    stack.startNode({ name, region, device: 'cpu', verified: true })
+  const cpu = { device: 'cpu', verified: true, options: ['--models', MODEL] } as const
+  const start = (name: string, region: string) => stack.startNode({ name, region, ...cpu })
   ;[node, dying] = await Promise.all([start('de', 'DE'), start('fr', 'FR')])
   client = new OpenAI({ baseURL: `${stack.url}/v1`, apiKey: tenant.apiKey, maxRetries: 0 })
 })

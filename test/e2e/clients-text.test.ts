@@ -23,7 +23,13 @@ beforeAll(async () => {
   stack = await createTestStack()
   tenant = await stack.createTenant('acme', ['infer', 'policy'])
   await stack.pin(tenant, openPolicy('EU'))
-  await stack.startNode({ name: 'de', region: 'DE', device: 'cpu', verified: true })
+  await stack.startNode({
+    name: 'de',
+    region: 'DE',
+    device: 'cpu',
+    verified: true,
+    options: ['--models', `${CHAT},${EMBED}`],
+  })
 })
 afterAll(() => stack?.close())
 
