@@ -65,6 +65,14 @@ export function parseJsonShape(schema: unknown, pointer = ''): JsonShape {
   return parseShape(schema, { pointer, depth: 0, budget: { left: LIMITS.jsonSchemaNodes } })
 }
 
+/** The bounds that zod and others write on every integer: the numbers that JavaScript keeps exact. */
+function isSafeBound(keyword: string, value: unknown): boolean {
+  return (
+    (keyword === 'minimum' && value === Number.MIN_SAFE_INTEGER) ||
+    (keyword === 'maximum' && value === Number.MAX_SAFE_INTEGER)
+  )
+}
+
 interface Place {
   readonly pointer: string
   readonly depth: number
@@ -79,7 +87,7 @@ function parseShape(schema: unknown, place: Place): JsonShape {
   const types = typesOf(schema, place)
   const known = new Set([...ALWAYS, ...types.flatMap((type) => KEYWORDS[type] ?? [])])
   for (const keyword of Object.keys(schema))
-    if (!known.has(keyword) && !ANNOTATIONS.has(keyword))
+    if (!known.has(keyword) && !ANNOTATIONS.has(keyword) && !isSafeBound(keyword, schema[keyword]))
       throw refuse(at(place, keyword), `${JSON.stringify(keyword)} is not supported here`)
   const values = 'const' in schema ? [schema['const']] : schema['enum']
   if (values !== undefined)

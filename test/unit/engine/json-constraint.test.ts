@@ -249,6 +249,14 @@ describe('[G17] a schema outside the part that is kept', () => {
     })
   })
 
+  test('the safe-integer bounds that zod writes on every integer are kept anyway, and say nothing', () => {
+    const schema = z.toJSONSchema(z.object({ count: z.int() }))
+    expect(JSON.stringify(schema)).toContain('"maximum"')
+    expect(parseJsonShape(schema)).toEqual(
+      parseJsonShape({ ...schema, properties: { count: { type: 'integer' } } }),
+    )
+  })
+
   test('too deep, too many schemas and too many values are refused', () => {
     expect(refusal(deep(LIMITS.jsonDepth))).toBeUndefined()
     expect(refusal(deep(LIMITS.jsonDepth + 1))).toMatchObject({ code: 'invalid_request' })
