@@ -83,6 +83,6 @@ async function findFile(
   return {
     sizeBytes: held.sizeBytes,
     read: (offset) => createReadStream(held.path, { start: offset }) as AsyncIterable<Uint8Array>,
-    release: held.release,
+    release: () => held.release(),
   }
 }

@@ -207,7 +207,10 @@ describe('a job for a model that no allowed node has loaded', () => {
       engine: busy.engine,
       shelf: busy,
       maxJobs: 1,
-      run: async (_offer, _payload, next) => gate.promise.then(next),
+      run: async (_offer, _payload, next) => {
+        await gate.promise
+        return next()
+      },
     })
     const spare = createLoader(new Embedder())
     await join('FR', spare)

@@ -34,68 +34,27 @@ interface Load {
   readonly done: Promise<void>
 }
 
-export function createModelLoads({ directory, now, log }: ModelLoadsDeps): ModelLoads {
-  /** By node, then digest. */
-  const loading = new Map<string, Map<Bytes32, Load>>()
-  const backoff = new Map<string, Backoff>()
+export function createModelLoads(deps: ModelLoadsDeps): ModelLoads {
+  const { directory, now } = deps
+  const running = createRunningLoads(deps)
   const spreadAtMs = new Map<Bytes32, number>()
 
-  const views = (digest: Bytes32): PlacementView[] =>
-    directory.members().map((member) =>
-      viewOf(member, {
-        loading: sinceOf(loading.get(member.admission.nodeId)),
-        backoffUntilMs: backoff.get(keyOf(member, digest))?.untilMs ?? 0,
-      }),
-    )
-  const count = () => loading.values().reduce((sum, loads) => sum + loads.size, 0)
-
-  const begin = (member: Member, digest: Bytes32): Load => {
-    const { nodeId } = member.admission
-    const startedMs = now()
-    const peers = fileAddresses(directory.members(), member, digest)
-    const done = withinMs(member.link.load({ digest, peers }), LIMITS.modelFetchMs)
-      .then(() => checkLoaded(member, digest))
-      .then(() => log.info('model.placed', { nodeId, digest, loadMs: now() - startedMs }))
-      .catch((error: unknown) => {
-        const { code, detail } = toAppError(error)
-        log.warn('model.not-placed', { nodeId, digest, code, detail })
-        const isBusy = code === 'no_capacity' || code === 'rate_limited'
-        const restMs = isBusy ? LIMITS.modelBusyBackoffMs : LIMITS.modelLoadBackoffMs
-        remember(backoff, keyOf(member, digest), { untilMs: now() + restMs, isBusy })
-        throw error
-      })
-      .finally(() => {
-        const own = loading.get(nodeId)
-        own?.delete(digest)
-        if (own?.size === 0) loading.delete(nodeId)
-      })
-    const load = { sinceMs: startedMs, done }
-    const own = loading.get(nodeId) ?? new Map<Bytes32, Load>()
-    loading.set(nodeId, own.set(digest, load))
-    done.catch(() => {})
-    return load
-  }
-
-  /** The load that a job should wait for. */
+  const views = (digest: Bytes32) =>
+    directory.members().map((member) => viewOf(member, running.stateOf(member, digest)))
+  /** The load that a job should wait for. @throws {AppError} no_capacity */
   const find = (job: PlacementJob): Load | undefined => {
     const placement = place(views(job.digest), job, now())
     if (placement.kind === 'none') return undefined
-    if (placement.kind === 'join') return loading.get(placement.nodeId)?.get(job.digest)
+    if (placement.kind === 'join') return running.get(placement.nodeId, job.digest)
     const member = directory.get(placement.nodeId)
-    if (member === undefined) return undefined
-    if (count() >= LIMITS.hubModelLoads)
-      throw new AppError('no_capacity', 'The hub waits for as many models as it may.', {
-        meta: { retryAfterSeconds: 5 },
-      })
-    return begin(member, job.digest)
+    return member === undefined ? undefined : running.begin(member, job.digest)
   }
-
   /** When an allowed node that could load it, but for other work, may be asked again; Infinity for never. */
   const busyUntilMs = (job: PlacementJob): number => {
     const resting = directory.members().flatMap((member) => {
-      const { untilMs, isBusy } = backoff.get(keyOf(member, job.digest)) ?? {}
+      const { untilMs, isBusy } = running.backoffOf(member, job.digest)
       const view = viewOf(member, { loading: new Map(), backoffUntilMs: 0 })
-      return isBusy === true && mayLoad(view, job, now()) ? [untilMs ?? Infinity] : []
+      return isBusy && mayLoad(view, job, now()) ? [untilMs] : []
     })
     return Math.min(Infinity, ...resting)
   }
@@ -114,7 +73,7 @@ export function createModelLoads({ directory, now, log }: ModelLoadsDeps): Model
         try {
           const isDone = await untilAborted(load.done, signal)
           if (isDone) return now() - startedMs
-        } catch (error) {
+        } catch {
           if (signal.aborted) throw tooLong(signal.reason, now() - startedMs)
           // It is backed off from now on; another allowed node may do better.
         }
@@ -125,7 +84,67 @@ export function createModelLoads({ directory, now, log }: ModelLoadsDeps): Model
       const nowMs = now()
       if (nowMs - (spreadAtMs.get(digest) ?? -Infinity) < LIMITS.modelSpreadEveryMs) return
       remember(spreadAtMs, digest, nowMs)
-      if (count() < LIMITS.hubModelLoads) find(job)
+      if (running.count() < LIMITS.hubModelLoads) find(job)
+    },
+  }
+}
+
+/** Loads that were asked and not answered, and nodes that rest after one that failed. */
+function createRunningLoads({ directory, now, log }: ModelLoadsDeps) {
+  /** By node, then digest. */
+  const loading = new Map<string, Map<Bytes32, Load>>()
+  const backoff = new Map<string, Backoff>()
+
+  const failed = (member: Member, digest: Bytes32, cause: unknown) => {
+    const { code, detail } = toAppError(cause)
+    log.warn('model.not-placed', { nodeId: member.admission.nodeId, digest, code, detail })
+    const isBusy = code === 'no_capacity' || code === 'rate_limited'
+    const restMs = isBusy ? LIMITS.modelBusyBackoffMs : LIMITS.modelLoadBackoffMs
+    remember(backoff, keyOf(member, digest), { untilMs: now() + restMs, isBusy })
+  }
+  const ask = async (member: Member, digest: Bytes32): Promise<void> => {
+    const { nodeId } = member.admission
+    const startedMs = now()
+    const peers = fileAddresses(directory.members(), member, digest)
+    try {
+      await withinMs(member.link.load({ digest, peers }), LIMITS.modelFetchMs)
+      checkLoaded(member, digest)
+      log.info('model.placed', { nodeId, digest, loadMs: now() - startedMs })
+    } catch (error) {
+      failed(member, digest, error)
+      throw error
+    } finally {
+      const own = loading.get(nodeId)
+      own?.delete(digest)
+      if (own?.size === 0) loading.delete(nodeId)
+    }
+  }
+  const count = () => loading.values().reduce((sum, loads) => sum + loads.size, 0)
+  const backoffOf = (member: Member, digest: Bytes32): Backoff =>
+    backoff.get(keyOf(member, digest)) ?? { untilMs: 0, isBusy: false }
+
+  return {
+    count,
+    backoffOf,
+    get: (nodeId: string, digest: Bytes32) => loading.get(nodeId)?.get(digest),
+    stateOf(member: Member, digest: Bytes32): Pick<PlacementView, 'loading' | 'backoffUntilMs'> {
+      const own = loading.get(member.admission.nodeId)
+      return { loading: sinceOf(own), backoffUntilMs: backoffOf(member, digest).untilMs }
+    },
+    /** @throws {AppError} no_capacity for more loads than a hub waits for */
+    begin(member: Member, digest: Bytes32): Load {
+      if (count() >= LIMITS.hubModelLoads)
+        throw new AppError('no_capacity', 'The hub waits for as many models as it may.', {
+          meta: { retryAfterSeconds: 5 },
+        })
+      const { nodeId } = member.admission
+      const own = loading.get(nodeId) ?? new Map<Bytes32, Load>()
+      loading.set(nodeId, own)
+      const load = { sinceMs: now(), done: ask(member, digest) }
+      own.set(digest, load)
+      // Whoever waits hears of it; nobody may be waiting.
+      load.done.catch(() => {})
+      return load
     },
   }
 }

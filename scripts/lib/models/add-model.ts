@@ -179,7 +179,7 @@ async function makeGolden(
 ): Promise<Pick<ModelManifest, 'golden' | 'outputs'>> {
   const manifest = { id, task, ...(contextTokens === undefined ? {} : { contextTokens }) }
   const sessions = createOrtSessions(ort)
-  const { runner, release } = await createModelRunner({
+  const opened = await createModelRunner({
     manifest,
     files,
     sessions,
@@ -189,12 +189,12 @@ async function makeGolden(
     const cases = []
     let outputs: readonly TensorValue[] = []
     for (const { inputs } of golden) {
-      outputs = await runner.run(inputs.map(toValue), new AbortController().signal)
+      outputs = await opened.runner.run(inputs.map(toValue), new AbortController().signal)
       cases.push({ inputs, outputs: outputs.map(toJson) })
     }
     return { golden: cases, outputs: face.map((tensor, i) => withShape(tensor, outputs[i]?.shape)) }
   } finally {
-    await release()
+    await opened.release()
   }
 }
 

@@ -95,7 +95,11 @@ async function openHub(name: string, options: LayoutOptions): Promise<Layout> {
   if (!reply.ok)
     throw new AppError('not_found', `${modelHub} answered ${reply.status} for ${name}@${revision}.`)
   const { sha, siblings, cardData } = HubModel.parse(await reply.json())
-  const store = await createModelStore({ folder: cacheFolder, modelHub, log: createLog({ level: 'warn' }) })
+  const store = await createModelStore({
+    folder: cacheFolder,
+    modelHub,
+    log: createLog({ level: 'warn' }),
+  })
   const source = (path: string) => `hf:${name}@${sha}/${path}`
   return {
     name: name.split('/').at(-1) ?? name,
