@@ -193,14 +193,28 @@ function numbersFault(
   const expected = elements * DATATYPE_BYTES[datatype]
   if (bytes.length !== expected)
     return { at: '/data', detail: `is ${bytes.length} bytes, its shape and type say ${expected}` }
-  const wild = datatype === 'FP32' ? findWildFloat(bytes) : -1
+  const wild = findWildFloat(datatype, bytes)
   return wild === -1 ? undefined : { at: `/data/${wild}`, detail: 'is NaN or infinite' }
 }
 
-/** Index of the first float whose exponent is all ones (NaN, infinity); -1 when every one is finite. */
-function findWildFloat(bytes: Uint8Array): number {
-  for (let at = 3; at < bytes.length; at += 4)
-    if (((bytes[at] ?? 0) & 0x7f) === 0x7f && ((bytes[at - 1] ?? 0) & 0x80) === 0x80)
-      return (at - 3) / 4
+/** Exponent bits of the two highest bytes of a little-endian float; all ones: NaN or infinity. */
+const EXPONENT_MASKS: Readonly<Record<string, readonly [number, number]>> = {
+  FP16: [0x7c, 0],
+  FP32: [0x7f, 0x80],
+  FP64: [0x7f, 0xf0],
+}
+
+/** Index of the first float that is not finite; -1 when every one is, or these are no floats. */
+function findWildFloat(
+  datatype: Exclude<TensorHeader['datatype'], 'BYTES'>,
+  bytes: Uint8Array,
+): number {
+  const masks = EXPONENT_MASKS[datatype]
+  if (masks === undefined) return -1
+  const [high, low] = masks
+  const width = DATATYPE_BYTES[datatype]
+  for (let at = width - 1; at < bytes.length; at += width)
+    if (((bytes[at] ?? 0) & high) === high && ((bytes[at - 1] ?? 0) & low) === low)
+      return (at - width + 1) / width
   return -1
 }

@@ -141,6 +141,37 @@ describe('an idempotency key', () => {
     expect((await countReceipts()) - before).toBe(1 + 1)
   })
 
+  it('[I1] replays a streamed chat event by event, for one charge', async () => {
+    const chat = () =>
+      fetch(`${stack.url}/v1/chat/completions`, {
+        method: 'POST',
+        headers: {
+          authorization: `Bearer ${tenant.apiKey}`,
+          'content-type': 'application/json',
+          'idempotency-key': 'stream-1',
+        },
+        body: JSON.stringify({
+          model: 'littoral-chat-2m',
+          messages: [{ role: 'user', content: 'hello' }],
+          max_tokens: 8,
+          temperature: 0,
+          stream: true,
+        }),
+      })
+    const before = await countReceipts()
+    const answers = await Promise.all(Array.from({ length: 20 }, chat))
+    const texts = await Promise.all(answers.map((answer) => answer.text()))
+    expect(texts[0]).toMatch(/^data: .*data: \[DONE\]\s*$/s)
+    expect(new Set(texts).size).toBe(1)
+    for (const { status, headers } of answers) {
+      expect(status).toBe(200)
+      expect(headers.get('content-type')).toContain('text/event-stream')
+    }
+    const replayed = answers.filter(({ headers }) => headers.has('idempotency-replayed'))
+    expect(replayed).toHaveLength(19)
+    expect((await countReceipts()) - before).toBe(1 + 1)
+  })
+
   it('[I6] survives a power cut of the Worker', async () => {
     const first = await embed('power', 'power-1')
     await stack.restartWorker('kill')
