@@ -186,9 +186,37 @@ describe('cancelling a batch', () => {
       const { body } = await stack.get(tenant, '/v1/network')
       return (body.nodes as { inFlight: number }[]).every(({ inFlight }) => inFlight === 0)
     })
+    // What the node wrote before the end of another job has arrived here by then.
+    await untilEnded(await submit(batchOf(1)))
     const begun = jobsStartedOn(eu)
     await untilEnded(await submit(batchOf(1)))
+    await until('its start is written', () => jobsStartedOn(eu) > begun)
     expect(jobsStartedOn(eu)).toBe(begun + 1)
+  })
+})
+
+describe('cancelling a batch whose node does not answer', () => {
+  it('reaches the hub, which gives the place on the node up', async () => {
+    const inFlight = async () => {
+      const { body } = await stack.get(tenant, '/v1/network')
+      const nodes = body.nodes as { nodeId: string; inFlight: number }[]
+      return nodes.find(({ nodeId }) => nodeId === eu.nodeId)?.inFlight
+    }
+    // Stopped, the process takes jobs and never answers.
+    process.kill(eu.pid, 'SIGSTOP')
+    try {
+      const id = await submit(batchOf(2))
+      await until('both items are on the node', async () => (await inFlight()) === 2)
+      await fetch(`${stack.url}/v1/jobs/${id}`, {
+        method: 'DELETE',
+        headers: { authorization: `Bearer ${tenant.apiKey}` },
+      })
+      await until('both places are free', async () => (await inFlight()) === 0, {
+        timeoutMs: 4_000,
+      })
+    } finally {
+      process.kill(eu.pid, 'SIGCONT')
+    }
   })
 })
 
