@@ -141,7 +141,7 @@ describe('an idempotency key', () => {
     expect((await countReceipts()) - before).toBe(1 + 1)
   })
 
-  it('[I1] replays a streamed chat event by event, for one charge', async () => {
+  it('[I1] replays a streamed chat word for word, for one charge', async () => {
     const chat = () =>
       fetch(`${stack.url}/v1/chat/completions`, {
         method: 'POST',

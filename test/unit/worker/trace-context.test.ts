@@ -8,7 +8,10 @@ const TRACE = '0af7651916cd43dd8448eb211c80319c'
 const PARENT = 'b7ad6b7169203331'
 const hex = (length: number) =>
   fc
-    .array(fc.constantFrom(...'0123456789abcdef'), { minLength: length, maxLength: length })
+    .array(fc.constantFrom(...'0123456789abcdef'.split('')), {
+      minLength: length,
+      maxLength: length,
+    })
     .map((digits) => digits.join(''))
 const id = (length: number) => hex(length).filter((text) => !/^0+$/.test(text))
 const child = (header: string | undefined) => childContext(header, randomBytes)
