@@ -1,6 +1,6 @@
 /** One route as OpenAPI describes it: what every route has, said once. */
 import { resolver, type describeRoute } from 'hono-openapi'
-import { z } from 'zod'
+import type { z } from 'zod'
 import { LIMITS } from '#shared/limits.ts'
 import * as replies from '#worker/formats/replies.ts'
 
