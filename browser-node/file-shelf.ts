@@ -95,6 +95,8 @@ interface Room {
 
 async function makeRoom(folder: FileSystemDirectoryHandle, room: Room): Promise<boolean> {
   const { sha256, sizeBytes, limitBytes, lastUsed, open } = room
+  // It would not fit beside nothing: the others need not go for it.
+  if (sizeBytes > limitBytes) return false
   const others: { name: string; sizeBytes: number; usedAtMs: number }[] = []
   for await (const [name, handle] of folder.entries()) {
     if (name === sha256 || name === INDEX || handle.kind !== 'file') continue

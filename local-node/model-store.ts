@@ -179,7 +179,15 @@ class Store {
   /** Removes what was used longest ago and nobody holds. @throws {AppError} no_capacity when that is not enough */
   async #makeRoom(file: ModelFile): Promise<void> {
     const { folder, limitBytes = LIMITS.modelCacheBytes, log } = this.#options
-    const entries = (await listFiles(folder)).toSorted((a, b) => a.usedAtMs - b.usedAtMs)
+    const entries = (await listFiles(folder))
+      // What has come of this file is part of it.
+      .filter(({ sha256 }) => sha256 !== file.sha256)
+      .toSorted((a, b) => a.usedAtMs - b.usedAtMs)
+    const heldBytes = entries
+      .filter(({ sha256 }) => this.#holds.has(sha256))
+      .reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
+    // What would not fit beside the files in use throws out none of the others.
+    if (heldBytes + file.sizeBytes > limitBytes) throw noRoom(file, limitBytes)
     let total = entries.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
     for (const { path, sha256, sizeBytes } of entries) {
       if (total + file.sizeBytes <= limitBytes) break
@@ -189,12 +197,14 @@ class Store {
       total -= sizeBytes
       log.info('file.evicted', { sha256, sizeBytes })
     }
-    if (total + file.sizeBytes <= limitBytes) return
-    throw new AppError(
-      'no_capacity',
-      `${file.name} (${file.sizeBytes} bytes) does not fit into the model cache of ${limitBytes} bytes beside the files in use.`,
-    )
   }
+}
+
+function noRoom({ name, sizeBytes }: ModelFile, limitBytes: number): AppError {
+  return new AppError(
+    'no_capacity',
+    `${name} (${sizeBytes} bytes) does not fit into the model cache of ${limitBytes} bytes beside the files in use.`,
+  )
 }
 
 function markOf({ sha256 }: ModelFile, { size, ino, mtimeMs }: Stats): string {

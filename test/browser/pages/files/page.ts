@@ -1,0 +1,13 @@
+/** Hands the test's requests to a worker: only there may a page write its private files as they come. */
+import type { FilesReply } from './messages.ts'
+
+globalThis.loadFile = (ask) => {
+  const worker = new Worker(new URL('./files.worker.ts', import.meta.url), { type: 'module' })
+  const { promise, resolve } = Promise.withResolvers<FilesReply>()
+  worker.addEventListener('message', ({ data }: MessageEvent<FilesReply>) => {
+    worker.terminate()
+    resolve(data)
+  })
+  worker.postMessage(ask)
+  return promise
+}
