@@ -75,13 +75,15 @@ async function soak(dir: string, closers: (() => Promise<void>)[]): Promise<Fuzz
       requests: Number(values.requests),
       seed: Number(values.seed),
       concurrency: Number(values.concurrency),
-      onProgress(done) {
+      onProgress(done, faults) {
         if (done % PROGRESS_EVERY !== 0) return
         const seconds = Math.round((performance.now() - startedMs) / 1000)
-        console.error(`${done} requests in ${seconds} s`)
+        console.error(`${done} requests in ${seconds} s, ${faults} faults`)
       },
     },
   )
 }
 
+// A soak that is interrupted leaves no process behind.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
 process.exitCode = await main()

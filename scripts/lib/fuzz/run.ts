@@ -16,7 +16,7 @@ export interface FuzzOptions {
   readonly seed: number
   /** @default 16 */
   readonly concurrency?: number
-  readonly onProgress?: (done: number) => void
+  readonly onProgress?: (done: number, faults: number) => void
 }
 
 export interface FuzzReport {
@@ -72,7 +72,7 @@ export async function fuzzRoutes(
     }
     await Promise.all(Array.from({ length: options.concurrency ?? 16 }, work))
     done += size
-    options.onProgress?.(done)
+    options.onProgress?.(done, faults.length)
   }
   return { requests: done, ...counts, faults }
 }
