@@ -1,11 +1,13 @@
-/** What a request costs at the edge: our Worker and hub against a bare workerd route and a plain workerd proxy. */
+/** What a request costs at the edge: our Worker and hub against an AI gateway, a bare workerd route and a plain workerd proxy. */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseServerTiming } from '#scripts/start/answer.ts'
 import { startChild } from './child.ts'
 import type { BenchContext } from './context.ts'
 import { cpuMsOf } from './cpu-time.ts'
+import { bearer, embeddingCall, untilQuiet } from './gateway/full-path.ts'
 import { BARE_ROUTE, PLAIN_PROXY, startPeer } from './gateway/peers.ts'
+import { startPortkey } from './gateway/portkey.ts'
 import {
   drive,
   measureSection,
@@ -17,12 +19,6 @@ import {
 import { createHttpClient, type HttpCall, type HttpClient } from './http-client.ts'
 import type { Running } from './live-stack.ts'
 
-/** The embedding that the full path answers and whose bytes the proxy carries. */
-const EMBEDDING = JSON.stringify({
-  model: 'littoral-embed-400k',
-  input: 'pump 7 runs hot and vibrates since the night shift',
-  encoding_format: 'base64',
-})
 const IN_FLIGHT = 32
 
 /** What a contender is asked, and which process answers it. */
@@ -39,10 +35,19 @@ interface Target {
 }
 
 const COMPARISONS: readonly Comparison[] = [
+  { of: 'full path', to: 'Portkey gateway', metric: 'cpuMs' },
+  { of: 'full path', to: 'Portkey gateway', metric: 'answeringCpuMs', peerMetric: 'cpuMs' },
+  {
+    of: 'full path',
+    to: 'Portkey gateway',
+    metric: 'latencyLessComputeMs',
+    peerMetric: 'latencyMs',
+  },
   { of: 'full path', to: 'proxy', metric: 'cpuMs' },
   { of: 'full path', to: 'bare route', metric: 'cpuMs' },
   { of: 'full path', to: 'proxy', metric: 'latencyLessComputeMs', peerMetric: 'latencyMs' },
   { of: 'full path', to: 'proxy', metric: 'latencyMs' },
+  { of: 'Worker alone', to: 'Portkey gateway', metric: 'cpuMs' },
   { of: 'Worker alone', to: 'bare route', metric: 'cpuMs' },
   { of: 'Worker alone', to: 'proxy', metric: 'cpuMs' },
   { of: 'Worker alone', to: 'bare route', metric: 'latencyMs' },
@@ -64,10 +69,12 @@ export async function measureGateway(context: BenchContext): Promise<BenchResult
   const peer = { dir, log, upstream: upstream.firstLine }
   const bare = await startPeer({ ...peer, name: 'bare', source: BARE_ROUTE })
   const proxy = await startPeer({ ...peer, name: 'proxy', source: PLAIN_PROXY })
+  const portkey = await startPortkey(upstream.firstLine)
   try {
     const targets = targetsOf(running, {
       bare: { client: connect(bare.url), pid: bare.pid },
       proxy: { client: connect(proxy.url), pid: proxy.pid },
+      portkey: { client: connect(portkey.url), pid: portkey.pid, headers: portkey.headers },
       ours: { client: ours, pid: running.workerdPid },
     })
     const section = (name: string, inFlight: number) =>
@@ -79,7 +86,8 @@ export async function measureGateway(context: BenchContext): Promise<BenchResult
       })
     return {
       name: 'gateway',
-      title: 'CPU and latency of one request at the edge, each Worker in a plain workerd process',
+      title:
+        'CPU and latency of one request at the edge, each Worker in a plain workerd process, Portkey in Node',
       sections: [
         await section('one request at a time', 1),
         await section(`${IN_FLIGHT} requests at once`, IN_FLIGHT),
@@ -89,12 +97,12 @@ export async function measureGateway(context: BenchContext): Promise<BenchResult
     }
   } finally {
     for (const client of clients) client.close()
-    await Promise.all([bare.close(), proxy.close(), upstream.close()])
+    await Promise.all([bare.close(), proxy.close(), portkey.close(), upstream.close()])
   }
 }
 
 const NOTES = [
-  'CPU is user and system time of that workerd process over the requests of a repetition; client, upstream and node are other processes.',
+  'CPU is user and system time of that one process over the requests of a repetition; client, upstream and node are other processes.',
   'With 32 at once the latency of the full path is that of one node with two places, on the same cores as everything else.',
 ]
 
@@ -103,10 +111,14 @@ interface Side {
   readonly pid: number
 }
 
-function targetsOf(
-  running: Running,
-  sides: { readonly bare: Side; readonly proxy: Side; readonly ours: Side },
-): Target[] {
+interface Sides {
+  readonly bare: Side
+  readonly proxy: Side
+  readonly portkey: Side & Pick<HttpCall, 'headers'>
+  readonly ours: Side
+}
+
+function targetsOf(running: Running, sides: Sides): Target[] {
   const embedding = embeddingCall(running)
   return [
     {
@@ -124,6 +136,7 @@ function targetsOf(
       count: 2000,
       ...sides.proxy,
     },
+    portkeyTarget(embedding, sides.portkey),
     {
       name: 'Worker alone',
       includes: 'GET /v1/policies: key, scope, routing, headers, JSON; no Durable Object',
@@ -144,13 +157,15 @@ function targetsOf(
   ]
 }
 
-function bearer({ apiKey }: Running): string {
-  return `Bearer ${apiKey}`
-}
-
-function embeddingCall(running: Running): HttpCall {
-  const headers = { authorization: bearer(running), 'content-type': 'application/json' }
-  return { method: 'POST', path: '/v1/embeddings', headers, body: EMBEDDING }
+function portkeyTarget(embedding: HttpCall, { headers, ...side }: Sides['portkey']): Target {
+  return {
+    name: 'Portkey gateway',
+    includes:
+      '@portkey-ai/gateway in Node: the same POST to the same loopback server; no key, policy, node or receipt',
+    call: { ...embedding, headers: { ...embedding.headers, ...headers } },
+    count: 1000,
+    ...side,
+  }
 }
 
 function contenderOf(
@@ -169,7 +184,7 @@ function contenderOf(
         return parseServerTiming(String(headers['server-timing'] ?? '')).compute
       })
       const answered = cpuMsOf([pid])
-      if (worksOn) await untilQuiet(pid)
+      if (worksOn) await untilQuiet([pid])
       const after = cpuMsOf([pid])
       const each = (ms: number | undefined) =>
         ms === undefined || before === undefined ? [] : [(ms - before) / count]
@@ -182,20 +197,5 @@ function contenderOf(
           : {}),
       }
     },
-  }
-}
-
-const QUIET = { windowMs: 250, windows: 6, cpuMs: 3, boundMs: 10_000 }
-
-/** Waits until the process has done next to nothing for 1.5 s, which is longer than it waits between two batches. */
-async function untilQuiet(pid: number): Promise<void> {
-  const deadlineMs = performance.now() + QUIET.boundMs
-  let last = cpuMsOf([pid])
-  for (let quiet = 0; quiet < QUIET.windows && performance.now() < deadlineMs;) {
-    await new Promise((resolve) => setTimeout(resolve, QUIET.windowMs))
-    const now = cpuMsOf([pid])
-    if (last === undefined || now === undefined) return
-    quiet = now - last < QUIET.cpuMs ? quiet + 1 : 0
-    last = now
   }
 }

@@ -25,6 +25,8 @@ export interface LiveStackOptions {
   readonly dir: string
   readonly log: Log
   readonly say: (text: string) => void
+  /** Readable names and V8's inspector at this address, for a profile. @default a build as it is deployed */
+  readonly inspector?: string
 }
 
 /** An IoT backend's policy: personal data, computed in the EU by nodes that the operator knows. */
@@ -54,12 +56,22 @@ export function createLiveStack(options: LiveStackOptions): LiveStack {
   }
 }
 
-async function start({ dir, log, say }: LiveStackOptions) {
+async function start({ dir, log, say, inspector }: LiveStackOptions) {
   say('Build: Worker')
   const bundleDir = join(dir, 'bundle')
   // Plain workerd has no edge that sees where a node is; this build is told, and is otherwise the same.
-  await buildWorker({ simulatedPlaces: true, outDir: bundleDir })
-  const stack = await startStack({ dir: join(dir, 'stack'), bundleDir, log, onStep: say })
+  await buildWorker({
+    simulatedPlaces: true,
+    outDir: bundleDir,
+    minify: inspector === undefined,
+  })
+  const stack = await startStack({
+    dir: join(dir, 'stack'),
+    bundleDir,
+    log,
+    onStep: say,
+    ...(inspector === undefined ? {} : { inspector }),
+  })
   try {
     const tenant = await stack.createTenant('bench', ['infer', 'policy', 'audit'])
     const at = { url: stack.url, key: tenant.apiKey }

@@ -32,11 +32,13 @@ export interface BuildWorkerOptions {
   readonly outDir?: string
   /** Whether nodes and clients may be given a made-up place: development and tests only. */
   readonly simulatedPlaces: boolean
+  /** Off for profiles, where names should be read. @default true */
+  readonly minify?: boolean
 }
 
 /** @throws {AppError} too_large over 1 MiB gzipped */
 export async function buildWorker(options: BuildWorkerOptions): Promise<Bundle> {
-  const { simulatedPlaces } = options
+  const { simulatedPlaces, minify = true } = options
   const outDir = resolve(options.outDir ?? (simulatedPlaces ? SIMULATED_WORKER_DIR : WORKER_DIR))
   mkdirSync(PAGES_DIR, { recursive: true })
   rmSync(outDir, { recursive: true, force: true })
@@ -44,7 +46,11 @@ export async function buildWorker(options: BuildWorkerOptions): Promise<Bundle> 
   const define = `__SIMULATED_PLACES__:${simulatedPlaces}`
   await run(
     process.execPath,
-    [wrangler, 'deploy', '--dry-run', '--minify', '--outdir', outDir, '--define', define],
+    [
+      wrangler,
+      ...['deploy', '--dry-run', '--outdir', outDir, '--define', define],
+      ...(minify ? ['--minify'] : []),
+    ],
     {
       cwd: repositoryPath('.'),
       env: { ...process.env, WRANGLER_SEND_METRICS: 'false', WRANGLER_LOG_PATH: outDir },

@@ -41,6 +41,8 @@ export interface StackOptions {
   readonly bundleDir?: string
   /** @default hub-0:any */
   readonly hubs?: string
+  /** Where workerd's inspector listens. @default nowhere */
+  readonly inspector?: string
 }
 
 export interface Tenant {
@@ -107,6 +109,7 @@ async function bringUp(options: StackOptions, { step, closers, close }: Bringing
     bundleDir: options.bundleDir ?? SIMULATED_WORKER_DIR,
     stateDir: join(dir, 'worker'),
     assetsDir: PAGES_DIR,
+    ...(options.inspector === undefined ? {} : { inspector: options.inspector }),
     log,
     vars: {
       HUBS: options.hubs ?? 'hub-0:any',

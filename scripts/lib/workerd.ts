@@ -26,6 +26,8 @@ export interface WorkerdOptions {
   /** Vars and secrets, over the defaults of wrangler.toml. They travel in the process environment, never in a file. */
   readonly vars: Readonly<Record<string, string>>
   readonly assetsDir: string
+  /** Where V8's inspector listens, as `127.0.0.1:9229`; for profiles. @default nowhere */
+  readonly inspector?: string
   readonly log: Log
   /** Takes each line that workerd or the Worker writes. @default into `log` */
   readonly onLine?: (line: string, stream: 'stdout' | 'stderr') => void
@@ -48,7 +50,13 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
   const bundle = readBundle(options.bundleDir)
   const vars = { ...bundle.vars, JURISDICTION: 'any', ...options.vars }
   const config = writeConfig(bundle, vars, options)
-  const child = spawn(workerdProgram(), ['serve', '--experimental', '--control-fd=3', config], {
+  const { inspector } = options
+  const flags = [
+    '--experimental',
+    '--control-fd=3',
+    ...(inspector === undefined ? [] : [`--inspector-addr=${inspector}`]),
+  ]
+  const child = spawn(workerdProgram(), ['serve', ...flags, config], {
     stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
     env: { ...process.env, ...prefixed(vars) },
   })

@@ -1,0 +1,73 @@
+/** The named peer: Portkey's AI gateway (https://github.com/Portkey-AI/gateway) as its package starts it, before the loopback upstream. */
+import { spawn } from 'node:child_process'
+import { createServer } from 'node:http'
+import { createRequire } from 'node:module'
+import { resolvePort } from '../resolve-port.ts'
+
+export interface Portkey {
+  readonly url: string
+  readonly pid: number
+  /** What the gateway wants to know of the provider in each request. */
+  readonly headers: Readonly<Record<string, string>>
+  close(): Promise<void>
+}
+
+const START_TIMEOUT_MS = 20_000
+const POLL_MS = 100
+
+export async function startPortkey(upstream: string): Promise<Portkey> {
+  const port = await freePort()
+  const program = createRequire(import.meta.url).resolve(
+    '@portkey-ai/gateway/build/start-server.js',
+  )
+  const child = spawn(process.execPath, [program, `--port=${port}`, '--headless'], {
+    stdio: 'ignore',
+    env: { ...process.env, NODE_ENV: 'production', TRUSTED_CUSTOM_HOSTS: '127.0.0.1' },
+  })
+  const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()))
+  const killOnExit = () => child.kill('SIGKILL')
+  process.once('exit', killOnExit)
+  void exited.then(() => process.off('exit', killOnExit))
+  const close = async () => {
+    child.kill('SIGTERM')
+    await exited
+  }
+  const url = `http://127.0.0.1:${port}`
+  try {
+    await untilAnswering(url)
+  } catch (error) {
+    await close()
+    throw error
+  }
+  return {
+    url,
+    pid: child.pid ?? 0,
+    headers: {
+      // Of the providers that speak OpenAI's format one that works in 1.15.2: `openai` itself answers 500 after the
+      // upstream has answered, because it writes to headers that undici has made immutable.
+      'x-portkey-provider': 'ollama',
+      'x-portkey-custom-host': `${upstream}/v1`,
+    },
+    close,
+  }
+}
+
+async function untilAnswering(url: string): Promise<void> {
+  const signal = AbortSignal.timeout(START_TIMEOUT_MS)
+  for (;;) {
+    signal.throwIfAborted()
+    const answer = await fetch(url, { signal }).catch(() => undefined)
+    await answer?.arrayBuffer()
+    if (answer?.ok === true) return
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS))
+  }
+}
+
+/** The gateway takes a number and says nowhere which port it was given. */
+async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const port = resolvePort(server)
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}
