@@ -20,4 +20,6 @@ export interface BenchContext {
   readonly quick: boolean
   readonly stack: LiveStack
   readonly kernels: KernelOptions
+  /** Of the memory bench. */
+  readonly jobs: number
 }

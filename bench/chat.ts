@@ -1,0 +1,244 @@
+/** A long answer of a chat model, token by token: through Worker, hub and node, and from the same runtime called directly. */
+import { readdirSync, readFileSync } from 'node:fs'
+import { PROVIDERS, type Provider } from '#shared/job.ts'
+import type { TextInput } from '#shared/text.ts'
+import type { BenchContext } from './context.ts'
+import { cpuMsOf } from './cpu-time.ts'
+import { startDirect, type DirectProcess } from './chat/direct-process.ts'
+import { createEventClient, type EventClient } from './chat/event-client.ts'
+import {
+  measureSection,
+  type BenchResult,
+  type Contender,
+  type Figure,
+  type Section,
+} from './harness.ts'
+import { createHttpClient } from './http-client.ts'
+import type { Running } from './live-stack.ts'
+import { summarize } from './statistics.ts'
+
+const MODEL = 'littoral-chat-2m'
+const PATH = '/v1/chat/completions'
+
+interface LongAnswer {
+  readonly name: string
+  readonly content: string
+  readonly format: TextInput['format']
+  readonly maxTokens: number
+}
+
+/** Greedy, and known to run to its bound: an answer that ends early would measure the way there, not the tokens. */
+const ANSWERS: readonly LongAnswer[] = [
+  {
+    name: 'free text',
+    content: 'Explain quantum physics in the style of Shakespeare.',
+    format: { type: 'text' },
+    maxTokens: 256,
+  },
+  {
+    name: 'JSON of a schema',
+    content: 'Give readings',
+    format: {
+      type: 'json_schema',
+      schema: {
+        type: 'object',
+        properties: {
+          readings: { type: 'array', items: { type: 'integer' }, minItems: 200, maxItems: 200 },
+        },
+        required: ['readings'],
+        additionalProperties: false,
+      },
+    },
+    maxTokens: 128,
+  },
+]
+
+export async function measureChat({ quick, stack }: BenchContext): Promise<BenchResult> {
+  const running = await stack.running()
+  const provider = await providerOf(running)
+  const direct = startDirect()
+  const client = createEventClient(running.url, running.apiKey)
+  try {
+    const sections: Section[] = []
+    for (const answer of ANSWERS)
+      sections.push(await measureAnswer(answer, { running, direct, provider, client, quick }))
+    return {
+      name: 'chat',
+      title: `tokens a second of a long answer of ${MODEL}, and the time to its first token`,
+      sections,
+      includes: INCLUDES,
+      notes: [
+        'Tokens a second are those of the whole request, from its first byte to the end of the answer, receipt included.',
+        'The first token added is the time to the first text through the network less that of the direct run of the same repetition.',
+      ],
+    }
+  } finally {
+    client.close()
+    direct.close()
+  }
+}
+
+const INCLUDES = {
+  direct:
+    'tokenizer, template, decoding and detokenizing in one process; no queue, no node, no network',
+  network:
+    'HTTP client → Worker → hub → node → engine process, server-sent events all the way back',
+}
+
+interface Ends {
+  readonly running: Running
+  readonly direct: DirectProcess
+  readonly provider: Provider
+  readonly client: EventClient
+  readonly quick: boolean
+}
+
+async function measureAnswer(answer: LongAnswer, ends: Ends): Promise<Section> {
+  const first: { direct: number[]; network: number[] } = { direct: [], network: [] }
+  const warmUps = 1
+  const section = await measureSection({
+    name: `${answer.name}, ${answer.maxTokens} tokens`,
+    contenders: [directRun(answer, ends, first.direct), networkRun(answer, ends, first.network)],
+    comparisons: [
+      { of: 'network', to: 'direct', metric: 'tokensPerSecond' },
+      { of: 'network', to: 'direct', metric: 'afterFirstTokensPerSecond' },
+      { of: 'network', to: 'direct', metric: 'engineCpuMs' },
+    ],
+    rounds: ends.quick ? 3 : 11,
+    warmUps,
+  })
+  const added = first.network.map((ms, round) => ms - (first.direct[round] ?? Number.NaN))
+  const figure: Figure = {
+    contender: 'network',
+    metric: 'firstTokenAddedMs',
+    ...summarize(added.slice(warmUps)),
+  }
+  return { ...section, figures: [...section.figures, figure] }
+}
+
+interface Measured {
+  readonly tokens: number
+  readonly firstTokenMs: number
+  readonly totalMs: number
+}
+
+function samplesOf({ tokens, firstTokenMs, totalMs }: Measured) {
+  return {
+    tokensPerSecond: [(tokens / totalMs) * 1000],
+    afterFirstTokensPerSecond: [((tokens - 1) / (totalMs - firstTokenMs)) * 1000],
+    firstTokenMs: [firstTokenMs],
+  }
+}
+
+function directRun(answer: LongAnswer, { direct, provider }: Ends, first: number[]): Contender {
+  const input: TextInput = {
+    messages: [{ role: 'user', content: answer.content }],
+    temperature: 0,
+    topP: 1,
+    seed: null,
+    stop: [],
+    logprobs: null,
+    format: answer.format,
+  }
+  return {
+    name: 'direct',
+    includes: INCLUDES.direct,
+    async run() {
+      const before = cpuMs([direct.pid])
+      const ask = { model: MODEL, provider, input, maxTokens: answer.maxTokens }
+      const timing = await direct.time(ask)
+      checkLength(answer, timing)
+      first.push(timing.firstTokenMs)
+      return { ...samplesOf(timing), engineCpuMs: [cpuMs([direct.pid]) - before] }
+    },
+  }
+}
+
+function networkRun(answer: LongAnswer, { client, running }: Ends, first: number[]): Contender {
+  const body = {
+    model: MODEL,
+    messages: [{ role: 'user', content: answer.content }],
+    temperature: 0,
+    max_completion_tokens: answer.maxTokens,
+    stream: true,
+    stream_options: { include_usage: true },
+    response_format: openaiFormat(answer.format),
+  }
+  const enginePids = childrenOf(running.nodePid)
+  const cpuOf = () => ({
+    worker: cpuMs([running.workerdPid]),
+    node: cpuMs([running.nodePid]),
+    engine: cpuMs(enginePids),
+  })
+  return {
+    name: 'network',
+    includes: INCLUDES.network,
+    async run() {
+      const before = cpuOf()
+      const timing = await client.stream(PATH, body)
+      const after = cpuOf()
+      checkLength(answer, timing)
+      first.push(timing.firstTokenMs)
+      return {
+        ...samplesOf(timing),
+        tokensAnEvent: [timing.tokens / timing.events],
+        workerCpuMs: [after.worker - before.worker],
+        nodeCpuMs: [after.node - before.node],
+        engineCpuMs: [after.engine - before.engine],
+      }
+    },
+  }
+}
+
+/** NaN where the kernel does not tell: no ratio comes of it. */
+function cpuMs(pids: readonly number[]): number {
+  return cpuMsOf(pids) ?? Number.NaN
+}
+
+function checkLength({ name, maxTokens }: LongAnswer, { tokens }: Measured): void {
+  if (tokens < maxTokens)
+    throw new Error(`"${name}" ended after ${tokens} of ${maxTokens} tokens; choose another prompt`)
+}
+
+function openaiFormat(format: TextInput['format']): object {
+  if (format.type !== 'json_schema') return format
+  return { type: 'json_schema', json_schema: { name: 'readings', schema: format.schema } }
+}
+
+/** Of the node's engine; the direct runs must use the same or the ratio compares nothing. */
+async function providerOf({ url, apiKey }: Running): Promise<Provider> {
+  const http = createHttpClient(url, 1)
+  try {
+    const { headers } = await http.send({
+      method: 'POST',
+      path: PATH,
+      headers: { authorization: `Bearer ${apiKey}`, 'content-type': 'application/json' },
+      body: JSON.stringify({
+        model: MODEL,
+        messages: [{ role: 'user', content: 'Hello' }],
+        max_completion_tokens: 4,
+      }),
+    })
+    const name = headers['x-littoral-provider']
+    const provider = PROVIDERS.find((known) => known === name)
+    if (provider === undefined) throw new Error(`the node ran ${MODEL} on ${String(name)}`)
+    return provider
+  } finally {
+    http.close()
+  }
+}
+
+/** Processes whose parent is this one; none where the kernel does not tell. */
+function childrenOf(pid: number): number[] {
+  try {
+    const threads = readdirSync(`/proc/${pid}/task`)
+    return threads.flatMap((thread) =>
+      readFileSync(`/proc/${pid}/task/${thread}/children`, 'utf8')
+        .split(' ')
+        .filter(Boolean)
+        .map(Number),
+    )
+  } catch {
+    return []
+  }
+}

@@ -1,0 +1,13 @@
+/** What the chat bench and its direct end say to each other. */
+import type { Provider } from '#shared/job.ts'
+import type { TextInput } from '#shared/text.ts'
+import type { TextTiming } from '../direct-text.ts'
+
+export interface AskDirect {
+  readonly model: string
+  readonly provider: Provider
+  readonly input: TextInput
+  readonly maxTokens: number
+}
+
+export type FromDirect = { readonly timing: TextTiming } | { readonly error: string }

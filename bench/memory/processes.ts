@@ -1,0 +1,45 @@
+/** Which processes there are and what memory they hold, as the kernel tells it: proc_pid_status(5). */
+import { readdirSync, readFileSync } from 'node:fs'
+
+/** Resident set in MiB; NaN for a process that has gone, or where there is no /proc. */
+export function residentMiB(pid: number): number {
+  const [, kib] = /^VmRSS:\s+(\d+) kB/m.exec(read(`/proc/${pid}/status`)) ?? []
+  return Number(kib) / 1024
+}
+
+/** Processes whose parent is this one; none where the kernel does not tell. */
+export function childrenOf(pid: number): number[] {
+  return list(`/proc/${pid}/task`).flatMap((thread) =>
+    read(`/proc/${pid}/task/${thread}/children`).split(' ').filter(Boolean).map(Number),
+  )
+}
+
+export function descendantsOf(pid: number): number[] {
+  return childrenOf(pid).flatMap((child) => [child, ...descendantsOf(child)])
+}
+
+/** Its arguments, without the separators. */
+export function commandOf(pid: number): string {
+  return read(`/proc/${pid}/cmdline`).replaceAll('\0', ' ')
+}
+
+/** Whether it has a file of such a name in memory: which engine process runs the models. */
+export function hasMapped(pid: number, name: string): boolean {
+  return read(`/proc/${pid}/maps`).includes(name)
+}
+
+function read(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return ''
+  }
+}
+
+function list(path: string): string[] {
+  try {
+    return readdirSync(path)
+  } catch {
+    return []
+  }
+}
