@@ -16,6 +16,7 @@ const PROJECTS = [
   'test',
   'test/browser/pages',
   'bench',
+  'examples',
   'bench/kernels/page',
 ]
 

@@ -44,6 +44,9 @@ try {
   await stop(1)
 }
 
+/** Loaded before the first request; the others come when somebody asks for them. */
+const WARM_MODELS = ['pp-ocr-rec', 'littoral-embed-400k', 'littoral-chat-2m']
+
 async function main(): Promise<void> {
   say('Build: Worker and pages')
   await buildPages(MANIFESTS)
@@ -52,8 +55,15 @@ async function main(): Promise<void> {
   const tenant = await stack.createTenant('demo', ['infer', 'policy', 'audit'])
   const client = { url: stack.url, apiKey: tenant.apiKey }
   await publishPolicies(client)
-  say('Local node: Dawn and ONNX Runtime; each model passes its golden check first')
-  const node = await stack.startNode({ name: 'local', region: 'DE', verified: true })
+  say(
+    `Local node: ${WARM_MODELS.join(', ')}, each past its golden check first; other models on demand`,
+  )
+  const node = await stack.startNode({
+    name: 'local',
+    region: 'DE',
+    verified: true,
+    options: ['--models', WARM_MODELS.join(',')],
+  })
   await writeDevFile(stack, tenant.apiKey)
 
   const answers = [await readMeter(client), await analyseVibration(client)]

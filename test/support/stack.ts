@@ -56,6 +56,9 @@ export async function createTestStack(options: Partial<StackOptions> = {}): Prom
   return {
     ...stack,
     dir,
+    // Most tests need no other model, and a node that loads all of them keeps the next test waiting.
+    startNode: ({ options: flags = ['--models', 'littoral-embed-400k'], ...node }) =>
+      stack.startNode({ ...node, options: flags }),
     post: (tenant, path, body, headers = {}) =>
       call(tenant, path, { method: 'POST', body: JSON.stringify(body), headers }),
     get: (tenant, path) => call(tenant, path, { method: 'GET' }),
