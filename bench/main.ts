@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { createLog } from '#shared/log.ts'
 import { measureBatch } from './batch.ts'
+import { measureChat } from './chat.ts'
 import type { BenchContext } from './context.ts'
 import { measureDispatch } from './dispatch.ts'
 import { measureGateway } from './gateway.ts'
@@ -12,15 +13,20 @@ import type { BenchResult } from './harness.ts'
 import { measureKernels } from './kernels.ts'
 import { createLiveStack } from './live-stack.ts'
 import { describeMachine } from './machine.ts'
+import { measureMemory } from './memory.ts'
 import { measureModel } from './model.ts'
 import { formatReport, type Report } from './report.ts'
+import { measureWgsl } from './wgsl.ts'
 
 const BENCHES: Readonly<Record<string, (context: BenchContext) => Promise<BenchResult>>> = {
   gateway: measureGateway,
   dispatch: measureDispatch,
   model: measureModel,
+  chat: measureChat,
   batch: measureBatch,
   kernels: measureKernels,
+  wgsl: measureWgsl,
+  memory: measureMemory,
 }
 
 const { values: flags, positionals } = parseArgs({
@@ -32,6 +38,7 @@ const { values: flags, positionals } = parseArgs({
     sizes: { type: 'string', default: '256,512' },
     gpu: { type: 'boolean', default: false },
     'peak-tflops': { type: 'string' },
+    jobs: { type: 'string' },
   },
 })
 const say = (text: string) => void process.stderr.write(`${text}\n`)
@@ -50,6 +57,12 @@ if (sizes.some((size) => !Number.isInteger(size) || size < 1 || size > 2048)) {
 const peak = flags['peak-tflops']
 const kernels = { sizes, gpu: flags.gpu, peakTflops: peak === undefined ? undefined : Number(peak) }
 
+const jobs = Number(flags.jobs ?? (flags.quick ? 500 : 10_000))
+if (!Number.isInteger(jobs) || jobs < 100) {
+  say('--jobs takes a number from 100, such as 10000.')
+  process.exit(1)
+}
+
 const dir = await mkdtemp(join(tmpdir(), 'littoral-bench-'))
 const log = createLog({ level: flags.verbose ? 'debug' : 'error', write: say })
 const stack = createLiveStack({ dir, log, say })
@@ -60,7 +73,7 @@ try {
     const measure = BENCHES[name]
     if (measure === undefined) continue
     say(`Measuring: ${name}`)
-    benches.push(await measure({ dir, log, quick: flags.quick, stack, kernels }))
+    benches.push(await measure({ dir, log, quick: flags.quick, stack, kernels, jobs }))
   }
   const report: Report = {
     takenAt: new Date().toISOString(),

@@ -61,6 +61,7 @@ export function openKernels(options: KernelWorkOptions): KernelsOfEngine {
     return {
       runner: createKernelRunner({
         device: opening,
+        isSoftware: adapter.isSoftware,
         times: kernelTimes,
         now,
         onLost,

@@ -28,8 +28,14 @@ const SHARE = 0.25
 // Values of GPUBufferUsage: https://www.w3.org/TR/webgpu/#buffer-usage
 const STORAGE_AND_COPY_DST = 128 | 8
 
-/** @param now monotonic clock in ms */
-export async function calibrate(device: GPUDevice, now: () => number): Promise<Grant> {
+export interface CalibrateOptions {
+  readonly device: GPUDevice
+  readonly isSoftware: boolean
+  /** Monotonic clock in ms. */
+  readonly now: () => number
+}
+
+export async function calibrate({ device, isSoftware, now }: CalibrateOptions): Promise<Grant> {
   const { entry } = inspectKernel(WGSL, 'main')
   const turnWeight = entry.loops[0]?.weight ?? 1
   const module = device.createShaderModule({ code: WGSL })
@@ -67,7 +73,7 @@ export async function calibrate(device: GPUDevice, now: () => number): Promise<G
   try {
     const seconds = (LIMITS.kernelRunMs / 1_000) * SHARE
     const all = (await pace(MANY)) * MANY * 64
-    return { total: all * seconds, each: (await pace(1)) * seconds }
+    return { total: all * seconds, each: (await pace(1)) * seconds, isPooled: !isSoftware }
   } finally {
     table.destroy()
   }

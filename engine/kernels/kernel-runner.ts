@@ -40,6 +40,7 @@ export interface KernelRunner {
 
 export interface KernelRunnerOptions {
   readonly device: GPUDevice
+  readonly isSoftware: boolean
   readonly times: KernelTimes
   /** Monotonic clock in ms. */
   readonly now: () => number
@@ -83,7 +84,7 @@ export function createKernelRunner(options: KernelRunnerOptions): KernelRunner {
       if (lost !== undefined) throw new AppError('node_lost', lost)
       let kernel: MeteredKernel = { source: work.wgsl, isMetered: false, loopLines: [] }
       if (report !== undefined) {
-        granted ??= within(calibrate(device, now), times.kernelCompileMs, 'Measuring the device')
+        granted ??= within(calibrate(options), times.kernelCompileMs, 'Measuring the device')
         const groups = work.workgroups.reduce((product, size) => product * size, 1)
         kernel = meterKernel(report, await granted, groups * report.invocations)
       }

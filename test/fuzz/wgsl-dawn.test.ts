@@ -16,14 +16,14 @@ import { executedKernels, executeKernels, PROBE } from '../support/wgsl/execute.
 import { generateKernel, mutateKernel, OWN_WORDS } from '../support/wgsl/generate.ts'
 import { GRAMMAR } from '../support/wgsl/grammar.ts'
 import { HOSTILE_TO_RUN } from '../support/wgsl/hostile.ts'
-import { SAMPLES } from '../support/wgsl/kernels.ts'
+import { SAMPLES } from '../../bench/wgsl/kernels.ts'
 
-const AMPLE = { total: 1e12, each: 1e9 }
+const AMPLE = { total: 1e12, each: 1e9, isPooled: true }
 const EXECUTED = Number(process.env.LITTORAL_FUZZ_EXECUTED ?? 200)
 const COMPARED = Number(process.env.LITTORAL_FUZZ_EXECUTED ?? 60)
 
-function meter(source: string) {
-  return meterKernel(inspectKernel(source, 'main'), AMPLE, 32)
+function meter(source: string, isPooled = true) {
+  return meterKernel(inspectKernel(source, 'main'), { ...AMPLE, isPooled }, 32)
 }
 
 describe('a rewritten kernel', () => {
@@ -37,7 +37,8 @@ describe('a rewritten kernel', () => {
     '[K4] compiles as the original does: %s',
     async (_, source) => {
       expect(await compileErrors(opened.device, source)).toEqual([])
-      expect(await compileErrors(opened.device, meter(source).source)).toEqual([])
+      for (const isPooled of [true, false])
+        expect(await compileErrors(opened.device, meter(source, isPooled).source)).toEqual([])
     },
   )
 
@@ -47,10 +48,12 @@ describe('a rewritten kernel', () => {
       const input = inputWords(count)
       const same = { workgroups, input, outputWords, outputBinding: 1 } as const
       const before = await runRaw(opened.device, { ...same, code: wgsl, isMetered: false })
-      const { source, isMetered } = meter(wgsl)
-      const after = await runRaw(opened.device, { ...same, code: source, isMetered })
-      expect(after.spent).toBe(0)
-      expect(Buffer.compare(Buffer.from(before.words), Buffer.from(after.words))).toBe(0)
+      for (const isPooled of [true, false]) {
+        const { source, isMetered } = meter(wgsl, isPooled)
+        const after = await runRaw(opened.device, { ...same, code: source, isMetered })
+        expect(after.spent).toBe(0)
+        expect(Buffer.compare(Buffer.from(before.words), Buffer.from(after.words))).toBe(0)
+      }
       expect(before.words.some((word) => word !== 0)).toBe(true)
     },
   )
@@ -64,7 +67,7 @@ describe('a rewritten kernel', () => {
         const made = generateKernel(seed, { isFinite: true })
         const wgsl = seed % 3 === 0 ? mutateKernel(made, made, 2 * seed) : made
         if ((await compileErrors(opened.device, wgsl)).length > 0) continue
-        const { source, isMetered } = meter(wgsl)
+        const { source, isMetered } = meter(wgsl, seed % 2 === 0)
         expect(await compileErrors(opened.device, source), `seed ${seed}`).toEqual([])
         // A mutation may never end, or race.
         if (wgsl !== made) continue
@@ -86,13 +89,15 @@ describe('a rewritten kernel', () => {
   )
 
   test.each([
-    ['shared by all', { total: 1e5, each: 1e9 }],
-    ['of one invocation', { total: 1e12, each: 1e3 }],
+    ['shared by all', { total: 1e5, each: 1e9, isPooled: true }],
+    ['shared out', { total: 1e5, each: 1e9, isPooled: false }],
+    ['of one invocation', { total: 1e12, each: 1e3, isPooled: true }],
   ])('[K5] out of the budget %s gives no answer, and the line of the loop', async (_, grant) => {
     const wgsl = HOSTILE_TO_RUN['an endless for']
     invariant(wgsl, 'it is there')
     const runner = createKernelRunner({
       device: opened.device,
+      isSoftware: true,
       times: LIMITS,
       now: () => performance.now(),
       grant,
@@ -109,9 +114,9 @@ describe('a rewritten kernel', () => {
   test('[K6] a dispatch that is over the grant before its loops begin is refused unrun', async () => {
     const { workgroups, wgsl } = SAMPLES.sorting ?? {}
     invariant(workgroups && wgsl, 'it is there')
-    expect(() => meterKernel(inspectKernel(wgsl, 'main'), { total: 1e3, each: 1e9 }, 1e6)).toThrow(
-      expect.objectContaining({ code: 'too_large' }),
-    )
+    expect(() =>
+      meterKernel(inspectKernel(wgsl, 'main'), { total: 1e3, each: 1e9, isPooled: true }, 1e6),
+    ).toThrow(expect.objectContaining({ code: 'too_large' }))
   })
 })
 

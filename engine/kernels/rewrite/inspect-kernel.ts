@@ -21,7 +21,6 @@ export interface KernelReport {
 const NEEDED = ['u32', 'bool', 'array', 'atomic', 'ptr', 'function', 'private', 'storage'].concat([
   'read_write',
   'atomicAdd',
-  'atomicLoad',
   'atomicMax',
 ])
 /** WebGPU's default limit of invocations in a workgroup. */

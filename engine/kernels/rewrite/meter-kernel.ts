@@ -10,6 +10,8 @@ export interface Grant {
   readonly total: number
   /** By one invocation. */
   readonly each: number
+  /** Whether invocations draw on one pool, or have a share each: faster on a software adapter. */
+  readonly isPooled: boolean
 }
 
 export interface MeteredKernel {
@@ -36,9 +38,11 @@ interface Meters {
 
 const MOST_METERS = 64
 const LARGEST = 2 ** 31
+/** How many times the mean one invocation may take where each has a share: few do. */
+const UNEVEN = 4
 
 /**
- * Where nothing holds a workgroup together, all loops draw chunks from one pool. A kernel with barriers has one counter
+ * Where nothing holds a workgroup together, loops draw on what is their invocation's. A kernel with barriers has one counter
  * for each loop in each place that it is reached from: then a loop's end depends on nothing but the loop itself, and
  * what was uniform stays so.
  * @param invocations of the whole dispatch
@@ -66,7 +70,8 @@ export function meterKernel(
     invocations,
     idOf: (loop: object) => ids.get(loop as never) ?? 0,
   }
-  const { edits, tail } = entry.hasBarrier ? counted(parts) : pooled(parts)
+  const meter = entry.hasBarrier ? counted : grant.isPooled ? pooled : allotted
+  const { edits, tail } = meter(parts)
   const ends = functions.flatMap((weight, index) =>
     endOf(weight, `${prefix}_zero${index}`, module.source),
   )
@@ -90,13 +95,13 @@ interface Edited {
   readonly tail: readonly string[]
 }
 
-/** One pool for all: an invocation takes a chunk when it has used its last one up. */
+/** One pool for all: an invocation takes a chunk when it has used its last one up, so that long ones live off short ones. */
 function pooled({ functions, prefix, grant, invocations, idOf }: Parts): Edited {
   const left = `${prefix}_left`
   const edits = functions.flatMap(({ loops }) =>
     loops.map(({ loop, weight }) => ({
       at: loop.body.start + 1,
-      text: ` if (${left} < ${weight}u && ${prefix}_out(${weight}u, ${idOf(loop)}u)) { break; } ${left} -= ${weight}u;`,
+      text: ` if (${left} < ${weight}u) { if (${prefix}_out(${weight}u, ${idOf(loop)}u)) { break; } } ${left} -= ${weight}u;`,
     })),
   )
   const chunk = clamp(grant.total / (4 * invocations), 256, 65_536)
@@ -114,6 +119,28 @@ function pooled({ functions, prefix, grant, invocations, idOf }: Parts): Edited 
       `  ${left} = 0u; ${prefix}_quota = 0u; atomicMax(&${prefix}_meter[1], line); return true;`,
       '}',
     ],
+  }
+}
+
+/**
+ * A share for each invocation. A CPU that plays a GPU runs both sides of every branch, so the loop does no more than
+ * to leave, and what it left for is asked behind it.
+ */
+function allotted({ functions, prefix, grant, invocations, idOf }: Parts): Edited {
+  const left = `${prefix}_left`
+  const edits = functions.flatMap(({ loops }) =>
+    loops.flatMap(({ loop, weight }) => [
+      {
+        at: loop.body.start + 1,
+        text: ` if (${left} < ${weight}u) { break; } ${left} -= ${weight}u;`,
+      },
+      { at: loop.end, text: ` if (${left} < ${weight}u) { ${prefix}_out(${idOf(loop)}u); }` },
+    ]),
+  )
+  const share = Math.min(grant.each, (UNEVEN * grant.total) / invocations)
+  return {
+    edits,
+    tail: [`var<private> ${left} = ${clamp(share, 1, LARGEST)}u;`, outText(prefix)],
   }
 }
 
@@ -179,7 +206,7 @@ function counted({ functions, prefix, grant, invocations, idOf }: Parts): Edited
     })
     return [head, ...turns, ...calls]
   })
-  return { edits, tail: [`fn ${prefix}_out(line: u32) { atomicMax(&${prefix}_meter[1], line); }`] }
+  return { edits, tail: [outText(prefix)] }
 }
 
 function insertArgs(
@@ -189,6 +216,10 @@ function insertArgs(
 ): Edit {
   const comma = before > 0 && !hasTrailingComma && args.length > 0 ? ', ' : ''
   return { at: closeAt, text: comma + args.join(', ') }
+}
+
+function outText(prefix: string): string {
+  return `fn ${prefix}_out(line: u32) { atomicMax(&${prefix}_meter[1], line); }`
 }
 
 function meterText(prefix: string): string {
