@@ -76,7 +76,8 @@ export function createQuotaLeases({ size, nowMs }: QuotaLeasesOptions): QuotaLea
     },
 
     async reserve(tenant, microUsd, lease) {
-      if (requestPot(tenant)?.isSpendCapped !== true) return () => {}
+      // As the request was counted, even if its minute has ended since: a cap does not end with it.
+      if (requests.get(tenant)?.isSpendCapped === false) return () => {}
       if ((spendPot(tenant)?.leftMicroUsd ?? 0) < microUsd) {
         const more = await lease(microUsd)
         if (more.capMicroUsd === null) return () => {}

@@ -55,9 +55,12 @@ export function isPublicAddress(address: Multiaddr): boolean {
   const components = address.getComponents()
   const [host] = components
   if (host === undefined) return false
+  const isSecure = components.some(({ name }) => name === 'tls' || name === 'wss')
+  // What is dialled is the name, not the host that stands before it.
+  if (components.some(({ name }) => name === 'sni')) return isSecure
   const ip = host.value ?? ''
   if (host.name === 'ip4') return isPrivateIp(ip) === false
   // Global unicast only: the rest of the space holds loopback and mapped addresses in many spellings.
   if (host.name === 'ip6') return /^[23][0-9a-f]{3}:/i.test(ip) && isPrivateIp(ip) === false
-  return components.some(({ name }) => name === 'tls' || name === 'wss')
+  return isSecure
 }

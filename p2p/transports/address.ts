@@ -43,11 +43,14 @@ function parts(address: Multiaddr): AddressParts | undefined {
   if (host === undefined || port === undefined || !HOST_NAMES.includes(host.name)) return undefined
   if (components.some(({ name }) => !KNOWN_NAMES.includes(name))) return undefined
   if (find('ws') === undefined && find('wss') === undefined) return undefined
+  const isSecure = find('tls') !== undefined || find('wss') !== undefined
   const sni = find('sni')
+  // Without TLS nothing checks that name: the address would say one host and lead to another.
+  if (sni !== undefined && !isSecure) return undefined
   return {
     host: sni === undefined ? host : { ...sni, name: 'dns' },
     port,
-    isSecure: find('tls') !== undefined || find('wss') !== undefined,
+    isSecure,
     path: `/${(find('http-path')?.value ?? '').replace(/^\/+/, '')}`,
   }
 }

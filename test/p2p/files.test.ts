@@ -190,6 +190,9 @@ describe('an address that a stranger named', () => {
     ['/ip6/64:ff9b::7f00:1/tcp/80/ws', false],
     ['/ip6/fd00::1/tcp/80/ws', false],
     ['/dns4/localhost/tcp/80/ws', false],
+    // The dialler goes to the name, whatever address stands before it.
+    ['/ip4/8.8.8.8/tcp/80/sni/localhost/ws', false],
+    ['/ip4/8.8.8.8/tcp/443/tls/sni/node.example/ws', true],
   ])('%s is public: %s', (address, isPublic) => {
     expect(isPublicAddress(multiaddr(address))).toBe(isPublic)
   })

@@ -24,6 +24,7 @@ test.each([
 
 test.each([
   '/ip4/127.0.0.1/tcp/80',
+  '/ip4/8.8.8.8/tcp/80/sni/localhost/ws',
   '/ip4/127.0.0.1/udp/80/quic-v1',
   `/ip4/127.0.0.1/tcp/80/ws/p2p/${ID}/p2p-circuit`,
 ])('[T8] %s is not dialled', (address) => {

@@ -134,6 +134,18 @@ describe('a spending cap', () => {
     )
   })
 
+  it('[Q3] holds for a request whose body came after the minute in which it was counted', async () => {
+    const network = await createNetwork({ spendMicroUsdPerDay: 10 }, 1)
+    await network.ask(0)
+    network.clock.nowMs += MINUTE_MS
+    await expect(network.reserve(0, 11)).rejects.toMatchObject({ code: 'payment_required' })
+  })
+
+  it('[Q3] holds where the isolate has forgotten the tenant', async () => {
+    const network = await createNetwork({ spendMicroUsdPerDay: 10 }, 1)
+    await expect(network.reserve(0, 11)).rejects.toMatchObject({ code: 'payment_required' })
+  })
+
   it('of none costs no call to the tenant', async () => {
     const network = await createNetwork({}, 1)
     await network.ask(0)
