@@ -6,9 +6,10 @@ import { serveFiles, type OfferedFile } from '#p2p/files/file-server.ts'
 import type { FetchModelOptions } from '#node-core/model-shelf.ts'
 import { peerSource } from '#node-core/peer-source.ts'
 import type { Bytes32 } from '#shared/ids.ts'
+import { LIMITS } from '#shared/limits.ts'
 import type { Log } from '#shared/log.ts'
 import type { ModelManifest } from '#shared/model.ts'
-import type { HeldFile, ModelStore } from './model-store.ts'
+import type { FetchOptions, HeldFile, ModelStore } from './model-store.ts'
 
 export interface NodeFilesOptions {
   readonly store: ModelStore
@@ -56,19 +57,40 @@ export async function createNodeFiles(options: NodeFilesOptions): Promise<NodeFi
   return {
     addresses,
     async fetchModel(manifest, { peers, signal }) {
-      const held: HeldFile[] = []
-      const release = () => held.forEach((file) => file.release())
       const sources = peers.map((address) => peerSource(address, open))
-      try {
-        for (const file of manifest.files)
-          held.push(await store.fetch(file, { signal, peers: sources }))
-        return release
-      } catch (error) {
-        release()
-        throw error
-      }
+      return fetchAll(store, manifest, { signal, peers: sources })
     },
     close: async () => (await node)?.stop(),
+  }
+}
+
+/** A few files at a time: small ones need not wait for large ones. @returns what lets go of them all */
+async function fetchAll(
+  store: ModelStore,
+  { files }: ModelManifest,
+  { signal, peers }: Required<Pick<FetchOptions, 'signal' | 'peers'>>,
+): Promise<() => void> {
+  const held: HeldFile[] = []
+  const release = () => held.forEach((file) => file.release())
+  const waiting = [...files]
+  const failed = new AbortController()
+  const lane = async () => {
+    for (let file = waiting.shift(); file !== undefined; file = waiting.shift())
+      held.push(
+        await store.fetch(file, { signal: AbortSignal.any([signal, failed.signal]), peers }),
+      )
+  }
+  try {
+    const lanes = Array.from({ length: LIMITS.modelFilesAtOnce }, lane)
+    // A fault ends the others, and all of them are waited for: what they hold is let go.
+    for (const running of lanes) running.catch((error: unknown) => failed.abort(error))
+    const ended = await Promise.allSettled(lanes)
+    const fault = ended.find((result) => result.status === 'rejected')
+    if (fault !== undefined) throw failed.signal.reason ?? fault.reason
+    return release
+  } catch (error) {
+    release()
+    throw error
   }
 }
 

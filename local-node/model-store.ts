@@ -67,6 +67,8 @@ class Store {
   readonly #options: ModelStoreOptions
   readonly #holds = new Map<string, number>()
   readonly #fetching = new Map<string, Promise<string>>()
+  /** Whole sizes of the files that are being fetched: their parts grow to these. */
+  readonly #incoming = new Map<string, number>()
   /** Paths whose hash was right, with size, inode and time of change as they were then. */
   readonly #verified = new Map<string, string>()
 
@@ -147,12 +149,29 @@ class Store {
   }
 
   async #download(file: ModelFile, { signal, peers = [], onBytes }: FetchOptions): Promise<string> {
-    const { folder, log, stallMs } = this.#options
+    const { folder, log } = this.#options
     const sources = [...this.#remote(file), ...peers]
     if (sources.length === 0)
       throw new AppError('no_capacity', `${file.name} is not on this machine: ${file.sources[0]}.`)
     const path = join(folder, file.sha256)
-    await this.#makeRoom(file)
+    this.#incoming.set(file.sha256, file.sizeBytes)
+    try {
+      await this.#makeRoom(file)
+      await this.#receive(file, path, { signal, onBytes, sources })
+    } finally {
+      this.#incoming.delete(file.sha256)
+    }
+    this.#verified.set(path, markOf(file, await stat(path)))
+    log.info('file.fetched', { file: file.name, sizeBytes: file.sizeBytes })
+    return path
+  }
+
+  async #receive(
+    file: ModelFile,
+    path: string,
+    { signal, onBytes, sources }: Receiving,
+  ): Promise<void> {
+    const { log, stallMs } = this.#options
     const part = await openPart(path)
     try {
       const createHash = nativeHash
@@ -161,9 +180,6 @@ class Store {
     } finally {
       await part.close()
     }
-    this.#verified.set(path, markOf(file, await stat(path)))
-    log.info('file.fetched', { file: file.name, sizeBytes: file.sizeBytes })
-    return path
   }
 
   #remote(file: ModelFile): FileSource[] {
@@ -179,18 +195,20 @@ class Store {
   /** Removes what was used longest ago and nobody holds. @throws {AppError} no_capacity when that is not enough */
   async #makeRoom(file: ModelFile): Promise<void> {
     const { folder, limitBytes = LIMITS.modelCacheBytes, log } = this.#options
-    const entries = (await listFiles(folder))
-      // What has come of this file is part of it.
-      .filter(({ sha256 }) => sha256 !== file.sha256)
+    // This file is among them. Who comes later counts it; each part counts as whole, and not as what lies there.
+    const incoming = new Map(this.#incoming)
+    const rest = (await listFiles(folder))
+      .filter(({ sha256 }) => !incoming.has(sha256))
       .toSorted((a, b) => a.usedAtMs - b.usedAtMs)
-    const heldBytes = entries
+    const incomingBytes = incoming.values().reduce((sum, sizeBytes) => sum + sizeBytes, 0)
+    const keptBytes = rest
       .filter(({ sha256 }) => this.#holds.has(sha256))
-      .reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
+      .reduce((sum, { sizeBytes }) => sum + sizeBytes, incomingBytes)
     // What would not fit beside the files in use throws out none of the others.
-    if (heldBytes + file.sizeBytes > limitBytes) throw noRoom(file, limitBytes)
-    let total = entries.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
-    for (const { path, sha256, sizeBytes } of entries) {
-      if (total + file.sizeBytes <= limitBytes) break
+    if (keptBytes > limitBytes) throw noRoom(file, limitBytes)
+    let total = rest.reduce((sum, { sizeBytes }) => sum + sizeBytes, incomingBytes)
+    for (const { path, sha256, sizeBytes } of rest) {
+      if (total <= limitBytes) break
       if (this.#holds.has(sha256)) continue
       await unlink(path).catch(() => {})
       this.#verified.delete(path)
@@ -205,6 +223,10 @@ function noRoom({ name, sizeBytes }: ModelFile, limitBytes: number): AppError {
     'no_capacity',
     `${name} (${sizeBytes} bytes) does not fit into the model cache of ${limitBytes} bytes beside the files in use.`,
   )
+}
+
+interface Receiving extends Pick<FetchOptions, 'signal' | 'onBytes'> {
+  readonly sources: readonly FileSource[]
 }
 
 function markOf({ sha256 }: ModelFile, { size, ino, mtimeMs }: Stats): string {

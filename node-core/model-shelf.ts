@@ -43,8 +43,11 @@ export interface ModelShelf {
    * not fit beside the models in use, file_corrupt, or why the engine refused it
    */
   load(digest: Bytes32, options: LoadOptions): Promise<AdmittedModel>
-  /** Loads these in order for as long as there is room, without unloading any. */
-  preload(ids: readonly string[], signal: AbortSignal): Promise<void>
+  /**
+   * Loads these in order for as long as there is room, without unloading any: while one is made ready, the files of the
+   * next come.
+   */
+  preload(ids: readonly string[], signal: AbortSignal, onEach?: () => void): Promise<void>
   /** Keeps a model from being unloaded while a job uses it. @returns what ends that */
   use(id: string): () => void
 }
@@ -61,8 +64,11 @@ class Shelf implements ModelShelf {
   /** Manifests whose golden run fails here: they will fail again. */
   readonly #refused = new Set<Bytes32>()
   readonly #loading = new Map<Bytes32, Promise<AdmittedModel>>()
+  /** Whose files are here and who are not loaded yet. */
+  readonly #coming = new Map<string, number>()
+  readonly #fetchTurn = createTurns()
+  readonly #admitTurn = createTurns()
   #askedAtMs: number[] = []
-  #turn: Promise<unknown> = Promise.resolve()
 
   constructor(deps: ModelShelfDeps) {
     this.#deps = deps
@@ -93,24 +99,29 @@ class Shelf implements ModelShelf {
     const begun = this.#loading.get(digest)
     if (begun !== undefined) return begun
     this.#checkRate()
-    const loading = this.#inTurn(() => this.#bring(manifest, options, 'unload')).finally(() =>
+    const loading = this.#bring(manifest, options, 'unload').finally(() =>
       this.#loading.delete(digest),
     )
     this.#loading.set(digest, loading)
     return loading
   }
 
-  async preload(ids: readonly string[], signal: AbortSignal): Promise<void> {
-    for (const manifest of this.#deps.manifests) {
-      if (signal.aborted) return
-      if (!ids.includes(manifest.id)) continue
-      await this.#inTurn(() => this.#bring(manifest, { signal }, 'keep')).catch((error: unknown) =>
-        this.#deps.log.warn('model.not-preloaded', {
-          model: manifest.id,
-          detail: toAppError(error).detail,
+  async preload(
+    ids: readonly string[],
+    signal: AbortSignal,
+    onEach: () => void = () => {},
+  ): Promise<void> {
+    const { manifests, log } = this.#deps
+    const wanted = manifests.filter(({ id }) => ids.includes(id))
+    await Promise.all(
+      wanted.map((manifest) =>
+        this.#bring(manifest, { signal }, 'keep').then(onEach, (error: unknown) => {
+          if (signal.aborted) return
+          const { detail } = toAppError(error)
+          log.warn('model.not-preloaded', { model: manifest.id, detail })
         }),
-      )
-    }
+      ),
+    )
   }
 
   use(id: string): () => void {
@@ -124,13 +135,6 @@ class Shelf implements ModelShelf {
       else this.#uses.delete(id)
       this.#usedAtMs.set(id, this.#deps.now())
     }
-  }
-
-  /** One load at a time: two would each plan with the room that the other takes. */
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const turn = this.#turn.then(work)
-    this.#turn = turn.catch(() => {})
-    return turn
   }
 
   #checkRate(): void {
@@ -149,22 +153,41 @@ class Shelf implements ModelShelf {
     { peers = [], signal }: LoadOptions,
     room: 'unload' | 'keep',
   ): Promise<AdmittedModel> {
-    const { engine, fetchFiles, log, now } = this.#deps
+    const fetched = await this.#fetchTurn(() => this.#fetch(manifest, { peers, signal }, room))
+    try {
+      // One at a time: two would each plan with the room that the other takes.
+      return await this.#admitTurn(async () => {
+        const { engine, log, now } = this.#deps
+        const startedMs = now()
+        for (const id of this.#plan(manifest, room)) await engine.unload(id)
+        const admitted = await this.#admit(manifest, signal)
+        this.#usedAtMs.set(manifest.id, now())
+        log.info('model.loaded', {
+          model: manifest.id,
+          fetchMs: fetched.ms,
+          admitMs: now() - startedMs,
+        })
+        return admitted
+      })
+    } finally {
+      this.#coming.delete(manifest.id)
+      fetched.release()
+    }
+  }
+
+  async #fetch(
+    manifest: ModelManifest,
+    how: FetchModelOptions,
+    room: 'unload' | 'keep',
+  ): Promise<{ readonly ms: number; readonly release: () => void }> {
+    const { fetchFiles, now } = this.#deps
+    if (how.signal.aborted) throw new AppError('cancelled', `Nobody waits for ${manifest.id}.`)
     // Planned before anything is fetched: what would not fit costs no download.
     this.#plan(manifest, room)
     const startedMs = now()
-    const release = await fetchFiles(manifest, { peers, signal })
-    try {
-      const fetchedMs = now()
-      for (const id of this.#plan(manifest, room)) await engine.unload(id)
-      const admitted = await this.#admit(manifest, signal)
-      this.#usedAtMs.set(manifest.id, now())
-      const fetchMs = fetchedMs - startedMs
-      log.info('model.loaded', { model: manifest.id, fetchMs, admitMs: now() - fetchedMs })
-      return admitted
-    } finally {
-      release()
-    }
+    const release = await fetchFiles(manifest, how)
+    this.#coming.set(manifest.id, modelBytes(manifest))
+    return { ms: now() - startedMs, release }
   }
 
   async #admit(manifest: ModelManifest, signal: AbortSignal): Promise<AdmittedModel> {
@@ -192,6 +215,20 @@ class Shelf implements ModelShelf {
         isKept: room === 'keep' || this.#uses.has(id) || nowMs - usedAtMs < keepMs,
       }
     })
-    return planLoad(manifest, loaded, this.#deps.memoryBytes)
+    const isLoaded = new Set(loaded.map(({ id }) => id))
+    const coming = [...this.#coming]
+      .filter(([id]) => id !== manifest.id && !isLoaded.has(id))
+      .map(([id, sizeBytes]) => ({ id, sizeBytes, usedAtMs: nowMs, isKept: true }))
+    return planLoad(manifest, [...loaded, ...coming], this.#deps.memoryBytes)
+  }
+}
+
+/** Runs what it is given one after the other, in the order in which it is given. */
+function createTurns(): <T>(work: () => Promise<T>) => Promise<T> {
+  let last: Promise<unknown> = Promise.resolve()
+  return (work) => {
+    const turn = last.then(work)
+    last = turn.catch(() => {})
+    return turn
   }
 }

@@ -194,10 +194,7 @@ class Core implements NodeCore, WorkHandler {
   }
 
   async preload(ids: readonly string[], signal: AbortSignal): Promise<void> {
-    for (const id of ids) {
-      await this.#deps.shelf?.preload([id], signal)
-      this.#modelsChanged()
-    }
+    await this.#deps.shelf?.preload(ids, signal, () => this.#modelsChanged())
   }
 
   acknowledged(ids: readonly `0x${string}`[]): void {

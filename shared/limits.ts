@@ -40,9 +40,12 @@ export const LIMITS = {
   eligibleSample: 4,
   ticketTtlMs: 120_000,
   outboxBatch: 100,
-  /** Sessions: on one hub; of one hub's checkpoints; of one client's unanswered steps; one step; without any step. */
+  /** Sessions: on one hub; of one hub's checkpoints and waiting steps; of one client's unanswered steps; one step; without any step. */
   hubSessions: 200,
   hubSessionBytes: 64 * MIB,
+  /** Of those, one tenant's. */
+  tenantSessions: 100,
+  tenantSessionBytes: 32 * MIB,
   sessionStateBytes: 4 * MIB,
   sessionStepsWaiting: 64,
   sessionStepMs: 15_000,
@@ -128,6 +131,8 @@ export const LIMITS = {
   /** One file, from all of its sources together; a source that sends nothing for `modelStallMs` is left. */
   modelFetchMs: 15 * 60_000,
   modelStallMs: 20_000,
+  /** Files of one model that are fetched side by side. */
+  modelFilesAtOnce: 3,
   /** Times that one source is asked to go on after a cut. */
   modelSourceResumes: 4,
   /** Default bounds of what is kept on disk (Node, tab) and loaded at once, as bytes of files. */

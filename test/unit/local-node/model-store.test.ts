@@ -185,6 +185,21 @@ describe('a store of model files', () => {
     third.release()
   })
 
+  it('[F5] counts the files that are on their way as whole: two at once take no more than there is', async () => {
+    for (const name of ['a', 'b'])
+      hub.put(path(name), { bytes: seededBytes(SIZE, name === 'a' ? 1 : 2) })
+    const store = await open({ limitBytes: SIZE * 1.5 })
+    const files = [1, 2].map((seed, i) => file([onHub('ab'[i] ?? '')], seededBytes(SIZE, seed)))
+    const both = await Promise.allSettled(
+      files.map((wanted) => store.fetch(wanted, { signal: never })),
+    )
+    const faults = both.filter((result) => result.status === 'rejected')
+    expect(faults.map(({ reason }) => reason as unknown)).toEqual([
+      expect.objectContaining({ code: 'no_capacity' }),
+    ])
+    expect((await readdir(join(dir, 'cache'))).length).toBe(1)
+  })
+
   it('[F5] fetches a file once for two who want it at the same time', async () => {
     hub.put(path('a'), { bytes: RIGHT })
     const store = await open()

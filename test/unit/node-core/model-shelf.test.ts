@@ -1,6 +1,6 @@
 /** What a node keeps loaded: within its memory, nothing in use taken away, nothing loaded twice, nothing that lied tried again. */
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import type { LiveEngine } from '#engine/engine.ts'
 import { createModelShelf, type ModelShelfDeps } from '#node-core/model-shelf.ts'
 import { planLoad, type ShelfModel } from '#node-core/plan-load.ts'
@@ -21,7 +21,7 @@ function model(id: string, sizeBytes: number): ModelManifest {
 /** Loads what it is told to; `fault` makes it fail. */
 function createShelf(models: readonly ModelManifest[], deps: Partial<ModelShelfDeps> = {}) {
   const events: string[] = []
-  const state = { nowMs: 0, fault: undefined as AppError | undefined }
+  const state = { nowMs: 0, fault: undefined as AppError | undefined, gate: Promise.resolve() }
   let loaded: AdmittedModel[] = []
   const engine: LiveEngine = {
     adapter: { name: 'test', isSoftware: true },
@@ -29,13 +29,14 @@ function createShelf(models: readonly ModelManifest[], deps: Partial<ModelShelfD
     get models() {
       return loaded
     },
-    load: ({ id, ...rest }) => {
-      if (state.fault !== undefined) return Promise.reject(state.fault)
+    load: async ({ id, ...rest }) => {
+      await state.gate
+      if (state.fault !== undefined) throw state.fault
       events.push(`load ${id}`)
       const digest = manifestDigest({ id, ...rest })
       const admitted = { id, digest, provider: 'cpu' as const, serviceMs: 1 }
       loaded = [...loaded, admitted]
-      return Promise.resolve(admitted)
+      return admitted
     },
     unload: (id) => {
       events.push(`unload ${id}`)
@@ -137,6 +138,21 @@ describe('a shelf of models', () => {
     const { shelf, ids } = createShelf([model('a', 60), model('b', 60), model('c', 40)])
     await shelf.preload(['c', 'b', 'a'], signal)
     expect(ids()).toEqual(['a', 'c'])
+  })
+
+  it('[M9] fetches the files of the next model while one is made ready, and keeps the room of both', async () => {
+    const models = [model('a', 60), model('b', 40), model('c', 10)]
+    const { shelf, events, state, ids } = createShelf(models)
+    const ready = Promise.withResolvers<void>()
+    state.gate = ready.promise
+    const preloaded = shelf.preload(['a', 'b', 'c'], signal)
+    await vi.waitFor(() => expect(events).toContain('fetch b'))
+    expect(events).toEqual(['fetch a', 'fetch b'])
+    expect(ids()).toEqual([])
+    ready.resolve()
+    await preloaded
+    expect(ids()).toEqual(['a', 'b'])
+    expect(events).toEqual(['fetch a', 'fetch b', 'load a', 'release a', 'load b', 'release b'])
   })
 })
 
