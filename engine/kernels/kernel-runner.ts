@@ -51,7 +51,7 @@ export interface KernelRunnerOptions {
 }
 
 export function createKernelRunner(options: KernelRunnerOptions): KernelRunner {
-  const { device, times, now, onLost } = options
+  const { device, times, onLost } = options
   let granted = options.grant === undefined ? undefined : Promise.resolve(options.grant)
   let lost: string | undefined
   const sessions = createKeptBuffers()
