@@ -15,8 +15,7 @@ import { createNodeGate, type NodeGate } from './node-gate.ts'
 import type { SqlStorage } from '../storage.ts'
 import { Outbox, type OutboxEntry } from './outbox.ts'
 import type { HubStatus } from './protocol.ts'
-import { createSessionGate, type SessionGate } from './session/session-gate.ts'
-import type { TenantSnapshot } from '../tenant/protocol.ts'
+import { createSessionGate, type SessionGate, type SessionTenant } from './session/session-gate.ts'
 
 export interface HubCoreDeps {
   readonly name: string
@@ -26,7 +25,7 @@ export interface HubCoreDeps {
   /** Hands receipts to their tenants and the ledger; resolves with the ids that both have. */
   readonly deliver: (entries: readonly OutboxEntry[]) => Promise<readonly Bytes32[]>
   /** A tenant as it is now, for sessions that outlive what the Worker knew. */
-  readonly snapshot: (tenant: TenantId) => Promise<TenantSnapshot | null>
+  readonly openTenant: (tenant: TenantId) => SessionTenant
   /** Asks to be called back at {@link HubCore.flush}. */
   readonly wake: (delayMs: number) => void
   readonly now: () => number
@@ -86,7 +85,7 @@ export async function createHubCore(deps: HubCoreDeps): Promise<HubCore> {
   const peerId = NodeId.parse(peerIdOf(privateKey))
   const sessions = createSessionGate({
     dispatch: (request, payload, signal) => dispatcher.dispatch(request, payload, signal),
-    snapshot: deps.snapshot,
+    openTenant: deps.openTenant,
     nowMs: deps.now,
     randomBytes,
     log,

@@ -96,7 +96,7 @@ export class Hub extends DurableObject<Env> {
       domain: { chainId: Number(this.env.CHAIN_ID), verifyingContract: contractAddress(this.env) },
       manifests: MANIFESTS,
       deliver: (entries) => this.#deliver(entries),
-      snapshot: (tenant) => openTenant(this.env, tenant, readConfig(this.env)).snapshot(),
+      openTenant: (tenant) => openTenant(this.env, tenant, readConfig(this.env)),
       wake: (delayMs) => void this.ctx.storage.setAlarm(Date.now() + delayMs),
       now: Date.now,
       random: Math.random,

@@ -118,7 +118,9 @@ async function runClient(network: Network, inputs: readonly number[], checkpoint
         traceparent: null,
       }),
     dispatch: network.dispatch,
+    reserve: () => Promise.resolve(() => {}),
     hold: () => {},
+    release: () => {},
     randomBytes,
     close: (_code, reason) => done.reject(new Error(reason)),
     send(raw) {
@@ -200,7 +202,9 @@ describe('a session that is not spoken to in order', () => {
     const session = new Session({
       grant: () => Promise.reject(new AppError('unauthenticated', 'revoked')),
       dispatch,
+      reserve: () => Promise.resolve(() => {}),
       hold: () => {},
+      release: () => {},
       randomBytes,
       close: (_code, reason) => void closed.push(reason),
       send: (message) => void sent.push(message),

@@ -5,8 +5,10 @@ import { LIMITS } from '#shared/limits.ts'
 import type { Log } from '#shared/log.ts'
 import { decideIngress } from '#shared/policy.ts'
 import { intersect } from '#shared/region.ts'
-import type { TenantSnapshot } from '../../tenant/protocol.ts'
+import { createQuotaLeases } from '../../quota-leases.ts'
+import type { TenantApi } from '../../tenant/protocol.ts'
 import type { SessionGrant } from '../protocol.ts'
+import { createSessionSpace } from './session-space.ts'
 import { Session, type SessionDeps } from './session.ts'
 
 /** The server's end of an accepted WebSocket. */
@@ -19,15 +21,17 @@ export interface SessionSocket {
 
 export interface SessionGateDeps {
   readonly dispatch: SessionDeps['dispatch']
-  /** The tenant as it is now. */
-  readonly snapshot: (tenant: TenantId) => Promise<TenantSnapshot | null>
+  readonly openTenant: (tenant: TenantId) => SessionTenant
   readonly nowMs: () => number
   readonly randomBytes: RandomBytes
   readonly log: Log
 }
 
+/** What a session asks its tenant for: what it may do as of now, and parts of its quota. */
+export type SessionTenant = Pick<TenantApi, 'snapshot' | 'leaseRequests' | 'leaseSpend'>
+
 export interface SessionGate {
-  /** @throws {AppError} no_capacity when the hub has all the sessions it may have */
+  /** @throws {AppError} no_capacity when the hub has all the sessions it may have, rate_limited when the tenant has */
   enter(socket: SessionSocket, grant: SessionGrant): void
 }
 
@@ -35,26 +39,24 @@ const IDLE_CLOSE = 4408
 const ENDED_CLOSE = 1000
 
 export function createSessionGate(deps: SessionGateDeps): SessionGate {
-  let sessions = 0
-  let heldBytes = 0
+  const space = createSessionSpace()
+  const reserve = createReserve(deps)
   return {
     enter(socket, opened) {
-      if (sessions >= LIMITS.hubSessions)
-        throw new AppError('no_capacity', `The hub has ${LIMITS.hubSessions} sessions already.`)
-      sessions += 1
-      let ownBytes = 0
+      const place = space.enter(opened.tenant)
       let idle: ReturnType<typeof setTimeout> | undefined
       const session = new Session({
         grant: createRenewal(deps, opened),
         dispatch: deps.dispatch,
-        hold(sizeBytes) {
-          if (heldBytes + sizeBytes > LIMITS.hubSessionBytes)
-            throw new AppError('no_capacity', "The hub holds as many sessions' bytes as it may.")
-          heldBytes += sizeBytes
-          ownBytes += sizeBytes
-        },
+        reserve: (microUsd) => reserve(opened.tenant, microUsd),
+        hold: (sizeBytes) => place.hold(sizeBytes),
+        release: (sizeBytes) => place.release(sizeBytes),
         send: (message) => socket.send(JSON.stringify(message)),
-        close: (code, reason) => socket.close(code, reason),
+        close(code, reason) {
+          // Now: a client that does not answer the closing would keep its place.
+          leave()
+          socket.close(code, reason)
+        },
         randomBytes: deps.randomBytes,
       })
       let isOver = false
@@ -63,8 +65,7 @@ export function createSessionGate(deps: SessionGateDeps): SessionGate {
         isOver = true
         if (idle !== undefined) clearTimeout(idle)
         session.end()
-        sessions -= 1
-        heldBytes -= ownBytes
+        place.leave()
       }
       const wait = () => {
         if (idle !== undefined) clearTimeout(idle)
@@ -88,21 +89,53 @@ export function createSessionGate(deps: SessionGateDeps): SessionGate {
   }
 }
 
+/** The quota that the Worker takes for every request, taken here for every step. */
+function createReserve({ openTenant, nowMs, log }: SessionGateDeps) {
+  const quotas = createQuotaLeases({ size: LIMITS.hubSessions, nowMs })
+  const reached = <T>(tenant: TenantId, lease: Promise<T>): Promise<T> =>
+    lease.catch((error: unknown) => {
+      log.warn('session.no-quota', { tenant, code: errorCode(error) })
+      throw unreachable()
+    })
+  return async (tenant: TenantId, microUsd: number): Promise<(spentMicroUsd: number) => void> => {
+    const lease = () => reached(tenant, openTenant(tenant).leaseRequests())
+    await quotas.take(tenant, lease, (work) => void work.catch(() => {}))
+    return quotas.reserve(tenant, microUsd, (wanted) =>
+      reached(tenant, openTenant(tenant).leaseSpend(wanted)),
+    )
+  }
+}
+
+function unreachable(): AppError {
+  return new AppError('no_capacity', "The tenant's records cannot be reached.")
+}
+
 /** The grant, looked at again every LIMITS.authCacheMs: a revoked key or a policy's new version holds from then on. */
-function createRenewal({ snapshot, nowMs, log }: SessionGateDeps, opened: SessionGrant) {
+function createRenewal({ openTenant, nowMs, log }: SessionGateDeps, opened: SessionGrant) {
   let grant = opened
   let renewedAtMs = nowMs()
   return async (): Promise<SessionGrant> => {
     if (nowMs() - renewedAtMs < LIMITS.authCacheMs) return grant
-    const tenant = await snapshot(opened.tenant).catch((error: unknown) => {
-      log.warn('session.not-renewed', { tenant: opened.tenant, code: errorCode(error) })
-      throw new AppError('no_capacity', "The tenant's records cannot be reached.")
-    })
+    const tenant = await openTenant(opened.tenant)
+      .snapshot()
+      .catch((error: unknown) => {
+        log.warn('session.not-renewed', { tenant: opened.tenant, code: errorCode(error) })
+        throw unreachable()
+      })
     const key = tenant?.keys.find(({ id }) => id === opened.keyId)
     if (tenant === null || key === undefined || !key.scopes.includes('infer'))
       throw new AppError('unauthenticated', 'The key that opened this session was revoked.')
     const published = tenant.policies.find(({ policy }) => policy.id === opened.policy.id)
-    const policy = published?.compiled ?? grant.policy
+    if (published === undefined)
+      throw new AppError('residency_unsatisfiable', `Policy ${opened.policy.id} is gone.`)
+    const policy = published.compiled
+    // Receipts and checkpoints rest in this hub, which was chosen for where records were to be kept.
+    if (policy.storage !== opened.policy.storage)
+      throw new AppError(
+        'residency_unsatisfiable',
+        `Policy ${policy.id} v${policy.version} keeps records in ${policy.storage}; open a new session.`,
+        { meta: { rule: 'storage.jurisdiction' } },
+      )
     const rule = decideIngress(policy, opened.ingress)
     if (rule !== 'allow')
       throw new AppError(

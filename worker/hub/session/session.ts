@@ -26,8 +26,12 @@ export interface SessionDeps {
     payload: Uint8Array,
     signal: AbortSignal,
   ) => Promise<DispatchResult>
+  /** Counts a step against the tenant's quota and puts its price aside. @returns to be called once, with what it did cost. @throws {AppError} rate_limited, payment_required, no_capacity */
+  readonly reserve: (microUsd: number) => Promise<(spentMicroUsd: number) => void>
   /** Sets bytes aside in the hub. @throws {AppError} no_capacity */
   readonly hold: (sizeBytes: number) => void
+  /** Gives bytes back that were set aside. */
+  readonly release: (sizeBytes: number) => void
   readonly send: (message: ServerMessage) => void
   /** Ends the socket with a WebSocket close code. */
   readonly close: (code: number, reason: string) => void
@@ -36,6 +40,12 @@ export interface SessionDeps {
 
 /** Errors after which the session can go on from its checkpoint on another node. */
 const CAN_MOVE: ReadonlySet<string> = new Set(['node_lost', 'node_timeout', 'no_capacity'])
+/** A step that has come and not been answered; its text is held until then. */
+interface Waiting {
+  readonly message: StepMessage
+  readonly sizeBytes: number
+}
+
 const NORMAL_CLOSE = 1000
 const POLICY_CLOSE = 1008
 
@@ -43,7 +53,7 @@ export class Session {
   readonly #deps: SessionDeps
   readonly #id: Bytes32
   readonly #ended = new AbortController()
-  readonly #waiting: StepMessage[] = []
+  #waiting: Waiting[] = []
   #plan: SessionPlan | undefined
   #checkpoint: Checkpoint = { step: 0, state: new Map() }
   /** The node that holds the state after `#done`; null when none does. */
@@ -63,10 +73,11 @@ export class Session {
 
   /** Takes one message of the client; never throws. */
   onMessage(text: string): void {
+    if (this.#ended.signal.aborted) return
     try {
       const message = readMessage(text)
       if (message.type === 'open') this.#open(message)
-      else this.#enqueue(message)
+      else this.#enqueue(message, text.length)
     } catch (error) {
       this.#fail(error, null)
     }
@@ -75,7 +86,7 @@ export class Session {
   /** The client has gone: what runs is stopped on its node. */
   end(): void {
     this.#ended.abort()
-    this.#waiting.length = 0
+    this.#dropWaiting()
   }
 
   #open(message: ClientMessage & { type: 'open' }): void {
@@ -89,7 +100,7 @@ export class Session {
     this.#deps.send({ type: 'opened', session: this.#id })
   }
 
-  #enqueue(message: StepMessage): void {
+  #enqueue(message: StepMessage, sizeBytes: number): void {
     if (this.#plan === undefined)
       throw new AppError('invalid_request', 'Send an `open` message before the first step.')
     if (this.#resumeFrom !== undefined) {
@@ -103,7 +114,8 @@ export class Session {
       )
     if (this.#waiting.length >= LIMITS.sessionStepsWaiting)
       throw new AppError('rate_limited', `${LIMITS.sessionStepsWaiting} steps wait already.`)
-    this.#waiting.push(message)
+    this.#deps.hold(sizeBytes)
+    this.#waiting.push({ message, sizeBytes })
     this.#next += 1
     if (!this.#isRunning) void this.#drain()
   }
@@ -111,12 +123,14 @@ export class Session {
   async #drain(): Promise<void> {
     this.#isRunning = true
     for (;;) {
-      const message = this.#waiting.shift()
-      if (message === undefined || this.#ended.signal.aborted) break
+      const next = this.#waiting.shift()
+      if (next === undefined) break
       try {
-        await this.#step(message)
+        await this.#step(next.message)
       } catch (error) {
-        if (!this.#move(error)) this.#fail(error, message.step)
+        if (!this.#move(error)) this.#fail(error, next.message.step)
+      } finally {
+        this.#deps.release(next.sizeBytes)
       }
     }
     this.#isRunning = false
@@ -130,11 +144,7 @@ export class Session {
     const restore = this.#nodeId === null ? this.#checkpoint : undefined
     const grant = await this.#deps.grant()
     const job = workForStep(plan, message, { sessionId: this.#id, restore, isCheckpoint })
-    const { outcome, payload } = await this.#deps.dispatch(
-      this.#request(grant, job.work),
-      job.payload,
-      this.#ended.signal,
-    )
+    const { outcome, payload } = await this.#dispatch(this.#request(grant, job.work), job.payload)
     if (this.#ended.signal.aborted) return
     this.#done = step
     this.#nodeId = outcome.nodeId
@@ -157,6 +167,19 @@ export class Session {
     this.#checkpoint = { step, state }
     const shownState = plan.open.checkpointData ? { state: showState(this.#checkpoint) } : {}
     this.#deps.send({ type: 'checkpoint', step, ...shownState })
+  }
+
+  /** A step is a job: it counts and costs like any other. */
+  async #dispatch(request: DispatchRequest, payload: Uint8Array): Promise<DispatchResult> {
+    const settle = await this.#deps.reserve(request.units * request.priceMicroUsd)
+    let spentMicroUsd = 0
+    try {
+      const result = await this.#deps.dispatch(request, payload, this.#ended.signal)
+      spentMicroUsd = Number(result.outcome.amountMicroUsd)
+      return result
+    } finally {
+      settle(spentMicroUsd)
+    }
   }
 
   #request(grant: SessionGrant, work: DispatchRequest['work']): DispatchRequest {
@@ -195,9 +218,14 @@ export class Session {
 
   /** Drops what waits, and what is still under way until this step comes again. */
   #expect(step: number): void {
-    this.#waiting.length = 0
+    this.#dropWaiting()
     this.#next = step
     this.#resumeFrom = step
+  }
+
+  #dropWaiting(): void {
+    for (const { sizeBytes } of this.#waiting) this.#deps.release(sizeBytes)
+    this.#waiting = []
   }
 
   /** Says what went wrong. What may pass leaves the session open for another try; anything else ends it. */

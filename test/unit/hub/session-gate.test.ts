@@ -1,0 +1,213 @@
+/** The hub's door for sessions, with real tenants and a clock of our own: what a hostile tenant can take of the hub, and of its own quota. */
+import { describe, expect, it } from 'vitest'
+import { NodeId, randomBytes, TenantId } from '#shared/ids.ts'
+import { LIMITS } from '#shared/limits.ts'
+import { silentLog } from '#shared/log.ts'
+import { Policy } from '#shared/policy.ts'
+import { countryBit } from '#shared/region.ts'
+import { encodeBase64 } from '#worker/formats/base64.ts'
+import { ServerMessage } from '#worker/formats/session.ts'
+import type { DispatchRequest, DispatchResult } from '#worker/hub/protocol.ts'
+import { createSessionGate } from '#worker/hub/session/session-gate.ts'
+import { createTenantCore } from '#worker/tenant/core.ts'
+import { Quota } from '#worker/tenant/quota.ts'
+import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
+
+const [acme, other] = [TenantId.parse('acme'), TenantId.parse('other')]
+const MAIN = { id: 'main', compute: { allow: ['WORLD'] } }
+const OPEN = JSON.stringify({
+  type: 'open',
+  kernel: { wgsl: 'x', entryPoint: 'main', workgroups: [1, 1, 1] },
+  buffers: [
+    { role: 'input', binding: 1, sizeBytes: 4 },
+    { role: 'output', binding: 2, sizeBytes: 4 },
+  ],
+})
+const step = (n: number, data = encodeBase64(new Uint8Array(4))) =>
+  JSON.stringify({ type: 'step', step: n, inputs: [{ binding: 1, data }] })
+
+/** The server's end of a WebSocket whose other end does nothing but send, not even answer a closing. */
+function createSocket() {
+  const listeners: ((event: { data: unknown }) => void)[] = []
+  const sent: ServerMessage[] = []
+  const closed: number[] = []
+  return {
+    sent,
+    closed,
+    say: (text: string) => listeners.forEach((listener) => listener({ data: text })),
+    send: (text: string) => void sent.push(ServerMessage.parse(JSON.parse(text))),
+    close: (code: number) => void closed.push(code),
+    addEventListener(type: string, listener: (event: { data: unknown }) => void) {
+      if (type === 'message') listeners.push(listener)
+    },
+  }
+}
+
+function answer({ units, priceMicroUsd }: DispatchRequest): DispatchResult {
+  const place = { country: countryBit('DE'), evidence: 'observed', source: 'edge' } as const
+  return {
+    payload: new Uint8Array(4),
+    outcome: {
+      receiptId: `0x${'7'.repeat(64)}`,
+      nodeId: NodeId.parse('12D3KooWGRUfVhn7rP1fhW4mRDVmWcuJwuYRhUPxGX5EcHCZx9ij'),
+      place: { ...place, trust: 'public' },
+      answer: {
+        outputs: [{ name: 'binding:2', datatype: 'UINT8', shape: [4], sizeBytes: 4 }],
+        provider: 'webgpu',
+        adapter: { name: 'x', isSoftware: true },
+        computeMs: 1,
+      },
+      units,
+      amountMicroUsd: String(units * priceMicroUsd),
+      timing: { queueMs: 0, networkMs: 0, computeMs: 1 },
+      attempts: 1,
+    },
+  }
+}
+
+async function createHub(quota: object = {}, isStuck = false) {
+  const clock = { nowMs: 86_400_000 * 20_000 }
+  const nowMs = () => clock.nowMs
+  const make = () =>
+    createTenantCore({ storage: createSqliteStorage(), nowMs, random: randomBytes })
+  const cores = new Map([
+    [acme, make()],
+    [other, make()],
+  ])
+  const keys = new Map<TenantId, string>()
+  const coreOf = (tenant: TenantId) => cores.get(tenant) ?? make()
+  for (const [tenant, core] of cores) {
+    keys.set(tenant, (await core.createKey({ tenant, scopes: ['infer'] })).id)
+    core.publishPolicy(Policy.parse(MAIN))
+  }
+  coreOf(acme).quotas.set(Quota.parse(quota))
+  const jobs: DispatchRequest[] = []
+  const gate = createSessionGate({
+    async dispatch(request) {
+      jobs.push(request)
+      return isStuck ? new Promise<never>(() => {}) : answer(request)
+    },
+    openTenant: (tenant) => {
+      const { quotas, snapshot } = coreOf(tenant)
+      return {
+        snapshot: async () => snapshot(),
+        leaseRequests: async () => quotas.leaseRequests(),
+        leaseSpend: async (wanted) => quotas.leaseSpend(wanted),
+      }
+    },
+    nowMs,
+    randomBytes,
+    log: silentLog,
+  })
+  return {
+    clock,
+    jobs,
+    core: coreOf(acme),
+    enter(tenant: TenantId) {
+      const policy = coreOf(tenant)
+        .snapshot()
+        ?.policies.find(({ policy: { id } }) => id === MAIN.id)?.compiled
+      if (policy === undefined) throw new Error('no policy')
+      const socket = createSocket()
+      gate.enter(socket, {
+        requestId: 'req',
+        tenant,
+        keyId: keys.get(tenant) ?? '',
+        consumer: null,
+        policy,
+        allowed: policy.compute,
+        ingress: countryBit('DE'),
+        traceparent: null,
+      })
+      return socket
+    },
+  }
+}
+
+const settled = () => new Promise((resolve) => setTimeout(resolve, 5))
+
+describe('the steps of a session', () => {
+  it('[Q3] cost no more than the tenant may spend', async () => {
+    const hub = await createHub({ spendMicroUsdPerDay: 2 })
+    const socket = hub.enter(acme)
+    socket.say(OPEN)
+    for (let n = 1; n <= 5; n += 1) socket.say(step(n))
+    await settled()
+    const price = hub.jobs.map(({ units, priceMicroUsd }) => units * priceMicroUsd)
+    expect(price.reduce((sum, each) => sum + each, 0)).toBeLessThanOrEqual(2)
+    expect(price.length).toBeGreaterThan(0)
+    expect(socket.sent.at(-1)).toMatchObject({ error: { code: 'payment_required' } })
+    expect(socket.closed).toEqual([1000])
+  })
+
+  it('[Q2] count as requests, and go on when the next minute begins', async () => {
+    const hub = await createHub({ requestsPerMinute: 2 })
+    const socket = hub.enter(acme)
+    socket.say(OPEN)
+    for (let n = 1; n <= 4; n += 1) socket.say(step(n))
+    await settled()
+    expect(hub.jobs).toHaveLength(2)
+    expect(socket.sent.at(-1)).toMatchObject({ step: 3, error: { code: 'rate_limited' } })
+    hub.clock.nowMs += 60_000
+    socket.say(step(3))
+    await settled()
+    expect(socket.sent.at(-1)).toMatchObject({ type: 'result', step: 3 })
+  })
+
+  it('are held in memory only as far as the tenant’s part of the hub reaches', async () => {
+    const hub = await createHub({}, true)
+    const data = 'A'.repeat(LIMITS.sessionMessageBytes - 1_000)
+    const socket = hub.enter(acme)
+    socket.say(OPEN)
+    let takenBytes = 0
+    for (let n = 1; n <= LIMITS.sessionStepsWaiting && socket.sent.length < 2; n += 1) {
+      socket.say(step(n, data))
+      if (socket.sent.length < 2) takenBytes += data.length
+    }
+    expect(socket.sent.at(-1)).toMatchObject({ error: { code: 'rate_limited' } })
+    expect(takenBytes).toBeLessThanOrEqual(LIMITS.tenantSessionBytes)
+    const neighbour = hub.enter(other)
+    neighbour.say(OPEN)
+    neighbour.say(step(1))
+    expect(neighbour.sent).toEqual([expect.objectContaining({ type: 'opened' })])
+  })
+})
+
+describe('the places of a hub', () => {
+  it('are not all one tenant’s', async () => {
+    const hub = await createHub()
+    for (let n = 0; n < LIMITS.tenantSessions; n += 1) hub.enter(acme)
+    expect(() => hub.enter(acme)).toThrow('sessions on this hub already')
+    expect(hub.enter(other).closed).toEqual([])
+  })
+
+  it('are free again when a session is ended, even by a client that does not answer the closing', async () => {
+    const hub = await createHub()
+    for (let n = 0; n < 3 * LIMITS.tenantSessions; n += 1) {
+      const socket = hub.enter(acme)
+      socket.say('{')
+      expect(socket.closed).toEqual([1000])
+      socket.say(OPEN)
+      expect(socket.sent).toHaveLength(1)
+    }
+  })
+})
+
+describe('a new version of a session’s policy', () => {
+  it('[SE4] ends it when records are to be kept elsewhere than in this hub', async () => {
+    const hub = await createHub()
+    const socket = hub.enter(acme)
+    socket.say(OPEN)
+    socket.say(step(1))
+    await settled()
+    hub.core.publishPolicy(Policy.parse({ ...MAIN, storage: 'eu' }))
+    hub.clock.nowMs += LIMITS.authCacheMs
+    socket.say(step(2))
+    await settled()
+    expect(hub.jobs).toHaveLength(1)
+    expect(socket.sent.at(-1)).toMatchObject({
+      error: { code: 'residency_unsatisfiable', rule: 'storage.jurisdiction' },
+    })
+    expect(socket.closed).toEqual([1008])
+  })
+})

@@ -1,0 +1,74 @@
+/** How many sessions a hub has and how many bytes they hold: bounded for all, and for one tenant, so that none takes the others' place. */
+import { AppError } from '#shared/errors.ts'
+import type { TenantId } from '#shared/ids.ts'
+import { LIMITS } from '#shared/limits.ts'
+
+/** One session's part. */
+export interface SessionPlace {
+  /** @throws {AppError} no_capacity when the hub holds as many bytes as it may, rate_limited when the tenant does */
+  hold(sizeBytes: number): void
+  release(sizeBytes: number): void
+  /** Gives up the place and everything that is still held. */
+  leave(): void
+}
+
+export interface SessionSpace {
+  /** @throws {AppError} no_capacity when the hub has as many sessions as it may, rate_limited when the tenant has */
+  enter(tenant: TenantId): SessionPlace
+}
+
+interface Use {
+  sessions: number
+  heldBytes: number
+}
+
+export function createSessionSpace(): SessionSpace {
+  const all: Use = { sessions: 0, heldBytes: 0 }
+  const tenants = new Map<TenantId, Use>()
+  return {
+    enter(tenant) {
+      const own = tenants.get(tenant) ?? { sessions: 0, heldBytes: 0 }
+      if (all.sessions >= LIMITS.hubSessions)
+        throw new AppError('no_capacity', `The hub has ${LIMITS.hubSessions} sessions already.`)
+      if (own.sessions >= LIMITS.tenantSessions)
+        throw new AppError(
+          'rate_limited',
+          `This tenant has ${LIMITS.tenantSessions} sessions on this hub already.`,
+        )
+      tenants.set(tenant, own)
+      all.sessions += 1
+      own.sessions += 1
+      let heldBytes = 0
+      const change = (sizeBytes: number) => {
+        heldBytes += sizeBytes
+        own.heldBytes += sizeBytes
+        all.heldBytes += sizeBytes
+      }
+      let isOver = false
+      return {
+        hold(sizeBytes) {
+          if (isOver) return
+          if (all.heldBytes + sizeBytes > LIMITS.hubSessionBytes)
+            throw new AppError('no_capacity', "The hub holds as many sessions' bytes as it may.")
+          if (own.heldBytes + sizeBytes > LIMITS.tenantSessionBytes)
+            throw new AppError(
+              'rate_limited',
+              `This tenant's sessions hold as many bytes on this hub as they may (${LIMITS.tenantSessionBytes}).`,
+            )
+          change(sizeBytes)
+        },
+        release(sizeBytes) {
+          if (!isOver) change(-sizeBytes)
+        },
+        leave() {
+          if (isOver) return
+          change(-heldBytes)
+          isOver = true
+          all.sessions -= 1
+          own.sessions -= 1
+          if (own.sessions === 0) tenants.delete(tenant)
+        },
+      }
+    },
+  }
+}
