@@ -59,7 +59,7 @@ describe('the routes of the API', () => {
     )
     expect(report.faults).toEqual([])
     expect(report.requests).toBe(REQUESTS)
-    expect(Object.keys(report.accepted).length).toBeGreaterThan(8)
+    expect(Object.keys(report.accepted).length).toBeGreaterThan(12)
     expect((await embed()).status).toBe(200)
   })
 })

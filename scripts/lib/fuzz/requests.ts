@@ -2,6 +2,8 @@
 import fc from 'fast-check'
 import { z } from 'zod'
 import { MANIFESTS } from '#shared/manifests.ts'
+import { manifestDigest } from '#shared/model.ts'
+import { EXAMPLES } from './examples.ts'
 import { headerSets, mutate, mutation, rawBody } from './hostile.ts'
 import { fromSchema, type AnySchema, type Hints } from './schema-arbitrary.ts'
 
@@ -77,7 +79,12 @@ const HINTS: Hints = {
 }
 
 const PATH_VALUES: Hints = {
-  model: HINTS['model'] ?? fc.constant(''),
+  model: fc.constantFrom(
+    'littoral-embed-400k',
+    'pp-ocr-rec',
+    ...MANIFESTS.map(({ id }) => id),
+    'nothing',
+  ),
   tenant: fc.constantFrom('other', 'nobody', 'UPPER', '%00'),
   id: fc.constantFrom(
     'default',
@@ -88,7 +95,7 @@ const PATH_VALUES: Hints = {
     '%2e%2e',
     'a'.repeat(300),
   ),
-  version: fc.constantFrom('1', `0x${'0'.repeat(64)}`),
+  version: fc.constantFrom('1', `0x${'0'.repeat(64)}`, ...MANIFESTS.map(manifestDigest)),
 }
 
 /** @param description the committed docs/openapi.json */
@@ -108,8 +115,8 @@ export function createRequests(description: unknown): fc.Arbitrary<FuzzRequest> 
         method: fc.constant(method),
         route: fc.constant(route),
         path: pathOf(route),
-        headers: fc.oneof({ weight: 2, arbitrary: fc.constant({}) }, headerSets),
-        body: schema === undefined ? fc.constant(undefined) : bodyOf(schema),
+        headers: fc.oneof({ weight: 4, arbitrary: fc.constant({}) }, headerSets),
+        body: schema === undefined ? fc.constant(undefined) : bodyOf(route, schema),
         key: keyOf(route, security),
       }),
     })),
@@ -133,17 +140,20 @@ function pathOf(route: string): fc.Arbitrary<string> {
   })
 }
 
-function bodyOf(schema: AnySchema): fc.Arbitrary<string | Uint8Array> {
-  const good = fromSchema(schema, HINTS)
+function bodyOf(route: string, schema: AnySchema): fc.Arbitrary<string | Uint8Array> {
+  const made = fromSchema(schema, HINTS)
+  const examples = EXAMPLES[route]
+  const good = examples === undefined ? made : fc.constantFrom(...examples)
   const json = (value: unknown) => JSON.stringify(value) ?? ''
+  const wrong = (value: fc.Arbitrary<unknown>, most: number) =>
+    fc
+      .tuple(value, fc.array(mutation, { minLength: 1, maxLength: most }))
+      .map(([body, wrongs]) => json(wrongs.reduce(mutate, body)))
   return fc.oneof(
     { weight: 3, arbitrary: good.map(json) },
-    {
-      weight: 5,
-      arbitrary: fc
-        .tuple(good, fc.array(mutation, { minLength: 1, maxLength: 3 }))
-        .map(([value, wrongs]) => json(wrongs.reduce(mutate, value))),
-    },
+    { weight: 5, arbitrary: wrong(good, 2) },
+    { weight: 2, arbitrary: made.map(json) },
+    { weight: 2, arbitrary: wrong(made, 3) },
     { weight: 1, arbitrary: rawBody },
   )
 }
