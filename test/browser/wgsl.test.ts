@@ -7,7 +7,7 @@ import { openTabEngine } from './tab-engine.ts'
 const EXECUTED = Number(process.env.LITTORAL_FUZZ_EXECUTED ?? 200)
 
 test(
-  `[K8] a tab serves on after ${EXECUTED} strangers' kernels, none of which holds it long`,
+  `[U8] a tab serves on after ${EXECUTED} strangers' kernels, none of which holds it long`,
   { timeout: 120_000 + EXECUTED * 1_000 },
   async () => {
     const engine = await openTabEngine({ models: [], hasWebGpu: true })

@@ -77,7 +77,7 @@ describe('statements of WGSL', () => {
     ['if (a) {} else {}', 1],
     ['switch (a) { case 1: { b = 2; } default: {} }', 4],
     ['// /*\na = 1;', 1],
-  ])('[K3] %j are %i', (statements, count) => {
+  ])('[U3] %j are %i', (statements, count) => {
     expect(parseKernel(`fn f() { ${statements} }`).statements).toBe(count)
   })
 })

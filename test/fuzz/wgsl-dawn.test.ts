@@ -34,7 +34,7 @@ describe('a rewritten kernel', () => {
   afterAll(() => opened?.device.destroy())
 
   test.each(Object.entries({ ...GRAMMAR, ...HOSTILE_TO_RUN }))(
-    '[K4] compiles as the original does: %s',
+    '[U4] compiles as the original does: %s',
     async (_, source) => {
       expect(await compileErrors(opened.device, source)).toEqual([])
       for (const isPooled of [true, false])
@@ -43,7 +43,7 @@ describe('a rewritten kernel', () => {
   )
 
   test.each(Object.entries(SAMPLES))(
-    '[K4] computes the same bits: %s',
+    '[U4] computes the same bits: %s',
     async (_, { wgsl, workgroups, inputWords: count, outputWords }) => {
       const input = inputWords(count)
       const same = { workgroups, input, outputWords, outputBinding: 1 } as const
@@ -59,7 +59,7 @@ describe('a rewritten kernel', () => {
   )
 
   test(
-    '[K4] generated kernels and gentle mutations compile when the originals do, and compute the same bits',
+    '[U4] generated kernels and gentle mutations compile when the originals do, and compute the same bits',
     { timeout: 60_000 + COMPARED * 2_000 },
     async () => {
       let compared = 0
@@ -92,7 +92,7 @@ describe('a rewritten kernel', () => {
     ['shared by all', { total: 1e5, each: 1e9, isPooled: true }],
     ['shared out', { total: 1e5, each: 1e9, isPooled: false }],
     ['of one invocation', { total: 1e12, each: 1e3, isPooled: true }],
-  ])('[K5] out of the budget %s gives no answer, and the line of the loop', async (_, grant) => {
+  ])('[U5] out of the budget %s gives no answer, and the line of the loop', async (_, grant) => {
     const wgsl = HOSTILE_TO_RUN['an endless for']
     invariant(wgsl, 'it is there')
     const runner = createKernelRunner({
@@ -111,7 +111,7 @@ describe('a rewritten kernel', () => {
     })
   })
 
-  test('[K6] a dispatch that is over the grant before its loops begin is refused unrun', async () => {
+  test('[U6] a dispatch that is over the grant before its loops begin is refused unrun', async () => {
     const { workgroups, wgsl } = SAMPLES.sorting ?? {}
     invariant(workgroups && wgsl, 'it is there')
     expect(() =>
@@ -131,7 +131,7 @@ describe('a kernel that hangs its device', () => {
   const plain = kernelJob({ wgsl: PROBE, buffers: [{ sizeBytes: 4 }] })
   const hanging = kernelJob({ wgsl, buffers: [{ sizeBytes: 256 }] })
 
-  test('[K9] is named as such, its device is abandoned, and another one takes over', async () => {
+  test('[U9] is named as such, its device is abandoned, and another one takes over', async () => {
     const first = await openTestDevice()
     let destroyed = false
     void first.device.lost.then(() => (destroyed = true))
@@ -170,7 +170,7 @@ describe('a kernel that hangs its device', () => {
 
 describe('a local node', () => {
   test(
-    `[K8] serves on after ${EXECUTED} strangers' kernels, none of which holds it long`,
+    `[U8] serves on after ${EXECUTED} strangers' kernels, none of which holds it long`,
     { timeout: 60_000 + EXECUTED * 1_000 },
     async () => {
       const engine = await createNodeEngine({

@@ -77,23 +77,23 @@ function checkKernel(source: string, name: string, isPooled = true): 'metered' |
 }
 
 describe('the reader of WGSL', () => {
-  test.each(Object.entries(GRAMMAR))('[K1] reads and meters: %s', (name, source) => {
+  test.each(Object.entries(GRAMMAR))('[U1] reads and meters: %s', (name, source) => {
     expect(checkKernel(source, name)).toBe('metered')
   })
 
-  test.each(Object.entries(SAMPLES))('[K1] reads and meters a kernel for %s', (name, { wgsl }) => {
+  test.each(Object.entries(SAMPLES))('[U1] reads and meters a kernel for %s', (name, { wgsl }) => {
     expect(checkKernel(wgsl, name)).toBe('metered')
   })
 
-  test.each(Object.entries(HOSTILE_TO_READ))('[K3] refuses %s', (name, source) => {
+  test.each(Object.entries(HOSTILE_TO_READ))('[U3] refuses %s', (name, source) => {
     expect(checkKernel(source, name)).toBe('refused')
   })
 
-  test.each(Object.entries(HOSTILE_TO_RUN))('[K2] meters %s', (name, source) => {
+  test.each(Object.entries(HOSTILE_TO_RUN))('[U2] meters %s', (name, source) => {
     expect(checkKernel(source, name)).toBe('metered')
   })
 
-  test('[K7] text that is out of place is named with its line', () => {
+  test('[U7] text that is out of place is named with its line', () => {
     expect(() => meter('fn main() {\n  let x = ;\n}')).toThrow(
       expect.objectContaining({
         code: 'invalid_request',
@@ -103,7 +103,7 @@ describe('the reader of WGSL', () => {
   })
 
   test(
-    '[K1] [K2] every kernel ends metered in each loop, or refused with a name, and soon',
+    '[U1] [U2] every kernel ends metered in each loop, or refused with a name, and soon',
     { timeout: 60_000 + KERNELS * 30 },
     () => {
       const corpus = [

@@ -168,7 +168,7 @@ function describeKernels({ kernels }: EngineSuite, engine: () => Engine): void {
   })
 
   test.runIf(kernels === 'any')(
-    '[K5] an endless loop ends with its line in the error, and the next kernel is answered',
+    '[U5] an endless loop ends with its line in the error, and the next kernel is answered',
     async () => {
       const wgsl = `@group(0) @binding(0) var<storage, read_write> out: array<u32>;
 @compute @workgroup_size(64) fn main() {

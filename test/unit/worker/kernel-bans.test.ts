@@ -47,13 +47,13 @@ function setUp() {
 }
 
 describe('bans of kernels', () => {
-  test('[K11] one node bans nothing, however often it reports', () => {
+  test('[U11] one node bans nothing, however often it reports', () => {
     const { bans, attempt, ruleOf } = setUp()
     for (let i = 0; i < 10; i += 1) bans.failed(attempt(1, 1), HUNG)
     expect(ruleOf(1)).toBeUndefined()
   })
 
-  test('[K11] two different nodes ban a kernel for every tenant, over a restart of the hub', () => {
+  test('[U11] two different nodes ban a kernel for every tenant, over a restart of the hub', () => {
     const { bans, open, attempt, ruleOf } = setUp()
     bans.failed(attempt(1, 1), HUNG)
     bans.failed(attempt(1, 2), HUNG)
@@ -63,7 +63,7 @@ describe('bans of kernels', () => {
     expect(ruleOf(2)).toBeUndefined()
   })
 
-  test('[K11] a kernel that other nodes have completed needs more reports, but never more than four', () => {
+  test('[U11] a kernel that other nodes have completed needs more reports, but never more than four', () => {
     const { bans, attempt, ruleOf } = setUp()
     for (let node = 10; node < 20; node += 1) bans.completed(attempt(1, node))
     for (const node of [1, 2, 3]) bans.failed(attempt(1, node), HUNG)
@@ -72,13 +72,13 @@ describe('bans of kernels', () => {
     expect(ruleOf(1)).toBe('kernels.banned')
   })
 
-  test("[K11] a verified node's word is enough", () => {
+  test("[U11] a verified node's word is enough", () => {
     const { bans, attempt, ruleOf } = setUp()
     bans.failed(attempt(1, 1, 'verified'), HUNG)
     expect(ruleOf(1)).toBe('kernels.banned')
   })
 
-  test('[K11] a node that reports kernel after kernel is not heard any more', () => {
+  test('[U11] a node that reports kernel after kernel is not heard any more', () => {
     const { bans, attempt, ruleOf } = setUp()
     for (const serial of [1, 2, 3, 4]) bans.failed(attempt(serial, 1), HUNG)
     bans.failed(attempt(4, 2), HUNG)
@@ -87,7 +87,7 @@ describe('bans of kernels', () => {
     expect(ruleOf(1)).toBe('kernels.banned')
   })
 
-  test('[K11] only a hang counts: not a timeout of the hub, not what else a node says', () => {
+  test('[U11] only a hang counts: not a timeout of the hub, not what else a node says', () => {
     const { bans, attempt, ruleOf } = setUp()
     const others = [
       new AppError('node_timeout', 'No answer.', { meta: { rule: 'kernels.hang' } }),
@@ -98,7 +98,7 @@ describe('bans of kernels', () => {
     expect(ruleOf(1)).toBeUndefined()
   })
 
-  test('[K12] two nodes lost in one job speak against its kernel, in two jobs they do not', () => {
+  test('[U12] two nodes lost in one job speak against its kernel, in two jobs they do not', () => {
     const { bans, attempt, ruleOf } = setUp()
     bans.failed({ ...attempt(1, 1), jobId: 'a' }, LOST)
     bans.failed({ ...attempt(1, 2), jobId: 'b' }, LOST)
@@ -107,7 +107,7 @@ describe('bans of kernels', () => {
     expect(ruleOf(1)).toBe('kernels.banned')
   })
 
-  test('[K13] a tenant with three banned kernels runs none, others do', () => {
+  test('[U13] a tenant with three banned kernels runs none, others do', () => {
     const { bans, attempt, ruleOf } = setUp()
     for (const serial of [1, 2, 3])
       for (const node of [10 * serial, 10 * serial + 1]) bans.failed(attempt(serial, node), HUNG)
@@ -115,7 +115,7 @@ describe('bans of kernels', () => {
     expect(ruleOf(9, 'other')).toBeUndefined()
   })
 
-  test('[K11] bans and words end', () => {
+  test('[U11] bans and words end', () => {
     const { bans, attempt, ruleOf, pass } = setUp()
     bans.failed(attempt(1, 1), HUNG)
     pass(LIMITS.kernelWordMs + 1)
