@@ -1,5 +1,5 @@
 /** From an MQTT topic to the endpoint and back: each message noted, asked once, answered once, in any order of failures. */
-import { connectAsync, type IPublishPacket, type MqttClient } from 'mqtt'
+import { connect, type IPublishPacket, type MqttClient } from 'mqtt'
 import { toAppError, toProblem } from '#shared/errors.ts'
 import type { Log } from '#shared/log.ts'
 import { askEndpoint, type EndpointOptions } from './endpoint.ts'
@@ -40,7 +40,7 @@ const ANSWER_QOS = 2
 export async function startBridge(options: BridgeOptions): Promise<Bridge> {
   const { broker, clientId, protocolVersion, username, password, from, journal, log } = options
   const ended = new AbortController()
-  const client = await connectAsync(broker, {
+  const client = connect(broker, {
     clientId,
     clean: false,
     protocolVersion,
@@ -52,7 +52,9 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
     ...(password === undefined ? {} : { password }),
   })
   const work = createWorkers(options, client, ended.signal)
+  // Before the connection is up: a broker that kept this session sends its messages with the very first bytes.
   client.handleMessage = (packet, acknowledge) => take({ packet, acknowledge, journal, work, log })
+  await firstConnection(client)
   client.on('reconnect', () => log.info('broker.reconnecting', {}))
   client.on('error', (error) => log.warn('broker.failed', { cause: error.message }))
   for (const left of journal.unfinished()) work.add(left, left.answer)
@@ -64,6 +66,21 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
       await work.idle()
       await client.endAsync()
     },
+  }
+}
+
+/** @throws what the broker refused the first connection with; later ones are tried for ever */
+async function firstConnection(client: MqttClient): Promise<void> {
+  const connected = Promise.withResolvers<void>()
+  client.once('connect', () => connected.resolve())
+  client.once('error', connected.reject)
+  try {
+    await connected.promise
+  } catch (error) {
+    client.end(true)
+    throw error
+  } finally {
+    client.off('error', connected.reject)
   }
 }
 
