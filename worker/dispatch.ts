@@ -28,7 +28,9 @@ export async function dispatch(
   job: { readonly request: DispatchRequest; readonly payload: Uint8Array },
   signal: AbortSignal,
 ): Promise<DispatchResult> {
-  return tryHubs(target, job, (hub, body) => callHub(hub, body, { signal, read: readOutcome }))
+  return tryHubs(target, job, (hub, body, late) =>
+    callHub(hub, body, { signal, late, read: readOutcome }),
+  )
 }
 
 /**
@@ -40,7 +42,9 @@ export async function dispatchStream(
   job: { readonly request: DispatchRequest; readonly payload: Uint8Array },
   signal: AbortSignal,
 ): Promise<StreamedAnswer> {
-  return tryHubs(target, job, (hub, body) => callHub(hub, body, { signal, read: openStream }))
+  return tryHubs(target, job, (hub, body, late) =>
+    callHub(hub, body, { signal, late, read: openStream }),
+  )
 }
 
 async function openStream(response: Response): Promise<StreamedAnswer> {
@@ -52,7 +56,7 @@ async function openStream(response: Response): Promise<StreamedAnswer> {
 async function tryHubs<T>(
   target: { readonly env: Pick<WorkerEnv, 'HUB'>; readonly config: Config },
   job: { readonly request: DispatchRequest; readonly payload: Uint8Array },
-  call: (hub: HubStub, body: Uint8Array<ArrayBuffer>) => Promise<T>,
+  call: (hub: HubStub, body: Uint8Array<ArrayBuffer>, late: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const hubs = eligibleHubs(job.request.policy, target.config)
   if (hubs.length === 0) {
@@ -62,11 +66,17 @@ async function tryHubs<T>(
       { meta: { rule: 'storage.jurisdiction' } },
     )
   }
-  const body = packEnvelope(job.request, job.payload)
+  const { request, payload } = job
+  const startedMs = performance.now()
+  const late = AbortSignal.timeout(LIMITS.requestTimeoutMs)
   let failure: AppError | undefined
   for (const hub of hubs) {
+    // One time for all hubs together: whoever repeats the request later must find it ended.
+    const timeoutMs = Math.floor(request.timeoutMs - (performance.now() - startedMs))
+    if (timeoutMs < 1) break
+    const body = packEnvelope({ ...request, timeoutMs }, payload)
     try {
-      return await call(openHub(target.env, hub, target.config), body)
+      return await call(openHub(target.env, hub, target.config), body, late)
     } catch (error) {
       const refusal = toAppError(error)
       if (!TRY_NEXT_HUB.includes(refusal.code)) throw refusal
@@ -82,18 +92,20 @@ interface HubStub {
 
 interface HubCall<T> {
   readonly signal: AbortSignal
+  /** Fires when the time of the whole request is over. */
+  readonly late: AbortSignal
   readonly read: (response: Response) => Promise<T>
 }
 
 async function callHub<T>(
   hub: HubStub,
   body: Uint8Array<ArrayBuffer>,
-  { signal, read }: HubCall<T>,
+  { signal, late, read }: HubCall<T>,
 ): Promise<T> {
   const request = new Request('http://hub/dispatch', {
     method: 'POST',
     body,
-    signal: AbortSignal.any([signal, AbortSignal.timeout(LIMITS.requestTimeoutMs)]),
+    signal: AbortSignal.any([signal, late]),
   })
   try {
     return await read(await hub.fetch(request))

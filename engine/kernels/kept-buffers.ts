@@ -27,6 +27,7 @@ export interface KeptBuffers {
 export function createKeptBuffers(nowMs: () => number = () => performance.now()): KeptBuffers {
   // In order of use: a session that is kept again moves to the end.
   const sessions = new Map<string, Kept>()
+  let timer: ReturnType<typeof setTimeout> | undefined
 
   const remove = (id: string) => {
     for (const buffer of sessions.get(id)?.buffers.values() ?? []) buffer.destroy()
@@ -41,6 +42,19 @@ export function createKeptBuffers(nowMs: () => number = () => performance.now())
       sizeBytes -= kept.sizeBytes
       remove(id)
     }
+  }
+
+  /** A session that ended says nothing: what it left goes when its time is over, whether or not another one comes. */
+  const wait = () => {
+    if (timer !== undefined) clearTimeout(timer)
+    timer = undefined
+    const [oldest] = sessions.values()
+    if (oldest === undefined) return
+    const restMs = Math.max(0, oldest.usedAtMs + LIMITS.sessionIdleMs - nowMs())
+    timer = setTimeout(() => {
+      trim()
+      wait()
+    }, restMs + 1)
   }
 
   return {
@@ -59,9 +73,11 @@ export function createKeptBuffers(nowMs: () => number = () => performance.now())
       const sizeBytes = [...buffers.values()].reduce((sum, buffer) => sum + buffer.size, 0)
       sessions.set(id, { step, usedAtMs: nowMs(), sizeBytes, buffers })
       trim()
+      if (timer === undefined) wait()
     },
     clear() {
       for (const id of sessions.keys()) remove(id)
+      wait()
     },
   }
 }

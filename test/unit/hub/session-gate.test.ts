@@ -88,11 +88,11 @@ async function createHub(quota: object = {}, isStuck = false) {
       return isStuck ? new Promise<never>(() => {}) : answer(request)
     },
     openTenant: (tenant) => {
-      const { quotas, snapshot } = coreOf(tenant)
+      const core = coreOf(tenant)
       return {
-        snapshot: async () => snapshot(),
-        leaseRequests: async () => quotas.leaseRequests(),
-        leaseSpend: async (wanted) => quotas.leaseSpend(wanted),
+        snapshot: async () => core.snapshot(),
+        leaseRequests: async () => core.quotas.leaseRequests(),
+        leaseSpend: async (wanted) => core.quotas.leaseSpend(wanted),
       }
     },
     nowMs,

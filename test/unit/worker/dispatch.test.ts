@@ -29,11 +29,19 @@ const outcome: DispatchOutcome = {
 }
 
 /** A hub that answers with the bytes reversed, refuses with a code, breaks, or never answers. */
-type Behaviour = 'answers' | 'breaks' | 'hangs' | ErrorCode
+type Behaviour = 'answers' | 'breaks' | 'hangs' | 'tires' | ErrorCode
 
-function hubFetch(behaviour: Behaviour) {
+/** Of jobs that wait at a hub that tires. */
+const TIRED_MS = 300
+
+function hubFetch(behaviour: Behaviour, times: number[]) {
   return async (request: Request): Promise<Response> => {
     const job = await readDispatch(request)
+    times.push(job.header.timeoutMs)
+    if (behaviour === 'tires') {
+      await new Promise((resolve) => setTimeout(resolve, TIRED_MS))
+      return Response.json(toWireError(new AppError('no_capacity', 'busy')), { status: 503 })
+    }
     if (behaviour === 'breaks') throw new Error('the object was reset')
     if (behaviour === 'hangs') {
       return new Promise((_, fail) => {
@@ -55,10 +63,11 @@ async function run(
   options: { storage?: 'any' | 'eu'; signal?: AbortSignal } = {},
 ) {
   const asked: string[] = []
+  const times: number[] = []
   const HUB: ObjectNamespace = {
     getByName(name) {
       asked.push(name)
-      return { fetch: hubFetch(hubs[name] ?? 'breaks') }
+      return { fetch: hubFetch(hubs[name] ?? 'breaks', times) }
     },
     jurisdiction: () => HUB,
   }
@@ -107,12 +116,32 @@ async function run(
     (answer) => [...answer.payload].join(','),
     (error: unknown) => toAppError(error).code,
   )
+  return { asked, result, times }
+}
+
+async function asking(...options: Parameters<typeof run>) {
+  const { asked, result } = await run(...options)
   return { asked, result }
 }
 
 describe('dispatching', () => {
+  it('gives all hubs together the time of one job, so that no repetition finds it still running', async () => {
+    const { times, result } = await run({
+      a: 'tires',
+      b: 'tires',
+      c: 'tires',
+      d: 'tires',
+      e: 'answers',
+    })
+    expect(result).toBe('no_capacity')
+    expect(times.length).toBeLessThanOrEqual(4)
+    times.forEach((timeoutMs, turn) =>
+      expect(timeoutMs).toBeLessThanOrEqual(1000 - turn * (TIRED_MS - 10)),
+    )
+  })
+
   it('asks the nearest hub first, and no other when it answers', async () => {
-    expect(await run({ near: 'answers', far: 'answers' })).toEqual({
+    expect(await asking({ near: 'answers', far: 'answers' })).toEqual({
       asked: ['near'],
       result: '4,3,2,1',
     })
@@ -136,7 +165,10 @@ describe('dispatching', () => {
 
   it("gives every other error as the answer, and never a second hub's", async () => {
     for (const code of ['invalid_request', 'node_lost', 'node_timeout'] as const) {
-      expect(await run({ near: code, far: 'answers' })).toEqual({ asked: ['near'], result: code })
+      expect(await asking({ near: code, far: 'answers' })).toEqual({
+        asked: ['near'],
+        result: code,
+      })
     }
   })
 
@@ -147,10 +179,10 @@ describe('dispatching', () => {
 
   it('[R8] uses only hubs that may keep the records, and says so when there is none', async () => {
     const pinned = { storage: 'eu' as const }
-    expect(await run({ near: 'answers', 'eu-1': 'answers' }, pinned)).toMatchObject({
+    expect(await asking({ near: 'answers', 'eu-1': 'answers' }, pinned)).toMatchObject({
       asked: ['eu-1'],
     })
-    expect(await run({ near: 'answers' }, pinned)).toEqual({
+    expect(await asking({ near: 'answers' }, pinned)).toEqual({
       asked: [],
       result: 'residency_unsatisfiable',
     })
