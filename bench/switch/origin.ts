@@ -1,0 +1,56 @@
+/** An origin of model files that is as far away as one on the internet: each answer begins late and comes at a bounded rate. */
+import { createServer } from 'node:http'
+import { readFile } from 'node:fs/promises'
+import type { AddressInfo } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { modelFilePath } from '#local-node/model-path.ts'
+import { MANIFESTS } from '#shared/manifests.ts'
+
+export interface Distance {
+  readonly latencyMs: number
+  /** Of each answer. */
+  readonly bytesPerSecond: number
+}
+
+export interface Origin {
+  readonly url: string
+  close(): Promise<void>
+}
+
+const PIECE_BYTES = 256 * 1024
+
+/** Serves `/models/SHA256`, as the operator's Worker does. */
+export async function startOrigin({ latencyMs, bytesPerSecond }: Distance): Promise<Origin> {
+  const files = new Map(
+    MANIFESTS.flatMap((manifest) => manifest.files).map((file) => [`/models/${file.sha256}`, file]),
+  )
+  const server = createServer((request, response) => {
+    const file = files.get(request.url ?? '')
+    if (file === undefined) {
+      response.writeHead(404).end()
+      return
+    }
+    const send = async () => {
+      const bytes = await readFile(modelFilePath(file))
+      await sleep(latencyMs)
+      response.writeHead(200, { 'content-length': bytes.length })
+      for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
+        const piece = bytes.subarray(at, at + PIECE_BYTES)
+        response.write(piece)
+        await sleep((piece.length / bytesPerSecond) * 1000)
+      }
+      response.end()
+    }
+    send().catch(() => response.destroy())
+  })
+  server.listen(0, '127.0.0.1')
+  await new Promise<void>((resolve) => server.once('listening', () => resolve()))
+  const { port } = server.address() as AddressInfo
+  return {
+    url: `http://127.0.0.1:${port}`,
+    async close() {
+      server.closeAllConnections()
+      await new Promise<void>((resolve) => server.close(() => resolve()))
+    },
+  }
+}

@@ -1,0 +1,110 @@
+/** A local node in this process that has no model files of its own: all come from the origin that it is given. */
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { createNodeEngine } from '#local-node/engine-host.ts'
+import { loadKeys } from '#local-node/keys.ts'
+import { createNodeFiles } from '#local-node/model-files.ts'
+import { createModelStore } from '#local-node/model-store.ts'
+import { createReceiptFiles } from '#local-node/receipt-files.ts'
+import { locateHub } from '#node-core/locate.ts'
+import { createModelShelf, type ModelShelf } from '#node-core/model-shelf.ts'
+import { createNodeCore } from '#node-core/node-core.ts'
+import { LIMITS } from '#shared/limits.ts'
+import type { Log } from '#shared/log.ts'
+import { MANIFESTS } from '#shared/manifests.ts'
+
+export interface OpenShelfOptions {
+  /** Of the fetched files; another folder of its own stands for the repository, and is empty. */
+  readonly cacheDir: string
+  /** Gives `/models/SHA256`. */
+  readonly origin: string
+  readonly log: Log
+}
+
+export interface OpenShelf {
+  readonly shelf: ModelShelf
+  close(): Promise<void>
+}
+
+/** Store, engine on the CPU and shelf, as a local node puts them together; no model is loaded. */
+export async function openShelf(options: OpenShelfOptions) {
+  const { cacheDir, origin, log } = options
+  const root = `${cacheDir}-empty`
+  await mkdir(root, { recursive: true })
+  const store = await createModelStore({ folder: cacheDir, root, origin, log })
+  const engine = await createNodeEngine({ device: 'cpu', kernels: 'none', models: [], store, log })
+  const files = await createNodeFiles({ store, manifests: MANIFESTS, mayDialPrivate: true, log })
+  const shelf = createModelShelf({
+    engine,
+    manifests: MANIFESTS,
+    memoryBytes: LIMITS.modelMemoryBytes,
+    fetchFiles: (manifest, how) => files.fetchModel(manifest, how),
+    log,
+    now: () => performance.now(),
+  })
+  return {
+    engine,
+    shelf,
+    async close() {
+      await engine.close()
+      await files.close()
+    },
+  }
+}
+
+export interface ShelfNodeOptions extends OpenShelfOptions {
+  readonly hub: string
+  readonly country: string
+  readonly stateDir: string
+}
+
+const ONLINE_TIMEOUT_MS = 60_000
+
+/** Resolves when it is online. */
+export async function startShelfNode(
+  options: ShelfNodeOptions,
+): Promise<{ close(): Promise<void> }> {
+  const { hub, country, stateDir, log } = options
+  await mkdir(stateDir, { recursive: true, mode: 0o700 })
+  const { identity, signer } = await loadKeys(stateDir)
+  const { engine, shelf, close } = await openShelf(options)
+  const { promise: online, resolve, reject } = Promise.withResolvers<void>()
+  const timer = setTimeout(
+    () => reject(new Error('the node did not come online')),
+    ONLINE_TIMEOUT_MS,
+  )
+  const core = createNodeCore({
+    kind: 'local',
+    identity,
+    signer,
+    engine,
+    shelf,
+    claim: country,
+    maxJobs: 2,
+    receipts: await createReceiptFiles(join(stateDir, 'receipts')),
+    locate: (signal) =>
+      locateHub(
+        {
+          origin: hub,
+          nodeId: core.state().nodeId,
+          claim: country,
+          key: undefined,
+          simulatedPlace: country,
+        },
+        signal,
+      ),
+    log,
+    now: Date.now,
+    onState: ({ phase }) => {
+      if (phase === 'online') resolve()
+    },
+  })
+  await core.start()
+  await online.finally(() => clearTimeout(timer))
+  return {
+    async close() {
+      await core.stop()
+      await close()
+    },
+  }
+}
