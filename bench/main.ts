@@ -16,6 +16,7 @@ import { describeMachine } from './machine.ts'
 import { measureMemory } from './memory.ts'
 import { measureModel } from './model.ts'
 import { formatReport, type Report } from './report.ts'
+import { measureSwitch } from './switch.ts'
 import { measureWgsl } from './wgsl.ts'
 
 const BENCHES: Readonly<Record<string, (context: BenchContext) => Promise<BenchResult>>> = {
@@ -26,6 +27,7 @@ const BENCHES: Readonly<Record<string, (context: BenchContext) => Promise<BenchR
   batch: measureBatch,
   kernels: measureKernels,
   wgsl: measureWgsl,
+  switch: measureSwitch,
   memory: measureMemory,
 }
 

@@ -173,14 +173,15 @@ function preloading(how: 'overlapped' | 'one by one', dir: string, origin: strin
       const loads: { fetchMs: number; admitMs: number }[] = []
       const log = createLog({ level: 'info', write: (line) => takeLoad(line, loads) })
       const cacheDir = join(dir, `preload-${how.replaceAll(' ', '-')}-${(serial += 1)}`)
-      const { shelf, close } = await openShelf({ cacheDir, origin, log })
+      const opened = await openShelf({ cacheDir, origin, log })
+      const { shelf } = opened
       const ids = MANIFESTS.map(({ id }) => id)
       const { signal } = new AbortController()
       const startedMs = performance.now()
       if (how === 'overlapped') await shelf.preload(ids, signal)
       else for (const id of ids) await shelf.preload([id], signal)
       const readyMs = performance.now() - startedMs
-      await close()
+      await opened.close()
       if (loads.length < ids.length)
         throw new Error(`${loads.length} of ${ids.length} models were loaded`)
       const sum = (phase: 'fetchMs' | 'admitMs') =>

@@ -1,6 +1,7 @@
 /** A local node in this process that has no model files of its own: all come from the origin that it is given. */
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { LiveEngine } from '#engine/engine.ts'
 import { createNodeEngine } from '#local-node/engine-host.ts'
 import { loadKeys } from '#local-node/keys.ts'
 import { createNodeFiles } from '#local-node/model-files.ts'
@@ -22,12 +23,13 @@ export interface OpenShelfOptions {
 }
 
 export interface OpenShelf {
+  readonly engine: LiveEngine
   readonly shelf: ModelShelf
   close(): Promise<void>
 }
 
 /** Store, engine on the CPU and shelf, as a local node puts them together; no model is loaded. */
-export async function openShelf(options: OpenShelfOptions) {
+export async function openShelf(options: OpenShelfOptions): Promise<OpenShelf> {
   const { cacheDir, origin, log } = options
   const root = `${cacheDir}-empty`
   await mkdir(root, { recursive: true })
@@ -67,7 +69,8 @@ export async function startShelfNode(
   const { hub, country, stateDir, log } = options
   await mkdir(stateDir, { recursive: true, mode: 0o700 })
   const { identity, signer } = await loadKeys(stateDir)
-  const { engine, shelf, close } = await openShelf(options)
+  const opened = await openShelf(options)
+  const { engine, shelf } = opened
   const { promise: online, resolve, reject } = Promise.withResolvers<void>()
   const timer = setTimeout(
     () => reject(new Error('the node did not come online')),
@@ -104,7 +107,7 @@ export async function startShelfNode(
   return {
     async close() {
       await core.stop()
-      await close()
+      await opened.close()
     },
   }
 }
