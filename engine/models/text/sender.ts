@@ -22,8 +22,8 @@ export interface Sender {
 
 export type Logprob = NonNullable<TextDelta['logprobs']>[number]
 
-/** Tokens that come faster share an event: each costs a frame on the way and a chunk at the client. */
-const EVENT_EVERY_MS = 8
+/** Tokens that come faster share an event, about as often as a screen is drawn: each costs a frame on the way and a chunk at the client. */
+const EVENT_EVERY_MS = 16
 const MAX_EVENT_TOKENS = 256
 
 export function createSender({
