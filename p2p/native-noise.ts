@@ -85,7 +85,9 @@ function agrees(crypto: NodeCrypto): boolean {
     const sealed = native.chaCha20Poly1305Encrypt(text, nonce, ad, key).subarray()
     const opened = pureJsCrypto.chaCha20Poly1305Decrypt(sealed, nonce, ad, key).subarray()
     const back = native.chaCha20Poly1305Decrypt(sealed, nonce, ad, key).subarray()
-    return opened.every((byte, at) => byte === at) && back.every((byte, at) => byte === at)
+    return (
+      opened.every((byte, at) => byte === text[at]) && back.every((byte, at) => byte === text[at])
+    )
   } catch {
     return false
   }
