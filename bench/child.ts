@@ -10,7 +10,7 @@ export interface Child {
   close(): Promise<void>
 }
 
-const START_TIMEOUT_MS = 20_000
+const START_TIMEOUT_MS = 60_000
 
 /** Runs a TypeScript program; resolves when it has written its first line to stdout. */
 export async function startChild(script: URL, args: readonly string[] = []): Promise<Child> {

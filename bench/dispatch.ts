@@ -1,6 +1,8 @@
-/** What a job's way from hub to node and back costs, against an echo of the same bytes over a raw WebSocket. */
-import { NodeEndReady, PAYLOAD_BYTES, LINKS, type NodeEndOptions } from './dispatch/echo.ts'
+/** What a job's way from hub to node and back costs, against NATS and an echo of the same bytes over a raw WebSocket. */
+import { connect, type NatsConnection } from '@nats-io/transport-node'
+import { NodeEndReady, LINKS, type NodeEndOptions } from './dispatch/echo.ts'
 import { createHubEnd, HUB, PLACE, type HubEnd, type Opened } from './dispatch/hub-end.ts'
+import { NATS_MISSING, NATS_SUBJECT, startNats } from './dispatch/nats.ts'
 import type { JobOffer } from '#p2p/messages.ts'
 import { newJobId, randomBytes, TenantId, type NodeId } from '#shared/ids.ts'
 import type { KernelWork } from '#shared/job.ts'
@@ -17,6 +19,7 @@ import {
   type BenchResult,
   type Comparison,
   type Contender,
+  type Section,
 } from './harness.ts'
 
 const RAW = 'raw ws echo'
@@ -24,7 +27,20 @@ const STREAM = 'held stream echo'
 const UNSIGNED = 'job, unsigned'
 const DISPATCHED = 'dispatched job'
 
+const NATS = 'NATS request'
+
+/** Payloads, and which part of the trips is made with each. */
+const SIZES = [
+  { sizeBytes: 1024, share: 1 },
+  { sizeBytes: 64 * 1024, share: 1 / 3 },
+] as const
+const TIMEOUT_MS = 30_000
+
 const COMPARISONS: readonly Comparison[] = [
+  { of: DISPATCHED, to: NATS, metric: 'latencyMs' },
+  { of: DISPATCHED, to: NATS, metric: 'cpuMs' },
+  { of: STREAM, to: NATS, metric: 'latencyMs' },
+  { of: STREAM, to: NATS, metric: 'cpuMs' },
   ...[DISPATCHED, UNSIGNED, STREAM].map((of) => ({ of, to: RAW, metric: 'latencyMs' })),
   { of: DISPATCHED, to: UNSIGNED, metric: 'latencyMs' },
   { of: DISPATCHED, to: RAW, metric: 'cpuMs' },
@@ -33,30 +49,52 @@ const COMPARISONS: readonly Comparison[] = [
 
 export async function measureDispatch({ dir, quick }: BenchContext): Promise<BenchResult> {
   const hub = await createHubEnd()
-  const options: NodeEndOptions = { hub: hub.address, socketUrl: hub.socketUrl, dir }
+  const server = await startNats()
+  const natsUrl = server?.url ?? null
+  const options: NodeEndOptions = { hub: hub.address, socketUrl: hub.socketUrl, dir, natsUrl }
   const script = new URL('dispatch/node-end.ts', import.meta.url)
   const child = await startChild(script, [JSON.stringify(options)])
+  const nats = server === undefined ? undefined : await connect({ servers: server.url })
   try {
     const opened = await hub.open(NodeEndReady.parse(JSON.parse(child.firstLine)))
-    const trips = await createTrips(hub, opened)
-    const section = (inFlight: number) =>
-      measureSection({
-        name: `${inFlight} in flight`,
-        contenders: trips.map((trip) => contenderOf(trip, { inFlight, quick, pid: child.pid })),
-        comparisons: COMPARISONS,
-        rounds: quick ? 2 : 5,
-      })
+    const pids = [process.pid, child.pid]
+    const sections: Section[] = []
+    let includes = {}
+    for (const { sizeBytes, share } of SIZES) {
+      const trips = await createTrips(hub, { opened, nats, sizeBytes })
+      includes = Object.fromEntries(trips.map((trip) => [trip.name, trip.includes]))
+      const known = new Set(trips.map(({ name }) => name))
+      const contenders = (inFlight: number) =>
+        trips.map((trip) =>
+          contenderOf(trip, {
+            inFlight,
+            share: quick ? share / 5 : share,
+            pids: trip.name === NATS && server !== undefined ? [...pids, server.pid] : pids,
+          }),
+        )
+      for (const inFlight of [1, 32]) {
+        const name = `${sizeBytes / 1024} KiB, ${inFlight} in flight`
+        const comparisons = COMPARISONS.filter(({ of, to }) => known.has(of) && known.has(to))
+        const rounds = quick ? 2 : 5
+        sections.push(
+          await measureSection({ name, contenders: contenders(inFlight), comparisons, rounds }),
+        )
+      }
+    }
     return {
       name: 'dispatch',
-      title: `round trip of ${PAYLOAD_BYTES} bytes from hub to node and back, two processes on loopback`,
-      sections: [await section(1), await section(32)],
-      includes: Object.fromEntries(trips.map(({ name, includes }) => [name, includes])),
+      title: 'round trip of the same bytes from hub to node and back, two processes on loopback',
+      sections,
+      includes,
       notes: [
-        `Everything runs over ${LINKS} sockets or nodes: a node takes at most ${LIMITS.nodeJobsInFlight} jobs at once. CPU is of both processes, a trip.`,
+        `Everything but NATS runs over ${LINKS} sockets or nodes: a node takes at most ${LIMITS.nodeJobsInFlight} jobs at once. CPU is of both processes, a trip; of NATS with its server.`,
+        ...(server === undefined ? [NATS_MISSING] : []),
       ],
     }
   } finally {
+    await nats?.close()
     await child.close()
+    await server?.close()
     await hub.close()
   }
 }
@@ -68,15 +106,25 @@ interface Trip {
   readonly once: (lane: number) => Promise<unknown>
 }
 
-async function createTrips({ dispatcher, signer }: HubEnd, opened: Opened): Promise<Trip[]> {
-  const payload = randomBytes(PAYLOAD_BYTES)
-  const request = await createRequest()
+interface TripParts {
+  readonly opened: Opened
+  readonly nats: NatsConnection | undefined
+  readonly sizeBytes: number
+}
+
+async function createTrips(
+  { dispatcher, signer }: HubEnd,
+  { opened, nats, sizeBytes }: TripParts,
+): Promise<Trip[]> {
+  const payload = randomBytes(sizeBytes)
+  const request = await createRequest(sizeBytes)
   const offer = createOffer(request, {
     nodeId: opened.unsignedNode,
     ticketSignature: await signer.sign(request.work.digest),
   })
   const signal = new AbortController().signal
   return [
+    ...(nats === undefined ? [] : [natsTrip(nats, payload)]),
     {
       name: RAW,
       includes: 'the npm package ws on both sides, no encryption',
@@ -112,12 +160,29 @@ async function createTrips({ dispatcher, signer }: HubEnd, opened: Opened): Prom
   ]
 }
 
+function natsTrip(nats: NatsConnection, payload: Uint8Array): Trip {
+  return {
+    name: NATS,
+    includes: 'request and reply through nats-server: plain TCP, nothing signed, checked or kept',
+    count: 1000,
+    once: async () => {
+      const { data } = await nats.request(NATS_SUBJECT, payload, { timeout: TIMEOUT_MS })
+      if (data.length !== payload.length) throw new Error(`${data.length} bytes came back`)
+    },
+  }
+}
+
+interface Load {
+  readonly inFlight: number
+  readonly share: number
+  readonly pids: readonly number[]
+}
+
 function contenderOf(
   { name, includes, count: fullCount, once }: Trip,
-  { inFlight, quick, pid }: { inFlight: number; quick: boolean; pid: number },
+  { inFlight, share, pids }: Load,
 ): Contender {
-  const count = fullCount / (quick ? 5 : 1)
-  const pids = [process.pid, pid]
+  const count = Math.ceil(fullCount * share)
   return {
     name,
     includes,
@@ -134,7 +199,7 @@ function contenderOf(
   }
 }
 
-async function createRequest(): Promise<DispatchRequest> {
+async function createRequest(sizeBytes: number): Promise<DispatchRequest> {
   const tenant = TenantId.parse('bench')
   const policy = compilePolicy(Policy.parse({ id: 'bench-eu', compute: { allow: ['EU'] } }), {
     tenant,
@@ -150,7 +215,7 @@ async function createRequest(): Promise<DispatchRequest> {
       {
         binding: 0,
         access: 'read_write',
-        sizeBytes: PAYLOAD_BYTES,
+        sizeBytes,
         filled: true,
         return: true,
       },

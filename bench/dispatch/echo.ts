@@ -9,13 +9,14 @@ export const UNSIGNED_PROTOCOL = '/littoral/bench/unsigned/1.0.0'
 
 /** Nodes, sockets and streams side by side; a hub gives each node at most eight jobs at once. */
 export const LINKS = 4
-export const PAYLOAD_BYTES = 1024
 
 /** How the node end is told where the hub is. */
 export const NodeEndOptions = z.strictObject({
   hub: z.string(),
   socketUrl: z.string(),
   dir: z.string(),
+  /** Null where there is no NATS. */
+  natsUrl: z.string().nullable(),
 })
 export type NodeEndOptions = z.infer<typeof NodeEndOptions>
 

@@ -1,6 +1,7 @@
 /** The node's process of the dispatch bench: complete nodes whose engine echoes, and the plainer ends beside them. */
 import { join } from 'node:path'
 import { multiaddr } from '@multiformats/multiaddr'
+import { connect } from '@nats-io/transport-node'
 import { WebSocket } from 'ws'
 import type { Engine } from '#engine/engine.ts'
 import { createReceiptFiles } from '#local-node/receipt-files.ts'
@@ -22,6 +23,7 @@ import {
   UNSIGNED_PROTOCOL,
   type NodeEndReady,
 } from './echo.ts'
+import { NATS_SUBJECT } from './nats.ts'
 
 // An orderly end, so that a CPU profile of this process is written.
 process.on('SIGTERM', () => process.exit(0))
@@ -42,6 +44,7 @@ const echo: Engine = {
 }
 
 for (let link = 0; link < LINKS; link++) openSocket()
+if (options.natsUrl !== null) await answerNats(options.natsUrl)
 const links = Array.from({ length: LINKS }, (_, link) => link)
 const ready: NodeEndReady = {
   nodes: await Promise.all(links.map(startNode)),
@@ -52,6 +55,17 @@ console.log(JSON.stringify(ready))
 function openSocket(): void {
   const socket = new WebSocket(options.socketUrl)
   socket.on('message', (message) => socket.send(message))
+}
+
+async function answerNats(servers: string): Promise<void> {
+  const connection = await connect({ servers })
+  connection.subscribe(NATS_SUBJECT, {
+    callback: (error, message) => {
+      if (error !== null) throw error
+      message.respond(message.data)
+    },
+  })
+  await connection.flush()
 }
 
 async function startNode(link: number) {
