@@ -3,15 +3,22 @@ import type { Expression } from '../parse/syntax.ts'
 
 type Lookup = (name: string) => number | undefined
 
-/** @returns undefined for what is no number, or is computed in a way that sizes seldom are */
+/** WGSL computes in 32 bits and wraps; sizes do not need to. */
+const LARGEST = 2 ** 31 - 1
+
+/**
+ * @returns undefined for what is no number, or is computed in a way that sizes seldom are: also for anything on the way
+ * that is below zero or could wrap, whose value here would be another than the compiler's
+ */
 export function evaluateConstant(expression: Expression, lookup: Lookup): number | undefined {
+  const value = compute(expression, lookup)
+  return value !== undefined && value >= 0 && value <= LARGEST ? value : undefined
+}
+
+function compute(expression: Expression, lookup: Lookup): number | undefined {
   const evaluate = (inner: Expression) => evaluateConstant(inner, lookup)
   if (expression.kind === 'literal') return literal(expression.text)
   if (expression.kind === 'name') return lookup(expression.name)
-  if (expression.kind === 'unary') {
-    const value = evaluate(expression.operand)
-    return expression.operator === '-' && value !== undefined ? -value : undefined
-  }
   if (expression.kind === 'binary') {
     const [left, right] = [evaluate(expression.left), evaluate(expression.right)]
     if (left === undefined || right === undefined) return undefined

@@ -237,6 +237,9 @@ function visitLoop(walk: Walk, loop: Loop): void {
 }
 
 function declare(walk: Walk, { keyword, name, type, value, start }: Declaration): void {
+  // Sizes are read from the module's constants: one of the same name in a function would make another size of them.
+  if (keyword === 'const' && walk.names.values.has(name))
+    throw refuse('invalid_request', `offset ${start}: ${name} is a name of the module already`)
   const given = value === undefined ? undefined : readValue(walk, value)
   const written = type === undefined ? undefined : walk.names.typeOf(type)
   const found = written ?? given ?? SCALAR
