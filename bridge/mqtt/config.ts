@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { z } from 'zod'
 import { AppError } from '#shared/errors.ts'
-import { canPublishTo } from './request.ts'
+import { canLoop, canPublishTo } from './request.ts'
 
 export const USAGE = `Answers the messages of an MQTT topic through a Littoral endpoint.
 
@@ -58,6 +58,10 @@ export function parseOptions(argv: readonly string[], env: NodeJS.ProcessEnv): M
   const { body, ...options } = parsed.data
   if (!canPublishTo(options.to))
     throw refuse(`--to ${options.to}: a topic to publish to has no + or #`)
+  if (canLoop(options.from, options.to))
+    throw refuse(
+      `--to ${options.to}: --from ${options.from} takes these answers as messages again; choose a topic outside of it`,
+    )
   return { ...options, template: readTemplate(body) }
 }
 

@@ -21,6 +21,22 @@ export function canPublishTo(topic: string): boolean {
   return topic !== '' && !/[+#\0]/.test(topic)
 }
 
+/** Whether answers could come back as messages: then each would be asked about again, and paid for, without an end. */
+export function canLoop(from: string, to: string): boolean {
+  const filter = from.replace(/^\$share\/[^/]+\//, '').split('/')
+  return overlap(filter, to.replaceAll('{topic}', filter.join('/')).split('/'))
+}
+
+/** Of two filters: https://docs.oasis-open.org/mqtt/mqtt/v5.0/os/mqtt-v5.0-os.html#_Toc3901241 */
+function overlap(
+  [first, ...rest]: readonly string[],
+  [other, ...others]: readonly string[],
+): boolean {
+  if (first === '#' || other === '#') return true
+  if (first === undefined || other === undefined) return first === other
+  return (first === '+' || other === '+' || first === other) && overlap(rest, others)
+}
+
 function fillText(text: string, payload: Uint8Array): unknown {
   if (text === '$text') return decodeText(payload)
   if (text === '$base64') return Buffer.from(payload).toString('base64')

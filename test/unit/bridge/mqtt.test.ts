@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import { parseOptions } from '#bridge/mqtt/config.ts'
 import { openJournal, type Delivery } from '#bridge/mqtt/journal.ts'
-import { answerTopic, fillTemplate } from '#bridge/mqtt/request.ts'
+import { answerTopic, canLoop, fillTemplate } from '#bridge/mqtt/request.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'littoral-journal-'))
 afterEach(() => rmSync(dir, { recursive: true, force: true }))
@@ -110,10 +110,27 @@ describe('the command line', () => {
   it.each([
     [['--body', '{'], '--body is not JSON'],
     [['--body', '{}', '--to', 'a/+'], '--to a/+'],
+    [['--body', '{}', '--to', '{topic}/answers'], 'takes these answers as messages again'],
     [['--body', '{}', '--concurrency', '0'], '--concurrency'],
     [['--body', '{}', '--nonsense', '0'], 'nonsense'],
   ])('refuses %j by name, with the usage', (more, word) => {
     expect(() => parseOptions([...args, ...more], env)).toThrow(word)
     expect(() => parseOptions([...args, ...more], env)).toThrow('--broker URL')
+  })
+})
+
+describe('answers that could come back as messages', () => {
+  it.each([
+    ['#', 'littoral/{topic}', true],
+    ['sensors/#', 'sensors/answers', true],
+    ['sensors/#', 'sensors', true],
+    ['+/text', 'answers/text', true],
+    ['$share/group/sensors/#', '{topic}/answer', true],
+    ['sensors/+/text', 'answers/{topic}', false],
+    ['+/text', 'answers/{topic}', false],
+    ['a/#', 'littoral/{topic}', false],
+    ['sensors/+', '{topic}/answer', false],
+  ])('--from %s --to %s: %s', (from, to, isLoop) => {
+    expect(canLoop(from, to)).toBe(isLoop)
   })
 })
