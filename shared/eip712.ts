@@ -1,5 +1,5 @@
 /** EIP-712 (https://eips.ethereum.org/EIPS/eip-712) for our structs, which have only static 32-byte fields. */
-import { concat, keccak256, stringToBytes, toHex, type Hex } from 'viem'
+import { concat, hexToBytes, keccak256, stringToBytes, type Hex } from 'viem'
 import type { Address, Bytes32 } from './ids.ts'
 import { memoize } from './memoize.ts'
 
@@ -8,8 +8,13 @@ export type Word = Hex | number | bigint | boolean
 
 /** `keccak256(typeHash ‖ word ‖ word ‖ …)`; `type` is the encodeType string of a struct with static fields only. */
 export function structHash(type: string, words: readonly Word[]): Bytes32 {
-  return keccak256(concat([textHash(type), ...words.map(toWord)]))
+  const bytes = new Uint8Array(WORD_BYTES * (words.length + 1))
+  bytes.set(typeBytes(type))
+  for (const [index, word] of words.entries()) writeWord(bytes, WORD_BYTES * (index + 1), word)
+  return keccak256(bytes)
 }
+
+const WORD_BYTES = 32
 
 /** The chain and contract that a signature is for; the receipt's version is the domain's. */
 export interface Domain {
@@ -44,7 +49,23 @@ const separatorOf = memoize((key): Bytes32 => {
 
 const textHash = memoize((text): Bytes32 => keccak256(stringToBytes(text)), 64)
 
-function toWord(word: Word): Hex {
-  if (typeof word === 'string') return word
-  return toHex(typeof word === 'boolean' ? Number(word) : word, { size: 32 })
+/** Never changed by those who read it. */
+const typeBytes = memoize((type): Uint8Array => hexToBytes(textHash(type)), 64)
+
+/** A word that does not fit is a fault of the caller: a struct must never hash to that of another. */
+function writeWord(into: Uint8Array, at: number, word: Word): void {
+  if (typeof word === 'string') {
+    const bytes = hexToBytes(word)
+    if (bytes.length !== WORD_BYTES) throw new RangeError(`${word} is not a word of 32 bytes`)
+    into.set(bytes, at)
+    return
+  }
+  let rest = BigInt(word)
+  if (rest < 0n || rest >= WORD_LIMIT) throw new RangeError(`${word} is no unsigned 256-bit number`)
+  for (let byte = at + WORD_BYTES - 1; rest > 0n; byte -= 1) {
+    into[byte] = Number(rest & 0xffn)
+    rest >>= 8n
+  }
 }
+
+const WORD_LIMIT = 1n << 256n
