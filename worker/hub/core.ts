@@ -54,7 +54,7 @@ export async function createHubCore(deps: HubCoreDeps): Promise<HubCore> {
   const transport = durableObjectTransport()
   const libp2p = await createHubNode({ privateKey, transports: [transport], log })
   let isWakeSet = false
-  if (outbox.next().length > 0) deps.wake(RETRY_MS)
+  if (!outbox.isEmpty()) deps.wake(RETRY_MS)
   const directory = new Directory()
   const dispatcher = new Dispatcher({
     ...deps,
@@ -115,7 +115,7 @@ export async function createHubCore(deps: HubCoreDeps): Promise<HubCore> {
       } catch (error) {
         log.warn('outbox.delivery-failed', { cause: String(error), waiting: entries.length })
       }
-      if (outbox.next().length > 0) deps.wake(RETRY_MS)
+      if (!outbox.isEmpty()) deps.wake(RETRY_MS)
     },
   }
 }

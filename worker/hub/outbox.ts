@@ -47,6 +47,10 @@ export class Outbox {
       .map(parse)
   }
 
+  isEmpty(): boolean {
+    return this.#sql.exec('SELECT 1 FROM outbox LIMIT 1').toArray().length === 0
+  }
+
   delivered(ids: readonly string[]): void {
     for (const id of ids) this.#sql.exec('DELETE FROM outbox WHERE id = ?', id)
   }
