@@ -15,6 +15,7 @@ import { createPeerNode, peerIdOf } from '#p2p/node.ts'
 import { presenceTopic, publishPresence, signPresence } from '#p2p/presence.ts'
 import type { LoadOutcome, WorkRunOptions, WorkHandler } from '#p2p/work-handler.ts'
 import { checkOffer } from './check-offer.ts'
+import { holdOutput } from './hold-output.ts'
 import type { ModelShelf } from './model-shelf.ts'
 import type { JobSummary, NodePhase, NodeState } from './node-state.ts'
 import type { ReceiptStore } from './receipt-store.ts'
@@ -169,13 +170,15 @@ class Core implements NodeCore, WorkHandler {
     try {
       await checkOffer(offer, payload, { ...this.#state, welcome, nowMs: this.#deps.now() })
       await this.#warm(offer, signal)
+      const output = holdOutput(options.emit, offer.work.kind === 'text')
       const result = await runOffer(offer, payload, {
         ...this.#deps,
         domain: welcome.domain,
         signal,
-        emit: options.emit,
+        emit: output.emit,
       })
       await this.#keep(offer, result)
+      await output.release()
       return result
     } catch (error) {
       throw this.#failed(key, controller.signal.aborted ? controller.signal.reason : error)

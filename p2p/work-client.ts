@@ -6,6 +6,7 @@ import { LIMITS } from '#shared/limits.ts'
 import type { Log } from '#shared/log.ts'
 import type { SignedPresence } from '#shared/node.ts'
 import { receiptHash } from '#shared/receipt.ts'
+import { createAckBatch } from './ack-batch.ts'
 import { systemClock, type Clock } from './clock.ts'
 import { createReceiveWindow } from './credit.ts'
 import { createFrameStream, type FrameStream } from './frame-stream.ts'
@@ -134,11 +135,13 @@ function createLink({ frames, hello, clock, options }: LinkParts): LinkFrames {
     everyMs: options.heartbeatMs ?? LIMITS.heartbeatMs,
   })
   const loads = createLoadCalls(frames, options.onPresence ?? (() => Promise.resolve()))
+  const acks = createAckBatch(frames, clock)
   let lastJob = 0
 
   const running = () => [...calls.values()].filter((call) => !call.isOver())
   const closed = frames.ended.then((error) => {
     heartbeat.stop()
+    acks.drop()
     const lost = new AppError('node_lost', error?.detail ?? 'The node left.', { cause: error })
     for (const call of calls.values()) call.lose(lost)
     calls.clear()
@@ -166,12 +169,12 @@ function createLink({ frames, hello, clock, options }: LinkParts): LinkFrames {
     closed,
     rttMs: heartbeat.rttMs,
     inFlight: () => running().length,
-    close: () => frames.close(),
-    load: (request) => loads.ask(request),
-    acknowledge(ids) {
-      for (let at = 0; at < ids.length; at += ACK_IDS)
-        frames.send(jsonFrame('ack', 0, { receiptIds: ids.slice(at, at + ACK_IDS) }))
+    close() {
+      acks.flush()
+      return frames.close()
     },
+    load: (request) => loads.ask(request),
+    acknowledge: (ids) => acks.push(ids),
     async run(offer, payload, runOptions) {
       if (!frames.isOpen()) throw new AppError('node_lost', 'The node has left.')
       if (runOptions.signal.aborted) throw new AppError('cancelled', 'The job was cancelled.')
@@ -182,14 +185,12 @@ function createLink({ frames, hello, clock, options }: LinkParts): LinkFrames {
       lastJob = offerFrame.job
       const call = createJobCall({ job: lastJob, frames, clock }, runOptions)
       calls.set(lastJob, call)
+      acks.flush()
       return call.start(offerFrame, payload)
     },
   }
   return { workLink, heartbeat, onFrame }
 }
-
-/** Ids that one ack frame may carry, as its schema says. */
-const ACK_IDS = 256
 
 /** Receipts come in one at a time, each stored before the next is granted. */
 function createReceiptIntake(frames: FrameStream, { onReceipt, log }: OpenWorkOptions) {

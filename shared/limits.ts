@@ -40,6 +40,10 @@ export const LIMITS = {
   eligibleSample: 4,
   ticketTtlMs: 120_000,
   outboxBatch: 100,
+  /** How long acknowledgements wait for a job that they can travel with. */
+  ackGatherMs: 50,
+  /** Of an answer that waits on the node for its receipt, so that both are one message. */
+  heldOutputBytes: 16 * 1024,
   /** Sessions: on one hub; of one hub's checkpoints and waiting steps; of one client's unanswered steps; one step; without any step. */
   hubSessions: 200,
   hubSessionBytes: 64 * MIB,

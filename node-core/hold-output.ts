@@ -1,0 +1,34 @@
+/** Keeps a short answer back until its receipt is kept: both then leave as one message, which costs one cipher call and one write. */
+import { LIMITS } from '#shared/limits.ts'
+
+type Emit = (bytes: Uint8Array) => Promise<void>
+
+export interface HeldOutput {
+  readonly emit: Emit
+  /** Lets go what is held; from then on everything passes at once. */
+  release(): Promise<void>
+}
+
+/** @param isStream whether somebody reads the answer while it is made: then nothing is held */
+export function holdOutput(emit: Emit, isStream: boolean): HeldOutput {
+  const held: Uint8Array[] = []
+  let heldBytes = 0
+  let isHolding = !isStream
+  const release = async () => {
+    isHolding = false
+    for (const bytes of held.splice(0)) await emit(bytes)
+  }
+  return {
+    release,
+    async emit(bytes) {
+      heldBytes += bytes.length
+      if (isHolding && heldBytes <= LIMITS.heldOutputBytes) {
+        // The engine may use its buffer again.
+        held.push(bytes.slice())
+        return
+      }
+      await release()
+      await emit(bytes)
+    },
+  }
+}

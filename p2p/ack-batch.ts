@@ -1,0 +1,43 @@
+/** Acknowledgements on their way to a node: they leave with the next job, or soon after, so that none costs a message. */
+import type { Bytes32 } from '#shared/ids.ts'
+import { LIMITS } from '#shared/limits.ts'
+import type { Clock } from './clock.ts'
+import type { FrameStream } from './frame-stream.ts'
+import { jsonFrame } from './frames.ts'
+
+/** Ids that one ack frame may carry, as its schema says. */
+const ACK_IDS = 256
+
+export interface AckBatch {
+  push(ids: readonly Bytes32[]): void
+  /** Sends what has gathered. */
+  flush(): void
+  /** The stream has ended: the node will offer again what it was not told of. */
+  drop(): void
+}
+
+export function createAckBatch(frames: FrameStream, clock: Clock): AckBatch {
+  let waiting: Bytes32[] = []
+  let stopTimer: (() => void) | undefined
+  const drop = () => {
+    stopTimer?.()
+    stopTimer = undefined
+    waiting = []
+  }
+  const flush = () => {
+    const receiptIds = waiting
+    drop()
+    if (receiptIds.length > 0) frames.send(jsonFrame('ack', 0, { receiptIds }))
+  }
+  return {
+    flush,
+    drop,
+    push(ids) {
+      for (const id of ids) {
+        waiting.push(id)
+        if (waiting.length >= ACK_IDS) flush()
+      }
+      if (waiting.length > 0) stopTimer ??= clock.after(LIMITS.ackGatherMs, flush)
+    },
+  }
+}
