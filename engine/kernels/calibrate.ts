@@ -24,8 +24,8 @@ const LONG_ENOUGH_MS = 12
 const MOST_TURNS = 1 << 22
 /** Of the time limit: weights are rough, and what they miss must fit in the rest. */
 const SHARE = 0.25
-/** A software adapter shares its processor with all else that the machine does, and uneven shares may be four times this. */
-const SOFTWARE_SHARE = 0.1
+/** A software adapter shares its processor with all else that the machine does, and uneven shares may be twice this. */
+const SOFTWARE_SHARE = 0.2
 
 // Values of GPUBufferUsage: https://www.w3.org/TR/webgpu/#buffer-usage
 const STORAGE_AND_COPY_DST = 128 | 8

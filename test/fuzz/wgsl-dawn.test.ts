@@ -111,6 +111,19 @@ describe('a rewritten kernel', () => {
     })
   })
 
+  test('[U6] workgroup memory is cleared for every workgroup, and is weighed so', () => {
+    const wgsl = `@group(0) @binding(0) var<storage, read_write> o: array<u32>;
+var<workgroup> w: array<u32, 4096>;
+@compute @workgroup_size(1) fn main() { w[o[0]] = 1u; o[0] = w[o[1]]; }`
+    const report = inspectKernel(wgsl, 'main')
+    expect(meterKernel(report, { total: 1e8, each: 1e8, isPooled: true }, 1_000).isMetered).toBe(
+      false,
+    )
+    expect(() => meterKernel(report, { total: 1e8, each: 1e8, isPooled: true }, 1 << 18)).toThrow(
+      expect.objectContaining({ code: 'too_large' }),
+    )
+  })
+
   test('[U6] a dispatch that is over the grant before its loops begin is refused unrun', async () => {
     const { workgroups, wgsl } = SAMPLES.sorting ?? {}
     invariant(workgroups && wgsl, 'it is there')

@@ -15,6 +15,8 @@ export interface KernelReport {
   readonly entry: FunctionWeight
   /** Of one workgroup; the compiler checks it against the device. */
   readonly invocations: number
+  /** Words of workgroup memory that each workgroup clears before it begins. */
+  readonly sharedWords: number
 }
 
 /** Names that the rewritten kernel needs in their own meaning. */
@@ -25,6 +27,8 @@ const NEEDED = ['u32', 'bool', 'array', 'atomic', 'ptr', 'function', 'private', 
 ])
 /** WebGPU's default limit of invocations in a workgroup. */
 const MOST_INVOCATIONS = 256
+/** The same of workgroup memory: 16 KiB. */
+const MOST_SHARED_WORDS = 4_096
 const STAGES = ['compute', 'vertex', 'fragment']
 
 /**
@@ -40,7 +44,7 @@ export function inspectKernel(source: string, entryPoint: string): KernelReport 
     throw tooMany(names.functions.size, 'functions', LIMITS.wgslFunctions)
   checkNames(module)
   const weights = createKernelWeights(names)
-  checkVariables(module, names, weights.typeOf)
+  const sharedWords = checkVariables(module, names, weights.typeOf)
   const functions = [...names.functions.keys()].flatMap((name) => weights.of(name) ?? [])
   const total = functions.reduce((sum, { expanded }) => sum + expanded, 0)
   if (total > 2 * LIMITS.wgslExpanded)
@@ -48,7 +52,8 @@ export function inspectKernel(source: string, entryPoint: string): KernelReport 
   const entry = weights.of(entryPoint)
   if (entry === undefined || !isEntryPoint(entry.declaration))
     throw refuse('invalid_request', `there is no entry point ${entryPoint}`)
-  return { module, functions, entry, invocations: workgroupSize(entry.declaration, names) }
+  const invocations = workgroupSize(entry.declaration, names)
+  return { module, functions, entry, invocations, sharedWords }
 }
 
 export function isEntryPoint({ attributes }: FunctionDeclaration): boolean {
@@ -73,17 +78,21 @@ function checkVariables(
   module: KernelModule,
   names: ModuleNames,
   infer: Parameters<ModuleNames['valueType']>[1],
-): void {
+): number {
   let words = 0
+  let sharedWords = 0
   for (const declaration of module.declarations) {
     if (declaration.kind !== 'declaration') continue
     const space = declaration.qualifiers[0]
-    const isOwn =
-      declaration.keyword !== 'var' || (space?.kind === 'name' && space.name === 'private')
-    if (isOwn) words += names.valueType(declaration.name, infer)?.words ?? 0
+    const found = names.valueType(declaration.name, infer)?.words ?? 0
+    const name = space?.kind === 'name' ? space.name : undefined
+    if (declaration.keyword !== 'var' || name === 'private') words += found
+    // A size that is not known here is bounded by the device.
+    else if (name === 'workgroup') sharedWords += Math.min(found, MOST_SHARED_WORDS)
   }
   if (words > LIMITS.wgslValueWords)
     throw tooMany(words, 'words of private variables and constants', LIMITS.wgslValueWords)
+  return sharedWords
 }
 
 function workgroupSize({ attributes }: FunctionDeclaration, names: ModuleNames): number {

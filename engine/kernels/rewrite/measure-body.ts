@@ -8,10 +8,11 @@ import type {
   Loop,
   Statement,
 } from '../parse/syntax.ts'
+import { evaluateConstant } from './constants.ts'
 import type { FunctionWeight, KernelWeights, LoopWeight } from './function-weight.ts'
 import type { ModuleNames } from './module-names.ts'
 import { refuse } from './refuse.ts'
-import { memberOf, SCALAR, vectorOf, type ValueType } from './types.ts'
+import { memberOf, SCALAR, typeNamed, vectorOf, type ValueType } from './types.ts'
 import {
   ACCESS_WEIGHT,
   BRANCH_WEIGHT,
@@ -29,6 +30,8 @@ import {
 interface Typed {
   readonly type: ValueType
   readonly isMemory: boolean
+  /** Of a constant that is a number. */
+  readonly constant?: number | undefined
 }
 
 interface Walk {
@@ -51,7 +54,7 @@ export function measureBody(
 ): FunctionWeight {
   const walk = createWalk(names, weights)
   for (const { name, type } of declaration.parameters) {
-    const found = names.typeOf(type) ?? SCALAR
+    const found = typeIn(walk, type) ?? SCALAR
     addValue(walk, boundedWords(found, type))
     walk.scopes.at(-1)?.set(name, { type: found, isMemory: false })
   }
@@ -67,6 +70,19 @@ export function inferType(
   weights: KernelWeights,
 ): ValueType {
   return readValue(createWalk(names, weights), value)
+}
+
+/** The type that is named here: its sizes may be constants of the function. */
+function typeIn(walk: Walk, expression: Expression): ValueType | undefined {
+  const constant = (size: Expression) => constantIn(walk, size)
+  return typeNamed(expression, { named: walk.names.named, constant })
+}
+
+function constantIn(walk: Walk, expression: Expression): number | undefined {
+  return evaluateConstant(expression, (name) => {
+    const local = walk.scopes.findLast((scope) => scope.has(name))?.get(name)
+    return local === undefined ? walk.names.constantNamed(name) : local.constant
+  })
 }
 
 function createWalk(names: ModuleNames, weights: KernelWeights): Walk {
@@ -128,10 +144,8 @@ function visit(walk: Walk, expression: Expression): Typed {
 
 function visitName(walk: Walk, expression: Expression & { kind: 'name' }): Typed {
   const { name } = expression
-  for (const scope of walk.scopes.toReversed()) {
-    const local = scope.get(name)
-    if (local !== undefined) return local
-  }
+  const local = walk.scopes.findLast((scope) => scope.has(name))?.get(name)
+  if (local !== undefined) return local
   const type = walk.names.valueType(name, walk.weights.typeOf) ?? SCALAR
   const isMemory = walk.names.values.get(name)?.keyword === 'var'
   if (!isMemory) addValue(walk, boundedWords(type, expression))
@@ -159,9 +173,9 @@ function visitCall(walk: Walk, call: Call): ValueType {
     walk.region.weight += called.once
     walk.expanded += called.expanded
     const { returnType } = called.declaration
-    return (returnType === undefined ? undefined : walk.names.typeOf(returnType)) ?? SCALAR
+    return (returnType === undefined ? undefined : typeIn(walk, returnType)) ?? SCALAR
   }
-  const made = madeArray(callee, args) ?? walk.names.typeOf(callee)
+  const made = madeArray(callee, args) ?? typeIn(walk, callee)
   if (made !== undefined) {
     addValue(walk, boundedWords(made, call))
     return made
@@ -174,7 +188,7 @@ function visitCall(walk: Walk, call: Call): ValueType {
     addValue(walk, boundedWords(target, call))
     return target
   }
-  if (callee.name === 'bitcast') return walk.names.typeOf(callee.args[0] ?? call) ?? largest
+  if (callee.name === 'bitcast') return typeIn(walk, callee.args[0] ?? call) ?? largest
   return callee.name.startsWith('texture') ? vectorOf(4) : largest
 }
 
@@ -205,7 +219,10 @@ function visitStatement(walk: Walk, statement: Statement): void {
     const words = boundedWords(target?.type ?? given, statement)
     add(walk, words)
     const [operator = '='] = statement.operator
-    if (operator !== '=') add(walk, words + operatorWeight(operator, words))
+    if (operator === '=') return
+    add(walk, words + operatorWeight(operator, words))
+    // It is read and written, in places that are each found anew.
+    if (statement.target?.kind === 'index') add(walk, ACCESS_WEIGHT)
   }
 }
 
@@ -237,14 +254,12 @@ function visitLoop(walk: Walk, loop: Loop): void {
 }
 
 function declare(walk: Walk, { keyword, name, type, value, start }: Declaration): void {
-  // Sizes are read from the module's constants: one of the same name in a function would make another size of them.
-  if (keyword === 'const' && walk.names.values.has(name))
-    throw refuse('invalid_request', `offset ${start}: ${name} is a name of the module already`)
   const given = value === undefined ? undefined : readValue(walk, value)
-  const written = type === undefined ? undefined : walk.names.typeOf(type)
+  const written = type === undefined ? undefined : typeIn(walk, type)
   const found = written ?? given ?? SCALAR
   addValue(walk, boundedWords(found, { start }))
-  walk.scopes.at(-1)?.set(name, { type: found, isMemory: keyword === 'var' })
+  const constant = keyword === 'const' && value !== undefined ? constantIn(walk, value) : undefined
+  walk.scopes.at(-1)?.set(name, { type: found, isMemory: keyword === 'var', constant })
 }
 
 /** A pointer that is indexed or whose member is named stands for what it points to. */

@@ -38,8 +38,10 @@ interface Meters {
 
 const MOST_METERS = 64
 const LARGEST = 2 ** 31
+/** Of a word of workgroup memory, each time that a workgroup begins. */
+const CLEAR_WEIGHT = 8
 /** How many times the mean one invocation may take where each has a share: few do. */
-const UNEVEN = 4
+const UNEVEN = 2
 
 /**
  * Where nothing holds a workgroup together, loops draw on what is their invocation's. A kernel with barriers has one counter
@@ -54,7 +56,8 @@ export function meterKernel(
   invocations: number,
 ): MeteredKernel {
   const { module, functions, entry } = report
-  const once = entry.once * invocations
+  const cleared = (CLEAR_WEIGHT * report.sharedWords) / report.invocations
+  const once = Math.ceil((entry.once + cleared) * invocations)
   if (once > grant.total) {
     const detail = `the dispatch weighs ${once} outside of loops, this node takes ${grant.total}`
     throw refuse('too_large', detail)

@@ -9,6 +9,8 @@ export interface ModuleNames extends TypeNames {
   readonly functions: ReadonlyMap<string, FunctionDeclaration>
   readonly values: ReadonlyMap<string, Declaration>
   typeOf(expression: Expression): ValueType | undefined
+  /** The value of a module-scope constant or override, when it is a number. */
+  readonly constantNamed: (name: string) => number | undefined
   /** Of a module-scope variable or constant; `infer` is asked where no type is written. */
   valueType(name: string, infer: (value: Expression) => ValueType): ValueType | undefined
 }
@@ -44,6 +46,7 @@ export function createModuleNames({ declarations }: KernelModule): ModuleNames {
     functions,
     values,
     named,
+    constantNamed: constants,
     constant: (expression) => evaluateConstant(expression, constants),
     typeOf: (expression) => typeNamed(expression, names),
     valueType(name, infer) {

@@ -26,9 +26,9 @@ const MATRIX = /^mat([234])x([234])[fh]?$/
 
 export interface TypeNames {
   /** A struct or alias of the module. */
-  named(name: string): ValueType | undefined
+  readonly named: (name: string) => ValueType | undefined
   /** The value of a constant expression that is a number. */
-  constant(expression: Expression): number | undefined
+  readonly constant: (expression: Expression) => number | undefined
 }
 
 /** The type that an expression names; undefined when it names none. */

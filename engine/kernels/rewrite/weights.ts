@@ -1,7 +1,7 @@
 /** What operations weigh, in units of one addition of scalars: rough, since a node's own measurement scales them. */
 
 /** Reading or writing one element of memory that invocations share. */
-export const ACCESS_WEIGHT = 4
+export const ACCESS_WEIGHT = 16
 /** Testing and lowering the budget itself. */
 export const LOOP_WEIGHT = 4
 const DIVISION_WEIGHT = 4
@@ -36,7 +36,7 @@ const HEAVY = new Set(
 )
 const HEAVY_WEIGHT = 12
 const ATOMIC_WEIGHT = 16
-const BARRIER_WEIGHT = 64
+const BARRIER_WEIGHT = 256
 const TEXTURE_WEIGHT = 16
 
 /** Functions that a whole workgroup must reach together: https://www.w3.org/TR/WGSL/#sync-builtin-functions */

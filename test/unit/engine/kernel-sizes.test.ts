@@ -28,9 +28,14 @@ describe('the size of an array', () => {
     expect(() => inspectKernel(kernel(constants), 'main')).toThrow('a size that is not known')
   })
 
-  it('is refused where a constant in the function has the name of the one in the module', () => {
-    const shadowed = kernel('const N = 1u;', 'const N = 1000u;')
-    expect(() => inspectKernel(shadowed, 'main')).toThrow('is a name of the module already')
+  it('is that of the constant in the function, where the module has one of the same name', () => {
+    const weightOf = (constants: string, inside: string) =>
+      inspectKernel(kernel(constants, inside), 'main').functions[0]?.loops[0]?.weight ?? 0
+    expect(weightOf('const N = 1u;', 'const N = 1000u;')).toBeGreaterThan(2_000)
+    expect(weightOf('const N = 1000u;', 'const N = 1u;')).toBeLessThan(200)
+    expect(weightOf('', 'const M = 500u; const N = M * 2u;')).toBeGreaterThan(2_000)
+    // What is no constant has no size, whatever the module says.
+    expect(() => weightOf('const N = 1u;', 'let N = 1000u;')).toThrow('a size that is not known')
   })
 
   it('is never below zero', () => {
