@@ -11,7 +11,7 @@ import { createBatchStore, type KeptBatch } from './batch-store.ts'
 import type { LedgerChain } from './chain.ts'
 import type { DurableStorage } from '../storage.ts'
 import { openTables } from './database.ts'
-import { takeReceipt } from './intake.ts'
+import { takeReceipts } from './intake.ts'
 import { stepPoster, type PosterDeps, type Step } from './poster.ts'
 import type { AcceptOutcome, BatchSummary, Earnings, LedgerApi, ReceiptStatus } from './protocol.ts'
 import { createReceiptStore, type KeptReceipt } from './receipt-store.ts'
@@ -59,9 +59,7 @@ export function createLedgerCore(deps: LedgerDeps): LedgerCore {
       if (entries.length > LIMITS.batchReceipts)
         throw new AppError('too_large', `At most ${LIMITS.batchReceipts} receipts in one call.`)
       const domain = chain?.domain ?? null
-      const outcomes: AcceptOutcome[] = []
-      for (const entry of entries)
-        outcomes.push(await takeReceipt(entry, { receipts, storage, domain }))
+      const outcomes = await takeReceipts(entries, { receipts, storage, domain })
       if (outcomes.some(({ status }) => status === 'pending')) wake(batchMs)
       return outcomes
     },

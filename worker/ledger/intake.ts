@@ -18,27 +18,45 @@ export function isPayable(acceptedOfJob: Bytes32 | undefined): boolean {
   return acceptedOfJob === undefined
 }
 
-/** Takes one receipt, or says again what became of it. */
-export async function takeReceipt(entry: LedgerEntry, deps: IntakeDeps): Promise<AcceptOutcome> {
-  const { receipt: signed, consumer } = entry
-  const { receipts, storage } = deps
-  const known = receipts.find(signed.id)
-  if (known !== undefined && consumer === null) return outcomeOf(known)
-  const { forged, broken } = await check(signed, deps.domain ?? signed.domain)
-  if (forged !== undefined) return { id: signed.id, status: 'refused', refusal: forged }
-  return storage.transactionSync(() => {
-    const { jobId, tenant } = signed.receipt.ticket
-    if (consumer !== null) receipts.learnConsumer(tenant, consumer)
-    // Asked again: another call may have taken it, or its job, while this one checked signatures.
-    if (receipts.find(signed.id) === undefined) {
-      const duplicate = isPayable(receipts.acceptedOf(jobId)) ? null : 'duplicate_job'
-      receipts.insert(signed, broken ?? duplicate)
-    }
-    const kept = receipts.find(signed.id)
-    return kept === undefined
-      ? { id: signed.id, status: 'refused', refusal: 'receipt.id' }
-      : outcomeOf(kept)
-  })
+/**
+ * Takes receipts in their order, or says again what became of them. All signatures are checked first, so that what is
+ * kept is one write to the disk.
+ */
+export async function takeReceipts(
+  entries: readonly LedgerEntry[],
+  deps: IntakeDeps,
+): Promise<AcceptOutcome[]> {
+  const verdicts = await Promise.all(entries.map((entry) => judge(entry, deps)))
+  return deps.storage.transactionSync(() =>
+    entries.map((entry, index) => take(entry, verdicts[index], deps)),
+  )
+}
+
+/** Undefined for one that is known already and brings nothing new. */
+async function judge(
+  { receipt: signed, consumer }: LedgerEntry,
+  { receipts, domain }: IntakeDeps,
+): Promise<Verdict | undefined> {
+  if (consumer === null && receipts.find(signed.id) !== undefined) return undefined
+  return check(signed, domain ?? signed.domain)
+}
+
+function take(
+  { receipt: signed, consumer }: LedgerEntry,
+  verdict: Verdict | undefined,
+  { receipts }: IntakeDeps,
+): AcceptOutcome {
+  const { id } = signed
+  if (verdict?.forged !== undefined) return { id, status: 'refused', refusal: verdict.forged }
+  const { jobId, tenant } = signed.receipt.ticket
+  if (consumer !== null) receipts.learnConsumer(tenant, consumer)
+  // Asked only now: another call, or an entry before this one, may have taken it, or its job.
+  if (verdict !== undefined && receipts.find(id) === undefined) {
+    const duplicate = isPayable(receipts.acceptedOf(jobId)) ? null : 'duplicate_job'
+    receipts.insert(signed, verdict.broken ?? duplicate)
+  }
+  const kept = receipts.find(id)
+  return kept === undefined ? { id, status: 'refused', refusal: 'receipt.id' } : outcomeOf(kept)
 }
 
 interface Verdict {

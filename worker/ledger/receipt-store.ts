@@ -35,11 +35,10 @@ export function createReceiptStore(rows: Rows) {
     insert(signed: SignedReceipt, refusal: string | null): void {
       const { receipt, policy } = signed
       const { ticket } = receipt
-      rows(
-        'INSERT OR IGNORE INTO policies (hash, policy) VALUES (?, ?)',
-        policy.hash,
-        JSON.stringify(policy),
-      )
+      if (rows('SELECT 1 FROM policies WHERE hash = ?', policy.hash).length === 0) {
+        const text = JSON.stringify(policy)
+        rows('INSERT INTO policies (hash, policy) VALUES (?, ?)', policy.hash, text)
+      }
       rows(
         `INSERT INTO receipts (id, job_id, attempt, tenant, consumer, key, amount, policy_hash, country, hub, domain,
           state, refusal) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
@@ -62,6 +61,8 @@ export function createReceiptStore(rows: Rows) {
     /** The newest address of a tenant pays for its receipts that came without one. */
     learnConsumer(tenant: string, consumer: Address): void {
       const address = consumer.toLowerCase()
+      // Every receipt brings it, and none of them waits for what is known.
+      if (consumerOf(rows, tenant) === address) return
       rows('INSERT OR REPLACE INTO consumers (tenant, address) VALUES (?, ?)', tenant, address)
       rows(
         `UPDATE receipts SET consumer = ?
