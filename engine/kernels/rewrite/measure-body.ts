@@ -21,6 +21,7 @@ import {
   isBarrier,
   LONG_VALUE_WEIGHT,
   LOOP_COMPILE_WEIGHT,
+  LOOP_ENTRY_WEIGHT,
   LOOP_WEIGHT,
   operatorWeight,
   SHORT_WORDS,
@@ -237,6 +238,7 @@ function visitBlock(walk: Walk, statements: readonly Statement[], after?: Statem
 function visitLoop(walk: Walk, loop: Loop): void {
   walk.scopes.push(new Map())
   if (loop.init !== undefined) visitStatement(walk, loop.init)
+  add(walk, LOOP_ENTRY_WEIGHT)
   const outer = walk.region
   const turn = { weight: 0 }
   walk.region = turn

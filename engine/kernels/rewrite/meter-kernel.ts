@@ -193,12 +193,15 @@ function counted({ functions, prefix, grant, invocations, idOf }: Parts): Edited
           declaration.parameters.length,
           indices.map((i) => `${name(i)}: ptr<function, u32>`),
         )
-    const turns = weight.loops.map(({ loop, weight: turn }, index) => {
+    const turns = weight.loops.flatMap(({ loop, weight: turn }, index) => {
       const counter = `*${name(index)}`
-      return {
-        at: loop.body.start + 1,
-        text: ` if (${counter} < ${turn}u) { ${prefix}_out(${idOf(loop)}u); break; } ${counter} -= ${turn}u;`,
-      }
+      return [
+        {
+          at: loop.body.start + 1,
+          text: ` if (${counter} < ${turn}u) { break; } ${counter} -= ${turn}u;`,
+        },
+        { at: loop.end, text: ` if (${counter} < ${turn}u) { ${prefix}_out(${idOf(loop)}u); }` },
+      ]
     })
     const calls = weight.calls.flatMap((call, at) => {
       const first = meters.calls[at] ?? -1

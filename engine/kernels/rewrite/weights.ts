@@ -4,6 +4,8 @@
 export const ACCESS_WEIGHT = 16
 /** Testing and lowering the budget itself. */
 export const LOOP_WEIGHT = 4
+/** Coming to a loop, and asking behind it whether its budget was enough. */
+export const LOOP_ENTRY_WEIGHT = 24
 const DIVISION_WEIGHT = 4
 
 /**
