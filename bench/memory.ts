@@ -8,6 +8,7 @@ import { MANIFESTS } from '#shared/manifests.ts'
 import type { BenchContext } from './context.ts'
 import { drive, type BenchResult, type Section } from './harness.ts'
 import { createHttpClient } from './http-client.ts'
+import { openNodeHeap, withFreeInspectorPort } from './memory/node-heap.ts'
 import { childrenOf, commandOf, descendantsOf, hasMapped, residentMiB } from './memory/processes.ts'
 import { openTabHeap } from './memory/tab-heap.ts'
 import { growth, slopePerThousand, type Point } from './memory/trend.ts'
@@ -58,6 +59,7 @@ export async function measureMemory({ dir, log, jobs }: BenchContext): Promise<B
 }
 
 const INCLUDES = {
+  'node heap': "JavaScript objects of a local node's own process, after a collection",
   node: "a local node's own process: libp2p, tickets, receipts",
   models: 'its engine process with ONNX Runtime',
   kernels: 'its engine process with WebGPU',
@@ -83,16 +85,20 @@ interface Target {
 }
 
 async function measureNode({ stack, apiKey, jobs }: Target): Promise<Section> {
-  const node = await stack.startNode({
-    name: 'memory',
-    region: NODE_COUNTRY,
-    verified: false,
-    options: ['--models', MODEL, '--max-jobs', '8'],
-  })
+  const node = await withFreeInspectorPort(() =>
+    stack.startNode({
+      name: 'memory',
+      region: NODE_COUNTRY,
+      verified: false,
+      options: ['--models', MODEL, '--max-jobs', '8'],
+    }),
+  )
+  const heap = await openNodeHeap(node)
   const engines = childrenOf(node.pid)
   const models = engines.find((pid) => hasMapped(pid, 'onnxruntime'))
   const kernels = engines.find((pid) => pid !== models)
   const probes: Record<string, Probe> = {
+    'node heap': () => heap.heapMiB(),
     node: () => residentMiB(node.pid),
     workerd: () => residentMiB(stack.worker().pid),
     ...(models === undefined ? {} : { models: () => residentMiB(models) }),
@@ -104,6 +110,7 @@ async function measureNode({ stack, apiKey, jobs }: Target): Promise<Section> {
     probes,
     `a local node, ${jobs} jobs: ${kernels === undefined ? 'embeddings' : 'three embeddings to one kernel'}`,
   )
+  heap.close()
   await node.close()
   return section
 }
