@@ -15,6 +15,7 @@ import { createLiveStack } from './live-stack.ts'
 import { describeMachine } from './machine.ts'
 import { measureMemory } from './memory.ts'
 import { measureModel } from './model.ts'
+import { measureProfile } from './profile.ts'
 import { formatReport, type Report } from './report.ts'
 import { measureSwitch } from './switch.ts'
 import { measureWgsl } from './wgsl.ts'
@@ -29,7 +30,10 @@ const BENCHES: Readonly<Record<string, (context: BenchContext) => Promise<BenchR
   wgsl: measureWgsl,
   switch: measureSwitch,
   memory: measureMemory,
+  profile: measureProfile,
 }
+/** No figure, so it runs only when it is named. */
+const NAMED_ONLY: readonly string[] = ['profile']
 
 const { values: flags, positionals } = parseArgs({
   allowPositionals: true,
@@ -49,7 +53,8 @@ if (unknown.length > 0) {
   say(`No bench ${unknown.join(', ')}; there are ${Object.keys(BENCHES).join(', ')}.`)
   process.exit(1)
 }
-const chosen = positionals.length === 0 ? Object.keys(BENCHES) : positionals
+const all = Object.keys(BENCHES).filter((name) => !NAMED_ONLY.includes(name))
+const chosen = positionals.length === 0 ? all : positionals
 
 const sizes = flags.sizes.split(',').map(Number)
 if (sizes.some((size) => !Number.isInteger(size) || size < 1 || size > 2048)) {
