@@ -125,13 +125,13 @@ async function write(draft: Draft, ...cases: readonly (readonly TensorValue[])[]
   })
   const sessions = createOrtSessions(ort)
   const options = { manifest: draft, files: contents, sessions, provider: 'cpu' } as const
-  const { runner, release } = await createModelRunner(options)
+  const made = await createModelRunner(options)
   const golden: GoldenCase[] = []
   for (const inputs of cases) {
-    const outputs = await runner.run(inputs, new AbortController().signal)
+    const outputs = await made.runner.run(inputs, new AbortController().signal)
     golden.push({ inputs: inputs.map(toJson), outputs: outputs.map(toJson) })
   }
-  await release()
+  await made.release()
   const manifest = ModelManifest.parse({ ...draft, files, golden })
   mkdirSync(repositoryPath(`models/${draft.id}`), { recursive: true })
   writeFileSync(
