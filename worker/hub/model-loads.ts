@@ -119,7 +119,14 @@ function createRunningLoads({ directory, now, log }: ModelLoadsDeps) {
       if (own?.size === 0) loading.delete(nodeId)
     }
   }
-  const count = () => loading.values().reduce((sum, loads) => sum + loads.size, 0)
+  /** Those that are waited for: nodes that never answer must not keep the others from being asked. */
+  const count = () => {
+    const sinceMs = now() - LIMITS.modelPatienceMs
+    const isAwaited = (load: Load) => load.sinceMs > sinceMs
+    return loading
+      .values()
+      .reduce((sum, own) => sum + [...own.values()].filter(isAwaited).length, 0)
+  }
   const backoffOf = (member: Member, digest: Bytes32): Backoff =>
     backoff.get(keyOf(member, digest)) ?? { untilMs: 0, isBusy: false }
 
