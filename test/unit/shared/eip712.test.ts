@@ -52,4 +52,11 @@ describe('a typed digest', () => {
       expect(typedDigest(DOMAIN, structHash(type, words))).toBe(expected)
     }
   })
+
+  it.each<Word>([`0x${'11'.repeat(20)}`, '0x', `0x${'11'.repeat(33)}`, -1, 1n << 256n])(
+    'refuses %s, which is not one word: two structs must never have the same bytes',
+    (word) => {
+      expect(() => structHash('Pair(bytes32 a,bytes32 b)', [word, 0])).toThrow(RangeError)
+    },
+  )
 })
