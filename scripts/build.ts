@@ -48,7 +48,12 @@ export async function buildWorker(options: BuildWorkerOptions): Promise<Bundle> 
     process.execPath,
     [
       wrangler,
-      ...['deploy', '--dry-run', '--outdir', outDir, '--define', define],
+      'deploy',
+      '--dry-run',
+      '--outdir',
+      outDir,
+      '--define',
+      define,
       ...(minify ? ['--minify'] : []),
     ],
     {

@@ -3,12 +3,11 @@ import { setTimeout } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Engine } from '#engine/engine.ts'
 import { createNodeEngine } from '#local-node/engine-host.ts'
-import { errorCode } from '#shared/errors.ts'
 import { silentLog } from '#shared/log.ts'
 import { encodeBytes } from '#shared/tensor.ts'
 import { describeEngine } from '../suites/engine.ts'
 import { runJob } from '../suites/run-job.ts'
-import { kernelJob, modelJob, readText, textJob } from '../support/engine-jobs.ts'
+import { kernelJob, modelJob } from '../support/engine-jobs.ts'
 
 const MIB = 1024 * 1024
 

@@ -46,50 +46,13 @@ const FORGET_EVERY = 1_000
 
 const Count = z.object({ count: z.int() })
 
-export function createKernelBans({ storage: { sql }, now, log }: KernelBansDeps): KernelBans {
-  sql.exec(
-    'CREATE TABLE IF NOT EXISTS kernel_bans (digest TEXT PRIMARY KEY, tenant TEXT NOT NULL, at_ms INTEGER NOT NULL)',
-  )
-  sql.exec(
-    'CREATE TABLE IF NOT EXISTS kernel_words (digest TEXT NOT NULL, node TEXT NOT NULL, hung INTEGER NOT NULL, at_ms INTEGER NOT NULL, PRIMARY KEY (digest, node))',
-  )
+export function createKernelBans(deps: KernelBansDeps): KernelBans {
+  const { log } = deps
+  const { banned, countOf, forget, note, ban } = openWords(deps)
   /** What is written already, so that a busy kernel is not written with every job. */
   const noted = new Set<string>()
   /** Node that was lost, by job. */
   const lost = new Map<string, KernelAttempt>()
-  const banned = new Set(
-    sql
-      .exec('SELECT digest FROM kernel_bans')
-      .toArray()
-      .map((row) => Bytes32.parse(row.digest)),
-  )
-  const countOf = (query: string, ...bindings: (string | number)[]) =>
-    Count.parse(sql.exec(query, ...bindings).toArray()[0]).count
-
-  const forget = () => {
-    sql.exec('DELETE FROM kernel_words WHERE at_ms < ?', now() - LIMITS.kernelWordMs)
-    sql.exec(
-      'DELETE FROM kernel_words WHERE rowid IN (SELECT rowid FROM kernel_words ORDER BY at_ms DESC LIMIT -1 OFFSET ?)',
-      LIMITS.kernelWords,
-    )
-    const old = sql
-      .exec(
-        'DELETE FROM kernel_bans WHERE at_ms < ? OR digest IN (SELECT digest FROM kernel_bans ORDER BY at_ms DESC LIMIT -1 OFFSET ?) RETURNING digest',
-        now() - LIMITS.kernelBanMs,
-        LIMITS.kernelBans,
-      )
-      .toArray()
-    for (const { digest } of old) banned.delete(Bytes32.parse(digest))
-  }
-  /** A node has one word on a kernel; that it hung outweighs that it once ran. */
-  const note = (digest: string, nodeId: string, hung: 0 | 1) =>
-    sql.exec(
-      'INSERT INTO kernel_words (digest, node, hung, at_ms) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET hung = max(hung, excluded.hung), at_ms = excluded.at_ms',
-      digest,
-      nodeId,
-      hung,
-      now(),
-    )
   const report = ({ work, tenant, nodeId, trust }: KernelAttempt) => {
     forget()
     if (work.kind !== 'kernel' || banned.has(work.digest)) return
@@ -103,8 +66,7 @@ export function createKernelBans({ storage: { sql }, now, log }: KernelBansDeps)
     const needed = trust === 'public' ? Math.min(MOST_REPORTS, REPORTS + completions) : 1
     log.warn('kernel.hung', { digest: work.digest, nodeId, reports, needed })
     if (reports < needed) return
-    sql.exec('INSERT INTO kernel_bans VALUES (?, ?, ?)', work.digest, tenant, now())
-    banned.add(work.digest)
+    ban(work.digest, tenant)
     log.error('kernel.banned', { digest: work.digest, tenant, reports })
   }
 
@@ -142,6 +104,54 @@ export function createKernelBans({ storage: { sql }, now, log }: KernelBansDeps)
       }
     },
   }
+}
+
+/** The words of nodes and what they have banned, in the hub's database; bounded in number and age. */
+function openWords({ storage: { sql }, now }: KernelBansDeps) {
+  sql.exec(
+    'CREATE TABLE IF NOT EXISTS kernel_bans (digest TEXT PRIMARY KEY, tenant TEXT NOT NULL, at_ms INTEGER NOT NULL)',
+  )
+  sql.exec(
+    'CREATE TABLE IF NOT EXISTS kernel_words (digest TEXT NOT NULL, node TEXT NOT NULL, hung INTEGER NOT NULL, at_ms INTEGER NOT NULL, PRIMARY KEY (digest, node))',
+  )
+  const banned = new Set(
+    sql
+      .exec('SELECT digest FROM kernel_bans')
+      .toArray()
+      .map((row) => Bytes32.parse(row.digest)),
+  )
+  const countOf = (query: string, ...bindings: (string | number)[]) =>
+    Count.parse(sql.exec(query, ...bindings).toArray()[0]).count
+
+  const forget = () => {
+    sql.exec('DELETE FROM kernel_words WHERE at_ms < ?', now() - LIMITS.kernelWordMs)
+    sql.exec(
+      'DELETE FROM kernel_words WHERE rowid IN (SELECT rowid FROM kernel_words ORDER BY at_ms DESC LIMIT -1 OFFSET ?)',
+      LIMITS.kernelWords,
+    )
+    const old = sql
+      .exec(
+        'DELETE FROM kernel_bans WHERE at_ms < ? OR digest IN (SELECT digest FROM kernel_bans ORDER BY at_ms DESC LIMIT -1 OFFSET ?) RETURNING digest',
+        now() - LIMITS.kernelBanMs,
+        LIMITS.kernelBans,
+      )
+      .toArray()
+    for (const { digest } of old) banned.delete(Bytes32.parse(digest))
+  }
+  /** A node has one word on a kernel; that it hung outweighs that it once ran. */
+  const note = (digest: string, nodeId: string, hung: 0 | 1) =>
+    sql.exec(
+      'INSERT INTO kernel_words (digest, node, hung, at_ms) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET hung = max(hung, excluded.hung), at_ms = excluded.at_ms',
+      digest,
+      nodeId,
+      hung,
+      now(),
+    )
+  const ban = (digest: Bytes32, tenant: string) => {
+    sql.exec('INSERT INTO kernel_bans VALUES (?, ?, ?)', digest, tenant, now())
+    banned.add(digest)
+  }
+  return { banned, countOf, forget, note, ban }
 }
 
 function refuse(rule: string, what: string): AppError {
