@@ -8,7 +8,6 @@ export interface GenerateOptions {
 
 /** Words that each of the kernel's 4 × 8 invocations has to itself at binding 0. */
 export const OWN_WORDS = 16
-const INVOCATIONS = 32
 
 interface Scope {
   readonly variables: string[]
