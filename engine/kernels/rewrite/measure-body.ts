@@ -14,6 +14,7 @@ import type { ModuleNames } from './module-names.ts'
 import { refuse } from './refuse.ts'
 import { memberOf, SCALAR, typeNamed, vectorOf, type ValueType } from './types.ts'
 import {
+  ACCESS_COMPILE_WEIGHT,
   ACCESS_WEIGHT,
   BRANCH_WEIGHT,
   builtinWeight,
@@ -96,6 +97,12 @@ function add(walk: Walk, weight: number): void {
   walk.expanded += weight
 }
 
+/** Memory is slow to reach, not to compile for. */
+function addAccess(walk: Walk): void {
+  walk.region.weight += ACCESS_WEIGHT
+  walk.expanded += ACCESS_COMPILE_WEIGHT
+}
+
 /** A value that is read, made or kept whole: compilers handle long ones word by word, and not in linear time. */
 function addValue(walk: Walk, words: number): void {
   add(walk, words)
@@ -138,7 +145,7 @@ function visit(walk: Walk, expression: Expression): Typed {
     return { type: memberOf(base.type, expression.member), isMemory: base.isMemory }
   readValue(walk, expression.index)
   // One element of a value that is not in memory is read from a copy of all of it.
-  add(walk, ACCESS_WEIGHT)
+  addAccess(walk)
   if (!base.isMemory) addValue(walk, boundedWords(base.type, expression))
   return { type: base.type.element ?? SCALAR, isMemory: base.isMemory }
 }
@@ -223,7 +230,7 @@ function visitStatement(walk: Walk, statement: Statement): void {
     if (operator === '=') return
     add(walk, words + operatorWeight(operator, words))
     // It is read and written, in places that are each found anew.
-    if (statement.target?.kind === 'index') add(walk, ACCESS_WEIGHT)
+    if (statement.target?.kind === 'index') addAccess(walk)
   }
 }
 

@@ -2,13 +2,13 @@
 import type { FunctionWeight } from './function-weight.ts'
 import { refuse } from './refuse.ts'
 import { isEntryPoint, type KernelReport } from './inspect-kernel.ts'
-import type { Statement } from '../parse/syntax.ts'
+import type { Loop, Statement } from '../parse/syntax.ts'
 
 /** How much may be done, in units of weight (`weights.ts`), as this device was measured. */
 export interface Grant {
   /** By all invocations together. */
   readonly total: number
-  /** By one invocation. */
+  /** By one invocation of a workgroup of 64. */
   readonly each: number
   /** Whether invocations draw on one pool, or have a share each: faster on a software adapter. */
   readonly isPooled: boolean
@@ -38,6 +38,8 @@ interface Meters {
 
 const MOST_METERS = 64
 const LARGEST = 2 ** 31
+/** Invocations that a core goes through at once. */
+const SIMD_LANES = 4
 /** Of a word of workgroup memory, each time that a workgroup begins. */
 const CLEAR_WEIGHT = 8
 /** How many times the mean one invocation may take where each has a share: few do. */
@@ -66,13 +68,11 @@ export function meterKernel(
   if (loops.length === 0) return { source: module.source, isMetered: false, loopLines: [] }
   const prefix = freshPrefix(module.identifiers)
   const ids = new Map(loops.map(({ loop }, index) => [loop, index + 1]))
-  const parts = {
-    functions,
-    prefix,
-    grant,
-    invocations,
-    idOf: (loop: object) => ids.get(loop as never) ?? 0,
-  }
+  const idOf = (loop: Loop) => ids.get(loop) ?? 0
+  const lanes = Math.max(SIMD_LANES, report.invocations)
+  // A core that plays a workgroup goes through its invocations a few at a time; a GPU takes them all at once.
+  const each = grant.isPooled ? grant.each : (grant.each * 64) / lanes
+  const parts = { functions, prefix, grant: { ...grant, each }, invocations, idOf }
   const meter = entry.hasBarrier ? counted : grant.isPooled ? pooled : allotted
   const { edits, tail } = meter(parts)
   const ends = functions.flatMap((weight, index) =>
@@ -90,7 +90,7 @@ interface Parts {
   readonly prefix: string
   readonly grant: Grant
   readonly invocations: number
-  readonly idOf: (loop: object) => number
+  readonly idOf: (loop: Loop) => number
 }
 
 interface Edited {

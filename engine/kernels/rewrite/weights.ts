@@ -2,6 +2,8 @@
 
 /** Reading or writing one element of memory that invocations share. */
 export const ACCESS_WEIGHT = 16
+/** The same for the compiler. */
+export const ACCESS_COMPILE_WEIGHT = 4
 /** Testing and lowering the budget itself. */
 export const LOOP_WEIGHT = 4
 /** Coming to a loop, and asking behind it whether its budget was enough. */
