@@ -26,6 +26,7 @@ import {
   LOOP_WEIGHT,
   operatorWeight,
   SHORT_WORDS,
+  TURNOFF_WEIGHT,
 } from './weights.ts'
 
 /** An expression's type, and whether it is memory that has not been read yet. */
@@ -205,12 +206,14 @@ function visitStatement(walk: Walk, statement: Statement): void {
   if (statement.kind === 'declaration') declare(walk, statement)
   else if (statement.kind === 'block') visitBlock(walk, statement.statements)
   else if (statement.kind === 'if') {
+    walk.region.weight += TURNOFF_WEIGHT
     walk.expanded += BRANCH_WEIGHT
     readValue(walk, statement.condition)
     visitStatement(walk, statement.body)
     if (statement.otherwise !== undefined) visitStatement(walk, statement.otherwise)
   } else if (statement.kind === 'switch') {
     readValue(walk, statement.selector)
+    walk.region.weight += TURNOFF_WEIGHT * statement.clauses.length
     walk.expanded += CLAUSES_WEIGHT * statement.clauses.length ** 2
     for (const { selectors, body } of statement.clauses) {
       for (const selector of selectors) readValue(walk, selector)

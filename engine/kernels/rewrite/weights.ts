@@ -4,8 +4,10 @@
 export const ACCESS_WEIGHT = 16
 /** The same for the compiler. */
 export const ACCESS_COMPILE_WEIGHT = 4
-/** Testing and lowering the budget itself. */
-export const LOOP_WEIGHT = 4
+/** Turning, and testing and lowering the budget. */
+export const LOOP_WEIGHT = 16
+/** Coming to a branch, or to one clause of a switch. */
+export const TURNOFF_WEIGHT = 4
 /** Coming to a loop, and asking behind it whether its budget was enough. */
 export const LOOP_ENTRY_WEIGHT = 24
 const DIVISION_WEIGHT = 4

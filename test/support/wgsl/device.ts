@@ -1,10 +1,14 @@
 /** This machine's WebGPU device inside the test's own process, and a kernel run on it as it is written. */
-import { openDevice, softwareEnvironment } from '#local-node/device.ts'
+import { openDevice, softwareEnvironment, type NodeDevice } from '#local-node/device.ts'
 import { invariant } from '#shared/errors.ts'
 
-export async function openTestDevice() {
+/** Dawn's instances: the process dies when one is collected while a device of it lives. */
+const kept: NodeDevice[] = []
+
+export async function openTestDevice(): Promise<NodeDevice> {
   const opened = (await openDevice()) ?? (await openSoftware())
   invariant(opened, 'this machine has a WebGPU adapter')
+  kept.push(opened)
   return opened
 }
 
