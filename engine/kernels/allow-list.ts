@@ -1,4 +1,4 @@
-/** The project's own kernels: the only ones that a tab runs until any kernel can be bounded. */
+/** The project's own kernels that are sent as text: they run as written, and are all that a node runs which is told to run listed ones. */
 import { sha256, stringToBytes } from 'viem'
 import type { Bytes32 } from '#shared/ids.ts'
 import { SPECTRUM_KERNEL } from './spectrum.ts'
