@@ -1,7 +1,7 @@
 /** Strangers' kernels in a tab: real Chromium serves on after all of them. Rules: docs/design/kernels-untrusted.md. */
 import { expect, test } from 'vitest'
 import { LIMITS } from '#shared/limits.ts'
-import { executedKernels, executeKernels } from '../support/wgsl/execute.ts'
+import { executedKernels, executeKernels, OVERRUNS_PER_HUNDRED } from '../support/wgsl/execute.ts'
 import { openTabEngine } from './tab-engine.ts'
 
 const EXECUTED = Number(process.env.LITTORAL_FUZZ_EXECUTED ?? 200)
@@ -15,7 +15,9 @@ test(
       expect(engine.kernels).toBe('any')
       const report = await executeKernels(engine, executedKernels(EXECUTED))
       console.log(`tab: ${JSON.stringify(report.summary)}`)
-      expect(report.lost).toEqual([])
+      expect(report.ended.length, report.ended.join('; ')).toBeLessThanOrEqual(
+        (EXECUTED / 100) * OVERRUNS_PER_HUNDRED,
+      )
       expect(report.longestMs).toBeLessThan(LIMITS.kernelRunMs + LIMITS.kernelCompileMs)
       expect(report.outcomes.get('answered') ?? 0).toBeGreaterThan(EXECUTED / 10)
       expect(report.outcomes.get('too_large') ?? 0).toBeGreaterThan(EXECUTED / 20)

@@ -73,12 +73,15 @@ describe('a Chromium tab beside a local node', () => {
     expect(inTab.body.outputs).toEqual(inNode.body.outputs)
   })
 
-  it('is never given a kernel that is not on the list', async () => {
+  it("ends a stranger's endless kernel by its budget and answers the next one", async () => {
     const { status, body } = await stack.post(tenant, '/v1/compute', ENDLESS, {
       'x-littoral-residency': 'DE',
     })
-    expect(status).toBe(503)
-    expect(body).toMatchObject({ code: 'no_capacity', detail: expect.stringContaining('kernel') })
+    expect(status).toBe(413)
+    expect(body).toMatchObject({ code: 'too_large', detail: expect.stringContaining('budget') })
+    const request = SPECTRUM_KERNEL.request(vibrationWindow().samples)
+    const next = await stack.post(tenant, '/v1/compute', request, { 'x-littoral-residency': 'DE' })
+    expect(next.headers.get('x-littoral-node')).toBe(tab)
   })
 
   it('hands its job to the local node when it is paused', async () => {
@@ -100,6 +103,6 @@ describe('a Chromium tab beside a local node', () => {
     expect(headers.get('x-littoral-node')).toBe(local.nodeId)
     expect((body.data as unknown[]).length).toBe(256)
     for (const { body: ended } of await Promise.all(busy))
-      expect(['node_timeout', 'node_lost']).toContain(ended.code)
+      expect(['too_large', 'node_timeout', 'node_lost']).toContain(ended.code)
   })
 })

@@ -12,7 +12,12 @@ import type { NodeDevice } from '#local-node/device.ts'
 import { kernelJob } from '../support/engine-jobs.ts'
 import { until } from '../support/poll.ts'
 import { compileErrors, inputWords, openTestDevice, runRaw } from '../support/wgsl/device.ts'
-import { executedKernels, executeKernels, PROBE } from '../support/wgsl/execute.ts'
+import {
+  executedKernels,
+  executeKernels,
+  OVERRUNS_PER_HUNDRED,
+  PROBE,
+} from '../support/wgsl/execute.ts'
 import { generateKernel, mutateKernel, OWN_WORDS } from '../support/wgsl/generate.ts'
 import { GRAMMAR } from '../support/wgsl/grammar.ts'
 import { HOSTILE_TO_RUN } from '../support/wgsl/hostile.ts'
@@ -202,7 +207,9 @@ describe('a local node', () => {
       })
       try {
         const report = await executeKernels(engine, executedKernels(EXECUTED))
-        expect(report.lost).toEqual([])
+        expect(report.ended.length, report.ended.join('; ')).toBeLessThanOrEqual(
+          (EXECUTED / 100) * OVERRUNS_PER_HUNDRED,
+        )
         expect(report.longestMs).toBeLessThan(LIMITS.kernelRunMs + LIMITS.kernelCompileMs)
         expect(report.outcomes.get('answered') ?? 0).toBeGreaterThan(EXECUTED / 10)
         expect(report.outcomes.get('too_large') ?? 0).toBeGreaterThan(EXECUTED / 20)
