@@ -15,6 +15,8 @@ import { formatAnswer } from './start/answer.ts'
 import { analyseVibration, OPEN_POLICY, PINNED_POLICY, readMeter } from './start/demo.ts'
 import { fetchEarnings, untilSettled } from './start/settled.ts'
 
+/** Loaded before the first request; the others come when somebody asks for them. */
+const WARM_MODELS = ['pp-ocr-rec', 'littoral-embed-400k', 'littoral-chat-2m']
 const STATE_DIR = repositoryPath('.littoral')
 
 const { values: flags } = parseArgs({
@@ -43,9 +45,6 @@ try {
   )
   await stop(1)
 }
-
-/** Loaded before the first request; the others come when somebody asks for them. */
-const WARM_MODELS = ['pp-ocr-rec', 'littoral-embed-400k', 'littoral-chat-2m']
 
 async function main(): Promise<void> {
   say('Build: Worker and pages')
