@@ -1,4 +1,5 @@
 /** Reads the events of a text answer as they come: hub and node count the bill by it, the Worker reads them by it. */
+import { concatBytes } from 'viem'
 import { AppError } from './errors.ts'
 import { LIMITS } from './limits.ts'
 import { TextEvent, type TextEnd } from './text.ts'
@@ -22,7 +23,7 @@ const NEWLINE = 10
 
 export function createTextMeter(maxTokens: number): TextMeter {
   const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
-  let rest = new Uint8Array(0)
+  let rest: Uint8Array = new Uint8Array(0)
   let tokens = 0
   let end: TextEnd | undefined
 
@@ -40,13 +41,13 @@ export function createTextMeter(maxTokens: number): TextMeter {
       const events: TextEvent[] = []
       let from = 0
       for (let at = bytes.indexOf(NEWLINE); at !== -1; at = bytes.indexOf(NEWLINE, from)) {
-        events.push(take(join(rest, bytes.subarray(from, at))))
+        events.push(take(concatBytes([rest, bytes.subarray(from, at)])))
         rest = new Uint8Array(0)
         from = at + 1
       }
       if (rest.length + bytes.length - from > LIMITS.textEventBytes)
         throw broken(`has a line over ${LIMITS.textEventBytes} bytes`)
-      if (from < bytes.length) rest = join(rest, bytes.subarray(from))
+      if (from < bytes.length) rest = concatBytes([rest, bytes.subarray(from)])
       return events
     },
     finish() {
@@ -64,13 +65,6 @@ function readEvent(decoder: InstanceType<typeof TextDecoder>, line: Uint8Array):
   } catch (cause) {
     throw broken('has a line that is no event', cause)
   }
-}
-
-function join(a: Uint8Array, b: Uint8Array): Uint8Array<ArrayBuffer> {
-  const both = new Uint8Array(a.length + b.length)
-  both.set(a)
-  both.set(b, a.length)
-  return both
 }
 
 function broken(what: string, cause?: unknown): AppError {

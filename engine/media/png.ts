@@ -3,6 +3,7 @@
  * out (profiles and texts may be bombs of their own), and what the rest unfolds to is counted before it is kept.
  * https://www.w3.org/TR/png-3/
  */
+import { concatBytes } from 'viem'
 import { decode, type DecodedPng } from 'fast-png'
 import { LIMITS } from '#shared/limits.ts'
 import { badMedia } from './media-fault.ts'
@@ -56,7 +57,7 @@ export async function decodePng(file: Uint8Array): Promise<Picture> {
   const kept = chunks.filter(
     ({ type }) => CRITICAL.has(type) || (type === 'tRNS' && header.colour === PALETTE),
   )
-  const clean = joinParts([file.subarray(0, SIGNATURE_BYTES), ...kept.map(({ whole }) => whole)])
+  const clean = concatBytes([file.subarray(0, SIGNATURE_BYTES), ...kept.map(({ whole }) => whole)])
   try {
     return toRgb(decode(clean), header)
   } catch (cause) {
@@ -181,14 +182,4 @@ function sampler(
     const byte = data[y * rowBytes + ((x * depth) >> 3)] ?? 0
     return ((byte >> (8 - depth - ((x * depth) & 7))) & most) * scale
   }
-}
-
-function joinParts(parts: readonly Uint8Array[]): Uint8Array {
-  const joined = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
-  let offset = 0
-  for (const part of parts) {
-    joined.set(part, offset)
-    offset += part.length
-  }
-  return joined
 }

@@ -1,4 +1,5 @@
 /** From a batch's stored input to the one job that an item is. */
+import { concatBytes } from 'viem'
 import { AppError } from '#shared/errors.ts'
 import { libraryOutputBytes } from '#shared/kernels.ts'
 import { payloadBytes, sliceTensors, type TensorHeader, type Work } from '#shared/job.ts'
@@ -84,7 +85,7 @@ export function* eachOutput(items: ItemStore, count: number, name: string): Gene
 }
 
 function joinOutputs(items: ItemStore, count: number, name: string): Uint8Array {
-  return join([...eachOutput(items, count, name)])
+  return concatBytes([...eachOutput(items, count, name)])
 }
 
 function fill(
@@ -93,7 +94,7 @@ function fill(
 ): PlannedJob {
   const sources = { shared: from.shared(), own: from.own }
   const offsets = { shared: 0, own: 0 }
-  const payload = join(
+  const payload = concatBytes(
     parts.map(({ source, sizeBytes }) => {
       const at = offsets[source]
       offsets[source] += sizeBytes
@@ -107,16 +108,4 @@ function fill(
     )
   }
   return { work, payload, units }
-}
-
-function join(parts: readonly Uint8Array[]): Uint8Array {
-  const [only] = parts
-  if (parts.length === 1 && only !== undefined) return only
-  const joined = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
-  let offset = 0
-  for (const part of parts) {
-    joined.set(part, offset)
-    offset += part.length
-  }
-  return joined
 }

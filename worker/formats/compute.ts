@@ -1,4 +1,5 @@
 /** `/v1/compute`: a WGSL kernel with its buffers, to and from kernel work. */
+import { concatBytes } from 'viem'
 import { z } from 'zod'
 import { AppError, type FieldFault } from '#shared/errors.ts'
 import { Bytes32 } from '#shared/ids.ts'
@@ -7,7 +8,6 @@ import { LIMITS } from '#shared/limits.ts'
 import { digestBytes } from '#shared/receipt.ts'
 import { decodeBase64, encodeBase64 } from './base64.ts'
 import { invalidRequest } from './faults.ts'
-import { joinBytes } from './oip.ts'
 import { ResidencyFields } from './residency.ts'
 
 export const Binding = z.int().min(0).max(15)
@@ -76,7 +76,7 @@ export async function decodeCompute(
     buffers,
     digest: await digestBytes(source),
   }
-  return { work, payload: joinBytes(parts) }
+  return { work, payload: concatBytes(parts) }
 }
 
 /** Outputs are named `binding:N`, in the order in which their buffers came. */

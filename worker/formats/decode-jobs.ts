@@ -1,4 +1,5 @@
 /** From a batch as a client wrote it to what its items are run by. */
+import { concatBytes } from 'viem'
 import { z } from 'zod'
 import { AppError, type FieldFault } from '#shared/errors.ts'
 import type { KernelBuffer, KernelWork } from '#shared/job.ts'
@@ -22,7 +23,7 @@ import { decodeCompute, type ComputeRequest } from './compute.ts'
 import { invalidRequest, parseBody } from './faults.ts'
 import type { JobsRequest } from './jobs.ts'
 import { decodeLibrary, LibraryRequest } from './library.ts'
-import { decodeInfer, joinBytes } from './oip.ts'
+import { decodeInfer } from './oip.ts'
 
 export type DecodedJobs = Pick<
   BatchSpec,
@@ -176,7 +177,7 @@ function decodeBuffers(
       const detail = isFirst ? `${binding} is not "perItem"` : `${binding} came twice`
       faults.push({ pointer: `${at}/buffers/${i}/binding`, detail })
     }
-    return joinBytes(
+    return concatBytes(
       wanted.map(({ binding, sizeBytes }) => {
         const i = given.findIndex((buffer) => buffer.binding === binding)
         const bytes = decodeBase64(given[i]?.data ?? '')

@@ -1,4 +1,5 @@
 /** `/v1/compute` with a kernel of the library by name: OIP-like tensors to and from library work. */
+import { concatBytes } from 'viem'
 import { z } from 'zod'
 import type { FieldFault } from '#shared/errors.ts'
 import { Bytes32 } from '#shared/ids.ts'
@@ -11,7 +12,6 @@ import {
 } from '#shared/job.ts'
 import { findNonFinite, resolveJob, type ResolvedJob } from '#shared/kernels.ts'
 import { invalidRequest } from './faults.ts'
-import { joinBytes } from './oip.ts'
 import { ResidencyFields } from './residency.ts'
 import { decodeTensor, encodeTensor, faultAt } from './tensor-json.ts'
 
@@ -88,7 +88,7 @@ export function decodeLibrary(request: LibraryRequest): DecodedLibrary {
     inputs: [...resolved.inputs],
     params: { ...resolved.params },
   }
-  return { work, payload: joinBytes(parts), resolved }
+  return { work, payload: concatBytes(parts), resolved }
 }
 
 export function encodeLibrary(

@@ -2,6 +2,7 @@
  * Open Inference Protocol v2 (https://github.com/open-inference/open-inference-protocol) to and from model work: tensors
  * as JSON, as bytes after the JSON (its binary extension, `oip-binary.ts`), or as base64 inside it, which is ours.
  */
+import { concatBytes } from 'viem'
 import { z } from 'zod'
 import { DATATYPE_BYTES, sliceTensors, type Datatype, type TensorHeader } from '#shared/job.ts'
 import { LIMITS } from '#shared/limits.ts'
@@ -127,7 +128,7 @@ export function decodeInfer(
     shape,
     sizeBytes: parts[i]?.length ?? 0,
   }))
-  const payload = joinBytes(parts)
+  const payload = concatBytes(parts)
   checkTensors(manifest, headers, payload)
   return { headers, payload }
 }
@@ -168,18 +169,6 @@ export function checkWanted(manifest: ModelManifest, wanted: InferRequest['outpu
       : [{ pointer: `/outputs/${index}/name`, detail: `${manifest.id} has no output "${name}"` }],
   )
   if (faults.length > 0) throw invalidRequest(faults)
-}
-
-export function joinBytes(parts: readonly Uint8Array[]): Uint8Array {
-  const [only] = parts
-  if (parts.length === 1 && only !== undefined) return only
-  const joined = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
-  let offset = 0
-  for (const part of parts) {
-    joined.set(part, offset)
-    offset += part.length
-  }
-  return joined
 }
 
 function orderInputs(

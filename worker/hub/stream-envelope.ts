@@ -1,4 +1,5 @@
 /** A streamed answer between Hub and Worker: `u8 kind | u32 length | body` frames; head, data …, then outcome or error. */
+import { concatBytes } from 'viem'
 import { AppError, errorCode, toWireError, type WireError } from '#shared/errors.ts'
 import { LIMITS } from '#shared/limits.ts'
 import { DispatchHead, DispatchOutcome } from './protocol.ts'
@@ -106,9 +107,9 @@ async function* readChunks(
 }
 
 async function* readFrames(body: ReadableStream<Uint8Array>): AsyncGenerator<StreamFrame> {
-  let rest = new Uint8Array(0)
+  let rest: Uint8Array = new Uint8Array(0)
   for await (const piece of body as unknown as AsyncIterable<Uint8Array>) {
-    rest = join(rest, piece)
+    rest = concatBytes([rest, piece])
     let at = 0
     while (rest.length - at >= HEADER_BYTES) {
       const length = new DataView(rest.buffer, rest.byteOffset + at + 1).getUint32(0)
@@ -129,13 +130,6 @@ function frame(kind: number, body: Uint8Array): Uint8Array {
   new DataView(bytes.buffer).setUint32(1, body.length)
   bytes.set(body, HEADER_BYTES)
   return bytes
-}
-
-function join(a: Uint8Array, b: Uint8Array): Uint8Array<ArrayBuffer> {
-  const both = new Uint8Array(a.length + b.length)
-  both.set(a)
-  both.set(b, a.length)
-  return both
 }
 
 function json(value: unknown): Uint8Array {

@@ -1,12 +1,11 @@
 /** A session's kernel and buffers, checked once, and the job that each step of it is. Pure. */
-import { sha256 } from 'viem'
+import { sha256, concatBytes } from 'viem'
 import type { FieldFault } from '#shared/errors.ts'
 import type { Bytes32 } from '#shared/ids.ts'
 import { sliceTensors, type KernelBuffer, type KernelWork, type TensorHeader } from '#shared/job.ts'
 import { LIMITS } from '#shared/limits.ts'
 import { decodeBase64, encodeBase64 } from '../../formats/base64.ts'
 import { invalidRequest } from '../../formats/faults.ts'
-import { joinBytes } from '../../formats/oip.ts'
 import type { OpenMessage, SessionBuffer, StepMessage } from '../../formats/session.ts'
 
 /** Bytes of the state buffers by binding, as they were after `step`; step 0 is how the session was opened. */
@@ -97,7 +96,7 @@ export function workForStep(
   })
   const session = { id: sessionId, step }
   const work: KernelWork = { kind: 'kernel', ...open.kernel, buffers, digest, session }
-  return { work, payload: joinBytes(parts) }
+  return { work, payload: concatBytes(parts) }
 }
 
 /** What the client sees of a step, and the state when it came along. */
