@@ -208,3 +208,23 @@ describe('a pinned job', () => {
     })
   })
 })
+
+describe('the trace context of a request', () => {
+  it('reaches the node with its job, on every attempt', async () => {
+    const traceparent = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`
+    const seen: (string | null)[] = []
+    for (const country of ['DE', 'FR'])
+      await hub.join({
+        country,
+        run: (offer, _payload, next) => {
+          seen.push(offer.traceparent)
+          if (seen.length === 1) throw new AppError('no_capacity', 'not now')
+          return next()
+        },
+      })
+    const request = await kernelRequest(WORLD, payload, { traceparent })
+    const { outcome } = await hub.dispatcher.dispatch(request, payload, never)
+    expect(outcome.attempts).toBe(2)
+    expect(seen).toEqual([traceparent, traceparent])
+  })
+})
