@@ -1,5 +1,6 @@
 /** Rewrites a kernel so that every loop draws on a budget, and one that runs out ends and says so. */
 import type { FunctionWeight } from './function-weight.ts'
+import { freshPrefix } from './fresh-prefix.ts'
 import { refuse } from './refuse.ts'
 import { isEntryPoint, type KernelReport } from './inspect-kernel.ts'
 import type { Loop, Statement } from '../parse/syntax.ts'
@@ -275,14 +276,6 @@ function apply(source: string, edits: readonly Edit[]): string {
     at = edit.at
   }
   return text + source.slice(at)
-}
-
-/** Names that begin with it occur nowhere in the kernel. */
-function freshPrefix(identifiers: ReadonlySet<string>): string {
-  for (let serial = 0; ; serial += 1) {
-    const prefix = `littoral${serial}`
-    if (![...identifiers].some((name) => name.startsWith(prefix))) return prefix
-  }
 }
 
 function clamp(value: number, least: number, most: number): number {
