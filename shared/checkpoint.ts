@@ -1,0 +1,172 @@
+/**
+ * Signed checkpoints of a log: the body after C2SP tlog-checkpoint (https://c2sp.org/tlog-checkpoint), in a signed note
+ * (https://c2sp.org/signed-note) with an Ed25519 signature whose key is named as the log is.
+ */
+import { bytesToHex, concat, hexToBytes, sha256, stringToBytes } from 'viem'
+import type { Bytes32 } from './ids.ts'
+import { memoize } from './memoize.ts'
+
+/** What a checkpoint says: the log's name, how many entries it has, and the root over them. */
+export interface LogHead {
+  readonly origin: string
+  readonly size: number
+  readonly root: Bytes32
+}
+
+export interface NoteSignature {
+  readonly name: string
+  /** First four bytes of sha256(name ‖ 0x0A ‖ 0x01 ‖ public key). */
+  readonly keyId: Uint8Array
+  readonly signature: Uint8Array
+}
+
+export interface SignedNote {
+  /** With the line feed that ends it; this is what is signed. */
+  readonly text: string
+  readonly signatures: readonly NoteSignature[]
+}
+
+/** Signs notes under any name with the deployment's one log key. */
+export interface LogSigner {
+  /** 32 bytes, Ed25519. */
+  readonly publicKey: Bytes32
+  sign(head: LogHead): Promise<string>
+}
+
+const ED25519 = { name: 'Ed25519' } as const
+/** Algorithm byte of Ed25519 in a note's key. */
+const ALGORITHM = 0x01
+/** DER of a PKCS #8 Ed25519 key up to its 32 bytes: RFC 8410, section 7. */
+const PKCS8_PREFIX = '0x302e020100300506032b657004220420'
+const SIGNATURE_LINE = /^— (\S+) ([A-Za-z0-9+/]+={0,2})$/
+const DECIMAL = /^(0|[1-9][0-9]{0,15})$/
+const MAX_SIGNATURES = 16
+
+/** @param seed 32 random bytes that nobody else has */
+export async function createLogSigner(seed: Bytes32): Promise<LogSigner> {
+  const pkcs8 = new Uint8Array(hexToBytes(concat([PKCS8_PREFIX, seed])))
+  const key = await crypto.subtle.importKey('pkcs8', pkcs8, ED25519, true, ['sign'])
+  const jwk = (await crypto.subtle.exportKey('jwk', key)) as { readonly x?: string }
+  const publicKey = bytesToHex(fromBase64((jwk.x ?? '').replaceAll('-', '+').replaceAll('_', '/')))
+  return {
+    publicKey,
+    async sign(head) {
+      const text = formatLogHead(head)
+      const bytes = new Uint8Array(stringToBytes(text))
+      const signature = new Uint8Array(await crypto.subtle.sign(ED25519, key, bytes))
+      return formatNote({
+        text,
+        signatures: [{ name: head.origin, keyId: noteKeyId(head.origin, publicKey), signature }],
+      })
+    },
+  }
+}
+
+/** What the log signs: origin, size and root, a line each. */
+export function formatLogHead({ origin, size, root }: LogHead): string {
+  return `${origin}\n${size}\n${toBase64(hexToBytes(root))}\n`
+}
+
+/** Undefined for what is no checkpoint in its one spelling; extension lines are not taken. */
+export function parseLogHead(text: string): LogHead | undefined {
+  const [origin = '', size = '', root = '', end, ...more] = text.split('\n')
+  const bytes = decodeBase64(root)
+  if (end !== '' || more.length > 0 || origin === '' || !DECIMAL.test(size)) return undefined
+  if (bytes?.length !== 32 || !Number.isSafeInteger(Number(size))) return undefined
+  return { origin, size: Number(size), root: bytesToHex(bytes) }
+}
+
+export function formatNote({ text, signatures }: SignedNote): string {
+  const lines = signatures.map(({ name, keyId, signature }) => {
+    const bytes = new Uint8Array(keyId.length + signature.length)
+    bytes.set(keyId)
+    bytes.set(signature, keyId.length)
+    return `— ${name} ${toBase64(bytes)}\n`
+  })
+  return `${text}\n${lines.join('')}`
+}
+
+/** Undefined for what is no signed note. */
+export function parseNote(note: string): SignedNote | undefined {
+  const split = note.lastIndexOf('\n\n')
+  if (split < 0 || !note.endsWith('\n')) return undefined
+  const lines = note.slice(split + 2, -1).split('\n')
+  if (lines.length > MAX_SIGNATURES) return undefined
+  const signatures: NoteSignature[] = []
+  for (const line of lines) {
+    const [, name, base64 = ''] = SIGNATURE_LINE.exec(line) ?? []
+    const bytes = decodeBase64(base64)
+    if (name === undefined || !isKeyName(name) || bytes === undefined || bytes.length < 5)
+      return undefined
+    signatures.push({ name, keyId: bytes.subarray(0, 4), signature: bytes.subarray(4) })
+  }
+  return { text: note.slice(0, split + 1), signatures }
+}
+
+/** Whether `publicKey`, under `name`, signed the note. Signatures of other keys are passed over. */
+export async function isNoteSignedBy(
+  { text, signatures }: SignedNote,
+  key: { readonly name: string; readonly publicKey: Bytes32 },
+): Promise<boolean> {
+  const keyId = bytesToHex(noteKeyId(key.name, key.publicKey))
+  const own = signatures.filter(
+    (signature) => signature.name === key.name && bytesToHex(signature.keyId) === keyId,
+  )
+  if (own.length !== 1) return false
+  try {
+    const imported = await importPublicKey(key.publicKey)
+    const signature = new Uint8Array(own[0]?.signature ?? [])
+    return await crypto.subtle.verify(
+      ED25519,
+      imported,
+      signature,
+      new Uint8Array(stringToBytes(text)),
+    )
+  } catch {
+    return false
+  }
+}
+
+/** `sha256(name ‖ 0x0A ‖ 0x01 ‖ key)`, its first four bytes. */
+export function noteKeyId(name: string, publicKey: Bytes32): Uint8Array {
+  const start = stringToBytes(`${name}\n`)
+  const bytes = new Uint8Array(start.length + 33)
+  bytes.set(start)
+  bytes[start.length] = ALGORITHM
+  bytes.set(hexToBytes(publicKey), start.length + 1)
+  return sha256(bytes, 'bytes').subarray(0, 4)
+}
+
+const importPublicKey = memoize(
+  (publicKey) =>
+    crypto.subtle.importKey(
+      'raw',
+      new Uint8Array(hexToBytes(publicKey as Bytes32)),
+      ED25519,
+      false,
+      ['verify'],
+    ),
+  16,
+)
+
+function isKeyName(name: string): boolean {
+  return name !== '' && !/[\s+]/u.test(name)
+}
+
+/** Undefined for any but the one spelling: an edit of base64's spare bits must not pass unseen. */
+function decodeBase64(text: string): Uint8Array | undefined {
+  try {
+    const bytes = fromBase64(text)
+    return toBase64(bytes) === text ? bytes : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function fromBase64(text: string): Uint8Array {
+  return Uint8Array.from(atob(text), (character) => character.charCodeAt(0))
+}
+
+function toBase64(bytes: Uint8Array): string {
+  return btoa(String.fromCharCode(...bytes))
+}

@@ -1,0 +1,159 @@
+/**
+ * Merkle tree of an append-only log after RFC 9162, section 2.1 (https://www.rfc-editor.org/rfc/rfc9162#section-2.1):
+ * sha-256, 0x00 before a leaf, 0x01 before a pair. Pure: whoever keeps the hashes gives a reader for them.
+ */
+import { bytesToHex, hexToBytes, sha256 } from 'viem'
+import { invariant } from './errors.ts'
+import type { Bytes32 } from './ids.ts'
+
+/** Root of the complete subtree over leaves `index * 2^level` to `(index + 1) * 2^level`, all of them in the log. */
+export type HashReader = (level: number, index: number) => Uint8Array
+
+const HASH_BYTES = 32
+/** Root of the log that has no leaf: sha-256 of nothing. */
+const EMPTY_LOG_ROOT = sha256(new Uint8Array(), 'bytes')
+
+export function leafHash(entry: Uint8Array): Uint8Array {
+  const prefixed = new Uint8Array(1 + entry.length)
+  prefixed.set(entry, 1)
+  return sha256(prefixed, 'bytes')
+}
+
+export function nodeHash(left: Uint8Array, right: Uint8Array): Uint8Array {
+  const pair = new Uint8Array(1 + 2 * HASH_BYTES)
+  pair[0] = 1
+  pair.set(left, 1)
+  pair.set(right, 1 + HASH_BYTES)
+  return sha256(pair, 'bytes')
+}
+
+/** The root of the log's first `size` leaves. */
+export function treeRoot(size: number, read: HashReader): Bytes32 {
+  return bytesToHex(size === 0 ? EMPTY_LOG_ROOT : rangeHash(0, size, read))
+}
+
+/** Sibling hashes from the leaf up. @throws when the leaf is not among the first `size` */
+export function inclusionProof(
+  { index, size }: { readonly index: number; readonly size: number },
+  read: HashReader,
+): Bytes32[] {
+  invariant(index >= 0 && index < size, `leaf ${index} is not in a log of ${size}`)
+  const path: Uint8Array[] = []
+  let [start, length] = [0, size]
+  while (length > 1) {
+    const split = largestPowerBelow(length)
+    const isLeft = index - start < split
+    path.push(
+      isLeft ? rangeHash(start + split, length - split, read) : rangeHash(start, split, read),
+    )
+    if (!isLeft) start += split
+    length = isLeft ? split : length - split
+  }
+  return path.reverse().map((hash) => bytesToHex(hash))
+}
+
+/** Shows that the log of `to` leaves begins with the log of `from` leaves. @throws when it is not the longer one */
+export function consistencyProof(
+  { from, to }: { readonly from: number; readonly to: number },
+  read: HashReader,
+): Bytes32[] {
+  invariant(from >= 0 && from <= to, `a log of ${to} does not begin with one of ${from}`)
+  if (from === 0 || from === to) return []
+  const path: Uint8Array[] = []
+  let [start, length, rest, isWhole] = [0, to, from, true]
+  while (rest !== length) {
+    const split = largestPowerBelow(length)
+    if (rest <= split) {
+      path.push(rangeHash(start + split, length - split, read))
+      length = split
+    } else {
+      path.push(rangeHash(start, split, read))
+      start += split
+      rest -= split
+      length -= split
+      isWhole = false
+    }
+  }
+  if (!isWhole) path.push(rangeHash(start, length, read))
+  return path.reverse().map((hash) => bytesToHex(hash))
+}
+
+export interface Inclusion {
+  readonly index: number
+  readonly size: number
+  readonly root: Bytes32
+  /** The leaf's hash, not its bytes. */
+  readonly leaf: Bytes32
+  readonly proof: readonly Bytes32[]
+}
+
+/** RFC 9162, section 2.1.3.2. */
+export function verifyInclusion({ index, size, root, leaf, proof }: Inclusion): boolean {
+  if (!isSize(index) || !isSize(size) || index >= size) return false
+  let [at, last, hash] = [index, size - 1, hexToBytes(leaf)]
+  for (const sibling of proof.map((hex) => hexToBytes(hex))) {
+    if (last === 0) return false
+    if (isOdd(at) || at === last) {
+      hash = nodeHash(sibling, hash)
+      while (!isOdd(at) && at !== 0) [at, last] = [half(at), half(last)]
+    } else hash = nodeHash(hash, sibling)
+    ;[at, last] = [half(at), half(last)]
+  }
+  return last === 0 && bytesToHex(hash) === root
+}
+
+export interface Consistency {
+  readonly from: number
+  readonly to: number
+  readonly fromRoot: Bytes32
+  readonly toRoot: Bytes32
+  readonly proof: readonly Bytes32[]
+}
+
+/** RFC 9162, section 2.1.4.2; an empty log is the beginning of every log. */
+export function verifyConsistency({ from, to, fromRoot, toRoot, proof }: Consistency): boolean {
+  if (!isSize(from) || !isSize(to) || from > to) return false
+  if (from === to) return proof.length === 0 && fromRoot === toRoot
+  if (from === 0) return proof.length === 0 && fromRoot === bytesToHex(EMPTY_LOG_ROOT)
+  const path = proof.map((hex) => hexToBytes(hex))
+  let [at, last] = [from - 1, to - 1]
+  while (isOdd(at)) [at, last] = [half(at), half(last)]
+  // A `from` that is a power of two is itself the first node of the path, and is left out of the proof.
+  const first = at === 0 ? hexToBytes(fromRoot) : path.shift()
+  if (first === undefined) return false
+  let [old, new_] = [first, first]
+  for (const sibling of path) {
+    if (last === 0) return false
+    if (isOdd(at) || at === last) {
+      old = nodeHash(sibling, old)
+      new_ = nodeHash(sibling, new_)
+      while (!isOdd(at) && at !== 0) [at, last] = [half(at), half(last)]
+    } else new_ = nodeHash(new_, sibling)
+    ;[at, last] = [half(at), half(last)]
+  }
+  return last === 0 && bytesToHex(old) === fromRoot && bytesToHex(new_) === toRoot
+}
+
+/** Of `length` leaves from `start` on, which is a multiple of the next power of two. */
+function rangeHash(start: number, length: number, read: HashReader): Uint8Array {
+  const level = Math.log2(length)
+  if (Number.isInteger(level)) return read(level, start / length)
+  const split = largestPowerBelow(length)
+  return nodeHash(rangeHash(start, split, read), rangeHash(start + split, length - split, read))
+}
+
+function largestPowerBelow(length: number): number {
+  return 2 ** Math.floor(Math.log2(length - 1))
+}
+
+function isSize(value: number): boolean {
+  return Number.isSafeInteger(value) && value >= 0
+}
+
+function isOdd(value: number): boolean {
+  return value % 2 === 1
+}
+
+function half(value: number): number {
+  return Math.floor(value / 2)
+}
