@@ -69,21 +69,36 @@ async function tryHubs<T>(
   const { request, payload } = job
   const startedMs = performance.now()
   const late = AbortSignal.timeout(LIMITS.requestTimeoutMs)
+  const hopeless = new Set<HubConfig>()
   let failure: AppError | undefined
-  for (const hub of hubs) {
+  for (const { hub, warmOnly } of turnsOf(hubs, request)) {
+    if (hopeless.has(hub)) continue
     // One time for all hubs together: whoever repeats the request later must find it ended.
     const timeoutMs = Math.floor(request.timeoutMs - (performance.now() - startedMs))
     if (timeoutMs < 1) break
-    const body = packEnvelope({ ...request, timeoutMs }, payload)
+    const body = packEnvelope({ ...request, timeoutMs, warmOnly }, payload)
     try {
       return await call(openHub(target.env, hub, target.config), body, late)
     } catch (error) {
       const refusal = toAppError(error)
       if (!TRY_NEXT_HUB.includes(refusal.code)) throw refusal
+      if (refusal.code === 'residency_unsatisfiable') hopeless.add(hub)
       if (failure?.code !== 'no_capacity') failure = refusal
     }
   }
   throw failure ?? new AppError('no_capacity', 'No hub answered.')
+}
+
+interface HubTurn {
+  readonly hub: HubConfig
+  readonly warmOnly: boolean
+}
+
+/** Each hub in turn; a model that is warm at any of them is loaded at none, so they are asked for that first. */
+function turnsOf(hubs: readonly HubConfig[], { work }: DispatchRequest): HubTurn[] {
+  const any = hubs.map((hub) => ({ hub, warmOnly: false }))
+  if (!('model' in work) || hubs.length === 1) return any
+  return [...hubs.map((hub) => ({ hub, warmOnly: true })), ...any]
 }
 
 interface HubStub {

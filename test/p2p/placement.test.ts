@@ -116,6 +116,16 @@ describe('a job for a model that no allowed node has loaded', () => {
     expect(node.asked.length).toBe(1)
   })
 
+  it('[M10] has nobody load it when the Worker only looks for a hub that has it warm', async () => {
+    const node = createLoader(new Embedder())
+    await join('DE', node)
+    const looking = { ...(await request()), warmOnly: true }
+    await expect(ask(looking)).rejects.toMatchObject({ code: 'no_capacity' })
+    expect(node.asked).toEqual([])
+    await ask()
+    expect(await ask(looking)).toMatchObject({ outcome: { attempts: 1 } })
+  })
+
   it('[M2] is never a reason to ask a node that its policy excludes', async () => {
     const us = createLoader(new Embedder())
     await join('US', us)

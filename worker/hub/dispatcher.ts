@@ -157,8 +157,8 @@ export class Dispatcher {
 
   /** Has an allowed node load the model that none has, within the time of the job. */
   async #bringModel(job: Job): Promise<boolean> {
-    const { work } = job.request
-    if (!('model' in work)) return false
+    const { work, warmOnly } = job.request
+    if (!('model' in work) || warmOnly === true) return false
     const loadMs = await this.#loads.bring(placementOf(job, work), job.signal)
     job.loadMs += loadMs ?? 0
     return loadMs !== undefined

@@ -26,6 +26,8 @@ export const DispatchRequest = z.strictObject({
   stream: z.boolean(),
   /** The only node that may take it: a session's, while that node lives. The policy applies to it all the same. */
   nodeId: NodeId.nullable(),
+  /** Whether a model that no allowed node has loaded is refused rather than loaded: another hub may have it warm. */
+  warmOnly: z.boolean().optional(),
   /** W3C trace context of the span that the node's work belongs to. */
   traceparent: z.string().max(64).nullable(),
 })

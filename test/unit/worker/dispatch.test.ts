@@ -1,6 +1,7 @@
 /** Which hubs a job goes to, and which of their refusals is the answer. */
 import { describe, expect, it } from 'vitest'
 import { AppError, ERRORS, toAppError, toWireError, type ErrorCode } from '#shared/errors.ts'
+import type { Work } from '#shared/job.ts'
 import { newJobId, NodeId, TenantId } from '#shared/ids.ts'
 import { compilePolicy, Policy } from '#shared/policy.ts'
 import type { Config, ObjectNamespace } from '#worker/config.ts'
@@ -12,12 +13,14 @@ const tenant = TenantId.parse('acme')
 const zeroes = `0x${'0'.repeat(64)}` as const
 const payload = new Uint8Array([1, 2, 3, 4])
 
+const TENSOR = { name: 'x', datatype: 'UINT8' as const, shape: [4], sizeBytes: 4 }
+
 const outcome: DispatchOutcome = {
   receiptId: zeroes,
   nodeId: NodeId.parse('12D3KooWGRUfVhn7rP1fhW4mRDVmWcuJwuYRhUPxGX5EcHCZx9ij'),
   place: { country: 0, evidence: 'observed', source: 'edge', trust: 'public' },
   answer: {
-    outputs: [{ name: 'binding:0', datatype: 'UINT8', shape: [4], sizeBytes: 4 }],
+    outputs: [{ ...TENSOR, name: 'binding:0' }],
     provider: 'webgpu',
     adapter: { name: 'a GPU', isSoftware: false },
     computeMs: 1,
@@ -28,8 +31,8 @@ const outcome: DispatchOutcome = {
   attempts: 1,
 }
 
-/** A hub that answers with the bytes reversed, refuses with a code, breaks, or never answers. */
-type Behaviour = 'answers' | 'breaks' | 'hangs' | 'tires' | ErrorCode
+/** A hub that answers with the bytes reversed, would have to load the model first, refuses with a code, breaks, or never answers. */
+type Behaviour = 'answers' | 'breaks' | 'hangs' | 'tires' | 'cold' | ErrorCode
 
 /** Of jobs that wait at a hub that tires. */
 const TIRED_MS = 300
@@ -50,7 +53,9 @@ function hubFetch(behaviour: Behaviour, times: number[]) {
         request.signal.addEventListener('abort', stop)
       })
     }
-    if (behaviour !== 'answers') {
+    if (behaviour === 'cold' && job.header.warmOnly === true)
+      return Response.json(toWireError(new AppError('no_capacity', 'cold')), { status: 503 })
+    if (behaviour !== 'answers' && behaviour !== 'cold') {
       const wire = toWireError(new AppError(behaviour, `hub says ${behaviour}`))
       return Response.json(wire, { status: ERRORS[behaviour].status })
     }
@@ -60,7 +65,7 @@ function hubFetch(behaviour: Behaviour, times: number[]) {
 
 async function run(
   hubs: Record<string, Behaviour>,
-  options: { storage?: 'any' | 'eu'; signal?: AbortSignal } = {},
+  options: { storage?: 'any' | 'eu'; signal?: AbortSignal; work?: Work } = {},
 ) {
   const asked: string[] = []
   const times: number[] = []
@@ -94,7 +99,7 @@ async function run(
     consumer: null,
     policy,
     allowed: policy.compute,
-    work: {
+    work: options.work ?? {
       kind: 'kernel' as const,
       wgsl: 'x',
       entryPoint: 'main',
@@ -161,6 +166,25 @@ describe('dispatching', () => {
     expect((await both('residency_unsatisfiable', 'residency_unsatisfiable')).result).toBe(
       'residency_unsatisfiable',
     )
+  })
+
+  it('[M10] has a model loaded at no hub while another has it warm, and at the nearest when none has', async () => {
+    const work: Work = { kind: 'model', model: 'm', digest: zeroes, inputs: [TENSOR] }
+    const result = '4,3,2,1'
+    const asked = async (hubs: Record<string, Behaviour>) => asking(hubs, { work })
+    expect(await asked({ near: 'cold', far: 'answers' })).toEqual({
+      asked: ['near', 'far'],
+      result,
+    })
+    expect(await asked({ near: 'cold', far: 'cold' })).toEqual({
+      asked: ['near', 'far', 'near'],
+      result,
+    })
+    expect(await asked({ near: 'residency_unsatisfiable', far: 'cold' })).toEqual({
+      asked: ['near', 'far', 'far'],
+      result,
+    })
+    expect(await asked({ only: 'cold' })).toEqual({ asked: ['only'], result })
   })
 
   it("gives every other error as the answer, and never a second hub's", async () => {
