@@ -10,6 +10,7 @@ import { randomBytes, TenantId } from '#shared/ids.ts'
 import { silentLog } from '#shared/log.ts'
 import { compilePolicy, Policy } from '#shared/policy.ts'
 import { countryBit } from '#shared/region.ts'
+import { placeIn } from '#test/support/place.ts'
 import { createBatchCore } from '#worker/batch/core.ts'
 import { newBatchId } from '#worker/batch/home.ts'
 import type { BatchSpec } from '#worker/batch/protocol.ts'
@@ -208,12 +209,7 @@ function waitingBatch(): BatchSpec {
 function answerOf(request: DispatchRequest): DispatchResult {
   const payload = new Uint8Array(27_648)
   const shape = [payload.length]
-  const place = {
-    country: countryBit('DE'),
-    evidence: 'observed',
-    source: 'simulated',
-    trust: 'verified',
-  } as const
+  const place = placeIn('DE', { source: 'simulated', trust: 'verified' })
   return {
     payload,
     outcome: {

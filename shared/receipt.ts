@@ -10,6 +10,9 @@ import { SignedPresence } from './node.ts'
 import { CompiledPolicy, EVIDENCE_CLASSES, EVIDENCE_SOURCES, NODE_TRUSTS } from './policy.ts'
 import { PublicKey } from './signature.ts'
 
+/** Stands for an evidence record where there is none. */
+export const NO_EVIDENCE: Bytes32 = `0x${'0'.repeat(64)}`
+
 /** Where a node stands, as its hub saw it at dispatch. `country` is a bit of the table in `region.ts`. */
 export const Place = z.strictObject({
   country: z.int().min(0).max(255),
@@ -17,6 +20,10 @@ export const Place = z.strictObject({
   source: z.enum(EVIDENCE_SOURCES),
   /** How far the deployment trusts the node; part of what the policy decides on. */
   trust: z.enum(NODE_TRUSTS),
+  /** Every country that the evidence leaves possible: only the claimed one, unless round trips bound the node. */
+  possible: Bytes32,
+  /** sha-256 of the canonical JSON of the evidence record (`evidence.ts`); zero where there is none. */
+  evidenceHash: Bytes32,
 })
 export type Place = z.infer<typeof Place>
 
@@ -43,8 +50,8 @@ export type Ticket = z.infer<typeof Ticket>
 
 export const TICKET_TYPE =
   'Ticket(bytes32 jobId,uint32 attempt,bytes32 hub,bytes32 node,bytes32 tenant,bytes32 policyHash,uint256 allowed,' +
-  'uint8 country,uint8 evidence,uint8 source,uint8 trust,bytes32 workDigest,bytes32 inputCommitment,uint64 units,' +
-  'uint64 priceMicroUsd,uint64 issuedAtMs,uint64 expiresAtMs)'
+  'uint8 country,uint8 evidence,uint8 source,uint8 trust,uint256 possible,bytes32 evidenceHash,bytes32 workDigest,' +
+  'bytes32 inputCommitment,uint64 units,uint64 priceMicroUsd,uint64 issuedAtMs,uint64 expiresAtMs)'
 
 /** Of a ticket that nobody changes: hub and node ask for it several times a job. */
 export const ticketHash = memoizeByObject((ticket: Ticket): Bytes32 =>
@@ -57,6 +64,8 @@ export const ticketHash = memoizeByObject((ticket: Ticket): Bytes32 =>
     ticket.policyHash,
     ticket.allowed,
     ...placeWords(ticket.place),
+    ticket.place.possible,
+    ticket.place.evidenceHash,
     ticket.workDigest,
     ticket.inputCommitment,
     ticket.units,

@@ -68,6 +68,11 @@ export function countrySet(regions: readonly string[]): CountrySet {
   return fromBits(bits)
 }
 
+/** The set of one country; of an unknown place, the empty one. */
+export function onlyCountry(bit: number): CountrySet {
+  return fromBits(bit >= 0 && bit < UNKNOWN_COUNTRY ? 1n << BigInt(bit) : 0n)
+}
+
 /** Whether a country is in a set: reads one hex digit, allocates nothing. */
 export function hasCountry(set: CountrySet, bit: number): boolean {
   if (bit < 0 || bit >= UNKNOWN_COUNTRY) return false

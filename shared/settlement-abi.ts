@@ -356,6 +356,8 @@ export const SETTLEMENT_ABI = [
           { name: 'evidence', type: 'uint8' },
           { name: 'source', type: 'uint8' },
           { name: 'trust', type: 'uint8' },
+          { name: 'possible', type: 'uint256' },
+          { name: 'evidenceHash', type: 'bytes32' },
           { name: 'workDigest', type: 'bytes32' },
           { name: 'inputCommitment', type: 'bytes32' },
           { name: 'units', type: 'uint64' },

@@ -1,7 +1,7 @@
 /** Where a connection comes from and where it enters, and who vouches for that. Nothing that a client says is believed. */
 import type { EvidenceSource, NodeTrust } from '#shared/policy.ts'
-import type { Place } from '#shared/receipt.ts'
-import { countryBit, UNKNOWN_COUNTRY } from '#shared/region.ts'
+import { NO_EVIDENCE, type Place } from '#shared/receipt.ts'
+import { countryBit, onlyCountry, UNKNOWN_COUNTRY } from '#shared/region.ts'
 import { coloCountry } from './colo.ts'
 import type { Config } from './config.ts'
 import { equalSecret } from './constant-time.ts'
@@ -52,11 +52,10 @@ export async function observeIngress(request: Request, config: Deployment): Prom
 /** What a node's claim is worth beside what was seen of its connection. */
 export function judgeClaim(claim: string, seen: Observation, trust: NodeTrust): Place {
   const country = countryBit(claim)
-  if (seen.country === UNKNOWN_COUNTRY) {
-    return { country, evidence: 'declared', source: 'none', trust }
-  }
+  const place = { country, trust, possible: onlyCountry(country), evidenceHash: NO_EVIDENCE }
+  if (seen.country === UNKNOWN_COUNTRY) return { ...place, evidence: 'declared', source: 'none' }
   const evidence = seen.country === country ? 'observed' : 'contradicted'
-  return { country, evidence, source: seen.source, trust }
+  return { ...place, evidence, source: seen.source }
 }
 
 /** Address of the client, for counting only; it is neither logged nor stored. */

@@ -15,7 +15,7 @@ import type { Domain } from '#shared/eip712.ts'
 import { NodeId, randomBytes } from '#shared/ids.ts'
 import { silentLog } from '#shared/log.ts'
 import type { Place } from '#shared/receipt.ts'
-import { countryBit } from '#shared/region.ts'
+import { placeIn } from '#test/support/place.ts'
 import { createSigner, generateSigningKey, type Signer } from '#shared/signature.ts'
 import { Directory } from '#worker/hub/directory.ts'
 import { Dispatcher } from '#worker/hub/dispatcher.ts'
@@ -47,12 +47,7 @@ export interface Opened {
   readonly unsigned: readonly WorkLink[]
 }
 
-export const PLACE: Place = {
-  country: countryBit('DE'),
-  evidence: 'observed',
-  source: 'edge',
-  trust: 'verified',
-}
+export const PLACE: Place = placeIn('DE', { trust: 'verified' })
 export const HUB = 'hub-bench'
 const DOMAIN: Domain = { chainId: 31_337, verifyingContract: `0x${'11'.repeat(20)}` }
 

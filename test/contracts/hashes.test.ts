@@ -14,7 +14,8 @@ import { typedDigest, type Domain } from '#shared/eip712.ts'
 import { nameHash, type Bytes32 } from '#shared/ids.ts'
 import { PROVIDERS } from '#shared/job.ts'
 import { silentLog } from '#shared/log.ts'
-import { EVIDENCE_CLASSES, EVIDENCE_SOURCES, NODE_TRUSTS, policyHash } from '#shared/policy.ts'
+import { policyHash } from '#shared/compile-policy.ts'
+import { EVIDENCE_CLASSES, EVIDENCE_SOURCES, NODE_TRUSTS } from '#shared/policy.ts'
 import {
   receiptHash,
   ticketHash,
@@ -68,6 +69,8 @@ function ticketWords(ticket: Ticket) {
     policyHash: ticket.policyHash,
     allowed: BigInt(ticket.allowed),
     ...placeWords(ticket.place),
+    possible: BigInt(ticket.place.possible),
+    evidenceHash: ticket.place.evidenceHash,
     workDigest: ticket.workDigest,
     inputCommitment: ticket.inputCommitment,
     units: BigInt(ticket.units),
@@ -102,16 +105,18 @@ function receiptWords({ receipt }: SignedReceipt) {
   }
 }
 
+const bytes32 = fc
+  .uint8Array({ minLength: 32, maxLength: 32 })
+  .map((bytes): Bytes32 => `0x${Buffer.from(bytes).toString('hex')}`)
+
 const place: fc.Arbitrary<Place> = fc.record({
   country: fc.nat(255),
   evidence: fc.constantFrom(...EVIDENCE_CLASSES),
   source: fc.constantFrom(...EVIDENCE_SOURCES),
   trust: fc.constantFrom(...NODE_TRUSTS),
+  possible: bytes32,
+  evidenceHash: bytes32,
 })
-
-const bytes32 = fc
-  .uint8Array({ minLength: 32, maxLength: 32 })
-  .map((bytes): Bytes32 => `0x${Buffer.from(bytes).toString('hex')}`)
 
 describe('[S1] the contract computes the hash that TypeScript computes', () => {
   it('of any policy', async () => {

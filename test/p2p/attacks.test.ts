@@ -12,6 +12,7 @@ import { createByteSink } from '#worker/hub/byte-sink.ts'
 import { Directory } from '#worker/hub/directory.ts'
 import { createNodeGate } from '#worker/hub/node-gate.ts'
 import { createHubBench, kernelRequest, type TestHubBench } from '../support/hub.ts'
+import { placeIn } from '../support/place.ts'
 import { compiled } from '../support/policies.ts'
 
 const EU = compiled({ compute: { allow: ['EU'], deny: [] } })
@@ -136,7 +137,7 @@ describe('an admission that is used again and again', () => {
       onChange: () => {},
       log: silentLog,
     })
-    const place = { country: 55, evidence: 'observed', source: 'edge', trust: 'public' } as const
+    const place = placeIn('DE')
     const admit = async () => ({
       nodeId: NodeId.parse(peerIdOf(await newIdentity())),
       claim: 'DE',

@@ -5,6 +5,7 @@ import type { KernelWork } from '#shared/job.ts'
 import { silentLog } from '#shared/log.ts'
 import { compilePolicy, Policy } from '#shared/policy.ts'
 import { countryBit } from '#shared/region.ts'
+import { placeIn } from './place.ts'
 import { createBatchCore, type BatchCore } from '#worker/batch/core.ts'
 import { BatchId, type BatchInput, type BatchSpec } from '#worker/batch/protocol.ts'
 import type { DispatchRequest, DispatchResult } from '#worker/hub/protocol.ts'
@@ -129,7 +130,7 @@ function resultOf(request: DispatchRequest, output: Uint8Array, node: string): D
     outcome: {
       receiptId: `0x${request.jobId.slice(4)}${request.jobId.slice(4)}`,
       nodeId: node as DispatchResult['outcome']['nodeId'],
-      place: { country: GERMANY, evidence: 'observed', source: 'simulated', trust: 'verified' },
+      place: placeIn('DE', { source: 'simulated', trust: 'verified' }),
       answer: {
         outputs: [
           {

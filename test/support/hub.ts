@@ -15,7 +15,6 @@ import type { ModelManifest } from '#shared/model.ts'
 import type { PresenceRecord } from '#shared/node.ts'
 import type { CompiledPolicy } from '#shared/policy.ts'
 import { digestBytes, type Place } from '#shared/receipt.ts'
-import { countryBit } from '#shared/region.ts'
 import { createSigner, generateSigningKey, type Signer } from '#shared/signature.ts'
 import { Directory, type Member } from '#worker/hub/directory.ts'
 import { Dispatcher } from '#worker/hub/dispatcher.ts'
@@ -23,6 +22,7 @@ import { createKernelBans } from '#worker/hub/kernel-bans.ts'
 import { Outbox } from '#worker/hub/outbox.ts'
 import type { DispatchRequest } from '#worker/hub/protocol.ts'
 import { createMemoryNetwork } from './memory-network.ts'
+import { placeIn } from './place.ts'
 import { TENANT } from './policies.ts'
 import { createSqliteStorage } from './sqlite-storage.ts'
 
@@ -127,12 +127,8 @@ export async function createHubBench(
       const { identity, libp2p } = connected
       const nodeId = peerIdOf(identity.identity)
       const ran: Uint8Array[] = []
-      const place: Place = {
-        country: countryBit(country),
-        evidence: seenAs === country ? 'observed' : 'contradicted',
-        source: 'edge',
-        trust,
-      }
+      const evidence = seenAs === country ? 'observed' : 'contradicted'
+      const place = placeIn(country, { evidence, trust })
       let sequence = 0
       const record = (): PresenceRecord => ({
         version: 1,

@@ -6,6 +6,7 @@ import { typedDigest, type Domain } from '#shared/eip712.ts'
 import { newJobId, NodeId, type Bytes32, type JobId } from '#shared/ids.ts'
 import { compilePolicy, Policy, type CompiledPolicy } from '#shared/policy.ts'
 import {
+  NO_EVIDENCE,
   receiptHash,
   ticketHash,
   type Place,
@@ -13,7 +14,7 @@ import {
   type SignedReceipt,
   type Ticket,
 } from '#shared/receipt.ts'
-import { countryBit } from '#shared/region.ts'
+import { countryBit, onlyCountry } from '#shared/region.ts'
 import { createSigner, generateSigningKey, type Signer } from '#shared/signature.ts'
 import { TENANT } from './policies.ts'
 
@@ -101,6 +102,8 @@ function ticketOf(wish: ReceiptWish, policy: CompiledPolicy, nodeId: NodeId): Ti
       evidence: 'observed',
       source: 'edge',
       trust: 'public',
+      possible: onlyCountry(wish.place?.country ?? countryBit('DE')),
+      evidenceHash: NO_EVIDENCE,
       ...wish.place,
     },
     workDigest: filled('0a'),

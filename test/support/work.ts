@@ -16,8 +16,8 @@ import { newJobId, TenantId, type Bytes32 } from '#shared/ids.ts'
 import type { PresenceRecord, SignedPresence } from '#shared/node.ts'
 import { compilePolicy, Policy } from '#shared/policy.ts'
 import { receiptHash, type Receipt } from '#shared/receipt.ts'
-import { countryBit } from '#shared/region.ts'
 import { createSigner, generateSigningKey, type Signer } from '#shared/signature.ts'
+import { placeIn } from './place.ts'
 
 const ADAPTER = { name: 'test cpu', isSoftware: true }
 const tenant = TenantId.parse('acme')
@@ -97,12 +97,7 @@ export interface TestHub {
 
 export async function createTestHub(): Promise<TestHub> {
   const signer = await createSigner(await generateSigningKey(false))
-  const place = {
-    country: countryBit('DE'),
-    evidence: 'declared' as const,
-    source: 'none' as const,
-    trust: 'public' as const,
-  }
+  const place = placeIn('DE', { evidence: 'declared', source: 'none' })
   return {
     signer,
     welcome: () =>

@@ -3,9 +3,9 @@ import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import type { Bytes32 } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'
 import { silentLog } from '#shared/log.ts'
-import { countryBit } from '#shared/region.ts'
 import { Directory, type Member } from '#worker/hub/directory.ts'
 import { createModelLoads } from '#worker/hub/model-loads.ts'
+import { placeIn } from '#test/support/place.ts'
 import { compiled } from '#test/support/policies.ts'
 
 const DIGEST: Bytes32 = `0x${'5'.repeat(64)}`
@@ -19,7 +19,7 @@ function createMember(nodeId: string, isHonest: boolean): Member {
     models.push({ digest: DIGEST })
     return Promise.resolve()
   }
-  const place = { country: countryBit('DE'), evidence: 'observed', source: 'edge', trust: 'public' }
+  const place = placeIn('DE')
   const member = {
     admission: { nodeId, claim: 'DE', place },
     // A liar's adapter is the best there is.

@@ -11,6 +11,7 @@ import type { DispatchRequest, DispatchResult } from '#worker/hub/protocol.ts'
 import { createSessionGate } from '#worker/hub/session/session-gate.ts'
 import { createTenantCore } from '#worker/tenant/core.ts'
 import { Quota } from '#worker/tenant/quota.ts'
+import { placeIn } from '#test/support/place.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 
 const [acme, other] = [TenantId.parse('acme'), TenantId.parse('other')]
@@ -44,13 +45,12 @@ function createSocket() {
 }
 
 function answer({ units, priceMicroUsd }: DispatchRequest): DispatchResult {
-  const place = { country: countryBit('DE'), evidence: 'observed', source: 'edge' } as const
   return {
     payload: new Uint8Array(4),
     outcome: {
       receiptId: `0x${'7'.repeat(64)}`,
       nodeId: NodeId.parse('12D3KooWGRUfVhn7rP1fhW4mRDVmWcuJwuYRhUPxGX5EcHCZx9ij'),
-      place: { ...place, trust: 'public' },
+      place: placeIn('DE'),
       answer: {
         outputs: [{ name: 'binding:2', datatype: 'UINT8', shape: [4], sizeBytes: 4 }],
         provider: 'webgpu',

@@ -3,11 +3,11 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { AppError } from '#shared/errors.ts'
 import { NodeId, randomBytes } from '#shared/ids.ts'
-import { countryBit } from '#shared/region.ts'
 import { decodeBase64, encodeBase64 } from '#worker/formats/base64.ts'
 import { ServerMessage, type StepMessage } from '#worker/formats/session.ts'
 import type { DispatchRequest, DispatchResult } from '#worker/hub/protocol.ts'
 import { Session, type SessionDeps } from '#worker/hub/session/session.ts'
+import { placeIn } from '#test/support/place.ts'
 import { compiled, TENANT } from '#test/support/policies.ts'
 
 const POLICY = compiled({ compute: { allow: ['WORLD'], deny: [] } })
@@ -79,7 +79,7 @@ function answer({ work }: DispatchRequest, node: string, sum: number): DispatchR
     outcome: {
       receiptId: RECEIPT,
       nodeId: NodeId.parse(node),
-      place: { country: countryBit('DE'), evidence: 'observed', source: 'edge', trust: 'public' },
+      place: placeIn('DE'),
       answer: {
         outputs,
         provider: 'webgpu',

@@ -2,9 +2,9 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Bytes32, NodeId } from '#shared/ids.ts'
-import { countryBit } from '#shared/region.ts'
 import { createTextMeter } from '#shared/text-meter.ts'
 import type { TextDelta } from '#shared/text.ts'
+import { placeIn } from '#test/support/place.ts'
 import { answerBytes, textAnswers, type TextAnswer } from '#test/support/text-answers.ts'
 import { CHAT_DIALECT, ChatCompletion, ChatCompletionChunk } from '#worker/formats/chat-answer.ts'
 import { closeText, type TextClose, type TextDialect } from '#worker/formats/chat-dialect.ts'
@@ -19,7 +19,7 @@ const DIGEST = Bytes32.parse(`0x${'12'.repeat(32)}`)
 const OUTCOME: Parameters<typeof closeText>[0] = {
   receiptId: Bytes32.parse(`0x${'34'.repeat(32)}`),
   nodeId: NodeId.parse('12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA'),
-  place: { country: countryBit('DE'), evidence: 'observed', source: 'edge', trust: 'public' },
+  place: placeIn('DE'),
   answer: {
     outputs: [],
     provider: 'cpu',

@@ -8,6 +8,7 @@ import type { Config, ObjectNamespace } from '#worker/config.ts'
 import { dispatch } from '#worker/dispatch.ts'
 import { readDispatch, writeDispatch } from '#worker/hub/envelope.ts'
 import type { DispatchOutcome } from '#worker/hub/protocol.ts'
+import { placeIn } from '#test/support/place.ts'
 
 const tenant = TenantId.parse('acme')
 const zeroes = `0x${'0'.repeat(64)}` as const
@@ -18,7 +19,7 @@ const TENSOR = { name: 'x', datatype: 'UINT8' as const, shape: [4], sizeBytes: 4
 const outcome: DispatchOutcome = {
   receiptId: zeroes,
   nodeId: NodeId.parse('12D3KooWGRUfVhn7rP1fhW4mRDVmWcuJwuYRhUPxGX5EcHCZx9ij'),
-  place: { country: 0, evidence: 'observed', source: 'edge', trust: 'public' },
+  place: placeIn('AD'),
   answer: {
     outputs: [{ ...TENSOR, name: 'binding:0' }],
     provider: 'webgpu',

@@ -1,0 +1,17 @@
+/** Places as a hub sees them, for tests. */
+import { NO_EVIDENCE, type Place } from '#shared/receipt.ts'
+import { countryBit, onlyCountry } from '#shared/region.ts'
+
+/** A public node, observed by the edge in this country, unless the change says otherwise. */
+export function placeIn(code: string, change: Partial<Place> = {}): Place {
+  const country = countryBit(code)
+  return {
+    country,
+    evidence: 'observed',
+    source: 'edge',
+    trust: 'public',
+    possible: onlyCountry(country),
+    evidenceHash: NO_EVIDENCE,
+    ...change,
+  }
+}
