@@ -12,7 +12,7 @@ import { createNodeEngine } from './engine-host.ts'
 import { createNodeFiles } from './model-files.ts'
 import { createModelStore } from './model-store.ts'
 import { loadKeys } from './keys.ts'
-import { createReceiptFiles } from './receipt-files.ts'
+import { openReceiptJournal } from './receipt-journal.ts'
 
 const MIB = 1024 * 1024
 
@@ -64,6 +64,7 @@ async function main(): Promise<void> {
     log,
     now: () => performance.now(),
   })
+  const receipts = await openReceiptJournal(join(options.state, 'receipts'), { log })
   const core = createNodeCore({
     kind: 'local',
     identity,
@@ -73,7 +74,7 @@ async function main(): Promise<void> {
     fileAddresses: files.addresses,
     claim: options.region,
     maxJobs: options['max-jobs'],
-    receipts: await createReceiptFiles(join(options.state, 'receipts')),
+    receipts,
     locate: (signal) =>
       locateHub(
         {
@@ -96,6 +97,7 @@ async function main(): Promise<void> {
     isStopping = true
     preloading.abort()
     await core.stop()
+    await receipts.close()
     await files.close()
     process.exit(0)
   }

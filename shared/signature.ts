@@ -1,5 +1,5 @@
 /**
- * P-256 signatures over 32-byte digests, by WebCrypto on every runtime.
+ * P-256 signatures over 32-byte digests, by WebCrypto or, where a runtime has it, by its own library at once.
  *
  * WebCrypto hashes what it signs, so the chain checks the same signature over sha256(digest). WebCrypto does not
  * normalise s; OpenZeppelin's P256 refuses a high s (malleable), so signing lowers it and verifying demands it.
@@ -8,6 +8,7 @@ import { hexToBytes, toHex, type Hex } from 'viem'
 import { z } from 'zod'
 import { Bytes32, type Signature } from './ids.ts'
 import { memoize } from './memoize.ts'
+import { nativeCrypto } from './native-crypto.ts'
 
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256' } as const
 const SIGN = { name: 'ECDSA', hash: 'SHA-256' } as const
@@ -41,13 +42,23 @@ export function generateSigningKey(extractable: boolean): Promise<SigningKeyPair
 
 export async function createSigner(keys: SigningKeyPair): Promise<Signer> {
   const raw = new Uint8Array((await crypto.subtle.exportKey('raw', keys.publicKey)) as ArrayBuffer)
+  const sign = (await nativeSign(keys)) ?? webSign(keys)
   return {
     publicKey: { x: toHex(raw.subarray(1, 33)), y: toHex(raw.subarray(33, 65)) },
-    async sign(digest) {
-      const bytes = await crypto.subtle.sign(SIGN, keys.privateKey, toBytes(digest))
-      return lowS(toHex(new Uint8Array(bytes)))
-    },
+    sign: async (digest) => lowS(toHex(await sign(toBytes(digest)))),
   }
+}
+
+type Sign = (data: Uint8Array<ArrayBuffer>) => Uint8Array | Promise<Uint8Array>
+
+/** Only of a key that may leave WebCrypto: one that may not stays there. */
+async function nativeSign({ privateKey }: SigningKeyPair): Promise<Sign | undefined> {
+  if (nativeCrypto === undefined || !privateKey.extractable) return undefined
+  return nativeCrypto.signer(await crypto.subtle.exportKey('jwk', privateKey))
+}
+
+function webSign({ privateKey }: SigningKeyPair): Sign {
+  return async (data) => new Uint8Array(await crypto.subtle.sign(SIGN, privateKey, data))
 }
 
 /** The private half as JWK text, for a 0600 file or a Durable Object's own storage. */
@@ -74,6 +85,8 @@ export async function verifySignature(
   if (!/^0x[0-9a-f]{128}$/.test(signature) || BigInt(`0x${signature.slice(66)}`) > ORDER / 2n)
     return false
   try {
+    const verify = nativeVerifier(key)
+    if (verify !== undefined) return verify(toBytes(digest), toBytes(signature))
     const publicKey = await importPublicKey(key)
     return await crypto.subtle.verify(SIGN, publicKey, toBytes(signature), toBytes(digest))
   } catch {
@@ -88,6 +101,13 @@ const imported = memoize((point): Promise<SigningKey> => {
   const raw = toBytes(`0x04${point.slice(2)}`)
   return crypto.subtle.importKey('raw', raw, ALGORITHM, false, ['verify'])
 }, 256)
+
+const nativeVerifier = ({ x, y }: PublicKey) => nativeVerifiers(`${x}${y}`)
+
+const nativeVerifiers = memoize(
+  (point) => nativeCrypto?.verifier(point.slice(0, 66) as Hex, point.slice(66) as Hex),
+  256,
+)
 
 function lowS(signature: Hex): Signature {
   const s = BigInt(`0x${signature.slice(66)}`)

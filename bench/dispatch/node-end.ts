@@ -4,7 +4,7 @@ import { multiaddr } from '@multiformats/multiaddr'
 import { connect } from '@nats-io/transport-node'
 import { WebSocket } from 'ws'
 import type { Engine } from '#engine/engine.ts'
-import { createReceiptFiles } from '#local-node/receipt-files.ts'
+import { openReceiptJournal } from '#local-node/receipt-journal.ts'
 import { createNodeCore } from '#node-core/node-core.ts'
 import { createFrameStream } from '#p2p/frame-stream.ts'
 import type { JobOffer } from '#p2p/messages.ts'
@@ -73,11 +73,11 @@ async function startNode(link: number) {
   const core = createNodeCore({
     kind: 'local',
     identity,
-    signer: await createSigner(await generateSigningKey(false)),
+    signer: await createSigner(await generateSigningKey(true)),
     engine: echo,
     claim: 'DE',
     maxJobs: LIMITS.nodeJobsInFlight,
-    receipts: await createReceiptFiles(join(options.dir, `receipts-${link}`)),
+    receipts: await openReceiptJournal(join(options.dir, `receipts-${link}`), { log: silentLog }),
     locate: () => Promise.resolve(multiaddr(options.hub)),
     log: silentLog,
     now: Date.now,
@@ -89,7 +89,7 @@ async function startNode(link: number) {
 
 async function startPeer() {
   const identity = await newIdentity()
-  const signer = await createSigner(await generateSigningKey(false))
+  const signer = await createSigner(await generateSigningKey(true))
   const presence = await signPresence(
     {
       version: 1,

@@ -6,7 +6,7 @@ import { createNodeEngine } from '#local-node/engine-host.ts'
 import { loadKeys } from '#local-node/keys.ts'
 import { createNodeFiles } from '#local-node/model-files.ts'
 import { createModelStore } from '#local-node/model-store.ts'
-import { createReceiptFiles } from '#local-node/receipt-files.ts'
+import { openReceiptJournal } from '#local-node/receipt-journal.ts'
 import { locateHub } from '#node-core/locate.ts'
 import { createModelShelf, type ModelShelf } from '#node-core/model-shelf.ts'
 import { createNodeCore } from '#node-core/node-core.ts'
@@ -84,7 +84,7 @@ export async function startShelfNode(
     shelf,
     claim: country,
     maxJobs: 2,
-    receipts: await createReceiptFiles(join(stateDir, 'receipts')),
+    receipts: await openReceiptJournal(join(stateDir, 'receipts'), { log }),
     locate: (signal) =>
       locateHub(
         {

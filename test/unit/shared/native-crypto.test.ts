@@ -1,0 +1,52 @@
+import { describe, expect, it } from 'vitest'
+import { nativeCrypto } from '#shared/native-crypto.ts'
+import { digestBytes } from '#shared/receipt.ts'
+import {
+  createSigner,
+  generateSigningKey,
+  verifySignature,
+  type Signer,
+} from '#shared/signature.ts'
+
+const DIGEST = `0x${'5a'.repeat(32)}` as const
+
+/** WebCrypto's own word on a signature. */
+async function webVerifies(signer: Signer, signature: string): Promise<boolean> {
+  const bytes = (hex: string) => Uint8Array.from(Buffer.from(hex, 'hex'))
+  const { x, y } = signer.publicKey
+  const algorithm = { name: 'ECDSA', namedCurve: 'P-256' }
+  const raw = bytes(`04${x.slice(2)}${y.slice(2)}`)
+  const key = await crypto.subtle.importKey('raw', raw, algorithm, false, ['verify'])
+  const how = { name: 'ECDSA', hash: 'SHA-256' }
+  return crypto.subtle.verify(how, key, bytes(signature.slice(2)), bytes(DIGEST.slice(2)))
+}
+
+describe('the runtime’s own cryptography beside WebCrypto', () => {
+  it('is there in Node', () => expect(nativeCrypto).toBeDefined())
+
+  it('signs what WebCrypto accepts, and accepts what WebCrypto signed', async () => {
+    for (const extractable of [true, false]) {
+      const signer = await createSigner(await generateSigningKey(extractable))
+      const signature = await signer.sign(DIGEST)
+      expect(await webVerifies(signer, signature)).toBe(true)
+      expect(await verifySignature(signer.publicKey, DIGEST, signature)).toBe(true)
+      const other = `0x${'5b'.repeat(32)}` as const
+      expect(await verifySignature(signer.publicKey, other, signature)).toBe(false)
+    }
+  })
+
+  it('says false, and throws nothing, for a point that is not on the curve', async () => {
+    const signer = await createSigner(await generateSigningKey(true))
+    const signature = await signer.sign(DIGEST)
+    const key = { x: signer.publicKey.x, y: signer.publicKey.x }
+    expect(await verifySignature(key, DIGEST, signature)).toBe(false)
+  })
+
+  it('gives the same digest for small and large bytes', async () => {
+    for (const sizeBytes of [0, 1, 1024, 300 * 1024]) {
+      const bytes = new Uint8Array(sizeBytes).fill(7)
+      const web = Buffer.from(await crypto.subtle.digest('SHA-256', bytes)).toString('hex')
+      expect(await digestBytes(bytes)).toBe(`0x${web}`)
+    }
+  })
+})
