@@ -31,6 +31,8 @@ export const LIMITS = {
   quotaLeases: 50,
   /** Hub */
   hubPayloadBytes: 64 * MIB,
+  /** Beside its payload, what one job counts for in these. */
+  hubJobBytes: 4 * KIB,
   hubNodes: 500,
   quarantineKept: 10_000,
   nodeJobsInFlight: 8,

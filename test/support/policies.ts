@@ -14,9 +14,12 @@ import { COUNTRIES, GROUPS } from '#shared/region.ts'
 
 export const TENANT = TenantId.parse('acme')
 
-export function compiled(policy: Partial<Policy> & Pick<Policy, 'compute'>): CompiledPolicy {
+export function compiled(
+  policy: Partial<Policy> & Pick<Policy, 'compute'>,
+  tenant: TenantId = TENANT,
+): CompiledPolicy {
   const parsed = Policy.parse({ id: 'test', dataClass: 'public', ...policy })
-  return compilePolicy(parsed, { tenant: TENANT, version: 1 })
+  return compilePolicy(parsed, { tenant, version: 1 })
 }
 
 export const region = fc.oneof(

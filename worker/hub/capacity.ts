@@ -1,42 +1,74 @@
-/** Lets jobs wait for a free place: woken whenever a node comes or a job ends, and bounded in number and time. */
+/** Lets jobs wait for a free place: woken whenever a node comes or a job ends, each tenant in its turn, and bounded in number and time. */
 import { AppError } from '#shared/errors.ts'
+import type { TenantId } from '#shared/ids.ts'
+import { createFairShare, type FairShare } from './fair-share.ts'
+
+interface Waiter {
+  readonly tenant: TenantId
+  readonly wake: () => void
+}
 
 export class Capacity {
-  readonly #waiting = new Set<() => void>()
-  readonly #most: number
+  readonly #waiting = new Set<Waiter>()
+  readonly #share: FairShare
 
   constructor(most: number) {
-    this.#most = most
+    this.#share = createFairShare(most)
   }
 
-  /** Something may have become free. */
+  /** Something may have become free. Who wakes first has it: one of each tenant, then the second of each. */
   notify(): void {
-    for (const wake of this.#waiting) wake()
+    if (this.#waiting.size === 0) return
+    const waiters = inTurns([...this.#waiting])
     this.#waiting.clear()
+    for (const { wake } of waiters) wake()
   }
 
   /**
    * Resolves at the next {@link notify}.
-   * @throws {AppError} no_capacity when too many wait already; the signal's reason when it fires first
+   * @throws {AppError} no_capacity when the tenant has its share of the places already; the signal's reason when it fires first
    */
-  async wait(signal: AbortSignal): Promise<void> {
-    if (this.#waiting.size >= this.#most) {
-      throw new AppError('no_capacity', 'Every allowed node is busy and the queue is full.', {
-        meta: { retryAfterSeconds: 2 },
-      })
-    }
+  async wait(tenant: TenantId, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted()
-    await new Promise<void>((resolve, reject) => {
-      const wake = () => {
-        signal.removeEventListener('abort', abort)
-        resolve()
+    if (!this.#share.take(tenant, 1)) {
+      throw new AppError(
+        'no_capacity',
+        'Every allowed node is busy, and as many jobs of this tenant wait as its share of the queue allows.',
+        { meta: { retryAfterSeconds: 2 } },
+      )
+    }
+    try {
+      await this.#notified(tenant, signal)
+    } finally {
+      this.#share.give(tenant, 1)
+    }
+  }
+
+  #notified(tenant: TenantId, signal: AbortSignal): Promise<void> {
+    return new Promise<void>((resolve, reject) => {
+      const waiter: Waiter = {
+        tenant,
+        wake() {
+          signal.removeEventListener('abort', abort)
+          resolve()
+        },
       }
       const abort = () => {
-        this.#waiting.delete(wake)
+        this.#waiting.delete(waiter)
         reject(signal.reason as Error)
       }
-      this.#waiting.add(wake)
+      this.#waiting.add(waiter)
       signal.addEventListener('abort', abort, { once: true })
     })
   }
+}
+
+/** Who came first stays first within its tenant, and the tenant that has waited longest goes first. */
+function inTurns(waiters: readonly Waiter[]): Waiter[] {
+  const rows = [...Map.groupBy(waiters, ({ tenant }) => tenant).values()]
+  if (rows.length === 1) return [...waiters]
+  const longest = Math.max(...rows.map((row) => row.length))
+  return Array.from({ length: longest }, (_, turn) =>
+    rows.flatMap((row) => row.slice(turn, turn + 1)),
+  ).flat()
 }

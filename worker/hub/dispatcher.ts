@@ -11,6 +11,7 @@ import { Capacity } from './capacity.ts'
 import type { KernelAttempt, KernelBans } from './kernel-bans.ts'
 import type { Member } from './directory.ts'
 import type { DispatchOutcome, DispatchRequest, DispatchResult } from './protocol.ts'
+import { createFairShare } from './fair-share.ts'
 import { createModelLoads, type ModelLoads } from './model-loads.ts'
 import type { PlacementJob } from './placement.ts'
 import { schedule, type NodeView } from './schedule.ts'
@@ -34,7 +35,7 @@ export class Dispatcher {
   /** Places taken on each node, from the choice on: its link knows of a job only once the ticket is signed. */
   readonly #placed = new Map<string, number>()
   readonly #loads: ModelLoads
-  #heldBytes = 0
+  readonly #bytes = createFairShare(LIMITS.hubPayloadBytes)
 
   constructor(deps: DispatcherDeps) {
     this.#deps = deps
@@ -68,14 +69,13 @@ export class Dispatcher {
     { signal, sink }: { readonly signal: AbortSignal; readonly sink: AnswerSink | undefined },
   ): Promise<DispatchResult> {
     this.#deps.bans.check(request.work, request.tenant)
-    const held = payload.length + returnedBytes(request.work)
-    if (this.#heldBytes + held > LIMITS.hubPayloadBytes) {
-      throw new AppError('no_capacity', 'The hub holds as many bytes as it may.', {
+    const held = LIMITS.hubJobBytes + payload.length + returnedBytes(request.work)
+    if (!this.#bytes.take(request.tenant, held)) {
+      throw new AppError('no_capacity', 'The hub holds as many bytes of this tenant as it may.', {
         meta: { retryAfterSeconds: 1 },
       })
     }
     const ends = createJobSignal(request.timeoutMs, signal)
-    this.#heldBytes += held
     this.#active.add(request.jobId)
     try {
       const job: Job = {
@@ -92,7 +92,7 @@ export class Dispatcher {
       return await this.#attempts(job)
     } finally {
       ends.clear()
-      this.#heldBytes -= held
+      this.#bytes.give(request.tenant, held)
       this.#active.delete(request.jobId)
     }
   }
@@ -178,7 +178,7 @@ export class Dispatcher {
   /** A job that a node has had goes to no other hub: that node's receipt may still come, and two ledgers would pay. */
   async #waitForPlace(job: Job, lost: AppError | undefined): Promise<void> {
     try {
-      await this.capacity.wait(job.signal)
+      await this.capacity.wait(job.request.tenant, job.signal)
     } catch (error) {
       throw errorCode(error) === 'no_capacity' ? (lost ?? error) : error
     }

@@ -1,0 +1,21 @@
+/** How something scarce is shared by those who are there. */
+import { expect, it } from 'vitest'
+import { TenantId } from '#shared/ids.ts'
+import { createFairShare } from '#worker/hub/fair-share.ts'
+
+const [acme, globex] = [TenantId.parse('acme'), TenantId.parse('globex')]
+
+it('[Q4] a share gives two that want everything the same, and less than half to each', () => {
+  const share = createFairShare(256)
+  const held = { acme: 0, globex: 0 }
+  // The first has filled its share before the second comes; what it gives back from then on, both ask for.
+  while (share.take(acme, 1)) held.acme += 1
+  expect(held.acme).toBe(192)
+  for (let round = 0; round < 2_000; round += 1) {
+    if (share.take(globex, 1)) held.globex += 1
+    share.give(acme, 1)
+    if (!share.take(acme, 1)) held.acme -= 1
+  }
+  expect(held.acme).toBeLessThan(128)
+  expect(Math.abs(held.acme - held.globex)).toBeLessThanOrEqual(4)
+})
