@@ -1,7 +1,8 @@
 /** What a node checks before it touches a job: the hub's signature, the policy against its own place, the bytes. */
 import { typedDigest, type Domain } from '#shared/eip712.ts'
 import { AppError } from '#shared/errors.ts'
-import { decide, policyHash, type NodeFacts } from '#shared/policy.ts'
+import { policyHash } from '#shared/compile-policy.ts'
+import { decide, type NodeFacts } from '#shared/decide.ts'
 import { commitment, digestBytes, ticketHash } from '#shared/receipt.ts'
 import { countryBit, countryCode } from '#shared/region.ts'
 import { verifySignature } from '#shared/signature.ts'
@@ -65,7 +66,9 @@ export function checkResidency({ ticket, policy }: JobOffer, self: Omit<NodeSelf
   const facts: NodeFacts = {
     country: countryBit(self.claim),
     evidence: self.welcome.place.evidence,
+    possible: self.welcome.place.possible,
     trust: self.welcome.place.trust,
+    networks: self.welcome.networks,
     quarantined: self.welcome.quarantine !== null,
   }
   const verdict = decide(policy, ticket.allowed, facts)

@@ -4,7 +4,7 @@ import { Bytes32, Signature } from '#shared/ids.ts'
 import { Answer, Work } from '#shared/job.ts'
 import { LIMITS } from '#shared/limits.ts'
 import { SignedPresence } from '#shared/node.ts'
-import { CompiledPolicy } from '#shared/policy.ts'
+import { CompiledPolicy, NetworkId } from '#shared/policy.ts'
 import { DomainSchema, Place, Receipt, Ticket } from '#shared/receipt.ts'
 import { PublicKey } from '#shared/signature.ts'
 
@@ -26,6 +26,8 @@ export const Welcome = z.strictObject({
   hubKey: PublicKey,
   domain: DomainSchema,
   place: Place,
+  /** Consortia that the hub takes this node to be of. */
+  networks: z.array(NetworkId).max(LIMITS.keyNetworks),
   /** Why the hub will send this node no work, in words; null when it will. */
   quarantine: z.string().max(512).nullable(),
 })

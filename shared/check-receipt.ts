@@ -1,6 +1,7 @@
 /** The rules that a signed receipt must satisfy by itself, each with its name: the ledger refuses by them, the verifier prints them. */
 import { domainSeparator, typedDigest, type Domain } from './eip712.ts'
-import { decide, policyHash } from './policy.ts'
+import { policyHash } from './compile-policy.ts'
+import { decide } from './decide.ts'
 import { receiptHash, ticketHash, type Place, type SignedReceipt } from './receipt.ts'
 import { countryCode, isSubset } from './region.ts'
 import { verifySignature } from './signature.ts'
@@ -63,7 +64,9 @@ export function checkContent({ policy, receipt }: SignedReceipt): Check[] {
   const { ticket } = receipt
   const hash = policyHash(policy)
   const { place } = ticket
-  const verdict = decide(policy, ticket.allowed, { ...place, quarantined: false })
+  // Membership of a consortium is the hub's word, given by its signature under a ticket of this policy.
+  const networks = policy.network === null ? [] : [policy.network]
+  const verdict = decide(policy, ticket.allowed, { ...place, networks, quarantined: false })
   const owed = BigInt(receipt.units) * BigInt(ticket.priceMicroUsd)
   return [
     check(

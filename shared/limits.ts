@@ -13,6 +13,11 @@ export const LIMITS = {
   tenantsCached: 1_000,
   tenantKeys: 100,
   tenantPolicies: 100,
+  /** Consortia that one key may stand for. */
+  keyNetworks: 8,
+  /** How long the secret before a rotation may still be taken. */
+  keyOverlapMs: 3_600_000,
+  policyBodyBytes: 64 * KIB,
   rateLimitKeys: 10_000,
   /** Idempotency keys, of one tenant */
   idempotencyKeyChars: 255,
@@ -207,6 +212,25 @@ export const LIMITS = {
   batchReceipts: 10_000,
   batchPolicies: 64,
   batchConsumers: 64,
+  /** How long the Ledger waits for the head of one tenant's audit log. */
+  logHeadTimeoutMs: 5_000,
+  /** Audit log: entries of one page, bundle and call; rows that one search looks at; one export. */
+  auditPageEntries: 500,
+  auditBundleEntries: 1_000,
+  auditScanEntries: 20_000,
+  auditExportEntries: 1_000_000,
+  /** Refusals of one key that are logged one by one in a minute; the rest is counted. */
+  auditRefusalsPerMinute: 30,
+  /** Kinds of refusals that an isolate gathers for one tenant, tenants it gathers for, and for how long. */
+  auditRefusalKinds: 64,
+  auditRefusalTenants: 1_000,
+  auditRefusalGatherMs: 1_000,
+  /** Receipts and entries that one alarm of a tenant erases. */
+  retentionSweepRows: 5_000,
+  /** HIPAA, 45 CFR 164.316(b)(2)(i): six years. */
+  phiAuditDays: 2_192,
+  /** An erased job's receipt that a hub still holds is dropped for this long when it comes. */
+  erasureMemoryMs: 30 * 86_400_000,
   /** Asynchronous batches (/v1/jobs): items, bytes and lives of one; how many a tenant may keep. */
   jobsItems: 10_000,
   jobsInputBytes: 24 * MIB,

@@ -1,8 +1,8 @@
-/** Residency policy: what a tenant writes, what it compiles to, and the one pure decision over it. */
+/** Residency policy: the words that a tenant writes it in, and the shape that it is compiled to. */
 import { z } from 'zod'
-import { Bytes32, nameHash, TenantId } from './ids.ts'
-import { countrySet, hasCountry, intersect, isRegion, without, type CountrySet } from './region.ts'
-import { structHash } from './eip712.ts'
+import { Bytes32, TenantId } from './ids.ts'
+import { CURRENT_REGIONS } from './region-groups.ts'
+import { groupNames, isRegion, isRegionsVersion } from './region.ts'
 
 /** Weakest to strongest; the index is what the receipt and the contract carry. */
 export const EVIDENCE_CLASSES = [
@@ -28,14 +28,22 @@ export type NodeTrust = (typeof NODE_TRUSTS)[number]
 export const JURISDICTIONS = ['any', 'eu', 'us', 'fedramp', 'fedramp-high'] as const
 export type Jurisdiction = (typeof JURISDICTIONS)[number]
 
+/** What a policy asks of how answers are checked; `replicated` is refused everywhere until answers are. */
+export const VERIFICATION_LEVELS = ['none', 'replicated'] as const
+export type VerificationLevel = (typeof VERIFICATION_LEVELS)[number]
+
 const Region = z
   .string()
-  .refine(isRegion, 'not an ISO 3166-1 alpha-2 country nor a group (EU, EEA, ADEQUATE, WORLD)')
-export const RegionList = z.array(Region).min(1).max(260)
+  .max(64)
+  .refine(isRegion, { error: ({ input }) => noSuchRegion(String(input)) })
+export const RegionList = z.array(Region).min(1, 'names no region: name at least one').max(260)
 
 export const PolicyId = z
   .string()
   .regex(/^[a-z0-9][a-z0-9-]{0,47}$/, 'lower-case letters, digits and dashes, at most 48')
+
+/** A consortium of nodes, as the operator names it in the keys of those who run them. */
+export const NetworkId = PolicyId
 
 /** A policy as a tenant publishes it. Published versions never change. */
 export const Policy = z.strictObject({
@@ -54,8 +62,17 @@ export const Policy = z.strictObject({
   personalOnPublicNodes: z.boolean().default(false),
   /** The least trusted kind of node. @default public */
   nodeTrust: z.enum(NODE_TRUSTS).default('public'),
+  /** How answers must be checked. @default none */
+  verification: z.enum(VERIFICATION_LEVELS).default('none'),
+  /** Only nodes of this consortium; null for any. @default null */
+  network: NetworkId.nullable().default(null),
   /** Days until job records are erased. @default 30 */
   retentionDays: z.int().min(1).max(3650).default(30),
+  /** The dated list that says what the groups mean. @default the newest */
+  regions: z
+    .int()
+    .refine(isRegionsVersion, `no such list of groups; the newest is ${CURRENT_REGIONS}`)
+    .default(CURRENT_REGIONS),
 })
 export type Policy = z.infer<typeof Policy>
 
@@ -72,105 +89,20 @@ export const CompiledPolicy = z.strictObject({
   personalOnPublicNodes: z.boolean(),
   nodeTrust: z.enum(NODE_TRUSTS),
   retentionDays: z.int(),
+  verification: z.enum(VERIFICATION_LEVELS),
+  network: NetworkId.nullable(),
+  regions: z.int(),
   /** EIP-712 struct hash of all the fields above. */
   hash: Bytes32,
 })
 export type CompiledPolicy = z.infer<typeof CompiledPolicy>
 
-export function compilePolicy(
-  policy: Policy,
-  at: { tenant: TenantId; version: number },
-): CompiledPolicy {
-  const fields = {
-    tenant: at.tenant,
-    id: policy.id,
-    version: at.version,
-    ingress: countrySet(policy.ingress.allow),
-    compute: without(countrySet(policy.compute.allow), countrySet(policy.compute.deny)),
-    storage: policy.storage,
-    minEvidence: policy.minEvidence,
-    dataClass: policy.dataClass,
-    personalOnPublicNodes: policy.personalOnPublicNodes,
-    nodeTrust: policy.nodeTrust,
-    retentionDays: policy.retentionDays,
-  }
-  return { ...fields, hash: policyHash(fields) }
-}
-
-export const POLICY_TYPE =
-  'Policy(bytes32 tenant,bytes32 id,uint32 version,uint256 ingress,uint256 compute,uint8 storageJurisdiction,' +
-  'uint8 minEvidence,uint8 dataClass,bool personalOnPublicNodes,uint8 nodeTrust,uint16 retentionDays)'
-
-/** EIP-712 struct hash of a compiled policy; the contract computes the same from the same fields. */
-export function policyHash(policy: Omit<CompiledPolicy, 'hash'>): Bytes32 {
-  return structHash(POLICY_TYPE, [
-    nameHash(policy.tenant),
-    nameHash(policy.id),
-    policy.version,
-    policy.ingress,
-    policy.compute,
-    JURISDICTIONS.indexOf(policy.storage),
-    EVIDENCE_CLASSES.indexOf(policy.minEvidence),
-    DATA_CLASSES.indexOf(policy.dataClass),
-    policy.personalOnPublicNodes,
-    NODE_TRUSTS.indexOf(policy.nodeTrust),
-    policy.retentionDays,
-  ])
-}
-
 /** What a new tenant has before it publishes anything: personal data, verified nodes in the EEA only. */
 export const DEFAULT_POLICY: Policy = Policy.parse({ id: 'default', compute: { allow: ['EEA'] } })
 
-/** What the decision knows about a node. `country` is a bit of the table in `region.ts`. */
-export interface NodeFacts {
-  readonly country: number
-  readonly evidence: EvidenceClass
-  readonly trust: NodeTrust
-  readonly quarantined: boolean
-}
-
-export const COMPUTE_RULES = [
-  'node.quarantined',
-  'evidence.contradicted',
-  'compute.allow',
-  'evidence.min',
-  'data_class.phi',
-  'data_class.special',
-  'data_class.personal',
-  'node_trust.min',
-] as const
-export type ComputeRule = (typeof COMPUTE_RULES)[number]
-
-/** The places where one job may be computed: the policy's, narrowed by the request. */
-export function effectiveCompute(policy: CompiledPolicy, narrowTo?: readonly string[]): CountrySet {
-  return narrowTo === undefined ? policy.compute : intersect(policy.compute, countrySet(narrowTo))
-}
-
-/**
- * The residency decision: `allow`, or the first rule that refused, by name. Pure and allocation-free.
- * @param allowed the effective compute set of the job; checked together with the policy's own, so it can only narrow.
- */
-export function decide(
-  policy: CompiledPolicy,
-  allowed: CountrySet,
-  node: NodeFacts,
-): 'allow' | ComputeRule {
-  if (node.quarantined) return 'node.quarantined'
-  if (node.evidence === 'contradicted') return 'evidence.contradicted'
-  if (!hasCountry(policy.compute, node.country) || !hasCountry(allowed, node.country))
-    return 'compute.allow'
-  if (EVIDENCE_CLASSES.indexOf(node.evidence) < EVIDENCE_CLASSES.indexOf(policy.minEvidence))
-    return 'evidence.min'
-  if (policy.dataClass === 'phi' && node.trust !== 'dedicated') return 'data_class.phi'
-  if (policy.dataClass === 'special' && node.trust === 'public') return 'data_class.special'
-  if (policy.dataClass === 'personal' && node.trust === 'public' && !policy.personalOnPublicNodes)
-    return 'data_class.personal'
-  if (NODE_TRUSTS.indexOf(node.trust) < NODE_TRUSTS.indexOf(policy.nodeTrust))
-    return 'node_trust.min'
-  return 'allow'
-}
-
-/** Whether a request may enter where TLS ended. An unknown place is in no policy's set. */
-export function decideIngress(policy: CompiledPolicy, country: number): 'allow' | 'ingress.allow' {
-  return hasCountry(policy.ingress, country) ? 'allow' : 'ingress.allow'
+function noSuchRegion(name: string): string {
+  const upper = name.toUpperCase()
+  const meant = upper === 'UK' ? 'GB' : upper
+  const hint = isRegion(meant) ? `; write ${meant}` : ''
+  return `"${name.slice(0, 64)}" is neither an ISO 3166-1 alpha-2 country nor a group (${groupNames().join(', ')})${hint}`
 }

@@ -6,6 +6,7 @@ import { Address, Bytes32, JobId, nameHash, NodeId, Signature, TenantId } from '
 import { PROVIDERS } from './job.ts'
 import { memoizeByObject } from './memoize.ts'
 import { MicroUsd } from './money.ts'
+import { nativeCrypto } from './native-crypto.ts'
 import { SignedPresence } from './node.ts'
 import { CompiledPolicy, EVIDENCE_CLASSES, EVIDENCE_SOURCES, NODE_TRUSTS } from './policy.ts'
 import { PublicKey } from './signature.ts'
@@ -129,11 +130,15 @@ export function commitment(salt: Bytes32, bytesDigest: Bytes32): Bytes32 {
   return sha256(concat([salt, bytesDigest]))
 }
 
-/** sha-256 by WebCrypto: 32 bytes in hex. */
+/** Above this many bytes the digest is left to WebCrypto, which does not hold up the thread. */
+const DIGEST_AT_ONCE_BYTES = 256 * 1024
+
+/** sha-256: 32 bytes in hex. */
 export async function digestBytes(bytes: Uint8Array): Promise<Bytes32> {
-  const digest = new Uint8Array(
-    await crypto.subtle.digest('SHA-256', bytes as Uint8Array<ArrayBuffer>),
-  )
+  const digest =
+    nativeCrypto !== undefined && bytes.length <= DIGEST_AT_ONCE_BYTES
+      ? nativeCrypto.sha256(bytes)
+      : new Uint8Array(await crypto.subtle.digest('SHA-256', bytes as Uint8Array<ArrayBuffer>))
   let hex = '0x'
   for (const byte of digest) hex += byte.toString(16).padStart(2, '0')
   return hex as Hex

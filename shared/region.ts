@@ -3,9 +3,10 @@
  *
  * The bit table is ISO 3166-1 alpha-2 in the order below and is append-only: a published policy, a receipt and
  * the contract name a country by its bit, so a code may be added at the end but never moved.
- * Source: https://www.iso.org/obp/ui/#search (249 entries, read 2026-11).
+ * Source: https://www.iso.org/obp/ui/#search (249 entries, read 2026-11). Groups are in `region-groups.ts`.
  */
 import { invariant } from './errors.ts'
+import { CURRENT_REGIONS, REGION_LISTS, type RegionGroups } from './region-groups.ts'
 
 export const COUNTRIES = (
   'AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY BZ ' +
@@ -17,22 +18,7 @@ export const COUNTRIES = (
   'UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW'
 ).split(' ')
 
-const EU = 'AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IT LT LU LV MT NL PL PT RO SE SI SK'.split(
-  ' ',
-)
-
-/**
- * Named groups, as of 2026-11-01. `ADEQUATE` lists EEA countries and those with a whole-country GDPR adequacy decision; the United
- * States (only certified organisations) and Canada (only commercial ones) are left out because a country bit cannot
- * carry that condition. Sources: https://european-union.europa.eu/principles-countries-history/eu-countries_en and
- * https://commission.europa.eu/law/law-topic/data-protection/international-dimension-data-protection/adequacy-decisions_en
- */
-export const GROUPS: Readonly<Record<string, readonly string[]>> = {
-  EU,
-  EEA: [...EU, 'IS', 'LI', 'NO'],
-  ADEQUATE: [...EU, 'IS', 'LI', 'NO', ...'AD AR CH FO GB GG IL IM JE JP KR NZ UY'.split(' ')],
-  WORLD: COUNTRIES,
-}
+const LISTS = new Map(REGION_LISTS.map((list) => [list.version, list]))
 
 const BIT = new Map(COUNTRIES.map((code, bit) => [code, bit]))
 
@@ -51,15 +37,37 @@ export function countryCode(bit: number): string {
   return COUNTRIES[bit] ?? 'unknown'
 }
 
-export function isRegion(name: string): boolean {
-  return BIT.has(name) || Object.hasOwn(GROUPS, name)
+export function isRegionsVersion(version: number): boolean {
+  return LISTS.has(version)
+}
+
+/** Names of the groups of a list, `WORLD` last. */
+export function groupNames(version: number = CURRENT_REGIONS): string[] {
+  return [...Object.keys(listOf(version).groups), 'WORLD']
+}
+
+/** The countries of a group; undefined when that list has no such group. */
+export function groupCountries(
+  name: string,
+  version: number = CURRENT_REGIONS,
+): readonly string[] | undefined {
+  const { groups, countryCount } = listOf(version)
+  if (name === 'WORLD') return COUNTRIES.slice(0, countryCount)
+  return Object.hasOwn(groups, name) ? groups[name]?.countries : undefined
+}
+
+export function isRegion(name: string, version: number = CURRENT_REGIONS): boolean {
+  return BIT.has(name) || groupCountries(name, version) !== undefined
 }
 
 /** Expands countries and groups into one set. @throws when a name is neither; parse with `isRegion` first. */
-export function countrySet(regions: readonly string[]): CountrySet {
+export function countrySet(
+  regions: readonly string[],
+  version: number = CURRENT_REGIONS,
+): CountrySet {
   let bits = 0n
   for (const region of regions) {
-    for (const code of GROUPS[region] ?? [region]) {
+    for (const code of groupCountries(region, version) ?? [region]) {
       const bit = BIT.get(code)
       invariant(bit !== undefined, `unknown region ${code}`)
       bits |= 1n << BigInt(bit)
@@ -68,17 +76,25 @@ export function countrySet(regions: readonly string[]): CountrySet {
   return fromBits(bits)
 }
 
+export const NO_COUNTRY: CountrySet = `0x${'0'.repeat(64)}`
+
 /** The set of one country; of an unknown place, the empty one. */
 export function onlyCountry(bit: number): CountrySet {
-  return fromBits(bit >= 0 && bit < UNKNOWN_COUNTRY ? 1n << BigInt(bit) : 0n)
+  return ONLY[bit] ?? NO_COUNTRY
 }
 
 /** Whether a country is in a set: reads one hex digit, allocates nothing. */
 export function hasCountry(set: CountrySet, bit: number): boolean {
   if (bit < 0 || bit >= UNKNOWN_COUNTRY) return false
-  const digit = set.charCodeAt(65 - (bit >> 2))
-  const nibble = digit < 58 ? digit - 48 : digit - 87
-  return ((nibble >> (bit & 3)) & 1) === 1
+  return ((nibbleAt(set, 65 - (bit >> 2)) >> (bit & 3)) & 1) === 1
+}
+
+/** Whether every country of the one is in the other: 64 hex digits, allocates nothing. */
+export function isSubset(inner: CountrySet, outer: CountrySet): boolean {
+  for (let at = 2; at < 66; at += 1) {
+    if ((nibbleAt(inner, at) & ~nibbleAt(outer, at)) !== 0) return false
+  }
+  return true
 }
 
 export function intersect(a: CountrySet, b: CountrySet): CountrySet {
@@ -89,14 +105,24 @@ export function without(a: CountrySet, b: CountrySet): CountrySet {
   return fromBits(BigInt(a) & ~BigInt(b))
 }
 
-export function isSubset(inner: CountrySet, outer: CountrySet): boolean {
-  return (BigInt(inner) & ~BigInt(outer)) === 0n
-}
-
 export function listCountries(set: CountrySet): string[] {
   return COUNTRIES.filter((_, bit) => hasCountry(set, bit))
 }
 
 function fromBits(bits: bigint): CountrySet {
   return `0x${bits.toString(16).padStart(64, '0')}`
+}
+
+const ONLY: readonly CountrySet[] = COUNTRIES.map((_, bit) => fromBits(1n << BigInt(bit)))
+
+function listOf(version: number): RegionGroups {
+  const list = LISTS.get(version)
+  invariant(list !== undefined, `no list of groups ${version}`)
+  return list
+}
+
+/** The value of one lower-case hex digit. */
+function nibbleAt(set: CountrySet, at: number): number {
+  const digit = set.charCodeAt(at)
+  return digit < 58 ? digit - 48 : digit - 87
 }

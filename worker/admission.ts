@@ -7,7 +7,7 @@ import { AppError } from '#shared/errors.ts'
 import { NodeId, type RandomBytes } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'
 import { CountryCode } from '#shared/node.ts'
-import { NODE_TRUSTS } from '#shared/policy.ts'
+import { NetworkId, NODE_TRUSTS } from '#shared/policy.ts'
 import { equalText } from './constant-time.ts'
 import { fromBase64Url, toBase64Url } from './formats/base64.ts'
 import { macOf } from './mac.ts'
@@ -19,6 +19,8 @@ export const AdmissionClaims = z.strictObject({
   nodeId: NodeId,
   claim: CountryCode,
   trust: z.enum(NODE_TRUSTS),
+  /** Consortia of the key that vouched for the node. */
+  networks: z.array(NetworkId).max(LIMITS.keyNetworks),
   expiresAtMs: z.int(),
   nonce: z.string(),
 })
@@ -30,11 +32,12 @@ export interface AdmissionGrant {
 }
 
 export async function signAdmission(
-  node: Pick<AdmissionClaims, 'nodeId' | 'claim' | 'trust'>,
+  node: Pick<AdmissionClaims, 'nodeId' | 'claim' | 'trust'> &
+    Partial<Pick<AdmissionClaims, 'networks'>>,
   deps: { readonly secret: string; readonly nowMs: number; readonly random: RandomBytes },
 ): Promise<AdmissionGrant> {
   const expiresAtMs = deps.nowMs + LIMITS.admissionTtlMs
-  const claims = { ...node, expiresAtMs, nonce: toBase64Url(deps.random(12)) }
+  const claims = { networks: [], ...node, expiresAtMs, nonce: toBase64Url(deps.random(12)) }
   const body = toBase64Url(new TextEncoder().encode(JSON.stringify(claims)))
   return { token: `${body}.${await mac(body, deps.secret)}`, expiresAtMs }
 }

@@ -25,6 +25,7 @@ export interface Caller {
   readonly tenant: TenantId
   readonly keyId: string
   readonly scopes: readonly Scope[]
+  readonly networks: readonly string[]
   readonly snapshot: TenantSnapshot
 }
 

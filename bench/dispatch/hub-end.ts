@@ -64,7 +64,7 @@ export async function createHubEnd(): Promise<HubEnd> {
   const nodes = await listen((socket) => {
     transport.accept(socket as unknown as SocketLike, {}).catch(() => socket.terminate())
   })
-  const signer = await createSigner(await generateSigningKey(false))
+  const signer = await createSigner(await generateSigningKey(true))
   const directory = new Directory()
   const dispatcher = createDispatcher(signer, directory)
   const welcome: Welcome = {
@@ -73,6 +73,7 @@ export async function createHubEnd(): Promise<HubEnd> {
     hubKey: signer.publicKey,
     domain: DOMAIN,
     place: PLACE,
+    networks: [],
     quarantine: null,
   }
   return {
@@ -169,7 +170,7 @@ async function addMember({ node, id, welcome, directory, dispatcher }: MemberPar
     log: silentLog,
   })
   directory.add({
-    admission: { nodeId: id, claim: 'DE', place: PLACE },
+    admission: { nodeId: id, claim: 'DE', place: PLACE, networks: [] },
     link,
     presence: await verifyPresence(link.hello.presence),
     signedPresence: link.hello.presence,

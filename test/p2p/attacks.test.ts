@@ -142,6 +142,7 @@ describe('an admission that is used again and again', () => {
       nodeId: NodeId.parse(peerIdOf(await newIdentity())),
       claim: 'DE',
       place,
+      networks: [],
     })
     const [flooder, other] = [await admit(), await admit()]
     const sockets = Array.from({ length: LIMITS.nodeEntering + 1 }, silentSocket)

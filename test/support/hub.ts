@@ -59,6 +59,7 @@ export interface TestHubBench {
     readonly maxJobs?: number
     readonly trust?: Place['trust']
     readonly seenAs?: string
+    readonly networks?: readonly string[]
     readonly run?: RunJob
     /** @default one that inverts bytes */
     readonly engine?: Engine
@@ -119,6 +120,7 @@ export async function createHubBench(
       maxJobs = 4,
       trust = 'public',
       seenAs = country,
+      networks: memberOf = [],
       run = (_offer, _payload, next) => next(),
       engine = INVERT,
       shelf,
@@ -127,6 +129,7 @@ export async function createHubBench(
       const { identity, libp2p } = connected
       const nodeId = peerIdOf(identity.identity)
       const ran: Uint8Array[] = []
+      const networks = [...memberOf]
       const evidence = seenAs === country ? 'observed' : 'contradicted'
       const place = placeIn(country, { evidence, trust })
       let sequence = 0
@@ -152,6 +155,7 @@ export async function createHubBench(
         hubKey: signer.publicKey,
         domain: DOMAIN,
         place,
+        networks,
         quarantine: null,
       }
       const { hubEnd, nodeEnd } = await connected.openStream()
@@ -202,7 +206,7 @@ export async function createHubBench(
         log: silentLog,
       })
       const member: Member = {
-        admission: { nodeId, claim: country, place },
+        admission: { nodeId, claim: country, place, networks },
         link,
         presence,
         signedPresence,

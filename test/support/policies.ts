@@ -1,16 +1,17 @@
 /** Random policies and nodes for property tests, and a plain one for the rest. */
 import fc from 'fast-check'
 import { TenantId } from '#shared/ids.ts'
+import { compilePolicy } from '#shared/compile-policy.ts'
+import type { NodeFacts } from '#shared/decide.ts'
 import {
-  compilePolicy,
   DATA_CLASSES,
   EVIDENCE_CLASSES,
   NODE_TRUSTS,
   Policy,
   type CompiledPolicy,
-  type NodeFacts,
 } from '#shared/policy.ts'
-import { COUNTRIES, GROUPS } from '#shared/region.ts'
+import { CURRENT_REGIONS, REGION_LISTS } from '#shared/region-groups.ts'
+import { COUNTRIES, countrySet, groupNames } from '#shared/region.ts'
 
 export const TENANT = TenantId.parse('acme')
 
@@ -22,10 +23,7 @@ export function compiled(
   return compilePolicy(parsed, { tenant, version: 1 })
 }
 
-export const region = fc.oneof(
-  fc.constantFrom(...COUNTRIES),
-  fc.constantFrom(...Object.keys(GROUPS)),
-)
+export const region = fc.oneof(fc.constantFrom(...COUNTRIES), fc.constantFrom(...groupNames()))
 
 export const policy = fc
   .record({
@@ -35,13 +33,20 @@ export const policy = fc
     dataClass: fc.constantFrom(...DATA_CLASSES),
     personalOnPublicNodes: fc.boolean(),
     nodeTrust: fc.constantFrom(...NODE_TRUSTS),
+    network: fc.constantFrom(null, null, 'clinics', 'harbours'),
+    verification: fc.constantFrom('none', 'none', 'none', 'replicated' as const),
+    regions: fc.constantFrom(CURRENT_REGIONS, ...REGION_LISTS.map(({ version }) => version)),
   })
   .map(({ allow, deny, ...rest }) =>
     compiled({ ...rest, compute: { allow, deny } } as Parameters<typeof compiled>[0]),
   )
 
+export const networks = fc.subarray(['clinics', 'harbours'])
+
 export const facts: fc.Arbitrary<NodeFacts> = fc.record({
   country: fc.oneof(fc.nat(COUNTRIES.length - 1), fc.constant(255)),
+  possible: fc.array(region, { maxLength: 3 }).map((regions) => countrySet(regions)),
+  networks,
   evidence: fc.constantFrom(...EVIDENCE_CLASSES),
   trust: fc.constantFrom(...NODE_TRUSTS),
   quarantined: fc.boolean(),

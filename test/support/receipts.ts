@@ -4,7 +4,8 @@ import { signPresence } from '#p2p/presence.ts'
 import { peerIdOf } from '#p2p/node.ts'
 import { typedDigest, type Domain } from '#shared/eip712.ts'
 import { newJobId, NodeId, type Bytes32, type JobId } from '#shared/ids.ts'
-import { compilePolicy, Policy, type CompiledPolicy } from '#shared/policy.ts'
+import { compilePolicy } from '#shared/compile-policy.ts'
+import { Policy, type CompiledPolicy } from '#shared/policy.ts'
 import {
   NO_EVIDENCE,
   receiptHash,

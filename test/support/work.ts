@@ -14,7 +14,8 @@ import {
 import type { WorkHandler, WorkRunOptions } from '#p2p/work-server.ts'
 import { newJobId, TenantId, type Bytes32 } from '#shared/ids.ts'
 import type { PresenceRecord, SignedPresence } from '#shared/node.ts'
-import { compilePolicy, Policy } from '#shared/policy.ts'
+import { compilePolicy } from '#shared/compile-policy.ts'
+import { Policy } from '#shared/policy.ts'
 import { receiptHash, type Receipt } from '#shared/receipt.ts'
 import { createSigner, generateSigningKey, type Signer } from '#shared/signature.ts'
 import { placeIn } from './place.ts'
@@ -110,6 +111,7 @@ export async function createTestHub(): Promise<TestHub> {
           verifyingContract: '0x5fbdb2315678afecb367f032d93f642f64180aa3' as const,
         },
         place,
+        networks: [],
         quarantine: null,
       }),
     async offer(nodeId, payload) {

@@ -1,6 +1,6 @@
 /** What a batch tells of itself: status, results, what has ended; to callers whose place of entry its policy allows. */
 import { AppError } from '#shared/errors.ts'
-import { decideIngress } from '#shared/policy.ts'
+import { decideIngress } from '#shared/decide.ts'
 import { countryCode } from '#shared/region.ts'
 import type { BatchDatabase } from './database.ts'
 import { REDUCE_INDEX, type ItemStore } from './items.ts'

@@ -131,7 +131,9 @@ export function factsOf(member: Member): NodeView['facts'] {
   return {
     country: place.country,
     evidence: place.evidence,
+    possible: place.possible,
     trust: place.trust,
+    networks: member.admission.networks,
     quarantined: member.quarantine !== null,
   }
 }

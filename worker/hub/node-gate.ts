@@ -110,7 +110,8 @@ async function welcomeMember(
             `The presence record claims ${presence.claim}, the admission ${admission.claim}.`,
           )
         }
-        return { ...deps.greeting, version: 1, place: admission.place, quarantine }
+        const { place, networks } = admission
+        return { ...deps.greeting, version: 1, place, networks, quarantine }
       },
       onReceipt: deps.onReceipt,
       onPresence: async (signed) => {

@@ -1,7 +1,8 @@
 /** Which node is asked to load a model that jobs want: the same filter as for the jobs themselves, then the cheapest load. Pure. */
 import type { Bytes32 } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'
-import { decide, type CompiledPolicy, type NodeFacts } from '#shared/policy.ts'
+import { decide, type NodeFacts } from '#shared/decide.ts'
+import type { CompiledPolicy } from '#shared/policy.ts'
 import type { CountrySet } from '#shared/region.ts'
 
 /** What placement knows of a live node. */

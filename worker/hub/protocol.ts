@@ -5,7 +5,7 @@ import { Answer, Work } from '#shared/job.ts'
 import { LIMITS } from '#shared/limits.ts'
 import { MicroUsd } from '#shared/money.ts'
 import { CountryCode } from '#shared/node.ts'
-import { CompiledPolicy } from '#shared/policy.ts'
+import { CompiledPolicy, NetworkId } from '#shared/policy.ts'
 import { Place } from '#shared/receipt.ts'
 
 export const DispatchRequest = z.strictObject({
@@ -84,8 +84,14 @@ export interface DispatchResult {
   readonly payload: Uint8Array
 }
 
-/** What the Worker vouches for when it forwards a node's WebSocket; `place.trust` comes from the admission token. */
-export const Admission = z.strictObject({ nodeId: NodeId, claim: CountryCode, place: Place })
+/** What the Worker vouches for when it forwards a node's WebSocket; trust and networks come from the admission token. */
+export const Admission = z.strictObject({
+  nodeId: NodeId,
+  claim: CountryCode,
+  place: Place,
+  /** Consortia that the node is of, by the key that vouched for it. */
+  networks: z.array(NetworkId).max(LIMITS.keyNetworks),
+})
 export type Admission = z.infer<typeof Admission>
 
 /** Internal header with an {@link Admission} as JSON; the Worker strips it from everything that comes from outside. */

@@ -3,13 +3,8 @@ import { AppError } from '#shared/errors.ts'
 import type { Work } from '#shared/job.ts'
 import { LIMITS } from '#shared/limits.ts'
 import type { AdmittedModel } from '#shared/node.ts'
-import {
-  COMPUTE_RULES,
-  decide,
-  type CompiledPolicy,
-  type ComputeRule,
-  type NodeFacts,
-} from '#shared/policy.ts'
+import { COMPUTE_RULES, decide, type ComputeRule, type NodeFacts } from '#shared/decide.ts'
+import type { CompiledPolicy } from '#shared/policy.ts'
 import { listCountries, type CountrySet } from '#shared/region.ts'
 
 /** What the scheduler knows of a live node. */

@@ -1,6 +1,7 @@
 /** One batch as pure data: from the receipts that were chosen to the calldata that settles them. */
 import { encodeFunctionData, type Hex } from 'viem'
 import { invariant } from '#shared/errors.ts'
+import { networkHash } from '#shared/compile-policy.ts'
 import { nameHash, type Address, type Bytes32 } from '#shared/ids.ts'
 import { buildMerkleTree, type MerkleTree } from '#shared/merkle.ts'
 import {
@@ -8,6 +9,7 @@ import {
   EVIDENCE_CLASSES,
   JURISDICTIONS,
   NODE_TRUSTS,
+  VERIFICATION_LEVELS,
   type CompiledPolicy,
 } from '#shared/policy.ts'
 import { earningsLeaf } from '#shared/settlement.ts'
@@ -140,6 +142,9 @@ export function policyWords(policy: CompiledPolicy) {
     personalOnPublicNodes: policy.personalOnPublicNodes,
     nodeTrust: NODE_TRUSTS.indexOf(policy.nodeTrust),
     retentionDays: policy.retentionDays,
+    verification: VERIFICATION_LEVELS.indexOf(policy.verification),
+    network: networkHash(policy.network),
+    regions: policy.regions,
   }
 }
 

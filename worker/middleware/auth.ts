@@ -6,10 +6,8 @@ import { equalSecret, equalText } from '../constant-time.ts'
 import { openTenant } from '../durable-objects.ts'
 import { unsealKey } from '../key-seal.ts'
 import { hashKey, keyTenant } from '../tenant/api-key.ts'
-import type { Scope } from '../tenant/protocol.ts'
-
-/** Scopes that `admin` stands for. */
-const ADMIN_MAY: readonly Scope[] = ['admin', 'policy', 'audit']
+import { hasScope } from '../tenant/key-grant.ts'
+import type { LiveKey, Scope } from '../tenant/protocol.ts'
 
 /** Lets a key through that has one of these scopes. */
 export function requireScope(...scopes: readonly Scope[]) {
@@ -43,10 +41,6 @@ export const requireOperator = createMiddleware<AppEnv>(async (c, next) => {
   await next()
 })
 
-export function hasScope(granted: readonly Scope[], needed: Scope): boolean {
-  return granted.includes(needed) || (granted.includes('admin') && ADMIN_MAY.includes(needed))
-}
-
 /** @throws {AppError} unauthenticated, in the same words whatever was wrong with the key */
 async function readCaller(c: AppContext): Promise<Caller> {
   const sealed = bearerToken(c)
@@ -65,7 +59,14 @@ async function readCaller(c: AppContext): Promise<Caller> {
   const hash = await hashKey(key)
   const known = snapshot?.keys.find((candidate) => equalText(candidate.hash, hash))
   if (snapshot === null || known === undefined) throw refusal
-  return { tenant, keyId: known.id, scopes: known.scopes, snapshot }
+  if (hasEnded(known, c.var.isolate.nowMs())) throw refusal
+  const { id, scopes, networks } = known
+  return { tenant, keyId: id, scopes, networks, snapshot }
+}
+
+/** The secret before a rotation ends by the clock: what this isolate remembers of the tenant may be older. */
+function hasEnded({ untilMs }: LiveKey, nowMs: number): boolean {
+  return untilMs !== null && untilMs <= nowMs
 }
 
 /** A browser's WebSocket can send no header but this one: `new WebSocket(url, ['littoral.session.v1', 'littoral.key.<key>'])`. */

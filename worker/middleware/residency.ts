@@ -1,7 +1,9 @@
 /** Which policy a request stands under: decided from key and headers before the body is read, narrowed by the body. */
 import { createMiddleware } from 'hono/factory'
 import { AppError } from '#shared/errors.ts'
-import { decideIngress, effectiveCompute, type CompiledPolicy } from '#shared/policy.ts'
+import { effectiveCompute } from '#shared/compile-policy.ts'
+import { decideIngress } from '#shared/decide.ts'
+import type { CompiledPolicy } from '#shared/policy.ts'
 import { countryCode, intersect, isRegion, type CountrySet } from '#shared/region.ts'
 import type { AppContext, AppEnv, Caller } from '../context.ts'
 import { invalidRequest } from '../formats/faults.ts'

@@ -3,17 +3,22 @@ import { Hono } from 'hono'
 import { AppError } from '#shared/errors.ts'
 import { MANIFESTS } from '#shared/manifests.ts'
 import { manifestDigest } from '#shared/model.ts'
-import type { NodeTrust } from '#shared/policy.ts'
 import { countryCode } from '#shared/region.ts'
-import { AdmissionRequest, signAdmission, verifyAdmission } from '../admission.ts'
+import {
+  AdmissionRequest,
+  signAdmission,
+  verifyAdmission,
+  type AdmissionClaims,
+} from '../admission.ts'
 import type { AppContext, AppEnv } from '../context.ts'
 import { openHub } from '../durable-objects.ts'
 import { parseBody } from '../formats/faults.ts'
 import { hubAddress } from '../hub-address.ts'
 import { ADMISSION_HEADER, type Admission } from '../hub/protocol.ts'
-import { hasScope, optionalKey } from '../middleware/auth.ts'
+import { optionalKey } from '../middleware/auth.ts'
 import { readJson } from '../middleware/body.ts'
 import { clientAddress, judgeClaim, observePlace } from '../place.ts'
+import { hasScope } from '../tenant/key-grant.ts'
 import { liveHubs } from './models.ts'
 
 const ADMISSION_BODY_BYTES = 4 * 1024
@@ -26,9 +31,9 @@ async function admit(c: AppContext): Promise<Response> {
   const { config, isolate } = c.var
   isolate.admissions.take(await clientAddress(c.req.raw, config))
   const node = parseBody(AdmissionRequest, await readJson(c.req.raw, ADMISSION_BODY_BYTES))
-  const trust = nodeTrust(c)
+  const { trust, networks } = vouched(c)
   const grant = await signAdmission(
-    { ...node, trust },
+    { ...node, trust, networks },
     { secret: admissionSecret(c), nowMs: isolate.nowMs(), random: isolate.random },
   )
   const place = judgeClaim(node.claim, await observePlace(c.req.raw, config), trust)
@@ -45,11 +50,12 @@ async function admit(c: AppContext): Promise<Response> {
   })
 }
 
-/** A key vouches for a node only if it was made for that. */
-function nodeTrust(c: AppContext): NodeTrust {
+/** A key vouches for a node only if it was made for that; the node is then of the key's consortia. */
+function vouched(c: AppContext): Pick<AdmissionClaims, 'trust' | 'networks'> {
   const { caller } = c.var as Partial<AppContext['var']>
-  if (caller === undefined) return 'public'
-  if (hasScope(caller.scopes, 'node')) return 'verified'
+  if (caller === undefined) return { trust: 'public', networks: [] }
+  const { scopes, networks } = caller
+  if (hasScope(scopes, 'node')) return { trust: 'verified', networks: [...networks] }
   throw new AppError('forbidden', 'To vouch for a node the key needs scope node.')
 }
 
@@ -64,12 +70,12 @@ async function forward(c: AppContext): Promise<Response> {
   }
   const hub = config.hubs.find(({ name }) => name === c.req.param('hub'))
   if (hub === undefined) throw new AppError('not_found', 'There is no such hub.')
-  const { nodeId, claim, trust } = await verifyAdmission(c.req.query('token') ?? '', {
+  const { nodeId, claim, trust, networks } = await verifyAdmission(c.req.query('token') ?? '', {
     secret: admissionSecret(c),
     nowMs: isolate.nowMs(),
   })
   const place = judgeClaim(claim, await observePlace(c.req.raw, config), trust)
-  const admission: Admission = { nodeId, claim, place }
+  const admission: Admission = { nodeId, claim, place, networks }
   return await openHub(c.env, hub, config).fetch(
     new Request(`http://hub/p2p/${hub.name}`, {
       headers: { upgrade: 'websocket', [ADMISSION_HEADER]: JSON.stringify(admission) },

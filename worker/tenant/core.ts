@@ -6,6 +6,7 @@ import { openDatabase, type TenantDatabase, type TenantDeps } from './database.t
 import { createBatchIndex } from './batch-index.ts'
 import { createIdempotencyStore } from './idempotency-store.ts'
 import { createKeyStore } from './key-store.ts'
+import { createOwnKeys } from './own-keys.ts'
 import { createPolicyStore } from './policy-store.ts'
 import { createQuotaStore } from './quota-store.ts'
 import {
@@ -31,6 +32,7 @@ export function createTenantCore(deps: TenantDeps) {
     batches: createBatchIndex(database, deps),
     idempotency,
     quotas,
+    ownKeys: createOwnKeys(database, keys),
 
     /** Erases what is due. @returns when to be called again, if at all */
     sweep: (): number | undefined => idempotency.sweep(),
@@ -47,7 +49,7 @@ export function createTenantCore(deps: TenantDeps) {
     },
 
     async createKey(request: NewKey): Promise<CreatedKey> {
-      const { tenant, scopes, consumer } = NewKey.parse(request)
+      const { tenant, scopes, networks, consumer } = NewKey.parse(request)
       if (!database.exists()) {
         database.create(tenant)
         policies.publish(DEFAULT_POLICY)
@@ -55,7 +57,7 @@ export function createTenantCore(deps: TenantDeps) {
       if (consumer !== undefined && consumer !== database.setting('consumer')) {
         database.write('consumer.named', consumer, () => database.set('consumer', consumer))
       }
-      return await keys.create(tenant, scopes)
+      return await keys.create(tenant, { scopes, networks })
     },
 
     revokeKey(id: string): KeyInfo {

@@ -1,7 +1,8 @@
 /** A tenant's policies: each published version is kept as it was, and the newest one counts. */
 import { AppError } from '#shared/errors.ts'
 import { LIMITS } from '#shared/limits.ts'
-import { compilePolicy, DEFAULT_POLICY, Policy } from '#shared/policy.ts'
+import { compilePolicy } from '#shared/compile-policy.ts'
+import { DEFAULT_POLICY, Policy } from '#shared/policy.ts'
 import type { Row } from '../storage.ts'
 import type { TenantDatabase, TenantDeps } from './database.ts'
 import type { PublishedPolicy } from './protocol.ts'

@@ -1,7 +1,8 @@
 /** What the Worker and the hubs say to a Tenant by RPC: plain JSON both ways. */
 import { z } from 'zod'
 import { Address, TenantId, type Bytes32 } from '#shared/ids.ts'
-import type { CompiledPolicy, Policy } from '#shared/policy.ts'
+import { LIMITS } from '#shared/limits.ts'
+import { NetworkId, type CompiledPolicy, type Policy } from '#shared/policy.ts'
 import type { SignedReceipt } from '#shared/receipt.ts'
 import type { BatchId } from '../batch/protocol.ts'
 import type { BatchEntry } from './batch-index.ts'
@@ -17,20 +18,28 @@ import type { Quota, QuotaLease, QuotaState, SpendLease } from './quota.ts'
 export const SCOPES = ['infer', 'policy', 'audit', 'admin', 'node'] as const
 export type Scope = (typeof SCOPES)[number]
 
-/** A key as the operator asks for it. */
-export const NewKey = z.strictObject({
-  tenant: TenantId,
+/** What a new key is to do. */
+export const KeyRequest = z.strictObject({
   scopes: z.array(z.enum(SCOPES)).min(1).max(SCOPES.length).default(['infer']),
+  /** Consortia of the nodes that a key of scope `node` vouches for; an `admin` key with them may pass them on. */
+  networks: z.array(NetworkId).max(LIMITS.keyNetworks).default([]),
+})
+export type KeyRequest = z.input<typeof KeyRequest>
+
+/** A key as the operator asks for it. */
+export const NewKey = KeyRequest.extend({
+  tenant: TenantId,
   /** The on-chain account that pays for the tenant's jobs; left as it is when absent. */
   consumer: Address.optional(),
 })
-export type NewKey = z.infer<typeof NewKey>
+export type NewKey = z.input<typeof NewKey>
 
 /** A key without its secret. */
 export interface KeyInfo {
   /** `key_<tenant>_<12 hex>` */
   readonly id: string
   readonly scopes: readonly Scope[]
+  readonly networks: readonly string[]
   readonly createdAtMs: number
   readonly revokedAtMs: number | null
 }
@@ -40,12 +49,26 @@ export interface CreatedKey extends KeyInfo {
   readonly key: string
 }
 
+export interface RotatedKey extends CreatedKey {
+  /** Until when the secret before is still taken; null when it is not any more. */
+  readonly formerUntilMs: number | null
+}
+
+/** Which key of the tenant wants something done to another. */
+export interface KeyChange {
+  readonly by: string
+  readonly id: string
+}
+
 /** What a presented key is compared with. */
 export interface LiveKey {
   readonly id: string
   /** sha-256 of the whole key. */
   readonly hash: Bytes32
   readonly scopes: readonly Scope[]
+  readonly networks: readonly string[]
+  /** When this secret ends, because another has taken its place; null for the present one. */
+  readonly untilMs: number | null
 }
 
 export interface PublishedPolicy {
@@ -77,6 +100,12 @@ export interface TenantApi {
   createKey(request: NewKey): Promise<CreatedKey>
   /** @throws {AppError} not_found */
   revokeKey(id: string): Promise<KeyInfo>
+  /** The same by one of the tenant's own keys. @throws {AppError} forbidden for what that key lacks, too_large */
+  createOwnKey(by: string, request: KeyRequest): Promise<CreatedKey>
+  /** @throws {AppError} not_found, forbidden for a key that can do more than the one that asks */
+  rotateOwnKey(change: KeyChange, overlapMs: number): Promise<RotatedKey>
+  /** @throws {AppError} not_found, invalid_request for the last admin key unless `lastAdmin` says that it is meant */
+  revokeOwnKey(change: KeyChange, lastAdmin: boolean): Promise<KeyInfo>
   listKeys(): Promise<KeyInfo[]>
   /** The next immutable version; the same content again is the same version. */
   publishPolicy(policy: Policy): Promise<PublishedPolicy>

@@ -6,7 +6,7 @@ import type { Policy } from '#shared/policy.ts'
 import type { BatchId } from '../batch/protocol.ts'
 import { createTenantCore, type TenantCore } from './core.ts'
 import type { IdempotencyHold, IdempotentRequest, KeptAnswer } from './idempotency.ts'
-import type { NewKey, RecordedReceipt, TenantApi } from './protocol.ts'
+import type { KeyChange, KeyRequest, NewKey, RecordedReceipt, TenantApi } from './protocol.ts'
 import type { Quota } from './quota.ts'
 
 export class Tenant extends DurableObject<Env> implements TenantApi {
@@ -42,6 +42,18 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
 
   async revokeKey(id: string) {
     return this.#core.revokeKey(id)
+  }
+
+  createOwnKey(by: string, request: KeyRequest) {
+    return this.#core.ownKeys.create(by, request)
+  }
+
+  rotateOwnKey(change: KeyChange, overlapMs: number) {
+    return this.#core.ownKeys.rotate(change, overlapMs)
+  }
+
+  async revokeOwnKey(change: KeyChange, lastAdmin: boolean) {
+    return this.#core.ownKeys.revoke(change, lastAdmin)
   }
 
   async listKeys() {

@@ -21,6 +21,9 @@ struct Policy {
     bool personalOnPublicNodes;
     uint8 nodeTrust;
     uint16 retentionDays;
+    uint8 verification;
+    bytes32 network;
+    uint32 regions;
 }
 
 /// @notice Permission to run one attempt of one job on one node.
@@ -76,7 +79,7 @@ struct Receipt {
 /// @dev All fields are static, so abi.encode of a struct is exactly its EIP-712 encodeData.
 library Hashes {
     bytes32 internal constant POLICY_TYPEHASH = keccak256(
-        "Policy(bytes32 tenant,bytes32 id,uint32 version,uint256 ingress,uint256 compute,uint8 storageJurisdiction,uint8 minEvidence,uint8 dataClass,bool personalOnPublicNodes,uint8 nodeTrust,uint16 retentionDays)"
+        "Policy(bytes32 tenant,bytes32 id,uint32 version,uint256 ingress,uint256 compute,uint8 storageJurisdiction,uint8 minEvidence,uint8 dataClass,bool personalOnPublicNodes,uint8 nodeTrust,uint16 retentionDays,uint8 verification,bytes32 network,uint32 regions)"
     );
     bytes32 internal constant TICKET_TYPEHASH = keccak256(
         "Ticket(bytes32 jobId,uint32 attempt,bytes32 hub,bytes32 node,bytes32 tenant,bytes32 policyHash,uint256 allowed,uint8 country,uint8 evidence,uint8 source,uint8 trust,uint256 possible,bytes32 evidenceHash,bytes32 workDigest,bytes32 inputCommitment,uint64 units,uint64 priceMicroUsd,uint64 issuedAtMs,uint64 expiresAtMs)"

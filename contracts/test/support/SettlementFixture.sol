@@ -48,6 +48,8 @@ abstract contract SettlementFixture is ForgeTest {
         policy.compute = COMPUTE;
         policy.minEvidence = 2;
         policy.retentionDays = 30;
+        policy.network = keccak256("clinics");
+        policy.regions = 20261101;
     }
 
     function _uses(uint256 countries) internal pure returns (ISettlement.PolicyUse[] memory uses) {

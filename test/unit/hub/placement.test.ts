@@ -3,8 +3,8 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Bytes32 } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'
-import { decide } from '#shared/policy.ts'
-import { countryBit } from '#shared/region.ts'
+import { decide } from '#shared/decide.ts'
+import { countryBit, countrySet } from '#shared/region.ts'
 import { mayLoad, place, type PlacementJob, type PlacementView } from '#worker/hub/placement.ts'
 import { compiled } from '../../support/policies.ts'
 
@@ -17,6 +17,8 @@ const Node: fc.Arbitrary<PlacementView> = fc.record({
   nodeId: fc.uuid(),
   facts: fc.record({
     country: fc.constantFrom('DE', 'FR', 'US', 'IN').map(countryBit),
+    possible: fc.constant(countrySet(['DE'])),
+    networks: fc.constant([]),
     evidence: fc.constantFrom('contradicted', 'declared', 'observed'),
     trust: fc.constantFrom('public', 'verified'),
     quarantined: fc.boolean(),

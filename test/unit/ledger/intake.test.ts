@@ -1,7 +1,8 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Address } from '#shared/ids.ts'
 import { silentLog } from '#shared/log.ts'
-import { compilePolicy, Policy } from '#shared/policy.ts'
+import { compilePolicy } from '#shared/compile-policy.ts'
+import { Policy } from '#shared/policy.ts'
 import { countryBit } from '#shared/region.ts'
 import { createLedgerCore, type LedgerCore, type LedgerDeps } from '#worker/ledger/core.ts'
 import { createSqliteStorage, type TestStorage } from '../../support/sqlite-storage.ts'
@@ -37,6 +38,7 @@ function start(change: Partial<LedgerDeps> = {}): LedgerCore {
     log: silentLog,
     batchMs: 1_000,
     confirmations: 0,
+    checkpointOf: async () => null,
     ...change,
   })
 }

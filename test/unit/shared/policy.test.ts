@@ -1,24 +1,24 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { compilePolicy, effectiveCompute, policyHash } from '#shared/compile-policy.ts'
+import { decide, decideIngress, type NodeFacts } from '#shared/decide.ts'
+import { DEFAULT_POLICY, EVIDENCE_CLASSES, NODE_TRUSTS, Policy } from '#shared/policy.ts'
 import {
-  compilePolicy,
-  decide,
-  decideIngress,
-  DEFAULT_POLICY,
-  effectiveCompute,
-  EVIDENCE_CLASSES,
-  NODE_TRUSTS,
-  Policy,
-  policyHash,
-  type NodeFacts,
-} from '#shared/policy.ts'
-import { COUNTRIES, countryBit, GROUPS, hasCountry, UNKNOWN_COUNTRY } from '#shared/region.ts'
+  COUNTRIES,
+  countryBit,
+  groupCountries,
+  hasCountry,
+  onlyCountry,
+  UNKNOWN_COUNTRY,
+} from '#shared/region.ts'
 import { compiled, facts, policy, region, TENANT } from '../../support/policies.ts'
 
 const german: NodeFacts = {
   country: countryBit('DE'),
   evidence: 'observed',
+  possible: onlyCountry(countryBit('DE')),
   trust: 'public',
+  networks: [],
   quarantined: false,
 }
 
@@ -105,7 +105,8 @@ describe('a residency decision', () => {
         fc.array(region, { maxLength: 3 }),
         fc.constantFrom(...COUNTRIES),
         (allow, deny, code) => {
-          const names = (list: readonly string[]) => list.flatMap((name) => GROUPS[name] ?? [name])
+          const names = (list: readonly string[]) =>
+            list.flatMap((name) => groupCountries(name) ?? [name])
           const expected = names(allow).includes(code) && !names(deny).includes(code)
           expect(hasCountry(compiled({ compute: { allow, deny } }).compute, countryBit(code))).toBe(
             expected,
@@ -144,6 +145,10 @@ describe('a policy', () => {
       { ...base, nodeTrust: 'dedicated' as const },
       { ...base, storage: 'eu' as const },
       { ...base, id: 'other' },
+      { ...base, verification: 'replicated' as const },
+      { ...base, network: 'clinics' },
+      { ...base, network: 'harbours' },
+      { ...base, regions: 20251231 },
     ]
     const hashes = new Set([base, ...others].map((fields) => policyHash(fields)))
     expect(hashes.size).toBe(others.length + 1)

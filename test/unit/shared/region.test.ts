@@ -1,15 +1,19 @@
 import fc from 'fast-check'
+import countries from 'i18n-iso-countries'
 import { describe, expect, it } from 'vitest'
+import { CURRENT_REGIONS, REGION_LISTS } from '#shared/region-groups.ts'
 import {
   COUNTRIES,
   countryBit,
   countryCode,
   countrySet,
-  GROUPS,
+  groupCountries,
+  groupNames,
   hasCountry,
   intersect,
   isSubset,
   listCountries,
+  onlyCountry,
   UNKNOWN_COUNTRY,
   without,
 } from '#shared/region.ts'
@@ -23,18 +27,79 @@ describe('the country table', () => {
     expect(COUNTRIES.length).toBeLessThan(UNKNOWN_COUNTRY)
   })
 
-  it('knows the 27 members of the EU and the 30 of the EEA', () => {
-    expect(GROUPS.EU).toHaveLength(27)
-    expect(GROUPS.EEA).toHaveLength(30)
-    expect(isSubset(countrySet(['EU']), countrySet(['EEA']))).toBe(true)
-    expect(isSubset(countrySet(['EEA']), countrySet(['ADEQUATE']))).toBe(true)
-    expect(hasCountry(countrySet(['ADEQUATE']), countryBit('US'))).toBe(false)
+  it('is the table of the ISO 3166 library: the same codes, each with a name', () => {
+    // The library also names Kosovo, whose code XK is not in ISO 3166-1.
+    const known = Object.keys(countries.getAlpha2Codes()).filter((code) => code !== 'XK')
+    expect(COUNTRIES.toSorted()).toEqual(known.toSorted())
+    for (const code of COUNTRIES) expect(countries.getName(code, 'en')).toBeTruthy()
   })
 
   it('gives Tor, unknown and made-up codes no country', () => {
     for (const code of ['T1', 'XX', 'EU', 'de', '', undefined]) {
       expect(countryBit(code)).toBe(UNKNOWN_COUNTRY)
     }
+  })
+})
+
+describe('the dated lists of groups', () => {
+  it('know the 27 members of the EU, the 30 of the EEA, and that adequacy grew by Brazil in 2026', () => {
+    expect(groupCountries('EU')).toHaveLength(27)
+    expect(groupCountries('EEA')).toHaveLength(30)
+    expect(isSubset(countrySet(['EU']), countrySet(['EEA']))).toBe(true)
+    expect(isSubset(countrySet(['EEA']), countrySet(['ADEQUATE']))).toBe(true)
+    expect(hasCountry(countrySet(['ADEQUATE']), countryBit('US'))).toBe(false)
+    const [older, newer] = [countrySet(['ADEQUATE'], 20251231), countrySet(['ADEQUATE'], 20261101)]
+    expect(listCountries(without(newer, older))).toEqual(['BR'])
+    expect(isSubset(older, newer)).toBe(true)
+  })
+
+  it('are in the order of their dates, each with sources, and the newest is the current one', () => {
+    const versions = REGION_LISTS.map(({ version }) => version)
+    expect(versions).toEqual(versions.toSorted((a, b) => a - b))
+    expect(versions.at(-1)).toBe(CURRENT_REGIONS)
+    for (const { version, groups, countryCount } of REGION_LISTS) {
+      expect(groupCountries('WORLD', version)).toHaveLength(countryCount)
+      for (const [name, { countries: codes, source }] of Object.entries(groups)) {
+        expect(source).toMatch(/^https:/)
+        expect(new Set(codes).size, name).toBe(codes.length)
+        expect(
+          codes.every((code) => COUNTRIES.includes(code)),
+          name,
+        ).toBe(true)
+        expect(COUNTRIES.includes(name), `${name} would mean a country and a group`).toBe(false)
+      }
+    }
+  })
+
+  // Lists that policies were compiled with are evidence: whoever edits one breaks what was proved under it.
+  it('that were published never change', () => {
+    const prints = REGION_LISTS.map(({ version, countryCount }) => [
+      version,
+      countryCount,
+      ...groupNames(version).map((name) => `${name} ${countrySet([name], version)}`),
+    ])
+    expect(prints).toMatchInlineSnapshot(`
+      [
+        [
+          20251231,
+          249,
+          "EU 0x000000000000029010840020010000700000202a0100042885c0000000280800",
+          "EEA 0x000000000000029010840060010000710000302a0100042885c0000000280800",
+          "ADEQUATE 0x00000200000002901084046001000071020270ea0101162885c0040000280a01",
+          "US_ALL 0x0000818000000000002000000010000000000000080000000000000000000400",
+          "WORLD 0x01ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+        ],
+        [
+          20261101,
+          249,
+          "EU 0x000000000000029010840020010000700000202a0100042885c0000000280800",
+          "EEA 0x000000000000029010840060010000710000302a0100042885c0000000280800",
+          "ADEQUATE 0x00000200000002901084046001000071020270ea0101162885c0040040280a01",
+          "US_ALL 0x0000818000000000002000000010000000000000080000000000000000000400",
+          "WORLD 0x01ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+        ],
+      ]
+    `)
   })
 })
 
@@ -60,6 +125,14 @@ describe('a country set', () => {
         expect(isSubset(left, right)).toBe(a.every((c) => b.includes(c)))
       }),
     )
+  })
+
+  it('of one country holds that one, and of an unknown place none', () => {
+    for (const code of COUNTRIES) {
+      expect(listCountries(onlyCountry(countryBit(code)))).toEqual([code])
+    }
+    for (const bit of [-1, 249, UNKNOWN_COUNTRY])
+      expect(listCountries(onlyCountry(bit))).toEqual([])
   })
 
   it('contains no place outside the table', () => {

@@ -46,7 +46,9 @@ describe('keys', () => {
     expect(key).toMatch(/^lit_acme_[0-9a-f]{32}$/)
     expect(keyTenant(key)).toBe(acme)
     expect(keyIdTenant(id)).toBe(acme)
-    expect(core.snapshot()?.keys).toEqual([{ id, hash: await hashKey(key), scopes: ['infer'] }])
+    expect(core.snapshot()?.keys).toEqual([
+      { id, hash: await hashKey(key), scopes: ['infer'], networks: [], untilMs: null },
+    ])
     const everything = ['settings', 'keys', 'policies', 'receipts', 'events'].map((table) =>
       storage.sql.exec(`SELECT * FROM ${table}`).toArray(),
     )

@@ -1,0 +1,64 @@
+/** From a policy as written to the bits and flags that are decided by, and the hash that names them for ever. */
+import { structHash } from './eip712.ts'
+import { nameHash, type Bytes32, type TenantId } from './ids.ts'
+import {
+  DATA_CLASSES,
+  EVIDENCE_CLASSES,
+  JURISDICTIONS,
+  NODE_TRUSTS,
+  VERIFICATION_LEVELS,
+  type CompiledPolicy,
+  type Policy,
+} from './policy.ts'
+import { countrySet, intersect, NO_COUNTRY, without, type CountrySet } from './region.ts'
+
+export function compilePolicy(
+  policy: Policy,
+  at: { tenant: TenantId; version: number },
+): CompiledPolicy {
+  const { ingress, compute, regions, ...rest } = policy
+  const fields = {
+    tenant: at.tenant,
+    version: at.version,
+    ingress: countrySet(ingress.allow, regions),
+    compute: without(countrySet(compute.allow, regions), countrySet(compute.deny, regions)),
+    regions,
+    ...rest,
+  }
+  return { ...fields, hash: policyHash(fields) }
+}
+
+export const POLICY_TYPE =
+  'Policy(bytes32 tenant,bytes32 id,uint32 version,uint256 ingress,uint256 compute,uint8 storageJurisdiction,' +
+  'uint8 minEvidence,uint8 dataClass,bool personalOnPublicNodes,uint8 nodeTrust,uint16 retentionDays,' +
+  'uint8 verification,bytes32 network,uint32 regions)'
+
+/** EIP-712 struct hash of a compiled policy; the contract computes the same from the same fields. */
+export function policyHash(policy: Omit<CompiledPolicy, 'hash'>): Bytes32 {
+  return structHash(POLICY_TYPE, [
+    nameHash(policy.tenant),
+    nameHash(policy.id),
+    policy.version,
+    policy.ingress,
+    policy.compute,
+    JURISDICTIONS.indexOf(policy.storage),
+    EVIDENCE_CLASSES.indexOf(policy.minEvidence),
+    DATA_CLASSES.indexOf(policy.dataClass),
+    policy.personalOnPublicNodes,
+    NODE_TRUSTS.indexOf(policy.nodeTrust),
+    policy.retentionDays,
+    VERIFICATION_LEVELS.indexOf(policy.verification),
+    networkHash(policy.network),
+    policy.regions,
+  ])
+}
+
+/** No consortium is the zero word, which no name hashes to. */
+export function networkHash(network: string | null): Bytes32 {
+  return network === null ? NO_COUNTRY : nameHash(network)
+}
+
+/** The places where one job may be computed: the policy's, narrowed by the request, whose groups mean what they mean today. */
+export function effectiveCompute(policy: CompiledPolicy, narrowTo?: readonly string[]): CountrySet {
+  return narrowTo === undefined ? policy.compute : intersect(policy.compute, countrySet(narrowTo))
+}

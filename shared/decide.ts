@@ -1,0 +1,81 @@
+/** The residency decision: one pure function that Worker, Hub, node and Ledger all run. It allocates nothing. */
+import {
+  EVIDENCE_CLASSES,
+  NODE_TRUSTS,
+  type CompiledPolicy,
+  type EvidenceClass,
+  type NodeTrust,
+} from './policy.ts'
+import { hasCountry, isSubset, type CountrySet } from './region.ts'
+
+/** What the decision knows about a node. */
+export interface NodeFacts {
+  /** A bit of the table in `region.ts`. */
+  readonly country: number
+  readonly evidence: EvidenceClass
+  /** Every country that the evidence leaves possible. */
+  readonly possible: CountrySet
+  readonly trust: NodeTrust
+  /** Consortia that it is a node of. */
+  readonly networks: readonly string[]
+  readonly quarantined: boolean
+}
+
+/** In the order in which they are tested. */
+export const COMPUTE_RULES = [
+  'node.quarantined',
+  'evidence.contradicted',
+  'compute.allow',
+  'evidence.min',
+  'evidence.bounds',
+  'data_class.phi',
+  'data_class.special',
+  'data_class.personal',
+  'node_trust.min',
+  'network.member',
+  'verification.min',
+] as const
+export type ComputeRule = (typeof COMPUTE_RULES)[number]
+
+/**
+ * `allow`, or the first rule that refused, by name.
+ * @param allowed the effective compute set of the job; checked together with the policy's own, so it can only narrow.
+ */
+export function decide(
+  policy: CompiledPolicy,
+  allowed: CountrySet,
+  node: NodeFacts,
+): 'allow' | ComputeRule {
+  if (node.quarantined) return 'node.quarantined'
+  if (node.evidence === 'contradicted') return 'evidence.contradicted'
+  if (!hasCountry(policy.compute, node.country) || !hasCountry(allowed, node.country))
+    return 'compute.allow'
+  if (EVIDENCE_CLASSES.indexOf(node.evidence) < EVIDENCE_CLASSES.indexOf(policy.minEvidence))
+    return 'evidence.min'
+  if (isOutOfBounds(policy, allowed, node)) return 'evidence.bounds'
+  if (policy.dataClass === 'phi' && node.trust !== 'dedicated') return 'data_class.phi'
+  if (policy.dataClass === 'special' && node.trust === 'public') return 'data_class.special'
+  if (policy.dataClass === 'personal' && node.trust === 'public' && !policy.personalOnPublicNodes)
+    return 'data_class.personal'
+  if (NODE_TRUSTS.indexOf(node.trust) < NODE_TRUSTS.indexOf(policy.nodeTrust))
+    return 'node_trust.min'
+  if (policy.network !== null && !node.networks.includes(policy.network)) return 'network.member'
+  // No answer is replicated yet, so no node can give what such a policy asks.
+  if (policy.verification !== 'none') return 'verification.min'
+  return 'allow'
+}
+
+/** Whether a request may enter where TLS ended. An unknown place is in no policy's set. */
+export function decideIngress(policy: CompiledPolicy, country: number): 'allow' | 'ingress.allow' {
+  return hasCountry(policy.ingress, country) ? 'allow' : 'ingress.allow'
+}
+
+/** A bound proves something only if all that it leaves possible is allowed; an empty one is no bound. */
+function isOutOfBounds(policy: CompiledPolicy, allowed: CountrySet, node: NodeFacts): boolean {
+  if (policy.minEvidence !== 'bounded' || node.evidence !== 'bounded') return false
+  return (
+    !hasCountry(node.possible, node.country) ||
+    !isSubset(node.possible, policy.compute) ||
+    !isSubset(node.possible, allowed)
+  )
+}

@@ -1,0 +1,78 @@
+/**
+ * What a tenant's own keys may do to its keys. Asked of the store at that moment: what a Worker remembers of a key may be
+ * ten seconds old, and a key that was revoked in them must not leave another behind.
+ */
+import { AppError } from '#shared/errors.ts'
+import { LIMITS } from '#shared/limits.ts'
+import type { TenantDatabase } from './database.ts'
+import { hasScope, lacking, type KeyGrant } from './key-grant.ts'
+import type { KeyStore } from './key-store.ts'
+import {
+  KeyRequest,
+  type CreatedKey,
+  type KeyChange,
+  type KeyInfo,
+  type RotatedKey,
+} from './protocol.ts'
+
+export interface OwnKeys {
+  create(by: string, request: KeyRequest): Promise<CreatedKey>
+  rotate(change: KeyChange, overlapMs: number): Promise<RotatedKey>
+  revoke(change: KeyChange, lastAdmin: boolean): KeyInfo
+}
+
+export function createOwnKeys(database: Pick<TenantDatabase, 'tenant'>, keys: KeyStore): OwnKeys {
+  const maker = (id: string): KeyInfo => {
+    const key = keys.get(id)
+    if (key.revokedAtMs !== null || !hasScope(key.scopes, 'admin')) {
+      throw new AppError('forbidden', `Key ${id} may not change keys: it is no live admin key.`)
+    }
+    return key
+  }
+  return {
+    async create(by, request) {
+      const tenant = database.tenant()
+      const grant = KeyRequest.parse(request)
+      requireCover(maker(by), grant)
+      return await keys.create(tenant, grant)
+    },
+    async rotate({ by, id }, overlapMs) {
+      database.tenant()
+      // Whoever sees the new secret has the key.
+      requireCover(maker(by), keys.get(id))
+      return await keys.rotate(id, Math.min(Math.max(0, overlapMs), LIMITS.keyOverlapMs))
+    },
+    revoke({ by, id }, lastAdmin) {
+      database.tenant()
+      maker(by)
+      const key = keys.get(id)
+      if (key.revokedAtMs === null && !lastAdmin && isLastAdmin(key, keys.list())) {
+        throw new AppError(
+          'invalid_request',
+          `${id} is this tenant's last admin key: without it only the operator can make keys. Make another first, or add ?last_admin=true.`,
+          {
+            meta: {
+              errors: [{ pointer: '/last_admin', detail: 'say true to revoke the last admin key' }],
+            },
+          },
+        )
+      }
+      return keys.revoke(id)
+    },
+  }
+}
+
+function isLastAdmin({ id }: KeyInfo, all: readonly KeyInfo[]): boolean {
+  const admins = all.filter((key) => key.revokedAtMs === null && hasScope(key.scopes, 'admin'))
+  return admins.length === 1 && admins[0]?.id === id
+}
+
+/** @throws {AppError} forbidden when a key would be given, or its secret shown to, what its maker does not have */
+function requireCover(by: KeyInfo, grant: KeyGrant): void {
+  const missing = lacking(by, grant)
+  if (missing.length === 0) return
+  throw new AppError(
+    'forbidden',
+    `Key ${by.id} cannot give what it does not have: ${missing.join(', ')}. Use a key that has it, or ask the operator.`,
+  )
+}
