@@ -39,7 +39,7 @@ export interface LoadedRunner {
 /** Opens a session on one of the model's files; `runner` releases it. */
 export type OpenSession = (
   file: string,
-  options?: Pick<SessionOptions, 'onDevice'>,
+  options?: Omit<SessionOptions, 'external'>,
 ) => Promise<Session>
 
 /** Opens what the task needs; when that fails, nothing stays open. */

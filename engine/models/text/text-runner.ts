@@ -62,7 +62,10 @@ async function loadTextModel({ manifest, files, open }: TextRunnerOptions): Prom
   const generation = GenerationConfig.parse(JSON.parse(text('generation_config.json') ?? '{}'))
   const tokenizerConfig = need('tokenizer_config.json')
   const vocabulary = createVocabulary(need('tokenizer.json'), tokenizerConfig)
-  const session = await open(graphFile(files), { onDevice: cacheOutputs(config) })
+  const session = await open(graphFile(files), {
+    onDevice: cacheOutputs(config),
+    isStepwise: true,
+  })
   const ends = new Set([generation.eos_token_id ?? config.eos_token_id ?? []].flat())
   return {
     vocabulary,

@@ -213,6 +213,35 @@ describe('the sender', () => {
     expect(text).toBe(`${Array.from({ length: 40 }, (_, id) => `t${id} `).join('')}last`)
   })
 
+  test('[G14] what is left leaves with the end: no reader is waited for in between', async () => {
+    const clock = createFakeClock()
+    const pieces: Uint8Array[] = []
+    const sender = createSender({
+      emit: async (piece) => void pieces.push(piece),
+      signal: NEVER,
+      now: clock.now,
+    })
+    for (let id = 0; id < 3; id++) await sender.token(id, `t${id} `)
+    await sender.end('last', { type: 'end', finish: 'stop', promptTokens: 3 })
+    expect(pieces).toHaveLength(2)
+    const meter = createTextMeter(3)
+    const events = pieces.map((piece) => meter.push(piece).map(({ type }) => type))
+    expect(events).toEqual([['delta'], ['delta', 'end']])
+  })
+
+  test('[G14] fast tokens make at most thirty events a second', async () => {
+    const clock = createFakeClock()
+    let events = 0
+    const emit = async () => void (events += 1)
+    const sender = createSender({ emit, signal: NEVER, now: clock.now })
+    for (let id = 0; id < 1_000; id++) {
+      await sender.token(id, 'a')
+      clock.add(2)
+    }
+    expect(events).toBeGreaterThan(50)
+    expect(events).toBeLessThanOrEqual(2 * 30 + 1)
+  })
+
   test('keeps each event within the bounds of the wire, whatever the tokens bring', async () => {
     const clock = createFakeClock()
     const lines: Uint8Array[] = []

@@ -1,0 +1,27 @@
+/** How many threads a model's session gets: as real sessions are opened, written down on the way. */
+import { readFile } from 'node:fs/promises'
+import * as ort from 'onnxruntime-node'
+import { expect, test } from 'vitest'
+import { createOrtSessions } from '#engine/models/session.ts'
+import { repositoryPath } from '#scripts/lib/paths.ts'
+
+test('[G13] short steps that follow each other run on one thread, other graphs on as many as the runtime likes', async () => {
+  const threads: (number | undefined)[] = []
+  const { Tensor, InferenceSession } = ort
+  const sessions = createOrtSessions({
+    Tensor,
+    InferenceSession: {
+      create(model, options) {
+        threads.push(options.intraOpNumThreads)
+        return InferenceSession.create(model, options)
+      },
+    },
+  })
+  const graph = await readFile(repositoryPath('models/littoral-chat-2m/onnx/model.onnx'))
+  const opened = [
+    await sessions.create(graph, 'cpu', { isStepwise: true }),
+    await sessions.create(graph, 'cpu'),
+  ]
+  for (const session of opened) await session.release()
+  expect(threads).toEqual([1, undefined])
+})
