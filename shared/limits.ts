@@ -9,6 +9,8 @@ export const LIMITS = {
   requestTimeoutMs: 60_000,
   /** Silence of an event stream after which a comment shows that it lives. */
   sseHeartbeatMs: 10_000,
+  /** How long a part of a streamed answer may wait for its reader. */
+  streamStallMs: 30_000,
   authCacheMs: 10_000,
   tenantsCached: 1_000,
   tenantKeys: 100,

@@ -72,12 +72,16 @@ let hub: TestHubBench
 beforeEach(async () => void (hub = await createHubBench()))
 afterEach(() => hub.close())
 
-async function start(request: DispatchRequest, signal = never): Promise<StreamedAnswer> {
+async function start(
+  request: DispatchRequest,
+  signal = never,
+  stallMs?: number,
+): Promise<StreamedAnswer> {
   const response = await writeStream((sink) =>
     hub.dispatcher.stream(request, payload, { signal, sink }),
   )
   if (response.body === null) throw new Error('no body')
-  return readStream(response.body)
+  return readStream(response.body, stallMs)
 }
 
 async function readAll(answer: StreamedAnswer): Promise<string> {
@@ -155,6 +159,37 @@ describe('a streamed answer', () => {
     await expect(readAll(answer)).rejects.toMatchObject({ code: 'cancelled' })
     await until('the node stops', () => engine.stopped === 1)
     expect(hub.outbox.next()).toEqual([])
+  })
+
+  it.each([0, 1])(
+    '[Q5] that is left unread after %i chunks is settled all the same, and given to nobody afterwards',
+    async (chunksRead) => {
+      await hub.join({ country: 'DE', engine: writer([delta('a'), delta('b'), delta('c'), END]) })
+      const answer = await start(await textRequest(), never, 50)
+      const chunks = answer.chunks[Symbol.asyncIterator]()
+      for (let read = 0; read < chunksRead; read += 1) await chunks.next()
+      const { units, receiptId } = await answer.outcome
+      expect(units).toBe(textUnits(payload.length, 3))
+      expect(hub.outbox.get(TENANT, receiptId)).toBeDefined()
+      await expect(chunks.next()).rejects.toMatchObject({ code: 'cancelled' })
+    },
+  )
+
+  it('tells the hub when its reader leaves the loop', async () => {
+    const left = Promise.withResolvers<void>()
+    const gate = new Promise<never>(() => {})
+    await hub.join({ country: 'DE', engine: writer([delta('a'), END], () => gate) })
+    const request = await textRequest()
+    const { body } = await writeStream((sink) =>
+      hub.dispatcher.stream(request, payload, { signal: never, sink }),
+    )
+    if (body === null) throw new Error('no body')
+    const seen = new TransformStream<Uint8Array, Uint8Array>()
+    void body.pipeTo(seen.writable).catch(() => left.resolve())
+    const answer = await readStream(seen.readable)
+    for await (const _chunk of answer.chunks) break
+    await left.promise
+    await expect(answer.outcome).rejects.toMatchObject({ code: 'cancelled' })
   })
 
   it.each([

@@ -63,17 +63,27 @@ async function endStream(
   await writer.close().catch(() => {})
 }
 
-/** @throws {AppError} node_lost when the stream does not begin as one, or the hub's error */
-export async function readStream(body: ReadableStream<Uint8Array>): Promise<StreamedAnswer> {
+/**
+ * @param stallMs how long a chunk may lie here before the rest is read without its reader, so that what the job cost is known
+ * @throws {AppError} node_lost when the stream does not begin as one, or the hub's error
+ */
+export async function readStream(
+  body: ReadableStream<Uint8Array>,
+  stallMs: number = LIMITS.streamStallMs,
+): Promise<StreamedAnswer> {
   const frames = readFrames(body)
   const first = await frames.next()
   if (first.done === true || first.value.kind !== KINDS.head) throw lost()
   const outcome = Promise.withResolvers<DispatchOutcome>()
   // Whoever reads the chunks to their end sees the failure there too.
   outcome.promise.catch(() => {})
+  const stall = createStall(
+    { next: () => nextChunk(frames, outcome), leave: () => void frames.return(undefined) },
+    stallMs,
+  )
   return {
     head: DispatchHead.parse(parse(first.value.body)),
-    chunks: readChunks(frames, outcome),
+    chunks: readChunks(stall, outcome),
     outcome: outcome.promise,
   }
 }
@@ -83,26 +93,79 @@ interface StreamFrame {
   readonly body: Uint8Array
 }
 
-async function* readChunks(
+/** @returns undefined at the end, when the outcome has been told; what is thrown has been told there too */
+async function nextChunk(
   frames: AsyncGenerator<StreamFrame>,
   outcome: PromiseWithResolvers<DispatchOutcome>,
-): AsyncGenerator<Uint8Array> {
+): Promise<Uint8Array | undefined> {
   try {
-    for await (const { kind, body } of frames) {
-      if (kind === KINDS.data) yield body
-      else if (kind === KINDS.outcome) {
-        outcome.resolve(DispatchOutcome.parse(parse(body)))
-        return
-      } else if (kind === KINDS.error) throw fromWire(parse(body) as WireError)
-      else break
-    }
-    throw lost()
+    const next = await frames.next()
+    if (next.done === true) throw lost()
+    const { kind, body } = next.value
+    if (kind === KINDS.data) return body
+    if (kind === KINDS.error) throw fromWire(parse(body) as WireError)
+    if (kind !== KINDS.outcome) throw lost()
+    outcome.resolve(DispatchOutcome.parse(parse(body)))
+    return undefined
   } catch (error) {
     const known = errorCode(error) === undefined ? lost(error) : error
     outcome.reject(known)
     throw known
+  }
+}
+
+interface Stall {
+  /** The next chunk. @throws {AppError} cancelled when the reader has let chunks lie for too long */
+  next(): Promise<Uint8Array | undefined>
+  /** The reader leaves. @returns whether the rest is being read without it */
+  end(): boolean
+}
+
+/** Reads on in the place of a reader that has stopped reading and has not left. */
+function createStall(
+  { next, leave }: { next: () => Promise<Uint8Array | undefined>; leave: () => void },
+  stallMs: number,
+): Stall {
+  let isOver = false
+  const readOn = async () => {
+    isOver = true
+    try {
+      while ((await next()) !== undefined);
+    } catch {
+      // The outcome tells of it.
+    }
+  }
+  const wait = () => setTimeout(() => void readOn(), stallMs)
+  let timer = wait()
+  return {
+    end() {
+      clearTimeout(timer)
+      if (!isOver) leave()
+      return isOver
+    },
+    async next() {
+      clearTimeout(timer)
+      if (isOver)
+        throw new AppError('cancelled', `The answer lay unread for ${stallMs} ms and was dropped.`)
+      const chunk = await next()
+      if (chunk !== undefined) timer = wait()
+      return chunk
+    },
+  }
+}
+
+async function* readChunks(
+  stall: Stall,
+  outcome: PromiseWithResolvers<DispatchOutcome>,
+): AsyncGenerator<Uint8Array> {
+  try {
+    for (;;) {
+      const chunk = await stall.next()
+      if (chunk === undefined) return
+      yield chunk
+    }
   } finally {
-    outcome.reject(new AppError('cancelled', 'The reader left before the end.'))
+    if (!stall.end()) outcome.reject(new AppError('cancelled', 'The reader left before the end.'))
   }
 }
 
