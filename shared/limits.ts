@@ -66,6 +66,9 @@ export const LIMITS = {
   sessionMessageBytes: 8 * MIB,
   sessionCheckpointEvery: 1_000,
   sessionMoves: 5,
+  /** Sent and not acknowledged, from which on no step is begun; how long a client may leave it so. */
+  sessionUnreadBytes: 64 * KIB,
+  sessionUnreadMs: 30_000,
   /** Sessions whose buffers one device keeps, and their bytes together; the least recently used goes first. */
   deviceSessions: 32,
   deviceSessionBytes: 128 * MIB,

@@ -37,7 +37,8 @@ export async function openSession(
     messages.push(message)
     if (message.type === 'result') waiting.get(message.step)?.(message)
     if (message.type === 'moved')
-      for (const step of steps.slice(message.resumeFrom - 1)) socket.send(JSON.stringify(step))
+      for (const step of steps.slice(message.resumeFrom - 1))
+        socket.send(JSON.stringify({ ...step, received: messages.length }))
   })
   await new Promise<void>((resolve, reject) => {
     socket.once('open', () => resolve())
@@ -55,7 +56,7 @@ export async function openSession(
     step(inputs) {
       const message: StepMessage = { type: 'step', step: steps.length + 1, inputs }
       steps.push(message)
-      socket.send(JSON.stringify(message))
+      socket.send(JSON.stringify({ ...message, received: messages.length }))
       return new Promise<Result>((resolve, reject) => {
         waiting.set(message.step, resolve)
         void closed.then(({ reason }) => reject(new Error(`closed: ${reason}`)))

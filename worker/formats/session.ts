@@ -40,16 +40,23 @@ export const OpenMessage = z.strictObject({
 })
 export type OpenMessage = z.infer<typeof OpenMessage>
 
+/** How many messages of the server have been received, of all so far. */
+const Received = z.int().min(0)
+
 export const StepMessage = z.strictObject({
   type: z.literal('step'),
   /** From 1, each one more than the last. */
   step: z.int().min(1),
   /** One for each `input` buffer. */
   inputs: z.array(z.strictObject({ binding: Binding, data: Data })).max(LIMITS.kernelBuffers),
+  received: Received.optional(),
 })
 export type StepMessage = z.infer<typeof StepMessage>
 
-export const ClientMessage = z.discriminatedUnion('type', [OpenMessage, StepMessage])
+/** For a client that has no step to send at the moment. */
+const AckMessage = z.strictObject({ type: z.literal('ack'), received: Received })
+
+export const ClientMessage = z.discriminatedUnion('type', [OpenMessage, StepMessage, AckMessage])
 export type ClientMessage = z.infer<typeof ClientMessage>
 
 const BufferData = z.array(z.strictObject({ binding: z.int(), data: z.base64() }))

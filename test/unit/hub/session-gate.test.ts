@@ -1,5 +1,5 @@
 /** The hub's door for sessions, with real tenants and a clock of our own: what a hostile tenant can take of the hub, and of its own quota. */
-import { describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { NodeId, randomBytes, TenantId } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'
 import { silentLog } from '#shared/log.ts'
@@ -44,15 +44,22 @@ function createSocket() {
   }
 }
 
-function answer({ units, priceMicroUsd }: DispatchRequest): DispatchResult {
+function answer({ work, units, priceMicroUsd }: DispatchRequest): DispatchResult {
+  const returned = work.kind === 'kernel' ? work.buffers.filter((buffer) => buffer.return) : []
+  const outputs = returned.map(({ binding, sizeBytes }) => ({
+    name: `binding:${binding}`,
+    datatype: 'UINT8' as const,
+    shape: [sizeBytes],
+    sizeBytes,
+  }))
   return {
-    payload: new Uint8Array(4),
+    payload: new Uint8Array(outputs.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)),
     outcome: {
       receiptId: `0x${'7'.repeat(64)}`,
       nodeId: NodeId.parse('12D3KooWGRUfVhn7rP1fhW4mRDVmWcuJwuYRhUPxGX5EcHCZx9ij'),
       place: placeIn('DE'),
       answer: {
-        outputs: [{ name: 'binding:2', datatype: 'UINT8', shape: [4], sizeBytes: 4 }],
+        outputs,
         provider: 'webgpu',
         adapter: { name: 'x', isSoftware: true },
         computeMs: 1,
@@ -124,6 +131,15 @@ async function createHub(quota: object = {}, isStuck = false) {
   }
 }
 
+/** A session whose answers are large, and which may be told of their bytes. */
+const LARGE = JSON.stringify({
+  ...(JSON.parse(OPEN) as object),
+  buffers: [
+    { role: 'input', binding: 1, sizeBytes: 4 },
+    { role: 'state', binding: 0, data: encodeBase64(new Uint8Array(30_000)), return: true },
+  ],
+})
+
 const settled = () => new Promise((resolve) => setTimeout(resolve, 5))
 
 describe('the steps of a session', () => {
@@ -170,6 +186,66 @@ describe('the steps of a session', () => {
     neighbour.say(OPEN)
     neighbour.say(step(1))
     expect(neighbour.sent).toEqual([expect.objectContaining({ type: 'opened' })])
+  })
+})
+
+describe('a client that does not read', () => {
+  afterEach(() => void vi.useRealTimers())
+
+  /** Steps as fast as they come, none of them acknowledged. */
+  async function flood() {
+    const hub = await createHub()
+    vi.useFakeTimers()
+    const socket = hub.enter(acme)
+    socket.say(LARGE)
+    for (let n = 1; n <= 20; n += 1) socket.say(step(n))
+    await vi.advanceTimersByTimeAsync(10)
+    return { hub, socket }
+  }
+
+  it('[SE8] has no more steps computed than it has room for, and is closed by name', async () => {
+    const { hub, socket } = await flood()
+    const sentBytes = JSON.stringify(socket.sent).length
+    expect(hub.jobs.length).toBeGreaterThan(1)
+    expect(sentBytes).toBeLessThan(LIMITS.sessionUnreadBytes + 50_000)
+    await vi.advanceTimersByTimeAsync(LIMITS.sessionUnreadMs)
+    expect(socket.closed).toEqual([4413])
+    expect(JSON.stringify(socket.sent).length).toBe(sentBytes)
+  })
+
+  it('[SE8] goes on when it acknowledges, with a step or without', async () => {
+    const { hub, socket } = await flood()
+    for (let round = 0; round < 20 && hub.jobs.length < 20; round += 1) {
+      const received = socket.sent.length
+      socket.say(JSON.stringify({ type: 'ack', received }))
+      await vi.advanceTimersByTimeAsync(10)
+    }
+    socket.say(
+      JSON.stringify({ ...(JSON.parse(step(21)) as object), received: socket.sent.length }),
+    )
+    await vi.advanceTimersByTimeAsync(10)
+    expect(socket.sent.filter(({ type }) => type === 'result').length).toBe(21)
+    await vi.advanceTimersByTimeAsync(LIMITS.sessionUnreadMs)
+    expect(socket.closed).toEqual([])
+  })
+
+  it('[SE8] cannot have errors pile up instead of answers', async () => {
+    const hub = await createHub({}, true)
+    const socket = hub.enter(acme)
+    socket.say(OPEN)
+    for (let round = 0; round < 1_000 && socket.closed.length === 0; round += 1)
+      for (let n = 1; n <= LIMITS.sessionStepsWaiting + 2; n += 1) socket.say(step(n))
+    expect(socket.closed).toEqual([4413])
+    expect(JSON.stringify(socket.sent).length).toBeLessThan(LIMITS.sessionUnreadBytes + 50_000)
+  })
+
+  it('[SE8] cannot acknowledge what was never sent', async () => {
+    const hub = await createHub()
+    const socket = hub.enter(acme)
+    socket.say(OPEN)
+    socket.say(JSON.stringify({ type: 'ack', received: 2 }))
+    expect(socket.sent.at(-1)).toMatchObject({ error: { code: 'invalid_request' } })
+    expect(socket.closed).toEqual([1000])
   })
 })
 

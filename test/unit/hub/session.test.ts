@@ -123,8 +123,8 @@ async function runClient(network: Network, inputs: readonly number[], checkpoint
     release: () => {},
     randomBytes,
     close: (_code, reason) => done.reject(new Error(reason)),
-    send(raw) {
-      const message = ServerMessage.parse(JSON.parse(JSON.stringify(raw)))
+    send(text) {
+      const message = ServerMessage.parse(JSON.parse(text))
       if (message.type === 'error') done.reject(new Error(message.error.message))
       if (message.type === 'moved') {
         moves.push(message.resumeFrom)
@@ -207,7 +207,7 @@ describe('a session that is not spoken to in order', () => {
       release: () => {},
       randomBytes,
       close: (_code, reason) => void closed.push(reason),
-      send: (message) => void sent.push(message),
+      send: (text) => void sent.push(ServerMessage.parse(JSON.parse(text))),
     })
     return { session, sent, closed }
   }

@@ -28,6 +28,9 @@ export interface StepOptions {
   readonly isCheckpoint: boolean
 }
 
+/** Of a message or one of its buffers, beside the bytes in base64; more than the longest of them. */
+const AROUND_BYTES = 2_048
+
 /** @throws {AppError} invalid_request with a pointer to each fault */
 export function planSession(open: OpenMessage): SessionPlan {
   const faults: FieldFault[] = []
@@ -64,6 +67,17 @@ export function heldBytes({ constants, start }: SessionPlan): number {
   const sum = (map: ReadonlyMap<number, Uint8Array>) =>
     [...map.values()].reduce((total, bytes) => total + bytes.length, 0)
   return sum(constants) + sum(start.state)
+}
+
+/** Bytes that the messages about one step may have, in base64 and with what stands around it. */
+export function messageBytes({ open, start }: SessionPlan): number {
+  const { checkpointData, buffers } = open
+  const shown = buffers.filter((buffer) => isReturned(buffer)).map((buffer) => sizeOf(buffer))
+  const copied = checkpointData ? [...start.state.values()].map((bytes) => bytes.length) : []
+  return [...shown, ...copied].reduce(
+    (sum, sizeBytes) => sum + Math.ceil(sizeBytes / 3) * 4 + AROUND_BYTES,
+    AROUND_BYTES,
+  )
 }
 
 /** @throws {AppError} invalid_request when the inputs are not those of the plan */

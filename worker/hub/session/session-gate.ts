@@ -51,7 +51,7 @@ export function createSessionGate(deps: SessionGateDeps): SessionGate {
         reserve: (microUsd) => reserve(opened.tenant, microUsd),
         hold: (sizeBytes) => place.hold(sizeBytes),
         release: (sizeBytes) => place.release(sizeBytes),
-        send: (message) => socket.send(JSON.stringify(message)),
+        send: (text) => socket.send(text),
         close(code, reason) {
           // Now: a client that does not answer the closing would keep its place.
           leave()

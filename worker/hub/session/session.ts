@@ -10,6 +10,7 @@ import { ClientMessage, type ServerMessage, type StepMessage } from '../../forma
 import type { DispatchRequest, DispatchResult, SessionGrant } from '../protocol.ts'
 import {
   heldBytes,
+  messageBytes,
   planSession,
   readAnswer,
   showState,
@@ -17,6 +18,7 @@ import {
   type Checkpoint,
   type SessionPlan,
 } from './plan.ts'
+import { createUnread, type Unread } from './unread.ts'
 
 export interface SessionDeps {
   /** Whose session it is and where it may be computed, as of now. @throws {AppError} when it may no longer be */
@@ -32,7 +34,8 @@ export interface SessionDeps {
   readonly hold: (sizeBytes: number) => void
   /** Gives bytes back that were set aside. */
   readonly release: (sizeBytes: number) => void
-  readonly send: (message: ServerMessage) => void
+  /** Sends one message, as JSON. */
+  readonly send: (text: string) => void
   /** Ends the socket with a WebSocket close code. */
   readonly close: (code: number, reason: string) => void
   readonly randomBytes: RandomBytes
@@ -48,6 +51,8 @@ interface Waiting {
 
 const NORMAL_CLOSE = 1000
 const POLICY_CLOSE = 1008
+const UNREAD_CLOSE = 4413
+const UNREAD_REASON = 'unread: acknowledge what you receive (`received`)'
 
 export class Session {
   readonly #deps: SessionDeps
@@ -55,6 +60,7 @@ export class Session {
   readonly #ended = new AbortController()
   #waiting: Waiting[] = []
   #plan: SessionPlan | undefined
+  #unread: Unread = createUnread(0)
   #checkpoint: Checkpoint = { step: 0, state: new Map() }
   /** The node that holds the state after `#done`; null when none does. */
   #nodeId: NodeId | null = null
@@ -77,7 +83,10 @@ export class Session {
     try {
       const message = readMessage(text)
       if (message.type === 'open') this.#open(message)
-      else this.#enqueue(message, text.length)
+      else {
+        if (message.received !== undefined) this.#unread.received(message.received)
+        if (message.type === 'step') this.#enqueue(message, text.length)
+      }
     } catch (error) {
       this.#fail(error, null)
     }
@@ -93,11 +102,13 @@ export class Session {
     if (this.#plan !== undefined)
       throw new AppError('invalid_request', 'The session is open already.')
     const plan = planSession(message)
+    const stepBytes = messageBytes(plan)
     // Its copies are kept twice for the moment in which one replaces the other.
-    this.#deps.hold(2 * heldBytes(plan))
+    this.#deps.hold(2 * heldBytes(plan) + LIMITS.sessionUnreadBytes + stepBytes)
     this.#plan = plan
+    this.#unread = createUnread(stepBytes)
     this.#checkpoint = plan.start
-    this.#deps.send({ type: 'opened', session: this.#id })
+    this.#send({ type: 'opened', session: this.#id })
   }
 
   #enqueue(message: StepMessage, sizeBytes: number): void {
@@ -122,7 +133,8 @@ export class Session {
 
   async #drain(): Promise<void> {
     this.#isRunning = true
-    for (;;) {
+    while (this.#waiting.length > 0) {
+      if (!(await this.#unread.room(this.#ended.signal))) this.#leaveUnread()
       const next = this.#waiting.shift()
       if (next === undefined) break
       try {
@@ -152,7 +164,7 @@ export class Session {
     const { outputs } = outcome.answer
     const { shown, state } = readAnswer(plan, { outputs, payload })
     const { place, timing, receiptId } = outcome
-    this.#deps.send({
+    this.#send({
       type: 'result',
       step,
       outputs: shown,
@@ -166,7 +178,21 @@ export class Session {
     if (!isCheckpoint) return
     this.#checkpoint = { step, state }
     const shownState = plan.open.checkpointData ? { state: showState(this.#checkpoint) } : {}
-    this.#deps.send({ type: 'checkpoint', step, ...shownState })
+    this.#send({ type: 'checkpoint', step, ...shownState })
+  }
+
+  #send(message: ServerMessage): void {
+    if (this.#ended.signal.aborted) return
+    const text = JSON.stringify(message)
+    const isTaken = this.#unread.sent(text.length)
+    this.#deps.send(text)
+    if (!isTaken) this.#leaveUnread()
+  }
+
+  #leaveUnread(): void {
+    if (this.#ended.signal.aborted) return
+    this.end()
+    this.#deps.close(UNREAD_CLOSE, UNREAD_REASON)
   }
 
   /** A step is a job: it counts and costs like any other. */
@@ -212,7 +238,7 @@ export class Session {
     this.#nodeId = null
     this.#done = this.#checkpoint.step
     this.#expect(this.#checkpoint.step + 1)
-    this.#deps.send({ type: 'moved', resumeFrom: this.#next, reason: error.detail })
+    this.#send({ type: 'moved', resumeFrom: this.#next, reason: error.detail })
     return true
   }
 
@@ -235,7 +261,7 @@ export class Session {
     const mayPass = ERRORS[error.code].retryable && this.#plan !== undefined
     if (mayPass) this.#expect(this.#done + 1)
     const { error: shown, rule } = toProblem(error, this.#id)
-    this.#deps.send({
+    this.#send({
       type: 'error',
       step,
       error: { ...shown, ...(rule === undefined ? {} : { rule }) },
