@@ -1,87 +1,52 @@
-/** `npm run soak -- --requests N`: hostile requests to every described route of a Worker of its own, with one local node. */
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+/** `npm run soak -- [PART…]`: what takes too long for the tests, part by part; no fault may come of it. */
 import { parseArgs } from 'node:util'
-import { silentLog } from '#shared/log.ts'
-import { buildWorker } from './build.ts'
-import { fuzzRoutes, type FuzzReport } from './lib/fuzz/run.ts'
-import { startNodeProcess } from './lib/node-process.ts'
-import { createOperator } from './lib/operator.ts'
-import { repositoryPath } from './lib/paths.ts'
-import { startWorkerd } from './lib/workerd.ts'
+import { soakKernels } from './lib/soak/kernels.ts'
+import { soakRoutes } from './lib/soak/routes.ts'
 
-const OPERATOR_KEY = 'operator-of-this-soak'
-const PROGRESS_EVERY = 5_000
-
-const { values } = parseArgs({
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
   options: {
-    requests: { type: 'string', default: '100000' },
     seed: { type: 'string', default: '1' },
+    requests: { type: 'string', default: '100000' },
     concurrency: { type: 'string', default: '16' },
-    /** Without a node every job ends at no_capacity, sooner. */
     'no-node': { type: 'boolean', default: false },
+    kernels: { type: 'string', default: '100000' },
+    executed: { type: 'string', default: '1000' },
   },
 })
+const seed = Number(values.seed)
 
-async function main(): Promise<number> {
-  const dir = await mkdtemp(join(tmpdir(), 'littoral-soak-'))
-  const closers: (() => Promise<void>)[] = [() => rm(dir, { recursive: true, force: true })]
-  try {
-    const report = await soak(dir, closers)
-    console.log(JSON.stringify({ ...report, faults: report.faults.length }, null, 2))
-    for (const fault of report.faults) console.error(fault)
-    return report.faults.length === 0 ? 0 : 1
-  } finally {
-    for (const close of closers.toReversed()) await close()
-  }
+interface PartResult {
+  readonly report: object
+  readonly faults: readonly string[]
 }
 
-async function soak(dir: string, closers: (() => Promise<void>)[]): Promise<FuzzReport> {
-  const bundleDir = join(dir, 'bundle')
-  await buildWorker({ outDir: bundleDir, simulatedPlaces: true })
-  const worker = await startWorkerd({
-    bundleDir,
-    stateDir: join(dir, 'state'),
-    assetsDir: join(dir, 'assets'),
-    log: silentLog,
-    vars: { INGRESS_COUNTRY: 'DE', OPERATOR_KEY, ADMISSION_SECRET: 'the secret of this soak' },
-  })
-  closers.push(() => worker.close())
-  let isAlive = true
-  void worker.exited.then(() => (isAlive = false))
-  const operator = createOperator(worker.url, OPERATOR_KEY)
-  const scopes = ['infer', 'policy', 'audit', 'admin']
-  const own = await operator.createKey({ tenant: 'acme', scopes })
-  const other = await operator.createKey({ tenant: 'other', scopes })
-  if (!values['no-node']) {
-    const { key } = await operator.createKey({ tenant: 'operator', scopes: ['node'] })
-    const place = { name: 'soak', region: 'DE', device: 'cpu' as const }
-    const node = await startNodeProcess({ ...place, hub: worker.url, dir, key, log: silentLog })
-    closers.push(() => node.close())
-  }
-  const description: unknown = JSON.parse(
-    await readFile(repositoryPath('docs/openapi.json'), 'utf8'),
-  )
-  const startedMs = performance.now()
-  return await fuzzRoutes(
-    description,
-    {
-      url: worker.url,
-      keys: { own: own.key, other: other.key, operator: OPERATOR_KEY },
-      isAlive: () => isAlive,
-    },
-    {
+/** Each prints its seed, and gives what it counted and what must not have happened. */
+const PARTS: Readonly<Record<string, () => Promise<PartResult>>> = {
+  routes: () =>
+    soakRoutes({
       requests: Number(values.requests),
-      seed: Number(values.seed),
+      seed,
       concurrency: Number(values.concurrency),
-      onProgress(done, faults) {
-        if (done % PROGRESS_EVERY !== 0) return
-        const seconds = Math.round((performance.now() - startedMs) / 1000)
-        console.error(`${done} requests in ${seconds} s, ${faults} faults`)
-      },
-    },
-  )
+      hasNode: !values['no-node'],
+    }),
+  kernels: () =>
+    soakKernels({ kernels: Number(values.kernels), executed: Number(values.executed), seed }),
+}
+
+async function main(): Promise<number> {
+  const names = positionals.length > 0 ? positionals : Object.keys(PARTS)
+  let faults = 0
+  for (const name of names) {
+    const part = PARTS[name]
+    if (part === undefined)
+      throw new Error(`no part ${name}; there are ${Object.keys(PARTS).join(', ')}`)
+    const result = await part()
+    console.log(JSON.stringify({ part: name, ...result.report, faults: result.faults.length }))
+    for (const fault of result.faults) console.error(fault)
+    faults += result.faults.length
+  }
+  return faults === 0 ? 0 : 1
 }
 
 // A soak that is interrupted leaves no process behind.

@@ -13,6 +13,7 @@ import { SAMPLES } from '../../bench/wgsl/kernels.ts'
 const GRANT = { total: 1e9, each: 1e7 }
 
 const KERNELS = Number(process.env.LITTORAL_FUZZ_KERNELS ?? 10_000)
+const FIRST_SEED = Number(process.env.LITTORAL_FUZZ_SEED ?? 0)
 /** Processor time of one kernel through reader and rewriter; what else the machine does is not in it. */
 const PATIENCE_MS = 1_000
 
@@ -114,7 +115,7 @@ describe('the reader of WGSL', () => {
         ...Object.values(SAMPLES).map(({ wgsl }) => wgsl),
       ]
       const count = { metered: 0, refused: 0 }
-      for (let seed = 0; seed < KERNELS; seed += 1) {
+      for (let seed = FIRST_SEED; seed < FIRST_SEED + KERNELS; seed += 1) {
         const made = () => generateKernel(seed, { isFinite: seed % 3 === 0 })
         const base = corpus[seed % corpus.length] ?? ''
         const other = corpus[(seed * 7 + 1) % corpus.length] ?? ''
@@ -129,6 +130,7 @@ describe('the reader of WGSL', () => {
       // Mutations that all were refused, or none, would have tried nothing.
       expect(count.metered).toBeGreaterThan(KERNELS / 5)
       expect(count.refused).toBeGreaterThan(KERNELS / 5)
+      console.log(`reader and rewriter: ${JSON.stringify(count)} from seed ${FIRST_SEED}`)
     },
   )
 })

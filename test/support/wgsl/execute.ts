@@ -13,12 +13,15 @@ interface NamedKernel {
   readonly wgsl: string
 }
 
+/** Of the first that is generated; the soak has others. */
+const FIRST_EXECUTED = 50_000 + Number(process.env.LITTORAL_FUZZ_SEED ?? 0)
+
 /** Every hostile kernel, and the rest generated without an end or changed by chance. */
 export function executedKernels(count: number): NamedKernel[] {
   const hostile = Object.entries({ ...HOSTILE_TO_RUN, ...HOSTILE_TO_READ })
   const corpus = [...Object.values(HOSTILE_TO_RUN), ...Object.values(GRAMMAR)]
   const made = Array.from({ length: Math.max(0, count - hostile.length) }, (_, index) => {
-    const seed = 50_000 + index
+    const seed = FIRST_EXECUTED + index
     const own = generateKernel(seed, { isFinite: index % 4 === 0 })
     const base = corpus[index % corpus.length] ?? own
     const wgsl = index % 2 === 0 ? own : mutateKernel(base, own, 2 * seed)
