@@ -20,6 +20,8 @@ export const LIMITS = {
   /** How long the secret before a rotation may still be taken. */
   keyOverlapMs: 3_600_000,
   policyBodyBytes: 64 * KIB,
+  /** Newest versions of one policy that a list shows; each of the older ones can be asked for. */
+  policyVersionsListed: 200,
   rateLimitKeys: 10_000,
   /** Idempotency keys, of one tenant */
   idempotencyKeyChars: 255,
@@ -94,6 +96,24 @@ export const LIMITS = {
   presenceModels: 64,
   /** Nodes whose last sequence a hub remembers. */
   presenceNodes: 10_000,
+  /** Evidence of place: how long a conclusion stands; how long a measured round trip counts; by how much clocks may differ. */
+  evidenceTtlMs: 900_000,
+  echoTtlMs: 3_600_000,
+  clockSkewMs: 60_000,
+  /** Anchors whose round trips one record holds; echoes of one measurement, and the time for each and for all of them. */
+  evidenceAnchors: 8,
+  echoSamples: 24,
+  echoTimeoutMs: 5_000,
+  echoRunMs: 30_000,
+  /** From one measurement of a node to the next. */
+  echoEveryMs: 1_200_000,
+  /** Echoes of one measurement that answer nothing that was asked, before its stream ends. */
+  echoesRefused: 4,
+  attestationMs: 400 * 86_400_000,
+  attestationsKept: 10_000,
+  /** Hubs of one deployment, and messages of one of them that another takes in a second. */
+  hubPeers: 16,
+  hubNoticeBytes: 32 * KIB,
   admissionTtlMs: 60_000,
   admissionsPerMinute: 30,
   /** Node */

@@ -214,6 +214,7 @@ export const SETTLEMENT_ABI = [
       { name: 'parentRoot', type: 'bytes32' },
       { name: 'receiptRoot_', type: 'bytes32' },
       { name: 'receiptCount', type: 'uint32' },
+      { name: 'logRoot', type: 'bytes32' },
       { name: 'earningsRoot_', type: 'bytes32' },
       { name: 'earnedMicroUsd', type: 'uint256' },
       {
@@ -421,6 +422,7 @@ export const SETTLEMENT_ABI = [
       { name: 'batchId', type: 'uint64', indexed: true },
       { name: 'receiptRoot', type: 'bytes32', indexed: false },
       { name: 'receiptCount', type: 'uint32', indexed: false },
+      { name: 'logRoot', type: 'bytes32', indexed: false },
       { name: 'earningsRoot', type: 'bytes32', indexed: false },
       { name: 'earnedMicroUsd', type: 'uint256', indexed: false },
     ],

@@ -115,6 +115,7 @@ contract Settlement is ISettlement, EIP712, Ownable2Step, ReentrancyGuard {
         bytes32 parentRoot,
         bytes32 receiptRoot_,
         uint32 receiptCount,
+        bytes32 logRoot,
         bytes32 earningsRoot_,
         uint256 earnedMicroUsd,
         PolicyUse[] calldata policies,
@@ -129,7 +130,7 @@ contract Settlement is ISettlement, EIP712, Ownable2Step, ReentrancyGuard {
         nextBatchId = expectedId + 1;
         receiptRoot[expectedId] = receiptRoot_;
         earningsRoot = earningsRoot_;
-        emit BatchPosted(expectedId, receiptRoot_, receiptCount, earningsRoot_, earnedMicroUsd);
+        emit BatchPosted(expectedId, receiptRoot_, receiptCount, logRoot, earningsRoot_, earnedMicroUsd);
         _checkPolicies(expectedId, policies);
         uint256 chargedMicroUsd = _charge(expectedId, charges);
         if (chargedMicroUsd != earnedMicroUsd) revert ChargesDiffer(earnedMicroUsd, chargedMicroUsd);

@@ -64,7 +64,7 @@ contract SettlementTest is SettlementFixture {
     function test_postBatch_keepsRootsAndCharges() public {
         bytes32 earnings = _leaf(NODE_KEY, 700);
         vm.expectEmit(true, true, true, true);
-        emit ISettlement.BatchPosted(1, keccak256("receipts"), 1, earnings, 700);
+        emit ISettlement.BatchPosted(1, keccak256("receipts"), 1, LOG_ROOT, earnings, 700);
         vm.expectEmit(true, true, true, true);
         emit ISettlement.PolicyUsed(1, Hashes.policy(_policy()), 1 << 14);
         vm.expectEmit(true, true, true, true);
@@ -79,26 +79,26 @@ contract SettlementTest is SettlementFixture {
 
     function test_postBatch_revertsForAnyoneButAPoster() public {
         vm.expectRevert(abi.encodeWithSelector(ISettlement.Forbidden.selector, address(this)));
-        settlement.postBatch(1, 0, keccak256("r"), 1, 0, 1, _uses(1 << 14), _charges(CONSUMER, 1));
+        settlement.postBatch(1, 0, keccak256("r"), 1, 0, 0, 1, _uses(1 << 14), _charges(CONSUMER, 1));
     }
 
     function test_postBatch_revertsForTheOwner() public {
         vm.expectRevert(abi.encodeWithSelector(ISettlement.Forbidden.selector, OWNER));
         vm.prank(OWNER);
-        settlement.postBatch(1, 0, keccak256("r"), 1, 0, 1, _uses(1 << 14), _charges(CONSUMER, 1));
+        settlement.postBatch(1, 0, keccak256("r"), 1, 0, 0, 1, _uses(1 << 14), _charges(CONSUMER, 1));
     }
 
     function test_postBatch_revertsWhenPostedTwice() public {
         _post(bytes32(0), 1);
         vm.expectRevert(abi.encodeWithSelector(ISettlement.UnexpectedBatch.selector, 1, 2));
         vm.prank(POSTER);
-        settlement.postBatch(1, 0, keccak256("receipts"), 1, 0, 1, _uses(1 << 14), _charges(CONSUMER, 1));
+        settlement.postBatch(1, 0, keccak256("receipts"), 1, 0, 0, 1, _uses(1 << 14), _charges(CONSUMER, 1));
     }
 
     function test_postBatch_revertsWhenOneIsLeftOut() public {
         vm.expectRevert(abi.encodeWithSelector(ISettlement.UnexpectedBatch.selector, 2, 1));
         vm.prank(POSTER);
-        settlement.postBatch(2, 0, keccak256("receipts"), 1, 0, 1, _uses(1 << 14), _charges(CONSUMER, 1));
+        settlement.postBatch(2, 0, keccak256("receipts"), 1, 0, 0, 1, _uses(1 << 14), _charges(CONSUMER, 1));
     }
 
     function test_postBatch_revertsUponAnotherBatchThanTheLast() public {
@@ -106,26 +106,26 @@ contract SettlementTest is SettlementFixture {
         bytes32 last = keccak256("receipts");
         vm.expectRevert(abi.encodeWithSelector(ISettlement.UnexpectedParent.selector, keccak256("other"), last));
         vm.prank(POSTER);
-        settlement.postBatch(2, keccak256("other"), last, 1, 0, 1, _uses(1 << 14), _charges(CONSUMER, 1));
+        settlement.postBatch(2, keccak256("other"), last, 1, 0, 0, 1, _uses(1 << 14), _charges(CONSUMER, 1));
     }
 
     function test_postBatch_revertsWhenEmpty() public {
         vm.expectRevert(abi.encodeWithSelector(ISettlement.EmptyBatch.selector));
         vm.prank(POSTER);
-        settlement.postBatch(1, 0, keccak256("r"), 0, 0, 1, _uses(1 << 14), _charges(CONSUMER, 1));
+        settlement.postBatch(1, 0, keccak256("r"), 0, 0, 0, 1, _uses(1 << 14), _charges(CONSUMER, 1));
     }
 
     function test_postBatch_revertsOutsideThePolicyNamingIt() public {
         bytes32 hash = Hashes.policy(_policy());
         vm.expectRevert(abi.encodeWithSelector(ISettlement.ResidencyUnsatisfiable.selector, hash, 1 << 200));
         vm.prank(POSTER);
-        settlement.postBatch(1, 0, keccak256("r"), 1, 0, 1, _uses((1 << 14) | (1 << 200)), _charges(CONSUMER, 1));
+        settlement.postBatch(1, 0, keccak256("r"), 1, 0, 0, 1, _uses((1 << 14) | (1 << 200)), _charges(CONSUMER, 1));
     }
 
     function test_postBatch_revertsAboveTheConsumersLimit() public {
         vm.expectRevert(abi.encodeWithSelector(ISettlement.PaymentRequired.selector, CONSUMER, LIMIT + 1, LIMIT));
         vm.prank(POSTER);
-        settlement.postBatch(1, 0, keccak256("r"), 1, 0, LIMIT + 1, _uses(1 << 14), _charges(CONSUMER, LIMIT + 1));
+        settlement.postBatch(1, 0, keccak256("r"), 1, 0, 0, LIMIT + 1, _uses(1 << 14), _charges(CONSUMER, LIMIT + 1));
     }
 
     function test_postBatch_revertsAboveTheBalance() public {
@@ -133,7 +133,7 @@ contract SettlementTest is SettlementFixture {
         settlement.setBatchLimit(DEPOSIT * 2);
         vm.expectRevert(abi.encodeWithSelector(ISettlement.PaymentRequired.selector, CONSUMER, DEPOSIT + 1, DEPOSIT));
         vm.prank(POSTER);
-        settlement.postBatch(1, 0, keccak256("r"), 1, 0, DEPOSIT + 1, _uses(1 << 14), _charges(CONSUMER, DEPOSIT + 1));
+        settlement.postBatch(1, 0, keccak256("r"), 1, 0, 0, DEPOSIT + 1, _uses(1 << 14), _charges(CONSUMER, DEPOSIT + 1));
     }
 
     function test_postBatch_takesNothingFromWhoSetNoLimit() public {
@@ -141,7 +141,7 @@ contract SettlementTest is SettlementFixture {
         _fund(other, 10);
         vm.expectRevert(abi.encodeWithSelector(ISettlement.PaymentRequired.selector, other, 1, 0));
         vm.prank(POSTER);
-        settlement.postBatch(1, 0, keccak256("r"), 1, 0, 1, _uses(1 << 14), _charges(other, 1));
+        settlement.postBatch(1, 0, keccak256("r"), 1, 0, 0, 1, _uses(1 << 14), _charges(other, 1));
     }
 
     function test_postBatch_revertsWhenAConsumerStandsTwice() public {
@@ -150,13 +150,13 @@ contract SettlementTest is SettlementFixture {
         charges[1] = ISettlement.Charge(CONSUMER, LIMIT);
         vm.expectRevert(abi.encodeWithSelector(ISettlement.ChargesUnordered.selector, CONSUMER));
         vm.prank(POSTER);
-        settlement.postBatch(1, 0, keccak256("r"), 1, 0, 2 * LIMIT, _uses(1 << 14), charges);
+        settlement.postBatch(1, 0, keccak256("r"), 1, 0, 0, 2 * LIMIT, _uses(1 << 14), charges);
     }
 
     function test_postBatch_revertsWhenChargesAreNotWhatWasEarned() public {
         vm.expectRevert(abi.encodeWithSelector(ISettlement.ChargesDiffer.selector, 8, 7));
         vm.prank(POSTER);
-        settlement.postBatch(1, 0, keccak256("r"), 1, 0, 8, _uses(1 << 14), _charges(CONSUMER, 7));
+        settlement.postBatch(1, 0, keccak256("r"), 1, 0, 0, 8, _uses(1 << 14), _charges(CONSUMER, 7));
     }
 
     function test_claim_paysTheSignedAddressWhoeverSends() public {

@@ -31,11 +31,8 @@ contract SettlementFuzzTest is SettlementFixture {
         policy.compute = countries % 3 == 0 ? compute : compute | countries;
         ISettlement.PolicyUse[] memory uses = new ISettlement.PolicyUse[](1);
         uses[0] = ISettlement.PolicyUse(policy, countries);
-        bytes memory call = abi.encodeCall(
-            settlement.postBatch, (expectedId, 0, keccak256("r"), 1, 0, earned, uses, _charges(CONSUMER, amount))
-        );
         vm.prank(POSTER);
-        (bool taken,) = address(settlement).call(call);
+        (bool taken,) = address(settlement).call(_call(expectedId, earned, uses, amount));
 
         bool isFine = expectedId == 1 && countries & ~policy.compute == 0 && amount <= limit && amount <= DEPOSIT
             && earned == amount;
@@ -104,6 +101,17 @@ contract SettlementFuzzTest is SettlementFixture {
         ISettlement.P256Signature memory signature = _signPayout(key, to);
         (done,) = address(settlement).call(
             abi.encodeCall(settlement.claim, (_key(key), cumulative, proof, to, signature))
+        );
+    }
+
+    function _call(uint64 expectedId, uint256 earned, ISettlement.PolicyUse[] memory uses, uint256 amount)
+        private
+        view
+        returns (bytes memory)
+    {
+        ISettlement.Charge[] memory charges = _charges(CONSUMER, amount);
+        return abi.encodeCall(
+            settlement.postBatch, (expectedId, 0, keccak256("r"), 1, LOG_ROOT, 0, earned, uses, charges)
         );
     }
 }

@@ -35,7 +35,7 @@ contract SettlementGasTest is SettlementFixture {
             uses[i].policy.version = uint32(i + 1);
         }
         vm.prank(POSTER);
-        settlement.postBatch(1, 0, keccak256("r"), 1_000_000, keccak256("e"), 100, uses, charges);
+        settlement.postBatch(1, 0, keccak256("r"), 1_000_000, keccak256("l"), keccak256("e"), 100, uses, charges);
         vm.snapshotGasLastCall("Settlement", "postBatch, first, 10 policies, 10 consumers, any number of receipts");
     }
 

@@ -71,6 +71,7 @@ function startLedger(through: LedgerChain = ledgerChain): LedgerCore {
     log: silentLog,
     batchMs: 10,
     confirmations: 0,
+    checkpointOf: async () => null,
   })
 }
 
@@ -172,6 +173,7 @@ describe('a Ledger with a real chain', () => {
       log: silentLog,
       batchMs: 10,
       confirmations: 0,
+      checkpointOf: async () => null,
     })
     await lost.accept([{ receipt: await maker.make(), consumer: consumer.address }])
     const before = await ledgerChain.position()

@@ -19,6 +19,7 @@ interface Mined extends Pooled {
 interface PostedBatch {
   readonly receiptRoot: Bytes32
   readonly receiptCount: number
+  readonly logRoot: Bytes32
   readonly earningsRoot: Bytes32
   readonly earned: bigint
 }
@@ -72,6 +73,7 @@ export function createModelChain(domain: Domain): ModelChain {
       parentRoot,
       receiptRoot,
       receiptCount,
+      logRoot,
       earningsRoot,
       earned,
       policies,
@@ -95,7 +97,7 @@ export function createModelChain(domain: Domain): ModelChain {
         const account = accounts.get(consumer.toLowerCase() as Address)
         if (account) account.balance -= amountMicroUsd
       }
-      posted.push({ receiptRoot, receiptCount, earningsRoot, earned })
+      posted.push({ receiptRoot, receiptCount, logRoot, earningsRoot, earned })
     }
     return { apply }
   }

@@ -1,5 +1,7 @@
 /** Batches on their way to the chain: each version and each transaction is kept before it is sent, until one has settled. */
 import type { Hex } from 'viem'
+import { z } from 'zod'
+import { TenantCheckpoint } from '#shared/audit.ts'
 import { domainSeparator, type Domain } from '#shared/eip712.ts'
 import type { Bytes32 } from '#shared/ids.ts'
 import type { Batch } from './batch.ts'
@@ -39,6 +41,8 @@ export interface Landing {
   readonly blockNumber: number
 }
 
+const Checkpoints = z.array(TenantCheckpoint)
+
 export type BatchStore = ReturnType<typeof createBatchStore>
 
 export function createBatchStore(rows: Rows, storage: Pick<DurableStorage, 'transactionSync'>) {
@@ -68,6 +72,9 @@ export function createBatchStore(rows: Rows, storage: Pick<DurableStorage, 'tran
           batch.calldata,
           transaction.sentAtMs,
         )
+        const checkpoints = JSON.stringify(batch.checkpoints)
+        const keepLogs = 'INSERT INTO batch_logs (id, attempt, checkpoints) VALUES (?, ?, ?)'
+        rows(keepLogs, batch.id, attempt, checkpoints)
         for (const leaf of batch.leaves)
           rows('UPDATE receipts SET batch_id = ? WHERE id = ?', batch.id, leaf)
         insertTransaction(rows, batch.id, { ...transaction, attempt })
@@ -86,6 +93,13 @@ export function createBatchStore(rows: Rows, storage: Pick<DurableStorage, 'tran
 
     settled(id: number): KeptBatch | undefined {
       return rows("SELECT * FROM batches WHERE id = ? AND state = 'settled'", id).map(toBatch)[0]
+    },
+
+    /** The audit logs' checkpoints of one version, in the order of their leaves. */
+    checkpoints({ id, attempt }: Pick<KeptBatch, 'id' | 'attempt'>): TenantCheckpoint[] {
+      const query = 'SELECT checkpoints FROM batch_logs WHERE id = ? AND attempt = ?'
+      const [row] = rows(query, id, attempt)
+      return row === undefined ? [] : Checkpoints.parse(JSON.parse(String(row['checkpoints'])))
     },
 
     lastId(): number {

@@ -1,6 +1,7 @@
 /** One batch as pure data: from the receipts that were chosen to the calldata that settles them. */
 import { encodeFunctionData, type Hex } from 'viem'
 import { invariant } from '#shared/errors.ts'
+import { checkpointLeaf, type TenantCheckpoint } from '#shared/audit.ts'
 import { networkHash } from '#shared/compile-policy.ts'
 import { nameHash, type Address, type Bytes32 } from '#shared/ids.ts'
 import { buildMerkleTree, type MerkleTree } from '#shared/merkle.ts'
@@ -37,6 +38,8 @@ export interface Batch {
   readonly id: number
   readonly leaves: readonly Bytes32[]
   readonly receiptRoot: Bytes32
+  /** In the order of their leaves under the batch's log root. */
+  readonly checkpoints: readonly TenantCheckpoint[]
   readonly earningsRoot: Bytes32
   readonly earnedMicroUsd: bigint
   readonly calldata: Hex
@@ -49,15 +52,19 @@ export interface BatchInput {
   /** In the order of their leaves; at least one. */
   readonly receipts: readonly BatchReceipt[]
   readonly policies: ReadonlyMap<Bytes32, CompiledPolicy>
+  /** The newest of the audit log of each tenant that has receipts in the batch. */
+  readonly checkpoints: readonly TenantCheckpoint[]
   /** What all keys have earned before this batch. */
   readonly earnings: readonly KeyEarnings[]
 }
 
-export function buildBatch({ id, parentRoot, receipts, policies, earnings }: BatchInput): Batch {
+export function buildBatch(input: BatchInput): Batch {
+  const { id, parentRoot, receipts, policies, earnings } = input
   invariant(receipts.length > 0, 'a batch has at least one receipt')
   const leaves = receipts.map((receipt) => receipt.id)
   const receiptRoot = buildMerkleTree(leaves).root
   const earningsRoot = earningsTree(addEarnings(earnings, receipts)).root
+  const checkpoints = input.checkpoints.toSorted((a, b) => (a.tenant < b.tenant ? -1 : 1))
   const earnedMicroUsd = receipts.reduce((sum, { amountMicroUsd }) => sum + amountMicroUsd, 0n)
   const calldata = encodeFunctionData({
     abi: SETTLEMENT_ABI,
@@ -67,13 +74,19 @@ export function buildBatch({ id, parentRoot, receipts, policies, earnings }: Bat
       parentRoot,
       receiptRoot,
       leaves.length,
+      logTree(checkpoints).root,
       earningsRoot,
       earnedMicroUsd,
       policyUses(receipts, policies),
       charges(receipts),
     ],
   })
-  return { id, leaves, receiptRoot, earningsRoot, earnedMicroUsd, calldata }
+  return { id, leaves, receiptRoot, checkpoints, earningsRoot, earnedMicroUsd, calldata }
+}
+
+/** The tree over a batch's checkpoints; its root is zero when there is none. */
+export function logTree(checkpoints: readonly TenantCheckpoint[]): MerkleTree {
+  return buildMerkleTree(checkpoints.map(checkpointLeaf))
 }
 
 /** The earnings after a batch. */

@@ -1,6 +1,7 @@
 /** Chooses what goes into the next batch: whatever its payers can and will pay, so that nobody's empty purse holds up the rest. */
+import type { TenantCheckpoint } from '#shared/audit.ts'
 import { invariant } from '#shared/errors.ts'
-import type { Bytes32 } from '#shared/ids.ts'
+import type { Bytes32, TenantId } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'
 import type { CompiledPolicy } from '#shared/policy.ts'
 import { buildBatch, keyName, type Batch, type BatchInput, type BatchReceipt } from './batch.ts'
@@ -17,6 +18,8 @@ export interface ComposeDeps {
   readonly queue: WaitingQueue
   readonly receipts: ReceiptStore
   readonly settling: Settling
+  /** The newest checkpoint of a tenant's audit log, or the last one known; null where there is none. */
+  readonly checkpointOf: (tenant: TenantId) => Promise<TenantCheckpoint | null>
   readonly nowMs: () => number
 }
 
@@ -39,7 +42,18 @@ export async function composeBatch(
   if (chosen.receipts.length === 0) return null
   const policies = readPolicies(chosen.policies, deps.receipts)
   const earnings = settling.earnings()
-  return buildBatch({ id, parentRoot, receipts: chosen.receipts, policies, earnings })
+  const checkpoints = await readCheckpoints(policies, deps)
+  return buildBatch({ id, parentRoot, receipts: chosen.receipts, policies, checkpoints, earnings })
+}
+
+/** A receipt is in its tenant's log before it is here, so these checkpoints cover all receipts of the batch. */
+async function readCheckpoints(
+  policies: ReadonlyMap<Bytes32, CompiledPolicy>,
+  { checkpointOf }: ComposeDeps,
+): Promise<TenantCheckpoint[]> {
+  const tenants = new Set([...policies.values()].map(({ tenant }) => tenant))
+  const checkpoints = await Promise.all([...tenants].map((tenant) => checkpointOf(tenant)))
+  return checkpoints.filter((checkpoint) => checkpoint !== null)
 }
 
 /** A growing choice of receipts within the batch's bounds. */

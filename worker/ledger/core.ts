@@ -1,19 +1,21 @@
 /** The Ledger without its runtime: takes receipts, settles them in batches, and says what became of them. */
 import { AppError, toAppError } from '#shared/errors.ts'
-import type { Bytes32 } from '#shared/ids.ts'
+import type { TenantCheckpoint } from '#shared/audit.ts'
+import { nameHash, type Bytes32, type TenantId } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'
 import type { Log } from '#shared/log.ts'
 import { buildMerkleTree, type MerkleTree } from '#shared/merkle.ts'
 import type { Settlement } from '#shared/receipt.ts'
 import type { PublicKey } from '#shared/signature.ts'
-import { earningsTree } from './batch.ts'
+import { earningsTree, logTree } from './batch.ts'
+import { createLogHeads } from './log-heads.ts'
 import { createBatchStore, type KeptBatch } from './batch-store.ts'
 import type { LedgerChain } from './chain.ts'
 import type { DurableStorage } from '../storage.ts'
 import { openTables } from './database.ts'
 import { takeReceipts } from './intake.ts'
 import { stepPoster, type PosterDeps, type Step } from './poster.ts'
-import type { BatchSummary, Earnings, LedgerApi, ReceiptStatus } from './protocol.ts'
+import type { BatchSummary, Earnings, LedgerApi, ReceiptStatus, SettledLog } from './protocol.ts'
 import { createReceiptStore, type KeptReceipt } from './receipt-store.ts'
 import { createSettling } from './settling.ts'
 import { createWaitingQueue } from './waiting-queue.ts'
@@ -33,6 +35,8 @@ export interface LedgerDeps {
   /** How long receipts gather before they are batched. */
   readonly batchMs: number
   readonly confirmations: number
+  /** The newest checkpoint of a tenant's audit log; null where there is none. */
+  readonly checkpointOf: (tenant: TenantId) => Promise<TenantCheckpoint | null>
 }
 
 export interface LedgerCore extends LedgerApi {
@@ -47,11 +51,12 @@ export function createLedgerCore(deps: LedgerDeps): LedgerCore {
   const queue = createWaitingQueue(rows)
   const batches = createBatchStore(rows, storage)
   const settling = createSettling(rows, storage)
+  const stores = { receipts, queue, batches, settling }
   const proofs = createProofs((id) => batches.settled(id))
   const tick =
     chain === null
       ? undefined
-      : createTicker({ ...deps, chain, receipts, queue, batches, settling })
+      : createTicker({ ...deps, ...stores, chain, checkpointOf: createLogHeads(rows, deps) })
   if (!queue.isEmpty() || batches.current() !== undefined) wake(batchMs)
 
   return {
@@ -88,6 +93,10 @@ export function createLedgerCore(deps: LedgerDeps): LedgerCore {
       }
     },
 
+    async settledLogs(tenant, batchIds) {
+      return batchIds.slice(0, LIMITS.batchReceipts).flatMap((id) => settledLog(id, tenant) ?? [])
+    },
+
     async tick() {
       await tick?.run()
     },
@@ -97,6 +106,17 @@ export function createLedgerCore(deps: LedgerDeps): LedgerCore {
     const { id, state, refusal, batchId } = kept
     const isSettled = state === 'settled' && batchId !== null
     return { id, status: state, refusal, settlement: isSettled ? proofs(batchId, id) : null }
+  }
+
+  function settledLog(batchId: number, tenant: TenantId): SettledLog | undefined {
+    const batch = batches.settled(batchId)
+    if (batch === undefined) return undefined
+    const checkpoints = batches.checkpoints(batch)
+    const index = checkpoints.findIndex((checkpoint) => checkpoint.tenant === nameHash(tenant))
+    const checkpoint = checkpoints[index]
+    if (checkpoint === undefined) return undefined
+    const tree = logTree(checkpoints)
+    return { batchId, logRoot: tree.root, checkpoint, proof: tree.proof(index) }
   }
 
   function claimable(key: PublicKey): Earnings['claimable'] {

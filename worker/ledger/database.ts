@@ -23,6 +23,9 @@ const SCHEMA = [
     id INTEGER NOT NULL, attempt INTEGER NOT NULL, state TEXT NOT NULL, leaves TEXT NOT NULL,
     receipt_root TEXT NOT NULL, earnings_root TEXT NOT NULL, earned TEXT NOT NULL, calldata TEXT NOT NULL,
     created_at_ms INTEGER NOT NULL, transaction_hash TEXT, block_number INTEGER, PRIMARY KEY (id, attempt))`,
+  // The audit logs' checkpoints under the log root of a version.
+  `CREATE TABLE IF NOT EXISTS batch_logs (
+    id INTEGER NOT NULL, attempt INTEGER NOT NULL, checkpoints TEXT NOT NULL, PRIMARY KEY (id, attempt))`,
   // Written before a transaction is first sent, so that whatever lands is known.
   `CREATE TABLE IF NOT EXISTS transactions (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT, hash TEXT NOT NULL UNIQUE, batch_id INTEGER NOT NULL,

@@ -1,9 +1,11 @@
 /** The Ledger as a Durable Object: one a jurisdiction, a thin shell over `core.ts`; its alarm drives the batches. */
 import { DurableObject } from 'cloudflare:workers'
 import { z } from 'zod'
-import { Address, Bytes32 } from '#shared/ids.ts'
+import { Address, Bytes32, type TenantId } from '#shared/ids.ts'
 import { createLog } from '#shared/log.ts'
 import type { PublicKey } from '#shared/signature.ts'
+import { readConfig } from '../config.ts'
+import { openTenant } from '../durable-objects.ts'
 import { createLedgerChain, type LedgerChain } from './chain.ts'
 import { createLedgerCore, type LedgerCore } from './core.ts'
 import type { LedgerApi, LedgerEntry } from './protocol.ts'
@@ -34,6 +36,7 @@ export class Ledger extends DurableObject<Env> implements LedgerApi {
       log: createLog({}, { ledger: ctx.id.name }),
       batchMs: vars.BATCH_SECONDS * 1000,
       confirmations: vars.CHAIN_ID === LOCAL_CHAIN_ID ? 0 : CONFIRMATIONS,
+      checkpointOf: (tenant) => openTenant(env, tenant, readConfig(env)).logCheckpoint(),
     })
   }
 
@@ -51,6 +54,10 @@ export class Ledger extends DurableObject<Env> implements LedgerApi {
 
   summary() {
     return this.#core.summary()
+  }
+
+  settledLogs(tenant: TenantId, batchIds: readonly number[]) {
+    return this.#core.settledLogs(tenant, batchIds)
   }
 
   override alarm() {

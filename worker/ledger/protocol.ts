@@ -1,5 +1,6 @@
 /** What the other parts of the Worker say to the Ledger by RPC: plain JSON both ways. */
-import type { Address, Bytes32 } from '#shared/ids.ts'
+import type { TenantCheckpoint } from '#shared/audit.ts'
+import type { Address, Bytes32, TenantId } from '#shared/ids.ts'
 import type { MicroUsd } from '#shared/money.ts'
 import type { Settlement, SignedReceipt } from '#shared/receipt.ts'
 import type { PublicKey } from '#shared/signature.ts'
@@ -63,6 +64,15 @@ export interface LedgerSummary {
   readonly batches: readonly BatchSummary[]
 }
 
+/** Where a tenant's audit log stands under a settled batch's log root. */
+export interface SettledLog {
+  readonly batchId: number
+  readonly logRoot: Bytes32
+  readonly checkpoint: TenantCheckpoint
+  /** Sibling hashes from the checkpoint's leaf up. */
+  readonly proof: readonly Bytes32[]
+}
+
 /** The Ledger's RPC methods. */
 export interface LedgerApi {
   /**
@@ -74,4 +84,6 @@ export interface LedgerApi {
   status(receiptIds: readonly Bytes32[]): Promise<ReceiptStatus[]>
   earnings(key: PublicKey): Promise<Earnings>
   summary(): Promise<LedgerSummary>
+  /** Batches that have not settled, or that hold none of this tenant's checkpoints, are left out. */
+  settledLogs(tenant: TenantId, batchIds: readonly number[]): Promise<SettledLog[]>
 }

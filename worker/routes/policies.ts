@@ -1,7 +1,10 @@
-/** A tenant's policies: read, publish the next version, choose the default. */
+/** A tenant's policies: read any version, publish the next one, choose the default. */
 import { Hono } from 'hono'
 import { z } from 'zod'
+import { AppError } from '#shared/errors.ts'
+import { LIMITS } from '#shared/limits.ts'
 import { Policy, PolicyId } from '#shared/policy.ts'
+import { policyFaults } from '#shared/policy-faults.ts'
 import { listCountries } from '#shared/region.ts'
 import type { AppContext, AppEnv } from '../context.ts'
 import { canStore, openTenant, homeOf, tenantJurisdiction } from '../durable-objects.ts'
@@ -11,10 +14,13 @@ import { requireScope } from '../middleware/auth.ts'
 import { readJson } from '../middleware/body.ts'
 import type { PublishedPolicy } from '../tenant/protocol.ts'
 
-const POLICY_BODY_BYTES = 64 * 1024
+const READERS = ['infer', 'policy', 'audit'] as const
 
 export const policyRoutes = new Hono<AppEnv>()
-  .get('/v1/policies', requireScope('infer', 'policy', 'audit'), listPolicies)
+  .get('/v1/policies', requireScope(...READERS), listPolicies)
+  .get('/v1/policies/:id', requireScope(...READERS), showNewest)
+  .get('/v1/policies/:id/versions', requireScope(...READERS), listVersions)
+  .get('/v1/policies/:id/versions/:version', requireScope(...READERS), showVersion)
   .put('/v1/policies/:id', requireScope('policy'), publishPolicy)
   .post('/v1/policies/:id/default', requireScope('policy'), makeDefault)
 
@@ -23,15 +29,30 @@ function listPolicies(c: AppContext): Response {
   return c.json({ default: defaultPolicyId, policies: policies.map(showPolicy) })
 }
 
+async function showNewest(c: AppContext): Promise<Response> {
+  const [newest] = await versionsOf(c, readId(c))
+  return c.json(showPolicy(newest))
+}
+
+async function listVersions(c: AppContext): Promise<Response> {
+  const id = readId(c)
+  return c.json({ id, versions: (await versionsOf(c, id)).map(showPolicy) })
+}
+
+async function showVersion(c: AppContext): Promise<Response> {
+  const id = readId(c)
+  const version = Number(c.req.param('version'))
+  return c.json(showPolicy(await findVersion(c, id, version)))
+}
+
 /** The id stands in the path; the body may repeat it. */
 async function publishPolicy(c: AppContext): Promise<Response> {
   const id = readId(c)
   const body = parseBody(
     z.looseObject({ id: z.literal(id).default(id) }),
-    await readJson(c.req.raw, POLICY_BODY_BYTES),
+    await readJson(c.req.raw, LIMITS.policyBodyBytes),
   )
-  const policy = parseBody(Policy, body)
-  checkStorage(c, policy)
+  const policy = parsePolicy(c, body)
   const published = await openOwn(c).publishPolicy(policy)
   c.var.isolate.tenants.forget(c.var.caller.tenant)
   return c.json(showPolicy(published))
@@ -44,29 +65,56 @@ async function makeDefault(c: AppContext): Promise<Response> {
   return c.json({ default: id })
 }
 
-/** A pin that this tenant's records or every hub's could not keep is refused now, not at the first job. */
-function checkStorage(c: AppContext, { storage }: Policy): void {
-  const { config, caller } = c.var
-  const home = tenantJurisdiction(caller.tenant)
-  if (!canStore(storage, home, config)) {
-    throw invalidRequest([
-      {
-        pointer: '/storage',
-        detail:
-          `this tenant's records are kept in "${homeOf(home, config)}", which is not "${storage}"; ` +
-          `on Cloudflare a tenant named "${storage}--…" is kept there`,
-      },
-    ])
-  }
-  if (eligibleHubs({ storage }, config).length > 0) return
-  throw invalidRequest([
-    { pointer: '/storage', detail: `no hub here keeps records in "${storage}"` },
-  ])
+/** A published version of the caller's own. @throws {AppError} not_found, the same for another tenant's */
+export async function findVersion(
+  c: AppContext,
+  id: string,
+  version: number,
+): Promise<PublishedPolicy> {
+  const isNumber = Number.isSafeInteger(version) && version > 0
+  const found = isNumber ? await openOwn(c).policyVersion(id, version) : null
+  if (found !== null) return found
+  throw new AppError('not_found', `There is no version ${version} of a policy "${id}".`)
 }
 
-function showPolicy({ policy, compiled }: PublishedPolicy) {
+/**
+ * A policy that could be published here, or all that keeps it from that. @param base before each pointer
+ * @throws {AppError} invalid_request
+ */
+export function parsePolicy(c: AppContext, body: unknown, base = ''): Policy {
+  const policy = parseBody(Policy, body, base)
+  const faults = [...policyFaults(policy), ...storageFaults(c, policy)]
+  if (faults.length === 0) return policy
+  throw invalidRequest(faults.map((fault) => ({ ...fault, pointer: `${base}${fault.pointer}` })))
+}
+
+async function versionsOf(
+  c: AppContext,
+  id: string,
+): Promise<[PublishedPolicy, ...PublishedPolicy[]]> {
+  const [newest, ...older] = await openOwn(c).policyVersions(id)
+  if (newest === undefined) throw new AppError('not_found', `There is no policy "${id}".`)
+  return [newest, ...older]
+}
+
+/** A pin that this tenant's records or every hub's could not keep is refused now, not at the first job. */
+function storageFaults(c: AppContext, { storage }: Policy) {
+  const { config, caller } = c.var
+  const home = tenantJurisdiction(caller.tenant)
+  const pointer = '/storage'
+  if (!canStore(storage, home, config)) {
+    const detail =
+      `this tenant's records are kept in "${homeOf(home, config)}", which is not "${storage}"; ` +
+      `on Cloudflare a tenant named "${storage}--…" is kept there`
+    return [{ pointer, detail }]
+  }
+  if (eligibleHubs({ storage }, config).length > 0) return []
+  return [{ pointer, detail: `no hub here keeps records in "${storage}"; set it to "any"` }]
+}
+
+function showPolicy({ policy, compiled, publishedAtMs }: PublishedPolicy) {
   const { version, hash } = compiled
-  return { policy, version, hash, computeCountries: listCountries(compiled.compute) }
+  return { policy, version, hash, publishedAtMs, computeCountries: listCountries(compiled.compute) }
 }
 
 function openOwn(c: AppContext) {

@@ -1,24 +1,34 @@
 /** What a Tenant knows and does, over storage, clock and randomness that it is given. */
-import { Address, Bytes32 } from '#shared/ids.ts'
+import type { AuditDetail } from '#shared/audit.ts'
+import { Address, type Bytes32, type JobId } from '#shared/ids.ts'
 import { DEFAULT_POLICY, type Policy } from '#shared/policy.ts'
-import { SignedReceipt } from '#shared/receipt.ts'
-import { openDatabase, type TenantDatabase, type TenantDeps } from './database.ts'
+import { openDatabase, type TenantDeps } from './database.ts'
+import { createAuditReader, type LogIdentity } from './audit-reader.ts'
 import { createBatchIndex } from './batch-index.ts'
 import { createIdempotencyStore } from './idempotency-store.ts'
 import { createKeyStore } from './key-store.ts'
 import { createOwnKeys } from './own-keys.ts'
+import { readPlacements } from './placements.ts'
 import { createPolicyStore } from './policy-store.ts'
 import { createQuotaStore } from './quota-store.ts'
+import { createReceiptLog } from './receipt-log.ts'
+import { createRefusalStore, type Refusal } from './refusal-store.ts'
 import {
   NewKey,
   type CreatedKey,
+  type ErasedJob,
   type KeyInfo,
   type PublishedPolicy,
   type RecordedReceipt,
+  type RopaFacts,
   type TenantSnapshot,
 } from './protocol.ts'
 
-const DAY_MS = 86_400_000
+/** Of tests and of deployments without a chain. */
+const NO_LOG_IDENTITY: LogIdentity = {
+  domain: { chainId: 0, verifyingContract: `0x${'0'.repeat(40)}` },
+  seed: undefined,
+}
 
 export type TenantCore = ReturnType<typeof createTenantCore>
 
@@ -28,6 +38,8 @@ export function createTenantCore(deps: TenantDeps) {
   const policies = createPolicyStore(database, deps)
   const idempotency = createIdempotencyStore(database, deps)
   const quotas = createQuotaStore(database, deps)
+  const receipts = createReceiptLog(database, deps)
+  const refusals = createRefusalStore(database, deps)
   return {
     batches: createBatchIndex(database, deps),
     idempotency,
@@ -35,7 +47,32 @@ export function createTenantCore(deps: TenantDeps) {
     ownKeys: createOwnKeys(database, keys),
 
     /** Erases what is due. @returns when to be called again, if at all */
-    sweep: (): number | undefined => idempotency.sweep(),
+    sweep(): number | undefined {
+      refusals.settle()
+      const due = [idempotency.sweep(), receipts.sweep()].flatMap((atMs) => atMs ?? [])
+      return due.length === 0 ? undefined : Math.min(...due)
+    },
+
+    audit: createAuditReader(database, receipts, deps.log ?? NO_LOG_IDENTITY),
+    recordRefusals: (given: readonly Refusal[]): void => refusals.record(given),
+
+    recordExport(detail: AuditDetail<'audit.exported'>): void {
+      database.tenant()
+      database.transaction(() =>
+        database.audit.append([{ type: 'audit.exported', detail, untilMs: null }]),
+      )
+    },
+
+    eraseJob: (jobId: JobId, by: string | null): ErasedJob => receipts.erase(jobId, by),
+
+    ropaFacts(): RopaFacts {
+      database.tenant()
+      return {
+        policies: policies.newest(),
+        placements: readPlacements(database.rows),
+        logSize: database.audit.size(),
+      }
+    },
 
     snapshot(): TenantSnapshot | null {
       if (!database.exists()) return null
@@ -67,45 +104,26 @@ export function createTenantCore(deps: TenantDeps) {
 
     listKeys: (): KeyInfo[] => (database.exists() ? keys.list() : []),
 
-    publishPolicy(policy: Policy): PublishedPolicy {
+    publishPolicy(policy: Policy, by?: string): PublishedPolicy {
       database.tenant()
-      return policies.publish(policy)
+      return policies.publish(policy, by)
     },
 
-    setDefaultPolicy(id: string): void {
+    policyVersion: (id: string, version: number): PublishedPolicy | null =>
+      database.exists() ? (policies.version(id, version) ?? null) : null,
+
+    policyVersions: (id: string): PublishedPolicy[] =>
+      database.exists() ? policies.versions(id) : [],
+
+    setDefaultPolicy(id: string, by?: string): void {
       database.tenant()
-      policies.setDefault(id)
+      policies.setDefault(id, by)
     },
 
-    recordReceipts(receipts: readonly RecordedReceipt[]): void {
-      database.tenant()
-      deps.storage.transactionSync(() => {
-        for (const entry of receipts) insertReceipt(database, entry)
-        database.rows('DELETE FROM receipts WHERE erase_at_ms < ?', deps.nowMs())
-      })
+    recordReceipts(recorded: readonly RecordedReceipt[]): void {
+      receipts.record(recorded)
     },
 
-    receipt(id: Bytes32): RecordedReceipt | null {
-      if (!database.exists()) return null
-      const query = 'SELECT * FROM receipts WHERE id = ? AND erase_at_ms >= ?'
-      const [row] = database.rows(query, id, deps.nowMs())
-      if (row === undefined) return null
-      return {
-        receipt: SignedReceipt.parse(JSON.parse(String(row['receipt']))),
-        salt: Bytes32.parse(row['salt']),
-      }
-    },
+    receipt: (id: Bytes32): RecordedReceipt | null => receipts.find(id),
   }
-}
-
-/** Again is no change: hubs deliver at least once. */
-function insertReceipt(database: TenantDatabase, { receipt, salt }: RecordedReceipt): void {
-  database.rows(
-    'INSERT OR IGNORE INTO receipts (id, receipt, salt, erase_at_ms) VALUES (?, ?, ?, ?)',
-    receipt.id,
-    JSON.stringify(receipt),
-    salt,
-    // By the hub's clock: the node's own times would let it erase its records at once, or keep them for ever.
-    receipt.receipt.ticket.issuedAtMs + receipt.policy.retentionDays * DAY_MS,
-  )
 }

@@ -1,6 +1,9 @@
-/** A Tenant's tables, and the one way to write them: in a transaction with a line in the append-only event log. */
+/** A Tenant's tables, and the one way to write them: in a transaction with an entry in the audit log. */
+import type { ChangeType } from '#shared/audit.ts'
 import { AppError } from '#shared/errors.ts'
-import { TenantId, type RandomBytes } from '#shared/ids.ts'
+import { TenantId, type Bytes32, type RandomBytes } from '#shared/ids.ts'
+import type { LogIdentity } from './audit-reader.ts'
+import { AUDIT_SCHEMA, createAuditStore, type AuditStore } from './audit-store.ts'
 import type { Binding, DurableStorage, Row } from '../storage.ts'
 
 export interface TenantDeps {
@@ -9,12 +12,24 @@ export interface TenantDeps {
   readonly random: RandomBytes
   /** Asks for a call of the core's `sweep` at that time; without it what is due is erased at the next call. */
   readonly wakeAt?: (atMs: number) => void
+  /** Names the audit log and signs it. */
+  readonly log?: LogIdentity
+}
+
+/** What else the audit log says of a change. */
+export interface ChangeAbout {
+  readonly policyHash?: Bytes32
+  /** The key that did it. */
+  readonly by?: string
 }
 
 export interface TenantDatabase {
   readonly rows: (query: string, ...bindings: Binding[]) => Row[]
   /** Runs a change and logs it, both or neither. */
-  readonly write: <T>(event: string, subject: string, change: () => T) => T
+  readonly write: <T>(event: ChangeType, subject: string, change: () => T, about?: ChangeAbout) => T
+  readonly transaction: <T>(closure: () => T) => T
+  /** Of a tenant that exists. */
+  readonly audit: AuditStore
   readonly setting: (name: string) => string | undefined
   readonly set: (name: string, value: string) => void
   /** A tenant exists once it has a key. Until then nothing is written, so that guessed names leave no trace. */
@@ -33,17 +48,20 @@ const SCHEMA = [
   'CREATE TABLE IF NOT EXISTS receipts (id TEXT PRIMARY KEY, receipt TEXT NOT NULL, salt TEXT NOT NULL, ' +
     'erase_at_ms INTEGER NOT NULL)',
   'CREATE INDEX IF NOT EXISTS receipts_by_age ON receipts (erase_at_ms)',
-  'CREATE TABLE IF NOT EXISTS events (sequence INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INTEGER NOT NULL, ' +
-    'event TEXT NOT NULL, subject TEXT NOT NULL)',
+  ...AUDIT_SCHEMA,
 ]
 
-export function openDatabase({ storage, nowMs }: TenantDeps): TenantDatabase {
+export function openDatabase(deps: TenantDeps): TenantDatabase {
+  const { storage } = deps
   const rows = (query: string, ...bindings: Binding[]) =>
     storage.sql.exec(query, ...bindings).toArray()
-  const write = <T>(event: string, subject: string, change: () => T): T =>
-    storage.transactionSync(() => {
+  const audit = createAuditStore(rows, deps)
+  const transaction = <T>(closure: () => T): T => storage.transactionSync(closure)
+  const write: TenantDatabase['write'] = (type, subject, change, { policyHash, by } = {}) =>
+    transaction(() => {
       const result = change()
-      rows('INSERT INTO events (at_ms, event, subject) VALUES (?, ?, ?)', nowMs(), event, subject)
+      const detail = { subject, policyHash: policyHash ?? null, by: by ?? null }
+      audit.append([{ type, detail, untilMs: null }])
       return result
     })
   const setting = (name: string) => {
@@ -55,9 +73,13 @@ export function openDatabase({ storage, nowMs }: TenantDeps): TenantDatabase {
   }
   const exists = () =>
     rows("SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'settings'").length > 0
+  // A tenant that is older than its audit log.
+  if (exists()) for (const statement of AUDIT_SCHEMA) rows(statement)
   return {
     rows,
     write,
+    transaction,
+    audit,
     setting,
     set,
     exists,

@@ -9,15 +9,19 @@ import type { TenantDatabase, TenantDeps } from './database.ts'
 import type { CreatedKey, KeyInfo, LiveKey, RotatedKey, Scope } from './protocol.ts'
 
 export interface KeyStore {
-  create(tenant: TenantId, grant: KeyGrant): Promise<CreatedKey>
+  /** @param by the key that did it, for the log; the operator where it is left out, here and below */
+  create(tenant: TenantId, grant: KeyGrant, by?: string): Promise<CreatedKey>
   /** A new secret for the same key; the one before is taken for `overlapMs` more. */
-  rotate(id: string, overlapMs: number): Promise<RotatedKey>
-  revoke(id: string): KeyInfo
+  rotate(id: string, overlapMs: number, by?: string): Promise<RotatedKey>
+  revoke(id: string, by?: string): KeyInfo
   /** Of keys that live and of those that were revoked. @throws {AppError} not_found */
   get(id: string): KeyInfo
   list(): KeyInfo[]
   live(): LiveKey[]
 }
+
+/** Who changed a key when none of the tenant's own did. */
+const OPERATOR = 'operator'
 
 const ALL = 'SELECT keys.*, networks FROM keys LEFT JOIN key_networks USING (id)'
 const LIVE = `${ALL} WHERE revoked_at_ms IS NULL`
@@ -38,14 +42,14 @@ export function createKeyStore(database: TenantDatabase, deps: TenantDeps): KeyS
   const forgetFormer = () => rows('DELETE FROM former_secrets WHERE until_ms <= ?', deps.nowMs())
   return {
     get,
-    async create(tenant, { scopes, networks }) {
+    async create(tenant, { scopes, networks }, by = OPERATOR) {
       const key = newApiKey(tenant, deps.random)
       const hash = await hashKey(key)
       if (rows(LIVE).length >= LIMITS.tenantKeys) {
         throw new AppError('too_large', `A tenant has at most ${LIMITS.tenantKeys} live keys.`)
       }
       const info = { id: newKeyId(tenant, deps.random), scopes, createdAtMs: deps.nowMs() }
-      write('key.created', info.id, () => {
+      const keep = () => {
         rows(
           'INSERT INTO keys (id, hash, scopes, created_at_ms) VALUES (?, ?, ?, ?)',
           info.id,
@@ -56,34 +60,37 @@ export function createKeyStore(database: TenantDatabase, deps: TenantDeps): KeyS
         if (networks.length === 0) return
         const query = 'INSERT INTO key_networks (id, networks) VALUES (?, ?)'
         rows(query, info.id, JSON.stringify(networks))
-      })
+      }
+      write('key.created', info.id, keep, { by })
       return { ...info, networks, revokedAtMs: null, key }
     },
-    async rotate(id, overlapMs) {
+    async rotate(id, overlapMs, by = OPERATOR) {
       const info = get(id)
       const key = newApiKey(database.tenant(), deps.random)
       const hash = await hashKey(key)
       const [row] = rows(`${LIVE} AND id = ?`, id)
       if (row === undefined) throw new AppError('not_found', `Key ${id} was revoked.`)
       const untilMs = deps.nowMs() + overlapMs
-      write('key.rotated', id, () => {
+      const change = () => {
         rows('DELETE FROM former_secrets WHERE id = ?', id)
         if (overlapMs > 0) {
           const query = 'INSERT INTO former_secrets (id, hash, until_ms) VALUES (?, ?, ?)'
           rows(query, id, String(row['hash']), untilMs)
         }
         rows('UPDATE keys SET hash = ? WHERE id = ?', hash, id)
-      })
+      }
+      write('key.rotated', id, change, { by })
       return { ...info, key, formerUntilMs: overlapMs > 0 ? untilMs : null }
     },
-    revoke(id) {
+    revoke(id, by = OPERATOR) {
       const info = get(id)
       if (info.revokedAtMs !== null) return info
       const revokedAtMs = deps.nowMs()
-      write('key.revoked', id, () => {
+      const change = () => {
         rows('DELETE FROM former_secrets WHERE id = ?', id)
         rows('UPDATE keys SET revoked_at_ms = ? WHERE id = ?', revokedAtMs, id)
-      })
+      }
+      write('key.revoked', id, change, { by })
       return { ...info, revokedAtMs }
     },
     list: () => rows(`${ALL} ORDER BY created_at_ms, id`).map(toKeyInfo),

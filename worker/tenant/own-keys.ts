@@ -34,13 +34,13 @@ export function createOwnKeys(database: Pick<TenantDatabase, 'tenant'>, keys: Ke
       const tenant = database.tenant()
       const grant = KeyRequest.parse(request)
       requireCover(maker(by), grant)
-      return await keys.create(tenant, grant)
+      return await keys.create(tenant, grant, by)
     },
     async rotate({ by, id }, overlapMs) {
       database.tenant()
       // Whoever sees the new secret has the key.
       requireCover(maker(by), keys.get(id))
-      return await keys.rotate(id, Math.min(Math.max(0, overlapMs), LIMITS.keyOverlapMs))
+      return await keys.rotate(id, Math.min(Math.max(0, overlapMs), LIMITS.keyOverlapMs), by)
     },
     revoke({ by, id }, lastAdmin) {
       database.tenant()
@@ -57,7 +57,7 @@ export function createOwnKeys(database: Pick<TenantDatabase, 'tenant'>, keys: Ke
           },
         )
       }
-      return keys.revoke(id)
+      return keys.revoke(id, by)
     },
   }
 }

@@ -1,10 +1,14 @@
 /** What the Worker and the hubs say to a Tenant by RPC: plain JSON both ways. */
 import { z } from 'zod'
-import { Address, TenantId, type Bytes32 } from '#shared/ids.ts'
+import type { AuditDetail, LogEntry, TenantCheckpoint } from '#shared/audit.ts'
+import type { Domain } from '#shared/eip712.ts'
+import { Address, TenantId, type Bytes32, type JobId } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'
 import { NetworkId, type CompiledPolicy, type Policy } from '#shared/policy.ts'
 import type { SignedReceipt } from '#shared/receipt.ts'
 import type { BatchId } from '../batch/protocol.ts'
+import type { SignedCheckpoint } from './audit-reader.ts'
+import type { AuditPage, AuditQuery } from './audit-store.ts'
 import type { BatchEntry } from './batch-index.ts'
 import type {
   IdempotencyHold,
@@ -12,6 +16,7 @@ import type {
   IdempotentRequest,
   KeptAnswer,
 } from './idempotency.ts'
+import type { Placement } from './placements.ts'
 import type { Quota, QuotaLease, QuotaState, SpendLease } from './quota.ts'
 
 /** What a key may do. `admin` may do what `policy` and `audit` may; `node` only vouches for nodes. */
@@ -25,6 +30,15 @@ export const KeyRequest = z.strictObject({
   networks: z.array(NetworkId).max(LIMITS.keyNetworks).default([]),
 })
 export type KeyRequest = z.input<typeof KeyRequest>
+
+export const KeyRotation = z.strictObject({
+  /** How long the secret before is still taken. @default 0 */
+  overlapSeconds: z
+    .int()
+    .min(0)
+    .max(LIMITS.keyOverlapMs / 1000)
+    .default(0),
+})
 
 /** A key as the operator asks for it. */
 export const NewKey = KeyRequest.extend({
@@ -74,6 +88,7 @@ export interface LiveKey {
 export interface PublishedPolicy {
   readonly policy: Policy
   readonly compiled: CompiledPolicy
+  readonly publishedAtMs: number
 }
 
 /** All that the Worker needs to answer a tenant's request, cached in the isolate for LIMITS.authCacheMs. */
@@ -92,6 +107,45 @@ export interface RecordedReceipt {
   readonly salt: Bytes32
 }
 
+/** What was erased of a job, and what proves it. */
+export interface ErasedJob {
+  readonly jobId: JobId
+  /** Opens the commitment in the log's entry: kept nowhere else. */
+  readonly salt: Bytes32
+  /** sha256(salt ‖ sha256(job id)), as it stands in the log. */
+  readonly commitment: Bytes32
+  /** The entry that proves the erasure. */
+  readonly sequence: number
+  readonly entries: readonly number[]
+  readonly receipts: number
+  /** Entries that the law keeps (HIPAA), and until when. */
+  readonly held: readonly { readonly sequence: number; readonly untilMs: number }[]
+}
+
+/** Which entries a bundle is about: from … up to, without the last; or one job's. */
+export type BundleSelection =
+  | { readonly from: number; readonly to: number }
+  | { readonly jobId: JobId }
+
+/** The tenant's part of a bundle: the ledger adds where its receipts are settled. */
+export interface TenantBundle {
+  readonly tenant: TenantId
+  readonly domain: Domain
+  /** Signed note. */
+  readonly checkpoint: string
+  readonly size: number
+  readonly entries: readonly (LogEntry & { readonly proof: readonly Bytes32[] })[]
+  /** Without their salts: those open what an auditor need not see. */
+  readonly receipts: readonly SignedReceipt[]
+}
+
+/** What the record of processing activities is made of. */
+export interface RopaFacts {
+  readonly policies: readonly PublishedPolicy[]
+  readonly placements: readonly Placement[]
+  readonly logSize: number
+}
+
 /** The Tenant's RPC methods. */
 export interface TenantApi {
   /** Null for a tenant that nobody has made. */
@@ -107,10 +161,14 @@ export interface TenantApi {
   /** @throws {AppError} not_found, invalid_request for the last admin key unless `lastAdmin` says that it is meant */
   revokeOwnKey(change: KeyChange, lastAdmin: boolean): Promise<KeyInfo>
   listKeys(): Promise<KeyInfo[]>
-  /** The next immutable version; the same content again is the same version. */
-  publishPolicy(policy: Policy): Promise<PublishedPolicy>
+  /** The next immutable version; the same content again is the same version. @param by the key, for the log */
+  publishPolicy(policy: Policy, by?: string): Promise<PublishedPolicy>
+  /** Null for a version that was never published. */
+  policyVersion(id: string, version: number): Promise<PublishedPolicy | null>
+  /** Newest first; empty for a policy that there is not. */
+  policyVersions(id: string): Promise<PublishedPolicy[]>
   /** @throws {AppError} not_found */
-  setDefaultPolicy(id: string): Promise<void>
+  setDefaultPolicy(id: string, by?: string): Promise<void>
   /** Idempotent by receipt id. */
   recordReceipts(receipts: readonly RecordedReceipt[]): Promise<void>
   receipt(id: Bytes32): Promise<RecordedReceipt | null>
@@ -128,6 +186,26 @@ export interface TenantApi {
   forgetBatch(id: BatchId): Promise<void>
   /** Newest first. */
   listBatches(): Promise<BatchEntry[]>
+  /** The audit log as it stands; null for a tenant that nobody has made. */
+  logCheckpoint(): Promise<TenantCheckpoint | null>
+  /** @throws {AppError} forbidden where the deployment has no log key */
+  signedCheckpoint(): Promise<SignedCheckpoint>
+  auditSearch(query: AuditQuery): Promise<AuditPage>
+  /** At most LIMITS.auditPageEntries from there on. */
+  auditRange(from: number, to: number): Promise<LogEntry[]>
+  /** @throws {AppError} invalid_request for what is not in the log */
+  auditInclusion(leaf: { readonly index: number; readonly size: number }): Promise<Bytes32[]>
+  /** @throws {AppError} invalid_request for sizes that the log does not have */
+  auditConsistency(sizes: { readonly from: number; readonly to: number }): Promise<Bytes32[]>
+  /** @throws {AppError} not_found, too_large */
+  auditBundle(selection: BundleSelection): Promise<TenantBundle>
+  /** Logs an export. */
+  recordExport(detail: AuditDetail<'audit.exported'>): Promise<void>
+  recordRefusals(refusals: readonly AuditDetail<'job.refused'>[]): Promise<void>
+  /** @throws {AppError} not_found */
+  eraseJob(jobId: JobId, by: string | null): Promise<ErasedJob>
+  /** @throws {AppError} not_found */
+  ropaFacts(): Promise<RopaFacts>
   /** @throws {AppError} not_found */
   setQuota(quota: Quota): Promise<QuotaState>
 }

@@ -1,12 +1,22 @@
 /** The Tenant Durable Object: one per tenant, in the tenant's jurisdiction; a thin shell over its core. */
 import { DurableObject } from 'cloudflare:workers'
-import type { Bytes32 } from '#shared/ids.ts'
+import type { AuditDetail } from '#shared/audit.ts'
+import type { Bytes32, JobId } from '#shared/ids.ts'
 import { randomBytes } from '#shared/ids.ts'
 import type { Policy } from '#shared/policy.ts'
 import type { BatchId } from '../batch/protocol.ts'
+import { readLogIdentity } from './log-identity.ts'
+import type { AuditQuery } from './audit-store.ts'
 import { createTenantCore, type TenantCore } from './core.ts'
 import type { IdempotencyHold, IdempotentRequest, KeptAnswer } from './idempotency.ts'
-import type { KeyChange, KeyRequest, NewKey, RecordedReceipt, TenantApi } from './protocol.ts'
+import type {
+  BundleSelection,
+  KeyChange,
+  KeyRequest,
+  NewKey,
+  RecordedReceipt,
+  TenantApi,
+} from './protocol.ts'
 import type { Quota } from './quota.ts'
 
 export class Tenant extends DurableObject<Env> implements TenantApi {
@@ -19,6 +29,7 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
       nowMs: () => Date.now(),
       random: randomBytes,
       wakeAt: (atMs) => void this.#wakeAt(atMs),
+      log: readLogIdentity(env),
     })
   }
 
@@ -27,9 +38,10 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
     if (nextMs !== undefined) await this.ctx.storage.setAlarm(nextMs)
   }
 
-  /** The alarm that is set first is the one that is due first: each answer is kept equally long. */
+  /** Never later than an alarm that is already set. */
   async #wakeAt(atMs: number): Promise<void> {
-    if ((await this.ctx.storage.getAlarm()) === null) await this.ctx.storage.setAlarm(atMs)
+    const set = await this.ctx.storage.getAlarm()
+    if (set === null || set > atMs) await this.ctx.storage.setAlarm(atMs)
   }
 
   async snapshot() {
@@ -60,16 +72,68 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
     return this.#core.listKeys()
   }
 
-  async publishPolicy(policy: Policy) {
-    return this.#core.publishPolicy(policy)
+  async publishPolicy(policy: Policy, by?: string) {
+    return this.#core.publishPolicy(policy, by)
   }
 
-  async setDefaultPolicy(id: string) {
-    this.#core.setDefaultPolicy(id)
+  async policyVersion(id: string, version: number) {
+    return this.#core.policyVersion(id, version)
+  }
+
+  async policyVersions(id: string) {
+    return this.#core.policyVersions(id)
+  }
+
+  async setDefaultPolicy(id: string, by?: string) {
+    this.#core.setDefaultPolicy(id, by)
   }
 
   async recordReceipts(receipts: readonly RecordedReceipt[]) {
     this.#core.recordReceipts(receipts)
+  }
+
+  async logCheckpoint() {
+    return this.#core.audit.head()
+  }
+
+  signedCheckpoint() {
+    return this.#core.audit.checkpoint()
+  }
+
+  async auditSearch(query: AuditQuery) {
+    return this.#core.audit.search(query)
+  }
+
+  async auditRange(from: number, to: number) {
+    return this.#core.audit.range(from, to)
+  }
+
+  async auditInclusion(leaf: { readonly index: number; readonly size: number }) {
+    return this.#core.audit.inclusion(leaf)
+  }
+
+  async auditConsistency(sizes: { readonly from: number; readonly to: number }) {
+    return this.#core.audit.consistency(sizes)
+  }
+
+  auditBundle(selection: BundleSelection) {
+    return this.#core.audit.bundle(selection)
+  }
+
+  async recordExport(detail: AuditDetail<'audit.exported'>) {
+    this.#core.recordExport(detail)
+  }
+
+  async recordRefusals(refusals: readonly AuditDetail<'job.refused'>[]) {
+    this.#core.recordRefusals(refusals)
+  }
+
+  async eraseJob(jobId: JobId, by: string | null) {
+    return this.#core.eraseJob(jobId, by)
+  }
+
+  async ropaFacts() {
+    return this.#core.ropaFacts()
   }
 
   async receipt(id: Bytes32) {

@@ -65,6 +65,7 @@ interface ISettlement {
         uint64 indexed batchId,
         bytes32 receiptRoot,
         uint32 receiptCount,
+        bytes32 logRoot,
         bytes32 earningsRoot,
         uint256 earnedMicroUsd
     );
@@ -96,6 +97,8 @@ interface ISettlement {
     /// @param parentRoot must equal the receipt root of the batch before, so that no batch can land upon another history
     /// than the one that its earnings were added up from; zero for the first.
     /// @param receiptRoot Merkle root over the ids of the batch's receipts.
+    /// @param logRoot Merkle root over the checkpoints of its tenants' audit logs, so that none of them can be rewritten
+    /// unseen afterwards; zero when there is none. It stands in the event only: who checks it has the transaction.
     /// @param earningsRoot Merkle root over the cumulative earnings of all receipt keys, this batch included.
     /// @param earnedMicroUsd what this batch adds to the earnings; equals the sum of the charges.
     function postBatch(
@@ -103,6 +106,7 @@ interface ISettlement {
         bytes32 parentRoot,
         bytes32 receiptRoot,
         uint32 receiptCount,
+        bytes32 logRoot,
         bytes32 earningsRoot,
         uint256 earnedMicroUsd,
         PolicyUse[] calldata policies,

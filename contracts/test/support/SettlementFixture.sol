@@ -19,6 +19,7 @@ abstract contract SettlementFixture is ForgeTest {
     address internal constant POSTER = address(0xB0B);
     address internal constant CONSUMER = address(0xC0FFEE);
     address internal constant PAYOUT = address(0xFEED);
+    bytes32 internal constant LOG_ROOT = keccak256("logs");
     uint256 internal constant NODE_KEY = 0x1234567;
 
     TestUsd internal token;
@@ -72,7 +73,9 @@ abstract contract SettlementFixture is ForgeTest {
         uint64 id = settlement.nextBatchId();
         bytes32 parent = settlement.receiptRoot(id - 1);
         vm.prank(POSTER);
-        settlement.postBatch(id, parent, keccak256("receipts"), 1, earningsRoot, amount, _uses(1 << 14), charges);
+        settlement.postBatch(
+            id, parent, keccak256("receipts"), 1, LOG_ROOT, earningsRoot, amount, _uses(1 << 14), charges
+        );
     }
 
     function _key(uint256 privateKey) internal pure returns (PublicKey memory) {

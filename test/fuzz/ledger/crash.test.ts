@@ -73,6 +73,7 @@ function start(world: World): LedgerCore {
     log: silentLog,
     batchMs: 1_000,
     confirmations: CONFIRMATIONS,
+    checkpointOf: async () => null,
   })
 }
 

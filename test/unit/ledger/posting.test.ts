@@ -34,6 +34,7 @@ function start(change: Partial<LedgerDeps> = {}): LedgerCore {
     log: silentLog,
     batchMs: 1_000,
     confirmations: 0,
+    checkpointOf: async () => null,
     ...change,
   })
 }

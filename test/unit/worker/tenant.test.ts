@@ -49,7 +49,7 @@ describe('keys', () => {
     expect(core.snapshot()?.keys).toEqual([
       { id, hash: await hashKey(key), scopes: ['infer'], networks: [], untilMs: null },
     ])
-    const everything = ['settings', 'keys', 'policies', 'receipts', 'events'].map((table) =>
+    const everything = ['settings', 'keys', 'policies', 'receipts', 'audit_log'].map((table) =>
       storage.sql.exec(`SELECT * FROM ${table}`).toArray(),
     )
     expect(JSON.stringify(everything)).not.toContain(key.slice(-32))
@@ -145,12 +145,13 @@ describe('policies', () => {
     core.publishPolicy(policy('pinned', ['DE']))
     core.setDefaultPolicy('pinned')
     core.revokeKey(id)
-    const events = storage.sql.exec('SELECT event, subject FROM events ORDER BY sequence').toArray()
-    expect(events.map((row) => `${String(row['event'])} ${String(row['subject'])}`)).toEqual([
+    const query = "SELECT type, detail ->> '$.subject' AS subject FROM audit_log ORDER BY sequence"
+    const events = storage.sql.exec(query).toArray()
+    expect(events.map((row) => `${String(row['type'])} ${String(row['subject'])}`)).toEqual([
       'policy.published default@1',
       `key.created ${id}`,
       'policy.published pinned@1',
-      'policy.made_default pinned',
+      'policy.default_set pinned',
       `key.revoked ${id}`,
     ])
   })

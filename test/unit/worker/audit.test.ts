@@ -1,0 +1,324 @@
+/** A tenant's audit log over real SQLite. */
+import { sha256, stringToBytes, toHex } from 'viem'
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { checkpointLeaf, commitDetail, leafBytes, logOrigin, type LogEntry } from '#shared/audit.ts'
+import { createLogSigner, isNoteSignedBy, parseLogHead, parseNote } from '#shared/checkpoint.ts'
+import { compilePolicy } from '#shared/compile-policy.ts'
+import { AppError, toAppError } from '#shared/errors.ts'
+import { newJobId, randomBytes, TenantId, type Bytes32, type JobId } from '#shared/ids.ts'
+import { LIMITS } from '#shared/limits.ts'
+import { Policy } from '#shared/policy.ts'
+import { commitment } from '#shared/receipt.ts'
+import { leafHash, verifyConsistency, verifyInclusion } from '#shared/transparency-log.ts'
+import { createTenantCore, type TenantCore } from '#worker/tenant/core.ts'
+import { createRandom } from '../../support/random.ts'
+import { createReceiptMaker, EU_POLICY, type ReceiptMaker } from '../../support/receipts.ts'
+import { createSqliteStorage, type TestStorage } from '../../support/sqlite-storage.ts'
+
+const DOMAIN = { chainId: 31_337, verifyingContract: `0x${'5e'.repeat(20)}` } as const
+const SALT: Bytes32 = `0x${'5a'.repeat(32)}`
+const DAY_MS = 86_400_000
+const ISSUED_MS = 1_800_000_000_000
+
+const acme = TenantId.parse('acme')
+const seed = toHex(randomBytes(32))
+let maker: ReceiptMaker
+let storage: TestStorage
+let core: TenantCore
+let nowMs: number
+let wakes: number[]
+beforeAll(async () => {
+  maker = await createReceiptMaker(DOMAIN)
+})
+beforeEach(async () => {
+  storage = createSqliteStorage()
+  nowMs = ISSUED_MS
+  wakes = []
+  core = createTenantCore({
+    storage,
+    nowMs: () => nowMs,
+    random: randomBytes,
+    wakeAt: (atMs) => wakes.push(atMs),
+    log: { domain: DOMAIN, seed },
+  })
+  await core.createKey({ tenant: acme, scopes: ['infer'], networks: [] })
+})
+
+async function place(change: { jobId?: JobId; dataClass?: 'phi' } = {}): Promise<JobId> {
+  const jobId = change.jobId ?? newJobId()
+  const policy =
+    change.dataClass === undefined
+      ? EU_POLICY
+      : compilePolicy(
+          Policy.parse({ id: 'clinic', compute: { allow: ['EU'] }, dataClass: 'phi' }),
+          { tenant: acme, version: 1 },
+        )
+  core.recordReceipts([{ receipt: await maker.make({ jobId, policy }), salt: SALT }])
+  return jobId
+}
+
+function rootOf(size: number): Bytes32 {
+  const entries = core.audit.range(0, size)
+  expect(entries.length).toBe(size)
+  const signed = core.audit.head()
+  expect(signed?.size).toBeGreaterThanOrEqual(size)
+  return signed?.root ?? '0x'
+}
+
+const nameOf = (entry: LogEntry) => toHex(leafHash(leafBytes(entry)))
+const typesOf = (entries: readonly LogEntry[]) => entries.map(({ type }) => type)
+const codeOf = (run: () => unknown): string => {
+  try {
+    run()
+    return 'none'
+  } catch (error) {
+    return toAppError(error).code
+  }
+}
+
+describe('the log', () => {
+  it('has an admission and a placement for each receipt, and none for the same one again', async () => {
+    const receipt = await maker.make()
+    core.recordReceipts([{ receipt, salt: SALT }])
+    core.recordReceipts([{ receipt, salt: SALT }])
+    const entries = core.audit.range(0, 100)
+    expect(typesOf(entries)).toEqual([
+      'policy.published',
+      'key.created',
+      'job.admitted',
+      'job.placed',
+    ])
+    const { detail, salt } = entries[3]?.opening ?? { detail: {}, salt: SALT }
+    expect(detail).toMatchObject({ receiptId: receipt.id, place: receipt.receipt.ticket.place })
+    expect(entries[3]?.commitment).toBe(commitDetail(salt, detail))
+    expect(JSON.stringify(entries)).not.toContain(SALT)
+  })
+
+  it('proves every entry and every earlier state of itself under one signed checkpoint', async () => {
+    const heads = [core.audit.head()]
+    for (let i = 0; i < 9; i += 1) {
+      await place()
+      heads.push(core.audit.head())
+    }
+    const { note, size, root } = await core.audit.checkpoint()
+    const parsed = parseNote(note)
+    const { publicKey } = await createLogSigner(seed)
+    const name = logOrigin(DOMAIN, acme)
+    expect(parsed && (await isNoteSignedBy(parsed, { name, publicKey }))).toBe(true)
+    expect(parseLogHead(parsed?.text ?? '')).toEqual({ origin: name, size, root })
+    for (const entry of core.audit.range(0, size)) {
+      const index = entry.sequence
+      const proof = core.audit.inclusion({ index, size })
+      expect(verifyInclusion({ index, size, root, leaf: nameOf(entry), proof })).toBe(true)
+    }
+    for (const head of heads) {
+      const [from, fromRoot] = [head?.size ?? 0, head?.root ?? '0x']
+      const proof = core.audit.consistency({ from, to: size })
+      expect(verifyConsistency({ from, to: size, fromRoot, toRoot: root, proof })).toBe(true)
+    }
+    expect((await core.audit.checkpoint()).note).toBe(note)
+    expect(rootOf(size)).toBe(root)
+  })
+
+  it('goes on after a restart, and is the same whatever the size of the batches that filled it', async () => {
+    const random = createRandom(11)
+    const receipts = await Promise.all(Array.from({ length: 300 }, () => maker.make()))
+    const entries = receipts.map((receipt) => ({ receipt, salt: SALT }))
+    for (let at = 0; at < entries.length;) {
+      const count = 1 + random.below(60)
+      core.recordReceipts(entries.slice(at, at + count))
+      at += count
+    }
+    const again = createTenantCore({
+      storage,
+      nowMs: () => nowMs,
+      random: randomBytes,
+      log: { domain: DOMAIN, seed },
+    })
+    const head = again.audit.head()
+    expect(head?.size).toBe(602)
+    const root = head?.root ?? '0x'
+    for (const entry of again.audit.range(0, 500).filter((_, i) => i % 37 === 0)) {
+      const at = { index: entry.sequence, size: 602 }
+      const proof = again.audit.inclusion(at)
+      expect(verifyInclusion({ ...at, root, leaf: nameOf(entry), proof })).toBe(true)
+    }
+  })
+
+  it('adds nothing when the change that it would log fails', () => {
+    const before = core.audit.head()
+    storage.beforeStatement = () => {
+      throw new AppError('internal', 'the disk is full')
+    }
+    const policy = Policy.parse({ id: 'x', compute: { allow: ['DE'] } })
+    expect(codeOf(() => core.publishPolicy(policy))).toBe('internal')
+    storage.beforeStatement = () => {}
+    expect(core.audit.head()).toEqual(before)
+  })
+
+  it('never goes back in time, whatever the clock does', async () => {
+    nowMs -= 60_000
+    await place()
+    const times = core.audit.range(0, 10).map(({ atMs }) => atMs)
+    expect(times).toEqual(times.toSorted((a, b) => a - b))
+  })
+
+  it('says which key changed what', () => {
+    const policy = Policy.parse({ id: 'pinned', compute: { allow: ['DE'] } })
+    const { compiled } = core.publishPolicy(policy, 'key_acme_0123456789ab')
+    const entry = core.audit.range(0, 10).at(-1)
+    expect(entry?.opening?.detail).toEqual({
+      subject: 'pinned@1',
+      policyHash: compiled.hash,
+      by: 'key_acme_0123456789ab',
+    })
+  })
+
+  it('refuses proofs of what it does not have, and signs nothing without a key', async () => {
+    expect(codeOf(() => core.audit.inclusion({ index: 2, size: 2 }))).toBe('invalid_request')
+    expect(codeOf(() => core.audit.consistency({ from: 3, to: 2 }))).toBe('invalid_request')
+    expect(codeOf(() => core.audit.consistency({ from: 1, to: 9 }))).toBe('invalid_request')
+    const plain = createTenantCore({ storage, nowMs: () => nowMs, random: randomBytes })
+    await expect(plain.audit.checkpoint()).rejects.toMatchObject({ code: 'forbidden' })
+  })
+})
+
+describe('the search', () => {
+  it('finds by type, job and time, newest first, page by page', async () => {
+    const jobs: JobId[] = []
+    for (let i = 0; i < 5; i += 1) {
+      nowMs += 1_000
+      jobs.push(await place())
+    }
+    const placed = core.audit.search({ type: 'job.placed', limit: 3 })
+    expect(placed.entries.map(({ opening }) => opening?.detail['jobId'])).toEqual(
+      jobs.slice(2).toReversed(),
+    )
+    const rest = core.audit.search({ type: 'job.placed', limit: 3, before: placed.next ?? 0 })
+    expect(rest.entries.map(({ opening }) => opening?.detail['jobId'])).toEqual(
+      jobs.slice(0, 2).toReversed(),
+    )
+    expect(rest.next).toBeNull()
+    const own = core.audit.search({ jobId: jobs[1], limit: 10 })
+    expect(typesOf(own.entries)).toEqual(['job.placed', 'job.admitted'])
+    const [fromMs, toMs] = [ISSUED_MS + 2_000, ISSUED_MS + 3_000]
+    expect(core.audit.search({ fromMs, toMs, limit: 10 }).entries.length).toBe(4)
+  })
+})
+
+describe('refusals', () => {
+  const refusal = (by: string, count = 1) => ({
+    jobId: null,
+    by,
+    code: 'residency_unsatisfiable',
+    rule: 'compute.allow',
+    policyId: 'default',
+    count,
+    firstAtMs: nowMs,
+    lastAtMs: nowMs,
+  })
+
+  it('are logged one by one up to a bound of each key and minute, and the rest as one count', () => {
+    const flood = LIMITS.auditRefusalsPerMinute + 70
+    for (let i = 0; i < flood; i += 1) core.recordRefusals([refusal('key_a')])
+    core.recordRefusals([refusal('key_b', 4)])
+    const { entries } = core.audit.search({ type: 'job.refused', limit: 500 })
+    expect(entries.length).toBe(LIMITS.auditRefusalsPerMinute + 1)
+    nowMs += 60_000
+    expect(wakes.some((atMs) => atMs <= nowMs)).toBe(true)
+    core.sweep()
+    core.sweep()
+    const counts = core.audit
+      .search({ type: 'job.refused', limit: 500 })
+      .entries.map(({ opening }) => Number(opening?.detail['count']))
+    expect(counts.reduce((sum, count) => sum + count, 0)).toBe(flood + 4)
+    expect(counts.length).toBe(LIMITS.auditRefusalsPerMinute + 2)
+  })
+})
+
+describe('erasure', () => {
+  it('takes away receipt, detail and salt, leaves every leaf, and proves itself to whoever asked', async () => {
+    const jobId = await place()
+    const other = await place()
+    const before = core.audit.head()
+    const leaves = core.audit.range(0, 6).map(nameOf)
+    const erased = core.eraseJob(jobId, 'key_acme_0123456789ab')
+    expect(erased).toMatchObject({ entries: [2, 3], receipts: 1, held: [] })
+    const kept = JSON.stringify(
+      ['audit_log', 'receipts', 'placements', 'erased_jobs', 'settings'].map((table) =>
+        storage.sql.exec(`SELECT * FROM ${table}`).toArray(),
+      ),
+    )
+    expect(kept).not.toContain(jobId)
+    expect(kept).toContain(other)
+    expect(core.audit.range(0, 6).map(nameOf)).toEqual(leaves)
+    const { size, root } = await core.audit.checkpoint()
+    const [from, fromRoot] = [before?.size ?? 0, before?.root ?? '0x']
+    const proof = core.audit.consistency({ from, to: size })
+    expect(verifyConsistency({ from, to: size, fromRoot, toRoot: root, proof })).toBe(true)
+    const [entry] = core.audit.range(erased.sequence, erased.sequence + 1)
+    expect(entry?.opening?.detail['job']).toBe(
+      commitment(erased.salt, sha256(stringToBytes(jobId))),
+    )
+    expect(codeOf(() => core.eraseJob(jobId, null))).toBe('not_found')
+  })
+
+  it('is not undone by a node that sends its receipt again', async () => {
+    const receipt = await maker.make()
+    const { jobId } = receipt.receipt.ticket
+    core.recordReceipts([{ receipt, salt: SALT }])
+    core.eraseJob(jobId, null)
+    const before = core.audit.head()
+    core.recordReceipts([{ receipt, salt: SALT }])
+    expect(core.receipt(receipt.id)).toBeNull()
+    expect(core.audit.head()).toEqual(before)
+  })
+
+  it('of a phi job takes the receipt and keeps the audit events six years', async () => {
+    const jobId = await place({ dataClass: 'phi' })
+    const untilMs = ISSUED_MS + LIMITS.phiAuditDays * DAY_MS
+    const erased = core.eraseJob(jobId, null)
+    expect(erased).toMatchObject({ receipts: 1, entries: [] })
+    expect(erased.held).toEqual([2, 3].map((sequence) => ({ sequence, untilMs })))
+    nowMs = untilMs - 1
+    core.sweep()
+    expect(core.audit.search({ jobId, limit: 9 }).entries.length).toBe(2)
+    nowMs = untilMs
+    core.sweep()
+    expect(core.audit.search({ jobId, limit: 9 }).entries).toEqual([])
+  })
+})
+
+describe('retention', () => {
+  it('runs by itself: what is due goes at its time, and the log says how much went', async () => {
+    await place()
+    const dueMs = ISSUED_MS + EU_POLICY.retentionDays * DAY_MS
+    expect(Math.min(...wakes)).toBe(dueMs)
+    nowMs = dueMs - 1
+    expect(core.sweep()).toBe(dueMs)
+    expect(core.audit.range(0, 9).filter(({ opening }) => opening === null)).toEqual([])
+    nowMs = dueMs
+    expect(core.sweep()).toBeUndefined()
+    const entries = core.audit.range(0, 9)
+    expect(entries.filter(({ opening }) => opening === null).map(({ type }) => type)).toEqual([
+      'job.admitted',
+      'job.placed',
+    ])
+    expect(entries.at(-1)?.opening?.detail).toEqual({ receipts: 1, entries: 2 })
+    expect(storage.sql.exec('SELECT * FROM receipts').toArray()).toEqual([])
+    core.sweep()
+    expect(core.audit.range(0, 9).length).toBe(entries.length)
+  })
+})
+
+describe('a checkpoint leaf', () => {
+  it('is bound to tenant, size and root', () => {
+    const leaf = { tenant: SALT, size: 3, root: SALT }
+    const others = [
+      { ...leaf, size: 4 },
+      { ...leaf, root: seed },
+      { ...leaf, tenant: seed },
+    ]
+    for (const other of others) expect(checkpointLeaf(other)).not.toBe(checkpointLeaf(leaf))
+  })
+})

@@ -1,0 +1,54 @@
+/** The audit logs as the Ledger last saw them: a log that shrank or changed its past does not get onto the chain. */
+import { TenantCheckpoint } from '#shared/audit.ts'
+import { nameHash, type TenantId } from '#shared/ids.ts'
+import { LIMITS } from '#shared/limits.ts'
+import type { Log } from '#shared/log.ts'
+import type { Rows } from './database.ts'
+
+export interface LogHeadDeps {
+  /** Asks the tenant itself; null where it has no log. */
+  readonly checkpointOf: (tenant: TenantId) => Promise<TenantCheckpoint | null>
+  readonly log: Log
+}
+
+const TABLE =
+  'CREATE TABLE IF NOT EXISTS log_heads (tenant TEXT PRIMARY KEY, size INTEGER NOT NULL, root TEXT NOT NULL)'
+
+/** @returns the newest checkpoint of a tenant, the last one known when it does not answer, null when it has forked */
+export function createLogHeads(rows: Rows, { checkpointOf, log }: LogHeadDeps) {
+  rows(TABLE)
+  return async (tenant: TenantId): Promise<TenantCheckpoint | null> => {
+    const hash = nameHash(tenant)
+    const [row] = rows('SELECT * FROM log_heads WHERE tenant = ?', hash)
+    const known = row === undefined ? null : TenantCheckpoint.parse(row)
+    const asked = await ask(checkpointOf(tenant)).catch((error: unknown) => {
+      log.warn('log-head.not-read', { tenant, cause: String(error) })
+      return known
+    })
+    if (asked === null) return known
+    const newest = { tenant: hash, size: asked.size, root: asked.root }
+    const isFork =
+      known !== null &&
+      (newest.size < known.size || (newest.size === known.size && newest.root !== known.root))
+    if (isFork) {
+      log.error('log-head.forked', { tenant, size: newest.size, knownSize: known.size })
+      return null
+    }
+    const change = 'INSERT OR REPLACE INTO log_heads (tenant, size, root) VALUES (?, ?, ?)'
+    rows(change, hash, newest.size, newest.root)
+    return newest
+  }
+}
+
+/** A tenant that does not answer must not hold up the batch of the others. */
+async function ask<T>(answer: Promise<T>): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error('no answer in time')), LIMITS.logHeadTimeoutMs)
+  })
+  try {
+    return await Promise.race([answer, late])
+  } finally {
+    if (timer !== undefined) clearTimeout(timer)
+  }
+}

@@ -1,0 +1,242 @@
+/** A tenant's audit log in its SQLite: entries are only ever added; what is erased is a detail and its salt, never a leaf. */
+import { toHex } from 'viem'
+import {
+  AUDIT_TYPES,
+  commitDetail,
+  leafBytes,
+  parseDetail,
+  type AuditEvent,
+  type AuditType,
+  type LogEntry,
+} from '#shared/audit.ts'
+import { Bytes32 } from '#shared/ids.ts'
+import { invariant } from '#shared/errors.ts'
+import { LIMITS } from '#shared/limits.ts'
+import { leafHash, treeRoot, type HashReader } from '#shared/transparency-log.ts'
+import { appendToTiles, createTileReader, type TileStore } from '#shared/transparency-tiles.ts'
+import type { Row } from '../storage.ts'
+import type { TenantDatabase, TenantDeps } from './database.ts'
+
+/** How long an entry's detail is kept: null as long as the tenant; `held` even when somebody wants it erased. */
+export interface Kept {
+  readonly untilMs: number | null
+  readonly held?: boolean
+}
+
+/** An entry of a job, and whether it may be erased. */
+export interface JobEntry {
+  readonly entry: LogEntry
+  readonly heldUntilMs: number | null
+}
+
+export interface AuditQuery {
+  readonly type?: AuditType | undefined
+  readonly jobId?: string | undefined
+  /** Entries of this time and later. */
+  readonly fromMs?: number | undefined
+  readonly toMs?: number | undefined
+  /** Entries before this one; newest first. */
+  readonly before?: number | undefined
+  readonly limit: number
+}
+
+export interface AuditPage {
+  /** Newest first. */
+  readonly entries: readonly LogEntry[]
+  /** What `before` is for the next page; null at the end. A page may be short of entries and not be the last. */
+  readonly next: number | null
+}
+
+export interface AuditStore {
+  /** Inside of the caller's transaction. @returns the first one's place in the log */
+  append(events: readonly (AuditEvent & Kept)[]): number
+  size(): number
+  root(size: number): Bytes32
+  reader(): HashReader
+  /** Entries from … up to, without the last. */
+  range(from: number, to: number): LogEntry[]
+  search(query: AuditQuery): AuditPage
+  /** All of a job's that are kept, oldest first. */
+  ofJob(jobId: string): JobEntry[]
+  /** Takes away detail and salt. */
+  erase(sequences: readonly number[]): void
+  /** The details that are due, at most a sweep of them, and when the next is. */
+  due(nowMs: number): number[]
+  nextDueMs(): number | undefined
+}
+
+export const AUDIT_SCHEMA = [
+  'CREATE TABLE IF NOT EXISTS audit_log (sequence INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, type TEXT NOT NULL, ' +
+    'commitment TEXT NOT NULL, salt TEXT, detail TEXT, job TEXT, erase_at_ms INTEGER, held INTEGER NOT NULL)',
+  'CREATE INDEX IF NOT EXISTS audit_log_by_job ON audit_log (job) WHERE job IS NOT NULL',
+  'CREATE INDEX IF NOT EXISTS audit_log_by_age ON audit_log (erase_at_ms) WHERE erase_at_ms IS NOT NULL',
+  'CREATE TABLE IF NOT EXISTS audit_tiles (level INTEGER NOT NULL, position INTEGER NOT NULL, hashes BLOB NOT NULL, ' +
+    'PRIMARY KEY (level, position))',
+]
+
+type AuditRows = TenantDatabase['rows']
+
+export function createAuditStore(
+  rows: AuditRows,
+  deps: Pick<TenantDeps, 'nowMs' | 'random' | 'wakeAt'>,
+): AuditStore {
+  const tiles = createTiles(rows)
+  const size = (): number => {
+    const [row] = rows('SELECT max(sequence) AS last FROM audit_log')
+    return row?.['last'] === null || row === undefined ? 0 : Number(row['last']) + 1
+  }
+  return {
+    append(events) {
+      const first = size()
+      const atMs = Math.max(deps.nowMs(), lastTime(rows, first))
+      const leaves = events.map((event, i) =>
+        insert(rows, { ...event, sequence: first + i, atMs }, deps),
+      )
+      appendToTiles(tiles, first, leaves)
+      const dueMs = events.flatMap(({ untilMs }) => untilMs ?? [])
+      if (dueMs.length > 0) deps.wakeAt?.(Math.min(...dueMs))
+      return first
+    },
+    size,
+    root: (at) => treeRoot(at, createTileReader(tiles)),
+    reader: () => createTileReader(tiles),
+    range: (from, to) =>
+      rows(
+        'SELECT * FROM audit_log WHERE sequence >= ? AND sequence < ? ORDER BY sequence',
+        from,
+        to,
+      ).map(toEntry),
+    search: (query) => search(rows, query, size()),
+    ofJob: (jobId) =>
+      rows('SELECT * FROM audit_log WHERE job = ? ORDER BY sequence LIMIT 1000', jobId).map(
+        (row) => ({
+          entry: toEntry(row),
+          heldUntilMs: row['held'] === 1 ? Number(row['erase_at_ms']) : null,
+        }),
+      ),
+    erase(sequences) {
+      for (const sequence of sequences)
+        rows(
+          'UPDATE audit_log SET salt = NULL, detail = NULL, job = NULL, erase_at_ms = NULL WHERE sequence = ?',
+          sequence,
+        )
+    },
+    due: (nowMs) =>
+      rows(
+        'SELECT sequence FROM audit_log WHERE erase_at_ms <= ? ORDER BY erase_at_ms LIMIT ?',
+        nowMs,
+        LIMITS.retentionSweepRows,
+      ).map((row) => Number(row['sequence'])),
+    nextDueMs() {
+      const [row] = rows(
+        'SELECT min(erase_at_ms) AS due FROM audit_log WHERE erase_at_ms IS NOT NULL',
+      )
+      return row?.['due'] == null ? undefined : Number(row['due'])
+    },
+  }
+}
+
+function createTiles(rows: AuditRows): TileStore {
+  return {
+    read(level, position) {
+      const query = 'SELECT hashes FROM audit_tiles WHERE level = ? AND position = ?'
+      const [row] = rows(query, level, position)
+      return row === undefined ? undefined : new Uint8Array(row['hashes'] as ArrayBuffer)
+    },
+    write(level, position, hashes) {
+      const change = 'INSERT OR REPLACE INTO audit_tiles (level, position, hashes) VALUES (?, ?, ?)'
+      rows(change, level, position, hashes)
+    },
+  }
+}
+
+/** An entry is never older than the one before it, whatever the clock does. */
+function lastTime(rows: AuditRows, size: number): number {
+  const [row] = rows('SELECT at_ms FROM audit_log WHERE sequence = ?', size - 1)
+  return row === undefined ? 0 : Number(row['at_ms'])
+}
+
+type Insert = AuditEvent & Kept & { readonly sequence: number; readonly atMs: number }
+
+/** @returns the leaf's hash */
+function insert(
+  rows: AuditRows,
+  { type, detail, untilMs, held = false, sequence, atMs }: Insert,
+  { random }: Pick<TenantDeps, 'random'>,
+): Uint8Array {
+  const parsed = parseDetail(type, detail)
+  const salt = toHex(random(32))
+  const commitment = commitDetail(salt, parsed)
+  rows(
+    'INSERT INTO audit_log (sequence, at_ms, type, commitment, salt, detail, job, erase_at_ms, held) ' +
+      'VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
+    sequence,
+    atMs,
+    type,
+    commitment,
+    salt,
+    JSON.stringify(parsed),
+    'jobId' in parsed ? parsed.jobId : null,
+    untilMs,
+    held && untilMs !== null ? 1 : 0,
+  )
+  return leafHash(leafBytes({ version: 1, sequence, atMs, type, commitment }))
+}
+
+/** Looks at a bounded number of rows, so that a rare type in a long log does not hold up everything else. */
+function search(rows: AuditRows, query: AuditQuery, size: number): AuditPage {
+  const floor = query.fromMs === undefined ? 0 : firstSince(rows, query.fromMs, size)
+  const ceiling = query.toMs === undefined ? size : firstSince(rows, query.toMs + 1, size)
+  const before = Math.min(query.before ?? size, ceiling)
+  const until = Math.max(floor, query.jobId === undefined ? before - LIMITS.auditScanEntries : 0)
+  const filters = ['sequence < ?', 'sequence >= ?']
+  const bindings: (string | number)[] = [before, until]
+  for (const [column, value] of [
+    ['type', query.type],
+    ['job', query.jobId],
+  ] as const) {
+    if (value === undefined) continue
+    filters.push(`${column} = ?`)
+    bindings.push(value)
+  }
+  const found = rows(
+    `SELECT * FROM audit_log WHERE ${filters.join(' AND ')} ORDER BY sequence DESC LIMIT ?`,
+    ...bindings,
+    query.limit,
+  ).map(toEntry)
+  const last = found.length === query.limit ? found.at(-1)?.sequence : undefined
+  const reached = last ?? until
+  return { entries: found, next: reached > floor ? reached : null }
+}
+
+/** Binary search: times only grow. */
+function firstSince(rows: AuditRows, atMs: number, size: number): number {
+  let [low, high] = [0, size]
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2)
+    const [row] = rows('SELECT at_ms FROM audit_log WHERE sequence = ?', middle)
+    invariant(row, `entry ${middle} of the log is kept`)
+    if (Number(row['at_ms']) < atMs) low = middle + 1
+    else high = middle
+  }
+  return low
+}
+
+function toEntry(row: Row): LogEntry {
+  const type = AUDIT_TYPES.find((known) => known === row['type'])
+  invariant(type, `${String(row['type'])} is a type of the log`)
+  const isOpen = row['salt'] !== null && row['detail'] !== null
+  return {
+    version: 1,
+    sequence: Number(row['sequence']),
+    atMs: Number(row['at_ms']),
+    type,
+    commitment: Bytes32.parse(row['commitment']),
+    opening: isOpen
+      ? {
+          salt: Bytes32.parse(row['salt']),
+          detail: JSON.parse(String(row['detail'])) as Record<string, unknown>,
+        }
+      : null,
+  }
+}

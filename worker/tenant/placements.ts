@@ -1,0 +1,45 @@
+/** Where a tenant's jobs were computed, counted by policy and place: what the record of processing is made of, and about nobody. */
+import { z } from 'zod'
+import { EVIDENCE_CLASSES, NODE_TRUSTS } from '#shared/policy.ts'
+import type { SignedReceipt } from '#shared/receipt.ts'
+import type { TenantDatabase } from './database.ts'
+
+export const Placement = z.strictObject({
+  policy: z.string(),
+  version: z.int(),
+  country: z.int(),
+  evidence: z.enum(EVIDENCE_CLASSES),
+  trust: z.enum(NODE_TRUSTS),
+  jobs: z.int(),
+  firstAtMs: z.int(),
+  lastAtMs: z.int(),
+})
+export type Placement = z.infer<typeof Placement>
+
+export const PLACEMENTS_TABLE =
+  'CREATE TABLE IF NOT EXISTS placements (policy TEXT NOT NULL, version INTEGER NOT NULL, country INTEGER NOT NULL, ' +
+  'evidence TEXT NOT NULL, trust TEXT NOT NULL, jobs INTEGER NOT NULL, firstAtMs INTEGER NOT NULL, ' +
+  'lastAtMs INTEGER NOT NULL, PRIMARY KEY (policy, version, country, evidence, trust))'
+
+export function countPlacement(rows: TenantDatabase['rows'], signed: SignedReceipt): void {
+  const { policy, receipt } = signed
+  const { place, issuedAtMs } = receipt.ticket
+  rows(
+    'INSERT INTO placements VALUES (?, ?, ?, ?, ?, 1, ?, ?) ON CONFLICT DO UPDATE SET jobs = jobs + 1, ' +
+      'firstAtMs = min(firstAtMs, excluded.firstAtMs), lastAtMs = max(lastAtMs, excluded.lastAtMs)',
+    policy.id,
+    policy.version,
+    place.country,
+    place.evidence,
+    place.trust,
+    issuedAtMs,
+    issuedAtMs,
+  )
+}
+
+export function readPlacements(rows: TenantDatabase['rows']): Placement[] {
+  rows(PLACEMENTS_TABLE)
+  return z
+    .array(Placement)
+    .parse(rows('SELECT * FROM placements ORDER BY policy, version, country'))
+}

@@ -1,0 +1,85 @@
+/** Refusals on their way into a tenant's log: so many of one key a minute, and the rest as one count. */
+import type { AuditDetail } from '#shared/audit.ts'
+import { LIMITS } from '#shared/limits.ts'
+import type { TenantDatabase, TenantDeps } from './database.ts'
+
+export type Refusal = AuditDetail<'job.refused'>
+
+const MINUTE_MS = 60_000
+const DAY_MS = 86_400_000
+/** Of refusals without a policy: as long as a policy's own default. */
+const DEFAULT_DAYS = 30
+const TABLE =
+  'CREATE TABLE IF NOT EXISTS refusal_minutes (key TEXT PRIMARY KEY, start_ms INTEGER NOT NULL, logged INTEGER NOT NULL, ' +
+  'more INTEGER NOT NULL)'
+
+export interface RefusalStore {
+  record(refusals: readonly Refusal[]): void
+  /** Logs what was only counted in minutes that have ended. */
+  settle(): void
+}
+
+export function createRefusalStore(database: TenantDatabase, deps: TenantDeps): RefusalStore {
+  const { rows, transaction, audit } = database
+  const { nowMs } = deps
+  const keptUntil = (policyId: string | null): number => {
+    const days = "json_extract(policy, '$.retentionDays')"
+    const phi = "json_extract(policy, '$.dataClass') = 'phi'"
+    const query = `SELECT max(CASE WHEN ${phi} THEN ? ELSE ${days} END) AS days FROM policies WHERE id = ?`
+    const [row] = rows(query, LIMITS.phiAuditDays, policyId ?? '')
+    return nowMs() + Number(row?.['days'] ?? DEFAULT_DAYS) * DAY_MS
+  }
+  const append = (detail: Refusal) => {
+    audit.append([{ type: 'job.refused', detail, untilMs: keptUntil(detail.policyId) }])
+  }
+  const settle = () => {
+    const startMs = nowMs() - (nowMs() % MINUTE_MS)
+    for (const row of rows('SELECT * FROM refusal_minutes WHERE start_ms < ?', startMs)) {
+      const [key, count] = [String(row['key']), Number(row['more'])]
+      const firstAtMs = Number(row['start_ms'])
+      rows('DELETE FROM refusal_minutes WHERE key = ?', key)
+      if (count === 0) continue
+      append({
+        jobId: null,
+        by: key === '' ? null : key,
+        code: 'more',
+        rule: null,
+        policyId: null,
+        count,
+        firstAtMs,
+        lastAtMs: firstAtMs + MINUTE_MS,
+      })
+    }
+  }
+  const take = (refusal: Refusal) => {
+    const startMs = nowMs() - (nowMs() % MINUTE_MS)
+    const key = refusal.by ?? ''
+    const [row] = rows('SELECT logged FROM refusal_minutes WHERE key = ?', key)
+    const isOver = Number(row?.['logged'] ?? 0) >= LIMITS.auditRefusalsPerMinute
+    rows(
+      'INSERT INTO refusal_minutes VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET ' +
+        'logged = logged + excluded.logged, more = more + excluded.more',
+      key,
+      startMs,
+      isOver ? 0 : 1,
+      isOver ? refusal.count : 0,
+    )
+    if (isOver) deps.wakeAt?.(startMs + MINUTE_MS)
+    else append(refusal)
+  }
+  return {
+    record(refusals) {
+      database.tenant()
+      rows(TABLE)
+      transaction(() => {
+        settle()
+        for (const refusal of refusals.slice(0, LIMITS.auditRefusalKinds)) take(refusal)
+      })
+    },
+    settle() {
+      if (!database.exists()) return
+      rows(TABLE)
+      transaction(settle)
+    },
+  }
+}
