@@ -60,6 +60,8 @@ export interface FieldFault {
 export interface ErrorMeta {
   /** The rule that refused, for residency errors, e.g. `compute.allow`. */
   readonly rule?: string
+  /** What would have satisfied that rule, in words. */
+  readonly needed?: string
   readonly errors?: readonly FieldFault[]
   readonly retryAfterSeconds?: number
   readonly [key: string]: unknown
@@ -127,6 +129,7 @@ export interface Problem {
   readonly code: ErrorCode
   readonly requestId: string
   readonly rule?: string | undefined
+  readonly needed?: string | undefined
   readonly errors?: readonly FieldFault[] | undefined
   readonly error: { message: string; type: string; code: ErrorCode; param: string | null }
 }
@@ -142,6 +145,7 @@ export function toProblem(error: unknown, requestId: string): Problem {
     code,
     requestId,
     rule: meta.rule,
+    needed: meta.needed,
     errors: meta.errors,
     error: { message: detail, type, code, param: meta.errors?.[0]?.pointer ?? null },
   }

@@ -1,7 +1,7 @@
 /** Residency policy: the words that a tenant writes it in, and the shape that it is compiled to. */
 import { z } from 'zod'
 import { Bytes32, TenantId } from './ids.ts'
-import { CURRENT_REGIONS } from './region-groups.ts'
+import { CURRENT_REGIONS, REGION_LISTS } from './region-groups.ts'
 import { groupNames, isRegion, isRegionsVersion } from './region.ts'
 
 /** Weakest to strongest; the index is what the receipt and the contract carry. */
@@ -15,7 +15,14 @@ export const EVIDENCE_CLASSES = [
 export type EvidenceClass = (typeof EVIDENCE_CLASSES)[number]
 
 /** Who vouches for the observation. `simulated` exists in development builds only, and every verifier rejects it. */
-export const EVIDENCE_SOURCES = ['none', 'edge', 'proxy', 'operator', 'simulated'] as const
+export const EVIDENCE_SOURCES = [
+  'none',
+  'edge',
+  'proxy',
+  'operator',
+  'simulated',
+  'anchors',
+] as const
 export type EvidenceSource = (typeof EVIDENCE_SOURCES)[number]
 
 export const DATA_CLASSES = ['public', 'personal', 'special', 'phi'] as const
@@ -32,11 +39,17 @@ export type Jurisdiction = (typeof JURISDICTIONS)[number]
 export const VERIFICATION_LEVELS = ['none', 'replicated'] as const
 export type VerificationLevel = (typeof VERIFICATION_LEVELS)[number]
 
-const Region = z
-  .string()
-  .max(64)
-  .refine(isRegion, { error: ({ input }) => noSuchRegion(String(input)) })
-export const RegionList = z.array(Region).min(1, 'names no region: name at least one').max(260)
+const NO_REGIONS = 'names no region: name at least one'
+
+/** In a policy a group may be one that only the older list has which the policy names; `policy-faults.ts` looks there. */
+const Region = regionOf((name) => REGION_LISTS.some(({ version }) => isRegion(name, version)))
+const PolicyRegions = z.array(Region).min(1, NO_REGIONS).max(260)
+
+/** What a request narrows to: in the words of today's list. */
+export const RegionList = z
+  .array(regionOf((name) => isRegion(name)))
+  .min(1, NO_REGIONS)
+  .max(260)
 
 export const PolicyId = z
   .string()
@@ -49,9 +62,9 @@ export const NetworkId = PolicyId
 export const Policy = z.strictObject({
   id: PolicyId,
   /** Where the request may enter: the place where TLS ends. @default WORLD */
-  ingress: z.strictObject({ allow: RegionList }).default({ allow: ['WORLD'] }),
+  ingress: z.strictObject({ allow: PolicyRegions }).default({ allow: ['WORLD'] }),
   /** Where it may be computed; `deny` wins. */
-  compute: z.strictObject({ allow: RegionList, deny: z.array(Region).max(260).default([]) }),
+  compute: z.strictObject({ allow: PolicyRegions, deny: z.array(Region).max(260).default([]) }),
   /** Where job records, logs and receipts are kept. @default any */
   storage: z.enum(JURISDICTIONS).default('any'),
   /** The weakest evidence of place that is accepted. @default observed */
@@ -99,6 +112,11 @@ export type CompiledPolicy = z.infer<typeof CompiledPolicy>
 
 /** What a new tenant has before it publishes anything: personal data, verified nodes in the EEA only. */
 export const DEFAULT_POLICY: Policy = Policy.parse({ id: 'default', compute: { allow: ['EEA'] } })
+
+function regionOf(isKnown: (name: string) => boolean) {
+  const error = ({ input }: { readonly input?: unknown }) => noSuchRegion(String(input))
+  return z.string().max(64).refine(isKnown, { error })
+}
 
 function noSuchRegion(name: string): string {
   const upper = name.toUpperCase()

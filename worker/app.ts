@@ -7,7 +7,9 @@ import { developmentHost } from './middleware/development-host.ts'
 import { answerProblem } from './middleware/problem.ts'
 import { requestScope } from './middleware/request-scope.ts'
 import { computeRoutes } from './routes/compute.ts'
+import { dryRunRoutes } from './routes/dry-run.ts'
 import { jobRoutes } from './routes/jobs.ts'
+import { keyRoutes } from './routes/keys.ts'
 import { networkRoutes } from './routes/network.ts'
 import { nodeRoutes } from './routes/nodes.ts'
 import { oipRoutes } from './routes/oip.ts'
@@ -66,7 +68,9 @@ export function createApp(isolate: Isolate): Hono<AppEnv> {
     jobRoutes,
     receiptRoutes,
     networkRoutes,
+    dryRunRoutes,
     policyRoutes,
+    keyRoutes,
     operatorRoutes,
     nodeRoutes,
     pageRoutes,

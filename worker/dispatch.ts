@@ -1,4 +1,5 @@
 /** From the Worker to a node and back: which hubs may take a job, and the call to them. */
+import { COMPUTE_RULES } from '#shared/decide.ts'
 import { AppError, errorCode, toAppError } from '#shared/errors.ts'
 import { LIMITS } from '#shared/limits.ts'
 import type { CompiledPolicy } from '#shared/policy.ts'
@@ -62,8 +63,13 @@ async function tryHubs<T>(
   if (hubs.length === 0) {
     throw new AppError(
       'residency_unsatisfiable',
-      `No hub keeps records in ${job.request.policy.storage}.`,
-      { meta: { rule: 'storage.jurisdiction' } },
+      `No hub keeps records in ${job.request.policy.storage} (storage.jurisdiction).`,
+      {
+        meta: {
+          rule: 'storage.jurisdiction',
+          needed: `a hub in jurisdiction ${job.request.policy.storage}`,
+        },
+      },
     )
   }
   const { request, payload } = job
@@ -83,10 +89,22 @@ async function tryHubs<T>(
       const refusal = toAppError(error)
       if (!TRY_NEXT_HUB.includes(refusal.code)) throw refusal
       if (refusal.code === 'residency_unsatisfiable') hopeless.add(hub)
-      if (failure?.code !== 'no_capacity') failure = refusal
+      failure = nearer(failure, refusal)
     }
   }
   throw failure ?? new AppError('no_capacity', 'No hub answered.')
+}
+
+/** Of two hubs' refusals the one to tell: no_capacity says least, then the rule that let nodes come furthest. */
+function nearer(before: AppError | undefined, refusal: AppError): AppError {
+  if (before === undefined) return refusal
+  if (before.code === 'no_capacity') return before
+  if (refusal.code === 'no_capacity') return refusal
+  return rank(refusal) > rank(before) ? refusal : before
+}
+
+function rank({ meta }: AppError): number {
+  return COMPUTE_RULES.findIndex((rule) => rule === meta.rule)
 }
 
 interface HubTurn {

@@ -10,7 +10,7 @@ import type { Jurisdiction } from '#shared/policy.ts'
 import type { ReceiptDocument } from '#shared/receipt.ts'
 import { batchJurisdiction, type BatchApi, type BatchId } from './batch/protocol.ts'
 import type { Config, ObjectNamespace, WorkerEnv } from './config.ts'
-import type { HubStatus } from './hub/protocol.ts'
+import type { HubStatus, NodeStanding } from './hub/protocol.ts'
 import type { LedgerApi } from './ledger/protocol.ts'
 import type { TenantApi } from './tenant/protocol.ts'
 
@@ -18,6 +18,7 @@ import type { TenantApi } from './tenant/protocol.ts'
 export interface HubApi {
   fetch(request: Request): Promise<Response>
   status(): Promise<HubStatus>
+  standings(): Promise<NodeStanding[]>
   /** A receipt that is still in the hub's outbox. */
   receipt(tenant: TenantId, id: Bytes32): Promise<ReceiptDocument | null>
 }

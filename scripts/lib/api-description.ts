@@ -9,6 +9,7 @@ import { ChatRequest } from '#worker/formats/chat.ts'
 import { Completion, CompletionChunk } from '#worker/formats/completions-answer.ts'
 import { CompletionRequest } from '#worker/formats/completions.ts'
 import { ComputeRequest, ComputeResponse } from '#worker/formats/compute.ts'
+import { DryRunReply, DryRunRequest } from '#worker/formats/dry-run.ts'
 import { EmbeddingsRequest, EmbeddingsResponse } from '#worker/formats/embeddings.ts'
 import { LibraryRequest, LibraryResponse } from '#worker/formats/library.ts'
 import { InferRequest, InferResponse } from '#worker/formats/oip.ts'
@@ -16,7 +17,7 @@ import { ServerMessage } from '#worker/formats/session.ts'
 import * as replies from '#worker/formats/replies.ts'
 import { JOB_OPERATIONS } from './api-jobs.ts'
 import { AdmissionRequest } from '#worker/admission.ts'
-import { NewKey } from '#worker/tenant/protocol.ts'
+import { KeyRequest, KeyRotation, NewKey } from '#worker/tenant/protocol.ts'
 import { Quota } from '#worker/tenant/quota.ts'
 import { describeOperation, type Operation } from './describe-operation.ts'
 
@@ -157,6 +158,68 @@ const OPERATIONS: readonly Operation[] = [
     security: 'key',
     body: Policy.partial({ id: true }),
     reply: replies.PolicyReply,
+  },
+  {
+    method: 'GET',
+    path: '/v1/policies/:id',
+    summary: 'The newest version of a policy',
+    security: 'key',
+    reply: replies.PolicyReply,
+  },
+  {
+    method: 'GET',
+    path: '/v1/policies/:id/versions',
+    summary: 'The versions of a policy, newest first',
+    security: 'key',
+    reply: replies.PolicyVersionsReply,
+  },
+  {
+    method: 'GET',
+    path: '/v1/policies/:id/versions/:version',
+    summary: 'A version of a policy, as it was published',
+    security: 'key',
+    reply: replies.PolicyReply,
+  },
+  {
+    method: 'POST',
+    path: '/v1/policies/dry-run',
+    summary: 'What would happen to a job: each connected node, allowed or the rule that refuses it',
+    security: 'key',
+    body: DryRunRequest,
+    reply: DryRunReply,
+  },
+  {
+    method: 'POST',
+    path: '/v1/keys',
+    summary: 'Make an API key of this tenant; it can do nothing that the key which makes it cannot',
+    security: 'key',
+    body: KeyRequest,
+    reply: replies.CreatedKeyReply,
+    status: 201,
+  },
+  {
+    method: 'GET',
+    path: '/v1/keys',
+    summary: "This tenant's keys, without their secrets",
+    security: 'key',
+    reply: replies.KeysReply,
+  },
+  {
+    method: 'POST',
+    path: '/v1/keys/:id/rotate',
+    summary:
+      'A new secret for a key; the one before is taken for as long as is said, or not at all',
+    security: 'key',
+    body: KeyRotation,
+    reply: replies.RotatedKeyReply,
+  },
+  {
+    method: 'DELETE',
+    path: '/v1/keys/:id',
+    summary: 'Revoke a key',
+    security: 'key',
+    query: { last_admin: 'true to revoke the last admin key' },
+    reply: replies.KeyReply,
   },
   {
     method: 'POST',

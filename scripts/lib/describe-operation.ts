@@ -127,7 +127,7 @@ function tagOf(path: string): string {
   const [, , first = ''] = path.split('/')
   if (first === 'operator') return 'Operator'
   if (['compute', 'kernels', 'jobs', 'sessions'].includes(first)) return 'Compute'
-  if (['policies', 'receipts', 'earnings'].includes(first)) return 'Policies and receipts'
+  if (['policies', 'keys', 'receipts', 'earnings'].includes(first)) return 'Policies and receipts'
   return ['network', 'nodes'].includes(first) ? 'Network' : 'OpenAI'
 }
 

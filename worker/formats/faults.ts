@@ -11,13 +11,13 @@ export function invalidRequest(faults: readonly FieldFault[]): AppError {
   return new AppError('invalid_request', detail, { meta: { errors: shown } })
 }
 
-/** @throws {AppError} invalid_request with one fault an issue */
-export function parseBody<T>(schema: z.ZodType<T>, body: unknown): T {
+/** @param base before each pointer, for a part of a body @throws {AppError} invalid_request with one fault an issue */
+export function parseBody<T>(schema: z.ZodType<T>, body: unknown, base = ''): T {
   const result = schema.safeParse(body)
   if (result.success) return result.data
   throw invalidRequest(
     result.error.issues.map((issue) => ({
-      pointer: toPointer(issue.path),
+      pointer: `${base}${toPointer(issue.path)}`,
       detail: issue.message,
     })),
   )

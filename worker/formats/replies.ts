@@ -20,6 +20,8 @@ export const ProblemReply = z.object({
   requestId: z.string(),
   /** The rule that refused, for residency errors. */
   rule: z.string().optional(),
+  /** What would have satisfied it, in words. */
+  needed: z.string().optional(),
   errors: z.array(z.object({ pointer: z.string(), detail: z.string() })).optional(),
   error: z.union([
     z.string(),
@@ -176,8 +178,12 @@ export const PolicyReply = z.object({
   policy: Policy,
   version: z.int().min(1),
   hash: Bytes32,
+  publishedAtMs: z.int(),
   computeCountries: z.array(z.string()),
 })
+
+/** Newest first. */
+export const PolicyVersionsReply = z.object({ id: z.string(), versions: z.array(PolicyReply) })
 
 export const PoliciesReply = z.object({ default: z.string(), policies: z.array(PolicyReply) })
 
@@ -186,6 +192,7 @@ export const DefaultPolicyReply = z.object({ default: z.string() })
 export const KeyReply = z.object({
   id: z.string(),
   scopes: z.array(z.enum(SCOPES)),
+  networks: z.array(z.string()),
   createdAtMs: z.int(),
   revokedAtMs: z.int().nullable(),
 })
@@ -194,6 +201,11 @@ export const CreatedKeyReply = KeyReply.extend({
   tenant: z.string(),
   /** Shown once. */
   key: z.string(),
+})
+
+export const RotatedKeyReply = CreatedKeyReply.extend({
+  /** Until when the secret before is still taken; null when it is not any more. */
+  formerUntilMs: z.int().nullable(),
 })
 
 export const KeysReply = z.object({ tenant: z.string(), keys: z.array(KeyReply) })

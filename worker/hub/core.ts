@@ -14,7 +14,7 @@ import { createKernelBans } from './kernel-bans.ts'
 import { createNodeGate, type NodeGate } from './node-gate.ts'
 import type { SqlStorage } from '../storage.ts'
 import { Outbox, type OutboxEntry } from './outbox.ts'
-import type { HubStatus } from './protocol.ts'
+import type { HubStatus, NodeStanding } from './protocol.ts'
 import { createSessionGate, type SessionGate, type SessionTenant } from './session/session-gate.ts'
 
 export interface HubCoreDeps {
@@ -38,6 +38,7 @@ export interface HubCore {
   readonly dispatcher: Dispatcher
   readonly sessions: SessionGate
   status(): HubStatus
+  standings(): NodeStanding[]
   receipt(tenant: string, id: string): ReceiptDocument | null
   /** Delivers what is in the outbox; asks to be woken again when something is left. */
   flush(): Promise<void>
@@ -94,6 +95,7 @@ export async function createHubCore(deps: HubCoreDeps): Promise<HubCore> {
     gate,
     dispatcher,
     sessions,
+    standings: () => directory.standings(),
     status: () => ({ hub: name, peerId, hubKey: signer.publicKey, nodes: directory.describe() }),
     receipt(tenant, id) {
       const entry = outbox.get(tenant, id)

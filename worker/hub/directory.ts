@@ -4,7 +4,7 @@ import { LIMITS } from '#shared/limits.ts'
 import type { PresenceRecord, SignedPresence } from '#shared/node.ts'
 import { countryCode } from '#shared/region.ts'
 import type { WorkLink } from '#p2p/work-client.ts'
-import type { Admission, NetworkNode } from './protocol.ts'
+import type { Admission, NetworkNode, NodeStanding } from './protocol.ts'
 import type { NodeView } from './schedule.ts'
 
 export interface Member {
@@ -101,6 +101,16 @@ export class Directory {
     member.serviceMs.set(key, { bestMs, peakMs, atMs })
     if (member.serviceMs.size > 256)
       member.serviceMs.delete(member.serviceMs.keys().next().value ?? key)
+  }
+
+  /** What the residency decision knows of each node, for those who ask what it would be. */
+  standings(): NodeStanding[] {
+    return [...this.#members.values()].map((member) => ({
+      nodeId: member.presence.nodeId,
+      kind: member.presence.kind,
+      facts: factsOf(member),
+      quarantine: member.quarantine,
+    }))
   }
 
   describe(): NetworkNode[] {

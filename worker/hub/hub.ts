@@ -19,6 +19,7 @@ import {
   SESSION_HEADER,
   SessionGrant,
   type HubStatus,
+  type NodeStanding,
 } from './protocol.ts'
 
 export class Hub extends DurableObject<Env> {
@@ -45,6 +46,10 @@ export class Hub extends DurableObject<Env> {
 
   async status(): Promise<HubStatus> {
     return (await this.#core).status()
+  }
+
+  async standings(): Promise<NodeStanding[]> {
+    return (await this.#core).standings()
   }
 
   async receipt(tenant: TenantId, id: Bytes32): Promise<ReceiptDocument | null> {

@@ -4,7 +4,8 @@ import { Address, Bytes32, JobId, NodeId, TenantId } from '#shared/ids.ts'
 import { Answer, Work } from '#shared/job.ts'
 import { LIMITS } from '#shared/limits.ts'
 import { MicroUsd } from '#shared/money.ts'
-import { CountryCode } from '#shared/node.ts'
+import type { NodeFacts } from '#shared/decide.ts'
+import { CountryCode, NODE_KINDS } from '#shared/node.ts'
 import { CompiledPolicy, NetworkId } from '#shared/policy.ts'
 import { Place } from '#shared/receipt.ts'
 
@@ -123,6 +124,14 @@ export const NetworkNode = z.strictObject({
   quarantine: z.string().nullable(),
 })
 export type NetworkNode = z.infer<typeof NetworkNode>
+
+/** A live node as the residency decision sees it; between Worker and Hub only. */
+export interface NodeStanding {
+  readonly nodeId: NodeId
+  readonly kind: (typeof NODE_KINDS)[number]
+  readonly facts: NodeFacts
+  readonly quarantine: string | null
+}
 
 export const HubStatus = z.strictObject({
   hub: z.string(),

@@ -1,11 +1,12 @@
 /** Which node gets a job: the hard filter by policy, then the smallest predicted completion. Pure. */
-import { AppError } from '#shared/errors.ts'
+import { AppError, invariant } from '#shared/errors.ts'
 import type { Work } from '#shared/job.ts'
 import { LIMITS } from '#shared/limits.ts'
 import type { AdmittedModel } from '#shared/node.ts'
-import { COMPUTE_RULES, decide, type ComputeRule, type NodeFacts } from '#shared/decide.ts'
+import { decide, type NodeFacts } from '#shared/decide.ts'
+import { nearestRefusal, neededNode, unsatisfied } from '#shared/explain.ts'
 import type { CompiledPolicy } from '#shared/policy.ts'
-import { listCountries, type CountrySet } from '#shared/region.ts'
+import type { CountrySet } from '#shared/region.ts'
 
 /** What the scheduler knows of a live node. */
 export interface NodeView {
@@ -47,20 +48,14 @@ export function schedule(
   job: ScheduleJob,
   random: () => number,
 ): Choice {
-  const refusals = new Map<ComputeRule, number>()
-  const allowed: NodeView[] = []
-  for (const node of nodes) {
-    const verdict = decide(job.policy, job.allowed, node.facts)
-    if (verdict === 'allow') allowed.push(node)
-    else refusals.set(verdict, (refusals.get(verdict) ?? 0) + 1)
-  }
+  const allowed = nodes.filter(({ facts }) => decide(job.policy, job.allowed, facts) === 'allow')
   if (nodes.length === 0)
     return refuse(
       new AppError('no_capacity', 'No node is connected to this hub.', {
         meta: { retryAfterSeconds: 5 },
       }),
     )
-  if (allowed.length === 0) return refuse(unsatisfiable(job, refusals))
+  if (allowed.length === 0) return refuse(unsatisfiable(nodes, job))
   const able = allowed.filter(
     (node) =>
       !job.tried.has(node.nodeId) &&
@@ -104,18 +99,16 @@ function sample(nodes: readonly NodeView[], random: () => number): NodeView[] {
   return taken
 }
 
-function unsatisfiable(job: ScheduleJob, refusals: ReadonlyMap<ComputeRule, number>): AppError {
-  // Rules are tested in order, so the last one that refused stopped the nodes that came nearest.
-  const rule = COMPUTE_RULES.findLast((candidate) => refusals.has(candidate)) ?? 'compute.allow'
+function unsatisfiable(nodes: readonly NodeView[], job: ScheduleJob): AppError {
+  const refusal = nearestRefusal(
+    nodes.map(({ facts }) => facts),
+    job,
+  )
+  invariant(refusal !== undefined, 'nodes of which none is allowed are refused by a rule')
   const { policy } = job
-  const countries = listCountries(job.allowed)
-  const where = countries.length > 40 ? `${countries.length} countries` : countries.join(', ')
-  const detail =
-    `Policy ${policy.id} v${policy.version} allows none of the connected nodes; the nearest are refused by rule ${rule}. ` +
-    `It needs a node in ${where || 'no country at all (the request narrowed the policy to nothing)'} with evidence ${policy.minEvidence} or stronger, ` +
-    `for ${policy.dataClass} data, trust ${policy.nodeTrust} or more.`
+  const detail = `Policy ${policy.id} v${policy.version} allows none of the connected nodes: ${unsatisfied(refusal, job)}.`
   return new AppError('residency_unsatisfiable', detail, {
-    meta: { rule, refusals: Object.fromEntries(refusals) },
+    meta: { rule: refusal.rule, needed: neededNode(job), refusals: refusal.refusals },
   })
 }
 

@@ -4,6 +4,7 @@ import { AppError } from '#shared/errors.ts'
 import { effectiveCompute } from '#shared/compile-policy.ts'
 import { decideIngress } from '#shared/decide.ts'
 import type { CompiledPolicy } from '#shared/policy.ts'
+import { nameCountries, neededIngress } from '#shared/explain.ts'
 import { countryCode, intersect, isRegion, type CountrySet } from '#shared/region.ts'
 import type { AppContext, AppEnv, Caller } from '../context.ts'
 import { invalidRequest } from '../formats/faults.ts'
@@ -45,10 +46,11 @@ export async function chooseResidency(c: AppContext, body: ResidencyChoice): Pro
     effectiveCompute(policy, body.residency?.allow),
   )
   if (BigInt(allowed) === 0n) {
+    const needed = `a narrowing that leaves one of ${nameCountries(policy.compute)}`
     throw new AppError(
       'residency_unsatisfiable',
-      `Policy ${policy.id} and the request have no country in common.`,
-      { meta: { rule: 'compute.allow' } },
+      `Policy ${policy.id} and the request have no country in common (compute.allow): it needs ${needed}.`,
+      { meta: { rule: 'compute.allow', needed } },
     )
   }
   return { policy, allowed }
@@ -64,14 +66,16 @@ async function admitIngress(c: AppContext, policy: CompiledPolicy): Promise<void
   const ingress = await observeIngress(c.req.raw, c.var.config)
   const rule = decideIngress(policy, ingress.country)
   if (rule === 'allow') return
+  const needed = neededIngress(policy)
   throw new AppError(
     'residency_ingress_denied',
-    `The request entered in ${countryCode(ingress.country)}, which policy ${policy.id} does not allow.`,
-    { meta: { rule } },
+    `The request entered in ${countryCode(ingress.country)}, which policy ${policy.id} does not allow (${rule}): it needs ${needed}.`,
+    { meta: { rule, needed } },
   )
 }
 
-function findPolicy({ snapshot }: Caller, id: string): CompiledPolicy {
+/** The newest version of a policy of the caller's. @throws {AppError} invalid_request */
+export function findPolicy({ snapshot }: Caller, id: string): CompiledPolicy {
   const published = snapshot.policies.find(({ policy }) => policy.id === id)
   if (published !== undefined) return published.compiled
   const known = snapshot.policies.map(({ policy }) => policy.id).join(', ')

@@ -1,0 +1,122 @@
+/** A decision in words: why a node is refused, and what would have been needed. Pure; the rules themselves are in `decide.ts`. */
+import { COMPUTE_RULES, decide, type ComputeRule, type NodeFacts } from './decide.ts'
+import { NODE_TRUSTS, type CompiledPolicy, type NodeTrust } from './policy.ts'
+import {
+  countryCode,
+  intersect,
+  listCountries,
+  NO_COUNTRY,
+  without,
+  type CountrySet,
+} from './region.ts'
+
+/** Countries that a sentence names before it only counts. */
+const NAMED_COUNTRIES = 12
+
+export interface JobPlaces {
+  readonly policy: CompiledPolicy
+  /** The policy's compute set, narrowed by the request. */
+  readonly allowed: CountrySet
+}
+
+/** What stopped the nodes that came nearest: the last rule, in the order of testing, that refused any of them. */
+export interface Refusal {
+  readonly rule: ComputeRule
+  /** Where those nodes stand. */
+  readonly countries: readonly string[]
+  /** How many nodes each rule refused. */
+  readonly refusals: Readonly<Partial<Record<ComputeRule, number>>>
+}
+
+/** @returns undefined when one of them is allowed, or there is none */
+export function nearestRefusal(nodes: readonly NodeFacts[], job: JobPlaces): Refusal | undefined {
+  const refused = new Map<ComputeRule, NodeFacts[]>()
+  for (const node of nodes) {
+    const verdict = decide(job.policy, job.allowed, node)
+    if (verdict === 'allow') return undefined
+    refused.set(verdict, [...(refused.get(verdict) ?? []), node])
+  }
+  const rule = COMPUTE_RULES.findLast((candidate) => refused.has(candidate))
+  if (rule === undefined) return undefined
+  const countries = new Set((refused.get(rule) ?? []).map(({ country }) => countryCode(country)))
+  const refusals = Object.fromEntries([...refused].map(([name, those]) => [name, those.length]))
+  return { rule, countries: [...countries].toSorted(), refusals }
+}
+
+/** `a node in AT, DE with evidence observed or better, verified or better for personal data` */
+export function neededNode({ policy, allowed }: JobPlaces): string {
+  const trust = leastTrust(policy)
+  return [
+    `a node in ${nameCountries(intersect(policy.compute, allowed))} with evidence ${policy.minEvidence} or better`,
+    `${trust === 'public' ? 'of any trust' : trust === 'dedicated' ? 'dedicated' : `${trust} or better`} for ${policy.dataClass} data`,
+    ...(policy.network === null ? [] : [`of network ${policy.network}`]),
+    ...(policy.verification === 'none'
+      ? []
+      : ['whose answers are replicated, which no node can give yet']),
+  ].join(', ')
+}
+
+/** `no connected node is a node in …; nearest: FR (compute.allow)` */
+export function unsatisfied(refusal: Refusal, job: JobPlaces): string {
+  const nearest = refusal.countries.slice(0, NAMED_COUNTRIES).join(', ')
+  return `it needs ${neededNode(job)}, and none is connected; nearest: ${nearest} (${refusal.rule})`
+}
+
+/** Why this node gets the job or does not, as one sentence without its subject. */
+export function explainVerdict(
+  verdict: 'allow' | ComputeRule,
+  { policy, allowed }: JobPlaces,
+  node: NodeFacts,
+): string {
+  const country = countryCode(node.country)
+  switch (verdict) {
+    case 'allow':
+      return `stands in ${country} by ${node.evidence} evidence and meets every rule of the policy`
+    case 'node.quarantined':
+      return 'is in quarantine and gets no work from anybody'
+    case 'evidence.contradicted':
+      return `claims ${country}, and its connection says otherwise`
+    case 'compute.allow':
+      return `stands in ${country}, and the job may run in ${nameCountries(intersect(policy.compute, allowed))} only`
+    case 'evidence.min':
+      return `has ${node.evidence} evidence of its place; the policy asks for ${policy.minEvidence} or better`
+    case 'evidence.bounds':
+      return `is bounded to ${nameCountries(node.possible)}, of which the job may not run in ${nameCountries(without(node.possible, intersect(policy.compute, allowed)))}`
+    case 'data_class.phi':
+      return `is ${node.trust}; phi runs on dedicated nodes only`
+    case 'data_class.special':
+      return 'is public; special data never reaches public nodes'
+    case 'data_class.personal':
+      return 'is public; personal data reaches public nodes only where the policy says personalOnPublicNodes'
+    case 'node_trust.min':
+      return `is ${node.trust}; the policy asks for ${policy.nodeTrust} or better`
+    case 'network.member':
+      return `is not of network ${policy.network ?? ''}`
+    case 'verification.min':
+      return 'answers alone; the policy asks for replicated answers, which no node can give yet'
+  }
+}
+
+/** `a TLS connection that ends in AT, DE` */
+export function neededIngress({ ingress }: Pick<CompiledPolicy, 'ingress'>): string {
+  return `a TLS connection that ends in ${nameCountries(ingress)}`
+}
+
+/** `AT, DE`, or how many there are. */
+export function nameCountries(set: CountrySet): string {
+  if (set === NO_COUNTRY) return 'no country at all'
+  const codes = listCountries(set)
+  if (codes.length <= NAMED_COUNTRIES) return codes.join(', ')
+  return `${codes.length} countries (${codes.slice(0, NAMED_COUNTRIES).join(', ')}, …)`
+}
+
+/** The least trust that satisfies both the policy's own minimum and its data class. */
+function leastTrust({ nodeTrust, dataClass, personalOnPublicNodes }: CompiledPolicy): NodeTrust {
+  const byClass: NodeTrust =
+    dataClass === 'phi'
+      ? 'dedicated'
+      : dataClass === 'special' || (dataClass === 'personal' && !personalOnPublicNodes)
+        ? 'verified'
+        : 'public'
+  return NODE_TRUSTS.indexOf(byClass) > NODE_TRUSTS.indexOf(nodeTrust) ? byClass : nodeTrust
+}

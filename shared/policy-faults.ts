@@ -1,0 +1,68 @@
+/** Policies that parse and yet say nothing that could be done: each contradiction with the field to change. Pure. */
+import type { FieldFault } from './errors.ts'
+import type { Policy } from './policy.ts'
+import { countrySet, isRegion, listCountries, NO_COUNTRY, without } from './region.ts'
+
+/** Empty for a policy that can be published. */
+export function policyFaults(policy: Policy): FieldFault[] {
+  const unknown = unknownGroups(policy)
+  return unknown.length > 0
+    ? unknown
+    : [...emptyCompute(policy), ...idleOptIn(policy), ...openPhi(policy)]
+}
+
+/** A group that today's list has, and the older one that the policy names has not. */
+function unknownGroups({ ingress, compute, regions }: Policy): FieldFault[] {
+  const lists = {
+    '/ingress/allow': ingress.allow,
+    '/compute/allow': compute.allow,
+    '/compute/deny': compute.deny,
+  }
+  return Object.entries(lists).flatMap(([pointer, names]) =>
+    names.flatMap((name, index) =>
+      isRegion(name, regions)
+        ? []
+        : [
+            {
+              pointer: `${pointer}/${index}`,
+              detail: `"${name}" is no group of list ${regions}; name its countries, or a newer list in /regions`,
+            },
+          ],
+    ),
+  )
+}
+
+function emptyCompute({ compute, regions }: Policy): FieldFault[] {
+  const allowed = countrySet(compute.allow, regions)
+  if (without(allowed, countrySet(compute.deny, regions)) !== NO_COUNTRY) return []
+  const named =
+    compute.allow.length > 8
+      ? `${listCountries(allowed).length} countries`
+      : compute.allow.join(', ')
+  return [
+    {
+      pointer: '/compute/deny',
+      detail: `takes away all that /compute/allow names (${named}), so no node could ever run a job; take a country out of deny or add one to allow`,
+    },
+  ]
+}
+
+function idleOptIn({ personalOnPublicNodes, dataClass }: Policy): FieldFault[] {
+  if (!personalOnPublicNodes || (dataClass !== 'special' && dataClass !== 'phi')) return []
+  return [
+    {
+      pointer: '/personalOnPublicNodes',
+      detail: `opens nothing for ${dataClass} data, which public nodes never get; leave it out, or set /dataClass to "personal"`,
+    },
+  ]
+}
+
+function openPhi({ dataClass, nodeTrust }: Policy): FieldFault[] {
+  if (dataClass !== 'phi' || nodeTrust === 'dedicated') return []
+  return [
+    {
+      pointer: '/nodeTrust',
+      detail: `is "${nodeTrust}", and phi runs on dedicated nodes only; set it to "dedicated"`,
+    },
+  ]
+}

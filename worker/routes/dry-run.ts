@@ -1,0 +1,171 @@
+/** `POST /v1/policies/dry-run`: what would happen to a job under a policy, node by node, without one being sent. */
+import { Hono } from 'hono'
+import { compilePolicy, effectiveCompute } from '#shared/compile-policy.ts'
+import { countryLabel } from '#shared/country-names.ts'
+import { decide, decideIngress } from '#shared/decide.ts'
+import {
+  explainVerdict,
+  nameCountries,
+  nearestRefusal,
+  neededIngress,
+  neededNode,
+  unsatisfied,
+  type JobPlaces,
+} from '#shared/explain.ts'
+import { LIMITS } from '#shared/limits.ts'
+import type { CompiledPolicy } from '#shared/policy.ts'
+import { countryCode, listCountries, NO_COUNTRY } from '#shared/region.ts'
+import type { HubConfig } from '../config.ts'
+import type { AppContext, AppEnv } from '../context.ts'
+import { eligibleHubs } from '../dispatch.ts'
+import { homeOf, openHub } from '../durable-objects.ts'
+import { DryRunQuestion, type DryRunReply } from '../formats/dry-run.ts'
+import { invalidRequest, parseBody } from '../formats/faults.ts'
+import type { NodeStanding } from '../hub/protocol.ts'
+import { requireScope } from '../middleware/auth.ts'
+import { readJson } from '../middleware/body.ts'
+import { findPolicy } from '../middleware/residency.ts'
+import { observeIngress } from '../place.ts'
+import { findVersion, parsePolicy } from './policies.ts'
+
+export const dryRunRoutes = new Hono<AppEnv>().post(
+  '/v1/policies/dry-run',
+  requireScope('infer', 'policy', 'audit'),
+  dryRun,
+)
+
+async function dryRun(c: AppContext): Promise<Response> {
+  const question = parseBody(DryRunQuestion, await readJson(c.req.raw, LIMITS.policyBodyBytes))
+  const policy = await choosePolicy(c, question)
+  const job: JobPlaces = { policy, allowed: effectiveCompute(policy, question.residency?.allow) }
+  const ingress = await judgeIngress(c, policy)
+  const hubs = await askHubs(c, policy)
+  const nodes = hubs.flatMap(({ hub, standings }) =>
+    (standings ?? []).map((standing) => judgeNode(hub.name, standing, job)),
+  )
+  const facts = hubs.flatMap(({ standings }) => (standings ?? []).map((node) => node.facts))
+  const reply: DryRunReply = {
+    policy: {
+      id: policy.id,
+      version: question.draft === undefined ? policy.version : null,
+      hash: question.draft === undefined ? policy.hash : null,
+    },
+    computeCountries: listCountries(job.allowed),
+    ingress,
+    hubs: hubs.map(({ hub, isEligible, standings }) => ({
+      hub: hub.name,
+      jurisdiction: homeOf(hub.jurisdiction, c.var.config),
+      verdict: isEligible ? 'allow' : 'storage.jurisdiction',
+      isLive: standings !== undefined,
+    })),
+    nodes,
+    outcome: outcomeOf(job, ingress, { facts, hasHub: hubs.some((hub) => hub.isEligible) }),
+  }
+  return c.json(reply)
+}
+
+async function choosePolicy(c: AppContext, question: DryRunQuestion): Promise<CompiledPolicy> {
+  const { policy: id, version, draft } = question
+  const { caller } = c.var
+  if (draft !== undefined) {
+    if (id !== undefined || version !== undefined) {
+      throw invalidRequest([
+        { pointer: '/draft', detail: 'stands beside a published policy; send one of the two' },
+      ])
+    }
+    const drafted = parsePolicy(c, { id: 'draft', ...draft }, '/draft')
+    return compilePolicy(drafted, { tenant: caller.tenant, version: 1 })
+  }
+  const named = id ?? caller.snapshot.defaultPolicyId
+  if (version === undefined) return findPolicy(caller, named)
+  return (await findVersion(c, named, version)).compiled
+}
+
+async function judgeIngress(
+  c: AppContext,
+  policy: CompiledPolicy,
+): Promise<DryRunReply['ingress']> {
+  const seen = await observeIngress(c.req.raw, c.var.config)
+  const verdict = decideIngress(policy, seen.country)
+  const country = countryCode(seen.country)
+  const sentence =
+    verdict === 'allow'
+      ? `This request entered in ${countryLabel(country)}, which the policy allows.`
+      : `This request entered in ${countryLabel(country)}; the policy needs ${neededIngress(policy)}.`
+  return { country, source: seen.source, verdict, sentence }
+}
+
+interface AskedHub {
+  readonly hub: HubConfig
+  readonly isEligible: boolean
+  /** Undefined when it was not to be asked, or did not answer. */
+  readonly standings: readonly NodeStanding[] | undefined
+}
+
+/** The nodes of every hub that may hold the job; of the others only that they may not. */
+async function askHubs(c: AppContext, policy: CompiledPolicy): Promise<AskedHub[]> {
+  const { config, isolate } = c.var
+  const eligible = new Set(eligibleHubs(policy, config))
+  const asked = config.hubs.map(async (hub): Promise<AskedHub> => {
+    const isEligible = eligible.has(hub)
+    if (!isEligible) return { hub, isEligible, standings: undefined }
+    try {
+      return { hub, isEligible, standings: await openHub(c.env, hub, config).standings() }
+    } catch (cause) {
+      isolate.log.error('hub.failed', { hub: hub.name, cause: String(cause) })
+      return { hub, isEligible, standings: undefined }
+    }
+  })
+  return Promise.all(asked)
+}
+
+function judgeNode(hub: string, { nodeId, kind, facts, quarantine }: NodeStanding, job: JobPlaces) {
+  const verdict = decide(job.policy, job.allowed, facts)
+  const why = explainVerdict(verdict, job, facts)
+  return {
+    nodeId,
+    hub,
+    kind,
+    country: countryCode(facts.country),
+    evidence: facts.evidence,
+    trust: facts.trust,
+    verdict,
+    sentence: `The node ${why}.${quarantine === null ? '' : ` ${quarantine}`}`,
+  }
+}
+
+/** What a job would be told, by the same rules in the same order as for a job. */
+function outcomeOf(
+  job: JobPlaces,
+  ingress: DryRunReply['ingress'],
+  network: { readonly facts: readonly NodeStanding['facts'][]; readonly hasHub: boolean },
+): DryRunReply['outcome'] {
+  const { policy, allowed } = job
+  if (ingress.verdict !== 'allow') {
+    const { sentence } = ingress
+    const needed = neededIngress(policy)
+    return { code: 'residency_ingress_denied', rule: ingress.verdict, sentence, needed }
+  }
+  const refuse = (rule: string, sentence: string, needed: string) =>
+    ({ code: 'residency_unsatisfiable', rule, sentence, needed }) as const
+  if (allowed === NO_COUNTRY) {
+    const needed = `a narrowing that leaves one of ${nameCountries(policy.compute)}`
+    return refuse('compute.allow', 'Policy and request have no country in common.', needed)
+  }
+  if (!network.hasHub) {
+    const needed = `a hub in jurisdiction ${policy.storage}`
+    return refuse('storage.jurisdiction', `No hub keeps records in ${policy.storage}.`, needed)
+  }
+  if (network.facts.length === 0) {
+    const sentence = 'No node is connected to a hub that may hold the job.'
+    return { code: 'no_capacity', rule: null, sentence, needed: neededNode(job) }
+  }
+  const refusal = nearestRefusal(network.facts, job)
+  if (refusal !== undefined) {
+    const sentence = `The policy allows none of the connected nodes: ${unsatisfied(refusal, job)}.`
+    return refuse(refusal.rule, sentence, neededNode(job))
+  }
+  const able = network.facts.filter((node) => decide(policy, allowed, node) === 'allow').length
+  const sentence = `The job may run on ${able} of ${network.facts.length} connected nodes.`
+  return { code: 'allow', rule: null, sentence, needed: null }
+}

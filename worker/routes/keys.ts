@@ -1,0 +1,74 @@
+/** A tenant's own keys, for those of its keys with scope admin: make, list, rotate, revoke. */
+import { Hono } from 'hono'
+import { AppError } from '#shared/errors.ts'
+import type { AppContext, AppEnv } from '../context.ts'
+import { openTenant } from '../durable-objects.ts'
+import { parseBody } from '../formats/faults.ts'
+import { sealKey } from '../key-seal.ts'
+import { requireScope } from '../middleware/auth.ts'
+import { readBytes, parseJson, readJson } from '../middleware/body.ts'
+import { keyIdTenant } from '../tenant/api-key.ts'
+import { KeyRequest, KeyRotation } from '../tenant/protocol.ts'
+
+const KEY_BODY_BYTES = 4 * 1024
+
+export const keyRoutes = new Hono<AppEnv>()
+  .post('/v1/keys', requireScope('admin'), createKey)
+  .get('/v1/keys', requireScope('admin'), listKeys)
+  .post('/v1/keys/:id/rotate', requireScope('admin'), rotateKey)
+  .delete('/v1/keys/:id', requireScope('admin'), revokeKey)
+
+async function createKey(c: AppContext): Promise<Response> {
+  const request = parseBody(KeyRequest, await readJson(c.req.raw, KEY_BODY_BYTES))
+  const { tenant, keyId } = c.var.caller
+  const secret = sealingSecret(c)
+  const created = await openOwn(c).createOwnKey(keyId, request)
+  changed(c, 'key.created', created.id)
+  return c.json({ tenant, ...created, key: await sealKey(created.key, secret) }, 201)
+}
+
+async function listKeys(c: AppContext): Promise<Response> {
+  return c.json({ tenant: c.var.caller.tenant, keys: await openOwn(c).listKeys() })
+}
+
+async function rotateKey(c: AppContext): Promise<Response> {
+  const bytes = await readBytes(c.req.raw, KEY_BODY_BYTES)
+  const { overlapSeconds } = parseBody(KeyRotation, bytes.length === 0 ? {} : parseJson(bytes))
+  const { tenant, keyId: by } = c.var.caller
+  const secret = sealingSecret(c)
+  const rotated = await openOwn(c).rotateOwnKey({ by, id: ownId(c) }, overlapSeconds * 1000)
+  changed(c, 'key.rotated', rotated.id)
+  return c.json({ tenant, ...rotated, key: await sealKey(rotated.key, secret) })
+}
+
+async function revokeKey(c: AppContext): Promise<Response> {
+  const { keyId: by } = c.var.caller
+  const lastAdmin = c.req.query('last_admin') === 'true'
+  const revoked = await openOwn(c).revokeOwnKey({ by, id: ownId(c) }, lastAdmin)
+  changed(c, 'key.revoked', revoked.id)
+  return c.json(revoked)
+}
+
+/** This isolate knows at once; the others ask again within LIMITS.authCacheMs. */
+function changed(c: AppContext, event: string, keyId: string): void {
+  const { isolate, caller, requestId } = c.var
+  isolate.tenants.forget(caller.tenant)
+  isolate.log.info(event, { requestId, tenant: caller.tenant, keyId, by: caller.keyId })
+}
+
+/** @throws {AppError} not_found for another tenant's, as for one that there is not */
+function ownId(c: AppContext): string {
+  const id = c.req.param('id') ?? ''
+  if (keyIdTenant(id) === c.var.caller.tenant) return id
+  throw new AppError('not_found', `There is no key ${id.slice(0, 64)}.`)
+}
+
+function sealingSecret(c: AppContext): string {
+  const { admissionSecret } = c.var.config
+  if (admissionSecret !== undefined) return admissionSecret
+  throw new AppError('forbidden', 'This deployment has no ADMISSION_SECRET, so it makes no keys.')
+}
+
+function openOwn(c: AppContext) {
+  return openTenant(c.env, c.var.caller.tenant, c.var.config)
+}
