@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { generateAbi } from './generate-abi.ts'
 import { generateManifests } from './generate-manifests.ts'
+import { generateCountryCells } from './generate-country-cells.ts'
 import { generateKernelDigests } from './generate-kernel-digests.ts'
 import { writeOpenApi } from './openapi.ts'
 import { repositoryPath } from './lib/paths.ts'
@@ -11,6 +12,7 @@ import { repositoryPath } from './lib/paths.ts'
 const FILES: Readonly<Record<string, () => Promise<void>>> = {
   'worker/env.d.ts': writeEnvironmentTypes,
   'shared/settlement-abi.ts': generateAbi,
+  'shared/country-cells.ts': generateCountryCells,
   'shared/kernel-digests.ts': generateKernelDigests,
   'shared/manifests.ts': generateManifests,
   'docs/openapi.json': writeOpenApi,

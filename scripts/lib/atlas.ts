@@ -1,0 +1,116 @@
+/** Shapes of all countries of `shared/region.ts`, from world-atlas, with what the atlas draws apart given to whom ISO 3166-1 gives it. */
+import { createRequire } from 'node:module'
+import countries from 'i18n-iso-countries'
+import { feature } from 'topojson-client'
+import type { GeometryCollection, Topology } from 'topojson-specification'
+
+export type Ring = readonly (readonly [number, number])[]
+export type Polygon = Ring[] & number[][][]
+
+interface Box {
+  readonly west: number
+  readonly south: number
+  readonly east: number
+  readonly north: number
+}
+
+/** Parts of one shape that are (also) another code's: overseas parts with codes of their own, and ground that two countries hold theirs. */
+const PARTS: readonly { readonly of: string; readonly code: string; readonly box: Box }[] = [
+  part('FR', 'GF', [-55, 2, -51, 6]),
+  part('FR', 'GP', [-62, 15.8, -60.9, 16.6]),
+  part('FR', 'MQ', [-61.4, 14.3, -60.7, 15]),
+  part('FR', 'RE', [55, -21.5, 56, -20.7]),
+  part('FR', 'YT', [44.9, -13.1, 45.4, -12.5]),
+  part('NL', 'BQ', [-68.6, 11.9, -62.8, 17.8]),
+  part('NO', 'SJ', [-10, 70.5, -7, 71.5]),
+  part('NO', 'SJ', [9, 74, 36, 81.5]),
+  part('NO', 'BV', [3, -55, 4, -54]),
+  part('RU', 'UA', [32.3, 44.2, 36.8, 46.3]),
+]
+
+/** Shapes without a code of their own, by the atlas' name; where several claim it, it counts for each of them. */
+const UNCODED: Readonly<Record<string, readonly string[]>> = {
+  Dhekelia: ['CY', 'GB'],
+  Akrotiri: ['CY', 'GB'],
+  'N. Cyprus': ['CY'],
+  'Cyprus U.N. Buffer Zone': ['CY'],
+  Somaliland: ['SO'],
+  Kosovo: ['RS'],
+  'USNB Guantanamo Bay': ['CU', 'US'],
+  'Siachen Glacier': ['IN', 'PK', 'CN'],
+  Baikonur: ['KZ', 'RU'],
+  'Coral Sea Is.': ['AU'],
+  'Spratly Is.': ['CN', 'TW', 'VN', 'PH', 'MY', 'BN'],
+  'Scarborough Reef': ['CN', 'TW', 'PH'],
+  'Clipperton I.': ['FR'],
+  'Bajo Nuevo Bank': ['CO', 'JM', 'US'],
+  'Serranilla Bank': ['CO', 'HN', 'US'],
+}
+
+/** Codes whose whole shape counts for another one too. */
+const SHARED: Readonly<Record<string, readonly string[]>> = { EH: ['MA'], PS: ['IL'] }
+
+/** What the atlas lacks: a box around all of it. Tokelau: https://www.cia.gov/the-world-factbook/countries/tokelau/ */
+const BOXES: Readonly<Record<string, Box>> = {
+  TK: { west: -172.6, south: -9.5, east: -171.1, north: -8.4 },
+}
+
+/** By alpha-2 code; a polygon may stand under several. */
+export function readAtlas(): Map<string, Polygon[]> {
+  const atlas = createRequire(import.meta.url)('world-atlas/countries-10m.json') as Topology<{
+    countries: GeometryCollection<{ name: string }>
+  }>
+  const shapes = new Map<string, Polygon[]>()
+  const add = (code: string, polygon: Polygon) =>
+    shapes.set(code, [...(shapes.get(code) ?? []), polygon])
+  for (const { id, properties, geometry } of feature(atlas, atlas.objects.countries).features) {
+    const polygons = (
+      geometry.type === 'Polygon'
+        ? [geometry.coordinates]
+        : geometry.type === 'MultiPolygon'
+          ? geometry.coordinates
+          : []
+    ) as Polygon[]
+    const code = id === undefined ? undefined : countries.numericToAlpha2(id)
+    for (const polygon of polygons) {
+      for (const owner of ownersOf(code, properties.name, polygon)) add(owner, polygon)
+    }
+  }
+  for (const [code, box] of Object.entries(BOXES)) add(code, boxPolygon(box))
+  return shapes
+}
+
+function ownersOf(code: string | undefined, name: string, polygon: Polygon): readonly string[] {
+  if (name === 'Indian Ocean Ter.') return [westOf(polygon) < 100 ? 'CC' : 'CX']
+  const owners = code === undefined ? UNCODED[name] : [code, ...(SHARED[code] ?? [])]
+  if (owners === undefined) throw new Error(`nobody is named for ${name}`)
+  const parts = PARTS.filter((each) => each.of === code && isWithin(polygon, each.box))
+  return [...owners, ...parts.map((each) => each.code)]
+}
+
+function isWithin(polygon: Polygon, { west, south, east, north }: Box): boolean {
+  return polygon
+    .flat()
+    .every(([x = 0, y = 0]) => x >= west && x <= east && y >= south && y <= north)
+}
+
+function westOf(polygon: Polygon): number {
+  return Math.min(...polygon.flat().map(([x = 0]) => x))
+}
+
+/** Clockwise, as d3-geo has its outer rings. */
+function boxPolygon({ west, south, east, north }: Box): Polygon {
+  return [
+    [
+      [west, south],
+      [west, north],
+      [east, north],
+      [east, south],
+      [west, south],
+    ],
+  ] as unknown as Polygon
+}
+
+function part(of: string, code: string, [west, south, east, north]: readonly number[]) {
+  return { of, code, box: { west, south, east, north } as Box }
+}

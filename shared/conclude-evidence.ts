@@ -1,0 +1,284 @@
+/** What evidence of a node's place comes to: one pure rule a class, over inputs whose signatures have been checked. */
+import { countryDistances } from './country-distance.ts'
+import type { EvidenceRecord, PlaceObservation, SignedAttestation, SignedEcho } from './evidence.ts'
+import type { NodeId } from './ids.ts'
+import { LIMITS } from './limits.ts'
+import type { EvidenceClass, EvidenceSource } from './policy.ts'
+import { COUNTRIES, countryBit, countryCode, onlyCountry, type CountrySet } from './region.ts'
+
+/**
+ * Kilometres that a millisecond of round trip bounds, in any medium: light in vacuum covers 299,792.458 km a second
+ * (https://physics.nist.gov/cgi-bin/cuu/Value?c), half of that there and back.
+ */
+export const KM_PER_RTT_MS = 150
+/** The same in glass, whose index is about 1.47; what is likely, said in words, never what is proven. */
+export const FIBRE_KM_PER_RTT_MS = 100
+/** The node's own hub and two others. */
+export const BOUND_ANCHORS = 3
+/** A node whose nearest anchor leaves more than this is not called bounded: half the world would be possible. */
+export const BOUND_RADIUS_KM = 3_000
+/** Signed round trips longer than the transport's by this much and twofold: somebody passes the connection on. */
+const RELAY_EXCESS_MS = 25
+
+export interface EvidenceInputs {
+  readonly nodeId: NodeId
+  /** Hub that concludes. */
+  readonly hub: string
+  /** Alpha-2 code. */
+  readonly claim: string
+  readonly observation: PlaceObservation
+  readonly echoes: readonly SignedEcho[]
+  readonly attestation: SignedAttestation | null
+}
+
+interface Finding {
+  readonly holds: boolean
+  readonly reasons: readonly string[]
+}
+
+/** The one conclusion. Signatures are the caller's to check before; times are judged here. */
+export function concludeEvidence(inputs: EvidenceInputs, nowMs: number): EvidenceRecord {
+  const echoes = usableEchoes(inputs, nowMs)
+  const contradicted = findContradiction(inputs, echoes)
+  const observed = findObserved(inputs)
+  const relay = findRelay(inputs, echoes)
+  const bounded = findBounded({
+    inputs,
+    echoes,
+    isObserved: observed.holds,
+    isRelayed: relay.holds,
+  })
+  const attested = findAttested(inputs, nowMs)
+  const verdict = strongest({ contradicted, attested, bounded, observed })
+  const counted = verdict === 'bounded' ? echoes : []
+  const findings = [contradicted, observed, relay, bounded, attested]
+  return {
+    version: 1,
+    nodeId: inputs.nodeId,
+    hub: inputs.hub,
+    claim: inputs.claim,
+    observation: inputs.observation,
+    echoes,
+    attestation: inputs.attestation,
+    class: verdict,
+    source: sourceOf(verdict, inputs, echoes),
+    possible: verdict === 'bounded' ? bounded.possible : onlyCountry(countryBit(inputs.claim)),
+    relaySuspected: relay.holds,
+    reasons: findings.flatMap(({ reasons }) => reasons).slice(0, 32),
+    concludedAtMs: nowMs,
+    expiresAtMs: Math.min(
+      nowMs + LIMITS.evidenceTtlMs,
+      ...counted.map(({ statement }) => statement.measuredAtMs + LIMITS.echoTtlMs),
+      ...(verdict === 'attested' ? [inputs.attestation?.statement.expiresAtMs ?? nowMs] : []),
+    ),
+  }
+}
+
+function strongest(
+  found: Readonly<Record<Exclude<EvidenceClass, 'declared'>, Finding>>,
+): EvidenceClass {
+  if (found.contradicted.holds) return 'contradicted'
+  if (found.attested.holds) return 'attested'
+  if (found.bounded.holds) return 'bounded'
+  return found.observed.holds ? 'observed' : 'declared'
+}
+
+/** Of each anchor the shortest round trip that is fresh; a clock that runs ahead by more than the skew proves nothing. */
+function usableEchoes({ nodeId, echoes }: EvidenceInputs, nowMs: number): SignedEcho[] {
+  const best = new Map<string, SignedEcho>()
+  for (const echo of echoes) {
+    const { statement } = echo
+    const ageMs = nowMs - statement.measuredAtMs
+    if (statement.nodeId !== nodeId) continue
+    if (ageMs > LIMITS.echoTtlMs || ageMs < -LIMITS.clockSkewMs) continue
+    const known = best.get(statement.anchor)
+    if (known === undefined || statement.minRttMs < known.statement.minRttMs)
+      best.set(statement.anchor, echo)
+  }
+  return [...best.values()]
+    .toSorted((a, b) => a.statement.minRttMs - b.statement.minRttMs)
+    .slice(0, LIMITS.evidenceAnchors)
+}
+
+/** `contradicted`: seen elsewhere, or nearer to an anchor than the claimed country is. */
+export function findContradiction(
+  { claim, observation }: EvidenceInputs,
+  echoes: readonly SignedEcho[],
+): Finding {
+  const reasons: string[] = []
+  const { country } = observation
+  if (country !== null && country !== claim) {
+    reasons.push(
+      `The node claims ${claim}, but its connection comes from ${country}, as ${SEEN_BY[observation.source]} sees it.`,
+    )
+  }
+  const bit = countryBit(claim)
+  for (const { statement } of echoes) {
+    const radiusKm = radiusOf(statement)
+    const distanceKm = countryDistances(statement.place)[bit] ?? 0
+    if (distanceKm <= radiusKm) continue
+    reasons.push(
+      `The node claims ${claim}, but it answered anchor ${statement.anchor} in ${ms(statement.minRttMs)}, so it is within ` +
+        `${km(radiusKm)} of it; ${claim} is at least ${km(distanceKm)} away.`,
+    )
+  }
+  return { holds: reasons.length > 0, reasons }
+}
+
+/** `observed`: the edge sees the claimed country, and no network whose addresses say nothing of a place. */
+export function findObserved({ claim, observation }: EvidenceInputs): Finding {
+  const { country, network, asn, listVersion, source } = observation
+  if (network === 'tor')
+    return {
+      holds: false,
+      reasons: ['The connection comes over Tor, which says nothing of a place.'],
+    }
+  if (network === 'hosting') {
+    const what = asn === null ? 'a hosting network' : `AS${asn}, a hosting or VPN network`
+    return {
+      holds: false,
+      reasons: [
+        `The connection comes from ${what} (list of ${listVersion}): its address says nothing of a place.`,
+      ],
+    }
+  }
+  if (country === null)
+    return { holds: false, reasons: ['Nobody saw which country the connection comes from.'] }
+  if (country !== claim) return { holds: false, reasons: [] }
+  const list =
+    network === 'unknown'
+      ? 'its network is not known, so that hosting networks could not be left out'
+      : `AS${asn} is not on the list of hosting networks of ${listVersion}`
+  return {
+    holds: true,
+    reasons: [`The connection comes from ${country}, as ${SEEN_BY[source]} sees it; ${list}.`],
+  }
+}
+
+const SEEN_BY: Readonly<Record<EvidenceSource, string>> = {
+  none: 'nobody',
+  edge: 'the edge',
+  proxy: "the operator's proxy",
+  operator: 'the operator',
+  simulated: 'a simulation',
+  anchors: 'the anchors',
+}
+
+/** Not a class: why a node is not called bounded although its transport is near. Never a punishment. */
+export function findRelay({ hub }: EvidenceInputs, echoes: readonly SignedEcho[]): Finding {
+  const own = echoes.find(({ statement }) => statement.anchor === hub)?.statement
+  if (own === undefined || own.transportRttMs === null) return { holds: false, reasons: [] }
+  const { minRttMs, transportRttMs } = own
+  const isFar = minRttMs - transportRttMs > RELAY_EXCESS_MS && minRttMs > 2 * transportRttMs
+  if (!isFar) return { holds: false, reasons: [] }
+  return {
+    holds: true,
+    reasons: [
+      `relay_suspected: the connection itself answers in ${ms(transportRttMs)}, the node's key only in ${ms(minRttMs)}; somebody may pass it on.`,
+    ],
+  }
+}
+
+interface BoundParts {
+  readonly inputs: EvidenceInputs
+  readonly echoes: readonly SignedEcho[]
+  readonly isObserved: boolean
+  readonly isRelayed: boolean
+}
+
+/** `bounded`: the circles of three anchors leave few countries, and the claimed one is seen, or the only one left. */
+export function findBounded(parts: BoundParts): Finding & { readonly possible: CountrySet } {
+  const { inputs, echoes, isObserved, isRelayed } = parts
+  const possible = possibleCountries(echoes)
+  const claimed = onlyCountry(countryBit(inputs.claim))
+  const not = (reason: string) => ({ holds: false, possible, reasons: [`Not bounded: ${reason}`] })
+  if (!echoes.some(({ statement }) => statement.anchor === inputs.hub))
+    return not(`its hub ${inputs.hub} has not measured it as an anchor.`)
+  if (echoes.length < BOUND_ANCHORS)
+    return not(`${echoes.length} of the ${BOUND_ANCHORS} anchors that it needs have measured it.`)
+  if (isRelayed) return not('a relay is suspected.')
+  const nearestKm = Math.min(...echoes.map(({ statement }) => radiusOf(statement)))
+  if (nearestKm > BOUND_RADIUS_KM)
+    return not(
+      `its nearest anchor leaves ${km(nearestKm)}, more than ${km(BOUND_RADIUS_KM)}. A long round trip proves nothing and costs nothing.`,
+    )
+  if (!isObserved && possible !== claimed)
+    return not('nobody sees it in the country that it claims, and the circles leave others.')
+  const circles = echoes.map(
+    ({ statement }) =>
+      `${statement.anchor} ${ms(statement.minRttMs)} (${km(radiusOf(statement))}; in glass about ${km(statement.minRttMs * FIBRE_KM_PER_RTT_MS)})`,
+  )
+  return {
+    holds: true,
+    possible,
+    reasons: [`Bounded by round trips to ${circles.join(', ')}: ${describe(possible)} possible.`],
+  }
+}
+
+/** Every country that no circle excludes. */
+export function possibleCountries(echoes: readonly SignedEcho[]): CountrySet {
+  let bits = 0n
+  const circles = echoes.map(({ statement }) => ({
+    radiusKm: radiusOf(statement),
+    distancesKm: countryDistances(statement.place),
+  }))
+  for (const bit of COUNTRIES.keys()) {
+    if (circles.every(({ radiusKm, distancesKm }) => (distancesKm[bit] ?? 0) <= radiusKm))
+      bits |= 1n << BigInt(bit)
+  }
+  return `0x${bits.toString(16).padStart(64, '0')}`
+}
+
+/** `attested`: an operator signed for this node, this country and this time. */
+export function findAttested(
+  { nodeId, claim, attestation }: EvidenceInputs,
+  nowMs: number,
+): Finding {
+  if (attestation === null) return { holds: false, reasons: [] }
+  const { statement } = attestation
+  const until = new Date(statement.expiresAtMs).toISOString()
+  const not = (reason: string) => ({ holds: false, reasons: [`Not attested: ${reason}`] })
+  if (statement.nodeId !== nodeId) return not(`the statement is about node ${statement.nodeId}.`)
+  if (statement.country !== claim)
+    return not(`the operator says ${statement.country}, the node ${claim}.`)
+  if (statement.issuedAtMs > nowMs + LIMITS.clockSkewMs)
+    return not('the statement is from the future.')
+  if (statement.expiresAtMs <= nowMs) return not(`the statement ended on ${until}.`)
+  return {
+    holds: true,
+    reasons: [`An operator signed that the node stands in ${claim}, until ${until}.`],
+  }
+}
+
+function sourceOf(
+  verdict: EvidenceClass,
+  { observation }: EvidenceInputs,
+  echoes: readonly SignedEcho[],
+): EvidenceSource {
+  const isMadeUp = echoes.some(({ statement }) => statement.place.isSimulated)
+  if (verdict === 'attested') return 'operator'
+  if (verdict === 'declared') return 'none'
+  if (isMadeUp && verdict === 'bounded') return 'simulated'
+  if (observation.country === null) return isMadeUp ? 'simulated' : 'anchors'
+  return observation.source
+}
+
+function radiusOf({ minRttMs, place }: SignedEcho['statement']): number {
+  return minRttMs * KM_PER_RTT_MS + place.slackKm
+}
+
+function describe(possible: CountrySet): string {
+  const codes = [...COUNTRIES.keys()].filter(
+    (bit) => ((BigInt(possible) >> BigInt(bit)) & 1n) === 1n,
+  )
+  if (codes.length > 12) return `${codes.length} countries`
+  return codes.length === 0 ? 'no country is' : codes.map(countryCode).join(', ')
+}
+
+function ms(value: number): string {
+  return `${value < 10 ? value.toFixed(2) : value.toFixed(1)} ms`
+}
+
+function km(value: number): string {
+  return `${Math.round(value).toLocaleString('en')} km`
+}

@@ -1,0 +1,132 @@
+/**
+ * How far a point is from each country, never more than it truly is.
+ *
+ * A country is a quadtree of cells over latitude and longitude that cover all of it (`country-cells.ts`); the bound is the
+ * distance to the nearest cell's covering circle, less the slack of the shapes. Rules [B1]–[B3] in `docs/design/place.md`.
+ */
+import { COUNTRY_CELLS } from './country-cells.ts'
+import { memoize } from './memoize.ts'
+import { COUNTRIES } from './region.ts'
+
+/** Levels of the tree; a cell of the last is 360° / 2^11 wide, 19.5 km at the equator. */
+export const CELL_LEVELS = 11
+
+/** Mean radius of the Earth in km: https://en.wikipedia.org/wiki/Earth_radius (IUGG R1); the ellipsoid is within 0.56 % of it. */
+const EARTH_RADIUS_KM = 6_371.009
+/** Shortest arc on the ellipsoid over the same arc on the sphere: WGS 84 has meridional radius 6,335.4 km at the equator. */
+const ELLIPSOID_FACTOR = 0.994
+/** By which shapes at 1:10,000,000 may lie beside the truth: half a millimetre on the map. */
+export const SHAPE_SLACK_KM = 5
+
+export interface Point {
+  /** Degrees north, -90 to 90. */
+  readonly lat: number
+  /** Degrees east, -180 to 180. */
+  readonly lon: number
+}
+
+/**
+ * Lower bound of the distance from a point to each country, in km, at the bit of the country; 0 inside.
+ * Some 50 ms for a point that was not asked for before, so ask for the places of hubs, which stand still.
+ */
+export function countryDistances({ lat, lon }: Point): readonly number[] {
+  return distances(`${lat},${lon}`)
+}
+
+const distances = memoize((key): readonly number[] => {
+  const [lat = 0, lon = 0] = key.split(',').map(Number)
+  return COUNTRIES.map((code) => lowerBoundKm(COUNTRY_CELLS[code] ?? '', { lat, lon }))
+}, 64)
+
+interface Angles {
+  readonly sin: number
+  readonly cos: number
+  readonly lon: number
+}
+
+function toAngles({ lat, lon }: Point): Angles {
+  const radians = (lat * Math.PI) / 180
+  return { sin: Math.sin(radians), cos: Math.cos(radians), lon: (lon * Math.PI) / 180 }
+}
+
+function cosineOf(a: Angles, b: Angles): number {
+  return a.sin * b.sin + a.cos * b.cos * Math.cos(a.lon - b.lon)
+}
+
+function clampCosine(cosine: number): number {
+  return Math.max(-1, Math.min(1, cosine))
+}
+
+function arcKm(radians: number): number {
+  return radians * EARTH_RADIUS_KM * ELLIPSOID_FACTOR
+}
+
+interface Square {
+  readonly level: number
+  readonly column: number
+  readonly row: number
+}
+
+function lowerBoundKm(cells: string, from: Point): number {
+  const bits = readBits(cells)
+  const angles = toAngles(from)
+  let nearestKm = Infinity
+  const visit = (square: Square): void => {
+    if (!bits()) return
+    const { level, column, row } = square
+    if (level < CELL_LEVELS && bits()) {
+      for (const up of [0, 1]) {
+        for (const right of [0, 1]) {
+          visit({ level: level + 1, column: column * 2 + right, row: row * 2 + up })
+        }
+      }
+      return
+    }
+    const middle = middleOf(square)
+    // The border's own cells surround what is inside: a point outside is never nearest to a larger square.
+    if (level < CELL_LEVELS) {
+      if (isWithin(from, middle)) nearestKm = 0
+      return
+    }
+    const cosine = clampCosine(cosineOf(angles, toAngles(middle)))
+    nearestKm = Math.min(nearestKm, arcKm(Math.acos(cosine)) - radiusKm(middle))
+  }
+  visit({ level: 0, column: 0, row: 0 })
+  return Math.max(0, nearestKm - SHAPE_SLACK_KM)
+}
+
+interface Cell extends Point {
+  readonly halfDegrees: number
+}
+
+function middleOf({ level, column, row }: Square): Cell {
+  const size = 360 / 2 ** level
+  return {
+    lat: -180 + (row + 0.5) * size,
+    lon: -180 + (column + 0.5) * size,
+    halfDegrees: size / 2,
+  }
+}
+
+function isWithin(point: Point, { lat, lon, halfDegrees }: Cell): boolean {
+  return Math.abs(point.lat - lat) <= halfDegrees && Math.abs(point.lon - lon) <= halfDegrees
+}
+
+/** Of a circle around the whole cell: no corner is further from its middle than along a parallel and a meridian's diagonal. */
+function radiusKm({ lat, halfDegrees }: Cell): number {
+  const half = (halfDegrees * Math.PI) / 180
+  const widest = Math.cos(Math.max(0, (Math.abs(lat) * Math.PI) / 180 - half))
+  return Math.hypot(half, half * widest) * EARTH_RADIUS_KM * 1.01
+}
+
+/** One bit a call, from base64. */
+function readBits(base64: string): () => boolean {
+  const bytes = atob(base64)
+  let at = 0
+  return () => {
+    const byte = bytes.charCodeAt(at >> 3)
+    const bit = (byte >> (7 - (at & 7))) & 1
+    at += 1
+    return bit === 1
+  }
+}

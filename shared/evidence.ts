@@ -1,0 +1,169 @@
+/** Evidence of a node's place: everything that its class was concluded from, kept so that a stranger can conclude it again. */
+import { sha256, stringToBytes } from 'viem'
+import { z } from 'zod'
+import { canonicalJson } from './canonical-json.ts'
+import { Bytes32, NodeId, Signature } from './ids.ts'
+import { LIMITS } from './limits.ts'
+import { memoizeByObject } from './memoize.ts'
+import { CountryCode } from './node.ts'
+import { EVIDENCE_CLASSES, EVIDENCE_SOURCES, NODE_TRUSTS, type NodeTrust } from './policy.ts'
+import type { Place } from './receipt.ts'
+import { countryBit } from './region.ts'
+import { PublicKey, verifySignature, type Signer } from './signature.ts'
+
+/** What kind of network a connection came from. `residential` is any known network that is not on the hosting list. */
+export const NETWORK_KINDS = ['residential', 'hosting', 'tor', 'unknown'] as const
+
+/** What the edge, or the operator's proxy, saw of the node's own connection. */
+export const PlaceObservation = z.strictObject({
+  /** Null where nobody could say. */
+  country: CountryCode.nullable(),
+  source: z.enum(EVIDENCE_SOURCES),
+  /** Number of the autonomous system that the address belongs to. */
+  asn: z.int().min(0).max(0xffffffff).nullable(),
+  network: z.enum(NETWORK_KINDS),
+  /** Date of the list of hosting networks that was used, as 20261101. */
+  listVersion: z.int(),
+})
+export type PlaceObservation = z.infer<typeof PlaceObservation>
+
+/** Where an anchor stands. */
+export const AnchorPlace = z.strictObject({
+  lat: z.number().min(-90).max(90),
+  lon: z.number().min(-180).max(180),
+  /** How far from there it may be, in km: an object of a cloud is somewhere in a metropolis, not at a point. */
+  slackKm: z.number().min(0).max(20_000),
+  /** Made up for development or a test. */
+  isSimulated: z.boolean(),
+})
+export type AnchorPlace = z.infer<typeof AnchorPlace>
+
+/** What one anchor measured of one node. */
+export const EchoStatement = z.strictObject({
+  version: z.literal(1),
+  nodeId: NodeId,
+  /** Name of the hub that measured. */
+  anchor: z.string().max(64),
+  /** The anchor's libp2p identity: the node signed for it and no other. */
+  anchorPeerId: NodeId,
+  place: AnchorPlace,
+  /**
+   * Upper bound of the node's round trip, in ms: the shortest but one of the samples, and the clock's resolution. Not the
+   * shortest: a clock that was set back while one echo was under way makes that one too short.
+   */
+  minRttMs: z
+    .number()
+    .min(0)
+    .max(LIMITS.echoTimeoutMs + 1_000),
+  /** Round trip of the transport below, as the edge measured it; a relay that does not hold the key answers there itself. */
+  transportRttMs: z.number().min(0).max(60_000).nullable(),
+  samples: z.int().min(2).max(LIMITS.echoSamples),
+  /** The anchor's random bytes of the sample that counts. */
+  nonce: Bytes32,
+  /** The node's Ed25519 signature over that nonce. */
+  nodeSignature: z.string().regex(/^0x[0-9a-f]{128}$/),
+  measuredAtMs: z.int().min(0),
+})
+export type EchoStatement = z.infer<typeof EchoStatement>
+
+export const SignedEcho = z.strictObject({
+  statement: EchoStatement,
+  anchorKey: PublicKey,
+  signature: Signature,
+})
+export type SignedEcho = z.infer<typeof SignedEcho>
+
+/** An operator's word that a node of its own stands in a country. */
+export const AttestationStatement = z.strictObject({
+  version: z.literal(1),
+  nodeId: NodeId,
+  country: CountryCode,
+  issuedAtMs: z.int().min(0),
+  expiresAtMs: z.int().min(0),
+})
+export type AttestationStatement = z.infer<typeof AttestationStatement>
+
+export const SignedAttestation = z.strictObject({
+  statement: AttestationStatement,
+  attesterKey: PublicKey,
+  signature: Signature,
+})
+export type SignedAttestation = z.infer<typeof SignedAttestation>
+
+export const EvidenceRecord = z.strictObject({
+  version: z.literal(1),
+  nodeId: NodeId,
+  /** Hub that concluded; its own echo is one of the three that `bounded` needs. */
+  hub: z.string().max(64),
+  claim: CountryCode,
+  observation: PlaceObservation,
+  echoes: z.array(SignedEcho).max(LIMITS.evidenceAnchors),
+  attestation: SignedAttestation.nullable(),
+  class: z.enum(EVIDENCE_CLASSES),
+  source: z.enum(EVIDENCE_SOURCES),
+  /** Country set that the evidence leaves possible. */
+  possible: Bytes32,
+  /** The round trips look as if somebody passed the connection on. */
+  relaySuspected: z.boolean(),
+  /** Each step of the conclusion, in words. */
+  reasons: z.array(z.string().max(512)).max(32),
+  concludedAtMs: z.int(),
+  expiresAtMs: z.int(),
+})
+export type EvidenceRecord = z.infer<typeof EvidenceRecord>
+
+/** sha-256 of the record's canonical JSON: what the ticket carries. Of a record that nobody changes. */
+export const evidenceHash = memoizeByObject((record: EvidenceRecord): Bytes32 =>
+  sha256(stringToBytes(canonicalJson(record))),
+)
+
+/** The place that goes into tickets. An attested node is the operator's own. */
+export function placeOf(record: EvidenceRecord, trust: NodeTrust): Place {
+  return {
+    country: countryBit(record.claim),
+    evidence: record.class,
+    source: record.source,
+    trust:
+      record.class === 'attested'
+        ? 'dedicated'
+        : (NODE_TRUSTS.find((t) => t === trust) ?? 'public'),
+    possible: record.possible,
+    evidenceHash: evidenceHash(record),
+  }
+}
+
+export async function signEcho(statement: EchoStatement, signer: Signer): Promise<SignedEcho> {
+  const signature = await signer.sign(statementDigest('echo', statement))
+  return { statement, anchorKey: signer.publicKey, signature }
+}
+
+/** Whether the anchor's key signed it; whether that key is an anchor's, and the node's own signature, are the caller's to check. */
+export function isSignedByAnchor({
+  statement,
+  anchorKey,
+  signature,
+}: SignedEcho): Promise<boolean> {
+  return verifySignature(anchorKey, statementDigest('echo', statement), signature)
+}
+
+export async function signAttestation(
+  statement: AttestationStatement,
+  signer: Signer,
+): Promise<SignedAttestation> {
+  const signature = await signer.sign(statementDigest('attestation', statement))
+  return { statement, attesterKey: signer.publicKey, signature }
+}
+
+/** Whether one of these keys signed it. */
+export async function isAttestedBy(
+  { statement, attesterKey, signature }: SignedAttestation,
+  attesters: readonly PublicKey[],
+): Promise<boolean> {
+  if (!attesters.some(({ x, y }) => x === attesterKey.x && y === attesterKey.y)) return false
+  return verifySignature(attesterKey, statementDigest('attestation', statement), signature)
+}
+
+/** Each kind of statement is signed under its own name, so that none can be taken for another. */
+function statementDigest(kind: string, statement: object): Bytes32 {
+  return sha256(stringToBytes(`littoral ${kind} 1\n${canonicalJson(statement)}`))
+}

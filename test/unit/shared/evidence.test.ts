@@ -1,0 +1,222 @@
+import { beforeAll, describe, expect, it } from 'vitest'
+import { concludeEvidence, type EvidenceInputs } from '#shared/conclude-evidence.ts'
+import {
+  EvidenceRecord,
+  evidenceHash,
+  isAttestedBy,
+  isSignedByAnchor,
+  placeOf,
+  signAttestation,
+  type SignedAttestation,
+} from '#shared/evidence.ts'
+import { LIMITS } from '#shared/limits.ts'
+import { countrySet, countryBit, isSubset, onlyCountry } from '#shared/region.ts'
+import { createSigner, generateSigningKey, type Signer } from '#shared/signature.ts'
+import { createEchoMaker, NOW_MS, seenIn, type EchoMaker } from '#test/support/evidence.ts'
+
+let maker: EchoMaker
+let attester: Signer
+beforeAll(async () => {
+  maker = await createEchoMaker()
+  attester = await createSigner(await generateSigningKey(false))
+})
+
+function conclude(change: Partial<EvidenceInputs> = {}, nowMs = NOW_MS): EvidenceRecord {
+  const inputs = {
+    nodeId: maker.nodeId,
+    hub: 'hub-frankfurt',
+    claim: 'DE',
+    observation: seenIn('DE'),
+    echoes: [],
+    attestation: null,
+  }
+  return concludeEvidence({ ...inputs, ...change }, nowMs)
+}
+
+/** A node in Frankfurt on a good line. */
+const near = () =>
+  Promise.all([maker.echo('frankfurt', 1.2), maker.echo('amsterdam', 7), maker.echo('warsaw', 18)])
+
+function attest(change: Partial<SignedAttestation['statement']> = {}): Promise<SignedAttestation> {
+  const times = { issuedAtMs: NOW_MS - 1_000, expiresAtMs: NOW_MS + 60_000 }
+  const statement = {
+    version: 1,
+    nodeId: maker.nodeId,
+    country: 'DE',
+    ...times,
+    ...change,
+  } as const
+  return signAttestation(statement, attester)
+}
+
+describe('observed', () => {
+  it('is what a country seen on the connection makes of a claim, and says so in words', () => {
+    const record = conclude()
+    expect(record.class).toBe('observed')
+    expect(record.possible).toBe(onlyCountry(countryBit('DE')))
+    expect(record.reasons.join(' ')).toContain('comes from DE, as the edge sees it')
+    expect(EvidenceRecord.parse(record)).toEqual(record)
+  })
+
+  it.each([
+    ['Tor', seenIn(null, { network: 'tor', asn: null }), 'Tor'],
+    ['a hosting network', seenIn('DE', { network: 'hosting', asn: 24_940 }), 'AS24940'],
+    ['a connection that nobody saw', seenIn(null, { network: 'unknown', asn: null }), 'Nobody saw'],
+  ])('is not given for %s: the claim stays declared, with the reason', (_, observation, reason) => {
+    const record = conclude({ observation })
+    expect(record.class).toBe('declared')
+    expect(record.source).toBe('none')
+    expect(record.reasons.join(' ')).toContain(reason)
+  })
+})
+
+describe('contradicted', () => {
+  it('is a claim of another country than the connection comes from', () => {
+    const record = conclude({ observation: seenIn('US') })
+    expect(record.class).toBe('contradicted')
+    expect(record.reasons[0]).toContain('claims DE, but its connection comes from US')
+  })
+
+  it('is a claim that one low round trip to a far anchor refutes, whatever else speaks for it', async () => {
+    const echoes = [...(await near()), await maker.echo('ashburn', 2)]
+    const attestation = await attest()
+    const record = conclude({ echoes, attestation })
+    expect(record.class).toBe('contradicted')
+    expect(record.reasons[0]).toMatch(/answered anchor hub-ashburn in 2\.00 ms.* DE is at least 6,/)
+  })
+
+  it('is never a matter of a long round trip', async () => {
+    for (const rttMs of [300, 3_000]) {
+      const echoes = await Promise.all([
+        maker.echo('frankfurt', rttMs),
+        maker.echo('amsterdam', rttMs),
+        maker.echo('warsaw', rttMs),
+      ])
+      const record = conclude({ echoes })
+      expect(record.class).toBe('observed')
+      expect(record.reasons.join(' ')).toContain('costs nothing')
+    }
+  })
+
+  it('leaves the error of the anchor in the doubt of the node', async () => {
+    const place = { lat: 39.04, lon: -77.49, slackKm: 7_000, isSimulated: false }
+    const record = conclude({ echoes: [await maker.echo('ashburn', 2, { place })] })
+    expect(record.class).toBe('observed')
+  })
+})
+
+describe('bounded', () => {
+  it('is what three anchors leave: in Frankfurt nothing outside the EEA', async () => {
+    const record = conclude({ echoes: await near() })
+    expect(record.class).toBe('bounded')
+    expect(isSubset(record.possible, countrySet(['EEA']))).toBe(true)
+    expect(isSubset(onlyCountry(countryBit('DE')), record.possible)).toBe(true)
+    expect(record.reasons.join(' ')).toContain('hub-frankfurt 1.20 ms (180 km')
+  })
+
+  it('leaves what the circles cannot exclude: with a little more time Switzerland is possible', async () => {
+    const [, amsterdam, warsaw] = await near()
+    const frankfurt = await maker.echo('frankfurt', 2.1)
+    const echoes = [frankfurt, amsterdam, warsaw].filter((echo) => echo !== undefined)
+    const { possible } = conclude({ echoes })
+    expect(isSubset(onlyCountry(countryBit('CH')), possible)).toBe(true)
+    expect(isSubset(onlyCountry(countryBit('US')), possible)).toBe(false)
+  })
+
+  it('needs the own hub, and two anchors more', async () => {
+    const echoes = await near()
+    expect(conclude({ echoes: echoes.slice(0, 2) }).class).toBe('observed')
+    expect(conclude({ echoes, hub: 'hub-lisbon' }).class).toBe('observed')
+    const twice = [...echoes.slice(0, 2), await maker.echo('amsterdam', 6)]
+    expect(conclude({ echoes: twice }).class).toBe('observed')
+  })
+
+  it('is not for a node that nobody sees, unless the circles leave nothing but its country', async () => {
+    const observation = seenIn('DE', { network: 'hosting' })
+    const some = await near()
+    expect(conclude({ echoes: some, observation }).class).toBe('declared')
+    const tight = [...some, await maker.echo('frankfurt', 0.4)]
+    const record = conclude({ echoes: tight, observation })
+    expect(record.class).toBe('bounded')
+    expect(record.possible).toBe(onlyCountry(countryBit('DE')))
+  })
+
+  it('is not for a node whose transport answers long before its key does', async () => {
+    const relayed = await Promise.all([
+      maker.echo('frankfurt', 95, { transportRttMs: 2 }),
+      maker.echo('amsterdam', 12),
+      maker.echo('warsaw', 18),
+    ])
+    const record = conclude({ echoes: relayed })
+    expect(record).toMatchObject({ class: 'observed', relaySuspected: true })
+    expect(record.reasons.join(' ')).toContain('relay_suspected')
+  })
+
+  it('ends with its oldest echo, and one from an old or a future clock counts for nothing', async () => {
+    const old = NOW_MS - LIMITS.echoTtlMs + 60_000
+    const [frankfurt, amsterdam] = await near()
+    const stale = await maker.echo('warsaw', 18, { measuredAtMs: old })
+    const echoes = [frankfurt, amsterdam, stale].filter((echo) => echo !== undefined)
+    expect(conclude({ echoes })).toMatchObject({ class: 'bounded', expiresAtMs: NOW_MS + 60_000 })
+    expect(conclude({ echoes }, NOW_MS + 60_001).class).toBe('observed')
+    const ahead = NOW_MS - LIMITS.clockSkewMs - 1
+    expect(conclude({ echoes }, ahead).class).toBe('observed')
+  })
+
+  it('takes no echo that was measured of another node', async () => {
+    const other = await createEchoMaker()
+    const [, amsterdam, warsaw] = await near()
+    const echoes = [await other.echo('frankfurt', 1), amsterdam, warsaw]
+    const record = conclude({ echoes: echoes.filter((echo) => echo !== undefined) })
+    expect(record.class).toBe('observed')
+  })
+})
+
+describe('attested', () => {
+  it("is an operator's word for this node and country, makes it dedicated and ends with it", async () => {
+    const record = conclude({ attestation: await attest(), observation: seenIn(null) })
+    expect(record).toMatchObject({
+      class: 'attested',
+      source: 'operator',
+      expiresAtMs: NOW_MS + 60_000,
+    })
+    expect(placeOf(record, 'public')).toMatchObject({ trust: 'dedicated', evidence: 'attested' })
+    expect(conclude({ attestation: await attest() }, NOW_MS + 60_000).class).toBe('observed')
+  })
+
+  it.each([
+    ['another country', { country: 'FR' }],
+    ['a time to come', { issuedAtMs: NOW_MS + LIMITS.clockSkewMs + 1 }],
+    ['a time that is over', { expiresAtMs: NOW_MS }],
+  ])('is not for %s', async (_, change) => {
+    const record = conclude({ attestation: await attest(change) })
+    expect(record.class).toBe('observed')
+    expect(record.reasons.join(' ')).toContain('Not attested')
+  })
+})
+
+describe('signatures', () => {
+  it('hold for what was signed and for nothing else', async () => {
+    const echo = await maker.echo('frankfurt', 1)
+    expect(await isSignedByAnchor(echo)).toBe(true)
+    const statement = { ...echo.statement, minRttMs: 0.5 }
+    expect(await isSignedByAnchor({ ...echo, statement })).toBe(false)
+
+    const attestation = await attest()
+    expect(await isAttestedBy(attestation, [attester.publicKey])).toBe(true)
+    const stranger = await createSigner(await generateSigningKey(false))
+    expect(await isAttestedBy(attestation, [stranger.publicKey])).toBe(false)
+    const moved = { ...attestation, statement: { ...attestation.statement, country: 'US' } }
+    expect(await isAttestedBy(moved, [attester.publicKey])).toBe(false)
+  })
+
+  it('change with every byte of the record that a ticket names', () => {
+    const record = conclude()
+    const other = { ...record, observation: { ...record.observation, asn: 3_321 } }
+    expect(evidenceHash(other)).not.toBe(evidenceHash(record))
+    expect(placeOf(record, 'verified')).toMatchObject({
+      trust: 'verified',
+      evidenceHash: evidenceHash(record),
+    })
+  })
+})
