@@ -10,6 +10,7 @@ const CreatedKey = z.looseObject({ id: z.string(), key: z.string() })
 export interface KeyRequest {
   readonly tenant: string
   readonly scopes: readonly string[]
+  readonly networks?: readonly string[]
   readonly consumer?: string
 }
 

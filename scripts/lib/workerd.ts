@@ -11,6 +11,9 @@ import { readBundle, type Bundle } from './bundle.ts'
 
 const START_TIMEOUT_MS = 30_000
 const STOP_TIMEOUT_MS = 3_000
+/** Names of sockets. */
+const HTTP = 'http'
+const TWIN = 'twin'
 /** Where the Durable Objects' databases are, below the state directory. */
 const STORAGE_DIR = 'durable-objects'
 
@@ -29,6 +32,8 @@ export interface WorkerdOptions {
   /** Where V8's inspector listens, as `127.0.0.1:9229`; for profiles. @default nowhere */
   readonly inspector?: string
   readonly log: Log
+  /** Runs a second isolate of the same Worker beside it, over the same Durable Objects, as another location has. */
+  readonly twin?: boolean
   /** Takes each line that workerd or the Worker writes. @default into `log` */
   readonly onLine?: (line: string, stream: 'stdout' | 'stderr') => void
 }
@@ -36,6 +41,8 @@ export interface WorkerdOptions {
 export interface Workerd {
   readonly url: string
   readonly port: number
+  /** Of the second isolate, where one was asked for. */
+  readonly twinUrl: string | undefined
   readonly pid: number
   /** Resolves with the exit code, or null after a signal. */
   readonly exited: Promise<number | null>
@@ -73,10 +80,13 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
   void exited.then(() => process.off('exit', killOnExit))
   pumpLines(child, options, lastLines)
   try {
-    const port = await listeningPort(child, exited)
+    const ports = await listeningPorts(child, exited, options.twin === true ? [HTTP, TWIN] : [HTTP])
+    const port = ports.get(HTTP) ?? 0
     const host = options.host ?? '127.0.0.1'
     const reachable = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host
-    const url = `http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}`
+    const origin = `http://${bracket(reachable)}`
+    const url = `${origin}:${port}`
+    const twinPort = ports.get(TWIN)
     const answer = await fetch(`${url}/v2/health/live`, {
       signal: AbortSignal.timeout(START_TIMEOUT_MS),
     })
@@ -85,6 +95,7 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
     return {
       url,
       port,
+      twinUrl: twinPort === undefined ? undefined : `${origin}:${twinPort}`,
       pid: child.pid ?? 0,
       exited,
       close: () => stop('SIGTERM'),
@@ -121,6 +132,7 @@ function writeConfig(
     vars: Object.keys(vars),
     reachesPrivate: (vars['CHAIN_RPC'] ?? '') !== '',
     reachesThisMachine: bundle.simulatedPlaces,
+    twin: options.twin === true ? `${bracket(options.host ?? '127.0.0.1')}:0` : undefined,
   })
   writeFileSync(path, text, { mode: 0o600 })
   chmodSync(path, 0o600)
@@ -137,6 +149,8 @@ interface ConfigParts {
   readonly reachesPrivate: boolean
   /** A development build's webhooks may go to this machine; otherwise to public addresses only, whatever a name resolves to. */
   readonly reachesThisMachine: boolean
+  /** Address of the second isolate. */
+  readonly twin: string | undefined
 }
 
 /** workerd's configuration language: https://github.com/cloudflare/workerd/blob/main/src/workerd/server/workerd.capnp */
@@ -144,11 +158,11 @@ function configText(bundle: Bundle, parts: ConfigParts): string {
   const q = quote
   const allow = parts.reachesPrivate ? ['public', 'private', 'local'] : ['public']
   const webhooks = parts.reachesThisMachine ? ['public', 'local'] : ['public']
-  const bindings = [
+  const bindings = (owner: string) => [
     ...parts.vars.map((name) => `(name = ${q(name)}, fromEnvironment = ${q(envName(name))})`),
     ...bundle.durableObjects.map(
       ({ binding, className }) =>
-        `(name = ${q(binding)}, durableObjectNamespace = (className = ${q(className)}))`,
+        `(name = ${q(binding)}, durableObjectNamespace = (className = ${q(className)}${owner}))`,
     ),
     '(name = "WEBHOOKS", service = "webhooks")',
     ...(bundle.assets === null ? [] : [`(name = ${q(bundle.assets)}, service = "assets")`]),
@@ -157,21 +171,35 @@ function configText(bundle: Bundle, parts: ConfigParts): string {
     ({ className }) =>
       `(className = ${q(className)}, uniqueKey = ${q(`littoral-${className}`)}, enableSql = true)`,
   )
-  return `using Workerd = import "/workerd/workerd.capnp";
-const config :Workerd.Config = (
-  services = [
-    (name = "main", worker = (
+  const code = `
       modules = [
         ${parts.modules.join(',\n        ')}
       ],
       compatibilityDate = ${q(bundle.compatibilityDate)},
-      compatibilityFlags = [${bundle.compatibilityFlags.map(q).join(', ')}],
+      compatibilityFlags = [${bundle.compatibilityFlags.map(q).join(', ')}],`
+  const twin =
+    parts.twin === undefined
+      ? ''
+      : `
+    (name = ${q(TWIN)}, worker = (${code}
       bindings = [
-        ${bindings.join(',\n        ')}
+        ${bindings(', serviceName = "main"').join(',\n        ')}
+      ]
+    )),`
+  const twinSocket =
+    parts.twin === undefined
+      ? ''
+      : `, (name = ${q(TWIN)}, address = ${q(parts.twin)}, http = (), service = ${q(TWIN)})`
+  return `using Workerd = import "/workerd/workerd.capnp";
+const config :Workerd.Config = (
+  services = [
+    (name = "main", worker = (${code}
+      bindings = [
+        ${bindings('').join(',\n        ')}
       ],
       durableObjectNamespaces = [${namespaces.join(', ')}],
       durableObjectStorage = (localDisk = "storage")
-    )),
+    )),${twin}
     (name = "internet", network = (
       allow = [${allow.map(q).join(', ')}], tlsOptions = (trustBrowserCas = true))),
     (name = "webhooks", network = (
@@ -179,7 +207,7 @@ const config :Workerd.Config = (
     (name = "storage", disk = (path = ${q(parts.storage)}, writable = true)),
     (name = "assets", disk = (path = ${q(parts.assets)}))
   ],
-  sockets = [(name = "http", address = ${q(parts.address)}, http = (), service = "main")]
+  sockets = [(name = "http", address = ${q(parts.address)}, http = (), service = "main")${twinSocket}]
 );
 `
 }
@@ -233,19 +261,26 @@ function pumpLines(child: ChildProcess, options: WorkerdOptions, last: string[])
   }
 }
 
-/** Reads `{"event":"listen","socket":"http","port":N}` off the control descriptor. */
-async function listeningPort(child: ChildProcess, exited: Promise<number | null>): Promise<number> {
+/** Reads `{"event":"listen","socket":"http","port":N}` off the control descriptor, until each socket has a port. */
+async function listeningPorts(
+  child: ChildProcess,
+  exited: Promise<number | null>,
+  sockets: readonly string[],
+): Promise<ReadonlyMap<string, number>> {
   const control = child.stdio[3] as Readable
   const timeout = AbortSignal.timeout(START_TIMEOUT_MS)
-  const port = new Promise<number>((done, fail) => {
+  const ports = new Map<string, number>()
+  const all = new Promise<ReadonlyMap<string, number>>((done, fail) => {
     timeout.addEventListener('abort', () => fail(new Error('no port in time')))
     void exited.then((code) => fail(new Error(`exited with ${code}`)))
     createInterface({ input: control }).on('line', (line) => {
       const message = JSON.parse(line) as { event: string; socket?: string; port?: number }
-      if (message.event === 'listen' && message.socket === 'http') done(message.port ?? 0)
+      if (message.event !== 'listen' || message.socket === undefined) return
+      ports.set(message.socket, message.port ?? 0)
+      if (sockets.every((socket) => ports.has(socket))) done(ports)
     })
   })
-  return await port
+  return await all
 }
 
 async function stopChild(

@@ -34,6 +34,8 @@ export interface CallOptions {
   readonly json?: unknown
   readonly body?: string | Uint8Array<ArrayBuffer> | ReadableStream
   readonly headers?: Readonly<Record<string, string>>
+  /** Asks the second isolate, of a Worker that has a twin. */
+  readonly atTwin?: boolean
 }
 
 export const BUILDS = { production: WORKER_DIR, development: SIMULATED_WORKER_DIR } as const
@@ -41,6 +43,7 @@ export const BUILDS = { production: WORKER_DIR, development: SIMULATED_WORKER_DI
 export async function startTestWorker(
   build: keyof typeof BUILDS,
   vars: Readonly<Record<string, string>> = {},
+  { twin = false }: { readonly twin?: boolean } = {},
 ): Promise<TestWorker> {
   const dir = await mkdtemp(join(tmpdir(), 'littoral-worker-'))
   const assetsDir = join(dir, 'assets')
@@ -49,6 +52,7 @@ export async function startTestWorker(
     stateDir: dir,
     assetsDir,
     log: silentLog,
+    twin,
     vars: { INGRESS_COUNTRY: 'DE', OPERATOR_KEY, ADMISSION_SECRET, ...vars },
   }
   let workerd = await startWorkerd(options)
@@ -58,7 +62,10 @@ export async function startTestWorker(
     operator: createOperator(url, OPERATOR_KEY),
     assetsDir,
     stateDir: dir,
-    call: (method, path, call = {}) => callWorker(`${url}${path}`, method, call),
+    call(method, path, call = {}) {
+      const origin = call.atTwin === true ? (workerd.twinUrl ?? 'no twin was started') : url
+      return callWorker(`${origin}${path}`, method, call)
+    },
     async killAndRestart() {
       await workerd.kill()
       workerd = await startWorkerd({ ...options, port })

@@ -1,0 +1,141 @@
+/** A tenant's keys over HTTP, and how fast a change of key or policy holds everywhere. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { until } from '#test/support/poll.ts'
+import { problem } from '#test/support/problem.ts'
+import { startTestWorker, type CallOptions, type TestWorker } from '#test/support/worker.ts'
+import * as replies from '#worker/formats/replies.ts'
+
+let worker: TestWorker
+let admin: { id: string; key: string }
+
+beforeAll(async () => {
+  worker = await startTestWorker('production', {}, { twin: true })
+  admin = await worker.operator.createKey({
+    tenant: 'acme',
+    scopes: ['admin', 'infer', 'node'],
+    networks: ['clinics', 'harbours'],
+  })
+})
+
+afterAll(async () => {
+  await worker?.close()
+})
+
+const keys = (method: string, path = '', options: CallOptions = {}) =>
+  worker.call(method, `/v1/keys${path}`, { key: admin.key, ...options })
+
+async function make(json: object, by = admin.key) {
+  const reply = await keys('POST', '', { key: by, json })
+  expect(reply.status, JSON.stringify(reply.body)).toBe(201)
+  return replies.CreatedKeyReply.parse(reply.body)
+}
+
+const works = async (key: string, options: CallOptions = {}) =>
+  (await worker.call('GET', '/v1/policies', { key, ...options })).status === 200
+
+describe('[A7] keys of a tenant', () => {
+  it('are made by an admin key, work at once, and are listed without their secrets', async () => {
+    const made = await make({ scopes: ['infer'] })
+    expect(await works(made.key)).toBe(true)
+    const listed = await keys('GET')
+    expect(replies.KeysReply.parse(listed.body).keys.map(({ id }) => id)).toContain(made.id)
+    expect(JSON.stringify(listed.body)).not.toContain(made.key)
+    problem(await keys('POST', '', { key: made.key, json: {} }), 'forbidden')
+    problem(await keys('GET', '', { key: made.key }), 'forbidden')
+  })
+
+  it('never get what the key that makes them lacks', async () => {
+    const policyAdmin = await make({ scopes: ['admin'] })
+    const asked = (json: object) => keys('POST', '', { key: policyAdmin.key, json })
+    expect(problem(await asked({ scopes: ['infer'] }), 'forbidden').detail).toContain('scope infer')
+    expect(problem(await asked({ scopes: ['node'] }), 'forbidden').detail).toContain('scope node')
+    const network = await asked({ scopes: ['audit'], networks: ['clinics'] })
+    expect(problem(network, 'forbidden').detail).toContain('network clinics')
+    expect((await asked({ scopes: ['admin', 'policy', 'audit'] })).status).toBe(201)
+    const infer = await make({ scopes: ['infer'] })
+    // Whoever rotates a key sees its secret.
+    problem(await keys('POST', `/${infer.id}/rotate`, { key: policyAdmin.key }), 'forbidden')
+  })
+
+  it('are rotated: the new secret works, and the one before for as long as was said', async () => {
+    const made = await make({ scopes: ['infer'] })
+    const rotate = async (json: object) =>
+      replies.RotatedKeyReply.parse((await keys('POST', `/${made.id}/rotate`, { json })).body)
+    const second = await rotate({ overlapSeconds: 2 })
+    expect(second.id).toBe(made.id)
+    expect([await works(made.key), await works(second.key)]).toEqual([true, true])
+    await until('the first secret has ended', async () => !(await works(made.key)))
+    expect(Date.now()).toBeGreaterThanOrEqual(second.formerUntilMs ?? Infinity)
+    expect(await works(second.key)).toBe(true)
+    const third = await rotate({})
+    expect(third.formerUntilMs).toBeNull()
+    expect([await works(second.key), await works(third.key)]).toEqual([false, true])
+    const tooLong = await keys('POST', `/${made.id}/rotate`, { json: { overlapSeconds: 3_601 } })
+    expect(problem(tooLong, 'invalid_request').errors?.[0]?.pointer).toBe('/overlapSeconds')
+  })
+
+  it('that are revoked end, and cannot be rotated back', async () => {
+    const made = await make({ scopes: ['infer'] })
+    const revoked = replies.KeyReply.parse((await keys('DELETE', `/${made.id}`)).body)
+    expect(revoked.revokedAtMs).not.toBeNull()
+    problem(await worker.call('GET', '/v1/policies', { key: made.key }), 'unauthenticated')
+    problem(await keys('POST', `/${made.id}/rotate`), 'not_found')
+  })
+
+  it('of another tenant are as if they did not exist', async () => {
+    const other = await worker.operator.createKey({ tenant: 'other', scopes: ['admin'] })
+    for (const [method, path] of [
+      ['DELETE', `/${other.id}`],
+      ['POST', `/${other.id}/rotate`],
+      ['DELETE', '/key_acme_000000000000'],
+      ['DELETE', '/nonsense'],
+    ] as const) {
+      problem(await keys(method, path), 'not_found')
+    }
+    expect(await works(other.key)).toBe(true)
+  })
+
+  it('keep an admin among them, unless the last one is revoked on purpose', async () => {
+    const last = await worker.operator.createKey({ tenant: 'alone', scopes: ['admin'] })
+    const revoke = (query = '') => keys('DELETE', `/${last.id}${query}`, { key: last.key })
+    const refused = problem(await revoke(), 'invalid_request')
+    expect(refused.detail).toContain('last admin key')
+    expect(await works(last.key)).toBe(true)
+    expect((await revoke('?last_admin=true')).status).toBe(200)
+    expect(await works(last.key)).toBe(false)
+  })
+})
+
+describe('[A8] a change holds in every isolate within 30 s', () => {
+  // Two isolates of one Worker in workerd over the same Durable Objects; each remembers tenants by itself.
+  it('of a key, of a policy and of the default policy, measured by what the other isolate answers', async () => {
+    const at = { atTwin: true }
+    const made = await make({ scopes: ['infer', 'policy'] })
+    const spare = await make({ scopes: ['infer'] })
+    const put = (allow: string[]) =>
+      worker.call('PUT', '/v1/policies/moving', { key: made.key, json: { compute: { allow } } })
+    await put(['DE'])
+    const seen = async () => {
+      const body = replies.PoliciesReply.parse(
+        (await worker.call('GET', '/v1/policies', { key: made.key, ...at })).body,
+      )
+      const { version } = body.policies.find(({ policy }) => policy.id === 'moving') ?? {}
+      return `${body.default} ${version}`
+    }
+    await until('the twin knows both keys', async () => works(spare.key, at), { timeoutMs: 30_000 })
+    expect(await seen()).toBe('default 1')
+
+    const changedAtMs = performance.now()
+    await Promise.all([
+      put(['AT']),
+      worker.call('POST', '/v1/policies/moving/default', { key: made.key }),
+      keys('DELETE', `/${spare.id}`),
+    ])
+    // The isolate that made the changes knows them at once; the other is allowed to remember for a while.
+    expect(await works(spare.key)).toBe(false)
+    const bound = { timeoutMs: 30_000 }
+    await until('the revoked key is refused', async () => !(await works(spare.key, at)), bound)
+    await until('the new version is default', async () => (await seen()) === 'moving 2', bound)
+    expect(performance.now() - changedAtMs).toBeLessThan(30_000)
+  })
+})
