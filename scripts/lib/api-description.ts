@@ -205,6 +205,13 @@ const OPERATIONS: readonly Operation[] = [
     reply: replies.KeysReply,
   },
   {
+    method: 'GET',
+    path: '/v1/keys/self',
+    summary: 'The key that asks: its tenant, its scopes',
+    security: 'key',
+    reply: replies.OwnKeyReply,
+  },
+  {
     method: 'POST',
     path: '/v1/keys/:id/rotate',
     summary:

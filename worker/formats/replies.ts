@@ -208,6 +208,14 @@ export const RotatedKeyReply = CreatedKeyReply.extend({
   formerUntilMs: z.int().nullable(),
 })
 
+/** What a key may do, as it is told itself. */
+export const OwnKeyReply = z.object({
+  tenant: z.string(),
+  id: z.string(),
+  scopes: z.array(z.enum(SCOPES)),
+  networks: z.array(z.string()),
+})
+
 export const KeysReply = z.object({ tenant: z.string(), keys: z.array(KeyReply) })
 
 export const AdmissionReply = z.object({

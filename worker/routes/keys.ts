@@ -1,4 +1,4 @@
-/** A tenant's own keys, for those of its keys with scope admin: make, list, rotate, revoke. */
+/** A tenant's own keys, for those of its keys with scope admin: make, list, rotate, revoke. Any key may ask what it is itself. */
 import { Hono } from 'hono'
 import { AppError } from '#shared/errors.ts'
 import type { AppContext, AppEnv } from '../context.ts'
@@ -8,13 +8,14 @@ import { sealKey } from '../key-seal.ts'
 import { requireScope } from '../middleware/auth.ts'
 import { readBytes, parseJson, readJson } from '../middleware/body.ts'
 import { keyIdTenant } from '../tenant/api-key.ts'
-import { KeyRequest, KeyRotation } from '../tenant/protocol.ts'
+import { KeyRequest, KeyRotation, SCOPES } from '../tenant/protocol.ts'
 
 const KEY_BODY_BYTES = 4 * 1024
 
 export const keyRoutes = new Hono<AppEnv>()
   .post('/v1/keys', requireScope('admin'), createKey)
   .get('/v1/keys', requireScope('admin'), listKeys)
+  .get('/v1/keys/self', requireScope(...SCOPES), showSelf)
   .post('/v1/keys/:id/rotate', requireScope('admin'), rotateKey)
   .delete('/v1/keys/:id', requireScope('admin'), revokeKey)
 
@@ -29,6 +30,12 @@ async function createKey(c: AppContext): Promise<Response> {
 
 async function listKeys(c: AppContext): Promise<Response> {
   return c.json({ tenant: c.var.caller.tenant, keys: await openOwn(c).listKeys() })
+}
+
+/** Who holds a key need not be told what it may do: a page can ask. */
+function showSelf(c: AppContext): Response {
+  const { tenant, keyId: id, scopes, networks } = c.var.caller
+  return c.json({ tenant, id, scopes, networks })
 }
 
 async function rotateKey(c: AppContext): Promise<Response> {
