@@ -265,6 +265,8 @@ export const LIMITS = {
   /** Inputs and answers of one batch that are on their way at once. */
   jobsInFlightBytes: 32 * MIB,
   jobsItemAttempts: 6,
+  /** A batch whose tenant has not been heard for this long sends nothing. */
+  jobsAuthorityMs: 30_000,
   jobsRetryMinMs: 250,
   jobsRetryMaxMs: 15_000,
   jobsDeadlineMs: 86_400_000,

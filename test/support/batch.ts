@@ -1,19 +1,35 @@
 /** A batch's core with a clock, a network and a webhook's receiver that a test moves by hand. */
+import type { z } from 'zod'
 import { AppError, type ErrorCode, type ErrorMeta } from '#shared/errors.ts'
 import { TenantId } from '#shared/ids.ts'
 import type { KernelWork } from '#shared/job.ts'
 import { silentLog } from '#shared/log.ts'
 import { compilePolicy } from '#shared/compile-policy.ts'
-import { Policy } from '#shared/policy.ts'
+import { Policy, type CompiledPolicy } from '#shared/policy.ts'
 import { countryBit } from '#shared/region.ts'
 import { placeIn } from './place.ts'
 import { createBatchCore, type BatchCore } from '#worker/batch/core.ts'
+import type { TenantWord } from '#worker/batch/judge-authority.ts'
 import { BatchId, type BatchInput, type BatchSpec } from '#worker/batch/protocol.ts'
 import type { DispatchRequest, DispatchResult } from '#worker/hub/protocol.ts'
 import { createRandom } from './random.ts'
 import { createSqliteStorage, type TestStorage } from './sqlite-storage.ts'
 
 export const GERMANY = countryBit('DE')
+
+/** The key that sent every batch here. */
+export const KEY = 'key_acme_0123456789ab'
+
+/** A version of the policy that every batch here stands under. */
+export function policyOf(
+  version: number,
+  changes: Partial<z.input<typeof Policy>> = {},
+): CompiledPolicy {
+  const policy = Policy.parse({ id: 'eu', compute: { allow: ['EU'] }, ...changes })
+  return compilePolicy(policy, { tenant: TenantId.parse('acme'), version })
+}
+
+const POLICY = policyOf(3)
 
 /** A job that has left for the network, to be answered or lost by the test. */
 export interface SentJob {
@@ -33,9 +49,15 @@ export interface BatchBench {
   /** What the webhook's receiver answers next. @default 200 */
   webhookStatus: number
   readonly forgotten: string[]
+  /** What the tenant answers when the batch asks; undefined: it cannot be reached. */
+  word: TenantWord | null | undefined
+  /** How often it was asked. */
+  asked: number
   nowMs: number
   /** When the alarm is set; null when it is not. */
   alarmMs: number | null
+  /** Time passes, and who waits for it goes on. */
+  pass(durationMs: number): Promise<void>
   /** Lets the alarm go off, without waiting for what it does. */
   ring(): Promise<void>
   /** The process is killed: what was in memory is gone, and a new object stands on the same storage. */
@@ -51,9 +73,16 @@ export function createBatchBench(seed = 1): BatchBench {
     webhooks: [],
     webhookStatus: 200,
     forgotten: [],
+    word: { keys: [{ id: KEY, scopes: ['infer'] }], policies: [{ compiled: POLICY }] },
+    asked: 0,
     nowMs: 1_700_000_000_000,
     alarmMs: null,
     core: undefined as unknown as BatchCore,
+    async pass(durationMs) {
+      bench.nowMs += durationMs
+      for (const sleeper of sleepers) if (sleeper.untilMs <= bench.nowMs) sleeper.wake()
+      await settle()
+    },
     async ring() {
       if (bench.alarmMs === null) throw new Error('no alarm is set')
       bench.nowMs = Math.max(bench.nowMs, bench.alarmMs)
@@ -68,6 +97,14 @@ export function createBatchBench(seed = 1): BatchBench {
     },
   }
   let generation = 0
+  const sleepers = new Set<{ readonly untilMs: number; wake(): void }>()
+  const pause = (delayMs: number, signal: AbortSignal) => {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const sleeper = { untilMs: bench.nowMs + delayMs, wake: resolve }
+    signal.addEventListener('abort', () => resolve())
+    sleepers.add(sleeper)
+    return promise.finally(() => sleepers.delete(sleeper))
+  }
   const open = () => {
     const own = generation
     return createBatchCore({
@@ -76,6 +113,12 @@ export function createBatchBench(seed = 1): BatchBench {
       random: () => random.below(1_000_000) / 1_000_000,
       randomBytes: (sizeBytes) => random.bytes(sizeBytes),
       log: silentLog,
+      pause,
+      async authority() {
+        bench.asked += 1
+        if (bench.word === undefined) throw new Error('the tenant cannot be reached')
+        return bench.word
+      },
       wake: (atMs) => {
         if (own === generation) bench.alarmMs = atMs
       },
@@ -175,13 +218,12 @@ export function rangeBatch(
   const spec: BatchSpec = {
     id: BatchId.parse(`batch_${'ab'.repeat(16)}`),
     tenant,
+    keyId: KEY,
     consumer: null,
     requestId: 'req_test',
     traceparent: null,
-    policy: compilePolicy(Policy.parse({ id: 'eu', compute: { allow: ['EU'] } }), {
-      tenant,
-      version: 3,
-    }),
+    policy: POLICY,
+    ingress: GERMANY,
     allowed: compilePolicy(Policy.parse({ id: 'de', compute: { allow: ['DE'] } }), {
       tenant,
       version: 1,

@@ -25,6 +25,8 @@ export class Batch extends DurableObject<BatchEnv> implements BatchApi {
     this.#core = createBatchCore({
       storage: ctx.storage,
       dispatch: (job, signal) => dispatch({ env, config }, job, signal),
+      authority: ({ tenant }) => openTenant(env, tenant, config).snapshot(),
+      pause,
       send: (request) => (WEBHOOKS === undefined ? fetch(request) : WEBHOOKS.fetch(request)),
       nowMs: () => Date.now(),
       random: Math.random,

@@ -2,6 +2,7 @@
 import type { RandomBytes } from '#shared/ids.ts'
 import type { Log } from '#shared/log.ts'
 import type { DurableStorage } from '../storage.ts'
+import type { TenantWord } from './judge-authority.ts'
 import type { BatchSpec } from './protocol.ts'
 import type { Dispatch } from './runner.ts'
 import type { SendRequest } from './webhook.ts'
@@ -9,6 +10,10 @@ import type { SendRequest } from './webhook.ts'
 export interface BatchDeps {
   readonly storage: DurableStorage
   readonly dispatch: Dispatch
+  /** What the batch's tenant says now of keys and policies; null when there is no such tenant. */
+  readonly authority: (spec: BatchSpec) => Promise<TenantWord | null>
+  /** Resolves after the time or when the signal aborts. */
+  readonly pause: (delayMs: number, signal: AbortSignal) => Promise<void>
   readonly send: SendRequest
   readonly nowMs: () => number
   /** Uniform in [0, 1). */

@@ -1,6 +1,7 @@
 /** A batch on its way: items to nodes, then the reduction, then its end; and when there is something to do again. */
 import { toAppError } from '#shared/errors.ts'
 import { LIMITS } from '#shared/limits.ts'
+import { createAuthority, type Authority } from './authority.ts'
 import type { BatchDatabase } from './database.ts'
 import type { BatchDeps } from './deps.ts'
 import { REDUCE_INDEX, type ItemStore } from './items.ts'
@@ -29,10 +30,17 @@ export interface Progress {
   planNext(): void
 }
 
+interface Opened {
+  readonly spec: BatchSpec
+  readonly authority: Authority
+  readonly runner: Runner
+  readonly deadlineAtMs: number
+}
+
 export function createProgress(parts: ProgressParts): Progress {
   const { deps, database, items, lifetime, onChange } = parts
   const { nowMs, wake } = deps
-  let opened: { spec: BatchSpec; runner: Runner; deadlineAtMs: number } | undefined
+  let opened: Opened | undefined
 
   const open = () => {
     const spec = lifetime.spec()
@@ -40,8 +48,10 @@ export function createProgress(parts: ProgressParts): Progress {
     const deadlineAtMs = lifetime.createdAtMs() + spec.deadlineMs
     // What was under way belonged to an object that is gone; its answers have nowhere to arrive.
     items.requeueLost()
-    const runner = createRunner({ ...deps, spec, database, items, deadlineAtMs, onChange })
-    return (opened = { spec, runner, deadlineAtMs })
+    const authority = createAuthority({ ...deps, spec, database })
+    const grant = () => authority.grant()
+    const runner = createRunner({ ...deps, spec, database, items, grant, deadlineAtMs, onChange })
+    return (opened = { spec, authority, runner, deadlineAtMs })
   }
 
   const finish = (state: BatchState, error?: Fault): void => {
@@ -69,11 +79,13 @@ export function createProgress(parts: ProgressParts): Progress {
   /** Until it has ended, or must wait for a time or for its next slice. */
   const advance = async (): Promise<void> => {
     while (lifetime.isOpen()) {
-      const fault = endingFault()
+      const fault = endingFault() ?? (await open().authority.check())
+      // It may have been cancelled while the tenant was asked.
+      if (!lifetime.isOpen()) return
       if (fault !== undefined) finish('failed', fault)
       else if (!items.isAnyOpen()) conclude(parts, { spec: open().spec, finish })
       else {
-        await open().runner.run()
+        await runWatched(open(), { deps, lifetime, finish })
         if (lifetime.isOpen() && items.isAnyOpen() && endingFault() === undefined) return
       }
     }
@@ -82,8 +94,9 @@ export function createProgress(parts: ProgressParts): Progress {
   const planNext = (): void => {
     if (!database.exists()) return wake(null)
     if (!lifetime.isOpen()) return wake(lifetime.nextAtMs())
-    const { runner, deadlineAtMs } = open()
-    wake(Math.max(nowMs(), Math.min(runner.nextAtMs() ?? nowMs(), deadlineAtMs)))
+    const { authority, runner, deadlineAtMs } = open()
+    const heardMs = authority.grant() === undefined ? nowMs() + LIMITS.jobsWatchdogMs : nowMs()
+    wake(Math.max(heardMs, Math.min(runner.nextAtMs() ?? nowMs(), deadlineAtMs)))
   }
 
   return {
@@ -104,6 +117,41 @@ export function createProgress(parts: ProgressParts): Progress {
       }
       onChange()
     },
+  }
+}
+
+interface Watching {
+  readonly deps: Pick<BatchDeps, 'pause'>
+  readonly lifetime: Pick<Lifetime, 'isOpen'>
+  readonly finish: Progress['finish']
+}
+
+/** Runs what can run; meanwhile the tenant is asked, and what it says may end the batch. */
+async function runWatched({ runner, authority }: Opened, parts: Watching): Promise<void> {
+  const over = new AbortController()
+  const watching = watch(authority, parts, over.signal)
+  // It is waited for below; until then nobody listens.
+  watching.catch(() => {})
+  try {
+    await runner.run()
+  } finally {
+    over.abort()
+    await watching
+  }
+}
+
+async function watch(
+  authority: Authority,
+  { deps, lifetime, finish }: Watching,
+  signal: AbortSignal,
+): Promise<void> {
+  for (;;) {
+    await deps.pause(LIMITS.authCacheMs, signal)
+    if (signal.aborted) return
+    const fault = await authority.check()
+    if (fault === undefined) continue
+    if (lifetime.isOpen()) finish('failed', fault)
+    return
   }
 }
 

@@ -78,15 +78,19 @@ export interface Webhook {
   readonly secret: string
 }
 
-/** A batch as it was taken; none of it changes afterwards. */
+/** A batch as it was taken; none of it changes afterwards. What its policy says since is asked of the tenant (`authority.ts`). */
 export interface BatchSpec {
   readonly id: BatchId
   readonly tenant: TenantId
+  /** Of the key that sent it: once it is revoked, the batch ends. */
+  readonly keyId: string
   readonly consumer: Address | null
   readonly requestId: string
   readonly traceparent: string | null
   readonly policy: CompiledPolicy
   readonly allowed: Bytes32
+  /** Bit of the country where the request entered. */
+  readonly ingress: number
   readonly items: number
   readonly priceMicroUsd: number
   /** Null: each item brings its own work. */
@@ -126,7 +130,7 @@ export const BatchStatus = z.strictObject({
   id: BatchId,
   object: z.literal('batch'),
   status: z.enum(BATCH_STATES),
-  /** `id@version`, fixed when the batch was taken. */
+  /** `id@version` when the batch was taken. */
   policy: z.string(),
   createdAtMs: z.int(),
   deadlineAtMs: z.int(),

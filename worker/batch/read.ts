@@ -1,6 +1,8 @@
 /** What a batch tells of itself: status, results, what has ended; to callers whose place of entry its policy allows. */
 import { AppError } from '#shared/errors.ts'
 import { decideIngress } from '#shared/decide.ts'
+import { Bytes32 } from '#shared/ids.ts'
+import type { CompiledPolicy } from '#shared/policy.ts'
 import { countryCode } from '#shared/region.ts'
 import type { BatchDatabase } from './database.ts'
 import { REDUCE_INDEX, type ItemStore } from './items.ts'
@@ -40,7 +42,11 @@ export function createReader({ database, items, lifetime, status }: ReaderParts)
   const admit = (ingress: number): BatchSpec => {
     const spec = lifetime.spec()
     lifetime.checkKept()
-    admitIngress(spec, ingress)
+    const narrowed = Bytes32.optional().parse(database.setting('ingress'))
+    admitIngress(
+      narrowed === undefined ? spec.policy : { ...spec.policy, ingress: narrowed },
+      ingress,
+    )
     return spec
   }
   const findReduced = (): ItemResult | undefined => {
@@ -77,8 +83,8 @@ export function createReader({ database, items, lifetime, status }: ReaderParts)
   }
 }
 
-/** The policy's rule of entry holds for whoever fetches results, as it did for who sent the inputs. */
-function admitIngress({ policy }: BatchSpec, ingress: number): void {
+/** The policy's rule of entry holds for whoever fetches results, as it did for who sent the inputs; narrowed by what it said while the batch ran. */
+function admitIngress(policy: CompiledPolicy, ingress: number): void {
   const rule = decideIngress(policy, ingress)
   if (rule === 'allow') return
   const detail = `The request entered in ${countryCode(ingress)}, which policy ${policy.id} does not allow.`

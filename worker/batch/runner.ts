@@ -6,6 +6,7 @@ import type { Log } from '#shared/log.ts'
 import type { DispatchRequest, DispatchResult } from '../hub/protocol.ts'
 import type { BatchDatabase } from './database.ts'
 import type { ItemStore, NextItem } from './items.ts'
+import type { Grant } from './judge-authority.ts'
 import { judgeFailure } from './judge.ts'
 import { createPace, type Pace } from './pace.ts'
 import { heldBytes, planJob, type PlannedJob } from './plan.ts'
@@ -21,6 +22,8 @@ export interface RunnerDeps {
   readonly database: BatchDatabase
   readonly items: ItemStore
   readonly dispatch: Dispatch
+  /** What items are sent under; without one nothing starts. */
+  readonly grant: () => Grant | undefined
   readonly nowMs: () => number
   /** Uniform in [0, 1). */
   readonly random: () => number
@@ -48,14 +51,14 @@ export function createRunner(deps: RunnerDeps): Runner {
   const underWay = new Map<number, AbortController>()
   let step = Promise.withResolvers<void>()
 
-  const start = (item: NextItem): void => {
+  const start = (item: NextItem, grant: Grant): void => {
     const job = planOrFail(deps, item)
     if (job === undefined) return
     const held = heldBytes(job.work)
     const controller = new AbortController()
     underWay.set(item.index, controller)
     pace.started(held)
-    void send(deps, pace, { item, job, signal: controller.signal }).finally(() => {
+    void send(deps, pace, { item, job, grant, signal: controller.signal }).finally(() => {
       underWay.delete(item.index)
       pace.ended(held)
       step.resolve()
@@ -75,10 +78,11 @@ export function createRunner(deps: RunnerDeps): Runner {
       let started = 0
       for (;;) {
         while (started < LIMITS.jobsSliceItems && nowMs() < sliceEndsMs) {
+          const grant = deps.grant()
           const item = startable()
-          if (item === undefined) break
+          if (item === undefined || grant === undefined) break
           started += 1
-          start(item)
+          start(item, grant)
         }
         if (underWay.size === 0) return
         await step.promise
@@ -113,18 +117,21 @@ function planOrFail(deps: RunnerDeps, item: NextItem): PlannedJob | undefined {
   }
 }
 
+interface Sending {
+  readonly item: NextItem
+  readonly job: PlannedJob
+  readonly grant: Grant
+  readonly signal: AbortSignal
+}
+
 /** Never rejects. */
-async function send(
-  deps: RunnerDeps,
-  pace: Pace,
-  sent: { readonly item: NextItem; readonly job: PlannedJob; readonly signal: AbortSignal },
-): Promise<void> {
-  const { item, job, signal } = sent
+async function send(deps: RunnerDeps, pace: Pace, sent: Sending): Promise<void> {
+  const { item, job, grant, signal } = sent
   const jobId = newJobId(deps.randomBytes)
   const startedMs = deps.nowMs()
   deps.items.start(item.index, jobId)
   try {
-    const request = describeJob(deps, job, { jobId, nowMs: startedMs })
+    const request = describeJob(deps, { job, grant, jobId, nowMs: startedMs })
     const result = await deps.dispatch({ request, payload: job.payload }, signal)
     // What was cancelled is not recorded, even if its answer was already on the way.
     if (signal.aborted) return
@@ -185,17 +192,24 @@ function settleFailure(
 
 function describeJob(
   { spec, deadlineAtMs }: RunnerDeps,
-  job: PlannedJob,
-  at: { readonly jobId: DispatchRequest['jobId']; readonly nowMs: number },
+  {
+    job,
+    grant,
+    jobId,
+    nowMs,
+  }: Pick<Sending, 'job' | 'grant'> & {
+    readonly jobId: DispatchRequest['jobId']
+    readonly nowMs: number
+  },
 ): DispatchRequest {
-  const leftMs = Math.max(1, deadlineAtMs - at.nowMs)
+  const leftMs = Math.max(1, deadlineAtMs - nowMs)
   return {
     requestId: spec.requestId,
-    jobId: at.jobId,
+    jobId,
     tenant: spec.tenant,
     consumer: spec.consumer,
-    policy: spec.policy,
-    allowed: spec.allowed,
+    policy: grant.policy,
+    allowed: grant.allowed,
     work: job.work,
     units: job.units,
     priceMicroUsd: spec.priceMicroUsd,

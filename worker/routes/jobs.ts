@@ -2,6 +2,7 @@
 import { Hono } from 'hono'
 import { z } from 'zod'
 import { AppError, errorCode } from '#shared/errors.ts'
+import { JobId } from '#shared/ids.ts'
 import { sliceTensors } from '#shared/job.ts'
 import { LIMITS } from '#shared/limits.ts'
 import { batchHome, newBatchId } from '../batch/home.ts'
@@ -23,6 +24,7 @@ import { decodeJobs } from '../formats/decode-jobs.ts'
 import { invalidRequest, parseBody } from '../formats/faults.ts'
 import { JobsRequest } from '../formats/jobs.ts'
 import { requireScope } from '../middleware/auth.ts'
+import { hasScope } from '../tenant/key-grant.ts'
 import { readJson } from '../middleware/body.ts'
 import { inference } from '../middleware/inference.ts'
 import { reserveSpend } from '../middleware/quota.ts'
@@ -44,7 +46,7 @@ export const jobRoutes = new Hono<AppEnv>()
   .get('/v1/jobs/:id/results/:which', requireScope('infer'), getResult)
   .get('/v1/jobs/:id/events', requireScope('infer'), getEvents)
   .post('/v1/jobs/:id/acknowledge', requireScope('infer'), acknowledge)
-  .delete('/v1/jobs/:id', requireScope('infer'), cancel)
+  .delete('/v1/jobs/:id', requireScope('infer', 'admin'), cancelOrErase)
 
 async function createBatch(c: AppContext): Promise<Response> {
   const request = parseBody(JobsRequest, await readJson(c.req.raw))
@@ -64,11 +66,13 @@ async function createBatch(c: AppContext): Promise<Response> {
     ...plan,
     id,
     tenant: caller.tenant,
+    keyId: caller.keyId,
     consumer: caller.snapshot.consumer,
     requestId,
     traceparent,
     policy,
     allowed,
+    ingress: await ingressOf(c),
     concurrency: request.concurrency,
     deadlineMs: request.deadlineMs,
     retentionMs: request.retentionMinutes * 60_000,
@@ -138,8 +142,25 @@ async function getStatus(c: AppContext): Promise<Response> {
   return c.json(await openOwn(c).status(await ingressOf(c)))
 }
 
-async function cancel(c: AppContext): Promise<Response> {
+/** A batch is cancelled; a single job is erased. */
+async function cancelOrErase(c: AppContext): Promise<Response> {
+  const jobId = JobId.safeParse(c.req.param('id'))
+  if (jobId.success) return eraseJob(c, jobId.data)
   return c.json(await openOwn(c).cancel())
+}
+
+/** What is left of the job is a leaf without detail, and the proof that its detail was erased. */
+async function eraseJob(c: AppContext, jobId: JobId): Promise<Response> {
+  const { config, caller } = c.var
+  if (!hasScope(caller.scopes, 'admin'))
+    throw new AppError('forbidden', 'Erasing a job needs a key with scope admin.')
+  const tenant = openTenant(c.env, caller.tenant, config)
+  const erased = await tenant.eraseJob(jobId, caller.keyId)
+  const { note, size } = await tenant.signedCheckpoint()
+  const index = erased.sequence
+  const [entry] = await tenant.auditRange(index, index + 1)
+  const proof = await tenant.auditInclusion({ index, size })
+  return c.json({ object: 'erasure', ...erased, entry, proof, checkpoint: note })
 }
 
 async function acknowledge(c: AppContext): Promise<Response> {

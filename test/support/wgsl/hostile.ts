@@ -67,7 +67,7 @@ export const HOSTILE_TO_READ: Readonly<Record<string, string>> = {
 /** Read and compiled, then stopped by their budget: they never end, or not for years. */
 export const HOSTILE_TO_RUN: Readonly<Record<string, string>> = {
   'names that the meter would like': main(
-    'loop { o[0] += 1u; }',
+    'loop { if o[0] == 7u { break; } o[0] += 1u; }',
     repeat(1_500, (i) => `alias littoral${i}_left = u32;\n`),
   ),
   'an endless loop': main('loop { if o[0] == 7u { break; } o[0] = 1u; }'),

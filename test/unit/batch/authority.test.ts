@@ -1,0 +1,175 @@
+/** A batch whose key or policy changes while it runs. Rules: docs/design/batches.md. */
+import { describe, expect, it } from 'vitest'
+import { LIMITS } from '#shared/limits.ts'
+import { countryBit, hasCountry, isSubset } from '#shared/region.ts'
+import { judgeAuthority } from '#worker/batch/judge-authority.ts'
+import {
+  createBatchBench,
+  floats,
+  GERMANY,
+  KEY,
+  policyOf,
+  rangeBatch,
+  settle,
+} from '../../support/batch.ts'
+
+const KEYS = [{ id: KEY, scopes: ['infer'] }]
+const wordOf = (...policies: readonly ReturnType<typeof policyOf>[]) => ({
+  keys: KEYS,
+  policies: policies.map((compiled) => ({ compiled })),
+})
+
+describe('[B11] a batch whose key is revoked', () => {
+  it('ends within 30 s and takes its items off their nodes; what was answered is kept', async () => {
+    const bench = createBatchBench()
+    bench.core.create(...rangeBatch(9, { concurrency: 3 }))
+    await bench.ring()
+    bench.sent[0]?.answer(floats(1))
+    await settle()
+    const underWay = [...bench.sent]
+    expect(underWay).toHaveLength(3)
+    bench.word = { ...wordOf(policyOf(3)), keys: [] }
+    for (let waitedMs = 0; waitedMs < 30_000; waitedMs += LIMITS.authCacheMs)
+      await bench.pass(LIMITS.authCacheMs)
+    expect(underWay.every(({ signal }) => signal.aborted)).toBe(true)
+    expect(bench.sent).toEqual([])
+    const status = bench.core.status(GERMANY)
+    expect(status).toMatchObject({ status: 'failed', counts: { done: 1, failed: 8 } })
+    expect(status.failures[0]).toMatchObject({
+      code: 'unauthenticated',
+      detail: expect.stringContaining(KEY),
+    })
+  })
+
+  it('ends at its next alarm when it was waiting for a place', async () => {
+    const bench = createBatchBench()
+    bench.core.create(...rangeBatch(2))
+    await bench.ring()
+    for (const job of bench.sent.toReversed()) job.lose('no_capacity')
+    await settle()
+    bench.word = null
+    bench.nowMs += LIMITS.authCacheMs
+    await bench.ring()
+    expect(bench.sent).toEqual([])
+    expect(bench.core.status(GERMANY).status).toBe('failed')
+  })
+
+  it('also ends when the key may no longer infer', () => {
+    const [spec] = rangeBatch(1)
+    const word = { ...wordOf(policyOf(3)), keys: [{ id: KEY, scopes: ['audit'] }] }
+    expect(judgeAuthority(spec, word)).toMatchObject({
+      kind: 'stop',
+      fault: { code: 'unauthenticated' },
+    })
+  })
+})
+
+describe('[B11] a batch whose tenant cannot be reached', () => {
+  it('goes on for 30 s and then sends nothing, until it is reached', async () => {
+    const bench = createBatchBench()
+    bench.core.create(...rangeBatch(9, { concurrency: 1 }))
+    await bench.ring()
+    bench.word = undefined
+    await bench.pass(LIMITS.jobsAuthorityMs - 1)
+    bench.sent[0]?.answer(floats(0))
+    await settle()
+    expect(bench.sent).toHaveLength(1)
+    bench.nowMs += 1
+    bench.sent[0]?.answer(floats(1))
+    await settle()
+    expect(bench.sent).toEqual([])
+    expect(bench.alarmMs).toBe(bench.nowMs + LIMITS.jobsWatchdogMs)
+    await bench.ring()
+    expect(bench.sent).toEqual([])
+    bench.word = wordOf(policyOf(3))
+    await bench.ring()
+    expect(bench.sent).toHaveLength(1)
+    expect(bench.core.status(GERMANY).counts).toMatchObject({ done: 2, failed: 0 })
+  })
+
+  it('is asked every ten seconds at most', async () => {
+    const bench = createBatchBench()
+    bench.core.create(...rangeBatch(9, { concurrency: 1 }))
+    await bench.ring()
+    for (let item = 0; item < 5; item += 1) {
+      bench.sent[0]?.answer(floats(item))
+      await bench.pass(100)
+    }
+    expect(bench.asked).toBe(1)
+  })
+})
+
+describe('[B12] a batch whose policy has a newer version', () => {
+  const running = async () => {
+    const bench = createBatchBench()
+    const eu = policyOf(3)
+    bench.core.create(...rangeBatch(9, { concurrency: 1, allowed: eu.compute }))
+    await bench.ring()
+    const next = async () => {
+      bench.nowMs += LIMITS.authCacheMs
+      await bench.pass(0)
+      bench.sent[0]?.answer(floats(0))
+      await settle()
+      return bench.sent[0]?.request
+    }
+    return { bench, next, eu }
+  }
+
+  it('sends the rest to the countries that both versions allow', async () => {
+    const { bench, next, eu } = await running()
+    const now = policyOf(4, { compute: { allow: ['FR', 'US'] } })
+    bench.word = wordOf(now)
+    const request = await next()
+    expect(request?.policy.hash === eu.hash || request?.policy.hash === now.hash).toBe(true)
+    const allowed = request?.allowed ?? eu.compute
+    expect(isSubset(allowed, eu.compute) && isSubset(allowed, now.compute)).toBe(true)
+    expect(hasCountry(allowed, countryBit('FR'))).toBe(true)
+  })
+
+  it('runs the rest under the newer version where that asks for more, and under its own where that asks for less', async () => {
+    const { bench, next, eu } = await running()
+    const strict = policyOf(4, { minEvidence: 'bounded', nodeTrust: 'verified' })
+    bench.word = wordOf(strict)
+    expect((await next())?.policy.hash).toBe(strict.hash)
+    bench.word = wordOf(policyOf(5, { minEvidence: 'declared', compute: { allow: ['WORLD'] } }))
+    const request = await next()
+    expect(request?.policy.hash).toBe(eu.hash)
+    expect(request?.allowed).toBe(eu.compute)
+  })
+
+  it.each([
+    ['nothing in common', { compute: { allow: ['US'] } }, 'residency_unsatisfiable'],
+    [
+      'stricter and wider',
+      { minEvidence: 'declared', nodeTrust: 'dedicated' },
+      'residency_unsatisfiable',
+    ],
+    ['another place for records', { storage: 'us' }, 'residency_unsatisfiable'],
+    [
+      'another consortium and shorter',
+      { network: 'grid', minEvidence: 'declared' },
+      'residency_unsatisfiable',
+    ],
+    ['no entry from where it came', { ingress: { allow: ['FR'] } }, 'residency_ingress_denied'],
+  ] as const)('ends by name where nothing can be sent under both: %s', async (_, changes, code) => {
+    const { bench, next } = await running()
+    bench.word = wordOf(policyOf(4, structuredClone(changes) as Parameters<typeof policyOf>[1]))
+    expect(await next()).toBeUndefined()
+    const status = bench.core.status(GERMANY)
+    expect(status.status).toBe('failed')
+    expect(status.failures[0]?.code).toBe(code)
+  })
+
+  it('hands out its results only where both versions let requests enter, also after it is woken anew', async () => {
+    const { bench, next } = await running()
+    const france = countryBit('FR')
+    expect(bench.core.status(france).status).toBe('running')
+    bench.word = wordOf(policyOf(4, { ingress: { allow: ['DE'] } }))
+    await next()
+    bench.kill()
+    expect(() => bench.core.status(france)).toThrow(
+      expect.objectContaining({ code: 'residency_ingress_denied' }),
+    )
+    expect(bench.core.status(GERMANY).status).toBe('running')
+  })
+})

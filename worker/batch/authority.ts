@@ -1,0 +1,57 @@
+/** What a running batch asks its tenant again and again: whether it may go on, and under what. */
+import { LIMITS } from '#shared/limits.ts'
+import type { Log } from '#shared/log.ts'
+import type { BatchDatabase } from './database.ts'
+import { judgeAuthority, type Grant, type TenantWord } from './judge-authority.ts'
+import type { BatchSpec, Fault } from './protocol.ts'
+
+export interface Authority {
+  /** Asks, unless it has lately. @returns what ends the batch */
+  check(): Promise<Fault | undefined>
+  /** What an item may be sent under; undefined while the tenant has not been heard for too long. */
+  grant(): Grant | undefined
+}
+
+export interface AuthorityDeps {
+  readonly spec: BatchSpec
+  readonly database: Pick<BatchDatabase, 'set'>
+  readonly authority: (spec: BatchSpec) => Promise<TenantWord | null>
+  readonly nowMs: () => number
+  readonly log: Log
+}
+
+export function createAuthority({
+  spec,
+  database,
+  authority,
+  nowMs,
+  log,
+}: AuthorityDeps): Authority {
+  let heardAtMs = -Infinity
+  let grant: Grant | undefined
+  return {
+    async check() {
+      const askedAtMs = nowMs()
+      if (askedAtMs - heardAtMs < LIMITS.authCacheMs) return undefined
+      let word: TenantWord | null
+      try {
+        word = await authority(spec)
+      } catch (error) {
+        log.warn('batch.authority-unknown', { batch: spec.id, cause: String(error) })
+        return undefined
+      }
+      const verdict = judgeAuthority(spec, word)
+      heardAtMs = askedAtMs
+      if (verdict.kind === 'stop') {
+        grant = undefined
+        return verdict.fault
+      }
+      // Readers hear of it, too, whatever becomes of this object.
+      if (verdict.grant.ingress !== (grant?.ingress ?? spec.policy.ingress))
+        database.set('ingress', verdict.grant.ingress)
+      grant = verdict.grant
+      return undefined
+    },
+    grant: () => (nowMs() - heardAtMs < LIMITS.jobsAuthorityMs ? grant : undefined),
+  }
+}

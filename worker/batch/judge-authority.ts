@@ -1,0 +1,118 @@
+/** Whether a batch may go on: its key still lives, and what its policy says now is kept beside what it said then. Pure. */
+import type { Bytes32 } from '#shared/ids.ts'
+import {
+  DATA_CLASSES,
+  EVIDENCE_CLASSES,
+  NODE_TRUSTS,
+  VERIFICATION_LEVELS,
+  type CompiledPolicy,
+} from '#shared/policy.ts'
+import { countryCode, hasCountry, intersect } from '#shared/region.ts'
+import { batchJurisdiction, type BatchSpec, type Fault } from './protocol.ts'
+
+/** What the tenant says now, as far as a batch asks. */
+export interface TenantWord {
+  readonly keys: readonly { readonly id: string; readonly scopes: readonly string[] }[]
+  /** The newest version of each. */
+  readonly policies: readonly { readonly compiled: CompiledPolicy }[]
+}
+
+/** What an item is dispatched under: a published version, and the countries that it is narrowed to. */
+export interface Grant {
+  readonly policy: CompiledPolicy
+  readonly allowed: Bytes32
+  /** Where results may be asked for. */
+  readonly ingress: Bytes32
+}
+
+export type AuthorityVerdict =
+  | { readonly kind: 'go'; readonly grant: Grant }
+  | { readonly kind: 'stop'; readonly fault: Fault }
+
+type Judged = Pick<BatchSpec, 'id' | 'keyId' | 'ingress' | 'policy' | 'allowed'>
+
+/** @param word null when there is no such tenant any more */
+export function judgeAuthority(spec: Judged, word: TenantWord | null): AuthorityVerdict {
+  const key = word?.keys.find(({ id }) => id === spec.keyId)
+  if (word === null || !key?.scopes.includes('infer')) {
+    const detail = `Key ${spec.keyId}, which sent this batch, was revoked: send the rest with another.`
+    return stop({ code: 'unauthenticated', detail })
+  }
+  const then = spec.policy
+  const now = word.policies.find(({ compiled }) => compiled.id === then.id)?.compiled
+  if (now === undefined)
+    return stop(unsatisfiable(then, 'is not published any more: send the rest under another'))
+  if (!hasCountry(now.ingress, spec.ingress)) {
+    const detail = `Policy ${then.id} now forbids to enter in ${countryCode(spec.ingress)}, where this batch did.`
+    return stop({ code: 'residency_ingress_denied', detail })
+  }
+  const allowed = intersect(spec.allowed, now.compute)
+  if (BigInt(allowed) === 0n)
+    return stop(unsatisfiable(now, `leaves none of the countries that this batch may run in`))
+  const policy = stricter(spec, now)
+  if (policy === undefined) {
+    const what = `is stricter than version ${then.version} in one thing and wider in another: send the rest again`
+    return stop(unsatisfiable(now, what))
+  }
+  return { kind: 'go', grant: { policy, allowed, ingress: intersect(then.ingress, now.ingress) } }
+}
+
+function stop(fault: Fault): AuthorityVerdict {
+  return { kind: 'stop', fault }
+}
+
+function unsatisfiable({ id, version }: CompiledPolicy, what: string): Fault {
+  return { code: 'residency_unsatisfiable', detail: `Policy ${id}@${version} ${what}.` }
+}
+
+/** How `now` stands to `then`: 1 asks for more, -1 for less, NaN for something else. */
+type Compare = (now: CompiledPolicy, then: CompiledPolicy, spec: Judged) => number
+
+/** Every field but those that say which policy it is, and the sets of countries, which are intersected. */
+const FIELDS: Readonly<
+  Record<
+    Exclude<
+      keyof CompiledPolicy,
+      'tenant' | 'id' | 'version' | 'hash' | 'compute' | 'ingress' | 'regions'
+    >,
+    Compare
+  >
+> = {
+  minEvidence: (now, then) =>
+    Math.sign(
+      EVIDENCE_CLASSES.indexOf(now.minEvidence) - EVIDENCE_CLASSES.indexOf(then.minEvidence),
+    ),
+  dataClass: (now, then) =>
+    Math.sign(DATA_CLASSES.indexOf(now.dataClass) - DATA_CLASSES.indexOf(then.dataClass)),
+  personalOnPublicNodes: (now, then) =>
+    Number(then.personalOnPublicNodes) - Number(now.personalOnPublicNodes),
+  nodeTrust: (now, then) =>
+    Math.sign(NODE_TRUSTS.indexOf(now.nodeTrust) - NODE_TRUSTS.indexOf(then.nodeTrust)),
+  verification: (now, then) =>
+    Math.sign(
+      VERIFICATION_LEVELS.indexOf(now.verification) -
+        VERIFICATION_LEVELS.indexOf(then.verification),
+    ),
+  network: (now, then) => named(now.network, then.network, null),
+  retentionDays: (now, then) => Math.sign(then.retentionDays - now.retentionDays),
+  // What the batch holds cannot move: it must rest where the newer version wants it already.
+  storage(now, then, { id }) {
+    const sign = named(now.storage, then.storage, 'any')
+    return sign === 1 && batchJurisdiction(id) !== now.storage ? Number.NaN : sign
+  },
+}
+
+function named<T>(now: T, then: T, none: T): number {
+  if (now === then) return 0
+  if (then === none) return 1
+  return now === none ? -1 : Number.NaN
+}
+
+/** Of both versions the one that asks for at least as much in every field; undefined when neither does. */
+function stricter(spec: Judged, now: CompiledPolicy): CompiledPolicy | undefined {
+  const then = spec.policy
+  const signs = Object.values(FIELDS).map((compare) => compare(now, then, spec))
+  if (signs.some(Number.isNaN)) return undefined
+  if (signs.every((sign) => sign <= 0)) return then
+  return signs.every((sign) => sign >= 0) ? now : undefined
+}
