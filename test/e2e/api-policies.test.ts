@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { problem } from '#test/support/problem.ts'
 import { callUnsent } from '#test/support/unsent.ts'
 import { startTestWorker, type CallOptions, type TestWorker } from '#test/support/worker.ts'
+import { DryRunReply } from '#worker/formats/dry-run.ts'
 import * as replies from '#worker/formats/replies.ts'
 
 const MODEL = 'littoral-embed-400k'
@@ -25,6 +26,9 @@ const embed = (json: object, options: CallOptions = {}) =>
     json: { model: MODEL, input: 'a', ...json },
     ...options,
   })
+
+const dryRun = (json: object, as = key) =>
+  worker.call('POST', '/v1/policies/dry-run', { key: as, json })
 
 describe('[A6] policies', () => {
   const put = (id: string, json: object) => worker.call('PUT', `/v1/policies/${id}`, { key, json })
@@ -61,8 +65,85 @@ describe('[A6] policies', () => {
     expect((await embed({}, options)).headers.get('x-littoral-policy')).toBe('nordic@1')
   })
 
-  it('that make no sense are refused', async () => {
-    problem(await put('mars', { compute: { allow: ['MARS'] } }), 'invalid_request')
+  const eu = { compute: { allow: ['EU'] } }
+  const CONTRADICTIONS: readonly (readonly [string, object, string, RegExp])[] = [
+    ['no compute', {}, '/compute', /expected object/],
+    [
+      'an unknown country',
+      { compute: { allow: ['EU', 'MARS'] } },
+      '/compute/allow/1',
+      /"MARS" is neither/,
+    ],
+    ['a code in small letters', { compute: { allow: ['de'] } }, '/compute/allow/0', /write DE/],
+    ['UK for GB', { compute: { allow: ['UK'] } }, '/compute/allow/0', /write GB/],
+    [
+      'an unknown group',
+      { ...eu, ingress: { allow: ['BRICS'] } },
+      '/ingress/allow/0',
+      /EU, EEA, ADEQUATE, US_ALL, WORLD/,
+    ],
+    ['an empty allow list', { compute: { allow: [] } }, '/compute/allow', /name at least one/],
+    ['an empty ingress', { ...eu, ingress: { allow: [] } }, '/ingress/allow', /name at least one/],
+    [
+      'allow minus deny empty',
+      { compute: { allow: ['EU'], deny: ['EEA'] } },
+      '/compute/deny',
+      /no node could ever run a job/,
+    ],
+    ['phi on public nodes', { ...eu, dataClass: 'phi' }, '/nodeTrust', /set it to "dedicated"/],
+    [
+      'phi on verified nodes',
+      { ...eu, dataClass: 'phi', nodeTrust: 'verified' },
+      '/nodeTrust',
+      /dedicated nodes only/,
+    ],
+    [
+      'an opt-in for phi',
+      { ...eu, dataClass: 'phi', nodeTrust: 'dedicated', personalOnPublicNodes: true },
+      '/personalOnPublicNodes',
+      /opens nothing for phi/,
+    ],
+    [
+      'an opt-in for special data',
+      { ...eu, dataClass: 'special', personalOnPublicNodes: true },
+      '/personalOnPublicNodes',
+      /leave it out/,
+    ],
+    [
+      'storage nobody can give',
+      { ...eu, storage: 'fedramp' },
+      '/storage',
+      /records are kept in "any"/,
+    ],
+    [
+      'an unknown list of groups',
+      { ...eu, regions: 20240101 },
+      '/regions',
+      /the newest is 20261101/,
+    ],
+    [
+      'an unknown verification',
+      { ...eu, verification: 'trusted' },
+      '/verification',
+      /"none"\|"replicated"/,
+    ],
+    ['a network that is no name', { ...eu, network: 'My Net' }, '/network', /lower-case/],
+    ['retention of no days', { ...eu, retentionDays: 0 }, '/retentionDays', />=1/],
+    ['a member that there is not', { ...eu, computeAllow: ['DE'] }, '', /computeAllow/],
+  ]
+  it.each(CONTRADICTIONS)(
+    'with %s are refused: which field, and what to do',
+    async (_, json, pointer, says) => {
+      for (const reply of [await put('bad', json), await dryRun({ draft: json })]) {
+        const [fault] = problem(reply, 'invalid_request').errors ?? []
+        expect(fault?.pointer.replace(/^\/draft/, '')).toBe(pointer)
+        expect(fault?.detail).toMatch(says)
+      }
+      problem(await worker.call('GET', '/v1/policies/bad', { key }), 'not_found')
+    },
+  )
+
+  it('whose id is wrong, or that nobody has, are refused', async () => {
     problem(await put('UPPER', { compute: { allow: ['DE'] } }), 'invalid_request')
     problem(await put('one', { id: 'other', compute: { allow: ['DE'] } }), 'invalid_request')
     problem(await embed({}, { headers: { 'x-littoral-policy': 'nowhere' } }), 'invalid_request')
@@ -70,6 +151,51 @@ describe('[A6] policies', () => {
       await embed({ policy: 'default' }, { headers: { 'x-littoral-policy': 'alps' } }),
       'invalid_request',
     )
+  })
+
+  it('of a megabyte are refused by their size, before anybody reads them as JSON', async () => {
+    const body = '{'.repeat(1024 * 1024)
+    problem(await worker.call('PUT', '/v1/policies/big', { key, body }), 'too_large')
+    problem(await worker.call('POST', '/v1/policies/dry-run', { key, body }), 'too_large')
+  })
+
+  it('can be read in each of their versions, which never change, and as a list', async () => {
+    await put('kept', { compute: { allow: ['ADEQUATE'] }, retentionDays: 7 })
+    const get = (path: string) => worker.call('GET', `/v1/policies/kept${path}`, { key })
+    const first = replies.PolicyReply.parse((await get('/versions/1')).body)
+    expect(first).toMatchObject({ version: 1, policy: { retentionDays: 7, regions: 20261101 } })
+    await put('kept', { compute: { allow: ['ADEQUATE'] }, regions: 20251231 })
+    const newest = replies.PolicyReply.parse((await get('')).body)
+    expect(newest).toMatchObject({ version: 2, policy: { regions: 20251231 } })
+    expect(
+      first.computeCountries.filter((code) => !newest.computeCountries.includes(code)),
+    ).toEqual(['BR'])
+    const all = replies.PolicyVersionsReply.parse((await get('/versions')).body)
+    expect(all).toEqual({ id: 'kept', versions: [newest, first] })
+    for (const path of ['/versions/3', '/versions/0', '/versions/x', '/versions/1.5']) {
+      problem(await get(path), 'not_found')
+    }
+    problem(await worker.call('GET', '/v1/policies/absent', { key }), 'not_found')
+    problem(await worker.call('GET', '/v1/policies/absent/versions', { key }), 'not_found')
+  })
+
+  it('of another tenant cannot be read, used or dry run, and look as if they did not exist', async () => {
+    await put('private', { compute: { allow: ['DE'] } })
+    const other = await worker.operator.createKey({
+      tenant: 'stranger',
+      scopes: ['infer', 'policy'],
+    })
+    const as = { key: other.key }
+    problem(await worker.call('GET', '/v1/policies/private', as), 'not_found')
+    problem(await worker.call('GET', '/v1/policies/private/versions/1', as), 'not_found')
+    problem(await worker.call('POST', '/v1/policies/private/default', as), 'not_found')
+    const used = await embed({ policy: 'private' }, as)
+    expect(problem(used, 'invalid_request').detail).toContain(
+      'no policy "private"; there are default',
+    )
+    const tried = await dryRun({ policy: 'private' }, other.key)
+    expect(problem(tried, 'invalid_request').errors?.[0]?.pointer).toBe('/policy')
+    problem(await dryRun({ policy: 'private', version: 1 }, other.key), 'not_found')
   })
 
   it('[E6] that pin records to where this deployment does not stand are refused when published', async () => {
@@ -88,6 +214,65 @@ describe('[A6] policies', () => {
     } finally {
       await there.close()
     }
+  })
+})
+
+describe('a dry run', () => {
+  it('with no node connected says what would be needed, for a policy, a version and a draft', async () => {
+    await worker.call('PUT', '/v1/policies/tried', { key, json: { compute: { allow: ['AT'] } } })
+    await worker.call('PUT', '/v1/policies/tried', { key, json: { compute: { allow: ['CH'] } } })
+    const told = async (json: object) => DryRunReply.parse((await dryRun(json)).body)
+    const newest = await told({ policy: 'tried' })
+    expect(newest).toMatchObject({
+      policy: { id: 'tried', version: 2 },
+      computeCountries: ['CH'],
+      ingress: { country: 'DE', source: 'operator', verdict: 'allow' },
+      hubs: [{ verdict: 'allow', isLive: true }],
+      nodes: [],
+      outcome: { code: 'no_capacity', rule: null },
+    })
+    expect(newest.outcome.needed).toBe(
+      'a node in CH with evidence observed or better, verified or better for personal data',
+    )
+    expect((await told({ policy: 'tried', version: 1 })).computeCountries).toEqual(['AT'])
+    const draft = {
+      compute: { allow: ['EU'] },
+      ingress: { allow: ['CH'] },
+      minEvidence: 'bounded',
+      dataClass: 'phi',
+      nodeTrust: 'dedicated',
+      network: 'clinics',
+      verification: 'replicated',
+    }
+    const drafted = await told({ draft })
+    expect(drafted).toMatchObject({
+      policy: { id: 'draft', version: null, hash: null },
+      ingress: { verdict: 'ingress.allow' },
+      outcome: {
+        code: 'residency_ingress_denied',
+        rule: 'ingress.allow',
+        needed: 'a TLS connection that ends in CH',
+      },
+    })
+    expect(drafted.ingress.sentence).toContain('entered in Germany (DE)')
+    const narrowed = await told({ policy: 'tried', residency: { allow: ['FR'] } })
+    expect(narrowed.outcome).toMatchObject({
+      code: 'residency_unsatisfiable',
+      rule: 'compute.allow',
+      needed: 'a narrowing that leaves one of CH',
+    })
+    expect((await told({})).policy.id).toBe('default')
+  })
+
+  it('of nothing that there is, or of two things at once, is refused', async () => {
+    expect(
+      problem(await dryRun({ policy: 'absent' }), 'invalid_request').errors?.[0]?.pointer,
+    ).toBe('/policy')
+    problem(await dryRun({ policy: 'default', version: 99 }), 'not_found')
+    const both = await dryRun({ policy: 'default', draft: { compute: { allow: ['DE'] } } })
+    expect(problem(both, 'invalid_request').errors?.[0]?.pointer).toBe('/draft')
+    problem(await dryRun({ residency: { allow: ['MARS'] } }), 'invalid_request')
+    problem(await worker.call('POST', '/v1/policies/dry-run', { json: {} }), 'unauthenticated')
   })
 })
 
@@ -115,7 +300,12 @@ describe('residency of a request', () => {
       'x-littoral-policy': 'swiss-door',
       'x-littoral-simulated-ingress': 'CH',
     })
-    expect(problem(reply, 'residency_ingress_denied').rule).toBe('ingress.allow')
+    const refused = problem(reply, 'residency_ingress_denied')
+    expect(refused).toMatchObject({
+      rule: 'ingress.allow',
+      needed: 'a TLS connection that ends in CH',
+    })
+    expect(refused.detail).toContain('entered in DE')
     problem(await embed({ policy: 'swiss-door' }), 'residency_ingress_denied')
   })
 

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { NodeProcess } from '#scripts/lib/node-process.ts'
 import type { Tenant } from '#scripts/lib/stack.ts'
 import { createTestStack, openPolicy, type TestStack } from '../support/stack.ts'
+import { DryRunReply } from '#worker/formats/dry-run.ts'
 import { until } from '../support/poll.ts'
 
 const EMBEDDING = { model: 'littoral-embed-400k', input: 'turn on the kitchen light' }
@@ -104,6 +105,22 @@ describe('a request that is pinned to the EU, on the whole system', () => {
     await until('the node is told why', () =>
       liar.lines.some((line) => line.includes('comes from elsewhere')),
     )
+    // Nothing was sent to anybody; the same decision, node by node.
+    const told = await stack.post(tenant, '/v1/policies/dry-run', { residency: { allow: ['DE'] } })
+    const { nodes, outcome } = DryRunReply.parse(told.body)
+    const verdicts = nodes.map(({ country, verdict }) => `${country} ${verdict}`).toSorted()
+    expect(verdicts).toEqual(['DE node.quarantined', 'FR compute.allow', 'US compute.allow'])
+    expect(nodes.find(({ nodeId }) => nodeId === us.nodeId)?.sentence).toBe(
+      'The node stands in US, and the job may run in DE only.',
+    )
+    expect(outcome).toMatchObject({ code: 'residency_unsatisfiable', rule: 'compute.allow' })
+    expect(outcome.sentence).toContain('nearest: FR, US (compute.allow)')
+    expect(body).toMatchObject({ rule: outcome.rule, needed: outcome.needed })
+    const open = DryRunReply.parse((await stack.post(tenant, '/v1/policies/dry-run', {})).body)
+    expect(open.outcome).toMatchObject({ code: 'allow', needed: null })
+    expect(open.nodes.filter(({ verdict }) => verdict === 'allow')).toMatchObject([
+      { country: 'FR' },
+    ])
     await liar.close()
   })
 })
