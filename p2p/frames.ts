@@ -25,6 +25,9 @@ const KINDS = {
   ack: { code: 13, body: 'json' },
   load: { code: 14, body: 'json' },
   loaded: { code: 15, body: 'json' },
+  echo: { code: 16, body: 32 },
+  echoed: { code: 17, body: 96 },
+  standing: { code: 18, body: 'json' },
 } as const
 
 export type FrameKind = keyof typeof KINDS
@@ -49,6 +52,11 @@ export function bareFrame(kind: 'end' | 'cancel', job: number): Frame {
 
 export function jsonFrame(kind: FrameKind, job: number, value: unknown): Frame {
   return { kind, job, body: new TextEncoder().encode(JSON.stringify(value)) }
+}
+
+/** A frame of the stream itself whose body is bytes. */
+export function bytesFrame(kind: 'echo' | 'echoed', body: Uint8Array): Frame {
+  return { kind, job: 0, body }
 }
 
 /** A frame whose body is one u32: granted bytes, or the nonce of a ping. */

@@ -107,7 +107,8 @@ async function attend(options: JoinHubOptions, closing: AbortSignal): Promise<At
         onState('online', welcome.quarantine ?? undefined)
       },
     }
-    await serveWork(stream, watched, { log, clock, signal: closing })
+    const hubPeerId = connection.remotePeer.toString()
+    await serveWork(stream, watched, { log, clock, signal: closing, hubPeerId })
     return { wasOnline }
   } catch (error) {
     return { wasOnline, error }
@@ -121,11 +122,15 @@ async function attend(options: JoinHubOptions, closing: AbortSignal): Promise<At
 /** Calls stay on the handler itself, which may be a class. */
 function methodsOf(handler: WorkHandler): WorkHandler {
   const load = handler.load?.bind(handler)
+  const echo = handler.echo?.bind(handler)
+  const standing = handler.standing?.bind(handler)
   return {
     hello: () => handler.hello(),
     welcomed: (welcome) => handler.welcomed(welcome),
     run: (offer, payload, options) => handler.run(offer, payload, options),
     ...(load === undefined ? {} : { load }),
+    ...(echo === undefined ? {} : { echo }),
+    ...(standing === undefined ? {} : { standing }),
     acknowledged: (ids) => handler.acknowledged(ids),
     pendingReceipts: () => handler.pendingReceipts(),
   }

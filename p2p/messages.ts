@@ -33,6 +33,13 @@ export const Welcome = z.strictObject({
 })
 export type Welcome = z.infer<typeof Welcome>
 
+/** hub → node, whenever it has changed: how the hub sees the node now. It replaces what the welcome said. */
+export const Standing = Welcome.pick({ place: true, quarantine: true }).extend({
+  /** How the evidence of the node's place was concluded, in words. */
+  reasons: z.array(z.string().max(512)).max(32),
+})
+export type Standing = z.infer<typeof Standing>
+
 /** hub → node: run this. The payload follows in data frames. */
 export const JobOffer = z.strictObject({
   ticket: Ticket,

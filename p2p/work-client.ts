@@ -1,6 +1,6 @@
 /** The hub's end of one node's held work stream: many jobs at once over one stream. */
 import type { Stream } from '@libp2p/interface'
-import { AppError, toAppError } from '#shared/errors.ts'
+import { AppError, errorCode, toAppError } from '#shared/errors.ts'
 import type { Bytes32 } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'
 import type { Log } from '#shared/log.ts'
@@ -9,6 +9,7 @@ import { receiptHash } from '#shared/receipt.ts'
 import { createAckBatch } from './ack-batch.ts'
 import { systemClock, type Clock } from './clock.ts'
 import { createReceiveWindow } from './credit.ts'
+import { startEchoes, type EchoResult, type EchoRun, type EchoRunOptions } from './echo.ts'
 import { createFrameStream, type FrameStream } from './frame-stream.ts'
 import { encodeHeader, jsonFrame, numberFrame, readJson, type Frame } from './frames.ts'
 import { createHeartbeat, type Heartbeat } from './heartbeat.ts'
@@ -21,6 +22,7 @@ import {
   type JobOffer,
   type JobResult,
   type LoadRequest,
+  type Standing,
   type Welcome,
 } from './messages.ts'
 import { createLoadCalls } from './load-calls.ts'
@@ -57,6 +59,13 @@ export interface WorkLink {
    * @throws {AppError} no_capacity, node_lost, or why the node did not
    */
   load(request: LoadRequest): Promise<void>
+  /**
+   * Measures how soon the node's own key answers; one measurement at a time.
+   * @throws {AppError} no_capacity while another runs, node_timeout, node_lost, forbidden for a signature that is not its own
+   */
+  measure(options: Omit<EchoRunOptions, 'clock' | 'log'>): Promise<EchoResult>
+  /** Tells the node how the hub sees it now. */
+  tell(standing: Standing): void
   /** Tells the node that these receipts are in durable storage. */
   acknowledge(ids: readonly Bytes32[]): void
   close(): Promise<void>
@@ -137,6 +146,7 @@ function createLink({ frames, hello, clock, options }: LinkParts): LinkFrames {
   const loads = createLoadCalls(frames, options.onPresence ?? (() => Promise.resolve()))
   const acks = createAckBatch(frames, clock)
   let lastJob = 0
+  let echoes: EchoRun | undefined
 
   const running = () => [...calls.values()].filter((call) => !call.isOver())
   const closed = frames.ended.then((error) => {
@@ -146,6 +156,7 @@ function createLink({ frames, hello, clock, options }: LinkParts): LinkFrames {
     for (const call of calls.values()) call.lose(lost)
     calls.clear()
     loads.lose(lost)
+    echoes?.lose(lost)
     options.log.debug('link.closed', { code: error?.code })
   })
 
@@ -160,6 +171,7 @@ function createLink({ frames, hello, clock, options }: LinkParts): LinkFrames {
     if (frame.kind === 'pong') heartbeat.onPong(frame)
     else if (frame.kind === 'receipt') receipts.onFrame(frame)
     else if (frame.kind === 'loaded') loads.onFrame(frame)
+    else if (frame.kind === 'echoed' && echoes !== undefined) echoes.onFrame(frame)
     else if (frame.kind === 'error') throw readWireError(frame)
     else throw new AppError('invalid_request', `A ${frame.kind} frame is not a node's to send.`)
   }
@@ -174,6 +186,23 @@ function createLink({ frames, hello, clock, options }: LinkParts): LinkFrames {
       return frames.close()
     },
     load: (request) => loads.ask(request),
+    async measure(about) {
+      if (!frames.isOpen()) throw new AppError('node_lost', 'The node has left.')
+      if (echoes !== undefined)
+        throw new AppError('no_capacity', 'This node is being measured already.')
+      const run = startEchoes((frame) => frames.send(frame), { ...options, ...about, clock })
+      echoes = run
+      try {
+        return await run.result
+      } catch (error) {
+        // A key that is not the node's own has no business on its stream.
+        if (errorCode(error) === 'forbidden') frames.fail(error)
+        throw error
+      } finally {
+        echoes = undefined
+      }
+    },
+    tell: (standing) => frames.send(jsonFrame('standing', 0, standing)),
     acknowledge: (ids) => acks.push(ids),
     async run(offer, payload, runOptions) {
       if (!frames.isOpen()) throw new AppError('node_lost', 'The node has left.')

@@ -1,7 +1,16 @@
 /** What a node brings to the work protocol. */
 import type { Bytes32 } from '#shared/ids.ts'
 import type { SignedPresence } from '#shared/node.ts'
-import type { Hello, LoadRequest, JobOffer, JobResult, StoredReceipt, Welcome } from './messages.ts'
+import type { Frame } from './frames.ts'
+import type {
+  Hello,
+  LoadRequest,
+  JobOffer,
+  JobResult,
+  Standing,
+  StoredReceipt,
+  Welcome,
+} from './messages.ts'
 
 export interface WorkRunOptions {
   /** Aborts when the hub cancels, or is gone. */
@@ -20,6 +29,10 @@ export interface LoadOutcome {
 export interface WorkHandler {
   hello(): Promise<Hello>
   welcomed(welcome: Welcome): void
+  /** The hub sees the node otherwise than when it welcomed it. */
+  standing?(standing: Standing): void
+  /** Signs an anchor's nonce; a node without it cannot be bounded. */
+  echo?(frame: Frame, anchorPeerId: string): Promise<Frame>
   /** Runs one job; what it throws goes to the hub as its code. */
   run(offer: JobOffer, payload: Uint8Array, options: WorkRunOptions): Promise<JobResult>
   /** Loads a model that a hub has jobs for, and says what the node has then; a node without it refuses every load. */

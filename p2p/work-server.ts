@@ -5,11 +5,12 @@ import { LIMITS } from '#shared/limits.ts'
 import type { Log } from '#shared/log.ts'
 import { systemClock, type Clock } from './clock.ts'
 import { createSendWindow } from './credit.ts'
+import { createEchoAnswers } from './echo.ts'
 import { createFrameStream, type FrameStream } from './frame-stream.ts'
 import { encodeHeader, jsonFrame, numberFrame, readJson, readNumber, type Frame } from './frames.ts'
 import { createJobBoard } from './job-board.ts'
 import { createLoadBoard } from './load-board.ts'
-import { Greeting, ReceiptAck, Welcome, WORK_VERSION } from './messages.ts'
+import { Greeting, ReceiptAck, Standing, Welcome, WORK_VERSION } from './messages.ts'
 import { readWireError } from './wire-error.ts'
 import type { WorkHandler } from './work-handler.ts'
 
@@ -20,6 +21,8 @@ export interface ServeWorkOptions {
   readonly clock?: Clock
   /** Ends the stream in order. */
   readonly signal?: AbortSignal
+  /** libp2p identity of the hub at the other end: what the node signs echoes for. */
+  readonly hubPeerId?: string
 }
 
 /**
@@ -47,6 +50,8 @@ export async function serveWork(
     else if (frame.kind === 'ping') frames.send(numberFrame('pong', 0, readNumber(frame)))
     else if (frame.kind === 'credit') receipts.grant(readNumber(frame))
     else if (frame.kind === 'load') loads.onFrame(frame)
+    else if (frame.kind === 'echo') echoes(frame)
+    else if (frame.kind === 'standing') handler.standing?.(readJson(Standing, frame))
     else if (frame.kind === 'ack') handler.acknowledged(readJson(ReceiptAck, frame).receiptIds)
     else throw new AppError('invalid_request', `A ${frame.kind} frame is not a hub's to send.`)
   }
@@ -70,6 +75,13 @@ export async function serveWork(
   const silence = watchSilence(frames, clock)
   const board = createJobBoard({ frames, handler, log: options.log })
   const loads = createLoadBoard({ frames, handler, signal: ended.signal })
+  const echoes = createEchoAnswers(
+    (frame) => frames.send(frame),
+    (frame) => {
+      const answer = handler.echo?.(frame, options.hubPeerId ?? '')
+      return answer ?? Promise.reject(new AppError('forbidden', 'This node signs no echoes.'))
+    },
+  )
   const close = () => void frames.close()
   options.signal?.addEventListener('abort', close)
   if (options.signal?.aborted === true) close()

@@ -1,0 +1,228 @@
+/** Signed nonce echoes: an anchor measures how soon a node's own key answers. Rules [X1]–[X5] in `docs/design/network.md`. */
+import type { PrivateKey, Stream } from '@libp2p/interface'
+import { peerIdFromString } from '@libp2p/peer-id'
+import { bytesToHex, concatBytes, hexToBytes, stringToBytes } from 'viem'
+import { AppError } from '#shared/errors.ts'
+import { isSignedByAnchor, type EchoStatement, type SignedEcho } from '#shared/evidence.ts'
+import type { Bytes32, RandomBytes } from '#shared/ids.ts'
+import { LIMITS } from '#shared/limits.ts'
+import type { Log } from '#shared/log.ts'
+import type { Clock } from './clock.ts'
+import { createFrameStream } from './frame-stream.ts'
+import { bytesFrame, type Frame } from './frames.ts'
+
+/** Protocol of the stream on which an anchor measures a node of another hub; no job passes there. */
+export const ECHO_PROTOCOL = '/littoral/echo/1.0.0'
+
+const NONCE_BYTES = 32
+
+/** Who measures whom: a signature for one anchor is worth nothing to another. */
+export interface EchoParties {
+  readonly anchorPeerId: string
+  readonly nodeId: string
+}
+
+/** What the node signs. */
+export function echoMessage(nonce: Uint8Array, { anchorPeerId, nodeId }: EchoParties): Uint8Array {
+  return concatBytes([stringToBytes(`littoral echo 1\n${anchorPeerId}\n${nodeId}\n`), nonce])
+}
+
+/** The node's answer to an echo frame. */
+export async function answerEcho(
+  frame: Frame,
+  parties: EchoParties,
+  identity: PrivateKey,
+): Promise<Frame> {
+  const signature = await identity.sign(echoMessage(frame.body, parties))
+  return bytesFrame('echoed', concatBytes([frame.body, signature]))
+}
+
+/** What a measurement came to; an anchor signs it as a statement. */
+export type EchoResult = Pick<EchoStatement, 'minRttMs' | 'samples' | 'nonce' | 'nodeSignature'>
+
+export interface EchoRunOptions extends EchoParties {
+  readonly clock: Clock
+  /** By how much a time that the clock tells may be too early. */
+  readonly clockResolutionMs: number
+  readonly randomBytes: RandomBytes
+  readonly log: Log
+}
+
+interface Sample {
+  readonly rttMs: number
+  readonly nonce: Uint8Array
+  readonly signature: Uint8Array
+}
+
+/** The anchor's end of one measurement. */
+export interface EchoRun {
+  /** @throws {AppError} node_timeout when too few echoes came back, forbidden for a signature that is not the node's */
+  readonly result: Promise<EchoResult>
+  /** Takes an `echoed` frame. @throws {AppError} invalid_request when too many answer nothing */
+  onFrame(frame: Frame): void
+  /** The stream has ended. */
+  lose(error: AppError): void
+}
+
+/** One echo at a time, so that one step of the clock can spoil one of them only. */
+export function startEchoes(
+  send: (frame: Frame) => void,
+  { clock, clockResolutionMs, randomBytes, log, ...parties }: EchoRunOptions,
+): EchoRun {
+  const samples: Sample[] = []
+  const spent = new Map<string, 'late' | 'replayed'>()
+  const ended = Promise.withResolvers<never>()
+  ended.promise.catch(() => {})
+  let waiting: { readonly nonce: string; readonly sentAtMs: number } | undefined
+  let wake: (sample: Sample | undefined) => void = () => {}
+  let refused = 0
+
+  const ask = async (): Promise<Sample | undefined> => {
+    const nonce = randomBytes(NONCE_BYTES)
+    const name = bytesToHex(nonce)
+    const { promise, resolve } = Promise.withResolvers<Sample | undefined>()
+    wake = resolve
+    const stopTimer = clock.after(LIMITS.echoTimeoutMs, () => {
+      spent.set(name, 'late')
+      waiting = undefined
+      resolve(undefined)
+    })
+    waiting = { nonce: name, sentAtMs: clock.nowMs() }
+    send(bytesFrame('echo', nonce))
+    try {
+      return await Promise.race([promise, ended.promise])
+    } finally {
+      stopTimer()
+      waiting = undefined
+    }
+  }
+  const run = async (): Promise<EchoResult> => {
+    const untilMs = clock.nowMs() + LIMITS.echoRunMs
+    for (let asked = 0; asked < LIMITS.echoSamples && clock.nowMs() < untilMs; asked += 1) {
+      const sample = await ask()
+      if (sample === undefined) continue
+      await checkSignature(sample, parties)
+      samples.push(sample)
+    }
+    return summarize(samples, clockResolutionMs)
+  }
+  return {
+    result: run(),
+    lose: (error) => ended.reject(error),
+    onFrame({ body }) {
+      const nowMs = clock.nowMs()
+      const nonce = body.subarray(0, NONCE_BYTES)
+      const name = bytesToHex(nonce)
+      if (waiting?.nonce === name) {
+        const rttMs = nowMs - waiting.sentAtMs
+        waiting = undefined
+        spent.set(name, 'replayed')
+        wake({ rttMs, nonce, signature: body.subarray(NONCE_BYTES) })
+        return
+      }
+      refused += 1
+      log.warn('echo.refused', { nodeId: parties.nodeId, reason: spent.get(name) ?? 'unknown' })
+      if (refused > LIMITS.echoesRefused)
+        throw new AppError('invalid_request', `${refused} echoes answer nothing that was asked.`)
+    },
+  }
+}
+
+function summarize(samples: readonly Sample[], clockResolutionMs: number): EchoResult {
+  const byLength = samples.toSorted((a, b) => a.rttMs - b.rttMs)
+  const second = byLength[1]
+  if (second === undefined)
+    throw new AppError('node_timeout', `Only ${samples.length} echoes came back in time.`)
+  return {
+    minRttMs: second.rttMs + clockResolutionMs,
+    samples: samples.length,
+    nonce: bytesToHex(second.nonce),
+    nodeSignature: bytesToHex(second.signature),
+  }
+}
+
+async function checkSignature(
+  { nonce, signature }: Pick<Sample, 'nonce' | 'signature'>,
+  parties: EchoParties,
+): Promise<void> {
+  const { publicKey } = peerIdFromString(parties.nodeId)
+  const isOk =
+    publicKey?.type === 'Ed25519' &&
+    (await publicKey.verify(echoMessage(nonce, parties), signature))
+  if (!isOk) throw new AppError('forbidden', `An echo is not signed by node ${parties.nodeId}.`)
+}
+
+/** @throws {AppError} forbidden for a statement that its anchor, or the node that it is about, has not signed */
+export async function checkSignedEcho(echo: SignedEcho): Promise<void> {
+  if (!(await isSignedByAnchor(echo)))
+    throw new AppError('forbidden', `The echo is not signed by anchor ${echo.statement.anchor}.`)
+  const { nonce, nodeSignature } = echo.statement
+  const signature = hexToBytes(nodeSignature as Bytes32)
+  await checkSignature({ nonce: hexToBytes(nonce), signature }, echo.statement)
+}
+
+/**
+ * The anchor measures a node on a stream of its own, and closes it.
+ * @throws {AppError} node_timeout, node_lost, invalid_request, forbidden
+ */
+export async function measureStream(stream: Stream, options: EchoRunOptions): Promise<EchoResult> {
+  const frames = createFrameStream(stream, {
+    onFrame(frame) {
+      if (frame.kind !== 'echoed')
+        throw new AppError('invalid_request', `A ${frame.kind} frame came into a measurement.`)
+      run.onFrame(frame)
+    },
+  })
+  const run = startEchoes((frame) => frames.send(frame), options)
+  void frames.ended.then((error) =>
+    run.lose(error ?? new AppError('node_lost', 'The node left during the measurement.')),
+  )
+  try {
+    const result = await run.result
+    await frames.close()
+    return result
+  } catch (error) {
+    frames.fail(error)
+    throw error
+  }
+}
+
+/** The node's end of such a stream; resolves when the anchor has closed it. @throws {AppError} what ended it otherwise */
+export async function serveEchoes(
+  stream: Stream,
+  parties: EchoParties,
+  identity: PrivateKey,
+): Promise<void> {
+  const answers = createEchoAnswers(
+    (frame) => frames.send(frame),
+    (frame) => answerEcho(frame, parties, identity),
+  )
+  const frames = createFrameStream(stream, {
+    onFrame(frame) {
+      if (frame.kind !== 'echo')
+        throw new AppError('invalid_request', `A ${frame.kind} frame came into a measurement.`)
+      answers(frame)
+    },
+  })
+  const error = await frames.ended
+  if (error !== undefined) throw error
+}
+
+/** An anchor asks one at a time; one that asks faster than the node signs is no anchor. */
+export function createEchoAnswers(
+  send: (frame: Frame) => void,
+  answer: (frame: Frame) => Promise<Frame>,
+): (frame: Frame) => void {
+  let open = 0
+  return (frame) => {
+    if (open >= LIMITS.echoesRefused)
+      throw new AppError('invalid_request', 'Echoes are asked for faster than they can be signed.')
+    open += 1
+    void answer(frame)
+      .then(send)
+      .finally(() => {
+        open -= 1
+      })
+      .catch(() => {})
+  }
+}
