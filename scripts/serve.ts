@@ -20,7 +20,12 @@ const USAGE = `npm run serve -- [--host 127.0.0.1] [--port 8787] [--state .litto
 Vars and secrets come from the environment, over wrangler.toml; npm run deploy -- --check lists them.`
 
 /** Secrets that are made when nobody gives them. */
-const Secrets = z.object({ OPERATOR_KEY: z.string(), ADMISSION_SECRET: z.string() })
+const Secrets = z.object({
+  OPERATOR_KEY: z.string(),
+  ADMISSION_SECRET: z.string(),
+  /** Of a state folder that is older than audit logs. */
+  LOG_KEY: z.string().default(''),
+})
 
 type Vars = Readonly<Record<string, string>>
 
@@ -117,7 +122,11 @@ function loadSecrets(stateDir: string): z.infer<typeof Secrets> {
   const path = join(stateDir, 'secrets.json')
   if (!existsSync(path)) {
     const fresh = () => randomBytes(32).toString('hex')
-    writePrivate(path, { OPERATOR_KEY: fresh(), ADMISSION_SECRET: fresh() })
+    writePrivate(path, {
+      OPERATOR_KEY: fresh(),
+      ADMISSION_SECRET: fresh(),
+      LOG_KEY: `0x${fresh()}`,
+    })
   }
   return Secrets.parse(JSON.parse(readFileSync(path, 'utf8')))
 }

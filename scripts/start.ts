@@ -130,7 +130,7 @@ async function publishPolicies({ url, apiKey }: { url: string; apiKey: string })
 
 /** What the other commands read; it holds a key, so only its owner may. */
 async function writeDevFile(
-  { url, chain, deployment, operator }: Stack,
+  { url, chain, deployment, operator, logPublicKey }: Stack,
   apiKey: string,
 ): Promise<void> {
   const network = await callApi({ url, key: apiKey, method: 'GET', path: '/v1/network' })
@@ -140,6 +140,7 @@ async function writeDevFile(
     apiKey,
     operatorKey: operator.key,
     hubs,
+    logKey: logPublicKey,
     chain: { rpc: chain.rpc, ...deployment },
     simulatedPlaces: true,
   }

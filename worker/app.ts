@@ -6,6 +6,8 @@ import type { AppEnv, Isolate } from './context.ts'
 import { developmentHost } from './middleware/development-host.ts'
 import { answerProblem } from './middleware/problem.ts'
 import { requestScope } from './middleware/request-scope.ts'
+import { auditRoutes } from './routes/audit.ts'
+import { complianceRoutes } from './routes/compliance.ts'
 import { computeRoutes } from './routes/compute.ts'
 import { dryRunRoutes } from './routes/dry-run.ts'
 import { jobRoutes } from './routes/jobs.ts'
@@ -67,6 +69,8 @@ export function createApp(isolate: Isolate): Hono<AppEnv> {
     computeRoutes,
     jobRoutes,
     receiptRoutes,
+    auditRoutes,
+    complianceRoutes,
     networkRoutes,
     dryRunRoutes,
     policyRoutes,

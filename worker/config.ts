@@ -23,6 +23,7 @@ export interface WorkerEnv {
   readonly OPERATOR_KEY?: string
   readonly ADMISSION_SECRET?: string
   readonly PROXY_SECRET?: string
+  readonly LOG_KEY?: string
 }
 
 /** A hub that this deployment runs. */
@@ -43,6 +44,8 @@ export interface Config {
   readonly operatorKey: string | undefined
   readonly admissionSecret: string | undefined
   readonly proxySecret: string | undefined
+  /** Seed of the key that signs audit logs' checkpoints. */
+  readonly logKey: string | undefined
 }
 
 const Vars = z.object({
@@ -65,5 +68,6 @@ export const readConfig = memoizeByObject((env: WorkerEnv): Config => {
     operatorKey: env.OPERATOR_KEY || undefined,
     admissionSecret: env.ADMISSION_SECRET || undefined,
     proxySecret: env.PROXY_SECRET || undefined,
+    logKey: env.LOG_KEY || undefined,
   }
 })

@@ -1,12 +1,13 @@
 /** What travels with one request through middleware and routes. */
 import type { Context } from 'hono'
-import type { RandomBytes, TenantId } from '#shared/ids.ts'
+import type { JobId, RandomBytes, TenantId } from '#shared/ids.ts'
 import type { Log } from '#shared/log.ts'
 import type { CompiledPolicy } from '#shared/policy.ts'
 import type { Config, WorkerEnv } from './config.ts'
 import type { DispatchOutcome } from './hub/protocol.ts'
 import type { QuotaLeases } from './quota-leases.ts'
 import type { RateLimit } from './rate-limit.ts'
+import type { RefusalLog } from './refusal-log.ts'
 import type { TenantCache } from './middleware/tenant-cache.ts'
 import type { Scope, TenantSnapshot } from './tenant/protocol.ts'
 
@@ -18,6 +19,7 @@ export interface Isolate {
   readonly tenants: TenantCache
   readonly admissions: RateLimit
   readonly quotas: QuotaLeases
+  readonly refusals: RefusalLog
 }
 
 /** Who is asking: a tenant, by one of its keys. */
@@ -41,6 +43,8 @@ export interface Variables {
   /** Set on whatever the answer turns out to be, an error too. */
   readonly answerHeaders: Map<string, string>
   caller: Caller
+  /** Set once the request has become a job. */
+  jobId: JobId | undefined
   /** The policy that was applied, for the header; unset on public routes. */
   policy: CompiledPolicy | undefined
   /** Set once a node has answered. */

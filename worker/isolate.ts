@@ -5,6 +5,7 @@ import { createLog } from '#shared/log.ts'
 import type { Isolate } from './context.ts'
 import { createTenantCache } from './middleware/tenant-cache.ts'
 import { createQuotaLeases } from './quota-leases.ts'
+import { createRefusalLog } from './refusal-log.ts'
 import { createRateLimit } from './rate-limit.ts'
 
 export function createIsolate(nowMs: () => number = () => Date.now()): Isolate {
@@ -21,6 +22,10 @@ export function createIsolate(nowMs: () => number = () => Date.now()): Isolate {
       perMinute: LIMITS.admissionsPerMinute,
       keys: LIMITS.rateLimitKeys,
       nowMs,
+    }),
+    refusals: createRefusalLog({
+      nowMs,
+      wait: (delayMs) => new Promise((resolve) => setTimeout(resolve, delayMs)),
     }),
     quotas: createQuotaLeases({ size: LIMITS.tenantsCached, nowMs }),
   }

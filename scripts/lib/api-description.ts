@@ -15,6 +15,7 @@ import { LibraryRequest, LibraryResponse } from '#worker/formats/library.ts'
 import { InferRequest, InferResponse } from '#worker/formats/oip.ts'
 import { ServerMessage } from '#worker/formats/session.ts'
 import * as replies from '#worker/formats/replies.ts'
+import { AUDIT_OPERATIONS } from './api-audit.ts'
 import { JOB_OPERATIONS } from './api-jobs.ts'
 import { AdmissionRequest } from '#worker/admission.ts'
 import { KeyRequest, KeyRotation, NewKey } from '#worker/tenant/protocol.ts'
@@ -23,6 +24,7 @@ import { describeOperation, type Operation } from './describe-operation.ts'
 
 const OPERATIONS: readonly Operation[] = [
   ...JOB_OPERATIONS,
+  ...AUDIT_OPERATIONS,
   {
     method: 'GET',
     path: '/v1/sessions',

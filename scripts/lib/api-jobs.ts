@@ -8,6 +8,7 @@ import {
   ResultReply,
   ResultsReply,
 } from '#worker/formats/jobs.ts'
+import { ErasureReply } from '#worker/formats/audit.ts'
 import { BatchItem } from '#worker/batch/protocol.ts'
 
 export const JOB_OPERATIONS = [
@@ -67,8 +68,9 @@ export const JOB_OPERATIONS = [
   {
     method: 'DELETE',
     path: '/v1/jobs/:id',
-    summary: 'Cancel a batch; its running items are taken off their nodes',
+    summary:
+      'Cancel a batch, its running items are taken off their nodes; or erase a single job (job_…, scope admin), which answers with the proof',
     security: 'key',
-    reply: BatchReply,
+    reply: z.union([BatchReply, ErasureReply]),
   },
 ] as const

@@ -79,6 +79,7 @@ export const TAGS: readonly { readonly name: string; readonly description: strin
   { name: 'Open Inference Protocol', description: 'What KServe’s and Triton’s clients call' },
   { name: 'Compute', description: 'Kernels, batches and sessions' },
   { name: 'Policies and receipts', description: 'Where jobs may run, and proof of where they did' },
+  { name: 'Audit and compliance', description: 'The log, its proofs, and what the law asks for' },
   { name: 'Network', description: 'Hubs, nodes, settlement' },
   { name: 'Operator', description: 'Keys and quotas of tenants' },
 ]
@@ -126,8 +127,10 @@ function tagOf(path: string): string {
   if (path.startsWith('/v2')) return 'Open Inference Protocol'
   const [, , first = ''] = path.split('/')
   if (first === 'operator') return 'Operator'
+  if (path.endsWith('/proof')) return 'Audit and compliance'
   if (['compute', 'kernels', 'jobs', 'sessions'].includes(first)) return 'Compute'
   if (['policies', 'keys', 'receipts', 'earnings'].includes(first)) return 'Policies and receipts'
+  if (['audit', 'compliance'].includes(first)) return 'Audit and compliance'
   return ['network', 'nodes'].includes(first) ? 'Network' : 'OpenAI'
 }
 

@@ -1,7 +1,7 @@
 /** What the running instance writes for the other commands: `.littoral/dev.json`. */
 import { readFile } from 'node:fs/promises'
 import { z } from 'zod'
-import { Address } from '#shared/ids.ts'
+import { Address, Bytes32 } from '#shared/ids.ts'
 import { repositoryPath } from '#scripts/lib/paths.ts'
 
 /** The fields that commands read; others pass. */
@@ -14,6 +14,8 @@ export const DevInstance = z.looseObject({
     settlement: Address,
     testUsd: Address,
   }),
+  /** Public key of the audit logs' checkpoints. */
+  logKey: Bytes32.optional(),
   /** Whether nodes here have places made up for development. */
   simulatedPlaces: z.boolean().default(false),
 })

@@ -73,6 +73,13 @@ export const SETTINGS: readonly Setting[] = [
     without: null,
     purpose: 'private key that posts batches; never the contract owner’s',
   },
+  {
+    name: 'LOG_KEY',
+    kind: 'secret',
+    without: null,
+    purpose:
+      'signs the checkpoints of audit logs; without it logs are kept and cannot be shown; 0x and 32 random bytes in hex',
+  },
   { name: 'BATCH_SECONDS', kind: 'var', without: null, purpose: 'seconds between two batches' },
 ]
 

@@ -4,7 +4,8 @@ import { existsSync } from 'node:fs'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
-import type { Address } from '#shared/ids.ts'
+import { createLogSigner } from '#shared/checkpoint.ts'
+import type { Address, Bytes32 } from '#shared/ids.ts'
 import type { Log } from '#shared/log.ts'
 import { PublicKey } from '#shared/signature.ts'
 import { PAGES_DIR, SIMULATED_WORKER_DIR } from '#scripts/build.ts'
@@ -57,6 +58,8 @@ export interface Stack {
   readonly deployment: Deployment
   readonly operator: Operator
   readonly worker: () => Workerd
+  /** Of the key that signs the audit logs' checkpoints. */
+  readonly logPublicKey: Bytes32
   /** Makes a tenant with a funded consumer account and a key. */
   createTenant(id: string, scopes: readonly string[]): Promise<Tenant>
   startNode(
@@ -121,6 +124,7 @@ async function bringUp(options: StackOptions, { step, closers, close }: Bringing
       POSTER_KEY: poster.privateKey,
       OPERATOR_KEY: secrets.operatorKey,
       ADMISSION_SECRET: secrets.admissionSecret,
+      LOG_KEY: secrets.logKey,
     },
   }
   let worker = await startWorkerd({ ...workerOptions, port: options.port ?? 0 })
@@ -135,6 +139,7 @@ async function bringUp(options: StackOptions, { step, closers, close }: Bringing
     url,
     chain,
     deployment,
+    logPublicKey: (await createLogSigner(secrets.logKey)).publicKey,
     operator,
     worker: () => worker,
     async createTenant(id, scopes) {
@@ -175,7 +180,10 @@ async function hubKeys(url: string): Promise<PublicKey[]> {
 interface Secrets {
   readonly operatorKey: string
   readonly admissionSecret: string
+  readonly logKey: Bytes32
 }
+
+const freshLogKey = (): Bytes32 => `0x${randomBytes(32).toString('hex')}`
 
 /** Made once for each state folder; only its owner may read them. */
 async function loadSecrets(dir: string): Promise<Secrets> {
@@ -184,8 +192,15 @@ async function loadSecrets(dir: string): Promise<Secrets> {
     const fresh: Secrets = {
       operatorKey: randomBytes(32).toString('hex'),
       admissionSecret: randomBytes(32).toString('hex'),
+      logKey: freshLogKey(),
     }
     await writeFile(path, JSON.stringify(fresh), { mode: 0o600 })
   }
-  return JSON.parse(await readFile(path, 'utf8')) as Secrets
+  const kept = JSON.parse(await readFile(path, 'utf8')) as Partial<Secrets> &
+    Omit<Secrets, 'logKey'>
+  if (kept.logKey !== undefined) return { ...kept, logKey: kept.logKey }
+  // A state folder that is older than audit logs.
+  const renewed: Secrets = { ...kept, logKey: freshLogKey() }
+  await writeFile(path, JSON.stringify(renewed), { mode: 0o600 })
+  return renewed
 }

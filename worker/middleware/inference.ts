@@ -1,6 +1,7 @@
 /** What stands before every route that runs a job: key, place of entry, deadline and quota with the body unread, then the idempotency key. */
 import { createMiddleware } from 'hono/factory'
 import type { AppEnv } from '../context.ts'
+import { auditRefusals } from './audit-refusals.ts'
 import { requireScope } from './auth.ts'
 import { DEADLINE_HEADER, parseDeadline } from './deadline.ts'
 import { idempotent } from './idempotent.ts'
@@ -15,6 +16,7 @@ const readDeadline = createMiddleware<AppEnv>(async (c, next) => {
 /** In this order: `.post(path, ...inference, handler)`. */
 export const inference = [
   requireScope('infer'),
+  auditRefusals,
   checkIngress,
   readDeadline,
   takeQuota,

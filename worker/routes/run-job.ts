@@ -88,9 +88,11 @@ async function requestFor(
 ): Promise<DispatchRequest> {
   const { requestId, isolate, caller, startedMs, deadlineMs, traceparent } = c.var
   const { policy, allowed } = await chooseResidency(c, choice)
+  const jobId = newJobId(isolate.random)
+  c.set('jobId', jobId)
   return {
     requestId,
-    jobId: newJobId(isolate.random),
+    jobId,
     tenant: caller.tenant,
     consumer: caller.snapshot.consumer,
     policy,

@@ -5,6 +5,7 @@ import type { AppContext, AppEnv } from '../context.ts'
 import { eligibleHubs } from '../dispatch.ts'
 import { openHub } from '../durable-objects.ts'
 import { SESSION_HEADER, type SessionGrant } from '../hub/protocol.ts'
+import { auditRefusals } from '../middleware/audit-refusals.ts'
 import { requireScope } from '../middleware/auth.ts'
 import { takeQuota } from '../middleware/quota.ts'
 import { checkIngress, chooseResidency } from '../middleware/residency.ts'
@@ -17,6 +18,7 @@ const SESSION_PROTOCOL = 'littoral.session.v1'
 export const sessionRoutes = new Hono<AppEnv>().get(
   '/v1/sessions',
   requireScope('infer'),
+  auditRefusals,
   checkIngress,
   takeQuota,
   open,

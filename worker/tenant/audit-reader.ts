@@ -29,7 +29,7 @@ export type AuditReader = ReturnType<typeof createAuditReader>
 
 export function createAuditReader(
   database: TenantDatabase,
-  receipts: Pick<ReceiptLog, 'find'>,
+  receipts: Pick<ReceiptLog, 'find' | 'evidenceOf'>,
   { domain, seed }: LogIdentity,
 ) {
   const { audit } = database
@@ -88,6 +88,7 @@ export function createAuditReader(
         throw new AppError('not_found', 'The log has no such entries, or they are erased.')
       const read = audit.reader()
       const ids = entries.flatMap((entry) => receiptIdOf(entry) ?? [])
+      const placed = ids.flatMap((id) => receipts.find(id)?.receipt ?? [])
       return {
         tenant: database.tenant(),
         domain,
@@ -97,7 +98,8 @@ export function createAuditReader(
           ...entry,
           proof: inclusionProof({ index: entry.sequence, size: signed.size }, read),
         })),
-        receipts: ids.flatMap((id) => receipts.find(id)?.receipt ?? []),
+        receipts: placed,
+        evidence: receipts.evidenceOf(placed),
       }
     },
   }

@@ -1,7 +1,9 @@
 /** What the Worker and the hubs say to a Tenant by RPC: plain JSON both ways. */
 import { z } from 'zod'
 import type { AuditDetail, LogEntry, TenantCheckpoint } from '#shared/audit.ts'
+import type { ProvenEntry } from '#shared/audit-bundle.ts'
 import type { Domain } from '#shared/eip712.ts'
+import type { EvidenceRecord } from '#shared/evidence.ts'
 import { Address, TenantId, type Bytes32, type JobId } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'
 import { NetworkId, type CompiledPolicy, type Policy } from '#shared/policy.ts'
@@ -105,6 +107,8 @@ export interface TenantSnapshot {
 export interface RecordedReceipt {
   readonly receipt: SignedReceipt
   readonly salt: Bytes32
+  /** What its place was concluded from, where the ticket names a record. */
+  readonly evidence?: EvidenceRecord | null
 }
 
 /** What was erased of a job, and what proves it. */
@@ -134,9 +138,11 @@ export interface TenantBundle {
   /** Signed note. */
   readonly checkpoint: string
   readonly size: number
-  readonly entries: readonly (LogEntry & { readonly proof: readonly Bytes32[] })[]
+  readonly entries: readonly ProvenEntry[]
   /** Without their salts: those open what an auditor need not see. */
   readonly receipts: readonly SignedReceipt[]
+  /** The records that the receipts' tickets name, as far as they are kept. */
+  readonly evidence: readonly { readonly hash: Bytes32; readonly record: EvidenceRecord }[]
 }
 
 /** What the record of processing activities is made of. */

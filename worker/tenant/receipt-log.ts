@@ -8,7 +8,8 @@ import { commitment, SignedReceipt } from '#shared/receipt.ts'
 import type { Kept } from './audit-store.ts'
 import type { TenantDatabase, TenantDeps } from './database.ts'
 import { countPlacement, PLACEMENTS_TABLE } from './placements.ts'
-import type { ErasedJob, RecordedReceipt } from './protocol.ts'
+import { EVIDENCE_TABLE, keepEvidence, readEvidence } from './evidence-records.ts'
+import type { ErasedJob, RecordedReceipt, TenantBundle } from './protocol.ts'
 
 const DAY_MS = 86_400_000
 
@@ -16,6 +17,8 @@ export interface ReceiptLog {
   /** Again is no change: hubs deliver at least once. */
   record(receipts: readonly RecordedReceipt[]): void
   find(id: Bytes32): RecordedReceipt | null
+  /** Records of evidence that these receipts' tickets name. */
+  evidenceOf(receipts: readonly SignedReceipt[]): TenantBundle['evidence']
   /** @throws {AppError} not_found */
   erase(jobId: JobId, by: string | null): ErasedJob
   /** Erases what is due. @returns when something is due next */
@@ -32,8 +35,10 @@ export function createReceiptLog(database: TenantDatabase, deps: TenantDeps): Re
     database.tenant()
     rows(ERASED_TABLE)
     rows(PLACEMENTS_TABLE)
+    rows(EVIDENCE_TABLE)
   }
-  const keep = ({ receipt, salt }: RecordedReceipt): void => {
+  const keep = ({ receipt, salt, evidence }: RecordedReceipt): void => {
+    if (evidence != null) keepEvidence(rows, evidence, receiptUntilMs(receipt))
     const query = 'INSERT INTO receipts (id, receipt, salt, erase_at_ms) VALUES (?, ?, ?, ?)'
     rows(query, receipt.id, JSON.stringify(receipt), salt, receiptUntilMs(receipt))
   }
@@ -63,6 +68,11 @@ export function createReceiptLog(database: TenantDatabase, deps: TenantDeps): Re
       }
     },
 
+    evidenceOf(receipts) {
+      open()
+      return readEvidence(rows, receipts)
+    },
+
     erase(jobId, by) {
       open()
       return eraseJob({ jobId, by }, database, deps)
@@ -74,6 +84,7 @@ export function createReceiptLog(database: TenantDatabase, deps: TenantDeps): Re
       const now = nowMs()
       transaction(() => {
         rows('DELETE FROM erased_jobs WHERE until_ms <= ?', now)
+        rows('DELETE FROM evidence WHERE until_ms <= ?', now)
         const query = 'SELECT id FROM receipts WHERE erase_at_ms <= ? ORDER BY erase_at_ms LIMIT ?'
         const due = rows(query, now, LIMITS.retentionSweepRows)
         const receipts = due.filter((row) => deleteReceipt(database, String(row['id']))).length

@@ -89,6 +89,7 @@ async function run(
     operatorKey: undefined,
     admissionSecret: undefined,
     proxySecret: undefined,
+    logKey: undefined,
   }
   const policy = compilePolicy(
     Policy.parse({ id: 'p', compute: { allow: ['EU'] }, storage: options.storage ?? 'any' }),

@@ -7,6 +7,7 @@ const secret = 'a secret of the proxy'
 const selfHosted = {
   deployment: 'any' as const,
   proxySecret: secret,
+  logKey: undefined,
   ingressCountry: UNKNOWN_COUNTRY,
 }
 const cloudflare = { ...selfHosted, deployment: 'cloudflare' as const }

@@ -1,0 +1,37 @@
+/** Writes what was refused, and by which rule, into the tenant's audit log, behind the answer. */
+import { createMiddleware } from 'hono/factory'
+import { errorCode, toAppError, type ErrorCode } from '#shared/errors.ts'
+import type { AppEnv } from '../context.ts'
+import { openTenant } from '../durable-objects.ts'
+import { keepAlive } from './keep-alive.ts'
+
+/** What concerns placement, capacity and money. Malformed requests say nothing about where data went. */
+const AUDITED: readonly ErrorCode[] = [
+  'residency_ingress_denied',
+  'residency_unsatisfiable',
+  'no_capacity',
+  'node_lost',
+  'node_timeout',
+  'deadline_unmeetable',
+  'payment_required',
+  'rate_limited',
+]
+
+export const auditRefusals = createMiddleware<AppEnv>(async (c, next) => {
+  await next()
+  const code = errorCode(c.error)
+  if (code === undefined || !AUDITED.includes(code)) return
+  const { rule } = toAppError(c.error).meta
+  const { caller, isolate, config } = c.var
+  const refusal = {
+    jobId: c.var.jobId ?? null,
+    by: caller.keyId,
+    code,
+    rule: typeof rule === 'string' ? rule : null,
+    policyId: c.var.policy?.id ?? null,
+  }
+  const sent = isolate.refusals.note(caller.tenant, refusal, (refusals) =>
+    openTenant(c.env, caller.tenant, config).recordRefusals(refusals),
+  )
+  if (sent !== undefined) keepAlive(c, sent)
+})

@@ -1,0 +1,175 @@
+/**
+ * The record of processing activities, GDPR Art. 30 (https://eur-lex.europa.eu/eli/reg/2016/679/oj), from what is so: the
+ * policies that are in force, and the placements that were made. What only the controller can know is said to be missing.
+ */
+import { z } from 'zod'
+import { DATA_CLASSES, JURISDICTIONS } from '#shared/policy.ts'
+import { countryCode, countrySet, hasCountry, listCountries } from '#shared/region.ts'
+import { quote } from './formats/audit.ts'
+import type { RopaFacts } from './tenant/protocol.ts'
+
+const TRANSFER_BASES = ['inside the EEA', 'adequacy decision (Art. 45)', 'none on record'] as const
+
+export const RopaActivity = z.object({
+  /** Policy and version. */
+  activity: z.string(),
+  purpose: z.string(),
+  dataClass: z.enum(DATA_CLASSES),
+  categoriesOfData: z.string(),
+  recipients: z.array(z.string()),
+  /** Where it may be computed. */
+  allowedCountries: z.array(z.string()),
+  /** Where it was computed, by country. */
+  placements: z.array(
+    z.object({
+      country: z.string(),
+      evidence: z.string(),
+      trust: z.string(),
+      jobs: z.int(),
+      transfer: z.enum(TRANSFER_BASES),
+      firstAt: z.string(),
+      lastAt: z.string(),
+    }),
+  ),
+  thirdCountryTransfers: z.array(z.object({ country: z.string(), basis: z.enum(TRANSFER_BASES) })),
+  recordsKeptIn: z.enum(JURISDICTIONS),
+  retentionDays: z.int(),
+  securityMeasures: z.array(z.string()),
+})
+export type RopaActivity = z.infer<typeof RopaActivity>
+
+export const RopaReply = z.object({
+  object: z.literal('record_of_processing'),
+  article: z.literal('GDPR Art. 30'),
+  tenant: z.string(),
+  madeAt: z.string(),
+  /** Entries of the audit log at that time. */
+  logSize: z.int(),
+  activities: z.array(RopaActivity),
+  /** What has to be filled in by hand. */
+  toComplete: z.array(z.string()),
+})
+export type RopaReply = z.infer<typeof RopaReply>
+
+const CATEGORIES: Readonly<Record<(typeof DATA_CLASSES)[number], string>> = {
+  public: 'none that is personal',
+  personal: 'personal data (Art. 4(1))',
+  special: 'special categories of personal data (Art. 9)',
+  phi: 'health data (Art. 9), protected health information (HIPAA)',
+}
+
+const MEASURES = [
+  'payloads are not stored; inputs and outputs are on record as salted commitments only',
+  'residency is enforced at the door, at the choice of the node, on the node and at settlement',
+  'append-only audit log with signed checkpoints, whose root is settled on a chain',
+  'API keys are kept as hashes, with scopes; node connections are encrypted and authenticated (noise)',
+]
+
+const TO_COMPLETE = [
+  'name and contact of controller, representative and data protection officer (Art. 30(1)(a))',
+  'the purpose of each activity in the controller’s words: a policy names where, not why',
+  'categories of data subjects (Art. 30(1)(c))',
+  'safeguards for each transfer whose basis is "none on record" (Art. 46, Art. 49)',
+]
+
+const EEA = countrySet(['EEA'])
+const ADEQUATE = countrySet(['ADEQUATE'])
+
+export function recordOfProcessing(
+  { policies, placements, logSize }: RopaFacts,
+  at: { readonly tenant: string; readonly nowMs: number },
+): RopaReply {
+  const newest = new Map(policies.map((published) => [published.policy.id, published]))
+  return {
+    object: 'record_of_processing',
+    article: 'GDPR Art. 30',
+    tenant: at.tenant,
+    madeAt: new Date(at.nowMs).toISOString(),
+    logSize,
+    activities: [...newest.values()].map(({ policy, compiled }) => {
+      const own = placements.filter((placement) => placement.policy === policy.id)
+      const allowed = listCountries(compiled.compute)
+      return {
+        activity: `${policy.id}@${compiled.version}`,
+        purpose: `compute jobs under policy ${policy.id}`,
+        dataClass: policy.dataClass,
+        categoriesOfData: CATEGORIES[policy.dataClass],
+        recipients: recipientsOf(policy.nodeTrust, own),
+        allowedCountries: allowed,
+        placements: own.map(({ country, evidence, trust, jobs, firstAtMs, lastAtMs }) => ({
+          country: countryCode(country),
+          evidence,
+          trust,
+          jobs,
+          transfer: transferOf(country),
+          firstAt: new Date(firstAtMs).toISOString(),
+          lastAt: new Date(lastAtMs).toISOString(),
+        })),
+        thirdCountryTransfers: transfersOf(own),
+        recordsKeptIn: policy.storage,
+        retentionDays: policy.retentionDays,
+        securityMeasures: MEASURES,
+      }
+    }),
+    toComplete: TO_COMPLETE,
+  }
+}
+
+const CSV_COLUMNS = [
+  'activity',
+  'purpose',
+  'dataClass',
+  'categoriesOfData',
+  'recipients',
+  'allowedCountries',
+  'computedIn',
+  'thirdCountryTransfers',
+  'recordsKeptIn',
+  'retentionDays',
+  'securityMeasures',
+] as const
+
+/** One line an activity. */
+export function recordAsCsv({ activities }: RopaReply): string {
+  const lines = activities.map((activity) =>
+    [
+      activity.activity,
+      activity.purpose,
+      activity.dataClass,
+      activity.categoriesOfData,
+      activity.recipients.join('; '),
+      activity.allowedCountries.join(' '),
+      activity.placements
+        .map(({ country, jobs, evidence }) => `${country} ${jobs} jobs (${evidence})`)
+        .join('; '),
+      activity.thirdCountryTransfers.map(({ country, basis }) => `${country}: ${basis}`).join('; '),
+      activity.recordsKeptIn,
+      String(activity.retentionDays),
+      activity.securityMeasures.join('; '),
+    ]
+      .map(quote)
+      .join(','),
+  )
+  return [CSV_COLUMNS.join(','), ...lines, ''].join('\r\n')
+}
+
+function recipientsOf(least: string, placements: readonly { readonly trust: string }[]): string[] {
+  const trusts = new Set(placements.map(({ trust }) => trust))
+  return [
+    'the operator of this deployment (its hubs read inputs and answers in passing)',
+    ...[...(trusts.size === 0 ? [least] : trusts)].map((trust) => `${trust} nodes`),
+  ]
+}
+
+function transfersOf(placements: RopaFacts['placements']): RopaActivity['thirdCountryTransfers'] {
+  const outside = placements.map(({ country }) => country).filter((bit) => !hasCountry(EEA, bit))
+  return [...new Set(outside)].map((bit) => ({
+    country: countryCode(bit),
+    basis: transferOf(bit),
+  }))
+}
+
+function transferOf(country: number): (typeof TRANSFER_BASES)[number] {
+  if (hasCountry(EEA, country)) return 'inside the EEA'
+  return hasCountry(ADEQUATE, country) ? 'adequacy decision (Art. 45)' : 'none on record'
+}

@@ -1,0 +1,62 @@
+/** Refusals at the door on their way into the tenants' logs: gathered for a second, counted where they are alike, never waited for. */
+import { LIMITS } from '#shared/limits.ts'
+import type { TenantId } from '#shared/ids.ts'
+import type { Refusal } from './tenant/refusal-store.ts'
+
+export interface RefusalLog {
+  /**
+   * Takes a refusal. @returns what sends it together with those that come meanwhile; undefined when another request's
+   * does already
+   */
+  note(
+    tenant: TenantId,
+    refusal: Omit<Refusal, 'count' | 'firstAtMs' | 'lastAtMs'>,
+    send: (refusals: readonly Refusal[]) => Promise<void>,
+  ): Promise<void> | undefined
+}
+
+export interface RefusalLogDeps {
+  readonly nowMs: () => number
+  readonly wait: (delayMs: number) => Promise<void>
+}
+
+export function createRefusalLog({ nowMs, wait }: RefusalLogDeps): RefusalLog {
+  const gathering = new Map<TenantId, Map<string, Refusal>>()
+  return {
+    note(tenant, refusal, send) {
+      const own = gathering.get(tenant)
+      if (own !== undefined) {
+        count(own, refusal, nowMs())
+        return undefined
+      }
+      // Each holds its place for a second only; beyond that many tenants at once the newest are not logged.
+      if (gathering.size >= LIMITS.auditRefusalTenants) return undefined
+      const fresh = new Map<string, Refusal>()
+      gathering.set(tenant, fresh)
+      count(fresh, refusal, nowMs())
+      return wait(LIMITS.auditRefusalGatherMs).then(() => {
+        gathering.delete(tenant)
+        return send([...fresh.values()])
+      })
+    },
+  }
+}
+
+type Bare = Omit<Refusal, 'count' | 'firstAtMs' | 'lastAtMs'>
+
+function count(kinds: Map<string, Refusal>, refusal: Bare, atMs: number): void {
+  const { by, code, rule, policyId } = refusal
+  const isFull = kinds.size >= LIMITS.auditRefusalKinds - 1
+  const name = JSON.stringify([by, code, rule, policyId])
+  const key = isFull && !kinds.has(name) ? OTHER : name
+  const known = kinds.get(key)
+  if (known === undefined) {
+    const first = key === OTHER ? { ...refusal, ...NOTHING_SAID } : refusal
+    kinds.set(key, { ...first, count: 1, firstAtMs: atMs, lastAtMs: atMs })
+    return
+  }
+  kinds.set(key, { ...known, jobId: null, count: known.count + 1, lastAtMs: atMs })
+}
+
+const OTHER = 'other'
+const NOTHING_SAID = { jobId: null, by: null, code: 'more', rule: null, policyId: null }

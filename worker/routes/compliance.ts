@@ -1,0 +1,94 @@
+/** `/v1/compliance`: what the law asks to be shown, from what is so. */
+import { Hono } from 'hono'
+import { z } from 'zod'
+import type { AppContext, AppEnv } from '../context.ts'
+import { homeOf, openTenant } from '../durable-objects.ts'
+import { parseBody } from '../formats/faults.ts'
+import type { JurisdictionsReply } from '../formats/jurisdictions.ts'
+import { requireScope } from '../middleware/auth.ts'
+import { recordAsCsv, recordOfProcessing } from '../record-of-processing.ts'
+
+export const complianceRoutes = new Hono<AppEnv>()
+  .get('/v1/compliance/ropa', requireScope('audit'), showRecord)
+  .get('/v1/compliance/jurisdictions', showJurisdictions)
+
+const RecordQuery = z.object({ format: z.enum(['json', 'csv']).default('json') })
+
+async function showRecord(c: AppContext): Promise<Response> {
+  const { format } = parseBody(RecordQuery, c.req.query())
+  const { config, caller, isolate } = c.var
+  const tenant = openTenant(c.env, caller.tenant, config)
+  const facts = await tenant.ropaFacts()
+  const { logSize } = facts
+  await tenant.recordExport({ format: 'ropa', from: 0, to: logSize, by: caller.keyId })
+  const record = recordOfProcessing(facts, { tenant: caller.tenant, nowMs: isolate.nowMs() })
+  if (format === 'json') return c.json(record)
+  return new Response(recordAsCsv(record), {
+    headers: {
+      'content-type': 'text/csv; charset=utf-8',
+      'content-disposition': 'attachment; filename="record-of-processing.csv"',
+    },
+  })
+}
+
+/** EU Data Act, Regulation (EU) 2023/2854, Art. 28: public, and kept up to date by being read off the configuration. */
+function showJurisdictions(c: AppContext): Response {
+  const { config } = c.var
+  const isCloudflare = config.deployment === 'cloudflare'
+  const reply: JurisdictionsReply = {
+    object: 'jurisdictions',
+    article: 'Regulation (EU) 2023/2854, Art. 28',
+    deployment: isCloudflare ? 'Cloudflare' : 'self-hosted',
+    infrastructure: [
+      ...config.hubs.map(({ name, jurisdiction }) => ({
+        service: `hub ${name}: routes jobs, keeps receipts until they are handed over`,
+        jurisdiction: homeOf(jurisdiction, config),
+      })),
+      {
+        service: 'tenant records, audit logs, policies, keys',
+        jurisdiction: isCloudflare
+          ? 'by the tenant’s name: eu--…, us--…, else any'
+          : config.deployment,
+      },
+      {
+        service: 'ledger: settlement of receipts',
+        jurisdiction: isCloudflare ? 'as the hubs' : config.deployment,
+      },
+      {
+        service: 'nodes: compute jobs in memory, keep no payload',
+        jurisdiction: 'the countries that the tenant’s policy allows, on the evidence it asks for',
+      },
+    ],
+    measures: [...MEASURES],
+    contact: null,
+  }
+  return c.json(reply)
+}
+
+const MEASURES = [
+  {
+    kind: 'technical',
+    measure:
+      'payloads are held in memory while a job runs and are not stored; batches, which are, are erased when acknowledged or when their retention ends',
+  },
+  {
+    kind: 'technical',
+    measure:
+      'storage in a jurisdiction is asked of the platform or refused; no failure path moves data elsewhere',
+  },
+  {
+    kind: 'technical',
+    measure:
+      'where each job was computed, and on what evidence, is signed into its receipt and logged where it cannot be rewritten unseen',
+  },
+  {
+    kind: 'organisational',
+    measure:
+      'what is on record about a job is a pseudonym and salted commitments: a request for access finds no content',
+  },
+  {
+    kind: 'contractual',
+    measure:
+      'to be stated by the operator of this deployment: how requests of third-country authorities are examined and challenged',
+  },
+] as const

@@ -1,0 +1,32 @@
+/** Records of evidence that receipts name by hash: one record serves all receipts of a node until it is concluded anew. */
+import { evidenceHash, EvidenceRecord } from '#shared/evidence.ts'
+import type { SignedReceipt } from '#shared/receipt.ts'
+import type { TenantDatabase } from './database.ts'
+import type { TenantBundle } from './protocol.ts'
+
+export const EVIDENCE_TABLE =
+  'CREATE TABLE IF NOT EXISTS evidence (hash TEXT PRIMARY KEY, record TEXT NOT NULL, until_ms INTEGER NOT NULL)'
+
+type Rows = TenantDatabase['rows']
+
+/** Kept as long as the last receipt that names it. */
+export function keepEvidence(rows: Rows, record: EvidenceRecord, untilMs: number): void {
+  rows(
+    'INSERT INTO evidence VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET until_ms = max(until_ms, excluded.until_ms)',
+    evidenceHash(record),
+    JSON.stringify(record),
+    untilMs,
+  )
+}
+
+export function readEvidence(
+  rows: Rows,
+  receipts: readonly SignedReceipt[],
+): TenantBundle['evidence'] {
+  const hashes = new Set(receipts.map(({ receipt }) => receipt.ticket.place.evidenceHash))
+  return [...hashes].flatMap((hash) => {
+    const [row] = rows('SELECT record FROM evidence WHERE hash = ?', hash)
+    if (row === undefined) return []
+    return [{ hash, record: EvidenceRecord.parse(JSON.parse(String(row['record']))) }]
+  })
+}
