@@ -4,7 +4,7 @@
  */
 import { z } from 'zod'
 import { AppError } from '#shared/errors.ts'
-import { NodeId, type RandomBytes } from '#shared/ids.ts'
+import { NodeId, TenantId, type RandomBytes } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'
 import { CountryCode } from '#shared/node.ts'
 import { NetworkId, NODE_TRUSTS } from '#shared/policy.ts'
@@ -21,6 +21,8 @@ export const AdmissionClaims = z.strictObject({
   trust: z.enum(NODE_TRUSTS),
   /** Consortia of the key that vouched for the node. */
   networks: z.array(NetworkId).max(LIMITS.keyNetworks),
+  /** The tenant whose key vouched for it. */
+  voucher: TenantId.nullable(),
   expiresAtMs: z.int(),
   nonce: z.string(),
 })
@@ -33,11 +35,17 @@ export interface AdmissionGrant {
 
 export async function signAdmission(
   node: Pick<AdmissionClaims, 'nodeId' | 'claim' | 'trust'> &
-    Partial<Pick<AdmissionClaims, 'networks'>>,
+    Partial<Pick<AdmissionClaims, 'networks' | 'voucher'>>,
   deps: { readonly secret: string; readonly nowMs: number; readonly random: RandomBytes },
 ): Promise<AdmissionGrant> {
   const expiresAtMs = deps.nowMs + LIMITS.admissionTtlMs
-  const claims = { networks: [], ...node, expiresAtMs, nonce: toBase64Url(deps.random(12)) }
+  const claims = {
+    networks: [],
+    voucher: null,
+    ...node,
+    expiresAtMs,
+    nonce: toBase64Url(deps.random(12)),
+  }
   const body = toBase64Url(new TextEncoder().encode(JSON.stringify(claims)))
   return { token: `${body}.${await mac(body, deps.secret)}`, expiresAtMs }
 }

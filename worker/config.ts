@@ -16,6 +16,7 @@ export interface WorkerEnv {
   readonly TENANT: ObjectNamespace
   readonly LEDGER: ObjectNamespace
   readonly BATCH: ObjectNamespace
+  readonly KERNELS: ObjectNamespace
   readonly HUBS: string
   readonly JURISDICTION: string
   readonly INGRESS_COUNTRY: string

@@ -1,6 +1,7 @@
 /** From the Worker to a node and back: which hubs may take a job, and the call to them. */
 import { COMPUTE_RULES } from '#shared/decide.ts'
 import { AppError, errorCode, toAppError } from '#shared/errors.ts'
+import { BANNED_RULE } from '#shared/kernel-rules.ts'
 import { LIMITS } from '#shared/limits.ts'
 import type { CompiledPolicy } from '#shared/policy.ts'
 import type { Config, HubConfig, WorkerEnv } from './config.ts'
@@ -87,7 +88,7 @@ async function tryHubs<T>(
       return await call(openHub(target.env, hub, target.config), body, late)
     } catch (error) {
       const refusal = toAppError(error)
-      if (!TRY_NEXT_HUB.includes(refusal.code)) throw refusal
+      if (!TRY_NEXT_HUB.includes(refusal.code) && refusal.meta.rule !== BANNED_RULE) throw refusal
       if (refusal.code === 'residency_unsatisfiable') hopeless.add(hub)
       failure = nearer(failure, refusal)
     }

@@ -11,6 +11,7 @@ import type { ReceiptDocument } from '#shared/receipt.ts'
 import { batchJurisdiction, type BatchApi, type BatchId } from './batch/protocol.ts'
 import type { Config, ObjectNamespace, WorkerEnv } from './config.ts'
 import type { HubStatus, NodeStanding } from './hub/protocol.ts'
+import type { KernelRegisterApi } from './kernels/protocol.ts'
 import type { LedgerApi } from './ledger/protocol.ts'
 import type { TenantApi } from './tenant/protocol.ts'
 
@@ -69,6 +70,18 @@ export function openLedger(
     ...config,
     jurisdiction,
   }) as LedgerApi
+}
+
+/** One register of kernels that hang devices, a jurisdiction. */
+export function openKernels(
+  env: Pick<WorkerEnv, 'KERNELS'>,
+  jurisdiction: Jurisdiction,
+  config: Deployment,
+): KernelRegisterApi {
+  return openObject(env.KERNELS, `kernels-${jurisdiction}`, {
+    ...config,
+    jurisdiction,
+  }) as KernelRegisterApi
 }
 
 /** A tenant's own batch: another tenant with the same id gets another object, which holds nothing. */

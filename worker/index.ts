@@ -4,6 +4,7 @@ import { createIsolate } from './isolate.ts'
 
 export { Batch } from './batch/batch.ts'
 export { Hub } from './hub/hub.ts'
+export { Kernels } from './kernels/kernels.ts'
 export { Ledger } from './ledger/ledger.ts'
 export { Tenant } from './tenant/tenant.ts'
 

@@ -20,8 +20,9 @@ import { createSigner, generateSigningKey, type Signer } from '#shared/signature
 import { Directory } from '#worker/hub/directory.ts'
 import { Dispatcher } from '#worker/hub/dispatcher.ts'
 import { createKernelBans } from '#worker/hub/kernel-bans.ts'
+import { createKernelRegister } from '#worker/kernels/register.ts'
 import { Outbox } from '#worker/hub/outbox.ts'
-import type { SqlStorage } from '#worker/storage.ts'
+import type { DurableStorage } from '#worker/storage.ts'
 import { resolvePort } from '../resolve-port.ts'
 import { ECHO_PROTOCOL, LINKS, UNSIGNED_PROTOCOL, type NodeEndReady } from './echo.ts'
 
@@ -115,13 +116,18 @@ async function listen(onSocket: (socket: WebSocket) => void): Promise<WebSocketS
 
 function createDispatcher(signer: Signer, directory: Directory): Dispatcher {
   const storage = memoryStorage()
+  const register = createKernelRegister({ storage, nowMs: Date.now, log: silentLog })
   return new Dispatcher({
     hub: HUB,
     signer,
     domain: DOMAIN,
     directory,
     outbox: new Outbox(storage),
-    bans: createKernelBans({ storage, now: Date.now, log: silentLog }),
+    bans: createKernelBans({
+      registers: { home: register, others: [] },
+      now: Date.now,
+      log: silentLog,
+    }),
     manifests: [],
     now: Date.now,
     random: Math.random,
@@ -132,7 +138,7 @@ function createDispatcher(signer: Signer, directory: Directory): Dispatcher {
 }
 
 /** SQLite in memory, in the shape of a Durable Object's storage, which keeps prepared statements too. */
-function memoryStorage(): SqlStorage {
+function memoryStorage(): DurableStorage {
   const database = new DatabaseSync(':memory:')
   const statements = new Map<string, StatementSync>()
   return {
@@ -144,6 +150,8 @@ function memoryStorage(): SqlStorage {
         return { toArray: () => rows }
       },
     },
+    // One statement after the other is all that is asked of it here.
+    transactionSync: (closure) => closure(),
   }
 }
 
@@ -170,7 +178,7 @@ async function addMember({ node, id, welcome, directory, dispatcher }: MemberPar
     log: silentLog,
   })
   directory.add({
-    admission: { nodeId: id, claim: 'DE', place: PLACE, networks: [] },
+    admission: { nodeId: id, claim: 'DE', place: PLACE, networks: [], voice: id },
     link,
     presence: await verifyPresence(link.hello.presence),
     signedPresence: link.hello.presence,

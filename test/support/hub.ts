@@ -18,7 +18,8 @@ import { digestBytes, type Place } from '#shared/receipt.ts'
 import { createSigner, generateSigningKey, type Signer } from '#shared/signature.ts'
 import { Directory, type Member } from '#worker/hub/directory.ts'
 import { Dispatcher } from '#worker/hub/dispatcher.ts'
-import { createKernelBans } from '#worker/hub/kernel-bans.ts'
+import { createKernelBans, type KernelBans } from '#worker/hub/kernel-bans.ts'
+import { createKernelRegister } from '#worker/kernels/register.ts'
 import { Outbox } from '#worker/hub/outbox.ts'
 import type { DispatchRequest } from '#worker/hub/protocol.ts'
 import { createMemoryNetwork } from './memory-network.ts'
@@ -50,6 +51,7 @@ export interface TestMember {
 
 export interface TestHubBench {
   readonly dispatcher: Dispatcher
+  readonly bans: KernelBans
   readonly directory: Directory
   readonly outbox: Outbox
   readonly signer: Signer
@@ -59,6 +61,8 @@ export interface TestHubBench {
     readonly maxJobs?: number
     readonly trust?: Place['trust']
     readonly seenAs?: string
+    /** Who speaks when it does. @default a network of its own */
+    readonly voice?: string
     readonly networks?: readonly string[]
     readonly run?: RunJob
     /** @default one that inverts bytes */
@@ -95,6 +99,9 @@ export async function createHubBench(
   const network = await createMemoryNetwork()
   const signer = await createSigner(await generateSigningKey(false))
   const storage = createSqliteStorage()
+  const home = createKernelRegister({ storage, nowMs: Date.now, log: silentLog })
+  const registers = { home, others: [] }
+  const bans = createKernelBans({ registers, now: Date.now, log: silentLog })
   const [directory, outbox] = [new Directory(), new Outbox(storage)]
   const dispatcher = new Dispatcher({
     hub: 'hub-test',
@@ -102,7 +109,7 @@ export async function createHubBench(
     domain: DOMAIN,
     directory,
     outbox,
-    bans: createKernelBans({ storage, now: Date.now, log: silentLog }),
+    bans,
     manifests,
     now: Date.now,
     random: () => 0,
@@ -112,6 +119,7 @@ export async function createHubBench(
   })
   return {
     dispatcher,
+    bans,
     directory,
     outbox,
     signer,
@@ -121,6 +129,7 @@ export async function createHubBench(
       trust = 'public',
       seenAs = country,
       networks: memberOf = [],
+      voice,
       run = (_offer, _payload, next) => next(),
       engine = INVERT,
       shelf,
@@ -206,7 +215,7 @@ export async function createHubBench(
         log: silentLog,
       })
       const member: Member = {
-        admission: { nodeId, claim: country, place, networks },
+        admission: { nodeId, claim: country, place, networks, voice: voice ?? nodeId },
         link,
         presence,
         signedPresence,

@@ -42,6 +42,8 @@ export interface Job {
   readonly tried: Set<string>
   /** Time for which it waited until a node had loaded its model, in ms. */
   loadMs: number
+  /** Which nodes are barred to it from the start. */
+  readonly bar: 'none' | 'public'
   /** Whether bytes have gone to the caller: the job is then this node's alone. */
   isBegun: boolean
   /** What the first node said of the work. */

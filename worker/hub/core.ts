@@ -7,6 +7,7 @@ import type { ReceiptDocument } from '#shared/receipt.ts'
 import { createHubNode, peerIdOf } from '#p2p/node.ts'
 import { presenceTopic, subscribePresence } from '#p2p/presence.ts'
 import { durableObjectTransport } from '#p2p/transports/durable-object.ts'
+import type { KernelRegisters } from './ban-list.ts'
 import { Directory } from './directory.ts'
 import { Dispatcher } from './dispatcher.ts'
 import { loadIdentity } from './identity.ts'
@@ -22,6 +23,8 @@ export interface HubCoreDeps {
   readonly storage: SqlStorage
   readonly domain: Domain
   readonly manifests: readonly ModelManifest[]
+  /** Where kernels that hang devices are told of, and banned. */
+  readonly registers: KernelRegisters
   /** Hands receipts to their tenants and the ledger; resolves with the ids that both have. */
   readonly deliver: (entries: readonly OutboxEntry[]) => Promise<readonly Bytes32[]>
   /** A tenant as it is now, for sessions that outlive what the Worker knew. */

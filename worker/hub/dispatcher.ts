@@ -8,7 +8,7 @@ import { digestBytes } from '#shared/receipt.ts'
 import type { StoredReceipt } from '#p2p/messages.ts'
 import { attemptJob, type AttemptDeps, type Job } from './attempt.ts'
 import { Capacity } from './capacity.ts'
-import type { KernelAttempt, KernelBans } from './kernel-bans.ts'
+import { bannedKernel, type KernelAttempt, type KernelBar, type KernelBans } from './kernel-bans.ts'
 import type { Member } from './directory.ts'
 import type { DispatchOutcome, DispatchRequest, DispatchResult } from './protocol.ts'
 import { createFairShare } from './fair-share.ts'
@@ -68,7 +68,7 @@ export class Dispatcher {
     payload: Uint8Array,
     { signal, sink }: { readonly signal: AbortSignal; readonly sink: AnswerSink | undefined },
   ): Promise<DispatchResult> {
-    this.#deps.bans.check(request.work, request.tenant)
+    const bar = await this.#deps.bans.check(request.work, request.tenant)
     const held = LIMITS.hubJobBytes + payload.length + returnedBytes(request.work)
     if (!this.#bytes.take(request.tenant, held)) {
       throw new AppError('no_capacity', 'The hub holds as many bytes of this tenant as it may.', {
@@ -88,6 +88,7 @@ export class Dispatcher {
         arrivedAtMs: this.#deps.now(),
         loadMs: 0,
         isBegun: false,
+        bar,
       }
       return await this.#attempts(job)
     } finally {
@@ -134,12 +135,17 @@ export class Dispatcher {
     const { policy, allowed, work, nodeId, timeoutMs } = job.request
     for (;;) {
       const leftMs = timeoutMs - (this.#deps.now() - job.arrivedAtMs)
+      const views = directory.views(work).map((view) => this.#withPlaced(view))
+      // Now: a ban holds for what waits and for what tries again, too.
+      const bar = worse(job.bar, this.#deps.bans.barOf(work))
+      if (bar === 'all') throw lost ?? bannedKernel(work.digest)
       const choice = schedule(
-        directory.views(work).map((view) => this.#withPlaced(view)),
+        bar === 'none' ? views : views.filter(({ facts }) => facts.trust !== bar),
         { policy, allowed, work, tried: job.tried, nodeId, leftMs },
         random,
       )
       if (choice.kind === 'refuse') {
+        if (bar === 'public') throw lost ?? bannedKernel(work.digest)
         if (choice.error.code === 'no_capacity' && (await this.#bringModel(job))) continue
         throw lost ?? choice.error
       }
@@ -213,6 +219,10 @@ export class Dispatcher {
   }
 }
 
+function worse(a: KernelBar, b: KernelBar): KernelBar {
+  return a === 'none' || b === 'all' ? b : a
+}
+
 function placementOf(
   { request: { policy, allowed, nodeId }, tried }: Job,
   { digest }: Work,
@@ -248,5 +258,5 @@ function createJobSignal(timeoutMs: number, caller: AbortSignal) {
 
 function kernelAttempt({ request }: Job, { admission }: Member): KernelAttempt {
   const { jobId, tenant, work } = request
-  return { jobId, tenant, work, nodeId: admission.nodeId, trust: admission.place.trust }
+  return { jobId, tenant, work, voice: admission.voice, trust: admission.place.trust }
 }

@@ -4,13 +4,15 @@ import { AppError, ERRORS, toAppError, toWireError } from '#shared/errors.ts'
 import type { Address, Bytes32, TenantId } from '#shared/ids.ts'
 import { createLog } from '#shared/log.ts'
 import { MANIFESTS } from '#shared/manifests.ts'
+import type { Jurisdiction } from '#shared/policy.ts'
 import type { ReceiptDocument } from '#shared/receipt.ts'
-import { homeOf, openLedger, openTenant } from '../durable-objects.ts'
+import { homeOf, openKernels, openLedger, openTenant } from '../durable-objects.ts'
 import { readConfig } from '../config.ts'
 import type { LedgerEntry } from '../ledger/protocol.ts'
 import type { TenantApi } from '../tenant/protocol.ts'
 import { createHubCore, type HubCore } from './core.ts'
 import { readDispatch, writeDispatch } from './envelope.ts'
+import type { KernelRegisters } from './ban-list.ts'
 import type { OutboxEntry } from './outbox.ts'
 import { writeStream } from './stream-envelope.ts'
 import {
@@ -100,6 +102,7 @@ export class Hub extends DurableObject<Env> {
       storage: this.ctx.storage,
       domain: { chainId: Number(this.env.CHAIN_ID), verifyingContract: contractAddress(this.env) },
       manifests: MANIFESTS,
+      registers: this.#registers(),
       deliver: (entries) => this.#deliver(entries),
       openTenant: (tenant) => openTenant(this.env, tenant, readConfig(this.env)),
       wake: (delayMs) => void this.ctx.storage.setAlarm(Date.now() + delayMs),
@@ -109,10 +112,23 @@ export class Hub extends DurableObject<Env> {
     })
   }
 
+  #registers(): KernelRegisters {
+    const config = readConfig(this.env)
+    const homes = new Set(config.hubs.map(({ jurisdiction }) => homeOf(jurisdiction, config)))
+    const own = homeOf(this.#jurisdiction(), config)
+    homes.delete(own)
+    const open = (home: Jurisdiction) => openKernels(this.env, home, config)
+    return { home: open(own), others: [...homes].map(open) }
+  }
+
+  #jurisdiction(): Jurisdiction {
+    const { hubs } = readConfig(this.env)
+    return hubs.find((hub) => hub.name === this.ctx.id.name)?.jurisdiction ?? 'any'
+  }
+
   /** Tenant first, then ledger; both are idempotent, so a fault between them only repeats. */
   async #deliver(entries: readonly OutboxEntry[]): Promise<readonly Bytes32[]> {
     const config = readConfig(this.env)
-    const { jurisdiction = 'any' } = config.hubs.find((hub) => hub.name === this.ctx.id.name) ?? {}
     const byTenant = Map.groupBy(entries, (entry) => entry.receipt.receipt.ticket.tenant)
     const recorded: LedgerEntry[] = []
     for (const [tenant, own] of byTenant) {
@@ -123,7 +139,7 @@ export class Hub extends DurableObject<Env> {
         this.#log.warn('outbox.tenant-failed', { tenant, cause: String(error) })
       }
     }
-    const ledger = openLedger(this.env, homeOf(jurisdiction, config), config)
+    const ledger = openLedger(this.env, homeOf(this.#jurisdiction(), config), config)
     const outcomes = await ledger.accept(recorded)
     for (const { id, status, refusal } of outcomes) {
       if (status === 'refused')

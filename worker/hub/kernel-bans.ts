@@ -1,104 +1,94 @@
-/** Kernels that hang devices, by the digest of their text: reported by nodes, banned by the hub, kept over its restarts. */
-import { z } from 'zod'
+/** Kernels that hang devices, as one hub sees them: what its nodes say goes to the register, what is banned comes from there. */
+import { sha256, stringToBytes } from 'viem'
 import { AppError } from '#shared/errors.ts'
-import { Bytes32 } from '#shared/ids.ts'
+import type { Bytes32 } from '#shared/ids.ts'
 import type { Work } from '#shared/job.ts'
-import { HANG_RULE } from '#shared/kernel-rules.ts'
+import { BANNED_RULE, HANG_RULE } from '#shared/kernel-rules.ts'
 import { LIMITS } from '#shared/limits.ts'
+import { LISTED_KERNELS } from '#shared/listed-kernels.ts'
 import type { Log } from '#shared/log.ts'
 import type { NodeTrust } from '#shared/policy.ts'
-import type { SqlStorage } from '../storage.ts'
+import { createBanList, type KernelRegisters } from './ban-list.ts'
+import { createKernelTrials } from './kernel-trials.ts'
 
 /** One try of a job on a node. Rules: docs/design/kernels-untrusted.md. */
 export interface KernelAttempt {
   readonly jobId: string
   readonly tenant: string
   readonly work: Work
-  readonly nodeId: string
+  /** Who speaks when the node does. */
+  readonly voice: string
   readonly trust: NodeTrust
 }
 
+/** Which nodes a kernel is kept from. */
+export type KernelBar = 'none' | 'public' | 'all'
+
 export interface KernelBans {
-  /** @throws {AppError} forbidden, rule `kernels.banned` or `kernels.tenant` */
-  check(work: Work, tenant: string): void
+  /**
+   * Before a job begins, with bans that are at most ten seconds old.
+   * @returns whether public nodes are barred to it
+   * @throws {AppError} forbidden, rule `kernels.banned`; rate_limited, rule `kernels.tenant`; no_capacity while nobody can say what is banned
+   */
+  check(work: Work, tenant: string): Promise<Exclude<KernelBar, 'all'>>
+  /** The same of the text alone, as it is known now. */
+  barOf(work: Work): KernelBar
   completed(attempt: KernelAttempt): void
   /** Takes note of a failure that speaks against the kernel: a hang that the node reports, or a second node lost in one job. */
   failed(attempt: KernelAttempt, error: AppError): void
 }
 
 export interface KernelBansDeps {
-  readonly storage: SqlStorage
+  readonly registers: KernelRegisters
   readonly now: () => number
   readonly log: Log
 }
 
-/** Different nodes that must report, before completions raise it. */
-const REPORTS = 2
-/** However many nodes have completed it, this many reports are enough. */
-const MOST_REPORTS = 4
-/** Banned kernels of one tenant within the time of a ban, from which on none of its kernels is taken. */
-const TENANT_BANS = 3
-/** A node that has reported so many kernels that nobody else's word has banned is not heard any more. */
-const UNHEEDED_REPORTS = 3
-
-/** Words between two clearings of old ones. */
-const FORGET_EVERY = 1_000
-
-const Count = z.object({ count: z.int() })
-
-export function createKernelBans(deps: KernelBansDeps): KernelBans {
-  const { log } = deps
-  const { banned, countOf, forget, note, ban } = openWords(deps)
-  /** What is written already, so that a busy kernel is not written with every job. */
-  const noted = new Set<string>()
+export function createKernelBans({ registers, now, log }: KernelBansDeps): KernelBans {
+  const list = createBanList({ registers, now, log })
+  const trials = createKernelTrials(now)
+  /** What has been said already, so that a busy kernel is not spoken of with every job. */
+  const noted = createNoted(now)
   /** Node that was lost, by job. */
   const lost = new Map<string, KernelAttempt>()
-  const report = ({ work, tenant, nodeId, trust }: KernelAttempt) => {
-    forget()
-    if (work.kind !== 'kernel' || banned.has(work.digest)) return
-    const unheeded =
-      'SELECT count(*) AS count FROM kernel_words WHERE node = ? AND hung = 1 AND digest NOT IN (SELECT digest FROM kernel_bans)'
-    if (trust === 'public' && countOf(unheeded, nodeId) >= UNHEEDED_REPORTS) return
-    note(work.digest, nodeId, 1)
-    const words = 'SELECT count(*) AS count FROM kernel_words WHERE digest = ? AND hung = ?'
-    const reports = countOf(words, work.digest, 1)
-    const completions = countOf(words, work.digest, 0)
-    const needed = trust === 'public' ? Math.min(MOST_REPORTS, REPORTS + completions) : 1
-    log.warn('kernel.hung', { digest: work.digest, nodeId, reports, needed })
-    if (reports < needed) return
-    ban(work.digest, tenant)
-    log.error('kernel.banned', { digest: work.digest, tenant, reports })
+  const barOf = (work: Work): KernelBar => {
+    const ban = isSubmitted(work) ? list.get(work.digest) : undefined
+    return ban === undefined ? 'none' : ban.isForAll ? 'all' : 'public'
+  }
+  const say = ({ work, tenant, voice, trust }: KernelAttempt, isHung: boolean) => {
+    if (!isSubmitted(work)) return
+    const isVouched = trust !== 'public'
+    if (noted.has(`${work.digest} ${voice} ${isHung}`)) return
+    list.say({ digest: work.digest, voice, isVouched, isHung, author: authorOf(tenant) })
+    if (isHung) log.warn('kernel.hung', { digest: work.digest, isVouched })
   }
 
   return {
-    check(work, tenant) {
-      if (work.kind !== 'kernel') return
-      if (banned.size > 0) forget()
-      if (banned.has(work.digest))
-        throw refuse('kernels.banned', `Kernel ${work.digest} has hung devices and is banned.`)
-      const query = 'SELECT count(*) AS count FROM kernel_bans WHERE tenant = ?'
-      if (banned.size >= TENANT_BANS && countOf(query, tenant) >= TENANT_BANS)
-        throw refuse('kernels.tenant', `${TENANT_BANS} kernels of this tenant have hung devices.`)
+    barOf,
+    async check(work, tenant) {
+      if (!isSubmitted(work)) return 'none'
+      await list.fresh()
+      const bar = barOf(work)
+      if (bar === 'all') throw bannedKernel(work.digest)
+      if (bar === 'public' || list.isEmpty()) return bar
+      const author = authorOf(tenant)
+      return trials.barOf(work.digest, { author, ...list.countOf(author) })
     },
-    completed({ work, nodeId, jobId }) {
-      lost.delete(jobId)
-      if (work.kind !== 'kernel' || banned.has(work.digest)) return
-      const key = `${work.digest} ${nodeId}`
-      if (noted.has(key)) return
-      if (noted.size >= LIMITS.kernelWords) noted.clear()
-      if (noted.size % FORGET_EVERY === 0) forget()
-      noted.add(key)
-      note(work.digest, nodeId, 0)
+    completed(attempt) {
+      lost.delete(attempt.jobId)
+      if (!isSubmitted(attempt.work)) return
+      trials.completed(attempt.work.digest)
+      say(attempt, false)
     },
     failed(attempt, { code, meta: { isNodesWord, rule } }) {
-      if (attempt.work.kind !== 'kernel') return
+      if (!isSubmitted(attempt.work)) return
       if (isNodesWord === true) {
-        if (code === 'node_timeout' && rule === HANG_RULE) report(attempt)
+        if (code === 'node_timeout' && rule === HANG_RULE) say(attempt, true)
       } else if (code === 'node_lost') {
         // One lost node says nothing: tabs are closed. Two in one job say something.
         const first = lost.get(attempt.jobId)
         if (first === undefined) lost.set(attempt.jobId, attempt)
-        else for (const each of [first, attempt]) report({ ...each, trust: 'public' })
+        else for (const each of [first, attempt]) say({ ...each, trust: 'public' }, true)
         const [oldest] = lost.keys()
         if (lost.size > LIMITS.kernelLostJobs && oldest !== undefined) lost.delete(oldest)
       }
@@ -106,60 +96,39 @@ export function createKernelBans(deps: KernelBansDeps): KernelBans {
   }
 }
 
-/** The words of nodes and what they have banned, in the hub's database; bounded in number and age. */
-function openWords({ storage: { sql }, now }: KernelBansDeps) {
-  sql.exec(
-    'CREATE TABLE IF NOT EXISTS kernel_bans (digest TEXT PRIMARY KEY, tenant TEXT NOT NULL, at_ms INTEGER NOT NULL)',
-  )
-  sql.exec(
-    'CREATE TABLE IF NOT EXISTS kernel_words (digest TEXT NOT NULL, node TEXT NOT NULL, hung INTEGER NOT NULL, at_ms INTEGER NOT NULL, PRIMARY KEY (digest, node))',
-  )
-  const banned = new Set(
-    sql
-      .exec('SELECT digest FROM kernel_bans')
-      .toArray()
-      .map((row) => Bytes32.parse(row.digest)),
-  )
-  const countOf = (query: string, ...bindings: (string | number)[]) =>
-    Count.parse(sql.exec(query, ...bindings).toArray()[0]).count
-
-  const forget = () => {
-    sql.exec('DELETE FROM kernel_words WHERE at_ms < ?', now() - LIMITS.kernelWordMs)
-    sql.exec(
-      'DELETE FROM kernel_words WHERE rowid IN (SELECT rowid FROM kernel_words ORDER BY at_ms DESC LIMIT -1 OFFSET ?)',
-      LIMITS.kernelWords,
-    )
-    const old = sql
-      .exec(
-        'DELETE FROM kernel_bans WHERE at_ms < ? OR digest IN (SELECT digest FROM kernel_bans ORDER BY at_ms DESC LIMIT -1 OFFSET ?) RETURNING digest',
-        now() - LIMITS.kernelBanMs,
-        LIMITS.kernelBans,
-      )
-      .toArray()
-    for (const { digest } of old) banned.delete(Bytes32.parse(digest))
+/** Forgets in time for what is said again to be heard before the register has forgotten it. */
+function createNoted(now: () => number) {
+  const noted = new Set<string>()
+  let sinceMs = now()
+  return {
+    /** Whether it was asked before. */
+    has(key: string): boolean {
+      if (noted.size >= LIMITS.kernelWords || now() - sinceMs > LIMITS.kernelWordMs / 2) {
+        noted.clear()
+        sinceMs = now()
+      }
+      if (noted.has(key)) return true
+      noted.add(key)
+      return false
+    },
   }
-  /** A node has one word on a kernel; that it hung outweighs that it once ran. */
-  const note = (digest: string, nodeId: string, hung: 0 | 1) =>
-    sql.exec(
-      'INSERT INTO kernel_words (digest, node, hung, at_ms) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET hung = max(hung, excluded.hung), at_ms = excluded.at_ms',
-      digest,
-      nodeId,
-      hung,
-      now(),
-    )
-  const ban = (digest: Bytes32, tenant: string) => {
-    sql.exec('INSERT INTO kernel_bans VALUES (?, ?, ?)', digest, tenant, now())
-    banned.add(digest)
-  }
-  return { banned, countOf, forget, note, ban }
 }
 
-function refuse(rule: string, what: string): AppError {
+/** What strangers wrote: our own kernels are ours to mend, whatever nodes say of them. */
+function isSubmitted(work: Work): work is Extract<Work, { kind: 'kernel' }> {
+  return work.kind === 'kernel' && !LISTED_KERNELS.includes(work.digest)
+}
+
+function authorOf(tenant: string): string {
+  return sha256(stringToBytes(tenant))
+}
+
+/** When no node is left that it is not kept from. */
+export function bannedKernel(digest: Bytes32): AppError {
+  const days = LIMITS.kernelBanMs / 86_400_000
   return new AppError(
     'forbidden',
-    `${what} Bans end after ${LIMITS.kernelBanMs / 86_400_000} days.`,
-    {
-      meta: { rule },
-    },
+    `Kernel ${digest} has hung devices and is banned for ${days} days at most, or a day where only nodes that nobody vouches for have said so; then nodes that somebody vouches for may run it.`,
+    { meta: { rule: BANNED_RULE } },
   )
 }

@@ -92,6 +92,8 @@ export const Admission = z.strictObject({
   place: Place,
   /** Consortia that the node is of, by the key that vouched for it. */
   networks: z.array(NetworkId).max(LIMITS.keyNetworks),
+  /** Who speaks when this node does: all behind one network, or of one customer, are one voice. */
+  voice: z.string().min(1).max(64),
 })
 export type Admission = z.infer<typeof Admission>
 

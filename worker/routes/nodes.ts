@@ -17,6 +17,7 @@ import { hubAddress } from '../hub-address.ts'
 import { ADMISSION_HEADER, type Admission } from '../hub/protocol.ts'
 import { optionalKey } from '../middleware/auth.ts'
 import { readJson } from '../middleware/body.ts'
+import { voiceOf } from '../kernels/voice.ts'
 import { clientAddress, judgeClaim, observePlace } from '../place.ts'
 import { hasScope } from '../tenant/key-grant.ts'
 import { liveHubs } from './models.ts'
@@ -31,12 +32,12 @@ async function admit(c: AppContext): Promise<Response> {
   const { config, isolate } = c.var
   isolate.admissions.take(await clientAddress(c.req.raw, config))
   const node = parseBody(AdmissionRequest, await readJson(c.req.raw, ADMISSION_BODY_BYTES))
-  const { trust, networks } = vouched(c)
+  const backing = vouched(c)
   const grant = await signAdmission(
-    { ...node, trust, networks },
+    { ...node, ...backing },
     { secret: admissionSecret(c), nowMs: isolate.nowMs(), random: isolate.random },
   )
-  const place = judgeClaim(node.claim, await observePlace(c.req.raw, config), trust)
+  const place = judgeClaim(node.claim, await observePlace(c.req.raw, config), backing.trust)
   const hubs = await liveHubs(c)
   if (hubs.length === 0) throw new AppError('no_capacity', 'No hub answers.')
   return c.json({
@@ -51,11 +52,12 @@ async function admit(c: AppContext): Promise<Response> {
 }
 
 /** A key vouches for a node only if it was made for that; the node is then of the key's consortia. */
-function vouched(c: AppContext): Pick<AdmissionClaims, 'trust' | 'networks'> {
+function vouched(c: AppContext): Pick<AdmissionClaims, 'trust' | 'networks' | 'voucher'> {
   const { caller } = c.var as Partial<AppContext['var']>
-  if (caller === undefined) return { trust: 'public', networks: [] }
-  const { scopes, networks } = caller
-  if (hasScope(scopes, 'node')) return { trust: 'verified', networks: [...networks] }
+  if (caller === undefined) return { trust: 'public', networks: [], voucher: null }
+  const { scopes, networks, tenant } = caller
+  if (hasScope(scopes, 'node'))
+    return { trust: 'verified', networks: [...networks], voucher: tenant }
   throw new AppError('forbidden', 'To vouch for a node the key needs scope node.')
 }
 
@@ -70,12 +72,15 @@ async function forward(c: AppContext): Promise<Response> {
   }
   const hub = config.hubs.find(({ name }) => name === c.req.param('hub'))
   if (hub === undefined) throw new AppError('not_found', 'There is no such hub.')
-  const { nodeId, claim, trust, networks } = await verifyAdmission(c.req.query('token') ?? '', {
-    secret: admissionSecret(c),
-    nowMs: isolate.nowMs(),
-  })
+  const secret = admissionSecret(c)
+  const { nodeId, claim, trust, networks, voucher } = await verifyAdmission(
+    c.req.query('token') ?? '',
+    { secret, nowMs: isolate.nowMs() },
+  )
   const place = judgeClaim(claim, await observePlace(c.req.raw, config), trust)
-  const admission: Admission = { nodeId, claim, place, networks }
+  // As this connection comes: whoever asked for the admission may have asked from elsewhere.
+  const voice = await voiceOf({ voucher, address: await clientAddress(c.req.raw, config) }, secret)
+  const admission: Admission = { nodeId, claim, place, networks, voice }
   return await openHub(c.env, hub, config).fetch(
     new Request(`http://hub/p2p/${hub.name}`, {
       headers: { upgrade: 'websocket', [ADMISSION_HEADER]: JSON.stringify(admission) },

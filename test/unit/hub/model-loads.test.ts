@@ -21,7 +21,7 @@ function createMember(nodeId: string, isHonest: boolean): Member {
   }
   const place = placeIn('DE')
   const member = {
-    admission: { nodeId, claim: 'DE', place, networks: [] },
+    admission: { nodeId, claim: 'DE', place, networks: [], voice: nodeId },
     // A liar's adapter is the best there is.
     presence: { nodeId, models, loadable: [DIGEST], adapter: { name: 'x', isSoftware: isHonest } },
     link: { load, rttMs: () => 1, inFlight: () => 0 },

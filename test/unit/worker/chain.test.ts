@@ -40,6 +40,7 @@ async function createWorker() {
     TENANT: holding(tenant),
     LEDGER: holding({}),
     BATCH: holding({}),
+    KERNELS: holding({}),
     HUBS: 'hub-0:any',
     JURISDICTION: 'any',
     INGRESS_COUNTRY: 'DE',

@@ -1,0 +1,89 @@
+/** Kernels that hang devices, over real work streams: who still gets them, and what strangers cannot do. */
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { AppError } from '#shared/errors.ts'
+import { HANG_RULE } from '#shared/kernel-rules.ts'
+import { createHubBench, kernelRequest, type TestHubBench } from '../support/hub.ts'
+import { compiled } from '../support/policies.ts'
+
+const WORLD = compiled({ compute: { allow: ['WORLD'], deny: [] } })
+const payload = new Uint8Array([1, 2, 3, 4])
+const never = new AbortController().signal
+
+let hub: TestHubBench
+beforeEach(async () => void (hub = await createHubBench()))
+afterEach(() => hub.close())
+
+async function ask(): Promise<string> {
+  const request = await kernelRequest(WORLD, payload)
+  return hub.dispatcher.dispatch(request, payload, never).then(
+    ({ outcome }) => outcome.nodeId,
+    (error: AppError) => `${error.code} ${error.meta.rule ?? ''}`,
+  )
+}
+
+/** A public node on which every kernel hangs; it leaves when it has said so. */
+async function hang(voice: string): Promise<void> {
+  const node = await hub.join({
+    country: 'DE',
+    voice,
+    run: () => Promise.reject(new AppError('node_timeout', 'Hung.', { meta: { rule: HANG_RULE } })),
+  })
+  expect(await ask()).toBe(`node_timeout ${HANG_RULE}`)
+  await node.disconnect()
+}
+
+describe('a kernel that hangs devices', () => {
+  it('[U11] is refused by the hub when two strangers’ networks have said so, and not after many nodes of one', async () => {
+    for (let node = 0; node < 4; node += 1) await hang('network-1')
+    const third = await hub.join({ country: 'DE', voice: 'network-3' })
+    expect(await ask()).toBe(third.nodeId)
+    await third.disconnect()
+    // Somebody has completed it by now, so two are not enough.
+    await hang('network-4')
+    await hang('network-2')
+    await hub.join({ country: 'DE', voice: 'network-5' })
+    expect(await ask()).toBe('forbidden kernels.banned')
+  })
+
+  it('[U11] is still run by a node that somebody vouches for, and by no public one beside it', async () => {
+    await hang('network-1')
+    await hang('network-2')
+    const stranger = await hub.join({ country: 'DE' })
+    expect(await ask()).toBe('forbidden kernels.banned')
+    const vouched = await hub.join({ country: 'FR', trust: 'verified', voice: 'customer' })
+    for (let job = 0; job < 3; job += 1) expect(await ask()).toBe(vouched.nodeId)
+    expect(stranger.ran).toEqual([])
+  })
+
+  it('[U11] is not given to the next node by a job that has already begun when it is banned', async () => {
+    const begun = Promise.withResolvers<void>()
+    const gate = Promise.withResolvers<void>()
+    const dying = await hub.join({
+      country: 'DE',
+      voice: 'network-1',
+      async run() {
+        begun.resolve()
+        await gate.promise
+        throw new AppError('no_capacity', 'not now')
+      },
+    })
+    const job = ask()
+    await begun.promise
+    for (const voice of ['a', 'b'])
+      hub.bans.failed(
+        {
+          jobId: voice,
+          tenant: 'acme',
+          work: (await kernelRequest(WORLD, payload)).work,
+          voice,
+          trust: 'public',
+        },
+        new AppError('node_timeout', 'Hung.', { meta: { rule: HANG_RULE, isNodesWord: true } }),
+      )
+    const spare = await hub.join({ country: 'DE' })
+    gate.resolve()
+    expect(await job).toBe('node_lost ')
+    expect(spare.ran).toEqual([])
+    await dying.disconnect()
+  })
+})

@@ -1,0 +1,37 @@
+/** Whose word a node's word is. */
+import { describe, expect, test } from 'vitest'
+import { TenantId } from '#shared/ids.ts'
+import { networkOf, voiceOf } from '#worker/kernels/voice.ts'
+
+describe('a voice', () => {
+  test.each([
+    ['203.0.113.7', '203.0.113.7'],
+    ['::ffff:203.0.113.7', '203.0.113.7'],
+    ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2'],
+    ['2001:0DB8:0001:0002::1', '2001:db8:1:2'],
+    ['2001:db8::1', '2001:db8:0:0'],
+    ['[2001:db8:0:0:9::]', '2001:db8:0:0'],
+    ['::1', '0:0:0:0'],
+    ['fe80::1%eth0', 'fe80:0:0:0'],
+    ['', ''],
+  ])('of a node at %s is that of network %s', (address, network) => {
+    expect(networkOf(address)).toBe(network)
+  })
+
+  test('is one for all nodes of a customer, and for all of one network, and tells neither', async () => {
+    const of = (voucher: string | null, address: string) =>
+      voiceOf({ voucher: voucher === null ? null : TenantId.parse(voucher), address }, 'secret')
+    expect(await of('acme', '203.0.113.7')).toBe(await of('acme', '203.0.113.8'))
+    expect(await of(null, '2001:db8::1')).toBe(await of(null, '2001:db8::2'))
+    const voices = await Promise.all([
+      of('acme', ''),
+      of('globex', ''),
+      of(null, '203.0.113.7'),
+      of(null, '203.0.113.8'),
+      of(null, ''),
+    ])
+    expect(new Set(voices).size).toBe(voices.length)
+    expect(voices.join()).not.toMatch(/acme|203/)
+    expect(await voiceOf({ voucher: null, address: '203.0.113.7' }, 'other')).not.toBe(voices[2])
+  })
+})

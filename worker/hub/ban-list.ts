@@ -1,0 +1,158 @@
+/** A hub's copy of what the registers have banned: at most ten seconds old, and refused when nobody can say whether it still holds. */
+import { AppError, errorCode } from '#shared/errors.ts'
+import type { Bytes32 } from '#shared/ids.ts'
+import { LIMITS } from '#shared/limits.ts'
+import type { Log } from '#shared/log.ts'
+import type { AuthoredBan, KernelBan, KernelRegisterApi, KernelWord } from '../kernels/protocol.ts'
+
+export interface KernelRegisters {
+  /** Of the jurisdiction that this hub stands in: it has the words, and must be heard. */
+  readonly home: Pick<KernelRegisterApi, 'report'>
+  /** Of the others that this deployment has hubs in: theirs is what they told last, while they cannot be reached. */
+  readonly others: readonly Pick<KernelRegisterApi, 'bans'>[]
+}
+
+export interface BanList {
+  isEmpty(): boolean
+  get(digest: Bytes32): KernelBan | undefined
+  /** Banned kernels of this author: all, and those that are kept from every node. */
+  countOf(author: string): AuthorCount
+  /** Resolves when the copy is fresh. @throws {AppError} no_capacity when it is too old to be relied on */
+  fresh(): Promise<void>
+  /** Tells the register, now if it is of a hang. */
+  say(word: KernelWord): void
+}
+
+interface AuthorCount {
+  readonly banned: number
+  readonly bannedForAll: number
+}
+
+export interface BanListDeps {
+  readonly registers: KernelRegisters
+  readonly now: () => number
+  readonly log: Log
+}
+
+const NONE: AuthorCount = { banned: 0, bannedForAll: 0 }
+
+interface Copy {
+  readonly bans: Map<Bytes32, KernelBan | AuthoredBan>
+  sequence: number
+}
+
+export function createBanList({ registers: { home, others }, now, log }: BanListDeps): BanList {
+  const own = createCopy()
+  const copies = [own, ...others.map(createCopy)]
+  let authors = new Map<string, AuthorCount>()
+  let words: KernelWord[] = []
+  let readAtMs = -Infinity
+  let triedAtMs = -Infinity
+  let reading: Promise<void> | undefined
+
+  const readHome = async () => {
+    const told = words
+    words = []
+    try {
+      merge(own, await withinTime(home.report(told, own.sequence)))
+      readAtMs = now()
+    } catch (error) {
+      words = waiting([...told, ...words])
+      log.error('kernels.register-lost', { code: errorCode(error), waiting: words.length })
+    }
+  }
+  const readOther = async (register: Pick<KernelRegisterApi, 'bans'>, copy: Copy | undefined) => {
+    if (copy === undefined) return
+    try {
+      merge(copy, await withinTime(register.bans(copy.sequence)))
+    } catch (error) {
+      log.warn('kernels.register-far', { code: errorCode(error) })
+    }
+  }
+  const read = (): Promise<void> => {
+    if (reading !== undefined) return reading
+    triedAtMs = now()
+    const all = [readHome(), ...others.map((register, i) => readOther(register, copies[i + 1]))]
+    reading = Promise.all(all).then(() => {
+      reading = undefined
+      for (const { bans } of copies)
+        for (const [digest, { untilMs }] of bans) if (untilMs < now()) bans.delete(digest)
+      authors = countAuthors(own)
+      // Said while it was read: a hang does not wait for the next job.
+      if (words.some(({ isHung }) => isHung) && readAtMs >= triedAtMs) void read()
+    })
+    return reading
+  }
+
+  return {
+    get(digest) {
+      const found = copies
+        .map(({ bans }) => bans.get(digest))
+        .filter((ban) => ban !== undefined && ban.untilMs >= now())
+      return found.find((ban) => ban?.isForAll === true) ?? found[0]
+    },
+    isEmpty: () => copies.every(({ bans }) => bans.size === 0),
+    countOf: (author) => authors.get(author) ?? NONE,
+    async fresh() {
+      const ageMs = now() - readAtMs
+      if (ageMs < LIMITS.kernelBansCachedMs / 2) return
+      // Read ahead of time, so that a hub that is never idle never waits.
+      if (ageMs < LIMITS.kernelBansCachedMs) void read()
+      else if (now() - triedAtMs >= LIMITS.kernelBansRetryMs || reading !== undefined) await read()
+      if (now() - readAtMs < LIMITS.kernelBansStaleMs) return
+      throw new AppError(
+        'no_capacity',
+        'The list of banned kernels cannot be read, so no submitted kernel is run.',
+        { meta: { retryAfterSeconds: 5 } },
+      )
+    },
+    say(word) {
+      words = waiting([...words, word])
+      if (word.isHung) void read()
+    },
+  }
+}
+
+function createCopy(): Copy {
+  return { bans: new Map(), sequence: 0 }
+}
+
+function countAuthors({ bans }: Copy): Map<string, AuthorCount> {
+  const counts = new Map<string, AuthorCount>()
+  for (const ban of bans.values()) {
+    if (!('author' in ban)) continue
+    const { banned, bannedForAll } = counts.get(ban.author) ?? NONE
+    const more = Number(ban.isForAll)
+    counts.set(ban.author, { banned: banned + 1, bannedForAll: bannedForAll + more })
+  }
+  return counts
+}
+
+function merge(copy: Copy, told: { sequence: number; bans: readonly KernelBan[] }): void {
+  // It has lost what it had told; its bans hold until they end.
+  copy.sequence = told.sequence
+  for (const ban of told.bans) copy.bans.set(ban.digest, ban)
+  for (const digest of copy.bans.keys()) {
+    if (copy.bans.size <= LIMITS.kernelBans) break
+    copy.bans.delete(digest)
+  }
+}
+
+/** When too many wait, hangs are kept before completions, and what was said last before what was said first. */
+function waiting(words: readonly KernelWord[]): KernelWord[] {
+  if (words.length <= LIMITS.kernelWordsWaiting) return [...words]
+  const hung = words.filter(({ isHung }) => isHung)
+  const rest = words.filter(({ isHung }) => !isHung)
+  return [...rest, ...hung].slice(-LIMITS.kernelWordsWaiting)
+}
+
+async function withinTime<T>(work: Promise<T>): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>()
+  const late = new AppError('node_timeout', 'The register of kernels did not answer.')
+  const timer = setTimeout(() => reject(late), LIMITS.kernelBansTimeoutMs)
+  try {
+    return await Promise.race([work, promise])
+  } finally {
+    clearTimeout(timer)
+  }
+}

@@ -1,0 +1,21 @@
+/** The register of kernels that hang devices as a Durable Object: one a jurisdiction, a thin shell over `register.ts`. */
+import { DurableObject } from 'cloudflare:workers'
+import { createLog } from '#shared/log.ts'
+import type { KernelRegisterApi, KernelWord } from './protocol.ts'
+import { createKernelRegister } from './register.ts'
+
+export class Kernels extends DurableObject<Env> implements KernelRegisterApi {
+  readonly #register = createKernelRegister({
+    storage: this.ctx.storage,
+    nowMs: () => Date.now(),
+    log: createLog({}, { kernels: this.ctx.id.name }),
+  })
+
+  report(words: readonly KernelWord[], since: number) {
+    return this.#register.report(words, since)
+  }
+
+  bans(since: number) {
+    return this.#register.bans(since)
+  }
+}

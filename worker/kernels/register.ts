@@ -1,0 +1,163 @@
+/** The register of kernels that hang devices, without its runtime: voices' words, and the bans that they amount to. */
+import { z } from 'zod'
+import { Bytes32 } from '#shared/ids.ts'
+import { LIMITS } from '#shared/limits.ts'
+import type { Log } from '#shared/log.ts'
+import type { DurableStorage } from '../storage.ts'
+import type { AuthoredBan, KernelBans, KernelRegisterApi, KernelWord } from './protocol.ts'
+
+export interface KernelRegisterDeps {
+  readonly storage: DurableStorage
+  readonly nowMs: () => number
+  readonly log: Log
+}
+
+/** What a word weighs: of a node that someone vouches for, of any other. */
+const VOUCHED_WEIGHT = 2
+const PUBLIC_WEIGHT = 1
+/** Weight that bans a kernel which nobody has completed; each voice that has raises it, up to the other. */
+const LEAST_WEIGHT = 2
+const MOST_WEIGHT = 4
+/** A public voice that has reported so many kernels that nobody else's word has banned is not heard any more. */
+const UNHEEDED_REPORTS = 3
+
+const Count = z.object({ count: z.int() })
+const Weights = z.object({ hung: z.int(), completed: z.int() })
+const BanRow = z.object({
+  digest: Bytes32,
+  for_all: z.int(),
+  until_ms: z.int(),
+  author: z.string(),
+  sequence: z.int(),
+})
+
+export function createKernelRegister(deps: KernelRegisterDeps): KernelRegisterApi {
+  const { storage, nowMs, log } = deps
+  const { sql } = storage
+  createTables(sql)
+  const changed = (since: number): KernelBans<AuthoredBan> => {
+    forget(sql, nowMs())
+    const rows = sql
+      .exec('SELECT * FROM kernel_bans ORDER BY sequence')
+      .toArray()
+      .map((row) => BanRow.parse(row))
+    const sequence = rows.at(-1)?.sequence ?? 0
+    // A hub that has seen more than there is has seen another register than this one.
+    const fresh = rows.filter((row) => since > sequence || row.sequence > since)
+    return {
+      sequence,
+      bans: fresh.map(({ digest, for_all, until_ms, author }) => ({
+        digest,
+        isForAll: for_all === 1,
+        untilMs: until_ms,
+        author,
+      })),
+    }
+  }
+  return {
+    report: (words, since) =>
+      Promise.resolve(
+        storage.transactionSync(() => {
+          // Before they are weighed: what is too old does not count.
+          forget(sql, nowMs())
+          for (const word of words) {
+            if (!isHeard(sql, word)) continue
+            note(sql, word, nowMs())
+            if (word.isHung) weigh(deps, word)
+          }
+          return changed(since)
+        }),
+      ),
+    bans(since) {
+      const { sequence, bans } = storage.transactionSync(() => changed(since))
+      log.debug('kernels.bans-told', { since, sequence })
+      const bare = bans.map(({ digest, isForAll, untilMs }) => ({ digest, isForAll, untilMs }))
+      return Promise.resolve({ sequence, bans: bare })
+    },
+  }
+}
+
+type Sql = DurableStorage['sql']
+
+function createTables(sql: Sql): void {
+  sql.exec(
+    'CREATE TABLE IF NOT EXISTS kernel_words (digest TEXT NOT NULL, voice TEXT NOT NULL, vouched INTEGER NOT NULL, hung INTEGER NOT NULL, at_ms INTEGER NOT NULL, PRIMARY KEY (digest, voice))',
+  )
+  sql.exec('CREATE INDEX IF NOT EXISTS kernel_words_at ON kernel_words (hung, at_ms)')
+  sql.exec('CREATE INDEX IF NOT EXISTS kernel_words_voice ON kernel_words (voice, hung)')
+  // A row gets a new sequence whenever it changes: AUTOINCREMENT never gives one twice.
+  sql.exec(
+    'CREATE TABLE IF NOT EXISTS kernel_bans (sequence INTEGER PRIMARY KEY AUTOINCREMENT, digest TEXT NOT NULL UNIQUE, for_all INTEGER NOT NULL, until_ms INTEGER NOT NULL, author TEXT NOT NULL)',
+  )
+}
+
+function isHeard(sql: Sql, { voice, isVouched, isHung }: KernelWord): boolean {
+  if (isVouched || !isHung) return true
+  const [row] = sql
+    .exec(
+      'SELECT count(*) AS count FROM kernel_words WHERE voice = ? AND hung = 1 AND digest NOT IN (SELECT digest FROM kernel_bans)',
+      voice,
+    )
+    .toArray()
+  return Count.parse(row).count < UNHEEDED_REPORTS
+}
+
+/** A voice has one word on a kernel; that it hung outweighs that it once ran. */
+function note(sql: Sql, { digest, voice, isVouched, isHung }: KernelWord, nowMs: number): void {
+  sql.exec(
+    'INSERT INTO kernel_words (digest, voice, vouched, hung, at_ms) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET hung = max(hung, excluded.hung), vouched = iif(hung = excluded.hung, max(vouched, excluded.vouched), iif(hung = 1, vouched, excluded.vouched)), at_ms = excluded.at_ms',
+    digest,
+    voice,
+    Number(isVouched),
+    Number(isHung),
+    nowMs,
+  )
+}
+
+/** Public nodes are protected by everybody's words; vouched ones only by those of their like: strangers cannot take a kernel from them. */
+function weigh({ storage: { sql }, nowMs, log }: KernelRegisterDeps, word: KernelWord): void {
+  const { digest, author } = word
+  const isForAll = amounts(sql, digest, 1)
+  if (!isForAll && !amounts(sql, digest, 0)) return
+  const [row] = sql.exec('SELECT * FROM kernel_bans WHERE digest = ?', digest).toArray()
+  if (row !== undefined && BanRow.parse(row).for_all >= Number(isForAll)) return
+  const untilMs = nowMs() + (isForAll ? LIMITS.kernelBanMs : LIMITS.kernelPublicBanMs)
+  sql.exec('DELETE FROM kernel_bans WHERE digest = ?', digest)
+  sql.exec(
+    'INSERT INTO kernel_bans (digest, for_all, until_ms, author) VALUES (?, ?, ?, ?)',
+    digest,
+    Number(isForAll),
+    untilMs,
+    author,
+  )
+  log.error('kernel.banned', { digest, author, isForAll })
+}
+
+/** Whether the words of voices that are vouched for at least so much amount to a ban. */
+function amounts(sql: Sql, digest: Bytes32, leastVouched: 0 | 1): boolean {
+  const [row] = sql
+    .exec(
+      `SELECT coalesce(sum(hung * iif(vouched = 1, ${VOUCHED_WEIGHT}, ${PUBLIC_WEIGHT})), 0) AS hung, coalesce(sum(1 - hung), 0) AS completed FROM kernel_words WHERE digest = ? AND vouched >= ?`,
+      digest,
+      leastVouched,
+    )
+    .toArray()
+  const { hung, completed } = Weights.parse(row)
+  return hung >= Math.min(MOST_WEIGHT, LEAST_WEIGHT + completed)
+}
+
+/** Words of both kinds are bounded apart: a flood of one must not wash away the other. */
+function forget(sql: Sql, nowMs: number): void {
+  sql.exec('DELETE FROM kernel_words WHERE at_ms < ?', nowMs - LIMITS.kernelWordMs)
+  for (const hung of [0, 1])
+    sql.exec(
+      'DELETE FROM kernel_words WHERE rowid IN (SELECT rowid FROM kernel_words WHERE hung = ? ORDER BY at_ms DESC LIMIT -1 OFFSET ?)',
+      hung,
+      LIMITS.kernelWords,
+    )
+  sql.exec(
+    'DELETE FROM kernel_bans WHERE until_ms < ? OR sequence IN (SELECT sequence FROM kernel_bans ORDER BY sequence DESC LIMIT -1 OFFSET ?)',
+    nowMs,
+    LIMITS.kernelBans,
+  )
+}

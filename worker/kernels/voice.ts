@@ -1,0 +1,36 @@
+/** Who speaks when a node says that a kernel has hung its device: not the node, whose identity costs nothing, but what stands behind it. */
+import type { TenantId } from '#shared/ids.ts'
+import { toBase64Url } from '../formats/base64.ts'
+import { macOf } from '../mac.ts'
+
+/** Who vouches for a node, or where its connection comes from. */
+export interface NodeBacking {
+  readonly voucher: TenantId | null
+  /** The address of the connection, empty for unknown. */
+  readonly address: string
+}
+
+/** Bits enough for two voices never to be the same one. */
+const VOICE_CHARS = 22
+
+/** A name that tells neither customer nor address to whoever lacks the secret. */
+export async function voiceOf({ voucher, address }: NodeBacking, secret: string): Promise<string> {
+  const who = voucher === null ? `network ${networkOf(address)}` : `tenant ${voucher}`
+  return toBase64Url(await macOf(`voice ${who}`, secret)).slice(0, VOICE_CHARS)
+}
+
+/** What one party gets for nothing with a connection: an IPv4 address, or the 2^64 addresses of an IPv6 network. */
+export function networkOf(address: string): string {
+  const bare = address.replace(/^\[|\]$|%.*$/g, '').toLowerCase()
+  const mapped = /^(?:::|(?:0:){5})ffff:(\d+\.\d+\.\d+\.\d+)$/.exec(bare)?.[1]
+  if (mapped !== undefined) return mapped
+  if (!bare.includes(':')) return bare
+  const [head = '', tail] = bare.split('::')
+  const groups = head === '' ? [] : head.split(':')
+  const last = tail === undefined || tail === '' ? [] : tail.split(':')
+  if (tail !== undefined) while (groups.length + last.length < 8) groups.push('0')
+  return [...groups, ...last]
+    .slice(0, 4)
+    .map((group) => group.replace(/^0+(?=.)/, ''))
+    .join(':')
+}
