@@ -23,6 +23,9 @@ export const LIMITS = {
   /** Newest versions of one policy that a list shows; each of the older ones can be asked for. */
   policyVersionsListed: 200,
   rateLimitKeys: 10_000,
+  /** MQTT bridge: a message that is answered by more than an error, and a packet that a broker of MQTT 5 may send at all. */
+  mqttPayloadBytes: 8 * MIB,
+  mqttPacketBytes: 64 * MIB,
   /** Idempotency keys, of one tenant */
   idempotencyKeyChars: 255,
   idempotencyKeptMs: 86_400_000,
@@ -109,6 +112,8 @@ export const LIMITS = {
   echoEveryMs: 1_200_000,
   /** Echoes of one measurement that answer nothing that was asked, before its stream ends. */
   echoesRefused: 4,
+  /** Nodes whose echoes one hub remembers. */
+  echoNodes: 2_000,
   attestationMs: 400 * 86_400_000,
   attestationsKept: 10_000,
   /** Hubs of one deployment, and messages of one of them that another takes in a second. */

@@ -1,6 +1,7 @@
 /** From an MQTT topic to the endpoint and back: each message noted, asked once, answered once, in any order of failures. */
 import { connect, type IPublishPacket, type MqttClient } from 'mqtt'
-import { toAppError, toProblem } from '#shared/errors.ts'
+import { AppError, toAppError, toProblem } from '#shared/errors.ts'
+import { LIMITS } from '#shared/limits.ts'
 import type { Log } from '#shared/log.ts'
 import { askEndpoint, type EndpointOptions } from './endpoint.ts'
 import type { Entry, Journal } from './journal.ts'
@@ -34,6 +35,11 @@ export interface Bridge {
 }
 
 const RECONNECT_MS = 1_000
+/** A broker of MQTT 5 keeps larger packets to itself; one of 3.1.1 is not asked. */
+const SESSION = {
+  sessionExpiryInterval: 0xffff_fffe,
+  maximumPacketSize: LIMITS.mqttPacketBytes,
+}
 /** Exactly once between bridge and broker. */
 const ANSWER_QOS = 2
 
@@ -45,7 +51,7 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
     clean: false,
     protocolVersion,
     // That the session outlives the connection is said in seconds in MQTT 5, and by `clean` before.
-    ...(protocolVersion === 5 ? { properties: { sessionExpiryInterval: 0xffff_fffe } } : {}),
+    ...(protocolVersion === 5 ? { properties: SESSION } : {}),
     reconnectPeriod: RECONNECT_MS,
     resubscribe: true,
     ...(username === undefined ? {} : { username }),
@@ -57,7 +63,7 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
   await firstConnection(client)
   client.on('reconnect', () => log.info('broker.reconnecting', {}))
   client.on('error', (error) => log.warn('broker.failed', { cause: error.message }))
-  for (const left of journal.unfinished()) work.add(left, left.answer)
+  for (const left of journal.unfinished()) work.add(left)
   await client.subscribeAsync(from, { qos: 1 })
   log.info('bridge.started', { from })
   return {
@@ -97,9 +103,10 @@ function take({ packet, acknowledge, journal, work, log }: Taking): void {
   const { topic, messageId = 0, dup } = packet
   const payload = typeof packet.payload === 'string' ? Buffer.from(packet.payload) : packet.payload
   try {
-    const entry = journal.note({ topic, payload, packetId: messageId, isRepeated: dup })
+    const delivery = { topic, payload, packetId: messageId, isRepeated: dup }
+    const entry = journal.note(delivery, refusalOf(payload.length))
     if (entry === null) log.info('message.repeated', { topic })
-    else work.add(entry, null)
+    else work.add(entry)
     acknowledge()
   } catch (cause) {
     // Not acknowledged: the broker keeps it and sends it again after the next connect.
@@ -108,8 +115,16 @@ function take({ packet, acknowledge, journal, work, log }: Taking): void {
   }
 }
 
+/** Of a message that is too large to be looked at: it is answered and out of the way. */
+function refusalOf(sizeBytes: number): ((id: string) => Uint8Array) | undefined {
+  const most = LIMITS.mqttPayloadBytes
+  if (sizeBytes <= most) return undefined
+  const detail = `The message has ${sizeBytes} bytes, at most ${most} are taken: send less in one.`
+  return (id) => encodeProblem(new AppError('too_large', detail), id)
+}
+
 interface Workers {
-  add(entry: Entry, answer: Uint8Array | null): void
+  add(entry: Entry): void
   /** Resolves when nothing runs. */
   idle(): Promise<void>
 }
@@ -117,11 +132,11 @@ interface Workers {
 /** Runs entries in the order in which they came, `concurrency` at once. */
 function createWorkers(options: BridgeOptions, client: MqttClient, signal: AbortSignal): Workers {
   const { concurrency, journal, log } = options
-  const waiting: { entry: Entry; answer: Uint8Array | null }[] = []
+  const waiting: Entry[] = []
   const running = new Set<Promise<void>>()
 
-  const finish = async (entry: Entry, known: Uint8Array | null) => {
-    let answer = known
+  const finish = async (entry: Entry) => {
+    let { answer } = entry
     if (answer === null) {
       answer = await answerEntry(options, entry, signal)
       journal.answered(entry.id, answer)
@@ -137,10 +152,9 @@ function createWorkers(options: BridgeOptions, client: MqttClient, signal: Abort
     while (running.size < concurrency && !signal.aborted) {
       const next = waiting.shift()
       if (next === undefined) return
-      const job: Promise<void> = finish(next.entry, next.answer)
+      const job: Promise<void> = finish(next)
         .catch((error: unknown) => {
-          if (!signal.aborted)
-            log.error('message.failed', { id: next.entry.id, cause: String(error) })
+          if (!signal.aborted) log.error('message.failed', { id: next.id, cause: String(error) })
         })
         .finally(() => {
           running.delete(job)
@@ -150,8 +164,8 @@ function createWorkers(options: BridgeOptions, client: MqttClient, signal: Abort
     }
   }
   return {
-    add(entry, answer) {
-      waiting.push({ entry, answer })
+    add(entry) {
+      waiting.push(entry)
       pump()
     },
     async idle() {
@@ -172,12 +186,15 @@ async function answerEntry(
   { id, payload }: Entry,
   signal: AbortSignal,
 ): Promise<Uint8Array> {
-  const encoder = new TextEncoder()
   let body: unknown
   try {
     body = fillTemplate(template, payload)
   } catch (error) {
-    return encoder.encode(JSON.stringify(toProblem(error, id)))
+    return encodeProblem(error, id)
   }
-  return encoder.encode((await askEndpoint(endpoint, { id, body }, signal)).body)
+  return new TextEncoder().encode((await askEndpoint(endpoint, { id, body }, signal)).body)
+}
+
+function encodeProblem(error: unknown, id: string): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify(toProblem(error, id)))
 }

@@ -20,20 +20,23 @@ export interface Entry {
   readonly id: string
   readonly topic: string
   readonly payload: Uint8Array
+  /** Null until there is one. */
+  readonly answer: Uint8Array | null
 }
 
 export interface Journal {
   /**
    * Notes a delivery durably; null when it is the repetition of one that is known, which is then answered once.
+   * @param answerNow makes the answer of one that nobody is asked about: its bytes are not kept
    * @throws {AppError} no_capacity when as many messages wait as may
    */
-  note(delivery: Delivery): Entry | null
+  note(delivery: Delivery, answerNow?: (id: string) => Uint8Array): Entry | null
   /** Keeps the answer, so that a bridge that ends now publishes this one and asks for no other. */
   answered(id: string, answer: Uint8Array): void
   /** The answer has reached the broker. */
   published(id: string): void
   /** What an earlier life left: to be asked, or, with an answer, to be published. */
-  unfinished(): (Entry & { readonly answer: Uint8Array | null })[]
+  unfinished(): Entry[]
   close(): void
 }
 
@@ -68,7 +71,7 @@ export function openJournal({ path, maxWaiting, nowMs }: JournalOptions): Journa
     CREATE INDEX IF NOT EXISTS messages_by_state ON messages (published, at_ms);
   `)
   const insert = database.prepare(
-    'INSERT INTO messages (id, mark, topic, payload, at_ms) VALUES (?, ?, ?, ?, ?)',
+    'INSERT INTO messages (id, mark, topic, payload, answer, at_ms) VALUES (?, ?, ?, ?, ?, ?)',
   )
   const find = database.prepare('SELECT id FROM messages WHERE mark = ? LIMIT 1')
   const count = database.prepare('SELECT count(*) AS waiting FROM messages WHERE published = 0')
@@ -82,7 +85,7 @@ export function openJournal({ path, maxWaiting, nowMs }: JournalOptions): Journa
     'SELECT id, topic, payload, answer FROM messages WHERE published = 0 ORDER BY at_ms, rowid',
   )
   return {
-    note(delivery) {
+    note(delivery, answerNow) {
       const mark = markOf(delivery)
       // A packet id is given out again once it was acknowledged: only what the broker calls a repetition is one.
       if (delivery.isRepeated && find.get(mark) !== undefined) return null
@@ -91,8 +94,12 @@ export function openJournal({ path, maxWaiting, nowMs }: JournalOptions): Journa
         throw new AppError('no_capacity', `${waiting} messages wait for an answer already.`)
       const id = randomUUID()
       forget.run(nowMs() - REMEMBERED_MS)
-      insert.run(id, mark, delivery.topic, delivery.payload, nowMs())
-      return { id, topic: delivery.topic, payload: delivery.payload }
+      const { topic } = delivery
+      const answer = answerNow?.(id) ?? null
+      const payload = answer === null ? delivery.payload : new Uint8Array()
+      // In one statement: what was refused must not be asked about after a crash.
+      insert.run(id, mark, topic, payload, answer, nowMs())
+      return { id, topic, payload, answer }
     },
     answered: (id, answer) => void keepAnswer.run(answer, id),
     published: (id) => void keepPublished.run(id),

@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { connectAsync, type MqttClient } from 'mqtt'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Tenant } from '#scripts/lib/stack.ts'
+import { LIMITS } from '#shared/limits.ts'
 import { repositoryPath } from '#scripts/lib/paths.ts'
 import { createTestStack, type TestStack } from '../support/stack.ts'
 import { until } from '../support/poll.ts'
@@ -170,6 +171,24 @@ describe.skipIf(!existsSync(MOSQUITTO))('the MQTT bridge', () => {
     await allAnswered(50)
     await new Promise((resolve) => setTimeout(resolve, 500))
     for (const list of answers.values()) expect(new Set(list).size).toBe(1)
+  })
+
+  it('[MQ7] answers a message that is too large with an error, and the next ones as ever', async () => {
+    const jobs = await jobsOf()
+    const large = Buffer.alloc(LIMITS.mqttPayloadBytes + 1, 0x61)
+    await backend.publishAsync('sensors/large', large, { qos: 1 })
+    await backend.publishAsync('sensors/after', 'pump runs hot', { qos: 1 })
+    await until('both are answered', () =>
+      ['answers/sensors/large', 'answers/sensors/after'].every((topic) => answers.has(topic)),
+    )
+    expect(JSON.parse(answers.get('answers/sensors/large')?.[0] ?? '')).toMatchObject({
+      code: 'too_large',
+      detail: expect.stringContaining(`${large.length} bytes, at most ${LIMITS.mqttPayloadBytes}`),
+    })
+    expect(JSON.parse(answers.get('answers/sensors/after')?.[0] ?? '')).toMatchObject({
+      object: 'list',
+    })
+    expect(await jobsOf()).toBe(jobs + 1)
   })
 
   it('publishes the error document for a message that no request can be made of', async () => {

@@ -50,6 +50,19 @@ describe('the journal', () => {
     after.close()
   })
 
+  it('[MQ7] keeps of what is refused the answer and no bytes, in one step', () => {
+    const before = open()
+    const payload = new Uint8Array(1_000)
+    const refused = before.note(delivery({ payload }), (id) => new TextEncoder().encode(id))
+    before.close()
+    const after = open()
+    const [left] = after.unfinished()
+    expect(left?.payload).toHaveLength(0)
+    expect(new TextDecoder().decode(left?.answer ?? undefined)).toBe(refused?.id)
+    expect(after.note(delivery({ payload, isRepeated: true }))).toBeNull()
+    after.close()
+  })
+
   it('takes equal bytes under a packet id that was given out again for a new message', () => {
     const journal = open()
     const first = journal.note(delivery())
