@@ -29,7 +29,7 @@ export interface ReceiptJournal extends ReceiptStore {
 export interface JournalOptions {
   readonly log: Pick<Log, 'warn'>
   /** @default 4 MiB */
-  readonly goneBytes?: number
+  readonly goneBytes?: number | undefined
 }
 
 interface Line {
