@@ -60,7 +60,8 @@ class Shelf implements ModelShelf {
   readonly #deps: ModelShelfDeps
   readonly #byDigest: ReadonlyMap<Bytes32, ModelManifest>
   readonly #uses = new Map<string, number>()
-  readonly #usedAtMs = new Map<string, number>()
+  /** The last uses of each model, the newest last. */
+  readonly #usedAtMs = new Map<string, number[]>()
   /** Manifests whose golden run fails here: they will fail again. */
   readonly #refused = new Set<Bytes32>()
   readonly #loading = new Map<Bytes32, Promise<AdmittedModel>>()
@@ -133,8 +134,13 @@ class Shelf implements ModelShelf {
       const left = (this.#uses.get(id) ?? 1) - 1
       if (left > 0) this.#uses.set(id, left)
       else this.#uses.delete(id)
-      this.#usedAtMs.set(id, this.#deps.now())
+      this.#used(id)
     }
+  }
+
+  #used(id: string): void {
+    const uses = [...(this.#usedAtMs.get(id) ?? []), this.#deps.now()]
+    this.#usedAtMs.set(id, uses.slice(-LIMITS.modelDemandUses))
   }
 
   #checkRate(): void {
@@ -161,7 +167,7 @@ class Shelf implements ModelShelf {
         const startedMs = now()
         for (const id of this.#plan(manifest, room)) await engine.unload(id)
         const admitted = await this.#admit(manifest, signal)
-        this.#usedAtMs.set(manifest.id, now())
+        this.#used(manifest.id)
         log.info('model.loaded', {
           model: manifest.id,
           fetchMs: fetched.ms,
@@ -206,13 +212,17 @@ class Shelf implements ModelShelf {
     const byId = new Map([...this.#byDigest.values()].map((model) => [model.id, model]))
     const loaded = this.models().map(({ id }): ShelfModel => {
       const known = byId.get(id)
-      const usedAtMs = this.#usedAtMs.get(id) ?? -Infinity
+      const uses = this.#usedAtMs.get(id) ?? []
+      const usedAtMs = uses.at(-1) ?? -Infinity
+      const [oldestMs = -Infinity] = uses
+      const isWanted =
+        uses.length === LIMITS.modelDemandUses && nowMs - oldestMs < LIMITS.modelDemandMs
       const { keepMs = LIMITS.modelKeepMs } = this.#deps
       return {
         id,
         sizeBytes: known === undefined ? 0 : modelBytes(known),
         usedAtMs,
-        isKept: room === 'keep' || this.#uses.has(id) || nowMs - usedAtMs < keepMs,
+        isKept: room === 'keep' || this.#uses.has(id) || isWanted || nowMs - usedAtMs < keepMs,
       }
     })
     const isLoaded = new Set(loaded.map(({ id }) => id))

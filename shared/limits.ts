@@ -193,9 +193,14 @@ export const LIMITS = {
   tabMemoryBytes: 512 * MIB,
   /** A model that was loaded or used this recently is not unloaded for another one. */
   modelKeepMs: 10_000,
+  /** Neither is one that was used so often in so long. */
+  modelDemandUses: 6,
+  modelDemandMs: 60_000,
   /** Loads that hubs may ask of one node, in a minute and at once. */
   linkLoads: 4,
   modelLoadsPerMinute: 12,
+  /** Loads that one hub asks for in a minute for one tenant. */
+  tenantModelLoads: 8,
   /** Loads that one hub waits for, and how long it does not ask a node again for a model that it could not load. */
   hubModelLoads: 32,
   /** From then on a load that has not ended keeps nobody from trying another node. */

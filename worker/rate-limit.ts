@@ -13,9 +13,12 @@ export interface RateLimitOptions {
   /** Keys that are remembered; when full the oldest is forgotten. */
   readonly keys: number
   readonly nowMs: () => number
+  /** What is counted, for the refusal. @default requests from one place */
+  readonly what?: string
 }
 
 export function createRateLimit(options: RateLimitOptions): RateLimit {
+  const { what = 'requests from one place' } = options
   const windows = new Map<string, { startMs: number; count: number }>()
   return {
     take(key) {
@@ -31,7 +34,7 @@ export function createRateLimit(options: RateLimitOptions): RateLimit {
       window.count += 1
       if (window.count <= options.perMinute) return
       const retryAfterSeconds = Math.ceil((window.startMs + WINDOW_MS - nowMs) / 1000)
-      throw new AppError('rate_limited', `At most ${options.perMinute} a minute from one place.`, {
+      throw new AppError('rate_limited', `At most ${options.perMinute} ${what} a minute.`, {
         meta: { retryAfterSeconds },
       })
     },

@@ -224,10 +224,10 @@ function worse(a: KernelBar, b: KernelBar): KernelBar {
 }
 
 function placementOf(
-  { request: { policy, allowed, nodeId }, tried }: Job,
+  { request: { tenant, policy, allowed, nodeId }, tried }: Job,
   { digest }: Work,
 ): PlacementJob {
-  return { policy, allowed, digest, tried, nodeId }
+  return { tenant, policy, allowed, digest, tried, nodeId }
 }
 
 /** Bytes that a kernel's answer will have; a model's is small beside its input, and bounded on the stream. */

@@ -4,6 +4,7 @@ import type { Bytes32 } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'
 import type { Log } from '#shared/log.ts'
 import { factsOf, type Directory, type Member } from './directory.ts'
+import { createRateLimit } from '../rate-limit.ts'
 import { mayLoad, place, type PlacementJob, type PlacementView } from './placement.ts'
 
 export interface ModelLoadsDeps {
@@ -16,7 +17,7 @@ export interface ModelLoads {
   /**
    * Has a model loaded that no allowed node has, and waits for it.
    * @returns ms that it took, or undefined when no allowed node could load it
-   * @throws {AppError} no_capacity when the time of the job ends first, cancelled
+   * @throws {AppError} no_capacity when the time of the job ends first, rate_limited when its tenant has had too many models loaded, cancelled
    */
   bring(job: PlacementJob, signal: AbortSignal): Promise<number | undefined>
   /** Has one more node load a model whose nodes are all busy; waits for nothing, and asks seldom. */
@@ -35,19 +36,28 @@ interface Load {
 }
 
 export function createModelLoads(deps: ModelLoadsDeps): ModelLoads {
-  const { directory, now } = deps
+  const { directory, now, log } = deps
   const running = createRunningLoads(deps)
+  // A node has room for some models: whoever asks for all of them in turn would have it do nothing else.
+  const perTenant = createRateLimit({
+    perMinute: LIMITS.tenantModelLoads,
+    keys: LIMITS.hubLoadsRemembered,
+    nowMs: now,
+    what: 'loads of models for one tenant',
+  })
   const spreadAtMs = new Map<Bytes32, number>()
 
   const views = (digest: Bytes32) =>
     directory.members().map((member) => viewOf(member, running.stateOf(member, digest)))
-  /** The load that a job should wait for. @throws {AppError} no_capacity */
+  /** The load that a job should wait for. @throws {AppError} no_capacity, rate_limited */
   const find = (job: PlacementJob): Load | undefined => {
     const placement = place(views(job.digest), job, now())
     if (placement.kind === 'none') return undefined
     if (placement.kind === 'join') return running.get(placement.nodeId, job.digest)
     const member = directory.get(placement.nodeId)
-    return member === undefined ? undefined : running.begin(member, job.digest)
+    if (member === undefined) return undefined
+    perTenant.take(job.tenant)
+    return running.begin(member, job.digest)
   }
   /** When an allowed node that could load it, but for other work, may be asked again; Infinity for never. */
   const busyUntilMs = (job: PlacementJob): number => {
@@ -84,7 +94,12 @@ export function createModelLoads(deps: ModelLoadsDeps): ModelLoads {
       const nowMs = now()
       if (nowMs - (spreadAtMs.get(digest) ?? -Infinity) < LIMITS.modelSpreadEveryMs) return
       remember(spreadAtMs, digest, nowMs)
-      if (running.count() < LIMITS.hubModelLoads) find(job)
+      if (running.count() >= LIMITS.hubModelLoads) return
+      try {
+        find(job)
+      } catch (error) {
+        log.debug('model.not-spread', { digest, code: errorCode(error) })
+      }
     },
   }
 }

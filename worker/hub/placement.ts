@@ -1,5 +1,5 @@
 /** Which node is asked to load a model that jobs want: the same filter as for the jobs themselves, then the cheapest load. Pure. */
-import type { Bytes32 } from '#shared/ids.ts'
+import type { Bytes32, TenantId } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'
 import { decide, type NodeFacts } from '#shared/decide.ts'
 import type { CompiledPolicy } from '#shared/policy.ts'
@@ -23,6 +23,7 @@ export interface PlacementView {
 }
 
 export interface PlacementJob {
+  readonly tenant: TenantId
   readonly policy: CompiledPolicy
   readonly allowed: CountrySet
   readonly digest: Bytes32

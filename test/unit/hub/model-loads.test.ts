@@ -1,12 +1,12 @@
 /** Loads that a hub asks of nodes that never answer: those who wait for a model get it from the others all the same. */
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
-import type { Bytes32 } from '#shared/ids.ts'
+import { TenantId, type Bytes32 } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'
 import { silentLog } from '#shared/log.ts'
 import { Directory, type Member } from '#worker/hub/directory.ts'
 import { createModelLoads } from '#worker/hub/model-loads.ts'
 import { placeIn } from '#test/support/place.ts'
-import { compiled } from '#test/support/policies.ts'
+import { compiled, TENANT } from '#test/support/policies.ts'
 
 const DIGEST: Bytes32 = `0x${'5'.repeat(64)}`
 const POLICY = compiled({ compute: { allow: ['WORLD'], deny: [] } })
@@ -40,6 +40,7 @@ it('nodes that never answer a load use up no place of the loads that are waited 
   directory.add(createMember('honest', true))
   const loads = createModelLoads({ directory, now: () => Date.now(), log: silentLog })
   const job = {
+    tenant: TENANT,
     policy: POLICY,
     allowed: POLICY.compute,
     digest: DIGEST,
@@ -49,4 +50,43 @@ it('nodes that never answer a load use up no place of the loads that are waited 
   const brought = loads.bring(job, new AbortController().signal).catch((error: unknown) => error)
   await vi.advanceTimersByTimeAsync((liars + 1) * (LIMITS.modelPatienceMs + 1))
   expect(await brought).toBeTypeOf('number')
+})
+
+it('[M11] a tenant that asks for cold models in turn is told to wait, and nobody else', async () => {
+  const count = LIMITS.tenantModelLoads + 1
+  const digests = Array.from(
+    { length: count },
+    (_, n) => `0x${String(n).padStart(64, '0')}` as const,
+  )
+  const asked: Bytes32[] = []
+  const never = new Promise<void>(() => {})
+  const load = ({ digest }: { digest: Bytes32 }) => (asked.push(digest), never)
+  const node = createMember('node', true)
+  const directory = new Directory()
+  directory.add({
+    ...node,
+    presence: { ...node.presence, loadable: digests },
+    link: { load, rttMs: () => 1, inFlight: () => 0 } as unknown as Member['link'],
+  })
+  const loads = createModelLoads({ directory, now: () => Date.now(), log: silentLog })
+  /** Undefined for one that waits for its model. */
+  const refusalOf = async (digest: Bytes32 | undefined, tenant = TENANT) => {
+    const tried = new Set<string>()
+    const job = { tenant, policy: POLICY, allowed: POLICY.compute, tried, nodeId: null }
+    let refusal: unknown
+    const brought = loads.bring({ ...job, digest: digest ?? DIGEST }, new AbortController().signal)
+    brought.catch((error: unknown) => (refusal = error))
+    await vi.advanceTimersByTimeAsync(1)
+    return refusal
+  }
+  for (const digest of digests.slice(0, -1)) expect(await refusalOf(digest)).toBeUndefined()
+  expect(await refusalOf(digests.at(-1))).toMatchObject({
+    code: 'rate_limited',
+    meta: { retryAfterSeconds: 60 },
+  })
+  // What is being loaded already costs nothing more, and another tenant has its own.
+  expect(await refusalOf(digests[0])).toBeUndefined()
+  expect(asked).toEqual(digests.slice(0, -1))
+  expect(await refusalOf(digests.at(-1), TenantId.parse('other'))).toBeUndefined()
+  expect(asked).toEqual(digests)
 })

@@ -46,7 +46,8 @@ const Policy = fc
 
 function jobOf(policy: PlacementJob['policy'], tried: Iterable<string> = []): PlacementJob {
   const { compute: allowed } = policy
-  return { policy, allowed, digest: WANTED, tried: new Set(tried), nodeId: null }
+  const { tenant } = policy
+  return { tenant, policy, allowed, digest: WANTED, tried: new Set(tried), nodeId: null }
 }
 
 describe('placement', () => {

@@ -94,6 +94,21 @@ describe('a shelf of models', () => {
     expect(ids()).toEqual(['b'])
   })
 
+  it('[M7] takes nothing away that is asked for again and again, until that ends', async () => {
+    const { shelf, state, load, ids } = createShelf([model('a', 60), model('b', 60)])
+    await load('a')
+    for (let use = 0; use < LIMITS.modelDemandUses; use += 1) {
+      state.nowMs += 9_000
+      shelf.use('a')()
+    }
+    await expect(load('b')).rejects.toMatchObject({ code: 'no_capacity' })
+    // Once is no demand: a model that is asked for in its turn by somebody who asks for all of them.
+    state.nowMs += LIMITS.modelDemandMs
+    shelf.use('a')()
+    await load('b')
+    expect(ids()).toEqual(['b'])
+  })
+
   it('[M7] fetches nothing for a model that does not fit, and does not offer it', async () => {
     const { shelf, events, load } = createShelf([model('small', 10), model('large', 101)])
     expect(shelf.loadable()).toEqual([manifestDigest(model('small', 10))])
