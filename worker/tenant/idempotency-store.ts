@@ -35,6 +35,7 @@ export function createIdempotencyStore(
 ): IdempotencyStore {
   const { nowMs } = deps
   const rows = openTable(database)
+  const totals = createTotals(rows)
   const waiting = createWaitingRoom()
   const find = (key: string) => rows('SELECT * FROM idempotency WHERE key = ?', key)[0]
   const holds = ({ key, token }: IdempotencyHold) => {
@@ -43,7 +44,7 @@ export function createIdempotencyStore(
   }
 
   /** Gives the key to this caller, whether nobody had it or its holder is long silent. */
-  function take({ key, fingerprint }: IdempotentRequest): IdempotencyVerdict {
+  function take({ key, fingerprint }: IdempotentRequest, isNew: boolean): IdempotencyVerdict {
     const token = bytesToHex(deps.random(32))
     const now = nowMs()
     rows(
@@ -55,6 +56,8 @@ export function createIdempotencyStore(
       now + LIMITS.idempotencyLeaseMs,
       now + LIMITS.idempotencyKeptMs,
     )
+    // What a silent holder leaves has no body yet.
+    if (isNew) totals.add({ keys: 1, bytes: 0 })
     deps.wakeAt?.(now + LIMITS.idempotencyKeptMs)
     return { kind: 'run', token }
   }
@@ -64,13 +67,13 @@ export function createIdempotencyStore(
       const giveUpAtMs = nowMs() + LIMITS.idempotencyWaitMs
       for (;;) {
         const now = nowMs()
-        rows('DELETE FROM idempotency WHERE erase_at_ms <= ?', now)
+        totals.erase('erase_at_ms <= ?', now)
         const row = find(request.key)
-        if (row === undefined) return fullness(rows, now) ?? take(request)
+        if (row === undefined) return fullness(rows, totals.now().keys, now) ?? take(request, true)
         if (row['fingerprint'] !== request.fingerprint) return { kind: 'reused' }
         if (row['lease_until_ms'] === null) return { kind: 'replay', answer: toAnswer(row) }
         const leaseUntilMs = Number(row['lease_until_ms'])
-        if (leaseUntilMs <= now) return take(request)
+        if (leaseUntilMs <= now) return take(request, false)
         if (giveUpAtMs <= now) return { kind: 'busy' }
         if (waiting.size() >= LIMITS.idempotencyWaiters)
           return { kind: 'full', retryAfterMs: 1_000 }
@@ -80,9 +83,7 @@ export function createIdempotencyStore(
 
     complete(hold, { status, headers, body }) {
       if (!holds(hold)) return false
-      const [kept] = rows('SELECT sum(body_bytes) AS bytes FROM idempotency')
-      const fits =
-        Number(kept?.['bytes'] ?? 0) + (body?.length ?? 0) <= LIMITS.idempotencyTotalBytes
+      const fits = totals.now().bytes + (body?.length ?? 0) <= LIMITS.idempotencyTotalBytes
       const stored = fits ? body : null
       rows(
         'UPDATE idempotency SET lease_until_ms = NULL, status = ?, headers = ?, body = ?, body_bytes = ? WHERE key = ?',
@@ -92,19 +93,20 @@ export function createIdempotencyStore(
         stored?.length ?? 0,
         hold.key,
       )
+      totals.add({ keys: 0, bytes: stored?.length ?? 0 })
       waiting.wake(hold.key)
       return true
     },
 
     release(hold) {
       if (!holds(hold)) return
-      rows('DELETE FROM idempotency WHERE key = ?', hold.key)
+      totals.erase('key = ?', hold.key)
       waiting.wake(hold.key)
     },
 
     sweep() {
       if (!database.exists()) return undefined
-      rows('DELETE FROM idempotency WHERE erase_at_ms <= ?', nowMs())
+      totals.erase('erase_at_ms <= ?', nowMs())
       const [next] = rows('SELECT min(erase_at_ms) AS at FROM idempotency')
       return next?.['at'] == null ? undefined : Number(next['at'])
     },
@@ -123,10 +125,40 @@ function openTable(database: TenantDatabase): Rows {
   }
 }
 
-function fullness(rows: Rows, nowMs: number): IdempotencyVerdict | undefined {
-  const [kept] = rows('SELECT count(*) AS keys, min(erase_at_ms) AS at FROM idempotency')
-  if (Number(kept?.['keys']) < LIMITS.idempotencyKeys) return undefined
-  return { kind: 'full', retryAfterMs: Math.max(1_000, Number(kept?.['at']) - nowMs) }
+interface Totals {
+  readonly keys: number
+  readonly bytes: number
+}
+
+/** How many keys and bytes there are: counted once in this object's life, then kept as they change. */
+function createTotals(rows: Rows) {
+  let known: Totals | undefined
+  const now = (): Totals => (known ??= count(rows))
+  const add = (change: Totals): void => {
+    const { keys, bytes } = now()
+    known = { keys: keys + change.keys, bytes: bytes + change.bytes }
+  }
+  return {
+    now,
+    add,
+    erase(which: 'key = ?' | 'erase_at_ms <= ?', value: string | number): void {
+      now()
+      for (const row of rows(`DELETE FROM idempotency WHERE ${which} RETURNING body_bytes`, value))
+        add({ keys: -1, bytes: -Number(row['body_bytes']) })
+    },
+  }
+}
+
+function count(rows: Rows): Totals {
+  const query = 'SELECT count(*) AS keys, coalesce(sum(body_bytes), 0) AS bytes FROM idempotency'
+  const [total] = rows(query)
+  return { keys: Number(total?.['keys']), bytes: Number(total?.['bytes']) }
+}
+
+function fullness(rows: Rows, keys: number, nowMs: number): IdempotencyVerdict | undefined {
+  if (keys < LIMITS.idempotencyKeys) return undefined
+  const [oldest] = rows('SELECT min(erase_at_ms) AS at FROM idempotency')
+  return { kind: 'full', retryAfterMs: Math.max(1_000, Number(oldest?.['at']) - nowMs) }
 }
 
 function toAnswer(row: Row): KeptAnswer {

@@ -105,8 +105,56 @@ describe('an idempotency key', () => {
     expect((await core.idempotency.begin(request)).kind).toBe('run')
   })
 
-  it('keeps no more bytes than a tenant may, and says that there were some', async () => {
+  it('costs the same however many others are kept: no statement goes through all of them', async () => {
     const { core, storage } = await createTenant()
+    held(await core.idempotency.begin({ ...request, key: `0x${'3'.repeat(64)}` }))
+    const statements: string[] = []
+    const exec = storage.sql.exec.bind(storage.sql)
+    storage.sql.exec = (query, ...bindings) => {
+      statements.push(query)
+      return exec(query, ...bindings)
+    }
+    const hold = held(await core.idempotency.begin(request))
+    expect(core.idempotency.complete(hold, answer)).toBe(true)
+    expect(await core.idempotency.begin(request)).toEqual({ kind: 'replay', answer })
+    core.idempotency.sweep()
+    storage.sql.exec = exec
+    const about = statements.filter((query) => query.includes('idempotency'))
+    expect(about.length).toBeGreaterThan(5)
+    for (const query of about.filter((text) => /^(SELECT|UPDATE|DELETE)/.test(text))) {
+      const bindings = Array.from({ length: query.split('?').length - 1 }, () => 1)
+      const plan = exec(`EXPLAIN QUERY PLAN ${query}`, ...bindings).toArray()
+      for (const { detail } of plan) expect(`${query}: ${String(detail)}`).not.toMatch(/: SCAN/)
+    }
+  })
+
+  it('that goes makes room for as much as it kept, released, erased or taken over', async () => {
+    const { core, restart } = await createTenant()
+    const most = LIMITS.idempotencyTotalBytes / 4
+    const body = new Uint8Array(most)
+    const keyOf = (n: number) => ({ ...request, key: `0x${String(n).repeat(64)}` as const })
+    const keep = async (store: typeof core, n: number) => {
+      const verdict = await store.idempotency.begin(keyOf(n))
+      if (verdict.kind !== 'run') throw new Error(verdict.kind)
+      const hold = { ...keyOf(n), token: verdict.token }
+      store.idempotency.complete(hold, { ...answer, body })
+      const again = await store.idempotency.begin(keyOf(n))
+      return again.kind === 'replay' && again.answer.body !== null
+    }
+    const lost = await core.idempotency.begin(keyOf(9))
+    expect(lost.kind).toBe('run')
+    for (const n of [1, 2, 3, 4]) expect(await keep(core, n)).toBe(true)
+    expect(await keep(core, 5)).toBe(false)
+    // After a restart they are counted anew; a day later all is gone.
+    const later = restart()
+    expect(await keep(later, 6)).toBe(false)
+    await vi.advanceTimersByTimeAsync(LIMITS.idempotencyKeptMs)
+    for (const n of [1, 2, 3, 4]) expect(await keep(later, n)).toBe(true)
+    expect(await keep(later, 5)).toBe(false)
+  })
+
+  it('keeps no more bytes than a tenant may, and says that there were some', async () => {
+    const { core, storage, restart } = await createTenant()
     const hold = held(await core.idempotency.begin(request))
     storage.sql.exec(
       'INSERT INTO idempotency (key, fingerprint, token, body_bytes, erase_at_ms) VALUES (?, ?, ?, ?, ?)',
@@ -116,8 +164,9 @@ describe('an idempotency key', () => {
       LIMITS.idempotencyTotalBytes,
       2_000_000,
     )
-    core.idempotency.complete(hold, answer)
-    expect(await core.idempotency.begin(request)).toEqual({
+    const later = restart()
+    later.idempotency.complete(hold, answer)
+    expect(await later.idempotency.begin(request)).toEqual({
       kind: 'replay',
       answer: { ...answer, body: null },
     })
