@@ -1,17 +1,28 @@
-/** `npm run verify -- RECEIPT`: checks a receipt, by id or in a file, and exits 0 only when every check passed. */
-import { readFile } from 'node:fs/promises'
+/** `npm run verify -- BUNDLE.json | RECEIPT`: checks what an auditor was handed, and exits 0 only when every check passed. */
+import { readFile, writeFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
+import { z } from 'zod'
+import { AuditBundle } from '#shared/audit-bundle.ts'
 import { Address, Bytes32 } from '#shared/ids.ts'
-import { createChainView } from '#scripts/lib/chain-view.ts'
+import { createChainView, type ChainView } from '#scripts/lib/chain-view.ts'
 import { readDevInstance, type DevInstance } from '#scripts/lib/dev-instance.ts'
+import { createPinnedView, Pins, rememberChain } from '#scripts/lib/pinned-view.ts'
+import { pinBundle } from '#scripts/lib/pin-bundle.ts'
+import { reportBundles } from '#scripts/lib/report-bundle.ts'
+import type { BundleTrust } from '#scripts/lib/verify-bundle.ts'
 import { formatLine, verifyReceipt } from '#scripts/lib/verify-receipt.ts'
 
-const USAGE = `npm run verify -- RECEIPT_ID | FILE.json [options]
-  --url URL             where the receipt is asked for          (default: the running instance)
-  --key KEY             API key with scope audit or infer       (default: the running instance's)
+const USAGE = `npm run verify -- FILE.json… | RECEIPT_ID [options]
+  FILE.json             bundles of /v1/audit/bundle or /v1/jobs/ID/proof, or one receipt; of several bundles
+                        the logs are compared with one another, too
+  --log-key KEY         public key of the audit logs; take it from the operator, not from the bundle; may be repeated
   --rpc URL             JSON-RPC endpoint of the chain
-  --settlement ADDRESS  the contract; take it from a source that you trust, not from the receipt
+  --settlement ADDRESS  the contract; take it from a source that you trust, not from the bundle
+  --pins FILE           instead of these: what was pinned before; nothing is asked of anybody
+  --write-pins FILE     pins what the chain says of these bundles, for a later check without it
   --allow-simulated     accept a place that was made up for development
+  --verbose             each check of each job
+  --url URL, --key KEY  where a receipt is asked for by its id, and the API key for it
 Without options, what .littoral/dev.json says of the instance of this working copy.`
 
 const OPTIONS = {
@@ -19,33 +30,86 @@ const OPTIONS = {
   key: { type: 'string' },
   rpc: { type: 'string' },
   settlement: { type: 'string' },
+  'log-key': { type: 'string', multiple: true },
+  pins: { type: 'string' },
+  'write-pins': { type: 'string' },
   'allow-simulated': { type: 'boolean', default: false },
+  verbose: { type: 'boolean', default: false },
   help: { type: 'boolean', default: false },
 } as const
+
+type Values = ReturnType<typeof readArguments>['values']
 
 process.exitCode = await main()
 
 async function main(): Promise<number> {
-  const { values, positionals } = parseArgs({ options: OPTIONS, allowPositionals: true })
+  const { values, positionals } = readArguments()
   const [target] = positionals
   if (target === undefined || values.help) {
     console.log(USAGE)
     return values.help ? 0 : 2
   }
   const instance = await readDevInstance()
-  const rpc = values.rpc ?? instance?.chain.rpc
-  const settlement = values.settlement ?? instance?.chain.settlement
-  if (rpc === undefined || settlement === undefined) {
+  const trust = await readTrust(values, instance)
+  if (trust === undefined) {
     console.error(
-      `Which chain? No instance has run here, so give --rpc and --settlement.\n${USAGE}`,
+      `Which chain? No instance has run here, so give --rpc and --settlement, or --pins.\n${USAGE}`,
     )
     return 2
   }
-  const document = await readDocument(target, instance, values)
-  const chain = await createChainView(rpc, Address.parse(settlement))
+  const documents = await Promise.all(
+    positionals.map((name) => readDocument(name, instance, values)),
+  )
+  // What is no bundle is read as a receipt: then a bundle that was broken says which it was not.
+  if (!documents.every(looksLikeBundle)) return checkReceipt(documents[0], trust)
+  if (values['write-pins'] !== undefined) {
+    const bundles = documents.map((document) => AuditBundle.parse(document))
+    const pins = await pinBundle(bundles, trust)
+    await writeFile(values['write-pins'], `${JSON.stringify(pins, null, 2)}\n`)
+  }
+  const { ok, text } = await reportBundles(documents, { trust, verbose: values.verbose })
+  console.log(text)
+  return ok ? 0 : 1
+}
+
+function readArguments() {
+  return parseArgs({ options: OPTIONS, allowPositionals: true })
+}
+
+async function readTrust(
+  values: Values,
+  instance: DevInstance | undefined,
+): Promise<BundleTrust | undefined> {
   const isDevelopment = values.rpc === undefined && instance?.simulatedPlaces === true
   const allowSimulated = values['allow-simulated'] || isDevelopment
-  const { ok, lines } = await verifyReceipt(document, { chain, allowSimulated })
+  if (values.pins !== undefined) {
+    const pins = Pins.parse(JSON.parse(await readFile(values.pins, 'utf8')))
+    const { logKeys, attesters } = pins
+    return { chain: createPinnedView(pins), logKeys, attesters, allowSimulated }
+  }
+  const chain = await readChain(values, instance)
+  if (chain === undefined) return undefined
+  const given = z.array(Bytes32).parse(values['log-key'] ?? [])
+  const logKeys = given.length > 0 ? given : [instance?.logKey].flatMap((key) => key ?? [])
+  return { chain, logKeys, attesters: [], allowSimulated }
+}
+
+async function readChain(
+  values: Values,
+  instance: DevInstance | undefined,
+): Promise<ChainView | undefined> {
+  const rpc = values.rpc ?? instance?.chain.rpc
+  const settlement = values.settlement ?? instance?.chain.settlement
+  if (rpc === undefined || settlement === undefined) return undefined
+  return rememberChain(await createChainView(rpc, Address.parse(settlement)))
+}
+
+function looksLikeBundle(document: unknown): boolean {
+  return typeof document === 'object' && document !== null && 'entries' in document
+}
+
+async function checkReceipt(document: unknown, trust: BundleTrust): Promise<number> {
+  const { ok, lines } = await verifyReceipt(document, trust)
   for (const line of lines) console.log(formatLine(line))
   console.log(ok ? 'The receipt is valid.' : 'The receipt is NOT valid.')
   if (ok && lines.some(({ result }) => result === 'simulated'))
@@ -56,7 +120,7 @@ async function main(): Promise<number> {
 async function readDocument(
   target: string,
   instance: DevInstance | undefined,
-  values: { readonly url?: string; readonly key?: string },
+  values: Values,
 ): Promise<unknown> {
   if (!Bytes32.safeParse(target).success) return JSON.parse(await readFile(target, 'utf8'))
   const url = values.url ?? instance?.url

@@ -8,6 +8,8 @@ import type { PublicKey } from '#shared/signature.ts'
 export interface PostedBatch {
   readonly batchId: number
   readonly receiptRoot: Bytes32
+  /** Over the checkpoints of its tenants' audit logs. */
+  readonly logRoot: Bytes32
   readonly blockNumber: number
 }
 
@@ -38,8 +40,9 @@ export async function createChainView(rpc: string, settlement: Address): Promise
       const logs = receipt.logs.filter((log) => log.address === settlement.toLowerCase())
       const [log] = parseEventLogs({ abi: SETTLEMENT_ABI, eventName: 'BatchPosted', logs })
       if (log === undefined) return undefined
-      const { batchId, receiptRoot } = log.args
-      return { batchId: Number(batchId), receiptRoot, blockNumber: Number(receipt.blockNumber) }
+      const { batchId, receiptRoot, logRoot } = log.args
+      const blockNumber = Number(receipt.blockNumber)
+      return { batchId: Number(batchId), receiptRoot, logRoot, blockNumber }
     },
   }
 }

@@ -27,7 +27,9 @@ async function settle(wish: ReceiptWish = {}): Promise<[ReceiptDocument, ChainVi
     isHubKey: async ({ x }) => x === maker.hub.publicKey.x,
     receiptRoot: async (id) => (id === batchId ? receiptRoot : `0x${'0'.repeat(64)}`),
     postedBy: async (hash) =>
-      hash === TRANSACTION ? { batchId, receiptRoot, blockNumber } : undefined,
+      hash === TRANSACTION
+        ? { batchId, receiptRoot, logRoot: receiptRoot, blockNumber }
+        : undefined,
   }
   const proof = tree.proof(2)
   const settlement = { batchId, receiptRoot, proof, transactionHash: TRANSACTION, blockNumber }

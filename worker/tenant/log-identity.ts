@@ -9,9 +9,11 @@ const Vars = z.object({
   LOG_KEY: z.union([z.literal(''), Bytes32]).default(''),
 })
 
+const NO_CONTRACT: Address = `0x${'0'.repeat(40)}`
+
 /** Without a chain the log is that of no contract. */
 export function readLogIdentity(env: unknown): LogIdentity {
   const { CHAIN_ID: chainId, SETTLEMENT_ADDRESS: contract, LOG_KEY: seed } = Vars.parse(env)
-  const verifyingContract = contract === '' ? (`0x${'0'.repeat(40)}` as const) : contract
+  const verifyingContract = contract === '' ? NO_CONTRACT : Address.parse(contract.toLowerCase())
   return { domain: { chainId, verifyingContract }, seed: seed === '' ? undefined : seed }
 }

@@ -1,5 +1,6 @@
 /** A tenant's receipts: each goes into the audit log as it comes, is kept as long as its policy says, and can be erased. */
 import { sha256, stringToBytes, toHex } from 'viem'
+import { admissionOf, placementOf, receiptUntilMs } from '#shared/audit-receipt.ts'
 import { receiptIdOf, type AuditEvent } from '#shared/audit.ts'
 import { AppError } from '#shared/errors.ts'
 import { Bytes32, nameHash, type JobId } from '#shared/ids.ts'
@@ -137,49 +138,14 @@ function eraseJob(
   })
 }
 
-/** By the hub's clock: the node's own times would let it erase its records at once, or keep them for ever. */
-function receiptUntilMs({ receipt, policy }: SignedReceipt): number {
-  return receipt.ticket.issuedAtMs + policy.retentionDays * DAY_MS
-}
-
 /** A receipt proves that its job was admitted, and where it was placed. */
 function eventsOf(signed: SignedReceipt): (AuditEvent & Kept)[] {
-  const { policy, receipt } = signed
-  const { ticket } = receipt
-  const untilReceiptMs = receiptUntilMs(signed)
-  const held = policy.dataClass === 'phi'
-  const phiUntilMs = ticket.issuedAtMs + LIMITS.phiAuditDays * DAY_MS
-  const untilMs = held ? Math.max(untilReceiptMs, phiUntilMs) : untilReceiptMs
-  const { jobId, attempt, policyHash, allowed, issuedAtMs, hub, nodeId, place } = ticket
+  const held = signed.policy.dataClass === 'phi'
+  const phiUntilMs = signed.receipt.ticket.issuedAtMs + LIMITS.phiAuditDays * DAY_MS
+  const untilMs = Math.max(receiptUntilMs(signed), held ? phiUntilMs : 0)
   return [
-    {
-      type: 'job.admitted',
-      untilMs,
-      held,
-      detail: {
-        jobId,
-        attempt,
-        policyId: policy.id,
-        policyVersion: policy.version,
-        policyHash,
-        allowed,
-        atMs: issuedAtMs,
-      },
-    },
-    {
-      type: 'job.placed',
-      untilMs,
-      held,
-      detail: {
-        jobId,
-        receiptId: signed.id,
-        hub,
-        nodeId,
-        place,
-        finishedAtMs: receipt.finishedAtMs,
-        receiptUntilMs: untilReceiptMs,
-      },
-    },
+    { type: 'job.admitted', untilMs, held, detail: admissionOf(signed) },
+    { type: 'job.placed', untilMs, held, detail: placementOf(signed) },
   ]
 }
 

@@ -1,5 +1,6 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import type { Address } from '#shared/ids.ts'
+import { checkpointLeaf } from '#shared/audit.ts'
+import { nameHash, TenantId, type Address } from '#shared/ids.ts'
 import { silentLog } from '#shared/log.ts'
 import { createLedgerCore, type LedgerCore, type LedgerDeps } from '#worker/ledger/core.ts'
 import { createSqliteStorage, type TestStorage } from '../../support/sqlite-storage.ts'
@@ -65,6 +66,27 @@ describe('what a Ledger posts', () => {
       { status: 'settled' },
       { status: 'refused', refusal: 'receipt.domain' },
     ])
+  })
+
+  it('[L10] carries the root over its tenants’ logs, the same one after a restart, however much they have grown', async () => {
+    const receipt = await maker.make()
+    const tenant = nameHash(receipt.receipt.ticket.tenant)
+    const head = (size: number) => ({ tenant, size, root: receipt.id })
+    const first = start({ checkpointOf: async () => head(4) })
+    await first.accept([{ receipt, consumer: CONSUMER }])
+    await first.tick()
+    const again = start({ checkpointOf: async () => head(9) })
+    await settleAll(again)
+    expect(chain.posted.map(({ logRoot }) => logRoot)).toEqual([checkpointLeaf(head(4))])
+    const [settled, ...more] = await again.settledLogs(receipt.receipt.ticket.tenant, [1, 2])
+    expect(more).toEqual([])
+    expect(settled).toEqual({
+      batchId: 1,
+      logRoot: checkpointLeaf(head(4)),
+      checkpoint: head(4),
+      proof: [],
+    })
+    expect(await again.settledLogs(TenantId.parse('other'), [1])).toEqual([])
   })
 
   it('[L5] is nothing of a hub that is not registered, until it is', async () => {
