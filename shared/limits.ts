@@ -119,6 +119,8 @@ export const LIMITS = {
   /** Hubs of one deployment, and messages of one of them that another takes in a second. */
   hubPeers: 16,
   hubNoticeBytes: 32 * KIB,
+  /** How often a hub looks whether it still has its connections to the others. */
+  hubReachMs: 15_000,
   admissionTtlMs: 60_000,
   admissionsPerMinute: 30,
   /** Node */
@@ -281,6 +283,8 @@ export const LIMITS = {
   jobsInputBytes: 24 * MIB,
   jobsOutputBytes: 128 * MIB,
   jobsKept: 200,
+  /** Of all batches of a tenant together, inputs and results: what each may come to, and once it has ended what it has. */
+  jobsKeptBytes: 4 * 1024 * MIB,
   jobsConcurrency: 64,
   /** Inputs and answers of one batch that are on their way at once. */
   jobsInFlightBytes: 32 * MIB,

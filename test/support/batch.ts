@@ -49,6 +49,10 @@ export interface BatchBench {
   /** What the webhook's receiver answers next. @default 200 */
   webhookStatus: number
   readonly forgotten: string[]
+  /** What the tenant was told that an ended batch keeps. */
+  readonly resized: number[]
+  /** Whether the tenant can be told so. @default true */
+  canResize: boolean
   /** What the tenant answers when the batch asks; undefined: it cannot be reached. */
   word: TenantWord | null | undefined
   /** How often it was asked. */
@@ -73,6 +77,8 @@ export function createBatchBench(seed = 1): BatchBench {
     webhooks: [],
     webhookStatus: 200,
     forgotten: [],
+    resized: [],
+    canResize: true,
     word: { keys: [{ id: KEY, scopes: ['infer'] }], policies: [{ compiled: POLICY }] },
     asked: 0,
     nowMs: 1_700_000_000_000,
@@ -121,6 +127,10 @@ export function createBatchBench(seed = 1): BatchBench {
       },
       wake: (atMs) => {
         if (own === generation) bench.alarmMs = atMs
+      },
+      async resize(_, sizeBytes) {
+        if (!bench.canResize) throw new Error('the tenant cannot be reached')
+        bench.resized.push(sizeBytes)
       },
       forget: ({ id }) => Promise.resolve(void bench.forgotten.push(id)),
       send(request) {

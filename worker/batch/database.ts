@@ -21,6 +21,7 @@ export interface Blobs {
   /** Empty when there are none. */
   get(name: string): Uint8Array
   remove(name: string): void
+  totalBytes(): number
   /** Everything but results; everything. */
   removeInputs(): void
   removeAll(): void
@@ -93,6 +94,10 @@ function createBlobs(rows: BatchDatabase['rows']): Blobs {
       return bytes
     },
     remove: (name) => void rows('DELETE FROM blobs WHERE name = ?', name),
+    totalBytes() {
+      const [row] = rows('SELECT coalesce(sum(length(bytes)), 0) AS bytes FROM blobs')
+      return Number(row?.['bytes'])
+    },
     removeInputs: () =>
       void rows("DELETE FROM blobs WHERE name <> 'reduced' AND name NOT LIKE 'out:%'"),
     removeAll: () => void rows('DELETE FROM blobs'),

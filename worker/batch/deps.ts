@@ -22,6 +22,8 @@ export interface BatchDeps {
   readonly log: Log
   /** Asks to be called back at `drive`, then; null: never again. */
   readonly wake: (atMs: number | null) => void
+  /** Tells its tenant what an ended batch keeps; again until it succeeds. */
+  readonly resize: (spec: BatchSpec, sizeBytes: number) => Promise<void>
   /** Takes the batch off its tenant's list; called before it is erased, again until it succeeds. */
   readonly forget: (spec: BatchSpec) => Promise<void>
 }

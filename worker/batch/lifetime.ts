@@ -9,7 +9,8 @@ import type { BatchDeps } from './deps.ts'
 import type { BatchSpec, BatchState, BatchStatus, Fault } from './protocol.ts'
 
 const OPEN: readonly string[] = ['running', 'reducing']
-const ERASE_RETRY_MS = 60_000
+/** After the tenant could not be told something. */
+const TELL_RETRY_MS = 60_000
 
 export interface Lifetime {
   begin(spec: BatchSpec): void
@@ -38,7 +39,7 @@ export interface Lifetime {
   nextAtMs(): number
 }
 
-type LifetimeDeps = Pick<BatchDeps, 'nowMs' | 'random' | 'send' | 'forget' | 'log'>
+type LifetimeDeps = Pick<BatchDeps, 'nowMs' | 'random' | 'send' | 'resize' | 'forget' | 'log'>
 
 export function createLifetime(database: BatchDatabase, deps: LifetimeDeps): Lifetime {
   const { setting, set } = database
@@ -61,11 +62,21 @@ export function createLifetime(database: BatchDatabase, deps: LifetimeDeps): Lif
       await deps.forget(spec())
     } catch (error) {
       deps.log.warn('batch.not-forgotten', { batch: spec().id, cause: String(error) })
-      set('erase_retry_ms', String(nowMs() + ERASE_RETRY_MS))
+      set('erase_retry_ms', String(nowMs() + TELL_RETRY_MS))
       return
     }
     database.erase()
     parsed = undefined
+  }
+  /** The tenant has put aside what the batch might come to; from now on it counts what there is. */
+  const resize = async (): Promise<void> => {
+    try {
+      await deps.resize(spec(), database.blobs.totalBytes())
+      set('resize_at_ms', null)
+    } catch (error) {
+      deps.log.warn('batch.not-resized', { batch: spec().id, cause: String(error) })
+      set('resize_at_ms', String(nowMs() + TELL_RETRY_MS))
+    }
   }
   return {
     begin(given) {
@@ -84,6 +95,7 @@ export function createLifetime(database: BatchDatabase, deps: LifetimeDeps): Lif
       set('state', next)
       set('finished_at_ms', String(nowMs()))
       set('erase_at_ms', String(nowMs() + spec().retentionMs))
+      set('resize_at_ms', String(nowMs()))
       delivery.begin()
     },
     keepReduced: (outputs, receipt) => set('reduced', JSON.stringify({ outputs, receipt })),
@@ -98,11 +110,13 @@ export function createLifetime(database: BatchDatabase, deps: LifetimeDeps): Lif
     async afterwards(status) {
       if (isOpen()) return
       if (eraseAtMs() <= nowMs()) return await erase()
+      if ((time('resize_at_ms') ?? Infinity) <= nowMs()) await resize()
       if ((delivery.nextAtMs() ?? Infinity) <= nowMs()) await delivery.attempt(status())
     },
     nextAtMs() {
       if (eraseAtMs() <= nowMs()) return time('erase_retry_ms') ?? nowMs()
-      return Math.min(eraseAtMs(), delivery.nextAtMs() ?? Infinity)
+      const resizeAtMs = time('resize_at_ms') ?? Infinity
+      return Math.min(eraseAtMs(), delivery.nextAtMs() ?? Infinity, resizeAtMs)
     },
   }
 }

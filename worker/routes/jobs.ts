@@ -14,6 +14,7 @@ import {
   type ItemResult,
   type Webhook,
 } from '../batch/protocol.ts'
+import { reservedBytes } from '../batch/size.ts'
 import { newSecret, readSecret } from '../batch/webhook.ts'
 import { webhookUrlFault } from '../batch/webhook-url.ts'
 import type { AppContext, AppEnv } from '../context.ts'
@@ -84,7 +85,10 @@ async function createBatch(c: AppContext): Promise<Response> {
   const settle = await reserveSpend(c, costMicroUsd)
   try {
     const eraseAtMs = isolate.nowMs() + spec.deadlineMs + spec.retentionMs + ERASE_SLACK_MS
-    await openTenant(c.env, caller.tenant, config).addBatch(id, eraseAtMs)
+    await openTenant(c.env, caller.tenant, config).addBatch(id, {
+      eraseAtMs,
+      sizeBytes: reservedBytes(spec, input),
+    })
     const status = await batch.create(spec, input)
     settle(costMicroUsd)
     c.header('location', `/v1/jobs/${id}`)

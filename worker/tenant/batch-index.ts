@@ -9,16 +9,26 @@ export interface BatchEntry {
   readonly createdAtMs: number
 }
 
+export interface BatchPlace {
+  readonly eraseAtMs: number
+  /** What it may come to. */
+  readonly sizeBytes: number
+}
+
 export interface BatchIndex {
-  /** @throws {AppError} rate_limited when the tenant keeps as many as it may */
-  add(id: BatchId, eraseAtMs: number): void
+  /** @throws {AppError} rate_limited when the tenant keeps as many, or as much, as it may */
+  add(id: BatchId, place: BatchPlace): void
+  /** An ended batch takes no more than this; less than was put aside. */
+  resize(id: BatchId, sizeBytes: number): void
   remove(id: BatchId): void
   /** Newest first. */
   list(): BatchEntry[]
 }
 
-const TABLE =
-  'CREATE TABLE IF NOT EXISTS batches (id TEXT PRIMARY KEY, created_at_ms INTEGER NOT NULL, erase_at_ms INTEGER NOT NULL)'
+const TABLES = [
+  'CREATE TABLE IF NOT EXISTS batches (id TEXT PRIMARY KEY, created_at_ms INTEGER NOT NULL, erase_at_ms INTEGER NOT NULL)',
+  'CREATE TABLE IF NOT EXISTS batch_sizes (id TEXT PRIMARY KEY, size_bytes INTEGER NOT NULL)',
+]
 
 export function createBatchIndex(
   { rows }: Pick<TenantDatabase, 'rows'>,
@@ -26,22 +36,29 @@ export function createBatchIndex(
 ): BatchIndex {
   /** Tenants made before there were batches have no table; an entry whose batch was never made goes by its time. */
   const open = () => {
-    rows(TABLE)
+    for (const table of TABLES) rows(table)
     rows('DELETE FROM batches WHERE erase_at_ms <= ?', nowMs())
+    rows('DELETE FROM batch_sizes WHERE id NOT IN (SELECT id FROM batches)')
   }
   return {
-    add(id, eraseAtMs) {
+    add(id, { eraseAtMs, sizeBytes }) {
       open()
       const [count] = rows('SELECT count(*) AS batches FROM batches')
-      if (Number(count?.['batches']) >= LIMITS.jobsKept) {
-        throw new AppError(
-          'rate_limited',
-          `A tenant keeps at most ${LIMITS.jobsKept} batches: acknowledge those whose results are fetched.`,
-          { meta: { retryAfterSeconds: 60 } },
-        )
+      if (Number(count?.['batches']) >= LIMITS.jobsKept)
+        throw full(`A tenant keeps at most ${LIMITS.jobsKept} batches`, 'jobs.kept')
+      const [total] = rows('SELECT coalesce(sum(size_bytes), 0) AS bytes FROM batch_sizes')
+      const kept = Number(total?.['bytes'])
+      if (kept + sizeBytes > LIMITS.jobsKeptBytes) {
+        const detail = `A tenant's batches keep at most ${LIMITS.jobsKeptBytes} bytes; there are ${kept}, and this one may come to ${sizeBytes}`
+        throw full(detail, 'jobs.kept_bytes')
       }
       const query = 'INSERT INTO batches (id, created_at_ms, erase_at_ms) VALUES (?, ?, ?)'
       rows(query, id, nowMs(), eraseAtMs)
+      rows('INSERT INTO batch_sizes (id, size_bytes) VALUES (?, ?)', id, sizeBytes)
+    },
+    resize(id, sizeBytes) {
+      open()
+      rows('UPDATE batch_sizes SET size_bytes = min(size_bytes, ?) WHERE id = ?', sizeBytes, id)
     },
     remove(id) {
       open()
@@ -55,4 +72,10 @@ export function createBatchIndex(
       }))
     },
   }
+}
+
+function full(detail: string, rule: string): AppError {
+  return new AppError('rate_limited', `${detail}: acknowledge those whose results are fetched.`, {
+    meta: { rule, retryAfterSeconds: 60 },
+  })
 }

@@ -11,7 +11,7 @@ import type { SignedReceipt } from '#shared/receipt.ts'
 import type { BatchId } from '../batch/protocol.ts'
 import type { SignedCheckpoint } from './audit-reader.ts'
 import type { AuditPage, AuditQuery } from './audit-store.ts'
-import type { BatchEntry } from './batch-index.ts'
+import type { BatchEntry, BatchPlace } from './batch-index.ts'
 import type {
   IdempotencyHold,
   IdempotencyVerdict,
@@ -187,8 +187,10 @@ export interface TenantApi {
   /** @param wantedMicroUsd at least this much, or nothing */
   leaseSpend(wantedMicroUsd: number): Promise<SpendLease>
   quota(): Promise<QuotaState>
-  /** @throws {AppError} rate_limited when the tenant keeps as many as it may */
-  addBatch(id: BatchId, eraseAtMs: number): Promise<void>
+  /** @throws {AppError} rate_limited when the tenant keeps as many, or as much, as it may */
+  addBatch(id: BatchId, place: BatchPlace): Promise<void>
+  /** What an ended batch comes to, where that is less than was put aside. */
+  resizeBatch(id: BatchId, sizeBytes: number): Promise<void>
   forgetBatch(id: BatchId): Promise<void>
   /** Newest first. */
   listBatches(): Promise<BatchEntry[]>

@@ -5,6 +5,7 @@ import type { Bytes32, JobId } from '#shared/ids.ts'
 import { randomBytes } from '#shared/ids.ts'
 import type { Policy } from '#shared/policy.ts'
 import type { BatchId } from '../batch/protocol.ts'
+import type { BatchPlace } from './batch-index.ts'
 import { readLogIdentity } from './log-identity.ts'
 import type { AuditQuery } from './audit-store.ts'
 import { createTenantCore, type TenantCore } from './core.ts'
@@ -152,8 +153,12 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
     this.#core.idempotency.release(hold)
   }
 
-  async addBatch(id: BatchId, eraseAtMs: number) {
-    this.#core.batches.add(id, eraseAtMs)
+  async addBatch(id: BatchId, place: BatchPlace) {
+    this.#core.batches.add(id, place)
+  }
+
+  async resizeBatch(id: BatchId, sizeBytes: number) {
+    this.#core.batches.resize(id, sizeBytes)
   }
 
   async forgetBatch(id: BatchId) {

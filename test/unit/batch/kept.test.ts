@@ -1,0 +1,88 @@
+/** How much a tenant's batches keep together. Rules: docs/design/batches.md. */
+import { describe, expect, it } from 'vitest'
+import { toAppError } from '#shared/errors.ts'
+import { LIMITS } from '#shared/limits.ts'
+import { openDatabase } from '#worker/tenant/database.ts'
+import { createBatchIndex } from '#worker/tenant/batch-index.ts'
+import { BatchId } from '#worker/batch/protocol.ts'
+import { reservedBytes } from '#worker/batch/size.ts'
+import { createBatchBench, floats, rangeBatch, settle } from '../../support/batch.ts'
+import { createSqliteStorage } from '../../support/sqlite-storage.ts'
+
+const HOUR_MS = 3_600_000
+const idOf = (n: number) => BatchId.parse(`batch_${n.toString(16).padStart(32, '0')}`)
+
+function createIndex() {
+  let nowMs = 0
+  const deps = {
+    storage: createSqliteStorage(),
+    nowMs: () => nowMs,
+    random: (sizeBytes: number) => new Uint8Array(sizeBytes),
+  }
+  const index = createBatchIndex(openDatabase(deps), deps)
+  const add = (n: number, sizeBytes: number) => {
+    try {
+      index.add(idOf(n), { eraseAtMs: nowMs + HOUR_MS, sizeBytes })
+      return 'taken'
+    } catch (error) {
+      const { code, meta } = toAppError(error)
+      return `${code} ${String(meta.rule)}`
+    }
+  }
+  return { index, add, pass: (durationMs: number) => (nowMs += durationMs) }
+}
+
+describe('[B13] the batches of a tenant', () => {
+  const third = Math.floor(LIMITS.jobsKeptBytes / 3) - 10
+
+  it('keep no more bytes together than a tenant may; what ends small, goes or is forgotten makes room', () => {
+    const { index, add, pass } = createIndex()
+    expect([1, 2, 3].map((n) => add(n, third))).toEqual(['taken', 'taken', 'taken'])
+    expect(add(4, third)).toBe('rate_limited jobs.kept_bytes')
+    index.resize(idOf(1), 10)
+    expect(add(4, third)).toBe('taken')
+    expect(add(5, third)).toBe('rate_limited jobs.kept_bytes')
+    index.remove(idOf(2))
+    expect(add(5, third)).toBe('taken')
+    expect(add(6, third)).toBe('rate_limited jobs.kept_bytes')
+    pass(HOUR_MS)
+    expect([6, 7, 8].map((n) => add(n, third))).toEqual(['taken', 'taken', 'taken'])
+  })
+
+  it('cannot grow by being told a larger size', () => {
+    const { index, add } = createIndex()
+    add(1, 5)
+    index.resize(idOf(1), LIMITS.jobsKeptBytes)
+    index.resize(idOf(2), LIMITS.jobsKeptBytes)
+    expect(add(3, LIMITS.jobsKeptBytes - 5)).toBe('taken')
+  })
+})
+
+describe('[B13] a batch', () => {
+  it('is put aside with inputs and results, and with the most there may be where the size is unknown', () => {
+    const [spec, input] = rangeBatch(9)
+    expect(reservedBytes(spec, input)).toBe(4 + 9 * 4)
+    expect(reservedBytes({ ...spec, items: 10_000_000_000 }, input)).toBe(
+      4 + LIMITS.jobsOutputBytes,
+    )
+    const bytes = new Uint8Array(7)
+    const models = { ...input, items: [{ work: null, units: 1, bytes }] }
+    expect(reservedBytes({ ...spec, template: null }, models)).toBe(4 + 7 + LIMITS.jobsOutputBytes)
+  })
+
+  it('tells its tenant what it keeps once it has ended, again until it is heard', async () => {
+    const bench = createBatchBench()
+    bench.core.create(...rangeBatch(3))
+    await bench.ring()
+    expect(bench.resized).toEqual([])
+    bench.canResize = false
+    for (const job of bench.sent.toReversed()) job.answer(floats(1))
+    await settle()
+    expect(bench.resized).toEqual([])
+    bench.canResize = true
+    await bench.ring()
+    expect(bench.resized).toEqual([12])
+    await bench.ring()
+    expect(bench.resized).toEqual([12])
+  })
+})

@@ -1,0 +1,31 @@
+/** What a batch may come to rest in its tables: known before it is taken, so that a tenant's total can be bounded. */
+import { libraryOutputBytes } from '#shared/kernels.ts'
+import type { Work } from '#shared/job.ts'
+import { LIMITS } from '#shared/limits.ts'
+import type { BatchInput, BatchSpec } from './protocol.ts'
+
+/** Inputs, results and what they are reduced to; where the size of results is unknown, the most that a batch may have. */
+export function reservedBytes(
+  { items, template, reduce }: Pick<BatchSpec, 'items' | 'template' | 'reduce'>,
+  input: BatchInput,
+): number {
+  const own = input.items.reduce((sum, { bytes }) => sum + bytes.length, 0)
+  const results =
+    template === null
+      ? input.items.reduce((sum, { work }) => sum + outputBytes(work), 0)
+      : items * outputBytes(template.work)
+  const reduced = reduce === null ? 0 : LIMITS.jobOutputBytes
+  return (
+    input.shared.length +
+    input.reduce.length +
+    own +
+    Math.min(results, LIMITS.jobsOutputBytes) +
+    reduced
+  )
+}
+
+function outputBytes(work: Work | null): number {
+  if (work?.kind === 'library') return libraryOutputBytes(work)
+  if (work?.kind !== 'kernel') return LIMITS.jobsOutputBytes
+  return work.buffers.reduce((sum, { sizeBytes, return: back }) => sum + (back ? sizeBytes : 0), 0)
+}
