@@ -26,6 +26,7 @@ import { collectBundle, type BundleSource } from '#worker/collect-bundle.ts'
 import { createLedgerChain } from '#worker/ledger/chain.ts'
 import { createLedgerCore, type LedgerCore } from '#worker/ledger/core.ts'
 import { createTenantCore, type TenantCore } from '#worker/tenant/core.ts'
+import type { BundleSelection } from '#worker/tenant/protocol.ts'
 import { until } from '../support/poll.ts'
 import { TENANT } from '../support/policies.ts'
 import { createRandom } from '../support/random.ts'
@@ -95,7 +96,7 @@ function lower(address: `0x${string}`): `0x${string}` {
 /** The parts of the Worker's environment that a bundle is collected from. */
 function sourceOf(): BundleSource {
   const own = {
-    auditBundle: tenant.audit.bundle,
+    auditBundle: (selection: BundleSelection) => tenant.audit.bundle(selection),
     auditConsistency: async (sizes: { from: number; to: number }) =>
       tenant.audit.consistency(sizes),
   }

@@ -1,0 +1,11 @@
+/** Reads CSV after RFC 4180: rows of cells. */
+export function parseCsv(text: string): string[][] {
+  const rows: string[][] = [[]]
+  for (const [, end = '', quoted, plain = ''] of text.matchAll(
+    /(\r\n|,|^)(?:"((?:[^"]|"")*)"|([^",\r\n]*))/g,
+  )) {
+    if (end === '\r\n') rows.push([])
+    rows.at(-1)?.push(quoted === undefined ? plain : quoted.replaceAll('""', '"'))
+  }
+  return rows.filter((cells) => cells.some((cell) => cell !== ''))
+}

@@ -1,0 +1,80 @@
+import { describe, expect, it } from 'vitest'
+import { compilePolicy } from '#shared/compile-policy.ts'
+import { TenantId } from '#shared/ids.ts'
+import { Policy } from '#shared/policy.ts'
+import { countryBit } from '#shared/region.ts'
+import { parseCsv } from '../../support/csv.ts'
+import { toCsvLine } from '#worker/formats/audit.ts'
+import { recordAsCsv, recordOfProcessing, RopaReply } from '#worker/record-of-processing.ts'
+
+const acme = TenantId.parse('acme')
+const policy = Policy.parse({ id: 'sensors', compute: { allow: ['EEA', 'CH', 'US'] } })
+const placed = (country: string, jobs: number) => ({
+  policy: 'sensors',
+  version: 1,
+  country: countryBit(country),
+  evidence: 'observed' as const,
+  trust: 'verified' as const,
+  jobs,
+  firstAtMs: 0,
+  lastAtMs: 86_400_000,
+})
+const record = recordOfProcessing(
+  {
+    policies: [
+      { policy, compiled: compilePolicy(policy, { tenant: acme, version: 2 }), publishedAtMs: 0 },
+    ],
+    placements: [placed('DE', 10), placed('CH', 2), placed('US', 1)],
+    logSize: 40,
+  },
+  { tenant: acme, nowMs: 1_800_000_000_000 },
+)
+
+describe('the record of processing', () => {
+  it('says where jobs went, and on what basis beyond the EEA: none where there is none on record', () => {
+    expect(RopaReply.parse(record)).toEqual(record)
+    const [activity] = record.activities
+    expect(activity?.activity).toBe('sensors@2')
+    expect(
+      activity?.placements.map(({ country, jobs, transfer }) => [country, jobs, transfer]),
+    ).toEqual([
+      ['DE', 10, 'inside the EEA'],
+      ['CH', 2, 'adequacy decision (Art. 45)'],
+      ['US', 1, 'none on record'],
+    ])
+    expect(activity?.thirdCountryTransfers).toEqual([
+      { country: 'CH', basis: 'adequacy decision (Art. 45)' },
+      { country: 'US', basis: 'none on record' },
+    ])
+    expect(activity?.recipients).toContain('verified nodes')
+  })
+
+  it('says as CSV what it says as JSON', () => {
+    const [head = [], line = [], ...more] = parseCsv(recordAsCsv(record))
+    expect(more).toEqual([])
+    const cell = (name: string) => line[head.indexOf(name)]
+    expect(cell('activity')).toBe('sensors@2')
+    expect(cell('computedIn')).toBe(
+      'DE 10 jobs (observed); CH 2 jobs (observed); US 1 jobs (observed)',
+    )
+    expect(cell('thirdCountryTransfers')).toContain('US: none on record')
+    expect(cell('retentionDays')).toBe('30')
+  })
+})
+
+describe('an entry as CSV', () => {
+  it('keeps commas, quotes and line ends within its cell', () => {
+    const detail = { subject: 'a "b", c\r\nd', policyHash: null, by: null }
+    const entry = {
+      version: 1 as const,
+      sequence: 7,
+      atMs: 0,
+      type: 'quota.set' as const,
+      commitment: `0x${'11'.repeat(32)}` as const,
+      opening: { salt: `0x${'22'.repeat(32)}` as const, detail },
+    }
+    const [cells = []] = parseCsv(toCsvLine(entry))
+    expect(cells.slice(0, 4)).toEqual(['7', '1970-01-01T00:00:00.000Z', 'quota.set', ''])
+    expect(JSON.parse(cells[4] ?? '')).toEqual(detail)
+  })
+})

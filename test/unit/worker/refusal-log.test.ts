@@ -1,0 +1,63 @@
+import { beforeEach, describe, expect, it } from 'vitest'
+import { TenantId } from '#shared/ids.ts'
+import { LIMITS } from '#shared/limits.ts'
+import { createRefusalLog, type RefusalLog } from '#worker/refusal-log.ts'
+import type { Refusal } from '#worker/tenant/refusal-store.ts'
+
+const acme = TenantId.parse('acme')
+const refusal = (rule: string, by = 'key_a') => ({
+  jobId: null,
+  by,
+  code: 'residency_unsatisfiable',
+  rule,
+  policyId: 'eu-only',
+})
+
+let log: RefusalLog
+let nowMs: number
+let sent: Refusal[][]
+let endSecond: () => void
+beforeEach(() => {
+  nowMs = 1_000
+  sent = []
+  log = createRefusalLog({
+    nowMs: () => nowMs,
+    wait: () =>
+      new Promise((resolve) => {
+        endSecond = resolve
+      }),
+  })
+})
+
+const send = async (refusals: readonly Refusal[]) => void sent.push([...refusals])
+
+describe('refusals at the door', () => {
+  it('are sent together, alike ones as one with a count, by the request that came first', async () => {
+    const first = log.note(acme, refusal('compute.allow'), send)
+    for (let i = 0; i < 999; i += 1) {
+      nowMs += 1
+      expect(log.note(acme, refusal('compute.allow'), send)).toBeUndefined()
+    }
+    expect(log.note(acme, refusal('evidence.min'), send)).toBeUndefined()
+    endSecond()
+    await first
+    expect(sent.length).toBe(1)
+    expect(sent[0]).toEqual([
+      { ...refusal('compute.allow'), count: 1_000, firstAtMs: 1_000, lastAtMs: 1_999 },
+      { ...refusal('evidence.min'), count: 1, firstAtMs: 1_999, lastAtMs: 1_999 },
+    ])
+    expect(log.note(acme, refusal('compute.allow'), send)).toBeDefined()
+  })
+
+  it('of too many kinds become one count, and of too many tenants at once are left out', async () => {
+    const first = log.note(acme, refusal('r0'), send)
+    for (let i = 1; i < 200; i += 1) log.note(acme, refusal(`r${i}`), send)
+    endSecond()
+    await first
+    expect(sent[0]?.length).toBe(LIMITS.auditRefusalKinds)
+    expect(sent[0]?.reduce((sum, { count }) => sum + count, 0)).toBe(200)
+    for (let i = 0; i < LIMITS.auditRefusalTenants; i += 1)
+      expect(log.note(TenantId.parse(`t${i}`), refusal('r'), send)).toBeDefined()
+    expect(log.note(TenantId.parse('late'), refusal('r'), send)).toBeUndefined()
+  })
+})
