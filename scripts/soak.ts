@@ -1,6 +1,7 @@
 /** `npm run soak -- [PART…]`: what takes too long for the tests, part by part; no fault may come of it. */
 import { parseArgs } from 'node:util'
 import { soakKernels } from './lib/soak/kernels.ts'
+import { soakResidency } from './lib/soak/residency.ts'
 import { soakRoutes } from './lib/soak/routes.ts'
 
 const { values, positionals } = parseArgs({
@@ -12,6 +13,9 @@ const { values, positionals } = parseArgs({
     'no-node': { type: 'boolean', default: false },
     kernels: { type: 'string', default: '100000' },
     executed: { type: 'string', default: '1000' },
+    decisions: { type: 'string', default: '1000000' },
+    cedar: { type: 'string', default: '100000' },
+    lives: { type: 'string', default: '10000' },
   },
 })
 const seed = Number(values.seed)
@@ -32,6 +36,13 @@ const PARTS: Readonly<Record<string, () => Promise<PartResult>>> = {
     }),
   kernels: () =>
     soakKernels({ kernels: Number(values.kernels), executed: Number(values.executed), seed }),
+  residency: () =>
+    soakResidency({
+      decisions: Number(values.decisions),
+      cedarCases: Number(values.cedar),
+      lives: Number(values.lives),
+      seed,
+    }),
 }
 
 async function main(): Promise<number> {

@@ -1,0 +1,128 @@
+/** The residency decision against its oracles; `npm run soak -- residency` runs the same with more cases and other seeds. */
+import { describe, expect, it } from 'vitest'
+import { compilePolicy, effectiveCompute } from '#shared/compile-policy.ts'
+import { COMPUTE_RULES, decide } from '#shared/decide.ts'
+import { preparseCedar } from '../support/residency/cedar.ts'
+import { drawNarrowing, drawNode, drawPolicy, factsOf } from '../support/residency/draw.ts'
+import { createLivesSigner, LIVES_OF_A_WORLD, simulateWorld } from '../support/residency/lives.ts'
+import { judge, spellCompute } from '../support/residency/oracle.ts'
+import { TENANT } from '../support/policies.ts'
+import { createRandom } from '../support/random.ts'
+
+const DECISIONS = Number(process.env['LITTORAL_FUZZ_DECISIONS'] ?? 50_000)
+const CEDAR_CASES = Number(process.env['LITTORAL_FUZZ_CEDAR'] ?? 4_000)
+const LIVES = Number(process.env['LITTORAL_FUZZ_LIVES'] ?? 500)
+const SEED = Number(process.env['LITTORAL_FUZZ_SEED'] ?? 1)
+/** A soak has more of each. */
+const TIMEOUT_MS = 120_000 + DECISIONS + CEDAR_CASES * 20 + LIVES * 100
+/** Nodes that one policy is tried on. */
+const NODES = 40
+
+describe('a decision', () => {
+  it(
+    `is what the text of the policy says, rule for rule, in ${DECISIONS} random cases from seed ${SEED}`,
+    { timeout: TIMEOUT_MS },
+    () => {
+      const seen = countVerdicts()
+      for (let n = 0; n < DECISIONS / NODES; n += 1) {
+        const seed = SEED + n
+        const random = createRandom(seed)
+        const [policy, narrowTo] = [drawPolicy(random), drawNarrowing(random)]
+        const compiled = compilePolicy(policy, { tenant: TENANT, version: 1 })
+        const [allowed, places] = [
+          effectiveCompute(compiled, narrowTo),
+          spellCompute(policy, narrowTo),
+        ]
+        for (let i = 0; i < NODES; i += 1) {
+          const node = drawNode(random)
+          const verdict = decide(compiled, allowed, factsOf(node))
+          if (verdict !== judge(policy, places, node)) {
+            const by = judge(policy, places, node)
+            expect.fail(
+              `seed ${seed}: ${verdict}, by the text ${by}: ${JSON.stringify({ policy, narrowTo, node })}`,
+            )
+          }
+          seen.add(verdict)
+        }
+      }
+      console.log(`${DECISIONS} decisions, seeds ${SEED} and up: ${seen.say()}`)
+      expect(seen.missing()).toEqual([])
+    },
+  )
+
+  it(
+    `is Cedar's, rule for rule, in ${CEDAR_CASES} random cases from seed ${SEED}`,
+    { timeout: TIMEOUT_MS },
+    () => {
+      const seen = countVerdicts()
+      for (let n = 0; n < CEDAR_CASES / NODES; n += 1) {
+        const seed = SEED + n
+        const random = createRandom(seed)
+        const [policy, narrowTo] = [drawPolicy(random), drawNarrowing(random)]
+        const compiled = compilePolicy(policy, { tenant: TENANT, version: 1 })
+        const allowed = effectiveCompute(compiled, narrowTo)
+        const places = [...spellCompute(policy, narrowTo)]
+        const cedar = preparseCedar(policy, 'differential')
+        for (let i = 0; i < NODES; i += 1) {
+          const node = drawNode(random)
+          const [ours, theirs] = [
+            decide(compiled, allowed, factsOf(node)),
+            cedar.decide(places, node),
+          ]
+          if (ours !== theirs) {
+            expect.fail(
+              `seed ${seed}: ours ${ours}, Cedar's ${theirs}: ${JSON.stringify({ policy, narrowTo, node })}`,
+            )
+          }
+          seen.add(ours)
+        }
+      }
+      console.log(`${CEDAR_CASES} cases against Cedar, seeds ${SEED} and up: ${seen.say()}`)
+      expect(seen.missing()).toEqual([])
+    },
+  )
+})
+
+describe('the life of a request', () => {
+  // The Worker's dispatch, the hubs' directory, dispatcher, tickets and outbox are the real ones; only links are simulated.
+  it(
+    `[R8] never takes it to a node that its policy excludes, in ${LIVES} lives from seed ${SEED}`,
+    { timeout: TIMEOUT_MS },
+    async () => {
+      const signer = await createLivesSigner()
+      const total = { lives: 0, deliveries: 0, loads: 0, mixed: 0, retries: 0, events: 0 }
+      const ends = new Map<string, number>()
+      const violations: string[] = []
+      for (let n = 0; n < LIVES / LIVES_OF_A_WORLD; n += 1) {
+        const report = await simulateWorld(SEED + n, signer)
+        for (const key of Object.keys(total) as (keyof typeof total)[]) total[key] += report[key]
+        for (const [end, count] of Object.entries(report.ends))
+          ends.set(end, (ends.get(end) ?? 0) + count)
+        violations.push(...report.violations)
+      }
+      console.log(
+        `seeds ${SEED} and up: ${JSON.stringify({ ...total, ends: Object.fromEntries(ends) })}`,
+      )
+      expect(violations).toEqual([])
+      // Whoever finds nothing must have looked: jobs were delivered, refused, tried again, among nodes of both kinds.
+      expect(total.lives).toBeGreaterThanOrEqual(LIVES)
+      expect(total.deliveries).toBeGreaterThan(LIVES / 4)
+      expect(total.mixed).toBeGreaterThan(LIVES / 4)
+      expect(total.retries).toBeGreaterThan(LIVES / 50)
+      expect(total.events).toBeGreaterThan(LIVES / 10)
+      expect(total.loads).toBeGreaterThan(LIVES / 100)
+      for (const end of ['answered', 'residency_unsatisfiable', 'no_capacity', 'node_lost'])
+        expect(ends.get(end) ?? 0, end).toBeGreaterThan(0)
+    },
+  )
+})
+
+/** A rule that never refused anything was not tried. */
+function countVerdicts() {
+  const counts = new Map<string, number>()
+  return {
+    add: (verdict: string) => void counts.set(verdict, (counts.get(verdict) ?? 0) + 1),
+    missing: () => ['allow', ...COMPUTE_RULES].filter((rule) => !counts.has(rule)),
+    say: () => [...counts].map(([verdict, count]) => `${verdict} ${count}`).join(', '),
+  }
+}

@@ -1,0 +1,93 @@
+/** The same policies in Cedar (https://www.cedarpolicy.com), written from their text, as the oracle of `decide`. */
+import * as cedar from '@cedar-policy/cedar-wasm/nodejs'
+import { COMPUTE_RULES, type ComputeRule } from '#shared/decide.ts'
+import type { Policy } from '#shared/policy.ts'
+import type { DrawnNode } from './draw.ts'
+import { spellCompute } from './oracle.ts'
+
+export interface CedarPolicy {
+  /** @param places what the request may still use: the effective set of the job, by name */
+  decide(places: readonly string[], node: DrawnNode): 'allow' | ComputeRule
+}
+
+const STRENGTH = { contradicted: 0, declared: 1, observed: 2, bounded: 3, attested: 4 }
+const TRUST = { public: 0, verified: 1, dedicated: 2 }
+const JOB = { type: 'Littoral::Job', id: 'job' }
+const RUN = { type: 'Littoral::Action', id: 'run' }
+
+/** Parses the policy once; each decision then is Cedar's own. */
+export function preparseCedar(policy: Policy, name: string): CedarPolicy {
+  const parsed = cedar.preparsePolicySet(name, { staticPolicies: writeCedar(policy) })
+  if (parsed.type !== 'success') throw new Error(`Cedar cannot read it: ${JSON.stringify(parsed)}`)
+  return {
+    decide(places, node) {
+      const answer = cedar.statefulIsAuthorized({
+        principal: JOB,
+        action: RUN,
+        resource: { type: 'Littoral::Node', id: 'node' },
+        context: { places: [...places] },
+        preparsedPolicySetId: name,
+        entities: [entityOf(node)],
+      })
+      if (answer.type !== 'success') throw new Error(JSON.stringify(answer.errors))
+      const { decision, diagnostics } = answer.response
+      if (diagnostics.errors.length > 0) throw new Error(JSON.stringify(diagnostics.errors))
+      if (decision === 'allow') return 'allow'
+      const rule = COMPUTE_RULES.find((candidate) => diagnostics.reason.includes(candidate))
+      if (rule === undefined) throw new Error(`denied by ${diagnostics.reason.join(', ')}`)
+      return rule
+    },
+  }
+}
+
+function entityOf(node: DrawnNode) {
+  const { country, possible, networks, quarantined } = node
+  return {
+    uid: { type: 'Littoral::Node', id: 'node' },
+    attrs: {
+      country,
+      possible: [...possible],
+      networks: [...networks],
+      quarantined,
+      evidence: STRENGTH[node.evidence],
+      trust: TRUST[node.trust],
+    },
+    parents: [],
+  }
+}
+
+/** One policy a rule, named after it; those that the tenant did not ask for are left out. */
+function writeCedar(policy: Policy): Record<string, string> {
+  const places = `[${[...spellCompute(policy)].map((code) => `"${code}"`).join(', ')}]`
+  const forbid = (when: string) => `forbid (principal, action, resource) when { ${when} };`
+  const isInside = (set: string) =>
+    `resource.possible.contains(resource.country) && ${set}.containsAll(resource.possible)`
+  const rules: Record<string, string | false> = {
+    run: 'permit (principal, action, resource);',
+    'node.quarantined': forbid('resource.quarantined'),
+    'evidence.contradicted': forbid(`resource.evidence == ${STRENGTH.contradicted}`),
+    'compute.allow': forbid(
+      `!(${places}.contains(resource.country) && context.places.contains(resource.country))`,
+    ),
+    'evidence.min': forbid(`resource.evidence < ${STRENGTH[policy.minEvidence]}`),
+    'evidence.bounds':
+      policy.minEvidence === 'bounded' &&
+      forbid(
+        `resource.evidence == ${STRENGTH.bounded} && !(${isInside(places)} && ${isInside('context.places')})`,
+      ),
+    'data_class.phi': policy.dataClass === 'phi' && forbid(`resource.trust < ${TRUST.dedicated}`),
+    'data_class.special':
+      policy.dataClass === 'special' && forbid(`resource.trust < ${TRUST.verified}`),
+    'data_class.personal':
+      policy.dataClass === 'personal' &&
+      !policy.personalOnPublicNodes &&
+      forbid(`resource.trust < ${TRUST.verified}`),
+    'node_trust.min': forbid(`resource.trust < ${TRUST[policy.nodeTrust]}`),
+    'network.member':
+      policy.network !== null && forbid(`!resource.networks.contains("${policy.network}")`),
+    'verification.min': policy.verification === 'replicated' && forbid('true'),
+  }
+  return Object.fromEntries(
+    Object.entries(rules).filter((entry): entry is [string, string] => entry[1] !== false),
+  )
+}

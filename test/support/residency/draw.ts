@@ -1,0 +1,88 @@
+/** Random policies and nodes by seed, from a world small enough that many nodes are just inside or just outside. */
+import {
+  DATA_CLASSES,
+  EVIDENCE_CLASSES,
+  NODE_TRUSTS,
+  Policy,
+  type EvidenceClass,
+  type NodeTrust,
+} from '#shared/policy.ts'
+import type { NodeFacts } from '#shared/decide.ts'
+import { REGION_LISTS } from '#shared/region-groups.ts'
+import { countryBit, countrySet } from '#shared/region.ts'
+import type { Random } from '../random.ts'
+
+/** A node in the words of people: no bits. */
+export interface DrawnNode {
+  /** Alpha-2 code, or `unknown`. */
+  readonly country: string
+  readonly evidence: EvidenceClass
+  readonly possible: readonly string[]
+  readonly trust: NodeTrust
+  readonly networks: readonly string[]
+  readonly quarantined: boolean
+}
+
+const COUNTRIES = ['DE', 'FR', 'AT', 'IS', 'CH', 'BR', 'US', 'PR', 'IN'] as const
+const REGIONS = [...COUNTRIES, 'EU', 'EEA', 'ADEQUATE', 'US_ALL', 'WORLD'] as const
+const NETWORKS = ['clinics', 'harbours'] as const
+const VERSIONS = REGION_LISTS.map(({ version }) => version)
+
+export function oneOf<T>(random: Random, values: readonly T[]): T {
+  const value = values[random.below(values.length)]
+  if (value === undefined) throw new RangeError('nothing to choose from')
+  return value
+}
+
+export function someOf<T>(random: Random, values: readonly T[], atMost: number): T[] {
+  return Array.from({ length: random.below(atMost + 1) }, () => oneOf(random, values))
+}
+
+/** Mostly open in each single respect, so that every rule is the one that refuses often enough. */
+export function drawPolicy(random: Random, id = 'drawn'): Policy {
+  const seldom = <T>(value: T, values: readonly T[]) =>
+    random.chance(0.3) ? oneOf(random, values) : value
+  return Policy.parse({
+    id,
+    ingress: { allow: ['WORLD'] },
+    compute: {
+      allow: [oneOf(random, REGIONS), ...someOf(random, REGIONS, 4)],
+      deny: someOf(random, REGIONS.slice(0, -1), random.chance(0.4) ? 2 : 0),
+    },
+    minEvidence: seldom('observed', ['declared', 'bounded', 'bounded', 'attested']),
+    dataClass: seldom('public', [...DATA_CLASSES, 'personal']),
+    personalOnPublicNodes: random.chance(0.3),
+    nodeTrust: seldom('public', NODE_TRUSTS),
+    verification: random.chance(0.05) ? 'replicated' : 'none',
+    network: random.chance(0.2) ? oneOf(random, NETWORKS) : null,
+    regions: oneOf(random, VERSIONS),
+  })
+}
+
+/** What a request narrows to; undefined for one that does not. */
+export function drawNarrowing(random: Random): string[] | undefined {
+  if (random.chance(0.6)) return undefined
+  return [oneOf(random, REGIONS), ...someOf(random, REGIONS, 2)]
+}
+
+export function drawNode(random: Random): DrawnNode {
+  const country = random.chance(0.03) ? 'unknown' : oneOf(random, COUNTRIES)
+  const evidence = random.chance(0.6)
+    ? oneOf(random, ['observed', 'bounded'] as const)
+    : oneOf(random, EVIDENCE_CLASSES)
+  const elsewhere = someOf(random, COUNTRIES, evidence === 'bounded' ? 2 : 0)
+  const isFaulty = random.chance(0.02)
+  const own = country === 'unknown' || isFaulty ? [] : [country]
+  return {
+    country,
+    evidence,
+    possible: [...new Set([...own, ...elsewhere])],
+    trust: oneOf(random, NODE_TRUSTS),
+    networks: NETWORKS.filter(() => random.chance(0.4)),
+    quarantined: random.chance(0.05),
+  }
+}
+
+export function factsOf({ country, possible, ...rest }: DrawnNode): NodeFacts {
+  return { ...rest, country: countryBit(country), possible: countrySet(possible) }
+}

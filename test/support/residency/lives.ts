@@ -1,0 +1,381 @@
+/** Lives of requests by seed, over random policies, nodes and faults: what reached a node that its policy excludes? */
+import { runOffer } from '#node-core/run-offer.ts'
+import type { JobOffer, JobResult } from '#p2p/messages.ts'
+import type { RunJobOptions } from '#p2p/job-call.ts'
+import { compilePolicy, effectiveCompute } from '#shared/compile-policy.ts'
+import { AppError, toAppError, type ErrorCode } from '#shared/errors.ts'
+import { JobId, NodeId } from '#shared/ids.ts'
+import type { Work } from '#shared/job.ts'
+import type { Policy } from '#shared/policy.ts'
+import { digestBytes } from '#shared/receipt.ts'
+import { countrySet } from '#shared/region.ts'
+import { createSigner, generateSigningKey, type Signer } from '#shared/signature.ts'
+import type { Config } from '#worker/config.ts'
+import { dispatch, dispatchStream } from '#worker/dispatch.ts'
+import type { Member } from '#worker/hub/directory.ts'
+import type { DispatchRequest } from '#worker/hub/protocol.ts'
+import { TENANT } from '../policies.ts'
+import { createRandom, type Random } from '../random.ts'
+import { drawNarrowing, drawNode, drawPolicy, oneOf, type DrawnNode } from './draw.ts'
+import { DOMAIN, createSimulatedHub, hubNamespace, joinHub, type SimulatedHub } from './network.ts'
+import { judge, spellCompute } from './oracle.ts'
+
+/** Requests of one world that are on their way together. */
+const TOGETHER = 3
+/** Of one world; then nodes, hubs and policies are drawn anew. */
+export const LIVES_OF_A_WORLD = 25
+
+export interface LivesReport {
+  readonly lives: number
+  /** Payloads that reached a node, and requests to load a model. */
+  readonly deliveries: number
+  readonly loads: number
+  /** Lives in which the network had both a node that the policy allows and one that it excludes. */
+  readonly mixed: number
+  /** Times that a node was asked after another one had failed the same job. */
+  readonly retries: number
+  /** Changes of the network while requests were on their way. */
+  readonly events: number
+  readonly ends: Readonly<Partial<Record<ErrorCode | 'answered', number>>>
+  readonly violations: readonly string[]
+}
+
+interface Life {
+  readonly policy: Policy
+  readonly places: ReadonlySet<string>
+  deliveries: number
+}
+
+interface World {
+  readonly random: Random
+  readonly hubs: readonly SimulatedHub[]
+  readonly nodeIds: readonly NodeId[]
+  readonly signer: Signer
+  /** What each connected member is, in words. */
+  readonly nodes: Map<Member, DrawnNode>
+  readonly lives: Map<string, Life>
+  readonly count: {
+    deliveries: number
+    loads: number
+    mixed: number
+    retries: number
+    events: number
+  }
+  readonly ends: Map<string, number>
+  readonly violations: string[]
+  readonly seed: number
+}
+
+/** A key of the hubs and nodes of all worlds: who signs is not what is looked for. */
+export async function createLivesSigner(): Promise<Signer> {
+  return createSigner(await generateSigningKey(true))
+}
+
+export async function simulateWorld(seed: number, signer: Signer): Promise<LivesReport> {
+  const random = createRandom(seed)
+  const world: World = {
+    random,
+    hubs: [],
+    nodeIds: Array.from({ length: 4 + random.below(12) }, (_, n) => nodeIdOf(seed, n)),
+    signer,
+    nodes: new Map(),
+    lives: new Map(),
+    count: { deliveries: 0, loads: 0, mixed: 0, retries: 0, events: 0 },
+    ends: new Map(),
+    violations: [],
+    seed,
+  }
+  const hubs = Array.from({ length: 1 + random.below(3) }, (_, n) =>
+    createSimulatedHub({
+      name: `hub-${n}`,
+      jurisdiction: n === 0 ? 'any' : oneOf(random, ['any', 'eu'] as const),
+      random,
+      signer,
+      onSign: () => random.chance(0.15) && disturb(opened),
+    }),
+  )
+  const opened: World = { ...world, hubs }
+  for (const nodeId of opened.nodeIds) join(opened, nodeId)
+  try {
+    for (let n = 0; n < LIVES_OF_A_WORLD; n += TOGETHER) {
+      const together = Math.min(TOGETHER, LIVES_OF_A_WORLD - n)
+      await Promise.all(Array.from({ length: together }, () => live(opened)))
+      if (random.chance(0.3)) disturb(opened)
+      // A world that has lost or quarantined most of its nodes shows nothing any more.
+      if (opened.random.chance(0.2)) join(opened, oneOf(random, opened.nodeIds))
+    }
+  } finally {
+    for (const member of opened.nodes.keys()) void member.link.close()
+    for (const hub of hubs) hub.close()
+  }
+  const { count, ends, violations } = opened
+  return { lives: LIVES_OF_A_WORLD, ...count, ends: Object.fromEntries(ends), violations }
+}
+
+/** One request, from the Worker's dispatch to its end. */
+async function live(world: World): Promise<void> {
+  const { random } = world
+  const policy = {
+    ...drawPolicy(random),
+    ...(random.chance(0.5) ? GENEROUS : {}),
+    storage: random.chance(0.9) ? 'any' : oneOf(random, ['eu', 'us'] as const),
+  } as const
+  // Sometimes the Worker is wrong, or worse: it then says that a job may run anywhere.
+  const isWide = random.chance(0.1)
+  const narrowTo = isWide ? undefined : drawNarrowing(random)
+  const payload = random.bytes(8)
+  const request = await draftRequest(world, { policy, narrowTo, isWide, payload })
+  const life: Life = { policy, places: spellCompute(policy, narrowTo), deliveries: 0 }
+  world.lives.set(request.jobId, life)
+  const verdicts = [...world.nodes.values()].map((node) => judge(policy, life.places, node))
+  if (verdicts.includes('allow') && verdicts.some((verdict) => verdict !== 'allow'))
+    world.count.mixed += 1
+  const leaving = new AbortController()
+  if (random.chance(0.05)) queueMicrotask(() => leaving.abort())
+  const target = { env: { HUB: hubNamespace(world.hubs) }, config: configOf(world) }
+  const end = await (
+    request.stream
+      ? readToEnd(target, { request, payload }, leaving.signal)
+      : dispatch(target, { request, payload }, leaving.signal)
+  ).then(
+    () => 'answered',
+    (error: unknown) => toAppError(error).code,
+  )
+  world.ends.set(end, (world.ends.get(end) ?? 0) + 1)
+}
+
+async function readToEnd(...call: Parameters<typeof dispatchStream>): Promise<void> {
+  const { chunks, outcome } = await dispatchStream(...call)
+  for await (const _ of chunks);
+  await outcome
+}
+
+async function draftRequest(
+  { random, nodeIds }: World,
+  job: {
+    readonly policy: Policy
+    readonly narrowTo: readonly string[] | undefined
+    readonly isWide: boolean
+    readonly payload: Uint8Array
+  },
+): Promise<DispatchRequest> {
+  const policy = compilePolicy(job.policy, { tenant: TENANT, version: 1 })
+  const allowed = job.isWide ? EVERYWHERE : effectiveCompute(policy, job.narrowTo)
+  return {
+    requestId: 'req_simulated',
+    jobId: JobId.parse(`job_${hex(random.bytes(16))}`),
+    tenant: TENANT,
+    consumer: null,
+    policy,
+    allowed,
+    work: random.chance(0.15) ? MODEL : await drawKernel(random, job.payload.length),
+    units: 1,
+    priceMicroUsd: 1,
+    timeoutMs: 80,
+    stream: random.chance(0.2),
+    nodeId: random.chance(0.15) ? oneOf(random, nodeIds) : null,
+    traceparent: null,
+  }
+}
+
+/** What a node does with a job; before all else it is asked whether the job may be there at all. */
+async function receive(
+  world: World,
+  at: { readonly member: () => Member; readonly hub: SimulatedHub },
+  job: { readonly offer: JobOffer; readonly payload: Uint8Array; readonly options: RunJobOptions },
+): Promise<JobResult> {
+  const { random, count } = world
+  const { offer, payload, options } = job
+  const life = check(world, at, offer.ticket.jobId, 'a job')
+  count.deliveries += 1
+  if (life !== undefined) {
+    if (life.deliveries > 0) count.retries += 1
+    life.deliveries += 1
+  }
+  if (random.chance(0.1)) disturb(world)
+  const fate = random.below(10)
+  if (fate === 0) throw new AppError('node_lost', 'simulated')
+  if (fate === 1) throw new AppError('no_capacity', 'simulated', { meta: { isNodesWord: true } })
+  if (fate === 2)
+    throw new AppError('invalid_request', 'simulated', { meta: { isNodesWord: true } })
+  if (fate === 3) await at.member().link.close()
+  if (fate === 4 && random.chance(0.2)) return silence(options.signal)
+  const result = await runOffer(offer, payload, {
+    engine: ECHO,
+    signer: world.signer,
+    domain: DOMAIN,
+    now: Date.now,
+    signal: options.signal,
+    emit: async (bytes) => options.onChunk(bytes),
+  })
+  // An answer that cannot be accepted puts its node into quarantine.
+  return fate === 5 && random.chance(0.5)
+    ? { ...result, nodeSignature: `0x${'0'.repeat(128)}` }
+    : result
+}
+
+/** The property itself. */
+function check(
+  world: World,
+  { member, hub }: { readonly member: () => Member; readonly hub: SimulatedHub },
+  jobId: string,
+  what: string,
+): Life | undefined {
+  const life = world.lives.get(jobId)
+  const node = world.nodes.get(member())
+  const say = (why: string) =>
+    void world.violations.push(
+      `seed ${world.seed}: ${what} of ${jobId} reached ${hub.name}: ${why}`,
+    )
+  if (life === undefined || node === undefined) {
+    say('nobody knows the job or the node')
+    return undefined
+  }
+  const { policy, places } = life
+  const isQuarantined = member().quarantine !== null
+  const verdict = judge(policy, places, { ...node, quarantined: isQuarantined })
+  if (verdict !== 'allow') say(`${verdict}: ${JSON.stringify({ policy, node, isQuarantined })}`)
+  if (policy.storage !== 'any' && policy.storage !== hub.jurisdiction)
+    say(`records belong in ${policy.storage}, the hub keeps them in ${hub.jurisdiction}`)
+  return life
+}
+
+/** A node comes in at a hub, with a place that has nothing to do with the one it had. */
+function join(world: World, nodeId: NodeId): void {
+  const { random } = world
+  const hub = oneOf(random, world.hubs)
+  const node = drawNode(random)
+  const at = { hub, member: (): Member => member }
+  const member: Member = joinHub({
+    hub,
+    nodeId,
+    node,
+    signer: world.signer,
+    loadable: random.chance(0.5) ? [MODEL.digest] : [],
+    link: {
+      run: (offer, payload, options) => receive(world, at, { offer, payload, options }),
+      load() {
+        world.count.loads += 1
+        if (random.chance(0.3)) return Promise.reject(new AppError('no_capacity', 'simulated'))
+        member.presence = {
+          ...member.presence,
+          models: [{ id: MODEL.model, digest: MODEL.digest, provider: 'cpu', serviceMs: 1 }],
+        }
+        return Promise.resolve()
+      },
+    },
+  })
+  world.nodes.set(member, node)
+}
+
+/** Something happens to the network, whoever is on the way. */
+function disturb(world: World): void {
+  const { random, count, hubs } = world
+  count.events += 1
+  const hub = oneOf(random, hubs)
+  const members = hub.directory.members()
+  if (members.length === 0 || random.chance(0.4)) return join(world, oneOf(random, world.nodeIds))
+  const member = oneOf(random, members)
+  const kind = random.below(5)
+  if (kind === 0) hub.directory.quarantine(member, 'simulated')
+  else if (kind < 3) void member.link.close()
+  else {
+    const { presence } = member
+    const claim = random.chance(0.5) ? presence.claim : 'IN'
+    hub.directory.refresh(
+      { ...presence, claim, sequence: presence.sequence + 1 },
+      member.signedPresence,
+    )
+  }
+}
+
+const ECHO = {
+  adapter: { name: 'simulated', isSoftware: true },
+  models: [],
+  kernels: 'any' as const,
+  async run(
+    _work: Work,
+    payload: Uint8Array,
+    { emit }: { emit: (bytes: Uint8Array) => Promise<void> },
+  ) {
+    await emit(payload)
+    const { length } = payload
+    const outputs = [
+      { name: 'binding:0', datatype: 'UINT8' as const, shape: [length], sizeBytes: length },
+    ]
+    return { outputs, provider: 'cpu' as const, adapter: ECHO.adapter, computeMs: 0 }
+  },
+  close: () => Promise.resolve(),
+}
+
+const MODEL = {
+  kind: 'model',
+  model: 'simulated',
+  digest: `0x${'ab'.repeat(32)}`,
+  inputs: [{ name: 'x', datatype: 'UINT8', shape: [8], sizeBytes: 8 }],
+} as const satisfies Work
+
+/** So that many a job has somewhere to go. */
+const GENEROUS = {
+  minEvidence: 'declared',
+  dataClass: 'public',
+  network: null,
+  verification: 'none',
+} as const
+
+const EVERYWHERE = countrySet(['WORLD'])
+
+/** Each with a text of its own: two nodes lost under one kernel would ban it. */
+async function drawKernel(random: Random, sizeBytes: number): Promise<Work> {
+  const wgsl = `@compute @workgroup_size(1) fn main() { let x = ${random.below(2 ** 31)}; }`
+  const buffer = {
+    binding: 0,
+    access: 'read_write' as const,
+    sizeBytes,
+    filled: true,
+    return: true,
+  }
+  return {
+    kind: 'kernel',
+    wgsl,
+    entryPoint: 'main',
+    workgroups: [1, 1, 1],
+    buffers: [buffer],
+    digest: await digestBytes(new TextEncoder().encode(wgsl)),
+  }
+}
+
+function configOf({ hubs }: World): Config {
+  return {
+    hubs: hubs.map(({ name, jurisdiction }) => ({ name, jurisdiction })),
+    deployment: 'cloudflare',
+    ingressCountry: 0,
+    hubAddress: '',
+    operatorKey: undefined,
+    admissionSecret: undefined,
+    proxySecret: undefined,
+    logKey: undefined,
+  }
+}
+
+/** No answer until the hub gives up. */
+function silence(signal: AbortSignal): Promise<never> {
+  return new Promise((_, fail) => {
+    const give = () => fail(toAppError(signal.reason))
+    if (signal.aborted) give()
+    else signal.addEventListener('abort', give, { once: true })
+  })
+}
+
+const BASE58 = '123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz'
+
+function nodeIdOf(seed: number, n: number): NodeId {
+  const random = createRandom(seed * 100 + n)
+  return NodeId.parse(
+    `12D3KooW${Array.from({ length: 44 }, () => BASE58[random.below(58)]).join('')}`,
+  )
+}
+
+function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('hex')
+}

@@ -1,0 +1,186 @@
+/**
+ * Hubs as the Worker reaches them, made of their own code: directory, dispatcher, tickets, outbox. Only what lies beyond
+ * them is simulated: the links to the nodes, which may fail, lie, leave and come back elsewhere at any moment.
+ */
+import { AppError, ERRORS, toAppError, toWireError } from '#shared/errors.ts'
+import type { Domain } from '#shared/eip712.ts'
+import { NodeId } from '#shared/ids.ts'
+import { silentLog } from '#shared/log.ts'
+import { EVIDENCE_SOURCES, type Jurisdiction } from '#shared/policy.ts'
+import { NO_EVIDENCE, type Place } from '#shared/receipt.ts'
+import type { Signer } from '#shared/signature.ts'
+import type { ObjectNamespace } from '#worker/config.ts'
+import { Directory, type Member } from '#worker/hub/directory.ts'
+import { Dispatcher } from '#worker/hub/dispatcher.ts'
+import { readDispatch, writeDispatch } from '#worker/hub/envelope.ts'
+import { createKernelBans } from '#worker/hub/kernel-bans.ts'
+import { createKernelRegister } from '#worker/kernels/register.ts'
+import { Outbox } from '#worker/hub/outbox.ts'
+import { writeStream } from '#worker/hub/stream-envelope.ts'
+import type { WorkLink } from '#p2p/work-client.ts'
+import type { Random } from '../random.ts'
+import { createSqliteStorage } from '../sqlite-storage.ts'
+import { factsOf, type DrawnNode } from './draw.ts'
+
+export const DOMAIN: Domain = { chainId: 31_337, verifyingContract: `0x${'22'.repeat(20)}` }
+
+export interface SimulatedHub {
+  readonly name: string
+  readonly jurisdiction: Jurisdiction
+  readonly directory: Directory
+  readonly dispatcher: Dispatcher
+  close(): void
+}
+
+export interface HubOptions {
+  readonly name: string
+  readonly jurisdiction: Jurisdiction
+  readonly random: Random
+  readonly signer: Signer
+  /** Between the choice of a node and its job: the hub signs the ticket then. */
+  readonly onSign: () => void
+}
+
+export function createSimulatedHub(options: HubOptions): SimulatedHub {
+  const { name, jurisdiction, random, signer, onSign } = options
+  const storage = createSqliteStorage()
+  const directory = new Directory()
+  const dispatcher = new Dispatcher({
+    hub: name,
+    signer: {
+      publicKey: signer.publicKey,
+      sign: async (digest) => {
+        onSign()
+        const signature = await signer.sign(digest)
+        onSign()
+        return signature
+      },
+    },
+    domain: DOMAIN,
+    directory,
+    outbox: new Outbox(storage),
+    bans: createKernelBans({
+      registers: {
+        home: createKernelRegister({ storage, nowMs: Date.now, log: silentLog }),
+        others: [],
+      },
+      now: Date.now,
+      log: silentLog,
+    }),
+    manifests: [],
+    now: Date.now,
+    random: () => random.below(1_000_000) / 1_000_000,
+    randomBytes: (sizeBytes) => random.bytes(sizeBytes),
+    log: silentLog,
+    onReceipt: () => {},
+  })
+  return { name, jurisdiction, directory, dispatcher, close: () => storage.close() }
+}
+
+/** The binding that the Worker has; each hub answers as `Hub.fetch` does. */
+export function hubNamespace(
+  hubs: readonly SimulatedHub[],
+  asked: Jurisdiction = 'any',
+): ObjectNamespace {
+  return {
+    jurisdiction: (jurisdiction) => hubNamespace(hubs, jurisdiction as Jurisdiction),
+    getByName(name) {
+      const hub = hubs.find(
+        (candidate) => candidate.name === name && candidate.jurisdiction === asked,
+      )
+      if (hub === undefined) throw new Error(`no hub ${name} in ${asked}`)
+      return { fetch: (request: Request) => answer(hub, request) }
+    },
+  }
+}
+
+async function answer({ dispatcher }: SimulatedHub, request: Request): Promise<Response> {
+  try {
+    const { header, payload } = await readDispatch(request)
+    if (!header.stream)
+      return writeDispatch(await dispatcher.dispatch(header, payload, request.signal))
+    return await writeStream((sink) =>
+      dispatcher.stream(header, payload, { signal: request.signal, sink }),
+    )
+  } catch (error) {
+    const { code } = toAppError(error)
+    return Response.json(toWireError(error), { status: ERRORS[code].status })
+  }
+}
+
+export interface SimulatedLink {
+  readonly run: WorkLink['run']
+  readonly load: WorkLink['load']
+}
+
+export interface Joining {
+  readonly hub: SimulatedHub
+  readonly nodeId: NodeId
+  readonly node: DrawnNode
+  readonly signer: Signer
+  readonly loadable: readonly `0x${string}`[]
+  readonly link: SimulatedLink
+}
+
+/** A node comes in, or comes back with another place: its link before ends first, as the hub's gate has it. */
+export function joinHub({ hub, nodeId, node, signer, loadable, link }: Joining): Member {
+  const before = hub.directory.get(nodeId)
+  if (before !== undefined) void before.link.close()
+  const ended = Promise.withResolvers<void>()
+  let isOpen = true
+  let inFlight = 0
+  const lost = () => new AppError('node_lost', 'The link has ended.')
+  const whileOpen = async <T>(use: () => Promise<T>): Promise<T> => {
+    if (!isOpen) throw lost()
+    inFlight += 1
+    try {
+      return await Promise.race([use(), ended.promise.then(() => Promise.reject(lost()))])
+    } finally {
+      inFlight -= 1
+    }
+  }
+  const { country, evidence, possible, trust } = factsOf(node)
+  const source = EVIDENCE_SOURCES[1]
+  const place: Place = { country, evidence, possible, trust, source, evidenceHash: NO_EVIDENCE }
+  const member: Member = {
+    admission: { nodeId, claim: node.country, place, networks: [...node.networks], voice: nodeId },
+    link: {
+      rttMs: () => 1,
+      inFlight: () => inFlight,
+      run: (offer, payload, options) => whileOpen(() => link.run(offer, payload, options)),
+      load: (request) => whileOpen(() => link.load(request)),
+      acknowledge: () => {},
+      closed: ended.promise,
+      close() {
+        isOpen = false
+        ended.resolve()
+        return Promise.resolve()
+      },
+    } as Partial<WorkLink> as WorkLink,
+    presence: {
+      version: 1,
+      nodeId,
+      kind: 'local',
+      receiptKey: signer.publicKey,
+      claim: node.country,
+      adapter: { name: 'simulated', isSoftware: true },
+      models: [],
+      loadable: [...loadable],
+      kernels: 'any',
+      maxJobs: 2,
+      sequence: 1,
+      issuedAtMs: Date.now(),
+    },
+    signedPresence: { record: '', signature: '' },
+    quarantine: node.quarantined ? 'drawn so' : null,
+    jobsDone: 0,
+    serviceMs: new Map(),
+  }
+  hub.directory.add(member)
+  hub.dispatcher.capacity.notify()
+  void ended.promise.then(() => {
+    hub.directory.remove(member)
+    hub.dispatcher.capacity.notify()
+  })
+  return member
+}

@@ -1,0 +1,84 @@
+/**
+ * What a policy means, read once more from its text: names in sets of names, no bits, no compilation, nothing shared
+ * with `decide` but the names of the rules. Slow and plain on purpose.
+ */
+import type { ComputeRule } from '#shared/decide.ts'
+import type { Policy } from '#shared/policy.ts'
+import { CURRENT_REGIONS, REGION_LISTS } from '#shared/region-groups.ts'
+import { COUNTRIES } from '#shared/region.ts'
+import type { DrawnNode } from './draw.ts'
+
+/** The countries that these regions name in that list. */
+export function spell(regions: readonly string[], version: number): Set<string> {
+  const list = REGION_LISTS.find((candidate) => candidate.version === version)
+  if (list === undefined) throw new RangeError(`no list ${version}`)
+  const codes = regions.flatMap((name) => {
+    if (name === 'WORLD') return COUNTRIES.slice(0, list.countryCount)
+    return list.groups[name]?.countries ?? [name]
+  })
+  return new Set(codes)
+}
+
+/** Where a job may run: what is allowed, less what is denied, and of that what the request left. */
+export function spellCompute(
+  { compute, regions }: Policy,
+  narrowTo?: readonly string[],
+): Set<string> {
+  const denied = spell(compute.deny, regions)
+  const left = narrowTo === undefined ? undefined : spell(narrowTo, CURRENT_REGIONS)
+  const allowed = [...spell(compute.allow, regions)]
+  return new Set(
+    allowed.filter((code) => !denied.has(code) && (left === undefined || left.has(code))),
+  )
+}
+
+const STRENGTH = { contradicted: 0, declared: 1, observed: 2, bounded: 3, attested: 4 } as const
+const TRUST = { public: 0, verified: 1, dedicated: 2 } as const
+
+/** Each rule with the question that it asks; the first that is answered with yes refuses. */
+const RULES: readonly (readonly [
+  ComputeRule,
+  (policy: Policy, places: ReadonlySet<string>, node: DrawnNode) => boolean,
+])[] = [
+  ['node.quarantined', (_policy, _places, node) => node.quarantined],
+  ['evidence.contradicted', (_policy, _places, node) => node.evidence === 'contradicted'],
+  ['compute.allow', (_policy, places, node) => !places.has(node.country)],
+  [
+    'evidence.min',
+    (policy, _places, node) => STRENGTH[node.evidence] < STRENGTH[policy.minEvidence],
+  ],
+  [
+    'evidence.bounds',
+    (policy, places, node) =>
+      policy.minEvidence === 'bounded' &&
+      node.evidence === 'bounded' &&
+      !(node.possible.includes(node.country) && node.possible.every((code) => places.has(code))),
+  ],
+  [
+    'data_class.phi',
+    (policy, _places, node) => policy.dataClass === 'phi' && node.trust !== 'dedicated',
+  ],
+  [
+    'data_class.special',
+    (policy, _places, node) => policy.dataClass === 'special' && node.trust === 'public',
+  ],
+  [
+    'data_class.personal',
+    (policy, _places, node) =>
+      policy.dataClass === 'personal' && node.trust === 'public' && !policy.personalOnPublicNodes,
+  ],
+  ['node_trust.min', (policy, _places, node) => TRUST[node.trust] < TRUST[policy.nodeTrust]],
+  [
+    'network.member',
+    ({ network }, _places, node) => network !== null && !node.networks.includes(network),
+  ],
+  ['verification.min', (policy) => policy.verification === 'replicated'],
+]
+
+export function judge(
+  policy: Policy,
+  places: ReadonlySet<string>,
+  node: DrawnNode,
+): 'allow' | ComputeRule {
+  return RULES.find(([, refuses]) => refuses(policy, places, node))?.[0] ?? 'allow'
+}
