@@ -105,23 +105,26 @@ function describeBundle(outDir: string, simulatedPlaces: boolean): Bundle {
 }
 
 /**
- * Builds the volunteer's page into `dist/pages/contribute`, the API's into `dist/pages/docs`, and puts every model file at `dist/pages/models/<sha256>`,
- * so that the bytes a node loads are named by what they must hash to.
+ * Builds the volunteer's page into `dist/pages/contribute`, the console into `dist/pages/compliance`, the API's into `dist/pages/docs`, and
+ * puts every model file at `dist/pages/models/<sha256>`, so that the bytes a node loads are named by what they must hash to.
  */
 export async function buildPages(manifests: readonly ModelManifest[]): Promise<void> {
-  const configFile = repositoryPath('browser-node/vite.config.ts')
-  if (existsSync(configFile)) {
-    await viteBuild({
-      configFile,
-      root: repositoryPath('browser-node'),
-      base: '/contribute/',
-      logLevel: 'warn',
-      build: { outDir: join(PAGES_DIR, 'contribute'), emptyOutDir: true },
-    })
-  }
+  await buildPage('browser-node', 'contribute')
+  await buildPage('console/compliance', 'compliance')
   copyModelFiles(manifests, join(PAGES_DIR, 'models'))
   copyFileSync(repositoryPath('docs/openapi.json'), join(PAGES_DIR, 'openapi.json'))
   buildDocsPage(join(PAGES_DIR, 'docs'))
+}
+
+/** A page with a Vite configuration of its own, to be served at `/<name>`. */
+export async function buildPage(folder: string, name: string, pagesDir = PAGES_DIR): Promise<void> {
+  await viteBuild({
+    configFile: repositoryPath(`${folder}/vite.config.ts`),
+    root: repositoryPath(folder),
+    base: `/${name}/`,
+    logLevel: 'warn',
+    build: { outDir: join(pagesDir, name), emptyOutDir: true },
+  })
 }
 
 /** @throws {AppError} internal when a file is not what its manifest says */

@@ -6,6 +6,7 @@ import { generateManifests } from './generate-manifests.ts'
 import { generateCountryCells } from './generate-country-cells.ts'
 import { generateKernelDigests } from './generate-kernel-digests.ts'
 import { writeOpenApi } from './openapi.ts'
+import { countryPoints } from './lib/country-points.ts'
 import { repositoryPath } from './lib/paths.ts'
 
 /** File in the repository → what writes it. */
@@ -15,6 +16,7 @@ const FILES: Readonly<Record<string, () => Promise<void>>> = {
   'shared/country-cells.ts': generateCountryCells,
   'shared/kernel-digests.ts': generateKernelDigests,
   'shared/manifests.ts': generateManifests,
+  'console/compliance/country-points.ts': writeCountryPoints,
   'docs/openapi.json': writeOpenApi,
 }
 
@@ -42,4 +44,9 @@ async function writeEnvironmentTypes(): Promise<void> {
   const wrangler = repositoryPath('node_modules/wrangler/bin/wrangler.js')
   const args = [wrangler, 'types', 'worker/env.d.ts', '--include-runtime=false']
   execFileSync(process.execPath, args, { cwd: repositoryPath('.'), stdio: 'ignore' })
+}
+
+/** Where the console's map marks each country. */
+async function writeCountryPoints(): Promise<void> {
+  writeFileSync(repositoryPath('console/compliance/country-points.ts'), countryPoints())
 }

@@ -8,6 +8,7 @@ import { answerProblem } from './middleware/problem.ts'
 import { requestScope } from './middleware/request-scope.ts'
 import { auditRoutes } from './routes/audit.ts'
 import { complianceRoutes } from './routes/compliance.ts'
+import { chainRoutes } from './routes/chain.ts'
 import { computeRoutes } from './routes/compute.ts'
 import { dryRunRoutes } from './routes/dry-run.ts'
 import { jobRoutes } from './routes/jobs.ts'
@@ -69,6 +70,7 @@ export function createApp(isolate: Isolate): Hono<AppEnv> {
     computeRoutes,
     jobRoutes,
     receiptRoutes,
+    chainRoutes,
     auditRoutes,
     complianceRoutes,
     networkRoutes,

@@ -18,6 +18,7 @@ import * as replies from '#worker/formats/replies.ts'
 import { AUDIT_OPERATIONS } from './api-audit.ts'
 import { JOB_OPERATIONS } from './api-jobs.ts'
 import { AdmissionRequest } from '#worker/admission.ts'
+import { PublicChain } from '#worker/public-chain.ts'
 import { KeyRequest, KeyRotation, NewKey } from '#worker/tenant/protocol.ts'
 import { Quota } from '#worker/tenant/quota.ts'
 import { describeOperation, type Operation } from './describe-operation.ts'
@@ -138,6 +139,13 @@ const OPERATIONS: readonly Operation[] = [
     security: 'none',
     query: { x: 'Its x, 0x and 64 hex digits', y: 'Its y' },
     reply: replies.EarningsReply,
+  },
+  {
+    method: 'GET',
+    path: '/v1/chain',
+    summary: 'Chain and contract that receipts settle on, and where anybody may read them',
+    security: 'none',
+    reply: PublicChain,
   },
   {
     method: 'GET',

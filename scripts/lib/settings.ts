@@ -68,6 +68,13 @@ export const SETTINGS: readonly Setting[] = [
     purpose: 'address of the Settlement contract',
   },
   {
+    name: 'PUBLIC_RPC',
+    kind: 'var',
+    without: null,
+    purpose:
+      'JSON-RPC endpoint that everybody may read the chain at; the console checks proofs there',
+  },
+  {
     name: 'POSTER_KEY',
     kind: 'secret',
     without: null,

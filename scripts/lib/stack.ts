@@ -118,6 +118,7 @@ async function bringUp(options: StackOptions, { step, closers, close }: Bringing
       HUBS: options.hubs ?? 'hub-0:any',
       INGRESS_COUNTRY: options.ingressCountry ?? 'DE',
       CHAIN_RPC: chain.rpc,
+      PUBLIC_RPC: chain.rpc,
       CHAIN_ID: String(deployment.chainId),
       SETTLEMENT_ADDRESS: deployment.settlement,
       BATCH_SECONDS: String(options.batchSeconds ?? 1),

@@ -5,6 +5,7 @@ import { MANIFESTS } from '#shared/manifests.ts'
 import { sourceOrigins } from '#shared/model-source.ts'
 import { parseRange, sliceBody } from '../byte-range.ts'
 import type { AppContext, AppEnv } from '../context.ts'
+import { readPublicChain } from '../public-chain.ts'
 
 const CONTENT_TYPES: Readonly<Record<string, string>> = {
   html: 'text/html; charset=utf-8',
@@ -39,6 +40,7 @@ export const pageRoutes = new Hono<AppEnv>()
           name: 'littoral',
           contribute: '/contribute',
           docs: '/docs',
+          compliance: '/compliance',
           openapi: '/openapi.json',
           api: '/v2',
         }),
@@ -53,6 +55,9 @@ export const pageRoutes = new Hono<AppEnv>()
     const path = c.req.path.slice(1)
     return serveFile(c, path, /\d\.(js|css)$/.test(path) ? YEAR : 'no-cache')
   })
+  .get('/compliance', (c) => serveFile(c, 'compliance/index.html', 'no-cache'))
+  .get('/compliance/', (c) => c.redirect('/compliance'))
+  .get('/compliance/*', (c) => serveFile(c, c.req.path.slice(1), YEAR))
   .get('/models/:sha256{0x[0-9a-f]{64}}', serveModelFile)
 
 /** By its hash, which is also its entity tag: it never changes, and a cut download goes on with a range. */
@@ -100,21 +105,36 @@ function isListing(asset: Response, path: string): boolean {
   return asset.headers.get('content-type') === 'application/json' && !path.endsWith('.json')
 }
 
-/** Own code and own connections only; `wasm-unsafe-eval` lets ONNX Runtime compile its wasm, and nothing else. */
+/** Own code and own connections only. */
 function contentSecurityPolicy(c: AppContext): string {
-  const { host } = new URL(c.req.url)
+  const { path } = c.req
   return [
     "default-src 'self'",
-    "script-src 'self' 'wasm-unsafe-eval'",
-    "worker-src 'self'",
-    `connect-src 'self' ws://${host} wss://${host}${dialOrigin(c.var.config.hubAddress)}${MODEL_ORIGINS}`,
+    ...(path.startsWith('/compliance') ? consoleSources(c) : nodeSources(c)),
     // Swagger UI's style sheet draws its arrows and locks as data.
-    `img-src 'self'${c.req.path.startsWith('/docs') ? ' data:' : ''}`,
+    `img-src 'self'${path.startsWith('/docs') ? ' data:' : ''}`,
     "object-src 'none'",
     "base-uri 'none'",
     "form-action 'none'",
     "frame-ancestors 'none'",
   ].join('; ')
+}
+
+/** A page that holds a tenant's key talks to this origin, and reads the chain where the operator says that anybody may. */
+function consoleSources(c: AppContext): string[] {
+  const rpc = readPublicChain(c.env)?.rpc
+  const chain = rpc === null || rpc === undefined ? '' : ` ${new URL(rpc).origin}`
+  return ["script-src 'self'", "worker-src 'none'", `connect-src 'self'${chain}`]
+}
+
+/** `wasm-unsafe-eval` lets ONNX Runtime compile its wasm, and nothing else. */
+function nodeSources(c: AppContext): string[] {
+  const { host } = new URL(c.req.url)
+  return [
+    "script-src 'self' 'wasm-unsafe-eval'",
+    "worker-src 'self'",
+    `connect-src 'self' ws://${host} wss://${host}${dialOrigin(c.var.config.hubAddress)}${MODEL_ORIGINS}`,
+  ]
 }
 
 /** The hubs' own origin where it is not this one: `/dns4/hub.example/tcp/443/tls/ws` → ` wss://hub.example:443`. */

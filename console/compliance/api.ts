@@ -1,0 +1,107 @@
+/** The HTTP API with one tenant's key, which lives in this closure and nowhere else. */
+import { z } from 'zod'
+import { AppError, ERRORS, type ErrorCode } from '#shared/errors.ts'
+
+const TIMEOUT_MS = 20_000
+const EXPORT_TIMEOUT_MS = 120_000
+
+export interface Api {
+  get<T>(path: string, schema: z.ZodType<T>, signal?: AbortSignal): Promise<T>
+  send<T>(call: Call, schema: z.ZodType<T>): Promise<T>
+  /** The bytes as they are, for a download. */
+  fetchFile(path: string): Promise<Blob>
+}
+
+export interface Call {
+  readonly method: 'POST' | 'PUT' | 'DELETE'
+  readonly path: string
+  readonly body?: unknown
+}
+
+const ProblemBody = z.looseObject({
+  code: z.enum(Object.keys(ERRORS) as [ErrorCode, ...ErrorCode[]]),
+  detail: z.string(),
+  rule: z.string().optional(),
+  needed: z.string().optional(),
+  errors: z.array(z.object({ pointer: z.string(), detail: z.string() })).optional(),
+})
+
+/** @param onRefused called when the key is not, or no longer, good */
+export function createApi(key: string, onRefused: () => void): Api {
+  const call = async (path: string, init: RequestInit, timeoutMs = TIMEOUT_MS) => {
+    const timeout = AbortSignal.timeout(timeoutMs)
+    const signal = init.signal ? AbortSignal.any([timeout, init.signal]) : timeout
+    const headers = new Headers(init.headers)
+    headers.set('authorization', `Bearer ${key}`)
+    const response = await fetch(path, {
+      ...init,
+      headers,
+      signal,
+      credentials: 'omit',
+      cache: 'no-store',
+    }).catch((cause: unknown) => {
+      throw unreachable(cause, init.signal ?? undefined)
+    })
+    if (response.ok) return response
+    if (response.status === 401) onRefused()
+    throw await readProblem(response)
+  }
+  return {
+    async get(path, schema, signal) {
+      return parse(await readJson(await call(path, signal ? { signal } : {})), schema, path)
+    },
+    async send({ method, path, body }, schema) {
+      const init: RequestInit = { method }
+      if (body !== undefined) {
+        init.body = JSON.stringify(body)
+        init.headers = { 'content-type': 'application/json' }
+      }
+      return parse(await readJson(await call(path, init)), schema, path)
+    },
+    fetchFile: async (path) => (await call(path, {}, EXPORT_TIMEOUT_MS)).blob(),
+  }
+}
+
+async function readJson(response: Response): Promise<unknown> {
+  const text = await response.text()
+  try {
+    return text === '' ? null : JSON.parse(text)
+  } catch (cause) {
+    throw new AppError('internal', 'The server answered something that is no JSON.', { cause })
+  }
+}
+
+function parse<T>(value: unknown, schema: z.ZodType<T>, path: string): T {
+  const parsed = schema.safeParse(value)
+  if (parsed.success) return parsed.data
+  const [fault] = parsed.error.issues
+  const where = fault?.path.join('.') ?? ''
+  throw new AppError(
+    'internal',
+    `The server's answer to ${path} is not what this page knows (${where}: ${fault?.message ?? ''}). Reload the page; it may be older than the server.`,
+  )
+}
+
+async function readProblem(response: Response): Promise<AppError> {
+  const body = ProblemBody.safeParse(await response.json().catch(() => null))
+  if (!body.success) {
+    return new AppError('internal', `The server answered ${response.status} without saying why.`)
+  }
+  const { code, detail, rule, needed, errors } = body.data
+  return new AppError(code, detail, {
+    meta: {
+      ...(rule === undefined ? {} : { rule }),
+      ...(needed === undefined ? {} : { needed }),
+      ...(errors === undefined ? {} : { errors }),
+    },
+  })
+}
+
+function unreachable(cause: unknown, signal: AbortSignal | undefined): AppError {
+  if (signal?.aborted === true) return new AppError('cancelled', 'Left before it was answered.')
+  const isLate = cause instanceof DOMException && cause.name === 'TimeoutError'
+  const detail = isLate
+    ? 'The server did not answer in time.'
+    : 'The server could not be reached. Is this device online?'
+  return new AppError('internal', detail, { cause })
+}

@@ -1,0 +1,218 @@
+/** The audit log: searched by type, job and time, a page at a time, and exported. */
+import { AUDIT_TYPES, type AuditType, type LogEntry } from '#shared/audit.ts'
+import { toAppError } from '#shared/errors.ts'
+import { describeEntry, jobOf, TYPE_LABELS } from './audit-words.ts'
+import { h, replace, type Child } from './dom.ts'
+import { button, emptyNote, hash, saveFile, table, tag, time } from './parts.ts'
+import { AuditPage } from './replies.ts'
+import { faultPanel, fill, type View, type ViewContext } from './view.ts'
+import { count } from './words.ts'
+
+const PAGE_ENTRIES = 50
+
+export const auditView: View = {
+  path: 'audit',
+  label: 'Audit log',
+  needs: ['audit'],
+  title: () => 'Audit log',
+  render,
+}
+
+interface Filter {
+  readonly type: string
+  readonly job: string
+  readonly from: string
+  readonly to: string
+}
+
+function render(context: ViewContext): Child {
+  const { query } = context
+  const filter: Filter = {
+    type: query.get('type') ?? '',
+    job: query.get('job') ?? '',
+    from: query.get('from') ?? '',
+    to: query.get('to') ?? '',
+  }
+  const results = h('div', { 'data-testid': 'entries' })
+  void fill(results, () => firstPage(context, filter), context.signal)
+  return [
+    h(
+      'p',
+      { class: 'lead' },
+      'Everything that happened to this tenant, appended and never changed: a Merkle log whose checkpoints are signed and go on-chain with each batch. It holds no payload.',
+    ),
+    filterForm(filter),
+    exportBar(context),
+    results,
+  ]
+}
+
+function filterForm(filter: Filter): HTMLElement {
+  const type = h(
+    'select',
+    { id: 'audit-type' },
+    h('option', { value: '' }, 'Everything'),
+    AUDIT_TYPES.map((each) =>
+      h('option', { value: each, selected: each === filter.type }, TYPE_LABELS[each]),
+    ),
+  )
+  const job = h('input', {
+    id: 'audit-job',
+    value: filter.job,
+    autocomplete: 'off',
+    spellcheck: 'false',
+  })
+  const from = h('input', { id: 'audit-from', type: 'datetime-local', value: filter.from })
+  const to = h('input', { id: 'audit-to', type: 'datetime-local', value: filter.to })
+  const submit = (event: Event) => {
+    event.preventDefault()
+    const wanted = { type: type.value, job: job.value.trim(), from: from.value, to: to.value }
+    const entries = Object.entries(wanted).filter(([, value]) => value !== '')
+    const next = `#/audit?${new URLSearchParams(entries).toString()}`
+    if (location.hash === next) dispatchEvent(new HashChangeEvent('hashchange'))
+    else location.hash = next
+  }
+  const field = (id: string, label: string, control: HTMLElement) =>
+    h('div', { class: 'field' }, h('label', { for: id }, label), control)
+  return h(
+    'form',
+    { class: 'filters', role: 'search', 'aria-label': 'Audit log', onsubmit: submit },
+    field('audit-type', 'What', type),
+    field('audit-job', 'Job', job),
+    field('audit-from', 'From (UTC)', from),
+    field('audit-to', 'To (UTC)', to),
+    h('button', { type: 'submit', class: 'button main' }, 'Search'),
+    Object.values(filter).some((value) => value !== '') &&
+      h('a', { href: '#/audit', class: 'clear' }, 'Show all'),
+  )
+}
+
+/** By places in the log: an export is a stretch of it, so that nothing in between can be left out. */
+function exportBar({ session, say }: ViewContext): HTMLElement {
+  const problem = h('div', {})
+  const from = h('input', { id: 'export-from', type: 'number', min: 0, value: '0' })
+  const to = h('input', {
+    id: 'export-to',
+    type: 'number',
+    min: 0,
+    placeholder: 'the newest',
+    'aria-describedby': 'export-hint',
+  })
+  const save = (format: 'jsonl' | 'csv') => {
+    replace(problem)
+    say('The export is being made.')
+    const query = new URLSearchParams({ format, from: from.value || '0' })
+    if (to.value !== '') query.set('to', String(Number(to.value) + 1))
+    session.api
+      .fetchFile(`/v1/audit/export?${query.toString()}`)
+      .then((file) => {
+        saveFile(`audit-${session.key.tenant}.${format}`, file)
+        say('The export is downloaded.')
+      })
+      .catch((error: unknown) => replace(problem, faultPanel(toAppError(error))))
+  }
+  return h(
+    'details',
+    { class: 'export' },
+    h('summary', {}, 'Export'),
+    h(
+      'div',
+      { class: 'filters' },
+      h('div', { class: 'field' }, h('label', { for: 'export-from' }, 'From entry'), from),
+      h('div', { class: 'field' }, h('label', { for: 'export-to' }, 'to entry'), to),
+      button('Export as JSONL', () => save('jsonl')),
+      button('Export as CSV', () => save('csv')),
+      h(
+        'p',
+        { class: 'hint', id: 'export-hint' },
+        'A whole stretch of the log, so that nothing in between can be left out. The export itself becomes an entry.',
+      ),
+    ),
+    problem,
+  )
+}
+
+function searchQuery({ type, job, from, to }: Filter): URLSearchParams {
+  const query = new URLSearchParams()
+  if (type !== '') query.set('type', type)
+  if (job !== '') query.set('job', job)
+  const utc = (text: string) => new Date(`${text}Z`).toISOString()
+  if (from !== '') query.set('from', utc(from))
+  if (to !== '') query.set('to', utc(to))
+  return query
+}
+
+/** What was read is kept, so that a step back asks nobody. */
+async function firstPage(context: ViewContext, filter: Filter): Promise<Child> {
+  const read = (before: number | null) => {
+    const query = searchQuery(filter)
+    query.set('limit', String(PAGE_ENTRIES))
+    if (before !== null) query.set('before', String(before))
+    return context.session.api.get(
+      `/v1/audit/events?${query.toString()}`,
+      AuditPage,
+      context.signal,
+    )
+  }
+  const pages = [await read(null)]
+  let at = 0
+  const list = h('div', {})
+  const place = h('p', { class: 'place', role: 'status' })
+  const show = (): void => {
+    const page = pages[at]
+    if (page === undefined) return
+    replace(list, entriesOf(page, filter))
+    replace(place, `Page ${at + 1}, ${count(page.data.length, 'entry', 'entries')}`)
+    newer.setAttribute('aria-disabled', String(at === 0))
+    older.setAttribute('aria-disabled', String(page.next === null))
+  }
+  const goOlder = async () => {
+    const next = pages[at]?.next ?? null
+    if (next === null) return
+    if (pages[at + 1] === undefined) pages.push(await read(next))
+    at += 1
+    show()
+  }
+  const newer = button('Newer', () => {
+    at = Math.max(0, at - 1)
+    show()
+  })
+  const older = button('Older', () => {
+    goOlder().catch((error: unknown) => replace(list, faultPanel(toAppError(error), show)))
+  })
+  show()
+  return [list, h('div', { class: 'pager' }, newer, place, older)]
+}
+
+function entriesOf({ data: entries, next }: AuditPage, filter: Filter): Child {
+  if (entries.length === 0) {
+    if (next !== null)
+      return emptyNote('Nothing in this stretch of the log.', 'Older entries may follow.')
+    const isFiltered = Object.values(filter).some((value) => value !== '')
+    return isFiltered
+      ? emptyNote('Nothing matches.', h('a', { href: '#/audit' }, 'Show all entries'))
+      : emptyNote('Nothing has happened yet.', 'The first entry comes with the first key.')
+  }
+  return table<LogEntry>(
+    'Entries, newest first',
+    [
+      { head: 'Entry', cell: ({ sequence }) => sequence, isNumber: true },
+      { head: 'Time', cell: ({ atMs }) => time(atMs) },
+      { head: 'What', cell: ({ type }) => tag(TYPE_LABELS[type], toneOf(type)) },
+      { head: 'Detail', cell: describeEntry },
+      { head: 'Job', cell: jobLink },
+    ],
+    entries,
+  )
+}
+
+function jobLink(entry: LogEntry): Child {
+  const job = jobOf(entry)
+  if (job === undefined) return h('span', { class: 'quiet' }, '–')
+  return h('a', { href: `#/jobs/${job}`, title: job }, hash(job))
+}
+
+function toneOf(type: AuditType): 'plain' | 'bad' | 'warn' {
+  if (type === 'job.refused' || type === 'key.revoked') return 'bad'
+  return type === 'job.erased' || type === 'retention.swept' ? 'warn' : 'plain'
+}

@@ -1,0 +1,76 @@
+/** Countries by their English names, and groups by what they stand for. */
+import codes from 'i18n-iso-countries/codes.json' with { type: 'json' }
+import en from 'i18n-iso-countries/langs/en.json' with { type: 'json' }
+import { COUNTRIES, groupCountries, groupNames } from '#shared/region.ts'
+
+const NAMES: Readonly<Record<string, string | readonly string[]>> = en.countries
+const NUMERIC = new Map(codes.map(([alpha2 = '', , numeric = '']) => [numeric, alpha2]))
+
+const GROUPS: Readonly<Record<string, string>> = {
+  EU: 'European Union',
+  EEA: 'European Economic Area',
+  ADEQUATE: 'Adequate under GDPR Art. 45',
+  US_ALL: 'United States with its territories',
+  WORLD: 'Every country',
+}
+
+/** `Germany`; the code itself where nobody has named it. */
+export function countryName(code: string): string {
+  const known = Object.hasOwn(NAMES, code) ? NAMES[code] : undefined
+  return (typeof known === 'string' ? known : known?.[0]) ?? code
+}
+
+/** `European Economic Area (EEA)`, `Germany (DE)`. */
+export function regionLabel(name: string): string {
+  const long = GROUPS[name] ?? countryName(name)
+  return long === name ? name : `${long} (${name})`
+}
+
+/** By name; what is neither a code, a group nor a country's name comes back in capitals, for the server to refuse. */
+export function regionCode(text: string): string {
+  const wanted = text.trim()
+  const inBrackets = /\(([A-Z_]{2,12})\)$/.exec(wanted)?.[1]
+  const upper = wanted.toUpperCase()
+  if (inBrackets !== undefined) return inBrackets
+  if (COUNTRIES.includes(upper) || groupNames().includes(upper)) return upper
+  const lower = wanted.toLowerCase()
+  return (
+    COUNTRIES.find((code) => namesOf(code).some((name) => name.toLowerCase() === lower)) ?? upper
+  )
+}
+
+/** Groups first, then countries by name. */
+export function allRegions(): readonly string[] {
+  return [...groupNames(), ...byName(COUNTRIES)]
+}
+
+export function byName(list: readonly string[]): string[] {
+  return list.toSorted((a, b) => countryName(a).localeCompare(countryName(b), 'en'))
+}
+
+/** `27 countries: Austria, Belgium, …`; all of them, or as many as are wanted. */
+export function nameList(list: readonly string[], atMost = 8): string {
+  if (list.length === 0) return 'no country'
+  const names = byName(list).map(countryName)
+  if (names.length <= atMost) return names.join(', ')
+  return `${names.slice(0, atMost).join(', ')} and ${names.length - atMost} more`
+}
+
+/** The smallest group that a set is exactly, such as `EEA`. */
+export function groupOf(list: readonly string[]): string | undefined {
+  const wanted = new Set(list)
+  return groupNames().find((name) => {
+    const members = groupCountries(name) ?? []
+    return members.length === wanted.size && members.every((code) => wanted.has(code))
+  })
+}
+
+/** From a shape's ISO 3166-1 numeric id. */
+export function alpha2(numeric: string | number | undefined): string | undefined {
+  return numeric === undefined ? undefined : NUMERIC.get(String(numeric).padStart(3, '0'))
+}
+
+function namesOf(code: string): readonly string[] {
+  const known = NAMES[code]
+  return known === undefined ? [] : typeof known === 'string' ? [known] : known
+}

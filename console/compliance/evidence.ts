@@ -1,0 +1,121 @@
+/** What a node's place was concluded from, in words. */
+import type { EvidenceRecord } from '#shared/evidence.ts'
+import type { EvidenceClass, EvidenceSource } from '#shared/policy.ts'
+import { listCountries } from '#shared/region.ts'
+import { countryName, nameList } from './countries.ts'
+import { h, type Child } from './dom.ts'
+import { table, time } from './parts.ts'
+import type { NetworkNode } from './replies.ts'
+import { count, fromNow } from './words.ts'
+
+export const CLASS_MEANS: Readonly<Record<EvidenceClass, string>> = {
+  contradicted: 'Something seen says that it is not where it claims to be. It gets no work.',
+  declared: 'Only the node itself says so.',
+  observed: 'Its connection comes from there, as the edge sees it.',
+  bounded: 'Round trips to several anchors are too short for it to be anywhere else.',
+  attested: 'The operator has signed that it stands there.',
+}
+
+export const SOURCE_MEANS: Readonly<Record<EvidenceSource, string>> = {
+  none: 'nobody but the node',
+  edge: 'the edge that took its connection',
+  proxy: 'the operator’s own proxy',
+  operator: 'the operator',
+  simulated: 'nobody: the place is made up for development and proves nothing',
+  anchors: 'round trips to the anchors',
+}
+
+export function nodeEvidence({ evidence, source, country, record }: NetworkNode): Child {
+  return [
+    h('p', {}, CLASS_MEANS[evidence]),
+    record === null || record === undefined
+      ? h(
+          'dl',
+          { class: 'facts' },
+          h('dt', {}, 'Claims'),
+          h('dd', {}, countryName(country)),
+          h('dt', {}, 'Seen by'),
+          h('dd', {}, SOURCE_MEANS[source]),
+        )
+      : recordFacts(record),
+  ]
+}
+
+/** The whole record: claim, observation, echoes, attestation, and each step of the conclusion. */
+export function recordFacts(record: EvidenceRecord): Child {
+  const { observation, echoes, attestation, reasons, possible } = record
+  const possibleCountries = listCountries(possible)
+  return [
+    reasons.length > 0 &&
+      h(
+        'ul',
+        { class: 'reasons' },
+        reasons.map((reason) => h('li', {}, reason)),
+      ),
+    h(
+      'dl',
+      { class: 'facts' },
+      h('dt', {}, 'Claims'),
+      h('dd', {}, countryName(record.claim)),
+      h('dt', {}, 'Connection seen in'),
+      h('dd', {}, observedText(observation)),
+      h('dt', {}, 'Possible countries'),
+      h('dd', {}, nameList(possibleCountries, 12)),
+      attestation !== null && [
+        h('dt', {}, 'Operator signed'),
+        h(
+          'dd',
+          {},
+          `${countryName(attestation.statement.country)}, until `,
+          time(attestation.statement.expiresAtMs),
+        ),
+      ],
+      h('dt', {}, 'Concluded'),
+      h('dd', {}, time(record.concludedAtMs), ` by ${record.hub}`),
+      h('dt', {}, 'Holds until'),
+      h('dd', {}, time(record.expiresAtMs), ` (${fromNow(record.expiresAtMs, Date.now())})`),
+    ),
+    record.relaySuspected &&
+      h('p', { class: 'note' }, 'The round trips look as if somebody passes the connection on.'),
+    echoes.length > 0 && echoDetails(record),
+  ]
+}
+
+function observedText({ country, source, asn, network }: EvidenceRecord['observation']): string {
+  const where = country === null ? 'nowhere that is known' : countryName(country)
+  return `${where}, by ${SOURCE_MEANS[source]}${network === 'unknown' ? '' : `; ${network} network`}${asn === null ? '' : `, AS${asn}`}`
+}
+
+function echoDetails({ echoes }: EvidenceRecord): HTMLElement {
+  return h(
+    'details',
+    {},
+    h('summary', {}, `Round trips of ${count(echoes.length, 'anchor')}`),
+    table(
+      'Signed round trips by anchor, shortest first',
+      [
+        { head: 'Anchor', cell: ({ statement }) => statement.anchor },
+        {
+          head: 'Signed round trip',
+          cell: ({ statement }) => `${statement.minRttMs.toFixed(1)} ms`,
+          isNumber: true,
+        },
+        {
+          head: 'Transport’s',
+          cell: ({ statement: { transportRttMs } }) =>
+            transportRttMs === null ? 'not measured' : `${transportRttMs.toFixed(1)} ms`,
+          isNumber: true,
+        },
+        {
+          head: 'So within',
+          cell: ({ statement: { minRttMs, place } }) =>
+            `${Math.round(minRttMs * 150 + place.slackKm).toLocaleString('en')} km`,
+          isNumber: true,
+        },
+        { head: 'Samples', cell: ({ statement }) => statement.samples, isNumber: true },
+        { head: 'Measured', cell: ({ statement }) => time(statement.measuredAtMs) },
+      ],
+      echoes,
+    ),
+  )
+}

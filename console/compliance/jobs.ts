@@ -1,0 +1,152 @@
+/** Jobs: the recent ones, one by its id with its proof, a bundle from a file, and the erasure of a job. */
+import { z } from 'zod'
+import type { LogEntry } from '#shared/audit.ts'
+import { parseDetail } from '#shared/audit.ts'
+import { toAppError } from '#shared/errors.ts'
+import { h, type Child } from './dom.ts'
+import { erasureButton } from './erasure.ts'
+import { describePlace } from './job-words.ts'
+import { button, emptyNote, hash, saveFile, table, time } from './parts.ts'
+import { AuditPage } from './replies.ts'
+import { faultPanel, fill, type View, type ViewContext } from './view.ts'
+
+const RECENT = 25
+/** A bundle of a thousand entries is about 8 MB. */
+const FILE_BYTES = 64 * 1024 * 1024
+
+export const jobsView: View = {
+  path: 'jobs',
+  label: 'Jobs and proofs',
+  needs: ['audit'],
+  title: ([id]) =>
+    id === undefined || id === '' ? 'Jobs and their proofs' : 'A job and its proof',
+  render(context) {
+    const [id = ''] = context.params
+    return id === '' ? listPage(context) : jobPage(context, id)
+  },
+}
+
+function listPage(context: ViewContext): Child {
+  const recent = h('div', {})
+  void fill(recent, () => recentJobs(context), context.signal)
+  const proof = h('div', { 'data-testid': 'file-proof' })
+  const file: HTMLInputElement = h('input', {
+    type: 'file',
+    id: 'bundle-file',
+    accept: '.json,application/json',
+    onchange: () => void fill(proof, () => readFile(context, file.files?.[0]), context.signal),
+  })
+  return [
+    findForm(),
+    h(
+      'section',
+      { class: 'card', 'aria-labelledby': 'recent' },
+      h('h2', { id: 'recent' }, 'Recent jobs'),
+      recent,
+    ),
+    h(
+      'section',
+      { class: 'card', 'aria-labelledby': 'from-file' },
+      h('h2', { id: 'from-file' }, 'Check a bundle from a file'),
+      h(
+        'p',
+        { class: 'hint' },
+        'The file stays in this browser. An edited byte turns the step that it breaks red.',
+      ),
+      h('div', { class: 'field' }, h('label', { for: 'bundle-file' }, 'Bundle'), file),
+      proof,
+    ),
+  ]
+}
+
+function findForm(): HTMLElement {
+  const input = h('input', {
+    id: 'job-id',
+    autocomplete: 'off',
+    spellcheck: 'false',
+    placeholder: 'job_…',
+  })
+  return h(
+    'form',
+    {
+      class: 'filters',
+      onsubmit: (event) => {
+        event.preventDefault()
+        const id = input.value.trim()
+        if (id !== '') location.hash = `#/jobs/${encodeURIComponent(id)}`
+      },
+    },
+    h('div', { class: 'field grow' }, h('label', { for: 'job-id' }, 'Job'), input),
+    h('button', { type: 'submit', class: 'button main' }, 'Show its proof'),
+  )
+}
+
+async function recentJobs({ session, signal }: ViewContext): Promise<Child> {
+  const path = `/v1/audit/events?type=job.placed&limit=${RECENT}`
+  const { data } = await session.api.get(path, AuditPage, signal)
+  const open = data.filter(({ opening }) => opening !== null)
+  if (open.length === 0) {
+    return emptyNote(
+      'No job has run yet.',
+      'The first one appears here with its receipt, as soon as it is answered.',
+    )
+  }
+  return table<LogEntry>(
+    'Recent jobs, newest first',
+    [
+      { head: 'Time', cell: ({ atMs }) => time(atMs) },
+      {
+        head: 'Job',
+        cell: (entry) => {
+          const { jobId } = placed(entry)
+          return h('a', { href: `#/jobs/${jobId}`, title: jobId }, hash(jobId))
+        },
+      },
+      { head: 'Where', cell: (entry) => describePlace(placed(entry).place) },
+    ],
+    open,
+  )
+}
+
+function placed({ opening }: LogEntry) {
+  return parseDetail('job.placed', opening?.detail)
+}
+
+async function jobPage(context: ViewContext, id: string): Promise<Child> {
+  const { session, signal } = context
+  const path = `/v1/jobs/${encodeURIComponent(id)}/proof`
+  // Kept as it was answered: what is downloaded is what was checked.
+  const document = await session.api.get(path, z.unknown(), signal)
+  const save = () =>
+    saveFile(
+      `proof-${id}.json`,
+      new Blob([JSON.stringify(document, null, 2)], { type: 'application/json' }),
+    )
+  const { drawProof } = await import('./proof-page.ts')
+  return [
+    h('p', {}, 'Job ', h('code', { class: 'long' }, id)),
+    h(
+      'div',
+      { class: 'actions' },
+      button('Download the bundle', save, 'main'),
+      h('a', { class: 'button', href: `#/audit?job=${id}` }, 'Its entries in the log'),
+      erasureButton(context, id),
+    ),
+    await drawProof(context, document),
+  ]
+}
+
+async function readFile(context: ViewContext, file: File | undefined): Promise<Child> {
+  if (file === undefined) return null
+  if (file.size > FILE_BYTES)
+    return h('p', { class: 'fault' }, 'A file of over 64 MB is no bundle.')
+  try {
+    const document: unknown = JSON.parse(await file.text())
+    const { drawProof } = await import('./proof-page.ts')
+    return await drawProof(context, document)
+  } catch (error) {
+    if (error instanceof SyntaxError)
+      return h('p', { class: 'fault', role: 'alert' }, `${file.name} is no JSON: ${error.message}`)
+    return faultPanel(toAppError(error))
+  }
+}

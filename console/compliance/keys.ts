@@ -1,0 +1,242 @@
+/** The tenant's keys: made, rotated, revoked. A new secret is shown once. */
+import { z } from 'zod'
+import { toAppError } from '#shared/errors.ts'
+import { confirmDialog } from './dialog.ts'
+import { h, replace, type Child } from './dom.ts'
+import { button, paged, table, tag, time } from './parts.ts'
+import { CreatedKey, Keys, RotatedKey, type Key } from './replies.ts'
+import { SCOPES, type Scope } from './session.ts'
+import { faultPanel, fill, type View, type ViewContext } from './view.ts'
+import { whenUtc } from './words.ts'
+
+const PAGE_KEYS = 25
+const OVERLAP_SECONDS = 600
+
+const SCOPE_MEANS: Readonly<Record<Scope, string>> = {
+  infer: 'sends jobs',
+  policy: 'publishes policies',
+  audit: 'reads and exports the log',
+  admin: 'does what policy and audit do, makes keys, erases jobs',
+  node: 'vouches for nodes',
+}
+
+export const keysView: View = {
+  path: 'keys',
+  label: 'Keys',
+  needs: ['admin'],
+  title: () => 'Keys',
+  render(context) {
+    const shown = h('div', {})
+    const list = h('div', {})
+    const reload = () => void fill(list, () => keyList(context, { shown, reload }), context.signal)
+    reload()
+    return [
+      h(
+        'p',
+        { class: 'lead' },
+        'A key in a sensor’s firmware should send jobs and nothing else. What you change here holds everywhere within 10 seconds.',
+      ),
+      shown,
+      list,
+      newKeyForm(context, { shown, reload }),
+    ]
+  },
+}
+
+interface Places {
+  /** Where a new secret is shown. */
+  readonly shown: HTMLElement
+  readonly reload: () => void
+}
+
+async function keyList(context: ViewContext, places: Places): Promise<Child> {
+  const { keys } = await context.session.api.get('/v1/keys', Keys, context.signal)
+  const newestFirst = keys.toSorted(
+    (a, b) =>
+      Number(a.revokedAtMs !== null) - Number(b.revokedAtMs !== null) ||
+      b.createdAtMs - a.createdAtMs,
+  )
+  return paged(newestFirst, PAGE_KEYS, (page) => keyTable(page, context, places))
+}
+
+function keyTable(keys: readonly Key[], context: ViewContext, places: Places): HTMLElement {
+  const own = context.session.key.id
+  return table<Key>(
+    'Keys, those that live first',
+    [
+      {
+        head: 'Key',
+        cell: ({ id }) => [h('code', {}, id), id === own && tag('this one', 'quiet')],
+      },
+      { head: 'May', cell: ({ scopes }) => scopes.join(', ') },
+      { head: 'Made', cell: ({ createdAtMs }) => time(createdAtMs) },
+      {
+        head: 'State',
+        cell: ({ revokedAtMs }) =>
+          revokedAtMs === null
+            ? tag('live', 'good')
+            : [tag('revoked', 'bad'), ' ', time(revokedAtMs)],
+      },
+      {
+        head: 'Change',
+        cell: (key) =>
+          key.revokedAtMs === null
+            ? h(
+                'div',
+                { class: 'row-actions' },
+                button('Rotate', () => rotate(key, context, places)),
+                button('Revoke', () => revoke(key, context, places), 'danger'),
+              )
+            : '–',
+      },
+    ],
+    keys,
+  )
+}
+
+function rotate({ id }: Key, { session }: ViewContext, { shown, reload }: Places): void {
+  confirmDialog({
+    title: 'Rotate this key?',
+    body: [
+      h('p', {}, h('code', {}, id), ' gets a new secret, which is shown once.'),
+      h(
+        'p',
+        {},
+        `The secret before works for ${OVERLAP_SECONDS / 60} minutes more, so that devices can be given the new one.`,
+      ),
+    ],
+    confirm: 'Rotate',
+    async act() {
+      const path = `/v1/keys/${id}/rotate`
+      const body = { overlapSeconds: OVERLAP_SECONDS }
+      const rotated = await session.api.send({ method: 'POST', path, body }, RotatedKey)
+      const until = rotated.formerUntilMs
+      showSecret(
+        shown,
+        rotated,
+        until === null ? undefined : `The one before works until ${whenUtc(until)}.`,
+      )
+      reload()
+    },
+  })
+}
+
+function revoke({ id, scopes }: Key, { session, say }: ViewContext, { reload }: Places): void {
+  const isOwn = id === session.key.id
+  const last = h('input', { type: 'checkbox', id: 'last-admin' })
+  confirmDialog({
+    title: 'Revoke this key for ever?',
+    body: [
+      h(
+        'p',
+        {},
+        h('code', {}, id),
+        ` (${scopes.join(', ')}) stops working everywhere within 10 seconds. It cannot be taken back.`,
+      ),
+      isOwn &&
+        h(
+          'p',
+          { class: 'fault' },
+          'It is the key that you are signed in with: you will be signed out.',
+        ),
+      scopes.includes('admin') &&
+        h(
+          'p',
+          { class: 'field switch' },
+          last,
+          h(
+            'label',
+            { for: 'last-admin' },
+            'Also when it is the last admin key: only the operator can make keys then',
+          ),
+        ),
+    ],
+    confirm: 'Revoke',
+    isDanger: true,
+    async act() {
+      const path = `/v1/keys/${id}${last.checked ? '?last_admin=true' : ''}`
+      await session.api.send({ method: 'DELETE', path }, z.unknown())
+      say(`${id} is revoked.`)
+      reload()
+    },
+  })
+}
+
+function newKeyForm({ session }: ViewContext, { shown, reload }: Places): HTMLElement {
+  const problem = h('div', {})
+  const grantable = SCOPES.filter((scope) => session.can(scope))
+  const boxes = grantable.map((scope) => ({
+    scope,
+    box: h('input', { type: 'checkbox', id: `scope-${scope}`, checked: scope === grantable[0] }),
+  }))
+  const submit = (event: Event) => {
+    event.preventDefault()
+    replace(problem)
+    const scopes = boxes.filter(({ box }) => box.checked).map(({ scope }) => scope)
+    session.api
+      .send({ method: 'POST', path: '/v1/keys', body: { scopes } }, CreatedKey)
+      .then((created) => {
+        showSecret(shown, created)
+        reload()
+      })
+      .catch((error: unknown) => replace(problem, faultPanel(toAppError(error))))
+  }
+  return h(
+    'form',
+    { class: 'card', onsubmit: submit, 'aria-labelledby': 'new-key' },
+    h('h2', { id: 'new-key' }, 'New key'),
+    h(
+      'fieldset',
+      { class: 'scopes' },
+      h('legend', {}, 'It may'),
+      boxes.map(({ scope, box }) =>
+        h(
+          'div',
+          { class: 'field switch' },
+          box,
+          h('label', { for: `scope-${scope}` }, h('code', {}, scope), `: ${SCOPE_MEANS[scope]}`),
+        ),
+      ),
+    ),
+    grantable.length < SCOPES.length &&
+      h(
+        'p',
+        { class: 'hint' },
+        `A key cannot give what it does not have: ${SCOPES.filter((scope) => !grantable.includes(scope)).join(', ')}.`,
+      ),
+    problem,
+    h('button', { type: 'submit', class: 'button main' }, 'Make a key'),
+  )
+}
+
+function showSecret(host: HTMLElement, { id, key }: CreatedKey, note?: string): void {
+  const copied = h('span', { role: 'status', class: 'quiet' })
+  const copy = button('Copy', () => {
+    navigator.clipboard.writeText(key).then(
+      () => replace(copied, 'Copied.'),
+      () => replace(copied, 'This browser does not let the page copy: select it by hand.'),
+    )
+  })
+  const panel = h(
+    'section',
+    { class: 'card secret', tabindex: -1, 'aria-label': 'The new secret' },
+    h(
+      'p',
+      {},
+      h('strong', {}, 'The secret of '),
+      h('code', {}, id),
+      h('strong', {}, ' is shown now and never again.'),
+    ),
+    h('p', {}, h('code', { class: 'secret-text', 'data-testid': 'secret' }, key)),
+    note !== undefined && h('p', {}, note),
+    h(
+      'p',
+      { class: 'actions' },
+      copy,
+      button('I have it', () => replace(host)),
+      copied,
+    ),
+  )
+  replace(host, panel)
+  panel.focus()
+}

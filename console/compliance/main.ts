@@ -1,0 +1,124 @@
+/** The compliance console: signs in with a tenant's key, shows the view that the address names. */
+import './strict-csp.ts'
+import { createApi } from './api.ts'
+import { h, replace } from './dom.ts'
+import { abilities, createSession, OwnKey, type Session } from './session.ts'
+import { signInForm } from './sign-in.ts'
+import { element } from './elements.ts'
+import { showView, type View } from './view.ts'
+import { auditView } from './audit.ts'
+import { jobsView } from './jobs.ts'
+import { keysView } from './keys.ts'
+import { nodesView } from './nodes.ts'
+import { placementsView } from './placements.ts'
+import { policiesView } from './policies.ts'
+
+const VIEWS: readonly View[] = [
+  policiesView,
+  placementsView,
+  auditView,
+  jobsView,
+  nodesView,
+  keysView,
+]
+const HOME = `#/${policiesView.path}`
+
+const host = element('view', HTMLElement)
+const nav = element('views', HTMLElement)
+const account = element('account', HTMLElement)
+const said = element('said', HTMLElement)
+
+let session: Session | undefined
+let leaving = new AbortController()
+
+addEventListener('hashchange', () => {
+  if (location.hash.startsWith('#/')) show(true)
+})
+showSignIn()
+
+function showSignIn(because?: string): void {
+  session = undefined
+  leaving.abort()
+  document.title = 'Sign in · Compliance · Littoral'
+  nav.hidden = true
+  replace(account)
+  replace(host, signInForm(signIn, because))
+}
+
+async function signIn(key: string): Promise<void> {
+  const api = createApi(key, () => {
+    if (session?.api === api) {
+      showSignIn(
+        'The server no longer takes this key: it was revoked or rotated. Sign in with another.',
+      )
+    }
+  })
+  session = createSession(api, await api.get('/v1/keys/self', OwnKey))
+  showAccount(session)
+  if (!location.hash.startsWith('#/')) history.replaceState(null, '', HOME)
+  show(true)
+}
+
+function show(moveFocus: boolean): void {
+  if (session === undefined) return
+  leaving.abort()
+  leaving = new AbortController()
+  const [path = '', search = ''] = location.hash.slice(2).split('?')
+  const [name, ...params] = path.split('/').map(decode)
+  const view = VIEWS.find((each) => each.path === name) ?? policiesView
+  showNav(view, session)
+  document.title = `${view.title(params)} · Compliance · Littoral`
+  const heading = showView(host, view, {
+    session,
+    params,
+    query: new URLSearchParams(search),
+    signal: leaving.signal,
+    say,
+  })
+  if (moveFocus) heading.focus()
+}
+
+function showNav(current: View, { can }: Session): void {
+  nav.hidden = false
+  const links = VIEWS.filter(({ needs }) => can(...needs)).map(({ path, label }) =>
+    h(
+      'li',
+      {},
+      h('a', { href: `#/${path}`, 'aria-current': path === current.path && 'page' }, label),
+    ),
+  )
+  replace(nav, h('ul', {}, links))
+}
+
+function showAccount(signedIn: Session): void {
+  const { may, mayNot } = abilities(signedIn)
+  const { tenant, id, scopes } = signedIn.key
+  replace(
+    account,
+    h(
+      'details',
+      { class: 'who', 'data-testid': 'who' },
+      h('summary', {}, h('strong', {}, tenant), ` · ${scopes.join(', ')}`),
+      h(
+        'div',
+        { class: 'card' },
+        h('p', {}, 'Key ', h('code', {}, id)),
+        h('p', {}, `It may ${may.join('; ') || 'do nothing here'}.`),
+        mayNot.length > 0 && h('p', {}, `It may not ${mayNot.join('; ')}.`),
+      ),
+    ),
+    h('button', { type: 'button', class: 'button quiet', onclick: () => showSignIn() }, 'Sign out'),
+  )
+}
+
+function say(text: string): void {
+  said.textContent = text
+}
+
+function decode(part: string): string {
+  try {
+    return decodeURIComponent(part)
+  } catch {
+    return part
+  }
+}

@@ -1,0 +1,220 @@
+/** The world as one SVG: countries shaded where a policy allows, circles where nodes and jobs are. No tiles, no server. */
+import { geoNaturalEarth1, geoPath } from 'd3-geo'
+import { feature, mesh } from 'topojson-client'
+import type { GeometryCollection, Topology } from 'topojson-specification'
+import { alpha2, countryName } from './countries.ts'
+import { COUNTRY_POINTS } from './country-points.ts'
+import { h, replace, svg } from './dom.ts'
+
+/** Something that is counted at a country. */
+export interface Mark {
+  readonly country: string
+  /** A class of `views.css`: `mark-<kind>`. */
+  readonly kind: string
+  readonly count: number
+  readonly title: string
+}
+
+export interface MapContent {
+  /** Of the whole picture, for those who do not see it. */
+  readonly label: string
+  readonly shaded: ReadonlySet<string>
+  readonly marks: readonly Mark[]
+}
+
+export interface WorldMap {
+  readonly element: HTMLElement
+  update(content: MapContent): void
+}
+
+type World = Topology<{ countries: GeometryCollection<{ name: string }> }>
+type Corner = readonly [number, number]
+
+const WIDTH = 960
+const HEIGHT = 480
+const PROJECTION = geoNaturalEarth1()
+  .rotate([-11, 0])
+  .fitExtent(
+    [
+      [4, 4],
+      [WIDTH - 4, HEIGHT + 60],
+    ],
+    { type: 'Sphere' },
+  )
+
+/** South-west and north-east corners of what is shown. */
+const FRAMES: Readonly<Record<string, readonly [Corner, Corner] | null>> = {
+  World: null,
+  Europe: [
+    [-22, 34],
+    [42, 70],
+  ],
+  'North America': [
+    [-135, 8],
+    [-55, 68],
+  ],
+  'South America': [
+    [-90, -55],
+    [-30, 14],
+  ],
+  Africa: [
+    [-22, -36],
+    [55, 38],
+  ],
+  'Asia and Oceania': [
+    [52, -48],
+    [168, 56],
+  ],
+}
+
+export async function createWorldMap(): Promise<WorldMap> {
+  const { default: atlas } = await import('world-atlas/countries-110m.json')
+  const world = atlas as unknown as World
+  const path = geoPath(PROJECTION)
+  const shapes = feature(world, world.objects.countries).features.map((each) => ({
+    code: alpha2(each.id),
+    name: each.properties.name,
+    outline: path(each) ?? '',
+  }))
+  const borders = path(mesh(world, world.objects.countries, (a, b) => a !== b)) ?? ''
+  const sphere = path({ type: 'Sphere' }) ?? ''
+  const picture = svg('svg', { class: 'map', role: 'img', preserveAspectRatio: 'xMidYMid meet' })
+  let content: MapContent = { label: '', shaded: new Set(), marks: [] }
+  let frame = 'World'
+  const draw = () => {
+    const view = viewOf(FRAMES[frame] ?? null)
+    picture.setAttribute('viewBox', view.box)
+    picture.setAttribute('aria-label', content.label)
+    replace(
+      picture,
+      svg('path', { class: 'sea', d: sphere }),
+      shapes.map(({ code, name, outline }) =>
+        svg(
+          'path',
+          {
+            class: code !== undefined && content.shaded.has(code) ? 'land in' : 'land',
+            d: outline,
+          },
+          svg('title', {}, landTitle(content, code, name)),
+        ),
+      ),
+      svg('path', { class: 'borders', d: borders }),
+      placeMarks(content.marks, view.scale),
+    )
+  }
+  const element = h(
+    'figure',
+    { class: 'map-box' },
+    picture,
+    frameChoice((next) => {
+      frame = next
+      draw()
+    }),
+  )
+  return {
+    element,
+    update(next) {
+      content = next
+      draw()
+    },
+  }
+}
+
+function landTitle({ shaded }: MapContent, code: string | undefined, name: string): string {
+  if (code === undefined) return `${name}: no ISO 3166-1 code of its own`
+  const where = countryName(code)
+  return shaded.has(code) ? `${where}: allowed` : where
+}
+
+function viewOf(corners: readonly [Corner, Corner] | null): { box: string; scale: number } {
+  if (corners === null) return { box: `0 0 ${WIDTH} ${HEIGHT}`, scale: 1 }
+  const [[west, south], [east, north]] = corners
+  const middle = (west + east) / 2
+  const points = [
+    [west, south],
+    [west, north],
+    [east, south],
+    [east, north],
+    [middle, south],
+    [middle, north],
+  ].map(([x = 0, y = 0]): [number, number] => PROJECTION([x, y]) ?? [0, 0])
+  const xs = points.map(([x]) => x)
+  const ys = points.map(([, y]) => y)
+  const [left, top] = [Math.min(...xs), Math.min(...ys)]
+  const [width, height] = [Math.max(...xs) - left, Math.max(...ys) - top]
+  // The picture keeps its shape whatever is shown in it.
+  const scale = Math.max(width / WIDTH, height / HEIGHT)
+  const box = [
+    left - (WIDTH * scale - width) / 2,
+    top - (HEIGHT * scale - height) / 2,
+    WIDTH * scale,
+    HEIGHT * scale,
+  ]
+  return { box: box.map((value) => value.toFixed(1)).join(' '), scale }
+}
+
+/** Those of one country stand side by side; the many below the few. */
+function placeMarks(marks: readonly Mark[], scale: number): SVGElement[] {
+  const byCountry = Map.groupBy(marks, ({ country }) => country)
+  return [...byCountry].flatMap(([country, own]) => {
+    const point = COUNTRY_POINTS[country]
+    const at = point === undefined ? null : PROJECTION([...point])
+    if (at === null) return []
+    const sizes = own.map(({ count }) => radius(count) * scale)
+    const total = sizes.reduce((sum, size) => sum + 2 * size, 0)
+    let x = at[0] - total / 2
+    return own.map((mark, i) => {
+      const size = sizes[i] ?? 0
+      x += 2 * size
+      return drawMark(mark, { x: x - size, y: at[1], size, scale })
+    })
+  })
+}
+
+interface Spot {
+  readonly x: number
+  readonly y: number
+  readonly size: number
+  readonly scale: number
+}
+
+function drawMark({ kind, count, title }: Mark, { x, y, size, scale }: Spot): SVGElement {
+  return svg(
+    'g',
+    { class: `mark mark-${kind}` },
+    svg('title', {}, title),
+    svg('circle', { cx: x, cy: y, r: size - scale }),
+    svg(
+      'text',
+      { x, y: y + 4.2 * scale, 'font-size': 12 * scale, 'text-anchor': 'middle' },
+      count > 999 ? '999+' : String(count),
+    ),
+  )
+}
+
+function radius(count: number): number {
+  return Math.min(26, 9 + 2.5 * Math.log2(count))
+}
+
+/** Radio buttons, so that arrow keys go from one to the next. */
+function frameChoice(choose: (frame: string) => void): HTMLElement {
+  return h(
+    'fieldset',
+    { class: 'choice' },
+    h('legend', { class: 'visually-hidden' }, 'Part of the world that is drawn'),
+    Object.keys(FRAMES).map((name) =>
+      h(
+        'label',
+        {},
+        h('input', {
+          type: 'radio',
+          name: 'frame',
+          value: name,
+          checked: name === 'World',
+          onchange: () => choose(name),
+        }),
+        h('span', {}, name),
+      ),
+    ),
+  )
+}

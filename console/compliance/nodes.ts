@@ -1,0 +1,109 @@
+/** Every node with what is known of its place: class, what it was concluded from, until when, why. */
+import { EVIDENCE_CLASSES, type EvidenceClass } from '#shared/policy.ts'
+import { byName, countryName } from './countries.ts'
+import { h, replace, type Child } from './dom.ts'
+import { nodeEvidence } from './evidence.ts'
+import { emptyNote, hash, paged, tag, type Tone } from './parts.ts'
+import { Network, type NetworkNode } from './replies.ts'
+import type { View, ViewContext } from './view.ts'
+import { count } from './words.ts'
+
+const PAGE_NODES = 20
+
+export const nodesView: View = {
+  path: 'nodes',
+  label: 'Nodes',
+  needs: ['policy', 'audit', 'infer'],
+  title: () => 'Nodes and the evidence of their place',
+  render,
+}
+
+async function render({ session, signal }: ViewContext): Promise<Child> {
+  const { nodes } = await session.api.get('/v1/network', Network, signal)
+  if (nodes.length === 0) {
+    return emptyNote(
+      'No node is connected.',
+      'A job that came now would be told no_capacity. Nodes come from ',
+      h('a', { href: '/contribute' }, 'volunteers’ tabs'),
+      ' and from local nodes.',
+    )
+  }
+  const list = h('div', {})
+  const countryChoice: HTMLSelectElement = h(
+    'select',
+    { id: 'node-country', onchange: () => draw() },
+    h('option', { value: '' }, 'Every country'),
+    byName([...new Set(nodes.map(({ country }) => country))]).map((code) =>
+      h('option', { value: code }, countryName(code)),
+    ),
+  )
+  const classChoice: HTMLSelectElement = h(
+    'select',
+    { id: 'node-class', onchange: () => draw() },
+    h('option', { value: '' }, 'Every class'),
+    EVIDENCE_CLASSES.map((name) => h('option', { value: name }, name)),
+  )
+  const draw = () => {
+    const [country, evidence] = [countryChoice.value, classChoice.value]
+    const shown = nodes.filter(
+      (node) =>
+        (country === '' || node.country === country) &&
+        (evidence === '' || node.evidence === evidence),
+    )
+    replace(
+      list,
+      shown.length === 0
+        ? emptyNote('No node is like that.', 'Choose another country or class.')
+        : paged(shown, PAGE_NODES, (page) => page.map(nodeCard)),
+    )
+  }
+  draw()
+  return [
+    h(
+      'p',
+      { class: 'lead' },
+      'A node says where it stands; this is what else speaks for it. Only a short round trip proves anything: a long one leaves a node unbounded and is never held against it.',
+    ),
+    h(
+      'div',
+      { class: 'filters' },
+      h('div', { class: 'field' }, h('label', { for: 'node-country' }, 'Country'), countryChoice),
+      h('div', { class: 'field' }, h('label', { for: 'node-class' }, 'Evidence'), classChoice),
+      h('p', { class: 'quiet' }, count(nodes.length, 'node')),
+    ),
+    list,
+  ]
+}
+
+const TONES: Readonly<Record<EvidenceClass, Tone>> = {
+  contradicted: 'bad',
+  declared: 'warn',
+  observed: 'plain',
+  bounded: 'good',
+  attested: 'good',
+}
+
+function nodeCard(node: NetworkNode): HTMLElement {
+  const { nodeId, country, evidence, quarantine, trust, kind, adapter, rttMs } = node
+  const models = node.models.map(({ id, provider }) => `${id} (${provider})`).join(', ')
+  return h(
+    'article',
+    { class: 'card node', 'data-testid': 'node' },
+    h(
+      'h2',
+      {},
+      countryName(country),
+      ' ',
+      tag(evidence, TONES[evidence]),
+      quarantine !== null && [' ', tag('in quarantine', 'bad')],
+    ),
+    h('p', { class: 'quiet' }, 'Node ', hash(nodeId), `, ${kind}, ${trust}`),
+    quarantine !== null && h('p', { class: 'fault' }, quarantine),
+    nodeEvidence(node),
+    h(
+      'p',
+      { class: 'quiet' },
+      `${adapter.name}${adapter.isSoftware ? ' (software)' : ''}; ${rttMs.toFixed(0)} ms from its hub; ${count(node.jobsDone, 'job')} done${models === '' ? '' : `; ${models}`}`,
+    ),
+  )
+}

@@ -1,0 +1,229 @@
+/** Where nodes stand and where the tenant's jobs ran, live, over the places that a policy allows. */
+import { parseDetail, type LogEntry } from '#shared/audit.ts'
+import { EVIDENCE_CLASSES } from '#shared/policy.ts'
+import { countryCode } from '#shared/region.ts'
+import { byName, countryName, nameList } from './countries.ts'
+import { h, replace, type Child } from './dom.ts'
+import { createWorldMap, type Mark } from './map.ts'
+import { emptyNote, repeat, table, tag } from './parts.ts'
+import { AuditPage, Network, Policies, type NetworkNode, type PolicyVersion } from './replies.ts'
+import type { View, ViewContext } from './view.ts'
+import { count, whenUtc } from './words.ts'
+
+const EVERY_MS = 5_000
+const RECENT_JOBS = 500
+
+export const placementsView: View = {
+  path: 'map',
+  label: 'Map',
+  needs: ['policy', 'audit', 'infer'],
+  title: () => 'Where jobs run',
+  render,
+}
+
+interface Seen {
+  readonly nodes: readonly NetworkNode[]
+  readonly policies: readonly PolicyVersion[]
+  readonly defaultId: string
+  /** Null for a key that may not read the log. */
+  readonly jobs: readonly LogEntry[] | null
+}
+
+async function render(context: ViewContext): Promise<Child> {
+  const map = await createWorldMap()
+  let seen = await look(context)
+  let chosen = context.query.get('policy') ?? seen.defaultId
+  const below = h('div', {})
+  const updated = h('p', { class: 'quiet' })
+  const draw = () => {
+    const policy = seen.policies.find(({ policy: { id } }) => id === chosen)
+    const allowed = new Set(policy?.computeCountries)
+    const rows = placeRows(seen, allowed)
+    map.update({
+      label: mapLabel(seen, chosen, allowed),
+      shaded: allowed,
+      marks: rows.flatMap(marksOf),
+    })
+    replace(below, placeTable(seen, rows))
+    replace(updated, `As of ${whenUtc(Date.now())}`)
+  }
+  const select: HTMLSelectElement = h(
+    'select',
+    {
+      id: 'map-policy',
+      onchange: () => {
+        chosen = select.value
+        draw()
+      },
+    },
+    seen.policies.map(({ policy: { id } }) =>
+      h(
+        'option',
+        { value: id, selected: id === chosen },
+        id === seen.defaultId ? `${id} (default)` : id,
+      ),
+    ),
+  )
+  const live = h('input', { type: 'checkbox', id: 'map-live', checked: true })
+  repeat(
+    async () => {
+      if (!live.checked) return
+      seen = await look(context)
+      draw()
+    },
+    EVERY_MS,
+    context.signal,
+  )
+  draw()
+  return [
+    h(
+      'div',
+      { class: 'filters' },
+      h(
+        'div',
+        { class: 'field' },
+        h('label', { for: 'map-policy' }, 'Shade where this policy computes'),
+        select,
+      ),
+      h(
+        'div',
+        { class: 'field switch' },
+        live,
+        h('label', { for: 'map-live' }, 'Keep it up to date'),
+      ),
+      updated,
+    ),
+    h('div', { class: 'card' }, map.element, legend()),
+    below,
+  ]
+}
+
+async function look({ session, signal }: ViewContext): Promise<Seen> {
+  const path = `/v1/audit/events?type=job.placed&limit=${RECENT_JOBS}`
+  const [network, policies, jobs] = await Promise.all([
+    session.api.get('/v1/network', Network, signal),
+    session.api.get('/v1/policies', Policies, signal),
+    session.can('audit') ? session.api.get(path, AuditPage, signal) : null,
+  ])
+  return {
+    nodes: network.nodes,
+    policies: policies.policies,
+    defaultId: policies.default,
+    jobs: jobs?.data ?? null,
+  }
+}
+
+interface PlaceRow {
+  readonly country: string
+  readonly isAllowed: boolean
+  readonly nodes: readonly NetworkNode[]
+  readonly jobs: number
+  readonly lastJobAtMs: number | undefined
+}
+
+function placeRows({ nodes, jobs }: Seen, allowed: ReadonlySet<string>): PlaceRow[] {
+  const nodesIn = Map.groupBy(nodes, ({ country }) => country)
+  const jobsIn = Map.groupBy((jobs ?? []).flatMap(placedJob), ({ country }) => country)
+  return byName([...new Set([...nodesIn.keys(), ...jobsIn.keys()])]).map((country) => {
+    const here = jobsIn.get(country) ?? []
+    return {
+      country,
+      isAllowed: allowed.has(country),
+      nodes: nodesIn.get(country) ?? [],
+      jobs: here.length,
+      lastJobAtMs: here.length === 0 ? undefined : Math.max(...here.map(({ atMs }) => atMs)),
+    }
+  })
+}
+
+function placedJob({ opening, atMs }: LogEntry): { country: string; atMs: number }[] {
+  if (opening === null) return []
+  const { place } = parseDetail('job.placed', opening.detail)
+  return [{ country: countryCode(place.country), atMs }]
+}
+
+function marksOf({ country, nodes, jobs }: PlaceRow): Mark[] {
+  const where = countryName(country)
+  const byClass = EVIDENCE_CLASSES.flatMap((evidence): Mark[] => {
+    const those = nodes.filter((node) => node.evidence === evidence)
+    const title = `${where}: ${count(those.length, 'node')}, ${evidence}`
+    return those.length === 0 ? [] : [{ country, kind: evidence, count: those.length, title }]
+  })
+  const title = `${where}: ${count(jobs, 'recent job')}`
+  return jobs === 0 ? byClass : [...byClass, { country, kind: 'jobs', count: jobs, title }]
+}
+
+function placeTable({ jobs, nodes }: Seen, rows: readonly PlaceRow[]): Child {
+  if (rows.length === 0) {
+    return emptyNote(
+      'No node is connected, and no job has run.',
+      'Nodes come from ',
+      h('a', { href: '/contribute' }, 'volunteers’ tabs'),
+      ' and from local nodes.',
+    )
+  }
+  return h(
+    'section',
+    { class: 'card', 'aria-labelledby': 'places' },
+    h(
+      'h2',
+      { id: 'places' },
+      `${count(nodes.length, 'node')} in ${count(rows.filter((row) => row.nodes.length > 0).length, 'country', 'countries')}`,
+    ),
+    jobs === null &&
+      h(
+        'p',
+        { class: 'note' },
+        'This key may not read the audit log (scope audit), so no jobs are shown.',
+      ),
+    jobs?.length === RECENT_JOBS && h('p', { class: 'quiet' }, `Jobs: the newest ${RECENT_JOBS}.`),
+    table<PlaceRow>(
+      'Nodes and recent jobs by country',
+      [
+        { head: 'Country', cell: ({ country }) => countryName(country) },
+        {
+          head: 'Policy',
+          cell: ({ isAllowed }) =>
+            isAllowed ? tag('allowed', 'good') : tag('not allowed', 'quiet'),
+        },
+        { head: 'Nodes', cell: (row) => row.nodes.length, isNumber: true },
+        { head: 'Evidence', cell: (row) => evidenceText(row.nodes) },
+        { head: 'Recent jobs', cell: (row) => (jobs === null ? '–' : row.jobs), isNumber: true },
+        {
+          head: 'Last job',
+          cell: ({ lastJobAtMs }) => (lastJobAtMs === undefined ? '–' : whenUtc(lastJobAtMs)),
+        },
+      ],
+      rows,
+    ),
+  )
+}
+
+function evidenceText(nodes: readonly NetworkNode[]): string {
+  const parts = EVIDENCE_CLASSES.flatMap((evidence) => {
+    const those = nodes.filter((node) => node.evidence === evidence).length
+    return those === 0 ? [] : [`${those} ${evidence}`]
+  })
+  return parts.length === 0 ? '–' : parts.join(', ')
+}
+
+function mapLabel({ nodes, jobs }: Seen, policy: string, allowed: ReadonlySet<string>): string {
+  return `Map: policy ${policy} computes in ${nameList([...allowed], 40)}; ${count(nodes.length, 'node')}${jobs === null ? '' : `, ${count(jobs.length, 'recent job')}`}. The table below says the same.`
+}
+
+function legend(): HTMLElement {
+  return h(
+    'ul',
+    { class: 'legend' },
+    h('li', {}, h('span', { class: 'key key-in' }), 'the policy computes here'),
+    EVIDENCE_CLASSES.toReversed().map((evidence) =>
+      h('li', {}, h('span', { class: `key key-${evidence}` }), `${evidence} nodes`),
+    ),
+    h('li', {}, h('span', { class: 'key key-jobs' }), 'recent jobs'),
+    h(
+      'li',
+      { class: 'quiet' },
+      'The drawing counts overseas parts with their country; the table goes by ISO codes.',
+    ),
+  )
+}

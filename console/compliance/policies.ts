@@ -1,0 +1,76 @@
+/** The tenant's policies: all of them, or one with its versions, editor, comparison and dry run. */
+import { byName, countryName, groupOf, regionLabel } from './countries.ts'
+import { h, type Child } from './dom.ts'
+import { dryRunPage } from './dry-run.ts'
+import { linkButton, table, tag } from './parts.ts'
+import { comparePage } from './policy-compare.ts'
+import { editPage } from './policy-edit.ts'
+import { policyPage } from './policy-page.ts'
+import { Policies, type PolicyVersion } from './replies.ts'
+import type { View, ViewContext } from './view.ts'
+import { count } from './words.ts'
+
+export const policiesView: View = {
+  path: 'policies',
+  label: 'Policies',
+  needs: ['policy', 'audit', 'infer'],
+  title: ([id]) => (id === undefined || id === '' ? 'Policies' : `Policy ${id}`),
+  render(context) {
+    const { params, query } = context
+    const [id = ''] = params
+    const show = query.get('show')
+    if (id === '') return show === 'new' ? editPage(context) : listPage(context)
+    if (show === 'edit') return editPage(context, id)
+    if (show === 'compare') return comparePage(context, id)
+    if (show === 'dry-run') return dryRunPage(context, id)
+    return policyPage(context, id)
+  },
+}
+
+async function listPage({ session, signal }: ViewContext): Promise<Child> {
+  const { default: defaultId, policies } = await session.api.get('/v1/policies', Policies, signal)
+  const mayPublish = session.can('policy')
+  return [
+    h(
+      'p',
+      { class: 'lead' },
+      'Where each request may enter, where it may be computed, and what a node must prove. A published version never changes; a request that names no policy follows the default.',
+    ),
+    mayPublish
+      ? h('p', { class: 'actions' }, linkButton('New policy', '#/policies?show=new', 'main'))
+      : h(
+          'p',
+          { class: 'note' },
+          'This key may read policies, not publish them: that takes scope ',
+          h('code', {}, 'policy'),
+          '.',
+        ),
+    table<PolicyVersion>(
+      'Policies, newest version of each',
+      [
+        {
+          head: 'Policy',
+          cell: ({ policy }) => [
+            h('a', { href: `#/policies/${policy.id}`, class: 'strong' }, policy.id),
+            policy.id === defaultId && tag('default', 'good'),
+          ],
+        },
+        { head: 'Version', cell: ({ version }) => version, isNumber: true },
+        { head: 'Computed in', cell: ({ computeCountries }) => whereText(computeCountries) },
+        { head: 'Data', cell: ({ policy }) => policy.dataClass },
+        { head: 'Evidence', cell: ({ policy }) => policy.minEvidence },
+        { head: 'Nodes', cell: ({ policy }) => policy.nodeTrust },
+      ],
+      policies,
+    ),
+  ]
+}
+
+/** `European Economic Area (EEA), 30 countries`, or their names. */
+function whereText(codes: readonly string[]): string {
+  const group = groupOf(codes)
+  if (group !== undefined)
+    return `${regionLabel(group)}, ${count(codes.length, 'country', 'countries')}`
+  if (codes.length <= 4) return byName(codes).map(countryName).join(', ')
+  return count(codes.length, 'country', 'countries')
+}

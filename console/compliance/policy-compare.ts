@@ -1,0 +1,79 @@
+/** Two versions of a policy side by side: only what differs. */
+import { byName, countryName } from './countries.ts'
+import { h, type Child } from './dom.ts'
+import { table } from './parts.ts'
+import { diffPolicies, isSame, type FieldChange, type PolicyDiff } from './policy-diff.ts'
+import { readVersions } from './policy-page.ts'
+import type { ViewContext } from './view.ts'
+import { count } from './words.ts'
+
+export async function comparePage(context: ViewContext, id: string): Promise<Child> {
+  const versions = await readVersions(context, id)
+  const newest = versions[0]?.version ?? 1
+  const to = Number(context.query.get('to') ?? newest)
+  const from = Number(context.query.get('from') ?? Math.max(1, to - 1))
+  const find = (version: number) => versions.find((each) => each.version === version)?.policy
+  const [before, after] = [find(from), find(to)]
+  const choose = (name: string, value: number) => {
+    const next = new URLSearchParams({ show: 'compare', from: String(from), to: String(to) })
+    next.set(name, String(value))
+    location.hash = `#/policies/${id}?${next.toString()}`
+  }
+  return [
+    h('p', {}, h('a', { href: `#/policies/${id}` }, `Back to ${id}`)),
+    h(
+      'div',
+      { class: 'filters' },
+      versionChoice('from', 'From version', from),
+      versionChoice('to', 'to version', to),
+    ),
+    before === undefined || after === undefined
+      ? h('p', {}, 'There is no such version.')
+      : diffTable(diffPolicies(before, after), `Version ${from}`, `Version ${to}`),
+  ]
+
+  function versionChoice(name: string, label: string, value: number): HTMLElement {
+    const select: HTMLSelectElement = h(
+      'select',
+      { id: `compare-${name}`, onchange: () => choose(name, Number(select.value)) },
+      versions.map(({ version }) =>
+        h('option', { value: version, selected: version === value }, String(version)),
+      ),
+    )
+    return h('div', { class: 'field' }, h('label', { for: `compare-${name}` }, label), select)
+  }
+}
+
+export function diffTable(diff: PolicyDiff, from: string, to: string): HTMLElement {
+  if (isSame(diff)) return h('p', { class: 'note', 'data-testid': 'diff' }, 'They say the same.')
+  const { compute, ingress, fields } = diff
+  return h(
+    'div',
+    { class: 'diff', 'data-testid': 'diff' },
+    setLine('Jobs may newly run in', compute.added, 'plus'),
+    setLine('Jobs may no longer run in', compute.removed, 'minus'),
+    setLine('Requests may newly enter in', ingress.added, 'plus'),
+    setLine('Requests may no longer enter in', ingress.removed, 'minus'),
+    fields.length > 0 &&
+      table<FieldChange>(
+        'Fields that differ',
+        [
+          { head: 'Field', cell: ({ label, pointer }) => [label, h('code', {}, pointer)] },
+          { head: from, cell: (change) => h('del', {}, change.from) },
+          { head: to, cell: (change) => h('ins', {}, change.to) },
+        ],
+        fields,
+      ),
+  )
+}
+
+function setLine(label: string, codes: readonly string[], kind: 'plus' | 'minus'): Child {
+  if (codes.length === 0) return null
+  const names = byName(codes).map(countryName).join(', ')
+  return h(
+    'p',
+    { class: `set-${kind}` },
+    h('strong', {}, `${label} ${count(codes.length, 'country', 'countries')}: `),
+    names,
+  )
+}

@@ -1,0 +1,75 @@
+/** What differs between two versions of a policy, field by field and country by country. Pure. */
+import type { Policy } from '#shared/policy.ts'
+import { countrySet, listCountries, without } from '#shared/region.ts'
+import { regionLabel } from './countries.ts'
+import { listDate, POLICY_FIELDS, textOf, valueAt, type PolicyField } from './policy-fields.ts'
+
+export interface FieldChange {
+  readonly label: string
+  readonly pointer: string
+  readonly from: string
+  readonly to: string
+}
+
+export interface PolicyDiff {
+  readonly fields: readonly FieldChange[]
+  /** Countries by code that jobs may newly run in, or no longer; likewise for entering. */
+  readonly compute: SetChange
+  readonly ingress: SetChange
+}
+
+export interface SetChange {
+  readonly added: readonly string[]
+  readonly removed: readonly string[]
+}
+
+export function diffPolicies(from: Policy, to: Policy): PolicyDiff {
+  const fields = POLICY_FIELDS.flatMap((field): FieldChange[] => {
+    const [before, after] = [showField(field, from), showField(field, to)]
+    const { label, pointer } = field
+    return before === after ? [] : [{ label, pointer, from: before, to: after }]
+  })
+  return {
+    fields,
+    compute: setChange(computeSet(from), computeSet(to)),
+    ingress: setChange(ingressSet(from), ingressSet(to)),
+  }
+}
+
+export function isSame({ fields, compute, ingress }: PolicyDiff): boolean {
+  const sets = [compute.added, compute.removed, ingress.added, ingress.removed]
+  return fields.length === 0 && sets.every((set) => set.length === 0)
+}
+
+/** A field's value in words. */
+export function showField({ pointer, kind }: PolicyField, policy: Policy): string {
+  const value = valueAt(policy, pointer)
+  if (Array.isArray(value)) {
+    return value.length === 0 ? 'none' : value.map((name) => regionLabel(String(name))).join(', ')
+  }
+  if (typeof value === 'boolean') return value ? 'yes' : 'no'
+  if (value === null || value === undefined) return 'any'
+  if (kind === 'days') return `${Number(value)} days`
+  if (pointer === '/regions') return listDate(Number(value))
+  return textOf(value)
+}
+
+/** The countries that a policy computes in; deny is taken out. */
+export function computeCountries(policy: Policy): string[] {
+  return listCountries(computeSet(policy))
+}
+
+function computeSet({ compute, regions }: Policy) {
+  return without(countrySet(compute.allow, regions), countrySet(compute.deny, regions))
+}
+
+function ingressSet({ ingress, regions }: Policy) {
+  return countrySet(ingress.allow, regions)
+}
+
+function setChange(
+  from: ReturnType<typeof countrySet>,
+  to: ReturnType<typeof countrySet>,
+): SetChange {
+  return { added: listCountries(without(to, from)), removed: listCountries(without(from, to)) }
+}

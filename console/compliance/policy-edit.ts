@@ -1,0 +1,285 @@
+/** The editor: one draft as a form or as JSON, what it would change, and publishing it. */
+import { AppError, toAppError, type FieldFault } from '#shared/errors.ts'
+import { Policy } from '#shared/policy.ts'
+import { nameList } from './countries.ts'
+import { h, replace, type Child } from './dom.ts'
+import { createWorldMap } from './map.ts'
+import { button } from './parts.ts'
+import { diffTable } from './policy-compare.ts'
+import { computeCountries, diffPolicies } from './policy-diff.ts'
+import { textOf, valueAt, withValue } from './policy-fields.ts'
+import { policyForm, type PolicyForm } from './policy-form.ts'
+import { policyJson, type PolicyJson } from './policy-json.ts'
+import { readVersions } from './policy-page.ts'
+import { verdictPanel } from './dry-run.ts'
+import { PolicyVersion } from './replies.ts'
+import { fill, type ViewContext } from './view.ts'
+import { count } from './words.ts'
+
+/** A new policy begins where a new tenant begins. */
+const FRESH = {
+  id: '',
+  ingress: { allow: ['WORLD'] },
+  compute: { allow: ['EEA'], deny: [] },
+  storage: 'any',
+  minEvidence: 'observed',
+  dataClass: 'personal',
+  personalOnPublicNodes: false,
+  nodeTrust: 'public',
+  verification: 'none',
+  network: null,
+  retentionDays: 30,
+  regions: Policy.shape.regions.parse(undefined),
+}
+
+export async function editPage(context: ViewContext, id?: string): Promise<Child> {
+  if (!context.session.can('policy')) {
+    throw new AppError('forbidden', 'Publishing policies needs a key with scope policy.')
+  }
+  const newest = id === undefined ? undefined : (await readVersions(context, id))[0]
+  const map = await createWorldMap()
+  return new Editor(context, newest, map).element
+}
+
+type Mode = 'form' | 'json'
+
+/** Lives as long as its page: the draft, and which of the two ways of writing it is shown. */
+class Editor {
+  readonly element: HTMLElement
+  readonly #context: ViewContext
+  readonly #newest: PolicyVersion | undefined
+  readonly #map: Awaited<ReturnType<typeof createWorldMap>>
+  readonly #writing = h('div', {})
+  readonly #summary = h('div', { tabindex: -1 })
+  readonly #preview = h('div', { class: 'preview' })
+  readonly #outcome = h('div', {})
+  #draft: unknown
+  #form: PolicyForm | undefined
+  #json: PolicyJson | undefined
+
+  constructor(
+    context: ViewContext,
+    newest: PolicyVersion | undefined,
+    map: Awaited<ReturnType<typeof createWorldMap>>,
+  ) {
+    this.#context = context
+    this.#newest = newest
+    this.#map = map
+    this.#draft = newest?.policy ?? FRESH
+    this.element = this.#draw()
+    this.#write('form')
+    this.#showPreview()
+  }
+
+  #draw(): HTMLElement {
+    const version = (this.#newest?.version ?? 0) + 1
+    return h(
+      'form',
+      { class: 'editor', novalidate: true, onsubmit: (event) => this.#submit(event) },
+      h(
+        'p',
+        { class: 'lead' },
+        this.#newest === undefined
+          ? 'A new policy. Nothing follows it until a request names it or it is made the default.'
+          : `What you publish becomes version ${version} and counts everywhere within 10 seconds. Version ${version - 1} stays as it is.`,
+      ),
+      this.#newest === undefined && this.#idField(),
+      this.#modeChoice(),
+      this.#summary,
+      h(
+        'div',
+        { class: 'split' },
+        h('div', { class: 'card' }, this.#writing),
+        h(
+          'aside',
+          { class: 'card sticky', 'aria-label': 'What the draft means' },
+          this.#map.element,
+          this.#preview,
+        ),
+      ),
+      h(
+        'div',
+        { class: 'actions' },
+        h('button', { type: 'submit', class: 'button main' }, `Publish version ${version}`),
+        button('Dry run this draft', () => this.#dryRun()),
+        h('a', { href: this.#home() }, 'Leave without publishing'),
+      ),
+      this.#outcome,
+    )
+  }
+
+  #home(): string {
+    return this.#newest === undefined ? '#/policies' : `#/policies/${this.#newest.policy.id}`
+  }
+
+  #idField(): HTMLElement {
+    const input: HTMLInputElement = h('input', {
+      id: 'policy-id',
+      autocomplete: 'off',
+      'aria-describedby': 'policy-id-hint',
+      oninput: () => this.#change(withValue(this.#draft, '/id', input.value.trim())),
+    })
+    return h(
+      'div',
+      { class: 'field narrow', 'data-pointer': '/id' },
+      h('label', { for: 'policy-id' }, 'Name'),
+      input,
+      h(
+        'p',
+        { class: 'hint', id: 'policy-id-hint' },
+        'Lower-case letters, digits and dashes: eu-only',
+      ),
+    )
+  }
+
+  #modeChoice(): HTMLElement {
+    const radio = (mode: Mode, text: string) => {
+      const input: HTMLInputElement = h('input', {
+        type: 'radio',
+        name: 'mode',
+        value: mode,
+        checked: mode === 'form',
+        onchange: () => this.#switch(mode),
+      })
+      return h('label', {}, input, h('span', {}, text))
+    }
+    return h(
+      'fieldset',
+      { class: 'choice' },
+      h('legend', { class: 'visually-hidden' }, 'Write it as'),
+      radio('form', 'Form'),
+      radio('json', 'JSON'),
+    )
+  }
+
+  /** What is no JSON cannot become a form: the page stays where it is and says why. */
+  #switch(mode: Mode): void {
+    if (mode === 'form' && this.#json !== undefined) {
+      const read = this.#json.read()
+      if (read === undefined) {
+        const json = this.element.querySelector<HTMLInputElement>('input[value=json]')
+        if (json !== null) json.checked = true
+        return
+      }
+      this.#draft = read.draft
+    }
+    this.#write(mode)
+  }
+
+  #write(mode: Mode): void {
+    const change = (draft: unknown) => this.#change(draft)
+    this.#form = mode === 'form' ? policyForm(this.#draft, change) : undefined
+    this.#json = mode === 'json' ? policyJson(this.#draft, change) : undefined
+    replace(this.#writing, this.#form?.element, this.#json?.element)
+    replace(this.#summary)
+  }
+
+  #change(draft: unknown): void {
+    this.#draft = draft
+    this.#showPreview()
+  }
+
+  #showPreview(): void {
+    const parsed = Policy.safeParse(withValue(this.#draft, '/id', 'draft'))
+    if (!parsed.success) {
+      replace(this.#preview, h('p', { class: 'hint' }, 'The draft is not yet a policy.'))
+      return
+    }
+    const countries = computeCountries(parsed.data)
+    this.#map.update({
+      label: `Map: the draft computes in ${nameList(countries, 40)}`,
+      shaded: new Set(countries),
+      marks: [],
+    })
+    replace(
+      this.#preview,
+      h('p', {}, h('strong', {}, `Computed in ${count(countries.length, 'country', 'countries')}`)),
+      h('p', { class: 'hint' }, nameList(countries, 12)),
+      this.#newest !== undefined && [
+        h('h2', {}, `What changes after version ${this.#newest.version}`),
+        diffTable(
+          diffPolicies(this.#newest.policy, { ...parsed.data, id: this.#newest.policy.id }),
+          `Version ${this.#newest.version}`,
+          'Draft',
+        ),
+      ],
+    )
+  }
+
+  #submit(event: Event): void {
+    event.preventDefault()
+    if (this.#json !== undefined && this.#json.read() === undefined) return
+    void this.#publish().catch((error: unknown) => this.#refuse(toAppError(error)))
+  }
+
+  async #publish(): Promise<void> {
+    this.#showFaults([])
+    const id = this.#newest?.policy.id ?? textOf(valueAt(this.#draft, '/id'))
+    if (id === '') {
+      this.#showFaults([{ pointer: '/id', detail: 'give the policy a name' }])
+      return
+    }
+    const { session, say } = this.#context
+    const published = await session.api.send(
+      { method: 'PUT', path: `/v1/policies/${encodeURIComponent(id)}`, body: this.#draft },
+      PolicyVersion,
+    )
+    const isSame = published.version === this.#newest?.version
+    location.hash = `#/policies/${id}`
+    say(
+      isSame
+        ? `Nothing differs: ${id} stays at version ${published.version}.`
+        : `Published ${id} version ${published.version}.`,
+    )
+  }
+
+  #refuse(error: AppError): void {
+    const { errors } = error.meta
+    this.#showFaults(errors ?? [{ pointer: '', detail: error.detail }])
+  }
+
+  /** All of them above, each with a way to its field; the keyboard goes there first. */
+  #showFaults(faults: readonly FieldFault[]): void {
+    this.#form?.showFaults(faults)
+    this.#json?.showFaults(faults)
+    if (faults.length === 0) {
+      replace(this.#summary)
+      return
+    }
+    const goTo = ({ pointer }: FieldFault) =>
+      pointer === '/id'
+        ? document.getElementById('policy-id')?.focus()
+        : this.#form?.focusField(pointer)
+    replace(
+      this.#summary,
+      h(
+        'section',
+        { class: 'fault', 'data-testid': 'field-faults', 'aria-label': 'Not published' },
+        h('p', {}, h('strong', {}, `Not published: ${count(faults.length, 'field')} to mend`)),
+        h(
+          'ul',
+          {},
+          faults.map((fault) =>
+            h(
+              'li',
+              {},
+              fault.pointer !== '' &&
+                h(
+                  'button',
+                  { type: 'button', class: 'to-line', onclick: () => goTo(fault) },
+                  fault.pointer,
+                ),
+              ` ${fault.detail}`,
+            ),
+          ),
+        ),
+      ),
+    )
+    this.#summary.focus()
+  }
+
+  #dryRun(): void {
+    const draft = withValue(this.#draft, '/id', this.#newest?.policy.id ?? 'draft')
+    void fill(this.#outcome, () => verdictPanel(this.#context, { draft }))
+  }
+}

@@ -1,0 +1,165 @@
+/** A policy as a form: every field with its label, its hint and, where the server refused it, the reason. */
+import type { FieldFault } from '#shared/errors.ts'
+import { h, replace } from './dom.ts'
+import {
+  fieldOf,
+  POLICY_FIELDS,
+  textOf,
+  valueAt,
+  withValue,
+  type PolicyField,
+} from './policy-fields.ts'
+import { regionPicker, regionSuggestions } from './region-picker.ts'
+
+export interface PolicyForm {
+  readonly element: HTMLElement
+  /** Puts each fault at its field; those of no field come back. */
+  showFaults(faults: readonly FieldFault[]): FieldFault[]
+  focusField(pointer: string): void
+}
+
+interface FormField {
+  readonly field: PolicyField
+  readonly element: HTMLElement
+  readonly problem: HTMLElement
+  readonly focus: () => void
+  readonly mark: (isWrong: boolean) => void
+}
+
+/** @param onChange given the whole draft after each change */
+export function policyForm(draft: unknown, onChange: (draft: unknown) => void): PolicyForm {
+  let current = draft
+  const set = (pointer: string, value: unknown) => {
+    current = withValue(current, pointer, value)
+    onChange(current)
+  }
+  const fields = POLICY_FIELDS.map((field) =>
+    formField(field, valueAt(draft, field.pointer), (value) => set(field.pointer, value)),
+  )
+  const byPointer = (pointer: string) =>
+    fields.find(({ field }) => field.pointer === fieldOf(pointer)?.pointer)
+  return {
+    element: h(
+      'div',
+      { class: 'form' },
+      regionSuggestions(),
+      fields.map(({ element }) => element),
+    ),
+    focusField: (pointer) => byPointer(pointer)?.focus(),
+    showFaults(faults) {
+      for (const { problem, mark } of fields) {
+        replace(problem)
+        mark(false)
+      }
+      return faults.filter(({ pointer, detail }) => {
+        const target = byPointer(pointer)
+        target?.problem.append(h('span', {}, detail))
+        target?.mark(true)
+        return target === undefined
+      })
+    },
+  }
+}
+
+function formField(field: PolicyField, value: unknown, set: (value: unknown) => void): FormField {
+  const id = `field${field.pointer.replaceAll('/', '-')}`
+  const [hintId, problemId] = [`${id}-hint`, `${id}-problem`]
+  const problem = h('p', { class: 'problem', id: problemId })
+  const hint = h('p', { class: 'hint', id: hintId }, field.hint)
+  const describedBy = `${hintId} ${problemId}`
+  if (field.kind === 'regions') {
+    const picker = regionPicker({
+      id,
+      label: field.label,
+      describedBy,
+      value: Array.isArray(value) ? value.map(String) : [],
+      onChange: set,
+    })
+    const element = h(
+      'fieldset',
+      { class: 'field wide', 'data-pointer': field.pointer },
+      h('legend', {}, field.label),
+      picker.element,
+      hint,
+      problem,
+    )
+    const mark = (isWrong: boolean) => void element.classList.toggle('wrong', isWrong)
+    return { field, element, problem, focus: picker.focus, mark }
+  }
+  const control = drawControl(field, { id, describedBy, value, set })
+  const label = h('label', { for: id }, field.label)
+  const isSwitch = field.kind === 'switch'
+  const element = h(
+    'div',
+    { class: isSwitch ? 'field switch' : 'field', 'data-pointer': field.pointer },
+    isSwitch ? [control, label] : [label, control],
+    hint,
+    problem,
+  )
+  return {
+    field,
+    element,
+    problem,
+    focus: () => control.focus(),
+    mark(isWrong) {
+      element.classList.toggle('wrong', isWrong)
+      if (isWrong) control.setAttribute('aria-invalid', 'true')
+      else control.removeAttribute('aria-invalid')
+    },
+  }
+}
+
+interface ControlOptions {
+  readonly id: string
+  readonly describedBy: string
+  readonly value: unknown
+  readonly set: (value: unknown) => void
+}
+
+function drawControl(
+  { kind, choices = [], toJson = (text) => text }: PolicyField,
+  { id, describedBy, value, set }: ControlOptions,
+): HTMLInputElement | HTMLSelectElement {
+  const common = { id, 'aria-describedby': describedBy }
+  if (kind === 'choice') {
+    const known = choices.some((choice) => choice.value === textOf(value))
+    const select = h(
+      'select',
+      { ...common, onchange: () => set(toJson(select.value)) },
+      // A draft that came as JSON may say anything; the form shows it as it is.
+      !known && h('option', { value: textOf(value), selected: true }, textOf(value)),
+      choices.map((choice) =>
+        h(
+          'option',
+          { value: choice.value, selected: choice.value === textOf(value) },
+          choice.label,
+        ),
+      ),
+    )
+    return select
+  }
+  if (kind === 'switch') {
+    const box: HTMLInputElement = h('input', {
+      ...common,
+      type: 'checkbox',
+      checked: value === true,
+      onchange: () => set(box.checked),
+    })
+    return box
+  }
+  const isDays = kind === 'days'
+  const input: HTMLInputElement = h('input', {
+    ...common,
+    type: isDays ? 'number' : 'text',
+    autocomplete: 'off',
+    value: value === null || value === undefined ? '' : textOf(value),
+    oninput: () => set(isDays ? daysOf(input.value) : toJson(input.value.trim())),
+  })
+  return input
+}
+
+/** What is no number goes to the server as it is, which says so at this field. */
+function daysOf(text: string): unknown {
+  const days = Number(text)
+  return text.trim() === '' || Number.isNaN(days) ? text : days
+}

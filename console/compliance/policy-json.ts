@@ -1,0 +1,82 @@
+/** A policy as JSON: what is wrong with it stands below with its line and pointer. */
+import type { FieldFault } from '#shared/errors.ts'
+import { h, replace } from './dom.ts'
+import { lineOfPointer, lineOfSyntaxFault } from './json-lines.ts'
+
+export interface PolicyJson {
+  readonly element: HTMLElement
+  /** Undefined, and said so, for what is no JSON. */
+  read(): { readonly draft: unknown } | undefined
+  showFaults(faults: readonly FieldFault[]): void
+}
+
+export function policyJson(draft: unknown, onChange: (draft: unknown) => void): PolicyJson {
+  const problems = h('ul', { class: 'problems', id: 'json-problems' })
+  const area = h('textarea', {
+    id: 'policy-json',
+    class: 'code',
+    rows: 24,
+    spellcheck: 'false',
+    autocomplete: 'off',
+    'aria-describedby': 'json-hint json-problems',
+    'data-testid': 'policy-json',
+    value: JSON.stringify(draft, null, 2),
+    oninput: () => {
+      const parsed = read()
+      if (parsed !== undefined) onChange(parsed.draft)
+    },
+  })
+  const list = (lines: readonly { readonly line: number; readonly text: string }[]) => {
+    if (lines.length > 0) area.setAttribute('aria-invalid', 'true')
+    else area.removeAttribute('aria-invalid')
+    replace(
+      problems,
+      lines.map(({ line, text }) =>
+        h(
+          'li',
+          {},
+          h(
+            'button',
+            { type: 'button', class: 'to-line', onclick: () => selectLine(area, line) },
+            `Line ${line}`,
+          ),
+          ` ${text}`,
+        ),
+      ),
+    )
+  }
+  const read = () => {
+    const fault = lineOfSyntaxFault(area.value)
+    list(fault === undefined ? [] : [{ line: fault.line, text: `is not JSON: ${fault.detail}` }])
+    return fault === undefined ? { draft: JSON.parse(area.value) as unknown } : undefined
+  }
+  return {
+    read,
+    element: h(
+      'div',
+      { class: 'field wide' },
+      h('label', { for: 'policy-json' }, 'The policy as it is sent'),
+      area,
+      h(
+        'p',
+        { class: 'hint', id: 'json-hint' },
+        'Fields that are left out take their defaults; fields that a policy does not have are refused.',
+      ),
+      problems,
+    ),
+    showFaults: (faults) =>
+      list(
+        faults.map(({ pointer, detail }) => ({
+          line: lineOfPointer(area.value, pointer),
+          text: `${pointer === '' ? 'The policy' : pointer} ${detail}`,
+        })),
+      ),
+  }
+}
+
+function selectLine(area: HTMLTextAreaElement, line: number): void {
+  const lines = area.value.split('\n')
+  const start = lines.slice(0, line - 1).reduce((sum, text) => sum + text.length + 1, 0)
+  area.focus()
+  area.setSelectionRange(start, start + (lines[line - 1]?.length ?? 0))
+}

@@ -1,0 +1,167 @@
+/** A job's proof, drawn step by step; and the same for a bundle that somebody hands over as a file. */
+import { AuditBundle, type BundledJob } from '#shared/audit-bundle.ts'
+import { toAppError } from '#shared/errors.ts'
+import { readTrust } from './trust.ts'
+import { h, type Child } from './dom.ts'
+import { recordFacts } from './evidence.ts'
+import { hash, sign, tag } from './parts.ts'
+import type { Finding, Result } from './finding.ts'
+import { overall, proveJob, type Step } from './prove-job.ts'
+import type { ViewContext } from './view.ts'
+import { describePlace } from './job-words.ts'
+
+const RESULT_WORDS: Readonly<Record<Result, string>> = {
+  passed: 'verified here',
+  failed: 'FAILED',
+  simulated: 'simulated place',
+  open: 'not checked',
+}
+
+const RESULT_TONES = { passed: 'good', failed: 'bad', simulated: 'warn', open: 'quiet' } as const
+const SIGNS = { passed: 'passed', failed: 'failed', simulated: 'warned', open: 'open' } as const
+
+/** Draws what a bundle proves of its jobs. @param document as it was answered, or as a file holds it */
+export async function drawProof(context: ViewContext, document: unknown): Promise<Child> {
+  const parsed = AuditBundle.safeParse(document)
+  if (!parsed.success) {
+    const [fault] = parsed.error.issues
+    const text = `${fault?.path.join('.') ?? ''}: ${fault?.message ?? 'not a bundle'}`
+    return verdict('failed', 'This is no bundle.', text)
+  }
+  const bundle = parsed.data
+  const trust = await readTrust(context)
+  if ('fault' in trust) return verdict('open', 'Nothing can be checked here.', trust.fault)
+  if (bundle.jobs.length === 0) {
+    return verdict(
+      'open',
+      'The bundle holds no receipt.',
+      'The job is erased, or it was never computed.',
+    )
+  }
+  const attempts = await Promise.all(
+    bundle.jobs.map(async (job) => {
+      try {
+        return { job, steps: await proveJob(bundle, job, trust) }
+      } catch (error) {
+        return { job, fault: toAppError(error).detail }
+      }
+    }),
+  )
+  const results = attempts.map((attempt): { result: Result } => ({
+    result: 'steps' in attempt ? overall(attempt.steps) : 'failed',
+  }))
+  return [
+    summary(
+      overall(results),
+      attempts.flatMap((attempt) => ('steps' in attempt ? attempt.steps : [])),
+    ),
+    attempts.map((attempt) => [
+      attempts.length > 1 && h('h2', {}, `Attempt ${attempt.job.receipt.receipt.ticket.attempt}`),
+      jobFacts(attempt.job),
+      'steps' in attempt
+        ? h('ol', { class: 'steps', 'data-testid': 'steps' }, attempt.steps.map(drawStep))
+        : verdict('failed', 'It could not be checked.', attempt.fault),
+    ]),
+  ]
+}
+
+function summary(result: Result, steps: readonly Step[]): HTMLElement {
+  const failed = steps.filter((step) => step.result === 'failed').map(({ title }) => title)
+  const words: Readonly<Record<Result, readonly [string, string]>> = {
+    passed: [
+      'Every step holds.',
+      'Each was computed in this browser, from the bundle, the log key and the chain.',
+    ],
+    failed: ['This proof does not hold.', `Failed: ${failed.join(', ')}.`],
+    simulated: [
+      'Every signature and hash holds, but the place is simulated.',
+      'Development only: it says nothing about where the job really ran.',
+    ],
+    open: [
+      'What can be checked holds; something cannot be checked yet.',
+      'See the steps that say so.',
+    ],
+  }
+  const [title, detail] = words[result]
+  return verdict(result, title, detail)
+}
+
+function verdict(result: Result, title: string, detail: string): HTMLElement {
+  const tone = { passed: 'good', failed: 'bad', simulated: 'warn', open: 'quiet' }[result]
+  return h(
+    'div',
+    {
+      class: `outcome outcome-${tone}`,
+      role: 'status',
+      'data-testid': 'verdict',
+      'data-result': result,
+    },
+    sign(SIGNS[result]),
+    h('div', {}, h('p', {}, h('strong', {}, title)), h('p', {}, detail)),
+  )
+}
+
+function jobFacts({ receipt, evidence }: BundledJob): HTMLElement {
+  const { ticket, provider, units } = receipt.receipt
+  return h(
+    'section',
+    { class: 'card', 'aria-label': 'The job' },
+    h(
+      'dl',
+      { class: 'facts' },
+      h('dt', {}, 'Computed'),
+      h('dd', {}, describePlace(ticket.place)),
+      h('dt', {}, 'Policy'),
+      h(
+        'dd',
+        {},
+        h('a', { href: `#/policies/${receipt.policy.id}` }, receipt.policy.id),
+        ` version ${receipt.policy.version}`,
+      ),
+      h('dt', {}, 'Node'),
+      h('dd', {}, hash(ticket.nodeId)),
+      h('dt', {}, 'Receipt'),
+      h('dd', {}, hash(receipt.id)),
+      h('dt', {}, 'Work'),
+      h('dd', {}, `${units} units on ${provider}`),
+    ),
+    evidence !== null &&
+      h(
+        'details',
+        {},
+        h('summary', {}, 'Evidence of its place, as it was then'),
+        recordFacts(evidence),
+      ),
+  )
+}
+
+function drawStep({ id, title, shows, result, findings }: Step): HTMLElement {
+  const firstFault = findings.find((finding) => finding.result === 'failed')
+  return h(
+    'li',
+    { class: `step step-${result}`, 'data-testid': `step-${id}`, 'data-result': result },
+    sign(SIGNS[result]),
+    h(
+      'div',
+      {},
+      h('h3', {}, title, ' ', tag(RESULT_WORDS[result], RESULT_TONES[result])),
+      h('p', { class: 'quiet' }, shows),
+      firstFault !== undefined && h('p', { class: 'reason' }, firstFault.text),
+      h(
+        'details',
+        {},
+        h('summary', {}, `What was compared (${findings.length})`),
+        h('ul', { class: 'findings' }, findings.map(drawFinding)),
+      ),
+    ),
+  )
+}
+
+function drawFinding({ result, text }: Finding): HTMLElement {
+  return h(
+    'li',
+    { class: `finding-${result}` },
+    sign(SIGNS[result]),
+    h('span', {}, result === 'passed' ? '' : h('strong', {}, `${RESULT_WORDS[result]}: `), text),
+  )
+}

@@ -1,0 +1,48 @@
+/** Who is signed in, and what that key may do. */
+import { z } from 'zod'
+import type { Api } from './api.ts'
+
+export const SCOPES = ['infer', 'policy', 'audit', 'admin', 'node'] as const
+export type Scope = (typeof SCOPES)[number]
+
+/** What `GET /v1/keys/self` says of the key that asks. */
+export const OwnKey = z.object({
+  tenant: z.string(),
+  id: z.string(),
+  scopes: z.array(z.enum(SCOPES)),
+})
+export type OwnKey = z.infer<typeof OwnKey>
+
+export interface Session {
+  readonly api: Api
+  readonly key: OwnKey
+  /** Whether the key has one of these scopes; `admin` stands for `policy` and `audit`, too. */
+  readonly can: (...scopes: readonly Scope[]) => boolean
+}
+
+export function createSession(api: Api, key: OwnKey): Session {
+  const granted = new Set<Scope>(key.scopes)
+  if (granted.has('admin')) granted.add('policy').add('audit')
+  return { api, key, can: (...scopes) => scopes.some((scope) => granted.has(scope)) }
+}
+
+const ABILITIES: readonly {
+  readonly scopes: readonly Scope[]
+  readonly may: string
+}[] = [
+  { scopes: ['policy', 'audit', 'infer'], may: 'read policies' },
+  { scopes: ['policy'], may: 'publish and dry-run policies' },
+  { scopes: ['audit'], may: 'read and export the audit log, and check proofs' },
+  { scopes: ['admin'], may: 'erase jobs, and make, rotate and revoke keys' },
+  { scopes: ['infer'], may: 'send jobs' },
+]
+
+/** What the key may and may not do, in words. */
+export function abilities(session: Session): { may: string[]; mayNot: string[] } {
+  const split = { may: [] as string[], mayNot: [] as string[] }
+  for (const { scopes, may } of ABILITIES) {
+    if (session.can(...scopes)) split.may.push(may)
+    else split.mayNot.push(`${may} (scope ${scopes[0] ?? ''})`)
+  }
+  return split
+}

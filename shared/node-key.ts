@@ -1,0 +1,57 @@
+/** The Ed25519 key that a libp2p peer id is made of, and signatures of it, for where there is no libp2p: a page, an auditor's tool. */
+import { bytesToHex } from 'viem'
+import type { Bytes32 } from './ids.ts'
+
+const BASE58 = '123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz'
+/**
+ * An identity multihash (0x00) of 36 bytes (0x24): a protobuf of key type Ed25519 (0x08 0x01) and 32 bytes of key (0x12 0x20).
+ * https://github.com/libp2p/specs/blob/master/peer-ids/peer-ids.md
+ */
+const PREFIX = [0x00, 0x24, 0x08, 0x01, 0x12, 0x20] as const
+const KEY_BYTES = 32
+const ED25519 = { name: 'Ed25519' } as const
+
+/** Undefined for a peer id of another kind of key, and for what is none. */
+export function nodePublicKey(nodeId: string): Bytes32 | undefined {
+  const bytes = decodeBase58(nodeId)
+  if (bytes?.length !== PREFIX.length + KEY_BYTES) return undefined
+  if (PREFIX.some((byte, at) => bytes[at] !== byte)) return undefined
+  return bytesToHex(bytes.subarray(PREFIX.length))
+}
+
+/** Whether that node's key signed the message. False, never an exception, for malformed ones. */
+export async function isSignedByNode(
+  nodeId: string,
+  message: Uint8Array,
+  signature: Uint8Array,
+): Promise<boolean> {
+  const publicKey = nodePublicKey(nodeId)
+  if (publicKey === undefined) return false
+  try {
+    const raw = Uint8Array.from(publicKey.slice(2).match(/../g) ?? [], (hex) => parseInt(hex, 16))
+    const key = await crypto.subtle.importKey('raw', raw, ED25519, false, ['verify'])
+    return await crypto.subtle.verify(
+      ED25519,
+      key,
+      new Uint8Array(signature),
+      new Uint8Array(message),
+    )
+  } catch {
+    return false
+  }
+}
+
+function decodeBase58(text: string): Uint8Array | undefined {
+  if (text.length === 0 || text.length > 80) return undefined
+  let value = 0n
+  for (const character of text) {
+    const digit = BASE58.indexOf(character)
+    if (digit < 0) return undefined
+    value = value * 58n + BigInt(digit)
+  }
+  const zeros = text.length - text.replace(/^1+/, '').length
+  const hex = value === 0n ? '' : value.toString(16)
+  const even = hex.length % 2 === 0 ? hex : `0${hex}`
+  const digits = even.match(/../g) ?? []
+  return Uint8Array.from([...Array<number>(zeros).fill(0), ...digits.map((d) => parseInt(d, 16))])
+}

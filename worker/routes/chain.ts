@@ -1,0 +1,13 @@
+/** `GET /v1/chain`: where this deployment settles, for those who check it against the chain themselves. */
+import { Hono } from 'hono'
+import { readPublicChain } from '../public-chain.ts'
+import type { AppContext, AppEnv } from '../context.ts'
+import { AppError } from '#shared/errors.ts'
+
+export const chainRoutes = new Hono<AppEnv>().get('/v1/chain', showChain)
+
+function showChain(c: AppContext): Response {
+  const chain = readPublicChain(c.env)
+  if (chain === null) throw new AppError('not_found', 'This deployment settles on no chain.')
+  return c.json(chain)
+}
