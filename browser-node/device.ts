@@ -1,5 +1,6 @@
 /** WebGPU and ONNX Runtime of a tab; runs inside a dedicated worker, so that the page stays free while a model computes. */
 import { createEngine, type EngineOptions, type EngineProgress } from '#engine/create-engine.ts'
+import { offerOf, type DeviceOffer } from '#engine/device-offer.ts'
 import type { LiveEngine } from '#engine/engine.ts'
 import { createOrtSessions, type SessionFactory } from '#engine/models/session.ts'
 import { deviceFor } from '#engine/kernels/device-limits.ts'
@@ -26,6 +27,7 @@ export async function createTabEngine(options: TabEngineOptions): Promise<LiveEn
   return createEngine({
     ...options,
     device: gpu?.device,
+    offer: gpu?.offer,
     adapter: gpu?.adapter ?? { name: 'wasm', isSoftware: true },
     sessions: runtime.sessions,
     providers: providersFor(gpu?.adapter, runtime.hasWebGpu),
@@ -38,6 +40,7 @@ export async function createTabEngine(options: TabEngineOptions): Promise<LiveEn
 interface Gpu {
   readonly device: GPUDevice
   readonly adapter: Adapter
+  readonly offer: DeviceOffer
 }
 
 async function openGpu(): Promise<Gpu | undefined> {
@@ -48,7 +51,8 @@ async function openGpu(): Promise<Gpu | undefined> {
   const words = [vendor, architecture, description].filter((word) => word !== '')
   const name = words.length === 0 ? 'unnamed adapter' : words.join(' ').slice(0, 128)
   const isSoftware = isFallbackAdapter || SOFTWARE_NAMES.test(name)
-  return { device: await adapter.requestDevice(deviceFor(adapter)), adapter: { name, isSoftware } }
+  const device = await adapter.requestDevice(deviceFor(adapter))
+  return { device, adapter: { name, isSoftware }, offer: offerOf(adapter) }
 }
 
 interface Runtime {

@@ -53,6 +53,7 @@ export async function createEngine(options: EngineOptions): Promise<LiveEngine> 
     get kernels() {
       return kernels.kernels()
     },
+    runs: (manifest) => loaded.runs(manifest),
     load: (manifest, signal) => loaded.load(manifest, signal),
     unload: (id) => loaded.unload(id),
     async run(work, payload, { signal, emit }) {

@@ -28,6 +28,8 @@ export interface Engine {
 
 /** An engine whose models come and go while it runs. */
 export interface LiveEngine extends Engine {
+  /** Whether this device has what the model requires, on any provider; it may still get it wrong. */
+  runs(manifest: ModelManifest): boolean
   /**
    * Loads a model beside the others, or answers at once for one that is loaded.
    * @throws {AppError} file_corrupt, no_capacity when it does not run here, cancelled

@@ -9,6 +9,7 @@ import { digestBytes } from '#shared/receipt.ts'
 import { admitModel, type LoadedModel } from './admit.ts'
 import { beforeDeadline } from './deadline.ts'
 import type { SessionFactory } from './models/session.ts'
+import { providersFor, type DeviceOffer } from './device-offer.ts'
 import type { JobQueue } from './queue.ts'
 
 /** What loading is doing, for whoever watches. */
@@ -22,6 +23,8 @@ export interface ModelSetOptions {
   readonly sessions: SessionFactory
   /** In order of preference: a model is taken on the first provider whose golden run is right. */
   readonly providers: readonly Provider[] | ((manifest: ModelManifest) => readonly Provider[])
+  /** What the GPU has for models, where there is one. */
+  readonly offer?: DeviceOffer | undefined
   readonly loadFile: (file: ModelFile, signal: AbortSignal) => Promise<Uint8Array>
   readonly log: Log
   /** Monotonic clock in ms. */
@@ -30,6 +33,8 @@ export interface ModelSetOptions {
 }
 
 export interface ModelSet {
+  /** Whether there is a provider here that it may be tried on. */
+  runs(manifest: ModelManifest): boolean
   get(id: string): LoadedModel | undefined
   admitted(): readonly AdmittedModel[]
   /**
@@ -47,6 +52,7 @@ export function createModelSet(options: ModelSetOptions, queue: JobQueue): Model
   const release = (model: LoadedModel) => queue.run(() => model.release(), NEVER)
   return {
     get: (id) => loaded.get(id),
+    runs: (manifest) => providersOf(manifest, options).length > 0,
     admitted: () => [...loaded.values()].map(({ admitted }) => admitted),
     async load(manifest, signal) {
       const before = loaded.get(manifest.id)
@@ -75,6 +81,14 @@ export function createModelSet(options: ModelSetOptions, queue: JobQueue): Model
   }
 }
 
+function providersOf(
+  manifest: ModelManifest,
+  { providers, offer }: Pick<ModelSetOptions, 'offer' | 'providers'>,
+): Provider[] {
+  const has = typeof providers === 'function' ? providers(manifest) : providers
+  return providersFor(manifest, { offer, has })
+}
+
 const NEVER = new AbortController().signal
 
 interface LoadContext {
@@ -87,14 +101,18 @@ async function loadModel(
   options: ModelSetOptions,
   { queue, signal }: LoadContext,
 ): Promise<LoadedModel> {
-  const { providers, sessions, now, log, onProgress } = options
+  const { sessions, now, log, onProgress } = options
   const report = (step: EngineProgress['step'], detail: string) =>
     onProgress?.({ model: manifest.id, step, detail })
+  const providers = providersOf(manifest, options)
+  if (providers.length === 0) {
+    report('refused', LACKING)
+    throw unable(manifest, LACKING)
+  }
   report('fetching', manifest.title)
   const files = await loadFiles(manifest, options, signal)
   const reasons: string[] = []
-  const wanted = typeof providers === 'function' ? providers(manifest) : providers
-  for (const provider of wanted.filter((name) => manifest.providers?.includes(name) ?? true)) {
+  for (const provider of providers) {
     report('checking', provider)
     const what = `${manifest.id} on ${provider}`
     try {
@@ -118,8 +136,13 @@ async function loadModel(
       report('refused', `${provider}: ${cause}`)
     }
   }
-  const why = reasons.length === 0 ? 'none of its providers is here' : reasons.join('; ')
-  throw new AppError('no_capacity', `${manifest.id} does not run here: ${why}.`, {
+  throw unable(manifest, reasons.join('; '))
+}
+
+const LACKING = 'no provider here has what it requires'
+
+function unable({ id }: ModelManifest, why: string): AppError {
+  return new AppError('no_capacity', `${id} does not run here: ${why}.`, {
     meta: { isFinal: true },
   })
 }

@@ -1,6 +1,7 @@
 /** WebGPU in Node: Dawn, through the npm package `webgpu`. */
 import { existsSync } from 'node:fs'
 import { create, globals } from 'webgpu'
+import { offerOf, type DeviceOffer } from '#engine/device-offer.ts'
 import { deviceFor } from '#engine/kernels/device-limits.ts'
 import type { Adapter } from '#shared/job.ts'
 
@@ -9,6 +10,7 @@ export interface NodeDevice {
   readonly gpu: GPU
   readonly device: GPUDevice
   readonly adapter: Adapter
+  readonly offer: DeviceOffer
 }
 
 /** Where Debian's Chromium keeps the driver of its software adapter. */
@@ -32,6 +34,7 @@ export async function openDevice(): Promise<NodeDevice | undefined> {
     gpu,
     device: await adapter.requestDevice(deviceFor(adapter)),
     adapter: { name, isSoftware },
+    offer: offerOf(adapter),
   }
 }
 

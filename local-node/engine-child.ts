@@ -4,10 +4,11 @@ import { createEngine } from '#engine/create-engine.ts'
 import type { LiveEngine } from '#engine/engine.ts'
 import { createOrtSessions, type SessionFactory } from '#engine/models/session.ts'
 import { toWireError } from '#shared/errors.ts'
-import type { Adapter, Provider } from '#shared/job.ts'
+import type { Adapter } from '#shared/job.ts'
 import { createLog } from '#shared/log.ts'
 import type { AdmittedModel } from '#shared/node.ts'
 import { openDevice, type NodeDevice } from './device.ts'
+import { deviceProviders } from './device-providers.ts'
 import type { ChildSetup, FromChild, ToChild } from './engine-messages.ts'
 
 const NO_ADAPTER: Adapter = { name: 'cpu', isSoftware: true }
@@ -46,7 +47,8 @@ async function setUp(setup: ChildSetup): Promise<void> {
     adapter: adapter ?? NO_ADAPTER,
     sessions:
       setup.role === 'models' ? createOrtSessions(await import('onnxruntime-node')) : NO_SESSIONS,
-    providers: providersFor(setup),
+    providers: deviceProviders(setup),
+    offer: setup.offer,
     manifests: [],
     loadFile: ({ sha256 }) => readFile(paths.get(sha256) ?? ''),
     kernels: setup.kernels,
@@ -55,7 +57,7 @@ async function setUp(setup: ChildSetup): Promise<void> {
     // Nothing here can stop what the GPU runs; the pause lets the job's error out first.
     onDeviceLost: () => setTimeout(() => process.kill(process.pid, 'SIGKILL'), LAST_WORDS_MS),
   })
-  say({ type: 'ready', adapter, kernels: engine.kernels })
+  say({ type: 'ready', adapter, offer: opened?.offer, kernels: engine.kernels })
 }
 
 /** Loads or unloads one model. */
@@ -84,12 +86,6 @@ async function changed(
   } finally {
     for (const sha256 of Object.keys(placed)) paths.delete(sha256)
   }
-}
-
-/** WebGPU first on a real adapter; on a software one only when it is asked for, since it loses to the CPU by far. */
-function providersFor({ device, adapter }: ChildSetup): Provider[] {
-  if (device === 'webgpu') return ['webgpu']
-  return device === 'auto' && adapter !== null && !adapter.isSoftware ? ['webgpu', 'cpu'] : ['cpu']
 }
 
 async function run({ job, work, payload }: ToChild & { type: 'run' }): Promise<void> {

@@ -1,4 +1,5 @@
 /** The engine of a local node: one process for models, one for kernels, each replaced when it dies or has to be killed. */
+import { providersFor } from '#engine/device-offer.ts'
 import type { LiveEngine } from '#engine/engine.ts'
 import { AppError } from '#shared/errors.ts'
 import type { Adapter } from '#shared/job.ts'
@@ -6,6 +7,7 @@ import { LIMITS } from '#shared/limits.ts'
 import type { Log } from '#shared/log.ts'
 import { MANIFESTS } from '#shared/manifests.ts'
 import { softwareEnvironment } from './device.ts'
+import { deviceProviders } from './device-providers.ts'
 import type { ChildSetup } from './engine-messages.ts'
 import { startEngineProcess, type EngineProcess } from './engine-process.ts'
 import { keepAlive } from './keep-alive.ts'
@@ -51,6 +53,7 @@ export async function createNodeEngine(options: NodeEngineOptions): Promise<Live
     role: 'models',
     kernels: 'none',
     adapter,
+    offer: first?.ready.offer,
     modelMemoryBytes,
   }
   const models = await createModelProcess({
@@ -73,6 +76,9 @@ export async function createNodeEngine(options: NodeEngineOptions): Promise<Live
         throw new AppError('forbidden', 'This node has no WebGPU adapter and runs no kernels.')
       return kernels.run(work, payload, runOptions)
     },
+    runs: (manifest) =>
+      providersFor(manifest, { offer: modelSetup.offer, has: deviceProviders(modelSetup) }).length >
+      0,
     load: (manifest, signal) => models.load(manifest, signal),
     unload: (id) => models.unload(id),
     async close() {

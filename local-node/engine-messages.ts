@@ -1,4 +1,5 @@
 /** What the node and its engine processes say to each other; both run the same build, and no one else can speak. */
+import type { DeviceOffer } from '#engine/device-offer.ts'
 import type { WireError } from '#shared/errors.ts'
 import type { Adapter, Answer, Work } from '#shared/job.ts'
 import type { ModelManifest } from '#shared/model.ts'
@@ -13,6 +14,8 @@ export interface ChildSetup {
   readonly modelMemoryBytes?: number | undefined
   /** The adapter that the kernel process found; null without WebGPU. */
   readonly adapter: Adapter | null
+  /** What that adapter has for models. */
+  readonly offer?: DeviceOffer | undefined
 }
 
 /** A model and where its files lie: paths by SHA-256. */
@@ -39,6 +42,7 @@ export type FromChild =
   | {
       readonly type: 'ready'
       readonly adapter: Adapter | null
+      readonly offer: DeviceOffer | undefined
       readonly kernels: 'any' | readonly `0x${string}`[]
     }
   | {

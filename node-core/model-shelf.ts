@@ -85,7 +85,8 @@ class Shelf implements ModelShelf {
     return [...this.#byDigest]
       .filter(([digest, manifest]) => {
         const fits = modelBytes(manifest) <= this.#deps.memoryBytes
-        return fits && !warm.has(digest) && !this.#refused.has(digest)
+        const isRunnable = fits && this.#deps.engine.runs(manifest)
+        return isRunnable && !warm.has(digest) && !this.#refused.has(digest)
       })
       .map(([digest]) => digest)
       .slice(0, LIMITS.presenceModels)
@@ -186,8 +187,10 @@ class Shelf implements ModelShelf {
     how: FetchModelOptions,
     room: 'unload' | 'keep',
   ): Promise<{ readonly ms: number; readonly release: () => void }> {
-    const { fetchFiles, now } = this.#deps
+    const { engine, fetchFiles, now } = this.#deps
     if (how.signal.aborted) throw new AppError('cancelled', `Nobody waits for ${manifest.id}.`)
+    if (!engine.runs(manifest))
+      throw new AppError('no_capacity', `This device lacks what ${manifest.id} requires.`)
     // Planned before anything is fetched: what would not fit costs no download.
     this.#plan(manifest, room)
     const startedMs = now()

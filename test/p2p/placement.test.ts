@@ -48,6 +48,8 @@ class Embedder implements LiveEngine {
     this.models = []
   }
 
+  runs = (): boolean => true
+
   async run(...[work, , { emit }]: Parameters<LiveEngine['run']>) {
     if (this.models.length === 0) throw new AppError('model_not_found', `No ${work.kind} here.`)
     await emit(new Uint8Array(Float32Array.of(1, 2, 3, 4).buffer))

@@ -29,6 +29,7 @@ function createShelf(models: readonly ModelManifest[], deps: Partial<ModelShelfD
     get models() {
       return loaded
     },
+    runs: ({ requires }) => requires === undefined,
     load: async ({ id, ...rest }) => {
       await state.gate
       if (state.fault !== undefined) throw state.fault
@@ -116,6 +117,15 @@ describe('a shelf of models', () => {
       code: 'no_capacity',
       detail: expect.stringContaining('101 bytes'),
     })
+    expect(events).toEqual([])
+  })
+
+  it('[M12] does not offer what the device lacks something for, and fetches nothing of it when it is asked for', async () => {
+    const needy = { ...model('needy', 10), requires: { bufferBytes: 1, f16: true } }
+    const { shelf, events, load } = createShelf([needy, model('a', 10)])
+    expect(shelf.loadable()).toEqual([manifestDigest(model('a', 10))])
+    await expect(load('needy')).rejects.toMatchObject({ code: 'no_capacity' })
+    await shelf.preload(['needy'], signal)
     expect(events).toEqual([])
   })
 
