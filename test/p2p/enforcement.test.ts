@@ -1,0 +1,247 @@
+/** The four enforcement points, each alone: whoever else would have refused is taken away, or works against it. */
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { bytesToHex } from 'viem'
+import { compilePolicy } from '#shared/compile-policy.ts'
+import { randomBytes, TenantId } from '#shared/ids.ts'
+import { silentLog } from '#shared/log.ts'
+import { Policy, type CompiledPolicy } from '#shared/policy.ts'
+import { digestBytes, type Place } from '#shared/receipt.ts'
+import { countryBit, countrySet, onlyCountry } from '#shared/region.ts'
+import { createApp } from '#worker/app.ts'
+import type { ObjectNamespace, WorkerEnv } from '#worker/config.ts'
+import { issueTicket } from '#worker/hub/ticket.ts'
+import { createIsolate } from '#worker/isolate.ts'
+import { sealKey } from '#worker/key-seal.ts'
+import { createLedgerCore } from '#worker/ledger/core.ts'
+import { createTenantCore } from '#worker/tenant/core.ts'
+import type { TenantApi } from '#worker/tenant/protocol.ts'
+import { createHubBench, DOMAIN, kernelRequest, type TestHubBench } from '../support/hub.ts'
+import { createModelChain } from '../support/model-chain.ts'
+import { createReceiptMaker } from '../support/receipts.ts'
+import { createSqliteStorage } from '../support/sqlite-storage.ts'
+
+const ACME = TenantId.parse('acme')
+const PAYLOAD = new Uint8Array([1, 2, 3, 4])
+const EVERYWHERE = countrySet(['WORLD'])
+
+function compiled(policy: object): CompiledPolicy {
+  const open = { id: 'alone', dataClass: 'public', compute: { allow: ['EU'] } }
+  return compilePolicy(Policy.parse({ ...open, ...policy }), { tenant: ACME, version: 1 })
+}
+
+describe('the Worker alone, before hubs that would take anything', () => {
+  const SECRET = 'the secret of this test'
+  // The build puts a literal in its place.
+  beforeAll(() => void vi.stubGlobal('__SIMULATED_PLACES__', false))
+  afterAll(() => void vi.unstubAllGlobals())
+
+  async function createWorker(policy: object) {
+    const storage = createSqliteStorage()
+    const core = createTenantCore({ storage, nowMs: () => Date.now(), random: randomBytes })
+    const { key } = await core.createKey({ tenant: ACME, scopes: ['infer'] })
+    // Straight into the store: what publishing would have refused must be refused here, too.
+    core.publishPolicy(Policy.parse({ id: 'alone', compute: { allow: ['EU'] }, ...policy }))
+    const tenant: Partial<TenantApi> = {
+      snapshot: async () => core.snapshot(),
+      leaseRequests: async () => core.quotas.leaseRequests(),
+    }
+    const reached: string[] = []
+    const holding = (object: unknown): ObjectNamespace => ({
+      getByName: () => object,
+      jurisdiction: () => holding(object),
+    })
+    const greedy = {
+      fetch: async (request: Request) => {
+        reached.push(await request.text())
+        return new Response(null, { status: 500 })
+      },
+    }
+    const env: WorkerEnv = {
+      ASSETS: greedy,
+      HUB: holding(greedy),
+      TENANT: holding(tenant),
+      LEDGER: holding({}),
+      BATCH: holding({}),
+      KERNELS: holding({}),
+      HUBS: 'hub-0:any',
+      JURISDICTION: 'any',
+      INGRESS_COUNTRY: 'US',
+      HUB_ADDRESS: '',
+      ADMISSION_SECRET: SECRET,
+    }
+    const app = createApp({ ...createIsolate(), log: silentLog })
+    const authorization = `Bearer ${await sealKey(key, SECRET)}`
+    const context = { waitUntil: () => {}, passThroughOnException: () => {}, props: {} }
+    return async (headers: Record<string, string> = {}) => {
+      const body = JSON.stringify({
+        model: 'littoral-embed-400k',
+        input: 'secret',
+        policy: 'alone',
+      })
+      const init = { method: 'POST', body, headers: { authorization, ...headers } }
+      const reply = await app.request('http://localhost/v1/embeddings', init, env, context)
+      return { status: reply.status, body: (await reply.json()) as object, reached }
+    }
+  }
+
+  it('sends nothing of a job that entered where its policy does not allow', async () => {
+    const post = await createWorker({ ingress: { allow: ['EU'] } })
+    const { status, body, reached } = await post()
+    expect(status).toBe(422)
+    expect(body).toMatchObject({ code: 'residency_ingress_denied', rule: 'ingress.allow' })
+    expect(reached).toEqual([])
+  })
+
+  it('sends nothing of a job that no country is left for', async () => {
+    const post = await createWorker({})
+    const { body, reached } = await post({ 'x-littoral-residency': 'US' })
+    expect(body).toMatchObject({ code: 'residency_unsatisfiable', rule: 'compute.allow' })
+    expect(reached).toEqual([])
+  })
+
+  it('sends nothing of a job whose records no hub may keep', async () => {
+    const post = await createWorker({ storage: 'eu' })
+    const { body, reached } = await post()
+    expect(body).toMatchObject({ code: 'residency_unsatisfiable', rule: 'storage.jurisdiction' })
+    expect(reached).toEqual([])
+  })
+
+  it('does send what is allowed: these hubs are there', async () => {
+    const { reached } = await (await createWorker({}))()
+    expect(reached).toHaveLength(1)
+    expect(reached[0]).toContain('secret')
+  })
+})
+
+describe('Hub and node', () => {
+  let bench: TestHubBench
+  beforeAll(async () => {
+    bench = await createHubBench()
+  })
+  afterAll(() => bench?.close())
+
+  /** What a policy can refuse the node of this test for; it stands in the US, is public and of no network. */
+  const REFUSED: readonly (readonly [string, object])[] = [
+    ['compute.allow', {}],
+    ['compute.allow', { compute: { allow: ['WORLD'], deny: ['US_ALL'] } }],
+    ['evidence.min', { compute: { allow: ['US'] }, minEvidence: 'bounded' }],
+    ['data_class.phi', { compute: { allow: ['US'] }, dataClass: 'phi' }],
+    ['data_class.personal', { compute: { allow: ['US'] }, dataClass: 'personal' }],
+    ['node_trust.min', { compute: { allow: ['US'] }, nodeTrust: 'verified' }],
+    ['network.member', { compute: { allow: ['US'] }, network: 'clinics' }],
+    ['verification.min', { compute: { allow: ['US'] }, verification: 'replicated' }],
+  ]
+
+  it.each(REFUSED)(
+    'the Hub alone refuses by %s: a Worker that allows everything, a node that checks nothing',
+    async (rule, policy) => {
+      const reached: Uint8Array[] = []
+      const node = await bench.join({
+        country: 'US',
+        run: (_offer, payload) => {
+          reached.push(payload)
+          return Promise.reject(new Error('a node that checks nothing'))
+        },
+      })
+      const request = await kernelRequest(compiled(policy), PAYLOAD, { allowed: EVERYWHERE })
+      const sent = bench.dispatcher.dispatch(request, PAYLOAD, new AbortController().signal)
+      await expect(sent).rejects.toMatchObject({ code: 'residency_unsatisfiable', meta: { rule } })
+      expect(reached).toEqual([])
+      await node.disconnect()
+      await vi.waitFor(() => expect(bench.directory.size).toBe(0))
+    },
+  )
+
+  it.each(REFUSED)(
+    'the node alone refuses by %s: a Worker and a Hub that send it the job all the same',
+    async (rule, policy) => {
+      const node = await bench.join({ country: 'US' })
+      await expect(sendPast(node.nodeId, compiled(policy))).rejects.toMatchObject({
+        code: 'residency_unsatisfiable',
+        meta: { rule },
+      })
+      expect(node.ran).toEqual([])
+      await node.disconnect()
+      await vi.waitFor(() => expect(bench.directory.size).toBe(0))
+    },
+  )
+
+  it('the node alone runs what its policy allows, and nothing under a policy that was changed on the way', async () => {
+    const node = await bench.join({ country: 'US', networks: ['clinics'] })
+    const policy = compiled({ compute: { allow: ['US'] }, network: 'clinics' })
+    await sendPast(node.nodeId, policy)
+    expect(node.ran).toEqual([PAYLOAD])
+    const widened = { ...compiled({}), compute: EVERYWHERE }
+    await expect(sendPast(node.nodeId, widened)).rejects.toMatchObject({ code: 'forbidden' })
+    expect(node.ran).toHaveLength(1)
+    await node.disconnect()
+  })
+
+  /** A ticket with the hub's own signature and the job behind it, without the hub's filter. */
+  async function sendPast(nodeId: string, policy: CompiledPolicy) {
+    const member = bench.directory.get(nodeId)
+    if (member === undefined) throw new Error('the node is not there')
+    const request = await kernelRequest(policy, PAYLOAD, { allowed: EVERYWHERE })
+    const salt = bytesToHex(randomBytes(32))
+    const inputDigest = await digestBytes(PAYLOAD)
+    const { ticket, ticketSignature } = await issueTicket(
+      { request, member, attempt: 1, salt, inputDigest },
+      { hub: 'hub-test', signer: bench.signer, domain: DOMAIN, nowMs: Date.now() },
+    )
+    const { work } = request
+    const offer = { ticket, ticketSignature, policy, work, salt, traceparent: null }
+    const { signal } = new AbortController()
+    return await member.link.run(offer, PAYLOAD, { signal, onChunk: () => {} })
+  }
+})
+
+describe('settlement alone, of what Worker, Hub and node did and signed together', () => {
+  const US: Place = {
+    country: countryBit('US'),
+    evidence: 'observed',
+    source: 'edge',
+    trust: 'public',
+    possible: onlyCountry(countryBit('US')),
+    evidenceHash: `0x${'0'.repeat(64)}`,
+  }
+
+  // That the contract refuses, too, where the Ledger does not: test_postBatch_revertsOutsideThePolicyNamingIt.
+  it('pays for nothing that ran outside its policy, and posts nothing of it', async () => {
+    const maker = await createReceiptMaker(DOMAIN)
+    const chain = createModelChain(DOMAIN)
+    chain.hubs.add(maker.hub.publicKey.x)
+    const consumer = `0x${'c1'.repeat(20)}` as const
+    chain.accounts.set(consumer, { balance: 10_000n, limit: 10_000n })
+    let nowMs = 1_000_000
+    const ledger = createLedgerCore({
+      storage: createSqliteStorage(),
+      chain,
+      nowMs: () => nowMs,
+      wake: () => {},
+      log: silentLog,
+      batchMs: 1_000,
+      confirmations: 0,
+      checkpointOf: async () => null,
+    })
+    const outside = await maker.make({ policy: compiled({}), place: US })
+    const unbounded = await maker.make({
+      policy: compiled({ minEvidence: 'bounded' }),
+      place: { evidence: 'bounded', possible: countrySet(['DE', 'CH']) },
+    })
+    const entries = [outside, unbounded].map((receipt) => ({ receipt, consumer }))
+    expect(await ledger.accept(entries)).toMatchObject([
+      { status: 'refused', refusal: 'compute.allow' },
+      { status: 'refused', refusal: 'evidence.bounds' },
+    ])
+    for (let i = 0; i < 3; i += 1) {
+      await ledger.tick()
+      chain.mine()
+      nowMs += 31_000
+    }
+    expect(chain.posted).toEqual([])
+    const inside = await maker.make({ policy: compiled({}) })
+    expect(await ledger.accept([{ receipt: inside, consumer }])).toMatchObject([
+      { status: 'pending' },
+    ])
+  })
+})
