@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { createLog } from '#shared/log.ts'
+import { measureAudit } from './audit.ts'
 import { measureBatch } from './batch.ts'
 import { measureChat } from './chat.ts'
 import type { BenchContext } from './context.ts'
@@ -28,6 +29,7 @@ const BENCHES: Readonly<Record<string, (context: BenchContext) => Promise<BenchR
   batch: measureBatch,
   kernels: measureKernels,
   wgsl: measureWgsl,
+  audit: measureAudit,
   switch: measureSwitch,
   memory: measureMemory,
   profile: measureProfile,

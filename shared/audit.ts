@@ -2,13 +2,14 @@
  * What a tenant's audit log holds. An entry's leaf commits to its detail under a salt of its own: once salt and detail
  * are erased the leaf says when what kind of thing happened, and links to nobody.
  */
-import { sha256, stringToBytes } from 'viem'
+import { concatBytes, hexToBytes, stringToBytes } from 'viem'
 import { z } from 'zod'
 import { canonicalJson } from './canonical-json.ts'
 import { Bytes32, JobId, nameHash, NodeId } from './ids.ts'
 import { structHash, type Domain } from './eip712.ts'
 import { PolicyId } from './policy.ts'
-import { commitment, Place } from './receipt.ts'
+import { Place } from './receipt.ts'
+import { sha256Bytes, sha256Hex } from './sha256.ts'
 
 const KeyId = z.string().max(64)
 const Count = z.int().min(0)
@@ -129,8 +130,15 @@ export function leafBytes({ version, sequence, atMs, type, commitment: of }: Log
   return stringToBytes(canonicalJson({ version, sequence, atMs, type, commitment: of }))
 }
 
+/** The same commitment as receipts have. */
 export function commitDetail(salt: Bytes32, detail: unknown): Bytes32 {
-  return commitment(salt, sha256(stringToBytes(canonicalJson(detail))))
+  return commitText(salt, canonicalJson(detail))
+}
+
+/** @param text canonical JSON of the detail */
+export function commitText(salt: Bytes32, text: string): Bytes32 {
+  const digest = sha256Bytes(stringToBytes(text))
+  return sha256Hex(concatBytes([hexToBytes(salt), digest]))
 }
 
 /** The log's name in its checkpoints: which deployment, by its contract, and which tenant, by its hash. */

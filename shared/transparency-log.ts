@@ -2,21 +2,22 @@
  * Merkle tree of an append-only log after RFC 9162, section 2.1 (https://www.rfc-editor.org/rfc/rfc9162#section-2.1):
  * sha-256, 0x00 before a leaf, 0x01 before a pair. Pure: whoever keeps the hashes gives a reader for them.
  */
-import { bytesToHex, hexToBytes, sha256 } from 'viem'
+import { bytesToHex, hexToBytes } from 'viem'
 import { invariant } from './errors.ts'
 import type { Bytes32 } from './ids.ts'
+import { sha256Bytes } from './sha256.ts'
 
 /** Root of the complete subtree over leaves `index * 2^level` to `(index + 1) * 2^level`, all of them in the log. */
 export type HashReader = (level: number, index: number) => Uint8Array
 
 const HASH_BYTES = 32
 /** Root of the log that has no leaf: sha-256 of nothing. */
-const EMPTY_LOG_ROOT = sha256(new Uint8Array(), 'bytes')
+const EMPTY_LOG_ROOT = sha256Bytes(new Uint8Array())
 
 export function leafHash(entry: Uint8Array): Uint8Array {
   const prefixed = new Uint8Array(1 + entry.length)
   prefixed.set(entry, 1)
-  return sha256(prefixed, 'bytes')
+  return sha256Bytes(prefixed)
 }
 
 export function nodeHash(left: Uint8Array, right: Uint8Array): Uint8Array {
@@ -24,7 +25,7 @@ export function nodeHash(left: Uint8Array, right: Uint8Array): Uint8Array {
   pair[0] = 1
   pair.set(left, 1)
   pair.set(right, 1 + HASH_BYTES)
-  return sha256(pair, 'bytes')
+  return sha256Bytes(pair)
 }
 
 /** The root of the log's first `size` leaves. */

@@ -61,7 +61,8 @@ export async function verifyBundle(
     ...checkEntries(bundle, head),
     ...(await checkBatches(bundle, { head, chain: trust.chain })),
   ]
-  for (const job of bundle.jobs) lines.push(...(await checkJob(job, { bundle, trust })))
+  const logged = indexEntries(bundle)
+  for (const job of bundle.jobs) lines.push(...(await checkJob(job, { bundle, trust, logged })))
   lines.push(...checkCompleteness(bundle))
   const heads = [head, ...bundle.batches.map(({ checkpoint }) => ({ origin, ...checkpoint }))]
   lines.push(...findForks(heads))
@@ -174,7 +175,7 @@ function grows({ checkpoint, batchId }: BundledBatch, { size }: LogHead): string
 
 async function checkJob(
   { receipt, evidence, settlement }: BundledJob,
-  { bundle, trust }: { readonly bundle: AuditBundle; readonly trust: BundleTrust },
+  { bundle, trust, logged }: JobContext,
 ): Promise<BundleLine[]> {
   const { ticket } = receipt.receipt
   const status = settlement === null ? 'pending' : 'settled'
@@ -184,8 +185,8 @@ async function checkJob(
   const proven = [...lines, ...(await verifyEvidence(receipt, evidence, trust))]
   // A contract's address has a second spelling, with a checksum; there is no third.
   const isSpelled = isAddress(receipt.domain.verifyingContract, { strict: true })
-  const placed = logged(bundle, 'job.placed', placementOf(receipt))
-  const admitted = logged(bundle, 'job.admitted', admissionOf(receipt))
+  const placed = logged('job.placed', placementOf(receipt))
+  const admitted = logged('job.admitted', admissionOf(receipt))
   const batch = bundle.batches.find(({ batchId }) => batchId === settlement?.batchId)
   const isCovered = batch !== undefined && placed < batch.checkpoint.size
   return [
@@ -203,23 +204,28 @@ function coverage(batch: BundledBatch | undefined, placed: number): string {
 }
 
 /** Which entry says exactly this; -1 when none does. */
-function logged<T extends AuditType>(
-  { entries }: AuditBundle,
-  type: T,
-  detail: AuditDetail<T>,
-): number {
-  const text = canonicalJson(detail)
-  const found = entries.find(
-    (entry) =>
-      entry.type === type && entry.opening !== null && canonicalJson(entry.opening.detail) === text,
+type Logged = (type: AuditType, detail: unknown) => number
+
+interface JobContext {
+  readonly bundle: AuditBundle
+  readonly trust: BundleTrust
+  readonly logged: Logged
+}
+
+function indexEntries({ entries }: AuditBundle): Logged {
+  const nameOf = (type: AuditType, detail: unknown) => `${type} ${canonicalJson(detail)}`
+  const known = new Map(
+    entries.flatMap(({ type, sequence, opening }) =>
+      opening === null ? [] : [[nameOf(type, opening.detail), sequence] as const],
+    ),
   )
-  return found?.sequence ?? -1
+  return (type, detail) => known.get(nameOf(type, detail)) ?? -1
 }
 
 /** Each placement that can be read has its receipt, each job stands once, and no batch without a job. */
 function checkCompleteness({ entries, jobs, batches }: AuditBundle): BundleLine[] {
-  const ids = jobs.map(({ receipt }) => receipt.id)
-  const lines = [line('bundle', 'bundle.jobs', new Set(ids).size === ids.length, 'each job once')]
+  const ids = new Set<string>(jobs.map(({ receipt }) => receipt.id))
+  const lines = [line('bundle', 'bundle.jobs', ids.size === jobs.length, 'each job once')]
   for (const { sequence, type, opening } of entries) {
     if (type !== 'job.placed' || opening === null) continue
     const parsed = readPlacement(opening.detail)
@@ -227,7 +233,7 @@ function checkCompleteness({ entries, jobs, batches }: AuditBundle): BundleLine[
       lines.push(line(`entry ${sequence}`, 'entry.detail', false, 'it is no placement'))
       continue
     }
-    if (ids.includes(parsed.receiptId)) continue
+    if (ids.has(parsed.receiptId)) continue
     const isErased = parsed.receiptUntilMs <= Date.now()
     const detail = isErased ? 'its retention has ended' : 'its receipt is missing'
     lines.push(line(parsed.jobId, 'job.receipt', isErased, detail))

@@ -2,13 +2,14 @@
 import { toHex } from 'viem'
 import {
   AUDIT_TYPES,
-  commitDetail,
+  commitText,
   leafBytes,
   parseDetail,
   type AuditEvent,
   type AuditType,
   type LogEntry,
 } from '#shared/audit.ts'
+import { canonicalJson } from '#shared/canonical-json.ts'
 import { Bytes32 } from '#shared/ids.ts'
 import { invariant } from '#shared/errors.ts'
 import { LIMITS } from '#shared/limits.ts'
@@ -89,9 +90,11 @@ export function createAuditStore(
     append(events) {
       const first = size()
       const atMs = Math.max(deps.nowMs(), lastTime(rows, first))
-      const leaves = events.map((event, i) =>
-        insert(rows, { ...event, sequence: first + i, atMs }, deps),
-      )
+      const salts = deps.random(SALT_BYTES * events.length)
+      const leaves = events.map((event, i) => {
+        const salt = toHex(salts.subarray(SALT_BYTES * i, SALT_BYTES * (i + 1)))
+        return insert(rows, { ...event, salt, sequence: first + i, atMs })
+      })
       appendToTiles(tiles, first, leaves)
       const dueMs = events.flatMap(({ untilMs }) => untilMs ?? [])
       if (dueMs.length > 0) deps.wakeAt?.(Math.min(...dueMs))
@@ -156,17 +159,19 @@ function lastTime(rows: AuditRows, size: number): number {
   return row === undefined ? 0 : Number(row['at_ms'])
 }
 
-type Insert = AuditEvent & Kept & { readonly sequence: number; readonly atMs: number }
+const SALT_BYTES = 32
+
+type Insert = AuditEvent &
+  Kept & { readonly sequence: number; readonly atMs: number; readonly salt: Bytes32 }
 
 /** @returns the leaf's hash */
 function insert(
   rows: AuditRows,
-  { type, detail, untilMs, held = false, sequence, atMs }: Insert,
-  { random }: Pick<TenantDeps, 'random'>,
+  { type, detail, untilMs, held = false, sequence, atMs, salt }: Insert,
 ): Uint8Array {
   const parsed = parseDetail(type, detail)
-  const salt = toHex(random(32))
-  const commitment = commitDetail(salt, parsed)
+  const text = canonicalJson(parsed)
+  const commitment = commitText(salt, text)
   rows(
     'INSERT INTO audit_log (sequence, at_ms, type, commitment, salt, detail, job, erase_at_ms, held) ' +
       'VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
@@ -175,7 +180,7 @@ function insert(
     type,
     commitment,
     salt,
-    JSON.stringify(parsed),
+    text,
     'jobId' in parsed ? parsed.jobId : null,
     untilMs,
     held && untilMs !== null ? 1 : 0,
