@@ -53,14 +53,14 @@ async function publishPolicy(c: AppContext): Promise<Response> {
     await readJson(c.req.raw, LIMITS.policyBodyBytes),
   )
   const policy = parsePolicy(c, body)
-  const published = await openOwn(c).publishPolicy(policy)
+  const published = await openOwn(c).publishPolicy(policy, c.var.caller.keyId)
   c.var.isolate.tenants.forget(c.var.caller.tenant)
   return c.json(showPolicy(published))
 }
 
 async function makeDefault(c: AppContext): Promise<Response> {
   const id = readId(c)
-  await openOwn(c).setDefaultPolicy(id)
+  await openOwn(c).setDefaultPolicy(id, c.var.caller.keyId)
   c.var.isolate.tenants.forget(c.var.caller.tenant)
   return c.json({ default: id })
 }
