@@ -1,7 +1,7 @@
 /** The node of a tab: engine, keys, receipts and node core put together, told by commands, heard by reports. */
 import type { EngineProgress } from '#engine/create-engine.ts'
 import type { LiveEngine } from '#engine/engine.ts'
-import { locateHub } from '#node-core/locate.ts'
+import { locateAnchors, locateHub } from '#node-core/locate.ts'
 import { createNodeCore, type NodeCore } from '#node-core/node-core.ts'
 import { createModelShelf, type ModelShelf } from '#node-core/model-shelf.ts'
 import type { NodeState } from '#node-core/node-state.ts'
@@ -164,6 +164,10 @@ function createCore(command: StartCommand, parts: Loaded, deps: TabNodeDeps): No
     locate: (signal) => {
       const { nodeId } = node.state()
       return locateHub({ origin, nodeId, claim, simulatedPlace }, signal)
+    },
+    locateAnchors(signal) {
+      const { nodeId } = node.state()
+      return locateAnchors({ origin, nodeId, claim, simulatedPlace }, signal)
     },
     log,
     now,

@@ -1,7 +1,7 @@
 /** A node as a program: `npm run node -- --hub URL --region DE`. */
 import { join } from 'node:path'
 import { createNodeCore } from '#node-core/node-core.ts'
-import { locateHub } from '#node-core/locate.ts'
+import { locateAnchors, locateHub, type LocateOptions } from '#node-core/locate.ts'
 import { createModelShelf } from '#node-core/model-shelf.ts'
 import type { NodeState } from '#node-core/node-state.ts'
 import { toAppError } from '#shared/errors.ts'
@@ -65,6 +65,13 @@ async function main(): Promise<void> {
     now: () => performance.now(),
   })
   const receipts = await openReceiptJournal(join(options.state, 'receipts'), { log })
+  const whereabouts = (): LocateOptions => ({
+    origin: options.hub,
+    nodeId: core.state().nodeId,
+    claim: options.region,
+    key: options.key,
+    simulatedPlace: options['simulated-place'],
+  })
   const core = createNodeCore({
     kind: 'local',
     identity,
@@ -75,17 +82,8 @@ async function main(): Promise<void> {
     claim: options.region,
     maxJobs: options['max-jobs'],
     receipts,
-    locate: (signal) =>
-      locateHub(
-        {
-          origin: options.hub,
-          nodeId: core.state().nodeId,
-          claim: options.region,
-          key: options.key,
-          simulatedPlace: options['simulated-place'],
-        },
-        signal,
-      ),
+    locate: (signal) => locateHub(whereabouts(), signal),
+    locateAnchors: (signal) => locateAnchors(whereabouts(), signal),
     log,
     now: Date.now,
     onState: reportChanges(log),

@@ -9,6 +9,7 @@ const AdmissionReply = z.object({
   expiresAtMs: z.int(),
   /** Nearest first; the token stands in each address's path. */
   hubs: z.array(z.string().max(1024)).min(1).max(16),
+  anchors: z.array(z.string().max(1024)).max(16).default([]),
 })
 
 const ProblemReply = z.object({ code: z.string(), detail: z.string().max(4096) })
@@ -27,6 +28,26 @@ export interface LocateOptions {
 
 /** @throws {AppError} the Worker's own code, or no_capacity when it cannot be reached or understood */
 export async function locateHub(options: LocateOptions, signal: AbortSignal): Promise<Multiaddr> {
+  const [hub] = (await askAdmission(options, signal))?.hubs ?? []
+  if (hub === undefined)
+    throw new AppError('no_capacity', 'The network answered with something that is no admission.')
+  return toAddress(hub, options)
+}
+
+/** Where the node can be measured, with tokens for that alone. @throws {AppError} as {@link locateHub} */
+export async function locateAnchors(
+  options: LocateOptions,
+  signal: AbortSignal,
+): Promise<Multiaddr[]> {
+  const { anchors } = (await askAdmission(options, signal)) ?? { anchors: [] }
+  return anchors.map((anchor) => toAddress(anchor, options))
+}
+
+function toAddress(address: string, { simulatedPlace }: LocateOptions): Multiaddr {
+  return multiaddr(simulatedPlace == null ? address : withSimulatedPlace(address, simulatedPlace))
+}
+
+async function askAdmission(options: LocateOptions, signal: AbortSignal) {
   const { origin, nodeId, claim, key, simulatedPlace } = options
   const headers: Record<string, string> = { 'content-type': 'application/json' }
   if (key !== undefined) headers.authorization = `Bearer ${key}`
@@ -42,10 +63,7 @@ export async function locateHub(options: LocateOptions, signal: AbortSignal): Pr
   })
   const reply: unknown = await response.json().catch(() => undefined)
   if (!response.ok) throw refusal(response.status, reply)
-  const [hub] = AdmissionReply.safeParse(reply).data?.hubs ?? []
-  if (hub === undefined)
-    throw new AppError('no_capacity', 'The network answered with something that is no admission.')
-  return multiaddr(simulatedPlace == null ? hub : withSimulatedPlace(hub, simulatedPlace))
+  return AdmissionReply.safeParse(reply).data
 }
 
 /** The WebSocket upgrade can carry no header, so the made-up place stands in the query of the path. */

@@ -10,10 +10,13 @@ import type { PresenceRecord, SignedPresence } from '#shared/node.ts'
 import { receiptHash } from '#shared/receipt.ts'
 import type { Signer } from '#shared/signature.ts'
 import { joinHub, type HubMembership } from '#p2p/join.ts'
-import type { JobOffer, JobResult, LoadRequest, Welcome } from '#p2p/messages.ts'
+import { answerEcho } from '#p2p/echo.ts'
+import type { Frame } from '#p2p/frames.ts'
+import type { JobOffer, JobResult, LoadRequest, Standing, Welcome } from '#p2p/messages.ts'
 import { createPeerNode, peerIdOf } from '#p2p/node.ts'
 import { presenceTopic, publishPresence, signPresence } from '#p2p/presence.ts'
 import type { LoadOutcome, WorkRunOptions, WorkHandler } from '#p2p/work-handler.ts'
+import { answerAnchors, visitAnchors } from './be-measured.ts'
 import { checkOffer } from './check-offer.ts'
 import { holdOutput } from './hold-output.ts'
 import type { ModelShelf } from './model-shelf.ts'
@@ -38,6 +41,8 @@ export interface NodeCoreDeps {
   readonly receipts: ReceiptStore
   /** Asks for admission and says where the hub is; called for every attempt to connect. */
   readonly locate: (signal: AbortSignal) => Promise<Multiaddr>
+  /** Asks which hubs measure how far nodes are; without it the node is measured by its own hub only. */
+  readonly locateAnchors?: (signal: AbortSignal) => Promise<readonly Multiaddr[]>
   readonly log: Log
   readonly now: () => number
   readonly onState: (state: NodeState) => void
@@ -70,6 +75,8 @@ class Core implements NodeCore, WorkHandler {
   #membership: HubMembership | undefined
   #node: Awaited<ReturnType<typeof createPeerNode>> | undefined
   #presenceTimer: ReturnType<typeof setInterval> | undefined
+  #anchorTimer: ReturnType<typeof setInterval> | undefined
+  #visiting: AbortController | undefined
 
   constructor(deps: NodeCoreDeps) {
     this.#deps = deps
@@ -90,6 +97,7 @@ class Core implements NodeCore, WorkHandler {
       lastJobs: [],
       lastError: null,
       welcome: null,
+      evidence: [],
     }
     this.#lastPresence = this.#presence()
   }
@@ -116,11 +124,15 @@ class Core implements NodeCore, WorkHandler {
       },
     })
     this.#presenceTimer = setInterval(() => void this.#announce(), LIMITS.presenceEveryMs)
+    await answerAnchors({ ...this.#deps, node })
+    this.#anchorTimer = setInterval(() => void this.#visitAnchors(), LIMITS.echoEveryMs)
   }
 
   async pause(): Promise<void> {
     this.#update({ phase: 'paused', detail: 'Paused by its owner.', welcome: null })
     clearInterval(this.#presenceTimer)
+    clearInterval(this.#anchorTimer)
+    this.#visiting?.abort()
     for (const controller of this.#running.values())
       controller.abort(new AppError('node_lost', 'The node was paused by its owner.'))
     const [membership, node] = [this.#membership, this.#node]
@@ -144,6 +156,26 @@ class Core implements NodeCore, WorkHandler {
     const detail = welcome.quarantine ?? `Connected to ${welcome.hub}.`
     this.#update({ phase: 'online', detail, welcome, lastError: welcome.quarantine })
     void this.#announce()
+    void this.#visitAnchors()
+  }
+
+  /** Before any ticket that says so: the checks of offers go by it. */
+  standing({ place, quarantine, reasons }: Standing): void {
+    const { welcome, detail } = this.#state
+    if (welcome === null) return
+    if (quarantine !== welcome.quarantine)
+      this.#deps.log.warn('node.judged', { quarantine: quarantine ?? 'ended' })
+    this.#update({
+      welcome: { ...welcome, place, quarantine },
+      evidence: reasons,
+      detail: quarantine ?? (welcome.quarantine === null ? detail : `Connected to ${welcome.hub}.`),
+      ...(quarantine === null ? {} : { lastError: quarantine }),
+    })
+  }
+
+  echo(frame: Frame, anchorPeerId: string): Promise<Frame> {
+    const { identity } = this.#deps
+    return answerEcho(frame, { anchorPeerId, nodeId: this.#state.nodeId }, identity)
   }
 
   async run(offer: JobOffer, payload: Uint8Array, options: WorkRunOptions): Promise<JobResult> {
@@ -308,6 +340,21 @@ class Core implements NodeCore, WorkHandler {
       issuedAtMs: now(),
     }
     return (this.#lastPresence = signPresence(record, identity))
+  }
+
+  /** A node that no anchor can reach is as good as before, only not bounded. */
+  async #visitAnchors(): Promise<void> {
+    const { locateAnchors, log } = this.#deps
+    const node = this.#node
+    if (locateAnchors === undefined || node === undefined) return
+    this.#visiting?.abort()
+    const visiting = (this.#visiting = new AbortController())
+    try {
+      const anchors = await locateAnchors(visiting.signal)
+      await visitAnchors(anchors, { ...this.#deps, node }, visiting.signal)
+    } catch (error) {
+      if (!visiting.signal.aborted) log.warn('anchors.not-visited', { cause: String(error) })
+    }
   }
 
   async #announce(): Promise<void> {

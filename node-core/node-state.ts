@@ -35,4 +35,6 @@ export interface NodeState {
   readonly lastJobs: readonly JobSummary[]
   readonly lastError: string | null
   readonly welcome: Welcome | null
+  /** How its hub concluded where it stands, in words. */
+  readonly evidence: readonly string[]
 }

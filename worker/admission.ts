@@ -15,7 +15,11 @@ import { macOf } from './mac.ts'
 /** What a node asks with. */
 export const AdmissionRequest = z.strictObject({ nodeId: NodeId, claim: CountryCode })
 
+/** `measure` lets an anchor measure the node, and no job pass. */
+export const ADMISSION_PURPOSES = ['work', 'measure'] as const
+
 export const AdmissionClaims = z.strictObject({
+  purpose: z.enum(ADMISSION_PURPOSES),
   nodeId: NodeId,
   claim: CountryCode,
   trust: z.enum(NODE_TRUSTS),
@@ -35,13 +39,14 @@ export interface AdmissionGrant {
 
 export async function signAdmission(
   node: Pick<AdmissionClaims, 'nodeId' | 'claim' | 'trust'> &
-    Partial<Pick<AdmissionClaims, 'networks' | 'voucher'>>,
+    Partial<Pick<AdmissionClaims, 'networks' | 'voucher' | 'purpose'>>,
   deps: { readonly secret: string; readonly nowMs: number; readonly random: RandomBytes },
 ): Promise<AdmissionGrant> {
   const expiresAtMs = deps.nowMs + LIMITS.admissionTtlMs
   const claims = {
     networks: [],
     voucher: null,
+    purpose: 'work',
     ...node,
     expiresAtMs,
     nonce: toBase64Url(deps.random(12)),

@@ -1,8 +1,12 @@
 /** What the Worker finds in its environment: bindings typed by their use, and vars read into one config. */
 import { z } from 'zod'
+import { AppError } from '#shared/errors.ts'
+import { AnchorPlace } from '#shared/evidence.ts'
+import { LIMITS } from '#shared/limits.ts'
 import { memoizeByObject } from '#shared/memoize.ts'
 import { JURISDICTIONS, type Jurisdiction } from '#shared/policy.ts'
 import { countryBit } from '#shared/region.ts'
+import { PublicKey } from '#shared/signature.ts'
 
 /** The part of a Durable Object namespace that we use; typed here so that plain Node can run the app. */
 export interface ObjectNamespace {
@@ -25,12 +29,21 @@ export interface WorkerEnv {
   readonly ADMISSION_SECRET?: string
   readonly PROXY_SECRET?: string
   readonly LOG_KEY?: string
+  /** Public keys of attesters, `x.y` in hex, comma-separated. */
+  readonly ATTESTERS?: string
+  /** Development only: says that places are made up. */
+  readonly SIMULATED_PLACES?: string
 }
+
+/** Set at build time; see `place.ts`. */
+declare const __SIMULATED_PLACES__: boolean
 
 /** A hub that this deployment runs. */
 export interface HubConfig {
   readonly name: string
   readonly jurisdiction: Jurisdiction
+  /** Where it stands, for measuring round trips from there; null for a hub that is no anchor. */
+  readonly anchor?: AnchorPlace | null
 }
 
 export interface Config {
@@ -47,22 +60,21 @@ export interface Config {
   readonly proxySecret: string | undefined
   /** Seed of the key that signs audit logs' checkpoints. */
   readonly logKey: string | undefined
+  /** Whose statements make a node attested. */
+  readonly attesters?: readonly PublicKey[]
 }
 
 const Vars = z.object({
-  HUBS: z.string().regex(/^[a-z0-9-]{1,64}:[a-z-]+(,[a-z0-9-]{1,64}:[a-z-]+)*$/),
+  HUBS: z.string().max(4_096),
   JURISDICTION: z.enum(['cloudflare', ...JURISDICTIONS]),
 })
 
 /** @throws when a var is not one of its words: a deployment that is misconfigured must not answer. */
 export const readConfig = memoizeByObject((env: WorkerEnv): Config => {
+  refuseMadeUpPlaces(env)
   const { HUBS, JURISDICTION } = Vars.parse(env)
-  const hubs = HUBS.split(',').map((entry) => {
-    const [name = '', jurisdiction] = entry.split(':')
-    return { name, jurisdiction: z.enum(JURISDICTIONS).parse(jurisdiction) }
-  })
   return {
-    hubs,
+    hubs: parseHubs(HUBS),
     deployment: JURISDICTION,
     ingressCountry: countryBit(env.INGRESS_COUNTRY || undefined),
     hubAddress: env.HUB_ADDRESS,
@@ -70,5 +82,45 @@ export const readConfig = memoizeByObject((env: WorkerEnv): Config => {
     admissionSecret: env.ADMISSION_SECRET || undefined,
     proxySecret: env.PROXY_SECRET || undefined,
     logKey: env.LOG_KEY || undefined,
+    attesters: parseAttesters(env.ATTESTERS || undefined),
   }
 })
+
+/** A development's settings in production would only look as if they were in force; nobody should have to wonder. */
+function refuseMadeUpPlaces({ SIMULATED_PLACES }: WorkerEnv): void {
+  if (__SIMULATED_PLACES__ || !SIMULATED_PLACES) return
+  throw new AppError(
+    'internal',
+    'This is a build for production, and SIMULATED_PLACES is set: it does not start. Unset it, or run a build for development.',
+  )
+}
+
+/** `fra:eu@50.11/8.68/25`: name, jurisdiction, and for an anchor its latitude, longitude and by how many km they may be wrong. */
+const HUB = /^([a-z0-9-]{1,64}):([a-z-]+)(?:@(-?[\d.]+)\/(-?[\d.]+)(?:\/([\d.]+))?)?$/
+
+function parseHubs(text: string): HubConfig[] {
+  const hubs = text.split(',').map((entry): HubConfig => {
+    const [, name, jurisdiction, lat, lon, slackKm = '0'] = HUB.exec(entry) ?? []
+    if (name === undefined)
+      throw new AppError('internal', `HUBS: ${entry} is not name:jurisdiction[@lat/lon[/slackKm]].`)
+    const place = { lat: Number(lat), lon: Number(lon), slackKm: Number(slackKm) }
+    return {
+      name,
+      jurisdiction: z.enum(JURISDICTIONS).parse(jurisdiction),
+      anchor:
+        lat === undefined
+          ? null
+          : AnchorPlace.parse({ ...place, isSimulated: __SIMULATED_PLACES__ }),
+    }
+  })
+  if (hubs.length <= LIMITS.hubPeers && new Set(hubs.map(({ name }) => name)).size === hubs.length)
+    return hubs
+  throw new AppError('internal', `HUBS names a hub twice, or more than ${LIMITS.hubPeers}.`)
+}
+
+function parseAttesters(text: string | undefined): PublicKey[] {
+  return (text?.split(',') ?? []).map((entry) => {
+    const [x, y] = entry.trim().split('.')
+    return PublicKey.parse({ x, y })
+  })
+}

@@ -78,7 +78,12 @@ async function tryHubs<T>(
   const late = AbortSignal.timeout(LIMITS.requestTimeoutMs)
   const hopeless = new Set<HubConfig>()
   let failure: AppError | undefined
-  for (const { hub, warmOnly } of turnsOf(hubs, request)) {
+  let turns = turnsOf(hubs, request)
+  for (;;) {
+    const [turn, ...rest] = turns
+    if (turn === undefined) break
+    turns = rest
+    const { hub, warmOnly } = turn
     if (hopeless.has(hub)) continue
     // One time for all hubs together: whoever repeats the request later must find it ended.
     const timeoutMs = Math.floor(request.timeoutMs - (performance.now() - startedMs))
@@ -91,9 +96,17 @@ async function tryHubs<T>(
       if (!TRY_NEXT_HUB.includes(refusal.code) && refusal.meta.rule !== BANNED_RULE) throw refusal
       if (refusal.code === 'residency_unsatisfiable') hopeless.add(hub)
       failure = nearer(failure, refusal)
+      turns = preferNamed(turns, refusal.meta['tryHubs'])
     }
   }
   throw failure ?? new AppError('no_capacity', 'No hub answered.')
+}
+
+/** A hub that cannot serve names those that it knows to have such a node: they are asked first, and decide for themselves. */
+function preferNamed(turns: readonly HubTurn[], named: unknown): HubTurn[] {
+  if (!Array.isArray(named)) return [...turns]
+  const isNamed = ({ hub }: HubTurn) => named.includes(hub.name)
+  return [...turns.filter(isNamed), ...turns.filter((turn) => !isNamed(turn))]
 }
 
 /** Of two hubs' refusals the one to tell: no_capacity says least, then the rule that let nodes come furthest. */

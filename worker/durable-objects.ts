@@ -5,9 +5,11 @@
  * self-hosted deployment declares the one it stands in, and every other is refused: it fails closed.
  */
 import { AppError } from '#shared/errors.ts'
+import type { SignedAttestation } from '#shared/evidence.ts'
 import type { Bytes32, TenantId } from '#shared/ids.ts'
 import type { Jurisdiction } from '#shared/policy.ts'
 import type { ReceiptDocument } from '#shared/receipt.ts'
+import type { PublicKey } from '#shared/signature.ts'
 import { batchJurisdiction, type BatchApi, type BatchId } from './batch/protocol.ts'
 import type { Config, ObjectNamespace, WorkerEnv } from './config.ts'
 import type { HubStatus, NodeStanding } from './hub/protocol.ts'
@@ -18,6 +20,12 @@ import type { TenantApi } from './tenant/protocol.ts'
 /** What the Worker calls on a Hub. */
 export interface HubApi {
   fetch(request: Request): Promise<Response>
+  /** For the other hubs: who it is on the network, and its signing key. */
+  identify(): Promise<{ readonly peerId: string; readonly hubKey: PublicKey }>
+  attest(attestation: SignedAttestation): Promise<void>
+  /** @returns whether there was a statement about this node */
+  unattest(nodeId: string): Promise<boolean>
+  attestations(): Promise<SignedAttestation[]>
   status(): Promise<HubStatus>
   standings(): Promise<NodeStanding[]>
   /** A receipt that is still in the hub's outbox. */

@@ -1,10 +1,11 @@
 /** Where a connection comes from and where it enters, and who vouches for that. Nothing that a client says is believed. */
-import type { EvidenceSource, NodeTrust } from '#shared/policy.ts'
-import { NO_EVIDENCE, type Place } from '#shared/receipt.ts'
-import { countryBit, onlyCountry, UNKNOWN_COUNTRY } from '#shared/region.ts'
+import type { PlaceObservation } from '#shared/evidence.ts'
+import type { EvidenceSource } from '#shared/policy.ts'
+import { COUNTRIES, countryBit, UNKNOWN_COUNTRY } from '#shared/region.ts'
 import { coloCountry } from './colo.ts'
 import type { Config } from './config.ts'
 import { equalSecret } from './constant-time.ts'
+import { HOSTING_LIST_VERSION, isHostingNetwork } from './hosting-networks.ts'
 
 /** Set at build time. Bundles for production are built with false and hold none of the code behind it. */
 declare const __SIMULATED_PLACES__: boolean
@@ -19,20 +20,75 @@ type Deployment = Pick<Config, 'deployment' | 'proxySecret' | 'ingressCountry'>
 
 const NOWHERE: Observation = { country: UNKNOWN_COUNTRY, source: 'none' }
 
-/** The country that the other end of this connection stands in, as the edge or a trusted proxy sees it. */
-export async function observePlace(request: Request, config: Deployment): Promise<Observation> {
+/** How the other end of a node's connection looks, as the edge or a trusted proxy sees it. */
+export interface NodeSighting {
+  readonly observation: PlaceObservation
+  /** Round trip of its TCP connection to where it was seen; null where nobody measured it. */
+  readonly transportRttMs: number | null
+}
+
+/** Cloudflare's word for a connection over Tor, where a country would stand. */
+const TOR = 'T1'
+
+export async function observeNode(request: Request, config: Deployment): Promise<NodeSighting> {
   if (__SIMULATED_PLACES__) {
-    const code =
-      request.headers.get('x-littoral-simulated-place') ??
-      new URL(request.url).searchParams.get('simulated_place')
-    if (code !== null) return observation(countryBit(code), 'simulated')
+    const said = (name: string) =>
+      request.headers.get(`x-littoral-simulated-${name}`) ??
+      new URL(request.url).searchParams.get(`simulated_${name}`)
+    const code = said('place')
+    if (code !== null) {
+      const transportRttMs = count(said('rtt') ?? undefined) ?? null
+      return {
+        observation: seen(code, count(said('asn') ?? undefined), 'simulated'),
+        transportRttMs,
+      }
+    }
   }
   const proxied = await proxyHeader(request, config, 'x-littoral-country')
-  if (proxied !== undefined) return observation(countryBit(proxied), 'proxy')
-  if (config.deployment === 'cloudflare') {
-    return observation(countryBit(edgeFacts(request).country), 'edge')
+  if (proxied !== undefined) {
+    const asn = count(await proxyHeader(request, config, 'x-littoral-asn'))
+    const tcpMicroseconds = count(await proxyHeader(request, config, 'x-littoral-tcp-rtt-us'))
+    const transportRttMs = tcpMicroseconds === undefined ? null : tcpMicroseconds / 1_000
+    return { observation: seen(proxied, asn, 'proxy'), transportRttMs }
   }
-  return NOWHERE
+  if (config.deployment === 'cloudflare') {
+    const { country, asn, clientTcpRtt } = edgeFacts(request)
+    return { observation: seen(country, asn, 'edge'), transportRttMs: clientTcpRtt ?? null }
+  }
+  return { observation: seen(undefined, undefined, 'none'), transportRttMs: null }
+}
+
+/** The country that the other end of this connection stands in, for whoever asks how it looks. */
+export async function observePlace(request: Request, config: Deployment): Promise<Observation> {
+  const { observation: found } = await observeNode(request, config)
+  return observation(countryBit(found.country ?? undefined), found.source)
+}
+
+function seen(
+  code: string | undefined,
+  asn: number | undefined,
+  source: EvidenceSource,
+): PlaceObservation {
+  const country = code !== undefined && COUNTRIES.includes(code) ? code : null
+  return {
+    country,
+    source: country === null ? 'none' : source,
+    asn: asn ?? null,
+    network: networkOf(code, asn),
+    listVersion: HOSTING_LIST_VERSION,
+  }
+}
+
+function networkOf(code: string | undefined, asn: number | undefined): PlaceObservation['network'] {
+  if (code === TOR) return 'tor'
+  if (asn === undefined) return 'unknown'
+  return isHostingNetwork(asn) ? 'hosting' : 'residential'
+}
+
+function count(text: string | undefined): number | undefined {
+  return text !== undefined && /^\d{1,10}$/.test(text) && Number(text) <= 0xffffffff
+    ? Number(text)
+    : undefined
 }
 
 /** The country where TLS ended for this request. */
@@ -47,15 +103,6 @@ export async function observeIngress(request: Request, config: Deployment): Prom
     return observation(coloCountry(edgeFacts(request).colo), 'edge')
   }
   return observation(config.ingressCountry, 'operator')
-}
-
-/** What a node's claim is worth beside what was seen of its connection. */
-export function judgeClaim(claim: string, seen: Observation, trust: NodeTrust): Place {
-  const country = countryBit(claim)
-  const place = { country, trust, possible: onlyCountry(country), evidenceHash: NO_EVIDENCE }
-  if (seen.country === UNKNOWN_COUNTRY) return { ...place, evidence: 'declared', source: 'none' }
-  const evidence = seen.country === country ? 'observed' : 'contradicted'
-  return { ...place, evidence, source: seen.source }
 }
 
 /** Address of the client, for counting only; it is neither logged nor stored. */
@@ -84,7 +131,16 @@ async function proxyHeader(
 }
 
 /** `request.cf`: on Cloudflare its edge sets it; plain workerd knows the client's address only. */
-function edgeFacts(request: Request): { country?: string; colo?: string; clientIp?: string } {
-  const { cf } = request as { cf?: { country?: string; colo?: string; clientIp?: string } }
+function edgeFacts(request: Request): EdgeFacts {
+  const { cf } = request as { cf?: EdgeFacts }
   return cf ?? {}
+}
+
+interface EdgeFacts {
+  readonly country?: string
+  readonly asn?: number
+  readonly colo?: string
+  readonly clientIp?: string
+  /** https://developers.cloudflare.com/workers/runtime-apis/request/#incomingrequestcfproperties */
+  readonly clientTcpRtt?: number
 }

@@ -15,7 +15,7 @@ import type { Domain } from '#shared/eip712.ts'
 import { NodeId, randomBytes } from '#shared/ids.ts'
 import { silentLog } from '#shared/log.ts'
 import type { Place } from '#shared/receipt.ts'
-import { placeIn } from '#test/support/place.ts'
+import { placeIn, standsAt } from '#test/support/place.ts'
 import { createSigner, generateSigningKey, type Signer } from '#shared/signature.ts'
 import { Directory } from '#worker/hub/directory.ts'
 import { Dispatcher } from '#worker/hub/dispatcher.ts'
@@ -178,7 +178,8 @@ async function addMember({ node, id, welcome, directory, dispatcher }: MemberPar
     log: silentLog,
   })
   directory.add({
-    admission: { nodeId: id, claim: 'DE', place: PLACE, networks: [], voice: id },
+    admission: { nodeId: id, claim: 'DE', networks: [], voice: id },
+    evidence: standsAt(PLACE),
     link,
     presence: await verifyPresence(link.hello.presence),
     signedPresence: link.hello.presence,

@@ -17,6 +17,7 @@ import { ServerMessage } from '#worker/formats/session.ts'
 import * as replies from '#worker/formats/replies.ts'
 import { AUDIT_OPERATIONS } from './api-audit.ts'
 import { JOB_OPERATIONS } from './api-jobs.ts'
+import { SignedAttestation } from '#shared/evidence.ts'
 import { AdmissionRequest } from '#worker/admission.ts'
 import { PublicChain } from '#worker/public-chain.ts'
 import { KeyRequest, KeyRotation, NewKey } from '#worker/tenant/protocol.ts'
@@ -276,6 +277,29 @@ const OPERATIONS: readonly Operation[] = [
     summary: 'Revoke a key',
     security: 'operator',
     reply: replies.KeyReply,
+  },
+  {
+    method: 'POST',
+    path: '/v1/operator/attestations',
+    summary: 'Attest where a dedicated node stands, with a statement that an attester has signed',
+    security: 'operator',
+    status: 201,
+    body: SignedAttestation,
+    reply: SignedAttestation,
+  },
+  {
+    method: 'GET',
+    path: '/v1/operator/attestations',
+    summary: 'Statements that stand',
+    security: 'operator',
+    reply: replies.AttestationsReply,
+  },
+  {
+    method: 'DELETE',
+    path: '/v1/operator/attestations/:node',
+    summary: 'Take a statement back',
+    security: 'operator',
+    reply: replies.UnattestedReply,
   },
   {
     method: 'GET',

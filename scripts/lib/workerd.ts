@@ -55,7 +55,13 @@ export interface Workerd {
 /** @throws {AppError} internal when workerd does not come up in 30 s; the detail holds its last lines. */
 export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
   const bundle = readBundle(options.bundleDir)
-  const vars = { ...bundle.vars, JURISDICTION: 'any', ...options.vars }
+  const vars = {
+    ...bundle.vars,
+    JURISDICTION: 'any',
+    // Says what the bundle does; one for production refuses to run with it.
+    ...(bundle.simulatedPlaces ? { SIMULATED_PLACES: 'true' } : {}),
+    ...options.vars,
+  }
   const config = writeConfig(bundle, vars, options)
   const { inspector } = options
   const flags = [
@@ -90,7 +96,8 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
     const answer = await fetch(`${url}/v2/health/live`, {
       signal: AbortSignal.timeout(START_TIMEOUT_MS),
     })
-    await answer.arrayBuffer()
+    const body = await answer.text()
+    if (!answer.ok) throw new AppError('internal', `The Worker answers ${answer.status}: ${body}`)
     const stop = (signal: NodeJS.Signals) => stopChild(child, exited, signal)
     return {
       url,
@@ -103,7 +110,9 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
     }
   } catch (cause) {
     await stopChild(child, exited, 'SIGKILL')
-    throw new AppError('internal', `workerd did not start:\n${lastLines.join('\n')}`, { cause })
+    const why = cause instanceof AppError ? `${cause.detail}\n` : ''
+    const last = lastLines.join('\n')
+    throw new AppError('internal', `workerd did not start:\n${why}${last}`, { cause })
   }
 }
 

@@ -10,9 +10,10 @@ import { LIMITS } from '#shared/limits.ts'
 import { silentLog } from '#shared/log.ts'
 import { createByteSink } from '#worker/hub/byte-sink.ts'
 import { Directory } from '#worker/hub/directory.ts'
+import { createKnownEchoes } from '#worker/hub/known-echoes.ts'
 import { createNodeGate } from '#worker/hub/node-gate.ts'
 import { createHubBench, kernelRequest, type TestHubBench } from '../support/hub.ts'
-import { placeIn } from '../support/place.ts'
+import { seenIn } from '../support/evidence.ts'
 import { compiled } from '../support/policies.ts'
 
 const EU = compiled({ compute: { allow: ['EU'], deny: [] } })
@@ -135,15 +136,24 @@ describe('an admission that is used again and again', () => {
       greeting: { hub: 'hub-test', hubKey: { x: '0x', y: '0x' }, domain: DOMAIN },
       onReceipt: () => Promise.resolve(),
       onChange: () => {},
+      evidence: {
+        anchor: null,
+        attestations: { of: () => null },
+        echoes: createKnownEchoes(),
+        onMeasured: () => {},
+        now: Date.now,
+      },
       log: silentLog,
     })
-    const place = placeIn('DE')
     const admit = async () => ({
       nodeId: NodeId.parse(peerIdOf(await newIdentity())),
       claim: 'DE',
-      place,
+      trust: 'public' as const,
       networks: [],
       voice: 'v',
+      purpose: 'work' as const,
+      observation: seenIn('DE'),
+      transportRttMs: null,
     })
     const [flooder, other] = [await admit(), await admit()]
     const sockets = Array.from({ length: LIMITS.nodeEntering + 1 }, silentSocket)

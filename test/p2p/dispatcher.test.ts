@@ -1,3 +1,4 @@
+import { standsAt } from '../support/place.ts'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { typedDigest } from '#shared/eip712.ts'
 import { AppError } from '#shared/errors.ts'
@@ -245,10 +246,7 @@ describe('a node that checks for itself', () => {
     const member = hub.directory.get(liar.nodeId)
     if (member === undefined) throw new Error('not a member')
     Object.assign(member, {
-      admission: {
-        ...member.admission,
-        place: { ...member.admission.place, country: countryBit('DE') },
-      },
+      evidence: standsAt({ ...member.evidence.place(), country: countryBit('DE') }),
     })
     const german = compiled({ compute: { allow: ['DE'], deny: [] } })
     expect(hub.directory.describe()[0]?.country).toBe('DE')

@@ -23,7 +23,7 @@ import { createKernelRegister } from '#worker/kernels/register.ts'
 import { Outbox } from '#worker/hub/outbox.ts'
 import type { DispatchRequest } from '#worker/hub/protocol.ts'
 import { createMemoryNetwork } from './memory-network.ts'
-import { placeIn } from './place.ts'
+import { placeIn, standsAt } from './place.ts'
 import { TENANT } from './policies.ts'
 import { createSqliteStorage } from './sqlite-storage.ts'
 
@@ -215,7 +215,8 @@ export async function createHubBench(
         log: silentLog,
       })
       const member: Member = {
-        admission: { nodeId, claim: country, place, networks, voice: voice ?? nodeId },
+        admission: { nodeId, claim: country, networks, voice: voice ?? nodeId },
+        evidence: standsAt(place),
         link,
         presence,
         signedPresence,

@@ -1,4 +1,5 @@
 /** Places as a hub sees them, for tests. */
+import type { MemberEvidence } from '#worker/hub/member-evidence.ts'
 import { NO_EVIDENCE, type Place } from '#shared/receipt.ts'
 import { countryBit, onlyCountry } from '#shared/region.ts'
 
@@ -14,4 +15,9 @@ export function placeIn(code: string, change: Partial<Place> = {}): Place {
     evidenceHash: NO_EVIDENCE,
     ...change,
   }
+}
+
+/** Evidence of a member that stays as it is. */
+export function standsAt(place: Place): MemberEvidence {
+  return { place: () => place, record: () => null }
 }

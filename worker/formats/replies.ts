@@ -1,4 +1,5 @@
 /** Shapes of the API's other replies: the API description is made from them, and tests hold the replies to them. */
+import { SignedAttestation } from '#shared/evidence.ts'
 import { z } from 'zod'
 import { ERRORS, type ErrorCode } from '#shared/errors.ts'
 import { Bytes32, NodeId } from '#shared/ids.ts'
@@ -218,11 +219,17 @@ export const OwnKeyReply = z.object({
 
 export const KeysReply = z.object({ tenant: z.string(), keys: z.array(KeyReply) })
 
+export const AttestationsReply = z.object({ attestations: z.array(SignedAttestation) })
+
+export const UnattestedReply = z.object({ nodeId: z.string(), attested: z.literal(false) })
+
 export const AdmissionReply = z.object({
   token: z.string(),
   expiresAtMs: z.int(),
   /** Nearest first; the token stands in each address's path. */
   hubs: z.array(z.string()).min(1),
+  /** Hubs that measure how far the node is; their tokens let no job pass. */
+  anchors: z.array(z.string()),
   place: z.object({
     country: z.string(),
     evidence: z.string(),

@@ -2,10 +2,11 @@
 import { bytesToHex } from 'viem'
 import { typedDigest, type Domain } from '#shared/eip712.ts'
 import { AppError } from '#shared/errors.ts'
+import type { EvidenceRecord } from '#shared/evidence.ts'
 import type { Address, Bytes32, RandomBytes } from '#shared/ids.ts'
 import type { ModelManifest } from '#shared/model.ts'
 import { decide } from '#shared/decide.ts'
-import type { SignedReceipt } from '#shared/receipt.ts'
+import type { SignedReceipt, Ticket } from '#shared/receipt.ts'
 import type { Signer } from '#shared/signature.ts'
 import { createTextMeter, type TextMeter } from '#shared/text-meter.ts'
 import type { JobOffer, JobResult, StoredReceipt } from '#p2p/messages.ts'
@@ -58,6 +59,8 @@ export async function attemptJob(
 ): Promise<DispatchResult> {
   const { request } = job
   const salt = bytesToHex(deps.randomBytes(32))
+  // As it is at this moment: what the receipt will name must be what the ticket was written from.
+  const evidence = member.evidence.record()
   const { ticketSignature, ticket } = await issueTicket(
     { request, member, attempt, salt, inputDigest: job.inputDigest },
     { ...deps, nowMs: deps.now() },
@@ -73,7 +76,7 @@ export async function attemptJob(
   const sentAtMs = deps.now()
   const result = await member.link.run(offer, job.payload, {
     signal: job.signal,
-    onChunk: (bytes) => takeChunk(job, { member, output, meter }, bytes),
+    onChunk: (bytes) => takeChunk(job, { ticket, output, meter }, bytes),
   })
   const roundTripMs = deps.now() - sentAtMs
   const payload = output.bytes()
@@ -89,6 +92,7 @@ export async function attemptJob(
   await keepReceipt(deps, storedFrom(offer, result, member), {
     id: receiptId,
     consumer: request.consumer,
+    evidence,
   })
   member.jobsDone += 1
   member.link.acknowledge([receiptId])
@@ -115,14 +119,14 @@ export async function attemptJob(
 }
 
 interface Taking {
-  readonly member: Member
+  readonly ticket: Ticket
   readonly output: ByteSink
   readonly meter: TextMeter | undefined
 }
 
 async function takeChunk(
   job: Job,
-  { member, output, meter }: Taking,
+  { ticket, output, meter }: Taking,
   bytes: Uint8Array,
 ): Promise<void> {
   output.push(bytes)
@@ -130,8 +134,7 @@ async function takeChunk(
   if (job.sink === undefined) return
   if (!job.isBegun) {
     job.isBegun = true
-    const { nodeId, place } = member.admission
-    job.sink.begin({ nodeId, place })
+    job.sink.begin({ nodeId: ticket.nodeId, place: ticket.place })
   }
   await job.sink.push(bytes)
 }
@@ -150,12 +153,13 @@ function checkEvents(meter: TextMeter | undefined, bytes: Uint8Array): void {
 interface Kept {
   readonly id: Bytes32
   readonly consumer: Address | null
+  readonly evidence: EvidenceRecord | null
 }
 
 async function keepReceipt(
   { signer, domain, outbox, onReceipt }: AttemptDeps,
   stored: StoredReceipt,
-  { id, consumer }: Kept,
+  { id, consumer, evidence }: Kept,
 ): Promise<void> {
   const receipt: SignedReceipt = {
     version: 1,
@@ -169,7 +173,7 @@ async function keepReceipt(
     policy: stored.policy,
     presence: stored.presence,
   }
-  outbox.put({ receipt, salt: stored.salt, consumer })
+  outbox.put({ receipt, salt: stored.salt, consumer, evidence })
   onReceipt()
 }
 

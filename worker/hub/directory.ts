@@ -4,11 +4,14 @@ import { LIMITS } from '#shared/limits.ts'
 import type { PresenceRecord, SignedPresence } from '#shared/node.ts'
 import { countryCode } from '#shared/region.ts'
 import type { WorkLink } from '#p2p/work-client.ts'
+import type { MemberEvidence } from './member-evidence.ts'
 import type { Admission, NetworkNode, NodeStanding } from './protocol.ts'
 import type { NodeView } from './schedule.ts'
 
 export interface Member {
-  readonly admission: Admission
+  readonly admission: Pick<Admission, 'nodeId' | 'claim' | 'networks' | 'voice'>
+  /** Where it stands, as far as that is known now. */
+  readonly evidence: MemberEvidence
   readonly link: WorkLink
   presence: PresenceRecord
   signedPresence: SignedPresence
@@ -37,8 +40,15 @@ export class Directory {
   /** Reason by node id, until the hub restarts. */
   readonly #quarantined = new Map<string, string>()
 
-  constructor(nowMs: () => number = Date.now) {
+  readonly #onChange: (member: Member, isHere: boolean) => void
+
+  /** @param onChange told of each member that came, left, or is seen otherwise */
+  constructor(
+    nowMs: () => number = Date.now,
+    onChange: (member: Member, isHere: boolean) => void = () => {},
+  ) {
     this.#nowMs = nowMs
+    this.#onChange = onChange
   }
 
   get size(): number {
@@ -57,12 +67,23 @@ export class Directory {
   add(member: Member): void {
     member.quarantine ??= this.#quarantined.get(member.admission.nodeId) ?? null
     this.#members.set(member.admission.nodeId, member)
+    this.#onChange(member, true)
   }
 
   /** Forgets a member, unless a newer connection of the same node took its place. */
   remove(member: Member): void {
-    if (this.#members.get(member.admission.nodeId) === member)
-      this.#members.delete(member.admission.nodeId)
+    if (this.#members.get(member.admission.nodeId) !== member) return
+    this.#members.delete(member.admission.nodeId)
+    this.#onChange(member, false)
+  }
+
+  /** The member's evidence has been concluded anew: what refutes its place takes its work, what no longer does gives it back. */
+  judge(member: Member, refutation: string | null): void {
+    const before = member.quarantine
+    const other = this.#quarantined.get(member.admission.nodeId) ?? null
+    member.quarantine = refutation ?? other
+    if (member.quarantine !== before || this.#members.get(member.admission.nodeId) === member)
+      this.#onChange(member, true)
   }
 
   /** Gives this node no more work, now and when it comes back. */
@@ -73,6 +94,7 @@ export class Directory {
     if (this.#quarantined.size >= LIMITS.quarantineKept && oldest !== undefined)
       this.#quarantined.delete(oldest)
     this.#quarantined.set(nodeId, reason)
+    this.#onChange(member, true)
   }
 
   /** Takes a newer presence record of a connected node; records of strangers and older ones change nothing. */
@@ -84,6 +106,7 @@ export class Directory {
     }
     member.presence = record
     member.signedPresence = signed
+    this.#onChange(member, true)
   }
 
   views(work: Work): NodeView[] {
@@ -115,14 +138,16 @@ export class Directory {
 
   describe(): NetworkNode[] {
     return [...this.#members.values()].map((member) => {
-      const { admission, presence, link } = member
+      const { presence, link } = member
+      const place = member.evidence.place()
+      const record = member.evidence.record()
       return {
         nodeId: presence.nodeId,
         kind: presence.kind,
-        country: countryCode(admission.place.country),
-        evidence: admission.place.evidence,
-        source: admission.place.source,
-        trust: admission.place.trust,
+        country: countryCode(place.country),
+        evidence: place.evidence,
+        source: place.source,
+        trust: place.trust,
         adapter: presence.adapter,
         models: [...presence.models],
         loadable: presence.loadable ?? [],
@@ -131,13 +156,16 @@ export class Directory {
         inFlight: link.inFlight(),
         jobsDone: member.jobsDone,
         quarantine: member.quarantine,
+        evidenceReasons: [...(record?.reasons ?? [])],
+        evidenceUntilMs: record?.expiresAtMs ?? null,
+        relaySuspected: record?.relaySuspected ?? false,
       }
     })
   }
 }
 
 export function factsOf(member: Member): NodeView['facts'] {
-  const { place } = member.admission
+  const place = member.evidence.place()
   return {
     country: place.country,
     evidence: place.evidence,

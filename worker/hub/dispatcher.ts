@@ -13,6 +13,7 @@ import type { Member } from './directory.ts'
 import type { DispatchOutcome, DispatchRequest, DispatchResult } from './protocol.ts'
 import { createFairShare } from './fair-share.ts'
 import { createModelLoads, type ModelLoads } from './model-loads.ts'
+import type { Neighbours } from './neighbours.ts'
 import type { PlacementJob } from './placement.ts'
 import { schedule, type NodeView } from './schedule.ts'
 import type { AnswerSink } from './stream-envelope.ts'
@@ -22,6 +23,8 @@ export interface DispatcherDeps extends AttemptDeps {
   readonly log: Log
   /** Kernels that hang devices. */
   readonly bans: KernelBans
+  /** Nodes of the other hubs, where there are any. */
+  readonly neighbours?: Pick<Neighbours, 'hubsFor'>
 }
 
 const MAX_WAITING = 256
@@ -147,7 +150,7 @@ export class Dispatcher {
       if (choice.kind === 'refuse') {
         if (bar === 'public') throw lost ?? bannedKernel(work.digest)
         if (choice.error.code === 'no_capacity' && (await this.#bringModel(job))) continue
-        throw lost ?? choice.error
+        throw lost ?? this.#elsewhere(choice.error, job)
       }
       if (choice.kind === 'wait') {
         if ('model' in work) this.#loads.spread(placementOf(job, work))
@@ -159,6 +162,13 @@ export class Dispatcher {
       this.#place(member, 1)
       return member
     }
+  }
+
+  /** Says where the same filter allows a node, so that the Worker may ask there first. */
+  #elsewhere(error: AppError, { request, tried }: Job): AppError {
+    const tryHubs = tried.size > 0 ? [] : (this.#deps.neighbours?.hubsFor(request) ?? [])
+    if (tryHubs.length === 0) return error
+    return new AppError(error.code, error.detail, { meta: { ...error.meta, tryHubs } })
   }
 
   /** Has an allowed node load the model that none has, within the time of the job. */
@@ -256,7 +266,7 @@ function createJobSignal(timeoutMs: number, caller: AbortSignal) {
   }
 }
 
-function kernelAttempt({ request }: Job, { admission }: Member): KernelAttempt {
+function kernelAttempt({ request }: Job, { admission, evidence }: Member): KernelAttempt {
   const { jobId, tenant, work } = request
-  return { jobId, tenant, work, voice: admission.voice, trust: admission.place.trust }
+  return { jobId, tenant, work, voice: admission.voice, trust: evidence.place().trust }
 }

@@ -4,20 +4,25 @@ import { AppError, ERRORS, toAppError, toWireError } from '#shared/errors.ts'
 import type { Address, Bytes32, TenantId } from '#shared/ids.ts'
 import { createLog } from '#shared/log.ts'
 import { MANIFESTS } from '#shared/manifests.ts'
+import type { SocketLike } from '#p2p/transports/socket-connection.ts'
+import type { SignedAttestation } from '#shared/evidence.ts'
 import type { Jurisdiction } from '#shared/policy.ts'
 import type { ReceiptDocument } from '#shared/receipt.ts'
-import { homeOf, openKernels, openLedger, openTenant } from '../durable-objects.ts'
+import type { PublicKey } from '#shared/signature.ts'
+import { homeOf, openHub, openKernels, openLedger, openTenant } from '../durable-objects.ts'
 import { readConfig } from '../config.ts'
 import type { LedgerEntry } from '../ledger/protocol.ts'
 import type { TenantApi } from '../tenant/protocol.ts'
 import { createHubCore, type HubCore } from './core.ts'
 import { readDispatch, writeDispatch } from './envelope.ts'
 import type { KernelRegisters } from './ban-list.ts'
+import type { PeerHub } from './mesh.ts'
 import type { OutboxEntry } from './outbox.ts'
 import { writeStream } from './stream-envelope.ts'
 import {
   Admission,
   ADMISSION_HEADER,
+  PEER_HEADER,
   SESSION_HEADER,
   SessionGrant,
   type HubStatus,
@@ -32,6 +37,7 @@ export class Hub extends DurableObject<Env> {
     const core = await this.#core
     const grant = request.headers.get(SESSION_HEADER)
     if (grant !== null) return this.#openSession(core, request, grant)
+    if (request.headers.get(PEER_HEADER) !== null) return this.#enterPeer(core)
     if (request.headers.get('upgrade') === 'websocket') return this.#enter(core, request)
     try {
       const { header, payload } = await readDispatch(request)
@@ -54,6 +60,28 @@ export class Hub extends DurableObject<Env> {
     return (await this.#core).standings()
   }
 
+  async identify(): Promise<{ peerId: string; hubKey: PublicKey }> {
+    const { peerId, hubKey } = (await this.#core).status()
+    return { peerId, hubKey }
+  }
+
+  async attest(attestation: SignedAttestation): Promise<void> {
+    const core = await this.#core
+    core.attestations.put(attestation)
+    core.reviewAttestation(attestation.statement.nodeId)
+  }
+
+  async unattest(nodeId: string): Promise<boolean> {
+    const core = await this.#core
+    const had = core.attestations.remove(nodeId)
+    core.reviewAttestation(nodeId)
+    return had
+  }
+
+  async attestations(): Promise<SignedAttestation[]> {
+    return (await this.#core).attestations.list()
+  }
+
   async receipt(tenant: TenantId, id: Bytes32): Promise<ReceiptDocument | null> {
     return (await this.#core).receipt(tenant, id)
   }
@@ -73,6 +101,18 @@ export class Hub extends DurableObject<Env> {
     const protocol = request.headers.get('sec-websocket-protocol')
     const headers = protocol === null ? {} : { 'sec-websocket-protocol': protocol }
     return new Response(null, { status: 101, webSocket: client, headers })
+  }
+
+  /** Only another hub's `stub.fetch` carries the header: the Worker forwards none from outside. */
+  #enterPeer(core: HubCore): Response {
+    const { 0: client, 1: server } = new WebSocketPair()
+    server.binaryType = 'arraybuffer'
+    server.accept()
+    core.enterPeer(server).catch((error: unknown) => {
+      this.#log.warn('peer.refused', { cause: String(error) })
+      server.close(1013, 'refused')
+    })
+    return new Response(null, { status: 101, webSocket: client })
   }
 
   #refuse(error: unknown): Response {
@@ -109,6 +149,10 @@ export class Hub extends DurableObject<Env> {
       now: Date.now,
       random: Math.random,
       log: this.#log,
+      anchor: readConfig(this.env).hubs.find((hub) => hub.name === name)?.anchor ?? null,
+      // Workers' clocks tell whole milliseconds, and stand still between one input and the next.
+      clockResolutionMs: 1,
+      peers: this.#peers(name),
     })
   }
 
@@ -124,6 +168,25 @@ export class Hub extends DurableObject<Env> {
   #jurisdiction(): Jurisdiction {
     const { hubs } = readConfig(this.env)
     return hubs.find((hub) => hub.name === this.ctx.id.name)?.jurisdiction ?? 'any'
+  }
+
+  #peers(own: string): PeerHub[] {
+    const config = readConfig(this.env)
+    return config.hubs
+      .filter(({ name }) => name !== own)
+      .map((hub) => {
+        const stub = () => openHub(this.env, hub, config)
+        return {
+          name: hub.name,
+          identify: () => stub().identify(),
+          async connect(signal) {
+            const headers = { upgrade: 'websocket', [PEER_HEADER]: own }
+            const request = new Request(`http://${hub.name}/peer`, { headers, signal })
+            const { status, webSocket } = await stub().fetch(request)
+            return { status, webSocket: (webSocket ?? null) as SocketLike | null }
+          },
+        }
+      })
   }
 
   /** Tenant first, then ledger; both are idempotent, so a fault between them only repeats. */
@@ -150,7 +213,9 @@ export class Hub extends DurableObject<Env> {
 
   /** Into the tenant's log, and who pays for it: as dispatched, or as the tenant says now. */
   async #record(tenant: TenantApi, entries: readonly OutboxEntry[]): Promise<LedgerEntry[]> {
-    await tenant.recordReceipts(entries.map(({ receipt, salt }) => ({ receipt, salt })))
+    await tenant.recordReceipts(
+      entries.map(({ receipt, salt, evidence }) => ({ receipt, salt, evidence })),
+    )
     const snapshot = entries.some(({ consumer }) => consumer === null)
       ? await tenant.snapshot()
       : null

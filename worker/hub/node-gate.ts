@@ -7,11 +7,15 @@ import { WORK_PROTOCOL } from '#p2p/frames.ts'
 import { verifyPresence } from '#p2p/presence.ts'
 import { openWork } from '#p2p/work-client.ts'
 import { AppError, errorCode } from '#shared/errors.ts'
+import type { SignedEcho } from '#shared/evidence.ts'
 import { LIMITS } from '#shared/limits.ts'
 import type { Log } from '#shared/log.ts'
-import type { PresenceRecord } from '#shared/node.ts'
-import { countryCode } from '#shared/region.ts'
+import type { PresenceRecord, SignedPresence } from '#shared/node.ts'
+import type { Anchor } from './anchor.ts'
+import type { Attestations } from './attestations.ts'
 import type { Directory, Member } from './directory.ts'
+import type { KnownEchoes } from './known-echoes.ts'
+import { createEvidenceKeeper, type EvidenceKeeper } from './member-evidence.ts'
 import type { Admission } from './protocol.ts'
 
 export interface NodeGateDeps {
@@ -23,7 +27,21 @@ export interface NodeGateDeps {
   readonly onReceipt: (stored: StoredReceipt) => Promise<void>
   /** A node came or went. */
   readonly onChange: () => void
+  readonly evidence: EvidenceDeps
+  /** Connections that are not nodes': those between hubs. */
+  readonly isPeer?: (connection: Connection) => boolean
   readonly log: Log
+}
+
+/** What evidence of a node's place is made from. */
+export interface EvidenceDeps {
+  /** Null for a hub that does not say where it stands: it measures nobody. */
+  readonly anchor: Anchor | null
+  readonly attestations: Pick<Attestations, 'of'>
+  readonly echoes: KnownEchoes
+  /** A node that another hub serves has been measured here. */
+  readonly onMeasured: (echo: SignedEcho) => void
+  readonly now: () => number
 }
 
 export interface NodeGate {
@@ -48,8 +66,8 @@ export function createNodeGate(deps: NodeGateDeps): NodeGate {
   deps.libp2p.addEventListener('connection:open', ({ detail: connection }) => {
     const address = connection.remoteAddr.toString()
     const claimed = [...entering].find(([mark]) => address.startsWith(mark))
-    if (claimed === undefined) void connection.close()
-    else claimed[1].opened(connection)
+    if (claimed !== undefined) claimed[1].opened(connection)
+    else if (deps.isPeer?.(connection) !== true) void connection.close()
   })
 
   return {
@@ -67,7 +85,8 @@ export function createNodeGate(deps: NodeGateDeps): NodeGate {
       entering.set(mark, { nodeId: admission.nodeId, opened: resolve })
       try {
         await deps.transport.accept(socket, { address })
-        await welcomeMember(deps, await promise, admission)
+        if (admission.purpose === 'measure') await measureGuest(deps, await promise, admission)
+        else await welcomeMember(deps, await promise, admission)
       } finally {
         entering.delete(mark)
       }
@@ -86,81 +105,147 @@ async function welcomeMember(
   connection: Connection,
   admission: Admission,
 ): Promise<void> {
-  const nodeId = connection.remotePeer.toString()
+  const { nodeId, networks } = admission
   try {
-    if (nodeId !== admission.nodeId) {
-      throw new AppError(
-        'forbidden',
-        `The admission is for node ${admission.nodeId}, the connection is ${nodeId}'s.`,
-      )
-    }
+    checkIdentity(connection, admission)
     const stream = await connection.newStream(WORK_PROTOCOL, {
       signal: AbortSignal.timeout(LIMITS.openTimeoutMs),
     })
+    let member: Member | undefined
+    const evidence = keepEvidence(deps, admission, () => {
+      if (member !== undefined) onEvidence(deps, member, evidence)
+    })
     let presence: PresenceRecord | undefined
-    const quarantine = contradiction(admission)
     const link = await openWork(stream, {
       welcome: async (hello: Hello) => {
-        presence = await verifyPresence(hello.presence)
-        if (presence.nodeId !== nodeId)
-          throw new AppError('forbidden', 'The presence record is of another node.')
+        presence = await readOwnPresence(hello.presence, nodeId)
         if (presence.claim !== admission.claim) {
           throw new AppError(
             'forbidden',
             `The presence record claims ${presence.claim}, the admission ${admission.claim}.`,
           )
         }
-        const { place, networks } = admission
+        const [place, quarantine] = [evidence.place(), evidence.quarantine()]
         return { ...deps.greeting, version: 1, place, networks, quarantine }
       },
       onReceipt: deps.onReceipt,
       onPresence: async (signed) => {
-        const record = await verifyPresence(signed)
-        if (record.nodeId !== nodeId)
-          throw new AppError('forbidden', 'The presence record is of another node.')
-        deps.directory.refresh(record, signed)
+        deps.directory.refresh(await readOwnPresence(signed, nodeId), signed)
         deps.onChange()
       },
       log: deps.log,
     })
     if (presence === undefined)
       throw new AppError('internal', 'The node was welcomed without a presence record.')
-    const member: Member = {
+    member = {
       admission,
+      evidence,
       link,
       presence,
       signedPresence: link.hello.presence,
-      quarantine,
+      quarantine: evidence.quarantine(),
       jobsDone: 0,
       serviceMs: new Map(),
     }
-    // Replaced before it is closed: of two that enter at once, neither may be left open and uncounted.
-    const before = deps.directory.get(nodeId)
-    deps.directory.add(member)
-    await before?.link.close()
-    deps.log.info('node.joined', {
-      nodeId,
-      country: countryCode(admission.place.country),
-      evidence: admission.place.evidence,
-    })
-    deps.onChange()
-    void link.closed.then(() => {
-      deps.directory.remove(member)
-      deps.log.info('node.left', { nodeId })
-      deps.onChange()
-      return connection.close()
+    await seat(deps, member, connection)
+    onEvidence(deps, member, evidence)
+    deps.evidence.anchor?.attend(link, admission, (echo) => {
+      deps.evidence.echoes.add(echo)
+      evidence.addEcho(echo)
     })
   } catch (error) {
-    deps.log.warn('node.refused', {
-      nodeId,
-      code: errorCode(error) ?? 'internal',
-      detail: String(error),
-    })
+    const code = errorCode(error) ?? 'internal'
+    deps.log.warn('node.refused', { nodeId, code, detail: String(error) })
     await connection.close().catch(() => connection.abort(new Error('refused')))
   }
 }
 
-function contradiction({ claim, place }: Admission): string | null {
-  if (place.evidence !== 'contradicted') return null
-  return `The node claims ${claim}, but its connection comes from elsewhere. It gets no work until both agree.`
+/** Replaced before it is closed: of two that enter at once, neither may be left open and uncounted. */
+async function seat(deps: NodeGateDeps, member: Member, connection: Connection): Promise<void> {
+  const { nodeId } = member.admission
+  const before = deps.directory.get(nodeId)
+  deps.directory.add(member)
+  void member.link.closed.then(() => {
+    deps.directory.remove(member)
+    deps.log.info('node.left', { nodeId })
+    deps.onChange()
+    return connection.close()
+  })
+  await before?.link.close()
+  const { claim: country } = member.admission
+  deps.log.info('node.joined', { nodeId, country, evidence: member.evidence.place().evidence })
+  deps.onChange()
+}
+
+function keepEvidence(
+  { greeting, evidence }: NodeGateDeps,
+  admission: Admission,
+  onChange: () => void,
+): EvidenceKeeper {
+  const { nodeId, claim, trust, observation } = admission
+  return createEvidenceKeeper({
+    nodeId,
+    claim,
+    trust,
+    observation,
+    hub: greeting.hub,
+    echoes: evidence.echoes.of(nodeId),
+    attestation: evidence.attestations.of(nodeId),
+    now: evidence.now,
+    onChange,
+  })
+}
+
+/** The node is told how it is seen before any ticket that says so. */
+function onEvidence(deps: NodeGateDeps, member: Member, evidence: EvidenceKeeper): void {
+  const refutation = evidence.quarantine()
+  if (refutation !== null && refutation !== member.quarantine) {
+    const { nodeId } = member.admission
+    deps.log.warn('node.quarantined', { nodeId, reason: refutation })
+  }
+  deps.directory.judge(member, refutation)
+  const { reasons } = evidence.record()
+  member.link.tell({
+    place: evidence.place(),
+    quarantine: member.quarantine,
+    reasons: [...reasons],
+  })
+  deps.onChange()
+}
+
+/** A node of another hub: measured once, and gone again. */
+async function measureGuest(
+  { evidence, log }: NodeGateDeps,
+  connection: Connection,
+  admission: Admission,
+): Promise<void> {
+  const { nodeId } = admission
+  try {
+    checkIdentity(connection, admission)
+    if (evidence.anchor === null)
+      throw new AppError(
+        'forbidden',
+        'This hub does not say where it stands, so it measures nobody.',
+      )
+    evidence.onMeasured(await evidence.anchor.measure(connection, admission))
+    await connection.close()
+  } catch (error) {
+    log.warn('guest.refused', { nodeId, code: errorCode(error) ?? 'internal' })
+    await connection.close().catch(() => connection.abort(new Error('refused')))
+  }
+}
+
+function checkIdentity(connection: Connection, { nodeId }: Admission): void {
+  const peer = connection.remotePeer.toString()
+  if (peer === nodeId) return
+  throw new AppError(
+    'forbidden',
+    `The admission is for node ${nodeId}, the connection is ${peer}'s.`,
+  )
+}
+
+async function readOwnPresence(signed: SignedPresence, nodeId: string): Promise<PresenceRecord> {
+  const record = await verifyPresence(signed)
+  if (record.nodeId === nodeId) return record
+  throw new AppError('forbidden', 'The presence record is of another node.')
 }

@@ -1,5 +1,6 @@
 /** Receipts on their way to the tenant's log and the ledger: durable before the answer leaves, kept until both have them. */
 import { z } from 'zod'
+import { EvidenceRecord } from '#shared/evidence.ts'
 import { Address, Bytes32 } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'
 import { SignedReceipt } from '#shared/receipt.ts'
@@ -9,6 +10,8 @@ export const OutboxEntry = z.strictObject({
   receipt: SignedReceipt,
   salt: Bytes32,
   consumer: Address.nullable(),
+  /** What the ticket's place was concluded from. */
+  evidence: EvidenceRecord.nullable().default(null),
 })
 export type OutboxEntry = z.infer<typeof OutboxEntry>
 

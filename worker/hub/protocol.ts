@@ -5,9 +5,11 @@ import { Answer, Work } from '#shared/job.ts'
 import { LIMITS } from '#shared/limits.ts'
 import { MicroUsd } from '#shared/money.ts'
 import type { NodeFacts } from '#shared/decide.ts'
+import { PlaceObservation } from '#shared/evidence.ts'
 import { CountryCode, NODE_KINDS } from '#shared/node.ts'
-import { CompiledPolicy, NetworkId } from '#shared/policy.ts'
+import { CompiledPolicy, NetworkId, NODE_TRUSTS } from '#shared/policy.ts'
 import { Place } from '#shared/receipt.ts'
+import { ADMISSION_PURPOSES } from '../admission.ts'
 
 export const DispatchRequest = z.strictObject({
   requestId: z.string().max(128),
@@ -89,9 +91,14 @@ export interface DispatchResult {
 export const Admission = z.strictObject({
   nodeId: NodeId,
   claim: CountryCode,
-  place: Place,
+  trust: z.enum(NODE_TRUSTS),
   /** Consortia that the node is of, by the key that vouched for it. */
   networks: z.array(NetworkId).max(LIMITS.keyNetworks),
+  /** A node that another hub serves comes only to be measured. */
+  purpose: z.enum(ADMISSION_PURPOSES),
+  observation: PlaceObservation,
+  /** Round trip below the WebSocket, from the node to the hub, as far as it is known. */
+  transportRttMs: z.number().min(0).nullable(),
   /** Who speaks when this node does: all behind one network, or of one customer, are one voice. */
   voice: z.string().min(1).max(64),
 })
@@ -99,6 +106,9 @@ export type Admission = z.infer<typeof Admission>
 
 /** Internal header with an {@link Admission} as JSON; the Worker strips it from everything that comes from outside. */
 export const ADMISSION_HEADER = 'x-littoral-internal-admission'
+
+/** Internal header of a WebSocket from another hub. */
+export const PEER_HEADER = 'x-littoral-internal-peer'
 
 /** A live node as `/v1/network`, `/v1/models` and the OIP readiness routes show it; country level only. */
 export const NetworkNode = z.strictObject({
@@ -124,6 +134,10 @@ export const NetworkNode = z.strictObject({
   inFlight: z.int(),
   jobsDone: z.int(),
   quarantine: z.string().nullable(),
+  /** What its place was concluded from, in words, and until when that stands. */
+  evidenceReasons: z.array(z.string()),
+  evidenceUntilMs: z.number().nullable(),
+  relaySuspected: z.boolean(),
 })
 export type NetworkNode = z.infer<typeof NetworkNode>
 

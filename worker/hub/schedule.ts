@@ -73,7 +73,13 @@ export function schedule(
 }
 
 /** Whether a node admits this very model, or runs this very kernel. */
-export function canRun(node: Pick<NodeView, 'models' | 'kernels'>, work: Work): boolean {
+export function canRun(
+  node: {
+    readonly models: readonly Pick<AdmittedModel, 'id' | 'digest'>[]
+    readonly kernels: NodeView['kernels']
+  },
+  work: Work,
+): boolean {
   if (work.kind === 'kernel') return node.kernels === 'any' || node.kernels.includes(work.digest)
   if (work.kind === 'library') return node.kernels === 'any'
   return node.models.some((model) => model.id === work.model && model.digest === work.digest)

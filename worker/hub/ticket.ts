@@ -35,7 +35,7 @@ export async function issueTicket(
     tenant: request.tenant,
     policyHash: request.policy.hash,
     allowed: request.allowed,
-    place: member.admission.place,
+    place: member.evidence.place(),
     workDigest: request.work.digest,
     inputCommitment: commitment(salt, inputDigest),
     units: request.units,

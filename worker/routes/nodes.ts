@@ -1,9 +1,9 @@
 /** How a node comes in: an admission token over HTTP, then a WebSocket to a hub that carries it. */
 import { Hono } from 'hono'
+import { concludeEvidence } from '#shared/conclude-evidence.ts'
 import { AppError } from '#shared/errors.ts'
 import { MANIFESTS } from '#shared/manifests.ts'
 import { manifestDigest } from '#shared/model.ts'
-import { countryCode } from '#shared/region.ts'
 import {
   AdmissionRequest,
   signAdmission,
@@ -11,14 +11,14 @@ import {
   type AdmissionClaims,
 } from '../admission.ts'
 import type { AppContext, AppEnv } from '../context.ts'
-import { openHub } from '../durable-objects.ts'
+import { openHub, type HubApi } from '../durable-objects.ts'
 import { parseBody } from '../formats/faults.ts'
 import { hubAddress } from '../hub-address.ts'
 import { ADMISSION_HEADER, type Admission } from '../hub/protocol.ts'
 import { optionalKey } from '../middleware/auth.ts'
 import { readJson } from '../middleware/body.ts'
 import { voiceOf } from '../kernels/voice.ts'
-import { clientAddress, judgeClaim, observePlace } from '../place.ts'
+import { clientAddress, observeNode, type NodeSighting } from '../place.ts'
 import { hasScope } from '../tenant/key-grant.ts'
 import { liveHubs } from './models.ts'
 
@@ -37,7 +37,15 @@ async function admit(c: AppContext): Promise<Response> {
     { ...node, ...backing },
     { secret: admissionSecret(c), nowMs: isolate.nowMs(), random: isolate.random },
   )
-  const place = judgeClaim(node.claim, await observePlace(c.req.raw, config), backing.trust)
+  const measuring = await signAdmission(
+    { ...node, ...backing, purpose: 'measure' },
+    { secret: admissionSecret(c), nowMs: isolate.nowMs(), random: isolate.random },
+  )
+  const { observation } = await observeNode(c.req.raw, config)
+  const place = concludeEvidence(
+    { ...node, hub: '', observation, echoes: [], attestation: null },
+    isolate.nowMs(),
+  )
   const hubs = await liveHubs(c)
   if (hubs.length === 0) throw new AppError('no_capacity', 'No hub answers.')
   return c.json({
@@ -45,8 +53,17 @@ async function admit(c: AppContext): Promise<Response> {
     hubs: hubs.map(({ status }) =>
       hubAddress(c.req.raw, config, { ...status, token: grant.token }),
     ),
+    /** Hubs that measure how far the node is, the one that serves it left out by the node. */
+    anchors: hubs
+      .filter(({ config: { anchor } }) => anchor != null)
+      .map(({ status }) => hubAddress(c.req.raw, config, { ...status, token: measuring.token })),
     /** As this connection looks; the hub judges the WebSocket's anew. */
-    place: { ...place, country: countryCode(place.country) },
+    place: {
+      country: node.claim,
+      evidence: place.class,
+      source: place.source,
+      trust: backing.trust,
+    },
     models: MANIFESTS.map((manifest) => ({ id: manifest.id, digest: manifestDigest(manifest) })),
   })
 }
@@ -73,19 +90,44 @@ async function forward(c: AppContext): Promise<Response> {
   const hub = config.hubs.find(({ name }) => name === c.req.param('hub'))
   if (hub === undefined) throw new AppError('not_found', 'There is no such hub.')
   const secret = admissionSecret(c)
-  const { nodeId, claim, trust, networks, voucher } = await verifyAdmission(
-    c.req.query('token') ?? '',
-    { secret, nowMs: isolate.nowMs() },
-  )
-  const place = judgeClaim(claim, await observePlace(c.req.raw, config), trust)
+  const { voucher, ...claims } = await verifyAdmission(c.req.query('token') ?? '', {
+    secret,
+    nowMs: isolate.nowMs(),
+  })
+  const stub = openHub(c.env, hub, config)
+  const sighting = await observeNode(c.req.raw, config)
   // As this connection comes: whoever asked for the admission may have asked from elsewhere.
   const voice = await voiceOf({ voucher, address: await clientAddress(c.req.raw, config) }, secret)
-  const admission: Admission = { nodeId, claim, place, networks, voice }
-  return await openHub(c.env, hub, config).fetch(
+  const { nodeId, claim, trust, networks, purpose } = claims
+  const admission: Admission = {
+    nodeId,
+    claim,
+    trust,
+    networks,
+    purpose,
+    voice,
+    observation: sighting.observation,
+    transportRttMs: await transportToHub(sighting, stub),
+  }
+  return await stub.fetch(
     new Request(`http://hub/p2p/${hub.name}`, {
       headers: { upgrade: 'websocket', [ADMISSION_HEADER]: JSON.stringify(admission) },
     }),
   )
+}
+
+/**
+ * The node's round trip to the edge, and the edge's to the hub: together what a signed echo takes at least. The second is an upper
+ * bound, so that a far or sleeping hub never makes a node look relayed.
+ */
+async function transportToHub(
+  { transportRttMs }: NodeSighting,
+  hub: Pick<HubApi, 'identify'>,
+): Promise<number | null> {
+  if (transportRttMs === null) return null
+  const startedMs = performance.now()
+  await hub.identify()
+  return transportRttMs + Math.ceil(performance.now() - startedMs)
 }
 
 function admissionSecret(c: AppContext): string {

@@ -1,9 +1,11 @@
 /** The operator's API, behind the secret OPERATOR_KEY: tenants' keys and quotas. */
 import { Hono } from 'hono'
 import { AppError } from '#shared/errors.ts'
-import { TenantId } from '#shared/ids.ts'
+import { isAttestedBy, SignedAttestation } from '#shared/evidence.ts'
+import { NodeId, TenantId } from '#shared/ids.ts'
+import { LIMITS } from '#shared/limits.ts'
 import type { AppContext, AppEnv } from '../context.ts'
-import { openTenant } from '../durable-objects.ts'
+import { openHub, openTenant } from '../durable-objects.ts'
 import { invalidRequest, parseBody } from '../formats/faults.ts'
 import { sealKey } from '../key-seal.ts'
 import { requireOperator } from '../middleware/auth.ts'
@@ -18,6 +20,9 @@ export const operatorRoutes = new Hono<AppEnv>()
   .post('/v1/operator/keys', requireOperator, createKey)
   .get('/v1/operator/keys', requireOperator, listKeys)
   .delete('/v1/operator/keys/:id', requireOperator, revokeKey)
+  .post('/v1/operator/attestations', requireOperator, attest)
+  .get('/v1/operator/attestations', requireOperator, listAttestations)
+  .delete('/v1/operator/attestations/:node', requireOperator, unattest)
   .get('/v1/operator/quotas/:tenant', requireOperator, showQuota)
   .put('/v1/operator/quotas/:tenant', requireOperator, setQuota)
 
@@ -54,6 +59,46 @@ async function revokeKey(c: AppContext): Promise<Response> {
   isolate.tenants.forget(tenant)
   isolate.log.info('key.revoked', { requestId, tenant, keyId: id })
   return c.json(revoked)
+}
+
+/** Kept by every hub: the node may come to any of them. The Worker has no attester's key, it only checks. */
+async function attest(c: AppContext): Promise<Response> {
+  const { config, isolate, requestId } = c.var
+  const attestation = parseBody(SignedAttestation, await readJson(c.req.raw, KEY_BODY_BYTES))
+  const { nodeId, country, issuedAtMs, expiresAtMs } = attestation.statement
+  if (!(await isAttestedBy(attestation, config.attesters ?? [])))
+    throw new AppError(
+      'forbidden',
+      'The statement is not signed by an attester of this deployment (ATTESTERS).',
+    )
+  const leftMs = expiresAtMs - isolate.nowMs()
+  if (leftMs <= 0 || leftMs > LIMITS.attestationMs || expiresAtMs <= issuedAtMs) {
+    const detail = `ends between now and ${LIMITS.attestationMs / 86_400_000} days from now, after it was issued`
+    throw invalidRequest([{ pointer: '/statement/expiresAtMs', detail }])
+  }
+  await Promise.all(config.hubs.map((hub) => openHub(c.env, hub, config).attest(attestation)))
+  isolate.log.info('node.attested', { requestId, nodeId, country, expiresAtMs })
+  return c.json(attestation, 201)
+}
+
+async function listAttestations(c: AppContext): Promise<Response> {
+  const { config } = c.var
+  const [hub] = config.hubs
+  if (hub === undefined) throw new AppError('internal', 'No hub is configured.')
+  return c.json({ attestations: await openHub(c.env, hub, config).attestations() })
+}
+
+/** From then on the node is what it can show by itself. */
+async function unattest(c: AppContext): Promise<Response> {
+  const nodeId = NodeId.safeParse(c.req.param('node'))
+  if (!nodeId.success) throw new AppError('not_found', 'There is no such node.')
+  const { config, isolate, requestId } = c.var
+  const had = await Promise.all(
+    config.hubs.map((hub) => openHub(c.env, hub, config).unattest(nodeId.data)),
+  )
+  if (!had.includes(true)) throw new AppError('not_found', `Nobody attested ${nodeId.data}.`)
+  isolate.log.info('node.unattested', { requestId, nodeId: nodeId.data })
+  return c.json({ nodeId: nodeId.data, attested: false })
 }
 
 async function showQuota(c: AppContext): Promise<Response> {

@@ -18,6 +18,7 @@ import { createKernelRegister } from '#worker/kernels/register.ts'
 import { Outbox } from '#worker/hub/outbox.ts'
 import { writeStream } from '#worker/hub/stream-envelope.ts'
 import type { WorkLink } from '#p2p/work-client.ts'
+import { standsAt } from '../place.ts'
 import type { Random } from '../random.ts'
 import { createSqliteStorage } from '../sqlite-storage.ts'
 import { factsOf, type DrawnNode } from './draw.ts'
@@ -143,7 +144,8 @@ export function joinHub({ hub, nodeId, node, signer, loadable, link }: Joining):
   const source = EVIDENCE_SOURCES[1]
   const place: Place = { country, evidence, possible, trust, source, evidenceHash: NO_EVIDENCE }
   const member: Member = {
-    admission: { nodeId, claim: node.country, place, networks: [...node.networks], voice: nodeId },
+    admission: { nodeId, claim: node.country, networks: [...node.networks], voice: nodeId },
+    evidence: standsAt(place),
     link: {
       rttMs: () => 1,
       inFlight: () => inFlight,

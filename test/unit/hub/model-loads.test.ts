@@ -5,7 +5,7 @@ import { LIMITS } from '#shared/limits.ts'
 import { silentLog } from '#shared/log.ts'
 import { Directory, type Member } from '#worker/hub/directory.ts'
 import { createModelLoads } from '#worker/hub/model-loads.ts'
-import { placeIn } from '#test/support/place.ts'
+import { placeIn, standsAt } from '#test/support/place.ts'
 import { compiled, TENANT } from '#test/support/policies.ts'
 
 const DIGEST: Bytes32 = `0x${'5'.repeat(64)}`
@@ -19,9 +19,9 @@ function createMember(nodeId: string, isHonest: boolean): Member {
     models.push({ digest: DIGEST })
     return Promise.resolve()
   }
-  const place = placeIn('DE')
   const member = {
-    admission: { nodeId, claim: 'DE', place, networks: [], voice: nodeId },
+    admission: { nodeId, claim: 'DE', networks: [], voice: nodeId },
+    evidence: standsAt(placeIn('DE')),
     // A liar's adapter is the best there is.
     presence: { nodeId, models, loadable: [DIGEST], adapter: { name: 'x', isSoftware: isHonest } },
     link: { load, rttMs: () => 1, inFlight: () => 0 },

@@ -24,6 +24,9 @@ function node(country: string, change: Partial<NetworkNode>): NetworkNode {
     inFlight: 0,
     jobsDone: 0,
     quarantine: null,
+    evidenceReasons: [],
+    evidenceUntilMs: null,
+    relaySuspected: false,
     ...change,
   })
 }

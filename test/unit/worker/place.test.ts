@@ -1,7 +1,7 @@
 /** Where connections come from and enter: whom the Worker believes, and whom not. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { countryBit, UNKNOWN_COUNTRY } from '#shared/region.ts'
-import { clientAddress, judgeClaim, observeIngress, observePlace } from '#worker/place.ts'
+import { clientAddress, observeIngress, observeNode, observePlace } from '#worker/place.ts'
 
 const secret = 'a secret of the proxy'
 const selfHosted = {
@@ -87,16 +87,45 @@ describe('[E2] the place of entry', () => {
   })
 })
 
-describe("[E3] a node's claim", () => {
-  it('is observed when the connection agrees, contradicted when it does not, declared when nobody knows', () => {
-    const seen = { country: countryBit('DE'), source: 'edge' as const }
-    expect(judgeClaim('DE', seen, 'public')).toMatchObject({ evidence: 'observed', source: 'edge' })
-    expect(judgeClaim('US', seen, 'public').evidence).toBe('contradicted')
-    expect(judgeClaim('DE', { country: UNKNOWN_COUNTRY, source: 'none' }, 'verified')).toEqual({
-      country: countryBit('DE'),
-      evidence: 'declared',
-      source: 'none',
-      trust: 'verified',
+describe("[E3] what is seen of a node's own connection", () => {
+  it('leaves hosting networks out by the list, which it names, and takes other networks as they are', async () => {
+    const of = async (cf: object) => (await observeNode(request({}, cf), cloudflare)).observation
+    expect(await of({ country: 'DE', asn: 3320 })).toMatchObject({
+      country: 'DE',
+      source: 'edge',
+      asn: 3320,
+      network: 'residential',
+    })
+    expect(await of({ country: 'DE', asn: 24_940 })).toMatchObject({ network: 'hosting' })
+    expect((await of({ country: 'DE', asn: 24_940 })).listVersion).toBeGreaterThan(20_260_000)
+    expect(await of({ country: 'DE' })).toMatchObject({ asn: null, network: 'unknown' })
+  })
+
+  it('knows Tor by the word that the edge has for it', async () => {
+    const { observation } = await observeNode(request({}, { country: 'T1' }), cloudflare)
+    expect(observation).toMatchObject({ country: null, source: 'none', network: 'tor' })
+  })
+
+  it("has the network and the TCP round trip from the operator's own proxy, and from nobody else", async () => {
+    const config = { ...selfHosted, proxySecret: 'a secret' }
+    const headers = {
+      'x-littoral-country': 'FR',
+      'x-littoral-asn': '16276',
+      'x-littoral-tcp-rtt-us': '8400',
+    }
+    const signed = { ...headers, 'x-littoral-proxy-secret': 'a secret' }
+    expect(await observeNode(request(signed), config)).toMatchObject({
+      observation: { country: 'FR', source: 'proxy', asn: 16_276, network: 'hosting' },
+      transportRttMs: 8.4,
+    })
+    expect(await observeNode(request(headers), config)).toMatchObject({
+      observation: { country: null, asn: null },
+      transportRttMs: null,
+    })
+    const odd = { ...signed, 'x-littoral-asn': '1e9', 'x-littoral-tcp-rtt-us': '-1' }
+    expect(await observeNode(request(odd), config)).toMatchObject({
+      observation: { asn: null, network: 'unknown' },
+      transportRttMs: null,
     })
   })
 })

@@ -1,0 +1,77 @@
+/** A hub as an anchor: it measures nodes, its own over their work streams and others' on connections made for that alone. */
+import type { Connection } from '@libp2p/interface'
+import { ECHO_PROTOCOL, measureStream, type EchoResult } from '#p2p/echo.ts'
+import { systemClock } from '#p2p/clock.ts'
+import type { WorkLink } from '#p2p/work-client.ts'
+import { errorCode } from '#shared/errors.ts'
+import { signEcho, type AnchorPlace, type SignedEcho } from '#shared/evidence.ts'
+import { randomBytes, type NodeId } from '#shared/ids.ts'
+import { LIMITS } from '#shared/limits.ts'
+import type { Log } from '#shared/log.ts'
+import type { Signer } from '#shared/signature.ts'
+import type { Admission } from './protocol.ts'
+
+export interface AnchorDeps {
+  readonly hub: string
+  readonly peerId: NodeId
+  readonly place: AnchorPlace
+  readonly signer: Signer
+  /** By how much a time that the runtime's clock tells may be too early: a millisecond in workerd. */
+  readonly clockResolutionMs: number
+  readonly now: () => number
+  readonly log: Log
+}
+
+export type Measured = Pick<Admission, 'nodeId' | 'transportRttMs'>
+
+export interface Anchor {
+  /** Measures a member again and again while its link stands, and hands over each signed result. */
+  attend(link: WorkLink, node: Measured, onEcho: (echo: SignedEcho) => void): void
+  /** Measures a node that came for that, once. @throws {AppError} node_timeout, node_lost, invalid_request, forbidden */
+  measure(connection: Connection, node: Measured): Promise<SignedEcho>
+}
+
+export function createAnchor(deps: AnchorDeps): Anchor {
+  const { hub, peerId, place, signer, clockResolutionMs, now, log } = deps
+  const about = ({ nodeId }: Measured) => ({
+    nodeId,
+    anchorPeerId: peerId,
+    clockResolutionMs,
+    randomBytes,
+  })
+  const sign = ({ nodeId, transportRttMs }: Measured, result: EchoResult) =>
+    signEcho(
+      {
+        version: 1,
+        nodeId,
+        anchor: hub,
+        anchorPeerId: peerId,
+        place,
+        transportRttMs,
+        measuredAtMs: now(),
+        ...result,
+      },
+      signer,
+    )
+  return {
+    attend(link, node, onEcho) {
+      const measure = async (): Promise<void> => {
+        try {
+          onEcho(await sign(node, await link.measure(about(node))))
+        } catch (error) {
+          log.warn('echo.failed', { nodeId: node.nodeId, code: errorCode(error) ?? 'internal' })
+        }
+      }
+      void measure()
+      const timer = setInterval(() => void measure(), LIMITS.echoEveryMs)
+      void link.closed.then(() => clearInterval(timer))
+    },
+    async measure(connection, node) {
+      const stream = await connection.newStream(ECHO_PROTOCOL, {
+        signal: AbortSignal.timeout(LIMITS.openTimeoutMs),
+      })
+      const clock = systemClock
+      return await sign(node, await measureStream(stream, { ...about(node), clock, log }))
+    },
+  }
+}

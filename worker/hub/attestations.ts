@@ -1,0 +1,55 @@
+/** Operators' statements about dedicated nodes, in the hub's own storage: they are asked for when a node enters. */
+import { SignedAttestation } from '#shared/evidence.ts'
+import { LIMITS } from '#shared/limits.ts'
+import type { SqlStorage } from '../storage.ts'
+
+export interface Attestations {
+  /** Undefined where there is none, or it has ended. */
+  of(nodeId: string): SignedAttestation | null
+  /** In place of an earlier one about the same node. */
+  put(attestation: SignedAttestation): void
+  /** @returns whether there was one */
+  remove(nodeId: string): boolean
+  list(): SignedAttestation[]
+}
+
+export function createAttestations({ sql }: SqlStorage, now: () => number): Attestations {
+  sql.exec(
+    'CREATE TABLE IF NOT EXISTS attestations (node TEXT PRIMARY KEY, statement TEXT NOT NULL, expires_at_ms INTEGER NOT NULL)',
+  )
+  const sweep = () => void sql.exec('DELETE FROM attestations WHERE expires_at_ms <= ?', now())
+  const parse = (value: unknown) => SignedAttestation.parse(JSON.parse(String(value)))
+  return {
+    of(nodeId) {
+      sweep()
+      const [row] = sql.exec('SELECT statement FROM attestations WHERE node = ?', nodeId).toArray()
+      return row === undefined ? null : parse(row['statement'])
+    },
+    put(attestation) {
+      sweep()
+      const { nodeId, expiresAtMs } = attestation.statement
+      sql.exec(
+        'INSERT OR REPLACE INTO attestations (node, statement, expires_at_ms) VALUES (?, ?, ?)',
+        nodeId,
+        JSON.stringify(attestation),
+        expiresAtMs,
+      )
+      sql.exec(
+        'DELETE FROM attestations WHERE rowid NOT IN (SELECT rowid FROM attestations ORDER BY rowid DESC LIMIT ?)',
+        LIMITS.attestationsKept,
+      )
+    },
+    remove(nodeId) {
+      const had = sql.exec('SELECT 1 FROM attestations WHERE node = ?', nodeId).toArray().length > 0
+      sql.exec('DELETE FROM attestations WHERE node = ?', nodeId)
+      return had
+    },
+    list() {
+      sweep()
+      return sql
+        .exec('SELECT statement FROM attestations ORDER BY node')
+        .toArray()
+        .map((row) => parse(row['statement']))
+    },
+  }
+}

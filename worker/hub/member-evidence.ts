@@ -1,0 +1,100 @@
+/** What one hub holds about the place of one connected node, and what it concludes from it now. */
+import { concludeEvidence } from '#shared/conclude-evidence.ts'
+import {
+  placeOf,
+  type EvidenceRecord,
+  type PlaceObservation,
+  type SignedAttestation,
+  type SignedEcho,
+} from '#shared/evidence.ts'
+import type { NodeId } from '#shared/ids.ts'
+import { LIMITS } from '#shared/limits.ts'
+import type { NodeTrust } from '#shared/policy.ts'
+import type { Place } from '#shared/receipt.ts'
+
+/** The part that tickets and the filter need. */
+export interface MemberEvidence {
+  /** Concluded anew when it has ended. */
+  place(): Place
+  record(): EvidenceRecord | null
+  /** What an anchor measured; signatures are checked before. */
+  addEcho?(echo: SignedEcho): void
+  /** An operator's statement came, or went. */
+  attest?(attestation: SignedAttestation | null): void
+}
+
+export interface EvidenceKeeper extends MemberEvidence {
+  record(): EvidenceRecord
+  /** Why the node gets no work, in words; null when its place is no reason. */
+  quarantine(): string | null
+  addEcho(echo: SignedEcho): void
+  attest(attestation: SignedAttestation | null): void
+}
+
+export interface EvidenceKeeperOptions {
+  readonly nodeId: NodeId
+  readonly hub: string
+  readonly claim: string
+  readonly trust: NodeTrust
+  readonly observation: PlaceObservation
+  /** From an earlier visit, as far as they still count. */
+  readonly echoes: readonly SignedEcho[]
+  readonly attestation: SignedAttestation | null
+  readonly now: () => number
+  /** The conclusion has changed. */
+  readonly onChange: () => void
+}
+
+const QUARANTINE_CHARS = 512
+
+export function createEvidenceKeeper(options: EvidenceKeeperOptions): EvidenceKeeper {
+  const { now, onChange, trust } = options
+  let { attestation } = options
+  let echoes = [...options.echoes]
+  let record = concludeEvidence({ ...options, echoes, attestation }, now())
+  let place = placeOf(record, trust)
+
+  const conclude = () => {
+    const before = record
+    record = concludeEvidence({ ...options, echoes, attestation }, now())
+    place = placeOf(record, trust)
+    // What no longer counts is forgotten: the record holds the best of each anchor.
+    echoes = [...record.echoes]
+    if (differs(before, record)) onChange()
+  }
+  const current = () => {
+    if (record.expiresAtMs <= now()) conclude()
+    return record
+  }
+  return {
+    record: current,
+    place() {
+      current()
+      return place
+    },
+    quarantine() {
+      const { class: verdict, reasons } = current()
+      return verdict === 'contradicted'
+        ? (reasons[0] ?? 'contradicted').slice(0, QUARANTINE_CHARS)
+        : null
+    },
+    addEcho(echo) {
+      // A newer measurement of the same anchor stands beside the old one until that has ended.
+      echoes = [...echoes, echo].slice(-2 * LIMITS.evidenceAnchors)
+      conclude()
+    },
+    attest(next) {
+      attestation = next
+      conclude()
+    },
+  }
+}
+
+function differs(a: EvidenceRecord, b: EvidenceRecord): boolean {
+  return (
+    a.class !== b.class ||
+    a.possible !== b.possible ||
+    a.relaySuspected !== b.relaySuspected ||
+    a.echoes.length !== b.echoes.length
+  )
+}

@@ -1,0 +1,141 @@
+/** The connections between the hubs of one deployment, and the gossip over them. */
+import { TopicValidatorResult } from '@libp2p/gossipsub'
+import type { Connection } from '@libp2p/interface'
+import { multiaddr } from '@multiformats/multiaddr'
+import type { LittoralNode } from '#p2p/node.ts'
+import type {
+  DurableObjectTransport,
+  UpgradeFetch,
+  UpgradeResponse,
+} from '#p2p/transports/durable-object.ts'
+import type { SocketLike } from '#p2p/transports/socket-connection.ts'
+import { AppError } from '#shared/errors.ts'
+import { LIMITS } from '#shared/limits.ts'
+import type { Log } from '#shared/log.ts'
+import type { PublicKey, Signer } from '#shared/signature.ts'
+import { HUBS_TOPIC, packNotice, readNotice, type HubNotice } from './notice.ts'
+
+/** Another hub of this deployment, reached past the network: the platform says who it is. */
+export interface PeerHub {
+  readonly name: string
+  identify(): Promise<{ readonly peerId: string; readonly hubKey: PublicKey }>
+  /** A WebSocket to its {@link Mesh.enter}. */
+  connect(signal: AbortSignal): Promise<UpgradeResponse>
+}
+
+export interface MeshDeps {
+  readonly hub: string
+  readonly libp2p: LittoralNode
+  readonly transport: DurableObjectTransport
+  readonly signer: Signer
+  readonly peers: readonly PeerHub[]
+  readonly now: () => number
+  readonly log: Log
+  readonly onNotice: (notice: HubNotice) => void
+  /** Another hub listens from now on: what it should know is to be published again. */
+  readonly onPeer: () => void
+}
+
+/** A notice without who sends it and when. */
+export type News = HubNotice extends infer Notice
+  ? Notice extends HubNotice
+    ? Omit<Notice, 'hub' | 'sentAtMs'>
+    : never
+  : never
+
+export interface Mesh {
+  /** Takes the socket of another hub. */
+  enter(socket: SocketLike): Promise<void>
+  /** Whether a connection is one between hubs. */
+  isPeer(connection: Connection): boolean
+  /** To whoever listens; nobody may. */
+  publish(news: News): void
+  stop(): void
+}
+
+const PEER_ADDRESS = 'fd01::1'
+const PEER_DOMAIN = '.hub.littoral.internal'
+
+/** Dials between hubs go past the network, to the Durable Object of that name. */
+export function peerFetch(peers: readonly PeerHub[]): UpgradeFetch {
+  return (url, { signal }) => {
+    const { hostname } = new URL(url)
+    const peer = peers.find(({ name }) => `${name}${PEER_DOMAIN}` === hostname)
+    if (peer === undefined)
+      return Promise.reject(new AppError('not_found', `There is no hub at ${hostname}.`))
+    return peer.connect(signal)
+  }
+}
+
+export function createMesh(deps: MeshDeps): Mesh {
+  const { hub, libp2p, transport, signer, peers, now, log, onNotice, onPeer } = deps
+  const { pubsub } = libp2p.services
+  const keys = new Map<string, { readonly peerId: string; readonly hubKey: PublicKey }>()
+  let lastMs = 0
+
+  /** Asked anew at each visit: a hub that lost its storage has another key. */
+  const identify = async (peer: PeerHub) => {
+    const found = await peer.identify()
+    keys.set(peer.name, found)
+    return found
+  }
+  const keyOf = async (name: string): Promise<PublicKey | undefined> => {
+    const peer = peers.find((each) => each.name === name)
+    if (peer === undefined) return undefined
+    return (keys.get(name) ?? (await identify(peer).catch(() => undefined)))?.hubKey
+  }
+  const reach = async (peer: PeerHub): Promise<void> => {
+    const { peerId } = await identify(peer)
+    // One of the two dials, so that there is one connection.
+    if (
+      hub > peer.name ||
+      libp2p.getConnections().some(({ remotePeer }) => remotePeer.toString() === peerId)
+    )
+      return
+    const address = multiaddr(`/dns4/${peer.name}${PEER_DOMAIN}/tcp/443/tls/ws/p2p/${peerId}`)
+    await libp2p.dial(address, { signal: AbortSignal.timeout(LIMITS.openTimeoutMs) })
+    log.info('hub.joined', { peer: peer.name })
+  }
+  const reachAll = () => {
+    for (const peer of peers) {
+      reach(peer).catch((error: unknown) =>
+        log.warn('hub.unreachable', { peer: peer.name, cause: String(error) }),
+      )
+    }
+  }
+  const onSubscription = ({ detail }: { detail: { peerId: { toString(): string } } }) => {
+    const id = detail.peerId.toString()
+    if ([...keys.values()].some(({ peerId }) => peerId === id)) onPeer()
+  }
+
+  let timer: ReturnType<typeof setInterval> | undefined
+  if (peers.length > 0) {
+    pubsub.topicValidators.set(HUBS_TOPIC, async (_peer, message) => {
+      const notice = await readNotice(message.data, { keyOf, nowMs: now() })
+      if (notice === undefined || notice.hub === hub) return TopicValidatorResult.Reject
+      onNotice(notice)
+      return TopicValidatorResult.Accept
+    })
+    pubsub.subscribe(HUBS_TOPIC)
+    pubsub.addEventListener('subscription-change', onSubscription)
+    reachAll()
+    timer = setInterval(reachAll, LIMITS.hubReachMs)
+  }
+  return {
+    enter: (socket) => transport.accept(socket, { address: PEER_ADDRESS }),
+    isPeer: ({ direction, remoteAddr }) =>
+      direction === 'outbound' || remoteAddr.toString().startsWith(`/ip6/${PEER_ADDRESS}/`),
+    publish(news) {
+      if (peers.length === 0) return
+      // Two in one millisecond are still told apart.
+      lastMs = Math.max(now(), lastMs + 1)
+      packNotice({ ...news, hub, sentAtMs: lastMs } as HubNotice, signer)
+        .then((bytes) => pubsub.publish(HUBS_TOPIC, bytes))
+        .catch((error: unknown) => log.warn('hub.publish-failed', { cause: String(error) }))
+    },
+    stop() {
+      if (timer !== undefined) clearInterval(timer)
+      pubsub.removeEventListener('subscription-change', onSubscription)
+    },
+  }
+}

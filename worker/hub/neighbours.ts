@@ -1,0 +1,56 @@
+/** The nodes of the other hubs, as those hubs tell of them: only to say where else a job may be answered. In memory only. */
+import { decide } from '#shared/decide.ts'
+import { LIMITS } from '#shared/limits.ts'
+import type { RemoteNode } from './notice.ts'
+import type { DispatchRequest } from './protocol.ts'
+import { canRun } from './schedule.ts'
+
+export interface Neighbours {
+  heard(hub: string, node: RemoteNode, atMs: number): void
+  left(hub: string, nodeId: string, atMs: number): void
+  /**
+   * The hubs with a node that the same filter allows, those with the work warm first. It never widens what a job may use:
+   * whoever is named here applies the filter again.
+   */
+  hubsFor(job: Pick<DispatchRequest, 'policy' | 'allowed' | 'work' | 'nodeId'>): string[]
+}
+
+interface Heard {
+  readonly hub: string
+  readonly node: RemoteNode | null
+  readonly atMs: number
+}
+
+export function createNeighbours(now: () => number): Neighbours {
+  const known = new Map<string, Heard>()
+  const keep = (nodeId: string, heard: Heard) => {
+    const key = `${heard.hub} ${nodeId}`
+    // Gossip comes in any order: what was said later stands.
+    if ((known.get(key)?.atMs ?? -Infinity) >= heard.atMs) return
+    known.delete(key)
+    known.set(key, heard)
+    const [oldest] = known.keys()
+    if (known.size > LIMITS.hubPeers * LIMITS.hubNodes && oldest !== undefined) known.delete(oldest)
+  }
+  return {
+    heard: (hub, node, atMs) => keep(node.nodeId, { hub, node, atMs }),
+    left: (hub, nodeId, atMs) => keep(nodeId, { hub, node: null, atMs }),
+    hubsFor({ policy, allowed, work, nodeId }) {
+      const warm = new Set<string>()
+      const cold = new Set<string>()
+      for (const [key, { hub, node, atMs }] of known) {
+        if (now() - atMs > LIMITS.presenceMaxAgeMs) known.delete(key)
+        else if (node === null || (nodeId !== null && nodeId !== node.nodeId)) continue
+        else if (decide(policy, allowed, factsOf(node)) !== 'allow') continue
+        else if (canRun({ models: node.models, kernels: node.kernels }, work)) warm.add(hub)
+        else if (node.loadable.includes(work.digest)) cold.add(hub)
+      }
+      return [...warm, ...[...cold].filter((hub) => !warm.has(hub))]
+    },
+  }
+}
+
+function factsOf({ place, networks, isQuarantined }: RemoteNode) {
+  const { country, evidence, possible, trust } = place
+  return { country, evidence, possible, trust, networks, quarantined: isQuarantined }
+}

@@ -1,0 +1,56 @@
+/** Between the mesh and what a hub knows: its members as news for the others, and what theirs come to here. */
+import { checkSignedEcho } from '#p2p/echo.ts'
+import type { Log } from '#shared/log.ts'
+import type { Directory, Member } from './directory.ts'
+import type { KnownEchoes } from './known-echoes.ts'
+import type { News } from './mesh.ts'
+import type { Neighbours } from './neighbours.ts'
+import type { HubNotice } from './notice.ts'
+
+export function newsOf({ presence, admission, evidence, quarantine }: Member): News {
+  return {
+    kind: 'node',
+    node: {
+      nodeId: presence.nodeId,
+      place: evidence.place(),
+      networks: [...admission.networks],
+      isQuarantined: quarantine !== null,
+      models: presence.models.map(({ id, digest }) => ({ id, digest })),
+      loadable: presence.loadable ?? [],
+      kernels: presence.kernels,
+    },
+  }
+}
+
+export interface NoticeTargets {
+  readonly neighbours: Neighbours
+  readonly directory: Pick<Directory, 'get'>
+  readonly echoes: KnownEchoes
+  readonly log: Log
+}
+
+/** The mesh has checked that the hub which the notice names has signed it. */
+export async function takeNotice(
+  notice: HubNotice,
+  { neighbours, directory, echoes, log }: NoticeTargets,
+): Promise<void> {
+  const { hub, sentAtMs } = notice
+  if (notice.kind === 'node') neighbours.heard(hub, notice.node, sentAtMs)
+  else if (notice.kind === 'left') neighbours.left(hub, notice.nodeId, sentAtMs)
+  else {
+    const { echo } = notice
+    const { nodeId, anchor } = echo.statement
+    try {
+      if (anchor !== hub) throw new Error(`${hub} sends what ${anchor} measured`)
+      await checkSignedEcho(echo)
+    } catch (error) {
+      log.warn('echo.refused', { nodeId, anchor, reason: String(error) })
+      return
+    }
+    // Of a node that is not here nothing is kept: its own hub hears the same.
+    const member = directory.get(nodeId)
+    if (member === undefined) return
+    echoes.add(echo)
+    member.evidence.addEcho?.(echo)
+  }
+}

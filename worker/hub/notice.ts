@@ -1,0 +1,79 @@
+/** What hubs tell one another by gossip: which nodes they have, and what they measured of each other's. Signed with the hub's key. */
+import { sha256, stringToBytes } from 'viem'
+import { z } from 'zod'
+import { SignedEcho } from '#shared/evidence.ts'
+import { Bytes32, NodeId, Signature } from '#shared/ids.ts'
+import { LIMITS } from '#shared/limits.ts'
+import { NetworkId } from '#shared/policy.ts'
+import { Place } from '#shared/receipt.ts'
+import { verifySignature, type PublicKey, type Signer } from '#shared/signature.ts'
+
+/** Another hub's node, as that hub sees it: all that the filter asks for. */
+export const RemoteNode = z.strictObject({
+  nodeId: NodeId,
+  place: Place,
+  networks: z.array(NetworkId).max(LIMITS.keyNetworks),
+  isQuarantined: z.boolean(),
+  models: z
+    .array(z.strictObject({ id: z.string().max(64), digest: Bytes32 }))
+    .max(LIMITS.presenceModels),
+  loadable: z.array(Bytes32).max(LIMITS.presenceModels),
+  kernels: z.union([z.literal('any'), z.array(Bytes32).max(64)]),
+})
+export type RemoteNode = z.infer<typeof RemoteNode>
+
+const from = { hub: z.string().max(64), sentAtMs: z.int().min(0) }
+
+export const HubNotice = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('node'), ...from, node: RemoteNode }),
+  z.strictObject({ kind: z.literal('left'), ...from, nodeId: NodeId }),
+  z.strictObject({ kind: z.literal('echo'), ...from, echo: SignedEcho }),
+])
+export type HubNotice = z.infer<typeof HubNotice>
+
+const SignedNotice = z.strictObject({
+  notice: z.string().max(LIMITS.hubNoticeBytes),
+  signature: Signature,
+})
+
+/** Hubs publish and subscribe; nodes are heard by no hub on this topic, whatever they publish: they have no hub's key. */
+export const HUBS_TOPIC = '/littoral/hubs/1.0.0'
+
+export async function packNotice(notice: HubNotice, signer: Signer): Promise<Uint8Array> {
+  const text = JSON.stringify(notice)
+  const signature = await signer.sign(digestOf(text))
+  return stringToBytes(JSON.stringify({ notice: text, signature }))
+}
+
+/**
+ * @param keyOf the key of a hub of this deployment
+ * @returns undefined for what no hub of ours has signed, or what is malformed, too large, or too old
+ */
+export async function readNotice(
+  bytes: Uint8Array,
+  { keyOf, nowMs }: { keyOf: (hub: string) => Promise<PublicKey | undefined>; nowMs: number },
+): Promise<HubNotice | undefined> {
+  if (bytes.byteLength > LIMITS.hubNoticeBytes) return undefined
+  const signed = SignedNotice.safeParse(parseJson(new TextDecoder().decode(bytes))).data
+  if (signed === undefined) return undefined
+  const notice = HubNotice.safeParse(parseJson(signed.notice)).data
+  if (notice === undefined || Math.abs(nowMs - notice.sentAtMs) > LIMITS.clockSkewMs)
+    return undefined
+  const key = await keyOf(notice.hub)
+  if (key === undefined) return undefined
+  return (await verifySignature(key, digestOf(signed.notice), signed.signature))
+    ? notice
+    : undefined
+}
+
+function digestOf(text: string): Bytes32 {
+  return sha256(stringToBytes(`littoral hub notice 1\n${text}`))
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
