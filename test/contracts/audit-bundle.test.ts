@@ -26,7 +26,7 @@ import { collectBundle, type BundleSource } from '#worker/collect-bundle.ts'
 import { createLedgerChain } from '#worker/ledger/chain.ts'
 import { createLedgerCore, type LedgerCore } from '#worker/ledger/core.ts'
 import { createTenantCore, type TenantCore } from '#worker/tenant/core.ts'
-import type { BundleSelection } from '#worker/tenant/protocol.ts'
+import type { BundleSelection, RecordedReceipt } from '#worker/tenant/protocol.ts'
 import { until } from '../support/poll.ts'
 import { TENANT } from '../support/policies.ts'
 import { createRandom } from '../support/random.ts'
@@ -119,7 +119,7 @@ function sourceOf(): BundleSource {
 
 /** Jobs that ran, each on evidence that it was observed in Germany, settled in one batch. */
 async function runJobs(count: number): Promise<void> {
-  const receipts = []
+  const receipts: RecordedReceipt[] = []
   for (let i = 0; i < count; i += 1) {
     const { receipt: plain } = await maker.make()
     const evidence: EvidenceRecord = concludeEvidence(
@@ -251,7 +251,7 @@ describe('a bundle', () => {
     ['log.checkpoint', (copy) => (copy.checkpoint = copy.checkpoint.replace(/\n12\n/, '\n11\n'))],
     [
       'entry.detail',
-      (copy) => ((at(copy.entries, 3).opening ?? { detail: {} }).detail['jobId'] = 'job_1'),
+      (copy) => Object.assign(at(copy.entries, 3).opening?.detail ?? {}, { jobId: 'job_1' }),
     ],
     ['entry.inclusion', (copy) => (at(copy.entries, 4).atMs += 1)],
     ['entry.inclusion', (copy) => (at(copy.entries, 0).commitment = SALT)],

@@ -1,0 +1,200 @@
+/** The audit log on the whole system: from a job to a bundle that a stranger's program verifies, and to its erasure. */
+import { execFile } from 'node:child_process'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { repositoryPath } from '#scripts/lib/paths.ts'
+import type { Tenant } from '#scripts/lib/stack.ts'
+import { AuditBundle } from '#shared/audit-bundle.ts'
+import { leafBytes, LogEntry } from '#shared/audit.ts'
+import { parseLogHead, parseNote } from '#shared/checkpoint.ts'
+import { leafHash, verifyConsistency, verifyInclusion } from '#shared/transparency-log.ts'
+import { toHex } from 'viem'
+import {
+  CheckpointReply,
+  EntriesReply,
+  ErasureReply,
+  LogKeyReply,
+  ProofReply,
+} from '#worker/formats/audit.ts'
+import { JurisdictionsReply } from '#worker/formats/jurisdictions.ts'
+import { RopaReply } from '#worker/record-of-processing.ts'
+import { parseCsv } from '../support/csv.ts'
+import { until } from '../support/poll.ts'
+import { createTestStack, openPolicy, type TestStack } from '../support/stack.ts'
+
+const EMBEDDING = { model: 'littoral-embed-400k', input: 'turn on the kitchen light' }
+
+let stack: TestStack
+let tenant: Tenant
+let other: Tenant
+let receiptId: string
+let jobId: string
+let firstCheckpoint: CheckpointReply
+type CheckpointReply = ReturnType<typeof CheckpointReply.parse>
+
+beforeAll(async () => {
+  stack = await createTestStack()
+  tenant = await stack.createTenant('acme', ['infer', 'policy', 'audit', 'admin'])
+  other = await stack.createTenant('rival', ['infer'])
+  await stack.pin(tenant, openPolicy('EU'))
+  await stack.startNode({ name: 'fr', region: 'FR', device: 'cpu', verified: false })
+  firstCheckpoint = CheckpointReply.parse((await stack.get(tenant, '/v1/audit/checkpoint')).body)
+  const { headers, status } = await stack.post(tenant, '/v1/embeddings', EMBEDDING)
+  expect(status).toBe(200)
+  receiptId = headers.get('x-littoral-receipt') ?? ''
+  const placed = await found('the job is in the log', async () => {
+    const [entry] = await events('type=job.placed')
+    return entry
+  })
+  jobId = String(placed.opening?.detail['jobId'])
+})
+afterAll(() => stack?.close())
+
+/** Asks until there is an answer. */
+async function found<T>(what: string, ask: () => Promise<T | undefined>): Promise<T> {
+  let answer: T | undefined
+  const isThere = async () => (answer = await ask()) !== undefined
+  await until(what, isThere, { timeoutMs: 30_000 })
+  if (answer === undefined) throw new Error(what)
+  return answer
+}
+
+async function events(query: string): Promise<LogEntry[]> {
+  const { body } = await stack.get(tenant, `/v1/audit/events?${query}`)
+  return EntriesReply.parse(body).data
+}
+
+async function text(path: string): Promise<string> {
+  const headers = { authorization: `Bearer ${tenant.apiKey}` }
+  return (await fetch(`${stack.url}${path}`, { headers })).text()
+}
+
+async function settledBundle(): Promise<AuditBundle> {
+  return found('the job has settled', async () => {
+    const { body } = await stack.get(tenant, `/v1/jobs/${jobId}/proof`)
+    const bundle = AuditBundle.parse(body)
+    return bundle.jobs.every(({ settlement }) => settlement !== null) ? bundle : undefined
+  })
+}
+
+/** The command, as an auditor runs it. */
+async function verify(bundle: unknown): Promise<{ code: number; output: string }> {
+  const file = join(stack.dir, 'bundle.json')
+  await writeFile(file, JSON.stringify(bundle))
+  const { chain, deployment, logPublicKey } = stack
+  const args = [
+    repositoryPath('scripts/verify.ts'),
+    file,
+    ...['--rpc', chain.rpc, '--settlement', deployment.settlement],
+    ...['--log-key', logPublicKey, '--allow-simulated'],
+  ]
+  return new Promise((resolve) => {
+    execFile(process.execPath, args, (error, stdout, stderr) => {
+      resolve({ code: error === null ? 0 : 1, output: stdout + stderr })
+    })
+  })
+}
+
+describe('a job in the audit log', () => {
+  it('is proven by a bundle that a program without any server verifies, and not by an edited one', async () => {
+    const bundle = await settledBundle()
+    const whole = await verify(bundle)
+    expect(whole.output).toContain('Everything holds')
+    expect(whole.output).toContain(`${jobId}  policy open-eu@1  FR (observed by simulated`)
+    expect(whole.code).toBe(0)
+    const [entry] = bundle.entries
+    const edited = { ...bundle, entries: [{ ...entry, atMs: 1 }, ...bundle.entries.slice(1)] }
+    const broken = await verify(edited)
+    expect(broken.output).toContain('entry.inclusion')
+    expect(broken.code).toBe(1)
+  })
+
+  it('stands in a log that only grew: inclusion and consistency over HTTP', async () => {
+    const { checkpoint, size, root } = CheckpointReply.parse(
+      (await stack.get(tenant, '/v1/audit/checkpoint')).body,
+    )
+    expect(parseLogHead(parseNote(checkpoint)?.text ?? '')).toMatchObject({ size, root })
+    const [entry] = await events(`type=job.placed&job=${jobId}`)
+    const index = entry?.sequence ?? -1
+    const inclusion = await stack.get(tenant, `/v1/audit/inclusion?index=${index}&size=${size}`)
+    const { proof } = ProofReply.parse(inclusion.body)
+    const leaf = toHex(leafHash(leafBytes(LogEntry.parse(entry))))
+    expect(verifyInclusion({ index, size, root, leaf, proof })).toBe(true)
+    const from = firstCheckpoint.size
+    const path = `/v1/audit/consistency?from=${from}&to=${size}`
+    const grown = ProofReply.parse((await stack.get(tenant, path)).body)
+    const claim = { from, to: size, fromRoot: firstCheckpoint.root, toRoot: root }
+    expect(verifyConsistency({ ...claim, proof: grown.proof })).toBe(true)
+    const key = LogKeyReply.parse(await (await fetch(`${stack.url}/v1/audit/key`)).json())
+    expect(key.publicKey).toBe(stack.logPublicKey)
+  })
+
+  it('that was refused says by which rule, which key asked, and how often', async () => {
+    const narrowed = { 'x-littoral-residency': 'DE' }
+    for (let i = 0; i < 3; i += 1)
+      expect((await stack.post(tenant, '/v1/embeddings', EMBEDDING, narrowed)).status).toBe(422)
+    const counted = await found('the refusals are logged', async () => {
+      const refused = await events('type=job.refused')
+      const counts = refused.map(({ opening }) => Number(opening?.detail['count']))
+      return counts.reduce((sum, count) => sum + count, 0) === 3 ? refused : undefined
+    })
+    expect(counted[0]?.opening?.detail).toMatchObject({
+      code: 'residency_unsatisfiable',
+      rule: 'compute.allow',
+      policyId: 'open-eu',
+      by: expect.stringMatching(/^key_acme_/),
+    })
+  })
+
+  it('is exported as JSON lines and as CSV, and the exports are logged', async () => {
+    const lines = (await text('/v1/audit/export')).trim().split('\n')
+    const entries = lines.map((line) => LogEntry.parse(JSON.parse(line)))
+    expect(entries.map(({ sequence }) => sequence)).toEqual(entries.map((_, i) => i))
+    const [head, ...rows] = parseCsv(await text('/v1/audit/export?format=csv'))
+    expect(head?.slice(0, 4)).toEqual(['sequence', 'time', 'type', 'job'])
+    expect(rows.some(([, , type, job]) => type === 'job.placed' && job === jobId)).toBe(true)
+    const exported = await events('type=audit.exported')
+    expect(exported.map(({ opening }) => opening?.detail['format'])).toEqual(['csv', 'jsonl'])
+  })
+
+  it('shows in the record of processing, and nothing of it to anybody else', async () => {
+    const record = RopaReply.parse((await stack.get(tenant, '/v1/compliance/ropa')).body)
+    const own = record.activities.find(({ activity }) => activity === 'open-eu@1')
+    expect(own?.placements).toMatchObject([{ country: 'FR', jobs: 1, transfer: 'inside the EEA' }])
+    const page = await fetch(`${stack.url}/v1/compliance/jurisdictions`)
+    expect(JurisdictionsReply.parse(await page.json()).infrastructure.length).toBeGreaterThan(3)
+    for (const path of ['/v1/audit/events', `/v1/jobs/${jobId}/proof`, '/v1/compliance/ropa'])
+      expect((await stack.get(other, path)).body).toMatchObject({ code: 'forbidden' })
+    const rival = await stack.createTenant('rival-audit', ['audit', 'infer'])
+    expect((await stack.get(rival, `/v1/jobs/${jobId}/proof`)).body).toMatchObject({
+      code: 'not_found',
+    })
+  })
+
+  it('is erased with its receipt, and what is left proves that it was', async () => {
+    const remove = async (by: Tenant) => {
+      const headers = { authorization: `Bearer ${by.apiKey}` }
+      const response = await fetch(`${stack.url}/v1/jobs/${jobId}`, { method: 'DELETE', headers })
+      return { status: response.status, body: (await response.json()) as unknown }
+    }
+    expect((await remove(other)).status).toBe(403)
+    const { status, body } = await remove(tenant)
+    expect(status).toBe(200)
+    const erasure = ErasureReply.parse(body)
+    expect(erasure).toMatchObject({ receipts: 1, held: [] })
+    const head = parseLogHead(parseNote(erasure.checkpoint ?? '')?.text ?? '')
+    const proven = verifyInclusion({
+      index: erasure.sequence,
+      size: head?.size ?? 0,
+      root: head?.root ?? '0x',
+      leaf: toHex(leafHash(leafBytes(erasure.entry))),
+      proof: erasure.proof ?? [],
+    })
+    expect(proven).toBe(true)
+    expect(await events(`job=${jobId}`)).toEqual([])
+    expect((await stack.get(tenant, `/v1/receipts/${receiptId}`)).status).toBe(404)
+    expect((await stack.get(tenant, `/v1/jobs/${jobId}/proof`)).status).toBe(404)
+    expect((await remove(tenant)).status).toBe(404)
+  })
+})
