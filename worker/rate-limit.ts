@@ -6,6 +6,8 @@ const WINDOW_MS = 60_000
 export interface RateLimit {
   /** @throws {AppError} rate_limited with the seconds until the next window */
   take(key: string): void
+  /** What was taken came to nothing. */
+  giveBack(key: string): void
 }
 
 export interface RateLimitOptions {
@@ -37,6 +39,10 @@ export function createRateLimit(options: RateLimitOptions): RateLimit {
       throw new AppError('rate_limited', `At most ${options.perMinute} ${what} a minute.`, {
         meta: { retryAfterSeconds },
       })
+    },
+    giveBack(key) {
+      const window = windows.get(key)
+      if (window !== undefined && window.count > 0) window.count -= 1
     },
   }
 }

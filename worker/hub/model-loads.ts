@@ -57,7 +57,12 @@ export function createModelLoads(deps: ModelLoadsDeps): ModelLoads {
     const member = directory.get(placement.nodeId)
     if (member === undefined) return undefined
     perTenant.take(job.tenant)
-    return running.begin(member, job.digest)
+    const load = running.begin(member, job.digest)
+    // A node that had no room has unloaded nothing for it.
+    load.done.catch((error: unknown) => {
+      if (isBusy(error)) perTenant.giveBack(job.tenant)
+    })
+    return load
   }
   /** When an allowed node that could load it, but for other work, may be asked again; Infinity for never. */
   const busyUntilMs = (job: PlacementJob): number => {
@@ -113,9 +118,9 @@ function createRunningLoads({ directory, now, log }: ModelLoadsDeps) {
   const failed = (member: Member, digest: Bytes32, cause: unknown) => {
     const { code, detail } = toAppError(cause)
     log.warn('model.not-placed', { nodeId: member.admission.nodeId, digest, code, detail })
-    const isBusy = code === 'no_capacity' || code === 'rate_limited'
-    const restMs = isBusy ? LIMITS.modelBusyBackoffMs : LIMITS.modelLoadBackoffMs
-    remember(backoff, keyOf(member, digest), { untilMs: now() + restMs, isBusy })
+    const hadNoRoom = isBusy(cause)
+    const restMs = hadNoRoom ? LIMITS.modelBusyBackoffMs : LIMITS.modelLoadBackoffMs
+    remember(backoff, keyOf(member, digest), { untilMs: now() + restMs, isBusy: hadNoRoom })
   }
   const ask = async (member: Member, digest: Bytes32): Promise<void> => {
     const { nodeId } = member.admission
@@ -196,6 +201,11 @@ function fileAddresses(members: readonly Member[], self: Member, digest: Bytes32
     .filter(({ presence }) => presence.models.some((model) => model.digest === digest))
     .flatMap(({ presence }) => presence.files ?? [])
     .slice(0, LIMITS.loadPeers)
+}
+
+function isBusy(error: unknown): boolean {
+  const code = errorCode(error)
+  return code === 'no_capacity' || code === 'rate_limited'
 }
 
 function keyOf({ admission }: Member, digest: Bytes32): string {

@@ -1,5 +1,6 @@
 /** Loads that a hub asks of nodes that never answer: those who wait for a model get it from the others all the same. */
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
+import { AppError } from '#shared/errors.ts'
 import { TenantId, type Bytes32 } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'
 import { silentLog } from '#shared/log.ts'
@@ -89,4 +90,39 @@ it('[M11] a tenant that asks for cold models in turn is told to wait, and nobody
   expect(asked).toEqual(digests.slice(0, -1))
   expect(await refusalOf(digests.at(-1), TenantId.parse('other'))).toBeUndefined()
   expect(asked).toEqual(digests)
+})
+
+it('[M11] asking again a node that had no room counts as nothing', async () => {
+  let asked = 0
+  const node = createMember('node', true)
+  const models: object[] = []
+  const load = () => {
+    asked += 1
+    if (asked < 2 * LIMITS.tenantModelLoads)
+      return Promise.reject(new AppError('no_capacity', 'full'))
+    models.push({ digest: DIGEST })
+    return Promise.resolve()
+  }
+  const directory = new Directory()
+  directory.add({
+    ...node,
+    presence: { ...node.presence, models } as unknown as Member['presence'],
+    link: { load, rttMs: () => 1, inFlight: () => 0 } as unknown as Member['link'],
+  })
+  const loads = createModelLoads({ directory, now: () => Date.now(), log: silentLog })
+  const tried = new Set<string>()
+  const job = { tenant: TENANT, policy: POLICY, allowed: POLICY.compute, tried, nodeId: null }
+  const done: unknown[] = []
+  // Each job waits fifteen seconds for room.
+  for (let n = 0; n < 3; n += 1) {
+    const brought = loads.bring({ ...job, digest: DIGEST }, new AbortController().signal)
+    void brought.then(
+      (ms) => done.push(ms),
+      (error: unknown) => done.push(error),
+    )
+    await vi.advanceTimersByTimeAsync(LIMITS.modelPatienceMs + 1_000)
+  }
+  expect(asked).toBe(2 * LIMITS.tenantModelLoads)
+  expect(done.filter((ms) => typeof ms === 'number').length).toBe(1)
+  expect(done.filter((ms) => ms === undefined).length).toBe(2)
 })
