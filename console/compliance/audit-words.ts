@@ -51,7 +51,7 @@ export function describeEntry({ type, opening }: LogEntry): string {
     }
     default: {
       const { subject, by } = parseDetail(type, detail)
-      return `${subject}${by === null ? '' : ` by ${by}`}.`
+      return `${subject}${by === null ? '' : ` by ${by}`}`
     }
   }
 }

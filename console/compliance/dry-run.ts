@@ -58,13 +58,13 @@ export async function dryRunPage(context: ViewContext, id: string): Promise<Chil
         { class: 'field' },
         h('label', { for: 'dry-narrow' }, 'A request that narrows it to'),
         narrow,
-        h(
-          'p',
-          { class: 'hint', id: 'dry-narrow-hint' },
-          'Countries or groups with commas; empty: does not narrow.',
-        ),
       ),
       h('button', { type: 'submit', class: 'button main' }, 'Ask again'),
+      h(
+        'p',
+        { class: 'hint', id: 'dry-narrow-hint' },
+        'Narrow it with countries or groups, commas between; empty: not narrowed.',
+      ),
     ),
     result,
   ]

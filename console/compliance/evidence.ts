@@ -11,7 +11,7 @@ import { count, fromNow } from './words.ts'
 export const CLASS_MEANS: Readonly<Record<EvidenceClass, string>> = {
   contradicted: 'Something seen says that it is not where it claims to be. It gets no work.',
   declared: 'Only the node itself says so.',
-  observed: 'Its connection comes from there, as the edge sees it.',
+  observed: 'Its connection comes from there.',
   bounded: 'Round trips to several anchors are too short for it to be anywhere else.',
   attested: 'The operator has signed that it stands there.',
 }

@@ -67,11 +67,12 @@ function show(moveFocus: boolean): void {
   const [name, ...params] = path.split('/').map(decode)
   const view = VIEWS.find((each) => each.path === name) ?? policiesView
   showNav(view, session)
-  document.title = `${view.title(params)} · Compliance · Littoral`
+  const query = new URLSearchParams(search)
+  document.title = `${view.title(params, query)} · Compliance · Littoral`
   const heading = showView(host, view, {
     session,
     params,
-    query: new URLSearchParams(search),
+    query,
     signal: leaving.signal,
     say,
   })
@@ -88,6 +89,7 @@ function showNav(current: View, { can }: Session): void {
     ),
   )
   replace(nav, h('ul', {}, links))
+  nav.querySelector('[aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'center' })
 }
 
 function showAccount(signedIn: Session): void {

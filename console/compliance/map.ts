@@ -29,6 +29,8 @@ export interface WorldMap {
 
 type World = Topology<{ countries: GeometryCollection<{ name: string }> }>
 type Corner = readonly [number, number]
+/** Longitude, latitude. */
+type Position = number[]
 
 const WIDTH = 960
 const HEIGHT = 480
@@ -71,18 +73,18 @@ export async function createWorldMap(): Promise<WorldMap> {
   const { default: atlas } = await import('world-atlas/countries-110m.json')
   const world = atlas as unknown as World
   const path = geoPath(PROJECTION)
-  const shapes = feature(world, world.objects.countries).features.map((each) => ({
-    code: alpha2(each.id),
-    name: each.properties.name,
-    outline: path(each) ?? '',
+  const shapes = landShapes(world).map(({ code, name, polygon }) => ({
+    code,
+    name,
+    outline: path(polygon) ?? '',
   }))
   const borders = path(mesh(world, world.objects.countries, (a, b) => a !== b)) ?? ''
   const sphere = path({ type: 'Sphere' }) ?? ''
   const picture = svg('svg', { class: 'map', role: 'img', preserveAspectRatio: 'xMidYMid meet' })
   let content: MapContent = { label: '', shaded: new Set(), marks: [] }
-  let frame = 'World'
+  let frame: string | undefined
   const draw = () => {
-    const view = viewOf(FRAMES[frame] ?? null)
+    const view = viewOf(FRAMES[frame ?? 'World'] ?? null)
     picture.setAttribute('viewBox', view.box)
     picture.setAttribute('aria-label', content.label)
     replace(
@@ -102,22 +104,68 @@ export async function createWorldMap(): Promise<WorldMap> {
       placeMarks(content.marks, view.scale),
     )
   }
-  const element = h(
-    'figure',
-    { class: 'map-box' },
-    picture,
-    frameChoice((next) => {
-      frame = next
-      draw()
-    }),
-  )
+  const choice = frameChoice((next) => {
+    frame = next
+    draw()
+  })
   return {
-    element,
+    element: h('figure', { class: 'map-box' }, picture, choice.element),
     update(next) {
       content = next
+      if (frame === undefined) {
+        frame = narrowestFrame(next)
+        choice.show(frame)
+      }
       draw()
     },
   }
+}
+
+interface LandShape {
+  readonly code: string | undefined
+  readonly name: string
+  readonly polygon: { readonly type: 'Polygon'; readonly coordinates: Position[][] }
+}
+
+/** Parts of a country's shape that ISO 3166-1 gives a code of their own: who allows France has not allowed French Guiana. */
+const OWN_CODES = [
+  { of: 'FR', code: 'GF', name: 'French Guiana', holds: ([x = 0]: Position) => x < -50 },
+  { of: 'NO', code: 'SJ', name: 'Svalbard', holds: ([, y = 0]: Position) => y > 75 },
+] as const
+
+function landShapes(world: World): LandShape[] {
+  return feature(world, world.objects.countries).features.flatMap(
+    ({ id, properties, geometry }) => {
+      const own = alpha2(id)
+      const polygons =
+        geometry.type === 'MultiPolygon'
+          ? geometry.coordinates
+          : geometry.type === 'Polygon'
+            ? [geometry.coordinates]
+            : []
+      return polygons.map((coordinates): LandShape => {
+        const start = coordinates[0]?.[0] ?? []
+        const part = OWN_CODES.find(({ of, holds }) => of === own && holds(start))
+        const { code, name } = part ?? { code: own, name: properties.name }
+        return { code, name, polygon: { type: 'Polygon', coordinates } }
+      })
+    },
+  )
+}
+
+/** The one part of the world that holds all there is to see; the whole world otherwise. */
+function narrowestFrame({ shaded, marks }: MapContent): string {
+  const seen = [...shaded, ...marks.map(({ country }) => country)].flatMap((code) => {
+    const point = COUNTRY_POINTS[code]
+    return point === undefined ? [] : [point]
+  })
+  if (seen.length === 0) return 'World'
+  const holding = Object.entries(FRAMES).find(([, corners]) => {
+    if (corners === null) return false
+    const [[west, south], [east, north]] = corners
+    return seen.every(([x, y]) => x >= west && x <= east && y >= south && y <= north)
+  })
+  return holding?.[0] ?? 'World'
 }
 
 function landTitle({ shaded }: MapContent, code: string | undefined, name: string): string {
@@ -196,25 +244,27 @@ function radius(count: number): number {
   return Math.min(26, 9 + 2.5 * Math.log2(count))
 }
 
+interface FrameChoice {
+  readonly element: HTMLElement
+  readonly show: (frame: string) => void
+}
+
 /** Radio buttons, so that arrow keys go from one to the next. */
-function frameChoice(choose: (frame: string) => void): HTMLElement {
-  return h(
-    'fieldset',
-    { class: 'choice' },
-    h('legend', { class: 'visually-hidden' }, 'Part of the world that is drawn'),
-    Object.keys(FRAMES).map((name) =>
-      h(
-        'label',
-        {},
-        h('input', {
-          type: 'radio',
-          name: 'frame',
-          value: name,
-          checked: name === 'World',
-          onchange: () => choose(name),
-        }),
-        h('span', {}, name),
-      ),
-    ),
+function frameChoice(choose: (frame: string) => void): FrameChoice {
+  // Each map's own, so that two on one page do not change each other.
+  const group = `frame-${crypto.randomUUID()}`
+  const radios = Object.keys(FRAMES).map((name) =>
+    h('input', { type: 'radio', name: group, value: name, onchange: () => choose(name) }),
   )
+  return {
+    element: h(
+      'fieldset',
+      { class: 'choice' },
+      h('legend', { class: 'visually-hidden' }, 'Part of the world that is drawn'),
+      radios.map((radio) => h('label', {}, radio, h('span', {}, radio.value))),
+    ),
+    show(frame) {
+      for (const radio of radios) radio.checked = radio.value === frame
+    },
+  }
 }

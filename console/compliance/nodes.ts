@@ -54,7 +54,7 @@ async function render({ session, signal }: ViewContext): Promise<Child> {
       list,
       shown.length === 0
         ? emptyNote('No node is like that.', 'Choose another country or class.')
-        : paged(shown, PAGE_NODES, (page) => page.map(nodeCard)),
+        : paged(shown, PAGE_NODES, (page) => h('div', { class: 'stack' }, page.map(nodeCard))),
     )
   }
   draw()
@@ -95,6 +95,7 @@ function nodeCard(node: NetworkNode): HTMLElement {
       countryName(country),
       ' ',
       tag(evidence, TONES[evidence]),
+      node.source === 'simulated' && [' ', tag('simulated', 'warn')],
       quarantine !== null && [' ', tag('in quarantine', 'bad')],
     ),
     h('p', { class: 'quiet' }, 'Node ', hash(nodeId), `, ${kind}, ${trust}`),

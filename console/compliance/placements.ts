@@ -79,12 +79,7 @@ async function render(context: ViewContext): Promise<Child> {
     h(
       'div',
       { class: 'filters' },
-      h(
-        'div',
-        { class: 'field' },
-        h('label', { for: 'map-policy' }, 'Shade where this policy computes'),
-        select,
-      ),
+      h('div', { class: 'field' }, h('label', { for: 'map-policy' }, 'Policy to shade'), select),
       h(
         'div',
         { class: 'field switch' },
@@ -223,7 +218,7 @@ function legend(): HTMLElement {
     h(
       'li',
       { class: 'quiet' },
-      'The drawing counts overseas parts with their country; the table goes by ISO codes.',
+      'Small countries are not drawn; what is there still has its circle, and its line in the table.',
     ),
   )
 }

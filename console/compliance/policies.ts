@@ -14,7 +14,13 @@ export const policiesView: View = {
   path: 'policies',
   label: 'Policies',
   needs: ['policy', 'audit', 'infer'],
-  title: ([id]) => (id === undefined || id === '' ? 'Policies' : `Policy ${id}`),
+  title([id = ''], query) {
+    const show = query.get('show')
+    if (id === '') return show === 'new' ? 'New policy' : 'Policies'
+    if (show === 'edit') return `Edit policy ${id}`
+    if (show === 'compare') return `Versions of policy ${id}`
+    return show === 'dry-run' ? `Dry run of policy ${id}` : `Policy ${id}`
+  },
   render(context) {
     const { params, query } = context
     const [id = ''] = params
@@ -55,7 +61,7 @@ async function listPage({ session, signal }: ViewContext): Promise<Child> {
             policy.id === defaultId && tag('default', 'good'),
           ],
         },
-        { head: 'Version', cell: ({ version }) => version, isNumber: true },
+        { head: 'Version', cell: ({ version }) => version },
         { head: 'Computed in', cell: ({ computeCountries }) => whereText(computeCountries) },
         { head: 'Data', cell: ({ policy }) => policy.dataClass },
         { head: 'Evidence', cell: ({ policy }) => policy.minEvidence },

@@ -94,7 +94,7 @@ export const POLICY_FIELDS: readonly PolicyField[] = [
   {
     pointer: '/retentionDays',
     label: 'Days until records are erased',
-    hint: 'From 1 to 3650; six years at least for phi.',
+    hint: 'From 1 to 3650. What the log says of phi jobs is kept six years all the same.',
     kind: 'days',
   },
   {

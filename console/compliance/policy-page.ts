@@ -123,7 +123,7 @@ function versionTable(id: string, versions: readonly PolicyVersion[]): HTMLEleme
   return table<PolicyVersion>(
     'Published versions, newest first',
     [
-      { head: 'Version', cell: ({ version }) => version, isNumber: true },
+      { head: 'Version', cell: ({ version }) => version },
       {
         head: 'Published',
         cell: ({ publishedAtMs }) => (publishedAtMs ? time(publishedAtMs) : 'not known'),

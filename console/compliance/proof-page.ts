@@ -5,9 +5,11 @@ import { readTrust } from './trust.ts'
 import { h, type Child } from './dom.ts'
 import { recordFacts } from './evidence.ts'
 import { hash, sign, tag } from './parts.ts'
-import type { Finding, Result } from './finding.ts'
-import { overall, proveJob, type Step } from './prove-job.ts'
+import { describeEntry, TYPE_LABELS } from './audit-words.ts'
+import type { Finding, Result, Trust } from './finding.ts'
+import { overall, proveEntries, proveJob, type Step } from './prove-job.ts'
 import type { ViewContext } from './view.ts'
+import { count } from './words.ts'
 import { describePlace } from './job-words.ts'
 
 const RESULT_WORDS: Readonly<Record<Result, string>> = {
@@ -31,13 +33,7 @@ export async function drawProof(context: ViewContext, document: unknown): Promis
   const bundle = parsed.data
   const trust = await readTrust(context)
   if ('fault' in trust) return verdict('open', 'Nothing can be checked here.', trust.fault)
-  if (bundle.jobs.length === 0) {
-    return verdict(
-      'open',
-      'The bundle holds no receipt.',
-      'The job is erased, or it was never computed.',
-    )
-  }
+  if (bundle.jobs.length === 0) return withoutReceipt(bundle, trust)
   const attempts = await Promise.all(
     bundle.jobs.map(async (job) => {
       try {
@@ -62,6 +58,18 @@ export async function drawProof(context: ViewContext, document: unknown): Promis
         ? h('ol', { class: 'steps', 'data-testid': 'steps' }, attempt.steps.map(drawStep))
         : verdict('failed', 'It could not be checked.', attempt.fault),
     ]),
+  ]
+}
+
+/** A job that was refused, or one whose receipt is erased: what the log says of it, and that the log says so. */
+async function withoutReceipt(bundle: AuditBundle, trust: Trust): Promise<Child> {
+  const steps = await proveEntries(bundle, trust)
+  const said = bundle.entries.map((entry) => `${TYPE_LABELS[entry.type]}: ${describeEntry(entry)}`)
+  const isRefused = bundle.entries.some(({ type }) => type === 'job.refused')
+  const title = isRefused ? 'The job was refused.' : 'The job has no receipt here.'
+  return [
+    verdict(overall(steps), title, said.join(' ')),
+    h('ol', { class: 'steps', 'data-testid': 'steps' }, steps.map(drawStep)),
   ]
 }
 
@@ -123,7 +131,7 @@ function jobFacts({ receipt, evidence }: BundledJob): HTMLElement {
       h('dt', {}, 'Receipt'),
       h('dd', {}, hash(receipt.id)),
       h('dt', {}, 'Work'),
-      h('dd', {}, `${units} units on ${provider}`),
+      h('dd', {}, `${count(units, 'unit')} on ${provider}`),
     ),
     evidence !== null &&
       h(

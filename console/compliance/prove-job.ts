@@ -64,6 +64,19 @@ export async function proveJob(
         await checkHubKey(job, trust),
       ],
     ),
+    ...(await proveEntries(bundle, trust)),
+    step(
+      'batch',
+      'Batch on the chain',
+      'Receipt and log are under the roots of a batch that is on the chain.',
+      await checkBatch(bundle, job, trust),
+    ),
+  ]
+}
+
+/** The log's part alone: of a job that was refused there is nothing else. */
+export async function proveEntries(bundle: AuditBundle, trust: Trust): Promise<Step[]> {
+  return [
     step(
       'inclusion',
       'Inclusion in the log',
@@ -75,12 +88,6 @@ export async function proveJob(
       'Checkpoint',
       'The log as it stood is signed with the deployment’s log key.',
       await checkCheckpoint(bundle, trust),
-    ),
-    step(
-      'batch',
-      'Batch on the chain',
-      'Receipt and log are under the roots of a batch that is on the chain.',
-      await checkBatch(bundle, job, trust),
     ),
   ]
 }

@@ -19,13 +19,13 @@ export interface View {
   /** In the list of views; absent: only reached from others. */
   readonly label: string
   readonly needs: readonly Scope[]
-  title(params: readonly string[]): string
+  title(params: readonly string[], query: URLSearchParams): string
   render(context: ViewContext): Promise<Child> | Child
 }
 
 /** Fills `host` with the view under its heading, which it gives back. */
 export function showView(host: Element, view: View, context: ViewContext): HTMLHeadingElement {
-  const heading = h('h1', { tabindex: -1 }, view.title(context.params))
+  const heading = h('h1', { tabindex: -1 }, view.title(context.params, context.query))
   const body = h('div', { class: 'body' })
   replace(host, heading, body)
   if (!context.session.can(...view.needs)) {
