@@ -2,6 +2,7 @@ import { standsAt } from '../support/place.ts'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { typedDigest } from '#shared/eip712.ts'
 import { AppError } from '#shared/errors.ts'
+import { LIMITS } from '#shared/limits.ts'
 import { commitment, digestBytes, receiptHash } from '#shared/receipt.ts'
 import { countryBit, countrySet } from '#shared/region.ts'
 import { verifySignature } from '#shared/signature.ts'
@@ -104,6 +105,21 @@ describe('a hub that dispatches over real work streams', () => {
     const { outcome, payload: answer } = await answered
     expect(answer).toEqual(inverted)
     expect(outcome).toMatchObject({ nodeId: spare.nodeId, attempts: 2 })
+  })
+
+  it('[L3] takes a job that was sent before as further attempts of it: two receipts of one job, of which one can be paid', async () => {
+    await hub.join({ country: 'DE' })
+    const request = await kernelRequest(EU, payload)
+    await hub.dispatcher.dispatch(request, payload, never)
+    // Its caller died before the answer came, and sends it again.
+    const again = { ...request, firstAttempt: 1 + LIMITS.dispatchAttempts }
+    const { outcome } = await hub.dispatcher.dispatch(again, payload, never)
+    expect(outcome.attempts).toBe(1)
+    const tickets = hub.outbox.next().map(({ receipt }) => receipt.receipt.ticket)
+    expect(tickets.map(({ jobId, attempt }) => [jobId, attempt])).toEqual([
+      [request.jobId, 1],
+      [request.jobId, 1 + LIMITS.dispatchAttempts],
+    ])
   })
 
   it('[R8] fails with node_lost rather than cross the policy when the only allowed node dies', async () => {

@@ -27,11 +27,11 @@ export interface Blobs {
   removeAll(): void
 }
 
-const TABLES = ['settings', 'items', 'blobs'] as const
+const TABLES = ['settings', 'items', 'blobs', 'sends'] as const
 
 const SCHEMA = [
   'CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL)',
-  // `next_at_ms`: not before this time. `job_id`: of the dispatch that is under way. `seq`: order in which items ended.
+  // `next_at_ms`: not before this time. `job_id`: mark of the dispatch that is under way. `seq`: order in which items ended.
   'CREATE TABLE items (idx INTEGER PRIMARY KEY, state TEXT NOT NULL, next_at_ms INTEGER NOT NULL DEFAULT 0, ' +
     'failures INTEGER NOT NULL DEFAULT 0, dispatches INTEGER NOT NULL DEFAULT 0, job_id TEXT, work TEXT, ' +
     'units INTEGER NOT NULL, seq INTEGER, receipt_id TEXT, node_id TEXT, country INTEGER, evidence TEXT, ' +

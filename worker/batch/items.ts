@@ -1,4 +1,5 @@
 /** The items of a batch in its tables: which is next, what became of each, and what they come to together. */
+import { JobId } from '#shared/ids.ts'
 import { TensorHeader, Work } from '#shared/job.ts'
 import { LIMITS } from '#shared/limits.ts'
 import { countryCode } from '#shared/region.ts'
@@ -36,7 +37,8 @@ export interface ItemStore {
   earliestMs(): number | undefined
   isAnyOpen(): boolean
   hasFailed(): boolean
-  start(index: number, jobId: string): void
+  /** An item is one job however often it is sent: @param newId its id, if it has none yet */
+  start(index: number, newId: JobId): Dispatched
   /** False when this dispatch is not the one that the item waits for: an answer is recorded once. */
   record(answer: RecordedAnswer): boolean
   requeue(index: number, at: { readonly nextAtMs: number; readonly isFailure: boolean }): void
@@ -54,9 +56,17 @@ export interface ItemStore {
   sums(): ItemSums
 }
 
+/** One sending of an item. */
+export interface Dispatched {
+  readonly jobId: JobId
+  readonly firstAttempt: number
+  /** Names it among all sendings of the item. */
+  readonly mark: string
+}
+
 export interface RecordedAnswer {
   readonly index: number
-  readonly jobId: string
+  readonly mark: Dispatched['mark']
   readonly outcome: DispatchOutcome
   readonly payload: Uint8Array
 }
@@ -67,6 +77,12 @@ export type ItemSums = Pick<
 >
 
 const OPEN = "state IN ('queued', 'running')"
+/** Made when first needed: batches that are older have it, too. */
+const SENDS =
+  'CREATE TABLE IF NOT EXISTS sends (idx INTEGER PRIMARY KEY, job_id TEXT NOT NULL, sends INTEGER NOT NULL)'
+const COUNT_SEND =
+  'INSERT INTO sends (idx, job_id, sends) VALUES (?, ?, 1) ' +
+  'ON CONFLICT (idx) DO UPDATE SET sends = sends + 1 RETURNING job_id, sends'
 const NEXT_SEQ = '(SELECT coalesce(max(seq), 0) + 1 FROM items)'
 
 export function createItemStore(database: BatchDatabase): ItemStore {
@@ -99,11 +115,7 @@ export function createItemStore(database: BatchDatabase): ItemStore {
     },
     isAnyOpen: () => rows(`SELECT idx FROM items WHERE ${OPEN} LIMIT 1`).length > 0,
     hasFailed: () => rows("SELECT idx FROM items WHERE state = 'failed' LIMIT 1").length > 0,
-    start(index, jobId) {
-      const query =
-        "UPDATE items SET state = 'running', job_id = ?, dispatches = dispatches + 1 WHERE idx = ?"
-      rows(query, jobId, index)
-    },
+    start: (index, newId) => startItem(database, index, newId),
     record: (answer) => recordAnswer(database, answer),
     requeue(index, { nextAtMs, isFailure }) {
       const query =
@@ -149,8 +161,20 @@ export function createItemStore(database: BatchDatabase): ItemStore {
   }
 }
 
+function startItem({ rows }: BatchDatabase, index: number, newId: JobId): Dispatched {
+  rows(SENDS)
+  const [row] = rows(COUNT_SEND, index, newId)
+  const jobId = JobId.parse(row?.['job_id'])
+  const sends = Number(row?.['sends'])
+  const mark = `${jobId}/${sends}`
+  const query =
+    "UPDATE items SET state = 'running', job_id = ?, dispatches = dispatches + 1 WHERE idx = ?"
+  rows(query, mark, index)
+  return { jobId, firstAttempt: 1 + (sends - 1) * LIMITS.dispatchAttempts, mark }
+}
+
 function recordAnswer({ rows, blobs }: BatchDatabase, answer: RecordedAnswer): boolean {
-  const { index, jobId, outcome, payload } = answer
+  const { index, mark, outcome, payload } = answer
   const recorded = rows(
     `UPDATE items SET state = 'done', job_id = NULL, work = NULL, error = NULL, seq = ${NEXT_SEQ}, receipt_id = ?,
       node_id = ?, country = ?, evidence = ?, billed_units = ?, amount = ?, compute_ms = ?, outputs = ?
@@ -164,7 +188,7 @@ function recordAnswer({ rows, blobs }: BatchDatabase, answer: RecordedAnswer): b
     outcome.answer.computeMs,
     JSON.stringify(outcome.answer.outputs),
     index,
-    jobId,
+    mark,
   )
   if (recorded.length === 0) return false
   blobs.put(`out:${index}`, payload)

@@ -150,7 +150,7 @@ export const BatchStatus = z.strictObject({
   /** Of the recorded answers, the reduction's included. */
   units: z.int(),
   amountMicroUsd: MicroUsd,
-  /** Dispatches beyond the first of each item. One that a node had answered unseen has its own receipt, and its cost. */
+  /** Dispatches beyond the first of each item. An item is one job and is paid once, whichever of them is. */
   redone: z.int(),
   etaMs: z.int().nullable(),
   /** Why nothing is being dispatched just now. */

@@ -5,7 +5,7 @@ import { LIMITS } from '#shared/limits.ts'
 import type { Log } from '#shared/log.ts'
 import type { DispatchRequest, DispatchResult } from '../hub/protocol.ts'
 import type { BatchDatabase } from './database.ts'
-import type { ItemStore, NextItem } from './items.ts'
+import type { Dispatched, ItemStore, NextItem } from './items.ts'
 import type { Grant } from './judge-authority.ts'
 import { judgeFailure } from './judge.ts'
 import { createPace, type Pace } from './pace.ts'
@@ -127,16 +127,15 @@ interface Sending {
 /** Never rejects. */
 async function send(deps: RunnerDeps, pace: Pace, sent: Sending): Promise<void> {
   const { item, job, grant, signal } = sent
-  const jobId = newJobId(deps.randomBytes)
   const startedMs = deps.nowMs()
-  deps.items.start(item.index, jobId)
+  const dispatched = deps.items.start(item.index, newJobId(deps.randomBytes))
   try {
-    const request = describeJob(deps, { job, grant, jobId, nowMs: startedMs })
+    const request = describeJob(deps, { job, grant, dispatched, nowMs: startedMs })
     const result = await deps.dispatch({ request, payload: job.payload }, signal)
     // What was cancelled is not recorded, even if its answer was already on the way.
     if (signal.aborted) return
     pace.answered(deps.nowMs() - startedMs)
-    keepAnswer(deps, item, { ...result, jobId })
+    keepAnswer(deps, item, { ...result, mark: dispatched.mark })
   } catch (error) {
     if (!signal.aborted) settleFailure(deps, pace, { item, error: toAppError(error) })
   }
@@ -146,7 +145,7 @@ async function send(deps: RunnerDeps, pace: Pace, sent: Sending): Promise<void> 
 function keepAnswer(
   { database, items }: RunnerDeps,
   item: NextItem,
-  answer: DispatchResult & { readonly jobId: string },
+  answer: DispatchResult & Pick<Dispatched, 'mark'>,
 ): void {
   database.transaction(() => {
     const total = Number(database.setting('output_bytes') ?? 0) + answer.payload.length
@@ -195,17 +194,18 @@ function describeJob(
   {
     job,
     grant,
-    jobId,
+    dispatched,
     nowMs,
   }: Pick<Sending, 'job' | 'grant'> & {
-    readonly jobId: DispatchRequest['jobId']
+    readonly dispatched: Dispatched
     readonly nowMs: number
   },
 ): DispatchRequest {
   const leftMs = Math.max(1, deadlineAtMs - nowMs)
   return {
     requestId: spec.requestId,
-    jobId,
+    jobId: dispatched.jobId,
+    firstAttempt: dispatched.firstAttempt,
     tenant: spec.tenant,
     consumer: spec.consumer,
     policy: grant.policy,

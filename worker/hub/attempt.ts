@@ -67,10 +67,7 @@ export async function attemptJob(
   )
   const { policy, work, traceparent } = request
   const offer: JobOffer = { ticket, ticketSignature, policy, work, salt, traceparent }
-  // The same decision once more at the last moment: a quarantine since the choice must hold.
-  const verdict = decide(policy, request.allowed, factsOf(member))
-  if (verdict !== 'allow')
-    throw new AppError('no_capacity', `The node is no longer allowed (${verdict}).`)
+  checkStill(request, member, ticket)
   const output = createByteSink()
   const meter = work.kind === 'text' ? createTextMeter(work.maxTokens) : undefined
   const sentAtMs = deps.now()
@@ -113,9 +110,21 @@ export async function attemptJob(
         networkMs: roundTripMs - computeMs,
         computeMs,
       },
-      attempts: attempt,
+      attempts: attempt - (request.firstAttempt ?? 1) + 1,
     },
   }
+}
+
+/**
+ * The same decision once more at the last moment: what became of the node since the choice must hold, and so must the
+ * place that the ticket names, which settlement will judge.
+ */
+function checkStill({ policy, allowed }: DispatchRequest, member: Member, { place }: Ticket): void {
+  const facts = factsOf(member)
+  const now = decide(policy, allowed, facts)
+  const verdict = now === 'allow' ? decide(policy, allowed, { ...facts, ...place }) : now
+  if (verdict !== 'allow')
+    throw new AppError('no_capacity', `The node is no longer allowed (${verdict}).`)
 }
 
 interface Taking {

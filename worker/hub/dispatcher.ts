@@ -117,7 +117,9 @@ export class Dispatcher {
 
   async #attempts(job: Job): Promise<DispatchResult> {
     let lost: AppError | undefined
-    for (let attempt = 1; attempt <= LIMITS.dispatchAttempts; attempt += 1) {
+    const { firstAttempt = 1 } = job.request
+    const end = firstAttempt + LIMITS.dispatchAttempts
+    for (let attempt = firstAttempt; attempt < end; attempt += 1) {
       const member = await this.#choose(job, lost)
       try {
         const result = await attemptJob(job, { member, attempt }, this.#deps)

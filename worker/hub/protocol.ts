@@ -14,6 +14,8 @@ import { ADMISSION_PURPOSES } from '../admission.ts'
 export const DispatchRequest = z.strictObject({
   requestId: z.string().max(128),
   jobId: JobId,
+  /** Of the first ticket: higher where a job was dispatched before, so that job and attempt name one ticket. @default 1 */
+  firstAttempt: z.int().min(1).optional(),
   tenant: TenantId,
   /** The on-chain account that pays; null while the tenant has named none (its receipts then wait). */
   consumer: Address.nullable(),
