@@ -157,6 +157,12 @@ export const TenantCheckpoint = z.strictObject({
 })
 export type TenantCheckpoint = z.infer<typeof TenantCheckpoint>
 
+/** A log as it stands, and that it goes on from what somebody has seen of it. */
+export interface LogProgress extends TenantCheckpoint {
+  /** From that size on; empty when the log is not that long. */
+  readonly consistency: readonly Bytes32[]
+}
+
 /** Leaf of a batch's log root: an EIP-712 struct hash, as the receipts' leaves are. */
 export function checkpointLeaf({ tenant, size, root }: TenantCheckpoint): Bytes32 {
   return structHash(LOG_CHECKPOINT_TYPE, [tenant, size, root])

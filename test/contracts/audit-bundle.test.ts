@@ -74,7 +74,7 @@ beforeAll(async () => {
     log: silentLog,
     batchMs: 10,
     confirmations: 0,
-    checkpointOf: async () => tenant.audit.head(),
+    checkpointOf: async (_tenant, since) => tenant.audit.head(since),
   })
   source = sourceOf()
   await runJobs(3)

@@ -1,6 +1,6 @@
 /** The Ledger without its runtime: takes receipts, settles them in batches, and says what became of them. */
 import { AppError, toAppError } from '#shared/errors.ts'
-import type { TenantCheckpoint } from '#shared/audit.ts'
+import type { LogProgress } from '#shared/audit.ts'
 import { nameHash, type Bytes32, type TenantId } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'
 import type { Log } from '#shared/log.ts'
@@ -35,8 +35,8 @@ export interface LedgerDeps {
   /** How long receipts gather before they are batched. */
   readonly batchMs: number
   readonly confirmations: number
-  /** The newest checkpoint of a tenant's audit log; null where there is none. */
-  readonly checkpointOf: (tenant: TenantId) => Promise<TenantCheckpoint | null>
+  /** The newest state of a tenant's audit log, with proof that it goes on from that size; null where there is none. */
+  readonly checkpointOf: (tenant: TenantId, since: number) => Promise<LogProgress | null>
 }
 
 export interface LedgerCore extends LedgerApi {

@@ -36,7 +36,8 @@ export class Ledger extends DurableObject<Env> implements LedgerApi {
       log: createLog({}, { ledger: ctx.id.name }),
       batchMs: vars.BATCH_SECONDS * 1000,
       confirmations: vars.CHAIN_ID === LOCAL_CHAIN_ID ? 0 : CONFIRMATIONS,
-      checkpointOf: (tenant) => openTenant(env, tenant, readConfig(env)).logCheckpoint(),
+      checkpointOf: (tenant, since) =>
+        openTenant(env, tenant, readConfig(env)).logCheckpoint(since),
     })
   }
 

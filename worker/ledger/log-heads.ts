@@ -1,13 +1,14 @@
 /** The audit logs as the Ledger last saw them: a log that shrank or changed its past does not get onto the chain. */
-import { TenantCheckpoint } from '#shared/audit.ts'
+import { TenantCheckpoint, type LogProgress } from '#shared/audit.ts'
 import { nameHash, type TenantId } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'
 import type { Log } from '#shared/log.ts'
+import { verifyConsistency } from '#shared/transparency-log.ts'
 import type { Rows } from './database.ts'
 
 export interface LogHeadDeps {
   /** Asks the tenant itself; null where it has no log. */
-  readonly checkpointOf: (tenant: TenantId) => Promise<TenantCheckpoint | null>
+  readonly checkpointOf: (tenant: TenantId, since: number) => Promise<LogProgress | null>
   readonly log: Log
 }
 
@@ -21,16 +22,13 @@ export function createLogHeads(rows: Rows, { checkpointOf, log }: LogHeadDeps) {
     const hash = nameHash(tenant)
     const [row] = rows('SELECT * FROM log_heads WHERE tenant = ?', hash)
     const known = row === undefined ? null : TenantCheckpoint.parse(row)
-    const asked = await ask(checkpointOf(tenant)).catch((error: unknown) => {
+    const asked = await ask(checkpointOf(tenant, known?.size ?? 0)).catch((error: unknown) => {
       log.warn('log-head.not-read', { tenant, cause: String(error) })
-      return known
+      return null
     })
     if (asked === null) return known
     const newest = { tenant: hash, size: asked.size, root: asked.root }
-    const isFork =
-      known !== null &&
-      (newest.size < known.size || (newest.size === known.size && newest.root !== known.root))
-    if (isFork) {
+    if (known !== null && !goesOn(known, asked)) {
       log.error('log-head.forked', { tenant, size: newest.size, knownSize: known.size })
       return null
     }
@@ -38,6 +36,16 @@ export function createLogHeads(rows: Rows, { checkpointOf, log }: LogHeadDeps) {
     rows(change, hash, newest.size, newest.root)
     return newest
   }
+}
+
+function goesOn(known: TenantCheckpoint, { size, root, consistency }: LogProgress): boolean {
+  return verifyConsistency({
+    from: known.size,
+    to: size,
+    fromRoot: known.root,
+    toRoot: root,
+    proof: consistency,
+  })
 }
 
 /** A tenant that does not answer must not hold up the batch of the others. */

@@ -1,5 +1,5 @@
 /** What a tenant's log shows to others: signed checkpoints, proofs, and its part of a bundle. */
-import { logOrigin, receiptIdOf, type LogEntry, type TenantCheckpoint } from '#shared/audit.ts'
+import { logOrigin, receiptIdOf, type LogEntry, type LogProgress } from '#shared/audit.ts'
 import { createLogSigner, type LogSigner } from '#shared/checkpoint.ts'
 import type { Domain } from '#shared/eip712.ts'
 import { AppError } from '#shared/errors.ts'
@@ -53,10 +53,13 @@ export function createAuditReader(
   return {
     checkpoint,
 
-    head(): TenantCheckpoint | null {
+    /** @param since a size that somebody has seen */
+    head(since = 0): LogProgress | null {
       if (!database.exists()) return null
       const size = audit.size()
-      return { tenant: nameHash(database.tenant()), size, root: audit.root(size) }
+      const consistency =
+        since > size ? [] : consistencyProof({ from: since, to: size }, audit.reader())
+      return { tenant: nameHash(database.tenant()), size, root: audit.root(size), consistency }
     },
 
     inclusion({ index, size }: { readonly index: number; readonly size: number }): Bytes32[] {

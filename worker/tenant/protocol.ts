@@ -1,6 +1,6 @@
 /** What the Worker and the hubs say to a Tenant by RPC: plain JSON both ways. */
 import { z } from 'zod'
-import type { AuditDetail, LogEntry, TenantCheckpoint } from '#shared/audit.ts'
+import type { AuditDetail, LogEntry, LogProgress } from '#shared/audit.ts'
 import type { ProvenEntry } from '#shared/audit-bundle.ts'
 import type { Domain } from '#shared/eip712.ts'
 import type { EvidenceRecord } from '#shared/evidence.ts'
@@ -194,8 +194,8 @@ export interface TenantApi {
   forgetBatch(id: BatchId): Promise<void>
   /** Newest first. */
   listBatches(): Promise<BatchEntry[]>
-  /** The audit log as it stands; null for a tenant that nobody has made. */
-  logCheckpoint(): Promise<TenantCheckpoint | null>
+  /** The audit log as it stands; null for a tenant that nobody has made. @param since a size that the caller has seen */
+  logCheckpoint(since?: number): Promise<LogProgress | null>
   /** @throws {AppError} forbidden where the deployment has no log key */
   signedCheckpoint(): Promise<SignedCheckpoint>
   auditSearch(query: AuditQuery): Promise<AuditPage>

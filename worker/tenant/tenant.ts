@@ -93,8 +93,8 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
     this.#core.recordReceipts(receipts)
   }
 
-  async logCheckpoint() {
-    return this.#core.audit.head()
+  async logCheckpoint(since?: number) {
+    return this.#core.audit.head(since)
   }
 
   signedCheckpoint() {

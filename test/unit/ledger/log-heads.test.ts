@@ -1,19 +1,38 @@
+import { stringToBytes } from 'viem'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import type { TenantCheckpoint } from '#shared/audit.ts'
-import { nameHash, TenantId, type Bytes32 } from '#shared/ids.ts'
+import type { LogProgress } from '#shared/audit.ts'
+import { nameHash, TenantId } from '#shared/ids.ts'
 import { silentLog } from '#shared/log.ts'
+import { consistencyProof, leafHash, treeRoot } from '#shared/transparency-log.ts'
+import { appendToTiles, createTileReader } from '#shared/transparency-tiles.ts'
 import { createLogHeads } from '#worker/ledger/log-heads.ts'
 import { createSqliteStorage, type TestStorage } from '../../support/sqlite-storage.ts'
 
 const acme = TenantId.parse('acme')
-const head = (size: number, byte: string): TenantCheckpoint => ({
-  tenant: nameHash(acme),
-  size,
-  root: `0x${byte.repeat(32)}` as Bytes32,
-})
+
+/** What a tenant whose log is this answers. */
+function logOf(entries: readonly string[]) {
+  const tiles = new Map<string, Uint8Array>()
+  const store = {
+    read: (level: number, position: number) => tiles.get(`${level}/${position}`),
+    write: (level: number, position: number, hashes: Uint8Array) =>
+      void tiles.set(`${level}/${position}`, hashes),
+  }
+  appendToTiles(
+    store,
+    0,
+    entries.map((entry) => leafHash(stringToBytes(entry))),
+  )
+  const read = createTileReader(store)
+  return async (_tenant: TenantId, since: number): Promise<LogProgress> => {
+    const size = entries.length
+    const consistency = since > size ? [] : consistencyProof({ from: since, to: size }, read)
+    return { tenant: nameHash(acme), size, root: treeRoot(size, read), consistency }
+  }
+}
 
 let storage: TestStorage
-let answer: () => Promise<TenantCheckpoint | null>
+let answer: (tenant: TenantId, since: number) => Promise<LogProgress | null>
 let errors: string[]
 beforeEach(() => {
   storage = createSqliteStorage()
@@ -24,33 +43,35 @@ afterEach(() => storage.close())
 /** The same storage, a new process. */
 const ask = () =>
   createLogHeads((query, ...bindings) => storage.sql.exec(query, ...bindings).toArray(), {
-    checkpointOf: () => answer(),
+    checkpointOf: (tenant, since) => answer(tenant, since),
     log: { ...silentLog, error: (event: string) => void errors.push(event) },
   })(acme)
 
 describe('the heads of the audit logs', () => {
   it('grow, and the last one known stands in for a tenant that does not answer', async () => {
-    answer = async () => head(3, 'aa')
-    expect(await ask()).toEqual(head(3, 'aa'))
-    answer = async () => head(9, 'bb')
-    expect(await ask()).toEqual(head(9, 'bb'))
+    answer = logOf(['a', 'b', 'c'])
+    expect(await ask()).toMatchObject({ size: 3 })
+    answer = logOf(['a', 'b', 'c', 'd', 'e'])
+    const grown = await ask()
+    expect(grown).toMatchObject({ size: 5 })
     answer = () => Promise.reject(new Error('it is being moved'))
-    expect(await ask()).toEqual(head(9, 'bb'))
+    expect(await ask()).toEqual(grown)
     answer = async () => null
-    expect(await ask()).toEqual(head(9, 'bb'))
+    expect(await ask()).toEqual(grown)
     expect(errors).toEqual([])
   })
 
   it.each([
-    ['shrank', head(2, 'aa')],
-    ['has another root at the same size', head(3, 'bb')],
-  ])('of a log that %s do not get onto the chain', async (_case, forked) => {
-    answer = async () => head(3, 'aa')
-    await ask()
-    answer = async () => forked
+    ['shrank', ['a', 'b']],
+    ['has another root at the same size', ['a', 'b', 'x']],
+    ['has another past and is longer', ['a', 'x', 'c', 'd', 'e']],
+  ])('of a log that %s do not get onto the chain', async (_case, entries) => {
+    answer = logOf(['a', 'b', 'c'])
+    const before = await ask()
+    answer = logOf(entries)
     expect(await ask()).toBeNull()
     expect(errors).toEqual(['log-head.forked'])
-    answer = async () => head(3, 'aa')
-    expect(await ask()).toEqual(head(3, 'aa'))
+    answer = logOf(['a', 'b', 'c'])
+    expect(await ask()).toEqual(before)
   })
 })
