@@ -74,7 +74,7 @@ export function openKernels(options: KernelWorkOptions): KernelsOfEngine {
   async function reopen(): Promise<void> {
     const { reopenDevice, log, pause = sleep } = options
     if (reopenDevice === undefined) return
-    for (let attempt = 1; abandoned.length <= LIMITS.devicesAbandoned; attempt += 1) {
+    for (let attempt = 1; abandoned.length < LIMITS.devicesAbandoned; attempt += 1) {
       await pause(LIMITS.deviceReopenMs * attempt)
       if (isClosed || attempt > LIMITS.deviceReopens) break
       try {
