@@ -16,6 +16,7 @@ import { createLiveStack } from './live-stack.ts'
 import { describeMachine } from './machine.ts'
 import { measureMemory } from './memory.ts'
 import { measureModel } from './model.ts'
+import { measurePolicy } from './policy.ts'
 import { measureProfile } from './profile.ts'
 import { formatReport, type Report } from './report.ts'
 import { measureSwitch } from './switch.ts'
@@ -32,6 +33,7 @@ const BENCHES: Readonly<Record<string, (context: BenchContext) => Promise<BenchR
   audit: measureAudit,
   switch: measureSwitch,
   memory: measureMemory,
+  policy: measurePolicy,
   profile: measureProfile,
 }
 /** No figure, so it runs only when it is named. */

@@ -17,6 +17,7 @@ import { createTenantCore } from '#worker/tenant/core.ts'
 import type { TenantApi } from '#worker/tenant/protocol.ts'
 import { createHubBench, DOMAIN, kernelRequest, type TestHubBench } from '../support/hub.ts'
 import { createModelChain } from '../support/model-chain.ts'
+import { placeIn } from '../support/place.ts'
 import { createReceiptMaker } from '../support/receipts.ts'
 import { createSqliteStorage } from '../support/sqlite-storage.ts'
 
@@ -151,6 +152,31 @@ describe('Hub and node', () => {
       await vi.waitFor(() => expect(bench.directory.size).toBe(0))
     },
   )
+
+  it('the Hub alone sends nothing under a ticket that names a place outside the policy, wherever the node is now', async () => {
+    const reached: Uint8Array[] = []
+    const node = await bench.join({
+      country: 'DE',
+      run: (_offer, payload) => {
+        reached.push(payload)
+        return Promise.reject(new Error('a node that checks nothing'))
+      },
+    })
+    const member = bench.directory.get(node.nodeId)
+    if (member === undefined) throw new Error('the node is not there')
+    // Chosen in Germany, written down as standing in the US, and in Germany again before the job leaves.
+    const places = ['DE', 'US'].map((code) => placeIn(code))
+    const place = vi.fn(() => places.shift() ?? placeIn('DE'))
+    bench.directory.add({ ...member, evidence: { place, record: () => null } })
+    const request = await kernelRequest(compiled({}), PAYLOAD)
+    const sent = bench.dispatcher.dispatch(request, PAYLOAD, new AbortController().signal)
+    await expect(sent).rejects.toMatchObject({ code: 'node_lost' })
+    expect(place.mock.calls.length).toBeGreaterThan(2)
+    expect(reached).toEqual([])
+    bench.directory.add(member)
+    await node.disconnect()
+    await vi.waitFor(() => expect(bench.directory.size).toBe(0))
+  })
 
   it.each(REFUSED)(
     'the node alone refuses by %s: a Worker and a Hub that send it the job all the same',

@@ -8,6 +8,8 @@ import { spellCompute } from './oracle.ts'
 export interface CedarPolicy {
   /** @param places what the request may still use: the effective set of the job, by name */
   decide(places: readonly string[], node: DrawnNode): 'allow' | ComputeRule
+  /** The call of one decision, written down: what is left is Cedar's own work. */
+  prepare(places: readonly string[], node: DrawnNode): () => 'allow' | ComputeRule
 }
 
 const STRENGTH = { contradicted: 0, declared: 1, observed: 2, bounded: 3, attested: 4 }
@@ -19,25 +21,28 @@ const RUN = { type: 'Littoral::Action', id: 'run' }
 export function preparseCedar(policy: Policy, name: string): CedarPolicy {
   const parsed = cedar.preparsePolicySet(name, { staticPolicies: writeCedar(policy) })
   if (parsed.type !== 'success') throw new Error(`Cedar cannot read it: ${JSON.stringify(parsed)}`)
-  return {
-    decide(places, node) {
-      const answer = cedar.statefulIsAuthorized({
-        principal: JOB,
-        action: RUN,
-        resource: { type: 'Littoral::Node', id: 'node' },
-        context: { places: [...places] },
-        preparsedPolicySetId: name,
-        entities: [entityOf(node)],
-      })
-      if (answer.type !== 'success') throw new Error(JSON.stringify(answer.errors))
-      const { decision, diagnostics } = answer.response
-      if (diagnostics.errors.length > 0) throw new Error(JSON.stringify(diagnostics.errors))
-      if (decision === 'allow') return 'allow'
-      const rule = COMPUTE_RULES.find((candidate) => diagnostics.reason.includes(candidate))
-      if (rule === undefined) throw new Error(`denied by ${diagnostics.reason.join(', ')}`)
-      return rule
-    },
+  const prepare: CedarPolicy['prepare'] = (places, node) => {
+    const call: cedar.StatefulAuthorizationCall = {
+      principal: JOB,
+      action: RUN,
+      resource: { type: 'Littoral::Node', id: 'node' },
+      context: { places: [...places] },
+      preparsedPolicySetId: name,
+      entities: [entityOf(node)],
+    }
+    return () => readAnswer(cedar.statefulIsAuthorized(call))
   }
+  return { prepare, decide: (places, node) => prepare(places, node)() }
+}
+
+function readAnswer(answer: cedar.AuthorizationAnswer): 'allow' | ComputeRule {
+  if (answer.type !== 'success') throw new Error(JSON.stringify(answer.errors))
+  const { decision, diagnostics } = answer.response
+  if (diagnostics.errors.length > 0) throw new Error(JSON.stringify(diagnostics.errors))
+  if (decision === 'allow') return 'allow'
+  const rule = COMPUTE_RULES.find((candidate) => diagnostics.reason.includes(candidate))
+  if (rule === undefined) throw new Error(`denied by ${diagnostics.reason.join(', ')}`)
+  return rule
 }
 
 function entityOf(node: DrawnNode) {

@@ -2,9 +2,10 @@
 import { runOffer } from '#node-core/run-offer.ts'
 import type { JobOffer, JobResult } from '#p2p/messages.ts'
 import type { RunJobOptions } from '#p2p/job-call.ts'
+import { checkContent } from '#shared/check-receipt.ts'
 import { compilePolicy, effectiveCompute } from '#shared/compile-policy.ts'
 import { AppError, toAppError, type ErrorCode } from '#shared/errors.ts'
-import { JobId, NodeId } from '#shared/ids.ts'
+import { JobId, NodeId, type Bytes32 } from '#shared/ids.ts'
 import type { Work } from '#shared/job.ts'
 import type { Policy } from '#shared/policy.ts'
 import { digestBytes } from '#shared/receipt.ts'
@@ -17,7 +18,14 @@ import type { DispatchRequest } from '#worker/hub/protocol.ts'
 import { TENANT } from '../policies.ts'
 import { createRandom, type Random } from '../random.ts'
 import { drawNarrowing, drawNode, drawPolicy, oneOf, type DrawnNode } from './draw.ts'
-import { DOMAIN, createSimulatedHub, hubNamespace, joinHub, type SimulatedHub } from './network.ts'
+import {
+  DOMAIN,
+  createSimulatedHub,
+  hubNamespace,
+  joinHub,
+  type SimulatedHub,
+  type Joined,
+} from './network.ts'
 import { judge, spellCompute } from './oracle.ts'
 
 /** Requests of one world that are on their way together. */
@@ -51,8 +59,9 @@ interface World {
   readonly hubs: readonly SimulatedHub[]
   readonly nodeIds: readonly NodeId[]
   readonly signer: Signer
-  /** What each connected member is, in words. */
+  /** What each connected member is, in words, and how it becomes something else. */
   readonly nodes: Map<Member, DrawnNode>
+  readonly concludeAnew: Map<Member, Joined['concludeAnew']>
   readonly lives: Map<string, Life>
   readonly count: {
     deliveries: number
@@ -79,6 +88,7 @@ export async function simulateWorld(seed: number, signer: Signer): Promise<Lives
     nodeIds: Array.from({ length: 4 + random.below(12) }, (_, n) => nodeIdOf(seed, n)),
     signer,
     nodes: new Map(),
+    concludeAnew: new Map(),
     lives: new Map(),
     count: { deliveries: 0, loads: 0, mixed: 0, retries: 0, events: 0 },
     ends: new Map(),
@@ -136,18 +146,23 @@ async function live(world: World): Promise<void> {
   const end = await (
     request.stream
       ? readToEnd(target, { request, payload }, leaving.signal)
-      : dispatch(target, { request, payload }, leaving.signal)
+      : dispatch(target, { request, payload }, leaving.signal).then(
+          ({ outcome }) => outcome.receiptId,
+        )
   ).then(
-    () => 'answered',
+    (receiptId) => {
+      checkReceipt(world, receiptId)
+      return 'answered'
+    },
     (error: unknown) => toAppError(error).code,
   )
   world.ends.set(end, (world.ends.get(end) ?? 0) + 1)
 }
 
-async function readToEnd(...call: Parameters<typeof dispatchStream>): Promise<void> {
+async function readToEnd(...call: Parameters<typeof dispatchStream>): Promise<Bytes32> {
   const { chunks, outcome } = await dispatchStream(...call)
   for await (const _ of chunks);
-  await outcome
+  return (await outcome).receiptId
 }
 
 async function draftRequest(
@@ -240,13 +255,29 @@ function check(
   return life
 }
 
+/** What was answered can be settled: the place in its receipt is one that the policy allows, too. */
+function checkReceipt({ hubs, violations, seed }: World, id: Bytes32): void {
+  const entries = hubs.flatMap(({ outbox }) => outbox.get(TENANT, id) ?? [])
+  for (const { receipt } of entries) {
+    // The Worker that says that everything is allowed gets what it did nowhere paid.
+    const isWide = receipt.receipt.ticket.allowed === EVERYWHERE
+    const broken = checkContent(receipt).filter(
+      ({ ok, rule }) => !ok && !(isWide && rule === 'ticket.allowed'),
+    )
+    for (const { rule, detail } of broken)
+      violations.push(`seed ${seed}: receipt ${id} breaks ${rule}: ${detail}`)
+  }
+  if (entries.length !== 1)
+    violations.push(`seed ${seed}: receipt ${id} is in ${entries.length} outboxes`)
+}
+
 /** A node comes in at a hub, with a place that has nothing to do with the one it had. */
 function join(world: World, nodeId: NodeId): void {
   const { random } = world
   const hub = oneOf(random, world.hubs)
   const node = drawNode(random)
   const at = { hub, member: (): Member => member }
-  const member: Member = joinHub({
+  const { member, concludeAnew }: Joined = joinHub({
     hub,
     nodeId,
     node,
@@ -266,6 +297,7 @@ function join(world: World, nodeId: NodeId): void {
     },
   })
   world.nodes.set(member, node)
+  world.concludeAnew.set(member, concludeAnew)
 }
 
 /** Something happens to the network, whoever is on the way. */
@@ -276,10 +308,17 @@ function disturb(world: World): void {
   const members = hub.directory.members()
   if (members.length === 0 || random.chance(0.4)) return join(world, oneOf(random, world.nodeIds))
   const member = oneOf(random, members)
-  const kind = random.below(5)
+  const kind = random.below(8)
   if (kind === 0) hub.directory.quarantine(member, 'simulated')
   else if (kind < 3) void member.link.close()
-  else {
+  else if (kind < 6) {
+    // The claim stays: another one would be another admission.
+    const [was, drawn] = [world.nodes.get(member), drawNode(random)]
+    if (was === undefined) return
+    const seen = { ...drawn, country: was.country, trust: was.trust, networks: was.networks }
+    world.nodes.set(member, seen)
+    world.concludeAnew.get(member)?.(seen)
+  } else {
     const { presence } = member
     const claim = random.chance(0.5) ? presence.claim : 'IN'
     hub.directory.refresh(

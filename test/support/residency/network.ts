@@ -6,7 +6,7 @@ import { AppError, ERRORS, toAppError, toWireError } from '#shared/errors.ts'
 import type { Domain } from '#shared/eip712.ts'
 import { NodeId } from '#shared/ids.ts'
 import { silentLog } from '#shared/log.ts'
-import { EVIDENCE_SOURCES, type Jurisdiction } from '#shared/policy.ts'
+import type { Jurisdiction } from '#shared/policy.ts'
 import { NO_EVIDENCE, type Place } from '#shared/receipt.ts'
 import type { Signer } from '#shared/signature.ts'
 import type { ObjectNamespace } from '#worker/config.ts'
@@ -18,7 +18,6 @@ import { createKernelRegister } from '#worker/kernels/register.ts'
 import { Outbox } from '#worker/hub/outbox.ts'
 import { writeStream } from '#worker/hub/stream-envelope.ts'
 import type { WorkLink } from '#p2p/work-client.ts'
-import { standsAt } from '../place.ts'
 import type { Random } from '../random.ts'
 import { createSqliteStorage } from '../sqlite-storage.ts'
 import { factsOf, type DrawnNode } from './draw.ts'
@@ -30,6 +29,7 @@ export interface SimulatedHub {
   readonly jurisdiction: Jurisdiction
   readonly directory: Directory
   readonly dispatcher: Dispatcher
+  readonly outbox: Outbox
   close(): void
 }
 
@@ -38,14 +38,14 @@ export interface HubOptions {
   readonly jurisdiction: Jurisdiction
   readonly random: Random
   readonly signer: Signer
-  /** Between the choice of a node and its job: the hub signs the ticket then. */
+  /** Between the choice of a node and its job, before and after its ticket is written. */
   readonly onSign: () => void
 }
 
 export function createSimulatedHub(options: HubOptions): SimulatedHub {
   const { name, jurisdiction, random, signer, onSign } = options
   const storage = createSqliteStorage()
-  const directory = new Directory()
+  const [directory, outbox] = [new Directory(), new Outbox(storage)]
   const dispatcher = new Dispatcher({
     hub: name,
     signer: {
@@ -59,7 +59,7 @@ export function createSimulatedHub(options: HubOptions): SimulatedHub {
     },
     domain: DOMAIN,
     directory,
-    outbox: new Outbox(storage),
+    outbox,
     bans: createKernelBans({
       registers: {
         home: createKernelRegister({ storage, nowMs: Date.now, log: silentLog }),
@@ -71,11 +71,14 @@ export function createSimulatedHub(options: HubOptions): SimulatedHub {
     manifests: [],
     now: Date.now,
     random: () => random.below(1_000_000) / 1_000_000,
-    randomBytes: (sizeBytes) => random.bytes(sizeBytes),
+    randomBytes(sizeBytes) {
+      onSign()
+      return random.bytes(sizeBytes)
+    },
     log: silentLog,
     onReceipt: () => {},
   })
-  return { name, jurisdiction, directory, dispatcher, close: () => storage.close() }
+  return { name, jurisdiction, directory, dispatcher, outbox, close: () => storage.close() }
 }
 
 /** The binding that the Worker has; each hub answers as `Hub.fetch` does. */
@@ -123,8 +126,14 @@ export interface Joining {
   readonly link: SimulatedLink
 }
 
+export interface Joined {
+  readonly member: Member
+  /** Its evidence is concluded anew: measured, expired, attested, contradicted. */
+  readonly concludeAnew: (seen: DrawnNode) => void
+}
+
 /** A node comes in, or comes back with another place: its link before ends first, as the hub's gate has it. */
-export function joinHub({ hub, nodeId, node, signer, loadable, link }: Joining): Member {
+export function joinHub({ hub, nodeId, node, signer, loadable, link }: Joining): Joined {
   const before = hub.directory.get(nodeId)
   if (before !== undefined) void before.link.close()
   const ended = Promise.withResolvers<void>()
@@ -140,12 +149,10 @@ export function joinHub({ hub, nodeId, node, signer, loadable, link }: Joining):
       inFlight -= 1
     }
   }
-  const { country, evidence, possible, trust } = factsOf(node)
-  const source = EVIDENCE_SOURCES[1]
-  const place: Place = { country, evidence, possible, trust, source, evidenceHash: NO_EVIDENCE }
+  let place = placeOf(node)
   const member: Member = {
     admission: { nodeId, claim: node.country, networks: [...node.networks], voice: nodeId },
-    evidence: standsAt(place),
+    evidence: { place: () => place, record: () => null },
     link: {
       rttMs: () => 1,
       inFlight: () => inFlight,
@@ -184,5 +191,10 @@ export function joinHub({ hub, nodeId, node, signer, loadable, link }: Joining):
     hub.directory.remove(member)
     hub.dispatcher.capacity.notify()
   })
-  return member
+  return { member, concludeAnew: (seen) => void (place = placeOf(seen)) }
+}
+
+function placeOf(node: DrawnNode): Place {
+  const { country, evidence, possible, trust } = factsOf(node)
+  return { country, evidence, possible, trust, source: 'edge', evidenceHash: NO_EVIDENCE }
 }

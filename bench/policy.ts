@@ -1,0 +1,115 @@
+/** What one residency decision costs: ours, Cedar's with its policies parsed before, casbin's; all three give the same answers. */
+import { compilePolicy, effectiveCompute } from '#shared/compile-policy.ts'
+import { decide } from '#shared/decide.ts'
+import { TenantId } from '#shared/ids.ts'
+import { createRandom } from '#test/support/random.ts'
+import { preparseCedar } from '#test/support/residency/cedar.ts'
+import { drawNarrowing, drawNode, drawPolicy, factsOf } from '#test/support/residency/draw.ts'
+import { spellCompute } from '#test/support/residency/oracle.ts'
+import type { BenchContext } from './context.ts'
+import { measureSection, type BenchResult, type Contender } from './harness.ts'
+import { createCasbin } from './policy/casbin.ts'
+
+const POLICIES = 64
+const NODES = 32
+const METRIC = 'decision µs'
+const INCLUDES = {
+  decide:
+    '`decide` of shared/decide.ts over a compiled policy: the verdict and the rule that refused',
+  'Cedar, preparsed':
+    '`statefulIsAuthorized` of @cedar-policy/cedar-wasm over a policy set that was parsed before; the node is its one entity, the verdict comes with the rules that refused',
+  casbin: '`enforceSync` of casbin with one matcher; the verdict only',
+}
+
+interface Case {
+  readonly ours: () => string
+  readonly cedar: () => string
+  readonly casbin: () => boolean
+}
+
+export async function measurePolicy({ quick }: BenchContext): Promise<BenchResult> {
+  const cases = await drawCases()
+  const answers = agree(cases)
+  // A repetition of each lasts about as long.
+  const turns = quick ? { ours: 20, slow: 1 } : { ours: 400, slow: 2 }
+  const contenders: Contender[] = [
+    contender('decide', cases, { run: ({ ours }) => ours(), turns: turns.ours }),
+    contender('Cedar, preparsed', cases, { run: ({ cedar }) => cedar(), turns: turns.slow }),
+    contender('casbin', cases, { run: ({ casbin }) => casbin(), turns: turns.slow }),
+  ]
+  const section = await measureSection({
+    name: `${cases.length} cases of ${POLICIES} policies, in this process`,
+    contenders,
+    comparisons: ['Cedar, preparsed', 'casbin'].map((peer) => ({
+      of: 'decide',
+      to: peer,
+      metric: METRIC,
+    })),
+    rounds: quick ? 3 : 9,
+  })
+  return {
+    name: 'policy',
+    title: 'time of one residency decision',
+    sections: [section],
+    includes: INCLUDES,
+    notes: [
+      `All three were asked all cases first and agree: ${answers.allowed} allowed, ${answers.refused} refused; ours and Cedar's also in the rule.`,
+      'Calls are written down before the clock starts; what each engine does with them, and how it gets them, is in the figure.',
+    ],
+  }
+}
+
+async function drawCases(): Promise<Case[]> {
+  const casbin = await createCasbin()
+  return Array.from({ length: POLICIES }, (_, n) => {
+    const random = createRandom(n + 1)
+    const [policy, narrowTo] = [drawPolicy(random), drawNarrowing(random)]
+    const compiled = compilePolicy(policy, { tenant: TenantId.parse('bench'), version: 1 })
+    const allowed = effectiveCompute(compiled, narrowTo)
+    const places = [...spellCompute(policy, narrowTo)]
+    const cedar = preparseCedar(policy, `bench-${n}`)
+    return Array.from({ length: NODES }, () => {
+      const node = drawNode(random)
+      const facts = factsOf(node)
+      return {
+        ours: () => decide(compiled, allowed, facts),
+        cedar: cedar.prepare(places, node),
+        casbin: casbin.prepare(policy, narrowTo, node),
+      }
+    })
+  }).flat()
+}
+
+/** A bench of engines that disagree would compare nothing. */
+function agree(cases: readonly Case[]): { allowed: number; refused: number } {
+  let allowed = 0
+  for (const [index, { ours, cedar, casbin }] of cases.entries()) {
+    const verdict = ours()
+    if (cedar() !== verdict || casbin() !== (verdict === 'allow'))
+      throw new Error(`case ${index}: ours ${verdict}, Cedar ${cedar()}, casbin ${casbin()}`)
+    if (verdict === 'allow') allowed += 1
+  }
+  return { allowed, refused: cases.length - allowed }
+}
+
+function contender(
+  name: keyof typeof INCLUDES,
+  cases: readonly Case[],
+  { run, turns }: { readonly run: (one: Case) => string | boolean; readonly turns: number },
+): Contender {
+  return {
+    name,
+    includes: INCLUDES[name],
+    run() {
+      let allowed = 0
+      const startedMs = performance.now()
+      for (let turn = 0; turn < turns; turn += 1) {
+        for (const one of cases) if (run(one) === 'allow') allowed += 1
+      }
+      const tookMs = performance.now() - startedMs
+      // Read, so that no engine may leave the work out.
+      if (allowed > turns * cases.length) throw new Error('more were allowed than asked')
+      return Promise.resolve({ [METRIC]: [(tookMs * 1000) / (turns * cases.length)] })
+    },
+  }
+}
