@@ -11,6 +11,7 @@ import { silentLog } from '#shared/log.ts'
 import { compilePolicy } from '#shared/compile-policy.ts'
 import { Policy } from '#shared/policy.ts'
 import { countryBit } from '#shared/region.ts'
+import { countryBit } from '#shared/region.ts'
 import { placeIn } from '#test/support/place.ts'
 import { createBatchCore } from '#worker/batch/core.ts'
 import { newBatchId } from '#worker/batch/home.ts'
@@ -127,8 +128,15 @@ async function runWaiting(nodes: number): Promise<number> {
   const free = Array.from({ length: nodes }, () => Promise.resolve())
   let turn = 0
   const database = new DatabaseSync(':memory:')
+  const batch = waitingBatch()
+  const { keyId: id, policy: compiled } = batch
   const core = createBatchCore({
     storage: createStorage(database),
+    authority: async () => ({ keys: [{ id, scopes: ['infer'] }], policies: [{ compiled }] }),
+    // It is over sooner than its tenant is asked again.
+    pause: (_, signal) =>
+      new Promise((resolve) => signal.addEventListener('abort', () => resolve())),
+    resize: () => Promise.resolve(),
     nowMs: () => Date.now(),
     random: Math.random,
     randomBytes,
@@ -147,7 +155,7 @@ async function runWaiting(nodes: number): Promise<number> {
     },
   })
   const startedMs = performance.now()
-  core.create(waitingBatch(), { shared: new Uint8Array(), reduce: new Uint8Array(), items: [] })
+  core.create(batch, { shared: new Uint8Array(), reduce: new Uint8Array(), items: [] })
   await core.drive()
   const tookMs = performance.now() - startedMs
   const { counts } = core.status(countryBit('DE'))
@@ -190,11 +198,13 @@ function waitingBatch(): BatchSpec {
   return {
     id: newBatchId('any', randomBytes),
     tenant,
+    keyId: 'key_bench',
     consumer: null,
     requestId: 'req_bench',
     traceparent: null,
     policy,
     allowed: policy.compute,
+    ingress: countryBit('DE'),
     items: ITEMS,
     priceMicroUsd: 1,
     template: { work, parts: [{ source: 'own', sizeBytes: 16 }], units: 1 },
