@@ -7,6 +7,7 @@ import { z } from 'zod'
 import { canonicalJson } from './canonical-json.ts'
 import { Bytes32, JobId, nameHash, NodeId } from './ids.ts'
 import { structHash, type Domain } from './eip712.ts'
+import { LIMITS } from './limits.ts'
 import { PolicyId } from './policy.ts'
 import { Place } from './receipt.ts'
 import { sha256Bytes, sha256Hex } from './sha256.ts'
@@ -72,10 +73,10 @@ const DETAILS = {
     to: Count,
     by: KeyId.nullable(),
   }),
-  /** Proof of an erasure: the job is named by a commitment whose salt only the one who asked was given. */
+  /** Proof of an erasure: the job, or the batch whose jobs they are, is named by a commitment whose salt only the one who asked was given. */
   'job.erased': z.strictObject({
     job: Bytes32,
-    entries: z.array(Count).max(1_000),
+    entries: z.array(Count).max(LIMITS.auditErasedEntries),
     receipts: Count,
     by: KeyId.nullable(),
   }),

@@ -266,6 +266,9 @@ export const LIMITS = {
   auditBundleEntries: 1_000,
   auditScanEntries: 20_000,
   auditExportEntries: 1_000_000,
+  /** Entries that one erasure names, and items of a batch that are erased in one. */
+  auditErasedEntries: 10_000,
+  auditErasedItems: 400,
   /** Refusals of one key that are logged one by one in a minute; the rest is counted. */
   auditRefusalsPerMinute: 30,
   /** Kinds of refusals that an isolate gathers for one tenant, tenants it gathers for, and for how long. */

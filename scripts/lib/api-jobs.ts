@@ -8,7 +8,7 @@ import {
   ResultReply,
   ResultsReply,
 } from '#worker/formats/jobs.ts'
-import { ErasureReply } from '#worker/formats/audit.ts'
+import { BatchErasureReply, ErasureReply } from '#worker/formats/audit.ts'
 import { BatchItem } from '#worker/batch/protocol.ts'
 
 export const JOB_OPERATIONS = [
@@ -69,8 +69,8 @@ export const JOB_OPERATIONS = [
     method: 'DELETE',
     path: '/v1/jobs/:id',
     summary:
-      'Cancel a batch, its running items are taken off their nodes; or erase a single job (job_…, scope admin), which answers with the proof',
+      'Cancel a batch, its running items are taken off their nodes; or with ?erase=true erase it; or erase a single job (job_…). Erasing needs scope admin and answers with the proof',
     security: 'key',
-    reply: z.union([BatchReply, ErasureReply]),
+    reply: z.union([BatchReply, ErasureReply, BatchErasureReply]),
   },
 ] as const

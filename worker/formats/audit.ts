@@ -46,7 +46,8 @@ export const ProofReply = z.object({ proof: z.array(Bytes32) })
 export const LogKeyReply = z.object({ algorithm: z.literal('Ed25519'), publicKey: Bytes32 })
 export const ErasureReply = z.object({
   object: z.literal('erasure'),
-  jobId: JobId,
+  /** The job's id, or the batch's. */
+  subject: z.string(),
   /** Keep it: it opens `commitment`, which stands in the log, and is kept nowhere else. */
   salt: Bytes32,
   commitment: Bytes32,
@@ -61,6 +62,17 @@ export const ErasureReply = z.object({
   proof: z.array(Bytes32).nullable(),
   checkpoint: z.string().nullable(),
 })
+
+export type ErasureReply = z.infer<typeof ErasureReply>
+
+export const BatchErasureReply = z.object({
+  object: z.literal('batch_erasure'),
+  batchId: z.string(),
+  proofs: z.array(ErasureReply),
+  /** Receipts that a hub has not handed over yet: ask again in a few seconds. */
+  pending: z.array(Bytes32),
+})
+export type BatchErasureReply = z.infer<typeof BatchErasureReply>
 
 const CSV_COLUMNS = ['sequence', 'time', 'type', 'job', 'detail', 'salt', 'commitment'] as const
 

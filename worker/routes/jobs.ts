@@ -21,11 +21,11 @@ import type { AppContext, AppEnv } from '../context.ts'
 import { eligibleHubs } from '../dispatch.ts'
 import { openBatch, openTenant } from '../durable-objects.ts'
 import { encodeBase64 } from '../formats/base64.ts'
+import { eraseBatch, eraseJob } from '../erasure.ts'
 import { decodeJobs } from '../formats/decode-jobs.ts'
 import { invalidRequest, parseBody } from '../formats/faults.ts'
 import { JobsRequest } from '../formats/jobs.ts'
 import { requireScope } from '../middleware/auth.ts'
-import { hasScope } from '../tenant/key-grant.ts'
 import { readJson } from '../middleware/body.ts'
 import { inference } from '../middleware/inference.ts'
 import { reserveSpend } from '../middleware/quota.ts'
@@ -146,26 +146,14 @@ async function getStatus(c: AppContext): Promise<Response> {
   return c.json(await openOwn(c).status(await ingressOf(c)))
 }
 
-/** A batch is cancelled; a single job is erased. */
+/** A batch is cancelled, and with `?erase=true` erased; a single job is erased. */
 async function cancelOrErase(c: AppContext): Promise<Response> {
   const jobId = JobId.safeParse(c.req.param('id'))
-  if (jobId.success) return eraseJob(c, jobId.data)
-  return c.json(await openOwn(c).cancel())
-}
-
-/** What is left of the job is a leaf without detail, and the proof that its detail was erased. */
-async function eraseJob(c: AppContext, jobId: JobId): Promise<Response> {
-  const { config, caller } = c.var
-  if (!hasScope(caller.scopes, 'admin'))
-    throw new AppError('forbidden', 'Erasing a job needs a key with scope admin.')
-  const tenant = openTenant(c.env, caller.tenant, config)
-  const erased = await tenant.eraseJob(jobId, caller.keyId)
-  const index = erased.sequence
-  const [entry] = await tenant.auditRange(index, index + 1)
-  // Erased is erased, also where the log cannot be shown to others.
-  const proven = config.logKey === undefined ? null : await tenant.signedCheckpoint()
-  const proof = proven === null ? null : await tenant.auditInclusion({ index, size: proven.size })
-  return c.json({ object: 'erasure', ...erased, entry, proof, checkpoint: proven?.note ?? null })
+  if (jobId.success) return c.json(await eraseJob(c, jobId.data))
+  if (c.req.query('erase') !== 'true') return c.json(await openOwn(c).cancel())
+  const batchId = BatchId.safeParse(c.req.param('id'))
+  if (!batchId.success) throw new AppError('not_found', 'There is no such batch.')
+  return c.json(await eraseBatch(c, { id: batchId.data, batch: openOwn(c) }))
 }
 
 async function acknowledge(c: AppContext): Promise<Response> {

@@ -16,7 +16,7 @@ import { createRefusalStore, type Refusal } from './refusal-store.ts'
 import {
   NewKey,
   type CreatedKey,
-  type ErasedJob,
+  type Erased,
   type KeyInfo,
   type PublishedPolicy,
   type RecordedReceipt,
@@ -63,7 +63,9 @@ export function createTenantCore(deps: TenantDeps) {
       )
     },
 
-    eraseJob: (jobId: JobId, by: string | null): ErasedJob => receipts.erase(jobId, by),
+    eraseJob: (jobId: JobId, by: string | null): Erased => receipts.erase(jobId, by),
+    eraseReceipts: (subject: string, ids: readonly Bytes32[], by: string | null): Erased | null =>
+      receipts.eraseReceipts(subject, ids, by),
 
     ropaFacts(): RopaFacts {
       database.tenant()

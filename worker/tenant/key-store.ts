@@ -122,11 +122,12 @@ function toLive({ id, scopes, networks }: KeyInfo, hash: unknown, untilMs: numbe
 }
 
 function toKeyInfo(row: Row): KeyInfo {
-  const { networks, revoked_at_ms: revokedAtMs } = row
+  const { revoked_at_ms: revokedAtMs } = row
+  const networks = row['networks'] ?? '[]'
   return {
     id: String(row['id']),
     scopes: JSON.parse(String(row['scopes'])) as Scope[],
-    networks: networks === null ? [] : (JSON.parse(String(networks)) as string[]),
+    networks: typeof networks === 'string' ? (JSON.parse(networks) as string[]) : [],
     createdAtMs: Number(row['created_at_ms']),
     revokedAtMs: revokedAtMs === null ? null : Number(revokedAtMs),
   }

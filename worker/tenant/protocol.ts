@@ -111,12 +111,13 @@ export interface RecordedReceipt {
   readonly evidence?: EvidenceRecord | null
 }
 
-/** What was erased of a job, and what proves it. */
-export interface ErasedJob {
-  readonly jobId: JobId
+/** What was erased of a job, or of a batch's jobs, and what proves it. */
+export interface Erased {
+  /** The id that `commitment` is of. */
+  readonly subject: string
   /** Opens the commitment in the log's entry: kept nowhere else. */
   readonly salt: Bytes32
-  /** sha256(salt ‖ sha256(job id)), as it stands in the log. */
+  /** sha256(salt ‖ sha256(subject)), as it stands in the log. */
   readonly commitment: Bytes32
   /** The entry that proves the erasure. */
   readonly sequence: number
@@ -211,7 +212,9 @@ export interface TenantApi {
   recordExport(detail: AuditDetail<'audit.exported'>): Promise<void>
   recordRefusals(refusals: readonly AuditDetail<'job.refused'>[]): Promise<void>
   /** @throws {AppError} not_found */
-  eraseJob(jobId: JobId, by: string | null): Promise<ErasedJob>
+  eraseJob(jobId: JobId, by: string | null): Promise<Erased>
+  /** The jobs of these receipts; null when none of them is kept here. */
+  eraseReceipts(subject: string, ids: readonly Bytes32[], by: string | null): Promise<Erased | null>
   /** @throws {AppError} not_found */
   ropaFacts(): Promise<RopaFacts>
   /** @throws {AppError} not_found */

@@ -1,16 +1,15 @@
 /** A tenant's receipts: each goes into the audit log as it comes, is kept as long as its policy says, and can be erased. */
-import { sha256, stringToBytes, toHex } from 'viem'
 import { admissionOf, placementOf, receiptUntilMs } from '#shared/audit-receipt.ts'
-import { receiptIdOf, type AuditEvent } from '#shared/audit.ts'
-import { AppError } from '#shared/errors.ts'
+import type { AuditEvent } from '#shared/audit.ts'
 import { Bytes32, nameHash, type JobId } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'
-import { commitment, SignedReceipt } from '#shared/receipt.ts'
+import { SignedReceipt } from '#shared/receipt.ts'
 import type { Kept } from './audit-store.ts'
 import type { TenantDatabase, TenantDeps } from './database.ts'
 import { countPlacement, PLACEMENTS_TABLE } from './placements.ts'
+import { deleteReceipt, eraseJobs } from './erase-jobs.ts'
 import { EVIDENCE_TABLE, keepEvidence, readEvidence } from './evidence-records.ts'
-import type { ErasedJob, RecordedReceipt, TenantBundle } from './protocol.ts'
+import type { Erased, RecordedReceipt, TenantBundle } from './protocol.ts'
 
 const DAY_MS = 86_400_000
 
@@ -21,7 +20,9 @@ export interface ReceiptLog {
   /** Records of evidence that these receipts' tickets name. */
   evidenceOf(receipts: readonly SignedReceipt[]): TenantBundle['evidence']
   /** @throws {AppError} not_found */
-  erase(jobId: JobId, by: string | null): ErasedJob
+  erase(jobId: JobId, by: string | null): Erased
+  /** The jobs of these receipts, as parts of one subject; null when none of them is kept. */
+  eraseReceipts(subject: string, ids: readonly Bytes32[], by: string | null): Erased | null
   /** Erases what is due. @returns when something is due next */
   sweep(): number | undefined
 }
@@ -43,6 +44,16 @@ export function createReceiptLog(database: TenantDatabase, deps: TenantDeps): Re
     const query = 'INSERT INTO receipts (id, receipt, salt, erase_at_ms) VALUES (?, ?, ?, ?)'
     rows(query, receipt.id, JSON.stringify(receipt), salt, receiptUntilMs(receipt))
   }
+  const find = (id: Bytes32): RecordedReceipt | null => {
+    if (!database.exists()) return null
+    const query = 'SELECT * FROM receipts WHERE id = ? AND erase_at_ms >= ?'
+    const [row] = rows(query, id, nowMs())
+    if (row === undefined) return null
+    return {
+      receipt: SignedReceipt.parse(JSON.parse(String(row['receipt']))),
+      salt: Bytes32.parse(row['salt']),
+    }
+  }
   return {
     record(receipts) {
       open()
@@ -58,16 +69,7 @@ export function createReceiptLog(database: TenantDatabase, deps: TenantDeps): Re
       })
     },
 
-    find(id) {
-      if (!database.exists()) return null
-      const query = 'SELECT * FROM receipts WHERE id = ? AND erase_at_ms >= ?'
-      const [row] = rows(query, id, nowMs())
-      if (row === undefined) return null
-      return {
-        receipt: SignedReceipt.parse(JSON.parse(String(row['receipt']))),
-        salt: Bytes32.parse(row['salt']),
-      }
-    },
+    find,
 
     evidenceOf(receipts) {
       open()
@@ -76,7 +78,13 @@ export function createReceiptLog(database: TenantDatabase, deps: TenantDeps): Re
 
     erase(jobId, by) {
       open()
-      return eraseJob({ jobId, by }, database, deps)
+      return eraseJobs({ subject: jobId, jobIds: [jobId], by }, database, deps)
+    },
+
+    eraseReceipts(subject, ids, by) {
+      open()
+      const jobIds = ids.flatMap((id) => find(id)?.receipt.receipt.ticket.jobId ?? [])
+      return jobIds.length === 0 ? null : eraseJobs({ subject, jobIds, by }, database, deps)
     },
 
     sweep() {
@@ -103,41 +111,6 @@ export function createReceiptLog(database: TenantDatabase, deps: TenantDeps): Re
   }
 }
 
-function eraseJob(
-  { jobId, by }: { readonly jobId: JobId; readonly by: string | null },
-  database: TenantDatabase,
-  { nowMs, random }: TenantDeps,
-): ErasedJob {
-  const { rows, transaction, audit } = database
-  const entries = audit.ofJob(jobId)
-  if (entries.length === 0)
-    throw new AppError('not_found', `There is no job ${jobId}, or it is erased.`)
-  const free = entries.filter(({ heldUntilMs }) => heldUntilMs === null)
-  const erased = free.map(({ entry }) => entry.sequence)
-  const held = entries.flatMap(({ entry, heldUntilMs }) =>
-    heldUntilMs === null ? [] : [{ sequence: entry.sequence, untilMs: heldUntilMs }],
-  )
-  const salt = toHex(random(32))
-  const job = commitment(salt, sha256(stringToBytes(jobId)))
-  return transaction(() => {
-    const receipts = entries
-      .flatMap(({ entry }) => receiptIdOf(entry) ?? [])
-      .filter((id) => deleteReceipt(database, id)).length
-    if (erased.length === 0 && receipts === 0)
-      throw new AppError('not_found', `What may be erased of ${jobId} is erased.`)
-    audit.erase(erased)
-    const untilMs = nowMs() + LIMITS.erasureMemoryMs
-    rows(
-      'INSERT OR REPLACE INTO erased_jobs (job, until_ms) VALUES (?, ?)',
-      nameHash(jobId),
-      untilMs,
-    )
-    const detail = { job, entries: erased, receipts, by }
-    const sequence = audit.append([{ type: 'job.erased', detail, untilMs: null }])
-    return { jobId, salt, commitment: job, sequence, entries: erased, receipts, held }
-  })
-}
-
 /** A receipt proves that its job was admitted, and where it was placed. */
 function eventsOf(signed: SignedReceipt): (AuditEvent & Kept)[] {
   const held = signed.policy.dataClass === 'phi'
@@ -147,10 +120,6 @@ function eventsOf(signed: SignedReceipt): (AuditEvent & Kept)[] {
     { type: 'job.admitted', untilMs, held, detail: admissionOf(signed) },
     { type: 'job.placed', untilMs, held, detail: placementOf(signed) },
   ]
-}
-
-function deleteReceipt({ rows }: TenantDatabase, id: string): boolean {
-  return rows('DELETE FROM receipts WHERE id = ? RETURNING id', id).length > 0
 }
 
 /** Also one that was kept and is erased: a node may send its receipts again long afterwards. */

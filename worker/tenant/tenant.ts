@@ -133,6 +133,10 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
     return this.#core.eraseJob(jobId, by)
   }
 
+  async eraseReceipts(subject: string, ids: readonly Bytes32[], by: string | null) {
+    return this.#core.eraseReceipts(subject, ids, by)
+  }
+
   async ropaFacts() {
     return this.#core.ropaFacts()
   }

@@ -263,6 +263,18 @@ describe('erasure', () => {
     expect(codeOf(() => core.eraseJob(jobId, null))).toBe('not_found')
   })
 
+  it('of a batch is one entry for all of its jobs, and none when nothing of it is kept', async () => {
+    const receipts = await Promise.all([maker.make(), maker.make(), maker.make()])
+    core.recordReceipts(receipts.map((receipt) => ({ receipt, salt: SALT })))
+    const [first, second, third] = receipts.map(({ id }) => id)
+    const ids = [first ?? SALT, second ?? SALT, SALT]
+    const erased = core.eraseReceipts('batch_1', ids, null)
+    expect(erased).toMatchObject({ subject: 'batch_1', receipts: 2, entries: [2, 3, 4, 5] })
+    expect(core.receipt(first ?? SALT)).toBeNull()
+    expect(core.receipt(third ?? SALT)).not.toBeNull()
+    expect(core.eraseReceipts('batch_1', ids, null)).toBeNull()
+  })
+
   it('is not undone by a node that sends its receipt again', async () => {
     const receipt = await maker.make()
     const { jobId } = receipt.receipt.ticket

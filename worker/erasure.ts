@@ -1,0 +1,91 @@
+/** Erases jobs and batches for whoever has the right to, and answers with what proves it. */
+import { AppError } from '#shared/errors.ts'
+import type { Bytes32, JobId } from '#shared/ids.ts'
+import { LIMITS } from '#shared/limits.ts'
+import type { BatchApi, BatchId } from './batch/protocol.ts'
+import type { AppContext } from './context.ts'
+import { openHub, openTenant } from './durable-objects.ts'
+import type { BatchErasureReply, ErasureReply } from './formats/audit.ts'
+import { observeIngress } from './place.ts'
+import { hasScope } from './tenant/key-grant.ts'
+import type { Erased, TenantApi } from './tenant/protocol.ts'
+
+/** What is left of the job is a leaf without detail, and the proof that its detail was erased. @throws {AppError} forbidden, not_found */
+export async function eraseJob(c: AppContext, jobId: JobId): Promise<ErasureReply> {
+  requireAdmin(c)
+  const tenant = openTenant(c.env, c.var.caller.tenant, c.var.config)
+  return prove(c, tenant, await tenant.eraseJob(jobId, c.var.caller.keyId))
+}
+
+/**
+ * Cancels the batch, erases the receipts of its items, then what it stored. A receipt that a hub still holds is not
+ * among them: it is named as pending, and the batch stays until all are erased.
+ * @throws {AppError} forbidden, not_found
+ */
+export async function eraseBatch(
+  c: AppContext,
+  { id, batch }: { readonly id: BatchId; readonly batch: BatchApi },
+): Promise<BatchErasureReply> {
+  requireAdmin(c)
+  const { config, caller } = c.var
+  const tenant = openTenant(c.env, caller.tenant, config)
+  await batch.cancel()
+  const proofs: ErasureReply[] = []
+  const pending: Bytes32[] = []
+  for await (const receipts of receiptsOf(c, batch)) {
+    pending.push(...(await findWaiting(c, tenant, receipts)))
+    const erased = await tenant.eraseReceipts(id, receipts, caller.keyId)
+    if (erased !== null) proofs.push(await prove(c, tenant, erased))
+  }
+  if (pending.length === 0) await batch.acknowledge()
+  return { object: 'batch_erasure', batchId: id, proofs, pending }
+}
+
+/** Those that the tenant does not have, because a hub has not handed them over. */
+async function findWaiting(
+  c: AppContext,
+  tenant: TenantApi,
+  receipts: readonly Bytes32[],
+): Promise<Bytes32[]> {
+  const { config, caller } = c.var
+  const waiting: Bytes32[] = []
+  for (const receipt of receipts) {
+    if ((await tenant.receipt(receipt)) !== null) continue
+    for (const hub of config.hubs) {
+      const held = await openHub(c.env, hub, config).receipt(caller.tenant, receipt)
+      if (held !== null) waiting.push(receipt)
+    }
+  }
+  return waiting
+}
+
+async function* receiptsOf(c: AppContext, batch: BatchApi): AsyncGenerator<Bytes32[]> {
+  const { country } = await observeIngress(c.req.raw, c.var.config)
+  const { reduced } = await batch.status(country)
+  if (reduced?.receipt != null) yield [reduced.receipt]
+  let after: number | null = -1
+  while (after !== null) {
+    const page = await batch.results({ after, limit: LIMITS.auditErasedItems }, country)
+    const receipts = page.results.flatMap(({ item }) => item.receipt ?? [])
+    if (receipts.length > 0) yield receipts
+    after = page.results.length === 0 ? null : page.next
+  }
+}
+
+async function prove(c: AppContext, tenant: TenantApi, erased: Erased): Promise<ErasureReply> {
+  const index = erased.sequence
+  const [entry] = await tenant.auditRange(index, index + 1)
+  if (entry === undefined) throw new AppError('internal', 'The erasure is not in the log.')
+  const shown = { object: 'erasure' as const, ...erased, entries: [...erased.entries] }
+  const kept = { ...shown, held: [...erased.held], entry }
+  // Erased is erased, also where the log cannot be shown to others.
+  if (c.var.config.logKey === undefined) return { ...kept, proof: null, checkpoint: null }
+  const { note, size } = await tenant.signedCheckpoint()
+  const proof = await tenant.auditInclusion({ index, size })
+  return { ...kept, proof, checkpoint: note }
+}
+
+function requireAdmin(c: AppContext): void {
+  if (hasScope(c.var.caller.scopes, 'admin')) return
+  throw new AppError('forbidden', 'Erasing needs a key with scope admin.')
+}

@@ -1,0 +1,52 @@
+/** Takes away what links to jobs: receipts with their salts, details of entries; and logs that it was done. */
+import { sha256, stringToBytes, toHex } from 'viem'
+import { receiptIdOf } from '#shared/audit.ts'
+import { AppError } from '#shared/errors.ts'
+import { nameHash, type JobId } from '#shared/ids.ts'
+import { LIMITS } from '#shared/limits.ts'
+import { commitment } from '#shared/receipt.ts'
+import type { TenantDatabase, TenantDeps } from './database.ts'
+import type { Erased } from './protocol.ts'
+
+export interface ErasureRequest {
+  /** What the log's entry commits to: the job's id, or that of the batch whose jobs these are. */
+  readonly subject: string
+  readonly jobIds: readonly JobId[]
+  readonly by: string | null
+}
+
+/** One transaction and one entry. @throws {AppError} not_found when there is nothing that may be erased */
+export function eraseJobs(
+  { subject, jobIds, by }: ErasureRequest,
+  database: TenantDatabase,
+  { nowMs, random }: Pick<TenantDeps, 'nowMs' | 'random'>,
+): Erased {
+  const { rows, transaction, audit } = database
+  const known = jobIds.flatMap((jobId) => audit.ofJob(jobId))
+  const held = known.flatMap(({ entry, heldUntilMs }) =>
+    heldUntilMs === null ? [] : [{ sequence: entry.sequence, untilMs: heldUntilMs }],
+  )
+  const entries = known.flatMap(({ entry, heldUntilMs }) =>
+    heldUntilMs === null ? [entry.sequence] : [],
+  )
+  const salt = toHex(random(32))
+  const job = commitment(salt, sha256(stringToBytes(subject)))
+  return transaction(() => {
+    const receipts = known
+      .flatMap(({ entry }) => receiptIdOf(entry) ?? [])
+      .filter((id) => deleteReceipt(database, id)).length
+    if (entries.length + receipts === 0)
+      throw new AppError('not_found', `Nothing is kept of ${subject} that may be erased.`)
+    audit.erase(entries)
+    const untilMs = nowMs() + LIMITS.erasureMemoryMs
+    const remember = 'INSERT OR REPLACE INTO erased_jobs (job, until_ms) VALUES (?, ?)'
+    for (const jobId of jobIds) rows(remember, nameHash(jobId), untilMs)
+    const detail = { job, entries, receipts, by }
+    const sequence = audit.append([{ type: 'job.erased', detail, untilMs: null }])
+    return { subject, salt, commitment: job, sequence, entries, receipts, held }
+  })
+}
+
+export function deleteReceipt({ rows }: TenantDatabase, id: string): boolean {
+  return rows('DELETE FROM receipts WHERE id = ? RETURNING id', id).length > 0
+}
