@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util'
 import { z } from 'zod'
 import { AuditBundle } from '#shared/audit-bundle.ts'
 import { Address, Bytes32 } from '#shared/ids.ts'
+import { PublicKey } from '#shared/signature.ts'
 import { createChainView, type ChainView } from '#scripts/lib/chain-view.ts'
 import { readDevInstance, type DevInstance } from '#scripts/lib/dev-instance.ts'
 import { createPinnedView, Pins, rememberChain } from '#scripts/lib/pinned-view.ts'
@@ -18,6 +19,7 @@ const USAGE = `npm run verify -- FILE.json… | RECEIPT_ID [options]
   --log-key KEY         public key of the audit logs; take it from the operator, not from the bundle; may be repeated
   --rpc URL             JSON-RPC endpoint of the chain
   --settlement ADDRESS  the contract; take it from a source that you trust, not from the bundle
+  --attester X.Y        public key of an attester (ATTESTERS), for attested nodes; may be repeated
   --pins FILE           instead of these: what was pinned before; nothing is asked of anybody
   --write-pins FILE     pins what the chain says of these bundles, for a later check without it
   --allow-simulated     accept a place that was made up for development
@@ -31,6 +33,7 @@ const OPTIONS = {
   rpc: { type: 'string' },
   settlement: { type: 'string' },
   'log-key': { type: 'string', multiple: true },
+  attester: { type: 'string', multiple: true },
   pins: { type: 'string' },
   'write-pins': { type: 'string' },
   'allow-simulated': { type: 'boolean', default: false },
@@ -91,7 +94,14 @@ async function readTrust(
   if (chain === undefined) return undefined
   const given = z.array(Bytes32).parse(values['log-key'] ?? [])
   const logKeys = given.length > 0 ? given : [instance?.logKey].flatMap((key) => key ?? [])
-  return { chain, logKeys, attesters: [], allowSimulated }
+  const attesters = (values.attester ?? []).map(parseAttester)
+  return { chain, logKeys, attesters, allowSimulated }
+}
+
+/** As `ATTESTERS` has it. */
+function parseAttester(text: string): PublicKey {
+  const [x, y] = text.split('.')
+  return PublicKey.parse({ x, y })
 }
 
 async function readChain(

@@ -4,6 +4,7 @@ import { Webhook } from 'standardwebhooks'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { NodeProcess } from '#scripts/lib/node-process.ts'
 import type { Tenant } from '#scripts/lib/stack.ts'
+import { BatchErasureReply, EntriesReply } from '#worker/formats/audit.ts'
 import * as jobs from '#worker/formats/jobs.ts'
 import type { BatchStatus } from '#worker/batch/protocol.ts'
 import { runBatch } from '#examples/jobs-client.ts'
@@ -321,5 +322,40 @@ describe('the examples', () => {
       expect(standardError).toBeLessThan(0.02)
       expect(Math.abs(mean - Math.exp(-thickness))).toBeLessThan(4 * standardError)
     }
+  })
+})
+
+describe('a batch that is no longer wanted', () => {
+  it('[G8] is erased with the receipts of its items by an admin key, and the log proves it', async () => {
+    const own = await stack.createTenant('eraser', ['infer', 'policy', 'audit', 'admin'])
+    await stack.pin(own, openPolicy('EU'))
+    const taken = await stack.post(own, '/v1/jobs', batchOf(4))
+    const { id } = jobs.CreatedBatchReply.parse(taken.body)
+    await until(
+      'the batch is done',
+      async () => (await stack.get(own, `/v1/jobs/${id}`)).body['status'] === 'done',
+      { timeoutMs: 60_000 },
+    )
+    const { data } = jobs.ResultsReply.parse((await stack.get(own, `/v1/jobs/${id}/results`)).body)
+    const erase = async () => {
+      const headers = { authorization: `Bearer ${own.apiKey}` }
+      const response = await fetch(`${stack.url}/v1/jobs/${id}?erase=true`, {
+        method: 'DELETE',
+        headers,
+      })
+      return BatchErasureReply.parse(await response.json())
+    }
+    let erased = 0
+    await until('every receipt is erased', async () => {
+      const { proofs, pending } = await erase()
+      for (const { receipts } of proofs) erased += receipts
+      return pending.length === 0
+    })
+    expect(erased).toBe(4)
+    expect((await stack.get(own, `/v1/jobs/${id}`)).status).toBe(404)
+    for (const { receipt } of data)
+      expect((await stack.get(own, `/v1/receipts/${receipt}`)).status).toBe(404)
+    const { body } = await stack.get(own, '/v1/audit/events?type=job.erased')
+    expect(EntriesReply.parse(body).data.length).toBeGreaterThan(0)
   })
 })

@@ -65,7 +65,7 @@ describe('the heads of the audit logs', () => {
     ['shrank', ['a', 'b']],
     ['has another root at the same size', ['a', 'b', 'x']],
     ['has another past and is longer', ['a', 'x', 'c', 'd', 'e']],
-  ])('of a log that %s do not get onto the chain', async (_case, entries) => {
+  ])('[G7] of a log that %s do not get onto the chain', async (_case, entries) => {
     answer = logOf(['a', 'b', 'c'])
     const before = await ask()
     answer = logOf(entries)

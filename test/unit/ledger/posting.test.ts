@@ -68,7 +68,7 @@ describe('what a Ledger posts', () => {
     ])
   })
 
-  it('[L10] carries the root over its tenants’ logs, the same one after a restart, however much they have grown', async () => {
+  it('[G6] [L10] carries the root over its tenants’ logs, the same one after a restart, however much they have grown', async () => {
     const receipt = await maker.make()
     const tenant = nameHash(receipt.receipt.ticket.tenant)
     const head = (size: number) => ({ tenant, size, root: receipt.id })

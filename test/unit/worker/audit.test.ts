@@ -77,7 +77,7 @@ const codeOf = (run: () => unknown): string => {
 }
 
 describe('the log', () => {
-  it('has an admission and a placement for each receipt, and none for the same one again', async () => {
+  it('[G4] has an admission and a placement for each receipt, and none for the same one again', async () => {
     const receipt = await maker.make()
     core.recordReceipts([{ receipt, salt: SALT }])
     core.recordReceipts([{ receipt, salt: SALT }])
@@ -94,7 +94,7 @@ describe('the log', () => {
     expect(JSON.stringify(entries)).not.toContain(SALT)
   })
 
-  it('proves every entry and every earlier state of itself under one signed checkpoint', async () => {
+  it('[G2] proves every entry and every earlier state of itself under one signed checkpoint', async () => {
     const heads = [core.audit.head()]
     for (let i = 0; i < 9; i += 1) {
       await place()
@@ -120,7 +120,7 @@ describe('the log', () => {
     expect(rootOf(size)).toBe(root)
   })
 
-  it('goes on after a restart, and is the same whatever the size of the batches that filled it', async () => {
+  it('[G2] goes on after a restart, and is the same whatever the size of the batches that filled it', async () => {
     const random = createRandom(11)
     const receipts = await Promise.all(Array.from({ length: 300 }, () => maker.make()))
     const entries = receipts.map((receipt) => ({ receipt, salt: SALT }))
@@ -145,7 +145,7 @@ describe('the log', () => {
     }
   })
 
-  it('adds nothing when the change that it would log fails', () => {
+  it('[G3] adds nothing when the change that it would log fails', () => {
     const before = core.audit.head()
     storage.beforeStatement = () => {
       throw new AppError('internal', 'the disk is full')
@@ -156,7 +156,7 @@ describe('the log', () => {
     expect(core.audit.head()).toEqual(before)
   })
 
-  it('never goes back in time, whatever the clock does', async () => {
+  it('[G3] never goes back in time, whatever the clock does', async () => {
     nowMs -= 60_000
     await place()
     const times = core.audit.range(0, 10).map(({ atMs }) => atMs)
@@ -218,7 +218,7 @@ describe('refusals', () => {
     lastAtMs: nowMs,
   })
 
-  it('are logged one by one up to a bound of each key and minute, and the rest as one count', () => {
+  it('[G5] are logged one by one up to a bound of each key and minute, and the rest as one count', () => {
     const flood = LIMITS.auditRefusalsPerMinute + 70
     for (let i = 0; i < flood; i += 1) core.recordRefusals([refusal('key_a')])
     core.recordRefusals([refusal('key_b', 4)])
@@ -237,7 +237,7 @@ describe('refusals', () => {
 })
 
 describe('erasure', () => {
-  it('takes away receipt, detail and salt, leaves every leaf, and proves itself to whoever asked', async () => {
+  it('[G1] [G8] takes away receipt, detail and salt, leaves every leaf, and proves itself to whoever asked', async () => {
     const jobId = await place()
     const other = await place()
     const before = core.audit.head()
@@ -263,7 +263,7 @@ describe('erasure', () => {
     expect(codeOf(() => core.eraseJob(jobId, null))).toBe('not_found')
   })
 
-  it('of a batch is one entry for all of its jobs, and none when nothing of it is kept', async () => {
+  it('[G8] of a batch is one entry for all of its jobs, and none when nothing of it is kept', async () => {
     const receipts = await Promise.all([maker.make(), maker.make(), maker.make()])
     core.recordReceipts(receipts.map((receipt) => ({ receipt, salt: SALT })))
     const [first, second, third] = receipts.map(({ id }) => id)
@@ -275,7 +275,7 @@ describe('erasure', () => {
     expect(core.eraseReceipts('batch_1', ids, null)).toBeNull()
   })
 
-  it('is not undone by a node that sends its receipt again', async () => {
+  it('[G8] is not undone by a node that sends its receipt again', async () => {
     const receipt = await maker.make()
     const { jobId } = receipt.receipt.ticket
     core.recordReceipts([{ receipt, salt: SALT }])
@@ -286,7 +286,7 @@ describe('erasure', () => {
     expect(core.audit.head()).toEqual(before)
   })
 
-  it('of a phi job takes the receipt and keeps the audit events six years', async () => {
+  it('[G10] of a phi job takes the receipt and keeps the audit events six years', async () => {
     const jobId = await place({ dataClass: 'phi' })
     const untilMs = ISSUED_MS + LIMITS.phiAuditDays * DAY_MS
     const erased = core.eraseJob(jobId, null)
@@ -302,7 +302,7 @@ describe('erasure', () => {
 })
 
 describe('retention', () => {
-  it('runs by itself: what is due goes at its time, and the log says how much went', async () => {
+  it('[G9] runs by itself: what is due goes at its time, and the log says how much went', async () => {
     await place()
     const dueMs = ISSUED_MS + EU_POLICY.retentionDays * DAY_MS
     expect(Math.min(...wakes)).toBe(dueMs)

@@ -32,7 +32,7 @@ beforeEach(() => {
 const send = async (refusals: readonly Refusal[]) => void sent.push([...refusals])
 
 describe('refusals at the door', () => {
-  it('are sent together, alike ones as one with a count, by the request that came first', async () => {
+  it('[G5] are sent together, alike ones as one with a count, by the request that came first', async () => {
     const first = log.note(acme, refusal('compute.allow'), send)
     for (let i = 0; i < 999; i += 1) {
       nowMs += 1
