@@ -86,8 +86,13 @@ async function verify(bundle: unknown): Promise<{ code: number; output: string }
   const args = [
     repositoryPath('scripts/verify.ts'),
     file,
-    ...['--rpc', chain.rpc, '--settlement', deployment.settlement],
-    ...['--log-key', logPublicKey, '--allow-simulated'],
+    '--rpc',
+    chain.rpc,
+    '--settlement',
+    deployment.settlement,
+    '--log-key',
+    logPublicKey,
+    '--allow-simulated',
   ]
   return new Promise((resolve) => {
     execFile(process.execPath, args, (error, stdout, stderr) => {
@@ -97,7 +102,7 @@ async function verify(bundle: unknown): Promise<{ code: number; output: string }
 }
 
 describe('a job in the audit log', () => {
-  it('is proven by a bundle that a program without any server verifies, and not by an edited one', async () => {
+  it('[V1] [V3] is proven by a bundle that a program without any server verifies, and not by an edited one', async () => {
     const bundle = await settledBundle()
     const whole = await verify(bundle)
     expect(whole.output).toContain('Everything holds')
@@ -172,7 +177,7 @@ describe('a job in the audit log', () => {
     })
   })
 
-  it('is erased with its receipt, and what is left proves that it was', async () => {
+  it('[G8] is erased with its receipt, and what is left proves that it was', async () => {
     const remove = async (by: Tenant) => {
       const headers = { authorization: `Bearer ${by.apiKey}` }
       const response = await fetch(`${stack.url}/v1/jobs/${jobId}`, { method: 'DELETE', headers })
