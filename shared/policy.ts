@@ -51,12 +51,10 @@ export const RegionList = z
   .min(1, NO_REGIONS)
   .max(260)
 
-export const PolicyId = z
-  .string()
-  .regex(/^[a-z0-9][a-z0-9-]{0,47}$/, 'lower-case letters, digits and dashes, at most 48')
+export const PolicyId = plainName()
 
 /** A consortium of nodes, as the operator names it in the keys of those who run them. */
-export const NetworkId = PolicyId
+export const NetworkId = plainName()
 
 /** A policy as a tenant publishes it. Published versions never change. */
 export const Policy = z.strictObject({
@@ -123,4 +121,10 @@ function noSuchRegion(name: string): string {
   const meant = upper === 'UK' ? 'GB' : upper
   const hint = isRegion(meant) ? `; write ${meant}` : ''
   return `"${name.slice(0, 64)}" is neither an ISO 3166-1 alpha-2 country nor a group (${groupNames().join(', ')})${hint}`
+}
+
+function plainName() {
+  return z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9-]{0,47}$/, 'lower-case letters, digits and dashes, at most 48')
 }

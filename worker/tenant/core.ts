@@ -122,9 +122,7 @@ export function createTenantCore(deps: TenantDeps) {
       policies.setDefault(id, by)
     },
 
-    recordReceipts(recorded: readonly RecordedReceipt[]): void {
-      receipts.record(recorded)
-    },
+    recordReceipts: (recorded: readonly RecordedReceipt[]): void => receipts.record(recorded),
 
     receipt: (id: Bytes32): RecordedReceipt | null => receipts.find(id),
   }

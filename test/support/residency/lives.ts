@@ -5,10 +5,8 @@ import type { RunJobOptions } from '#p2p/job-call.ts'
 import { checkContent } from '#shared/check-receipt.ts'
 import { compilePolicy, effectiveCompute } from '#shared/compile-policy.ts'
 import { AppError, toAppError, type ErrorCode } from '#shared/errors.ts'
-import { JobId, NodeId, type Bytes32 } from '#shared/ids.ts'
-import type { Work } from '#shared/job.ts'
+import { JobId, type Bytes32, type NodeId } from '#shared/ids.ts'
 import type { Policy } from '#shared/policy.ts'
-import { digestBytes } from '#shared/receipt.ts'
 import { countrySet } from '#shared/region.ts'
 import { createSigner, generateSigningKey, type Signer } from '#shared/signature.ts'
 import type { Config } from '#worker/config.ts'
@@ -26,6 +24,7 @@ import {
   type SimulatedHub,
   type Joined,
 } from './network.ts'
+import { drawKernel, ECHO, hex, MODEL, nodeIdOf } from './jobs.ts'
 import { judge, spellCompute } from './oracle.ts'
 
 /** Requests of one world that are on their way together. */
@@ -328,32 +327,6 @@ function disturb(world: World): void {
   }
 }
 
-const ECHO = {
-  adapter: { name: 'simulated', isSoftware: true },
-  models: [],
-  kernels: 'any' as const,
-  async run(
-    _work: Work,
-    payload: Uint8Array,
-    { emit }: { emit: (bytes: Uint8Array) => Promise<void> },
-  ) {
-    await emit(payload)
-    const { length } = payload
-    const outputs = [
-      { name: 'binding:0', datatype: 'UINT8' as const, shape: [length], sizeBytes: length },
-    ]
-    return { outputs, provider: 'cpu' as const, adapter: ECHO.adapter, computeMs: 0 }
-  },
-  close: () => Promise.resolve(),
-}
-
-const MODEL = {
-  kind: 'model',
-  model: 'simulated',
-  digest: `0x${'ab'.repeat(32)}`,
-  inputs: [{ name: 'x', datatype: 'UINT8', shape: [8], sizeBytes: 8 }],
-} as const satisfies Work
-
 /** So that many a job has somewhere to go. */
 const GENEROUS = {
   minEvidence: 'declared',
@@ -363,26 +336,6 @@ const GENEROUS = {
 } as const
 
 const EVERYWHERE = countrySet(['WORLD'])
-
-/** Each with a text of its own: two nodes lost under one kernel would ban it. */
-async function drawKernel(random: Random, sizeBytes: number): Promise<Work> {
-  const wgsl = `@compute @workgroup_size(1) fn main() { let x = ${random.below(2 ** 31)}; }`
-  const buffer = {
-    binding: 0,
-    access: 'read_write' as const,
-    sizeBytes,
-    filled: true,
-    return: true,
-  }
-  return {
-    kind: 'kernel',
-    wgsl,
-    entryPoint: 'main',
-    workgroups: [1, 1, 1],
-    buffers: [buffer],
-    digest: await digestBytes(new TextEncoder().encode(wgsl)),
-  }
-}
 
 function configOf({ hubs }: World): Config {
   return {
@@ -404,17 +357,4 @@ function silence(signal: AbortSignal): Promise<never> {
     if (signal.aborted) give()
     else signal.addEventListener('abort', give, { once: true })
   })
-}
-
-const BASE58 = '123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz'
-
-function nodeIdOf(seed: number, n: number): NodeId {
-  const random = createRandom(seed * 100 + n)
-  return NodeId.parse(
-    `12D3KooW${Array.from({ length: 44 }, () => BASE58[random.below(58)]).join('')}`,
-  )
-}
-
-function hex(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString('hex')
 }

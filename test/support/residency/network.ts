@@ -4,7 +4,7 @@
  */
 import { AppError, ERRORS, toAppError, toWireError } from '#shared/errors.ts'
 import type { Domain } from '#shared/eip712.ts'
-import { NodeId } from '#shared/ids.ts'
+import type { NodeId } from '#shared/ids.ts'
 import { silentLog } from '#shared/log.ts'
 import type { Jurisdiction } from '#shared/policy.ts'
 import { NO_EVIDENCE, type Place } from '#shared/receipt.ts'
