@@ -2,7 +2,13 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { until } from '#test/support/poll.ts'
 import { problem } from '#test/support/problem.ts'
-import { startTestWorker, type CallOptions, type TestWorker } from '#test/support/worker.ts'
+import {
+  ADMISSION_SECRET,
+  startTestWorker,
+  type CallOptions,
+  type TestWorker,
+} from '#test/support/worker.ts'
+import { verifyAdmission } from '#worker/admission.ts'
 import * as replies from '#worker/formats/replies.ts'
 
 let worker: TestWorker
@@ -72,6 +78,20 @@ describe('[A7] keys of a tenant', () => {
     expect([await works(second.key), await works(third.key)]).toEqual([false, true])
     const tooLong = await keys('POST', `/${made.id}/rotate`, { json: { overlapSeconds: 3_601 } })
     expect(problem(tooLong, 'invalid_request').errors?.[0]?.pointer).toBe('/overlapSeconds')
+  })
+
+  it('with networks vouch for nodes of those networks; a node without a key is of none', async () => {
+    const vouching = await make({ scopes: ['node'], networks: ['clinics'] })
+    const nodeId = '12D3KooWGRUfVhn7rP1fhW4mRDVmWcuJwuYRhUPxGX5EcHCZx9ij'
+    const admit = async (options: CallOptions) => {
+      const json = { nodeId, claim: 'DE' }
+      const reply = await worker.call('POST', '/v1/nodes/admission', { json, ...options })
+      const { token } = replies.AdmissionReply.parse(reply.body)
+      return verifyAdmission(token, { secret: ADMISSION_SECRET, nowMs: Date.now() })
+    }
+    const known = { trust: 'verified', networks: ['clinics'] }
+    expect(await admit({ key: vouching.key })).toMatchObject(known)
+    expect(await admit({})).toMatchObject({ trust: 'public', networks: [] })
   })
 
   it('that are revoked end, and cannot be rotated back', async () => {
