@@ -120,8 +120,11 @@ export function startEchoes(
         wake({ rttMs, nonce, signature: body.subarray(NONCE_BYTES) })
         return
       }
-      refused += 1
-      log.warn('echo.refused', { nodeId: parties.nodeId, reason: spent.get(name) ?? 'unknown' })
+      const reason = spent.get(name) ?? 'unknown'
+      log.warn('echo.refused', { nodeId: parties.nodeId, reason })
+      // A slow line is no fault: it answers each once, only too late to count.
+      if (reason === 'late') spent.set(name, 'replayed')
+      else refused += 1
       if (refused > LIMITS.echoesRefused)
         throw new AppError('invalid_request', `${refused} echoes answer nothing that was asked.`)
     },

@@ -146,7 +146,7 @@ function createLink({ frames, hello, clock, options }: LinkParts): LinkFrames {
   const loads = createLoadCalls(frames, options.onPresence ?? (() => Promise.resolve()))
   const acks = createAckBatch(frames, clock)
   let lastJob = 0
-  let echoes: EchoRun | undefined
+  const measuring = createMeasuring({ frames, clock, options })
 
   const running = () => [...calls.values()].filter((call) => !call.isOver())
   const closed = frames.ended.then((error) => {
@@ -156,7 +156,7 @@ function createLink({ frames, hello, clock, options }: LinkParts): LinkFrames {
     for (const call of calls.values()) call.lose(lost)
     calls.clear()
     loads.lose(lost)
-    echoes?.lose(lost)
+    measuring.lose(lost)
     options.log.debug('link.closed', { code: error?.code })
   })
 
@@ -171,7 +171,7 @@ function createLink({ frames, hello, clock, options }: LinkParts): LinkFrames {
     if (frame.kind === 'pong') heartbeat.onPong(frame)
     else if (frame.kind === 'receipt') receipts.onFrame(frame)
     else if (frame.kind === 'loaded') loads.onFrame(frame)
-    else if (frame.kind === 'echoed' && echoes !== undefined) echoes.onFrame(frame)
+    else if (frame.kind === 'echoed') measuring.onFrame(frame)
     else if (frame.kind === 'error') throw readWireError(frame)
     else throw new AppError('invalid_request', `A ${frame.kind} frame is not a node's to send.`)
   }
@@ -186,22 +186,7 @@ function createLink({ frames, hello, clock, options }: LinkParts): LinkFrames {
       return frames.close()
     },
     load: (request) => loads.ask(request),
-    async measure(about) {
-      if (!frames.isOpen()) throw new AppError('node_lost', 'The node has left.')
-      if (echoes !== undefined)
-        throw new AppError('no_capacity', 'This node is being measured already.')
-      const run = startEchoes((frame) => frames.send(frame), { ...options, ...about, clock })
-      echoes = run
-      try {
-        return await run.result
-      } catch (error) {
-        // A key that is not the node's own has no business on its stream.
-        if (errorCode(error) === 'forbidden') frames.fail(error)
-        throw error
-      } finally {
-        echoes = undefined
-      }
-    },
+    measure: (about) => measuring.run(about),
     tell: (standing) => frames.send(jsonFrame('standing', 0, standing)),
     acknowledge: (ids) => acks.push(ids),
     async run(offer, payload, runOptions) {
@@ -219,6 +204,36 @@ function createLink({ frames, hello, clock, options }: LinkParts): LinkFrames {
     },
   }
   return { workLink, heartbeat, onFrame }
+}
+
+/** One measurement at a time. */
+function createMeasuring({ frames, clock, options }: Omit<LinkParts, 'hello'>) {
+  /** Stays after its end: what comes late is its to refuse. */
+  let last: EchoRun | undefined
+  let isRunning = false
+  return {
+    lose: (error: AppError) => last?.lose(error),
+    onFrame(frame: Frame) {
+      if (last === undefined)
+        throw new AppError('invalid_request', 'An echo answers nothing that was asked.')
+      last.onFrame(frame)
+    },
+    async run(about: Omit<EchoRunOptions, 'clock' | 'log'>): Promise<EchoResult> {
+      if (!frames.isOpen()) throw new AppError('node_lost', 'The node has left.')
+      if (isRunning) throw new AppError('no_capacity', 'This node is being measured already.')
+      isRunning = true
+      last = startEchoes((frame) => frames.send(frame), { ...options, ...about, clock })
+      try {
+        return await last.result
+      } catch (error) {
+        // A key that is not the node's own has no business on its stream.
+        if (errorCode(error) === 'forbidden') frames.fail(error)
+        throw error
+      } finally {
+        isRunning = false
+      }
+    },
+  }
 }
 
 /** Receipts come in one at a time, each stored before the next is granted. */

@@ -9,7 +9,7 @@ import { createRequire } from 'node:module'
 import { CELL_LEVELS } from '#shared/country-distance.ts'
 import { COUNTRIES } from '#shared/region.ts'
 import { repositoryPath } from './lib/paths.ts'
-import { readAtlas, type Polygon } from './lib/atlas.ts'
+import { readAtlas } from './lib/atlas.ts'
 import { toPlane, type PlanePolygon } from './lib/plane-polygon.ts'
 
 const TARGET = repositoryPath('shared/country-cells.ts')

@@ -5,8 +5,8 @@
  * self-hosted deployment declares the one it stands in, and every other is refused: it fails closed.
  */
 import { AppError } from '#shared/errors.ts'
-import type { SignedAttestation } from '#shared/evidence.ts'
-import type { Bytes32, TenantId } from '#shared/ids.ts'
+import type { EvidenceRecord, SignedAttestation } from '#shared/evidence.ts'
+import type { Bytes32, NodeId, TenantId } from '#shared/ids.ts'
 import type { Jurisdiction } from '#shared/policy.ts'
 import type { ReceiptDocument } from '#shared/receipt.ts'
 import type { PublicKey } from '#shared/signature.ts'
@@ -20,14 +20,16 @@ import type { TenantApi } from './tenant/protocol.ts'
 /** What the Worker calls on a Hub. */
 export interface HubApi {
   fetch(request: Request): Promise<Response>
-  /** For the other hubs: who it is on the network, and its signing key. */
-  identify(): Promise<{ readonly peerId: string; readonly hubKey: PublicKey }>
+  /** For the other hubs, and who else wants to know how far it is: who it is on the network, and its signing key. */
+  identify(by: string | null): Promise<{ readonly peerId: string; readonly hubKey: PublicKey }>
   attest(attestation: SignedAttestation): Promise<void>
   /** @returns whether there was a statement about this node */
   unattest(nodeId: string): Promise<boolean>
   attestations(): Promise<SignedAttestation[]>
   status(): Promise<HubStatus>
   standings(): Promise<NodeStanding[]>
+  /** Null for a node that is not connected to it. */
+  evidence(nodeId: NodeId): Promise<EvidenceRecord | null>
   /** A receipt that is still in the hub's outbox. */
   receipt(tenant: TenantId, id: Bytes32): Promise<ReceiptDocument | null>
 }

@@ -148,7 +148,7 @@ describe('[X2] an echo that answers nothing', () => {
     const timers: (() => void)[] = []
     // Each timeout fires when the test says so.
     const clock = {
-      nowMs: systemClock.nowMs,
+      nowMs: () => systemClock.nowMs(),
       after: (_ms: number, fire: () => void) => {
         timers.push(fire)
         return () => {}

@@ -74,7 +74,7 @@ export interface TestHubBench {
 }
 
 /** Inverts each byte: an answer that any reader can check. */
-const INVERT: Engine = {
+export const INVERT: Engine = {
   adapter: { name: 'test cpu', isSoftware: true },
   models: [],
   kernels: 'any',

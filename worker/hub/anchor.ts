@@ -18,6 +18,8 @@ export interface AnchorDeps {
   readonly signer: Signer
   /** By how much a time that the runtime's clock tells may be too early: a millisecond in workerd. */
   readonly clockResolutionMs: number
+  /** @default LIMITS.echoEveryMs */
+  readonly echoEveryMs?: number
   readonly now: () => number
   readonly log: Log
 }
@@ -33,6 +35,7 @@ export interface Anchor {
 
 export function createAnchor(deps: AnchorDeps): Anchor {
   const { hub, peerId, place, signer, clockResolutionMs, now, log } = deps
+  const { echoEveryMs = LIMITS.echoEveryMs } = deps
   const about = ({ nodeId }: Measured) => ({
     nodeId,
     anchorPeerId: peerId,
@@ -63,7 +66,7 @@ export function createAnchor(deps: AnchorDeps): Anchor {
         }
       }
       void measure()
-      const timer = setInterval(() => void measure(), LIMITS.echoEveryMs)
+      const timer = setInterval(() => void measure(), echoEveryMs)
       void link.closed.then(() => clearInterval(timer))
     },
     async measure(connection, node) {

@@ -1,26 +1,23 @@
 /** A hub without its runtime: identity, libp2p, members, dispatch and outbox, put together over what it is given. */
 import type { Domain } from '#shared/eip712.ts'
-import type { AnchorPlace } from '#shared/evidence.ts'
-import { NodeId, randomBytes, type Bytes32, type TenantId } from '#shared/ids.ts'
+import type { AnchorPlace, SignedAttestation } from '#shared/evidence.ts'
+import { randomBytes, type NodeId, type Bytes32, type TenantId } from '#shared/ids.ts'
 import type { Log } from '#shared/log.ts'
 import type { ModelManifest } from '#shared/model.ts'
 import type { ReceiptDocument } from '#shared/receipt.ts'
-import { createHubNode, peerIdOf } from '#p2p/node.ts'
 import { presenceTopic, subscribePresence } from '#p2p/presence.ts'
-import { durableObjectTransport } from '#p2p/transports/durable-object.ts'
 import type { KernelRegisters } from './ban-list.ts'
 import type { SocketLike } from '#p2p/transports/socket-connection.ts'
-import { createAnchor } from './anchor.ts'
-import { createAttestations, type Attestations } from './attestations.ts'
-import { Directory } from './directory.ts'
+import { createAnchor, type Anchor } from './anchor.ts'
+import { createAttestations } from './attestations.ts'
+import { createDelivery } from './delivery.ts'
 import { Dispatcher } from './dispatcher.ts'
-import { loadIdentity } from './identity.ts'
-import { createKnownEchoes } from './known-echoes.ts'
+import { createHubNetwork, type HubNetwork } from './hub-network.ts'
 import { createKernelBans } from './kernel-bans.ts'
-import { createMesh, peerFetch, type PeerHub } from './mesh.ts'
-import { createNeighbours } from './neighbours.ts'
-import { newsOf, takeNotice } from './news.ts'
+import type { MemberEvidence } from './member-evidence.ts'
+import type { PeerHub } from './mesh.ts'
 import { createNodeGate, type NodeGate } from './node-gate.ts'
+import type { PublicKey } from '#shared/signature.ts'
 import type { SqlStorage } from '../storage.ts'
 import { Outbox, type OutboxEntry } from './outbox.ts'
 import type { HubStatus, NodeStanding } from './protocol.ts'
@@ -48,83 +45,59 @@ export interface HubCoreDeps {
   readonly clockResolutionMs: number
   /** The other hubs of this deployment. */
   readonly peers: readonly PeerHub[]
+  /** @default LIMITS.echoEveryMs */
+  readonly echoEveryMs?: number
 }
 
 export interface HubCore {
   readonly gate: NodeGate
   readonly dispatcher: Dispatcher
   readonly sessions: SessionGate
-  readonly attestations: Attestations
+  /** A node that is here is concluded of anew, and told. */
+  attest(attestation: SignedAttestation): void
+  /** @returns whether there was a statement about this node */
+  unattest(nodeId: string): boolean
+  attestations(): SignedAttestation[]
+  /** What is held about the place of a connected node. */
+  evidence(nodeId: string): MemberEvidence | undefined
+  /** For another hub, or the Worker: who it is on the network, and its key. */
+  identify(by: string | null): { readonly peerId: NodeId; readonly hubKey: PublicKey }
   /** Takes the socket of another hub. */
   enterPeer(socket: SocketLike): Promise<void>
-  /** A statement about one of the nodes came or went. */
-  reviewAttestation(nodeId: string): void
   status(): HubStatus
   standings(): NodeStanding[]
   receipt(tenant: string, id: string): ReceiptDocument | null
   /** Delivers what is in the outbox; asks to be woken again when something is left. */
   flush(): Promise<void>
+  /** For a hub that is a plain process; a Durable Object just ends. */
+  close(): Promise<void>
 }
-
-const RETRY_MS = 2_000
-/** Receipts of this long go to tenant and ledger together: out of the way of the answers, at one write for all. */
-const GATHER_MS = 250
 
 export async function createHubCore(deps: HubCoreDeps): Promise<HubCore> {
   const { name, storage, domain, log } = deps
   const outbox = new Outbox(storage)
-  const { privateKey, signer } = await loadIdentity(storage)
-  const peerId = NodeId.parse(peerIdOf(privateKey))
-  const transport = durableObjectTransport({ fetch: peerFetch(deps.peers) })
-  const libp2p = await createHubNode({ privateKey, transports: [transport], log })
-  let isWakeSet = false
-  if (!outbox.isEmpty()) deps.wake(RETRY_MS)
-  const neighbours = createNeighbours(deps.now)
-  const echoes = createKnownEchoes()
+  const delivery = createDelivery(outbox, deps)
+  const network = await createHubNetwork(deps)
+  const { libp2p, signer, peerId, directory, mesh } = network
   const attestations = createAttestations(storage, deps.now)
-  const directory = new Directory(deps.now, (member, isHere) =>
-    mesh.publish(isHere ? newsOf(member) : { kind: 'left', nodeId: member.presence.nodeId }),
-  )
-  const mesh = createMesh({
-    ...deps,
-    hub: name,
-    libp2p,
-    transport,
-    signer,
-    onNotice: (notice) => void takeNotice(notice, { neighbours, directory, echoes, log }),
-    onPeer() {
-      for (const member of directory.members()) mesh.publish(newsOf(member))
-    },
-  })
   const dispatcher = new Dispatcher({
     ...deps,
+    ...network,
     hub: name,
-    signer,
-    directory,
-    neighbours,
     outbox,
     bans: createKernelBans(deps),
     randomBytes,
-    onReceipt() {
-      if (isWakeSet) return
-      isWakeSet = true
-      deps.wake(GATHER_MS)
-    },
+    onReceipt: () => delivery.onReceipt(),
   })
   const gate = createNodeGate({
-    libp2p,
-    transport,
-    directory,
+    ...network,
     greeting: { hub: name, hubKey: signer.publicKey, domain },
     onReceipt: (stored) => dispatcher.redeliver(stored),
     onChange: () => dispatcher.capacity.notify(),
     evidence: {
-      anchor:
-        deps.anchor === null
-          ? null
-          : createAnchor({ ...deps, place: deps.anchor, hub: name, peerId, signer }),
+      anchor: anchorOf(deps, network),
       attestations,
-      echoes,
+      echoes: network.echoes,
       onMeasured: (echo) => mesh.publish({ kind: 'echo', echo }),
       now: deps.now,
     },
@@ -141,37 +114,46 @@ export async function createHubCore(deps: HubCoreDeps): Promise<HubCore> {
     randomBytes,
     log,
   })
+  const review = (nodeId: string) =>
+    directory.get(nodeId)?.evidence.attest?.(attestations.of(nodeId))
   return {
     gate,
     dispatcher,
     sessions,
-    attestations,
+    attest(attestation) {
+      attestations.put(attestation)
+      review(attestation.statement.nodeId)
+    },
+    unattest(nodeId) {
+      const had = attestations.remove(nodeId)
+      review(nodeId)
+      return had
+    },
+    attestations: () => attestations.list(),
+    evidence: (nodeId) => directory.get(nodeId)?.evidence,
+    identify(by) {
+      if (by !== null) mesh.onPeerUp(by)
+      return { peerId, hubKey: signer.publicKey }
+    },
     enterPeer: (socket) => mesh.enter(socket),
-    reviewAttestation: (nodeId) =>
-      directory.get(nodeId)?.evidence.attest?.(attestations.of(nodeId)),
     standings: () => directory.standings(),
     status: () => ({ hub: name, peerId, hubKey: signer.publicKey, nodes: directory.describe() }),
     receipt(tenant, id) {
       const entry = outbox.get(tenant, id)
       if (entry === undefined) return null
-      return {
-        receipt: entry.receipt,
-        salt: entry.salt,
-        status: 'pending',
-        refusal: null,
-        settlement: null,
-      }
+      const { receipt, salt } = entry
+      return { receipt, salt, status: 'pending', refusal: null, settlement: null }
     },
-    async flush() {
-      isWakeSet = false
-      const entries = outbox.next()
-      if (entries.length === 0) return
-      try {
-        outbox.delivered(await deps.deliver(entries))
-      } catch (error) {
-        log.warn('outbox.delivery-failed', { cause: String(error), waiting: entries.length })
-      }
-      if (!outbox.isEmpty()) deps.wake(RETRY_MS)
+    async close() {
+      mesh.stop()
+      await libp2p.stop()
     },
+    flush: () => delivery.flush(),
   }
+}
+
+/** A hub that does not say where it stands measures nobody. */
+function anchorOf(deps: HubCoreDeps, { peerId, signer }: HubNetwork): Anchor | null {
+  if (deps.anchor === null) return null
+  return createAnchor({ ...deps, place: deps.anchor, hub: deps.name, peerId, signer })
 }

@@ -1,11 +1,11 @@
 /** The Hub as a Durable Object: a thin shell over `core.ts`. */
 import { DurableObject } from 'cloudflare:workers'
 import { AppError, ERRORS, toAppError, toWireError } from '#shared/errors.ts'
-import type { Address, Bytes32, TenantId } from '#shared/ids.ts'
+import type { Address, Bytes32, NodeId, TenantId } from '#shared/ids.ts'
 import { createLog } from '#shared/log.ts'
 import { MANIFESTS } from '#shared/manifests.ts'
 import type { SocketLike } from '#p2p/transports/socket-connection.ts'
-import type { SignedAttestation } from '#shared/evidence.ts'
+import type { EvidenceRecord, SignedAttestation } from '#shared/evidence.ts'
 import type { Jurisdiction } from '#shared/policy.ts'
 import type { ReceiptDocument } from '#shared/receipt.ts'
 import type { PublicKey } from '#shared/signature.ts'
@@ -60,26 +60,24 @@ export class Hub extends DurableObject<Env> {
     return (await this.#core).standings()
   }
 
-  async identify(): Promise<{ peerId: string; hubKey: PublicKey }> {
-    const { peerId, hubKey } = (await this.#core).status()
-    return { peerId, hubKey }
+  async evidence(nodeId: NodeId): Promise<EvidenceRecord | null> {
+    return (await this.#core).evidence(nodeId)?.record() ?? null
+  }
+
+  async identify(by: string | null): Promise<{ peerId: string; hubKey: PublicKey }> {
+    return (await this.#core).identify(by)
   }
 
   async attest(attestation: SignedAttestation): Promise<void> {
-    const core = await this.#core
-    core.attestations.put(attestation)
-    core.reviewAttestation(attestation.statement.nodeId)
+    ;(await this.#core).attest(attestation)
   }
 
   async unattest(nodeId: string): Promise<boolean> {
-    const core = await this.#core
-    const had = core.attestations.remove(nodeId)
-    core.reviewAttestation(nodeId)
-    return had
+    return (await this.#core).unattest(nodeId)
   }
 
   async attestations(): Promise<SignedAttestation[]> {
-    return (await this.#core).attestations.list()
+    return (await this.#core).attestations()
   }
 
   async receipt(tenant: TenantId, id: Bytes32): Promise<ReceiptDocument | null> {
@@ -178,7 +176,7 @@ export class Hub extends DurableObject<Env> {
         const stub = () => openHub(this.env, hub, config)
         return {
           name: hub.name,
-          identify: () => stub().identify(),
+          identify: () => stub().identify(own),
           async connect(signal) {
             const headers = { upgrade: 'websocket', [PEER_HEADER]: own }
             const request = new Request(`http://${hub.name}/peer`, { headers, signal })

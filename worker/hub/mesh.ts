@@ -18,6 +18,7 @@ import { HUBS_TOPIC, packNotice, readNotice, type HubNotice } from './notice.ts'
 /** Another hub of this deployment, reached past the network: the platform says who it is. */
 export interface PeerHub {
   readonly name: string
+  /** Tells it who asks: of two hubs one dials, and it may be that one. */
   identify(): Promise<{ readonly peerId: string; readonly hubKey: PublicKey }>
   /** A WebSocket to its {@link Mesh.enter}. */
   connect(signal: AbortSignal): Promise<UpgradeResponse>
@@ -44,6 +45,8 @@ export type News = HubNotice extends infer Notice
   : never
 
 export interface Mesh {
+  /** Another hub is up. */
+  onPeerUp(name: string): void
   /** Takes the socket of another hub. */
   enter(socket: SocketLike): Promise<void>
   /** Whether a connection is one between hubs. */
@@ -96,13 +99,12 @@ export function createMesh(deps: MeshDeps): Mesh {
     await libp2p.dial(address, { signal: AbortSignal.timeout(LIMITS.openTimeoutMs) })
     log.info('hub.joined', { peer: peer.name })
   }
-  const reachAll = () => {
-    for (const peer of peers) {
-      reach(peer).catch((error: unknown) =>
-        log.warn('hub.unreachable', { peer: peer.name, cause: String(error) }),
-      )
-    }
+  const tryReach = (peer: PeerHub) => {
+    reach(peer).catch((error: unknown) =>
+      log.warn('hub.unreachable', { peer: peer.name, cause: String(error) }),
+    )
   }
+  const reachAll = () => peers.forEach(tryReach)
   const onSubscription = ({ detail }: { detail: { peerId: { toString(): string } } }) => {
     const id = detail.peerId.toString()
     if ([...keys.values()].some(({ peerId }) => peerId === id)) onPeer()
@@ -122,6 +124,11 @@ export function createMesh(deps: MeshDeps): Mesh {
     timer = setInterval(reachAll, LIMITS.hubReachMs)
   }
   return {
+    onPeerUp(name) {
+      const peer = peers.find((each) => each.name === name)
+      // Whoever is to dial does; the other would only ask back for ever.
+      if (peer !== undefined && hub < name) tryReach(peer)
+    },
     enter: (socket) => transport.accept(socket, { address: PEER_ADDRESS }),
     isPeer: ({ direction, remoteAddr }) =>
       direction === 'outbound' || remoteAddr.toString().startsWith(`/ip6/${PEER_ADDRESS}/`),

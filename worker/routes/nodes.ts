@@ -126,7 +126,7 @@ async function transportToHub(
 ): Promise<number | null> {
   if (transportRttMs === null) return null
   const startedMs = performance.now()
-  await hub.identify()
+  await hub.identify(null)
   return transportRttMs + Math.ceil(performance.now() - startedMs)
 }
 

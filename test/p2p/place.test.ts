@@ -1,0 +1,167 @@
+/** Evidence of place over the real code of hubs and nodes, with distance made by proxies that delay. */
+import { afterEach, describe, expect, it } from 'vitest'
+import type { NodeCore } from '#node-core/node-core.ts'
+import { NodeId } from '#shared/ids.ts'
+import { countrySet, isSubset } from '#shared/region.ts'
+import { signAttestation } from '#shared/evidence.ts'
+import { createSigner, generateSigningKey } from '#shared/signature.ts'
+import type { NetworkNode } from '#worker/hub/protocol.ts'
+import { startAnchoredHubs, type AnchoredHubs } from '../support/anchored-hubs.ts'
+import type { City } from '../support/evidence.ts'
+import { kernelRequest } from '../support/hub.ts'
+import { compiled } from '../support/policies.ts'
+import { until } from '../support/poll.ts'
+
+let hubs: AnchoredHubs | undefined
+afterEach(() => hubs?.close())
+
+const EUROPE: City[] = ['frankfurt', 'amsterdam', 'warsaw']
+
+function shown(city: City, node: NodeCore): NetworkNode | undefined {
+  const { nodeId } = node.state()
+  return hubs
+    ?.core(city)
+    .status()
+    .nodes.find((each) => each.nodeId === nodeId)
+}
+
+/** Once each of these anchors stands in what the hub concluded. */
+async function measuredBy(
+  node: NodeCore,
+  hub: City,
+  anchors: readonly City[],
+): Promise<NetworkNode> {
+  let seen: NetworkNode | undefined
+  await until(`measured by ${anchors.join(', ')}`, () => {
+    seen = shown(hub, node)
+    const record = hubs?.core(hub).evidence(node.state().nodeId)?.record()
+    const known = record?.echoes.map(({ statement }) => statement.anchor) ?? []
+    return anchors.every((city) => known.includes(`hub-${city}`))
+  })
+  if (seen === undefined) throw new Error('not there')
+  return seen
+}
+
+describe('[X4] a node', () => {
+  it('in Frankfurt is bounded inside the EEA by its hub and two other anchors', async () => {
+    hubs = await startAnchoredHubs(EUROPE)
+    const oneWayMs = { frankfurt: 0, amsterdam: 4, warsaw: 9 }
+    const node = await hubs.join({ claim: 'DE', hub: 'frankfurt', oneWayMs })
+    await measuredBy(node, 'frankfurt', EUROPE)
+    const evidence = () => hubs?.core('frankfurt').evidence(node.state().nodeId)?.record()
+    // On a busy machine the shortest round trip takes some measurements to be short enough.
+    await until('bounded inside the EEA', () => {
+      const record = evidence()
+      return record?.class === 'bounded' && isSubset(record.possible, countrySet(['EEA']))
+    })
+    const record = evidence()
+    expect(record?.source).toBe('simulated')
+    expect(record?.reasons.join(' ')).toContain('Bounded by round trips to hub-frankfurt')
+    await until('told', () => node.state().welcome?.place.evidence === 'bounded')
+    expect(node.state().evidence.join(' ')).toContain('Bounded')
+
+    const policy = compiled({
+      compute: { allow: ['EEA'], deny: [] },
+      minEvidence: 'bounded',
+      dataClass: 'public',
+    })
+    const payload = new Uint8Array([1, 2, 3, 4])
+    const { outcome } = await hubs
+      .core('frankfurt')
+      .dispatcher.dispatch(
+        await kernelRequest(policy, payload),
+        payload,
+        new AbortController().signal,
+      )
+    expect(outcome.place).toMatchObject({ evidence: 'bounded', source: 'simulated' })
+    expect(outcome.place.evidenceHash).not.toMatch(/^0x0+$/)
+  })
+
+  it('beside the Virginia anchor that claims Germany is contradicted, quarantined and told why', async () => {
+    hubs = await startAnchoredHubs(['frankfurt', 'amsterdam', 'ashburn'])
+    const oneWayMs = { frankfurt: 20, amsterdam: 20, ashburn: 0 }
+    const node = await hubs.join({ claim: 'DE', hub: 'frankfurt', oneWayMs })
+    await until('contradicted', () => shown('frankfurt', node)?.evidence === 'contradicted')
+    expect(shown('frankfurt', node)?.quarantine).toMatch(/claims DE.*hub-ashburn.*DE is at least/)
+    await until('told', () => node.state().welcome?.quarantine != null)
+    expect(node.state().detail).toContain('hub-ashburn')
+    expect(node.state().lastError).toContain('hub-ashburn')
+
+    // Coming back does not help: what was measured is still known.
+    await node.pause()
+    await node.start()
+    await until('online', () => node.state().phase === 'online')
+    expect(node.state().welcome?.quarantine).toContain('hub-ashburn')
+  })
+
+  it('in Frankfurt on a slow line stays observed, works, and is not punished', async () => {
+    hubs = await startAnchoredHubs(EUROPE)
+    const oneWayMs = { frankfurt: 20, amsterdam: 20, warsaw: 20 }
+    const node = await hubs.join({ claim: 'DE', hub: 'frankfurt', oneWayMs })
+    const seen = await measuredBy(node, 'frankfurt', EUROPE)
+    expect(seen).toMatchObject({ evidence: 'observed', quarantine: null, relaySuspected: false })
+    expect(seen.evidenceReasons.join(' ')).toContain('proves nothing and costs nothing')
+  })
+
+  it('in Virginia behind a relay in Frankfurt is suspected of it, and never bounded', async () => {
+    hubs = await startAnchoredHubs(EUROPE)
+    // The edge sees the relay: a German address, and TCP that answers in two milliseconds.
+    const oneWayMs = { frankfurt: 20, amsterdam: 20, warsaw: 20 }
+    const relayed = { claim: 'DE', hub: 'frankfurt', oneWayMs, transportRttMs: 2 } as const
+    const node = await hubs.join(relayed)
+    const seen = await measuredBy(node, 'frankfurt', EUROPE)
+    expect(seen).toMatchObject({ evidence: 'observed', relaySuspected: true, quarantine: null })
+    expect(seen.evidenceReasons.join(' ')).toContain('relay_suspected')
+  })
+
+  it('is attested from the moment an operator says so, and no longer than that', async () => {
+    hubs = await startAnchoredHubs(['frankfurt'])
+    const node = await hubs.join({ claim: 'DE', hub: 'frankfurt', oneWayMs: { frankfurt: 0 } })
+    await until('online', () => node.state().phase === 'online')
+    const core = hubs.core('frankfurt')
+    const attester = await createSigner(await generateSigningKey(false))
+    const nodeId = NodeId.parse(node.state().nodeId)
+    const statement = {
+      version: 1,
+      nodeId,
+      country: 'DE',
+      issuedAtMs: Date.now(),
+      expiresAtMs: Date.now() + 60_000,
+    } as const
+    core.attest(await signAttestation(statement, attester))
+    expect(shown('frankfurt', node)).toMatchObject({ evidence: 'attested', trust: 'dedicated' })
+    await until('told', () => node.state().welcome?.place.trust === 'dedicated')
+    expect(core.unattest(nodeId)).toBe(true)
+    expect(shown('frankfurt', node)).toMatchObject({ evidence: 'observed', trust: 'public' })
+  })
+})
+
+describe('[H1] a hub that cannot serve', () => {
+  const payload = new Uint8Array([1, 2, 3, 4])
+  const never = new AbortController().signal
+  const ask = async (policy: ReturnType<typeof compiled>) =>
+    hubs
+      ?.core('frankfurt')
+      .dispatcher.dispatch(await kernelRequest(policy, payload), payload, never)
+
+  it('names the hubs that have a node which the policy allows, and none that have others only', async () => {
+    hubs = await startAnchoredHubs(['frankfurt', 'amsterdam', 'warsaw'])
+    const dutch = await hubs.join({ claim: 'NL', hub: 'amsterdam', oneWayMs: { amsterdam: 5 } })
+    await hubs.join({ claim: 'PL', hub: 'warsaw', oneWayMs: { warsaw: 5 } })
+    const only = (country: string) =>
+      compiled({ compute: { allow: [country], deny: [] }, dataClass: 'public' })
+    const named = () =>
+      ask(only('NL')).then(
+        () => 'answered',
+        (error: { meta?: { tryHubs?: unknown } }) => error.meta?.tryHubs,
+      )
+    await until('heard of', async () => Array.isArray(await named()))
+    expect(await named()).toEqual(['hub-amsterdam'])
+    const french = await ask(only('FR')).catch((error: { meta?: object }) => error.meta)
+    expect(french).not.toHaveProperty('tryHubs')
+
+    // A node that left is named no more.
+    await dutch.stop()
+    await until('forgotten', async () => (await named()) === undefined)
+  })
+})

@@ -1,0 +1,188 @@
+/** Several hubs in one process, each an anchor in a city, and whole nodes at chosen distances from them: the real hub and node code. */
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
+import { multiaddr } from '@multiformats/multiaddr'
+import { WebSocket, WebSocketServer } from 'ws'
+import { createNodeCore, type NodeCore } from '#node-core/node-core.ts'
+import { newIdentity, peerIdOf } from '#p2p/node.ts'
+import type { SocketLike } from '#p2p/transports/socket-connection.ts'
+import type { PlaceObservation } from '#shared/evidence.ts'
+import { silentLog } from '#shared/log.ts'
+import { createSigner, generateSigningKey } from '#shared/signature.ts'
+import { createHubCore, type HubCore } from '#worker/hub/core.ts'
+import type { PeerHub } from '#worker/hub/mesh.ts'
+import type { Admission } from '#worker/hub/protocol.ts'
+import { createKernelRegister } from '#worker/kernels/register.ts'
+import { startDelayProxy } from './delay-proxy.ts'
+import { CITIES, seenIn, type City } from './evidence.ts'
+import { DOMAIN, INVERT } from './hub.ts'
+import { until } from './poll.ts'
+import { createSqliteStorage } from './sqlite-storage.ts'
+
+export interface NodeWish {
+  readonly claim: string
+  /** The hub that serves it. */
+  readonly hub: City
+  /** One-way milliseconds to each hub; a hub that is left out is not visited. */
+  readonly oneWayMs: Partial<Record<City, number>>
+  readonly observation?: PlaceObservation
+  /** Round trip of its TCP connection, as the edge would measure it. */
+  readonly transportRttMs?: number
+  readonly identity?: Awaited<ReturnType<typeof newIdentity>>
+}
+
+export interface AnchoredHubs {
+  core(city: City): HubCore
+  join(wish: NodeWish): Promise<NodeCore>
+  close(): Promise<void>
+}
+
+interface RunningHub {
+  readonly city: City
+  readonly core: HubCore
+  readonly port: number
+}
+
+const ADMISSION_PATH = '/node/'
+
+export async function startAnchoredHubs(
+  cities: readonly City[],
+  { echoEveryMs = 400 }: { readonly echoEveryMs?: number } = {},
+): Promise<AnchoredHubs> {
+  const hubs = new Map<City, RunningHub>()
+  const closers: (() => unknown)[] = []
+  for (const city of cities)
+    hubs.set(city, await startHub(city, { cities, hubs, closers, echoEveryMs }))
+  const hubOf = (city: City): RunningHub => {
+    const hub = hubs.get(city)
+    if (hub === undefined) throw new Error(`there is no hub in ${city}`)
+    return hub
+  }
+  return {
+    core: (city) => hubOf(city).core,
+    async join(wish) {
+      const identity = wish.identity ?? (await newIdentity())
+      const address = async (city: City, purpose: Admission['purpose']) => {
+        const { core, port } = hubOf(city)
+        const proxy = await startDelayProxy(port, wish.oneWayMs[city] ?? 0)
+        closers.push(() => proxy.close())
+        const admission: Admission = {
+          nodeId: peerIdOf(identity),
+          claim: wish.claim,
+          trust: 'public',
+          networks: [],
+          voice: peerIdOf(identity),
+          purpose,
+          observation: wish.observation ?? seenIn(wish.claim),
+          transportRttMs: purpose === 'work' ? (wish.transportRttMs ?? null) : null,
+        }
+        const path = `${ADMISSION_PATH.slice(1)}${encodeURIComponent(JSON.stringify(admission))}`
+        const { peerId } = core.status()
+        return multiaddr(
+          `/ip4/127.0.0.1/tcp/${wish.oneWayMs[city] === 0 ? port : proxy.port}/ws/http-path/${encodeURIComponent(path)}/p2p/${peerId}`,
+        )
+      }
+      const others = Object.keys(wish.oneWayMs).filter((city) => city !== wish.hub) as City[]
+      const node = createNodeCore({
+        kind: 'local',
+        identity,
+        signer: await createSigner(await generateSigningKey(true)),
+        engine: INVERT,
+        claim: wish.claim,
+        maxJobs: 2,
+        receipts: {
+          put: () => Promise.resolve(),
+          remove: () => Promise.resolve(),
+          pending: () => Promise.resolve([]),
+        },
+        locate: () => address(wish.hub, 'work'),
+        locateAnchors: () => Promise.all(others.map((city) => address(city, 'measure'))),
+        log: silentLog,
+        now: Date.now,
+        onState: () => {},
+      })
+      await node.start()
+      closers.unshift(() => node.stop())
+      return node
+    },
+    async close() {
+      for (const close of closers) await close()
+    },
+  }
+}
+
+interface HubParts {
+  readonly cities: readonly City[]
+  readonly hubs: ReadonlyMap<City, RunningHub>
+  readonly closers: (() => unknown)[]
+  readonly echoEveryMs: number
+}
+
+async function startHub(city: City, parts: HubParts): Promise<RunningHub> {
+  const storage = createSqliteStorage()
+  const name = `hub-${city}`
+  const core = await createHubCore({
+    name,
+    storage,
+    domain: DOMAIN,
+    manifests: [],
+    registers: {
+      home: createKernelRegister({ storage, nowMs: Date.now, log: silentLog }),
+      others: [],
+    },
+    deliver: () => Promise.resolve([]),
+    openTenant: () => {
+      throw new Error('no sessions here')
+    },
+    wake: () => {},
+    now: Date.now,
+    random: () => 0,
+    log: silentLog,
+    anchor: { ...CITIES[city], slackKm: 0, isSimulated: true },
+    // Node's clock is finer than a hundredth of a millisecond.
+    clockResolutionMs: 0.01,
+    echoEveryMs: parts.echoEveryMs,
+    peers: parts.cities
+      .filter((other) => other !== city)
+      .map((other) => peerOf(other, { own: name, hubs: parts.hubs })),
+  })
+  const server = new WebSocketServer({ host: '127.0.0.1', port: 0 })
+  server.on('connection', (socket, { url = '' }) => {
+    const wire = socket as unknown as SocketLike
+    wire.binaryType = 'arraybuffer'
+    const entered = url.startsWith(ADMISSION_PATH)
+      ? core.gate.enter(wire, JSON.parse(decodeURIComponent(url.slice(ADMISSION_PATH.length))))
+      : core.enterPeer(wire)
+    entered.catch(() => socket.terminate())
+  })
+  await once(server, 'listening')
+  parts.closers.push(async () => {
+    await core.close()
+    for (const client of server.clients) client.terminate()
+    server.close()
+    storage.close()
+  })
+  return { city, core, port: (server.address() as AddressInfo).port }
+}
+
+/** Another hub of the process. As a Durable Object's, a call waits until it has started. */
+function peerOf(
+  city: City,
+  { own, hubs }: { readonly own: string; readonly hubs: ReadonlyMap<City, RunningHub> },
+): PeerHub {
+  const found = async (): Promise<RunningHub> => {
+    await until(`hub-${city} has started`, () => hubs.has(city))
+    const hub = hubs.get(city)
+    if (hub === undefined) throw new Error(`there is no hub-${city}`)
+    return hub
+  }
+  return {
+    name: `hub-${city}`,
+    identify: async () => (await found()).core.identify(own),
+    async connect() {
+      const socket = new WebSocket(`ws://127.0.0.1:${(await found()).port}/peer`)
+      await once(socket, 'open')
+      return { status: 101, webSocket: socket as unknown as SocketLike }
+    },
+  }
+}

@@ -1,0 +1,44 @@
+/** When receipts leave the outbox: gathered for a moment, and again and again until tenant and ledger have them. */
+import type { Bytes32 } from '#shared/ids.ts'
+import type { Log } from '#shared/log.ts'
+import type { Outbox, OutboxEntry } from './outbox.ts'
+
+export interface DeliveryDeps {
+  readonly deliver: (entries: readonly OutboxEntry[]) => Promise<readonly Bytes32[]>
+  readonly wake: (delayMs: number) => void
+  readonly log: Log
+}
+
+export interface Delivery {
+  /** The outbox has something new. */
+  onReceipt(): void
+  /** Delivers what is there; asks to be woken again when something is left. */
+  flush(): Promise<void>
+}
+
+const RETRY_MS = 2_000
+/** Receipts of this long go to tenant and ledger together: out of the way of the answers, at one write for all. */
+const GATHER_MS = 250
+
+export function createDelivery(outbox: Outbox, { deliver, wake, log }: DeliveryDeps): Delivery {
+  let isWakeSet = false
+  if (!outbox.isEmpty()) wake(RETRY_MS)
+  return {
+    onReceipt() {
+      if (isWakeSet) return
+      isWakeSet = true
+      wake(GATHER_MS)
+    },
+    async flush() {
+      isWakeSet = false
+      const entries = outbox.next()
+      if (entries.length === 0) return
+      try {
+        outbox.delivered(await deliver(entries))
+      } catch (error) {
+        log.warn('outbox.delivery-failed', { cause: String(error), waiting: entries.length })
+      }
+      if (!outbox.isEmpty()) wake(RETRY_MS)
+    },
+  }
+}

@@ -1,0 +1,62 @@
+/** A hub on the network: its identity and libp2p, its members, and what it and the other hubs tell one another. */
+import type { LittoralNode } from '#p2p/node.ts'
+import { createHubNode, peerIdOf } from '#p2p/node.ts'
+import {
+  durableObjectTransport,
+  type DurableObjectTransport,
+} from '#p2p/transports/durable-object.ts'
+import { NodeId } from '#shared/ids.ts'
+import type { Log } from '#shared/log.ts'
+import type { Signer } from '#shared/signature.ts'
+import type { SqlStorage } from '../storage.ts'
+import { Directory } from './directory.ts'
+import { loadIdentity } from './identity.ts'
+import { createKnownEchoes, type KnownEchoes } from './known-echoes.ts'
+import { createMesh, peerFetch, type Mesh, type PeerHub } from './mesh.ts'
+import { createNeighbours, type Neighbours } from './neighbours.ts'
+import { newsOf, takeNotice } from './news.ts'
+
+export interface HubNetworkDeps {
+  readonly name: string
+  readonly storage: SqlStorage
+  /** The other hubs of this deployment. */
+  readonly peers: readonly PeerHub[]
+  readonly now: () => number
+  readonly log: Log
+}
+
+export interface HubNetwork {
+  readonly peerId: NodeId
+  readonly signer: Signer
+  readonly libp2p: LittoralNode
+  readonly transport: DurableObjectTransport
+  readonly directory: Directory
+  readonly neighbours: Neighbours
+  readonly echoes: KnownEchoes
+  readonly mesh: Mesh
+}
+
+export async function createHubNetwork(deps: HubNetworkDeps): Promise<HubNetwork> {
+  const { name, storage, peers, now, log } = deps
+  const { privateKey, signer } = await loadIdentity(storage)
+  const transport = durableObjectTransport({ fetch: peerFetch(peers) })
+  const libp2p = await createHubNode({ privateKey, transports: [transport], log })
+  const neighbours = createNeighbours(now)
+  const echoes = createKnownEchoes()
+  const directory = new Directory(now, (member, isHere) =>
+    mesh.publish(isHere ? newsOf(member) : { kind: 'left', nodeId: member.presence.nodeId }),
+  )
+  const mesh = createMesh({
+    ...deps,
+    hub: name,
+    libp2p,
+    transport,
+    signer,
+    onNotice: (notice) => void takeNotice(notice, { neighbours, directory, echoes, log }),
+    onPeer() {
+      for (const member of directory.members()) mesh.publish(newsOf(member))
+    },
+  })
+  const peerId = NodeId.parse(peerIdOf(privateKey))
+  return { peerId, signer, libp2p, transport, directory, neighbours, echoes, mesh }
+}
