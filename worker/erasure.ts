@@ -14,7 +14,8 @@ import type { Erased, TenantApi } from './tenant/protocol.ts'
 export async function eraseJob(c: AppContext, jobId: JobId): Promise<ErasureReply> {
   requireAdmin(c)
   const tenant = openTenant(c.env, c.var.caller.tenant, c.var.config)
-  return prove(c, tenant, await tenant.eraseJob(jobId, c.var.caller.keyId))
+  const erased = await tenant.eraseJob(jobId, c.var.caller.keyId)
+  return { ...(await prove(c, tenant, erased)), jobId }
 }
 
 /**

@@ -46,8 +46,10 @@ export const ProofReply = z.object({ proof: z.array(Bytes32) })
 export const LogKeyReply = z.object({ algorithm: z.literal('Ed25519'), publicKey: Bytes32 })
 export const ErasureReply = z.object({
   object: z.literal('erasure'),
-  /** The job's id, or the batch's. */
+  /** The id that `commitment` is of: the job's, or the batch's. */
   subject: z.string(),
+  /** Of a single job. */
+  jobId: JobId.optional(),
   /** Keep it: it opens `commitment`, which stands in the log, and is kept nowhere else. */
   salt: Bytes32,
   commitment: Bytes32,
