@@ -31,8 +31,9 @@ export async function makeBundle(
   })
   await core.createKey({ tenant, scopes: ['infer'], networks: [] })
   core.recordReceipts(receipts.map((receipt) => ({ receipt, salt: TRANSACTION })))
-  const checkpoint = core.audit.head()
-  invariant(checkpoint, 'the tenant has a log')
+  const head = core.audit.head()
+  invariant(head, 'the tenant has a log')
+  const checkpoint = { tenant: head.tenant, size: head.size, root: head.root }
   const own = await core.audit.bundle({ from: 0, to: checkpoint.size })
   const tree = buildMerkleTree(receipts.map(({ id }) => id))
   const batch = { batchId: 1, receiptRoot: tree.root, transactionHash: TRANSACTION, blockNumber: 9 }
