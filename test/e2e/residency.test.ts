@@ -103,7 +103,7 @@ describe('a request that is pinned to the EU, on the whole system', () => {
     expect(body).toMatchObject({ code: 'residency_unsatisfiable' })
     expect(jobsStartedOn(liar)).toBe(0)
     await until('the node is told why', () =>
-      liar.lines.some((line) => line.includes('comes from elsewhere')),
+      liar.lines.some((line) => line.includes('its connection comes from US')),
     )
     // Nothing was sent to anybody; the same decision, node by node.
     const told = await stack.post(tenant, '/v1/policies/dry-run', { residency: { allow: ['DE'] } })
