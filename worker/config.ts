@@ -88,7 +88,7 @@ export const readConfig = memoizeByObject((env: WorkerEnv): Config => {
 
 /** A development's settings in production would only look as if they were in force; nobody should have to wonder. */
 function refuseMadeUpPlaces({ SIMULATED_PLACES }: WorkerEnv): void {
-  if (__SIMULATED_PLACES__ || !SIMULATED_PLACES) return
+  if (!SIMULATED_PLACES || __SIMULATED_PLACES__) return
   throw new AppError(
     'internal',
     'This is a build for production, and SIMULATED_PLACES is set: it does not start. Unset it, or run a build for development.',

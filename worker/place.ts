@@ -32,16 +32,12 @@ const TOR = 'T1'
 
 export async function observeNode(request: Request, config: Deployment): Promise<NodeSighting> {
   if (__SIMULATED_PLACES__) {
-    const said = (name: string) =>
-      request.headers.get(`x-littoral-simulated-${name}`) ??
-      new URL(request.url).searchParams.get(`simulated_${name}`)
-    const code = said('place')
+    const query = new URL(request.url).searchParams
+    const code = request.headers.get('x-littoral-simulated-place') ?? query.get('simulated_place')
     if (code !== null) {
-      const transportRttMs = count(said('rtt') ?? undefined) ?? null
-      return {
-        observation: seen(code, count(said('asn') ?? undefined), 'simulated'),
-        transportRttMs,
-      }
+      const asn = count(query.get('simulated_asn') ?? undefined)
+      const transportRttMs = count(query.get('simulated_rtt') ?? undefined) ?? null
+      return { observation: seen(code, asn, 'simulated'), transportRttMs }
     }
   }
   const proxied = await proxyHeader(request, config, 'x-littoral-country')

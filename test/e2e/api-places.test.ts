@@ -10,7 +10,13 @@ import { signAdmission } from '#worker/admission.ts'
 import { AdmissionReply } from '#worker/formats/replies.ts'
 
 const nodeId = NodeId.parse('12D3KooWGRUfVhn7rP1fhW4mRDVmWcuJwuYRhUPxGX5EcHCZx9ij')
-const MARKS = ['simulated_place', 'x-littoral-simulated-place', 'x-littoral-simulated-ingress']
+const MARKS = [
+  'simulated_asn',
+  'simulated_rtt',
+  'simulated_place',
+  'x-littoral-simulated-place',
+  'x-littoral-simulated-ingress',
+]
 
 const workers: TestWorker[] = []
 
@@ -54,6 +60,11 @@ describe('[E8] made-up places', () => {
       expect(simulated).toContain(mark)
       expect(real).not.toContain(mark)
     }
+  })
+
+  it('keep a production build from starting at all when its settings ask for them, and it says why', async () => {
+    const started = startTestWorker('production', { SIMULATED_PLACES: 'true' })
+    await expect(started).rejects.toThrow(/SIMULATED_PLACES is set: it does not start/)
   })
 
   it('are believed by a development build, and signed as simulated', async () => {

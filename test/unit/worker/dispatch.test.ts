@@ -34,7 +34,14 @@ const outcome: DispatchOutcome = {
 }
 
 /** A hub that answers with the bytes reversed, would have to load the model first, refuses with a code, breaks, or never answers. */
-type Behaviour = 'answers' | 'breaks' | 'hangs' | 'tires' | 'cold' | ErrorCode
+type Behaviour =
+  | { readonly tryHubs: readonly string[] }
+  | 'answers'
+  | 'breaks'
+  | 'hangs'
+  | 'tires'
+  | 'cold'
+  | ErrorCode
 
 /** Of jobs that wait at a hub that tires. */
 const TIRED_MS = 300
@@ -57,6 +64,10 @@ function hubFetch(behaviour: Behaviour, times: number[]) {
     }
     if (behaviour === 'cold' && job.header.warmOnly === true)
       return Response.json(toWireError(new AppError('no_capacity', 'cold')), { status: 503 })
+    if (typeof behaviour === 'object') {
+      const error = new AppError('no_capacity', 'elsewhere', { meta: behaviour })
+      return Response.json(toWireError(error), { status: 503 })
+    }
     if (behaviour !== 'answers' && behaviour !== 'cold') {
       const wire = toWireError(new AppError(behaviour, `hub says ${behaviour}`))
       return Response.json(wire, { status: ERRORS[behaviour].status })
@@ -160,6 +171,21 @@ describe('dispatching', () => {
       const { asked, result } = await run({ near: refusal, far: 'answers' })
       expect({ asked, result }).toEqual({ asked: ['near', 'far'], result: '4,3,2,1' })
     }
+  })
+
+  it('[H1] asks first where a hub that cannot serve says that there is such a node, and nowhere that may not keep the records', async () => {
+    const named = { tryHubs: ['c'] }
+    expect(await asking({ a: named, b: 'answers', c: 'answers' })).toEqual({
+      asked: ['a', 'c'],
+      result: '4,3,2,1',
+    })
+    expect(await asking({ a: named, b: 'answers', c: 'no_capacity' })).toEqual({
+      asked: ['a', 'c', 'b'],
+      result: '4,3,2,1',
+    })
+    const elsewhere = { tryHubs: ['us', 'nobody'] }
+    const asked = await asking({ 'eu-1': elsewhere, us: 'answers' }, { storage: 'eu' })
+    expect(asked).toEqual({ asked: ['eu-1'], result: 'no_capacity' })
   })
 
   it('says no_capacity when any hub had an allowed node, else that the policy cannot be met', async () => {

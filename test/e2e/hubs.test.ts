@@ -1,0 +1,89 @@
+/** Several hubs in workerd: they find each other, serve for each other, and measure each other's nodes. */
+import { multiaddr } from '@multiformats/multiaddr'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createNodeCore, type NodeCore } from '#node-core/node-core.ts'
+import { newIdentity, peerIdOf } from '#p2p/node.ts'
+import { silentLog } from '#shared/log.ts'
+import { createSigner, generateSigningKey } from '#shared/signature.ts'
+import { AdmissionReply, NetworkReply } from '#worker/formats/replies.ts'
+import { INVERT } from '../support/hub.ts'
+import { until } from '../support/poll.ts'
+import { startTestWorker, type TestWorker } from '../support/worker.ts'
+
+/** Three hubs on this machine that say that they stand in Frankfurt. */
+const HUBS = ['hub-a', 'hub-b', 'hub-c'].map((name) => `${name}:any@50.11/8.68/10`).join(',')
+
+let worker: TestWorker
+const nodes: NodeCore[] = []
+beforeAll(async () => {
+  worker = await startTestWorker('development', { HUBS, INGRESS_COUNTRY: 'DE' })
+})
+afterAll(async () => {
+  for (const node of nodes) await node.stop()
+  await worker?.close()
+})
+
+/** A whole node that goes to the hub of its choice. */
+async function join(claim: string, hub: string): Promise<NodeCore> {
+  const identity = await newIdentity()
+  const nodeId = peerIdOf(identity)
+  const simulated = (address: string) =>
+    multiaddr(address.replace(/%3Ftoken%3D/, `%3Fsimulated_place%3D${claim}%26token%3D`))
+  const admit = async () => {
+    const headers = { 'x-littoral-simulated-place': claim }
+    const json = { nodeId, claim }
+    const { body } = await worker.call('POST', '/v1/nodes/admission', { json, headers })
+    return AdmissionReply.parse(body)
+  }
+  const node = createNodeCore({
+    kind: 'local',
+    identity,
+    signer: await createSigner(await generateSigningKey(true)),
+    engine: INVERT,
+    claim,
+    maxJobs: 2,
+    receipts: {
+      put: () => Promise.resolve(),
+      remove: () => Promise.resolve(),
+      pending: () => Promise.resolve([]),
+    },
+    async locate() {
+      const address = (await admit()).hubs.find((each) => each.includes(`%2F${hub}%3F`))
+      if (address === undefined) throw new Error(`no address of ${hub}`)
+      return simulated(address)
+    },
+    locateAnchors: async () => (await admit()).anchors.map(simulated),
+    log: silentLog,
+    now: Date.now,
+    onState: () => {},
+  })
+  nodes.push(node)
+  await node.start()
+  return node
+}
+
+async function shown(node: NodeCore) {
+  const { body } = await worker.call('GET', '/v1/network')
+  return NetworkReply.parse(body).nodes.find(({ nodeId }) => nodeId === node.state().nodeId)
+}
+
+describe('[X5] hubs in workerd', () => {
+  it('bound a node near all three, by whole milliseconds of their clocks, and sign it as simulated', async () => {
+    const node = await join('DE', 'hub-b')
+    await until('bounded', async () => (await shown(node))?.evidence === 'bounded', {
+      timeoutMs: 30_000,
+    })
+    const seen = await shown(node)
+    expect(seen).toMatchObject({ source: 'simulated', quarantine: null })
+    expect(seen?.evidenceReasons.join(' ')).toMatch(/hub-a .*hub-b |hub-b .*hub-a /)
+  })
+
+  it('quarantine a node that claims a country which the same round trips exclude, and tell it', async () => {
+    const node = await join('US', 'hub-c')
+    await until('quarantined', async () => (await shown(node))?.quarantine != null, {
+      timeoutMs: 30_000,
+    })
+    expect((await shown(node))?.quarantine).toMatch(/claims US.*US is at least/)
+    await until('told', () => node.state().lastError?.includes('claims US') === true)
+  })
+})

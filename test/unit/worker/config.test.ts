@@ -1,0 +1,63 @@
+/** What a deployment is told of itself, and what it refuses to run with. */
+import { afterEach, describe, expect, it } from 'vitest'
+import { readConfig, type WorkerEnv } from '#worker/config.ts'
+
+/** What esbuild writes into a bundle, here as a global. */
+function buildFor(places: 'production' | 'development') {
+  Object.assign(globalThis, { __SIMULATED_PLACES__: places === 'development' })
+}
+afterEach(() => Reflect.deleteProperty(globalThis, '__SIMULATED_PLACES__'))
+
+const env = (change: object): WorkerEnv =>
+  ({
+    HUBS: 'hub-0:any',
+    JURISDICTION: 'any',
+    INGRESS_COUNTRY: '',
+    HUB_ADDRESS: '',
+    ...change,
+  }) as WorkerEnv
+
+describe('the hubs of a deployment', () => {
+  it('have a name and a jurisdiction, and anchors a place that may be wrong by so many kilometres', () => {
+    buildFor('production')
+    const HUBS = 'fra:eu@50.11/8.68/25,ash:us@39.04/-77.49,any:any'
+    expect(readConfig(env({ HUBS })).hubs).toEqual([
+      {
+        name: 'fra',
+        jurisdiction: 'eu',
+        anchor: { lat: 50.11, lon: 8.68, slackKm: 25, isSimulated: false },
+      },
+      {
+        name: 'ash',
+        jurisdiction: 'us',
+        anchor: { lat: 39.04, lon: -77.49, slackKm: 0, isSimulated: false },
+      },
+      { name: 'any', jurisdiction: 'any', anchor: null },
+    ])
+    buildFor('development')
+    expect(readConfig(env({ HUBS })).hubs[0]?.anchor?.isSimulated).toBe(true)
+  })
+
+  it.each(['hub', 'hub:mars', 'hub:any@91/0', 'hub:any@1', 'a:any,a:any', ''])(
+    'that are written as "%s" are refused',
+    (HUBS) => {
+      buildFor('production')
+      expect(() => readConfig(env({ HUBS }))).toThrow()
+    },
+  )
+})
+
+it('[E8] a build for production does not run with the setting that makes places up', () => {
+  buildFor('production')
+  expect(() => readConfig(env({ SIMULATED_PLACES: 'true' }))).toThrow(/SIMULATED_PLACES is set/)
+  buildFor('development')
+  expect(readConfig(env({ SIMULATED_PLACES: 'true' })).deployment).toBe('any')
+})
+
+it('attesters that are no keys are refused', () => {
+  const word = `0x${'1'.repeat(64)}`
+  expect(readConfig(env({ ATTESTERS: `${word}.${word}` })).attesters).toEqual([
+    { x: word, y: word },
+  ])
+  expect(() => readConfig(env({ ATTESTERS: 'me' }))).toThrow()
+})
