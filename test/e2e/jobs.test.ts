@@ -291,6 +291,19 @@ describe('the webhook of a batch', () => {
   })
 })
 
+describe('results of a policy that keeps records for a day', () => {
+  it('are kept no longer: a batch that asks for more is refused, with what the policy allows', async () => {
+    const other = await stack.createTenant('brief', ['infer', 'policy'])
+    await stack.pin(other, { ...openPolicy('EU'), retentionDays: 1 })
+    const ask = (retentionMinutes: number) =>
+      stack.post(other, '/v1/jobs', batchOf(1, 1, { retentionMinutes }))
+    const refused = await ask(1_441)
+    expect(refused.status).toBe(400)
+    expect(refused.body['errors']).toMatchObject([{ pointer: '/retentionMinutes' }])
+    expect((await ask(1_440)).status).toBe(202)
+  })
+})
+
 describe('the examples', () => {
   const run = (body: object) => runBatch({ url: stack.url, key: tenant.apiKey }, body)
 

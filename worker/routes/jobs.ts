@@ -18,6 +18,7 @@ import { reservedBytes } from '../batch/size.ts'
 import { newSecret, readSecret } from '../batch/webhook.ts'
 import { webhookUrlFault } from '../batch/webhook-url.ts'
 import type { AppContext, AppEnv } from '../context.ts'
+import type { CompiledPolicy } from '#shared/policy.ts'
 import { eligibleHubs } from '../dispatch.ts'
 import { openBatch, openTenant } from '../durable-objects.ts'
 import { encodeBase64 } from '../formats/base64.ts'
@@ -55,6 +56,7 @@ async function createBatch(c: AppContext): Promise<Response> {
   const decoded = await decodeJobs(request, findManifest)
   const { config, isolate, caller, requestId, traceparent } = c.var
   const { policy, allowed } = await chooseResidency(c, request)
+  checkRetention(request, policy)
   if (eligibleHubs(policy, config).length === 0) {
     const detail = `No hub keeps records in ${policy.storage}.`
     throw new AppError('residency_unsatisfiable', detail, {
@@ -98,6 +100,18 @@ async function createBatch(c: AppContext): Promise<Response> {
     settle(0)
     throw error
   }
+}
+
+const MINUTES_A_DAY = 1_440
+
+/** Results are records too: they go when the policy's records go. */
+function checkRetention(
+  { retentionMinutes }: Pick<JobsRequest, 'retentionMinutes'>,
+  { id, retentionDays }: CompiledPolicy,
+): void {
+  if (retentionMinutes <= retentionDays * MINUTES_A_DAY) return
+  const detail = `policy ${id} keeps records for ${retentionDays} days: at most ${retentionDays * MINUTES_A_DAY} minutes`
+  throw invalidRequest([{ pointer: '/retentionMinutes', detail }])
 }
 
 /** An entry outlives its batch by this at most. */
