@@ -24,7 +24,7 @@ interface NodeCrypto {
 }
 
 export interface NativeCrypto {
-  sha256(bytes: Uint8Array): Uint8Array
+  readonly sha256: (bytes: Uint8Array) => Uint8Array
   /** @param jwk of the private key */
   signer(jwk: object): (data: Uint8Array) => Uint8Array
   /** @param x, y affine coordinates, 32 bytes each; throws for a point that is not on the curve */
