@@ -11,6 +11,7 @@ import { complianceRoutes } from './routes/compliance.ts'
 import { chainRoutes } from './routes/chain.ts'
 import { computeRoutes } from './routes/compute.ts'
 import { dryRunRoutes } from './routes/dry-run.ts'
+import { evidenceRoutes } from './routes/evidence.ts'
 import { jobRoutes } from './routes/jobs.ts'
 import { keyRoutes } from './routes/keys.ts'
 import { networkRoutes } from './routes/network.ts'
@@ -74,6 +75,7 @@ export function createApp(isolate: Isolate): Hono<AppEnv> {
     auditRoutes,
     complianceRoutes,
     networkRoutes,
+    evidenceRoutes,
     dryRunRoutes,
     policyRoutes,
     keyRoutes,

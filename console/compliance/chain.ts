@@ -20,6 +20,7 @@ export interface PostedBatch {
   readonly batchId: number
   readonly receiptRoot: Bytes32
   readonly logRoot: Bytes32
+  readonly blockNumber: number
 }
 
 export interface ChainReader {
@@ -29,6 +30,7 @@ export interface ChainReader {
 }
 
 const Posted = z.object({
+  blockNumber: z.string(),
   logs: z.array(
     z.object({
       address: Address,
@@ -64,14 +66,17 @@ export async function createChainReader(rpc: string, domain: Domain): Promise<Ch
       const own = receipt?.logs.filter(({ address }) => address.toLowerCase() === to.toLowerCase())
       for (const { topics, data } of own ?? []) {
         const posted = decodePosted(topics, data)
-        if (posted !== undefined) return posted
+        if (posted !== undefined) return { ...posted, blockNumber: Number(receipt?.blockNumber) }
       }
       return undefined
     },
   }
 }
 
-function decodePosted(topics: readonly Hex[], data: Hex): PostedBatch | undefined {
+function decodePosted(
+  topics: readonly Hex[],
+  data: Hex,
+): Omit<PostedBatch, 'blockNumber'> | undefined {
   const [signature, ...rest] = topics
   if (signature === undefined) return undefined
   try {

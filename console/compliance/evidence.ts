@@ -1,11 +1,13 @@
 /** What a node's place was concluded from, in words. */
-import type { EvidenceRecord } from '#shared/evidence.ts'
+import { KM_PER_RTT_MS } from '#shared/conclude-evidence.ts'
+import { EvidenceRecord } from '#shared/evidence.ts'
 import type { EvidenceClass, EvidenceSource } from '#shared/policy.ts'
 import { listCountries } from '#shared/region.ts'
 import { countryName, nameList } from './countries.ts'
 import { h, type Child } from './dom.ts'
 import { table, time } from './parts.ts'
 import type { NetworkNode } from './replies.ts'
+import { fill, type ViewContext } from './view.ts'
 import { count, fromNow } from './words.ts'
 
 export const CLASS_MEANS: Readonly<Record<EvidenceClass, string>> = {
@@ -25,20 +27,63 @@ export const SOURCE_MEANS: Readonly<Record<EvidenceSource, string>> = {
   anchors: 'round trips to the anchors',
 }
 
-export function nodeEvidence({ evidence, source, country, record }: NetworkNode): Child {
+/** Reasons and expiry, and all inputs for a key that may audit. */
+export function nodeEvidence(context: ViewContext, node: NetworkNode): Child {
+  const { evidence, source, country, evidenceReasons, evidenceUntilMs, relaySuspected } = node
   return [
     h('p', {}, CLASS_MEANS[evidence]),
-    record === null || record === undefined
-      ? h(
-          'dl',
-          { class: 'facts' },
-          h('dt', {}, 'Claims'),
-          h('dd', {}, countryName(country)),
-          h('dt', {}, 'Seen by'),
-          h('dd', {}, SOURCE_MEANS[source]),
-        )
-      : recordFacts(record),
+    reasonList(evidenceReasons),
+    relaySuspected && relayNote(),
+    h(
+      'dl',
+      { class: 'facts' },
+      h('dt', {}, 'Claims'),
+      h('dd', {}, countryName(country)),
+      h('dt', {}, 'Seen by'),
+      h('dd', {}, SOURCE_MEANS[source]),
+      evidenceUntilMs !== null && [
+        h('dt', {}, 'Holds until'),
+        h('dd', {}, time(evidenceUntilMs), ` (${fromNow(evidenceUntilMs, Date.now())})`),
+      ],
+    ),
+    context.session.can('audit') && inputsOnDemand(context, node.nodeId),
   ]
+}
+
+/** Asked for when somebody looks: a page of nodes does not ask for each of them. */
+function inputsOnDemand({ session, signal }: ViewContext, nodeId: string): HTMLElement {
+  const inputs = h('div', { class: 'stack' })
+  let isAsked = false
+  const load = () => {
+    if (isAsked) return
+    isAsked = true
+    const path = `/v1/nodes/${nodeId}/evidence`
+    void fill(
+      inputs,
+      async () => recordFacts(await session.api.get(path, EvidenceRecord, signal)),
+      signal,
+    )
+  }
+  return h(
+    'details',
+    { ontoggle: load },
+    h('summary', {}, 'All that it was concluded from'),
+    inputs,
+  )
+}
+
+function reasonList(reasons: readonly string[]): Child {
+  if (reasons.length === 0) return null
+  return h(
+    'ul',
+    { class: 'reasons' },
+    reasons.map((reason) => h('li', {}, reason)),
+  )
+}
+
+function relayNote(): HTMLElement {
+  const text = 'The round trips look as if somebody passes the connection on.'
+  return h('p', { class: 'note' }, text)
 }
 
 /** The whole record: claim, observation, echoes, attestation, and each step of the conclusion. */
@@ -46,12 +91,7 @@ export function recordFacts(record: EvidenceRecord): Child {
   const { observation, echoes, attestation, reasons, possible } = record
   const possibleCountries = listCountries(possible)
   return [
-    reasons.length > 0 &&
-      h(
-        'ul',
-        { class: 'reasons' },
-        reasons.map((reason) => h('li', {}, reason)),
-      ),
+    reasonList(reasons),
     h(
       'dl',
       { class: 'facts' },
@@ -75,8 +115,7 @@ export function recordFacts(record: EvidenceRecord): Child {
       h('dt', {}, 'Holds until'),
       h('dd', {}, time(record.expiresAtMs), ` (${fromNow(record.expiresAtMs, Date.now())})`),
     ),
-    record.relaySuspected &&
-      h('p', { class: 'note' }, 'The round trips look as if somebody passes the connection on.'),
+    record.relaySuspected && relayNote(),
     echoes.length > 0 && echoDetails(record),
   ]
 }
@@ -109,7 +148,7 @@ function echoDetails({ echoes }: EvidenceRecord): HTMLElement {
         {
           head: 'So within',
           cell: ({ statement: { minRttMs, place } }) =>
-            `${Math.round(minRttMs * 150 + place.slackKm).toLocaleString('en')} km`,
+            `${Math.round(minRttMs * KM_PER_RTT_MS + place.slackKm).toLocaleString('en')} km`,
           isNumber: true,
         },
         { head: 'Samples', cell: ({ statement }) => statement.samples, isNumber: true },

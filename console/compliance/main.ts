@@ -69,6 +69,7 @@ function show(moveFocus: boolean): void {
   showNav(view, session)
   const query = new URLSearchParams(search)
   document.title = `${view.title(params, query)} · Compliance · Littoral`
+  host.setAttribute('data-address', location.hash)
   const heading = showView(host, view, {
     session,
     params,

@@ -18,7 +18,8 @@ export const nodesView: View = {
   render,
 }
 
-async function render({ session, signal }: ViewContext): Promise<Child> {
+async function render(context: ViewContext): Promise<Child> {
+  const { session, signal } = context
   const { nodes } = await session.api.get('/v1/network', Network, signal)
   if (nodes.length === 0) {
     return emptyNote(
@@ -54,7 +55,13 @@ async function render({ session, signal }: ViewContext): Promise<Child> {
       list,
       shown.length === 0
         ? emptyNote('No node is like that.', 'Choose another country or class.')
-        : paged(shown, PAGE_NODES, (page) => h('div', { class: 'stack' }, page.map(nodeCard))),
+        : paged(shown, PAGE_NODES, (page) =>
+            h(
+              'div',
+              { class: 'stack' },
+              page.map((node) => nodeCard(context, node)),
+            ),
+          ),
     )
   }
   draw()
@@ -83,7 +90,7 @@ const TONES: Readonly<Record<EvidenceClass, Tone>> = {
   attested: 'good',
 }
 
-function nodeCard(node: NetworkNode): HTMLElement {
+function nodeCard(context: ViewContext, node: NetworkNode): HTMLElement {
   const { nodeId, country, evidence, quarantine, trust, kind, adapter, rttMs } = node
   const models = node.models.map(({ id, provider }) => `${id} (${provider})`).join(', ')
   return h(
@@ -100,7 +107,7 @@ function nodeCard(node: NetworkNode): HTMLElement {
     ),
     h('p', { class: 'quiet' }, 'Node ', hash(nodeId), `, ${kind}, ${trust}`),
     quarantine !== null && h('p', { class: 'fault' }, quarantine),
-    nodeEvidence(node),
+    nodeEvidence(context, node),
     h(
       'p',
       { class: 'quiet' },

@@ -53,6 +53,7 @@ class Editor {
   readonly #summary = h('div', { tabindex: -1 })
   readonly #preview = h('div', { class: 'preview' })
   readonly #outcome = h('div', {})
+  readonly #idProblem = h('p', { class: 'problem', id: 'policy-id-problem' })
   #draft: unknown
   #form: PolicyForm | undefined
   #json: PolicyJson | undefined
@@ -116,7 +117,7 @@ class Editor {
     const input: HTMLInputElement = h('input', {
       id: 'policy-id',
       autocomplete: 'off',
-      'aria-describedby': 'policy-id-hint',
+      'aria-describedby': 'policy-id-hint policy-id-problem',
       oninput: () => this.#change(withValue(this.#draft, '/id', input.value.trim())),
     })
     return h(
@@ -129,6 +130,7 @@ class Editor {
         { class: 'hint', id: 'policy-id-hint' },
         'Lower-case letters, digits and dashes: eu-only',
       ),
+      this.#idProblem,
     )
   }
 
@@ -167,9 +169,11 @@ class Editor {
   }
 
   #write(mode: Mode): void {
-    const change = (draft: unknown) => this.#change(draft)
-    this.#form = mode === 'form' ? policyForm(this.#draft, change) : undefined
-    this.#json = mode === 'json' ? policyJson(this.#draft, change) : undefined
+    const set = (pointer: string, value: unknown) =>
+      this.#change(withValue(this.#draft, pointer, value))
+    this.#form = mode === 'form' ? policyForm(this.#draft, set) : undefined
+    this.#json =
+      mode === 'json' ? policyJson(this.#draft, (draft) => this.#change(draft)) : undefined
     replace(this.#writing, this.#form?.element, this.#json?.element)
     replace(this.#summary)
   }
@@ -242,6 +246,11 @@ class Editor {
   #showFaults(faults: readonly FieldFault[]): void {
     this.#form?.showFaults(faults)
     this.#json?.showFaults(faults)
+    const idFault = faults.find(({ pointer }) => pointer === '/id')
+    const idInput = this.element.querySelector('#policy-id')
+    idInput?.toggleAttribute('aria-invalid', false)
+    if (idFault !== undefined) idInput?.setAttribute('aria-invalid', 'true')
+    replace(this.#idProblem, idFault?.detail)
     if (faults.length === 0) {
       replace(this.#summary)
       return

@@ -1,14 +1,7 @@
 /** A policy as a form: every field with its label, its hint and, where the server refused it, the reason. */
 import type { FieldFault } from '#shared/errors.ts'
 import { h, replace } from './dom.ts'
-import {
-  fieldOf,
-  POLICY_FIELDS,
-  textOf,
-  valueAt,
-  withValue,
-  type PolicyField,
-} from './policy-fields.ts'
+import { fieldOf, POLICY_FIELDS, textOf, valueAt, type PolicyField } from './policy-fields.ts'
 import { regionPicker, regionSuggestions } from './region-picker.ts'
 
 export interface PolicyForm {
@@ -26,13 +19,11 @@ interface FormField {
   readonly mark: (isWrong: boolean) => void
 }
 
-/** @param onChange given the whole draft after each change */
-export function policyForm(draft: unknown, onChange: (draft: unknown) => void): PolicyForm {
-  let current = draft
-  const set = (pointer: string, value: unknown) => {
-    current = withValue(current, pointer, value)
-    onChange(current)
-  }
+/** @param set called with what a field says after each change of it */
+export function policyForm(
+  draft: unknown,
+  set: (pointer: string, value: unknown) => void,
+): PolicyForm {
   const fields = POLICY_FIELDS.map((field) =>
     formField(field, valueAt(draft, field.pointer), (value) => set(field.pointer, value)),
   )

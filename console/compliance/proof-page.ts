@@ -152,7 +152,7 @@ function drawStep({ id, title, shows, result, findings }: Step): HTMLElement {
     h(
       'div',
       {},
-      h('h3', {}, title, ' ', tag(RESULT_WORDS[result], RESULT_TONES[result])),
+      h('h2', {}, title, ' ', tag(RESULT_WORDS[result], RESULT_TONES[result])),
       h('p', { class: 'quiet' }, shows),
       firstFault !== undefined && h('p', { class: 'reason' }, firstFault.text),
       h(

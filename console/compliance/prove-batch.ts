@@ -57,7 +57,7 @@ function checkLogHead(bundle: AuditBundle, batch: BundledBatch): Finding[] {
 
 /** The roots as the chain has them; nobody's word. */
 async function checkChain(
-  { batchId, receiptRoot, transactionHash }: Settlement,
+  { batchId, receiptRoot, transactionHash, blockNumber }: Settlement,
   batch: BundledBatch | undefined,
   { chain, chainFault }: Trust,
 ): Promise<Finding[]> {
@@ -67,8 +67,10 @@ async function checkChain(
     return [finding(false, `Transaction ${transactionHash} posted no batch of this contract`)]
   return [
     finding(
-      posted.batchId === batchId && posted.receiptRoot === receiptRoot,
-      `Transaction ${transactionHash} posted batch ${posted.batchId} with receipt root ${posted.receiptRoot}`,
+      posted.batchId === batchId &&
+        posted.receiptRoot === receiptRoot &&
+        posted.blockNumber === blockNumber,
+      `Transaction ${transactionHash} posted batch ${posted.batchId} with receipt root ${posted.receiptRoot} in block ${posted.blockNumber}`,
     ),
     finding(
       batch !== undefined && posted.logRoot === batch.logRoot,

@@ -4,6 +4,7 @@
  */
 import type { AuditBundle, BundledJob, ProvenEntry } from '#shared/audit-bundle.ts'
 import { admissionOf, placementOf } from '#shared/audit-receipt.ts'
+import { domainSeparator } from '#shared/eip712.ts'
 import { canonicalJson } from '#shared/canonical-json.ts'
 import { checkAuthenticity, checkContent, type Check } from '#shared/check-receipt.ts'
 import { finding, type Finding, type Result, type Trust } from './finding.ts'
@@ -51,6 +52,10 @@ export async function proveJob(
       'Ticket and receipt',
       'The hub signed the ticket, the node the receipt, the hub the receipt again.',
       [
+        finding(
+          domainSeparator(bundle.domain) === domainSeparator(trust.domain),
+          `The bundle is of chain ${bundle.domain.chainId}, contract ${bundle.domain.verifyingContract}`,
+        ),
         ...byRules(checks, [
           'receipt.id',
           'receipt.domain',

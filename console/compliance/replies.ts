@@ -2,7 +2,6 @@
 import { z } from 'zod'
 import { LogEntry } from '#shared/audit.ts'
 import { COMPUTE_RULES } from '#shared/decide.ts'
-import { EvidenceRecord } from '#shared/evidence.ts'
 import { Bytes32 } from '#shared/ids.ts'
 import { EVIDENCE_CLASSES, EVIDENCE_SOURCES, NODE_TRUSTS, Policy } from '#shared/policy.ts'
 import { PublicKey } from '#shared/signature.ts'
@@ -34,8 +33,10 @@ export const NetworkNode = z.object({
   inFlight: z.int(),
   jobsDone: z.int(),
   quarantine: z.string().nullable(),
-  /** All that its class was concluded from; absent where the hub keeps none. */
-  record: EvidenceRecord.nullish(),
+  /** What its class was concluded from, in words, and until when that stands. */
+  evidenceReasons: z.array(z.string()),
+  evidenceUntilMs: z.number().nullable(),
+  relaySuspected: z.boolean(),
 })
 export type NetworkNode = z.infer<typeof NetworkNode>
 

@@ -58,12 +58,18 @@ export async function fill(
 
 /** What failed, in the server's own words. */
 export function faultPanel(error: AppError, again?: () => void): HTMLElement {
-  const { rule, needed } = error.meta
+  const { rule, needed, errors = [] } = error.meta
   return h(
     'section',
     { class: 'fault', role: 'alert', 'data-testid': 'fault' },
     h('p', {}, h('strong', {}, titleOf(error))),
     h('p', {}, error.detail),
+    errors.length > 0 &&
+      h(
+        'ul',
+        {},
+        errors.map(({ pointer, detail }) => h('li', {}, h('code', {}, pointer), ` ${detail}`)),
+      ),
     typeof rule === 'string' && h('p', { class: 'quiet' }, 'Rule: ', h('code', {}, rule)),
     typeof needed === 'string' && h('p', { class: 'quiet' }, `Needed: ${needed}.`),
     again && h('button', { type: 'button', class: 'button', onclick: again }, 'Try again'),

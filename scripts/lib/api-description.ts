@@ -2,6 +2,7 @@
 import { Hono } from 'hono'
 import { describeRoute } from 'hono-openapi'
 import { z } from 'zod'
+import { EvidenceRecord } from '#shared/evidence.ts'
 import { ReceiptDocument } from '#shared/receipt.ts'
 import { Policy } from '#shared/policy.ts'
 import { ChatCompletion, ChatCompletionChunk } from '#worker/formats/chat-answer.ts'
@@ -140,6 +141,13 @@ const OPERATIONS: readonly Operation[] = [
     security: 'none',
     query: { x: 'Its x, 0x and 64 hex digits', y: 'Its y' },
     reply: replies.EarningsReply,
+  },
+  {
+    method: 'GET',
+    path: '/v1/nodes/:id/evidence',
+    summary: "All that a connected node's place was concluded from",
+    security: 'key',
+    reply: EvidenceRecord,
   },
   {
     method: 'GET',

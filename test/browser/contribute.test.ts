@@ -1,11 +1,11 @@
 /** The volunteer's page in real Chromium, built as it is served, under a Content-Security-Policy as strict as the Worker's. */
-import { readdirSync, readFileSync, statSync } from 'node:fs'
-import { createRequire } from 'node:module'
+import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { PAGES_DIR } from '#scripts/build.ts'
 import { MANIFESTS } from '#shared/manifests.ts'
+import { expectUsable } from '#test/support/axe.ts'
 import { inPhase, launchBrowser, pressStart, START_MS, textOf } from './contribute-page.ts'
 import { startPageServer, type PageServer } from './contribute-server.ts'
 
@@ -252,24 +252,6 @@ function admissions(): string[] {
     line.startsWith(start) ? [line.slice(start.length)] : [],
   )
 }
-
-/** At desktop and phone width, light and dark: axe-core finds nothing, and nothing is wider than the screen. */
-async function expectUsable(page: Page): Promise<void> {
-  for (const colorScheme of ['light', 'dark'] as const) {
-    await page.emulateMedia({ colorScheme })
-    for (const width of [1280, 390]) {
-      await page.setViewportSize({ width, height: 800 })
-      const violations = await page.evaluate(RUN_AXE)
-      expect({ colorScheme, width, violations }).toEqual({ colorScheme, width, violations: [] })
-      expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(width)
-    }
-  }
-}
-
-/** Evaluated through the debugger, which the page's policy does not bind. */
-const RUN_AXE = `${readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')};
-axe.run().then(({ violations }) =>
-  violations.map(({ id, nodes }) => id + ': ' + nodes.map((node) => node.target).join(' ')))`
 
 const READ_RECEIPT_KEY = `new Promise((done) => {
   const request = indexedDB.open('littoral-node')

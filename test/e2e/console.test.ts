@@ -1,0 +1,262 @@
+/** The compliance console in real Chromium, against the production Worker: signing in, policies, keys, every screen. */
+import type { Page } from 'playwright-core'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { expectUsable, TWO_SCREENS } from '../support/axe.ts'
+import { startConsoleStack, type ConsoleStack } from '../support/console.ts'
+
+let on: ConsoleStack
+let page: Page
+
+beforeAll(async () => {
+  on = await startConsoleStack()
+  const request = { model: 'littoral-embed-400k', input: 'turn on the kitchen light' }
+  expect((await on.stack.post(on.tenant, '/v1/embeddings', request)).status).toBe(200)
+  page = await on.open(on.tenant.apiKey)
+})
+afterAll(() => on?.close())
+afterEach(() => {
+  expect(on.complaints()).toEqual([])
+})
+
+describe('signing in', () => {
+  it('takes a key that the server knows, keeps it nowhere, and asks no other host', async () => {
+    const fresh = await on.browser.newPage()
+    const hosts = new Set<string>()
+    fresh.on('request', (request) => hosts.add(new URL(request.url()).host))
+    await fresh.goto(`${on.stack.url}/compliance`)
+    await fresh.getByRole('button', { name: 'Sign in' }).click()
+    await fresh.getByText('That is no key').waitFor()
+    await fresh.getByLabel('Tenant key').fill(`lit_acme_${'0'.repeat(48)}`)
+    await fresh.getByRole('button', { name: 'Sign in' }).click()
+    await fresh.getByText('The API key is not known here').waitFor()
+    await fresh.getByLabel('Tenant key').fill(on.tenant.apiKey)
+    await fresh.getByLabel('Tenant key').press('Enter')
+    await fresh.getByRole('link', { name: 'harbour' }).waitFor()
+    const kept = '[localStorage.length, sessionStorage.length, document.cookie, location.href]'
+    expect(await fresh.evaluate(kept)).toEqual([0, 0, '', `${on.stack.url}/compliance#/policies`])
+    expect(await fresh.evaluate('indexedDB.databases()')).toEqual([])
+    expect([...hosts]).toEqual([new URL(on.stack.url).host])
+    await fresh.reload()
+    await fresh.getByLabel('Tenant key').waitFor()
+    await fresh.close()
+    const { headers } = await fetch(`${on.stack.url}/compliance`)
+    const policy = headers.get('content-security-policy') ?? ''
+    expect(policy).toContain("script-src 'self';")
+    expect(policy).toContain(`connect-src 'self' ${on.stack.chain.rpc}`)
+    expect(policy).not.toMatch(/unsafe|data:/)
+  })
+
+  it('shows what the key may see, and says what it may not', async () => {
+    const { key } = await on.stack.operator.createKey({ tenant: 'acme', scopes: ['infer'] })
+    const weak = await on.open(key)
+    expect(await weak.getByRole('navigation').getByRole('link').allInnerTexts()).toEqual([
+      'Policies',
+      'Map',
+      'Nodes',
+    ])
+    await weak.getByTestId('who').locator('summary').click()
+    await weak.getByText('It may not publish').waitFor()
+    expect(await weak.getByRole('link', { name: 'New policy' }).count()).toBe(0)
+    await on.show(weak, 'audit')
+    expect(await weak.getByTestId('no-scope').innerText()).toContain('needs a key with scope audit')
+    await weak.close()
+  })
+})
+
+describe('policies', () => {
+  it('are edited as a form: a fault stands at its field, and the mended draft is published', async () => {
+    await on.show(page, 'policies/harbour?show=edit')
+    const deny = page.getByLabel('Add to: But never in')
+    for (const name of ['Hungary', 'Mars']) {
+      await deny.fill(name)
+      await deny.press('Enter')
+    }
+    await page.getByLabel('Days until records are erased').fill('0')
+    await page.getByRole('button', { name: 'Publish version 2' }).click()
+    const faults = page.getByTestId('field-faults')
+    await faults.waitFor()
+    on.forgive('status of 400')
+    expect(await page.locator('[data-pointer="/compute/deny"] .problem').innerText()).toContain(
+      '"MARS" is neither',
+    )
+    const days = page.locator('[data-pointer="/retentionDays"]')
+    expect(await days.locator('.problem').innerText()).not.toBe('')
+    expect(await days.locator('input').getAttribute('aria-invalid')).toBe('true')
+    await faults.getByRole('button', { name: '/retentionDays' }).click()
+    await page.keyboard.press('ControlOrMeta+a')
+    await page.keyboard.type('90')
+    await page.getByRole('button', { name: 'Remove MARS' }).click()
+    await page.getByRole('button', { name: 'Publish version 2' }).click()
+    await page.getByText('Version 2 counts now').waitFor()
+    const { body } = await on.stack.get(on.tenant, '/v1/policies/harbour')
+    expect(body).toMatchObject({
+      version: 2,
+      policy: { compute: { allow: ['EU', 'CH'], deny: ['HU'] }, retentionDays: 90 },
+    })
+  })
+
+  it('are edited as JSON: a fault stands at its line', async () => {
+    await on.show(page, 'policies/harbour?show=edit')
+    await page.getByRole('radio', { name: 'JSON' }).check()
+    const area = page.getByTestId('policy-json')
+    await area.fill('{ "compute": ')
+    await page.getByText('is not JSON').waitFor()
+    await page.getByRole('radio', { name: 'Form' }).click()
+    expect(await area.isVisible()).toBe(true)
+    await area.fill('{\n  "compute": {\n    "allow": ["DE", "XX"]\n  },\n  "colour": "red"\n}')
+    await page.getByRole('button', { name: 'Publish version 3' }).click()
+    await page.getByRole('button', { name: 'Line 3' }).waitFor()
+    on.forgive('status of 400')
+    expect(await page.locator('#json-problems').innerText()).toContain('/compute/allow/1')
+    await page.getByRole('link', { name: 'Leave without publishing' }).click()
+    await page.getByText('Version 2 counts now').waitFor()
+  })
+
+  it('are compared version by version, countries by name', async () => {
+    const view = await on.show(page, 'policies/harbour?show=compare&from=1&to=2')
+    const diff = await view.getByTestId('diff').innerText()
+    expect(diff).toContain('Jobs may no longer run in 1 country: Hungary')
+    expect(diff).toMatch(/Days until records are erased\s+\/retentionDays\s+30 days\s+90 days/)
+    await page.getByLabel('From version').selectOption('2')
+    await page.getByText('They say the same.').waitFor()
+  })
+
+  it('are dry-run: each connected node, allowed or refused, in words and on the map', async () => {
+    const view = await on.show(page, 'policies/harbour?show=dry-run')
+    const rows = view.getByTestId('dry-run').locator('tbody tr')
+    const verdicts = (await rows.allInnerTexts()).map((text) => text.split(/\s/)[0])
+    expect(new Set(verdicts)).toEqual(new Set(['allowed', 'compute.allow']))
+    expect(await rows.filter({ hasText: 'compute.allow' }).innerText()).toContain('stands in US')
+    expect(await view.locator('.mark-allowed title').textContent()).toBe('Germany: 1 node allowed')
+    expect(await view.locator('.mark-refused title').textContent()).toContain('United States')
+    await page.getByLabel('A request that narrows it to').fill('Switzerland')
+    await page.getByRole('button', { name: 'Ask again' }).click()
+    await page.locator('.outcome-bad').waitFor()
+    expect(await page.locator('.outcome-bad').innerText()).toMatch(/Rule: compute\.allow\s+Needed/)
+  })
+})
+
+describe('keys', () => {
+  it('are made, rotated and revoked; a secret is shown once, and a revoked key is signed out', async () => {
+    await on.show(page, 'keys')
+    await page.getByLabel('admin', { exact: false }).check()
+    await page.getByRole('button', { name: 'Make a key' }).click()
+    const secret = page.getByTestId('secret')
+    const made = await secret.innerText()
+    const other = await on.open(made)
+    await page.getByRole('button', { name: 'I have it' }).click()
+    expect(await secret.count()).toBe(0)
+    const id = (await other.getByTestId('who').locator('code').textContent()) ?? ''
+    const row = page.locator('tbody tr').filter({ hasText: id })
+    await row.getByRole('button', { name: 'Rotate' }).click()
+    await page.getByRole('dialog').getByRole('button', { name: 'Rotate' }).click()
+    await secret.waitFor()
+    expect(await secret.innerText()).not.toBe(made)
+    await row.getByRole('button', { name: 'Revoke' }).click()
+    await page.getByRole('dialog').getByRole('button', { name: 'Revoke' }).click()
+    await row.getByText('revoked').waitFor()
+    await other.goto(`${on.stack.url}/compliance#/keys`)
+    await other.getByText('The server no longer takes this key').waitFor({ timeout: 20_000 })
+    on.forgive('status of 401')
+    await other.close()
+  })
+})
+
+describe('by the keyboard alone', () => {
+  it('somebody signs in, publishes a policy and reads a proof', async () => {
+    const keyed = await on.browser.newPage()
+    await keyed.goto(`${on.stack.url}/compliance`)
+    const tabTo = async (
+      name: string | RegExp,
+      role: 'link' | 'button' | 'textbox' | 'combobox',
+    ) => {
+      const target = keyed.getByRole(role, { name }).first()
+      for (let i = 0; i < 60; i += 1) {
+        await keyed.keyboard.press('Tab')
+        if ((await target.and(keyed.locator(':focus')).count()) > 0) return
+      }
+      throw new Error(`no way by Tab to ${String(name)}`)
+    }
+    for (let i = 0; i < 5; i += 1) {
+      await keyed.keyboard.press('Tab')
+      if (await keyed.evaluate('document.activeElement?.id === "key"')) break
+    }
+    await keyed.keyboard.type(on.tenant.apiKey)
+    await keyed.keyboard.press('Enter')
+    await keyed.getByRole('link', { name: 'New policy' }).waitFor()
+    await tabTo('New policy', 'link')
+    await keyed.keyboard.press('Enter')
+    await keyed.getByLabel('Name', { exact: true }).waitFor()
+    expect(await keyed.evaluate('document.activeElement?.tagName')).toBe('H1')
+    await tabTo(/^Name/, 'textbox')
+    await keyed.keyboard.type('by-keyboard')
+    await tabTo('Add to: May be computed in', 'combobox')
+    await keyed.keyboard.type('Switzerland')
+    await keyed.keyboard.press('Enter')
+    await keyed.getByText('Computed in 31 countries').waitFor()
+    await tabTo('Publish version 1', 'button')
+    const outline = 'getComputedStyle(document.activeElement).outlineStyle'
+    expect(await keyed.evaluate(outline)).toBe('solid')
+    await keyed.keyboard.press('Enter')
+    await keyed.getByText('Version 1 counts now').waitFor()
+    await tabTo('Jobs and proofs', 'link')
+    await keyed.keyboard.press('Enter')
+    await keyed.getByText('Recent jobs').waitFor()
+    await tabTo(/^job/, 'link')
+    await keyed.keyboard.press('Enter')
+    await keyed.getByTestId('verdict').waitFor()
+    await keyed.close()
+  })
+})
+
+describe('on every screen', () => {
+  it('axe finds no violation and nothing overflows, in light and dark and on a phone', async () => {
+    const views = [
+      'policies',
+      'policies/harbour',
+      'policies/harbour?show=edit',
+      'policies/harbour?show=compare&from=1&to=2',
+      'policies/harbour?show=dry-run',
+      'map',
+      'audit',
+      'jobs',
+      'nodes',
+      'keys',
+    ]
+    for (const view of views) {
+      await on.show(page, view)
+      await expectUsable(page, TWO_SCREENS)
+    }
+    const fresh = await on.browser.newPage()
+    await fresh.goto(`${on.stack.url}/compliance`)
+    await expectUsable(fresh)
+    await fresh.close()
+  })
+
+  it('says so when there is nothing, and when the server fails', async () => {
+    await on.stack.createTenant('empty', ['policy', 'audit', 'admin'])
+    const { key } = await on.stack.operator.createKey({ tenant: 'empty', scopes: ['audit'] })
+    const empty = await on.open(key)
+    await empty.route('**/v1/network', async (route) => {
+      const answer = await route.fetch()
+      const network = (await answer.json()) as object
+      await route.fulfill({ response: answer, json: { ...network, nodes: [] } })
+    })
+    await on.show(empty, 'jobs')
+    await empty.getByText('No job has run yet.').waitFor()
+    await on.show(empty, 'nodes')
+    await empty.getByText('No node is connected.').waitFor()
+    await on.show(empty, 'map')
+    await empty.getByText('No node is connected, and no job has run.').waitFor()
+    await expectUsable(empty, TWO_SCREENS)
+    await empty.route('**/v1/audit/**', (route) => route.abort())
+    await on.show(empty, 'audit')
+    await empty.getByText('The server could not be reached.').waitFor()
+    await expectUsable(empty, TWO_SCREENS)
+    await empty.unroute('**/v1/audit/**')
+    await empty.getByRole('button', { name: 'Try again' }).click()
+    await empty.locator('tbody tr').first().waitFor()
+    on.forgive('ERR_FAILED')
+    await empty.close()
+  })
+})

@@ -1,0 +1,78 @@
+/** The compliance console in Chromium, and what its tests have in common. */
+import type { Browser, Locator, Page } from 'playwright-core'
+import { WORKER_DIR } from '#scripts/build.ts'
+import type { Tenant } from '#scripts/lib/stack.ts'
+import { launchBrowser } from '../browser/contribute-page.ts'
+import { createTestStack, type TestStack } from './stack.ts'
+
+/** A production Worker without an edge sees no country: such nodes only declare theirs. */
+const POLICY = {
+  id: 'harbour',
+  compute: { allow: ['EU', 'CH'] },
+  dataClass: 'public',
+  minEvidence: 'declared',
+}
+
+export interface ConsoleStack {
+  readonly stack: TestStack
+  readonly tenant: Tenant
+  readonly browser: Browser
+  /** Signs in. */
+  open(key: string): Promise<Page>
+  /** Goes to a view and waits until nothing is on its way. */
+  show(page: Page, hash: string): Promise<Locator>
+  /** What browsers' consoles complained about since the last call, a refusal by the content policy among it. */
+  complaints(): string[]
+  /** Leaves out what the browser says of a request that was answered with an error: the page shows it, too. */
+  forgive(text: string): void
+  close(): Promise<void>
+}
+
+/** The production Worker, a node in Germany, one in the US, a tenant that may do everything and pins its jobs to Europe. */
+export async function startConsoleStack(): Promise<ConsoleStack> {
+  const stack = await createTestStack({ batchSeconds: 1, bundleDir: WORKER_DIR })
+  const tenant = await stack.createTenant('acme', ['infer', 'policy', 'audit', 'admin'])
+  await stack.pin(tenant, POLICY)
+  await stack.startNode({ name: 'de', region: 'DE', device: 'cpu', verified: true })
+  await stack.startNode({ name: 'us', region: 'US', device: 'cpu', verified: false })
+  const browser = await launchBrowser({ hasWebGpu: false })
+  let heard: string[] = []
+  return {
+    stack,
+    tenant,
+    browser,
+    async open(key) {
+      const page = await browser.newPage()
+      page.on('console', (message) => {
+        if (['error', 'warning'].includes(message.type())) heard.push(message.text())
+      })
+      page.on('pageerror', (error) => heard.push(error.message))
+      await page.goto(`${stack.url}/compliance`)
+      await page.getByLabel('Tenant key').fill(key)
+      await page.getByRole('button', { name: 'Sign in' }).click()
+      await page.getByRole('navigation', { name: 'Views' }).waitFor()
+      await idle(page)
+      return page
+    },
+    async show(page, hash) {
+      await page.goto(`${stack.url}/compliance#/${hash}`)
+      await page.locator(`#view[data-address="#/${hash}"]`).waitFor()
+      await idle(page)
+      return page.getByTestId('view')
+    },
+    complaints: () => heard.splice(0),
+    forgive(text) {
+      heard = heard.filter((line) => !line.includes(text))
+    },
+    async close() {
+      await browser.close()
+      await stack.close()
+    },
+  }
+}
+
+/** Until the view and its parts are there. */
+export async function idle(page: Page): Promise<void> {
+  await page.locator('#view .body').waitFor()
+  await page.locator('[aria-busy]').first().waitFor({ state: 'detached' })
+}

@@ -1,0 +1,63 @@
+import { describe, expect, it } from 'vitest'
+import { Policy } from '#shared/policy.ts'
+import { diffPolicies, isSame } from '../../../console/compliance/policy-diff.ts'
+
+const base = Policy.parse({ id: 'eu', compute: { allow: ['EU', 'CH'] } })
+
+describe('the difference of two versions', () => {
+  it('is nothing for a policy and itself', () => {
+    expect(isSame(diffPolicies(base, base))).toBe(true)
+  })
+
+  it('names countries that a change of groups adds and takes away', () => {
+    const next = { ...base, compute: { allow: ['EEA', 'CH'], deny: ['HU'] } }
+    const { compute, ingress, fields } = diffPolicies(base, next)
+    expect(compute).toEqual({ added: ['IS', 'LI', 'NO'], removed: ['HU'] })
+    expect(ingress).toEqual({ added: [], removed: [] })
+    expect(fields.map(({ pointer }) => pointer)).toEqual(['/compute/allow', '/compute/deny'])
+  })
+
+  it('says fields that allow the same countries in other words', () => {
+    const next = { ...base, compute: { allow: ['CH', 'EU'], deny: [] } }
+    const { compute, fields } = diffPolicies(base, next)
+    expect(compute).toEqual({ added: [], removed: [] })
+    expect(fields).toEqual([
+      {
+        label: 'May be computed in',
+        pointer: '/compute/allow',
+        from: 'European Union (EU), Switzerland (CH)',
+        to: 'Switzerland (CH), European Union (EU)',
+      },
+    ])
+  })
+
+  it('sees what a newer list of groups means for the same words', () => {
+    const words = { compute: { allow: ['ADEQUATE'], deny: [] } }
+    const { compute, fields } = diffPolicies(
+      { ...base, ...words, regions: 20251231 },
+      { ...base, ...words, regions: 20261101 },
+    )
+    expect(compute).toEqual({ added: ['BR'], removed: [] })
+    expect(fields).toMatchObject([{ pointer: '/regions', from: '2025-12-31', to: '2026-11-01' }])
+  })
+
+  it('covers every field that a policy has', () => {
+    const other = Policy.parse({
+      id: 'eu',
+      ingress: { allow: ['DE'] },
+      compute: { allow: ['FR'], deny: ['DE'] },
+      storage: 'eu',
+      minEvidence: 'bounded',
+      dataClass: 'phi',
+      personalOnPublicNodes: true,
+      nodeTrust: 'dedicated',
+      verification: 'replicated',
+      network: 'clinics',
+      retentionDays: 7,
+      regions: 20251231,
+    })
+    const changed = diffPolicies(base, other).fields.map(({ pointer }) => pointer.split('/')[1])
+    const { id: _, ...fields } = Policy.shape
+    expect(new Set(changed)).toEqual(new Set(Object.keys(fields)))
+  })
+})

@@ -1,0 +1,32 @@
+/** `GET /v1/nodes/{id}/evidence`: all that a connected node's place was concluded from, for those who audit. */
+import { Hono } from 'hono'
+import { AppError } from '#shared/errors.ts'
+import { NodeId } from '#shared/ids.ts'
+import type { AppContext, AppEnv } from '../context.ts'
+import { openHub } from '../durable-objects.ts'
+import { requireScope } from '../middleware/auth.ts'
+
+export const evidenceRoutes = new Hono<AppEnv>().get(
+  '/v1/nodes/:id/evidence',
+  requireScope('audit'),
+  showEvidence,
+)
+
+async function showEvidence(c: AppContext): Promise<Response> {
+  const { config } = c.var
+  const id = NodeId.safeParse(c.req.param('id'))
+  if (!id.success) throw notConnected()
+  const records = await Promise.all(
+    config.hubs.map((hub) => openHub(c.env, hub, config).evidence(id.data)),
+  )
+  const record = records.find((each) => each !== null)
+  if (record === undefined) throw notConnected()
+  return c.json(record)
+}
+
+function notConnected(): AppError {
+  return new AppError(
+    'not_found',
+    'No such node is connected now; receipts keep the evidence of their time.',
+  )
+}
