@@ -1,4 +1,4 @@
-/** Signed nonce echoes: an anchor measures how soon a node's own key answers. Rules [X1]–[X5] in `docs/design/network.md`. */
+/** Signed nonce echoes: an anchor measures how soon a node's own key answers. Rules [PL3]–[PL5] in `docs/design/place.md`. */
 import type { PrivateKey, Stream } from '@libp2p/interface'
 import { peerIdFromString } from '@libp2p/peer-id'
 import { bytesToHex, concatBytes, hexToBytes, stringToBytes } from 'viem'

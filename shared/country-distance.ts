@@ -2,7 +2,7 @@
  * How far a point is from each country, never more than it truly is.
  *
  * A country is a quadtree of cells over latitude and longitude that cover all of it (`country-cells.ts`); the bound is the
- * distance to the nearest cell's covering circle, less the slack of the shapes. Rules [B1]–[B3] in `docs/design/place.md`.
+ * distance to the nearest cell's covering circle, less the slack of the shapes. Rules [PL1] and [PL2] in `docs/design/place.md`.
  */
 import { COUNTRY_CELLS } from './country-cells.ts'
 import { memoize } from './memoize.ts'

@@ -49,6 +49,12 @@ export const SETTINGS: readonly Setting[] = [
     purpose: 'multiaddr that nodes dial, when it is not the address of the request',
   },
   {
+    name: 'ATTESTERS',
+    kind: 'var',
+    without: null,
+    purpose: 'public keys whose statements make a node attested (npm run attest)',
+  },
+  {
     name: 'PROXY_SECRET',
     kind: 'secret',
     without: null,

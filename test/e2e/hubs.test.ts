@@ -67,7 +67,7 @@ async function shown(node: NodeCore) {
   return NetworkReply.parse(body).nodes.find(({ nodeId }) => nodeId === node.state().nodeId)
 }
 
-describe('[X5] hubs in workerd', () => {
+describe('[PL6] hubs in workerd', () => {
   it('bound a node near all three, by whole milliseconds of their clocks, and sign it as simulated', async () => {
     const node = await join('DE', 'hub-b')
     await until('bounded', async () => (await shown(node))?.evidence === 'bounded', {

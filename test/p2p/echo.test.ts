@@ -63,7 +63,7 @@ function misbehave(onEcho: (frame: Frame, frames: FrameStream) => void): (stream
 
 const answer = (frame: Frame) => answerEcho(frame, parties(), node.identity.identity)
 
-describe('[X1] a signed echo', () => {
+describe('[PL3] a signed echo', () => {
   it('is measured many times, and the shortest but one counts', async () => {
     const result = await measure((stream) => {
       void serveEchoes(stream, parties(), node.identity.identity)
@@ -116,7 +116,7 @@ describe('[X1] a signed echo', () => {
   })
 })
 
-describe('[X2] an echo that answers nothing', () => {
+describe('[PL4] an echo that answers nothing', () => {
   function recording() {
     const reasons: unknown[] = []
     const warn: Log['warn'] = (event, fields) => {
@@ -185,7 +185,7 @@ describe('[X2] an echo that answers nothing', () => {
     expect(reasons).toEqual(Array.from({ length: LIMITS.echoesRefused + 1 }, () => 'unknown'))
   })
 
-  it('[X3] is forged when another key has signed it: the measurement ends as forbidden', async () => {
+  it('[PL5] is forged when another key has signed it: the measurement ends as forbidden', async () => {
     const stranger = await newIdentity()
     const forge = misbehave((frame, frames) => {
       void answerEcho(frame, parties(), stranger).then((echoed) => frames.send(echoed))
@@ -193,7 +193,7 @@ describe('[X2] an echo that answers nothing', () => {
     await expect(measure(forge)).rejects.toMatchObject({ code: 'forbidden' })
   })
 
-  it('[X3] is forged when it was signed for another anchor', async () => {
+  it('[PL5] is forged when it was signed for another anchor', async () => {
     const elsewhere = { ...parties(), anchorPeerId: parties().nodeId }
     const forge = misbehave((frame, frames) => {
       void answerEcho(frame, elsewhere, node.identity.identity).then((echoed) =>

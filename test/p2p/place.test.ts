@@ -42,7 +42,7 @@ async function measuredBy(
   return seen
 }
 
-describe('[X4] a node', () => {
+describe('[PL6] a node', () => {
   it('in Frankfurt is bounded inside the EEA by its hub and two other anchors', async () => {
     hubs = await startAnchoredHubs(EUROPE)
     const oneWayMs = { frankfurt: 0, amsterdam: 4, warsaw: 9 }
@@ -136,7 +136,7 @@ describe('[X4] a node', () => {
   })
 })
 
-describe('[H1] a hub that cannot serve', () => {
+describe('[PL7] a hub that cannot serve', () => {
   const payload = new Uint8Array([1, 2, 3, 4])
   const never = new AbortController().signal
   const ask = async (policy: ReturnType<typeof compiled>) =>

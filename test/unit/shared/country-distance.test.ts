@@ -39,7 +39,7 @@ function cornerDistanceKm(code: string, point: Point): number {
 
 const ATLAS = readAtlas()
 
-describe('[B1] the bound of the distance to a country', () => {
+describe('[PL1] the bound of the distance to a country', () => {
   it('is never more than the distance in the full atlas, and not much less, from seeded points', () => {
     for (const point of seededPoints(3)) {
       const bounds = countryDistances(point)

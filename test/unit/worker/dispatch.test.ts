@@ -173,7 +173,7 @@ describe('dispatching', () => {
     }
   })
 
-  it('[H1] asks first where a hub that cannot serve says that there is such a node, and nowhere that may not keep the records', async () => {
+  it('[PL7] asks first where a hub that cannot serve says that there is such a node, and nowhere that may not keep the records', async () => {
     const named = { tryHubs: ['c'] }
     expect(await asking({ a: named, b: 'answers', c: 'answers' })).toEqual({
       asked: ['a', 'c'],
