@@ -28,6 +28,7 @@ const COMMANDS = {
   deploy: { run: ['scripts/deploy.ts'], needs: [] },
   generate: { run: ['scripts/generate.ts'], needs: [] },
   keys: { run: ['scripts/keys.ts'], needs: [] },
+  attest: { run: ['scripts/attest.ts'], needs: [] },
   verify: { run: ['scripts/verify.ts'], needs: [] },
   fix: { run: ['scripts/check.ts', '--fix'], needs: [] },
 }
