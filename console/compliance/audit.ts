@@ -199,7 +199,7 @@ function entriesOf({ data: entries, next }: AuditPage, filter: Filter): Child {
       { head: 'Entry', cell: ({ sequence }) => sequence, isNumber: true },
       { head: 'Time', cell: ({ atMs }) => time(atMs) },
       { head: 'What', cell: ({ type }) => tag(TYPE_LABELS[type], toneOf(type)) },
-      { head: 'Detail', cell: describeEntry },
+      { head: 'Detail', cell: (entry) => h('span', { class: 'long' }, describeEntry(entry)) },
       { head: 'Job', cell: jobLink },
     ],
     entries,

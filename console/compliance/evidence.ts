@@ -14,7 +14,7 @@ export const CLASS_MEANS: Readonly<Record<EvidenceClass, string>> = {
   contradicted: 'Something seen says that it is not where it claims to be. It gets no work.',
   declared: 'Only the node itself says so.',
   observed: 'Its connection comes from there.',
-  bounded: 'Round trips to several anchors are too short for it to be anywhere else.',
+  bounded: 'Round trips to several anchors are so short that only some countries are possible.',
   attested: 'The operator has signed that it stands there.',
 }
 
@@ -32,7 +32,7 @@ export function nodeEvidence(context: ViewContext, node: NetworkNode): Child {
   const { evidence, source, country, evidenceReasons, evidenceUntilMs, relaySuspected } = node
   return [
     h('p', {}, CLASS_MEANS[evidence]),
-    reasonList(evidenceReasons),
+    reasonList(evidenceReasons.filter((reason) => reason !== node.quarantine)),
     relaySuspected && relayNote(),
     h(
       'dl',
@@ -60,7 +60,7 @@ function inputsOnDemand({ session, signal }: ViewContext, nodeId: string): HTMLE
     const path = `/v1/nodes/${nodeId}/evidence`
     void fill(
       inputs,
-      async () => recordFacts(await session.api.get(path, EvidenceRecord, signal)),
+      async () => recordInputs(await session.api.get(path, EvidenceRecord, signal)),
       signal,
     )
   }
@@ -86,12 +86,15 @@ function relayNote(): HTMLElement {
   return h('p', { class: 'note' }, text)
 }
 
-/** The whole record: claim, observation, echoes, attestation, and each step of the conclusion. */
+/** The whole record: why it came to its class, and what from. */
 export function recordFacts(record: EvidenceRecord): Child {
-  const { observation, echoes, attestation, reasons, possible } = record
-  const possibleCountries = listCountries(possible)
+  return [reasonList(record.reasons), recordInputs(record)]
+}
+
+/** Claim, observation, echoes, attestation. */
+function recordInputs(record: EvidenceRecord): Child {
+  const { observation, echoes, attestation, possible } = record
   return [
-    reasonList(reasons),
     h(
       'dl',
       { class: 'facts' },
@@ -100,7 +103,7 @@ export function recordFacts(record: EvidenceRecord): Child {
       h('dt', {}, 'Connection seen in'),
       h('dd', {}, observedText(observation)),
       h('dt', {}, 'Possible countries'),
-      h('dd', {}, nameList(possibleCountries, 12)),
+      h('dd', {}, nameList(listCountries(possible), 12)),
       attestation !== null && [
         h('dt', {}, 'Operator signed'),
         h(

@@ -29,7 +29,7 @@ export const jobsView: View = {
 function listPage(context: ViewContext): Child {
   const recent = h('div', {})
   void fill(recent, () => recentJobs(context), context.signal)
-  const proof = h('div', { 'data-testid': 'file-proof' })
+  const proof = h('div', { class: 'stack', 'data-testid': 'file-proof' })
   const file: HTMLInputElement = h('input', {
     type: 'file',
     id: 'bundle-file',

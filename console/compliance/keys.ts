@@ -66,7 +66,7 @@ function keyTable(keys: readonly Key[], context: ViewContext, places: Places): H
     [
       {
         head: 'Key',
-        cell: ({ id }) => [h('code', {}, id), id === own && tag('this one', 'quiet')],
+        cell: ({ id }) => [h('code', {}, id), id === own && [' ', tag('this one', 'quiet')]],
       },
       { head: 'May', cell: ({ scopes }) => scopes.join(', ') },
       { head: 'Made', cell: ({ createdAtMs }) => time(createdAtMs) },

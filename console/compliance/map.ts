@@ -34,6 +34,8 @@ type Position = number[]
 
 const WIDTH = 960
 const HEIGHT = 480
+/** On a narrow map circles would hide what they stand on. */
+const MOST_ENLARGED = 2.4
 const PROJECTION = geoNaturalEarth1()
   .rotate([-11, 0])
   .fitExtent(
@@ -85,6 +87,8 @@ export async function createWorldMap(): Promise<WorldMap> {
   let frame: string | undefined
   const draw = () => {
     const view = viewOf(FRAMES[frame ?? 'World'] ?? null)
+    // A circle is as large on a phone as on a desk.
+    const pixel = WIDTH / (picture.clientWidth || WIDTH)
     picture.setAttribute('viewBox', view.box)
     picture.setAttribute('aria-label', content.label)
     replace(
@@ -101,9 +105,10 @@ export async function createWorldMap(): Promise<WorldMap> {
         ),
       ),
       svg('path', { class: 'borders', d: borders }),
-      placeMarks(content.marks, view.scale),
+      placeMarks(content.marks, view.scale * Math.min(MOST_ENLARGED, pixel)),
     )
   }
+  new ResizeObserver(draw).observe(picture)
   const choice = frameChoice((next) => {
     frame = next
     draw()

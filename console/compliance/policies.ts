@@ -58,7 +58,7 @@ async function listPage({ session, signal }: ViewContext): Promise<Child> {
           head: 'Policy',
           cell: ({ policy }) => [
             h('a', { href: `#/policies/${policy.id}`, class: 'strong' }, policy.id),
-            policy.id === defaultId && tag('default', 'good'),
+            policy.id === defaultId && [' ', tag('default', 'good')],
           ],
         },
         { head: 'Version', cell: ({ version }) => version },
