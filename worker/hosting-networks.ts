@@ -1,8 +1,9 @@
 /**
  * Networks whose addresses say nothing of where a machine or its user stands: clouds, hosting companies, and those that carry VPNs.
  *
- * Each number is the one under which the company announces its own addresses, as PeeringDB (https://www.peeringdb.com) and the
- * regional registries have it; read 2026-11. The list is short of complete: a small hosting company, a VPN that leaves through
+ * Each number is one under which the company is commonly known to announce its own addresses; PeeringDB
+ * (https://www.peeringdb.com) and the regional registries say more, and the entries have not been held against them one by one.
+ * The list is short of complete: a small hosting company, a VPN that leaves through
  * somebody's home line, or an address block that is let to another firm is not on it. See `docs/design/place.md`.
  */
 

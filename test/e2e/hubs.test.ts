@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createNodeCore, type NodeCore } from '#node-core/node-core.ts'
 import { newIdentity, peerIdOf } from '#p2p/node.ts'
 import { silentLog } from '#shared/log.ts'
+import { ReceiptDocument } from '#shared/receipt.ts'
 import { createSigner, generateSigningKey } from '#shared/signature.ts'
 import { AdmissionReply, NetworkReply } from '#worker/formats/replies.ts'
 import { INVERT } from '../support/hub.ts'
@@ -12,6 +13,15 @@ import { startTestWorker, type TestWorker } from '../support/worker.ts'
 
 /** Three hubs on this machine that say that they stand in Frankfurt. */
 const HUBS = ['hub-a', 'hub-b', 'hub-c'].map((name) => `${name}:any@50.11/8.68/10`).join(',')
+
+const KERNEL = {
+  kernel: {
+    wgsl: '@group(0) @binding(0) var<storage, read_write> x: array<u32>; @compute @workgroup_size(1) fn main() { x[0] = ~x[0]; }',
+    entryPoint: 'main',
+    workgroups: [1, 1, 1],
+  },
+  buffers: [{ binding: 0, access: 'read_write', data: 'AAAAAA==', return: true }],
+}
 
 let worker: TestWorker
 const nodes: NodeCore[] = []
@@ -76,6 +86,34 @@ describe('[PL6] hubs in workerd', () => {
     const seen = await shown(node)
     expect(seen).toMatchObject({ source: 'simulated', quarantine: null })
     expect(seen?.evidenceReasons.join(' ')).toMatch(/hub-a .*hub-b |hub-b .*hub-a /)
+  })
+
+  it('[PL7] serve, under a policy that wants a bounded place, with the node of another hub than the first that is asked', async () => {
+    const node = nodes[0]?.state()
+    const scopes = ['infer', 'policy', 'audit'] as const
+    const { key } = await worker.operator.createKey({ tenant: 'acme', scopes: [...scopes] })
+    const policy = {
+      id: 'default',
+      compute: { allow: ['DE', 'EEA', 'CH', 'GB'] },
+      minEvidence: 'bounded',
+      dataClass: 'public',
+    }
+    const put = await worker.call('PUT', '/v1/policies/default', { key, json: policy })
+    expect(put.body).toMatchObject({ policy: { minEvidence: 'bounded' } })
+    const ask = () => worker.call('POST', '/v1/compute', { key, json: KERNEL })
+    let answer = await ask()
+    await until('the policy is known and the place told', async () => {
+      if (answer.status !== 200) answer = await ask()
+      return answer.status === 200
+    })
+    expect(answer.headers.get('x-littoral-node')).toBe(node?.nodeId)
+    expect(answer.headers.get('x-littoral-evidence')).toBe('bounded; source=simulated')
+    const id = answer.headers.get('x-littoral-receipt')
+    const { body } = await worker.call('GET', `/v1/receipts/${id}`, { key })
+    expect(ReceiptDocument.parse(body).receipt.receipt.ticket).toMatchObject({
+      hub: 'hub-b',
+      place: { evidence: 'bounded' },
+    })
   })
 
   it('quarantine a node that claims a country which the same round trips exclude, and tell it', async () => {
