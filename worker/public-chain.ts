@@ -5,11 +5,7 @@ import { Address } from '#shared/ids.ts'
 const Vars = z.object({
   CHAIN_ID: z.coerce.number().int().min(0),
   SETTLEMENT_ADDRESS: z.union([z.literal(''), Address]),
-  PUBLIC_RPC: z.union([
-    z.literal(''),
-    z.httpUrl(),
-    z.url({ hostname: /^(127\.0\.0\.1|localhost)$/ }),
-  ]),
+  PUBLIC_RPC: z.union([z.literal(''), z.url({ protocol: /^https?$/ })]),
 })
 
 export const PublicChain = z.object({

@@ -35,7 +35,7 @@ type Position = number[]
 const WIDTH = 960
 const HEIGHT = 480
 /** On a narrow map circles would hide what they stand on. */
-const MOST_ENLARGED = 2.4
+const MOST_ENLARGED = 1.8
 const PROJECTION = geoNaturalEarth1()
   .rotate([-11, 0])
   .fitExtent(

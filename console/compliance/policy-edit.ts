@@ -263,8 +263,12 @@ class Editor {
       this.#summary,
       h(
         'section',
-        { class: 'fault', 'data-testid': 'field-faults', 'aria-label': 'Not published' },
-        h('p', {}, h('strong', {}, `Not published: ${count(faults.length, 'field')} to mend`)),
+        { class: 'fault', 'data-testid': 'field-faults', 'aria-label': 'Why the draft is refused' },
+        h(
+          'p',
+          {},
+          h('strong', {}, `The draft is refused: ${count(faults.length, 'field')} to mend`),
+        ),
         h(
           'ul',
           {},
@@ -287,8 +291,21 @@ class Editor {
     this.#summary.focus()
   }
 
+  /** What keeps a draft from being judged keeps it from being published: it stands at the same fields. */
   #dryRun(): void {
+    this.#showFaults([])
     const draft = withValue(this.#draft, '/id', this.#newest?.policy.id ?? 'draft')
-    void fill(this.#outcome, () => verdictPanel(this.#context, { draft }))
+    void fill(this.#outcome, async () => {
+      try {
+        return await verdictPanel(this.#context, { draft })
+      } catch (error) {
+        const { errors = [] } = toAppError(error).meta
+        if (errors.length === 0) throw error
+        this.#showFaults(
+          errors.map((fault) => ({ ...fault, pointer: fault.pointer.replace(/^\/draft/, '') })),
+        )
+        return null
+      }
+    })
   }
 }

@@ -63,7 +63,7 @@ export function faultPanel(error: AppError, again?: () => void): HTMLElement {
     'section',
     { class: 'fault', role: 'alert', 'data-testid': 'fault' },
     h('p', {}, h('strong', {}, titleOf(error))),
-    h('p', {}, error.detail),
+    errors.length === 0 && h('p', {}, error.detail),
     errors.length > 0 &&
       h(
         'ul',
