@@ -18,6 +18,9 @@ export const AdmissionRequest = z.strictObject({ nodeId: NodeId, claim: CountryC
 /** `measure` lets an anchor measure the node, and no job pass. */
 export const ADMISSION_PURPOSES = ['work', 'measure'] as const
 
+/** A tenant's key that vouches for a node. */
+export const Voucher = z.strictObject({ tenant: TenantId, keyId: z.string().max(64) })
+
 export const AdmissionClaims = z.strictObject({
   purpose: z.enum(ADMISSION_PURPOSES),
   nodeId: NodeId,
@@ -25,8 +28,8 @@ export const AdmissionClaims = z.strictObject({
   trust: z.enum(NODE_TRUSTS),
   /** Consortia of the key that vouched for the node. */
   networks: z.array(NetworkId).max(LIMITS.keyNetworks),
-  /** The tenant whose key vouched for it. */
-  voucher: TenantId.nullable(),
+  /** The key that vouched for it. */
+  voucher: Voucher.nullable(),
   expiresAtMs: z.int(),
   nonce: z.string(),
 })

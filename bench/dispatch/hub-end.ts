@@ -178,7 +178,7 @@ async function addMember({ node, id, welcome, directory, dispatcher }: MemberPar
     log: silentLog,
   })
   directory.add({
-    admission: { nodeId: id, claim: 'DE', networks: [], voice: id },
+    admission: { nodeId: id, claim: 'DE', networks: [], voucher: null, voice: id },
     evidence: standsAt(PLACE),
     link,
     presence: await verifyPresence(link.hello.presence),

@@ -143,6 +143,7 @@ describe('an admission that is used again and again', () => {
         onMeasured: () => {},
         now: Date.now,
       },
+      vouchers: { attend: () => {} },
       log: silentLog,
     })
     const admit = async () => ({
@@ -151,6 +152,7 @@ describe('an admission that is used again and again', () => {
       trust: 'public' as const,
       networks: [],
       voice: 'v',
+      voucher: null,
       purpose: 'work' as const,
       observation: seenIn('DE'),
       transportRttMs: null,

@@ -9,7 +9,7 @@ import type { SocketLike } from '#p2p/transports/socket-connection.ts'
 import type { PlaceObservation } from '#shared/evidence.ts'
 import { silentLog } from '#shared/log.ts'
 import { createSigner, generateSigningKey } from '#shared/signature.ts'
-import { createHubCore, type HubCore } from '#worker/hub/core.ts'
+import { createHubCore, type HubCore, type HubCoreDeps } from '#worker/hub/core.ts'
 import type { PeerHub } from '#worker/hub/mesh.ts'
 import type { Admission } from '#worker/hub/protocol.ts'
 import { createKernelRegister } from '#worker/kernels/register.ts'
@@ -28,6 +28,9 @@ export interface NodeWish {
   readonly observation?: PlaceObservation
   /** Round trip of its TCP connection, as the edge would measure it. */
   readonly transportRttMs?: number
+  /** The key that vouches for it. */
+  readonly voucher?: NonNullable<Admission['voucher']>
+  readonly networks?: readonly string[]
   readonly identity?: Awaited<ReturnType<typeof newIdentity>>
 }
 
@@ -45,14 +48,20 @@ interface RunningHub {
 
 const ADMISSION_PATH = '/node/'
 
+export interface HubsOptions {
+  readonly echoEveryMs?: number
+  /** For keys that vouch; they are asked for ten times a second. */
+  readonly openTenant?: HubCoreDeps['openTenant']
+}
+
 export async function startAnchoredHubs(
   cities: readonly City[],
-  { echoEveryMs = 400 }: { readonly echoEveryMs?: number } = {},
+  { echoEveryMs = 400, openTenant }: HubsOptions = {},
 ): Promise<AnchoredHubs> {
   const hubs = new Map<City, RunningHub>()
   const closers: (() => unknown)[] = []
   for (const city of cities)
-    hubs.set(city, await startHub(city, { cities, hubs, closers, echoEveryMs }))
+    hubs.set(city, await startHub(city, { cities, hubs, closers, echoEveryMs, openTenant }))
   const hubOf = (city: City): RunningHub => {
     const hub = hubs.get(city)
     if (hub === undefined) throw new Error(`there is no hub in ${city}`)
@@ -69,8 +78,9 @@ export async function startAnchoredHubs(
         const admission: Admission = {
           nodeId: peerIdOf(identity),
           claim: wish.claim,
-          trust: 'public',
-          networks: [],
+          trust: wish.voucher === undefined ? 'public' : 'verified',
+          networks: [...(wish.networks ?? [])],
+          voucher: wish.voucher ?? null,
           voice: peerIdOf(identity),
           purpose,
           observation: wish.observation ?? seenIn(wish.claim),
@@ -116,6 +126,7 @@ interface HubParts {
   readonly hubs: ReadonlyMap<City, RunningHub>
   readonly closers: (() => unknown)[]
   readonly echoEveryMs: number
+  readonly openTenant: HubCoreDeps['openTenant'] | undefined
 }
 
 async function startHub(city: City, parts: HubParts): Promise<RunningHub> {
@@ -131,9 +142,11 @@ async function startHub(city: City, parts: HubParts): Promise<RunningHub> {
       others: [],
     },
     deliver: () => Promise.resolve([]),
-    openTenant: () => {
-      throw new Error('no sessions here')
+    openTenant: (tenant) => {
+      if (parts.openTenant === undefined) throw new Error('no tenants here')
+      return parts.openTenant(tenant)
     },
+    voucherEveryMs: 100,
     wake: () => {},
     now: Date.now,
     random: () => 0,

@@ -215,7 +215,7 @@ export async function createHubBench(
         log: silentLog,
       })
       const member: Member = {
-        admission: { nodeId, claim: country, networks, voice: voice ?? nodeId },
+        admission: { nodeId, claim: country, networks, voucher: null, voice: voice ?? nodeId },
         evidence: standsAt(place),
         link,
         presence,

@@ -21,6 +21,7 @@ import type { PublicKey } from '#shared/signature.ts'
 import type { SqlStorage } from '../storage.ts'
 import { Outbox, type OutboxEntry } from './outbox.ts'
 import type { HubStatus, NodeStanding } from './protocol.ts'
+import { createVouchers } from './vouchers.ts'
 import { createSessionGate, type SessionGate, type SessionTenant } from './session/session-gate.ts'
 
 export interface HubCoreDeps {
@@ -47,6 +48,8 @@ export interface HubCoreDeps {
   readonly peers: readonly PeerHub[]
   /** @default LIMITS.echoEveryMs */
   readonly echoEveryMs?: number
+  /** @default LIMITS.authCacheMs */
+  readonly voucherEveryMs?: number
 }
 
 export interface HubCore {
@@ -101,6 +104,7 @@ export async function createHubCore(deps: HubCoreDeps): Promise<HubCore> {
       onMeasured: (echo) => mesh.publish({ kind: 'echo', echo }),
       now: deps.now,
     },
+    vouchers: createVouchers(deps),
     isPeer: (connection) => mesh.isPeer(connection),
     log,
   })

@@ -9,7 +9,7 @@ import type { Admission, NetworkNode, NodeStanding } from './protocol.ts'
 import type { NodeView } from './schedule.ts'
 
 export interface Member {
-  readonly admission: Pick<Admission, 'nodeId' | 'claim' | 'networks' | 'voice'>
+  readonly admission: Pick<Admission, 'nodeId' | 'claim' | 'networks' | 'voucher' | 'voice'>
   /** Where it stands, as far as that is known now. */
   readonly evidence: MemberEvidence
   readonly link: WorkLink
@@ -81,7 +81,7 @@ export class Directory {
   judge(member: Member, refutation: string | null): void {
     const before = member.quarantine
     const other = this.#quarantined.get(member.admission.nodeId) ?? null
-    member.quarantine = refutation ?? other
+    member.quarantine = refutation ?? other ?? otherClaim(member)
     if (member.quarantine !== before || this.#members.get(member.admission.nodeId) === member)
       this.#onChange(member, true)
   }
@@ -101,11 +101,9 @@ export class Directory {
   refresh(record: PresenceRecord, signed: SignedPresence): void {
     const member = this.#members.get(record.nodeId)
     if (member === undefined || record.sequence <= member.presence.sequence) return
-    if (record.claim !== member.admission.claim) {
-      member.quarantine = `The presence record claims ${record.claim}; the node was admitted with ${member.admission.claim}.`
-    }
     member.presence = record
     member.signedPresence = signed
+    member.quarantine = otherClaim(member) ?? member.quarantine
     this.#onChange(member, true)
   }
 
@@ -162,6 +160,12 @@ export class Directory {
       }
     })
   }
+}
+
+/** A node that has come to claim another country than it was admitted with. */
+function otherClaim({ presence, admission }: Member): string | null {
+  if (presence.claim === admission.claim) return null
+  return `The presence record claims ${presence.claim}; the node was admitted with ${admission.claim}.`
 }
 
 export function factsOf(member: Member): NodeView['facts'] {

@@ -17,6 +17,7 @@ import type { Directory, Member } from './directory.ts'
 import type { KnownEchoes } from './known-echoes.ts'
 import { createEvidenceKeeper, type EvidenceKeeper } from './member-evidence.ts'
 import type { Admission } from './protocol.ts'
+import type { Vouchers } from './vouchers.ts'
 
 export interface NodeGateDeps {
   readonly libp2p: Libp2p
@@ -28,6 +29,7 @@ export interface NodeGateDeps {
   /** A node came or went. */
   readonly onChange: () => void
   readonly evidence: EvidenceDeps
+  readonly vouchers: Vouchers
   /** Connections that are not nodes': those between hubs. */
   readonly isPeer?: (connection: Connection) => boolean
   readonly log: Log
@@ -165,6 +167,7 @@ async function seat(deps: NodeGateDeps, member: Member, connection: Connection):
   const { nodeId } = member.admission
   const before = deps.directory.get(nodeId)
   deps.directory.add(member)
+  deps.vouchers.attend(member)
   void member.link.closed.then(() => {
     deps.directory.remove(member)
     deps.log.info('node.left', { nodeId })

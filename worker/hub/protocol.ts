@@ -9,7 +9,7 @@ import { PlaceObservation } from '#shared/evidence.ts'
 import { CountryCode, type NODE_KINDS } from '#shared/node.ts'
 import { CompiledPolicy, NetworkId, NODE_TRUSTS } from '#shared/policy.ts'
 import { Place } from '#shared/receipt.ts'
-import { ADMISSION_PURPOSES } from '../admission.ts'
+import { ADMISSION_PURPOSES, Voucher } from '../admission.ts'
 
 export const DispatchRequest = z.strictObject({
   requestId: z.string().max(128),
@@ -96,6 +96,8 @@ export const Admission = z.strictObject({
   trust: z.enum(NODE_TRUSTS),
   /** Consortia that the node is of, by the key that vouched for it. */
   networks: z.array(NetworkId).max(LIMITS.keyNetworks),
+  /** The key by which trust and networks stand, and with which they end. */
+  voucher: Voucher.nullable(),
   /** A node that another hub serves comes only to be measured. */
   purpose: z.enum(ADMISSION_PURPOSES),
   observation: PlaceObservation,

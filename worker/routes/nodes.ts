@@ -72,9 +72,9 @@ async function admit(c: AppContext): Promise<Response> {
 function vouched(c: AppContext): Pick<AdmissionClaims, 'trust' | 'networks' | 'voucher'> {
   const { caller } = c.var as Partial<AppContext['var']>
   if (caller === undefined) return { trust: 'public', networks: [], voucher: null }
-  const { scopes, networks, tenant } = caller
+  const { scopes, networks, tenant, keyId } = caller
   if (hasScope(scopes, 'node'))
-    return { trust: 'verified', networks: [...networks], voucher: tenant }
+    return { trust: 'verified', networks: [...networks], voucher: { tenant, keyId } }
   throw new AppError('forbidden', 'To vouch for a node the key needs scope node.')
 }
 
@@ -90,21 +90,23 @@ async function forward(c: AppContext): Promise<Response> {
   const hub = config.hubs.find(({ name }) => name === c.req.param('hub'))
   if (hub === undefined) throw new AppError('not_found', 'There is no such hub.')
   const secret = admissionSecret(c)
-  const { voucher, ...claims } = await verifyAdmission(c.req.query('token') ?? '', {
+  const claims = await verifyAdmission(c.req.query('token') ?? '', {
     secret,
     nowMs: isolate.nowMs(),
   })
   const stub = openHub(c.env, hub, config)
   const sighting = await observeNode(c.req.raw, config)
   // As this connection comes: whoever asked for the admission may have asked from elsewhere.
-  const voice = await voiceOf({ voucher, address: await clientAddress(c.req.raw, config) }, secret)
-  const { nodeId, claim, trust, networks, purpose } = claims
+  const { nodeId, claim, trust, networks, purpose, voucher } = claims
+  const address = await clientAddress(c.req.raw, config)
+  const voice = await voiceOf({ voucher: voucher?.tenant ?? null, address }, secret)
   const admission: Admission = {
     nodeId,
     claim,
     trust,
     networks,
     purpose,
+    voucher,
     voice,
     observation: sighting.observation,
     transportRttMs: await transportToHub(sighting, stub),

@@ -9,10 +9,10 @@ import type { TenantDatabase, TenantDeps } from './database.ts'
 import type { CreatedKey, KeyInfo, LiveKey, RotatedKey, Scope } from './protocol.ts'
 
 export interface KeyStore {
-  /** @param by the key that did it, for the log; the operator where it is left out, here and below */
-  create(tenant: TenantId, grant: KeyGrant, by?: string): Promise<CreatedKey>
+  create(tenant: TenantId, grant: KeyGrant, by?: KeyMaker): Promise<CreatedKey>
   /** A new secret for the same key; the one before is taken for `overlapMs` more. */
-  rotate(id: string, overlapMs: number, by?: string): Promise<RotatedKey>
+  rotate(id: string, overlapMs: number, by?: KeyMaker): Promise<RotatedKey>
+  /** @param by the key that did it, for the log; the operator where it is left out */
   revoke(id: string, by?: string): KeyInfo
   /** Of keys that live and of those that were revoked. @throws {AppError} not_found */
   get(id: string): KeyInfo
@@ -20,8 +20,17 @@ export interface KeyStore {
   live(): LiveKey[]
 }
 
+/** Who makes a key or a secret; the operator where nobody is named. */
+export interface KeyMaker {
+  /** The key that does it, for the log. */
+  readonly id: string
+  /** Asked in the moment of writing: while the secret was hashed others may have been heard. @throws {AppError} */
+  readonly check: () => void
+}
+
 /** Who changed a key when none of the tenant's own did. */
 const OPERATOR = 'operator'
+const OPERATOR_MAKER: KeyMaker = { id: OPERATOR, check: () => {} }
 
 const ALL = 'SELECT keys.*, networks FROM keys LEFT JOIN key_networks USING (id)'
 const LIVE = `${ALL} WHERE revoked_at_ms IS NULL`
@@ -42,9 +51,10 @@ export function createKeyStore(database: TenantDatabase, deps: TenantDeps): KeyS
   const forgetFormer = () => rows('DELETE FROM former_secrets WHERE until_ms <= ?', deps.nowMs())
   return {
     get,
-    async create(tenant, { scopes, networks }, by = OPERATOR) {
+    async create(tenant, { scopes, networks }, by = OPERATOR_MAKER) {
       const key = newApiKey(tenant, deps.random)
       const hash = await hashKey(key)
+      by.check()
       if (rows(LIVE).length >= LIMITS.tenantKeys) {
         throw new AppError('too_large', `A tenant has at most ${LIMITS.tenantKeys} live keys.`)
       }
@@ -61,13 +71,14 @@ export function createKeyStore(database: TenantDatabase, deps: TenantDeps): KeyS
         const query = 'INSERT INTO key_networks (id, networks) VALUES (?, ?)'
         rows(query, info.id, JSON.stringify(networks))
       }
-      write('key.created', info.id, keep, { by })
+      write('key.created', info.id, keep, { by: by.id })
       return { ...info, networks, revokedAtMs: null, key }
     },
-    async rotate(id, overlapMs, by = OPERATOR) {
+    async rotate(id, overlapMs, by = OPERATOR_MAKER) {
       const info = get(id)
       const key = newApiKey(database.tenant(), deps.random)
       const hash = await hashKey(key)
+      by.check()
       const [row] = rows(`${LIVE} AND id = ?`, id)
       if (row === undefined) throw new AppError('not_found', `Key ${id} was revoked.`)
       const untilMs = deps.nowMs() + overlapMs
@@ -79,7 +90,7 @@ export function createKeyStore(database: TenantDatabase, deps: TenantDeps): KeyS
         }
         rows('UPDATE keys SET hash = ? WHERE id = ?', hash, id)
       }
-      write('key.rotated', id, change, { by })
+      write('key.rotated', id, change, { by: by.id })
       return { ...info, key, formerUntilMs: overlapMs > 0 ? untilMs : null }
     },
     revoke(id, by = OPERATOR) {

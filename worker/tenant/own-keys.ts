@@ -33,14 +33,17 @@ export function createOwnKeys(database: Pick<TenantDatabase, 'tenant'>, keys: Ke
     async create(by, request) {
       const tenant = database.tenant()
       const grant = KeyRequest.parse(request)
-      requireCover(maker(by), grant)
-      return await keys.create(tenant, grant, by)
+      const check = () => requireCover(maker(by), grant)
+      check()
+      return await keys.create(tenant, grant, { id: by, check })
     },
     async rotate({ by, id }, overlapMs) {
       database.tenant()
       // Whoever sees the new secret has the key.
-      requireCover(maker(by), keys.get(id))
-      return await keys.rotate(id, Math.min(Math.max(0, overlapMs), LIMITS.keyOverlapMs), by)
+      const check = () => requireCover(maker(by), keys.get(id))
+      check()
+      const keptMs = Math.min(Math.max(0, overlapMs), LIMITS.keyOverlapMs)
+      return await keys.rotate(id, keptMs, { id: by, check })
     },
     revoke({ by, id }, lastAdmin) {
       database.tenant()

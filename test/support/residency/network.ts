@@ -151,7 +151,13 @@ export function joinHub({ hub, nodeId, node, signer, loadable, link }: Joining):
   }
   let place = placeOf(node)
   const member: Member = {
-    admission: { nodeId, claim: node.country, networks: [...node.networks], voice: nodeId },
+    admission: {
+      nodeId,
+      claim: node.country,
+      networks: [...node.networks],
+      voucher: null,
+      voice: nodeId,
+    },
     evidence: { place: () => place, record: () => null },
     link: {
       rttMs: () => 1,

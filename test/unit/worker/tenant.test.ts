@@ -156,3 +156,29 @@ describe('policies', () => {
     ])
   })
 })
+
+describe('[A7] a key that is revoked while it makes another', () => {
+  async function twoAdmins() {
+    const { core } = createTenant()
+    const first = await core.createKey({ tenant: acme, scopes: ['admin'] })
+    const second = await core.createKey({ tenant: acme, scopes: ['admin'] })
+    return { core, first: first.id, second: second.id }
+  }
+
+  it('leaves none behind', async () => {
+    const { core, first, second } = await twoAdmins()
+    const making = core.ownKeys.create(first, { scopes: ['admin'], networks: [] })
+    core.ownKeys.revoke({ by: second, id: first }, false)
+    await expect(making).rejects.toMatchObject({ code: 'forbidden' })
+    expect(core.snapshot()?.keys.map(({ id }) => id)).toEqual([second])
+  })
+
+  it('learns no new secret of another', async () => {
+    const { core, first, second } = await twoAdmins()
+    const before = core.snapshot()?.keys.find(({ id }) => id === second)?.hash
+    const rotating = core.ownKeys.rotate({ by: first, id: second }, 0)
+    core.ownKeys.revoke({ by: second, id: first }, false)
+    await expect(rotating).rejects.toMatchObject({ code: 'forbidden' })
+    expect(core.snapshot()?.keys.find(({ id }) => id === second)?.hash).toBe(before)
+  })
+})

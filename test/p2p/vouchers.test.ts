@@ -1,0 +1,70 @@
+/** Nodes and the key that vouched for them, over the real code of hub, node and tenant. */
+import { afterEach, describe, expect, it } from 'vitest'
+import { randomBytes, TenantId } from '#shared/ids.ts'
+import { createTenantCore } from '#worker/tenant/core.ts'
+import { startAnchoredHubs, type AnchoredHubs } from '../support/anchored-hubs.ts'
+import { until } from '../support/poll.ts'
+import { createSqliteStorage } from '../support/sqlite-storage.ts'
+
+const tenant = TenantId.parse('hospitals')
+
+let hubs: AnchoredHubs | undefined
+afterEach(() => hubs?.close())
+
+async function startVouched() {
+  const storage = createSqliteStorage()
+  const core = createTenantCore({ storage, nowMs: Date.now, random: randomBytes })
+  const key = await core.createKey({ tenant, scopes: ['node'], networks: ['hospitals-de'] })
+  let isReachable = true
+  hubs = await startAnchoredHubs(['frankfurt'], {
+    openTenant: () => ({
+      snapshot: () =>
+        isReachable ? Promise.resolve(core.snapshot()) : Promise.reject(new Error('away')),
+      leaseRequests: () => Promise.reject(new Error('no sessions here')),
+      leaseSpend: () => Promise.reject(new Error('no sessions here')),
+    }),
+  })
+  const join = (voucher?: { tenant: TenantId; keyId: string }) =>
+    hubs?.join({
+      claim: 'DE',
+      hub: 'frankfurt',
+      oneWayMs: { frankfurt: 0 },
+      ...(voucher === undefined ? {} : { voucher, networks: ['hospitals-de'] }),
+    })
+  const own = await join({ tenant, keyId: key.id })
+  const stranger = await join()
+  const seen = () => hubs?.core('frankfurt').standings() ?? []
+  await until('both are there', () => seen().length === 2)
+  return {
+    core,
+    keyId: key.id,
+    nodeId: own?.state().nodeId,
+    strangerId: stranger?.state().nodeId,
+    trusted: () =>
+      seen()
+        .filter(({ facts }) => facts.trust === 'verified')
+        .map((n) => n.nodeId),
+    ids: (): string[] => seen().map((node) => node.nodeId),
+    reach: (is: boolean) => void (isReachable = is),
+    rounds: (count: number) => new Promise((resolve) => setTimeout(resolve, count * 100)),
+  }
+}
+
+describe('[A9] a node that a key vouched for', () => {
+  it('is sent away once the key is revoked, and others stay', async () => {
+    const { core, keyId, nodeId, strangerId, trusted, ids, rounds } = await startVouched()
+    await rounds(3)
+    expect(trusted()).toEqual([nodeId])
+    core.revokeKey(keyId)
+    // This hub admits it again when it comes back; that a revoked key gets no admission is the Worker's.
+    await until('sent away', () => nodeId !== undefined && !ids().includes(nodeId))
+    expect(ids()).toContain(strangerId)
+  })
+
+  it('stays while its tenant cannot be asked: nobody has said that the key is gone', async () => {
+    const { nodeId, trusted, reach, rounds } = await startVouched()
+    reach(false)
+    await rounds(4)
+    expect(trusted()).toEqual([nodeId])
+  })
+})
