@@ -194,8 +194,9 @@ export function findBounded(parts: BoundParts): Finding & { readonly possible: C
   const not = (reason: string) => ({ holds: false, possible, reasons: [`Not bounded: ${reason}`] })
   if (!echoes.some(({ statement }) => statement.anchor === inputs.hub))
     return not(`its hub ${inputs.hub} has not measured it as an anchor.`)
-  if (echoes.length < BOUND_ANCHORS)
-    return not(`${echoes.length} of the ${BOUND_ANCHORS} anchors that it needs have measured it.`)
+  const anchors = countAnchors(echoes)
+  if (anchors < BOUND_ANCHORS)
+    return not(`${anchors} of the ${BOUND_ANCHORS} anchors that it needs have measured it.`)
   if (isRelayed) return not('a relay is suspected.')
   const nearestKm = Math.min(...echoes.map(({ statement }) => radiusOf(statement)))
   if (nearestKm > BOUND_RADIUS_KM)
@@ -213,6 +214,11 @@ export function findBounded(parts: BoundParts): Finding & { readonly possible: C
     possible,
     reasons: [`Bounded by round trips to ${circles.join(', ')}: ${describe(possible)} possible.`],
   }
+}
+
+/** Each of them has another name already; one that signs under several names with one key is one. */
+function countAnchors(echoes: readonly SignedEcho[]): number {
+  return new Set(echoes.map(({ anchorKey }) => `${anchorKey.x}${anchorKey.y}`)).size
 }
 
 /** Every country that no circle excludes. */

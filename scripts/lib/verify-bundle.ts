@@ -130,8 +130,21 @@ function checkEntries({ entries }: AuditBundle, { size, root }: LogHead): Bundle
       failed.push(line(about, 'entry.detail', false, 'the detail is not what the leaf commits to'))
   }
   const erased = entries.filter(({ opening }) => opening === null).length
-  const detail = `${entries.length} entries in the log, ${erased} of them erased`
+  // Nobody can tell an entry that was erased from one whose detail was held back, nor why some are not here: so both are said.
+  const detail = `entries ${rangesOf(entries)} of ${size}, ${erased} of them without detail: erased or withheld`
   return failed.length > 0 ? failed : [line('log', 'log.entries', true, detail)]
+}
+
+/** `0 to 3, 7, 9 to 11`; the first gaps of many. */
+function rangesOf(entries: AuditBundle['entries']): string {
+  const ranges: [number, number][] = []
+  for (const { sequence } of entries) {
+    const last = ranges.at(-1)
+    if (last?.[1] === sequence - 1) last[1] = sequence
+    else ranges.push([sequence, sequence])
+  }
+  const shown = ranges.slice(0, 8).map(([a, b]) => (a === b ? `${a}` : `${a} to ${b}`))
+  return `${shown.join(', ')}${ranges.length > 8 ? ' and more' : ''}`
 }
 
 async function checkBatches(

@@ -22,8 +22,10 @@ export async function verifyEvidence(
 ): Promise<VerificationLine[]> {
   const { place, nodeId, issuedAtMs } = receipt.ticket
   if (record === null) {
-    const isNone = place.evidenceHash === NO_EVIDENCE
-    return [line('evidence.record', isNone, isNone ? 'the ticket names none' : 'it is missing')]
+    if (place.evidenceHash !== NO_EVIDENCE) return [line('evidence.record', false, 'it is missing')]
+    // These classes are nothing without what they were concluded from.
+    const isProof = place.evidence === 'bounded' || place.evidence === 'attested'
+    return [line('evidence.record', !isProof, `the ticket names none for ${place.evidence}`)]
   }
   const hash = evidenceHash(record)
   const again = concludeEvidence(record, record.concludedAtMs)

@@ -15,6 +15,7 @@ import {
 } from '#scripts/lib/chain.ts'
 import { createChainView, type ChainView } from '#scripts/lib/chain-view.ts'
 import { createPinnedView, rememberChain } from '#scripts/lib/pinned-view.ts'
+import { verifyEvidence } from '#scripts/lib/verify-evidence.ts'
 import { findForks, verifyBundle, type BundleTrust } from '#scripts/lib/verify-bundle.ts'
 import type { AuditBundle } from '#shared/audit-bundle.ts'
 import { createLogSigner } from '#shared/checkpoint.ts'
@@ -22,6 +23,7 @@ import { concludeEvidence } from '#shared/conclude-evidence.ts'
 import { placeOf, type EvidenceRecord } from '#shared/evidence.ts'
 import { randomBytes, type Bytes32 } from '#shared/ids.ts'
 import { silentLog } from '#shared/log.ts'
+import { NO_EVIDENCE } from '#shared/receipt.ts'
 import { collectBundle, type BundleSource } from '#worker/collect-bundle.ts'
 import { createLedgerChain } from '#worker/ledger/chain.ts'
 import { createLedgerCore, type LedgerCore } from '#worker/ledger/core.ts'
@@ -270,6 +272,26 @@ describe('a bundle', () => {
   ])('names %s when that is what was changed', async (name, change) => {
     expect(await failures(edited(change))).toContain(name)
   })
+
+  it('says which entries of the log it has, so that one that was left out is seen', async () => {
+    const linesOf = async (document: unknown) =>
+      (await verifyBundle(document, trust)).lines.find(({ name }) => name === 'log.entries')?.detail
+    expect(await linesOf(bundle)).toContain('entries 0 to 11 of 12, 0 of them without detail')
+    const hidden = edited((copy) => {
+      copy.entries.splice(2, 2)
+      copy.jobs.splice(0, 1)
+    })
+    expect(await linesOf(hidden)).toContain('entries 0 to 1, 4 to 11 of 12')
+  })
+
+  it.each(['bounded', 'attested'] as const)(
+    'in which a node is %s on no record of evidence is refused',
+    async (evidence) => {
+      const receipt = await maker.make({ place: { evidence, evidenceHash: NO_EVIDENCE } })
+      const [verdict] = await verifyEvidence(receipt, null, trust)
+      expect(verdict).toMatchObject({ name: 'evidence.record', result: 'failed' })
+    },
+  )
 
   it('made under another log key, or for another tenant, is refused', async () => {
     const { publicKey } = await createLogSigner(toHex(randomBytes(32)))

@@ -21,17 +21,31 @@ export function seenIn(country: string | null, change: Partial<PlaceObservation>
 export interface EchoMaker {
   readonly nodeId: NodeId
   /** Signed by the anchor; the node's own signature in it is only of the right shape. */
-  echo(city: City, minRttMs: number, change?: Partial<SignedEcho['statement']>): Promise<SignedEcho>
+  echo(
+    city: City,
+    minRttMs: number,
+    change?: Partial<SignedEcho['statement']>,
+    /** Whose key signs. @default its own */
+    by?: City,
+  ): Promise<SignedEcho>
 }
 
 export async function createEchoMaker(): Promise<EchoMaker> {
-  const signer = await createSigner(await generateSigningKey(false))
+  const signers = new Map(
+    await Promise.all(
+      Object.keys(CITIES).map(
+        async (city) => [city, await createSigner(await generateSigningKey(false))] as const,
+      ),
+    ),
+  )
   const nodeId = peerIdOf(await newIdentity())
   const anchorPeerId = peerIdOf(await newIdentity())
   return {
     nodeId,
-    echo: (city, minRttMs, change = {}) =>
-      signEcho(
+    echo(city, minRttMs, change = {}, by = city) {
+      const signer = signers.get(by)
+      if (signer === undefined) throw new Error(`there is no anchor in ${city}`)
+      return signEcho(
         {
           version: 1,
           nodeId,
@@ -47,7 +61,8 @@ export async function createEchoMaker(): Promise<EchoMaker> {
           ...change,
         },
         signer,
-      ),
+      )
+    },
   }
 }
 

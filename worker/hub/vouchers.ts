@@ -62,7 +62,8 @@ async function reviewTenant(
   for (const member of members) {
     if (stillVouches(keys, member.admission)) continue
     log.warn('node.unvouched', { nodeId: member.admission.nodeId, tenant })
-    await member.link.close().catch(() => {})
+    // All at once: one that does not answer must not keep the others in.
+    member.link.close().catch(() => {})
   }
 }
 

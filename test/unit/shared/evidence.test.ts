@@ -106,6 +106,17 @@ describe('contradicted', () => {
 })
 
 describe('bounded', () => {
+  it('is not what one anchor makes that signs under three names', async () => {
+    const echoes = await Promise.all([
+      maker.echo('frankfurt', 1.2),
+      maker.echo('amsterdam', 7, {}, 'frankfurt'),
+      maker.echo('warsaw', 18, {}, 'frankfurt'),
+    ])
+    const record = conclude({ echoes })
+    expect(record.class).toBe('observed')
+    expect(record.reasons.join(' ')).toContain('1 of the 3 anchors')
+  })
+
   it('is what three anchors leave: in Frankfurt nothing outside the EEA', async () => {
     const record = conclude({ echoes: await near() })
     expect(record.class).toBe('bounded')
