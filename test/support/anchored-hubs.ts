@@ -1,12 +1,13 @@
 /** Several hubs in one process, each an anchor in a city, and whole nodes at chosen distances from them: the real hub and node code. */
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
-import { multiaddr } from '@multiformats/multiaddr'
+import { multiaddr, type Multiaddr } from '@multiformats/multiaddr'
 import { WebSocket, WebSocketServer } from 'ws'
 import { createNodeCore, type NodeCore } from '#node-core/node-core.ts'
 import { newIdentity, peerIdOf } from '#p2p/node.ts'
 import type { SocketLike } from '#p2p/transports/socket-connection.ts'
 import type { PlaceObservation } from '#shared/evidence.ts'
+import { NodeId } from '#shared/ids.ts'
 import { silentLog } from '#shared/log.ts'
 import { createSigner, generateSigningKey } from '#shared/signature.ts'
 import { createHubCore, type HubCore, type HubCoreDeps } from '#worker/hub/core.ts'
@@ -37,6 +38,11 @@ export interface NodeWish {
 export interface AnchoredHubs {
   core(city: City): HubCore
   join(wish: NodeWish): Promise<NodeCore>
+  /** Where a node of this id, admitted so, dials that hub. */
+  address(
+    wish: NodeWish,
+    at: { readonly nodeId: string; readonly city: City; readonly purpose: Admission['purpose'] },
+  ): Promise<Multiaddr>
   close(): Promise<void>
 }
 
@@ -67,31 +73,34 @@ export async function startAnchoredHubs(
     if (hub === undefined) throw new Error(`there is no hub in ${city}`)
     return hub
   }
+  const addressOf: AnchoredHubs['address'] = async (wish, { nodeId, city, purpose }) => {
+    const { core, port } = hubOf(city)
+    const proxy = await startDelayProxy(port, wish.oneWayMs[city] ?? 0)
+    closers.push(() => proxy.close())
+    const admission: Admission = {
+      nodeId: NodeId.parse(nodeId),
+      claim: wish.claim,
+      trust: wish.voucher === undefined ? 'public' : 'verified',
+      networks: [...(wish.networks ?? [])],
+      voucher: wish.voucher ?? null,
+      voice: nodeId,
+      purpose,
+      observation: wish.observation ?? seenIn(wish.claim),
+      transportRttMs: purpose === 'work' ? (wish.transportRttMs ?? null) : null,
+    }
+    const path = `${ADMISSION_PATH.slice(1)}${encodeURIComponent(JSON.stringify(admission))}`
+    const { peerId } = core.status()
+    return multiaddr(
+      `/ip4/127.0.0.1/tcp/${wish.oneWayMs[city] === 0 ? port : proxy.port}/ws/http-path/${encodeURIComponent(path)}/p2p/${peerId}`,
+    )
+  }
   return {
     core: (city) => hubOf(city).core,
+    address: addressOf,
     async join(wish) {
       const identity = wish.identity ?? (await newIdentity())
-      const address = async (city: City, purpose: Admission['purpose']) => {
-        const { core, port } = hubOf(city)
-        const proxy = await startDelayProxy(port, wish.oneWayMs[city] ?? 0)
-        closers.push(() => proxy.close())
-        const admission: Admission = {
-          nodeId: peerIdOf(identity),
-          claim: wish.claim,
-          trust: wish.voucher === undefined ? 'public' : 'verified',
-          networks: [...(wish.networks ?? [])],
-          voucher: wish.voucher ?? null,
-          voice: peerIdOf(identity),
-          purpose,
-          observation: wish.observation ?? seenIn(wish.claim),
-          transportRttMs: purpose === 'work' ? (wish.transportRttMs ?? null) : null,
-        }
-        const path = `${ADMISSION_PATH.slice(1)}${encodeURIComponent(JSON.stringify(admission))}`
-        const { peerId } = core.status()
-        return multiaddr(
-          `/ip4/127.0.0.1/tcp/${wish.oneWayMs[city] === 0 ? port : proxy.port}/ws/http-path/${encodeURIComponent(path)}/p2p/${peerId}`,
-        )
-      }
+      const address = (city: City, purpose: Admission['purpose']) =>
+        addressOf(wish, { nodeId: peerIdOf(identity), city, purpose })
       const others = Object.keys(wish.oneWayMs).filter((city) => city !== wish.hub) as City[]
       const node = createNodeCore({
         kind: 'local',

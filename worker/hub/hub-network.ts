@@ -57,6 +57,19 @@ export async function createHubNetwork(deps: HubNetworkDeps): Promise<HubNetwork
       for (const member of directory.members()) mesh.publish(newsOf(member))
     },
   })
+  keepHubsAmongThemselves(libp2p, mesh, log)
   const peerId = NodeId.parse(peerIdOf(privateKey))
   return { peerId, signer, libp2p, transport, directory, neighbours, echoes, mesh }
+}
+
+/** What hubs tell one another of nodes, their places and consortia is not for nodes: one that listens is sent away at once. */
+function keepHubsAmongThemselves(libp2p: LittoralNode, mesh: Pick<Mesh, 'isPeer'>, log: Log): void {
+  libp2p.services.pubsub.addEventListener('subscription-change', ({ detail }) => {
+    if (!detail.subscriptions.some(({ subscribe }) => subscribe)) return
+    for (const connection of libp2p.getConnections(detail.peerId)) {
+      if (mesh.isPeer(connection)) continue
+      log.warn('node.subscribed', { nodeId: detail.peerId.toString() })
+      connection.abort(new Error('nodes publish and do not subscribe'))
+    }
+  })
 }

@@ -1,0 +1,37 @@
+/** What a node can hear of others over the hubs' gossip: nothing. */
+import { afterEach, describe, expect, it } from 'vitest'
+import { WORK_PROTOCOL } from '#p2p/frames.ts'
+import { createPeerNode, newIdentity, peerIdOf } from '#p2p/node.ts'
+import { presenceTopic } from '#p2p/presence.ts'
+import { silentLog } from '#shared/log.ts'
+import { HUBS_TOPIC } from '#worker/hub/notice.ts'
+import { startAnchoredHubs, type AnchoredHubs } from '../support/anchored-hubs.ts'
+import { until } from '../support/poll.ts'
+
+let hubs: AnchoredHubs | undefined
+afterEach(() => hubs?.close())
+
+describe('[P2] a node that subscribes to a topic', () => {
+  it('is sent away before it hears of other nodes', async () => {
+    hubs = await startAnchoredHubs(['amsterdam', 'frankfurt'])
+    const identity = await newIdentity()
+    const spy = await createPeerNode({ privateKey: identity, log: silentLog })
+    const heard: string[] = []
+    spy.services.pubsub.addEventListener('gossipsub:message', ({ detail }) => {
+      heard.push(detail.msg.topic)
+    })
+    await spy.handle(WORK_PROTOCOL, () => {})
+    const wish = { claim: 'DE', hub: 'frankfurt', oneWayMs: { frankfurt: 0 } } as const
+    const at = { nodeId: peerIdOf(identity), city: 'frankfurt', purpose: 'work' } as const
+    await spy.dial(await hubs.address(wish, at))
+    expect(spy.getConnections().length).toBe(1)
+    for (const topic of [HUBS_TOPIC, presenceTopic('hub-frankfurt')])
+      spy.services.pubsub.subscribe(topic)
+    await until('sent away', () => spy.getConnections().length === 0)
+    const oneWayMs = { amsterdam: 0, frankfurt: 0 }
+    const node = await hubs.join({ claim: 'NL', hub: 'amsterdam', oneWayMs })
+    await until('told of', () => node.state().phase === 'online')
+    expect(heard).toEqual([])
+    await spy.stop()
+  })
+})
