@@ -24,9 +24,11 @@ const KERNEL = {
 }
 
 let worker: TestWorker
+let auditor: string
 const nodes: NodeCore[] = []
 beforeAll(async () => {
   worker = await startTestWorker('development', { HUBS, INGRESS_COUNTRY: 'DE' })
+  auditor = (await worker.operator.createKey({ tenant: 'auditors', scopes: ['audit'] })).key
 })
 afterAll(async () => {
   for (const node of nodes) await node.stop()
@@ -72,8 +74,8 @@ async function join(claim: string, hub: string): Promise<NodeCore> {
   return node
 }
 
-async function shown(node: NodeCore) {
-  const { body } = await worker.call('GET', '/v1/network')
+async function shown(node: NodeCore, key = auditor) {
+  const { body } = await worker.call('GET', '/v1/network', key === '' ? {} : { key })
   return NetworkReply.parse(body).nodes.find(({ nodeId }) => nodeId === node.state().nodeId)
 }
 
@@ -122,6 +124,10 @@ describe('[PL6] hubs in workerd', () => {
       timeoutMs: 30_000,
     })
     expect((await shown(node))?.quarantine).toMatch(/claims US.*US is at least/)
+    // To the public a node has a country, and no round trips by which to find it.
+    const inPublic = await shown(node, '')
+    expect(inPublic?.quarantine).toBe('It gets no work.')
+    expect(inPublic?.evidenceReasons).toEqual([])
     await until('told', () => node.state().lastError?.includes('claims US') === true)
   })
 })
