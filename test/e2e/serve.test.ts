@@ -66,9 +66,9 @@ describe('npm run serve', () => {
     const path = join(state, 'secrets.json')
     expect((await stat(path)).mode & 0o777).toBe(0o600)
     const secrets = JSON.parse(await readFile(path, 'utf8')) as Record<string, string>
-    expect(Object.keys(secrets)).toEqual(['OPERATOR_KEY', 'ADMISSION_SECRET'])
+    expect(Object.keys(secrets)).toEqual(['OPERATOR_KEY', 'ADMISSION_SECRET', 'LOG_KEY'])
     for (const secret of Object.values(secrets)) {
-      expect(secret).toMatch(/^[0-9a-f]{64}$/)
+      expect(secret).toMatch(/^(0x)?[0-9a-f]{64}$/)
       expect(served.text).not.toContain(secret)
     }
   })
