@@ -23,8 +23,7 @@ Vars and secrets come from the environment, over wrangler.toml; npm run deploy -
 const Secrets = z.object({
   OPERATOR_KEY: z.string(),
   ADMISSION_SECRET: z.string(),
-  /** Of a state folder that is older than audit logs. */
-  LOG_KEY: z.string().default(''),
+  LOG_KEY: z.string(),
 })
 
 type Vars = Readonly<Record<string, string>>
@@ -117,18 +116,19 @@ function report(url: string, stateDir: string, vars: Vars): void {
   console.log(lines.join('\n'))
 }
 
-/** Made once and kept; only its owner may read the file. */
+/** Made once and kept; only its owner may read the file. One that an older version made gets what it lacks. */
 function loadSecrets(stateDir: string): z.infer<typeof Secrets> {
   const path = join(stateDir, 'secrets.json')
-  if (!existsSync(path)) {
-    const fresh = () => randomBytes(32).toString('hex')
-    writePrivate(path, {
-      OPERATOR_KEY: fresh(),
-      ADMISSION_SECRET: fresh(),
-      LOG_KEY: `0x${fresh()}`,
-    })
+  const before: unknown = existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : {}
+  const kept = Secrets.partial().parse(before)
+  const fresh = () => randomBytes(32).toString('hex')
+  const secrets = {
+    OPERATOR_KEY: kept.OPERATOR_KEY ?? fresh(),
+    ADMISSION_SECRET: kept.ADMISSION_SECRET ?? fresh(),
+    LOG_KEY: kept.LOG_KEY ?? `0x${fresh()}`,
   }
-  return Secrets.parse(JSON.parse(readFileSync(path, 'utf8')))
+  if (Object.keys(kept).length < Object.keys(secrets).length) writePrivate(path, secrets)
+  return secrets
 }
 
 /** Settings from the environment. */
