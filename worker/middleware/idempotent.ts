@@ -4,11 +4,13 @@
  * and get the same answer.
  */
 import { createMiddleware } from 'hono/factory'
+import { z } from 'zod'
 import { AppError } from '#shared/errors.ts'
 import { LIMITS } from '#shared/limits.ts'
 import { concatBytes } from 'viem'
 import type { AppContext, AppEnv } from '../context.ts'
 import { openTenant } from '../durable-objects.ts'
+import { decodeBase64, encodeBase64 } from '../formats/base64.ts'
 import { parseIdempotencyKey, sealRequest, type SealedRequest } from '../idempotency-key.ts'
 import type { IdempotencyVerdict, KeptAnswer } from '../tenant/idempotency.ts'
 import { readBytes } from './body.ts'
@@ -57,7 +59,7 @@ async function runAndKeep(
     throw error
   }
   if (!c.res.ok || c.res.body === null) return await running.release()
-  const headers = keptHeaders(c)
+  const headers = await sealHeaders(running.sealed, keptHeaders(c))
   const { status } = c.res
   if (c.res.headers.get('content-type')?.startsWith('text/event-stream') === true) {
     const [toCaller, toRecord] = c.res.body.tee()
@@ -124,13 +126,37 @@ function keptHeaders(c: AppContext): Record<string, string> {
   return headers
 }
 
+const SEALED = 'sealed'
+const KeptHeaders = z.record(z.string(), z.string())
+
+/** They name receipt and node: an erasure must not leave those beside the answer that nobody can read. */
+async function sealHeaders(
+  sealed: SealedRequest,
+  headers: Readonly<Record<string, string>>,
+): Promise<Record<string, string>> {
+  const bytes = await sealed.seal(new TextEncoder().encode(JSON.stringify(headers)))
+  return { [SEALED]: encodeBase64(bytes) }
+}
+
+/** @param kept of before headers were sealed, too: answers are kept for a day */
+async function openHeaders(
+  sealed: SealedRequest,
+  kept: Readonly<Record<string, string>>,
+): Promise<Readonly<Record<string, string>>> {
+  const bytes = decodeBase64(kept[SEALED] ?? '')
+  if (bytes === undefined || bytes.length === 0) return kept
+  const plain = await sealed.open(new Uint8Array(bytes))
+  return KeptHeaders.parse(JSON.parse(new TextDecoder().decode(plain)))
+}
+
 async function answerAgain(
   c: AppContext,
   verdict: Exclude<IdempotencyVerdict, { kind: 'run' }>,
   sealed: SealedRequest,
 ): Promise<Response> {
   if (verdict.kind !== 'replay') throw refusal(verdict)
-  const { status, headers, body } = verdict.answer
+  const { status, body } = verdict.answer
+  const headers = await openHeaders(sealed, verdict.answer.headers)
   const [policyId = ''] = (headers['x-littoral-policy'] ?? '').split('@')
   // The policy may be one that only the body named: this connection must be one that it allows, too.
   await admitPolicy(c, policyId)

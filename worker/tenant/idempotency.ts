@@ -16,6 +16,7 @@ export interface IdempotencyHold extends IdempotentRequest {
 /** An answer as it is kept. */
 export interface KeptAnswer {
   readonly status: number
+  /** Sealed, too, under one name. */
   readonly headers: Readonly<Record<string, string>>
   /** Sealed with a key that only the request itself gives; null when it was too large to be kept. */
   readonly body: Uint8Array<ArrayBuffer> | null

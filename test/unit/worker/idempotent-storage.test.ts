@@ -1,0 +1,64 @@
+/** What a kept answer leaves in the tenant's storage, through the middleware and over real SQLite. */
+import { Hono } from 'hono'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import { randomBytes, TenantId } from '#shared/ids.ts'
+import { Policy } from '#shared/policy.ts'
+import { countryBit } from '#shared/region.ts'
+import type { AppEnv } from '#worker/context.ts'
+import type { WorkerEnv } from '#worker/config.ts'
+import { idempotent } from '#worker/middleware/idempotent.ts'
+import { createTenantCore } from '#worker/tenant/core.ts'
+import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
+
+const acme = TenantId.parse('acme')
+const RECEIPT = `0x${'ab'.repeat(32)}`
+
+// As a production build has it.
+beforeEach(() => Object.assign(globalThis, { __SIMULATED_PLACES__: false }))
+afterEach(() => Reflect.deleteProperty(globalThis, '__SIMULATED_PLACES__'))
+
+it('[G8] names no receipt and no node, and is answered with both all the same', async () => {
+  const storage = createSqliteStorage()
+  const core = createTenantCore({ storage, nowMs: Date.now, random: randomBytes })
+  await core.createKey({ tenant: acme, scopes: ['infer'], networks: [] })
+  core.publishPolicy(Policy.parse({ id: 'default', compute: { allow: ['DE'] } }))
+  const { idempotency } = core
+  const stub = {
+    beginIdempotent: (...given: Parameters<typeof idempotency.begin>) =>
+      idempotency.begin(...given),
+    completeIdempotent: async (...given: Parameters<typeof idempotency.complete>) =>
+      idempotency.complete(...given),
+    releaseIdempotent: async (...given: Parameters<typeof idempotency.release>) =>
+      idempotency.release(...given),
+  }
+  const app = new Hono<AppEnv>()
+    .use(async (c, next) => {
+      const snapshot = core.snapshot()
+      if (snapshot === null) throw new Error('no tenant')
+      const caller = { tenant: acme, keyId: 'k', scopes: ['infer'], networks: [], snapshot }
+      c.set('caller', caller as never)
+      c.set('config', { deployment: 'any', ingressCountry: countryBit('DE') } as never)
+      c.set('answerHeaders', new Map())
+      c.set('policy', snapshot.policies[0]?.compiled)
+      await next()
+    })
+    .post('/v1/x', idempotent, (c) =>
+      c.text('the answer', 200, { 'x-littoral-receipt': RECEIPT, 'x-littoral-node': '12D3KooW' }),
+    )
+  const env = { TENANT: { getByName: () => stub } } as unknown as WorkerEnv
+  const context = { waitUntil: () => {}, passThroughOnException: () => {}, props: {} }
+  const ask = () =>
+    app.request(
+      '/v1/x',
+      { method: 'POST', headers: { 'idempotency-key': 'k-1' }, body: 'q' },
+      env,
+      context,
+    )
+  expect((await ask()).status).toBe(200)
+  const kept = JSON.stringify(storage.sql.exec('SELECT * FROM idempotency').toArray())
+  expect(kept).not.toContain(RECEIPT.slice(2))
+  expect(kept).not.toContain('12D3KooW')
+  const again = await ask()
+  expect(await again.text()).toBe('the answer')
+  expect(again.headers.get('x-littoral-receipt')).toBe(RECEIPT)
+})
