@@ -77,7 +77,7 @@ export function explainVerdict(
     case 'evidence.contradicted':
       return `claims ${country}, and its connection says otherwise`
     case 'compute.allow':
-      return `stands in ${country}, and the job may run in ${nameCountries(intersect(policy.compute, allowed))} only`
+      return `stands in ${country}, and the job may run ${whereTo(intersect(policy.compute, allowed))}`
     case 'evidence.min':
       return `has ${node.evidence} evidence of its place; the policy asks for ${policy.minEvidence} or better`
     case 'evidence.bounds':
@@ -95,6 +95,10 @@ export function explainVerdict(
     case 'verification.min':
       return 'answers alone; the policy asks for replicated answers, which no node can give yet'
   }
+}
+
+function whereTo(set: CountrySet): string {
+  return set === NO_COUNTRY ? 'nowhere' : `in ${nameCountries(set)} only`
 }
 
 /** `a TLS connection that ends in AT, DE` */

@@ -5,7 +5,7 @@ import { memoize } from './memoize.ts'
 
 export const JobId = z
   .string()
-  .regex(/^job_[0-9a-f]{32}$/)
+  .regex(/^job_[0-9a-f]{32}$/, 'job_ and 32 hex digits, as answers and the log name a job')
   .brand('JobId')
 export type JobId = z.infer<typeof JobId>
 

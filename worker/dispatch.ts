@@ -23,7 +23,7 @@ export function eligibleHubs(
 
 /**
  * Sends a job to the hubs in turn until one answers. Every hub applies the same policy: trying the next never widens it.
- * @throws {AppError} the hub's error; no_capacity rather than residency_unsatisfiable where hubs disagree
+ * @throws {AppError} the hub's error; no_capacity rather than residency_unsatisfiable where a hub had an allowed node
  */
 export async function dispatch(
   target: { readonly env: Pick<WorkerEnv, 'HUB'>; readonly config: Config },
@@ -109,9 +109,10 @@ function preferNamed(turns: readonly HubTurn[], named: unknown): HubTurn[] {
   return [...turns.filter(isNamed), ...turns.filter((turn) => !isNamed(turn))]
 }
 
-/** Of two hubs' refusals the one to tell: no_capacity says least, then the rule that let nodes come furthest. */
+/** Of two hubs' refusals the one to tell: that allowed nodes are busy, then the rule that let nodes come furthest. A hub without nodes knows nothing of places. */
 function nearer(before: AppError | undefined, refusal: AppError): AppError {
-  if (before === undefined) return refusal
+  if (before === undefined || before.meta['hasNoNodes'] === true) return refusal
+  if (refusal.meta['hasNoNodes'] === true) return before
   if (before.code === 'no_capacity') return before
   if (refusal.code === 'no_capacity') return refusal
   return rank(refusal) > rank(before) ? refusal : before

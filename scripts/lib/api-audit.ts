@@ -65,7 +65,10 @@ export const AUDIT_OPERATIONS = [
     path: '/v1/audit/bundle',
     summary: 'Entries, proofs, receipts and batches for `npm run verify`; itself an entry',
     security: 'key',
-    query: { from: 'First entry', to: 'Up to this one, without it' },
+    query: {
+      from: 'First entry; left out: the newest 1,000',
+      to: 'Up to this one, without it; left out: the end',
+    },
     reply: AuditBundle,
   },
   {

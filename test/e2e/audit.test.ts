@@ -163,6 +163,15 @@ describe('a job in the audit log', () => {
     expect(exported.map(({ opening }) => opening?.detail['format'])).toEqual(['csv', 'jsonl'])
   })
 
+  it('is bundled whole where no range is named, and is searched by days', async () => {
+    const { entries } = AuditBundle.parse(JSON.parse(await text('/v1/audit/bundle')))
+    expect(entries.map(({ sequence }) => sequence)).toEqual(entries.map((_, i) => i))
+    const dayOf = (ms: number) => new Date(ms).toISOString().slice(0, 10)
+    expect(await events(`from=${dayOf(Date.now() - 86_400_000)}`)).not.toEqual([])
+    expect(await events(`from=${dayOf(Date.now() + 2 * 86_400_000)}`)).toEqual([])
+    expect(await text('/v1/audit/events?from=yesterday')).toContain('write a time as 2026-11-22')
+  })
+
   it('shows in the record of processing, and nothing of it to anybody else', async () => {
     const record = RopaReply.parse((await stack.get(tenant, '/v1/compliance/ropa')).body)
     const own = record.activities.find(({ activity }) => activity === 'open-eu@1')

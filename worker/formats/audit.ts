@@ -6,11 +6,15 @@ import { LIMITS } from '#shared/limits.ts'
 
 const Index = z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER)
 
-/** A time as milliseconds, or as a date. */
-const Time = z.union([
-  z.coerce.number().int().min(0),
-  z.iso.datetime({ offset: true }).transform((text) => Date.parse(text)),
-])
+/** A time as milliseconds, as a date with its time, or as a date, which is its midnight. */
+const Time = z.union(
+  [
+    z.coerce.number().int().min(0),
+    z.iso.datetime({ offset: true }).transform((text) => Date.parse(text)),
+    z.iso.date().transform((text) => Date.parse(text)),
+  ],
+  'write a time as 2026-11-22, as 2026-11-22T18:00:00Z, or in milliseconds since 1970 (UTC)',
+)
 
 export const SearchQuery = z.object({
   type: z.enum(AUDIT_TYPES).optional(),
@@ -23,7 +27,7 @@ export const SearchQuery = z.object({
 
 export const InclusionQuery = z.object({ index: Index, size: Index })
 export const ConsistencyQuery = z.object({ from: Index, to: Index })
-export const BundleQuery = z.object({ from: Index, to: Index.optional() })
+export const BundleQuery = z.object({ from: Index.optional(), to: Index.optional() })
 export const ExportQuery = z.object({
   format: z.enum(['jsonl', 'csv']).default('jsonl'),
   from: Index.default(0),

@@ -52,7 +52,7 @@ export function schedule(
   if (nodes.length === 0)
     return refuse(
       new AppError('no_capacity', 'No node is connected to this hub.', {
-        meta: { retryAfterSeconds: 5 },
+        meta: { retryAfterSeconds: 5, hasNoNodes: true },
       }),
     )
   if (allowed.length === 0) return refuse(unsatisfiable(nodes, job))

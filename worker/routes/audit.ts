@@ -64,10 +64,12 @@ async function proveConsistency(c: AppContext): Promise<Response> {
 }
 
 async function bundleRange(c: AppContext): Promise<Response> {
-  const { from, to: end } = parseBody(BundleQuery, c.req.query())
+  const { from: start, to: end } = parseBody(BundleQuery, c.req.query())
   const tenant = openOwn(c)
   const size = await sizeOf(tenant)
-  const to = end ?? Math.min(size, from + LIMITS.auditBundleEntries)
+  const most = LIMITS.auditBundleEntries
+  const from = start ?? Math.max(0, (end ?? size) - most)
+  const to = end ?? Math.min(size, from + most)
   const { env, var: variables } = c
   const source = { env, config: variables.config, tenant: variables.caller.tenant }
   const bundle = await collectBundle(source, { from, to })

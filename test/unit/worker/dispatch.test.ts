@@ -36,6 +36,7 @@ const outcome: DispatchOutcome = {
 /** A hub that answers with the bytes reversed, would have to load the model first, refuses with a code, breaks, or never answers. */
 type Behaviour =
   | { readonly tryHubs: readonly string[] }
+  | { readonly hasNoNodes: true }
   | 'answers'
   | 'breaks'
   | 'hangs'
@@ -195,6 +196,18 @@ describe('dispatching', () => {
     expect((await both('residency_unsatisfiable', 'residency_unsatisfiable')).result).toBe(
       'residency_unsatisfiable',
     )
+  })
+
+  it('[R9] tells the rule that refused the nodes of one hub, when another hub has no nodes at all', async () => {
+    const empty = { hasNoNodes: true } as const
+    expect((await run({ a: 'residency_unsatisfiable', b: empty })).result).toBe(
+      'residency_unsatisfiable',
+    )
+    expect((await run({ a: empty, b: 'residency_unsatisfiable' })).result).toBe(
+      'residency_unsatisfiable',
+    )
+    expect((await run({ a: empty, b: 'no_capacity' })).result).toBe('no_capacity')
+    expect((await run({ a: empty, b: empty })).result).toBe('no_capacity')
   })
 
   it('[M10] has a model loaded at no hub while another has it warm, and at the nearest when none has', async () => {
