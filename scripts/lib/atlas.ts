@@ -50,10 +50,22 @@ const UNCODED: Readonly<Record<string, readonly string[]>> = {
 /** Codes whose whole shape counts for another one too. */
 const SHARED: Readonly<Record<string, readonly string[]>> = { EH: ['MA'], PS: ['IL'] }
 
-/** What the atlas lacks: a box around all of it. Tokelau: https://www.cia.gov/the-world-factbook/countries/tokelau/ */
-const BOXES: Readonly<Record<string, Box>> = {
-  TK: { west: -172.6, south: -9.5, east: -171.1, north: -8.4 },
-}
+/**
+ * What the atlas lacks, or draws without the code that ISO 3166-1 gives it: boxes around all of it. Tokelau:
+ * https://www.cia.gov/the-world-factbook/countries/tokelau/. Western Sahara west of the berm is drawn as Morocco's; the borders
+ * are those of https://www.cia.gov/the-world-factbook/countries/western-sahara/. Kastellorizo, the Matsu and the Pratas Islands are
+ * too small for the atlas.
+ */
+const BOXES: readonly { readonly code: string; readonly box: Box }[] = [
+  boxed('TK', [-172.6, -9.5, -171.1, -8.4]),
+  boxed('EH', [-17.2, 20.7, -16.9, 21.4]),
+  boxed('EH', [-17.2, 21.3, -12.9, 23.1]),
+  boxed('EH', [-16.4, 22.9, -11.9, 26.1]),
+  boxed('EH', [-15.1, 25.9, -8.6, 27.7]),
+  boxed('GR', [29.5, 36.1, 29.7, 36.2]),
+  boxed('TW', [119.85, 25.9, 120.55, 26.45]),
+  boxed('TW', [116.6, 20.6, 116.95, 20.8]),
+]
 
 /** By alpha-2 code; a polygon may stand under several. */
 export function readAtlas(): Map<string, Polygon[]> {
@@ -76,7 +88,7 @@ export function readAtlas(): Map<string, Polygon[]> {
       for (const owner of ownersOf(code, properties.name, polygon)) add(owner, polygon)
     }
   }
-  for (const [code, box] of Object.entries(BOXES)) add(code, boxPolygon(box))
+  for (const { code, box } of BOXES) add(code, boxPolygon(box))
   return shapes
 }
 
@@ -98,17 +110,35 @@ function westOf(polygon: Polygon): number {
   return Math.min(...polygon.flat().map(([x = 0]) => x))
 }
 
+/** Degrees between two corners: a side is a parallel, and the arc between far corners of one is not. */
+const SIDE_STEP = 0.5
+
 /** Clockwise, as d3-geo has its outer rings. */
 function boxPolygon({ west, south, east, north }: Box): Polygon {
-  return [
-    [
-      [west, south],
-      [west, north],
-      [east, north],
-      [east, south],
-      [west, south],
-    ],
-  ] as unknown as Polygon
+  const corners: Ring = [
+    [west, south],
+    [west, north],
+    [east, north],
+    [east, south],
+    [west, south],
+  ]
+  const ring = corners.flatMap((corner, i) => [corner, ...between(corner, corners[i + 1])])
+  return [ring] as unknown as Polygon
+}
+
+function between(
+  [x, y]: readonly [number, number],
+  [toX, toY]: readonly [number, number] = [x, y],
+): [number, number][] {
+  const steps = Math.ceil(Math.max(Math.abs(toX - x), Math.abs(toY - y)) / SIDE_STEP)
+  return Array.from({ length: Math.max(0, steps - 1) }, (_, i) => {
+    const part = (i + 1) / steps
+    return [x + (toX - x) * part, y + (toY - y) * part]
+  })
+}
+
+function boxed(code: string, [west, south, east, north]: readonly number[]) {
+  return { code, box: { west, south, east, north } as Box }
 }
 
 function part(of: string, code: string, [west, south, east, north]: readonly number[]) {

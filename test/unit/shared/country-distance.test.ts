@@ -40,6 +40,21 @@ function cornerDistanceKm(code: string, point: Point): number {
 const ATLAS = readAtlas()
 
 describe('[PL1] the bound of the distance to a country', () => {
+  it.each([
+    ['EH', 'El Aaiún', 27.15, -13.2],
+    ['EH', 'Dakhla', 23.7, -15.93],
+    ['MA', 'Dakhla', 23.7, -15.93],
+    ['GR', 'Kastellorizo', 36.15, 29.59],
+    ['TW', 'Nangan in the Matsu Islands', 26.15, 119.94],
+    ['TW', 'Pratas', 20.7, 116.72],
+    ['TK', 'Fakaofo', -9.38, -171.22],
+    ['ES', 'Las Palmas', 28.1, -15.43],
+    ['PT', 'Flores in the Azores', 39.45, -31.2],
+    ['US', 'Honolulu', 21.3, -157.86],
+  ])('is zero in %s at %s', (code, _name, lat, lon) => {
+    expect(countryDistances({ lat, lon })[countryBit(code)]).toBe(0)
+  })
+
   it('is never more than the distance in the full atlas, and not much less, from seeded points', () => {
     for (const point of seededPoints(3)) {
       const bounds = countryDistances(point)
