@@ -1,6 +1,7 @@
 /** Refusals on their way into a tenant's log: so many of one key a minute, and the rest as one count. */
 import type { AuditDetail } from '#shared/audit.ts'
 import { LIMITS } from '#shared/limits.ts'
+import type { Kept } from './audit-store.ts'
 import type { TenantDatabase, TenantDeps } from './database.ts'
 
 export type Refusal = AuditDetail<'job.refused'>
@@ -22,15 +23,17 @@ export interface RefusalStore {
 export function createRefusalStore(database: TenantDatabase, deps: TenantDeps): RefusalStore {
   const { rows, transaction, audit } = database
   const { nowMs } = deps
-  const keptUntil = (policyId: string | null): number => {
+  /** Of all versions of the policy the one that keeps longest: a refusal does not say which it was. */
+  const keptAs = (policyId: string | null): Kept => {
     const days = "json_extract(policy, '$.retentionDays')"
     const phi = "json_extract(policy, '$.dataClass') = 'phi'"
-    const query = `SELECT max(CASE WHEN ${phi} THEN ? ELSE ${days} END) AS days FROM policies WHERE id = ?`
+    const query = `SELECT max(CASE WHEN ${phi} THEN ? ELSE ${days} END) AS days, max(${phi}) AS phi FROM policies WHERE id = ?`
     const [row] = rows(query, LIMITS.phiAuditDays, policyId ?? '')
-    return nowMs() + Number(row?.['days'] ?? DEFAULT_DAYS) * DAY_MS
+    const untilMs = nowMs() + Number(row?.['days'] ?? DEFAULT_DAYS) * DAY_MS
+    return { untilMs, held: Number(row?.['phi'] ?? 0) === 1 }
   }
   const append = (detail: Refusal) => {
-    audit.append([{ type: 'job.refused', detail, untilMs: keptUntil(detail.policyId) }])
+    audit.append([{ type: 'job.refused', detail, ...keptAs(detail.policyId) }])
   }
   const settle = () => {
     const startMs = nowMs() - (nowMs() % MINUTE_MS)

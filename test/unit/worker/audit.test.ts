@@ -286,6 +286,27 @@ describe('erasure', () => {
     expect(core.audit.head()).toEqual(before)
   })
 
+  it('[G10] of a phi job keeps its refusals, too', () => {
+    const clinic = { id: 'clinic', compute: { allow: ['EU'] } }
+    core.publishPolicy(Policy.parse({ ...clinic, dataClass: 'phi', nodeTrust: 'dedicated' }))
+    const jobId = newJobId()
+    core.recordRefusals([
+      {
+        jobId,
+        by: 'key_a',
+        code: 'residency_unsatisfiable',
+        rule: 'data_class.phi',
+        policyId: 'clinic',
+        count: 1,
+        firstAtMs: nowMs,
+        lastAtMs: nowMs,
+      },
+    ])
+    expect(() => core.eraseJob(jobId, null)).toThrow(/may be erased/)
+    const [kept] = core.audit.search({ jobId, limit: 1 }).entries
+    expect(kept?.opening?.detail).toMatchObject({ rule: 'data_class.phi' })
+  })
+
   it('[G10] of a phi job takes the receipt and keeps the audit events six years', async () => {
     const jobId = await place({ dataClass: 'phi' })
     const untilMs = ISSUED_MS + LIMITS.phiAuditDays * DAY_MS
