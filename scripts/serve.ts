@@ -96,12 +96,14 @@ function report(url: string, stateDir: string, vars: Vars): void {
     '',
     `Serving ${url}`,
     `  contribute   ${url}/contribute`,
-    `  API          ${url}/openapi.json`,
+    `  compliance   ${url}/compliance`,
+    `  API          ${url}/docs`,
     `  state        ${stateDir}`,
     `  secrets      ${join(stateDir, 'secrets.json')} (readable by you only)`,
     '',
     'First key:',
     `  npm run keys -- create --tenant acme --scope infer --scope policy --state ${stateDir}`,
+    'For the console at /compliance, also --scope audit, and --scope admin for keys and erasure.',
   ]
   if ((vars['INGRESS_COUNTRY'] ?? '') === '') {
     lines.push(

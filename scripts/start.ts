@@ -153,6 +153,8 @@ function urlsOf(url: string): Record<string, string> {
   return {
     api: url,
     contribute: `${url}/contribute?place=DE`,
+    compliance: `${url}/compliance`,
+    docs: `${url}/docs`,
     network: `${url}/v1/network`,
     openapi: `${url}/openapi.json`,
   }

@@ -3,6 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { z } from 'zod'
 import { AuditBundle } from '#shared/audit-bundle.ts'
+import { AppError, errorCode, toAppError } from '#shared/errors.ts'
 import { Address, Bytes32 } from '#shared/ids.ts'
 import { PublicKey } from '#shared/signature.ts'
 import { createChainView, type ChainView } from '#scripts/lib/chain-view.ts'
@@ -41,9 +42,12 @@ const OPTIONS = {
   help: { type: 'boolean', default: false },
 } as const
 
+/** What the API answers to a request that it refuses. */
+const Problem = z.looseObject({ status: z.int(), code: z.string(), detail: z.string() })
+
 type Values = ReturnType<typeof readArguments>['values']
 
-process.exitCode = await main()
+process.exitCode = await main().catch(explain)
 
 async function main(): Promise<number> {
   const { values, positionals } = readArguments()
@@ -63,6 +67,7 @@ async function main(): Promise<number> {
   const documents = await Promise.all(
     positionals.map((name) => readDocument(name, instance, values)),
   )
+  documents.forEach((document, at) => refuseProblem(positionals[at] ?? '', document))
   // What is no bundle is read as a receipt: then a bundle that was broken says which it was not.
   if (!documents.every(looksLikeBundle)) return checkReceipt(documents[0], trust)
   if (values['write-pins'] !== undefined) {
@@ -73,6 +78,14 @@ async function main(): Promise<number> {
   const { ok, text } = await reportBundles(documents, { trust, verbose: values.verbose })
   console.log(text)
   return ok ? 0 : 1
+}
+
+/** What whoever runs it can mend is one line; anything else is a fault of ours. */
+function explain(error: unknown): number {
+  const isUsage = error instanceof Error && String(error).includes('Unknown option')
+  if (errorCode(error) !== undefined) console.error(toAppError(error).detail)
+  else console.error(isUsage ? `${error.message}\n${USAGE}` : error)
+  return 2
 }
 
 function readArguments() {
@@ -86,13 +99,13 @@ async function readTrust(
   const isDevelopment = values.rpc === undefined && instance?.simulatedPlaces === true
   const allowSimulated = values['allow-simulated'] || isDevelopment
   if (values.pins !== undefined) {
-    const pins = Pins.parse(JSON.parse(await readFile(values.pins, 'utf8')))
+    const pins = Pins.parse(await readJson(values.pins))
     const { logKeys, attesters } = pins
     return { chain: createPinnedView(pins), logKeys, attesters, allowSimulated }
   }
   const chain = await readChain(values, instance)
   if (chain === undefined) return undefined
-  const given = z.array(Bytes32).parse(values['log-key'] ?? [])
+  const given = (values['log-key'] ?? []).map(parseLogKey)
   const logKeys = given.length > 0 ? given : [instance?.logKey].flatMap((key) => key ?? [])
   const attesters = (values.attester ?? []).map(parseAttester)
   return { chain, logKeys, attesters, allowSimulated }
@@ -101,7 +114,15 @@ async function readTrust(
 /** As `ATTESTERS` has it. */
 function parseAttester(text: string): PublicKey {
   const [x, y] = text.split('.')
-  return PublicKey.parse({ x, y })
+  const key = PublicKey.safeParse({ x, y })
+  if (key.success) return key.data
+  throw new AppError('invalid_request', `--attester ${text} is no key as ATTESTERS has it: 0x….0x…`)
+}
+
+function parseLogKey(text: string): Bytes32 {
+  const key = Bytes32.safeParse(text)
+  if (key.success) return key.data
+  throw new AppError('invalid_request', `--log-key ${text} is not 0x and 64 hex digits.`)
 }
 
 async function readChain(
@@ -111,7 +132,38 @@ async function readChain(
   const rpc = values.rpc ?? instance?.chain.rpc
   const settlement = values.settlement ?? instance?.chain.settlement
   if (rpc === undefined || settlement === undefined) return undefined
-  return rememberChain(await createChainView(rpc, Address.parse(settlement)))
+  const contract = Address.safeParse(settlement)
+  if (!contract.success)
+    throw new AppError('invalid_request', `--settlement ${settlement} is no address.`)
+  try {
+    return rememberChain(await createChainView(rpc, contract.data))
+  } catch (cause) {
+    throw new AppError(
+      'invalid_request',
+      `The chain at ${rpc} does not answer. Give another by --rpc and --settlement, or --pins FILE with what was pinned before.`,
+      { cause },
+    )
+  }
+}
+
+async function readJson(path: string): Promise<unknown> {
+  try {
+    return JSON.parse(await readFile(path, 'utf8'))
+  } catch (cause) {
+    const why = cause instanceof SyntaxError ? 'is not JSON' : 'cannot be read'
+    throw new AppError('invalid_request', `${path} ${why}: ${String(cause)}`, { cause })
+  }
+}
+
+/** Who saved the answer of a request that was refused has that in the file. */
+function refuseProblem(name: string, document: unknown): void {
+  const problem = Problem.safeParse(document)
+  if (!problem.success) return
+  const { status, code, detail } = problem.data
+  throw new AppError(
+    'invalid_request',
+    `${name} is no bundle but an error that the API answered: ${status} ${code}, ${detail}`,
+  )
 }
 
 function looksLikeBundle(document: unknown): boolean {
@@ -132,7 +184,7 @@ async function readDocument(
   instance: DevInstance | undefined,
   values: Values,
 ): Promise<unknown> {
-  if (!Bytes32.safeParse(target).success) return JSON.parse(await readFile(target, 'utf8'))
+  if (!Bytes32.safeParse(target).success) return readJson(target)
   const url = values.url ?? instance?.url
   const key = values.key ?? instance?.apiKey
   if (url === undefined) throw new Error(`Where is receipt ${target}? Give --url and --key.`)

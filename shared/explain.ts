@@ -115,7 +115,11 @@ export function nameCountries(set: CountrySet): string {
 }
 
 /** The least trust that satisfies both the policy's own minimum and its data class. */
-function leastTrust({ nodeTrust, dataClass, personalOnPublicNodes }: CompiledPolicy): NodeTrust {
+export function leastTrust({
+  nodeTrust,
+  dataClass,
+  personalOnPublicNodes,
+}: Pick<CompiledPolicy, 'nodeTrust' | 'dataClass' | 'personalOnPublicNodes'>): NodeTrust {
   const byClass: NodeTrust =
     dataClass === 'phi'
       ? 'dedicated'

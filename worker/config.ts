@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { AppError } from '#shared/errors.ts'
 import { AnchorPlace } from '#shared/evidence.ts'
+import { Bytes32 } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'
 import { memoizeByObject } from '#shared/memoize.ts'
 import { JURISDICTIONS, type Jurisdiction } from '#shared/policy.ts'
@@ -81,7 +82,7 @@ export const readConfig = memoizeByObject((env: WorkerEnv): Config => {
     operatorKey: env.OPERATOR_KEY || undefined,
     admissionSecret: env.ADMISSION_SECRET || undefined,
     proxySecret: env.PROXY_SECRET || undefined,
-    logKey: env.LOG_KEY || undefined,
+    logKey: parseLogKey(env.LOG_KEY || undefined),
     attesters: parseAttesters(env.ATTESTERS || undefined),
   }
 })
@@ -121,6 +122,17 @@ function parseHubs(text: string): HubConfig[] {
 function parseAttesters(text: string | undefined): PublicKey[] {
   return (text?.split(',') ?? []).map((entry) => {
     const [x, y] = entry.trim().split('.')
-    return PublicKey.parse({ x, y })
+    const key = PublicKey.safeParse({ x, y })
+    if (key.success) return key.data
+    throw new AppError(
+      'internal',
+      `ATTESTERS: ${entry} is no public key as npm run attest -- key writes it.`,
+    )
   })
+}
+
+/** A mistyped key would leave every log without proofs, which nobody notices before an auditor asks. */
+function parseLogKey(text: string | undefined): string | undefined {
+  if (text === undefined || Bytes32.safeParse(text).success) return text
+  throw new AppError('internal', 'LOG_KEY is not 0x and 64 hex digits.')
 }

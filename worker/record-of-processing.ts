@@ -3,6 +3,7 @@
  * policies that are in force, and the placements that were made. What only the controller can know is said to be missing.
  */
 import { z } from 'zod'
+import { leastTrust } from '#shared/explain.ts'
 import { DATA_CLASSES, JURISDICTIONS } from '#shared/policy.ts'
 import { countryCode, countrySet, hasCountry, listCountries } from '#shared/region.ts'
 import { quote } from './formats/audit.ts'
@@ -94,7 +95,7 @@ export function recordOfProcessing(
         purpose: `compute jobs under policy ${policy.id}`,
         dataClass: policy.dataClass,
         categoriesOfData: CATEGORIES[policy.dataClass],
-        recipients: recipientsOf(policy.nodeTrust, own),
+        recipients: recipientsOf(leastTrust(policy), own),
         allowedCountries: allowed,
         placements: own.map(({ country, evidence, trust, jobs, firstAtMs, lastAtMs }) => ({
           country: countryCode(country),

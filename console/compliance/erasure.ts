@@ -46,6 +46,11 @@ export function erasureButton(context: ViewContext, id: string): Child {
             {},
             'one new entry that proves the erasure, naming the job only by a salted hash;',
           ),
+          h(
+            'li',
+            {},
+            'the operator’s account of it, for settlement: job id, policy, country and amount;',
+          ),
           h('li', {}, 'the receipt’s hash under the batch’s root on the chain;'),
           h('li', {}, 'entries that the law keeps: six years for phi;'),
           h('li', {}, 'bundles that somebody downloaded before.'),

@@ -1,4 +1,5 @@
 /** The tenant's policies: all of them, or one with its versions, editor, comparison and dry run. */
+import { leastTrust } from '#shared/explain.ts'
 import { byName, countryName, groupOf, regionLabel } from './countries.ts'
 import { h, type Child } from './dom.ts'
 import { dryRunPage } from './dry-run.ts'
@@ -65,7 +66,7 @@ async function listPage({ session, signal }: ViewContext): Promise<Child> {
         { head: 'Computed in', cell: ({ computeCountries }) => whereText(computeCountries) },
         { head: 'Data', cell: ({ policy }) => policy.dataClass },
         { head: 'Evidence', cell: ({ policy }) => policy.minEvidence },
-        { head: 'Nodes', cell: ({ policy }) => policy.nodeTrust },
+        { head: 'Nodes', cell: ({ policy }) => leastTrust(policy) },
       ],
       policies,
     ),

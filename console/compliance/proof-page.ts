@@ -52,7 +52,7 @@ export async function drawProof(context: ViewContext, document: unknown): Promis
       attempts.flatMap((attempt) => ('steps' in attempt ? attempt.steps : [])),
     ),
     attempts.map((attempt) => [
-      attempts.length > 1 && h('h2', {}, `Attempt ${attempt.job.receipt.receipt.ticket.attempt}`),
+      attempts.length > 1 && h('h2', {}, nameAttempt(attempt.job)),
       jobFacts(attempt.job),
       'steps' in attempt
         ? h('ol', { class: 'steps', 'data-testid': 'steps' }, attempt.steps.map(drawStep))
@@ -74,7 +74,8 @@ async function withoutReceipt(bundle: AuditBundle, trust: Trust): Promise<Child>
 }
 
 function summary(result: Result, steps: readonly Step[]): HTMLElement {
-  const failed = steps.filter((step) => step.result === 'failed').map(({ title }) => title)
+  const failures = steps.filter((step) => step.result === 'failed').map(({ title }) => title)
+  const failed = [...new Set(failures)]
   const words: Readonly<Record<Result, readonly [string, string]>> = {
     passed: [
       'Every step holds.',
@@ -86,12 +87,17 @@ function summary(result: Result, steps: readonly Step[]): HTMLElement {
       'Development only: it says nothing about where the job really ran.',
     ],
     open: [
-      'What can be checked holds; something cannot be checked yet.',
-      'See the steps that say so.',
+      'What can be checked holds; something cannot be checked here.',
+      'The steps marked “not checked” say what: it may not be settled yet, or be erased.',
     ],
   }
   const [title, detail] = words[result]
   return verdict(result, title, detail)
+}
+
+function nameAttempt({ receipt }: BundledJob): string {
+  const { jobId, attempt } = receipt.receipt.ticket
+  return attempt > 1 ? `${jobId}, attempt ${attempt}` : jobId
 }
 
 function verdict(result: Result, title: string, detail: string): HTMLElement {

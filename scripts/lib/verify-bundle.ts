@@ -205,10 +205,19 @@ async function checkJob(
   return [
     ...proven.map((each) => ({ ...each, about: ticket.jobId })),
     line(ticket.jobId, 'job.tenant', ticket.tenant === bundle.tenant && isSpelled, ticket.tenant),
-    line(ticket.jobId, 'log.admitted', admitted >= 0, `entry ${admitted} tells of this ticket`),
-    line(ticket.jobId, 'log.placed', placed >= 0, `entry ${placed} tells of this receipt`),
+    line(
+      ticket.jobId,
+      'log.admitted',
+      admitted >= 0,
+      `${entryName(admitted)} tells of this ticket`,
+    ),
+    line(ticket.jobId, 'log.placed', placed >= 0, `${entryName(placed)} tells of this receipt`),
     line(ticket.jobId, 'batch.covers', isCovered, coverage(batch, placed)),
   ]
+}
+
+function entryName(sequence: number): string {
+  return sequence < 0 ? 'no entry' : `entry ${sequence}`
 }
 
 function coverage(batch: BundledBatch | undefined, placed: number): string {

@@ -115,6 +115,13 @@ describe('a job in the audit log', () => {
     expect(broken.code).toBe(1)
   })
 
+  it('is not mistaken for what the API answered instead of it', async () => {
+    const refused: unknown = JSON.parse(await text('/v1/audit/bundle?from=-1'))
+    const { code, output } = await verify(refused)
+    expect(code).toBe(1)
+    expect(output).toContain('is no bundle but an error that the API answered: 400 invalid_request')
+  })
+
   it('stands in a log that only grew: inclusion and consistency over HTTP', async () => {
     const { checkpoint, size, root } = CheckpointReply.parse(
       (await stack.get(tenant, '/v1/audit/checkpoint')).body,

@@ -59,5 +59,13 @@ it('attesters that are no keys are refused', () => {
   expect(readConfig(env({ ATTESTERS: `${word}.${word}` })).attesters).toEqual([
     { x: word, y: word },
   ])
-  expect(() => readConfig(env({ ATTESTERS: 'me' }))).toThrow()
+  expect(() => readConfig(env({ ATTESTERS: 'me' }))).toThrow(/ATTESTERS: me is no public key/)
+})
+
+it('a key of the audit logs that is mistyped is refused, and not shown', () => {
+  const seed = `0x${'5'.repeat(64)}`
+  expect(readConfig(env({ LOG_KEY: seed })).logKey).toBe(seed)
+  expect(readConfig(env({ LOG_KEY: '' })).logKey).toBeUndefined()
+  const refusal = 'LOG_KEY is not 0x and 64 hex digits.'
+  expect(() => readConfig(env({ LOG_KEY: '5'.repeat(64) }))).toThrow(refusal)
 })

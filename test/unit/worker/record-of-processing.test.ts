@@ -49,6 +49,14 @@ describe('the record of processing', () => {
     expect(activity?.recipients).toContain('verified nodes')
   })
 
+  it('names no public nodes as recipients of personal data that never reaches them', () => {
+    const compiled = compilePolicy(policy, { tenant: acme, version: 2 })
+    const facts = { policies: [{ policy, compiled, publishedAtMs: 0 }], placements: [], logSize: 1 }
+    const [activity] = recordOfProcessing(facts, { tenant: acme, nowMs: 0 }).activities
+    expect(policy).toMatchObject({ nodeTrust: 'public', personalOnPublicNodes: false })
+    expect(activity?.recipients.slice(1)).toEqual(['verified nodes'])
+  })
+
   it('says as CSV what it says as JSON', () => {
     const [head = [], line = [], ...more] = parseCsv(recordAsCsv(record))
     expect(more).toEqual([])
