@@ -1,7 +1,6 @@
 /** `npm run attest -- key|sign|withdraw`: an operator's signed statements about where its dedicated nodes stand. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { z } from 'zod'
 import { AppError, toAppError } from '#shared/errors.ts'
 import { AttestationStatement, signAttestation } from '#shared/evidence.ts'
 import {
@@ -11,7 +10,7 @@ import {
   importSigningKey,
   type Signer,
 } from '#shared/signature.ts'
-import { readDevInstance } from './lib/dev-instance.ts'
+import { findInstance } from './lib/find-instance.ts'
 import { callApi } from './lib/operator.ts'
 
 const USAGE = `npm run attest -- key --key FILE
@@ -21,6 +20,7 @@ npm run attest -- withdraw --node NODE_ID
   key       makes the attester's key, into a new file that only you may read; it stays on this machine
   sign      states that the node stands in the country, and gives the statement to the instance
   --print   with sign: writes the statement and sends it nowhere
+  --state   state folder of npm run serve, for its address and operator key
   --url     the instance; default: the one that npm start runs here. OPERATOR_KEY is read from the environment
 The instance takes statements of the keys in its var ATTESTERS.`
 
@@ -31,6 +31,7 @@ const OPTIONS = {
   days: { type: 'string', default: '90' },
   print: { type: 'boolean', default: false },
   url: { type: 'string' },
+  state: { type: 'string' },
 } as const
 
 type Flags = ReturnType<typeof parseFlags>['values']
@@ -46,7 +47,7 @@ async function main(): Promise<string> {
   if (command === 'sign') return sign(values)
   if (command === 'withdraw' && values.node !== undefined) {
     const path = `/v1/operator/attestations/${encodeURIComponent(values.node)}`
-    await callApi({ ...(await findInstance(values)), method: 'DELETE', path })
+    await callApi({ ...(await askedInstance(values)), method: 'DELETE', path })
     return `${values.node} is no longer attested.`
   }
   throw new AppError('invalid_request', USAGE)
@@ -66,7 +67,7 @@ async function sign(flags: Flags): Promise<string> {
   const signer = await createSigner(await importSigningKey(readFileSync(key, 'utf8')))
   const issuedAtMs = Date.now()
   const expiresAtMs = issuedAtMs + Math.round(Number(days) * 86_400_000)
-  const statement = AttestationStatement.parse({
+  const statement = parseStatement({
     version: 1,
     nodeId: node,
     country,
@@ -76,22 +77,27 @@ async function sign(flags: Flags): Promise<string> {
   const attestation = await signAttestation(statement, signer)
   if (flags.print) return JSON.stringify(attestation)
   const path = '/v1/operator/attestations'
-  await callApi({ ...(await findInstance(flags)), method: 'POST', path, body: attestation })
+  await callApi({ ...(await askedInstance(flags)), method: 'POST', path, body: attestation })
   return `${node} is attested in ${country} until ${new Date(expiresAtMs).toISOString()}, by ${nameOf(signer)}.`
+}
+
+function parseStatement(input: unknown): AttestationStatement {
+  const statement = AttestationStatement.safeParse(input)
+  if (statement.success) return statement.data
+  const faults = statement.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`)
+  throw new AppError('invalid_request', `Nothing is signed. ${faults.join('; ')}.`)
 }
 
 function nameOf({ publicKey: { x, y } }: Signer): string {
   return `${x}.${y}`
 }
 
-async function findInstance({ url: given }: Flags): Promise<{ url: string; key: string }> {
-  const instance = await readDevInstance()
-  const url = given ?? instance?.url
-  const key = process.env['OPERATOR_KEY'] ?? z.string().safeParse(instance?.['operatorKey']).data
-  if (url !== undefined && key !== undefined) return { url: url.replace(/\/$/, ''), key }
+async function askedInstance(flags: Flags): Promise<{ url: string; key: string }> {
+  const instance = await findInstance(flags)
+  if (instance !== undefined) return instance
   throw new AppError(
     'invalid_request',
-    'No instance: give --url and OPERATOR_KEY, or run npm start first.',
+    'No instance: give --url and OPERATOR_KEY, or --state, or run npm start first.',
   )
 }
 

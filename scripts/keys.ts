@@ -1,12 +1,9 @@
 /** `npm run keys -- create|list|revoke|quota`: API keys and quotas of a running instance, over its operator API. */
-import { existsSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { z } from 'zod'
 import { toAppError } from '#shared/errors.ts'
-import { readDevInstance } from './lib/dev-instance.ts'
+import { findInstance } from './lib/find-instance.ts'
 import { callApi } from './lib/operator.ts'
-import { repositoryPath } from './lib/paths.ts'
 
 const USAGE = `npm run keys -- create --tenant NAME [--scope infer]… [--consumer 0x…]
 npm run keys -- list --tenant NAME
@@ -99,29 +96,6 @@ function quotaRequest(
     spendMicroUsdPerDay: isCapped ? Math.round(Number(spend) * 1e6) : null,
   }
   return { method: 'PUT', path, body }
-}
-
-const Served = z.looseObject({ url: z.string(), OPERATOR_KEY: z.string() })
-
-/** Where to ask, and with which key: flags and environment first, then what a running instance wrote. */
-async function findInstance(flags: Flags): Promise<{ url: string; key: string } | undefined> {
-  const instance = flags.state === undefined ? await fromDevFile() : fromState(flags.state)
-  const url = flags.url ?? instance?.url
-  const key = process.env['OPERATOR_KEY'] ?? instance?.key
-  return url === undefined || key === undefined ? undefined : { url: url.replace(/\/$/, ''), key }
-}
-
-async function fromDevFile(): Promise<{ url: string; key: string } | undefined> {
-  const instance = await readDevInstance()
-  const key = z.string().safeParse(instance?.['operatorKey'])
-  return instance === undefined || !key.success ? undefined : { url: instance.url, key: key.data }
-}
-
-function fromState(state: string): { url: string; key: string } | undefined {
-  const path = join(existsSync(state) ? state : repositoryPath(state), 'instance.json')
-  if (!existsSync(path)) return undefined
-  const { url, OPERATOR_KEY: key } = Served.parse(JSON.parse(readFileSync(path, 'utf8')))
-  return { url, key }
 }
 
 const Key = z.looseObject({

@@ -28,7 +28,8 @@ export const SETTINGS: readonly Setting[] = [
     name: 'HUBS',
     kind: 'var',
     without: 'there is no hub',
-    purpose: 'hubs as name:jurisdiction, nearest first, for instance hub-0:any,hub-eu:eu',
+    purpose:
+      'hubs as name:jurisdiction, nearest first, for instance hub-0:any,hub-eu:eu; name:jurisdiction@lat/lon/km makes an anchor',
   },
   {
     name: 'JURISDICTION',
@@ -52,7 +53,8 @@ export const SETTINGS: readonly Setting[] = [
     name: 'ATTESTERS',
     kind: 'var',
     without: null,
-    purpose: 'public keys whose statements make a node attested (npm run attest)',
+    purpose:
+      'public keys, commas between, whose statements make a node attested; npm run attest -- key makes one',
   },
   {
     name: 'PROXY_SECRET',

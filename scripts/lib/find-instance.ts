@@ -1,0 +1,37 @@
+/** Which instance an operator's command speaks to, and with which key. */
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { z } from 'zod'
+import { readDevInstance } from './dev-instance.ts'
+import { repositoryPath } from './paths.ts'
+
+interface Instance {
+  readonly url: string
+  readonly key: string
+}
+
+const Served = z.looseObject({ url: z.string(), OPERATOR_KEY: z.string() })
+
+/** Flags and environment first, then what a running instance wrote. */
+export async function findInstance(flags: {
+  readonly url?: string | undefined
+  readonly state?: string | undefined
+}): Promise<Instance | undefined> {
+  const instance = flags.state === undefined ? await fromDevFile() : fromState(flags.state)
+  const url = flags.url ?? instance?.url
+  const key = process.env['OPERATOR_KEY'] ?? instance?.key
+  return url === undefined || key === undefined ? undefined : { url: url.replace(/\/$/, ''), key }
+}
+
+async function fromDevFile(): Promise<Instance | undefined> {
+  const instance = await readDevInstance()
+  const key = z.string().safeParse(instance?.['operatorKey'])
+  return instance === undefined || !key.success ? undefined : { url: instance.url, key: key.data }
+}
+
+function fromState(state: string): Instance | undefined {
+  const path = join(existsSync(state) ? state : repositoryPath(state), 'instance.json')
+  if (!existsSync(path)) return undefined
+  const { url, OPERATOR_KEY: key } = Served.parse(JSON.parse(readFileSync(path, 'utf8')))
+  return { url, key }
+}
