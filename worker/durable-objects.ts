@@ -6,7 +6,7 @@
  */
 import { AppError } from '#shared/errors.ts'
 import type { EvidenceRecord, SignedAttestation } from '#shared/evidence.ts'
-import type { Bytes32, NodeId, TenantId } from '#shared/ids.ts'
+import type { Bytes32, JobId, NodeId, TenantId } from '#shared/ids.ts'
 import type { Jurisdiction } from '#shared/policy.ts'
 import type { ReceiptDocument } from '#shared/receipt.ts'
 import type { PublicKey } from '#shared/signature.ts'
@@ -32,6 +32,8 @@ export interface HubApi {
   evidence(nodeId: NodeId): Promise<EvidenceRecord | null>
   /** A receipt that is still in the hub's outbox. */
   receipt(tenant: TenantId, id: Bytes32): Promise<ReceiptDocument | null>
+  /** Has the receipts of a job go to tenant and ledger now. @returns whether one is still in the outbox */
+  handOver(tenant: TenantId, jobId: JobId): Promise<boolean>
 }
 
 type Deployment = Pick<Config, 'deployment'>

@@ -10,12 +10,27 @@ import { observeIngress } from './place.ts'
 import { hasScope } from './tenant/key-grant.ts'
 import type { Erased, TenantApi } from './tenant/protocol.ts'
 
-/** What is left of the job is a leaf without detail, and the proof that its detail was erased. @throws {AppError} forbidden, not_found */
+/** What is left of the job is a leaf without detail, and the proof that its detail was erased. @throws {AppError} forbidden, not_found, no_capacity */
 export async function eraseJob(c: AppContext, jobId: JobId): Promise<ErasureReply> {
   requireAdmin(c)
+  await handOver(c, jobId)
   const tenant = openTenant(c.env, c.var.caller.tenant, c.var.config)
   const erased = await tenant.eraseJob(jobId, c.var.caller.keyId)
   return { ...(await prove(c, tenant, erased)), jobId }
+}
+
+/** A receipt that is on its way would arrive after the erasure and be news. @throws {AppError} no_capacity */
+async function handOver(c: AppContext, jobId: JobId): Promise<void> {
+  const { config, caller } = c.var
+  const held = await Promise.all(
+    config.hubs.map((hub) => openHub(c.env, hub, config).handOver(caller.tenant, jobId)),
+  )
+  if (!held.includes(true)) return
+  throw new AppError(
+    'no_capacity',
+    `The receipt of ${jobId} is still on its way to your log, so nothing was erased. Ask again in a few seconds.`,
+    { meta: { retryAfterSeconds: 5 } },
+  )
 }
 
 /**

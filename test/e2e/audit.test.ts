@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { repositoryPath } from '#scripts/lib/paths.ts'
 import type { Tenant } from '#scripts/lib/stack.ts'
+import { ReceiptDocument } from '#shared/receipt.ts'
 import { AuditBundle } from '#shared/audit-bundle.ts'
 import { leafBytes, LogEntry } from '#shared/audit.ts'
 import { parseLogHead, parseNote } from '#shared/checkpoint.ts'
@@ -191,6 +192,20 @@ describe('a job in the audit log', () => {
     expect((await stack.get(rival, `/v1/jobs/${jobId}/proof`)).body).toMatchObject({
       code: 'not_found',
     })
+  })
+
+  it('[G8] is erased also in the moment in which its receipt is still at the hub', async () => {
+    const { headers } = await stack.post(tenant, '/v1/embeddings', EMBEDDING)
+    const id = headers.get('x-littoral-receipt') ?? ''
+    const fresh = ReceiptDocument.parse((await stack.get(tenant, `/v1/receipts/${id}`)).body)
+    const { jobId: freshJob } = fresh.receipt.receipt.ticket
+    const response = await fetch(`${stack.url}/v1/jobs/${freshJob}`, {
+      method: 'DELETE',
+      headers: { authorization: `Bearer ${tenant.apiKey}` },
+    })
+    expect(ErasureReply.parse(await response.json())).toMatchObject({ receipts: 1 })
+    expect((await stack.get(tenant, `/v1/receipts/${id}`)).status).toBe(404)
+    expect(await events(`job=${freshJob}`)).toEqual([])
   })
 
   it('[G8] is erased with its receipt, and what is left proves that it was', async () => {

@@ -1,7 +1,7 @@
 /** A hub without its runtime: identity, libp2p, members, dispatch and outbox, put together over what it is given. */
 import type { Domain } from '#shared/eip712.ts'
 import type { AnchorPlace, SignedAttestation } from '#shared/evidence.ts'
-import { randomBytes, type NodeId, type Bytes32, type TenantId } from '#shared/ids.ts'
+import { randomBytes, type NodeId, type Bytes32, type JobId, type TenantId } from '#shared/ids.ts'
 import type { Log } from '#shared/log.ts'
 import type { ModelManifest } from '#shared/model.ts'
 import type { ReceiptDocument } from '#shared/receipt.ts'
@@ -70,6 +70,8 @@ export interface HubCore {
   status(): HubStatus
   standings(): NodeStanding[]
   receipt(tenant: string, id: string): ReceiptDocument | null
+  /** Hands the receipts of a job over without waiting for the next time. @returns whether one is still here */
+  handOver(tenant: TenantId, jobId: JobId): Promise<boolean>
   /** Delivers what is in the outbox; asks to be woken again when something is left. */
   flush(): Promise<void>
   /** For a hub that is a plain process; a Durable Object just ends. */
@@ -147,6 +149,10 @@ export async function createHubCore(deps: HubCoreDeps): Promise<HubCore> {
       if (entry === undefined) return null
       const { receipt, salt } = entry
       return { receipt, salt, status: 'pending', refusal: null, settlement: null }
+    },
+    async handOver(tenant, jobId) {
+      if (outbox.holdsJob(tenant, jobId)) await delivery.flush()
+      return outbox.holdsJob(tenant, jobId)
     },
     async close() {
       mesh.stop()

@@ -1,7 +1,7 @@
 /** The Hub as a Durable Object: a thin shell over `core.ts`. */
 import { DurableObject } from 'cloudflare:workers'
 import { AppError, ERRORS, toAppError, toWireError } from '#shared/errors.ts'
-import type { Address, Bytes32, NodeId, TenantId } from '#shared/ids.ts'
+import type { Address, Bytes32, JobId, NodeId, TenantId } from '#shared/ids.ts'
 import { createLog } from '#shared/log.ts'
 import { MANIFESTS } from '#shared/manifests.ts'
 import type { SocketLike } from '#p2p/transports/socket-connection.ts'
@@ -82,6 +82,10 @@ export class Hub extends DurableObject<Env> {
 
   async receipt(tenant: TenantId, id: Bytes32): Promise<ReceiptDocument | null> {
     return (await this.#core).receipt(tenant, id)
+  }
+
+  async handOver(tenant: TenantId, jobId: JobId): Promise<boolean> {
+    return (await this.#core).handOver(tenant, jobId)
   }
 
   override async alarm(): Promise<void> {

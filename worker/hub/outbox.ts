@@ -42,6 +42,12 @@ export class Outbox {
     return row === undefined ? undefined : parse(row)
   }
 
+  holdsJob(tenant: string, jobId: string): boolean {
+    const query =
+      "SELECT 1 FROM outbox WHERE tenant = ? AND json_extract(entry, '$.receipt.receipt.ticket.jobId') = ? LIMIT 1"
+    return this.#sql.exec(query, tenant, jobId).toArray().length > 0
+  }
+
   /** The oldest entries, at most one batch. */
   next(): OutboxEntry[] {
     return this.#sql
