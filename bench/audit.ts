@@ -1,8 +1,8 @@
 /** What a tenant's audit log costs when it is long, how big its proofs are, and how soon a stranger has checked a bundle. */
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
-import { verifyBundle } from '#scripts/lib/verify-bundle.ts'
-import { verifyReceipt } from '#scripts/lib/verify-receipt.ts'
+import { verifyBundle } from '#shared/verify/bundle.ts'
+import { verifyReceipt } from '#shared/verify/receipt.ts'
 import type { AuditEvent } from '#shared/audit.ts'
 import { admissionOf, placementOf } from '#shared/audit-receipt.ts'
 import { invariant } from '#shared/errors.ts'

@@ -1,10 +1,10 @@
 /** Signed nonce echoes: an anchor measures how soon a node's own key answers. Rules [PL3]–[PL5] in `docs/design/place.md`. */
 import type { PrivateKey, Stream } from '@libp2p/interface'
-import { peerIdFromString } from '@libp2p/peer-id'
-import { bytesToHex, concatBytes, hexToBytes, stringToBytes } from 'viem'
+import { bytesToHex, concatBytes } from 'viem'
+import { checkEcho, echoMessage, type EchoParties } from '#shared/echo.ts'
 import { AppError } from '#shared/errors.ts'
-import { isSignedByAnchor, type EchoStatement, type SignedEcho } from '#shared/evidence.ts'
-import type { Bytes32, RandomBytes } from '#shared/ids.ts'
+import type { EchoStatement } from '#shared/evidence.ts'
+import type { RandomBytes } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'
 import type { Log } from '#shared/log.ts'
 import type { Clock } from './clock.ts'
@@ -15,17 +15,6 @@ import { bytesFrame, type Frame } from './frames.ts'
 export const ECHO_PROTOCOL = '/littoral/echo/1.0.0'
 
 const NONCE_BYTES = 32
-
-/** Who measures whom: a signature for one anchor is worth nothing to another. */
-export interface EchoParties {
-  readonly anchorPeerId: string
-  readonly nodeId: string
-}
-
-/** What the node signs. */
-export function echoMessage(nonce: Uint8Array, { anchorPeerId, nodeId }: EchoParties): Uint8Array {
-  return concatBytes([stringToBytes(`littoral echo 1\n${anchorPeerId}\n${nodeId}\n`), nonce])
-}
 
 /** The node's answer to an echo frame. */
 export async function answerEcho(
@@ -101,7 +90,7 @@ export function startEchoes(
     for (let asked = 0; asked < LIMITS.echoSamples && clock.nowMs() < untilMs; asked += 1) {
       const sample = await ask()
       if (sample === undefined) continue
-      await checkSignature(sample, parties)
+      await checkEcho(sample, parties)
       samples.push(sample)
     }
     return summarize(samples, clockResolutionMs)
@@ -142,26 +131,6 @@ function summarize(samples: readonly Sample[], clockResolutionMs: number): EchoR
     nonce: bytesToHex(second.nonce),
     nodeSignature: bytesToHex(second.signature),
   }
-}
-
-async function checkSignature(
-  { nonce, signature }: Pick<Sample, 'nonce' | 'signature'>,
-  parties: EchoParties,
-): Promise<void> {
-  const { publicKey } = peerIdFromString(parties.nodeId)
-  const isOk =
-    publicKey?.type === 'Ed25519' &&
-    (await publicKey.verify(echoMessage(nonce, parties), signature))
-  if (!isOk) throw new AppError('forbidden', `An echo is not signed by node ${parties.nodeId}.`)
-}
-
-/** @throws {AppError} forbidden for a statement that its anchor, or the node that it is about, has not signed */
-export async function checkSignedEcho(echo: SignedEcho): Promise<void> {
-  if (!(await isSignedByAnchor(echo)))
-    throw new AppError('forbidden', `The echo is not signed by anchor ${echo.statement.anchor}.`)
-  const { nonce, nodeSignature } = echo.statement
-  const signature = hexToBytes(nodeSignature as Bytes32)
-  await checkSignature({ nonce: hexToBytes(nonce), signature }, echo.statement)
 }
 
 /**

@@ -1,10 +1,10 @@
 /** Signed presence records and the gossipsub topics that carry them: nodes publish, only hubs subscribe. */
 import { TopicValidatorResult, type Message } from '@libp2p/gossipsub'
 import type { PrivateKey } from '@libp2p/interface'
-import { peerIdFromString } from '@libp2p/peer-id'
 import { AppError } from '#shared/errors.ts'
 import { LIMITS } from '#shared/limits.ts'
-import { PresenceRecord, SignedPresence } from '#shared/node.ts'
+import { type PresenceRecord, SignedPresence } from '#shared/node.ts'
+import { checkPresenceSize, verifyPresence } from '#shared/presence.ts'
 import { untilAborted } from './credit.ts'
 import { peerIdOf } from './identity.ts'
 import type { LittoralNode } from './node.ts'
@@ -22,23 +22,8 @@ export async function signPresence(
   if (record.nodeId !== peerIdOf(privateKey))
     throw new AppError('invalid_request', 'A presence record is signed by the node that it names.')
   const bytes = new TextEncoder().encode(JSON.stringify(record))
-  checkSize(bytes.byteLength)
+  checkPresenceSize(bytes.byteLength)
   return { record: toBase64(bytes), signature: toBase64(await privateKey.sign(bytes)) }
-}
-
-/**
- * The record, once its size, signature and schema have been checked; its age is the caller's to judge.
- * @throws {AppError} too_large, invalid_request, or forbidden for a signature that is not the named node's
- */
-export async function verifyPresence(signed: SignedPresence): Promise<PresenceRecord> {
-  checkSize(Math.floor((signed.record.length * 3) / 4) - 2)
-  const bytes = fromBase64(signed.record)
-  const record = parseRecord(bytes)
-  const { publicKey } = readPeerId(record.nodeId)
-  if (publicKey?.type !== 'Ed25519')
-    throw new AppError('invalid_request', 'The node id is not that of an Ed25519 key.')
-  if (await publicKey.verify(bytes, fromBase64(signed.signature))) return record
-  throw new AppError('forbidden', `The presence record of ${record.nodeId} is not signed by it.`)
 }
 
 /** Whether a record is too old, or from a clock too far ahead, to say anything of now. */
@@ -161,41 +146,8 @@ function noHub(topic: string): AppError {
   return new AppError('no_capacity', `No hub hears ${topic}; announce again later.`)
 }
 
-function checkSize(sizeBytes: number): void {
-  if (sizeBytes <= LIMITS.presenceBytes) return
-  throw new AppError(
-    'too_large',
-    `A presence record of ${sizeBytes} bytes is over the ${LIMITS.presenceBytes} allowed.`,
-  )
-}
-
-function parseRecord(bytes: Uint8Array): PresenceRecord {
-  try {
-    const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
-    return PresenceRecord.parse(JSON.parse(text))
-  } catch (cause) {
-    throw new AppError('invalid_request', 'The presence record does not fit its schema.', { cause })
-  }
-}
-
-function readPeerId(nodeId: string) {
-  try {
-    return peerIdFromString(nodeId)
-  } catch (cause) {
-    throw new AppError('invalid_request', 'The node id is not a peer id.', { cause })
-  }
-}
-
 function toBase64(bytes: Uint8Array): string {
   let text = ''
   for (const byte of bytes) text += String.fromCharCode(byte)
   return btoa(text)
-}
-
-function fromBase64(text: string): Uint8Array {
-  try {
-    return Uint8Array.from(atob(text), (char) => char.charCodeAt(0))
-  } catch (cause) {
-    throw new AppError('invalid_request', 'Not base64.', { cause })
-  }
 }

@@ -6,13 +6,14 @@ import { AuditBundle } from '#shared/audit-bundle.ts'
 import { AppError, errorCode, toAppError } from '#shared/errors.ts'
 import { Address, Bytes32 } from '#shared/ids.ts'
 import { PublicKey } from '#shared/signature.ts'
-import { createChainView, type ChainView } from '#scripts/lib/chain-view.ts'
+import { createChainView, rememberChain, type ChainView } from '#shared/verify/chain-view.ts'
 import { readDevInstance, type DevInstance } from '#scripts/lib/dev-instance.ts'
-import { createPinnedView, Pins, rememberChain } from '#scripts/lib/pinned-view.ts'
+import { createPinnedView, Pins } from '#scripts/lib/pinned-view.ts'
 import { pinBundle } from '#scripts/lib/pin-bundle.ts'
 import { reportBundles } from '#scripts/lib/report-bundle.ts'
-import type { BundleTrust } from '#scripts/lib/verify-bundle.ts'
-import { formatLine, verifyReceipt } from '#scripts/lib/verify-receipt.ts'
+import type { WholeTrust } from '#shared/verify/trust.ts'
+import { formatLine } from '#scripts/lib/format-line.ts'
+import { verifyReceipt } from '#shared/verify/receipt.ts'
 
 const USAGE = `npm run verify -- FILE.json… | RECEIPT_ID [options]
   FILE.json             bundles of /v1/audit/bundle or /v1/jobs/ID/proof, or one receipt; of several bundles
@@ -95,7 +96,7 @@ function readArguments() {
 async function readTrust(
   values: Values,
   instance: DevInstance | undefined,
-): Promise<BundleTrust | undefined> {
+): Promise<WholeTrust | undefined> {
   const isDevelopment = values.rpc === undefined && instance?.simulatedPlaces === true
   const allowSimulated = values['allow-simulated'] || isDevelopment
   if (values.pins !== undefined) {
@@ -170,7 +171,7 @@ function looksLikeBundle(document: unknown): boolean {
   return typeof document === 'object' && document !== null && 'entries' in document
 }
 
-async function checkReceipt(document: unknown, trust: BundleTrust): Promise<number> {
+async function checkReceipt(document: unknown, trust: WholeTrust): Promise<number> {
   const { ok, lines } = await verifyReceipt(document, trust)
   for (const line of lines) console.log(formatLine(line))
   console.log(ok ? 'The receipt is valid.' : 'The receipt is NOT valid.')

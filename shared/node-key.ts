@@ -1,6 +1,7 @@
 /** The Ed25519 key that a libp2p peer id is made of, and signatures of it, for where there is no libp2p: a page, an auditor's tool. */
 import { bytesToHex } from 'viem'
 import type { Bytes32 } from './ids.ts'
+import { memoize } from './memoize.ts'
 
 const BASE58 = '123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz'
 /**
@@ -28,11 +29,9 @@ export async function isSignedByNode(
   const publicKey = nodePublicKey(nodeId)
   if (publicKey === undefined) return false
   try {
-    const raw = Uint8Array.from(publicKey.slice(2).match(/../g) ?? [], (hex) => parseInt(hex, 16))
-    const key = await crypto.subtle.importKey('raw', raw, ED25519, false, ['verify'])
     return await crypto.subtle.verify(
       ED25519,
-      key,
+      await importKey(publicKey),
       new Uint8Array(signature),
       new Uint8Array(message),
     )
@@ -40,6 +39,11 @@ export async function isSignedByNode(
     return false
   }
 }
+
+const importKey = memoize((publicKey) => {
+  const raw = Uint8Array.from(publicKey.slice(2).match(/../g) ?? [], (hex) => parseInt(hex, 16))
+  return crypto.subtle.importKey('raw', raw, ED25519, false, ['verify'])
+}, 256)
 
 function decodeBase58(text: string): Uint8Array | undefined {
   if (text.length === 0 || text.length > 80) return undefined

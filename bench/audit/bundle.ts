@@ -1,7 +1,7 @@
 /** A bundle of settled jobs, and what pins it: made without a chain, so that only its verification is measured. */
 import { toHex } from 'viem'
 import { createPinnedView } from '#scripts/lib/pinned-view.ts'
-import type { BundleTrust } from '#scripts/lib/verify-bundle.ts'
+import type { WholeTrust } from '#shared/verify/trust.ts'
 import type { AuditBundle } from '#shared/audit-bundle.ts'
 import { checkpointLeaf } from '#shared/audit.ts'
 import { createLogSigner } from '#shared/checkpoint.ts'
@@ -17,7 +17,7 @@ const TRANSACTION: Bytes32 = `0x${'7a'.repeat(32)}`
 
 export async function makeBundle(
   jobCount: number,
-): Promise<{ readonly bundle: AuditBundle; readonly trust: BundleTrust }> {
+): Promise<{ readonly bundle: AuditBundle; readonly trust: WholeTrust }> {
   const seed = toHex(randomBytes(32))
   const maker = await createReceiptMaker(DOMAIN)
   const receipts = await Promise.all(Array.from({ length: jobCount }, () => maker.make()))

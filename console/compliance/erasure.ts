@@ -2,12 +2,12 @@
 import type { LogEntry } from '#shared/audit.ts'
 import { commitDetail } from '#shared/audit.ts'
 import { commitment } from '#shared/receipt.ts'
+import { isIncluded, readHead } from '#shared/verify/log.ts'
 import { sha256, stringToBytes } from 'viem'
 import { confirmDialog } from './dialog.ts'
 import { h, type Child } from './dom.ts'
 import { button, hash, saveFile, sign, time } from './parts.ts'
 import { finding, type Finding } from './finding.ts'
-import { isIncluded, headOf } from './prove-log.ts'
 import { Erasure } from './replies.ts'
 import type { ViewContext } from './view.ts'
 import { count, whenUtc } from './words.ts'
@@ -154,7 +154,7 @@ function opens({ opening, commitment: of, type }: LogEntry, job: string): boolea
 }
 
 function inLog(entry: LogEntry, proof: Erasure['proof'], checkpoint: string | null): Finding {
-  const head = checkpoint === null ? undefined : headOf({ checkpoint })
+  const head = checkpoint === null ? undefined : readHead(checkpoint)?.head
   if (head === undefined || proof === null)
     return {
       result: 'open',

@@ -1,18 +1,21 @@
 /** A job's proof, drawn step by step; and the same for a bundle that somebody hands over as a file. */
 import { AuditBundle, type BundledJob } from '#shared/audit-bundle.ts'
 import { toAppError } from '#shared/errors.ts'
+import { verifyBundle, type BundleVerification } from '#shared/verify/bundle.ts'
+import type { LineResult } from '#shared/verify/line.ts'
+import type { BundleTrust } from '#shared/verify/trust.ts'
 import { readTrust } from './trust.ts'
 import { h, type Child } from './dom.ts'
 import { recordFacts } from './evidence.ts'
 import { hash, sign, tag } from './parts.ts'
 import { describeEntry, TYPE_LABELS } from './audit-words.ts'
-import type { Finding, Result, Trust } from './finding.ts'
+import type { Finding } from './finding.ts'
 import { overall, proveEntries, proveJob, type Step } from './prove-job.ts'
 import type { ViewContext } from './view.ts'
 import { count } from './words.ts'
 import { describePlace } from './job-words.ts'
 
-const RESULT_WORDS: Readonly<Record<Result, string>> = {
+const RESULT_WORDS: Readonly<Record<LineResult, string>> = {
   passed: 'verified here',
   failed: 'FAILED',
   simulated: 'simulated place',
@@ -33,37 +36,36 @@ export async function drawProof(context: ViewContext, document: unknown): Promis
   const bundle = parsed.data
   const trust = await readTrust(context)
   if ('fault' in trust) return verdict('open', 'Nothing can be checked here.', trust.fault)
-  if (bundle.jobs.length === 0) return withoutReceipt(bundle, trust)
-  const attempts = await Promise.all(
-    bundle.jobs.map(async (job) => {
-      try {
-        return { job, steps: await proveJob(bundle, job, trust) }
-      } catch (error) {
-        return { job, fault: toAppError(error).detail }
-      }
-    }),
-  )
-  const results = attempts.map((attempt): { result: Result } => ({
-    result: 'steps' in attempt ? overall(attempt.steps) : 'failed',
-  }))
+  const verified = await verify(bundle, trust)
+  if ('fault' in verified) return verdict('failed', 'It could not be checked.', verified.fault)
+  if (bundle.jobs.length === 0) return withoutReceipt(bundle, verified)
+  const attempts = bundle.jobs.map((job) => ({ job, steps: proveJob(bundle, job, verified) }))
+  const steps = attempts.flatMap((attempt) => attempt.steps)
   return [
-    summary(
-      overall(results),
-      attempts.flatMap((attempt) => ('steps' in attempt ? attempt.steps : [])),
-    ),
+    summary(overall(steps), steps),
     attempts.map((attempt) => [
       attempts.length > 1 && h('h2', {}, nameAttempt(attempt.job)),
       jobFacts(attempt.job),
-      'steps' in attempt
-        ? h('ol', { class: 'steps', 'data-testid': 'steps' }, attempt.steps.map(drawStep))
-        : verdict('failed', 'It could not be checked.', attempt.fault),
+      h('ol', { class: 'steps', 'data-testid': 'steps' }, attempt.steps.map(drawStep)),
     ]),
   ]
 }
 
+/** The fault is the chain's: what is wrong with a bundle is a line. */
+async function verify(
+  bundle: AuditBundle,
+  trust: BundleTrust,
+): Promise<BundleVerification | { readonly fault: string }> {
+  try {
+    return await verifyBundle(bundle, trust)
+  } catch (error) {
+    return { fault: toAppError(error).detail }
+  }
+}
+
 /** A job that was refused, or one whose receipt is erased: what the log says of it, and that the log says so. */
-async function withoutReceipt(bundle: AuditBundle, trust: Trust): Promise<Child> {
-  const steps = await proveEntries(bundle, trust)
+function withoutReceipt(bundle: AuditBundle, verified: BundleVerification): Child {
+  const steps = proveEntries(verified)
   const said = bundle.entries.map((entry) => `${TYPE_LABELS[entry.type]}: ${describeEntry(entry)}`)
   const isRefused = bundle.entries.some(({ type }) => type === 'job.refused')
   const title = isRefused ? 'The job was refused.' : 'The job has no receipt here.'
@@ -73,10 +75,10 @@ async function withoutReceipt(bundle: AuditBundle, trust: Trust): Promise<Child>
   ]
 }
 
-function summary(result: Result, steps: readonly Step[]): HTMLElement {
+function summary(result: LineResult, steps: readonly Step[]): HTMLElement {
   const failures = steps.filter((step) => step.result === 'failed').map(({ title }) => title)
   const failed = [...new Set(failures)]
-  const words: Readonly<Record<Result, readonly [string, string]>> = {
+  const words: Readonly<Record<LineResult, readonly [string, string]>> = {
     passed: [
       'Every step holds.',
       'Each was computed in this browser, from the bundle, the log key and the chain.',
@@ -100,7 +102,7 @@ function nameAttempt({ receipt }: BundledJob): string {
   return attempt > 1 ? `${jobId}, attempt ${attempt}` : jobId
 }
 
-function verdict(result: Result, title: string, detail: string): HTMLElement {
+function verdict(result: LineResult, title: string, detail: string): HTMLElement {
   const tone = { passed: 'good', failed: 'bad', simulated: 'warn', open: 'quiet' }[result]
   return h(
     'div',

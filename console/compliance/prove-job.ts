@@ -1,160 +1,131 @@
-/**
- * A job's proof, step by step, from a bundle and what this page holds true: the deployment's domain, its log key, the chain.
- * Every step is recomputed here; a step says what it compared, and why it failed. Pure but for the chain.
- */
-import type { AuditBundle, BundledJob, ProvenEntry } from '#shared/audit-bundle.ts'
-import { admissionOf, placementOf } from '#shared/audit-receipt.ts'
-import { domainSeparator } from '#shared/eip712.ts'
-import { canonicalJson } from '#shared/canonical-json.ts'
-import { checkAuthenticity, checkContent, type Check } from '#shared/check-receipt.ts'
-import { finding, type Finding, type Result, type Trust } from './finding.ts'
-import { checkLog, checkCheckpoint } from './prove-log.ts'
-import { checkBatch } from './prove-batch.ts'
-import { checkPlace } from './prove-place.ts'
+/** A job's proof as seven steps: what the verifier says line by line (`shared/verify/`), put where a reader looks for it. */
+import type { AuditBundle, BundledJob } from '#shared/audit-bundle.ts'
+import { batchName } from '#shared/verify/batches.ts'
+import type { BundleVerification } from '#shared/verify/bundle.ts'
+import type { BundleLine, LineName, LineResult } from '#shared/verify/line.ts'
+import type { Finding } from './finding.ts'
 
 export interface Step {
-  readonly id: string
+  readonly id: StepId
   readonly title: string
   /** What this step shows, in one sentence. */
   readonly shows: string
-  readonly result: Result
+  readonly result: LineResult
   readonly findings: readonly Finding[]
 }
 
-export async function proveJob(
-  bundle: AuditBundle,
-  job: BundledJob,
-  trust: Trust,
-): Promise<Step[]> {
-  const checks = [
-    ...(await checkAuthenticity(job.receipt, trust.domain)),
-    ...checkContent(job.receipt),
-  ]
-  return [
-    step('request', 'Request', 'The job was admitted, and the log says so.', [
-      ...openedAs(bundle, 'job.admitted', admissionOf(job.receipt)),
-    ]),
-    step('policy', 'Policy', 'The policy that it ran under is the one that the ticket names.', [
-      ...byRules(checks, ['policy.hash', 'ticket.allowed']),
-    ]),
-    step(
-      'place',
-      'Node and evidence',
-      'The node’s place, what it was concluded from, and that the policy allows it.',
-      [
-        ...byRules(checks, ['place']),
-        ...(await checkPlace(job)),
-        ...openedAs(bundle, 'job.placed', placementOf(job.receipt)),
-      ],
-    ),
-    step(
-      'signatures',
-      'Ticket and receipt',
-      'The hub signed the ticket, the node the receipt, the hub the receipt again.',
-      [
-        finding(
-          domainSeparator(bundle.domain) === domainSeparator(trust.domain),
-          `The bundle is of chain ${bundle.domain.chainId}, contract ${bundle.domain.verifyingContract}`,
-        ),
-        ...byRules(checks, [
-          'receipt.id',
-          'receipt.domain',
-          'ticket.signature',
-          'node.signature',
-          'hub.signature',
-          'ticket.units',
-          'ticket.times',
-          'amount',
-        ]),
-        await checkHubKey(job, trust),
-      ],
-    ),
-    ...(await proveEntries(bundle, trust)),
-    step(
-      'batch',
-      'Batch on the chain',
-      'Receipt and log are under the roots of a batch that is on the chain.',
-      await checkBatch(bundle, job, trust),
-    ),
-  ]
+export const STEPS = {
+  request: ['Request', 'The job was admitted, and the log says so.'],
+  policy: ['Policy', 'The policy that it ran under is the one that the ticket names.'],
+  place: [
+    'Node and evidence',
+    'The node’s place, what it was concluded from, and that the policy allows it.',
+  ],
+  signatures: [
+    'Ticket and receipt',
+    'The hub signed the ticket, the node the receipt, the hub the receipt again.',
+  ],
+  inclusion: [
+    'Inclusion in the log',
+    'Each entry is a leaf of the tenant’s Merkle log (RFC 9162).',
+  ],
+  checkpoint: ['Checkpoint', 'The log as it stood is signed with the deployment’s log key.'],
+  batch: [
+    'Batch on the chain',
+    'Receipt and log are under the roots of a batch that is on the chain.',
+  ],
+} as const satisfies Readonly<Record<string, readonly [title: string, shows: string]>>
+export type StepId = keyof typeof STEPS
+
+/** The step that each of the verifier's lines belongs to, and what it is called there. */
+export const STEP_OF: Readonly<Record<LineName, readonly [step: StepId, label: string]>> = {
+  'log.admitted': ['request', 'Admission in the log'],
+  'policy.hash': ['policy', 'Policy hash'],
+  'ticket.allowed': ['policy', 'Allowed countries'],
+  place: ['place', 'Place'],
+  'place.evidence': ['place', 'Who saw it'],
+  'presence.binding': ['place', 'Receipt key of the node'],
+  'evidence.record': ['place', 'Record of evidence'],
+  'evidence.node': ['place', 'Node of the evidence'],
+  'evidence.conclusion': ['place', 'Conclusion'],
+  'evidence.fresh': ['place', 'Age of the evidence'],
+  'evidence.echo': ['place', 'Round trip'],
+  'evidence.attestation': ['place', 'Attestation'],
+  'log.placed': ['place', 'Placement in the log'],
+  schema: ['signatures', 'Form'],
+  'bundle.domain': ['signatures', 'Bundle'],
+  'bundle.jobs': ['signatures', 'Jobs of the bundle'],
+  'job.tenant': ['signatures', 'Tenant'],
+  'job.receipt': ['signatures', 'Placement without receipt'],
+  'receipt.id': ['signatures', 'Receipt id'],
+  'receipt.domain': ['signatures', 'Chain and contract'],
+  'ticket.signature': ['signatures', 'Ticket'],
+  'node.signature': ['signatures', 'Receipt, node'],
+  'hub.signature': ['signatures', 'Receipt, hub'],
+  'hub.registered': ['signatures', 'Hub key'],
+  'ticket.units': ['signatures', 'Units'],
+  'ticket.times': ['signatures', 'Times'],
+  amount: ['signatures', 'Amount'],
+  'log.entries': ['inclusion', 'Entries'],
+  'entry.order': ['inclusion', 'Order of the entries'],
+  'entry.inclusion': ['inclusion', 'Leaf'],
+  'entry.detail': ['inclusion', 'Detail of an entry'],
+  'log.checkpoint': ['checkpoint', 'Signed head'],
+  'log.fork': ['checkpoint', 'Fork'],
+  'settlement.status': ['batch', 'Settlement'],
+  'settlement.root': ['batch', 'Receipt root'],
+  'settlement.inclusion': ['batch', 'Receipt in the batch'],
+  'settlement.transaction': ['batch', 'Transaction'],
+  'batch.order': ['batch', 'Order of the batches'],
+  'batch.log_root': ['batch', 'Log root'],
+  'batch.log': ['batch', 'Log in the batch'],
+  'batch.covers': ['batch', 'Entry in the batch'],
+  'batch.jobs': ['batch', 'Jobs of the batch'],
+  'log.consistency': ['batch', 'Nothing was rewritten'],
 }
 
-/** The log's part alone: of a job that was refused there is nothing else. */
-export async function proveEntries(bundle: AuditBundle, trust: Trust): Promise<Step[]> {
-  return [
-    step(
-      'inclusion',
-      'Inclusion in the log',
-      'Each entry is a leaf of the tenant’s Merkle log (RFC 9162).',
-      checkLog(bundle),
-    ),
-    step(
-      'checkpoint',
-      'Checkpoint',
-      'The log as it stood is signed with the deployment’s log key.',
-      await checkCheckpoint(bundle, trust),
-    ),
-  ]
+/** All seven; a step that nothing was said of is not proven. */
+export function proveJob(
+  bundle: AuditBundle,
+  job: BundledJob,
+  { lines }: Pick<BundleVerification, 'lines'>,
+): Step[] {
+  const isElsewhere = createIsElsewhere(bundle, job)
+  return toSteps(lines.filter((line) => !isElsewhere(line)))
+}
+
+/** What is said of the log alone: of a job that was refused there is nothing else. */
+export function proveEntries({ lines }: Pick<BundleVerification, 'lines'>): Step[] {
+  return toSteps(lines).filter(({ findings }) => findings.length > 0)
 }
 
 /** Of all steps: one that failed fails the whole. */
-export function overall(steps: readonly Pick<Step, 'result'>[]): Result {
-  return worst(steps.map(({ result }) => result))
+export function overall(steps: readonly Pick<Step, 'result'>[]): LineResult {
+  const order: readonly LineResult[] = ['failed', 'open', 'simulated', 'passed']
+  return order.find((result) => steps.some((step) => step.result === result)) ?? 'open'
 }
 
-function step(id: string, title: string, shows: string, findings: readonly Finding[]): Step {
-  return { id, title, shows, findings, result: worst(findings.map(({ result }) => result)) }
-}
-
-function worst(results: readonly Result[]): Result {
-  const order: readonly Result[] = ['failed', 'open', 'simulated', 'passed']
-  return order.find((result) => results.includes(result)) ?? 'passed'
-}
-
-const RULE_WORDS: Readonly<Record<string, string>> = {
-  'policy.hash': 'Policy hash',
-  'ticket.allowed': 'Allowed countries',
-  place: 'Place',
-  'receipt.id': 'Receipt id',
-  'receipt.domain': 'Chain and contract',
-  'ticket.signature': 'Ticket',
-  'node.signature': 'Receipt, node',
-  'hub.signature': 'Receipt, hub',
-  'ticket.units': 'Units',
-  'ticket.times': 'Times',
-  amount: 'Amount',
-}
-
-function byRules(checks: readonly Check[], rules: readonly Check['rule'][]): Finding[] {
-  return rules.flatMap((rule) =>
-    checks
-      .filter((check) => check.rule === rule)
-      .map(({ ok, detail }) => finding(ok, `${RULE_WORDS[rule] ?? rule}: ${detail}`)),
+/** Whether a line is shown with another job of the bundle. What belongs to no job is shown with each. */
+function createIsElsewhere(
+  { jobs }: AuditBundle,
+  { receipt, settlement }: BundledJob,
+): (line: BundleLine) => boolean {
+  const batches = new Set(
+    jobs.flatMap((job) => (job.settlement === null ? [] : batchName(job.settlement.batchId))),
   )
+  if (settlement !== null) batches.delete(batchName(settlement.batchId))
+  return (line) =>
+    line.receipt === undefined ? batches.has(line.about) : line.receipt !== receipt.id
 }
 
-/** That an entry of that type, opened, says exactly what the receipt says. */
-function openedAs(bundle: AuditBundle, type: ProvenEntry['type'], expected: object): Finding[] {
-  const entries = bundle.entries.filter((entry) => entry.type === type)
-  const wanted = canonicalJson(expected)
-  const same = entries.find(
-    ({ opening }) => opening !== null && canonicalJson(opening.detail) === wanted,
-  )
-  if (same !== undefined)
-    return [finding(true, `Entry ${same.sequence} (${type}) says the same as the receipt`)]
-  if (entries.some(({ opening }) => opening === null))
-    return [{ result: 'open', text: `The detail of the entry ${type} is erased` }]
-  return [finding(false, `No entry ${type} says what the receipt says`)]
-}
-
-async function checkHubKey({ receipt }: BundledJob, trust: Trust): Promise<Finding> {
-  const { x, y } = receipt.hubKey
-  if (trust.chain !== null) {
-    const isKnown = await trust.chain.isHubKey(receipt.hubKey)
-    return finding(isKnown, `Hub key ${x} ${isKnown ? 'is' : 'is not'} registered in the contract`)
-  }
-  const isLive = trust.hubKeys.some((key) => key.x === x && key.y === y)
-  return isLive
-    ? { result: 'open', text: `Hub key ${x} is a live hub’s; ${trust.chainFault}` }
-    : finding(false, `Hub key ${x} is no live hub’s; ${trust.chainFault}`)
+function toSteps(lines: readonly BundleLine[]): Step[] {
+  return (Object.keys(STEPS) as StepId[]).map((id) => {
+    const [title, shows] = STEPS[id]
+    const findings = lines.flatMap(({ name, about, result, detail }) => {
+      const [step, label] = STEP_OF[name]
+      const of = name.startsWith('entry.') || name === 'job.receipt' ? `, ${about}` : ''
+      return step === id ? [{ result, text: `${label}${of}: ${detail}` }] : []
+    })
+    return { id, title, shows, findings, result: overall(findings) }
+  })
 }

@@ -1,15 +1,26 @@
 /** What the page holds true before it checks a bundle: asked of the deployment, and of the chain itself. */
+import { z } from 'zod'
 import { toAppError } from '#shared/errors.ts'
-import { createChainReader, PublicChain, type ChainReader } from './chain.ts'
-import type { Trust } from './finding.ts'
+import { Address } from '#shared/ids.ts'
+import { createChainView, rememberChain, type UnreadChain } from '#shared/verify/chain-view.ts'
+import type { BundleTrust } from '#shared/verify/trust.ts'
+import { pageTrust } from './page-trust.ts'
 import { LogKey, Network } from './replies.ts'
 import type { ViewContext } from './view.ts'
+
+/** `GET /v1/chain`. */
+const PublicChain = z.object({
+  chainId: z.int(),
+  settlement: Address,
+  rpc: z.string().nullable(),
+})
+type PublicChain = z.infer<typeof PublicChain>
 
 /** @returns the reason where the deployment has no chain to pin anything to */
 export async function readTrust({
   session,
   signal,
-}: ViewContext): Promise<Trust | { readonly fault: string }> {
+}: ViewContext): Promise<BundleTrust | { readonly fault: string }> {
   const { api } = session
   const [network, logKey, chain] = await Promise.all([
     api.get('/v1/network', Network, signal),
@@ -18,31 +29,28 @@ export async function readTrust({
   ])
   if (chain === null)
     return { fault: 'This deployment settles on no chain, so it has no keys to check receipts by.' }
-  const domain = { chainId: chain.chainId, verifyingContract: chain.settlement }
-  const { reader, fault } = await openChain(chain)
-  return {
-    domain,
-    logKey: logKey?.publicKey ?? null,
-    hubKeys: network.hubs.map(({ hubKey }) => hubKey),
-    chain: reader,
-    chainFault: fault,
-  }
+  const logKeys = logKey === null ? null : [logKey.publicKey]
+  const liveHubKeys = network.hubs.map(({ hubKey }) => hubKey)
+  return pageTrust({ chain: await openChain(chain, liveHubKeys), logKeys })
 }
 
 async function openChain(
-  chain: PublicChain,
-): Promise<{ readonly reader: ChainReader | null; readonly fault: string }> {
-  if (chain.rpc === null) {
-    const fault =
-      'this deployment names no endpoint that this page may read the chain at (PUBLIC_RPC); npm run verify checks it with --rpc'
-    return { reader: null, fault }
-  }
+  { chainId, settlement, rpc }: PublicChain,
+  liveHubKeys: UnreadChain['liveHubKeys'],
+): Promise<BundleTrust['chain']> {
+  const domain = { chainId, verifyingContract: settlement }
+  const unread = (reason: string): UnreadChain => ({ domain, liveHubKeys, unread: reason })
+  if (rpc === null)
+    return unread(
+      'this deployment names no endpoint that this page may read the chain at (PUBLIC_RPC); npm run verify checks it with --rpc',
+    )
   try {
-    const domain = { chainId: chain.chainId, verifyingContract: chain.settlement }
-    return { reader: await createChainReader(chain.rpc, domain), fault: '' }
+    const view = await createChainView(rpc, settlement)
+    if (view.domain.chainId === chainId) return rememberChain(view)
+    return unread(`the endpoint ${rpc} is of chain ${view.domain.chainId}, not of ${chainId}`)
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
-    return { reader: null, fault: `the chain could not be read at ${chain.rpc}: ${reason}` }
+    return unread(`the chain could not be read at ${rpc}: ${reason}`)
   }
 }
 

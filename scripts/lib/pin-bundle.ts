@@ -2,12 +2,12 @@
 import type { AuditBundle } from '#shared/audit-bundle.ts'
 import type { PublicKey } from '#shared/signature.ts'
 import type { Pins } from '#scripts/lib/pinned-view.ts'
-import type { BundleTrust } from '#scripts/lib/verify-bundle.ts'
+import type { WholeTrust } from '#shared/verify/trust.ts'
 
 /** Only what the chain itself confirms is pinned. */
 export async function pinBundle(
   bundles: readonly AuditBundle[],
-  { chain, logKeys, attesters }: BundleTrust,
+  { chain, logKeys, attesters }: WholeTrust,
 ): Promise<Pins> {
   const jobs = bundles.flatMap((bundle) => bundle.jobs)
   const hashes = new Set(jobs.flatMap(({ settlement }) => settlement?.transactionHash ?? []))

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { Bytes32 } from '#shared/ids.ts'
 import { DomainSchema } from '#shared/receipt.ts'
 import { PublicKey } from '#shared/signature.ts'
-import type { ChainView } from '#scripts/lib/chain-view.ts'
+import type { ChainView } from '#shared/verify/chain-view.ts'
 
 const NO_ROOT: Bytes32 = `0x${'0'.repeat(64)}`
 
@@ -36,23 +36,5 @@ export function createPinnedView({ domain, hubKeys, batches }: Pins): ChainView 
       const { transactionHash: _, ...posted } = found
       return posted
     },
-  }
-}
-
-/** Asks the chain each question once: a bundle asks the same of every job. */
-export function rememberChain(chain: ChainView): ChainView {
-  const answers = new Map<string, Promise<unknown>>()
-  const once = <T>(name: string, ask: () => Promise<T>): Promise<T> => {
-    const known = answers.get(name) as Promise<T> | undefined
-    if (known !== undefined) return known
-    const asked = ask()
-    answers.set(name, asked)
-    return asked
-  }
-  return {
-    domain: chain.domain,
-    isHubKey: (key) => once(`key ${key.x} ${key.y}`, () => chain.isHubKey(key)),
-    receiptRoot: (id) => once(`root ${id}`, () => chain.receiptRoot(id)),
-    postedBy: (hash) => once(`posted ${hash}`, () => chain.postedBy(hash)),
   }
 }

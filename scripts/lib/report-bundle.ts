@@ -1,11 +1,14 @@
 /** What the verifier prints of bundles: a line a job, everything that does not hold, and the sum of it. */
 import { AuditBundle } from '#shared/audit-bundle.ts'
 import { countryCode } from '#shared/region.ts'
-import { findForks, verifyBundle, type BundleLine, type BundleTrust } from './verify-bundle.ts'
-import { formatLine } from './verify-receipt.ts'
+import { verifyBundle } from '#shared/verify/bundle.ts'
+import type { BundleLine } from '#shared/verify/line.ts'
+import { findForks } from '#shared/verify/log.ts'
+import type { WholeTrust } from '#shared/verify/trust.ts'
+import { formatLine } from './format-line.ts'
 
 export interface ReportOptions {
-  readonly trust: BundleTrust
+  readonly trust: WholeTrust
   /** Each check of each job. */
   readonly verbose: boolean
 }

@@ -13,10 +13,12 @@ import {
   startAnvil,
   type Chain,
 } from '#scripts/lib/chain.ts'
-import { createChainView, type ChainView } from '#scripts/lib/chain-view.ts'
-import { createPinnedView, rememberChain } from '#scripts/lib/pinned-view.ts'
-import { verifyEvidence } from '#scripts/lib/verify-evidence.ts'
-import { findForks, verifyBundle, type BundleTrust } from '#scripts/lib/verify-bundle.ts'
+import { createChainView, rememberChain, type ChainView } from '#shared/verify/chain-view.ts'
+import { createPinnedView } from '#scripts/lib/pinned-view.ts'
+import { verifyEvidence } from '#shared/verify/evidence.ts'
+import { verifyBundle } from '#shared/verify/bundle.ts'
+import { findForks } from '#shared/verify/log.ts'
+import type { BundleTrust, WholeTrust } from '#shared/verify/trust.ts'
 import type { AuditBundle } from '#shared/audit-bundle.ts'
 import { createLogSigner } from '#shared/checkpoint.ts'
 import { concludeEvidence } from '#shared/conclude-evidence.ts'
@@ -46,7 +48,7 @@ let ledger: LedgerCore
 let consumer: `0x${string}`
 let source: BundleSource
 let view: ChainView
-let trust: BundleTrust
+let trust: WholeTrust
 let bundle: AuditBundle
 
 beforeAll(async () => {
@@ -153,7 +155,7 @@ async function runJobs(count: number): Promise<void> {
   })
 }
 
-async function failures(document: unknown, by: BundleTrust = trust): Promise<string[]> {
+async function failures(document: unknown, by: WholeTrust = trust): Promise<string[]> {
   const { ok, lines } = await verifyBundle(document, by)
   const failed = lines.filter(({ result }) => result === 'failed').map(({ name }) => name)
   expect(ok).toBe(failed.length === 0)
@@ -298,6 +300,63 @@ describe('a bundle', () => {
     expect(await failures(bundle, { ...trust, logKeys: [publicKey] })).toEqual(['log.checkpoint'])
     const other = edited((copy) => (copy.tenant = 'other' as typeof copy.tenant))
     expect(await failures(other)).toContain('log.checkpoint')
+  })
+})
+
+describe('what cannot be checked', () => {
+  const OF_CHAIN = [
+    'hub.registered',
+    'settlement.root',
+    'settlement.inclusion',
+    'settlement.transaction',
+    'batch.log_root',
+  ]
+  const resultsOf = async (document: unknown, by: BundleTrust) => {
+    const { ok, lines } = await verifyBundle(document, by)
+    expect(ok).toBe(false)
+    const named = (result: string) =>
+      [
+        ...new Set(lines.filter((line) => line.result === result).map(({ name }) => name)),
+      ].toSorted()
+    return { failed: named('failed'), open: named('open') }
+  }
+
+  it('is open with the reason where the chain or the log key is not known, never passed', async () => {
+    const unread = {
+      domain: view.domain,
+      unread: 'no endpoint',
+      liveHubKeys: [maker.hub.publicKey],
+    }
+    const by = { ...trust, chain: unread, logKeys: null }
+    const open = [...OF_CHAIN, 'log.checkpoint'].toSorted()
+    expect(await resultsOf(bundle, by)).toEqual({ failed: [], open })
+    const { lines } = await verifyBundle(bundle, by)
+    const chainless = lines.filter(({ name }) => OF_CHAIN.includes(name))
+    expect(chainless.every(({ detail }) => detail.includes('no endpoint'))).toBe(true)
+  })
+
+  it('does not hide what is wrong all the same', async () => {
+    const by = { ...trust, chain: { domain: view.domain, unread: '', liveHubKeys: [] } }
+    expect((await resultsOf(bundle, by)).failed).toEqual(['hub.registered'])
+    const moved = edited((copy) => at(copy.jobs, 0).settlement?.proof.pop())
+    expect((await resultsOf(moved, by)).failed).toContain('settlement.inclusion')
+  })
+
+  it('for a detail that is erased, or a job not settled, fails an auditor and is open on a page', async () => {
+    const page: BundleTrust = { ...trust, incomplete: 'open' }
+    const erased = edited((copy) => (at(copy.entries, 3).opening = null))
+    expect((await resultsOf(erased, trust)).failed).toEqual(['batch.covers', 'log.placed'])
+    expect(await resultsOf(erased, page)).toEqual({
+      failed: [],
+      open: ['batch.covers', 'log.entries', 'log.placed'],
+    })
+    const { jobId } = at(bundle.jobs, 0).receipt.receipt.ticket
+    const pending = await collectBundle(source, { jobId })
+    Object.assign(at(pending.jobs, 0), { settlement: null })
+    Object.assign(pending, { batches: [] })
+    const waits = ['batch.covers', 'settlement.status']
+    expect((await resultsOf(pending, trust)).failed).toEqual(waits)
+    expect(await resultsOf(pending, page)).toEqual({ failed: [], open: waits })
   })
 })
 

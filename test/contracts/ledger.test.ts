@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { erc20Abi } from 'viem'
 import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createChainView } from '#scripts/lib/chain-view.ts'
+import { createChainView } from '#shared/verify/chain-view.ts'
 import {
   connect,
   deploySettlement,
@@ -18,7 +18,7 @@ import {
   type LocalAccount,
 } from '#scripts/lib/chain.ts'
 import { claimEarnings } from '#scripts/lib/claim-earnings.ts'
-import { verifyReceipt } from '#scripts/lib/verify-receipt.ts'
+import { verifyReceipt } from '#shared/verify/receipt.ts'
 import { silentLog } from '#shared/log.ts'
 import { SETTLEMENT_ABI } from '#shared/settlement-abi.ts'
 import { createLedgerChain, type LedgerChain } from '#worker/ledger/chain.ts'

@@ -4,9 +4,10 @@ import { join } from 'node:path'
 import type { Locator, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { AuditBundle } from '#shared/audit-bundle.ts'
-import { createChainReader } from '../../console/compliance/chain.ts'
-import type { Trust } from '../../console/compliance/finding.ts'
+import { createChainView, rememberChain } from '#shared/verify/chain-view.ts'
+import { verifyBundle } from '#shared/verify/bundle.ts'
 import { overall, proveJob } from '../../console/compliance/prove-job.ts'
+import { pageTrust } from '../../console/compliance/page-trust.ts'
 import { expectUsable, TWO_SCREENS } from '../support/axe.ts'
 import { idle, startConsoleStack, type ConsoleStack } from '../support/console.ts'
 import { until } from '../support/poll.ts'
@@ -107,20 +108,13 @@ describe('a job', () => {
   })
 
   it('has no value in its bundle whose edit passes unseen', async () => {
-    const { chainId, settlement } = on.stack.deployment
-    const domain = { chainId, verifyingContract: settlement }
-    const trust: Trust = {
-      domain,
-      logKey: on.stack.logPublicKey,
-      hubKeys: [],
-      chain: await createChainReader(on.stack.chain.rpc, domain),
-      chainFault: '',
-    }
+    const view = await createChainView(on.stack.chain.rpc, on.stack.deployment.settlement)
+    const trust = pageTrust({ chain: rememberChain(view), logKeys: [on.stack.logPublicKey] })
     const judge = async (document: unknown) => {
       const parsed = AuditBundle.safeParse(document)
       const [job] = parsed.data?.jobs ?? []
       if (!parsed.success || job === undefined) return 'failed'
-      return overall(await proveJob(parsed.data, job, trust))
+      return overall(proveJob(parsed.data, job, await verifyBundle(parsed.data, trust)))
     }
     expect(await judge(bundle)).toBe('passed')
     const unseen: string[] = []

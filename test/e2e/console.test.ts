@@ -201,7 +201,7 @@ describe('by the keyboard alone', () => {
     await keyed.getByText('Version 1 counts now').waitFor()
     await tabTo('Jobs and proofs', 'link')
     await keyed.keyboard.press('Enter')
-    await keyed.getByText('Recent jobs').waitFor()
+    await keyed.getByRole('heading', { name: 'Recent jobs' }).waitFor()
     await tabTo(/^job/, 'link')
     await keyed.keyboard.press('Enter')
     await keyed.getByTestId('verdict').waitFor()

@@ -3,7 +3,6 @@ import type { Stream } from '@libp2p/interface'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import {
   answerEcho,
-  checkSignedEcho,
   ECHO_PROTOCOL,
   measureStream,
   serveEchoes,
@@ -13,6 +12,7 @@ import { createFrameStream, type FrameStream } from '#p2p/frame-stream.ts'
 import type { Frame } from '#p2p/frames.ts'
 import { newIdentity } from '#p2p/node.ts'
 import { systemClock } from '#p2p/clock.ts'
+import { checkSignedEcho } from '#shared/echo.ts'
 import { signEcho } from '#shared/evidence.ts'
 import { NodeId, randomBytes } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'

@@ -9,10 +9,10 @@ import {
   publishPresence,
   signPresence,
   subscribePresence,
-  verifyPresence,
 } from '#p2p/presence.ts'
 import { errorCode } from '#shared/errors.ts'
 import { LIMITS } from '#shared/limits.ts'
+import { verifyPresence } from '#shared/presence.ts'
 import { silentLog } from '#shared/log.ts'
 import type { PresenceRecord, SignedPresence } from '#shared/node.ts'
 import { createMemoryNetwork, type MemoryNetwork } from '#test/support/memory-network.ts'

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest'
-import type { ChainView } from '#scripts/lib/chain-view.ts'
-import { verifyReceipt } from '#scripts/lib/verify-receipt.ts'
+import type { ChainView } from '#shared/verify/chain-view.ts'
+import { verifyReceipt } from '#shared/verify/receipt.ts'
 import type { Bytes32 } from '#shared/ids.ts'
 import { buildMerkleTree } from '#shared/merkle.ts'
 import type { ReceiptDocument } from '#shared/receipt.ts'

@@ -1,5 +1,5 @@
 /** Between the mesh and what a hub knows: its members as news for the others, and what theirs come to here. */
-import { checkSignedEcho } from '#p2p/echo.ts'
+import { checkSignedEcho } from '#shared/echo.ts'
 import type { Log } from '#shared/log.ts'
 import type { Directory, Member } from './directory.ts'
 import type { KnownEchoes } from './known-echoes.ts'

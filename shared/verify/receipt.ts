@@ -1,62 +1,49 @@
 /** The verifier: checks a receipt document against nothing but the chain, and says of each check what it compared. */
-import { verifyPresence } from '#p2p/presence.ts'
-import { checkReceipt } from '#shared/check-receipt.ts'
-import { verifyMerkleProof } from '#shared/merkle.ts'
-import { ReceiptDocument, type SignedReceipt } from '#shared/receipt.ts'
-import { countryCode } from '#shared/region.ts'
-import type { ChainView } from '#scripts/lib/chain-view.ts'
-
-export interface VerificationLine {
-  readonly name: string
-  /** `simulated` is a place that was made up for development: it passes only where that is allowed, and proves nothing. */
-  readonly result: 'passed' | 'failed' | 'simulated'
-  readonly detail: string
-}
+import { checkReceipt } from '../check-receipt.ts'
+import { verifyMerkleProof } from '../merkle.ts'
+import { verifyPresence } from '../presence.ts'
+import { ReceiptDocument, type SignedReceipt } from '../receipt.ts'
+import { countryCode } from '../region.ts'
+import { isUnread } from './chain-view.ts'
+import { isProven, line, type VerificationLine } from './line.ts'
+import type { ReceiptTrust } from './trust.ts'
 
 export interface Verification {
   readonly ok: boolean
   readonly lines: readonly VerificationLine[]
 }
 
-export interface VerifyOptions {
-  readonly chain: ChainView
-  /** Whether a simulated place is accepted, as in development. @default false */
-  readonly allowSimulated?: boolean
-}
-
 /** Checks a document as `GET /v1/receipts/{id}` answers it; never throws for what is wrong with the document. */
-export async function verifyReceipt(
-  document: unknown,
-  options: VerifyOptions,
-): Promise<Verification> {
+export async function verifyReceipt(document: unknown, trust: ReceiptTrust): Promise<Verification> {
   const parsed = ReceiptDocument.safeParse(document)
   if (!parsed.success) {
     const fault = parsed.error.issues[0]
     const detail = `${fault?.path.join('.') ?? ''}: ${fault?.message ?? 'not a receipt document'}`
-    return { ok: false, lines: [{ name: 'schema', result: 'failed', detail }] }
+    return { ok: false, lines: [line('schema', false, detail)] }
   }
   const { receipt } = parsed.data
-  const checks = await checkReceipt(receipt, options.chain.domain)
+  const checks = await checkReceipt(receipt, trust.chain.domain)
   const lines = [
     line('schema', true, 'a receipt document, version 1'),
     ...checks.map(({ rule, ok, detail }) => line(rule, ok, detail)),
-    await checkHubKey(receipt, options.chain),
+    await checkHubKey(receipt, trust),
     await checkPresence(receipt),
-    checkEvidence(receipt, options.allowSimulated ?? false),
-    ...(await checkSettlement(parsed.data, options.chain)),
+    checkPlace(receipt, trust),
+    ...(await checkSettlement(parsed.data, trust)),
   ]
-  return { ok: lines.every(({ result }) => result !== 'failed'), lines }
+  return { ok: isProven(lines), lines }
 }
 
-/** One line a check, as the command prints it. */
-export function formatLine({ name, result, detail }: VerificationLine): string {
-  const mark = { passed: '✓', failed: '✗', simulated: '!' }[result]
-  return `${mark} ${name.padEnd(22)} ${detail}`
-}
-
-async function checkHubKey(receipt: SignedReceipt, chain: ChainView): Promise<VerificationLine> {
-  const known = await chain.isHubKey(receipt.hubKey)
-  return line('hub.registered', known, `hub key ${receipt.hubKey.x} in the contract`)
+async function checkHubKey(
+  { hubKey }: SignedReceipt,
+  { chain }: ReceiptTrust,
+): Promise<VerificationLine> {
+  const name = 'hub.registered'
+  if (!isUnread(chain))
+    return line(name, await chain.isHubKey(hubKey), `hub key ${hubKey.x} in the contract`)
+  const isLive = chain.liveHubKeys.some(({ x, y }) => x === hubKey.x && y === hubKey.y)
+  const detail = `hub key ${hubKey.x} is ${isLive ? 'a' : 'no'} live hub’s; ${chain.unread}`
+  return line(name, isLive ? 'open' : 'failed', detail)
 }
 
 async function checkPresence({ receipt, presence }: SignedReceipt): Promise<VerificationLine> {
@@ -75,23 +62,42 @@ async function checkPresence({ receipt, presence }: SignedReceipt): Promise<Veri
   }
 }
 
-function checkEvidence({ receipt }: SignedReceipt, allowSimulated: boolean): VerificationLine {
+function checkPlace(
+  { receipt }: SignedReceipt,
+  { allowSimulated = false, allowUnseen = false }: ReceiptTrust,
+): VerificationLine {
   const { country, evidence, source } = receipt.ticket.place
   if (source === 'simulated') {
     const detail = 'place: simulated, proves nothing'
-    return { name: 'place.evidence', result: allowSimulated ? 'simulated' : 'failed', detail }
+    return line('place.evidence', allowSimulated ? 'simulated' : 'failed', detail)
   }
   const detail = `${countryCode(country)} ${evidence}, seen by ${source}`
-  return line('place.evidence', source !== 'none', detail)
+  const isAllowed = source !== 'none' || (allowUnseen && evidence === 'declared')
+  return line('place.evidence', isAllowed, detail)
 }
 
 async function checkSettlement(
   { receipt, status, refusal, settlement }: ReceiptDocument,
-  chain: ChainView,
+  { chain, incomplete = 'failed' }: ReceiptTrust,
 ): Promise<VerificationLine[]> {
   if (status !== 'settled' || settlement === null)
-    return [line('settlement.status', false, refusal ? `refused: ${refusal}` : `still ${status}`)]
+    return [
+      refusal === null
+        ? line('settlement.status', incomplete, `still ${status}`)
+        : line('settlement.status', false, `refused: ${refusal}`),
+    ]
+  const settled = line('settlement.status', refusal === null, 'settled')
   const { batchId, receiptRoot, proof, transactionHash, blockNumber } = settlement
+  const under = `receipt ${receipt.id} under that root, ${proof.length} siblings`
+  if (isUnread(chain)) {
+    const isUnder = verifyMerkleProof(receiptRoot, receipt.id, proof)
+    return [
+      settled,
+      line('settlement.root', 'open', `batch ${batchId}, root ${receiptRoot}; ${chain.unread}`),
+      line('settlement.inclusion', isUnder ? 'open' : 'failed', `${under}; ${chain.unread}`),
+      line('settlement.transaction', 'open', `${transactionHash}; ${chain.unread}`),
+    ]
+  }
   const root = await chain.receiptRoot(batchId)
   const posted = await chain.postedBy(transactionHash)
   const isPosted =
@@ -99,13 +105,9 @@ async function checkSettlement(
     posted.receiptRoot === receiptRoot &&
     posted.blockNumber === blockNumber
   return [
-    line('settlement.status', refusal === null, 'settled'),
+    settled,
     line('settlement.root', root === receiptRoot, `batch ${batchId} has root ${root} on the chain`),
-    line(
-      'settlement.inclusion',
-      verifyMerkleProof(root, receipt.id, proof),
-      `receipt ${receipt.id} under that root, ${proof.length} siblings`,
-    ),
+    line('settlement.inclusion', verifyMerkleProof(root, receipt.id, proof), under),
     line('settlement.transaction', isPosted, `${transactionHash} in block ${blockNumber}`),
   ]
 }
@@ -113,8 +115,4 @@ async function checkSettlement(
 /** Base64 has spare bits at its end that change nothing; an edit there must not pass unseen. */
 function isCanonical(base64: string): boolean {
   return btoa(atob(base64)) === base64
-}
-
-function line(name: string, ok: boolean, detail: string): VerificationLine {
-  return { name, result: ok ? 'passed' : 'failed', detail }
 }

@@ -1,0 +1,46 @@
+/** Whether a presence record is its node's own. */
+import { AppError } from './errors.ts'
+import { LIMITS } from './limits.ts'
+import { isSignedByNode, nodePublicKey } from './node-key.ts'
+import { PresenceRecord, type SignedPresence } from './node.ts'
+
+/**
+ * The record, once its size, signature and schema have been checked; its age is the caller's to judge.
+ * @throws {AppError} too_large, invalid_request, or forbidden for a signature that is not the named node's
+ */
+export async function verifyPresence(signed: SignedPresence): Promise<PresenceRecord> {
+  checkPresenceSize(Math.floor((signed.record.length * 3) / 4) - 2)
+  const bytes = fromBase64(signed.record)
+  const record = parseRecord(bytes)
+  const signature = fromBase64(signed.signature)
+  if (nodePublicKey(record.nodeId) === undefined)
+    throw new AppError('invalid_request', 'The node id is not that of an Ed25519 key.')
+  if (await isSignedByNode(record.nodeId, bytes, signature)) return record
+  throw new AppError('forbidden', `The presence record of ${record.nodeId} is not signed by it.`)
+}
+
+/** @throws {AppError} too_large when it is over LIMITS.presenceBytes */
+export function checkPresenceSize(sizeBytes: number): void {
+  if (sizeBytes <= LIMITS.presenceBytes) return
+  throw new AppError(
+    'too_large',
+    `A presence record of ${sizeBytes} bytes is over the ${LIMITS.presenceBytes} allowed.`,
+  )
+}
+
+function parseRecord(bytes: Uint8Array): PresenceRecord {
+  try {
+    const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+    return PresenceRecord.parse(JSON.parse(text))
+  } catch (cause) {
+    throw new AppError('invalid_request', 'The presence record does not fit its schema.', { cause })
+  }
+}
+
+function fromBase64(text: string): Uint8Array {
+  try {
+    return Uint8Array.from(atob(text), (char) => char.charCodeAt(0))
+  } catch (cause) {
+    throw new AppError('invalid_request', 'Not base64.', { cause })
+  }
+}

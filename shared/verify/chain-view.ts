@@ -1,0 +1,149 @@
+/** What a stranger reads from the chain to check a receipt or to be paid; needs no key and trusts only the endpoint it asks. */
+import { decodeEventLog, decodeFunctionResult, encodeFunctionData, type Hex } from 'viem'
+import { z } from 'zod'
+import type { Domain } from '../eip712.ts'
+import { Address, type Bytes32 } from '../ids.ts'
+import { SETTLEMENT_ABI } from '../settlement-abi.ts'
+import type { PublicKey } from '../signature.ts'
+
+const TIMEOUT_MS = 10_000
+const abi = SETTLEMENT_ABI
+
+export interface PostedBatch {
+  readonly batchId: number
+  readonly receiptRoot: Bytes32
+  /** Over the checkpoints of its tenants' audit logs. */
+  readonly logRoot: Bytes32
+  readonly blockNumber: number
+}
+
+export interface ChainView {
+  readonly domain: Domain
+  isHubKey(key: PublicKey): Promise<boolean>
+  /** The root that the contract keeps for a batch; zero when there is none. */
+  receiptRoot(batchId: number): Promise<Bytes32>
+  /** The batch that a transaction posted; undefined when it posted none. */
+  postedBy(transactionHash: Bytes32): Promise<PostedBatch | undefined>
+}
+
+/** Where the chain cannot be read: whatever only it can say stays open, for this reason. */
+export interface UnreadChain {
+  readonly domain: Domain
+  readonly unread: string
+  /** Keys of the hubs that answer now. A ticket under another key is refused all the same. */
+  readonly liveHubKeys: readonly PublicKey[]
+}
+
+export function isUnread(chain: object): chain is UnreadChain {
+  return 'unread' in chain
+}
+
+/** Reads `settlement` through the JSON-RPC endpoint `rpc`. */
+export async function createChainView(rpc: string, settlement: Address): Promise<ChainView> {
+  const ask = createRpc(rpc)
+  const read = async (data: Hex): Promise<Hex> =>
+    HexText.parse(await ask('eth_call', [{ to: settlement, data }, 'latest']))
+  const chainId = Number(HexText.parse(await ask('eth_chainId', [])))
+  return {
+    domain: { chainId, verifyingContract: settlement },
+    async isHubKey({ x, y }) {
+      const of = { abi, functionName: 'isHubKey' } as const
+      return decodeFunctionResult({
+        ...of,
+        data: await read(encodeFunctionData({ ...of, args: [x, y] })),
+      })
+    },
+    async receiptRoot(batchId) {
+      const of = { abi, functionName: 'receiptRoot' } as const
+      return decodeFunctionResult({
+        ...of,
+        data: await read(encodeFunctionData({ ...of, args: [BigInt(batchId)] })),
+      })
+    },
+    async postedBy(hash) {
+      const receipt = Transaction.nullable().parse(await ask('eth_getTransactionReceipt', [hash]))
+      if (receipt === null) return undefined
+      for (const log of receipt.logs) {
+        if (log.address.toLowerCase() !== settlement.toLowerCase()) continue
+        const posted = decodePosted(log)
+        if (posted !== undefined) return { ...posted, blockNumber: Number(receipt.blockNumber) }
+      }
+      return undefined
+    },
+  }
+}
+
+/** Asks the chain each question once: a bundle asks the same of every job. */
+export function rememberChain(chain: ChainView): ChainView {
+  const answers = new Map<string, Promise<unknown>>()
+  const once = <T>(name: string, ask: () => Promise<T>): Promise<T> => {
+    const known = answers.get(name) as Promise<T> | undefined
+    if (known !== undefined) return known
+    const asked = ask()
+    answers.set(name, asked)
+    return asked
+  }
+  return {
+    domain: chain.domain,
+    isHubKey: (key) => once(`key ${key.x} ${key.y}`, () => chain.isHubKey(key)),
+    receiptRoot: (id) => once(`root ${id}`, () => chain.receiptRoot(id)),
+    postedBy: (hash) => once(`posted ${hash}`, () => chain.postedBy(hash)),
+  }
+}
+
+const HexText = z.templateLiteral(['0x', z.string()])
+
+const Transaction = z.object({
+  blockNumber: HexText,
+  logs: z.array(z.object({ address: Address, topics: z.array(HexText), data: HexText })),
+})
+type TransactionLog = z.infer<typeof Transaction>['logs'][number]
+
+function decodePosted({
+  topics: [signature, ...rest],
+  data,
+}: TransactionLog): Omit<PostedBatch, 'blockNumber'> | undefined {
+  if (signature === undefined) return undefined
+  try {
+    const { eventName, args } = decodeEventLog({ abi, topics: [signature, ...rest], data })
+    if (eventName !== 'BatchPosted') return undefined
+    const { batchId, receiptRoot, logRoot } = args
+    return { batchId: Number(batchId), receiptRoot, logRoot }
+  } catch {
+    return undefined
+  }
+}
+
+const Answer = z.object({
+  result: z.unknown(),
+  error: z.object({ message: z.string() }).optional(),
+})
+
+/** A public endpoint may be busy for a moment; what it refuses for good it refuses at once. */
+const ATTEMPTS = 4
+const RETRY_MS = 250
+
+function createRpc(url: string): (method: string, params: unknown[]) => Promise<unknown> {
+  const post = (method: string, params: unknown[]) =>
+    fetch(url, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ jsonrpc: '2.0', id: 1, method, params }),
+      credentials: 'omit',
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    })
+  return async (method, params) => {
+    let response = await post(method, params)
+    for (let attempt = 1; attempt < ATTEMPTS && isBusy(response); attempt += 1) {
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS * attempt))
+      response = await post(method, params)
+    }
+    const { result, error } = Answer.parse(await response.json())
+    if (error !== undefined) throw new Error(error.message)
+    return result
+  }
+}
+
+function isBusy({ status }: Response): boolean {
+  return status === 429 || status === 502 || status === 503
+}

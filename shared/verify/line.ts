@@ -1,0 +1,83 @@
+/** What the verifier says: one line a check, by a name that stays the same. */
+import { AUTHENTICITY_RULES, CONTENT_RULES } from '../check-receipt.ts'
+
+/** Every check that there is: what shows lines elsewhere has a place for each of them. */
+export const LINE_NAMES = [
+  'schema',
+  ...AUTHENTICITY_RULES,
+  ...CONTENT_RULES,
+  'hub.registered',
+  'presence.binding',
+  'place.evidence',
+  'settlement.status',
+  'settlement.root',
+  'settlement.inclusion',
+  'settlement.transaction',
+  'evidence.record',
+  'evidence.node',
+  'evidence.conclusion',
+  'evidence.fresh',
+  'evidence.echo',
+  'evidence.attestation',
+  'bundle.domain',
+  'bundle.jobs',
+  'job.tenant',
+  'job.receipt',
+  'log.checkpoint',
+  'log.entries',
+  'entry.order',
+  'entry.inclusion',
+  'entry.detail',
+  'log.admitted',
+  'log.placed',
+  'log.consistency',
+  'log.fork',
+  'batch.order',
+  'batch.log_root',
+  'batch.log',
+  'batch.covers',
+  'batch.jobs',
+] as const
+export type LineName = (typeof LINE_NAMES)[number]
+
+/**
+ * `simulated` is a place that was made up for development: it passes only where that is allowed, and proves nothing.
+ * `open` could not be checked with what the verifier was given, or not yet; never of what was found to be wrong.
+ */
+export type LineResult = 'passed' | 'failed' | 'simulated' | 'open'
+
+export interface VerificationLine {
+  readonly name: LineName
+  readonly result: LineResult
+  readonly detail: string
+}
+
+/** A line about the log, a batch or a job. */
+export interface BundleLine extends VerificationLine {
+  readonly about: string
+  /** Id of the receipt that it is about: a job has one for each attempt. */
+  readonly receipt?: string
+}
+
+export function line(name: LineName, result: boolean | LineResult, detail: string) {
+  return { name, result: toResult(result), detail } satisfies VerificationLine
+}
+
+export function lineAbout(
+  about: string,
+  name: LineName,
+  result: boolean | LineResult,
+  detail: string,
+): BundleLine {
+  return { about, ...line(name, result, detail) }
+}
+
+/** Whether everything was checked, and held. */
+export function isProven(lines: readonly VerificationLine[]): boolean {
+  return lines.every(({ result }) => result === 'passed' || result === 'simulated')
+}
+
+function toResult(result: boolean | LineResult): LineResult {
+  if (typeof result === 'string') return result
+  return result ? 'passed' : 'failed'
+}
