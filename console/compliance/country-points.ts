@@ -65,7 +65,7 @@ export const COUNTRY_POINTS: Readonly<Record<string, readonly [number, number]>>
   EC: [-78.4, -1.4],
   EE: [25.8, 58.7],
   EG: [29.9, 26.5],
-  EH: [-12.3, 24.2],
+  EH: [-14.2, 24.5],
   ER: [38.9, 15.4],
   ES: [-3.6, 40.4],
   ET: [39.6, 8.6],

@@ -144,16 +144,8 @@ export async function createHubCore(deps: HubCoreDeps): Promise<HubCore> {
     enterPeer: (socket) => mesh.enter(socket),
     standings: () => directory.standings(),
     status: () => ({ hub: name, peerId, hubKey: signer.publicKey, nodes: directory.describe() }),
-    receipt(tenant, id) {
-      const entry = outbox.get(tenant, id)
-      if (entry === undefined) return null
-      const { receipt, salt } = entry
-      return { receipt, salt, status: 'pending', refusal: null, settlement: null }
-    },
-    async handOver(tenant, jobId) {
-      if (outbox.holdsJob(tenant, jobId)) await delivery.flush()
-      return outbox.holdsJob(tenant, jobId)
-    },
+    receipt: (tenant, id) => outbox.document(tenant, id),
+    handOver: (tenant, jobId) => delivery.handOver(tenant, jobId),
     async close() {
       mesh.stop()
       await libp2p.stop()

@@ -14,6 +14,8 @@ export interface Delivery {
   onReceipt(): void
   /** Delivers what is there; asks to be woken again when something is left. */
   flush(): Promise<void>
+  /** Delivers at once what is there of a job. @returns whether a receipt of it is still here */
+  handOver(tenant: string, jobId: string): Promise<boolean>
 }
 
 const RETRY_MS = 2_000
@@ -22,6 +24,17 @@ const GATHER_MS = 250
 
 export function createDelivery(outbox: Outbox, { deliver, wake, log }: DeliveryDeps): Delivery {
   let isWakeSet = false
+  const flush = async () => {
+    isWakeSet = false
+    const entries = outbox.next()
+    if (entries.length === 0) return
+    try {
+      outbox.delivered(await deliver(entries))
+    } catch (error) {
+      log.warn('outbox.delivery-failed', { cause: String(error), waiting: entries.length })
+    }
+    if (!outbox.isEmpty()) wake(RETRY_MS)
+  }
   if (!outbox.isEmpty()) wake(RETRY_MS)
   return {
     onReceipt() {
@@ -29,16 +42,10 @@ export function createDelivery(outbox: Outbox, { deliver, wake, log }: DeliveryD
       isWakeSet = true
       wake(GATHER_MS)
     },
-    async flush() {
-      isWakeSet = false
-      const entries = outbox.next()
-      if (entries.length === 0) return
-      try {
-        outbox.delivered(await deliver(entries))
-      } catch (error) {
-        log.warn('outbox.delivery-failed', { cause: String(error), waiting: entries.length })
-      }
-      if (!outbox.isEmpty()) wake(RETRY_MS)
+    flush,
+    async handOver(tenant, jobId) {
+      if (outbox.holdsJob(tenant, jobId)) await flush()
+      return outbox.holdsJob(tenant, jobId)
     },
   }
 }

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { EvidenceRecord } from '#shared/evidence.ts'
 import { Address, Bytes32 } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'
-import { SignedReceipt } from '#shared/receipt.ts'
+import { SignedReceipt, type ReceiptDocument } from '#shared/receipt.ts'
 import type { Row, SqlStorage } from '../storage.ts'
 
 export const OutboxEntry = z.strictObject({
@@ -40,6 +40,14 @@ export class Outbox {
       .exec('SELECT entry FROM outbox WHERE id = ? AND tenant = ?', id, tenant)
       .toArray()
     return row === undefined ? undefined : parse(row)
+  }
+
+  /** What a receipt's owner is shown of it while it is here. */
+  document(tenant: string, id: string): ReceiptDocument | null {
+    const entry = this.get(tenant, id)
+    if (entry === undefined) return null
+    const { receipt, salt } = entry
+    return { receipt, salt, status: 'pending', refusal: null, settlement: null }
   }
 
   holdsJob(tenant: string, jobId: string): boolean {
