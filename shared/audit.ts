@@ -80,7 +80,11 @@ const DETAILS = {
     receipts: Count,
     by: KeyId.nullable(),
   }),
-  'retention.swept': z.strictObject({ receipts: Count, entries: Count }),
+  /** Which details went with their retention: a bundle in which they are missing is explained by it. */
+  'retention.swept': z.strictObject({
+    receipts: Count,
+    entries: z.array(Count).max(LIMITS.retentionSweepRows),
+  }),
 } as const
 
 export type AuditType = keyof typeof DETAILS

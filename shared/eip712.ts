@@ -1,6 +1,6 @@
 /** EIP-712 (https://eips.ethereum.org/EIPS/eip-712) for our structs, which have only static 32-byte fields. */
 import { concat, hexToBytes, keccak256, stringToBytes, type Hex } from 'viem'
-import type { Address, Bytes32 } from './ids.ts'
+import { Address, type Bytes32 } from './ids.ts'
 import { memoize } from './memoize.ts'
 
 /** A field value: a full 32-byte hex word, or a number or bool that fits one. Dynamic types are hashed by the caller. */
@@ -20,6 +20,19 @@ const WORD_BYTES = 32
 export interface Domain {
   readonly chainId: number
   readonly verifyingContract: Address
+}
+
+/** Of a deployment that settles on no chain. */
+export const NO_DOMAIN: Domain = { chainId: 0, verifyingContract: `0x${'0'.repeat(40)}` }
+
+/** Which domain a deployment's settings name. @param settlement empty where there is no contract */
+export function domainOf(chainId: number, settlement: string): Domain {
+  if (settlement === '') return NO_DOMAIN
+  return { chainId, verifyingContract: Address.parse(settlement) }
+}
+
+export function isNoDomain({ chainId, verifyingContract }: Domain): boolean {
+  return chainId === NO_DOMAIN.chainId && verifyingContract === NO_DOMAIN.verifyingContract
 }
 
 export const DOMAIN_NAME = 'Littoral'

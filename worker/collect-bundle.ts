@@ -1,5 +1,6 @@
 /** Puts a bundle together: the tenant has entries, proofs and receipts, the ledgers say where those settled. */
 import type { AuditBundle, BundledBatch, BundledJob } from '#shared/audit-bundle.ts'
+import { isNoDomain } from '#shared/eip712.ts'
 import type { TenantId } from '#shared/ids.ts'
 import type { SignedReceipt } from '#shared/receipt.ts'
 import type { Config, WorkerEnv } from './config.ts'
@@ -19,7 +20,8 @@ export async function collectBundle(
   selection: BundleSelection,
 ): Promise<AuditBundle> {
   const log = openTenant(env, tenant, config)
-  const { size, receipts, entries, evidence, ...own } = await log.auditBundle(selection)
+  const { size, receipts, entries, evidence, domain, policies, ...own } =
+    await log.auditBundle(selection)
   const settled = await Promise.all(
     [...groupByHome(receipts, config)].map(async ([jurisdiction, group]) =>
       readLedger(openLedger(env, jurisdiction, config), { tenant, receipts: group }),
@@ -38,9 +40,16 @@ export async function collectBundle(
     settled.flatMap(({ logs }) => logs).map((batch) => withConsistency(batch, { log, size })),
   )
   return {
-    version: 1,
-    ...own,
+    version: 2,
+    tenant: own.tenant,
+    domain: isNoDomain(domain) ? null : domain,
+    checkpoint: own.checkpoint,
+    range: own.range,
+    selection: own.selection,
+    policies: [...policies],
+    edges: [],
     entries: [...entries],
+    erasures: [],
     jobs,
     batches: batches.toSorted((a, b) => a.batchId - b.batchId),
   }

@@ -40,11 +40,16 @@ export async function makeBundle(
   const logRoot = checkpointLeaf(checkpoint)
   const { publicKey } = await createLogSigner(seed)
   const bundle: AuditBundle = {
-    version: 1,
+    version: 2,
     tenant,
     domain: DOMAIN,
     checkpoint: own.checkpoint,
+    range: own.range,
+    selection: own.selection,
+    policies: [...own.policies],
+    edges: [],
     entries: [...own.entries],
+    erasures: [],
     jobs: receipts.map((receipt, i) => ({
       receipt,
       evidence: null,

@@ -47,7 +47,7 @@ export function describeEntry({ type, opening }: LogEntry): string {
     }
     case 'retention.swept': {
       const { receipts, entries } = parseDetail(type, detail)
-      return `${count(receipts, 'receipt')} and ${count(entries, 'entry', 'entries')} whose time was over.`
+      return `${count(receipts, 'receipt')} and ${count(entries.length, 'entry', 'entries')} whose time was over.`
     }
     default: {
       const { subject, by } = parseDetail(type, detail)

@@ -49,6 +49,7 @@ export async function verifyBundle(
 }
 
 function isSameDomain({ domain }: AuditBundle, chain: Pick<ChainView, 'domain'>): boolean {
+  if (domain === null) return false
   return (
     domain.chainId === chain.domain.chainId &&
     domain.verifyingContract === chain.domain.verifyingContract.toLowerCase()
@@ -56,7 +57,9 @@ function isSameDomain({ domain }: AuditBundle, chain: Pick<ChainView, 'domain'>)
 }
 
 function originOf({ tenant, domain }: AuditBundle): string {
-  return `tenant ${tenant} on chain ${domain.chainId}, contract ${domain.verifyingContract}`
+  return domain === null
+    ? `tenant ${tenant}, on no chain`
+    : `tenant ${tenant} on chain ${domain.chainId}, contract ${domain.verifyingContract}`
 }
 
 async function checkJob(

@@ -1,7 +1,8 @@
 /** The Hub as a Durable Object: a thin shell over `core.ts`. */
 import { DurableObject } from 'cloudflare:workers'
 import { AppError, ERRORS, toAppError, toWireError } from '#shared/errors.ts'
-import type { Address, Bytes32, JobId, NodeId, TenantId } from '#shared/ids.ts'
+import { domainOf } from '#shared/eip712.ts'
+import type { Bytes32, JobId, NodeId, TenantId } from '#shared/ids.ts'
 import { createLog } from '#shared/log.ts'
 import { MANIFESTS } from '#shared/manifests.ts'
 import type { SocketLike } from '#p2p/transports/socket-connection.ts'
@@ -142,7 +143,7 @@ export class Hub extends DurableObject<Env> {
     return createHubCore({
       name,
       storage: this.ctx.storage,
-      domain: { chainId: Number(this.env.CHAIN_ID), verifyingContract: contractAddress(this.env) },
+      domain: domainOf(Number(this.env.CHAIN_ID), this.env.SETTLEMENT_ADDRESS),
       manifests: MANIFESTS,
       registers: this.#registers(),
       deliver: (entries) => this.#deliver(entries),
@@ -230,7 +231,3 @@ export class Hub extends DurableObject<Env> {
 }
 
 /** Without a chain the domain is that of no contract: receipts are signed all the same. */
-function contractAddress(env: Env): Address {
-  const address: string = env.SETTLEMENT_ADDRESS
-  return address === '' ? `0x${'0'.repeat(40)}` : (address as Address)
-}

@@ -1,4 +1,5 @@
 /** What a tenant's log shows to others: signed checkpoints, proofs, and its part of a bundle. */
+import { NOT_NARROWED, type BundledPolicy } from '#shared/audit-bundle.ts'
 import { logOrigin, receiptIdOf, type LogEntry, type LogProgress } from '#shared/audit.ts'
 import { createLogSigner, type LogSigner } from '#shared/checkpoint.ts'
 import type { Domain } from '#shared/eip712.ts'
@@ -6,8 +7,10 @@ import { AppError } from '#shared/errors.ts'
 import { nameHash, type Bytes32 } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'
 import { consistencyProof, inclusionProof } from '#shared/transparency-log.ts'
-import type { AuditPage, AuditQuery } from './audit-store.ts'
+import type { SignedReceipt } from '#shared/receipt.ts'
+import type { AuditPage, AuditQuery, AuditStore } from './audit-store.ts'
 import type { TenantDatabase } from './database.ts'
+import type { PolicyStore } from './policy-store.ts'
 import type { BundleSelection, TenantBundle } from './protocol.ts'
 import type { ReceiptLog } from './receipt-log.ts'
 
@@ -27,9 +30,14 @@ export interface SignedCheckpoint {
 
 export type AuditReader = ReturnType<typeof createAuditReader>
 
+interface Kept {
+  readonly receipts: Pick<ReceiptLog, 'find' | 'evidenceOf'>
+  readonly policies: Pick<PolicyStore, 'version'>
+}
+
 export function createAuditReader(
   database: TenantDatabase,
-  receipts: Pick<ReceiptLog, 'find' | 'evidenceOf'>,
+  { receipts, policies }: Kept,
   { domain, seed }: LogIdentity,
 ) {
   const { audit } = database
@@ -86,17 +94,21 @@ export function createAuditReader(
     async bundle(selection: BundleSelection): Promise<TenantBundle> {
       sizeNow()
       const signed = await checkpoint()
-      const entries = select(selection)
+      const entries = selectEntries(audit, selection)
       if (entries.length === 0)
         throw new AppError('not_found', 'The log has no such entries, or they are erased.')
       const read = audit.reader()
       const ids = entries.flatMap((entry) => receiptIdOf(entry) ?? [])
       const placed = ids.flatMap((id) => receipts.find(id)?.receipt ?? [])
+      const isJob = 'jobId' in selection
       return {
         tenant: database.tenant(),
         domain,
         checkpoint: signed.note,
         size: signed.size,
+        range: isJob ? { from: 0, to: signed.size } : selection,
+        selection: { ...NOT_NARROWED, job: isJob ? selection.jobId : null },
+        policies: policiesOf(placed, policies),
         entries: entries.map((entry) => ({
           ...entry,
           proof: inclusionProof({ index: entry.sequence, size: signed.size }, read),
@@ -106,15 +118,15 @@ export function createAuditReader(
       }
     },
   }
+}
 
-  function select(selection: BundleSelection): LogEntry[] {
-    if ('jobId' in selection) return audit.ofJob(selection.jobId).map(({ entry }) => entry)
-    const { from, to } = selection
-    checkSizes(from, to, audit.size())
-    if (to - from > LIMITS.auditBundleEntries)
-      throw new AppError('too_large', `A bundle has at most ${LIMITS.auditBundleEntries} entries.`)
-    return audit.range(from, to)
-  }
+function selectEntries(audit: AuditStore, selection: BundleSelection): LogEntry[] {
+  if ('jobId' in selection) return audit.ofJob(selection.jobId).map(({ entry }) => entry)
+  const { from, to } = selection
+  checkSizes(from, to, audit.size())
+  if (to - from > LIMITS.auditBundleEntries)
+    throw new AppError('too_large', `A bundle has at most ${LIMITS.auditBundleEntries} entries.`)
+  return audit.range(from, to)
 }
 
 /** @throws {AppError} invalid_request */
@@ -124,4 +136,16 @@ function checkSizes(from: number, to: number, size: number): void {
     'invalid_request',
     `The log has ${size} entries, so nothing in it goes from ${from} to ${to}.`,
   )
+}
+
+/** Each once. */
+function policiesOf(
+  placed: readonly SignedReceipt[],
+  policies: Pick<PolicyStore, 'version'>,
+): BundledPolicy[] {
+  const named = new Map(placed.map(({ policy }) => [policy.hash, policy]))
+  return [...named.values()].flatMap(({ id, version }) => {
+    const published = policies.version(id, version)
+    return published === undefined ? [] : [{ version, policy: published.policy }]
+  })
 }

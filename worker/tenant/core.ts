@@ -1,5 +1,6 @@
 /** What a Tenant knows and does, over storage, clock and randomness that it is given. */
 import type { AuditDetail } from '#shared/audit.ts'
+import { NO_DOMAIN } from '#shared/eip712.ts'
 import { Address, type Bytes32, type JobId } from '#shared/ids.ts'
 import { DEFAULT_POLICY, type Policy } from '#shared/policy.ts'
 import { openDatabase, type TenantDeps } from './database.ts'
@@ -24,11 +25,8 @@ import {
   type TenantSnapshot,
 } from './protocol.ts'
 
-/** Of tests and of deployments without a chain. */
-const NO_LOG_IDENTITY: LogIdentity = {
-  domain: { chainId: 0, verifyingContract: `0x${'0'.repeat(40)}` },
-  seed: undefined,
-}
+/** Of tests. */
+const NO_LOG_IDENTITY: LogIdentity = { domain: NO_DOMAIN, seed: undefined }
 
 export type TenantCore = ReturnType<typeof createTenantCore>
 
@@ -53,7 +51,7 @@ export function createTenantCore(deps: TenantDeps) {
       return due.length === 0 ? undefined : Math.min(...due)
     },
 
-    audit: createAuditReader(database, receipts, deps.log ?? NO_LOG_IDENTITY),
+    audit: createAuditReader(database, { receipts, policies }, deps.log ?? NO_LOG_IDENTITY),
     recordRefusals: (given: readonly Refusal[]): void => refusals.record(given),
 
     recordExport(detail: AuditDetail<'audit.exported'>): void {

@@ -1,5 +1,6 @@
 /** Which log a tenant of this deployment keeps, and the key that signs it: one for the whole deployment. */
 import { z } from 'zod'
+import { domainOf } from '#shared/eip712.ts'
 import { Address, Bytes32 } from '#shared/ids.ts'
 import type { LogIdentity } from './audit-reader.ts'
 
@@ -9,11 +10,8 @@ const Vars = z.object({
   LOG_KEY: z.union([z.literal(''), Bytes32]).default(''),
 })
 
-const NO_CONTRACT: Address = `0x${'0'.repeat(40)}`
-
 /** Without a chain the log is that of no contract. */
 export function readLogIdentity(env: unknown): LogIdentity {
   const { CHAIN_ID: chainId, SETTLEMENT_ADDRESS: contract, LOG_KEY: seed } = Vars.parse(env)
-  const verifyingContract = contract === '' ? NO_CONTRACT : Address.parse(contract.toLowerCase())
-  return { domain: { chainId, verifyingContract }, seed: seed === '' ? undefined : seed }
+  return { domain: domainOf(chainId, contract.toLowerCase()), seed: seed === '' ? undefined : seed }
 }

@@ -1,7 +1,7 @@
 /** What the Worker and the hubs say to a Tenant by RPC: plain JSON both ways. */
 import { z } from 'zod'
 import type { AuditDetail, LogEntry, LogProgress } from '#shared/audit.ts'
-import type { ProvenEntry } from '#shared/audit-bundle.ts'
+import type { BundledPolicy, BundleHead, ProvenEntry } from '#shared/audit-bundle.ts'
 import type { Domain } from '#shared/eip712.ts'
 import type { EvidenceRecord } from '#shared/evidence.ts'
 import { Address, TenantId, type Bytes32, type JobId } from '#shared/ids.ts'
@@ -133,12 +133,13 @@ export type BundleSelection =
   | { readonly jobId: JobId }
 
 /** The tenant's part of a bundle: the ledger adds where its receipts are settled. */
-export interface TenantBundle {
-  readonly tenant: TenantId
+export interface TenantBundle extends Pick<
+  BundleHead,
+  'tenant' | 'checkpoint' | 'range' | 'selection'
+> {
   readonly domain: Domain
-  /** Signed note. */
-  readonly checkpoint: string
   readonly size: number
+  readonly policies: readonly BundledPolicy[]
   readonly entries: readonly ProvenEntry[]
   /** Without their salts: those open what an auditor need not see. */
   readonly receipts: readonly SignedReceipt[]

@@ -100,7 +100,7 @@ export function createReceiptLog(database: TenantDatabase, deps: TenantDeps): Re
         const entries = audit.due(now)
         audit.erase(entries)
         if (receipts + entries.length === 0) return
-        const detail = { receipts, entries: entries.length }
+        const detail = { receipts, entries }
         audit.append([{ type: 'retention.swept', detail, untilMs: null }])
       })
       const [row] = rows('SELECT min(erase_at_ms) AS due FROM receipts')

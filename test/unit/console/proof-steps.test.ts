@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { LINE_NAMES, lineAbout, type BundleLine } from '#shared/verify/line.ts'
-import type { AuditBundle } from '#shared/audit-bundle.ts'
+import { NOT_NARROWED, type AuditBundle } from '#shared/audit-bundle.ts'
 import {
   overall,
   proveEntries,
@@ -26,11 +26,16 @@ async function twoAttempts(): Promise<AuditBundle> {
     blockNumber: 9,
   }
   return {
-    version: 1,
+    version: 2,
     tenant,
     domain: DOMAIN,
     checkpoint: '',
+    range: { from: 0, to: 0 },
+    selection: NOT_NARROWED,
+    policies: [],
+    edges: [],
     entries: [],
+    erasures: [],
     jobs: [
       { receipt: first, evidence: null, settlement: null },
       { receipt: second, evidence: null, settlement },
