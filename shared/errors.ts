@@ -2,11 +2,19 @@
 
 export const ERRORS = {
   invalid_request: row(400, 'invalid_request_error', 'The request is not valid', false),
+  context_length_exceeded: row(
+    400,
+    'invalid_request_error',
+    'The prompt is longer than the context of the model',
+    false,
+  ),
   unauthenticated: row(401, 'authentication_error', 'No valid API key', false),
   payment_required: row(402, 'insufficient_quota', 'The account cannot pay for this job', false),
   forbidden: row(403, 'permission_error', 'The key lacks the scope for this', false),
   model_not_found: row(404, 'invalid_request_error', 'No such model', false),
   not_found: row(404, 'invalid_request_error', 'Not found', false),
+  method_not_allowed: row(405, 'invalid_request_error', 'The path has no such method', false),
+  request_timeout: row(408, 'invalid_request_error', 'The request came too slowly', true),
   answer_not_kept: row(
     410,
     'invalid_request_error',
@@ -14,6 +22,12 @@ export const ERRORS = {
     false,
   ),
   too_large: row(413, 'invalid_request_error', 'Too large', false),
+  unsupported_media_type: row(
+    415,
+    'invalid_request_error',
+    'The body has a coding or type that is not taken',
+    false,
+  ),
   idempotency_key_reused: row(
     422,
     'invalid_request_error',
@@ -131,12 +145,22 @@ export interface Problem {
   readonly rule?: string | undefined
   readonly needed?: string | undefined
   readonly errors?: readonly FieldFault[] | undefined
-  readonly error: { message: string; type: string; code: ErrorCode; param: string | null }
+  /** With the rule once more: OpenAI's clients show their callers this member and no other. */
+  readonly error: {
+    readonly message: string
+    readonly type: string
+    readonly code: ErrorCode
+    /** Where the first fault is, as OpenAI writes it: `messages[0].content`. */
+    readonly param: string | null
+    readonly rule?: string | undefined
+    readonly needed?: string | undefined
+  }
 }
 
 export function toProblem(error: unknown, requestId: string): Problem {
   const { code, detail, meta } = toAppError(error)
   const { status, type, title } = ERRORS[code]
+  const { rule, needed, errors } = meta
   return {
     type: `https://littoral.network/errors/${code}`,
     title,
@@ -144,11 +168,23 @@ export function toProblem(error: unknown, requestId: string): Problem {
     detail,
     code,
     requestId,
-    rule: meta.rule,
-    needed: meta.needed,
-    errors: meta.errors,
-    error: { message: detail, type, code, param: meta.errors?.[0]?.pointer ?? null },
+    rule,
+    needed,
+    errors,
+    error: { message: detail, type, code, param: toParam(errors?.[0]?.pointer), rule, needed },
   }
+}
+
+/** A JSON pointer as the path that OpenAI writes: `/messages/0/content` is `messages[0].content`. */
+function toParam(pointer: string | undefined): string | null {
+  if (pointer === undefined || pointer === '') return null
+  const names = pointer
+    .slice(1)
+    .split('/')
+    .map((name) => name.replaceAll('~1', '/').replaceAll('~0', '~'))
+  return names
+    .map((name, at) => (/^\d+$/.test(name) ? `[${name}]` : at === 0 ? name : `.${name}`))
+    .join('')
 }
 
 /** For bugs only: a condition that the code around it guarantees. */

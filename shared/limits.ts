@@ -7,6 +7,9 @@ export const LIMITS = {
   /** HTTP */
   requestBodyBytes: 16 * MIB,
   requestTimeoutMs: 60_000,
+  /** A request's body: all of it, and between two parts of it. */
+  bodyMs: 60_000,
+  bodyStallMs: 10_000,
   /** Silence of an event stream after which a comment shows that it lives. */
   sseHeartbeatMs: 10_000,
   /** How long a part of a streamed answer may wait for its reader. */

@@ -2,7 +2,7 @@
 import { Hono } from 'hono'
 import { cors } from 'hono/cors'
 import { AppError } from '#shared/errors.ts'
-import type { AppEnv, Isolate } from './context.ts'
+import type { AppContext, AppEnv, Isolate } from './context.ts'
 import { developmentHost } from './middleware/development-host.ts'
 import { answerProblem } from './middleware/problem.ts'
 import { requestScope } from './middleware/request-scope.ts'
@@ -85,9 +85,21 @@ export function createApp(isolate: Isolate): Hono<AppEnv> {
   ]) {
     app.route('/', routes)
   }
-  app.notFound((c) =>
-    answerProblem(new AppError('not_found', `There is no ${c.req.method} ${c.req.path}.`), c),
-  )
+  app.notFound((c) => answerProblem(missing(app, c), c))
   app.onError(answerProblem)
   return app
+}
+
+const METHODS = ['GET', 'POST', 'PUT', 'DELETE']
+
+/** A path that is there for other methods says which (RFC 9110, 15.5.6). */
+function missing(app: Hono<AppEnv>, c: AppContext): AppError {
+  const { method, path } = c.req
+  const allowed = METHODS.filter((other) =>
+    app.router.match(other, path)[0].some(([[, route]]) => route.method === other),
+  )
+  if (allowed.length === 0) return new AppError('not_found', `There is no ${path}.`)
+  const allow = allowed.flatMap((other) => (other === 'GET' ? ['GET', 'HEAD'] : [other])).join(', ')
+  c.var.answerHeaders.set('allow', allow)
+  return new AppError('method_not_allowed', `${path} takes ${allow}, not ${method}.`)
 }

@@ -3,6 +3,7 @@ import type { Context } from 'hono'
 import type { JobId, RandomBytes, TenantId } from '#shared/ids.ts'
 import type { Log } from '#shared/log.ts'
 import type { CompiledPolicy } from '#shared/policy.ts'
+import type { BodyRoom } from './body-room.ts'
 import type { Config, WorkerEnv } from './config.ts'
 import type { DispatchOutcome } from './hub/protocol.ts'
 import type { QuotaLeases } from './quota-leases.ts'
@@ -18,6 +19,7 @@ export interface Isolate {
   readonly log: Log
   readonly tenants: TenantCache
   readonly admissions: RateLimit
+  readonly bodies: BodyRoom
   readonly quotas: QuotaLeases
   readonly refusals: RefusalLog
 }

@@ -2,6 +2,7 @@
 import { randomBytes } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'
 import { createLog } from '#shared/log.ts'
+import { createBodyRoom } from './body-room.ts'
 import type { Isolate } from './context.ts'
 import { createTenantCache } from './middleware/tenant-cache.ts'
 import { createQuotaLeases } from './quota-leases.ts'
@@ -27,6 +28,7 @@ export function createIsolate(nowMs: () => number = () => Date.now()): Isolate {
       nowMs,
       wait: (delayMs) => new Promise((resolve) => setTimeout(resolve, delayMs)),
     }),
+    bodies: createBodyRoom(),
     quotas: createQuotaLeases({ size: LIMITS.tenantsCached, nowMs }),
   }
 }

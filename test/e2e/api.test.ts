@@ -1,6 +1,7 @@
 /** The HTTP API in plain workerd, production build, without any node: who may ask, what is refused, and how it is said. */
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
 import OpenAI from 'openai'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { LIMITS } from '#shared/limits.ts'
@@ -85,7 +86,21 @@ describe('[A1] every answer', () => {
 
   it('to a path that does not exist says so', async () => {
     problem(await worker.call('GET', '/v3/nothing'), 'not_found')
-    problem(await worker.call('POST', '/v2'), 'not_found')
+  })
+
+  it('to a method that the path does not have names those that it has', async () => {
+    for (const [method, path, allow] of [
+      ['POST', '/v2', 'GET, HEAD'],
+      ['GET', '/v1/embeddings', 'POST'],
+      ['PUT', '/v1/keys/key_a', 'DELETE'],
+      ['PATCH', '/v1/policies/mine', 'GET, HEAD, PUT'],
+      ['POST', '/docs', 'GET, HEAD'],
+    ] as const) {
+      const reply = await worker.call(method, path)
+      problem(reply, 'method_not_allowed')
+      expect(reply.headers.get('allow')).toBe(allow)
+    }
+    expect((await worker.call('HEAD', '/v2')).status).toBe(200)
   })
 })
 
@@ -144,6 +159,15 @@ describe('[A2] keys', () => {
   })
 })
 
+describe('[A2] a key', () => {
+  it('may stand after any number of spaces, and after a scheme in any case', async () => {
+    for (const authorization of [`Bearer  ${key}`, `bearer    ${key}`]) {
+      const reply = await worker.call('GET', '/v1/policies', { headers: { authorization } })
+      expect(reply.status).toBe(200)
+    }
+  })
+})
+
 describe('[A3] a request that makes no sense', () => {
   const tensor = { name: 'text', datatype: 'BYTES', shape: [1], data: ['a'] }
   const infer = (input: object) =>
@@ -169,6 +193,20 @@ describe('[A3] a request that makes no sense', () => {
     expect(await pointer(embed({ dimensions: 1 }))).toBe('/dimensions')
     expect(await pointer(embed({ input: [[1, 2]] }))).toBe('/input')
     expect(await pointer(post('/v1/compute', { ...COMPUTE, buffers: [] }))).toBe('/buffers')
+  })
+
+  it('names the fault inside `error` too, as OpenAI writes it', async () => {
+    const refused = problem(await embed({ input: ['a', ''] }), 'invalid_request')
+    expect(refused.errors?.[0]).toEqual({ pointer: '/input/1', detail: 'is an empty text' })
+    expect(refused.error).toMatchObject({ param: 'input[1]' })
+  })
+
+  it('in a content coding is refused by its name', async () => {
+    const headers = { 'content-encoding': 'gzip', 'content-type': 'application/json' }
+    const body = new Uint8Array(gzipSync(JSON.stringify({ model: MODEL, input: 'a' })))
+    const reply = await worker.call('POST', '/v1/embeddings', { key, body, headers })
+    expect(problem(reply, 'unsupported_media_type').detail).toContain('gzip')
+    expect(reply.headers.get('accept-encoding')).toBe('identity')
   })
 
   it('that is not JSON says so', async () => {

@@ -101,7 +101,8 @@ describe('the official openai client', () => {
         { headers: { 'x-littoral-residency': 'US' } },
       ),
     )
-    expect(residency).toMatchObject({ status: 422, code: 'residency_unsatisfiable' })
+    const error = expect.objectContaining({ rule: 'compute.allow', needed: expect.any(String) })
+    expect(residency).toMatchObject({ status: 422, code: 'residency_unsatisfiable', error })
     const empty = await failure(openai().embeddings.create({ model: MODEL, input: '' }))
     expect(empty).toMatchObject({ status: 400, code: 'invalid_request' })
   })

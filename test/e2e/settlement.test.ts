@@ -85,8 +85,9 @@ describe('an answered job', () => {
     expect((await verifyReceipt(settledDocument, { chain, allowSimulated: true })).ok).toBe(true)
   })
 
-  it('[R12] has a receipt that another tenant cannot read', async () => {
+  it('[R12] has a receipt that another tenant cannot read, found by its id in either case', async () => {
     const id = await answer()
+    expect((await document(id.toUpperCase())).receipt).toEqual((await document(id)).receipt)
     const stranger = await stack.createTenant('stranger', ['infer', 'audit'])
     const { status, body } = await stack.get(stranger, `/v1/receipts/${id}`)
     expect(status).toBe(404)

@@ -108,7 +108,6 @@ export function describeText(engine: () => Engine): void {
     ['neither messages nor a prompt', {}, /messages/],
     ['both messages and a prompt', { user: 'a', prompt: 'b' }, /messages/],
     ['an empty prompt', { prompt: '' }, /prompt/],
-    ['a prompt longer than the context', { user: 'hot '.repeat(2_000) }, /1023 tokens/],
     [
       'a schema outside what can be kept',
       { user: 'a', format: { type: 'json_schema', schema: { oneOf: [] } } },
@@ -121,6 +120,17 @@ export function describeText(engine: () => Engine): void {
     await expect(runJob(engine(), textJob(options))).rejects.toMatchObject({
       code: 'invalid_request',
       detail: expect.stringMatching(detail),
+    })
+  })
+
+  test.each([
+    ['messages', { user: 'hot '.repeat(2_000) }],
+    ['prompt', { prompt: 'hot '.repeat(2_000) }],
+  ] as const)('[G17] %s longer than the context are refused as that', async (name, options) => {
+    await expect(runJob(engine(), textJob(options))).rejects.toMatchObject({
+      code: 'context_length_exceeded',
+      detail: expect.stringMatching(/1023 tokens/),
+      meta: { errors: [{ pointer: `/${name}` }] },
     })
   })
 

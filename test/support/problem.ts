@@ -13,9 +13,14 @@ export function problem(reply: Reply, code: ErrorCode) {
   })
   expect(document.status).toBe(reply.status)
   const { type } = ERRORS[code]
+  const { rule, needed, detail: message } = document
   // Below /v2 the member is the text of the Open Inference Protocol.
   if (typeof document.error === 'string') expect(document.error).toBe(document.detail)
-  else expect(document.error).toMatchObject({ code, type, message: document.detail })
+  else {
+    const { param, ...told } = document.error
+    expect(told).toEqual({ code, type, message, rule, needed })
+    expect(param ?? '').not.toContain('/')
+  }
   expect(reply.headers.get('content-type')).toBe('application/problem+json')
   expect(reply.headers.get('x-request-id')).toBe(document.requestId)
   const { retryable } = ERRORS[code]

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { AUDIT_TYPES, LogEntry, parseDetail } from '#shared/audit.ts'
 import { Bytes32, JobId } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'
+import { AskedJobId } from './asked-id.ts'
 
 const Index = z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER)
 
@@ -18,7 +19,7 @@ const Time = z.union(
 
 export const SearchQuery = z.object({
   type: z.enum(AUDIT_TYPES).optional(),
-  job: JobId.optional(),
+  job: AskedJobId.optional(),
   from: Time.optional(),
   to: Time.optional(),
   before: Index.optional(),

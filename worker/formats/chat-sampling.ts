@@ -25,7 +25,12 @@ export const SamplingFields = {
   /** @default 1 */
   top_p: z.number().min(0).max(1).nullish(),
   /** Equal seeds give equal text as long as `system_fingerprint` is the same. */
-  seed: z.int().min(0).nullish(),
+  seed: z
+    .number()
+    .refine((seed) => Number.isInteger(seed) && seed >= -(2 ** 63) && seed <= 2 ** 63, {
+      error: 'must be an integer of 64 bits',
+    })
+    .nullish(),
   /** One text or up to four; the answer ends before the first that comes. */
   stop: z
     .union([StopText, z.array(StopText).max(4)], {
@@ -52,11 +57,18 @@ interface Sampling {
 export function decodeSampling(
   request: Sampling,
 ): Pick<TextInput, 'temperature' | 'topP' | 'seed' | 'stop'> {
-  const { stop, seed = null, temperature, top_p: topP } = request
+  const { stop, temperature, top_p: topP } = request
+  const seed = typeof request.seed === 'number' ? foldSeed(request.seed) : null
   const rest = { seed, stop: typeof stop === 'string' ? [stop] : [...(stop ?? [])] }
   // Of a nucleus of no probability the likeliest token is left: greedy choice.
   if (topP === 0) return { ...rest, temperature: 0, topP: 1 }
   return { ...rest, temperature: temperature ?? 1, topP: topP ?? 1 }
+}
+
+/** Nodes take the seeds from 0 on that JavaScript keeps exact; the others each get one of those. */
+function foldSeed(seed: number): number {
+  if (Number.isSafeInteger(seed) && seed >= 0) return seed
+  return Number(BigInt.asUintN(53, BigInt(seed)))
 }
 
 /** Faults that lie between the members rather than in one of them. */
@@ -92,7 +104,7 @@ export interface PricedText {
   readonly priceMicroUsd: number
 }
 
-/** @throws {AppError} too_large when the request is more than a node takes, invalid_request when it is nested too deep */
+/** @throws {AppError} context_length_exceeded when the text is more than a node takes, invalid_request when it is nested too deep */
 export function priceText(
   manifest: ModelManifest,
   input: TextInput,
@@ -102,7 +114,7 @@ export function priceText(
   const inputBytes = payload.length
   if (inputBytes > LIMITS.textInputBytes) {
     throw new AppError(
-      'too_large',
+      'context_length_exceeded',
       `The request is ${inputBytes} bytes of text; at most ${LIMITS.textInputBytes} are taken.`,
     )
   }

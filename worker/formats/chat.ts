@@ -2,7 +2,6 @@
 import { z } from 'zod'
 import type { FieldFault } from '#shared/errors.ts'
 import { parseJsonShape } from '#shared/json-shape.ts'
-import { LIMITS } from '#shared/limits.ts'
 import type { ModelManifest } from '#shared/model.ts'
 import { ChatMessage, type TextFormat } from '#shared/text.ts'
 import { CHAT_REFUSALS, MOST_MESSAGES, MOST_PARTS } from './chat-parameters.ts'
@@ -21,20 +20,27 @@ import { ResidencyFields } from './residency.ts'
 
 const SCHEMA_POINTER = '/response_format/json_schema/schema'
 
-const Text = z.string().max(LIMITS.textInputBytes)
-
 const TextPart = z.looseObject({
   type: z.literal('text', { error: 'must be "text"' }),
-  text: Text,
+  text: z.string(),
 })
 
-const Message = z.looseObject({
-  role: ChatMessage.shape.role,
-  /** Text, or parts of it that are put together without anything between them. */
-  content: z.union([Text, z.array(TextPart).min(1).max(MOST_PARTS)], {
-    error: 'must be a text or an array of text parts',
-  }),
+/** Text, or parts of it that are put together without anything between them. */
+const Content = z.union([z.string(), z.array(TextPart).min(1).max(MOST_PARTS)], {
+  error: 'must be a text or an array of text parts',
 })
+
+const ROLES = ChatMessage.shape.role
+
+const Message = z.discriminatedUnion(
+  'role',
+  [
+    z.looseObject({ role: ROLES.exclude(['assistant']), content: Content }),
+    /** An assistant that said nothing stands in a history without content. */
+    z.looseObject({ role: ROLES.extract(['assistant']), content: Content.nullish() }),
+  ],
+  { error: `must have a role: ${ROLES.options.join(', ')}` },
+)
 
 const ResponseFormat = z.discriminatedUnion('type', [
   z.looseObject({ type: z.literal('text') }),
@@ -70,7 +76,7 @@ export function parseChat(body: unknown): ChatRequest {
   return parseBody(ChatRequest, body)
 }
 
-/** @throws {AppError} invalid_request with a pointer to each fault, too_large */
+/** @throws {AppError} invalid_request with a pointer to each fault, context_length_exceeded */
 export function decodeChat(manifest: ModelManifest, request: ChatRequest): PricedText {
   if (manifest.task !== 'chat') {
     throw invalidRequest([
@@ -83,7 +89,7 @@ export function decodeChat(manifest: ModelManifest, request: ChatRequest): Price
     ...formatFaults(request),
   ]
   const wantsLogprobs = request.logprobs === true
-  if (typeof request.top_logprobs === 'number' && !wantsLogprobs) {
+  if ((request.top_logprobs ?? 0) > 0 && !wantsLogprobs) {
     faults.push({ pointer: '/top_logprobs', detail: 'needs "logprobs": true' })
   }
   if (faults.length > 0) throw invalidRequest(faults)
@@ -129,5 +135,6 @@ function decodeFormat(format: ChatRequest['response_format']): TextFormat {
 }
 
 function joinParts(content: ChatRequest['messages'][number]['content']): string {
+  if (content === null || content === undefined) return ''
   return typeof content === 'string' ? content : content.map(({ text }) => text).join('')
 }

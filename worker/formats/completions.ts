@@ -1,6 +1,5 @@
 /** OpenAI's older completions (https://platform.openai.com/docs/api-reference/completions) to a text job. */
 import { z } from 'zod'
-import { LIMITS } from '#shared/limits.ts'
 import type { ModelManifest } from '#shared/model.ts'
 import { COMPLETION_REFUSALS, refusedParameters } from './chat-parameters.ts'
 import {
@@ -18,7 +17,7 @@ import { ResidencyFields } from './residency.ts'
 /** OpenAI's own default. */
 const DEFAULT_TOKENS = 16
 
-const Prompt = z.string().min(1).max(LIMITS.textInputBytes)
+const Prompt = z.string().min(1, { error: 'is empty, and a text must begin with something' })
 
 /** Loose: members that nobody knows pass, those of `COMPLETION_REFUSALS` do not. */
 export const CompletionRequest = z.looseObject({
@@ -42,7 +41,7 @@ export function parseCompletion(body: unknown): CompletionRequest {
   return parseBody(CompletionRequest, body)
 }
 
-/** @throws {AppError} invalid_request with a pointer to each fault, too_large */
+/** @throws {AppError} invalid_request with a pointer to each fault, context_length_exceeded */
 export function decodeCompletion(manifest: ModelManifest, request: CompletionRequest): PricedText {
   if (manifest.task !== 'chat') {
     throw invalidRequest([

@@ -14,12 +14,14 @@ import { ResidencyFields } from './residency.ts'
 /** Far over LIMITS.embeddingInputs, which has an error of its own: from here on no fault is written for each item. */
 const MOST_ITEMS = 4_096
 
-const Text = z.string({ error: 'must be text; arrays of tokens are not supported' }).min(1)
+const Text = z
+  .string({ error: 'must be text; arrays of tokens are not supported' })
+  .min(1, { error: 'is an empty text' })
 
 /** Loose, as OpenAI's own API is: unknown members pass. */
 export const EmbeddingsRequest = z.looseObject({
   model: z.string().min(1).max(128),
-  input: z.union([Text, z.array(Text).min(1).max(MOST_ITEMS)], {
+  input: z.union([Text, z.array(Text).min(1, { error: 'is an empty list' }).max(MOST_ITEMS)], {
     error: 'must be a text or an array of texts; arrays of tokens are not supported',
   }),
   encoding_format: z.enum(['float', 'base64']).default('float'),

@@ -30,7 +30,10 @@ export const ProblemReply = z.object({
       message: z.string(),
       type: z.string(),
       code: z.string(),
+      /** Where the first fault is: `messages[0].content`. */
       param: z.string().nullable(),
+      rule: z.string().optional(),
+      needed: z.string().optional(),
     }),
   ]),
 })

@@ -29,7 +29,11 @@ export interface DispatcherDeps extends AttemptDeps {
 
 const MAX_WAITING = 256
 /** What a node may say of the work itself. One node's word is not enough while another can be asked. */
-const SAID_OF_THE_WORK: ReadonlySet<string> = new Set(['invalid_request', 'too_large'])
+const SAID_OF_THE_WORK: ReadonlySet<string> = new Set([
+  'invalid_request',
+  'too_large',
+  'context_length_exceeded',
+])
 
 export class Dispatcher {
   readonly capacity = new Capacity(MAX_WAITING)

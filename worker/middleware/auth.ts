@@ -80,7 +80,7 @@ function socketProtocols(c: AppContext): string {
 function bearerToken(c: AppContext): string {
   const header = c.req.header('authorization')
   const match =
-    /^Bearer ([!-~]{1,256})$/i.exec(header ?? '') ?? KEY_PROTOCOL.exec(socketProtocols(c))
+    /^Bearer +([!-~]{1,256})$/i.exec(header ?? '') ?? KEY_PROTOCOL.exec(socketProtocols(c))
   if (match?.[1] === undefined) {
     throw new AppError('unauthenticated', 'Send the API key as `Authorization: Bearer <key>`.')
   }

@@ -1,14 +1,17 @@
-/** Reads a JSON body within its bound; what is over it is never kept, let alone parsed. */
+/** Reads a body within its bounds of size, time and memory; what is over them is never kept, let alone parsed. */
 import { AppError } from '#shared/errors.ts'
 import { LIMITS } from '#shared/limits.ts'
 import { concatBytes } from 'viem'
+import type { BodyHold } from '../body-room.ts'
+import type { AppContext } from '../context.ts'
+import { clientAddress } from '../place.ts'
 
-/** @throws {AppError} too_large, invalid_request for what is not JSON */
+/** @throws {AppError} as `readBytes`, and invalid_request for what is not JSON */
 export async function readJson(
-  request: Request,
+  c: AppContext,
   limitBytes: number = LIMITS.requestBodyBytes,
 ): Promise<unknown> {
-  return parseJson(await readBytes(request, limitBytes))
+  return parseJson(await readBytes(c, limitBytes))
 }
 
 /** @throws {AppError} invalid_request for what is not JSON in UTF-8 */
@@ -21,28 +24,92 @@ export function parseJson(bytes: Uint8Array): unknown {
   }
 }
 
+/** @throws {AppError} too_large, request_timeout, rate_limited, unsupported_media_type, invalid_request for a broken body */
+export async function readBytes(
+  c: AppContext,
+  limitBytes: number = LIMITS.requestBodyBytes,
+): Promise<Uint8Array> {
+  const { headers, body } = c.req.raw
+  checkCoding(c)
+  if (body === null) return new Uint8Array()
+  const declared = Number(headers.get('content-length') ?? 0)
+  if (!(declared <= limitBytes * DRAINED_TIMES)) throw tooLarge(declared, limitBytes)
+  const { isolate, config, caller } = c.var as AppContext['var'] & Partial<AppContext['var']>
+  const sender = { keyId: caller?.keyId, address: await clientAddress(c.req.raw, config) }
+  const hold = isolate.bodies.open(sender)
+  try {
+    return await collect(body, { limitBytes, declared, hold })
+  } finally {
+    hold.release()
+  }
+}
+
 /** Bodies up to this many times the bound are read to their end and dropped before they are refused. */
 const DRAINED_TIMES = 4
 
-/** @throws {AppError} too_large */
-export async function readBytes(
-  request: Request,
-  limitBytes: number = LIMITS.requestBodyBytes,
+interface Bounds {
+  readonly limitBytes: number
+  readonly declared: number
+  readonly hold: BodyHold
+}
+
+async function collect(
+  body: ReadableStream<Uint8Array>,
+  { limitBytes, declared, hold }: Bounds,
 ): Promise<Uint8Array> {
-  const declared = Number(request.headers.get('content-length') ?? 0)
-  if (request.body === null) return new Uint8Array()
   const chunks: Uint8Array[] = []
   let size = 0
   // A refusal before the client has sent everything would reach most clients as a broken connection.
-  for await (const chunk of request.body as AsyncIterable<Uint8Array>) {
+  for await (const chunk of inTime(body)) {
     size += chunk.length
     if (size > limitBytes * DRAINED_TIMES) break
-    if (declared <= limitBytes && size <= limitBytes) chunks.push(chunk)
+    if (declared > limitBytes || size > limitBytes) continue
+    hold.take(chunk.length)
+    chunks.push(chunk)
   }
   if (size > limitBytes || declared > limitBytes) {
     throw tooLarge(Math.max(size, declared), limitBytes)
   }
   return concatBytes(chunks)
+}
+
+/** The chunks of a body, as long as they keep coming. @throws {AppError} request_timeout, invalid_request */
+async function* inTime(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const reader = body.getReader()
+  const whole = alarm(LIMITS.bodyMs)
+  try {
+    for (;;) {
+      const stall = alarm(LIMITS.bodyStallMs)
+      const read = await Promise.race([reader.read(), whole.rings, stall.rings]).finally(stall.stop)
+      if (read.done) return
+      yield read.value
+    }
+  } catch (error) {
+    if (error instanceof AppError) throw error
+    const detail = 'The body broke off, or its chunks are malformed.'
+    throw new AppError('invalid_request', detail, { cause: error })
+  } finally {
+    whole.stop()
+    // Nobody waits for it: a body that broke off may have no end.
+    reader.cancel().catch(() => {})
+  }
+}
+
+/** Rejects once the time is up. */
+function alarm(ms: number): { readonly rings: Promise<never>; readonly stop: () => void } {
+  const { promise, reject } = Promise.withResolvers<never>()
+  const detail = `The body did not come within ${LIMITS.bodyMs} ms, or stood still for ${LIMITS.bodyStallMs} ms.`
+  const timer = setTimeout(() => reject(new AppError('request_timeout', detail)), ms)
+  return { rings: promise, stop: () => clearTimeout(timer) }
+}
+
+/** @throws {AppError} unsupported_media_type, with the header that says what is taken (RFC 9110, 15.5.16) */
+function checkCoding(c: AppContext): void {
+  const coding = c.req.header('content-encoding')?.trim().toLowerCase() ?? ''
+  if (coding === '' || coding === 'identity') return
+  c.var.answerHeaders.set('accept-encoding', 'identity')
+  const detail = `The body has the content coding "${coding.slice(0, 40)}"; send it without one.`
+  throw new AppError('unsupported_media_type', detail)
 }
 
 function tooLarge(sizeBytes: number, limitBytes: number): AppError {

@@ -28,7 +28,7 @@ export const idempotent = createMiddleware<AppEnv>(async (c, next) => {
   const header = c.req.header('idempotency-key')
   if (header === undefined) return await next()
   const key = parseIdempotencyKey(header)
-  const bytes = await readBytes(c.req.raw)
+  const bytes = await readBytes(c)
   const sealed = await sealRequest(key, c.req.raw, bytes)
   const tenant = openTenant(c.env, c.var.caller.tenant, c.var.config)
   const { key: digest, fingerprint } = sealed

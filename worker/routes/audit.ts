@@ -3,11 +3,12 @@ import { Hono } from 'hono'
 import type { LogEntry } from '#shared/audit.ts'
 import { createLogSigner } from '#shared/checkpoint.ts'
 import { AppError } from '#shared/errors.ts'
-import { Bytes32, JobId } from '#shared/ids.ts'
+import { Bytes32 } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'
 import { collectBundle } from '../collect-bundle.ts'
 import type { AppContext, AppEnv } from '../context.ts'
 import { openTenant } from '../durable-objects.ts'
+import { AskedJobId } from '../formats/asked-id.ts'
 import {
   BundleQuery,
   ConsistencyQuery,
@@ -78,7 +79,7 @@ async function bundleRange(c: AppContext): Promise<Response> {
 }
 
 async function bundleJob(c: AppContext): Promise<Response> {
-  const jobId = JobId.safeParse(c.req.param('id'))
+  const jobId = AskedJobId.safeParse(c.req.param('id'))
   if (!jobId.success) throw new AppError('not_found', 'Proofs are of single jobs: job_<32 hex>.')
   const { config, caller } = c.var
   const source = { env: c.env, config, tenant: caller.tenant }

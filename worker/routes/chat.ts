@@ -11,7 +11,7 @@ import { answerText } from './text.ts'
 export const chatRoutes = new Hono<AppEnv>().post('/v1/chat/completions', ...inference, chat)
 
 async function chat(c: AppContext): Promise<Response> {
-  const request = parseChat(await readJson(c.req.raw))
+  const request = parseChat(await readJson(c))
   const priced = decodeChat(findManifest(request.model), request)
   return await answerText(c, { priced, request }, CHAT_DIALECT)
 }

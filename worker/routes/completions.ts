@@ -11,7 +11,7 @@ import { answerText } from './text.ts'
 export const completionsRoutes = new Hono<AppEnv>().post('/v1/completions', ...inference, complete)
 
 async function complete(c: AppContext): Promise<Response> {
-  const request = parseCompletion(await readJson(c.req.raw))
+  const request = parseCompletion(await readJson(c))
   const priced = decodeCompletion(findManifest(request.model), request)
   return await answerText(c, { priced, request }, COMPLETION_DIALECT)
 }

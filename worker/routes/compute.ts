@@ -17,7 +17,7 @@ export const computeRoutes = new Hono<AppEnv>()
   .get('/v1/kernels', optionalKey, listKernels)
 
 async function compute(c: AppContext): Promise<Response> {
-  const body = await readJson(c.req.raw)
+  const body = await readJson(c)
   const kernel: unknown =
     typeof body === 'object' && body !== null ? Reflect.get(body, 'kernel') : undefined
   return typeof kernel === 'string' ? runLibrary(c, body) : runWgsl(c, body)

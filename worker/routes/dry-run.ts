@@ -35,7 +35,7 @@ export const dryRunRoutes = new Hono<AppEnv>().post(
 )
 
 async function dryRun(c: AppContext): Promise<Response> {
-  const question = parseBody(DryRunQuestion, await readJson(c.req.raw, LIMITS.policyBodyBytes))
+  const question = parseBody(DryRunQuestion, await readJson(c, LIMITS.policyBodyBytes))
   const policy = await choosePolicy(c, question)
   const job: JobPlaces = { policy, allowed: effectiveCompute(policy, question.residency?.allow) }
   const ingress = await judgeIngress(c, policy)

@@ -20,7 +20,7 @@ import { runJob } from './run-job.ts'
 export const embeddingsRoutes = new Hono<AppEnv>().post('/v1/embeddings', ...inference, embed)
 
 async function embed(c: AppContext): Promise<Response> {
-  const request = parseBody(EmbeddingsRequest, await readJson(c.req.raw))
+  const request = parseBody(EmbeddingsRequest, await readJson(c))
   const manifest = findManifest(request.model)
   const { headers, payload } = decodeEmbeddings(manifest, request)
   const { outcome, payload: bytes } = await runJob(

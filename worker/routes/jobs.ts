@@ -2,12 +2,10 @@
 import { Hono } from 'hono'
 import { z } from 'zod'
 import { AppError, errorCode } from '#shared/errors.ts'
-import { JobId } from '#shared/ids.ts'
 import { sliceTensors } from '#shared/job.ts'
 import { LIMITS } from '#shared/limits.ts'
 import { batchHome, newBatchId } from '../batch/home.ts'
 import {
-  BatchId,
   type BatchApi,
   type BatchSpec,
   type BatchStatus,
@@ -21,6 +19,7 @@ import type { AppContext, AppEnv } from '../context.ts'
 import type { CompiledPolicy } from '#shared/policy.ts'
 import { eligibleHubs } from '../dispatch.ts'
 import { openBatch, openTenant } from '../durable-objects.ts'
+import { AskedBatchId, AskedJobId } from '../formats/asked-id.ts'
 import { encodeBase64 } from '../formats/base64.ts'
 import { eraseBatch, eraseJob } from '../erasure.ts'
 import { decodeJobs } from '../formats/decode-jobs.ts'
@@ -51,7 +50,7 @@ export const jobRoutes = new Hono<AppEnv>()
   .delete('/v1/jobs/:id', requireScope('infer', 'admin'), cancelOrErase)
 
 async function createBatch(c: AppContext): Promise<Response> {
-  const request = parseBody(JobsRequest, await readJson(c.req.raw))
+  const request = parseBody(JobsRequest, await readJson(c))
   const webhook = readWebhook(c, request.webhook)
   const decoded = await decodeJobs(request, findManifest)
   const { config, isolate, caller, requestId, traceparent } = c.var
@@ -131,7 +130,7 @@ function readWebhook(c: AppContext, given: JobsRequest['webhook']): Webhook | nu
 
 async function listBatches(c: AppContext): Promise<Response> {
   const { config, caller } = c.var
-  const query = parseBody(z.object({ after: BatchId.optional() }), c.req.query())
+  const query = parseBody(z.object({ after: AskedBatchId.optional() }), c.req.query())
   const ingress = await ingressOf(c)
   const all = await openTenant(c.env, caller.tenant, config).listBatches()
   const from = query.after === undefined ? 0 : all.findIndex(({ id }) => id === query.after) + 1
@@ -162,10 +161,10 @@ async function getStatus(c: AppContext): Promise<Response> {
 
 /** A batch is cancelled, and with `?erase=true` erased; a single job is erased. */
 async function cancelOrErase(c: AppContext): Promise<Response> {
-  const jobId = JobId.safeParse(c.req.param('id'))
+  const jobId = AskedJobId.safeParse(c.req.param('id'))
   if (jobId.success) return c.json(await eraseJob(c, jobId.data))
   if (c.req.query('erase') !== 'true') return c.json(await openOwn(c).cancel())
-  const batchId = BatchId.safeParse(c.req.param('id'))
+  const batchId = AskedBatchId.safeParse(c.req.param('id'))
   if (!batchId.success) throw new AppError('not_found', 'There is no such batch.')
   return c.json(await eraseBatch(c, { id: batchId.data, batch: openOwn(c) }))
 }
@@ -230,7 +229,7 @@ async function readRefusal(response: Response): Promise<AppError> {
 /** @throws {AppError} not_found, also for an id that is none and for a place that this deployment does not have */
 function openOwn(c: AppContext): BatchApi {
   const { config, caller } = c.var
-  const id = BatchId.safeParse(c.req.param('id'))
+  const id = AskedBatchId.safeParse(c.req.param('id'))
   const refusal = new AppError('not_found', 'This key has no such batch, or it is erased.')
   if (!id.success) throw refusal
   try {

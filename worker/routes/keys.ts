@@ -20,7 +20,7 @@ export const keyRoutes = new Hono<AppEnv>()
   .delete('/v1/keys/:id', requireScope('admin'), revokeKey)
 
 async function createKey(c: AppContext): Promise<Response> {
-  const request = parseBody(KeyRequest, await readJson(c.req.raw, KEY_BODY_BYTES))
+  const request = parseBody(KeyRequest, await readJson(c, KEY_BODY_BYTES))
   const { tenant, keyId } = c.var.caller
   const secret = sealingSecret(c)
   const created = await openOwn(c).createOwnKey(keyId, request)
@@ -39,7 +39,7 @@ function showSelf(c: AppContext): Response {
 }
 
 async function rotateKey(c: AppContext): Promise<Response> {
-  const bytes = await readBytes(c.req.raw, KEY_BODY_BYTES)
+  const bytes = await readBytes(c, KEY_BODY_BYTES)
   const { overlapSeconds } = parseBody(KeyRotation, bytes.length === 0 ? {} : parseJson(bytes))
   const { tenant, keyId: by } = c.var.caller
   const secret = sealingSecret(c)

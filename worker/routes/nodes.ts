@@ -31,7 +31,7 @@ export const nodeRoutes = new Hono<AppEnv>()
 async function admit(c: AppContext): Promise<Response> {
   const { config, isolate } = c.var
   isolate.admissions.take(await clientAddress(c.req.raw, config))
-  const node = parseBody(AdmissionRequest, await readJson(c.req.raw, ADMISSION_BODY_BYTES))
+  const node = parseBody(AdmissionRequest, await readJson(c, ADMISSION_BODY_BYTES))
   const backing = vouched(c)
   const grant = await signAdmission(
     { ...node, ...backing },

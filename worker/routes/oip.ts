@@ -66,7 +66,7 @@ async function answerModelReady(c: AppContext): Promise<Response> {
 
 async function infer(c: AppContext): Promise<Response> {
   const manifest = namedModel(c)
-  const { json, binary } = splitBody(await readBytes(c.req.raw), c.req.header(JSON_LENGTH_HEADER))
+  const { json, binary } = splitBody(await readBytes(c), c.req.header(JSON_LENGTH_HEADER))
   const request = parseBody(InferRequest, parseJson(json))
   checkWanted(manifest, request.outputs)
   const { headers, payload } = decodeInfer(manifest, request, binary)
@@ -89,7 +89,7 @@ function namedModel(c: AppContext): ModelManifest {
   const manifest = findManifest(c.req.param('model') ?? '')
   const version = c.req.param('version')
   const digest = manifestDigest(manifest)
-  if (version === undefined || version === digest) return manifest
+  if (version === undefined || version.toLowerCase() === digest) return manifest
   throw new AppError(
     'model_not_found',
     `${manifest.id} has no version "${version.slice(0, 80)}". It has: ${digest}.`,

@@ -27,7 +27,7 @@ export const operatorRoutes = new Hono<AppEnv>()
   .put('/v1/operator/quotas/:tenant', requireOperator, setQuota)
 
 async function createKey(c: AppContext): Promise<Response> {
-  const request = parseBody(NewKey, await readJson(c.req.raw, KEY_BODY_BYTES))
+  const request = parseBody(NewKey, await readJson(c, KEY_BODY_BYTES))
   const { tenant } = request
   const { config, isolate, requestId } = c.var
   const { admissionSecret } = config
@@ -64,7 +64,7 @@ async function revokeKey(c: AppContext): Promise<Response> {
 /** Kept by every hub: the node may come to any of them. The Worker has no attester's key, it only checks. */
 async function attest(c: AppContext): Promise<Response> {
   const { config, isolate, requestId } = c.var
-  const attestation = parseBody(SignedAttestation, await readJson(c.req.raw, KEY_BODY_BYTES))
+  const attestation = parseBody(SignedAttestation, await readJson(c, KEY_BODY_BYTES))
   const { nodeId, country, issuedAtMs, expiresAtMs } = attestation.statement
   if (!(await isAttestedBy(attestation, config.attesters ?? [])))
     throw new AppError(
@@ -109,7 +109,7 @@ async function showQuota(c: AppContext): Promise<Response> {
 /** Counts everywhere within a minute: until then isolates use what they hold. */
 async function setQuota(c: AppContext): Promise<Response> {
   const tenant = readTenant(c)
-  const quota = parseBody(Quota, await readJson(c.req.raw, KEY_BODY_BYTES))
+  const quota = parseBody(Quota, await readJson(c, KEY_BODY_BYTES))
   const { config, isolate, requestId } = c.var
   const state = await openTenant(c.env, tenant, config).setQuota(quota)
   isolate.log.info('quota.set', {

@@ -50,7 +50,7 @@ async function publishPolicy(c: AppContext): Promise<Response> {
   const id = readId(c)
   const body = parseBody(
     z.looseObject({ id: z.literal(id).default(id) }),
-    await readJson(c.req.raw, LIMITS.policyBodyBytes),
+    await readJson(c, LIMITS.policyBodyBytes),
   )
   const policy = parsePolicy(c, body)
   const published = await openOwn(c).publishPolicy(policy, c.var.caller.keyId)

@@ -1,22 +1,25 @@
 /** `GET /v1/receipts/{id}`, the caller's own only, and what a receipt key has earned. */
 import { Hono } from 'hono'
+import { z } from 'zod'
 import { AppError } from '#shared/errors.ts'
-import { Bytes32 } from '#shared/ids.ts'
+import type { Bytes32 } from '#shared/ids.ts'
 import type { ReceiptDocument } from '#shared/receipt.ts'
-import { PublicKey } from '#shared/signature.ts'
 import type { Config, HubConfig } from '../config.ts'
 import type { AppContext, AppEnv } from '../context.ts'
 import { openHub, openLedger, openTenant, homeOf } from '../durable-objects.ts'
+import { AskedBytes32 } from '../formats/asked-id.ts'
 import { parseBody } from '../formats/faults.ts'
 import type { LedgerApi } from '../ledger/protocol.ts'
 import { requireScope } from '../middleware/auth.ts'
+
+const AskedKey = z.strictObject({ x: AskedBytes32, y: AskedBytes32 })
 
 export const receiptRoutes = new Hono<AppEnv>()
   .get('/v1/receipts/:id', requireScope('audit', 'infer'), getReceipt)
   .get('/v1/earnings', getEarnings)
 
 async function getReceipt(c: AppContext): Promise<Response> {
-  const id = Bytes32.safeParse(c.req.param('id'))
+  const id = AskedBytes32.safeParse(c.req.param('id'))
   if (!id.success) throw notFound()
   return c.json((await findSettled(c, id.data)) ?? (await findPending(c, id.data)))
 }
@@ -49,7 +52,7 @@ async function findPending(c: AppContext, id: Bytes32): Promise<ReceiptDocument>
 
 /** Public, as the chain's copy is: what a receipt key has earned, and the proof to claim it with. */
 async function getEarnings(c: AppContext): Promise<Response> {
-  const key = parseBody(PublicKey, { x: c.req.query('x'), y: c.req.query('y') })
+  const key = parseBody(AskedKey, { x: c.req.query('x'), y: c.req.query('y') })
   return c.json(await hubLedger(c, c.var.config.hubs[0]).earnings(key))
 }
 

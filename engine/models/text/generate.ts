@@ -46,7 +46,7 @@ export function createGenerate(model: TextModel): Generate {
   }
 }
 
-/** The ids that the model reads: at least one, and at least one less than the context. @throws {AppError} invalid_request */
+/** The ids that the model reads: at least one, and at least one less than the context. @throws {AppError} invalid_request, context_length_exceeded */
 export function encodePrompt(model: TextModel, input: TextInput): number[] {
   const { vocabulary, applyTemplate, contextTokens } = model
   const maxTokens = contextTokens - 1
@@ -56,8 +56,12 @@ export function encodePrompt(model: TextModel, input: TextInput): number[] {
     throw refuse('/messages', 'this model has no chat template; give a prompt')
   const ids =
     input.messages !== undefined && applyTemplate !== undefined
-      ? vocabulary.encode(applyTemplate(input.messages), { withSpecial: false, maxTokens })
-      : vocabulary.encode(input.prompt ?? '', { withSpecial: true, maxTokens })
+      ? vocabulary.encode(applyTemplate(input.messages), {
+          withSpecial: false,
+          maxTokens,
+          pointer: '/messages',
+        })
+      : vocabulary.encode(input.prompt ?? '', { withSpecial: true, maxTokens, pointer: '/prompt' })
   if (ids.length === 0) throw refuse('/prompt', 'is empty, and a text must begin with something')
   return ids
 }

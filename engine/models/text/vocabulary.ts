@@ -25,11 +25,16 @@ export interface Vocabulary {
   nameOf(id: number): string
   /**
    * @param withSpecial whether the tokenizer adds what a bare text gets, such as a first token
-   * @throws {AppError} invalid_request for a text that is longer than `maxTokens` can be
+   * @param pointer where the text stands in the request, for the fault
+   * @throws {AppError} context_length_exceeded for a text that is longer than `maxTokens` can be
    */
   encode(
     text: string,
-    options: { readonly withSpecial: boolean; readonly maxTokens: number },
+    options: {
+      readonly withSpecial: boolean
+      readonly maxTokens: number
+      readonly pointer: string
+    },
   ): number[]
 }
 
@@ -56,23 +61,27 @@ export function createVocabulary(tokenizerJson: string, configJson: string): Voc
     size: pieces.length,
     bytesOf: (id) => pieces[id] ?? NOTHING,
     nameOf: (id) => names[id] ?? new TextDecoder().decode(pieces[id] ?? NOTHING),
-    encode(text, { withSpecial, maxTokens }) {
+    encode(text, { withSpecial, maxTokens, pointer }) {
       const wellFormed = text.toWellFormed()
       // Added tokens may stand for more bytes than any piece, so they count as one each way.
       const limit = maxTokens * Math.max(longest, ...names.map((name) => name?.length ?? 0))
-      if (wellFormed.length > limit) throw tooLong(`${wellFormed.length} characters`, maxTokens)
+      if (wellFormed.length > limit)
+        throw tooLong(`${wellFormed.length} characters`, { maxTokens, pointer })
       const { ids } = tokenizer.encode(wellFormed, { add_special_tokens: withSpecial })
-      if (ids.length > maxTokens) throw tooLong(`${ids.length} tokens`, maxTokens)
+      if (ids.length > maxTokens) throw tooLong(`${ids.length} tokens`, { maxTokens, pointer })
       return ids
     },
   }
 }
 
-function tooLong(size: string, maxTokens: number): AppError {
-  return new AppError(
-    'invalid_request',
-    `The prompt has ${size}; this model takes at most ${maxTokens} tokens and must have room to answer.`,
-  )
+function tooLong(
+  size: string,
+  { maxTokens, pointer }: { readonly maxTokens: number; readonly pointer: string },
+): AppError {
+  const detail = `The prompt has ${size}; this model takes at most ${maxTokens} tokens and must have room to answer.`
+  return new AppError('context_length_exceeded', detail, {
+    meta: { errors: [{ pointer, detail }] },
+  })
 }
 
 function isByteLevel(decoder: unknown): boolean {

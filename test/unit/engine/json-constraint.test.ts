@@ -42,7 +42,7 @@ function write(format: TextFormat, seed: number, mostTokens = 400): string | und
 }
 
 function idsOf(text: string): number[] {
-  return vocabulary.encode(text, { withSpecial: false, maxTokens: 8 })
+  return vocabulary.encode(text, { withSpecial: false, maxTokens: 8, pointer: '/prompt' })
 }
 
 function decode(bytes: readonly number[]): string {

@@ -162,22 +162,31 @@ describe('the vocabulary', () => {
       'e\u0301',
       '\ufeffx',
     ]) {
-      const ids = vocabulary.encode(text, { withSpecial: true, maxTokens: 200 })
+      const ids = vocabulary.encode(text, { withSpecial: true, maxTokens: 200, pointer: '/prompt' })
       expect(Buffer.concat(ids.map((id) => vocabulary.bytesOf(id))).toString()).toBe(text)
     }
-    const [id = -1] = vocabulary.encode('<|end|>', { withSpecial: false, maxTokens: 9 })
+    const [id = -1] = vocabulary.encode('<|end|>', {
+      withSpecial: false,
+      maxTokens: 9,
+      pointer: '/prompt',
+    })
     expect(vocabulary.bytesOf(id)).toEqual(new Uint8Array())
     expect(vocabulary.nameOf(id)).toBe('<|end|>')
   })
 
   test('takes no more than it is told to, and says so before it has read a long text', () => {
-    const encode = (text: string) => vocabulary.encode(text, { withSpecial: false, maxTokens: 10 })
+    const encode = (text: string) =>
+      vocabulary.encode(text, { withSpecial: false, maxTokens: 10, pointer: '/prompt' })
     expect(() => encode('a b c d e f g h i j k l')).toThrow(/14 tokens/)
     expect(() => encode('x'.repeat(250_000))).toThrow(/250000 characters/)
   })
 
   test('a text of halves of characters is taken with marks in their place', () => {
-    const ids = vocabulary.encode('a\ud800b', { withSpecial: false, maxTokens: 20 })
+    const ids = vocabulary.encode('a\ud800b', {
+      withSpecial: false,
+      maxTokens: 20,
+      pointer: '/prompt',
+    })
     expect(Buffer.concat(ids.map((id) => vocabulary.bytesOf(id))).toString()).toBe('a\ufffdb')
   })
 

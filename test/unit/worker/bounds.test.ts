@@ -2,7 +2,6 @@
 import { describe, expect, it } from 'vitest'
 import { toAppError } from '#shared/errors.ts'
 import { TenantId } from '#shared/ids.ts'
-import { readJson } from '#worker/middleware/body.ts'
 import { createTenantCache } from '#worker/middleware/tenant-cache.ts'
 import { createRateLimit } from '#worker/rate-limit.ts'
 
@@ -77,29 +76,5 @@ describe('the cache of tenants', () => {
     const { clock, get } = createCounted()
     for (const name of ['acme', 'b', 'c', 'acme']) await get(TenantId.parse(name))
     expect(clock.loads).toBe(4)
-  })
-})
-
-describe('[A4] reading a body', () => {
-  const codeOf = async (request: Request) =>
-    readJson(request, 10).then(
-      () => 'read',
-      (error: unknown) => toAppError(error).code,
-    )
-  const post = (body: string | Uint8Array | ReadableStream, headers: Record<string, string> = {}) =>
-    new Request('http://edge.test', { method: 'POST', body, headers, duplex: 'half' })
-
-  it('stops at the bound, declared or not', async () => {
-    expect(await codeOf(post('{"a":1}'))).toBe('read')
-    expect(await codeOf(post('{"a":123456}'))).toBe('too_large')
-    const endless = new ReadableStream({ pull: (out) => out.enqueue(new Uint8Array(4)) })
-    expect(await codeOf(post(endless))).toBe('too_large')
-    expect(await codeOf(post('{}', { 'content-length': '1000' }))).toBe('too_large')
-  })
-
-  it('refuses what is not JSON in UTF-8', async () => {
-    expect(await codeOf(post('{"a":'))).toBe('invalid_request')
-    expect(await codeOf(post(new Uint8Array([0x22, 0xff, 0x22])))).toBe('invalid_request')
-    expect(await codeOf(post(''))).toBe('invalid_request')
   })
 })

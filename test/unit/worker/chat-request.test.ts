@@ -24,11 +24,15 @@ describe('messages', () => {
         ],
       },
       { role: 'assistant', content: '' },
+      { role: 'assistant', content: null, refusal: null, tool_calls: null },
+      { role: 'assistant' },
     ]
     expect(chat({ messages }).input.messages).toEqual([
       { role: 'system', content: 'be brief' },
       { role: 'developer', content: 'be kind' },
       { role: 'user', content: 'Grüß Gott' },
+      { role: 'assistant', content: '' },
+      { role: 'assistant', content: '' },
       { role: 'assistant', content: '' },
     ])
   })
@@ -63,7 +67,7 @@ describe('messages', () => {
     ],
     ['a participant’s name', { role: 'user', content: 'x', name: 'ann' }, '/messages/1/name'],
     ['a role that nobody has', { role: 'oracle', content: 'x' }, '/messages/1/role'],
-    ['no content', { role: 'assistant', content: null }, '/messages/1/content'],
+    ['no content', { role: 'user', content: null }, '/messages/1/content'],
     ['parts without text', { role: 'user', content: [{ type: 'text' }] }, '/messages/1/content'],
     ['a number for content', { role: 'user', content: 7 }, '/messages/1/content'],
     ['nothing at all', null, '/messages/1'],
@@ -111,6 +115,21 @@ describe('sampling', () => {
     expect(complete({ logprobs: 2 }).input.logprobs).toBe(2)
   })
 
+  it('takes seeds of signed 64 bits, each always as the same one', () => {
+    const ends = [-1, -7, -(2 ** 63), 2 ** 63, 2 ** 60]
+    const folded = ends.map((seed) => chat({ seed }).input.seed)
+    expect(folded.every((seed) => Number.isSafeInteger(seed) && Number(seed) >= 0)).toBe(true)
+    expect(ends.map((seed) => chat({ seed }).input.seed)).toEqual(folded)
+    expect(folded[0]).not.toBe(folded[1])
+    expect(chat({ seed: Number.MAX_SAFE_INTEGER }).input.seed).toBe(Number.MAX_SAFE_INTEGER)
+  })
+
+  it('takes top_logprobs of 0 without logprobs, which asks for nothing', () => {
+    for (const logprobs of [false, null, undefined]) {
+      expect(chat({ logprobs, top_logprobs: 0 }).input.logprobs).toBeNull()
+    }
+  })
+
   it('is greedy for a top_p of 0, which leaves only the likeliest token', () => {
     expect(chat({ top_p: 0, temperature: 2 }).input).toMatchObject({ temperature: 0, topP: 1 })
   })
@@ -119,8 +138,9 @@ describe('sampling', () => {
     ['temperature', 2.1],
     ['temperature', '1'],
     ['top_p', -0.1],
-    ['seed', -1],
     ['seed', 1.5],
+    ['seed', 2 ** 64],
+    ['seed', '7'],
     ['stop', ['a', 'b', 'c', 'd', 'e']],
     ['stop', ''],
     ['stop', [7]],
@@ -217,7 +237,7 @@ describe('the price', () => {
   it('is refused with the size when the text is more than a node takes', () => {
     const content = 'x'.repeat(LIMITS.textInputBytes)
     const { code, detail } = refusal(() => chat({ messages: [{ role: 'user', content }] }))
-    expect(code).toBe('too_large')
+    expect(code).toBe('context_length_exceeded')
     expect(detail).toContain(String(LIMITS.textInputBytes))
   })
 })
@@ -256,7 +276,7 @@ it('is priced or refused by a named fault, whatever the body is', () => {
       expect(run().units).toBeGreaterThan(0)
       priced += 1
     })
-    expect(['none', 'invalid_request', 'too_large']).toContain(code)
+    expect(['none', 'invalid_request', 'context_length_exceeded']).toContain(code)
   }
   fc.assert(
     fc.property(body, (sent) => {

@@ -1,0 +1,145 @@
+/** Reading a request's body: its bounds of size, time and memory. */
+import { Hono } from 'hono'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { toAppError } from '#shared/errors.ts'
+import { LIMITS } from '#shared/limits.ts'
+import { BODY_ROOM } from '#worker/body-room.ts'
+import type { AppEnv } from '#worker/context.ts'
+import { createIsolate } from '#worker/isolate.ts'
+import { readJson } from '#worker/middleware/body.ts'
+
+type Body = string | Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>
+
+/** Bodies of one isolate, with the code that each ends with. */
+function createReader(limitBytes = 10) {
+  const isolate = createIsolate()
+  return async (
+    body: Body,
+    headers: Record<string, string> = {},
+    keyId: string | undefined = 'key_a',
+  ): Promise<string> => {
+    const app = new Hono<AppEnv>().post('/', async (c) => {
+      c.set('isolate', isolate)
+      c.set('config', { deployment: 'any' } as never)
+      c.set('answerHeaders', new Map())
+      if (keyId !== '') c.set('caller', { keyId } as never)
+      await readJson(c, limitBytes)
+      return c.text('read')
+    })
+    app.onError((error, c) => c.text(toAppError(error).code))
+    const init = { method: 'POST', body, headers, duplex: 'half' as const }
+    return (await app.request('http://edge.test/', init)).text()
+  }
+}
+
+const silent = () => new ReadableStream<Uint8Array>({ pull: () => new Promise(() => {}) })
+
+describe('[A4] reading a body', () => {
+  it('stops at the bound, declared or not', async () => {
+    const read = createReader()
+    expect(await read('{"a":1}')).toBe('read')
+    expect(await read('{"a":123456}')).toBe('too_large')
+    const endless = new ReadableStream({ pull: (out) => out.enqueue(new Uint8Array(4)) })
+    expect(await read(endless)).toBe('too_large')
+    expect(await read('{}', { 'content-length': '1000' })).toBe('too_large')
+  })
+
+  it.each(['1000000000000000000', '1e400', 'many'])(
+    'judges a declared length of %s before anything has come',
+    async (length) => {
+      expect(await createReader()(silent(), { 'content-length': length })).toBe('too_large')
+    },
+  )
+
+  it('refuses what is not JSON in UTF-8', async () => {
+    const read = createReader()
+    expect(await read('{"a":')).toBe('invalid_request')
+    expect(await read(new Uint8Array([0x22, 0xff, 0x22]))).toBe('invalid_request')
+    expect(await read('')).toBe('invalid_request')
+  })
+
+  it('refuses a body that breaks off', async () => {
+    const broken = new ReadableStream({ pull: (out) => out.error(new Error('bad chunk')) })
+    expect(await createReader()(broken)).toBe('invalid_request')
+  })
+
+  it.each(['gzip', 'br', 'GZIP', 'zstd', 'identity, gzip'])(
+    'refuses the content coding %s by its name',
+    async (coding) => {
+      const read = createReader()
+      expect(await read('{}', { 'content-encoding': coding })).toBe('unsupported_media_type')
+      expect(await read('{}', { 'content-encoding': 'identity' })).toBe('read')
+    },
+  )
+})
+
+describe('[A6] the time of a body', () => {
+  beforeEach(() => {
+    vi.useFakeTimers()
+  })
+  afterEach(() => {
+    vi.useRealTimers()
+  })
+
+  it('ends when nothing comes any more', async () => {
+    const code = createReader()(silent())
+    await vi.advanceTimersByTimeAsync(LIMITS.bodyStallMs)
+    expect(await code).toBe('request_timeout')
+  })
+
+  it('ends for one that comes drop by drop, too', async () => {
+    const read = createReader(1_000_000)
+    let code: string | undefined
+    const drop = async (out: ReadableStreamDefaultController<Uint8Array>) => {
+      await new Promise((resolve) => setTimeout(resolve, LIMITS.bodyStallMs / 2))
+      if (code === undefined) out.enqueue(new Uint8Array(1))
+    }
+    void read(new ReadableStream({ pull: drop })).then((ended) => (code = ended))
+    await vi.advanceTimersByTimeAsync(LIMITS.bodyMs - LIMITS.bodyStallMs)
+    expect(code).toBeUndefined()
+    await vi.advanceTimersByTimeAsync(LIMITS.bodyStallMs)
+    expect(code).toBe('request_timeout')
+  })
+})
+
+describe('[A6] the memory of unfinished bodies', () => {
+  /** Opens bodies that stop after their first part, until one is refused. */
+  async function fill(read: ReturnType<typeof createReader>, keyId: string, partBytes: number) {
+    for (let count = 0; count < 10_000; count += 1) {
+      const part = new Uint8Array(partBytes).fill(0x20)
+      const body = new ReadableStream<Uint8Array>({ start: (out) => out.enqueue(part) })
+      const code = await Promise.race([read(body, {}, keyId), turns(20)])
+      if (code !== undefined) return { code, heldBytes: count * partBytes }
+    }
+    return { code: 'none', heldBytes: Infinity }
+  }
+
+  async function turns(count: number): Promise<undefined> {
+    for (let i = 0; i < count; i += 1) await new Promise((resolve) => setImmediate(resolve))
+  }
+
+  it('is bounded for each key, and a full one keeps no other key out', async () => {
+    const read = createReader(LIMITS.requestBodyBytes)
+    const full = await fill(read, 'key_a', 8 * 1024 * 1024)
+    expect(full.code).toBe('rate_limited')
+    expect(full.heldBytes).toBeLessThanOrEqual(BODY_ROOM.keyBytes)
+    expect(await read('{}', {}, 'key_a')).toBe('read')
+    expect(await read('{}', {}, 'key_b')).toBe('read')
+  })
+
+  it('is bounded for an address that shows no key, by open bodies as by bytes', async () => {
+    const read = createReader()
+    const full = await fill(read, '', 1)
+    expect(full.code).toBe('rate_limited')
+    expect(full.heldBytes * BODY_ROOM.leastBytes).toBeLessThanOrEqual(BODY_ROOM.strangerBytes)
+    expect(await read('{}', {}, '')).toBe('rate_limited')
+    expect(await read('{}', {}, 'key_a')).toBe('read')
+  })
+
+  it('is free again once a body has been read', async () => {
+    const read = createReader()
+    for (let i = 0; i < 2 * (BODY_ROOM.strangerBytes / BODY_ROOM.leastBytes); i += 1) {
+      expect(await read('{}', {}, '')).toBe('read')
+    }
+  })
+})

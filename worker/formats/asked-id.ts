@@ -1,0 +1,10 @@
+/** Ids as they stand in paths and queries: hex digits there may be of either case, in signed documents they may not. */
+import { z } from 'zod'
+import { Bytes32, JobId } from '#shared/ids.ts'
+import { BatchId } from '../batch/protocol.ts'
+
+const AnyCase = z.string().max(256).toLowerCase()
+
+export const AskedBytes32 = AnyCase.pipe(Bytes32)
+export const AskedJobId = AnyCase.pipe(JobId)
+export const AskedBatchId = AnyCase.pipe(BatchId)
