@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import type { Log } from '#shared/log.ts'
 import { foundryBinary } from '#scripts/lib/forge.ts'
 
-const READY_TIMEOUT_MS = 20_000
+const READY_TIMEOUT_MS = 120_000
 const STOP_TIMEOUT_MS = 5_000
 const OUTPUT_KEPT = 4_000
 

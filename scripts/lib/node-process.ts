@@ -20,6 +20,8 @@ export interface NodeProcessOptions {
   readonly key?: string | undefined
   /** Further options of the command line: `--models none`. */
   readonly options?: readonly string[]
+  /** Another program that takes the same options. @default the local node */
+  readonly program?: string | undefined
   readonly log: Log
 }
 
@@ -45,6 +47,7 @@ const Line = z.looseObject({
 
 /** Resolves once the node is online, its models admitted. @throws {AppError} internal with its last lines otherwise */
 export async function startNodeProcess(options: NodeProcessOptions): Promise<NodeProcess> {
+  const { program = 'local-node/main.ts' } = options
   const stateDir = join(options.dir, `node-${options.name}`)
   const args = ['--hub', options.hub, '--region', options.region, '--state', stateDir]
   args.push(
@@ -56,7 +59,7 @@ export async function startNodeProcess(options: NodeProcessOptions): Promise<Nod
   args.push(...(options.options ?? []))
   const child = spawn(
     process.execPath,
-    ['--disable-warning=ExperimentalWarning', repositoryPath('local-node/main.ts'), ...args],
+    ['--disable-warning=ExperimentalWarning', repositoryPath(program), ...args],
     {
       // In a group of its own: Ctrl-C reaches the parent, which ends it in order.
       detached: true,

@@ -9,7 +9,7 @@ import { AppError } from '#shared/errors.ts'
 import type { Log } from '#shared/log.ts'
 import { readBundle, type Bundle } from './bundle.ts'
 
-const START_TIMEOUT_MS = 30_000
+const START_TIMEOUT_MS = 120_000
 const STOP_TIMEOUT_MS = 3_000
 /** Names of sockets. */
 const HTTP = 'http'

@@ -3,10 +3,13 @@ import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { SPECTRUM_KERNEL } from '#engine/kernels/spectrum.ts'
 import type { Tenant } from '#scripts/lib/stack.ts'
+import { LIMITS } from '#shared/limits.ts'
 import { vibrationWindow } from '../../examples/vibration.ts'
 import { createTestStack, openPolicy, type TestStack } from '../support/stack.ts'
 import { inPhase, launchBrowser, pressStart, START_MS, textOf } from './contribute-page.ts'
 
+/** A tab that only fell silent would stay on the network for as long as this. */
+const SILENT_MS = LIMITS.heartbeatTimeoutMs - 1_000
 const EMBEDDING = { model: 'littoral-embed-400k', input: ['turn on the kitchen light'] }
 
 let stack: TestStack
@@ -71,7 +74,7 @@ describe('a tab that is online', () => {
 
   test('[C10] what it signed is settled on the chain, and the page says so', async () => {
     await expect
-      .poll(() => textOf(page, 'settled'), { timeout: 60_000, interval: 500 })
+      .poll(() => textOf(page, 'settled'), { interval: 500 })
       .toBe(await textOf(page, 'signed'))
     expect(await textOf(page, 'pending')).toBe('$0.000000')
   })
@@ -79,7 +82,7 @@ describe('a tab that is online', () => {
   test('[C5] pause takes it off the network at once, and Resume brings the same node back', async () => {
     const nodeId = await textOf(page, 'node-id')
     await page.getByTestId('toggle').click()
-    await expect.poll(() => nodesOf('DE'), { timeout: 3_000 }).toEqual([])
+    await expect.poll(() => nodesOf('DE'), { timeout: SILENT_MS }).toEqual([])
     await pressStart(page)
     await inPhase(page, 'online').waitFor()
     expect(await nodesOf('DE')).toEqual([nodeId])
@@ -88,7 +91,7 @@ describe('a tab that is online', () => {
 
   test('[C5] closing the tab takes it off the network', async () => {
     await page.close()
-    await expect.poll(() => nodesOf('DE'), { timeout: 3_000 }).toEqual([])
+    await expect.poll(() => nodesOf('DE'), { timeout: SILENT_MS }).toEqual([])
   })
 })
 

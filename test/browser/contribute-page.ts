@@ -1,5 +1,6 @@
 /** Opens the volunteer's page in real Chromium, with the words that its tests have in common. */
 import { chromium, type Browser, type Locator, type Page } from 'playwright-core'
+import { HANG_MS } from '../support/poll.ts'
 
 const FLAGS = [
   '--no-sandbox',
@@ -16,9 +17,17 @@ const WITHOUT_WEBGPU = ['--disable-features=WebGPU', '--disable-gpu']
 /** Fetching the runtime and checking the models takes this long on a busy machine with a software adapter. */
 export const START_MS = 150_000
 
-export function launchBrowser({ hasWebGpu = true } = {}): Promise<Browser> {
+export async function launchBrowser({ hasWebGpu = true } = {}): Promise<Browser> {
   const args = [...FLAGS, ...(hasWebGpu ? SWIFTSHADER : WITHOUT_WEBGPU)]
-  return chromium.launch({ executablePath: '/usr/bin/chromium', args })
+  const executablePath = '/usr/bin/chromium'
+  const browser = await chromium.launch({ executablePath, args, timeout: HANG_MS })
+  const newContext = browser.newContext.bind(browser)
+  browser.newContext = async (options) => {
+    const context = await newContext(options)
+    context.setDefaultTimeout(HANG_MS)
+    return context
+  }
+  return browser
 }
 
 export function inPhase(page: Page, phase: string): Locator {

@@ -144,16 +144,16 @@ describe('a node that is refused', () => {
 
   test('[C4] an operator that cannot be reached is said to be so', async () => {
     server.routes.set('POST /v1/nodes/admission', (request) => request.socket.destroy())
-    await page.getByText('The network could not be reached.').waitFor({ timeout: 30_000 })
+    await page.getByText('The network could not be reached.').waitFor()
   })
 
   test('[C5] pause ends the attempts at once and Resume takes them up again', async () => {
     await page.getByTestId('toggle').click()
-    await inPhase(page, 'paused').waitFor({ timeout: 1_000 })
+    await inPhase(page, 'paused').waitFor()
     expect(await page.getByTestId('toggle').innerText()).toBe('Resume')
     const asked = admissions().length
     await pressStart(page)
-    await expect.poll(() => admissions().length, { timeout: 10_000 }).toBeGreaterThan(asked)
+    await expect.poll(() => admissions().length).toBeGreaterThan(asked)
   })
 
   test('[C7] its receipt key is kept such that no script can read the private half', async () => {
@@ -176,7 +176,7 @@ describe('starting', () => {
     expect(await textOf(page, 'state')).toBe('Starting')
     expect(await textOf(page, 'download-text')).toMatch(/^[0-9.]+ of [0-9.]+ MB$/)
     await page.getByTestId('toggle').click()
-    await inPhase(page, 'idle').waitFor({ timeout: 1_000 })
+    await inPhase(page, 'idle').waitFor()
     expect(admissions()).toEqual([])
   })
 

@@ -88,7 +88,7 @@ beforeAll(async () => {
   const { publicKey } = await createLogSigner(seed)
   trust = { chain: view, logKeys: [publicKey], attesters: [] }
   bundle = await collectBundle(source, { from: 0, to: tenant.audit.head()?.size ?? 0 })
-}, 60_000)
+})
 afterAll(async () => {
   await chain?.close()
   await rm(dir, { recursive: true, force: true })
@@ -250,7 +250,7 @@ describe('a bundle', () => {
       ).not.toEqual([])
     }
     expect(found).toBeGreaterThan(250)
-  }, 60_000)
+  })
 
   it.each<[string, (copy: AuditBundle) => void]>([
     ['log.checkpoint', (copy) => (copy.checkpoint = copy.checkpoint.replace(/\n12\n/, '\n11\n'))],

@@ -56,7 +56,7 @@ afterAll(() => stack?.close())
 async function found<T>(what: string, ask: () => Promise<T | undefined>): Promise<T> {
   let answer: T | undefined
   const isThere = async () => (answer = await ask()) !== undefined
-  await until(what, isThere, { timeoutMs: 30_000 })
+  await until(what, isThere)
   if (answer === undefined) throw new Error(what)
   return answer
 }

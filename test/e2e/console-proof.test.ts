@@ -53,7 +53,7 @@ async function settledBundle(id: string): Promise<AuditBundle> {
     found = AuditBundle.parse((await on.stack.get(on.tenant, `/v1/jobs/${id}/proof`)).body)
     return found.jobs[0]?.settlement != null
   }
-  await until('the job has settled', isSettled, { timeoutMs: 60_000 })
+  await until('the job has settled', isSettled)
   return AuditBundle.parse(found)
 }
 

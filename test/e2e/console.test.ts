@@ -156,7 +156,7 @@ describe('keys', () => {
     await page.getByRole('dialog').getByRole('button', { name: 'Revoke' }).click()
     await row.getByText('revoked').waitFor()
     await other.goto(`${on.stack.url}/compliance#/keys`)
-    await other.getByText('The server no longer takes this key').waitFor({ timeout: 20_000 })
+    await other.getByText('The server no longer takes this key').waitFor()
     on.forgive('status of 401')
     await other.close()
   })

@@ -14,31 +14,31 @@ beforeAll(async () => {
 })
 afterAll(() => stack?.close())
 
-/** Whether the hub counts a job as running on this node. */
-async function isBusy(nodeId: string): Promise<boolean> {
-  const { body } = await stack.get(tenant, '/v1/network')
-  const nodes = body.nodes as { nodeId: string; inFlight: number }[]
-  return nodes.some((node) => node.nodeId === nodeId && node.inFlight > 0)
+const start = (name: string, region: string) =>
+  stack.startNode({ name, region, device: 'cpu', verified: false })
+
+/** The node that the hub counts a job on, once it does. */
+async function busyNode(): Promise<string> {
+  let busy: string | undefined
+  await until('the job is on a node', async () => {
+    const { body } = await stack.get(tenant, '/v1/network')
+    const nodes = body.nodes as { nodeId: string; inFlight: number }[]
+    busy = nodes.find(({ inFlight }) => inFlight > 0)?.nodeId
+    return busy !== undefined
+  })
+  return busy ?? ''
 }
 
 describe('a node that dies in the middle of a job', () => {
   it('does not lose the request: another allowed node answers it', async () => {
-    const dying = await stack.startNode({
-      name: 'it',
-      region: 'IT',
-      device: 'cpu',
-      verified: false,
-    })
-    // Stopped, the process takes the job's bytes and never answers.
-    process.kill(dying.pid, 'SIGSTOP')
+    const nodes = [await start('it', 'IT'), await start('fr', 'FR')]
+    // Stopped, a process takes the job's bytes and never answers.
+    for (const { pid } of nodes) process.kill(pid, 'SIGSTOP')
     const answered = stack.post(tenant, '/v1/embeddings', EMBEDDING)
-    await until('the job is on the node', () => isBusy(dying.nodeId))
-    const spare = await stack.startNode({
-      name: 'fr',
-      region: 'FR',
-      device: 'cpu',
-      verified: false,
-    })
+    const busy = await busyNode()
+    const [dying, spare] = nodes.toSorted((a) => (a.nodeId === busy ? -1 : 1))
+    if (dying === undefined || spare === undefined) throw new Error('there are two nodes')
+    process.kill(spare.pid, 'SIGCONT')
     await dying.kill()
     const { status, headers } = await answered
     expect(status).toBe(200)
@@ -47,16 +47,10 @@ describe('a node that dies in the middle of a job', () => {
   })
 
   it('[R8] ends as node_lost, retryable, when no other node is allowed', async () => {
-    const dying = await stack.startNode({
-      name: 'es',
-      region: 'ES',
-      device: 'cpu',
-      verified: false,
-    })
-    const us = await stack.startNode({ name: 'us', region: 'US', device: 'cpu', verified: false })
+    const [dying, us] = [await start('es', 'ES'), await start('us', 'US')]
     process.kill(dying.pid, 'SIGSTOP')
     const answered = stack.post(tenant, '/v1/embeddings', EMBEDDING)
-    await until('the job is on the node', () => isBusy(dying.nodeId))
+    expect(await busyNode()).toBe(dying.nodeId)
     await dying.kill()
     const { status, body } = await answered
     expect(status).toBe(502)

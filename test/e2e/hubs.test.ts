@@ -82,9 +82,7 @@ async function shown(node: NodeCore, key = auditor) {
 describe('[PL6] hubs in workerd', () => {
   it('bound a node near all three, by whole milliseconds of their clocks, and sign it as simulated', async () => {
     const node = await join('DE', 'hub-b')
-    await until('bounded', async () => (await shown(node))?.evidence === 'bounded', {
-      timeoutMs: 30_000,
-    })
+    await until('bounded', async () => (await shown(node))?.evidence === 'bounded')
     const seen = await shown(node)
     expect(seen).toMatchObject({ source: 'simulated', quarantine: null })
     expect(seen?.evidenceReasons.join(' ')).toMatch(/hub-a .*hub-b |hub-b .*hub-a /)
@@ -120,9 +118,7 @@ describe('[PL6] hubs in workerd', () => {
 
   it('quarantine a node that claims a country which the same round trips exclude, and tell it', async () => {
     const node = await join('US', 'hub-c')
-    await until('quarantined', async () => (await shown(node))?.quarantine != null, {
-      timeoutMs: 30_000,
-    })
+    await until('quarantined', async () => (await shown(node))?.quarantine != null)
     expect((await shown(node))?.quarantine).toMatch(/claims US.*US is at least/)
     // To the public a node has a country, and no round trips by which to find it.
     const inPublic = await shown(node, '')

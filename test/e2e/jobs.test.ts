@@ -63,14 +63,10 @@ async function statusOf(id: string): Promise<BatchStatus> {
 
 async function untilEnded(id: string): Promise<BatchStatus> {
   let last = await statusOf(id)
-  await until(
-    `batch ${id} has ended`,
-    async () => {
-      last = await statusOf(id)
-      return last.status !== 'running' && last.status !== 'reducing'
-    },
-    { timeoutMs: 90_000 },
-  )
+  await until(`batch ${id} has ended`, async () => {
+    last = await statusOf(id)
+    return last.status !== 'running' && last.status !== 'reducing'
+  })
   return last
 }
 
@@ -136,9 +132,7 @@ describe('a batch that is pinned to the EU', () => {
 describe('a batch whose process is killed', () => {
   it('goes on by itself after the restart, and has every item once', async () => {
     const id = await submit(batchOf(100, TURNS, { concurrency: 2 }))
-    await until('some items are done', async () => (await statusOf(id)).counts.done >= 3, {
-      timeoutMs: 60_000,
-    })
+    await until('some items are done', async () => (await statusOf(id)).counts.done >= 3)
     expect((await statusOf(id)).status).toBe('running')
     await stack.restartWorker('kill')
     const status = await untilEnded(id)
@@ -157,9 +151,7 @@ describe('a batch over two nodes', () => {
 
   it('loses nothing when one of them dies in the middle: every item is in the results once', async () => {
     const id = await submit(batchOf(120, TURNS, { concurrency: 4 }))
-    await until('both nodes have done some', async () => (await statusOf(id)).nodes.length === 2, {
-      timeoutMs: 60_000,
-    })
+    await until('both nodes have done some', async () => (await statusOf(id)).nodes.length === 2)
     await second.kill()
     expect((await statusOf(id)).status).toBe('running')
     const status = await untilEnded(id)
@@ -212,9 +204,7 @@ describe('cancelling a batch whose node does not answer', () => {
         method: 'DELETE',
         headers: { authorization: `Bearer ${tenant.apiKey}` },
       })
-      await until('both places are free', async () => (await inFlight()) === 0, {
-        timeoutMs: 4_000,
-      })
+      await until('both places are free', async () => (await inFlight()) === 0)
     } finally {
       process.kill(eu.pid, 'SIGCONT')
     }
@@ -262,7 +252,7 @@ describe('the webhook of a batch', () => {
     const webhook = { url: `http://127.0.0.1:${port}/hook` }
     const { body } = await stack.post(tenant, '/v1/jobs', batchOf(2, 1, { webhook }))
     const { id, webhookSecret } = jobs.CreatedBatchReply.parse(body)
-    await until('it has come twice', () => got.length === 2, { timeoutMs: 30_000 })
+    await until('it has come twice', () => got.length === 2)
     const verifier = new Webhook(webhookSecret ?? '')
     for (const { headers, body: text } of got) {
       expect(verifier.verify(text, headers)).toMatchObject({
@@ -347,7 +337,6 @@ describe('a batch that is no longer wanted', () => {
     await until(
       'the batch is done',
       async () => (await stack.get(own, `/v1/jobs/${id}`)).body['status'] === 'done',
-      { timeoutMs: 60_000 },
     )
     const { data } = jobs.ResultsReply.parse((await stack.get(own, `/v1/jobs/${id}/results`)).body)
     const erase = async () => {

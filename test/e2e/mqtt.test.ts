@@ -122,9 +122,7 @@ async function startBridge(): Promise<ChildProcess> {
   child.stderr?.on('data', (part: Buffer) => (log += part.toString()))
   if (process.env['DEBUG_MQTT'])
     child.stdout?.on('data', (part: Buffer) => process.stderr.write(part))
-  await until('the bridge has subscribed', () => log.includes('bridge.started'), {
-    timeoutMs: 30_000,
-  })
+  await until('the bridge has subscribed', () => log.includes('bridge.started'))
   return child
 }
 
@@ -133,7 +131,7 @@ const publish = async (from: number, to: number) => {
     await backend.publishAsync(`sensors/${n}`, `pump ${n} runs hot`, { qos: 1 })
 }
 const allAnswered = (count: number) =>
-  until(`${count} messages are answered`, () => answers.size >= count, { timeoutMs: 90_000 })
+  until(`${count} messages are answered`, () => answers.size >= count)
 
 async function jobsOf(): Promise<number> {
   const { body } = await stack.get(tenant, '/v1/network')

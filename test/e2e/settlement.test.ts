@@ -45,9 +45,7 @@ async function document(id: string): Promise<ReceiptDocument> {
 }
 
 async function settled(id: string): Promise<ReceiptDocument> {
-  await until('the receipt is settled', async () => (await document(id)).status === 'settled', {
-    timeoutMs: 60_000,
-  })
+  await until('the receipt is settled', async () => (await document(id)).status === 'settled')
   return document(id)
 }
 
@@ -103,14 +101,10 @@ describe('an answered job', () => {
     const perJob = 2n * 2n
     const jobs = BigInt(ids.length + 2)
     expect(BigInt((await earnings()).settledMicroUsd)).toBe(perJob * jobs)
-    await until(
-      'the node is back',
-      async () => {
-        const { body } = await stack.get(tenant, '/v1/network')
-        return (body.nodes as unknown[]).length === 1
-      },
-      { timeoutMs: 60_000 },
-    )
+    await until('the node is back', async () => {
+      const { body } = await stack.get(tenant, '/v1/network')
+      return (body.nodes as unknown[]).length === 1
+    })
     const again = await answer()
     await settled(again)
     expect(BigInt((await earnings()).settledMicroUsd)).toBe(perJob * (jobs + 1n))

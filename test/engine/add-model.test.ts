@@ -111,7 +111,7 @@ describe('adding a model', () => {
     for (const { sources } of manifest.files)
       expect(sources[0]).toMatch(/^hf:acme\/Tiny-Llama@c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00\//)
     expect(manifest.golden.length).toBeGreaterThan(0)
-  }, 120_000)
+  })
 
   it.each([
     ['without a licence', {}, 'names no licence'],

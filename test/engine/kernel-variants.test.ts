@@ -11,12 +11,18 @@ import { errorOf, libraryJob, type LibraryCase } from '../support/library-jobs.t
 
 let opened: NodeDevice
 let library: LibraryDevice
+/** Looks at the clock: whoever measures looks. */
+let looks = 0
 beforeAll(async () => {
   const found = (await openDevice()) ?? (await openSoftware())
   if (found === undefined) throw new Error('there is no WebGPU adapter')
   opened = found
   const isSoftware = found.adapter.isSoftware
-  library = createLibraryDevice({ device: found.device, isSoftware, now: () => performance.now() })
+  const now = () => {
+    looks += 1
+    return performance.now()
+  }
+  library = createLibraryDevice({ device: found.device, isSoftware, now })
 })
 afterAll(() => opened?.device.destroy())
 
@@ -90,8 +96,8 @@ describe('every variant', () => {
     const { variants } = LIBRARY.find(({ name }) => name === 'matmul@1') ?? {}
     const kind = opened.adapter.isSoftware ? 'software' : 'hardware'
     expect(variants?.[kind]).toContain(first)
-    const startedMs = performance.now()
+    const before = looks
     expect(await library.variantOf('matmul@1')).toBe(first)
-    expect(performance.now() - startedMs).toBeLessThan(50)
+    expect(looks).toBe(before)
   })
 })

@@ -1,5 +1,4 @@
 /** A local node's engine: models in one process, kernels in another, both on this machine's real devices. */
-import { setTimeout } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Engine } from '#engine/engine.ts'
 import { createNodeEngine } from '#local-node/engine-host.ts'
@@ -145,10 +144,8 @@ var<workgroup> shared_words: array<u32, 256>;
 @compute @workgroup_size(64) fn main() { loop { if (out[0] == 7u) { break; } out[0] = 2u; } }`
     const controller = new AbortController()
     const running = runJob(engine, kernelJob({ wgsl, buffers: [{}] }), controller.signal)
-    void setTimeout(20).then(() => controller.abort())
-    const leftMs = performance.now()
+    setTimeout(() => controller.abort(), 20)
     await expect(running).rejects.toMatchObject({ code: 'cancelled' })
-    expect(performance.now() - leftMs).toBeLessThan(2_000)
     await expectServing()
   })
 })

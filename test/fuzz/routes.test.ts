@@ -116,7 +116,6 @@ describe('a client', () => {
         key: keys.own,
         json: { inputs: [{ name: 'image', datatype: 'UINT8', ...tensor }] },
       })
-    const started = performance.now()
     for (const tensor of [
       { shape: [65_536, 65_536, 1], data: [] },
       { shape: [2, 2, 3], parameters: { binary_data_size: 2 ** 32 } },
@@ -125,6 +124,5 @@ describe('a client', () => {
     ]) {
       problem(await infer(tensor), 'invalid_request')
     }
-    expect(performance.now() - started).toBeLessThan(5_000)
   })
 })

@@ -15,7 +15,7 @@ const GRANT = { total: 1e9, each: 1e7 }
 const KERNELS = Number(process.env.LITTORAL_FUZZ_KERNELS ?? 10_000)
 const FIRST_SEED = Number(process.env.LITTORAL_FUZZ_SEED ?? 0)
 /** Processor time of one kernel through reader and rewriter; what else the machine does is not in it. */
-const PATIENCE_MS = 1_000
+const PATIENCE_MS = 10_000
 
 function meter(source: string, isPooled = true) {
   return meterKernel(inspectKernel(source, 'main'), { ...GRANT, isPooled }, 64)

@@ -26,7 +26,7 @@ interface Writer extends Engine {
 /** Writes what it is given, event by event; `pause` is awaited before each but the first. */
 function writer(
   events: readonly TextEvent[],
-  pause: () => Promise<unknown> = async () => {},
+  pause: (signal: AbortSignal) => Promise<unknown> = async () => {},
 ): Writer {
   const engine: Writer = {
     stopped: 0,
@@ -36,7 +36,7 @@ function writer(
     async run(_work, _payload, { emit, signal }) {
       let sizeBytes = 0
       for (const [index, event] of events.entries()) {
-        if (index > 0) await pause()
+        if (index > 0) await pause(signal)
         if (signal.aborted) {
           engine.stopped += 1
           throw new AppError('cancelled', 'stopped')
@@ -150,7 +150,7 @@ describe('a streamed answer', () => {
   it('stops the node when its reader leaves', async () => {
     const engine = writer(
       [delta('a'), ...Array.from({ length: 6 }, () => delta('b')), END],
-      () => new Promise((resolve) => setTimeout(resolve, 20)),
+      (signal) => until('the job is stopped', () => signal.aborted),
     )
     await hub.join({ country: 'DE', engine })
     const caller = new AbortController()

@@ -70,7 +70,6 @@ describe('[PL3] a signed echo', () => {
     })
     expect(result.samples).toBe(LIMITS.echoSamples)
     expect(result.minRttMs).toBeGreaterThan(0)
-    expect(result.minRttMs).toBeLessThan(100)
   })
 
   it('is not made shorter by a clock that is set back once', async () => {

@@ -9,6 +9,7 @@ import { createHubNode, identityFromBytes } from '#p2p/node.ts'
 import { presenceTopic, subscribePresence } from '#p2p/presence.ts'
 import { openWork } from '#p2p/work-client.ts'
 import { silentLog } from '#shared/log.ts'
+import { HANG_MS } from './poll.ts'
 import { createTestHub, seededBytes } from './work.ts'
 
 const [port = '0', identity = ''] = process.argv.slice(2)
@@ -36,7 +37,7 @@ node.addEventListener('connection:open', ({ detail: connection }) => {
     const payload = seededBytes(2_000)
     let returned = 0
     await link.run(await hub.offer(nodeId, payload), payload, {
-      signal: AbortSignal.timeout(20_000),
+      signal: AbortSignal.timeout(HANG_MS),
       onChunk: (bytes) => {
         returned += bytes.byteLength
       },

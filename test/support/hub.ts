@@ -96,6 +96,7 @@ export const INVERT: Engine = {
 
 export async function createHubBench(
   manifests: readonly ModelManifest[] = [],
+  now: () => number = Date.now,
 ): Promise<TestHubBench> {
   const network = await createMemoryNetwork()
   const signer = await createSigner(await generateSigningKey(false))
@@ -112,7 +113,7 @@ export async function createHubBench(
     outbox,
     bans,
     manifests,
-    now: Date.now,
+    now,
     random: () => 0,
     randomBytes,
     log: silentLog,

@@ -40,8 +40,6 @@ export interface ExecutionReport {
 
 /** How a stranger's kernel may end beside being answered. */
 const ENDS = ['too_large', 'invalid_request']
-/** Another device or process is there within this time. */
-const REPLACED_MS = 60_000
 /** On a machine whose cores others use as well: of a hundred, how many may overrun their time. */
 export const OVERRUNS_PER_HUNDRED = 2
 
@@ -78,7 +76,7 @@ export async function executeKernels(
     outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1)
     if (outcome === 'answered' || ENDS.includes(outcome)) continue
     ended.push(`${name}: ${outcome}`)
-    await until(`an engine after ${name}`, () => serves(engine), { timeoutMs: REPLACED_MS })
+    await until(`an engine after ${name}`, () => serves(engine))
   }
   if (!(await serves(engine))) throw new Error('the engine does not serve on')
   const slowest = slow.toSorted((a, b) => b.ms - a.ms).slice(0, 5)

@@ -12,6 +12,7 @@ import { createSessionGate } from '#worker/hub/session/session-gate.ts'
 import { createTenantCore } from '#worker/tenant/core.ts'
 import { Quota } from '#worker/tenant/quota.ts'
 import { placeIn } from '#test/support/place.ts'
+import { until } from '#test/support/poll.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 
 const [acme, other] = [TenantId.parse('acme'), TenantId.parse('other')]
@@ -140,15 +141,13 @@ const LARGE = JSON.stringify({
   ],
 })
 
-const settled = () => new Promise((resolve) => setTimeout(resolve, 5))
-
 describe('the steps of a session', () => {
   it('[Q3] cost no more than the tenant may spend', async () => {
     const hub = await createHub({ spendMicroUsdPerDay: 2 })
     const socket = hub.enter(acme)
     socket.say(OPEN)
     for (let n = 1; n <= 5; n += 1) socket.say(step(n))
-    await settled()
+    await until('it is closed', () => socket.closed.length > 0)
     const price = hub.jobs.map(({ units, priceMicroUsd }) => units * priceMicroUsd)
     expect(price.reduce((sum, each) => sum + each, 0)).toBeLessThanOrEqual(2)
     expect(price.length).toBeGreaterThan(0)
@@ -161,12 +160,12 @@ describe('the steps of a session', () => {
     const socket = hub.enter(acme)
     socket.say(OPEN)
     for (let n = 1; n <= 4; n += 1) socket.say(step(n))
-    await settled()
+    await until('a step is refused', () => socket.sent.at(-1)?.type === 'error')
     expect(hub.jobs).toHaveLength(2)
     expect(socket.sent.at(-1)).toMatchObject({ step: 3, error: { code: 'rate_limited' } })
     hub.clock.nowMs += 60_000
     socket.say(step(3))
-    await settled()
+    await until('it is answered', () => socket.sent.at(-1)?.type === 'result')
     expect(socket.sent.at(-1)).toMatchObject({ type: 'result', step: 3 })
   })
 
@@ -275,11 +274,11 @@ describe('a new version of a session’s policy', () => {
     const socket = hub.enter(acme)
     socket.say(OPEN)
     socket.say(step(1))
-    await settled()
+    await until('it has run', () => hub.jobs.length === 1)
     hub.core.publishPolicy(Policy.parse({ ...MAIN, storage: 'eu' }))
     hub.clock.nowMs += LIMITS.authCacheMs
     socket.say(step(2))
-    await settled()
+    await until('it is closed', () => socket.closed.length > 0)
     expect(hub.jobs).toHaveLength(1)
     expect(socket.sent.at(-1)).toMatchObject({
       error: { code: 'residency_unsatisfiable', rule: 'storage.jurisdiction' },

@@ -82,14 +82,21 @@ describe('messages', () => {
   })
 
   it('are refused by their number before a fault is written for each', () => {
-    const messages = Array.from({ length: 300_000 }, () => ({ role: 'tool' }))
-    const startedMs = performance.now()
+    let looks = 0
+    const watched = (message: object) =>
+      new Proxy(message, {
+        get(target, name) {
+          looks += 1
+          return Reflect.get(target, name) as unknown
+        },
+      })
+    const messages = Array.from({ length: 300_000 }, () => watched({ role: 'tool' }))
     expect(refusal(() => chat({ messages })).pointers).toEqual(['/messages'])
-    const content = Array.from({ length: 300_000 }, () => ({ type: 'image_url' }))
+    const content = Array.from({ length: 300_000 }, () => watched({ type: 'image_url' }))
     expect(refusal(() => chat({ messages: [{ role: 'user', content }] })).pointers).toEqual([
       '/messages/0/content',
     ])
-    expect(performance.now() - startedMs).toBeLessThan(1_000)
+    expect(looks).toBeLessThan(1_000)
   })
 })
 

@@ -59,9 +59,9 @@ describe('decoding', () => {
 
   it('writes no fault for each of very many wrong items', () => {
     const input = Array.from({ length: 1_000_000 }, () => 0)
-    const startedMs = performance.now()
-    expect(faultsOf(() => decode({ input }))).toMatchObject({ code: 'invalid_request' })
-    expect(performance.now() - startedMs).toBeLessThan(2_000)
+    const { code, detail } = faultsOf(() => decode({ input }))
+    expect(code).toBe('invalid_request')
+    expect(detail?.length).toBeLessThan(10_000)
   })
 
   it('refuses more texts than a request may hold', () => {

@@ -1,0 +1,91 @@
+/**
+ * A node as a process of its own that begins a text and then holds it, until SIGUSR2 or until the job is stopped: for
+ * what must happen in between, however fast or slow the machine is. It takes the options of `npm run node`.
+ */
+import { join } from 'node:path'
+import type { Engine } from '#engine/engine.ts'
+import { parseOptions } from '#local-node/config.ts'
+import { loadKeys } from '#local-node/keys.ts'
+import { openReceiptJournal } from '#local-node/receipt-journal.ts'
+import { locateHub } from '#node-core/locate.ts'
+import { createNodeCore } from '#node-core/node-core.ts'
+import { AppError } from '#shared/errors.ts'
+import { createLog } from '#shared/log.ts'
+import { MANIFESTS } from '#shared/manifests.ts'
+import { manifestDigest } from '#shared/model.ts'
+import { encodeTextEvent, TEXT_OUTPUT, type TextEvent } from '#shared/text.ts'
+
+const options = parseOptions(process.argv.slice(2), process.env)
+const log = createLog({ level: 'info' }, { part: 'node' })
+const { identity, signer } = await loadKeys(options.state)
+
+const BEGINNING: TextEvent = { type: 'delta', text: 'first ', tokens: [1] }
+const REST: TextEvent[] = [
+  { type: 'delta', text: 'last', tokens: [2] },
+  { type: 'end', finish: 'stop', promptTokens: 1 },
+]
+
+let release = Promise.withResolvers<void>()
+process.on('SIGUSR2', () => {
+  release.resolve()
+  release = Promise.withResolvers()
+})
+
+const engine: Engine = {
+  adapter: { name: 'test cpu', isSoftware: true },
+  models: MANIFESTS.filter(({ id }) => options.models.includes(id)).map((manifest) => ({
+    id: manifest.id,
+    digest: manifestDigest(manifest),
+    provider: 'cpu',
+    serviceMs: 1,
+  })),
+  kernels: [],
+  async run(_work, _payload, { emit, signal }) {
+    const stopped = new Promise<never>((_resolve, reject) => {
+      const stop = () => reject(new AppError('cancelled', 'The job was stopped.'))
+      if (signal.aborted) stop()
+      signal.addEventListener('abort', stop)
+    })
+    const released = release.promise
+    let sizeBytes = 0
+    const write = async (event: TextEvent) => {
+      const bytes = encodeTextEvent(event)
+      sizeBytes += bytes.length
+      await emit(bytes)
+    }
+    await write(BEGINNING)
+    await Promise.race([released, stopped])
+    for (const event of REST) await write(event)
+    const outputs = [
+      { name: TEXT_OUTPUT, datatype: 'UINT8' as const, shape: [sizeBytes], sizeBytes },
+    ]
+    return { outputs, provider: 'cpu', adapter: engine.adapter, computeMs: 1 }
+  },
+  close: () => Promise.resolve(),
+}
+
+const core = createNodeCore({
+  kind: 'local',
+  identity,
+  signer,
+  engine,
+  claim: options.region,
+  maxJobs: options['max-jobs'],
+  receipts: await openReceiptJournal(join(options.state, 'receipts'), { log }),
+  locate: (signal) =>
+    locateHub(
+      {
+        origin: options.hub,
+        nodeId: core.state().nodeId,
+        claim: options.region,
+        key: options.key,
+        simulatedPlace: options['simulated-place'],
+      },
+      signal,
+    ),
+  log,
+  now: Date.now,
+  onState: ({ phase, nodeId, detail }) => log.info('node.changed', { phase, nodeId, detail }),
+})
+process.once('SIGTERM', () => void core.stop().then(() => process.exit(0)))
+await core.start()
