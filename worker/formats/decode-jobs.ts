@@ -2,7 +2,7 @@
 import { concatBytes } from 'viem'
 import { z } from 'zod'
 import { AppError, type FieldFault } from '#shared/errors.ts'
-import type { KernelBuffer, KernelWork } from '#shared/job.ts'
+import type { Datatype, KernelBuffer, KernelWork } from '#shared/job.ts'
 import { LIBRARY_PRICE_MICRO_USD } from '#shared/kernels.ts'
 import { LIMITS } from '#shared/limits.ts'
 import { manifestDigest, type ModelManifest } from '#shared/model.ts'
@@ -71,8 +71,16 @@ export async function decodeJobs(
 }
 
 type Decoded = Omit<DecodedJobs, 'reduce' | 'units'> & {
-  /** Names and sizes of each item's outputs; sizes are unknown for a model. */
-  readonly outputs: readonly { readonly name: string; readonly sizeBytes?: number }[]
+  readonly outputs: readonly ItemOutput[]
+}
+
+/** What is known of an output of all items. */
+interface ItemOutput {
+  readonly name: string
+  /** Unknown for a model. */
+  readonly sizeBytes?: number
+  /** Unknown for a WGSL kernel. */
+  readonly datatypes?: readonly Datatype[]
 }
 
 async function decodeItems(
@@ -197,7 +205,7 @@ function decodeBuffers(
 /** Each item is its own work: its tensors may have other shapes than the next one's. */
 function decodeLibraryItems(request: JobsRequest, kernel: string): Decoded {
   const { params } = request
-  const outputs = new Set<string>()
+  const outputs = new Map<string, Set<Datatype>>()
   let outputBytes = 0
   const items = eachTensors(request).map(({ tensors, at }): ItemInput => {
     const decode = () =>
@@ -207,8 +215,8 @@ function decodeLibraryItems(request: JobsRequest, kernel: string): Decoded {
         inputs: parseBody(LibraryTensors, { inputs: tensors }).inputs,
       })
     const { work, payload, resolved } = below(at, decode)
-    for (const { name, sizeBytes } of resolved.outputs) {
-      outputs.add(name)
+    for (const { name, datatype, sizeBytes } of resolved.outputs) {
+      outputs.set(name, (outputs.get(name) ?? new Set()).add(datatype))
       outputBytes += sizeBytes
     }
     return { work, units: resolved.units, bytes: payload }
@@ -219,7 +227,7 @@ function decodeLibraryItems(request: JobsRequest, kernel: string): Decoded {
     priceMicroUsd: LIBRARY_PRICE_MICRO_USD,
     template: null,
     range: null,
-    outputs: [...outputs].map((name) => ({ name })),
+    outputs: [...outputs].map(([name, datatypes]) => ({ name, datatypes: [...datatypes] })),
     input: { shared: new Uint8Array(), reduce: new Uint8Array(), items },
   }
 }
@@ -253,7 +261,7 @@ function decodeModelItems(request: JobsRequest, manifest: ModelManifest): Decode
     priceMicroUsd: manifest.priceMicroUsd,
     template: null,
     range: null,
-    outputs: manifest.outputs.map(({ name }) => ({ name })),
+    outputs: manifest.outputs.map(({ name, datatype }) => ({ name, datatypes: [datatype] })),
     input: { shared: new Uint8Array(), reduce: new Uint8Array(), items },
   }
 }
@@ -272,6 +280,9 @@ async function decodeReduce(
   }
   if ('op' in reduce) {
     const { op, datatype } = reduce
+    const other = output.datatypes?.find((known) => known !== datatype)
+    if (other !== undefined)
+      throw fault('/reduce/datatype', `is ${datatype}, "${output.name}" is ${other}`)
     const plan = { kind: 'named' as const, op, datatype, output: output.name }
     return { reduce: plan, bytes: new Uint8Array() }
   }

@@ -108,19 +108,18 @@ export function encodeLibrary(
 /** Bytes that are as long as the shape says, every float among them finite. */
 function readInput(
   tensor: LibraryRequest['inputs'][number] | undefined,
-  { datatype, sizeBytes }: TensorHeader,
+  { datatype, shape, sizeBytes }: TensorHeader,
 ): ReturnType<typeof encodeTensor> {
   const { data, base64 } = tensor ?? {}
   if ((data === undefined) === (base64 === undefined))
-    return { detail: 'either "data" or "base64" must be given, and not both' }
-  const elements = sizeBytes / DATATYPE_BYTES[datatype]
+    return { path: [], detail: 'either "data" or "base64" must be given, and not both' }
   const bytes =
     base64 === undefined
-      ? encodeTensor(datatype, data, { elements, encoding: 'json' })
-      : encodeTensor(datatype, base64, { elements, encoding: 'base64' })
+      ? encodeTensor(datatype, data, { shape, encoding: 'json' })
+      : encodeTensor(datatype, base64, { shape, encoding: 'base64' })
   if (!(bytes instanceof Uint8Array)) return bytes
   if (bytes.length !== sizeBytes)
-    return { detail: `is ${bytes.length} bytes, its shape says ${sizeBytes}` }
+    return { path: [], detail: `is ${bytes.length} bytes, its shape says ${sizeBytes}` }
   const wild = findNonFinite(datatype, bytes)
-  return wild === -1 ? bytes : { detail: `element ${wild} is NaN or infinite` }
+  return wild === -1 ? bytes : { path: [], detail: `element ${wild} is NaN or infinite` }
 }

@@ -46,6 +46,9 @@ export type InferTensor = z.infer<typeof InferTensor>
 
 export const InferRequest = z.looseObject({
   id: z.string().max(128).optional(),
+  /** The path says both; a body that repeats them must say the same. */
+  model_name: z.string().max(128).optional(),
+  model_version: z.string().max(128).optional(),
   inputs: z.array(InferTensor).min(1).max(16),
   /** Which outputs to answer with, and how; all of them as JSON when absent or empty. */
   outputs: z
@@ -116,7 +119,7 @@ export function decodeInfer(
     const given = cut[index]
     if (given !== undefined) return given
     const encoding = tensor.parameters?.encoding ?? 'json'
-    const bytes = encodeTensor(tensor.datatype, tensor.data, { elements, encoding })
+    const bytes = encodeTensor(tensor.datatype, tensor.data, { shape: tensor.shape, encoding })
     if (bytes instanceof Uint8Array) return bytes
     faults.push(faultAt(`/inputs/${index}`, bytes))
     return new Uint8Array()
@@ -148,7 +151,7 @@ export function encodeInfer(
       const { encoding, binary_data: isBinary = parameters?.binary_data_output ?? false } =
         choice?.parameters ?? {}
       // Base64 that is asked for on the output itself is nearer than what is asked for all of them.
-      if (isBinary && (encoding === undefined || choice?.parameters?.binary_data === true)) {
+      if (isBinary && encoding === undefined) {
         binary.push(bytes)
         return [{ name, shape, datatype, parameters: { binary_data_size: bytes.length } }]
       }
@@ -161,13 +164,36 @@ export function encodeInfer(
   return { response: { id, model_name: manifest.id, model_version: version, outputs }, binary }
 }
 
-/** @throws {AppError} invalid_request when a wanted output is none of the model's */
-export function checkWanted(manifest: ModelManifest, wanted: InferRequest['outputs']): void {
-  const faults = (wanted ?? []).flatMap(({ name }, index) =>
-    manifest.outputs.some((output) => output.name === name)
-      ? []
-      : [{ pointer: `/outputs/${index}/name`, detail: `${manifest.id} has no output "${name}"` }],
-  )
+/** @throws {AppError} invalid_request when a wanted output is none of the model's, comes twice or is wanted in two ways */
+export function checkWanted(manifest: ModelManifest, wanted: InferRequest['outputs'] = []): void {
+  const faults = wanted.flatMap(({ name, parameters }, index) => {
+    const root = `/outputs/${index}`
+    if (!manifest.outputs.some((output) => output.name === name))
+      return [{ pointer: `${root}/name`, detail: `${manifest.id} has no output "${name}"` }]
+    if (wanted.findIndex((output) => output.name === name) !== index)
+      return [{ pointer: `${root}/name`, detail: `"${name}" came twice` }]
+    if (parameters?.binary_data !== true || parameters.encoding === undefined) return []
+    const detail = 'must be left out beside "binary_data": true'
+    return [{ pointer: `${root}/parameters/encoding`, detail }]
+  })
+  if (faults.length > 0) throw invalidRequest(faults)
+}
+
+/**
+ * The model's name and version stand in the path; a body that repeats them must say the same.
+ * @throws {AppError} invalid_request
+ */
+export function checkNamed(
+  { model_name: name, model_version: version }: InferRequest,
+  { manifest, digest }: { readonly manifest: ModelManifest; readonly digest: string },
+): void {
+  const faults: FieldFault[] = []
+  const compare = (pointer: string, said: string | undefined, path: string) => {
+    if (said !== undefined && said !== path)
+      faults.push({ pointer, detail: `is "${said}", the path says ${path}` })
+  }
+  compare('/model_name', name, manifest.id)
+  compare('/model_version', version, digest)
   if (faults.length > 0) throw invalidRequest(faults)
 }
 

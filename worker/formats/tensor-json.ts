@@ -8,8 +8,8 @@ export type TensorEncoding = 'json' | 'base64'
 
 /** A value that could not become an element of its tensor. */
 export interface ElementFault {
-  /** Position in the flattened data; undefined when the data as a whole is at fault. */
-  readonly index?: number
+  /** Indices into `data`, as deep as it is nested; empty when the data as a whole is at fault. */
+  readonly path: readonly number[]
   readonly detail: string
 }
 
@@ -25,21 +25,60 @@ const INTEGER_RANGE = {
 } as const
 
 /**
- * Bytes of a tensor's `data`.
- * @param elements how many the shape says; checked before anything is allocated
+ * Bytes of a tensor's `data`: flat in row-major order, or nested exactly as its shape says.
+ * @param shape held against the data before anything is allocated
  */
 export function encodeTensor(
   datatype: Datatype,
   data: unknown,
-  options: { readonly elements: number; readonly encoding: TensorEncoding },
+  options: { readonly shape: readonly number[]; readonly encoding: TensorEncoding },
 ): Uint8Array | ElementFault {
   if (options.encoding === 'base64') return fromBase64(data)
-  if (!Array.isArray(data)) return { detail: 'must be an array, or base64 with encoding "base64"' }
-  const flat: unknown[] = data.some(Array.isArray) ? data.flat(8) : data
-  if (flat.length !== options.elements) {
-    return { detail: `has ${flat.length} elements, its shape says ${options.elements}` }
+  if (!Array.isArray(data)) return whole('must be an array, or base64 with encoding "base64"')
+  const items: unknown[] = data
+  const { shape } = options
+  const isNested = items.some(Array.isArray)
+  const flat = isNested ? unnest(items, shape) : items
+  if (!Array.isArray(flat)) return flat
+  const elements = shape.reduce((product, size) => product * size, 1)
+  if (flat.length !== elements)
+    return whole(`has ${flat.length} elements, its shape says ${elements}`)
+  const encoded = datatype === 'BYTES' ? encodeStrings(flat) : encodeNumbers(datatype, flat)
+  if (encoded instanceof Uint8Array || !isNested) return encoded
+  return { ...encoded, path: unravel(encoded.path[0] ?? 0, shape) }
+}
+
+/** Elements of nested data, every level of which must be as long as its axis. */
+function unnest(data: readonly unknown[], shape: readonly number[]): unknown[] | ElementFault {
+  const flat: unknown[] = []
+  const visit = (value: unknown, path: readonly number[]): ElementFault | undefined => {
+    const says = `its shape [${shape.join(',')}] says`
+    const size = shape[path.length]
+    if (size === undefined) return { path, detail: `is an array, ${says} an element` }
+    if (!Array.isArray(value)) return { path, detail: `is no array, ${says} one of ${size}` }
+    if (value.length !== size) return { path, detail: `has ${value.length} items, ${says} ${size}` }
+    const isLast = path.length + 1 === shape.length
+    for (const [index, item] of value.entries()) {
+      if (isLast && !Array.isArray(item)) flat.push(item)
+      else {
+        const fault = visit(item, [...path, index])
+        if (fault !== undefined) return fault
+      }
+    }
+    return undefined
   }
-  return datatype === 'BYTES' ? encodeStrings(flat) : encodeNumbers(datatype, flat)
+  return visit(data, []) ?? flat
+}
+
+/** Where the element at a flat position stands in nested data. */
+function unravel(position: number, shape: readonly number[]): number[] {
+  const path: number[] = []
+  let rest = position
+  for (const size of shape.toReversed()) {
+    path.unshift(rest % size)
+    rest = Math.floor(rest / size)
+  }
+  return path
 }
 
 /** The `data` member of an answer's tensor: numbers, strings, or base64. */
@@ -57,21 +96,23 @@ export function decodeTensor(
 
 /** Makes a fault of one tensor into a fault of the request. */
 export function faultAt(root: string, fault: ElementFault): FieldFault {
-  return {
-    pointer: fault.index === undefined ? `${root}/data` : `${root}/data/${fault.index}`,
-    detail: fault.detail,
-  }
+  return { pointer: [`${root}/data`, ...fault.path].join('/'), detail: fault.detail }
+}
+
+function whole(detail: string): ElementFault {
+  return { path: [], detail }
 }
 
 function fromBase64(data: unknown): Uint8Array | ElementFault {
-  if (typeof data !== 'string') return { detail: 'must be a string of base64' }
-  return decodeBase64(data) ?? { detail: 'is not base64, or was cut off' }
+  if (typeof data !== 'string') return whole('must be a string of base64')
+  return decodeBase64(data) ?? whole('is not base64, or was cut off')
 }
 
 function encodeStrings(items: readonly unknown[]): Uint8Array | ElementFault {
   const texts: string[] = []
   for (const [index, item] of items.entries()) {
-    if (typeof item !== 'string') return { index, detail: `must be a string, is ${show(item)}` }
+    if (typeof item !== 'string')
+      return { path: [index], detail: `must be a string, is ${show(item)}` }
     texts.push(item)
   }
   return encodeBytes(texts)
@@ -94,7 +135,7 @@ function encodeNumbers(
   const write = WRITE[datatype]
   for (let index = 0; index < items.length; index += 1) {
     if (!write(view, index * width, items[index])) {
-      return { index, detail: `must be ${EXPECTED[datatype]}, is ${show(items[index])}` }
+      return { path: [index], detail: `must be ${EXPECTED[datatype]}, is ${show(items[index])}` }
     }
   }
   return bytes

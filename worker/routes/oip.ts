@@ -7,7 +7,7 @@ import { countUnits } from '#shared/tensor.ts'
 import type { AppContext, AppEnv } from '../context.ts'
 import { parseBody } from '../formats/faults.ts'
 import { BINARY_EXTENSION, joinBody, JSON_LENGTH_HEADER, splitBody } from '../formats/oip-binary.ts'
-import { checkWanted, decodeInfer, encodeInfer, InferRequest } from '../formats/oip.ts'
+import { checkNamed, checkWanted, decodeInfer, encodeInfer, InferRequest } from '../formats/oip.ts'
 import { optionalKey } from '../middleware/auth.ts'
 import { parseJson, readBytes } from '../middleware/body.ts'
 import { inference } from '../middleware/inference.ts'
@@ -68,9 +68,10 @@ async function infer(c: AppContext): Promise<Response> {
   const manifest = namedModel(c)
   const { json, binary } = splitBody(await readBytes(c), c.req.header(JSON_LENGTH_HEADER))
   const request = parseBody(InferRequest, parseJson(json))
+  const digest = manifestDigest(manifest)
+  checkNamed(request, { manifest, digest })
   checkWanted(manifest, request.outputs)
   const { headers, payload } = decodeInfer(manifest, request, binary)
-  const digest = manifestDigest(manifest)
   const priced = {
     work: { kind: 'model' as const, model: manifest.id, digest, inputs: headers },
     payload,

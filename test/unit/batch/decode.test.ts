@@ -100,6 +100,22 @@ describe('a batch of a library kernel', () => {
   })
 })
 
+describe('a reduction of named outputs', () => {
+  it('is refused when it reads them as another type than they have', async () => {
+    const inputs = ['FP32', 'INT32'].map((datatype) => ({
+      inputs: [{ name: 'x', datatype, shape: [1], data: [1] }],
+    }))
+    const reduce = { op: 'sum', datatype: 'FP32' }
+    const scan = { kernel: 'scan@1', inputs, reduce }
+    expect(await refusal(scan)).toMatchObject({ pointers: ['/reduce/datatype'] })
+    expect((await decode({ ...scan, inputs: inputs.slice(0, 1) })).items).toBe(1)
+    const text = { inputs: [{ name: 'text', datatype: 'BYTES', shape: [1], data: ['a'] }] }
+    const model = { model: 'littoral-embed-400k', inputs: [text] }
+    const wrong = { ...model, reduce: { op: 'mean', datatype: 'INT32' } }
+    expect(await refusal(wrong)).toMatchObject({ pointers: ['/reduce/datatype'] })
+  })
+})
+
 describe('a batch over a range', () => {
   it('brings its own buffer of four numbers', async () => {
     const { template, items, range } = await decode({

@@ -4,7 +4,13 @@ import { describe, expect, it } from 'vitest'
 import { toAppError } from '#shared/errors.ts'
 import { PIXELS_MANIFEST, EMBEDDING_MANIFEST } from '#test/support/manifests.ts'
 import { parseBody } from '#worker/formats/faults.ts'
-import { checkWanted, decodeInfer, encodeInfer, InferRequest } from '#worker/formats/oip.ts'
+import {
+  checkNamed,
+  checkWanted,
+  decodeInfer,
+  encodeInfer,
+  InferRequest,
+} from '#worker/formats/oip.ts'
 
 const image = { name: 'image', datatype: 'UINT8', shape: [1, 2, 3], data: [1, 2, 3, 4, 5, 255] }
 const scale = { name: 'scale', datatype: 'FP32', shape: [1], data: [0.5] }
@@ -153,5 +159,29 @@ describe('encoding an answer', () => {
   it('refuses an output that the model has not', () => {
     const faults = faultsOf(() => checkWanted(EMBEDDING_MANIFEST, [{ name: 'score' }]))
     expect(faults.pointers).toEqual(['/outputs/0/name'])
+  })
+
+  it.each([
+    ['twice', [{ name: 'embedding' }, { name: 'embedding' }], '/outputs/1/name'],
+    [
+      'as bytes and as base64',
+      [{ name: 'embedding', parameters: { binary_data: true, encoding: 'base64' as const } }],
+      '/outputs/0/parameters/encoding',
+    ],
+  ])('refuses an output that is wanted %s', (_, wanted, pointer) => {
+    const faults = faultsOf(() => checkWanted(EMBEDDING_MANIFEST, wanted))
+    expect(faults.pointers).toEqual([pointer])
+  })
+
+  it('refuses a body that names another model or version than its path', () => {
+    const path = { manifest: EMBEDDING_MANIFEST, digest: '0x01' }
+    const naming = (body: object) => () =>
+      checkNamed(parseBody(InferRequest, { inputs: [image], ...body }), path)
+    const same = { model_name: EMBEDDING_MANIFEST.id, model_version: '0x01' }
+    expect(naming(same)).not.toThrow()
+    expect(faultsOf(naming({ model_name: 'other', model_version: '2' })).pointers).toEqual([
+      '/model_name',
+      '/model_version',
+    ])
   })
 })

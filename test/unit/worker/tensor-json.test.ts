@@ -35,11 +35,11 @@ describe.each(Object.entries(VALUES))('%s', (name, value) => {
   it.each(['json', 'base64'] as const)('survives %s both ways', (encoding) => {
     fc.assert(
       fc.property(fc.array(value, { maxLength: 20 }), (data) => {
-        const options = { elements: data.length, encoding: 'json' as const }
+        const options = { shape: [data.length], encoding: 'json' as const }
         const bytes = encodeTensor(datatype, data, options)
         if (!(bytes instanceof Uint8Array)) throw new Error(bytes.detail)
         const written = decodeTensor(datatype, bytes, encoding)
-        const again = encodeTensor(datatype, written, { elements: data.length, encoding })
+        const again = encodeTensor(datatype, written, { shape: [data.length], encoding })
         expect(again).toEqual(bytes)
         if (encoding === 'json') expect(written).toEqual(data)
       }),
@@ -47,8 +47,74 @@ describe.each(Object.entries(VALUES))('%s', (name, value) => {
   })
 
   it('names the element that is not of its type', () => {
-    const fault = encodeTensor(datatype, [{}], { elements: 1, encoding: 'json' })
-    expect(fault).toMatchObject({ index: 0 })
+    const fault = encodeTensor(datatype, [{}], { shape: [1], encoding: 'json' })
+    expect(fault).toMatchObject({ path: [0] })
+  })
+})
+
+/** Shapes of one to four axes, no side over three: every one has its own nesting. */
+const shapes = fc.array(fc.integer({ min: 1, max: 3 }), { minLength: 2, maxLength: 4 })
+
+function nest(shape: readonly number[], next: () => number): unknown {
+  const [size, ...rest] = shape
+  return size === undefined ? next() : Array.from({ length: size }, () => nest(rest, next))
+}
+
+function counted(shape: readonly number[]): unknown {
+  let count = 0
+  return nest(shape, () => count++)
+}
+
+function encode(data: unknown, shape: readonly number[]) {
+  return encodeTensor('UINT8', data, { shape, encoding: 'json' })
+}
+
+describe('nested data', () => {
+  it('[A3] is taken under the shape that it has, and refused under every other', () => {
+    fc.assert(
+      fc.property(shapes, shapes, (shape, other) => {
+        const count = shape.reduce((product, size) => product * size, 1)
+        const flat = Uint8Array.from({ length: count }, (_, i) => i)
+        expect(encode(counted(shape), shape)).toEqual(flat)
+        if (shape.join() === other.join()) return
+        expect(encode(counted(shape), other)).toMatchObject({
+          detail: expect.stringContaining(`its shape [${other.join(',')}] says`),
+        })
+      }),
+    )
+  })
+
+  it.each<[string, unknown, number[], number[]]>([
+    ['a row too short', [[1, 2], [3]], [2, 2], [1]],
+    ['a number among the rows', [[1, 2], 3], [2, 2], [1]],
+    ['a row among the numbers', [1, [2]], [2], [1]],
+    [
+      'columns first',
+      [
+        [1, 2],
+        [3, 4],
+        [5, 6],
+      ],
+      [2, 3],
+      [],
+    ],
+    ['one level too deep', [[[1], [2]]], [1, 2], [0, 0]],
+    ['an empty row', [[], [1, 2]], [1, 2], []],
+    ['data under a shape of no axes', [[1]], [], []],
+  ])('[A3] with %s is refused where the shape says otherwise', (_, data, shape, path) => {
+    expect(encode(data, shape)).toMatchObject({ path })
+  })
+
+  it('names a wrong element by its place in the nesting', () => {
+    expect(
+      encode(
+        [
+          [1, 2],
+          [3, 256],
+        ],
+        [2, 2],
+      ),
+    ).toMatchObject({ path: [1, 1] })
   })
 })
 
