@@ -15,6 +15,7 @@ export const MODEL_TASKS = [
   'voice-activity',
   'chat',
 ] as const
+export type ModelTask = (typeof MODEL_TASKS)[number]
 
 /** One file: addressed by its hash, fetched from the first source that works. */
 export const ModelFile = z.strictObject({

@@ -25,7 +25,7 @@ import { KeyRequest, KeyRotation, NewKey } from '#worker/tenant/protocol.ts'
 import { Quota } from '#worker/tenant/quota.ts'
 import { describeOperation, type Operation } from './describe-operation.ts'
 
-const OPERATIONS: readonly Operation[] = [
+export const OPERATIONS: readonly Operation[] = [
   ...JOB_OPERATIONS,
   ...AUDIT_OPERATIONS,
   {

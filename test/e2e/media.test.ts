@@ -2,7 +2,6 @@
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { LIMITS } from '#shared/limits.ts'
-import { encodeBytes } from '#shared/tensor.ts'
 import { repositoryPath } from '#scripts/lib/paths.ts'
 import type { Tenant } from '#scripts/lib/stack.ts'
 import { MEDIA_MODELS } from '../suites/media.ts'
@@ -28,8 +27,8 @@ afterAll(() => stack?.close())
 const example = (name: string) => new Uint8Array(readFileSync(repositoryPath(`examples/${name}`)))
 
 function infer(model: string, name: string, file: Uint8Array) {
-  const data = Buffer.from(encodeBytes([file])).toString('base64')
-  const tensor = { name, datatype: 'BYTES', shape: [1], data, parameters: { encoding: 'base64' } }
+  const data = [Buffer.from(file).toString('base64')]
+  const tensor = { name, datatype: 'BYTES', shape: [1], data }
   return stack.post(tenant, `/v2/models/${model}/infer`, { inputs: [tensor] })
 }
 

@@ -1,6 +1,7 @@
 /** Faults in a request, each with a JSON pointer to the value (RFC 6901), and the error that carries them. */
 import type { z } from 'zod'
 import { AppError, type FieldFault } from '#shared/errors.ts'
+import { withoutNulls } from './absent.ts'
 
 /** More than this many would only repeat themselves. */
 const FAULTS_SHOWN = 16
@@ -11,9 +12,13 @@ export function invalidRequest(faults: readonly FieldFault[]): AppError {
   return new AppError('invalid_request', detail, { meta: { errors: shown } })
 }
 
-/** @param base before each pointer, for a part of a body @throws {AppError} invalid_request with one fault an issue */
+/**
+ * Null is as good as absent in every body (`absent.ts`).
+ * @param base before each pointer, for a part of a body
+ * @throws {AppError} invalid_request with one fault an issue
+ */
 export function parseBody<T>(schema: z.ZodType<T>, body: unknown, base = ''): T {
-  const result = schema.safeParse(body)
+  const result = schema.safeParse(withoutNulls(schema, body))
   if (result.success) return result.data
   throw invalidRequest(
     result.error.issues.map((issue) => ({

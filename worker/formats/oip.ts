@@ -10,6 +10,7 @@ import type { ModelManifest, ModelTensor } from '#shared/model.ts'
 import { checkTensors } from '#shared/tensor.ts'
 import type { FieldFault } from '#shared/errors.ts'
 import { invalidRequest } from './faults.ts'
+import { encodeFiles } from './file-input.ts'
 import { cutBinary } from './oip-binary.ts'
 import { ResidencyFields } from './residency.ts'
 import { decodeTensor, encodeTensor, faultAt } from './tensor-json.ts'
@@ -116,10 +117,7 @@ export function decodeInfer(
       })
       return new Uint8Array()
     }
-    const given = cut[index]
-    if (given !== undefined) return given
-    const encoding = tensor.parameters?.encoding ?? 'json'
-    const bytes = encodeTensor(tensor.datatype, tensor.data, { shape: tensor.shape, encoding })
+    const bytes = encodeFiles(manifest, tensor, cut[index]) ?? cut[index] ?? encodeData(tensor)
     if (bytes instanceof Uint8Array) return bytes
     faults.push(faultAt(`/inputs/${index}`, bytes))
     return new Uint8Array()
@@ -195,6 +193,10 @@ export function checkNamed(
   compare('/model_name', name, manifest.id)
   compare('/model_version', version, digest)
   if (faults.length > 0) throw invalidRequest(faults)
+}
+
+function encodeData({ datatype, data, shape, parameters }: InferTensor) {
+  return encodeTensor(datatype, data, { shape, encoding: parameters?.encoding ?? 'json' })
 }
 
 function orderInputs(

@@ -37,19 +37,20 @@ export function encodeTensor(
   if (!Array.isArray(data)) return whole('must be an array, or base64 with encoding "base64"')
   const items: unknown[] = data
   const { shape } = options
-  const isNested = items.some(Array.isArray)
-  const flat = isNested ? unnest(items, shape) : items
+  const flat = unnest(items, shape)
   if (!Array.isArray(flat)) return flat
-  const elements = shape.reduce((product, size) => product * size, 1)
-  if (flat.length !== elements)
-    return whole(`has ${flat.length} elements, its shape says ${elements}`)
   const encoded = datatype === 'BYTES' ? encodeStrings(flat) : encodeNumbers(datatype, flat)
-  if (encoded instanceof Uint8Array || !isNested) return encoded
+  if (encoded instanceof Uint8Array || flat === items) return encoded
   return { ...encoded, path: unravel(encoded.path[0] ?? 0, shape) }
 }
 
-/** Elements of nested data, every level of which must be as long as its axis. */
-function unnest(data: readonly unknown[], shape: readonly number[]): unknown[] | ElementFault {
+/** Elements of data, flat or nested: every level of nested data must be as long as its axis. */
+export function unnest(data: unknown[], shape: readonly number[]): unknown[] | ElementFault {
+  const elements = shape.reduce((product, size) => product * size, 1)
+  if (!data.some(Array.isArray)) {
+    if (data.length === elements) return data
+    return whole(`has ${data.length} elements, its shape says ${elements}`)
+  }
   const flat: unknown[] = []
   const visit = (value: unknown, path: readonly number[]): ElementFault | undefined => {
     const says = `its shape [${shape.join(',')}] says`

@@ -1,0 +1,147 @@
+/** Null is absent: found in every request schema by walking it, whoever wrote it. */
+import { describe, expect, it } from 'vitest'
+import type { z } from 'zod'
+import { toAppError } from '#shared/errors.ts'
+import { OPERATIONS } from '#scripts/lib/api-description.ts'
+import { DryRunQuestion } from '#worker/formats/dry-run.ts'
+import { parseBody } from '#worker/formats/faults.ts'
+import { ClientMessage } from '#worker/formats/session.ts'
+
+type Schema = z.core.$ZodType
+type Path = readonly (string | number)[]
+
+/** A value with null for a member that may be left out, and where it is. */
+interface Sample {
+  readonly value: unknown
+  readonly path: Path
+}
+
+const REQUESTS: readonly (readonly [string, z.ZodType])[] = [
+  ...OPERATIONS.flatMap(({ method, path, body }) =>
+    body === undefined ? [] : [[`${method} ${path}`, body] as const],
+  ),
+  ['GET /v1/sessions', ClientMessage],
+  ['a dry run as it is read first', DryRunQuestion],
+]
+
+function defOf(schema: Schema) {
+  return (schema as z.core.$ZodTypes)._zod.def
+}
+
+/** A value that is nearly right: the members that must be there, the first of several choices. */
+function plain(schema: Schema): unknown {
+  const def = defOf(schema)
+  switch (def.type) {
+    case 'object': {
+      const needed = Object.entries(def.shape).filter(([, part]) => part._zod.optin !== 'optional')
+      return Object.fromEntries(needed.map(([name, part]) => [name, plain(part)]))
+    }
+    case 'array':
+      return [plain(def.element)]
+    case 'tuple':
+      return def.items.map((item) => plain(item))
+    case 'literal':
+      return def.values[0]
+    case 'enum':
+      return Object.values(def.entries)[0]
+    case 'union':
+      return def.options[0] && plain(def.options[0])
+    case 'optional':
+    case 'nullable':
+    case 'default':
+      return plain(def.innerType)
+    case 'pipe':
+      return plain(def.in)
+    case 'record':
+      return {}
+    case 'number':
+      return 1
+    case 'boolean':
+      return true
+    default:
+      return 'a'
+  }
+}
+
+/** One sample for each member at any depth that may be left out. */
+function samples(schema: Schema): Sample[] {
+  const def = defOf(schema)
+  switch (def.type) {
+    case 'object': {
+      const base = plain(schema) as object
+      return Object.entries(def.shape).flatMap(([name, part]) => [
+        ...(part._zod.optin === 'optional' ? [sample(base, name, { value: null, path: [] })] : []),
+        ...samples(part).map((inner) => sample(base, name, inner)),
+      ])
+    }
+    case 'array':
+      return samples(def.element).map(({ value, path }) => ({ value: [value], path: [0, ...path] }))
+    case 'union':
+      return def.options.flatMap(samples)
+    case 'optional':
+    case 'nullable':
+    case 'default':
+      return samples(def.innerType)
+    case 'pipe':
+      return samples(def.in)
+    default:
+      return []
+  }
+}
+
+function sample(base: object, name: string, { value, path }: Sample): Sample {
+  return { value: { ...base, [name]: value }, path: [name, ...path] }
+}
+
+function without(value: unknown, [first, ...rest]: Path): unknown {
+  if (Array.isArray(value)) return [without(value[0], rest)]
+  const entries = Object.entries(value as object)
+  if (rest.length === 0) return Object.fromEntries(entries.filter(([name]) => name !== first))
+  return Object.fromEntries(
+    entries.map(([name, member]) => [name, name === first ? without(member, rest) : member]),
+  )
+}
+
+function outcome(schema: z.ZodType, body: unknown): unknown {
+  try {
+    return parseBody(schema, body)
+  } catch (error) {
+    return toAppError(error).meta.errors
+  }
+}
+
+describe.each(REQUESTS)('%s', (_, schema) => {
+  const found = samples(schema)
+
+  it.each(found.map((each) => [each.path.join('/'), each] as const))(
+    'takes null for %s as if it were not there',
+    (_name, { value, path }) => {
+      expect(outcome(schema, value)).toEqual(outcome(schema, without(value, path)))
+    },
+  )
+
+  it('takes null for a member that nobody knows', () => {
+    const body = plain(schema) as object
+    expect(outcome(schema, { ...body, nobodys: null })).toEqual(outcome(schema, body))
+  })
+})
+
+describe('null where it says something', () => {
+  it('stays in what the caller may write as he likes', () => {
+    const chat = OPERATIONS.find(({ path }) => path === '/v1/chat/completions')?.body
+    const schema = { type: 'object', properties: { a: { enum: [null, 1], default: null } } }
+    const body = {
+      model: 'm',
+      messages: [{ role: 'user', content: 'a' }],
+      response_format: { type: 'json_schema', json_schema: { name: 'a', schema } },
+    }
+    expect(chat && parseBody(chat, body)).toEqual(body)
+  })
+
+  it('is refused where a value is needed', () => {
+    const embeddings = OPERATIONS.find(({ path }) => path === '/v1/embeddings')?.body
+    const faults = embeddings && outcome(embeddings, { model: null, residency: { allow: null } })
+    const pointers = (faults as { pointer: string }[]).map(({ pointer }) => pointer)
+    expect(pointers).toEqual(['/model', '/input', '/residency/allow'])
+  })
+})

@@ -1,0 +1,94 @@
+/** Pictures and sounds in requests: however a client writes a file, a node gets the same bytes. */
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { toAppError } from '#shared/errors.ts'
+import { MANIFESTS } from '#shared/manifests.ts'
+import { encodeBytes } from '#shared/tensor.ts'
+import { parseBody } from '#worker/formats/faults.ts'
+import { decodeInfer, InferRequest } from '#worker/formats/oip.ts'
+
+function decode(id: string, tensor: object, binary?: Uint8Array) {
+  const manifest = MANIFESTS.find((candidate) => candidate.id === id)
+  const input = manifest?.inputs[0]
+  if (manifest === undefined || input === undefined) throw new Error(`no ${id}`)
+  const whole = { name: input.name, datatype: input.datatype, shape: [1], ...tensor }
+  return decodeInfer(manifest, parseBody(InferRequest, { inputs: [whole] }), binary)
+}
+
+function refusal(id: string, tensor: object) {
+  try {
+    decode(id, tensor)
+  } catch (error) {
+    return toAppError(error).meta.errors?.[0]
+  }
+  return undefined
+}
+
+const file = new Uint8Array([0x89, 0x50, 0x4e, 0x47, 0xfb, 0xff, 0xfe, 0x3e])
+const base64 = Buffer.from(file).toString('base64')
+const framed = encodeBytes([file])
+const binary = (bytes: Uint8Array) => ({ parameters: { binary_data_size: bytes.length } })
+
+describe('a file', () => {
+  it.each<[string, object, Uint8Array?]>([
+    ['base64 in an array', { data: [base64] }],
+    ['base64 alone', { data: base64 }],
+    ['base64 in lines', { data: [`${base64.slice(0, 4)}\r\n${base64.slice(4)}\n`] }],
+    ['base64 of the alphabet for URLs', { data: [Buffer.from(file).toString('base64url')] }],
+    ['base64 without padding', { data: [base64.replace(/=+$/, '')] }],
+    ['a data URL', { data: [`data:image/png;base64,${base64}`] }],
+    ['a data URL of another picture type', { data: [`data:image/jpg;base64,${base64}`] }],
+    ['a data URL with parameters', { data: [`DATA:image/png;name=a.png;BASE64,${base64}`] }],
+    ['a data URL without a type', { data: [`data:;base64,${base64}`] }],
+    ['a data URL alone', { data: `data:image/png;base64,${base64}` }],
+    ['base64 that is also said to be it', { data: [base64], parameters: { encoding: 'base64' } }],
+    [
+      'base64 of the framed tensor',
+      { data: Buffer.from(framed).toString('base64'), parameters: { encoding: 'base64' } },
+    ],
+    ['bytes after the JSON', binary(file), file],
+    ['framed bytes after the JSON', binary(framed), framed],
+  ])('comes as %s', (_, tensor, after) => {
+    const { headers, payload } = decode('pp-ocr', tensor, after)
+    expect(payload).toEqual(framed)
+    expect(headers[0]).toMatchObject({ shape: [1], sizeBytes: framed.length })
+  })
+
+  it('is the same for any bytes and every model that takes files', () => {
+    const models = MANIFESTS.filter(({ inputs: [input] }) => input?.maxBytes !== undefined)
+    expect(models.map(({ id }) => id)).toEqual(['nanodet-g', 'pp-ocr', 'silero-vad'])
+    fc.assert(
+      fc.property(
+        fc.uint8Array({ minLength: 1, maxLength: 64 }),
+        fc.constantFrom(...models),
+        (bytes, { id }) => {
+          const data = [Buffer.from(bytes).toString('base64')]
+          expect(decode(id, { data }).payload).toEqual(encodeBytes([bytes]))
+        },
+      ),
+    )
+  })
+})
+
+describe('what is no file', () => {
+  it.each<[string, string, object, string]>([
+    ['a path', 'pp-ocr', { data: ['./meter.png'] }, '/inputs/0/data/0'],
+    ['an address', 'pp-ocr', { data: ['https://example.org/meter.png'] }, '/inputs/0/data/0'],
+    ['cut base64', 'pp-ocr', { data: [`${base64.slice(0, 4)}A`] }, '/inputs/0/data/0'],
+    ['a data URL of text', 'pp-ocr', { data: [`data:,hello`] }, '/inputs/0/data/0'],
+    ['a sound', 'pp-ocr', { data: [`data:audio/wav;base64,${base64}`] }, '/inputs/0/data/0'],
+    ['a picture', 'silero-vad', { data: [`data:image/png;base64,${base64}`] }, '/inputs/0/data/0'],
+    ['a list of bytes', 'pp-ocr', { data: [137] }, '/inputs/0/data/0'],
+    ['two files', 'pp-ocr', { data: [base64, base64] }, '/inputs/0/data'],
+    ['nothing', 'pp-ocr', {}, '/inputs/0/data'],
+  ])('%s is refused where it stands', (_, id, tensor, pointer) => {
+    expect(refusal(id, tensor)?.pointer).toBe(pointer)
+  })
+})
+
+describe('a text', () => {
+  it('that looks like base64 stays a text where text is asked for', () => {
+    const { payload } = decode('littoral-embed-400k', { data: ['QUJD'] })
+    expect(payload).toEqual(encodeBytes(['QUJD']))
+  })
+})

@@ -1,0 +1,75 @@
+/** Pictures and sounds as requests bring them: base64 and data URLs in JSON, files after it, all to one BYTES tensor. */
+import type { ModelManifest, ModelTask } from '#shared/model.ts'
+import { encodeBytes, splitBytes } from '#shared/tensor.ts'
+import { decodeBase64 } from './base64.ts'
+import type { InferTensor } from './oip.ts'
+import { unnest, type ElementFault } from './tensor-json.ts'
+
+/** What a task's one input is a file of; text and pixels are no files. */
+const FILES: Readonly<Partial<Record<ModelTask, 'image' | 'audio'>>> = {
+  ocr: 'image',
+  detection: 'image',
+  'voice-activity': 'audio',
+}
+
+const DATA_URL = /^data:([^,;]*)((?:;[^,;]*)*),/i
+
+/**
+ * The framed bytes of a file input; undefined for an input that is none.
+ * @param binary what came for it after the JSON
+ */
+export function encodeFiles(
+  { task }: Pick<ModelManifest, 'task'>,
+  tensor: InferTensor,
+  binary: Uint8Array | undefined,
+): Uint8Array | ElementFault | undefined {
+  const kind = FILES[task]
+  if (kind === undefined || tensor.datatype !== 'BYTES') return undefined
+  const { data, shape } = tensor
+  const elements = shape.reduce((product, size) => product * size, 1)
+  if (binary !== undefined) return frame(binary, elements)
+  if (typeof data === 'string') {
+    const file = decodeFile(data, kind)
+    return typeof file === 'string' ? { path: [], detail: file } : frame(file, elements)
+  }
+  if (!Array.isArray(data)) return { path: [], detail: `must be an array of base64 of ${kind}s` }
+  const items = unnest(data, shape)
+  if (!Array.isArray(items)) return items
+  const files: Uint8Array[] = []
+  for (const [index, item] of items.entries()) {
+    const file = typeof item === 'string' ? decodeFile(item, kind) : 'must be a text of base64'
+    if (typeof file === 'string') return { path: [index], detail: file }
+    files.push(file)
+  }
+  return encodeBytes(files)
+}
+
+/** A file alone is one element: its first four bytes, read as a length, are far more than any file here may have. */
+function frame(bytes: Uint8Array, elements: number): Uint8Array {
+  const isFramed = splitBytes(bytes)?.length === elements
+  return isFramed || elements !== 1 ? bytes : encodeBytes([bytes])
+}
+
+/** @returns what is wrong with it, in words, when something is */
+function decodeFile(text: string, kind: 'image' | 'audio'): Uint8Array | string {
+  const url = DATA_URL.exec(text)
+  const [head = '', type = '', options = ''] = url ?? []
+  if (!isOfKind(type.trim().toLowerCase(), kind))
+    return `is a data URL of ${type.slice(0, 40)}, expected ${kind}/…`
+  if (url !== null && !/;\s*base64\s*$/i.test(options)) return 'is a data URL without ";base64"'
+  return (
+    decodeLoose(text.slice(head.length)) ??
+    'is neither base64 nor a data URL of base64, or was cut off'
+  )
+}
+
+/** The file itself says what it is: of the type that a data URL names only the kind counts. */
+function isOfKind(type: string, kind: string): boolean {
+  return type === '' || type.startsWith(`${kind}/`) || type.startsWith('application/')
+}
+
+/** Base64 as programs write files: in lines, of either alphabet, with or without its padding. */
+function decodeLoose(text: string): Uint8Array | undefined {
+  const plain = text.replaceAll(/\s+/g, '').replaceAll('-', '+').replaceAll('_', '/')
+  return decodeBase64(plain.padEnd(Math.ceil(plain.length / 4) * 4, '='))
+}
