@@ -79,10 +79,16 @@ const Workgroups = z
   .tuple([z.int(), z.int(), z.int()])
   .refine((xyz) => xyz.every((n) => n >= 1 && n <= 65_535), 'each of x, y, z is 1 to 65535')
 
+/** https://www.w3.org/TR/WGSL/#identifiers */
+export const WgslIdentifier = z
+  .string()
+  .max(128)
+  .regex(/^(?!__|_$)[_\p{XID_Start}][\p{XID_Continue}]*$/u, 'must be a WGSL identifier')
+
 export const KernelWork = z.strictObject({
   kind: z.literal('kernel'),
   wgsl: z.string().min(1).max(LIMITS.wgslBytes),
-  entryPoint: z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,63}$/),
+  entryPoint: WgslIdentifier,
   workgroups: Workgroups,
   buffers: z.array(KernelBuffer).min(1).max(LIMITS.kernelBuffers),
   /** sha-256 of the WGSL text. */

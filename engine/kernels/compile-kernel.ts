@@ -13,11 +13,14 @@ export interface Pipeline {
   readonly meterLayout: GPUBindGroupLayout | undefined
 }
 
-/** @throws {AppError} invalid_request with line and column, no_capacity when the adapter binds too few buffers */
+/**
+ * @param plain the text as its author wrote it: what is wrong with it is told in its lines
+ * @throws {AppError} invalid_request with line and column, no_capacity when the adapter binds too few buffers
+ */
 export async function compileKernel(
   device: GPUDevice,
   work: KernelWork,
-  { source, isMetered }: MeteredKernel,
+  { source, isMetered, plain }: MeteredKernel,
 ): Promise<Pipeline> {
   const bindings = work.buffers.length + (isMetered ? 1 : 0)
   const most = device.limits.maxStorageBuffersPerShaderStage
@@ -46,9 +49,8 @@ export async function compileKernel(
     device.popErrorScope(),
     module.getCompilationInfo(),
   ])
-  const error = messages.find(({ type }) => type === 'error')
-  if (error !== undefined)
-    throw refuseKernel(`line ${error.lineNum}:${error.linePos}: ${error.message}`)
+  const error = findError(messages)
+  if (error !== undefined) throw refuseKernel(await complaint(device, plain, error))
   if (fault !== null) throw refuseKernel(fault.message)
   try {
     const pipeline = await device.createComputePipelineAsync({
@@ -59,6 +61,23 @@ export async function compileKernel(
   } catch (cause) {
     throw refuseKernel(cause instanceof Error ? cause.message : 'no pipeline', cause)
   }
+}
+
+function findError(messages: readonly GPUCompilationMessage[]): GPUCompilationMessage | undefined {
+  return messages.find(({ type }) => type === 'error')
+}
+
+/** What the compiler says of the text that the caller wrote, not of what was made of it. */
+async function complaint(
+  device: GPUDevice,
+  plain: string,
+  error: GPUCompilationMessage,
+): Promise<string> {
+  device.pushErrorScope('validation')
+  const module = device.createShaderModule({ code: plain })
+  const [, { messages }] = await Promise.all([device.popErrorScope(), module.getCompilationInfo()])
+  const { lineNum, linePos, message } = findError(messages) ?? error
+  return `line ${lineNum}:${linePos}: ${message}`
 }
 
 export function refuseKernel(detail: string, cause?: unknown): AppError {

@@ -82,7 +82,12 @@ export function createKernelRunner(options: KernelRunnerOptions): KernelRunner {
       // Read and weighed before the device is asked for anything.
       const report = trust === 'metered' ? inspectKernel(work.wgsl, work.entryPoint) : undefined
       if (lost !== undefined) throw new AppError('node_lost', lost)
-      let kernel: MeteredKernel = { source: work.wgsl, isMetered: false, loopLines: [] }
+      let kernel: MeteredKernel = {
+        plain: work.wgsl,
+        source: work.wgsl,
+        isMetered: false,
+        loopLines: [],
+      }
       if (report !== undefined) {
         granted ??= within(calibrate(options), times.kernelCompileMs, 'Measuring the device')
         const groups = work.workgroups.reduce((product, size) => product * size, 1)

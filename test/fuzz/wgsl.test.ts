@@ -60,7 +60,9 @@ function checkKernel(source: string, name: string, isPooled = true): 'metered' |
   try {
     const report = inspectKernel(source, 'main')
     const metered = meterKernel(report, { ...GRANT, isPooled }, 64)
-    const [before, after] = [loopsOf(report.module), loopsOf(parseKernel(metered.source))]
+    const [before = [], after = []] = [report.source, metered.source].map((text) =>
+      loopsOf(parseKernel(text)),
+    )
     const lines = after.map(({ line }) => line).toSorted((a, b) => a - b)
     if (after.length !== before.length || !after.every(isMetered))
       throw new Error(`a loop is not metered:\n${metered.source}`)

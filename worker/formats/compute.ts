@@ -3,7 +3,13 @@ import { concatBytes } from 'viem'
 import { z } from 'zod'
 import { AppError, type FieldFault } from '#shared/errors.ts'
 import { Bytes32 } from '#shared/ids.ts'
-import { sliceTensors, type KernelBuffer, type KernelWork, type TensorHeader } from '#shared/job.ts'
+import {
+  sliceTensors,
+  WgslIdentifier,
+  type KernelBuffer,
+  type KernelWork,
+  type TensorHeader,
+} from '#shared/job.ts'
 import { LIMITS } from '#shared/limits.ts'
 import { digestBytes } from '#shared/receipt.ts'
 import { decodeBase64, encodeBase64 } from './base64.ts'
@@ -34,7 +40,7 @@ export const EmptyBuffer = z.strictObject({
 export const ComputeRequest = z.strictObject({
   kernel: z.strictObject({
     wgsl: z.string().min(1),
-    entryPoint: z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,63}$/, 'must be a WGSL identifier'),
+    entryPoint: WgslIdentifier,
     workgroups: z.tuple([Count, Count, Count]),
   }),
   buffers: z

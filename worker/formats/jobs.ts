@@ -1,5 +1,6 @@
 /** `/v1/jobs`: a batch as a client writes it, and its replies. */
 import { z } from 'zod'
+import { WgslIdentifier } from '#shared/job.ts'
 import { LIMITS } from '#shared/limits.ts'
 import {
   BatchId,
@@ -19,7 +20,7 @@ const Count = z.int().min(1).max(65_535)
 
 const Kernel = z.strictObject({
   wgsl: z.string().min(1),
-  entryPoint: z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,63}$/, 'must be a WGSL identifier'),
+  entryPoint: WgslIdentifier,
   workgroups: z.tuple([Count, Count, Count]),
 })
 

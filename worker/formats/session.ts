@@ -1,6 +1,7 @@
 /** What is said on `/v1/sessions`: JSON messages both ways, bytes in base64. */
 import { z } from 'zod'
 import { Bytes32, NodeId } from '#shared/ids.ts'
+import { WgslIdentifier } from '#shared/job.ts'
 import { LIMITS } from '#shared/limits.ts'
 
 const Binding = z.int().min(0).max(15)
@@ -29,7 +30,7 @@ export const OpenMessage = z.strictObject({
   type: z.literal('open'),
   kernel: z.strictObject({
     wgsl: z.string().min(1).max(LIMITS.wgslBytes),
-    entryPoint: z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,63}$/, 'must be a WGSL identifier'),
+    entryPoint: WgslIdentifier,
     workgroups: z.tuple([Count, Count, Count]),
   }),
   buffers: z.array(SessionBuffer).min(1).max(LIMITS.kernelBuffers),

@@ -53,14 +53,15 @@ function directive(cursor: Cursor): Directive | undefined {
 }
 
 function moduleDeclaration(cursor: Cursor): ModuleDeclaration {
+  const { start: beginsAt } = cursor.peek()
   const attributes = parseAttributes(cursor)
   const { text, start } = cursor.peek()
-  if (text === 'fn') return functionDeclaration(cursor, attributes)
+  if (text === 'fn') return functionDeclaration(cursor, attributes, beginsAt)
   if (text === 'struct') return structDeclaration(cursor)
   if (text === 'var' || text === 'const' || text === 'override') {
     const declaration = parseDeclaration(cursor)
     cursor.expect(';')
-    return declaration
+    return { ...declaration, attributes }
   }
   if (cursor.accept('alias')) {
     const { text: name } = cursor.expectName()
@@ -80,8 +81,9 @@ function moduleDeclaration(cursor: Cursor): ModuleDeclaration {
 function functionDeclaration(
   cursor: Cursor,
   attributes: readonly Attribute[],
+  start: number,
 ): FunctionDeclaration {
-  const { start, line } = cursor.expect('fn')
+  const { line } = cursor.expect('fn')
   const { text: name } = cursor.expectName()
   cursor.expect('(')
   const { items: parameters, hasTrailingComma } = parameterList(cursor, ')')

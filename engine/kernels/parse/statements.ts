@@ -177,7 +177,7 @@ function parseAssignmentOrCall(cursor: Cursor, start: number): Statement {
   return { kind: 'call', call: target, start, end: cursor.end }
 }
 
-/** `var`, `let`, `const` or `override`, without the semicolon. */
+/** `var`, `let`, `const` or `override`, without the semicolon and the attributes before it. */
 export function parseDeclaration(cursor: Cursor): Declaration {
   const { text, start } = cursor.next()
   const keyword =
@@ -192,5 +192,6 @@ export function parseDeclaration(cursor: Cursor): Declaration {
   const { text: name } = cursor.expectName()
   const type = cursor.accept(':') ? parseName(cursor) : undefined
   const value = cursor.accept('=') ? parseExpression(cursor) : undefined
-  return { kind: 'declaration', keyword, qualifiers, name, type, value, start, end: cursor.end }
+  const at = { start, end: cursor.end, attributes: [] }
+  return { kind: 'declaration', keyword, qualifiers, name, type, value, ...at }
 }

@@ -46,6 +46,8 @@ export interface Declaration extends Span {
   readonly name: string
   readonly type: Expression | undefined
   readonly value: Expression | undefined
+  /** At module scope: `@group`, `@binding`, `@id`. */
+  readonly attributes: readonly Attribute[]
 }
 
 export interface Block extends Span {
@@ -106,6 +108,7 @@ export interface Parameter {
   readonly type: Expression
 }
 
+/** Its span begins with its attributes. */
 export interface FunctionDeclaration extends Span {
   readonly kind: 'function'
   readonly name: string

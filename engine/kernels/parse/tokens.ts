@@ -39,7 +39,7 @@ export function tokenize(source: string): Token[] {
       at = blankEnd
       continue
     }
-    if (raw.length >= LIMITS.wgslTokens) throw tooManyTokens()
+    if (raw.length >= LIMITS.wgslTokens) throw tooManyTokens(line)
     const [kind, tokenEnd] = scan(source, at, line)
     raw.push({ kind, text: source.slice(at, tokenEnd), start: at, end: tokenEnd, line })
     at = tokenEnd
@@ -64,13 +64,15 @@ function scan(source: string, at: number, line: number): [Token['kind'], number]
   throw syntaxError(line, 'a character that WGSL does not know')
 }
 
-function countLines(source: string, from: number, to: number): number {
+/** Line breaks between two offsets. */
+export function countLines(source: string, from: number, to: number): number {
   return source.slice(from, to).match(LINE_BREAK)?.length ?? 0
 }
 
-function tooManyTokens(): AppError {
-  return new AppError('too_large', `/kernel/wgsl has more than ${LIMITS.wgslTokens} tokens.`, {
-    meta: { errors: [{ pointer: '/kernel/wgsl', detail: 'has too many tokens' }] },
+function tooManyTokens(line: number): AppError {
+  const detail = `line ${line}: here are more than ${LIMITS.wgslTokens} tokens`
+  return new AppError('too_large', `/kernel/wgsl ${detail}.`, {
+    meta: { errors: [{ pointer: '/kernel/wgsl', detail }] },
   })
 }
 

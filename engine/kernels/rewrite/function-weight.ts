@@ -18,6 +18,8 @@ export interface FunctionWeight {
   readonly loops: readonly LoopWeight[]
   /** Calls of the module's own functions, in the order of the source. */
   readonly calls: readonly Call[]
+  /** Variables and constants of the module that it names itself. */
+  readonly uses: ReadonlySet<string>
   /** Whether it, or what it calls, holds a whole workgroup together. */
   readonly hasBarrier: boolean
 }

@@ -2,18 +2,20 @@
 import { LIMITS } from '#shared/limits.ts'
 import { parseKernel } from '../parse/parse-kernel.ts'
 import type { FunctionDeclaration, KernelModule } from '../parse/syntax.ts'
-import type { FunctionWeight } from './function-weight.ts'
+import type { FunctionWeight, KernelWeights } from './function-weight.ts'
 import { createKernelWeights } from './measure-kernel.ts'
 import { createModuleNames, type ModuleNames } from './module-names.ts'
-import { refuse } from './refuse.ts'
+import { refuse, type Place } from './refuse.ts'
 
 export interface KernelReport {
   readonly module: KernelModule
-  /** Functions of the module in the order of the source. */
+  /** The text without the functions that the entry point does not reach: every line is where the caller wrote it. */
+  readonly source: string
+  /** Functions that the entry point reaches, and itself, in the order of the source. */
   readonly functions: readonly FunctionWeight[]
   /** The entry point that is to run. */
   readonly entry: FunctionWeight
-  /** Of one workgroup; the compiler checks it against the device. */
+  /** Of one workgroup. */
   readonly invocations: number
   /** Words of workgroup memory that each workgroup clears before it begins. */
   readonly sharedWords: number
@@ -29,7 +31,6 @@ const NEEDED = ['u32', 'bool', 'array', 'atomic', 'ptr', 'function', 'private', 
 const MOST_INVOCATIONS = 256
 /** The same of workgroup memory: 16 KiB. */
 const MOST_SHARED_WORDS = 4_096
-const STAGES = ['compute', 'vertex', 'fragment']
 
 /**
  * Reads and weighs a kernel. Rules: docs/design/kernels-untrusted.md.
@@ -39,68 +40,135 @@ export function inspectKernel(source: string, entryPoint: string): KernelReport 
   const module = parseKernel(source)
   const names = createModuleNames(module)
   if (module.statements > LIMITS.wgslStatements)
-    throw tooMany(module.statements, 'statements', LIMITS.wgslStatements)
+    throw tooMany(undefined, `${module.statements} statements`, LIMITS.wgslStatements)
   if (names.functions.size > LIMITS.wgslFunctions)
-    throw tooMany(names.functions.size, 'functions', LIMITS.wgslFunctions)
-  checkNames(module)
+    throw tooMany(undefined, `${names.functions.size} functions`, LIMITS.wgslFunctions)
+  checkNames(module, names)
   const weights = createKernelWeights(names)
-  const sharedWords = checkVariables(module, names, weights.typeOf)
-  const functions = [...names.functions.keys()].flatMap((name) => weights.of(name) ?? [])
+  const declaration = names.functions.get(entryPoint)
+  const entry =
+    declaration !== undefined && isCompute(declaration) ? weights.of(entryPoint) : undefined
+  if (entry === undefined) throw noEntryPoint(entryPoint, names)
+  const reached = reach(entry, weights)
+  const functions = [...names.functions.keys()].flatMap((name) => reached.get(name) ?? [])
   const total = functions.reduce((sum, { expanded }) => sum + expanded, 0)
-  if (total > 2 * LIMITS.wgslExpanded)
-    throw tooMany(total, 'units of weight with all calls written out', 2 * LIMITS.wgslExpanded)
-  const entry = weights.of(entryPoint)
-  if (entry === undefined || !isEntryPoint(entry.declaration))
-    throw refuse('invalid_request', `there is no entry point ${entryPoint}`)
+  if (total > 2 * LIMITS.wgslExpanded) {
+    const what = `${total} units of weight with all calls written out`
+    throw tooMany(names.placeOf(entry.declaration), what, 2 * LIMITS.wgslExpanded)
+  }
+  const uses = new Set(functions.flatMap((weight) => [...weight.uses]))
+  const sharedWords = checkVariables(names, uses, weights.typeOf)
   const invocations = workgroupSize(entry.declaration, names)
-  return { module, functions, entry, invocations, sharedWords }
+  return {
+    module,
+    source: withoutUnreached(module, reached),
+    functions,
+    entry,
+    invocations,
+    sharedWords,
+  }
 }
 
-export function isEntryPoint({ attributes }: FunctionDeclaration): boolean {
-  return attributes.some(({ name }) => STAGES.includes(name))
+function isCompute({ attributes }: FunctionDeclaration): boolean {
+  return attributes.some(({ name }) => name === 'compute')
+}
+
+function noEntryPoint(entryPoint: string, { functions }: Pick<ModuleNames, 'functions'>) {
+  const there = [...functions.values()].filter(isCompute).map(({ name }) => name)
+  const known = there.length === 0 ? 'there is none' : `there are: ${there.slice(0, 8).join(', ')}`
+  return refuse(
+    'invalid_request',
+    undefined,
+    `there is no @compute entry point ${entryPoint}; ${known}`,
+  )
+}
+
+/** The functions that run when the entry point does; only they are weighed, metered and compiled. */
+function reach(entry: FunctionWeight, weights: KernelWeights): ReadonlyMap<string, FunctionWeight> {
+  const reached = new Map<string, FunctionWeight>()
+  const waiting = [entry]
+  for (let found = waiting.pop(); found !== undefined; found = waiting.pop()) {
+    const { name } = found.declaration
+    if (reached.has(name)) continue
+    reached.set(name, found)
+    waiting.push(...found.calls.flatMap(({ callee }) => weights.of(callee.name) ?? []))
+  }
+  return reached
+}
+
+/** Other stages may not touch the meter, and what nothing calls needs none. Blanks keep every line and column. */
+function withoutUnreached(
+  { source, declarations }: KernelModule,
+  reached: ReadonlyMap<string, FunctionWeight>,
+): string {
+  let text = ''
+  let at = 0
+  for (const declaration of declarations) {
+    if (declaration.kind !== 'function' || reached.has(declaration.name)) continue
+    const { start, end } = declaration
+    text += source.slice(at, start) + source.slice(start, end).replace(/[^\s\u0085]/g, ' ')
+    at = end
+  }
+  return text + source.slice(at)
 }
 
 /** What is declared twice would be measured once; the compiler takes neither. */
-function checkNames({ declarations }: KernelModule): void {
+function checkNames({ declarations }: KernelModule, names: ModuleNames): void {
   const seen = new Set<string>()
   for (const declaration of declarations) {
     if (declaration.kind === 'assert') continue
     const { name } = declaration
+    const place = names.placeOf(declaration)
     if (NEEDED.includes(name))
-      throw refuse('invalid_request', `${name} may not be given another meaning here`)
-    if (seen.has(name)) throw refuse('invalid_request', `${name} is declared twice`)
+      throw refuse('invalid_request', place, `${name} may not be given another meaning here`)
+    if (seen.has(name)) throw refuse('invalid_request', place, `${name} is declared twice`)
     seen.add(name)
   }
 }
 
 /** Private memory is every invocation's own, constants are folded by the compiler, workgroup memory is cleared before each workgroup. */
 function checkVariables(
-  module: KernelModule,
   names: ModuleNames,
+  uses: ReadonlySet<string>,
   infer: Parameters<ModuleNames['valueType']>[1],
 ): number {
   let words = 0
   let sharedWords = 0
-  for (const declaration of module.declarations) {
-    if (declaration.kind !== 'declaration') continue
+  for (const declaration of names.values.values()) {
+    if (declaration.keyword === 'var' && !uses.has(declaration.name)) continue
     const space = declaration.qualifiers[0]
     const found = names.valueType(declaration.name, infer)?.words ?? 0
     const name = space?.kind === 'name' ? space.name : undefined
     if (declaration.keyword !== 'var' || name === 'private') words += found
-    // A size that is not known here is bounded by the device.
-    else if (name === 'workgroup') sharedWords += Math.min(found, MOST_SHARED_WORDS)
+    else if (name === 'workgroup') sharedWords += found
+    const place = names.placeOf(declaration)
+    if (words > LIMITS.wgslValueWords)
+      throw tooMany(
+        place,
+        `${words} words of private variables and constants`,
+        LIMITS.wgslValueWords,
+      )
+    if (sharedWords > MOST_SHARED_WORDS)
+      throw tooMany(place, `${sharedWords} words of workgroup memory`, MOST_SHARED_WORDS)
   }
-  if (words > LIMITS.wgslValueWords)
-    throw tooMany(words, 'words of private variables and constants', LIMITS.wgslValueWords)
   return sharedWords
 }
 
-function workgroupSize({ attributes }: FunctionDeclaration, names: ModuleNames): number {
-  const args = attributes.find(({ name }) => name === 'workgroup_size')?.args ?? []
-  const size = args.reduce((product, arg) => product * (names.constant(arg) ?? Infinity), 1)
-  return size >= 1 && size <= MOST_INVOCATIONS ? size : MOST_INVOCATIONS
+function workgroupSize(declaration: FunctionDeclaration, names: ModuleNames): number {
+  const args = declaration.attributes.find(({ name }) => name === 'workgroup_size')?.args ?? []
+  const size = args.reduce(
+    (product, arg) => product * names.sizeIn(names.scope, arg, 'the size of the workgroup'),
+    1,
+  )
+  if (size > MOST_INVOCATIONS)
+    throw tooMany(
+      names.placeOf(declaration),
+      `${size} invocations in a workgroup`,
+      MOST_INVOCATIONS,
+    )
+  return size
 }
 
-function tooMany(value: number, what: string, most: number) {
-  return refuse('too_large', `has ${value} ${what}, at most ${most} are taken`)
+function tooMany(place: Place | undefined, what: string, most: number) {
+  return refuse('too_large', place, `the kernel has ${what}, at most ${most} are taken`)
 }

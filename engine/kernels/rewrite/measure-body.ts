@@ -8,9 +8,16 @@ import type {
   Loop,
   Statement,
 } from '../parse/syntax.ts'
-import { evaluateConstant } from './constants.ts'
+import {
+  declaredAs,
+  evaluate,
+  typeOf as constantTypeOf,
+  type ConstantScope,
+} from '../constant/evaluate.ts'
+import type { Uncomputed } from '../constant/values.ts'
+import { uncomputed, type Value } from '../constant/values.ts'
 import type { FunctionWeight, KernelWeights, LoopWeight } from './function-weight.ts'
-import type { ModuleNames } from './module-names.ts'
+import { computed, given, type ModuleNames } from './module-names.ts'
 import { refuse } from './refuse.ts'
 import { memberOf, SCALAR, typeNamed, vectorOf, type ValueType } from './types.ts'
 import {
@@ -33,8 +40,8 @@ import {
 interface Typed {
   readonly type: ValueType
   readonly isMemory: boolean
-  /** Of a constant that is a number. */
-  readonly constant?: number | undefined
+  /** Of a constant; why it has none of any other. */
+  readonly constant?: Value | Uncomputed | undefined
 }
 
 interface Walk {
@@ -43,6 +50,7 @@ interface Walk {
   readonly scopes: Map<string, Typed>[]
   readonly loops: LoopWeight[]
   readonly calls: Call[]
+  readonly uses: Set<string>
   /** The loop's turn that is walked, or the function outside its loops. */
   region: { weight: number }
   expanded: number
@@ -58,12 +66,12 @@ export function measureBody(
   const walk = createWalk(names, weights)
   for (const { name, type } of declaration.parameters) {
     const found = typeIn(walk, type) ?? SCALAR
-    addValue(walk, boundedWords(found, type))
+    addValue(walk, boundedWords(walk, found, type))
     walk.scopes.at(-1)?.set(name, { type: found, isMemory: false })
   }
   for (const statement of declaration.body.statements) visitStatement(walk, statement)
-  const { region, expanded, loops, calls, hasBarrier } = walk
-  return { declaration, once: region.weight, expanded, loops, calls, hasBarrier }
+  const { region, expanded, loops, calls, uses, hasBarrier } = walk
+  return { declaration, once: region.weight, expanded, loops, calls, uses, hasBarrier }
 }
 
 /** The type of a module-scope value whose declaration writes none. */
@@ -77,20 +85,38 @@ export function inferType(
 
 /** The type that is named here: its sizes may be constants of the function. */
 function typeIn(walk: Walk, expression: Expression): ValueType | undefined {
-  const constant = (size: Expression) => constantIn(walk, size)
-  return typeNamed(expression, { named: walk.names.named, constant })
+  const size = (written: Expression) => walk.names.sizeIn(scopeOf(walk), written)
+  return typeNamed(expression, { named: walk.names.named, size })
 }
 
-function constantIn(walk: Walk, expression: Expression): number | undefined {
-  return evaluateConstant(expression, (name) => {
-    const local = walk.scopes.findLast((scope) => scope.has(name))?.get(name)
-    return local === undefined ? walk.names.constantNamed(name) : local.constant
-  })
+/** Constants of the function hide those of the module. */
+function scopeOf(walk: Walk): ConstantScope {
+  const { scope } = walk.names
+  const local = (name: string) => walk.scopes.findLast((each) => each.has(name))?.get(name)
+  return {
+    isDeclared: (name) => local(name) !== undefined || scope.isDeclared(name),
+    declaredType: (name) => (local(name) === undefined ? scope.declaredType(name) : undefined),
+    valueOf(name) {
+      const found = local(name)
+      if (found === undefined) return scope.valueOf(name)
+      return found.constant === undefined
+        ? uncomputed(`${name} is no constant`)
+        : given(found.constant)
+    },
+  }
 }
 
 function createWalk(names: ModuleNames, weights: KernelWeights): Walk {
   const found = { scopes: [new Map<string, Typed>()], loops: [], calls: [], hasBarrier: false }
-  return { names, weights, ...found, region: { weight: 0 }, expanded: 0, loopDepth: 0 }
+  return {
+    names,
+    weights,
+    ...found,
+    uses: new Set(),
+    region: { weight: 0 },
+    expanded: 0,
+    loopDepth: 0,
+  }
 }
 
 function add(walk: Walk, weight: number): void {
@@ -111,19 +137,19 @@ function addValue(walk: Walk, words: number): void {
 }
 
 /** @throws {AppError} too_large for a value over the bound */
-function boundedWords({ words }: ValueType, { start }: { readonly start: number }): number {
+function boundedWords(walk: Walk, { words }: ValueType, at: { readonly start: number }): number {
   if (words <= LIMITS.wgslValueWords) return words
-  const what = Number.isFinite(words) ? `${words} words` : 'a size that is not known'
-  throw refuse(
-    'too_large',
-    `offset ${start}: a value has ${what}, at most ${LIMITS.wgslValueWords} are taken`,
-  )
+  const what = Number.isFinite(words)
+    ? `a value has ${words} words`
+    : 'an array without a size is used as a value'
+  const detail = `${what}, at most ${LIMITS.wgslValueWords} are taken`
+  throw refuse('too_large', walk.names.placeOf(at), detail)
 }
 
 /** Reads a value, all words of it. */
 function readValue(walk: Walk, expression: Expression): ValueType {
   const { type, isMemory } = visit(walk, expression)
-  if (isMemory) addValue(walk, boundedWords(type, expression))
+  if (isMemory) addValue(walk, boundedWords(walk, type, expression))
   return type
 }
 
@@ -147,7 +173,7 @@ function visit(walk: Walk, expression: Expression): Typed {
   readValue(walk, expression.index)
   // One element of a value that is not in memory is read from a copy of all of it.
   addAccess(walk)
-  if (!base.isMemory) addValue(walk, boundedWords(base.type, expression))
+  if (!base.isMemory) addValue(walk, boundedWords(walk, base.type, expression))
   return { type: base.type.element ?? SCALAR, isMemory: base.isMemory }
 }
 
@@ -155,9 +181,10 @@ function visitName(walk: Walk, expression: Expression & { kind: 'name' }): Typed
   const { name } = expression
   const local = walk.scopes.findLast((scope) => scope.has(name))?.get(name)
   if (local !== undefined) return local
+  walk.uses.add(name)
   const type = walk.names.valueType(name, walk.weights.typeOf) ?? SCALAR
   const isMemory = walk.names.values.get(name)?.keyword === 'var'
-  if (!isMemory) addValue(walk, boundedWords(type, expression))
+  if (!isMemory) addValue(walk, boundedWords(walk, type, expression))
   return { type, isMemory }
 }
 
@@ -186,15 +213,15 @@ function visitCall(walk: Walk, call: Call): ValueType {
   }
   const made = madeArray(callee, args) ?? typeIn(walk, callee)
   if (made !== undefined) {
-    addValue(walk, boundedWords(made, call))
+    addValue(walk, boundedWords(walk, made, call))
     return made
   }
   const largest = args.reduce((most, type) => (type.words > most.words ? type : most), SCALAR)
   walk.hasBarrier ||= isBarrier(callee.name)
-  add(walk, builtinWeight(callee.name, boundedWords(largest, call)))
+  add(walk, builtinWeight(callee.name, boundedWords(walk, largest, call)))
   if (callee.name === 'workgroupUniformLoad') {
     const target = args[0]?.target ?? SCALAR
-    addValue(walk, boundedWords(target, call))
+    addValue(walk, boundedWords(walk, target, call))
     return target
   }
   if (callee.name === 'bitcast') return typeIn(walk, callee.args[0] ?? call) ?? largest
@@ -227,7 +254,7 @@ function visitStatement(walk: Walk, statement: Statement): void {
   else if (statement.kind === 'assign') {
     const target = statement.target === undefined ? undefined : visit(walk, statement.target)
     const given = statement.value === undefined ? SCALAR : readValue(walk, statement.value)
-    const words = boundedWords(target?.type ?? given, statement)
+    const words = boundedWords(walk, target?.type ?? given, statement)
     add(walk, words)
     const [operator = '='] = statement.operator
     if (operator === '=') return
@@ -269,8 +296,16 @@ function declare(walk: Walk, { keyword, name, type, value, start }: Declaration)
   const given = value === undefined ? undefined : readValue(walk, value)
   const written = type === undefined ? undefined : typeIn(walk, type)
   const found = written ?? given ?? SCALAR
-  addValue(walk, boundedWords(found, { start }))
-  const constant = keyword === 'const' && value !== undefined ? constantIn(walk, value) : undefined
+  addValue(walk, boundedWords(walk, found, { start }))
+  const scope = scopeOf(walk)
+  const constant =
+    keyword === 'const' && value !== undefined
+      ? computed(() => {
+          const written = type === undefined ? undefined : constantTypeOf(type, scope)
+          const made = evaluate(value, scope)
+          return written === undefined ? made : declaredAs(made, written)
+        })
+      : undefined
   walk.scopes.at(-1)?.set(name, { type: found, isMemory: keyword === 'var', constant })
 }
 

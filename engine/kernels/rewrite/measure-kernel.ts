@@ -14,15 +14,16 @@ export function createKernelWeights(names: ModuleNames): KernelWeights {
       const known = done.get(name)
       const declaration = names.functions.get(name)
       if (known !== undefined || declaration === undefined) return known
-      if (open.has(name)) throw refuse('invalid_request', `function ${name} calls itself`)
+      const place = names.placeOf(declaration)
+      if (open.has(name)) throw refuse('invalid_request', place, `function ${name} calls itself`)
       if (open.size >= LIMITS.wgslDepth)
-        throw refuse('too_large', `calls nest deeper than ${LIMITS.wgslDepth} at ${name}`)
+        throw refuse('too_large', place, `calls nest deeper than ${LIMITS.wgslDepth} at ${name}`)
       open.add(name)
       const weight = measureBody(declaration, names, weights)
       open.delete(name)
       if (weight.expanded > LIMITS.wgslExpanded) {
-        const detail = `line ${declaration.line}: ${name} weighs ${weight.expanded} with its calls written out, at most ${LIMITS.wgslExpanded} are taken`
-        throw refuse('too_large', detail)
+        const detail = `${name} weighs ${weight.expanded} with its calls written out, at most ${LIMITS.wgslExpanded} are taken`
+        throw refuse('too_large', place, detail)
       }
       done.set(name, weight)
       return weight

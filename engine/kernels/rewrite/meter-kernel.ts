@@ -1,9 +1,9 @@
 /** Rewrites a kernel so that every loop draws on a budget, and one that runs out ends and says so. */
 import type { FunctionWeight } from './function-weight.ts'
 import { freshPrefix } from './fresh-prefix.ts'
-import { refuse } from './refuse.ts'
-import { isEntryPoint, type KernelReport } from './inspect-kernel.ts'
-import type { Loop, Statement } from '../parse/syntax.ts'
+import { refuse, type Place } from './refuse.ts'
+import type { KernelReport } from './inspect-kernel.ts'
+import type { Loop, Span, Statement } from '../parse/syntax.ts'
 
 /** How much may be done, in units of weight (`weights.ts`), as this device was measured. */
 export interface Grant {
@@ -16,6 +16,8 @@ export interface Grant {
 }
 
 export interface MeteredKernel {
+  /** What the entry point reaches, as its author wrote it. */
+  readonly plain: string
   readonly source: string
   /** Whether the source has the meter's buffer, `array<atomic<u32>, 2>` at `@group(1) @binding(0)`. */
   readonly isMetered: boolean
@@ -58,36 +60,37 @@ export function meterKernel(
   grant: Grant,
   invocations: number,
 ): MeteredKernel {
-  const { module, functions, entry } = report
+  const { module, source: plain, functions, entry } = report
+  const place = ({ start }: Span): Place => ({ source: plain, start })
   const cleared = (CLEAR_WEIGHT * report.sharedWords) / report.invocations
   const once = Math.ceil((entry.once + cleared) * invocations)
   if (once > grant.total) {
     const detail = `the dispatch weighs ${once} outside of loops, this node takes ${grant.total}`
-    throw refuse('too_large', detail)
+    throw refuse('too_large', place(entry.declaration), detail)
   }
   const loops = functions.flatMap((weight) => weight.loops)
-  if (loops.length === 0) return { source: module.source, isMetered: false, loopLines: [] }
+  if (loops.length === 0) return { plain, source: plain, isMetered: false, loopLines: [] }
   const prefix = freshPrefix(module.identifiers)
   const ids = new Map(loops.map(({ loop }, index) => [loop, index + 1]))
   const idOf = (loop: Loop) => ids.get(loop) ?? 0
   const lanes = Math.max(SIMD_LANES, report.invocations)
   // A core that plays a workgroup goes through its invocations a few at a time; a GPU takes them all at once.
   const each = grant.isPooled ? grant.each : (grant.each * 64) / lanes
-  const parts = { functions, prefix, grant: { ...grant, each }, invocations, idOf }
+  const parts = { functions, entry, place, prefix, grant: { ...grant, each }, invocations, idOf }
   const meter = entry.hasBarrier ? counted : grant.isPooled ? pooled : allotted
   const { edits, tail } = meter(parts)
-  const ends = functions.flatMap((weight, index) =>
-    endOf(weight, `${prefix}_zero${index}`, module.source),
-  )
+  const ends = functions.flatMap((weight, index) => endOf(weight, `${prefix}_zero${index}`, plain))
   const all = [...edits, ...ends.map(({ edit }) => edit)]
-  const source = [apply(module.source, all), meterText(prefix), ...tail]
+  const source = [apply(plain, all), meterText(prefix), ...tail]
     .concat(ends.map(({ text }) => text))
     .join('\n')
-  return { source, isMetered: true, loopLines: loops.map(({ loop }) => loop.line) }
+  return { plain, source, isMetered: true, loopLines: loops.map(({ loop }) => loop.line) }
 }
 
 interface Parts {
   readonly functions: readonly FunctionWeight[]
+  readonly entry: FunctionWeight
+  readonly place: (span: Span) => Place
   readonly prefix: string
   readonly grant: Grant
   readonly invocations: number
@@ -149,7 +152,7 @@ function allotted({ functions, prefix, grant, invocations, idOf }: Parts): Edite
 }
 
 /** A counter for each loop in each place: made in the entry point, handed down by pointers. */
-function counted({ functions, prefix, grant, invocations, idOf }: Parts): Edited {
+function counted({ functions, entry, place, prefix, grant, invocations, idOf }: Parts): Edited {
   const byName = new Map(functions.map((weight) => [weight.declaration.name, weight]))
   const known = new Map<string, Meters>()
   const metersOf = (weight: FunctionWeight): Meters => {
@@ -167,6 +170,7 @@ function counted({ functions, prefix, grant, invocations, idOf }: Parts): Edited
     if (count > MOST_METERS)
       throw refuse(
         'too_large',
+        place(weight.declaration),
         `${name} reaches ${count} loops beside barriers, at most ${MOST_METERS} are taken`,
       )
     const meters = { count, own: weight.loops.map((_, index) => index), calls }
@@ -179,21 +183,22 @@ function counted({ functions, prefix, grant, invocations, idOf }: Parts): Edited
     const share = Math.min(grant.each, grant.total / invocations) / Math.max(1, meters.count)
     const name = (index: number) => `${prefix}_c${index}`
     const indices = Array.from({ length: meters.count }, (_, index) => index)
-    const head: Edit = isEntryPoint(declaration)
-      ? {
-          at: declaration.body.start + 1,
-          text: indices
-            .map(
-              (i) =>
-                ` var ${prefix}_v${i} = ${clamp(share, 1, LARGEST)}u; let ${name(i)} = &${prefix}_v${i};`,
-            )
-            .join(''),
-        }
-      : insertArgs(
-          declaration,
-          declaration.parameters.length,
-          indices.map((i) => `${name(i)}: ptr<function, u32>`),
-        )
+    const head: Edit =
+      weight === entry
+        ? {
+            at: declaration.body.start + 1,
+            text: indices
+              .map(
+                (i) =>
+                  ` var ${prefix}_v${i} = ${clamp(share, 1, LARGEST)}u; let ${name(i)} = &${prefix}_v${i};`,
+              )
+              .join(''),
+          }
+        : insertArgs(
+            declaration,
+            declaration.parameters.length,
+            indices.map((i) => `${name(i)}: ptr<function, u32>`),
+          )
     const turns = weight.loops.flatMap(({ loop, weight: turn }, index) => {
       const counter = `*${name(index)}`
       return [

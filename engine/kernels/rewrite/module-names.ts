@@ -1,53 +1,62 @@
 /** What the names of a module stand for: its functions, types, variables and constants, each resolved once. */
-import { AppError } from '#shared/errors.ts'
 import { LIMITS } from '#shared/limits.ts'
-import type { Declaration, Expression, FunctionDeclaration, KernelModule } from '../parse/syntax.ts'
-import { evaluateConstant } from './constants.ts'
+import {
+  declaredAs,
+  evaluate,
+  structOf,
+  typeOf as constantTypeOf,
+  type ConstantScope,
+  type ConstantType,
+} from '../constant/evaluate.ts'
+import { describe, isInteger, Uncomputed, uncomputed, type Value } from '../constant/values.ts'
+import type {
+  AliasDeclaration,
+  Declaration,
+  Expression,
+  FunctionDeclaration,
+  KernelModule,
+  Span,
+  StructDeclaration,
+} from '../parse/syntax.ts'
+import { refuse, type Place } from './refuse.ts'
 import { SCALAR, typeNamed, type TypeNames, type ValueType } from './types.ts'
 
 export interface ModuleNames extends TypeNames {
   readonly functions: ReadonlyMap<string, FunctionDeclaration>
   readonly values: ReadonlyMap<string, Declaration>
   typeOf(expression: Expression): ValueType | undefined
-  /** The value of a module-scope constant or override, when it is a number. */
-  readonly constantNamed: (name: string) => number | undefined
+  /** Of module scope: what constant expressions there may name. */
+  readonly scope: ConstantScope
+  /** As {@link TypeNames.size}, where a function may have constants of its own. */
+  sizeIn(scope: ConstantScope, expression: Expression, what?: string): number
   /** Of a module-scope variable or constant; `infer` is asked where no type is written. */
   valueType(name: string, infer: (value: Expression) => ValueType): ValueType | undefined
+  placeOf(span: Pick<Span, 'start'>): Place
 }
 
-export function createModuleNames({ declarations }: KernelModule): ModuleNames {
+export function createModuleNames({ source, declarations }: KernelModule): ModuleNames {
   const functions = new Map<string, FunctionDeclaration>()
   const values = new Map<string, Declaration>()
-  const types = new Map<string, () => ValueType>()
+  const types = new Map<string, AliasDeclaration | StructDeclaration>()
   for (const declaration of declarations) {
     if (declaration.kind === 'function') functions.set(declaration.name, declaration)
-    if (declaration.kind === 'declaration') values.set(declaration.name, declaration)
-    if (declaration.kind === 'alias')
-      types.set(declaration.name, () => names.typeOf(declaration.type) ?? SCALAR)
-    if (declaration.kind === 'struct')
-      types.set(declaration.name, () => {
-        const members = new Map(
-          declaration.members.map(({ name, type }) => [name, names.typeOf(type) ?? SCALAR]),
-        )
-        const words = [...members.values()].reduce((sum, type) => sum + type.words, 0)
-        return { words, members }
-      })
+    else if (declaration.kind === 'declaration') values.set(declaration.name, declaration)
+    else if (declaration.kind !== 'assert') types.set(declaration.name, declaration)
   }
-  const named = once(types)
-  const constants = once(
-    new Map(
-      [...values].flatMap(([name, { keyword, value }]) =>
-        keyword === 'var' || value === undefined ? [] : [[name, () => names.constant(value)]],
-      ),
-    ),
-  )
+  const placeOf = ({ start }: Pick<Span, 'start'>) => ({ source, start })
+  const once = createOnce(placeOf)
+  const named = once(types, (declaration) => wordsOf(declaration, names))
+  const scope = createScope({ functions, values, types, once })
   const inferred = new Map<string, ValueType>()
   const names: ModuleNames = {
     functions,
     values,
-    named,
-    constantNamed: constants,
-    constant: (expression) => evaluateConstant(expression, constants),
+    named: (name) => named(name),
+    scope,
+    placeOf,
+    size: (expression) => names.sizeIn(scope, expression),
+    sizeIn: (within, expression, what = 'the size of this array') =>
+      sizeOf(expression, { scope: within, place: placeOf(expression), what }),
     typeOf: (expression) => typeNamed(expression, names),
     valueType(name, infer) {
       const declaration = values.get(name)
@@ -67,24 +76,122 @@ export function createModuleNames({ declarations }: KernelModule): ModuleNames {
   return names
 }
 
-/** Each name computed once, a name that needs itself undefined, and no chain of names without an end. */
-function once<T>(makers: ReadonlyMap<string, () => T>): (name: string) => T | undefined {
-  const made = new Map<string, T | undefined>()
-  let depth = 0
-  return (name) => {
-    const make = makers.get(name)
-    if (make === undefined || made.has(name)) return made.get(name)
-    made.set(name, undefined)
-    depth += 1
-    if (depth > LIMITS.wgslDepth)
-      throw new AppError(
-        'too_large',
-        `/kernel/wgsl: ${name} is built of more than ${LIMITS.wgslDepth} layers of names.`,
-        { meta: { errors: [{ pointer: '/kernel/wgsl', detail: `${name} has too many layers` }] } },
+function wordsOf(
+  declaration: AliasDeclaration | StructDeclaration,
+  names: Pick<ModuleNames, 'typeOf'>,
+): ValueType {
+  if (declaration.kind === 'alias') return names.typeOf(declaration.type) ?? SCALAR
+  const members = new Map(
+    declaration.members.map(({ name, type }) => [name, names.typeOf(type) ?? SCALAR]),
+  )
+  const words = [...members.values()].reduce((sum, type) => sum + type.words, 0)
+  return { words, members }
+}
+
+interface Sized {
+  readonly scope: ConstantScope
+  readonly place: Place
+  readonly what: string
+}
+
+function sizeOf(expression: Expression, { scope, place, what }: Sized): number {
+  let value: Value
+  try {
+    value = evaluate(expression, scope)
+  } catch (error) {
+    if (!(error instanceof Uncomputed)) throw error
+    throw refuse('invalid_request', place, `${what} cannot be computed: ${error.message}`)
+  }
+  if (!isInteger(value) || value.value < 1n)
+    throw refuse('invalid_request', place, `${what} is ${describe(value)}, no whole number above 0`)
+  return Number(value.value)
+}
+
+interface Named {
+  readonly functions: ReadonlyMap<string, FunctionDeclaration>
+  readonly values: ReadonlyMap<string, Declaration>
+  readonly types: ReadonlyMap<string, AliasDeclaration | StructDeclaration>
+  readonly once: Once
+}
+
+function createScope({ functions, values, types, once }: Named): ConstantScope {
+  const constants = once(values, ({ keyword, name, type, value }) =>
+    computed(() => {
+      if (keyword === 'var') return uncomputed(`${name} is no constant`)
+      if (value === undefined) return uncomputed(`override ${name} is given no value`)
+      const written = type === undefined ? undefined : constantTypeOf(type, scope)
+      const found = evaluate(value, scope)
+      return written === undefined ? found : declaredAs(found, written)
+    }),
+  )
+  const constantTypes = once(types, (declaration) =>
+    computed(() => {
+      if (declaration.kind === 'alias')
+        return constantTypeOf(declaration.type, scope) ?? noConstant(declaration.name)
+      return structOf(
+        declaration.members.map(({ name, type }) => [
+          name,
+          constantTypeOf(type, scope) ?? noConstant(declaration.name),
+        ]),
       )
-    const value = make()
-    depth -= 1
-    made.set(name, value)
-    return value
+    }),
+  )
+  const scope: ConstantScope = {
+    isDeclared: (name) => functions.has(name) || values.has(name) || types.has(name),
+    valueOf: (name) => given(constants(name) ?? new Uncomputed(`${name} is no constant`)),
+    declaredType: (name): ConstantType | undefined =>
+      types.has(name)
+        ? given(constantTypes(name) ?? new Uncomputed(`${name} is no type`))
+        : undefined,
+  }
+  return scope
+}
+
+function noConstant(name: string): never {
+  return uncomputed(`${name} is not a type of constants`)
+}
+
+/** What it comes to, or why it has no value: kept, so that it is not computed again. */
+export function computed<T>(compute: () => T): T | Uncomputed {
+  try {
+    return compute()
+  } catch (error) {
+    if (error instanceof Uncomputed) return error
+    throw error
+  }
+}
+
+/** @throws {Uncomputed} */
+export function given<T>(value: T | Uncomputed): T {
+  if (value instanceof Uncomputed) throw value
+  return value
+}
+
+type Once = ReturnType<typeof createOnce>
+
+/** Each name computed once, a name that needs itself undefined, and no chain of names without an end. */
+function createOnce(placeOf: ModuleNames['placeOf']) {
+  return <D extends Span, T>(
+    declarations: ReadonlyMap<string, D>,
+    make: (declaration: D) => T,
+  ): ((name: string) => T | undefined) => {
+    const made = new Map<string, T | undefined>()
+    let depth = 0
+    return (name) => {
+      const declaration = declarations.get(name)
+      if (declaration === undefined || made.has(name)) return made.get(name)
+      made.set(name, undefined)
+      depth += 1
+      if (depth > LIMITS.wgslDepth)
+        throw refuse(
+          'too_large',
+          placeOf(declaration),
+          `${name} is built of more than ${LIMITS.wgslDepth} layers of names`,
+        )
+      const value = make(declaration)
+      depth -= 1
+      made.set(name, value)
+      return value
+    }
   }
 }

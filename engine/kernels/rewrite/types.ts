@@ -27,8 +27,8 @@ const MATRIX = /^mat([234])x([234])[fh]?$/
 export interface TypeNames {
   /** A struct or alias of the module. */
   readonly named: (name: string) => ValueType | undefined
-  /** The value of a constant expression that is a number. */
-  readonly constant: (expression: Expression) => number | undefined
+  /** How many elements an array of this size has. @throws {AppError} invalid_request when that cannot be computed */
+  readonly size: (expression: Expression) => number
 }
 
 /** The type that an expression names; undefined when it names none. */
@@ -45,8 +45,7 @@ export function typeNamed(expression: Expression, names: TypeNames): ValueType |
   if (name === 'array' && first !== undefined) {
     const element = typeNamed(first, names) ?? SCALAR
     if (second === undefined) return { words: Infinity, element }
-    // A size that is not known here is too large until it is.
-    return arrayOf(element, names.constant(second) ?? Infinity)
+    return arrayOf(element, names.size(second))
   }
   if (name === 'ptr' && second !== undefined)
     return { words: 1, target: typeNamed(second, names) ?? SCALAR }

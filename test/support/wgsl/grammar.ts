@@ -145,6 +145,12 @@ export const GRAMMAR: Readonly<Record<string, string>> = {
   'the same helper in uniform flow and out of it':
     OUT +
     'var<workgroup> w: array<u32, 64>; fn steps(n: u32) -> u32 { var c = 0u; for (var i = 0u; i < n; i++) { c++; } return c; } @compute @workgroup_size(64) fn main(@builtin(local_invocation_index) i: u32) { let own = steps(i); if steps(3u) == 3u { w[i] = own; workgroupBarrier(); } o[i] = w[63u - i]; }',
+  'a vertex and a fragment stage with loops beside the kernel':
+    OUT +
+    'struct Out { @builtin(position) at: vec4f, @location(0) n: f32 } fn times(n: u32, k: u32) -> u32 { var s = 0u; for (var i = 0u; i < k; i++) { s += n; } return s; } @vertex fn vs(@builtin(vertex_index) i: u32) -> Out { loop { if i > 3u { break; } } return Out(vec4f(f32(times(i, 3u))), 1.0); } @fragment fn fs(in: Out) -> @location(0) vec4f { while in.n > 9.0 { break; } return vec4f(f32(times(2u, 3u))); } @compute @workgroup_size(16) fn other() { while o[0] > 1u { o[0] += times(1u, 2u); } } @compute @workgroup_size(16) fn main(@builtin(global_invocation_id) g: vec3u) { o[g.x] = times(g.x, 5u); }',
+  'the same beside barriers':
+    OUT +
+    'var<workgroup> w: u32; fn times(n: u32, k: u32) -> u32 { var s = 0u; for (var i = 0u; i < k; i++) { s += n; } return s; } @vertex fn vs(@builtin(vertex_index) i: u32) -> @builtin(position) vec4f { return vec4f(f32(times(i, 3u))); } @compute @workgroup_size(16) fn main(@builtin(local_invocation_index) g: u32) { w = 1u; workgroupBarrier(); o[g] = times(g, 5u); }',
   'a pointer parameter beside the budget':
     OUT +
     'var<workgroup> w: u32; fn add(p: ptr<function, u32>) { for (var i = 0u; i < 2u; i++) { *p += 1u; workgroupBarrier(); } } @compute @workgroup_size(4) fn main() { var x = 0u; add(&x); o[0] = x; }',
