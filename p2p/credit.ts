@@ -5,18 +5,39 @@ import { LIMITS } from '#shared/limits.ts'
 /** Cut size of data frames: small enough that a ping or another job's frame slips between two of them. */
 export const DATA_CHUNK_BYTES = 64 * 1024
 
+/** What a frame costs at least, an empty one too: each makes work that does not depend on its length. */
+const FRAME_COST_BYTES = 1024
+/** Less is never granted at once: a receiver saves its grants up, so that each costs next to nothing. */
+export const GRANT_BYTES: number = LIMITS.jobWindowBytes / 4
+
+/** Credit that a frame with a body of so many bytes takes. */
+export function frameCost(bodyBytes: number): number {
+  return Math.max(bodyBytes, FRAME_COST_BYTES)
+}
+
 export interface SendWindow {
-  /** Adds granted bytes. @throws {AppError} invalid_request when the sum passes any window that was agreed */
+  /** Adds granted bytes. @throws {AppError} invalid_request when the sum passes any window that was agreed, or is too small */
   grant(sizeBytes: number): void
-  /** Waits for credit and takes up to `wantedBytes` of it; rejects when `signal` aborts. */
+  /** Waits for credit and takes up to `wantedBytes` of it for one frame; rejects when `signal` aborts. */
   take(wantedBytes: number, signal: AbortSignal): Promise<number>
+  /** The same for a frame that cannot be cut. */
+  takeAll(bodyBytes: number, signal: AbortSignal): Promise<void>
 }
 
 export function createSendWindow(): SendWindow {
   let creditBytes: number = LIMITS.jobWindowBytes
   let granted = Promise.withResolvers<void>()
+  const hasCredit = async (costBytes: number, signal: AbortSignal) => {
+    while (creditBytes < costBytes) await untilAborted(granted.promise, signal)
+    signal.throwIfAborted()
+  }
   return {
     grant(sizeBytes) {
+      if (sizeBytes < GRANT_BYTES)
+        throw new AppError(
+          'invalid_request',
+          `Credit of ${sizeBytes} bytes is under the ${GRANT_BYTES} that are granted at once.`,
+        )
       creditBytes += sizeBytes
       if (creditBytes > LIMITS.jobWindowBytes)
         throw new AppError(
@@ -27,34 +48,37 @@ export function createSendWindow(): SendWindow {
       granted = Promise.withResolvers()
     },
     async take(wantedBytes, signal) {
-      while (creditBytes === 0) await untilAborted(granted.promise, signal)
-      signal.throwIfAborted()
+      await hasCredit(FRAME_COST_BYTES, signal)
       const taken = Math.min(wantedBytes, creditBytes)
-      creditBytes -= taken
+      creditBytes -= frameCost(taken)
       return taken
+    },
+    async takeAll(bodyBytes, signal) {
+      await hasCredit(frameCost(bodyBytes), signal)
+      creditBytes -= frameCost(bodyBytes)
     },
   }
 }
 
 export interface ReceiveWindow {
-  /** Notes arrived bytes. @throws {AppError} invalid_request when the sender had no credit for them */
-  receive(sizeBytes: number): void
-  /** Notes used bytes; returns how many to grant now, often 0: small grants are saved up. */
-  consume(sizeBytes: number): number
+  /** Notes a frame that has come. @throws {AppError} invalid_request when the sender had no credit for it */
+  receive(bodyBytes: number): void
+  /** Notes a frame that has been used; returns how many bytes to grant now, often 0: small grants are saved up. */
+  consume(bodyBytes: number): number
 }
 
 export function createReceiveWindow(): ReceiveWindow {
   let creditBytes: number = LIMITS.jobWindowBytes
   let savedBytes = 0
   return {
-    receive(sizeBytes) {
-      creditBytes -= sizeBytes
+    receive(bodyBytes) {
+      creditBytes -= frameCost(bodyBytes)
       if (creditBytes < 0)
         throw new AppError('invalid_request', `${-creditBytes} bytes came without credit.`)
     },
-    consume(sizeBytes) {
-      savedBytes += sizeBytes
-      if (savedBytes < LIMITS.jobWindowBytes / 4) return 0
+    consume(bodyBytes) {
+      savedBytes += frameCost(bodyBytes)
+      if (savedBytes < GRANT_BYTES) return 0
       const grantBytes = savedBytes
       savedBytes = 0
       creditBytes += grantBytes

@@ -8,29 +8,40 @@ export const WORK_PROTOCOL = '/littoral/work/1.0.0'
 
 export const HEADER_BYTES = 9
 
-/** Body of each kind: JSON of a schema in `messages.ts`, raw bytes, or a fixed number of bytes. */
+const KIB = 1024
+
+/**
+ * Body of each kind: up to so many bytes (JSON of a schema in `messages.ts`; raw for `data`), or exactly so many. What its
+ * schema allows fits: the bound is what parsing junk of that kind can cost.
+ */
 const KINDS = {
-  hello: { code: 1, body: 'json' },
-  welcome: { code: 2, body: 'json' },
-  ping: { code: 3, body: 4 },
-  pong: { code: 4, body: 4 },
-  job: { code: 5, body: 'json' },
-  data: { code: 6, body: 'bytes' },
-  end: { code: 7, body: 0 },
-  result: { code: 8, body: 'json' },
-  error: { code: 9, body: 'json' },
-  cancel: { code: 10, body: 0 },
-  credit: { code: 11, body: 4 },
-  receipt: { code: 12, body: 'json' },
-  ack: { code: 13, body: 'json' },
-  load: { code: 14, body: 'json' },
-  loaded: { code: 15, body: 'json' },
-  echo: { code: 16, body: 32 },
-  echoed: { code: 17, body: 96 },
-  standing: { code: 18, body: 'json' },
-} as const
+  hello: { code: 1, most: 32 * KIB },
+  welcome: { code: 2, most: 32 * KIB },
+  ping: { code: 3, exactly: 4 },
+  pong: { code: 4, exactly: 4 },
+  job: { code: 5, most: LIMITS.controlFrameBytes },
+  data: { code: 6, most: LIMITS.frameBytes },
+  end: { code: 7, exactly: 0 },
+  result: { code: 8, most: 32 * KIB },
+  error: { code: 9, most: 96 * KIB },
+  cancel: { code: 10, exactly: 0 },
+  credit: { code: 11, exactly: 4 },
+  receipt: { code: 12, most: 64 * KIB },
+  ack: { code: 13, most: 32 * KIB },
+  load: { code: 14, most: 32 * KIB },
+  loaded: { code: 15, most: 128 * KIB },
+  echo: { code: 16, exactly: 32 },
+  echoed: { code: 17, exactly: 96 },
+  standing: { code: 18, most: 64 * KIB },
+} as const satisfies Record<string, { code: number } & ({ most: number } | { exactly: number })>
 
 export type FrameKind = keyof typeof KINDS
+
+/** The longest body that a frame of this kind may have. */
+export function longestBody(kind: FrameKind): number {
+  const rule = KINDS[kind]
+  return 'most' in rule ? rule.most : rule.exactly
+}
 
 const KIND_BY_CODE = new Map<number, FrameKind>(
   (Object.keys(KINDS) as FrameKind[]).map((kind) => [KINDS[kind].code, kind]),
@@ -44,6 +55,9 @@ export interface Frame {
 }
 
 const EMPTY = new Uint8Array(0)
+
+/** Of a fault that names what the peer has written. */
+const FAULT_CHARS = 256
 
 /** A frame without a body. */
 export function bareFrame(kind: 'end' | 'cancel', job: number): Frame {
@@ -83,8 +97,8 @@ export function readJson<T>(schema: z.ZodType<T>, frame: Frame): T {
   const parsed = schema.safeParse(value)
   if (parsed.success) return parsed.data
   const errors = parsed.error.issues.slice(0, 8).map(({ path, message }) => ({
-    pointer: `/${path.join('/')}`,
-    detail: message,
+    pointer: `/${path.join('/')}`.slice(0, FAULT_CHARS),
+    detail: message.slice(0, FAULT_CHARS),
   }))
   const [first] = errors
   throw new AppError(
@@ -185,19 +199,18 @@ function readHeader(header: Uint8Array): Begun {
 }
 
 function checkLength(kind: FrameKind, lengthBytes: number): void {
-  const { body } = KINDS[kind]
-  if (typeof body === 'number') {
-    if (lengthBytes === body) return
+  const rule = KINDS[kind]
+  if ('exactly' in rule) {
+    if (lengthBytes === rule.exactly) return
     throw new AppError(
       'invalid_request',
-      `A ${kind} frame has a body of ${body} bytes, not ${lengthBytes}.`,
+      `A ${kind} frame has a body of ${rule.exactly} bytes, not ${lengthBytes}.`,
     )
   }
-  const limit = body === 'bytes' ? LIMITS.frameBytes : LIMITS.controlFrameBytes
-  if (lengthBytes <= limit) return
+  if (lengthBytes <= rule.most) return
   throw new AppError(
     'too_large',
-    `A ${kind} frame of ${lengthBytes} bytes is over the ${limit} allowed.`,
+    `A ${kind} frame of ${lengthBytes} bytes is over the ${rule.most} allowed.`,
   )
 }
 

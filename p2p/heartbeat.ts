@@ -54,7 +54,11 @@ export function createHeartbeat({ frames, clock, everyMs }: HeartbeatOptions): H
       const sent = sentAt.get(readNumber(frame))
       if (sent === undefined)
         throw new AppError('invalid_request', 'A pong answers no ping of this stream.')
-      sentAt.delete(readNumber(frame))
+      // Pongs come in order: a ping before this one will not be answered any more.
+      for (const asked of sentAt.keys()) {
+        sentAt.delete(asked)
+        if (asked === readNumber(frame)) break
+      }
       heardAtMs = clock.nowMs()
       samples.push(heardAtMs - sent)
       if (samples.length > SAMPLES) samples.shift()

@@ -4,10 +4,14 @@ import { LIMITS } from '#shared/limits.ts'
 import type { Clock } from './clock.ts'
 import { createReceiveWindow, createSendWindow } from './credit.ts'
 import type { FrameStream } from './frame-stream.ts'
+import { createInTurn } from './in-turn.ts'
 import { bareFrame, numberFrame, readJson, readNumber, type Frame } from './frames.ts'
 import { JobResult } from './messages.ts'
 import { sendData } from './send-data.ts'
 import { readWireError } from './wire-error.ts'
+
+/** Frames of one output: one for each token of the longest text, and for each piece of the largest tensors, many times over. */
+const OUTPUT_FRAMES = 65_536
 
 export interface RunJobOptions {
   readonly signal: AbortSignal
@@ -34,10 +38,7 @@ export function createJobCall(parts: JobCallParts, { signal, onChunk }: RunJobOp
   const { job, frames, clock } = parts
   const outcome = Promise.withResolvers<JobResult>()
   const upload = createSendWindow()
-  const download = createReceiveWindow()
   const stopped = new AbortController()
-  let outputBytes = 0
-  let delivered = Promise.resolve()
   let result: JobResult | undefined
 
   const isOver = () => stopped.signal.aborted
@@ -59,39 +60,22 @@ export function createJobCall(parts: JobCallParts, { signal, onChunk }: RunJobOp
     giveUp(new AppError('node_timeout', `No answer within ${LIMITS.jobTimeoutMs} ms.`)),
   )
 
-  const deliver = async (bytes: Uint8Array) => {
-    if (isOver()) return
-    try {
-      await onChunk(bytes)
-    } catch (error) {
-      giveUp(toAppError(error))
-      return
-    }
-    const grantBytes = download.consume(bytes.byteLength)
-    if (grantBytes > 0 && !isOver()) frames.send(numberFrame('credit', job, grantBytes))
-  }
+  const output = createOutput({
+    onChunk,
+    isOver,
+    giveUp,
+    grant: (grantBytes) => frames.send(numberFrame('credit', job, grantBytes)),
+  })
 
   const sendPayload = async (payload: Uint8Array) => {
     await sendData({ frames, job, window: upload, signal: stopped.signal }, payload)
     frames.send(bareFrame('end', job))
   }
 
-  const onData = (body: Uint8Array) => {
-    if (body.byteLength === 0) throw new AppError('invalid_request', 'A data frame is empty.')
-    download.receive(body.byteLength)
-    if (isOver()) return
-    outputBytes += body.byteLength
-    if (outputBytes > LIMITS.jobOutputBytes)
-      giveUp(
-        new AppError('too_large', `The output is over the ${LIMITS.jobOutputBytes} bytes allowed.`),
-      )
-    else delivered = delivered.then(() => deliver(body))
-  }
-
   const onResult = (frame: Frame) => {
     const read = readJson(JobResult, frame)
     result = read
-    void delivered.then(() => settle(() => outcome.resolve(read)))
+    void output.idle().then(() => settle(() => outcome.resolve(read)))
   }
 
   return {
@@ -105,7 +89,7 @@ export function createJobCall(parts: JobCallParts, { signal, onChunk }: RunJobOp
       return outcome.promise
     },
     onFrame(frame) {
-      if (frame.kind === 'data') onData(frame.body)
+      if (frame.kind === 'data') output.onData(frame.body)
       else if (frame.kind === 'credit') upload.grant(readNumber(frame))
       else if (frame.kind === 'result') onResult(frame)
       else if (frame.kind === 'error') {
@@ -113,6 +97,50 @@ export function createJobCall(parts: JobCallParts, { signal, onChunk }: RunJobOp
         settle(() => outcome.reject(error))
       } else throw new AppError('invalid_request', `A ${frame.kind} frame has no place in a job.`)
       return frame.kind === 'result' || frame.kind === 'error' ? 'ended' : 'open'
+    },
+  }
+}
+
+interface OutputParts extends Pick<RunJobOptions, 'onChunk'> {
+  readonly isOver: () => boolean
+  readonly giveUp: (error: AppError) => void
+  readonly grant: (sizeBytes: number) => void
+}
+
+/** The output on its way to the caller: in order, within its credit, its bytes and its number of frames. */
+function createOutput({ onChunk, isOver, giveUp, grant }: OutputParts) {
+  const window = createReceiveWindow()
+  let sizeBytes = 0
+  let frames = 0
+  const delivery = createInTurn(async (bytes: Uint8Array) => {
+    if (isOver()) return
+    try {
+      await onChunk(bytes)
+    } catch (error) {
+      giveUp(toAppError(error))
+      return
+    }
+    const grantBytes = window.consume(bytes.byteLength)
+    if (grantBytes > 0 && !isOver()) grant(grantBytes)
+  })
+  return {
+    idle: delivery.idle,
+    onData(body: Uint8Array): void {
+      if (body.byteLength === 0) throw new AppError('invalid_request', 'A data frame is empty.')
+      window.receive(body.byteLength)
+      if (isOver()) return
+      frames += 1
+      if (frames > OUTPUT_FRAMES)
+        throw new AppError('invalid_request', `An output comes in over ${OUTPUT_FRAMES} frames.`)
+      sizeBytes += body.byteLength
+      if (sizeBytes <= LIMITS.jobOutputBytes) delivery.push(body)
+      else
+        giveUp(
+          new AppError(
+            'too_large',
+            `The output is over the ${LIMITS.jobOutputBytes} bytes allowed.`,
+          ),
+        )
     },
   }
 }

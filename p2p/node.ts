@@ -31,6 +31,8 @@ export interface HubNodeOptions {
   readonly announce?: readonly string[]
   /** For a hub that is a plain process. */
   readonly listen?: readonly string[]
+  /** The only topics that it hears: what comes on others, and who subscribes to them, is forgotten at once. @default any */
+  readonly topics?: readonly string[]
   /** Whether other hubs may stand on this machine or network: self-hosting and tests. @default false */
   readonly mayDialPrivate?: boolean
 }
@@ -45,7 +47,7 @@ export interface PeerNodeOptions {
 /** A hub: takes many inbound connections from few addresses, and pings nobody but by its work streams. */
 export async function createHubNode(options: HubNodeOptions): Promise<LittoralNode> {
   const node = await createLibp2p<NodeServices>({
-    ...common(options.privateKey),
+    ...common(options.privateKey, options.topics ?? 'any', HUB_STREAMS),
     transports: options.transports,
     addresses: {
       announce: [...(options.announce ?? [])],
@@ -69,7 +71,7 @@ export async function createHubNode(options: HubNodeOptions): Promise<LittoralNo
 /** A node: dials its hub and listens nowhere. */
 export async function createPeerNode(options: PeerNodeOptions): Promise<LittoralNode> {
   const node = await createLibp2p<NodeServices>({
-    ...common(options.privateKey),
+    ...common(options.privateKey, 'any', PEER_STREAMS),
     transports: options.transports ?? [webSocketTransport()],
     addresses: { listen: [] },
     // The hub pings on the work stream; this only finds connections that have none.
@@ -90,13 +92,32 @@ export async function createPeerNode(options: PeerNodeOptions): Promise<Littoral
 /** Bundles for browsers and workerd refuse private addresses unless told otherwise. */
 const ANY_ADDRESS = { denyDialMultiaddr: () => false }
 
-function common(privateKey: PrivateKey) {
+/** Streams that one peer may have open to a hub (identify and gossip; jobs go over one that the hub opened), and to a node. */
+const HUB_STREAMS = 32
+const PEER_STREAMS = 256
+
+/** Of one gossip message: what hubs and nodes send one another has a few of each. */
+const GOSSIP_LIMITS = {
+  maxSubscriptions: 32,
+  maxMessages: 64,
+  maxControlMessages: 64,
+  maxIhaveMessageIDs: 1_024,
+  maxIwantMessageIDs: 1_024,
+  maxIdontwantMessageIDs: 512,
+  maxPeerInfos: 16,
+}
+
+function common(
+  privateKey: PrivateKey,
+  topics: readonly string[] | 'any',
+  maxInboundStreams: number,
+) {
   const crypto = nativeNoiseCrypto()
   return {
     privateKey,
     nodeInfo: { name: 'littoral', userAgent: 'littoral/1' },
     connectionEncrypters: [noise(crypto === undefined ? {} : { crypto })],
-    streamMuxers: [yamux()],
+    streamMuxers: [yamux({ maxInboundStreams })],
     services: {
       identify: identify(),
       pubsub: gossipsub({
@@ -106,6 +127,8 @@ function common(privateKey: PrivateKey) {
         // Peers behind one address would be graylisted silently, from about fifteen on.
         scoreParams: { IPColocationFactorWeight: 0 },
         maxInboundDataLength: LIMITS.presenceBytes * 2,
+        decodeRpcLimits: GOSSIP_LIMITS,
+        ...(topics === 'any' ? {} : { allowedTopics: [...topics] }),
       }),
     },
   }

@@ -5,9 +5,11 @@ import { AppError } from '#shared/errors.ts'
 import { LIMITS } from '#shared/limits.ts'
 import { type PresenceRecord, SignedPresence } from '#shared/node.ts'
 import { checkPresenceSize, verifyPresence } from '#shared/presence.ts'
+import { systemClock } from './clock.ts'
 import { untilAborted } from './credit.ts'
 import { peerIdOf } from './identity.ts'
 import type { LittoralNode } from './node.ts'
+import { createBudget, type Budget } from './peer-budget.ts'
 
 /** Topic of a region, or of any other group of hubs that share their nodes. */
 export function presenceTopic(region: string): string {
@@ -52,9 +54,18 @@ export async function publishPresence(
   return recipients.length
 }
 
+/** Records of one peer that are looked at at once, and in a second after that: it sends one a minute, and one when something changes. */
+const RECORDS_AT_ONCE = 32
+const RECORDS_PER_SECOND = 0.5
+
 export interface SubscribeOptions {
   /** Wall clock in ms. @default Date.now */
   readonly now?: () => number
+  /**
+   * Every peer speaks for itself alone: one that sends junk, another's record, or more than its budget is told here, once for
+   * each such message, and what it sent is dropped before a signature is checked.
+   */
+  readonly onBreach?: (peerId: string, why: string) => void
 }
 
 export type OnRecord = (record: PresenceRecord, signed: SignedPresence) => void
@@ -67,20 +78,29 @@ export function subscribePresence(
   node: LittoralNode,
   topic: string,
   onRecord: OnRecord,
-  { now = Date.now }: SubscribeOptions = {},
+  { now = Date.now, onBreach }: SubscribeOptions = {},
 ): () => void {
   const { pubsub } = node.services
   const sequences = createSequences()
-  pubsub.topicValidators.set(topic, async (_peer, message) => {
+  const budgets = createBudgets()
+  pubsub.topicValidators.set(topic, async (peer, message) => {
+    const from = peer.toString()
+    const refuse = (why: string) => {
+      onBreach?.(from, why)
+      return TopicValidatorResult.Reject
+    }
+    if (!budgets.spend(from)) return refuse('more presence records than a node has to send')
     const signed = readMessage(message)
-    if (signed === undefined) return TopicValidatorResult.Reject
+    if (signed === undefined) return refuse('a message that is no presence record')
     let record: PresenceRecord
     try {
       record = await verifyPresence(signed)
     } catch {
-      return TopicValidatorResult.Reject
+      return refuse('a presence record that is not signed')
     }
-    // Late and repeated ones are no fault of the peer that relayed them.
+    if (onBreach !== undefined && record.nodeId !== from)
+      return refuse('the presence record of another node')
+    // Late and repeated ones are no fault of the peer that sent them.
     if (isStale(record, now()) || !sequences.advance(record)) return TopicValidatorResult.Ignore
     onRecord(record, signed)
     return TopicValidatorResult.Accept
@@ -89,6 +109,23 @@ export function subscribePresence(
   return () => {
     pubsub.unsubscribe(topic)
     pubsub.topicValidators.delete(topic)
+  }
+}
+
+/** The budget of each peer, of those last heard. */
+function createBudgets() {
+  const budgets = new Map<string, Budget>()
+  const create = () =>
+    createBudget({ most: RECORDS_AT_ONCE, perSecond: RECORDS_PER_SECOND, clock: systemClock })
+  return {
+    spend(peer: string): boolean {
+      const budget = budgets.get(peer) ?? create()
+      budgets.delete(peer)
+      budgets.set(peer, budget)
+      const [oldest] = budgets.keys()
+      if (budgets.size > LIMITS.presenceNodes && oldest !== undefined) budgets.delete(oldest)
+      return budget.spend(1)
+    },
   }
 }
 

@@ -8,11 +8,13 @@ import type { SignedPresence } from '#shared/node.ts'
 import { receiptHash } from '#shared/receipt.ts'
 import { createAckBatch } from './ack-batch.ts'
 import { systemClock, type Clock } from './clock.ts'
-import { createReceiveWindow } from './credit.ts'
+import { createReceiveWindow, frameCost } from './credit.ts'
 import { startEchoes, type EchoResult, type EchoRun, type EchoRunOptions } from './echo.ts'
 import { createFrameStream, type FrameStream } from './frame-stream.ts'
 import { encodeHeader, jsonFrame, numberFrame, readJson, type Frame } from './frames.ts'
 import { createHeartbeat, type Heartbeat } from './heartbeat.ts'
+import { createInTurn } from './in-turn.ts'
+import { createBudget } from './peer-budget.ts'
 import { readWireError } from './wire-error.ts'
 import {
   Greeting,
@@ -28,6 +30,9 @@ import {
 import { createLoadCalls } from './load-calls.ts'
 import { createJobCall, type JobCall, type RunJobOptions } from './job-call.ts'
 
+/** Below the frames each side tells the other now and then what its window has room for: bytes of data for each byte of that. */
+const WINDOW_SHARE = 32
+
 /** A hub speaks this version and the one before it. */
 export const OLDEST_WORK_VERSION = Math.max(1, WORK_VERSION - 1)
 
@@ -38,6 +43,8 @@ export interface OpenWorkOptions {
   readonly onReceipt: (stored: StoredReceipt) => Promise<void>
   /** Takes the newer presence record that comes with the answer to a load. */
   readonly onPresence?: (signed: SignedPresence) => Promise<void>
+  /** A frame has come that had its place: what the node may send beside its work is not touched by it. */
+  readonly onWork?: (costBytes: number) => void
   readonly log: Log
   readonly clock?: Clock
   /** @default LIMITS.heartbeatMs */
@@ -137,7 +144,7 @@ interface LinkFrames {
 
 function createLink({ frames, hello, clock, options }: LinkParts): LinkFrames {
   const calls = new Map<number, JobCall>()
-  const receipts = createReceiptIntake(frames, options)
+  const receipts = createReceiptIntake(frames, clock, options)
   const heartbeat = createHeartbeat({
     frames,
     clock,
@@ -161,6 +168,11 @@ function createLink({ frames, hello, clock, options }: LinkParts): LinkFrames {
   })
 
   const onFrame = (frame: Frame) => {
+    take(frame)
+    const { byteLength } = frame.body
+    options.onWork?.(frameCost(byteLength) + byteLength / WINDOW_SHARE)
+  }
+  const take = (frame: Frame) => {
     if (frame.job !== 0) {
       const call = calls.get(frame.job)
       if (call === undefined)
@@ -200,6 +212,7 @@ function createLink({ frames, hello, clock, options }: LinkParts): LinkFrames {
       const call = createJobCall({ job: lastJob, frames, clock }, runOptions)
       calls.set(lastJob, call)
       acks.flush()
+      options.onWork?.(payload.byteLength / WINDOW_SHARE)
       return call.start(offerFrame, payload)
     },
   }
@@ -236,25 +249,40 @@ function createMeasuring({ frames, clock, options }: Omit<LinkParts, 'hello'>) {
   }
 }
 
-/** Receipts come in one at a time, each stored before the next is granted. */
-function createReceiptIntake(frames: FrameStream, { onReceipt, log }: OpenWorkOptions) {
+/** Receipts that a node may have judged at once, and in a second after that: each costs a hash. */
+const RECEIPTS_AT_ONCE = 1024
+const RECEIPTS_PER_SECOND = 64
+
+/**
+ * Receipts come in one at a time, each stored before the next is granted. One that is none ends the stream where it is
+ * read; what the hub does not want only gets no acknowledgement.
+ */
+function createReceiptIntake(frames: FrameStream, clock: Clock, options: OpenWorkOptions) {
+  const { onReceipt, log } = options
   const window = createReceiveWindow()
-  let last = Promise.resolve()
-  const take = async (frame: Frame) => {
+  const most = RECEIPTS_AT_ONCE
+  const budget = createBudget({ most, perSecond: RECEIPTS_PER_SECOND, clock })
+  const inTurn = createInTurn<{ stored: StoredReceipt; bodyBytes: number }>(async (next) => {
+    while (frames.isOpen() && !budget.spend(1)) await sleep(clock, budget.waitMs(1))
+    if (!frames.isOpen()) return
     try {
-      const stored = readJson(StoredReceipt, frame)
-      await onReceipt(stored)
-      frames.send(jsonFrame('ack', 0, { receiptIds: [receiptHash(stored.receipt)] }))
+      await onReceipt(next.stored)
+      frames.send(jsonFrame('ack', 0, { receiptIds: [receiptHash(next.stored.receipt)] }))
     } catch (error) {
       log.warn('receipt.refused', { code: toAppError(error).code })
     }
-    const grantBytes = window.consume(frame.body.byteLength)
+    const grantBytes = window.consume(next.bodyBytes)
     if (grantBytes > 0) frames.send(numberFrame('credit', 0, grantBytes))
-  }
+  })
   return {
     onFrame(frame: Frame) {
-      window.receive(frame.body.byteLength)
-      last = last.then(() => take(frame))
+      const bodyBytes = frame.body.byteLength
+      window.receive(bodyBytes)
+      inTurn.push({ stored: readJson(StoredReceipt, frame), bodyBytes })
     },
   }
+}
+
+function sleep(clock: Clock, delayMs: number): Promise<void> {
+  return new Promise((resolve) => void clock.after(delayMs, resolve))
 }

@@ -110,7 +110,7 @@ async function sendPending({ frames, handler, receipts, signal }: PendingParts):
   for (const stored of await handler.pendingReceipts()) {
     const frame = jsonFrame('receipt', 0, stored)
     encodeHeader(frame)
-    for (let left = frame.body.byteLength; left > 0;) left -= await receipts.take(left, signal)
+    await receipts.takeAll(frame.body.byteLength, signal)
     await frames.writable()
     frames.send(frame)
   }

@@ -29,7 +29,7 @@ export interface SocketConnectionInit {
 
 /** Close codes that a program may give (https://websockets.spec.whatwg.org/#dom-websocket-close): 1000, 3000 to 4999. */
 const NORMAL_CLOSE = 1000
-const RESET_CLOSE = 4000
+export const RESET_CLOSE = 4000
 /** How often a full socket is looked at; WebSocket has no event for it. */
 const DRAIN_POLL_MS = 5
 

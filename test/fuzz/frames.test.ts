@@ -1,9 +1,14 @@
 /** The frame codec under random frames, random cuts and random damage; a failure prints its seed. */
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { createFrameDecoder, encodeFrame, HEADER_BYTES, type Frame } from '#p2p/frames.ts'
+import {
+  createFrameDecoder,
+  encodeFrame,
+  HEADER_BYTES,
+  longestBody,
+  type Frame,
+} from '#p2p/frames.ts'
 import { errorCode } from '#shared/errors.ts'
-import { LIMITS } from '#shared/limits.ts'
 
 const job = fc.nat(0xffffffff)
 const bytes = (maxLength: number) => fc.uint8Array({ maxLength })
@@ -50,9 +55,7 @@ describe('codec', () => {
         try {
           for (const chunk of cut(noise, places))
             decoder.push(chunk, ({ kind, body }) => {
-              expect(body.byteLength).toBeLessThanOrEqual(
-                kind === 'data' ? LIMITS.frameBytes : LIMITS.controlFrameBytes,
-              )
+              expect(body.byteLength).toBeLessThanOrEqual(longestBody(kind))
             })
           expect(decoder.pendingBytes()).toBeLessThanOrEqual(noise.length)
         } catch (error) {

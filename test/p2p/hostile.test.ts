@@ -9,6 +9,7 @@ import {
   numberFrame,
   type Frame,
 } from '#p2p/frames.ts'
+import { frameCost } from '#p2p/credit.ts'
 import { WORK_VERSION, type Hello } from '#p2p/messages.ts'
 import { readWireError } from '#p2p/wire-error.ts'
 import { openWork, type WorkLink } from '#p2p/work-client.ts'
@@ -138,7 +139,10 @@ describe('a hostile node', () => {
     ['data for a job that nobody opened', () => dataFrames(99, 10)],
     ['a result that fits no schema', (job) => [jsonFrame('result', job, { answer: 42 })]],
     ['a pong to no ping', () => [numberFrame('pong', 0, 12_345)]],
+    ['data in frames of a byte', (job) => tinyFrames(job, LIMITS.jobWindowBytes / 512)],
     ['more credit than a window', (job) => [numberFrame('credit', job, 0xffffffff)]],
+    ['credit of nothing', (job) => [numberFrame('credit', job, 0)]],
+    ['credit byte by byte', (job) => [numberFrame('credit', job, 1)]],
     ['a job of its own', (job) => [jsonFrame('job', job, {})]],
     ['a second hello', () => [jsonFrame('hello', 0, {})]],
   ]
@@ -166,9 +170,10 @@ describe('a hostile node', () => {
     const stored = await node.identity.receipt(
       await hub.offer(node.libp2p.peerId.toString(), seededBytes(4)),
     )
-    const body = new Uint8Array(LIMITS.controlFrameBytes)
-    hand.send(jsonFrame('receipt', 0, stored), { kind: 'receipt', job: 0, body })
-    hand.send({ kind: 'receipt', job: 0, body }, { kind: 'receipt', job: 0, body })
+    // Each costs credit, however small it is.
+    const receipt = jsonFrame('receipt', 0, stored)
+    const fit = Math.floor(LIMITS.jobWindowBytes / frameCost(receipt.body.byteLength))
+    hand.send(...Array.from({ length: fit + 1 }, () => receipt))
     await link.closed
     expect(readWireError(await hand.first('error')).code).toBe('invalid_request')
   })
@@ -280,4 +285,8 @@ function dataFrames(job: number, sizeBytes: number): Frame[] {
   for (let left = sizeBytes; left > 0; left -= LIMITS.frameBytes)
     frames.push({ kind: 'data', job, body: new Uint8Array(Math.min(left, LIMITS.frameBytes)) })
   return frames
+}
+
+function tinyFrames(job: number, count: number): Frame[] {
+  return Array.from({ length: count }, () => ({ kind: 'data', job, body: new Uint8Array(1) }))
 }

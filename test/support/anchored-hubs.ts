@@ -8,7 +8,7 @@ import { newIdentity, peerIdOf } from '#p2p/node.ts'
 import type { SocketLike } from '#p2p/transports/socket-connection.ts'
 import type { PlaceObservation } from '#shared/evidence.ts'
 import { NodeId } from '#shared/ids.ts'
-import { silentLog } from '#shared/log.ts'
+import { silentLog, type Log } from '#shared/log.ts'
 import { createSigner, generateSigningKey } from '#shared/signature.ts'
 import { createHubCore, type HubCore, type HubCoreDeps } from '#worker/hub/core.ts'
 import type { PeerHub } from '#worker/hub/mesh.ts'
@@ -58,16 +58,18 @@ export interface HubsOptions {
   readonly echoEveryMs?: number
   /** For keys that vouch; they are asked for ten times a second. */
   readonly openTenant?: HubCoreDeps['openTenant']
+  /** The hubs'. @default silent */
+  readonly log?: Log
 }
 
 export async function startAnchoredHubs(
   cities: readonly City[],
-  { echoEveryMs = 400, openTenant }: HubsOptions = {},
+  { echoEveryMs = 400, openTenant, log = silentLog }: HubsOptions = {},
 ): Promise<AnchoredHubs> {
   const hubs = new Map<City, RunningHub>()
   const closers: (() => unknown)[] = []
   for (const city of cities)
-    hubs.set(city, await startHub(city, { cities, hubs, closers, echoEveryMs, openTenant }))
+    hubs.set(city, await startHub(city, { cities, hubs, closers, echoEveryMs, openTenant, log }))
   const hubOf = (city: City): RunningHub => {
     const hub = hubs.get(city)
     if (hub === undefined) throw new Error(`there is no hub in ${city}`)
@@ -136,6 +138,7 @@ interface HubParts {
   readonly closers: (() => unknown)[]
   readonly echoEveryMs: number
   readonly openTenant: HubCoreDeps['openTenant'] | undefined
+  readonly log: Log
 }
 
 async function startHub(city: City, parts: HubParts): Promise<RunningHub> {
@@ -159,7 +162,7 @@ async function startHub(city: City, parts: HubParts): Promise<RunningHub> {
     wake: () => {},
     now: Date.now,
     random: () => 0,
-    log: silentLog,
+    log: parts.log,
     anchor: { ...CITIES[city], slackKm: 0, isSimulated: true },
     // Node's clock is finer than a hundredth of a millisecond.
     clockResolutionMs: 0.01,

@@ -5,7 +5,6 @@ import { randomBytes, type NodeId, type Bytes32, type JobId, type TenantId } fro
 import type { Log } from '#shared/log.ts'
 import type { ModelManifest } from '#shared/model.ts'
 import type { ReceiptDocument } from '#shared/receipt.ts'
-import { presenceTopic, subscribePresence } from '#p2p/presence.ts'
 import type { KernelRegisters } from './ban-list.ts'
 import type { SocketLike } from '#p2p/transports/socket-connection.ts'
 import { createAnchor, type Anchor } from './anchor.ts'
@@ -110,9 +109,6 @@ export async function createHubCore(deps: HubCoreDeps): Promise<HubCore> {
     isPeer: (connection) => mesh.isPeer(connection),
     log,
   })
-  subscribePresence(libp2p, presenceTopic(name), (record, signed) =>
-    directory.refresh(record, signed),
-  )
   const sessions = createSessionGate({
     dispatch: (request, payload, signal) => dispatcher.dispatch(request, payload, signal),
     openTenant: deps.openTenant,

@@ -1,6 +1,7 @@
 /** A hub on the network: its identity and libp2p, its members, and what it and the other hubs tell one another. */
 import type { LittoralNode } from '#p2p/node.ts'
 import { createHubNode, peerIdOf } from '#p2p/node.ts'
+import { presenceTopic, subscribePresence } from '#p2p/presence.ts'
 import {
   durableObjectTransport,
   type DurableObjectTransport,
@@ -15,6 +16,7 @@ import { createKnownEchoes, type KnownEchoes } from './known-echoes.ts'
 import { createMesh, peerFetch, type Mesh, type PeerHub } from './mesh.ts'
 import { createNeighbours, type Neighbours } from './neighbours.ts'
 import { newsOf, takeNotice } from './news.ts'
+import { HUBS_TOPIC } from './notice.ts'
 
 export interface HubNetworkDeps {
   readonly name: string
@@ -40,12 +42,14 @@ export async function createHubNetwork(deps: HubNetworkDeps): Promise<HubNetwork
   const { name, storage, peers, now, log } = deps
   const { privateKey, signer } = await loadIdentity(storage)
   const transport = durableObjectTransport({ fetch: peerFetch(peers) })
-  const libp2p = await createHubNode({ privateKey, transports: [transport], log })
+  const topics = [presenceTopic(name), ...(peers.length > 0 ? [HUBS_TOPIC] : [])]
+  const libp2p = await createHubNode({ privateKey, transports: [transport], topics, log })
   const neighbours = createNeighbours(now)
   const echoes = createKnownEchoes()
   const directory = new Directory(now, (member, isHere) =>
     mesh.publish(isHere ? newsOf(member) : { kind: 'left', nodeId: member.presence.nodeId }),
   )
+  const sendAway = createSendAway(libp2p, (connection) => mesh.isPeer(connection), log)
   const mesh = createMesh({
     ...deps,
     hub: name,
@@ -56,20 +60,38 @@ export async function createHubNetwork(deps: HubNetworkDeps): Promise<HubNetwork
     onPeer() {
       for (const member of directory.members()) mesh.publish(newsOf(member))
     },
+    onStranger: (nodeId) => sendAway(nodeId, 'nodes publish presence only'),
   })
-  keepHubsAmongThemselves(libp2p, mesh, log)
+  keepHubsAmongThemselves(libp2p, sendAway)
+  subscribePresence(
+    libp2p,
+    presenceTopic(name),
+    (record, signed) => directory.refresh(record, signed),
+    { now, onBreach: sendAway },
+  )
   const peerId = NodeId.parse(peerIdOf(privateKey))
   return { peerId, signer, libp2p, transport, directory, neighbours, echoes, mesh }
 }
 
+/** Ends the connections of a node that has done what no node does. Its link, its jobs and its seat end with them. */
+function createSendAway(libp2p: LittoralNode, isPeer: Mesh['isPeer'], log: Log) {
+  return (nodeId: string, why: string): void => {
+    const connections = libp2p.getConnections().filter((c) => c.remotePeer.toString() === nodeId)
+    for (const connection of connections) {
+      if (connection.status !== 'open' || isPeer(connection)) continue
+      log.warn('node.sent-away', { nodeId, why })
+      connection.abort(new Error(why))
+    }
+  }
+}
+
 /** What hubs tell one another of nodes, their places and consortia is not for nodes: one that listens is sent away at once. */
-function keepHubsAmongThemselves(libp2p: LittoralNode, mesh: Pick<Mesh, 'isPeer'>, log: Log): void {
+function keepHubsAmongThemselves(
+  libp2p: LittoralNode,
+  sendAway: (nodeId: string, why: string) => void,
+): void {
   libp2p.services.pubsub.addEventListener('subscription-change', ({ detail }) => {
     if (!detail.subscriptions.some(({ subscribe }) => subscribe)) return
-    for (const connection of libp2p.getConnections(detail.peerId)) {
-      if (mesh.isPeer(connection)) continue
-      log.warn('node.subscribed', { nodeId: detail.peerId.toString() })
-      connection.abort(new Error('nodes publish and do not subscribe'))
-    }
+    sendAway(detail.peerId.toString(), 'nodes publish and do not subscribe')
   })
 }

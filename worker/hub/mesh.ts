@@ -35,6 +35,8 @@ export interface MeshDeps {
   readonly onNotice: (notice: HubNotice) => void
   /** Another hub listens from now on: what it should know is to be published again. */
   readonly onPeer: () => void
+  /** A node has published where only hubs do. */
+  readonly onStranger: (nodeId: string) => void
 }
 
 /** A notice without who sends it and when. */
@@ -71,7 +73,7 @@ export function peerFetch(peers: readonly PeerHub[]): UpgradeFetch {
 }
 
 export function createMesh(deps: MeshDeps): Mesh {
-  const { hub, libp2p, transport, signer, peers, now, log, onNotice, onPeer } = deps
+  const { hub, libp2p, transport, signer, peers, now, log, onNotice, onPeer, onStranger } = deps
   const { pubsub } = libp2p.services
   const keys = new Map<string, { readonly peerId: string; readonly hubKey: PublicKey }>()
   let lastMs = 0
@@ -104,6 +106,8 @@ export function createMesh(deps: MeshDeps): Mesh {
       log.warn('hub.unreachable', { peer: peer.name, cause: String(error) }),
     )
   }
+  const isPeer = ({ direction, remoteAddr }: Connection) =>
+    direction === 'outbound' || remoteAddr.toString().startsWith(`/ip6/${PEER_ADDRESS}/`)
   const reachAll = () => peers.forEach(tryReach)
   const onSubscription = ({ detail }: { detail: { peerId: { toString(): string } } }) => {
     const id = detail.peerId.toString()
@@ -112,7 +116,12 @@ export function createMesh(deps: MeshDeps): Mesh {
 
   let timer: ReturnType<typeof setInterval> | undefined
   if (peers.length > 0) {
-    pubsub.topicValidators.set(HUBS_TOPIC, async (_peer, message) => {
+    pubsub.topicValidators.set(HUBS_TOPIC, async (from, message) => {
+      // Before a signature is checked: a node's message here costs as little as can be.
+      if (!libp2p.getConnections(from).some(isPeer)) {
+        onStranger(from.toString())
+        return TopicValidatorResult.Reject
+      }
       const notice = await readNotice(message.data, { keyOf, nowMs: now() })
       if (notice === undefined || notice.hub === hub) return TopicValidatorResult.Reject
       onNotice(notice)
@@ -130,8 +139,7 @@ export function createMesh(deps: MeshDeps): Mesh {
       if (peer !== undefined && hub < name) tryReach(peer)
     },
     enter: (socket) => transport.accept(socket, { address: PEER_ADDRESS }),
-    isPeer: ({ direction, remoteAddr }) =>
-      direction === 'outbound' || remoteAddr.toString().startsWith(`/ip6/${PEER_ADDRESS}/`),
+    isPeer,
     publish(news) {
       if (peers.length === 0) return
       // Two in one millisecond are still told apart.

@@ -4,6 +4,9 @@ import type { DurableObjectTransport } from '#p2p/transports/durable-object.ts'
 import type { SocketLike } from '#p2p/transports/socket-connection.ts'
 import type { Hello, StoredReceipt, Welcome } from '#p2p/messages.ts'
 import { WORK_PROTOCOL } from '#p2p/frames.ts'
+import { systemClock } from '#p2p/clock.ts'
+import { createBudget, withinBudget, type Budget } from '#p2p/peer-budget.ts'
+import { meterSocket } from '#p2p/transports/metered-socket.ts'
 import { verifyPresence } from '#shared/presence.ts'
 import { openWork } from '#p2p/work-client.ts'
 import { AppError, errorCode } from '#shared/errors.ts'
@@ -51,6 +54,31 @@ export interface NodeGate {
   enter(socket: SocketLike, admission: Admission): Promise<void>
 }
 
+/** What one peer may send beside its work, in bytes, at once and in a second: handshakes, gossip, presence, what no one asked for. */
+const PEER_BYTES = 512 * 1024
+const PEER_BYTES_PER_SECOND = 32 * 1024
+/** Log lines that one connection may cause at once, and in a second. */
+const PEER_LINES = 16
+const PEER_LINES_PER_SECOND = 0.1
+
+/** Of a fault in a log line: a peer may have written it. */
+const DETAIL_CHARS = 256
+
+/** What one connection may cost. */
+interface Allowance {
+  readonly bytes: Budget
+  readonly log: Log
+}
+
+function createAllowance(log: Log): Allowance {
+  const clock = systemClock
+  const lines = createBudget({ most: PEER_LINES, perSecond: PEER_LINES_PER_SECOND, clock })
+  return {
+    bytes: createBudget({ most: PEER_BYTES, perSecond: PEER_BYTES_PER_SECOND, clock }),
+    log: withinBudget(log, lines),
+  }
+}
+
 /** A socket whose handshake or greeting has not ended. */
 interface Entry {
   readonly nodeId: string
@@ -85,10 +113,15 @@ export function createNodeGate(deps: NodeGateDeps): NodeGate {
       const { promise, resolve } = Promise.withResolvers<Connection>()
       const mark = markOf(address)
       entering.set(mark, { nodeId: admission.nodeId, opened: resolve })
+      const { bytes, log } = createAllowance(deps.log)
+      const metered = meterSocket(socket, bytes, () =>
+        log.warn('node.flooded', { nodeId: admission.nodeId }),
+      )
       try {
-        await deps.transport.accept(socket, { address })
-        if (admission.purpose === 'measure') await measureGuest(deps, await promise, admission)
-        else await welcomeMember(deps, await promise, admission)
+        await deps.transport.accept(metered, { address })
+        const own = { ...deps, log, onWork: (cost: number) => bytes.earn(cost) }
+        if (admission.purpose === 'measure') await measureGuest(own, await promise, admission)
+        else await welcomeMember(own, await promise, admission)
       } finally {
         entering.delete(mark)
       }
@@ -102,8 +135,13 @@ function markOf(address: string): string {
   return high === '0' ? `/ip6/fd00::${low}/` : `/ip6/fd00::${high}:${low}/`
 }
 
+/** What a gate does for one connection. */
+interface OwnDeps extends NodeGateDeps {
+  readonly onWork: (costBytes: number) => void
+}
+
 async function welcomeMember(
-  deps: NodeGateDeps,
+  deps: OwnDeps,
   connection: Connection,
   admission: Admission,
 ): Promise<void> {
@@ -131,6 +169,7 @@ async function welcomeMember(
         return { ...deps.greeting, version: 1, place, networks, quarantine }
       },
       onReceipt: deps.onReceipt,
+      onWork: deps.onWork,
       onPresence: async (signed) => {
         deps.directory.refresh(await readOwnPresence(signed, nodeId), signed)
         deps.onChange()
@@ -157,7 +196,7 @@ async function welcomeMember(
     })
   } catch (error) {
     const code = errorCode(error) ?? 'internal'
-    deps.log.warn('node.refused', { nodeId, code, detail: String(error) })
+    deps.log.warn('node.refused', { nodeId, code, detail: String(error).slice(0, DETAIL_CHARS) })
     await connection.close().catch(() => connection.abort(new Error('refused')))
   }
 }

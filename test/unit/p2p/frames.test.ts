@@ -11,6 +11,7 @@ import {
   readJson,
   readNumber,
   type Frame,
+  longestBody,
 } from '#p2p/frames.ts'
 import { ReceiptAck } from '#p2p/messages.ts'
 import { errorFrame, readWireError } from '#p2p/wire-error.ts'
@@ -63,14 +64,15 @@ describe('frames', () => {
 
   test('[W3] a body over the bound of its kind is refused by its header alone', () => {
     expect(codeOf(() => decode(header(LIMITS.frameBytes + 1, 6)))).toBe('too_large')
-    expect(codeOf(() => decode(header(LIMITS.controlFrameBytes + 1, 8)))).toBe('too_large')
+    expect(codeOf(() => decode(header(LIMITS.controlFrameBytes + 1, 5)))).toBe('too_large')
+    expect(codeOf(() => decode(header(longestBody('result') + 1, 8)))).toBe('too_large')
     expect(codeOf(() => decode(header(2 ** 32 - 1, 6)))).toBe('too_large')
     expect(decode(header(LIMITS.frameBytes, 6))).toEqual([])
   })
 
   test('[W3] a declared length costs no memory before its bytes come', () => {
     const decoder = createFrameDecoder()
-    decoder.push(header(LIMITS.controlFrameBytes, 8), () => {})
+    decoder.push(header(LIMITS.controlFrameBytes, 5), () => {})
     expect(decoder.pendingBytes()).toBe(HEADER_BYTES)
   })
 

@@ -1,0 +1,28 @@
+/** Takes items one after the other, each when the one before is done: a queue and one loop, so that no chain of promises grows. */
+
+export interface InTurn<T> {
+  push(item: T): void
+  /** Resolves when all that was pushed so far has been taken. */
+  idle(): Promise<void>
+}
+
+/** @param take must not reject. The queue is bounded by whoever pushes: by the credit that each item has cost. */
+export function createInTurn<T>(take: (item: T) => Promise<void>): InTurn<T> {
+  let waiting: T[] = []
+  let running: Promise<void> | undefined
+  const run = async () => {
+    while (waiting.length > 0) {
+      const items = waiting
+      waiting = []
+      for (const item of items) await take(item)
+    }
+    running = undefined
+  }
+  return {
+    push(item) {
+      waiting.push(item)
+      running ??= run()
+    },
+    idle: () => running ?? Promise.resolve(),
+  }
+}

@@ -1,0 +1,66 @@
+/** What one peer may cause: a bucket that fills at a steady rate, from which each thing that it makes us do takes its cost. */
+import type { Log, LogFields } from '#shared/log.ts'
+import type { Clock } from './clock.ts'
+
+export interface Budget {
+  /** @returns false when there is not enough left; nothing is taken then */
+  spend(cost: number): boolean
+  /** Something that was asked for has come: it costs the peer nothing. */
+  earn(cost: number): void
+  /** Milliseconds until so much will be there. */
+  waitMs(cost: number): number
+}
+
+export interface BudgetOptions {
+  /** What may be spent at once. */
+  readonly most: number
+  readonly perSecond: number
+  readonly clock: Pick<Clock, 'nowMs'>
+}
+
+export function createBudget({ most, perSecond, clock }: BudgetOptions): Budget {
+  let left = most
+  let atMs = clock.nowMs()
+  const fill = () => {
+    const nowMs = clock.nowMs()
+    left = Math.min(most, left + (Math.max(0, nowMs - atMs) / 1_000) * perSecond)
+    atMs = nowMs
+  }
+  return {
+    spend(cost) {
+      fill()
+      if (cost > left) return false
+      left -= cost
+      return true
+    },
+    earn(cost) {
+      left = Math.min(most, left + cost)
+    },
+    waitMs(cost) {
+      fill()
+      return cost <= left ? 0 : Math.ceil(((cost - left) / perSecond) * 1_000)
+    },
+  }
+}
+
+/** A log whose lines one peer causes: beyond its budget they are counted, and told with the next line that has room. */
+export function withinBudget(log: Log, lines: Budget): Log {
+  let dropped = 0
+  const allowed =
+    (level: 'info' | 'warn' | 'error') =>
+    (event: string, fields: LogFields = {}) => {
+      if (!lines.spend(1)) {
+        dropped += 1
+        return
+      }
+      log[level](event, dropped === 0 ? fields : { ...fields, linesDropped: dropped })
+      dropped = 0
+    }
+  return {
+    debug: (event, fields) => log.debug(event, fields),
+    info: allowed('info'),
+    warn: allowed('warn'),
+    error: allowed('error'),
+    with: (fields) => withinBudget(log.with(fields), lines),
+  }
+}

@@ -1,0 +1,48 @@
+/** A socket whose peer has a budget: what it sends beyond its work, and what it makes us answer, is paid for or ends it. */
+import { frameCost } from '../credit.ts'
+import type { Budget } from '../peer-budget.ts'
+import { RESET_CLOSE, type SocketLike } from './socket-connection.ts'
+
+/** What yamux says of itself alone, encrypted: acknowledged pings, windows, resets. A peer can ask for one with twelve bytes. */
+const CONTROL_BYTES = 32
+
+/** @param onSpent called once; the socket has been closed then, and nothing more comes from it */
+export function meterSocket(socket: SocketLike, budget: Budget, onSpent: () => void): SocketLike {
+  const onClose: ((event: { wasClean: boolean; code: number }) => void)[] = []
+  let isSpent = false
+  const pay = (cost: number): boolean => {
+    if (isSpent || budget.spend(cost)) return !isSpent
+    isSpent = true
+    socket.close(RESET_CLOSE, 'flooded')
+    // The peer may never answer the close: for this end it has happened.
+    for (const listener of onClose) listener({ wasClean: false, code: RESET_CLOSE })
+    onSpent()
+    return false
+  }
+  const listen = (type: string, listener: (event: never) => void) =>
+    (socket.addEventListener as (type: string, listener: (event: never) => void) => void)(
+      type,
+      (event) => {
+        if (isSpent) return
+        if (type !== 'message' || pay(frameCost(sizeOf(event)))) listener(event)
+      },
+    )
+  socket.binaryType = 'arraybuffer'
+  return {
+    get bufferedAmount() {
+      return socket.bufferedAmount ?? 0
+    },
+    send(data) {
+      if (data.byteLength > CONTROL_BYTES || pay(frameCost(0))) socket.send(data)
+    },
+    close: (code, reason) => socket.close(code, reason),
+    addEventListener(type: string, listener: (event: never) => void) {
+      if (type === 'close') onClose.push(listener as (event: object) => void)
+      listen(type, listener)
+    },
+  }
+}
+
+function sizeOf({ data }: { readonly data: unknown }): number {
+  return data instanceof ArrayBuffer ? data.byteLength : String(data).length
+}
