@@ -172,7 +172,10 @@ function hand([program, ...fixed], rest) {
   for (const signal of ['SIGINT', 'SIGTERM'])
     process.on(signal, () => signal === 'SIGTERM' && child.kill(signal))
   return new Promise((done) => {
-    child.once('exit', (code, signal) => done(code ?? (signal === 'SIGINT' ? 130 : 1)))
+    child.once('exit', (code, signal) => {
+      if (signal !== null && signal !== 'SIGINT') say(`npm run ${name} was ended by ${signal}`)
+      done(code ?? (signal === 'SIGINT' ? 130 : 1))
+    })
     child.once('error', (error) => fail(error.message))
   })
 }

@@ -11,6 +11,7 @@ import { buildPages, buildWorker, PAGES_DIR, WORKER_DIR } from './build.ts'
 import { readBundle } from './lib/bundle.ts'
 import { repositoryPath } from './lib/paths.ts'
 import { SETTINGS } from './lib/settings.ts'
+import { keepRunning, type Kept } from './lib/keep-running.ts'
 import { startWorkerd, type Workerd } from './lib/workerd.ts'
 
 const USAGE = `npm run serve -- [--host 127.0.0.1] [--port 8787] [--state .littoral/serve] [--built]
@@ -28,16 +29,19 @@ const Secrets = z.object({
 
 type Vars = Readonly<Record<string, string>>
 
-let workerd: Workerd | undefined
+let workerd: Kept<Workerd> | undefined
+const { promise: stopped, resolve: stop } = Promise.withResolvers<number>()
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.on(signal, () => void workerd?.close())
+  process.on(signal, () => (workerd === undefined ? process.exit(0) : stop(0)))
 }
 try {
-  process.exitCode = await main()
+  const code = await main()
+  await workerd?.close()
+  process.exit(code)
 } catch (error) {
   const { code, detail } = toAppError(error)
   console.error(code === 'internal' && error instanceof Error ? error.message : detail)
-  process.exitCode = 1
+  process.exit(1)
 }
 
 async function main(): Promise<number> {
@@ -72,23 +76,28 @@ async function main(): Promise<number> {
     console.error('JURISDICTION=cloudflare is for npm run deploy; here name the place or leave it.')
     return 1
   }
-  workerd = await startWorkerd({
-    bundleDir: WORKER_DIR,
-    stateDir,
-    host: flags.host,
-    port: Number(flags.port),
-    vars,
-    assetsDir: PAGES_DIR,
-    log: createLog(),
-    onLine: (line, stream) => void process[stream].write(`${line}\n`),
+  const start = (before?: Workerd) =>
+    startWorkerd({
+      bundleDir: WORKER_DIR,
+      stateDir,
+      host: flags.host,
+      port: before?.port ?? Number(flags.port),
+      vars,
+      assetsDir: PAGES_DIR,
+      log: createLog(),
+      onLine: (line, stream) => void process[stream].write(`${line}\n`),
+    })
+  workerd = await keepRunning('workerd', start, {
+    say: (text) => console.error(text),
+    giveUp: ({ detail }) => {
+      console.error(detail)
+      stop(1)
+    },
   })
-  writePrivate(join(stateDir, 'instance.json'), {
-    url: workerd.url,
-    OPERATOR_KEY: vars['OPERATOR_KEY'],
-  })
-  report(workerd.url, stateDir, vars)
-  const code = await workerd.exited
-  return code ?? 0
+  const { url } = workerd.current()
+  writePrivate(join(stateDir, 'instance.json'), { url, OPERATOR_KEY: vars['OPERATOR_KEY'] })
+  report(url, stateDir, vars)
+  return await stopped
 }
 
 function report(url: string, stateDir: string, vars: Vars): void {

@@ -30,6 +30,7 @@ const { values: flags } = parseArgs({
 })
 /** With --json stdout carries the one document and nothing else. */
 const say = (text: string) => (flags.json ? process.stderr : process.stdout).write(`${text}\n`)
+const complain = (text: string) => process.stderr.write(`${text}\n`)
 const log = createLog({
   level: flags.verbose ? 'debug' : 'error',
   write: (line) => process.stderr.write(`${line}\n`),
@@ -41,17 +42,21 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => vo
 try {
   await main()
 } catch (error) {
-  process.stderr.write(
-    `\nnpm start failed: ${toAppError(error).code === 'internal' ? String((error as Error).message) : toAppError(error).detail}\n`,
-  )
-  await stop(1)
+  const { code, detail } = toAppError(error)
+  await stop(1, code === 'internal' && error instanceof Error ? error.message : detail)
 }
 
 async function main(): Promise<void> {
   say('Build: Worker and pages')
   await buildPages(MANIFESTS)
   await buildWorker({ simulatedPlaces: true })
-  stack = await startStack({ dir: STATE_DIR, port: Number(flags.port), log, onStep: say })
+  stack = await startStack({
+    dir: STATE_DIR,
+    port: Number(flags.port),
+    log,
+    onStep: say,
+    keeper: { say: complain, giveUp: ({ detail }) => void stop(1, detail) },
+  })
   const tenant = await stack.createTenant('demo', ['infer', 'policy', 'audit'])
   const client = { url: stack.url, apiKey: tenant.apiKey }
   await publishPolicies(client)
@@ -161,9 +166,10 @@ function urlsOf(url: string): Record<string, string> {
   }
 }
 
-async function stop(code: number): Promise<void> {
+async function stop(code: number, why?: string): Promise<void> {
   if (isStopping) return
   isStopping = true
+  if (why !== undefined) complain(`\nnpm start failed: ${why}`)
   await stack?.close()
   process.exit(code)
 }

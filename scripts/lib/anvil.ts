@@ -5,6 +5,7 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Log } from '#shared/log.ts'
 import { foundryBinary } from '#scripts/lib/forge.ts'
+import { endOf, type Child } from '#scripts/lib/keep-running.ts'
 
 const READY_TIMEOUT_MS = 120_000
 const STOP_TIMEOUT_MS = 5_000
@@ -13,7 +14,7 @@ const OUTPUT_KEPT = 4_000
 /** Chain id of every local chain; the one that Foundry and Hardhat use. */
 export const LOCAL_CHAIN_ID = 31_337
 
-export interface Chain {
+export interface Chain extends Child {
   readonly rpc: string
   readonly chainId: number
   readonly pid: number
@@ -39,9 +40,10 @@ export async function startAnvil(options: AnvilOptions): Promise<Chain> {
   args.push('--state', join(options.dir, 'anvil.json'), '--state-interval', '1')
   if (options.blockTimeSeconds) args.push('--block-time', String(options.blockTimeSeconds))
   const child = spawn(foundryBinary('anvil'), args, { stdio: ['ignore', 'pipe', 'pipe'] })
+  const ended = endOf(child)
   const rpc = await waitUntilListening(child)
   options.log.info('chain.started', { rpc, chainId: LOCAL_CHAIN_ID })
-  return { rpc, chainId: LOCAL_CHAIN_ID, pid: child.pid ?? 0, close: () => stop(child) }
+  return { rpc, chainId: LOCAL_CHAIN_ID, pid: child.pid ?? 0, ended, close: () => stop(child) }
 }
 
 function waitUntilListening(child: ChildProcess): Promise<string> {

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import type { Log } from '#shared/log.ts'
 import { AppError } from '#shared/errors.ts'
+import { endOf, type Child } from '#scripts/lib/keep-running.ts'
 import { repositoryPath } from '#scripts/lib/paths.ts'
 
 export interface NodeProcessOptions {
@@ -25,11 +26,11 @@ export interface NodeProcessOptions {
   readonly log: Log
 }
 
-export interface NodeProcess {
+export interface NodeProcess extends Child {
   readonly nodeId: string
   readonly stateDir: string
   readonly pid: number
-  /** Each line the node has written so far. */
+  /** The lines that the node has written; of very many the newest. */
   readonly lines: readonly string[]
   close(): Promise<void>
   /** SIGKILL: no goodbye. */
@@ -38,6 +39,7 @@ export interface NodeProcess {
 
 const ONLINE_TIMEOUT_MS = 180_000
 const STOP_TIMEOUT_MS = 5_000
+const LINES_KEPT = 10_000
 const Line = z.looseObject({
   event: z.string(),
   phase: z.string().optional(),
@@ -70,26 +72,33 @@ export async function startNodeProcess(options: NodeProcessOptions): Promise<Nod
       },
     },
   )
-  const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()))
   const killGroup = () => endGroup(child, 'SIGKILL')
   process.once('exit', killGroup)
-  void exited.then(() => process.off('exit', killGroup))
+  // Its engine processes must not outlive it.
+  const ended = endOf(child).then((how) => {
+    process.off('exit', killGroup)
+    killGroup()
+    return how
+  })
   const lines: string[] = []
-  const nodeId = await untilOnline(child, lines, options)
+  const nodeId = await untilOnline(child, lines, options).catch((error: unknown) => {
+    killGroup()
+    throw error
+  })
   const stop = async (signal: NodeJS.Signals) => {
     // A goodbye is for the node itself to say; SIGKILL takes its engine processes with it.
     if (signal === 'SIGKILL') killGroup()
     else child.kill(signal)
     const timer = setTimeout(killGroup, STOP_TIMEOUT_MS)
-    await exited
+    await ended
     clearTimeout(timer)
-    killGroup()
   }
   return {
     nodeId,
     stateDir,
     pid: child.pid ?? 0,
     lines,
+    ended,
     close: () => stop('SIGTERM'),
     kill: () => stop('SIGKILL'),
   }
@@ -113,6 +122,7 @@ function untilOnline(
     if (stream === null) continue
     createInterface({ input: stream }).on('line', (line) => {
       lines.push(line)
+      if (lines.length > LINES_KEPT) lines.shift()
       const { event, phase, nodeId } = parseLine(line)
       options.log.debug('node.wrote', { node: options.name, line })
       if (event === 'node.changed' && phase === 'online' && nodeId !== undefined) resolve(nodeId)

@@ -23,6 +23,7 @@ import {
   type NodeProcess,
   type NodeProcessOptions,
 } from '#scripts/lib/node-process.ts'
+import { keepRunning, type Keeper } from '#scripts/lib/keep-running.ts'
 import { createKeyRing } from '#scripts/lib/key-ring.ts'
 import { createOperator, type Operator } from '#scripts/lib/operator.ts'
 import { startWorkerd, type Workerd } from '#scripts/lib/workerd.ts'
@@ -42,6 +43,8 @@ export interface StackOptions {
   readonly bundleDir?: string
   /** @default hub-0:any */
   readonly hubs?: string
+  /** Starts chain, workerd and nodes again when they die. Without one a death is left to the caller. */
+  readonly keeper?: Keeper
   /** Where workerd's inspector listens. @default nowhere */
   readonly inspector?: string
 }
@@ -100,8 +103,14 @@ async function bringUp(options: StackOptions, { step, closers, close }: Bringing
   await mkdir(dir, { recursive: true, mode: 0o700 })
   const chainDir = join(dir, 'chain')
   step('Chain: anvil, contracts')
-  const chain = await startAnvil({ dir: chainDir, log })
-  closers.push(() => chain.close())
+  const keptChain = await keepRunning(
+    'The chain (anvil)',
+    (before?: Chain) =>
+      startAnvil({ dir: chainDir, log, port: before === undefined ? 0 : portOf(before.rpc) }),
+    options.keeper,
+  )
+  closers.push(() => keptChain.close())
+  const chain = keptChain.current()
   const access = { rpc: chain.rpc, dir: chainDir }
   const deployment = await deploySettlement(access)
   const poster = await newPoster(access, deployment)
@@ -128,9 +137,14 @@ async function bringUp(options: StackOptions, { step, closers, close }: Bringing
       LOG_KEY: secrets.logKey,
     },
   }
-  let worker = await startWorkerd({ ...workerOptions, port: options.port ?? 0 })
+  const worker = await keepRunning(
+    'The Worker (workerd)',
+    (before?: Workerd) =>
+      startWorkerd({ ...workerOptions, port: before?.port ?? options.port ?? 0 }),
+    options.keeper,
+  )
   closers.push(() => worker.close())
-  const { url, port } = worker
+  const { url } = worker.current()
   const operator = createOperator(url, secrets.operatorKey)
   for (const hub of await hubKeys(url)) await registerHubKey(access, deployment, hub)
   const keyRing = createKeyRing(join(dir, 'keys.json'), operator)
@@ -142,7 +156,7 @@ async function bringUp(options: StackOptions, { step, closers, close }: Bringing
     deployment,
     logPublicKey: (await createLogSigner(secrets.logKey)).publicKey,
     operator,
-    worker: () => worker,
+    worker: () => worker.current(),
     async createTenant(id, scopes) {
       const consumer = await fundConsumer(access, deployment, {
         name: id,
@@ -153,22 +167,20 @@ async function bringUp(options: StackOptions, { step, closers, close }: Bringing
       return { id, apiKey: key, consumer: consumer.address }
     },
     async startNode({ verified, ...node }) {
-      const process = await startNodeProcess({
-        ...node,
-        hub: url,
-        dir,
-        key: verified ? nodeKey : undefined,
-        log,
-      })
-      closers.push(() => process.close())
-      return process
+      const key = verified ? nodeKey : undefined
+      const start = () => startNodeProcess({ ...node, hub: url, dir, key, log })
+      const kept = await keepRunning(`Node ${node.name}`, start, options.keeper)
+      closers.push(() => kept.close())
+      return kept.current()
     },
-    async restartWorker(how) {
-      await (how === 'kill' ? worker.kill() : worker.close())
-      worker = await startWorkerd({ ...workerOptions, port })
-    },
+    restartWorker: (how) =>
+      worker.replace((running) => (how === 'kill' ? running.kill() : running.close())),
     close,
   }
+}
+
+function portOf(url: string): number {
+  return Number(new URL(url).port)
 }
 
 const NetworkHubs = z.looseObject({ hubs: z.array(z.looseObject({ hubKey: PublicKey })) })

@@ -8,6 +8,7 @@ import type { Readable } from 'node:stream'
 import { AppError } from '#shared/errors.ts'
 import type { Log } from '#shared/log.ts'
 import { readBundle, type Bundle } from './bundle.ts'
+import { endOf, type Child } from './keep-running.ts'
 
 const START_TIMEOUT_MS = 120_000
 const STOP_TIMEOUT_MS = 3_000
@@ -38,14 +39,12 @@ export interface WorkerdOptions {
   readonly onLine?: (line: string, stream: 'stdout' | 'stderr') => void
 }
 
-export interface Workerd {
+export interface Workerd extends Child {
   readonly url: string
   readonly port: number
   /** Of the second isolate, where one was asked for. */
   readonly twinUrl: string | undefined
   readonly pid: number
-  /** Resolves with the exit code, or null after a signal. */
-  readonly exited: Promise<number | null>
   /** Asks it to end, and ends it after three seconds. */
   close(): Promise<void>
   /** SIGKILL: no goodbye, as when the machine loses power. */
@@ -74,19 +73,13 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
     env: { ...process.env, ...prefixed(vars) },
   })
   const lastLines: string[] = []
-  const exited = new Promise<number | null>((done) => {
-    child.once('exit', done)
-    child.once('error', (error) => {
-      lastLines.push(error.message)
-      done(null)
-    })
-  })
+  const ended = endOf(child)
   const killOnExit = () => child.kill('SIGKILL')
   process.once('exit', killOnExit)
-  void exited.then(() => process.off('exit', killOnExit))
+  void ended.then(() => process.off('exit', killOnExit))
   pumpLines(child, options, lastLines)
   try {
-    const ports = await listeningPorts(child, exited, options.twin === true ? [HTTP, TWIN] : [HTTP])
+    const ports = await listeningPorts(child, ended, options.twin === true ? [HTTP, TWIN] : [HTTP])
     const port = ports.get(HTTP) ?? 0
     const host = options.host ?? '127.0.0.1'
     const reachable = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host
@@ -98,19 +91,19 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
     })
     const body = await answer.text()
     if (!answer.ok) throw new AppError('internal', `The Worker answers ${answer.status}: ${body}`)
-    const stop = (signal: NodeJS.Signals) => stopChild(child, exited, signal)
+    const stop = (signal: NodeJS.Signals) => stopChild(child, ended, signal)
     return {
       url,
       port,
       twinUrl: twinPort === undefined ? undefined : `${origin}:${twinPort}`,
       pid: child.pid ?? 0,
-      exited,
+      ended,
       close: () => stop('SIGTERM'),
       kill: () => stop('SIGKILL'),
     }
   } catch (cause) {
-    await stopChild(child, exited, 'SIGKILL')
-    const why = cause instanceof AppError ? `${cause.detail}\n` : ''
+    await stopChild(child, ended, 'SIGKILL')
+    const why = cause instanceof Error ? `${cause.message}\n` : ''
     const last = lastLines.join('\n')
     throw new AppError('internal', `workerd did not start:\n${why}${last}`, { cause })
   }
@@ -273,7 +266,7 @@ function pumpLines(child: ChildProcess, options: WorkerdOptions, last: string[])
 /** Reads `{"event":"listen","socket":"http","port":N}` off the control descriptor, until each socket has a port. */
 async function listeningPorts(
   child: ChildProcess,
-  exited: Promise<number | null>,
+  ended: Promise<string>,
   sockets: readonly string[],
 ): Promise<ReadonlyMap<string, number>> {
   const control = child.stdio[3] as Readable
@@ -281,7 +274,7 @@ async function listeningPorts(
   const ports = new Map<string, number>()
   const all = new Promise<ReadonlyMap<string, number>>((done, fail) => {
     timeout.addEventListener('abort', () => fail(new Error('no port in time')))
-    void exited.then((code) => fail(new Error(`exited with ${code}`)))
+    void ended.then((how) => fail(new Error(`it ended: ${how}`)))
     createInterface({ input: control }).on('line', (line) => {
       const message = JSON.parse(line) as { event: string; socket?: string; port?: number }
       if (message.event !== 'listen' || message.socket === undefined) return
@@ -294,11 +287,11 @@ async function listeningPorts(
 
 async function stopChild(
   child: ChildProcess,
-  exited: Promise<number | null>,
+  ended: Promise<string>,
   signal: NodeJS.Signals,
 ): Promise<void> {
   child.kill(signal)
   const late = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS)
-  await exited
+  await ended
   clearTimeout(late)
 }

@@ -1,12 +1,13 @@
 /** `npm run serve` and `npm run keys` as an operator uses them: their own processes, their own state. */
 import { execFile, spawn, type ChildProcess } from 'node:child_process'
-import { mkdtemp, readFile, rm, stat } from 'node:fs/promises'
+import { mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { repositoryPath } from '#scripts/lib/paths.ts'
+import { until } from '../support/poll.ts'
 
 const run = promisify(execFile)
 
@@ -18,6 +19,8 @@ interface Served {
   readonly url: string
   /** Everything it printed until it served. */
   readonly text: string
+  /** The same, and what it prints later. */
+  readonly said: () => string
 }
 
 beforeAll(async () => {
@@ -41,15 +44,27 @@ function serve(env: Record<string, string> = {}): Promise<Served> {
     createInterface({ input: child.stdout }).on('line', (line) => {
       text += `${line}\n`
       const url = /^Serving (http\S+)/m.exec(text)?.[1]
-      if (url !== undefined && line.startsWith('CHAIN_RPC')) done({ process: child, url, text })
+      if (url !== undefined && line.startsWith('CHAIN_RPC')) {
+        done({ process: child, url, text, said: () => text })
+      }
     })
   })
 }
 
+function ended(): Promise<number | null> {
+  return new Promise((done) => served.process.once('exit', done))
+}
+
 function stop(): Promise<number | null> {
-  const ended = new Promise<number | null>((done) => served.process.once('exit', done))
+  const code = ended()
   served.process.kill('SIGTERM')
-  return ended
+  return code
+}
+
+/** The workerd that this serve started: its only child. */
+async function workerdPid(): Promise<number> {
+  const { stdout } = await run('ps', ['-o', 'pid=', '--ppid', String(served.process.pid)])
+  return Number(stdout.trim().split('\n')[0])
 }
 
 async function keys(...args: string[]): Promise<string> {
@@ -87,6 +102,28 @@ describe('npm run serve', () => {
     const id = /^key_acme_\S+/m.exec(await keys('list', '--tenant', 'acme'))?.[0] ?? ''
     expect(await keys('revoke', id)).toContain('revoked')
     expect((await policies(key)).status).toBe(401)
+  })
+
+  it('names a workerd that was killed and starts it again on the same port', async () => {
+    process.kill(await workerdPid(), 'SIGKILL')
+    const isBack = async () =>
+      served.said().includes('workerd runs again') &&
+      (await fetch(`${served.url}/v2/health/live`)).ok
+    await until('it serves again', isBack, { timeoutMs: 60_000 })
+    expect(served.said()).toContain('workerd ended: signal SIGKILL')
+  })
+
+  it('ends with an exit code that is not 0 when workerd cannot be started again', async () => {
+    const storage = join(state, 'durable-objects')
+    await rename(storage, `${storage}.away`)
+    await writeFile(storage, 'in the way')
+    const code = ended()
+    process.kill(await workerdPid(), 'SIGKILL')
+    expect(await code).toBe(1)
+    expect(served.said()).toMatch(/workerd ended 6 times: .*It is not started again/s)
+    await rm(storage)
+    await rename(`${storage}.away`, storage)
+    served = await serve()
   })
 
   it('does not pretend to be on Cloudflare', async () => {

@@ -23,8 +23,14 @@ let stack: TestStack
 let tenant: Tenant
 let node: NodeProcess
 let signer: Signer
+const said: string[] = []
+const gaveUp: string[] = []
+
 beforeAll(async () => {
-  stack = await createTestStack({ batchSeconds: 2 })
+  stack = await createTestStack({
+    batchSeconds: 2,
+    keeper: { say: (text) => said.push(text), giveUp: ({ detail }) => gaveUp.push(detail) },
+  })
   tenant = await stack.createTenant('acme', ['infer', 'policy', 'audit'])
   await stack.pin(tenant, openPolicy('EU'))
   node = await stack.startNode({ name: 'de', region: 'DE', device: 'cpu', verified: true })
@@ -130,5 +136,23 @@ describe('an answered job', () => {
     expect(await balance()).toBe(paidMicroUsd)
     await expect(claim()).rejects.toThrow(/AlreadyPaid/)
     expect(await balance()).toBe(paidMicroUsd)
+  })
+})
+
+describe('a chain, a Worker and a node that are killed', () => {
+  it('are named, started again, and settle the next job', async () => {
+    const children = {
+      'The chain (anvil)': stack.chain.pid,
+      'The Worker (workerd)': stack.worker().pid,
+      'Node de': node.pid,
+    }
+    for (const pid of Object.values(children)) process.kill(pid, 'SIGKILL')
+    for (const name of Object.keys(children)) {
+      const isBack = () => said.includes(`${name} runs again`)
+      await until(`${name} runs again`, isBack, { timeoutMs: 120_000 })
+      expect(said.join('\n')).toContain(`${name} ended: signal SIGKILL`)
+    }
+    expect(gaveUp).toEqual([])
+    expect((await settled(await answer())).status).toBe('settled')
   })
 })

@@ -51,7 +51,7 @@ describe('the routes of the API', () => {
       await readFile(repositoryPath('docs/openapi.json'), 'utf8'),
     )
     let isAlive = true
-    void worker.workerd.exited.then(() => (isAlive = false))
+    void worker.workerd.ended.then(() => (isAlive = false))
     const report = await fuzzRoutes(
       description,
       { url: worker.workerd.url, keys, isAlive: () => isAlive },

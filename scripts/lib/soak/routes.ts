@@ -48,7 +48,7 @@ async function fuzz(
   })
   closers.push(() => worker.close())
   let isAlive = true
-  void worker.exited.then(() => (isAlive = false))
+  void worker.ended.then(() => (isAlive = false))
   const operator = createOperator(worker.url, OPERATOR_KEY)
   const scopes = ['infer', 'policy', 'audit', 'admin']
   const own = await operator.createKey({ tenant: 'acme', scopes })

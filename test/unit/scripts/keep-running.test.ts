@@ -1,0 +1,138 @@
+import { describe, expect, it } from 'vitest'
+import { keepRunning, type Child, type Keeper } from '#scripts/lib/keep-running.ts'
+
+/** A child that ends when the test says so. */
+interface FakeChild extends Child {
+  readonly id: number
+  end(how: string): void
+}
+
+/** A keeper whose pauses pass when the test lets them. */
+function createScene(options: { readonly startsThatFail?: number } = {}) {
+  const said: string[] = []
+  const gaveUp: string[] = []
+  const pauses: number[] = []
+  const started: FakeChild[] = []
+  let nowMs = 0
+  let failures = 0
+  const keeper: Keeper = {
+    say: (text) => said.push(text),
+    giveUp: ({ detail }) => gaveUp.push(detail),
+    nowMs: () => nowMs,
+    wait: (ms) => {
+      pauses.push(ms)
+      nowMs += ms
+      return Promise.resolve()
+    },
+  }
+  const start = (): Promise<FakeChild> => {
+    if (started.length > 0 && failures < (options.startsThatFail ?? 0)) {
+      failures += 1
+      return Promise.reject(new Error('the port is taken'))
+    }
+    const { promise: ended, resolve: end } = Promise.withResolvers<string>()
+    const close = () => Promise.resolve(end('code 0'))
+    const child = { id: started.length, ended, end, close }
+    started.push(child)
+    return Promise.resolve(child)
+  }
+  const settle = async () => {
+    for (let turn = 0; turn < 200; turn += 1) await Promise.resolve()
+  }
+  return {
+    said,
+    gaveUp,
+    pauses,
+    started,
+    keeper,
+    start,
+    settle,
+    pass: (ms: number) => (nowMs += ms),
+  }
+}
+
+/** The pauses before starts; each death has a short one of its own before. */
+const growing = (pauses: readonly number[]) => pauses.filter((ms) => ms !== 100)
+
+describe('a child that is kept running', () => {
+  it('is named when it dies, and started again', async () => {
+    const { start, started, keeper, said, settle } = createScene()
+    const kept = await keepRunning('workerd', start, keeper)
+    started[0]?.end('signal SIGKILL')
+    await settle()
+    expect(kept.current().id).toBe(1)
+    expect(said[0]).toMatch(/^workerd ended: signal SIGKILL\. Starting it again in 0\.5 s/)
+    expect(said.at(-1)).toBe('workerd runs again')
+  })
+
+  it('waits longer each time, and is given up when it cannot be started', async () => {
+    const { start, started, keeper, gaveUp, pauses, settle } = createScene({ startsThatFail: 99 })
+    await keepRunning('workerd', start, keeper)
+    started[0]?.end('code 1')
+    await settle()
+    expect(growing(pauses)).toEqual([500, 1_000, 2_000, 4_000, 8_000])
+    expect(gaveUp).toEqual([
+      expect.stringMatching(/^workerd ended .* the port is taken\. It is not/),
+    ])
+  })
+
+  it('is given up, too, when it dies each time soon after its start', async () => {
+    const { start, started, keeper, gaveUp, settle } = createScene()
+    await keepRunning('workerd', start, keeper)
+    for (let life = 0; life < 6; life += 1) {
+      started[life]?.end('code 1')
+      await settle()
+    }
+    expect(started).toHaveLength(6)
+    expect(gaveUp).toHaveLength(1)
+  })
+
+  it('starts with the short pause again after it ran for a minute', async () => {
+    const { start, started, keeper, gaveUp, pauses, pass, settle } = createScene()
+    await keepRunning('workerd', start, keeper)
+    for (let life = 0; life < 20; life += 1) {
+      pass(60_000)
+      started[life]?.end('code 1')
+      await settle()
+    }
+    expect(new Set(growing(pauses))).toEqual(new Set([500]))
+    expect(gaveUp).toEqual([])
+  })
+
+  it('is left alone once it was closed or replaced on purpose', async () => {
+    const { start, started, keeper, said, settle } = createScene()
+    const kept = await keepRunning('workerd', start, keeper)
+    await kept.replace((child) => child.close())
+    await settle()
+    expect(kept.current().id).toBe(1)
+    await kept.close()
+    await settle()
+    expect(started).toHaveLength(2)
+    expect(said).toEqual([])
+  })
+
+  it('is closed when that was asked for while it was starting again', async () => {
+    const { start, started, keeper, settle } = createScene()
+    let isClosing = false
+    const closing: Keeper = {
+      ...keeper,
+      wait: async () => {
+        if (!isClosing) return
+        await kept.close()
+      },
+    }
+    const kept = await keepRunning('workerd', start, closing)
+    isClosing = true
+    started[0]?.end('signal SIGKILL')
+    await settle()
+    expect(started).toHaveLength(1)
+  })
+
+  it('is not restarted without a keeper', async () => {
+    const { start, started, settle } = createScene()
+    await keepRunning('workerd', start)
+    started[0]?.end('signal SIGKILL')
+    await settle()
+    expect(started).toHaveLength(1)
+  })
+})
