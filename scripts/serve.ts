@@ -27,6 +27,10 @@ const Secrets = z.object({
   LOG_KEY: z.string(),
 })
 
+const Parts = z.looseObject({
+  parts: z.record(z.string(), z.object({ ready: z.boolean(), detail: z.string() })),
+})
+
 type Vars = Readonly<Record<string, string>>
 
 let workerd: Kept<Workerd> | undefined
@@ -97,6 +101,7 @@ async function main(): Promise<number> {
   const { url } = workerd.current()
   writePrivate(join(stateDir, 'instance.json'), { url, OPERATOR_KEY: vars['OPERATOR_KEY'] })
   report(url, stateDir, vars)
+  await reportFaults(url)
   return await stopped
 }
 
@@ -125,6 +130,14 @@ function report(url: string, stateDir: string, vars: Vars): void {
     lines.push('', 'CHAIN_RPC is not set: receipts are kept and nothing is settled.')
   }
   console.log(lines.join('\n'))
+}
+
+/** What is not ready, before the first request finds out. A new instance has no nodes yet. */
+async function reportFaults(url: string): Promise<void> {
+  const response = await fetch(`${url}/v2/health/ready`, { signal: AbortSignal.timeout(30_000) })
+  const { parts } = Parts.parse(await response.json())
+  for (const [name, { ready, detail }] of Object.entries(parts))
+    if (!ready && name !== 'nodes') console.error(`Not ready: ${name}: ${detail}`)
 }
 
 /** Made once and kept; only its owner may read the file. One that an older version made gets what it lacks. */

@@ -62,7 +62,7 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: 'GET',
     path: '/v2/health/ready',
-    summary: 'Whether a hub answers',
+    summary: 'Whether nodes, hubs, ledger and chain are ready; 503 when one is not',
     security: 'none',
     reply: replies.ReadyReply,
   },

@@ -12,6 +12,7 @@ import {
   newPoster,
   PUBLISHED_OWNER_KEY,
   registerHubKey,
+  send,
   startAnvil,
   type Chain,
   type Deployment,
@@ -21,8 +22,13 @@ import { claimEarnings } from '#scripts/lib/claim-earnings.ts'
 import { verifyReceipt } from '#shared/verify/receipt.ts'
 import { silentLog } from '#shared/log.ts'
 import { SETTLEMENT_ABI } from '#shared/settlement-abi.ts'
-import { createLedgerChain, type LedgerChain } from '#worker/ledger/chain.ts'
+import {
+  createLedgerChain,
+  type LedgerChain,
+  type LedgerChainOptions,
+} from '#worker/ledger/chain.ts'
 import { createLedgerCore, type LedgerCore } from '#worker/ledger/core.ts'
+import type { FaultCode } from '#worker/ledger/fault.ts'
 import { createSqliteStorage, type TestStorage } from '../support/sqlite-storage.ts'
 import { until } from '../support/poll.ts'
 import { createReceiptMaker, type ReceiptMaker } from '../support/receipts.ts'
@@ -62,9 +68,9 @@ afterAll(async () => {
 })
 
 /** The same storage, a new process: what a restart of the Durable Object is. */
-function startLedger(through: LedgerChain = ledgerChain): LedgerCore {
+function startLedger(through: LedgerChain = ledgerChain, from = storage): LedgerCore {
   return createLedgerCore({
-    storage,
+    storage: from,
     chain: through,
     nowMs: Date.now,
     wake: () => {},
@@ -179,7 +185,55 @@ describe('a Ledger with a real chain', () => {
     const before = await ledgerChain.position()
     await lost.tick()
     expect(await ledgerChain.position()).toEqual(before)
-    expect((await lost.summary()).fault).toContain('this ledger')
+    expect((await lost.health()).fault).toContain('this ledger')
+    fresh.close()
+  })
+
+  it.each<[string, FaultCode, () => Promise<Partial<LedgerChainOptions>>]>([
+    ['an endpoint that is not there', 'chain.unreachable', async () => ({ rpc: DEAD_RPC })],
+    ['an endpoint of another chain', 'chain.other', async () => ({ chainId: 1 })],
+    [
+      'a contract that is not there',
+      'contract.missing',
+      async () => ({ settlement: `0x${'5e'.repeat(20)}` }),
+    ],
+    [
+      'a contract that is another one',
+      'poster.unknown',
+      async () => ({ settlement: deployment.testUsd }),
+    ],
+    [
+      'a poster that the contract does not know',
+      'poster.unknown',
+      async () => ({ posterKey: generatePrivateKey() }),
+    ],
+    ['a poster without money', 'poster.broke', async () => ({ posterKey: await brokePoster() })],
+  ])('names %s, in words that are its own', async (_, faultCode, change) => {
+    const { chainId, settlement } = deployment
+    const given = { rpc: chain.rpc, chainId, settlement, posterKey: poster.privateKey }
+    const fresh = createSqliteStorage()
+    const through = createLedgerChain({ ...given, ...(await change()) })
+    const failing = startLedger(through, fresh)
+    await failing.accept([{ receipt: await maker.make(), consumer: consumer.address }])
+    await failing.tick()
+    const { fault, faultCode: told } = await failing.health()
+    expect(told).toBe(faultCode)
+    expect(fault).not.toContain('on our side')
     fresh.close()
   })
 })
+
+/** Nobody listens there. */
+const DEAD_RPC = 'http://127.0.0.1:9'
+
+/** One that the contract knows and nobody gave money. */
+async function brokePoster(): Promise<`0x${string}`> {
+  const key = generatePrivateKey()
+  await send(chain.rpc, privateKeyToAccount(PUBLISHED_OWNER_KEY), {
+    address: deployment.settlement,
+    abi: SETTLEMENT_ABI,
+    functionName: 'setPoster',
+    args: [privateKeyToAccount(key).address, true],
+  })
+  return key
+}

@@ -48,7 +48,6 @@ describe('[A1] every answer', () => {
   it.each([
     ['GET', '/v2', replies.ServerReply],
     ['GET', '/v2/health/live', replies.LiveReply],
-    ['GET', '/v2/health/ready', replies.ReadyReply],
     ['GET', `/v2/models/${MODEL}`, replies.ModelReply],
     ['GET', '/v1/models', replies.ModelsReply],
     ['GET', '/v1/network', replies.NetworkReply],
@@ -65,6 +64,16 @@ describe('[A1] every answer', () => {
       expect(reply.headers.get('server-timing')).toMatch(/^edge;dur=\d/)
     },
   )
+
+  it('to a question whether it is ready names what is missing: here the nodes', async () => {
+    const reply = await worker.call('GET', '/v2/health/ready')
+    problem(reply, 'no_capacity')
+    const { ready, parts } = replies.ReadyReply.parse(reply.body)
+    expect(ready).toBe(false)
+    expect(Object.entries(parts).filter(([, part]) => !part.ready)).toEqual([
+      ['nodes', { ready: false, detail: 'No node is connected.' }],
+    ])
+  })
 
   it("carries the caller's request id when it is fit for a header and a log line", async () => {
     const idOf = async (id: string) =>
@@ -264,7 +273,7 @@ describe('[A4] a body that is too large', () => {
   })
 
   it('harms nobody else', async () => {
-    expect((await worker.call('GET', '/v2/health/ready')).status).toBe(200)
+    expect((await worker.call('GET', '/v2/health/live')).status).toBe(200)
     problem(await embed({}), 'no_capacity')
   })
 })

@@ -154,5 +154,6 @@ describe('a chain, a Worker and a node that are killed', () => {
     }
     expect(gaveUp).toEqual([])
     expect((await settled(await answer())).status).toBe('settled')
+    expect((await stack.get(tenant, '/v2/health/ready')).status).toBe(200)
   })
 })

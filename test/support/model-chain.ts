@@ -124,6 +124,7 @@ export function createModelChain(domain: Domain): ModelChain {
     hubs,
     poolSize: () => pool.size,
     pooled: () => [...pool.values()],
+    look: async () => ({ balanceWei: 10n ** 18n, fault: null }),
     position: async () => ({
       nextBatchId: posted.length + 1,
       headNumber: head,

@@ -7,6 +7,7 @@ import { MODEL_TASKS, ModelManifest, ModelTensor } from '#shared/model.ts'
 import { MicroUsd } from '#shared/money.ts'
 import { EVIDENCE_SOURCES, JURISDICTIONS, Policy } from '#shared/policy.ts'
 import { PublicKey } from '#shared/signature.ts'
+import { FAULT_CODES } from '../ledger/fault.ts'
 import { NetworkNode } from '../hub/protocol.ts'
 import { SCOPES } from '../tenant/protocol.ts'
 import { QuotaState } from '../tenant/quota.ts'
@@ -49,8 +50,12 @@ export const LiveReply = z.object({ live: z.literal(true) })
 /** As the operator sees it. */
 export const QuotaReply = QuotaState.extend({ tenant: z.string() })
 
+const ReadyPart = z.object({ ready: z.boolean(), detail: z.string() })
+
+/** With status 503 it is a problem as well, and `ready` is false. */
 export const ReadyReply = z.object({
-  ready: z.literal(true),
+  ready: z.boolean(),
+  parts: z.object({ nodes: ReadyPart, hubs: ReadyPart, ledger: ReadyPart, chain: ReadyPart }),
   hubs: z.int(),
   nodes: z.int(),
   models: z.int(),
@@ -159,7 +164,9 @@ export const NetworkReply = z.object({
   nodes: z.array(NetworkNode),
   settlement: z.looseObject({
     isPosting: z.boolean(),
+    /** Why nothing can be posted, in words; null when all is well. */
     fault: z.string().nullable(),
+    faultCode: z.enum(FAULT_CODES).nullable(),
     pendingReceipts: z.int(),
     settledReceipts: z.int(),
     refusedReceipts: z.int(),

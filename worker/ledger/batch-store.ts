@@ -126,6 +126,11 @@ export function createBatchStore(rows: Rows, storage: Pick<DurableStorage, 'tran
       )
     },
 
+    count(state: BatchState): number {
+      const [row] = rows('SELECT COUNT(*) AS n FROM batches WHERE state = ?', state)
+      return Number(row?.['n'])
+    },
+
     /** The versions that matter, newest batch first. */
     newest(limit: number): KeptBatch[] {
       const query = "SELECT * FROM batches WHERE state <> 'dropped' ORDER BY id DESC LIMIT ?"

@@ -3,9 +3,11 @@ import {
   decodeErrorResult,
   decodeFunctionResult,
   encodeFunctionData,
+  formatEther,
   isHex,
   keccak256,
   numberToHex,
+  size,
   type Hex,
 } from 'viem'
 import { privateKeyToAccount } from 'viem/accounts'
@@ -14,6 +16,7 @@ import type { Domain } from '#shared/eip712.ts'
 import { Bytes32, type Address } from '#shared/ids.ts'
 import { SETTLEMENT_ABI } from '#shared/settlement-abi.ts'
 import type { PublicKey } from '#shared/signature.ts'
+import type { Fault, FaultCode } from './fault.ts'
 import { createJsonRpc, type JsonRpc, type RpcError } from './json-rpc.ts'
 
 /** Where the contract and the poster stand, all read at one block. */
@@ -51,9 +54,18 @@ export interface ConsumerAccount {
   readonly batchLimitMicroUsd: bigint
 }
 
+/** Whether a batch could be posted now. */
+export interface Outlook {
+  /** What the poster has for fees; null when nobody could say. */
+  readonly balanceWei: bigint | null
+  readonly fault: Fault | null
+}
+
 /** What the Ledger needs of a chain. */
 export interface LedgerChain {
   readonly domain: Domain
+  /** @throws {AppError} node_timeout or node_lost when the endpoint cannot be reached */
+  look(): Promise<Outlook>
   position(): Promise<Position>
   isHubKey(key: PublicKey): Promise<boolean>
   account(consumer: Address): Promise<ConsumerAccount>
@@ -74,6 +86,11 @@ export interface LedgerChainOptions {
   readonly posterKey: Hex
 }
 
+/** A readiness check must not wait as long as a posting may. */
+const LOOK_TIMEOUT_MS = 2_000
+/** A poster that cannot pay for this much is told to be broke; a batch of ten policies and consumers takes half of it. */
+const RESERVE_GAS = 1_000_000n
+
 const HexBytes = z.custom<Hex>(isHex)
 const Quantity = z.string().regex(/^0x[0-9a-f]+$/i)
 const Count = Quantity.transform(Number)
@@ -91,6 +108,7 @@ export function createLedgerChain(options: LedgerChainOptions): LedgerChain {
   return {
     ...views,
     domain: { chainId, verifyingContract: settlement },
+    look: () => look(createJsonRpc(options.rpc, LOOK_TIMEOUT_MS), options, poster.address),
     async position() {
       const { number } = Block.parse(await rpc.request('eth_getBlockByNumber', ['latest', false]))
       const at = numberToHex(number)
@@ -107,15 +125,7 @@ export function createLedgerChain(options: LedgerChainOptions): LedgerChain {
         ? { gas: Amount.parse(answer.result) }
         : { revert: revertWords(answer.error) }
     },
-    async fees() {
-      const [block, tip] = await Promise.all([
-        rpc.request('eth_getBlockByNumber', ['latest', false]),
-        rpc.request('eth_maxPriorityFeePerGas', []),
-      ])
-      const maxPriorityFeePerGas = Amount.parse(tip)
-      const baseFee = Block.parse(block).baseFeePerGas ?? 0n
-      return { maxPriorityFeePerGas, maxFeePerGas: baseFee * 2n + maxPriorityFeePerGas }
-    },
+    fees: () => readFees(rpc),
     async sign({ calldata, ...fields }) {
       const transaction = { type: 'eip1559', chainId, to: settlement, data: calldata } as const
       const raw = await poster.signTransaction({ ...transaction, ...fields })
@@ -127,6 +137,52 @@ export function createLedgerChain(options: LedgerChainOptions): LedgerChain {
     },
     fate: (hash) => readFate(rpc, hash),
   }
+}
+
+async function readFees(rpc: JsonRpc): Promise<Fees> {
+  const [block, tip] = await Promise.all([
+    rpc.request('eth_getBlockByNumber', ['latest', false]),
+    rpc.request('eth_maxPriorityFeePerGas', []),
+  ])
+  const maxPriorityFeePerGas = Amount.parse(tip)
+  const baseFee = Block.parse(block).baseFeePerGas ?? 0n
+  return { maxPriorityFeePerGas, maxFeePerGas: baseFee * 2n + maxPriorityFeePerGas }
+}
+
+/** In the order in which they must be mended: on another chain the contract is missing, too. */
+async function look(
+  rpc: JsonRpc,
+  { chainId, settlement }: LedgerChainOptions,
+  poster: Address,
+): Promise<Outlook> {
+  const balanceWei = Amount.parse(await rpc.request('eth_getBalance', [poster, 'latest']))
+  const found = (code: FaultCode, detail: string): Outlook => ({
+    balanceWei,
+    fault: { code, detail },
+  })
+  const actual = Count.parse(await rpc.request('eth_chainId', []))
+  if (actual !== chainId)
+    return found('chain.other', `CHAIN_ID is ${chainId}, and the endpoint is of chain ${actual}.`)
+  if ((await rpc.request('eth_getCode', [settlement, 'latest'])) === '0x')
+    return found('contract.missing', `Chain ${chainId} has no contract at ${settlement}.`)
+  if (!(await isPoster(rpc, settlement, poster)))
+    return found('poster.unknown', `The contract ${settlement} takes no batches of ${poster}.`)
+  const neededWei = RESERVE_GAS * (await readFees(rpc)).maxFeePerGas
+  if (balanceWei < neededWei)
+    return found(
+      'poster.broke',
+      `The poster ${poster} has ${formatEther(balanceWei)} ETH; a batch may cost ${formatEther(neededWei)}.`,
+    )
+  return { balanceWei, fault: null }
+}
+
+/** A contract that does not know the question is not ours, and takes no batches either. */
+async function isPoster(rpc: JsonRpc, settlement: Address, poster: Address): Promise<boolean> {
+  const call = { abi: SETTLEMENT_ABI, functionName: 'isPoster' } as const
+  const data = encodeFunctionData({ ...call, args: [poster] })
+  const answer = await rpc.ask('eth_call', [{ to: settlement, data }, 'latest'])
+  const result = answer.ok ? HexBytes.parse(answer.result) : '0x'
+  return size(result) === 32 && decodeFunctionResult({ ...call, data: result })
 }
 
 type Call = (data: Hex, block?: Hex) => Promise<Hex>

@@ -1,5 +1,5 @@
 /** The Ledger without its runtime: takes receipts, settles them in batches, and says what became of them. */
-import { AppError, toAppError } from '#shared/errors.ts'
+import { AppError } from '#shared/errors.ts'
 import type { LogProgress } from '#shared/audit.ts'
 import { nameHash, type Bytes32, type TenantId } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'
@@ -9,20 +9,21 @@ import type { Settlement } from '#shared/receipt.ts'
 import type { PublicKey } from '#shared/signature.ts'
 import { earningsTree, logTree } from './batch.ts'
 import { createLogHeads } from './log-heads.ts'
-import { createBatchStore, type KeptBatch } from './batch-store.ts'
+import { createBatchStore, type BatchStore, type KeptBatch } from './batch-store.ts'
 import type { LedgerChain } from './chain.ts'
 import type { DurableStorage } from '../storage.ts'
 import { openTables } from './database.ts'
 import { takeReceipts } from './intake.ts'
-import { stepPoster, type PosterDeps, type Step } from './poster.ts'
 import type { BatchSummary, Earnings, LedgerApi, ReceiptStatus, SettledLog } from './protocol.ts'
-import { createReceiptStore, type KeptReceipt } from './receipt-store.ts'
+import { createReceiptStore, type KeptReceipt, type ReceiptStore } from './receipt-store.ts'
 import { createSettling } from './settling.ts'
+import { createTicker, type Ticker } from './ticker.ts'
 import { createWaitingQueue } from './waiting-queue.ts'
 
 const SUMMARY_BATCHES = 20
 const TREES_KEPT = 4
-const LONGEST_PAUSE_MS = 60_000
+/** How often receipts that come make it look at the chain. */
+const GLANCE_MS = 60_000
 
 export interface LedgerDeps {
   readonly storage: DurableStorage
@@ -66,6 +67,8 @@ export function createLedgerCore(deps: LedgerDeps): LedgerCore {
       const domain = chain?.domain ?? null
       const outcomes = await takeReceipts(entries, { receipts, storage, domain })
       if (outcomes.some(({ status }) => status === 'pending')) wake(batchMs)
+      // A batch is a minute away; that it cannot be posted is told now.
+      void tick?.fault(GLANCE_MS)
       return outcomes
     },
 
@@ -81,17 +84,7 @@ export function createLedgerCore(deps: LedgerDeps): LedgerCore {
       }
     },
 
-    async summary() {
-      const { pending, settled, refused } = receipts.counts()
-      return {
-        isPosting: chain !== null,
-        fault: tick?.fault() ?? null,
-        pendingReceipts: pending,
-        settledReceipts: settled,
-        refusedReceipts: refused,
-        batches: batches.newest(SUMMARY_BATCHES).map(toSummary),
-      }
-    },
+    health: () => readHealth(stores, tick),
 
     async settledLogs(tenant, batchIds) {
       return batchIds.slice(0, LIMITS.batchReceipts).flatMap((id) => settledLog(id, tenant) ?? [])
@@ -128,38 +121,25 @@ export function createLedgerCore(deps: LedgerDeps): LedgerCore {
   }
 }
 
-/** Steps the poster; after a fault of the endpoint it waits twice as long each time. */
-function createTicker(deps: PosterDeps & Pick<LedgerDeps, 'wake'>) {
-  let isRunning = false
-  let failures = 0
-  let fault: string | null = null
-  const step = async (): Promise<Step> => {
-    try {
-      const done = await stepPoster(deps)
-      failures = 0
-      if (done.fault !== null) deps.log.warn('ledger.held', { fault: done.fault })
-      return done
-    } catch (error) {
-      failures += 1
-      const { code, detail } = toAppError(error)
-      deps.log.warn('ledger.failed', { code, detail, failures, cause: String(error) })
-      const againMs = Math.min(deps.batchMs * 2 ** Math.min(failures - 1, 6), LONGEST_PAUSE_MS)
-      return { againMs, fault: detail }
-    }
-  }
+/** Where settlement stands, for those who watch over it. */
+async function readHealth(
+  { receipts, batches }: { readonly receipts: ReceiptStore; readonly batches: BatchStore },
+  tick: Ticker | undefined,
+): Promise<LedgerHealth> {
+  const fault = (await tick?.fault()) ?? null
+  const outlook = await tick?.outlook()
+  const { pending, settled, refused } = receipts.counts()
   return {
-    fault: () => fault,
-    async run() {
-      if (isRunning) return
-      isRunning = true
-      try {
-        const done = await step()
-        fault = done.fault
-        if (done.againMs !== null) deps.wake(done.againMs)
-      } finally {
-        isRunning = false
-      }
-    },
+    isPosting: tick !== undefined,
+    fault: fault?.detail ?? null,
+    faultCode: fault?.code ?? null,
+    pendingReceipts: pending,
+    settledReceipts: settled,
+    refusedReceipts: refused,
+    batches: batches.newest(SUMMARY_BATCHES).map(toSummary),
+    posterBalanceWei: outlook?.balanceWei?.toString() ?? null,
+    settledBatches: batches.count('settled'),
+    revertedBatches: batches.count('dropped'),
   }
 }
 

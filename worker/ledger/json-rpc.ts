@@ -29,9 +29,13 @@ export interface JsonRpc {
   request(method: string, params: readonly unknown[]): Promise<unknown>
 }
 
-export function createJsonRpc(url: string): JsonRpc {
+/** @param timeoutMs how long one call may take */
+export function createJsonRpc(url: string, timeoutMs: number = TIMEOUT_MS): JsonRpc {
   const ask = async (method: string, params: readonly unknown[]): Promise<RpcAnswer> => {
-    const text = await post(url, JSON.stringify({ jsonrpc: '2.0', id: 1, method, params }))
+    const text = await post(
+      { url, timeoutMs },
+      JSON.stringify({ jsonrpc: '2.0', id: 1, method, params }),
+    )
     const answer = Answer.safeParse(parseJson(text))
     if (!answer.success)
       throw new AppError('node_lost', `${method}: the chain endpoint answered no JSON-RPC.`)
@@ -52,13 +56,16 @@ export function createJsonRpc(url: string): JsonRpc {
   }
 }
 
-async function post(url: string, body: string): Promise<string> {
+async function post(
+  { url, timeoutMs }: { readonly url: string; readonly timeoutMs: number },
+  body: string,
+): Promise<string> {
   try {
     const response = await fetch(url, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body,
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      signal: AbortSignal.timeout(timeoutMs),
     })
     const text = await response.text()
     if (text.length > ANSWER_BYTES)

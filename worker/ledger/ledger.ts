@@ -53,8 +53,8 @@ export class Ledger extends DurableObject<Env> implements LedgerApi {
     return this.#core.earnings(key)
   }
 
-  summary() {
-    return this.#core.summary()
+  health() {
+    return this.#core.health()
   }
 
   settledLogs(tenant: TenantId, batchIds: readonly number[]) {

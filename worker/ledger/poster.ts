@@ -10,7 +10,8 @@ import type { Log } from '#shared/log.ts'
 import { EMPTY_ROOT } from '#shared/merkle.ts'
 import type { BatchStore, KeptBatch, KeptTransaction, Landing } from './batch-store.ts'
 import type { Batch } from './batch.ts'
-import type { Fate, LedgerChain, Position } from './chain.ts'
+import type { Fate, LedgerChain, Position, SignedTransaction } from './chain.ts'
+import type { Fault, FaultCode } from './fault.ts'
 import { composeBatch, type ComposeDeps } from './compose.ts'
 
 /** How often a transaction on its way is looked at. */
@@ -20,6 +21,7 @@ export const RESEND_MS = 60_000
 /** Transactions with the same nonce, each with a higher fee, and with any nonce; after that somebody has to look. */
 const MAX_BUMPS = 20
 const MAX_TRANSACTIONS = 200
+const LONGEST_PAUSE_MS = 3_600_000
 
 export interface PosterDeps extends ComposeDeps {
   readonly chain: LedgerChain
@@ -30,17 +32,20 @@ export interface PosterDeps extends ComposeDeps {
   readonly log: Log
 }
 
-/** After how many ms to step again (null: when there is something new), and why nothing moves, in words. */
+/** After how many ms to step again (null: when there is something new), and why nothing moves. */
 export interface Step {
   readonly againMs: number | null
-  readonly fault: string | null
+  readonly fault: Fault | null
 }
 
 /** Does the next thing. @throws what the chain endpoint throws; nothing is lost by it */
 export async function stepPoster(deps: PosterDeps): Promise<Step> {
   const { chain, queue, batches, settling, batchMs } = deps
   if (!batches.isFor(chain.domain))
-    return { againMs: batchMs, fault: 'The batches kept here are for another chain or contract.' }
+    return {
+      againMs: batchMs,
+      fault: foreign('The batches kept here are for another chain or contract.'),
+    }
   const position = await chain.position()
   queue.refuseOtherDomains(chain.domain)
   const lost = settling.reopenFrom(position.nextBatchId)
@@ -57,6 +62,8 @@ export async function stepPoster(deps: PosterDeps): Promise<Step> {
     settling.reopenFrom(diverged)
     return { againMs: 0, fault: null }
   }
+  const pauseMs = pauseAfterReverts(id, deps)
+  if (pauseMs > 0) return { againMs: pauseMs, fault: revertFault(id, batches) }
   const parentRoot = batches.settled(id - 1)?.receiptRoot ?? EMPTY_ROOT
   const batch = await composeBatch({ id, parentRoot }, deps)
   if (batch === null) return { againMs: queue.isEmpty() ? null : batchMs, fault: null }
@@ -86,7 +93,7 @@ async function post(batch: Batch, position: Position, deps: PosterDeps): Promise
   if ('revert' in estimated)
     return {
       againMs: batchMs,
-      fault: `The contract refuses batch ${batch.id}: ${estimated.revert}`,
+      fault: fault('batch.refused', `The contract refuses batch ${batch.id}: ${estimated.revert}`),
     }
   const gas = (estimated.gas * 12n) / 10n
   const nonce = position.transactionCount
@@ -97,8 +104,44 @@ async function post(batch: Batch, position: Position, deps: PosterDeps): Promise
     receipts: batch.leaves.length,
     hash: transaction.hash,
   })
-  const fault = await chain.broadcast(transaction)
-  return { againMs: POLL_MS, fault }
+  return { againMs: POLL_MS, fault: await broadcast(batch.id, transaction, deps) }
+}
+
+/** Why the endpoint did not take it; else what became of the versions before. */
+async function broadcast(
+  id: number,
+  transaction: SignedTransaction,
+  { chain, batches }: PosterDeps,
+): Promise<Fault | null> {
+  const refusal = await chain.broadcast(transaction)
+  if (refusal === null) return revertFault(id, batches)
+  return fault('batch.unsent', `The chain endpoint does not take batch ${id}: ${refusal}`)
+}
+
+function revertFault(id: number, batches: BatchStore): Fault | null {
+  const reverts = countReverts(id, batches)
+  if (reverts === 0) return null
+  return fault('batch.reverted', `Batch ${id} was mined and reverted ${reverts} time(s).`)
+}
+
+function countReverts(id: number, batches: BatchStore): number {
+  return batches.versions(id).filter(({ state }) => state === 'dropped').length
+}
+
+/** Each version that reverts costs gas: the second is sent at once, those after it later and later. */
+function pauseAfterReverts(id: number, { batches, batchMs, nowMs }: PosterDeps): number {
+  const reverts = countReverts(id, batches)
+  if (reverts < 2) return 0
+  const sentAtMs = Math.max(...batches.transactions(id).map((sent) => sent.sentAtMs))
+  return sentAtMs + Math.min(batchMs * 2 ** Math.min(reverts, 12), LONGEST_PAUSE_MS) - nowMs()
+}
+
+function fault(code: FaultCode, detail: string): Fault {
+  return { code, detail }
+}
+
+function foreign(detail: string): Fault {
+  return fault('ledger.foreign', detail)
 }
 
 /** Sees a batch through that the contract does not have yet. */
@@ -111,21 +154,21 @@ async function push(open: KeptBatch, position: Position, deps: PosterDeps): Prom
   const mined = fates.find((fate) => fate.kind === 'mined')
   if (mined?.kind === 'mined') {
     if (!mined.isReverted || position.headNumber - mined.blockNumber < confirmations)
-      return { againMs: POLL_MS, fault: null }
+      return { againMs: POLL_MS, fault: revertFault(open.id, batches) }
     settling.drop(open.id)
     log.warn('batch.reverted', { batchId: open.id, attempt: open.attempt, hash: newest.hash })
-    return { againMs: 0, fault: null }
+    return { againMs: 0, fault: revertFault(open.id, batches) }
   }
   // Another transaction of the poster took the nonce, or a reorganisation took away one before it.
   const isStuck = position.transactionCount !== newest.nonce
   if (!isStuck && fates.at(-1)?.kind === 'unknown')
-    return { againMs: POLL_MS, fault: await chain.broadcast(newest) }
+    return { againMs: POLL_MS, fault: await broadcast(open.id, newest, deps) }
   if (deps.nowMs() - newest.sentAtMs < (isStuck ? POLL_MS : RESEND_MS))
-    return { againMs: POLL_MS, fault: null }
+    return { againMs: POLL_MS, fault: revertFault(open.id, batches) }
   const bumps = own.filter(({ nonce }) => nonce === position.transactionCount).length
   if (bumps >= MAX_BUMPS || own.length >= MAX_TRANSACTIONS) {
-    const fault = `Batch ${open.id} is not mined after ${own.length} transactions.`
-    return { againMs: RESEND_MS, fault }
+    const detail = `Batch ${open.id} is not mined after ${own.length} transactions.`
+    return { againMs: RESEND_MS, fault: fault('batch.unmined', detail) }
   }
   log.warn('batch.resent', { batchId: open.id, transactions: own.length + 1 })
   return send(open, { ...newest, nonce: position.transactionCount }, deps)
@@ -137,7 +180,7 @@ async function send(open: KeptBatch, last: KeptTransaction, deps: PosterDeps): P
   const { nonce, gas } = last
   const transaction = await signNew({ calldata, nonce, gas, atLeast: last }, deps)
   deps.batches.addTransaction(id, { ...transaction, attempt })
-  return { againMs: POLL_MS, fault: await deps.chain.broadcast(transaction) }
+  return { againMs: POLL_MS, fault: await broadcast(id, transaction, deps) }
 }
 
 /** The contract has the batch: settles it once it is deep enough. */
@@ -148,7 +191,9 @@ async function confirm(id: number, position: Position, deps: PosterDeps): Promis
   if (landed.length === 0)
     return {
       againMs: batchMs,
-      fault: `Batch ${id} on the chain is none of this ledger's: its storage or its contract is not the one it had.`,
+      fault: foreign(
+        `Batch ${id} on the chain is none of this ledger's: its storage or its contract is not the one it had.`,
+      ),
     }
   const landing = await findLanding(id, landed, deps)
   if (landing === undefined) return { againMs: POLL_MS, fault: null }

@@ -1,6 +1,7 @@
 /** What the other parts of the Worker say to the Ledger by RPC: plain JSON both ways. */
 import type { TenantCheckpoint } from '#shared/audit.ts'
 import type { Address, Bytes32, TenantId } from '#shared/ids.ts'
+import type { FaultCode } from './fault.ts'
 import type { MicroUsd } from '#shared/money.ts'
 import type { Settlement, SignedReceipt } from '#shared/receipt.ts'
 import type { PublicKey } from '#shared/signature.ts'
@@ -57,11 +58,22 @@ export interface LedgerSummary {
   readonly isPosting: boolean
   /** Why nothing can be posted at present, in words; null when all is well. */
   readonly fault: string | null
+  /** The same as one of a few words; null when all is well. */
+  readonly faultCode: FaultCode | null
   readonly pendingReceipts: number
   readonly settledReceipts: number
   readonly refusedReceipts: number
   /** Newest first, at most 20. */
   readonly batches: readonly BatchSummary[]
+}
+
+/** For those who watch over it. */
+export interface LedgerHealth extends LedgerSummary {
+  /** What the poster has for fees, in wei; null without a chain, or when nobody could say. */
+  readonly posterBalanceWei: string | null
+  readonly settledBatches: number
+  /** Versions that were mined and reverted. */
+  readonly revertedBatches: number
 }
 
 /** Where a tenant's audit log stands under a settled batch's log root. */
@@ -83,7 +95,7 @@ export interface LedgerApi {
   /** Unknown ids are left out. */
   status(receiptIds: readonly Bytes32[]): Promise<ReceiptStatus[]>
   earnings(key: PublicKey): Promise<Earnings>
-  summary(): Promise<LedgerSummary>
+  health(): Promise<LedgerHealth>
   /** Batches that have not settled, or that hold none of this tenant's checkpoints, are left out. */
   settledLogs(tenant: TenantId, batchIds: readonly number[]): Promise<SettledLog[]>
 }

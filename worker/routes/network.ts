@@ -1,13 +1,14 @@
 /** `GET /v1/network`: the hubs, the live nodes at country level, where settlement stands, where the caller seems to be. */
 import { Hono } from 'hono'
-import { AppError } from '#shared/errors.ts'
 import { countryCode } from '#shared/region.ts'
 import type { AppContext, AppEnv } from '../context.ts'
-import { openLedger, homeOf } from '../durable-objects.ts'
+import { homeOf } from '../durable-objects.ts'
 import { hubAddress } from '../hub-address.ts'
 import type { NetworkNode } from '../hub/protocol.ts'
+import type { LedgerSummary } from '../ledger/protocol.ts'
 import { optionalKey } from '../middleware/auth.ts'
 import { observePlace } from '../place.ts'
+import { readLedgers } from '../readiness.ts'
 import { hasScope } from '../tenant/key-grant.ts'
 import { liveHubs } from './models.ts'
 
@@ -16,9 +17,7 @@ export const networkRoutes = new Hono<AppEnv>().get('/v1/network', optionalKey, 
 async function describeNetwork(c: AppContext): Promise<Response> {
   const { config } = c.var
   const live = await liveHubs(c)
-  const [first] = config.hubs
-  if (first === undefined) throw new AppError('internal', 'No hub is configured.')
-  const ledger = openLedger(c.env, homeOf(first.jurisdiction, config), config)
+  const settlement = await summarise(c)
   const seen = await observePlace(c.req.raw, config)
   return c.json({
     hubs: live.map(({ config: hub, status }) => ({
@@ -30,9 +29,30 @@ async function describeNetwork(c: AppContext): Promise<Response> {
       nodes: status.nodes.length,
     })),
     nodes: live.flatMap(({ status }) => status.nodes).map(mayAudit(c) ? asIs : atCountryLevel),
-    settlement: await ledger.summary(),
+    settlement,
     you: { country: countryCode(seen.country), source: seen.source },
   })
+}
+
+/** Of the first hub's ledger; a fault of any other is named as well. */
+async function summarise(c: AppContext): Promise<LedgerSummary> {
+  const ledgers = await readLedgers(c)
+  const first = ledgers[0]?.health ?? SILENT
+  const faulty = ledgers.map(({ health }) => health ?? SILENT).find(({ fault }) => fault !== null)
+  const { isPosting, pendingReceipts, settledReceipts, refusedReceipts, batches } = first
+  const { fault = null, faultCode = null } = faulty ?? {}
+  const counts = { pendingReceipts, settledReceipts, refusedReceipts, batches }
+  return { isPosting, fault, faultCode, ...counts }
+}
+
+const SILENT: LedgerSummary = {
+  isPosting: false,
+  fault: 'The Ledger does not answer.',
+  faultCode: 'ledger.failed',
+  pendingReceipts: 0,
+  settledReceipts: 0,
+  refusedReceipts: 0,
+  batches: [],
 }
 
 function mayAudit(c: AppContext): boolean {

@@ -11,6 +11,8 @@ import { checkNamed, checkWanted, decodeInfer, encodeInfer, InferRequest } from 
 import { optionalKey } from '../middleware/auth.ts'
 import { parseJson, readBytes } from '../middleware/body.ts'
 import { inference } from '../middleware/inference.ts'
+import { answerProblem } from '../middleware/problem.ts'
+import { readinessOf, readState } from '../readiness.ts'
 import { countServing, findManifest, liveHubs } from './models.ts'
 import { runJob } from './run-job.ts'
 
@@ -33,12 +35,18 @@ function describeServer(c: AppContext): Response {
   return c.json({ name: 'littoral', version: VERSION, extensions: [BINARY_EXTENSION] })
 }
 
-/** Ready once a hub answers; how many nodes there are is the models' affair. */
+/** 200 when every part is ready, else 503; the parts say what is wrong either way. */
 async function answerReady(c: AppContext): Promise<Response> {
-  const hubs = await liveHubs(c)
-  if (hubs.length === 0) throw new AppError('no_capacity', 'No hub answers.')
-  const nodes = hubs.reduce((sum, { status }) => sum + status.nodes.length, 0)
-  return c.json({ ready: true, hubs: hubs.length, nodes, models: MANIFESTS.length })
+  const state = await readState(c)
+  const readiness = readinessOf(state, c.var.config)
+  const nodes = state.hubs.reduce((sum, { status }) => sum + status.nodes.length, 0)
+  const body = { ...readiness, hubs: state.hubs.length, nodes, models: MANIFESTS.length }
+  if (readiness.ready) return c.json(body)
+  const faults = Object.entries(readiness.parts)
+    .filter(([, part]) => !part.ready)
+    .map(([name, { detail }]) => `${name}: ${detail}`)
+  const problem = answerProblem(new AppError('no_capacity', `Not ready. ${faults.join(' ')}`), c)
+  return new Response(JSON.stringify({ ...((await problem.json()) as object), ...body }), problem)
 }
 
 function describeModel(c: AppContext): Response {

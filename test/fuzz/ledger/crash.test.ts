@@ -197,7 +197,7 @@ async function play(seed: number): Promise<void> {
   }
   const ledger = await calmDown(world)
   await check(world, ledger)
-  const { pendingReceipts, fault } = await ledger.summary()
+  const { pendingReceipts, fault } = await ledger.health()
   expect({ pendingReceipts, fault }).toEqual({ pendingReceipts: 0, fault: null })
   world.storage.close()
 }

@@ -59,7 +59,7 @@ describe('what a Ledger posts', () => {
       { status: 'pending' },
     ])
     await waiting.tick()
-    expect(await waiting.summary()).toMatchObject({ isPosting: false, pendingReceipts: 2 })
+    expect(await waiting.health()).toMatchObject({ isPosting: false, pendingReceipts: 2 })
     const ledger = start()
     await settleAll(ledger)
     expect(await ledger.status([here.id, there.id])).toMatchObject([
@@ -133,7 +133,7 @@ describe('what a Ledger posts', () => {
     await ledger.tick()
     chain.mine()
     await ledger.tick()
-    expect((await ledger.summary()).batches).toMatchObject([{ batchId: 1, status: 'posted' }])
+    expect((await ledger.health()).batches).toMatchObject([{ batchId: 1, status: 'posted' }])
     expect(await ledger.status([receipt.id])).toMatchObject([{ status: 'pending' }])
     chain.mineEmpty(3)
     await ledger.tick()
@@ -150,7 +150,7 @@ describe('what a Ledger posts', () => {
     const ledger = start({ chain: other })
     await ledger.tick()
     expect(other.poolSize()).toBe(0)
-    expect((await ledger.summary()).fault).toContain('another chain or contract')
+    expect((await ledger.health()).fault).toContain('another chain or contract')
   })
 
   it('asks to be woken while something is to be done, and not when nothing is', async () => {
@@ -172,7 +172,7 @@ describe('what a Ledger posts', () => {
     const ledger = start({ chain: { ...chain, position }, wake: (ms) => delays.push(ms) })
     for (let i = 0; i < 9; i += 1) await ledger.tick()
     expect(delays).toEqual([1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000, 60_000])
-    expect((await ledger.summary()).fault).not.toBeNull()
+    expect((await ledger.health()).fault).not.toBeNull()
   })
 
   it('[L6] is recognised when it lands after it was given up, with all that was built upon it', async () => {
@@ -194,7 +194,7 @@ describe('what a Ledger posts', () => {
       { status: 'pending' },
       { status: 'pending' },
     ])
-    expect((await ledger.summary()).batches).toEqual([])
+    expect((await ledger.health()).batches).toEqual([])
     // Those blocks are lost too; now there is money, and the old transactions land.
     chain.reorganise(2, true)
     chain.accounts.set(CONSUMER, { balance: 10_000n, limit: 1_000n })

@@ -1,0 +1,208 @@
+/** Readiness by its parts: the Worker's routes over a real ledger core and a chain that fails in each way that chains do. */
+import { beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import type { Address } from '#shared/ids.ts'
+import { createLog } from '#shared/log.ts'
+import { createModelChain, type ModelChain } from '#test/support/model-chain.ts'
+import { createReceiptMaker, type ReceiptMaker } from '#test/support/receipts.ts'
+import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
+import { createApp } from '#worker/app.ts'
+import type { ObjectNamespace, WorkerEnv } from '#worker/config.ts'
+import { createIsolate } from '#worker/isolate.ts'
+import type { LedgerChain } from '#worker/ledger/chain.ts'
+import { createLedgerCore, type LedgerCore } from '#worker/ledger/core.ts'
+import type { FaultCode } from '#worker/ledger/fault.ts'
+import { AppError } from '#shared/errors.ts'
+import * as replies from '#worker/formats/replies.ts'
+
+// The build puts a literal in its place.
+beforeAll(() => void vi.stubGlobal('__SIMULATED_PLACES__', false))
+
+const DOMAIN = { chainId: 31_337, verifyingContract: `0x${'5e'.repeat(20)}` } as const
+const CONSUMER: Address = `0x${'c1'.repeat(20)}`
+const NODE = { nodeId: 'n', country: 'DE', trust: 'verified', quarantine: null, inFlight: 0 }
+
+let maker: ReceiptMaker
+let chain: ModelChain
+let nowMs: number
+let nodes: object[]
+let lines: { readonly level: string; readonly event: string; readonly code?: string }[]
+
+beforeAll(async () => {
+  maker = await createReceiptMaker(DOMAIN, 1)
+})
+beforeEach(() => {
+  chain = createModelChain(DOMAIN)
+  chain.hubs.add(maker.hub.publicKey.x)
+  chain.accounts.set(CONSUMER, { balance: 10_000n, limit: 1_000n })
+  nowMs = 1_000_000
+  nodes = [NODE]
+  lines = []
+})
+
+function createDeployment(change: Partial<LedgerChain> = {}) {
+  const log = createLog({ write: (line) => lines.push(JSON.parse(line) as never) })
+  const ledger = createLedgerCore({
+    storage: createSqliteStorage(),
+    chain: { ...chain, ...change },
+    nowMs: () => nowMs,
+    wake: () => {},
+    log,
+    batchMs: 1_000,
+    confirmations: 0,
+    checkpointOf: async () => null,
+  })
+  const hub = { status: async () => ({ hub: 'hub-0', peerId: 'p', hubKey: {}, nodes }) }
+  return { ledger, get: createClient({ hub, ledger }) }
+}
+
+function createClient({ hub, ledger }: { readonly hub: object; readonly ledger: object }) {
+  const holding = (object: unknown): ObjectNamespace => ({
+    getByName: () => object,
+    jurisdiction: () => holding(object),
+  })
+  const env: WorkerEnv = {
+    ASSETS: { fetch: () => Promise.reject(new Error('no assets here')) },
+    HUB: holding(hub),
+    TENANT: holding({}),
+    LEDGER: holding(ledger),
+    BATCH: holding({}),
+    KERNELS: holding({}),
+    HUBS: 'hub-0:any',
+    JURISDICTION: 'any',
+    INGRESS_COUNTRY: 'DE',
+    HUB_ADDRESS: '/dns4/hub.example/tcp/443/tls/ws',
+  }
+  const app = createApp(createIsolate(() => nowMs))
+  const context = { waitUntil: () => {}, passThroughOnException: () => {}, props: {} }
+  return async (path: string) => {
+    const response = await app.request(`http://localhost${path}`, {}, env, context)
+    return { status: response.status, body: (await response.json()) as Record<string, unknown> }
+  }
+}
+
+async function steps(ledger: LedgerCore, count: number): Promise<void> {
+  await ledger.accept([{ receipt: await maker.make(), consumer: CONSUMER }])
+  for (let i = 0; i < count; i += 1) {
+    await ledger.tick()
+    chain.mine()
+    nowMs += 3_600_000
+  }
+}
+
+async function readiness(get: ReturnType<typeof createClient>) {
+  const { status, body } = await get('/v2/health/ready')
+  return { status, ...replies.ReadyReply.parse(body) }
+}
+
+const seen = (code: FaultCode): Partial<LedgerChain> => ({
+  look: async () => ({ balanceWei: 0n, fault: { code, detail: `told by the test: ${code}` } }),
+})
+
+describe('a deployment', () => {
+  it('is ready when it has a node, a hub, a ledger and a chain that takes batches', async () => {
+    const { get } = createDeployment()
+    const { status, ready, parts } = await readiness(get)
+    expect(status).toBe(200)
+    expect(ready).toBe(true)
+    expect(Object.values(parts).map((part) => part.ready)).toEqual([true, true, true, true])
+  })
+
+  it('is not ready without a node, and says so as a problem', async () => {
+    const { get } = createDeployment()
+    for (const none of [[], [{ ...NODE, quarantine: 'It claims another country.' }]]) {
+      nodes = none
+      const { status, body } = await get('/v2/health/ready')
+      expect(status).toBe(503)
+      const part = { ready: false, detail: expect.stringMatching(/node/i) as string }
+      expect(body).toMatchObject({ ready: false, code: 'no_capacity', parts: { nodes: part } })
+      expect(body['parts']).toMatchObject({ hubs: { ready: true }, chain: { ready: true } })
+    }
+  })
+
+  it('is not ready without a hub, and names it', async () => {
+    const { ledger } = createDeployment()
+    const hub = { status: () => Promise.reject(new Error('overloaded')) }
+    const { parts } = await readiness(createClient({ hub, ledger }))
+    expect(parts.hubs).toEqual({ ready: false, detail: 'Without an answer: hub-0.' })
+  })
+
+  it('is not ready without its ledger, and still shows its network', async () => {
+    const hub = { status: async () => ({ hub: 'hub-0', peerId: 'p', hubKey: {}, nodes: [] }) }
+    const get = createClient({ hub, ledger: {} })
+    expect((await readiness(get)).parts.ledger.ready).toBe(false)
+    const { status, body } = await get('/v1/network')
+    expect(status).toBe(200)
+    expect(body['settlement']).toMatchObject({ faultCode: 'ledger.failed' })
+  })
+})
+
+const unreachable = () => Promise.reject(new AppError('node_lost', 'It could not be reached.'))
+
+describe('a fault of settlement', () => {
+  it.each<[string, FaultCode, Partial<LedgerChain>]>([
+    ['a dead chain', 'chain.unreachable', { look: unreachable, position: unreachable }],
+    ['a poster without money', 'poster.broke', seen('poster.broke')],
+    ['a contract that is not there', 'contract.missing', seen('contract.missing')],
+    ['an endpoint of another chain', 'chain.other', seen('chain.other')],
+    ['a poster that the contract does not know', 'poster.unknown', seen('poster.unknown')],
+  ])('%s makes the chain not ready, before anything is to be posted', async (_, code, change) => {
+    const { get } = createDeployment(change)
+    const { status, parts } = await readiness(get)
+    expect(status).toBe(503)
+    expect(parts).toMatchObject({ chain: { ready: false }, ledger: { ready: true } })
+    const { body } = await get('/v1/network')
+    expect(body['settlement']).toMatchObject({ fault: parts.chain.detail, faultCode: code })
+    expect(parts.chain.detail).not.toContain('on our side')
+    const told = lines.filter(({ event }) => event === 'settlement.failed')
+    expect(told).toMatchObject([{ level: 'error', code }])
+  })
+
+  it('is told in the log when the first receipt comes, not when its batch is due', async () => {
+    const { ledger } = createDeployment(seen('poster.broke'))
+    await ledger.accept([{ receipt: await maker.make(), consumer: CONSUMER }])
+    await vi.waitFor(() =>
+      expect(lines).toMatchObject([{ level: 'error', event: 'settlement.failed' }]),
+    )
+  })
+
+  it('a batch that the contract refuses is named', async () => {
+    const { ledger, get } = createDeployment({
+      estimate: async () => ({ revert: 'NoSuchPolicy()' }),
+    })
+    await steps(ledger, 3)
+    const { parts } = await readiness(get)
+    expect(parts.chain).toMatchObject({
+      ready: false,
+      detail: expect.stringContaining('NoSuchPolicy()') as string,
+    })
+  })
+
+  it('a batch that is mined and reverts for ever is named, sent less and less often, and forgotten once it lands', async () => {
+    // The Ledger believes that the consumer can pay, and the chain knows better.
+    const { ledger, get } = createDeployment({
+      account: async () => ({ balanceMicroUsd: 1_000n, batchLimitMicroUsd: 1_000n }),
+      estimate: async () => ({ gas: 100_000n }),
+    })
+    chain.accounts.set(CONSUMER, { balance: 0n, limit: 0n })
+    await steps(ledger, 6)
+    expect((await readiness(get)).parts.chain.detail).toMatch(/mined and reverted \d+ time/)
+    const { revertedBatches } = await ledger.health()
+    for (let i = 0; i < 50; i += 1) {
+      await ledger.tick()
+      chain.mine()
+      nowMs += 10
+    }
+    expect((await ledger.health()).revertedBatches - revertedBatches).toBeLessThan(2)
+    const { body } = await get('/v1/network')
+    expect(body['settlement']).toMatchObject({ faultCode: 'batch.reverted' })
+    chain.accounts.set(CONSUMER, { balance: 10_000n, limit: 1_000n })
+    for (let i = 0; i < 6; i += 1) {
+      nowMs += 3_600_000
+      await ledger.tick()
+      chain.mine()
+    }
+    expect(await ledger.health()).toMatchObject({ fault: null, settledReceipts: 1 })
+    expect((await readiness(get)).ready).toBe(true)
+    expect(lines.map(({ event }) => event)).toContain('settlement.restored')
+  })
+})

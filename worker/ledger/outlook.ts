@@ -1,0 +1,29 @@
+/** Whether anything could be posted now: looked at again when somebody asks and the last look is old. */
+import type { LedgerChain, Outlook } from './chain.ts'
+import { faultOf } from './fault.ts'
+
+/** How old a look may be for somebody who asks. */
+const FRESH_MS = 5_000
+
+export interface OutlookWatch {
+  /** Not older than this. Never rejects. */
+  recent(maxAgeMs?: number): Promise<Outlook>
+  /** Of now. */
+  now(): Promise<Outlook>
+}
+
+export function watchOutlook(chain: Pick<LedgerChain, 'look'>, nowMs: () => number): OutlookWatch {
+  let last: { readonly atMs: number; readonly outlook: Promise<Outlook> } | undefined
+  const now = (): Promise<Outlook> => {
+    const outlook = chain
+      .look()
+      .catch((error: unknown): Outlook => ({ balanceWei: null, fault: faultOf(error) }))
+    last = { atMs: nowMs(), outlook }
+    return outlook
+  }
+  return {
+    now,
+    recent: (maxAgeMs = FRESH_MS) =>
+      last !== undefined && nowMs() - last.atMs < maxAgeMs ? last.outlook : now(),
+  }
+}

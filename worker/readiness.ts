@@ -1,0 +1,109 @@
+/** Whether this deployment is ready, part by part: each says what is wrong with it, in words. */
+import type { Jurisdiction } from '#shared/policy.ts'
+import type { Config } from './config.ts'
+import type { AppContext } from './context.ts'
+import { homeOf, openLedger } from './durable-objects.ts'
+import type { LedgerHealth } from './ledger/protocol.ts'
+import { liveHubs, type LiveHub } from './routes/models.ts'
+
+export interface Part {
+  readonly ready: boolean
+  readonly detail: string
+}
+
+export interface Readiness {
+  readonly ready: boolean
+  readonly parts: Readonly<Record<'nodes' | 'hubs' | 'ledger' | 'chain', Part>>
+}
+
+/** One ledger, and what it says; null when it does not answer. */
+export interface LedgerState {
+  readonly home: Jurisdiction
+  readonly health: LedgerHealth | null
+}
+
+export interface DeploymentState {
+  readonly hubs: readonly LiveHub[]
+  readonly ledgers: readonly LedgerState[]
+}
+
+export async function readState(c: AppContext): Promise<DeploymentState> {
+  const [hubs, ledgers] = await Promise.all([liveHubs(c), readLedgers(c)])
+  return { hubs, ledgers }
+}
+
+export function readinessOf({ hubs, ledgers }: DeploymentState, config: Config): Readiness {
+  const parts = {
+    nodes: nodesPart(hubs),
+    hubs: hubsPart(hubs, config),
+    ledger: ledgerPart(ledgers),
+    chain: chainPart(ledgers),
+  }
+  return { ready: Object.values(parts).every(({ ready }) => ready), parts }
+}
+
+/** Each jurisdiction that a hub stands in has a ledger of its own. */
+export async function readLedgers(c: AppContext): Promise<LedgerState[]> {
+  const { config, isolate } = c.var
+  const homes = new Set(config.hubs.map(({ jurisdiction }) => homeOf(jurisdiction, config)))
+  const asked = [...homes].map(async (home): Promise<LedgerState> => {
+    try {
+      return { home, health: await openLedger(c.env, home, config).health() }
+    } catch (error) {
+      isolate.log.error('ledger.silent', { home, cause: String(error) })
+      return { home, health: null }
+    }
+  })
+  return Promise.all(asked)
+}
+
+function nodesPart(hubs: readonly LiveHub[]): Part {
+  const nodes = hubs.flatMap(({ status }) => status.nodes)
+  const serving = nodes.filter(({ quarantine }) => quarantine === null).length
+  if (serving > 0) return good(`${serving} connected`)
+  return bad(nodes.length === 0 ? 'No node is connected.' : 'Every node is in quarantine.')
+}
+
+/** One that answers is enough to serve; the others are named. */
+function hubsPart(live: readonly LiveHub[], { hubs }: Config): Part {
+  const answering = new Set(live.map(({ config }) => config.name))
+  const silent = hubs.filter(({ name }) => !answering.has(name)).map(({ name }) => name)
+  const detail =
+    silent.length === 0 ? `${hubs.length} answer` : `Without an answer: ${silent.join(', ')}.`
+  return { ready: answering.size > 0, detail }
+}
+
+function ledgerPart(ledgers: readonly LedgerState[]): Part {
+  const silent = ledgers.filter(({ health }) => health === null).map(({ home }) => home)
+  if (silent.length > 0) return bad(`Without an answer: the ledger of ${silent.join(', ')}.`)
+  return faultPart(ledgers, isLedgers) ?? good('answers')
+}
+
+function chainPart(ledgers: readonly LedgerState[]): Part {
+  const fault = faultPart(ledgers, (code) => !isLedgers(code))
+  if (fault !== undefined) return fault
+  const isPosting = ledgers.some(({ health }) => health?.isPosting === true)
+  return good(isPosting ? 'takes batches' : 'None is configured: receipts are kept, not settled.')
+}
+
+function isLedgers(code: string): boolean {
+  return code.startsWith('ledger.')
+}
+
+function faultPart(
+  ledgers: readonly LedgerState[],
+  isOfPart: (code: string) => boolean,
+): Part | undefined {
+  for (const { health } of ledgers)
+    if (health?.faultCode != null && isOfPart(health.faultCode))
+      return bad(health.fault ?? health.faultCode)
+  return undefined
+}
+
+function good(detail: string): Part {
+  return { ready: true, detail }
+}
+
+function bad(detail: string): Part {
+  return { ready: false, detail }
+}
