@@ -109,7 +109,7 @@ describe('npm run serve', () => {
     const isBack = async () =>
       served.said().includes('workerd runs again') &&
       (await fetch(`${served.url}/v2/health/live`)).ok
-    await until('it serves again', isBack, { timeoutMs: 60_000 })
+    await until('it serves again', isBack)
     expect(served.said()).toContain('workerd ended: signal SIGKILL')
   })
 

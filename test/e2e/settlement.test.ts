@@ -149,7 +149,7 @@ describe('a chain, a Worker and a node that are killed', () => {
     for (const pid of Object.values(children)) process.kill(pid, 'SIGKILL')
     for (const name of Object.keys(children)) {
       const isBack = () => said.includes(`${name} runs again`)
-      await until(`${name} runs again`, isBack, { timeoutMs: 120_000 })
+      await until(`${name} runs again`, isBack)
       expect(said.join('\n')).toContain(`${name} ended: signal SIGKILL`)
     }
     expect(gaveUp).toEqual([])

@@ -14,7 +14,14 @@ import type { LedgerChain } from './chain.ts'
 import type { DurableStorage } from '../storage.ts'
 import { openTables } from './database.ts'
 import { takeReceipts } from './intake.ts'
-import type { BatchSummary, Earnings, LedgerApi, ReceiptStatus, SettledLog } from './protocol.ts'
+import type {
+  BatchSummary,
+  Earnings,
+  LedgerApi,
+  LedgerHealth,
+  ReceiptStatus,
+  SettledLog,
+} from './protocol.ts'
 import { createReceiptStore, type KeptReceipt, type ReceiptStore } from './receipt-store.ts'
 import { createSettling } from './settling.ts'
 import { createTicker, type Ticker } from './ticker.ts'
