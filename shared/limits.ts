@@ -308,6 +308,8 @@ export const LIMITS = {
   jobsWatchdogMs: 5_000,
   /** Failed items, with none done, after which the rest is not tried. */
   jobsHopelessItems: 16,
+  /** How long a batch whose policy allowed nodes before waits for one to come back. */
+  jobsUnsatisfiedMs: 60_000,
   jobsPageItems: 1_000,
   jobsPageBytes: 8 * MIB,
   jobsListeners: 16,

@@ -188,6 +188,19 @@ describe('cancelling a batch', () => {
   })
 })
 
+describe('a batch that no connected node may run', () => {
+  it('ends at once with the rule and what it needs, long before its deadline', async () => {
+    const residency = { residency: { allow: ['DE'] } }
+    const { status, failures } = await untilEnded(await submit(batchOf(4, 1, residency)))
+    expect(status).toBe('failed')
+    expect(failures[0]).toMatchObject({
+      code: 'residency_unsatisfiable',
+      rule: 'compute.allow',
+      needed: expect.stringContaining('DE') as string,
+    })
+  })
+})
+
 describe('cancelling a batch whose node does not answer', () => {
   it('reaches the hub, which gives the place on the node up', async () => {
     const inFlight = async () => {

@@ -52,6 +52,8 @@ export interface ItemStore {
   /** Items that ended after this place in the order, oldest first. */
   endedAfter(seq: number, limit: number): { readonly seq: number; readonly item: BatchItem }[]
   lastSeq(): number
+  hasDone(): boolean
+  /** Failed items, as long as none is done. */
   failedWithoutOneDone(): number
   sums(): ItemSums
 }
@@ -94,6 +96,7 @@ export function createItemStore(database: BatchDatabase): ItemStore {
       item.work === null ? null : JSON.stringify(item.work),
       item.units,
     )
+  const hasDone = () => rows("SELECT idx FROM items WHERE state = 'done' LIMIT 1").length > 0
   return {
     insert(count, { items }, templateUnits) {
       for (let index = 0; index < count; index += 1) {
@@ -152,8 +155,9 @@ export function createItemStore(database: BatchDatabase): ItemStore {
       const [row] = rows('SELECT coalesce(max(seq), 0) AS seq FROM items')
       return Number(row?.['seq'])
     },
+    hasDone,
     failedWithoutOneDone() {
-      if (rows("SELECT idx FROM items WHERE state = 'done' LIMIT 1").length > 0) return 0
+      if (hasDone()) return 0
       const limit = LIMITS.jobsHopelessItems
       return rows("SELECT idx FROM items WHERE state = 'failed' LIMIT ?", limit).length
     },

@@ -17,7 +17,7 @@ export interface FailureFacts {
   readonly random: () => number
 }
 
-/** A node that is missing may come, before the deadline; a hub where records may be kept will not. */
+/** A node that is missing may come; a hub where records may be kept will not. */
 const PAUSING: readonly string[] = ['no_capacity', 'rate_limited', 'residency_unsatisfiable']
 
 export function judgeFailure(error: AppError, facts: FailureFacts): Verdict {

@@ -15,6 +15,8 @@ export interface Pace {
   lost(): void
   pause(untilMs: number, why: Fault): void
   pauses(): number
+  /** Since when, without an answer in between, the policy has allowed none of the connected nodes. */
+  unsatisfiedSinceMs(): number | undefined
   pausedUntilMs(): number
   waiting(): Fault | null
 }
@@ -26,6 +28,7 @@ export function createPace(concurrency: number, nowMs: () => number): Pace {
   let untilMs = 0
   let pauses = 0
   let waiting: Fault | null = null
+  let unsatisfiedMs: number | undefined
   return {
     admits: (heldBytes) => underWay === 0 || held + heldBytes <= LIMITS.jobsInFlightBytes,
     started(heldBytes) {
@@ -41,6 +44,7 @@ export function createPace(concurrency: number, nowMs: () => number): Pace {
     answered(tookMs) {
       pauses = 0
       waiting = null
+      unsatisfiedMs = undefined
       window.answered(tookMs)
     },
     lost: () => window.failed(),
@@ -49,8 +53,11 @@ export function createPace(concurrency: number, nowMs: () => number): Pace {
       if (nowMs() >= untilMs) pauses += 1
       untilMs = Math.max(untilMs, nextMs)
       waiting = why
+      unsatisfiedMs =
+        why.code === 'residency_unsatisfiable' ? (unsatisfiedMs ?? nowMs()) : undefined
     },
     pauses: () => pauses,
+    unsatisfiedSinceMs: () => unsatisfiedMs,
     pausedUntilMs: () => untilMs,
     waiting: () => waiting,
   }

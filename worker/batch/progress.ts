@@ -9,7 +9,7 @@ import type { Lifetime } from './lifetime.ts'
 import { eachOutput } from './plan.ts'
 import type { BatchSpec, BatchState, BatchStatus, Fault, ReducePlan } from './protocol.ts'
 import { createReducer } from './reduce.ts'
-import { createRunner, isHopeless, type Runner } from './runner.ts'
+import { createRunner, type Runner } from './runner.ts'
 
 export interface ProgressParts {
   readonly deps: BatchDeps
@@ -68,12 +68,13 @@ export function createProgress(parts: ProgressParts): Progress {
 
   const endingFault = (): Fault | undefined => {
     const { spec, runner, deadlineAtMs } = open()
-    if (isHopeless(items)) return HOPELESS
+    const hopeless = runner.hopeless()
+    if (hopeless !== undefined) return hopeless
     if (nowMs() < deadlineAtMs) return undefined
     const last = runner.waiting()
     const why = last === null ? '' : ` Until then: ${last.detail}`
     const detail = `The batch's deadline of ${spec.deadlineMs} ms has passed.${why}`
-    return { code: last?.code ?? 'node_timeout', detail }
+    return { ...(last ?? { code: 'node_timeout' }), detail }
   }
 
   /** Until it has ended, or must wait for a time or for its next slice. */
@@ -153,12 +154,6 @@ async function watch(
     if (lifetime.isOpen()) finish('failed', fault)
     return
   }
-}
-
-/** What cannot be run will not run ten thousand times. */
-const HOPELESS: Fault = {
-  code: 'invalid_request',
-  detail: `${LIMITS.jobsHopelessItems} items failed and none was done; the rest was not tried.`,
 }
 
 /** All items have ended: reduces what they gave, or says that the batch is over. */

@@ -123,6 +123,9 @@ export interface BatchInput {
 const Fault = z.strictObject({
   code: z.enum(Object.keys(ERRORS) as [ErrorCode, ...ErrorCode[]]),
   detail: z.string(),
+  /** Of a policy: the rule that refused, and what would have satisfied it. */
+  rule: z.string().optional(),
+  needed: z.string().optional(),
 })
 export type Fault = z.infer<typeof Fault>
 

@@ -43,6 +43,8 @@ export interface Runner {
   abort(): void
   /** Why nothing is being dispatched just now. */
   waiting(): Fault | null
+  /** What ends the batch before its deadline: waiting longer would not help. */
+  hopeless(): Fault | undefined
 }
 
 export function createRunner(deps: RunnerDeps): Runner {
@@ -65,8 +67,16 @@ export function createRunner(deps: RunnerDeps): Runner {
       step = Promise.withResolvers()
     })
   }
+  const hopeless = (): Fault | undefined => {
+    if (items.failedWithoutOneDone() >= LIMITS.jobsHopelessItems) return HOPELESS
+    const sinceMs = pace.unsatisfiedSinceMs()
+    if (sinceMs === undefined) return undefined
+    // Where a node was allowed once it may be back in a moment; where none ever was, nobody is missing.
+    const graceMs = items.hasDone() ? LIMITS.jobsUnsatisfiedMs : 0
+    return nowMs() - sinceMs >= graceMs ? (pace.waiting() ?? undefined) : undefined
+  }
   const startable = (): NextItem | undefined => {
-    if (!pace.isOpen() || nowMs() >= deps.deadlineAtMs || isHopeless(items)) return undefined
+    if (!pace.isOpen() || nowMs() >= deps.deadlineAtMs || hopeless() !== undefined) return undefined
     const item = items.next(nowMs())
     const work = item?.work ?? spec.template?.work
     return work === undefined || pace.admits(heldBytes(work)) ? item : undefined
@@ -98,12 +108,14 @@ export function createRunner(deps: RunnerDeps): Runner {
       }
     },
     waiting: () => pace.waiting(),
+    hopeless,
   }
 }
 
 /** What cannot be run will not run ten thousand times. */
-export function isHopeless(items: ItemStore): boolean {
-  return items.failedWithoutOneDone() >= LIMITS.jobsHopelessItems
+const HOPELESS: Fault = {
+  code: 'invalid_request',
+  detail: `${LIMITS.jobsHopelessItems} items failed and none was done; the rest was not tried.`,
 }
 
 function planOrFail(deps: RunnerDeps, item: NextItem): PlannedJob | undefined {
@@ -164,7 +176,7 @@ function settleFailure(
   { item, error }: { readonly item: NextItem; readonly error: AppError },
 ): void {
   const { items, nowMs, log, spec } = deps
-  const { code, detail } = error
+  const { code } = error
   const { index } = item
   const verdict = judgeFailure(error, {
     failures: item.failures + 1,
@@ -176,16 +188,25 @@ function settleFailure(
     log.error('item.failed', { batch: spec.id, index, cause: String(error.cause) })
   }
   if (verdict.kind === 'fail') {
-    deps.database.transaction(() => items.fail(index, { code, detail }))
+    deps.database.transaction(() => items.fail(index, faultOf(error)))
     return
   }
   const untilMs = nowMs() + verdict.delayMs
   if (verdict.kind === 'pause') {
-    pace.pause(untilMs, { code, detail })
+    pace.pause(untilMs, faultOf(error))
     items.requeue(index, { nextAtMs: 0, isFailure: false })
   } else {
     pace.lost()
     items.requeue(index, { nextAtMs: untilMs, isFailure: true })
+  }
+}
+
+function faultOf({ code, detail, meta: { rule, needed } }: AppError): Fault {
+  return {
+    code,
+    detail,
+    ...(rule === undefined ? {} : { rule }),
+    ...(needed === undefined ? {} : { needed }),
   }
 }
 

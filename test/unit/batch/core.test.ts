@@ -149,57 +149,6 @@ describe('[B2] an item whose node is lost', () => {
   })
 })
 
-describe('[B3] a network without a place for the batch', () => {
-  it('is waited for, without counting against the items, and is asked by one item at first', async () => {
-    const bench = createBatchBench()
-    bench.core.create(...rangeBatch(4))
-    for (let round = 0; round < LIMITS.jobsItemAttempts + 2; round += 1) {
-      await bench.ring()
-      expect(bench.sent.length).toBe(round === 0 ? 4 : 1)
-      for (const job of bench.sent.slice()) {
-        job.lose('residency_unsatisfiable', { rule: 'compute.allow' })
-      }
-      await settle()
-    }
-    expect(bench.core.status(GERMANY)).toMatchObject({
-      status: 'running',
-      counts: { queued: 4 },
-      waiting: { code: 'residency_unsatisfiable' },
-      redone: 0,
-    })
-    await bench.ring()
-    bench.sent[0]?.answer(floats(1))
-    await settle()
-    expect(bench.sent.length).toBe(3)
-    expect(bench.core.status(GERMANY).waiting).toBeNull()
-  })
-
-  it('ends with the deadline, and the error says what was missing', async () => {
-    const bench = createBatchBench()
-    bench.core.create(...rangeBatch(2, { deadlineMs: 60_000 }))
-    const startMs = bench.nowMs
-    while (bench.core.status(GERMANY).status === 'running') {
-      await bench.ring()
-      for (const job of bench.sent.slice()) job.lose('no_capacity')
-      await settle()
-    }
-    expect(bench.nowMs - startMs).toBe(60_000)
-    expect(bench.core.status(GERMANY)).toMatchObject({
-      status: 'failed',
-      failures: [{ code: 'no_capacity' }, { code: 'no_capacity' }],
-    })
-  })
-
-  it('is not waited for when no hub may keep the records', async () => {
-    const bench = createBatchBench()
-    bench.core.create(...rangeBatch(1))
-    await bench.ring()
-    bench.sent[0]?.lose('residency_unsatisfiable', { rule: 'storage.jurisdiction' })
-    await settle()
-    expect(bench.core.status(GERMANY).status).toBe('failed')
-  })
-})
-
 describe('[B4] a process that is killed', () => {
   it('takes nothing with it: what was answered stays, what was under way goes again, each item is recorded once', async () => {
     const bench = createBatchBench()

@@ -1,0 +1,108 @@
+/** A batch for which the network has no place just now, or none at all. */
+import { describe, expect, it } from 'vitest'
+import { LIMITS } from '#shared/limits.ts'
+import { createBatchBench, floats, GERMANY, rangeBatch, settle } from '../../support/batch.ts'
+
+const UNSATISFIED = { rule: 'compute.allow', needed: 'a node in FR' }
+
+describe('[B3] a network without a place for the batch', () => {
+  it('is waited for, without counting against the items, and is asked by one item at first', async () => {
+    const bench = createBatchBench()
+    bench.core.create(...rangeBatch(4))
+    for (let round = 0; round < LIMITS.jobsItemAttempts + 2; round += 1) {
+      await bench.ring()
+      expect(bench.sent.length).toBe(round === 0 ? 4 : 1)
+      for (const job of bench.sent.slice()) job.lose('no_capacity')
+      await settle()
+    }
+    expect(bench.core.status(GERMANY)).toMatchObject({
+      status: 'running',
+      counts: { queued: 4 },
+      waiting: { code: 'no_capacity' },
+      redone: 0,
+    })
+    await bench.ring()
+    bench.sent[0]?.answer(floats(1))
+    await settle()
+    expect(bench.sent.length).toBe(3)
+    expect(bench.core.status(GERMANY).waiting).toBeNull()
+  })
+
+  it('ends with the deadline, and the error says what was missing', async () => {
+    const bench = createBatchBench()
+    bench.core.create(...rangeBatch(2, { deadlineMs: 60_000 }))
+    const startMs = bench.nowMs
+    while (bench.core.status(GERMANY).status === 'running') {
+      await bench.ring()
+      for (const job of bench.sent.slice()) job.lose('no_capacity')
+      await settle()
+    }
+    expect(bench.nowMs - startMs).toBe(60_000)
+    expect(bench.core.status(GERMANY)).toMatchObject({
+      status: 'failed',
+      failures: [{ code: 'no_capacity' }, { code: 'no_capacity' }],
+    })
+  })
+
+  it('ends the batch at once, with the rule, when the policy allows none of the nodes that are there', async () => {
+    const bench = createBatchBench()
+    bench.core.create(...rangeBatch(100))
+    const startMs = bench.nowMs
+    await bench.ring()
+    for (const job of bench.sent.slice()) job.lose('residency_unsatisfiable', UNSATISFIED)
+    await settle()
+    expect(bench.nowMs).toBe(startMs)
+    expect(bench.sent).toEqual([])
+    const status = bench.core.status(GERMANY)
+    expect(status).toMatchObject({ status: 'failed', counts: { failed: 100 } })
+    expect(status.failures[0]).toMatchObject({ code: 'residency_unsatisfiable', ...UNSATISFIED })
+  })
+
+  it('is waited for a while, and not until the deadline, where a node was allowed before', async () => {
+    const bench = createBatchBench()
+    bench.core.create(...rangeBatch(3))
+    await bench.ring()
+    bench.sent[0]?.answer(floats(1))
+    await settle()
+    const startMs = bench.nowMs
+    const refuse = async () => {
+      for (const job of bench.sent.slice()) job.lose('residency_unsatisfiable', UNSATISFIED)
+      await settle()
+    }
+    await refuse()
+    while (bench.core.status(GERMANY).status === 'running') {
+      expect(bench.core.status(GERMANY).waiting).toMatchObject(UNSATISFIED)
+      await bench.ring()
+      await refuse()
+    }
+    expect(bench.nowMs - startMs).toBeGreaterThanOrEqual(LIMITS.jobsUnsatisfiedMs)
+    expect(bench.nowMs - startMs).toBeLessThan(2 * LIMITS.jobsUnsatisfiedMs)
+    expect(bench.core.status(GERMANY)).toMatchObject({
+      status: 'failed',
+      counts: { done: 1, failed: 2 },
+    })
+  })
+
+  it('goes on when the node that was allowed is back in time', async () => {
+    const bench = createBatchBench()
+    bench.core.create(...rangeBatch(2))
+    await bench.ring()
+    bench.sent[0]?.answer(floats(1))
+    await settle()
+    bench.sent[0]?.lose('residency_unsatisfiable', UNSATISFIED)
+    await settle()
+    await bench.ring()
+    bench.sent[0]?.answer(floats(1))
+    await settle()
+    expect(bench.core.status(GERMANY).status).toBe('done')
+  })
+
+  it('is not waited for when no hub may keep the records', async () => {
+    const bench = createBatchBench()
+    bench.core.create(...rangeBatch(1))
+    await bench.ring()
+    bench.sent[0]?.lose('residency_unsatisfiable', { rule: 'storage.jurisdiction' })
+    await settle()
+    expect(bench.core.status(GERMANY).status).toBe('failed')
+  })
+})
