@@ -9,7 +9,6 @@ import { startStack, type Stack } from '#scripts/lib/stack.ts'
 import { randomBytes, TenantId } from '#shared/ids.ts'
 import { silentLog } from '#shared/log.ts'
 import { compilePolicy } from '#shared/compile-policy.ts'
-import { Policy } from '#shared/policy.ts'
 import { countryBit } from '#shared/region.ts'
 import { placeIn } from '#test/support/place.ts'
 import { createBatchCore } from '#worker/batch/core.ts'
@@ -19,6 +18,7 @@ import type { DispatchRequest, DispatchResult } from '#worker/hub/protocol.ts'
 import type { DurableStorage } from '#worker/storage.ts'
 import type { BenchContext } from './context.ts'
 import { measureSection, type BenchResult, type Contender, type Section } from './harness.ts'
+import { asPolicy } from '#test/support/as-policy.ts'
 
 const COUNTRIES = ['DE', 'FR', 'IT', 'ES'] as const
 const NODE_COUNTS = [1, 2, 4] as const
@@ -182,7 +182,7 @@ function createStorage(database: DatabaseSync): DurableStorage {
 
 function waitingBatch(): BatchSpec {
   const tenant = TenantId.parse('bench')
-  const policy = compilePolicy(Policy.parse(POLICY), { tenant, version: 1 })
+  const policy = compilePolicy(asPolicy(POLICY), { tenant, version: 1 })
   const work = {
     kind: 'kernel' as const,
     wgsl: 'fn main() {}',

@@ -8,7 +8,6 @@ import { newJobId, randomBytes, TenantId, type NodeId } from '#shared/ids.ts'
 import type { KernelWork } from '#shared/job.ts'
 import { LIMITS } from '#shared/limits.ts'
 import { compilePolicy } from '#shared/compile-policy.ts'
-import { Policy } from '#shared/policy.ts'
 import { digestBytes } from '#shared/receipt.ts'
 import type { DispatchRequest } from '#worker/hub/protocol.ts'
 import { startChild } from './child.ts'
@@ -22,6 +21,7 @@ import {
   type Contender,
   type Section,
 } from './harness.ts'
+import { asPolicy } from '#test/support/as-policy.ts'
 
 const RAW = 'raw ws echo'
 const STREAM = 'held stream echo'
@@ -202,7 +202,7 @@ function contenderOf(
 
 async function createRequest(sizeBytes: number): Promise<DispatchRequest> {
   const tenant = TenantId.parse('bench')
-  const policy = compilePolicy(Policy.parse({ id: 'bench-eu', compute: { allow: ['EU'] } }), {
+  const policy = compilePolicy(asPolicy({ id: 'bench-eu', compute: { allow: ['EU'] } }), {
     tenant,
     version: 1,
   })

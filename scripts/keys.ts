@@ -5,12 +5,14 @@ import { toAppError } from '#shared/errors.ts'
 import { findInstance } from './lib/find-instance.ts'
 import { callApi } from './lib/operator.ts'
 
-const USAGE = `npm run keys -- create --tenant NAME [--scope infer]… [--consumer 0x…]
+const USAGE = `npm run keys -- create --tenant NAME [--scope infer]… [--name TEXT] [--expires 2027-01-31] [--consumer 0x…]
 npm run keys -- list --tenant NAME
 npm run keys -- revoke KEY_ID
 npm run keys -- quota --tenant NAME [--requests-per-minute N] [--spend-per-day USD|none]
 
   --scope     infer (default), policy, audit, admin, node; may be repeated
+  --name      what its owner calls it
+  --expires   a day or an RFC 3339 time (UTC) from which on it is not taken
   --consumer  the on-chain account that pays for the tenant's jobs
   --requests-per-minute, --spend-per-day
               set both: what is left out goes back to its default (600,000; none); without either the quota is shown
@@ -22,6 +24,8 @@ The operator key is read from OPERATOR_KEY, from --state, or from what npm start
 const OPTIONS = {
   tenant: { type: 'string' },
   scope: { type: 'string', multiple: true },
+  name: { type: 'string' },
+  expires: { type: 'string' },
   consumer: { type: 'string' },
   'requests-per-minute': { type: 'string' },
   'spend-per-day': { type: 'string' },
@@ -67,11 +71,17 @@ async function main(): Promise<number> {
 
 function toRequest(
   [command, id]: readonly string[],
-  { tenant, scope, consumer, ...flags }: Flags,
+  { tenant, scope, name, expires, consumer, ...flags }: Flags,
 ): { method: string; path: string; body?: unknown } | undefined {
   const path = '/v1/operator/keys'
   if (command === 'create' && tenant !== undefined) {
-    return { method: 'POST', path, body: { tenant, scopes: scope ?? ['infer'], consumer } }
+    const expiresAtMs = expires === undefined ? null : Date.parse(expires)
+    if (Number.isNaN(expiresAtMs)) return undefined
+    return {
+      method: 'POST',
+      path,
+      body: { tenant, scopes: scope ?? ['infer'], name, expiresAtMs, consumer },
+    }
   }
   if (command === 'list' && tenant !== undefined) {
     return { method: 'GET', path: `${path}?tenant=${encodeURIComponent(tenant)}` }
@@ -100,9 +110,25 @@ function quotaRequest(
 
 const Key = z.looseObject({
   id: z.string(),
+  name: z.string(),
   scopes: z.array(z.string()),
+  expiresAtMs: z.number().nullable(),
   revokedAtMs: z.number().nullable(),
+  lastUsedAtMs: z.number().nullable(),
 })
+
+function stateOf({
+  revokedAtMs,
+  expiresAtMs,
+}: Pick<z.infer<typeof Key>, 'revokedAtMs' | 'expiresAtMs'>): string {
+  if (revokedAtMs !== null) return 'revoked'
+  if (expiresAtMs === null) return 'live'
+  return expiresAtMs > Date.now() ? `live until ${day(expiresAtMs)}` : 'expired'
+}
+
+function day(atMs: number): string {
+  return new Date(atMs).toISOString().slice(0, 10)
+}
 
 const QuotaAnswer = z.looseObject({
   requestsPerMinute: z.number(),
@@ -135,8 +161,14 @@ function describe(command: string | undefined, answer: unknown): string {
   const { keys } = z.looseObject({ keys: z.array(Key) }).parse(answer)
   if (keys.length === 0) return 'This tenant has no keys.'
   return keys
-    .map(({ id, scopes, revokedAtMs }) =>
-      [id, scopes.join(','), revokedAtMs === null ? 'live' : 'revoked'].join('  '),
+    .map(({ id, name, scopes, lastUsedAtMs, ...key }) =>
+      [
+        id,
+        scopes.join(','),
+        stateOf(key),
+        lastUsedAtMs === null ? 'never used' : `last used ${day(lastUsedAtMs)}`,
+        name,
+      ].join('  '),
     )
     .join('\n')
 }

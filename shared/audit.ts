@@ -61,6 +61,7 @@ const DETAILS = {
   }),
   'policy.published': Change,
   'policy.default_set': Change,
+  'policy.retired': Change,
   'key.created': Change,
   'key.rotated': Change,
   'key.revoked': Change,

@@ -9,6 +9,7 @@ import {
   VERIFICATION_LEVELS,
   type CompiledPolicy,
   type Policy,
+  type PolicyPlaces,
 } from './policy.ts'
 import { countrySet, intersect, NO_COUNTRY, without, type CountrySet } from './region.ts'
 
@@ -20,12 +21,17 @@ export function compilePolicy(
   const fields = {
     tenant: at.tenant,
     version: at.version,
-    ingress: countrySet(ingress.allow, regions),
-    compute: without(countrySet(compute.allow, regions), countrySet(compute.deny, regions)),
+    ingress: placeSet(ingress, regions),
+    compute: placeSet(compute, regions),
     regions,
     ...rest,
   }
   return { ...fields, hash: policyHash(fields) }
+}
+
+/** The countries of a list of regions, by that list of groups. */
+export function placeSet({ allow, deny }: PolicyPlaces, regions: number): CountrySet {
+  return without(countrySet(allow, regions), countrySet(deny, regions))
 }
 
 export const POLICY_TYPE =

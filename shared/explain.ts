@@ -1,16 +1,10 @@
 /** A decision in words: why a node is refused, and what would have been needed. Pure; the rules themselves are in `decide.ts`. */
+import { nameCountries } from './country-words.ts'
 import { COMPUTE_RULES, decide, type ComputeRule, type NodeFacts } from './decide.ts'
 import { NODE_TRUSTS, type CompiledPolicy, type NodeTrust } from './policy.ts'
-import {
-  countryCode,
-  intersect,
-  listCountries,
-  NO_COUNTRY,
-  without,
-  type CountrySet,
-} from './region.ts'
+import { countryCode, intersect, NO_COUNTRY, without, type CountrySet } from './region.ts'
 
-/** Countries that a sentence names before it only counts. */
+/** Countries of refused nodes that a sentence names. */
 const NAMED_COUNTRIES = 12
 
 export interface JobPlaces {
@@ -104,14 +98,6 @@ function whereTo(set: CountrySet): string {
 /** `a TLS connection that ends in AT, DE` */
 export function neededIngress({ ingress }: Pick<CompiledPolicy, 'ingress'>): string {
   return `a TLS connection that ends in ${nameCountries(ingress)}`
-}
-
-/** `AT, DE`, or how many there are. */
-export function nameCountries(set: CountrySet): string {
-  if (set === NO_COUNTRY) return 'no country at all'
-  const codes = listCountries(set)
-  if (codes.length <= NAMED_COUNTRIES) return codes.join(', ')
-  return `${codes.length} countries (${codes.slice(0, NAMED_COUNTRIES).join(', ')}, …)`
 }
 
 /** The least trust that satisfies both the policy's own minimum and its data class. */

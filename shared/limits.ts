@@ -17,7 +17,12 @@ export const LIMITS = {
   authCacheMs: 10_000,
   tenantsCached: 1_000,
   tenantKeys: 100,
+  keyNameCharacters: 64,
+  /** An isolate says once in this time that a key is in use. */
+  keyUseReportMs: 60_000,
+  /** Policies that take jobs, and those that were retired. */
   tenantPolicies: 100,
+  tenantPoliciesRetired: 400,
   /** Consortia that one key may stand for. */
   keyNetworks: 8,
   /** How long the secret before a rotation may still be taken. */

@@ -1,20 +1,28 @@
 /** Policies that parse and yet say nothing that could be done: each contradiction with the field to change. Pure. */
 import type { FieldFault } from './errors.ts'
 import type { Policy } from './policy.ts'
-import { countrySet, isRegion, listCountries, NO_COUNTRY, without } from './region.ts'
+import { placeSet } from './compile-policy.ts'
+import { nameCountries } from './country-words.ts'
+import { countrySet, isRegion, NO_COUNTRY } from './region.ts'
 
 /** Empty for a policy that can be published. */
 export function policyFaults(policy: Policy): FieldFault[] {
   const unknown = unknownGroups(policy)
   return unknown.length > 0
     ? unknown
-    : [...emptyCompute(policy), ...idleOptIn(policy), ...openPhi(policy)]
+    : [
+        ...emptyPlaces(policy, 'compute'),
+        ...emptyPlaces(policy, 'ingress'),
+        ...idleOptIn(policy),
+        ...openPhi(policy),
+      ]
 }
 
 /** A group that today's list has, and the older one that the policy names has not. */
 function unknownGroups({ ingress, compute, regions }: Policy): FieldFault[] {
   const lists = {
     '/ingress/allow': ingress.allow,
+    '/ingress/deny': ingress.deny,
     '/compute/allow': compute.allow,
     '/compute/deny': compute.deny,
   }
@@ -32,17 +40,15 @@ function unknownGroups({ ingress, compute, regions }: Policy): FieldFault[] {
   )
 }
 
-function emptyCompute({ compute, regions }: Policy): FieldFault[] {
-  const allowed = countrySet(compute.allow, regions)
-  if (without(allowed, countrySet(compute.deny, regions)) !== NO_COUNTRY) return []
-  const named =
-    compute.allow.length > 8
-      ? `${listCountries(allowed).length} countries`
-      : compute.allow.join(', ')
+function emptyPlaces(policy: Policy, field: 'compute' | 'ingress'): FieldFault[] {
+  const { [field]: places, regions } = policy
+  if (placeSet(places, regions) !== NO_COUNTRY) return []
+  const named = nameCountries(countrySet(places.allow, regions))
+  const never = field === 'compute' ? 'no node could ever run a job' : 'no request could ever enter'
   return [
     {
-      pointer: '/compute/deny',
-      detail: `takes away all that /compute/allow names (${named}), so no node could ever run a job; take a country out of deny or add one to allow`,
+      pointer: `/${field}/deny`,
+      detail: `takes away all that /${field}/allow names (${named}), so ${never}; take a country out of deny or add one to allow`,
     },
   ]
 }

@@ -51,20 +51,27 @@ export const RegionList = z
   .min(1, NO_REGIONS)
   .max(260)
 
+/** Countries and groups, and what is taken out of them; `deny` wins. */
+export const PolicyPlaces = z.strictObject({
+  allow: PolicyRegions,
+  deny: z.array(Region).max(260).default([]),
+})
+export type PolicyPlaces = z.infer<typeof PolicyPlaces>
+
 export const PolicyId = plainName()
 
 /** A consortium of nodes, as the operator names it in the keys of those who run them. */
 export const NetworkId = plainName()
 
-/** A policy as a tenant publishes it. Published versions never change. */
+/** A policy as it is published: nothing is left open. Published versions never change. */
 export const Policy = z.strictObject({
   id: PolicyId,
-  /** Where the request may enter: the place where TLS ends. @default WORLD */
-  ingress: z.strictObject({ allow: PolicyRegions }).default({ allow: ['WORLD'] }),
-  /** Where it may be computed; `deny` wins. */
-  compute: z.strictObject({ allow: PolicyRegions, deny: z.array(Region).max(260).default([]) }),
-  /** Where job records, logs and receipts are kept. @default any */
-  storage: z.enum(JURISDICTIONS).default('any'),
+  /** Where the request may enter: the place where TLS ends. */
+  ingress: PolicyPlaces,
+  /** Where it may be computed. */
+  compute: PolicyPlaces,
+  /** Where job records, logs and receipts are kept. */
+  storage: z.enum(JURISDICTIONS),
   /** The weakest evidence of place that is accepted. @default observed */
   minEvidence: z.enum(['declared', 'observed', 'bounded', 'attested']).default('observed'),
   /** @default personal */
@@ -87,6 +94,15 @@ export const Policy = z.strictObject({
 })
 export type Policy = z.infer<typeof Policy>
 
+/** A policy as a tenant writes it; `policy-draft.ts` says what is meant by what it leaves out. */
+export const PolicyDraft = Policy.extend({
+  /** @default where it may be computed */
+  ingress: PolicyPlaces.optional(),
+  /** @default where the tenant's records are kept */
+  storage: z.enum(JURISDICTIONS).optional(),
+})
+export type PolicyDraft = z.infer<typeof PolicyDraft>
+
 /** A published policy version as it travels to hubs, nodes and the ledger. */
 export const CompiledPolicy = z.strictObject({
   tenant: TenantId,
@@ -107,9 +123,6 @@ export const CompiledPolicy = z.strictObject({
   hash: Bytes32,
 })
 export type CompiledPolicy = z.infer<typeof CompiledPolicy>
-
-/** What a new tenant has before it publishes anything: personal data, verified nodes in the EEA only. */
-export const DEFAULT_POLICY: Policy = Policy.parse({ id: 'default', compute: { allow: ['EEA'] } })
 
 function regionOf(isKnown: (name: string) => boolean) {
   const error = ({ input }: { readonly input?: unknown }) => noSuchRegion(String(input))

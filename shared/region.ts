@@ -41,6 +41,11 @@ export function isRegionsVersion(version: number): boolean {
   return LISTS.has(version)
 }
 
+/** The day of a list: `2026-11-01`. */
+export function listDate(version: number): string {
+  return String(version).replace(/(\d{4})(\d{2})(\d{2})/, '$1-$2-$3')
+}
+
 /** Names of the groups of a list, `WORLD` last. */
 export function groupNames(version: number = CURRENT_REGIONS): string[] {
   return [...Object.keys(listOf(version).groups), 'WORLD']

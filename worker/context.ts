@@ -6,6 +6,7 @@ import type { CompiledPolicy } from '#shared/policy.ts'
 import type { BodyRoom } from './body-room.ts'
 import type { Config, WorkerEnv } from './config.ts'
 import type { DispatchOutcome } from './hub/protocol.ts'
+import type { KeyUses } from './key-uses.ts'
 import type { QuotaLeases } from './quota-leases.ts'
 import type { RateLimit } from './rate-limit.ts'
 import type { RefusalLog } from './refusal-log.ts'
@@ -22,6 +23,7 @@ export interface Isolate {
   readonly bodies: BodyRoom
   readonly quotas: QuotaLeases
   readonly refusals: RefusalLog
+  readonly keyUses: KeyUses
 }
 
 /** Who is asking: a tenant, by one of its keys. */

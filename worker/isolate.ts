@@ -4,6 +4,7 @@ import { LIMITS } from '#shared/limits.ts'
 import { createLog } from '#shared/log.ts'
 import { createBodyRoom } from './body-room.ts'
 import type { Isolate } from './context.ts'
+import { createKeyUses } from './key-uses.ts'
 import { createTenantCache } from './middleware/tenant-cache.ts'
 import { createQuotaLeases } from './quota-leases.ts'
 import { createRefusalLog } from './refusal-log.ts'
@@ -29,6 +30,7 @@ export function createIsolate(nowMs: () => number = () => Date.now()): Isolate {
       wait: (delayMs) => new Promise((resolve) => setTimeout(resolve, delayMs)),
     }),
     bodies: createBodyRoom(),
+    keyUses: createKeyUses({ size: LIMITS.rateLimitKeys, everyMs: LIMITS.keyUseReportMs, nowMs }),
     quotas: createQuotaLeases({ size: LIMITS.tenantsCached, nowMs }),
   }
 }

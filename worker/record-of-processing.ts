@@ -3,6 +3,7 @@
  * policies that are in force, and the placements that were made. What only the controller can know is said to be missing.
  */
 import { z } from 'zod'
+import { describePlaces } from '#shared/country-words.ts'
 import { leastTrust } from '#shared/explain.ts'
 import { DATA_CLASSES, JURISDICTIONS } from '#shared/policy.ts'
 import { countryCode, countrySet, hasCountry, listCountries } from '#shared/region.ts'
@@ -18,7 +19,11 @@ export const RopaActivity = z.object({
   dataClass: z.enum(DATA_CLASSES),
   categoriesOfData: z.string(),
   recipients: z.array(z.string()),
-  /** Where it may be computed. */
+  /** Since when new jobs are refused; null while they are taken. */
+  endedAt: z.string().nullable(),
+  /** Where it may be computed, in the policy's words: `EU except IE`. */
+  allowedIn: z.string(),
+  /** The same as countries. */
   allowedCountries: z.array(z.string()),
   /** Where it was computed, by country. */
   placements: z.array(
@@ -87,7 +92,7 @@ export function recordOfProcessing(
     tenant: at.tenant,
     madeAt: new Date(at.nowMs).toISOString(),
     logSize,
-    activities: [...newest.values()].map(({ policy, compiled }) => {
+    activities: [...newest.values()].map(({ policy, compiled, retiredAtMs }) => {
       const own = placements.filter((placement) => placement.policy === policy.id)
       const allowed = listCountries(compiled.compute)
       return {
@@ -96,6 +101,8 @@ export function recordOfProcessing(
         dataClass: policy.dataClass,
         categoriesOfData: CATEGORIES[policy.dataClass],
         recipients: recipientsOf(leastTrust(policy), own),
+        endedAt: retiredAtMs === null ? null : new Date(retiredAtMs).toISOString(),
+        allowedIn: describePlaces(policy.compute),
         allowedCountries: allowed,
         placements: own.map(({ country, evidence, trust, jobs, firstAtMs, lastAtMs }) => ({
           country: countryCode(country),
@@ -122,6 +129,8 @@ const CSV_COLUMNS = [
   'dataClass',
   'categoriesOfData',
   'recipients',
+  'endedAt',
+  'allowedIn',
   'allowedCountries',
   'computedIn',
   'thirdCountryTransfers',
@@ -139,6 +148,8 @@ export function recordAsCsv({ activities }: RopaReply): string {
       activity.dataClass,
       activity.categoriesOfData,
       activity.recipients.join('; '),
+      activity.endedAt ?? '',
+      activity.allowedIn,
       activity.allowedCountries.join(' '),
       activity.placements
         .map(({ country, jobs, evidence }) => `${country} ${jobs} jobs (${evidence})`)

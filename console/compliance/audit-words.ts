@@ -10,6 +10,7 @@ export const TYPE_LABELS: Readonly<Record<AuditType, string>> = {
   'job.refused': 'Job refused',
   'policy.published': 'Policy published',
   'policy.default_set': 'Default policy set',
+  'policy.retired': 'Policy retired',
   'key.created': 'Key made',
   'key.rotated': 'Key rotated',
   'key.revoked': 'Key revoked',

@@ -1,7 +1,9 @@
 /** Countries by their English names, and groups by what they stand for. */
 import codes from 'i18n-iso-countries/codes.json' with { type: 'json' }
 import en from 'i18n-iso-countries/langs/en.json' with { type: 'json' }
-import { COUNTRIES, groupCountries, groupNames } from '#shared/region.ts'
+import { describePlaces } from '#shared/country-words.ts'
+import type { PolicyPlaces } from '#shared/policy.ts'
+import { COUNTRIES, groupNames } from '#shared/region.ts'
 
 const NAMES: Readonly<Record<string, string | readonly string[]>> = en.countries
 const NUMERIC = new Map(codes.map(([alpha2 = '', , numeric = '']) => [numeric, alpha2]))
@@ -56,13 +58,9 @@ export function nameList(list: readonly string[], atMost = 8): string {
   return `${names.slice(0, atMost).join(', ')} and ${names.length - atMost} more`
 }
 
-/** The smallest group that a set is exactly, such as `EEA`. */
-export function groupOf(list: readonly string[]): string | undefined {
-  const wanted = new Set(list)
-  return groupNames().find((name) => {
-    const members = groupCountries(name) ?? []
-    return members.length === wanted.size && members.every((code) => wanted.has(code))
-  })
+/** `European Union (EU) except Ireland (IE)`, in the words that the policy was written in. */
+export function placesLabel(places: PolicyPlaces): string {
+  return describePlaces(places, regionLabel)
 }
 
 /** From a shape's ISO 3166-1 numeric id. */

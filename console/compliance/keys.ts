@@ -52,9 +52,7 @@ interface Places {
 async function keyList(context: ViewContext, places: Places): Promise<Child> {
   const { keys } = await context.session.api.get('/v1/keys', Keys, context.signal)
   const newestFirst = keys.toSorted(
-    (a, b) =>
-      Number(a.revokedAtMs !== null) - Number(b.revokedAtMs !== null) ||
-      b.createdAtMs - a.createdAtMs,
+    (a, b) => Number(isLive(b)) - Number(isLive(a)) || b.createdAtMs - a.createdAtMs,
   )
   return paged(newestFirst, PAGE_KEYS, (page) => keyTable(page, context, places))
 }
@@ -66,21 +64,26 @@ function keyTable(keys: readonly Key[], context: ViewContext, places: Places): H
     [
       {
         head: 'Key',
-        cell: ({ id }) => [h('code', {}, id), id === own && [' ', tag('this one', 'quiet')]],
+        cell: ({ id, name }) => [
+          name !== '' && [h('strong', {}, name), ' '],
+          h('code', {}, id),
+          id === own && [' ', tag('this one', 'quiet')],
+        ],
       },
       { head: 'May', cell: ({ scopes }) => scopes.join(', ') },
       { head: 'Made', cell: ({ createdAtMs }) => time(createdAtMs) },
       {
+        head: 'Last used',
+        cell: ({ lastUsedAtMs }) => (lastUsedAtMs === null ? 'never' : time(lastUsedAtMs)),
+      },
+      {
         head: 'State',
-        cell: ({ revokedAtMs }) =>
-          revokedAtMs === null
-            ? tag('live', 'good')
-            : [tag('revoked', 'bad'), ' ', time(revokedAtMs)],
+        cell: (key) => stateOf(key),
       },
       {
         head: 'Change',
         cell: (key) =>
-          key.revokedAtMs === null
+          isLive(key)
             ? h(
                 'div',
                 { class: 'row-actions' },
@@ -92,6 +95,19 @@ function keyTable(keys: readonly Key[], context: ViewContext, places: Places): H
     ],
     keys,
   )
+}
+
+function isLive({ revokedAtMs, expiresAtMs }: Key): boolean {
+  return revokedAtMs === null && (expiresAtMs === null || expiresAtMs > Date.now())
+}
+
+function stateOf(key: Key): Child {
+  const { revokedAtMs, expiresAtMs } = key
+  if (revokedAtMs !== null) return [tag('revoked', 'bad'), ' ', time(revokedAtMs)]
+  if (expiresAtMs === null) return tag('live', 'good')
+  return isLive(key)
+    ? [tag('live', 'good'), ' until ', time(expiresAtMs)]
+    : [tag('expired', 'bad'), ' ', time(expiresAtMs)]
 }
 
 function rotate({ id }: Key, { session }: ViewContext, { shown, reload }: Places): void {
@@ -169,12 +185,16 @@ function newKeyForm({ session }: ViewContext, { shown, reload }: Places): HTMLEl
     scope,
     box: h('input', { type: 'checkbox', id: `scope-${scope}`, checked: scope === grantable[0] }),
   }))
+  const name = h('input', { id: 'key-name', autocomplete: 'off', maxlength: 64 })
+  const expires = h('input', { id: 'key-expires', type: 'date' })
   const submit = (event: Event) => {
     event.preventDefault()
     replace(problem)
     const scopes = boxes.filter(({ box }) => box.checked).map(({ scope }) => scope)
+    const expiresAtMs = expires.value === '' ? null : Date.parse(expires.value)
+    const body = { scopes, name: name.value.trim(), expiresAtMs }
     session.api
-      .send({ method: 'POST', path: '/v1/keys', body: { scopes } }, CreatedKey)
+      .send({ method: 'POST', path: '/v1/keys', body }, CreatedKey)
       .then((created) => {
         showSecret(shown, created)
         reload()
@@ -185,6 +205,14 @@ function newKeyForm({ session }: ViewContext, { shown, reload }: Places): HTMLEl
     'form',
     { class: 'card', onsubmit: submit, 'aria-labelledby': 'new-key' },
     h('h2', { id: 'new-key' }, 'New key'),
+    h('div', { class: 'field narrow' }, h('label', { for: 'key-name' }, 'Name'), name),
+    h(
+      'div',
+      { class: 'field narrow' },
+      h('label', { for: 'key-expires' }, 'Ends at the start of (UTC)'),
+      expires,
+      h('p', { class: 'hint' }, 'Left empty: it lives until it is revoked.'),
+    ),
     h(
       'fieldset',
       { class: 'scopes' },

@@ -7,6 +7,7 @@ import { signInForm } from './sign-in.ts'
 import { element } from './elements.ts'
 import { showView, type View } from './view.ts'
 import { auditView } from './audit.ts'
+import { groupsView } from './groups.ts'
 import { jobsView } from './jobs.ts'
 import { keysView } from './keys.ts'
 import { nodesView } from './nodes.ts'
@@ -19,6 +20,7 @@ const VIEWS: readonly View[] = [
   auditView,
   jobsView,
   nodesView,
+  groupsView,
   keysView,
 ]
 const HOME = `#/${policiesView.path}`

@@ -70,6 +70,15 @@ export function table<T>(
   )
 }
 
+/** Sentences without their stops. */
+export function noteList(notes: readonly string[]): HTMLElement {
+  return h(
+    'ul',
+    { class: 'notes' },
+    notes.map((note) => h('li', {}, `${note}.`)),
+  )
+}
+
 /** Rows in pages of a fixed size, with buttons that keep their places. */
 export function paged<T>(
   rows: readonly T[],

@@ -1,9 +1,9 @@
 /** The tenant's policies: all of them, or one with its versions, editor, comparison and dry run. */
 import { leastTrust } from '#shared/explain.ts'
-import { byName, countryName, groupOf, regionLabel } from './countries.ts'
+import { placesLabel } from './countries.ts'
 import { h, type Child } from './dom.ts'
 import { dryRunPage } from './dry-run.ts'
-import { linkButton, table, tag } from './parts.ts'
+import { linkButton, table, tag, time } from './parts.ts'
 import { comparePage } from './policy-compare.ts'
 import { editPage } from './policy-edit.ts'
 import { policyPage } from './policy-page.ts'
@@ -35,7 +35,8 @@ export const policiesView: View = {
 }
 
 async function listPage({ session, signal }: ViewContext): Promise<Child> {
-  const { default: defaultId, policies } = await session.api.get('/v1/policies', Policies, signal)
+  const reply = await session.api.get('/v1/policies', Policies, signal)
+  const { default: defaultId, policies, retired } = reply
   const mayPublish = session.can('policy')
   return [
     h(
@@ -63,21 +64,46 @@ async function listPage({ session, signal }: ViewContext): Promise<Child> {
           ],
         },
         { head: 'Version', cell: ({ version }) => version },
-        { head: 'Computed in', cell: ({ computeCountries }) => whereText(computeCountries) },
+        { head: 'Computed in', cell: whereText },
         { head: 'Data', cell: ({ policy }) => policy.dataClass },
         { head: 'Evidence', cell: ({ policy }) => policy.minEvidence },
         { head: 'Nodes', cell: ({ policy }) => leastTrust(policy) },
       ],
       policies,
     ),
+    retiredList(retired),
   ]
 }
 
-/** `European Economic Area (EEA), 30 countries`, or their names. */
-function whereText(codes: readonly string[]): string {
-  const group = groupOf(codes)
-  if (group !== undefined)
-    return `${regionLabel(group)}, ${count(codes.length, 'country', 'countries')}`
-  if (codes.length <= 4) return byName(codes).map(countryName).join(', ')
-  return count(codes.length, 'country', 'countries')
+/** `European Union (EU) except Ireland (IE)`, and how many countries that is. */
+function whereText({ policy, computeCountries }: PolicyVersion): Child {
+  return [
+    placesLabel(policy.compute),
+    h('span', { class: 'quiet' }, `, ${count(computeCountries.length, 'country', 'countries')}`),
+  ]
+}
+
+function retiredList(retired: readonly PolicyVersion[]): Child {
+  if (retired.length === 0) return null
+  return h(
+    'details',
+    { class: 'all' },
+    h('summary', {}, `Retired: ${count(retired.length, 'policy', 'policies')}`),
+    table<PolicyVersion>(
+      'Retired policies',
+      [
+        {
+          head: 'Policy',
+          cell: ({ policy }) => h('a', { href: `#/policies/${policy.id}` }, policy.id),
+        },
+        { head: 'Version', cell: ({ version }) => version },
+        { head: 'Computed in', cell: whereText },
+        {
+          head: 'Retired',
+          cell: ({ retiredAtMs }) => (retiredAtMs === null ? '' : time(retiredAtMs)),
+        },
+      ],
+      retired,
+    ),
+  )
 }

@@ -1,8 +1,9 @@
 /** What differs between two versions of a policy, field by field and country by country. Pure. */
 import type { Policy } from '#shared/policy.ts'
-import { countrySet, listCountries, without } from '#shared/region.ts'
+import { placeSet } from '#shared/compile-policy.ts'
+import { listCountries, listDate, without, type CountrySet } from '#shared/region.ts'
 import { regionLabel } from './countries.ts'
-import { listDate, POLICY_FIELDS, textOf, valueAt, type PolicyField } from './policy-fields.ts'
+import { POLICY_FIELDS, textOf, valueAt, type PolicyField } from './policy-fields.ts'
 
 export interface FieldChange {
   readonly label: string
@@ -59,17 +60,14 @@ export function computeCountries(policy: Policy): string[] {
   return listCountries(computeSet(policy))
 }
 
-function computeSet({ compute, regions }: Policy) {
-  return without(countrySet(compute.allow, regions), countrySet(compute.deny, regions))
+function computeSet({ compute, regions }: Policy): CountrySet {
+  return placeSet(compute, regions)
 }
 
-function ingressSet({ ingress, regions }: Policy) {
-  return countrySet(ingress.allow, regions)
+function ingressSet({ ingress, regions }: Policy): CountrySet {
+  return placeSet(ingress, regions)
 }
 
-function setChange(
-  from: ReturnType<typeof countrySet>,
-  to: ReturnType<typeof countrySet>,
-): SetChange {
+function setChange(from: CountrySet, to: CountrySet): SetChange {
   return { added: listCountries(without(to, from)), removed: listCountries(without(from, to)) }
 }

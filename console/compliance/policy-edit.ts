@@ -1,10 +1,13 @@
 /** The editor: one draft as a form or as JSON, what it would change, and publishing it. */
 import { AppError, toAppError, type FieldFault } from '#shared/errors.ts'
-import { Policy } from '#shared/policy.ts'
-import { nameList } from './countries.ts'
+import { PolicyDraft, type Policy } from '#shared/policy.ts'
+import { assumptions, completePolicy } from '#shared/policy-draft.ts'
+import { groupNotes } from '#shared/region-notes.ts'
+import { CURRENT_REGIONS } from '#shared/region-groups.ts'
+import { nameList, placesLabel } from './countries.ts'
 import { h, replace, type Child } from './dom.ts'
 import { createWorldMap } from './map.ts'
-import { button } from './parts.ts'
+import { button, noteList } from './parts.ts'
 import { diffTable } from './policy-compare.ts'
 import { computeCountries, diffPolicies } from './policy-diff.ts'
 import { textOf, valueAt, withValue } from './policy-fields.ts'
@@ -12,16 +15,14 @@ import { policyForm, type PolicyForm } from './policy-form.ts'
 import { policyJson, type PolicyJson } from './policy-json.ts'
 import { readVersions } from './policy-page.ts'
 import { verdictPanel } from './dry-run.ts'
-import { PolicyVersion } from './replies.ts'
+import { PublishedVersion, type PolicyVersion } from './replies.ts'
 import { fill, type ViewContext } from './view.ts'
 import { count } from './words.ts'
 
-/** A new policy begins where a new tenant begins. */
+/** A new policy begins where a new tenant begins; what it leaves out has its safe reading, which the preview says. */
 const FRESH = {
   id: '',
-  ingress: { allow: ['WORLD'] },
   compute: { allow: ['EEA'], deny: [] },
-  storage: 'any',
   minEvidence: 'observed',
   dataClass: 'personal',
   personalOnPublicNodes: false,
@@ -29,7 +30,7 @@ const FRESH = {
   verification: 'none',
   network: null,
   retentionDays: 30,
-  regions: Policy.shape.regions.parse(undefined),
+  regions: CURRENT_REGIONS,
 }
 
 export async function editPage(context: ViewContext, id?: string): Promise<Child> {
@@ -170,7 +171,7 @@ class Editor {
 
   #write(mode: Mode): void {
     const set = (pointer: string, value: unknown) =>
-      this.#change(withValue(this.#draft, pointer, value))
+      this.#change(withoutEmptyIngress(withValue(this.#draft, pointer, value)))
     this.#form = mode === 'form' ? policyForm(this.#draft, set) : undefined
     this.#json =
       mode === 'json' ? policyJson(this.#draft, (draft) => this.#change(draft)) : undefined
@@ -184,12 +185,13 @@ class Editor {
   }
 
   #showPreview(): void {
-    const parsed = Policy.safeParse(withValue(this.#draft, '/id', 'draft'))
+    const parsed = PolicyDraft.safeParse(withValue(this.#draft, '/id', 'draft'))
     if (!parsed.success) {
       replace(this.#preview, h('p', { class: 'hint' }, 'The draft is not yet a policy.'))
       return
     }
-    const countries = computeCountries(parsed.data)
+    const policy = completePolicy(parsed.data)
+    const countries = computeCountries(policy)
     this.#map.update({
       label: `Map: the draft computes in ${nameList(countries, 40)}`,
       shaded: new Set(countries),
@@ -197,12 +199,19 @@ class Editor {
     })
     replace(
       this.#preview,
-      h('p', {}, h('strong', {}, `Computed in ${count(countries.length, 'country', 'countries')}`)),
+      h(
+        'p',
+        {},
+        h('strong', {}, `Computed in ${placesLabel(policy.compute)}`),
+        `, ${count(countries.length, 'country', 'countries')}`,
+      ),
       h('p', { class: 'hint' }, nameList(countries, 12)),
+      noteList(groupNotes(policy)),
+      assumedList(this.#draft, policy),
       this.#newest !== undefined && [
         h('h2', {}, `What changes after version ${this.#newest.version}`),
         diffTable(
-          diffPolicies(this.#newest.policy, { ...parsed.data, id: this.#newest.policy.id }),
+          diffPolicies(this.#newest.policy, { ...policy, id: this.#newest.policy.id }),
           `Version ${this.#newest.version}`,
           'Draft',
         ),
@@ -226,14 +235,14 @@ class Editor {
     const { session, say } = this.#context
     const published = await session.api.send(
       { method: 'PUT', path: `/v1/policies/${encodeURIComponent(id)}`, body: this.#draft },
-      PolicyVersion,
+      PublishedVersion,
     )
     const isSame = published.version === this.#newest?.version
     location.hash = `#/policies/${id}`
     say(
       isSame
         ? `Nothing differs: ${id} stays at version ${published.version}.`
-        : `Published ${id} version ${published.version}.`,
+        : `Published ${id} version ${published.version}.${published.assumed.map(({ means }) => ` Left out, so ${means}.`).join('')}`,
     )
   }
 
@@ -308,4 +317,37 @@ class Editor {
       }
     })
   }
+}
+
+/** In the form an empty list of entries is one that is left out. */
+function withoutEmptyIngress(draft: unknown): unknown {
+  const isEmpty = ['allow', 'deny'].every((list) => {
+    const value = valueAt(draft, `/ingress/${list}`)
+    return value === undefined || (Array.isArray(value) && value.length === 0)
+  })
+  return isEmpty ? withValue(draft, '/ingress', undefined) : draft
+}
+
+/** What the draft leaves out, and what is read in its place. */
+function assumedList(draft: unknown, policy: Policy): Child {
+  const assumed = assumptions(draft as Readonly<Record<string, unknown>>, policy)
+  if (assumed.length === 0) return null
+  return h(
+    'section',
+    { 'data-testid': 'assumed', 'aria-label': 'What is left out' },
+    h('h2', {}, 'Left out, and so'),
+    h(
+      'ul',
+      { class: 'notes' },
+      assumed.map(({ pointer, means }) =>
+        h(
+          'li',
+          {},
+          h('code', {}, pointer),
+          // Where the tenant's records are is known to the server only; its reply says it.
+          ` ${pointer === '/storage' ? 'records stay where this tenant’s are kept' : means}`,
+        ),
+      ),
+    ),
+  )
 }

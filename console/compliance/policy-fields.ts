@@ -1,6 +1,7 @@
 /** The fields of a policy as people read and edit them, each at its JSON pointer. */
 import { DATA_CLASSES, JURISDICTIONS, NODE_TRUSTS, VERIFICATION_LEVELS } from '#shared/policy.ts'
 import { CURRENT_REGIONS, REGION_LISTS } from '#shared/region-groups.ts'
+import { listDate } from '#shared/region.ts'
 
 export interface Choice {
   readonly value: string
@@ -40,7 +41,13 @@ export const POLICY_FIELDS: readonly PolicyField[] = [
   {
     pointer: '/ingress/allow',
     label: 'May enter in',
-    hint: 'Where the TLS connection of a request may end.',
+    hint: 'Where the TLS connection of a request may end. Left empty: only where jobs may be computed.',
+    kind: 'regions',
+  },
+  {
+    pointer: '/ingress/deny',
+    label: 'But never enter in',
+    hint: 'Taken out of the above.',
     kind: 'regions',
   },
   {
@@ -87,9 +94,10 @@ export const POLICY_FIELDS: readonly PolicyField[] = [
   {
     pointer: '/storage',
     label: 'Records are kept in',
-    hint: 'Jurisdiction of job records, logs and receipts.',
+    hint: 'Jurisdiction of job records, logs and receipts. any pins them to no place.',
     kind: 'choice',
-    choices: plain(JURISDICTIONS),
+    choices: [{ value: '', label: 'where this tenant’s records are' }, ...plain(JURISDICTIONS)],
+    toJson: (text) => (text === '' ? undefined : text),
   },
   {
     pointer: '/retentionDays',
@@ -109,12 +117,6 @@ export const POLICY_FIELDS: readonly PolicyField[] = [
     toJson: Number,
   },
 ]
-
-/** `2026-11-01` */
-export function listDate(version: number): string {
-  const digits = String(version)
-  return `${digits.slice(0, 4)}-${digits.slice(4, 6)}-${digits.slice(6)}`
-}
 
 /** The value at a JSON pointer; undefined where there is none. */
 export function valueAt(document: unknown, pointer: string): unknown {

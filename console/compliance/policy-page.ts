@@ -1,11 +1,13 @@
 /** One policy: what its newest version says, where that is on the map, and the versions before it. */
-import { countryName, nameList } from './countries.ts'
+import { groupNotes } from '#shared/region-notes.ts'
+import { countryName, nameList, placesLabel } from './countries.ts'
+import { confirmDialog } from './dialog.ts'
 import { h, type Child } from './dom.ts'
 import { createWorldMap } from './map.ts'
-import { button, hash, linkButton, table, tag, time } from './parts.ts'
+import { button, hash, linkButton, noteList, table, tag, time } from './parts.ts'
 import { showField } from './policy-diff.ts'
 import { POLICY_FIELDS } from './policy-fields.ts'
-import { DefaultPolicy, Policies, Versions, type PolicyVersion } from './replies.ts'
+import { DefaultPolicy, Policies, PolicyVersion, Versions } from './replies.ts'
 import { fill, type ViewContext } from './view.ts'
 import { count } from './words.ts'
 
@@ -26,7 +28,8 @@ export async function policyPage(context: ViewContext, id: string): Promise<Chil
   const [newest] = versions
   if (newest === undefined) return h('p', {}, `There is no policy ${id}.`)
   const map = await createWorldMap()
-  const { computeCountries } = newest
+  const { computeCountries, retiredAtMs } = newest
+  const notes = groupNotes(newest.policy)
   map.update({
     label: `Map: jobs may run in ${nameList(computeCountries, 40)}`,
     shaded: new Set(computeCountries),
@@ -36,12 +39,17 @@ export async function policyPage(context: ViewContext, id: string): Promise<Chil
     h(
       'p',
       { class: 'lead' },
-      `Version ${newest.version} counts now. `,
-      id === defaultId
-        ? 'It is the default: requests that name no policy follow it.'
-        : 'Requests follow it when they name it.',
+      retiredAtMs === null
+        ? [
+            `Version ${newest.version} counts now. `,
+            id === defaultId
+              ? 'It is the default: requests that name no policy follow it.'
+              : 'Requests follow it when they name it.',
+          ]
+        : ['Retired on ', time(retiredAtMs), ': new jobs are refused; its receipts stay good.'],
     ),
-    h('div', { class: 'actions' }, pageActions(context, id, id === defaultId)),
+    retiredAtMs === null &&
+      h('div', { class: 'actions' }, pageActions(context, id, id === defaultId)),
     h(
       'div',
       { class: 'split' },
@@ -57,8 +65,9 @@ export async function policyPage(context: ViewContext, id: string): Promise<Chil
         h(
           'h2',
           { id: 'where' },
-          `Where jobs may run: ${count(computeCountries.length, 'country', 'countries')}`,
+          `Where jobs may run: ${placesLabel(newest.policy.compute)}, ${count(computeCountries.length, 'country', 'countries')}`,
         ),
+        notes.length > 0 && noteList(notes),
         map.element,
         countryDetails(computeCountries),
       ),
@@ -107,8 +116,35 @@ function pageActions(context: ViewContext, id: string, isDefault: boolean): Chil
             return tag('default now', 'good')
           }),
       ),
+    !isDefault && button('Retire', () => retire(context, id), 'danger'),
     status,
   ]
+}
+
+function retire({ session, say }: ViewContext, id: string): void {
+  confirmDialog({
+    title: `Retire ${id} for ever?`,
+    body: [
+      h(
+        'p',
+        {},
+        'New jobs under it are refused everywhere within 10 seconds, those of running batches and sessions within 30. Its name is not free again.',
+      ),
+      h(
+        'p',
+        {},
+        'Its versions stay readable, its receipts stay good, and the record of processing shows it as ended.',
+      ),
+    ],
+    confirm: 'Retire',
+    isDanger: true,
+    async act() {
+      const path = `/v1/policies/${encodeURIComponent(id)}/retire`
+      await session.api.send({ method: 'POST', path }, PolicyVersion)
+      location.hash = '#/policies'
+      say(`${id} is retired.`)
+    },
+  })
 }
 
 export function fieldList({ policy }: PolicyVersion): HTMLElement {

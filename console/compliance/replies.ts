@@ -12,11 +12,21 @@ export const PolicyVersion = z.object({
   version: z.int(),
   hash: Bytes32,
   publishedAtMs: z.int().nullish(),
+  retiredAtMs: z.int().nullable(),
   computeCountries: z.array(z.string()),
 })
 export type PolicyVersion = z.infer<typeof PolicyVersion>
 
-export const Policies = z.object({ default: z.string(), policies: z.array(PolicyVersion) })
+/** Publishing says what was left out and is read in its place. */
+export const PublishedVersion = PolicyVersion.extend({
+  assumed: z.array(z.object({ pointer: z.string(), means: z.string() })),
+})
+
+export const Policies = z.object({
+  default: z.string(),
+  policies: z.array(PolicyVersion),
+  retired: z.array(PolicyVersion),
+})
 export const Versions = z.object({ versions: z.array(PolicyVersion) })
 export const DefaultPolicy = z.object({ default: z.string() })
 
@@ -84,10 +94,13 @@ export type DryRun = z.infer<typeof DryRun>
 
 export const Key = z.object({
   id: z.string(),
+  name: z.string(),
   scopes: z.array(z.enum(SCOPES)),
   networks: z.array(z.string()).default([]),
   createdAtMs: z.int(),
+  expiresAtMs: z.int().nullable(),
   revokedAtMs: z.int().nullable(),
+  lastUsedAtMs: z.int().nullable(),
 })
 export type Key = z.infer<typeof Key>
 

@@ -4,7 +4,7 @@ import { describeRoute } from 'hono-openapi'
 import { z } from 'zod'
 import { EvidenceRecord } from '#shared/evidence.ts'
 import { ReceiptDocument } from '#shared/receipt.ts'
-import { Policy } from '#shared/policy.ts'
+import { PolicyDraft } from '#shared/policy.ts'
 import { ChatCompletion, ChatCompletionChunk } from '#worker/formats/chat-answer.ts'
 import { ChatRequest } from '#worker/formats/chat.ts'
 import { Completion, CompletionChunk } from '#worker/formats/completions-answer.ts'
@@ -175,7 +175,14 @@ export const OPERATIONS: readonly Operation[] = [
     path: '/v1/policies/:id',
     summary: 'Publish the next version of a policy; the id in the body may be left out',
     security: 'key',
-    body: Policy.partial({ id: true }),
+    body: PolicyDraft.partial({ id: true }),
+    reply: replies.PublishedPolicyReply,
+  },
+  {
+    method: 'POST',
+    path: '/v1/policies/:id/retire',
+    summary: 'Retire a policy: it takes no new jobs, and its versions stay readable',
+    security: 'key',
     reply: replies.PolicyReply,
   },
   {

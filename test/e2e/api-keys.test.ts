@@ -50,6 +50,20 @@ describe('[A7] keys of a tenant', () => {
     problem(await keys('GET', '', { key: made.key }), 'forbidden')
   })
 
+  it('say their name, when they end, and when they were last used', async () => {
+    const expiresAtMs = Date.now() + 86_400_000
+    const made = await make({ scopes: ['infer'], name: 'Sensor 7', expiresAtMs })
+    expect(made).toMatchObject({ name: 'Sensor 7', expiresAtMs, lastUsedAtMs: null })
+    const listed = async () =>
+      replies.KeysReply.parse((await keys('GET')).body).keys.find(({ id }) => id === made.id)
+    expect(await listed()).toMatchObject({ name: 'Sensor 7', lastUsedAtMs: null })
+    expect(await works(made.key)).toBe(true)
+    await until('its use is told', async () => ((await listed())?.lastUsedAtMs ?? null) !== null)
+    const past = await keys('POST', '', { json: { expiresAtMs: 1 } })
+    expect(problem(past, 'invalid_request').errors?.[0]?.pointer).toBe('/expiresAtMs')
+    problem(await keys('POST', '', { json: { name: 'two\nlines' } }), 'invalid_request')
+  })
+
   it('never get what the key that makes them lacks', async () => {
     const policyAdmin = await make({ scopes: ['admin'] })
     const asked = (json: object) => keys('POST', '', { key: policyAdmin.key, json })

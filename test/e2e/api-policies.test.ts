@@ -52,6 +52,38 @@ describe('[A6] policies', () => {
     expect((await embed({})).headers.get('x-littoral-policy')).toBe('default@1')
   })
 
+  it('say when they are published what is read in the place of what they leave out', async () => {
+    const reply = await put('left-out', { compute: { allow: ['EU'], deny: ['IE'] } })
+    const { policy, computeIn, assumed, notes } = replies.PublishedPolicyReply.parse(reply.body)
+    expect(computeIn).toBe('EU except IE')
+    expect(policy.ingress).toEqual({ allow: ['EU'], deny: ['IE'] })
+    expect(assumed.map(({ pointer }) => pointer)).toEqual(
+      expect.arrayContaining(['/ingress', '/storage', '/dataClass']),
+    )
+    expect(notes.join()).toContain('GF')
+    const entering = await embed({}, { headers: { 'x-littoral-policy': 'alps' } })
+    expect(problem(entering, 'residency_ingress_denied').rule).toBe('ingress.allow')
+  })
+
+  it('that are retired refuse new jobs by name, and can still be read', async () => {
+    await put('typo', { compute: { allow: ['DE'] } })
+    const path = '/v1/policies/typo'
+    const retired = await worker.call('POST', `${path}/retire`, { key })
+    expect(replies.PolicyReply.parse(retired.body).retiredAtMs).not.toBeNull()
+    const asked = { headers: { 'x-littoral-policy': 'typo' } }
+    expect(problem(await embed({}, asked), 'invalid_request').detail).toContain('was retired on')
+    problem(await embed({ policy: 'typo' }), 'invalid_request')
+    problem(await dryRun({ policy: 'typo' }), 'invalid_request')
+    problem(await put('typo', { compute: { allow: ['FR'] } }), 'invalid_request')
+    problem(await worker.call('POST', '/v1/policies/default/retire', { key }), 'invalid_request')
+    const listed = replies.PoliciesReply.parse(
+      (await worker.call('GET', '/v1/policies', { key })).body,
+    )
+    expect(listed.policies.map(({ policy }) => policy.id)).not.toContain('typo')
+    expect(listed.retired.map(({ policy }) => policy.id)).toEqual(['typo'])
+    expect((await worker.call('GET', `${path}/versions/1`, { key })).status).toBe(200)
+  })
+
   it('that are made the default apply to requests that name none', async () => {
     const made = await worker.operator.createKey({ tenant: 'chooser', scopes: ['infer', 'policy'] })
     const options = { key: made.key }

@@ -4,7 +4,7 @@ import { bytesToHex } from 'viem'
 import { compilePolicy } from '#shared/compile-policy.ts'
 import { randomBytes, TenantId } from '#shared/ids.ts'
 import { silentLog } from '#shared/log.ts'
-import { Policy, type CompiledPolicy } from '#shared/policy.ts'
+import type { CompiledPolicy } from '#shared/policy.ts'
 import { digestBytes, type Place } from '#shared/receipt.ts'
 import { countryBit, countrySet, onlyCountry } from '#shared/region.ts'
 import { createApp } from '#worker/app.ts'
@@ -20,6 +20,7 @@ import { createModelChain } from '../support/model-chain.ts'
 import { placeIn } from '../support/place.ts'
 import { createReceiptMaker } from '../support/receipts.ts'
 import { createSqliteStorage } from '../support/sqlite-storage.ts'
+import { asPolicy } from '#test/support/as-policy.ts'
 
 const ACME = TenantId.parse('acme')
 const PAYLOAD = new Uint8Array([1, 2, 3, 4])
@@ -27,7 +28,7 @@ const EVERYWHERE = countrySet(['WORLD'])
 
 function compiled(policy: object): CompiledPolicy {
   const open = { id: 'alone', dataClass: 'public', compute: { allow: ['EU'] } }
-  return compilePolicy(Policy.parse({ ...open, ...policy }), { tenant: ACME, version: 1 })
+  return compilePolicy(asPolicy({ ...open, ...policy }), { tenant: ACME, version: 1 })
 }
 
 describe('the Worker alone, before hubs that would take anything', () => {
@@ -41,7 +42,7 @@ describe('the Worker alone, before hubs that would take anything', () => {
     const core = createTenantCore({ storage, nowMs: () => Date.now(), random: randomBytes })
     const { key } = await core.createKey({ tenant: ACME, scopes: ['infer'] })
     // Straight into the store: what publishing would have refused must be refused here, too.
-    core.publishPolicy(Policy.parse({ id: 'alone', compute: { allow: ['EU'] }, ...policy }))
+    core.publishPolicy(asPolicy({ id: 'alone', compute: { allow: ['EU'] }, ...policy }))
     const tenant: Partial<TenantApi> = {
       snapshot: async () => core.snapshot(),
       leaseRequests: async () => core.quotas.leaseRequests(),

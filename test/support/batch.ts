@@ -5,7 +5,7 @@ import { TenantId } from '#shared/ids.ts'
 import type { KernelWork } from '#shared/job.ts'
 import { silentLog } from '#shared/log.ts'
 import { compilePolicy } from '#shared/compile-policy.ts'
-import { Policy, type CompiledPolicy } from '#shared/policy.ts'
+import type { CompiledPolicy, PolicyDraft } from '#shared/policy.ts'
 import { countryBit } from '#shared/region.ts'
 import { placeIn } from './place.ts'
 import { createBatchCore, type BatchCore } from '#worker/batch/core.ts'
@@ -14,6 +14,7 @@ import { BatchId, type BatchInput, type BatchSpec } from '#worker/batch/protocol
 import type { DispatchRequest, DispatchResult } from '#worker/hub/protocol.ts'
 import { createRandom } from './random.ts'
 import { createSqliteStorage, type TestStorage } from './sqlite-storage.ts'
+import { asPolicy } from '#test/support/as-policy.ts'
 
 export const GERMANY = countryBit('DE')
 
@@ -23,9 +24,14 @@ export const KEY = 'key_acme_0123456789ab'
 /** A version of the policy that every batch here stands under. */
 export function policyOf(
   version: number,
-  changes: Partial<z.input<typeof Policy>> = {},
+  changes: Partial<z.input<typeof PolicyDraft>> = {},
 ): CompiledPolicy {
-  const policy = Policy.parse({ id: 'eu', compute: { allow: ['EU'] }, ...changes })
+  const policy = asPolicy({
+    id: 'eu',
+    ingress: { allow: ['WORLD'] },
+    compute: { allow: ['EU'] },
+    ...changes,
+  })
   return compilePolicy(policy, { tenant: TenantId.parse('acme'), version })
 }
 
@@ -234,7 +240,7 @@ export function rangeBatch(
     traceparent: null,
     policy: POLICY,
     ingress: GERMANY,
-    allowed: compilePolicy(Policy.parse({ id: 'de', compute: { allow: ['DE'] } }), {
+    allowed: compilePolicy(asPolicy({ id: 'de', compute: { allow: ['DE'] } }), {
       tenant,
       version: 1,
     }).compute,

@@ -1,5 +1,6 @@
 /** Random policies and nodes for property tests, and a plain one for the rest. */
 import fc from 'fast-check'
+import type { z } from 'zod'
 import { TenantId } from '#shared/ids.ts'
 import { compilePolicy } from '#shared/compile-policy.ts'
 import type { NodeFacts } from '#shared/decide.ts'
@@ -7,19 +8,20 @@ import {
   DATA_CLASSES,
   EVIDENCE_CLASSES,
   NODE_TRUSTS,
-  Policy,
   type CompiledPolicy,
+  type PolicyDraft,
 } from '#shared/policy.ts'
 import { CURRENT_REGIONS, REGION_LISTS } from '#shared/region-groups.ts'
 import { COUNTRIES, countrySet, groupNames } from '#shared/region.ts'
+import { asPolicy } from '#test/support/as-policy.ts'
 
 export const TENANT = TenantId.parse('acme')
 
 export function compiled(
-  policy: Partial<Policy> & Pick<Policy, 'compute'>,
+  policy: Omit<z.input<typeof PolicyDraft>, 'id'> & { readonly id?: string },
   tenant: TenantId = TENANT,
 ): CompiledPolicy {
-  const parsed = Policy.parse({ id: 'test', dataClass: 'public', ...policy })
+  const parsed = asPolicy({ id: 'test', dataClass: 'public', ...policy })
   return compilePolicy(parsed, { tenant, version: 1 })
 }
 

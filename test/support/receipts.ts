@@ -5,7 +5,7 @@ import { peerIdOf } from '#p2p/node.ts'
 import { typedDigest, type Domain } from '#shared/eip712.ts'
 import { newJobId, NodeId, type Bytes32, type JobId } from '#shared/ids.ts'
 import { compilePolicy } from '#shared/compile-policy.ts'
-import { Policy, type CompiledPolicy } from '#shared/policy.ts'
+import type { CompiledPolicy } from '#shared/policy.ts'
 import {
   NO_EVIDENCE,
   receiptHash,
@@ -18,9 +18,10 @@ import {
 import { countryBit, onlyCountry } from '#shared/region.ts'
 import { createSigner, generateSigningKey, type Signer } from '#shared/signature.ts'
 import { TENANT } from './policies.ts'
+import { asPolicy } from '#test/support/as-policy.ts'
 
 export const EU_POLICY: CompiledPolicy = compilePolicy(
-  Policy.parse({ id: 'eu-only', compute: { allow: ['EU'] }, dataClass: 'public' }),
+  asPolicy({ id: 'eu-only', compute: { allow: ['EU'] }, dataClass: 'public' }),
   { tenant: TENANT, version: 1 },
 )
 

@@ -85,6 +85,7 @@ export async function createTestStack(options: Partial<StackOptions> = {}): Prom
 export function openPolicy(...allow: string[]): Record<string, unknown> {
   return {
     id: `open-${allow.join('-').toLowerCase()}`,
+    ingress: { allow: ['WORLD'] },
     compute: { allow },
     dataClass: 'public',
     minEvidence: 'observed',

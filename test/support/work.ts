@@ -15,14 +15,14 @@ import type { WorkHandler, WorkRunOptions } from '#p2p/work-server.ts'
 import { newJobId, TenantId, type Bytes32 } from '#shared/ids.ts'
 import type { PresenceRecord, SignedPresence } from '#shared/node.ts'
 import { compilePolicy } from '#shared/compile-policy.ts'
-import { Policy } from '#shared/policy.ts'
 import { receiptHash, type Receipt } from '#shared/receipt.ts'
 import { createSigner, generateSigningKey, type Signer } from '#shared/signature.ts'
 import { placeIn } from './place.ts'
+import { asPolicy } from '#test/support/as-policy.ts'
 
 const ADAPTER = { name: 'test cpu', isSoftware: true }
 const tenant = TenantId.parse('acme')
-const policy = compilePolicy(Policy.parse({ id: 'open', compute: { allow: ['WORLD'] } }), {
+const policy = compilePolicy(asPolicy({ id: 'open', compute: { allow: ['WORLD'] } }), {
   tenant,
   version: 1,
 })

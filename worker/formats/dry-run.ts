@@ -7,7 +7,7 @@ import {
   EVIDENCE_CLASSES,
   JURISDICTIONS,
   NODE_TRUSTS,
-  Policy,
+  PolicyDraft,
   PolicyId,
   RegionList,
 } from '#shared/policy.ts'
@@ -17,7 +17,7 @@ export const DryRunRequest = z.strictObject({
   policy: PolicyId.optional(),
   version: z.int().min(1).optional(),
   /** A policy as it would be published; its `id` may be left out. */
-  draft: Policy.partial({ id: true }).optional(),
+  draft: PolicyDraft.partial({ id: true }).optional(),
   /** As a request would narrow it. */
   residency: z.strictObject({ allow: RegionList }).optional(),
 })

@@ -14,6 +14,16 @@ export const JurisdictionsReply = z.object({
       measure: z.string(),
     }),
   ),
+  /** What each group of countries holds that a policy can name: its list is dated, and its notes say what its name does not. */
+  groups: z.array(
+    z.object({
+      name: z.string(),
+      asOf: z.string(),
+      source: z.string(),
+      countries: z.array(z.string()),
+      notes: z.array(z.string()),
+    }),
+  ),
   contact: z.string().nullable(),
 })
 export type JurisdictionsReply = z.infer<typeof JurisdictionsReply>

@@ -190,22 +190,42 @@ export const PolicyReply = z.object({
   version: z.int().min(1),
   hash: Bytes32,
   publishedAtMs: z.int(),
+  /** Since when the policy takes no new jobs; null while it takes them. */
+  retiredAtMs: z.int().nullable(),
+  /** Where jobs may run, in the policy's own words: `EU except IE`. */
+  computeIn: z.string(),
   computeCountries: z.array(z.string()),
+})
+
+/** What publishing it answers: what was left out and is read in its place, and what its groups do not say by their names. */
+export const PublishedPolicyReply = PolicyReply.extend({
+  assumed: z.array(z.object({ pointer: z.string(), value: z.unknown(), means: z.string() })),
+  notes: z.array(z.string()),
 })
 
 /** Newest first. */
 export const PolicyVersionsReply = z.object({ id: z.string(), versions: z.array(PolicyReply) })
 
-export const PoliciesReply = z.object({ default: z.string(), policies: z.array(PolicyReply) })
+export const PoliciesReply = z.object({
+  default: z.string(),
+  policies: z.array(PolicyReply),
+  /** They take no new jobs. */
+  retired: z.array(PolicyReply),
+})
 
 export const DefaultPolicyReply = z.object({ default: z.string() })
 
 export const KeyReply = z.object({
   id: z.string(),
+  name: z.string(),
   scopes: z.array(z.enum(SCOPES)),
   networks: z.array(z.string()),
   createdAtMs: z.int(),
+  /** Null for a key that lives until it is revoked. */
+  expiresAtMs: z.int().nullable(),
   revokedAtMs: z.int().nullable(),
+  /** To the minute; null for a key that was never used. */
+  lastUsedAtMs: z.int().nullable(),
 })
 
 export const CreatedKeyReply = KeyReply.extend({

@@ -1,10 +1,12 @@
 /** Who is asking: bearer keys of tenants with scopes, and the operator's own secret. */
 import { createMiddleware } from 'hono/factory'
 import { AppError } from '#shared/errors.ts'
+import type { TenantId } from '#shared/ids.ts'
 import type { AppContext, AppEnv, Caller } from '../context.ts'
 import { equalSecret, equalText } from '../constant-time.ts'
 import { openTenant } from '../durable-objects.ts'
 import { unsealKey } from '../key-seal.ts'
+import { keepAlive } from './keep-alive.ts'
 import { hashKey, keyTenant } from '../tenant/api-key.ts'
 import { hasScope } from '../tenant/key-grant.ts'
 import type { LiveKey, Scope } from '../tenant/protocol.ts'
@@ -61,10 +63,17 @@ async function readCaller(c: AppContext): Promise<Caller> {
   if (snapshot === null || known === undefined) throw refusal
   if (hasEnded(known, c.var.isolate.nowMs())) throw refusal
   const { id, scopes, networks } = known
+  if (c.var.isolate.keyUses.note(id)) tellUse(c, tenant, id)
   return { tenant, keyId: id, scopes, networks, snapshot }
 }
 
-/** The secret before a rotation ends by the clock: what this isolate remembers of the tenant may be older. */
+/** Nobody waits for it, and a request is as good without it. */
+function tellUse(c: AppContext, tenant: TenantId, keyId: string): void {
+  const { config, isolate } = c.var
+  keepAlive(c, openTenant(c.env, tenant, config).noteKeyUse(keyId, isolate.nowMs()))
+}
+
+/** A key that expires, and the secret before a rotation, end by the clock: what this isolate remembers of the tenant may be older. */
 function hasEnded({ untilMs }: LiveKey, nowMs: number): boolean {
   return untilMs !== null && untilMs <= nowMs
 }

@@ -4,7 +4,8 @@ import { AppError } from '#shared/errors.ts'
 import { effectiveCompute } from '#shared/compile-policy.ts'
 import { decideIngress } from '#shared/decide.ts'
 import type { CompiledPolicy } from '#shared/policy.ts'
-import { nameCountries, neededIngress } from '#shared/explain.ts'
+import { nameCountries } from '#shared/country-words.ts'
+import { neededIngress } from '#shared/explain.ts'
 import { countryCode, intersect, isRegion, type CountrySet } from '#shared/region.ts'
 import type { AppContext, AppEnv, Caller } from '../context.ts'
 import { invalidRequest } from '../formats/faults.ts'
@@ -74,12 +75,17 @@ async function admitIngress(c: AppContext, policy: CompiledPolicy): Promise<void
   )
 }
 
-/** The newest version of a policy of the caller's. @throws {AppError} invalid_request */
+/** The newest version of a policy of the caller's that takes jobs. @throws {AppError} invalid_request */
 export function findPolicy({ snapshot }: Caller, id: string): CompiledPolicy {
   const published = snapshot.policies.find(({ policy }) => policy.id === id)
   if (published !== undefined) return published.compiled
+  const retired = snapshot.retiredPolicies.find((policy) => policy.id === id)
+  const what =
+    retired === undefined
+      ? `no policy "${id}"`
+      : `policy "${id}" was retired on ${new Date(retired.retiredAtMs).toISOString()} and takes no new jobs`
   const known = snapshot.policies.map(({ policy }) => policy.id).join(', ')
-  throw invalidRequest([{ pointer: '/policy', detail: `no policy "${id}"; there are ${known}` }])
+  throw invalidRequest([{ pointer: '/policy', detail: `${what}; there are ${known}` }])
 }
 
 function headerPolicy(c: AppContext): string | undefined {

@@ -2,6 +2,7 @@
 import { Hono } from 'hono'
 import { z } from 'zod'
 import type { AppContext, AppEnv } from '../context.ts'
+import { groupFacts } from '#shared/region-notes.ts'
 import { homeOf, openTenant } from '../durable-objects.ts'
 import { parseBody } from '../formats/faults.ts'
 import type { JurisdictionsReply } from '../formats/jurisdictions.ts'
@@ -60,6 +61,11 @@ function showJurisdictions(c: AppContext): Response {
       },
     ],
     measures: [...MEASURES],
+    groups: groupFacts().map((group) => ({
+      ...group,
+      countries: [...group.countries],
+      notes: [...group.notes],
+    })),
     contact: null,
   }
   return c.json(reply)

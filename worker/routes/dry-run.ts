@@ -2,10 +2,10 @@
 import { Hono } from 'hono'
 import { compilePolicy, effectiveCompute } from '#shared/compile-policy.ts'
 import { countryLabel } from '#shared/country-names.ts'
+import { nameCountries } from '#shared/country-words.ts'
 import { decide, decideIngress } from '#shared/decide.ts'
 import {
   explainVerdict,
-  nameCountries,
   nearestRefusal,
   neededIngress,
   neededNode,

@@ -3,8 +3,11 @@ import { Hono } from 'hono'
 import { z } from 'zod'
 import { AppError } from '#shared/errors.ts'
 import { LIMITS } from '#shared/limits.ts'
-import { Policy, PolicyId } from '#shared/policy.ts'
+import { PolicyDraft, PolicyId, type Policy } from '#shared/policy.ts'
+import { assumptions, completePolicy } from '#shared/policy-draft.ts'
+import { groupNotes } from '#shared/region-notes.ts'
 import { policyFaults } from '#shared/policy-faults.ts'
+import { describePlaces } from '#shared/country-words.ts'
 import { listCountries } from '#shared/region.ts'
 import type { AppContext, AppEnv } from '../context.ts'
 import { canStore, openTenant, homeOf, tenantJurisdiction } from '../durable-objects.ts'
@@ -23,10 +26,13 @@ export const policyRoutes = new Hono<AppEnv>()
   .get('/v1/policies/:id/versions/:version', requireScope(...READERS), showVersion)
   .put('/v1/policies/:id', requireScope('policy'), publishPolicy)
   .post('/v1/policies/:id/default', requireScope('policy'), makeDefault)
+  .post('/v1/policies/:id/retire', requireScope('policy'), retirePolicy)
 
-function listPolicies(c: AppContext): Response {
-  const { policies, defaultPolicyId } = c.var.caller.snapshot
-  return c.json({ default: defaultPolicyId, policies: policies.map(showPolicy) })
+async function listPolicies(c: AppContext): Promise<Response> {
+  const all = await openOwn(c).allPolicies()
+  const policies = all.filter(({ retiredAtMs }) => retiredAtMs === null).map(showPolicy)
+  const retired = all.filter(({ retiredAtMs }) => retiredAtMs !== null).map(showPolicy)
+  return c.json({ default: c.var.caller.snapshot.defaultPolicyId, policies, retired })
 }
 
 async function showNewest(c: AppContext): Promise<Response> {
@@ -55,7 +61,18 @@ async function publishPolicy(c: AppContext): Promise<Response> {
   const policy = parsePolicy(c, body)
   const published = await openOwn(c).publishPolicy(policy, c.var.caller.keyId)
   c.var.isolate.tenants.forget(c.var.caller.tenant)
-  return c.json(showPolicy(published))
+  return c.json({
+    ...showPolicy(published),
+    assumed: assumptions(body, policy),
+    notes: groupNotes(policy),
+  })
+}
+
+/** A name that was a mistake, or has served its time: its versions stay readable, its receipts stay good. */
+async function retirePolicy(c: AppContext): Promise<Response> {
+  const retired = await openOwn(c).retirePolicy(readId(c), c.var.caller.keyId)
+  c.var.isolate.tenants.forget(c.var.caller.tenant)
+  return c.json(showPolicy(retired))
 }
 
 async function makeDefault(c: AppContext): Promise<Response> {
@@ -82,7 +99,8 @@ export async function findVersion(
  * @throws {AppError} invalid_request
  */
 export function parsePolicy(c: AppContext, body: unknown, base = ''): Policy {
-  const policy = parseBody(Policy, body, base)
+  const home = homeOf(tenantJurisdiction(c.var.caller.tenant), c.var.config)
+  const policy = completePolicy(parseBody(PolicyDraft, body, base), home)
   const faults = [...policyFaults(policy), ...storageFaults(c, policy)]
   if (faults.length === 0) return policy
   throw invalidRequest(faults.map((fault) => ({ ...fault, pointer: `${base}${fault.pointer}` })))
@@ -112,9 +130,17 @@ function storageFaults(c: AppContext, { storage }: Policy) {
   return [{ pointer, detail: `no hub here keeps records in "${storage}"; set it to "any"` }]
 }
 
-function showPolicy({ policy, compiled, publishedAtMs }: PublishedPolicy) {
+function showPolicy({ policy, compiled, publishedAtMs, retiredAtMs }: PublishedPolicy) {
   const { version, hash } = compiled
-  return { policy, version, hash, publishedAtMs, computeCountries: listCountries(compiled.compute) }
+  return {
+    policy,
+    version,
+    hash,
+    publishedAtMs,
+    retiredAtMs,
+    computeIn: describePlaces(policy.compute),
+    computeCountries: listCountries(compiled.compute),
+  }
 }
 
 function openOwn(c: AppContext) {

@@ -2,7 +2,8 @@
 import type { AuditDetail } from '#shared/audit.ts'
 import { NO_DOMAIN } from '#shared/eip712.ts'
 import { Address, type Bytes32, type JobId } from '#shared/ids.ts'
-import { DEFAULT_POLICY, type Policy } from '#shared/policy.ts'
+import type { Policy } from '#shared/policy.ts'
+import { DEFAULT_POLICY } from '#shared/policy-draft.ts'
 import { openDatabase, type TenantDeps } from './database.ts'
 import { createAuditReader, type LogIdentity } from './audit-reader.ts'
 import { createBatchIndex } from './batch-index.ts'
@@ -42,7 +43,7 @@ export function createTenantCore(deps: TenantDeps) {
     batches: createBatchIndex(database, deps),
     idempotency,
     quotas,
-    ownKeys: createOwnKeys(database, keys),
+    ownKeys: createOwnKeys(database, keys, deps),
 
     /** Erases what is due. @returns when to be called again, if at all */
     sweep(): number | undefined {
@@ -68,7 +69,7 @@ export function createTenantCore(deps: TenantDeps) {
     ropaFacts(): RopaFacts {
       database.tenant()
       return {
-        policies: policies.newest(),
+        policies: policies.all(),
         placements: readPlacements(database.rows),
         logSize: database.audit.size(),
       }
@@ -79,14 +80,15 @@ export function createTenantCore(deps: TenantDeps) {
       return {
         tenant: database.tenant(),
         keys: keys.live(),
-        policies: policies.newest(),
+        policies: policies.live(),
+        retiredPolicies: policies.retired(),
         defaultPolicyId: policies.defaultId(),
         consumer: Address.nullable().parse(database.setting('consumer') ?? null),
       }
     },
 
     async createKey(request: NewKey): Promise<CreatedKey> {
-      const { tenant, scopes, networks, consumer } = NewKey.parse(request)
+      const { tenant, consumer, ...grant } = NewKey.parse(request)
       if (!database.exists()) {
         database.create(tenant)
         policies.publish(DEFAULT_POLICY)
@@ -94,12 +96,16 @@ export function createTenantCore(deps: TenantDeps) {
       if (consumer !== undefined && consumer !== database.setting('consumer')) {
         database.write('consumer.named', consumer, () => database.set('consumer', consumer))
       }
-      return await keys.create(tenant, { scopes, networks })
+      return await keys.create(tenant, grant)
     },
 
     revokeKey(id: string): KeyInfo {
       database.tenant()
       return keys.revoke(id)
+    },
+
+    noteKeyUse: (id: string, atMs: number): void => {
+      if (database.exists()) keys.noteUse(id, atMs)
     },
 
     listKeys: (): KeyInfo[] => (database.exists() ? keys.list() : []),
@@ -108,6 +114,8 @@ export function createTenantCore(deps: TenantDeps) {
       database.tenant()
       return policies.publish(policy, by)
     },
+
+    allPolicies: (): PublishedPolicy[] => (database.exists() ? policies.all() : []),
 
     policyVersion: (id: string, version: number): PublishedPolicy | null =>
       database.exists() ? (policies.version(id, version) ?? null) : null,
@@ -118,6 +126,11 @@ export function createTenantCore(deps: TenantDeps) {
     setDefaultPolicy(id: string, by?: string): void {
       database.tenant()
       policies.setDefault(id, by)
+    },
+
+    retirePolicy(id: string, by?: string): PublishedPolicy {
+      database.tenant()
+      return policies.retire(id, by)
     },
 
     recordReceipts: (recorded: readonly RecordedReceipt[]): void => receipts.record(recorded),

@@ -42,9 +42,12 @@ export interface TenantDatabase {
 const SCHEMA = [
   'CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL)',
   'CREATE TABLE IF NOT EXISTS keys (id TEXT PRIMARY KEY, hash TEXT NOT NULL, scopes TEXT NOT NULL, ' +
-    'created_at_ms INTEGER NOT NULL, revoked_at_ms INTEGER)',
+    'name TEXT NOT NULL, networks TEXT NOT NULL, created_at_ms INTEGER NOT NULL, expires_at_ms INTEGER, ' +
+    'revoked_at_ms INTEGER, last_used_at_ms INTEGER)',
+  'CREATE TABLE IF NOT EXISTS former_secrets (id TEXT PRIMARY KEY, hash TEXT NOT NULL, until_ms INTEGER NOT NULL)',
   'CREATE TABLE IF NOT EXISTS policies (id TEXT NOT NULL, version INTEGER NOT NULL, policy TEXT NOT NULL, ' +
     'published_at_ms INTEGER NOT NULL, PRIMARY KEY (id, version))',
+  'CREATE TABLE IF NOT EXISTS retired_policies (id TEXT PRIMARY KEY, retired_at_ms INTEGER NOT NULL)',
   'CREATE TABLE IF NOT EXISTS receipts (id TEXT PRIMARY KEY, receipt TEXT NOT NULL, salt TEXT NOT NULL, ' +
     'erase_at_ms INTEGER NOT NULL)',
   'CREATE INDEX IF NOT EXISTS receipts_by_age ON receipts (erase_at_ms)',

@@ -5,6 +5,8 @@ export interface KeyGrant {
   readonly scopes: readonly Scope[]
   /** Consortia of the nodes that it vouches for. */
   readonly networks: readonly string[]
+  /** Null for a key that lives until it is revoked. */
+  readonly expiresAtMs: number | null
 }
 
 /** Scopes that `admin` stands for. */
@@ -21,5 +23,10 @@ export function lacking(has: KeyGrant, wanted: KeyGrant): string[] {
     ...wanted.networks
       .filter((name) => !has.networks.includes(name))
       .map((name) => `network ${name}`),
+    ...(outlives(wanted, has) ? ['a life beyond its own expiry'] : []),
   ]
+}
+
+function outlives(wanted: KeyGrant, has: KeyGrant): boolean {
+  return (wanted.expiresAtMs ?? Infinity) > (has.expiresAtMs ?? Infinity)
 }

@@ -3,21 +3,23 @@ import { AppError } from '#shared/errors.ts'
 import { Bytes32, type TenantId } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'
 import { hashKey, newApiKey, newKeyId } from './api-key.ts'
-import type { KeyGrant } from './key-grant.ts'
 import type { Row } from '../storage.ts'
 import type { TenantDatabase, TenantDeps } from './database.ts'
-import type { CreatedKey, KeyInfo, LiveKey, RotatedKey, Scope } from './protocol.ts'
+import type { CreatedKey, KeyInfo, KeyTerms, LiveKey, RotatedKey, Scope } from './protocol.ts'
 
 export interface KeyStore {
-  create(tenant: TenantId, grant: KeyGrant, by?: KeyMaker): Promise<CreatedKey>
+  /** @throws {AppError} invalid_request for an expiry that has passed, too_large over the bound of keys */
+  create(tenant: TenantId, terms: KeyTerms, by?: KeyMaker): Promise<CreatedKey>
   /** A new secret for the same key; the one before is taken for `overlapMs` more. */
   rotate(id: string, overlapMs: number, by?: KeyMaker): Promise<RotatedKey>
   /** @param by the key that did it, for the log; the operator where it is left out */
   revoke(id: string, by?: string): KeyInfo
-  /** Of keys that live and of those that were revoked. @throws {AppError} not_found */
+  /** Of keys that live and of those that have ended. @throws {AppError} not_found */
   get(id: string): KeyInfo
   list(): KeyInfo[]
   live(): LiveKey[]
+  /** Not logged: it changes nothing of what a key may do. */
+  noteUse(id: string, atMs: number): void
 }
 
 /** Who makes a key or a secret; the operator where nobody is named. */
@@ -32,56 +34,42 @@ export interface KeyMaker {
 const OPERATOR = 'operator'
 const OPERATOR_MAKER: KeyMaker = { id: OPERATOR, check: () => {} }
 
-const ALL = 'SELECT keys.*, networks FROM keys LEFT JOIN key_networks USING (id)'
-const LIVE = `${ALL} WHERE revoked_at_ms IS NULL`
-/** Made when first needed: tenants that are older than these tables get them, too. */
-const TABLES = [
-  'CREATE TABLE IF NOT EXISTS key_networks (id TEXT PRIMARY KEY, networks TEXT NOT NULL)',
-  'CREATE TABLE IF NOT EXISTS former_secrets (id TEXT PRIMARY KEY, hash TEXT NOT NULL, until_ms INTEGER NOT NULL)',
-]
+const LIVE =
+  'SELECT * FROM keys WHERE revoked_at_ms IS NULL AND (expires_at_ms IS NULL OR expires_at_ms > ?)'
 
 export function createKeyStore(database: TenantDatabase, deps: TenantDeps): KeyStore {
-  const { write } = database
-  const rows = openTables(database)
+  const { rows, write } = database
   const get = (id: string): KeyInfo => {
-    const [row] = rows(`${ALL} WHERE id = ?`, id)
+    const [row] = rows('SELECT * FROM keys WHERE id = ?', id)
     if (row === undefined) throw new AppError('not_found', `There is no key ${id}.`)
     return toKeyInfo(row)
   }
-  const forgetFormer = () => rows('DELETE FROM former_secrets WHERE until_ms <= ?', deps.nowMs())
   return {
     get,
-    async create(tenant, { scopes, networks }, by = OPERATOR_MAKER) {
+    async create(tenant, terms, by = OPERATOR_MAKER) {
+      requireFuture(terms, deps.nowMs())
       const key = newApiKey(tenant, deps.random)
       const hash = await hashKey(key)
       by.check()
-      if (rows(LIVE).length >= LIMITS.tenantKeys) {
+      const nowMs = deps.nowMs()
+      if (rows(LIVE, nowMs).length >= LIMITS.tenantKeys) {
         throw new AppError('too_large', `A tenant has at most ${LIMITS.tenantKeys} live keys.`)
       }
-      const info = { id: newKeyId(tenant, deps.random), scopes, createdAtMs: deps.nowMs() }
-      const keep = () => {
-        rows(
-          'INSERT INTO keys (id, hash, scopes, created_at_ms) VALUES (?, ?, ?, ?)',
-          info.id,
-          hash,
-          JSON.stringify(scopes),
-          info.createdAtMs,
-        )
-        if (networks.length === 0) return
-        const query = 'INSERT INTO key_networks (id, networks) VALUES (?, ?)'
-        rows(query, info.id, JSON.stringify(networks))
-      }
-      write('key.created', info.id, keep, { by: by.id })
-      return { ...info, networks, revokedAtMs: null, key }
+      const id = newKeyId(tenant, deps.random)
+      const info = { id, ...terms, createdAtMs: nowMs, revokedAtMs: null, lastUsedAtMs: null }
+      write('key.created', id, () => insert(database, info, hash), { by: by.id })
+      return { ...info, key }
     },
     async rotate(id, overlapMs, by = OPERATOR_MAKER) {
       const info = get(id)
       const key = newApiKey(database.tenant(), deps.random)
       const hash = await hashKey(key)
       by.check()
-      const [row] = rows(`${LIVE} AND id = ?`, id)
-      if (row === undefined) throw new AppError('not_found', `Key ${id} was revoked.`)
-      const untilMs = deps.nowMs() + overlapMs
+      const [row] = rows(`${LIVE} AND id = ?`, deps.nowMs(), id)
+      if (row === undefined) {
+        throw new AppError('not_found', `Key ${id} was revoked, or has expired.`)
+      }
+      const untilMs = Math.min(deps.nowMs() + overlapMs, info.expiresAtMs ?? Infinity)
       const change = () => {
         rows('DELETE FROM former_secrets WHERE id = ?', id)
         if (overlapMs > 0) {
@@ -104,28 +92,57 @@ export function createKeyStore(database: TenantDatabase, deps: TenantDeps): KeyS
       write('key.revoked', id, change, { by })
       return { ...info, revokedAtMs }
     },
-    list: () => rows(`${ALL} ORDER BY created_at_ms, id`).map(toKeyInfo),
-    live() {
-      forgetFormer()
-      const infos = new Map(rows(LIVE).map((row) => [String(row['id']), row]))
-      const current = [...infos.values()].map((row) => toLive(toKeyInfo(row), row['hash'], null))
-      const former = rows('SELECT * FROM former_secrets').flatMap((secret) => {
-        const row = infos.get(String(secret['id']))
-        const untilMs = Number(secret['until_ms'])
-        return row === undefined ? [] : [toLive(toKeyInfo(row), secret['hash'], untilMs)]
-      })
-      return [...current, ...former]
-    },
+    list: () => rows('SELECT * FROM keys ORDER BY created_at_ms, id').map(toKeyInfo),
+    live: () => readLive(database, deps.nowMs()),
+    noteUse: (id, atMs) =>
+      void rows(
+        'UPDATE keys SET last_used_at_ms = max(coalesce(last_used_at_ms, 0), ?) WHERE id = ?',
+        Math.min(atMs, deps.nowMs()),
+        id,
+      ),
   }
 }
 
-function openTables(database: TenantDatabase): TenantDatabase['rows'] {
-  let isOpen = false
-  return (query, ...bindings) => {
-    if (!isOpen) for (const table of TABLES) database.rows(table)
-    isOpen = true
-    return database.rows(query, ...bindings)
-  }
+/** @throws {AppError} invalid_request */
+function requireFuture({ expiresAtMs }: KeyTerms, nowMs: number): void {
+  if (expiresAtMs === null || expiresAtMs > nowMs) return
+  const detail = `is ${new Date(expiresAtMs).toISOString()}, which has passed; name a later time in milliseconds since 1970`
+  throw new AppError('invalid_request', `The expiry ${detail}.`, {
+    meta: { errors: [{ pointer: '/expiresAtMs', detail }] },
+  })
+}
+
+function insert(
+  { rows }: TenantDatabase,
+  { id, name, scopes, networks, createdAtMs, expiresAtMs }: KeyInfo,
+  hash: Bytes32,
+): void {
+  rows(
+    'INSERT INTO keys (id, hash, scopes, name, networks, created_at_ms, expires_at_ms) VALUES (?, ?, ?, ?, ?, ?, ?)',
+    id,
+    hash,
+    JSON.stringify(scopes),
+    name,
+    JSON.stringify(networks),
+    createdAtMs,
+    expiresAtMs,
+  )
+}
+
+/** Every secret that is taken now: of each key the present one, and the one before while it overlaps. */
+function readLive({ rows }: TenantDatabase, nowMs: number): LiveKey[] {
+  rows('DELETE FROM former_secrets WHERE until_ms <= ?', nowMs)
+  const keys = new Map(rows(LIVE, nowMs).map((row) => [String(row['id']), row]))
+  const current = [...keys.values()].map((row) => {
+    const info = toKeyInfo(row)
+    return toLive(info, row['hash'], info.expiresAtMs)
+  })
+  const former = rows('SELECT * FROM former_secrets').flatMap((secret) => {
+    const row = keys.get(String(secret['id']))
+    const untilMs = Number(secret['until_ms'])
+    return row === undefined ? [] : [toLive(toKeyInfo(row), secret['hash'], untilMs)]
+  })
+  return [...current, ...former]
 }
 
 function toLive({ id, scopes, networks }: KeyInfo, hash: unknown, untilMs: number | null): LiveKey {
@@ -133,13 +150,15 @@ function toLive({ id, scopes, networks }: KeyInfo, hash: unknown, untilMs: numbe
 }
 
 function toKeyInfo(row: Row): KeyInfo {
-  const { revoked_at_ms: revokedAtMs } = row
-  const networks = row['networks'] ?? '[]'
+  const optional = (name: string) => (row[name] === null ? null : Number(row[name]))
   return {
     id: String(row['id']),
+    name: String(row['name']),
     scopes: JSON.parse(String(row['scopes'])) as Scope[],
-    networks: typeof networks === 'string' ? (JSON.parse(networks) as string[]) : [],
+    networks: JSON.parse(String(row['networks'])) as string[],
     createdAtMs: Number(row['created_at_ms']),
-    revokedAtMs: revokedAtMs === null ? null : Number(revokedAtMs),
+    expiresAtMs: optional('expires_at_ms'),
+    revokedAtMs: optional('revoked_at_ms'),
+    lastUsedAtMs: optional('last_used_at_ms'),
   }
 }

@@ -4,7 +4,7 @@
  */
 import { AppError } from '#shared/errors.ts'
 import { LIMITS } from '#shared/limits.ts'
-import type { TenantDatabase } from './database.ts'
+import type { TenantDatabase, TenantDeps } from './database.ts'
 import { hasScope, lacking, type KeyGrant } from './key-grant.ts'
 import type { KeyStore } from './key-store.ts'
 import {
@@ -21,10 +21,16 @@ export interface OwnKeys {
   revoke(change: KeyChange, lastAdmin: boolean): KeyInfo
 }
 
-export function createOwnKeys(database: Pick<TenantDatabase, 'tenant'>, keys: KeyStore): OwnKeys {
+export function createOwnKeys(
+  database: Pick<TenantDatabase, 'tenant'>,
+  keys: KeyStore,
+  { nowMs }: Pick<TenantDeps, 'nowMs'>,
+): OwnKeys {
+  const isLive = ({ revokedAtMs, expiresAtMs }: KeyInfo) =>
+    revokedAtMs === null && (expiresAtMs === null || expiresAtMs > nowMs())
   const maker = (id: string): KeyInfo => {
     const key = keys.get(id)
-    if (key.revokedAtMs !== null || !hasScope(key.scopes, 'admin')) {
+    if (!isLive(key) || !hasScope(key.scopes, 'admin')) {
       throw new AppError('forbidden', `Key ${id} may not change keys: it is no live admin key.`)
     }
     return key
@@ -32,10 +38,10 @@ export function createOwnKeys(database: Pick<TenantDatabase, 'tenant'>, keys: Ke
   return {
     async create(by, request) {
       const tenant = database.tenant()
-      const grant = KeyRequest.parse(request)
-      const check = () => requireCover(maker(by), grant)
+      const terms = KeyRequest.parse(request)
+      const check = () => requireCover(maker(by), terms)
       check()
-      return await keys.create(tenant, grant, { id: by, check })
+      return await keys.create(tenant, terms, { id: by, check })
     },
     async rotate({ by, id }, overlapMs) {
       database.tenant()
@@ -49,7 +55,7 @@ export function createOwnKeys(database: Pick<TenantDatabase, 'tenant'>, keys: Ke
       database.tenant()
       maker(by)
       const key = keys.get(id)
-      if (key.revokedAtMs === null && !lastAdmin && isLastAdmin(key, keys.list())) {
+      if (isLive(key) && !lastAdmin && isLastAdmin(key, keys.list().filter(isLive))) {
         throw new AppError(
           'invalid_request',
           `${id} is this tenant's last admin key: without it only the operator can make keys. Make another first, or add ?last_admin=true.`,
@@ -65,8 +71,8 @@ export function createOwnKeys(database: Pick<TenantDatabase, 'tenant'>, keys: Ke
   }
 }
 
-function isLastAdmin({ id }: KeyInfo, all: readonly KeyInfo[]): boolean {
-  const admins = all.filter((key) => key.revokedAtMs === null && hasScope(key.scopes, 'admin'))
+function isLastAdmin({ id }: KeyInfo, live: readonly KeyInfo[]): boolean {
+  const admins = live.filter((key) => hasScope(key.scopes, 'admin'))
   return admins.length === 1 && admins[0]?.id === id
 }
 

@@ -1,52 +1,60 @@
-/** A tenant's policies: each published version is kept as it was, and the newest one counts. */
+/** A tenant's policies: each published version is kept as it was, and the newest one counts until the policy is retired. */
 import { AppError } from '#shared/errors.ts'
 import { LIMITS } from '#shared/limits.ts'
 import { compilePolicy } from '#shared/compile-policy.ts'
-import { DEFAULT_POLICY, Policy } from '#shared/policy.ts'
+import { Policy } from '#shared/policy.ts'
+import { DEFAULT_POLICY } from '#shared/policy-draft.ts'
 import type { Row } from '../storage.ts'
 import type { TenantDatabase, TenantDeps } from './database.ts'
-import type { PublishedPolicy } from './protocol.ts'
+import type { PublishedPolicy, TenantSnapshot } from './protocol.ts'
 
 export interface PolicyStore {
   /** The next version; the same content again is the same version. */
   publish(policy: Policy, by?: string): PublishedPolicy
+  /** No new jobs from now on, for ever. Again changes nothing. */
+  retire(id: string, by?: string): PublishedPolicy
   setDefault(id: string, by?: string): void
   defaultId(): string
-  /** The newest version of each, by id. */
-  newest(): PublishedPolicy[]
+  /** The newest version of each, by id; retired ones too. */
+  all(): PublishedPolicy[]
+  /** Those that take jobs. */
+  live(): PublishedPolicy[]
+  retired(): TenantSnapshot['retiredPolicies']
   /** Undefined for a version that was never published. */
   version(id: string, version: number): PublishedPolicy | undefined
   /** All of one policy, newest first; empty for a policy that there is not. */
   versions(id: string): PublishedPolicy[]
 }
 
-const NEWEST = `SELECT * FROM policies AS p
-  WHERE version = (SELECT max(version) FROM policies WHERE id = p.id)`
+const ALL = 'SELECT p.*, retired_at_ms FROM policies AS p LEFT JOIN retired_policies USING (id)'
+const NEWEST = `${ALL} WHERE version = (SELECT max(version) FROM policies WHERE id = p.id)`
 
 export function createPolicyStore(database: TenantDatabase, deps: TenantDeps): PolicyStore {
   const { rows, write } = database
-  const published = (row: Row): PublishedPolicy => {
-    const policy = Policy.parse(JSON.parse(String(row['policy'])))
-    const at = { tenant: database.tenant(), version: Number(row['version']) }
-    return {
-      policy,
-      compiled: compilePolicy(policy, at),
-      publishedAtMs: Number(row['published_at_ms']),
-    }
+  const published = (row: Row): PublishedPolicy => readPublished(row, database)
+  const find = (id: string) => rows(`${NEWEST} AND p.id = ?`, id).map(published)[0]
+  const known = (id: string): PublishedPolicy => {
+    const policy = find(id)
+    if (policy === undefined) throw new AppError('not_found', `There is no policy ${id}.`)
+    return policy
   }
-  const find = (id: string) => rows(`${NEWEST} AND id = ?`, id).map(published)[0]
+  const about = ({ compiled }: PublishedPolicy, by: string | undefined) => ({
+    policyHash: compiled.hash,
+    ...(by === undefined ? {} : { by }),
+  })
+  const defaultId = () => database.setting('default_policy') ?? DEFAULT_POLICY.id
+  const live = () => rows(`${NEWEST} AND retired_at_ms IS NULL ORDER BY p.id`).map(published)
   return {
     publish(input, by) {
       const policy = Policy.parse(input)
       const previous = find(policy.id)
+      if (previous !== undefined) requireLive(previous)
       if (previous && JSON.stringify(previous.policy) === JSON.stringify(policy)) return previous
-      const [count] = rows('SELECT count(DISTINCT id) AS policies FROM policies')
-      if (previous === undefined && Number(count?.['policies']) >= LIMITS.tenantPolicies) {
-        throw new AppError('too_large', `A tenant has at most ${LIMITS.tenantPolicies} policies.`)
-      }
+      if (previous === undefined) requireRoom(live().length, LIMITS.tenantPolicies)
       const version = (previous?.compiled.version ?? 0) + 1
       const publishedAtMs = deps.nowMs()
       const compiled = compilePolicy(policy, { tenant: database.tenant(), version })
+      const next = { policy, compiled, publishedAtMs, retiredAtMs: null }
       const keep = () =>
         rows(
           'INSERT INTO policies (id, version, policy, published_at_ms) VALUES (?, ?, ?, ?)',
@@ -55,29 +63,76 @@ export function createPolicyStore(database: TenantDatabase, deps: TenantDeps): P
           JSON.stringify(policy),
           publishedAtMs,
         )
-      write('policy.published', `${policy.id}@${version}`, keep, {
-        policyHash: compiled.hash,
-        ...(by === undefined ? {} : { by }),
-      })
-      return { policy, compiled, publishedAtMs }
+      write('policy.published', `${policy.id}@${version}`, keep, about(next, by))
+      return next
+    },
+    retire(id, by) {
+      const policy = known(id)
+      if (policy.retiredAtMs !== null) return policy
+      if (id === defaultId()) {
+        throw refusal(`${id} is the default policy: make another the default, then retire it`)
+      }
+      const [count] = rows('SELECT count(*) AS retired FROM retired_policies')
+      requireRoom(Number(count?.['retired']), LIMITS.tenantPoliciesRetired)
+      const retiredAtMs = deps.nowMs()
+      const keep = () =>
+        rows('INSERT INTO retired_policies (id, retired_at_ms) VALUES (?, ?)', id, retiredAtMs)
+      write('policy.retired', id, keep, about(policy, by))
+      return { ...policy, retiredAtMs }
     },
     setDefault(id, by) {
-      const policy = find(id)
-      if (policy === undefined) throw new AppError('not_found', `There is no policy ${id}.`)
-      write('policy.default_set', id, () => database.set('default_policy', id), {
-        policyHash: policy.compiled.hash,
-        ...(by === undefined ? {} : { by }),
-      })
+      const policy = known(id)
+      requireLive(policy)
+      write('policy.default_set', id, () => database.set('default_policy', id), about(policy, by))
     },
-    defaultId: () => database.setting('default_policy') ?? DEFAULT_POLICY.id,
-    newest: () => rows(`${NEWEST} ORDER BY id`).map(published),
+    defaultId,
+    all: () => rows(`${NEWEST} ORDER BY p.id`).map(published),
+    live,
+    retired: () =>
+      rows('SELECT * FROM retired_policies ORDER BY id').map((row) => ({
+        id: String(row['id']),
+        retiredAtMs: Number(row['retired_at_ms']),
+      })),
     version: (id, version) =>
-      rows('SELECT * FROM policies WHERE id = ? AND version = ?', id, version).map(published)[0],
+      rows(`${ALL} WHERE p.id = ? AND version = ?`, id, version).map(published)[0],
     versions: (id) =>
       rows(
-        'SELECT * FROM policies WHERE id = ? ORDER BY version DESC LIMIT ?',
+        `${ALL} WHERE p.id = ? ORDER BY version DESC LIMIT ?`,
         id,
         LIMITS.policyVersionsListed,
       ).map(published),
   }
+}
+
+function readPublished(row: Row, database: TenantDatabase): PublishedPolicy {
+  const policy = Policy.parse(JSON.parse(String(row['policy'])))
+  const at = { tenant: database.tenant(), version: Number(row['version']) }
+  const { retired_at_ms: retiredAtMs } = row
+  return {
+    policy,
+    compiled: compilePolicy(policy, at),
+    publishedAtMs: Number(row['published_at_ms']),
+    retiredAtMs: retiredAtMs === null ? null : Number(retiredAtMs),
+  }
+}
+
+/** @throws {AppError} invalid_request: a name that stood for something ended does not come back as something else */
+function requireLive({ policy: { id }, retiredAtMs }: PublishedPolicy): void {
+  if (retiredAtMs === null) return
+  const day = new Date(retiredAtMs).toISOString().slice(0, 10)
+  throw refusal(`${id} was retired on ${day}: publish a policy of another name`)
+}
+
+function requireRoom(count: number, bound: number): void {
+  if (count < bound) return
+  throw new AppError(
+    'too_large',
+    `A tenant has at most ${LIMITS.tenantPolicies} policies, and ${LIMITS.tenantPoliciesRetired} retired ones.`,
+  )
+}
+
+function refusal(detail: string): AppError {
+  return new AppError('invalid_request', `${detail}.`, {
+    meta: { errors: [{ pointer: '/id', detail }] },
+  })
 }

@@ -25,13 +25,26 @@ import type { Quota, QuotaLease, QuotaState, SpendLease } from './quota.ts'
 export const SCOPES = ['infer', 'policy', 'audit', 'admin', 'node'] as const
 export type Scope = (typeof SCOPES)[number]
 
+/** One line that can be read. */
+const KeyName = z
+  .string()
+  .max(LIMITS.keyNameCharacters)
+  .regex(/^[^\p{C}\p{Z}]*(?: [^\p{C}\p{Z}]+)*$/u, 'words with one space between them, in one line')
+
 /** What a new key is to do. */
 export const KeyRequest = z.strictObject({
   scopes: z.array(z.enum(SCOPES)).min(1).max(SCOPES.length).default(['infer']),
   /** Consortia of the nodes that a key of scope `node` vouches for; an `admin` key with them may pass them on. */
   networks: z.array(NetworkId).max(LIMITS.keyNetworks).default([]),
+  /** What its owner calls it. */
+  name: KeyName.default(''),
+  /** From then on it is not taken any more; null for one that lives until it is revoked. */
+  expiresAtMs: z.int().min(0).nullable().default(null),
 })
 export type KeyRequest = z.input<typeof KeyRequest>
+
+/** A key's request with nothing left open. */
+export type KeyTerms = z.output<typeof KeyRequest>
 
 export const KeyRotation = z.strictObject({
   /** How long the secret before is still taken. @default 0 */
@@ -54,10 +67,14 @@ export type NewKey = z.input<typeof NewKey>
 export interface KeyInfo {
   /** `key_<tenant>_<12 hex>` */
   readonly id: string
+  readonly name: string
   readonly scopes: readonly Scope[]
   readonly networks: readonly string[]
   readonly createdAtMs: number
+  readonly expiresAtMs: number | null
   readonly revokedAtMs: number | null
+  /** To LIMITS.keyUseReportMs; null for one that was never used. */
+  readonly lastUsedAtMs: number | null
 }
 
 export interface CreatedKey extends KeyInfo {
@@ -83,7 +100,7 @@ export interface LiveKey {
   readonly hash: Bytes32
   readonly scopes: readonly Scope[]
   readonly networks: readonly string[]
-  /** When this secret ends, because another has taken its place; null for the present one. */
+  /** When this secret ends, because another takes its place or the key expires; null where neither does. */
   readonly untilMs: number | null
 }
 
@@ -91,14 +108,17 @@ export interface PublishedPolicy {
   readonly policy: Policy
   readonly compiled: CompiledPolicy
   readonly publishedAtMs: number
+  /** Since when the policy, in all its versions, takes no new jobs; null while it takes them. */
+  readonly retiredAtMs: number | null
 }
 
 /** All that the Worker needs to answer a tenant's request, cached in the isolate for LIMITS.authCacheMs. */
 export interface TenantSnapshot {
   readonly tenant: TenantId
   readonly keys: readonly LiveKey[]
-  /** The newest version of each. */
+  /** The newest version of each that takes jobs. */
   readonly policies: readonly PublishedPolicy[]
+  readonly retiredPolicies: readonly { readonly id: string; readonly retiredAtMs: number }[]
   readonly defaultPolicyId: string
   readonly consumer: Address | null
 }
@@ -169,8 +189,14 @@ export interface TenantApi {
   /** @throws {AppError} not_found, invalid_request for the last admin key unless `lastAdmin` says that it is meant */
   revokeOwnKey(change: KeyChange, lastAdmin: boolean): Promise<KeyInfo>
   listKeys(): Promise<KeyInfo[]>
+  /** What isolates saw of a key; a time before the last known one changes nothing. */
+  noteKeyUse(id: string, atMs: number): Promise<void>
   /** The next immutable version; the same content again is the same version. @param by the key, for the log */
   publishPolicy(policy: Policy, by?: string): Promise<PublishedPolicy>
+  /** New jobs are refused from then on; what was published stays to be read. @throws {AppError} not_found, invalid_request for the default */
+  retirePolicy(id: string, by?: string): Promise<PublishedPolicy>
+  /** The newest version of each, retired ones too. */
+  allPolicies(): Promise<PublishedPolicy[]>
   /** Null for a version that was never published. */
   policyVersion(id: string, version: number): Promise<PublishedPolicy | null>
   /** Newest first; empty for a policy that there is not. */

@@ -69,12 +69,20 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
     return this.#core.ownKeys.revoke(change, lastAdmin)
   }
 
+  async noteKeyUse(id: string, atMs: number) {
+    this.#core.noteKeyUse(id, atMs)
+  }
+
   async listKeys() {
     return this.#core.listKeys()
   }
 
   async publishPolicy(policy: Policy, by?: string) {
     return this.#core.publishPolicy(policy, by)
+  }
+
+  async allPolicies() {
+    return this.#core.allPolicies()
   }
 
   async policyVersion(id: string, version: number) {
@@ -87,6 +95,10 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
 
   async setDefaultPolicy(id: string, by?: string) {
     this.#core.setDefaultPolicy(id, by)
+  }
+
+  async retirePolicy(id: string, by?: string) {
+    return this.#core.retirePolicy(id, by)
   }
 
   async recordReceipts(receipts: readonly RecordedReceipt[]) {

@@ -1,9 +1,9 @@
 /** Random policies and nodes by seed, from a world small enough that many nodes are just inside or just outside. */
+import type { Policy } from '#shared/policy.ts'
 import {
   DATA_CLASSES,
   EVIDENCE_CLASSES,
   NODE_TRUSTS,
-  Policy,
   type EvidenceClass,
   type NodeTrust,
 } from '#shared/policy.ts'
@@ -11,6 +11,7 @@ import type { NodeFacts } from '#shared/decide.ts'
 import { REGION_LISTS } from '#shared/region-groups.ts'
 import { countryBit, countrySet } from '#shared/region.ts'
 import type { Random } from '../random.ts'
+import { asPolicy } from '#test/support/as-policy.ts'
 
 /** A node in the words of people: no bits. */
 export interface DrawnNode {
@@ -42,7 +43,7 @@ export function someOf<T>(random: Random, values: readonly T[], atMost: number):
 export function drawPolicy(random: Random, id = 'drawn'): Policy {
   const seldom = <T>(value: T, values: readonly T[]) =>
     random.chance(0.3) ? oneOf(random, values) : value
-  return Policy.parse({
+  return asPolicy({
     id,
     ingress: { allow: ['WORLD'] },
     compute: {

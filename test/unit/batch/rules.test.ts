@@ -5,7 +5,6 @@ import { AppError } from '#shared/errors.ts'
 import { randomBytes, TenantId } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'
 import { compilePolicy } from '#shared/compile-policy.ts'
-import { Policy } from '#shared/policy.ts'
 import { batchHome, newBatchId } from '#worker/batch/home.ts'
 import { backOffMs, createWindow, judgeFailure } from '#worker/batch/judge.ts'
 import { countRange, rangeBytes } from '#worker/batch/plan.ts'
@@ -14,6 +13,7 @@ import { createReducer } from '#worker/batch/reduce.ts'
 import { webhookUrlFault } from '#worker/batch/webhook-url.ts'
 import { deliverMessage, newSecret, readSecret, signMessage } from '#worker/batch/webhook.ts'
 import { floats } from '../../support/batch.ts'
+import { asPolicy } from '#test/support/as-policy.ts'
 
 const half = () => 0.5
 
@@ -192,7 +192,7 @@ describe("[B8] a webhook's signature", () => {
 describe('[B9] where a batch rests', () => {
   const tenant = TenantId.parse('acme')
   const policy = (fields: object) =>
-    compilePolicy(Policy.parse({ id: 'p', ...fields }), { tenant, version: 1 })
+    compilePolicy(asPolicy({ id: 'p', ...fields }), { tenant, version: 1 })
   const cloud = { deployment: 'cloudflare' as const }
 
   it('is the pin of the policy, else of the tenant, else around the countries that may compute', () => {

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { Policy } from '#shared/policy.ts'
 import { diffPolicies, isSame } from '../../../console/compliance/policy-diff.ts'
+import { asPolicy } from '#test/support/as-policy.ts'
 
-const base = Policy.parse({ id: 'eu', compute: { allow: ['EU', 'CH'] } })
+const base = asPolicy({ id: 'eu', compute: { allow: ['EU', 'CH'] } })
 
 describe('the difference of two versions', () => {
   it('is nothing for a policy and itself', () => {
@@ -42,7 +43,7 @@ describe('the difference of two versions', () => {
   })
 
   it('covers every field that a policy has', () => {
-    const other = Policy.parse({
+    const other = asPolicy({
       id: 'eu',
       ingress: { allow: ['DE'] },
       compute: { allow: ['FR'], deny: ['DE'] },

@@ -3,7 +3,7 @@ import { COUNTRIES } from '#shared/region.ts'
 import { COUNTRY_POINTS } from '../../../console/compliance/country-points.ts'
 import {
   countryName,
-  groupOf,
+  placesLabel,
   nameList,
   regionCode,
 } from '../../../console/compliance/countries.ts'
@@ -31,7 +31,14 @@ describe('countries', () => {
     expect(nameList([])).toBe('no country')
     expect(nameList(['FR', 'DE'])).toBe('France, Germany')
     expect(nameList(['FR', 'DE', 'AT'], 2)).toBe('Austria, France and 1 more')
-    expect(groupOf(['LI', 'IS', 'NO'])).toBeUndefined()
+  })
+})
+
+describe('places of a policy', () => {
+  it('keep the words that they were written in', () => {
+    expect(placesLabel({ allow: ['EU', 'CH'], deny: ['IE'] })).toBe(
+      'European Union (EU), Switzerland (CH) except Ireland (IE)',
+    )
   })
 })
 

@@ -3,7 +3,6 @@ import { afterEach, describe, expect, it, vi } from 'vitest'
 import { NodeId, randomBytes, TenantId } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'
 import { silentLog } from '#shared/log.ts'
-import { Policy } from '#shared/policy.ts'
 import { countryBit } from '#shared/region.ts'
 import { encodeBase64 } from '#worker/formats/base64.ts'
 import { ServerMessage } from '#worker/formats/session.ts'
@@ -14,6 +13,7 @@ import { Quota } from '#worker/tenant/quota.ts'
 import { placeIn } from '#test/support/place.ts'
 import { until } from '#test/support/poll.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
+import { asPolicy } from '#test/support/as-policy.ts'
 
 const [acme, other] = [TenantId.parse('acme'), TenantId.parse('other')]
 const MAIN = { id: 'main', compute: { allow: ['WORLD'] } }
@@ -86,7 +86,7 @@ async function createHub(quota: object = {}, isStuck = false) {
   const coreOf = (tenant: TenantId) => cores.get(tenant) ?? make()
   for (const [tenant, core] of cores) {
     keys.set(tenant, (await core.createKey({ tenant, scopes: ['infer'] })).id)
-    core.publishPolicy(Policy.parse(MAIN))
+    core.publishPolicy(asPolicy(MAIN))
   }
   coreOf(acme).quotas.set(Quota.parse(quota))
   const jobs: DispatchRequest[] = []
@@ -275,7 +275,7 @@ describe('a new version of a session’s policy', () => {
     socket.say(OPEN)
     socket.say(step(1))
     await until('it has run', () => hub.jobs.length === 1)
-    hub.core.publishPolicy(Policy.parse({ ...MAIN, storage: 'eu' }))
+    hub.core.publishPolicy(asPolicy({ ...MAIN, storage: 'eu' }))
     hub.clock.nowMs += LIMITS.authCacheMs
     socket.say(step(2))
     await until('it is closed', () => socket.closed.length > 0)

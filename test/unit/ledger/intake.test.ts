@@ -2,13 +2,13 @@ import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Address } from '#shared/ids.ts'
 import { silentLog } from '#shared/log.ts'
 import { compilePolicy } from '#shared/compile-policy.ts'
-import { Policy } from '#shared/policy.ts'
 import { countryBit } from '#shared/region.ts'
 import { createLedgerCore, type LedgerCore, type LedgerDeps } from '#worker/ledger/core.ts'
 import { createSqliteStorage, type TestStorage } from '../../support/sqlite-storage.ts'
 import { createModelChain, type ModelChain } from '../../support/model-chain.ts'
 import { TENANT } from '../../support/policies.ts'
 import { createReceiptMaker, type ReceiptMaker, type ReceiptWish } from '../../support/receipts.ts'
+import { asPolicy } from '#test/support/as-policy.ts'
 
 const DOMAIN = { chainId: 31_337, verifyingContract: `0x${'5e'.repeat(20)}` } as const
 const CONSUMER: Address = `0x${'c1'.repeat(20)}`
@@ -111,10 +111,10 @@ describe('what a Ledger takes', () => {
     ])
   })
 
-  const phi = compilePolicy(
-    Policy.parse({ id: 'phi', compute: { allow: ['EU'] }, dataClass: 'phi' }),
-    { tenant: TENANT, version: 1 },
-  )
+  const phi = compilePolicy(asPolicy({ id: 'phi', compute: { allow: ['EU'] }, dataClass: 'phi' }), {
+    tenant: TENANT,
+    version: 1,
+  })
   it.each<[string, ReceiptWish]>([
     ['compute.allow', { place: { country: countryBit('US') } }],
     ['compute.allow', { place: { country: 255 } }],

@@ -2,7 +2,8 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { compilePolicy, effectiveCompute, policyHash } from '#shared/compile-policy.ts'
 import { decide, decideIngress, type NodeFacts } from '#shared/decide.ts'
-import { DEFAULT_POLICY, EVIDENCE_CLASSES, NODE_TRUSTS, Policy } from '#shared/policy.ts'
+import { DEFAULT_POLICY } from '#shared/policy-draft.ts'
+import { EVIDENCE_CLASSES, NODE_TRUSTS, PolicyDraft } from '#shared/policy.ts'
 import {
   COUNTRIES,
   countryBit,
@@ -128,16 +129,17 @@ describe('a policy', () => {
   })
 
   it('refuses a region that does not exist, by its name', () => {
-    const parsed = Policy.safeParse({ id: 'x', compute: { allow: ['EU', 'ZZ'] } })
+    const parsed = PolicyDraft.safeParse({ id: 'x', compute: { allow: ['EU', 'ZZ'] } })
     expect(parsed.success).toBe(false)
     expect(parsed.error?.issues[0]?.path).toEqual(['compute', 'allow', 1])
   })
 
   it('has a hash that changes with each of its fields', () => {
-    const base = compiled({ compute: { allow: ['EU'], deny: [] } })
+    const base = compiled({ ingress: { allow: ['WORLD'] }, compute: { allow: ['EU'] } })
     const others = [
       { ...base, version: 2 },
       { ...base, compute: base.ingress },
+      { ...base, ingress: base.compute },
       { ...base, dataClass: 'phi' as const },
       { ...base, minEvidence: 'attested' as const },
       { ...base, personalOnPublicNodes: true },

@@ -7,13 +7,13 @@ import { compilePolicy } from '#shared/compile-policy.ts'
 import { AppError, toAppError } from '#shared/errors.ts'
 import { newJobId, randomBytes, TenantId, type Bytes32, type JobId } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'
-import { Policy } from '#shared/policy.ts'
 import { commitment } from '#shared/receipt.ts'
 import { leafHash, verifyConsistency, verifyInclusion } from '#shared/transparency-log.ts'
 import { createTenantCore, type TenantCore } from '#worker/tenant/core.ts'
 import { createRandom } from '../../support/random.ts'
 import { createReceiptMaker, EU_POLICY, type ReceiptMaker } from '../../support/receipts.ts'
 import { createSqliteStorage, type TestStorage } from '../../support/sqlite-storage.ts'
+import { asPolicy } from '#test/support/as-policy.ts'
 
 const DOMAIN = { chainId: 31_337, verifyingContract: `0x${'5e'.repeat(20)}` } as const
 const SALT: Bytes32 = `0x${'5a'.repeat(32)}`
@@ -49,10 +49,10 @@ async function place(change: { jobId?: JobId; dataClass?: 'phi' } = {}): Promise
   const policy =
     change.dataClass === undefined
       ? EU_POLICY
-      : compilePolicy(
-          Policy.parse({ id: 'clinic', compute: { allow: ['EU'] }, dataClass: 'phi' }),
-          { tenant: acme, version: 1 },
-        )
+      : compilePolicy(asPolicy({ id: 'clinic', compute: { allow: ['EU'] }, dataClass: 'phi' }), {
+          tenant: acme,
+          version: 1,
+        })
   core.recordReceipts([{ receipt: await maker.make({ jobId, policy }), salt: SALT }])
   return jobId
 }
@@ -150,7 +150,7 @@ describe('the log', () => {
     storage.beforeStatement = () => {
       throw new AppError('internal', 'the disk is full')
     }
-    const policy = Policy.parse({ id: 'x', compute: { allow: ['DE'] } })
+    const policy = asPolicy({ id: 'x', compute: { allow: ['DE'] } })
     expect(codeOf(() => core.publishPolicy(policy))).toBe('internal')
     storage.beforeStatement = () => {}
     expect(core.audit.head()).toEqual(before)
@@ -164,7 +164,7 @@ describe('the log', () => {
   })
 
   it('says which key changed what', () => {
-    const policy = Policy.parse({ id: 'pinned', compute: { allow: ['DE'] } })
+    const policy = asPolicy({ id: 'pinned', compute: { allow: ['DE'] } })
     const { compiled } = core.publishPolicy(policy, 'key_acme_0123456789ab')
     const entry = core.audit.range(0, 10).at(-1)
     expect(entry?.opening?.detail).toEqual({
@@ -288,7 +288,7 @@ describe('erasure', () => {
 
   it('[G10] of a phi job keeps its refusals, too', () => {
     const clinic = { id: 'clinic', compute: { allow: ['EU'] } }
-    core.publishPolicy(Policy.parse({ ...clinic, dataClass: 'phi', nodeTrust: 'dedicated' }))
+    core.publishPolicy(asPolicy({ ...clinic, dataClass: 'phi', nodeTrust: 'dedicated' }))
     const jobId = newJobId()
     core.recordRefusals([
       {

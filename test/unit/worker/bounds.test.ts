@@ -44,6 +44,7 @@ describe('the cache of tenants', () => {
     keys: [],
     policies: [],
     defaultPolicyId: 'default',
+    retiredPolicies: [],
     consumer: null,
   }
 

@@ -24,6 +24,7 @@ async function createWorker() {
   const { key } = await core.createKey({ tenant: TenantId.parse('acme'), scopes: ['infer'] })
   const tenant: Partial<TenantApi> = {
     snapshot: async () => core.snapshot(),
+    noteKeyUse: async (id, atMs) => core.noteKeyUse(id, atMs),
     leaseRequests: async () => core.quotas.leaseRequests(),
     beginIdempotent: (request) => core.idempotency.begin(request),
     completeIdempotent: async (hold, answer) => core.idempotency.complete(hold, answer),

@@ -4,12 +4,12 @@ import { AppError, ERRORS, toAppError, toWireError, type ErrorCode } from '#shar
 import type { Work } from '#shared/job.ts'
 import { newJobId, NodeId, TenantId } from '#shared/ids.ts'
 import { compilePolicy } from '#shared/compile-policy.ts'
-import { Policy } from '#shared/policy.ts'
 import type { Config, ObjectNamespace } from '#worker/config.ts'
 import { dispatch } from '#worker/dispatch.ts'
 import { readDispatch, writeDispatch } from '#worker/hub/envelope.ts'
 import type { DispatchOutcome } from '#worker/hub/protocol.ts'
 import { placeIn } from '#test/support/place.ts'
+import { asPolicy } from '#test/support/as-policy.ts'
 
 const tenant = TenantId.parse('acme')
 const zeroes = `0x${'0'.repeat(64)}` as const
@@ -104,7 +104,7 @@ async function run(
     logKey: undefined,
   }
   const policy = compilePolicy(
-    Policy.parse({ id: 'p', compute: { allow: ['EU'] }, storage: options.storage ?? 'any' }),
+    asPolicy({ id: 'p', compute: { allow: ['EU'] }, storage: options.storage ?? 'any' }),
     { tenant, version: 1 },
   )
   const request = {

@@ -2,13 +2,13 @@
 import { Hono } from 'hono'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { randomBytes, TenantId } from '#shared/ids.ts'
-import { Policy } from '#shared/policy.ts'
 import { countryBit } from '#shared/region.ts'
 import type { AppEnv } from '#worker/context.ts'
 import type { WorkerEnv } from '#worker/config.ts'
 import { idempotent } from '#worker/middleware/idempotent.ts'
 import { createTenantCore } from '#worker/tenant/core.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
+import { asPolicy } from '#test/support/as-policy.ts'
 
 const acme = TenantId.parse('acme')
 const RECEIPT = `0x${'ab'.repeat(32)}`
@@ -21,7 +21,7 @@ it('[G8] names no receipt and no node, and is answered with both all the same', 
   const storage = createSqliteStorage()
   const core = createTenantCore({ storage, nowMs: Date.now, random: randomBytes })
   await core.createKey({ tenant: acme, scopes: ['infer'], networks: [] })
-  core.publishPolicy(Policy.parse({ id: 'default', compute: { allow: ['DE'] } }))
+  core.publishPolicy(asPolicy({ id: 'default', compute: { allow: ['DE'] } }))
   const { idempotency } = core
   const stub = {
     beginIdempotent: (...given: Parameters<typeof idempotency.begin>) =>

@@ -1,14 +1,14 @@
 import { describe, expect, it } from 'vitest'
 import { compilePolicy } from '#shared/compile-policy.ts'
 import { TenantId } from '#shared/ids.ts'
-import { Policy } from '#shared/policy.ts'
 import { countryBit } from '#shared/region.ts'
 import { parseCsv } from '../../support/csv.ts'
 import { toCsvLine } from '#worker/formats/audit.ts'
 import { recordAsCsv, recordOfProcessing, RopaReply } from '#worker/record-of-processing.ts'
+import { asPolicy } from '#test/support/as-policy.ts'
 
 const acme = TenantId.parse('acme')
-const policy = Policy.parse({ id: 'sensors', compute: { allow: ['EEA', 'CH', 'US'] } })
+const policy = asPolicy({ id: 'sensors', compute: { allow: ['EEA', 'CH', 'US'] } })
 const placed = (country: string, jobs: number) => ({
   policy: 'sensors',
   version: 1,
@@ -22,7 +22,12 @@ const placed = (country: string, jobs: number) => ({
 const record = recordOfProcessing(
   {
     policies: [
-      { policy, compiled: compilePolicy(policy, { tenant: acme, version: 2 }), publishedAtMs: 0 },
+      {
+        policy,
+        compiled: compilePolicy(policy, { tenant: acme, version: 2 }),
+        publishedAtMs: 0,
+        retiredAtMs: null,
+      },
     ],
     placements: [placed('DE', 10), placed('CH', 2), placed('US', 1)],
     logSize: 40,
@@ -51,10 +56,27 @@ describe('the record of processing', () => {
 
   it('names no public nodes as recipients of personal data that never reaches them', () => {
     const compiled = compilePolicy(policy, { tenant: acme, version: 2 })
-    const facts = { policies: [{ policy, compiled, publishedAtMs: 0 }], placements: [], logSize: 1 }
+    const facts = {
+      policies: [{ policy, compiled, publishedAtMs: 0, retiredAtMs: null }],
+      placements: [],
+      logSize: 1,
+    }
     const [activity] = recordOfProcessing(facts, { tenant: acme, nowMs: 0 }).activities
     expect(policy).toMatchObject({ nodeTrust: 'public', personalOnPublicNodes: false })
     expect(activity?.recipients.slice(1)).toEqual(['verified nodes'])
+  })
+
+  it('shows a retired policy as ended, and countries in the words of the policy', () => {
+    const narrow = asPolicy({ id: 'past', compute: { allow: ['EU'], deny: ['IE'] } })
+    const compiled = compilePolicy(narrow, { tenant: acme, version: 1 })
+    const policies = [{ policy: narrow, compiled, publishedAtMs: 0, retiredAtMs: 86_400_000 }]
+    const facts = { policies, placements: [], logSize: 1 }
+    const ended = recordOfProcessing(facts, { tenant: acme, nowMs: 0 })
+    expect(ended.activities).toMatchObject([
+      { endedAt: '1970-01-02T00:00:00.000Z', allowedIn: 'EU except IE' },
+    ])
+    expect(recordAsCsv(ended)).toContain('1970-01-02T00:00:00.000Z')
+    expect(record.activities).toMatchObject([{ endedAt: null, allowedIn: 'EEA, CH, US' }])
   })
 
   it('says as CSV what it says as JSON', () => {

@@ -3,11 +3,12 @@ import { describe, expect, it } from 'vitest'
 import { toAppError } from '#shared/errors.ts'
 import { randomBytes, TenantId } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'
-import { DEFAULT_POLICY, Policy } from '#shared/policy.ts'
+import { DEFAULT_POLICY } from '#shared/policy-draft.ts'
 import { createReceiptMaker } from '#test/support/receipts.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 import { hashKey, keyIdTenant, keyTenant } from '#worker/tenant/api-key.ts'
 import { createTenantCore } from '#worker/tenant/core.ts'
+import { asPolicy } from '#test/support/as-policy.ts'
 
 const acme = TenantId.parse('acme')
 
@@ -27,7 +28,7 @@ const codeOf = (run: () => unknown) => {
   return 'none'
 }
 
-const policy = (id: string, regions: string[]) => Policy.parse({ id, compute: { allow: regions } })
+const policy = (id: string, regions: string[]) => asPolicy({ id, compute: { allow: regions } })
 
 describe('a tenant that nobody has made', () => {
   it('has no snapshot, no receipts and no policies, and leaves no trace of being asked', () => {
@@ -53,6 +54,36 @@ describe('keys', () => {
       storage.sql.exec(`SELECT * FROM ${table}`).toArray(),
     )
     expect(JSON.stringify(everything)).not.toContain(key.slice(-32))
+  })
+
+  it('have a name, an expiry and a last use', async () => {
+    const storage = createSqliteStorage()
+    const clock = { nowMs: 1_000 }
+    const core = createTenantCore({ storage, nowMs: () => clock.nowMs, random: randomBytes })
+    const asked = { tenant: acme, scopes: ['admin' as const], name: 'Sensor 7', expiresAtMs: 5_000 }
+    const { id } = await core.createKey(asked)
+    expect(core.listKeys()).toMatchObject([
+      { id, name: 'Sensor 7', expiresAtMs: 5_000, lastUsedAtMs: null },
+    ])
+    core.noteKeyUse(id, 900)
+    core.noteKeyUse(id, 800)
+    core.noteKeyUse(id, 9_000_000)
+    expect(core.listKeys()).toMatchObject([{ lastUsedAtMs: 1_000 }])
+    expect(core.snapshot()?.keys).toMatchObject([{ id, untilMs: 5_000 }])
+    const rotated = await core.ownKeys.rotate({ by: id, id }, 60_000)
+    expect(rotated).toMatchObject({ name: 'Sensor 7', expiresAtMs: 5_000, formerUntilMs: 5_000 })
+    await expect(core.ownKeys.create(id, { scopes: ['admin'] })).rejects.toMatchObject({
+      code: 'forbidden',
+    })
+    clock.nowMs = 5_000
+    expect(core.snapshot()?.keys).toEqual([])
+    expect(core.listKeys()).toMatchObject([{ id, revokedAtMs: null }])
+    await expect(core.ownKeys.create(id, { scopes: ['admin'] })).rejects.toMatchObject({
+      code: 'forbidden',
+    })
+    await expect(core.createKey({ ...asked, expiresAtMs: 4_999 })).rejects.toMatchObject({
+      code: 'invalid_request',
+    })
   })
 
   it('no longer count once revoked, and stay listed', async () => {
@@ -137,6 +168,26 @@ describe('policies', () => {
     core.publishPolicy(policy('pinned', ['DE']))
     core.setDefaultPolicy('pinned')
     expect(core.snapshot()?.defaultPolicyId).toBe('pinned')
+  })
+
+  it('that were retired take no jobs and no new version, and stay to be read', async () => {
+    const { core } = createTenant()
+    const { id: by } = await core.createKey({ tenant: acme, scopes: ['policy'] })
+    const published = core.publishPolicy(policy('typo', ['DE']))
+    expect(codeOf(() => core.retirePolicy('default'))).toBe('invalid_request')
+    expect(codeOf(() => core.retirePolicy('nobody'))).toBe('not_found')
+    const retired = core.retirePolicy('typo', by)
+    expect(core.retirePolicy('typo')).toEqual(retired)
+    const snapshot = core.snapshot()
+    expect(snapshot?.policies.map((each) => each.policy.id)).toEqual(['default'])
+    expect(snapshot?.retiredPolicies).toEqual([{ id: 'typo', retiredAtMs: retired.retiredAtMs }])
+    expect(codeOf(() => core.publishPolicy(policy('typo', ['FR'])))).toBe('invalid_request')
+    expect(codeOf(() => core.setDefaultPolicy('typo'))).toBe('invalid_request')
+    expect(core.policyVersion('typo', 1)?.compiled).toEqual(published.compiled)
+    expect(core.ropaFacts().policies.map((each) => each.retiredAtMs)).toEqual([
+      null,
+      retired.retiredAtMs,
+    ])
   })
 
   it('leave a line in the log with every change', async () => {

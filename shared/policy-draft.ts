@@ -1,0 +1,57 @@
+/** What a policy means by what it leaves out: each omitted pin has its safe reading, which is said when it is published. Pure. */
+import { describePlaces } from './country-words.ts'
+import { leastTrust } from './explain.ts'
+import { PolicyDraft, type Jurisdiction, type Policy } from './policy.ts'
+import { listDate } from './region.ts'
+
+/**
+ * A draft with nothing left open: requests enter where jobs are computed, and records stay where the tenant's are.
+ * @param home jurisdiction of the tenant's records
+ */
+export function completePolicy(draft: PolicyDraft, home: Jurisdiction = 'any'): Policy {
+  const { id, ingress = draft.compute, compute, storage = home, ...rest } = draft
+  return { id, ingress, compute, storage, ...rest }
+}
+
+/** What a new tenant has before it publishes anything: personal data, verified nodes in the EEA only. */
+export const DEFAULT_POLICY: Policy = completePolicy(
+  PolicyDraft.parse({ id: 'default', compute: { allow: ['EEA'] } }),
+)
+
+/** A pin that a draft left out, and what is read in its place. */
+export interface Assumption {
+  readonly pointer: string
+  readonly value: unknown
+  /** In words. */
+  readonly means: string
+}
+
+type Pin = Exclude<keyof Policy, 'id' | 'compute'>
+
+const MEANS: Readonly<Record<Pin, (policy: Policy) => string>> = {
+  ingress: ({ compute }) =>
+    `requests may enter only where jobs may be computed: ${describePlaces(compute)}`,
+  storage: ({ storage }) =>
+    storage === 'any'
+      ? 'records may be kept in any jurisdiction, since this tenant’s are pinned to none'
+      : `records are kept in ${storage}, where this tenant’s are`,
+  minEvidence: ({ minEvidence }) => `a node’s place needs evidence ${minEvidence} or better`,
+  dataClass: ({ dataClass }) => `every input is taken for ${dataClass} data`,
+  personalOnPublicNodes: () => 'personal data never reaches public nodes',
+  nodeTrust: (policy) => `the data class decides: nodes that are ${leastTrust(policy)} or better`,
+  verification: () => 'one node answers, and nobody computes it again',
+  network: () => 'nodes of any network, or of none',
+  retentionDays: ({ retentionDays }) => `records of a job are erased after ${retentionDays} days`,
+  regions: ({ regions }) =>
+    `groups mean what they mean in the list of ${listDate(regions)}, for as long as this version lives`,
+}
+
+/** @param written the draft before defaults were filled in */
+export function assumptions(
+  written: Readonly<Record<string, unknown>>,
+  policy: Policy,
+): Assumption[] {
+  return (Object.keys(MEANS) as Pin[])
+    .filter((pin) => written[pin] === undefined)
+    .map((pin) => ({ pointer: `/${pin}`, value: policy[pin], means: MEANS[pin](policy) }))
+}
