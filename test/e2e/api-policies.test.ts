@@ -180,7 +180,7 @@ describe('[A6] policies', () => {
     problem(await put('one', { id: 'other', compute: { allow: ['DE'] } }), 'invalid_request')
     problem(await embed({}, { headers: { 'x-littoral-policy': 'nowhere' } }), 'invalid_request')
     problem(
-      await embed({ policy: 'default' }, { headers: { 'x-littoral-policy': 'alps' } }),
+      await embed({ policy: 'alps' }, { headers: { 'x-littoral-policy': 'default' } }),
       'invalid_request',
     )
   })
@@ -251,8 +251,10 @@ describe('[A6] policies', () => {
 
 describe('a dry run', () => {
   it('with no node connected says what would be needed, for a policy, a version and a draft', async () => {
-    await worker.call('PUT', '/v1/policies/tried', { key, json: { compute: { allow: ['AT'] } } })
-    await worker.call('PUT', '/v1/policies/tried', { key, json: { compute: { allow: ['CH'] } } })
+    for (const allow of [['AT'], ['CH']]) {
+      const json = { ingress: { allow: ['WORLD'] }, compute: { allow } }
+      await worker.call('PUT', '/v1/policies/tried', { key, json })
+    }
     const told = async (json: object) => DryRunReply.parse((await dryRun(json)).body)
     const newest = await told({ policy: 'tried' })
     expect(newest).toMatchObject({

@@ -42,7 +42,9 @@ describe('the Worker alone, before hubs that would take anything', () => {
     const core = createTenantCore({ storage, nowMs: () => Date.now(), random: randomBytes })
     const { key } = await core.createKey({ tenant: ACME, scopes: ['infer'] })
     // Straight into the store: what publishing would have refused must be refused here, too.
-    core.publishPolicy(asPolicy({ id: 'alone', compute: { allow: ['EU'] }, ...policy }))
+    const anywhere = { ingress: { allow: ['WORLD'] }, compute: { allow: ['EU'] } }
+    core.publishPolicy(asPolicy({ id: 'alone', ...anywhere, ...policy }))
+    core.setDefaultPolicy('alone')
     const tenant: Partial<TenantApi> = {
       snapshot: async () => core.snapshot(),
       leaseRequests: async () => core.quotas.leaseRequests(),

@@ -63,14 +63,14 @@ async function readCaller(c: AppContext): Promise<Caller> {
   if (snapshot === null || known === undefined) throw refusal
   if (hasEnded(known, c.var.isolate.nowMs())) throw refusal
   const { id, scopes, networks } = known
-  if (c.var.isolate.keyUses.note(id)) tellUse(c, tenant, id)
+  if (c.var.isolate.keyUses.note(id)) keepAlive(c, tellUse(c, tenant, id))
   return { tenant, keyId: id, scopes, networks, snapshot }
 }
 
 /** Nobody waits for it, and a request is as good without it. */
-function tellUse(c: AppContext, tenant: TenantId, keyId: string): void {
+async function tellUse(c: AppContext, tenant: TenantId, keyId: string): Promise<void> {
   const { config, isolate } = c.var
-  keepAlive(c, openTenant(c.env, tenant, config).noteKeyUse(keyId, isolate.nowMs()))
+  await openTenant(c.env, tenant, config).noteKeyUse(keyId, isolate.nowMs())
 }
 
 /** A key that expires, and the secret before a rotation, end by the clock: what this isolate remembers of the tenant may be older. */
