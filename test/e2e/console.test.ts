@@ -53,6 +53,7 @@ describe('signing in', () => {
       'Policies',
       'Map',
       'Nodes',
+      'Groups',
     ])
     await weak.getByTestId('who').locator('summary').click()
     await weak.getByText('It may not publish').waitFor()
@@ -193,7 +194,7 @@ describe('by the keyboard alone', () => {
     await tabTo('Add to: May be computed in', 'combobox')
     await keyed.keyboard.type('Switzerland')
     await keyed.keyboard.press('Enter')
-    await keyed.getByText('Computed in 31 countries').waitFor()
+    await keyed.getByText('Computed in European Economic Area (EEA), Switzerland (CH)').waitFor()
     await tabTo('Publish version 1', 'button')
     const outline = 'getComputedStyle(document.activeElement).outlineStyle'
     expect(await keyed.evaluate(outline)).toBe('solid')

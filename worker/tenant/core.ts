@@ -4,14 +4,14 @@ import { NO_DOMAIN } from '#shared/eip712.ts'
 import { Address, type Bytes32, type JobId } from '#shared/ids.ts'
 import type { Policy } from '#shared/policy.ts'
 import { DEFAULT_POLICY } from '#shared/policy-draft.ts'
-import { openDatabase, type TenantDeps } from './database.ts'
+import { openDatabase, type TenantDatabase, type TenantDeps } from './database.ts'
 import { createAuditReader, type LogIdentity } from './audit-reader.ts'
 import { createBatchIndex } from './batch-index.ts'
 import { createIdempotencyStore } from './idempotency-store.ts'
 import { createKeyStore } from './key-store.ts'
 import { createOwnKeys } from './own-keys.ts'
 import { readPlacements } from './placements.ts'
-import { createPolicyStore } from './policy-store.ts'
+import { createPolicyStore, type PolicyStore } from './policy-store.ts'
 import { createQuotaStore } from './quota-store.ts'
 import { createReceiptLog } from './receipt-log.ts'
 import { createRefusalStore, type Refusal } from './refusal-store.ts'
@@ -110,6 +110,17 @@ export function createTenantCore(deps: TenantDeps) {
 
     listKeys: (): KeyInfo[] => (database.exists() ? keys.list() : []),
 
+    ...policyCalls(database, policies),
+
+    recordReceipts: (recorded: readonly RecordedReceipt[]): void => receipts.record(recorded),
+
+    receipt: (id: Bytes32): RecordedReceipt | null => receipts.find(id),
+  }
+}
+
+/** Of a tenant that exists, as far as something is changed. */
+function policyCalls(database: TenantDatabase, policies: PolicyStore) {
+  return {
     publishPolicy(policy: Policy, by?: string): PublishedPolicy {
       database.tenant()
       return policies.publish(policy, by)
@@ -132,9 +143,5 @@ export function createTenantCore(deps: TenantDeps) {
       database.tenant()
       return policies.retire(id, by)
     },
-
-    recordReceipts: (recorded: readonly RecordedReceipt[]): void => receipts.record(recorded),
-
-    receipt: (id: Bytes32): RecordedReceipt | null => receipts.find(id),
   }
 }
