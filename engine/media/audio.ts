@@ -31,6 +31,8 @@ const PIECE_BYTES = 1024
 const STALL_BYTES = 256 * 1024
 const MIN_RATE_HZ = 4_000
 const MAX_RATE_HZ = 192_000
+/** RF64 and BW64 are WAV for sounds that may be longer than 4 GiB; pipes write them too. */
+const WAVES = new Set(['RIFF', 'RF64', 'BW64'])
 /** Loader of each decoder: a tab fetches the one that it needs. */
 const CODECS: Readonly<Record<Format, () => Promise<{ decoder(): Codec | Promise<Codec> }>>> = {
   wav: () => import('@audio/decode-wav'),
@@ -135,7 +137,7 @@ function mixDown(channels: readonly Float32Array[], count: number): Float32Array
 
 function formatOf(file: Uint8Array): Format | undefined {
   const text = (from: number, to: number) => String.fromCharCode(...file.subarray(from, to))
-  if (text(0, 4) === 'RIFF' && text(8, 12) === 'WAVE') return 'wav'
+  if (WAVES.has(text(0, 4)) && text(8, 12) === 'WAVE') return 'wav'
   if (text(0, 4) === 'fLaC') return 'flac'
   // The first page holds the identification header alone: 28 bytes of page, then its packet.
   if (text(0, 4) === 'OggS') return text(29, 35) === 'vorbis' ? 'ogg' : undefined

@@ -7,6 +7,7 @@ import { concatBytes } from 'viem'
 import { decode, type DecodedPng } from 'fast-png'
 import { LIMITS } from '#shared/limits.ts'
 import { badMedia } from './media-fault.ts'
+import { setUpright } from './orientation.ts'
 import { checkPictureSize, type Picture } from './picture.ts'
 
 const SIGNATURE_BYTES = 8
@@ -57,9 +58,10 @@ export async function decodePng(file: Uint8Array): Promise<Picture> {
   const kept = chunks.filter(
     ({ type }) => CRITICAL.has(type) || (type === 'tRNS' && header.colour === PALETTE),
   )
+  const exif = chunks.find(({ type }) => type === 'eXIf')?.data
   const clean = concatBytes([file.subarray(0, SIGNATURE_BYTES), ...kept.map(({ whole }) => whole)])
   try {
-    return toRgb(decode(clean), header)
+    return setUpright(toRgb(decode(clean), header), exif)
   } catch (cause) {
     throw badMedia('is a PNG file whose picture is broken', cause)
   }

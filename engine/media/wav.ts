@@ -11,17 +11,24 @@ const BITS: Readonly<Record<number, readonly number[]>> = {
 }
 const EXTENSIBLE = 0xfffe
 
-/** Sizes that programs write who do not yet know them: the sound goes on to the end of the file. */
-const UNKNOWN_SIZES = [0, 0xffffffff]
+/**
+ * Programs that write into a pipe do not know the size yet, and write 0, 2^31, 2^32 − 1 or somewhat less than one of them:
+ * from here on, 16 MiB below 2^31, no size is meant.
+ */
+const UNKNOWN_FROM_BYTES = 0x7f00_0000
+/** In RF64 the size stands in another chunk, with 64 bits: https://tech.ebu.ch/docs/tech/tech3306.pdf */
+const ELSEWHERE = 0xffff_ffff
 
-/** The file with nothing but its format and its sound. @throws {AppError} invalid_request */
+/** The file with nothing but its format and the whole frames of its sound. @throws {AppError} invalid_request */
 export function cleanWav(file: Uint8Array): Uint8Array {
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength)
   let format: Uint8Array | undefined
+  let longBytes = 0
   for (let at = 12; at + 8 <= file.length;) {
     const type = String.fromCharCode(...file.subarray(at, at + 4))
-    const sizeBytes = view.getUint32(at + 4, true)
-    const isOpen = type === 'data' && UNKNOWN_SIZES.includes(sizeBytes)
+    const written = view.getUint32(at + 4, true)
+    const sizeBytes = type === 'data' && written === ELSEWHERE ? longBytes : written
+    const isOpen = type === 'data' && (sizeBytes === 0 || sizeBytes >= UNKNOWN_FROM_BYTES)
     const end = isOpen ? file.length : at + 8 + sizeBytes
     if (end > file.length) break
     const data = file.subarray(at + 8, end)
@@ -29,17 +36,22 @@ export function cleanWav(file: Uint8Array): Uint8Array {
       if (format === undefined) throw badMedia('is a WAV file without a format')
       return joinWav(format, data)
     }
+    const fields = new DataView(data.buffer, data.byteOffset, data.byteLength)
     if (type === 'fmt ') {
-      checkFormat(new DataView(data.buffer, data.byteOffset, data.byteLength))
+      if (format !== undefined) throw badMedia('is a WAV file with two formats')
+      checkFormat(fields)
       format = data
     }
+    if (type === 'ds64' && sizeBytes >= 16) longBytes = Number(fields.getBigUint64(8, true))
     // A chunk of an odd size has a byte behind it that counts for nobody.
     at = end + (sizeBytes & 1)
   }
   throw badMedia('is a WAV file that is cut off')
 }
 
-function joinWav(format: Uint8Array, data: Uint8Array): Uint8Array {
+function joinWav(format: Uint8Array, sound: Uint8Array): Uint8Array {
+  const frameBytes = new DataView(format.buffer, format.byteOffset).getUint16(12, true)
+  const data = sound.subarray(0, sound.length - (sound.length % frameBytes))
   const file = new Uint8Array(12 + 8 + format.length + 8 + data.length)
   const view = new DataView(file.buffer)
   const put = (at: number, type: string, sizeBytes: number) => {

@@ -1,4 +1,5 @@
 /** Sound byte by byte: kinds of WAV, rates, and the stretches of speech that probabilities make. */
+import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { decodeAudio } from '#engine/media/audio.ts'
 import { resample } from '#engine/media/resample.ts'
@@ -63,11 +64,55 @@ describe('a WAV', () => {
     expect(await listen(wav(PCM16, VALUES, comment))).toHaveLength(4)
   })
 
-  test('whose writer did not know its length', async () => {
+  const unknown: readonly (readonly [string, number])[] = [
+    ['nothing', 0],
+    ['ffmpeg', 0xffffffff],
+    ['a writer that leaves its header out', 0xffffffff - 36],
+    ['node-wav', 0xffffffff - 100],
+    ['sox', 0x7ffff000],
+    ['sox, three channels', 0x7ffff000 - (0x7ffff000 % 6)],
+    ['libsndfile', 0x7fffffdb],
+    ['a signed writer', 0x7fffffff],
+    ['arecord', 0x80000000],
+    ['arecord, three channels', 0x80000000 - (0x80000000 % 6)],
+  ]
+  test.each(unknown)('[M5] whose writer did not know its length: %s', async (_, sizeBytes) => {
     const file = Buffer.from(wav(PCM16, VALUES))
-    file.writeUInt32LE(0xffffffff, 40)
+    file.writeUInt32LE(sizeBytes, 40)
+    file.writeUInt32LE(Math.min(sizeBytes + 36, 0xffffffff), 4)
     expect(await listen(new Uint8Array(file))).toHaveLength(4)
+    // A pipe may end in the middle of a sample.
+    expect(await listen(new Uint8Array(file.subarray(0, -1)))).toHaveLength(3)
   })
+
+  test('[M5] whose length stands in another chunk, for the long ones', async () => {
+    const long = (sizeBytes: bigint, kind: string) => {
+      const sizes = Buffer.alloc(36)
+      sizes.write('ds64', 0, 'latin1')
+      sizes.writeUInt32LE(28, 4)
+      sizes.writeBigUInt64LE(sizeBytes, 16)
+      const file = Buffer.from(wav(PCM16, VALUES))
+      file.write(kind, 0, 'latin1')
+      file.writeUInt32LE(0xffffffff, 4)
+      file.writeUInt32LE(0xffffffff, 40)
+      return new Uint8Array(Buffer.concat([file.subarray(0, 12), sizes, file.subarray(12)]))
+    }
+    expect(await listen(long(6n, 'RF64'))).toHaveLength(3)
+    expect(await listen(long(0n, 'BW64'))).toHaveLength(4)
+    expect(await listen(long(2n ** 64n - 1n, 'RF64'))).toHaveLength(4)
+    await expect(listen(long(10n, 'RF64'))).rejects.toMatchObject({ code: 'invalid_request' })
+  })
+
+  test.each([10, 1_000_000, 0x10000000, 0x40000000])(
+    '[M5] that is %i bytes long and was cut is refused',
+    async (sizeBytes) => {
+      const file = Buffer.from(wav(PCM16, VALUES))
+      file.writeUInt32LE(sizeBytes, 40)
+      await expect(listen(new Uint8Array(file))).rejects.toMatchObject({
+        detail: expect.stringMatching(/cut off/) as unknown,
+      })
+    },
+  )
 
   test.each([
     [
@@ -97,6 +142,17 @@ describe('a WAV', () => {
       code: 'invalid_request',
       detail: expect.stringMatching(detail) as unknown,
     })
+  })
+})
+
+describe('a FLAC', () => {
+  test('[M5] whose writer did not know its length', async () => {
+    const file = readFileSync(new URL('../../fixtures/clip.flac', import.meta.url))
+    const whole = await listen(new Uint8Array(file))
+    // The low half of the 13th byte and four more count the samples; sixteen bytes of a sum follow.
+    file[21] = (file[21] ?? 0) & 0xf0
+    file.fill(0, 22, 42)
+    expect(await listen(new Uint8Array(file))).toEqual(whole)
   })
 })
 
