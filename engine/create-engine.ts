@@ -1,4 +1,6 @@
 /** Puts an engine together from a device, session factories and manifests; the same in a tab and in Node. */
+import { concatBytes } from 'viem'
+import { checkAnswer } from '#shared/check-answer.ts'
 import { AppError } from '#shared/errors.ts'
 import {
   sliceTensors,
@@ -6,6 +8,7 @@ import {
   type Answer,
   type ModelWork,
   type TextWork,
+  type Work,
 } from '#shared/job.ts'
 import { LIMITS } from '#shared/limits.ts'
 import { manifestDigest, type ModelManifest } from '#shared/model.ts'
@@ -60,7 +63,7 @@ export async function createEngine(options: EngineOptions): Promise<LiveEngine> 
       const job = () => {
         if (work.kind === 'model') return runModelWork({ options, loaded, work, payload, signal })
         if (work.kind === 'text') return runText({ options, loaded, work, payload, signal, emit })
-        return kernels.run(work, payload)
+        return kernels.run(work, payload).then((computed) => checked(work, computed))
       }
       const { answer, outputs } = await queue.run(job, signal)
       // The device is free for the next job while a slow reader takes this one's answer.
@@ -77,6 +80,20 @@ export async function createEngine(options: EngineOptions): Promise<LiveEngine> 
 interface Computed {
   readonly answer: Answer
   readonly outputs: readonly Uint8Array[]
+}
+
+/** What is wrong here is the device's fault or the model's: nothing of it leaves, and no receipt is signed for it. */
+function checked(work: Work, computed: Computed, manifest?: ModelManifest): Computed {
+  const { answer, outputs } = computed
+  const payload = outputs.length === 1 ? (outputs[0] ?? new Uint8Array()) : concatBytes(outputs)
+  try {
+    checkAnswer(work, { headers: answer.outputs, payload }, manifest)
+    return computed
+  } catch (cause) {
+    throw new AppError('internal', 'The device gave an answer that is none to this work.', {
+      cause,
+    })
+  }
 }
 
 interface ModelJob {
@@ -111,7 +128,7 @@ async function runModelWork(job: ModelJob): Promise<Computed> {
     ...ranOn(model, options),
     computeMs,
   }
-  return { answer, outputs: outputs.map(({ bytes }) => bytes) }
+  return checked(work, { answer, outputs: outputs.map(({ bytes }) => bytes) }, model.manifest)
 }
 
 /** Text goes out while the device works, so nothing of it is left to send. */

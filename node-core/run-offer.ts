@@ -45,7 +45,7 @@ export async function runOffer(
   const units =
     meter === undefined || work.kind !== 'text'
       ? ticket.units
-      : Math.min(ticket.units, textUnits(work.inputBytes, meter.finish().tokens))
+      : Math.min(ticket.units, textUnits(work.inputBytes, meter.finish().textBytes))
   const receipt: Receipt = {
     ticket,
     receiptKey: deps.signer.publicKey,

@@ -30,9 +30,11 @@ const EMBED: Draft = {
     },
   ],
   inputs: [
-    { name: 'text', datatype: 'BYTES', shape: [-1], unit: 'UTF-8 text, cut after 64 tokens' },
+    { name: 'text', datatype: 'BYTES', shape: ['texts'], unit: 'UTF-8 text, cut after 64 tokens' },
   ],
-  outputs: [{ name: 'embedding', datatype: 'FP32', shape: [-1, 128], unit: 'unit-length vector' }],
+  outputs: [
+    { name: 'embedding', datatype: 'FP32', shape: ['texts', 128], unit: 'unit-length vector' },
+  ],
   unit: 'batch',
   priceMicroUsd: 2,
   tolerance: 1e-4,
@@ -52,7 +54,7 @@ const OCR: Draft = {
     {
       name: 'image',
       datatype: 'UINT8',
-      shape: [-1, -1, 3],
+      shape: ['height', 'width', 3],
       unit: 'RGB, 0 to 255, rows from the top',
     },
   ],
@@ -90,7 +92,7 @@ const CHAT: Draft = {
     {
       name: 'tokens',
       datatype: 'INT64',
-      shape: [-1],
+      shape: ['tokens'],
       unit: 'ids of the greedy answer, at most 24',
     },
   ],

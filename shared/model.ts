@@ -30,11 +30,14 @@ export const ModelFile = z.strictObject({
 })
 export type ModelFile = z.infer<typeof ModelFile>
 
-/** A tensor of the model's public face; -1 in the shape is any size. */
+/** A size, or the name of a free one: it is the same wherever its name stands, in inputs and outputs. */
+const Dimension = z.union([z.int().min(0), z.string().regex(/^[a-z]{1,32}$/)])
+
+/** A tensor of the model's public face. */
 export const ModelTensor = z.strictObject({
   name: z.string(),
   datatype: z.enum(Object.keys(DATATYPE_BYTES) as [Datatype, ...Datatype[]]),
-  shape: z.array(z.int().min(-1)),
+  shape: z.array(Dimension),
   /** What the numbers are, for people: `RGB, 0–255`. */
   unit: z.string(),
   /** Bytes of one BYTES element, at most. @default LIMITS.textBytes */
@@ -51,31 +54,49 @@ export const GoldenCase = z.strictObject({
 })
 export type GoldenCase = z.infer<typeof GoldenCase>
 
+/** A batch is answered row by row: as many rows come out of each output as went in. */
+function hasTiedRows({ unit, inputs, outputs }: Face): boolean {
+  const rows = inputs[0]?.shape[0]
+  if (unit !== 'batch') return true
+  return typeof rows === 'string' && outputs.every(({ shape }) => shape[0] === rows)
+}
+
+interface Face {
+  readonly unit: string
+  readonly inputs: readonly ModelTensor[]
+  readonly outputs: readonly ModelTensor[]
+}
+
 function areDistinct(files: readonly ModelFile[]): boolean {
   return new Set(files.map(({ name }) => name)).size === files.length
 }
 
-export const ModelManifest = z.strictObject({
-  id: z.string().regex(/^[a-z0-9][a-z0-9.-]{0,63}$/),
-  title: z.string(),
-  task: z.enum(MODEL_TASKS),
-  licence: z.string(),
-  files: z.array(ModelFile).min(1).max(16).refine(areDistinct, 'two files have one name'),
-  inputs: z.array(ModelTensor).min(1),
-  outputs: z.array(ModelTensor).min(1),
-  /** One unit is one element of the first axis of the first input (`batch`), one request, or as `textUnits` counts. */
-  unit: z.enum(['batch', 'request', 'token']),
-  priceMicroUsd: z.int().min(0),
-  /** Largest absolute difference between a float output and the golden one; BYTES outputs must be equal. */
-  tolerance: z.number().min(0),
-  golden: z.array(GoldenCase).min(1),
-  /** Most tokens of prompt and answer together; set for `chat`. */
-  contextTokens: z.int().min(1).optional(),
-  /** What a device must offer. */
-  requires: z.strictObject({ bufferBytes: z.int().min(0), f16: z.boolean() }).optional(),
-  /** Providers that may be tried; a model whose graph a provider gets wrong is not offered to it. @default all */
-  providers: z.array(z.enum(PROVIDERS)).min(1).optional(),
-})
+export const ModelManifest = z
+  .strictObject({
+    id: z.string().regex(/^[a-z0-9][a-z0-9.-]{0,63}$/),
+    title: z.string(),
+    task: z.enum(MODEL_TASKS),
+    licence: z.string(),
+    files: z.array(ModelFile).min(1).max(16).refine(areDistinct, 'two files have one name'),
+    inputs: z.array(ModelTensor).min(1),
+    outputs: z.array(ModelTensor).min(1),
+    /** One unit is one element of the first axis of the first input (`batch`), one request, or as `textUnits` counts. */
+    unit: z.enum(['batch', 'request', 'token']),
+    priceMicroUsd: z.int().min(0),
+    /** Largest absolute difference between a float output and the golden one; BYTES outputs must be equal. */
+    tolerance: z.number().min(0),
+    golden: z.array(GoldenCase).min(1),
+    /** Most tokens of prompt and answer together; set for `chat`. */
+    contextTokens: z.int().min(1).optional(),
+    /** What a device must offer. */
+    requires: z.strictObject({ bufferBytes: z.int().min(0), f16: z.boolean() }).optional(),
+    /** Providers that may be tried; a model whose graph a provider gets wrong is not offered to it. @default all */
+    providers: z.array(z.enum(PROVIDERS)).min(1).optional(),
+  })
+  .refine(
+    hasTiedRows,
+    'a model of unit "batch" names its rows, alike in its first input and in every output',
+  )
 export type ModelManifest = z.infer<typeof ModelManifest>
 
 /** keccak-256 over id, task and file hashes: what a receipt calls the model. */

@@ -19,7 +19,11 @@ export function checkTensors(
   headers: readonly TensorHeader[],
   payload: Uint8Array,
 ): void {
-  checkAgainst(manifest.inputs, headers, payload, { root: 'inputs', least: 1 })
+  checkAgainst(
+    manifest.inputs,
+    { headers, payload },
+    { root: 'inputs', least: 1, sizes: new Map() },
+  )
   const first = headers[0]?.shape[0] ?? 0
   if (manifest.unit === 'batch' && first > LIMITS.embeddingInputs)
     throw new AppError(
@@ -28,17 +32,20 @@ export function checkTensors(
     )
 }
 
-/** The same check of a node's answer against the manifest's outputs. @throws {AppError} invalid_request */
+/**
+ * The same check of an answer against the manifest's outputs: a free size that an input has too is that input's.
+ * @throws {AppError} invalid_request
+ */
 export function checkOutputs(
   manifest: ModelManifest,
-  headers: readonly TensorHeader[],
-  payload: Uint8Array,
+  inputs: readonly TensorHeader[],
+  { headers, payload }: Tensors,
 ): void {
-  checkAgainst(manifest.outputs, headers, payload, {
-    root: 'outputs',
-    // A batch is answered row by row; of one picture there may be nothing to say.
-    least: manifest.unit === 'batch' ? 1 : 0,
-  })
+  const sizes: Sizes = new Map()
+  for (const [index, { shape }] of manifest.inputs.entries())
+    for (const [axis, name] of shape.entries())
+      if (typeof name === 'string') sizes.set(name, inputs[index]?.shape[axis] ?? 0)
+  checkAgainst(manifest.outputs, { headers, payload }, { root: 'outputs', least: 0, sizes })
 }
 
 /** Units of a request that passed {@link checkTensors}: what it is billed for. */
@@ -93,18 +100,28 @@ export function decodeFloats(bytes: Uint8Array): Float32Array {
   return new Float32Array(bytes.slice().buffer)
 }
 
+/** Headers, and the bytes that they describe. */
+export interface Tensors {
+  readonly headers: readonly TensorHeader[]
+  readonly payload: Uint8Array
+}
+
+/** What the names of free sizes stand for, as far as it is known. */
+type Sizes = Map<string, number>
+
 interface Side {
   readonly root: 'inputs' | 'outputs'
-  /** What a -1 in the shape stands for at least: an answer may well find nothing. */
+  /** What a free size is at least: an answer may well find nothing. */
   readonly least: 0 | 1
+  readonly sizes: Sizes
 }
 
 function checkAgainst(
   tensors: readonly ModelTensor[],
-  headers: readonly TensorHeader[],
-  payload: Uint8Array,
-  { root, least }: Side,
+  { headers, payload }: Tensors,
+  side: Side,
 ): void {
+  const { root } = side
   const described = headers.reduce((sum, header) => sum + header.sizeBytes, 0)
   if (headers.length !== tensors.length || described !== payload.length)
     throw refuse([
@@ -120,7 +137,7 @@ function checkAgainst(
   const faults = tensors.flatMap((tensor, index) => {
     const header = headers[index]
     const bytes = slices[index]
-    const fault = header && bytes ? tensorFault(tensor, header, { bytes, least }) : undefined
+    const fault = header && bytes ? tensorFault(tensor, header, { ...side, bytes }) : undefined
     return fault === undefined
       ? []
       : [{ pointer: `/${root}/${index}${fault.at}`, detail: fault.detail }]
@@ -145,29 +162,43 @@ interface TensorFault {
 function tensorFault(
   tensor: ModelTensor,
   header: TensorHeader,
-  { bytes, least }: { readonly bytes: Uint8Array; readonly least: number },
+  { bytes, least, sizes }: Side & { readonly bytes: Uint8Array },
 ): TensorFault | undefined {
   const { name, datatype, shape } = header
   if (name !== tensor.name)
     return { at: '/name', detail: `is ${JSON.stringify(name)}, expected "${tensor.name}"` }
   if (datatype !== tensor.datatype)
     return { at: '/datatype', detail: `is ${datatype}, expected ${tensor.datatype}` }
-  const fits =
-    shape.length === tensor.shape.length &&
-    tensor.shape.every((size, axis) =>
-      size === -1 ? (shape[axis] ?? 0) >= least : size === shape[axis],
-    )
-  if (!fits)
+  const expected = tensor.shape.map((size) => sizes.get(String(size)) ?? size)
+  if (!fits(shape, expected, least)) {
+    const free = expected.some((size) => typeof size === 'string')
+    const names = free ? `, a name being any size from ${least}` : ''
     return {
       at: '/shape',
-      detail: `is [${shape.join(',')}], expected [${tensor.shape.join(',')}] with -1 for any size from ${least}`,
+      detail: `is [${shape.join(',')}], expected [${expected.join(',')}]${names}`,
     }
+  }
+  for (const [axis, size] of expected.entries())
+    if (typeof size === 'string') sizes.set(size, shape[axis] ?? 0)
   const elements = shape.reduce((product, size) => product * size, 1)
   if (elements > LIMITS.tensorElements)
     return { at: '/shape', detail: `has ${elements} elements, at most ${LIMITS.tensorElements}` }
   return datatype === 'BYTES'
     ? bytesFault(elements, bytes, tensor.maxBytes ?? LIMITS.textBytes)
     : numbersFault(datatype, elements, bytes)
+}
+
+/** Of two axes with one new name the second is held to the first. */
+function fits(shape: readonly number[], expected: ModelTensor['shape'], least: number): boolean {
+  const first = (size: string) => shape[expected.indexOf(size)] ?? 0
+  return (
+    shape.length === expected.length &&
+    expected.every((size, axis) =>
+      typeof size === 'string'
+        ? shape[axis] === first(size) && first(size) >= least
+        : size === shape[axis],
+    )
+  )
 }
 
 function bytesFault(

@@ -5,7 +5,10 @@ import { LIMITS } from './limits.ts'
 import { TextEvent, type TextEnd } from './text.ts'
 
 export interface TextTotals {
+  /** As many as the node says. */
   readonly tokens: number
+  /** UTF-8 bytes of the text: what is billed. */
+  readonly textBytes: number
   readonly end: TextEnd
 }
 
@@ -24,14 +27,19 @@ const NEWLINE = 10
 export function createTextMeter(maxTokens: number): TextMeter {
   const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
   let rest: Uint8Array = new Uint8Array(0)
+  const encoder = new TextEncoder()
   let tokens = 0
+  let textBytes = 0
   let end: TextEnd | undefined
 
   const take = (line: Uint8Array): TextEvent => {
     if (end !== undefined) throw broken('goes on after its end')
     const event = readEvent(decoder, line)
     if (event.type === 'end') end = event
-    else tokens += event.tokens.length
+    else {
+      tokens += event.tokens.length
+      textBytes += encoder.encode(event.text).length
+    }
     if (tokens > maxTokens) throw broken(`has more than the ${maxTokens} tokens asked for`)
     return event
   }
@@ -52,7 +60,7 @@ export function createTextMeter(maxTokens: number): TextMeter {
     },
     finish() {
       if (end === undefined || rest.length > 0) throw broken('is cut short')
-      return { tokens, end }
+      return { tokens, textBytes, end }
     },
   }
 }

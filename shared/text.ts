@@ -70,14 +70,19 @@ export type TextEvent = z.infer<typeof TextEvent>
 /** Name of the one output, UINT8 `[bytes]`, that a text answer has. */
 export const TEXT_OUTPUT = 'events'
 
-const INPUT_BYTES_PER_UNIT = 4
+const BYTES_PER_UNIT = 4
 
 /**
- * Units of a text job: generated tokens, and one for every four bytes of the request. Hub and node both count them from
- * bytes that they have seen.
+ * Units of a text job: one for every four bytes of the request, and of the text that was written. Hub and node both count them
+ * from bytes that they have seen; how many tokens a node says it wrote counts for nothing.
  */
-export function textUnits(inputBytes: number, tokens: number): number {
-  return Math.ceil(inputBytes / INPUT_BYTES_PER_UNIT) + tokens
+export function textUnits(inputBytes: number, textBytes: number): number {
+  return Math.ceil(inputBytes / BYTES_PER_UNIT) + Math.ceil(textBytes / BYTES_PER_UNIT)
+}
+
+/** The most that a text job is billed, however long its tokens are: the units of a ticket. */
+export function mostTextUnits(inputBytes: number, maxTokens: number): number {
+  return textUnits(inputBytes, maxTokens * BYTES_PER_UNIT)
 }
 
 export function encodeTextEvent(event: TextEvent): Uint8Array {

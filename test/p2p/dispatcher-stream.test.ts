@@ -3,7 +3,13 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Engine } from '#engine/engine.ts'
 import { AppError } from '#shared/errors.ts'
 import type { TextWork } from '#shared/job.ts'
-import { encodeTextEvent, TEXT_OUTPUT, textUnits, type TextEvent } from '#shared/text.ts'
+import {
+  encodeTextEvent,
+  mostTextUnits,
+  TEXT_OUTPUT,
+  textUnits,
+  type TextEvent,
+} from '#shared/text.ts'
 import type { DispatchRequest } from '#worker/hub/protocol.ts'
 import { readStream, writeStream, type StreamedAnswer } from '#worker/hub/stream-envelope.ts'
 import { createHubBench, kernelRequest, type TestHubBench } from '../support/hub.ts'
@@ -64,7 +70,7 @@ async function textRequest(change: Partial<TextWork> = {}): Promise<DispatchRequ
     maxTokens: 8,
     ...change,
   }
-  const units = textUnits(payload.length, work.maxTokens)
+  const units = mostTextUnits(payload.length, work.maxTokens)
   return { ...(await kernelRequest(WORLD, payload)), work, units, priceMicroUsd: 2, stream: true }
 }
 
@@ -92,7 +98,7 @@ async function readAll(answer: StreamedAnswer): Promise<string> {
 }
 
 describe('a streamed answer', () => {
-  it('reaches the caller while the node still writes, and is billed by the tokens that came', async () => {
+  it('reaches the caller while the node still writes, and is billed by the text that came', async () => {
     const gate = Promise.withResolvers<void>()
     const events = [delta('one '), delta('two '), END]
     await hub.join({ country: 'DE', engine: writer(events, () => gate.promise) })
@@ -109,8 +115,29 @@ describe('a streamed answer', () => {
         .join(''),
     )
     const outcome = await answer.outcome
-    expect(outcome.units).toBe(textUnits(payload.length, 2))
+    expect(outcome.units).toBe(textUnits(payload.length, 'one two '.length))
     expect(hub.outbox.get(TENANT, outcome.receiptId)?.receipt.receipt.units).toBe(outcome.units)
+  })
+
+  it.each<[string, TextEvent[]]>([
+    ['tokens without text', [delta('five5'), ...Array.from({ length: 496 }, () => delta('')), END]],
+    ['a token for each letter', [{ type: 'delta', text: 'five5', tokens: [1, 2, 3, 4, 5] }, END]],
+    ['no token at all', [{ type: 'delta', text: 'five5', tokens: [] }, END]],
+    ['a piece for each letter', [...['f', 'i', 'v', 'e', '5'].map((letter) => delta(letter)), END]],
+  ])('[F3] costs the same however it is written: %s', async (_, events) => {
+    await hub.join({ country: 'DE', engine: writer(events) })
+    const answer = await start(await textRequest({ maxTokens: 512 }))
+    await readAll(answer)
+    expect((await answer.outcome).units).toBe(Math.ceil(payload.length / 4) + 2)
+  })
+
+  it('[F3] costs at most what was asked for, however long its tokens are', async () => {
+    await hub.join({ country: 'DE', engine: writer([delta('x'.repeat(400)), END]) })
+    const request = await textRequest({ maxTokens: 8 })
+    const answer = await start(request)
+    await readAll(answer)
+    expect((await answer.outcome).units).toBe(request.units)
+    expect(request.units).toBe(Math.ceil(payload.length / 4) + 8)
   })
 
   it('is answered by another node when the first is lost before its first byte', async () => {
@@ -169,7 +196,7 @@ describe('a streamed answer', () => {
       const chunks = answer.chunks[Symbol.asyncIterator]()
       for (let read = 0; read < chunksRead; read += 1) await chunks.next()
       const { units, receiptId } = await answer.outcome
-      expect(units).toBe(textUnits(payload.length, 3))
+      expect(units).toBe(textUnits(payload.length, 'abc'.length))
       expect(hub.outbox.get(TENANT, receiptId)).toBeDefined()
       await expect(chunks.next()).rejects.toMatchObject({ code: 'cancelled' })
     },

@@ -1,18 +1,24 @@
+import type { Engine } from '#engine/engine.ts'
 import { standsAt } from '../support/place.ts'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { typedDigest } from '#shared/eip712.ts'
 import { AppError } from '#shared/errors.ts'
+import { newJobId } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'
+import { manifestDigest } from '#shared/model.ts'
 import { commitment, digestBytes, receiptHash } from '#shared/receipt.ts'
 import { countryBit, countrySet } from '#shared/region.ts'
 import { verifySignature } from '#shared/signature.ts'
+import { encodeBytes } from '#shared/tensor.ts'
 import {
   createHubBench,
   DOMAIN,
+  INVERT,
   kernelRequest,
   type TestHubBench,
   type TestMember,
 } from '../support/hub.ts'
+import { EMBEDDING_MANIFEST } from '../support/manifests.ts'
 import { compiled, TENANT } from '../support/policies.ts'
 import { until } from '../support/poll.ts'
 
@@ -150,6 +156,45 @@ describe('a hub that dispatches over real work streams', () => {
     expect(hub.directory.get(greedy.nodeId)?.quarantine).toContain('bills')
     expect(hub.outbox.next()).toHaveLength(1)
   })
+
+  it.each([1, 3])(
+    '[F4] quarantines a node that answers two texts with %i vectors, and nobody signs for it',
+    async (rows) => {
+      const bench = await createHubBench([EMBEDDING_MANIFEST])
+      try {
+        const digest = manifestDigest(EMBEDDING_MANIFEST)
+        const answering = (count: number): Engine => ({
+          ...INVERT,
+          models: [{ id: EMBEDDING_MANIFEST.id, digest, provider: 'cpu', serviceMs: 1 }],
+          async run(_work, _payload, { emit }) {
+            const sizeBytes = count * 16
+            await emit(new Uint8Array(sizeBytes))
+            const tensor = { name: 'embedding', datatype: 'FP32' as const, shape: [count, 4] }
+            const { adapter } = INVERT
+            return { outputs: [{ ...tensor, sizeBytes }], provider: 'cpu', adapter, computeMs: 0 }
+          },
+        })
+        const wrong = await bench.join({ country: 'DE', engine: answering(rows) })
+        const texts = encodeBytes(['a', 'b'])
+        const inputs = [
+          { name: 'text', datatype: 'BYTES' as const, shape: [2], sizeBytes: texts.length },
+        ]
+        const work = { kind: 'model' as const, model: EMBEDDING_MANIFEST.id, digest, inputs }
+        const request = await kernelRequest(EU, texts, { work })
+        await expect(bench.dispatcher.dispatch(request, texts, never)).rejects.toMatchObject({
+          code: 'node_lost',
+        })
+        expect(bench.directory.get(wrong.nodeId)?.quarantine).toContain('/outputs/0/shape')
+        expect(bench.outbox.next()).toEqual([])
+        const right = await bench.join({ country: 'FR', engine: answering(2) })
+        const again = { ...request, jobId: newJobId() }
+        const { outcome } = await bench.dispatcher.dispatch(again, texts, never)
+        expect(outcome.nodeId).toBe(right.nodeId)
+      } finally {
+        await bench.close()
+      }
+    },
+  )
 
   it('waits for a free place when every allowed node is busy, and stops waiting when the caller hangs up', async () => {
     const gate = Promise.withResolvers<void>()

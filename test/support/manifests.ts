@@ -16,8 +16,8 @@ export const EMBEDDING_MANIFEST = ModelManifest.parse({
   task: 'embedding',
   licence: 'Apache-2.0',
   files: [file],
-  inputs: [{ name: 'text', datatype: 'BYTES', shape: [-1], unit: 'UTF-8' }],
-  outputs: [{ name: 'embedding', datatype: 'FP32', shape: [-1, 4], unit: 'unit vector' }],
+  inputs: [{ name: 'text', datatype: 'BYTES', shape: ['texts'], unit: 'UTF-8' }],
+  outputs: [{ name: 'embedding', datatype: 'FP32', shape: ['texts', 4], unit: 'unit vector' }],
   unit: 'batch',
   priceMicroUsd: 2,
   tolerance: 0.001,
@@ -31,7 +31,7 @@ export const PIXELS_MANIFEST = ModelManifest.parse({
   licence: 'Apache-2.0',
   files: [file],
   inputs: [
-    { name: 'image', datatype: 'UINT8', shape: [-1, -1, 3], unit: 'RGB' },
+    { name: 'image', datatype: 'UINT8', shape: ['height', 'width', 3], unit: 'RGB' },
     { name: 'scale', datatype: 'FP32', shape: [1], unit: 'factor' },
   ],
   outputs: [

@@ -21,7 +21,7 @@ export const LittoralMember = z.strictObject({
 export type LittoralMember = z.infer<typeof LittoralMember>
 
 export const TextUsage = z.strictObject({
-  /** By the node's tokenizer; nothing is billed by it. */
+  /** Both by the node's tokenizer; nothing is billed by them. */
   prompt_tokens: z.int(),
   completion_tokens: z.int(),
   total_tokens: z.int(),

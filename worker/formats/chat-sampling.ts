@@ -4,7 +4,7 @@ import { AppError, type FieldFault } from '#shared/errors.ts'
 import type { TextWork } from '#shared/job.ts'
 import { LIMITS } from '#shared/limits.ts'
 import { manifestDigest, type ModelManifest } from '#shared/model.ts'
-import { type TextInput, textUnits } from '#shared/text.ts'
+import { mostTextUnits, type TextInput } from '#shared/text.ts'
 
 const StopText = z.string().min(1).max(256)
 
@@ -125,7 +125,7 @@ export function priceText(
     inputBytes,
     maxTokens,
   }
-  const units = textUnits(inputBytes, maxTokens)
+  const units = mostTextUnits(inputBytes, maxTokens)
   return { work, payload, units, priceMicroUsd: manifest.priceMicroUsd }
 }
 

@@ -100,12 +100,15 @@ export const KernelsReply = z.object({
   ),
 })
 
+/** The protocol writes -1 for a free size. */
+const FaceTensor = ModelTensor.extend({ shape: z.array(z.int().min(-1)) })
+
 export const ModelReply = z.object({
   name: z.string(),
   versions: z.array(Bytes32),
   platform: z.string(),
-  inputs: z.array(ModelTensor),
-  outputs: z.array(ModelTensor),
+  inputs: z.array(FaceTensor),
+  outputs: z.array(FaceTensor),
   title: z.string(),
   task: z.string(),
   licence: z.string(),

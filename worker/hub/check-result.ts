@@ -1,14 +1,13 @@
 /** What the hub checks of an answer before anybody sees it: the receipt is for this ticket, the bytes are what the work yields. */
+import { checkAnswer } from '#shared/check-answer.ts'
 import { typedDigest, type Domain } from '#shared/eip712.ts'
 import { AppError, toAppError } from '#shared/errors.ts'
 import type { Bytes32 } from '#shared/ids.ts'
 import type { TensorHeader, Work } from '#shared/job.ts'
-import { checkLibraryOutputs } from '#shared/kernels.ts'
 import type { ModelManifest } from '#shared/model.ts'
 import { commitment, digestBytes, receiptHash, type Receipt, type Ticket } from '#shared/receipt.ts'
-import { checkOutputs as checkModelOutputs } from '#shared/tensor.ts'
 import { verifySignature, type PublicKey } from '#shared/signature.ts'
-import { TEXT_OUTPUT, textUnits } from '#shared/text.ts'
+import { textUnits } from '#shared/text.ts'
 import type { TextMeter } from '#shared/text-meter.ts'
 import type { JobResult } from '#p2p/messages.ts'
 
@@ -84,43 +83,19 @@ function sameTicket(given: Ticket, issued: Ticket): boolean {
 function owedUnits({ ticket, work, meter }: ResultContext): number {
   if (work.kind !== 'text') return ticket.units
   try {
-    return Math.min(ticket.units, textUnits(work.inputBytes, meter?.finish().tokens ?? 0))
+    return Math.min(ticket.units, textUnits(work.inputBytes, meter?.finish().textBytes ?? 0))
   } catch (error) {
     return fault(toAppError(error).detail)
   }
 }
 
 function checkOutputs(
-  outputs: readonly TensorHeader[],
+  headers: readonly TensorHeader[],
   payload: Uint8Array,
-  context: ResultContext,
+  { work, manifest }: ResultContext,
 ): void {
-  const total = outputs.reduce((sum, output) => sum + output.sizeBytes, 0)
-  if (total !== payload.length)
-    fault(`the outputs should have ${total} bytes and have ${payload.length}`)
-  if (context.work.kind === 'text') {
-    const [events] = outputs
-    if (outputs.length !== 1 || events?.name !== TEXT_OUTPUT || events.datatype !== 'UINT8')
-      fault('a text answer has one output of events')
-    return
-  }
-  if (context.work.kind === 'kernel') {
-    const expected = context.work.buffers.filter((buffer) => buffer.return)
-    const same =
-      expected.length === outputs.length &&
-      expected.every(
-        (buffer, i) =>
-          outputs[i]?.name === `binding:${buffer.binding}` &&
-          outputs[i]?.sizeBytes === buffer.sizeBytes,
-      )
-    if (!same) fault('the outputs are not the buffers that were to be returned')
-    return
-  }
-  if (context.work.kind === 'model' && context.manifest === undefined)
-    fault('nobody knows its model')
   try {
-    if (context.work.kind === 'library') checkLibraryOutputs(context.work, outputs, payload)
-    else if (context.manifest !== undefined) checkModelOutputs(context.manifest, outputs, payload)
+    checkAnswer(work, { headers, payload }, manifest)
   } catch (error) {
     fault(toAppError(error).detail)
   }

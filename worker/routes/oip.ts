@@ -2,7 +2,7 @@
 import { Hono } from 'hono'
 import { AppError } from '#shared/errors.ts'
 import { MANIFESTS } from '#shared/manifests.ts'
-import { manifestDigest, type ModelManifest } from '#shared/model.ts'
+import { manifestDigest, type ModelManifest, type ModelTensor } from '#shared/model.ts'
 import { countUnits } from '#shared/tensor.ts'
 import type { AppContext, AppEnv } from '../context.ts'
 import { parseBody } from '../formats/faults.ts'
@@ -55,14 +55,19 @@ function describeModel(c: AppContext): Response {
     name: manifest.id,
     versions: [manifestDigest(manifest)],
     platform: 'onnx_onnxv1',
-    inputs: manifest.inputs,
-    outputs: manifest.outputs,
+    inputs: manifest.inputs.map(describeTensor),
+    outputs: manifest.outputs.map(describeTensor),
     title: manifest.title,
     task: manifest.task,
     licence: manifest.licence,
     unit: manifest.unit,
     price_micro_usd: manifest.priceMicroUsd,
   })
+}
+
+/** The protocol writes -1 for a free size. */
+function describeTensor(tensor: ModelTensor) {
+  return { ...tensor, shape: tensor.shape.map((size) => (typeof size === 'string' ? -1 : size)) }
 }
 
 async function answerModelReady(c: AppContext): Promise<Response> {

@@ -203,7 +203,7 @@ function withShape(tensor: ModelTensor, shape: readonly number[] | undefined): M
   if (shape === undefined || shape.length !== tensor.shape.length) return tensor
   return {
     ...tensor,
-    shape: tensor.shape.map((size, i) => (size === -1 ? -1 : (shape[i] ?? size))),
+    shape: tensor.shape.map((size, i) => (typeof size === 'string' ? size : (shape[i] ?? size))),
   }
 }
 

@@ -147,7 +147,11 @@ describe('a PNG', () => {
       [9, 3, 1, 2, 3, 4, 5, 6],
     ]
     test.each(LOOKS)('[M3] stands upright: orientation %i', async (orientation, width, ...grey) => {
-      const upright = { width, height: 6 / width, rgb: Uint8Array.from(grey.flatMap((v) => [v, v, v])) }
+      const upright = {
+        width,
+        height: 6 / width,
+        rgb: Uint8Array.from(grey.flatMap((v) => [v, v, v])),
+      }
       for (const exif of exifOf(orientation))
         expect(await decode(held([pngChunk('eXIf', exif)]))).toEqual(upright)
     })

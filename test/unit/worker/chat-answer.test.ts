@@ -151,6 +151,8 @@ describe('any answer', () => {
           deltas: answer.deltas,
           end: answer.end,
           tokens: answer.tokens,
+          textBytes: new TextEncoder().encode(answer.deltas.map(({ text }) => text).join(''))
+            .length,
         })
       }),
       { seed: SEED, numRuns: 100 },

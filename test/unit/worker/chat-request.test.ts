@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { ERRORS } from '#shared/errors.ts'
 import { LIMITS } from '#shared/limits.ts'
-import { textUnits } from '#shared/text.ts'
+import { mostTextUnits } from '#shared/text.ts'
 import { EMBEDDING_MANIFEST } from '#test/support/manifests.ts'
 import { CHAT_MANIFEST } from '#test/support/text-answers.ts'
 import { chat, complete, HELLO, refusal } from '#test/support/text-requests.ts'
@@ -229,7 +229,7 @@ describe('the price', () => {
     const { work, units, payload, priceMicroUsd } = chat({ max_tokens: 20 })
     expect(work).toMatchObject({ kind: 'text', model: 'chat-test', maxTokens: 20 })
     expect(work.inputBytes).toBe(payload.length)
-    expect(units).toBe(textUnits(payload.length, 20))
+    expect(units).toBe(mostTextUnits(payload.length, 20))
     expect(priceMicroUsd).toBe(3)
   })
 

@@ -1,0 +1,56 @@
+/** What every answer must be for its work: a node looks before it signs, its hub before anybody sees it. */
+import { AppError, type FieldFault } from './errors.ts'
+import type { KernelWork, TensorHeader, Work } from './job.ts'
+import { checkLibraryOutputs } from './kernels.ts'
+import type { ModelManifest } from './model.ts'
+import { checkOutputs, type Tensors } from './tensor.ts'
+import { TEXT_OUTPUT } from './text.ts'
+
+/**
+ * Holds names, types and shapes of the outputs, and their bytes, against what this very work yields.
+ * @param manifest of the model that the work names
+ * @throws {AppError} invalid_request
+ */
+export function checkAnswer(
+  work: Work,
+  answer: Tensors,
+  manifest: ModelManifest | undefined,
+): void {
+  switch (work.kind) {
+    case 'library':
+      return checkLibraryOutputs(work, answer.headers, answer.payload)
+    case 'kernel':
+      return checkExactly(returned(work), answer)
+    case 'text':
+      return checkExactly([byteOutput(TEXT_OUTPUT, answer.payload.length)], answer)
+    case 'model':
+      if (manifest === undefined) throw refuse({ pointer: '/model', detail: 'nobody knows it' })
+      return checkOutputs(manifest, work.inputs, answer)
+  }
+}
+
+function returned({ buffers }: KernelWork): TensorHeader[] {
+  return buffers
+    .filter((buffer) => buffer.return)
+    .map(({ binding, sizeBytes }) => byteOutput(`binding:${binding}`, sizeBytes))
+}
+
+function byteOutput(name: string, sizeBytes: number): TensorHeader {
+  return { name, datatype: 'UINT8', shape: [sizeBytes], sizeBytes }
+}
+
+function checkExactly(expected: readonly TensorHeader[], { headers, payload }: Tensors): void {
+  const write = (tensors: readonly TensorHeader[]) =>
+    tensors.map((t) => `${t.name} ${t.datatype} [${t.shape.join(',')}] of ${t.sizeBytes} bytes`)
+  const total = expected.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
+  const [wanted, given] = [write(expected).join(', '), write(headers).join(', ')]
+  if (wanted === given && total === payload.length) return
+  const detail = `are ${given}, with ${payload.length} bytes; expected ${wanted}`
+  throw refuse({ pointer: '/outputs', detail })
+}
+
+function refuse(fault: FieldFault): AppError {
+  return new AppError('invalid_request', `${fault.pointer}: ${fault.detail}`, {
+    meta: { errors: [fault] },
+  })
+}
