@@ -1,58 +1,106 @@
-/** WebGPU and ONNX Runtime of a tab; runs inside a dedicated worker, so that the page stays free while a model computes. */
-import { createEngine, type EngineOptions, type EngineProgress } from '#engine/create-engine.ts'
+/** WebGPU and ONNX Runtime of one engine worker, and the engine on them. */
+import { createEngine, type DeviceEngine, type EngineProgress } from '#engine/create-engine.ts'
 import { offerOf, type DeviceOffer } from '#engine/device-offer.ts'
-import type { LiveEngine } from '#engine/engine.ts'
-import { createOrtSessions, type SessionFactory } from '#engine/models/session.ts'
 import { deviceFor } from '#engine/kernels/device-limits.ts'
+import { createOrtSessions, type SessionFactory } from '#engine/models/session.ts'
 import type { Adapter, Provider } from '#shared/job.ts'
 import type { Log } from '#shared/log.ts'
-import type { ModelManifest } from '#shared/model.ts'
+import type { ModelFile, ModelManifest } from '#shared/model.ts'
+import type { EngineRole } from './engine-messages.ts'
 
-export interface TabEngineOptions {
-  readonly manifests: readonly ModelManifest[]
-  readonly loadFile: EngineOptions['loadFile']
+export interface RoleEngineOptions {
+  readonly role: EngineRole
+  readonly loadFile: (file: ModelFile, signal: AbortSignal) => Promise<Uint8Array>
   readonly log: Log
-  readonly onProgress?: (progress: EngineProgress) => void
+  readonly onProgress: (progress: EngineProgress) => void
+  /** Called once; `settled` resolves when nothing that the device began still runs. */
+  readonly onLost: (reason: string, settled: Promise<unknown>) => void
+}
+
+export interface RoleEngine {
+  readonly engine: DeviceEngine
+  readonly adapter: Adapter | null
+  readonly offer: DeviceOffer | undefined
+  readonly hasWebGpu: boolean
 }
 
 /** Files of this size in all compute in well under a second even where a CPU plays the GPU. */
 const SMALL_MODEL_BYTES = 4 * 1024 * 1024
 const SOFTWARE_NAMES = /swiftshader|llvmpipe|lavapipe|softpipe|basic render/i
-
-/** @throws when this browser can load no ONNX Runtime; without WebGPU the engine has wasm models and no kernels */
-export async function createTabEngine(options: TabEngineOptions): Promise<LiveEngine> {
-  const gpu = await openGpu()
-  const runtime = await openRuntime()
-  if (gpu === undefined) options.log.warn('webgpu.missing', { detail: 'models run on wasm' })
-  return createEngine({
-    ...options,
-    device: gpu?.device,
-    offer: gpu?.offer,
-    adapter: gpu?.adapter ?? { name: 'wasm', isSoftware: true },
-    sessions: runtime.sessions,
-    providers: providersFor(gpu?.adapter, runtime.hasWebGpu),
-    kernels: 'any',
-    reopenDevice: async () => (await openGpu())?.device,
-    now: () => performance.now(),
-  })
+/** The kernel worker loads no model, and so no runtime. */
+const NO_RUNTIME: Runtime = {
+  sessions: { create: () => Promise.reject(new Error('no models here')) },
+  hasWebGpu: false,
 }
 
-interface Gpu {
-  readonly device: GPUDevice
+/** @throws when this browser can load no ONNX Runtime; without WebGPU the engine has wasm models and no kernels */
+export async function openRoleEngine(options: RoleEngineOptions): Promise<RoleEngine> {
+  const { role, onLost } = options
+  const found = await findAdapter()
+  const device = role === 'kernels' ? await openDevice(found?.gpu) : undefined
+  const lose = once(onLost)
+  const { sessions, hasWebGpu } =
+    role === 'kernels'
+      ? NO_RUNTIME
+      : await openRuntime((used) => {
+          void used.lost.then(({ message }) => {
+            options.log.warn('device.lost', { reason: message })
+            lose('The GPU was lost.', used.lost)
+          })
+        })
+  const adapter = found?.adapter ?? null
+  const engine = await createEngine({
+    ...options,
+    device,
+    offer: found?.offer,
+    adapter: adapter ?? { name: 'wasm', isSoftware: true },
+    sessions,
+    providers: (manifest) => tabProviders(manifest, { adapter, hasWebGpu }),
+    manifests: [],
+    kernels: role === 'kernels' ? 'any' : 'none',
+    onDeviceLost(reason) {
+      // A hung one is left alone until it comes to its end: destroying it takes the browser's GPU process with it.
+      if (device !== undefined)
+        lose(reason, Promise.race([device.lost, device.queue.onSubmittedWorkDone()]))
+    },
+    onRuntimeLost: (reason) => lose(reason, Promise.resolve()),
+    now: () => performance.now(),
+  })
+  return { engine, adapter, offer: found?.offer, hasWebGpu }
+}
+
+/** WebGPU first on a real adapter; a software one loses to wasm by far, so there it takes the small models only. */
+export function tabProviders(
+  { files }: Pick<ModelManifest, 'files'>,
+  { adapter, hasWebGpu }: Pick<RoleEngine, 'adapter' | 'hasWebGpu'>,
+): readonly Provider[] {
+  if (adapter === null || !hasWebGpu) return ['wasm']
+  const sizeBytes = files.reduce((sum, file) => sum + file.sizeBytes, 0)
+  return adapter.isSoftware && sizeBytes > SMALL_MODEL_BYTES ? ['wasm'] : ['webgpu', 'wasm']
+}
+
+interface Found {
+  readonly gpu: GPUAdapter
   readonly adapter: Adapter
   readonly offer: DeviceOffer
 }
 
-async function openGpu(): Promise<Gpu | undefined> {
+async function findAdapter(): Promise<Found | undefined> {
   if (!('gpu' in navigator)) return undefined
-  const adapter = await navigator.gpu.requestAdapter({ powerPreference: 'high-performance' })
-  if (adapter === null) return undefined
-  const { vendor, architecture, description, isFallbackAdapter } = adapter.info
+  const gpu = await navigator.gpu.requestAdapter({ powerPreference: 'high-performance' })
+  if (gpu === null) return undefined
+  const { vendor, architecture, description, isFallbackAdapter } = gpu.info
   const words = [vendor, architecture, description].filter((word) => word !== '')
   const name = words.length === 0 ? 'unnamed adapter' : words.join(' ').slice(0, 128)
   const isSoftware = isFallbackAdapter || SOFTWARE_NAMES.test(name)
-  const device = await adapter.requestDevice(deviceFor(adapter))
-  return { device, adapter: { name, isSoftware }, offer: offerOf(adapter) }
+  return { gpu, adapter: { name, isSoftware }, offer: offerOf(gpu) }
+}
+
+/** A device that answers: one whose GPU process still works at the last kernel does not. */
+async function openDevice(gpu: GPUAdapter | undefined): Promise<GPUDevice | undefined> {
+  const device = await gpu?.requestDevice(deviceFor(gpu))
+  await device?.queue.onSubmittedWorkDone()
+  return device
 }
 
 interface Runtime {
@@ -64,25 +112,36 @@ interface Runtime {
  * ONNX Runtime with WebGPU where the browser suspends WebAssembly by itself (JSPI), otherwise plain wasm: the third
  * build, which suspends by rewritten code, is a file over the 25 MiB that Cloudflare serves.
  * https://developers.cloudflare.com/workers/platform/limits/#static-assets
+ *
+ * @param onDevice called with the device that the runtime opened for itself
  */
-async function openRuntime(): Promise<Runtime> {
+async function openRuntime(onDevice: (device: GPUDevice) => void): Promise<Runtime> {
   const hasWebGpu = 'Suspending' in WebAssembly && 'gpu' in navigator
   const ort = hasWebGpu
     ? await import('onnxruntime-web/jspi')
     : await import('onnxruntime-web/wasm')
   // A pool of threads wants a worker of its own for each; the GPU does the work, and volunteers keep their cores.
   ort.env.wasm.numThreads = 1
-  return { sessions: createOrtSessions(ort), hasWebGpu }
+  const plain = createOrtSessions(ort)
+  let isWatched = false
+  const sessions: SessionFactory = {
+    async create(model, provider, options) {
+      const session = await plain.create(model, provider, options)
+      if (provider === 'webgpu' && !isWatched) {
+        isWatched = true
+        onDevice(await ort.env.webgpu.device)
+      }
+      return session
+    },
+  }
+  return { sessions, hasWebGpu }
 }
 
-/** WebGPU first on a real adapter; a software one loses to wasm by far, so there it takes the small models only. */
-function providersFor(
-  adapter: Adapter | undefined,
-  hasWebGpu: boolean,
-): (manifest: ModelManifest) => readonly Provider[] {
-  return ({ files }) => {
-    if (adapter === undefined || !hasWebGpu) return ['wasm']
-    const sizeBytes = files.reduce((sum, file) => sum + file.sizeBytes, 0)
-    return adapter.isSoftware && sizeBytes > SMALL_MODEL_BYTES ? ['wasm'] : ['webgpu', 'wasm']
+function once(onLost: RoleEngineOptions['onLost']): RoleEngineOptions['onLost'] {
+  let isLost = false
+  return (reason, settled) => {
+    if (isLost) return
+    isLost = true
+    onLost(reason, settled)
   }
 }

@@ -10,9 +10,10 @@ import {
   applyReport,
   applyStart,
   INITIAL_STATE,
+  type NewsReport,
   type PageState,
 } from './page-state.ts'
-import type { NodeView, Report } from './protocol.ts'
+import type { NodeView } from './protocol.ts'
 import { becomeSoleTab } from './sole-tab.ts'
 import { openStorage, type NodeStorage } from './storage.ts'
 import { simulatedPlace, suggestClaim } from './suggest-claim.ts'
@@ -24,6 +25,11 @@ import { createHistory } from './ui/history.ts'
 import { createPanel } from './ui/panel.ts'
 
 const CHART_EVERY_MS = 5_000
+/** Phases in which the node holds no job. */
+const OFFLINE: readonly NodeView['phase'][] = ['starting', 'stopped', 'paused']
+/** Times that a node which hung is started again before it was online. */
+const MOST_SILENCES = 3
+const SILENT = 'The node’s program fell silent again and again, so it was stopped.'
 
 function runPage(): void {
   const { origin, search } = self.location
@@ -35,6 +41,7 @@ function runPage(): void {
   const country = element('country', HTMLSelectElement)
   let state: PageState = INITIAL_STATE
   let askEarnings = () => {}
+  let silences = 0
   const kept = openStorage()
 
   const change = (next: PageState) => {
@@ -43,7 +50,7 @@ function runPage(): void {
     awake.set(state.node?.phase === 'online' && state.wanted === 'on')
   }
   const drawHistory = () => panel.showMinutes(history.minutes(Date.now()))
-  const onReport = (report: Report) => {
+  const onReport = (report: NewsReport) => {
     const finished = report.type === 'node' ? newJobs(state.node, report.node) : 0
     if (finished > 0) {
       history.add(finished, Date.now())
@@ -52,8 +59,15 @@ function runPage(): void {
     const wasMade = state.node !== null
     change(applyReport(state, report))
     if (!wasMade && state.node !== null) askEarnings()
+    if (state.node?.phase === 'online') silences = 0
   }
-  const link = createNodeLink(onReport)
+  const onSilent = () => {
+    silences += 1
+    change(applyEnd(state))
+    if (silences <= MOST_SILENCES && state.claim !== null) start(state.claim)
+    else onReport({ type: 'failed', code: 'internal', detail: SILENT })
+  }
+  const link = createNodeLink({ onReport, onSilent })
 
   const start = (claim: string) => {
     void navigator.storage.persist()
@@ -62,8 +76,7 @@ function runPage(): void {
   }
   const pause = () => {
     // Before the node is on the network there is nothing to give back, only work to stop.
-    const phase = state.node?.phase ?? 'starting'
-    const isStarting = phase === 'starting' || phase === 'stopped'
+    const isStarting = OFFLINE.includes(state.node?.phase ?? 'starting')
     if (isStarting) link.end()
     else link.send({ type: 'pause' })
     change(isStarting ? { ...applyEnd(state), wanted: 'off' } : applyPause(state))

@@ -1,5 +1,15 @@
-/** The page's end of its node worker: one worker at most, ended when it failed. */
-import { Report, type Command } from './protocol.ts'
+/** The page's end of its node worker: one worker at most, ended when it failed or fell silent. */
+import type { NewsReport } from './page-state.ts'
+import { BEAT_MS, Report, type Command } from './protocol.ts'
+
+/** Beats in a row that a worker may miss: it computes nothing itself, so one that is silent this long hangs. */
+const MISSED_BEATS = 4
+
+export interface NodeLinkOptions {
+  readonly onReport: (report: NewsReport) => void
+  /** The worker hung and was ended. */
+  readonly onSilent: () => void
+}
 
 export interface NodeLink {
   /** Starts a worker if none runs. */
@@ -8,10 +18,14 @@ export interface NodeLink {
   end(): void
 }
 
-export function createNodeLink(onReport: (report: Report) => void): NodeLink {
+export function createNodeLink({ onReport, onSilent }: NodeLinkOptions): NodeLink {
   let worker: Worker | undefined
+  let missed = 0
+  let timer: ReturnType<typeof setInterval> | undefined
 
   const end = () => {
+    clearInterval(timer)
+    timer = undefined
     worker?.terminate()
     worker = undefined
   }
@@ -19,18 +33,31 @@ export function createNodeLink(onReport: (report: Report) => void): NodeLink {
     end()
     onReport({ type: 'failed', code: 'internal', detail })
   }
+  /** Counted, not timed: a computer that slept has missed one beat. */
+  const watch = () => {
+    missed += 1
+    if (missed <= MISSED_BEATS) return
+    end()
+    onSilent()
+  }
+  const hear = (data: unknown) => {
+    const report = Report.safeParse(data)
+    if (!report.success)
+      return fail('The node’s program said something that the page does not know.')
+    missed = 0
+    // From its first word on: until then it is being loaded.
+    timer ??= setInterval(watch, BEAT_MS)
+    if (report.data.type === 'beat') return worker?.postMessage({ type: 'beat' } satisfies Command)
+    if (report.data.type === 'failed') end()
+    onReport(report.data)
+  }
   const open = () => {
     const opened = new Worker(new URL('./node.worker.ts', import.meta.url), {
       type: 'module',
       name: 'littoral-node',
     })
     opened.addEventListener('message', ({ data }: MessageEvent<unknown>) => {
-      if (worker !== opened) return
-      const report = Report.safeParse(data)
-      if (!report.success)
-        return fail('The node’s program said something that the page does not know.')
-      if (report.data.type === 'failed') end()
-      onReport(report.data)
+      if (worker === opened) hear(data)
     })
     opened.addEventListener('error', (event) => {
       if (worker === opened)

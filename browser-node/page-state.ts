@@ -31,6 +31,8 @@ export interface PageState {
   readonly claim: string | null
   /** What the owner last asked for. */
   readonly wanted: 'off' | 'on' | 'paused'
+  /** A pause was asked for, and what runs has not yet come to its end. */
+  readonly isResting: boolean
   readonly download: Download | null
   readonly step: string | null
   readonly leftOut: readonly LeftOut[]
@@ -38,11 +40,15 @@ export interface PageState {
   readonly failure: Failure | null
 }
 
+/** What changes the page. */
+export type NewsReport = Exclude<Report, { readonly type: 'beat' }>
+
 export const INITIAL_STATE: PageState = {
   tab: 'asking',
   gpu: { kind: 'unknown' },
   claim: null,
   wanted: 'off',
+  isResting: false,
   download: null,
   step: null,
   leftOut: [],
@@ -50,7 +56,8 @@ export const INITIAL_STATE: PageState = {
   failure: null,
 }
 
-export function applyReport(state: PageState, report: Report): PageState {
+/** @param report all but beats, which say nothing of a state */
+export function applyReport(state: PageState, report: NewsReport): PageState {
   switch (report.type) {
     case 'download': {
       const { loadedBytes, totalBytes } = report
@@ -62,6 +69,8 @@ export function applyReport(state: PageState, report: Report): PageState {
       return { ...state, leftOut: report.models }
     case 'node':
       return { ...state, node: keepReason(state.node, report.node), download: null, step: null }
+    case 'rested':
+      return { ...state, isResting: false }
     case 'failed': {
       const { code, detail } = report
       return { ...applyEnd(state), wanted: 'off', failure: { code, detail } }
@@ -77,17 +86,17 @@ function keepReason(before: NodeView | null, after: NodeView): NodeView {
 }
 
 export function applyStart(state: PageState): PageState {
-  return { ...state, wanted: 'on', failure: null, download: null, step: null }
+  return { ...state, wanted: 'on', isResting: false, failure: null, download: null, step: null }
 }
 
-/** The worker goes on holding the device; only the network is left. */
+/** The worker goes on holding the device; the network is left, and what runs ends with its piece. */
 export function applyPause(state: PageState): PageState {
-  return { ...state, wanted: 'paused', download: null, step: null }
+  return { ...state, wanted: 'paused', isResting: true, download: null, step: null }
 }
 
 /** The worker is gone, and with it what it reported as going on. */
 export function applyEnd(state: PageState): PageState {
   const node: NodeView | null =
     state.node === null ? null : { ...state.node, phase: 'stopped', running: 0, hub: null }
-  return { ...state, node, download: null, step: null }
+  return { ...state, node, isResting: false, download: null, step: null }
 }

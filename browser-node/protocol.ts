@@ -9,6 +9,9 @@ export const MAX_TEXT = 4096
 const Text = z.string().max(MAX_TEXT)
 const Count = z.int().min(0)
 
+/** Each side says this often that it lives, and watches the other. */
+export const BEAT_MS = 2_000
+
 /** page → worker */
 export const Command = z.discriminatedUnion('type', [
   z.strictObject({
@@ -19,6 +22,8 @@ export const Command = z.discriminatedUnion('type', [
   }),
   /** Give running jobs back and leave the network; the device and the models stay loaded. */
   z.strictObject({ type: z.literal('pause') }),
+  /** The page lives; sent for each beat of the worker. */
+  z.strictObject({ type: z.literal('beat') }),
 ])
 export type Command = z.infer<typeof Command>
 
@@ -63,6 +68,8 @@ export const NodeView = z.strictObject({
   models: z.array(z.strictObject({ id: z.string().max(64), provider: z.string().max(16) })).max(64),
   /** Submitted kernels of any text within the limits, or how many of the project's list. */
   kernels: z.union([z.literal('any'), Count]),
+  /** Why a part of what this device could do is not offered now. */
+  lost: Text.nullable(),
   running: Count,
   jobsDone: Count,
   jobsFailed: Count,
@@ -86,6 +93,10 @@ export const Report = z.discriminatedUnion('type', [
     models: z.array(z.strictObject({ id: z.string().max(64), detail: Text })).max(64),
   }),
   z.strictObject({ type: z.literal('node'), node: NodeView }),
+  /** After a pause: nothing runs here any more. */
+  z.strictObject({ type: z.literal('rested') }),
+  /** The worker lives, whatever it does. */
+  z.strictObject({ type: z.literal('beat') }),
   /** The node cannot start; the worker is spent. */
   z.strictObject({ type: z.literal('failed'), code: z.string().max(64), detail: Text }),
 ])

@@ -1,20 +1,17 @@
 /** The node of a tab: engine, keys, receipts and node core put together, told by commands, heard by reports. */
 import type { EngineProgress } from '#engine/create-engine.ts'
-import type { LiveEngine } from '#engine/engine.ts'
 import { locateAnchors, locateHub } from '#node-core/locate.ts'
 import { createNodeCore, type NodeCore } from '#node-core/node-core.ts'
 import { createModelShelf, type ModelShelf } from '#node-core/model-shelf.ts'
 import type { NodeState } from '#node-core/node-state.ts'
-import { AppError, errorCode } from '#shared/errors.ts'
+import { AppError } from '#shared/errors.ts'
 import { LIMITS } from '#shared/limits.ts'
 import type { Log } from '#shared/log.ts'
 import { MANIFESTS } from '#shared/manifests.ts'
 import { modelBytes, type ModelManifest } from '#shared/model.ts'
 import { countryCode } from '#shared/region.ts'
-import { createTabEngine } from './device.ts'
+import { createTabEngine, type TabEngine } from './tab-engine.ts'
 import { openKeys, type NodeKeys } from './keys.ts'
-import { openFileShelf } from './file-shelf.ts'
-import { createModelFiles } from './model-files.ts'
 import { MAX_TEXT, type Command, type HubView, type NodeView, type Report } from './protocol.ts'
 import { createReceiptStore } from './receipts.ts'
 import { openStorage, type NodeStorage } from './storage.ts'
@@ -41,7 +38,7 @@ type StartCommand = Extract<Command, { type: 'start' }>
 interface Loaded {
   readonly storage: NodeStorage
   readonly keys: NodeKeys
-  readonly engine: LiveEngine
+  readonly engine: TabEngine
   readonly shelf: ModelShelf
 }
 
@@ -51,23 +48,28 @@ export function createTabNode(deps: TabNodeDeps): TabNode {
 
   return {
     async start(command) {
-      loaded ??= load(deps)
+      loaded ??= load(deps, () => core?.node.offerChanged())
       const parts = await loaded
+      // What was ended at the pause is loaded again before the network hears of it.
+      await parts.engine.wake()
       const key = `${command.claim} ${command.simulatedPlace ?? ''}`
       // A node that stands elsewhere now says so in new records; what the old core ran has ended with its pause.
       if (core?.key !== key) core = { node: createCore(command, parts, deps), key }
       await core.node.start()
     },
     async pause() {
-      await core?.node.pause()
+      if (loaded === undefined) return
+      const { engine } = await loaded
+      await Promise.all([core?.node.pause(), engine.rest()])
+      deps.report({ type: 'rested' })
     },
   }
 }
 
-async function load(deps: TabNodeDeps): Promise<Loaded> {
+async function load(deps: TabNodeDeps, onChange: () => void): Promise<Loaded> {
   const storage = await openStorage()
   const keys = await openKeys(storage)
-  const engine = await openEngine(deps)
+  const engine = await openEngine(deps, onChange)
   const runsKernels = engine.kernels === 'any' || engine.kernels.length > 0
   if (engine.models.length > 0 || runsKernels)
     return { storage, keys, engine, shelf: createShelf(engine, deps) }
@@ -79,7 +81,7 @@ async function load(deps: TabNodeDeps): Promise<Loaded> {
 }
 
 /** What a hub may have this tab load beside, or instead of, what it started with. */
-function createShelf(engine: LiveEngine, { log }: TabNodeDeps): ModelShelf {
+function createShelf(engine: TabEngine, { log }: TabNodeDeps): ModelShelf {
   return createModelShelf({
     engine,
     manifests: MANIFESTS,
@@ -102,30 +104,20 @@ function startingModels(): ModelManifest[] {
   })
 }
 
-async function openEngine({ origin, report, log }: TabNodeDeps): Promise<LiveEngine> {
+async function openEngine({ report, log }: TabNodeDeps, onChange: () => void): Promise<TabEngine> {
   const manifests = startingModels()
   const totalBytes = manifests.reduce((sum, manifest) => sum + modelBytes(manifest), 0)
   let loadedBytes = 0
   let isStarting = true
   report({ type: 'download', loadedBytes, totalBytes })
-  const loadFile = createModelFiles({
-    origin,
-    fetch: (input, init) => fetch(input, init),
-    shelf: await openFileShelf(),
-    log,
-    onBytes: (sizeBytes) => {
-      if (!isStarting) return
-      loadedBytes += sizeBytes
-      report({ type: 'download', loadedBytes: Math.min(loadedBytes, totalBytes), totalBytes })
-    },
-  })
+  const onBytes = (sizeBytes: number) => {
+    if (!isStarting) return
+    loadedBytes += sizeBytes
+    report({ type: 'download', loadedBytes: Math.min(loadedBytes, totalBytes), totalBytes })
+  }
   const onProgress = createProgressReports(report)
   try {
-    return await createTabEngine({ manifests, loadFile, log, onProgress })
-  } catch (cause) {
-    if (errorCode(cause) !== undefined) throw cause
-    const detail = `The program that runs models could not be loaded: ${String(cause)}`
-    throw new AppError('internal', detail.slice(0, MAX_TEXT), { cause })
+    return await createTabEngine({ manifests, log, onProgress, onBytes, onChange })
   } finally {
     isStarting = false
   }
@@ -171,12 +163,12 @@ function createCore(command: StartCommand, parts: Loaded, deps: TabNodeDeps): No
     },
     log,
     now,
-    onState: (state) => report({ type: 'node', node: viewOf(state) }),
+    onState: (state) => report({ type: 'node', node: viewOf(state, engine) }),
   })
   return node
 }
 
-function viewOf(state: NodeState): NodeView {
+function viewOf(state: NodeState, engine: TabEngine): NodeView {
   const { phase, detail, nodeId, claim, adapter, running, jobsDone, jobsFailed } = state
   return {
     phase,
@@ -186,6 +178,7 @@ function viewOf(state: NodeState): NodeView {
     adapter,
     models: state.models.map(({ id, provider }) => ({ id, provider })),
     kernels: state.kernels,
+    lost: engine.trouble() ?? null,
     running,
     jobsDone,
     jobsFailed,

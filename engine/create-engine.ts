@@ -1,7 +1,7 @@
 /** Puts an engine together from a device, session factories and manifests; the same in a tab and in Node. */
 import { concatBytes } from 'viem'
 import { checkAnswer } from '#shared/check-answer.ts'
-import { AppError } from '#shared/errors.ts'
+import { AppError, errorCode } from '#shared/errors.ts'
 import {
   sliceTensors,
   type Adapter,
@@ -33,16 +33,22 @@ export interface EngineOptions extends ModelSetOptions {
   readonly kernels: 'any' | 'listed' | 'none'
   /** @default the limits of submitted WGSL */
   readonly kernelTimes?: KernelTimes
-  /** Called when the device hangs or was lost: kernels then fail with node_lost until another one is open. */
+  /** Called when the device hangs or was lost: kernels then fail with node_lost. */
   readonly onDeviceLost?: (reason: string) => void
-  /** Opens another device after one was lost. @default none is */
-  readonly reopenDevice?: () => Promise<GPUDevice | undefined>
+  /** Called when a model no longer gives its known answer: the runtime is broken, and every model with it. */
+  readonly onRuntimeLost?: (reason: string) => void
+}
+
+/** An engine on a device of its own. */
+export interface DeviceEngine extends LiveEngine {
+  /** Resolves when nothing that was begun still runs on the device, cancelled jobs among it. */
+  idle(): Promise<void>
 }
 
 /** Adapter of a provider that no GPU stands behind. */
 const CPU_ADAPTER: Adapter = { name: 'cpu', isSoftware: true }
 
-export async function createEngine(options: EngineOptions): Promise<LiveEngine> {
+export async function createEngine(options: EngineOptions): Promise<DeviceEngine> {
   const queue = createJobQueue(LIMITS.nodeJobsInFlight)
   const loaded = createModelSet(options, queue)
   for (const manifest of options.manifests)
@@ -70,6 +76,7 @@ export async function createEngine(options: EngineOptions): Promise<LiveEngine> 
       for (const bytes of outputs) await emit(bytes)
       return answer
     },
+    idle: () => queue.idle(),
     async close() {
       await loaded.close()
       kernels.close()
@@ -116,7 +123,7 @@ async function runModelWork(job: ModelJob): Promise<Computed> {
     bytes: slices[i] ?? new Uint8Array(),
   }))
   const startedMs = options.now()
-  const outputs = await model.runner.run(inputs, signal)
+  const outputs = await blaming(model, options, () => model.runner.run(inputs, signal))
   const computeMs = options.now() - startedMs
   const answer: Answer = {
     outputs: model.manifest.outputs.map(({ name, datatype }, i) => ({
@@ -137,8 +144,35 @@ async function runText(
 ): Promise<Computed> {
   const { options, loaded, work } = job
   const model = findModel(loaded, work)
-  const written = await runTextWork({ ...job, generate: model.runner.generate, now: options.now })
+  const { generate } = model.runner
+  const written = await blaming(model, options, () =>
+    runTextWork({ ...job, generate, now: options.now }),
+  )
   return { answer: { ...written, ...ranOn(model, options) }, outputs: [] }
+}
+
+/**
+ * What a runtime throws does not say whether the input or the runtime is at fault; the model's known answer does.
+ * @throws {AppError} node_lost when that is no longer right, else what `run` throws
+ */
+async function blaming<T>(
+  model: LoadedModel,
+  { log, onRuntimeLost }: EngineOptions,
+  run: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await run()
+  } catch (error) {
+    if (errorCode(error) !== undefined) throw error
+    const cause = String(error)
+    log.warn('model.failed', { model: model.manifest.id, cause })
+    await model.recheck().catch(() => {
+      const detail = `${model.manifest.id} no longer gives its known answer: ${cause}`.slice(0, 512)
+      onRuntimeLost?.(detail)
+      throw new AppError('node_lost', detail, { cause: error })
+    })
+    throw error
+  }
 }
 
 /** @throws {AppError} model_not_found */

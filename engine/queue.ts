@@ -9,12 +9,17 @@ export interface JobQueue {
    * @throws {AppError} no_capacity when the line is full, cancelled when the caller leaves
    */
   run<T>(job: () => Promise<T>, signal: AbortSignal): Promise<T>
+  /** Resolves when all that was begun, or stood in line, has settled. */
+  idle(): Promise<void>
 }
 
 export function createJobQueue(maxWaiting: number): JobQueue {
   let tail: Promise<unknown> = Promise.resolve()
   let waiting = 0
   return {
+    async idle() {
+      await tail
+    },
     async run<T>(job: () => Promise<T>, signal: AbortSignal) {
       if (waiting >= maxWaiting)
         throw new AppError('no_capacity', `${maxWaiting} jobs wait for this device already.`)

@@ -26,11 +26,13 @@ export interface NodeEngineOptions {
   readonly store?: ModelStore
   /** Bytes of files of all models that are loaded at once. @default LIMITS.modelMemoryBytes */
   readonly modelMemoryBytes?: number
+  /** It offers other things than before: a process died, or another took its place. */
+  readonly onChange?: () => void
   readonly log: Log
 }
 
 export async function createNodeEngine(options: NodeEngineOptions): Promise<LiveEngine> {
-  const { device, log, modelMemoryBytes = LIMITS.modelMemoryBytes } = options
+  const { device, log, modelMemoryBytes = LIMITS.modelMemoryBytes, onChange = () => {} } = options
   const store = options.store ?? (await createModelStore({ folder: DEFAULT_MODELS, log }))
   const setup = { device, kernels: options.kernels, adapter: null }
   const { env, first } =
@@ -47,7 +49,11 @@ export async function createNodeEngine(options: NodeEngineOptions): Promise<Live
   const kernels =
     first === undefined || adapter === null
       ? undefined
-      : keepAlive(first, () => startEngineProcess({ ...setup, role: 'kernels' }, env, log), log)
+      : keepAlive(first, {
+          restart: () => startEngineProcess({ ...setup, role: 'kernels' }, env, log),
+          onChange,
+          log,
+        })
   const modelSetup: ChildSetup = {
     ...setup,
     role: 'models',
@@ -59,6 +65,7 @@ export async function createNodeEngine(options: NodeEngineOptions): Promise<Live
   const models = await createModelProcess({
     start: () => startEngineProcess(modelSetup, env, log),
     store,
+    onChange,
     log,
   })
   for (const manifest of MANIFESTS)
@@ -69,7 +76,9 @@ export async function createNodeEngine(options: NodeEngineOptions): Promise<Live
     get models() {
       return models.admitted()
     },
-    kernels: kernels === undefined ? [] : (first?.ready.kernels ?? []),
+    get kernels() {
+      return kernels?.isLive() === true ? (first?.ready.kernels ?? []) : []
+    },
     async run(work, payload, runOptions) {
       if ('model' in work) return models.run(work, payload, runOptions)
       if (kernels === undefined)

@@ -3,6 +3,7 @@ import { fork, type ChildProcess } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { cancelled } from '#engine/deadline.ts'
 import type { RunOptions } from '#engine/engine.ts'
+import { HANG_LOAD_MS, HANG_MS } from '#engine/hang-limits.ts'
 import { AppError, type WireError } from '#shared/errors.ts'
 import type { Answer, Work } from '#shared/job.ts'
 import { HANG_RULE } from '#shared/kernel-rules.ts'
@@ -15,16 +16,6 @@ import type { ChildSetup, FromChild, PlacedModel, ToChild } from './engine-messa
 const CHILD = fileURLToPath(new URL('./engine-child.ts', import.meta.url))
 /** What a loaded model takes for each byte of its files: the file as it is read, and the runtime's own copy of the weights. */
 const MEMORY_A_FILE_BYTE = 2
-/** Every provider may take its time. */
-const LOAD_MS = LIMITS.modelLoadMs * 2 + 5_000
-/** Longer than every limit inside the child together: who is still silent then hangs. */
-const HANG_MS: Readonly<Record<Work['kind'], number>> = {
-  kernel: LIMITS.kernelCompileMs + LIMITS.kernelRunMs + 2_000,
-  library: LIMITS.kernelCompileMs + LIMITS.libraryRunMs + 2_000,
-  model: 60_000,
-  text: 60_000,
-}
-
 export type Ready = FromChild & { readonly type: 'ready' }
 
 export interface EngineProcess {
@@ -130,7 +121,7 @@ function createCalls(child: ChildProcess) {
       const call = (serial += 1)
       const answer = Promise.withResolvers<AdmittedModel | null>()
       open.set(call, answer)
-      const timer = setTimeout(kill, LOAD_MS)
+      const timer = setTimeout(kill, HANG_LOAD_MS)
       try {
         say(child, { ...body, call })
         return await answer.promise

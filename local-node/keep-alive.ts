@@ -13,30 +13,46 @@ const RESTART_PAUSE_MS = 1_000
 export interface KeptAlive {
   /** The process that takes work now; rejects when none could be started. */
   current(): Promise<EngineProcess>
+  /** Whether one takes work now, not only when another has been started. */
+  isLive(): boolean
   run(work: Work, payload: Uint8Array, options: RunOptions): Promise<Answer>
   close(): Promise<void>
+}
+
+export interface KeepAliveOptions {
+  readonly restart: () => Promise<EngineProcess>
+  /** It can do other things than before. */
+  readonly onChange: () => void
+  readonly log: Log
 }
 
 /** Replaces a process that has ended, and ends one whose job ran over its time: its device hangs. */
 export function keepAlive(
   first: EngineProcess,
-  restart: () => Promise<EngineProcess>,
-  log: Log,
+  { restart, onChange, log }: KeepAliveOptions,
 ): KeptAlive {
   let current = Promise.resolve(first)
   let isClosed = false
+  let isLive = true
+  const replace = async () => {
+    isLive = false
+    onChange()
+    log.warn('engine.restarted', { detail: 'An engine process ended; a new one takes over.' })
+    current = restartWithin(restart, log)
+    try {
+      watch(await current)
+    } catch (error) {
+      return log.error('engine.restart-failed', { cause: String(error) })
+    }
+    isLive = true
+    onChange()
+  }
   const watch = (engine: EngineProcess) =>
-    void engine.ended.then(() => {
-      if (isClosed) return
-      log.warn('engine.restarted', { detail: 'An engine process ended; a new one takes over.' })
-      current = restartWithin(restart, log)
-      current.then(watch, (error: unknown) =>
-        log.error('engine.restart-failed', { cause: String(error) }),
-      )
-    })
+    void engine.ended.then(() => (isClosed ? undefined : replace()))
   watch(first)
   return {
     current: () => current,
+    isLive: () => isLive,
     async run(work, payload, options) {
       const engine = await current
       try {

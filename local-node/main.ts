@@ -1,6 +1,6 @@
 /** A node as a program: `npm run node -- --hub URL --region DE`. */
 import { join } from 'node:path'
-import { createNodeCore } from '#node-core/node-core.ts'
+import { createNodeCore, type NodeCore } from '#node-core/node-core.ts'
 import { locateAnchors, locateHub, type LocateOptions } from '#node-core/locate.ts'
 import { createModelShelf } from '#node-core/model-shelf.ts'
 import type { NodeState } from '#node-core/node-state.ts'
@@ -40,12 +40,14 @@ async function main(): Promise<void> {
   })
   const modelMemoryBytes = options['model-memory'] * MIB
   const { device } = options
+  let offering: NodeCore | undefined
   const engine = await createNodeEngine({
     device,
     kernels: 'any',
     models: [],
     store,
     modelMemoryBytes,
+    onChange: () => offering?.offerChanged(),
     log,
   })
   const files = await createNodeFiles({
@@ -88,6 +90,7 @@ async function main(): Promise<void> {
     now: Date.now,
     onState: reportChanges(log),
   })
+  offering = core
   const preloading = new AbortController()
   let isStopping = false
   const stop = async () => {

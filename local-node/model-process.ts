@@ -12,6 +12,8 @@ import type { HeldFile, ModelStore } from './model-store.ts'
 export interface ModelProcessOptions {
   readonly start: () => Promise<EngineProcess>
   readonly store: ModelStore
+  /** Other models are loaded than before, or none. */
+  readonly onChange: () => void
   readonly log: Log
 }
 
@@ -29,7 +31,7 @@ interface Loaded {
 }
 
 export async function createModelProcess(options: ModelProcessOptions): Promise<ModelProcess> {
-  const { start, store, log } = options
+  const { start, store, onChange, log } = options
   const loaded = new Map<string, Loaded>()
 
   const loadInto = async (engine: EngineProcess, manifest: ModelManifest, signal: AbortSignal) => {
@@ -56,12 +58,13 @@ export async function createModelProcess(options: ModelProcessOptions): Promise<
       )
     return engine
   }
-  const kept = keepAlive(await start(), restart, log)
+  const kept = keepAlive(await start(), { restart, onChange, log })
   return {
-    admitted: () => [...loaded.values()].map(({ admitted }) => admitted),
+    // While another process is made ready nothing is offered.
+    admitted: () => (kept.isLive() ? [...loaded.values()].map(({ admitted }) => admitted) : []),
     async load(manifest, signal) {
-      const before = loaded.get(manifest.id)
-      return before?.admitted ?? loadInto(await kept.current(), manifest, signal)
+      const engine = await kept.current()
+      return loaded.get(manifest.id)?.admitted ?? loadInto(engine, manifest, signal)
     },
     async unload(id) {
       if (!loaded.delete(id)) return

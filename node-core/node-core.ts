@@ -55,6 +55,8 @@ export interface NodeCore {
   /** Leaves the network now: running jobs are given back to the hub, which answers them elsewhere. */
   pause(): Promise<void>
   stop(): Promise<void>
+  /** The engine runs other things than before: tells the hub. */
+  offerChanged(): void
   /** Loads these models, as far as there is room, and announces each. */
   preload(ids: readonly string[], signal: AbortSignal): Promise<void>
 }
@@ -218,8 +220,6 @@ class Core implements NodeCore, WorkHandler {
       letGo?.()
       this.#running.delete(key)
       this.#update({ running: this.#running.size })
-      // A kernel that hung the device has taken its kernels with it; whoever sends the next one should know.
-      if (kernelsOf(this.#deps.engine) !== this.#state.kernels) void this.#announce()
     }
   }
 
@@ -229,7 +229,14 @@ class Core implements NodeCore, WorkHandler {
   }
 
   async preload(ids: readonly string[], signal: AbortSignal): Promise<void> {
-    await this.#deps.shelf?.preload(ids, signal, () => this.#modelsChanged())
+    await this.#deps.shelf?.preload(ids, signal, () => this.offerChanged())
+  }
+
+  offerChanged(): void {
+    const { engine } = this.#deps
+    const { models, adapter } = engine
+    this.#update({ models, adapter, kernels: kernelsOf(engine) })
+    void this.#announce()
   }
 
   acknowledged(ids: readonly `0x${string}`[]): void {
@@ -255,7 +262,7 @@ class Core implements NodeCore, WorkHandler {
     if (shelf === undefined || !('model' in work)) return
     if (engine.models.some(({ digest }) => digest === work.digest)) return
     await shelf.load(work.digest, { signal })
-    this.#modelsChanged()
+    this.offerChanged()
   }
 
   /** @returns why not */
@@ -273,13 +280,8 @@ class Core implements NodeCore, WorkHandler {
       log.warn('model.load-refused', { digest, detail: toAppError(error).detail })
       return error
     } finally {
-      this.#modelsChanged()
+      this.offerChanged()
     }
-  }
-
-  #modelsChanged(): void {
-    this.#update({ models: this.#deps.engine.models })
-    void this.#announce()
   }
 
   async #keep(offer: JobOffer, result: JobResult): Promise<void> {

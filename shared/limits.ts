@@ -162,10 +162,14 @@ export const LIMITS = {
   libraryOperations: 2 ** 31,
   /** Resident memory of one engine process; a kernel of 17 KB has been seen to take 1.7 GB in the compiler. */
   engineProcessBytes: 1536 * MIB,
-  /** A lost device: pause before and time for opening another, tries, and hung devices that a node leaves behind. */
-  deviceReopenMs: 5_000,
-  deviceReopens: 6,
+  /** A tab's engine worker: time for opening one, pause before another one is tried for and what that grows to. */
+  engineOpenMs: 30_000,
+  engineRetryMs: 250,
+  engineRetryMaxMs: 30_000,
+  /** Workers of one kind whose devices hang; another is opened when one of these has come to its end. */
   devicesAbandoned: 4,
+  /** Of the device's time, that one piece of work may take: what runs ends with its piece when the owner pauses. */
+  pieceMs: 100,
   /** Kernels that hang devices: bans that a register keeps and how long, by words of nodes that somebody vouches for and by others'; words of either kind, and how long. */
   kernelBans: 10_000,
   kernelBanMs: 7 * 86_400_000,

@@ -12,6 +12,8 @@ export interface StatusWords {
     | 'online'
     | 'quarantined'
     | 'waiting'
+    | 'recovering'
+    | 'pausing'
     | 'paused'
     | 'failed'
   readonly tone: 'quiet' | 'busy' | 'good' | 'warn' | 'bad'
@@ -26,7 +28,7 @@ export function describeStatus(state: PageState): StatusWords {
   if (state.tab !== 'sole') return describeTab(state)
   if (state.failure !== null) return failed(state, state.failure.detail)
   if (state.wanted === 'off') return idle(state)
-  if (state.wanted === 'paused') return paused()
+  if (state.wanted === 'paused') return state.isResting ? pausing() : paused()
   return describeRunning(state)
 }
 
@@ -79,6 +81,15 @@ function paused(): StatusWords {
   )
 }
 
+function pausing(): StatusWords {
+  return off(
+    'pausing',
+    'Pausing',
+    'No new job comes. The piece of work that runs now is the last one.',
+    false,
+  )
+}
+
 function describeRunning(state: PageState): StatusWords {
   const { node, download, step } = state
   if (
@@ -96,6 +107,13 @@ function describeRunning(state: PageState): StatusWords {
   const { name, country, quarantine } = node.hub
   if (quarantine !== null)
     return on('quarantined', 'bad', 'Connected, but no work is sent', quarantine)
+  if (node.lost !== null)
+    return on(
+      'recovering',
+      'warn',
+      'Online, but not all of it works',
+      `${withoutStop(node.lost)}. It is started again and checked; until then its jobs go to others.`,
+    )
   const where = country === 'unknown' ? '' : ` for ${countryName(country)}`
   return node.running > 0
     ? on('online', 'good', 'Online, working', `Connected to ${name}${where}.`)
@@ -105,6 +123,10 @@ function describeRunning(state: PageState): StatusWords {
         'Online',
         `Connected to ${name}${where}. Jobs come when somebody nearby needs one.`,
       )
+}
+
+function withoutStop(text: string): string {
+  return text.replace(/[.\s]+$/, '')
 }
 
 function startingDetail(isDownloading: boolean): string {
@@ -119,7 +141,12 @@ function off(
   detail: string,
   canAct: boolean,
 ): StatusWords {
-  const button = phase === 'paused' ? 'Resume' : phase === 'failed' ? 'Try again' : 'Start'
+  const button =
+    phase === 'paused' || phase === 'pausing'
+      ? 'Resume'
+      : phase === 'failed'
+        ? 'Try again'
+        : 'Start'
   return { phase, tone: 'quiet', title, detail, action: 'start', button, canAct }
 }
 

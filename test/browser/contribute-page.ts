@@ -42,3 +42,18 @@ export function textOf(page: Page, testId: string): Promise<string> {
 export async function pressStart(page: Page): Promise<void> {
   await page.locator('[data-testid=toggle][data-action=start]:enabled').click()
 }
+
+/** Id of the process that plays, or drives, the GPU for every page of a browser. */
+export async function gpuProcessId(browser: Browser): Promise<number> {
+  const cdp = await browser.newBrowserCDPSession()
+  const { processInfo } = await cdp.send('SystemInfo.getProcessInfo')
+  await cdp.detach()
+  const gpu = processInfo.find(({ type }) => type === 'GPU')
+  if (gpu === undefined) throw new Error('the browser has no GPU process')
+  return gpu.id
+}
+
+/** Ends it as a driver that crashes does; the browser starts another. */
+export async function killGpuProcess(browser: Browser): Promise<void> {
+  process.kill(await gpuProcessId(browser), 'SIGKILL')
+}

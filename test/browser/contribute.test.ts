@@ -180,6 +180,16 @@ describe('starting', () => {
     expect(admissions()).toEqual([])
   })
 
+  test('[C13] a worker that hangs is ended and started again, and the page says so meanwhile', async () => {
+    const page = await open()
+    const nodeId = await startUntilWaiting(page)
+    const hung = page.workers().find((worker) => worker.url().includes('node.worker'))
+    void hung?.evaluate('for (;;) {}').catch(() => {})
+    await inPhase(page, 'starting').waitFor({ timeout: START_MS })
+    await inPhase(page, 'waiting').waitFor({ timeout: START_MS })
+    expect(await textOf(page, 'node-id')).toBe(nodeId)
+  })
+
   test('[C6] a model whose file is not the one that its manifest names is left out, and is said to be', async () => {
     const [manifest] = MANIFESTS
     const [file] = manifest?.files ?? []

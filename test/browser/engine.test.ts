@@ -3,9 +3,12 @@ import { describe, expect, test } from 'vitest'
 import { MANIFESTS } from '#shared/manifests.ts'
 import { encodeBytes } from '#shared/tensor.ts'
 import { describeEngine } from '../suites/engine.ts'
+import { until } from '../support/poll.ts'
 import { runJob } from '../suites/run-job.ts'
+import { vibrationWindow } from '#examples/vibration.ts'
 import { modelJob, spectrumJob } from '../support/engine-jobs.ts'
-import { openTabEngine } from './tab-engine.ts'
+import { killGpuProcess } from './contribute-page.ts'
+import { openTabEngine, type TabEngineUnderTest } from './tab-engine.ts'
 
 describeEngine('a tab on a software adapter', {
   open: () => openTabEngine({ models: MANIFESTS.map(({ id }) => id), hasWebGpu: true }),
@@ -39,3 +42,28 @@ describe('a tab without WebGPU', () => {
     }
   })
 })
+
+test('[C12] after its GPU process was killed, a tab offers nothing that is lost, and answers models and kernels again', async () => {
+  const engine = await openTabEngine({ models: ['littoral-embed-400k'], hasWebGpu: true })
+  const embedding = modelJob('littoral-embed-400k', [[1], encodeBytes(['is my data safe?'])])
+  const spectrum = spectrumJob(vibrationWindow().samples)
+  try {
+    const before = [await runJob(engine, embedding), await runJob(engine, spectrum)]
+    await killGpuProcess(engine.browser)
+    await until('the loss is told', async () => {
+      const { models, kernels } = await engine.offer()
+      return models.length === 0 || kernels.length === 0
+    })
+    await until('both are offered again', () => offersBoth(engine))
+    const after = [await runJob(engine, embedding), await runJob(engine, spectrum)]
+    expect(after.map(({ answer }) => answer.provider)).toEqual(['webgpu', 'webgpu'])
+    expect(after.map(({ bytes }) => bytes)).toEqual(before.map(({ bytes }) => bytes))
+  } finally {
+    await engine.close()
+  }
+})
+
+async function offersBoth(engine: TabEngineUnderTest): Promise<boolean> {
+  const { models, kernels } = await engine.offer()
+  return models.length === 1 && kernels === 'any'
+}

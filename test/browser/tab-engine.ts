@@ -3,6 +3,7 @@ import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import type { Browser } from 'playwright-core'
 import { build } from 'vite'
 import type { Engine } from '#engine/engine.ts'
 import { modelFilePath } from '#local-node/model-path.ts'
@@ -19,8 +20,19 @@ export interface TabOptions {
   readonly hasWebGpu: boolean
 }
 
+export interface TabEngineUnderTest extends Engine {
+  readonly browser: Browser
+  /** What it offers now. */
+  offer(): Promise<Opened>
+  rest(): Promise<void>
+  wake(): Promise<void>
+}
+
 /** Builds the page, opens it and its engine; `close` ends browser and server and removes what was built. */
-export async function openTabEngine({ models, hasWebGpu }: TabOptions): Promise<Engine> {
+export async function openTabEngine({
+  models,
+  hasWebGpu,
+}: TabOptions): Promise<TabEngineUnderTest> {
   const dir = mkdtempSync(join(tmpdir(), 'littoral-engine-page-'))
   await build({
     root: PAGE,
@@ -45,6 +57,10 @@ export async function openTabEngine({ models, hasWebGpu }: TabOptions): Promise<
   const opened = (await ask((calls += 1), { type: 'open', models })) as Opened
   return {
     ...opened,
+    browser,
+    offer: async () => (await ask((calls += 1), { type: 'offer' })) as Opened,
+    rest: async () => void (await ask((calls += 1), { type: 'rest' })),
+    wake: async () => void (await ask((calls += 1), { type: 'wake' })),
     async run(work, payload, { signal, emit }) {
       const call = (calls += 1)
       const cancel = () => void ask((calls += 1), { type: 'cancel', call })

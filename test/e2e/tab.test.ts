@@ -4,7 +4,14 @@ import { SPECTRUM_KERNEL } from '#engine/kernels/spectrum.ts'
 import { vibrationWindow } from '#examples/vibration.ts'
 import type { NodeProcess } from '#scripts/lib/node-process.ts'
 import type { Tenant } from '#scripts/lib/stack.ts'
-import { inPhase, launchBrowser, pressStart, START_MS, textOf } from '../browser/contribute-page.ts'
+import {
+  inPhase,
+  killGpuProcess,
+  launchBrowser,
+  pressStart,
+  START_MS,
+  textOf,
+} from '../browser/contribute-page.ts'
 import { createTestStack, openPolicy, type TestStack } from '../support/stack.ts'
 import { until } from '../support/poll.ts'
 
@@ -42,10 +49,21 @@ afterAll(async () => {
   await stack?.close()
 })
 
-async function inFlight(nodeId: string): Promise<number> {
+interface Shown {
+  readonly nodeId: string
+  readonly inFlight: number
+  readonly models: readonly unknown[]
+}
+
+/** A node as its hub knows it. */
+async function offerOf(nodeId: string): Promise<Shown> {
   const { body } = await stack.get(tenant, '/v1/network')
-  const nodes = body.nodes as { nodeId: string; inFlight: number }[]
-  return nodes.find((node) => node.nodeId === nodeId)?.inFlight ?? 0
+  const nodes = body.nodes as Shown[]
+  return nodes.find((node) => node.nodeId === nodeId) ?? { nodeId, inFlight: 0, models: [] }
+}
+
+async function inFlight(nodeId: string): Promise<number> {
+  return (await offerOf(nodeId)).inFlight
 }
 
 describe('a Chromium tab beside a local node', () => {
@@ -82,6 +100,23 @@ describe('a Chromium tab beside a local node', () => {
     const request = SPECTRUM_KERNEL.request(vibrationWindow().samples)
     const next = await stack.post(tenant, '/v1/compute', request, { 'x-littoral-residency': 'DE' })
     expect(next.headers.get('x-littoral-node')).toBe(tab)
+  })
+
+  it('[C12] takes what its killed GPU process ran off the offer, shows what the hub knows, and answers again', async () => {
+    await killGpuProcess(browser)
+    await inPhase(page, 'recovering').waitFor()
+    await until('the hub knows', async () => (await offerOf(tab)).models.length === 0)
+    const narrowed = { 'x-littoral-residency': 'DE' }
+    const ask = () =>
+      stack.post(tenant, '/v1/embeddings', { model: MODEL, input: 'is it private?' }, narrowed)
+    await inPhase(page, 'online').waitFor({ timeout: START_MS })
+    await until('the hub knows', async () => (await offerOf(tab)).models.length > 0)
+    const { status, headers } = await ask()
+    expect([status, headers.get('x-littoral-node')]).toEqual([200, tab])
+    expect(headers.get('x-littoral-provider')).toBe('webgpu')
+    const request = SPECTRUM_KERNEL.request(vibrationWindow().samples)
+    const kernel = await stack.post(tenant, '/v1/compute', request, narrowed)
+    expect([kernel.status, kernel.headers.get('x-littoral-node')]).toEqual([200, tab])
   })
 
   it('hands its job to the local node when it is paused', async () => {

@@ -2,11 +2,13 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Engine } from '#engine/engine.ts'
 import { createNodeEngine } from '#local-node/engine-host.ts'
+import { commandOf, descendantsOf } from '../../bench/memory/processes.ts'
 import { silentLog } from '#shared/log.ts'
 import { encodeBytes } from '#shared/tensor.ts'
 import { describeEngine } from '../suites/engine.ts'
 import { runJob } from '../suites/run-job.ts'
 import { kernelJob, modelJob } from '../support/engine-jobs.ts'
+import { until } from '../support/poll.ts'
 
 const MIB = 1024 * 1024
 
@@ -169,4 +171,29 @@ describe('a local node that is told to use the CPU', () => {
       await engine.close()
     }
   })
+
+  test('[G19] a process that died takes its models off the offer at once, and they come back with the next one', async () => {
+    const others = new Set(engineProcesses())
+    const offered: number[] = []
+    const engine = await createNodeEngine({
+      device: 'cpu',
+      kernels: 'any',
+      models: ['littoral-embed-400k'],
+      onChange: () => offered.push(engine.models.length),
+      log: silentLog,
+    })
+    try {
+      for (const pid of engineProcesses()) if (!others.has(pid)) process.kill(pid, 'SIGKILL')
+      await until('the models are back', () => offered.length === 2)
+      expect(offered).toEqual([0, 1])
+      const job = modelJob('littoral-embed-400k', [[1], encodeBytes(['is my data safe?'])])
+      expect((await runJob(engine, job)).bytes.length).toBe(512)
+    } finally {
+      await engine.close()
+    }
+  })
 })
+
+function engineProcesses(): number[] {
+  return descendantsOf(process.pid).filter((pid) => commandOf(pid).includes('engine-child.ts'))
+}

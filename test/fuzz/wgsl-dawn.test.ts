@@ -10,7 +10,6 @@ import { LIMITS } from '#shared/limits.ts'
 import { silentLog } from '#shared/log.ts'
 import type { NodeDevice } from '#local-node/device.ts'
 import { kernelJob } from '../support/engine-jobs.ts'
-import { until } from '../support/poll.ts'
 import { compileErrors, inputWords, openTestDevice, runRaw } from '../support/wgsl/device.ts'
 import {
   executedKernels,
@@ -157,7 +156,7 @@ describe('a kernel that hangs its device', () => {
   const plain = kernelJob({ wgsl: PROBE, buffers: [{ sizeBytes: 4 }] })
   const hanging = kernelJob({ wgsl, buffers: [{ sizeBytes: 256 }] })
 
-  test('[U9] is named as such, its device is abandoned, and another one takes over', async () => {
+  test('[U9] is named as such, and its device is left alone and runs nothing more', async () => {
     const first = await openTestDevice()
     let destroyed = false
     void first.device.lost.then(() => (destroyed = true))
@@ -171,9 +170,6 @@ describe('a kernel that hangs its device', () => {
       log: silentLog,
       now: () => performance.now(),
       onDeviceLost: (reason) => lost.push(reason),
-      reopenDevice: async () => (await openTestDevice()).device,
-      // As long as the kernel still runs.
-      pause: () => first.device.queue.onSubmittedWorkDone().then(() => {}),
     })
     expect(kernels.kernels()).toBe('any')
     await expect(kernels.run(hanging.work, hanging.payload)).rejects.toMatchObject({
@@ -185,9 +181,7 @@ describe('a kernel that hangs its device', () => {
     await expect(kernels.run(plain.work, plain.payload)).rejects.toMatchObject({
       code: 'node_lost',
     })
-    await until('another device', () => kernels.kernels() === 'any')
-    const { outputs } = await kernels.run(plain.work, plain.payload)
-    expect([...(outputs[0] ?? [])]).toEqual([42, 0, 0, 0])
+    await first.device.queue.onSubmittedWorkDone()
     expect(destroyed).toBe(false)
     kernels.close()
     first.device.destroy()

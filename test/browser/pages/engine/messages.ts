@@ -7,6 +7,9 @@ export type Ask =
   | { readonly type: 'open'; readonly models: readonly string[] }
   | { readonly type: 'run'; readonly work: Work; readonly payload: string }
   | { readonly type: 'cancel'; readonly call: number }
+  | { readonly type: 'offer' }
+  | { readonly type: 'rest' }
+  | { readonly type: 'wake' }
 
 export interface Opened {
   readonly adapter: Adapter

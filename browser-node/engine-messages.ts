@@ -1,0 +1,50 @@
+/** What the tab's node and its engine workers say to each other; both are of one build, and no one else can speak. */
+import type { DeviceOffer } from '#engine/device-offer.ts'
+import type { EngineProgress } from '#engine/create-engine.ts'
+import type { WireError } from '#shared/errors.ts'
+import type { Adapter, Answer, Work } from '#shared/job.ts'
+import type { ModelManifest } from '#shared/model.ts'
+import type { AdmittedModel } from '#shared/node.ts'
+
+/** What one engine worker is for: each has a device of its own, so that neither ends with the other. */
+export type EngineRole = 'models' | 'kernels'
+
+export type ToEngine =
+  | { readonly type: 'setup'; readonly role: EngineRole }
+  | {
+      readonly type: 'run'
+      readonly job: number
+      readonly work: Work
+      readonly payload: Uint8Array
+    }
+  | { readonly type: 'cancel'; readonly job: number }
+  /** The reader has taken the bytes that were sent last; the next may come. */
+  | { readonly type: 'taken'; readonly job: number }
+  | { readonly type: 'load'; readonly call: number; readonly manifest: ModelManifest }
+  | { readonly type: 'unload'; readonly call: number; readonly id: string }
+  | { readonly type: 'abandon'; readonly call: number }
+  /** Answered when nothing that was begun still runs. */
+  | { readonly type: 'rest'; readonly call: number }
+
+export type FromEngine =
+  | {
+      readonly type: 'ready'
+      /** Null without WebGPU. */
+      readonly adapter: Adapter | null
+      readonly offer: DeviceOffer | undefined
+      /** Whether models can be run on the adapter. */
+      readonly hasWebGpu: boolean
+    }
+  | { readonly type: 'unready'; readonly error: WireError }
+  /** Its device or its runtime is gone; it takes no more work. */
+  | { readonly type: 'lost'; readonly reason: string }
+  /** Nothing of a lost device runs any more: the worker may be ended. */
+  | { readonly type: 'settled' }
+  | { readonly type: 'progress'; readonly progress: EngineProgress }
+  | { readonly type: 'fetched'; readonly sizeBytes: number }
+  | { readonly type: 'bytes'; readonly job: number; readonly bytes: Uint8Array }
+  | { readonly type: 'answer'; readonly job: number; readonly answer: Answer }
+  | { readonly type: 'error'; readonly job: number; readonly error: WireError }
+  /** What a load came to; null for the rest. */
+  | { readonly type: 'done'; readonly call: number; readonly admitted: AdmittedModel | null }
+  | { readonly type: 'failed'; readonly call: number; readonly error: WireError }

@@ -1,0 +1,125 @@
+/** One kind of engine worker for as long as the node lives: another takes over when its device, its runtime or itself is lost. */
+import { toAppError } from '#shared/errors.ts'
+import { LIMITS } from '#shared/limits.ts'
+import type { Log } from '#shared/log.ts'
+
+/** One worker, as far as its life goes. */
+export interface LivingLink {
+  /** Why it takes no more work. */
+  readonly lost: Promise<string>
+  /** Resolves when the worker was ended; one whose device hangs is left until the device comes to its end. */
+  readonly ended: Promise<void>
+  /** Resolves when nothing that was begun still runs. */
+  rest(): Promise<void>
+  /** Ends the worker now, whatever it does. */
+  end(reason: string): void
+}
+
+export interface EnginePartOptions<L extends LivingLink> {
+  readonly open: () => Promise<L>
+  /** What a new worker needs before it serves as the last one did; what it throws makes another one. */
+  readonly prepare: (link: L) => Promise<void>
+  /** It can do other things than before. */
+  readonly onChange: () => void
+  readonly log: Pick<Log, 'warn'>
+  /** Waits between tries. @default a timer */
+  readonly pause?: (ms: number) => Promise<void>
+}
+
+export interface EnginePart<L extends LivingLink> {
+  /** The worker that takes work now. */
+  current(): L | undefined
+  /** Why there is none, in words. */
+  trouble(): string | undefined
+  /**
+   * Begins, or begins again after `rest`; resolves when it serves, or was put to rest meanwhile.
+   * @throws {AppError} why the very first worker cannot be opened; later ones are tried for again and again
+   */
+  start(): Promise<void>
+  /** Resolves when nothing runs any more. @param withinMs from then on a worker that still computes is ended @default never */
+  rest(withinMs?: number): Promise<void>
+  close(): void
+}
+
+export function createEnginePart<L extends LivingLink>(
+  options: EnginePartOptions<L>,
+): EnginePart<L> {
+  const { open, prepare, onChange, log, pause = sleep } = options
+  /** Workers that live, those whose device hangs among them. */
+  const living = new Set<L>()
+  let current: L | undefined
+  let trouble: string | undefined
+  let starting: Promise<void> | undefined
+  let isWanted = false
+  let hasServed = false
+
+  const lose = (link: L, reason: string) => {
+    if (current !== link) return
+    current = undefined
+    trouble = reason
+    log.warn('engine.lost', { reason })
+    onChange()
+    if (isWanted) void start()
+  }
+  const take = (link: L) => {
+    current = link
+    living.add(link)
+    void link.ended.then(() => living.delete(link))
+    void link.lost.then((reason) => lose(link, reason))
+  }
+  const begin = async () => {
+    for (let attempt = 0; isWanted; attempt += 1) {
+      if (attempt > 0)
+        await pause(Math.min(LIMITS.engineRetryMaxMs, LIMITS.engineRetryMs * 2 ** attempt))
+      // Each that hangs holds memory, and the GPU.
+      while (living.size >= LIMITS.devicesAbandoned)
+        await Promise.race([...living].map(({ ended }) => ended))
+      try {
+        const link = await open()
+        if (!isWanted) return link.end('Nobody wants it any more.')
+        take(link)
+        await prepare(link)
+        if (current !== link) continue
+        trouble = undefined
+        hasServed = true
+        onChange()
+        return
+      } catch (error) {
+        if (!hasServed) throw error
+        trouble = toAppError(error).detail
+        log.warn('engine.not-opened', { attempt, reason: trouble })
+        onChange()
+      }
+    }
+  }
+  const start = () => {
+    isWanted = true
+    if (current !== undefined && starting === undefined) return Promise.resolve()
+    starting ??= begin().finally(() => (starting = undefined))
+    return starting
+  }
+  return {
+    current: () => current,
+    trouble: () => trouble,
+    start,
+    async rest(withinMs) {
+      isWanted = false
+      const link = current
+      if (link === undefined) return
+      const timer =
+        withinMs === undefined ? undefined : setTimeout(() => link.end(STOPPED), withinMs)
+      await link.rest().catch(() => {})
+      clearTimeout(timer)
+    },
+    close() {
+      isWanted = false
+      for (const link of living) link.end('The engine was closed.')
+    },
+  }
+}
+
+const STOPPED = 'It was stopped by its owner.'
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms))
+}

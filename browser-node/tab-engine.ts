@@ -1,0 +1,161 @@
+/** The engine of a tab: models in one worker, kernels in another, each replaced when it is lost; what is lost is not offered. */
+import { providersFor } from '#engine/device-offer.ts'
+import type { EngineProgress } from '#engine/create-engine.ts'
+import type { LiveEngine } from '#engine/engine.ts'
+import { AppError, toAppError } from '#shared/errors.ts'
+import { LIMITS } from '#shared/limits.ts'
+import type { Log } from '#shared/log.ts'
+import type { ModelManifest } from '#shared/model.ts'
+import type { AdmittedModel } from '#shared/node.ts'
+import { tabProviders } from './device.ts'
+import { openEngineLink, type EngineLink } from './engine-link.ts'
+import { createEnginePart } from './engine-part.ts'
+
+export interface TabEngineOptions {
+  /** Loaded before the engine is ready; one that does not run here is left out. */
+  readonly manifests: readonly ModelManifest[]
+  readonly log: Log
+  readonly onProgress?: (progress: EngineProgress) => void
+  readonly onBytes?: (sizeBytes: number) => void
+  /** It offers other things than before. */
+  readonly onChange?: () => void
+}
+
+export interface TabEngine extends LiveEngine {
+  /** Why something is not offered now, in words. */
+  trouble(): string | undefined
+  /** Resolves when nothing runs here any more. */
+  rest(): Promise<void>
+  /** Resolves when all that was loaded is again. */
+  wake(): Promise<void>
+}
+
+/** @throws {AppError} when this browser can load no runtime; without WebGPU the engine has wasm models and no kernels */
+export async function createTabEngine(options: TabEngineOptions): Promise<TabEngine> {
+  const models = openModels(options)
+  const kernels = openKernels(options)
+  const wake = async () => {
+    await Promise.all([models.part.start(), kernels.start()])
+  }
+  await wake()
+  let adapter = models.part.current()?.ready.adapter ?? CPU_ADAPTER
+  const kernelLink = () => {
+    const link = kernels.current()
+    return link?.ready.adapter == null ? undefined : link
+  }
+  return {
+    get adapter() {
+      // While it is lost, what it was.
+      return (adapter = (models.part.current() ?? kernels.current())?.ready.adapter ?? adapter)
+    },
+    get models() {
+      return models.admitted()
+    },
+    get kernels() {
+      return kernelLink() === undefined ? [] : 'any'
+    },
+    runs: (manifest) => models.runs(manifest),
+    load: (manifest, signal) => models.load(manifest, signal),
+    unload: (id) => models.unload(id),
+    async run(work, payload, runOptions) {
+      const isKernel = !('model' in work)
+      const link = isKernel ? kernelLink() : models.part.current()
+      if (link !== undefined) return link.run(work, payload, runOptions)
+      if (isKernel && kernels.current() !== undefined)
+        throw new AppError('forbidden', 'This browser has no WebGPU adapter and runs no kernels.')
+      throw lost((isKernel ? kernels : models.part).trouble())
+    },
+    trouble: () => models.part.trouble() ?? kernels.trouble(),
+    async rest() {
+      // A run on wasm blocks its worker for as long as it takes; a device that still computes must not be destroyed.
+      await Promise.all([models.part.rest(LIMITS.pieceMs), kernels.rest()])
+    },
+    wake,
+    close() {
+      models.part.close()
+      kernels.close()
+      return Promise.resolve()
+    },
+  }
+}
+
+/** The worker for models, and what is loaded in it; what was is loaded again into the next one. */
+function openModels({
+  manifests,
+  log,
+  onProgress,
+  onBytes,
+  onChange = () => {},
+}: TabEngineOptions) {
+  const wanted = new Map(manifests.map((manifest) => [manifest.id, manifest]))
+  const admitted = new Map<string, AdmittedModel>()
+  const loadInto = async (link: EngineLink, manifest: ModelManifest, signal: AbortSignal) => {
+    const model = await link.load(manifest, signal)
+    if (part.current() !== link) throw lost(part.trouble())
+    wanted.set(manifest.id, manifest)
+    admitted.set(manifest.id, model)
+    onChange()
+    return model
+  }
+  const part = createEnginePart({
+    open: () => openEngineLink({ role: 'models', onProgress, onBytes }),
+    async prepare(link) {
+      for (const manifest of wanted.values())
+        await loadInto(link, manifest, NEVER).catch((error: unknown) =>
+          log.warn('model.left-out', { model: manifest.id, detail: toAppError(error).detail }),
+        )
+    },
+    onChange() {
+      if (part.current() === undefined) admitted.clear()
+      onChange()
+    },
+    log,
+  })
+  return {
+    part,
+    admitted: () => [...admitted.values()],
+    runs(manifest: ModelManifest) {
+      const ready = part.current()?.ready
+      const has = ready === undefined ? [] : tabProviders(manifest, ready)
+      return providersFor(manifest, { offer: ready?.offer, has }).length > 0
+    },
+    async load(manifest: ModelManifest, signal: AbortSignal) {
+      const link = part.current()
+      if (link === undefined) throw lost(part.trouble())
+      return admitted.get(manifest.id) ?? loadInto(link, manifest, signal)
+    },
+    async unload(id: string) {
+      wanted.delete(id)
+      if (admitted.delete(id)) await part.current()?.unload(id)
+    },
+  }
+}
+
+function openKernels({ log, onChange = () => {} }: TabEngineOptions) {
+  let hadAdapter = false
+  return createEnginePart({
+    async open() {
+      const link = await openEngineLink({ role: 'kernels' })
+      const hasAdapter = link.ready.adapter !== null
+      hadAdapter ||= hasAdapter
+      if (hasAdapter || !hadAdapter) return link
+      // A browser whose GPU process died again and again keeps it from pages for some minutes.
+      link.end(WITHHELD)
+      throw new AppError('no_capacity', WITHHELD)
+    },
+    prepare: () => Promise.resolve(),
+    onChange,
+    log,
+  })
+}
+
+const NEVER = new AbortController().signal
+const WITHHELD = 'The browser gives this page no GPU now.'
+const CPU_ADAPTER = { name: 'wasm', isSoftware: true }
+
+function lost(why: string | undefined): AppError {
+  return new AppError(
+    'node_lost',
+    `What computes here was lost and is not back yet: ${why ?? 'it is at rest'}.`,
+  )
+}

@@ -1,0 +1,14 @@
+/** How long whoever watches an engine from outside waits before it counts as hung. */
+import type { Work } from '#shared/job.ts'
+import { LIMITS } from '#shared/limits.ts'
+
+/** Longer than every limit inside an engine together: one that is still silent then hangs. */
+export const HANG_MS: Readonly<Record<Work['kind'], number>> = {
+  kernel: LIMITS.kernelCompileMs + LIMITS.kernelRunMs + 2_000,
+  library: LIMITS.kernelCompileMs + LIMITS.libraryRunMs + 2_000,
+  model: 60_000,
+  text: 60_000,
+}
+
+/** Every provider may take its time over one model. */
+export const HANG_LOAD_MS = LIMITS.modelLoadMs * 2 + 5_000

@@ -1,0 +1,119 @@
+/** One kind of engine worker of a tab: what takes over when it is lost. */
+import { expect, test } from 'vitest'
+import {
+  createEnginePart,
+  type EnginePart,
+  type LivingLink,
+} from '../../../browser-node/engine-part.ts'
+import { AppError } from '#shared/errors.ts'
+import { LIMITS } from '#shared/limits.ts'
+import { until } from '../../support/poll.ts'
+
+/** A worker that is lost and ended when a test says so. */
+function createLink() {
+  const lost = Promise.withResolvers<string>()
+  const ended = Promise.withResolvers<void>()
+  const rested = Promise.withResolvers<void>()
+  const end = (reason: string) => {
+    lost.resolve(reason)
+    ended.resolve()
+    rested.reject(new AppError('node_lost', reason))
+  }
+  rested.promise.catch(() => {})
+  const link: LivingLink = {
+    rest: () => rested.promise,
+    lost: lost.promise,
+    ended: ended.promise,
+    end,
+  }
+  return { link, lose: (reason: string) => lost.resolve(reason), end, rest: () => rested.resolve() }
+}
+
+function createParts({
+  fails = () => false,
+}: { readonly fails?: (opened: number) => boolean } = {}) {
+  const links: ReturnType<typeof createLink>[] = []
+  const pauses: number[] = []
+  /** What the trouble was at each change. */
+  const changes: (string | undefined)[] = []
+  let opens = 0
+  const part: EnginePart<LivingLink> = createEnginePart({
+    open: () => {
+      opens += 1
+      if (fails(opens)) return Promise.reject(new AppError('no_capacity', 'No device answers.'))
+      const made = createLink()
+      links.push(made)
+      return Promise.resolve(made.link)
+    },
+    prepare: () => Promise.resolve(),
+    onChange: () => changes.push(part.trouble()),
+    log: { warn: () => {} },
+    pause: (ms) => {
+      pauses.push(ms)
+      return Promise.resolve()
+    },
+  })
+  return { part, links, pauses, changes }
+}
+
+test('a worker that is lost serves no more from that moment, and another takes over', async () => {
+  const { part, links, changes } = createParts()
+  await part.start()
+  expect(part.current()).toBe(links[0]?.link)
+  links[0]?.lose('The GPU was lost.')
+  await until('another serves', () => part.current() === links[1]?.link)
+  await until('the trouble is over', () => part.trouble() === undefined)
+  expect(changes).toEqual([undefined, 'The GPU was lost.', undefined])
+})
+
+test('a browser that cannot open the first one is told why', async () => {
+  const { part } = createParts({ fails: () => true })
+  await expect(part.start()).rejects.toMatchObject({ detail: 'No device answers.' })
+})
+
+test('a device that does not come back is asked for again and again, ever more slowly', async () => {
+  const { part, links, pauses } = createParts({ fails: (opened) => opened > 1 && opened < 12 })
+  await part.start()
+  links[0]?.end('The GPU was lost.')
+  await until('another serves', () => part.current() === links[1]?.link)
+  expect(pauses).toHaveLength(10)
+  expect(pauses.toSorted((a, b) => a - b)).toEqual(pauses)
+  expect(pauses.at(-1)).toBe(LIMITS.engineRetryMaxMs)
+})
+
+test('[U9] devices that hang are left behind up to a bound, and one that comes to its end makes room', async () => {
+  const { part, links } = createParts()
+  await part.start()
+  for (let hung = 1; hung <= LIMITS.devicesAbandoned; hung += 1) {
+    links[hung - 1]?.lose('A kernel hangs.')
+    if (hung < LIMITS.devicesAbandoned)
+      await until('another serves', () => part.current() === links[hung]?.link)
+  }
+  await until('the last is lost', () => part.current() === undefined)
+  expect(links).toHaveLength(LIMITS.devicesAbandoned)
+  links[1]?.end('Its device was lost.')
+  await until('another serves', () => part.current() === links.at(LIMITS.devicesAbandoned)?.link)
+})
+
+test('[C5] at rest it waits for what was begun, and keeps the worker', async () => {
+  const { part, links } = createParts()
+  await part.start()
+  let isResting = true
+  const resting = part.rest().then(() => (isResting = false))
+  await Promise.resolve()
+  expect(isResting).toBe(true)
+  links[0]?.rest()
+  await resting
+  await part.start()
+  expect(part.current()).toBe(links[0]?.link)
+})
+
+test('[C5] a worker that computes past its time is ended, and only a new start brings another', async () => {
+  const { part, links } = createParts()
+  await part.start()
+  await part.rest(0)
+  await until('it is ended', () => part.current() === undefined)
+  expect(links).toHaveLength(1)
+  await part.start()
+  expect(part.current()).toBe(links[1]?.link)
+})
