@@ -14,6 +14,7 @@ import { dryRunRoutes } from './routes/dry-run.ts'
 import { evidenceRoutes } from './routes/evidence.ts'
 import { jobRoutes } from './routes/jobs.ts'
 import { keyRoutes } from './routes/keys.ts'
+import { metricsRoutes } from './routes/metrics.ts'
 import { networkRoutes } from './routes/network.ts'
 import { nodeRoutes } from './routes/nodes.ts'
 import { oipRoutes } from './routes/oip.ts'
@@ -75,6 +76,7 @@ export function createApp(isolate: Isolate): Hono<AppEnv> {
     auditRoutes,
     complianceRoutes,
     networkRoutes,
+    metricsRoutes,
     evidenceRoutes,
     dryRunRoutes,
     policyRoutes,

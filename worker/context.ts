@@ -7,6 +7,7 @@ import type { BodyRoom } from './body-room.ts'
 import type { Config, WorkerEnv } from './config.ts'
 import type { DispatchOutcome } from './hub/protocol.ts'
 import type { KeyUses } from './key-uses.ts'
+import type { RequestMetrics } from './metrics/request-metrics.ts'
 import type { QuotaLeases } from './quota-leases.ts'
 import type { RateLimit } from './rate-limit.ts'
 import type { RefusalLog } from './refusal-log.ts'
@@ -24,6 +25,7 @@ export interface Isolate {
   readonly quotas: QuotaLeases
   readonly refusals: RefusalLog
   readonly keyUses: KeyUses
+  readonly metrics: RequestMetrics
 }
 
 /** Who is asking: a tenant, by one of its keys. */

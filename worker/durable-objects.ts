@@ -12,7 +12,7 @@ import type { ReceiptDocument } from '#shared/receipt.ts'
 import type { PublicKey } from '#shared/signature.ts'
 import { batchJurisdiction, type BatchApi, type BatchId } from './batch/protocol.ts'
 import type { Config, ObjectNamespace, WorkerEnv } from './config.ts'
-import type { HubStatus, NodeStanding } from './hub/protocol.ts'
+import type { HubGauges, HubStatus, NodeStanding } from './hub/protocol.ts'
 import type { KernelRegisterApi } from './kernels/protocol.ts'
 import type { LedgerApi } from './ledger/protocol.ts'
 import type { TenantApi } from './tenant/protocol.ts'
@@ -27,6 +27,7 @@ export interface HubApi {
   unattest(nodeId: string): Promise<boolean>
   attestations(): Promise<SignedAttestation[]>
   status(): Promise<HubStatus>
+  gauges(): Promise<HubGauges>
   standings(): Promise<NodeStanding[]>
   /** Null for a node that is not connected to it. */
   evidence(nodeId: NodeId): Promise<EvidenceRecord | null>

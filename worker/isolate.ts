@@ -6,6 +6,7 @@ import { createBodyRoom } from './body-room.ts'
 import type { Isolate } from './context.ts'
 import { createKeyUses } from './key-uses.ts'
 import { createTenantCache } from './middleware/tenant-cache.ts'
+import { createRequestMetrics } from './metrics/request-metrics.ts'
 import { createQuotaLeases } from './quota-leases.ts'
 import { createRefusalLog } from './refusal-log.ts'
 import { createRateLimit } from './rate-limit.ts'
@@ -31,6 +32,7 @@ export function createIsolate(nowMs: () => number = () => Date.now()): Isolate {
     }),
     bodies: createBodyRoom(),
     keyUses: createKeyUses({ size: LIMITS.rateLimitKeys, everyMs: LIMITS.keyUseReportMs, nowMs }),
+    metrics: createRequestMetrics(nowMs()),
     quotas: createQuotaLeases({ size: LIMITS.tenantsCached, nowMs }),
   }
 }

@@ -110,6 +110,19 @@ export async function clientAddress(request: Request, config: Deployment): Promi
   return edgeFacts(request).clientIp?.replace(/:\d+$/, '') ?? ''
 }
 
+const LOOPBACK_HOSTS: readonly string[] = ['localhost', '127.0.0.1', '[::1]']
+/** What a proxy adds: a request that one has passed on is somebody else's. */
+const FORWARDED: readonly string[] = ['forwarded', 'x-forwarded-for', 'x-real-ip', 'via']
+
+/** Whether a program of this machine asks, directly and by a name of this machine: not a web page that rebinds DNS. */
+export function isFromLoopback(request: Request, config: Deployment): boolean {
+  if (config.deployment === 'cloudflare' || config.proxySecret !== undefined) return false
+  if (FORWARDED.some((name) => request.headers.has(name))) return false
+  if (!LOOPBACK_HOSTS.includes(new URL(request.url).hostname)) return false
+  const { clientIp = '' } = edgeFacts(request)
+  return /^(127\.\d+\.\d+\.\d+|\[?(::ffff:)?127\.\d+\.\d+\.\d+\]?|\[?::1\]?)(:\d+)?$/.test(clientIp)
+}
+
 function observation(country: number, source: EvidenceSource): Observation {
   return country === UNKNOWN_COUNTRY ? NOWHERE : { country, source }
 }

@@ -5,7 +5,9 @@ import { gzipSync } from 'node:zlib'
 import OpenAI from 'openai'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { LIMITS } from '#shared/limits.ts'
+import { readExposition } from '#test/support/prometheus.ts'
 import {
+  OPERATOR_KEY,
   startTestWorker,
   type CallOptions,
   type Reply,
@@ -73,6 +75,32 @@ describe('[A1] every answer', () => {
     expect(Object.entries(parts).filter(([, part]) => !part.ready)).toEqual([
       ['nodes', { ready: false, detail: 'No node is connected.' }],
     ])
+  })
+
+  it('to Prometheus on this machine is its text format, with routes for labels and never what a client wrote', async () => {
+    await worker.call('GET', '/v2/models/nobody-s-model')
+    await worker.call('GET', '/nothing/here')
+    const reply = await worker.call('GET', '/metrics')
+    expect(reply.headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8')
+    const families = readExposition(String(reply.body))
+    const requests = families.get('littoral_http_requests_total')?.samples ?? []
+    const routes = requests.map(({ labels }) => labels['route'])
+    expect(routes).toContain('/v2/models/:model')
+    expect(routes).toContain('other')
+    expect(String(reply.body)).not.toContain('nobody-s-model')
+    expect(families.get('littoral_ready')?.samples).toContainEqual({
+      name: 'littoral_ready',
+      labels: { part: 'nodes' },
+      value: 0,
+    })
+  })
+
+  it('to a proxy that asks for metrics needs the operator’s key', async () => {
+    const headers = { 'x-forwarded-for': '127.0.0.1' }
+    const ask = (asker?: string) => worker.call('GET', '/metrics', { headers, key: asker })
+    problem(await ask(), 'unauthenticated')
+    problem(await ask(key), 'unauthenticated')
+    expect((await ask(OPERATOR_KEY)).status).toBe(200)
   })
 
   it("carries the caller's request id when it is fit for a header and a log line", async () => {

@@ -12,6 +12,7 @@ import type { Tenant } from '#scripts/lib/stack.ts'
 import { verifyReceipt } from '#shared/verify/receipt.ts'
 import { erc20Abi } from 'viem'
 import { createTestStack, openPolicy, type TestStack } from '../support/stack.ts'
+import { readExposition } from '../support/prometheus.ts'
 import { until } from '../support/poll.ts'
 
 const EMBEDDING = {
@@ -136,6 +137,27 @@ describe('an answered job', () => {
     expect(await balance()).toBe(paidMicroUsd)
     await expect(claim()).rejects.toThrow(/AlreadyPaid/)
     expect(await balance()).toBe(paidMicroUsd)
+  })
+})
+
+describe('the metrics', () => {
+  it('show nodes, jobs, receipts, batches and what the poster has', async () => {
+    await settled(await answer())
+    const families = readExposition(await (await fetch(`${stack.url}/metrics`)).text())
+    const value = (name: string, labels: Record<string, string>) =>
+      families
+        .get(name)
+        ?.samples.find((sample) =>
+          Object.entries(labels).every(([label, text]) => sample.labels[label] === text),
+        )?.value
+    expect(value('littoral_nodes', { country: 'DE', tier: 'verified' })).toBe(1)
+    expect(value('littoral_jobs_total', { hub: 'hub-0', outcome: 'answered' })).toBeGreaterThan(0)
+    expect(value('littoral_queue_jobs', { hub: 'hub-0' })).toBe(0)
+    expect(value('littoral_receipts', { state: 'settled' })).toBeGreaterThan(0)
+    expect(value('littoral_batches_settled_total', {})).toBeGreaterThan(0)
+    expect(value('littoral_poster_balance_ether', {})).toBeGreaterThan(0)
+    const route = { route: '/v1/embeddings', le: '+Inf' }
+    expect(value('littoral_http_request_duration_seconds', route)).toBeGreaterThan(0)
   })
 })
 

@@ -16,6 +16,11 @@ export class Capacity {
     this.#share = createFairShare(most)
   }
 
+  /** Jobs that wait now. */
+  get size(): number {
+    return this.#waiting.size
+  }
+
   /** Something may have become free. Who wakes first has it: one of each tenant, then the second of each. */
   notify(): void {
     if (this.#waiting.size === 0) return

@@ -19,7 +19,7 @@ import { createNodeGate, type NodeGate } from './node-gate.ts'
 import type { PublicKey } from '#shared/signature.ts'
 import type { SqlStorage } from '../storage.ts'
 import { Outbox, type OutboxEntry } from './outbox.ts'
-import type { HubStatus, NodeStanding } from './protocol.ts'
+import type { HubGauges, HubStatus, NodeStanding } from './protocol.ts'
 import { createVouchers } from './vouchers.ts'
 import { createSessionGate, type SessionGate, type SessionTenant } from './session/session-gate.ts'
 
@@ -67,6 +67,7 @@ export interface HubCore {
   /** Takes the socket of another hub. */
   enterPeer(socket: SocketLike): Promise<void>
   status(): HubStatus
+  gauges(): HubGauges
   standings(): NodeStanding[]
   receipt(tenant: string, id: string): ReceiptDocument | null
   /** Hands the receipts of a job over without waiting for the next time. @returns whether one is still here */
@@ -140,6 +141,7 @@ export async function createHubCore(deps: HubCoreDeps): Promise<HubCore> {
     enterPeer: (socket) => mesh.enter(socket),
     standings: () => directory.standings(),
     status: () => ({ hub: name, peerId, hubKey: signer.publicKey, nodes: directory.describe() }),
+    gauges: () => ({ ...dispatcher.gauges(), outboxReceipts: outbox.size() }),
     receipt: (tenant, id) => outbox.document(tenant, id),
     handOver: (tenant, jobId) => delivery.handOver(tenant, jobId),
     async close() {

@@ -10,7 +10,7 @@ import { attemptJob, type AttemptDeps, type Job } from './attempt.ts'
 import { Capacity } from './capacity.ts'
 import { bannedKernel, type KernelAttempt, type KernelBar, type KernelBans } from './kernel-bans.ts'
 import type { Member } from './directory.ts'
-import type { DispatchOutcome, DispatchRequest, DispatchResult } from './protocol.ts'
+import type { DispatchOutcome, DispatchRequest, DispatchResult, HubGauges } from './protocol.ts'
 import { createFairShare } from './fair-share.ts'
 import { createModelLoads, type ModelLoads } from './model-loads.ts'
 import type { Neighbours } from './neighbours.ts'
@@ -39,6 +39,7 @@ export class Dispatcher {
   readonly capacity = new Capacity(MAX_WAITING)
   readonly #deps: DispatcherDeps
   readonly #active = new Set<string>()
+  readonly #ended = new Map<string, number>()
   /** Places taken on each node, from the choice on: its link knows of a job only once the ticket is signed. */
   readonly #placed = new Map<string, number>()
   readonly #loads: ModelLoads
@@ -58,7 +59,7 @@ export class Dispatcher {
     payload: Uint8Array,
     signal: AbortSignal,
   ): Promise<DispatchResult> {
-    return this.#held(request, payload, { signal, sink: undefined })
+    return this.#counted(this.#held(request, payload, { signal, sink: undefined }))
   }
 
   /** The same with the answer's bytes going to `sink` as they come; after the first of them a lost node is final. */
@@ -67,7 +68,28 @@ export class Dispatcher {
     payload: Uint8Array,
     to: { readonly signal: AbortSignal; readonly sink: AnswerSink },
   ): Promise<DispatchOutcome> {
-    return (await this.#held(request, payload, to)).outcome
+    return (await this.#counted(this.#held(request, payload, to))).outcome
+  }
+
+  gauges(): Omit<HubGauges, 'outboxReceipts'> {
+    return {
+      jobs: Object.fromEntries(this.#ended),
+      activeJobs: this.#active.size,
+      waitingJobs: this.capacity.size,
+    }
+  }
+
+  /** Counts how jobs end, by words of ours. */
+  async #counted<T>(job: Promise<T>): Promise<T> {
+    const count = (outcome: string) => this.#ended.set(outcome, (this.#ended.get(outcome) ?? 0) + 1)
+    try {
+      const result = await job
+      count('answered')
+      return result
+    } catch (error) {
+      count(toAppError(error).code)
+      throw error
+    }
   }
 
   async #held(

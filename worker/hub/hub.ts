@@ -26,6 +26,7 @@ import {
   PEER_HEADER,
   SESSION_HEADER,
   SessionGrant,
+  type HubGauges,
   type HubStatus,
   type NodeStanding,
 } from './protocol.ts'
@@ -55,6 +56,10 @@ export class Hub extends DurableObject<Env> {
 
   async status(): Promise<HubStatus> {
     return (await this.#core).status()
+  }
+
+  async gauges(): Promise<HubGauges> {
+    return (await this.#core).gauges()
   }
 
   async standings(): Promise<NodeStanding[]> {

@@ -68,6 +68,11 @@ export class Outbox {
     return this.#sql.exec('SELECT 1 FROM outbox LIMIT 1').toArray().length === 0
   }
 
+  size(): number {
+    const [row] = this.#sql.exec('SELECT COUNT(*) AS n FROM outbox').toArray()
+    return Number(row?.['n'])
+  }
+
   delivered(ids: readonly string[]): void {
     for (const id of ids) this.#sql.exec('DELETE FROM outbox WHERE id = ?', id)
   }

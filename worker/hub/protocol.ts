@@ -153,6 +153,15 @@ export interface NodeStanding {
   readonly quarantine: string | null
 }
 
+/** What a hub counts of itself, since it began. */
+export interface HubGauges {
+  /** Jobs that ended: `answered`, or the code of the error. */
+  readonly jobs: Readonly<Record<string, number>>
+  readonly activeJobs: number
+  readonly waitingJobs: number
+  readonly outboxReceipts: number
+}
+
 export const HubStatus = z.strictObject({
   hub: z.string(),
   peerId: NodeId,

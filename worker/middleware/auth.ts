@@ -7,6 +7,7 @@ import { equalSecret, equalText } from '../constant-time.ts'
 import { openTenant } from '../durable-objects.ts'
 import { unsealKey } from '../key-seal.ts'
 import { keepAlive } from './keep-alive.ts'
+import { isFromLoopback } from '../place.ts'
 import { hashKey, keyTenant } from '../tenant/api-key.ts'
 import { hasScope } from '../tenant/key-grant.ts'
 import type { LiveKey, Scope } from '../tenant/protocol.ts'
@@ -41,6 +42,12 @@ export const requireOperator = createMiddleware<AppEnv>(async (c, next) => {
     throw new AppError('unauthenticated', 'This needs the operator key.')
   }
   await next()
+})
+
+/** Numbers of the whole deployment are for whoever runs it; a program on the same machine is that. */
+export const requireOperatorOrLoopback = createMiddleware<AppEnv>(async (c, next) => {
+  if (isFromLoopback(c.req.raw, c.var.config)) return await next()
+  return await requireOperator(c, next)
 })
 
 /** @throws {AppError} unauthenticated, in the same words whatever was wrong with the key */

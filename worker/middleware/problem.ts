@@ -8,6 +8,7 @@ export function answerProblem(error: unknown, c: AppContext): Response {
   const appError = toAppError(error)
   const { status, retryable } = ERRORS[appError.code]
   const { requestId, isolate } = c.var
+  isolate.metrics.refused(appError.code)
   const { code } = appError
   if (code === 'internal') {
     isolate.log.error('request.failed', { requestId, path: c.req.path, cause: describe(appError) })

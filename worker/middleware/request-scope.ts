@@ -1,5 +1,6 @@
 /** Around every request: its id, the clock, and the headers that every answer carries. */
 import { createMiddleware } from 'hono/factory'
+import { routePath } from 'hono/route'
 import { newRequestId } from '#shared/ids.ts'
 import { readConfig } from '../config.ts'
 import type { AppContext, AppEnv, Isolate } from '../context.ts'
@@ -19,8 +20,20 @@ export function requestScope(isolate: Isolate) {
     const given = c.req.header('x-request-id') ?? ''
     c.set('requestId', REQUEST_ID.test(given) ? given : newRequestId(isolate.random))
     await next()
+    countAnswer(c)
     // A WebSocket's answer belongs to the hub and its headers cannot be changed.
     if (c.res.status !== 101) setHeaders(c)
+  })
+}
+
+/** What matched last is the route itself; with a star it is one of what surrounds every route. */
+function countAnswer(c: AppContext): void {
+  const path = routePath(c, -1)
+  c.var.isolate.metrics.answered({
+    route: path.includes('*') ? 'other' : path,
+    method: c.req.method,
+    status: c.res.status,
+    seconds: (performance.now() - c.var.startedMs) / 1000,
   })
 }
 

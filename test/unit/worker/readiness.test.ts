@@ -4,6 +4,7 @@ import type { Address } from '#shared/ids.ts'
 import { createLog } from '#shared/log.ts'
 import { createModelChain, type ModelChain } from '#test/support/model-chain.ts'
 import { createReceiptMaker, type ReceiptMaker } from '#test/support/receipts.ts'
+import { readExposition } from '#test/support/prometheus.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 import { createApp } from '#worker/app.ts'
 import type { ObjectNamespace, WorkerEnv } from '#worker/config.ts'
@@ -51,7 +52,10 @@ function createDeployment(change: Partial<LedgerChain> = {}) {
     confirmations: 0,
     checkpointOf: async () => null,
   })
-  const hub = { status: async () => ({ hub: 'hub-0', peerId: 'p', hubKey: {}, nodes }) }
+  const hub = {
+    status: async () => ({ hub: 'hub-0', peerId: 'p', hubKey: {}, nodes }),
+    gauges: async () => ({ jobs: {}, activeJobs: 0, waitingJobs: 0, outboxReceipts: 0 }),
+  }
   return { ledger, get: createClient({ hub, ledger }) }
 }
 
@@ -75,8 +79,13 @@ function createClient({ hub, ledger }: { readonly hub: object; readonly ledger: 
   const app = createApp(createIsolate(() => nowMs))
   const context = { waitUntil: () => {}, passThroughOnException: () => {}, props: {} }
   return async (path: string) => {
-    const response = await app.request(`http://localhost${path}`, {}, env, context)
-    return { status: response.status, body: (await response.json()) as Record<string, unknown> }
+    const request = new Request(`http://localhost${path}`)
+    Object.assign(request, { cf: { clientIp: '127.0.0.1:40000' } })
+    const response = await app.fetch(request, env, context)
+    const text = await response.text()
+    const isJson = response.headers.get('content-type')?.includes('json') === true
+    const body = (isJson ? JSON.parse(text) : {}) as Record<string, unknown>
+    return { status: response.status, body, text }
   }
 }
 
@@ -153,6 +162,11 @@ describe('a fault of settlement', () => {
     const { body } = await get('/v1/network')
     expect(body['settlement']).toMatchObject({ fault: parts.chain.detail, faultCode: code })
     expect(parts.chain.detail).not.toContain('on our side')
+    const metrics = readExposition((await get('/metrics')).text)
+    const faults = metrics.get('littoral_settlement_fault')?.samples ?? []
+    expect(faults.filter(({ value }) => value === 1).map(({ labels }) => labels)).toEqual([
+      { ledger: 'any', code },
+    ])
     const told = lines.filter(({ event }) => event === 'settlement.failed')
     expect(told).toMatchObject([{ level: 'error', code }])
   })

@@ -1,0 +1,84 @@
+/** The text that Prometheus reads, held against a strict reader of its format. */
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { readExposition } from '#test/support/prometheus.ts'
+import { exposeFamilies } from '#worker/metrics/exposition.ts'
+import { createRequestMetrics } from '#worker/metrics/request-metrics.ts'
+import { isFromLoopback } from '#worker/place.ts'
+
+describe('the exposition', () => {
+  it('brings every label value and every number back as it was', () => {
+    const value = fc.double({ noNaN: true, min: -1e300, max: 1e300 })
+    fc.assert(
+      fc.property(fc.string({ unit: 'grapheme' }), value, (text, number) => {
+        const samples = [{ labels: { text }, value: number }]
+        const family = {
+          name: 'a_gauge',
+          help: 'Help\nof \\ two lines',
+          type: 'gauge',
+          samples,
+        } as const
+        const [read] = readExposition(exposeFamilies([family])).get('a_gauge')?.samples ?? []
+        expect(read?.labels).toEqual({ text })
+        expect(read?.value).toBe(number === 0 ? 0 : number)
+      }),
+    )
+  })
+
+  it('is empty of samples, not of families, when nothing was counted yet', () => {
+    const families = readExposition(exposeFamilies(createRequestMetrics(0).families()))
+    expect(families.get('littoral_http_requests_total')?.samples).toEqual([])
+  })
+
+  it('has histograms that add up, whatever took how long', () => {
+    const request = fc.record({
+      route: fc.constantFrom('/v2', '/v1/jobs/:id', 'other'),
+      method: fc.constantFrom('GET', 'POST', 'BREW'),
+      status: fc.constantFrom(200, 404, 503),
+      seconds: fc.double({ min: 0, max: 200, noNaN: true }),
+    })
+    fc.assert(
+      fc.property(fc.array(request), (requests) => {
+        const metrics = createRequestMetrics(0)
+        for (const each of requests) metrics.answered(each)
+        const families = readExposition(exposeFamilies(metrics.families()))
+        const counts = families
+          .get('littoral_http_request_duration_seconds')
+          ?.samples.filter(({ name }) => name.endsWith('_count'))
+        const sum = (counts ?? []).reduce((total, { value }) => total + value, 0)
+        expect(sum).toBe(requests.length)
+      }),
+    )
+  })
+})
+
+describe('who may read without a key', () => {
+  const request = (
+    clientIp: string,
+    host = '127.0.0.1:8787',
+    headers: Record<string, string> = {},
+  ) => Object.assign(new Request(`http://${host}/metrics`, { headers }), { cf: { clientIp } })
+  const here = { deployment: 'any', proxySecret: undefined, ingressCountry: 0 } as const
+
+  it('is a program of this machine', () => {
+    for (const ip of ['127.0.0.1:40000', '127.9.9.9:1', '[::1]:40000', '::1', '::ffff:127.0.0.1'])
+      expect([ip, isFromLoopback(request(ip), here)]).toEqual([ip, true])
+  })
+
+  it('is nobody else, nobody behind a proxy, and no page that rebinds DNS', () => {
+    const refused = [
+      request('10.0.0.1:40000'),
+      request('1127.0.0.1:40000'),
+      request(''),
+      request('127.0.0.1:4', 'edge.example.org'),
+      request('127.0.0.1:4', '127.0.0.1', { 'x-forwarded-for': '127.0.0.1' }),
+      request('127.0.0.1:4', '127.0.0.1', { forwarded: 'for=127.0.0.1' }),
+      request('127.0.0.1:4', '127.0.0.1', { 'x-real-ip': '127.0.0.1' }),
+    ]
+    for (const [i, each] of refused.entries())
+      expect([i, isFromLoopback(each, here)]).toEqual([i, false])
+    const own = request('127.0.0.1:4')
+    expect(isFromLoopback(own, { ...here, deployment: 'cloudflare' })).toBe(false)
+    expect(isFromLoopback(own, { ...here, proxySecret: 'a proxy passes requests on' })).toBe(false)
+  })
+})

@@ -1,0 +1,34 @@
+/** `GET /metrics` for Prometheus: with the operator's key, or from this machine itself. */
+import { Hono } from 'hono'
+import type { AppContext, AppEnv } from '../context.ts'
+import { openHub } from '../durable-objects.ts'
+import type { HubGauges } from '../hub/protocol.ts'
+import { exposeFamilies, EXPOSITION_TYPE } from '../metrics/exposition.ts'
+import { stateFamilies } from '../metrics/state-metrics.ts'
+import { requireOperatorOrLoopback } from '../middleware/auth.ts'
+import { readinessOf, readState } from '../readiness.ts'
+
+export const metricsRoutes = new Hono<AppEnv>().get(
+  '/metrics',
+  requireOperatorOrLoopback,
+  answerMetrics,
+)
+
+async function answerMetrics(c: AppContext): Promise<Response> {
+  const { config, isolate } = c.var
+  const [state, gauges] = await Promise.all([readState(c), readGauges(c)])
+  const families = [
+    ...isolate.metrics.families(),
+    ...stateFamilies(state, readinessOf(state, config), gauges),
+  ]
+  return c.body(exposeFamilies(families), 200, { 'content-type': EXPOSITION_TYPE })
+}
+
+/** Of each hub that answers. */
+async function readGauges(c: AppContext): Promise<Map<string, HubGauges>> {
+  const { config } = c.var
+  const answers = await Promise.allSettled(
+    config.hubs.map(async (hub) => [hub.name, await openHub(c.env, hub, config).gauges()] as const),
+  )
+  return new Map(answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : [])))
+}
