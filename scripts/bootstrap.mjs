@@ -43,7 +43,11 @@ const CHROMIUM = [
   '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome',
 ]
 
-const [name, ...args] = process.argv.slice(2)
+const NO_SYSTEM = '--no-system'
+const [name, ...given] = process.argv.slice(2)
+const args = given.filter((arg) => arg !== NO_SYSTEM)
+/** Whether system packages may be installed; when not, what is missing is told. */
+const maySetUp = !given.includes(NO_SYSTEM) && !isSet(process.env.LITTORAL_NO_SYSTEM)
 const command = COMMANDS[name]
 if (command === undefined)
   fail(`unknown command ${name}; one of ${Object.keys(COMMANDS).join(', ')}`)
@@ -62,13 +66,16 @@ async function installPackages() {
     .update(readFileSync(join(root, 'package-lock.json')))
     .digest('hex')
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === digest) return
-  say('Installing packages: npm ci (about 1.5 GB on disk, one to three minutes)')
   const env = { ...process.env, ONNXRUNTIME_NODE_INSTALL: 'skip' }
   const npm =
     process.env.npm_execpath === undefined ? ['npm'] : [process.execPath, process.env.npm_execpath]
   const [program, ...before] = npm
+  const ci = ['ci', '--no-audit', '--no-fund', '--loglevel=error']
+  say(
+    `Running: ONNXRUNTIME_NODE_INSTALL=skip npm ${ci.join(' ')}   (about 1.5 GB on disk, one to three minutes)`,
+  )
   const started = Date.now()
-  const child = spawn(program, [...before, 'ci', '--no-audit', '--no-fund', '--loglevel=error'], {
+  const child = spawn(program, [...before, ...ci], {
     cwd: root,
     env,
     stdio: ['ignore', 2, 2],
@@ -97,16 +104,18 @@ async function installPackages() {
 function installAdapter() {
   const found = probeAdapter()
   if (found.ok) return
-  installDebian(
-    ['libvulkan1', 'chromium-common'],
-    'a Vulkan loader and a software WebGPU adapter (SwiftShader)',
-  )
+  const didInstall = installDebian({
+    packages: ['libvulkan1', 'chromium-common'],
+    what: 'a Vulkan loader and a software WebGPU adapter (SwiftShader)',
+    without: 'models run on the CPU and WGSL kernels are refused',
+  })
+  if (!didInstall) return
   const again = probeAdapter()
-  if (again.ok) say(`WebGPU adapter: ${again.text}`)
-  else
-    say(
-      'No WebGPU adapter: install a Vulkan driver for your GPU, or libvulkan1 and chromium (its SwiftShader). Until then models run on the CPU and WGSL kernels are refused.',
-    )
+  say(
+    again.ok
+      ? `WebGPU adapter: ${again.text}`
+      : 'Still no WebGPU adapter: install a Vulkan driver for your GPU. Until then models run on the CPU and WGSL kernels are refused.',
+  )
 }
 
 function probeAdapter() {
@@ -126,39 +135,53 @@ function probeAdapter() {
 
 function installChromium() {
   if (CHROMIUM.some((path) => path !== undefined && existsSync(path))) return
-  installDebian(['chromium'], 'Chromium, for the browser tests')
-  if (!existsSync('/usr/bin/chromium'))
-    fail(
-      'The tests need Chromium: install it, or set CHROMIUM_PATH to its program, and run the same command again.',
-    )
+  installDebian({
+    packages: ['chromium'],
+    what: 'Chromium (or set CHROMIUM_PATH to its program)',
+    without: 'everything that needs a browser fails: the tests of tab, console and pages',
+  })
 }
 
 /** Only the program: the tests start it themselves, on a port and a folder of their own. */
 function installBroker() {
   if (existsSync(MOSQUITTO)) return
-  installDebian(['mosquitto'], 'an MQTT broker, for the tests of the bridge')
-  spawnSync('systemctl', ['disable', '--now', 'mosquitto'], { stdio: 'ignore' })
-  if (!existsSync(MOSQUITTO)) say('No MQTT broker: the tests of the MQTT bridge are skipped.')
+  const didInstall = installDebian({
+    packages: ['mosquitto'],
+    what: 'an MQTT broker',
+    without: 'the tests of the MQTT bridge are skipped',
+  })
+  // Debian starts what it installs.
+  if (didInstall) runAsRoot(['systemctl', 'disable', '--now', 'mosquitto'])
 }
 
-function installDebian(packages, what) {
+/** @returns whether it ran anything; what it did not run is said, with what will not work */
+function installDebian({ packages, what, without }) {
+  const install = ['apt-get', 'install', '-y', '--no-install-recommends', ...packages]
   const isDebian =
     existsSync('/etc/debian_version') && spawnSync('apt-get', ['--version']).status === 0
-  if (!isDebian || process.getuid?.() !== 0) {
-    say(
-      `Missing: ${what}. On Debian or Ubuntu: sudo apt-get install --no-install-recommends ${packages.join(' ')}`,
-    )
-    return
+  if (!maySetUp || !isDebian || process.getuid?.() !== 0) {
+    const why = maySetUp ? '' : ' The system is left alone.'
+    say(`Missing: ${what}.${why} Without it ${without}.`)
+    say(`  On Debian or Ubuntu: sudo ${install.join(' ')}`)
+    return false
   }
-  for (const step of [
-    ['update', '-qq'],
-    ['install', '-y', '-qq', '--no-install-recommends', ...packages],
-  ]) {
-    say(`Running: apt-get ${step.join(' ')}   (${what})`)
-    const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
-    const { status } = spawnSync('apt-get', step, { env, stdio: ['ignore', 'ignore', 2] })
-    if (status !== 0) say(`  apt-get ${step[0]} ended with ${status}`)
-  }
+  say(`Missing: ${what}. To leave the system alone: ${NO_SYSTEM}, or LITTORAL_NO_SYSTEM=1`)
+  const steps = [['apt-get', 'update'], install]
+  if (!steps.every(runAsRoot)) say(`It could not be installed. Without it ${without}.`)
+  return true
+}
+
+/** Says the command as it is, then runs it. @returns whether it did what it should */
+function runAsRoot([program, ...rest]) {
+  say(`Running: DEBIAN_FRONTEND=noninteractive ${[program, ...rest].join(' ')}`)
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
+  const { status } = spawnSync(program, rest, { env, stdio: ['ignore', 'ignore', 2] })
+  if (status !== 0) say(`  ${program} ended with ${status}`)
+  return status === 0
+}
+
+function isSet(value) {
+  return value !== undefined && !['', '0', 'false'].includes(value)
 }
 
 /** Runs the TypeScript program on Node 24 and passes its exit code on; Ctrl-C reaches it directly. */
