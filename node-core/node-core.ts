@@ -184,6 +184,7 @@ class Core implements NodeCore, WorkHandler {
     const { welcome } = this.#state
     if (welcome === null || this.#membership === undefined)
       throw new AppError('no_capacity', 'The node is paused.')
+    const takenAtMs = this.#deps.now()
     const { jobId, attempt } = offer.ticket
     const key = `${jobId}/${attempt}`
     if (this.#running.has(key))
@@ -208,6 +209,7 @@ class Core implements NodeCore, WorkHandler {
       const result = await runOffer(offer, payload, {
         ...this.#deps,
         domain: welcome.domain,
+        takenAtMs,
         signal,
         emit: output.emit,
       })

@@ -15,6 +15,8 @@ export interface RunDeps {
   readonly signer: Signer
   readonly domain: Domain
   readonly now: () => number
+  /** When the offer came, by that clock. */
+  readonly takenAtMs: number
   readonly signal: AbortSignal
   readonly emit: (bytes: Uint8Array) => Promise<void>
 }
@@ -25,8 +27,10 @@ export async function runOffer(
   payload: Uint8Array,
   deps: RunDeps,
 ): Promise<JobResult> {
-  const startedAtMs = deps.now()
-  const { work } = offer
+  const { work, ticket, salt } = offer
+  // In the hub's time, which the ticket tells: a node whose clock is wrong works all the same.
+  const hubTime = () => ticket.issuedAtMs + Math.max(0, deps.now() - deps.takenAtMs)
+  const startedAtMs = hubTime()
   const meter = work.kind === 'text' ? createTextMeter(work.maxTokens) : undefined
   const chunks: Uint8Array[] = []
   let outputBytes = 0
@@ -41,7 +45,6 @@ export async function runOffer(
       await deps.emit(bytes)
     },
   })
-  const { ticket, salt } = offer
   const units =
     meter === undefined || work.kind !== 'text'
       ? ticket.units
@@ -53,7 +56,7 @@ export async function runOffer(
     units,
     amountMicroUsd: (BigInt(units) * BigInt(ticket.priceMicroUsd)).toString(),
     startedAtMs,
-    finishedAtMs: Math.max(startedAtMs, deps.now()),
+    finishedAtMs: Math.max(startedAtMs, hubTime()),
     provider: answer.provider,
     verification: 'none',
   }

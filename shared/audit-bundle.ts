@@ -72,6 +72,8 @@ export const BundleHead = z.strictObject({
   /** The part of the log that the bundle is of. */
   range: LogRange,
   selection: BundleNarrowing,
+  /** How long after its end a job should be on the chain, as the deployment says; null without a chain. */
+  settlesWithinMs: z.int().min(0).nullable(),
 })
 export type BundleHead = z.infer<typeof BundleHead>
 

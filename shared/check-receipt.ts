@@ -2,7 +2,8 @@
 import { domainSeparator, typedDigest, type Domain } from './eip712.ts'
 import { policyHash } from './compile-policy.ts'
 import { decide } from './decide.ts'
-import { receiptHash, ticketHash, type Place, type SignedReceipt } from './receipt.ts'
+import { LIMITS } from './limits.ts'
+import { receiptHash, ticketHash, type Place, type Receipt, type SignedReceipt } from './receipt.ts'
 import { countryCode, isSubset } from './region.ts'
 import { verifySignature } from './signature.ts'
 
@@ -34,9 +35,24 @@ export interface Check {
   readonly detail: string
 }
 
-/** Checks every rule, in the order of the two lists above. */
-export async function checkReceipt(signed: SignedReceipt, domain: Domain): Promise<Check[]> {
-  return [...(await checkAuthenticity(signed, domain)), ...checkContent(signed)]
+/** Checks every rule, in the order of the two lists above. @param nowMs by the clock of whoever checks */
+export async function checkReceipt(
+  signed: SignedReceipt,
+  { domain, nowMs }: { readonly domain: Domain; readonly nowMs: number },
+): Promise<Check[]> {
+  return [...(await checkAuthenticity(signed, domain)), ...checkContent(signed, nowMs)]
+}
+
+/** The node's times have both their bounds in what the hub's clock said, and end before now; undefined when they hold. */
+export function timesFault(
+  { ticket, startedAtMs, finishedAtMs }: Receipt,
+  nowMs: number,
+): string | undefined {
+  if (startedAtMs < ticket.issuedAtMs) return 'the receipt begins before its ticket was issued'
+  if (finishedAtMs < startedAtMs) return 'the receipt ends before it begins'
+  if (finishedAtMs > ticket.expiresAtMs) return 'the receipt ends after its ticket expired'
+  if (finishedAtMs > nowMs) return 'the receipt ends in the future'
+  return undefined
 }
 
 export async function checkAuthenticity(signed: SignedReceipt, domain: Domain): Promise<Check[]> {
@@ -60,7 +76,8 @@ export async function checkAuthenticity(signed: SignedReceipt, domain: Domain): 
   ]
 }
 
-export function checkContent({ policy, receipt }: SignedReceipt): Check[] {
+/** @param nowMs by the clock of whoever checks */
+export function checkContent({ policy, receipt }: SignedReceipt, nowMs: number): Check[] {
   const { ticket } = receipt
   const hash = policyHash(policy)
   const { place } = ticket
@@ -84,11 +101,7 @@ export function checkContent({ policy, receipt }: SignedReceipt): Check[] {
       receipt.units <= ticket.units,
       `${receipt.units} units of at most ${ticket.units}`,
     ),
-    check(
-      'ticket.times',
-      receipt.startedAtMs <= receipt.finishedAtMs && receipt.startedAtMs <= ticket.expiresAtMs,
-      `ran ${receipt.startedAtMs} to ${receipt.finishedAtMs}, ticket until ${ticket.expiresAtMs}`,
-    ),
+    checkTimes(receipt, nowMs + LIMITS.clockSkewMs),
     check(
       'amount',
       BigInt(receipt.amountMicroUsd) === owed,
@@ -96,6 +109,17 @@ export function checkContent({ policy, receipt }: SignedReceipt): Check[] {
     ),
     check('place', verdict === 'allow', placeDetail(verdict, place)),
   ]
+}
+
+function checkTimes(receipt: Receipt, untilMs: number): Check {
+  const { ticket, startedAtMs, finishedAtMs } = receipt
+  const fault = timesFault(receipt, untilMs)
+  const said = `ran ${startedAtMs} to ${finishedAtMs}, ticket from ${ticket.issuedAtMs} to ${ticket.expiresAtMs}`
+  return check(
+    'ticket.times',
+    fault === undefined,
+    fault === undefined ? said : `${fault}: ${said}`,
+  )
 }
 
 function placeDetail(verdict: string, { country, evidence, trust }: Place): string {

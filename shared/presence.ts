@@ -2,6 +2,7 @@
 import { AppError } from './errors.ts'
 import { LIMITS } from './limits.ts'
 import { isSignedByNode, nodePublicKey } from './node-key.ts'
+import { parseStrict } from './strict-json.ts'
 import { PresenceRecord, type SignedPresence } from './node.ts'
 
 /**
@@ -31,7 +32,7 @@ export function checkPresenceSize(sizeBytes: number): void {
 function parseRecord(bytes: Uint8Array): PresenceRecord {
   try {
     const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
-    return PresenceRecord.parse(JSON.parse(text))
+    return PresenceRecord.parse(parseStrict(text))
   } catch (cause) {
     throw new AppError('invalid_request', 'The presence record does not fit its schema.', { cause })
   }

@@ -185,6 +185,8 @@ export const ReceiptDocument = z.strictObject({
   /** Why settlement refused it. */
   refusal: z.string().nullable(),
   settlement: Settlement.nullable(),
+  /** While it is pending: when its batch should be on the chain; null where there is none to come. */
+  settlesByMs: z.int().nullable(),
 })
 export type ReceiptDocument = z.infer<typeof ReceiptDocument>
 

@@ -103,6 +103,19 @@ export function verifyInclusion({ index, size, root, leaf, proof }: Inclusion): 
   return last === 0 && bytesToHex(hash) === root
 }
 
+/** The root of the log's first `index + 1` leaves, by the proof of the last of these in a longer log. */
+export function rootUpTo({ index, size, leaf, proof }: Omit<Inclusion, 'root'>): Bytes32 {
+  let [at, last, hash] = [index, size - 1, hexToBytes(leaf)]
+  for (const sibling of proof.map((hex) => hexToBytes(hex))) {
+    if (isOdd(at) || at === last) {
+      hash = nodeHash(sibling, hash)
+      while (!isOdd(at) && at !== 0) [at, last] = [half(at), half(last)]
+    }
+    ;[at, last] = [half(at), half(last)]
+  }
+  return bytesToHex(hash)
+}
+
 export interface Consistency {
   readonly from: number
   readonly to: number

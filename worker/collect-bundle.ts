@@ -46,6 +46,7 @@ export async function collectBundle(
     checkpoint: own.checkpoint,
     range: own.range,
     selection: own.selection,
+    settlesWithinMs: config.settlesWithinMs ?? null,
     policies: [...policies],
     edges: [],
     entries: [...entries],

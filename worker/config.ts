@@ -30,6 +30,9 @@ export interface WorkerEnv {
   readonly ADMISSION_SECRET?: string
   readonly PROXY_SECRET?: string
   readonly LOG_KEY?: string
+  /** Empty where the deployment settles on no chain. */
+  readonly SETTLEMENT_ADDRESS?: string
+  readonly BATCH_SECONDS?: string
   /** Public keys of attesters, `x.y` in hex, comma-separated. */
   readonly ATTESTERS?: string
   /** Development only: says that places are made up. */
@@ -63,6 +66,8 @@ export interface Config {
   readonly logKey: string | undefined
   /** Whose statements make a node attested. */
   readonly attesters?: readonly PublicKey[]
+  /** How long after its end a job should be on the chain; null where there is none. */
+  readonly settlesWithinMs?: number | null
 }
 
 const Vars = z.object({
@@ -84,8 +89,16 @@ export const readConfig = memoizeByObject((env: WorkerEnv): Config => {
     proxySecret: env.PROXY_SECRET || undefined,
     logKey: parseLogKey(env.LOG_KEY || undefined),
     attesters: parseAttesters(env.ATTESTERS || undefined),
+    settlesWithinMs: readSettlingTime(env),
   }
 })
+
+/** A job may just have missed a batch, and the next one has to be mined. */
+function readSettlingTime({ SETTLEMENT_ADDRESS, BATCH_SECONDS }: WorkerEnv): number | null {
+  return SETTLEMENT_ADDRESS ? 2_000 * Number(BATCH_SECONDS) + MINING_MS : null
+}
+
+const MINING_MS = 30_000
 
 /** A development's settings in production would only look as if they were in force; nobody should have to wonder. */
 function refuseMadeUpPlaces({ SIMULATED_PLACES }: WorkerEnv): void {

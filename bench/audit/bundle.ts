@@ -1,7 +1,7 @@
 /** A bundle of settled jobs, and what pins it: made without a chain, so that only its verification is measured. */
 import { toHex } from 'viem'
-import { createPinnedView } from '#scripts/lib/pinned-view.ts'
-import type { WholeTrust } from '#shared/verify/trust.ts'
+import { createPinnedView } from '#scripts/lib/verify/pins.ts'
+import type { BundleTrust } from '#shared/verify/trust.ts'
 import type { AuditBundle } from '#shared/audit-bundle.ts'
 import { checkpointLeaf } from '#shared/audit.ts'
 import { createLogSigner } from '#shared/checkpoint.ts'
@@ -17,7 +17,7 @@ const TRANSACTION: Bytes32 = `0x${'7a'.repeat(32)}`
 
 export async function makeBundle(
   jobCount: number,
-): Promise<{ readonly bundle: AuditBundle; readonly trust: WholeTrust }> {
+): Promise<{ readonly bundle: AuditBundle; readonly trust: BundleTrust }> {
   const seed = toHex(randomBytes(32))
   const maker = await createReceiptMaker(DOMAIN)
   const receipts = await Promise.all(Array.from({ length: jobCount }, () => maker.make()))
@@ -46,6 +46,7 @@ export async function makeBundle(
     checkpoint: own.checkpoint,
     range: own.range,
     selection: own.selection,
+    settlesWithinMs: null,
     policies: [...own.policies],
     edges: [],
     entries: [...own.entries],
@@ -62,6 +63,7 @@ export async function makeBundle(
     hubKeys: [maker.hub.publicKey],
     logKeys: [publicKey],
     attesters: [],
+    heads: [],
     batches: [{ ...batch, logRoot }],
   }
   return { bundle, trust: { chain: createPinnedView(pins), logKeys: [publicKey], attesters: [] } }

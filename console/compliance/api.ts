@@ -1,6 +1,7 @@
 /** The HTTP API with one tenant's key, which lives in this closure and nowhere else. */
 import { z } from 'zod'
-import { AppError, ERRORS, type ErrorCode } from '#shared/errors.ts'
+import { AppError, ERRORS, toAppError, type ErrorCode } from '#shared/errors.ts'
+import { parseStrict } from '#shared/strict-json.ts'
 
 const TIMEOUT_MS = 20_000
 const EXPORT_TIMEOUT_MS = 120_000
@@ -65,9 +66,10 @@ export function createApi(key: string, onRefused: () => void): Api {
 async function readJson(response: Response): Promise<unknown> {
   const text = await response.text()
   try {
-    return text === '' ? null : JSON.parse(text)
+    return text === '' ? null : parseStrict(text)
   } catch (cause) {
-    throw new AppError('internal', 'The server answered something that is no JSON.', { cause })
+    const { detail } = toAppError(cause)
+    throw new AppError('internal', `The server answered what cannot be read: ${detail}`, { cause })
   }
 }
 

@@ -7,7 +7,7 @@ import { sha256, stringToBytes } from 'viem'
 import { confirmDialog } from './dialog.ts'
 import { h, type Child } from './dom.ts'
 import { button, hash, saveFile, sign, time } from './parts.ts'
-import { finding, type Finding } from './finding.ts'
+import { finding, SIGN_OF, type Finding } from './finding.ts'
 import { Erasure } from './replies.ts'
 import type { ViewContext } from './view.ts'
 import { count, whenUtc } from './words.ts'
@@ -107,12 +107,7 @@ function drawErasure(erased: Erasure, heading: HTMLElement): HTMLElement {
       'ul',
       { class: 'findings' },
       checkErasure(erased).map(({ result, text }) =>
-        h(
-          'li',
-          { class: `finding-${result}` },
-          sign(result === 'simulated' ? 'warned' : result),
-          text,
-        ),
+        h('li', { class: `finding-${SIGN_OF[result]}` }, sign(SIGN_OF[result]), text),
       ),
     ),
     h(

@@ -9,3 +9,14 @@ export interface Finding {
 export function finding(isOk: boolean, text: string): Finding {
   return { result: isOk ? 'passed' : 'failed', text }
 }
+
+/** What is drawn before it. */
+export const SIGN_OF = {
+  passed: 'passed',
+  absent: 'open',
+  simulated: 'warned',
+  open: 'open',
+  pending: 'open',
+  missing: 'warned',
+  failed: 'failed',
+} as const satisfies Record<LineResult, string>

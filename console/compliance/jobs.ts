@@ -3,6 +3,7 @@ import { z } from 'zod'
 import type { LogEntry } from '#shared/audit.ts'
 import { parseDetail } from '#shared/audit.ts'
 import { toAppError } from '#shared/errors.ts'
+import { parseStrict } from '#shared/strict-json.ts'
 import { h, type Child } from './dom.ts'
 import { erasureButton } from './erasure.ts'
 import { describePlace } from './job-words.ts'
@@ -141,12 +142,10 @@ async function readFile(context: ViewContext, file: File | undefined): Promise<C
   if (file.size > FILE_BYTES)
     return h('p', { class: 'fault' }, 'A file of over 64 MB is no bundle.')
   try {
-    const document: unknown = JSON.parse(await file.text())
+    const document = parseStrict(await file.text())
     const { drawProof } = await import('./proof-page.ts')
     return await drawProof(context, document)
   } catch (error) {
-    if (error instanceof SyntaxError)
-      return h('p', { class: 'fault', role: 'alert' }, `${file.name} is no JSON: ${error.message}`)
     return faultPanel(toAppError(error))
   }
 }

@@ -8,6 +8,5 @@ export function pageTrust(known: Pick<BundleTrust, 'chain' | 'logKeys'>): Bundle
     attesters: null,
     allowSimulated: true,
     allowUnseen: true,
-    incomplete: 'open',
   }
 }

@@ -1,15 +1,15 @@
 /** A job's proof, drawn step by step; and the same for a bundle that somebody hands over as a file. */
 import { AuditBundle, type BundledJob } from '#shared/audit-bundle.ts'
 import { toAppError } from '#shared/errors.ts'
-import { verifyBundle, type BundleVerification } from '#shared/verify/bundle.ts'
-import type { LineResult } from '#shared/verify/line.ts'
+import { worstOf, type LineResult } from '#shared/verify/line.ts'
 import type { BundleTrust } from '#shared/verify/trust.ts'
+import { verifyBundle, type BundleVerification } from '#shared/verify/whole.ts'
 import { readTrust } from './trust.ts'
 import { h, type Child } from './dom.ts'
 import { recordFacts } from './evidence.ts'
 import { hash, sign, tag } from './parts.ts'
 import { describeEntry, TYPE_LABELS } from './audit-words.ts'
-import type { Finding } from './finding.ts'
+import { SIGN_OF, type Finding } from './finding.ts'
 import { overall, proveEntries, proveJob, type Step } from './prove-job.ts'
 import type { ViewContext } from './view.ts'
 import { count } from './words.ts'
@@ -18,12 +18,22 @@ import { describePlace } from './job-words.ts'
 const RESULT_WORDS: Readonly<Record<LineResult, string>> = {
   passed: 'verified here',
   failed: 'FAILED',
+  absent: 'not part of this deployment',
   simulated: 'simulated place',
   open: 'not checked',
+  pending: 'not settled yet',
+  missing: 'NOT SHOWN',
 }
 
-const RESULT_TONES = { passed: 'good', failed: 'bad', simulated: 'warn', open: 'quiet' } as const
-const SIGNS = { passed: 'passed', failed: 'failed', simulated: 'warned', open: 'open' } as const
+const RESULT_TONES = {
+  passed: 'good',
+  absent: 'quiet',
+  simulated: 'warn',
+  open: 'quiet',
+  pending: 'quiet',
+  missing: 'warn',
+  failed: 'bad',
+} as const satisfies Record<LineResult, string>
 
 /** Draws what a bundle proves of its jobs. @param document as it was answered, or as a file holds it */
 export async function drawProof(context: ViewContext, document: unknown): Promise<Child> {
@@ -35,14 +45,13 @@ export async function drawProof(context: ViewContext, document: unknown): Promis
   }
   const bundle = parsed.data
   const trust = await readTrust(context)
-  if ('fault' in trust) return verdict('open', 'Nothing can be checked here.', trust.fault)
   const verified = await verify(bundle, trust)
   if ('fault' in verified) return verdict('failed', 'It could not be checked.', verified.fault)
   if (bundle.jobs.length === 0) return withoutReceipt(bundle, verified)
   const attempts = bundle.jobs.map((job) => ({ job, steps: proveJob(bundle, job, verified) }))
   const steps = attempts.flatMap((attempt) => attempt.steps)
   return [
-    summary(overall(steps), steps),
+    headline(verified, steps),
     attempts.map((attempt) => [
       attempts.length > 1 && h('h2', {}, nameAttempt(attempt.job)),
       jobFacts(attempt.job),
@@ -68,33 +77,22 @@ function withoutReceipt(bundle: AuditBundle, verified: BundleVerification): Chil
   const steps = proveEntries(verified)
   const said = bundle.entries.map((entry) => `${TYPE_LABELS[entry.type]}: ${describeEntry(entry)}`)
   const isRefused = bundle.entries.some(({ type }) => type === 'job.refused')
-  const title = isRefused ? 'The job was refused.' : 'The job has no receipt here.'
+  const what = isRefused ? 'The job was refused.' : 'The job has no receipt here.'
   return [
-    verdict(overall(steps), title, said.join(' ')),
+    verdict(overall(steps), `${what} ${verified.verdict.title}`, said.join(' ')),
     h('ol', { class: 'steps', 'data-testid': 'steps' }, steps.map(drawStep)),
   ]
 }
 
-function summary(result: LineResult, steps: readonly Step[]): HTMLElement {
-  const failures = steps.filter((step) => step.result === 'failed').map(({ title }) => title)
-  const failed = [...new Set(failures)]
-  const words: Readonly<Record<LineResult, readonly [string, string]>> = {
-    passed: [
-      'Every step holds.',
-      'Each was computed in this browser, from the bundle, the log key and the chain.',
-    ],
-    failed: ['This proof does not hold.', `Failed: ${failed.join(', ')}.`],
-    simulated: [
-      'Every signature and hash holds, but the place is simulated.',
-      'Development only: it says nothing about where the job really ran.',
-    ],
-    open: [
-      'What can be checked holds; something cannot be checked here.',
-      'The steps marked “not checked” say what: it may not be settled yet, or be erased.',
-    ],
-  }
-  const [title, detail] = words[result]
-  return verdict(result, title, detail)
+/** The sentence that `npm run verify` says, and what failed of the steps below. */
+function headline(
+  { verdict: { title, notes }, lines }: BundleVerification,
+  steps: readonly Step[],
+): HTMLElement {
+  const failures = steps.filter((step) => step.result === 'failed').map(({ title: name }) => name)
+  const failed = failures.length === 0 ? [] : [`Failed: ${[...new Set(failures)].join(', ')}.`]
+  const said = [...failed, ...notes].join(' ')
+  return verdict(worstOf(lines.map(({ result }) => result)), title, said)
 }
 
 function nameAttempt({ receipt }: BundledJob): string {
@@ -103,7 +101,7 @@ function nameAttempt({ receipt }: BundledJob): string {
 }
 
 function verdict(result: LineResult, title: string, detail: string): HTMLElement {
-  const tone = { passed: 'good', failed: 'bad', simulated: 'warn', open: 'quiet' }[result]
+  const tone = RESULT_TONES[result]
   return h(
     'div',
     {
@@ -112,7 +110,7 @@ function verdict(result: LineResult, title: string, detail: string): HTMLElement
       'data-testid': 'verdict',
       'data-result': result,
     },
-    sign(SIGNS[result]),
+    sign(SIGN_OF[result]),
     h('div', {}, h('p', {}, h('strong', {}, title)), h('p', {}, detail)),
   )
 }
@@ -155,8 +153,8 @@ function drawStep({ id, title, shows, result, findings }: Step): HTMLElement {
   const firstFault = findings.find((finding) => finding.result === 'failed')
   return h(
     'li',
-    { class: `step step-${result}`, 'data-testid': `step-${id}`, 'data-result': result },
-    sign(SIGNS[result]),
+    { class: `step step-${SIGN_OF[result]}`, 'data-testid': `step-${id}`, 'data-result': result },
+    sign(SIGN_OF[result]),
     h(
       'div',
       {},
@@ -176,8 +174,8 @@ function drawStep({ id, title, shows, result, findings }: Step): HTMLElement {
 function drawFinding({ result, text }: Finding): HTMLElement {
   return h(
     'li',
-    { class: `finding-${result}` },
-    sign(SIGNS[result]),
+    { class: `finding-${SIGN_OF[result]}` },
+    sign(SIGN_OF[result]),
     h('span', {}, result === 'passed' ? '' : h('strong', {}, `${RESULT_WORDS[result]}: `), text),
   )
 }

@@ -1,8 +1,8 @@
 /** A job's proof as seven steps: what the verifier says line by line (`shared/verify/`), put where a reader looks for it. */
 import type { AuditBundle, BundledJob } from '#shared/audit-bundle.ts'
 import { batchName } from '#shared/verify/batches.ts'
-import type { BundleVerification } from '#shared/verify/bundle.ts'
-import type { BundleLine, LineName, LineResult } from '#shared/verify/line.ts'
+import type { BundleVerification } from '#shared/verify/whole.ts'
+import { worstOf, type BundleLine, type LineName, type LineResult } from '#shared/verify/line.ts'
 import type { Finding } from './finding.ts'
 
 export interface Step {
@@ -41,6 +41,7 @@ export type StepId = keyof typeof STEPS
 export const STEP_OF: Readonly<Record<LineName, readonly [step: StepId, label: string]>> = {
   'log.admitted': ['request', 'Admission in the log'],
   'policy.hash': ['policy', 'Policy hash'],
+  'policy.text': ['policy', 'Text of the policy'],
   'ticket.allowed': ['policy', 'Allowed countries'],
   place: ['place', 'Place'],
   'place.evidence': ['place', 'Who saw it'],
@@ -52,6 +53,7 @@ export const STEP_OF: Readonly<Record<LineName, readonly [step: StepId, label: s
   'evidence.echo': ['place', 'Round trip'],
   'evidence.attestation': ['place', 'Attestation'],
   'log.placed': ['place', 'Placement in the log'],
+  'place.within': ['place', 'Countries asked for'],
   schema: ['signatures', 'Form'],
   'bundle.domain': ['signatures', 'Bundle'],
   'bundle.jobs': ['signatures', 'Jobs of the bundle'],
@@ -67,6 +69,9 @@ export const STEP_OF: Readonly<Record<LineName, readonly [step: StepId, label: s
   'ticket.times': ['signatures', 'Times'],
   amount: ['signatures', 'Amount'],
   'log.entries': ['inclusion', 'Entries'],
+  'log.edges': ['inclusion', 'Edge of the range'],
+  'entry.missing': ['inclusion', 'Missing entries'],
+  'bundle.range': ['inclusion', 'Range'],
   'entry.order': ['inclusion', 'Order of the entries'],
   'entry.inclusion': ['inclusion', 'Leaf'],
   'entry.detail': ['inclusion', 'Detail of an entry'],
@@ -99,10 +104,9 @@ export function proveEntries({ lines }: Pick<BundleVerification, 'lines'>): Step
   return toSteps(lines).filter(({ findings }) => findings.length > 0)
 }
 
-/** Of all steps: one that failed fails the whole. */
+/** Of all steps: the one that is furthest from proven. */
 export function overall(steps: readonly Pick<Step, 'result'>[]): LineResult {
-  const order: readonly LineResult[] = ['failed', 'open', 'simulated', 'passed']
-  return order.find((result) => steps.some((step) => step.result === result)) ?? 'open'
+  return worstOf(steps.map(({ result }) => result))
 }
 
 /** Whether a line is shown with another job of the bundle. What belongs to no job is shown with each. */

@@ -2,7 +2,12 @@
 import { z } from 'zod'
 import { toAppError } from '#shared/errors.ts'
 import { Address } from '#shared/ids.ts'
-import { createChainView, rememberChain, type UnreadChain } from '#shared/verify/chain-view.ts'
+import {
+  createChainView,
+  rememberChain,
+  type NoChain,
+  type UnreadChain,
+} from '#shared/verify/chain-view.ts'
 import type { BundleTrust } from '#shared/verify/trust.ts'
 import { pageTrust } from './page-trust.ts'
 import { LogKey, Network } from './replies.ts'
@@ -16,27 +21,22 @@ const PublicChain = z.object({
 })
 type PublicChain = z.infer<typeof PublicChain>
 
-/** @returns the reason where the deployment has no chain to pin anything to */
-export async function readTrust({
-  session,
-  signal,
-}: ViewContext): Promise<BundleTrust | { readonly fault: string }> {
+export async function readTrust({ session, signal }: ViewContext): Promise<BundleTrust> {
   const { api } = session
   const [network, logKey, chain] = await Promise.all([
     api.get('/v1/network', Network, signal),
     orNull(api.get('/v1/audit/key', LogKey, signal)),
     orNull(api.get('/v1/chain', PublicChain, signal)),
   ])
-  if (chain === null)
-    return { fault: 'This deployment settles on no chain, so it has no keys to check receipts by.' }
   const logKeys = logKey === null ? null : [logKey.publicKey]
   const liveHubKeys = network.hubs.map(({ hubKey }) => hubKey)
+  if (chain === null) return pageTrust({ chain: { domain: null, hubKeys: liveHubKeys }, logKeys })
   return pageTrust({ chain: await openChain(chain, liveHubKeys), logKeys })
 }
 
 async function openChain(
   { chainId, settlement, rpc }: PublicChain,
-  liveHubKeys: UnreadChain['liveHubKeys'],
+  liveHubKeys: NoChain['hubKeys'],
 ): Promise<BundleTrust['chain']> {
   const domain = { chainId, verifyingContract: settlement }
   const unread = (reason: string): UnreadChain => ({ domain, liveHubKeys, unread: reason })

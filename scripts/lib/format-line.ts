@@ -1,7 +1,17 @@
 /** A line of the verifier, as the commands print it. */
-import type { VerificationLine } from '#shared/verify/line.ts'
+import type { LineResult, VerificationLine } from '#shared/verify/line.ts'
 
 export function formatLine({ name, result, detail }: VerificationLine): string {
-  const mark = { passed: '✓', failed: '✗', simulated: '!', open: '?' }[result]
+  const mark = MARKS[result]
   return `${mark} ${name.padEnd(22)} ${detail}`
 }
+
+const MARKS = {
+  passed: '✓',
+  absent: '·',
+  simulated: '!',
+  open: '?',
+  pending: '…',
+  missing: '–',
+  failed: '✗',
+} as const satisfies Record<LineResult, string>

@@ -1,43 +1,97 @@
 /** The batches of a bundle: where the log stood in each, as the chain has it, and that the log goes on from there. */
 import { checkpointLeaf } from '../audit.ts'
-import type { AuditBundle, BundledBatch } from '../audit-bundle.ts'
+import type { BundledBatch, BundledJob, BundleHead } from '../audit-bundle.ts'
 import type { LogHead } from '../checkpoint.ts'
 import { nameHash, type Bytes32 } from '../ids.ts'
 import { verifyMerkleProof } from '../merkle.ts'
 import { verifyConsistency } from '../transparency-log.ts'
-import { isUnread } from './chain-view.ts'
+import { isNoChain, isUnread, type ChainAccess } from './chain-view.ts'
+import { nameEntry } from './job-check.ts'
 import { lineAbout as line, type BundleLine } from './line.ts'
-import type { BundleTrust } from './trust.ts'
 
-export async function checkBatches(
-  { batches, tenant, jobs }: AuditBundle,
-  { head, chain }: { readonly head: LogHead; readonly chain: BundleTrust['chain'] },
-): Promise<BundleLine[]> {
-  const lines: BundleLine[] = []
+interface SettledJob {
+  readonly jobId: string
+  readonly receipt: Bytes32
+  readonly placedAt: number
+}
+
+interface Settled {
+  readonly transactionHash: Bytes32
+  /** Of each job the little that its batch is asked for. */
+  readonly jobs: SettledJob[]
+}
+
+export interface BatchContext {
+  readonly head: BundleHead
+  readonly logHead: LogHead
+  readonly chain: ChainAccess
+}
+
+export type BatchCheck = ReturnType<typeof createBatchCheck>
+
+export function createBatchCheck({ head, logHead, chain }: BatchContext) {
+  const settled = new Map<number, Settled>()
   let before = 0
-  for (const batch of batches) {
-    const { batchId, checkpoint, logRoot } = batch
-    const about = batchName(batchId)
-    const transaction = jobs.find((job) => job.settlement?.batchId === batchId)?.settlement
-    const isOwn = checkpoint.tenant === nameHash(tenant)
-    const isUnder = verifyMerkleProof(logRoot, checkpointLeaf(checkpoint), batch.proof)
-    lines.push(
-      line(about, 'batch.order', batchId > before, 'each batch once, in order'),
-      await checkLogRoot(batch, transaction?.transactionHash, chain),
-      line(about, 'batch.log', isOwn && isUnder, `the log of ${checkpoint.size} under that root`),
-      line(about, 'log.consistency', isConsistent(batch, head), grows(batch, head)),
-    )
-    before = batchId
+  return {
+    job({ receipt, settlement }: BundledJob, placedAt: number): void {
+      if (settlement === null) return
+      const { batchId, transactionHash } = settlement
+      const batch = settled.get(batchId) ?? { transactionHash, jobs: [] }
+      settled.set(batchId, batch)
+      batch.jobs.push({ jobId: receipt.receipt.ticket.jobId, receipt: receipt.id, placedAt })
+    },
+
+    async batch(batch: BundledBatch): Promise<BundleLine[]> {
+      const { batchId, checkpoint, logRoot } = batch
+      const about = batchName(batchId)
+      const isOwn = checkpoint.tenant === nameHash(head.tenant)
+      const isUnder = verifyMerkleProof(logRoot, checkpointLeaf(checkpoint), batch.proof)
+      const own = settled.get(batchId)
+      settled.delete(batchId)
+      const lines = [
+        line(about, 'batch.order', batchId > before, 'each batch once, in order'),
+        await checkLogRoot(batch, own?.transactionHash, chain),
+        line(about, 'batch.log', isOwn && isUnder, `the log of ${checkpoint.size} under that root`),
+        line(about, 'log.consistency', isConsistent(batch, logHead), grows(batch, logHead)),
+        ...(own?.jobs ?? []).map((job) => covers(batch, job)),
+      ]
+      before = Math.max(before, batchId)
+      if (own !== undefined) return lines
+      return [...lines, line(about, 'batch.jobs', false, 'no job of the bundle is in it')]
+    },
+
+    /** The jobs whose batch has not come. */
+    end(): BundleLine[] {
+      return [...settled].flatMap(([batchId, { jobs }]) =>
+        jobs.map(({ jobId, receipt }) => ({
+          ...line(
+            jobId,
+            'batch.covers',
+            'missing',
+            `${batchName(batchId)}, which settled it, is not in the bundle`,
+          ),
+          receipt,
+        })),
+      )
+    },
   }
-  return lines
+}
+
+function covers({ batchId, checkpoint }: BundledBatch, job: SettledJob): BundleLine {
+  const { jobId, receipt, placedAt } = job
+  const detail = `${nameEntry(placedAt)} is among the ${checkpoint.size} of batch ${batchId}`
+  // What places the job is not shown; whether it should be is said where the log is looked for it.
+  const isCovered = placedAt < 0 ? ('missing' as const) : placedAt < checkpoint.size
+  return { ...line(jobId, 'batch.covers', isCovered, detail), receipt }
 }
 
 async function checkLogRoot(
   { batchId, logRoot }: BundledBatch,
   transactionHash: Bytes32 | undefined,
-  chain: BundleTrust['chain'],
+  chain: ChainAccess,
 ): Promise<BundleLine> {
   const about = batchName(batchId)
+  if (isNoChain(chain)) return line(about, 'batch.log_root', false, 'there is no chain that has it')
   if (isUnread(chain))
     return line(about, 'batch.log_root', 'open', `log root ${logRoot}; ${chain.unread}`)
   const posted = transactionHash && (await chain.postedBy(transactionHash))

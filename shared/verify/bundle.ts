@@ -1,164 +1,275 @@
-/** Checks a bundle against nothing but pinned keys and the chain, or what was pinned of it, and names whatever does not hold. */
-import { isAddress } from 'viem'
-import { logOrigin, parseDetail, type AuditDetail, type AuditType } from '../audit.ts'
-import { AuditBundle, type BundledBatch, type BundledJob } from '../audit-bundle.ts'
-import { admissionOf, placementOf } from '../audit-receipt.ts'
-import { canonicalJson } from '../canonical-json.ts'
+/** Checks a bundle, part by part as it comes, against nothing but pinned keys and the chain; names whatever does not hold or is not there. */
+import { logOrigin } from '../audit.ts'
+import {
+  BUNDLE_LISTS,
+  BundleHead,
+  type BundledBatch,
+  type BundledJob,
+  type BundledPolicy,
+  type BundleList,
+  type ProvenEntry,
+} from '../audit-bundle.ts'
 import type { LogHead } from '../checkpoint.ts'
-import { batchName, checkBatches } from './batches.ts'
-import type { ChainView } from './chain-view.ts'
-import { verifyEvidence } from './evidence.ts'
-import { isProven, lineAbout as line, type BundleLine, type LineResult } from './line.ts'
-import { checkEntries, findForks, readCheckpoint } from './log.ts'
-import { verifyReceipt } from './receipt.ts'
+import { NO_DOMAIN } from '../eip712.ts'
+import type { JsonPart } from '../json-parts.ts'
+import { createBatchCheck } from './batches.ts'
+import { accessFor, isNoChain, type ChainAccess } from './chain-view.ts'
+import { createPolicyCheck, type PolicySum } from './countries.ts'
+import { checkJob } from './job-check.ts'
+import { lineAbout as line, type BundleLine } from './line.ts'
+import { findForks, readCheckpoint } from './log.ts'
+import { LogCheck } from './log-check.ts'
+import { describeFault } from './receipt.ts'
 import type { BundleTrust } from './trust.ts'
+import { conclude, newTally, some, tallyLine, type Tally, type Verdict } from './verdict.ts'
 
-export interface BundleVerification {
-  readonly ok: boolean
-  readonly lines: readonly BundleLine[]
+export interface BundleOutcome {
+  readonly verdict: Verdict
   /** The log's states that the bundle shows: to be compared with those of other bundles. */
   readonly heads: readonly LogHead[]
+  readonly policies: readonly PolicySum[]
 }
 
-/** Never throws for what is wrong with the bundle. */
-export async function verifyBundle(
-  document: unknown,
+/** Who is told of what, while the bundle is read; nothing of it is kept here. */
+export interface BundleSink {
+  line(line: BundleLine): void
+  job?(job: BundledJob, lines: readonly BundleLine[]): void
+}
+
+export const LIST_NAMES = Object.keys(BUNDLE_LISTS) as readonly BundleList[]
+
+/** Never throws for what is wrong with the bundle. @throws what reading the parts throws */
+export async function verifyParts(
+  parts: AsyncIterable<JsonPart> | Iterable<JsonPart>,
   trust: BundleTrust,
-): Promise<BundleVerification> {
-  const parsed = AuditBundle.safeParse(document)
-  if (!parsed.success) {
-    const fault = parsed.error.issues[0]
-    const detail = `${fault?.path.join('.') ?? ''}: ${fault?.message ?? 'not a bundle'}`
-    return { ok: false, lines: [line('bundle', 'schema', false, detail)], heads: [] }
+  sink: BundleSink,
+): Promise<BundleOutcome> {
+  const check = createBundleCheck(trust, sink)
+  for await (const part of parts) if (!(await check.part(part))) break
+  return check.end()
+}
+
+function createBundleCheck(trust: BundleTrust, sink: BundleSink) {
+  const tally = newTally('')
+  const members: Record<string, unknown> = {}
+  let bundle: OpenBundle | undefined
+  let isSound = true
+  const emit = (said: BundleLine): void => {
+    tallyLine(tally, said)
+    sink.line(said)
   }
-  const bundle = parsed.data
-  const origin = logOrigin(trust.chain.domain, bundle.tenant)
-  const { head, line: signed } = await readCheckpoint(bundle, { origin, trust })
-  const lines: BundleLine[] = [
-    line('log', 'bundle.domain', isSameDomain(bundle, trust.chain), originOf(bundle)),
-    signed,
-    ...checkEntries(bundle, head, trust),
-    ...(await checkBatches(bundle, { head, chain: trust.chain })),
-  ]
-  const logged = indexEntries(bundle, trust)
-  for (const job of bundle.jobs) lines.push(...(await checkJob(job, { bundle, trust, logged })))
-  lines.push(...checkCompleteness(bundle))
-  const heads = [head, ...bundle.batches.map(({ checkpoint }) => ({ origin, ...checkpoint }))]
-  lines.push(...findForks(heads))
-  return { ok: isProven(lines), lines, heads }
+  const refuse = (detail: string): false => {
+    emit(line('bundle', 'schema', false, detail))
+    isSound = false
+    return false
+  }
+  const open = async (): Promise<boolean> => {
+    const head = BundleHead.safeParse(members)
+    if (!head.success) return refuse(describeFault(head.error))
+    bundle = await openBundle(head.data, { trust, tally, emit, sink })
+    return true
+  }
+  let lists = 0
+
+  return {
+    /** @returns whether to go on */
+    async part(part: JsonPart): Promise<boolean> {
+      if (part.kind === 'member') {
+        if (bundle !== undefined)
+          return refuse(`${part.name}: stands after the lists, or is no list`)
+        members[part.name] = part.value
+        return true
+      }
+      if (bundle === undefined && !(await open())) return false
+      if (part.kind === 'list') {
+        const list = LIST_NAMES[lists]
+        if (list !== part.name)
+          return refuse(`${part.name}: stands where ${list ?? 'nothing'} should be`)
+        lists += 1
+        bundle?.begin(list)
+        return true
+      }
+      const fault = await bundle?.element(LIST_NAMES[lists - 1] ?? 'entries', part.value)
+      return fault === undefined || refuse(`${part.name}.${part.index}.${fault}`)
+    },
+
+    end(): BundleOutcome {
+      if (isSound && lists < LIST_NAMES.length)
+        refuse(
+          `${LIST_NAMES[lists] ?? ''}: is not there, or not after ${LIST_NAMES[lists - 1] ?? 'the head'}`,
+        )
+      else if (isSound) bundle?.end()
+      tally.scope = bundle?.scope() ?? 'nothing'
+      const { allowGaps, within, nowMs = Date.now() } = trust
+      const verdict = conclude(tally, { allowGaps, within: within?.names, nowMs })
+      return { verdict, heads: bundle?.heads ?? [], policies: bundle?.sums() ?? [] }
+    },
+  }
 }
 
-function isSameDomain({ domain }: AuditBundle, chain: Pick<ChainView, 'domain'>): boolean {
-  if (domain === null) return false
-  return (
-    domain.chainId === chain.domain.chainId &&
-    domain.verifyingContract === chain.domain.verifyingContract.toLowerCase()
-  )
+interface OpenContext {
+  readonly trust: BundleTrust
+  readonly tally: Tally
+  emit(line: BundleLine): void
+  readonly sink: BundleSink
 }
 
-function originOf({ tenant, domain }: AuditBundle): string {
+async function openBundle(head: BundleHead, context: OpenContext): Promise<OpenBundle> {
+  const { trust, tally, emit } = context
+  const chain = accessFor(trust.chain, head.domain)
+  tally.isSettled = !isNoChain(chain)
+  const origin = logOrigin(head.domain ?? NO_DOMAIN, head.tenant)
+  const expected = logOrigin(chain.domain ?? NO_DOMAIN, head.tenant)
+  const { head: logHead, line: signed } = await readCheckpoint(head, { origin: expected, trust })
+  emit(line('log', 'bundle.domain', origin === expected, originOf(head)))
+  emit(signed)
+  const isInside = head.range.from <= head.range.to && head.range.to <= logHead.size
+  emit(line('log', 'bundle.range', isInside, rangeOf(head, logHead)))
+  const known = (trust.seenHeads ?? []).filter((seen) => seen.origin === origin)
+  for (const fork of findForks([logHead, ...known])) emit(fork)
+  return new OpenBundle(head, { ...context, chain, logHead, known })
+}
+
+interface Opened extends OpenContext {
+  readonly chain: ChainAccess
+  readonly logHead: LogHead
+  readonly known: readonly LogHead[]
+}
+
+/** A bundle whose head is read: takes the elements of its lists, in their order. */
+class OpenBundle {
+  readonly heads: LogHead[]
+  readonly #head: BundleHead
+  readonly #context: Opened
+  readonly #log: LogCheck
+  readonly #policies: ReturnType<typeof createPolicyCheck>
+  readonly #batches: ReturnType<typeof createBatchCheck>
+  readonly #receipts = new Set<string>()
+  readonly #edges = new Set<number>()
+
+  constructor(head: BundleHead, context: Opened) {
+    this.#head = head
+    this.#context = context
+    this.heads = [context.logHead]
+    this.#log = new LogCheck({ ...context, head })
+    this.#policies = createPolicyCheck(head.tenant)
+    this.#batches = createBatchCheck({ ...context, head })
+  }
+
+  sums = (): PolicySum[] => this.#policies.sums()
+  scope = (): string => scopeOf(this.#head, this.#context.logHead, this.#receipts.size)
+
+  begin(list: BundleList): void {
+    if (list === 'entries') this.#checkEdges()
+    if (list === 'jobs') this.#log.end()
+  }
+
+  /** @returns where it is not of its form */
+  async element(list: BundleList, value: unknown): Promise<string | undefined> {
+    const parsed = BUNDLE_LISTS[list].safeParse(value)
+    if (!parsed.success) return describeFault(parsed.error)
+    await this.#takers[list](parsed.data as never)
+    return undefined
+  }
+
+  readonly #takers: { readonly [L in BundleList]: (element: never) => void | Promise<void> } = {
+    policies: (policy: BundledPolicy) => {
+      const fault = this.#policies.add(policy)
+      if (fault !== undefined) this.#context.emit(fault)
+    },
+    edges: (entry: ProvenEntry) => {
+      if (this.#log.edge(entry)) this.#edges.add(entry.sequence)
+    },
+    entries: (entry: ProvenEntry) => this.#log.entry(entry),
+    erasures: (entry: ProvenEntry) => this.#log.erasure(entry),
+    jobs: (job: BundledJob) => this.#takeJob(job),
+    batches: async (batch: BundledBatch) => {
+      for (const said of await this.#batches.batch(batch)) this.#context.emit(said)
+      const { size, root } = batch.checkpoint
+      this.heads.push({ origin: this.#context.logHead.origin, size, root })
+    },
+  }
+
+  async #takeJob(job: BundledJob): Promise<void> {
+    const { emit, sink, tally, chain, trust } = this.#context
+    const { lines, placedAt } = await checkJob(job, {
+      head: this.#head,
+      trust,
+      chain,
+      log: this.#log,
+    })
+    const { id, receipt } = job.receipt
+    if (this.#receipts.has(id))
+      emit(line(receipt.ticket.jobId, 'bundle.jobs', false, 'its receipt is there twice'))
+    this.#receipts.add(id)
+    this.#log.placements.delete(id)
+    this.#policies.count(job.receipt)
+    this.#batches.job(job, placedAt)
+    for (const said of lines) emit(said)
+    sink.job?.(job, lines)
+    if (job.settlement !== null || isNoChain(chain)) return
+    tally.pending += 1
+    if (this.#head.settlesWithinMs === null) return
+    const byMs = receipt.finishedAtMs + this.#head.settlesWithinMs
+    tally.settlesByMs = Math.max(tally.settlesByMs ?? 0, byMs)
+  }
+
+  end(): void {
+    const { trust, tally, emit } = this.#context
+    for (const { receiptId, jobId, receiptUntilMs } of this.#log.placements.values()) {
+      const isOver = receiptUntilMs <= (trust.nowMs ?? Date.now())
+      if (!isOver) tally.receiptsMissing += 1
+      const detail = isOver ? 'its retention has ended' : `its receipt ${receiptId} is not there`
+      emit(line(jobId, 'job.receipt', isOver || 'missing', detail))
+    }
+    const receipts = some(this.#receipts.size, 'receipt')
+    emit(line('bundle', 'bundle.jobs', true, `${receipts}, each once`))
+    for (const said of this.#policies.end(this.#log.policyHashes)) this.#part(said)
+    for (const said of this.#batches.end()) this.#part(said)
+    for (const fork of findForks(this.heads)) emit(fork)
+  }
+
+  /** What shows that a range of time is all of that time. */
+  #checkEdges(): void {
+    const { range, selection } = this.#head
+    if (selection.job !== null) return
+    const wanted = [
+      ...(selection.fromMs !== null && range.from > 0 ? [range.from - 1] : []),
+      ...(selection.toMs !== null && range.to < this.#context.logHead.size ? [range.to] : []),
+    ]
+    for (const sequence of wanted) {
+      const detail = `entry ${sequence} beside the range shows that it is all of its time`
+      this.#part(line('log', 'log.edges', this.#edges.has(sequence) || 'missing', detail))
+    }
+  }
+
+  /** Of a part that is neither entry nor receipt. */
+  #part(said: BundleLine): void {
+    if (said.result === 'missing') this.#context.tally.otherMissing += 1
+    this.#context.emit(said)
+  }
+}
+
+function originOf({ tenant, domain }: BundleHead): string {
   return domain === null
-    ? `tenant ${tenant}, on no chain`
+    ? `tenant ${tenant} of a deployment without a chain`
     : `tenant ${tenant} on chain ${domain.chainId}, contract ${domain.verifyingContract}`
 }
 
-async function checkJob(
-  { receipt, evidence, settlement }: BundledJob,
-  { bundle, trust, logged }: JobContext,
-): Promise<BundleLine[]> {
-  const { ticket } = receipt.receipt
-  const { incomplete = 'failed' } = trust
-  const about = ticket.jobId
-  const status = settlement === null ? 'pending' : 'settled'
-  const document = { receipt, salt: null, status, refusal: null, settlement }
-  const { lines } = await verifyReceipt(document, trust)
-  const proven = [...lines, ...(await verifyEvidence(receipt, evidence, trust))]
-  // A contract's address has a second spelling, with a checksum; there is no third.
-  const isSpelled = isAddress(receipt.domain.verifyingContract, { strict: true })
-  const placed = logged('job.placed', placementOf(receipt))
-  const admitted = logged('job.admitted', admissionOf(receipt))
-  const batch = bundle.batches.find(({ batchId }) => batchId === settlement?.batchId)
-  const isCovered =
-    batch !== undefined && placed.sequence >= 0 && placed.sequence < batch.checkpoint.size
-  // What is wrong is never open: a batch that the bundle should have, or an entry that is not in the batch's log.
-  const isOpen = settlement === null || (batch !== undefined && placed.result === 'open')
-  const covers = isCovered || (isOpen ? incomplete : 'failed')
-  return [
-    ...proven.map((each) => ({ ...each, about })),
-    line(about, 'job.tenant', ticket.tenant === bundle.tenant && isSpelled, ticket.tenant),
-    line(about, 'log.admitted', admitted.result, `${nameOf(admitted)} tells of this ticket`),
-    line(about, 'log.placed', placed.result, `${nameOf(placed)} tells of this receipt`),
-    line(about, 'batch.covers', covers, coverage(batch, placed)),
-  ].map((each) => ({ ...each, receipt: receipt.id }))
+function rangeOf({ range, selection }: BundleHead, { size }: LogHead): string {
+  if (selection.job !== null) return `${selection.job} alone`
+  if (range.from === range.to) return `no entry of a log of ${size}`
+  return `entries ${range.from} to ${range.to - 1} of a log of ${size}`
 }
 
-function nameOf({ sequence, result }: Found): string {
-  if (sequence >= 0) return `entry ${sequence}`
-  return result === 'open' ? 'no entry whose detail is there' : 'no entry'
-}
-
-function coverage(batch: BundledBatch | undefined, placed: Found): string {
-  if (batch === undefined) return 'the batch that settled it is not in the bundle'
-  return `${nameOf(placed)} is among the ${batch.checkpoint.size} of batch ${batch.batchId}`
-}
-
-interface Found {
-  /** -1 when none does. */
-  readonly sequence: number
-  readonly result: LineResult
-}
-
-/** Which entry says exactly this. */
-type Logged = (type: AuditType, detail: unknown) => Found
-
-interface JobContext {
-  readonly bundle: AuditBundle
-  readonly trust: BundleTrust
-  readonly logged: Logged
-}
-
-function indexEntries({ entries }: AuditBundle, { incomplete = 'failed' }: BundleTrust): Logged {
-  const keyOf = (type: AuditType, detail: unknown) => `${type} ${canonicalJson(detail)}`
-  const known = new Map(
-    entries.flatMap(({ type, sequence, opening }) =>
-      opening === null ? [] : [[keyOf(type, opening.detail), sequence] as const],
-    ),
-  )
-  const erased = new Set(entries.flatMap(({ type, opening }) => (opening === null ? type : [])))
-  return (type, detail) => {
-    const sequence = known.get(keyOf(type, detail)) ?? -1
-    if (sequence >= 0) return { sequence, result: 'passed' }
-    return { sequence, result: erased.has(type) ? incomplete : 'failed' }
-  }
-}
-
-/** Each placement that can be read has its receipt, each job stands once, and no batch without a job. */
-function checkCompleteness({ entries, jobs, batches }: AuditBundle): BundleLine[] {
-  const ids = new Set<string>(jobs.map(({ receipt }) => receipt.id))
-  const lines = [line('bundle', 'bundle.jobs', ids.size === jobs.length, 'each job once')]
-  for (const { sequence, type, opening } of entries) {
-    if (type !== 'job.placed' || opening === null) continue
-    const parsed = readPlacement(opening.detail)
-    if (parsed === undefined) {
-      lines.push(line(`entry ${sequence}`, 'entry.detail', false, 'it is no placement'))
-      continue
-    }
-    if (ids.has(parsed.receiptId)) continue
-    const isErased = parsed.receiptUntilMs <= Date.now()
-    const detail = isErased ? 'its retention has ended' : 'its receipt is missing'
-    lines.push(line(parsed.jobId, 'job.receipt', isErased, detail))
-  }
-  for (const { batchId } of batches) {
-    if (jobs.some(({ settlement }) => settlement?.batchId === batchId)) continue
-    lines.push(line(batchName(batchId), 'batch.jobs', false, 'no job of the bundle is in it'))
-  }
-  return lines
-}
-
-function readPlacement(detail: unknown): AuditDetail<'job.placed'> | undefined {
-  try {
-    return parseDetail('job.placed', detail)
-  } catch {
-    return undefined
-  }
+/** What a verdict is about, and no more. */
+function scopeOf(head: BundleHead, logHead: LogHead, receipts: number): string {
+  const { type, policy, fromMs, toMs } = head.selection
+  const time = (at: number | null) => (at === null ? '…' : new Date(at).toISOString())
+  const narrowed = [
+    ...(fromMs === null && toMs === null ? [] : [`of ${time(fromMs)} to ${time(toMs)}`]),
+    ...(type === null ? [] : [`only ${type}`]),
+    ...(policy === null ? [] : [`only policy ${policy}`]),
+  ]
+  return [rangeOf(head, logHead), ...narrowed, some(receipts, 'receipt')].join(', ')
 }

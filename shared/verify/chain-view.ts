@@ -30,12 +30,33 @@ export interface ChainView {
 export interface UnreadChain {
   readonly domain: Domain
   readonly unread: string
-  /** Keys of the hubs that answer now. A ticket under another key is refused all the same. */
-  readonly liveHubKeys: readonly PublicKey[]
+  /** Keys of the hubs that answer now: a ticket under another key is refused all the same. Null where nobody was asked. */
+  readonly liveHubKeys: readonly PublicKey[] | null
 }
+
+/** What a verifier has of the deployment's chain. */
+export type ChainAccess = ChainView | UnreadChain | NoChain
 
 export function isUnread(chain: object): chain is UnreadChain {
   return 'unread' in chain
+}
+
+/** Where no chain was given: right for a deployment that settles on none, whose logs are its one root. */
+export interface NoChain {
+  readonly domain: null
+  /** Keys of its hubs, where the verifier was told them; else the log vouches for what they signed. */
+  readonly hubKeys: readonly PublicKey[] | null
+}
+
+export function isNoChain(chain: object): chain is NoChain {
+  return 'domain' in chain && chain.domain === null
+}
+
+/** For a document of that domain: what settles on a chain is not checked by leaving the chain out. */
+export function accessFor(chain: ChainAccess, domain: Domain | null): ChainAccess {
+  if (!isNoChain(chain) || domain === null) return chain
+  const unread = 'no chain was given, by --rpc and --settlement'
+  return { domain, unread, liveHubKeys: chain.hubKeys }
 }
 
 /** Reads `settlement` through the JSON-RPC endpoint `rpc`. */

@@ -5,7 +5,7 @@ import { checkSignedEcho } from '../echo.ts'
 import { evidenceHash, isAttestedBy, placeOf, type EvidenceRecord } from '../evidence.ts'
 import { LIMITS } from '../limits.ts'
 import { NO_EVIDENCE, type SignedReceipt } from '../receipt.ts'
-import { isUnread } from './chain-view.ts'
+import { isNoChain, isUnread } from './chain-view.ts'
 import { line, type VerificationLine } from './line.ts'
 import type { EvidenceTrust } from './trust.ts'
 
@@ -54,6 +54,12 @@ async function verifyEcho(
   const said = `${minRttMs} ms from anchor ${anchor}`
   if (isUnread(chain))
     return line('evidence.echo', 'open', `${said}, key ${echo.anchorKey.x}; ${chain.unread}`)
+  if (isNoChain(chain)) {
+    const { x, y } = echo.anchorKey
+    const isKnown = chain.hubKeys?.some((key) => key.x === x && key.y === y)
+    const pinned = `${said}, key ${x}${isKnown === undefined ? '; no contract registers it here: pin it by --hub-key' : ', as it was pinned'}`
+    return line('evidence.echo', isKnown ?? 'open', pinned)
+  }
   const known = await chain.isHubKey(echo.anchorKey)
   return line('evidence.echo', known, `${said}, ${known ? 'a' : 'no'} registered key`)
 }

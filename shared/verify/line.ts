@@ -19,12 +19,17 @@ export const LINE_NAMES = [
   'evidence.fresh',
   'evidence.echo',
   'evidence.attestation',
+  'place.within',
   'bundle.domain',
+  'bundle.range',
   'bundle.jobs',
   'job.tenant',
   'job.receipt',
+  'policy.text',
   'log.checkpoint',
   'log.entries',
+  'log.edges',
+  'entry.missing',
   'entry.order',
   'entry.inclusion',
   'entry.detail',
@@ -40,11 +45,22 @@ export const LINE_NAMES = [
 ] as const
 export type LineName = (typeof LINE_NAMES)[number]
 
-/**
- * `simulated` is a place that was made up for development: it passes only where that is allowed, and proves nothing.
- * `open` could not be checked with what the verifier was given, or not yet; never of what was found to be wrong.
- */
-export type LineResult = 'passed' | 'failed' | 'simulated' | 'open'
+/** From good to bad. What was found to be wrong is `failed`, and never any other. */
+export const LINE_RESULTS = [
+  'passed',
+  /** Not part of this deployment: settlement, where there is no chain. */
+  'absent',
+  /** A place that was made up for development: it passes only where that is allowed, and proves nothing. */
+  'simulated',
+  /** Could not be checked with what the verifier was given. */
+  'open',
+  /** Has not happened yet: the job's batch. */
+  'pending',
+  /** Should be in the document and is not. */
+  'missing',
+  'failed',
+] as const
+export type LineResult = (typeof LINE_RESULTS)[number]
 
 export interface VerificationLine {
   readonly name: LineName
@@ -72,9 +88,9 @@ export function lineAbout(
   return { about, ...line(name, result, detail) }
 }
 
-/** Whether everything was checked, and held. */
-export function isProven(lines: readonly VerificationLine[]): boolean {
-  return lines.every(({ result }) => result === 'passed' || result === 'simulated')
+/** Of several: the one that is furthest from proven; `open` where nothing was said. */
+export function worstOf(results: readonly LineResult[]): LineResult {
+  return LINE_RESULTS.findLast((result) => results.includes(result)) ?? 'open'
 }
 
 function toResult(result: boolean | LineResult): LineResult {

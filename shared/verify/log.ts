@@ -1,7 +1,7 @@
-/** The log's part of a bundle: the signed checkpoint, each entry's commitment and place in the tree, and forks. */
+/** What a log's signed checkpoint says, that an entry is under it, and forks. */
 import { bytesToHex } from 'viem'
-import { commitDetail, leafBytes } from '../audit.ts'
-import type { AuditBundle, ProvenEntry } from '../audit-bundle.ts'
+import { leafBytes } from '../audit.ts'
+import type { BundleHead, ProvenEntry } from '../audit-bundle.ts'
 import {
   isNoteSignedBy,
   parseLogHead,
@@ -27,8 +27,8 @@ export function readHead(
 
 /** A head of no entries where there is no checkpoint: nothing is in that. */
 export async function readCheckpoint(
-  { checkpoint }: AuditBundle,
-  { origin, trust }: { readonly origin: string; readonly trust: BundleTrust },
+  { checkpoint }: Pick<BundleHead, 'checkpoint'>,
+  { origin, trust }: { readonly origin: string; readonly trust: Pick<BundleTrust, 'logKeys'> },
 ): Promise<{ readonly head: LogHead; readonly line: BundleLine }> {
   const read = readHead(checkpoint)
   if (read === undefined)
@@ -55,46 +55,6 @@ export function isIncluded(
 ): boolean {
   const leaf = bytesToHex(leafHash(leafBytes(entry)))
   return verifyInclusion({ index: entry.sequence, size, root, leaf, proof: entry.proof })
-}
-
-/** One line for each kind of fault; a bundle of a thousand whole entries needs no thousand lines. */
-export function checkEntries(
-  { entries }: AuditBundle,
-  head: LogHead,
-  { incomplete = 'failed' }: Pick<BundleTrust, 'incomplete'>,
-): BundleLine[] {
-  const failed: BundleLine[] = []
-  let before = -1
-  for (const entry of entries) {
-    const { sequence: index, type, opening, commitment } = entry
-    const about = `entry ${index}`
-    if (index <= before) failed.push(line(about, 'entry.order', false, `comes after ${before}`))
-    before = index
-    if (!isIncluded(entry, head))
-      failed.push(
-        line(about, 'entry.inclusion', false, `${type} is not in the log of ${head.size}`),
-      )
-    if (opening !== null && commitDetail(opening.salt, opening.detail) !== commitment)
-      failed.push(line(about, 'entry.detail', false, 'the detail is not what the leaf commits to'))
-  }
-  const erased = entries.filter(({ opening }) => opening === null).length
-  // Nobody can tell an entry that was erased from one whose detail was held back, nor why some are not here: so both are said.
-  const detail = `entries ${rangesOf(entries)} of ${head.size}, ${erased} of them without detail: erased or withheld`
-  // An auditor's bundle may have them; who looks at one job is told that there was more.
-  const isOpen = erased > 0 && incomplete === 'open'
-  return failed.length > 0 ? failed : [line('log', 'log.entries', isOpen ? 'open' : true, detail)]
-}
-
-/** `0 to 3, 7, 9 to 11`; the first gaps of many. */
-function rangesOf(entries: AuditBundle['entries']): string {
-  const ranges: [number, number][] = []
-  for (const { sequence } of entries) {
-    const last = ranges.at(-1)
-    if (last?.[1] === sequence - 1) last[1] = sequence
-    else ranges.push([sequence, sequence])
-  }
-  const shown = ranges.slice(0, 8).map(([a, b]) => (a === b ? `${a}` : `${a} to ${b}`))
-  return `${shown.join(', ')}${ranges.length > 8 ? ' and more' : ''}`
 }
 
 /** Two roots for one size of one log: whoever signed them showed two people different pasts. */

@@ -1,49 +1,100 @@
 /** The verifier: checks a receipt document against nothing but the chain, and says of each check what it compared. */
+import type { z } from 'zod'
 import { checkReceipt } from '../check-receipt.ts'
+import { isNoDomain, NO_DOMAIN } from '../eip712.ts'
 import { verifyMerkleProof } from '../merkle.ts'
 import { verifyPresence } from '../presence.ts'
 import { ReceiptDocument, type SignedReceipt } from '../receipt.ts'
 import { countryCode } from '../region.ts'
-import { isUnread } from './chain-view.ts'
-import { isProven, line, type VerificationLine } from './line.ts'
+import { accessFor, isNoChain, isUnread, type ChainAccess } from './chain-view.ts'
+import { line, type VerificationLine } from './line.ts'
 import type { ReceiptTrust } from './trust.ts'
+import { conclude, newTally, tallyLine, type Tally, type Verdict } from './verdict.ts'
 
 export interface Verification {
+  /** Whether everything was checked, and held. */
   readonly ok: boolean
+  readonly verdict: Verdict
   readonly lines: readonly VerificationLine[]
 }
 
 /** Checks a document as `GET /v1/receipts/{id}` answers it; never throws for what is wrong with the document. */
 export async function verifyReceipt(document: unknown, trust: ReceiptTrust): Promise<Verification> {
   const parsed = ReceiptDocument.safeParse(document)
-  if (!parsed.success) {
-    const fault = parsed.error.issues[0]
-    const detail = `${fault?.path.join('.') ?? ''}: ${fault?.message ?? 'not a receipt document'}`
-    return { ok: false, lines: [line('schema', false, detail)] }
-  }
-  const { receipt } = parsed.data
-  const checks = await checkReceipt(receipt, trust.chain.domain)
-  const lines = [
-    line('schema', true, 'a receipt document, version 1'),
+  const lines = parsed.success
+    ? [
+        line('schema', true, 'a receipt document, version 1'),
+        ...(await checkDocument(parsed.data, trust)),
+      ]
+    : [line('schema', false, describeFault(parsed.error))]
+  const tally = newTally('one receipt')
+  for (const each of lines) tallyLine(tally, each)
+  if (parsed.success) addPending(tally, parsed.data, lines)
+  const verdict = conclude(tally, { nowMs: trust.nowMs ?? Date.now() })
+  return { ok: verdict.result === 'holds', verdict, lines }
+}
+
+function addPending(
+  tally: Tally,
+  { settlesByMs }: ReceiptDocument,
+  lines: readonly VerificationLine[],
+): void {
+  const status = lines.find(({ name }) => name === 'settlement.status')?.result
+  tally.isSettled = status !== 'absent'
+  if (status !== 'pending') return
+  tally.pending = 1
+  tally.settlesByMs = settlesByMs
+}
+
+/** Where in the document the first fault of its form is. */
+export function describeFault({ issues: [fault] }: z.ZodError): string {
+  return `${fault?.path.join('.') ?? ''}: ${fault?.message ?? 'not of its form'}`
+}
+
+/** @param isLogged whether a log that the verifier trusts names the receipt, and so vouches for who signed it */
+export async function checkDocument(
+  document: ReceiptDocument,
+  trust: ReceiptTrust,
+  isLogged = false,
+): Promise<VerificationLine[]> {
+  const { receipt } = document
+  const own = isNoDomain(receipt.domain) ? null : receipt.domain
+  const chain = accessFor(trust.chain, own)
+  const domain = chain.domain ?? NO_DOMAIN
+  const checks = await checkReceipt(receipt, { domain, nowMs: trust.nowMs ?? Date.now() })
+  return [
     ...checks.map(({ rule, ok, detail }) => line(rule, ok, detail)),
-    await checkHubKey(receipt, trust),
+    await checkHubKey(receipt, chain, isLogged),
     await checkPresence(receipt),
     checkPlace(receipt, trust),
-    ...(await checkSettlement(parsed.data, trust)),
+    ...(await checkSettlement(document, chain)),
   ]
-  return { ok: isProven(lines), lines }
 }
 
 async function checkHubKey(
   { hubKey }: SignedReceipt,
-  { chain }: ReceiptTrust,
+  chain: ChainAccess,
+  isLogged: boolean,
 ): Promise<VerificationLine> {
   const name = 'hub.registered'
-  if (!isUnread(chain))
+  if (!isNoChain(chain) && !isUnread(chain))
     return line(name, await chain.isHubKey(hubKey), `hub key ${hubKey.x} in the contract`)
-  const isLive = chain.liveHubKeys.some(({ x, y }) => x === hubKey.x && y === hubKey.y)
-  const detail = `hub key ${hubKey.x} is ${isLive ? 'a' : 'no'} live hub’s; ${chain.unread}`
-  return line(name, isLive ? 'open' : 'failed', detail)
+  const known = isUnread(chain) ? chain.liveHubKeys : chain.hubKeys
+  const isKnown = known?.some(({ x, y }) => x === hubKey.x && y === hubKey.y)
+  if (isNoChain(chain)) {
+    if (isKnown !== undefined) return line(name, isKnown, `hub key ${hubKey.x}, as it was pinned`)
+    const why = isLogged
+      ? 'the log names its receipt'
+      : 'pin it by --hub-key, or check the bundle of its job'
+    return line(
+      name,
+      isLogged ? 'absent' : 'open',
+      `hub key ${hubKey.x}: no contract registers it here; ${why}`,
+    )
+  }
+  if (isKnown === undefined) return line(name, 'open', `hub key ${hubKey.x}; ${chain.unread}`)
+  const detail = `hub key ${hubKey.x} is ${isKnown ? 'a' : 'no'} live hub’s; ${chain.unread}`
+  return line(name, isKnown ? 'open' : 'failed', detail)
 }
 
 async function checkPresence({ receipt, presence }: SignedReceipt): Promise<VerificationLine> {
@@ -78,13 +129,18 @@ function checkPlace(
 
 async function checkSettlement(
   { receipt, status, refusal, settlement }: ReceiptDocument,
-  { chain, incomplete = 'failed' }: ReceiptTrust,
+  chain: ChainAccess,
 ): Promise<VerificationLine[]> {
+  if (isNoChain(chain)) {
+    const isAbsent = settlement === null && refusal === null
+    const detail = isAbsent ? 'not part of this deployment' : 'there is no chain that it names'
+    return [line('settlement.status', isAbsent ? 'absent' : 'failed', detail)]
+  }
   if (status !== 'settled' || settlement === null)
     return [
-      refusal === null
-        ? line('settlement.status', incomplete, `still ${status}`)
-        : line('settlement.status', false, `refused: ${refusal}`),
+      refusal === null && status === 'pending'
+        ? line('settlement.status', 'pending', 'not in a batch yet')
+        : line('settlement.status', false, `${status}: ${refusal ?? 'without a batch'}`),
     ]
   const settled = line('settlement.status', refusal === null, 'settled')
   const { batchId, receiptRoot, proof, transactionHash, blockNumber } = settlement

@@ -14,16 +14,15 @@ import {
   type Chain,
 } from '#scripts/lib/chain.ts'
 import { createChainView, rememberChain, type ChainView } from '#shared/verify/chain-view.ts'
-import { createPinnedView } from '#scripts/lib/pinned-view.ts'
+import { createPinnedView } from '#scripts/lib/verify/pins.ts'
 import { verifyEvidence } from '#shared/verify/evidence.ts'
-import { verifyBundle } from '#shared/verify/bundle.ts'
+import { verifyBundle } from '#shared/verify/whole.ts'
 import { findForks } from '#shared/verify/log.ts'
-import type { BundleTrust, WholeTrust } from '#shared/verify/trust.ts'
+import type { BundleTrust } from '#shared/verify/trust.ts'
 import type { AuditBundle } from '#shared/audit-bundle.ts'
 import { createLogSigner } from '#shared/checkpoint.ts'
 import { NO_DOMAIN } from '#shared/eip712.ts'
-import { concludeEvidence } from '#shared/conclude-evidence.ts'
-import { placeOf, type EvidenceRecord } from '#shared/evidence.ts'
+import { placeOf } from '#shared/evidence.ts'
 import { randomBytes, type Bytes32 } from '#shared/ids.ts'
 import { silentLog } from '#shared/log.ts'
 import { NO_EVIDENCE } from '#shared/receipt.ts'
@@ -31,11 +30,17 @@ import { collectBundle, type BundleSource } from '#worker/collect-bundle.ts'
 import { createLedgerChain } from '#worker/ledger/chain.ts'
 import { createLedgerCore, type LedgerCore } from '#worker/ledger/core.ts'
 import { createTenantCore, type TenantCore } from '#worker/tenant/core.ts'
-import type { BundleSelection, RecordedReceipt } from '#worker/tenant/protocol.ts'
+import type { RecordedReceipt } from '#worker/tenant/protocol.ts'
+import { bundleSourceOf, observedInGermany } from '../support/bundle-source.ts'
 import { until } from '../support/poll.ts'
 import { TENANT } from '../support/policies.ts'
 import { createRandom } from '../support/random.ts'
-import { createReceiptMaker, type ReceiptMaker } from '../support/receipts.ts'
+import {
+  createReceiptMaker,
+  EU_POLICY_TEXT,
+  nowOfReceipts,
+  type ReceiptMaker,
+} from '../support/receipts.ts'
 import { createSqliteStorage } from '../support/sqlite-storage.ts'
 
 const SALT: Bytes32 = `0x${'5a'.repeat(32)}`
@@ -49,7 +54,7 @@ let ledger: LedgerCore
 let consumer: `0x${string}`
 let source: BundleSource
 let view: ChainView
-let trust: WholeTrust
+let trust: BundleTrust & { readonly chain: ChainView }
 let bundle: AuditBundle
 
 beforeAll(async () => {
@@ -71,22 +76,23 @@ beforeAll(async () => {
     log: { domain: { ...domain, verifyingContract: lower(settlement) }, seed },
   })
   await tenant.createKey({ tenant: TENANT, scopes: ['infer'], networks: [] })
+  tenant.publishPolicy(EU_POLICY_TEXT)
   ledger = createLedgerCore({
     storage: createSqliteStorage(),
     chain: createLedgerChain({ rpc: chain.rpc, chainId, settlement, posterKey: poster.privateKey }),
-    nowMs: Date.now,
+    nowMs: nowOfReceipts,
     wake: () => {},
     log: silentLog,
     batchMs: 10,
     confirmations: 0,
     checkpointOf: async (_tenant, since) => tenant.audit.head(since),
   })
-  source = sourceOf()
+  source = bundleSourceOf({ tenant, ledger, seed })
   await runJobs(3)
   await runJobs(2)
   view = rememberChain(await createChainView(chain.rpc, settlement))
   const { publicKey } = await createLogSigner(seed)
-  trust = { chain: view, logKeys: [publicKey], attesters: [] }
+  trust = { chain: view, logKeys: [publicKey], attesters: [], nowMs: ISSUED_MS + 60_000 }
   bundle = await collectBundle(source, { from: 0, to: tenant.audit.head()?.size ?? 0 })
 })
 afterAll(async () => {
@@ -98,52 +104,12 @@ function lower(address: `0x${string}`): `0x${string}` {
   return `0x${address.slice(2).toLowerCase()}`
 }
 
-/** The parts of the Worker's environment that a bundle is collected from. */
-function sourceOf(): BundleSource {
-  const own = {
-    auditBundle: (selection: BundleSelection) => tenant.audit.bundle(selection),
-    auditConsistency: async (sizes: { from: number; to: number }) =>
-      tenant.audit.consistency(sizes),
-  }
-  const namespace = (stub: unknown) => ({
-    getByName: () => stub,
-    jurisdiction: () => namespace(stub),
-  })
-  const config = {
-    hubs: [{ name: 'hub-test', jurisdiction: 'any' as const }],
-    deployment: 'any' as const,
-    ingressCountry: 0,
-    hubAddress: '',
-    operatorKey: undefined,
-    admissionSecret: undefined,
-    proxySecret: undefined,
-    logKey: seed,
-  }
-  return { env: { TENANT: namespace(own), LEDGER: namespace(ledger) }, config, tenant: TENANT }
-}
-
 /** Jobs that ran, each on evidence that it was observed in Germany, settled in one batch. */
 async function runJobs(count: number): Promise<void> {
   const receipts: RecordedReceipt[] = []
   for (let i = 0; i < count; i += 1) {
     const { receipt: plain } = await maker.make()
-    const evidence: EvidenceRecord = concludeEvidence(
-      {
-        nodeId: plain.ticket.nodeId,
-        hub: 'hub-test',
-        claim: 'DE',
-        observation: {
-          country: 'DE',
-          source: 'edge',
-          asn: 3320,
-          network: 'residential',
-          listVersion: 20_261_101,
-        },
-        echoes: [],
-        attestation: null,
-      },
-      ISSUED_MS - 500,
-    )
+    const evidence = observedInGermany(plain.ticket.nodeId, ISSUED_MS - 500)
     const receipt = await maker.make({ place: placeOf(evidence, 'public') })
     receipts.push({ receipt, evidence, salt: SALT })
   }
@@ -156,9 +122,12 @@ async function runJobs(count: number): Promise<void> {
   })
 }
 
-async function failures(document: unknown, by: WholeTrust = trust): Promise<string[]> {
+/** The checks that failed, that found something missing, or that have to wait. */
+async function failures(document: unknown, by: BundleTrust = trust): Promise<string[]> {
   const { ok, lines } = await verifyBundle(document, by)
-  const failed = lines.filter(({ result }) => result === 'failed').map(({ name }) => name)
+  const failed = lines
+    .filter(({ result }) => result === 'failed' || result === 'missing' || result === 'pending')
+    .map(({ name }) => name)
   expect(ok).toBe(failed.length === 0)
   return failed
 }
@@ -181,7 +150,7 @@ describe('a bundle', () => {
     const { lines } = await verifyBundle(bundle, trust)
     expect(lines.filter(({ result }) => result !== 'passed')).toEqual([])
     expect(bundle.jobs.length).toBe(5)
-    expect(bundle.batches.map(({ checkpoint }) => checkpoint.size)).toEqual([8, 12])
+    expect(bundle.batches.map(({ checkpoint }) => checkpoint.size)).toEqual([9, 13])
     const { jobId } = at(bundle.jobs, 0).receipt.receipt.ticket
     const names = lines.filter(({ about }) => about === jobId).map(({ name }) => name)
     for (const name of [
@@ -209,11 +178,12 @@ describe('a bundle', () => {
 
   it('is proven without any connection by what was pinned of the chain', async () => {
     const batches = bundle.jobs.flatMap(({ settlement }) => settlement ?? [])
-    const chainless = createPinnedView({
+    const pinned = createPinnedView({
       domain: view.domain,
       hubKeys: [maker.hub.publicKey],
       logKeys: [],
       attesters: [],
+      heads: [],
       batches: batches.map(({ batchId, receiptRoot, transactionHash, blockNumber }) => ({
         batchId,
         receiptRoot,
@@ -222,8 +192,8 @@ describe('a bundle', () => {
         logRoot: bundle.batches.find((batch) => batch.batchId === batchId)?.logRoot ?? SALT,
       })),
     })
-    expect(await failures(bundle, { ...trust, chain: chainless })).toEqual([])
-    const others = { ...chainless, isHubKey: async () => false }
+    expect(await failures(bundle, { ...trust, chain: pinned })).toEqual([])
+    const others = { ...view, isHubKey: async () => false }
     expect(await failures(bundle, { ...trust, chain: others })).toContain('hub.registered')
   })
 
@@ -253,7 +223,7 @@ describe('a bundle', () => {
   })
 
   it.each<[string, (copy: AuditBundle) => void]>([
-    ['log.checkpoint', (copy) => (copy.checkpoint = copy.checkpoint.replace(/\n12\n/, '\n11\n'))],
+    ['log.checkpoint', (copy) => (copy.checkpoint = copy.checkpoint.replace(/\n13\n/, '\n12\n'))],
     [
       'entry.detail',
       (copy) => Object.assign(at(copy.entries, 3).opening?.detail ?? {}, { jobId: 'job_1' }),
@@ -261,8 +231,8 @@ describe('a bundle', () => {
     ['entry.inclusion', (copy) => (at(copy.entries, 4).atMs += 1)],
     ['entry.inclusion', (copy) => (at(copy.entries, 0).commitment = SALT)],
     ['entry.order', (copy) => copy.entries.reverse()],
-    ['log.placed', (copy) => copy.entries.splice(3, 1)],
-    ['log.admitted', (copy) => copy.entries.splice(2, 1)],
+    ['log.placed', (copy) => copy.entries.splice(4, 1)],
+    ['log.admitted', (copy) => copy.entries.splice(3, 1)],
     ['job.receipt', (copy) => copy.jobs.splice(0, 1)],
     ['bundle.jobs', (copy) => copy.jobs.push(at(copy.jobs, 0))],
     ['evidence.record', (copy) => (at(copy.jobs, 0).evidence = null)],
@@ -276,15 +246,49 @@ describe('a bundle', () => {
     expect(await failures(edited(change))).toContain(name)
   })
 
-  it('says which entries of the log it has, so that one that was left out is seen', async () => {
-    const linesOf = async (document: unknown) =>
-      (await verifyBundle(document, trust)).lines.find(({ name }) => name === 'log.entries')?.detail
-    expect(await linesOf(bundle)).toContain('entries 0 to 11 of 12, 0 of them without detail')
-    const hidden = edited((copy) => {
-      copy.entries.splice(2, 2)
-      copy.jobs.splice(0, 1)
-    })
-    expect(await linesOf(hidden)).toContain('entries 0 to 1, 4 to 11 of 12')
+  it.each<[string, string, (copy: AuditBundle) => void]>([
+    [
+      'a job with both its entries',
+      '2 entries missing (3 to 4)',
+      (copy) => {
+        copy.entries.splice(3, 2)
+        copy.jobs.splice(0, 1)
+      },
+    ],
+    [
+      'its last entries',
+      '2 entries missing (11 to 12)',
+      (copy) => {
+        copy.entries.splice(-2)
+        copy.jobs.splice(-1)
+      },
+    ],
+    ['one entry that is of no receipt', '1 entry missing (1)', (copy) => copy.entries.splice(1, 1)],
+    [
+      'a detail',
+      '1 entry without detail, which no erasure in the log explains (0)',
+      (copy) => (at(copy.entries, 0).opening = null),
+    ],
+    [
+      'a job, as if it were erased',
+      '2 entries without detail, which no erasure in the log explains (3 to 4)',
+      (copy) => {
+        at(copy.entries, 3).opening = null
+        at(copy.entries, 4).opening = null
+        copy.jobs.splice(0, 1)
+      },
+    ],
+    ['a receipt', '1 receipt missing', (copy) => copy.jobs.splice(0, 1)],
+    ['the text of a policy', '1 other part missing', (copy) => copy.policies.splice(0, 1)],
+  ])('without %s is not whole, and the headline says so', async (_what, said, change) => {
+    const document = edited(change)
+    const { verdict } = await verifyBundle(document, trust)
+    expect(verdict.result).toBe('incomplete')
+    expect(verdict.title).toContain(said)
+    const accepted = await verifyBundle(document, { ...trust, allowGaps: true })
+    expect(accepted.verdict.result).toBe('holds')
+    expect(accepted.verdict.title).toContain('gaps that --allow-gaps accepts')
+    expect(accepted.verdict.title).toContain(said)
   })
 
   it.each(['bounded', 'attested'] as const)(
@@ -343,21 +347,16 @@ describe('what cannot be checked', () => {
     expect((await resultsOf(moved, by)).failed).toContain('settlement.inclusion')
   })
 
-  it('for a detail that is erased, or a job not settled, fails an auditor and is open on a page', async () => {
-    const page: BundleTrust = { ...trust, incomplete: 'open' }
-    const erased = edited((copy) => (at(copy.entries, 3).opening = null))
-    expect((await resultsOf(erased, trust)).failed).toEqual(['batch.covers', 'log.placed'])
-    expect(await resultsOf(erased, page)).toEqual({
-      failed: [],
-      open: ['batch.covers', 'log.entries', 'log.placed'],
-    })
+  it('yet is pending: counted, with the time by which it should be settled', async () => {
     const { jobId } = at(bundle.jobs, 0).receipt.receipt.ticket
     const pending = await collectBundle(source, { jobId })
     Object.assign(at(pending.jobs, 0), { settlement: null })
-    Object.assign(pending, { batches: [] })
-    const waits = ['batch.covers', 'settlement.status']
-    expect((await resultsOf(pending, trust)).failed).toEqual(waits)
-    expect(await resultsOf(pending, page)).toEqual({ failed: [], open: waits })
+    Object.assign(pending, { batches: [], settlesWithinMs: 60_000 })
+    const { verdict, lines } = await verifyBundle(pending, { ...trust, nowMs: ISSUED_MS + 1_000 })
+    expect(verdict.result).toBe('incomplete')
+    expect(verdict.title).toContain('1 job pending, to be settled by 2027-01-15T08:01:00.025Z')
+    const waits = lines.filter(({ result }) => result === 'pending').map(({ name }) => name)
+    expect(waits.toSorted()).toEqual(['batch.covers', 'settlement.status'])
   })
 })
 
@@ -371,6 +370,7 @@ describe('a log with a fork', () => {
       log: { domain: bundle.domain ?? NO_DOMAIN, seed },
     })
     await forked.createKey({ tenant: TENANT, scopes: ['infer'], networks: [] })
+    forked.publishPolicy(EU_POLICY_TEXT)
     forked.recordReceipts(bundle.jobs.map(({ receipt }) => ({ receipt, salt: SALT })))
     expect(forked.audit.head()?.size).toBe(size)
     const signed = await forked.audit.checkpoint()

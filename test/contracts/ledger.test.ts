@@ -31,7 +31,7 @@ import { createLedgerCore, type LedgerCore } from '#worker/ledger/core.ts'
 import type { FaultCode } from '#worker/ledger/fault.ts'
 import { createSqliteStorage, type TestStorage } from '../support/sqlite-storage.ts'
 import { until } from '../support/poll.ts'
-import { createReceiptMaker, type ReceiptMaker } from '../support/receipts.ts'
+import { createReceiptMaker, nowOfReceipts, type ReceiptMaker } from '../support/receipts.ts'
 
 let dir: string
 let chain: Chain
@@ -72,7 +72,7 @@ function startLedger(through: LedgerChain = ledgerChain, from = storage): Ledger
   return createLedgerCore({
     storage: from,
     chain: through,
-    nowMs: Date.now,
+    nowMs: nowOfReceipts,
     wake: () => {},
     log: silentLog,
     batchMs: 10,
@@ -104,8 +104,8 @@ describe('a Ledger with a real chain', () => {
     const view = await createChainView(chain.rpc, deployment.settlement)
     for (const [i, receipt] of receipts.entries()) {
       const { status = 'pending', settlement = null } = statuses[i] ?? {}
-      const document = { receipt, salt: null, status, refusal: null, settlement }
-      const verification = await verifyReceipt(document, { chain: view })
+      const document = { receipt, salt: null, status, refusal: null, settlement, settlesByMs: null }
+      const verification = await verifyReceipt(document, { chain: view, nowMs: nowOfReceipts() })
       expect(verification.lines.filter(({ result }) => result !== 'passed')).toEqual([])
       const { batchId = 0, proof = [] } = settlement ?? {}
       const isSettled = await connect(chain.rpc).reader.readContract({
@@ -174,7 +174,7 @@ describe('a Ledger with a real chain', () => {
     const lost = createLedgerCore({
       storage: fresh,
       chain: ledgerChain,
-      nowMs: Date.now,
+      nowMs: nowOfReceipts,
       wake: () => {},
       log: silentLog,
       batchMs: 10,

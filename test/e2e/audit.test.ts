@@ -97,7 +97,7 @@ async function verify(bundle: unknown): Promise<{ code: number; output: string }
   ]
   return new Promise((resolve) => {
     execFile(process.execPath, args, (error, stdout, stderr) => {
-      resolve({ code: error === null ? 0 : 1, output: stdout + stderr })
+      resolve({ code: error === null ? 0 : Number(error.code), output: stdout + stderr })
     })
   })
 }
@@ -119,7 +119,7 @@ describe('a job in the audit log', () => {
   it('is not mistaken for what the API answered instead of it', async () => {
     const refused: unknown = JSON.parse(await text('/v1/audit/bundle?from=-1'))
     const { code, output } = await verify(refused)
-    expect(code).toBe(1)
+    expect(code).toBe(2)
     expect(output).toContain('is no bundle but an error that the API answered: 400 invalid_request')
   })
 

@@ -18,7 +18,7 @@ import type { TenantApi } from '#worker/tenant/protocol.ts'
 import { createHubBench, DOMAIN, kernelRequest, type TestHubBench } from '../support/hub.ts'
 import { createModelChain } from '../support/model-chain.ts'
 import { placeIn } from '../support/place.ts'
-import { createReceiptMaker } from '../support/receipts.ts'
+import { createReceiptMaker, nowOfReceipts } from '../support/receipts.ts'
 import { createSqliteStorage } from '../support/sqlite-storage.ts'
 import { asPolicy } from '#test/support/as-policy.ts'
 
@@ -241,7 +241,7 @@ describe('settlement alone, of what Worker, Hub and node did and signed together
     chain.hubs.add(maker.hub.publicKey.x)
     const consumer = `0x${'c1'.repeat(20)}` as const
     chain.accounts.set(consumer, { balance: 10_000n, limit: 10_000n })
-    let nowMs = 1_000_000
+    let nowMs = nowOfReceipts()
     const ledger = createLedgerCore({
       storage: createSqliteStorage(),
       chain,

@@ -201,6 +201,7 @@ export async function createHubBench(
                   signer: identity.signer,
                   domain: DOMAIN,
                   now: Date.now,
+                  takenAtMs: Date.now(),
                   signal,
                   emit,
                 })

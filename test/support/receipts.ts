@@ -5,7 +5,7 @@ import { peerIdOf } from '#p2p/node.ts'
 import { typedDigest, type Domain } from '#shared/eip712.ts'
 import { newJobId, NodeId, type Bytes32, type JobId } from '#shared/ids.ts'
 import { compilePolicy } from '#shared/compile-policy.ts'
-import type { CompiledPolicy } from '#shared/policy.ts'
+import type { CompiledPolicy, Policy } from '#shared/policy.ts'
 import {
   NO_EVIDENCE,
   receiptHash,
@@ -20,10 +20,24 @@ import { createSigner, generateSigningKey, type Signer } from '#shared/signature
 import { TENANT } from './policies.ts'
 import { asPolicy } from '#test/support/as-policy.ts'
 
-export const EU_POLICY: CompiledPolicy = compilePolicy(
-  asPolicy({ id: 'eu-only', compute: { allow: ['EU'] }, dataClass: 'public' }),
-  { tenant: TENANT, version: 1 },
-)
+/** As it is published; its first version is that of {@link EU_POLICY}. */
+export const EU_POLICY_TEXT: Policy = asPolicy({
+  id: 'eu-only',
+  compute: { allow: ['EU'] },
+  dataClass: 'public',
+})
+
+export const EU_POLICY: CompiledPolicy = compilePolicy(EU_POLICY_TEXT, {
+  tenant: TENANT,
+  version: 1,
+})
+
+/** When the tickets were issued. */
+const ISSUED_MS = 1_800_000_000_000
+
+/** A clock that runs, and by which the receipts are a minute old: for those who check their times. */
+export const nowOfReceipts = (): number => Date.now() + SHIFT_MS
+const SHIFT_MS = ISSUED_MS + 60_000 - Date.now()
 
 export interface ReceiptWish {
   readonly jobId?: JobId
@@ -112,8 +126,8 @@ function ticketOf(wish: ReceiptWish, policy: CompiledPolicy, nodeId: NodeId): Ti
     inputCommitment: filled('0c'),
     units: wish.units ?? 3,
     priceMicroUsd: wish.priceMicroUsd ?? 7,
-    issuedAtMs: 1_800_000_000_000,
-    expiresAtMs: 1_800_000_120_000,
+    issuedAtMs: ISSUED_MS,
+    expiresAtMs: ISSUED_MS + 120_000,
     ...wish.ticket,
   }
 }
@@ -134,7 +148,7 @@ async function createNode() {
       kernels: 'any',
       maxJobs: 4,
       sequence: 1,
-      issuedAtMs: 1_800_000_000_000,
+      issuedAtMs: ISSUED_MS,
     },
     identity,
   )

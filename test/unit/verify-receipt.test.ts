@@ -6,9 +6,16 @@ import { buildMerkleTree } from '#shared/merkle.ts'
 import type { ReceiptDocument } from '#shared/receipt.ts'
 import { countryBit } from '#shared/region.ts'
 import { createRandom } from '../support/random.ts'
-import { createReceiptMaker, type ReceiptMaker, type ReceiptWish } from '../support/receipts.ts'
+import {
+  createReceiptMaker,
+  nowOfReceipts,
+  type ReceiptMaker,
+  type ReceiptWish,
+} from '../support/receipts.ts'
 
 const DOMAIN = { chainId: 31_337, verifyingContract: `0x${'5e'.repeat(20)}` } as const
+const ISSUED_MS = 1_800_000_000_000
+const IN_TWO_HOURS_MS = ISSUED_MS + 7_200_000
 const TRANSACTION: Bytes32 = `0x${'7a'.repeat(32)}`
 
 let maker: ReceiptMaker
@@ -33,11 +40,14 @@ async function settle(wish: ReceiptWish = {}): Promise<[ReceiptDocument, ChainVi
   }
   const proof = tree.proof(2)
   const settlement = { batchId, receiptRoot, proof, transactionHash: TRANSACTION, blockNumber }
-  return [{ receipt, salt: null, status: 'settled', refusal: null, settlement }, chain]
+  return [
+    { receipt, salt: null, status: 'settled', refusal: null, settlement, settlesByMs: null },
+    chain,
+  ]
 }
 
 async function failures(document: unknown, chain: ChainView): Promise<string[]> {
-  const { ok, lines } = await verifyReceipt(document, { chain })
+  const { ok, lines } = await verifyReceipt(document, { chain, nowMs: nowOfReceipts() })
   const failed = lines.filter(({ result }) => result === 'failed').map(({ name }) => name)
   expect(ok).toBe(failed.length === 0)
   return failed
@@ -106,9 +116,14 @@ describe('the verifier', () => {
     ['place', { place: { country: countryBit('US') } }],
     ['place', { place: { evidence: 'declared' } }],
     ['ticket.units', { ticket: { units: 2 }, receipt: { units: 3, amountMicroUsd: '21' } }],
+    ['ticket.times', { receipt: { startedAtMs: 0 } }],
+    ['ticket.times', { receipt: { startedAtMs: ISSUED_MS - 1 } }],
+    ['ticket.times', { receipt: { startedAtMs: ISSUED_MS + 9, finishedAtMs: ISSUED_MS + 8 } }],
+    ['ticket.times', { receipt: { finishedAtMs: ISSUED_MS + 120_001 } }],
+    ['ticket.times', { receipt: { finishedAtMs: 32_503_680_000_000 } }],
     [
       'ticket.times',
-      { receipt: { startedAtMs: 1_900_000_000_000, finishedAtMs: 1_900_000_000_001 } },
+      { receipt: { finishedAtMs: IN_TWO_HOURS_MS }, ticket: { expiresAtMs: IN_TWO_HOURS_MS } },
     ],
     ['amount', { receipt: { amountMicroUsd: '22' } }],
     ['ticket.allowed', { ticket: { allowed: `0x${'f'.repeat(64)}` } }],
@@ -127,7 +142,11 @@ describe('the verifier', () => {
   it('[V2] rejects a simulated place, and where it is allowed says that it proves nothing', async () => {
     const [document, chain] = await settle({ place: { source: 'simulated' } })
     expect(await failures(document, chain)).toEqual(['place.evidence'])
-    const { ok, lines } = await verifyReceipt(document, { chain, allowSimulated: true })
+    const { ok, lines } = await verifyReceipt(document, {
+      chain,
+      allowSimulated: true,
+      nowMs: nowOfReceipts(),
+    })
     expect(ok).toBe(true)
     const place = lines.find(({ name }) => name === 'place.evidence')
     expect(place).toEqual({
@@ -137,10 +156,23 @@ describe('the verifier', () => {
     })
   })
 
-  it('does not pass a receipt that is still pending or was refused', async () => {
+  it('says of a receipt that is pending that it is, and when it should not be any more', async () => {
+    const [document, chain] = await settle()
+    const pending = { ...document, status: 'pending', settlement: null, settlesByMs: ISSUED_MS }
+    const say = async (nowMs: number) => {
+      const { ok, verdict } = await verifyReceipt(pending, { chain, nowMs })
+      expect([ok, verdict.result]).toEqual([false, 'incomplete'])
+      return verdict.title
+    }
+    expect(await say(ISSUED_MS)).toContain(
+      '1 job pending, to be settled by 2027-01-15T08:00:00.000Z',
+    )
+    expect(await say(ISSUED_MS + 1)).toContain('should have settled by 2027-01-15T08:00:00.000Z')
+  })
+
+  it('does not pass a receipt that settlement refused', async () => {
     const [document, chain] = await settle()
     const pending = { ...document, status: 'pending', settlement: null }
-    expect(await failures(pending, chain)).toEqual(['settlement.status'])
     const refused = { ...pending, status: 'refused', refusal: 'compute.allow' }
     expect(await failures(refused, chain)).toEqual(['settlement.status'])
   })

@@ -85,6 +85,7 @@ export async function attemptJob(
     salt,
     receiptKey: member.presence.receiptKey,
     domain: deps.domain,
+    nowMs: deps.now(),
   })
   await keepReceipt(deps, storedFrom(offer, result, member), {
     id: receiptId,

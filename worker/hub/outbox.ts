@@ -47,7 +47,7 @@ export class Outbox {
     const entry = this.get(tenant, id)
     if (entry === undefined) return null
     const { receipt, salt } = entry
-    return { receipt, salt, status: 'pending', refusal: null, settlement: null }
+    return { receipt, salt, status: 'pending', refusal: null, settlement: null, settlesByMs: null }
   }
 
   holdsJob(tenant: string, jobId: string): boolean {

@@ -72,7 +72,7 @@ export function createLedgerCore(deps: LedgerDeps): LedgerCore {
       if (entries.length > LIMITS.batchReceipts)
         throw new AppError('too_large', `At most ${LIMITS.batchReceipts} receipts in one call.`)
       const domain = chain?.domain ?? null
-      const outcomes = await takeReceipts(entries, { receipts, storage, domain })
+      const outcomes = await takeReceipts(entries, { receipts, storage, domain, nowMs: deps.nowMs })
       if (outcomes.some(({ status }) => status === 'pending')) wake(batchMs)
       // A batch is a minute away; that it cannot be posted is told now.
       void tick?.fault(GLANCE_MS)

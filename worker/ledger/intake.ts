@@ -11,6 +11,7 @@ export interface IntakeDeps {
   readonly storage: Pick<DurableStorage, 'transactionSync'>
   /** Null while no chain is configured: receipts are then checked for the domain that they name. */
   readonly domain: Domain | null
+  readonly nowMs: () => number
 }
 
 /** The one payable rule: of all receipts of a job the first that was accepted is paid, whichever attempt it is of. */
@@ -35,10 +36,10 @@ export async function takeReceipts(
 /** Undefined for one that is known already and brings nothing new. */
 async function judge(
   { receipt: signed, consumer }: LedgerEntry,
-  { receipts, domain }: IntakeDeps,
+  { receipts, domain, nowMs }: IntakeDeps,
 ): Promise<Verdict | undefined> {
   if (consumer === null && receipts.find(signed.id) !== undefined) return undefined
-  return check(signed, domain ?? signed.domain)
+  return check(signed, { domain: domain ?? signed.domain, nowMs: nowMs() })
 }
 
 function take(
@@ -65,10 +66,14 @@ interface Verdict {
 }
 
 /** One receipt that the checks themselves choke on is refused; it must not hold up those beside it. */
-async function check(signed: LedgerEntry['receipt'], domain: Domain): Promise<Verdict> {
+async function check(
+  signed: LedgerEntry['receipt'],
+  { domain, nowMs }: { readonly domain: Domain; readonly nowMs: number },
+): Promise<Verdict> {
   try {
     const forged = firstFailure(await checkAuthenticity(signed, domain))
-    return { forged, broken: forged === undefined ? firstFailure(checkContent(signed)) : undefined }
+    const broken = forged === undefined ? firstFailure(checkContent(signed, nowMs)) : undefined
+    return { forged, broken }
   } catch {
     return { forged: 'receipt.malformed', broken: undefined }
   }

@@ -3,7 +3,7 @@ import { Hono } from 'hono'
 import { z } from 'zod'
 import { AppError } from '#shared/errors.ts'
 import type { Bytes32 } from '#shared/ids.ts'
-import type { ReceiptDocument } from '#shared/receipt.ts'
+import type { ReceiptDocument, SignedReceipt } from '#shared/receipt.ts'
 import type { Config, HubConfig } from '../config.ts'
 import type { AppContext, AppEnv } from '../context.ts'
 import { openHub, openLedger, openTenant, homeOf } from '../durable-objects.ts'
@@ -37,7 +37,12 @@ async function findSettled(c: AppContext, id: Bytes32): Promise<ReceiptDocument 
     status: state?.status ?? 'pending',
     refusal: state?.refusal ?? null,
     settlement: state?.settlement ?? null,
+    settlesByMs: settlesBy(recorded.receipt, config),
   }
+}
+
+function settlesBy({ receipt }: SignedReceipt, { settlesWithinMs }: Config): number | null {
+  return settlesWithinMs == null ? null : receipt.finishedAtMs + settlesWithinMs
 }
 
 /** One that a hub has written down and not yet handed over. @throws {AppError} not_found, also for other tenants' */
@@ -45,7 +50,7 @@ async function findPending(c: AppContext, id: Bytes32): Promise<ReceiptDocument>
   const { config, caller } = c.var
   for (const hub of config.hubs) {
     const document = await openHub(c.env, hub, config).receipt(caller.tenant, id)
-    if (document !== null) return document
+    if (document !== null) return { ...document, settlesByMs: settlesBy(document.receipt, config) }
   }
   throw notFound()
 }

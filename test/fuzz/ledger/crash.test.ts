@@ -8,7 +8,7 @@ import { createLedgerCore, type LedgerCore } from '#worker/ledger/core.ts'
 import type { LedgerEntry } from '#worker/ledger/protocol.ts'
 import { createSqliteStorage, type TestStorage } from '../../support/sqlite-storage.ts'
 import { createModelChain, type ModelChain } from '../../support/model-chain.ts'
-import { createReceiptMaker, type ReceiptMaker } from '../../support/receipts.ts'
+import { createReceiptMaker, nowOfReceipts, type ReceiptMaker } from '../../support/receipts.ts'
 import { createRandom, type Random } from '../../support/random.ts'
 
 const DOMAIN = { chainId: 31_337, verifyingContract: `0x${'5e'.repeat(20)}` } as const
@@ -181,7 +181,7 @@ async function play(seed: number): Promise<void> {
     storage: createSqliteStorage(),
     taken: new Map(),
     isSteady: seed % 2 === 0,
-    nowMs: 1_000_000,
+    nowMs: nowOfReceipts(),
     death: IMMORTAL,
   }
   world.chain.hubs.add(maker.hub.publicKey.x)

@@ -219,6 +219,7 @@ async function receive(
     signer: world.signer,
     domain: DOMAIN,
     now: Date.now,
+    takenAtMs: Date.now(),
     signal: options.signal,
     emit: async (bytes) => options.onChunk(bytes),
   })
@@ -260,7 +261,7 @@ function checkReceipt({ hubs, violations, seed }: World, id: Bytes32): void {
   for (const { receipt } of entries) {
     // The Worker that says that everything is allowed gets what it did nowhere paid.
     const isWide = receipt.receipt.ticket.allowed === EVERYWHERE
-    const broken = checkContent(receipt).filter(
+    const broken = checkContent(receipt, Date.now()).filter(
       ({ ok, rule }) => !ok && !(isWide && rule === 'ticket.allowed'),
     )
     for (const { rule, detail } of broken)

@@ -32,6 +32,7 @@ async function twoAttempts(): Promise<AuditBundle> {
     checkpoint: '',
     range: { from: 0, to: 0 },
     selection: NOT_NARROWED,
+    settlesWithinMs: null,
     policies: [],
     edges: [],
     entries: [],

@@ -7,7 +7,12 @@ import { createLedgerCore, type LedgerCore, type LedgerDeps } from '#worker/ledg
 import { createSqliteStorage, type TestStorage } from '../../support/sqlite-storage.ts'
 import { createModelChain, type ModelChain } from '../../support/model-chain.ts'
 import { TENANT } from '../../support/policies.ts'
-import { createReceiptMaker, type ReceiptMaker, type ReceiptWish } from '../../support/receipts.ts'
+import {
+  createReceiptMaker,
+  nowOfReceipts,
+  type ReceiptMaker,
+  type ReceiptWish,
+} from '../../support/receipts.ts'
 import { asPolicy } from '#test/support/as-policy.ts'
 
 const DOMAIN = { chainId: 31_337, verifyingContract: `0x${'5e'.repeat(20)}` } as const
@@ -25,7 +30,7 @@ beforeEach(() => {
   chain = createModelChain(DOMAIN)
   chain.hubs.add(maker.hub.publicKey.x)
   chain.accounts.set(CONSUMER, { balance: 10_000n, limit: 1_000n })
-  nowMs = 1_000_000
+  nowMs = nowOfReceipts()
 })
 afterEach(() => storage.close())
 

@@ -5,7 +5,7 @@ import { silentLog } from '#shared/log.ts'
 import { createLedgerCore, type LedgerCore, type LedgerDeps } from '#worker/ledger/core.ts'
 import { createSqliteStorage, type TestStorage } from '../../support/sqlite-storage.ts'
 import { createModelChain, type ModelChain } from '../../support/model-chain.ts'
-import { createReceiptMaker, type ReceiptMaker } from '../../support/receipts.ts'
+import { createReceiptMaker, nowOfReceipts, type ReceiptMaker } from '../../support/receipts.ts'
 
 const DOMAIN = { chainId: 31_337, verifyingContract: `0x${'5e'.repeat(20)}` } as const
 const CONSUMER: Address = `0x${'c1'.repeat(20)}`
@@ -22,7 +22,7 @@ beforeEach(() => {
   chain = createModelChain(DOMAIN)
   chain.hubs.add(maker.hub.publicKey.x)
   chain.accounts.set(CONSUMER, { balance: 10_000n, limit: 1_000n })
-  nowMs = 1_000_000
+  nowMs = nowOfReceipts()
 })
 afterEach(() => storage.close())
 

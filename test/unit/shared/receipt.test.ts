@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { checkReceipt } from '#shared/check-receipt.ts'
 import type { Bytes32 } from '#shared/ids.ts'
 import { commitment, digestBytes, receiptHash, SignedReceipt } from '#shared/receipt.ts'
-import { createReceiptMaker, type ReceiptMaker } from '../../support/receipts.ts'
+import { createReceiptMaker, nowOfReceipts, type ReceiptMaker } from '../../support/receipts.ts'
 
 const DOMAIN = { chainId: 31_337, verifyingContract: `0x${'5e'.repeat(20)}` } as const
 
@@ -12,7 +12,7 @@ beforeAll(async () => {
 })
 
 async function broken(signed: SignedReceipt): Promise<string[]> {
-  const checks = await checkReceipt(signed, DOMAIN)
+  const checks = await checkReceipt(signed, { domain: DOMAIN, nowMs: nowOfReceipts() })
   return checks.filter(({ ok }) => !ok).map(({ rule }) => rule)
 }
 

@@ -1,0 +1,146 @@
+/** What the verifier is told: the documents, and what to hold true before looking at them. */
+import { readFile } from 'node:fs/promises'
+import { parseArgs } from 'node:util'
+import { AppError, toAppError } from '#shared/errors.ts'
+import { Address, Bytes32 } from '#shared/ids.ts'
+import { RegionList } from '#shared/policy.ts'
+import { countrySet } from '#shared/region.ts'
+import { PublicKey } from '#shared/signature.ts'
+import { parseStrict } from '#shared/strict-json.ts'
+import { createChainView, rememberChain, type ChainAccess } from '#shared/verify/chain-view.ts'
+import type { BundleTrust, Within } from '#shared/verify/trust.ts'
+import type { DevInstance } from '#scripts/lib/dev-instance.ts'
+import { createPinnedView, Pins } from './pins.ts'
+
+export const USAGE = `npm run verify -- FILE.json… | RECEIPT_ID… [options]
+  FILE.json             bundles of /v1/audit/bundle or /v1/jobs/ID/proof, or receipts; each has its own verdict, and
+                        the logs of several bundles are compared with one another
+  --log-key KEY         public key of the audit logs; take it from the operator, not from the bundle; may be repeated
+  --rpc URL             JSON-RPC endpoint of the chain; left out where the deployment settles on none
+  --settlement ADDRESS  the contract; take it from a source that you trust, not from the bundle
+  --hub-key X.Y         public key of a hub, where there is no contract that has them; may be repeated
+  --attester X.Y        public key of an attester (ATTESTERS), for attested nodes; may be repeated
+  --within EU,CH        fails for a job that ran elsewhere; sums jobs by policy and country, with the policies' texts
+  --allow-gaps          accept what is missing; the verdict says so
+  --pins FILE           instead of keys and chain: what was pinned before; nothing is asked of anybody
+  --write-pins FILE     pins keys, log and what the chain says of these bundles, for a later check without it
+  --allow-simulated     accept a place that was made up for development
+  --verbose             each check of each job
+  --url URL, --key KEY  where a receipt is asked for by its id, and the API key for it
+Exit code: 0 holds and complete, 1 fails, 2 usage, 3 holds but is incomplete or pending; of several documents the worst.
+Without options, what .littoral/dev.json says of the instance of this working copy.`
+
+const OPTIONS = {
+  url: { type: 'string' },
+  key: { type: 'string' },
+  rpc: { type: 'string' },
+  settlement: { type: 'string' },
+  'log-key': { type: 'string', multiple: true },
+  'hub-key': { type: 'string', multiple: true },
+  attester: { type: 'string', multiple: true },
+  within: { type: 'string' },
+  'allow-gaps': { type: 'boolean', default: false },
+  pins: { type: 'string' },
+  'write-pins': { type: 'string' },
+  'allow-simulated': { type: 'boolean', default: false },
+  verbose: { type: 'boolean', default: false },
+  help: { type: 'boolean', default: false },
+} as const
+
+export type Values = ReturnType<typeof readArguments>['values']
+
+/** @throws {AppError} invalid_request for an option that there is not */
+export function readArguments(args: readonly string[]) {
+  try {
+    return parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true })
+  } catch (cause) {
+    const what = cause instanceof Error ? cause.message : String(cause)
+    throw new AppError('invalid_request', `${what}\n${USAGE}`, { cause })
+  }
+}
+
+/** @throws {AppError} invalid_request for what cannot be read, or where nothing is held true */
+export async function readTrust(
+  values: Values,
+  instance: DevInstance | undefined,
+): Promise<BundleTrust> {
+  const isDevelopment = values.rpc === undefined && instance?.simulatedPlaces === true
+  const asked = {
+    allowSimulated: values['allow-simulated'] || isDevelopment,
+    allowGaps: values['allow-gaps'],
+    within: parseWithin(values.within),
+  }
+  if (values.pins !== undefined) {
+    const pins = await readPins(values.pins)
+    const { logKeys, attesters, heads } = pins
+    return { ...asked, chain: createPinnedView(pins), logKeys, attesters, seenHeads: heads }
+  }
+  const given = (values['log-key'] ?? []).map(parseLogKey)
+  const logKeys = given.length > 0 ? given : [instance?.logKey].flatMap((key) => key ?? [])
+  const attesters = (values.attester ?? []).map((text) => parseKey('--attester', text))
+  const chain = await readChain(values, instance)
+  if (logKeys.length === 0 && chain.domain === null)
+    throw new AppError(
+      'invalid_request',
+      `Against what? Nothing is pinned, and no instance has run here: give --rpc and --settlement, or --log-key, or --pins.\n${USAGE}`,
+    )
+  return { ...asked, chain, logKeys, attesters }
+}
+
+function parseWithin(text: string | undefined): Within | undefined {
+  if (text === undefined) return undefined
+  const names = RegionList.safeParse(text.split(',').map((name) => name.trim()))
+  if (names.success) return { names: names.data, countries: countrySet(names.data) }
+  throw new AppError('invalid_request', `--within: ${names.error.issues[0]?.message ?? text}.`)
+}
+
+/** As `ATTESTERS` has it. */
+function parseKey(option: string, text: string): PublicKey {
+  const [x, y] = text.split('.')
+  const key = PublicKey.safeParse({ x, y })
+  if (key.success) return key.data
+  throw new AppError('invalid_request', `${option} ${text} is no key: 0x….0x…`)
+}
+
+function parseLogKey(text: string): Bytes32 {
+  const key = Bytes32.safeParse(text)
+  if (key.success) return key.data
+  throw new AppError('invalid_request', `--log-key ${text} is not 0x and 64 hex digits.`)
+}
+
+async function readPins(path: string): Promise<Pins> {
+  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
+    throw new AppError('invalid_request', `--pins ${path} cannot be read: ${String(cause)}`)
+  })
+  try {
+    return Pins.parse(parseStrict(text))
+  } catch (cause) {
+    const detail = cause instanceof AppError ? toAppError(cause).detail : 'it does not fit its form'
+    throw new AppError('invalid_request', `--pins ${path} is no file of pins: ${detail}`, { cause })
+  }
+}
+
+async function readChain(values: Values, instance: DevInstance | undefined): Promise<ChainAccess> {
+  // Who pins a log's key alone means a deployment without a chain, also where an instance has run.
+  const isOwn = values['log-key'] === undefined
+  const rpc = values.rpc ?? (isOwn ? instance?.chain.rpc : undefined)
+  const settlement = values.settlement ?? (isOwn ? instance?.chain.settlement : undefined)
+  if (rpc === undefined && settlement === undefined) {
+    const hubKeys = values['hub-key']?.map((text) => parseKey('--hub-key', text)) ?? null
+    return { domain: null, hubKeys }
+  }
+  if (rpc === undefined || settlement === undefined)
+    throw new AppError('invalid_request', '--rpc and --settlement are given together.')
+  const contract = Address.safeParse(settlement)
+  if (!contract.success)
+    throw new AppError('invalid_request', `--settlement ${settlement} is no address.`)
+  try {
+    return rememberChain(await createChainView(rpc, contract.data))
+  } catch (cause) {
+    throw new AppError(
+      'invalid_request',
+      `The chain at ${rpc} does not answer. Give another by --rpc and --settlement, or --pins FILE with what was pinned before.`,
+      { cause },
+    )
+  }
+}

@@ -1,0 +1,146 @@
+/** One document that the verifier is handed, told apart and checked as it is read: a bundle, a receipt, or neither. */
+import { createReadStream } from 'node:fs'
+import { z } from 'zod'
+import { BUNDLE_LISTS, BundleHead } from '#shared/audit-bundle.ts'
+import type { LogHead } from '#shared/checkpoint.ts'
+import { AppError, errorCode, toAppError } from '#shared/errors.ts'
+import { Bytes32 } from '#shared/ids.ts'
+import { decodeChunks, readParts, type JsonPart } from '#shared/json-parts.ts'
+import { logOrigin } from '#shared/audit.ts'
+import { NO_DOMAIN } from '#shared/eip712.ts'
+import { verifyParts, type BundleOutcome, type BundleSink } from '#shared/verify/bundle.ts'
+import { lineAbout } from '#shared/verify/line.ts'
+import { readCheckpoint } from '#shared/verify/log.ts'
+import { verifyReceipt } from '#shared/verify/receipt.ts'
+import type { BundleTrust } from '#shared/verify/trust.ts'
+import type { Verdict } from '#shared/verify/verdict.ts'
+
+export interface Source {
+  /** As it was named. */
+  readonly name: string
+  /** Anew each time it is asked. */
+  open(): AsyncIterable<string> | Iterable<string>
+}
+
+export interface DocumentOutcome extends Partial<Omit<BundleOutcome, 'verdict'>> {
+  readonly verdict: Verdict
+}
+
+/** Where a receipt is asked for by its id. */
+export interface ReceiptApi {
+  readonly url: string | undefined
+  readonly key: string | undefined
+}
+
+/** @throws {AppError} invalid_request */
+export async function openSource(name: string, { url, key }: ReceiptApi): Promise<Source> {
+  if (!Bytes32.safeParse(name).success)
+    return { name, open: () => decodeChunks(createReadStream(name, { highWaterMark: 1 << 18 })) }
+  if (url === undefined)
+    throw new AppError('invalid_request', `Where is receipt ${name}? Give --url and --key.`)
+  const response = await fetch(new URL(`/v1/receipts/${name}`, url), {
+    headers: key === undefined ? {} : { authorization: `Bearer ${key}` },
+    signal: AbortSignal.timeout(30_000),
+  })
+  const text = await response.text()
+  return { name, open: () => [text] }
+}
+
+/** @throws {AppError} for what is no document of ours, and what cannot be read; never for what is wrong with one that is */
+export async function verifyDocument(
+  source: Source,
+  trust: BundleTrust,
+  sink: BundleSink,
+): Promise<DocumentOutcome> {
+  try {
+    return await verifyStream(partsOf(source), trust, sink)
+  } catch (error) {
+    if (!(error instanceof DocumentFault)) throw error
+    sink.line(lineAbout('document', 'schema', false, error.message))
+    const title = `NOT valid: it has no single reading. ${error.message}`
+    return { verdict: { result: 'fails', title, notes: [] } }
+  }
+}
+
+/** The checkpoint that a bundle begins with, if a pinned key signed it: other bundles have to agree with it. */
+export async function readSignedHead(
+  source: Source,
+  trust: BundleTrust,
+): Promise<LogHead | undefined> {
+  try {
+    const { members } = await readMembers(partsOf(source))
+    const parsed = BundleHead.safeParse(members)
+    if (!parsed.success) return undefined
+    const { domain, tenant } = parsed.data
+    const origin = logOrigin(domain ?? NO_DOMAIN, tenant)
+    const { head, line } = await readCheckpoint(parsed.data, { origin, trust })
+    return line.result === 'passed' ? head : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** What is wrong with the document's bytes, not with reading them. */
+class DocumentFault extends Error {}
+
+const LISTS: ReadonlySet<string> = new Set(Object.keys(BUNDLE_LISTS))
+
+async function* partsOf(source: Source): AsyncGenerator<JsonPart, void, undefined> {
+  try {
+    yield* readParts(source.open(), LISTS)
+  } catch (cause) {
+    if (errorCode(cause) !== undefined) throw new DocumentFault(toAppError(cause).detail, { cause })
+    throw new AppError('invalid_request', `${source.name} cannot be read: ${String(cause)}`, {
+      cause,
+    })
+  }
+}
+
+/** What the API answers to a request that it refuses. */
+const Problem = z.looseObject({ status: z.int(), code: z.string(), detail: z.string() })
+
+async function verifyStream(
+  parts: AsyncGenerator<JsonPart, void, undefined>,
+  trust: BundleTrust,
+  sink: BundleSink,
+): Promise<DocumentOutcome> {
+  const { members, list } = await readMembers(parts)
+  if (list !== undefined || 'checkpoint' in members)
+    return verifyParts(resume(members, list, parts), trust, sink)
+  refuseProblem(members)
+  const { verdict, lines } = await verifyReceipt(members, trust)
+  for (const line of lines) sink.line({ ...line, about: 'receipt' })
+  return { verdict }
+}
+
+/** What stands before the first list, and that. */
+async function readMembers(parts: AsyncGenerator<JsonPart, void, undefined>) {
+  const members: Record<string, unknown> = {}
+  for (;;) {
+    const { value: part, done } = await parts.next()
+    if (done === true) return { members, list: undefined }
+    if (part.kind !== 'member') return { members, list: part }
+    members[part.name] = part.value
+  }
+}
+
+async function* resume(
+  members: Readonly<Record<string, unknown>>,
+  list: JsonPart | undefined,
+  rest: AsyncIterable<JsonPart>,
+): AsyncGenerator<JsonPart> {
+  for (const [name, value] of Object.entries(members)) yield { kind: 'member', name, value }
+  if (list !== undefined) yield list
+  yield* rest
+}
+
+/** Who saved the answer of a request that was refused has that in the file. */
+function refuseProblem(document: unknown): void {
+  const problem = Problem.safeParse(document)
+  if (!problem.success) return
+  const { status, code, detail } = problem.data
+  throw new AppError(
+    'invalid_request',
+    `It is no bundle but an error that the API answered: ${status} ${code}, ${detail}`,
+  )
+}

@@ -1,0 +1,144 @@
+/** The verifier as a command: every document named is checked and has its verdict, and the exit code is the worst of them. */
+import { writeFile } from 'node:fs/promises'
+import type { BundledJob } from '#shared/audit-bundle.ts'
+import type { LogHead } from '#shared/checkpoint.ts'
+import { errorCode, toAppError } from '#shared/errors.ts'
+import { countryCode } from '#shared/region.ts'
+import type { PolicySum } from '#shared/verify/countries.ts'
+import type { BundleLine } from '#shared/verify/line.ts'
+import type { BundleTrust } from '#shared/verify/trust.ts'
+import type { VerdictResult } from '#shared/verify/verdict.ts'
+import type { DevInstance } from '#scripts/lib/dev-instance.ts'
+import { formatLine } from '#scripts/lib/format-line.ts'
+import { readArguments, readTrust, USAGE, type Values } from './arguments.ts'
+import { openSource, readSignedHead, verifyDocument, type Source } from './document.ts'
+import { createPinner } from './pins.ts'
+
+const EXIT = { holds: 0, fails: 1, usage: 2, incomplete: 3 } as const satisfies Record<
+  VerdictResult | 'usage',
+  number
+>
+type Exit = keyof typeof EXIT
+/** From good to bad. */
+const ORDER: readonly Exit[] = ['holds', 'incomplete', 'usage', 'fails']
+
+type Print = (line: string) => void
+
+/** @param instance what runs in this working copy, if it is one @returns the exit code */
+export async function runVerifier(
+  args: readonly string[],
+  { instance, print }: { readonly instance: DevInstance | undefined; readonly print: Print },
+): Promise<number> {
+  try {
+    const { values, positionals } = readArguments(args)
+    if (values.help || positionals.length === 0) {
+      print(USAGE)
+      return values.help ? 0 : EXIT.usage
+    }
+    const trust = await readTrust(values, instance)
+    return await checkAll(positionals, { values, instance, trust, print })
+  } catch (error) {
+    // What whoever runs it can mend is one line; anything else is a fault of ours.
+    console.error(errorCode(error) === undefined ? error : toAppError(error).detail)
+    return EXIT.usage
+  }
+}
+
+interface Context {
+  readonly values: Values
+  readonly instance: DevInstance | undefined
+  readonly trust: BundleTrust
+  readonly print: Print
+}
+
+async function checkAll(
+  names: readonly string[],
+  { values, instance, trust, print }: Context,
+): Promise<number> {
+  const api = { url: values.url ?? instance?.url, key: values.key ?? instance?.apiKey }
+  const exits: Exit[] = []
+  const pinner = createPinner(trust)
+  const attempt = async <T>(name: string, work: () => Promise<T>): Promise<T | undefined> => {
+    try {
+      return await work()
+    } catch (error) {
+      print(`${name}: not checked. ${toAppError(error).detail}`)
+      if (errorCode(error) === undefined) console.error(error)
+      exits.push('usage')
+      return undefined
+    }
+  }
+  const sources: Source[] = []
+  for (const name of names) {
+    const source = await attempt(name, () => openSource(name, api))
+    if (source !== undefined) sources.push(source)
+  }
+  const heads: LogHead[] = []
+  if (sources.length > 1)
+    for (const source of sources)
+      heads.push(...[await readSignedHead(source, trust)].flatMap((head) => head ?? []))
+  for (const source of sources) {
+    const seenHeads = [...(trust.seenHeads ?? []), ...heads]
+    const outcome = await attempt(source.name, () =>
+      verifyDocument(
+        source,
+        { ...trust, seenHeads },
+        createSink(values.verbose, print, pinner.job),
+      ),
+    )
+    if (outcome === undefined) continue
+    const { verdict } = outcome
+    heads.push(...(outcome.heads ?? []))
+    for (const policy of outcome.policies ?? [])
+      printPolicy(policy, values.within !== undefined, print)
+    print(`${source.name}: ${verdict.title}`)
+    for (const note of verdict.notes) print(`  ${note}`)
+    exits.push(verdict.result)
+    if (verdict.result !== 'fails') for (const head of outcome.heads ?? []) pinner.head(head)
+  }
+  if (values['write-pins'] !== undefined)
+    await writeFile(values['write-pins'], `${JSON.stringify(await pinner.pins(), null, 2)}\n`)
+  return EXIT[ORDER.findLast((exit) => exits.includes(exit)) ?? 'usage']
+}
+
+/** A line a job, and everything that does not hold; nothing is kept. */
+function createSink(verbose: boolean, print: Print, pin: (job: BundledJob) => void) {
+  return {
+    line(said: BundleLine): void {
+      const { result, about } = said
+      const isShown = result === 'failed' || result === 'missing' || !about.startsWith('job_')
+      if (verbose || isShown) print(`${formatLine(said)}  [${about}]`)
+    },
+    job(job: BundledJob, lines: readonly BundleLine[]): void {
+      pin(job)
+      print(summarise(job, lines))
+    },
+  }
+}
+
+/** Policy, node, region, evidence and batch of a job. */
+function summarise({ receipt, settlement }: BundledJob, lines: readonly BundleLine[]): string {
+  const { policy } = receipt
+  const { jobId, nodeId, place } = receipt.receipt.ticket
+  const mark = lines.some(({ result }) => result === 'failed') ? '✗' : '✓'
+  const where = `${countryCode(place.country)} (${place.evidence} by ${place.source}, ${place.trust} node)`
+  const isAbsent = lines.some(
+    ({ result, name }) => name === 'settlement.status' && result === 'absent',
+  )
+  const waits = isAbsent ? 'no chain' : 'pending'
+  const batch = settlement === null ? waits : `batch ${settlement.batchId}`
+  return `${mark} ${jobId}  policy ${policy.id}@${policy.version}  ${where}  node ${nodeId}  ${batch}`
+}
+
+function printPolicy(
+  { name, text, countries, jobs }: PolicySum,
+  isAsked: boolean,
+  print: Print,
+): void {
+  const total = [...jobs.values()].reduce((sum, count) => sum + count, 0)
+  const places = [...jobs].map(([country, count]) => `${country} ${count}`).join(', ')
+  print(`policy ${name}: ${total} jobs${places === '' ? '' : `, in ${places}`}`)
+  if (!isAsked) return
+  print(`  lets jobs be computed in ${countries.length} countries: ${countries.join(' ')}`)
+  print(`  text: ${text === null ? 'not in the bundle' : JSON.stringify(text)}`)
+}

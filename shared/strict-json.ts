@@ -1,0 +1,130 @@
+/**
+ * JSON that has one reading. A signed document is read by strangers with other parsers: what two of them could read
+ * differently (a name given twice, a number that has to be rounded, half a character) is refused, with its path.
+ */
+import { AppError } from './errors.ts'
+
+/** Far deeper than any document of ours, and far from the end of any reader's stack. */
+const MOST_LEVELS = 64
+/** @param at the path of the value in its document @throws {AppError} invalid_request, with the path */
+export function parseStrict(text: string, at = ''): unknown {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (cause) {
+    throw faultAt(at, `not JSON, ${cause instanceof Error ? cause.message : String(cause)}`)
+  }
+  scan(text, at)
+  return value
+}
+
+interface Level {
+  /** Undefined in a list. */
+  readonly names: Set<string> | undefined
+  /** Where in it the scan is. */
+  at: string | number
+}
+
+/** @param text which is JSON: only what JSON lets pass is looked for */
+function scan(text: string, base: string): void {
+  const levels: Level[] = []
+  const path = (): string =>
+    [base, ...levels.map(({ at }) => at)].filter((at) => at !== '').join('.')
+  let isName = false
+  for (let at = 0; at < text.length; at += 1) {
+    const level = levels.at(-1)
+    switch (text[at]) {
+      case '{':
+      case '[':
+        isName = text[at] === '{'
+        levels.push(isName ? { names: new Set(), at: '' } : { names: undefined, at: 0 })
+        if (levels.length > MOST_LEVELS)
+          throw faultAt(path(), `more than ${MOST_LEVELS} levels deep`)
+        break
+      case '}':
+      case ']':
+        levels.pop()
+        isName = false
+        break
+      case ',':
+        if (typeof level?.at === 'number') level.at += 1
+        else isName = true
+        break
+      case '"': {
+        const end = endOfString(text, at)
+        const word = readString(text, at, end)
+        if (isName && level?.names !== undefined) {
+          level.at = word
+          if (level.names.has(word))
+            throw faultAt(path(), 'there twice, and a reader may take either')
+          level.names.add(word)
+          isName = false
+        }
+        if (!word.isWellFormed()) throw faultAt(path(), 'text with half a character')
+        at = end - 1
+        break
+      }
+      default: {
+        const end = endOfNumber(text, at)
+        if (end === at) break
+        const digits = text.slice(at, end)
+        if (String(Number(digits)) !== digits)
+          throw faultAt(
+            path(),
+            `the number ${digits.slice(0, 40)}, which not every reader reads alike`,
+          )
+        at = end - 1
+      }
+    }
+  }
+}
+
+function readString(text: string, at: number, end: number): string {
+  const inner = text.slice(at + 1, end - 1)
+  return inner.includes('\\') ? String(JSON.parse(text.slice(at, end))) : inner
+}
+
+/** Just after its closing quote; -1 where the text ends before. */
+function endOfString(text: string, at: number): number {
+  for (let quote = text.indexOf('"', at + 1); quote >= 0; quote = text.indexOf('"', quote + 1)) {
+    let slashes = 0
+    while (text[quote - 1 - slashes] === '\\') slashes += 1
+    if (slashes % 2 === 0) return quote + 1
+  }
+  return -1
+}
+
+const NUMBER = /[-+.0-9eE]*/y
+
+/** `at` itself where no number begins. */
+function endOfNumber(text: string, at: number): number {
+  const code = text.charCodeAt(at)
+  if (code !== 0x2d && (code < 0x30 || code > 0x39)) return at
+  NUMBER.lastIndex = at
+  NUMBER.test(text)
+  return NUMBER.lastIndex
+}
+
+/** Just after the value that begins there; -1 where the text ends before it does. */
+export function endOfValue(text: string, at: number): number {
+  let depth = 0
+  for (let i = at; i < text.length; i += 1) {
+    const code = text.charCodeAt(i)
+    if (code === 0x22) {
+      const end = endOfString(text, i)
+      if (end < 0) return -1
+      if (depth === 0) return end
+      i = end - 1
+    } else if (code === 0x7b || code === 0x5b) depth += 1
+    else if (code === 0x7d || code === 0x5d) {
+      if (depth === 0) return i
+      depth -= 1
+      if (depth === 0) return i + 1
+    } else if (depth === 0 && (code === 0x2c || code === 0x3a || code <= 0x20)) return i
+  }
+  return -1
+}
+
+export function faultAt(path: string, what: string): AppError {
+  return new AppError('invalid_request', `${path === '' ? 'The document' : path}: ${what}.`)
+}

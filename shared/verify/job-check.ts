@@ -1,0 +1,96 @@
+/** One job of a bundle: its receipt, its evidence, what the log tells of it, and the batch that settled it. */
+import { isAddress } from 'viem'
+import type { BundledJob, BundleHead } from '../audit-bundle.ts'
+import { admissionOf, placementOf } from '../audit-receipt.ts'
+import { isNoDomain } from '../eip712.ts'
+import { LIMITS } from '../limits.ts'
+import type { Place, SignedReceipt } from '../receipt.ts'
+import { countryCode, hasCountry, isSubset, type CountrySet } from '../region.ts'
+import { isNoChain, type ChainAccess } from './chain-view.ts'
+import { verifyEvidence } from './evidence.ts'
+import { lineAbout as line, type BundleLine } from './line.ts'
+import type { LogCheck } from './log-check.ts'
+import { checkDocument } from './receipt.ts'
+import type { Found } from './told.ts'
+import type { BundleTrust } from './trust.ts'
+
+export interface JobContext {
+  readonly head: BundleHead
+  readonly trust: BundleTrust
+  readonly chain: ChainAccess
+  readonly log: LogCheck
+}
+
+export interface JobCheck {
+  readonly lines: readonly BundleLine[]
+  /** The entry that places it; -1 for none. */
+  readonly placedAt: number
+}
+
+export async function checkJob(job: BundledJob, context: JobContext): Promise<JobCheck> {
+  const { receipt, evidence, settlement } = job
+  const { trust, chain, log, head } = context
+  const { ticket } = receipt.receipt
+  const placed = log.find('job.placed', placementOf(receipt))
+  const status = settlement === null ? ('pending' as const) : ('settled' as const)
+  const document = { receipt, salt: null, status, refusal: null, settlement, settlesByMs: null }
+  const proven = [
+    ...(await checkDocument(document, { ...trust, chain }, placed.result === 'passed')),
+    ...(await verifyEvidence(receipt, evidence, { ...trust, chain })),
+  ]
+  // A contract's address has a second spelling, with a checksum; there is no third.
+  const isSpelled =
+    isNoDomain(receipt.domain) || isAddress(receipt.domain.verifyingContract, { strict: true })
+  const about = ticket.jobId
+  const isOwn = ticket.tenant === head.tenant && isSpelled
+  const lines = [
+    ...proven.map((each) => ({ ...each, about })),
+    line(about, 'job.tenant', isOwn, ticket.tenant),
+    ...checkAdmission(receipt, context),
+    checkPlacement(receipt, placed),
+    ...(trust.within === undefined
+      ? []
+      : [checkWithin(about, ticket.place, trust.within.countries)]),
+    ...(status === 'settled' || isNoChain(chain)
+      ? []
+      : [line(about, 'batch.covers', 'pending', 'it is in no batch yet')]),
+  ]
+  return {
+    lines: lines.map((each) => ({ ...each, receipt: receipt.id })),
+    placedAt: placed.sequence,
+  }
+}
+
+/** What a bundle of one type leaves out, it says nothing of. */
+function checkAdmission(receipt: SignedReceipt, { head, log }: JobContext): BundleLine[] {
+  const { type } = head.selection
+  if (type !== null && type !== 'job.admitted') return []
+  const { sequence, result } = log.find('job.admitted', admissionOf(receipt))
+  const { jobId } = receipt.receipt.ticket
+  return [line(jobId, 'log.admitted', result, `${nameEntry(sequence)} tells of this ticket`)]
+}
+
+/** An entry is written by the tenant's clock, once the job has ended. */
+function checkPlacement({ receipt }: SignedReceipt, { sequence, atMs, result }: Found): BundleLine {
+  const { ticket, finishedAtMs } = receipt
+  const isEarly = result === 'passed' && finishedAtMs > atMs + LIMITS.clockSkewMs
+  const said = `${nameEntry(sequence)} tells of this receipt`
+  const detail = isEarly
+    ? `${said}, and was written ${finishedAtMs - atMs} ms before its end`
+    : said
+  return line(ticket.jobId, 'log.placed', isEarly ? 'failed' : result, detail)
+}
+
+export function nameEntry(sequence: number): string {
+  return sequence >= 0 ? `entry ${sequence}` : 'no entry that is shown'
+}
+
+/** What the evidence leaves possible counts: a node that may have stood outside is not shown to have stood inside. */
+function checkWithin(about: string, { country, possible }: Place, within: CountrySet): BundleLine {
+  const isInside = hasCountry(within, country) && isSubset(possible, within)
+  const where = countryCode(country)
+  const detail = isInside
+    ? `${where} is inside`
+    : `${where} is outside, or its evidence leaves a country outside possible`
+  return line(about, 'place.within', isInside, detail)
+}

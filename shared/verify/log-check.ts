@@ -1,0 +1,163 @@
+/** The log's part of a bundle, entry by entry: each commitment and place in the tree, what the range lacks, and what explains it. */
+import type { AuditDetail, AuditType } from '../audit.ts'
+import { parseDetail } from '../audit.ts'
+import type { BundleHead, ProvenEntry } from '../audit-bundle.ts'
+import type { LogHead } from '../checkpoint.ts'
+import type { Bytes32 } from '../ids.ts'
+import { createTold, type Found } from './told.ts'
+import { checkLeaf } from './leaf.ts'
+import { lineAbout as line, type BundleLine, type LineName } from './line.ts'
+import { countOf, extend } from './ranges.ts'
+import type { Tally } from './verdict.ts'
+
+export interface LogContext {
+  readonly head: BundleHead
+  readonly logHead: LogHead
+  /** Heads of the same log from elsewhere: what was pinned, other bundles. */
+  readonly known: readonly LogHead[]
+  readonly tally: Tally
+  emit(line: BundleLine): void
+}
+
+/** What a policy may be told of in. */
+const JOB_TYPES: ReadonlySet<AuditType> = new Set(['job.admitted', 'job.placed', 'job.refused'])
+
+/** Keeps 32 bytes of what an entry says, never the entry. */
+export class LogCheck {
+  /** Readable placements, by their receipts: whoever finds a receipt takes its own out. */
+  readonly placements = new Map<Bytes32, AuditDetail<'job.placed'>>()
+  /** Of the policies that admissions name. */
+  readonly policyHashes = new Set<Bytes32>()
+  readonly #context: LogContext
+  readonly #told = createTold()
+  readonly #unopened = new Set<number>()
+  readonly #hiddenTypes = new Set<AuditType>()
+  readonly #erased = new Set<number>()
+  readonly #isRange: boolean
+  #next: number
+  #lastMs = 0
+  #count = 0
+  #leftOut = 0
+  #faults = 0
+
+  constructor(context: LogContext) {
+    this.#context = context
+    this.#isRange = context.head.selection.job === null
+    this.#next = this.#isRange ? context.head.range.from : 0
+  }
+
+  /** An entry beside the range. @returns whether it shows that nothing of the time asked for lies beyond */
+  edge(entry: ProvenEntry): boolean {
+    const { range, selection } = this.#context.head
+    const { sequence, atMs } = entry
+    if (!this.#isSound(entry)) return false
+    if (sequence === range.from - 1) return selection.fromMs === null || atMs < selection.fromMs
+    return sequence === range.to && (selection.toMs === null || atMs > selection.toMs)
+  }
+
+  entry(entry: ProvenEntry): void {
+    this.#count += 1
+    this.#order(entry)
+    if (!this.#isSound(entry)) return
+    this.#read(entry)
+    if (entry.opening !== null) return
+    if (isLeftOut(entry.type, this.#context.head)) this.#leftOut += 1
+    else {
+      this.#unopened.add(entry.sequence)
+      this.#hiddenTypes.add(entry.type)
+    }
+  }
+
+  /** One beyond the range that says what was erased in it. */
+  erasure(entry: ProvenEntry): void {
+    if (this.#isRange && entry.sequence < this.#context.head.range.to)
+      this.#fail(entry.sequence, 'entry.order', 'is of the range, and stands beside it')
+    if (this.#isSound(entry)) this.#read(entry)
+  }
+
+  /** Which entry says exactly this; whether that may be among what is not shown. */
+  find(type: 'job.admitted' | 'job.placed', detail: unknown): Found {
+    const isHidden = this.#context.tally.gaps.length > 0 || this.#hiddenTypes.has(type)
+    return (
+      this.#told.find(type, detail) ?? {
+        sequence: -1,
+        atMs: 0,
+        result: isHidden ? 'missing' : 'failed',
+      }
+    )
+  }
+
+  /** Once every entry and erasure is read. */
+  end(): void {
+    const { head, logHead, tally, emit } = this.#context
+    if (this.#isRange && this.#next < head.range.to)
+      extend(tally.gaps, this.#next, head.range.to - 1)
+    for (const sequence of this.#unopened)
+      extend(this.#erased.has(sequence) ? tally.erased : tally.withheld, sequence)
+    for (const [from, to] of tally.gaps)
+      emit(line(nameEntries(from, to), 'entry.missing', 'missing', 'of the range and not there'))
+    for (const [from, to] of tally.withheld) {
+      const detail = 'without detail, and no erasure in the log says why'
+      emit(line(nameEntries(from, to), 'entry.detail', 'missing', detail))
+    }
+    const without = `${this.#unopened.size} without detail, ${countOf(tally.erased)} of them erased as the log says`
+    const more = this.#leftOut === 0 ? '' : `, ${this.#leftOut} left out by what it was narrowed to`
+    const detail = `${this.#count} entries of a log of ${logHead.size}, ${without}${more}`
+    if (this.#faults === 0) emit(line('log', 'log.entries', true, detail))
+  }
+
+  #isSound(entry: ProvenEntry): boolean {
+    const { logHead, known, emit } = this.#context
+    const { fault, beginnings } = checkLeaf(entry, logHead, known)
+    for (const said of beginnings) emit(said)
+    if (fault !== undefined) this.#fail(entry.sequence, fault.name, fault.detail)
+    return fault === undefined
+  }
+
+  #read({ sequence, atMs, type, opening }: ProvenEntry): void {
+    if (opening === null) return
+    try {
+      if (type === 'job.placed') {
+        const detail = parseDetail(type, opening.detail)
+        this.placements.set(detail.receiptId, detail)
+      } else if (type === 'job.admitted') {
+        this.policyHashes.add(parseDetail(type, opening.detail).policyHash)
+      } else if (type === 'job.erased' || type === 'retention.swept') {
+        for (const gone of parseDetail(type, opening.detail).entries)
+          if (gone < sequence) this.#erased.add(gone)
+      } else parseDetail(type, opening.detail)
+    } catch {
+      this.#fail(sequence, 'entry.detail', `it is no detail of ${type}`)
+    }
+    if (type === 'job.admitted' || type === 'job.placed')
+      this.#told.add(type, opening.detail, { sequence, atMs })
+  }
+
+  #order({ sequence, atMs }: ProvenEntry): void {
+    const { range } = this.#context.head
+    if (sequence < this.#next) this.#fail(sequence, 'entry.order', `comes after ${this.#next - 1}`)
+    else if (this.#isRange) {
+      if (sequence >= range.to)
+        this.#fail(sequence, 'entry.order', `is not of the range ${range.from} to ${range.to - 1}`)
+      else if (sequence > this.#next) extend(this.#context.tally.gaps, this.#next, sequence - 1)
+    }
+    if (atMs < this.#lastMs) this.#fail(sequence, 'entry.order', 'is older than the one before it')
+    this.#next = Math.max(this.#next, sequence + 1)
+    this.#lastMs = Math.max(this.#lastMs, atMs)
+  }
+
+  #fail(sequence: number, name: LineName, detail: string): void {
+    this.#faults += 1
+    this.#context.emit(line(`entry ${sequence}`, name, false, detail))
+  }
+}
+
+/** Whether the bundle's narrowing says by itself that this entry has no detail here. */
+function isLeftOut(type: AuditType, { selection }: BundleHead): boolean {
+  if (selection.type !== null && selection.type !== type) return true
+  return selection.policy !== null && !JOB_TYPES.has(type)
+}
+
+function nameEntries(from: number, to: number): string {
+  return from === to ? `entry ${from}` : `entries ${from} to ${to}`
+}

@@ -1,0 +1,168 @@
+/** The sum of what was checked, in the words that the command prints and the console shows: never more than what was shown. */
+import type { VerificationLine } from './line.ts'
+import { countOf, describe, type Ranges } from './ranges.ts'
+
+export type VerdictResult = 'holds' | 'incomplete' | 'fails'
+
+export interface Verdict {
+  readonly result: VerdictResult
+  /** One sentence. */
+  readonly title: string
+  /** What else has to be known to read it rightly, a sentence each. */
+  readonly notes: readonly string[]
+}
+
+/** What a document showed, counted. */
+export interface Tally {
+  /** What it is of, in words: `entries 0 to 11 of a log of 12, 5 jobs`. */
+  scope: string
+  checks: number
+  failed: number
+  simulated: number
+  /** Checks that could not be made with what the verifier was given. */
+  open: number
+  /** Why. */
+  openFor: string
+  pending: number
+  /** When the last of these should have settled; null where nobody said. */
+  settlesByMs: number | null
+  /** Entries of the range that are not there. */
+  readonly gaps: Ranges
+  /** Entries without a detail that no erasure in the log explains. */
+  readonly withheld: Ranges
+  /** Entries whose detail is gone as the log itself says. */
+  readonly erased: Ranges
+  /** Placements that are shown and whose receipt is not. */
+  receiptsMissing: number
+  /** Other things that should be there: a policy's text, an edge of the range. */
+  otherMissing: number
+  /** Whether the deployment settles on a chain. */
+  isSettled: boolean
+  /** Jobs inside and outside of the countries that were asked about. */
+  inside: number
+  outside: number
+}
+
+export interface VerdictOptions {
+  /** The countries that were asked about, in the asker's words. */
+  readonly within?: readonly string[] | undefined
+  /** Whether what is missing is accepted. @default false */
+  readonly allowGaps?: boolean | undefined
+  readonly nowMs: number
+}
+
+/** Adds a line to the sum. */
+export function tallyLine(tally: Tally, { name, result, detail }: VerificationLine): void {
+  tally.checks += 1
+  if (name === 'place.within') tally[result === 'passed' ? 'inside' : 'outside'] += 1
+  if (result === 'failed') tally.failed += 1
+  if (result === 'simulated') tally.simulated += 1
+  if (result !== 'open') return
+  tally.open += 1
+  if (tally.openFor === '') tally.openFor = detail
+}
+
+export function newTally(scope: string): Tally {
+  return {
+    scope,
+    checks: 0,
+    failed: 0,
+    simulated: 0,
+    open: 0,
+    openFor: '',
+    pending: 0,
+    settlesByMs: null,
+    gaps: [],
+    withheld: [],
+    erased: [],
+    receiptsMissing: 0,
+    otherMissing: 0,
+    isSettled: true,
+    inside: 0,
+    outside: 0,
+  }
+}
+
+export function conclude(
+  tally: Tally,
+  { allowGaps = false, nowMs, within }: VerdictOptions,
+): Verdict {
+  const notes = [...placesOf(tally, within), ...notesOf(tally)]
+  const { checks, failed, scope } = tally
+  if (failed > 0)
+    return { result: 'fails', title: `NOT valid: ${failed} of ${checks} checks fail.`, notes }
+  const missing = [...missingOf(tally), ...unplacedOf(tally, within)]
+  const waiting = waitingOf(tally, nowMs)
+  const open =
+    tally.open === 0 ? [] : [`${some(tally.open, 'check')} cannot be made here (${tally.openFor})`]
+  const isShort = waiting.length + open.length > 0 || (missing.length > 0 && !allowGaps)
+  if (isShort) {
+    const what = [...missing, ...waiting, ...open].join('; ')
+    const title = `What is there holds (${some(checks, 'check')}; ${scope}), but it is not all: ${what}.`
+    return { result: 'incomplete', title, notes }
+  }
+  if (missing.length > 0) {
+    const what = missing.join('; ')
+    const title = `What is there holds (${some(checks, 'check')}; ${scope}), with gaps that --allow-gaps accepts: ${what}.`
+    return { result: 'holds', title, notes }
+  }
+  return { result: 'holds', title: `Everything holds: ${some(checks, 'check')}; ${scope}.`, notes }
+}
+
+function missingOf(tally: Tally): string[] {
+  const { gaps, withheld, receiptsMissing, otherMissing } = tally
+  const said: string[] = []
+  if (gaps.length > 0)
+    said.push(`${some(countOf(gaps), 'entry', 'entries')} missing (${describe(gaps)})`)
+  if (withheld.length > 0)
+    said.push(
+      `${some(countOf(withheld), 'entry', 'entries')} without detail, which no erasure in the log explains (${describe(withheld)})`,
+    )
+  if (receiptsMissing > 0) said.push(`${some(receiptsMissing, 'receipt')} missing`)
+  if (otherMissing > 0) said.push(`${some(otherMissing, 'other part')} missing`)
+  return said
+}
+
+/** Asked where jobs ran, one that was erased is a gap: nothing says where that was. */
+function unplacedOf({ erased }: Tally, within: readonly string[] | undefined): string[] {
+  if (within === undefined || erased.length === 0) return []
+  return [
+    `where the jobs of ${some(countOf(erased), 'erased entry', 'erased entries')} ran is not shown`,
+  ]
+}
+
+function placesOf({ inside, outside }: Tally, within: readonly string[] | undefined): string[] {
+  if (within === undefined) return []
+  const names = within.join(', ')
+  if (outside > 0) return [`${some(outside, 'job')} ran outside ${names}, ${inside} inside.`]
+  return [
+    `${inside === 1 ? 'The one job that is shown' : `All ${inside} jobs that are shown`} ran within ${names}.`,
+  ]
+}
+
+function waitingOf({ pending, settlesByMs }: Tally, nowMs: number): string[] {
+  if (pending === 0) return []
+  const jobs = `${some(pending, 'job')} pending`
+  if (settlesByMs === null) return [`${jobs}, to be settled with a later batch`]
+  const by = new Date(settlesByMs).toISOString()
+  if (settlesByMs >= nowMs) return [`${jobs}, to be settled by ${by}`]
+  return [
+    `${jobs}, which should have settled by ${by}: ask for this again, and if it stays so, ask the operator`,
+  ]
+}
+
+function notesOf({ simulated, erased, isSettled }: Tally): string[] {
+  const notes: string[] = []
+  if (erased.length > 0)
+    notes.push(
+      `${some(countOf(erased), 'entry', 'entries')} without detail, erased as the log itself says (${describe(erased)}): of what they told, nothing can be checked.`,
+    )
+  if (!isSettled) notes.push('Settlement is not part of this deployment.')
+  if (simulated > 0)
+    notes.push('Places in it are simulated: they say nothing about where the jobs really ran.')
+  return notes
+}
+
+export function some(count: number, one: string, many = `${one}s`): string {
+  return `${count} ${count === 1 ? one : many}`
+}
