@@ -4,6 +4,7 @@ import { cors } from 'hono/cors'
 import { AppError } from '#shared/errors.ts'
 import type { AppContext, AppEnv, Isolate } from './context.ts'
 import { developmentHost } from './middleware/development-host.ts'
+import { knownHeaders, knownQuery } from './middleware/known-names.ts'
 import { answerProblem } from './middleware/problem.ts'
 import { requestScope } from './middleware/request-scope.ts'
 import { auditRoutes } from './routes/audit.ts'
@@ -25,39 +26,11 @@ import { policyRoutes } from './routes/policies.ts'
 import { receiptRoutes } from './routes/receipts.ts'
 import { sessionRoutes } from './routes/sessions.ts'
 
-/** Any origin may call with a key that it holds; cookies and other credentials of the browser never come along. */
-const publicCors = cors({
-  origin: '*',
-  allowHeaders: [
-    'authorization',
-    'content-type',
-    'idempotency-key',
-    'inference-header-content-length',
-    'traceparent',
-    'tracestate',
-    'x-littoral-deadline-ms',
-    'x-littoral-policy',
-    'x-littoral-residency',
-    'x-request-id',
-  ],
-  exposeHeaders: [
-    'idempotency-replayed',
-    'inference-header-content-length',
-    'ratelimit',
-    'ratelimit-policy',
-    'x-request-id',
-    'x-littoral-policy',
-    'x-littoral-node',
-    'x-littoral-region',
-    'x-littoral-evidence',
-    'x-littoral-receipt',
-    'x-littoral-provider',
-    'x-littoral-adapter',
-    'server-timing',
-    'retry-after',
-  ],
-  maxAge: 86_400,
-})
+/**
+ * Any origin may call with a key that it holds; cookies and other credentials of the browser never come along. So any
+ * header may be sent, since clients add their own, and any may be read.
+ */
+const publicCors = cors({ origin: '*', exposeHeaders: ['*'], maxAge: 86_400 })
 
 export function createApp(isolate: Isolate): Hono<AppEnv> {
   const app = new Hono<AppEnv>()
@@ -65,6 +38,9 @@ export function createApp(isolate: Isolate): Hono<AppEnv> {
   app.use(developmentHost)
   app.use('/v1/*', publicCors)
   app.use('/v2/*', publicCors)
+  app.use(knownHeaders)
+  app.use('/v1/*', knownQuery)
+  app.use('/v2/*', knownQuery)
   for (const routes of [
     sessionRoutes,
     oipRoutes,

@@ -24,8 +24,9 @@ export const JOB_OPERATIONS = [
   {
     method: 'GET',
     path: '/v1/jobs',
-    summary: "The tenant's batches, newest first: ?after=batch_…",
+    summary: "The tenant's batches, newest first",
     security: 'key',
+    query: { after: 'The last batch of the page before' },
     reply: BatchesReply,
   },
   {
@@ -38,9 +39,9 @@ export const JOB_OPERATIONS = [
   {
     method: 'GET',
     path: '/v1/jobs/:id/results',
-    summary:
-      'Items that have ended, by index: ?after=N&limit=N; framed bytes by Accept: application/octet-stream',
+    summary: 'Items that have ended, by index; framed bytes by Accept: application/octet-stream',
     security: 'key',
+    query: { after: 'The last index of the page before', limit: 'Items of a page' },
     reply: ResultsReply,
   },
   {
@@ -55,6 +56,7 @@ export const JOB_OPERATIONS = [
     path: '/v1/jobs/:id/events',
     summary: 'Progress as server-sent events: item, progress, end; resumed by Last-Event-ID',
     security: 'key',
+    query: { after: 'Id of the last event that was seen' },
     reply: BatchReply,
     event: z.union([BatchItem, BatchReply]),
   },
@@ -69,8 +71,9 @@ export const JOB_OPERATIONS = [
     method: 'DELETE',
     path: '/v1/jobs/:id',
     summary:
-      'Cancel a batch, its running items are taken off their nodes; or with ?erase=true erase it; or erase a single job (job_…). Erasing needs scope admin and answers with the proof',
+      'Cancel a batch, its running items are taken off their nodes; or erase it; or erase a single job (job_…). Erasing needs scope admin and answers with the proof',
     security: 'key',
+    query: { erase: 'true to erase the batch' },
     reply: z.union([BatchReply, ErasureReply, BatchErasureReply]),
   },
 ] as const

@@ -31,6 +31,8 @@ const JOB_HEADERS = {
   'x-littoral-receipt': 'Receipt id',
   'x-littoral-provider': 'webgpu, wasm or cpu',
   'x-littoral-adapter': 'What ran it; software adapters say so',
+  'x-littoral-ignored':
+    'Members of the body that were not known and had no effect; absent when there were none',
   'idempotency-replayed':
     '`true` when this is the kept answer of an earlier request with the same key',
   'ratelimit-policy': '"requests";q=<requests>;w=<seconds>: what the tenant may send in a window',

@@ -121,6 +121,19 @@ describe('[A1] every answer', () => {
     expect(reply.headers.has('access-control-allow-credentials')).toBe(false)
   })
 
+  it('lets a page of any origin send any header, and read any', async () => {
+    const asked = 'authorization,x-stainless-arch,x-of-tomorrow'
+    const headers = {
+      origin: 'https://app.example',
+      'access-control-request-method': 'POST',
+      'access-control-request-headers': asked,
+    }
+    const preflight = await worker.call('OPTIONS', '/v1/chat/completions', { headers })
+    expect(preflight.headers.get('access-control-allow-headers')).toBe(asked)
+    const reply = await worker.call('GET', '/v2', { headers: { origin: 'https://app.example' } })
+    expect(reply.headers.get('access-control-expose-headers')).toBe('*')
+  })
+
   it('to a path that does not exist says so', async () => {
     problem(await worker.call('GET', '/v3/nothing'), 'not_found')
   })

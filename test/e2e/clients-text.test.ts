@@ -1,12 +1,15 @@
-/** Clients that people already have, unmodified, against the text API: Vercel's AI SDK and LangChain. */
+/** Clients that people already have, unmodified, against the text API: Vercel's AI SDK, LangChain, and OpenAI's client in a browser. */
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible'
 import { HumanMessage, SystemMessage } from '@langchain/core/messages'
 import { ChatOpenAI, OpenAI, OpenAIEmbeddings } from '@langchain/openai'
 import { APICallError, embed, embedMany, generateText, Output, streamText } from 'ai'
+import type OpenAiClient from 'openai'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import type { Tenant } from '#scripts/lib/stack.ts'
+import { openOpenAiPage } from '../support/openai-page.ts'
 import { createTestStack, openPolicy, type TestStack } from '../support/stack.ts'
+import { launchBrowser } from '../browser/contribute-page.ts'
 
 const CHAT = 'littoral-chat-2m'
 const EMBED = 'littoral-embed-400k'
@@ -197,6 +200,70 @@ describe('LangChain', () => {
 
   it('is told by name what is not supported', async () => {
     const error = await failure(chat({ n: 2 }).invoke(LIGHT))
-    expect(error).toMatchObject({ status: 400, param: '/n' })
+    expect(error).toMatchObject({ status: 400, param: 'n' })
+  })
+})
+
+/** What a page of another origin does with the client; it runs there, and sees nothing of this file. */
+async function askFromPage({ url, apiKey }: { url: string; apiKey: string }) {
+  const { OpenAI } = globalThis as unknown as { OpenAI: typeof OpenAiClient }
+  const client = new OpenAI({
+    baseURL: `${url}/v1`,
+    apiKey,
+    dangerouslyAllowBrowser: true,
+    organization: 'org-a',
+    project: 'proj-b',
+    maxRetries: 0,
+  })
+  const messages = [{ role: 'user' as const, content: 'turn on the kitchen light' }]
+  const chat = { model: 'littoral-chat-2m', messages, temperature: 0 }
+  const whole = await client.chat.completions
+    .create(chat, { headers: { 'x-any-header-at-all': 'yes' }, timeout: 200_000 })
+    .withResponse()
+  let streamed = ''
+  for await (const chunk of await client.chat.completions.create({ ...chat, stream: true }))
+    streamed += chunk.choices[0]?.delta.content ?? ''
+  const embedded = await client.embeddings.create({ model: 'littoral-embed-400k', input: 'a' })
+  const refused: unknown = await client.embeddings
+    .create({ model: 'gpt-9', input: 'a' })
+    .catch((error: unknown) => error)
+  const narrowed: unknown = await client.embeddings
+    .create(
+      { model: 'littoral-embed-400k', input: 'a' },
+      { headers: { 'x-littoral-residence': 'DE' } },
+    )
+    .catch((error: unknown) => error)
+  const { status, code } = refused as { status: number; code: string }
+  return {
+    whole: whole.data.choices[0]?.message.content,
+    receipt: whole.response.headers.get('x-littoral-receipt'),
+    timing: whole.response.headers.get('server-timing'),
+    streamed,
+    dimensions: embedded.data[0]?.embedding.length,
+    refused: { status, code },
+    narrowed: (narrowed as { status: number }).status,
+  }
+}
+
+describe('the openai client in a page of another origin', () => {
+  it('chats, streams, embeds, reads every header and is told what is wrong', async () => {
+    const browser = await launchBrowser({ hasWebGpu: false })
+    try {
+      const opened = await openOpenAiPage(browser)
+      const { url } = stack
+      const seen = await opened.page.evaluate(askFromPage, { url, apiKey: tenant.apiKey })
+      expect(seen).toEqual({
+        whole: LIGHT_ANSWER,
+        receipt: expect.stringMatching(/^0x[0-9a-f]{64}$/),
+        timing: expect.stringContaining('compute;dur='),
+        streamed: LIGHT_ANSWER,
+        dimensions: 128,
+        refused: { status: 404, code: 'model_not_found' },
+        narrowed: 400,
+      })
+      await opened.close()
+    } finally {
+      await browser.close()
+    }
   })
 })

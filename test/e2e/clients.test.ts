@@ -74,6 +74,16 @@ describe('the official openai client', () => {
     expect(encoded.data[0]?.embedding[5]).toBeCloseTo(a?.[5] ?? Number.NaN, 6)
   })
 
+  it('is told which members of its body had no effect', async () => {
+    const body = { model: MODEL, input: 'a', trace_id: 'x', 'naïve, member': 1 }
+    const { response } = await openai().embeddings.create(body).withResponse()
+    expect(response.headers.get('x-littoral-ignored')).toBe('trace_id, na%C3%AFve%2C%20member')
+    const { response: plain } = await openai()
+      .embeddings.create({ model: MODEL, input: 'a' })
+      .withResponse()
+    expect(plain.headers.has('x-littoral-ignored')).toBe(false)
+  })
+
   it('lists the models', async () => {
     const { data } = await openai().models.list()
     expect(data.map(({ id }) => id)).toContain(MODEL)

@@ -9,12 +9,15 @@ export const HELLO = [{ role: 'user', content: 'hello' }]
 
 /** A good request with these members set. */
 export function chat(body: object, manifest = CHAT_MANIFEST) {
-  const priced = decodeChat(manifest, parseChat({ model: 'chat-test', messages: HELLO, ...body }))
+  const priced = decodeChat(
+    manifest,
+    parseChat({ model: 'chat-test', messages: HELLO, ...body }).request,
+  )
   return { ...priced, input: inputOf(priced.payload) }
 }
 
 export function complete(body: object, manifest = CHAT_MANIFEST) {
-  const request = parseCompletion({ model: 'chat-test', prompt: 'once', ...body })
+  const request = parseCompletion({ model: 'chat-test', prompt: 'once', ...body }).request
   const priced = decodeCompletion(manifest, request)
   return { ...priced, input: inputOf(priced.payload) }
 }

@@ -3,6 +3,7 @@
  * value asks for nothing: `n: 1`, `presence_penalty: 0`, `modalities: ["text"]`.
  */
 import type { FieldFault } from '#shared/errors.ts'
+import { isNothing, unknownMembers } from './unknown-members.ts'
 
 /** Why a parameter is refused, and the values of it that change nothing. */
 export interface Refusal {
@@ -22,18 +23,18 @@ const is =
   (value: unknown) =>
     values.includes(value)
 
-const isEmptyObject = (value: unknown) =>
-  typeof value === 'object' && value !== null && Object.keys(value).length === 0
-
 const isTextOnly = (value: unknown) =>
   Array.isArray(value) && value.length === 1 && value[0] === 'text'
 
-/** Of chat and completions alike; from `top_k` on they are not OpenAI's own, but sent by many clients and full of effect. */
+/**
+ * Of chat and completions alike. From `top_k` on they are not OpenAI's own: they stand here for the values that ask for
+ * nothing, which many clients send. What else others have invented is judged in `open-body.ts`.
+ */
 const SHARED: Refusals = {
   n: { detail: ONE_CHOICE, neutral: is(1) },
   frequency_penalty: { detail: NO_PENALTY, neutral: is(0) },
   presence_penalty: { detail: NO_PENALTY, neutral: is(0) },
-  logit_bias: { detail: 'biases of tokens are not supported', neutral: isEmptyObject },
+  logit_bias: { detail: 'biases of tokens are not supported', neutral: isNothing },
   service_tier: { detail: 'there is one tier', neutral: is('auto', 'default') },
   store: { detail: 'nothing is stored; only false is accepted', neutral: is(false) },
   top_k: { detail: 'is not supported; top_p is' },
@@ -41,10 +42,6 @@ const SHARED: Refusals = {
   repetition_penalty: { detail: NO_PENALTY.replace('0', '1'), neutral: is(1) },
   min_tokens: { detail: 'is not supported', neutral: is(0) },
   ignore_eos: { detail: 'is not supported', neutral: is(false) },
-  guided_json: { detail: 'is not supported; response_format is' },
-  guided_regex: { detail: 'is not supported' },
-  guided_choice: { detail: 'is not supported' },
-  guided_grammar: { detail: 'is not supported' },
 }
 
 export const CHAT_REFUSALS: Refusals = {
@@ -64,7 +61,7 @@ export const CHAT_REFUSALS: Refusals = {
   verbosity: { detail: 'is not supported; ask for it in a message', neutral: is('medium') },
   web_search_options: { detail: 'no model here searches the web' },
   chat_template: { detail: "the model's own template is used" },
-  chat_template_kwargs: { detail: "the model's own template is used", neutral: isEmptyObject },
+  chat_template_kwargs: { detail: "the model's own template is used", neutral: isNothing },
 }
 
 export const COMPLETION_REFUSALS: Refusals = {
@@ -78,13 +75,18 @@ export const COMPLETION_REFUSALS: Refusals = {
 
 /** In a message beside its role and content. */
 const MESSAGE_REFUSALS: Refusals = {
-  name: { detail: 'names of participants are not supported; say them in the content' },
-  tool_calls: { detail: NO_TOOLS },
-  tool_call_id: { detail: NO_TOOLS },
-  function_call: { detail: NO_TOOLS },
-  audio: { detail: NO_AUDIO },
-  refusal: { detail: 'is not supported; send it as content' },
+  name: {
+    detail: 'names of participants are not supported; say them in the content',
+    neutral: isNothing,
+  },
+  tool_calls: { detail: NO_TOOLS, neutral: isNothing },
+  tool_call_id: { detail: NO_TOOLS, neutral: isNothing },
+  function_call: { detail: NO_TOOLS, neutral: isNothing },
+  audio: { detail: NO_AUDIO, neutral: isNothing },
+  refusal: { detail: 'is not supported; send it as content', neutral: isNothing },
 }
+const MESSAGE_MEMBERS = ['role', 'content', ...Object.keys(MESSAGE_REFUSALS)]
+const PART_MEMBERS = ['type', 'text']
 
 const ROLES: Readonly<Record<string, string>> = { tool: NO_TOOLS, function: NO_TOOLS }
 
@@ -123,7 +125,10 @@ export function refusedMessages(body: unknown): FieldFault[] {
 function refusedMessage(message: unknown, root: string): FieldFault[] {
   if (!isRecord(message)) return []
   const role = known(ROLES, message.role)
-  const faults = refusedParameters(message, MESSAGE_REFUSALS, root)
+  const faults = [
+    ...refusedParameters(message, MESSAGE_REFUSALS, root),
+    ...unknownMembers(message, MESSAGE_MEMBERS, root),
+  ]
   if (role !== undefined) faults.push({ pointer: `${root}/role`, detail: role })
   if (!Array.isArray(message.content)) return faults
   const parts: readonly unknown[] = message.content
@@ -135,8 +140,10 @@ function refusedMessage(message: unknown, root: string): FieldFault[] {
 }
 
 function refusedPart(part: unknown, root: string): FieldFault[] {
-  const detail = isRecord(part) ? known(PARTS, part.type) : undefined
-  return detail === undefined ? [] : [{ pointer: `${root}/type`, detail }]
+  if (!isRecord(part)) return []
+  const detail = known(PARTS, part.type)
+  if (detail !== undefined) return [{ pointer: `${root}/type`, detail }]
+  return unknownMembers(part, PART_MEMBERS, root)
 }
 
 function known(table: Readonly<Record<string, string>>, name: unknown): string | undefined {

@@ -8,7 +8,7 @@ import { mostTextUnits, type TextInput } from '#shared/text.ts'
 
 const StopText = z.string().min(1).max(256)
 
-const StreamOptions = z.looseObject({
+const StreamOptions = z.strictObject({
   /** A last chunk with the usage of the whole request. */
   include_usage: z.boolean().nullish(),
   /** Padding of chunks is not supported. */
@@ -16,6 +16,14 @@ const StreamOptions = z.looseObject({
     .literal(false, { error: 'is not supported; only false is accepted' })
     .nullish(),
 })
+
+/** Accepted and not used: they tell requests and end users apart, and change no answer. */
+export const LabelFields = {
+  user: z.string().nullish(),
+  metadata: z.record(z.string(), z.unknown()).nullish(),
+  safety_identifier: z.string().nullish(),
+  prompt_cache_key: z.string().nullish(),
+}
 
 /** Null is as good as absent, as with OpenAI. */
 export const SamplingFields = {
@@ -42,8 +50,7 @@ export const SamplingFields = {
   /** Whether the answer comes as server-sent events. */
   stream: z.boolean().nullish(),
   stream_options: StreamOptions.nullish(),
-  /** Accepted and not used: it tells an end user apart, and changes no answer. */
-  user: z.string().nullish(),
+  ...LabelFields,
 }
 
 interface Sampling {

@@ -5,7 +5,7 @@ import { parseJsonShape } from '#shared/json-shape.ts'
 import type { ModelManifest } from '#shared/model.ts'
 import { ChatMessage, type TextFormat } from '#shared/text.ts'
 import { CHAT_REFUSALS, MOST_MESSAGES, MOST_PARTS } from './chat-parameters.ts'
-import { refusedMessages, refusedParameters } from './chat-parameters.ts'
+import { refusedMessages } from './chat-parameters.ts'
 import {
   decodeSampling,
   mostTokens,
@@ -15,7 +15,8 @@ import {
   tokenFault,
   type PricedText,
 } from './chat-sampling.ts'
-import { invalidRequest, parseBody } from './faults.ts'
+import { invalidRequest } from './faults.ts'
+import { parseOpenBody, type OpenBody } from './open-body.ts'
 import { ResidencyFields } from './residency.ts'
 
 const SCHEMA_POINTER = '/response_format/json_schema/schema'
@@ -43,11 +44,13 @@ const Message = z.discriminatedUnion(
 )
 
 const ResponseFormat = z.discriminatedUnion('type', [
-  z.looseObject({ type: z.literal('text') }),
-  z.looseObject({ type: z.literal('json_object') }),
-  z.looseObject({
+  z.strictObject({ type: z.literal('text') }),
+  z.strictObject({ type: z.literal('json_object') }),
+  z.strictObject({
     type: z.literal('json_schema'),
-    json_schema: z.looseObject({
+    json_schema: z.strictObject({
+      /** A note: every token is held to the schema, whatever is said about it. */
+      description: z.string().nullish(),
       name: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/),
       schema: z.record(z.string(), z.unknown()),
       /** The schema is always kept to, whatever this says. */
@@ -56,7 +59,7 @@ const ResponseFormat = z.discriminatedUnion('type', [
   }),
 ])
 
-/** Loose, as OpenAI's own API is: members that nobody knows pass, those of `CHAT_REFUSALS` do not. */
+/** Loose, as OpenAI's own API is; `parseOpenBody` judges the members that are not here. */
 export const ChatRequest = z.looseObject({
   ...SamplingFields,
   messages: z.array(Message).min(1).max(MOST_MESSAGES),
@@ -70,10 +73,9 @@ export const ChatRequest = z.looseObject({
 export type ChatRequest = z.infer<typeof ChatRequest>
 
 /** @throws {AppError} invalid_request with a pointer to each fault */
-export function parseChat(body: unknown): ChatRequest {
-  const refused = [...refusedParameters(body, CHAT_REFUSALS), ...refusedMessages(body)]
-  if (refused.length > 0) throw invalidRequest(refused)
-  return parseBody(ChatRequest, body)
+export function parseChat(body: unknown): OpenBody<ChatRequest> {
+  const faults = refusedMessages(body)
+  return parseOpenBody(ChatRequest, body, { refusals: CHAT_REFUSALS, faults })
 }
 
 /** @throws {AppError} invalid_request with a pointer to each fault, context_length_exceeded */

@@ -1,7 +1,7 @@
 /** OpenAI's older completions (https://platform.openai.com/docs/api-reference/completions) to a text job. */
 import { z } from 'zod'
 import type { ModelManifest } from '#shared/model.ts'
-import { COMPLETION_REFUSALS, refusedParameters } from './chat-parameters.ts'
+import { COMPLETION_REFUSALS } from './chat-parameters.ts'
 import {
   decodeSampling,
   mostTokens,
@@ -11,7 +11,8 @@ import {
   tokenFault,
   type PricedText,
 } from './chat-sampling.ts'
-import { invalidRequest, parseBody } from './faults.ts'
+import { invalidRequest } from './faults.ts'
+import { parseOpenBody, type OpenBody } from './open-body.ts'
 import { ResidencyFields } from './residency.ts'
 
 /** OpenAI's own default. */
@@ -19,7 +20,7 @@ const DEFAULT_TOKENS = 16
 
 const Prompt = z.string().min(1, { error: 'is empty, and a text must begin with something' })
 
-/** Loose: members that nobody knows pass, those of `COMPLETION_REFUSALS` do not. */
+/** Loose; `parseOpenBody` judges the members that are not here. */
 export const CompletionRequest = z.looseObject({
   ...SamplingFields,
   /** One text, or an array of one: each prompt is a job of its own, with a receipt of its own. */
@@ -35,10 +36,8 @@ export const CompletionRequest = z.looseObject({
 export type CompletionRequest = z.infer<typeof CompletionRequest>
 
 /** @throws {AppError} invalid_request with a pointer to each fault */
-export function parseCompletion(body: unknown): CompletionRequest {
-  const refused = refusedParameters(body, COMPLETION_REFUSALS)
-  if (refused.length > 0) throw invalidRequest(refused)
-  return parseBody(CompletionRequest, body)
+export function parseCompletion(body: unknown): OpenBody<CompletionRequest> {
+  return parseOpenBody(CompletionRequest, body, { refusals: COMPLETION_REFUSALS })
 }
 
 /** @throws {AppError} invalid_request with a pointer to each fault, context_length_exceeded */

@@ -7,6 +7,7 @@ import type { ModelManifest } from '#shared/model.ts'
 import { checkTensors, decodeFloats, encodeBytes } from '#shared/tensor.ts'
 import { encodeBase64 } from './base64.ts'
 import { LittoralMember } from './chat-dialect.ts'
+import { LabelFields } from './chat-sampling.ts'
 import { invalidRequest } from './faults.ts'
 import type { TensorBatch } from './oip.ts'
 import { ResidencyFields } from './residency.ts'
@@ -18,7 +19,7 @@ const Text = z
   .string({ error: 'must be text; arrays of tokens are not supported' })
   .min(1, { error: 'is an empty text' })
 
-/** Loose, as OpenAI's own API is: unknown members pass. */
+/** Loose, as OpenAI's own API is; `parseOpenBody` judges the members that are not here. */
 export const EmbeddingsRequest = z.looseObject({
   model: z.string().min(1).max(128),
   input: z.union([Text, z.array(Text).min(1, { error: 'is an empty list' }).max(MOST_ITEMS)], {
@@ -26,6 +27,7 @@ export const EmbeddingsRequest = z.looseObject({
   }),
   encoding_format: z.enum(['float', 'base64']).default('float'),
   dimensions: z.int().min(1).optional(),
+  ...LabelFields,
   ...ResidencyFields,
 })
 export type EmbeddingsRequest = z.infer<typeof EmbeddingsRequest>

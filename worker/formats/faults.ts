@@ -2,6 +2,7 @@
 import type { z } from 'zod'
 import { AppError, type FieldFault } from '#shared/errors.ts'
 import { withoutNulls } from './absent.ts'
+import { nearestName, notKnown } from './near-names.ts'
 
 /** More than this many would only repeat themselves. */
 const FAULTS_SHOWN = 16
@@ -21,10 +22,16 @@ export function parseBody<T>(schema: z.ZodType<T>, body: unknown, base = ''): T 
   const result = schema.safeParse(withoutNulls(schema, body))
   if (result.success) return result.data
   throw invalidRequest(
-    result.error.issues.map((issue) => ({
-      pointer: `${base}${toPointer(issue.path)}`,
-      detail: issue.message,
-    })),
+    result.error.issues.flatMap((issue) => {
+      const pointer = `${base}${toPointer(issue.path)}`
+      if (issue.code !== 'unrecognized_keys') return [{ pointer, detail: issue.message }]
+      const known =
+        issue.path.length === 0 && 'shape' in schema ? Object.keys(schema.shape as object) : []
+      return issue.keys.map((key) => ({
+        pointer: `${pointer}${toPointer([key])}`,
+        detail: notKnown(nearestName(key, known)),
+      }))
+    }),
   )
 }
 

@@ -35,7 +35,7 @@ export const RequestParameters = z.strictObject({
   binary_data_output: z.boolean().optional(),
 })
 
-export const InferTensor = z.looseObject({
+export const InferTensor = z.strictObject({
   name: z.string().min(1).max(128),
   shape: z.array(z.int().min(0)).max(8),
   datatype: z.enum(Object.keys(DATATYPE_BYTES) as [Datatype, ...Datatype[]]),
@@ -45,6 +45,7 @@ export const InferTensor = z.looseObject({
 })
 export type InferTensor = z.infer<typeof InferTensor>
 
+/** Loose; `parseOpenBody` judges the members that are not here. */
 export const InferRequest = z.looseObject({
   id: z.string().max(128).optional(),
   /** The path says both; a body that repeats them must say the same. */
@@ -53,7 +54,7 @@ export const InferRequest = z.looseObject({
   inputs: z.array(InferTensor).min(1).max(16),
   /** Which outputs to answer with, and how; all of them as JSON when absent or empty. */
   outputs: z
-    .array(z.looseObject({ name: z.string(), parameters: OutputParameters.optional() }))
+    .array(z.strictObject({ name: z.string(), parameters: OutputParameters.optional() }))
     .max(16)
     .optional(),
   parameters: RequestParameters.optional(),

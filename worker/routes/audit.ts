@@ -21,16 +21,42 @@ import {
 } from '../formats/audit.ts'
 import { parseBody } from '../formats/faults.ts'
 import { requireScope } from '../middleware/auth.ts'
+import { takesQuery } from '../middleware/known-names.ts'
 import type { TenantApi } from '../tenant/protocol.ts'
 
 export const auditRoutes = new Hono<AppEnv>()
   .get('/v1/audit/key', showKey)
-  .get('/v1/audit/events', requireScope('audit'), searchEvents)
+  .get(
+    '/v1/audit/events',
+    requireScope('audit'),
+    takesQuery(...Object.keys(SearchQuery.shape)),
+    searchEvents,
+  )
   .get('/v1/audit/checkpoint', requireScope('audit'), showCheckpoint)
-  .get('/v1/audit/inclusion', requireScope('audit'), proveInclusion)
-  .get('/v1/audit/consistency', requireScope('audit'), proveConsistency)
-  .get('/v1/audit/export', requireScope('audit'), exportEvents)
-  .get('/v1/audit/bundle', requireScope('audit'), bundleRange)
+  .get(
+    '/v1/audit/inclusion',
+    requireScope('audit'),
+    takesQuery(...Object.keys(InclusionQuery.shape)),
+    proveInclusion,
+  )
+  .get(
+    '/v1/audit/consistency',
+    requireScope('audit'),
+    takesQuery(...Object.keys(ConsistencyQuery.shape)),
+    proveConsistency,
+  )
+  .get(
+    '/v1/audit/export',
+    requireScope('audit'),
+    takesQuery(...Object.keys(ExportQuery.shape)),
+    exportEvents,
+  )
+  .get(
+    '/v1/audit/bundle',
+    requireScope('audit'),
+    takesQuery(...Object.keys(BundleQuery.shape)),
+    bundleRange,
+  )
   .get('/v1/jobs/:id/proof', requireScope('audit'), bundleJob)
 
 /** Public: auditors pin it. */

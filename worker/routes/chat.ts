@@ -5,13 +5,14 @@ import { CHAT_DIALECT } from '../formats/chat-answer.ts'
 import { decodeChat, parseChat } from '../formats/chat.ts'
 import { readJson } from '../middleware/body.ts'
 import { inference } from '../middleware/inference.ts'
+import { tellIgnored } from '../middleware/tell-ignored.ts'
 import { findManifest } from './models.ts'
 import { answerText } from './text.ts'
 
 export const chatRoutes = new Hono<AppEnv>().post('/v1/chat/completions', ...inference, chat)
 
 async function chat(c: AppContext): Promise<Response> {
-  const request = parseChat(await readJson(c))
+  const request = tellIgnored(c, parseChat(await readJson(c)))
   const priced = decodeChat(findManifest(request.model), request)
   return await answerText(c, { priced, request }, CHAT_DIALECT)
 }

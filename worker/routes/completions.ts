@@ -5,13 +5,14 @@ import { COMPLETION_DIALECT } from '../formats/completions-answer.ts'
 import { decodeCompletion, parseCompletion } from '../formats/completions.ts'
 import { readJson } from '../middleware/body.ts'
 import { inference } from '../middleware/inference.ts'
+import { tellIgnored } from '../middleware/tell-ignored.ts'
 import { findManifest } from './models.ts'
 import { answerText } from './text.ts'
 
 export const completionsRoutes = new Hono<AppEnv>().post('/v1/completions', ...inference, complete)
 
 async function complete(c: AppContext): Promise<Response> {
-  const request = parseCompletion(await readJson(c))
+  const request = tellIgnored(c, parseCompletion(await readJson(c)))
   const priced = decodeCompletion(findManifest(request.model), request)
   return await answerText(c, { priced, request }, COMPLETION_DIALECT)
 }

@@ -7,10 +7,11 @@ import { homeOf, openTenant } from '../durable-objects.ts'
 import { parseBody } from '../formats/faults.ts'
 import type { JurisdictionsReply } from '../formats/jurisdictions.ts'
 import { requireScope } from '../middleware/auth.ts'
+import { takesQuery } from '../middleware/known-names.ts'
 import { recordAsCsv, recordOfProcessing } from '../record-of-processing.ts'
 
 export const complianceRoutes = new Hono<AppEnv>()
-  .get('/v1/compliance/ropa', requireScope('audit'), showRecord)
+  .get('/v1/compliance/ropa', requireScope('audit'), takesQuery('format'), showRecord)
   .get('/v1/compliance/jurisdictions', showJurisdictions)
 
 const RecordQuery = z.object({ format: z.enum(['json', 'csv']).default('json') })

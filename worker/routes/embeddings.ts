@@ -11,16 +11,17 @@ import {
   pointAtInput,
   type EmbeddingsResponse,
 } from '../formats/embeddings.ts'
-import { parseBody } from '../formats/faults.ts'
+import { parseOpenBody } from '../formats/open-body.ts'
 import { readJson } from '../middleware/body.ts'
 import { inference } from '../middleware/inference.ts'
+import { tellIgnored } from '../middleware/tell-ignored.ts'
 import { findManifest } from './models.ts'
 import { runJob } from './run-job.ts'
 
 export const embeddingsRoutes = new Hono<AppEnv>().post('/v1/embeddings', ...inference, embed)
 
 async function embed(c: AppContext): Promise<Response> {
-  const request = parseBody(EmbeddingsRequest, await readJson(c))
+  const request = tellIgnored(c, parseOpenBody(EmbeddingsRequest, await readJson(c)))
   const manifest = findManifest(request.model)
   const { headers, payload } = decodeEmbeddings(manifest, request)
   const { outcome, payload: bytes } = await runJob(

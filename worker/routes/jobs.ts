@@ -28,6 +28,7 @@ import { JobsRequest } from '../formats/jobs.ts'
 import { requireScope } from '../middleware/auth.ts'
 import { readJson } from '../middleware/body.ts'
 import { inference } from '../middleware/inference.ts'
+import { isAsked, takesQuery } from '../middleware/known-names.ts'
 import { reserveSpend } from '../middleware/quota.ts'
 import { chooseResidency } from '../middleware/residency.ts'
 import { observeIngress } from '../place.ts'
@@ -41,13 +42,13 @@ const BINARY = 'application/octet-stream'
 
 export const jobRoutes = new Hono<AppEnv>()
   .post('/v1/jobs', ...inference, createBatch)
-  .get('/v1/jobs', requireScope('infer'), listBatches)
+  .get('/v1/jobs', requireScope('infer'), takesQuery('after'), listBatches)
   .get('/v1/jobs/:id', requireScope('infer'), getStatus)
-  .get('/v1/jobs/:id/results', requireScope('infer'), getResults)
+  .get('/v1/jobs/:id/results', requireScope('infer'), takesQuery('after', 'limit'), getResults)
   .get('/v1/jobs/:id/results/:which', requireScope('infer'), getResult)
-  .get('/v1/jobs/:id/events', requireScope('infer'), getEvents)
+  .get('/v1/jobs/:id/events', requireScope('infer'), takesQuery('after'), getEvents)
   .post('/v1/jobs/:id/acknowledge', requireScope('infer'), acknowledge)
-  .delete('/v1/jobs/:id', requireScope('infer', 'admin'), cancelOrErase)
+  .delete('/v1/jobs/:id', requireScope('infer', 'admin'), takesQuery('erase'), cancelOrErase)
 
 async function createBatch(c: AppContext): Promise<Response> {
   const request = parseBody(JobsRequest, await readJson(c))
@@ -163,7 +164,7 @@ async function getStatus(c: AppContext): Promise<Response> {
 async function cancelOrErase(c: AppContext): Promise<Response> {
   const jobId = AskedJobId.safeParse(c.req.param('id'))
   if (jobId.success) return c.json(await eraseJob(c, jobId.data))
-  if (c.req.query('erase') !== 'true') return c.json(await openOwn(c).cancel())
+  if (!isAsked(c, 'erase')) return c.json(await openOwn(c).cancel())
   const batchId = AskedBatchId.safeParse(c.req.param('id'))
   if (!batchId.success) throw new AppError('not_found', 'There is no such batch.')
   return c.json(await eraseBatch(c, { id: batchId.data, batch: openOwn(c) }))

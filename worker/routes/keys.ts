@@ -7,6 +7,7 @@ import { parseBody } from '../formats/faults.ts'
 import { sealKey } from '../key-seal.ts'
 import { requireScope } from '../middleware/auth.ts'
 import { readBytes, parseJson, readJson } from '../middleware/body.ts'
+import { isAsked, takesQuery } from '../middleware/known-names.ts'
 import { keyIdTenant } from '../tenant/api-key.ts'
 import { KeyRequest, KeyRotation, SCOPES } from '../tenant/protocol.ts'
 
@@ -17,7 +18,7 @@ export const keyRoutes = new Hono<AppEnv>()
   .get('/v1/keys', requireScope('admin'), listKeys)
   .get('/v1/keys/self', requireScope(...SCOPES), showSelf)
   .post('/v1/keys/:id/rotate', requireScope('admin'), rotateKey)
-  .delete('/v1/keys/:id', requireScope('admin'), revokeKey)
+  .delete('/v1/keys/:id', requireScope('admin'), takesQuery('last_admin'), revokeKey)
 
 async function createKey(c: AppContext): Promise<Response> {
   const request = parseBody(KeyRequest, await readJson(c, KEY_BODY_BYTES))
@@ -50,7 +51,7 @@ async function rotateKey(c: AppContext): Promise<Response> {
 
 async function revokeKey(c: AppContext): Promise<Response> {
   const { keyId: by } = c.var.caller
-  const lastAdmin = c.req.query('last_admin') === 'true'
+  const lastAdmin = isAsked(c, 'last_admin')
   const revoked = await openOwn(c).revokeOwnKey({ by, id: ownId(c) }, lastAdmin)
   changed(c, 'key.revoked', revoked.id)
   return c.json(revoked)

@@ -5,7 +5,7 @@ import { MANIFESTS } from '#shared/manifests.ts'
 import { manifestDigest, type ModelManifest, type ModelTensor } from '#shared/model.ts'
 import { countUnits } from '#shared/tensor.ts'
 import type { AppContext, AppEnv } from '../context.ts'
-import { parseBody } from '../formats/faults.ts'
+import { parseOpenBody } from '../formats/open-body.ts'
 import { BINARY_EXTENSION, joinBody, JSON_LENGTH_HEADER, splitBody } from '../formats/oip-binary.ts'
 import { checkNamed, checkWanted, decodeInfer, encodeInfer, InferRequest } from '../formats/oip.ts'
 import { optionalKey } from '../middleware/auth.ts'
@@ -13,6 +13,7 @@ import { parseJson, readBytes } from '../middleware/body.ts'
 import { inference } from '../middleware/inference.ts'
 import { answerProblem } from '../middleware/problem.ts'
 import { readinessOf, readState } from '../readiness.ts'
+import { tellIgnored } from '../middleware/tell-ignored.ts'
 import { countServing, findManifest, liveHubs } from './models.ts'
 import { runJob } from './run-job.ts'
 
@@ -80,7 +81,7 @@ async function answerModelReady(c: AppContext): Promise<Response> {
 async function infer(c: AppContext): Promise<Response> {
   const manifest = namedModel(c)
   const { json, binary } = splitBody(await readBytes(c), c.req.header(JSON_LENGTH_HEADER))
-  const request = parseBody(InferRequest, parseJson(json))
+  const request = tellIgnored(c, parseOpenBody(InferRequest, parseJson(json)))
   const digest = manifestDigest(manifest)
   checkNamed(request, { manifest, digest })
   checkWanted(manifest, request.outputs)

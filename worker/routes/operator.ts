@@ -10,6 +10,7 @@ import { invalidRequest, parseBody } from '../formats/faults.ts'
 import { sealKey } from '../key-seal.ts'
 import { requireOperator } from '../middleware/auth.ts'
 import { readJson } from '../middleware/body.ts'
+import { takesQuery } from '../middleware/known-names.ts'
 import { keyIdTenant } from '../tenant/api-key.ts'
 import { NewKey } from '../tenant/protocol.ts'
 import { Quota } from '../tenant/quota.ts'
@@ -18,7 +19,7 @@ const KEY_BODY_BYTES = 4 * 1024
 
 export const operatorRoutes = new Hono<AppEnv>()
   .post('/v1/operator/keys', requireOperator, createKey)
-  .get('/v1/operator/keys', requireOperator, listKeys)
+  .get('/v1/operator/keys', requireOperator, takesQuery('tenant'), listKeys)
   .delete('/v1/operator/keys/:id', requireOperator, revokeKey)
   .post('/v1/operator/attestations', requireOperator, attest)
   .get('/v1/operator/attestations', requireOperator, listAttestations)

@@ -9,6 +9,7 @@ import type { AppContext, AppEnv } from '../context.ts'
 import { openHub, openLedger, openTenant, homeOf } from '../durable-objects.ts'
 import { AskedBytes32 } from '../formats/asked-id.ts'
 import { parseBody } from '../formats/faults.ts'
+import { takesQuery } from '../middleware/known-names.ts'
 import type { LedgerApi } from '../ledger/protocol.ts'
 import { requireScope } from '../middleware/auth.ts'
 
@@ -16,7 +17,7 @@ const AskedKey = z.strictObject({ x: AskedBytes32, y: AskedBytes32 })
 
 export const receiptRoutes = new Hono<AppEnv>()
   .get('/v1/receipts/:id', requireScope('audit', 'infer'), getReceipt)
-  .get('/v1/earnings', getEarnings)
+  .get('/v1/earnings', takesQuery('x', 'y'), getEarnings)
 
 async function getReceipt(c: AppContext): Promise<Response> {
   const id = AskedBytes32.safeParse(c.req.param('id'))

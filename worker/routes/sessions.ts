@@ -7,6 +7,7 @@ import { openHub } from '../durable-objects.ts'
 import { SESSION_HEADER, type SessionGrant } from '../hub/protocol.ts'
 import { auditRefusals } from '../middleware/audit-refusals.ts'
 import { requireScope } from '../middleware/auth.ts'
+import { takesQuery } from '../middleware/known-names.ts'
 import { takeQuota } from '../middleware/quota.ts'
 import { checkIngress, chooseResidency } from '../middleware/residency.ts'
 import { observeIngress } from '../place.ts'
@@ -21,6 +22,7 @@ export const sessionRoutes = new Hono<AppEnv>().get(
   auditRefusals,
   checkIngress,
   takeQuota,
+  takesQuery('policy', 'residency'),
   open,
 )
 

@@ -277,6 +277,10 @@ it('is priced or refused by a named fault, whatever the body is', () => {
       ...some,
     })),
   )
+  const without = (name: string, sent: unknown): unknown => {
+    if (typeof sent !== 'object' || sent === null || Array.isArray(sent)) return sent
+    return Object.fromEntries(Object.entries(sent).filter(([member]) => member !== name))
+  }
   let priced = 0
   const attempt = (run: () => { units: number }) => {
     const { code } = refusal(() => {
@@ -287,8 +291,11 @@ it('is priced or refused by a named fault, whatever the body is', () => {
   }
   fc.assert(
     fc.property(body, (sent) => {
-      attempt(() => decodeChat(CHAT_MANIFEST, parseChat(sent)))
-      attempt(() => decodeCompletion(CHAT_MANIFEST, parseCompletion(sent)))
+      attempt(() => decodeChat(CHAT_MANIFEST, parseChat(without('prompt', sent)).request))
+      attempt(() => {
+        const { request } = parseCompletion(without('messages', sent))
+        return decodeCompletion(CHAT_MANIFEST, request)
+      })
     }),
     { seed: 20_261_122, numRuns: 3_000 },
   )

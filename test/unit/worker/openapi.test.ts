@@ -6,8 +6,12 @@ import { generateOpenApi } from '#scripts/openapi.ts'
 import { repositoryPath } from '#scripts/lib/paths.ts'
 import { createApp } from '#worker/app.ts'
 import { createIsolate } from '#worker/isolate.ts'
+import { queryNames } from '#worker/middleware/known-names.ts'
 
 const Description = z.object({ paths: z.record(z.string(), z.record(z.string(), z.unknown())) })
+const Query = z.object({
+  parameters: z.array(z.object({ in: z.string(), name: z.string() })).optional(),
+})
 
 describe('[A5] docs/openapi.json', () => {
   it('describes every route of the API and no other', async () => {
@@ -19,6 +23,21 @@ describe('[A5] docs/openapi.json', () => {
       .routes.filter(({ method, path }) => method !== 'ALL' && /^\/v[12]/.test(path))
       .map(({ method, path }) => `${method} ${path.replaceAll(/:(\w+)/g, '{$1}')}`)
     expect(described.toSorted()).toEqual([...new Set(served)].toSorted())
+  })
+
+  it('names the members of each query that its route takes, and no other', async () => {
+    const { paths } = Description.parse(await generateOpenApi())
+    const described = Object.entries(paths).flatMap(([path, operations]) =>
+      Object.entries(operations).flatMap(([method, operation]) =>
+        (Query.parse(operation).parameters ?? []).flatMap(({ in: place, name }) =>
+          place === 'query' ? [`${method.toUpperCase()} ${path} ${name}`] : [],
+        ),
+      ),
+    )
+    const taken = createApp(createIsolate()).routes.flatMap(({ method, path, handler }) =>
+      queryNames(handler).map((name) => `${method} ${path.replaceAll(/:(\w+)/g, '{$1}')} ${name}`),
+    )
+    expect(described.toSorted()).toEqual(taken.toSorted())
   })
 
   it('is up to date', async () => {

@@ -1,0 +1,215 @@
+/** Members that a request has and its route does not: refused by what they could do, or told. */
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import type { z } from 'zod'
+import { toAppError } from '#shared/errors.ts'
+import { HELLO } from '#test/support/text-requests.ts'
+import { parseChat } from '#worker/formats/chat.ts'
+import { parseCompletion } from '#worker/formats/completions.ts'
+import { ComputeRequest } from '#worker/formats/compute.ts'
+import { DryRunQuestion } from '#worker/formats/dry-run.ts'
+import { EmbeddingsRequest } from '#worker/formats/embeddings.ts'
+import { parseBody } from '#worker/formats/faults.ts'
+import { JobsRequest } from '#worker/formats/jobs.ts'
+import { LibraryRequest } from '#worker/formats/library.ts'
+import { InferRequest } from '#worker/formats/oip.ts'
+import { parseOpenBody } from '#worker/formats/open-body.ts'
+
+const TENSOR = { name: 'text', shape: [1], datatype: 'BYTES', data: ['a'] }
+const KERNEL = { wgsl: 'x', entryPoint: 'main', workgroups: [1, 1, 1] }
+const BUFFERS = [{ binding: 0, access: 'read', sizeBytes: 4 }]
+
+type Parse = (more: object) => readonly string[]
+const open =
+  <T>(schema: z.ZodType<T> & { readonly shape: object }, base: object): Parse =>
+  (more) =>
+    parseOpenBody(schema, { ...base, ...more }).ignored
+const strict =
+  (schema: z.ZodType, base: object): Parse =>
+  (more) => {
+    parseBody(schema, { ...base, ...more })
+    return []
+  }
+
+const OPEN: readonly (readonly [string, Parse])[] = [
+  ['chat', (more) => parseChat({ model: 'm', messages: HELLO, ...more }).ignored],
+  ['completions', (more) => parseCompletion({ model: 'm', prompt: 'a', ...more }).ignored],
+  ['embeddings', open(EmbeddingsRequest, { model: 'm', input: 'a' })],
+  ['infer', open(InferRequest, { inputs: [TENSOR] })],
+]
+const BODIES = [
+  ...OPEN,
+  ['a kernel', strict(ComputeRequest, { kernel: KERNEL, buffers: BUFFERS })],
+  ['a library kernel', strict(LibraryRequest, { kernel: 'sum@1', inputs: [TENSOR] })],
+  ['a batch', strict(JobsRequest, { model: 'm', inputs: [{}] })],
+  ['a dry run', strict(DryRunQuestion, {})],
+] as const
+
+function pointersOf(run: () => unknown): readonly string[] {
+  try {
+    run()
+  } catch (error) {
+    const { code, meta } = toAppError(error)
+    expect(code).toBe('invalid_request')
+    return (meta.errors ?? []).map(({ pointer }) => pointer)
+  }
+  return []
+}
+
+describe.each(BODIES)('a body of %s', (_, parse) => {
+  it.each([
+    'Residency',
+    'RESIDENCY',
+    'residence',
+    'resedency',
+    'residency_',
+    'Policy',
+    'polcy',
+    'policyId',
+    'policies',
+    'region',
+    'regions',
+    'residency_allow',
+    'residencyAllow',
+    'data_residency',
+    'allowed_countries',
+    'countries',
+    'jurisdiction',
+    'geo',
+    'location',
+    'littoral',
+    'x-littoral-residency',
+  ])('is refused with %s, which was meant to narrow it', (name) => {
+    expect(pointersOf(() => parse({ [name]: ['EU'] }))).toContain(`/${name}`)
+  })
+
+  it('is refused with any small edit of what narrows it', () => {
+    const letters = fc.constantFrom(...'abcdefghijklmnopqrstuvwxyz_-'.split(''))
+    const edit = fc
+      .record({
+        name: fc.constantFrom('residency', 'policy'),
+        at: fc.nat({ max: 8 }),
+        letter: letters,
+        how: fc.constantFrom('insert', 'delete', 'replace', 'swap', 'upper'),
+      })
+      .map(({ name, at: wanted, letter, how }) => {
+        const at = wanted % name.length
+        const [head, here, tail] = [name.slice(0, at), name[at] ?? '', name.slice(at + 1)]
+        if (how === 'insert') return `${head}${letter}${here}${tail}`
+        if (how === 'delete') return `${head}${tail}`
+        if (how === 'replace') return `${head}${letter}${tail}`
+        if (how === 'swap') return `${head}${tail.slice(0, 1)}${here}${tail.slice(1)}`
+        return `${head}${here.toUpperCase()}${tail}`
+      })
+      .filter((name) => name !== 'residency' && name !== 'policy')
+    fc.assert(
+      fc.property(edit, (name) => {
+        expect(pointersOf(() => parse({ [name]: { allow: ['DE'] } }))).toContain(`/${name}`)
+      }),
+      { seed: 8, numRuns: 300 },
+    )
+  })
+})
+
+describe.each(OPEN)('a body of another’s API: %s', (route, parse) => {
+  it.each([
+    ['json_schema', { type: 'object', properties: {} }],
+    ['structured_outputs', { json: { type: 'object' } }],
+    ['grammar', 'root ::= "a"'],
+    ['regex', 'a+'],
+    ['guided_decoding_backend', 'xgrammar'],
+    ['repeat_penalty', 1.2],
+    ['repeat_last_n', 64],
+    ['typical_p', 0.5],
+    ['mirostat_tau', 5],
+    ['xtc_probability', 0.5],
+    ['dry_multiplier', 0.8],
+    ['num_beams', 4],
+    ['use_beam_search', true],
+    ['bad_words', ['a']],
+    ['stop_token_ids', [1]],
+    ['enable_thinking', true],
+    ['thinking', { type: 'enabled' }],
+    ['reasoning', { effort: 'high' }],
+    ['add_generation_prompt', false],
+    ['continue_final_message', true],
+    ['lora_adapter', 'x'],
+    ['options', { temperature: 0 }],
+    ['extra_body', { anything: 1 }],
+    ['sampling_params', { n: 1 }],
+    ['models', ['a', 'b']],
+    ['provider', { order: ['a'] }],
+    ['truncate_prompt_tokens', 9],
+    ['input_type', 'query'],
+    ['output_dtype', 'int8'],
+    ['normalize', false],
+    ['whatever', { type: 'object', properties: { a: { type: 'string' } } }],
+    ['my_notes', [{ deep: [{ residency: { allow: ['DE'] } }] }]],
+  ])('is refused with %s, whose effect it would not have', (name, value) => {
+    expect(pointersOf(() => parse({ [name]: value }))).toEqual([`/${name}`])
+  })
+
+  it.each([
+    ['foo', 1],
+    ['my_field', [1]],
+    ['trace_id', 'abc'],
+    ['session_id', 'x'],
+    ['tags', ['a']],
+    ['caching', true],
+    ['priority', 2],
+    ['x_client', { name: 'meter', version: [1, 2] }],
+    ['ümlaut', 'x'],
+  ])('passes with %s, and tells that it had no effect', (name, value) => {
+    expect(parse({ [name]: value })).toEqual([name])
+  })
+
+  it('passes with null for any member that it does not know', () => {
+    expect(parse({ grammar: null, residencies: null, foo: null })).toEqual([])
+  })
+
+  it('passes with labels that OpenAI has', () => {
+    if (route === 'infer') return
+    const labels = { user: 'a', metadata: { region: 'eu' }, safety_identifier: 'b' }
+    expect(parse({ ...labels, prompt_cache_key: 'c' })).toEqual([])
+  })
+})
+
+describe('an object that is known', () => {
+  const chat = (body: object) => () => parseChat({ model: 'm', messages: HELLO, ...body })
+  const schema = { type: 'object', properties: {} }
+  it.each([
+    ['response_format', { type: 'json_object', schema }, '/response_format/schema'],
+    ['response_format', { type: 'text', schema }, '/response_format/schema'],
+    [
+      'response_format',
+      { type: 'json_schema', json_schema: { name: 'a', schema, Strict: true } },
+      '/response_format/json_schema/Strict',
+    ],
+    ['stream_options', { include_usage: true, chunk: 2 }, '/stream_options/chunk'],
+    ['messages', [{ role: 'user', content: 'a', prefix: true }], '/messages/0/prefix'],
+    ['messages', [{ role: 'user', content: 'a', Content: 'b' }], '/messages/0/Content'],
+    [
+      'messages',
+      [{ role: 'user', content: [{ type: 'text', text: 'a', cache: 1 }] }],
+      '/messages/0/content/0/cache',
+    ],
+    ['residency', { allow: ['DE'], deny: ['FR'] }, '/residency/deny'],
+  ])('is refused with a member that it does not have: %s %j', (name, value, pointer) => {
+    expect(pointersOf(chat({ stream: true, [name]: value }))).toEqual([pointer])
+  })
+
+  it('is refused in tensors and outputs, too', () => {
+    const infer = (body: object) => () => parseOpenBody(InferRequest, { inputs: [TENSOR], ...body })
+    expect(pointersOf(infer({ inputs: [{ ...TENSOR, dataType: 'FP32' }] }))).toEqual([
+      '/inputs/0/dataType',
+    ])
+    expect(pointersOf(infer({ outputs: [{ name: 'a', classification: 3 }] }))).toEqual([
+      '/outputs/0/classification',
+    ])
+  })
+
+  it('takes an answer back into the conversation as other servers write it', () => {
+    const answer = { role: 'assistant', content: 'a', refusal: null, annotations: [], audio: null }
+    expect(chat({ messages: [...HELLO, { ...answer, tool_calls: [] }] })().ignored).toEqual([])
+  })
+})

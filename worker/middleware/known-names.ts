@@ -1,0 +1,103 @@
+/**
+ * Names of headers and of the query. One that starts as ours do, or that was meant to be one of ours, and that no route
+ * reads, is refused: a narrowing that is misspelt must not be dropped.
+ */
+import type { Handler } from 'hono'
+import { createMiddleware } from 'hono/factory'
+import { matchedRoutes } from 'hono/route'
+import type { FieldFault } from '#shared/errors.ts'
+import { memoize } from '#shared/memoize.ts'
+import type { AppContext, AppEnv } from '../context.ts'
+import { invalidRequest, toPointer } from '../formats/faults.ts'
+import { nearestName, notKnown, plainName, wordsOf } from '../formats/near-names.ts'
+
+/** Every header of ours that a request may have. */
+const OUR_HEADERS = [
+  'x-littoral-policy',
+  'x-littoral-residency',
+  'x-littoral-deadline-ms',
+  // Of the operator's own proxy.
+  'x-littoral-proxy-secret',
+  'x-littoral-country',
+  'x-littoral-asn',
+  'x-littoral-tcp-rtt-us',
+  'x-littoral-ingress-country',
+  // Of a development build.
+  'x-littoral-simulated-place',
+  'x-littoral-simulated-ingress',
+]
+
+/** How the two that narrow are written by whoever forgets that they are headers of ours. */
+const NARROWING_HEADERS = ['policy', 'residency', 'x-policy', 'x-residency']
+
+/** What a development build reads of any query. */
+const SIMULATED = ['simulated_place', 'simulated_asn', 'simulated_rtt']
+
+const NAMES_REMEMBERED = 1_024
+
+/** What is wrong with a header's name; an empty text for nothing. Requests have the same few names again and again. */
+const headerFault = memoize((name) => {
+  if (OUR_HEADERS.includes(name)) return ''
+  const isOurs =
+    plainName(name).startsWith('xlittoral') ||
+    wordsOf(name).some((word) => nearestName(word, ['littoral']) !== undefined)
+  const near = nearestName(name, OUR_HEADERS)
+  if (isOurs || near !== undefined) return notKnown(near)
+  const narrowing = nearestName(name, NARROWING_HEADERS)
+  return narrowing === undefined ? '' : notKnown(`x-littoral-${narrowing.replace('x-', '')}`)
+}, NAMES_REMEMBERED)
+
+const takers = new WeakMap<object, readonly string[]>()
+
+/** Says in a route's chain which names its query may have: `.get(path, takesQuery('after', 'limit'), handler)`. */
+export function takesQuery(...names: readonly string[]) {
+  const taker = createMiddleware<AppEnv>((_, next) => next())
+  takers.set(taker, names)
+  return taker
+}
+
+/** The names that one link of a route's chain declares. */
+export function queryNames(handler: Handler | object): readonly string[] {
+  return takers.get(handler) ?? []
+}
+
+/** A switch in the query. @throws {AppError} invalid_request for a value that is neither word */
+export function isAsked(c: AppContext, name: string): boolean {
+  const value = c.req.query(name) ?? 'false'
+  if (value === 'true' || value === 'false') return value === 'true'
+  throw invalidRequest([{ pointer: toPointer(['query', name]), detail: 'must be true or false' }])
+}
+
+export const knownHeaders = createMiddleware<AppEnv>(async (c, next) => {
+  const faults: FieldFault[] = []
+  for (const [name] of c.req.raw.headers) {
+    const detail = headerFault(name)
+    if (detail !== '') faults.push({ pointer: toPointer(['headers', name]), detail })
+  }
+  if (faults.length > 0) throw invalidRequest(faults)
+  await next()
+})
+
+export const knownQuery = createMiddleware<AppEnv>(async (c, next) => {
+  const given = Object.keys(c.req.query())
+  if (given.length > 0) refuseQuery(c, given)
+  await next()
+})
+
+/** @throws {AppError} invalid_request for a name that the route does not read; a path without a route is its own fault */
+function refuseQuery(c: AppContext, given: readonly string[]): void {
+  const routes = matchedRoutes(c).filter(({ method }) => method !== 'ALL')
+  if (routes.length === 0) return
+  const known = routes.flatMap(({ handler }) => queryNames(handler))
+  const faults = given
+    .filter((name) => !known.includes(name) && !SIMULATED.includes(name))
+    .map((name) => ({ pointer: toPointer(['query', name]), detail: notInQuery(name, known) }))
+  if (faults.length > 0) throw invalidRequest(faults)
+}
+
+function notInQuery(name: string, known: readonly string[]): string {
+  const near = nearestName(name, known)
+  if (near !== undefined) return notKnown(near)
+  const names = known.length === 0 ? 'it takes none' : `it takes ${known.join(', ')}`
+  return `is not known in the query of this route; ${names}`
+}

@@ -1,0 +1,18 @@
+/** `x-littoral-ignored`: members of the body that were not known and had no effect. */
+import type { AppContext } from '../context.ts'
+import type { OpenBody } from '../formats/open-body.ts'
+
+export const IGNORED_HEADER = 'x-littoral-ignored'
+
+const NAMES_TOLD = 16
+const NAME_CHARS = 64
+
+export function tellIgnored<T>(c: AppContext, { request, ignored }: OpenBody<T>): T {
+  if (ignored.length === 0) return request
+  const told = ignored
+    .slice(0, NAMES_TOLD)
+    .map((name) => encodeURIComponent(name.slice(0, NAME_CHARS).toWellFormed()))
+  const more = ignored.length > NAMES_TOLD ? [`${ignored.length - NAMES_TOLD} more`] : []
+  c.header(IGNORED_HEADER, [...told, ...more].join(', '))
+  return request
+}
