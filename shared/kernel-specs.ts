@@ -115,6 +115,7 @@ const reduce: KernelSpec = {
     op: {
       type: 'choice',
       choices: ['sum', 'mean', 'min', 'max'],
+      default: 'sum',
       about: 'what is taken of each row',
     },
   },
