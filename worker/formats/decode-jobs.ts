@@ -46,6 +46,8 @@ export async function decodeJobs(
   if (!isOne(request.inputs, request.range)) {
     throw fault('/inputs', 'exactly one of "inputs" and "range" is needed')
   }
+  if (typeof request.kernel !== 'string' && Object.keys(request.params).length > 0)
+    throw fault('/params', 'are for kernels of the library')
   const decoded = await decodeItems(request, findModel)
   const { items } = decoded.input
   const inputBytes =

@@ -82,6 +82,18 @@ describe('a batch over a list', () => {
   })
 })
 
+describe('a batch of pictures', () => {
+  it('takes them as base64 and as data URLs, as a request alone does', async () => {
+    const base64 = Buffer.from('\u{89}PNG', 'latin1').toString('base64')
+    const inputs = [base64, `data:image/png;base64,${base64}`].map((text) => ({
+      inputs: [{ name: 'image', datatype: 'BYTES', shape: [1], data: [text] }],
+    }))
+    const { input } = await decode({ model: 'pp-ocr', inputs })
+    const framed = Uint8Array.of(4, 0, 0, 0, 0x89, 0x50, 0x4e, 0x47)
+    expect(input.items.map(({ bytes }) => bytes)).toEqual([framed, framed])
+  })
+})
+
 describe('a batch of a library kernel', () => {
   const vector = (...data: number[]) => ({
     inputs: [{ name: 'x', datatype: 'FP32', shape: [data.length], data }],
@@ -146,6 +158,7 @@ describe('any batch', () => {
       { kernel: KERNEL, model: 'littoral-embed-400k', buffers: [OUT], range },
       { kernel: KERNEL, buffers: [OUT] },
       { kernel: KERNEL, buffers: [IN, OUT], range, inputs },
+      { kernel: KERNEL, buffers: [OUT], range, params: { op: 'sum' } },
     ]) {
       expect((await refusal(body)).code).toBe('invalid_request')
     }
