@@ -1,5 +1,5 @@
 /** From an MQTT topic to the endpoint and back: each message noted, asked once, answered once, in any order of failures. */
-import { connect, type IPublishPacket, type MqttClient } from 'mqtt'
+import { connect, ErrorWithReasonCode, type IPublishPacket, type MqttClient } from 'mqtt'
 import { AppError, toAppError, toProblem } from '#shared/errors.ts'
 import { LIMITS } from '#shared/limits.ts'
 import type { Log } from '#shared/log.ts'
@@ -16,6 +16,9 @@ export interface BridgeOptions {
   readonly protocolVersion: 4 | 5
   readonly username?: string | undefined
   readonly password?: string | undefined
+  /** PEM: authorities that the broker's certificate may come from, and this client's own certificate with its key. */
+  readonly ca?: Buffer | undefined
+  readonly certificate?: { readonly cert: Buffer; readonly key: Buffer } | undefined
   /** Topic filter to subscribe to. */
   readonly from: string
   /** Topic of the answers; `{topic}` is the message's own. */
@@ -44,7 +47,7 @@ const SESSION = {
 const ANSWER_QOS = 2
 
 export async function startBridge(options: BridgeOptions): Promise<Bridge> {
-  const { broker, clientId, protocolVersion, username, password, from, journal, log } = options
+  const { broker, clientId, protocolVersion, username, password, ca, from, journal, log } = options
   const ended = new AbortController()
   const client = connect(broker, {
     clientId,
@@ -56,14 +59,17 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
     resubscribe: true,
     ...(username === undefined ? {} : { username }),
     ...(password === undefined ? {} : { password }),
+    ...(ca === undefined ? {} : { ca }),
+    ...options.certificate,
+    outgoingStore: journal.outgoing,
   })
   const work = createWorkers(options, client, ended.signal)
   // Before the connection is up: a broker that kept this session sends its messages with the very first bytes.
   client.handleMessage = (packet, acknowledge) => take({ packet, acknowledge, journal, work, log })
+  for (const left of journal.left) work.add(left)
   await firstConnection(client)
   client.on('reconnect', () => log.info('broker.reconnecting', {}))
   client.on('error', (error) => log.warn('broker.failed', { cause: error.message }))
-  for (const left of journal.unfinished()) work.add(left)
   await client.subscribeAsync(from, { qos: 1 })
   log.info('bridge.started', { from })
   return {
@@ -100,10 +106,16 @@ interface Taking {
 
 /** The broker gets its acknowledgement when the message is on disk, not when it is answered. */
 function take({ packet, acknowledge, journal, work, log }: Taking): void {
-  const { topic, messageId = 0, dup } = packet
+  const { topic, messageId = 0, dup, retain } = packet
   const payload = typeof packet.payload === 'string' ? Buffer.from(packet.payload) : packet.payload
   try {
-    const delivery = { topic, payload, packetId: messageId, isRepeated: dup }
+    const delivery = {
+      topic,
+      payload,
+      packetId: messageId,
+      isRepeated: dup,
+      isRetained: retain,
+    }
     const entry = journal.note(delivery, refusalOf(payload.length))
     if (entry === null) log.info('message.repeated', { topic })
     else work.add(entry)
@@ -135,16 +147,28 @@ function createWorkers(options: BridgeOptions, client: MqttClient, signal: Abort
   const waiting: Entry[] = []
   const running = new Set<Promise<void>>()
 
+  /** The connection was lost before a packet held the answer. */
+  const retry = (entry: Entry | undefined) => {
+    if (entry !== undefined) waiting.push(entry)
+  }
   const finish = async (entry: Entry) => {
     let { answer } = entry
     if (answer === null) {
       answer = await answerEntry(options, entry, signal)
       journal.answered(entry.id, answer)
     }
-    await client.publishAsync(answerTopic(options.to, entry.topic), Buffer.from(answer), {
-      qos: ANSWER_QOS,
-      ...(options.protocolVersion === 5 ? { properties: about(entry) } : {}),
-    })
+    const topic = answerTopic(options.to, entry.topic)
+    journal.publishing(entry.id, topic, answer)
+    try {
+      await client.publishAsync(topic, Buffer.from(answer), {
+        qos: ANSWER_QOS,
+        ...(options.protocolVersion === 5 ? { properties: about(entry) } : {}),
+      })
+    } catch (error) {
+      if (error instanceof ErrorWithReasonCode) journal.refused(entry.id)
+      else retry(journal.waiting(entry.id))
+      throw error
+    }
     journal.published(entry.id)
     log.info('message.answered', { id: entry.id, topic: entry.topic })
   }

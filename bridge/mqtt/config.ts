@@ -21,6 +21,8 @@ export const USAGE = `Answers the messages of an MQTT topic through a Littoral e
   --mqtt-version N   4 (MQTT 3.1.1) or 5   [4]
   --client-id ID     the broker keeps this client's messages while it is away   [littoral-bridge]
   --username NAME, --password WORD   for the broker   [MQTT_USERNAME, MQTT_PASSWORD]
+  --ca FILE          PEM: the authority that the broker's certificate comes from
+  --cert FILE, --cert-key FILE       PEM: this client's certificate and its key, for brokers that want one
   --state FILE       messages that are not answered yet   [.littoral/mqtt.db]
   --concurrency N    requests at once, 1 to 64   [8]`
 
@@ -37,10 +39,18 @@ const Options = z.strictObject({
   'client-id': z.string().min(1).default('littoral-bridge'),
   username: z.string().optional(),
   password: z.string().optional(),
+  ca: z.string().optional(),
+  cert: z.string().optional(),
+  'cert-key': z.string().optional(),
   state: z.string().min(1).default('.littoral/mqtt.db'),
   concurrency: z.coerce.number().int().min(1).max(64).default(8),
 })
-export type MqttOptions = Omit<z.infer<typeof Options>, 'body'> & { readonly template: unknown }
+type Given = z.infer<typeof Options>
+export type MqttOptions = Omit<Given, 'body' | 'ca' | 'cert' | 'cert-key'> & {
+  readonly template: unknown
+  readonly ca: Buffer | undefined
+  readonly certificate: { readonly cert: Buffer; readonly key: Buffer } | undefined
+}
 
 /** @throws {AppError} invalid_request naming the option, its value and what it should be */
 export function parseOptions(argv: readonly string[], env: NodeJS.ProcessEnv): MqttOptions {
@@ -55,14 +65,40 @@ export function parseOptions(argv: readonly string[], env: NodeJS.ProcessEnv): M
     const [issue] = parsed.error.issues
     throw refuse(`--${String(issue?.path[0])}: ${issue?.message}`)
   }
-  const { body, ...options } = parsed.data
+  const { body, ca, cert, 'cert-key': certKey, ...options } = parsed.data
   if (!canPublishTo(options.to))
     throw refuse(`--to ${options.to}: a topic to publish to has no + or #`)
   if (canLoop(options.from, options.to))
     throw refuse(
       `--to ${options.to}: --from ${options.from} takes these answers as messages again; choose a topic outside of it`,
     )
-  return { ...options, template: readTemplate(body) }
+  return {
+    ...options,
+    template: readTemplate(body),
+    ca: ca === undefined ? undefined : readPem('ca', ca),
+    certificate: readCertificate(cert, certKey),
+  }
+}
+
+function readCertificate(
+  cert: string | undefined,
+  key: string | undefined,
+): MqttOptions['certificate'] {
+  if (cert === undefined && key === undefined) return undefined
+  if (cert === undefined) throw refuse('--cert-key: give its certificate by --cert, too')
+  if (key === undefined) throw refuse('--cert: give its private key by --cert-key, too')
+  return { cert: readPem('cert', cert), key: readPem('cert-key', key) }
+}
+
+function readPem(option: string, path: string): Buffer {
+  let bytes: Buffer
+  try {
+    bytes = readFileSync(path)
+  } catch (cause) {
+    throw refuse(`--${option} ${path} cannot be read: ${String(cause)}`)
+  }
+  if (!bytes.includes('-----BEGIN ')) throw refuse(`--${option} ${path} is not PEM`)
+  return bytes
 }
 
 function readTemplate(body: string): unknown {

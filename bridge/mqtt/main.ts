@@ -10,7 +10,7 @@ const MAX_WAITING = 100_000
 try {
   const options = parseOptions(process.argv.slice(2), process.env)
   const log = createLog({}, { part: 'mqtt' })
-  const journal = openJournal({ path: options.state, maxWaiting: MAX_WAITING, nowMs: Date.now })
+  const journal = openJournal({ path: options.state, maxWaiting: MAX_WAITING })
   const { url, key, path, policy, template } = options
   const headers: Record<string, string> =
     policy === undefined ? {} : { 'x-littoral-policy': policy }
