@@ -12,7 +12,8 @@ import { consistencyProof, inclusionProof } from '#shared/transparency-log.ts'
 import { createReceiptMaker } from '#test/support/receipts.ts'
 import { AUDIT_SCHEMA, createAuditStore, type Kept } from '#worker/tenant/audit-store.ts'
 import type { Binding } from '#worker/storage.ts'
-import { makeBundle } from './audit/bundle.ts'
+import { makeBundle } from '#test/support/bundle.ts'
+import { measureMonth } from './audit/measure-month.ts'
 import { openFileStorage } from './audit/storage.ts'
 import type { BenchContext } from './context.ts'
 import { measureSection, type BenchResult, type Contender, type Section } from './harness.ts'
@@ -35,6 +36,7 @@ export async function measureAudit({ dir, quick }: BenchContext): Promise<BenchR
       await measureAppend(storage, { log, size, events, rounds }),
       await measureProofs({ log, size, rounds: quick ? 1 : 5 }),
       await measureVerify(rounds, quick ? 20 : 200),
+      await measureMonth(dir, quick ? 1_000 : 100_000),
     ]
     return {
       name: 'audit',
@@ -48,6 +50,7 @@ export async function measureAudit({ dir, quick }: BenchContext): Promise<BenchR
         'hashed anew': 'the root alone over the same number of leaf hashes, node:crypto',
         bundle:
           'each entry in the log, each job as below, evidence, log root and its place in the batch',
+        month: 'a bundle in a file, read and verified as a stream by a process of its own',
         'receipts alone': 'the same receipts, checked one by one: signatures, policy, place, batch',
       },
       notes: [
@@ -196,7 +199,7 @@ function hashAnew(leaf: Uint8Array, size: number): void {
 }
 
 async function measureVerify(rounds: number, jobCount: number): Promise<Section> {
-  const { bundle, trust } = await makeBundle(jobCount)
+  const { bundle, trust } = await makeBundle({ jobs: jobCount })
   const rate = (startedMs: number) => jobCount / ((performance.now() - startedMs) / 1000)
   const contenders: Contender[] = [
     {

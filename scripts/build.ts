@@ -1,8 +1,16 @@
-/** `npm run build`: the Worker as one bundle, and its pages. */
+/** `npm run build`: the Worker as one bundle, its pages, and the verifier as one file. */
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { basename, join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { gzipSync } from 'node:zlib'
 import { build as viteBuild } from 'vite'
@@ -26,6 +34,11 @@ const GZIP_LIMIT_BYTES = 1024 * 1024
 export const WORKER_DIR = repositoryPath('dist/worker')
 export const SIMULATED_WORKER_DIR = repositoryPath('dist/worker-simulated')
 export const PAGES_DIR = repositoryPath('dist/pages')
+export const VERIFIER_FILE = repositoryPath('dist/littoral-verify.mjs')
+/** The oldest Node that a stranger may have. */
+const VERIFIER_TARGET = 'node20'
+/** It travels beside the bundles that it checks. */
+const VERIFIER_LIMIT_BYTES = 400_000
 
 export interface BuildWorkerOptions {
   /** @default dist/worker, or dist/worker-simulated */
@@ -127,6 +140,28 @@ export async function buildPage(folder: string, name: string, pagesDir = PAGES_D
   })
 }
 
+/** The verifier as one file that needs nothing beside it but Node. @throws {AppError} too_large over 400 KB */
+export async function buildVerifier(): Promise<number> {
+  await viteBuild({
+    configFile: false,
+    root: repositoryPath('.'),
+    logLevel: 'warn',
+    publicDir: false,
+    ssr: { noExternal: true },
+    build: {
+      ssr: repositoryPath('scripts/verify-anywhere.ts'),
+      target: VERIFIER_TARGET,
+      minify: true,
+      outDir: repositoryPath('dist'),
+      emptyOutDir: false,
+      rollupOptions: { output: { entryFileNames: basename(VERIFIER_FILE) } },
+    },
+  })
+  const { size } = statSync(VERIFIER_FILE)
+  if (size <= VERIFIER_LIMIT_BYTES) return size
+  throw new AppError('too_large', `${VERIFIER_FILE} is ${size} bytes, over 400 KB.`)
+}
+
 /** @throws {AppError} internal when a file is not what its manifest says */
 export function copyModelFiles(manifests: readonly ModelManifest[], targetDir: string): void {
   mkdirSync(targetDir, { recursive: true })
@@ -152,4 +187,5 @@ if (import.meta.main) {
   const bundle = await buildWorker({ simulatedPlaces: false })
   console.log(`dist/worker: ${bundle.sizeBytes} bytes, ${bundle.gzipBytes} gzipped`)
   console.log('dist/pages: the page, its models, openapi.json')
+  console.log(`dist/littoral-verify.mjs: ${await buildVerifier()} bytes`)
 }

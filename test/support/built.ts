@@ -1,6 +1,6 @@
-/** Builds once what end-to-end and browser tests run against: pages, and the Worker without and with simulated places. */
+/** Builds once what end-to-end and browser tests run against: pages, the verifier, and the Worker without and with simulated places. */
 import { MANIFESTS } from '#shared/manifests.ts'
-import { buildPages, buildWorker } from '#scripts/build.ts'
+import { buildPages, buildVerifier, buildWorker } from '#scripts/build.ts'
 
 let building: Promise<void> | undefined
 
@@ -13,4 +13,5 @@ async function build(): Promise<void> {
   await buildPages(MANIFESTS)
   await buildWorker({ simulatedPlaces: false })
   await buildWorker({ simulatedPlaces: true })
+  await buildVerifier()
 }

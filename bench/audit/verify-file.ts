@@ -1,0 +1,12 @@
+/** Verifies one file in a process of its own, and says how long it took and how much memory the process had at most. */
+import { runVerifier } from '#scripts/lib/verify/run.ts'
+
+const startedMs = performance.now()
+let lines = 0
+const code = await runVerifier(process.argv.slice(2), {
+  instance: undefined,
+  print: () => (lines += 1),
+})
+const seconds = (performance.now() - startedMs) / 1_000
+const peakMiB = process.resourceUsage().maxRSS / 1_024
+console.log(JSON.stringify({ code, lines, seconds, peakMiB }))

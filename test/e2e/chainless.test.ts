@@ -1,0 +1,118 @@
+/** A deployment that settles on no chain, and the verifier as one file in an empty folder: what a stranger has. */
+import { execFile } from 'node:child_process'
+import { copyFile, mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { PAGES_DIR, SIMULATED_WORKER_DIR, VERIFIER_FILE } from '#scripts/build.ts'
+import { startNodeProcess, type NodeProcess } from '#scripts/lib/node-process.ts'
+import { createOperator } from '#scripts/lib/operator.ts'
+import { startWorkerd, type Workerd } from '#scripts/lib/workerd.ts'
+import { AuditBundle } from '#shared/audit-bundle.ts'
+import { silentLog } from '#shared/log.ts'
+import { EntriesReply, LogKeyReply } from '#worker/formats/audit.ts'
+import { until } from '../support/poll.ts'
+
+const SECRET = '0123456789abcdef'.repeat(4)
+
+let dir: string
+let worker: Workerd
+let node: NodeProcess
+let key: string
+let logKey: string
+
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'littoral-chainless-'))
+  worker = await startWorkerd({
+    bundleDir: SIMULATED_WORKER_DIR,
+    stateDir: join(dir, 'worker'),
+    assetsDir: PAGES_DIR,
+    log: silentLog,
+    vars: {
+      HUBS: 'hub-0:any',
+      INGRESS_COUNTRY: 'DE',
+      OPERATOR_KEY: SECRET,
+      ADMISSION_SECRET: SECRET,
+      LOG_KEY: `0x${SECRET}`,
+    },
+  })
+  const operator = createOperator(worker.url, SECRET)
+  const vouch = await operator.createKey({ tenant: 'operator', scopes: ['node'] })
+  key = (await operator.createKey({ tenant: 'acme', scopes: ['infer', 'audit'] })).key
+  node = await startNodeProcess({
+    hub: worker.url,
+    dir,
+    name: 'fr',
+    region: 'FR',
+    device: 'cpu',
+    key: vouch.key,
+    options: ['--models', 'littoral-embed-400k'],
+    log: silentLog,
+  })
+  logKey = LogKeyReply.parse(await get('/v1/audit/key')).publicKey
+})
+afterAll(async () => {
+  await node?.close()
+  await worker?.close()
+  await rm(dir, { recursive: true, force: true })
+})
+
+const authorization = () => ({ authorization: `Bearer ${key}` })
+
+async function get(path: string): Promise<unknown> {
+  return (await fetch(`${worker.url}${path}`, { headers: authorization() })).json()
+}
+
+/** `littoral-verify.mjs` and one file, in a folder that has nothing else. */
+async function verify(
+  bundle: unknown,
+  ...args: string[]
+): Promise<{ readonly code: number; readonly output: string }> {
+  const folder = await mkdtemp(join(dir, 'empty-'))
+  await copyFile(VERIFIER_FILE, join(folder, 'littoral-verify.mjs'))
+  await writeFile(join(folder, 'bundle.json'), JSON.stringify(bundle))
+  await mkdir(join(folder, 'home'))
+  const env = { PATH: '', HOME: join(folder, 'home') }
+  const command = ['littoral-verify.mjs', 'bundle.json', '--allow-simulated', ...args]
+  return new Promise((done) => {
+    execFile(process.execPath, command, { cwd: folder, env }, (error, stdout, stderr) =>
+      done({ code: error === null ? 0 : Number(error.code), output: stdout + stderr }),
+    )
+  })
+}
+
+async function placedBundle(): Promise<AuditBundle> {
+  await until('the job is in the log', async () => {
+    const { data } = EntriesReply.parse(await get('/v1/audit/events?type=job.placed'))
+    return data.length > 0
+  })
+  return AuditBundle.parse(await get('/v1/audit/bundle'))
+}
+
+describe('a deployment without a chain', () => {
+  it('is verified by its log’s key in an empty folder, with settlement named as no part of it', async () => {
+    const answer = await fetch(`${worker.url}/v1/embeddings`, {
+      method: 'POST',
+      headers: { ...authorization(), 'content-type': 'application/json' },
+      body: JSON.stringify({ model: 'littoral-embed-400k', input: 'turn on the kitchen light' }),
+    })
+    expect(answer.status).toBe(200)
+    const bundle = await placedBundle()
+    expect(bundle.domain).toBeNull()
+    const whole = await verify(bundle, '--log-key', logKey, '--within', 'EU')
+    expect(whole.output).toContain('Everything holds')
+    expect(whole.output).toContain('Settlement is not part of this deployment.')
+    expect(whole.output).toContain('The one job that is shown ran within EU.')
+    expect(whole.code).toBe(0)
+    const short = { ...bundle, entries: bundle.entries.slice(0, -1) }
+    expect((await verify(short, '--log-key', logKey)).code).toBe(3)
+    const [first, ...others] = bundle.entries
+    const edited = { ...bundle, entries: [{ ...first, atMs: 1 }, ...others] }
+    expect((await verify(edited, '--log-key', logKey)).code).toBe(1)
+    expect((await verify(bundle)).code).toBe(2)
+  })
+
+  it('needs no more than one file of less than 400 KB', async () => {
+    expect((await stat(VERIFIER_FILE)).size).toBeLessThan(400_000)
+  })
+})

@@ -1,0 +1,75 @@
+/** README's own snippets, in their order, as somebody who copies them runs them. */
+import { spawn } from 'node:child_process'
+import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { repositoryPath } from '#scripts/lib/paths.ts'
+import type { Tenant } from '#scripts/lib/stack.ts'
+import { createTestStack, openPolicy, type TestStack } from '../support/stack.ts'
+
+const SERVED_AT = 'http://127.0.0.1:8787'
+
+let stack: TestStack
+let tenant: Tenant
+
+beforeAll(async () => {
+  // A batch that is seconds away: what is bundled at once is pending, as it is for whoever tries it.
+  stack = await createTestStack({ batchSeconds: 5 })
+  tenant = await stack.createTenant('demo', ['infer', 'policy', 'audit'])
+  await stack.pin(tenant, openPolicy('WORLD'))
+  const options = ['--models', 'littoral-embed-400k,littoral-chat-2m']
+  await stack.startNode({ name: 'de', region: 'DE', verified: true, options })
+})
+afterAll(() => stack?.close())
+
+/** From “Try it” to the bundle that is verified, as one script for the shell. */
+async function readScript(): Promise<string> {
+  const readme = await readFile(repositoryPath('README.md'), 'utf8')
+  const part = readme.slice(readme.indexOf('\n## Try it'), readme.indexOf('\n## More'))
+  const blocks = [...part.matchAll(/^```(sh|js)\n(.*?)^```$/gms)]
+  expect(blocks.length).toBeGreaterThan(6)
+  const steps = blocks.map(([, language, code = '']) =>
+    language === 'js' ? `cat > try.mjs <<'END'\n${code}END\nnode try.mjs` : code,
+  )
+  const script = steps.map((step) => `${step}\necho`).join('\n')
+  expect(script).toContain('npm run verify -- bundle.json')
+  return script.replaceAll(SERVED_AT, stack.url)
+}
+
+/** A folder as a clone is, with this stack's `.littoral/dev.json`. */
+async function makeClone(): Promise<string> {
+  const folder = join(stack.dir, 'clone')
+  await mkdir(join(folder, '.littoral'), { recursive: true })
+  for (const name of await readdir(repositoryPath('.')))
+    if (!name.startsWith('.')) await symlink(repositoryPath(name), join(folder, name))
+  await writeFile(join(folder, '.littoral/dev.json'), JSON.stringify({ apiKey: tenant.apiKey }))
+  return folder
+}
+
+function run(script: string, cwd: string): Promise<string> {
+  const { chain, deployment, logPublicKey } = stack
+  // What the running instance's own dev.json tells `npm run verify`.
+  const told = `--rpc ${chain.rpc} --settlement ${deployment.settlement} --log-key ${logPublicKey} --allow-simulated`
+  const npm = `npm() { shift 3; '${process.execPath}' scripts/verify.ts "$@" ${told}; echo "verify exits $?"; }`
+  const child = spawn('bash', ['-c', `${npm}\n${script}`], { cwd })
+  let output = ''
+  child.stdout.on('data', (text: Buffer) => (output += text.toString()))
+  child.stderr.on('data', (text: Buffer) => (output += text.toString()))
+  return new Promise((done, fail) => {
+    child.once('error', fail)
+    child.once('exit', () => done(output))
+  })
+}
+
+it('works verbatim: each snippet is answered, and the bundle at their end holds, what is pending said as that', async () => {
+  const script = await readScript()
+  const output = await run(script, await makeClone())
+  const problems = [...output.matchAll(/errors\/([a-z_]+)","title"/g)].map(([, code]) => code)
+  // The one that is meant: the request that was narrowed to Iceland.
+  expect(problems, output).toEqual(['residency_unsatisfiable'])
+  expect(output).toContain('2 vectors of 384')
+  expect(output).not.toContain('NOT valid')
+  const exit = /verify exits (\d)/.exec(output)?.[1]
+  if (exit === '3') expect(output).toMatch(/What is there holds .* pending, to be settled by 20/)
+  else expect([exit, output]).toEqual(['0', expect.stringContaining('Everything holds')])
+}, 300_000)

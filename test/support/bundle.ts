@@ -1,0 +1,100 @@
+/** A bundle of settled jobs, and what pins it: made without a chain, so that only its verification is at work. */
+import { toHex } from 'viem'
+import { createPinnedView, type Pins } from '#scripts/lib/verify/pins.ts'
+import { NOT_NARROWED, type AuditBundle } from '#shared/audit-bundle.ts'
+import { checkpointLeaf } from '#shared/audit.ts'
+import { createLogSigner } from '#shared/checkpoint.ts'
+import { NO_DOMAIN, type Domain } from '#shared/eip712.ts'
+import { invariant } from '#shared/errors.ts'
+import { randomBytes, type Bytes32 } from '#shared/ids.ts'
+import { buildMerkleTree } from '#shared/merkle.ts'
+import type { BundleTrust } from '#shared/verify/trust.ts'
+import { createTenantCore } from '#worker/tenant/core.ts'
+import { TENANT } from './policies.ts'
+import { createReceiptMaker, EU_POLICY_TEXT, type ReceiptWish } from './receipts.ts'
+import { createSqliteStorage } from './sqlite-storage.ts'
+
+const CHAIN: Domain = { chainId: 31_337, verifyingContract: `0x${'5e'.repeat(20)}` }
+const TRANSACTION: Bytes32 = `0x${'7a'.repeat(32)}`
+
+export interface MadeBundle {
+  readonly bundle: AuditBundle
+  readonly pins: Pins
+  readonly trust: BundleTrust
+}
+
+export interface BundleWish {
+  readonly jobs: number
+  /** Of a deployment that settles on none. @default true */
+  readonly hasChain?: boolean
+  readonly receipt?: ReceiptWish
+}
+
+export async function makeBundle({
+  jobs,
+  hasChain = true,
+  receipt = {},
+}: BundleWish): Promise<MadeBundle> {
+  const domain = hasChain ? CHAIN : NO_DOMAIN
+  const seed = toHex(randomBytes(32))
+  const maker = await createReceiptMaker(domain)
+  // By the machine's clock: those who verify it by the command have no other.
+  const issuedAtMs = Date.now() - 60_000
+  const expiresAtMs = issuedAtMs + 120_000
+  const receipts = await Promise.all(
+    Array.from({ length: jobs }, () =>
+      maker.make({ ...receipt, ticket: { issuedAtMs, expiresAtMs, ...receipt.ticket } }),
+    ),
+  )
+  const core = createTenantCore({
+    storage: createSqliteStorage(),
+    nowMs: Date.now,
+    random: randomBytes,
+    log: { domain, seed },
+  })
+  await core.createKey({ tenant: TENANT, scopes: ['infer'], networks: [] })
+  core.publishPolicy(EU_POLICY_TEXT)
+  core.recordReceipts(receipts.map((signed) => ({ receipt: signed, salt: TRANSACTION })))
+  const head = core.audit.head()
+  invariant(head, 'the tenant has a log')
+  const checkpoint = { tenant: head.tenant, size: head.size, root: head.root }
+  const { note } = await core.audit.checkpoint()
+  const { publicKey } = await createLogSigner(seed)
+  const tree = buildMerkleTree(receipts.map(({ id }) => id))
+  const batch = { batchId: 1, receiptRoot: tree.root, transactionHash: TRANSACTION, blockNumber: 9 }
+  const logRoot = checkpointLeaf(checkpoint)
+  const pins: Pins = {
+    domain: hasChain ? domain : null,
+    hubKeys: hasChain ? [maker.hub.publicKey] : [],
+    logKeys: [publicKey],
+    attesters: [],
+    heads: [],
+    batches: hasChain ? [{ ...batch, logRoot }] : [],
+  }
+  return {
+    bundle: {
+      version: 2,
+      tenant: TENANT,
+      domain: hasChain ? domain : null,
+      checkpoint: note,
+      range: { from: 0, to: head.size },
+      selection: NOT_NARROWED,
+      settlesWithinMs: hasChain ? 60_000 : null,
+      policies: [{ version: 1, policy: EU_POLICY_TEXT }],
+      edges: [],
+      entries: core.audit.range(0, head.size).map((entry) => ({
+        ...entry,
+        proof: core.audit.inclusion({ index: entry.sequence, size: head.size }),
+      })),
+      erasures: [],
+      jobs: receipts.map((signed, i) => ({
+        receipt: signed,
+        evidence: null,
+        settlement: hasChain ? { ...batch, proof: tree.proof(i) } : null,
+      })),
+      batches: hasChain ? [{ batchId: 1, logRoot, checkpoint, proof: [], consistency: [] }] : [],
+    },
+    pins,
+    trust: { chain: createPinnedView(pins), logKeys: [publicKey], attesters: [] },
+  }
+}
