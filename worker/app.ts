@@ -3,7 +3,7 @@ import { Hono } from 'hono'
 import { cors } from 'hono/cors'
 import { AppError } from '#shared/errors.ts'
 import type { AppContext, AppEnv, Isolate } from './context.ts'
-import { developmentHost } from './middleware/development-host.ts'
+import { developmentHost, oneHost } from './middleware/development-host.ts'
 import { knownHeaders, knownQuery } from './middleware/known-names.ts'
 import { answerProblem } from './middleware/problem.ts'
 import { requestScope } from './middleware/request-scope.ts'
@@ -35,6 +35,7 @@ const publicCors = cors({ origin: '*', exposeHeaders: ['*'], maxAge: 86_400 })
 export function createApp(isolate: Isolate): Hono<AppEnv> {
   const app = new Hono<AppEnv>()
   app.use(requestScope(isolate))
+  app.use(oneHost)
   app.use(developmentHost)
   app.use('/v1/*', publicCors)
   app.use('/v2/*', publicCors)

@@ -4,12 +4,13 @@
  */
 import type { Libp2p, PrivateKey } from '@libp2p/interface'
 import { noise } from '@libp2p/noise'
-import { isPrivateIp } from '@libp2p/utils'
 import { yamux } from '@libp2p/yamux'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p } from 'libp2p'
 import { LIMITS } from '#shared/limits.ts'
+import { isAddress, isPrivateHost } from '#shared/private-host.ts'
 import { nativeNoiseCrypto } from '../native-noise.ts'
+import { isWebSocketAddress, toWebSocketUrl } from '../transports/address.ts'
 import { webSocketTransport } from '../transports/websocket.ts'
 
 export type FileNode = Libp2p
@@ -50,17 +51,14 @@ export async function createFileNode(options: FileNodeOptions): Promise<FileNode
   })
 }
 
-/** A public IP address, or a name whose certificate will be checked; a bare name could mean any host of this network. */
+/**
+ * A public IP address, or a name whose certificate will be checked. Judged is the host that is dialled, as URLs write it:
+ * an address may stand where a name is expected, in any notation, and a name before another one.
+ */
 export function isPublicAddress(address: Multiaddr): boolean {
-  const components = address.getComponents()
-  const [host] = components
-  if (host === undefined) return false
-  const isSecure = components.some(({ name }) => name === 'tls' || name === 'wss')
-  // What is dialled is the name, not the host that stands before it.
-  if (components.some(({ name }) => name === 'sni')) return isSecure
-  const ip = host.value ?? ''
-  if (host.name === 'ip4') return isPrivateIp(ip) === false
-  // Global unicast only: the rest of the space holds loopback and mapped addresses in many spellings.
-  if (host.name === 'ip6') return /^[23][0-9a-f]{3}:/i.test(ip) && isPrivateIp(ip) === false
-  return isSecure
+  if (!isWebSocketAddress(address)) return false
+  const text = toWebSocketUrl(address)
+  if (!URL.canParse(text)) return false
+  const { protocol, hostname } = new URL(text)
+  return !isPrivateHost(hostname) && (isAddress(hostname) || protocol === 'wss:')
 }

@@ -1,6 +1,7 @@
 /** What strangers send to every route: names that were meant to be ours, and requests that are hardly HTTP. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { problem } from '#test/support/problem.ts'
+import { sendRaw } from '#test/support/raw-http.ts'
 import { startTestWorker, type CallOptions, type TestWorker } from '#test/support/worker.ts'
 import { createApp } from '#worker/app.ts'
 import { createIsolate } from '#worker/isolate.ts'
@@ -80,5 +81,91 @@ describe('[A7] a name that is misspelt', () => {
     expect(refused.errors).toEqual([
       { pointer: '/Residency', detail: 'is not known here; "residency" is' },
     ])
+  })
+})
+
+describe('[A8] what is hardly HTTP', () => {
+  const head = (...lines: string[]) => `${lines.join('\r\n')}\r\n\r\n`
+  const withKey = () => `authorization: Bearer ${key}`
+  const CHUNKED = 'transfer-encoding: chunked'
+
+  it.each([
+    'a b',
+    'localhost, localhost',
+    'a/../b',
+    'a?b',
+    'a#b',
+    'a@b',
+    '[',
+    '%zz',
+    'a:b',
+    'a\\b',
+  ])('is refused for the host %j at every kind of route', async (host) => {
+    for (const path of ['/v2', '/v1/network', '/contribute', '/docs', '/v1/nothing']) {
+      const { status, body } = await sendRaw(
+        worker.workerd.url,
+        head(`GET ${path} HTTP/1.1`, `host: ${host}`),
+      )
+      expect([status, (JSON.parse(body) as { code: string }).code]).toEqual([
+        400,
+        'invalid_request',
+      ])
+    }
+  })
+
+  it('is refused for two hosts, with an idempotency key as without', async () => {
+    for (const more of [[], ['idempotency-key: one']]) {
+      const { status } = await sendRaw(
+        worker.workerd.url,
+        head(
+          'POST /v1/embeddings HTTP/1.1',
+          'host: localhost',
+          'host: localhost',
+          withKey(),
+          'content-length: 0',
+          ...more,
+        ),
+      )
+      expect(status).toBe(400)
+    }
+  })
+
+  it.each(['zz\r\n{}\r\n0\r\n\r\n', '2\r\n{}xx\r\n0\r\n\r\n', 'ffffffffffffffffff\r\n{}'])(
+    'is refused for the chunks %j, with an idempotency key as without',
+    async (chunks) => {
+      for (const more of [[], ['idempotency-key: two']]) {
+        const { status, body } = await sendRaw(
+          worker.workerd.url,
+          head('POST /v1/embeddings HTTP/1.1', 'host: localhost', withKey(), CHUNKED, ...more) +
+            chunks,
+        )
+        expect([status, (JSON.parse(body) as { code: string }).code]).toEqual([
+          400,
+          'invalid_request',
+        ])
+      }
+    },
+  )
+
+  it('is refused at once for a declared length that nobody could send', async () => {
+    const { status } = await sendRaw(
+      worker.workerd.url,
+      head(
+        'POST /v1/embeddings HTTP/1.1',
+        'host: localhost',
+        withKey(),
+        'content-length: 1000000000000000000',
+      ),
+    )
+    expect(status).toBe(413)
+  })
+
+  it('ends by itself when headers or a body do not come to their end', async () => {
+    const unfinished = [
+      'GET /v2 HTTP/1.1\r\nhost: localhost\r\nx-a:',
+      `${head('POST /v1/nodes/admission HTTP/1.1', 'host: localhost', 'content-length: 20')}{`,
+    ]
+    const replies = await Promise.all(unfinished.map((text) => sendRaw(worker.workerd.url, text)))
+    expect(replies.map(({ status }) => status)).toEqual([0, 408])
   })
 })
