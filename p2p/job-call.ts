@@ -124,7 +124,7 @@ function createOutput({ onChunk, isOver, giveUp, grant }: OutputParts) {
     if (grantBytes > 0 && !isOver()) grant(grantBytes)
   })
   return {
-    idle: delivery.idle,
+    idle: () => delivery.idle(),
     onData(body: Uint8Array): void {
       if (body.byteLength === 0) throw new AppError('invalid_request', 'A data frame is empty.')
       window.receive(body.byteLength)

@@ -23,6 +23,7 @@ import { createKernelBans, type KernelBans } from '#worker/hub/kernel-bans.ts'
 import { createKernelRegister } from '#worker/kernels/register.ts'
 import { Outbox } from '#worker/hub/outbox.ts'
 import type { DispatchRequest } from '#worker/hub/protocol.ts'
+import type { Patience } from '#worker/hub/silence.ts'
 import { createMemoryNetwork } from './memory-network.ts'
 import { placeIn, standsAt } from './place.ts'
 import { TENANT } from './policies.ts'
@@ -97,6 +98,7 @@ export const INVERT: Engine = {
 export async function createHubBench(
   manifests: readonly ModelManifest[] = [],
   now: () => number = Date.now,
+  patience?: Patience,
 ): Promise<TestHubBench> {
   const network = await createMemoryNetwork()
   const signer = await createSigner(await generateSigningKey(false))
@@ -114,6 +116,7 @@ export async function createHubBench(
     bans,
     manifests,
     now,
+    ...(patience === undefined ? {} : { patience }),
     random: () => 0,
     randomBytes,
     log: silentLog,

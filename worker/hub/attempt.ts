@@ -15,6 +15,7 @@ import { checkResult } from './check-result.ts'
 import { factsOf, type Directory, type Member } from './directory.ts'
 import type { Outbox } from './outbox.ts'
 import type { DispatchRequest, DispatchResult } from './protocol.ts'
+import type { SilenceWatch } from './silence.ts'
 import type { AnswerSink } from './stream-envelope.ts'
 import { issueTicket } from './ticket.ts'
 
@@ -51,10 +52,16 @@ export interface Job {
   verdict?: AppError
 }
 
+export interface Attempt {
+  readonly member: Member
+  readonly attempt: number
+  readonly watch: SilenceWatch
+}
+
 /** @throws {AppError} node_lost for an answer that cannot be accepted, or what the node or its link failed with */
 export async function attemptJob(
   job: Job,
-  { member, attempt }: { readonly member: Member; readonly attempt: number },
+  { member, attempt, watch }: Attempt,
   deps: AttemptDeps,
 ): Promise<DispatchResult> {
   const { request } = job
@@ -72,8 +79,8 @@ export async function attemptJob(
   const meter = work.kind === 'text' ? createTextMeter(work.maxTokens) : undefined
   const sentAtMs = deps.now()
   const result = await member.link.run(offer, job.payload, {
-    signal: job.signal,
-    onChunk: (bytes) => takeChunk(job, { ticket, output, meter }, bytes),
+    signal: watch.signal,
+    onChunk: (bytes) => watch.taking(takeChunk(job, { ticket, output, meter }, bytes)),
   })
   const roundTripMs = deps.now() - sentAtMs
   const payload = output.bytes()
@@ -94,7 +101,7 @@ export async function attemptJob(
   })
   member.jobsDone += 1
   member.link.acknowledge([receiptId])
-  deps.directory.recordService(member, work, roundTripMs)
+  deps.directory.recordService(member, work, { ms: roundTripMs, units: request.units })
   const computeMs = Math.min(result.answer.computeMs, roundTripMs)
   return {
     payload,

@@ -4,6 +4,7 @@ import { LIMITS } from '#shared/limits.ts'
 import type { PresenceRecord, SignedPresence } from '#shared/node.ts'
 import { countryCode } from '#shared/region.ts'
 import type { WorkLink } from '#p2p/work-client.ts'
+import { createConduct, type Conduct } from './conduct.ts'
 import type { MemberEvidence } from './member-evidence.ts'
 import type { Admission, NetworkNode, NodeStanding } from './protocol.ts'
 import type { NodeView } from './schedule.ts'
@@ -20,15 +21,23 @@ export interface Member {
   readonly serviceMs: Map<string, ServiceTime>
 }
 
-/** How long one kind of work took on one node, in ms. */
+/** How long one kind of work took on one node, in ms, as the hub has measured it. */
 export interface ServiceTime {
   readonly bestMs: number
   readonly peakMs: number
   readonly atMs: number
+  /** The last answers; of a few dozen the slowest is their p99. */
+  readonly recent: readonly Answered[]
 }
 
-/** Assumed time of a kernel that a node has never run. */
+interface Answered {
+  readonly ms: number
+  readonly units: number
+}
+
+/** Assumed time of work that no node has ever run here. What a node says of its own speed is not asked. */
 const UNKNOWN_SERVICE_MS = 100
+const RECENT_ANSWERS = 64
 /** A peak counts half after this long: else one slow first run would keep a node from ever being asked again. */
 const PEAK_HALF_LIFE_MS = 10_000
 /** Weight of a new sample when it is faster than the average; slower ones count at once (peak-EWMA). */
@@ -39,6 +48,8 @@ export class Directory {
   readonly #nowMs: () => number
   /** Reason by node id, until the hub restarts. */
   readonly #quarantined = new Map<string, string>()
+  readonly #conduct: Conduct
+  readonly #heardMs = new WeakMap<Member, number>()
 
   readonly #onChange: (member: Member, isHere: boolean) => void
 
@@ -48,6 +59,7 @@ export class Directory {
     onChange: (member: Member, isHere: boolean) => void = () => {},
   ) {
     this.#nowMs = nowMs
+    this.#conduct = createConduct(nowMs)
     this.#onChange = onChange
   }
 
@@ -107,21 +119,78 @@ export class Directory {
     this.#onChange(member, true)
   }
 
+  /** Nodes that were never measured at this work count as the middle one of those that were. */
   views(work: Work): NodeView[] {
-    return [...this.#members.values()].map((member) => viewOf(member, work, this.#nowMs()))
+    const nowMs = this.#nowMs()
+    const members = [...this.#members.values()]
+    const measured = members
+      .flatMap((member) => member.serviceMs.get(workKey(work)) ?? [])
+      .filter(({ recent }) => recent.length > 0)
+      .map((known) => expectedMs(known, nowMs))
+      .toSorted((a, b) => a - b)
+    const middleMs = measured[Math.floor(measured.length / 2)] ?? UNKNOWN_SERVICE_MS
+    return members.map((member) => {
+      const known = member.serviceMs.get(workKey(work))
+      return {
+        ...viewOf(member),
+        isSuspect: this.#conduct.isSuspect(member.admission.nodeId),
+        isMeasured: known !== undefined && known.recent.length > 0,
+        serviceMs: known === undefined ? middleMs : expectedMs(known, nowMs),
+      }
+    })
   }
 
-  recordService(member: Member, work: Work, sampleMs: number): void {
-    const key = workKey(work)
-    const known = member.serviceMs.get(key)
+  recordService(member: Member, work: Work, { ms, units }: Answered): void {
+    const known = member.serviceMs.get(workKey(work))
     const atMs = this.#nowMs()
     const before = known === undefined ? undefined : expectedMs(known, atMs)
-    const peakMs =
-      before === undefined || sampleMs > before ? sampleMs : before + (sampleMs - before) * DECAY
-    const bestMs = Math.min(sampleMs, known?.bestMs ?? sampleMs)
-    member.serviceMs.set(key, { bestMs, peakMs, atMs })
-    if (member.serviceMs.size > 256)
-      member.serviceMs.delete(member.serviceMs.keys().next().value ?? key)
+    const peakMs = before === undefined || ms > before ? ms : before + (ms - before) * DECAY
+    const bestMs = Math.min(ms, known?.bestMs ?? ms)
+    const recent = [...(known?.recent ?? []), { ms, units }].slice(-RECENT_ANSWERS)
+    keepService(member, work, { bestMs, peakMs, atMs, recent })
+  }
+
+  /** The slowest of the node's last answers to this work, for a job of so many units; undefined when it has given none. */
+  slowestMs(member: Member, work: Work, units: number): number | undefined {
+    const recent = member.serviceMs.get(workKey(work))?.recent ?? []
+    if (recent.length === 0) return undefined
+    return Math.max(...recent.map((one) => one.ms * Math.max(1, units / Math.max(1, one.units))))
+  }
+
+  /** The node has said its word on a job, whichever. */
+  heard(member: Member): void {
+    this.#heardMs.set(member, this.#nowMs())
+  }
+
+  /** When that was last; 0 for never. */
+  heardMs(member: Member): number {
+    return this.#heardMs.get(member) ?? 0
+  }
+
+  /** @param isLate whether that very job had been counted as a silence */
+  answered(member: Member, isLate: boolean): void {
+    this.heard(member)
+    this.#conduct.answered(member.admission.nodeId, isLate)
+  }
+
+  /**
+   * A node has said nothing of its job: for a while others are asked before it. Past what the work should take it counts as
+   * slow at it, too, and the second time it loses its place. A caller that asks for little time can bring about neither.
+   */
+  silent(member: Member, work: Work, about: { silentMs: number; isPast: boolean }): void {
+    const known = member.serviceMs.get(workKey(work))
+    const peakMs = Math.max(about.silentMs * 2, known?.peakMs ?? 0)
+    const bestMs = known?.bestMs ?? peakMs
+    const recent = known?.recent ?? []
+    if (about.isPast) keepService(member, work, { bestMs, peakMs, atMs: this.#nowMs(), recent })
+    if (!this.#conduct.silent(member.admission.nodeId, about.isPast)) return
+    this.remove(member)
+    member.link.close().catch(() => {})
+  }
+
+  /** How long a node that lost its place may not come back, in ms. */
+  barredMs(nodeId: string): number {
+    return this.#conduct.barredMs(nodeId)
   }
 
   /** What the residency decision knows of each node, for those who ask what it would be. */
@@ -189,9 +258,8 @@ function expectedMs({ bestMs, peakMs, atMs }: ServiceTime, nowMs: number): numbe
   return bestMs + (peakMs - bestMs) * 0.5 ** (Math.max(0, nowMs - atMs) / PEAK_HALF_LIFE_MS)
 }
 
-function viewOf(member: Member, work: Work, nowMs: number): NodeView {
+function viewOf(member: Member): Omit<NodeView, 'isSuspect' | 'isMeasured' | 'serviceMs'> {
   const { presence, link } = member
-  const known = member.serviceMs.get(workKey(work))
   return {
     nodeId: presence.nodeId,
     facts: factsOf(member),
@@ -200,14 +268,13 @@ function viewOf(member: Member, work: Work, nowMs: number): NodeView {
     maxJobs: presence.maxJobs,
     inFlight: link.inFlight(),
     rttMs: finite(link.rttMs()),
-    isMeasured: known !== undefined || 'model' in work,
-    serviceMs: known === undefined ? admittedMs(presence, work) : expectedMs(known, nowMs),
   }
 }
 
-function admittedMs(presence: PresenceRecord, work: Work): number {
-  if (!('model' in work)) return UNKNOWN_SERVICE_MS
-  return presence.models.find((model) => model.id === work.model)?.serviceMs ?? UNKNOWN_SERVICE_MS
+function keepService({ serviceMs }: Member, work: Work, time: ServiceTime): void {
+  serviceMs.set(workKey(work), time)
+  const [oldest] = serviceMs.keys()
+  if (serviceMs.size > 256 && oldest !== undefined) serviceMs.delete(oldest)
 }
 
 function workKey(work: Work): string {

@@ -16,6 +16,7 @@ import { createModelLoads, type ModelLoads } from './model-loads.ts'
 import type { Neighbours } from './neighbours.ts'
 import type { PlacementJob } from './placement.ts'
 import { schedule, type NodeView } from './schedule.ts'
+import { createSilences, PATIENCE, type Patience, type Silences } from './silence.ts'
 import type { AnswerSink } from './stream-envelope.ts'
 
 export interface DispatcherDeps extends AttemptDeps {
@@ -23,6 +24,8 @@ export interface DispatcherDeps extends AttemptDeps {
   readonly log: Log
   /** Kernels that hang devices. */
   readonly bans: KernelBans
+  /** How long a node may be silent. @default PATIENCE */
+  readonly patience?: Patience
   /** Nodes of the other hubs, where there are any. */
   readonly neighbours?: Pick<Neighbours, 'hubsFor'>
 }
@@ -43,11 +46,18 @@ export class Dispatcher {
   /** Places taken on each node, from the choice on: its link knows of a job only once the ticket is signed. */
   readonly #placed = new Map<string, number>()
   readonly #loads: ModelLoads
+  readonly #silences: Silences
   readonly #bytes = createFairShare(LIMITS.hubPayloadBytes)
 
   constructor(deps: DispatcherDeps) {
     this.#deps = deps
     this.#loads = createModelLoads(deps)
+    this.#silences = createSilences({
+      ...deps,
+      patience: deps.patience ?? PATIENCE,
+      others: (job, member, leftMs) => this.#others(job, member, leftMs),
+      mayMove: ({ request: { work } }) => deps.bans.hasRun(work),
+    })
   }
 
   /**
@@ -147,13 +157,20 @@ export class Dispatcher {
     const end = firstAttempt + LIMITS.dispatchAttempts
     for (let attempt = firstAttempt; attempt < end; attempt += 1) {
       const member = await this.#choose(job, lost)
+      const watch = this.#silences.watch(job, member, attempt === end - 1)
       try {
-        const result = await attemptJob(job, { member, attempt }, this.#deps)
+        const result = await attemptJob(job, { member, attempt, watch }, this.#deps)
+        watch.answered()
         this.#deps.bans.completed(kernelAttempt(job, member))
         return result
       } catch (error) {
-        lost = this.#afterFailure(job, member, error)
+        const taken = watch.taken()
+        lost = this.#afterFailure(job, member, {
+          cause: taken ?? error,
+          isTaken: taken !== undefined,
+        })
       } finally {
+        watch.stop()
         this.#place(member, -1)
         this.capacity.notify()
       }
@@ -166,15 +183,10 @@ export class Dispatcher {
     const { policy, allowed, work, nodeId, timeoutMs } = job.request
     for (;;) {
       const leftMs = timeoutMs - (this.#deps.now() - job.arrivedAtMs)
-      const views = directory.views(work).map((view) => this.#withPlaced(view))
-      // Now: a ban holds for what waits and for what tries again, too.
-      const bar = worse(job.bar, this.#deps.bans.barOf(work))
+      const { bar, views } = this.#candidates(job)
       if (bar === 'all') throw lost ?? bannedKernel(work.digest)
-      const choice = schedule(
-        bar === 'none' ? views : views.filter(({ facts }) => facts.trust !== bar),
-        { policy, allowed, work, tried: job.tried, nodeId, leftMs },
-        random,
-      )
+      const wanted = { policy, allowed, work, tried: job.tried, nodeId, leftMs }
+      const choice = schedule(views, wanted, random)
       if (choice.kind === 'refuse') {
         if (bar === 'public') throw lost ?? bannedKernel(work.digest)
         if (choice.error.code === 'no_capacity' && (await this.#bringModel(job))) continue
@@ -190,6 +202,27 @@ export class Dispatcher {
       this.#place(member, 1)
       return member
     }
+  }
+
+  /** The nodes that no ban keeps from the job. Now: it holds for what waits and for what tries again, too. */
+  #candidates({ request: { work }, bar: before }: Job): { bar: KernelBar; views: NodeView[] } {
+    const bar = worse(before, this.#deps.bans.barOf(work))
+    const views = this.#deps.directory.views(work).map((view) => this.#withPlaced(view))
+    if (bar === 'none') return { bar, views }
+    return { bar, views: views.filter(({ facts }) => bar !== 'all' && facts.trust !== bar) }
+  }
+
+  /** What the same filter leaves besides this node, silent ones left out. */
+  #others(job: Job, { admission }: Member, leftMs: number): 'none' | 'some' | 'quick' {
+    const { directory, random } = this.#deps
+    const { policy, allowed, work, units, nodeId } = job.request
+    const views = this.#candidates(job).views.filter(({ isSuspect }) => isSuspect !== true)
+    const tried = new Set([...job.tried, admission.nodeId])
+    const choice = schedule(views, { policy, allowed, work, tried, nodeId, leftMs }, random)
+    if (choice.kind === 'refuse') return 'none'
+    const other = choice.kind === 'node' ? directory.get(choice.nodeId) : undefined
+    const slowestMs = other && directory.slowestMs(other, work, units)
+    return slowestMs !== undefined && slowestMs < leftMs / 2 ? 'quick' : 'some'
   }
 
   /** Says where the same filter allows a node, so that the Worker may ask there first. */
@@ -229,7 +262,11 @@ export class Dispatcher {
   }
 
   /** Decides whether the job may try another node; rethrows what ends it. */
-  #afterFailure(job: Job, member: Member, cause: unknown): AppError {
+  #afterFailure(
+    job: Job,
+    member: Member,
+    { cause, isTaken }: { readonly cause: unknown; readonly isTaken: boolean },
+  ): AppError {
     const error = toAppError(cause)
     const { isNodesWord, invalidResult } = error.meta
     const { nodeId } = member.admission
@@ -241,10 +278,16 @@ export class Dispatcher {
       // A node's words may quote the job.
       detail: isNodesWord === true ? undefined : error.detail,
     })
+    if (isNodesWord === true) this.#deps.directory.heard(member)
     if (invalidResult === true) this.#deps.directory.quarantine(member, error.detail)
     this.#deps.bans.failed(kernelAttempt(job, member), error)
     if (job.signal.aborted) throw toAppError(job.signal.reason)
     if (job.isBegun) throw error
+    if (isTaken) return error
+    const isSentAway = this.#deps.directory.barredMs(nodeId) > 0
+    // Its other jobs go with a silent node; what may have hung it is not sent around.
+    if (isSentAway && !this.#deps.bans.hasRun(job.request.work))
+      throw new AppError('node_timeout', 'The node was silent, and was sent away.')
     if (error.code === 'node_timeout') throw error
     if (SAID_OF_THE_WORK.has(error.code)) {
       if (job.verdict !== undefined) throw job.verdict

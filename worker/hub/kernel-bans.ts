@@ -33,6 +33,8 @@ export interface KernelBans {
   check(work: Work, tenant: string): Promise<Exclude<KernelBar, 'all'>>
   /** The same of the text alone, as it is known now. */
   barOf(work: Work): KernelBar
+  /** Whether it is not a stranger's kernel, or one that has run to its end here: what else may hang a node. */
+  hasRun(work: Work): boolean
   completed(attempt: KernelAttempt): void
   /** Takes note of a failure that speaks against the kernel: a hang that the node reports, or a second node lost in one job. */
   failed(attempt: KernelAttempt, error: AppError): void
@@ -65,6 +67,7 @@ export function createKernelBans({ registers, now, log }: KernelBansDeps): Kerne
 
   return {
     barOf,
+    hasRun: (work) => !isSubmitted(work) || trials.hasRun(work.digest),
     async check(work, tenant) {
       if (!isSubmitted(work)) return 'none'
       await list.fresh()

@@ -26,6 +26,8 @@ export interface KernelTrials {
    */
   barOf(digest: Bytes32, author: Author): 'none' | 'public'
   completed(digest: Bytes32): void
+  /** Whether a text has run to its end here. */
+  hasRun(digest: Bytes32): boolean
 }
 
 export function createKernelTrials(now: () => number): KernelTrials {
@@ -58,6 +60,7 @@ export function createKernelTrials(now: () => number): KernelTrials {
         },
       )
     },
+    hasRun: (digest) => known.has(digest),
     completed(digest) {
       if (known.size >= LIMITS.kernelWords) known.clear()
       known.add(digest)

@@ -159,6 +159,13 @@ async function welcomeMember(
     const link = await openWork(stream, {
       welcome: async (hello: Hello) => {
         presence = await readOwnPresence(hello.presence, nodeId)
+        const barredMs = deps.directory.barredMs(nodeId)
+        if (barredMs > 0) {
+          throw new AppError(
+            'no_capacity',
+            `This node was silent on jobs that it had taken; it may come back in ${Math.ceil(barredMs / 1000)} s.`,
+          )
+        }
         if (presence.claim !== admission.claim) {
           throw new AppError(
             'forbidden',

@@ -18,10 +18,12 @@ export interface NodeView {
   readonly inFlight: number
   /** Round trip on the held stream, measured. */
   readonly rttMs: number
-  /** Peak-sensitive moving average of how long this work takes on this node. */
+  /** Peak-sensitive moving average of how long this work takes on this node, as measured here. */
   readonly serviceMs: number
   /** Whether `serviceMs` was ever measured; a guess chooses between nodes, and refuses nobody. */
   readonly isMeasured: boolean
+  /** Whether it was silent on a job a moment ago: it gets one only where no other node can take it. */
+  readonly isSuspect?: boolean
 }
 
 export interface ScheduleJob {
@@ -63,7 +65,8 @@ export function schedule(
       canRun(node, job.work),
   )
   if (able.length === 0) return refuse(unable(job, allowed.length))
-  const free = able.filter((node) => node.inFlight < node.maxJobs)
+  const heard = able.filter((node) => node.isSuspect !== true)
+  const free = (heard.length > 0 ? heard : able).filter((node) => node.inFlight < node.maxJobs)
   const best = nearest(sample(free, random))
   if (best === undefined) return { kind: 'wait' }
   const predictedMs = predictMs(best)

@@ -1,6 +1,7 @@
 /** What a hub holds against its members, and for how long. */
 import { describe, expect, it } from 'vitest'
 import { NodeId } from '#shared/ids.ts'
+import type { Work } from '#shared/job.ts'
 import type { PresenceRecord } from '#shared/node.ts'
 import { Directory, type Member } from '#worker/hub/directory.ts'
 import { placeIn, standsAt } from '#test/support/place.ts'
@@ -56,5 +57,55 @@ describe('[E4] a presence record that claims another country', () => {
     directory.refresh(record('DE', 3), SIGNED)
     directory.judge(member, null)
     expect(member.quarantine).toBeNull()
+  })
+})
+
+describe('[N10] how quick a node is', () => {
+  const work: Work = { kind: 'model', model: 'm', digest: `0x${'1'.repeat(64)}`, inputs: [] }
+  const other = NodeId.parse('12D3KooWBmAwcd4PJNJvfV89HwE48nwkRmAgo8Vy3uQEyNNHBox2')
+
+  it('is never what it says of itself: until it was measured it counts as the middle of the others', () => {
+    const directory = new Directory()
+    const member = join(directory)
+    directory.recordService(member, work, { ms: 40, units: 1 })
+    const claims = {
+      ...record('DE', 1),
+      nodeId: other,
+      models: [{ id: 'm', digest: work.digest, provider: 'cpu' as const, serviceMs: 0 }],
+    }
+    const admission = { ...member.admission, nodeId: other }
+    directory.add({ ...member, admission, presence: claims, serviceMs: new Map() })
+    const view = directory.views(work).find(({ nodeId }) => nodeId === other)
+    expect(view).toMatchObject({ serviceMs: 40, isMeasured: false })
+  })
+
+  it('is worse after a silence, and its own answers alone say what is slow for it', () => {
+    const directory = new Directory()
+    const member = join(directory)
+    directory.recordService(member, work, { ms: 40, units: 10 })
+    directory.silent(member, work, { silentMs: 5_000, isPast: true })
+    expect(directory.views(work)[0]?.serviceMs).toBeGreaterThan(5_000)
+    expect(directory.slowestMs(member, work, 10)).toBe(40)
+    expect(directory.slowestMs(member, work, 100)).toBe(400)
+  })
+
+  it('a place that was lost comes back after ten minutes, and a silence is redeemed by answers', () => {
+    let nowMs = 1_000_000
+    const directory = new Directory(() => nowMs)
+    const member = join(directory)
+    const { nodeId } = member.admission
+    const link = { ...member.link, close: () => Promise.resolve() }
+    const closable = { ...member, link }
+    directory.add(closable)
+    const silence = { silentMs: 5_000, isPast: true }
+    directory.silent(closable, work, silence)
+    for (let i = 0; i < 32; i += 1) directory.answered(closable, false)
+    directory.silent(closable, work, silence)
+    expect(directory.barredMs(nodeId)).toBe(0)
+    directory.silent(closable, work, silence)
+    expect(directory.barredMs(nodeId)).toBe(600_000)
+    expect(directory.get(nodeId)).toBeUndefined()
+    nowMs += 600_000
+    expect(directory.barredMs(nodeId)).toBe(0)
   })
 })
