@@ -34,7 +34,10 @@ function parseRecord(bytes: Uint8Array): PresenceRecord {
     const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
     return PresenceRecord.parse(parseStrict(text))
   } catch (cause) {
-    throw new AppError('invalid_request', 'The presence record does not fit its schema.', { cause })
+    const why = cause instanceof AppError ? ` ${cause.detail}` : ''
+    throw new AppError('invalid_request', `The presence record does not fit its schema.${why}`, {
+      cause,
+    })
   }
 }
 

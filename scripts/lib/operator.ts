@@ -1,6 +1,7 @@
 /** The operator's side of the HTTP API: keys and policies. */
 import { z } from 'zod'
 import { AppError, errorCode } from '#shared/errors.ts'
+import { parseStrict } from '#shared/strict-json.ts'
 
 const KeyList = z.looseObject({
   keys: z.array(z.looseObject({ id: z.string(), revokedAtMs: z.number().nullable() })),
@@ -59,7 +60,7 @@ export async function callApi(call: ApiCall): Promise<unknown> {
     signal: AbortSignal.timeout(90_000),
   })
   const text = await response.text()
-  const body: unknown = text === '' ? {} : JSON.parse(text)
+  const body: unknown = text === '' ? {} : parseStrict(text)
   if (response.ok) return body
   const { detail } = z.looseObject({ detail: z.string().default('') }).parse(body)
   throw new AppError(

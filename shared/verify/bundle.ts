@@ -123,8 +123,7 @@ async function openBundle(head: BundleHead, context: OpenContext): Promise<OpenB
   const { head: logHead, line: signed } = await readCheckpoint(head, { origin: expected, trust })
   emit(line('log', 'bundle.domain', origin === expected, originOf(head)))
   emit(signed)
-  const isInside = head.range.from <= head.range.to && head.range.to <= logHead.size
-  emit(line('log', 'bundle.range', isInside, rangeOf(head, logHead)))
+  emit(line('log', 'bundle.range', isRange(head, logHead), rangeOf(head, logHead)))
   const known = (trust.seenHeads ?? []).filter((seen) => seen.origin === origin)
   for (const fork of findForks([logHead, ...known])) emit(fork)
   return new OpenBundle(head, { ...context, chain, logHead, known })
@@ -254,6 +253,12 @@ function originOf({ tenant, domain }: BundleHead): string {
   return domain === null
     ? `tenant ${tenant} of a deployment without a chain`
     : `tenant ${tenant} on chain ${domain.chainId}, contract ${domain.verifyingContract}`
+}
+
+/** Of a part of the log; of one job, whose entries may stand anywhere, of all of it. */
+function isRange({ range: { from, to }, selection }: BundleHead, { size }: LogHead): boolean {
+  if (selection.job !== null) return from === 0 && to === size
+  return from <= to && to <= size
 }
 
 function rangeOf({ range, selection }: BundleHead, { size }: LogHead): string {

@@ -42,7 +42,8 @@ export async function checkJob(job: BundledJob, context: JobContext): Promise<Jo
   const isSpelled =
     isNoDomain(receipt.domain) || isAddress(receipt.domain.verifyingContract, { strict: true })
   const about = ticket.jobId
-  const isOwn = ticket.tenant === head.tenant && isSpelled
+  const isAsked = head.selection.job === null || head.selection.job === ticket.jobId
+  const isOwn = ticket.tenant === head.tenant && isSpelled && isAsked
   const lines = [
     ...proven.map((each) => ({ ...each, about })),
     line(about, 'job.tenant', isOwn, ticket.tenant),

@@ -116,6 +116,9 @@ export class LogCheck {
 
   #read({ sequence, atMs, type, opening }: ProvenEntry): void {
     if (opening === null) return
+    const { job } = this.#context.head.selection
+    const { jobId = job } = opening.detail
+    if (job !== null && jobId !== job) this.#fail(sequence, 'entry.detail', `it is not of ${job}`)
     try {
       if (type === 'job.placed') {
         const detail = parseDetail(type, opening.detail)

@@ -151,8 +151,8 @@ type Mutable<T> = T extends string | number | boolean | null
   : { -readonly [K in keyof T]: Mutable<T[K]> }
 type Bundle = Mutable<AuditBundle>
 
-/** What no signature, hash or root covers: nothing. */
-const UNPROVEN: readonly string[] = []
+/** What no signature, hash or root covers: when a job that is pending should settle, which is the deployment's word. */
+const UNPROVEN: readonly string[] = ['settlesWithinMs']
 
 function first<T>(list: readonly T[]): T {
   const [head] = list

@@ -6,7 +6,7 @@ import { AppError } from '#shared/errors.ts'
 import { newJobId } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'
 import { manifestDigest } from '#shared/model.ts'
-import { commitment, digestBytes, receiptHash } from '#shared/receipt.ts'
+import { commitment, digestBytes, receiptHash, type Receipt, type Ticket } from '#shared/receipt.ts'
 import { countryBit, countrySet } from '#shared/region.ts'
 import { verifySignature } from '#shared/signature.ts'
 import { encodeBytes } from '#shared/tensor.ts'
@@ -156,6 +156,30 @@ describe('a hub that dispatches over real work streams', () => {
     expect(hub.directory.get(greedy.nodeId)?.quarantine).toContain('bills')
     expect(hub.outbox.next()).toHaveLength(1)
   })
+
+  it.each<[string, (ticket: Ticket) => Partial<Receipt>]>([
+    ['begins', () => ({ startedAtMs: 0 })],
+    ['begins', ({ issuedAtMs }) => ({ startedAtMs: issuedAtMs - 1 })],
+    ['ends', ({ issuedAtMs }) => ({ startedAtMs: issuedAtMs + 1, finishedAtMs: issuedAtMs })],
+    ['ends', ({ expiresAtMs }) => ({ finishedAtMs: expiresAtMs + 1 })],
+    ['ends', () => ({ finishedAtMs: 32_503_680_000_000 })],
+    ['ends', ({ issuedAtMs }) => ({ finishedAtMs: issuedAtMs + 60_000 })],
+  ])(
+    '[F5] takes no receipt that %s outside its ticket or the hub’s own clock',
+    async (said, times) => {
+      const liar = await hub.join({
+        country: 'DE',
+        run: async (offer, _payload, next) => {
+          const result = await next()
+          return { ...result, receipt: { ...result.receipt, ...times(offer.ticket) } }
+        },
+      })
+      const request = await kernelRequest(EU, payload)
+      await expect(hub.dispatcher.dispatch(request, payload, never)).rejects.toBeDefined()
+      expect(hub.directory.get(liar.nodeId)?.quarantine).toContain(`the receipt ${said}`)
+      expect(hub.outbox.isEmpty()).toBe(true)
+    },
+  )
 
   it.each([1, 3])(
     '[F4] quarantines a node that answers two texts with %i vectors, and nobody signs for it',

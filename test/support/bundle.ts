@@ -8,8 +8,9 @@ import { NO_DOMAIN, type Domain } from '#shared/eip712.ts'
 import { invariant } from '#shared/errors.ts'
 import { randomBytes, type Bytes32 } from '#shared/ids.ts'
 import { buildMerkleTree } from '#shared/merkle.ts'
+import type { SignedReceipt } from '#shared/receipt.ts'
 import type { BundleTrust } from '#shared/verify/trust.ts'
-import { createTenantCore } from '#worker/tenant/core.ts'
+import { createTenantCore, type TenantCore } from '#worker/tenant/core.ts'
 import { TENANT } from './policies.ts'
 import { createReceiptMaker, EU_POLICY_TEXT, type ReceiptWish } from './receipts.ts'
 import { createSqliteStorage } from './sqlite-storage.ts'
@@ -28,12 +29,15 @@ export interface BundleWish {
   /** Of a deployment that settles on none. @default true */
   readonly hasChain?: boolean
   readonly receipt?: ReceiptWish
+  /** What happens to the tenant before the bundle is made. */
+  readonly afterwards?: (core: TenantCore, receipts: readonly SignedReceipt[]) => void
 }
 
 export async function makeBundle({
   jobs,
   hasChain = true,
   receipt = {},
+  afterwards,
 }: BundleWish): Promise<MadeBundle> {
   const domain = hasChain ? CHAIN : NO_DOMAIN
   const seed = toHex(randomBytes(32))
@@ -55,6 +59,7 @@ export async function makeBundle({
   await core.createKey({ tenant: TENANT, scopes: ['infer'], networks: [] })
   core.publishPolicy(EU_POLICY_TEXT)
   core.recordReceipts(receipts.map((signed) => ({ receipt: signed, salt: TRANSACTION })))
+  afterwards?.(core, receipts)
   const head = core.audit.head()
   invariant(head, 'the tenant has a log')
   const checkpoint = { tenant: head.tenant, size: head.size, root: head.root }
@@ -87,11 +92,11 @@ export async function makeBundle({
         proof: core.audit.inclusion({ index: entry.sequence, size: head.size }),
       })),
       erasures: [],
-      jobs: receipts.map((signed, i) => ({
-        receipt: signed,
-        evidence: null,
-        settlement: hasChain ? { ...batch, proof: tree.proof(i) } : null,
-      })),
+      jobs: receipts.flatMap((signed, i) => {
+        if (core.receipt(signed.id) === null) return []
+        const settlement = hasChain ? { ...batch, proof: tree.proof(i) } : null
+        return [{ receipt: signed, evidence: null, settlement }]
+      }),
       batches: hasChain ? [{ batchId: 1, logRoot, checkpoint, proof: [], consistency: [] }] : [],
     },
     pins,

@@ -16,6 +16,7 @@ import {
 import { asPolicy } from '#test/support/as-policy.ts'
 
 const DOMAIN = { chainId: 31_337, verifyingContract: `0x${'5e'.repeat(20)}` } as const
+const LATER_MS = 1_800_007_200_000
 const CONSUMER: Address = `0x${'c1'.repeat(20)}`
 
 let maker: ReceiptMaker
@@ -129,6 +130,9 @@ describe('what a Ledger takes', () => {
     ['ticket.allowed', { ticket: { allowed: `0x${'f'.repeat(64)}` } }],
     ['ticket.units', { ticket: { units: 2 }, receipt: { units: 3, amountMicroUsd: '21' } }],
     ['amount', { receipt: { amountMicroUsd: '1' } }],
+    ['ticket.times', { receipt: { startedAtMs: 0 } }],
+    ['ticket.times', { receipt: { finishedAtMs: 32_503_680_000_000 } }],
+    ['ticket.times', { ticket: { expiresAtMs: LATER_MS }, receipt: { finishedAtMs: LATER_MS } }],
     ['policy.hash', { ticket: { policyHash: `0x${'ab'.repeat(32)}` } }],
   ])(
     '[L4] is refused by %s and never posted, though hub and node signed it',

@@ -1,0 +1,45 @@
+import { expect, it } from 'vitest'
+import { runOffer } from '#node-core/run-offer.ts'
+import { timesFault } from '#shared/check-receipt.ts'
+import { compiled } from '../../support/policies.ts'
+import { DOMAIN, INVERT, kernelRequest } from '../../support/hub.ts'
+import { createReceiptMaker } from '../../support/receipts.ts'
+
+const EU = compiled({ compute: { allow: ['EU'], deny: [] } })
+const PAYLOAD = new Uint8Array([1, 2, 3, 4])
+
+it.each([
+  ['at 1970', 0],
+  ['a minute ahead', Date.now() + 60_000],
+  ['in the year 3000', 32_503_680_000_000],
+])(
+  'a node whose clock is %s counts from its ticket, and gives times that the hub takes',
+  async (_when, clockMs) => {
+    const maker = await createReceiptMaker(DOMAIN)
+    const { receipt: made, policy, ticketSignature } = await maker.make()
+    const { ticket } = made
+    const { work } = await kernelRequest(EU, PAYLOAD)
+    const [signer] = maker.nodes
+    if (signer === undefined) throw new Error('there is a node')
+    let now = clockMs
+    const offer = {
+      ticket,
+      ticketSignature,
+      policy,
+      work,
+      salt: ticket.workDigest,
+      traceparent: null,
+    }
+    const { receipt } = await runOffer(offer, PAYLOAD, {
+      engine: INVERT,
+      signer,
+      domain: DOMAIN,
+      now: () => (now += 7),
+      takenAtMs: clockMs,
+      signal: new AbortController().signal,
+      emit: async () => {},
+    })
+    expect(timesFault(receipt, ticket.issuedAtMs + 100)).toBeUndefined()
+    expect(receipt.startedAtMs).toBe(ticket.issuedAtMs + 7)
+  },
+)
