@@ -12,7 +12,8 @@ const FILES: Readonly<Partial<Record<ModelTask, 'image' | 'audio'>>> = {
   'voice-activity': 'audio',
 }
 
-const DATA_URL = /^data:([^,;]*)((?:;[^,;]*)*),/i
+/** What stands before the comma of a data URL, at most. */
+const DATA_URL_HEAD_CHARS = 256
 
 /**
  * The framed bytes of a file input; undefined for an input that is none.
@@ -52,15 +53,16 @@ function frame(bytes: Uint8Array, elements: number): Uint8Array {
 
 /** @returns what is wrong with it, in words, when something is */
 function decodeFile(text: string, kind: 'image' | 'audio'): Uint8Array | string {
-  const url = DATA_URL.exec(text)
-  const [head = '', type = '', options = ''] = url ?? []
-  if (!isOfKind(type.trim().toLowerCase(), kind))
-    return `is a data URL of ${type.slice(0, 40)}, expected ${kind}/…`
-  if (url !== null && !/;\s*base64\s*$/i.test(options)) return 'is a data URL without ";base64"'
-  return (
-    decodeLoose(text.slice(head.length)) ??
-    'is neither base64 nor a data URL of base64, or was cut off'
-  )
+  let head = ''
+  if (/^data:/i.test(text)) {
+    head = text.slice(0, text.slice(0, DATA_URL_HEAD_CHARS).indexOf(',') + 1)
+    const [type = '', ...options] = head.slice('data:'.length, -1).toLowerCase().split(';')
+    if (!isOfKind(type.trim(), kind))
+      return `is a data URL of ${type.slice(0, 40)}, expected ${kind}/…`
+    if (options.at(-1)?.trim() !== 'base64') return 'is a data URL without ";base64"'
+  }
+  const bytes = decodeLoose(text.slice(head.length))
+  return bytes ?? 'is neither base64 nor a data URL of base64, or was cut off'
 }
 
 /** The file itself says what it is: of the type that a data URL names only the kind counts. */
@@ -68,8 +70,12 @@ function isOfKind(type: string, kind: string): boolean {
   return type === '' || type.startsWith(`${kind}/`) || type.startsWith('application/')
 }
 
-/** Base64 as programs write files: in lines, of either alphabet, with or without its padding. */
+/**
+ * Base64 as programs write files: in lines, of either alphabet, with or without its padding. A space within a line is refused:
+ * it may have been a plus sign.
+ */
 function decodeLoose(text: string): Uint8Array | undefined {
-  const plain = text.replaceAll(/\s+/g, '').replaceAll('-', '+').replaceAll('_', '/')
+  const lines = text.trim().replaceAll(/[\r\n]+[ \t]*/g, '')
+  const plain = lines.replaceAll('-', '+').replaceAll('_', '/')
   return decodeBase64(plain.padEnd(Math.ceil(plain.length / 4) * 4, '='))
 }

@@ -72,6 +72,8 @@ describe('a file', () => {
 
 describe('what is no file', () => {
   it.each<[string, string, object, string]>([
+    ['a sentence', 'pp-ocr', { data: ['hello world'] }, '/inputs/0/data/0'],
+    ['base64 that lost a plus', 'pp-ocr', { data: ['AAA AAAA'] }, '/inputs/0/data/0'],
     ['a path', 'pp-ocr', { data: ['./meter.png'] }, '/inputs/0/data/0'],
     ['an address', 'pp-ocr', { data: ['https://example.org/meter.png'] }, '/inputs/0/data/0'],
     ['cut base64', 'pp-ocr', { data: [`${base64.slice(0, 4)}A`] }, '/inputs/0/data/0'],
@@ -83,6 +85,17 @@ describe('what is no file', () => {
     ['nothing', 'pp-ocr', {}, '/inputs/0/data'],
   ])('%s is refused where it stands', (_, id, tensor, pointer) => {
     expect(refusal(id, tensor)?.pointer).toBe(pointer)
+  })
+})
+
+describe('a file that would keep the reader busy', () => {
+  it.each([
+    ['blanks', `A${' '.repeat(8 << 20)}A`],
+    ['line breaks', `A${'\n'.repeat(8 << 20)}A A`],
+    ['parts of a data URL', `data:${';'.repeat(8 << 20)}`],
+    ['blanks in a data URL', `data:${`;${' '.repeat(100)}`.repeat(80_000)},AAAA`],
+  ])('of %s is refused all the same', (_, text) => {
+    expect(refusal('pp-ocr', { data: [text] })?.pointer).toBe('/inputs/0/data/0')
   })
 })
 
