@@ -22,7 +22,7 @@ import { LIMITS } from '#shared/limits.ts'
 import type { ModelFile, ModelManifest } from '#shared/model.ts'
 import { parseSource } from '#shared/model-source.ts'
 import { BUNDLE_FILE, type Bundle } from './lib/bundle.ts'
-import { buildDocsPage } from './lib/docs-page.ts'
+import { buildDocsPage } from './lib/docs/docs-page.ts'
 import { modelFilePath } from '#local-node/model-path.ts'
 import { repositoryPath } from './lib/paths.ts'
 
