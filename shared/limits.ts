@@ -275,9 +275,10 @@ export const LIMITS = {
   logHeadTimeoutMs: 5_000,
   /** Audit log: entries of one page, bundle and call; rows that one search looks at; one export. */
   auditPageEntries: 500,
-  auditBundleEntries: 1_000,
+  /** Entries, jobs or batches of a bundle that are in memory at once; rows that are searched for its policies. */
+  auditBundlePage: 250,
+  auditPolicyRows: 5_000,
   auditScanEntries: 20_000,
-  auditExportEntries: 1_000_000,
   /** Entries that one erasure names, and items of a batch that are erased in one. */
   auditErasedEntries: 10_000,
   auditErasedItems: 400,

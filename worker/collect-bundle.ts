@@ -1,12 +1,21 @@
-/** Puts a bundle together: the tenant has entries, proofs and receipts, the ledgers say where those settled. */
-import type { AuditBundle, BundledBatch, BundledJob } from '#shared/audit-bundle.ts'
+/** Puts a bundle together, a page at a time: the tenant has entries, proofs and receipts, the ledgers say where those settled. */
+import type {
+  BundledBatch,
+  BundledJob,
+  BundleHead,
+  BundleList,
+  BUNDLE_LISTS,
+} from '#shared/audit-bundle.ts'
 import { isNoDomain } from '#shared/eip712.ts'
 import type { TenantId } from '#shared/ids.ts'
+import { LIMITS } from '#shared/limits.ts'
+import type { Jurisdiction } from '#shared/policy.ts'
 import type { SignedReceipt } from '#shared/receipt.ts'
+import type { z } from 'zod'
 import type { Config, WorkerEnv } from './config.ts'
 import { homeOf, openLedger, openTenant } from './durable-objects.ts'
-import type { LedgerApi, ReceiptStatus, SettledLog } from './ledger/protocol.ts'
-import type { BundleSelection, TenantApi } from './tenant/protocol.ts'
+import type { ReceiptStatus } from './ledger/protocol.ts'
+import type { BundleOpening, BundlePage, BundleQuery, TenantApi } from './tenant/protocol.ts'
 
 export interface BundleSource {
   readonly env: Pick<WorkerEnv, 'TENANT' | 'LEDGER'>
@@ -14,73 +23,172 @@ export interface BundleSource {
   readonly tenant: TenantId
 }
 
-/** @throws {AppError} not_found, too_large, forbidden where the deployment has no log key */
-export async function collectBundle(
-  { env, config, tenant }: BundleSource,
-  selection: BundleSelection,
-): Promise<AuditBundle> {
+/** Each list in pages, to be read once and in this order. */
+export type BundleLists = {
+  readonly [L in BundleList]: () => AsyncIterable<readonly z.infer<(typeof BUNDLE_LISTS)[L]>[]>
+}
+
+export interface OpenBundle {
+  readonly head: BundleHead
+  readonly lists: BundleLists
+}
+
+/** @throws {AppError} not_found, invalid_request, forbidden where the deployment has no log key */
+export async function openBundle(source: BundleSource, query: BundleQuery): Promise<OpenBundle> {
+  const { env, config, tenant } = source
   const log = openTenant(env, tenant, config)
-  const { size, receipts, entries, evidence, domain, policies, ...own } =
-    await log.auditBundle(selection)
-  const settled = await Promise.all(
-    [...groupByHome(receipts, config)].map(async ([jurisdiction, group]) =>
-      readLedger(openLedger(env, jurisdiction, config), { tenant, receipts: group }),
-    ),
-  )
-  const statuses = new Map(
-    settled.flatMap((part) => part.statuses).map((status) => [status.id, status]),
-  )
+  const { size, edges, domain, ...head } = await log.openBundle(query)
+  const settled = new Map<Jurisdiction, Set<number>>()
+  const pages = (rows: number) => pagesOf({ ...head, size }, rows)
+  return {
+    head: {
+      ...head,
+      domain: isNoDomain(domain) ? null : domain,
+      settlesWithinMs: config.settlesWithinMs ?? null,
+    },
+    lists: {
+      policies: () => readPolicies(log, pages(LIMITS.auditPolicyRows)),
+      edges: () => inOnePage(edges),
+      entries: () => inPages(pages(LIMITS.auditBundlePage), (page) => log.bundleEntries(page)),
+      erasures: () => readErasures(log, { ...head, size }),
+      jobs: () =>
+        inPages(pages(LIMITS.auditBundlePage), (page) => readJobs(source, { log, page, settled })),
+      batches: () => readBatches(source, { log, size, settled }),
+    },
+  }
+}
+
+/** The bundle as one JSON document. */
+export async function* bundleText({ head, lists }: OpenBundle): AsyncGenerator<string> {
+  yield JSON.stringify(head).slice(0, -1)
+  for (const [name, list] of Object.entries(lists)) {
+    let separator = `,"${name}":[`
+    for await (const items of list()) {
+      for (const item of items.length === 0 ? [] : [items]) {
+        yield separator + item.map((each) => JSON.stringify(each)).join(',')
+        separator = ','
+      }
+    }
+    yield separator === ',' ? ']' : `${separator}]`
+  }
+  yield '}'
+}
+
+type Whole = Pick<BundleOpening, 'range' | 'selection' | 'size'>
+
+/** A job's few entries are one page. */
+function pagesOf({ range, selection, size }: Whole, rows: number): BundlePage[] {
+  if (selection.job !== null) return [{ ...range, selection, size }]
+  const count = Math.ceil((range.to - range.from) / rows)
+  return Array.from({ length: count }, (_, i) => {
+    const from = range.from + i * rows
+    return { from, to: Math.min(range.to, from + rows), selection, size }
+  })
+}
+
+async function* inPages<T>(
+  pages: readonly BundlePage[],
+  read: (page: BundlePage) => Promise<readonly T[]>,
+): AsyncGenerator<readonly T[]> {
+  for (const page of pages) yield await read(page)
+}
+
+async function* inOnePage<T>(items: readonly T[]): AsyncGenerator<readonly T[]> {
+  yield await Promise.resolve(items)
+}
+
+/** Of all pages, each version once: a tenant has few. */
+async function* readPolicies(log: TenantApi, pages: readonly BundlePage[]) {
+  const told = new Set<string>()
+  for (const page of pages) {
+    const fresh = (await log.bundlePolicies(page)).filter(
+      ({ policy, version }) => !told.has(`${policy.id}@${version}`),
+    )
+    for (const { policy, version } of fresh) told.add(`${policy.id}@${version}`)
+    yield fresh
+  }
+}
+
+async function* readErasures(log: TenantApi, { range, selection, size }: Whole) {
+  let from = range.to
+  while (from < size && selection.job === null) {
+    const page = await log.bundleErasures({ from, to: size, selection, size }, range)
+    yield page
+    const last = page.at(-1)
+    if (last === undefined) return
+    from = last.sequence + 1
+  }
+}
+
+interface JobsPart {
+  readonly log: TenantApi
+  readonly page: BundlePage
+  /** Filled: the batches that the jobs settled in, by the ledger that knows of them. */
+  readonly settled: Map<Jurisdiction, Set<number>>
+}
+
+async function readJobs(
+  { env, config }: BundleSource,
+  { log, page, settled }: JobsPart,
+): Promise<BundledJob[]> {
+  const { receipts, evidence } = await log.bundleJobs(page)
+  const statuses = new Map<string, ReceiptStatus>()
+  for (const [home, group] of groupByHome(receipts, config)) {
+    const batches = settled.get(home) ?? new Set()
+    settled.set(home, batches)
+    for (const status of await openLedger(env, home, config).status(group.map(({ id }) => id))) {
+      statuses.set(status.id, status)
+      if (status.settlement !== null) batches.add(status.settlement.batchId)
+    }
+  }
   const records = new Map(evidence.map(({ hash, record }) => [hash, record]))
-  const jobs = receipts.map((receipt): BundledJob => ({
+  return receipts.map((receipt) => ({
     receipt,
     evidence: records.get(receipt.receipt.ticket.place.evidenceHash) ?? null,
     settlement: statuses.get(receipt.id)?.settlement ?? null,
   }))
-  const batches = await Promise.all(
-    settled.flatMap(({ logs }) => logs).map((batch) => withConsistency(batch, { log, size })),
-  )
-  return {
-    version: 2,
-    tenant: own.tenant,
-    domain: isNoDomain(domain) ? null : domain,
-    checkpoint: own.checkpoint,
-    range: own.range,
-    selection: own.selection,
-    settlesWithinMs: config.settlesWithinMs ?? null,
-    policies: [...policies],
-    edges: [],
-    entries: [...entries],
-    erasures: [],
-    jobs,
-    batches: batches.toSorted((a, b) => a.batchId - b.batchId),
-  }
 }
 
-function groupByHome(receipts: readonly SignedReceipt[], config: Config) {
+function groupByHome(
+  receipts: readonly SignedReceipt[],
+  config: Config,
+): Map<Jurisdiction, SignedReceipt[]> {
   return Map.groupBy(receipts, ({ receipt }) => {
     const hub = config.hubs.find(({ name }) => name === receipt.ticket.hub)
     return homeOf(hub?.jurisdiction ?? 'any', config)
   })
 }
 
-interface LedgerPart {
-  readonly statuses: readonly ReceiptStatus[]
-  readonly logs: readonly SettledLog[]
+interface BatchesPart extends Pick<JobsPart, 'log' | 'settled'> {
+  readonly size: number
 }
 
-async function readLedger(
-  ledger: LedgerApi,
-  { tenant, receipts }: { readonly tenant: TenantId; readonly receipts: readonly SignedReceipt[] },
-): Promise<LedgerPart> {
-  const statuses = await ledger.status(receipts.map(({ id }) => id))
-  const batchIds = new Set(statuses.flatMap(({ settlement }) => settlement?.batchId ?? []))
-  return { statuses, logs: await ledger.settledLogs(tenant, [...batchIds]) }
-}
-
-async function withConsistency(
-  { checkpoint, proof, ...batch }: SettledLog,
-  { log, size }: { readonly log: TenantApi; readonly size: number },
-): Promise<BundledBatch> {
-  const consistency = await log.auditConsistency({ from: checkpoint.size, to: size })
-  return { ...batch, checkpoint, proof: [...proof], consistency }
+/** All ledgers post to one contract, which counts the batches. */
+async function* readBatches(
+  { env, config, tenant }: BundleSource,
+  { log, size, settled }: BatchesPart,
+): AsyncGenerator<readonly BundledBatch[]> {
+  const named = [...settled].flatMap(([home, ids]) => [...ids].map((id) => ({ home, id })))
+  named.sort((a, b) => a.id - b.id)
+  for (let at = 0; at < named.length; at += LIMITS.auditBundlePage) {
+    const page = named.slice(at, at + LIMITS.auditBundlePage)
+    const known = await Promise.all(
+      [...Map.groupBy(page, ({ home }) => home)].map(([home, group]) =>
+        openLedger(env, home, config).settledLogs(
+          tenant,
+          group.map(({ id }) => id),
+        ),
+      ),
+    )
+    yield await Promise.all(
+      known
+        .flat()
+        .toSorted((a, b) => a.batchId - b.batchId)
+        .map(async ({ proof, ...batch }) => ({
+          ...batch,
+          proof: [...proof],
+          consistency: await log.auditConsistency({ from: batch.checkpoint.size, to: size }),
+        })),
+    )
+  }
 }

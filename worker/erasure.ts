@@ -1,5 +1,6 @@
 /** Erases jobs and batches for whoever has the right to, and answers with what proves it. */
 import { AppError } from '#shared/errors.ts'
+import { NOT_NARROWED } from '#shared/audit-bundle.ts'
 import type { Bytes32, JobId } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'
 import type { BatchApi, BatchId } from './batch/protocol.ts'
@@ -90,7 +91,12 @@ async function* receiptsOf(c: AppContext, batch: BatchApi): AsyncGenerator<Bytes
 
 async function prove(c: AppContext, tenant: TenantApi, erased: Erased): Promise<ErasureReply> {
   const index = erased.sequence
-  const [entry] = await tenant.auditRange(index, index + 1)
+  const [entry] = await tenant.auditSelected({
+    from: index,
+    to: index + 1,
+    size: index + 1,
+    selection: NOT_NARROWED,
+  })
   if (entry === undefined) throw new AppError('internal', 'The erasure is not in the log.')
   const shown = { object: 'erasure' as const, ...erased, entries: [...erased.entries] }
   const kept = { ...shown, held: [...erased.held], entry }

@@ -7,7 +7,7 @@ import { describePlaces } from '#shared/country-words.ts'
 import { leastTrust } from '#shared/explain.ts'
 import { DATA_CLASSES, JURISDICTIONS } from '#shared/policy.ts'
 import { countryCode, countrySet, hasCountry, listCountries } from '#shared/region.ts'
-import { quote } from './formats/audit.ts'
+import { toCsvRow } from './formats/audit-lines.ts'
 import type { RopaFacts } from './tenant/protocol.ts'
 
 const TRANSFER_BASES = ['inside the EEA', 'adequacy decision (Art. 45)', 'none on record'] as const
@@ -126,43 +126,50 @@ export function recordOfProcessing(
 const CSV_COLUMNS = [
   'activity',
   'purpose',
+  'endedAt',
   'dataClass',
   'categoriesOfData',
   'recipients',
-  'endedAt',
   'allowedIn',
   'allowedCountries',
-  'computedIn',
-  'thirdCountryTransfers',
+  'country',
+  'evidence',
+  'trust',
+  'jobs',
+  'transfer',
+  'firstAt',
+  'lastAt',
   'recordsKeptIn',
   'retentionDays',
   'securityMeasures',
 ] as const
 
-/** One line an activity. */
+const NOWHERE = {
+  country: '',
+  evidence: '',
+  trust: '',
+  jobs: 0,
+  transfer: '',
+  firstAt: '',
+  lastAt: '',
+}
+
+/** One line for each country that an activity was computed in, and kind of node there; one for an activity that was not. */
 export function recordAsCsv({ activities }: RopaReply): string {
-  const lines = activities.map((activity) =>
-    [
-      activity.activity,
-      activity.purpose,
-      activity.dataClass,
-      activity.categoriesOfData,
-      activity.recipients.join('; '),
-      activity.endedAt ?? '',
-      activity.allowedIn,
-      activity.allowedCountries.join(' '),
-      activity.placements
-        .map(({ country, jobs, evidence }) => `${country} ${jobs} jobs (${evidence})`)
-        .join('; '),
-      activity.thirdCountryTransfers.map(({ country, basis }) => `${country}: ${basis}`).join('; '),
-      activity.recordsKeptIn,
-      String(activity.retentionDays),
-      activity.securityMeasures.join('; '),
-    ]
-      .map(quote)
-      .join(','),
+  const rows = activities.flatMap(({ placements, ...activity }) =>
+    (placements.length === 0 ? [NOWHERE] : placements).map((placement) => {
+      const facts = {
+        ...activity,
+        ...placement,
+        endedAt: activity.endedAt ?? '',
+        recipients: activity.recipients.join('; '),
+        allowedCountries: activity.allowedCountries.join(' '),
+        securityMeasures: activity.securityMeasures.join('; '),
+      }
+      return CSV_COLUMNS.map((column) => facts[column])
+    }),
   )
-  return [CSV_COLUMNS.join(','), ...lines, ''].join('\r\n')
+  return [CSV_COLUMNS, ...rows].map(toCsvRow).join('')
 }
 
 function recipientsOf(least: string, placements: readonly { readonly trust: string }[]): string[] {

@@ -3,7 +3,8 @@ import { AUDIT_TYPES, type AuditType, type LogEntry } from '#shared/audit.ts'
 import { toAppError } from '#shared/errors.ts'
 import { describeEntry, jobOf, TYPE_LABELS } from './audit-words.ts'
 import { h, replace, type Child } from './dom.ts'
-import { button, emptyNote, hash, saveFile, table, tag, time } from './parts.ts'
+import { exportBar } from './audit-export.ts'
+import { button, emptyNote, hash, table, tag, time } from './parts.ts'
 import { AuditPage } from './replies.ts'
 import { faultPanel, fill, type View, type ViewContext } from './view.ts'
 import { count } from './words.ts'
@@ -84,51 +85,6 @@ function filterForm(filter: Filter): HTMLElement {
     h('button', { type: 'submit', class: 'button main' }, 'Search'),
     Object.values(filter).some((value) => value !== '') &&
       h('a', { href: '#/audit', class: 'clear' }, 'Show all'),
-  )
-}
-
-/** By places in the log: an export is a stretch of it, so that nothing in between can be left out. */
-function exportBar({ session, say }: ViewContext): HTMLElement {
-  const problem = h('div', {})
-  const from = h('input', { id: 'export-from', type: 'number', min: 0, value: '0' })
-  const to = h('input', {
-    id: 'export-to',
-    type: 'number',
-    min: 0,
-    placeholder: 'the newest',
-    'aria-describedby': 'export-hint',
-  })
-  const save = (format: 'jsonl' | 'csv') => {
-    replace(problem)
-    say('The export is being made.')
-    const query = new URLSearchParams({ format, from: from.value || '0' })
-    if (to.value !== '') query.set('to', String(Number(to.value) + 1))
-    session.api
-      .fetchFile(`/v1/audit/export?${query.toString()}`)
-      .then((file) => {
-        saveFile(`audit-${session.key.tenant}.${format}`, file)
-        say('The export is downloaded.')
-      })
-      .catch((error: unknown) => replace(problem, faultPanel(toAppError(error))))
-  }
-  return h(
-    'details',
-    { class: 'export' },
-    h('summary', {}, 'Export'),
-    h(
-      'div',
-      { class: 'filters' },
-      h('div', { class: 'field' }, h('label', { for: 'export-from' }, 'From entry'), from),
-      h('div', { class: 'field' }, h('label', { for: 'export-to' }, 'to entry'), to),
-      button('Export as JSONL', () => save('jsonl')),
-      button('Export as CSV', () => save('csv')),
-      h(
-        'p',
-        { class: 'hint', id: 'export-hint' },
-        'A whole stretch of the log, so that nothing in between can be left out. The export itself becomes an entry.',
-      ),
-    ),
-    problem,
   )
 }
 

@@ -5,6 +5,13 @@ import { CheckpointReply, EntriesReply, LogKeyReply, ProofReply } from '#worker/
 import { JurisdictionsReply } from '#worker/formats/jurisdictions.ts'
 import { RopaReply } from '#worker/record-of-processing.ts'
 
+const SELECTION = {
+  from: 'First entry by its number, or a time (2026-11-01, RFC 3339, milliseconds); left out: the beginning',
+  to: 'Entry before which it ends, or a last time; left out: the end',
+  policy: 'Of jobs of this policy: eu-only',
+  type: 'Of this type: job.placed',
+}
+
 export const AUDIT_OPERATIONS = [
   {
     method: 'GET',
@@ -57,7 +64,7 @@ export const AUDIT_OPERATIONS = [
     path: '/v1/audit/export',
     summary: 'Entries as JSON lines or CSV, streamed; itself an entry',
     security: 'key',
-    query: { format: 'jsonl or csv', from: 'First entry', to: 'Up to this one, without it' },
+    query: { format: 'jsonl or csv', ...SELECTION },
     reply: z.string(),
   },
   {
@@ -65,10 +72,7 @@ export const AUDIT_OPERATIONS = [
     path: '/v1/audit/bundle',
     summary: 'Entries, proofs, receipts and batches for `npm run verify`; itself an entry',
     security: 'key',
-    query: {
-      from: 'First entry; left out: the newest 1,000',
-      to: 'Up to this one, without it; left out: the end',
-    },
+    query: SELECTION,
     reply: AuditBundle,
   },
   {

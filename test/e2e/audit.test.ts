@@ -171,6 +171,32 @@ describe('a job in the audit log', () => {
     expect(exported.map(({ opening }) => opening?.detail['format'])).toEqual(['csv', 'jsonl'])
   })
 
+  it('is exported and bundled by time, policy and type, and no parameter is ignored', async () => {
+    const types = async (query: string) =>
+      (await text(`/v1/audit/export?${query}`))
+        .trim()
+        .split('\n')
+        .filter((line) => line !== '')
+        .map((line) => LogEntry.parse(JSON.parse(line)).type)
+    expect(new Set(await types('type=job.placed'))).toEqual(new Set(['job.placed']))
+    expect(new Set(await types('policy=open-eu&type=job.admitted'))).toEqual(
+      new Set(['job.admitted']),
+    )
+    expect(await types('policy=nobody')).toEqual([])
+    const tomorrow = new Date(Date.now() + 86_400_000).toISOString()
+    expect(await types(`from=${tomorrow}`)).toEqual([])
+    const bundled = AuditBundle.parse(
+      JSON.parse(await text(`/v1/audit/bundle?from=2026-01-01&policy=open-eu&type=job.placed`)),
+    )
+    expect(bundled.selection).toMatchObject({ policy: 'open-eu', type: 'job.placed' })
+    expect(bundled.policies.map(({ policy }) => policy.id)).toEqual(['open-eu'])
+    expect(bundled.entries.map(({ sequence }) => sequence)).toEqual(
+      bundled.entries.map((_, i) => i),
+    )
+    for (const path of ['export?kind=x', 'bundle?since=1', 'events?policies=x', 'export?to=now'])
+      expect(await text(`/v1/audit/${path}`)).toContain('"status":400')
+  })
+
   it('is bundled whole where no range is named, and is searched by days', async () => {
     const { entries } = AuditBundle.parse(JSON.parse(await text('/v1/audit/bundle')))
     expect(entries.map(({ sequence }) => sequence)).toEqual(entries.map((_, i) => i))

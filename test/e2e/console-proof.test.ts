@@ -220,16 +220,18 @@ describe('the map, the log and the nodes', () => {
     expect(jobs.length).toBeGreaterThan(0)
     expect(jobs.every((row) => row.includes('Job placed'))).toBe(true)
     await page.getByText('Export', { exact: true }).click()
-    await page.getByLabel('to entry').fill('9')
-    for (const [format, lines] of [
-      ['JSONL', 10],
-      ['CSV', 11],
-    ] as const) {
+    await page.getByLabel('Of type').selectOption('job.placed')
+    await page.getByLabel('Export from (UTC)').fill('2026-01-01T00:00')
+    const linesOf = async (format: string) => {
       const download = page.waitForEvent('download')
       await page.getByRole('button', { name: `Export as ${format}` }).click()
       const text = await readFile(await (await download).path(), 'utf8')
-      expect(text.trimEnd().split('\n')).toHaveLength(lines)
+      return text.trimEnd().split('\n')
     }
+    const entries = await linesOf('JSONL')
+    expect(entries.length).toBeGreaterThan(0)
+    expect(entries.every((line) => line.includes('"job.placed"'))).toBe(true)
+    expect(await linesOf('CSV')).toHaveLength(entries.length + 1)
   })
 
   it('say of each node what its place was concluded from', async () => {

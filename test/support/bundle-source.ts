@@ -5,7 +5,7 @@ import type { Bytes32, NodeId } from '#shared/ids.ts'
 import type { BundleSource } from '#worker/collect-bundle.ts'
 import type { LedgerCore } from '#worker/ledger/core.ts'
 import type { TenantCore } from '#worker/tenant/core.ts'
-import type { BundleSelection } from '#worker/tenant/protocol.ts'
+import { tenantOf } from './collect-bundle.ts'
 import { TENANT } from './policies.ts'
 
 export interface BundleParts {
@@ -15,11 +15,7 @@ export interface BundleParts {
 }
 
 export function bundleSourceOf({ tenant, ledger, seed }: BundleParts): BundleSource {
-  const own = {
-    auditBundle: (selection: BundleSelection) => tenant.audit.bundle(selection),
-    auditConsistency: async (sizes: { from: number; to: number }) =>
-      tenant.audit.consistency(sizes),
-  }
+  const own = tenantOf(tenant)
   const namespace = (stub: unknown) => ({
     getByName: () => stub,
     jurisdiction: () => namespace(stub),

@@ -1,8 +1,10 @@
 /** The audit API's words: queries, replies, and an entry as a line of an export. */
 import { z } from 'zod'
-import { AUDIT_TYPES, LogEntry, parseDetail } from '#shared/audit.ts'
+import { AUDIT_TYPES, LogEntry } from '#shared/audit.ts'
 import { Bytes32, JobId } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'
+import { PolicyId } from '#shared/policy.ts'
+import type { BundleQuery, LogPoint } from '../tenant/protocol.ts'
 import { AskedJobId } from './asked-id.ts'
 
 const Index = z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER)
@@ -17,7 +19,7 @@ const Time = z.union(
   'write a time as 2026-11-22, as 2026-11-22T18:00:00Z, or in milliseconds since 1970 (UTC)',
 )
 
-export const SearchQuery = z.object({
+export const SearchQuery = z.strictObject({
   type: z.enum(AUDIT_TYPES).optional(),
   job: AskedJobId.optional(),
   from: Time.optional(),
@@ -26,14 +28,45 @@ export const SearchQuery = z.object({
   limit: z.coerce.number().int().min(1).max(LIMITS.auditPageEntries).default(100),
 })
 
-export const InclusionQuery = z.object({ index: Index, size: Index })
-export const ConsistencyQuery = z.object({ from: Index, to: Index })
-export const BundleQuery = z.object({ from: Index.optional(), to: Index.optional() })
-export const ExportQuery = z.object({
+export const InclusionQuery = z.strictObject({ index: Index, size: Index })
+export const ConsistencyQuery = z.strictObject({ from: Index, to: Index })
+
+/** Entries are numbered from 0; as milliseconds, numbers from here on are times after 1973. */
+const FIRST_TIME_MS = 100_000_000_000
+
+/** A place in the log: the number of an entry, or a time. */
+const Point = z.union(
+  [
+    z.coerce
+      .number()
+      .int()
+      .min(0)
+      .max(FIRST_TIME_MS - 1)
+      .transform((sequence): LogPoint => ({ sequence })),
+    Time.transform((atMs): LogPoint => ({ atMs })),
+  ],
+  'write the number of an entry, or a time: 2026-11-22, 2026-11-22T18:00:00Z, or milliseconds since 1970 (UTC)',
+)
+
+/** What of the log: a stretch of it, and of that the entries of one policy's jobs or of one type. */
+const SELECTION = {
+  from: Point.optional(),
+  to: Point.optional(),
+  policy: PolicyId.optional(),
+  type: z.enum(AUDIT_TYPES).optional(),
+}
+export const BundleRequest = z.strictObject(SELECTION)
+export const ExportRequest = z.strictObject({
+  ...SELECTION,
   format: z.enum(['jsonl', 'csv']).default('jsonl'),
-  from: Index.default(0),
-  to: Index.optional(),
 })
+
+export function toBundleQuery(asked: z.infer<typeof BundleRequest>): BundleQuery {
+  const { from = null, to = null, policy = null, type = null } = asked
+  const timeOf = (point: LogPoint | null) => (point !== null && 'atMs' in point ? point.atMs : null)
+  const selection = { fromMs: timeOf(from), toMs: timeOf(to), policy, type, job: null }
+  return { from, to, selection }
+}
 
 export const EntriesReply = z.object({
   object: z.literal('list'),
@@ -80,31 +113,3 @@ export const BatchErasureReply = z.object({
   pending: z.array(Bytes32),
 })
 export type BatchErasureReply = z.infer<typeof BatchErasureReply>
-
-const CSV_COLUMNS = ['sequence', 'time', 'type', 'job', 'detail', 'salt', 'commitment'] as const
-
-export const CSV_HEAD = `${CSV_COLUMNS.join(',')}\r\n`
-
-export function toJsonLine(entry: LogEntry): string {
-  return `${JSON.stringify(entry)}\n`
-}
-
-/** RFC 4180. Every value that is not a number is quoted and starts with a letter, a digit or a brace, so no sheet runs it. */
-export function toCsvLine(entry: LogEntry): string {
-  const { sequence, atMs, type, commitment, opening } = entry
-  const detail = opening === null ? undefined : parseDetail(type, opening.detail)
-  const job = detail !== undefined && 'jobId' in detail ? (detail.jobId ?? '') : ''
-  const cells = [
-    new Date(atMs).toISOString(),
-    type,
-    job,
-    detail === undefined ? '' : JSON.stringify(detail),
-    opening?.salt ?? '',
-    commitment,
-  ]
-  return `${sequence},${cells.map(quote).join(',')}\r\n`
-}
-
-export function quote(cell: string): string {
-  return `"${cell.replaceAll('"', '""')}"`
-}

@@ -1,28 +1,27 @@
 /** `/v1/audit`: a tenant's log, searched, proven, exported, and bundled for an auditor. */
 import { Hono } from 'hono'
-import type { LogEntry } from '#shared/audit.ts'
+import { NOT_NARROWED } from '#shared/audit-bundle.ts'
 import { createLogSigner } from '#shared/checkpoint.ts'
 import { AppError } from '#shared/errors.ts'
 import { Bytes32 } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'
-import { collectBundle } from '../collect-bundle.ts'
+import { bundleText, openBundle, type BundleSource } from '../collect-bundle.ts'
 import type { AppContext, AppEnv } from '../context.ts'
 import { openTenant } from '../durable-objects.ts'
 import { AskedJobId } from '../formats/asked-id.ts'
 import {
-  BundleQuery,
+  BundleRequest,
   ConsistencyQuery,
-  CSV_HEAD,
-  ExportQuery,
+  ExportRequest,
   InclusionQuery,
   SearchQuery,
-  toCsvLine,
-  toJsonLine,
+  toBundleQuery,
 } from '../formats/audit.ts'
+import { CSV_HEAD, toCsvLine, toJsonLine } from '../formats/audit-lines.ts'
 import { parseBody } from '../formats/faults.ts'
 import { requireScope } from '../middleware/auth.ts'
 import { takesQuery } from '../middleware/known-names.ts'
-import type { TenantApi } from '../tenant/protocol.ts'
+import type { BundlePage, TenantApi } from '../tenant/protocol.ts'
 
 export const auditRoutes = new Hono<AppEnv>()
   .get('/v1/audit/key', showKey)
@@ -48,13 +47,13 @@ export const auditRoutes = new Hono<AppEnv>()
   .get(
     '/v1/audit/export',
     requireScope('audit'),
-    takesQuery(...Object.keys(ExportQuery.shape)),
+    takesQuery(...Object.keys(ExportRequest.shape)),
     exportEvents,
   )
   .get(
     '/v1/audit/bundle',
     requireScope('audit'),
-    takesQuery(...Object.keys(BundleQuery.shape)),
+    takesQuery(...Object.keys(BundleRequest.shape)),
     bundleRange,
   )
   .get('/v1/jobs/:id/proof', requireScope('audit'), bundleJob)
@@ -91,73 +90,89 @@ async function proveConsistency(c: AppContext): Promise<Response> {
 }
 
 async function bundleRange(c: AppContext): Promise<Response> {
-  const { from: start, to: end } = parseBody(BundleQuery, c.req.query())
-  const tenant = openOwn(c)
-  const size = await sizeOf(tenant)
-  const most = LIMITS.auditBundleEntries
-  const from = start ?? Math.max(0, (end ?? size) - most)
-  const to = end ?? Math.min(size, from + most)
-  const { env, var: variables } = c
-  const source = { env, config: variables.config, tenant: variables.caller.tenant }
-  const bundle = await collectBundle(source, { from, to })
-  await tenant.recordExport({ format: 'bundle', from, to, by: variables.caller.keyId })
-  return c.json(bundle)
+  const query = toBundleQuery(parseBody(BundleRequest, c.req.query()))
+  const bundle = await openBundle(sourceOf(c), query)
+  const { from, to } = bundle.head.range
+  await openOwn(c).recordExport({ format: 'bundle', from, to, by: c.var.caller.keyId })
+  return streamed(c, bundleText(bundle), {
+    type: 'application/json',
+    name: `bundle-${from}-${to}.json`,
+  })
 }
 
 async function bundleJob(c: AppContext): Promise<Response> {
   const jobId = AskedJobId.safeParse(c.req.param('id'))
   if (!jobId.success) throw new AppError('not_found', 'Proofs are of single jobs: job_<32 hex>.')
-  const { config, caller } = c.var
-  const source = { env: c.env, config, tenant: caller.tenant }
-  return c.json(await collectBundle(source, { jobId: jobId.data }))
+  const selection = { ...NOT_NARROWED, job: jobId.data }
+  const bundle = await openBundle(sourceOf(c), { from: null, to: null, selection })
+  return streamed(c, bundleText(bundle), {
+    type: 'application/json',
+    name: `${jobId.data}.json`,
+  })
 }
 
 /** Streamed page by page, so that a long log needs no memory; the export itself is logged first. */
 async function exportEvents(c: AppContext): Promise<Response> {
-  const { format, from, to: end } = parseBody(ExportQuery, c.req.query())
+  const { format, ...asked } = parseBody(ExportRequest, c.req.query())
+  const query = toBundleQuery(asked)
   const tenant = openOwn(c)
-  const size = await sizeOf(tenant)
-  const to = Math.min(end ?? size, size, from + LIMITS.auditExportEntries)
+  const range = await tenant.auditCut(query)
+  const { from, to } = range
   await tenant.recordExport({ format, from, to, by: c.var.caller.keyId })
+  const page = { ...range, selection: query.selection, size: to }
+  return streamed(c, exportLines(tenant, page, format), {
+    type: format === 'csv' ? 'text/csv; charset=utf-8' : 'application/x-ndjson',
+    name: `audit-${from}-${to}.${format}`,
+  })
+}
+
+async function* exportLines(
+  tenant: Pick<TenantApi, 'auditSelected'>,
+  whole: BundlePage,
+  format: 'csv' | 'jsonl',
+): AsyncGenerator<string> {
+  if (format === 'csv') yield CSV_HEAD
   const line = format === 'csv' ? toCsvLine : toJsonLine
-  const body = streamLines(tenant, { from, to, head: format === 'csv' ? CSV_HEAD : '', line })
+  for (let from = whole.from; from < whole.to; from += LIMITS.auditPageEntries) {
+    const to = Math.min(whole.to, from + LIMITS.auditPageEntries)
+    yield (await tenant.auditSelected({ ...whole, from, to })).map(line).join('')
+  }
+}
+
+/** The next page is asked for once the reader has taken the one before. A page that fails ends the answer in the middle, as no whole document. */
+function streamed(
+  c: AppContext,
+  text: AsyncGenerator<string>,
+  { type, name }: { readonly type: string; readonly name: string },
+): Response {
+  const encoder = new TextEncoder()
+  const { requestId, isolate } = c.var
+  const body = new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      try {
+        const { done, value } = await text.next()
+        if (done === true) controller.close()
+        else controller.enqueue(encoder.encode(value))
+      } catch (cause) {
+        isolate.log.error('export.failed', { requestId, name, cause: String(cause) })
+        controller.error(cause)
+      }
+    },
+    async cancel() {
+      await text.return(undefined)
+    },
+  })
   return new Response(body, {
     headers: {
-      'content-type': format === 'csv' ? 'text/csv; charset=utf-8' : 'application/x-ndjson',
-      'content-disposition': `attachment; filename="audit-${from}-${to}.${format}"`,
+      'content-type': type,
+      'content-disposition': `attachment; filename="${name}"`,
       'cache-control': 'no-store',
     },
   })
 }
 
-interface Lines {
-  readonly from: number
-  readonly to: number
-  readonly head: string
-  readonly line: (entry: LogEntry) => string
-}
-
-function streamLines(
-  tenant: Pick<TenantApi, 'auditRange'>,
-  { from, to, head, line }: Lines,
-): ReadableStream<Uint8Array> {
-  const encoder = new TextEncoder()
-  let at = from
-  return new ReadableStream<Uint8Array>({
-    start(controller) {
-      if (head !== '') controller.enqueue(encoder.encode(head))
-    },
-    async pull(controller) {
-      const page = at < to ? await tenant.auditRange(at, to) : []
-      if (page.length === 0) return controller.close()
-      at += page.length
-      controller.enqueue(encoder.encode(page.map(line).join('')))
-    },
-  })
-}
-
-async function sizeOf(tenant: Pick<TenantApi, 'logCheckpoint'>): Promise<number> {
-  return (await tenant.logCheckpoint())?.size ?? 0
+function sourceOf(c: AppContext): BundleSource {
+  return { env: c.env, config: c.var.config, tenant: c.var.caller.tenant }
 }
 
 function openOwn(c: AppContext): TenantApi {

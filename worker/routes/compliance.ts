@@ -14,7 +14,7 @@ export const complianceRoutes = new Hono<AppEnv>()
   .get('/v1/compliance/ropa', requireScope('audit'), takesQuery('format'), showRecord)
   .get('/v1/compliance/jurisdictions', showJurisdictions)
 
-const RecordQuery = z.object({ format: z.enum(['json', 'csv']).default('json') })
+const RecordQuery = z.strictObject({ format: z.enum(['json', 'csv']).default('json') })
 
 async function showRecord(c: AppContext): Promise<Response> {
   const { format } = parseBody(RecordQuery, c.req.query())

@@ -48,6 +48,12 @@ export interface AuditPage {
   readonly next: number | null
 }
 
+/** Entries from … up to, without the last. */
+export interface Stretch {
+  readonly from: number
+  readonly to: number
+}
+
 export interface AuditStore {
   /** Inside of the caller's transaction. @returns the first one's place in the log */
   append(events: readonly (AuditEvent & Kept)[]): number
@@ -57,6 +63,10 @@ export interface AuditStore {
   /** Entries from … up to, without the last. */
   range(from: number, to: number): LogEntry[]
   search(query: AuditQuery): AuditPage
+  /** The first entry of that time or later; the log's size where there is none. */
+  since(atMs: number): number
+  /** Entries of the page that name an entry of the range as erased, oldest first; at most a page of them. */
+  erasuresOf(range: Stretch, page: Stretch): LogEntry[]
   /** All of a job's that are kept, oldest first. */
   ofJob(jobId: string): JobEntry[]
   /** Takes away detail and salt. */
@@ -71,6 +81,7 @@ export const AUDIT_SCHEMA = [
     'commitment TEXT NOT NULL, salt TEXT, detail TEXT, job TEXT, erase_at_ms INTEGER, held INTEGER NOT NULL)',
   'CREATE INDEX IF NOT EXISTS audit_log_by_job ON audit_log (job) WHERE job IS NOT NULL',
   'CREATE INDEX IF NOT EXISTS audit_log_by_age ON audit_log (erase_at_ms) WHERE erase_at_ms IS NOT NULL',
+  "CREATE INDEX IF NOT EXISTS audit_log_erasures ON audit_log (sequence) WHERE type IN ('job.erased', 'retention.swept')",
   'CREATE TABLE IF NOT EXISTS audit_tiles (level INTEGER NOT NULL, position INTEGER NOT NULL, hashes BLOB NOT NULL, ' +
     'PRIMARY KEY (level, position))',
 ]
@@ -110,6 +121,18 @@ export function createAuditStore(
         to,
       ).map(toEntry),
     search: (query) => search(rows, query, size()),
+    since: (atMs) => firstSince(rows, atMs, size()),
+    erasuresOf: (range, page) =>
+      rows(
+        `SELECT * FROM audit_log WHERE type IN ('job.erased', 'retention.swept') AND sequence >= ? AND sequence < ?
+          AND EXISTS (SELECT 1 FROM json_each(detail, '$.entries') WHERE value >= ? AND value < ?)
+          ORDER BY sequence LIMIT ?`,
+        page.from,
+        page.to,
+        range.from,
+        range.to,
+        LIMITS.auditBundlePage,
+      ).map(toEntry),
     ofJob: (jobId) =>
       rows('SELECT * FROM audit_log WHERE job = ? ORDER BY sequence LIMIT 1000', jobId).map(
         (row) => ({

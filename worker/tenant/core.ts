@@ -6,6 +6,7 @@ import type { Policy } from '#shared/policy.ts'
 import { DEFAULT_POLICY } from '#shared/policy-draft.ts'
 import { openDatabase, type TenantDatabase, type TenantDeps } from './database.ts'
 import { createAuditReader, type LogIdentity } from './audit-reader.ts'
+import { createBundleReader } from './bundle-reader.ts'
 import { createBatchIndex } from './batch-index.ts'
 import { createIdempotencyStore } from './idempotency-store.ts'
 import { createKeyStore } from './key-store.ts'
@@ -39,6 +40,7 @@ export function createTenantCore(deps: TenantDeps) {
   const quotas = createQuotaStore(database, deps)
   const receipts = createReceiptLog(database, deps)
   const refusals = createRefusalStore(database, deps)
+  const audit = createAuditReader(database, deps.log ?? NO_LOG_IDENTITY)
   return {
     batches: createBatchIndex(database, deps),
     idempotency,
@@ -52,7 +54,8 @@ export function createTenantCore(deps: TenantDeps) {
       return due.length === 0 ? undefined : Math.min(...due)
     },
 
-    audit: createAuditReader(database, { receipts, policies }, deps.log ?? NO_LOG_IDENTITY),
+    audit,
+    bundles: createBundleReader(database, { receipts, policies, audit, nowMs: deps.nowMs }),
     recordRefusals: (given: readonly Refusal[]): void => refusals.record(given),
 
     recordExport(detail: AuditDetail<'audit.exported'>): void {

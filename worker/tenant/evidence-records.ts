@@ -2,7 +2,7 @@
 import { evidenceHash, EvidenceRecord } from '#shared/evidence.ts'
 import type { SignedReceipt } from '#shared/receipt.ts'
 import type { TenantDatabase } from './database.ts'
-import type { TenantBundle } from './protocol.ts'
+import type { TenantJobs } from './protocol.ts'
 
 export const EVIDENCE_TABLE =
   'CREATE TABLE IF NOT EXISTS evidence (hash TEXT PRIMARY KEY, record TEXT NOT NULL, until_ms INTEGER NOT NULL)'
@@ -22,7 +22,7 @@ export function keepEvidence(rows: Rows, record: EvidenceRecord, untilMs: number
 export function readEvidence(
   rows: Rows,
   receipts: readonly SignedReceipt[],
-): TenantBundle['evidence'] {
+): TenantJobs['evidence'] {
   const hashes = new Set(receipts.map(({ receipt }) => receipt.ticket.place.evidenceHash))
   return [...hashes].flatMap((hash) => {
     const [row] = rows('SELECT record FROM evidence WHERE hash = ?', hash)

@@ -1,7 +1,12 @@
 /** What the Worker and the hubs say to a Tenant by RPC: plain JSON both ways. */
 import { z } from 'zod'
 import type { AuditDetail, LogEntry, LogProgress } from '#shared/audit.ts'
-import type { BundledPolicy, BundleHead, ProvenEntry } from '#shared/audit-bundle.ts'
+import type {
+  BundledPolicy,
+  BundleHead,
+  BundleNarrowing,
+  ProvenEntry,
+} from '#shared/audit-bundle.ts'
 import type { Domain } from '#shared/eip712.ts'
 import type { EvidenceRecord } from '#shared/evidence.ts'
 import { Address, TenantId, type Bytes32, type JobId } from '#shared/ids.ts'
@@ -10,7 +15,7 @@ import { NetworkId, type CompiledPolicy, type Policy } from '#shared/policy.ts'
 import type { SignedReceipt } from '#shared/receipt.ts'
 import type { BatchId } from '../batch/protocol.ts'
 import type { SignedCheckpoint } from './audit-reader.ts'
-import type { AuditPage, AuditQuery } from './audit-store.ts'
+import type { AuditPage, AuditQuery, Stretch } from './audit-store.ts'
 import type { BatchEntry, BatchPlace } from './batch-index.ts'
 import type {
   IdempotencyHold,
@@ -147,21 +152,32 @@ export interface Erased {
   readonly held: readonly { readonly sequence: number; readonly untilMs: number }[]
 }
 
-/** Which entries a bundle is about: from … up to, without the last; or one job's. */
-export type BundleSelection =
-  | { readonly from: number; readonly to: number }
-  | { readonly jobId: JobId }
+/** A place in the log, or the time that it is looked up by. */
+export type LogPoint = { readonly sequence: number } | { readonly atMs: number }
 
-/** The tenant's part of a bundle: the ledger adds where its receipts are settled. */
-export interface TenantBundle extends Pick<
-  BundleHead,
-  'tenant' | 'checkpoint' | 'range' | 'selection'
-> {
+/** What of the log is wanted; from its beginning, to its end, where that is null. `to` is the first entry that is left out, or a last time. */
+export interface BundleQuery {
+  readonly from: LogPoint | null
+  readonly to: LogPoint | null
+  readonly selection: BundleNarrowing
+}
+
+/** The head of a bundle, how long the log was when it was begun, and the leaves around its range. */
+export interface BundleOpening extends Omit<BundleHead, 'domain' | 'settlesWithinMs'> {
   readonly domain: Domain
   readonly size: number
-  readonly policies: readonly BundledPolicy[]
-  readonly entries: readonly ProvenEntry[]
-  /** Without their salts: those open what an auditor need not see. */
+  readonly edges: readonly ProvenEntry[]
+}
+
+/** A part of a bundle that is begun: a few entries of its range, or those of its job. */
+export interface BundlePage extends Stretch {
+  readonly selection: BundleNarrowing
+  /** Entries of the log that the proofs are of. */
+  readonly size: number
+}
+
+/** Receipts of a page, without their salts: those open what an auditor need not see. */
+export interface TenantJobs {
   readonly receipts: readonly SignedReceipt[]
   /** The records that the receipts' tickets name, as far as they are kept. */
   readonly evidence: readonly { readonly hash: Bytes32; readonly record: EvidenceRecord }[]
@@ -227,14 +243,20 @@ export interface TenantApi {
   /** @throws {AppError} forbidden where the deployment has no log key */
   signedCheckpoint(): Promise<SignedCheckpoint>
   auditSearch(query: AuditQuery): Promise<AuditPage>
-  /** At most LIMITS.auditPageEntries from there on. */
-  auditRange(from: number, to: number): Promise<LogEntry[]>
+  /** Where an export is to be cut. @throws {AppError} invalid_request */
+  auditCut(query: Pick<BundleQuery, 'from' | 'to'>): Promise<Stretch>
+  /** Of at most LIMITS.auditPageEntries entries those that the selection takes. */
+  auditSelected(page: BundlePage): Promise<LogEntry[]>
   /** @throws {AppError} invalid_request for what is not in the log */
   auditInclusion(leaf: { readonly index: number; readonly size: number }): Promise<Bytes32[]>
   /** @throws {AppError} invalid_request for sizes that the log does not have */
   auditConsistency(sizes: { readonly from: number; readonly to: number }): Promise<Bytes32[]>
-  /** @throws {AppError} not_found, too_large */
-  auditBundle(selection: BundleSelection): Promise<TenantBundle>
+  /** @throws {AppError} not_found, invalid_request, forbidden where the deployment has no log key */
+  openBundle(query: BundleQuery): Promise<BundleOpening>
+  bundlePolicies(page: BundlePage): Promise<BundledPolicy[]>
+  bundleEntries(page: BundlePage): Promise<ProvenEntry[]>
+  bundleErasures(page: BundlePage, range: Stretch): Promise<ProvenEntry[]>
+  bundleJobs(page: BundlePage): Promise<TenantJobs>
   /** Logs an export. */
   recordExport(detail: AuditDetail<'audit.exported'>): Promise<void>
   recordRefusals(refusals: readonly AuditDetail<'job.refused'>[]): Promise<void>

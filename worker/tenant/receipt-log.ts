@@ -9,7 +9,7 @@ import type { TenantDatabase, TenantDeps } from './database.ts'
 import { countPlacement, PLACEMENTS_TABLE } from './placements.ts'
 import { deleteReceipt, eraseJobs } from './erase-jobs.ts'
 import { EVIDENCE_TABLE, keepEvidence, readEvidence } from './evidence-records.ts'
-import type { Erased, RecordedReceipt, TenantBundle } from './protocol.ts'
+import type { Erased, RecordedReceipt, TenantJobs } from './protocol.ts'
 
 const DAY_MS = 86_400_000
 
@@ -18,7 +18,7 @@ export interface ReceiptLog {
   record(receipts: readonly RecordedReceipt[]): void
   find(id: Bytes32): RecordedReceipt | null
   /** Records of evidence that these receipts' tickets name. */
-  evidenceOf(receipts: readonly SignedReceipt[]): TenantBundle['evidence']
+  evidenceOf(receipts: readonly SignedReceipt[]): TenantJobs['evidence']
   /** @throws {AppError} not_found */
   erase(jobId: JobId, by: string | null): Erased
   /** The jobs of these receipts, as parts of one subject; null when none of them is kept. */

@@ -7,11 +7,12 @@ import type { Policy } from '#shared/policy.ts'
 import type { BatchId } from '../batch/protocol.ts'
 import type { BatchPlace } from './batch-index.ts'
 import { readLogIdentity } from './log-identity.ts'
-import type { AuditQuery } from './audit-store.ts'
+import type { AuditQuery, Stretch } from './audit-store.ts'
 import { createTenantCore, type TenantCore } from './core.ts'
 import type { IdempotencyHold, IdempotentRequest, KeptAnswer } from './idempotency.ts'
 import type {
-  BundleSelection,
+  BundlePage,
+  BundleQuery,
   KeyChange,
   KeyRequest,
   NewKey,
@@ -117,8 +118,12 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
     return this.#core.audit.search(query)
   }
 
-  async auditRange(from: number, to: number) {
-    return this.#core.audit.range(from, to)
+  async auditCut(query: Pick<BundleQuery, 'from' | 'to'>) {
+    return this.#core.bundles.cut(query)
+  }
+
+  async auditSelected(page: BundlePage) {
+    return this.#core.bundles.selected(page)
   }
 
   async auditInclusion(leaf: { readonly index: number; readonly size: number }) {
@@ -129,8 +134,24 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
     return this.#core.audit.consistency(sizes)
   }
 
-  auditBundle(selection: BundleSelection) {
-    return this.#core.audit.bundle(selection)
+  openBundle(query: BundleQuery) {
+    return this.#core.bundles.open(query)
+  }
+
+  async bundlePolicies(page: BundlePage) {
+    return this.#core.bundles.policies(page)
+  }
+
+  async bundleEntries(page: BundlePage) {
+    return this.#core.bundles.entries(page)
+  }
+
+  async bundleErasures(page: BundlePage, range: Stretch) {
+    return this.#core.bundles.erasures(page, range)
+  }
+
+  async bundleJobs(page: BundlePage) {
+    return this.#core.bundles.jobs(page)
   }
 
   async recordExport(detail: AuditDetail<'audit.exported'>) {

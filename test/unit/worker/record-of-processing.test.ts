@@ -1,9 +1,13 @@
+import { admissionOf, placementOf } from '#shared/audit-receipt.ts'
+import type { LogEntry } from '#shared/audit.ts'
+import type { Bytes32 } from '#shared/ids.ts'
+import { createReceiptMaker } from '#test/support/receipts.ts'
 import { describe, expect, it } from 'vitest'
 import { compilePolicy } from '#shared/compile-policy.ts'
 import { TenantId } from '#shared/ids.ts'
-import { countryBit } from '#shared/region.ts'
+import { countryBit, groupCountries } from '#shared/region.ts'
 import { parseCsv } from '../../support/csv.ts'
-import { toCsvLine } from '#worker/formats/audit.ts'
+import { CSV_HEAD, toCsvLine } from '#worker/formats/audit-lines.ts'
 import { recordAsCsv, recordOfProcessing, RopaReply } from '#worker/record-of-processing.ts'
 import { asPolicy } from '#test/support/as-policy.ts'
 
@@ -79,32 +83,58 @@ describe('the record of processing', () => {
     expect(record.activities).toMatchObject([{ endedAt: null, allowedIn: 'EEA, CH, US' }])
   })
 
-  it('says as CSV what it says as JSON', () => {
-    const [head = [], line = [], ...more] = parseCsv(recordAsCsv(record))
-    expect(more).toEqual([])
-    const cell = (name: string) => line[head.indexOf(name)]
-    expect(cell('activity')).toBe('sensors@2')
-    expect(cell('computedIn')).toBe(
-      'DE 10 jobs (observed); CH 2 jobs (observed); US 1 jobs (observed)',
-    )
-    expect(cell('thirdCountryTransfers')).toContain('US: none on record')
-    expect(cell('retentionDays')).toBe('30')
+  it('says as CSV what it says as JSON: a line a country, a column a fact', () => {
+    const [head = [], ...lines] = parseCsv(recordAsCsv(record))
+    const cells = (name: string) => lines.map((line) => line[head.indexOf(name)])
+    expect(cells('activity')).toEqual(['sensors@2', 'sensors@2', 'sensors@2'])
+    expect(cells('country')).toEqual(['DE', 'CH', 'US'])
+    expect(cells('jobs')).toEqual(['10', '2', '1'])
+    expect(cells('transfer').at(-1)).toBe('none on record')
+    expect(cells('retentionDays')).toEqual(['30', '30', '30'])
   })
 })
 
 describe('an entry as CSV', () => {
-  it('keeps commas, quotes and line ends within its cell', () => {
-    const detail = { subject: 'a "b", c\r\nd', policyHash: null, by: null }
-    const entry = {
-      version: 1 as const,
-      sequence: 7,
-      atMs: 0,
-      type: 'quota.set' as const,
-      commitment: `0x${'11'.repeat(32)}` as const,
-      opening: { salt: `0x${'22'.repeat(32)}` as const, detail },
-    }
-    const [cells = []] = parseCsv(toCsvLine(entry))
-    expect(cells.slice(0, 4)).toEqual(['7', '1970-01-01T00:00:00.000Z', 'quota.set', ''])
-    expect(JSON.parse(cells[4] ?? '')).toEqual(detail)
+  const line = (type: LogEntry['type'], detail: Record<string, unknown>) => {
+    const salt: Bytes32 = `0x${'22'.repeat(32)}`
+    const commitment: Bytes32 = `0x${'11'.repeat(32)}`
+    const entry = { version: 1 as const, sequence: 7, atMs: 0, type, commitment }
+    const [head = [], cells = []] = parseCsv(
+      CSV_HEAD + toCsvLine({ ...entry, opening: { salt, detail } }),
+    )
+    expect(cells).toHaveLength(head.length)
+    expect(cells.join()).not.toMatch(/[{[]/)
+    return (name: string) => cells[head.indexOf(name)]
+  }
+
+  it('keeps commas, quotes and line ends within its cell, and begins no formula', () => {
+    const subject = 'a "b", c\r\nd'
+    const cell = line('quota.set', { subject, policyHash: null, by: null })
+    expect([cell('sequence'), cell('time'), cell('type')]).toEqual([
+      '7',
+      '1970-01-01T00:00:00.000Z',
+      'quota.set',
+    ])
+    expect(cell('subject')).toBe(subject)
+    const formula = { subject: '=1+1', policyHash: null, by: null }
+    expect(line('quota.set', formula)('subject')).toBe("'=1+1")
+  })
+
+  it('has a column for each fact, and countries by their ISO codes', async () => {
+    const maker = await createReceiptMaker({
+      chainId: 1,
+      verifyingContract: `0x${'5e'.repeat(20)}`,
+    })
+    const signed = await maker.make()
+    const placed = line('job.placed', placementOf(signed))
+    expect([
+      placed('job'),
+      placed('country'),
+      placed('evidence'),
+      placed('possibleCountries'),
+    ]).toEqual([signed.receipt.ticket.jobId, 'DE', 'observed', 'DE'])
+    const admitted = line('job.admitted', admissionOf(signed))
+    expect(admitted('policy')).toBe('eu-only')
+    expect(admitted('allowedCountries')?.split(' ')).toEqual(groupCountries('EU')?.toSorted())
   })
 })

@@ -1,0 +1,216 @@
+/** Bundles as they are streamed: whole ranges, cut by time, narrowed by policy and type, a bounded page at a time. */
+import { toHex } from 'viem'
+import { beforeAll, describe, expect, it } from 'vitest'
+import type { AuditBundle } from '#shared/audit-bundle.ts'
+import { compilePolicy } from '#shared/compile-policy.ts'
+import { toAppError } from '#shared/errors.ts'
+import { randomBytes } from '#shared/ids.ts'
+import { LIMITS } from '#shared/limits.ts'
+import { asPolicy } from '#test/support/as-policy.ts'
+import { collectBundle, tenantOf, type BundleWish } from '#test/support/collect-bundle.ts'
+import { TENANT } from '#test/support/policies.ts'
+import { createReceiptMaker, type ReceiptMaker } from '#test/support/receipts.ts'
+import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
+import { bundleText, openBundle, type BundleSource } from '#worker/collect-bundle.ts'
+import { createTenantCore, type TenantCore } from '#worker/tenant/core.ts'
+import type { TenantApi } from '#worker/tenant/protocol.ts'
+
+const DOMAIN = { chainId: 31_337, verifyingContract: `0x${'5e'.repeat(20)}` } as const
+const START_MS = 1_800_000_000_000
+const SALT = `0x${'5a'.repeat(32)}` as const
+
+let maker: ReceiptMaker
+beforeAll(async () => {
+  maker = await createReceiptMaker(DOMAIN)
+})
+
+/** A tenant with the policies eu and dach, whose clock the test sets. */
+async function createTenant() {
+  const clock = { nowMs: START_MS }
+  const core = createTenantCore({
+    storage: createSqliteStorage(),
+    nowMs: () => clock.nowMs,
+    random: randomBytes,
+    log: { domain: DOMAIN, seed: toHex(randomBytes(32)) },
+  })
+  await core.createKey({ tenant: TENANT, scopes: ['infer'] })
+  const published = {
+    eu: core.publishPolicy(asPolicy({ id: 'eu', compute: { allow: ['EU'] }, dataClass: 'public' })),
+    dach: core.publishPolicy(
+      asPolicy({ id: 'dach', compute: { allow: ['DE', 'AT', 'CH'] }, dataClass: 'public' }),
+    ),
+  }
+  const run = async (name: keyof typeof published) => {
+    const receipt = await maker.make({ policy: published[name].compiled })
+    core.recordReceipts([{ receipt, salt: SALT }])
+    return receipt
+  }
+  return { core, clock, run, source: sourceOf(core) }
+}
+
+function sourceOf(core: TenantCore, own: Partial<TenantApi> = tenantOf(core)): BundleSource {
+  const namespace = (stub: unknown) => ({
+    getByName: () => stub,
+    jurisdiction: () => namespace(stub),
+  })
+  const ledger = { status: async () => [], settledLogs: async () => [] }
+  const config = {
+    hubs: [{ name: 'hub-test', jurisdiction: 'any' as const }],
+    deployment: 'any' as const,
+    ingressCountry: 0,
+    hubAddress: '',
+    operatorKey: undefined,
+    admissionSecret: undefined,
+    proxySecret: undefined,
+    logKey: undefined,
+  }
+  return { env: { TENANT: namespace(own), LEDGER: namespace(ledger) }, config, tenant: TENANT }
+}
+
+const opened = ({ entries }: AuditBundle) =>
+  entries.filter(({ opening }) => opening !== null).map(({ sequence }) => sequence)
+const sequences = (list: readonly { readonly sequence: number }[]) =>
+  list.map(({ sequence }) => sequence)
+
+describe('a bundle', () => {
+  it('is of the whole log where nothing is said, and carries the text of each policy that a job names', async () => {
+    const { core, run, source } = await createTenant()
+    const [first, second] = [await run('eu'), await run('dach')]
+    const size = core.audit.head()?.size ?? 0
+    const bundle = await collectBundle(source, { selection: {} })
+    expect(bundle.range).toEqual({ from: 0, to: size })
+    expect(sequences(bundle.entries)).toEqual(Array.from({ length: size }, (_, i) => i))
+    expect(bundle.jobs.map(({ receipt }) => receipt.id)).toEqual([first.id, second.id])
+    expect(bundle.policies.map(({ policy, version }) => `${policy.id}@${version}`)).toEqual(
+      expect.arrayContaining(['eu@1', 'dach@1']),
+    )
+    for (const { policy, version } of bundle.policies) {
+      const { hash } = compilePolicy(policy, { tenant: TENANT, version })
+      expect([first.policy.hash, second.policy.hash]).toContain(hash)
+    }
+  })
+
+  it('narrowed to a policy or a type keeps every leaf, and opens those entries alone', async () => {
+    const { core, run, source } = await createTenant()
+    await run('eu')
+    const { id } = await run('dach')
+    await run('eu')
+    core.recordRefusals([refusal('dach'), refusal('eu')])
+    const size = core.audit.head()?.size ?? 0
+    const dach = await collectBundle(source, { selection: { policy: 'dach' } })
+    expect(dach.entries).toHaveLength(size)
+    expect(dach.jobs.map(({ receipt }) => receipt.id)).toEqual([id])
+    expect(dach.policies.map(({ policy }) => policy.id)).toEqual(['dach'])
+    const types = dach.entries.filter(({ opening }) => opening !== null).map(({ type }) => type)
+    expect(types).toEqual(['job.admitted', 'job.placed', 'job.refused'])
+    const placed = await collectBundle(source, { selection: { type: 'job.placed' } })
+    expect(placed.jobs).toHaveLength(3)
+    expect(opened(placed)).toHaveLength(3)
+    const none = await collectBundle(source, { selection: { type: 'key.revoked' } })
+    expect([opened(none), none.jobs, none.policies]).toEqual([[], [], []])
+    expect(none.entries).toHaveLength(size)
+  })
+
+  it('cut by time shows the leaves around it, and is good where nothing happened then', async () => {
+    const { clock, run, source } = await createTenant()
+    for (const minute of [1, 2, 3]) {
+      clock.nowMs = START_MS + minute * 60_000
+      await run('eu')
+    }
+    const at = (minute: number) => START_MS + minute * 60_000
+    const cut = (from: number, to: number): BundleWish => ({
+      from: { atMs: from },
+      to: { atMs: to },
+      selection: { fromMs: from, toMs: to },
+    })
+    const { range, entries, edges, jobs } = await collectBundle(source, cut(at(2), at(2)))
+    expect(jobs).toHaveLength(1)
+    expect(entries.map(({ atMs }) => atMs)).toEqual([at(2), at(2)])
+    expect(sequences(edges)).toEqual([range.from - 1, range.to])
+    expect(edges.map(({ atMs }) => atMs)).toEqual([at(1), at(3)])
+    expect(edges.every(({ opening }) => opening === null)).toBe(true)
+    const quiet = await collectBundle(source, cut(at(2) + 1, at(3) - 1))
+    expect([quiet.entries, quiet.jobs]).toEqual([[], []])
+    expect(quiet.edges.map(({ atMs }) => atMs)).toEqual([at(2), at(3)])
+  })
+
+  it('names the later entries that say what of it was erased', async () => {
+    const { core, run, source } = await createTenant()
+    const { receipt } = await run('eu')
+    await run('eu')
+    const to = core.audit.head()?.size ?? 0
+    core.eraseJob(receipt.ticket.jobId, null)
+    const bundle = await collectBundle(source, { from: 0, to })
+    expect(bundle.erasures.map(({ type, sequence }) => [type, sequence])).toEqual([
+      ['job.erased', to],
+    ])
+    expect(bundle.jobs).toHaveLength(1)
+    const before = await collectBundle(source, { from: 0, to: 2 })
+    expect(before.erasures).toEqual([])
+  })
+
+  it('of a place that the log does not have is refused', async () => {
+    const { source } = await createTenant()
+    for (const [from, to] of [
+      [2, 1],
+      [0, 99],
+    ] as const) {
+      const refused = collectBundle(source, { from, to })
+      await expect(refused.catch((error: unknown) => toAppError(error).code)).resolves.toBe(
+        'invalid_request',
+      )
+    }
+  })
+
+  it('holds a page of entries and jobs at a time, however many there are', async () => {
+    const { core } = await createTenant()
+    const jobs = LIMITS.auditBundlePage * 3 + 7
+    const eu = await maker.make()
+    core.recordReceipts(
+      await Promise.all(
+        Array.from({ length: jobs }, async () => ({ receipt: await maker.make(), salt: SALT })),
+      ),
+    )
+    expect(eu.policy.id).toBe('eu-only')
+    const own = tenantOf(core)
+    const counts: number[] = []
+    const counted: Partial<TenantApi> = {
+      ...own,
+      bundleEntries: async (page) => count(await own.bundleEntries?.(page)),
+      bundleJobs: async (page) => {
+        const part = await own.bundleJobs?.(page)
+        count(part?.receipts)
+        return part ?? { receipts: [], evidence: [] }
+      },
+    }
+    const count = <T>(list: readonly T[] | undefined): T[] => {
+      counts.push(list?.length ?? 0)
+      return [...(list ?? [])]
+    }
+    const opened = await openBundle(sourceOf(core, counted), {
+      from: null,
+      to: null,
+      selection: { fromMs: null, toMs: null, policy: null, type: null, job: null },
+    })
+    let pagesAhead = 0
+    for await (const chunk of bundleText(opened)) {
+      expect(chunk.length).toBeLessThan(2_000_000)
+      pagesAhead = Math.max(pagesAhead, counts.length)
+    }
+    expect(Math.max(...counts)).toBeLessThanOrEqual(LIMITS.auditBundlePage)
+    expect(counts.reduce((sum, each) => sum + each, 0)).toBeGreaterThanOrEqual(jobs * 3)
+  })
+})
+
+function refusal(policyId: string) {
+  const at = { firstAtMs: START_MS, lastAtMs: START_MS }
+  return {
+    jobId: null,
+    by: null,
+    code: 'residency_unsatisfiable',
+    rule: null,
+    policyId,
+    count: 1,
+    ...at,
+  }
+}

@@ -1,0 +1,148 @@
+/** An entry of the audit log as a line of an export: JSON as it stands in the log, or CSV with one fact a column. */
+import { parseDetail, type AuditEvent, type LogEntry } from '#shared/audit.ts'
+import { countryCode, listCountries, type CountrySet } from '#shared/region.ts'
+
+/** Each is empty where an entry says nothing of it. Places are ISO 3166-1 alpha-2; lists have spaces between. */
+const COLUMNS = [
+  'sequence',
+  'time',
+  'type',
+  'job',
+  'attempt',
+  'policy',
+  'policyVersion',
+  'policyHash',
+  'allowedCountries',
+  'receipt',
+  'hub',
+  'node',
+  'country',
+  'evidence',
+  'evidenceSource',
+  'trust',
+  'possibleCountries',
+  'evidenceHash',
+  'issuedAt',
+  'finishedAt',
+  'receiptUntil',
+  'code',
+  'rule',
+  'count',
+  'firstAt',
+  'lastAt',
+  'subject',
+  'by',
+  'format',
+  'from',
+  'to',
+  'erasedJob',
+  'erasedEntries',
+  'erasedReceipts',
+  'salt',
+  'commitment',
+] as const
+type Facts = Partial<Record<(typeof COLUMNS)[number], string | number | null>>
+
+export const CSV_HEAD = toCsvRow(COLUMNS)
+
+export function toJsonLine(entry: LogEntry): string {
+  return `${JSON.stringify(entry)}\n`
+}
+
+export function toCsvLine(entry: LogEntry): string {
+  const { sequence, atMs, type, commitment, opening } = entry
+  const facts: Facts = {
+    ...(opening === null ? {} : factsOf(readEvent(entry, opening.detail))),
+    sequence,
+    time: when(atMs),
+    type,
+    salt: opening?.salt ?? null,
+    commitment,
+  }
+  return toCsvRow(COLUMNS.map((column) => facts[column] ?? ''))
+}
+
+/** RFC 4180. Every cell that is not a number is quoted. */
+export function toCsvRow(cells: readonly (string | number)[]): string {
+  const line = cells.map((cell) => (typeof cell === 'number' ? String(cell) : quote(cell)))
+  return `${line.join(',')}\r\n`
+}
+
+/** A cell that a sheet would run as a formula begins with an apostrophe. */
+function quote(cell: string): string {
+  if (cell === '') return ''
+  const text = /^[=+\-@\t\r]/.test(cell) ? `'${cell}` : cell
+  return `"${text.replaceAll('"', '""')}"`
+}
+
+function readEvent({ type }: LogEntry, detail: unknown): AuditEvent {
+  return { type, detail: parseDetail(type, detail) } as AuditEvent
+}
+
+function factsOf(event: AuditEvent): Facts {
+  switch (event.type) {
+    case 'job.admitted': {
+      const {
+        jobId: job,
+        attempt,
+        policyId,
+        policyVersion,
+        policyHash,
+        allowed,
+        atMs,
+      } = event.detail
+      const allowedCountries = codes(allowed)
+      return {
+        job,
+        attempt,
+        policy: policyId,
+        policyVersion,
+        policyHash,
+        allowedCountries,
+        issuedAt: when(atMs),
+      }
+    }
+    case 'job.placed': {
+      const { jobId: job, receiptId: receipt, hub, nodeId: node, place } = event.detail
+      return {
+        job,
+        receipt,
+        hub,
+        node,
+        country: countryCode(place.country),
+        evidence: place.evidence,
+        evidenceSource: place.source,
+        trust: place.trust,
+        possibleCountries: codes(place.possible),
+        evidenceHash: place.evidenceHash,
+        finishedAt: when(event.detail.finishedAtMs),
+        receiptUntil: when(event.detail.receiptUntilMs),
+      }
+    }
+    case 'job.refused': {
+      const { jobId: job, by, code, rule, policyId: policy, count } = event.detail
+      const [firstAt, lastAt] = [when(event.detail.firstAtMs), when(event.detail.lastAtMs)]
+      return { job, by, code, rule, policy, count, firstAt, lastAt }
+    }
+    case 'audit.exported':
+      return event.detail
+    case 'job.erased': {
+      const { job: erasedJob, entries, receipts, by } = event.detail
+      return { erasedJob, erasedEntries: entries.join(' '), erasedReceipts: receipts, by }
+    }
+    case 'retention.swept': {
+      const { entries, receipts } = event.detail
+      return { erasedEntries: entries.join(' '), erasedReceipts: receipts }
+    }
+    default:
+      return event.detail
+  }
+}
+
+function when(atMs: number): string {
+  return new Date(atMs).toISOString()
+}
+
+function codes(set: CountrySet): string {
+  return listCountries(set).join(' ')
+}
