@@ -51,10 +51,10 @@ export function exportBar({ session, say }: ViewContext): HTMLElement {
     h(
       'div',
       { class: 'filters' },
-      field('export-from', 'From (UTC)', from),
-      field('export-to', 'to (UTC)', to),
-      field('export-policy', 'Policy', policy),
-      field('export-type', 'What', type),
+      field('export-from', 'Export from (UTC)', from),
+      field('export-to', 'Export to (UTC)', to),
+      field('export-policy', 'Of policy', policy),
+      field('export-type', 'Of type', type),
       (Object.keys(FORMATS) as (keyof typeof FORMATS)[]).map((format) =>
         button(FORMATS[format].label, () => save(format)),
       ),
