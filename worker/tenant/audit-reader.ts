@@ -1,5 +1,5 @@
 /** What a tenant's log shows to others: signed checkpoints, proofs, and its part of a bundle. */
-import { logOrigin, type LogProgress } from '#shared/audit.ts'
+import { logOrigin, type LogEntry, type LogProgress } from '#shared/audit.ts'
 import { createLogSigner, type LogSigner } from '#shared/checkpoint.ts'
 import type { Domain } from '#shared/eip712.ts'
 import { AppError } from '#shared/errors.ts'
@@ -65,6 +65,11 @@ export function createAuditReader(database: TenantDatabase, { domain, seed }: Lo
     consistency({ from, to }: { readonly from: number; readonly to: number }): Bytes32[] {
       checkSizes(from, to, sizeNow())
       return consistencyProof({ from, to }, audit.reader())
+    },
+
+    range(from: number, to: number): LogEntry[] {
+      database.tenant()
+      return audit.range(from, to)
     },
 
     search(query: AuditQuery): AuditPage {
