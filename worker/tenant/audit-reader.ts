@@ -69,7 +69,7 @@ export function createAuditReader(database: TenantDatabase, { domain, seed }: Lo
 
     range(from: number, to: number): LogEntry[] {
       database.tenant()
-      return audit.range(from, to)
+      return audit.range(from, Math.min(to, from + LIMITS.auditPageEntries))
     },
 
     search(query: AuditQuery): AuditPage {
