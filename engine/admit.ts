@@ -28,7 +28,7 @@ export interface AdmitOptions {
 /** @throws {AppError} internal naming the first output that disagrees, or what the provider failed with */
 export async function admitModel(options: AdmitOptions): Promise<LoadedModel> {
   const { manifest, files, provider, sessions, now } = options
-  const loaded = await createModelRunner({ manifest, files, sessions, provider })
+  const loaded = await createModelRunner({ manifest, files, sessions, provider, now })
   const { runner } = loaded
   try {
     for (const golden of manifest.golden) await checkGolden(manifest, runner, golden)

@@ -3,13 +3,14 @@ import { Tokenizer } from '@huggingface/tokenizers'
 import { AppError } from '#shared/errors.ts'
 import { decodeTexts } from '#shared/tensor.ts'
 import { cancelled } from '../deadline.ts'
+import { createPieces } from './pieces.ts'
 import type { ModelRunner } from './runner.ts'
 import { firstFloats, type FloatTensor, type Session } from './session.ts'
 
 /** The position table of the models that we run ends here; longer texts are cut. */
 export const MAX_TOKENS = 64
-/** Texts in one run of the session: small enough that a cancelled job stops soon. */
-const CHUNK_TEXTS = 32
+/** Tokens in one run of the session, with those that fill short texts up. */
+const RUN_TOKENS = 32 * MAX_TOKENS
 
 export interface TokenizerFiles {
   /** Text of tokenizer.json. */
@@ -17,8 +18,15 @@ export interface TokenizerFiles {
   readonly tokenizerConfig: string
 }
 
-export function createEmbeddingRunner(session: Session, files: TokenizerFiles): ModelRunner {
+export interface EmbeddingParts extends TokenizerFiles {
+  readonly session: Session
+  /** Monotonic clock in ms. */
+  readonly now: () => number
+}
+
+export function createEmbeddingRunner({ session, now, ...files }: EmbeddingParts): ModelRunner {
   const encode = createEncoder(files)
+  const pieces = createPieces({ first: MAX_TOKENS, most: RUN_TOKENS, now })
   return {
     async run([texts], signal) {
       const rows = decodeTexts(texts?.bytes ?? new Uint8Array()).map((text, index) => {
@@ -30,9 +38,10 @@ export function createEmbeddingRunner(session: Session, files: TokenizerFiles): 
         })
       })
       const vectors: Float32Array[] = []
-      for (let at = 0; at < rows.length; at += CHUNK_TEXTS) {
+      while (vectors.length < rows.length) {
         if (signal.aborted) throw cancelled()
-        vectors.push(...(await embed(session, rows.slice(at, at + CHUNK_TEXTS))))
+        const piece = takeRows(rows, vectors.length, pieces.size())
+        vectors.push(...(await pieces.time(tokensOf(piece), () => embed(session, piece))))
       }
       return [stack(vectors)]
     },
@@ -46,6 +55,17 @@ export function createEncoder(files: TokenizerFiles): (text: string) => number[]
     JSON.parse(files.tokenizerConfig) as object,
   )
   return (text) => tokenizer.encode(text).ids.slice(0, MAX_TOKENS)
+}
+
+/** As many rows as there are tokens for, each as wide as the widest; one at least. */
+function takeRows(rows: readonly number[][], from: number, tokens: number): readonly number[][] {
+  let to = from + 1
+  while (to < rows.length && tokensOf(rows.slice(from, to + 1)) <= tokens) to += 1
+  return rows.slice(from, to)
+}
+
+function tokensOf(rows: readonly number[][]): number {
+  return rows.length * Math.max(...rows.map((ids) => ids.length))
 }
 
 async function embed(session: Session, rows: readonly number[][]): Promise<Float32Array[]> {

@@ -28,6 +28,8 @@ export interface RunnerOptions {
   readonly files: ModelFiles
   readonly sessions: SessionFactory
   readonly provider: Provider
+  /** Monotonic clock in ms. @default the runtime's */
+  readonly now?: () => number
 }
 
 export interface LoadedRunner {
@@ -64,19 +66,21 @@ export async function createModelRunner(options: RunnerOptions): Promise<LoadedR
 }
 
 async function runnerFor(options: RunnerOptions, open: OpenSession): Promise<ModelRunner> {
-  const { manifest, files } = options
+  const { manifest, files, provider, now = () => performance.now() } = options
   const text = (name: string) => new TextDecoder().decode(modelFile(files, name))
   const imageDecoder = () => createImageDecoder(modelFile(files, 'jpeg.wasm'))
   switch (manifest.task) {
     case 'embedding':
-      return createEmbeddingRunner(await open('model.onnx'), {
+      return createEmbeddingRunner({
+        session: await open('model.onnx'),
+        now,
         tokenizer: text('tokenizer.json'),
         tokenizerConfig: text('tokenizer_config.json'),
       })
     case 'ocr-line':
       return createOcrLineRunner(await open('model.onnx'), text('keys.txt'))
     case 'chat':
-      return createTextRunner({ manifest, files, open })
+      return createTextRunner({ manifest, files, provider, open, now })
     case 'ocr':
       return createOcrRunner({
         detector: await open('detect.onnx'),

@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { AppError, invariant } from '#shared/errors.ts'
 import { cancelled } from '../../deadline.ts'
+import { createPieces, type Pieces } from '../pieces.ts'
 import {
   readFloats,
   type Feed,
@@ -47,14 +48,25 @@ export interface Decoder {
 /** Logits of one run that are held at most; all but the last row are thrown away. */
 const MAX_LOGITS = 1 << 23
 const MAX_PREFILL_TOKENS = 512
+/** Of the first piece on a GPU, and the runs that then say how long the pieces of its life are. */
+const GPU_PREFILL_TOKENS = 64
+const LEARNING_RUNS = 32
 
 /** Names of the outputs that only go back in: let them stay on the device. */
 export function cacheOutputs(config: DecoderConfig): string[] {
   return cacheNames(config).map(({ output }) => output)
 }
 
-/** @throws {AppError} internal for a graph that wants inputs which a text generator has not */
-export function createDecoder(session: Session, config: DecoderConfig): Decoder {
+/**
+ * @param now where a GPU computes: a prompt is read in pieces of a short time. On a processor whoever stops a job ends
+ * what runs it
+ * @throws {AppError} internal for a graph that wants inputs which a text generator has not
+ */
+export function createDecoder(
+  session: Session,
+  config: DecoderConfig,
+  now?: () => number,
+): Decoder {
   const inputs = new Map(session.inputs.map((info) => [info.name, info]))
   const caches = cacheNames(config)
   const known = new Set(['input_ids', 'attention_mask', 'position_ids', 'num_logits_to_keep'])
@@ -65,8 +77,13 @@ export function createDecoder(session: Session, config: DecoderConfig): Decoder 
   for (const { input, output } of caches)
     if (!inputs.has(input) || !session.outputNames.includes(output))
       throw new AppError('internal', `The graph has no ${input} and ${output}.`)
-  const graph: Graph = { session, inputs, caches, empty: emptyCache(config, inputs) }
-  return { start: () => startSequence(graph, config) }
+  const most = mostTokens(config, inputs)
+  const pieces =
+    now === undefined
+      ? createPieces({ first: most, most, learns: 0, now: () => 0 })
+      : createPieces({ first: GPU_PREFILL_TOKENS, most, learns: LEARNING_RUNS, now })
+  const graph: Graph = { session, inputs, caches, empty: emptyCache(config, inputs), pieces }
+  return { start: () => startSequence(graph) }
 }
 
 interface CacheName {
@@ -79,6 +96,7 @@ interface Graph {
   readonly inputs: ReadonlyMap<string, InputInfo>
   readonly caches: readonly CacheName[]
   readonly empty: Readonly<Record<string, Feed>>
+  readonly pieces: Pieces
 }
 
 function cacheNames({ num_hidden_layers: layers }: DecoderConfig): CacheName[] {
@@ -111,11 +129,12 @@ function emptyCache(
   )
 }
 
-function startSequence(graph: Graph, config: DecoderConfig): Sequence {
-  const keepsLast = graph.inputs.has('num_logits_to_keep')
-  const piece = keepsLast
-    ? MAX_PREFILL_TOKENS
-    : Math.max(1, Math.min(MAX_PREFILL_TOKENS, Math.floor(MAX_LOGITS / config.vocab_size)))
+function mostTokens(config: DecoderConfig, inputs: ReadonlyMap<string, InputInfo>): number {
+  if (inputs.has('num_logits_to_keep')) return MAX_PREFILL_TOKENS
+  return Math.max(1, Math.min(MAX_PREFILL_TOKENS, Math.floor(MAX_LOGITS / config.vocab_size)))
+}
+
+function startSequence(graph: Graph): Sequence {
   let past: Readonly<Record<string, Feed | SessionTensor>> = graph.empty
   let length = 0
   const step = async (ids: readonly number[]): Promise<Float32Array> => {
@@ -136,9 +155,15 @@ function startSequence(graph: Graph, config: DecoderConfig): Sequence {
   return {
     async feed(ids, signal) {
       let logits = new Float32Array()
-      for (let at = 0; at < ids.length; at += piece) {
+      for (let at = 0; at < ids.length;) {
         if (signal.aborted) throw cancelled()
-        logits = new Float32Array(await step(ids.slice(at, at + piece)))
+        const piece = ids.slice(at, at + graph.pieces.size())
+        // A single token says nothing of a prompt.
+        const run = () => step(piece)
+        logits = new Float32Array(
+          await (piece.length === 1 ? run() : graph.pieces.time(piece.length, run)),
+        )
+        at += piece.length
       }
       return logits
     },

@@ -1,6 +1,7 @@
 /** A chat model from the hub's transformers layout: graph, config, tokenizer, template. */
 import { z } from 'zod'
 import { AppError, invariant } from '#shared/errors.ts'
+import type { Provider } from '#shared/job.ts'
 import type { ModelManifest } from '#shared/model.ts'
 import { decodeTexts, type TensorValue } from '#shared/tensor.ts'
 import type { ModelFiles, ModelRunner, OpenSession } from '../runner.ts'
@@ -13,7 +14,10 @@ import { createVocabulary } from './vocabulary.ts'
 export interface TextRunnerOptions {
   readonly manifest: Pick<ModelManifest, 'id' | 'contextTokens'>
   readonly files: ModelFiles
+  readonly provider: Provider
   readonly open: OpenSession
+  /** Monotonic clock in ms. */
+  readonly now: () => number
 }
 
 /** Tokens of a golden run: enough for a sentence, few enough for a CPU that plays a GPU. */
@@ -48,7 +52,8 @@ export async function createTextRunner(options: TextRunnerOptions): Promise<Mode
   }
 }
 
-async function loadTextModel({ manifest, files, open }: TextRunnerOptions): Promise<TextModel> {
+async function loadTextModel(options: TextRunnerOptions): Promise<TextModel> {
+  const { manifest, files, provider, open, now } = options
   const text = (name: string) => {
     const bytes = files.get(name)
     return bytes === undefined ? undefined : new TextDecoder().decode(bytes)
@@ -69,7 +74,7 @@ async function loadTextModel({ manifest, files, open }: TextRunnerOptions): Prom
   const ends = new Set([generation.eos_token_id ?? config.eos_token_id ?? []].flat())
   return {
     vocabulary,
-    decoder: createDecoder(session, config),
+    decoder: createDecoder(session, config, provider === 'webgpu' ? now : undefined),
     applyTemplate: templateOf(
       TokenizerConfig.parse(JSON.parse(tokenizerConfig)),
       text('chat_template.jinja'),

@@ -1,0 +1,85 @@
+/** Work in pieces of a device's time: how many, how long, and where a stopped job ends. */
+import { readFileSync } from 'node:fs'
+import { expect, test } from 'vitest'
+import { createEmbeddingRunner } from '#engine/models/embedding.ts'
+import { createPieces } from '#engine/models/pieces.ts'
+import type { Session } from '#engine/models/session.ts'
+import { LIMITS } from '#shared/limits.ts'
+import { encodeBytes } from '#shared/tensor.ts'
+import { createFakeClock } from './fake-clock.ts'
+
+const MODEL = new URL('../../../models/littoral-embed-400k/', import.meta.url)
+const read = (name: string) => readFileSync(new URL(name, MODEL), 'utf8')
+
+/** A model on a device that takes so long for a run and for each token of it. */
+function createDevice(runMs: number, tokenMs: number) {
+  const clock = createFakeClock()
+  const runsMs: number[] = []
+  let afterRun = () => {}
+  const session = {
+    inputs: [],
+    outputNames: ['hidden'],
+    release: () => Promise.resolve(),
+    async run({ input_ids: ids }: Record<string, { readonly dims: readonly number[] }>) {
+      const [rows = 0, width = 0] = ids?.dims ?? []
+      const ms = runMs + rows * width * tokenMs
+      clock.add(ms)
+      runsMs.push(ms)
+      afterRun()
+      const data = new Float32Array(rows * width).fill(1)
+      return { hidden: { location: 'cpu', type: 'float32', data, dims: [rows, width, 1] } }
+    },
+  } as unknown as Session
+  const runner = createEmbeddingRunner({
+    session,
+    now: clock.now,
+    tokenizer: read('tokenizer.json'),
+    tokenizerConfig: read('tokenizer_config.json'),
+  })
+  return { runner, runsMs, onRun: (heard: () => void) => (afterRun = heard) }
+}
+
+const LONG = 'set the kitchen fan and the garage pump to forty percent please '.repeat(8)
+const texts = (count: number) => [{ shape: [count], bytes: encodeBytes(Array(count).fill(LONG)) }]
+const NEVER = new AbortController().signal
+
+test.each([
+  ['a quick GPU', 2, 0.001],
+  ['a slow one', 5, 0.1],
+  ['a processor that plays one', 10, 1.2],
+])(
+  '[C5] on %s no run of 200 texts takes the device for longer than a piece',
+  async (_, run, token) => {
+    const { runner, runsMs } = createDevice(run, token)
+    const [output] = await runner.run(texts(200), NEVER)
+    expect(output?.shape).toEqual([200, 1])
+    expect(Math.max(...runsMs)).toBeLessThanOrEqual(LIMITS.pieceMs)
+  },
+)
+
+test('[C5] a quick device gets ever larger pieces, up to 32 texts', async () => {
+  const { runner, runsMs } = createDevice(2, 0.001)
+  await runner.run(texts(200), NEVER)
+  expect(runsMs.length).toBeLessThan(14)
+})
+
+test('[C5] a stopped job ends with the piece that runs', async () => {
+  const { runner, runsMs, onRun } = createDevice(10, 1)
+  const stop = new AbortController()
+  onRun(() => {
+    if (runsMs.length === 3) stop.abort()
+  })
+  await expect(runner.run(texts(200), stop.signal)).rejects.toMatchObject({ code: 'cancelled' })
+  expect(runsMs).toHaveLength(3)
+})
+
+test('a size that was learned stays, where the last bits of the answer depend on it', async () => {
+  const clock = createFakeClock()
+  const pieces = createPieces({ first: 64, most: 512, learns: 2, now: clock.now })
+  const run = (ms: number) => pieces.time(64, async () => clock.add(ms))
+  await run(5)
+  await run(5)
+  const learned = pieces.size()
+  await run(500)
+  expect(pieces.size()).toBe(learned)
+})
