@@ -12,6 +12,7 @@ import type { ChildSetup } from './engine-messages.ts'
 import { startEngineProcess, type EngineProcess } from './engine-process.ts'
 import { keepAlive } from './keep-alive.ts'
 import { createModelProcess } from './model-process.ts'
+import { plainEnvironment } from './plain-environment.ts'
 import { createModelStore, DEFAULT_MODELS, type ModelStore } from './model-store.ts'
 
 const NEVER = new AbortController().signal
@@ -37,7 +38,7 @@ export async function createNodeEngine(options: NodeEngineOptions): Promise<Live
   const setup = { device, kernels: options.kernels, adapter: null }
   const { env, first } =
     device === 'cpu'
-      ? { env: process.env, first: undefined }
+      ? { env: plainEnvironment(process.env), first: undefined }
       : await findAdapter({ ...setup, role: 'kernels' }, log)
   const adapter = first?.ready.adapter ?? null
   if (adapter === null)
@@ -101,12 +102,13 @@ async function findAdapter(
   setup: ChildSetup,
   log: Log,
 ): Promise<{ env: NodeJS.ProcessEnv; first: EngineProcess | undefined }> {
-  for (const env of [process.env, softwareEnvironment(process.env)]) {
+  const own = plainEnvironment(process.env)
+  for (const env of [own, softwareEnvironment(own)]) {
     if (env === undefined) continue
     // A missing Vulkan loader can end the process; that is an answer too.
     const first = await startEngineProcess(setup, env, log).catch(() => undefined)
     if (first?.ready.adapter != null) return { env, first }
     first?.kill()
   }
-  return { env: process.env, first: undefined }
+  return { env: own, first: undefined }
 }

@@ -1,17 +1,21 @@
 /** A node as a program: `npm run node -- --hub URL --region DE`. */
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createNodeCore, type NodeCore } from '#node-core/node-core.ts'
 import { locateAnchors, locateHub, type LocateOptions } from '#node-core/locate.ts'
 import { createModelShelf } from '#node-core/model-shelf.ts'
 import type { NodeState } from '#node-core/node-state.ts'
 import { toAppError } from '#shared/errors.ts'
+import { LIMITS } from '#shared/limits.ts'
 import { createLog } from '#shared/log.ts'
 import { MANIFESTS } from '#shared/manifests.ts'
+import { closeToOthers } from './close-to-others.ts'
 import { parseOptions, USAGE } from './config.ts'
 import { createNodeEngine } from './engine-host.ts'
 import { createNodeFiles } from './model-files.ts'
 import { createModelStore } from './model-store.ts'
 import { loadKeys } from './keys.ts'
+import { lockState } from './state-lock.ts'
 import { openReceiptJournal } from './receipt-journal.ts'
 
 const MIB = 1024 * 1024
@@ -30,6 +34,9 @@ try {
 async function main(): Promise<void> {
   const options = parseOptions(process.argv.slice(2), process.env)
   const log = createLog({ level: 'info' }, { part: 'node' })
+  await mkdir(options.state, { recursive: true, mode: 0o700 })
+  const unlock = await lockState(options.state)
+  await closeToOthers(options.state)
   const { identity, signer } = await loadKeys(options.state)
   const store = await createModelStore({
     folder: options['model-cache'],
@@ -94,12 +101,15 @@ async function main(): Promise<void> {
   const preloading = new AbortController()
   let isStopping = false
   const stop = async () => {
-    if (isStopping) return
+    // Asked again: whoever asks will not wait.
+    if (isStopping) process.exit(1)
     isStopping = true
     preloading.abort()
+    await core.leave(LIMITS.nodeLeaveMs)
     await core.stop()
     await receipts.close()
     await files.close()
+    unlock()
     process.exit(0)
   }
   process.on('SIGINT', () => void stop())

@@ -54,6 +54,8 @@ export interface NodeCore {
   start(): Promise<void>
   /** Leaves the network now: running jobs are given back to the hub, which answers them elsewhere. */
   pause(): Promise<void>
+  /** Takes no more work, and resolves when what runs has ended or the time is over; then `stop` hands the rest back. */
+  leave(withinMs: number): Promise<void>
   stop(): Promise<void>
   /** The engine runs other things than before: tells the hub. */
   offerChanged(): void
@@ -79,6 +81,8 @@ class Core implements NodeCore, WorkHandler {
   #presenceTimer: ReturnType<typeof setInterval> | undefined
   #anchorTimer: ReturnType<typeof setInterval> | undefined
   #visiting: AbortController | undefined
+  #isLeaving = false
+  #onIdle = () => {}
 
   constructor(deps: NodeCoreDeps) {
     this.#deps = deps
@@ -144,6 +148,18 @@ class Core implements NodeCore, WorkHandler {
     await node?.stop()
   }
 
+  async leave(withinMs: number): Promise<void> {
+    this.#isLeaving = true
+    this.#update({ detail: 'Leaving: its jobs are the last ones.' })
+    await this.#announce()
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#onIdle = resolve
+    const timer = setTimeout(resolve, withinMs)
+    if (this.#running.size === 0) resolve()
+    await promise
+    clearTimeout(timer)
+  }
+
   async stop(): Promise<void> {
     await this.pause()
     this.#update({ phase: 'stopped', detail: 'Stopped.' })
@@ -185,6 +201,7 @@ class Core implements NodeCore, WorkHandler {
     if (welcome === null || this.#membership === undefined)
       throw new AppError('no_capacity', 'The node is paused.')
     const takenAtMs = this.#deps.now()
+    if (this.#isLeaving) throw new AppError('node_lost', 'The node is leaving.')
     const { jobId, attempt } = offer.ticket
     const key = `${jobId}/${attempt}`
     if (this.#running.has(key))
@@ -222,6 +239,7 @@ class Core implements NodeCore, WorkHandler {
       letGo?.()
       this.#running.delete(key)
       this.#update({ running: this.#running.size })
+      if (this.#running.size === 0) this.#onIdle()
     }
   }
 
@@ -335,10 +353,10 @@ class Core implements NodeCore, WorkHandler {
       receiptKey: signer.publicKey,
       claim,
       adapter: engine.adapter,
-      models: engine.models.slice(0, LIMITS.presenceModels),
-      loadable: shelf?.loadable(),
+      models: this.#isLeaving ? [] : engine.models.slice(0, LIMITS.presenceModels),
+      loadable: this.#isLeaving ? [] : shelf?.loadable(),
       files: fileAddresses?.slice(0, LIMITS.fileAddresses),
-      kernels: engine.kernels === 'any' ? 'any' : [...engine.kernels],
+      kernels: this.#isLeaving ? [] : engine.kernels === 'any' ? 'any' : [...engine.kernels],
       maxJobs,
       sequence: (this.#sequence = Math.max(this.#sequence + 1, now())),
       issuedAtMs: now(),

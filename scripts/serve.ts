@@ -4,6 +4,7 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'n
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { z } from 'zod'
+import { closeToOthers } from '#local-node/close-to-others.ts'
 import { toAppError } from '#shared/errors.ts'
 import { createLog } from '#shared/log.ts'
 import { MANIFESTS } from '#shared/manifests.ts'
@@ -64,6 +65,7 @@ async function main(): Promise<number> {
   }
   const stateDir = resolve(flags.state)
   mkdirSync(stateDir, { recursive: true, mode: 0o700 })
+  await closeToOthers(stateDir)
   if (!flags.built) {
     console.log('Building the Worker and its pages')
     await buildPages(MANIFESTS)

@@ -133,6 +133,8 @@ export const LIMITS = {
   admissionsPerMinute: 30,
   /** Node */
   receiptsKept: 10_000,
+  /** How long a node that is told to end lets its jobs run before it hands them back; service managers wait for ten seconds at least. */
+  nodeLeaveMs: 8_000,
   reconnectMinMs: 250,
   reconnectMaxMs: 15_000,
   /** Submitted WGSL */

@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { closeToOthers } from '#local-node/close-to-others.ts'
 import { createLogSigner } from '#shared/checkpoint.ts'
 import type { Address, Bytes32 } from '#shared/ids.ts'
 import type { Log } from '#shared/log.ts'
@@ -101,6 +102,7 @@ interface Bringing {
 async function bringUp(options: StackOptions, { step, closers, close }: Bringing): Promise<Stack> {
   const { dir, log } = options
   await mkdir(dir, { recursive: true, mode: 0o700 })
+  await closeToOthers(dir)
   const chainDir = join(dir, 'chain')
   step('Chain: anvil, contracts')
   const keptChain = await keepRunning(

@@ -5,6 +5,8 @@ import { createRequire } from 'node:module'
 import { dirname, join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
+import { closeToOthers } from '#local-node/close-to-others.ts'
+import { plainEnvironment } from '#local-node/plain-environment.ts'
 import { AppError } from '#shared/errors.ts'
 import type { Log } from '#shared/log.ts'
 import { readBundle, type Bundle } from './bundle.ts'
@@ -68,9 +70,11 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
     '--control-fd=3',
     ...(inspector === undefined ? [] : [`--inspector-addr=${inspector}`]),
   ]
-  const child = spawn(workerdProgram(), ['serve', ...flags, config], {
+  await closeToOthers(join(options.stateDir, STORAGE_DIR))
+  const [program, args] = closed(workerdProgram(), ['serve', ...flags, config])
+  const child = spawn(program, args, {
     stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
-    env: { ...process.env, ...prefixed(vars) },
+    env: { ...plainEnvironment(process.env), ...prefixed(vars) },
   })
   const lastLines: string[] = []
   const ended = endOf(child)
@@ -107,6 +111,12 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
     const last = lastLines.join('\n')
     throw new AppError('internal', `workerd did not start:\n${why}${last}`, { cause })
   }
+}
+
+/** The same program with files of its own that no other user can read: a hub's signing key lies in one. */
+function closed(program: string, args: readonly string[]): [string, string[]] {
+  if (process.platform === 'win32') return [program, [...args]]
+  return ['/bin/sh', ['-c', 'umask 077 && exec "$0" "$@"', program, ...args]]
 }
 
 /** The workerd that wrangler brings, wherever npm has put it. */

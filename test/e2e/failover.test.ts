@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Tenant } from '#scripts/lib/stack.ts'
 import { createTestStack, openPolicy, type TestStack } from '../support/stack.ts'
+import { descendantsOf } from '../../bench/memory/processes.ts'
 import { until } from '../support/poll.ts'
 
 const EMBEDDING = { model: 'littoral-embed-400k', input: ['turn on the kitchen light'] }
@@ -56,5 +57,36 @@ describe('a node that dies in the middle of a job', () => {
     expect(status).toBe(502)
     expect(body).toMatchObject({ code: 'node_lost' })
     expect(us.lines.filter((line) => line.includes('job.started'))).toEqual([])
+  })
+})
+
+describe('a local node', () => {
+  const there = { 'x-littoral-residency': 'PT' }
+
+  it('does not start on the state folder of another one, and says whose it is', async () => {
+    const pt = await start('pt', 'PT')
+    await expect(start('pt', 'PT')).rejects.toThrow(
+      new RegExp(`in use by the node that runs as process ${pt.pid}\\.`),
+    )
+    const { status, headers } = await stack.post(tenant, '/v1/embeddings', EMBEDDING, there)
+    expect([status, headers.get('x-littoral-node')]).toEqual([200, pt.nodeId])
+    await pt.close()
+  })
+
+  it('finishes the job that it runs when it is told to end, and takes no other', async () => {
+    const pt = await start('pt', 'PT')
+    const engines = descendantsOf(pt.pid)
+    // Stopped, they hold the job for as long as it takes to tell the node.
+    for (const pid of engines) process.kill(pid, 'SIGSTOP')
+    const answered = stack.post(tenant, '/v1/embeddings', EMBEDDING, there)
+    expect(await busyNode()).toBe(pt.nodeId)
+    process.kill(pt.pid, 'SIGTERM')
+    await until('it was told', () => pt.lines.some((line) => line.includes('Leaving')))
+    for (const pid of engines) process.kill(pid, 'SIGCONT')
+    const { status, headers } = await answered
+    expect([status, headers.get('x-littoral-node')]).toEqual([200, pt.nodeId])
+    const next = await stack.post(tenant, '/v1/embeddings', EMBEDDING, there)
+    expect(next.status).toBeGreaterThanOrEqual(400)
+    await pt.close()
   })
 })

@@ -1,6 +1,6 @@
 /** `npm run serve` and `npm run keys` as an operator uses them: their own processes, their own state. */
 import { execFile, spawn, type ChildProcess } from 'node:child_process'
-import { mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { chmod, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -25,6 +25,7 @@ interface Served {
 
 beforeAll(async () => {
   state = await mkdtemp(join(tmpdir(), 'littoral-serve-'))
+  await chmod(state, 0o755)
   served = await serve()
 })
 
@@ -77,6 +78,16 @@ const policies = (key: string) =>
   fetch(`${served.url}/v1/policies`, { headers: { authorization: `Bearer ${key}` } })
 
 describe('npm run serve', () => {
+  it('keeps every file of its state from other users, whatever the mode of the folder', async () => {
+    const open: string[] = []
+    for (const entry of await readdir(state, { recursive: true, withFileTypes: true })) {
+      const path = join(entry.parentPath, entry.name)
+      if (((await stat(path)).mode & 0o077) !== 0) open.push(path)
+    }
+    expect(open).toEqual([])
+    expect(await readdir(state)).toContain('durable-objects')
+  })
+
   it('makes its secrets once, for its user only, and tells none of them', async () => {
     const path = join(state, 'secrets.json')
     expect((await stat(path)).mode & 0o777).toBe(0o600)

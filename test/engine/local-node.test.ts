@@ -1,4 +1,5 @@
 /** A local node's engine: models in one process, kernels in another, both on this machine's real devices. */
+import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Engine } from '#engine/engine.ts'
 import { createNodeEngine } from '#local-node/engine-host.ts'
@@ -189,6 +190,26 @@ describe('a local node that is told to use the CPU', () => {
       const job = modelJob('littoral-embed-400k', [[1], encodeBytes(['is my data safe?'])])
       expect((await runJob(engine, job)).bytes.length).toBe(512)
     } finally {
+      await engine.close()
+    }
+  })
+
+  test('its processes, which run what strangers send, know no secret of its environment', async () => {
+    const others = new Set(engineProcesses())
+    process.env.LITTORAL_NODE_KEY = 'a key of this test'
+    const engine = await createNodeEngine({
+      device: 'auto',
+      kernels: 'any',
+      models: [],
+      log: silentLog,
+    })
+    try {
+      const started = engineProcesses().filter((pid) => !others.has(pid))
+      expect(started.length).toBeGreaterThan(0)
+      for (const pid of started)
+        expect(readFileSync(`/proc/${pid}/environ`, 'utf8')).not.toContain('a key of this test')
+    } finally {
+      delete process.env.LITTORAL_NODE_KEY
       await engine.close()
     }
   })
