@@ -6,6 +6,7 @@ import { watchEarnings } from './earnings.ts'
 import { createNodeLink } from './node-link.ts'
 import {
   applyEnd,
+  applyOtherKey,
   applyPause,
   applyReport,
   applyStart,
@@ -15,13 +16,14 @@ import {
 } from './page-state.ts'
 import type { NodeView } from './protocol.ts'
 import { becomeSoleTab } from './sole-tab.ts'
-import { openStorage, type NodeStorage } from './storage.ts'
-import { simulatedPlace, suggestClaim } from './suggest-claim.ts'
+import { withStorage } from './storage.ts'
+import { observedCountry, simulatedPlace, suggestClaim } from './suggest-claim.ts'
 import { createAwake } from './ui/awake.ts'
 import { fillCountries } from './ui/countries.ts'
 import { element } from './ui/elements.ts'
 import { probeGpu } from './ui/gpu.ts'
 import { createHistory } from './ui/history.ts'
+import { createKeyPanel } from './ui/key-panel.ts'
 import { createPanel } from './ui/panel.ts'
 
 const CHART_EVERY_MS = 5_000
@@ -42,11 +44,18 @@ function runPage(): void {
   let state: PageState = INITIAL_STATE
   let askEarnings = () => {}
   let silences = 0
-  const kept = openStorage()
+  const keys = createKeyPanel({
+    onBrought() {
+      link.end()
+      change(applyOtherKey(state))
+      askEarnings()
+    },
+  })
 
   const change = (next: PageState) => {
     state = next
     panel.show(state)
+    keys.setRunning(state.wanted === 'on' || state.isResting)
     awake.set(state.node?.phase === 'online' && state.wanted === 'on')
   }
   const drawHistory = () => panel.showMinutes(history.minutes(Date.now()))
@@ -56,11 +65,14 @@ function runPage(): void {
       history.add(finished, Date.now())
       drawHistory()
     }
-    const wasMade = state.node !== null
+    const before = state.node
     change(applyReport(state, report))
-    if (!wasMade && state.node !== null) askEarnings()
+    if (before === null && state.node !== null) askEarnings()
+    if (before?.hub?.quarantine == null && state.node?.hub?.quarantine != null) void lookWhereSeen()
     if (state.node?.phase === 'online') silences = 0
   }
+  const lookWhereSeen = async () =>
+    change({ ...state, seen: await observedCountry(origin, simulated) })
   const onSilent = () => {
     silences += 1
     change(applyEnd(state))
@@ -70,7 +82,7 @@ function runPage(): void {
   const link = createNodeLink({ onReport, onSilent })
 
   const start = (claim: string) => {
-    void navigator.storage.persist()
+    void keys.askToKeep()
     change(applyStart(state))
     link.send({ type: 'start', claim, simulatedPlace: simulated })
   }
@@ -85,35 +97,47 @@ function runPage(): void {
     if (state.wanted === 'on') pause()
     else if (state.claim !== null) start(state.claim)
   })
-  self.addEventListener('pagehide', () => {
-    if (state.wanted === 'on') pause()
-  })
+  self.addEventListener('pagehide', () => (state.wanted === 'on' ? pause() : undefined))
   country.addEventListener('change', () => {
     change({ ...state, claim: country.value || null })
-    void kept.then((storage) => storage.keep('claim', country.value))
+    void withStorage((storage) => storage.keep('claim', country.value))
   })
   setInterval(drawHistory, CHART_EVERY_MS)
   drawHistory()
   fillCountries(country, navigator.language)
   change(state)
 
-  const prepare = async () => {
-    if (!self.isSecureContext) return change({ ...state, tab: 'insecure' })
-    await becomeSoleTab(() => change({ ...state, tab: 'elsewhere' }))
-    change({ ...state, tab: 'sole' })
-    change({ ...state, gpu: await probeGpu() })
-    const storage = await kept
-    const suggested = await suggestClaim({ origin, simulated, storage })
-    change({ ...state, claim: state.claim ?? suggested })
-    askEarnings = watchEarnings(origin, {
-      readKey: () => readKey(storage),
-      onEarnings: (earnings) => panel.showEarnings(earnings),
+  prepare({ origin, simulated, read: () => state, change })
+    .then((isSole) => {
+      if (isSole) askEarnings = watchEarnings(origin, { readKey, onEarnings: panel.showEarnings })
     })
+    .catch((error: unknown) => {
+      const { code, detail } = toAppError(error)
+      change({ ...state, tab: 'sole', failure: { code, detail } })
+    })
+}
+
+interface Preparing {
+  readonly origin: string
+  readonly simulated: string | null
+  readonly read: () => PageState
+  readonly change: (next: PageState) => void
+}
+
+/** Looks at what this browser is and where it stands. @returns whether this tab may be the node */
+async function prepare({ origin, simulated, read, change }: Preparing): Promise<boolean> {
+  if (!self.isSecureContext) {
+    change({ ...read(), tab: 'insecure' })
+    return false
   }
-  prepare().catch((error: unknown) => {
-    const { code, detail } = toAppError(error)
-    change({ ...state, tab: 'sole', failure: { code, detail } })
-  })
+  await becomeSoleTab(() => change({ ...read(), tab: 'elsewhere' }))
+  change({ ...read(), tab: 'sole' })
+  const gpu = await probeGpu()
+  change({ ...read(), gpu })
+  const seen = await observedCountry(origin, simulated)
+  const suggested = await withStorage((storage) => suggestClaim({ simulated, seen, storage }))
+  change({ ...read(), seen, claim: read().claim ?? suggested })
+  return true
 }
 
 /** Jobs that were finished between two reports of one node. */
@@ -122,8 +146,9 @@ function newJobs(before: NodeView | null, after: NodeView): number {
   return after.jobsDone >= known ? after.jobsDone - known : after.jobsDone
 }
 
-async function readKey(storage: NodeStorage) {
-  const keys = await storage.readReceiptKey()
+/** Undefined while this browser has none, or no longer. */
+async function readKey() {
+  const keys = await withStorage((storage) => storage.readReceiptKey())
   return keys === undefined ? undefined : (await createSigner(keys)).publicKey
 }
 

@@ -29,6 +29,8 @@ export interface PageState {
   readonly gpu: Gpu
   /** Alpha-2 code that the owner chose or the network suggested. */
   readonly claim: string | null
+  /** Alpha-2 code of the country that the network sees this connection in. */
+  readonly seen: string | null
   /** What the owner last asked for. */
   readonly wanted: 'off' | 'on' | 'paused'
   /** A pause was asked for, and what runs has not yet come to its end. */
@@ -47,6 +49,7 @@ export const INITIAL_STATE: PageState = {
   tab: 'asking',
   gpu: { kind: 'unknown' },
   claim: null,
+  seen: null,
   wanted: 'off',
   isResting: false,
   download: null,
@@ -54,6 +57,12 @@ export const INITIAL_STATE: PageState = {
   leftOut: [],
   node: null,
   failure: null,
+}
+
+const STORAGE_LOST: Failure = {
+  code: 'storage_lost',
+  detail:
+    'What this browser keeps for this page was cleared while the node was at work, so the work was stopped. This tab still holds the node’s key: press Try again to keep it here once more. Once this tab is closed, only a key file brings it back.',
 }
 
 /** @param report all but beats, which say nothing of a state */
@@ -71,6 +80,8 @@ export function applyReport(state: PageState, report: NewsReport): PageState {
       return { ...state, node: keepReason(state.node, report.node), download: null, step: null }
     case 'rested':
       return { ...state, isResting: false }
+    case 'storage-lost':
+      return { ...state, wanted: 'off', failure: STORAGE_LOST }
     case 'failed': {
       const { code, detail } = report
       return { ...applyEnd(state), wanted: 'off', failure: { code, detail } }
@@ -99,4 +110,9 @@ export function applyEnd(state: PageState): PageState {
   const node: NodeView | null =
     state.node === null ? null : { ...state.node, phase: 'stopped', running: 0, hub: null }
   return { ...state, node, isResting: false, download: null, step: null }
+}
+
+/** The key of this browser is another one: what was shown was the other node's. */
+export function applyOtherKey(state: PageState): PageState {
+  return { ...state, node: null, wanted: 'off', isResting: false, failure: null }
 }

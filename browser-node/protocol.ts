@@ -76,7 +76,9 @@ export const NodeView = z.strictObject({
   signedMicroUsd: MicroUsd,
   unacknowledged: Count,
   lastJobs: z.array(JobRow).max(64),
-  lastError: Text.nullable(),
+  lastFailure: z
+    .strictObject({ whose: z.enum(['customer', 'node']), code: z.string().max(64), detail: Text })
+    .nullable(),
   hub: HubView.nullable(),
 })
 export type NodeView = z.infer<typeof NodeView>
@@ -95,6 +97,8 @@ export const Report = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('node'), node: NodeView }),
   /** After a pause: nothing runs here any more. */
   z.strictObject({ type: z.literal('rested') }),
+  /** What this browser keeps for the page was cleared: work has stopped, and the keys are in the worker's memory only. */
+  z.strictObject({ type: z.literal('storage-lost') }),
   /** The worker lives, whatever it does. */
   z.strictObject({ type: z.literal('beat') }),
   /** The node cannot start; the worker is spent. */

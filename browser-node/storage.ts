@@ -13,7 +13,7 @@ export type KeptName = 'identity' | 'receiptKey' | 'claim'
 export interface NodeStorage {
   /** libp2p private key in protobuf form. */
   readIdentity(): Promise<Uint8Array | undefined>
-  /** The P-256 pair, whose private half no script can export. */
+  /** The P-256 pair. */
   readReceiptKey(): Promise<SigningKeyPair | undefined>
   readClaim(): Promise<string | undefined>
   /** Resolves once the value would survive the end of the browser. */
@@ -23,12 +23,21 @@ export interface NodeStorage {
   removeReceipts(ids: readonly Bytes32[]): Promise<void>
   /** Receipts as they were put, at most LIMITS.receiptsKept. */
   readReceipts(): Promise<unknown[]>
+  /** Resolves when the browser, or another page, took it away. */
+  readonly lost: Promise<void>
   close(): void
 }
 
 /** @throws {AppError} internal when the browser keeps nothing (a private window of some browsers) */
 export async function openStorage(factory: IDBFactory = indexedDB): Promise<NodeStorage> {
   const database = await openDatabase(factory)
+  const lost = Promise.withResolvers<void>()
+  database.addEventListener('close', () => lost.resolve())
+  database.addEventListener('versionchange', () => {
+    // Whoever deletes it waits for this one.
+    database.close()
+    lost.resolve()
+  })
   const read = async (name: KeptName): Promise<unknown> =>
     await settled(database.transaction('kept').objectStore('kept').get(name))
   return {
@@ -60,7 +69,18 @@ export async function openStorage(factory: IDBFactory = indexedDB): Promise<Node
       const receipts = database.transaction('receipts').objectStore('receipts')
       return await settled<unknown[]>(receipts.getAll(null, LIMITS.receiptsKept))
     },
+    lost: lost.promise,
     close: () => database.close(),
+  }
+}
+
+/** For a single use: what stays open may be cleared. */
+export async function withStorage<T>(use: (storage: NodeStorage) => Promise<T>): Promise<T> {
+  const storage = await openStorage()
+  try {
+    return await use(storage)
+  } finally {
+    storage.close()
   }
 }
 

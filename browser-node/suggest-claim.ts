@@ -10,19 +10,23 @@ export function simulatedPlace(search: string): string | null {
 }
 
 export interface ClaimSources {
-  readonly origin: string
   readonly simulated: string | null
+  readonly seen: string | null
   readonly storage: Pick<NodeStorage, 'readClaim'>
 }
 
-export async function suggestClaim(sources: ClaimSources): Promise<string | null> {
-  const { origin, simulated, storage } = sources
-  return simulated ?? knownCountry(await storage.readClaim()) ?? (await observedCountry(origin))
+export async function suggestClaim({ simulated, seen, storage }: ClaimSources) {
+  return simulated ?? knownCountry(await storage.readClaim()) ?? seen
 }
 
 const NetworkReply = z.object({ you: z.object({ country: z.string() }) })
 
-async function observedCountry(origin: string): Promise<string | null> {
+/** The country in which the network sees this connection; null when it cannot say. */
+export async function observedCountry(
+  origin: string,
+  simulated: string | null,
+): Promise<string | null> {
+  if (simulated !== null) return simulated
   try {
     const signal = AbortSignal.timeout(LIMITS.openTimeoutMs)
     const response = await fetch(`${origin}/v1/network`, { signal })

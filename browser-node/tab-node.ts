@@ -4,6 +4,7 @@ import { locateAnchors, locateHub } from '#node-core/locate.ts'
 import { createNodeCore, type NodeCore } from '#node-core/node-core.ts'
 import { createModelShelf, type ModelShelf } from '#node-core/model-shelf.ts'
 import type { NodeState } from '#node-core/node-state.ts'
+import { identityFromBytes, peerIdOf } from '#p2p/identity.ts'
 import { AppError } from '#shared/errors.ts'
 import { LIMITS } from '#shared/limits.ts'
 import type { Log } from '#shared/log.ts'
@@ -11,13 +12,15 @@ import { MANIFESTS } from '#shared/manifests.ts'
 import { modelBytes, type ModelManifest } from '#shared/model.ts'
 import { countryCode } from '#shared/region.ts'
 import { createTabEngine, type TabEngine } from './tab-engine.ts'
-import { openKeys, type NodeKeys } from './keys.ts'
+import { keepKeys, openKeys, type NodeKeys } from './keys.ts'
 import { MAX_TEXT, type Command, type HubView, type NodeView, type Report } from './protocol.ts'
 import { createReceiptStore } from './receipts.ts'
 import { openStorage, type NodeStorage } from './storage.ts'
 
 /** One computes while the bytes of the next one travel; the GPU runs them one after the other. */
 const MAX_JOBS = 2
+/** How often the worker looks whether its keys are still kept. */
+const STORAGE_LOOK_MS = 5_000
 
 export interface TabNodeDeps {
   /** Of the operator's Worker, which served this page. */
@@ -45,10 +48,38 @@ interface Loaded {
 export function createTabNode(deps: TabNodeDeps): TabNode {
   let loaded: Promise<Loaded> | undefined
   let core: { readonly node: NodeCore; readonly key: string } | undefined
+  let isStorageLost = false
 
+  const pause = async () => {
+    if (loaded === undefined) return
+    const { engine } = await loaded
+    await Promise.all([core?.node.pause(), engine.rest()])
+    deps.report({ type: 'rested' })
+  }
+  const onStorageLost = () => {
+    if (isStorageLost) return
+    isStorageLost = true
+    deps.log.warn('storage.lost')
+    deps.report({ type: 'storage-lost' })
+    void pause()
+  }
+  /** Keeps the same keys again: whoever presses Start wants this node to go on. */
+  const restore = async (before: Loaded): Promise<Loaded> => {
+    const storage = await openStorage()
+    await keepKeys(storage, before.keys)
+    watchStorage({ ...before, storage }, onStorageLost)
+    core = undefined
+    isStorageLost = false
+    return { ...before, storage }
+  }
+  const open = async (): Promise<Loaded> => {
+    const parts = await load(deps, () => core?.node.offerChanged())
+    watchStorage(parts, onStorageLost)
+    return parts
+  }
   return {
     async start(command) {
-      loaded ??= load(deps, () => core?.node.offerChanged())
+      loaded = isStorageLost && loaded !== undefined ? loaded.then(restore) : (loaded ?? open())
       const parts = await loaded
       // What was ended at the pause is loaded again before the network hears of it.
       await parts.engine.wake()
@@ -57,13 +88,25 @@ export function createTabNode(deps: TabNodeDeps): TabNode {
       if (core?.key !== key) core = { node: createCore(command, parts, deps), key }
       await core.node.start()
     },
-    async pause() {
-      if (loaded === undefined) return
-      const { engine } = await loaded
-      await Promise.all([core?.node.pause(), engine.rest()])
-      deps.report({ type: 'rested' })
-    },
+    pause,
   }
+}
+
+/** A browser closes what it has cleared; what a script or a tool empties is still open, so it is looked at, too. */
+function watchStorage({ storage, keys }: Loaded, onLost: () => void): void {
+  const nodeId = peerIdOf(keys.identity)
+  const timer = setInterval(() => void look(), STORAGE_LOOK_MS)
+  const lose = () => {
+    clearInterval(timer)
+    storage.close()
+    onLost()
+  }
+  const look = async () => {
+    const kept = await storage.readIdentity().catch(() => undefined)
+    const isRight = kept !== undefined && peerIdOf(identityFromBytes(kept)) === nodeId
+    if (!isRight) lose()
+  }
+  void storage.lost.then(lose)
 }
 
 async function load(deps: TabNodeDeps, onChange: () => void): Promise<Loaded> {
@@ -185,7 +228,7 @@ function viewOf(state: NodeState, engine: TabEngine): NodeView {
     signedMicroUsd: state.earnedMicroUsd,
     unacknowledged: state.unacknowledged,
     lastJobs: [...state.lastJobs],
-    lastError: state.lastError,
+    lastFailure: state.lastFailure,
     hub: hubOf(state),
   }
 }

@@ -99,23 +99,30 @@ async function main(): Promise<void> {
   })
   offering = core
   const preloading = new AbortController()
-  let isStopping = false
-  const stop = async () => {
-    // Asked again: whoever asks will not wait.
-    if (isStopping) process.exit(1)
-    isStopping = true
+  const isStopping = endOnSignal(async () => {
     preloading.abort()
     await core.leave(LIMITS.nodeLeaveMs)
     await core.stop()
     await receipts.close()
     await files.close()
     unlock()
+  })
+  await core.preload(options.models, preloading.signal)
+  if (!isStopping()) await core.start()
+}
+
+/** Ends the process in order, or at once when it is asked again. @returns whether it is ending */
+function endOnSignal(end: () => Promise<void>): () => boolean {
+  let isEnding = false
+  const stop = async () => {
+    if (isEnding) process.exit(1)
+    isEnding = true
+    await end()
     process.exit(0)
   }
   process.on('SIGINT', () => void stop())
   process.on('SIGTERM', () => void stop())
-  await core.preload(options.models, preloading.signal)
-  if (!isStopping) await core.start()
+  return () => isEnding
 }
 
 /** One line whenever the phase or the count of jobs changes. */

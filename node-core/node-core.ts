@@ -19,8 +19,10 @@ import type { LoadOutcome, WorkRunOptions, WorkHandler } from '#p2p/work-handler
 import { answerAnchors, visitAnchors } from './be-measured.ts'
 import { checkOffer } from './check-offer.ts'
 import { holdOutput } from './hold-output.ts'
+import { failureOf } from './job-failure.ts'
 import type { ModelShelf } from './model-shelf.ts'
 import type { JobSummary, NodePhase, NodeState } from './node-state.ts'
+import { presenceRecord } from './presence-record.ts'
 import type { ReceiptStore } from './receipt-store.ts'
 import { runOffer } from './run-offer.ts'
 
@@ -64,7 +66,6 @@ export interface NodeCore {
 }
 
 const LAST_JOBS = 20
-
 export function createNodeCore(deps: NodeCoreDeps): NodeCore {
   return new Core(deps)
 }
@@ -101,7 +102,7 @@ class Core implements NodeCore, WorkHandler {
       earnedMicroUsd: '0',
       unacknowledged: 0,
       lastJobs: [],
-      lastError: null,
+      lastFailure: null,
       welcome: null,
       evidence: [],
     }
@@ -172,7 +173,7 @@ class Core implements NodeCore, WorkHandler {
 
   welcomed(welcome: Welcome): void {
     const detail = welcome.quarantine ?? `Connected to ${welcome.hub}.`
-    this.#update({ phase: 'online', detail, welcome, lastError: welcome.quarantine })
+    this.#update({ phase: 'online', detail, welcome })
     void this.#announce()
     void this.#visitAnchors()
   }
@@ -187,7 +188,6 @@ class Core implements NodeCore, WorkHandler {
       welcome: { ...welcome, place, quarantine },
       evidence: reasons,
       detail: quarantine ?? (welcome.quarantine === null ? detail : `Connected to ${welcome.hub}.`),
-      ...(quarantine === null ? {} : { lastError: quarantine }),
     })
   }
 
@@ -234,7 +234,9 @@ class Core implements NodeCore, WorkHandler {
       await output.release()
       return result
     } catch (error) {
-      throw this.#failed(key, controller.signal.aborted ? controller.signal.reason : error)
+      throw controller.signal.aborted
+        ? toAppError(controller.signal.reason)
+        : this.#failed(key, error)
     } finally {
       letGo?.()
       this.#running.delete(key)
@@ -326,6 +328,7 @@ class Core implements NodeCore, WorkHandler {
     const { jobsDone, earnedMicroUsd, lastJobs, unacknowledged } = this.#state
     this.#update({
       jobsDone: jobsDone + 1,
+      lastFailure: null,
       unacknowledged: unacknowledged + 1,
       earnedMicroUsd: (BigInt(earnedMicroUsd) + BigInt(receipt.amountMicroUsd)).toString(),
       lastJobs: [job, ...lastJobs].slice(0, LAST_JOBS),
@@ -335,33 +338,21 @@ class Core implements NodeCore, WorkHandler {
   #failed(key: string, cause: unknown): AppError {
     const error = toAppError(cause)
     this.#deps.log.warn('job.failed', { job: key, code: error.code, detail: error.detail })
-    this.#update({
-      jobsFailed: this.#state.jobsFailed + 1,
-      lastError: `${error.code}: ${error.detail}`,
-    })
+    const lastFailure = failureOf(error)
+    const isOurs = lastFailure.whose === 'node'
+    this.#update({ jobsFailed: this.#state.jobsFailed + (isOurs ? 1 : 0), lastFailure })
     return error
   }
 
   #presence(): Promise<SignedPresence> {
     const kernels = kernelsOf(this.#deps.engine)
     if (kernels !== this.#state.kernels) this.#update({ kernels })
-    const { kind, identity, signer, engine, claim, maxJobs, now, shelf, fileAddresses } = this.#deps
-    const record: PresenceRecord = {
-      version: 1,
-      nodeId: peerIdOf(identity),
-      kind,
-      receiptKey: signer.publicKey,
-      claim,
-      adapter: engine.adapter,
-      models: this.#isLeaving ? [] : engine.models.slice(0, LIMITS.presenceModels),
-      loadable: this.#isLeaving ? [] : shelf?.loadable(),
-      files: fileAddresses?.slice(0, LIMITS.fileAddresses),
-      kernels: this.#isLeaving ? [] : engine.kernels === 'any' ? 'any' : [...engine.kernels],
-      maxJobs,
-      sequence: (this.#sequence = Math.max(this.#sequence + 1, now())),
-      issuedAtMs: now(),
-    }
-    return (this.#lastPresence = signPresence(record, identity))
+    this.#sequence = Math.max(this.#sequence + 1, this.#deps.now())
+    const record = presenceRecord(this.#deps, {
+      sequence: this.#sequence,
+      isLeaving: this.#isLeaving,
+    })
+    return (this.#lastPresence = signPresence(record, this.#deps.identity))
   }
 
   /** A node that no anchor can reach is as good as before, only not bounded. */

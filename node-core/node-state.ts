@@ -2,6 +2,7 @@
 import type { Adapter } from '#shared/job.ts'
 import type { AdmittedModel } from '#shared/node.ts'
 import type { Welcome } from '#p2p/messages.ts'
+import type { JobFailure } from './job-failure.ts'
 
 export type NodePhase = 'starting' | 'connecting' | 'online' | 'waiting' | 'paused' | 'stopped'
 
@@ -33,7 +34,8 @@ export interface NodeState {
   /** Receipts that no hub has acknowledged yet. */
   readonly unacknowledged: number
   readonly lastJobs: readonly JobSummary[]
-  readonly lastError: string | null
+  /** Of the last job that was not done; null after one that was. */
+  readonly lastFailure: JobFailure | null
   readonly welcome: Welcome | null
   /** How its hub concluded where it stands, in words. */
   readonly evidence: readonly string[]

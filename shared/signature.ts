@@ -32,7 +32,7 @@ export interface Signer {
   sign(digest: Bytes32): Promise<Signature>
 }
 
-/** @param extractable false in a browser, where the pair is kept as a CryptoKey in IndexedDB. */
+/** @param extractable whether the owner may write the private half to a file */
 export function generateSigningKey(extractable: boolean): Promise<SigningKeyPair> {
   return crypto.subtle.generateKey(ALGORITHM, extractable, [
     'sign',

@@ -5,6 +5,7 @@ import type { Download, LeftOut, PageState } from '../page-state.ts'
 import type { NodeView } from '../protocol.ts'
 import { describePeak, drawChart } from './chart.ts'
 import { element, setText } from './elements.ts'
+import { describeFailure } from './failure.ts'
 import { describeAdapter } from './gpu.ts'
 import { showJobs } from './jobs.ts'
 import { describePlace } from './place.ts'
@@ -12,7 +13,7 @@ import { describeStatus } from './status.ts'
 
 export interface Panel {
   show(state: PageState): void
-  showEarnings(earnings: Earnings | undefined): void
+  readonly showEarnings: (earnings: Earnings | undefined) => void
   showMinutes(minutes: readonly number[]): void
 }
 
@@ -22,6 +23,7 @@ export function createPanel(): Panel {
   const toggle = element('toggle', HTMLButtonElement)
   const country = element('country', HTMLSelectElement)
   let shownNode: NodeView | null = null
+  let shownSeen: string | null = null
   return {
     show(state) {
       const words = describeStatus(state)
@@ -39,8 +41,12 @@ export function createPanel(): Panel {
       showDownload(state.download)
       showLeftOut(state.leftOut)
       setText(html('adapter'), adapterText(state))
-      if (state.node !== null && state.node !== shownNode) showNode(state.node)
+      if (state.node !== null && (state.node !== shownNode || state.seen !== shownSeen))
+        showNode(state.node, state.seen)
+      if (state.node === null && shownNode !== null)
+        setText(html('node-id'), 'known at the next start')
       shownNode = state.node
+      shownSeen = state.seen
     },
     showEarnings(earnings) {
       const amount = (value: string | undefined) =>
@@ -55,20 +61,20 @@ export function createPanel(): Panel {
   }
 }
 
-function showNode(node: NodeView): void {
-  const { hub, lastError } = node
+function showNode(node: NodeView, seen: string | null): void {
+  const { hub, lastFailure } = node
   setText(html('running'), String(node.running))
   setText(html('jobs-done'), node.jobsDone.toLocaleString())
   setText(html('signed'), formatUsd(BigInt(node.signedMicroUsd)))
   setText(html('abilities'), describeAbilities(node))
   setText(html('hub'), hub === null ? '–' : hub.name)
-  setText(html('place'), hub === null ? '–' : describePlace(hub))
+  setText(html('place'), hub === null ? '–' : describePlace(hub, seen))
   setText(html('node-id'), node.nodeId)
   showJobs(html('jobs'), node.lastJobs)
-  const error = html('last-error')
-  // What stands in the status already is not said twice.
-  error.hidden = lastError === null || lastError === hub?.quarantine
-  setText(error, lastError === null ? '' : `Last error: ${lastError}`)
+  const failure = html('last-failure')
+  failure.hidden = lastFailure === null
+  failure.dataset['whose'] = lastFailure?.whose ?? ''
+  setText(failure, lastFailure === null ? '' : describeFailure(lastFailure))
 }
 
 function showDownload(download: Download | null): void {

@@ -1,6 +1,7 @@
 /** Puts the page's state into words: one heading, one sentence, one button. */
 import type { PageState } from '../page-state.ts'
 import { countryName } from './countries.ts'
+import { remedyFor } from './place.ts'
 
 export interface StatusWords {
   readonly phase:
@@ -106,7 +107,12 @@ function describeRunning(state: PageState): StatusWords {
     return on('waiting', 'warn', 'Waiting to reconnect', `${node.detail} Trying again by itself.`)
   const { name, country, quarantine } = node.hub
   if (quarantine !== null)
-    return on('quarantined', 'bad', 'Connected, but no work is sent', quarantine)
+    return on(
+      'quarantined',
+      'bad',
+      'Connected, but no work is sent',
+      `${quarantine} ${remedyFor(node.hub, state.seen)}`,
+    )
   if (node.lost !== null)
     return on(
       'recovering',

@@ -155,13 +155,56 @@ describe('a node that is refused', () => {
     await pressStart(page)
     await expect.poll(() => admissions().length).toBeGreaterThan(asked)
   })
+})
 
-  test('[C7] its receipt key is kept such that no script can read the private half', async () => {
-    expect(await page.evaluate(READ_RECEIPT_KEY)).toEqual({
-      type: 'private',
-      extractable: false,
-      exported: 'InvalidAccessError',
-    })
+describe('what belongs to the owner', () => {
+  test('[C7] the key is saved to a file, and brought back into a browser that has another one', async () => {
+    const page = await open()
+    const nodeId = await startUntilWaiting(page)
+    const saving = page.waitForEvent('download')
+    await page.getByTestId('save-key').click()
+    const path = await (await saving).path()
+    const other = await open('/contribute', await browser.newContext())
+    const otherId = await startUntilWaiting(other)
+    expect(otherId).not.toBe(nodeId)
+    expect(await other.getByTestId('bring-key').isDisabled()).toBe(true)
+    await other.getByTestId('toggle').click()
+    await inPhase(other, 'paused').waitFor()
+    await other.getByTestId('bring-key').setInputFiles(path)
+    await other.getByText('This browser has a key already').waitFor()
+    await other.getByTestId('bring-key').setInputFiles(path)
+    await other.getByText('The key is back').waitFor()
+    expect(await startUntilWaiting(other)).toBe(nodeId)
+    await other.context().close()
+  })
+
+  test('[C7] a file that is no key changes nothing and is said to be none', async () => {
+    const page = await open()
+    await page.locator('[data-testid=toggle]:enabled').waitFor()
+    const buffer = Buffer.from('{"kind":"littoral-node-key","version":1}')
+    await page
+      .getByTestId('bring-key')
+      .setInputFiles({ name: 'key.json', mimeType: 'application/json', buffer })
+    await page.getByText('This is no file with the keys of a Littoral node').waitFor()
+  })
+
+  test('[C14] storage that is cleared while it works stops the node, says why, and Try again keeps the same key', async () => {
+    const page = await open()
+    const nodeId = await startUntilWaiting(page)
+    expect(await textOf(page, 'kept')).toContain('the key and the models')
+    const cdp = await page.context().newCDPSession(page)
+    const origin = new URL(page.url()).origin
+    await cdp.send('Storage.clearDataForOrigin', { origin, storageTypes: 'all' })
+    await inPhase(page, 'failed').waitFor()
+    expect(await textOf(page, 'state-detail')).toContain('was cleared while the node was at work')
+    const asked = admissions().length
+    await pressStart(page)
+    await inPhase(page, 'waiting').waitFor({ timeout: START_MS })
+    expect(await textOf(page, 'node-id')).toBe(nodeId)
+    const since = admissions().slice(asked)
+    expect(since.every((line) => line.includes(nodeId))).toBe(true)
+    await page.reload()
+    expect(await startUntilWaiting(page)).toBe(nodeId)
   })
 })
 
@@ -262,15 +305,3 @@ function admissions(): string[] {
     line.startsWith(start) ? [line.slice(start.length)] : [],
   )
 }
-
-const READ_RECEIPT_KEY = `new Promise((done) => {
-  const request = indexedDB.open('littoral-node')
-  request.onsuccess = () => {
-    const read = request.result.transaction('kept').objectStore('kept').get('receiptKey')
-    read.onsuccess = async () => {
-      const key = read.result.privateKey
-      const exported = await crypto.subtle.exportKey('jwk', key).then(() => 'yes', (error) => error.name)
-      done({ type: key.type, extractable: key.extractable, exported })
-    }
-  }
-})`

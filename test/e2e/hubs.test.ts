@@ -124,6 +124,6 @@ describe('[PL6] hubs in workerd', () => {
     const inPublic = await shown(node, '')
     expect(inPublic?.quarantine).toBe('It gets no work.')
     expect(inPublic?.evidenceReasons).toEqual([])
-    await until('told', () => node.state().lastError?.includes('claims US') === true)
+    await until('told', () => node.state().welcome?.quarantine?.includes('claims US') === true)
   })
 })

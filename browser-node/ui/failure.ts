@@ -1,0 +1,17 @@
+/** A job that was not done, in words that say whose doing that was. */
+import type { NodeView } from '../protocol.ts'
+
+type JobFailure = NonNullable<NodeView['lastFailure']>
+
+/** What customers ask for and cannot have; never with what was in the job. */
+const CUSTOMERS: Readonly<Record<string, string>> = {
+  cancelled: 'the customer no longer wanted it',
+  too_large: 'it asked for more than one job may take',
+  invalid_request: 'it was not valid',
+}
+
+export function describeFailure({ whose, code, detail }: JobFailure): string {
+  if (whose === 'node') return `This device could not do its last job: ${detail}`
+  const why = CUSTOMERS[code] ?? 'it may not run here'
+  return `The last job ended without an answer: ${why}. Nothing is wrong with this device.`
+}

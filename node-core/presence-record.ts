@@ -1,0 +1,50 @@
+/** What a node says of itself to its hub. */
+import type { Engine } from '#engine/engine.ts'
+import { LIMITS } from '#shared/limits.ts'
+import type { PresenceRecord } from '#shared/node.ts'
+import { peerIdOf } from '#p2p/node.ts'
+import type { NodeCoreDeps } from './node-core.ts'
+
+type Described = Pick<
+  NodeCoreDeps,
+  | 'kind'
+  | 'identity'
+  | 'signer'
+  | 'engine'
+  | 'claim'
+  | 'maxJobs'
+  | 'now'
+  | 'shelf'
+  | 'fileAddresses'
+>
+
+export interface RecordOptions {
+  readonly sequence: number
+  /** Offers nothing: its jobs are the last ones. */
+  readonly isLeaving: boolean
+}
+
+export function presenceRecord(
+  { kind, identity, signer, engine, claim, maxJobs, now, shelf, fileAddresses }: Described,
+  { sequence, isLeaving }: RecordOptions,
+): PresenceRecord {
+  return {
+    version: 1,
+    nodeId: peerIdOf(identity),
+    kind,
+    receiptKey: signer.publicKey,
+    claim,
+    adapter: engine.adapter,
+    models: isLeaving ? [] : engine.models.slice(0, LIMITS.presenceModels),
+    loadable: isLeaving ? [] : shelf?.loadable(),
+    files: fileAddresses?.slice(0, LIMITS.fileAddresses),
+    kernels: isLeaving ? [] : kernelsOf(engine),
+    maxJobs,
+    sequence,
+    issuedAtMs: now(),
+  }
+}
+
+function kernelsOf({ kernels }: Engine): PresenceRecord['kernels'] {
+  return kernels === 'any' ? 'any' : [...kernels]
+}
