@@ -16,6 +16,7 @@ import { createLiveStack } from './live-stack.ts'
 import { describeMachine } from './machine.ts'
 import { measureMemory } from './memory.ts'
 import { measureModel } from './model.ts'
+import { measurePause } from './pause.ts'
 import { measurePolicy } from './policy.ts'
 import { measureProfile } from './profile.ts'
 import { formatReport, type Report } from './report.ts'
@@ -34,6 +35,7 @@ const BENCHES: Readonly<Record<string, (context: BenchContext) => Promise<BenchR
   switch: measureSwitch,
   memory: measureMemory,
   policy: measurePolicy,
+  pause: measurePause,
   profile: measureProfile,
 }
 /** No figure, so it runs only when it is named. */

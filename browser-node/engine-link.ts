@@ -57,6 +57,7 @@ class Link implements EngineLink {
   readonly #worker: Worker
   readonly #jobs = new Map<number, Job>()
   readonly #calls = new Map<number, PromiseWithResolvers<AdmittedModel | null>>()
+  readonly #heard = new Map<number, () => void>()
   readonly #opened = Promise.withResolvers<Ready>()
   readonly #lost = Promise.withResolvers<string>()
   readonly #ended = Promise.withResolvers<void>()
@@ -149,8 +150,14 @@ class Link implements EngineLink {
     await this.#ask({ type: 'unload', call: (this.#serial += 1), id })
   }
 
-  async rest(): Promise<void> {
-    await this.#ask({ type: 'rest', call: (this.#serial += 1) })
+  async rest(onHeard: () => void = () => {}): Promise<void> {
+    const call = (this.#serial += 1)
+    this.#heard.set(call, onHeard)
+    try {
+      await this.#ask({ type: 'rest', call })
+    } finally {
+      this.#heard.delete(call)
+    }
   }
 
   end(reason: string): void {
@@ -183,6 +190,7 @@ class Link implements EngineLink {
     else if (message.type === 'settled') this.end('Its device was lost.')
     else if (message.type === 'progress') this.#options.onProgress?.(message.progress)
     else if (message.type === 'fetched') this.#options.onBytes?.(message.sizeBytes)
+    else if (message.type === 'heard') this.#heard.get(message.call)?.()
     else if (message.type === 'done') this.#calls.get(message.call)?.resolve(message.admitted)
     else if (message.type === 'failed')
       this.#calls.get(message.call)?.reject(appErrorOf(message.error))

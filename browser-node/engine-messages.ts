@@ -45,6 +45,8 @@ export type FromEngine =
   | { readonly type: 'bytes'; readonly job: number; readonly bytes: Uint8Array }
   | { readonly type: 'answer'; readonly job: number; readonly answer: Answer }
   | { readonly type: 'error'; readonly job: number; readonly error: WireError }
+  /** It is not blocked, and rests when what it waits for has ended. */
+  | { readonly type: 'heard'; readonly call: number }
   /** What a load came to; null for the rest. */
   | { readonly type: 'done'; readonly call: number; readonly admitted: AdmittedModel | null }
   | { readonly type: 'failed'; readonly call: number; readonly error: WireError }

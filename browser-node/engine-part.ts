@@ -9,8 +9,8 @@ export interface LivingLink {
   readonly lost: Promise<string>
   /** Resolves when the worker was ended; one whose device hangs is left until the device comes to its end. */
   readonly ended: Promise<void>
-  /** Resolves when nothing that was begun still runs. */
-  rest(): Promise<void>
+  /** Resolves when nothing that was begun still runs. @param onHeard called at once by a worker that no run blocks */
+  rest(onHeard?: () => void): Promise<void>
   /** Ends the worker now, whatever it does. */
   end(reason: string): void
 }
@@ -36,7 +36,7 @@ export interface EnginePart<L extends LivingLink> {
    * @throws {AppError} why the very first worker cannot be opened; later ones are tried for again and again
    */
   start(): Promise<void>
-  /** Resolves when nothing runs any more. @param withinMs from then on a worker that still computes is ended @default never */
+  /** Resolves when nothing runs any more. @param withinMs a worker that a run blocks for longer is ended @default none is */
   rest(withinMs?: number): Promise<void>
   close(): void
 }
@@ -108,7 +108,7 @@ export function createEnginePart<L extends LivingLink>(
       if (link === undefined) return
       const timer =
         withinMs === undefined ? undefined : setTimeout(() => link.end(STOPPED), withinMs)
-      await link.rest().catch(() => {})
+      await link.rest(() => clearTimeout(timer)).catch(() => {})
       clearTimeout(timer)
     },
     close() {

@@ -59,6 +59,7 @@ async function setUp(role: EngineRole): Promise<void> {
 
 async function change(message: ToEngine & { type: 'load' | 'unload' | 'rest' }): Promise<void> {
   const { call } = message
+  if (message.type === 'rest') say({ type: 'heard', call })
   try {
     say({ type: 'done', call, admitted: await changed(message) })
   } catch (error) {

@@ -67,7 +67,7 @@ export async function createTabEngine(options: TabEngineOptions): Promise<TabEng
     },
     trouble: () => models.part.trouble() ?? kernels.trouble(),
     async rest() {
-      // A run on wasm blocks its worker for as long as it takes; a device that still computes must not be destroyed.
+      // A run on wasm blocks its worker for as long as it takes.
       await Promise.all([models.part.rest(LIMITS.pieceMs), kernels.rest()])
     },
     wake,

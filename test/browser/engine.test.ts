@@ -1,5 +1,7 @@
 /** A tab's engine in real Chromium: the same behaviour as a local node's. */
+import { setTimeout } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
+import { cpuMsOf } from '../../bench/cpu-time.ts'
 import { MANIFESTS } from '#shared/manifests.ts'
 import { encodeBytes } from '#shared/tensor.ts'
 import { describeEngine } from '../suites/engine.ts'
@@ -7,7 +9,7 @@ import { until } from '../support/poll.ts'
 import { runJob } from '../suites/run-job.ts'
 import { vibrationWindow } from '#examples/vibration.ts'
 import { modelJob, spectrumJob } from '../support/engine-jobs.ts'
-import { killGpuProcess } from './contribute-page.ts'
+import { gpuProcessId, killGpuProcess } from './contribute-page.ts'
 import { openTabEngine, type TabEngineUnderTest } from './tab-engine.ts'
 
 describeEngine('a tab on a software adapter', {
@@ -58,6 +60,34 @@ test('[C12] after its GPU process was killed, a tab offers nothing that is lost,
     const after = [await runJob(engine, embedding), await runJob(engine, spectrum)]
     expect(after.map(({ answer }) => answer.provider)).toEqual(['webgpu', 'webgpu'])
     expect(after.map(({ bytes }) => bytes)).toEqual(before.map(({ bytes }) => bytes))
+  } finally {
+    await engine.close()
+  }
+})
+
+test('[C5] a tab that says it rests has a GPU process that computes no more, in the middle of a job', async () => {
+  const engine = await openTabEngine({ models: ['littoral-embed-400k'], hasWebGpu: true })
+  try {
+    const gpu = await gpuProcessId(engine.browser)
+    const cpuMs = () => cpuMsOf([gpu]) ?? 0
+    const texts = Array.from({ length: 200 }, () =>
+      'set the kitchen fan to forty percent '.repeat(8),
+    )
+    const stop = new AbortController()
+    const running = runJob(
+      engine,
+      modelJob('littoral-embed-400k', [[200], encodeBytes(texts)]),
+      stop.signal,
+    )
+    const beforeMs = cpuMs()
+    await until('the GPU process computes', () => cpuMs() > beforeMs + 100)
+    stop.abort()
+    await expect(running).rejects.toMatchObject({ code: 'cancelled' })
+    await engine.rest()
+    const restedMs = cpuMs()
+    await setTimeout(300)
+    // The kernel counts in ticks of 10 ms; a piece of that job takes several.
+    expect(cpuMs() - restedMs).toBeLessThanOrEqual(20)
   } finally {
     await engine.close()
   }

@@ -10,7 +10,7 @@ import { LIMITS } from '#shared/limits.ts'
 import { until } from '../../support/poll.ts'
 
 /** A worker that is lost and ended when a test says so. */
-function createLink() {
+function createLink(isFree: boolean) {
   const lost = Promise.withResolvers<string>()
   const ended = Promise.withResolvers<void>()
   const rested = Promise.withResolvers<void>()
@@ -21,7 +21,10 @@ function createLink() {
   }
   rested.promise.catch(() => {})
   const link: LivingLink = {
-    rest: () => rested.promise,
+    async rest(onHeard) {
+      if (isFree) onHeard?.()
+      await rested.promise
+    },
     lost: lost.promise,
     ended: ended.promise,
     end,
@@ -31,7 +34,8 @@ function createLink() {
 
 function createParts({
   fails = () => false,
-}: { readonly fails?: (opened: number) => boolean } = {}) {
+  isFree = false,
+}: { readonly fails?: (opened: number) => boolean; readonly isFree?: boolean } = {}) {
   const links: ReturnType<typeof createLink>[] = []
   const pauses: number[] = []
   /** What the trouble was at each change. */
@@ -41,7 +45,7 @@ function createParts({
     open: () => {
       opens += 1
       if (fails(opens)) return Promise.reject(new AppError('no_capacity', 'No device answers.'))
-      const made = createLink()
+      const made = createLink(isFree)
       links.push(made)
       return Promise.resolve(made.link)
     },
@@ -108,7 +112,17 @@ test('[C5] at rest it waits for what was begun, and keeps the worker', async () 
   expect(part.current()).toBe(links[0]?.link)
 })
 
-test('[C5] a worker that computes past its time is ended, and only a new start brings another', async () => {
+test('[C5] a worker that waits for its device is not ended while it waits', async () => {
+  const { part, links } = createParts({ isFree: true })
+  await part.start()
+  const resting = part.rest(0)
+  await new Promise((resolve) => setTimeout(resolve, 5))
+  links[0]?.rest()
+  await resting
+  expect(part.current()).toBe(links[0]?.link)
+})
+
+test('[C5] a worker that a run blocks past its time is ended, and only a new start brings another', async () => {
   const { part, links } = createParts()
   await part.start()
   await part.rest(0)
