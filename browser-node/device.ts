@@ -1,7 +1,7 @@
 /** WebGPU and ONNX Runtime of one engine worker, and the engine on them. */
 import { createEngine, type DeviceEngine, type EngineProgress } from '#engine/create-engine.ts'
 import { offerOf, type DeviceOffer } from '#engine/device-offer.ts'
-import { deviceFor } from '#engine/kernels/device-limits.ts'
+import { deviceFor, featuresOf } from '#engine/kernels/device-limits.ts'
 import { createOrtSessions, type SessionFactory } from '#engine/models/session.ts'
 import type { Adapter, Provider } from '#shared/job.ts'
 import type { Log } from '#shared/log.ts'
@@ -22,6 +22,8 @@ export interface RoleEngine {
   readonly adapter: Adapter | null
   readonly offer: DeviceOffer | undefined
   readonly hasWebGpu: boolean
+  /** What its kernels may enable. */
+  readonly features: readonly string[]
 }
 
 /** Files of this size in all compute in well under a second even where a CPU plays the GPU. */
@@ -66,7 +68,8 @@ export async function openRoleEngine(options: RoleEngineOptions): Promise<RoleEn
     onRuntimeLost: (reason) => lose(reason, Promise.resolve()),
     now: () => performance.now(),
   })
-  return { engine, adapter, offer: found?.offer, hasWebGpu }
+  const features = device === undefined ? [] : featuresOf(device, navigator.gpu.wgslLanguageFeatures)
+  return { engine, adapter, offer: found?.offer, hasWebGpu, features }
 }
 
 /** WebGPU first on a real adapter; a software one loses to wasm by far, so there it takes the small models only. */
@@ -106,6 +109,8 @@ async function openDevice(gpu: GPUAdapter | undefined): Promise<GPUDevice | unde
 interface Runtime {
   readonly sessions: SessionFactory
   readonly hasWebGpu: boolean
+  /** What its kernels may enable. */
+  readonly features: readonly string[]
 }
 
 /**

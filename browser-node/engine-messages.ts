@@ -34,6 +34,8 @@ export type FromEngine =
       readonly offer: DeviceOffer | undefined
       /** Whether models can be run on the adapter. */
       readonly hasWebGpu: boolean
+      /** What its kernels may enable. */
+      readonly features: readonly string[]
     }
   | { readonly type: 'unready'; readonly error: WireError }
   /** Its device or its runtime is gone; it takes no more work. */

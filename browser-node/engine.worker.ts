@@ -49,8 +49,8 @@ async function setUp(role: EngineRole): Promise<void> {
         void settled.then(() => say({ type: 'settled' }))
       },
     })
-    const { adapter, offer, hasWebGpu } = opened
-    say({ type: 'ready', adapter, offer, hasWebGpu })
+    const { adapter, offer, hasWebGpu, features } = opened
+    say({ type: 'ready', adapter, offer, hasWebGpu, features })
   } catch (cause) {
     const detail = `The program that computes could not be loaded: ${String(cause)}`.slice(0, 1_000)
     say({ type: 'unready', error: toWireError(new AppError('internal', detail, { cause })) })

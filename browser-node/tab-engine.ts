@@ -54,6 +54,9 @@ export async function createTabEngine(options: TabEngineOptions): Promise<TabEng
     get kernels() {
       return kernelLink() === undefined ? [] : 'any'
     },
+    get features() {
+      return kernelLink()?.ready.features ?? []
+    },
     runs: (manifest) => models.runs(manifest),
     load: (manifest, signal) => models.load(manifest, signal),
     unload: (id) => models.unload(id),

@@ -16,6 +16,7 @@ import { checkTensors } from '#shared/tensor.ts'
 import type { LoadedModel } from './admit.ts'
 import type { LiveEngine, RunOptions } from './engine.ts'
 import { openKernels } from './kernel-work.ts'
+import type { ProcessorClock } from './kernels/calibrate.ts'
 import type { KernelTimes } from './kernels/kernel-runner.ts'
 import { createModelSet, type ModelSet, type ModelSetOptions } from './model-set.ts'
 import { createJobQueue } from './queue.ts'
@@ -31,6 +32,10 @@ export interface EngineOptions extends ModelSetOptions {
   /** Loaded before the engine is ready; one that does not run here is left out. Others may be loaded later. */
   readonly manifests: readonly ModelManifest[]
   readonly kernels: 'any' | 'listed' | 'none'
+  /** What the device has for them. @default nothing */
+  readonly features?: readonly string[]
+  /** Time of the processor that plays the GPU, where that is this process's own work. */
+  readonly processor?: ProcessorClock
   /** @default the limits of submitted WGSL */
   readonly kernelTimes?: KernelTimes
   /** Called when the device hangs or was lost: kernels then fail with node_lost. */
@@ -62,6 +67,7 @@ export async function createEngine(options: EngineOptions): Promise<DeviceEngine
     get kernels() {
       return kernels.kernels()
     },
+    features: options.features ?? [],
     runs: (manifest) => loaded.runs(manifest),
     load: (manifest, signal) => loaded.load(manifest, signal),
     unload: (id) => loaded.unload(id),

@@ -17,6 +17,8 @@ export interface Engine {
   readonly models: readonly AdmittedModel[]
   /** `any` runs submitted WGSL within limits; a list runs only kernels with these digests. */
   readonly kernels: 'any' | readonly Bytes32[]
+  /** What they may `enable` and `require`, by its name in WGSL. @default nothing */
+  readonly features?: readonly string[]
   /**
    * Runs one job and resolves with the headers of what was emitted.
    * @throws {AppError} invalid_request for work that cannot be run as given (shape, type, WGSL that does not compile),

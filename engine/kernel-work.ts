@@ -5,11 +5,14 @@ import type { Answer, KernelWork, LibraryWork } from '#shared/job.ts'
 import { LIMITS } from '#shared/limits.ts'
 import type { Engine } from './engine.ts'
 import { LISTED_KERNELS } from '#shared/listed-kernels.ts'
+import type { ProcessorClock } from './kernels/calibrate.ts'
 import { createKernelRunner, type KernelRunner } from './kernels/kernel-runner.ts'
 import type { Grant } from './kernels/rewrite/meter-kernel.ts'
 import { openLibrary, type LibraryOptions, type RunLibraryWork } from './library-work.ts'
 
 export interface KernelWorkOptions extends LibraryOptions {
+  /** Time of the processor that plays the GPU, where that is this process's own work. */
+  readonly processor?: ProcessorClock
   /** What a submitted kernel may weigh. @default measured */
   readonly kernelGrant?: Grant
 }
@@ -43,11 +46,12 @@ export function openKernels(options: KernelWorkOptions): KernelsOfEngine {
       current = undefined
       options.onDeviceLost?.(reason)
     }
-    const { log, kernelTimes = LIMITS, kernelGrant: grant } = options
+    const { log, kernelTimes = LIMITS, kernelGrant: grant, processor } = options
     return {
       runner: createKernelRunner({
         device: opening,
         isSoftware: adapter.isSoftware,
+        processor: adapter.isSoftware ? processor : undefined,
         times: kernelTimes,
         now,
         onLost,

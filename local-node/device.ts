@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs'
 import { create, globals } from 'webgpu'
 import { offerOf, type DeviceOffer } from '#engine/device-offer.ts'
-import { deviceFor } from '#engine/kernels/device-limits.ts'
+import { deviceFor, featuresOf } from '#engine/kernels/device-limits.ts'
 import type { Adapter } from '#shared/job.ts'
 
 export interface NodeDevice {
@@ -11,6 +11,7 @@ export interface NodeDevice {
   readonly device: GPUDevice
   readonly adapter: Adapter
   readonly offer: DeviceOffer
+  readonly features: readonly string[]
 }
 
 /** Where Debian's Chromium keeps the driver of its software adapter. */
@@ -30,9 +31,11 @@ export async function openDevice(): Promise<NodeDevice | undefined> {
     .slice(0, 128)
   const isSoftware =
     adapter.info.isFallbackAdapter || SOFTWARE_NAMES.test(`${name} ${adapter.info.device}`)
+  const device = await adapter.requestDevice(deviceFor(adapter))
   return {
     gpu,
-    device: await adapter.requestDevice(deviceFor(adapter)),
+    device,
+    features: featuresOf(device, gpu.wgslLanguageFeatures),
     adapter: { name, isSoftware },
     offer: offerOf(adapter),
   }

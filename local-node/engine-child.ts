@@ -1,5 +1,6 @@
 /** One engine process: models on ONNX Runtime or kernels on Dawn, never both, because each brings a Dawn of its own. */
 import { readFile } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
 import { createEngine } from '#engine/create-engine.ts'
 import type { LiveEngine } from '#engine/engine.ts'
 import { createOrtSessions, type SessionFactory } from '#engine/models/session.ts'
@@ -52,12 +53,20 @@ async function setUp(setup: ChildSetup): Promise<void> {
     manifests: [],
     loadFile: ({ sha256 }) => readFile(paths.get(sha256) ?? ''),
     kernels: setup.kernels,
+    features: opened?.features ?? [],
     log: createLog({ write: forwardLog }),
     now: () => performance.now(),
+    processor: { usedMs: processorMs, cores: availableParallelism() },
     // Nothing here can stop what the GPU runs; the pause lets the job's error out first.
     onDeviceLost: () => setTimeout(() => process.kill(process.pid, 'SIGKILL'), LAST_WORDS_MS),
   })
-  say({ type: 'ready', adapter, offer: opened?.offer, kernels: engine.kernels })
+  say({
+    type: 'ready',
+    adapter,
+    offer: opened?.offer,
+    kernels: engine.kernels,
+    features: engine.features ?? [],
+  })
 }
 
 /** Loads or unloads one model. */
@@ -108,6 +117,12 @@ async function run({ job, work, payload }: ToChild & { type: 'run' }): Promise<v
   } finally {
     running.delete(job)
   }
+}
+
+/** A software adapter's threads are this process's own. */
+function processorMs(): number {
+  const { user, system } = process.cpuUsage()
+  return (user + system) / 1_000
 }
 
 function say(message: FromChild): void {

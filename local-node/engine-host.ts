@@ -80,6 +80,7 @@ export async function createNodeEngine(options: NodeEngineOptions): Promise<Live
     get kernels() {
       return kernels?.isLive() === true ? (first?.ready.kernels ?? []) : []
     },
+    features: first?.ready.features ?? [],
     async run(work, payload, runOptions) {
       if ('model' in work) return models.run(work, payload, runOptions)
       if (kernels === undefined)

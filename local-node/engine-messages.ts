@@ -44,6 +44,7 @@ export type FromChild =
       readonly adapter: Adapter | null
       readonly offer: DeviceOffer | undefined
       readonly kernels: 'any' | readonly `0x${string}`[]
+      readonly features: readonly string[]
     }
   | {
       readonly type: 'log'

@@ -39,6 +39,7 @@ export function presenceRecord(
     loadable: isLeaving ? [] : shelf?.loadable(),
     files: fileAddresses?.slice(0, LIMITS.fileAddresses),
     kernels: isLeaving ? [] : kernelsOf(engine),
+    features: [...(engine.features ?? [])],
     maxJobs,
     sequence,
     issuedAtMs: now(),

@@ -61,10 +61,18 @@ export const LibraryWork = z.strictObject({
 })
 export type LibraryWork = z.infer<typeof LibraryWork>
 
-/** One storage buffer of a kernel, in `@group(0)`. */
+/** `var<storage, read>`, `var<storage, read_write>` or `var<uniform>`. */
+export const BufferAccess = z.enum(['read', 'read_write', 'uniform'])
+
+/** What WGSL may `enable` or `require`, by its name there: `f16`, `subgroups`. */
+export const FeatureName = z
+  .string()
+  .regex(/^[a-z][a-z0-9_]{0,63}$/, 'must be the name of a WGSL feature')
+
+/** One buffer of a kernel, in `@group(0)`. */
 export const KernelBuffer = z.strictObject({
   binding: z.int().min(0).max(15),
-  access: z.enum(['read', 'read_write']),
+  access: BufferAccess,
   sizeBytes: z.int().min(4).max(LIMITS.kernelBufferBytes),
   /** Whether the payload brings its initial bytes; otherwise it starts as zeroes. */
   filled: z.boolean(),
@@ -91,6 +99,8 @@ export const KernelWork = z.strictObject({
   entryPoint: WgslIdentifier,
   workgroups: Workgroups,
   buffers: z.array(KernelBuffer).min(1).max(LIMITS.kernelBuffers),
+  /** Features that a node must have for it. */
+  requires: z.array(FeatureName).max(LIMITS.kernelFeatures).optional(),
   /** sha-256 of the WGSL text. */
   digest: Bytes32,
   /** The session that its kept buffers belong to, drawn at random by the hub; steps count from 1. */

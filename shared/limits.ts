@@ -152,12 +152,18 @@ export const LIMITS = {
   wgslValueWords: 1_024,
   kernelBuffers: 8,
   kernelBufferBytes: 32 * MIB,
+  /** WebGPU's default limit of a uniform buffer's binding. */
+  kernelUniformBytes: 64 * KIB,
+  /** Names of features that a node offers. */
+  kernelFeatures: 32,
   kernelTotalBytes: 64 * MIB,
   /** Of at most 256 invocations each, WebGPU's default limit. */
   kernelWorkgroups: 1 << 18,
   kernelCompileMs: 15_000,
   /** Nothing that a stranger sent holds a device longer; half of it is what its budget is made for. */
   kernelRunMs: 2_000,
+  /** The same on the clock, where the processor that plays the GPU was busy with other things. */
+  kernelStarvedMs: 10_000,
   /** A kernel of our own library may take longer on a software adapter. */
   libraryRunMs: 20_000,
   /** Of one job of the kernel library: a product of 1024 × 1024, two seconds of a software adapter with two cores. */

@@ -1,7 +1,7 @@
 /** What a node says of itself: its signed presence record, published on gossipsub when it changes and once a minute. */
 import { z } from 'zod'
 import { Bytes32, NodeId } from './ids.ts'
-import { Adapter, PROVIDERS } from './job.ts'
+import { Adapter, FeatureName, PROVIDERS } from './job.ts'
 import { LIMITS } from './limits.ts'
 import { COUNTRIES } from './region.ts'
 import { PublicKey } from './signature.ts'
@@ -37,6 +37,8 @@ export const PresenceRecord = z.strictObject({
   files: z.array(z.string().max(256)).max(LIMITS.fileAddresses).optional(),
   /** `any` runs submitted WGSL; a list runs only kernels with these digests; empty runs none. */
   kernels: z.union([z.literal('any'), z.array(Bytes32).max(64)]),
+  /** What its kernels may `enable` and `require`. */
+  features: z.array(FeatureName).max(LIMITS.kernelFeatures).optional(),
   maxJobs: z.int().min(1).max(LIMITS.nodeJobsInFlight),
   /** Rises with every record of this node; an older one never replaces a newer one. */
   sequence: z.int().min(0),

@@ -1,6 +1,7 @@
-/** Measures how much weight a device works off in a second: by all its lanes together, and by one alone. */
+/** Measures how much weight a device works off in a second of its own time: by all its lanes together, and by one alone. */
 import { LIMITS } from '#shared/limits.ts'
 import { inspectKernel } from './rewrite/inspect-kernel.ts'
+import { createStopwatch } from './stopwatch.ts'
 import type { Grant } from './rewrite/meter-kernel.ts'
 
 /** Each turn computes and reads memory at a place that the turn before decides, so that no cache or lane runs ahead. */
@@ -31,14 +32,25 @@ const SOFTWARE_SHARE = 0.1
 // Values of GPUBufferUsage: https://www.w3.org/TR/webgpu/#buffer-usage
 const STORAGE_AND_COPY_DST = 128 | 8
 
+/** Time of the processor that plays a GPU: what else the machine does is not in it. */
+export interface ProcessorClock {
+  /** CPU time of all threads of this process so far, in ms. */
+  readonly usedMs: () => number
+  /** Threads that run at once. */
+  readonly cores: number
+}
+
 export interface CalibrateOptions {
   readonly device: GPUDevice
   readonly isSoftware: boolean
   /** Monotonic clock in ms. */
   readonly now: () => number
+  /** Where the device is this process's own work. @default the clock alone */
+  readonly processor?: ProcessorClock | undefined
 }
 
-export async function calibrate({ device, isSoftware, now }: CalibrateOptions): Promise<Grant> {
+export async function calibrate(options: CalibrateOptions): Promise<Grant> {
+  const { device, isSoftware } = options
   const { entry } = inspectKernel(WGSL, 'main')
   const turnWeight = entry.loops[0]?.weight ?? 1
   const module = device.createShaderModule({ code: WGSL })
@@ -51,19 +63,15 @@ export async function calibrate({ device, isSoftware, now }: CalibrateOptions): 
     layout: pipeline.getBindGroupLayout(0),
     entries: [{ binding: 0, resource: { buffer: table } }],
   })
+  const stopwatch = createStopwatch(options)
   const time = async (groups: number, turns: number) => {
     device.queue.writeBuffer(table, 0, Uint32Array.of(turns))
     await device.queue.onSubmittedWorkDone()
-    const startedMs = now()
-    const encoder = device.createCommandEncoder()
-    const pass = encoder.beginComputePass()
-    pass.setPipeline(pipeline)
-    pass.setBindGroup(0, group)
-    pass.dispatchWorkgroups(groups)
-    pass.end()
-    device.queue.submit([encoder.finish()])
-    await device.queue.onSubmittedWorkDone()
-    return now() - startedMs
+    return stopwatch.time(groups, (pass) => {
+      pass.setPipeline(pipeline)
+      pass.setBindGroup(0, group)
+      pass.dispatchWorkgroups(groups)
+    })
   }
   /** The best of some runs, since what else the machine does only slows it. */
   const quickest = async (groups: number, turns: number) => {
@@ -84,5 +92,6 @@ export async function calibrate({ device, isSoftware, now }: CalibrateOptions): 
     return { total: all * seconds, each: (await pace(1)) * seconds, isPooled: !isSoftware }
   } finally {
     table.destroy()
+    stopwatch.close()
   }
 }

@@ -8,8 +8,9 @@ export function checkKernel(work: KernelWork, payload: Uint8Array): void {
   const sourceBytes = new TextEncoder().encode(work.wgsl).length
   bound('/kernel/wgsl', 'bytes of source', sourceBytes, LIMITS.wgslBytes)
   bound('/buffers', 'buffers', work.buffers.length, LIMITS.kernelBuffers)
-  for (const [index, { sizeBytes }] of work.buffers.entries()) {
-    bound(`/buffers/${index}`, 'bytes', sizeBytes, LIMITS.kernelBufferBytes)
+  for (const [index, { sizeBytes, access }] of work.buffers.entries()) {
+    const most = access === 'uniform' ? LIMITS.kernelUniformBytes : LIMITS.kernelBufferBytes
+    bound(`/buffers/${index}`, 'bytes', sizeBytes, most)
   }
   const total = work.buffers.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
   bound('/buffers', 'bytes in all buffers', total, LIMITS.kernelTotalBytes)

@@ -6,6 +6,12 @@ import type { MeteredKernel } from './rewrite/meter-kernel.ts'
 // Value of GPUShaderStage: https://www.w3.org/TR/webgpu/#typedefdef-gpushaderstageflags
 const COMPUTE_STAGE = 4
 
+const BINDING_TYPES = {
+  read: 'read-only-storage',
+  read_write: 'storage',
+  uniform: 'uniform',
+} as const
+
 export interface Pipeline {
   readonly pipeline: GPUComputePipeline
   readonly layout: GPUBindGroupLayout
@@ -22,7 +28,8 @@ export async function compileKernel(
   work: KernelWork,
   { source, isMetered, plain }: MeteredKernel,
 ): Promise<Pipeline> {
-  const bindings = work.buffers.length + (isMetered ? 1 : 0)
+  const stored = work.buffers.filter(({ access }) => access !== 'uniform').length
+  const bindings = stored + (isMetered ? 1 : 0)
   const most = device.limits.maxStorageBuffersPerShaderStage
   if (bindings > most) {
     const detail = `This node's adapter binds ${most} buffers and the kernel needs ${bindings}, its budget's among them.`
@@ -33,7 +40,7 @@ export async function compileKernel(
     entries: work.buffers.map(({ binding, access }) => ({
       binding,
       visibility: COMPUTE_STAGE,
-      buffer: { type: access === 'read' ? ('read-only-storage' as const) : ('storage' as const) },
+      buffer: { type: BINDING_TYPES[access] },
     })),
   })
   const meterLayout = isMetered

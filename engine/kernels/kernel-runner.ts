@@ -4,15 +4,18 @@ import type { KernelBuffer, KernelWork, TensorHeader } from '#shared/job.ts'
 import { BUDGET_RULE, HANG_RULE } from '#shared/kernel-rules.ts'
 import { LIMITS } from '#shared/limits.ts'
 import { beforeDeadline } from '../deadline.ts'
-import { calibrate } from './calibrate.ts'
+import { calibrate, type ProcessorClock } from './calibrate.ts'
+import { checkInterface } from './check-interface.ts'
 import { checkKernel } from './check-kernel.ts'
 import { compileKernel, refuseKernel, type Pipeline } from './compile-kernel.ts'
-import { inspectKernel } from './rewrite/inspect-kernel.ts'
+import { createGrants } from './grants.ts'
+import { inspectKernel, type KernelReport } from './rewrite/inspect-kernel.ts'
 import { meterKernel, type Grant, type MeteredKernel } from './rewrite/meter-kernel.ts'
+import { tooMuch } from './rewrite/refuse.ts'
 import { createKeptBuffers, type KeptBuffers } from './kept-buffers.ts'
 
 // Values of GPUBufferUsage, GPUMapMode and GPUShaderStage: https://www.w3.org/TR/webgpu/#buffer-usage
-const USAGE = { MAP_READ: 1, COPY_SRC: 4, COPY_DST: 8, STORAGE: 128 } as const
+const USAGE = { MAP_READ: 1, COPY_SRC: 4, COPY_DST: 8, UNIFORM: 64, STORAGE: 128 } as const
 const MAP_READ = 1
 
 export interface KernelOutput {
@@ -31,7 +34,8 @@ export type KernelTrust = 'metered' | 'own'
 export interface KernelRunner {
   /**
    * Settles when the device is done with the job, so that the next one finds it idle.
-   * @throws {AppError} too_large, invalid_request with the compiler's line, node_timeout, node_lost
+   * @throws {AppError} too_large, invalid_request with the compiler's line, no_capacity for what is more than this device
+   * grants, node_timeout, node_lost
    */
   run(work: KernelWork, payload: Uint8Array, trust?: KernelTrust): Promise<KernelOutput[]>
   /** Gives the device back, unless it hangs: destroying one that hangs takes the GPU process with it. */
@@ -44,15 +48,16 @@ export interface KernelRunnerOptions {
   readonly times: KernelTimes
   /** Monotonic clock in ms. */
   readonly now: () => number
-  /** What a kernel may weigh here. @default measured when the first kernel comes */
+  /** Time of the processor that plays the GPU, where it is this process. */
+  readonly processor?: ProcessorClock | undefined
+  /** What a kernel may weigh here. @default measured, and again as conditions change */
   readonly grant?: Grant
   /** Called once, when the device hangs or was lost; it runs nothing after that. */
   readonly onLost: (reason: string) => void
 }
 
 export function createKernelRunner(options: KernelRunnerOptions): KernelRunner {
-  const { device, times, onLost } = options
-  let granted = options.grant === undefined ? undefined : Promise.resolve(options.grant)
+  const { device, times, onLost, grant: fixed, now, processor } = options
   let lost: string | undefined
   const sessions = createKeptBuffers()
   const setLost = (reason: string) => {
@@ -66,14 +71,52 @@ export function createKernelRunner(options: KernelRunnerOptions): KernelRunner {
   })
   gone.catch(() => {})
   /** A step on the device; one that outlives its time hangs, and the device with it. */
-  const within = async <T>(step: Promise<T>, timeoutMs: number, what: string): Promise<T> => {
+  const within = async <T>(step: Promise<T>, { timeoutMs, what, isStarved }: Patience) => {
+    const racing = Promise.race([step, gone])
+    for (let waitedMs = timeoutMs; ; waitedMs += timeoutMs)
+      try {
+        return await beforeDeadline(racing, { timeoutMs, what })
+      } catch (error) {
+        if (errorCode(error) !== 'node_timeout') throw error
+        if (waitedMs + timeoutMs <= LIMITS.kernelStarvedMs && isStarved?.() === true) continue
+        const detail = `${what} took over ${waitedMs} ms.`
+        setLost(detail)
+        throw new AppError('node_timeout', detail, { meta: { rule: HANG_RULE }, cause: error })
+      }
+  }
+  const grants = createGrants(
+    () =>
+      fixed === undefined
+        ? within(calibrate(options), {
+            timeoutMs: times.kernelCompileMs,
+            what: 'Measuring the device',
+          })
+        : Promise.resolve(fixed),
+    now,
+  )
+  const runMetered = async (kernel: MeteredKernel, { work, payload }: KernelJob) => {
+    const pipeline = await within(compileKernel(device, work, kernel), {
+      timeoutMs: times.kernelCompileMs,
+      what: "The kernel's compilation",
+    })
+    const made: GPUBuffer[] = []
+    const kept = takeKept(sessions, work)
+    let isOver = false
     try {
-      return await beforeDeadline(Promise.race([step, gone]), { timeoutMs, what })
-    } catch (error) {
-      if (errorCode(error) !== 'node_timeout') throw error
-      const detail = `${what} took over ${timeoutMs} ms.`
-      setLost(detail)
-      throw new AppError('node_timeout', detail, { meta: { rule: HANG_RULE }, cause: error })
+      const step = dispatch(device, pipeline, { work, payload, made, kept })
+      const { outputs, spent } = await within(step, {
+        timeoutMs: times.kernelRunMs,
+        what: 'The kernel',
+        isStarved: starvedFrom(processor, times.kernelRunMs),
+      })
+      if (spent !== 0) throw overBudget(kernel, spent)
+      isOver = true
+      if (work.session !== undefined) sessions.keep(work.session, kept)
+      return outputs
+    } finally {
+      // A step that failed has left its session's buffers half written.
+      const spoilt = isOver ? made : [...made, ...kept.values()]
+      if (lost === undefined) for (const buffer of spoilt) buffer.destroy()
     }
   }
   return {
@@ -81,37 +124,18 @@ export function createKernelRunner(options: KernelRunnerOptions): KernelRunner {
       checkKernel(work, payload)
       // Read and weighed before the device is asked for anything.
       const report = trust === 'metered' ? inspectKernel(work.wgsl, work.entryPoint) : undefined
+      if (report !== undefined) checkInterface(report, work)
       if (lost !== undefined) throw new AppError('node_lost', lost)
-      let kernel: MeteredKernel = {
-        plain: work.wgsl,
-        source: work.wgsl,
-        isMetered: false,
-        loopLines: [],
-      }
-      if (report !== undefined) {
-        granted ??= within(calibrate(options), times.kernelCompileMs, 'Measuring the device')
-        const groups = work.workgroups.reduce((product, size) => product * size, 1)
-        kernel = meterKernel(report, await granted, groups * report.invocations)
-      }
-      const pipeline = await within(
-        compileKernel(device, work, kernel),
-        times.kernelCompileMs,
-        "The kernel's compilation",
-      )
-      const made: GPUBuffer[] = []
-      const kept = takeKept(sessions, work)
-      let isOver = false
+      const job = { work, payload }
+      if (report === undefined) return runMetered(asWritten(work), job)
+      const grant = await grants.current()
       try {
-        const step = dispatch(device, pipeline, { work, payload, made, kept })
-        const { outputs, spent } = await within(step, times.kernelRunMs, 'The kernel')
-        if (spent !== 0) throw overBudget(kernel.loopLines[spent - 1])
-        isOver = true
-        if (work.session !== undefined) sessions.keep(work.session, kept)
-        return outputs
-      } finally {
-        // A step that failed has left its session's buffers half written.
-        const spoilt = isOver ? made : [...made, ...kept.values()]
-        if (lost === undefined) for (const buffer of spoilt) buffer.destroy()
+        return await runMetered(meterFor(report, grant, work), job)
+      } catch (error) {
+        if (!isOverBudget(error)) throw error
+        const larger = await grants.larger(grant)
+        if (larger === undefined || !isRepeatable(work)) throw error
+        return await runMetered(meterFor(report, larger, work), job)
       }
     },
     close() {
@@ -121,6 +145,47 @@ export function createKernelRunner(options: KernelRunnerOptions): KernelRunner {
       device.destroy()
     },
   }
+}
+
+interface Patience {
+  readonly timeoutMs: number
+  readonly what: string
+  /** Asked when the time is up: whether the step had hardly any of it. */
+  readonly isStarved?: (() => boolean) | undefined
+}
+
+interface KernelJob {
+  readonly work: KernelWork
+  readonly payload: Uint8Array
+}
+
+/** Of a processor that plays a GPU only the time counts that it had: a kernel hangs nothing by waiting on a busy machine. */
+function starvedFrom(
+  processor: ProcessorClock | undefined,
+  timeMs: number,
+): (() => boolean) | undefined {
+  if (processor === undefined) return undefined
+  const beforeMs = processor.usedMs()
+  return () => processor.usedMs() - beforeMs < timeMs
+}
+
+/** A kernel of ours, which no budget ends. */
+function asWritten({ wgsl }: KernelWork): MeteredKernel {
+  return { plain: wgsl, source: wgsl, isMetered: false, loopLines: [], allowed: '' }
+}
+
+function meterFor(report: KernelReport, grant: Grant, { workgroups }: KernelWork): MeteredKernel {
+  const groups = workgroups.reduce((product, size) => product * size, 1)
+  return meterKernel(report, grant, groups * report.invocations)
+}
+
+/** A step that took its session's buffers has spoilt them. */
+function isRepeatable({ session, buffers }: KernelWork): boolean {
+  return session === undefined || buffers.every(({ keep, filled }) => keep !== true || filled)
+}
+
+function isOverBudget(error: unknown): boolean {
+  return error instanceof AppError && error.meta.rule === BUDGET_RULE
 }
 
 /** What the session's last step left, or nothing where this step brings it all. */
@@ -166,14 +231,15 @@ async function dispatch(
   const bound = work.buffers.map((spec) => {
     const before = kept.get(spec.binding)
     if (before !== undefined) {
-      if (before.size === align4(spec.sizeBytes)) return { spec, buffer: before }
+      if (before.size === boundBytes(spec)) return { spec, buffer: before }
       throw new AppError(
         'invalid_request',
         `Binding ${spec.binding} changed its size in a session.`,
       )
     }
-    const usage = USAGE.STORAGE | USAGE.COPY_DST | USAGE.COPY_SRC
-    const buffer = create(spec.sizeBytes, usage)
+    const isUniform = spec.access === 'uniform'
+    const usage = (isUniform ? USAGE.UNIFORM : USAGE.STORAGE) | USAGE.COPY_DST | USAGE.COPY_SRC
+    const buffer = create(boundBytes(spec), usage)
     if (spec.keep === true && work.session !== undefined) {
       made.pop()
       kept.set(spec.binding, buffer)
@@ -246,13 +312,14 @@ async function read({ spec, staging }: Readable): Promise<KernelOutput> {
   return { header, bytes }
 }
 
-function overBudget(line: number | undefined): AppError {
-  const detail =
-    `line ${line ?? 0}: this loop, or those before it, took more than this node does in its ${LIMITS.kernelRunMs} ms; ` +
-    'give it less to do in one dispatch'
-  return new AppError('too_large', `The kernel ran out of its budget: ${detail}.`, {
-    meta: { rule: BUDGET_RULE, errors: [{ pointer: '/kernel/wgsl', detail }] },
-  })
+function overBudget({ loopLines, allowed }: MeteredKernel, spent: number): AppError {
+  const loop = `line ${loopLines[spent - 1] ?? 0}: this loop, or those before it`
+  return tooMuch(`${loop}, did more than ${allowed}`)
+}
+
+/** A uniform block ends at a multiple of 16, whatever is in it. */
+function boundBytes({ access, sizeBytes }: KernelBuffer): number {
+  return access === 'uniform' ? Math.ceil(sizeBytes / 16) * 16 : align4(sizeBytes)
 }
 
 function align4(sizeBytes: number): number {

@@ -20,7 +20,7 @@ test(
       )
       expect(report.longestMs).toBeLessThan(LIMITS.kernelRunMs + LIMITS.kernelCompileMs)
       expect(report.outcomes.get('answered') ?? 0).toBeGreaterThan(EXECUTED / 10)
-      expect(report.outcomes.get('too_large') ?? 0).toBeGreaterThan(EXECUTED / 20)
+      expect(report.outcomes.get('no_capacity') ?? 0).toBeGreaterThan(EXECUTED / 20)
     } finally {
       await engine.close()
     }

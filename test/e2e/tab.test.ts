@@ -95,8 +95,8 @@ describe('a Chromium tab beside a local node', () => {
     const { status, body } = await stack.post(tenant, '/v1/compute', ENDLESS, {
       'x-littoral-residency': 'DE',
     })
-    expect(status).toBe(413)
-    expect(body).toMatchObject({ code: 'too_large', detail: expect.stringContaining('budget') })
+    expect(status).toBe(503)
+    expect(body).toMatchObject({ code: 'no_capacity', detail: expect.stringContaining('budget') })
     const request = SPECTRUM_KERNEL.request(vibrationWindow().samples)
     const next = await stack.post(tenant, '/v1/compute', request, { 'x-littoral-residency': 'DE' })
     expect(next.headers.get('x-littoral-node')).toBe(tab)

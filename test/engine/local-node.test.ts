@@ -7,6 +7,7 @@ import { commandOf, descendantsOf } from '../../bench/memory/processes.ts'
 import { silentLog } from '#shared/log.ts'
 import { encodeBytes } from '#shared/tensor.ts'
 import { describeEngine } from '../suites/engine.ts'
+import { describeInterface } from '../suites/kernels.ts'
 import { runJob } from '../suites/run-job.ts'
 import { kernelJob, modelJob } from '../support/engine-jobs.ts'
 import { until } from '../support/poll.ts'
@@ -44,6 +45,7 @@ describe('a local node that runs any kernel', () => {
     engine = await createNodeEngine({ device: 'auto', kernels: 'any', models: [], log: silentLog })
   })
   afterAll(() => engine.close())
+  describeInterface(() => engine)
 
   const OUT = '@group(0) @binding(0) var<storage, read_write> out: array<u32>;'
   const DOUBLE = `${OUT}

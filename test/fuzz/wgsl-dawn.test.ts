@@ -117,7 +117,7 @@ describe('a rewritten kernel', () => {
     })
     const { work, payload } = kernelJob({ wgsl, buffers: [{ sizeBytes: 64 }] })
     await expect(runner.run(work, payload)).rejects.toMatchObject({
-      code: 'too_large',
+      code: 'no_capacity',
       meta: { rule: 'kernels.budget' },
       detail: expect.stringContaining('line 2'),
     })
@@ -132,7 +132,7 @@ var<workgroup> w: array<u32, 4096>;
       false,
     )
     expect(() => meterKernel(report, { total: 1e8, each: 1e8, isPooled: true }, 1 << 18)).toThrow(
-      expect.objectContaining({ code: 'too_large' }),
+      expect.objectContaining({ code: 'no_capacity' }),
     )
   })
 
@@ -141,7 +141,7 @@ var<workgroup> w: array<u32, 4096>;
     invariant(workgroups && wgsl, 'it is there')
     expect(() =>
       meterKernel(inspectKernel(wgsl, 'main'), { total: 1e3, each: 1e9, isPooled: true }, 1e6),
-    ).toThrow(expect.objectContaining({ code: 'too_large' }))
+    ).toThrow(expect.objectContaining({ code: 'no_capacity' }))
   })
 })
 
@@ -206,7 +206,7 @@ describe('a local node', () => {
         )
         expect(report.longestMs).toBeLessThan(LIMITS.kernelRunMs + LIMITS.kernelCompileMs)
         expect(report.outcomes.get('answered') ?? 0).toBeGreaterThan(EXECUTED / 10)
-        expect(report.outcomes.get('too_large') ?? 0).toBeGreaterThan(EXECUTED / 20)
+        expect(report.outcomes.get('no_capacity') ?? 0).toBeGreaterThan(EXECUTED / 20)
         console.log(`local node: ${JSON.stringify(report.summary)}`)
       } finally {
         await engine.close()

@@ -4,6 +4,8 @@ import { z } from 'zod'
 import { AppError, type FieldFault } from '#shared/errors.ts'
 import { Bytes32 } from '#shared/ids.ts'
 import {
+  BufferAccess,
+  FeatureName,
   sliceTensors,
   WgslIdentifier,
   type KernelBuffer,
@@ -22,7 +24,7 @@ const Count = z.int().min(1).max(65_535)
 /** A buffer that brings its bytes. */
 export const FilledBuffer = z.strictObject({
   binding: Binding,
-  access: z.enum(['read', 'read_write']),
+  access: BufferAccess,
   /** Base64 of its bytes; a multiple of four of them. */
   data: z.string(),
   /** @default false */
@@ -32,7 +34,7 @@ export const FilledBuffer = z.strictObject({
 /** A buffer that starts as zeroes. */
 export const EmptyBuffer = z.strictObject({
   binding: Binding,
-  access: z.enum(['read', 'read_write']),
+  access: BufferAccess,
   sizeBytes: z.int().min(4),
   return: z.boolean().default(false),
 })
@@ -42,6 +44,8 @@ export const ComputeRequest = z.strictObject({
     wgsl: z.string().min(1),
     entryPoint: WgslIdentifier,
     workgroups: z.tuple([Count, Count, Count]),
+    /** Features that the text enables: only nodes that have them are asked. */
+    requires: z.array(FeatureName).max(LIMITS.kernelFeatures).optional(),
   }),
   buffers: z
     .array(z.union([FilledBuffer, EmptyBuffer]))
@@ -115,16 +119,14 @@ function decodeBuffers(given: ComputeRequest['buffers']): {
     const name = isFilled ? 'data' : 'sizeBytes'
     if (sizeBytes % 4 !== 0) fault(name, `is ${sizeBytes} bytes, which is no multiple of 4`)
     if (bytes?.length === 0) fault(name, 'is empty')
-    if (buffer.return && buffer.access === 'read') fault('return', 'needs access "read_write"')
+    if (buffer.return && buffer.access !== 'read_write')
+      fault('return', 'needs access "read_write"')
     if (buffers.some((other) => other.binding === buffer.binding)) {
       fault('binding', `${buffer.binding} came twice`)
     }
-    if (sizeBytes > LIMITS.kernelBufferBytes) {
-      throw tooLarge(
-        `/buffers/${index}`,
-        `is ${sizeBytes} bytes, at most ${LIMITS.kernelBufferBytes}`,
-      )
-    }
+    const most = buffer.access === 'uniform' ? LIMITS.kernelUniformBytes : LIMITS.kernelBufferBytes
+    if (sizeBytes > most)
+      throw tooLarge(`/buffers/${index}`, `is ${sizeBytes} bytes, at most ${most}`)
     const { binding, access } = buffer
     buffers.push({ binding, access, sizeBytes, filled: isFilled, return: buffer.return })
     if (bytes !== undefined) parts.push(bytes)

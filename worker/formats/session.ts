@@ -1,13 +1,15 @@
 /** What is said on `/v1/sessions`: JSON messages both ways, bytes in base64. */
 import { z } from 'zod'
 import { Bytes32, NodeId } from '#shared/ids.ts'
-import { WgslIdentifier } from '#shared/job.ts'
+import { FeatureName, WgslIdentifier } from '#shared/job.ts'
 import { LIMITS } from '#shared/limits.ts'
 
 const Binding = z.int().min(0).max(15)
 const Count = z.int().min(1).max(65_535)
 const SizeBytes = z.int().min(4).max(LIMITS.sessionStateBytes).multipleOf(4)
 const Data = z.base64()
+/** How the kernel declares it: `var<storage, read>` or `var<uniform>`. */
+const ReadAccess = z.enum(['read', 'uniform']).default('read')
 
 /** `state` stays on the node from step to step, `constant` too and is never written; `input` comes with each step. */
 export const SessionBuffer = z.discriminatedUnion('role', [
@@ -20,8 +22,13 @@ export const SessionBuffer = z.discriminatedUnion('role', [
     /** Whether every step's result brings it. */
     return: z.boolean().default(false),
   }),
-  z.strictObject({ role: z.literal('constant'), binding: Binding, data: Data }),
-  z.strictObject({ role: z.literal('input'), binding: Binding, sizeBytes: SizeBytes }),
+  z.strictObject({ role: z.literal('constant'), binding: Binding, access: ReadAccess, data: Data }),
+  z.strictObject({
+    role: z.literal('input'),
+    binding: Binding,
+    access: ReadAccess,
+    sizeBytes: SizeBytes,
+  }),
   z.strictObject({ role: z.literal('output'), binding: Binding, sizeBytes: SizeBytes }),
 ])
 export type SessionBuffer = z.infer<typeof SessionBuffer>
@@ -32,6 +39,7 @@ export const OpenMessage = z.strictObject({
     wgsl: z.string().min(1).max(LIMITS.wgslBytes),
     entryPoint: WgslIdentifier,
     workgroups: z.tuple([Count, Count, Count]),
+    requires: z.array(FeatureName).max(LIMITS.kernelFeatures).optional(),
   }),
   buffers: z.array(SessionBuffer).min(1).max(LIMITS.kernelBuffers),
   /** Steps between two copies of the state; what a lost node costs at most. */

@@ -42,7 +42,7 @@ export function createNeighbours(now: () => number): Neighbours {
         if (now() - atMs > LIMITS.presenceMaxAgeMs) known.delete(key)
         else if (node === null || (nodeId !== null && nodeId !== node.nodeId)) continue
         else if (decide(policy, allowed, factsOf(node)) !== 'allow') continue
-        else if (canRun({ models: node.models, kernels: node.kernels }, work)) warm.add(hub)
+        else if (canRun(node, work)) warm.add(hub)
         else if (node.loadable.includes(work.digest)) cold.add(hub)
       }
       return [...warm, ...[...cold].filter((hub) => !warm.has(hub))]

@@ -18,6 +18,7 @@ export function newsOf({ presence, admission, evidence, quarantine }: Member): N
       models: presence.models.map(({ id, digest }) => ({ id, digest })),
       loadable: presence.loadable ?? [],
       kernels: presence.kernels,
+      features: presence.features,
     },
   }
 }

@@ -3,6 +3,7 @@ import { sha256, stringToBytes } from 'viem'
 import { z } from 'zod'
 import { SignedEcho } from '#shared/evidence.ts'
 import { Bytes32, NodeId, Signature } from '#shared/ids.ts'
+import { FeatureName } from '#shared/job.ts'
 import { LIMITS } from '#shared/limits.ts'
 import { NetworkId } from '#shared/policy.ts'
 import { Place } from '#shared/receipt.ts'
@@ -19,6 +20,7 @@ export const RemoteNode = z.strictObject({
     .max(LIMITS.presenceModels),
   loadable: z.array(Bytes32).max(LIMITS.presenceModels),
   kernels: z.union([z.literal('any'), z.array(Bytes32).max(64)]),
+  features: z.array(FeatureName).max(LIMITS.kernelFeatures).optional(),
 })
 export type RemoteNode = z.infer<typeof RemoteNode>
 

@@ -134,6 +134,8 @@ export const NetworkNode = z.strictObject({
   /** Digests of models that it could load. */
   loadable: z.array(Bytes32),
   kernels: z.union([z.literal('any'), z.int()]),
+  /** What its kernels may enable. */
+  features: z.array(z.string()),
   rttMs: z.number(),
   inFlight: z.int(),
   jobsDone: z.int(),

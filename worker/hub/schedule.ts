@@ -14,6 +14,8 @@ export interface NodeView {
   readonly facts: NodeFacts
   readonly models: readonly AdmittedModel[]
   readonly kernels: 'any' | readonly string[]
+  /** What its kernels may enable. @default nothing */
+  readonly features?: readonly string[] | undefined
   readonly maxJobs: number
   readonly inFlight: number
   /** Round trip on the held stream, measured. */
@@ -80,10 +82,15 @@ export function canRun(
   node: {
     readonly models: readonly Pick<AdmittedModel, 'id' | 'digest'>[]
     readonly kernels: NodeView['kernels']
+    readonly features?: NodeView['features']
   },
   work: Work,
 ): boolean {
-  if (work.kind === 'kernel') return node.kernels === 'any' || node.kernels.includes(work.digest)
+  if (work.kind === 'kernel')
+    return (
+      (node.kernels === 'any' || node.kernels.includes(work.digest)) &&
+      (work.requires ?? []).every((name) => node.features?.includes(name))
+    )
   if (work.kind === 'library') return node.kernels === 'any'
   return node.models.some((model) => model.id === work.model && model.digest === work.digest)
 }
@@ -124,13 +131,20 @@ function unsatisfiable(nodes: readonly NodeView[], job: ScheduleJob): AppError {
 function unable(job: ScheduleJob, allowedCount: number): AppError {
   if (job.nodeId !== null)
     return new AppError('no_capacity', `Node ${job.nodeId} is gone or no longer allowed.`)
-  const what = 'model' in job.work ? `has model ${job.work.model}` : 'runs this kernel'
+  const what = 'model' in job.work ? `has model ${job.work.model}` : whatRuns(job.work)
   const again = job.tried.size > 0 ? ` that has not already failed it (${job.tried.size} did)` : ''
   return new AppError(
     'no_capacity',
     `The policy allows ${allowedCount} connected node(s), but none ${what}${again}.`,
     { meta: { retryAfterSeconds: 5 } },
   )
+}
+
+function whatRuns(work: Exclude<Work, { model: string }>): string {
+  const { requires = [] } = work.kind === 'kernel' ? work : {}
+  return requires.length === 0
+    ? 'runs this kernel'
+    : `runs this kernel, which requires ${requires.join(', ')}`
 }
 
 function tooLate(job: ScheduleJob, predictedMs: number): AppError {

@@ -40,7 +40,7 @@ export function parseKernel(source: string): KernelModule {
 
 function directive(cursor: Cursor): Directive | undefined {
   while (cursor.accept(';'));
-  const { text: kind } = cursor.peek()
+  const { text: kind, start } = cursor.peek()
   if (kind !== 'enable' && kind !== 'requires' && kind !== 'diagnostic') return undefined
   cursor.next()
   const names: string[] = []
@@ -49,7 +49,7 @@ function directive(cursor: Cursor): Directive | undefined {
     if (token === 'end') cursor.fail(';')
     if (token === 'name') names.push(text)
   }
-  return { kind, names }
+  return { kind, start, names }
 }
 
 function moduleDeclaration(cursor: Cursor): ModuleDeclaration {

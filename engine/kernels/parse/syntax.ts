@@ -148,6 +148,7 @@ export type ModuleDeclaration =
 
 export interface Directive {
   readonly kind: 'enable' | 'requires' | 'diagnostic'
+  readonly start: number
   readonly names: readonly string[]
 }
 

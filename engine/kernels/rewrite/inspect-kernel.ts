@@ -1,10 +1,12 @@
 /** Everything that is known of a kernel before any device sees it: what it weighs, where its loops are, what it may not do. */
 import { LIMITS } from '#shared/limits.ts'
+import { evaluate } from '../constant/evaluate.ts'
+import { isInteger, Uncomputed } from '../constant/values.ts'
 import { parseKernel } from '../parse/parse-kernel.ts'
 import type { FunctionDeclaration, KernelModule } from '../parse/syntax.ts'
 import type { FunctionWeight, KernelWeights } from './function-weight.ts'
 import { createKernelWeights } from './measure-kernel.ts'
-import { createModuleNames, type ModuleNames } from './module-names.ts'
+import { computed, createModuleNames, type ModuleNames } from './module-names.ts'
 import { refuse, type Place } from './refuse.ts'
 
 export interface KernelReport {
@@ -17,8 +19,20 @@ export interface KernelReport {
   readonly entry: FunctionWeight
   /** Of one workgroup. */
   readonly invocations: number
+  /** Variables that it binds. */
+  readonly resources: readonly Resource[]
   /** Words of workgroup memory that each workgroup clears before it begins. */
   readonly sharedWords: number
+}
+
+/** A variable of the module that the entry point reaches and the host must bind. */
+export interface Resource {
+  readonly name: string
+  readonly place: Place
+  readonly group: number | undefined
+  readonly binding: number | undefined
+  /** `uniform`, `read` or `read_write`; undefined for a texture or sampler. */
+  readonly access: string | undefined
 }
 
 /** Names that the rewritten kernel needs in their own meaning. */
@@ -59,11 +73,13 @@ export function inspectKernel(source: string, entryPoint: string): KernelReport 
   const uses = new Set(functions.flatMap((weight) => [...weight.uses]))
   const sharedWords = checkVariables(names, uses, weights.typeOf)
   const invocations = workgroupSize(entry.declaration, names)
+  const resources = resourcesOf(names, uses)
   return {
     module,
     source: withoutUnreached(module, reached),
     functions,
     entry,
+    resources,
     invocations,
     sharedWords,
   }
@@ -154,18 +170,39 @@ function checkVariables(
   return sharedWords
 }
 
+/** Of variables outside memory of the kernel's own. */
+function resourcesOf(names: ModuleNames, uses: ReadonlySet<string>): Resource[] {
+  return [...names.values.values()].flatMap((declaration) => {
+    const [space, mode] = declaration.qualifiers.map((each) =>
+      each.kind === 'name' ? each.name : '',
+    )
+    const isBound = space === undefined || space === 'storage' || space === 'uniform'
+    if (declaration.keyword !== 'var' || !isBound || !uses.has(declaration.name)) return []
+    const numberOf = (attribute: string) => {
+      const [written] = declaration.attributes.find(({ name }) => name === attribute)?.args ?? []
+      const value =
+        written === undefined ? undefined : computed(() => evaluate(written, names.scope))
+      return value === undefined || value instanceof Uncomputed || !isInteger(value)
+        ? undefined
+        : Number(value.value)
+    }
+    const access = space === 'storage' ? (mode ?? 'read') : space
+    const place = names.placeOf(declaration)
+    const at = { group: numberOf('group'), binding: numberOf('binding') }
+    return [{ name: declaration.name, place, ...at, access }]
+  })
+}
+
 function workgroupSize(declaration: FunctionDeclaration, names: ModuleNames): number {
   const args = declaration.attributes.find(({ name }) => name === 'workgroup_size')?.args ?? []
   const size = args.reduce(
     (product, arg) => product * names.sizeIn(names.scope, arg, 'the size of the workgroup'),
     1,
   )
-  if (size > MOST_INVOCATIONS)
-    throw tooMany(
-      names.placeOf(declaration),
-      `${size} invocations in a workgroup`,
-      MOST_INVOCATIONS,
-    )
+  if (size > MOST_INVOCATIONS) {
+    const detail = `the workgroup has ${size} invocations, at most ${MOST_INVOCATIONS} are taken`
+    throw refuse('invalid_request', names.placeOf(declaration), detail)
+  }
   return size
 }
 

@@ -1,7 +1,7 @@
 /** Rewrites a kernel so that every loop draws on a budget, and one that runs out ends and says so. */
 import type { FunctionWeight } from './function-weight.ts'
 import { freshPrefix } from './fresh-prefix.ts'
-import { refuse, type Place } from './refuse.ts'
+import { lineOf, refuse, tooMuch, type Place } from './refuse.ts'
 import type { KernelReport } from './inspect-kernel.ts'
 import type { Loop, Span, Statement } from '../parse/syntax.ts'
 
@@ -23,6 +23,8 @@ export interface MeteredKernel {
   readonly isMetered: boolean
   /** Lines of the loops; the meter's second word is 1 + the index of one that ran out, or 0. */
   readonly loopLines: readonly number[]
+  /** What one dispatch may do here, in words. */
+  readonly allowed: string
 }
 
 interface Edit {
@@ -53,7 +55,7 @@ const UNEVEN = 2
  * for each loop in each place that it is reached from: then a loop's end depends on nothing but the loop itself, and
  * what was uniform stays so.
  * @param invocations of the whole dispatch
- * @throws {AppError} too_large for a dispatch that is over the grant before its loops begin
+ * @throws {AppError} no_capacity, rule `kernels.budget`, for a dispatch that is over the grant before its loops begin
  */
 export function meterKernel(
   report: KernelReport,
@@ -63,13 +65,16 @@ export function meterKernel(
   const { module, source: plain, functions, entry } = report
   const place = ({ start }: Span): Place => ({ source: plain, start })
   const cleared = (CLEAR_WEIGHT * report.sharedWords) / report.invocations
+  const allowed = allowedBy(grant)
   const once = Math.ceil((entry.once + cleared) * invocations)
   if (once > grant.total) {
-    const detail = `the dispatch weighs ${once} outside of loops, this node takes ${grant.total}`
-    throw refuse('too_large', place(entry.declaration), detail)
+    const line = lineOf(place(entry.declaration))
+    throw tooMuch(
+      `line ${line}: the dispatch does ${once} operations outside of loops, over ${allowed}`,
+    )
   }
   const loops = functions.flatMap((weight) => weight.loops)
-  if (loops.length === 0) return { plain, source: plain, isMetered: false, loopLines: [] }
+  if (loops.length === 0) return { plain, source: plain, isMetered: false, loopLines: [], allowed }
   const prefix = freshPrefix(module.identifiers)
   const ids = new Map(loops.map(({ loop }, index) => [loop, index + 1]))
   const idOf = (loop: Loop) => ids.get(loop) ?? 0
@@ -84,7 +89,12 @@ export function meterKernel(
   const source = [apply(plain, all), meterText(prefix), ...tail]
     .concat(ends.map(({ text }) => text))
     .join('\n')
-  return { plain, source, isMetered: true, loopLines: loops.map(({ loop }) => loop.line) }
+  return { plain, source, isMetered: true, loopLines: loops.map(({ loop }) => loop.line), allowed }
+}
+
+function allowedBy({ total, each }: Grant): string {
+  const [all, one] = [total, each].map((weight) => weight.toPrecision(2))
+  return `this node's ${all} operations of one dispatch, ${one} of one invocation`
 }
 
 interface Parts {

@@ -1,5 +1,6 @@
 /** How a kernel is refused: with the pointer to its text, the line, and the reason in words. */
 import { AppError } from '#shared/errors.ts'
+import { BUDGET_RULE } from '#shared/kernel-rules.ts'
 import { countLines } from '../parse/tokens.ts'
 
 /** A place in a kernel's text. */
@@ -22,4 +23,12 @@ export function refuse(
 
 export function lineOf({ source, start }: Place): number {
   return countLines(source, 0, start) + 1
+}
+
+/** More than this node grants; another may grant it, and so may this one when it is measured again. */
+export function tooMuch(what: string): AppError {
+  const detail = `${what}; give it less to do in one dispatch`
+  return new AppError('no_capacity', `The kernel ran out of its budget here: ${detail}.`, {
+    meta: { rule: BUDGET_RULE, errors: [{ pointer: '/kernel/wgsl', detail }] },
+  })
 }

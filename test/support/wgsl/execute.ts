@@ -39,7 +39,7 @@ export interface ExecutionReport {
 }
 
 /** How a stranger's kernel may end beside being answered. */
-const ENDS = ['too_large', 'invalid_request']
+const ENDS = ['no_capacity', 'too_large', 'invalid_request']
 /** On a machine whose cores others use as well: of a hundred, how many may overrun their time. */
 export const OVERRUNS_PER_HUNDRED = 2
 

@@ -101,7 +101,7 @@ export function workForStep(
     if (filled && bytes !== undefined) parts.push(bytes)
     return {
       binding,
-      access: role === 'input' || role === 'constant' ? 'read' : 'read_write',
+      access: 'access' in buffer ? buffer.access : 'read_write',
       sizeBytes: sizeOf(buffer),
       filled,
       return: isReturned(buffer) || (role === 'state' && isCheckpoint),

@@ -39,8 +39,8 @@ function opened(): TabEngine {
   return engine
 }
 
-function offerOf({ adapter, models, kernels }: TabEngine): Opened {
-  return { adapter, models, kernels }
+function offerOf({ adapter, models, kernels, features = [] }: TabEngine): Opened {
+  return { adapter, models, kernels, features }
 }
 
 async function run(call: number, { work, payload }: Ask & { type: 'run' }): Promise<Ran> {

@@ -15,6 +15,7 @@ export interface Opened {
   readonly adapter: Adapter
   readonly models: readonly AdmittedModel[]
   readonly kernels: 'any' | readonly `0x${string}`[]
+  readonly features: readonly string[]
 }
 
 export interface Ran {

@@ -1,0 +1,32 @@
+/** What a kernel declares, held against what its job brings: buffers by binding and access, features by name. */
+import type { KernelWork } from '#shared/job.ts'
+import type { KernelReport, Resource } from './rewrite/inspect-kernel.ts'
+import { refuse } from './rewrite/refuse.ts'
+
+/** @throws {AppError} invalid_request with the line of the declaration that has no match */
+export function checkInterface({ module, resources }: KernelReport, work: KernelWork): void {
+  const { requires = [] } = work
+  for (const { kind, names, start } of module.directives) {
+    const missing =
+      kind === 'diagnostic' ? undefined : names.find((name) => !requires.includes(name))
+    if (missing === undefined) continue
+    const detail = `"${kind} ${missing}" needs "${missing}" among the kernel's "requires", so that it goes to a node that has it`
+    throw refuse('invalid_request', { source: module.source, start }, detail)
+  }
+  for (const resource of resources) checkResource(resource, work)
+}
+
+function checkResource(
+  { name, place, group, binding, access }: Resource,
+  { buffers }: KernelWork,
+): void {
+  const fault = (detail: string) => refuse('invalid_request', place, `${name} ${detail}`)
+  if (access === undefined) throw fault('is no buffer, and a kernel gets buffers alone')
+  if (group !== 0) throw fault('is not in @group(0), where the buffers are')
+  const buffer = buffers.find((candidate) => candidate.binding === binding)
+  if (buffer === undefined) throw fault(`has @binding(${binding}), and no buffer has that binding`)
+  if (buffer.access !== access) {
+    const spelt = access === 'uniform' ? 'uniform' : `storage, ${access}`
+    throw fault(`is var<${spelt}>: its buffer needs access "${access}", not "${buffer.access}"`)
+  }
+}
