@@ -8,7 +8,7 @@ import { createInTurn } from './in-turn.ts'
 import { bareFrame, numberFrame, readJson, readNumber, type Frame } from './frames.ts'
 import { JobResult } from './messages.ts'
 import { sendData } from './send-data.ts'
-import { readWireError } from './wire-error.ts'
+import { readNodesWord } from './wire-error.ts'
 
 /** Frames of one output: one for each token of the longest text, and for each piece of the largest tensors, many times over. */
 const OUTPUT_FRAMES = 65_536
@@ -93,7 +93,7 @@ export function createJobCall(parts: JobCallParts, { signal, onChunk }: RunJobOp
       else if (frame.kind === 'credit') upload.grant(readNumber(frame))
       else if (frame.kind === 'result') onResult(frame)
       else if (frame.kind === 'error') {
-        const error = nodesWord(readWireError(frame))
+        const error = readNodesWord(frame)
         settle(() => outcome.reject(error))
       } else throw new AppError('invalid_request', `A ${frame.kind} frame has no place in a job.`)
       return frame.kind === 'result' || frame.kind === 'error' ? 'ended' : 'open'
@@ -143,12 +143,4 @@ function createOutput({ onChunk, isOver, giveUp, grant }: OutputParts) {
         )
     },
   }
-}
-
-/** Marked as said by the node. One that ends a job which nobody cancelled has left it; another may run it. */
-function nodesWord(error: AppError): AppError {
-  const meta = { ...error.meta, isNodesWord: true }
-  return error.code === 'cancelled'
-    ? new AppError('node_lost', 'The node gave the job up.', { cause: error, meta })
-    : new AppError(error.code, error.detail, { cause: error, meta })
 }

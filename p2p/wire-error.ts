@@ -1,6 +1,6 @@
 /** Errors that cross the work stream, as codes of the shared table. */
 import { z } from 'zod'
-import { AppError, errorCode, toWireError } from '#shared/errors.ts'
+import { AppError, errorCode, factsOf, toWireError, type ErrorMeta } from '#shared/errors.ts'
 import { jsonFrame, readJson, type Frame } from './frames.ts'
 import { ERROR_DETAIL_CHARS, ErrorBody } from './messages.ts'
 
@@ -16,7 +16,7 @@ export function errorBody(error: unknown): ErrorBody {
   const { code, detail, retryable, meta } = toWireError(error)
   const body = { code, detail: detail.slice(0, ERROR_DETAIL_CHARS), retryable }
   const fits = meta !== undefined && JSON.stringify(meta).length <= META_CHARS
-  return fits ? { ...body, meta } : body
+  return fits ? { ...body, meta: { ...meta } } : body
 }
 
 /** The facts that a peer may add; anything else that it says stays here, since HTTP headers are made of some of them. */
@@ -33,9 +33,27 @@ export function readWireError(frame: Frame): AppError {
   return errorOf(readJson(ErrorBody, frame))
 }
 
-export function errorOf({ code, detail, meta }: ErrorBody): AppError {
-  const { rule, errors } = PeerFacts.safeParse(meta).data ?? {}
-  return new AppError(errorCode({ code }) ?? 'node_lost', detail, {
-    meta: { ...(rule === undefined ? {} : { rule }), ...(errors === undefined ? {} : { errors }) },
-  })
+export function errorOf(body: ErrorBody): AppError {
+  const { code, detail, meta } = said(body)
+  return new AppError(code, detail, { meta })
+}
+
+/**
+ * What a node ended a job with. Its words are facts for the caller and nothing else: whoever steers asks what kind of
+ * error it has, and what its own clock says.
+ */
+export class NodesWord extends AppError {}
+
+export function readNodesWord(frame: Frame): NodesWord {
+  const { code, detail, meta } = said(readJson(ErrorBody, frame))
+  // One that ends a job which nobody cancelled has left it.
+  return code === 'cancelled'
+    ? new NodesWord('node_lost', 'The node gave the job up.')
+    : new NodesWord(code, detail, { meta })
+}
+
+function said({ code: name, detail, meta }: ErrorBody) {
+  const code = errorCode({ code: name }) ?? 'node_lost'
+  const { data = {} } = PeerFacts.safeParse(meta)
+  return { code, detail, meta: factsOf(code, data) satisfies ErrorMeta }
 }

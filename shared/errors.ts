@@ -70,29 +70,77 @@ export interface FieldFault {
   readonly detail: string
 }
 
-/** Facts that travel with an error; all are safe to show to the caller. */
+/** Facts that travel with an error; all are safe to show to the caller. What steers a job is none of them. */
 export interface ErrorMeta {
-  /** The rule that refused, for residency errors, e.g. `compute.allow`. */
+  /** The rule that refused, e.g. `compute.allow`. */
   readonly rule?: string
   /** What would have satisfied that rule, in words. */
   readonly needed?: string
   readonly errors?: readonly FieldFault[]
   readonly retryAfterSeconds?: number
-  readonly [key: string]: unknown
+  /** Nodes that each residency rule refused. */
+  readonly refusals?: Readonly<Record<string, number>>
+  /** When the nearest node would have answered. */
+  readonly predictedMs?: number
+  /** What is left of a quota. */
+  readonly standing?: object
+  /** Of a model on a node: no later try will end otherwise. */
+  readonly isFinal?: boolean
 }
 
-export interface AppErrorOptions {
-  readonly meta?: ErrorMeta
+const FAULTS = ['rule', 'errors'] as const
+const POLICY = ['rule', 'needed', 'refusals'] as const
+const WAIT = ['rule', 'errors', 'retryAfterSeconds'] as const
+
+/** The facts that each code may have. */
+const FACTS = {
+  invalid_request: FAULTS,
+  unauthenticated: FAULTS,
+  payment_required: FAULTS,
+  forbidden: [...FAULTS, 'needed'],
+  model_not_found: FAULTS,
+  not_found: FAULTS,
+  answer_not_kept: FAULTS,
+  too_large: FAULTS,
+  context_length_exceeded: FAULTS,
+  idempotency_key_reused: FAULTS,
+  residency_unsatisfiable: [...POLICY, 'errors'],
+  residency_ingress_denied: POLICY,
+  upgrade_required: FAULTS,
+  rate_limited: [...WAIT, 'standing'],
+  cancelled: FAULTS,
+  method_not_allowed: FAULTS,
+  request_timeout: FAULTS,
+  unsupported_media_type: FAULTS,
+  internal: FAULTS,
+  node_lost: FAULTS,
+  file_corrupt: [...FAULTS, 'isFinal'],
+  no_capacity: [...WAIT, 'needed', 'isFinal'],
+  deadline_unmeetable: [...WAIT, 'predictedMs'],
+  node_timeout: FAULTS,
+} as const satisfies Record<ErrorCode, readonly (keyof ErrorMeta)[]>
+
+export type FactsOf<C extends ErrorCode> = Pick<ErrorMeta, (typeof FACTS)[C][number]>
+
+/** Of what came from elsewhere, the facts that the code may have. */
+export function factsOf(code: ErrorCode, meta: unknown): ErrorMeta {
+  if (typeof meta !== 'object' || meta === null) return {}
+  const names: readonly string[] = FACTS[code]
+  return Object.fromEntries(Object.entries(meta).filter(([name]) => names.includes(name)))
+}
+
+export interface AppErrorOptions<C extends ErrorCode = ErrorCode> {
+  readonly meta?: FactsOf<C>
   readonly cause?: unknown
 }
 
 /** The only error that Littoral throws on purpose. Test `code`, never `instanceof`: the class is lost across RPC. */
-export class AppError extends Error {
-  readonly code: ErrorCode
+export class AppError<C extends ErrorCode = ErrorCode> extends Error {
+  readonly code: C
   readonly detail: string
   readonly meta: ErrorMeta
 
-  constructor(code: ErrorCode, detail: string, options: AppErrorOptions = {}) {
+  constructor(code: C, detail: string, options: AppErrorOptions<NoInfer<C>> = {}) {
     super(`${code}: ${detail}`, { cause: options.cause })
     this.name = 'AppError'
     this.code = code

@@ -1,17 +1,14 @@
 /** From the Worker to a node and back: which hubs may take a job, and the call to them. */
 import { COMPUTE_RULES } from '#shared/decide.ts'
-import { AppError, errorCode, toAppError } from '#shared/errors.ts'
-import { BANNED_RULE } from '#shared/kernel-rules.ts'
+import { AppError, errorCode } from '#shared/errors.ts'
 import { LIMITS } from '#shared/limits.ts'
 import type { CompiledPolicy } from '#shared/policy.ts'
 import type { Config, HubConfig, WorkerEnv } from './config.ts'
 import { canStore, openHub } from './durable-objects.ts'
 import { packEnvelope, readOutcome, throwRefusal } from './hub/envelope.ts'
+import { refusalOf, type HubRefusal } from './hub/steering.ts'
 import { readStream, type StreamedAnswer } from './hub/stream-envelope.ts'
 import type { DispatchRequest, DispatchResult } from './hub/protocol.ts'
-
-/** Errors after which another hub may still have a node that this policy allows. */
-const TRY_NEXT_HUB: readonly string[] = ['no_capacity', 'residency_unsatisfiable']
 
 /** The hubs that may hold a job of this policy, nearest first: a hub keeps receipts, so it must stand where they may be kept. */
 export function eligibleHubs(
@@ -77,7 +74,7 @@ async function tryHubs<T>(
   const startedMs = performance.now()
   const late = AbortSignal.timeout(LIMITS.requestTimeoutMs)
   const hopeless = new Set<HubConfig>()
-  let failure: AppError | undefined
+  let failure: HubRefusal | undefined
   let turns = turnsOf(hubs, request)
   for (;;) {
     const [turn, ...rest] = turns
@@ -92,27 +89,27 @@ async function tryHubs<T>(
     try {
       return await call(openHub(target.env, hub, target.config), body, late)
     } catch (error) {
-      const refusal = toAppError(error)
-      if (!TRY_NEXT_HUB.includes(refusal.code) && refusal.meta.rule !== BANNED_RULE) throw refusal
+      const refusal = refusalOf(error)
+      const { mayAskElsewhere, tryHubs } = refusal.steering
+      if (!mayAskElsewhere) throw refusal
       if (refusal.code === 'residency_unsatisfiable') hopeless.add(hub)
       failure = nearer(failure, refusal)
-      turns = preferNamed(turns, refusal.meta['tryHubs'])
+      turns = preferNamed(turns, tryHubs)
     }
   }
   throw failure ?? new AppError('no_capacity', 'No hub answered.')
 }
 
 /** A hub that cannot serve names those that it knows to have such a node: they are asked first, and decide for themselves. */
-function preferNamed(turns: readonly HubTurn[], named: unknown): HubTurn[] {
-  if (!Array.isArray(named)) return [...turns]
+function preferNamed(turns: readonly HubTurn[], named: readonly string[]): HubTurn[] {
   const isNamed = ({ hub }: HubTurn) => named.includes(hub.name)
   return [...turns.filter(isNamed), ...turns.filter((turn) => !isNamed(turn))]
 }
 
 /** Of two hubs' refusals the one to tell: that allowed nodes are busy, then the rule that let nodes come furthest. A hub without nodes knows nothing of places. */
-function nearer(before: AppError | undefined, refusal: AppError): AppError {
-  if (before === undefined || before.meta['hasNoNodes'] === true) return refusal
-  if (refusal.meta['hasNoNodes'] === true) return before
+function nearer(before: HubRefusal | undefined, refusal: HubRefusal): HubRefusal {
+  if (before === undefined || before.steering.hasNoNodes) return refusal
+  if (refusal.steering.hasNoNodes) return before
   if (before.code === 'no_capacity') return before
   if (refusal.code === 'no_capacity') return refusal
   return rank(refusal) > rank(before) ? refusal : before

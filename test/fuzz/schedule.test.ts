@@ -80,7 +80,7 @@ describe('the scheduler, over random policies and node sets', () => {
           s.nodes.length > 0 && s.nodes.every((n) => decide(s.policy, allowed, n.facts) !== 'allow')
         const code = choice.kind === 'refuse' ? choice.error.code : choice.kind
         expect(code === 'residency_unsatisfiable').toBe(noneAllowed)
-        const saysEmpty = choice.kind === 'refuse' && choice.error.meta['hasNoNodes'] === true
+        const saysEmpty = choice.kind === 'refuse' && choice.hasNoNodes
         expect(saysEmpty).toBe(s.nodes.length === 0)
       }),
       { numRuns: 1_000 },

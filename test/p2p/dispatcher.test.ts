@@ -296,14 +296,17 @@ describe('a hub that dispatches over real work streams', () => {
     expect(outcome.nodeId).toBe(honest?.nodeId)
   })
 
-  it('believes it when no other node is left, or the second says the same', async () => {
+  it('believes it when no other node is left, or the others say the same', async () => {
     const refuse = () => Promise.reject(new AppError('invalid_request', 'line 3 is wrong'))
     await hub.join({ country: 'DE', run: refuse })
     await hub.join({ country: 'DE', run: refuse })
     const third = await hub.join({ country: 'US' })
     await expect(
       hub.dispatcher.dispatch(await kernelRequest(EU, payload), payload, never),
-    ).rejects.toMatchObject({ code: 'invalid_request', detail: 'line 3 is wrong' })
+    ).rejects.toMatchObject({
+      code: 'invalid_request',
+      detail: expect.stringContaining('line 3 is wrong'),
+    })
     expect(third.ran).toEqual([])
   })
 

@@ -2,6 +2,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { AppError } from '#shared/errors.ts'
 import { HANG_RULE } from '#shared/kernel-rules.ts'
+import { LIMITS } from '#shared/limits.ts'
+import { NodesWord } from '#p2p/wire-error.ts'
 import { createHubBench, kernelRequest, type TestHubBench } from '../support/hub.ts'
 import { compiled } from '../support/policies.ts'
 
@@ -10,7 +12,9 @@ const payload = new Uint8Array([1, 2, 3, 4])
 const never = new AbortController().signal
 
 let hub: TestHubBench
-beforeEach(async () => void (hub = await createHubBench()))
+/** The hub's clock is ahead by this while a kernel hangs. */
+let aheadMs = 0
+beforeEach(async () => void (hub = await createHubBench([], () => Date.now() + aheadMs)))
 afterEach(() => hub.close())
 
 async function ask(): Promise<string> {
@@ -26,9 +30,13 @@ async function hang(voice: string): Promise<void> {
   const node = await hub.join({
     country: 'DE',
     voice,
-    run: () => Promise.reject(new AppError('node_timeout', 'Hung.', { meta: { rule: HANG_RULE } })),
+    run() {
+      aheadMs = LIMITS.kernelRunMs
+      return Promise.reject(new AppError('node_timeout', 'Hung.'))
+    },
   })
   expect(await ask()).toBe(`node_timeout ${HANG_RULE}`)
+  aheadMs = 0
   await node.disconnect()
 }
 
@@ -77,12 +85,13 @@ describe('a kernel that hangs devices', () => {
           work: (await kernelRequest(WORLD, payload)).work,
           voice,
           trust: 'public',
+          heldMs: LIMITS.kernelRunMs,
         },
-        new AppError('node_timeout', 'Hung.', { meta: { rule: HANG_RULE, isNodesWord: true } }),
+        new NodesWord('node_timeout', 'Hung.'),
       )
     const spare = await hub.join({ country: 'DE' })
     gate.resolve()
-    expect(await job).toBe('node_lost ')
+    expect(await job).toBe('no_capacity ')
     expect(spare.ran).toEqual([])
     await dying.disconnect()
   })

@@ -10,8 +10,9 @@ import type { SignedReceipt, Ticket } from '#shared/receipt.ts'
 import type { Signer } from '#shared/signature.ts'
 import { createTextMeter, type TextMeter } from '#shared/text-meter.ts'
 import type { JobOffer, JobResult, StoredReceipt } from '#p2p/messages.ts'
+import type { NodesWord } from '#p2p/wire-error.ts'
 import { createByteSink, type ByteSink } from './byte-sink.ts'
-import { checkResult } from './check-result.ts'
+import { checkResult, UnacceptableAnswer } from './check-result.ts'
 import { factsOf, type Directory, type Member } from './directory.ts'
 import type { Outbox } from './outbox.ts'
 import type { DispatchRequest, DispatchResult } from './protocol.ts'
@@ -48,8 +49,8 @@ export interface Job {
   readonly bar: 'none' | 'public'
   /** Whether bytes have gone to the caller: the job is then this node's alone. */
   isBegun: boolean
-  /** What the first node said of the work. */
-  verdict?: AppError
+  /** What nodes have ended it with. */
+  readonly words: NodesWord[]
 }
 
 export interface Attempt {
@@ -160,9 +161,8 @@ function checkEvents(meter: TextMeter | undefined, bytes: Uint8Array): void {
   try {
     meter?.push(bytes)
   } catch (cause) {
-    throw new AppError('node_lost', 'The node sent events that cannot be read.', {
+    throw new UnacceptableAnswer('node_lost', 'The node sent events that cannot be read.', {
       cause,
-      meta: { invalidResult: true },
     })
   }
 }

@@ -12,6 +12,9 @@ import { textUnits } from '#shared/text.ts'
 import type { TextMeter } from '#shared/text-meter.ts'
 import type { JobResult } from '#p2p/messages.ts'
 
+/** An answer that no honest node gives: its node gets no more work. */
+export class UnacceptableAnswer extends AppError {}
+
 export interface ResultContext {
   readonly ticket: Ticket
   readonly work: Work
@@ -108,7 +111,6 @@ function checkOutputs(
 }
 
 function fault(detail: string): never {
-  throw new AppError('node_lost', `The node gave an answer that cannot be accepted: ${detail}.`, {
-    meta: { invalidResult: true },
-  })
+  const text = `The node gave an answer that cannot be accepted: ${detail}.`
+  throw new UnacceptableAnswer('node_lost', text)
 }

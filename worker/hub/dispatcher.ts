@@ -6,9 +6,18 @@ import { LIMITS } from '#shared/limits.ts'
 import type { Log } from '#shared/log.ts'
 import { digestBytes } from '#shared/receipt.ts'
 import type { StoredReceipt } from '#p2p/messages.ts'
+import { NodesWord } from '#p2p/wire-error.ts'
 import { attemptJob, type AttemptDeps, type Job } from './attempt.ts'
 import { Capacity } from './capacity.ts'
-import { bannedKernel, type KernelAttempt, type KernelBar, type KernelBans } from './kernel-bans.ts'
+import { UnacceptableAnswer } from './check-result.ts'
+import {
+  BannedKernel,
+  bannedKernel,
+  hungKernel,
+  type KernelAttempt,
+  type KernelBar,
+  type KernelBans,
+} from './kernel-bans.ts'
 import type { Member } from './directory.ts'
 import type { DispatchOutcome, DispatchRequest, DispatchResult, HubGauges } from './protocol.ts'
 import { createFairShare } from './fair-share.ts'
@@ -17,7 +26,9 @@ import type { Neighbours } from './neighbours.ts'
 import type { PlacementJob } from './placement.ts'
 import { schedule, type NodeView } from './schedule.ts'
 import { createSilences, PATIENCE, type Patience, type Silences } from './silence.ts'
+import { HubRefusal, steeringOf } from './steering.ts'
 import type { AnswerSink } from './stream-envelope.ts'
+import { tellWords } from './tell-words.ts'
 
 export interface DispatcherDeps extends AttemptDeps {
   readonly random: () => number
@@ -31,12 +42,6 @@ export interface DispatcherDeps extends AttemptDeps {
 }
 
 const MAX_WAITING = 256
-/** What a node may say of the work itself. One node's word is not enough while another can be asked. */
-const SAID_OF_THE_WORK: ReadonlySet<string> = new Set([
-  'invalid_request',
-  'too_large',
-  'context_length_exceeded',
-])
 
 export class Dispatcher {
   readonly capacity = new Capacity(MAX_WAITING)
@@ -105,9 +110,21 @@ export class Dispatcher {
   async #held(
     request: DispatchRequest,
     payload: Uint8Array,
+    to: { readonly signal: AbortSignal; readonly sink: AnswerSink | undefined },
+  ): Promise<DispatchResult> {
+    const tried = new Set<string>()
+    try {
+      const bar = await this.#deps.bans.check(request.work, request.tenant)
+      return await this.#holding({ request, payload, bar, tried }, to)
+    } catch (error) {
+      throw this.#steered(error, request, tried)
+    }
+  }
+
+  async #holding(
+    { request, payload, bar, tried }: Pick<Job, 'request' | 'payload' | 'bar' | 'tried'>,
     { signal, sink }: { readonly signal: AbortSignal; readonly sink: AnswerSink | undefined },
   ): Promise<DispatchResult> {
-    const bar = await this.#deps.bans.check(request.work, request.tenant)
     const held = LIMITS.hubJobBytes + payload.length + returnedBytes(request.work)
     if (!this.#bytes.take(request.tenant, held)) {
       throw new AppError('no_capacity', 'The hub holds as many bytes of this tenant as it may.', {
@@ -123,7 +140,8 @@ export class Dispatcher {
         inputDigest: await digestBytes(payload),
         signal: ends.signal,
         sink,
-        tried: new Set(),
+        tried,
+        words: [],
         arrivedAtMs: this.#deps.now(),
         loadMs: 0,
         isBegun: false,
@@ -158,16 +176,19 @@ export class Dispatcher {
     for (let attempt = firstAttempt; attempt < end; attempt += 1) {
       const member = await this.#choose(job, lost)
       const watch = this.#silences.watch(job, member, attempt === end - 1)
+      const sentAtMs = this.#deps.now()
+      const tried = () => kernelAttempt(job, member, this.#deps.now() - sentAtMs)
       try {
         const result = await attemptJob(job, { member, attempt, watch }, this.#deps)
         watch.answered()
-        this.#deps.bans.completed(kernelAttempt(job, member))
+        this.#deps.bans.completed(tried())
         return result
       } catch (error) {
         const taken = watch.taken()
         lost = this.#afterFailure(job, member, {
           cause: taken ?? error,
           isTaken: taken !== undefined,
+          tried: tried(),
         })
       } finally {
         watch.stop()
@@ -190,7 +211,7 @@ export class Dispatcher {
       if (choice.kind === 'refuse') {
         if (bar === 'public') throw lost ?? bannedKernel(work.digest)
         if (choice.error.code === 'no_capacity' && (await this.#bringModel(job))) continue
-        throw lost ?? this.#elsewhere(choice.error, job)
+        throw lost ?? new HubRefusal(choice.error, { hasNoNodes: choice.hasNoNodes })
       }
       if (choice.kind === 'wait') {
         if ('model' in work) this.#loads.spread(placementOf(job, work))
@@ -225,11 +246,18 @@ export class Dispatcher {
     return slowestMs !== undefined && slowestMs < leftMs / 2 ? 'quick' : 'some'
   }
 
-  /** Says where the same filter allows a node, so that the Worker may ask there first. */
-  #elsewhere(error: AppError, { request, tried }: Job): AppError {
-    const tryHubs = tried.size > 0 ? [] : (this.#deps.neighbours?.hubsFor(request) ?? [])
-    if (tryHubs.length === 0) return error
-    return new AppError(error.code, error.detail, { meta: { ...error.meta, tryHubs } })
+  /**
+   * Says whether another hub may be asked, and where the same filter allows a node. A job that a node has had goes to no
+   * other: that node's receipt may still come, and two ledgers would pay. So no node's words are in what goes on.
+   */
+  #steered(cause: unknown, request: DispatchRequest, tried: ReadonlySet<string>): HubRefusal {
+    const error = toAppError(cause)
+    const { code } = error
+    const isMissing = code === 'no_capacity' || code === 'residency_unsatisfiable'
+    const mayAskElsewhere = tried.size === 0 && (isMissing || error instanceof BannedKernel)
+    const tryHubs = mayAskElsewhere ? (this.#deps.neighbours?.hubsFor(request) ?? []) : []
+    const { hasNoNodes } = steeringOf(error)
+    return new HubRefusal(error, { mayAskElsewhere, hasNoNodes, tryHubs })
   }
 
   /** Has an allowed node load the model that none has, within the time of the job. */
@@ -261,14 +289,18 @@ export class Dispatcher {
     }
   }
 
-  /** Decides whether the job may try another node; rethrows what ends it. */
+  /** Decides whether the job may try another node; rethrows what ends it. @returns what to tell if none is left */
   #afterFailure(
     job: Job,
     member: Member,
-    { cause, isTaken }: { readonly cause: unknown; readonly isTaken: boolean },
+    {
+      cause,
+      isTaken,
+      tried,
+    }: { readonly cause: unknown; readonly isTaken: boolean; readonly tried: KernelAttempt },
   ): AppError {
     const error = toAppError(cause)
-    const { isNodesWord, invalidResult } = error.meta
+    const word = error instanceof NodesWord ? error : undefined
     const { nodeId } = member.admission
     job.tried.add(nodeId)
     this.#deps.log.warn('attempt.failed', {
@@ -276,28 +308,30 @@ export class Dispatcher {
       nodeId,
       code: error.code,
       // A node's words may quote the job.
-      detail: isNodesWord === true ? undefined : error.detail,
+      detail: word === undefined ? error.detail : undefined,
     })
-    if (isNodesWord === true) this.#deps.directory.heard(member)
-    if (invalidResult === true) this.#deps.directory.quarantine(member, error.detail)
-    this.#deps.bans.failed(kernelAttempt(job, member), error)
+    if (word !== undefined) this.#deps.directory.heard(member)
+    if (error instanceof UnacceptableAnswer) this.#deps.directory.quarantine(member, error.detail)
+    const isHung = this.#deps.bans.failed(tried, error)
     if (job.signal.aborted) throw toAppError(job.signal.reason)
-    if (job.isBegun) throw error
-    if (isTaken) return error
+    if (isHung) throw hungKernel()
+    if (word !== undefined) job.words.push(word)
+    const told = tellWords(job.words, asLost(error))
+    if (job.isBegun) throw told
+    if (isTaken) return told
     const isSentAway = this.#deps.directory.barredMs(nodeId) > 0
     // Its other jobs go with a silent node; what may have hung it is not sent around.
     if (isSentAway && !this.#deps.bans.hasRun(job.request.work))
       throw new AppError('node_timeout', 'The node was silent, and was sent away.')
-    if (error.code === 'node_timeout') throw error
-    if (SAID_OF_THE_WORK.has(error.code)) {
-      if (job.verdict !== undefined) throw job.verdict
-      job.verdict = error
-      return error
-    }
-    return error.code === 'node_lost'
-      ? error
-      : new AppError('node_lost', `The node gave the job back: ${error.detail}`)
+    if (word === undefined && error.code === 'node_timeout') throw error
+    return told
   }
+}
+
+/** A node that could not be given the job after all is lost to it; what else is wrong with the job is told as it is. */
+function asLost(error: AppError): AppError {
+  if (error.code !== 'no_capacity') return error
+  return new AppError('node_lost', `The node could not be used: ${error.detail}`, { cause: error })
 }
 
 function worse(a: KernelBar, b: KernelBar): KernelBar {
@@ -337,7 +371,11 @@ function createJobSignal(timeoutMs: number, caller: AbortSignal) {
   }
 }
 
-function kernelAttempt({ request }: Job, { admission, evidence }: Member): KernelAttempt {
+function kernelAttempt(
+  { request }: Job,
+  { admission, evidence }: Member,
+  heldMs: number,
+): KernelAttempt {
   const { jobId, tenant, work } = request
-  return { jobId, tenant, work, voice: admission.voice, trust: evidence.place().trust }
+  return { jobId, tenant, work, voice: admission.voice, trust: evidence.place().trust, heldMs }
 }

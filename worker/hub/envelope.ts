@@ -1,6 +1,7 @@
 /** A header and bytes in one HTTP body, both ways between Worker and Hub: u32 big-endian length, JSON, payload. */
-import { AppError, errorCode, type WireError } from '#shared/errors.ts'
+import { AppError } from '#shared/errors.ts'
 import { LIMITS } from '#shared/limits.ts'
+import { readRefusal } from './steering.ts'
 import { DispatchOutcome, DispatchRequest, type DispatchResult } from './protocol.ts'
 
 const MAX_BODY_BYTES = LIMITS.hubPayloadBytes
@@ -40,8 +41,7 @@ export function writeDispatch({ outcome, payload }: DispatchResult): Response {
 /** @throws {AppError} the hub's error, when it answered with one */
 export async function throwRefusal(response: Response): Promise<void> {
   if (response.ok) return
-  const wire = (await response.json()) as WireError
-  throw new AppError(errorCode(wire) ?? 'internal', wire.detail, { meta: wire.meta ?? {} })
+  throw readRefusal(await response.json())
 }
 
 /** The Worker reads what the hub answered. @throws {AppError} the hub's error */

@@ -1,6 +1,6 @@
 /** The Hub as a Durable Object: a thin shell over `core.ts`. */
 import { DurableObject } from 'cloudflare:workers'
-import { AppError, ERRORS, toAppError, toWireError } from '#shared/errors.ts'
+import { AppError, ERRORS, toAppError } from '#shared/errors.ts'
 import { domainOf } from '#shared/eip712.ts'
 import type { Bytes32, JobId, NodeId, TenantId } from '#shared/ids.ts'
 import { createLog } from '#shared/log.ts'
@@ -19,6 +19,7 @@ import { readDispatch, writeDispatch } from './envelope.ts'
 import type { KernelRegisters } from './ban-list.ts'
 import type { PeerHub } from './mesh.ts'
 import type { OutboxEntry } from './outbox.ts'
+import { packRefusal } from './steering.ts'
 import { writeStream } from './stream-envelope.ts'
 import {
   Admission,
@@ -127,7 +128,7 @@ export class Hub extends DurableObject<Env> {
     const appError = toAppError(error)
     if (appError.code === 'internal')
       this.#log.error('dispatch.failed', { cause: String(appError.cause) })
-    return Response.json(toWireError(appError), { status: ERRORS[appError.code].status })
+    return Response.json(packRefusal(error), { status: ERRORS[appError.code].status })
   }
 
   #enter(core: HubCore, request: Request): Response {

@@ -8,6 +8,7 @@ import { LIMITS } from '#shared/limits.ts'
 import { LISTED_KERNELS } from '#shared/listed-kernels.ts'
 import type { Log } from '#shared/log.ts'
 import type { NodeTrust } from '#shared/policy.ts'
+import { NodesWord } from '#p2p/wire-error.ts'
 import { createBanList, type KernelRegisters } from './ban-list.ts'
 import { createKernelTrials } from './kernel-trials.ts'
 
@@ -19,6 +20,8 @@ export interface KernelAttempt {
   /** Who speaks when the node does. */
   readonly voice: string
   readonly trust: NodeTrust
+  /** For how long the node had the job, by the hub's clock. */
+  readonly heldMs: number
 }
 
 /** Which nodes a kernel is kept from. */
@@ -36,8 +39,12 @@ export interface KernelBans {
   /** Whether it is not a stranger's kernel, or one that has run to its end here: what else may hang a node. */
   hasRun(work: Work): boolean
   completed(attempt: KernelAttempt): void
-  /** Takes note of a failure that speaks against the kernel: a hang that the node reports, or a second node lost in one job. */
-  failed(attempt: KernelAttempt, error: AppError): void
+  /**
+   * Takes note of a failure that speaks against the kernel: a hang that the node reports and the hub's own clock bears
+   * out, or a second node lost in one job.
+   * @returns whether the node says that it hung, and had it long enough for that
+   */
+  failed(attempt: KernelAttempt, error: AppError): boolean
 }
 
 export interface KernelBansDeps {
@@ -83,11 +90,15 @@ export function createKernelBans({ registers, now, log }: KernelBansDeps): Kerne
       trials.completed(attempt.work.digest)
       say(attempt, false)
     },
-    failed(attempt, { code, meta: { isNodesWord, rule } }) {
-      if (!isSubmitted(attempt.work)) return
-      if (isNodesWord === true) {
-        if (code === 'node_timeout' && rule === HANG_RULE) say(attempt, true)
-      } else if (code === 'node_lost') {
+    failed(attempt, error) {
+      if (!isSubmitted(attempt.work)) return false
+      const { code } = error
+      if (error instanceof NodesWord) {
+        const isHung = code === 'node_timeout' && attempt.heldMs >= LIMITS.kernelRunMs
+        if (isHung) say(attempt, true)
+        return isHung
+      }
+      if (code === 'node_lost') {
         // One lost node says nothing: tabs are closed. Two in one job say something.
         const first = lost.get(attempt.jobId)
         if (first === undefined) lost.set(attempt.jobId, attempt)
@@ -95,6 +106,7 @@ export function createKernelBans({ registers, now, log }: KernelBansDeps): Kerne
         const [oldest] = lost.keys()
         if (lost.size > LIMITS.kernelLostJobs && oldest !== undefined) lost.delete(oldest)
       }
+      return false
     },
   }
 }
@@ -126,10 +138,19 @@ function authorOf(tenant: string): string {
   return sha256(stringToBytes(tenant))
 }
 
+/** Other hubs may have nodes that it is not kept from. */
+export class BannedKernel extends AppError {}
+
+/** It is not given to another node. */
+export function hungKernel(): AppError {
+  const detail = `The kernel held its device for over ${LIMITS.kernelRunMs} ms.`
+  return new AppError('node_timeout', detail, { meta: { rule: HANG_RULE } })
+}
+
 /** When no node is left that it is not kept from. */
-export function bannedKernel(digest: Bytes32): AppError {
+export function bannedKernel(digest: Bytes32): BannedKernel {
   const days = LIMITS.kernelBanMs / 86_400_000
-  return new AppError(
+  return new BannedKernel(
     'forbidden',
     `Kernel ${digest} has hung devices and is banned for ${days} days at most, or a day where only nodes that nobody vouches for have said so; then nodes that somebody vouches for may run it.`,
     { meta: { rule: BANNED_RULE } },

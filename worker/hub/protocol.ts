@@ -135,7 +135,7 @@ export const NetworkNode = z.strictObject({
   loadable: z.array(Bytes32),
   kernels: z.union([z.literal('any'), z.int()]),
   /** What its kernels may enable. */
-  features: z.array(z.string()),
+  features: z.array(z.string()).default([]),
   rttMs: z.number(),
   inFlight: z.int(),
   jobsDone: z.int(),

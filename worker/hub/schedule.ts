@@ -44,7 +44,7 @@ export type Choice =
   | { readonly kind: 'node'; readonly nodeId: string }
   /** Some node could do it, but each has its hands full. */
   | { readonly kind: 'wait' }
-  | { readonly kind: 'refuse'; readonly error: AppError }
+  | { readonly kind: 'refuse'; readonly error: AppError; readonly hasNoNodes: boolean }
 
 /** @param random uniform in [0, 1); it picks the sample of eligible nodes that are compared. */
 export function schedule(
@@ -56,8 +56,9 @@ export function schedule(
   if (nodes.length === 0)
     return refuse(
       new AppError('no_capacity', 'No node is connected to this hub.', {
-        meta: { retryAfterSeconds: 5, hasNoNodes: true },
+        meta: { retryAfterSeconds: 5 },
       }),
+      true,
     )
   if (allowed.length === 0) return refuse(unsatisfiable(nodes, job))
   const able = allowed.filter(
@@ -155,6 +156,6 @@ function tooLate(job: ScheduleJob, predictedMs: number): AppError {
   )
 }
 
-function refuse(error: AppError): Choice {
-  return { kind: 'refuse', error }
+function refuse(error: AppError, hasNoNodes = false): Choice {
+  return { kind: 'refuse', error, hasNoNodes }
 }

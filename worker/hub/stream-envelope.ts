@@ -1,8 +1,9 @@
 /** A streamed answer between Hub and Worker: `u8 kind | u32 length | body` frames; head, data …, then outcome or error. */
 import { concatBytes } from 'viem'
-import { AppError, errorCode, toWireError, type WireError } from '#shared/errors.ts'
+import { AppError, errorCode } from '#shared/errors.ts'
 import { LIMITS } from '#shared/limits.ts'
 import { DispatchHead, DispatchOutcome } from './protocol.ts'
+import { packRefusal, readRefusal } from './steering.ts'
 
 /** Where a hub puts an answer's bytes while a node still computes. */
 export interface AnswerSink {
@@ -56,7 +57,7 @@ async function endStream(
   } catch (error) {
     // Nothing happens when the stream has begun: the error then travels in it.
     begun.reject(error)
-    last = frame(KINDS.error, json(toWireError(error)))
+    last = frame(KINDS.error, json(packRefusal(error)))
   }
   // The reader may be gone; then nobody is left to be told.
   await writer.write(last).catch(() => {})
@@ -103,7 +104,7 @@ async function nextChunk(
     if (next.done === true) throw lost()
     const { kind, body } = next.value
     if (kind === KINDS.data) return body
-    if (kind === KINDS.error) throw fromWire(parse(body) as WireError)
+    if (kind === KINDS.error) throw readRefusal(parse(body))
     if (kind !== KINDS.outcome) throw lost()
     outcome.resolve(DispatchOutcome.parse(parse(body)))
     return undefined
@@ -201,10 +202,6 @@ function json(value: unknown): Uint8Array {
 
 function parse(bytes: Uint8Array): unknown {
   return JSON.parse(new TextDecoder().decode(bytes))
-}
-
-function fromWire(wire: WireError): AppError {
-  return new AppError(errorCode(wire) ?? 'internal', wire.detail, { meta: wire.meta ?? {} })
 }
 
 function lost(cause?: unknown): AppError {

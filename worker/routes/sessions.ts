@@ -1,10 +1,11 @@
 /** `GET /v1/sessions`: a WebSocket whose steps run in order on one near node; the hub that holds that node holds the session. */
 import { Hono } from 'hono'
-import { AppError, errorCode, type WireError } from '#shared/errors.ts'
+import { AppError } from '#shared/errors.ts'
 import type { AppContext, AppEnv } from '../context.ts'
 import { eligibleHubs } from '../dispatch.ts'
 import { openHub } from '../durable-objects.ts'
 import { SESSION_HEADER, type SessionGrant } from '../hub/protocol.ts'
+import { readRefusal } from '../hub/steering.ts'
 import { auditRefusals } from '../middleware/audit-refusals.ts'
 import { requireScope } from '../middleware/auth.ts'
 import { takesQuery } from '../middleware/known-names.ts'
@@ -59,8 +60,7 @@ async function open(c: AppContext): Promise<Response> {
       }),
     )
     if (response.status === 101) return response
-    const wire = (await response.json()) as WireError
-    refusal = new AppError(errorCode(wire) ?? 'internal', wire.detail, { meta: wire.meta ?? {} })
+    refusal = readRefusal(await response.json())
   }
   throw refusal ?? new AppError('no_capacity', 'No hub answered.')
 }

@@ -1,5 +1,6 @@
 /** Lives of requests by seed, over random policies, nodes and faults: what reached a node that its policy excludes? */
 import { runOffer } from '#node-core/run-offer.ts'
+import { NodesWord } from '#p2p/wire-error.ts'
 import type { JobOffer, JobResult } from '#p2p/messages.ts'
 import type { RunJobOptions } from '#p2p/job-call.ts'
 import { checkContent } from '#shared/check-receipt.ts'
@@ -209,9 +210,8 @@ async function receive(
   if (random.chance(0.1)) disturb(world)
   const fate = random.below(10)
   if (fate === 0) throw new AppError('node_lost', 'simulated')
-  if (fate === 1) throw new AppError('no_capacity', 'simulated', { meta: { isNodesWord: true } })
-  if (fate === 2)
-    throw new AppError('invalid_request', 'simulated', { meta: { isNodesWord: true } })
+  if (fate === 1) throw new NodesWord('no_capacity', 'simulated')
+  if (fate === 2) throw new NodesWord('invalid_request', 'simulated')
   if (fate === 3) await at.member().link.close()
   if (fate === 4 && random.chance(0.2)) return silence(options.signal)
   const result = await runOffer(offer, payload, {

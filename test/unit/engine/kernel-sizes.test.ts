@@ -118,7 +118,10 @@ fn unused(a: array<u32, 2000>) { loop { unused(a); } }
     ['fn a() {}\nfn a() {}', 'line 2: a is declared twice'],
     ['\nfn u32() {}', 'line 2: u32 may not'],
     ['\n\nfn f() { f(); }\n@compute @workgroup_size(1) fn main() { f(); }', 'line 3: function f'],
-    ['\n@compute @workgroup_size(16, 32) fn main() {}', 'line 2: the workgroup has 512 invocations'],
+    [
+      '\n@compute @workgroup_size(16, 32) fn main() {}',
+      'line 2: the workgroup has 512 invocations',
+    ],
     [
       '\n@compute @workgroup_size(1) fn main() {\n var a: array<u32, 2000>; }',
       'line 3: a value has',

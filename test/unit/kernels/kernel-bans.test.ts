@@ -8,15 +8,14 @@ import { LIMITS } from '#shared/limits.ts'
 import { LISTED_KERNELS } from '#shared/listed-kernels.ts'
 import { silentLog } from '#shared/log.ts'
 import type { NodeTrust } from '#shared/policy.ts'
+import { NodesWord } from '#p2p/wire-error.ts'
 import { createKernelBans, type KernelAttempt } from '#worker/hub/kernel-bans.ts'
 import { createKernelRegister } from '#worker/kernels/register.ts'
 import type { KernelRegisterApi } from '#worker/kernels/protocol.ts'
 import { kernelJob } from '#test/support/engine-jobs.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 
-const HUNG = new AppError('node_timeout', 'It hung.', {
-  meta: { rule: 'kernels.hang', isNodesWord: true },
-})
+const HUNG = new NodesWord('node_timeout', 'It hung.')
 const LOST = new AppError('node_lost', 'The stream ended.')
 const HOUR_MS = 3_600_000
 
@@ -55,6 +54,7 @@ function setUp() {
     work: kernel(serial),
     voice: `voice-${trust}-${voice}`,
     trust,
+    heldMs: LIMITS.kernelRunMs,
   })
   return {
     bans,
@@ -134,11 +134,14 @@ describe('words of nodes', () => {
     const { bans, attempt, barOf } = setUp()
     const others = [
       new AppError('node_timeout', 'No answer.', { meta: { rule: 'kernels.hang' } }),
-      new AppError('node_timeout', 'Slow.', { meta: { isNodesWord: true } }),
-      new AppError('too_large', 'Big.', { meta: { rule: 'kernels.hang', isNodesWord: true } }),
+      new NodesWord('too_large', 'Big.', { meta: { rule: 'kernels.hang' } }),
+      new NodesWord('no_capacity', 'Hung.', { meta: { rule: 'kernels.banned' } }),
     ]
     for (const voice of [1, 2, 3])
       for (const error of others) bans.failed(attempt(1, voice, 'verified'), error)
+    // It cannot have run for two seconds by then.
+    const tooSoon = { ...attempt(1, 1, 'verified'), heldMs: LIMITS.kernelRunMs - 1 }
+    expect(bans.failed(tooSoon, HUNG)).toBe(false)
     expect(await barOf(1)).toBe('none')
   })
 

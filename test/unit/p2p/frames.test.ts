@@ -114,7 +114,9 @@ describe('errors on the wire', () => {
   })
 
   test('[W8] stay within their schema however long they are', () => {
-    const sent = new AppError('internal', 'x'.repeat(100_000), { meta: { y: 'y'.repeat(1e6) } })
+    const sent = new AppError('internal', 'x'.repeat(100_000), {
+      meta: { rule: 'y'.repeat(1e6) },
+    })
     const read = readWireError(errorFrame(1, sent))
     expect(read.detail).toHaveLength(4096)
     expect(read.meta).toEqual({})

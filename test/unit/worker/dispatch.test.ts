@@ -1,6 +1,6 @@
 /** Which hubs a job goes to, and which of their refusals is the answer. */
 import { describe, expect, it } from 'vitest'
-import { AppError, ERRORS, toAppError, toWireError, type ErrorCode } from '#shared/errors.ts'
+import { AppError, ERRORS, toAppError, type ErrorCode } from '#shared/errors.ts'
 import type { Work } from '#shared/job.ts'
 import { newJobId, NodeId, TenantId } from '#shared/ids.ts'
 import { compilePolicy } from '#shared/compile-policy.ts'
@@ -8,6 +8,7 @@ import type { Config, ObjectNamespace } from '#worker/config.ts'
 import { dispatch } from '#worker/dispatch.ts'
 import { readDispatch, writeDispatch } from '#worker/hub/envelope.ts'
 import type { DispatchOutcome } from '#worker/hub/protocol.ts'
+import { HubRefusal, packRefusal } from '#worker/hub/steering.ts'
 import { placeIn } from '#test/support/place.ts'
 import { asPolicy } from '#test/support/as-policy.ts'
 
@@ -44,6 +45,13 @@ type Behaviour =
   | 'cold'
   | ErrorCode
 
+/** As a hub does whose nodes have not had the job. */
+function refuse(error: AppError): Response {
+  const mayAskElsewhere = ['no_capacity', 'residency_unsatisfiable'].includes(error.code)
+  const body = packRefusal(new HubRefusal(error, { mayAskElsewhere }))
+  return Response.json(body, { status: ERRORS[error.code].status })
+}
+
 /** Of jobs that wait at a hub that tires. */
 const TIRED_MS = 300
 
@@ -53,7 +61,7 @@ function hubFetch(behaviour: Behaviour, times: number[]) {
     times.push(job.header.timeoutMs)
     if (behaviour === 'tires') {
       await new Promise((resolve) => setTimeout(resolve, TIRED_MS))
-      return Response.json(toWireError(new AppError('no_capacity', 'busy')), { status: 503 })
+      return refuse(new AppError('no_capacity', 'busy'))
     }
     if (behaviour === 'breaks') throw new Error('the object was reset')
     if (behaviour === 'hangs') {
@@ -64,14 +72,14 @@ function hubFetch(behaviour: Behaviour, times: number[]) {
       })
     }
     if (behaviour === 'cold' && job.header.warmOnly === true)
-      return Response.json(toWireError(new AppError('no_capacity', 'cold')), { status: 503 })
+      return refuse(new AppError('no_capacity', 'cold'))
     if (typeof behaviour === 'object') {
-      const error = new AppError('no_capacity', 'elsewhere', { meta: behaviour })
-      return Response.json(toWireError(error), { status: 503 })
+      const error = new AppError('no_capacity', 'elsewhere')
+      const refusal = new HubRefusal(error, { mayAskElsewhere: true, ...behaviour })
+      return Response.json(packRefusal(refusal), { status: 503 })
     }
     if (behaviour !== 'answers' && behaviour !== 'cold') {
-      const wire = toWireError(new AppError(behaviour, `hub says ${behaviour}`))
-      return Response.json(wire, { status: ERRORS[behaviour].status })
+      return refuse(new AppError(behaviour, `hub says ${behaviour}`))
     }
     return writeDispatch({ outcome, payload: job.payload.toReversed() })
   }

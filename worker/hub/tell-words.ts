@@ -1,0 +1,26 @@
+/** What the caller is told when nodes have ended a job with errors of their own. Nothing else follows from their words. Pure. */
+import { AppError } from '#shared/errors.ts'
+import type { NodesWord } from '#p2p/wire-error.ts'
+
+/** What a node may say of the work itself; anything else that it says is about the node. */
+const OF_THE_WORK = ['invalid_request', 'too_large', 'context_length_exceeded'] as const
+/** Of a node's words, so many characters are passed on. */
+const WORDS_CHARS = 1_024
+
+/** @param lost what the job failed with last, where no node has said a word that helps the caller */
+export function tellWords(words: readonly NodesWord[], lost: AppError): AppError {
+  for (const code of OF_THE_WORK) {
+    const word = words.find((each) => each.code === code)
+    if (word !== undefined)
+      return new AppError(code, marked(word), { meta: word.meta, cause: word })
+  }
+  const full = words.find(({ code }) => code === 'no_capacity')
+  if (full !== undefined)
+    return new AppError('no_capacity', marked(full), { meta: full.meta, cause: full })
+  const [word] = words
+  return word === undefined ? lost : new AppError('node_lost', marked(word), { cause: word })
+}
+
+function marked({ detail }: NodesWord): string {
+  return `The node gave the job back, saying: ${detail.slice(0, WORDS_CHARS)}`
+}
