@@ -1,13 +1,12 @@
 /** Runs submitted WGSL on a device that it is given, one kernel at a time: metered, in buffers of the host's own, in one dispatch. */
-import { AppError, errorCode } from '#shared/errors.ts'
+import { AppError } from '#shared/errors.ts'
 import type { KernelBuffer, KernelWork, TensorHeader } from '#shared/job.ts'
-import { BUDGET_RULE, HANG_RULE } from '#shared/kernel-rules.ts'
-import { LIMITS } from '#shared/limits.ts'
-import { beforeDeadline } from '../deadline.ts'
+import { BUDGET_RULE } from '#shared/kernel-rules.ts'
 import { calibrate, type ProcessorClock } from './calibrate.ts'
 import { checkInterface } from './check-interface.ts'
 import { checkKernel } from './check-kernel.ts'
 import { compileKernel, refuseKernel, type Pipeline } from './compile-kernel.ts'
+import { starvedFrom, watchDevice, type OnLost } from './device-watch.ts'
 import { createGrants } from './grants.ts'
 import { inspectKernel, type KernelReport } from './rewrite/inspect-kernel.ts'
 import { meterKernel, type Grant, type MeteredKernel } from './rewrite/meter-kernel.ts'
@@ -53,41 +52,17 @@ export interface KernelRunnerOptions {
   /** What a kernel may weigh here. @default measured, and again as conditions change */
   readonly grant?: Grant
   /** Called once, when the device hangs or was lost; it runs nothing after that. */
-  readonly onLost: (reason: string) => void
+  readonly onLost: OnLost
 }
 
 export function createKernelRunner(options: KernelRunnerOptions): KernelRunner {
   const { device, times, onLost, grant: fixed, now, processor } = options
-  let lost: string | undefined
   const sessions = createKeptBuffers()
-  const setLost = (reason: string) => {
-    if (lost !== undefined) return
-    lost = reason
-    onLost(reason)
-  }
-  const gone = device.lost.then(({ message }) => {
-    setLost(`The GPU device was lost: ${message}`)
-    throw new AppError('node_lost', `The GPU device was lost: ${message.slice(0, 200)}`)
-  })
-  gone.catch(() => {})
-  /** A step on the device; one that outlives its time hangs, and the device with it. */
-  const within = async <T>(step: Promise<T>, { timeoutMs, what, isStarved }: Patience) => {
-    const racing = Promise.race([step, gone])
-    for (let waitedMs = timeoutMs; ; waitedMs += timeoutMs)
-      try {
-        return await beforeDeadline(racing, { timeoutMs, what })
-      } catch (error) {
-        if (errorCode(error) !== 'node_timeout') throw error
-        if (waitedMs + timeoutMs <= LIMITS.kernelStarvedMs && isStarved?.() === true) continue
-        const detail = `${what} took over ${waitedMs} ms.`
-        setLost(detail)
-        throw new AppError('node_timeout', detail, { meta: { rule: HANG_RULE }, cause: error })
-      }
-  }
+  const watch = watchDevice(device, onLost)
   const grants = createGrants(
     () =>
       fixed === undefined
-        ? within(calibrate(options), {
+        ? watch.within(calibrate(options), {
             timeoutMs: times.kernelCompileMs,
             what: 'Measuring the device',
           })
@@ -95,7 +70,7 @@ export function createKernelRunner(options: KernelRunnerOptions): KernelRunner {
     now,
   )
   const runMetered = async (kernel: MeteredKernel, { work, payload }: KernelJob) => {
-    const pipeline = await within(compileKernel(device, work, kernel), {
+    const pipeline = await watch.within(compileKernel(device, work, kernel), {
       timeoutMs: times.kernelCompileMs,
       what: "The kernel's compilation",
     })
@@ -104,7 +79,7 @@ export function createKernelRunner(options: KernelRunnerOptions): KernelRunner {
     let isOver = false
     try {
       const step = dispatch(device, pipeline, { work, payload, made, kept })
-      const { outputs, spent } = await within(step, {
+      const { outputs, spent } = await watch.within(step, {
         timeoutMs: times.kernelRunMs,
         what: 'The kernel',
         isStarved: starvedFrom(processor, times.kernelRunMs),
@@ -116,7 +91,7 @@ export function createKernelRunner(options: KernelRunnerOptions): KernelRunner {
     } finally {
       // A step that failed has left its session's buffers half written.
       const spoilt = isOver ? made : [...made, ...kept.values()]
-      if (lost === undefined) for (const buffer of spoilt) buffer.destroy()
+      if (watch.lost === undefined) for (const buffer of spoilt) buffer.destroy()
     }
   }
   return {
@@ -125,7 +100,7 @@ export function createKernelRunner(options: KernelRunnerOptions): KernelRunner {
       // Read and weighed before the device is asked for anything.
       const report = trust === 'metered' ? inspectKernel(work.wgsl, work.entryPoint) : undefined
       if (report !== undefined) checkInterface(report, work)
-      if (lost !== undefined) throw new AppError('node_lost', lost)
+      if (watch.lost !== undefined) throw new AppError('node_lost', watch.lost)
       const job = { work, payload }
       if (report === undefined) return runMetered(asWritten(work), job)
       const grant = await grants.current()
@@ -139,34 +114,17 @@ export function createKernelRunner(options: KernelRunnerOptions): KernelRunner {
       }
     },
     close() {
-      if (lost !== undefined) return
-      lost = 'The engine was closed.'
+      if (watch.lost !== undefined) return
+      watch.end('The engine was closed.')
       sessions.clear()
       device.destroy()
     },
   }
 }
 
-interface Patience {
-  readonly timeoutMs: number
-  readonly what: string
-  /** Asked when the time is up: whether the step had hardly any of it. */
-  readonly isStarved?: (() => boolean) | undefined
-}
-
 interface KernelJob {
   readonly work: KernelWork
   readonly payload: Uint8Array
-}
-
-/** Of a processor that plays a GPU only the time counts that it had: a kernel hangs nothing by waiting on a busy machine. */
-function starvedFrom(
-  processor: ProcessorClock | undefined,
-  timeMs: number,
-): (() => boolean) | undefined {
-  if (processor === undefined) return undefined
-  const beforeMs = processor.usedMs()
-  return () => processor.usedMs() - beforeMs < timeMs
 }
 
 /** A kernel of ours, which no budget ends. */
