@@ -68,7 +68,8 @@ export async function openRoleEngine(options: RoleEngineOptions): Promise<RoleEn
     onRuntimeLost: (reason) => lose(reason, Promise.resolve()),
     now: () => performance.now(),
   })
-  const features = device === undefined ? [] : featuresOf(device, navigator.gpu.wgslLanguageFeatures)
+  const features =
+    device === undefined ? [] : featuresOf(device, navigator.gpu.wgslLanguageFeatures)
   return { engine, adapter, offer: found?.offer, hasWebGpu, features }
 }
 
@@ -109,8 +110,6 @@ async function openDevice(gpu: GPUAdapter | undefined): Promise<GPUDevice | unde
 interface Runtime {
   readonly sessions: SessionFactory
   readonly hasWebGpu: boolean
-  /** What its kernels may enable. */
-  readonly features: readonly string[]
 }
 
 /**

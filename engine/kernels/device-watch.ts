@@ -12,9 +12,6 @@ export interface Patience {
   readonly isStarved?: (() => boolean) | undefined
 }
 
-/** @param settled resolves when the step that took too long has ended after all; never for a device that is gone */
-export type OnLost = (reason: string, settled: Promise<void>) => void
-
 export interface DeviceWatch {
   /** Why the device runs nothing any more. */
   readonly lost: string | undefined
@@ -27,15 +24,15 @@ export interface DeviceWatch {
   end(reason: string): void
 }
 
-export function watchDevice(device: GPUDevice, onLost: OnLost): DeviceWatch {
+export function watchDevice(device: GPUDevice, onLost: (reason: string) => void): DeviceWatch {
   let lost: string | undefined
-  const setLost = (reason: string, settled: Promise<void>) => {
+  const setLost = (reason: string) => {
     if (lost !== undefined) return
     lost = reason
-    onLost(reason, settled)
+    onLost(reason)
   }
   const gone = device.lost.then(({ message }) => {
-    setLost(`The GPU device was lost: ${message}`, new Promise(() => {}))
+    setLost(`The GPU device was lost: ${message}`)
     throw new AppError('node_lost', `The GPU device was lost: ${message.slice(0, 200)}`)
   })
   gone.catch(() => {})
@@ -55,18 +52,11 @@ export function watchDevice(device: GPUDevice, onLost: OnLost): DeviceWatch {
           if (errorCode(error) !== 'node_timeout') throw error
           if (waitedMs + timeoutMs <= LIMITS.kernelStarvedMs && isStarved?.() === true) continue
           const detail = `${what} took over ${waitedMs} ms.`
-          setLost(detail, ended(step))
+          setLost(detail)
           throw new AppError('node_timeout', detail, { meta: { rule: HANG_RULE }, cause: error })
         }
     },
   }
-}
-
-function ended(step: Promise<unknown>): Promise<void> {
-  return step.then(
-    () => {},
-    () => {},
-  )
 }
 
 /** Of a processor that plays a GPU only the time counts that it had: a kernel hangs nothing by waiting on a busy machine. */

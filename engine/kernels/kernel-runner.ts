@@ -6,7 +6,7 @@ import { calibrate, type ProcessorClock } from './calibrate.ts'
 import { checkInterface } from './check-interface.ts'
 import { checkKernel } from './check-kernel.ts'
 import { compileKernel, refuseKernel, type Pipeline } from './compile-kernel.ts'
-import { starvedFrom, watchDevice, type OnLost } from './device-watch.ts'
+import { starvedFrom, watchDevice } from './device-watch.ts'
 import { createGrants } from './grants.ts'
 import { inspectKernel, type KernelReport } from './rewrite/inspect-kernel.ts'
 import { meterKernel, type Grant, type MeteredKernel } from './rewrite/meter-kernel.ts'
@@ -52,7 +52,7 @@ export interface KernelRunnerOptions {
   /** What a kernel may weigh here. @default measured, and again as conditions change */
   readonly grant?: Grant
   /** Called once, when the device hangs or was lost; it runs nothing after that. */
-  readonly onLost: OnLost
+  readonly onLost: (reason: string) => void
 }
 
 export function createKernelRunner(options: KernelRunnerOptions): KernelRunner {
