@@ -1,7 +1,7 @@
 /** One engine process: models on ONNX Runtime or kernels on Dawn, never both, because each brings a Dawn of its own. */
 import { readFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
-import { createEngine } from '#engine/create-engine.ts'
+import { createEngine, type DeviceEngine } from '#engine/create-engine.ts'
 import type { LiveEngine } from '#engine/engine.ts'
 import { createOrtSessions, type SessionFactory } from '#engine/models/session.ts'
 import { toWireError } from '#shared/errors.ts'
@@ -25,7 +25,9 @@ interface Running {
 const running = new Map<number, Running>()
 /** Files of the models that are being loaded, by SHA-256. */
 const paths = new Map<string, string>()
-let engine: LiveEngine | undefined
+let engine: DeviceEngine | undefined
+/** Its device hangs: it is about to end. */
+let isDying = false
 let opened: NodeDevice | undefined
 
 process.on('message', (message: ToChild) => {
@@ -58,7 +60,10 @@ async function setUp(setup: ChildSetup): Promise<void> {
     now: () => performance.now(),
     processor: { usedMs: processorMs, cores: availableParallelism() },
     // Nothing here can stop what the GPU runs; the pause lets the job's error out first.
-    onDeviceLost: () => setTimeout(() => process.kill(process.pid, 'SIGKILL'), LAST_WORDS_MS),
+    onDeviceLost() {
+      isDying = true
+      setTimeout(() => process.kill(process.pid, 'SIGKILL'), LAST_WORDS_MS)
+    },
   })
   say({
     type: 'ready',
@@ -113,6 +118,9 @@ async function run({ job, work, payload }: ToChild & { type: 'run' }): Promise<v
     const answer = await engine.run(work, payload, { signal: controller.signal, emit })
     say({ type: 'answer', job, answer })
   } catch (error) {
+    // The device may still work at a job whose caller has left, and the next one would share its end.
+    if (!('model' in work)) await engine?.idle()
+    if (isDying && controller.signal.aborted) return
     say({ type: 'error', job, error: toWireError(error) })
   } finally {
     running.delete(job)

@@ -11,6 +11,7 @@ import { deviceProviders } from './device-providers.ts'
 import type { ChildSetup } from './engine-messages.ts'
 import { startEngineProcess, type EngineProcess } from './engine-process.ts'
 import { keepAlive } from './keep-alive.ts'
+import { takeTurns } from './kernel-turns.ts'
 import { createModelProcess } from './model-process.ts'
 import { plainEnvironment } from './plain-environment.ts'
 import { createModelStore, DEFAULT_MODELS, type ModelStore } from './model-store.ts'
@@ -55,6 +56,7 @@ export async function createNodeEngine(options: NodeEngineOptions): Promise<Live
           onChange,
           log,
         })
+  const runKernel = kernels && takeTurns(kernels)
   const modelSetup: ChildSetup = {
     ...setup,
     role: 'models',
@@ -83,9 +85,9 @@ export async function createNodeEngine(options: NodeEngineOptions): Promise<Live
     features: first?.ready.features ?? [],
     async run(work, payload, runOptions) {
       if ('model' in work) return models.run(work, payload, runOptions)
-      if (kernels === undefined)
+      if (runKernel === undefined)
         throw new AppError('forbidden', 'This node has no WebGPU adapter and runs no kernels.')
-      return kernels.run(work, payload, runOptions)
+      return runKernel(work, payload, runOptions)
     },
     runs: (manifest) =>
       providersFor(manifest, { offer: modelSetup.offer, has: deviceProviders(modelSetup) }).length >

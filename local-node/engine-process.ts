@@ -18,10 +18,15 @@ const CHILD = fileURLToPath(new URL('./engine-child.ts', import.meta.url))
 const MEMORY_A_FILE_BYTE = 2
 export type Ready = FromChild & { readonly type: 'ready' }
 
+export interface ProcessRunOptions extends RunOptions {
+  /** Called once the job needs the process no more, whether or not its caller has left: it has computed, failed or died. */
+  readonly onFree?: () => void
+}
+
 export interface EngineProcess {
   readonly ready: Ready
   /** @throws {AppError} the child's error; node_timeout or node_lost when it hung or died, and then `ended` resolves */
-  run(work: Work, payload: Uint8Array, options: RunOptions): Promise<Answer>
+  run(work: Work, payload: Uint8Array, options: ProcessRunOptions): Promise<Answer>
   /** @throws {AppError} file_corrupt or no_capacity when it does not run there, node_lost */
   load(model: PlacedModel): Promise<AdmittedModel>
   unload(id: string): Promise<void>
@@ -61,6 +66,8 @@ export async function startEngineProcess(
   process.once('exit', kill)
   void ended.then(() => process.off('exit', kill))
   const pending = new Map<number, Pending>()
+  /** Jobs that the process still works at, those of callers who left among them. */
+  const busy = new Map<number, () => void>()
   const calls = createCalls(child)
   const {
     promise: becameReady,
@@ -72,13 +79,20 @@ export async function startEngineProcess(
     else if (message.type === 'log')
       log[message.level](message.event, { part: `engine-${setup.role}`, ...message.fields })
     else if (message.type === 'done' || message.type === 'failed') calls.onMessage(message)
-    else settle(child, pending, message)
+    else {
+      if (!isLastWord(message)) busy.get(message.job)?.()
+      settle(child, pending, message)
+    }
   })
   void ended.then(() => {
     const lost = new AppError('node_lost', `The ${setup.role} process of the node died.`)
     failReady(lost)
     for (const job of pending.values()) job.reject(lost)
     pending.clear()
+    // Whoever comes next finds the process that takes over.
+    setImmediate(() => {
+      for (const free of busy.values()) free()
+    })
     calls.lose(lost)
   })
   child.once('error', failReady)
@@ -105,7 +119,7 @@ export async function startEngineProcess(
     },
     unload: async (id) => void (await calls.ask({ type: 'unload', id }, kill)),
     run: (work, payload, options) =>
-      runIn(child, { pending, job: (serial += 1), work, payload, options, kill }),
+      runIn(child, { pending, busy, job: (serial += 1), work, payload, options, kill }),
   }
 }
 
@@ -146,16 +160,20 @@ interface Run {
   readonly job: number
   readonly work: Work
   readonly payload: Uint8Array
-  readonly options: RunOptions
+  readonly options: ProcessRunOptions
+  readonly busy: Map<number, () => void>
   readonly kill: () => void
 }
 
 async function runIn(
   child: ChildProcess,
-  { pending, job, work, payload, options, kill }: Run,
+  { pending, busy, job, work, payload, options, kill }: Run,
 ): Promise<Answer> {
-  const { signal, emit } = options
-  if (signal.aborted) throw cancelled()
+  const { signal, emit, onFree } = options
+  if (signal.aborted) {
+    onFree?.()
+    throw cancelled()
+  }
   const { promise, resolve, reject } = Promise.withResolvers<Answer>()
   // The process may be deep in a run that nothing interrupts; the caller need not wait for it.
   const cancel = () => {
@@ -172,6 +190,15 @@ async function runIn(
     )
     kill()
   }, hangMs)
+  if (onFree !== undefined) {
+    // Nobody may wait for it any more when it hangs.
+    const stuck = setTimeout(kill, hangMs)
+    busy.set(job, () => {
+      clearTimeout(stuck)
+      busy.delete(job)
+      onFree()
+    })
+  }
   pending.set(job, { emit, resolve, reject, sent: Promise.resolve(), hung })
   try {
     say(child, { type: 'run', job, work, payload })
@@ -202,6 +229,11 @@ function settle(
     )
   } else if (message.type === 'answer') job.sent.then(() => job.resolve(message.answer), job.reject)
   else if (message.type === 'error') job.reject(appErrorOf(message.error))
+}
+
+/** The process says it of a device that is gone, and goes itself. */
+function isLastWord(message: FromChild): boolean {
+  return message.type === 'error' && ['node_timeout', 'node_lost'].includes(message.error.code)
 }
 
 function appErrorOf({ code, detail, meta }: WireError): AppError {

@@ -1,10 +1,9 @@
 /** One kind of engine process for as long as the node lives: replaced when it dies, ended when its job will not end. */
 import { setTimeout } from 'node:timers/promises'
-import type { RunOptions } from '#engine/engine.ts'
 import { errorCode } from '#shared/errors.ts'
 import type { Answer, Work } from '#shared/job.ts'
 import type { Log } from '#shared/log.ts'
-import type { EngineProcess } from './engine-process.ts'
+import type { EngineProcess, ProcessRunOptions } from './engine-process.ts'
 
 /** Starts of a new engine process before its kind of work is given up. */
 const RESTARTS = 5
@@ -15,7 +14,7 @@ export interface KeptAlive {
   current(): Promise<EngineProcess>
   /** Whether one takes work now, not only when another has been started. */
   isLive(): boolean
-  run(work: Work, payload: Uint8Array, options: RunOptions): Promise<Answer>
+  run(work: Work, payload: Uint8Array, options: ProcessRunOptions): Promise<Answer>
   close(): Promise<void>
 }
 
@@ -54,7 +53,10 @@ export function keepAlive(
     current: () => current,
     isLive: () => isLive,
     async run(work, payload, options) {
-      const engine = await current
+      const engine = await current.catch((error: unknown) => {
+        options.onFree?.()
+        throw error
+      })
       try {
         return await engine.run(work, payload, options)
       } catch (error) {

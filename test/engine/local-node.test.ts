@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Engine } from '#engine/engine.ts'
 import { createNodeEngine } from '#local-node/engine-host.ts'
 import { commandOf, descendantsOf } from '../../bench/memory/processes.ts'
+import { errorCode } from '#shared/errors.ts'
 import { silentLog } from '#shared/log.ts'
 import { encodeBytes } from '#shared/tensor.ts'
 import { describeEngine } from '../suites/engine.ts'
@@ -124,6 +125,31 @@ describe('a local node that runs any kernel', () => {
   test('[G8] a dispatch over the limit is refused unread', async () => {
     const job = kernelJob({ wgsl: DOUBLE, buffers: [{}], workgroups: [65_535, 65_535, 1] })
     await expect(runJob(engine, job)).rejects.toMatchObject({ code: 'too_large' })
+  })
+
+  test('a kernel that the compiler does not come back from ends no other job, also when its caller leaves', async () => {
+    const branches = Array.from(
+      { length: 28 },
+      (_, n) =>
+        `if (i % ${n + 2}u == 0u) { a${n % 4} = a${(n + 1) % 4} + a${(n + 2) % 4}; } else { a${(n + 1) % 4} = a${(n + 2) % 4} - a${n % 4}; }`,
+    )
+    const wgsl = `@group(0) @binding(0) var<storage, read_write> out: array<u32>;
+@compute @workgroup_size(64) fn main() {
+  var a0 = out[0]; var a1 = out[1]; var a2 = out[2]; var a3 = out[3];
+  for (var i = 0u; i < 100u; i++) { ${branches.join('\n')} }
+  out[0] = a0; out[1] = a1; out[2] = a2; out[3] = a3;
+}`
+    const bomb = kernelJob({ wgsl, buffers: [{}] })
+    const leaving = new AbortController()
+    const left = runJob(engine, bomb, leaving.signal).catch((error: unknown) => errorCode(error))
+    const plain = [doubled(), doubled()]
+    const bombed = runJob(engine, bomb).catch((error: unknown) => errorCode(error))
+    plain.push(doubled())
+    leaving.abort()
+    expect(await left).toBe('cancelled')
+    expect((await Promise.all(plain)).length).toBe(3)
+    expect(['node_timeout', 'too_large']).toContain(await bombed)
+    await expectServing()
   })
 
   test("[G9] a job finds zeroes where an earlier job's bytes were", async () => {
