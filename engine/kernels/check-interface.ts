@@ -3,8 +3,11 @@ import type { KernelWork } from '#shared/job.ts'
 import type { KernelReport, Resource } from './rewrite/inspect-kernel.ts'
 import { refuse } from './rewrite/refuse.ts'
 
-/** @throws {AppError} invalid_request with the line of the declaration that has no match */
-export function checkInterface({ module, resources }: KernelReport, work: KernelWork): void {
+/**
+ * @returns the job with each buffer bound as its kernel declares it: what may be read may also be a uniform
+ * @throws {AppError} invalid_request with the line of the declaration that has no match
+ */
+export function checkInterface({ module, resources }: KernelReport, work: KernelWork): KernelWork {
   const { requires = [] } = work
   for (const { kind, names, start } of module.directives) {
     const missing =
@@ -14,6 +17,13 @@ export function checkInterface({ module, resources }: KernelReport, work: Kernel
     throw refuse('invalid_request', { source: module.source, start }, detail)
   }
   for (const resource of resources) checkResource(resource, work)
+  const uniforms = new Set(
+    resources.flatMap(({ access, binding }) => (access === 'uniform' ? [binding] : [])),
+  )
+  const buffers = work.buffers.map((buffer) =>
+    uniforms.has(buffer.binding) ? { ...buffer, access: 'uniform' as const } : buffer,
+  )
+  return { ...work, buffers }
 }
 
 function checkResource(
@@ -25,7 +35,8 @@ function checkResource(
   if (group !== 0) throw fault('is not in @group(0), where the buffers are')
   const buffer = buffers.find((candidate) => candidate.binding === binding)
   if (buffer === undefined) throw fault(`has @binding(${binding}), and no buffer has that binding`)
-  if (buffer.access !== access) {
+  const isReadable = access === 'uniform' && buffer.access === 'read'
+  if (buffer.access !== access && !isReadable) {
     const spelt = access === 'uniform' ? 'uniform' : `storage, ${access}`
     throw fault(`is var<${spelt}>: its buffer needs access "${access}", not "${buffer.access}"`)
   }

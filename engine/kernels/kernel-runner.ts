@@ -95,11 +95,12 @@ export function createKernelRunner(options: KernelRunnerOptions): KernelRunner {
     }
   }
   return {
-    async run(work, payload, trust = 'metered') {
-      checkKernel(work, payload)
+    async run(given, payload, trust = 'metered') {
+      checkKernel(given, payload)
       // Read and weighed before the device is asked for anything.
-      const report = trust === 'metered' ? inspectKernel(work.wgsl, work.entryPoint) : undefined
-      if (report !== undefined) checkInterface(report, work)
+      const report = trust === 'metered' ? inspectKernel(given.wgsl, given.entryPoint) : undefined
+      const work = report === undefined ? given : checkInterface(report, given)
+      checkKernel(work, payload)
       if (watch.lost !== undefined) throw new AppError('node_lost', watch.lost)
       const job = { work, payload }
       if (report === undefined) return runMetered(asWritten(work), job)

@@ -17,13 +17,19 @@ export function describeInterface(engine: () => Engine): void {
       buffers: [{ sizeBytes: 16 }, { sizeBytes: 4, access, filled: true, return: false }],
       payload: Uint8Array.of(3, 0, 0, 0),
     })
-  test('a uniform buffer is bound as one', async () => {
-    const { bytes } = await runJob(engine(), bound(uniform('u32'), 'uniform'))
-    expect([...new Uint32Array(bytes.slice().buffer)]).toEqual([0, 3, 6, 9])
-  })
+  test.each(['uniform', 'read'] as const)(
+    'a uniform is bound as one: access %s',
+    async (access) => {
+      const { bytes } = await runJob(engine(), bound(uniform('u32'), access))
+      expect([...new Uint32Array(bytes.slice().buffer)]).toEqual([0, 3, 6, 9])
+    },
+  )
 
   test.each([
-    [uniform('u32'), 'line 3: k is var<uniform>: its buffer needs access "uniform", not "read"'],
+    [
+      uniform('u32'),
+      'line 3: k is var<uniform>: its buffer needs access "uniform", not "read_write"',
+    ],
     [uniform('u32').replace('@binding(1)', '@binding(2)'), 'line 3: k has @binding(2), and no'],
     [
       uniform('u32').replace('@group(0) @binding(1)', '@group(1) @binding(1)'),
@@ -39,7 +45,7 @@ export function describeInterface(engine: () => Engine): void {
     'what a kernel declares and its job does not bring is told in its line: %#',
     async (wgsl, why) => {
       const used = wgsl.includes('sampler') ? wgsl.replace('d[i] = i', '_ = k; d[i] = i') : wgsl
-      const access = why.startsWith('line 4') ? 'uniform' : 'read'
+      const access = why.includes('needs access') ? 'read_write' : 'uniform'
       await expect(runJob(engine(), bound(used, access))).rejects.toMatchObject({
         code: 'invalid_request',
         detail: expect.stringContaining(why),
