@@ -54,6 +54,11 @@ export const LIMITS = {
   /** Beside its payload, what one job counts for in these. */
   hubJobBytes: 4 * KIB,
   hubNodes: 500,
+  /** Of those, kept for nodes that somebody vouches for, or that have answered jobs. */
+  hubSeatsKept: 50,
+  /** Sockets that have not yet proved who they are, and admissions that a hub remembers as used until they end. */
+  hubEntering: 256,
+  admissionsRemembered: 20_000,
   quarantineKept: 10_000,
   nodeJobsInFlight: 8,
   /** Sockets of one node id that are not yet members: one admission, sent again and again, must not fill the hub. */

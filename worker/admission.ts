@@ -1,6 +1,6 @@
 /**
  * Admission tokens: a node asks for one over HTTP, and the WebSocket that it then opens to a hub is refused without it
- * before any libp2p handshake. HMAC-SHA256 over a short JSON body; it names one node and lives a minute.
+ * before any libp2p handshake. HMAC-SHA256 over a short JSON body; it names one node, is good for one socket and lives a minute.
  */
 import { z } from 'zod'
 import { AppError } from '#shared/errors.ts'

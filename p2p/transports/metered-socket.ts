@@ -6,16 +6,30 @@ import { RESET_CLOSE, type SocketLike } from './socket-connection.ts'
 /** What yamux says of itself alone, encrypted: acknowledged pings, windows, resets. A peer can ask for one with twelve bytes. */
 const CONTROL_BYTES = 32
 
-/** @param onSpent called once; the socket has been closed then, and nothing more comes from it */
-export function meterSocket(socket: SocketLike, budget: Budget, onSpent: () => void): SocketLike {
+export interface MeteredSocket {
+  readonly socket: SocketLike
+  /** Ends it: nothing more comes from it, whatever the peer does. */
+  readonly cut: () => void
+}
+
+/** @param onSpent called once, when the peer has spent its budget; the socket has been cut then */
+export function meterSocket(
+  socket: SocketLike,
+  budget: Budget,
+  onSpent: () => void,
+): MeteredSocket {
   const onClose: ((event: { wasClean: boolean; code: number }) => void)[] = []
-  let isSpent = false
-  const pay = (cost: number): boolean => {
-    if (isSpent || budget.spend(cost)) return !isSpent
-    isSpent = true
-    socket.close(RESET_CLOSE, 'flooded')
+  let isCut = false
+  const cut = () => {
+    if (isCut) return
+    isCut = true
+    socket.close(RESET_CLOSE, 'cut')
     // The peer may never answer the close: for this end it has happened.
     for (const listener of onClose) listener({ wasClean: false, code: RESET_CLOSE })
+  }
+  const pay = (cost: number): boolean => {
+    if (isCut || budget.spend(cost)) return !isCut
+    cut()
     onSpent()
     return false
   }
@@ -23,12 +37,12 @@ export function meterSocket(socket: SocketLike, budget: Budget, onSpent: () => v
     (socket.addEventListener as (type: string, listener: (event: never) => void) => void)(
       type,
       (event) => {
-        if (isSpent) return
+        if (isCut) return
         if (type !== 'message' || pay(frameCost(sizeOf(event)))) listener(event)
       },
     )
   socket.binaryType = 'arraybuffer'
-  return {
+  const metered: SocketLike = {
     get bufferedAmount() {
       return socket.bufferedAmount ?? 0
     },
@@ -41,6 +55,7 @@ export function meterSocket(socket: SocketLike, budget: Budget, onSpent: () => v
       listen(type, listener)
     },
   }
+  return { socket: metered, cut }
 }
 
 function sizeOf({ data }: { readonly data: unknown }): number {

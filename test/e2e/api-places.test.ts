@@ -92,10 +92,13 @@ describe('[E8] made-up places', () => {
     expect(status).toBe(403)
   })
 
-  it('are ignored by a production build, like every other word of a client about its place', async () => {
+  it('are refused by a production build, and every other word of a client about its place is ignored', async () => {
     const worker = await start('production')
+    const json = { nodeId, claim: 'DE' }
+    const headers = { 'x-littoral-simulated-place': 'DE' }
+    const refused = await worker.call('POST', '/v1/nodes/admission', { json, headers })
+    expect(refused.status).toBe(400)
     const { place } = await admit(worker, {
-      'x-littoral-simulated-place': 'DE',
       'x-littoral-country': 'DE',
       'x-littoral-proxy-secret': 'guess',
       'cf-ipcountry': 'DE',
@@ -134,7 +137,8 @@ describe('[E4] a node at the door', () => {
     const { token: foreign } = await sign('another secret', Date.now())
     const { token: old } = await sign(ADMISSION_SECRET, Date.now() - LIMITS.admissionTtlMs - 1000)
     for (const token of ['', foreign, old]) {
-      expect(await upgrade(worker, `/p2p/hub-0?token=${token}`, forged)).toBe(403)
+      expect(await upgrade(worker, `/p2p/hub-0?token=${token}`, forged)).toBe(400)
+      expect(await upgrade(worker, `/p2p/hub-0?token=${token}`)).toBe(403)
     }
     expect((await worker.call('GET', '/p2p/hub-0', { headers: forged })).status).toBe(400)
   })
@@ -150,12 +154,20 @@ describe('[E4] a node at the door', () => {
     expect(refused.status).toBe(403)
   })
 
-  it('is let in a bounded number of times a minute from one address', async () => {
-    const worker = await start('production')
-    for (let i = 0; i < LIMITS.admissionsPerMinute; i += 1) await admit(worker, {})
-    const json = { nodeId, claim: 'DE' }
-    const refused = await worker.call('POST', '/v1/nodes/admission', { json })
+  it('is let in a bounded number of times a minute from one block of addresses', async () => {
+    const worker = await start('production', { PROXY_SECRET: 'between us' })
+    const from = (address: string) => ({
+      'x-littoral-proxy-secret': 'between us',
+      'x-forwarded-for': address,
+    })
+    for (let i = 0; i < LIMITS.admissionsPerMinute; i += 1)
+      await admit(worker, from(`2001:db8:1:2::${i.toString(16)}`))
+    const refused = await worker.call('POST', '/v1/nodes/admission', {
+      json: { nodeId, claim: 'DE' },
+      headers: from('2001:db8:1:2:ffff::1'),
+    })
     expect(refused.status).toBe(429)
     expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0)
+    await admit(worker, from('2001:db8:1:3::1'))
   })
 })

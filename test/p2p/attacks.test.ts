@@ -12,6 +12,9 @@ import { createByteSink } from '#worker/hub/byte-sink.ts'
 import { Directory } from '#worker/hub/directory.ts'
 import { createKnownEchoes } from '#worker/hub/known-echoes.ts'
 import { createNodeGate } from '#worker/hub/node-gate.ts'
+import type { Admission } from '#worker/hub/protocol.ts'
+import { startAnchoredHubs } from '../support/anchored-hubs.ts'
+import { until } from '../support/poll.ts'
 import { createHubBench, kernelRequest, type TestHubBench } from '../support/hub.ts'
 import { seenIn } from '../support/evidence.ts'
 import { compiled } from '../support/policies.ts'
@@ -109,6 +112,21 @@ describe('an answer that comes in single bytes', () => {
 })
 
 describe('an admission that is used again and again', () => {
+  const admissionOf = (nodeId: NodeId): Admission => ({
+    nodeId,
+    claim: 'DE',
+    trust: 'public',
+    networks: [],
+    voice: 'v',
+    block: 'b',
+    nonce: crypto.randomUUID(),
+    expiresAtMs: Date.now() + 60_000,
+    voucher: null,
+    purpose: 'work',
+    observation: seenIn('DE'),
+    transportRttMs: null,
+  })
+
   /** The hub's end of a socket whose other end says nothing. */
   function silentSocket(): SocketLike & { hangUp(): void } {
     const target = new EventTarget()
@@ -121,6 +139,24 @@ describe('an admission that is used again and again', () => {
       hangUp: () => void target.dispatchEvent(new Event('close')),
     }
   }
+
+  it('and mute sockets of one address block keep nobody else out', async () => {
+    const hubs = await startAnchoredHubs(['frankfurt'])
+    const core = hubs.core('frankfurt')
+    const mute = Array.from({ length: LIMITS.hubEntering + 20 }, async (_, at) => {
+      const id = NodeId.parse(peerIdOf(await newIdentity()))
+      const socket = silentSocket()
+      const admission = { ...admissionOf(id), block: 'crowd', nonce: `mute ${at}` }
+      return core.gate.enter(socket, admission).catch((error: unknown) => errorCode(error))
+    })
+    expect(await Promise.race(mute)).toBe('no_capacity')
+    const honest = await hubs.join({ claim: 'DE', hub: 'frankfurt', oneWayMs: { frankfurt: 0 } })
+    const { nodeId } = honest.state()
+    await until('the honest one is there', () =>
+      core.standings().some((node) => node.nodeId === nodeId),
+    )
+    await hubs.close()
+  })
 
   it('opens few sockets at once, and leaves the hub to others', async () => {
     const transport = durableObjectTransport()
@@ -140,26 +176,18 @@ describe('an admission that is used again and again', () => {
         onMeasured: () => {},
         now: Date.now,
       },
-      vouchers: { attend: () => {} },
+      vouchers: { attend: () => {}, check: () => Promise.resolve() },
       log: silentLog,
     })
-    const admit = async () => ({
-      nodeId: NodeId.parse(peerIdOf(await newIdentity())),
-      claim: 'DE',
-      trust: 'public' as const,
-      networks: [],
-      voice: 'v',
-      voucher: null,
-      purpose: 'work' as const,
-      observation: seenIn('DE'),
-      transportRttMs: null,
-    })
+    const admit = async () => admissionOf(NodeId.parse(peerIdOf(await newIdentity())))
     const [flooder, other] = [await admit(), await admit()]
+    const again = () => ({ ...flooder, nonce: crypto.randomUUID() })
     const sockets = Array.from({ length: LIMITS.nodeEntering + 1 }, silentSocket)
     const [last, ...first] = sockets.toReversed()
-    const pending = first.map((socket) => gate.enter(socket, flooder))
+    const pending = first.map((socket, at) => gate.enter(socket, at === 0 ? flooder : again()))
     if (last === undefined) throw new Error('no socket')
-    await expect(gate.enter(last, flooder)).rejects.toMatchObject({ code: 'no_capacity' })
+    await expect(gate.enter(last, again())).rejects.toMatchObject({ code: 'no_capacity' })
+    await expect(gate.enter(last, flooder)).rejects.toMatchObject({ code: 'forbidden' })
     const others = gate.enter(last, other)
     for (const socket of sockets) socket.hangUp()
     const ended = await Promise.allSettled([...pending, others])

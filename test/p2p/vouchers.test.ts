@@ -31,13 +31,16 @@ async function startVouched() {
       oneWayMs: { frankfurt: 0 },
       ...(voucher === undefined ? {} : { voucher, networks: ['hospitals-de'] }),
     })
-  const own = await join({ tenant, keyId: key.id })
+  const voucher = { tenant, keyId: key.id }
+  const own = await join(voucher)
   const stranger = await join()
   const seen = () => hubs?.core('frankfurt').standings() ?? []
   await until('both are there', () => seen().length === 2)
   return {
     core,
     keyId: key.id,
+    /** A node that is let in, as far as the Worker knows, by a key that may be gone. */
+    enter: async () => (await join(voucher))?.state().nodeId,
     nodeId: own?.state().nodeId,
     strangerId: stranger?.state().nodeId,
     trusted: () =>
@@ -56,9 +59,31 @@ describe('[A9] a node that a key vouched for', () => {
     await rounds(3)
     expect(trusted()).toEqual([nodeId])
     core.revokeKey(keyId)
-    // This hub admits it again when it comes back; that a revoked key gets no admission is the Worker's.
     await until('sent away', () => nodeId !== undefined && !ids().includes(nodeId))
     expect(ids()).toContain(strangerId)
+    // It comes back for ever, with admissions that were given before: the hub itself asks at each entry.
+    await rounds(10)
+    expect(trusted()).toEqual([])
+  })
+
+  it('is not let in by a key that is gone, whatever admission it holds', async () => {
+    const { core, keyId, strangerId, ids, enter, rounds } = await startVouched()
+    core.revokeKey(keyId)
+    const late = await enter()
+    await until('the first is sent away', () => ids().length === 1)
+    await rounds(10)
+    expect(ids()).toEqual([strangerId])
+    expect(late).toBeDefined()
+  })
+
+  it('is not let in while nobody can say whether the key still stands', async () => {
+    const { ids, enter, reach, rounds } = await startVouched()
+    reach(false)
+    const late = await enter()
+    await rounds(5)
+    expect(ids()).not.toContain(late)
+    reach(true)
+    await until('it is let in then', () => late !== undefined && ids().includes(late))
   })
 
   it('stays while its tenant cannot be asked: nobody has said that the key is gone', async () => {

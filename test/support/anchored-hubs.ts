@@ -32,6 +32,8 @@ export interface NodeWish {
   /** The key that vouches for it. */
   readonly voucher?: NonNullable<Admission['voucher']>
   readonly networks?: readonly string[]
+  /** Who shares seats with it. @default nobody */
+  readonly block?: string
   readonly identity?: Awaited<ReturnType<typeof newIdentity>>
 }
 
@@ -86,6 +88,9 @@ export async function startAnchoredHubs(
       networks: [...(wish.networks ?? [])],
       voucher: wish.voucher ?? null,
       voice: nodeId,
+      block: wish.block ?? nodeId,
+      nonce: crypto.randomUUID(),
+      expiresAtMs: Date.now() + 60_000,
       purpose,
       observation: wish.observation ?? seenIn(wish.claim),
       transportRttMs: purpose === 'work' ? (wish.transportRttMs ?? null) : null,

@@ -47,7 +47,7 @@ export interface HubCoreDeps {
   readonly peers: readonly PeerHub[]
   /** @default LIMITS.echoEveryMs */
   readonly echoEveryMs?: number
-  /** @default LIMITS.authCacheMs */
+  /** @default half of LIMITS.authCacheMs */
   readonly voucherEveryMs?: number
 }
 
@@ -106,7 +106,7 @@ export async function createHubCore(deps: HubCoreDeps): Promise<HubCore> {
       onMeasured: (echo) => mesh.publish({ kind: 'echo', echo }),
       now: deps.now,
     },
-    vouchers: createVouchers(deps),
+    vouchers: createVouchers({ ...deps, remove: (member) => directory.remove(member) }),
     isPeer: (connection) => mesh.isPeer(connection),
     log,
   })

@@ -50,6 +50,8 @@ export class Directory {
   readonly #quarantined = new Map<string, string>()
   readonly #conduct: Conduct
   readonly #heardMs = new WeakMap<Member, number>()
+  /** Nodes that have answered a job since the hub started. */
+  readonly #proven = new Set<string>()
 
   readonly #onChange: (member: Member, isHere: boolean) => void
 
@@ -169,8 +171,17 @@ export class Directory {
 
   /** @param isLate whether that very job had been counted as a silence */
   answered(member: Member, isLate: boolean): void {
+    const { nodeId } = member.admission
     this.heard(member)
-    this.#conduct.answered(member.admission.nodeId, isLate)
+    this.#conduct.answered(nodeId, isLate)
+    const [oldest] = this.#proven
+    if (this.#proven.size >= LIMITS.quarantineKept && oldest !== undefined)
+      this.#proven.delete(oldest)
+    this.#proven.add(nodeId)
+  }
+
+  hasAnswered(nodeId: string): boolean {
+    return this.#proven.has(nodeId)
   }
 
   /**

@@ -5,6 +5,8 @@ import { domainOf } from '#shared/eip712.ts'
 import type { Bytes32, JobId, NodeId, TenantId } from '#shared/ids.ts'
 import { createLog } from '#shared/log.ts'
 import { MANIFESTS } from '#shared/manifests.ts'
+import { systemClock } from '#p2p/clock.ts'
+import { createBudget, withinBudget } from '#p2p/peer-budget.ts'
 import type { SocketLike } from '#p2p/transports/socket-connection.ts'
 import type { EvidenceRecord, SignedAttestation } from '#shared/evidence.ts'
 import type { Jurisdiction } from '#shared/policy.ts'
@@ -34,6 +36,11 @@ import {
 
 export class Hub extends DurableObject<Env> {
   readonly #log = createLog({}, { hub: this.ctx.id.name })
+  /** Anybody may send the same admission again and again. */
+  readonly #refusals = withinBudget(
+    this.#log,
+    createBudget({ most: 60, perSecond: 1, clock: systemClock }),
+  )
   readonly #core: Promise<HubCore> = this.ctx.blockConcurrencyWhile(() => this.#start())
 
   override async fetch(request: Request): Promise<Response> {
@@ -137,7 +144,7 @@ export class Hub extends DurableObject<Env> {
     server.binaryType = 'arraybuffer'
     server.accept()
     core.gate.enter(server, admission).catch((error: unknown) => {
-      this.#log.warn('socket.refused', { nodeId: admission.nodeId, cause: String(error) })
+      this.#refusals.warn('socket.refused', { nodeId: admission.nodeId, cause: String(error) })
       server.close(1013, 'refused')
     })
     return new Response(null, { status: 101, webSocket: client })

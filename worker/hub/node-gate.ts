@@ -17,9 +17,11 @@ import type { PresenceRecord, SignedPresence } from '#shared/node.ts'
 import type { Anchor } from './anchor.ts'
 import type { Attestations } from './attestations.ts'
 import type { Directory, Member } from './directory.ts'
+import { createEntrance } from './entrance.ts'
 import type { KnownEchoes } from './known-echoes.ts'
 import { createEvidenceKeeper, type EvidenceKeeper } from './member-evidence.ts'
 import type { Admission } from './protocol.ts'
+import { createSeating, type Seating } from './seating.ts'
 import type { Vouchers } from './vouchers.ts'
 
 export interface NodeGateDeps {
@@ -79,64 +81,35 @@ function createAllowance(log: Log): Allowance {
   }
 }
 
-/** A socket whose handshake or greeting has not ended. */
-interface Entry {
-  readonly nodeId: string
-  readonly opened: (connection: Connection) => void
-}
-
-/**
- * An admission belongs to one socket, never to a peer id: whoever else presents the same id comes with its own
- * place. Each socket therefore gets an address of its own, by which its connection is known again.
- */
 export function createNodeGate(deps: NodeGateDeps): NodeGate {
-  const entering = new Map<string, Entry>()
-  let serial = 0
-
+  const entrance = createEntrance(deps.evidence.now)
+  const seating = createSeating({ ...deps, now: deps.evidence.now })
   deps.libp2p.addEventListener('connection:open', ({ detail: connection }) => {
-    const address = connection.remoteAddr.toString()
-    const claimed = [...entering].find(([mark]) => address.startsWith(mark))
-    if (claimed !== undefined) claimed[1].opened(connection)
-    else if (deps.isPeer?.(connection) !== true) void connection.close()
+    if (entrance.opened(connection)) return
+    if (deps.isPeer?.(connection) !== true) void connection.close()
   })
-
   return {
     async enter(socket, admission) {
-      if (deps.directory.size + entering.size >= LIMITS.hubNodes) {
-        throw new AppError('no_capacity', `The hub is full (${LIMITS.hubNodes} nodes).`)
-      }
-      const own = [...entering.values()].filter(({ nodeId }) => nodeId === admission.nodeId)
-      if (own.length >= LIMITS.nodeEntering)
-        throw new AppError('no_capacity', 'This node is entering already.')
-      serial += 1
-      const address = `fd00::${(serial >>> 16).toString(16)}:${(serial & 0xffff).toString(16)}`
-      const { promise, resolve } = Promise.withResolvers<Connection>()
-      const mark = markOf(address)
-      entering.set(mark, { nodeId: admission.nodeId, opened: resolve })
+      const { nodeId } = admission
       const { bytes, log } = createAllowance(deps.log)
-      const metered = meterSocket(socket, bytes, () =>
-        log.warn('node.flooded', { nodeId: admission.nodeId }),
-      )
+      const metered = meterSocket(socket, bytes, () => log.warn('node.flooded', { nodeId }))
+      const entry = entrance.begin(admission, metered.cut)
       try {
-        await deps.transport.accept(metered, { address })
-        const own = { ...deps, log, onWork: (cost: number) => bytes.earn(cost) }
-        if (admission.purpose === 'measure') await measureGuest(own, await promise, admission)
-        else await welcomeMember(own, await promise, admission)
+        await deps.transport.accept(metered.socket, { address: entry.address })
+        const own = { ...deps, seating, log, onWork: (cost: number) => bytes.earn(cost) }
+        if (admission.purpose === 'measure')
+          await measureGuest(own, await entry.connection, admission)
+        else await welcomeMember(own, await entry.connection, admission)
       } finally {
-        entering.delete(mark)
+        entry.leave()
       }
     },
   }
 }
 
-/** The address as libp2p prints it back: zero groups are dropped by neither side for these values. */
-function markOf(address: string): string {
-  const [high = '0', low = '0'] = address.slice('fd00::'.length).split(':')
-  return high === '0' ? `/ip6/fd00::${low}/` : `/ip6/fd00::${high}:${low}/`
-}
-
 /** What a gate does for one connection. */
 interface OwnDeps extends NodeGateDeps {
+  readonly seating: Seating
   readonly onWork: (costBytes: number) => void
 }
 
@@ -172,6 +145,9 @@ async function welcomeMember(
             `The presence record claims ${presence.claim}, the admission ${admission.claim}.`,
           )
         }
+        // The last things before it is a member: both may have changed since it asked to be let in.
+        await deps.vouchers.check(admission)
+        deps.seating.check(admission)
         const [place, quarantine] = [evidence.place(), evidence.quarantine()]
         return { ...deps.greeting, version: 1, place, networks, quarantine }
       },
@@ -195,7 +171,7 @@ async function welcomeMember(
       jobsDone: 0,
       serviceMs: new Map(),
     }
-    await seat(deps, member, connection)
+    await seat(deps, member, { admission, connection })
     onEvidence(deps, member, evidence)
     deps.evidence.anchor?.attend(link, admission, (echo) => {
       deps.evidence.echoes.add(echo)
@@ -209,10 +185,14 @@ async function welcomeMember(
 }
 
 /** Replaced before it is closed: of two that enter at once, neither may be left open and uncounted. */
-async function seat(deps: NodeGateDeps, member: Member, connection: Connection): Promise<void> {
-  const { nodeId } = member.admission
+async function seat(
+  deps: OwnDeps,
+  member: Member,
+  { admission, connection }: { readonly admission: Admission; readonly connection: Connection },
+): Promise<void> {
+  const { nodeId } = admission
   const before = deps.directory.get(nodeId)
-  deps.directory.add(member)
+  deps.seating.take(member, admission)
   deps.vouchers.attend(member)
   void member.link.closed.then(() => {
     deps.directory.remove(member)
@@ -264,13 +244,14 @@ function onEvidence(deps: NodeGateDeps, member: Member, evidence: EvidenceKeeper
 
 /** A node of another hub: measured once, and gone again. */
 async function measureGuest(
-  { evidence, log }: NodeGateDeps,
+  { evidence, vouchers, log }: NodeGateDeps,
   connection: Connection,
   admission: Admission,
 ): Promise<void> {
   const { nodeId } = admission
   try {
     checkIdentity(connection, admission)
+    await vouchers.check(admission)
     if (evidence.anchor === null)
       throw new AppError(
         'forbidden',

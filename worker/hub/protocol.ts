@@ -105,6 +105,11 @@ export const Admission = z.strictObject({
   transportRttMs: z.number().min(0).nullable(),
   /** Who speaks when this node does: all behind one network, or of one customer, are one voice. */
   voice: z.string().min(1).max(64),
+  /** Who shares seats with it: all behind one address block, or of one customer. */
+  block: z.string().min(1).max(64),
+  /** Names the admission, which is good for one socket, and until when it would be. */
+  nonce: z.string().min(1).max(64),
+  expiresAtMs: z.int(),
 })
 export type Admission = z.infer<typeof Admission>
 

@@ -1,5 +1,5 @@
-/** A node is worth what the key is that vouched for it: once that is revoked, or may no longer vouch, the node is sent away to be admitted anew. */
-import { errorCode } from '#shared/errors.ts'
+/** A node gets the trust level of the key that vouched for it. Once that is revoked, or may no longer vouch, the node is sent away, and whatever it still holds lets it in no more. */
+import { AppError, errorCode } from '#shared/errors.ts'
 import type { TenantId } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'
 import type { Log } from '#shared/log.ts'
@@ -9,12 +9,16 @@ import type { Member } from './directory.ts'
 
 export interface VouchersDeps {
   readonly openTenant: (tenant: TenantId) => Pick<TenantApi, 'snapshot'>
+  /** A key that vouched is gone: the node must get no more work from this moment on. */
+  readonly remove: (member: Member) => void
   readonly log: Log
-  /** @default LIMITS.authCacheMs */
+  /** @default half of LIMITS.authCacheMs: what it takes to send a node away is part of the ten seconds. */
   readonly voucherEveryMs?: number
 }
 
 export interface Vouchers {
+  /** Asks at this moment. @throws {AppError} forbidden when nobody vouches any more, no_capacity when that cannot be asked */
+  check(admission: Vouched): Promise<void>
   /** Looks after a member until its link ends. One that nobody vouched for needs none. */
   attend(member: Member): void
 }
@@ -35,19 +39,36 @@ export function createVouchers(deps: VouchersDeps): Vouchers {
     timer = undefined
   }
   return {
+    check: (admission) => checkVoucher(deps, admission),
     attend(member) {
       const { voucher } = member.admission
       if (voucher === null) return
       const { tenant } = voucher
       attended.set(tenant, (attended.get(tenant) ?? new Set()).add(member))
-      timer ??= setInterval(review, deps.voucherEveryMs ?? LIMITS.authCacheMs)
+      timer ??= setInterval(review, deps.voucherEveryMs ?? LIMITS.authCacheMs / 2)
       void member.link.closed.then(() => leave(tenant, member))
     },
   }
 }
 
+type Vouched = Pick<Member['admission'], 'nodeId' | 'voucher' | 'networks'>
+
+async function checkVoucher({ openTenant }: VouchersDeps, admission: Vouched): Promise<void> {
+  const { voucher } = admission
+  if (voucher === null) return
+  let keys: readonly VouchingKey[]
+  try {
+    keys = (await openTenant(voucher.tenant).snapshot())?.keys ?? []
+  } catch (cause) {
+    const detail = `Tenant ${voucher.tenant} cannot be asked whether it still vouches for this node.`
+    throw new AppError('no_capacity', detail, { cause })
+  }
+  if (stillVouches(keys, admission)) return
+  throw new AppError('forbidden', 'The key that vouched for this node does so no more.')
+}
+
 async function reviewTenant(
-  { openTenant, log }: VouchersDeps,
+  { openTenant, remove, log }: VouchersDeps,
   tenant: TenantId,
   members: ReadonlySet<Member>,
 ): Promise<void> {
@@ -62,6 +83,7 @@ async function reviewTenant(
   for (const member of members) {
     if (stillVouches(keys, member.admission)) continue
     log.warn('node.unvouched', { nodeId: member.admission.nodeId, tenant })
+    remove(member)
     // All at once: one that does not answer must not keep the others in.
     member.link.close().catch(() => {})
   }

@@ -11,6 +11,9 @@ import type { AppContext, AppEnv } from '../context.ts'
 import { invalidRequest, toPointer } from '../formats/faults.ts'
 import { nearestName, notKnown, plainName, wordsOf } from '../formats/near-names.ts'
 
+/** Set at build time: a build for production reads no made-up place, and so knows none of these names. */
+declare const __SIMULATED_PLACES__: boolean
+
 /** Every header of ours that a request may have. */
 const OUR_HEADERS = [
   'x-littoral-policy',
@@ -22,16 +25,14 @@ const OUR_HEADERS = [
   'x-littoral-asn',
   'x-littoral-tcp-rtt-us',
   'x-littoral-ingress-country',
-  // Of a development build.
-  'x-littoral-simulated-place',
-  'x-littoral-simulated-ingress',
+  ...(__SIMULATED_PLACES__ ? ['x-littoral-simulated-place', 'x-littoral-simulated-ingress'] : []),
 ]
 
 /** How the two that narrow are written by whoever forgets that they are headers of ours. */
 const NARROWING_HEADERS = ['policy', 'residency', 'x-policy', 'x-residency']
 
 /** What a development build reads of any query. */
-const SIMULATED = ['simulated_place', 'simulated_asn', 'simulated_rtt']
+const SIMULATED = __SIMULATED_PLACES__ ? ['simulated_place', 'simulated_asn', 'simulated_rtt'] : []
 
 const NAMES_REMEMBERED = 1_024
 

@@ -10,6 +10,7 @@ import {
   verifyAdmission,
   type AdmissionClaims,
 } from '../admission.ts'
+import { addressBlock, blockOf } from '../address-block.ts'
 import type { AppContext, AppEnv } from '../context.ts'
 import { openHub, type HubApi } from '../durable-objects.ts'
 import { parseBody } from '../formats/faults.ts'
@@ -30,7 +31,7 @@ export const nodeRoutes = new Hono<AppEnv>()
 
 async function admit(c: AppContext): Promise<Response> {
   const { config, isolate } = c.var
-  isolate.admissions.take(await clientAddress(c.req.raw, config))
+  isolate.admissions.take(addressBlock(await clientAddress(c.req.raw, config)))
   const node = parseBody(AdmissionRequest, await readJson(c, ADMISSION_BODY_BYTES))
   const backing = vouched(c)
   const grant = await signAdmission(
@@ -97,9 +98,10 @@ async function forward(c: AppContext): Promise<Response> {
   const stub = openHub(c.env, hub, config)
   const sighting = await observeNode(c.req.raw, config)
   // As this connection comes: whoever asked for the admission may have asked from elsewhere.
-  const { nodeId, claim, trust, networks, purpose, voucher } = claims
+  const { nodeId, claim, trust, networks, purpose, voucher, nonce, expiresAtMs } = claims
   const address = await clientAddress(c.req.raw, config)
-  const voice = await voiceOf({ voucher: voucher?.tenant ?? null, address }, secret)
+  const backing = { voucher: voucher?.tenant ?? null, address }
+  const [voice, block] = [await voiceOf(backing, secret), await blockOf(backing, secret)]
   const admission: Admission = {
     nodeId,
     claim,
@@ -108,6 +110,9 @@ async function forward(c: AppContext): Promise<Response> {
     purpose,
     voucher,
     voice,
+    block,
+    nonce,
+    expiresAtMs,
     observation: sighting.observation,
     transportRttMs: await transportToHub(sighting, stub),
   }

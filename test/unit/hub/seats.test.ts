@@ -1,0 +1,84 @@
+/** Who gets a seat at a hub that is full, and who gets up. */
+import { describe, expect, it } from 'vitest'
+import { LIMITS } from '#shared/limits.ts'
+import { chooseSeat, chooseWaiting, type Seated } from '#worker/hub/seats.ts'
+import { addressBlock } from '#worker/address-block.ts'
+
+const seat = (nodeId: string, change: Partial<Seated> = {}): Seated => ({
+  nodeId,
+  block: nodeId,
+  hasStanding: false,
+  inFlight: 0,
+  jobsDone: 0,
+  isQuarantined: false,
+  seatedForMs: 1_000,
+  ...change,
+})
+const many = (count: number, of: (at: number) => Partial<Seated> = () => ({})) =>
+  Array.from({ length: count }, (_, at) => seat(`n${at}`, of(at)))
+const STRANGERS = LIMITS.hubNodes - LIMITS.hubSeatsKept
+const newcomer = { nodeId: 'new', block: 'b', hasStanding: false }
+
+describe('[J3] a seat', () => {
+  it('is free until the hub is full, and the last are kept for nodes with standing', () => {
+    const seats = many(STRANGERS, () => ({ hasStanding: true }))
+    expect(chooseSeat(seats.slice(1), newcomer).kind).toBe('free')
+    expect(chooseSeat(seats, newcomer).kind).toBe('full')
+    expect(chooseSeat(seats, { ...newcomer, hasStanding: true }).kind).toBe('free')
+    expect(chooseSeat(many(LIMITS.hubNodes), { ...newcomer, hasStanding: true }).kind).toBe(
+      'displace',
+    )
+  })
+
+  it('comes from the block that has most of them, however few addresses it has', () => {
+    const seats = many(STRANGERS, (at) => ({ block: at < 3 ? `own ${at}` : 'crowd' }))
+    const choice = chooseSeat(seats, newcomer)
+    expect(choice.kind === 'displace' && Number(choice.nodeId.slice(1))).toBeGreaterThan(2)
+    expect(chooseSeat(seats, { ...newcomer, block: 'crowd' }).kind).toBe('full')
+  })
+
+  it('is given up first by who gets no work, then by the idle, and never in the middle of a job', () => {
+    const crowd = { block: 'crowd' }
+    const busy = many(STRANGERS, () => ({ ...crowd, inFlight: 1 }))
+    expect(chooseSeat(busy, newcomer).kind).toBe('full')
+    const idle = busy.with(7, seat('n7', crowd))
+    expect(chooseSeat(idle, newcomer)).toEqual({ kind: 'displace', nodeId: 'n7' })
+    const useless = idle.with(9, seat('n9', { hasStanding: true, isQuarantined: true }))
+    expect(chooseSeat(useless, newcomer)).toEqual({ kind: 'displace', nodeId: 'n9' })
+  })
+
+  it('of one that has answered nothing for a minute goes to any newcomer, though every block has one', () => {
+    const seats = many(STRANGERS).with(5, seat('n5', { seatedForMs: 61_000 }))
+    expect(chooseSeat(seats, newcomer)).toEqual({ kind: 'displace', nodeId: 'n5' })
+    expect(chooseSeat(many(STRANGERS), newcomer).kind).toBe('full')
+  })
+
+  it('stays free for the same node when it comes again', () => {
+    const seats = many(STRANGERS)
+    expect(chooseSeat(seats, { ...newcomer, nodeId: 'n3' }).kind).toBe('free')
+  })
+})
+
+describe('[J3] sockets that have proved nothing', () => {
+  const waiting = (count: number, block: (at: number) => string) =>
+    Array.from({ length: count }, (_, at) => ({ at, block: block(at) }))
+
+  it('of one block make room for another block, the oldest first', () => {
+    const crowd = waiting(LIMITS.hubEntering, () => 'crowd')
+    expect(chooseWaiting(crowd.slice(1), 'crowd')).toBeUndefined()
+    expect(chooseWaiting(crowd, 'crowd')).toBe('full')
+    expect(chooseWaiting(crowd, 'b')).toMatchObject({ at: 0 })
+  })
+})
+
+describe('a block of addresses', () => {
+  it.each([
+    ['203.0.113.7', '203.0.113'],
+    ['::ffff:203.0.113.200', '203.0.113'],
+    ['2001:db8:1:2::7', '2001:db8:1:2'],
+    ['2001:db8:1:2:ffff::1', '2001:db8:1:2'],
+    ['', ''],
+  ])('of %s is %s', (address, block) => {
+    expect(addressBlock(address)).toBe(block)
+  })
+})

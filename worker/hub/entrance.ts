@@ -1,0 +1,97 @@
+/** Sockets on their way to be members: each with an admission that nobody has used before, and no more of them than can be held. */
+import type { Connection } from '@libp2p/interface'
+import { AppError } from '#shared/errors.ts'
+import { LIMITS } from '#shared/limits.ts'
+import type { Admission } from './protocol.ts'
+import { chooseWaiting } from './seats.ts'
+
+export interface Entry {
+  /** Its socket's own address, by which its connection is known again. */
+  readonly address: string
+  readonly connection: Promise<Connection>
+  leave(): void
+}
+
+export interface Entrance {
+  /**
+   * @param drop ends the socket
+   * @throws {AppError} forbidden for an admission that was used, no_capacity
+   */
+  begin(admission: Admission, drop: () => void): Entry
+  /** @returns whether it is the connection of a socket that has entered here */
+  opened(connection: Connection): boolean
+}
+
+interface Waiting {
+  readonly nodeId: string
+  readonly block: string
+  readonly opened: (connection: Connection) => void
+  readonly drop: () => void
+}
+
+/**
+ * An admission belongs to one socket, never to a peer id: whoever else presents the same id comes with its own place. Each
+ * socket therefore gets an address of its own.
+ */
+export function createEntrance(nowMs: () => number): Entrance {
+  const entering = new Map<string, Waiting>()
+  const used = createUsed(nowMs)
+  let serial = 0
+  return {
+    opened(connection) {
+      const address = connection.remoteAddr.toString()
+      const claimed = [...entering].find(([mark]) => address.startsWith(mark))
+      claimed?.[1].opened(connection)
+      return claimed !== undefined
+    },
+    begin(admission, drop) {
+      const { nodeId, block } = admission
+      used.take(admission)
+      const own = [...entering.values()].filter((each) => each.nodeId === nodeId)
+      if (own.length >= LIMITS.nodeEntering)
+        throw new AppError('no_capacity', 'This node is entering already.')
+      const leaver = chooseWaiting([...entering.values()], block)
+      if (leaver === 'full')
+        throw new AppError('no_capacity', 'As many nodes are entering from there as may at once.')
+      leaver?.drop()
+      serial += 1
+      const address = `fd00::${(serial >>> 16).toString(16)}:${(serial & 0xffff).toString(16)}`
+      const mark = markOf(address)
+      const { promise, resolve } = Promise.withResolvers<Connection>()
+      const leave = () => void entering.delete(mark)
+      entering.set(mark, {
+        nodeId,
+        block,
+        opened: resolve,
+        drop: () => {
+          leave()
+          drop()
+        },
+      })
+      return { address, connection: promise, leave }
+    },
+  }
+}
+
+/** The address as libp2p prints it back: zero groups are dropped by neither side for these values. */
+function markOf(address: string): string {
+  const [high = '0', low = '0'] = address.slice('fd00::'.length).split(':')
+  return high === '0' ? `/ip6/fd00::${low}/` : `/ip6/fd00::${high}:${low}/`
+}
+
+/** Admissions that have been used and have not ended. */
+function createUsed(nowMs: () => number) {
+  const used = new Map<string, number>()
+  return {
+    take({ nonce, expiresAtMs }: Pick<Admission, 'nonce' | 'expiresAtMs'>): void {
+      // They end in about the order in which they came.
+      for (const [oldest, untilMs] of used) {
+        if (untilMs >= nowMs() && used.size < LIMITS.admissionsRemembered) break
+        used.delete(oldest)
+      }
+      if (used.has(nonce))
+        throw new AppError('forbidden', 'This admission was used; ask for a new one.')
+      used.set(nonce, expiresAtMs)
+    },
+  }
+}

@@ -1,0 +1,68 @@
+/** The seats of one hub: who has one, and who gets up for whom. */
+import { AppError } from '#shared/errors.ts'
+import { LIMITS } from '#shared/limits.ts'
+import type { Log } from '#shared/log.ts'
+import type { Directory, Member } from './directory.ts'
+import type { Admission } from './protocol.ts'
+import { chooseSeat, type Applicant, type Seated } from './seats.ts'
+
+export interface Seating {
+  /** For a node that has proved who it is, before it is welcomed. @throws {AppError} no_capacity when nobody leaves for it */
+  check(admission: Admission): void
+  /** Seats it; whoever leaves for it is gone at once. @throws {AppError} no_capacity as above */
+  take(member: Member, admission: Admission): void
+}
+
+export interface SeatingDeps {
+  readonly directory: Directory
+  readonly now: () => number
+  readonly log: Log
+}
+
+export function createSeating({ directory, now, log }: SeatingDeps): Seating {
+  const seats = new Map<Member, { readonly applicant: Applicant; readonly sinceMs: number }>()
+  const applicantOf = ({ nodeId, block, voucher }: Admission): Applicant => ({
+    nodeId,
+    block,
+    hasStanding: voucher !== null || directory.hasAnswered(nodeId),
+  })
+  const seated = (): Seated[] =>
+    directory.members().flatMap((member) => {
+      const seat = seats.get(member)
+      if (seat === undefined) return []
+      const hasStanding = seat.applicant.hasStanding || member.jobsDone > 0
+      return {
+        ...seat.applicant,
+        hasStanding,
+        inFlight: member.link.inFlight(),
+        jobsDone: member.jobsDone,
+        isQuarantined: member.quarantine !== null,
+        seatedForMs: now() - seat.sinceMs,
+      }
+    })
+  const choose = (applicant: Applicant) => {
+    const choice = chooseSeat(seated(), applicant)
+    if (choice.kind === 'full')
+      throw new AppError(
+        'no_capacity',
+        `The hub is full: ${LIMITS.hubNodes} nodes, of which ${LIMITS.hubSeatsKept} are kept for nodes that are vouched for or have answered jobs.`,
+      )
+    return choice
+  }
+  return {
+    check: (admission) => void choose(applicantOf(admission)),
+    take(member, admission) {
+      const applicant = applicantOf(admission)
+      const choice = choose(applicant)
+      const leaver = choice.kind === 'displace' ? directory.get(choice.nodeId) : undefined
+      if (leaver !== undefined) {
+        log.info('node.displaced', { nodeId: leaver.admission.nodeId })
+        directory.remove(leaver)
+        leaver.link.close().catch(() => {})
+      }
+      seats.set(member, { applicant, sinceMs: now() })
+      void member.link.closed.then(() => seats.delete(member))
+      directory.add(member)
+    },
+  }
+}

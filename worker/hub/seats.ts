@@ -1,0 +1,91 @@
+/** Who has a seat at a hub that is full: by address block, those with standing before others, and the idle leave first. Pure. */
+import { LIMITS } from '#shared/limits.ts'
+
+/** A node that is a member, or wants to be. */
+export interface Applicant {
+  readonly nodeId: string
+  /** All nodes of one tenant, or behind one IPv4 /24 or IPv6 /64, share what seats there are. */
+  readonly block: string
+  /** Whether somebody vouches for it, or it has answered jobs here. */
+  readonly hasStanding: boolean
+}
+
+export interface Seated extends Applicant {
+  readonly inFlight: number
+  readonly jobsDone: number
+  /** Whether it gets no work at all. */
+  readonly isQuarantined: boolean
+  readonly seatedForMs: number
+}
+
+/** A node that has answered nothing for this long makes room for any newcomer. */
+const UNUSED_MS = 60_000
+
+export type SeatChoice =
+  | { readonly kind: 'free' }
+  /** This one leaves for it. */
+  | { readonly kind: 'displace'; readonly nodeId: string }
+  | { readonly kind: 'full' }
+
+export function chooseSeat(seats: readonly Seated[], newcomer: Applicant): SeatChoice {
+  const others = seats.filter(({ nodeId }) => nodeId !== newcomer.nodeId)
+  const room = LIMITS.hubNodes - (newcomer.hasStanding ? 0 : LIMITS.hubSeatsKept)
+  if (others.length < room) return { kind: 'free' }
+  const counts = countBlocks(others)
+  const [leaver] = others
+    .filter((seat) => mayDisplace(seat, newcomer, counts))
+    .toSorted(
+      (a, b) =>
+        Number(b.isQuarantined) - Number(a.isQuarantined) ||
+        Number(a.hasStanding) - Number(b.hasStanding) ||
+        (counts.get(b.block) ?? 0) - (counts.get(a.block) ?? 0) ||
+        a.jobsDone - b.jobsDone ||
+        b.seatedForMs - a.seatedForMs,
+    )
+  return leaver === undefined ? { kind: 'full' } : { kind: 'displace', nodeId: leaver.nodeId }
+}
+
+function mayDisplace(
+  seat: Seated,
+  newcomer: Applicant,
+  counts: ReadonlyMap<string, number>,
+): boolean {
+  if (seat.inFlight > 0) return false
+  if (seat.isQuarantined) return true
+  if (seat.hasStanding && !newcomer.hasStanding) return false
+  if (newcomer.hasStanding && !seat.hasStanding) return true
+  if (isLarger(seat.block, newcomer.block, counts)) return true
+  return !seat.hasStanding && seat.seatedForMs >= UNUSED_MS
+}
+
+/** Whether one block still has no fewer than the other after giving one to it. */
+function isLarger(a: string, b: string, counts: ReadonlyMap<string, number>): boolean {
+  return a !== b && (counts.get(a) ?? 0) > (counts.get(b) ?? 0) + 1
+}
+
+export interface Waiting {
+  readonly block: string
+}
+
+/**
+ * Sockets that have proved nothing yet have a room of their own. When it is full, the block with the most of them loses its
+ * oldest to a block that has fewer.
+ * @param waiting oldest first
+ * @returns who leaves; `full` when nobody does, undefined when there is room
+ */
+export function chooseWaiting<T extends Waiting>(
+  waiting: readonly T[],
+  block: string,
+): T | 'full' | undefined {
+  if (waiting.length < LIMITS.hubEntering) return undefined
+  const counts = countBlocks(waiting)
+  const [largest] = [...counts].toSorted((a, b) => b[1] - a[1])
+  if (largest === undefined || !isLarger(largest[0], block, counts)) return 'full'
+  return waiting.find((each) => each.block === largest[0]) ?? 'full'
+}
+
+function countBlocks(all: readonly Waiting[]): Map<string, number> {
+  const counts = new Map<string, number>()
+  for (const { block } of all) counts.set(block, (counts.get(block) ?? 0) + 1)
+  return counts
+}
