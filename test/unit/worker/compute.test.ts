@@ -70,7 +70,7 @@ describe('decoding', () => {
       { kernel: { ...kernel, workgroups: [0, 1, 1] }, buffers: [output] },
       '/kernel/workgroups/0',
     ],
-    ['a member nobody knows', { ...body, priority: 1 }, ''],
+    ['a member nobody knows', { ...body, priority: 1 }, '/priority'],
   ])('[A3] refuses %s and points at it', async (_, request, pointer) => {
     expect(await faultOf(request)).toEqual({ code: 'invalid_request', pointer })
   })

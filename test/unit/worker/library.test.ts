@@ -75,7 +75,7 @@ describe('a request by name', () => {
     ['base64 that was cut', { data: undefined, base64: 'AAA' }, '/inputs/0/base64'],
     ['base64 of another length', { data: undefined, base64: 'AAAAAA==' }, '/inputs/0/base64'],
     ['text where there are numbers', { datatype: 'BYTES', data: ['a'] }, '/inputs/0/datatype'],
-    ['a member that is unknown', { dtype: 'FP32' }, '/inputs/0'],
+    ['a member that is unknown', { dtype: 'FP32' }, '/inputs/0/dtype'],
   ])('with %s is refused where it stands', (_, change, pointer) => {
     const pointers = pointersOf(() => decode([{ ...A, ...change }, B]))
     expect(pointers).toContain(pointer)
