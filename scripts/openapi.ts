@@ -2,12 +2,16 @@
 import { writeFile } from 'node:fs/promises'
 import { generateSpecs } from 'hono-openapi'
 import { describeApi } from './lib/api-description.ts'
-import { PROBLEM_RESPONSE, TAGS } from './lib/describe-operation.ts'
+import { problemResponse, TAGS } from './lib/describe-operation.ts'
+import { createNamedSchemas } from './lib/named-schemas.ts'
 import { repositoryPath } from './lib/paths.ts'
 
 /** The description as an object. */
-export function generateOpenApi() {
-  return generateSpecs(describeApi(), {
+export async function generateOpenApi() {
+  const schemas = createNamedSchemas()
+  const api = describeApi(schemas)
+  const problem = problemResponse(schemas)
+  return generateSpecs(api, {
     documentation: {
       info: {
         title: 'Littoral',
@@ -20,7 +24,8 @@ export function generateOpenApi() {
       servers: [{ url: '/', description: 'This origin' }],
       tags: [...TAGS],
       components: {
-        responses: { Problem: PROBLEM_RESPONSE },
+        schemas: await schemas.components(),
+        responses: { Problem: problem },
         securitySchemes: {
           key: { type: 'http', scheme: 'bearer', description: 'API key: lit_<tenant>_<48 hex>' },
           operator: { type: 'http', scheme: 'bearer', description: 'OPERATOR_KEY' },

@@ -42,6 +42,7 @@ export const AUDIT_OPERATIONS = [
       'The log as it stands, signed (C2SP tlog-checkpoint); the note alone by Accept: text/plain',
     security: 'key',
     reply: CheckpointReply,
+    otherMedia: { 'text/plain': z.string() },
   },
   {
     method: 'GET',
@@ -66,6 +67,7 @@ export const AUDIT_OPERATIONS = [
     security: 'key',
     query: { format: 'jsonl or csv', ...SELECTION },
     reply: z.string(),
+    media: ['application/x-ndjson', 'text/csv'],
   },
   {
     method: 'GET',
@@ -90,6 +92,7 @@ export const AUDIT_OPERATIONS = [
     security: 'key',
     query: { format: 'json or csv' },
     reply: RopaReply,
+    otherMedia: { 'text/csv': z.string() },
   },
   {
     method: 'GET',

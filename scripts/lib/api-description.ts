@@ -24,6 +24,7 @@ import { PublicChain } from '#worker/public-chain.ts'
 import { KeyRequest, KeyRotation, NewKey } from '#worker/tenant/protocol.ts'
 import { Quota } from '#worker/tenant/quota.ts'
 import { describeOperation, type Operation } from './describe-operation.ts'
+import type { NamedSchemas } from './named-schemas.ts'
 
 export const OPERATIONS: readonly Operation[] = [
   ...JOB_OPERATIONS,
@@ -42,13 +43,6 @@ export const OPERATIONS: readonly Operation[] = [
     method: 'GET',
     path: '/v2',
     summary: 'What this server is (Open Inference Protocol)',
-    security: 'none',
-    reply: replies.ServerReply,
-  },
-  {
-    method: 'GET',
-    path: '/v2/',
-    summary: 'The same, as the protocol writes it',
     security: 'none',
     reply: replies.ServerReply,
   },
@@ -89,7 +83,7 @@ export const OPERATIONS: readonly Operation[] = [
     security: 'key',
     body: ChatRequest,
     reply: ChatCompletion,
-    event: ChatCompletionChunk,
+    otherMedia: { 'text/event-stream': ChatCompletionChunk },
     isJob: true,
   },
   {
@@ -99,7 +93,7 @@ export const OPERATIONS: readonly Operation[] = [
     security: 'key',
     body: CompletionRequest,
     reply: Completion,
-    event: CompletionChunk,
+    otherMedia: { 'text/event-stream': CompletionChunk },
     isJob: true,
   },
   {
@@ -364,10 +358,10 @@ function modelOperations(path: string, of: string): Operation[] {
 }
 
 /** A Hono app whose only content is the description of the real one's routes. */
-export function describeApi(): Hono {
+export function describeApi(schemas: NamedSchemas): Hono {
   const app = new Hono()
   for (const operation of OPERATIONS) {
-    app.on(operation.method, [operation.path], describeRoute(describeOperation(operation)))
+    app.on(operation.method, [operation.path], describeRoute(describeOperation(operation, schemas)))
   }
   return app
 }

@@ -57,8 +57,8 @@ export const JOB_OPERATIONS = [
     summary: 'Progress as server-sent events: item, progress, end; resumed by Last-Event-ID',
     security: 'key',
     query: { after: 'Id of the last event that was seen' },
-    reply: BatchReply,
-    event: z.union([BatchItem, BatchReply]),
+    reply: z.union([BatchItem, BatchReply]),
+    media: ['text/event-stream'],
   },
   {
     method: 'POST',

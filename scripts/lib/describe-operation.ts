@@ -1,8 +1,9 @@
 /** One route as OpenAPI describes it: what every route has, said once. */
-import { resolver, type describeRoute } from 'hono-openapi'
+import type { describeRoute } from 'hono-openapi'
 import type { z } from 'zod'
 import { LIMITS } from '#shared/limits.ts'
 import * as replies from '#worker/formats/replies.ts'
+import type { NamedSchemas } from './named-schemas.ts'
 
 type Security = 'key' | 'optionalKey' | 'operator' | 'none'
 
@@ -13,8 +14,13 @@ export interface Operation {
   readonly security: Security
   readonly body?: z.ZodType
   readonly reply: z.ZodType
-  /** One event, where the answer may be a stream of them. */
-  readonly event?: z.ZodType
+  /** How the reply comes. @default application/json */
+  readonly media?: readonly string[]
+  /**
+   * Other media types that the caller can ask for, and what is in them. They stand in `x-other-media`: as content of the
+   * same status they would make every generated client's reply a union that no member can be read of.
+   */
+  readonly otherMedia?: Readonly<Record<string, z.ZodType>>
   readonly status?: number
   /** Whether a node answers: then policy, deadline, quota and idempotency apply, and the answer says who gave it. */
   readonly isJob?: boolean
@@ -67,13 +73,13 @@ const BINARY_PARAMETER = parameter(
   { type: 'integer', minimum: 1, maximum: LIMITS.requestBodyBytes },
 )
 
-const BYTES = { type: 'string', format: 'binary' } as const
-
 /** The one shape of every error, which each operation refers to. */
-export const PROBLEM_RESPONSE = {
+export const problemResponse = (schemas: NamedSchemas) => ({
   description: 'A problem (RFC 9457) with OpenAI’s `error` member',
-  content: { 'application/problem+json': { schema: resolver(replies.ProblemReply) } },
-}
+  content: {
+    'application/problem+json': { schema: schemas.refer(replies.ProblemReply, 'Problem') },
+  },
+})
 
 /** Groups of routes, in the order of the page. */
 export const TAGS: readonly { readonly name: string; readonly description: string }[] = [
@@ -86,8 +92,17 @@ export const TAGS: readonly { readonly name: string; readonly description: strin
   { name: 'Operator', description: 'Keys and quotas of tenants' },
 ]
 
-export function describeOperation(operation: Operation): Parameters<typeof describeRoute>[0] {
-  const { summary, reply, event, isJob = false, hasBinary = false, status = 200 } = operation
+export function describeOperation(
+  operation: Operation,
+  schemas: NamedSchemas,
+): Parameters<typeof describeRoute>[0] {
+  const { summary, reply, isJob = false, hasBinary = false, status = 200 } = operation
+  const { media = ['application/json'], otherMedia } = operation
+  const schema = schemas.refer(reply, `${nameOf(operation)}Reply`)
+  const others = Object.entries(otherMedia ?? {}).map(([type, each]) => [
+    type,
+    { schema: schemas.refer(each, `${nameOf(operation)}Other`) },
+  ])
   return {
     summary,
     tags: [tagOf(operation.path)],
@@ -100,29 +115,31 @@ export function describeOperation(operation: Operation): Parameters<typeof descr
         in: 'query' as const,
       })),
     ],
-    ...requestBody(operation),
+    ...requestBody(operation, schemas),
     responses: {
       [status]: {
         description: 'OK',
         headers: headers(isJob ? { ...EVERY_HEADER, ...JOB_HEADERS } : EVERY_HEADER),
-        content: {
-          'application/json': { schema: resolver(reply) },
-          ...(event === undefined ? {} : { 'text/event-stream': { schema: resolver(event) } }),
-          ...(hasBinary ? { 'application/octet-stream': { schema: BYTES } } : {}),
-        },
+        content: Object.fromEntries(media.map((type) => [type, { schema }])),
+        ...(others.length > 0 ? { 'x-other-media': Object.fromEntries(others) } : {}),
       },
-      default: { $ref: '#/components/responses/Problem' },
+      default: PROBLEM,
     },
   }
 }
 
-function requestBody({ body, hasBinary = false }: Operation) {
-  if (body === undefined) return {}
-  const content = {
-    'application/json': { schema: resolver(body) },
-    ...(hasBinary ? { 'application/octet-stream': { schema: BYTES } } : {}),
-  }
-  return { requestBody: { required: true, content } }
+const PROBLEM = { $ref: '#/components/responses/Problem' }
+
+function requestBody(operation: Operation, schemas: NamedSchemas) {
+  if (operation.body === undefined) return {}
+  const schema = schemas.referBody(operation.body, `${nameOf(operation)}Body`)
+  return { requestBody: { required: true, content: { 'application/json': { schema } } } }
+}
+
+/** `POST /v1/compute` → `PostV1Compute`. */
+function nameOf({ method, path }: Operation): string {
+  const words = [method.toLowerCase(), ...path.split(/[^A-Za-z0-9]+/)]
+  return words.map((word) => word.slice(0, 1).toUpperCase() + word.slice(1)).join('')
 }
 
 function tagOf(path: string): string {

@@ -58,6 +58,7 @@ const Response = z.looseObject({
   description: z.string().default(''),
   headers: z.record(z.string(), z.looseObject({ description: z.string().default('') })).default({}),
   content: Content.default({}),
+  'x-other-media': Content.default({}),
 })
 export type Response = z.infer<typeof Response>
 

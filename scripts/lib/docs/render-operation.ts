@@ -26,7 +26,7 @@ export function renderOperation(route: Route, components: Description['component
         renderResponse(status, resolveResponse(response, components)),
       )}
     </details>
-    ${canTry(route) && renderForm(route)}
+    ${canTry(route) && renderForm(route, components)}
   </article>`
 }
 
@@ -55,7 +55,8 @@ function renderContent(title: string, content: Response['content']): Html[] {
   )
 }
 
-function renderResponse(status: string, { description, headers, content }: Response): Html {
+function renderResponse(status: string, response: Response): Html {
+  const { description, headers, content, 'x-other-media': others } = response
   const title = status === 'default' ? 'Any refusal' : `Answer ${status}`
   const names = Object.keys(headers)
   return html`<h4>${title}</h4>
@@ -67,7 +68,7 @@ function renderResponse(status: string, { description, headers, content }: Respo
         ${names.map((name) => html`<code title="${headers[name]?.description}">${name}</code> `)}
       </p>`
     }
-    ${renderContent('As', content)}`
+    ${renderContent('As', content)} ${renderContent('Or, where asked for, as', others)}`
 }
 
 function resolveResponse(response: Response, { responses }: Description['components']): Response {
@@ -81,8 +82,12 @@ function canTry({ responses, requestBody }: Route): boolean {
   return requestBody === undefined || 'application/json' in requestBody.content
 }
 
-function renderForm({ operationId, method, path, parameters, requestBody }: Route): Html {
-  const schema = requestBody?.content['application/json']?.schema
+function renderForm(
+  { operationId, method, path, parameters, requestBody }: Route,
+  { schemas }: Description['components'],
+): Html {
+  const given = requestBody?.content['application/json']?.schema
+  const schema = given?.$ref === undefined ? given : schemas[nameOf(given.$ref)]
   const field = (parameter: Parameter) => {
     const id = `${operationId}-${parameter.name}`
     return html`<div class="field">

@@ -7,7 +7,9 @@ import { EXAMPLES } from './examples.ts'
 import { headerSets, mutate, mutation, rawBody } from './hostile.ts'
 import { fromSchema, type AnySchema, type Hints } from './schema-arbitrary.ts'
 
+const Reference = z.object({ $ref: z.string() })
 const Description = z.object({
+  components: z.object({ schemas: z.record(z.string(), z.custom<AnySchema>()) }),
   paths: z.record(
     z.string(),
     z.record(
@@ -15,7 +17,7 @@ const Description = z.object({
       z.looseObject({
         security: z.array(z.record(z.string(), z.unknown())).default([]),
         requestBody: z
-          .object({ content: z.record(z.string(), z.object({ schema: z.custom<AnySchema>() })) })
+          .object({ content: z.record(z.string(), z.object({ schema: Reference })) })
           .optional(),
       }),
     ),
@@ -100,10 +102,11 @@ const PATH_VALUES: Hints = {
 
 /** @param description the committed docs/openapi.json */
 export function createRequests(description: unknown): fc.Arbitrary<FuzzRequest> {
-  const { paths } = Description.parse(description)
+  const { paths, components } = Description.parse(description)
   const operations = Object.entries(paths).flatMap(([route, methods]) =>
     Object.entries(methods).map(([method, operation]) => {
-      const schema = operation.requestBody?.content['application/json']?.schema
+      const reference = operation.requestBody?.content['application/json']?.schema.$ref
+      const schema = components.schemas[reference?.split('/').at(-1) ?? '']
       return { route, method: method.toUpperCase(), schema, security: operation.security }
     }),
   )
