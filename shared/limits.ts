@@ -38,6 +38,8 @@ export const LIMITS = {
   idempotencyKeyChars: 255,
   idempotencyKeptMs: 86_400_000,
   idempotencyKeys: 100_000,
+  /** A key lives for a day and a batch for as long; their last job may be on its way a while. */
+  jobSentAgainMs: 2 * 86_400_000,
   /** A recorded answer; SQLite in a Durable Object takes rows of 2 MB. */
   idempotencyBodyBytes: MIB,
   idempotencyTotalBytes: 256 * MIB,

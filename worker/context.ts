@@ -12,6 +12,7 @@ import type { QuotaLeases } from './quota-leases.ts'
 import type { RateLimit } from './rate-limit.ts'
 import type { RefusalLog } from './refusal-log.ts'
 import type { TenantCache } from './middleware/tenant-cache.ts'
+import type { OnceJob } from './tenant/idempotency.ts'
 import type { Scope, TenantSnapshot } from './tenant/protocol.ts'
 
 /** What one isolate keeps between requests, made once by the entry point. */
@@ -51,6 +52,8 @@ export interface Variables {
   caller: Caller
   /** Set once the request has become a job. */
   jobId: JobId | undefined
+  /** Set for a request with an idempotency key: the job that it is each time. */
+  once: OnceJob | undefined
   /** The policy that was applied, for the header; unset on public routes. */
   policy: CompiledPolicy | undefined
   /** Set once a node has answered. */

@@ -72,7 +72,7 @@ export interface Stack {
     },
   ): Promise<NodeProcess>
   /** Ends workerd, gently or by SIGKILL, and starts it again on the same port and state. */
-  restartWorker(how: 'close' | 'kill'): Promise<void>
+  restartWorker(how: 'close' | 'kill', whileDown?: () => void): Promise<void>
   close(): Promise<void>
 }
 
@@ -175,8 +175,11 @@ async function bringUp(options: StackOptions, { step, closers, close }: Bringing
       closers.push(() => kept.close())
       return kept.current()
     },
-    restartWorker: (how) =>
-      worker.replace((running) => (how === 'kill' ? running.kill() : running.close())),
+    restartWorker: (how, whileDown) =>
+      worker.replace(async (running) => {
+        await (how === 'kill' ? running.kill() : running.close())
+        whileDown?.()
+      }),
     close,
   }
 }

@@ -1,9 +1,13 @@
 /** Idempotency keys against the whole system: real HTTP, a real node, receipts counted in the ledger. */
+import { readdirSync } from 'node:fs'
 import { request as httpRequest } from 'node:http'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import type { Tenant } from '#scripts/lib/stack.ts'
 import { until } from '../support/poll.ts'
+import { readExposition } from '../support/prometheus.ts'
 import { createTestStack, openPolicy, type TestStack } from '../support/stack.ts'
 
 const MODEL = 'littoral-embed-400k'
@@ -21,9 +25,16 @@ beforeAll(async () => {
 afterAll(() => stack?.close())
 
 const Network = z.looseObject({
-  nodes: z.array(z.looseObject({ inFlight: z.int() })),
   settlement: z.looseObject({ pendingReceipts: z.int(), settledReceipts: z.int() }),
 })
+
+/** Jobs that came to the hub: those that ended and those that run. A quick one is never missed. */
+async function countJobs(): Promise<number> {
+  const families = readExposition(await (await fetch(`${stack.url}/metrics`)).text())
+  return ['littoral_jobs_total', 'littoral_jobs_active']
+    .flatMap((name) => families.get(name)?.samples ?? [])
+    .reduce((sum, { value }) => sum + value, 0)
+}
 
 let markers = 0
 
@@ -50,6 +61,18 @@ const embed = (input: string, key: string, headers: Record<string, string> = {})
     { model: MODEL, input },
     { 'idempotency-key': key, ...headers },
   )
+
+/** Ninety seconds pass for the keys of every tenant, while no Worker runs. */
+function endLeases(dir: string): void {
+  const folder = join(dir, 'worker/durable-objects/littoral-Tenant')
+  for (const name of readdirSync(folder).filter((file) => file.endsWith('.sqlite'))) {
+    const database = new DatabaseSync(join(folder, name))
+    const table = "SELECT 1 FROM sqlite_master WHERE name = 'idempotency'"
+    if (database.prepare(table).get() !== undefined)
+      database.exec('UPDATE idempotency SET lease_until_ms = 1 WHERE lease_until_ms IS NOT NULL')
+    database.close()
+  }
+}
 
 describe('an idempotency key', () => {
   it('[I1] makes a thousand concurrent retries one job and one charge', async () => {
@@ -126,13 +149,11 @@ describe('an idempotency key', () => {
       'idempotency-key': 'left-1',
     }
     const before = await countReceipts()
+    const jobs = await countJobs()
     const left = httpRequest(`${stack.url}/v1/embeddings`, { method: 'POST', headers })
     left.on('error', () => {})
     left.end(body)
-    await until('the job is on the node', async () => {
-      const { nodes } = Network.parse(await (await fetch(`${stack.url}/v1/network`)).json())
-      return nodes.some(({ inFlight }) => inFlight > 0)
-    })
+    await until('the job is at the hub, or was', async () => (await countJobs()) > jobs)
     left.destroy()
     const again = await fetch(`${stack.url}/v1/embeddings`, { method: 'POST', headers, body })
     expect(again.status).toBe(200)
@@ -170,6 +191,32 @@ describe('an idempotency key', () => {
     const replayed = answers.filter(({ headers }) => headers.has('idempotency-replayed'))
     expect(replayed).toHaveLength(19)
     expect((await countReceipts()) - before).toBe(1 + 1)
+  })
+
+  it('is one charge although the Worker is killed in the middle of 156 of them', async () => {
+    const keys = Array.from({ length: 156 }, (_, i) => `killed-${i}`)
+    const before = await countReceipts()
+    let answered = 0
+    const enough = Promise.withResolvers<void>()
+    const first = Promise.allSettled(
+      keys.map(async (key) => {
+        await embed(`job ${key}`, key)
+        answered += 1
+        if (answered === 40) enough.resolve()
+      }),
+    )
+    await enough.promise
+    // Those whose answer was lost are held by requests that died: as if their lease had passed.
+    await stack.restartWorker('kill', () => endLeases(stack.dir))
+    const lost = (await first).filter(({ status }) => status === 'rejected')
+    expect(lost.length).toBeGreaterThan(0)
+    for (const key of keys) {
+      await until(`${key} is answered`, async () => {
+        const again = await embed(`job ${key}`, key).catch(() => undefined)
+        return again?.status === 200
+      })
+    }
+    expect((await countReceipts()) - before).toBe(keys.length + 1)
   })
 
   it('[I6] survives a power cut of the Worker', async () => {

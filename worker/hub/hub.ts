@@ -14,6 +14,7 @@ import type { ReceiptDocument } from '#shared/receipt.ts'
 import type { PublicKey } from '#shared/signature.ts'
 import { homeOf, openHub, openKernels, openLedger, openTenant } from '../durable-objects.ts'
 import { readConfig } from '../config.ts'
+import { DUPLICATE_JOB } from '../ledger/intake.ts'
 import type { LedgerEntry } from '../ledger/protocol.ts'
 import type { TenantApi } from '../tenant/protocol.ts'
 import { createHubCore, type HubCore } from './core.ts'
@@ -222,14 +223,17 @@ export class Hub extends DurableObject<Env> {
     const outcomes = await ledger.accept(recorded)
     for (const { id, status, refusal } of outcomes) {
       if (status === 'refused')
-        this.#log.error('receipt.refused', { receiptId: id, refusal: refusal ?? '' })
+        this.#log[refusal === DUPLICATE_JOB ? 'info' : 'error']('receipt.refused', {
+          receiptId: id,
+          refusal: refusal ?? '',
+        })
     }
     return outcomes.map(({ id }) => id)
   }
 
   /** Into the tenant's log, and who pays for it: as dispatched, or as the tenant says now. */
   async #record(tenant: TenantApi, entries: readonly OutboxEntry[]): Promise<LedgerEntry[]> {
-    await tenant.recordReceipts(
+    const later = await tenant.recordReceipts(
       entries.map(({ receipt, salt, evidence }) => ({ receipt, salt, evidence })),
     )
     const snapshot = entries.some(({ consumer }) => consumer === null)
@@ -238,6 +242,7 @@ export class Hub extends DurableObject<Env> {
     return entries.map(({ receipt, consumer }) => ({
       receipt,
       consumer: consumer ?? snapshot?.consumer ?? null,
+      isLater: later.includes(receipt.id),
       trust: receipt.receipt.ticket.place.trust,
     }))
   }

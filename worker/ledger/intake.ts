@@ -14,6 +14,9 @@ export interface IntakeDeps {
   readonly nowMs: () => number
 }
 
+/** A receipt of a job that another receipt is paid for: of one that was sent again because its answer was lost. */
+export const DUPLICATE_JOB = 'duplicate_job'
+
 /** The one payable rule: of all receipts of a job the first that was accepted is paid, whichever attempt it is of. */
 export function isPayable(acceptedOfJob: Bytes32 | undefined): boolean {
   return acceptedOfJob === undefined
@@ -43,7 +46,7 @@ async function judge(
 }
 
 function take(
-  { receipt: signed, consumer }: LedgerEntry,
+  { receipt: signed, consumer, isLater = false }: LedgerEntry,
   verdict: Verdict | undefined,
   { receipts }: IntakeDeps,
 ): AcceptOutcome {
@@ -53,7 +56,8 @@ function take(
   if (consumer !== null) receipts.learnConsumer(tenant, consumer)
   // Asked only now: another call, or an entry before this one, may have taken it, or its job.
   if (verdict !== undefined && receipts.find(id) === undefined) {
-    const duplicate = isPayable(receipts.acceptedOf(jobId)) ? null : 'duplicate_job'
+    const isPaidElsewhere = isLater || !isPayable(receipts.acceptedOf(jobId))
+    const duplicate = isPaidElsewhere ? DUPLICATE_JOB : null
     receipts.insert(signed, verdict.broken ?? duplicate)
   }
   const kept = receipts.find(id)

@@ -14,6 +14,8 @@ export interface LedgerEntry {
    * while there is none the receipt stays pending.
    */
   readonly consumer: Address | null
+  /** The tenant has an earlier receipt of its job, perhaps through another hub and ledger: it is kept and not paid. */
+  readonly isLater?: boolean
 }
 
 export type ReceiptState = 'pending' | 'settled' | 'refused'

@@ -37,11 +37,12 @@ export const idempotent = createMiddleware<AppEnv>(async (c, next) => {
   // Without the caller's signal: when it leaves, the job goes on, so that its retry finds the answer.
   const init = { method: c.req.method, body: new Uint8Array(bytes), signal: null }
   c.req.raw = new Request(c.req.raw, init)
+  c.set('once', verdict.once)
   const hold = { key: digest, fingerprint, token: verdict.token }
   const run = runAndKeep(c, next, {
     sealed,
     complete: (answer) => tenant.completeIdempotent(hold, answer),
-    release: () => tenant.releaseIdempotent(hold),
+    release: () => tenant.releaseIdempotent(hold, c.var.jobId !== undefined),
   })
   keepAlive(c, run)
   await run

@@ -1,5 +1,6 @@
 /** `/v1/jobs`: batches that are split over many nodes. What they are and hold is in their own Durable Objects. */
 import { Hono } from 'hono'
+import { hexToBytes } from 'viem'
 import { z } from 'zod'
 import { AppError, errorCode } from '#shared/errors.ts'
 import { sliceTensors } from '#shared/job.ts'
@@ -31,8 +32,10 @@ import { inference } from '../middleware/inference.ts'
 import { isAsked, takesQuery } from '../middleware/known-names.ts'
 import { reserveSpend } from '../middleware/quota.ts'
 import { chooseResidency } from '../middleware/residency.ts'
+import { macOf } from '../mac.ts'
 import { observeIngress } from '../place.ts'
 import { findManifest } from './models.ts'
+import { takeJobId } from './run-job.ts'
 
 /** Set at build time: a development build also calls http on this machine. */
 declare const __SIMULATED_PLACES__: boolean
@@ -52,7 +55,7 @@ export const jobRoutes = new Hono<AppEnv>()
 
 async function createBatch(c: AppContext): Promise<Response> {
   const request = parseBody(JobsRequest, await readJson(c))
-  const webhook = readWebhook(c, request.webhook)
+  const webhook = await readWebhook(c, request.webhook)
   const decoded = await decodeJobs(request, findManifest)
   const { config, isolate, caller, requestId, traceparent } = c.var
   const { policy, allowed } = await chooseResidency(c, request)
@@ -63,7 +66,9 @@ async function createBatch(c: AppContext): Promise<Response> {
       meta: { rule: 'storage.jurisdiction' },
     })
   }
-  const id = newBatchId(batchHome(policy, caller.tenant, config), isolate.random)
+  // The id and the secret follow from the idempotency key: sent again it is the same batch.
+  const seed = hexToBytes(`0x${takeJobId(c).jobId.slice('job_'.length)}`)
+  const id = newBatchId(batchHome(policy, caller.tenant, config), () => seed)
   const { input, units: _, ...plan } = decoded
   const spec: BatchSpec = {
     ...plan,
@@ -117,9 +122,9 @@ function checkRetention(
 /** An entry outlives its batch by this at most. */
 const ERASE_SLACK_MS = 3_600_000
 
-function readWebhook(c: AppContext, given: JobsRequest['webhook']): Webhook | null {
+async function readWebhook(c: AppContext, given: JobsRequest['webhook']): Promise<Webhook | null> {
   if (given === undefined) return null
-  const { url, secret = newSecret(c.var.isolate.random) } = given
+  const { url, secret = await ownSecret(c) } = given
   const urlFault = webhookUrlFault(url, { loopback: __SIMULATED_PLACES__ })
   if (urlFault !== undefined) throw invalidRequest([{ pointer: '/webhook/url', detail: urlFault }])
   if (readSecret(secret) === undefined) {
@@ -127,6 +132,14 @@ function readWebhook(c: AppContext, given: JobsRequest['webhook']): Webhook | nu
     throw invalidRequest([{ pointer: '/webhook/secret', detail }])
   }
   return { url, secret }
+}
+
+/** The same each time that a request with an idempotency key is sent, and known to nobody who knows only its id. */
+async function ownSecret(c: AppContext): Promise<string> {
+  const { once, isolate, config } = c.var
+  if (once === undefined || config.admissionSecret === undefined) return newSecret(isolate.random)
+  const bytes = await macOf(`webhook-secret:${once.jobId}`, config.admissionSecret)
+  return newSecret((sizeBytes) => bytes.subarray(0, sizeBytes))
 }
 
 async function listBatches(c: AppContext): Promise<Response> {

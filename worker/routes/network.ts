@@ -16,8 +16,7 @@ export const networkRoutes = new Hono<AppEnv>().get('/v1/network', optionalKey, 
 
 async function describeNetwork(c: AppContext): Promise<Response> {
   const { config } = c.var
-  const live = await liveHubs(c)
-  const settlement = await summarise(c)
+  const [live, settlement] = await Promise.all([liveHubs(c), summarise(c)])
   const seen = await observePlace(c.req.raw, config)
   return c.json({
     hubs: live.map(({ config: hub, status }) => ({

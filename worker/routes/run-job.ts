@@ -15,6 +15,7 @@ import type {
 } from '../hub/protocol.ts'
 import { reserveForJob } from '../middleware/quota.ts'
 import { chooseResidency } from '../middleware/residency.ts'
+import type { OnceJob } from '../tenant/idempotency.ts'
 
 export interface PricedWork {
   readonly work: Work
@@ -81,18 +82,24 @@ export async function streamJob(
   return { jobId: request.jobId, ...head, chunks, outcome }
 }
 
+/** From here on the request is a job: that of its idempotency key, or a new one. */
+export function takeJobId(c: AppContext): OnceJob {
+  const once = c.var.once ?? { jobId: newJobId(c.var.isolate.random), firstAttempt: 1 }
+  c.set('jobId', once.jobId)
+  return once
+}
+
 async function requestFor(
   c: AppContext,
   { work, units, priceMicroUsd }: PricedWork,
   { choice, stream }: { readonly choice: ResidencyChoice; readonly stream: boolean },
 ): Promise<DispatchRequest> {
-  const { requestId, isolate, caller, startedMs, deadlineMs, traceparent } = c.var
+  const { requestId, caller, startedMs, deadlineMs, traceparent } = c.var
   const { policy, allowed } = await chooseResidency(c, choice)
-  const jobId = newJobId(isolate.random)
-  c.set('jobId', jobId)
+  const once = takeJobId(c)
   return {
     requestId,
-    jobId,
+    ...once,
     tenant: caller.tenant,
     consumer: caller.snapshot.consumer,
     policy,

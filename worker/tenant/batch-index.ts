@@ -43,6 +43,8 @@ export function createBatchIndex(
   return {
     add(id, { eraseAtMs, sizeBytes }) {
       open()
+      // A request that is sent again is the same batch, and takes no more room.
+      if (rows('SELECT 1 FROM batches WHERE id = ?', id).length > 0) return
       const [count] = rows('SELECT count(*) AS batches FROM batches')
       if (Number(count?.['batches']) >= LIMITS.jobsKept)
         throw full(`A tenant keeps at most ${LIMITS.jobsKept} batches`, 'jobs.kept')

@@ -115,7 +115,7 @@ export function createTenantCore(deps: TenantDeps) {
 
     ...policyCalls(database, policies),
 
-    recordReceipts: (recorded: readonly RecordedReceipt[]): void => receipts.record(recorded),
+    recordReceipts: (recorded: readonly RecordedReceipt[]) => receipts.record(recorded),
 
     receipt: (id: Bytes32): RecordedReceipt | null => receipts.find(id),
   }

@@ -1,5 +1,6 @@
 /** A tenant's idempotency keys: who runs the request, who waits for it, and the answer for a day. */
 import { bytesToHex } from 'viem'
+import { JobId, newJobId } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'
 import type { Row } from '../storage.ts'
 import type { TenantDatabase, TenantDeps } from './database.ts'
@@ -15,16 +16,22 @@ export interface IdempotencyStore {
   begin(request: IdempotentRequest): Promise<IdempotencyVerdict>
   /** Keeps an answer; false when the hold was lost to somebody else meanwhile. */
   complete(hold: IdempotencyHold, answer: KeptAnswer): boolean
-  /** Nothing was answered: the key is as if it had never been used. */
-  release(hold: IdempotencyHold): void
+  /**
+   * Nothing was answered: anybody may run the request, or another one.
+   * @param isBegun whether a node may have had the job: the same request is then the same job again
+   */
+  release(hold: IdempotencyHold, isBegun: boolean): void
   /** Erases what is due. @returns when something is due next */
   sweep(): number | undefined
 }
 
 const TABLE =
   'CREATE TABLE IF NOT EXISTS idempotency (key TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, token TEXT NOT NULL, ' +
-  'lease_until_ms INTEGER, status INTEGER, headers TEXT, body BLOB, body_bytes INTEGER NOT NULL, erase_at_ms INTEGER NOT NULL)'
+  'job_id TEXT, sends INTEGER NOT NULL DEFAULT 1, lease_until_ms INTEGER, status INTEGER, headers TEXT, body BLOB, body_bytes INTEGER NOT NULL, erase_at_ms INTEGER NOT NULL)'
 const INDEX = 'CREATE INDEX IF NOT EXISTS idempotency_by_age ON idempotency (erase_at_ms)'
+
+/** The lease of a key that nobody holds. */
+const RELEASED = 0
 
 /** Ends a wait: something happened to the key, or the time is up. */
 type Wake = () => void
@@ -43,23 +50,38 @@ export function createIdempotencyStore(
     return row !== undefined && row['token'] === token && row['lease_until_ms'] !== null
   }
 
-  /** Gives the key to this caller, whether nobody had it or its holder is long silent. */
-  function take({ key, fingerprint }: IdempotentRequest, isNew: boolean): IdempotencyVerdict {
+  /** Gives the key to this caller, whether nobody had it, it was released, or its holder is long silent. */
+  function take({ key, fingerprint }: IdempotentRequest, before?: Row): IdempotencyVerdict {
     const token = bytesToHex(deps.random(32))
     const now = nowMs()
+    const isSame = before?.['fingerprint'] === fingerprint
+    const jobId = isSame ? JobId.parse(before['job_id']) : newJobId(deps.random)
+    const sends = isSame ? Number(before['sends']) + 1 : 1
     rows(
-      'INSERT OR REPLACE INTO idempotency (key, fingerprint, token, lease_until_ms, body_bytes, erase_at_ms) ' +
-        'VALUES (?, ?, ?, ?, 0, ?)',
+      'INSERT OR REPLACE INTO idempotency (key, fingerprint, token, job_id, sends, lease_until_ms, body_bytes, erase_at_ms) ' +
+        'VALUES (?, ?, ?, ?, ?, ?, 0, ?)',
       key,
       fingerprint,
       token,
+      jobId,
+      sends,
       now + LIMITS.idempotencyLeaseMs,
       now + LIMITS.idempotencyKeptMs,
     )
     // What a silent holder leaves has no body yet.
-    if (isNew) totals.add({ keys: 1, bytes: 0 })
+    if (before === undefined) totals.add({ keys: 1, bytes: 0 })
     deps.wakeAt?.(now + LIMITS.idempotencyKeptMs)
-    return { kind: 'run', token }
+    const firstAttempt = 1 + (sends - 1) * LIMITS.dispatchAttempts
+    return { kind: 'run', token, once: { jobId, firstAttempt } }
+  }
+
+  /** A released key waits for its request without a holder; it is the first to go when there is no room. */
+  function fullness(now: number): IdempotencyVerdict | undefined {
+    if (totals.now().keys < LIMITS.idempotencyKeys) return undefined
+    totals.erase('lease_until_ms = ?', RELEASED)
+    if (totals.now().keys < LIMITS.idempotencyKeys) return undefined
+    const [oldest] = rows('SELECT min(erase_at_ms) AS at FROM idempotency')
+    return { kind: 'full', retryAfterMs: Math.max(1_000, Number(oldest?.['at']) - now) }
   }
 
   return {
@@ -69,11 +91,12 @@ export function createIdempotencyStore(
         const now = nowMs()
         totals.erase('erase_at_ms <= ?', now)
         const row = find(request.key)
-        if (row === undefined) return fullness(rows, totals.now().keys, now) ?? take(request, true)
+        if (row === undefined) return fullness(now) ?? take(request)
+        if (row['lease_until_ms'] === RELEASED) return take(request, row)
         if (row['fingerprint'] !== request.fingerprint) return { kind: 'reused' }
         if (row['lease_until_ms'] === null) return { kind: 'replay', answer: toAnswer(row) }
         const leaseUntilMs = Number(row['lease_until_ms'])
-        if (leaseUntilMs <= now) return take(request, false)
+        if (leaseUntilMs <= now) return take(request, row)
         if (giveUpAtMs <= now) return { kind: 'busy' }
         if (waiting.size() >= LIMITS.idempotencyWaiters)
           return { kind: 'full', retryAfterMs: 1_000 }
@@ -86,7 +109,7 @@ export function createIdempotencyStore(
       const fits = totals.now().bytes + (body?.length ?? 0) <= LIMITS.idempotencyTotalBytes
       const stored = fits ? body : null
       rows(
-        'UPDATE idempotency SET lease_until_ms = NULL, status = ?, headers = ?, body = ?, body_bytes = ? WHERE key = ?',
+        'UPDATE idempotency SET lease_until_ms = NULL, job_id = NULL, status = ?, headers = ?, body = ?, body_bytes = ? WHERE key = ?',
         status,
         JSON.stringify(headers),
         stored,
@@ -98,9 +121,11 @@ export function createIdempotencyStore(
       return true
     },
 
-    release(hold) {
+    release(hold, isBegun) {
       if (!holds(hold)) return
-      totals.erase('key = ?', hold.key)
+      if (isBegun)
+        rows('UPDATE idempotency SET lease_until_ms = ? WHERE key = ?', RELEASED, hold.key)
+      else totals.erase('key = ?', hold.key)
       waiting.wake(hold.key)
     },
 
@@ -141,7 +166,10 @@ function createTotals(rows: Rows) {
   return {
     now,
     add,
-    erase(which: 'key = ?' | 'erase_at_ms <= ?', value: string | number): void {
+    erase(
+      which: 'key = ?' | 'erase_at_ms <= ?' | 'lease_until_ms = ?',
+      value: string | number,
+    ): void {
       now()
       for (const row of rows(`DELETE FROM idempotency WHERE ${which} RETURNING body_bytes`, value))
         add({ keys: -1, bytes: -Number(row['body_bytes']) })
@@ -153,12 +181,6 @@ function count(rows: Rows): Totals {
   const query = 'SELECT count(*) AS keys, coalesce(sum(body_bytes), 0) AS bytes FROM idempotency'
   const [total] = rows(query)
   return { keys: Number(total?.['keys']), bytes: Number(total?.['bytes']) }
-}
-
-function fullness(rows: Rows, keys: number, nowMs: number): IdempotencyVerdict | undefined {
-  if (keys < LIMITS.idempotencyKeys) return undefined
-  const [oldest] = rows('SELECT min(erase_at_ms) AS at FROM idempotency')
-  return { kind: 'full', retryAfterMs: Math.max(1_000, Number(oldest?.['at']) - nowMs) }
 }
 
 function toAnswer(row: Row): KeptAnswer {

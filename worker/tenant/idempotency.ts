@@ -1,11 +1,18 @@
 /** What Worker and Tenant say to each other about an Idempotency-Key. The tenant sees digests and sealed bytes only. */
-import type { Bytes32 } from '#shared/ids.ts'
+import type { Bytes32, JobId } from '#shared/ids.ts'
 
 /** A key and the request that it came with, both as digests. */
 export interface IdempotentRequest {
   readonly key: Bytes32
   /** Digest over method, path, policy headers and body: the same key with another one is a mistake. */
   readonly fingerprint: Bytes32
+}
+
+/** The job that a key's request is, however often it is sent: what dies with an answer must not make a second one. */
+export interface OnceJob {
+  readonly jobId: JobId
+  /** Attempts before it belong to earlier sendings. */
+  readonly firstAttempt: number
 }
 
 /** The right to run a key's request; one holder at a time. */
@@ -23,7 +30,7 @@ export interface KeptAnswer {
 }
 
 export type IdempotencyVerdict =
-  | { readonly kind: 'run'; readonly token: Bytes32 }
+  | { readonly kind: 'run'; readonly token: Bytes32; readonly once: OnceJob }
   | { readonly kind: 'replay'; readonly answer: KeptAnswer }
   /** The key belongs to another request. */
   | { readonly kind: 'reused' }

@@ -219,14 +219,14 @@ export interface TenantApi {
   policyVersions(id: string): Promise<PublishedPolicy[]>
   /** @throws {AppError} not_found */
   setDefaultPolicy(id: string, by?: string): Promise<void>
-  /** Idempotent by receipt id. */
-  recordReceipts(receipts: readonly RecordedReceipt[]): Promise<void>
+  /** Idempotent by receipt id. @returns the ids of those whose job has an earlier receipt: a job is paid once, at whatever hub */
+  recordReceipts(receipts: readonly RecordedReceipt[]): Promise<readonly Bytes32[]>
   receipt(id: Bytes32): Promise<RecordedReceipt | null>
   /** Resolves once this caller may run the request, or has its answer: that may take LIMITS.idempotencyWaitMs. */
   beginIdempotent(request: IdempotentRequest): Promise<IdempotencyVerdict>
   /** False when somebody else has taken the key meanwhile. */
   completeIdempotent(hold: IdempotencyHold, answer: KeptAnswer): Promise<boolean>
-  releaseIdempotent(hold: IdempotencyHold): Promise<void>
+  releaseIdempotent(hold: IdempotencyHold, isBegun: boolean): Promise<void>
   leaseRequests(): Promise<QuotaLease>
   /** @param wantedMicroUsd at least this much, or nothing */
   leaseSpend(wantedMicroUsd: number): Promise<SpendLease>

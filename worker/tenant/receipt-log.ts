@@ -14,8 +14,8 @@ import type { Erased, RecordedReceipt, TenantJobs } from './protocol.ts'
 const DAY_MS = 86_400_000
 
 export interface ReceiptLog {
-  /** Again is no change: hubs deliver at least once. */
-  record(receipts: readonly RecordedReceipt[]): void
+  /** Again is no change: hubs deliver at least once. @returns those whose job has an earlier receipt */
+  record(receipts: readonly RecordedReceipt[]): readonly Bytes32[]
   find(id: Bytes32): RecordedReceipt | null
   /** Records of evidence that these receipts' tickets name. */
   evidenceOf(receipts: readonly SignedReceipt[]): TenantJobs['evidence']
@@ -30,6 +30,12 @@ export interface ReceiptLog {
 const ERASED_TABLE =
   'CREATE TABLE IF NOT EXISTS erased_jobs (job TEXT PRIMARY KEY, until_ms INTEGER NOT NULL)'
 
+/** Which receipt of a job came first, by digests, for longer than the job can be sent again. */
+const FIRST_RECEIPTS = [
+  'CREATE TABLE IF NOT EXISTS first_receipts (job TEXT PRIMARY KEY, receipt TEXT NOT NULL, until_ms INTEGER NOT NULL)',
+  'CREATE INDEX IF NOT EXISTS first_receipts_by_age ON first_receipts (until_ms)',
+]
+
 export function createReceiptLog(database: TenantDatabase, deps: TenantDeps): ReceiptLog {
   const { rows, transaction, audit } = database
   const { nowMs } = deps
@@ -38,6 +44,7 @@ export function createReceiptLog(database: TenantDatabase, deps: TenantDeps): Re
     rows(ERASED_TABLE)
     rows(PLACEMENTS_TABLE)
     rows(EVIDENCE_TABLE)
+    for (const statement of FIRST_RECEIPTS) rows(statement)
   }
   const keep = ({ receipt, salt, evidence }: RecordedReceipt): void => {
     if (evidence != null) keepEvidence(rows, evidence, receiptUntilMs(receipt))
@@ -57,8 +64,10 @@ export function createReceiptLog(database: TenantDatabase, deps: TenantDeps): Re
   return {
     record(receipts) {
       open()
-      transaction(() => {
+      return transaction(() => {
         const events: (AuditEvent & Kept)[] = []
+        rows('DELETE FROM first_receipts WHERE until_ms <= ?', nowMs())
+        const later = receipts.filter(({ receipt }) => !isFirst(rows, receipt, nowMs()))
         for (const recorded of receipts) {
           if (isKnown(database, recorded.receipt, nowMs())) continue
           keep(recorded)
@@ -66,6 +75,7 @@ export function createReceiptLog(database: TenantDatabase, deps: TenantDeps): Re
           events.push(...eventsOf(recorded.receipt))
         }
         if (events.length > 0) audit.append(events)
+        return later.map(({ receipt }) => receipt.id)
       })
     },
 
@@ -120,6 +130,16 @@ function eventsOf(signed: SignedReceipt): (AuditEvent & Kept)[] {
     { type: 'job.admitted', untilMs, held, detail: admissionOf(signed) },
     { type: 'job.placed', untilMs, held, detail: placementOf(signed) },
   ]
+}
+
+/** A job that was sent again has receipts of several nodes, perhaps through several hubs and ledgers: the first is paid. */
+function isFirst(rows: TenantDatabase['rows'], signed: SignedReceipt, nowMs: number): boolean {
+  const job = nameHash(signed.receipt.ticket.jobId)
+  const receipt = nameHash(signed.id)
+  const keep = 'INSERT OR IGNORE INTO first_receipts (job, receipt, until_ms) VALUES (?, ?, ?)'
+  rows(keep, job, receipt, nowMs + LIMITS.jobSentAgainMs)
+  const [first] = rows('SELECT receipt FROM first_receipts WHERE job = ?', job)
+  return first?.['receipt'] === receipt
 }
 
 /** Also one that was kept and is erased: a node may send its receipts again long afterwards. */

@@ -103,7 +103,7 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
   }
 
   async recordReceipts(receipts: readonly RecordedReceipt[]) {
-    this.#core.recordReceipts(receipts)
+    return this.#core.recordReceipts(receipts)
   }
 
   async logCheckpoint(since?: number) {
@@ -186,8 +186,8 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
     return this.#core.idempotency.complete(hold, answer)
   }
 
-  async releaseIdempotent(hold: IdempotencyHold) {
-    this.#core.idempotency.release(hold)
+  async releaseIdempotent(hold: IdempotencyHold, isBegun: boolean) {
+    this.#core.idempotency.release(hold, isBegun)
   }
 
   async addBatch(id: BatchId, place: BatchPlace) {

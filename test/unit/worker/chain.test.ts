@@ -28,7 +28,7 @@ async function createWorker() {
     leaseRequests: async () => core.quotas.leaseRequests(),
     beginIdempotent: (request) => core.idempotency.begin(request),
     completeIdempotent: async (hold, answer) => core.idempotency.complete(hold, answer),
-    releaseIdempotent: async (hold) => core.idempotency.release(hold),
+    releaseIdempotent: async (hold, isBegun) => core.idempotency.release(hold, isBegun),
   }
   const holding = (object: unknown): ObjectNamespace => ({
     getByName: () => object,

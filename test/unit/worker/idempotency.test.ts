@@ -51,7 +51,7 @@ describe('an idempotency key', () => {
     }
     for (let ran = 1; ran <= 3; ran += 1) {
       await vi.advanceTimersByTimeAsync(10)
-      core.idempotency.release(hold)
+      core.idempotency.release(hold, false)
       await vi.advanceTimersByTimeAsync(10)
       expect(outcomes).toHaveLength(ran)
       hold = held(outcomes.at(-1) ?? { kind: 'busy' })
@@ -80,8 +80,58 @@ describe('an idempotency key', () => {
     await vi.advanceTimersByTimeAsync(LIMITS.idempotencyLeaseMs - LIMITS.idempotencyWaitMs)
     const hold = held(await late)
     expect(core.idempotency.complete(lost, answer)).toBe(false)
-    core.idempotency.release(lost)
+    core.idempotency.release(lost, true)
     expect(core.idempotency.complete(hold, answer)).toBe(true)
+  })
+
+  it('is the same job each time, with later attempts, until it is answered', async () => {
+    const { core, restart } = await createTenant()
+    const first = await core.idempotency.begin(request)
+    if (first.kind !== 'run') throw new Error(first.kind)
+    const { jobId } = first.once
+    expect(first.once.firstAttempt).toBe(1)
+    // Its holder dies; then one gives up after a node may have had the job.
+    await vi.advanceTimersByTimeAsync(LIMITS.idempotencyLeaseMs)
+    const again = await restart().idempotency.begin(request)
+    if (again.kind !== 'run') throw new Error(again.kind)
+    expect(again.once).toEqual({ jobId, firstAttempt: 1 + LIMITS.dispatchAttempts })
+    const later = restart()
+    later.idempotency.release(held(again), true)
+    const third = await later.idempotency.begin(request)
+    if (third.kind !== 'run') throw new Error(third.kind)
+    expect(third.once).toEqual({ jobId, firstAttempt: 1 + 2 * LIMITS.dispatchAttempts })
+  })
+
+  it('is another job for another request, for one that no node had, and a day after its answer', async () => {
+    const { core } = await createTenant()
+    const jobs: string[] = []
+    const run = async (fingerprint: `0x${string}`) => {
+      const verdict = await core.idempotency.begin({ ...request, fingerprint })
+      if (verdict.kind !== 'run') throw new Error(verdict.kind)
+      jobs.push(verdict.once.jobId)
+      return { ...request, fingerprint, token: verdict.token }
+    }
+    core.idempotency.release(await run(request.fingerprint), true)
+    core.idempotency.release(await run(`0x${'4'.repeat(64)}`), false)
+    core.idempotency.complete(await run(`0x${'4'.repeat(64)}`), answer)
+    await vi.advanceTimersByTimeAsync(LIMITS.idempotencyKeptMs)
+    await run(`0x${'4'.repeat(64)}`)
+    expect(new Set(jobs).size).toBe(4)
+  })
+
+  it('that was released makes room for others', async () => {
+    const { core, storage, restart } = await createTenant()
+    core.idempotency.release(held(await core.idempotency.begin(request)), true)
+    storage.sql.exec(
+      `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
+        INSERT INTO idempotency (key, fingerprint, token, body_bytes, erase_at_ms)
+        SELECT 'k' || i, '', '', 0, 9000000 FROM n`,
+      LIMITS.idempotencyKeys - 1,
+    )
+    const { idempotency } = restart()
+    const other = { ...request, key: `0x${'8'.repeat(64)}` } as const
+    expect((await idempotency.begin(other)).kind).toBe('run')
+    expect((await idempotency.begin(request)).kind).toBe('full')
   })
 
   it('outlives a restart, running or answered', async () => {

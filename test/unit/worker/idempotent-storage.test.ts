@@ -5,6 +5,7 @@ import { randomBytes, TenantId } from '#shared/ids.ts'
 import { countryBit } from '#shared/region.ts'
 import type { AppEnv } from '#worker/context.ts'
 import type { WorkerEnv } from '#worker/config.ts'
+import { createIsolate } from '#worker/isolate.ts'
 import { idempotent } from '#worker/middleware/idempotent.ts'
 import { createTenantCore } from '#worker/tenant/core.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
@@ -39,6 +40,7 @@ it('[G8] names no receipt and no node, and is answered with both all the same', 
       c.set('caller', caller as never)
       c.set('config', { deployment: 'any', ingressCountry: countryBit('DE') } as never)
       c.set('answerHeaders', new Map())
+      c.set('isolate', createIsolate())
       c.set('policy', snapshot.policies[0]?.compiled)
       await next()
     })
