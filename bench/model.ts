@@ -1,6 +1,6 @@
 /** What the network adds to the work itself: the same job by HTTP through Worker, hub and node, and straight on the node's engine. */
 import { readFile } from 'node:fs/promises'
-import { PNG } from 'pngjs'
+import { decodePng } from '#engine/media/png.ts'
 import type { Engine } from '#engine/engine.ts'
 import { SPECTRUM_KERNEL } from '#engine/kernels/spectrum.ts'
 import { vibrationWindow } from '#examples/vibration.ts'
@@ -109,10 +109,9 @@ async function embeddingTask(): Promise<Task> {
 
 async function ocrTask(): Promise<Task> {
   const manifest = manifestOf('pp-ocr-rec')
-  const { data, width, height } = PNG.sync.read(
+  const { rgb, width, height } = await decodePng(
     await readFile(repositoryPath('examples/meter.png')),
   )
-  const rgb = Buffer.from(data.filter((_, index) => index % 4 !== 3))
   const body = {
     inputs: [
       {
@@ -120,7 +119,7 @@ async function ocrTask(): Promise<Task> {
         datatype: 'UINT8',
         shape: [height, width, 3],
         parameters: { encoding: 'base64' },
-        data: rgb.toString('base64'),
+        data: Buffer.from(rgb).toString('base64'),
       },
     ],
   }

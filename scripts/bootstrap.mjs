@@ -13,24 +13,24 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 const bin = join(root, 'node_modules', '.bin')
 const stamp = join(root, 'node_modules', '.littoral-installed')
 
-/** Command → program, and what of the system it needs. */
+/** Command → program, what of the system it needs, and whether it needs the packages of tests and checks, too. */
 const COMMANDS = {
   start: { run: ['scripts/start.ts'], needs: ['adapter'] },
-  test: { run: ['scripts/test.ts'], needs: ['adapter', 'chromium', 'broker'] },
-  bench: { run: ['bench/main.ts'], needs: ['adapter'] },
+  test: { run: ['scripts/test.ts'], needs: ['adapter', 'chromium', 'broker'], isDev: true },
+  bench: { run: ['bench/main.ts'], needs: ['adapter'], isDev: true },
   node: { run: ['local-node/main.ts'], needs: ['adapter'] },
   mqtt: { run: ['bridge/mqtt/main.ts'], needs: [] },
   models: { run: ['scripts/models.ts'], needs: [] },
-  soak: { run: ['scripts/soak.ts'], needs: ['adapter', 'chromium'] },
-  check: { run: ['scripts/check.ts'], needs: [] },
+  soak: { run: ['scripts/soak.ts'], needs: ['adapter', 'chromium'], isDev: true },
+  check: { run: ['scripts/check.ts'], needs: [], isDev: true },
   serve: { run: ['scripts/serve.ts'], needs: [] },
   build: { run: ['scripts/build.ts'], needs: [] },
   deploy: { run: ['scripts/deploy.ts'], needs: [] },
-  generate: { run: ['scripts/generate.ts'], needs: [] },
+  generate: { run: ['scripts/generate.ts'], needs: [], isDev: true },
   keys: { run: ['scripts/keys.ts'], needs: [] },
   attest: { run: ['scripts/attest.ts'], needs: [] },
   verify: { run: ['scripts/verify.ts'], needs: [] },
-  fix: { run: ['scripts/check.ts', '--fix'], needs: [] },
+  fix: { run: ['scripts/check.ts', '--fix'], needs: [], isDev: true },
 }
 
 const MOSQUITTO = '/usr/sbin/mosquitto'
@@ -47,7 +47,11 @@ const NO_SYSTEM = '--no-system'
 const [name, ...given] = process.argv.slice(2)
 const args = given.filter((arg) => arg !== NO_SYSTEM)
 /** Whether system packages may be installed; when not, what is missing is told. */
-const maySetUp = !given.includes(NO_SYSTEM) && !isSet(process.env.LITTORAL_NO_SYSTEM)
+// Without the two dashes npm takes the flag for its own setting, and sets it to nothing.
+const maySetUp =
+  !given.includes(NO_SYSTEM) &&
+  process.env.npm_config_system !== '' &&
+  !isSet(process.env.LITTORAL_NO_SYSTEM)
 const command = COMMANDS[name]
 if (command === undefined)
   fail(`unknown command ${name}; one of ${Object.keys(COMMANDS).join(', ')}`)
@@ -60,17 +64,19 @@ for (const need of command.needs) {
 }
 process.exitCode = await hand(command.run, args)
 
-/** `npm ci`, once for each state of the lockfile. */
+/** `npm ci`, once for each state of the lockfile; what tests and checks need comes with the first of them. */
 async function installPackages() {
-  const digest = createHash('sha256')
+  const lockfile = createHash('sha256')
     .update(readFileSync(join(root, 'package-lock.json')))
     .digest('hex')
-  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === digest) return
+  const installed = existsSync(stamp) ? readFileSync(stamp, 'utf8') : ''
+  const isDev = command.isDev === true
+  if (installed === `${lockfile} all` || (!isDev && installed === `${lockfile} run`)) return
   const env = { ...process.env, ONNXRUNTIME_NODE_INSTALL: 'skip' }
   const npm =
     process.env.npm_execpath === undefined ? ['npm'] : [process.execPath, process.env.npm_execpath]
   const [program, ...before] = npm
-  const ci = ['ci', '--no-audit', '--no-fund', '--loglevel=error']
+  const ci = ['ci', ...(isDev ? [] : ['--omit=dev']), '--no-audit', '--no-fund', '--loglevel=error']
   say(
     `Running: ONNXRUNTIME_NODE_INSTALL=skip npm ${ci.join(' ')}   (about 1.5 GB on disk, one to three minutes)`,
   )
@@ -94,7 +100,7 @@ async function installPackages() {
       'npm ci failed (its own message is above). Check that the npm registry can be reached, then run the same command again.',
     )
   mkdirSync(join(root, 'node_modules'), { recursive: true })
-  writeFileSync(stamp, digest)
+  writeFileSync(stamp, `${lockfile} ${isDev ? 'all' : 'run'}`)
   say(
     `Packages installed in ${Math.round((Date.now() - started) / 1000)} s, Node ${nodeVersion()} among them`,
   )

@@ -1,6 +1,6 @@
 /** The two requests that `npm start` sends, exactly as an IoT backend would. */
 import { readFile } from 'node:fs/promises'
-import { PNG } from 'pngjs'
+import { decodePng } from '#engine/media/png.ts'
 import { vibrationWindow } from '#examples/vibration.ts'
 import { SPECTRUM_KERNEL } from '#engine/kernels/spectrum.ts'
 import { repositoryPath } from '#scripts/lib/paths.ts'
@@ -30,16 +30,15 @@ export interface DemoClient {
 
 /** A meter photo, read by PP-OCR over the Open Inference Protocol. */
 export async function readMeter(client: DemoClient): Promise<Answered> {
-  const { data, width, height } = PNG.sync.read(
+  const { rgb, width, height } = await decodePng(
     await readFile(repositoryPath('examples/meter.png')),
   )
-  const rgb = Buffer.from(data.filter((_, i) => i % 4 !== 3))
   const image = {
     name: 'image',
     datatype: 'UINT8',
     shape: [height, width, 3],
     parameters: { encoding: 'base64' },
-    data: rgb.toString('base64'),
+    data: Buffer.from(rgb).toString('base64'),
   }
   const { body, headers } = await post(client, '/v2/models/pp-ocr-rec/infer', { inputs: [image] })
   const outputs = (body as { outputs: { name: string; data: unknown[] }[] }).outputs

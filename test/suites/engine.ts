@@ -1,6 +1,6 @@
 /** How every engine behaves, whatever runs it: a local node's processes, a tab's worker. Rules: docs/design/engine.md. */
 import { readFileSync } from 'node:fs'
-import { PNG } from 'pngjs'
+import { decodePng } from '#engine/media/png.ts'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Engine } from '#engine/engine.ts'
 import { SPECTRUM_KERNEL } from '#engine/kernels/spectrum.ts'
@@ -84,10 +84,9 @@ function describeModels(suite: EngineSuite, engine: () => Engine): void {
   })
 
   test.runIf(OCR in suite.providers)('a meter photo is read to the digit', async () => {
-    const { width, height, data } = PNG.sync.read(
+    const { width, height, rgb } = await decodePng(
       readFileSync(new URL('../../examples/meter.png', import.meta.url)),
     )
-    const rgb = new Uint8Array(data.filter((_, i) => i % 4 !== 3))
     const { answer, bytes } = await runJob(engine(), modelJob(OCR, [[height, width, 3], rgb]))
     const [text, confidence] = answer.outputs.map(({ sizeBytes }) => sizeBytes)
     expect(decodeTexts(bytes.subarray(0, text))).toEqual(['00427195'])

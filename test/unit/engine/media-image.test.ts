@@ -1,7 +1,7 @@
 /** Pictures byte by byte: every kind of PNG against what was packed into it, a JPEG that lies on its side. */
+import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { deflateSync } from 'node:zlib'
-import { PNG } from 'pngjs'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { createImageDecoder } from '#engine/media/image.ts'
 import { setUpright } from '#engine/media/orientation.ts'
@@ -113,11 +113,12 @@ describe('a PNG', () => {
     expect(await decode(png(rows))).toEqual({ width, height, rgb: Uint8Array.from(rgb) })
   })
 
-  test('of a photograph is what another decoder makes of it', async () => {
+  test('of a photograph is what another decoder made of it', async () => {
     const { width, height, rgb } = await decode(at('examples/meter.png'))
-    const other = PNG.sync.read(readFileSync('examples/meter.png'))
-    expect([width, height]).toEqual([other.width, other.height])
-    expect(Buffer.from(rgb).equals(other.data.filter((__, i) => i % 4 !== 3))).toBe(true)
+    expect([width, height]).toEqual([400, 72])
+    // By pngjs, which is not installed any more.
+    const digest = '929a9410a92aad5de07850f8dbbc16e993a52d527319d53edec4fae7bc2167a7'
+    expect(createHash('sha256').update(rgb).digest('hex')).toBe(digest)
   })
 
   describe('that was held otherwise', () => {

@@ -20,7 +20,7 @@ beforeEach(async () => {
   await copyFile(repositoryPath('scripts/bootstrap.mjs'), join(root, 'scripts/bootstrap.mjs'))
   await writeFile(join(root, 'package-lock.json'), '{}')
   const installed = createHash('sha256').update('{}').digest('hex')
-  await writeFile(join(root, 'node_modules/.littoral-installed'), installed)
+  await writeFile(join(root, 'node_modules/.littoral-installed'), `${installed} run`)
   // Finds no adapter, and shows what it was given.
   await script(
     'node_modules/.bin/node',
@@ -63,6 +63,7 @@ describe('the set-up of the system', () => {
 
   it.each<[string, string[], Record<string, string>]>([
     ['by --no-system', ['--no-system'], {}],
+    ['by npm start --no-system', [], { npm_config_system: '' }],
     ['by LITTORAL_NO_SYSTEM=1', [], { LITTORAL_NO_SYSTEM: '1' }],
   ])('is refused %s: nothing runs, and what will not work is said', async (_, args, env) => {
     const { said, done, stdout } = await start([...args, '--once'], env)
