@@ -24,7 +24,7 @@ import {
   type NodeProcess,
   type NodeProcessOptions,
 } from '#scripts/lib/node-process.ts'
-import { keepRunning, type Keeper } from '#scripts/lib/keep-running.ts'
+import { keepRunning, type Keeper, type Kept } from '#scripts/lib/keep-running.ts'
 import { createKeyRing } from '#scripts/lib/key-ring.ts'
 import { createOperator, type Operator } from '#scripts/lib/operator.ts'
 import { startWorkerd, type Workerd } from '#scripts/lib/workerd.ts'
@@ -105,12 +105,7 @@ async function bringUp(options: StackOptions, { step, closers, close }: Bringing
   await closeToOthers(dir)
   const chainDir = join(dir, 'chain')
   step('Chain: anvil, contracts')
-  const keptChain = await keepRunning(
-    'The chain (anvil)',
-    (before?: Chain) =>
-      startAnvil({ dir: chainDir, log, port: before === undefined ? 0 : portOf(before.rpc) }),
-    options.keeper,
-  )
+  const keptChain = await keepChain(chainDir, options)
   closers.push(() => keptChain.close())
   const chain = keptChain.current()
   const access = { rpc: chain.rpc, dir: chainDir }
@@ -184,8 +179,11 @@ async function bringUp(options: StackOptions, { step, closers, close }: Bringing
   }
 }
 
-function portOf(url: string): number {
-  return Number(new URL(url).port)
+/** On the same port each time: the Worker is told its address once. */
+function keepChain(dir: string, { log, keeper }: StackOptions): Promise<Kept<Chain>> {
+  const start = (before?: Chain) =>
+    startAnvil({ dir, log, port: before === undefined ? 0 : Number(new URL(before.rpc).port) })
+  return keepRunning('The chain (anvil)', start, keeper)
 }
 
 const NetworkHubs = z.looseObject({ hubs: z.array(z.looseObject({ hubKey: PublicKey })) })
