@@ -9,6 +9,7 @@ import type {
   IdempotencyVerdict,
   IdempotentRequest,
   KeptAnswer,
+  OnceJob,
 } from './idempotency.ts'
 
 export interface IdempotencyStore {
@@ -29,6 +30,10 @@ const TABLE =
   'CREATE TABLE IF NOT EXISTS idempotency (key TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, token TEXT NOT NULL, ' +
   'job_id TEXT, sends INTEGER NOT NULL DEFAULT 1, lease_until_ms INTEGER, status INTEGER, headers TEXT, body BLOB, body_bytes INTEGER NOT NULL, erase_at_ms INTEGER NOT NULL)'
 const INDEX = 'CREATE INDEX IF NOT EXISTS idempotency_by_age ON idempotency (erase_at_ms)'
+
+const TAKE =
+  'INSERT OR REPLACE INTO idempotency (key, fingerprint, token, job_id, sends, lease_until_ms, body_bytes, erase_at_ms) ' +
+  'VALUES (?, ?, ?, ?, ?, ?, 0, ?)'
 
 /** The lease of a key that nobody holds. */
 const RELEASED = 0
@@ -52,14 +57,11 @@ export function createIdempotencyStore(
 
   /** Gives the key to this caller, whether nobody had it, it was released, or its holder is long silent. */
   function take({ key, fingerprint }: IdempotentRequest, before?: Row): IdempotencyVerdict {
-    const token = bytesToHex(deps.random(32))
-    const now = nowMs()
+    const [token, now] = [bytesToHex(deps.random(32)), nowMs()]
     const isSame = before?.['fingerprint'] === fingerprint
-    const jobId = isSame ? JobId.parse(before['job_id']) : newJobId(deps.random)
-    const sends = isSame ? Number(before['sends']) + 1 : 1
+    const { jobId, sends } = isSame ? sentAgain(before) : { jobId: newJobId(deps.random), sends: 1 }
     rows(
-      'INSERT OR REPLACE INTO idempotency (key, fingerprint, token, job_id, sends, lease_until_ms, body_bytes, erase_at_ms) ' +
-        'VALUES (?, ?, ?, ?, ?, ?, 0, ?)',
+      TAKE,
       key,
       fingerprint,
       token,
@@ -71,17 +73,7 @@ export function createIdempotencyStore(
     // What a silent holder leaves has no body yet.
     if (before === undefined) totals.add({ keys: 1, bytes: 0 })
     deps.wakeAt?.(now + LIMITS.idempotencyKeptMs)
-    const firstAttempt = 1 + (sends - 1) * LIMITS.dispatchAttempts
-    return { kind: 'run', token, once: { jobId, firstAttempt } }
-  }
-
-  /** A released key waits for its request without a holder; it is the first to go when there is no room. */
-  function fullness(now: number): IdempotencyVerdict | undefined {
-    if (totals.now().keys < LIMITS.idempotencyKeys) return undefined
-    totals.erase('lease_until_ms = ?', RELEASED)
-    if (totals.now().keys < LIMITS.idempotencyKeys) return undefined
-    const [oldest] = rows('SELECT min(erase_at_ms) AS at FROM idempotency')
-    return { kind: 'full', retryAfterMs: Math.max(1_000, Number(oldest?.['at']) - now) }
+    return { kind: 'run', token, once: onceJob(jobId, sends) }
   }
 
   return {
@@ -91,7 +83,7 @@ export function createIdempotencyStore(
         const now = nowMs()
         totals.erase('erase_at_ms <= ?', now)
         const row = find(request.key)
-        if (row === undefined) return fullness(now) ?? take(request)
+        if (row === undefined) return fullness(rows, totals, now) ?? take(request)
         if (row['lease_until_ms'] === RELEASED) return take(request, row)
         if (row['fingerprint'] !== request.fingerprint) return { kind: 'reused' }
         if (row['lease_until_ms'] === null) return { kind: 'replay', answer: toAnswer(row) }
@@ -181,6 +173,27 @@ function count(rows: Rows): Totals {
   const query = 'SELECT count(*) AS keys, coalesce(sum(body_bytes), 0) AS bytes FROM idempotency'
   const [total] = rows(query)
   return { keys: Number(total?.['keys']), bytes: Number(total?.['bytes']) }
+}
+
+function sentAgain(before: Row): { readonly jobId: JobId; readonly sends: number } {
+  return { jobId: JobId.parse(before['job_id']), sends: Number(before['sends']) + 1 }
+}
+
+function onceJob(jobId: JobId, sends: number): OnceJob {
+  return { jobId, firstAttempt: 1 + (sends - 1) * LIMITS.dispatchAttempts }
+}
+
+/** A released key waits for its request without a holder; it is the first to go when there is no room. */
+function fullness(
+  rows: Rows,
+  totals: ReturnType<typeof createTotals>,
+  nowMs: number,
+): IdempotencyVerdict | undefined {
+  if (totals.now().keys < LIMITS.idempotencyKeys) return undefined
+  totals.erase('lease_until_ms = ?', RELEASED)
+  if (totals.now().keys < LIMITS.idempotencyKeys) return undefined
+  const [oldest] = rows('SELECT min(erase_at_ms) AS at FROM idempotency')
+  return { kind: 'full', retryAfterMs: Math.max(1_000, Number(oldest?.['at']) - nowMs) }
 }
 
 function toAnswer(row: Row): KeptAnswer {
