@@ -58,8 +58,7 @@ export function createIdempotencyStore(
   /** Gives the key to this caller, whether nobody had it, it was released, or its holder is long silent. */
   function take({ key, fingerprint }: IdempotentRequest, before?: Row): IdempotencyVerdict {
     const [token, now] = [bytesToHex(deps.random(32)), nowMs()]
-    const isSame = before?.['fingerprint'] === fingerprint
-    const { jobId, sends } = isSame ? sentAgain(before) : { jobId: newJobId(deps.random), sends: 1 }
+    const { jobId, sends } = sending(fingerprint, before, deps)
     rows(
       TAKE,
       key,
@@ -175,8 +174,15 @@ function count(rows: Rows): Totals {
   return { keys: Number(total?.['keys']), bytes: Number(total?.['bytes']) }
 }
 
-function sentAgain(before: Row): { readonly jobId: JobId; readonly sends: number } {
-  return { jobId: JobId.parse(before['job_id']), sends: Number(before['sends']) + 1 }
+/** The same request again is its job again. */
+function sending(
+  fingerprint: string,
+  before: Row | undefined,
+  { random }: Pick<TenantDeps, 'random'>,
+): { readonly jobId: JobId; readonly sends: number } {
+  return before?.['fingerprint'] === fingerprint
+    ? { jobId: JobId.parse(before['job_id']), sends: Number(before['sends']) + 1 }
+    : { jobId: newJobId(random), sends: 1 }
 }
 
 function onceJob(jobId: JobId, sends: number): OnceJob {
