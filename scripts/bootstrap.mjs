@@ -71,7 +71,7 @@ async function installPackages() {
     .digest('hex')
   const installed = existsSync(stamp) ? readFileSync(stamp, 'utf8') : ''
   const isDev = command.isDev === true
-  if (installed === `${lockfile} all` || (!isDev && installed === `${lockfile} run`)) return
+  if (installed === lockfile || (!isDev && installed === `${lockfile} run`)) return
   const env = { ...process.env, ONNXRUNTIME_NODE_INSTALL: 'skip' }
   const npm =
     process.env.npm_execpath === undefined ? ['npm'] : [process.execPath, process.env.npm_execpath]
@@ -100,7 +100,7 @@ async function installPackages() {
       'npm ci failed (its own message is above). Check that the npm registry can be reached, then run the same command again.',
     )
   mkdirSync(join(root, 'node_modules'), { recursive: true })
-  writeFileSync(stamp, `${lockfile} ${isDev ? 'all' : 'run'}`)
+  writeFileSync(stamp, isDev ? lockfile : `${lockfile} run`)
   say(
     `Packages installed in ${Math.round((Date.now() - started) / 1000)} s, Node ${nodeVersion()} among them`,
   )

@@ -8,7 +8,7 @@ import { randomBytes, TenantId, type Bytes32 } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'
 import { silentLog } from '#shared/log.ts'
 import type { SignedReceipt } from '#shared/receipt.ts'
-import { createReceiptMaker, type ReceiptMaker } from '#test/support/receipts.ts'
+import { createReceiptMaker, nowOfReceipts, type ReceiptMaker } from '#test/support/receipts.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 import { createLedgerCore } from '#worker/ledger/core.ts'
 import { createTenantCore } from '#worker/tenant/core.ts'
@@ -25,7 +25,7 @@ beforeAll(async () => {
 })
 
 async function createScene() {
-  let nowMs = 1_800_000_000_000
+  let nowMs = nowOfReceipts()
   const storage = createSqliteStorage()
   const open = () => createTenantCore({ storage, nowMs: () => nowMs, random: randomBytes })
   let tenant = open()

@@ -3,7 +3,7 @@ import { beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Address } from '#shared/ids.ts'
 import { createLog } from '#shared/log.ts'
 import { createModelChain, type ModelChain } from '#test/support/model-chain.ts'
-import { createReceiptMaker, type ReceiptMaker } from '#test/support/receipts.ts'
+import { createReceiptMaker, nowOfReceipts, type ReceiptMaker } from '#test/support/receipts.ts'
 import { readExposition } from '#test/support/prometheus.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 import { createApp } from '#worker/app.ts'
@@ -35,7 +35,7 @@ beforeEach(() => {
   chain = createModelChain(DOMAIN)
   chain.hubs.add(maker.hub.publicKey.x)
   chain.accounts.set(CONSUMER, { balance: 10_000n, limit: 1_000n })
-  nowMs = 1_000_000
+  nowMs = nowOfReceipts()
   nodes = [NODE]
   lines = []
 })
