@@ -12,7 +12,9 @@ import { buildMerkleTree } from '#shared/merkle.ts'
 import { countryBit, onlyCountry } from '#shared/region.ts'
 import type { SignedReceipt } from '#shared/receipt.ts'
 import { TENANT } from '#test/support/policies.ts'
+import { readProven } from '#test/support/bundle.ts'
 import { createReceiptMaker, EU_POLICY_TEXT, type ReceiptMaker } from '#test/support/receipts.ts'
+import type { DurableStorage } from '#worker/storage.ts'
 import { createTenantCore, type TenantCore } from '#worker/tenant/core.ts'
 import { openFileStorage } from './storage.ts'
 
@@ -48,7 +50,7 @@ export async function writeMonth(dir: string, jobCount: number): Promise<Month> 
     settled.push(settle(core, receipts, settled.length + 1))
   }
   const file = join(dir, 'month.json')
-  await writeBundle(file, core, settled)
+  await writeBundle(file, { core, storage, settled })
   storage.close()
   const { publicKey } = await createLogSigner(seed)
   const pins: Pins = {
@@ -90,11 +92,7 @@ function settle(core: TenantCore, receipts: readonly SignedReceipt[], batchId: n
   }
 }
 
-async function writeBundle(
-  file: string,
-  core: TenantCore,
-  settled: readonly Settled[],
-): Promise<void> {
+async function writeBundle(file: string, { core, storage, settled }: Written): Promise<void> {
   const { note, size } = await core.audit.checkpoint()
   const out = openSync(file, 'w')
   const list = (name: string, elements: Iterable<unknown>) => {
@@ -118,9 +116,9 @@ async function writeBundle(
   writeSync(out, JSON.stringify(head).slice(0, -1))
   list('policies', [{ version: 1, policy: EU_POLICY_TEXT }])
   list('edges', [])
-  list('entries', proven(core, size))
+  list('entries', readProven(storage, size))
   list('erasures', [])
-  list('jobs', jobsOf(core, size, settled))
+  list('jobs', jobsOf({ core, storage, size, settled }))
   list(
     'batches',
     settled.map(({ batch }) => ({
@@ -132,26 +130,20 @@ async function writeBundle(
   closeSync(out)
 }
 
-function* entriesOf(core: TenantCore, size: number) {
-  for (let at = 0; at < size;) {
-    const page = core.audit.range(at, size)
-    yield* page
-    at += page.length
-  }
+interface Written {
+  readonly core: TenantCore
+  readonly storage: DurableStorage
+  readonly settled: readonly Settled[]
 }
 
-function* proven(core: TenantCore, size: number) {
-  for (const entry of entriesOf(core, size))
-    yield { ...entry, proof: core.audit.inclusion({ index: entry.sequence, size }) }
-}
-
-function* jobsOf(
-  core: TenantCore,
-  size: number,
-  settled: readonly Settled[],
-): Generator<BundledJob> {
+function* jobsOf({
+  core,
+  storage,
+  size,
+  settled,
+}: Written & { readonly size: number }): Generator<BundledJob> {
   let index = 0
-  for (const entry of entriesOf(core, size)) {
+  for (const entry of readProven(storage, size)) {
     const id = receiptIdOf(entry)
     const receipt = id === undefined ? undefined : core.receipt(id)?.receipt
     if (receipt === undefined) continue

@@ -107,9 +107,27 @@ describe('a job', () => {
     }
   })
 
+  it('has the command’s headline: what is not there is counted, and a file with two readings is refused', async () => {
+    const copy = structuredClone(bundle) as Bundle
+    first(copy.entries).opening = null
+    const { verdict } = await verifyBundle(copy, await trustOfPage())
+    expect(verdict.title).toContain('1 entry without detail')
+    const file = join(on.stack.dir, 'short.json')
+    await writeFile(file, JSON.stringify(copy))
+    await on.show(page, 'jobs')
+    await page.locator('#bundle-file').setInputFiles(file)
+    const shown = page.getByTestId('file-proof').getByTestId('verdict')
+    await shown.getByText(verdict.title).waitFor()
+    expect(await shown.getAttribute('data-result')).toBe('missing')
+    const twice = JSON.stringify(bundle).replace('"country":', '"country":1,"country":')
+    await writeFile(file, twice)
+    await page.locator('#bundle-file').setInputFiles([])
+    await page.locator('#bundle-file').setInputFiles(file)
+    await page.getByText(/place\.country: there twice/).waitFor()
+  })
+
   it('has no value in its bundle whose edit passes unseen', async () => {
-    const view = await createChainView(on.stack.chain.rpc, on.stack.deployment.settlement)
-    const trust = pageTrust({ chain: rememberChain(view), logKeys: [on.stack.logPublicKey] })
+    const trust = await trustOfPage()
     const judge = async (document: unknown) => {
       const parsed = AuditBundle.safeParse(document)
       const [job] = parsed.data?.jobs ?? []
@@ -153,6 +171,12 @@ type Bundle = Mutable<AuditBundle>
 
 /** What no signature, hash or root covers: when a job that is pending should settle, which is the deployment's word. */
 const UNPROVEN: readonly string[] = ['settlesWithinMs']
+
+/** What the page holds true, as this test was told it. */
+async function trustOfPage() {
+  const view = await createChainView(on.stack.chain.rpc, on.stack.deployment.settlement)
+  return pageTrust({ chain: rememberChain(view), logKeys: [on.stack.logPublicKey] })
+}
 
 function first<T>(list: readonly T[]): T {
   const [head] = list

@@ -1,7 +1,7 @@
 /** A bundle of settled jobs, and what pins it: made without a chain, so that only its verification is at work. */
 import { toHex } from 'viem'
 import { createPinnedView, type Pins } from '#scripts/lib/verify/pins.ts'
-import { NOT_NARROWED, type AuditBundle } from '#shared/audit-bundle.ts'
+import { NOT_NARROWED, type AuditBundle, type ProvenEntry } from '#shared/audit-bundle.ts'
 import { checkpointLeaf } from '#shared/audit.ts'
 import { createLogSigner } from '#shared/checkpoint.ts'
 import { NO_DOMAIN, type Domain } from '#shared/eip712.ts'
@@ -9,7 +9,10 @@ import { invariant } from '#shared/errors.ts'
 import { randomBytes, type Bytes32 } from '#shared/ids.ts'
 import { buildMerkleTree } from '#shared/merkle.ts'
 import type { SignedReceipt } from '#shared/receipt.ts'
+import { inclusionProof } from '#shared/transparency-log.ts'
 import type { BundleTrust } from '#shared/verify/trust.ts'
+import type { Binding, DurableStorage } from '#worker/storage.ts'
+import { createAuditStore } from '#worker/tenant/audit-store.ts'
 import { createTenantCore, type TenantCore } from '#worker/tenant/core.ts'
 import { TENANT } from './policies.ts'
 import { createReceiptMaker, EU_POLICY_TEXT, type ReceiptWish } from './receipts.ts'
@@ -50,8 +53,9 @@ export async function makeBundle({
       maker.make({ ...receipt, ticket: { issuedAtMs, expiresAtMs, ...receipt.ticket } }),
     ),
   )
+  const storage = createSqliteStorage()
   const core = createTenantCore({
-    storage: createSqliteStorage(),
+    storage,
     nowMs: Date.now,
     random: randomBytes,
     log: { domain, seed },
@@ -87,10 +91,7 @@ export async function makeBundle({
       settlesWithinMs: hasChain ? 60_000 : null,
       policies: [{ version: 1, policy: EU_POLICY_TEXT }],
       edges: [],
-      entries: core.audit.range(0, head.size).map((entry) => ({
-        ...entry,
-        proof: core.audit.inclusion({ index: entry.sequence, size: head.size }),
-      })),
+      entries: [...readProven(storage, head.size)],
       erasures: [],
       jobs: receipts.flatMap((signed, i) => {
         if (core.receipt(signed.id) === null) return []
@@ -103,3 +104,16 @@ export async function makeBundle({
     trust: { chain: createPinnedView(pins), logKeys: [publicKey], attesters: [] },
   }
 }
+
+/** A log's entries as its database has them, each with its inclusion: page by page, by one reader of its tree. */
+export function* readProven(storage: DurableStorage, size: number): Generator<ProvenEntry> {
+  const rows = (query: string, ...bindings: Binding[]) =>
+    storage.sql.exec(query, ...bindings).toArray()
+  const log = createAuditStore(rows, { nowMs: Date.now, random: randomBytes })
+  const read = log.reader()
+  for (let at = 0; at < size; at += PAGE)
+    for (const entry of log.range(at, Math.min(size, at + PAGE)))
+      yield { ...entry, proof: inclusionProof({ index: entry.sequence, size }, read) }
+}
+
+const PAGE = 500
