@@ -121,7 +121,7 @@ async function openBundle(head: BundleHead, context: OpenContext): Promise<OpenB
   const origin = logOrigin(head.domain ?? NO_DOMAIN, head.tenant)
   const expected = logOrigin(chain.domain ?? NO_DOMAIN, head.tenant)
   const { head: logHead, line: signed } = await readCheckpoint(head, { origin: expected, trust })
-  emit(line('log', 'bundle.domain', origin === expected, originOf(head)))
+  emit(line('log', 'bundle.domain', origin === expected && isSpelled(head), originOf(head)))
   emit(signed)
   emit(line('log', 'bundle.range', isRange(head, logHead), rangeOf(head, logHead)))
   const known = (trust.seenHeads ?? []).filter((seen) => seen.origin === origin)
@@ -247,6 +247,11 @@ class OpenBundle {
     if (said.result === 'missing') this.#context.tally.otherMissing += 1
     this.#context.emit(said)
   }
+}
+
+/** An address could be spelled in many ways that read the same; here it has one. */
+function isSpelled({ domain }: BundleHead): boolean {
+  return domain === null || domain.verifyingContract === domain.verifyingContract.toLowerCase()
 }
 
 function originOf({ tenant, domain }: BundleHead): string {

@@ -2,9 +2,12 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { verifyDocument } from '#scripts/lib/verify/document.ts'
 import { runVerifier } from '#scripts/lib/verify/run.ts'
 import type { AuditBundle } from '#shared/audit-bundle.ts'
+import { createRandom } from '../support/random.ts'
 import { makeBundle, type MadeBundle } from '../support/bundle.ts'
 
 let dir: string
@@ -136,6 +139,36 @@ describe('a document with two readings', () => {
     expect(code).toBe(2)
     expect(output).toContain('domain.chainId: there twice')
   })
+})
+
+describe('a file of which one byte is another', () => {
+  it('is never said to hold, and never stops the verifier', async () => {
+    const text = JSON.stringify(made.bundle)
+    const random = createRandom(20_261_130)
+    const reading = ({ settlesWithinMs: _, ...rest }: AuditBundle) => rest
+    let found = 0
+    for (let round = 0; round < 400; round += 1) {
+      const at = random.below(text.length)
+      const byte = String.fromCharCode(text.charCodeAt(at) ^ (1 << random.below(7)))
+      const changed = text.slice(0, at) + byte + text.slice(at + 1)
+      if (isSameReading(changed, reading)) continue
+      found += 1
+      const source = { name: 'changed.json', open: () => [changed] }
+      const { verdict } = await verifyDocument(source, made.trust, { line: () => {} })
+      expect(verdict.result, `${at}: ${changed.slice(at - 30, at + 30)}`).not.toBe('holds')
+    }
+    expect(found).toBeGreaterThan(350)
+  })
+
+  /** Such as another byte of when it should settle, which is nobody's proof. */
+  function isSameReading(text: string, reading: (bundle: AuditBundle) => unknown): boolean {
+    try {
+      const changed = reading(JSON.parse(text) as AuditBundle)
+      return isDeepStrictEqual(changed, reading(made.bundle))
+    } catch {
+      return false
+    }
+  }
 })
 
 describe('--within', () => {
