@@ -215,7 +215,7 @@ class OpenBundle {
 
   end(): void {
     const { trust, tally, emit } = this.#context
-    for (const { receiptId, jobId, receiptUntilMs } of this.#log.placements.values()) {
+    for (const [receiptId, { jobId, receiptUntilMs }] of this.#log.placements) {
       const isOver = receiptUntilMs <= (trust.nowMs ?? Date.now())
       if (!isOver) tally.receiptsMissing += 1
       const detail = isOver ? 'its retention has ended' : `its receipt ${receiptId} is not there`

@@ -19,13 +19,16 @@ export interface LogContext {
   emit(line: BundleLine): void
 }
 
+/** The little of a placement that is kept until its receipt comes. */
+type Placement = Pick<AuditDetail<'job.placed'>, 'jobId' | 'receiptUntilMs'>
+
 /** What a policy may be told of in. */
 const JOB_TYPES: ReadonlySet<AuditType> = new Set(['job.admitted', 'job.placed', 'job.refused'])
 
 /** Keeps 32 bytes of what an entry says, never the entry. */
 export class LogCheck {
   /** Readable placements, by their receipts: whoever finds a receipt takes its own out. */
-  readonly placements = new Map<Bytes32, AuditDetail<'job.placed'>>()
+  readonly placements = new Map<Bytes32, Placement>()
   /** Of the policies that admissions name. */
   readonly policyHashes = new Set<Bytes32>()
   readonly #context: LogContext
@@ -121,8 +124,8 @@ export class LogCheck {
     if (job !== null && jobId !== job) this.#fail(sequence, 'entry.detail', `it is not of ${job}`)
     try {
       if (type === 'job.placed') {
-        const detail = parseDetail(type, opening.detail)
-        this.placements.set(detail.receiptId, detail)
+        const { receiptId, jobId, receiptUntilMs } = parseDetail(type, opening.detail)
+        this.placements.set(receiptId, { jobId, receiptUntilMs })
       } else if (type === 'job.admitted') {
         this.policyHashes.add(parseDetail(type, opening.detail).policyHash)
       } else if (type === 'job.erased' || type === 'retention.swept') {

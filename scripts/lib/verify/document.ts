@@ -34,15 +34,19 @@ export interface ReceiptApi {
 
 /** @throws {AppError} invalid_request */
 export async function openSource(name: string, { url, key }: ReceiptApi): Promise<Source> {
-  if (!Bytes32.safeParse(name).success)
+  const id = Bytes32.safeParse(name.toLowerCase())
+  if (!id.success)
     return { name, open: () => decodeChunks(createReadStream(name, { highWaterMark: 1 << 18 })) }
   if (url === undefined)
     throw new AppError('invalid_request', `Where is receipt ${name}? Give --url and --key.`)
-  const response = await fetch(new URL(`/v1/receipts/${name}`, url), {
+  const text = await fetch(new URL(`/v1/receipts/${id.data}`, url), {
     headers: key === undefined ? {} : { authorization: `Bearer ${key}` },
     signal: AbortSignal.timeout(30_000),
   })
-  const text = await response.text()
+    .then((response) => response.text())
+    .catch((cause: unknown) => {
+      throw new AppError('invalid_request', `${url} does not answer: ${String(cause)}`, { cause })
+    })
   return { name, open: () => [text] }
 }
 
