@@ -1,4 +1,5 @@
 /** Checks a bundle, part by part as it comes, against nothing but pinned keys and the chain; names whatever does not hold or is not there. */
+import { hexToBytes } from 'viem'
 import { logOrigin } from '../audit.ts'
 import {
   BUNDLE_LISTS,
@@ -15,6 +16,7 @@ import type { JsonPart } from '../json-parts.ts'
 import { createBatchCheck } from './batches.ts'
 import { accessFor, isNoChain, type ChainAccess } from './chain-view.ts'
 import { createPolicyCheck, type PolicySum } from './countries.ts'
+import { DigestTable } from './digest-table.ts'
 import { checkJob } from './job-check.ts'
 import { lineAbout as line, type BundleLine } from './line.ts'
 import { findForks, readCheckpoint } from './log.ts'
@@ -143,7 +145,7 @@ class OpenBundle {
   readonly #log: LogCheck
   readonly #policies: ReturnType<typeof createPolicyCheck>
   readonly #batches: ReturnType<typeof createBatchCheck>
-  readonly #receipts = new Set<string>()
+  readonly #receipts = new DigestTable()
   readonly #edges = new Set<number>()
 
   constructor(head: BundleHead, context: Opened) {
@@ -198,10 +200,11 @@ class OpenBundle {
       log: this.#log,
     })
     const { id, receipt } = job.receipt
-    if (this.#receipts.has(id))
+    const digest = hexToBytes(id)
+    if (this.#receipts.get(digest) !== undefined)
       emit(line(receipt.ticket.jobId, 'bundle.jobs', false, 'its receipt is there twice'))
-    this.#receipts.add(id)
-    this.#log.placements.delete(id)
+    this.#receipts.set(digest, [placedAt, 0])
+    this.#log.placements.delete(digest)
     this.#policies.count(job.receipt)
     this.#batches.job(job, placedAt)
     for (const said of lines) emit(said)
@@ -215,11 +218,11 @@ class OpenBundle {
 
   end(): void {
     const { trust, tally, emit } = this.#context
-    for (const [receiptId, { jobId, receiptUntilMs }] of this.#log.placements) {
+    for (const [receiptId, [sequence, receiptUntilMs]] of this.#log.placements.entries()) {
       const isOver = receiptUntilMs <= (trust.nowMs ?? Date.now())
       if (!isOver) tally.receiptsMissing += 1
       const detail = isOver ? 'its retention has ended' : `its receipt ${receiptId} is not there`
-      emit(line(jobId, 'job.receipt', isOver || 'missing', detail))
+      emit(line(`entry ${sequence}`, 'job.receipt', isOver || 'missing', detail))
     }
     const receipts = some(this.#receipts.size, 'receipt')
     emit(line('bundle', 'bundle.jobs', true, `${receipts}, each once`))

@@ -1,9 +1,10 @@
 /** The log's part of a bundle, entry by entry: each commitment and place in the tree, what the range lacks, and what explains it. */
-import type { AuditDetail, AuditType } from '../audit.ts'
-import { parseDetail } from '../audit.ts'
+import { hexToBytes } from 'viem'
+import { parseDetail, type AuditType } from '../audit.ts'
 import type { BundleHead, ProvenEntry } from '../audit-bundle.ts'
 import type { LogHead } from '../checkpoint.ts'
 import type { Bytes32 } from '../ids.ts'
+import { DigestTable } from './digest-table.ts'
 import { createTold, type Found } from './told.ts'
 import { checkLeaf } from './leaf.ts'
 import { lineAbout as line, type BundleLine, type LineName } from './line.ts'
@@ -19,16 +20,13 @@ export interface LogContext {
   emit(line: BundleLine): void
 }
 
-/** The little of a placement that is kept until its receipt comes. */
-type Placement = Pick<AuditDetail<'job.placed'>, 'jobId' | 'receiptUntilMs'>
-
 /** What a policy may be told of in. */
 const JOB_TYPES: ReadonlySet<AuditType> = new Set(['job.admitted', 'job.placed', 'job.refused'])
 
 /** Keeps 32 bytes of what an entry says, never the entry. */
 export class LogCheck {
-  /** Readable placements, by their receipts: whoever finds a receipt takes its own out. */
-  readonly placements = new Map<Bytes32, Placement>()
+  /** Readable placements, by their receipts: the entry, and until when the receipt is kept. Whoever finds a receipt takes its own out. */
+  readonly placements = new DigestTable()
   /** Of the policies that admissions name. */
   readonly policyHashes = new Set<Bytes32>()
   readonly #context: LogContext
@@ -124,8 +122,8 @@ export class LogCheck {
     if (job !== null && jobId !== job) this.#fail(sequence, 'entry.detail', `it is not of ${job}`)
     try {
       if (type === 'job.placed') {
-        const { receiptId, jobId, receiptUntilMs } = parseDetail(type, opening.detail)
-        this.placements.set(receiptId, { jobId, receiptUntilMs })
+        const { receiptId, receiptUntilMs } = parseDetail(type, opening.detail)
+        this.placements.set(hexToBytes(receiptId), [sequence, receiptUntilMs])
       } else if (type === 'job.admitted') {
         this.policyHashes.add(parseDetail(type, opening.detail).policyHash)
       } else if (type === 'job.erased' || type === 'retention.swept') {

@@ -2,7 +2,8 @@
 import { stringToBytes } from 'viem'
 import type { AuditType } from '../audit.ts'
 import { canonicalJson } from '../canonical-json.ts'
-import { sha256Hex } from '../sha256.ts'
+import { sha256Bytes } from '../sha256.ts'
+import { DigestTable } from './digest-table.ts'
 import type { LineResult } from './line.ts'
 
 export interface Told {
@@ -16,18 +17,18 @@ export interface Found extends Told {
 }
 
 export function createTold() {
-  const told = new Map<string, Told>()
+  const told = new DigestTable()
   return {
-    add: (type: AuditType, detail: unknown, at: Told): void =>
-      void told.set(keyOf(type, detail), at),
+    add: (type: AuditType, detail: unknown, { sequence, atMs }: Told): void =>
+      told.set(keyOf(type, detail), [sequence, atMs]),
 
     find(type: AuditType, detail: unknown): Found | undefined {
       const found = told.get(keyOf(type, detail))
-      return found === undefined ? undefined : { ...found, result: 'passed' }
+      return found && { sequence: found[0], atMs: found[1], result: 'passed' }
     },
   }
 }
 
-function keyOf(type: AuditType, detail: unknown): string {
-  return sha256Hex(stringToBytes(`${type} ${canonicalJson(detail)}`))
+function keyOf(type: AuditType, detail: unknown): Uint8Array {
+  return sha256Bytes(stringToBytes(`${type} ${canonicalJson(detail)}`))
 }
