@@ -68,6 +68,7 @@ export function checkResidency({ ticket, policy }: JobOffer, self: Omit<NodeSelf
     evidence: self.welcome.place.evidence,
     possible: self.welcome.place.possible,
     trust: self.welcome.place.trust,
+    voucher: self.welcome.place.voucher,
     networks: self.welcome.networks,
     quarantined: self.welcome.quarantine !== null,
   }

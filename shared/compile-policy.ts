@@ -17,13 +17,14 @@ export function compilePolicy(
   policy: Policy,
   at: { tenant: TenantId; version: number },
 ): CompiledPolicy {
-  const { ingress, compute, regions, ...rest } = policy
+  const { ingress, compute, regions, vouchers, ...rest } = policy
   const fields = {
     tenant: at.tenant,
     version: at.version,
     ingress: placeSet(ingress, regions),
     compute: placeSet(compute, regions),
     regions,
+    vouchers: [...new Set(vouchers)].toSorted(),
     ...rest,
   }
   return { ...fields, hash: policyHash(fields) }
@@ -37,7 +38,7 @@ export function placeSet({ allow, deny }: PolicyPlaces, regions: number): Countr
 export const POLICY_TYPE =
   'Policy(bytes32 tenant,bytes32 id,uint32 version,uint256 ingress,uint256 compute,uint8 storageJurisdiction,' +
   'uint8 minEvidence,uint8 dataClass,bool personalOnPublicNodes,uint8 nodeTrust,uint16 retentionDays,' +
-  'uint8 verification,bytes32 network,uint32 regions)'
+  'uint8 verification,bytes32 network,uint32 regions,bytes32 vouchers)'
 
 /** EIP-712 struct hash of a compiled policy; the contract computes the same from the same fields. */
 export function policyHash(policy: Omit<CompiledPolicy, 'hash'>): Bytes32 {
@@ -56,7 +57,13 @@ export function policyHash(policy: Omit<CompiledPolicy, 'hash'>): Bytes32 {
     VERIFICATION_LEVELS.indexOf(policy.verification),
     networkHash(policy.network),
     policy.regions,
+    vouchersHash(policy.vouchers),
   ])
+}
+
+/** Of the names as one text. */
+export function vouchersHash(vouchers: readonly string[]): Bytes32 {
+  return nameHash(vouchers.join(' '))
 }
 
 /** No consortium is the zero word, which no name hashes to. */

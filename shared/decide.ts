@@ -1,7 +1,9 @@
 /** The residency decision: one pure function that Worker, Hub, node and Ledger all run. It allocates nothing. */
 import {
   EVIDENCE_CLASSES,
+  NAMED_VOUCHER,
   NODE_TRUSTS,
+  OPERATOR_TENANT,
   type CompiledPolicy,
   type EvidenceClass,
   type NodeTrust,
@@ -16,6 +18,8 @@ export interface NodeFacts {
   /** Every country that the evidence leaves possible. */
   readonly possible: CountrySet
   readonly trust: NodeTrust
+  /** The tenant whose key vouched for it, by which it has its trust; the operator's for what the operator attests. */
+  readonly voucher: string | null
   /** Consortia that it is a node of. */
   readonly networks: readonly string[]
   readonly quarantined: boolean
@@ -53,16 +57,32 @@ export function decide(
   if (EVIDENCE_CLASSES.indexOf(node.evidence) < EVIDENCE_CLASSES.indexOf(policy.minEvidence))
     return 'evidence.min'
   if (isOutOfBounds(policy, allowed, node)) return 'evidence.bounds'
-  if (policy.dataClass === 'phi' && node.trust !== 'dedicated') return 'data_class.phi'
-  if (policy.dataClass === 'special' && node.trust === 'public') return 'data_class.special'
-  if (policy.dataClass === 'personal' && node.trust === 'public' && !policy.personalOnPublicNodes)
+  const trust = trustUnder(policy, node)
+  if (policy.dataClass === 'phi' && trust !== 'dedicated') return 'data_class.phi'
+  if (policy.dataClass === 'special' && trust === 'public') return 'data_class.special'
+  if (policy.dataClass === 'personal' && trust === 'public' && !policy.personalOnPublicNodes)
     return 'data_class.personal'
-  if (NODE_TRUSTS.indexOf(node.trust) < NODE_TRUSTS.indexOf(policy.nodeTrust))
-    return 'node_trust.min'
+  if (NODE_TRUSTS.indexOf(trust) < NODE_TRUSTS.indexOf(policy.nodeTrust)) return 'node_trust.min'
   if (policy.network !== null && !node.networks.includes(policy.network)) return 'network.member'
   // No answer is replicated yet, so no node can give what such a policy asks.
   if (policy.verification !== 'none') return 'verification.min'
   return 'allow'
+}
+
+/** What the policy takes a node for: one for which nobody vouches whose word counts here is a public node. */
+export function trustUnder(
+  { vouchers, tenant }: Pick<CompiledPolicy, 'vouchers' | 'tenant'>,
+  { trust, voucher }: Pick<NodeFacts, 'trust' | 'voucher'>,
+): NodeTrust {
+  if (trust === 'public' || voucher === null) return 'public'
+  for (const name of vouchers) {
+    if (name === 'anyone') return trust
+    if (name === 'own' && voucher === tenant) return trust
+    if (name === 'operator' && voucher === OPERATOR_TENANT) return trust
+    const isNamed = name.startsWith(NAMED_VOUCHER) && name.endsWith(voucher)
+    if (isNamed && name.length === NAMED_VOUCHER.length + voucher.length) return trust
+  }
+  return 'public'
 }
 
 /** Whether a request may enter where TLS ended. An unknown place is in no policy's set. */

@@ -2,11 +2,11 @@
 import { sha256, stringToBytes } from 'viem'
 import { z } from 'zod'
 import { canonicalJson } from './canonical-json.ts'
-import { Bytes32, NodeId, Signature } from './ids.ts'
+import { Bytes32, NodeId, Signature, type TenantId } from './ids.ts'
 import { LIMITS } from './limits.ts'
 import { memoizeByObject } from './memoize.ts'
 import { CountryCode } from './node.ts'
-import { EVIDENCE_CLASSES, EVIDENCE_SOURCES, NODE_TRUSTS, type NodeTrust } from './policy.ts'
+import { EVIDENCE_CLASSES, EVIDENCE_SOURCES, OPERATOR_TENANT, type NodeTrust } from './policy.ts'
 import type { Place } from './receipt.ts'
 import { countryBit } from './region.ts'
 import { PublicKey, verifySignature, type Signer } from './signature.ts'
@@ -117,16 +117,22 @@ export const evidenceHash = memoizeByObject((record: EvidenceRecord): Bytes32 =>
   sha256(stringToBytes(canonicalJson(record))),
 )
 
+/** What a key did for a node that showed it. */
+export interface Backing {
+  readonly trust: NodeTrust
+  /** The key's tenant; null where nobody vouched. */
+  readonly voucher: TenantId | null
+}
+
 /** The place that goes into tickets. An attested node is the operator's own. */
-export function placeOf(record: EvidenceRecord, trust: NodeTrust): Place {
+export function placeOf(record: EvidenceRecord, { trust, voucher }: Backing): Place {
+  const isAttested = record.class === 'attested'
   return {
     country: countryBit(record.claim),
     evidence: record.class,
     source: record.source,
-    trust:
-      record.class === 'attested'
-        ? 'dedicated'
-        : (NODE_TRUSTS.find((t) => t === trust) ?? 'public'),
+    trust: isAttested ? 'dedicated' : trust,
+    voucher: isAttested ? OPERATOR_TENANT : voucher,
     possible: record.possible,
     evidenceHash: evidenceHash(record),
   }

@@ -1,6 +1,6 @@
 /** A decision in words: why a node is refused, and what would have been needed. Pure; the rules themselves are in `decide.ts`. */
 import { nameCountries } from './country-words.ts'
-import { COMPUTE_RULES, decide, type ComputeRule, type NodeFacts } from './decide.ts'
+import { COMPUTE_RULES, decide, trustUnder, type ComputeRule, type NodeFacts } from './decide.ts'
 import { NODE_TRUSTS, type CompiledPolicy, type NodeTrust } from './policy.ts'
 import { countryCode, intersect, NO_COUNTRY, without, type CountrySet } from './region.ts'
 
@@ -43,6 +43,7 @@ export function neededNode({ policy, allowed }: JobPlaces): string {
   return [
     `a node in ${nameCountries(intersect(policy.compute, allowed))} with evidence ${policy.minEvidence} or better`,
     `${trust === 'public' ? 'of any trust' : trust === 'dedicated' ? 'dedicated' : `${trust} or better`} for ${policy.dataClass} data`,
+    ...(trust === 'public' ? [] : [`vouched for by ${policy.vouchers.join(' or ')}`]),
     ...(policy.network === null ? [] : [`of network ${policy.network}`]),
     ...(policy.verification === 'none'
       ? []
@@ -63,6 +64,11 @@ export function explainVerdict(
   node: NodeFacts,
 ): string {
   const country = countryCode(node.country)
+  const trust = trustUnder(policy, node)
+  const standing =
+    trust === node.trust
+      ? `is ${trust}`
+      : `is vouched for by a tenant whose word does not count here (vouchers: ${policy.vouchers.join(', ')}), and so is public`
   switch (verdict) {
     case 'allow':
       return `stands in ${country} by ${node.evidence} evidence and meets every rule of the policy`
@@ -77,13 +83,13 @@ export function explainVerdict(
     case 'evidence.bounds':
       return `is bounded to ${nameCountries(node.possible)}, of which the job may not run in ${nameCountries(without(node.possible, intersect(policy.compute, allowed)))}`
     case 'data_class.phi':
-      return `is ${node.trust}; phi runs on dedicated nodes only`
+      return `${standing}; phi runs on dedicated nodes only`
     case 'data_class.special':
-      return 'is public; special data never reaches public nodes'
+      return `${standing}; special data never reaches public nodes`
     case 'data_class.personal':
-      return 'is public; personal data reaches public nodes only where the policy says personalOnPublicNodes'
+      return `${standing}; personal data reaches public nodes only where the policy says personalOnPublicNodes`
     case 'node_trust.min':
-      return `is ${node.trust}; the policy asks for ${policy.nodeTrust} or better`
+      return `${standing}; the policy asks for ${policy.nodeTrust} or better`
     case 'network.member':
       return `is not of network ${policy.network ?? ''}`
     case 'verification.min':

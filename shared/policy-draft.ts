@@ -39,6 +39,8 @@ const MEANS: Readonly<Record<Pin, (policy: Policy) => string>> = {
   dataClass: ({ dataClass }) => `every input is taken for ${dataClass} data`,
   personalOnPublicNodes: () => 'personal data never reaches public nodes',
   nodeTrust: (policy) => `the data class decides: nodes that are ${leastTrust(policy)} or better`,
+  vouchers: () =>
+    'a node counts as verified or dedicated only on the word of this tenant’s own keys or of the operator',
   verification: () => 'one node answers, and nobody computes it again',
   network: () => 'nodes of any network, or of none',
   retentionDays: ({ retentionDays }) => `records of a job are erased after ${retentionDays} days`,

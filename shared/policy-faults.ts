@@ -15,6 +15,7 @@ export function policyFaults(policy: Policy): FieldFault[] {
         ...emptyPlaces(policy, 'ingress'),
         ...idleOptIn(policy),
         ...openPhi(policy),
+        ...unvouched(policy),
       ]
 }
 
@@ -69,6 +70,18 @@ function openPhi({ dataClass, nodeTrust }: Policy): FieldFault[] {
     {
       pointer: '/nodeTrust',
       detail: `is "${nodeTrust}", and phi runs on dedicated nodes only; set it to "dedicated"`,
+    },
+  ]
+}
+
+/** Only the operator makes a node dedicated. */
+function unvouched({ dataClass, nodeTrust, vouchers }: Policy): FieldFault[] {
+  if (dataClass !== 'phi' && nodeTrust !== 'dedicated') return []
+  if (vouchers.some((name) => name === 'operator' || name === 'anyone')) return []
+  return [
+    {
+      pointer: '/vouchers',
+      detail: 'leaves out the operator, who alone makes nodes dedicated; add "operator"',
     },
   ]
 }

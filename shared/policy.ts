@@ -63,6 +63,22 @@ export const PolicyId = plainName()
 /** A consortium of nodes, as the operator names it in the keys of those who run them. */
 export const NetworkId = plainName()
 
+/** The tenant whose keys are the operator's own; what the operator attests counts as vouched for by it, too. */
+export const OPERATOR_TENANT = TenantId.parse('operator')
+
+/** Before the name of a tenant. */
+export const NAMED_VOUCHER = 'tenant:'
+
+/** Whose word for a node counts: the tenant's own keys, the operator's, those of a named tenant, or anyone's. */
+const Voucher = z
+  .string()
+  .refine(
+    (name) =>
+      ['own', 'operator', 'anyone'].includes(name) ||
+      (name.startsWith(NAMED_VOUCHER) &&
+        TenantId.safeParse(name.slice(NAMED_VOUCHER.length)).success),
+    'write own, operator, anyone, or tenant:NAME',
+  )
 /** A policy as it is published: nothing is left open. Published versions never change. */
 export const Policy = z.strictObject({
   id: PolicyId,
@@ -80,6 +96,8 @@ export const Policy = z.strictObject({
   personalOnPublicNodes: z.boolean().default(false),
   /** The least trusted kind of node. @default public */
   nodeTrust: z.enum(NODE_TRUSTS).default('public'),
+  /** Whose word for a node counts; one that only others vouch for is a public node. @default own, operator */
+  vouchers: z.array(Voucher).min(1).max(16).default(['own', 'operator']),
   /** How answers must be checked. @default none */
   verification: z.enum(VERIFICATION_LEVELS).default('none'),
   /** Only nodes of this consortium; null for any. @default null */
@@ -116,6 +134,8 @@ export const CompiledPolicy = z.strictObject({
   personalOnPublicNodes: z.boolean(),
   nodeTrust: z.enum(NODE_TRUSTS),
   retentionDays: z.int(),
+  /** Each once, in the order of their names. */
+  vouchers: z.array(Voucher).min(1).max(16),
   verification: z.enum(VERIFICATION_LEVELS),
   network: NetworkId.nullable(),
   regions: z.int(),

@@ -21,6 +21,8 @@ export const Place = z.strictObject({
   source: z.enum(EVIDENCE_SOURCES),
   /** How far the deployment trusts the node; part of what the policy decides on. */
   trust: z.enum(NODE_TRUSTS),
+  /** The tenant whose key vouched for the node, `operator` for the operator; null for nobody. The policy says whose word counts. */
+  voucher: TenantId.nullable(),
   /** Every country that the evidence leaves possible: only the claimed one, unless round trips bound the node. */
   possible: Bytes32,
   /** sha-256 of the canonical JSON of the evidence record (`evidence.ts`); zero where there is none. */
@@ -51,7 +53,7 @@ export type Ticket = z.infer<typeof Ticket>
 
 export const TICKET_TYPE =
   'Ticket(bytes32 jobId,uint32 attempt,bytes32 hub,bytes32 node,bytes32 tenant,bytes32 policyHash,uint256 allowed,' +
-  'uint8 country,uint8 evidence,uint8 source,uint8 trust,uint256 possible,bytes32 evidenceHash,bytes32 workDigest,' +
+  'uint8 country,uint8 evidence,uint8 source,uint8 trust,uint256 possible,bytes32 evidenceHash,bytes32 voucher,bytes32 workDigest,' +
   'bytes32 inputCommitment,uint64 units,uint64 priceMicroUsd,uint64 issuedAtMs,uint64 expiresAtMs)'
 
 /** Of a ticket that nobody changes: hub and node ask for it several times a job. */
@@ -67,6 +69,7 @@ export const ticketHash = memoizeByObject((ticket: Ticket): Bytes32 =>
     ...placeWords(ticket.place),
     ticket.place.possible,
     ticket.place.evidenceHash,
+    voucherHash(ticket.place.voucher),
     ticket.workDigest,
     ticket.inputCommitment,
     ticket.units,
@@ -75,6 +78,11 @@ export const ticketHash = memoizeByObject((ticket: Ticket): Bytes32 =>
     ticket.expiresAtMs,
   ]),
 )
+
+/** Nobody is the zero word, which no name hashes to. */
+export function voucherHash(voucher: string | null): Bytes32 {
+  return voucher === null ? NO_EVIDENCE : nameHash(voucher)
+}
 
 /** How an answer was checked. */
 export const VERIFICATIONS = ['none', 'replicated', 'canary'] as const

@@ -32,7 +32,7 @@ export function describeEntry({ type, opening }: LogEntry): string {
     }
     case 'job.placed': {
       const { place } = parseDetail(type, detail)
-      return `In ${countryName(countryCode(place.country))} on ${place.evidence} evidence (${place.source}), on a ${place.trust} node.`
+      return `In ${countryName(countryCode(place.country))} on ${place.evidence} evidence (${place.source}), on a ${place.trust} node${place.voucher === null ? '' : `, vouched for by ${place.voucher}`}.`
     }
     case 'job.refused': {
       const { code, rule, count: times, policyId } = parseDetail(type, detail)

@@ -45,6 +45,7 @@ export function isSame({ fields, compute, ingress }: PolicyDiff): boolean {
 /** A field's value in words. */
 export function showField({ pointer, kind }: PolicyField, policy: Policy): string {
   const value = valueAt(policy, pointer)
+  if (kind === 'names' && Array.isArray(value)) return value.map(textOf).join(', ')
   if (Array.isArray(value)) {
     return value.length === 0 ? 'none' : value.map((name) => regionLabel(String(name))).join(', ')
   }

@@ -27,6 +27,7 @@ const FRESH = {
   dataClass: 'personal',
   personalOnPublicNodes: false,
   nodeTrust: 'public',
+  vouchers: ['own', 'operator'],
   verification: 'none',
   network: null,
   retentionDays: 30,

@@ -12,7 +12,7 @@ export interface PolicyField {
   readonly pointer: string
   readonly label: string
   readonly hint: string
-  readonly kind: 'regions' | 'choice' | 'switch' | 'days' | 'name'
+  readonly kind: 'regions' | 'choice' | 'switch' | 'days' | 'name' | 'names'
   readonly choices?: readonly Choice[]
   /** Of choices that stand for a number or for none. */
   readonly toJson?: (text: string) => unknown
@@ -76,6 +76,13 @@ export const POLICY_FIELDS: readonly PolicyField[] = [
     hint: 'public: anybody’s browser tab; verified: vouched for by a key; dedicated: the operator’s own.',
     kind: 'choice',
     choices: plain(NODE_TRUSTS),
+  },
+  {
+    pointer: '/vouchers',
+    label: 'Whose word for a node counts',
+    hint: 'own: this tenant’s keys; operator: the operator’s keys and attestations; tenant:NAME: that tenant’s; anyone. A node that only others vouch for is a public node.',
+    kind: 'names',
+    toJson: (text) => text.split(/[\s,;]+/).filter((name) => name !== ''),
   },
   {
     pointer: '/network',

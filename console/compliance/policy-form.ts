@@ -143,7 +143,7 @@ function drawControl(
     ...common,
     type: isDays ? 'number' : 'text',
     autocomplete: 'off',
-    value: value === null || value === undefined ? '' : textOf(value),
+    value: Array.isArray(value) ? value.map(textOf).join(', ') : textOf(value),
     oninput: () => set(isDays ? daysOf(input.value) : toJson(input.value.trim())),
   })
   return input

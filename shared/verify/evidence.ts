@@ -24,7 +24,7 @@ export async function verifyEvidence(
   const hash = evidenceHash(record)
   const again = concludeEvidence(record, record.concludedAtMs)
   const isSame = canonicalJson(again) === canonicalJson(record)
-  const isPlace = canonicalJson(placeOf(record, place.trust)) === canonicalJson(place)
+  const isPlace = canonicalJson(placeOf(record, place)) === canonicalJson(place)
   const isFresh =
     record.concludedAtMs <= issuedAtMs + LIMITS.clockSkewMs && issuedAtMs <= record.expiresAtMs
   return [

@@ -111,7 +111,9 @@ async function runJobs(count: number): Promise<void> {
   for (let i = 0; i < count; i += 1) {
     const { receipt: plain } = await maker.make()
     const evidence = observedInGermany(plain.ticket.nodeId, ISSUED_MS - 500)
-    const receipt = await maker.make({ place: placeOf(evidence, 'public') })
+    const receipt = await maker.make({
+      place: placeOf(evidence, { trust: 'public', voucher: null }),
+    })
     receipts.push({ receipt, evidence, salt: SALT })
   }
   tenant.recordReceipts(receipts)

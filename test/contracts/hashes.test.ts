@@ -15,11 +15,12 @@ import { nameHash, type Bytes32 } from '#shared/ids.ts'
 import { PROVIDERS } from '#shared/job.ts'
 import { silentLog } from '#shared/log.ts'
 import { policyHash } from '#shared/compile-policy.ts'
-import { EVIDENCE_CLASSES, EVIDENCE_SOURCES, NODE_TRUSTS } from '#shared/policy.ts'
+import { EVIDENCE_CLASSES, EVIDENCE_SOURCES, NODE_TRUSTS, OPERATOR_TENANT } from '#shared/policy.ts'
 import {
   receiptHash,
   ticketHash,
   VERIFICATIONS,
+  voucherHash,
   type Place,
   type SignedReceipt,
   type Ticket,
@@ -27,7 +28,7 @@ import {
 import { SETTLEMENT_ABI } from '#shared/settlement-abi.ts'
 import { payoutHash } from '#shared/settlement.ts'
 import { policyWords } from '#worker/ledger/batch.ts'
-import { policy as anyPolicy } from '../support/policies.ts'
+import { policy as anyPolicy, TENANT } from '../support/policies.ts'
 import { createReceiptMaker, type ReceiptMaker } from '../support/receipts.ts'
 
 let dir: string
@@ -71,6 +72,7 @@ function ticketWords(ticket: Ticket) {
     ...placeWords(ticket.place),
     possible: BigInt(ticket.place.possible),
     evidenceHash: ticket.place.evidenceHash,
+    voucher: voucherHash(ticket.place.voucher),
     workDigest: ticket.workDigest,
     inputCommitment: ticket.inputCommitment,
     units: BigInt(ticket.units),
@@ -116,6 +118,7 @@ const place: fc.Arbitrary<Place> = fc.record({
   trust: fc.constantFrom(...NODE_TRUSTS),
   possible: bytes32,
   evidenceHash: bytes32,
+  voucher: fc.constantFrom(null, TENANT, OPERATOR_TENANT),
 })
 
 describe('[S1] the contract computes the hash that TypeScript computes', () => {

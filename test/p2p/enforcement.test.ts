@@ -230,6 +230,7 @@ describe('settlement alone, of what Worker, Hub and node did and signed together
     evidence: 'observed',
     source: 'edge',
     trust: 'public',
+    voucher: null,
     possible: onlyCountry(countryBit('US')),
     evidenceHash: `0x${'0'.repeat(64)}`,
   }

@@ -1,5 +1,6 @@
 /** Places as a hub sees them, for tests. */
 import type { MemberEvidence } from '#worker/hub/member-evidence.ts'
+import { OPERATOR_TENANT } from '#shared/policy.ts'
 import { NO_EVIDENCE, type Place } from '#shared/receipt.ts'
 import { countryBit, onlyCountry } from '#shared/region.ts'
 
@@ -11,10 +12,16 @@ export function placeIn(code: string, change: Partial<Place> = {}): Place {
     evidence: 'observed',
     source: 'edge',
     trust: 'public',
+    voucher: voucherFor(change),
     possible: onlyCountry(country),
     evidenceHash: NO_EVIDENCE,
     ...change,
   }
+}
+
+/** What is more than public has the operator's word, unless the change says otherwise. */
+export function voucherFor({ trust = 'public' }: Partial<Place>): Place['voucher'] {
+  return trust === 'public' ? null : OPERATOR_TENANT
 }
 
 /** Evidence of a member that stays as it is. */

@@ -35,6 +35,7 @@ export const policy = fc
     dataClass: fc.constantFrom(...DATA_CLASSES),
     personalOnPublicNodes: fc.boolean(),
     nodeTrust: fc.constantFrom(...NODE_TRUSTS),
+    vouchers: fc.subarray(['own', 'operator', 'anyone', 'tenant:other'], { minLength: 1 }),
     network: fc.constantFrom(null, null, 'clinics', 'harbours'),
     verification: fc.constantFrom('none', 'none', 'none', 'replicated' as const),
     regions: fc.constantFrom(CURRENT_REGIONS, ...REGION_LISTS.map(({ version }) => version)),
@@ -51,5 +52,6 @@ export const facts: fc.Arbitrary<NodeFacts> = fc.record({
   networks,
   evidence: fc.constantFrom(...EVIDENCE_CLASSES),
   trust: fc.constantFrom(...NODE_TRUSTS),
+  voucher: fc.constantFrom(null, 'acme', 'operator', 'other'),
   quarantined: fc.boolean(),
 })

@@ -17,6 +17,7 @@ import {
 } from '#shared/receipt.ts'
 import { countryBit, onlyCountry } from '#shared/region.ts'
 import { createSigner, generateSigningKey, type Signer } from '#shared/signature.ts'
+import { voucherFor } from './place.ts'
 import { TENANT } from './policies.ts'
 import { asPolicy } from '#test/support/as-policy.ts'
 
@@ -118,6 +119,7 @@ function ticketOf(wish: ReceiptWish, policy: CompiledPolicy, nodeId: NodeId): Ti
       evidence: 'observed',
       source: 'edge',
       trust: 'public',
+      voucher: voucherFor(wish.place ?? {}),
       possible: onlyCountry(wish.place?.country ?? countryBit('DE')),
       evidenceHash: NO_EVIDENCE,
       ...wish.place,

@@ -93,6 +93,16 @@ const FIELDS: Readonly<
       VERIFICATION_LEVELS.indexOf(now.verification) -
         VERIFICATION_LEVELS.indexOf(then.verification),
     ),
+  // Fewer whose word counts are stricter; where each has one that the other lacks, neither is.
+  vouchers(now, then) {
+    const lacks = (a: readonly string[], b: readonly string[]) =>
+      !a.includes('anyone') && b.some((name) => !a.includes(name))
+    const [narrower, wider] = [
+      lacks(now.vouchers, then.vouchers),
+      lacks(then.vouchers, now.vouchers),
+    ]
+    return narrower && wider ? Number.NaN : Number(narrower) - Number(wider)
+  },
   network: (now, then) => named(now.network, then.network, null),
   retentionDays: (now, then) => Math.sign(then.retentionDays - now.retentionDays),
   // What the batch holds cannot move: it must rest where the newer version wants it already.

@@ -256,6 +256,7 @@ export function factsOf(member: Member): NodeView['facts'] {
     evidence: place.evidence,
     possible: place.possible,
     trust: place.trust,
+    voucher: place.voucher,
     networks: member.admission.networks,
     quarantined: member.quarantine !== null,
   }

@@ -2,6 +2,7 @@
 import { concludeEvidence } from '#shared/conclude-evidence.ts'
 import {
   placeOf,
+  type Backing,
   type EvidenceRecord,
   type PlaceObservation,
   type SignedAttestation,
@@ -9,7 +10,6 @@ import {
 } from '#shared/evidence.ts'
 import type { NodeId } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'
-import type { NodeTrust } from '#shared/policy.ts'
 import type { Place } from '#shared/receipt.ts'
 
 /** The part that tickets and the filter need. */
@@ -31,11 +31,10 @@ export interface EvidenceKeeper extends MemberEvidence {
   attest(attestation: SignedAttestation | null): void
 }
 
-export interface EvidenceKeeperOptions {
+export interface EvidenceKeeperOptions extends Backing {
   readonly nodeId: NodeId
   readonly hub: string
   readonly claim: string
-  readonly trust: NodeTrust
   readonly observation: PlaceObservation
   /** From an earlier visit, as far as they still count. */
   readonly echoes: readonly SignedEcho[]
@@ -48,16 +47,16 @@ export interface EvidenceKeeperOptions {
 const QUARANTINE_CHARS = 512
 
 export function createEvidenceKeeper(options: EvidenceKeeperOptions): EvidenceKeeper {
-  const { now, onChange, trust } = options
+  const { now, onChange } = options
   let { attestation } = options
   let echoes = [...options.echoes]
   let record = concludeEvidence({ ...options, echoes, attestation }, now())
-  let place = placeOf(record, trust)
+  let place = placeOf(record, options)
 
   const conclude = () => {
     const before = record
     record = concludeEvidence({ ...options, echoes, attestation }, now())
-    place = placeOf(record, trust)
+    place = placeOf(record, options)
     // What no longer counts is forgotten: the record holds the best of each anchor.
     echoes = [...record.echoes]
     if (differs(before, record)) onChange()

@@ -51,6 +51,6 @@ export function createNeighbours(now: () => number): Neighbours {
 }
 
 function factsOf({ place, networks, isQuarantined }: RemoteNode) {
-  const { country, evidence, possible, trust } = place
-  return { country, evidence, possible, trust, networks, quarantined: isQuarantined }
+  const { country, evidence, possible, trust, voucher } = place
+  return { country, evidence, possible, trust, voucher, networks, quarantined: isQuarantined }
 }

@@ -211,11 +211,12 @@ function keepEvidence(
   admission: Admission,
   onChange: () => void,
 ): EvidenceKeeper {
-  const { nodeId, claim, trust, observation } = admission
+  const { nodeId, claim, trust, voucher, observation } = admission
   return createEvidenceKeeper({
     nodeId,
     claim,
     trust,
+    voucher: voucher?.tenant ?? null,
     observation,
     hub: greeting.hub,
     echoes: evidence.echoes.of(nodeId),

@@ -2,7 +2,7 @@
 import { encodeFunctionData, type Hex } from 'viem'
 import { invariant } from '#shared/errors.ts'
 import { checkpointLeaf, type TenantCheckpoint } from '#shared/audit.ts'
-import { networkHash } from '#shared/compile-policy.ts'
+import { networkHash, vouchersHash } from '#shared/compile-policy.ts'
 import { nameHash, type Address, type Bytes32 } from '#shared/ids.ts'
 import { buildMerkleTree, type MerkleTree } from '#shared/merkle.ts'
 import {
@@ -158,6 +158,7 @@ export function policyWords(policy: CompiledPolicy) {
     verification: VERIFICATION_LEVELS.indexOf(policy.verification),
     network: networkHash(policy.network),
     regions: policy.regions,
+    vouchers: vouchersHash(policy.vouchers),
   }
 }
 

@@ -24,6 +24,7 @@ struct Policy {
     uint8 verification;
     bytes32 network;
     uint32 regions;
+    bytes32 vouchers;
 }
 
 /// @notice Permission to run one attempt of one job on one node.
@@ -41,6 +42,7 @@ struct Ticket {
     uint8 trust;
     uint256 possible;
     bytes32 evidenceHash;
+    bytes32 voucher;
     bytes32 workDigest;
     bytes32 inputCommitment;
     uint64 units;
@@ -79,10 +81,10 @@ struct Receipt {
 /// @dev All fields are static, so abi.encode of a struct is exactly its EIP-712 encodeData.
 library Hashes {
     bytes32 internal constant POLICY_TYPEHASH = keccak256(
-        "Policy(bytes32 tenant,bytes32 id,uint32 version,uint256 ingress,uint256 compute,uint8 storageJurisdiction,uint8 minEvidence,uint8 dataClass,bool personalOnPublicNodes,uint8 nodeTrust,uint16 retentionDays,uint8 verification,bytes32 network,uint32 regions)"
+        "Policy(bytes32 tenant,bytes32 id,uint32 version,uint256 ingress,uint256 compute,uint8 storageJurisdiction,uint8 minEvidence,uint8 dataClass,bool personalOnPublicNodes,uint8 nodeTrust,uint16 retentionDays,uint8 verification,bytes32 network,uint32 regions,bytes32 vouchers)"
     );
     bytes32 internal constant TICKET_TYPEHASH = keccak256(
-        "Ticket(bytes32 jobId,uint32 attempt,bytes32 hub,bytes32 node,bytes32 tenant,bytes32 policyHash,uint256 allowed,uint8 country,uint8 evidence,uint8 source,uint8 trust,uint256 possible,bytes32 evidenceHash,bytes32 workDigest,bytes32 inputCommitment,uint64 units,uint64 priceMicroUsd,uint64 issuedAtMs,uint64 expiresAtMs)"
+        "Ticket(bytes32 jobId,uint32 attempt,bytes32 hub,bytes32 node,bytes32 tenant,bytes32 policyHash,uint256 allowed,uint8 country,uint8 evidence,uint8 source,uint8 trust,uint256 possible,bytes32 evidenceHash,bytes32 voucher,bytes32 workDigest,bytes32 inputCommitment,uint64 units,uint64 priceMicroUsd,uint64 issuedAtMs,uint64 expiresAtMs)"
     );
     bytes32 internal constant RECEIPT_TYPEHASH = keccak256(
         "Receipt(bytes32 ticketHash,bytes32 jobId,uint32 attempt,bytes32 tenant,bytes32 policyHash,uint8 country,uint8 evidence,uint8 source,uint8 trust,bytes32 node,bytes32 receiptKeyX,bytes32 receiptKeyY,bytes32 workDigest,bytes32 inputCommitment,bytes32 outputCommitment,uint64 units,uint64 priceMicroUsd,uint64 amountMicroUsd,uint64 startedAtMs,uint64 finishedAtMs,uint8 provider,uint8 verification)"

@@ -51,6 +51,7 @@ abstract contract SettlementFixture is ForgeTest {
         policy.retentionDays = 30;
         policy.network = keccak256("clinics");
         policy.regions = 20261101;
+        policy.vouchers = keccak256("operator own");
     }
 
     function _uses(uint256 countries) internal pure returns (ISettlement.PolicyUse[] memory uses) {

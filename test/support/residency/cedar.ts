@@ -3,7 +3,7 @@ import * as cedar from '@cedar-policy/cedar-wasm/nodejs'
 import { COMPUTE_RULES, type ComputeRule } from '#shared/decide.ts'
 import type { Policy } from '#shared/policy.ts'
 import type { DrawnNode } from './draw.ts'
-import { spellCompute } from './oracle.ts'
+import { spellCompute, spellVouchers } from './oracle.ts'
 
 export interface CedarPolicy {
   /** @param places what the request may still use: the effective set of the job, by name */
@@ -56,6 +56,7 @@ function entityOf(node: DrawnNode) {
       quarantined,
       evidence: STRENGTH[node.evidence],
       trust: TRUST[node.trust],
+      voucher: node.voucher ?? '',
     },
     parents: [],
   }
@@ -67,6 +68,13 @@ function writeCedar(policy: Policy): Record<string, string> {
   const forbid = (when: string) => `forbid (principal, action, resource) when { ${when} };`
   const isInside = (set: string) =>
     `resource.possible.contains(resource.country) && ${set}.containsAll(resource.possible)`
+  const counted = spellVouchers(policy)
+  const isVouched =
+    counted === undefined
+      ? 'resource.voucher != ""'
+      : `[${[...counted].map((name) => `"${name}"`).join(', ')}].contains(resource.voucher)`
+  const isBelow = (trust: keyof typeof TRUST) =>
+    forbid(trust === 'public' ? 'false' : `resource.trust < ${TRUST[trust]} || !(${isVouched})`)
   const rules: Record<string, string | false> = {
     run: 'permit (principal, action, resource);',
     'node.quarantined': forbid('resource.quarantined'),
@@ -80,14 +88,11 @@ function writeCedar(policy: Policy): Record<string, string> {
       forbid(
         `resource.evidence == ${STRENGTH.bounded} && !(${isInside(places)} && ${isInside('context.places')})`,
       ),
-    'data_class.phi': policy.dataClass === 'phi' && forbid(`resource.trust < ${TRUST.dedicated}`),
-    'data_class.special':
-      policy.dataClass === 'special' && forbid(`resource.trust < ${TRUST.verified}`),
+    'data_class.phi': policy.dataClass === 'phi' && isBelow('dedicated'),
+    'data_class.special': policy.dataClass === 'special' && isBelow('verified'),
     'data_class.personal':
-      policy.dataClass === 'personal' &&
-      !policy.personalOnPublicNodes &&
-      forbid(`resource.trust < ${TRUST.verified}`),
-    'node_trust.min': forbid(`resource.trust < ${TRUST[policy.nodeTrust]}`),
+      policy.dataClass === 'personal' && !policy.personalOnPublicNodes && isBelow('verified'),
+    'node_trust.min': isBelow(policy.nodeTrust),
     'network.member':
       policy.network !== null && forbid(`!resource.networks.contains("${policy.network}")`),
     'verification.min': policy.verification === 'replicated' && forbid('true'),

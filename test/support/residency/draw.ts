@@ -20,8 +20,18 @@ export interface DrawnNode {
   readonly evidence: EvidenceClass
   readonly possible: readonly string[]
   readonly trust: NodeTrust
+  /** Tenant whose key vouched for it. */
+  readonly voucher: string | null
   readonly networks: readonly string[]
   readonly quarantined: boolean
+}
+
+/** Whose policies are drawn. */
+export const OWN_TENANT = 'acme'
+const VOUCHERS = ['own', 'operator', 'anyone', 'tenant:other', 'tenant:her'] as const
+
+function drawVouchers(random: Random): string[] {
+  return [oneOf(random, VOUCHERS), ...someOf(random, VOUCHERS, 2)]
 }
 
 const COUNTRIES = ['DE', 'FR', 'AT', 'IS', 'CH', 'BR', 'US', 'PR', 'IN'] as const
@@ -54,6 +64,7 @@ export function drawPolicy(random: Random, id = 'drawn'): Policy {
     dataClass: seldom('public', [...DATA_CLASSES, 'personal']),
     personalOnPublicNodes: random.chance(0.3),
     nodeTrust: seldom('public', NODE_TRUSTS),
+    vouchers: random.chance(0.5) ? ['own', 'operator'] : drawVouchers(random),
     verification: random.chance(0.05) ? 'replicated' : 'none',
     network: random.chance(0.2) ? oneOf(random, NETWORKS) : null,
     regions: oneOf(random, VERSIONS),
@@ -79,6 +90,7 @@ export function drawNode(random: Random): DrawnNode {
     evidence,
     possible: [...new Set([...own, ...elsewhere])],
     trust: oneOf(random, NODE_TRUSTS),
+    voucher: oneOf(random, [OWN_TENANT, 'operator', 'operator', 'other', 'her', null]),
     networks: NETWORKS.filter(() => random.chance(0.4)),
     quarantined: random.chance(0.05),
   }

@@ -315,7 +315,13 @@ function disturb(world: World): void {
     // The claim stays: another one would be another admission.
     const [was, drawn] = [world.nodes.get(member), drawNode(random)]
     if (was === undefined) return
-    const seen = { ...drawn, country: was.country, trust: was.trust, networks: was.networks }
+    const seen = {
+      ...drawn,
+      country: was.country,
+      trust: was.trust,
+      voucher: was.voucher,
+      networks: was.networks,
+    }
     world.nodes.set(member, seen)
     world.concludeAnew.get(member)?.(seen)
   } else {

@@ -4,7 +4,7 @@
  */
 import { AppError, ERRORS, toAppError, toWireError } from '#shared/errors.ts'
 import type { Domain } from '#shared/eip712.ts'
-import type { NodeId } from '#shared/ids.ts'
+import { TenantId, type NodeId } from '#shared/ids.ts'
 import { silentLog } from '#shared/log.ts'
 import type { Jurisdiction } from '#shared/policy.ts'
 import { NO_EVIDENCE, type Place } from '#shared/receipt.ts'
@@ -201,6 +201,7 @@ export function joinHub({ hub, nodeId, node, signer, loadable, link }: Joining):
 }
 
 function placeOf(node: DrawnNode): Place {
-  const { country, evidence, possible, trust } = factsOf(node)
-  return { country, evidence, possible, trust, source: 'edge', evidenceHash: NO_EVIDENCE }
+  const { networks: _, quarantined: __, ...place } = factsOf(node)
+  const voucher = TenantId.nullable().parse(node.voucher)
+  return { ...place, voucher, source: 'edge', evidenceHash: NO_EVIDENCE }
 }

@@ -3,10 +3,10 @@
  * with `decide` but the names of the rules. Slow and plain on purpose.
  */
 import type { ComputeRule } from '#shared/decide.ts'
-import type { Policy } from '#shared/policy.ts'
+import type { NodeTrust, Policy } from '#shared/policy.ts'
 import { CURRENT_REGIONS, REGION_LISTS } from '#shared/region-groups.ts'
 import { COUNTRIES } from '#shared/region.ts'
-import type { DrawnNode } from './draw.ts'
+import { OWN_TENANT, type DrawnNode } from './draw.ts'
 
 /** The countries that these regions name in that list. */
 export function spell(regions: readonly string[], version: number): Set<string> {
@@ -33,6 +33,22 @@ export function spellCompute(
 }
 
 const STRENGTH = { contradicted: 0, declared: 1, observed: 2, bounded: 3, attested: 4 } as const
+/** The tenants whose word counts, by name; undefined for everybody's. */
+export function spellVouchers({ vouchers }: Policy): Set<string> | undefined {
+  if (vouchers.includes('anyone')) return undefined
+  const names = vouchers.map((name) => {
+    if (name === 'own') return OWN_TENANT
+    return name.replace(/^tenant:/, '')
+  })
+  return new Set(names)
+}
+
+/** A node is what those say whose word counts; without them it is public. */
+function standing(policy: Policy, { trust, voucher }: DrawnNode): NodeTrust {
+  if (voucher === null) return 'public'
+  return spellVouchers(policy)?.has(voucher) === false ? 'public' : trust
+}
+
 const TRUST = { public: 0, verified: 1, dedicated: 2 } as const
 
 /** Each rule with the question that it asks; the first that is answered with yes refuses. */
@@ -56,18 +72,24 @@ const RULES: readonly (readonly [
   ],
   [
     'data_class.phi',
-    (policy, _places, node) => policy.dataClass === 'phi' && node.trust !== 'dedicated',
+    (policy, _places, node) => policy.dataClass === 'phi' && standing(policy, node) !== 'dedicated',
   ],
   [
     'data_class.special',
-    (policy, _places, node) => policy.dataClass === 'special' && node.trust === 'public',
+    (policy, _places, node) =>
+      policy.dataClass === 'special' && standing(policy, node) === 'public',
   ],
   [
     'data_class.personal',
     (policy, _places, node) =>
-      policy.dataClass === 'personal' && node.trust === 'public' && !policy.personalOnPublicNodes,
+      policy.dataClass === 'personal' &&
+      standing(policy, node) === 'public' &&
+      !policy.personalOnPublicNodes,
   ],
-  ['node_trust.min', (policy, _places, node) => TRUST[node.trust] < TRUST[policy.nodeTrust]],
+  [
+    'node_trust.min',
+    (policy, _places, node) => TRUST[standing(policy, node)] < TRUST[policy.nodeTrust],
+  ],
   [
     'network.member',
     ({ network }, _places, node) => network !== null && !node.networks.includes(network),

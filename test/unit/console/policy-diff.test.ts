@@ -52,6 +52,7 @@ describe('the difference of two versions', () => {
       dataClass: 'phi',
       personalOnPublicNodes: true,
       nodeTrust: 'dedicated',
+      vouchers: ['operator'],
       verification: 'replicated',
       network: 'clinics',
       retentionDays: 7,

@@ -21,6 +21,7 @@ const Node: fc.Arbitrary<PlacementView> = fc.record({
     networks: fc.constant([]),
     evidence: fc.constantFrom('contradicted', 'declared', 'observed'),
     trust: fc.constantFrom('public', 'verified'),
+    voucher: fc.constantFrom(null, 'operator', 'other'),
     quarantined: fc.boolean(),
   }),
   warm: Digests.map((all) => new Set(all)),

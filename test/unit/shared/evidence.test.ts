@@ -191,7 +191,10 @@ describe('attested', () => {
       source: 'operator',
       expiresAtMs: NOW_MS + 60_000,
     })
-    expect(placeOf(record, 'public')).toMatchObject({ trust: 'dedicated', evidence: 'attested' })
+    expect(placeOf(record, { trust: 'public', voucher: null })).toMatchObject({
+      trust: 'dedicated',
+      evidence: 'attested',
+    })
     expect(conclude({ attestation: await attest() }, NOW_MS + 60_000).class).toBe('observed')
   })
 
@@ -225,7 +228,7 @@ describe('signatures', () => {
     const record = conclude()
     const other = { ...record, observation: { ...record.observation, asn: 3_321 } }
     expect(evidenceHash(other)).not.toBe(evidenceHash(record))
-    expect(placeOf(record, 'verified')).toMatchObject({
+    expect(placeOf(record, { trust: 'verified', voucher: null })).toMatchObject({
       trust: 'verified',
       evidenceHash: evidenceHash(record),
     })

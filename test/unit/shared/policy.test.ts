@@ -19,6 +19,7 @@ const german: NodeFacts = {
   evidence: 'observed',
   possible: onlyCountry(countryBit('DE')),
   trust: 'public',
+  voucher: 'operator',
   networks: [],
   quarantined: false,
 }
@@ -151,9 +152,31 @@ describe('a policy', () => {
       { ...base, network: 'clinics' },
       { ...base, network: 'harbours' },
       { ...base, regions: 20251231 },
+      { ...base, vouchers: ['own'] },
     ]
     const hashes = new Set([base, ...others].map((fields) => policyHash(fields)))
     expect(hashes.size).toBe(others.length + 1)
+  })
+
+  it('[R19] takes a node for public where the word for it does not count', () => {
+    const personal = (vouchers?: string[]) =>
+      compiled({ compute: { allow: ['EU'] }, dataClass: 'personal', vouchers })
+    const judge = (voucher: string | null, vouchers?: string[]) => {
+      const policy = personal(vouchers)
+      return decide(policy, policy.compute, { ...german, trust: 'verified', voucher })
+    }
+    expect([judge(TENANT), judge('operator')]).toEqual(['allow', 'allow'])
+    expect([judge('other'), judge(null)]).toEqual(['data_class.personal', 'data_class.personal'])
+    expect(judge('operator', ['own'])).toBe('data_class.personal')
+    expect(judge(TENANT, ['operator'])).toBe('data_class.personal')
+    expect(judge('other', ['tenant:other'])).toBe('allow')
+    expect(judge('her', ['tenant:other'])).toBe('data_class.personal')
+    expect(judge('tenant:other', ['tenant:other'])).toBe('data_class.personal')
+    expect(judge('own', ['own'])).toBe('data_class.personal')
+    expect([judge('other', ['anyone']), judge(null, ['anyone'])]).toEqual([
+      'allow',
+      'data_class.personal',
+    ])
   })
 
   it('decides ingress by the country where TLS ends and refuses an unknown one', () => {

@@ -69,7 +69,7 @@ async function recordOf(signedBy: 'node' | 'stranger') {
 async function judge(record: EvidenceRecord, trust: EvidenceTrust) {
   const maker = await createReceiptMaker(DOMAIN)
   const receipt = await maker.make({
-    place: placeOf(record, 'public'),
+    place: placeOf(record, { trust: 'public', voucher: null }),
     ticket: { nodeId: record.nodeId },
   })
   const lines = await verifyEvidence(receipt, record, trust)
