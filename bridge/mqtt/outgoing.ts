@@ -11,7 +11,7 @@ import { z } from 'zod'
 export interface Outgoing {
   readonly store: IStore
   /** The next packet of these bytes on this topic is that entry's answer. */
-  expect(entry: string, topic: string, payload: Uint8Array): void
+  readonly expect: (entry: string, topic: string, payload: Uint8Array) => void
 }
 
 const Row = z.object({

@@ -112,7 +112,7 @@ function createBundleCheck(trust: BundleTrust, sink: BundleSink) {
 interface OpenContext {
   readonly trust: BundleTrust
   readonly tally: Tally
-  emit(line: BundleLine): void
+  readonly emit: (line: BundleLine) => void
   readonly sink: BundleSink
 }
 

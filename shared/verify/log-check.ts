@@ -17,7 +17,7 @@ export interface LogContext {
   /** Heads of the same log from elsewhere: what was pinned, other bundles. */
   readonly known: readonly LogHead[]
   readonly tally: Tally
-  emit(line: BundleLine): void
+  readonly emit: (line: BundleLine) => void
 }
 
 /** What a policy may be told of in. */

@@ -83,7 +83,7 @@ async function checkAll(
       verifyDocument(
         source,
         { ...trust, seenHeads },
-        createSink(values.verbose, print, pinner.job),
+        createSink(values.verbose, print, (job) => pinner.job(job)),
       ),
     )
     if (outcome === undefined) continue
