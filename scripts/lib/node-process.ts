@@ -14,8 +14,8 @@ export interface NodeProcessOptions {
   readonly dir: string
   readonly name: string
   readonly region: string
-  /** What a development Worker is told to see of the node. @default the claimed region */
-  readonly simulatedPlace?: string
+  /** What a development Worker is told to see of the node; a production one refuses to be told. @default nothing */
+  readonly simulatedPlace?: string | undefined
   /** @default auto */
   readonly device?: 'auto' | 'webgpu' | 'cpu'
   readonly key?: string | undefined
@@ -52,12 +52,8 @@ export async function startNodeProcess(options: NodeProcessOptions): Promise<Nod
   const { program = 'local-node/main.ts' } = options
   const stateDir = join(options.dir, `node-${options.name}`)
   const args = ['--hub', options.hub, '--region', options.region, '--state', stateDir]
-  args.push(
-    '--device',
-    options.device ?? 'auto',
-    '--simulated-place',
-    options.simulatedPlace ?? options.region,
-  )
+  args.push('--device', options.device ?? 'auto')
+  if (options.simulatedPlace !== undefined) args.push('--simulated-place', options.simulatedPlace)
   args.push(...(options.options ?? []))
   const child = spawn(
     process.execPath,

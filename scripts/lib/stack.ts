@@ -27,6 +27,7 @@ import {
 import { keepRunning, type Keeper, type Kept } from '#scripts/lib/keep-running.ts'
 import { createKeyRing } from '#scripts/lib/key-ring.ts'
 import { createOperator, type Operator } from '#scripts/lib/operator.ts'
+import { readBundle } from '#scripts/lib/bundle.ts'
 import { startWorkerd, type Workerd } from '#scripts/lib/workerd.ts'
 
 export interface StackOptions {
@@ -114,8 +115,10 @@ async function bringUp(options: StackOptions, { step, closers, close }: Bringing
   const secrets = await loadSecrets(dir)
 
   step('Worker: workerd with Hub, Tenant and Ledger')
+  const bundleDir = options.bundleDir ?? SIMULATED_WORKER_DIR
+  const isSimulated = readBundle(bundleDir).simulatedPlaces
   const workerOptions = {
-    bundleDir: options.bundleDir ?? SIMULATED_WORKER_DIR,
+    bundleDir,
     stateDir: join(dir, 'worker'),
     assetsDir: PAGES_DIR,
     ...(options.inspector === undefined ? {} : { inspector: options.inspector }),
@@ -165,7 +168,8 @@ async function bringUp(options: StackOptions, { step, closers, close }: Bringing
     },
     async startNode({ verified, ...node }) {
       const key = verified ? nodeKey : undefined
-      const start = () => startNodeProcess({ ...node, hub: url, dir, key, log })
+      const simulatedPlace = isSimulated ? (node.simulatedPlace ?? node.region) : undefined
+      const start = () => startNodeProcess({ ...node, simulatedPlace, hub: url, dir, key, log })
       const kept = await keepRunning(`Node ${node.name}`, start, options.keeper)
       closers.push(() => kept.close())
       return kept.current()

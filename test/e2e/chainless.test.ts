@@ -44,6 +44,7 @@ beforeAll(async () => {
     dir,
     name: 'fr',
     region: 'FR',
+    simulatedPlace: 'FR',
     device: 'cpu',
     key: vouch.key,
     options: ['--models', 'littoral-embed-400k'],

@@ -191,12 +191,8 @@ describe('a kernel that means harm or was sent wrong', () => {
     const { status, body } = await compute({
       wgsl: `${MAIN} { loop { a[0] += 1u; if (a[0] == 0u) { break; } a[0] = 1u; } }`,
     })
-    expect(status).toBe(413)
-    expect(body).toMatchObject({
-      code: 'too_large',
-      detail: expect.stringContaining('budget') as string,
-      errors: [{ pointer: '/kernel/wgsl' }],
-    })
+    expect(status).toBe(503)
+    expect(body).toMatchObject({ code: 'no_capacity', rule: 'kernels.budget' })
     await stillServes()
   })
 

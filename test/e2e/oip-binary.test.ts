@@ -150,7 +150,7 @@ describe('the binary tensor extension', () => {
       { parameters: { binary_data_size: 2 ** 32 } },
       '/inputs/0/parameters/binary_data_size',
     ],
-    ['a parameter that is unknown', texts, { parameters: { shm: 1 } }, '/inputs/0/parameters'],
+    ['a parameter that is unknown', texts, { parameters: { shm: 1 } }, '/inputs/0/parameters/shm'],
   ])('[B1] refuses %s, with its place', async (_, binary, part, pointer) => {
     const { status, json } = await infer({ inputs: [{ ...binaryTensor, ...part }] }, binary)
     expect(status).toBe(400)

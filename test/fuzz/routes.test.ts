@@ -29,6 +29,7 @@ beforeAll(async () => {
     dir: worker.stateDir,
     name: 'fuzz',
     region: 'DE',
+    simulatedPlace: 'DE',
     device: 'cpu',
     key,
     log: silentLog,

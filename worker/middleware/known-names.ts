@@ -25,24 +25,29 @@ const OUR_HEADERS = [
   'x-littoral-asn',
   'x-littoral-tcp-rtt-us',
   'x-littoral-ingress-country',
-  ...(__SIMULATED_PLACES__ ? ['x-littoral-simulated-place', 'x-littoral-simulated-ingress'] : []),
 ]
+
+/** What a development build reads besides. */
+const simulatedHeaders = () =>
+  __SIMULATED_PLACES__ ? ['x-littoral-simulated-place', 'x-littoral-simulated-ingress'] : []
 
 /** How the two that narrow are written by whoever forgets that they are headers of ours. */
 const NARROWING_HEADERS = ['policy', 'residency', 'x-policy', 'x-residency']
 
 /** What a development build reads of any query. */
-const SIMULATED = __SIMULATED_PLACES__ ? ['simulated_place', 'simulated_asn', 'simulated_rtt'] : []
+const simulatedNames = () =>
+  __SIMULATED_PLACES__ ? ['simulated_place', 'simulated_asn', 'simulated_rtt'] : []
 
 const NAMES_REMEMBERED = 1_024
 
 /** What is wrong with a header's name; an empty text for nothing. Requests have the same few names again and again. */
 const headerFault = memoize((name) => {
-  if (OUR_HEADERS.includes(name)) return ''
+  const known = [...OUR_HEADERS, ...simulatedHeaders()]
+  if (known.includes(name)) return ''
   const isOurs =
     plainName(name).startsWith('xlittoral') ||
     wordsOf(name).some((word) => nearestName(word, ['littoral']) !== undefined)
-  const near = nearestName(name, OUR_HEADERS)
+  const near = nearestName(name, known)
   if (isOurs || near !== undefined) return notKnown(near)
   const narrowing = nearestName(name, NARROWING_HEADERS)
   return narrowing === undefined ? '' : notKnown(`x-littoral-${narrowing.replace('x-', '')}`)
@@ -91,7 +96,7 @@ function refuseQuery(c: AppContext, given: readonly string[]): void {
   if (routes.length === 0) return
   const known = routes.flatMap(({ handler }) => queryNames(handler))
   const faults = given
-    .filter((name) => !known.includes(name) && !SIMULATED.includes(name))
+    .filter((name) => !known.includes(name) && !simulatedNames().includes(name))
     .map((name) => ({ pointer: toPointer(['query', name]), detail: notInQuery(name, known) }))
   if (faults.length > 0) throw invalidRequest(faults)
 }

@@ -55,7 +55,7 @@ async function fuzz(
   const other = await operator.createKey({ tenant: 'other', scopes })
   if (hasNode) {
     const { key } = await operator.createKey({ tenant: 'operator', scopes: ['node'] })
-    const place = { name: 'soak', region: 'DE', device: 'cpu' as const }
+    const place = { name: 'soak', region: 'DE', simulatedPlace: 'DE', device: 'cpu' as const }
     const node = await startNodeProcess({ ...place, hub: worker.url, dir, key, log: silentLog })
     closers.push(() => node.close())
   }
