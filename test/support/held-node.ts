@@ -46,6 +46,8 @@ const engine: Engine = {
       if (signal.aborted) stop()
       signal.addEventListener('abort', stop)
     })
+    // Where the job is stopped in the middle of a write, nobody waits for it.
+    stopped.catch(() => {})
     const released = release.promise
     let sizeBytes = 0
     const write = async (event: TextEvent) => {

@@ -13,7 +13,7 @@ export interface ReadFamily {
 }
 
 const NAME = '[a-zA-Z_:][a-zA-Z0-9_:]*'
-const LINE = new RegExp(`^(${NAME})(?:\\{(.*)\\})? ([^ ]+)$`)
+const LINE = new RegExp(`^(${NAME})(?:\\{([^\\n]*)\\})? ([^ ]+)$`)
 const LABEL = /^([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\["\\n])*)"(,|$)/
 
 /** @throws for a line that the format does not have, a family said twice, a sample outside of its family, a label set twice */
