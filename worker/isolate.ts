@@ -32,7 +32,7 @@ export function createIsolate(nowMs: () => number = () => Date.now()): Isolate {
     }),
     bodies: createBodyRoom(),
     keyUses: createKeyUses({ size: LIMITS.rateLimitKeys, everyMs: LIMITS.keyUseReportMs, nowMs }),
-    metrics: createRequestMetrics(nowMs()),
+    metrics: createRequestMetrics(nowMs),
     quotas: createQuotaLeases({ size: LIMITS.tenantsCached, nowMs }),
   }
 }

@@ -28,12 +28,15 @@ interface Latency {
   sumSeconds: number
 }
 
-export function createRequestMetrics(startedMs: number): RequestMetrics {
+export function createRequestMetrics(nowMs: () => number): RequestMetrics {
+  /** Of the first request: outside of one, workerd's clock stands at 0. */
+  let startedMs: number | undefined
   const requests = new Map<string, Count>()
   const refusals = new Map<string, number>()
   const latencies = new Map<string, Latency>()
   return {
     answered({ route, method: given, status, seconds }) {
+      startedMs ??= nowMs()
       const method = METHODS.includes(given) ? given : 'other'
       const key = `${method} ${status} ${route}`
       const labels = { route, method, status: String(status) }
@@ -56,7 +59,7 @@ export function createRequestMetrics(startedMs: number): RequestMetrics {
         name: 'littoral_isolate_start_time_seconds',
         help: 'When the isolate that answers this began to count; counters of requests are its own',
         type: 'gauge',
-        samples: [{ value: startedMs / 1000 }],
+        samples: [{ value: (startedMs ??= nowMs()) / 1000 }],
       },
       {
         name: 'littoral_http_requests_total',

@@ -26,8 +26,20 @@ describe('the exposition', () => {
   })
 
   it('is empty of samples, not of families, when nothing was counted yet', () => {
-    const families = readExposition(exposeFamilies(createRequestMetrics(0).families()))
+    const families = readExposition(exposeFamilies(createRequestMetrics(() => 0).families()))
     expect(families.get('littoral_http_requests_total')?.samples).toEqual([])
+  })
+
+  it('begins with the first request, since no clock runs before', () => {
+    let nowMs = 0
+    const metrics = createRequestMetrics(() => nowMs)
+    nowMs = 5_000
+    metrics.answered({ route: '/v2', method: 'GET', status: 200, seconds: 0 })
+    nowMs = 9_000
+    const families = readExposition(exposeFamilies(metrics.families()))
+    expect(families.get('littoral_isolate_start_time_seconds')?.samples).toMatchObject([
+      { value: 5 },
+    ])
   })
 
   it('has histograms that add up, whatever took how long', () => {
@@ -39,7 +51,7 @@ describe('the exposition', () => {
     })
     fc.assert(
       fc.property(fc.array(request), (requests) => {
-        const metrics = createRequestMetrics(0)
+        const metrics = createRequestMetrics(() => 0)
         for (const each of requests) metrics.answered(each)
         const families = readExposition(exposeFamilies(metrics.families()))
         const counts = families
