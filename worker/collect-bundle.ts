@@ -5,7 +5,7 @@ import type {
   BundleHead,
   BundleList,
   BUNDLE_LISTS,
-} from '#shared/audit-bundle.ts'
+} from '#shared/audit/bundle.ts'
 import { isNoDomain } from '#shared/eip712.ts'
 import type { TenantId } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'

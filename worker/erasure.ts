@@ -1,6 +1,6 @@
 /** Erases jobs and batches for whoever has the right to, and answers with what proves it. */
 import { AppError } from '#shared/errors.ts'
-import { NOT_NARROWED } from '#shared/audit-bundle.ts'
+import { NOT_NARROWED } from '#shared/audit/bundle.ts'
 import type { Bytes32, JobId } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'
 import type { BatchApi, BatchId } from './batch/protocol.ts'

@@ -1,5 +1,5 @@
 /** Entries of the audit log in words. Pure. */
-import { parseDetail, type AuditType, type LogEntry } from '#shared/audit.ts'
+import { parseDetail, type AuditType, type LogEntry } from '#shared/audit/entries.ts'
 import { countryCode } from '#shared/region.ts'
 import { countryName } from './countries.ts'
 import { count } from './words.ts'

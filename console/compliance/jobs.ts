@@ -1,7 +1,7 @@
 /** Jobs: the recent ones, one by its id with its proof, a bundle from a file, and the erasure of a job. */
 import { z } from 'zod'
-import type { LogEntry } from '#shared/audit.ts'
-import { parseDetail } from '#shared/audit.ts'
+import type { LogEntry } from '#shared/audit/entries.ts'
+import { parseDetail } from '#shared/audit/entries.ts'
 import { toAppError } from '#shared/errors.ts'
 import { parseStrict } from '#shared/strict-json.ts'
 import { h, type Child } from './dom.ts'

@@ -1,5 +1,5 @@
 /** Where nodes stand and where the tenant's jobs ran, live, over the places that a policy allows. */
-import { parseDetail, type LogEntry } from '#shared/audit.ts'
+import { parseDetail, type LogEntry } from '#shared/audit/entries.ts'
 import { EVIDENCE_CLASSES } from '#shared/policy.ts'
 import { countryCode } from '#shared/region.ts'
 import { byName, countryName, nameList } from './countries.ts'

@@ -1,5 +1,5 @@
 /** A job's proof as seven steps: what the verifier says line by line (`shared/verify/`), put where a reader looks for it. */
-import type { AuditBundle, BundledJob } from '#shared/audit-bundle.ts'
+import type { AuditBundle, BundledJob } from '#shared/audit/bundle.ts'
 import { batchName } from '#shared/verify/batches.ts'
 import type { BundleVerification } from '#shared/verify/whole.ts'
 import { worstOf, type BundleLine, type LineName, type LineResult } from '#shared/verify/line.ts'

@@ -1,6 +1,6 @@
 /** What this page reads of the API's replies; more may stand in them. */
 import { z } from 'zod'
-import { LogEntry } from '#shared/audit.ts'
+import { LogEntry } from '#shared/audit/entries.ts'
 import { COMPUTE_RULES } from '#shared/decide.ts'
 import { Bytes32 } from '#shared/ids.ts'
 import { EVIDENCE_CLASSES, EVIDENCE_SOURCES, NODE_TRUSTS, Policy } from '#shared/policy.ts'

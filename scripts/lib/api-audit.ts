@@ -1,6 +1,6 @@
 /** `/v1/audit` and `/v1/compliance` as OpenAPI describes them. */
 import { z } from 'zod'
-import { AuditBundle } from '#shared/audit-bundle.ts'
+import { AuditBundle } from '#shared/audit/bundle.ts'
 import { CheckpointReply, EntriesReply, LogKeyReply, ProofReply } from '#worker/formats/audit.ts'
 import { JurisdictionsReply } from '#worker/formats/jurisdictions.ts'
 import { RopaReply } from '#worker/record-of-processing.ts'

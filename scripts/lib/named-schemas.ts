@@ -1,7 +1,7 @@
 /** Schemas of the description by name, so that clients made from it have types with names. */
 import { resolver } from 'hono-openapi'
 import type { z } from 'zod'
-import { AuditBundle } from '#shared/audit-bundle.ts'
+import { AuditBundle } from '#shared/audit/bundle.ts'
 import { EvidenceRecord, SignedAttestation } from '#shared/evidence.ts'
 import { PolicyDraft } from '#shared/policy.ts'
 import { ReceiptDocument } from '#shared/receipt.ts'

@@ -1,6 +1,6 @@
 /** Checks a bundle, part by part as it comes, against nothing but pinned keys and the chain; names whatever does not hold or is not there. */
 import { hexToBytes } from 'viem'
-import { logOrigin } from '../audit.ts'
+import { logOrigin } from '#shared/audit/entries.ts'
 import {
   BUNDLE_LISTS,
   BundleHead,
@@ -9,14 +9,14 @@ import {
   type BundledPolicy,
   type BundleList,
   type ProvenEntry,
-} from '../audit-bundle.ts'
-import type { LogHead } from '../checkpoint.ts'
+} from '#shared/audit/bundle.ts'
+import type { LogHead } from '#shared/audit/checkpoint.ts'
 import { NO_DOMAIN } from '../eip712.ts'
 import type { JsonPart } from '../json-parts.ts'
 import { createBatchCheck } from './batches.ts'
 import { accessFor, isNoChain, type ChainAccess } from './chain-view.ts'
 import { createPolicyCheck, type PolicySum } from './countries.ts'
-import { DigestTable } from './digest-table.ts'
+import { DigestTable } from '#shared/audit/digest-table.ts'
 import { checkJob } from './job-check.ts'
 import { lineAbout as line, type BundleLine } from './line.ts'
 import { findForks, readCheckpoint } from './log.ts'

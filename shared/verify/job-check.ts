@@ -1,7 +1,7 @@
 /** One job of a bundle: its receipt, its evidence, what the log tells of it, and the batch that settled it. */
 import { isAddress } from 'viem'
-import type { BundledJob, BundleHead } from '../audit-bundle.ts'
-import { admissionOf, placementOf } from '../audit-receipt.ts'
+import type { BundledJob, BundleHead } from '#shared/audit/bundle.ts'
+import { admissionOf, placementOf } from '#shared/audit/receipt.ts'
 import { isNoDomain } from '../eip712.ts'
 import { LIMITS } from '../limits.ts'
 import type { Place, SignedReceipt } from '../receipt.ts'

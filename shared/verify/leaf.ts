@@ -1,9 +1,9 @@
 /** Whether an entry is a leaf of the log where it says, its detail what that commits to, and the log one that was seen before. */
 import { bytesToHex } from 'viem'
-import { commitDetail, leafBytes } from '../audit.ts'
-import type { ProvenEntry } from '../audit-bundle.ts'
-import type { LogHead } from '../checkpoint.ts'
-import { leafHash, rootUpTo, verifyInclusion } from '../transparency-log.ts'
+import { commitDetail, leafBytes } from '#shared/audit/entries.ts'
+import type { ProvenEntry } from '#shared/audit/bundle.ts'
+import type { LogHead } from '#shared/audit/checkpoint.ts'
+import { leafHash, rootUpTo, verifyInclusion } from '#shared/audit/transparency-log.ts'
 import { lineAbout as line, type BundleLine, type LineName } from './line.ts'
 
 export interface LeafCheck {

@@ -1,16 +1,16 @@
 /** What a log's signed checkpoint says, that an entry is under it, and forks. */
 import { bytesToHex } from 'viem'
-import { leafBytes } from '../audit.ts'
-import type { BundleHead, ProvenEntry } from '../audit-bundle.ts'
+import { leafBytes } from '#shared/audit/entries.ts'
+import type { BundleHead, ProvenEntry } from '#shared/audit/bundle.ts'
 import {
   isNoteSignedBy,
   parseLogHead,
   parseNote,
   type LogHead,
   type SignedNote,
-} from '../checkpoint.ts'
+} from '#shared/audit/checkpoint.ts'
 import type { Bytes32 } from '../ids.ts'
-import { leafHash, verifyInclusion } from '../transparency-log.ts'
+import { leafHash, verifyInclusion } from '#shared/audit/transparency-log.ts'
 import { lineAbout as line, type BundleLine } from './line.ts'
 import type { BundleTrust } from './trust.ts'
 

@@ -1,5 +1,5 @@
 /** What a verifier holds true before it looks at a document. */
-import type { LogHead } from '../checkpoint.ts'
+import type { LogHead } from '#shared/audit/checkpoint.ts'
 import type { Bytes32 } from '../ids.ts'
 import type { CountrySet } from '../region.ts'
 import type { PublicKey } from '../signature.ts'

@@ -8,7 +8,7 @@ import { PAGES_DIR, SIMULATED_WORKER_DIR, VERIFIER_FILE } from '#scripts/build.t
 import { startNodeProcess, type NodeProcess } from '#scripts/lib/node-process.ts'
 import { createOperator } from '#scripts/lib/operator.ts'
 import { startWorkerd, type Workerd } from '#scripts/lib/workerd.ts'
-import { AuditBundle } from '#shared/audit-bundle.ts'
+import { AuditBundle } from '#shared/audit/bundle.ts'
 import { silentLog } from '#shared/log.ts'
 import { EntriesReply, LogKeyReply } from '#worker/formats/audit.ts'
 import { until } from '../support/poll.ts'

@@ -1,5 +1,5 @@
 /** A bundle as its reader has it in the end: the streamed document, read whole; and a tenant's part of it without a Worker. */
-import { AuditBundle, NOT_NARROWED, type BundleNarrowing } from '#shared/audit-bundle.ts'
+import { AuditBundle, NOT_NARROWED, type BundleNarrowing } from '#shared/audit/bundle.ts'
 import type { JobId } from '#shared/ids.ts'
 import { bundleText, openBundle, type BundleSource } from '#worker/collect-bundle.ts'
 import type { TenantCore } from '#worker/tenant/core.ts'

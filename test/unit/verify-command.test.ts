@@ -6,7 +6,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { verifyDocument } from '#scripts/lib/verify/document.ts'
 import { runVerifier } from '#scripts/lib/verify/run.ts'
-import type { AuditBundle } from '#shared/audit-bundle.ts'
+import type { AuditBundle } from '#shared/audit/bundle.ts'
 import { createRandom } from '../support/random.ts'
 import { makeBundle, type MadeBundle } from '../support/bundle.ts'
 

@@ -1,7 +1,7 @@
 /** Batches on their way to the chain: each version and each transaction is kept before it is sent, until one has settled. */
 import type { Hex } from 'viem'
 import { z } from 'zod'
-import { TenantCheckpoint } from '#shared/audit.ts'
+import { TenantCheckpoint } from '#shared/audit/entries.ts'
 import { domainSeparator, type Domain } from '#shared/eip712.ts'
 import type { Bytes32 } from '#shared/ids.ts'
 import type { Batch } from './batch.ts'

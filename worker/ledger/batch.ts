@@ -1,7 +1,7 @@
 /** One batch as pure data: from the receipts that were chosen to the calldata that settles them. */
 import { encodeFunctionData, type Hex } from 'viem'
 import { invariant } from '#shared/errors.ts'
-import { checkpointLeaf, type TenantCheckpoint } from '#shared/audit.ts'
+import { checkpointLeaf, type TenantCheckpoint } from '#shared/audit/entries.ts'
 import { networkHash, vouchersHash } from '#shared/compile-policy.ts'
 import { nameHash, type Address, type Bytes32 } from '#shared/ids.ts'
 import { buildMerkleTree, type MerkleTree } from '#shared/merkle.ts'

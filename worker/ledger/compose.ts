@@ -1,5 +1,5 @@
 /** Chooses what goes into the next batch: whatever its payers can and will pay, so that nobody's empty purse holds up the rest. */
-import type { TenantCheckpoint } from '#shared/audit.ts'
+import type { TenantCheckpoint } from '#shared/audit/entries.ts'
 import { invariant } from '#shared/errors.ts'
 import type { Bytes32, TenantId } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'

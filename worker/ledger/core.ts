@@ -1,6 +1,6 @@
 /** The Ledger without its runtime: takes receipts, settles them in batches, and says what became of them. */
 import { AppError } from '#shared/errors.ts'
-import type { LogProgress } from '#shared/audit.ts'
+import type { LogProgress } from '#shared/audit/entries.ts'
 import { nameHash, type Bytes32, type TenantId } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'
 import type { Log } from '#shared/log.ts'

@@ -1,9 +1,9 @@
 /** The audit logs as the Ledger last saw them: a log that shrank or changed its past does not get onto the chain. */
-import { TenantCheckpoint, type LogProgress } from '#shared/audit.ts'
+import { TenantCheckpoint, type LogProgress } from '#shared/audit/entries.ts'
 import { nameHash, type TenantId } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'
 import type { Log } from '#shared/log.ts'
-import { verifyConsistency } from '#shared/transparency-log.ts'
+import { verifyConsistency } from '#shared/audit/transparency-log.ts'
 import type { Rows } from './database.ts'
 
 export interface LogHeadDeps {

@@ -1,5 +1,5 @@
 /** What the other parts of the Worker say to the Ledger by RPC: plain JSON both ways. */
-import type { TenantCheckpoint } from '#shared/audit.ts'
+import type { TenantCheckpoint } from '#shared/audit/entries.ts'
 import type { Address, Bytes32, TenantId } from '#shared/ids.ts'
 import type { FaultCode } from './fault.ts'
 import type { MicroUsd } from '#shared/money.ts'

@@ -1,7 +1,7 @@
 /** `/v1/audit`: a tenant's log, searched, proven, exported, and bundled for an auditor. */
 import { Hono } from 'hono'
-import { NOT_NARROWED } from '#shared/audit-bundle.ts'
-import { createLogSigner } from '#shared/checkpoint.ts'
+import { NOT_NARROWED } from '#shared/audit/bundle.ts'
+import { createLogSigner } from '#shared/audit/checkpoint.ts'
 import { AppError } from '#shared/errors.ts'
 import { Bytes32 } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'

@@ -1,11 +1,11 @@
 /** What a tenant's log shows to others: signed checkpoints, proofs, and its part of a bundle. */
-import { logOrigin, type LogEntry, type LogProgress } from '#shared/audit.ts'
-import { createLogSigner, type LogSigner } from '#shared/checkpoint.ts'
+import { logOrigin, type LogEntry, type LogProgress } from '#shared/audit/entries.ts'
+import { createLogSigner, type LogSigner } from '#shared/audit/checkpoint.ts'
 import type { Domain } from '#shared/eip712.ts'
 import { AppError } from '#shared/errors.ts'
 import { nameHash, type Bytes32 } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'
-import { consistencyProof, inclusionProof } from '#shared/transparency-log.ts'
+import { consistencyProof, inclusionProof } from '#shared/audit/transparency-log.ts'
 import type { AuditPage, AuditQuery } from './audit-store.ts'
 import type { TenantDatabase } from './database.ts'
 

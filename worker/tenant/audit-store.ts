@@ -8,13 +8,17 @@ import {
   type AuditEvent,
   type AuditType,
   type LogEntry,
-} from '#shared/audit.ts'
+} from '#shared/audit/entries.ts'
 import { canonicalJson } from '#shared/canonical-json.ts'
 import { Bytes32 } from '#shared/ids.ts'
 import { invariant } from '#shared/errors.ts'
 import { LIMITS } from '#shared/limits.ts'
-import { leafHash, treeRoot, type HashReader } from '#shared/transparency-log.ts'
-import { appendToTiles, createTileReader, type TileStore } from '#shared/transparency-tiles.ts'
+import { leafHash, treeRoot, type HashReader } from '#shared/audit/transparency-log.ts'
+import {
+  appendToTiles,
+  createTileReader,
+  type TileStore,
+} from '#shared/audit/transparency-tiles.ts'
 import type { Row } from '../storage.ts'
 import type { TenantDatabase, TenantDeps } from './database.ts'
 

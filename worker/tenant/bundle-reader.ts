@@ -1,9 +1,9 @@
 /** A tenant's part of a bundle and of an export: the log page by page, each entry opened only where the selection takes it. */
-import type { BundledPolicy, BundleNarrowing, ProvenEntry } from '#shared/audit-bundle.ts'
-import { parseDetail, receiptIdOf, type LogEntry } from '#shared/audit.ts'
+import type { BundledPolicy, BundleNarrowing, ProvenEntry } from '#shared/audit/bundle.ts'
+import { parseDetail, receiptIdOf, type LogEntry } from '#shared/audit/entries.ts'
 import { AppError } from '#shared/errors.ts'
 import { LIMITS } from '#shared/limits.ts'
-import { inclusionProof } from '#shared/transparency-log.ts'
+import { inclusionProof } from '#shared/audit/transparency-log.ts'
 import type { AuditReader } from './audit-reader.ts'
 import type { Stretch } from './audit-store.ts'
 import type { TenantDatabase } from './database.ts'

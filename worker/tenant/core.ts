@@ -1,5 +1,5 @@
 /** What a Tenant knows and does, over storage, clock and randomness that it is given. */
-import type { AuditDetail } from '#shared/audit.ts'
+import type { AuditDetail } from '#shared/audit/entries.ts'
 import { NO_DOMAIN } from '#shared/eip712.ts'
 import { Address, type Bytes32, type JobId } from '#shared/ids.ts'
 import type { Policy } from '#shared/policy.ts'

@@ -1,5 +1,5 @@
 /** A Tenant's tables, and the one way to write them: in a transaction with an entry in the audit log. */
-import type { ChangeType } from '#shared/audit.ts'
+import type { ChangeType } from '#shared/audit/entries.ts'
 import { AppError } from '#shared/errors.ts'
 import { TenantId, type Bytes32, type RandomBytes } from '#shared/ids.ts'
 import type { LogIdentity } from './audit-reader.ts'

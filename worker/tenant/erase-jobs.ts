@@ -1,6 +1,6 @@
 /** Takes away what links to jobs: receipts with their salts, details of entries; and logs that it was done. */
 import { sha256, stringToBytes, toHex } from 'viem'
-import { receiptIdOf } from '#shared/audit.ts'
+import { receiptIdOf } from '#shared/audit/entries.ts'
 import { AppError } from '#shared/errors.ts'
 import { nameHash, type JobId } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'

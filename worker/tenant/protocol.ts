@@ -1,12 +1,12 @@
 /** What the Worker and the hubs say to a Tenant by RPC: plain JSON both ways. */
 import { z } from 'zod'
-import type { AuditDetail, LogEntry, LogProgress } from '#shared/audit.ts'
+import type { AuditDetail, LogEntry, LogProgress } from '#shared/audit/entries.ts'
 import type {
   BundledPolicy,
   BundleHead,
   BundleNarrowing,
   ProvenEntry,
-} from '#shared/audit-bundle.ts'
+} from '#shared/audit/bundle.ts'
 import type { Domain } from '#shared/eip712.ts'
 import type { EvidenceRecord } from '#shared/evidence.ts'
 import { Address, TenantId, type Bytes32, type JobId } from '#shared/ids.ts'

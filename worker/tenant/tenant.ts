@@ -1,6 +1,6 @@
 /** The Tenant Durable Object: one per tenant, in the tenant's jurisdiction; a thin shell over its core. */
 import { DurableObject } from 'cloudflare:workers'
-import type { AuditDetail } from '#shared/audit.ts'
+import type { AuditDetail } from '#shared/audit/entries.ts'
 import type { Bytes32, JobId } from '#shared/ids.ts'
 import { randomBytes } from '#shared/ids.ts'
 import type { Policy } from '#shared/policy.ts'

@@ -1,7 +1,7 @@
 /** What an auditor pinned of the chain, the logs and the operator's keys: with it a bundle is checked without any connection. */
 import { z } from 'zod'
-import type { BundledJob } from '#shared/audit-bundle.ts'
-import type { LogHead } from '#shared/checkpoint.ts'
+import type { BundledJob } from '#shared/audit/bundle.ts'
+import type { LogHead } from '#shared/audit/checkpoint.ts'
 import { Bytes32 } from '#shared/ids.ts'
 import { DomainSchema } from '#shared/receipt.ts'
 import { PublicKey } from '#shared/signature.ts'

@@ -1,7 +1,7 @@
 /** The verifier as a command: every document named is checked and has its verdict, and the exit code is the worst of them. */
 import { writeFile } from 'node:fs/promises'
-import type { BundledJob } from '#shared/audit-bundle.ts'
-import type { LogHead } from '#shared/checkpoint.ts'
+import type { BundledJob } from '#shared/audit/bundle.ts'
+import type { LogHead } from '#shared/audit/checkpoint.ts'
 import { errorCode, toAppError } from '#shared/errors.ts'
 import { countryCode } from '#shared/region.ts'
 import type { PolicySum } from '#shared/verify/countries.ts'

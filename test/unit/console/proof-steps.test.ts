@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { LINE_NAMES, lineAbout, type BundleLine } from '#shared/verify/line.ts'
-import { NOT_NARROWED, type AuditBundle } from '#shared/audit-bundle.ts'
+import { NOT_NARROWED, type AuditBundle } from '#shared/audit/bundle.ts'
 import {
   overall,
   proveEntries,

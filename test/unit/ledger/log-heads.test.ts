@@ -1,10 +1,10 @@
 import { stringToBytes } from 'viem'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import type { LogProgress } from '#shared/audit.ts'
+import type { LogProgress } from '#shared/audit/entries.ts'
 import { nameHash, TenantId } from '#shared/ids.ts'
 import { silentLog } from '#shared/log.ts'
-import { consistencyProof, leafHash, treeRoot } from '#shared/transparency-log.ts'
-import { appendToTiles, createTileReader } from '#shared/transparency-tiles.ts'
+import { consistencyProof, leafHash, treeRoot } from '#shared/audit/transparency-log.ts'
+import { appendToTiles, createTileReader } from '#shared/audit/transparency-tiles.ts'
 import { createLogHeads } from '#worker/ledger/log-heads.ts'
 import { createSqliteStorage, type TestStorage } from '../../support/sqlite-storage.ts'
 

@@ -1,5 +1,5 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { checkpointLeaf } from '#shared/audit.ts'
+import { checkpointLeaf } from '#shared/audit/entries.ts'
 import { nameHash, TenantId, type Address } from '#shared/ids.ts'
 import { silentLog } from '#shared/log.ts'
 import { createLedgerCore, type LedgerCore, type LedgerDeps } from '#worker/ledger/core.ts'

@@ -9,7 +9,7 @@ import {
   noteKeyId,
   parseLogHead,
   parseNote,
-} from '#shared/checkpoint.ts'
+} from '#shared/audit/checkpoint.ts'
 import { randomBytes, type Bytes32 } from '#shared/ids.ts'
 
 const HEAD = {

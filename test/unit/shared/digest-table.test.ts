@@ -1,6 +1,6 @@
 import { hexToBytes, sha256, toHex } from 'viem'
 import { expect, it } from 'vitest'
-import { DigestTable } from '#shared/verify/digest-table.ts'
+import { DigestTable } from '#shared/audit/digest-table.ts'
 import { createRandom } from '../../support/random.ts'
 
 it('is a Map of digests, through growth, changes and what is taken out', () => {

@@ -1,15 +1,26 @@
 /** A tenant's audit log over real SQLite. */
-import { NOT_NARROWED } from '#shared/audit-bundle.ts'
+import { NOT_NARROWED } from '#shared/audit/bundle.ts'
 import { sha256, stringToBytes, toHex } from 'viem'
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { checkpointLeaf, commitDetail, leafBytes, logOrigin, type LogEntry } from '#shared/audit.ts'
-import { createLogSigner, isNoteSignedBy, parseLogHead, parseNote } from '#shared/checkpoint.ts'
+import {
+  checkpointLeaf,
+  commitDetail,
+  leafBytes,
+  logOrigin,
+  type LogEntry,
+} from '#shared/audit/entries.ts'
+import {
+  createLogSigner,
+  isNoteSignedBy,
+  parseLogHead,
+  parseNote,
+} from '#shared/audit/checkpoint.ts'
 import { compilePolicy } from '#shared/compile-policy.ts'
 import { AppError, toAppError } from '#shared/errors.ts'
 import { newJobId, randomBytes, TenantId, type Bytes32, type JobId } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'
 import { commitment } from '#shared/receipt.ts'
-import { leafHash, verifyConsistency, verifyInclusion } from '#shared/transparency-log.ts'
+import { leafHash, verifyConsistency, verifyInclusion } from '#shared/audit/transparency-log.ts'
 import { createTenantCore, type TenantCore } from '#worker/tenant/core.ts'
 import { createRandom } from '../../support/random.ts'
 import { createReceiptMaker, EU_POLICY, type ReceiptMaker } from '../../support/receipts.ts'

@@ -1,7 +1,7 @@
 /** Bundles as they are streamed: whole ranges, cut by time, narrowed by policy and type, a bounded page at a time. */
 import { toHex } from 'viem'
 import { beforeAll, describe, expect, it } from 'vitest'
-import type { AuditBundle } from '#shared/audit-bundle.ts'
+import type { AuditBundle } from '#shared/audit/bundle.ts'
 import { compilePolicy } from '#shared/compile-policy.ts'
 import { toAppError } from '#shared/errors.ts'
 import { randomBytes } from '#shared/ids.ts'

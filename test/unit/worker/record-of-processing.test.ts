@@ -1,5 +1,5 @@
-import { admissionOf, placementOf } from '#shared/audit-receipt.ts'
-import type { LogEntry } from '#shared/audit.ts'
+import { admissionOf, placementOf } from '#shared/audit/receipt.ts'
+import type { LogEntry } from '#shared/audit/entries.ts'
 import type { Bytes32 } from '#shared/ids.ts'
 import { createReceiptMaker } from '#test/support/receipts.ts'
 import { describe, expect, it } from 'vitest'

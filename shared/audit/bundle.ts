@@ -1,10 +1,10 @@
 /** What an auditor is handed: entries of a tenant's log with their proofs, the receipts they speak of, and the batches these settled in. */
 import { z } from 'zod'
-import { AUDIT_TYPES, LogEntry, TenantCheckpoint } from './audit.ts'
-import { EvidenceRecord } from './evidence.ts'
-import { Bytes32, JobId, TenantId } from './ids.ts'
-import { Policy, PolicyId } from './policy.ts'
-import { DomainSchema, Settlement, SignedReceipt } from './receipt.ts'
+import { AUDIT_TYPES, LogEntry, TenantCheckpoint } from './entries.ts'
+import { EvidenceRecord } from '#shared/evidence.ts'
+import { Bytes32, JobId, TenantId } from '#shared/ids.ts'
+import { Policy, PolicyId } from '#shared/policy.ts'
+import { DomainSchema, Settlement, SignedReceipt } from '#shared/receipt.ts'
 
 const Proof = z.array(Bytes32).max(64)
 
