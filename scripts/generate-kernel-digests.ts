@@ -1,10 +1,10 @@
-/** Writes `shared/kernel-digests.ts` from the kernels' WGSL and specifications; part of `npm run generate`. */
+/** Writes `shared/kernels/digests.ts` from the kernels' WGSL and specifications; part of `npm run generate`. */
 import { spawnSync } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
 import { computeKernelDigest, LIBRARY } from '#engine/kernels/library/library.ts'
 import { repositoryPath } from '#scripts/lib/paths.ts'
 
-const TARGET = repositoryPath('shared/kernel-digests.ts')
+const TARGET = repositoryPath('shared/kernels/digests.ts')
 const OXFMT = repositoryPath('node_modules/.bin/oxfmt')
 
 export async function generateKernelDigests(): Promise<void> {
@@ -20,7 +20,7 @@ export async function generateKernelDigests(): Promise<void> {
   ].join('\n')
   await writeFile(TARGET, text)
   const formatted = spawnSync(OXFMT, [TARGET], { stdio: ['ignore', 'ignore', 'inherit'] })
-  if (formatted.status !== 0) throw new Error('oxfmt failed on shared/kernel-digests.ts')
+  if (formatted.status !== 0) throw new Error('oxfmt failed on shared/kernels/digests.ts')
 }
 
 if (import.meta.main) await generateKernelDigests()

@@ -14,7 +14,7 @@ const FILES: Readonly<Record<string, () => Promise<void>>> = {
   'worker/env.d.ts': writeEnvironmentTypes,
   'shared/settlement-abi.ts': generateAbi,
   'shared/country-cells.ts': generateCountryCells,
-  'shared/kernel-digests.ts': generateKernelDigests,
+  'shared/kernels/digests.ts': generateKernelDigests,
   'shared/manifests.ts': generateManifests,
   'console/compliance/country-points.ts': writeCountryPoints,
   'docs/openapi.json': writeOpenApi,

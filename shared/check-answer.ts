@@ -1,7 +1,7 @@
 /** What every answer must be for its work: a node looks before it signs, its hub before anybody sees it. */
 import { AppError, type FieldFault } from './errors.ts'
 import type { KernelWork, TensorHeader, Work } from './job.ts'
-import { checkLibraryOutputs } from './kernels.ts'
+import { checkLibraryOutputs } from '#shared/kernels/kernels.ts'
 import type { ModelManifest } from './model.ts'
 import { checkOutputs, type Tensors } from './tensor.ts'
 import { TEXT_OUTPUT } from './text.ts'

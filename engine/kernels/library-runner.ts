@@ -1,7 +1,12 @@
 /** Runs kernels of the library on a device that it is given: buffers, tables, passes in one submission, and the choice of a variant. */
 import { AppError, errorCode } from '#shared/errors.ts'
 import { sliceTensors, type LibraryWork } from '#shared/job.ts'
-import { checkLibraryInputs, findNonFinite, resolveJob, type ResolvedJob } from '#shared/kernels.ts'
+import {
+  checkLibraryInputs,
+  findNonFinite,
+  resolveJob,
+  type ResolvedJob,
+} from '#shared/kernels/kernels.ts'
 import { beforeDeadline } from '../deadline.ts'
 import type { KernelOutput, KernelTimes } from './kernel-runner.ts'
 import type { LibraryKernel, Pass } from './library/kernel.ts'

@@ -1,7 +1,7 @@
 /** Kernels that hang devices, over real work streams: who still gets them, and what strangers cannot do. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { AppError } from '#shared/errors.ts'
-import { HANG_RULE } from '#shared/kernel-rules.ts'
+import { HANG_RULE } from '#shared/kernels/rules.ts'
 import { LIMITS } from '#shared/limits.ts'
 import { NodesWord } from '#p2p/wire-error.ts'
 import { createHubBench, kernelRequest, type TestHubBench } from '../support/hub.ts'

@@ -1,7 +1,7 @@
 /** From a batch's stored input to the one job that an item is. */
 import { concatBytes } from 'viem'
 import { AppError } from '#shared/errors.ts'
-import { libraryOutputBytes } from '#shared/kernels.ts'
+import { libraryOutputBytes } from '#shared/kernels/kernels.ts'
 import { payloadBytes, sliceTensors, type TensorHeader, type Work } from '#shared/job.ts'
 import type { BatchDatabase } from './database.ts'
 import { REDUCE_INDEX, type ItemStore, type NextItem } from './items.ts'

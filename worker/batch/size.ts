@@ -1,5 +1,5 @@
 /** What a batch may come to rest in its tables: known before it is taken, so that a tenant's total can be bounded. */
-import { libraryOutputBytes } from '#shared/kernels.ts'
+import { libraryOutputBytes } from '#shared/kernels/kernels.ts'
 import type { Work } from '#shared/job.ts'
 import { LIMITS } from '#shared/limits.ts'
 import type { BatchInput, BatchSpec } from './protocol.ts'

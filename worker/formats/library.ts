@@ -10,7 +10,7 @@ import {
   type LibraryWork,
   type TensorHeader,
 } from '#shared/job.ts'
-import { findNonFinite, resolveJob, type ResolvedJob } from '#shared/kernels.ts'
+import { findNonFinite, resolveJob, type ResolvedJob } from '#shared/kernels/kernels.ts'
 import { invalidRequest } from './faults.ts'
 import { ResidencyFields } from './residency.ts'
 import { decodeTensor, encodeTensor, faultAt } from './tensor-json.ts'

@@ -1,7 +1,7 @@
 /** Answers one request with one node: choose, ticket, run, check, keep the receipt, and again elsewhere when a node is lost. */
 import { AppError, errorCode, toAppError } from '#shared/errors.ts'
 import type { Work } from '#shared/job.ts'
-import { libraryOutputBytes } from '#shared/kernels.ts'
+import { libraryOutputBytes } from '#shared/kernels/kernels.ts'
 import { LIMITS } from '#shared/limits.ts'
 import type { Log } from '#shared/log.ts'
 import { digestBytes } from '#shared/receipt.ts'

@@ -1,7 +1,7 @@
 /** `POST /v1/compute`: a WGSL kernel over buffers, or a kernel of the library by name; `GET /v1/kernels` lists the latter. */
 import { Hono } from 'hono'
-import { KERNEL_SPECS } from '#shared/kernel-specs.ts'
-import { describeKernel, LIBRARY_PRICE_MICRO_USD } from '#shared/kernels.ts'
+import { KERNEL_SPECS } from '#shared/kernels/specs.ts'
+import { describeKernel, LIBRARY_PRICE_MICRO_USD } from '#shared/kernels/kernels.ts'
 import { KERNEL_PRICE_MICRO_USD, kernelUnits } from '#shared/pricing.ts'
 import type { AppContext, AppEnv } from '../context.ts'
 import { ComputeRequest, decodeCompute, encodeCompute } from '../formats/compute.ts'

@@ -1,5 +1,5 @@
 /** `conv1d@1` and `conv2d@1`: one thread makes four channels of four neighbouring outputs; one axis is two with a height of 1. */
-import type { ResolvedJob } from '#shared/kernels.ts'
+import type { ResolvedJob } from '#shared/kernels/kernels.ts'
 import { LINEAR_MAIN, threadGroups, type LibraryKernel } from './kernel.ts'
 
 const FOUR = [0, 1, 2, 3] as const

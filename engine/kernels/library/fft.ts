@@ -1,5 +1,5 @@
 /** `fft@1`: Stockham's transform, radix 8 with one smaller pass; phases come from a table made in double precision. */
-import type { ResolvedJob } from '#shared/kernels.ts'
+import type { ResolvedJob } from '#shared/kernels/kernels.ts'
 import {
   floatWord,
   LINEAR_MAIN,

@@ -1,5 +1,5 @@
 /** What a kernel of the library is to the runner: WGSL texts, a plan of passes for one job, and a reference to be judged by. */
-import type { ResolvedJob } from '#shared/kernels.ts'
+import type { ResolvedJob } from '#shared/kernels/kernels.ts'
 
 /** One dispatch. Binding 0 is the uniform block, when the pass has one; the buffers follow in order. */
 export interface Pass {

@@ -1,5 +1,5 @@
 /** `matmul@1`: operands are padded to whole vectors where they have to be, multiplied, and the padding is cut off again. */
-import type { ResolvedJob } from '#shared/kernels.ts'
+import type { ResolvedJob } from '#shared/kernels/kernels.ts'
 import { LINEAR_MAIN, threadGroups, type LibraryKernel, type Pass } from './kernel.ts'
 import { copySources, REGISTER_GROUP, registerSource, TILE, TILE_SOURCE } from './matmul-source.ts'
 

@@ -1,5 +1,5 @@
 /** `reduce@1`: each pass leaves the partial results of strided segments, until a row has one. */
-import type { ResolvedJob } from '#shared/kernels.ts'
+import type { ResolvedJob } from '#shared/kernels/kernels.ts'
 import {
   floatWord,
   LINEAR_MAIN,

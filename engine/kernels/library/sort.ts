@@ -1,5 +1,5 @@
 /** `sort@1`: a stable radix sort of four bits a pass. A thread counts and places one segment of keys by itself; no barriers. */
-import type { ResolvedJob } from '#shared/kernels.ts'
+import type { ResolvedJob } from '#shared/kernels/kernels.ts'
 import { LINEAR_MAIN, threadGroups, type LibraryKernel, type Pass } from './kernel.ts'
 import { planScan, SCAN_SOURCES } from './scan.ts'
 

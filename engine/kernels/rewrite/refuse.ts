@@ -1,6 +1,6 @@
 /** How a kernel is refused: with the pointer to its text, the line, and the reason in words. */
 import { AppError } from '#shared/errors.ts'
-import { BUDGET_RULE } from '#shared/kernel-rules.ts'
+import { BUDGET_RULE } from '#shared/kernels/rules.ts'
 import { countLines } from '../parse/tokens.ts'
 
 /** A place in a kernel's text. */

@@ -1,7 +1,7 @@
 /** The kernels' specifications: what they accept, what they refuse and where they point. Rules: docs/design/kernels.md. */
 import { describe, expect, test } from 'vitest'
 import { computeKernelDigest, LIBRARY } from '#engine/kernels/library/library.ts'
-import { KERNEL_SPECS, type ParamValue } from '#shared/kernel-specs.ts'
+import { KERNEL_SPECS, type ParamValue } from '#shared/kernels/specs.ts'
 import {
   checkLibraryInputs,
   checkLibraryOutputs,
@@ -10,7 +10,7 @@ import {
   libraryOutputBytes,
   OPERATIONS_PER_UNIT,
   resolveJob,
-} from '#shared/kernels.ts'
+} from '#shared/kernels/kernels.ts'
 import type { Datatype } from '#shared/job.ts'
 import { libraryJob } from '../../support/library-jobs.ts'
 

@@ -1,16 +1,16 @@
 /** Littoral's own kernels, callable by name: what each takes and gives, what it costs, and the checks that Worker, hub and node all make. */
-import { AppError, type FieldFault } from './errors.ts'
-import type { Bytes32 } from './ids.ts'
+import { AppError, type FieldFault } from '#shared/errors.ts'
+import type { Bytes32 } from '#shared/ids.ts'
 import {
   DATATYPE_BYTES,
   sliceTensors,
   type Datatype,
   type LibraryWork,
   type TensorHeader,
-} from './job.ts'
-import { KERNEL_DIGESTS } from './kernel-digests.ts'
-import { KERNEL_SPECS, type KernelSpec, type ParamSpec, type ParamValue } from './kernel-specs.ts'
-import { LIMITS } from './limits.ts'
+} from '#shared/job.ts'
+import { KERNEL_DIGESTS } from './digests.ts'
+import { KERNEL_SPECS, type KernelSpec, type ParamSpec, type ParamValue } from './specs.ts'
+import { LIMITS } from '#shared/limits.ts'
 
 export const LIBRARY_PRICE_MICRO_USD = 1
 
