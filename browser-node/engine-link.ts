@@ -8,7 +8,7 @@ import type { Answer, Work } from '#shared/job.ts'
 import { HANG_RULE } from '#shared/kernels/rules.ts'
 import { LIMITS } from '#shared/limits.ts'
 import type { ModelManifest } from '#shared/model.ts'
-import type { AdmittedModel } from '#shared/node.ts'
+import type { AdmittedModel } from '#shared/node/node.ts'
 import type { EngineRole, FromEngine, ToEngine } from './engine-messages.ts'
 import type { LivingLink } from './engine-part.ts'
 

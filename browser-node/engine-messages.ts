@@ -4,7 +4,7 @@ import type { EngineProgress } from '#engine/create-engine.ts'
 import type { WireError } from '#shared/errors.ts'
 import type { Adapter, Answer, Work } from '#shared/job.ts'
 import type { ModelManifest } from '#shared/model.ts'
-import type { AdmittedModel } from '#shared/node.ts'
+import type { AdmittedModel } from '#shared/node/node.ts'
 
 /** What one engine worker is for: each has a device of its own, so that neither ends with the other. */
 export type EngineRole = 'models' | 'kernels'

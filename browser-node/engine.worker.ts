@@ -2,7 +2,7 @@
 import './strict-csp.ts'
 import { AppError, invariant, toWireError } from '#shared/errors.ts'
 import { createLog } from '#shared/log.ts'
-import type { AdmittedModel } from '#shared/node.ts'
+import type { AdmittedModel } from '#shared/node/node.ts'
 import { openRoleEngine, type RoleEngine } from './device.ts'
 import type { EngineRole, FromEngine, ToEngine } from './engine-messages.ts'
 import { openFileShelf } from './file-shelf.ts'

@@ -2,7 +2,7 @@
 import { AppError } from '#shared/errors.ts'
 import type { Provider } from '#shared/job.ts'
 import { manifestDigest, type GoldenCase, type ModelManifest } from '#shared/model.ts'
-import type { AdmittedModel } from '#shared/node.ts'
+import type { AdmittedModel } from '#shared/node/node.ts'
 import { decodeFloats, type TensorValue } from '#shared/tensor.ts'
 import { createModelRunner, type ModelFiles, type ModelRunner } from './models/runner.ts'
 import type { SessionFactory } from './models/session.ts'

@@ -6,7 +6,7 @@ import { AppError } from '#shared/errors.ts'
 import { LIMITS } from '#shared/limits.ts'
 import { MANIFESTS } from '#shared/manifests.ts'
 import { MODEL_HUB } from '#shared/model-source.ts'
-import { CountryCode } from '#shared/node.ts'
+import { CountryCode } from '#shared/node/node.ts'
 import { isWebSocketAddress } from '#p2p/transports/address.ts'
 import { DEFAULT_MODELS } from './model-store.ts'
 

@@ -7,7 +7,7 @@ import { createOrtSessions, type SessionFactory } from '#engine/models/session.t
 import { toWireError } from '#shared/errors.ts'
 import type { Adapter } from '#shared/job.ts'
 import { createLog } from '#shared/log.ts'
-import type { AdmittedModel } from '#shared/node.ts'
+import type { AdmittedModel } from '#shared/node/node.ts'
 import { openDevice, type NodeDevice } from './device.ts'
 import { deviceProviders } from './device-providers.ts'
 import type { ChildSetup, FromChild, ToChild } from './engine-messages.ts'

@@ -3,7 +3,7 @@ import type { DeviceOffer } from '#engine/device-offer.ts'
 import type { WireError } from '#shared/errors.ts'
 import type { Adapter, Answer, Work } from '#shared/job.ts'
 import type { ModelManifest } from '#shared/model.ts'
-import type { AdmittedModel } from '#shared/node.ts'
+import type { AdmittedModel } from '#shared/node/node.ts'
 
 /** What one engine process is for. */
 export interface ChildSetup {

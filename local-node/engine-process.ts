@@ -9,7 +9,7 @@ import type { Answer, Work } from '#shared/job.ts'
 import { HANG_RULE } from '#shared/kernels/rules.ts'
 import { LIMITS } from '#shared/limits.ts'
 import type { Log } from '#shared/log.ts'
-import type { AdmittedModel } from '#shared/node.ts'
+import type { AdmittedModel } from '#shared/node/node.ts'
 import { watchMemory } from './memory-watch.ts'
 import type { ChildSetup, FromChild, PlacedModel, ToChild } from './engine-messages.ts'
 

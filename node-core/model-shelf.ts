@@ -5,7 +5,7 @@ import type { Bytes32 } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'
 import type { Log } from '#shared/log.ts'
 import { manifestDigest, modelBytes, type ModelManifest } from '#shared/model.ts'
-import type { AdmittedModel } from '#shared/node.ts'
+import type { AdmittedModel } from '#shared/node/node.ts'
 import { planLoad, type ShelfModel } from './plan-load.ts'
 
 export interface ModelShelfDeps {

@@ -2,7 +2,7 @@
 import { AppError } from '#shared/errors.ts'
 import type { Bytes32 } from '#shared/ids.ts'
 import { LIMITS } from '#shared/limits.ts'
-import type { SignedPresence } from '#shared/node.ts'
+import type { SignedPresence } from '#shared/node/node.ts'
 import type { FrameStream } from './frame-stream.ts'
 import { jsonFrame, readJson, type Frame } from './frames.ts'
 import { LoadReply, type LoadRequest } from './messages.ts'

@@ -1,6 +1,6 @@
 /** What a node brings to the work protocol. */
 import type { Bytes32 } from '#shared/ids.ts'
-import type { SignedPresence } from '#shared/node.ts'
+import type { SignedPresence } from '#shared/node/node.ts'
 import type { Frame } from './frames.ts'
 import type {
   Hello,

@@ -3,7 +3,7 @@ import { concatBytes, hexToBytes, stringToBytes } from 'viem'
 import { AppError } from './errors.ts'
 import { isSignedByAnchor, type SignedEcho } from './evidence.ts'
 import type { Bytes32 } from './ids.ts'
-import { isSignedByNode } from './node-key.ts'
+import { isSignedByNode } from '#shared/node/node-key.ts'
 
 /** Who measures whom: a signature for one anchor is worth nothing to another. */
 export interface EchoParties {

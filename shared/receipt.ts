@@ -7,7 +7,7 @@ import { PROVIDERS } from './job.ts'
 import { memoizeByObject } from './memoize.ts'
 import { MicroUsd } from './money.ts'
 import { nativeCrypto } from './native-crypto.ts'
-import { SignedPresence } from './node.ts'
+import { SignedPresence } from '#shared/node/node.ts'
 import { CompiledPolicy, EVIDENCE_CLASSES, EVIDENCE_SOURCES, NODE_TRUSTS } from './policy.ts'
 import { PublicKey } from './signature.ts'
 

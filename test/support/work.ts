@@ -13,7 +13,7 @@ import {
 } from '#p2p/messages.ts'
 import type { WorkHandler, WorkRunOptions } from '#p2p/work-server.ts'
 import { newJobId, TenantId, type Bytes32 } from '#shared/ids.ts'
-import type { PresenceRecord, SignedPresence } from '#shared/node.ts'
+import type { PresenceRecord, SignedPresence } from '#shared/node/node.ts'
 import { compilePolicy } from '#shared/compile-policy.ts'
 import { receiptHash, type Receipt } from '#shared/receipt.ts'
 import { createSigner, generateSigningKey, type Signer } from '#shared/signature.ts'

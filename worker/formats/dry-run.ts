@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { COMPUTE_RULES } from '#shared/decide.ts'
 import { Bytes32, NodeId } from '#shared/ids.ts'
-import { NODE_KINDS } from '#shared/node.ts'
+import { NODE_KINDS } from '#shared/node/node.ts'
 import {
   EVIDENCE_CLASSES,
   JURISDICTIONS,

@@ -2,7 +2,7 @@
 import { AppError, invariant } from '#shared/errors.ts'
 import type { Work } from '#shared/job.ts'
 import { LIMITS } from '#shared/limits.ts'
-import type { AdmittedModel } from '#shared/node.ts'
+import type { AdmittedModel } from '#shared/node/node.ts'
 import { decide, type NodeFacts } from '#shared/decide.ts'
 import { nearestRefusal, neededNode, unsatisfied } from '#shared/explain.ts'
 import type { CompiledPolicy } from '#shared/policy.ts'

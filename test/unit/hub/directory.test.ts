@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { NodeId } from '#shared/ids.ts'
 import type { Work } from '#shared/job.ts'
-import type { PresenceRecord } from '#shared/node.ts'
+import type { PresenceRecord } from '#shared/node/node.ts'
 import { Directory, type Member } from '#worker/hub/directory.ts'
 import { placeIn, standsAt } from '#test/support/place.ts'
 

@@ -8,7 +8,7 @@ import { AppError } from '#shared/errors.ts'
 import { LIMITS } from '#shared/limits.ts'
 import { silentLog } from '#shared/log.ts'
 import { manifestDigest, type ModelManifest } from '#shared/model.ts'
-import type { AdmittedModel } from '#shared/node.ts'
+import type { AdmittedModel } from '#shared/node/node.ts'
 import { EMBEDDING_MANIFEST } from '../../support/manifests.ts'
 
 const signal = new AbortController().signal

@@ -2,7 +2,7 @@ import { generateKeyPair } from '@libp2p/crypto/keys'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import { toHex } from 'viem'
 import { describe, expect, it } from 'vitest'
-import { isSignedByNode, nodePublicKey } from '#shared/node-key.ts'
+import { isSignedByNode, nodePublicKey } from '#shared/node/node-key.ts'
 
 const message = new TextEncoder().encode('here I stand')
 
