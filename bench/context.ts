@@ -1,5 +1,5 @@
 /** What every bench is given. */
-import type { Log } from '#shared/log.ts'
+import type { Log } from '#shared/base/log.ts'
 import type { LiveStack } from './live-stack.ts'
 
 /** Flags of the kernel bench. */

@@ -1,7 +1,7 @@
 /** The whole system for the benches that need it: started by the first one, shared, ended once. */
 import { join } from 'node:path'
 import { z } from 'zod'
-import type { Log } from '#shared/log.ts'
+import type { Log } from '#shared/base/log.ts'
 import { buildWorker } from '#scripts/build.ts'
 import { callApi } from '#scripts/lib/operator.ts'
 import { startStack, type Stack } from '#scripts/lib/stack.ts'

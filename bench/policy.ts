@@ -1,7 +1,7 @@
 /** What one residency decision costs: ours, Cedar's with its policies parsed before, casbin's; all three give the same answers. */
 import { compilePolicy, effectiveCompute } from '#shared/compile-policy.ts'
 import { decide } from '#shared/decide.ts'
-import { TenantId } from '#shared/ids.ts'
+import { TenantId } from '#shared/base/ids.ts'
 import { createRandom } from '#test/support/random.ts'
 import { preparseCedar } from '#test/support/residency/cedar.ts'
 import { drawNarrowing, drawNode, drawPolicy, factsOf } from '#test/support/residency/draw.ts'

@@ -4,7 +4,7 @@ import { offerOf, type DeviceOffer } from '#engine/device-offer.ts'
 import { deviceFor, featuresOf } from '#engine/kernels/device-limits.ts'
 import { createOrtSessions, type SessionFactory } from '#engine/models/session.ts'
 import type { Adapter, Provider } from '#shared/job.ts'
-import type { Log } from '#shared/log.ts'
+import type { Log } from '#shared/base/log.ts'
 import type { ModelFile, ModelManifest } from '#shared/model.ts'
 import type { EngineRole } from './engine-messages.ts'
 

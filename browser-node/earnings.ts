@@ -1,8 +1,8 @@
 /** What the operator says the receipt key has earned: `GET /v1/earnings`. */
 import { z } from 'zod'
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { MicroUsd } from '#shared/money.ts'
-import type { PublicKey } from '#shared/signature.ts'
+import type { PublicKey } from '#shared/base/signature.ts'
 
 const EarningsReply = z.object({ pendingMicroUsd: MicroUsd, settledMicroUsd: MicroUsd })
 export type Earnings = z.infer<typeof EarningsReply>

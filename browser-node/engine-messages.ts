@@ -1,7 +1,7 @@
 /** What the tab's node and its engine workers say to each other; both are of one build, and no one else can speak. */
 import type { DeviceOffer } from '#engine/device-offer.ts'
 import type { EngineProgress } from '#engine/create-engine.ts'
-import type { WireError } from '#shared/errors.ts'
+import type { WireError } from '#shared/base/errors.ts'
 import type { Adapter, Answer, Work } from '#shared/job.ts'
 import type { ModelManifest } from '#shared/model.ts'
 import type { AdmittedModel } from '#shared/node/node.ts'

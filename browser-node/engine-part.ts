@@ -1,7 +1,7 @@
 /** One kind of engine worker for as long as the node lives: another takes over when its device, its runtime or itself is lost. */
-import { toAppError } from '#shared/errors.ts'
-import { LIMITS } from '#shared/limits.ts'
-import type { Log } from '#shared/log.ts'
+import { toAppError } from '#shared/base/errors.ts'
+import { LIMITS } from '#shared/base/limits.ts'
+import type { Log } from '#shared/base/log.ts'
 
 /** One worker, as far as its life goes. */
 export interface LivingLink {

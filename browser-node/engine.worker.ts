@@ -1,7 +1,7 @@
 /** One engine of the tab in a worker of its own: models on ONNX Runtime or kernels on WebGPU, ended when its device is lost. */
 import './strict-csp.ts'
-import { AppError, invariant, toWireError } from '#shared/errors.ts'
-import { createLog } from '#shared/log.ts'
+import { AppError, invariant, toWireError } from '#shared/base/errors.ts'
+import { createLog } from '#shared/base/log.ts'
 import type { AdmittedModel } from '#shared/node/node.ts'
 import { openRoleEngine, type RoleEngine } from './device.ts'
 import type { EngineRole, FromEngine, ToEngine } from './engine-messages.ts'

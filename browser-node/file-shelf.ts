@@ -1,5 +1,5 @@
 /** Model files in the browser's private file system (OPFS): written as they come, bounded, what was used longest ago leaves first. */
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 
 /** A file that may be there in part. */
 export interface KeptFile {

@@ -1,7 +1,7 @@
 /** The node's keys as a file that its owner keeps: written from what the browser stores, and read back into it. */
 import { z } from 'zod'
-import { AppError } from '#shared/errors.ts'
-import { exportSigningKey, importSigningKey } from '#shared/signature.ts'
+import { AppError } from '#shared/base/errors.ts'
+import { exportSigningKey, importSigningKey } from '#shared/base/signature.ts'
 import type { NodeStorage } from './storage.ts'
 
 const MAX_CHARS = 8_192

@@ -1,7 +1,7 @@
 /** The volunteer's page: asks the browser what it can do, starts and pauses the node, shows what it says. */
 import './strict-csp.ts'
-import { toAppError } from '#shared/errors.ts'
-import { createSigner } from '#shared/signature.ts'
+import { toAppError } from '#shared/base/errors.ts'
+import { createSigner } from '#shared/base/signature.ts'
 import { watchEarnings } from './earnings.ts'
 import { createNodeLink } from './node-link.ts'
 import {

@@ -1,7 +1,7 @@
 /** Model files of a tab: from the operator, then from where the manifest says; kept in this browser, checked each time. */
 import { downloadFile, type FileSink } from '#node-core/download-file.ts'
 import { httpSource, type FileSource } from '#node-core/file-source.ts'
-import type { Log } from '#shared/log.ts'
+import type { Log } from '#shared/base/log.ts'
 import type { ModelFile } from '#shared/model.ts'
 import { parseSource } from '#shared/model-source.ts'
 import { digestBytes } from '#shared/receipt.ts'

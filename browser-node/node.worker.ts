@@ -1,7 +1,7 @@
 /** The page's one dedicated worker: everything of the node runs here or in workers of its own, away from the page's thread. */
 import './strict-csp.ts'
-import { toAppError } from '#shared/errors.ts'
-import { createLog } from '#shared/log.ts'
+import { toAppError } from '#shared/base/errors.ts'
+import { createLog } from '#shared/base/log.ts'
 import { BEAT_MS, Command, type Report } from './protocol.ts'
 import { coalesceReports } from './coalesce-reports.ts'
 import { createTabNode } from './tab-node.ts'

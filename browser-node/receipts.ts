@@ -1,7 +1,7 @@
 /** The tab's receipt store: in IndexedDB until a hub has them. */
 import type { ReceiptStore } from '#node-core/receipt-store.ts'
 import { StoredReceipt } from '#p2p/messages.ts'
-import type { Log } from '#shared/log.ts'
+import type { Log } from '#shared/base/log.ts'
 import type { NodeStorage } from './storage.ts'
 
 export function createReceiptStore(storage: NodeStorage, log: Log): ReceiptStore {

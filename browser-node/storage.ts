@@ -1,8 +1,8 @@
 /** What this browser keeps of its node, in IndexedDB: who it is, what earns, its owner's choice, unacknowledged receipts. */
-import { AppError } from '#shared/errors.ts'
-import type { Bytes32 } from '#shared/ids.ts'
-import { LIMITS } from '#shared/limits.ts'
-import type { SigningKeyPair } from '#shared/signature.ts'
+import { AppError } from '#shared/base/errors.ts'
+import type { Bytes32 } from '#shared/base/ids.ts'
+import { LIMITS } from '#shared/base/limits.ts'
+import type { SigningKeyPair } from '#shared/base/signature.ts'
 
 const DATABASE = 'littoral-node'
 const VERSION = 1

@@ -1,6 +1,6 @@
 /** Which country the page offers first: the one in its address, the owner's last choice, or what the network sees. */
 import { z } from 'zod'
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { COUNTRIES } from '#shared/region.ts'
 import type { NodeStorage } from './storage.ts'
 

@@ -1,5 +1,5 @@
 /** Lets a model in on a provider only after its golden run agrees with the manifest; the same run measures it. */
-import { AppError } from '#shared/errors.ts'
+import { AppError } from '#shared/base/errors.ts'
 import type { Provider } from '#shared/job.ts'
 import { manifestDigest, type GoldenCase, type ModelManifest } from '#shared/model.ts'
 import type { AdmittedModel } from '#shared/node/node.ts'

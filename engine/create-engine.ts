@@ -1,7 +1,7 @@
 /** Puts an engine together from a device, session factories and manifests; the same in a tab and in Node. */
 import { concatBytes } from 'viem'
 import { checkAnswer } from '#shared/check-answer.ts'
-import { AppError, errorCode } from '#shared/errors.ts'
+import { AppError, errorCode } from '#shared/base/errors.ts'
 import {
   sliceTensors,
   type Adapter,
@@ -10,7 +10,7 @@ import {
   type TextWork,
   type Work,
 } from '#shared/job.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { manifestDigest, type ModelManifest } from '#shared/model.ts'
 import { checkTensors } from '#shared/tensor.ts'
 import type { LoadedModel } from './admit.ts'

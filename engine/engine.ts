@@ -1,7 +1,7 @@
 /** What runs work on a device: the one interface of both kinds of work, in a tab and in Node. */
 import type { Adapter, Answer, Work } from '#shared/job.ts'
 import type { AdmittedModel } from '#shared/node/node.ts'
-import type { Bytes32 } from '#shared/ids.ts'
+import type { Bytes32 } from '#shared/base/ids.ts'
 import type { ModelManifest } from '#shared/model.ts'
 
 export interface RunOptions {

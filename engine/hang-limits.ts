@@ -1,6 +1,6 @@
 /** How long whoever watches an engine from outside waits before it counts as hung. */
 import type { Work } from '#shared/job.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 
 /** Longer than every limit inside an engine together: one that is still silent then hangs. */
 export const HANG_MS: Readonly<Record<Work['kind'], number>> = {

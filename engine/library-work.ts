@@ -1,8 +1,8 @@
 /** Work for the kernel library, as an engine does it: the runner on its device, and the answer's headers. */
-import { AppError } from '#shared/errors.ts'
+import { AppError } from '#shared/base/errors.ts'
 import type { Adapter, Answer, LibraryWork } from '#shared/job.ts'
-import { LIMITS } from '#shared/limits.ts'
-import type { Log } from '#shared/log.ts'
+import { LIMITS } from '#shared/base/limits.ts'
+import type { Log } from '#shared/base/log.ts'
 import type { KernelTimes } from './kernels/kernel-runner.ts'
 import { createLibraryRunner } from './kernels/library-runner.ts'
 

@@ -1,6 +1,6 @@
 /** One job at a time on a device, the others in line; the line is bounded and may be left. */
-import { AppError } from '#shared/errors.ts'
-import { cancelled } from './deadline.ts'
+import { AppError } from '#shared/base/errors.ts'
+import { cancelled } from '#shared/base/deadline.ts'
 
 export interface JobQueue {
   /**

@@ -1,10 +1,10 @@
 /** The engine of a local node: one process for models, one for kernels, each replaced when it dies or has to be killed. */
 import { providersFor } from '#engine/device-offer.ts'
 import type { LiveEngine } from '#engine/engine.ts'
-import { AppError } from '#shared/errors.ts'
+import { AppError } from '#shared/base/errors.ts'
 import type { Adapter } from '#shared/job.ts'
-import { LIMITS } from '#shared/limits.ts'
-import type { Log } from '#shared/log.ts'
+import { LIMITS } from '#shared/base/limits.ts'
+import type { Log } from '#shared/base/log.ts'
 import { MANIFESTS } from '#shared/manifests.ts'
 import { softwareEnvironment } from './device.ts'
 import { deviceProviders } from './device-providers.ts'

@@ -1,6 +1,6 @@
 /** What the node and its engine processes say to each other; both run the same build, and no one else can speak. */
 import type { DeviceOffer } from '#engine/device-offer.ts'
-import type { WireError } from '#shared/errors.ts'
+import type { WireError } from '#shared/base/errors.ts'
 import type { Adapter, Answer, Work } from '#shared/job.ts'
 import type { ModelManifest } from '#shared/model.ts'
 import type { AdmittedModel } from '#shared/node/node.ts'

@@ -1,8 +1,8 @@
 /** One kind of engine process for as long as the node lives: replaced when it dies, ended when its job will not end. */
 import { setTimeout } from 'node:timers/promises'
-import { errorCode } from '#shared/errors.ts'
+import { errorCode } from '#shared/base/errors.ts'
 import type { Answer, Work } from '#shared/job.ts'
-import type { Log } from '#shared/log.ts'
+import type { Log } from '#shared/base/log.ts'
 import type { EngineProcess, ProcessRunOptions } from './engine-process.ts'
 
 /** Starts of a new engine process before its kind of work is given up. */

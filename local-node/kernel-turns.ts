@@ -2,7 +2,7 @@
 import type { RunOptions } from '#engine/engine.ts'
 import { createJobQueue } from '#engine/queue.ts'
 import type { Answer, Work } from '#shared/job.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import type { KeptAlive } from './keep-alive.ts'
 
 type RunKernel = (work: Work, payload: Uint8Array, options: RunOptions) => Promise<Answer>

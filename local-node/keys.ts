@@ -10,7 +10,7 @@ import {
   generateSigningKey,
   importSigningKey,
   type Signer,
-} from '#shared/signature.ts'
+} from '#shared/base/signature.ts'
 
 export interface NodeKeys {
   readonly identity: PrivateKey

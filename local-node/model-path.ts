@@ -1,6 +1,6 @@
 /** Where a model file lies on this machine: in this repository, or in an installed package. */
 import { existsSync } from 'node:fs'
-import { AppError } from '#shared/errors.ts'
+import { AppError } from '#shared/base/errors.ts'
 import type { ModelFile } from '#shared/model.ts'
 import { localPath } from './model-store.ts'
 

@@ -1,8 +1,8 @@
 /** The models of a local node: loaded into one process, and again into the one that takes its place. */
 import type { RunOptions } from '#engine/engine.ts'
-import { toAppError } from '#shared/errors.ts'
+import { toAppError } from '#shared/base/errors.ts'
 import type { Answer, Work } from '#shared/job.ts'
-import type { Log } from '#shared/log.ts'
+import type { Log } from '#shared/base/log.ts'
 import type { ModelManifest } from '#shared/model.ts'
 import type { AdmittedModel } from '#shared/node/node.ts'
 import type { EngineProcess } from './engine-process.ts'

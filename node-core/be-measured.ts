@@ -3,8 +3,8 @@ import type { Connection, PrivateKey } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import { ECHO_PROTOCOL, serveEchoes } from '#p2p/echo.ts'
 import { peerIdOf, type createPeerNode } from '#p2p/node.ts'
-import { LIMITS } from '#shared/limits.ts'
-import type { Log } from '#shared/log.ts'
+import { LIMITS } from '#shared/base/limits.ts'
+import type { Log } from '#shared/base/log.ts'
 
 type PeerNode = Awaited<ReturnType<typeof createPeerNode>>
 

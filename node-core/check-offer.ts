@@ -1,11 +1,11 @@
 /** What a node checks before it touches a job: the hub's signature, the policy against its own place, the bytes. */
-import { typedDigest, type Domain } from '#shared/eip712.ts'
-import { AppError } from '#shared/errors.ts'
+import { typedDigest, type Domain } from '#shared/base/eip712.ts'
+import { AppError } from '#shared/base/errors.ts'
 import { policyHash } from '#shared/compile-policy.ts'
 import { decide, type NodeFacts } from '#shared/decide.ts'
 import { commitment, digestBytes, ticketHash } from '#shared/receipt.ts'
 import { countryBit, countryCode } from '#shared/region.ts'
-import { verifySignature } from '#shared/signature.ts'
+import { verifySignature } from '#shared/base/signature.ts'
 import { stringToBytes } from 'viem'
 import type { JobOffer, Welcome } from '#p2p/messages.ts'
 

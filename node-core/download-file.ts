@@ -2,9 +2,9 @@
  * One file from the first of its sources that works: resumed after a cut, hashed as it comes, never kept when it is
  * another file than its manifest names. Runs the same in a tab and in Node.
  */
-import { AppError, errorCode, toAppError } from '#shared/errors.ts'
-import { LIMITS } from '#shared/limits.ts'
-import type { Log } from '#shared/log.ts'
+import { AppError, errorCode, toAppError } from '#shared/base/errors.ts'
+import { LIMITS } from '#shared/base/limits.ts'
+import type { Log } from '#shared/base/log.ts'
 import type { ModelFile } from '#shared/model.ts'
 import type { FileBody, FileSource } from './file-source.ts'
 

@@ -1,5 +1,5 @@
 /** Something that gives a file's bytes from an offset on; here over HTTP, elsewhere from a disk or another node. */
-import { AppError } from '#shared/errors.ts'
+import { AppError } from '#shared/base/errors.ts'
 import type { ModelFile } from '#shared/model.ts'
 
 export interface FileBody {

@@ -1,5 +1,5 @@
 /** Keeps a short answer back until its receipt is kept: both then leave as one message, which costs one cipher call and one write. */
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 
 type Emit = (bytes: Uint8Array) => Promise<void>
 

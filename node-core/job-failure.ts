@@ -1,5 +1,5 @@
 /** Whose doing it was that a job was not done. */
-import type { AppError, ErrorCode } from '#shared/errors.ts'
+import type { AppError, ErrorCode } from '#shared/base/errors.ts'
 
 /** A job that was not done. */
 export interface JobFailure {

@@ -1,8 +1,8 @@
 /** Asks the Worker to be let in, and says which hub to dial: `POST /v1/nodes/admission`. */
 import { multiaddr, type Multiaddr } from '@multiformats/multiaddr'
 import { z } from 'zod'
-import { AppError, errorCode } from '#shared/errors.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { AppError, errorCode } from '#shared/base/errors.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 
 const AdmissionReply = z.object({
   token: z.string(),

@@ -1,9 +1,9 @@
 /** The models that a node keeps loaded: within its memory, the idle ones leaving first; the rest it offers to load. */
 import type { LiveEngine } from '#engine/engine.ts'
-import { AppError, toAppError } from '#shared/errors.ts'
-import type { Bytes32 } from '#shared/ids.ts'
-import { LIMITS } from '#shared/limits.ts'
-import type { Log } from '#shared/log.ts'
+import { AppError, toAppError } from '#shared/base/errors.ts'
+import type { Bytes32 } from '#shared/base/ids.ts'
+import { LIMITS } from '#shared/base/limits.ts'
+import type { Log } from '#shared/base/log.ts'
 import { manifestDigest, modelBytes, type ModelManifest } from '#shared/model.ts'
 import type { AdmittedModel } from '#shared/node/node.ts'
 import { planLoad, type ShelfModel } from './plan-load.ts'

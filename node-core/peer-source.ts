@@ -1,7 +1,7 @@
 /** Another node as a source of model files. */
 import { openPeerFile } from '#p2p/files/file-client.ts'
 import type { FileNode } from '#p2p/files/file-node.ts'
-import { AppError } from '#shared/errors.ts'
+import { AppError } from '#shared/base/errors.ts'
 import type { FileSource } from './file-source.ts'
 
 /** @param openNode the node that dials, made when the first file is asked for */

@@ -1,5 +1,5 @@
 /** Which models must go so that another one fits. Pure. */
-import { AppError } from '#shared/errors.ts'
+import { AppError } from '#shared/base/errors.ts'
 import { modelBytes, type ModelManifest } from '#shared/model.ts'
 
 /** A loaded model as the plan sees it. */

@@ -1,6 +1,6 @@
 /** What a node says of itself to its hub. */
 import type { Engine } from '#engine/engine.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import type { PresenceRecord } from '#shared/node/node.ts'
 import { peerIdOf } from '#p2p/node.ts'
 import type { NodeCoreDeps } from './node-core.ts'

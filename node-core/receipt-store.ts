@@ -1,5 +1,5 @@
 /** Where a node keeps receipts until a hub has them in durable storage: at least once, never twice. */
-import type { Bytes32 } from '#shared/ids.ts'
+import type { Bytes32 } from '#shared/base/ids.ts'
 import type { StoredReceipt } from '#p2p/messages.ts'
 
 export interface ReceiptStore {

@@ -1,6 +1,6 @@
 /** Acknowledgements on their way to a node: they leave with the next job, or soon after, so that none costs a message. */
-import type { Bytes32 } from '#shared/ids.ts'
-import { LIMITS } from '#shared/limits.ts'
+import type { Bytes32 } from '#shared/base/ids.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import type { Clock } from './clock.ts'
 import type { FrameStream } from './frame-stream.ts'
 import { jsonFrame } from './frames.ts'

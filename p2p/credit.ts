@@ -1,6 +1,6 @@
 /** Credit windows: a sender spends what the receiver has granted, so that a slow reader stops one job and no other. */
-import { AppError } from '#shared/errors.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { AppError } from '#shared/base/errors.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 
 /** Cut size of data frames: small enough that a ping or another job's frame slips between two of them. */
 export const DATA_CHUNK_BYTES = 64 * 1024

@@ -1,7 +1,7 @@
 /** The work stream's codec: `u32 body length | u8 kind | u32 job number | body`, big-endian; pure, no I/O. */
 import type { z } from 'zod'
-import { AppError } from '#shared/errors.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { AppError } from '#shared/base/errors.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 
 /** libp2p protocol id of the held stream that a hub opens to each of its nodes. */
 export const WORK_PROTOCOL = '/littoral/work/1.0.0'

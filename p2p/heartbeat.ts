@@ -1,6 +1,6 @@
 /** Pings on a work stream: the hub's measure of a node's round trip, and of whether it still lives. */
-import { AppError } from '#shared/errors.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { AppError } from '#shared/base/errors.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import type { Clock } from './clock.ts'
 import type { FrameStream } from './frame-stream.ts'
 import { numberFrame, readNumber, type Frame } from './frames.ts'

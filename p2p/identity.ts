@@ -2,8 +2,8 @@
 import { generateKeyPair, privateKeyFromProtobuf, privateKeyToProtobuf } from '@libp2p/crypto/keys'
 import type { PrivateKey } from '@libp2p/interface'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
-import { AppError } from '#shared/errors.ts'
-import { NodeId } from '#shared/ids.ts'
+import { AppError } from '#shared/base/errors.ts'
+import { NodeId } from '#shared/base/ids.ts'
 
 export function newIdentity(): Promise<PrivateKey> {
   return generateKeyPair('Ed25519')

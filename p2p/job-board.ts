@@ -1,8 +1,8 @@
 /** The jobs of one work stream as the node sees them: payload in, output out, each ended once. */
-import { AppError, toAppError } from '#shared/errors.ts'
+import { AppError, toAppError } from '#shared/base/errors.ts'
 import { payloadBytes } from '#shared/job.ts'
-import { LIMITS } from '#shared/limits.ts'
-import type { Log } from '#shared/log.ts'
+import { LIMITS } from '#shared/base/limits.ts'
+import type { Log } from '#shared/base/log.ts'
 import { createReceiveWindow, createSendWindow } from './credit.ts'
 import type { FrameStream } from './frame-stream.ts'
 import { jsonFrame, numberFrame, readJson, readNumber, type Frame } from './frames.ts'

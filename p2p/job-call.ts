@@ -1,6 +1,6 @@
 /** One job on a work stream as the hub sees it: payload up, output down, one end. */
-import { AppError, toAppError } from '#shared/errors.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { AppError, toAppError } from '#shared/base/errors.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import type { Clock } from './clock.ts'
 import { createReceiveWindow, createSendWindow } from './credit.ts'
 import type { FrameStream } from './frame-stream.ts'

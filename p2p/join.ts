@@ -1,9 +1,9 @@
 /** Keeps a node at its hub: dial, serve, and come back for ever with jitter. */
 import type { Connection, Stream } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
-import { AppError, errorCode, toAppError } from '#shared/errors.ts'
-import { LIMITS } from '#shared/limits.ts'
-import type { Log } from '#shared/log.ts'
+import { AppError, errorCode, toAppError } from '#shared/base/errors.ts'
+import { LIMITS } from '#shared/base/limits.ts'
+import type { Log } from '#shared/base/log.ts'
 import { systemClock, type Clock } from './clock.ts'
 import { untilAborted } from './credit.ts'
 import { WORK_PROTOCOL } from './frames.ts'

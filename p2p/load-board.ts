@@ -1,6 +1,6 @@
 /** The loads that a hub asks of a node: a few at once, each answered with what the node has afterwards. */
-import { AppError, toAppError } from '#shared/errors.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { AppError, toAppError } from '#shared/base/errors.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import type { FrameStream } from './frame-stream.ts'
 import { jsonFrame, readJson, type Frame } from './frames.ts'
 import { LoadRequest, type LoadReply } from './messages.ts'

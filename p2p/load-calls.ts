@@ -1,7 +1,7 @@
 /** The loads that a hub has asked of one node and not heard of yet. */
-import { AppError } from '#shared/errors.ts'
-import type { Bytes32 } from '#shared/ids.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { AppError } from '#shared/base/errors.ts'
+import type { Bytes32 } from '#shared/base/ids.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import type { SignedPresence } from '#shared/node/node.ts'
 import type { FrameStream } from './frame-stream.ts'
 import { jsonFrame, readJson, type Frame } from './frames.ts'

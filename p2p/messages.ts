@@ -1,12 +1,12 @@
 /** What is said on the work stream: the JSON bodies of its control frames, one schema each. */
 import { z } from 'zod'
-import { Bytes32, Signature } from '#shared/ids.ts'
+import { Bytes32, Signature } from '#shared/base/ids.ts'
 import { Answer, Work } from '#shared/job.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { SignedPresence } from '#shared/node/node.ts'
 import { CompiledPolicy, NetworkId } from '#shared/policy.ts'
 import { DomainSchema, Place, Receipt, Ticket } from '#shared/receipt.ts'
-import { PublicKey } from '#shared/signature.ts'
+import { PublicKey } from '#shared/base/signature.ts'
 
 /** Versions of the work protocol that this build speaks; a hub speaks this one and the one before. */
 export const WORK_VERSION = 1

@@ -1,5 +1,5 @@
 /** What one peer may cause: a bucket that fills at a steady rate, from which each thing that it makes us do takes its cost. */
-import type { Log, LogFields } from '#shared/log.ts'
+import type { Log, LogFields } from '#shared/base/log.ts'
 import type { Clock } from './clock.ts'
 
 export interface Budget {

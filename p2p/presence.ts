@@ -1,8 +1,8 @@
 /** Signed presence records and the gossipsub topics that carry them: nodes publish, only hubs subscribe. */
 import { TopicValidatorResult, type Message } from '@libp2p/gossipsub'
 import type { PrivateKey } from '@libp2p/interface'
-import { AppError } from '#shared/errors.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { AppError } from '#shared/base/errors.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { type PresenceRecord, SignedPresence } from '#shared/node/node.ts'
 import { checkPresenceSize, verifyPresence } from '#shared/node/presence.ts'
 import { systemClock } from './clock.ts'

@@ -1,6 +1,6 @@
 /** Errors that cross the work stream, as codes of the shared table. */
 import { z } from 'zod'
-import { AppError, errorCode, factsOf, toWireError, type ErrorMeta } from '#shared/errors.ts'
+import { AppError, errorCode, factsOf, toWireError, type ErrorMeta } from '#shared/base/errors.ts'
 import { jsonFrame, readJson, type Frame } from './frames.ts'
 import { ERROR_DETAIL_CHARS, ErrorBody } from './messages.ts'
 

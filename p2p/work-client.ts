@@ -1,9 +1,9 @@
 /** The hub's end of one node's held work stream: many jobs at once over one stream. */
 import type { Stream } from '@libp2p/interface'
-import { AppError, errorCode, toAppError } from '#shared/errors.ts'
-import type { Bytes32 } from '#shared/ids.ts'
-import { LIMITS } from '#shared/limits.ts'
-import type { Log } from '#shared/log.ts'
+import { AppError, errorCode, toAppError } from '#shared/base/errors.ts'
+import type { Bytes32 } from '#shared/base/ids.ts'
+import { LIMITS } from '#shared/base/limits.ts'
+import type { Log } from '#shared/base/log.ts'
 import type { SignedPresence } from '#shared/node/node.ts'
 import { receiptHash } from '#shared/receipt.ts'
 import { createAckBatch } from './ack-batch.ts'

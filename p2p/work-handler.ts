@@ -1,5 +1,5 @@
 /** What a node brings to the work protocol. */
-import type { Bytes32 } from '#shared/ids.ts'
+import type { Bytes32 } from '#shared/base/ids.ts'
 import type { SignedPresence } from '#shared/node/node.ts'
 import type { Frame } from './frames.ts'
 import type {

@@ -1,8 +1,8 @@
 /** A node's end of the work stream that its hub holds open to it. */
 import type { Stream } from '@libp2p/interface'
-import { AppError } from '#shared/errors.ts'
-import { LIMITS } from '#shared/limits.ts'
-import type { Log } from '#shared/log.ts'
+import { AppError } from '#shared/base/errors.ts'
+import { LIMITS } from '#shared/base/limits.ts'
+import type { Log } from '#shared/base/log.ts'
 import { systemClock, type Clock } from './clock.ts'
 import { createSendWindow } from './credit.ts'
 import { createEchoAnswers } from './echo.ts'

@@ -1,7 +1,7 @@
 /** `npm run attest -- key|sign|withdraw`: an operator's signed statements about where its dedicated nodes stand. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { AppError, toAppError } from '#shared/errors.ts'
+import { AppError, toAppError } from '#shared/base/errors.ts'
 import { AttestationStatement, signAttestation } from '#shared/evidence.ts'
 import {
   createSigner,
@@ -9,7 +9,7 @@ import {
   generateSigningKey,
   importSigningKey,
   type Signer,
-} from '#shared/signature.ts'
+} from '#shared/base/signature.ts'
 import { findInstance } from './lib/find-instance.ts'
 import { callApi } from './lib/operator.ts'
 

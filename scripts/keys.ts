@@ -1,7 +1,7 @@
 /** `npm run keys -- create|list|revoke|quota`: API keys and quotas of a running instance, over its operator API. */
 import { parseArgs } from 'node:util'
 import { z } from 'zod'
-import { toAppError } from '#shared/errors.ts'
+import { toAppError } from '#shared/base/errors.ts'
 import { findInstance } from './lib/find-instance.ts'
 import { callApi } from './lib/operator.ts'
 

@@ -1,5 +1,5 @@
 /** What every answer must be for its work: a node looks before it signs, its hub before anybody sees it. */
-import { AppError, type FieldFault } from './errors.ts'
+import { AppError, type FieldFault } from '#shared/base/errors.ts'
 import type { KernelWork, TensorHeader, Work } from './job.ts'
 import { checkLibraryOutputs } from '#shared/kernels/kernels.ts'
 import type { ModelManifest } from './model.ts'

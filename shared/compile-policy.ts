@@ -1,6 +1,6 @@
 /** From a policy as written to the bits and flags that are decided by, and the hash that names them for ever. */
-import { structHash } from './eip712.ts'
-import { nameHash, type Bytes32, type TenantId } from './ids.ts'
+import { structHash } from '#shared/base/eip712.ts'
+import { nameHash, type Bytes32, type TenantId } from '#shared/base/ids.ts'
 import {
   DATA_CLASSES,
   EVIDENCE_CLASSES,

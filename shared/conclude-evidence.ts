@@ -1,8 +1,8 @@
 /** What evidence of a node's place comes to: one pure rule a class, over inputs whose signatures have been checked. */
 import { countryDistances } from './country-distance.ts'
 import type { EvidenceRecord, PlaceObservation, SignedAttestation, SignedEcho } from './evidence.ts'
-import type { NodeId } from './ids.ts'
-import { LIMITS } from './limits.ts'
+import type { NodeId } from '#shared/base/ids.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import type { EvidenceClass, EvidenceSource } from './policy.ts'
 import { COUNTRIES, countryBit, countryCode, onlyCountry, type CountrySet } from './region.ts'
 

@@ -5,7 +5,7 @@
  * distance to the nearest cell's covering circle, less the slack of the shapes. Rules [PL1] and [PL2] in `docs/design/place.md`.
  */
 import { COUNTRY_CELLS } from './country-cells.ts'
-import { memoize } from './memoize.ts'
+import { memoize } from '#shared/base/memoize.ts'
 import { COUNTRIES } from './region.ts'
 
 /** Levels of the tree; a cell of the last is 360° / 2^11 wide, 19.5 km at the equator. */

@@ -1,8 +1,8 @@
 /** What a node signs of an anchor's echo, and whether it did: for the anchor that measures, and for who checks it later. */
 import { concatBytes, hexToBytes, stringToBytes } from 'viem'
-import { AppError } from './errors.ts'
+import { AppError } from '#shared/base/errors.ts'
 import { isSignedByAnchor, type SignedEcho } from './evidence.ts'
-import type { Bytes32 } from './ids.ts'
+import type { Bytes32 } from '#shared/base/ids.ts'
 import { isSignedByNode } from '#shared/node/node-key.ts'
 
 /** Who measures whom: a signature for one anchor is worth nothing to another. */

@@ -1,15 +1,15 @@
 /** Evidence of a node's place: everything that its class was concluded from, kept so that a stranger can conclude it again. */
 import { sha256, stringToBytes } from 'viem'
 import { z } from 'zod'
-import { canonicalJson } from './canonical-json.ts'
-import { Bytes32, NodeId, Signature, type TenantId } from './ids.ts'
-import { LIMITS } from './limits.ts'
-import { memoizeByObject } from './memoize.ts'
+import { canonicalJson } from '#shared/base/canonical-json.ts'
+import { Bytes32, NodeId, Signature, type TenantId } from '#shared/base/ids.ts'
+import { LIMITS } from '#shared/base/limits.ts'
+import { memoizeByObject } from '#shared/base/memoize.ts'
 import { CountryCode } from '#shared/node/node.ts'
 import { EVIDENCE_CLASSES, EVIDENCE_SOURCES, OPERATOR_TENANT, type NodeTrust } from './policy.ts'
 import type { Place } from './receipt.ts'
 import { countryBit } from './region.ts'
-import { PublicKey, verifySignature, type Signer } from './signature.ts'
+import { PublicKey, verifySignature, type Signer } from '#shared/base/signature.ts'
 
 /** What kind of network a connection came from. `residential` is any known network that is not on the hosting list. */
 export const NETWORK_KINDS = ['residential', 'hosting', 'tor', 'unknown'] as const

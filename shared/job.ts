@@ -1,7 +1,7 @@
 /** One job: what is to be run, and what came of it. Bytes travel beside these headers, never inside them. */
 import { z } from 'zod'
-import { Bytes32 } from './ids.ts'
-import { LIMITS } from './limits.ts'
+import { Bytes32 } from '#shared/base/ids.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 
 /** Tensor element types of the Open Inference Protocol v2 that Littoral carries; sizes in bytes, 0 = variable. */
 export const DATATYPE_BYTES = {

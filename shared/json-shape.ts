@@ -1,6 +1,6 @@
 /** JSON Schema as far as text can be held to it while it is written: a documented part, the rest refused by name. */
-import { AppError } from './errors.ts'
-import { LIMITS } from './limits.ts'
+import { AppError } from '#shared/base/errors.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 
 /** What one JSON value may be. */
 export type JsonShape =

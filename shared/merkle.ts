@@ -4,8 +4,8 @@
  * An odd node is carried up unchanged. One flat array holds all layers.
  */
 import { bytesToHex, concat, hexToBytes, keccak256 } from 'viem'
-import { invariant } from './errors.ts'
-import type { Bytes32 } from './ids.ts'
+import { invariant } from '#shared/base/errors.ts'
+import type { Bytes32 } from '#shared/base/ids.ts'
 
 export interface MerkleTree {
   readonly root: Bytes32

@@ -1,5 +1,5 @@
 /** Where a model file may be had: the forms that a manifest's `sources` take, and the addresses that they mean. */
-import { AppError } from './errors.ts'
+import { AppError } from '#shared/base/errors.ts'
 
 export type ModelSource =
   /** A path below the repository's `models/`. */

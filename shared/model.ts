@@ -1,9 +1,9 @@
 /** Model manifests: what a model is, where its files are, what it costs, and how a node proves that it runs it right. */
 import { concat, keccak256, sha256, stringToBytes } from 'viem'
 import { z } from 'zod'
-import { Bytes32 } from './ids.ts'
+import { Bytes32 } from '#shared/base/ids.ts'
 import { DATATYPE_BYTES, PROVIDERS, type Datatype } from './job.ts'
-import { LIMITS } from './limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { isModelSource } from './model-source.ts'
 
 /** How a model's inputs become tensors and its tensors an answer; `engine/models/` has one file for each. */

@@ -1,5 +1,5 @@
 /** Policies that parse and yet say nothing that could be done: each contradiction with the field to change. Pure. */
-import type { FieldFault } from './errors.ts'
+import type { FieldFault } from '#shared/base/errors.ts'
 import type { Policy } from './policy.ts'
 import { placeSet } from './compile-policy.ts'
 import { nameCountries } from './country-words.ts'

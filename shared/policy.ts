@@ -1,6 +1,6 @@
 /** Residency policy: the words that a tenant writes it in, and the shape that it is compiled to. */
 import { z } from 'zod'
-import { Bytes32, TenantId } from './ids.ts'
+import { Bytes32, TenantId } from '#shared/base/ids.ts'
 import { CURRENT_REGIONS, REGION_LISTS } from './region-groups.ts'
 import { groupNames, isRegion, isRegionsVersion } from './region.ts'
 

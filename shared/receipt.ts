@@ -1,15 +1,15 @@
 /** Dispatch ticket and receipt: what the hub promised, what the node did, both as EIP-712 structs. */
 import { concat, sha256, type Hex } from 'viem'
 import { z } from 'zod'
-import { structHash } from './eip712.ts'
-import { Address, Bytes32, JobId, nameHash, NodeId, Signature, TenantId } from './ids.ts'
+import { structHash } from '#shared/base/eip712.ts'
+import { Address, Bytes32, JobId, nameHash, NodeId, Signature, TenantId } from '#shared/base/ids.ts'
 import { PROVIDERS } from './job.ts'
-import { memoizeByObject } from './memoize.ts'
+import { memoizeByObject } from '#shared/base/memoize.ts'
 import { MicroUsd } from './money.ts'
-import { nativeCrypto } from './native-crypto.ts'
+import { nativeCrypto } from '#shared/base/native-crypto.ts'
 import { SignedPresence } from '#shared/node/node.ts'
 import { CompiledPolicy, EVIDENCE_CLASSES, EVIDENCE_SOURCES, NODE_TRUSTS } from './policy.ts'
-import { PublicKey } from './signature.ts'
+import { PublicKey } from '#shared/base/signature.ts'
 
 /** Stands for an evidence record where there is none. */
 export const NO_EVIDENCE: Bytes32 = `0x${'0'.repeat(64)}`

@@ -5,7 +5,7 @@
  * the contract name a country by its bit, so a code may be added at the end but never moved.
  * Source: https://www.iso.org/obp/ui/#search (249 entries, read 2026-11). Groups are in `region-groups.ts`.
  */
-import { invariant } from './errors.ts'
+import { invariant } from '#shared/base/errors.ts'
 import { CURRENT_REGIONS, REGION_LISTS, type RegionGroups } from './region-groups.ts'
 
 export const COUNTRIES = (

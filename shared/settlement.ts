@@ -1,7 +1,7 @@
 /** The structs that the Settlement contract knows beside receipts: what a node has earned, and where it wants it paid. */
-import { structHash } from './eip712.ts'
-import type { Address, Bytes32 } from './ids.ts'
-import type { PublicKey } from './signature.ts'
+import { structHash } from '#shared/base/eip712.ts'
+import type { Address, Bytes32 } from '#shared/base/ids.ts'
+import type { PublicKey } from '#shared/base/signature.ts'
 
 export const EARNINGS_TYPE = 'Earnings(bytes32 keyX,bytes32 keyY,uint256 cumulativeMicroUsd)'
 

@@ -1,7 +1,7 @@
 /** Tensors as bytes: BYTES framing, and the one check of a request's tensors that Worker, hub and node all make. */
-import { AppError, type FieldFault } from './errors.ts'
+import { AppError, type FieldFault } from '#shared/base/errors.ts'
 import { DATATYPE_BYTES, sliceTensors, type TensorHeader } from './job.ts'
-import { LIMITS } from './limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import type { ModelManifest, ModelTensor } from './model.ts'
 
 /** One tensor of an input or an answer: its shape, and its little-endian row-major bytes. */

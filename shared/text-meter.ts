@@ -1,7 +1,7 @@
 /** Reads the events of a text answer as they come: hub and node count the bill by it, the Worker reads them by it. */
 import { concatBytes } from 'viem'
-import { AppError } from './errors.ts'
-import { LIMITS } from './limits.ts'
+import { AppError } from '#shared/base/errors.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { TextEvent, type TextEnd } from './text.ts'
 
 export interface TextTotals {

@@ -1,6 +1,6 @@
 /** Text generation as it travels: what is asked, the events of the answer, and what it costs. */
 import { z } from 'zod'
-import { LIMITS } from './limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 
 export const ChatMessage = z.strictObject({
   role: z.enum(['system', 'developer', 'user', 'assistant']),

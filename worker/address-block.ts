@@ -1,5 +1,5 @@
 /** What is counted as one party that connects: an IPv4 /24, an IPv6 /64, or a tenant. */
-import type { TenantId } from '#shared/ids.ts'
+import type { TenantId } from '#shared/base/ids.ts'
 import { toBase64Url } from './formats/base64.ts'
 import { networkOf } from './kernels/voice.ts'
 import { macOf } from './mac.ts'

@@ -3,9 +3,9 @@
  * before any libp2p handshake. HMAC-SHA256 over a short JSON body; it names one node, is good for one socket and lives a minute.
  */
 import { z } from 'zod'
-import { AppError } from '#shared/errors.ts'
-import { NodeId, TenantId, type RandomBytes } from '#shared/ids.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { AppError } from '#shared/base/errors.ts'
+import { NodeId, TenantId, type RandomBytes } from '#shared/base/ids.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { CountryCode } from '#shared/node/node.ts'
 import { NetworkId, NODE_TRUSTS } from '#shared/policy.ts'
 import { equalText } from './constant-time.ts'

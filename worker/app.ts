@@ -1,7 +1,7 @@
 /** The HTTP side of Littoral: every route, and what surrounds each of them. */
 import { Hono } from 'hono'
 import { cors } from 'hono/cors'
-import { AppError } from '#shared/errors.ts'
+import { AppError } from '#shared/base/errors.ts'
 import type { AppContext, AppEnv, Isolate } from './context.ts'
 import { developmentHost, oneHost } from './middleware/development-host.ts'
 import { knownHeaders, knownQuery } from './middleware/known-names.ts'

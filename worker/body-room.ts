@@ -1,5 +1,5 @@
 /** Bytes of request bodies that have come and are not yet read to their end, counted by who sends them, in one isolate. */
-import { AppError } from '#shared/errors.ts'
+import { AppError } from '#shared/base/errors.ts'
 
 const KIB = 1024
 const MIB = 1024 * KIB

@@ -6,9 +6,9 @@ import type {
   BundleList,
   BUNDLE_LISTS,
 } from '#shared/audit/bundle.ts'
-import { isNoDomain } from '#shared/eip712.ts'
-import type { TenantId } from '#shared/ids.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { isNoDomain } from '#shared/base/eip712.ts'
+import type { TenantId } from '#shared/base/ids.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import type { Jurisdiction } from '#shared/policy.ts'
 import type { SignedReceipt } from '#shared/receipt.ts'
 import type { z } from 'zod'

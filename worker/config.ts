@@ -1,13 +1,13 @@
 /** What the Worker finds in its environment: bindings typed by their use, and vars read into one config. */
 import { z } from 'zod'
-import { AppError } from '#shared/errors.ts'
+import { AppError } from '#shared/base/errors.ts'
 import { AnchorPlace } from '#shared/evidence.ts'
-import { Bytes32 } from '#shared/ids.ts'
-import { LIMITS } from '#shared/limits.ts'
-import { memoizeByObject } from '#shared/memoize.ts'
+import { Bytes32 } from '#shared/base/ids.ts'
+import { LIMITS } from '#shared/base/limits.ts'
+import { memoizeByObject } from '#shared/base/memoize.ts'
 import { JURISDICTIONS, type Jurisdiction } from '#shared/policy.ts'
 import { countryBit } from '#shared/region.ts'
-import { PublicKey } from '#shared/signature.ts'
+import { PublicKey } from '#shared/base/signature.ts'
 
 /** The part of a Durable Object namespace that we use; typed here so that plain Node can run the app. */
 export interface ObjectNamespace {

@@ -1,7 +1,7 @@
 /** What travels with one request through middleware and routes. */
 import type { Context } from 'hono'
-import type { JobId, RandomBytes, TenantId } from '#shared/ids.ts'
-import type { Log } from '#shared/log.ts'
+import type { JobId, RandomBytes, TenantId } from '#shared/base/ids.ts'
+import type { Log } from '#shared/base/log.ts'
 import type { CompiledPolicy } from '#shared/policy.ts'
 import type { BodyRoom } from './body-room.ts'
 import type { Config, WorkerEnv } from './config.ts'

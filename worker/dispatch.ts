@@ -1,7 +1,7 @@
 /** From the Worker to a node and back: which hubs may take a job, and the call to them. */
 import { COMPUTE_RULES } from '#shared/decide.ts'
-import { AppError, errorCode } from '#shared/errors.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { AppError, errorCode } from '#shared/base/errors.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import type { CompiledPolicy } from '#shared/policy.ts'
 import type { Config, HubConfig, WorkerEnv } from './config.ts'
 import { canStore, openHub } from './durable-objects.ts'

@@ -4,12 +4,12 @@
  * On Cloudflare the platform is asked for it. Plain workerd cannot give one (its `jurisdiction()` throws), so a
  * self-hosted deployment declares the one it stands in, and every other is refused: it fails closed.
  */
-import { AppError } from '#shared/errors.ts'
+import { AppError } from '#shared/base/errors.ts'
 import type { EvidenceRecord, SignedAttestation } from '#shared/evidence.ts'
-import type { Bytes32, JobId, NodeId, TenantId } from '#shared/ids.ts'
+import type { Bytes32, JobId, NodeId, TenantId } from '#shared/base/ids.ts'
 import type { Jurisdiction } from '#shared/policy.ts'
 import type { ReceiptDocument } from '#shared/receipt.ts'
-import type { PublicKey } from '#shared/signature.ts'
+import type { PublicKey } from '#shared/base/signature.ts'
 import { batchJurisdiction, type BatchApi, type BatchId } from './batch/protocol.ts'
 import type { Config, ObjectNamespace, WorkerEnv } from './config.ts'
 import type { HubGauges, HubStatus, NodeStanding } from './hub/protocol.ts'

@@ -1,8 +1,8 @@
 /** Erases jobs and batches for whoever has the right to, and answers with what proves it. */
-import { AppError } from '#shared/errors.ts'
+import { AppError } from '#shared/base/errors.ts'
 import { NOT_NARROWED } from '#shared/audit/bundle.ts'
-import type { Bytes32, JobId } from '#shared/ids.ts'
-import { LIMITS } from '#shared/limits.ts'
+import type { Bytes32, JobId } from '#shared/base/ids.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import type { BatchApi, BatchId } from './batch/protocol.ts'
 import type { AppContext } from './context.ts'
 import { openHub, openTenant } from './durable-objects.ts'

@@ -1,6 +1,6 @@
 /** An Idempotency-Key and its request as digests, and the seal that only that request opens. */
 import { bytesToHex } from 'viem'
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { invalidRequest } from './formats/faults.ts'
 import type { IdempotentRequest } from './tenant/idempotency.ts'
 

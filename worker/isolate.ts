@@ -1,7 +1,7 @@
 /** What one isolate keeps, with its real clock and randomness. */
-import { randomBytes } from '#shared/ids.ts'
-import { LIMITS } from '#shared/limits.ts'
-import { createLog } from '#shared/log.ts'
+import { randomBytes } from '#shared/base/ids.ts'
+import { LIMITS } from '#shared/base/limits.ts'
+import { createLog } from '#shared/base/log.ts'
 import { createBodyRoom } from './body-room.ts'
 import type { Isolate } from './context.ts'
 import { createKeyUses } from './key-uses.ts'

@@ -1,6 +1,6 @@
 /** What everybody may know of the chain that this deployment settles on. The Ledger's own endpoint may hold a secret and stays inside. */
 import { z } from 'zod'
-import { Address } from '#shared/ids.ts'
+import { Address } from '#shared/base/ids.ts'
 
 const Vars = z.object({
   CHAIN_ID: z.coerce.number().int().min(0),

@@ -1,5 +1,5 @@
 /** Counts by key in fixed one-minute windows, in one isolate, in a bounded map. */
-import { AppError } from '#shared/errors.ts'
+import { AppError } from '#shared/base/errors.ts'
 
 const WINDOW_MS = 60_000
 

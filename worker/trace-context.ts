@@ -1,6 +1,6 @@
 /** W3C trace context, level 1 (https://www.w3.org/TR/trace-context-1/): reading a caller's `traceparent` and making the span below it. */
 import { bytesToHex } from 'viem'
-import type { RandomBytes } from '#shared/ids.ts'
+import type { RandomBytes } from '#shared/base/ids.ts'
 
 export interface TraceContext {
   /** 32 lower-case hex digits, not all zero. */

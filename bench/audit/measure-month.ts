@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { z } from 'zod'
 import { repositoryPath } from '#scripts/lib/paths.ts'
-import { invariant } from '#shared/errors.ts'
+import { invariant } from '#shared/base/errors.ts'
 import { measureSection, type Section } from '../harness.ts'
 import { writeMonth } from './month.ts'
 

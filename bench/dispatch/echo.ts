@@ -1,6 +1,6 @@
 /** What both ends of the dispatch bench agree on. */
 import { z } from 'zod'
-import { NodeId } from '#shared/ids.ts'
+import { NodeId } from '#shared/base/ids.ts'
 
 /** A stream that sends each frame back: the held stream without the work protocol. */
 export const ECHO_PROTOCOL = '/littoral/bench/echo/1.0.0'

@@ -13,9 +13,9 @@ import { signPresence } from '#p2p/presence.ts'
 import type { WorkHandler } from '#p2p/work-handler.ts'
 import { serveWork } from '#p2p/work-server.ts'
 import type { Answer } from '#shared/job.ts'
-import { LIMITS } from '#shared/limits.ts'
-import { silentLog } from '#shared/log.ts'
-import { createSigner, generateSigningKey, type Signer } from '#shared/signature.ts'
+import { LIMITS } from '#shared/base/limits.ts'
+import { silentLog } from '#shared/base/log.ts'
+import { createSigner, generateSigningKey, type Signer } from '#shared/base/signature.ts'
 import {
   ECHO_PROTOCOL,
   LINKS,

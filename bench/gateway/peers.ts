@@ -1,7 +1,7 @@
 /** The gateway's peers: the least that workerd can do, started by the launcher that starts our Worker. */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Log } from '#shared/log.ts'
+import type { Log } from '#shared/base/log.ts'
 import { BUNDLE_FILE, type Bundle } from '#scripts/lib/bundle.ts'
 import { startWorkerd, type Workerd } from '#scripts/lib/workerd.ts'
 

@@ -10,8 +10,8 @@ import { openReceiptJournal } from '#local-node/receipt-journal.ts'
 import { locateHub } from '#node-core/locate.ts'
 import { createModelShelf, type ModelShelf } from '#node-core/model-shelf.ts'
 import { createNodeCore } from '#node-core/node-core.ts'
-import { LIMITS } from '#shared/limits.ts'
-import type { Log } from '#shared/log.ts'
+import { LIMITS } from '#shared/base/limits.ts'
+import type { Log } from '#shared/base/log.ts'
 import { MANIFESTS } from '#shared/manifests.ts'
 
 export interface OpenShelfOptions {

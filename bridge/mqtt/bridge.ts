@@ -1,8 +1,8 @@
 /** From an MQTT topic to the endpoint and back: each message noted, asked once, answered once, in any order of failures. */
 import { connect, ErrorWithReasonCode, type IPublishPacket, type MqttClient } from 'mqtt'
-import { AppError, toAppError, toProblem } from '#shared/errors.ts'
-import { LIMITS } from '#shared/limits.ts'
-import type { Log } from '#shared/log.ts'
+import { AppError, toAppError, toProblem } from '#shared/base/errors.ts'
+import { LIMITS } from '#shared/base/limits.ts'
+import type { Log } from '#shared/base/log.ts'
 import { askEndpoint, type EndpointOptions } from './endpoint.ts'
 import type { Entry, Journal } from './journal.ts'
 import { answerTopic, fillTemplate } from './request.ts'

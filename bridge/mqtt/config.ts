@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { z } from 'zod'
-import { AppError } from '#shared/errors.ts'
+import { AppError } from '#shared/base/errors.ts'
 import { canLoop, canPublishTo } from './request.ts'
 
 export const USAGE = `Answers the messages of an MQTT topic through a Littoral endpoint.

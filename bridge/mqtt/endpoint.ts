@@ -1,6 +1,6 @@
 /** One message's request to the Littoral endpoint, tried until it has an answer: the idempotency key makes that one job. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Log } from '#shared/log.ts'
+import type { Log } from '#shared/base/log.ts'
 
 export interface EndpointOptions {
   readonly url: string

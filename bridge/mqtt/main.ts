@@ -1,6 +1,6 @@
 /** `littoral mqtt`: the bridge as a program; ends in order on SIGINT and SIGTERM. */
-import { toAppError } from '#shared/errors.ts'
-import { createLog } from '#shared/log.ts'
+import { toAppError } from '#shared/base/errors.ts'
+import { createLog } from '#shared/base/log.ts'
 import { startBridge } from './bridge.ts'
 import { parseOptions } from './config.ts'
 import { openJournal } from './journal.ts'

@@ -1,5 +1,5 @@
 /** Turns a message into a request by a template: JSON in which `$text`, `$json` and `$base64` stand for its payload. */
-import { AppError } from '#shared/errors.ts'
+import { AppError } from '#shared/base/errors.ts'
 
 /** @throws {AppError} invalid_request when the payload is not what the template makes of it */
 export function fillTemplate(template: unknown, payload: Uint8Array): unknown {

@@ -1,7 +1,7 @@
 /** The HTTP API with one tenant's key, which lives in this closure and nowhere else. */
 import { z } from 'zod'
-import { AppError, ERRORS, toAppError, type ErrorCode } from '#shared/errors.ts'
-import { parseStrict } from '#shared/strict-json.ts'
+import { AppError, ERRORS, toAppError, type ErrorCode } from '#shared/base/errors.ts'
+import { parseStrict } from '#shared/base/strict-json.ts'
 
 const TIMEOUT_MS = 20_000
 const EXPORT_TIMEOUT_MS = 120_000

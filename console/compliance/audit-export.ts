@@ -1,6 +1,6 @@
 /** What of the log is taken away: by time, policy and type, as lines or as a bundle for an auditor. */
 import { AUDIT_TYPES } from '#shared/audit/entries.ts'
-import { toAppError } from '#shared/errors.ts'
+import { toAppError } from '#shared/base/errors.ts'
 import { TYPE_LABELS } from './audit-words.ts'
 import { h, replace } from './dom.ts'
 import { button, saveFile } from './parts.ts'

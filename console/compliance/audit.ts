@@ -1,6 +1,6 @@
 /** The audit log: searched by type, job and time, a page at a time, and exported. */
 import { AUDIT_TYPES, type AuditType, type LogEntry } from '#shared/audit/entries.ts'
-import { toAppError } from '#shared/errors.ts'
+import { toAppError } from '#shared/base/errors.ts'
 import { describeEntry, jobOf, TYPE_LABELS } from './audit-words.ts'
 import { h, replace, type Child } from './dom.ts'
 import { exportBar } from './audit-export.ts'

@@ -1,5 +1,5 @@
 /** A question before something that cannot be taken back: the browser's own modal dialog, which keeps the keyboard inside. */
-import { toAppError } from '#shared/errors.ts'
+import { toAppError } from '#shared/base/errors.ts'
 import { h, replace, type Child } from './dom.ts'
 import { button } from './parts.ts'
 import { faultPanel } from './view.ts'

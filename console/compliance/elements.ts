@@ -1,5 +1,5 @@
 /** The page's own elements by their test ids, found once and typed. */
-import { invariant } from '#shared/errors.ts'
+import { invariant } from '#shared/base/errors.ts'
 
 /** @param type the element's class, checked */
 export function element<T extends Element>(testId: string, type: abstract new () => T): T {

@@ -1,6 +1,6 @@
 /** The tenant's keys: made, rotated, revoked. A new secret is shown once. */
 import { z } from 'zod'
-import { toAppError } from '#shared/errors.ts'
+import { toAppError } from '#shared/base/errors.ts'
 import { confirmDialog } from './dialog.ts'
 import { h, replace, type Child } from './dom.ts'
 import { button, paged, table, tag, time } from './parts.ts'

@@ -1,5 +1,5 @@
 /** The editor: one draft as a form or as JSON, what it would change, and publishing it. */
-import { AppError, toAppError, type FieldFault } from '#shared/errors.ts'
+import { AppError, toAppError, type FieldFault } from '#shared/base/errors.ts'
 import { PolicyDraft, type Policy } from '#shared/policy.ts'
 import { assumptions, completePolicy } from '#shared/policy-draft.ts'
 import { groupNotes } from '#shared/region-notes.ts'

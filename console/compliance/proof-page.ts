@@ -1,6 +1,6 @@
 /** A job's proof, drawn step by step; and the same for a bundle that somebody hands over as a file. */
 import { AuditBundle, type BundledJob } from '#shared/audit/bundle.ts'
-import { toAppError } from '#shared/errors.ts'
+import { toAppError } from '#shared/base/errors.ts'
 import { worstOf, type LineResult } from '#shared/verify/line.ts'
 import type { BundleTrust } from '#shared/verify/trust.ts'
 import { verifyBundle, type BundleVerification } from '#shared/verify/whole.ts'

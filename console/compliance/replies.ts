@@ -2,9 +2,9 @@
 import { z } from 'zod'
 import { LogEntry } from '#shared/audit/entries.ts'
 import { COMPUTE_RULES } from '#shared/decide.ts'
-import { Bytes32 } from '#shared/ids.ts'
+import { Bytes32 } from '#shared/base/ids.ts'
 import { EVIDENCE_CLASSES, EVIDENCE_SOURCES, NODE_TRUSTS, Policy } from '#shared/policy.ts'
-import { PublicKey } from '#shared/signature.ts'
+import { PublicKey } from '#shared/base/signature.ts'
 import { SCOPES } from './session.ts'
 
 export const PolicyVersion = z.object({

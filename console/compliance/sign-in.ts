@@ -1,5 +1,5 @@
 /** The form that takes a key. It is a password field without a name, so that no browser offers to keep it. */
-import { toAppError } from '#shared/errors.ts'
+import { toAppError } from '#shared/base/errors.ts'
 import { h, replace } from './dom.ts'
 
 /** @param because why somebody who was signed in is back here */

@@ -1,7 +1,7 @@
 /** What the page holds true before it checks a bundle: asked of the deployment, and of the chain itself. */
 import { z } from 'zod'
-import { toAppError } from '#shared/errors.ts'
-import { Address } from '#shared/ids.ts'
+import { toAppError } from '#shared/base/errors.ts'
+import { Address } from '#shared/base/ids.ts'
 import {
   createChainView,
   rememberChain,

@@ -1,5 +1,5 @@
 /** What a view is, and how the page shows one: busy, then its content, or what went wrong and a way to try again. */
-import { toAppError, type AppError } from '#shared/errors.ts'
+import { toAppError, type AppError } from '#shared/base/errors.ts'
 import { h, replace, type Child } from './dom.ts'
 import type { Scope, Session } from './session.ts'
 

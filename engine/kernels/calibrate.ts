@@ -1,5 +1,5 @@
 /** Measures how much weight a device works off in a second of its own time: by all its lanes together, and by one alone. */
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { inspectKernel } from './rewrite/inspect-kernel.ts'
 import { createStopwatch } from './stopwatch.ts'
 import type { Grant } from './rewrite/meter-kernel.ts'

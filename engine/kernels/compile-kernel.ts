@@ -1,5 +1,5 @@
 /** Makes a pipeline of a kernel's text: the host's own layout, and the compiler's complaint with its line. */
-import { AppError } from '#shared/errors.ts'
+import { AppError } from '#shared/base/errors.ts'
 import type { KernelWork } from '#shared/job.ts'
 import type { MeteredKernel } from './rewrite/meter-kernel.ts'
 

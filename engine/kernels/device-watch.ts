@@ -1,8 +1,8 @@
 /** Watches over a device: what it does has an end in time, and one that hangs or was lost is told of once. */
-import { AppError, errorCode } from '#shared/errors.ts'
+import { AppError, errorCode } from '#shared/base/errors.ts'
 import { HANG_RULE } from '#shared/kernels/rules.ts'
-import { LIMITS } from '#shared/limits.ts'
-import { beforeDeadline } from '../deadline.ts'
+import { LIMITS } from '#shared/base/limits.ts'
+import { beforeDeadline } from '#shared/base/deadline.ts'
 import type { ProcessorClock } from './calibrate.ts'
 
 export interface Patience {

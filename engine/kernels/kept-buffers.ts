@@ -1,7 +1,7 @@
 /** Buffers that stay on a device between the steps of a session: bounded, least recently used first to go. */
-import { AppError } from '#shared/errors.ts'
+import { AppError } from '#shared/base/errors.ts'
 import type { KernelWork } from '#shared/job.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 
 type Session = NonNullable<KernelWork['session']>
 

@@ -1,5 +1,5 @@
 /** Runs kernels of the library on a device that it is given: buffers, tables, passes in one submission, and the choice of a variant. */
-import { AppError, errorCode } from '#shared/errors.ts'
+import { AppError, errorCode } from '#shared/base/errors.ts'
 import { sliceTensors, type LibraryWork } from '#shared/job.ts'
 import {
   checkLibraryInputs,
@@ -7,7 +7,7 @@ import {
   resolveJob,
   type ResolvedJob,
 } from '#shared/kernels/kernels.ts'
-import { beforeDeadline } from '../deadline.ts'
+import { beforeDeadline } from '#shared/base/deadline.ts'
 import type { KernelOutput, KernelTimes } from './kernel-runner.ts'
 import type { LibraryKernel, Pass } from './library/kernel.ts'
 import { LIBRARY } from './library/library.ts'

@@ -1,7 +1,7 @@
 /** Sound as files, WAV, FLAC, MP3 or Ogg Vorbis, to one channel; decoded in small pieces, so that a bomb is seen as it unfolds. */
-import { AppError } from '#shared/errors.ts'
-import { LIMITS } from '#shared/limits.ts'
-import { cancelled } from '../deadline.ts'
+import { AppError } from '#shared/base/errors.ts'
+import { LIMITS } from '#shared/base/limits.ts'
+import { cancelled } from '#shared/base/deadline.ts'
 import { badMedia } from './media-fault.ts'
 import { resample } from './resample.ts'
 import { cleanWav } from './wav.ts'

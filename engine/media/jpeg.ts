@@ -4,7 +4,7 @@
  * https://www.w3.org/Graphics/JPEG/itu-t81.pdf, annex B
  */
 import mozjpeg from '@jsquash/jpeg/codec/dec/mozjpeg_dec.js'
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { badMedia } from './media-fault.ts'
 import { checkPictureSize, type DecodeImage, type Picture } from './picture.ts'
 

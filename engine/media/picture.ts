@@ -1,5 +1,5 @@
 /** A picture in memory, and how large one may be. */
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { badMedia } from './media-fault.ts'
 
 /** Three bytes a pixel, rows from the top, without gaps. */

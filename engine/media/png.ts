@@ -5,7 +5,7 @@
  */
 import { concatBytes } from 'viem'
 import { decode, type DecodedPng } from 'fast-png'
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { badMedia } from './media-fault.ts'
 import { setUpright } from './orientation.ts'
 import { checkPictureSize, type Picture } from './picture.ts'

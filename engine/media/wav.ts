@@ -1,5 +1,5 @@
 /** What a WAV file says of itself, held against what its bytes can hold, before a decoder allocates for it. */
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { badMedia } from './media-fault.ts'
 
 /** PCM, float, A-law and µ-law; ADPCM's blocks are not taken. */

@@ -2,9 +2,9 @@
  * Things in a picture, by NanoDet: each cell of three grids scores 80 classes and says how far the thing reaches to each
  * side, as a distribution over eleven distances (Generalized Focal Loss, https://arxiv.org/abs/2006.04388).
  */
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { encodeBytes } from '#shared/tensor.ts'
-import { cancelled } from '../deadline.ts'
+import { cancelled } from '#shared/base/deadline.ts'
 import type { DecodeImage, Picture } from '../media/picture.ts'
 import { mediaInput } from '../media/media-input.ts'
 import { sampleAcross } from '../media/sample-picture.ts'

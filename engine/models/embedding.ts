@@ -1,8 +1,8 @@
 /** Sentence embeddings: tokenize, run, mean over the mask, unit length. */
 import { Tokenizer } from '@huggingface/tokenizers'
-import { AppError } from '#shared/errors.ts'
+import { AppError } from '#shared/base/errors.ts'
 import { decodeTexts } from '#shared/tensor.ts'
-import { cancelled } from '../deadline.ts'
+import { cancelled } from '#shared/base/deadline.ts'
 import { createPieces } from './pieces.ts'
 import type { ModelRunner } from './runner.ts'
 import { firstFloats, type FloatTensor, type Session } from './session.ts'

@@ -1,7 +1,7 @@
 /** Text off a picture: a detector finds the lines, each is cut out along its angle, a recogniser reads it. */
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { encodeBytes } from '#shared/tensor.ts'
-import { cancelled } from '../deadline.ts'
+import { cancelled } from '#shared/base/deadline.ts'
 import type { DecodeImage, Picture } from '../media/picture.ts'
 import { mediaInput } from '../media/media-input.ts'
 import { sampleAcross } from '../media/sample-picture.ts'

@@ -1,5 +1,5 @@
 /** Which files an ONNX graph wants beside it: read from the protobuf, so that ONNX Runtime never opens a path itself. */
-import { AppError } from '#shared/errors.ts'
+import { AppError } from '#shared/base/errors.ts'
 
 /** Field numbers of onnx.proto3 by message: those that can lead to a tensor. https://github.com/onnx/onnx/blob/v1.17.0/onnx/onnx.proto3 */
 type Message =

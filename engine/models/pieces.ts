@@ -1,5 +1,5 @@
 /** Cuts work into runs that each keep the device for a short time: who stops a job waits for the end of its piece only. */
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 
 /** Half of what a piece may take: the next one may cost twice what the last one says. */
 const AIM_MS = LIMITS.pieceMs / 2

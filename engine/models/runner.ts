@@ -1,7 +1,7 @@
 /** A loaded model: manifest tensors in, manifest tensors out; a chat model generates text as well. */
 import type { Provider } from '#shared/job.ts'
 import type { ModelManifest } from '#shared/model.ts'
-import { AppError } from '#shared/errors.ts'
+import { AppError } from '#shared/base/errors.ts'
 import type { TensorValue } from '#shared/tensor.ts'
 import { createImageDecoder } from '../media/image.ts'
 import { createDetectionRunner } from './detection.ts'

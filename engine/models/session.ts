@@ -1,6 +1,6 @@
 /** ONNX Runtime as the engine sees it: the same few calls in Node and in a tab. */
 import type { InferenceSession, Tensor, TensorConstructor } from 'onnxruntime-common'
-import { AppError, invariant } from '#shared/errors.ts'
+import { AppError, invariant } from '#shared/base/errors.ts'
 import type { Provider } from '#shared/job.ts'
 import { listExternalData } from './onnx-external.ts'
 

@@ -1,6 +1,6 @@
 /** Where in a sound someone speaks, by Silero VAD: a probability for each 32 ms, and the stretches that they make. */
-import { invariant } from '#shared/errors.ts'
-import { cancelled } from '../deadline.ts'
+import { invariant } from '#shared/base/errors.ts'
+import { cancelled } from '#shared/base/deadline.ts'
 import { decodeAudio } from '../media/audio.ts'
 import { mediaInput } from '../media/media-input.ts'
 import type { ModelRunner } from './runner.ts'

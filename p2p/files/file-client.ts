@@ -1,7 +1,7 @@
 /** Takes a model file from another node, from an offset on. */
 import { multiaddr } from '@multiformats/multiaddr'
-import { AppError } from '#shared/errors.ts'
-import type { Bytes32 } from '#shared/ids.ts'
+import { AppError } from '#shared/base/errors.ts'
+import type { Bytes32 } from '#shared/base/ids.ts'
 import { createReceiveWindow } from '../credit.ts'
 import { createFrameStream, type FrameStream } from '../frame-stream.ts'
 import { jsonFrame, numberFrame, readJson, type Frame } from '../frames.ts'

@@ -1,7 +1,7 @@
 /** `/littoral/files/1.0.0`: one node gives another a model file, from an offset on, in the frames of the work stream. */
 import { z } from 'zod'
-import { Bytes32 } from '#shared/ids.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { Bytes32 } from '#shared/base/ids.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 
 export const FILES_PROTOCOL = '/littoral/files/1.0.0'
 

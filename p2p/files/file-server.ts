@@ -1,9 +1,9 @@
 /** Gives model files to other nodes: only such as its owner offers, few at once, and no faster than its owner allows. */
 import type { Connection, Stream } from '@libp2p/interface'
-import { AppError, toAppError } from '#shared/errors.ts'
-import type { Bytes32 } from '#shared/ids.ts'
-import { LIMITS } from '#shared/limits.ts'
-import type { Log } from '#shared/log.ts'
+import { AppError, toAppError } from '#shared/base/errors.ts'
+import type { Bytes32 } from '#shared/base/ids.ts'
+import { LIMITS } from '#shared/base/limits.ts'
+import type { Log } from '#shared/base/log.ts'
 import { systemClock, type Clock } from '../clock.ts'
 import { createSendWindow } from '../credit.ts'
 import { createFrameStream } from '../frame-stream.ts'

@@ -1,6 +1,6 @@
 /** WebSocket multiaddrs and their URLs, with the path that one Worker needs to hold many hubs. */
 import type { Component, Multiaddr } from '@multiformats/multiaddr'
-import { AppError } from '#shared/errors.ts'
+import { AppError } from '#shared/base/errors.ts'
 
 const HOST_NAMES = ['ip4', 'ip6', 'dns', 'dns4', 'dns6']
 const KNOWN_NAMES = [...HOST_NAMES, 'tcp', 'tls', 'sni', 'ws', 'wss', 'http-path', 'p2p']

@@ -12,8 +12,8 @@ import {
   type Upgrader,
 } from '@libp2p/interface'
 import { multiaddr, type Multiaddr } from '@multiformats/multiaddr'
-import { AppError } from '#shared/errors.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { AppError } from '#shared/base/errors.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { isWebSocketAddress, toWebSocketUrl } from './address.ts'
 import { socketConnection, type SocketLike } from './socket-connection.ts'
 

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { z } from 'zod'
-import { invariant } from '#shared/errors.ts'
+import { invariant } from '#shared/base/errors.ts'
 
 const Attribute = z.looseObject({
   f: z.number().optional(),

@@ -2,7 +2,7 @@
  * Turns a TensorFlow.js graph into an ONNX one. TensorFlow keeps channels last, ONNX first: every tensor is kept with
  * its channels first and remembers how TensorFlow sees it, so that the transposes between the two cost no node.
  */
-import { invariant } from '#shared/errors.ts'
+import { invariant } from '#shared/base/errors.ts'
 import { ONNX_TYPE, type OnnxGraph, type OnnxNode, type OnnxTensor } from './onnx-file.ts'
 import type { TfConstant, TfGraph, TfNode } from './tfjs-graph.ts'
 

@@ -3,7 +3,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Log } from '#shared/log.ts'
+import type { Log } from '#shared/base/log.ts'
 import { foundryBinary } from '#scripts/lib/forge.ts'
 import { endOf, type Child } from '#scripts/lib/keep-running.ts'
 

@@ -14,9 +14,9 @@ import {
 } from 'viem'
 import { generatePrivateKey, privateKeyToAccount, type PrivateKeyAccount } from 'viem/accounts'
 import { z } from 'zod'
-import { Address, type Bytes32 } from '#shared/ids.ts'
+import { Address, type Bytes32 } from '#shared/base/ids.ts'
 import { SETTLEMENT_ABI } from '#shared/settlement-abi.ts'
-import type { PublicKey } from '#shared/signature.ts'
+import type { PublicKey } from '#shared/base/signature.ts'
 import { digestSources, readArtifact, type ContractName } from '#scripts/lib/forge.ts'
 
 export { startAnvil, type Chain } from '#scripts/lib/anvil.ts'

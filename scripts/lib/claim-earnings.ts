@@ -1,11 +1,11 @@
 /** Pays a node: its receipt key signs an address, anyone sends the claim. */
 import { privateKeyToAccount } from 'viem/accounts'
 import type { Hex } from 'viem'
-import { typedDigest } from '#shared/eip712.ts'
-import type { Address, Bytes32 } from '#shared/ids.ts'
+import { typedDigest } from '#shared/base/eip712.ts'
+import type { Address, Bytes32 } from '#shared/base/ids.ts'
 import { SETTLEMENT_ABI } from '#shared/settlement-abi.ts'
 import { payoutHash } from '#shared/settlement.ts'
-import type { Signer } from '#shared/signature.ts'
+import type { Signer } from '#shared/base/signature.ts'
 import { connect, send } from '#scripts/lib/chain.ts'
 
 export interface ClaimOptions {

@@ -1,7 +1,7 @@
 /** One route as OpenAPI describes it: what every route has, said once. */
 import type { describeRoute } from 'hono-openapi'
 import type { z } from 'zod'
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import * as replies from '#worker/formats/replies.ts'
 import type { NamedSchemas } from './named-schemas.ts'
 

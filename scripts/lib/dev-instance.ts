@@ -1,7 +1,7 @@
 /** What the running instance writes for the other commands: `.littoral/dev.json`. */
 import { readFile } from 'node:fs/promises'
 import { z } from 'zod'
-import { Address, Bytes32 } from '#shared/ids.ts'
+import { Address, Bytes32 } from '#shared/base/ids.ts'
 import { repositoryPath } from '#scripts/lib/paths.ts'
 
 /** The fields that commands read; others pass. */

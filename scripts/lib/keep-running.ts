@@ -1,7 +1,7 @@
 /** Keeps a child process running: names its death, starts it again after a pause that grows, and says when it gives up. */
 import type { ChildProcess } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { AppError } from '#shared/errors.ts'
+import { AppError } from '#shared/base/errors.ts'
 
 const FIRST_PAUSE_MS = 500
 /** Starts in a row; half a second before the first, eight before the last. */

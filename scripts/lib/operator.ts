@@ -1,7 +1,7 @@
 /** The operator's side of the HTTP API: keys and policies. */
 import { z } from 'zod'
-import { AppError, errorCode } from '#shared/errors.ts'
-import { parseStrict } from '#shared/strict-json.ts'
+import { AppError, errorCode } from '#shared/base/errors.ts'
+import { parseStrict } from '#shared/base/strict-json.ts'
 
 const KeyList = z.looseObject({
   keys: z.array(z.looseObject({ id: z.string(), revokedAtMs: z.number().nullable() })),

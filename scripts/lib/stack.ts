@@ -6,9 +6,9 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { closeToOthers } from '#local-node/close-to-others.ts'
 import { createLogSigner } from '#shared/audit/checkpoint.ts'
-import type { Address, Bytes32 } from '#shared/ids.ts'
-import type { Log } from '#shared/log.ts'
-import { PublicKey } from '#shared/signature.ts'
+import type { Address, Bytes32 } from '#shared/base/ids.ts'
+import type { Log } from '#shared/base/log.ts'
+import { PublicKey } from '#shared/base/signature.ts'
 import { PAGES_DIR, SIMULATED_WORKER_DIR } from '#scripts/build.ts'
 import {
   deploySettlement,

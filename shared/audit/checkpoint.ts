@@ -3,8 +3,8 @@
  * (https://c2sp.org/signed-note) with an Ed25519 signature whose key is named as the log is.
  */
 import { bytesToHex, concat, hexToBytes, sha256, stringToBytes } from 'viem'
-import type { Bytes32 } from '#shared/ids.ts'
-import { memoize } from '#shared/memoize.ts'
+import type { Bytes32 } from '#shared/base/ids.ts'
+import { memoize } from '#shared/base/memoize.ts'
 
 /** What a checkpoint says: the log's name, how many entries it has, and the root over them. */
 export interface LogHead {

@@ -1,6 +1,6 @@
 /** Two numbers by a digest of 32 bytes, for hundreds of thousands of them: a Map of strings takes ten times the memory. */
 import { bytesToHex } from 'viem'
-import type { Bytes32 } from '#shared/ids.ts'
+import type { Bytes32 } from '#shared/base/ids.ts'
 
 const WORDS = 8
 const FIRST_SLOTS = 1_024

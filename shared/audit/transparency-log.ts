@@ -3,9 +3,9 @@
  * sha-256, 0x00 before a leaf, 0x01 before a pair. Pure: whoever keeps the hashes gives a reader for them.
  */
 import { bytesToHex, hexToBytes } from 'viem'
-import { invariant } from '#shared/errors.ts'
-import type { Bytes32 } from '#shared/ids.ts'
-import { sha256Bytes } from '#shared/sha256.ts'
+import { invariant } from '#shared/base/errors.ts'
+import type { Bytes32 } from '#shared/base/ids.ts'
+import { sha256Bytes } from '#shared/base/sha256.ts'
 
 /** Root of the complete subtree over leaves `index * 2^level` to `(index + 1) * 2^level`, all of them in the log. */
 export type HashReader = (level: number, index: number) => Uint8Array

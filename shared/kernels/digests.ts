@@ -1,5 +1,5 @@
 /** Digest of each library kernel, generated from its WGSL and its specification by `npm run generate`; do not edit. */
-import type { Bytes32 } from '#shared/ids.ts'
+import type { Bytes32 } from '#shared/base/ids.ts'
 
 export const KERNEL_DIGESTS: Readonly<Record<string, Bytes32>> = {
   'matmul@1': '0x9b5aff30f4116ccca8b7b774c79193fde2c2c743e772f14a7ab47345b9937b89',

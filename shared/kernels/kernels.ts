@@ -1,6 +1,6 @@
 /** Littoral's own kernels, callable by name: what each takes and gives, what it costs, and the checks that Worker, hub and node all make. */
-import { AppError, type FieldFault } from '#shared/errors.ts'
-import type { Bytes32 } from '#shared/ids.ts'
+import { AppError, type FieldFault } from '#shared/base/errors.ts'
+import type { Bytes32 } from '#shared/base/ids.ts'
 import {
   DATATYPE_BYTES,
   sliceTensors,
@@ -10,7 +10,7 @@ import {
 } from '#shared/job.ts'
 import { KERNEL_DIGESTS } from './digests.ts'
 import { KERNEL_SPECS, type KernelSpec, type ParamSpec, type ParamValue } from './specs.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 
 export const LIBRARY_PRICE_MICRO_USD = 1
 

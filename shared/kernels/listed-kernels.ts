@@ -1,5 +1,5 @@
 /** The project's own kernels that are sent as text: they run as written, are all that a node runs which is told to run listed ones, and nobody's word bans them. */
-import type { Bytes32 } from '#shared/ids.ts'
+import type { Bytes32 } from '#shared/base/ids.ts'
 
 /** sha-256 of each kernel's WGSL text: `spectrum@1`. */
 export const LISTED_KERNELS: readonly Bytes32[] = [

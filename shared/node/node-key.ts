@@ -1,7 +1,7 @@
 /** The Ed25519 key that a libp2p peer id is made of, and signatures of it, for where there is no libp2p: a page, an auditor's tool. */
 import { bytesToHex } from 'viem'
-import type { Bytes32 } from '#shared/ids.ts'
-import { memoize } from '#shared/memoize.ts'
+import type { Bytes32 } from '#shared/base/ids.ts'
+import { memoize } from '#shared/base/memoize.ts'
 
 const BASE58 = '123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz'
 /**

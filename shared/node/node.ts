@@ -1,10 +1,10 @@
 /** What a node says of itself: its signed presence record, published on gossipsub when it changes and once a minute. */
 import { z } from 'zod'
-import { Bytes32, NodeId } from '#shared/ids.ts'
+import { Bytes32, NodeId } from '#shared/base/ids.ts'
 import { Adapter, FeatureName, PROVIDERS } from '#shared/job.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { COUNTRIES } from '#shared/region.ts'
-import { PublicKey } from '#shared/signature.ts'
+import { PublicKey } from '#shared/base/signature.ts'
 
 export const CountryCode = z
   .string()

@@ -1,8 +1,8 @@
 /** Whether a presence record is its node's own. */
-import { AppError } from '#shared/errors.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { AppError } from '#shared/base/errors.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { isSignedByNode, nodePublicKey } from './node-key.ts'
-import { parseStrict } from '#shared/strict-json.ts'
+import { parseStrict } from '#shared/base/strict-json.ts'
 import { PresenceRecord, type SignedPresence } from './node.ts'
 
 /**

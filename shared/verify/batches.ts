@@ -2,7 +2,7 @@
 import { checkpointLeaf } from '#shared/audit/entries.ts'
 import type { BundledBatch, BundledJob, BundleHead } from '#shared/audit/bundle.ts'
 import type { LogHead } from '#shared/audit/checkpoint.ts'
-import { nameHash, type Bytes32 } from '../ids.ts'
+import { nameHash, type Bytes32 } from '#shared/base/ids.ts'
 import { verifyMerkleProof } from '../merkle.ts'
 import { verifyConsistency } from '#shared/audit/transparency-log.ts'
 import { isNoChain, isUnread, type ChainAccess } from './chain-view.ts'

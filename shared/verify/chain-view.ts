@@ -1,10 +1,10 @@
 /** What a stranger reads from the chain to check a receipt or to be paid; needs no key and trusts only the endpoint it asks. */
 import { decodeEventLog, decodeFunctionResult, encodeFunctionData, type Hex } from 'viem'
 import { z } from 'zod'
-import type { Domain } from '../eip712.ts'
-import { Address, type Bytes32 } from '../ids.ts'
+import type { Domain } from '#shared/base/eip712.ts'
+import { Address, type Bytes32 } from '#shared/base/ids.ts'
 import { SETTLEMENT_ABI } from '../settlement-abi.ts'
-import type { PublicKey } from '../signature.ts'
+import type { PublicKey } from '#shared/base/signature.ts'
 
 const TIMEOUT_MS = 10_000
 const abi = SETTLEMENT_ABI

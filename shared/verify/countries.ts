@@ -1,7 +1,7 @@
 /** Where a bundle's jobs ran, summed by policy and country, with each policy's own words. */
 import { compilePolicy } from '../compile-policy.ts'
 import type { BundledPolicy } from '#shared/audit/bundle.ts'
-import type { Bytes32, TenantId } from '../ids.ts'
+import type { Bytes32, TenantId } from '#shared/base/ids.ts'
 import type { Policy } from '../policy.ts'
 import type { SignedReceipt } from '../receipt.ts'
 import { countryCode, listCountries } from '../region.ts'

@@ -9,7 +9,7 @@ import {
   type LogHead,
   type SignedNote,
 } from '#shared/audit/checkpoint.ts'
-import type { Bytes32 } from '../ids.ts'
+import type { Bytes32 } from '#shared/base/ids.ts'
 import { leafHash, verifyInclusion } from '#shared/audit/transparency-log.ts'
 import { lineAbout as line, type BundleLine } from './line.ts'
 import type { BundleTrust } from './trust.ts'

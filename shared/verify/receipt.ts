@@ -1,8 +1,8 @@
 /** The verifier: checks a receipt document against nothing but the chain, and says of each check what it compared. */
 import type { z } from 'zod'
 import { checkReceipt } from '../check-receipt.ts'
-import { isNoDomain, NO_DOMAIN } from '../eip712.ts'
-import { memoize } from '../memoize.ts'
+import { isNoDomain, NO_DOMAIN } from '#shared/base/eip712.ts'
+import { memoize } from '#shared/base/memoize.ts'
 import { verifyMerkleProof } from '../merkle.ts'
 import { verifyPresence } from '#shared/node/presence.ts'
 import { ReceiptDocument, type SignedReceipt } from '../receipt.ts'

@@ -1,8 +1,8 @@
 /** What a verifier holds true before it looks at a document. */
 import type { LogHead } from '#shared/audit/checkpoint.ts'
-import type { Bytes32 } from '../ids.ts'
+import type { Bytes32 } from '#shared/base/ids.ts'
 import type { CountrySet } from '../region.ts'
-import type { PublicKey } from '../signature.ts'
+import type { PublicKey } from '#shared/base/signature.ts'
 import type { ChainAccess, ChainView, NoChain, UnreadChain } from './chain-view.ts'
 
 export interface ReceiptTrust {

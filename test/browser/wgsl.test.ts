@@ -1,6 +1,6 @@
 /** Strangers' kernels in a tab: real Chromium serves on after all of them. Rules: docs/design/kernels-untrusted.md. */
 import { expect, test } from 'vitest'
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { executedKernels, executeKernels, OVERRUNS_PER_HUNDRED } from '../support/wgsl/execute.ts'
 import { openTabEngine } from './tab-engine.ts'
 

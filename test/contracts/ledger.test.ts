@@ -20,7 +20,7 @@ import {
 } from '#scripts/lib/chain.ts'
 import { claimEarnings } from '#scripts/lib/claim-earnings.ts'
 import { verifyReceipt } from '#shared/verify/receipt.ts'
-import { silentLog } from '#shared/log.ts'
+import { silentLog } from '#shared/base/log.ts'
 import { SETTLEMENT_ABI } from '#shared/settlement-abi.ts'
 import {
   createLedgerChain,

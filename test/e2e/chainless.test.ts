@@ -9,7 +9,7 @@ import { startNodeProcess, type NodeProcess } from '#scripts/lib/node-process.ts
 import { createOperator } from '#scripts/lib/operator.ts'
 import { startWorkerd, type Workerd } from '#scripts/lib/workerd.ts'
 import { AuditBundle } from '#shared/audit/bundle.ts'
-import { silentLog } from '#shared/log.ts'
+import { silentLog } from '#shared/base/log.ts'
 import { EntriesReply, LogKeyReply } from '#worker/formats/audit.ts'
 import { until } from '../support/poll.ts'
 

@@ -1,7 +1,7 @@
 /** Pictures and sound through the whole system, as JSON over the Open Inference Protocol: what is in them, and what is refused. */
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { repositoryPath } from '#scripts/lib/paths.ts'
 import type { Tenant } from '#scripts/lib/stack.ts'
 import { MEDIA_MODELS } from '../suites/media.ts'

@@ -1,7 +1,7 @@
 /** A real device that goes: what an engine offers from then on. */
 import { expect, test } from 'vitest'
 import { openKernels } from '#engine/kernel-work.ts'
-import { silentLog } from '#shared/log.ts'
+import { silentLog } from '#shared/base/log.ts'
 import { kernelJob } from '../support/engine-jobs.ts'
 import { until } from '../support/poll.ts'
 import { openTestDevice } from '../support/wgsl/device.ts'

@@ -8,7 +8,7 @@ import {
   longestBody,
   type Frame,
 } from '#p2p/frames.ts'
-import { errorCode } from '#shared/errors.ts'
+import { errorCode } from '#shared/base/errors.ts'
 
 const job = fc.nat(0xffffffff)
 const bytes = (maxLength: number) => fc.uint8Array({ maxLength })

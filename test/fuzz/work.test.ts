@@ -3,9 +3,9 @@ import * as fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openWork } from '#p2p/work-client.ts'
 import { serveWork } from '#p2p/work-server.ts'
-import { errorCode } from '#shared/errors.ts'
-import { LIMITS } from '#shared/limits.ts'
-import { silentLog } from '#shared/log.ts'
+import { errorCode } from '#shared/base/errors.ts'
+import { LIMITS } from '#shared/base/limits.ts'
+import { silentLog } from '#shared/base/log.ts'
 import {
   createMemoryNetwork,
   type ConnectedNode,

@@ -1,7 +1,7 @@
 /** Streamed answers over real work streams: what goes out early, what is billed, and what a lost node means then. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Engine } from '#engine/engine.ts'
-import { AppError } from '#shared/errors.ts'
+import { AppError } from '#shared/base/errors.ts'
 import type { TextWork } from '#shared/job.ts'
 import {
   encodeTextEvent,

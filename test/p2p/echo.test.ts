@@ -14,11 +14,11 @@ import { newIdentity } from '#p2p/node.ts'
 import { systemClock } from '#p2p/clock.ts'
 import { checkSignedEcho } from '#shared/echo.ts'
 import { signEcho } from '#shared/evidence.ts'
-import { NodeId, randomBytes } from '#shared/ids.ts'
-import { LIMITS } from '#shared/limits.ts'
-import type { Log } from '#shared/log.ts'
-import { silentLog } from '#shared/log.ts'
-import { createSigner, generateSigningKey } from '#shared/signature.ts'
+import { NodeId, randomBytes } from '#shared/base/ids.ts'
+import { LIMITS } from '#shared/base/limits.ts'
+import type { Log } from '#shared/base/log.ts'
+import { silentLog } from '#shared/base/log.ts'
+import { createSigner, generateSigningKey } from '#shared/base/signature.ts'
 import {
   createMemoryNetwork,
   type ConnectedNode,

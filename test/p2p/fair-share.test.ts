@@ -1,6 +1,6 @@
 /** What one tenant may take of a hub while others want it too, over real work streams. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { TenantId } from '#shared/ids.ts'
+import { TenantId } from '#shared/base/ids.ts'
 import type { KernelWork } from '#shared/job.ts'
 import type { DispatchRequest } from '#worker/hub/protocol.ts'
 import { createHubBench, kernelRequest, type TestHubBench } from '../support/hub.ts'

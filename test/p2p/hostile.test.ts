@@ -14,9 +14,9 @@ import { WORK_VERSION, type Hello } from '#p2p/messages.ts'
 import { readWireError } from '#p2p/wire-error.ts'
 import { openWork, type WorkLink } from '#p2p/work-client.ts'
 import { serveWork } from '#p2p/work-server.ts'
-import { AppError, errorCode } from '#shared/errors.ts'
-import { LIMITS } from '#shared/limits.ts'
-import { silentLog } from '#shared/log.ts'
+import { AppError, errorCode } from '#shared/base/errors.ts'
+import { LIMITS } from '#shared/base/limits.ts'
+import { silentLog } from '#shared/base/log.ts'
 import {
   createMemoryNetwork,
   type ConnectedNode,

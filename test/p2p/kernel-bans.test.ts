@@ -1,8 +1,8 @@
 /** Kernels that hang devices, over real work streams: who still gets them, and what strangers cannot do. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { AppError } from '#shared/errors.ts'
+import { AppError } from '#shared/base/errors.ts'
 import { HANG_RULE } from '#shared/kernels/rules.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { NodesWord } from '#p2p/wire-error.ts'
 import { createHubBench, kernelRequest, type TestHubBench } from '../support/hub.ts'
 import { compiled } from '../support/policies.ts'

@@ -1,8 +1,8 @@
 /** Every error that a node can send, over real work streams: it fails its own attempt, and neither routing nor payment nor a ban follows from its words. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { ERRORS, type ErrorCode, type ErrorMeta } from '#shared/errors.ts'
-import { AppError } from '#shared/errors.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { ERRORS, type ErrorCode, type ErrorMeta } from '#shared/base/errors.ts'
+import { AppError } from '#shared/base/errors.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { packRefusal, readRefusal, steeringOf, type Steering } from '#worker/hub/steering.ts'
 import { createHubBench, kernelRequest, type TestHubBench } from '../support/hub.ts'
 import { compiled, TENANT } from '../support/policies.ts'

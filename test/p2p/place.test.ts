@@ -1,10 +1,10 @@
 /** Evidence of place over the real code of hubs and nodes, with distance made by proxies that delay. */
 import { afterEach, describe, expect, it } from 'vitest'
 import type { NodeCore } from '#node-core/node-core.ts'
-import { NodeId } from '#shared/ids.ts'
+import { NodeId } from '#shared/base/ids.ts'
 import { countrySet, isSubset } from '#shared/region.ts'
 import { signAttestation } from '#shared/evidence.ts'
-import { createSigner, generateSigningKey } from '#shared/signature.ts'
+import { createSigner, generateSigningKey } from '#shared/base/signature.ts'
 import type { NetworkNode } from '#worker/hub/protocol.ts'
 import { steeringOf } from '#worker/hub/steering.ts'
 import { startAnchoredHubs, type AnchoredHubs } from '../support/anchored-hubs.ts'

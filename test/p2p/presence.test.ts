@@ -10,10 +10,10 @@ import {
   signPresence,
   subscribePresence,
 } from '#p2p/presence.ts'
-import { errorCode } from '#shared/errors.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { errorCode } from '#shared/base/errors.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { verifyPresence } from '#shared/node/presence.ts'
-import { silentLog } from '#shared/log.ts'
+import { silentLog } from '#shared/base/log.ts'
 import type { PresenceRecord, SignedPresence } from '#shared/node/node.ts'
 import { createMemoryNetwork, type MemoryNetwork } from '#test/support/memory-network.ts'
 import { until } from '#test/support/poll.ts'

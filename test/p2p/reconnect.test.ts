@@ -15,8 +15,8 @@ import {
 } from '#p2p/node.ts'
 import { presenceTopic, publishPresence } from '#p2p/presence.ts'
 import { repositoryPath } from '#scripts/lib/paths.ts'
-import { LIMITS } from '#shared/limits.ts'
-import { silentLog } from '#shared/log.ts'
+import { LIMITS } from '#shared/base/limits.ts'
+import { silentLog } from '#shared/base/log.ts'
 import { until } from '#test/support/poll.ts'
 import { createTestHandler, createTestNode } from '#test/support/work.ts'
 

@@ -2,7 +2,7 @@
 import { memory } from '@libp2p/memory'
 import { multiaddr } from '@multiformats/multiaddr'
 import { createHubNode, createPeerNode, newIdentity } from '#p2p/node.ts'
-import { silentLog } from '#shared/log.ts'
+import { silentLog } from '#shared/base/log.ts'
 import { transportSuite } from '#test/suites/transport.ts'
 import { serveTransportPeer } from '#test/support/transport-peer.ts'
 

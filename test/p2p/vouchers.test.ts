@@ -1,6 +1,6 @@
 /** Nodes and the key that vouched for them, over the real code of hub, node and tenant. */
 import { afterEach, describe, expect, it } from 'vitest'
-import { randomBytes, TenantId } from '#shared/ids.ts'
+import { randomBytes, TenantId } from '#shared/base/ids.ts'
 import { createTenantCore } from '#worker/tenant/core.ts'
 import { startAnchoredHubs, type AnchoredHubs } from '../support/anchored-hubs.ts'
 import { until } from '../support/poll.ts'

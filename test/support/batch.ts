@@ -1,9 +1,9 @@
 /** A batch's core with a clock, a network and a webhook's receiver that a test moves by hand. */
 import type { z } from 'zod'
-import { AppError, type ErrorCode, type ErrorMeta } from '#shared/errors.ts'
-import { TenantId } from '#shared/ids.ts'
+import { AppError, type ErrorCode, type ErrorMeta } from '#shared/base/errors.ts'
+import { TenantId } from '#shared/base/ids.ts'
 import type { KernelWork } from '#shared/job.ts'
-import { silentLog } from '#shared/log.ts'
+import { silentLog } from '#shared/base/log.ts'
 import { compilePolicy } from '#shared/compile-policy.ts'
 import type { CompiledPolicy, PolicyDraft } from '#shared/policy.ts'
 import { countryBit } from '#shared/region.ts'

@@ -1,7 +1,7 @@
 /** Jobs for an engine, built as the Worker builds them, and what the spectrum kernel should say. */
 import { sha256, stringToBytes } from 'viem'
 import { SPECTRUM_KERNEL } from '#engine/kernels/spectrum.ts'
-import { invariant } from '#shared/errors.ts'
+import { invariant } from '#shared/base/errors.ts'
 import type { KernelBuffer, KernelWork, ModelWork, TextWork, Work } from '#shared/job.ts'
 import { MANIFESTS } from '#shared/manifests.ts'
 import { manifestDigest } from '#shared/model.ts'

@@ -1,8 +1,8 @@
 /** Evidence inputs for tests: observations, and echoes as anchors of known places sign them. */
 import { newIdentity, peerIdOf } from '#p2p/node.ts'
 import { signEcho, type PlaceObservation, type SignedEcho } from '#shared/evidence.ts'
-import type { NodeId } from '#shared/ids.ts'
-import { createSigner, generateSigningKey } from '#shared/signature.ts'
+import type { NodeId } from '#shared/base/ids.ts'
+import { createSigner, generateSigningKey } from '#shared/base/signature.ts'
 
 export const CITIES = {
   frankfurt: { lat: 50.11, lon: 8.68 },

@@ -8,7 +8,7 @@ import { WORK_PROTOCOL } from '#p2p/frames.ts'
 import { createHubNode, identityFromBytes } from '#p2p/node.ts'
 import { presenceTopic, subscribePresence } from '#p2p/presence.ts'
 import { openWork } from '#p2p/work-client.ts'
-import { silentLog } from '#shared/log.ts'
+import { silentLog } from '#shared/base/log.ts'
 import { HANG_MS } from './poll.ts'
 import { createTestHub, seededBytes } from './work.ts'
 

@@ -1,7 +1,7 @@
 /** Jobs of the kernel library with seeded inputs, and how far an answer may be from the CPU's. */
 import { LIBRARY } from '#engine/kernels/library/library.ts'
 import type { NumberArray } from '#engine/kernels/library/kernel.ts'
-import { invariant } from '#shared/errors.ts'
+import { invariant } from '#shared/base/errors.ts'
 import { sliceTensors, type Datatype, type LibraryWork, type TensorHeader } from '#shared/job.ts'
 import { resolveJob, type ResolvedJob } from '#shared/kernels/kernels.ts'
 import type { ParamValue } from '#shared/kernels/specs.ts'

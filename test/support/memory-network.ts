@@ -4,7 +4,7 @@ import { memory } from '@libp2p/memory'
 import { multiaddr } from '@multiformats/multiaddr'
 import { WORK_PROTOCOL } from '#p2p/frames.ts'
 import { createHubNode, createPeerNode, newIdentity, type LittoralNode } from '#p2p/node.ts'
-import { silentLog } from '#shared/log.ts'
+import { silentLog } from '#shared/base/log.ts'
 import { createTestNode, type TestNode } from './work.ts'
 
 let addresses = 0

@@ -1,10 +1,10 @@
 /** The settlement contract and a chain under it, modelled in memory: nonces, a mempool, reverts, and blocks that can be lost. */
 import { decodeFunctionData, keccak256, stringToHex, type Hex } from 'viem'
-import type { Domain } from '#shared/eip712.ts'
-import type { Address, Bytes32 } from '#shared/ids.ts'
+import type { Domain } from '#shared/base/eip712.ts'
+import type { Address, Bytes32 } from '#shared/base/ids.ts'
 import { EMPTY_ROOT } from '#shared/merkle.ts'
 import { SETTLEMENT_ABI } from '#shared/settlement-abi.ts'
-import type { PublicKey } from '#shared/signature.ts'
+import type { PublicKey } from '#shared/base/signature.ts'
 import type { ConsumerAccount, LedgerChain, TransactionOptions } from '#worker/ledger/chain.ts'
 
 interface Pooled extends TransactionOptions {

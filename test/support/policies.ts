@@ -1,7 +1,7 @@
 /** Random policies and nodes for property tests, and a plain one for the rest. */
 import fc from 'fast-check'
 import type { z } from 'zod'
-import { TenantId } from '#shared/ids.ts'
+import { TenantId } from '#shared/base/ids.ts'
 import { compilePolicy } from '#shared/compile-policy.ts'
 import type { NodeFacts } from '#shared/decide.ts'
 import {

@@ -1,6 +1,6 @@
 /** Holding a refusal to the one shape that every error has. */
 import { expect } from 'vitest'
-import { ERRORS, type ErrorCode } from '#shared/errors.ts'
+import { ERRORS, type ErrorCode } from '#shared/base/errors.ts'
 import * as replies from '#worker/formats/replies.ts'
 import type { Reply } from './worker.ts'
 

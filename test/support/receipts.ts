@@ -2,8 +2,8 @@
 import { generateKeyPair } from '@libp2p/crypto/keys'
 import { signPresence } from '#p2p/presence.ts'
 import { peerIdOf } from '#p2p/node.ts'
-import { typedDigest, type Domain } from '#shared/eip712.ts'
-import { newJobId, NodeId, type Bytes32, type JobId } from '#shared/ids.ts'
+import { typedDigest, type Domain } from '#shared/base/eip712.ts'
+import { newJobId, NodeId, type Bytes32, type JobId } from '#shared/base/ids.ts'
 import { compilePolicy } from '#shared/compile-policy.ts'
 import type { CompiledPolicy, Policy } from '#shared/policy.ts'
 import {
@@ -16,7 +16,7 @@ import {
   type Ticket,
 } from '#shared/receipt.ts'
 import { countryBit, onlyCountry } from '#shared/region.ts'
-import { createSigner, generateSigningKey, type Signer } from '#shared/signature.ts'
+import { createSigner, generateSigningKey, type Signer } from '#shared/base/signature.ts'
 import { voucherFor } from './place.ts'
 import { TENANT } from './policies.ts'
 import { asPolicy } from '#test/support/as-policy.ts'

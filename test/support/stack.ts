@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createLog } from '#shared/log.ts'
+import { createLog } from '#shared/base/log.ts'
 import { callApi } from '#scripts/lib/operator.ts'
 import { startStack, type Stack, type StackOptions, type Tenant } from '#scripts/lib/stack.ts'
 

@@ -1,5 +1,5 @@
 /** Bodies of chat and completion requests, and what becomes of them. */
-import { toAppError } from '#shared/errors.ts'
+import { toAppError } from '#shared/base/errors.ts'
 import { TextInput } from '#shared/text.ts'
 import { decodeChat, parseChat } from '#worker/formats/chat.ts'
 import { decodeCompletion, parseCompletion } from '#worker/formats/completions.ts'

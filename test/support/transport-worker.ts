@@ -3,7 +3,7 @@ import { multiaddr } from '@multiformats/multiaddr'
 import { nativeNoiseCrypto } from '#p2p/native-noise.ts'
 import { createHubNode, newIdentity } from '#p2p/node.ts'
 import { durableObjectTransport } from '#p2p/transports/durable-object.ts'
-import { createLog } from '#shared/log.ts'
+import { createLog } from '#shared/base/log.ts'
 import { ECHO, serveTransportPeer } from './transport-peer.ts'
 
 interface Env {

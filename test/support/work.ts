@@ -12,11 +12,11 @@ import {
   type Welcome,
 } from '#p2p/messages.ts'
 import type { WorkHandler, WorkRunOptions } from '#p2p/work-server.ts'
-import { newJobId, TenantId, type Bytes32 } from '#shared/ids.ts'
+import { newJobId, TenantId, type Bytes32 } from '#shared/base/ids.ts'
 import type { PresenceRecord, SignedPresence } from '#shared/node/node.ts'
 import { compilePolicy } from '#shared/compile-policy.ts'
 import { receiptHash, type Receipt } from '#shared/receipt.ts'
-import { createSigner, generateSigningKey, type Signer } from '#shared/signature.ts'
+import { createSigner, generateSigningKey, type Signer } from '#shared/base/signature.ts'
 import { placeIn } from './place.ts'
 import { asPolicy } from '#test/support/as-policy.ts'
 

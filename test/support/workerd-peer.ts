@@ -8,7 +8,7 @@ import { z } from 'zod'
 import { BUNDLE_FILE, type Bundle } from '#scripts/lib/bundle.ts'
 import { repositoryPath } from '#scripts/lib/paths.ts'
 import { startWorkerd } from '#scripts/lib/workerd.ts'
-import { silentLog } from '#shared/log.ts'
+import { silentLog } from '#shared/base/log.ts'
 
 const View = z.object({
   peerId: z.string(),

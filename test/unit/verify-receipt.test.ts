@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { ChainView } from '#shared/verify/chain-view.ts'
 import { verifyReceipt } from '#shared/verify/receipt.ts'
-import type { Bytes32 } from '#shared/ids.ts'
+import type { Bytes32 } from '#shared/base/ids.ts'
 import { buildMerkleTree } from '#shared/merkle.ts'
 import type { ReceiptDocument } from '#shared/receipt.ts'
 import { countryBit } from '#shared/region.ts'

@@ -1,14 +1,14 @@
 /** The Batch Durable Object: one a batch, where its policy lets records be kept; a thin shell over its core. */
 import { DurableObject } from 'cloudflare:workers'
-import { ERRORS, toAppError, toWireError } from '#shared/errors.ts'
-import { randomBytes } from '#shared/ids.ts'
-import { createLog } from '#shared/log.ts'
+import { ERRORS, toAppError, toWireError } from '#shared/base/errors.ts'
+import { randomBytes } from '#shared/base/ids.ts'
+import { createLog } from '#shared/base/log.ts'
 import { readConfig } from '../config.ts'
 import { dispatch } from '../dispatch.ts'
 import { openTenant } from '../durable-objects.ts'
 import { createBatchCore, type BatchCore } from './core.ts'
 import { writeBatchEvents } from './events.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import type { BatchApi, BatchInput, BatchSpec, ResultQuery } from './protocol.ts'
 
 /** Plain workerd has a way out of its own for webhooks, which leads to public addresses only (`scripts/lib/workerd.ts`). */

@@ -1,6 +1,6 @@
 /** A Batch without its runtime: takes a batch, drives it to its end, keeps its results until they are fetched or too old. */
-import { AppError } from '#shared/errors.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { AppError } from '#shared/base/errors.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { openBatchDatabase, type BatchDatabase } from './database.ts'
 import type { BatchDeps } from './deps.ts'
 import { createItemStore, type ItemStore } from './items.ts'

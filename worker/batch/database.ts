@@ -1,6 +1,6 @@
 /** A Batch's tables: its settings, its items, and bytes in chunks that fit SQLite's rows. */
-import { AppError } from '#shared/errors.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { AppError } from '#shared/base/errors.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import type { Binding, DurableStorage, Row } from '../storage.ts'
 
 export interface BatchDatabase {

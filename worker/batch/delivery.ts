@@ -1,5 +1,5 @@
 /** A batch's webhook: when it is tried, how often, and what became of it. */
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import type { BatchDatabase } from './database.ts'
 import type { BatchDeps } from './deps.ts'
 import { backOffMs } from './judge.ts'

@@ -1,5 +1,5 @@
 /** A batch's progress as server-sent events: an item that ended, how everything stands, and the end. */
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import type { BatchCore } from './core.ts'
 
 export interface EventsOptions {

@@ -1,7 +1,7 @@
 /** The items of a batch in its tables: which is next, what became of each, and what they come to together. */
-import { JobId } from '#shared/ids.ts'
+import { JobId } from '#shared/base/ids.ts'
 import { TensorHeader, Work } from '#shared/job.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { countryCode } from '#shared/region.ts'
 import { z } from 'zod'
 import type { DispatchOutcome } from '../hub/protocol.ts'

@@ -1,5 +1,5 @@
 /** Whether a batch may go on: its key still lives, and what its policy says now is kept beside what it said then. Pure. */
-import type { Bytes32 } from '#shared/ids.ts'
+import type { Bytes32 } from '#shared/base/ids.ts'
 import {
   DATA_CLASSES,
   EVIDENCE_CLASSES,

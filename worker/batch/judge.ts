@@ -1,6 +1,6 @@
 /** What becomes of an item whose dispatch failed, and how many may be on their way: pure rules, no clock of their own. */
-import { ERRORS, type AppError } from '#shared/errors.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { ERRORS, type AppError } from '#shared/base/errors.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 
 export type Verdict =
   /** The network lacks a place for any item just now: the whole batch pauses, and nothing is counted against the item. */

@@ -1,7 +1,7 @@
 /** A batch from its taking to its erasure: state and times. */
 import { z } from 'zod'
-import { AppError } from '#shared/errors.ts'
-import type { Bytes32 } from '#shared/ids.ts'
+import { AppError } from '#shared/base/errors.ts'
+import type { Bytes32 } from '#shared/base/ids.ts'
 import { TensorHeader } from '#shared/job.ts'
 import type { BatchDatabase } from './database.ts'
 import { createDelivery } from './delivery.ts'

@@ -1,5 +1,5 @@
 /** How fast a batch may go just now: its window, its bytes under way, and pauses while the network has no place. */
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { createWindow } from './judge.ts'
 import type { Fault } from './protocol.ts'
 

@@ -1,6 +1,6 @@
 /** From a batch's stored input to the one job that an item is. */
 import { concatBytes } from 'viem'
-import { AppError } from '#shared/errors.ts'
+import { AppError } from '#shared/base/errors.ts'
 import { libraryOutputBytes } from '#shared/kernels/kernels.ts'
 import { payloadBytes, sliceTensors, type TensorHeader, type Work } from '#shared/job.ts'
 import type { BatchDatabase } from './database.ts'

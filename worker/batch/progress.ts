@@ -1,6 +1,6 @@
 /** A batch on its way: items to nodes, then the reduction, then its end; and when there is something to do again. */
-import { toAppError } from '#shared/errors.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { toAppError } from '#shared/base/errors.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { createAuthority, type Authority } from './authority.ts'
 import type { BatchDatabase } from './database.ts'
 import type { BatchDeps } from './deps.ts'

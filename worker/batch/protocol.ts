@@ -1,7 +1,7 @@
 /** What the Worker says to a Batch by RPC, and what it answers: plain JSON and bytes both ways. */
 import { z } from 'zod'
-import { ERRORS, type ErrorCode } from '#shared/errors.ts'
-import { Bytes32, type Address, type TenantId } from '#shared/ids.ts'
+import { ERRORS, type ErrorCode } from '#shared/base/errors.ts'
+import { Bytes32, type Address, type TenantId } from '#shared/base/ids.ts'
 import { TensorHeader, type Datatype, type KernelWork, type Work } from '#shared/job.ts'
 import { MicroUsd } from '#shared/money.ts'
 import { JURISDICTIONS, type CompiledPolicy, type Jurisdiction } from '#shared/policy.ts'

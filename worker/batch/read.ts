@@ -1,7 +1,7 @@
 /** What a batch tells of itself: status, results, what has ended; to callers whose place of entry its policy allows. */
-import { AppError } from '#shared/errors.ts'
+import { AppError } from '#shared/base/errors.ts'
 import { decideIngress } from '#shared/decide.ts'
-import { Bytes32 } from '#shared/ids.ts'
+import { Bytes32 } from '#shared/base/ids.ts'
 import type { CompiledPolicy } from '#shared/policy.ts'
 import { countryCode } from '#shared/region.ts'
 import type { BatchDatabase } from './database.ts'

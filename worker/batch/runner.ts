@@ -1,8 +1,8 @@
 /** Drives a batch's items to nodes: within its bounds, again elsewhere when one is lost, each answer recorded once. */
-import { AppError, toAppError } from '#shared/errors.ts'
-import { newJobId, type RandomBytes } from '#shared/ids.ts'
-import { LIMITS } from '#shared/limits.ts'
-import type { Log } from '#shared/log.ts'
+import { AppError, toAppError } from '#shared/base/errors.ts'
+import { newJobId, type RandomBytes } from '#shared/base/ids.ts'
+import { LIMITS } from '#shared/base/limits.ts'
+import type { Log } from '#shared/base/log.ts'
 import type { DispatchRequest, DispatchResult } from '../hub/protocol.ts'
 import type { BatchDatabase } from './database.ts'
 import type { Dispatched, ItemStore, NextItem } from './items.ts'

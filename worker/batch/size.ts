@@ -1,7 +1,7 @@
 /** What a batch may come to rest in its tables: known before it is taken, so that a tenant's total can be bounded. */
 import { libraryOutputBytes } from '#shared/kernels/kernels.ts'
 import type { Work } from '#shared/job.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import type { BatchInput, BatchSpec } from './protocol.ts'
 
 /** Inputs, results and what they are reduced to; where the size of results is unknown, the most that a batch may have. */

@@ -1,6 +1,6 @@
 /** Which addresses a webhook may have: public https, and this machine in development builds only. */
-import { LIMITS } from '#shared/limits.ts'
-import { isPrivateHost } from '#shared/private-host.ts'
+import { LIMITS } from '#shared/base/limits.ts'
+import { isPrivateHost } from '#shared/base/private-host.ts'
 
 const LOOPBACK: readonly string[] = ['localhost', '127.0.0.1', '[::1]']
 

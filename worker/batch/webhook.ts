@@ -1,6 +1,6 @@
 /** The word that a batch has ended, as Standard Webhooks have it: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md */
-import { AppError } from '#shared/errors.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { AppError } from '#shared/base/errors.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { decodeBase64, encodeBase64 } from '../formats/base64.ts'
 import type { Webhook } from './protocol.ts'
 

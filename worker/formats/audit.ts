@@ -1,8 +1,8 @@
 /** The audit API's words: queries, replies, and an entry as a line of an export. */
 import { z } from 'zod'
 import { AUDIT_TYPES, LogEntry } from '#shared/audit/entries.ts'
-import { Bytes32, JobId } from '#shared/ids.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { Bytes32, JobId } from '#shared/base/ids.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { PolicyId } from '#shared/policy.ts'
 import type { BundleQuery, LogPoint } from '../tenant/protocol.ts'
 import { AskedJobId } from './asked-id.ts'

@@ -1,7 +1,7 @@
 /** What every text answer has, whole or streamed, in the form of chat or of completions. */
 import { sha256, stringToBytes } from 'viem'
 import { z } from 'zod'
-import { Bytes32, NodeId } from '#shared/ids.ts'
+import { Bytes32, NodeId } from '#shared/base/ids.ts'
 import { PROVIDERS } from '#shared/job.ts'
 import { countryCode } from '#shared/region.ts'
 import type { TextDelta, TextEnd } from '#shared/text.ts'

@@ -2,7 +2,7 @@
  * OpenAI's parameters that Littoral does not have. Each is refused by its name and never dropped in silence, unless its
  * value asks for nothing: `n: 1`, `presence_penalty: 0`, `modalities: ["text"]`.
  */
-import type { FieldFault } from '#shared/errors.ts'
+import type { FieldFault } from '#shared/base/errors.ts'
 import { isNothing, unknownMembers } from './unknown-members.ts'
 
 /** Why a parameter is refused, and the values of it that change nothing. */

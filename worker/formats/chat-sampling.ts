@@ -1,8 +1,8 @@
 /** The members that chat and completions share: how tokens are chosen, where the text ends, how the answer travels. */
 import { z } from 'zod'
-import { AppError, type FieldFault } from '#shared/errors.ts'
+import { AppError, type FieldFault } from '#shared/base/errors.ts'
 import type { TextWork } from '#shared/job.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { manifestDigest, type ModelManifest } from '#shared/model.ts'
 import { mostTextUnits, type TextInput } from '#shared/text.ts'
 

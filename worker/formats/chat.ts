@@ -1,6 +1,6 @@
 /** OpenAI's chat completions (https://platform.openai.com/docs/api-reference/chat) to a text job. */
 import { z } from 'zod'
-import type { FieldFault } from '#shared/errors.ts'
+import type { FieldFault } from '#shared/base/errors.ts'
 import { parseJsonShape } from '#shared/json-shape.ts'
 import type { ModelManifest } from '#shared/model.ts'
 import { ChatMessage, type TextFormat } from '#shared/text.ts'

@@ -1,8 +1,8 @@
 /** `/v1/compute`: a WGSL kernel with its buffers, to and from kernel work. */
 import { concatBytes } from 'viem'
 import { z } from 'zod'
-import { AppError, type FieldFault } from '#shared/errors.ts'
-import { Bytes32 } from '#shared/ids.ts'
+import { AppError, type FieldFault } from '#shared/base/errors.ts'
+import { Bytes32 } from '#shared/base/ids.ts'
 import {
   BufferAccess,
   FeatureName,
@@ -12,7 +12,7 @@ import {
   type KernelWork,
   type TensorHeader,
 } from '#shared/job.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { digestBytes } from '#shared/receipt.ts'
 import { decodeBase64, encodeBase64 } from './base64.ts'
 import { invalidRequest } from './faults.ts'

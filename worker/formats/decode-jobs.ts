@@ -1,10 +1,10 @@
 /** From a batch as a client wrote it to what its items are run by. */
 import { concatBytes } from 'viem'
 import { z } from 'zod'
-import { AppError, type FieldFault } from '#shared/errors.ts'
+import { AppError, type FieldFault } from '#shared/base/errors.ts'
 import type { Datatype, KernelBuffer, KernelWork } from '#shared/job.ts'
 import { LIBRARY_PRICE_MICRO_USD } from '#shared/kernels/kernels.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { manifestDigest, type ModelManifest } from '#shared/model.ts'
 import { KERNEL_PRICE_MICRO_USD, kernelUnits } from '#shared/pricing.ts'
 import { countUnits } from '#shared/tensor.ts'

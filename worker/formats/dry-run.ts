@@ -1,7 +1,7 @@
 /** The question "what would happen to this job", and its answer. */
 import { z } from 'zod'
 import { COMPUTE_RULES } from '#shared/decide.ts'
-import { Bytes32, NodeId } from '#shared/ids.ts'
+import { Bytes32, NodeId } from '#shared/base/ids.ts'
 import { NODE_KINDS } from '#shared/node/node.ts'
 import {
   EVIDENCE_CLASSES,

@@ -1,8 +1,8 @@
 /** OpenAI's embeddings (https://platform.openai.com/docs/api-reference/embeddings) to and from model work. */
 import { z } from 'zod'
-import { AppError, toAppError, type FieldFault } from '#shared/errors.ts'
+import { AppError, toAppError, type FieldFault } from '#shared/base/errors.ts'
 import { sliceTensors, type TensorHeader } from '#shared/job.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import type { ModelManifest } from '#shared/model.ts'
 import { checkTensors, decodeFloats, encodeBytes } from '#shared/tensor.ts'
 import { encodeBase64 } from './base64.ts'

@@ -1,6 +1,6 @@
 /** Faults in a request, each with a JSON pointer to the value (RFC 6901), and the error that carries them. */
 import type { z } from 'zod'
-import { AppError, type FieldFault } from '#shared/errors.ts'
+import { AppError, type FieldFault } from '#shared/base/errors.ts'
 import { withoutNulls } from './absent.ts'
 import { nearestName, notKnown } from './near-names.ts'
 

@@ -1,8 +1,8 @@
 /** `/v1/compute` with a kernel of the library by name: OIP-like tensors to and from library work. */
 import { concatBytes } from 'viem'
 import { z } from 'zod'
-import type { FieldFault } from '#shared/errors.ts'
-import { Bytes32 } from '#shared/ids.ts'
+import type { FieldFault } from '#shared/base/errors.ts'
+import { Bytes32 } from '#shared/base/ids.ts'
 import {
   DATATYPE_BYTES,
   sliceTensors,

@@ -3,7 +3,7 @@
  * that says where the JSON ends
  * (https://kserve.github.io/website/docs/concepts/architecture/data-plane/v2-protocol/binary-tensor-data-extension).
  */
-import type { FieldFault } from '#shared/errors.ts'
+import type { FieldFault } from '#shared/base/errors.ts'
 import { invalidRequest } from './faults.ts'
 import type { EncodedInfer, InferTensor } from './oip.ts'
 

@@ -4,7 +4,7 @@
  * value, so that a parameter that somebody invents tomorrow is judged, too.
  */
 import type { z } from 'zod'
-import type { FieldFault } from '#shared/errors.ts'
+import type { FieldFault } from '#shared/base/errors.ts'
 import { refusedParameters, type Refusals } from './chat-parameters.ts'
 import { invalidRequest, parseBody, toPointer } from './faults.ts'
 import { nearestName, notKnown, wordsOf } from './near-names.ts'

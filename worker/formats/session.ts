@@ -1,8 +1,8 @@
 /** What is said on `/v1/sessions`: JSON messages both ways, bytes in base64. */
 import { z } from 'zod'
-import { Bytes32, NodeId } from '#shared/ids.ts'
+import { Bytes32, NodeId } from '#shared/base/ids.ts'
 import { FeatureName, WgslIdentifier } from '#shared/job.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 
 const Binding = z.int().min(0).max(15)
 const Count = z.int().min(1).max(65_535)

@@ -1,5 +1,5 @@
 /** Server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html), written as their reader takes them. */
-import { toProblem } from '#shared/errors.ts'
+import { toProblem } from '#shared/base/errors.ts'
 
 export interface EventStreamOptions {
   readonly requestId: string

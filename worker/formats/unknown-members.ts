@@ -1,5 +1,5 @@
 /** Members that an object of a request has and its schema does not. */
-import type { FieldFault } from '#shared/errors.ts'
+import type { FieldFault } from '#shared/base/errors.ts'
 import { toPointer } from './faults.ts'
 import { nearestName, notKnown } from './near-names.ts'
 

@@ -1,6 +1,6 @@
 /** Operators' statements about dedicated nodes, in the hub's own storage: they are asked for when a node enters. */
 import { SignedAttestation } from '#shared/evidence.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import type { SqlStorage } from '../storage.ts'
 
 export interface Attestations {

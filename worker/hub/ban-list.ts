@@ -1,8 +1,8 @@
 /** A hub's copy of what the registers have banned: at most ten seconds old, and refused when nobody can say whether it still holds. */
-import { AppError, errorCode } from '#shared/errors.ts'
-import type { Bytes32 } from '#shared/ids.ts'
-import { LIMITS } from '#shared/limits.ts'
-import type { Log } from '#shared/log.ts'
+import { AppError, errorCode } from '#shared/base/errors.ts'
+import type { Bytes32 } from '#shared/base/ids.ts'
+import { LIMITS } from '#shared/base/limits.ts'
+import type { Log } from '#shared/base/log.ts'
 import type { AuthoredBan, KernelBan, KernelRegisterApi, KernelWord } from '../kernels/protocol.ts'
 
 export interface KernelRegisters {

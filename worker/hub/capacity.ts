@@ -1,6 +1,6 @@
 /** Lets jobs wait for a free place: woken whenever a node comes or a job ends, each tenant in its turn, and bounded in number and time. */
-import { AppError } from '#shared/errors.ts'
-import type { TenantId } from '#shared/ids.ts'
+import { AppError } from '#shared/base/errors.ts'
+import type { TenantId } from '#shared/base/ids.ts'
 import { createFairShare, type FairShare } from './fair-share.ts'
 
 interface Waiter {

@@ -1,5 +1,5 @@
 /** How nodes of one hub have kept to their jobs, over their reconnects too. In memory only. */
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 
 /** A node that was silent gets work for this long only where no other node can take it. */
 const SUSPECT_MS = 30_000

@@ -1,8 +1,14 @@
 /** A hub without its runtime: identity, libp2p, members, dispatch and outbox, put together over what it is given. */
-import type { Domain } from '#shared/eip712.ts'
+import type { Domain } from '#shared/base/eip712.ts'
 import type { AnchorPlace, SignedAttestation } from '#shared/evidence.ts'
-import { randomBytes, type NodeId, type Bytes32, type JobId, type TenantId } from '#shared/ids.ts'
-import type { Log } from '#shared/log.ts'
+import {
+  randomBytes,
+  type NodeId,
+  type Bytes32,
+  type JobId,
+  type TenantId,
+} from '#shared/base/ids.ts'
+import type { Log } from '#shared/base/log.ts'
 import type { ModelManifest } from '#shared/model.ts'
 import type { ReceiptDocument } from '#shared/receipt.ts'
 import type { KernelRegisters } from './ban-list.ts'
@@ -16,7 +22,7 @@ import { createKernelBans } from './kernel-bans.ts'
 import type { MemberEvidence } from './member-evidence.ts'
 import type { PeerHub } from './mesh.ts'
 import { createNodeGate, type NodeGate } from './node-gate.ts'
-import type { PublicKey } from '#shared/signature.ts'
+import type { PublicKey } from '#shared/base/signature.ts'
 import type { SqlStorage } from '../storage.ts'
 import { Outbox, type OutboxEntry } from './outbox.ts'
 import type { HubGauges, HubStatus, NodeStanding } from './protocol.ts'

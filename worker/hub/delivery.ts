@@ -1,6 +1,6 @@
 /** When receipts leave the outbox: gathered for a moment, and again and again until tenant and ledger have them. */
-import type { Bytes32 } from '#shared/ids.ts'
-import type { Log } from '#shared/log.ts'
+import type { Bytes32 } from '#shared/base/ids.ts'
+import type { Log } from '#shared/base/log.ts'
 import type { Outbox, OutboxEntry } from './outbox.ts'
 
 export interface DeliveryDeps {

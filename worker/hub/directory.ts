@@ -1,6 +1,6 @@
 /** The live nodes of one hub: who is connected, where it stands, how it has done. In memory only. */
 import type { Work } from '#shared/job.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import type { PresenceRecord, SignedPresence } from '#shared/node/node.ts'
 import { countryCode } from '#shared/region.ts'
 import type { WorkLink } from '#p2p/work-client.ts'

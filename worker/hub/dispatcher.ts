@@ -1,9 +1,9 @@
 /** Answers one request with one node: choose, ticket, run, check, keep the receipt, and again elsewhere when a node is lost. */
-import { AppError, errorCode, toAppError } from '#shared/errors.ts'
+import { AppError, errorCode, toAppError } from '#shared/base/errors.ts'
 import type { Work } from '#shared/job.ts'
 import { libraryOutputBytes } from '#shared/kernels/kernels.ts'
-import { LIMITS } from '#shared/limits.ts'
-import type { Log } from '#shared/log.ts'
+import { LIMITS } from '#shared/base/limits.ts'
+import type { Log } from '#shared/base/log.ts'
 import { digestBytes } from '#shared/receipt.ts'
 import type { StoredReceipt } from '#p2p/messages.ts'
 import { NodesWord } from '#p2p/wire-error.ts'

@@ -1,7 +1,7 @@
 /** Sockets on their way to be members: each with an admission that nobody has used before, and no more of them than can be held. */
 import type { Connection } from '@libp2p/interface'
-import { AppError } from '#shared/errors.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { AppError } from '#shared/base/errors.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import type { Admission } from './protocol.ts'
 import { chooseWaiting } from './seats.ts'
 

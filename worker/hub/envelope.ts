@@ -1,6 +1,6 @@
 /** A header and bytes in one HTTP body, both ways between Worker and Hub: u32 big-endian length, JSON, payload. */
-import { AppError } from '#shared/errors.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { AppError } from '#shared/base/errors.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { readRefusal } from './steering.ts'
 import { DispatchOutcome, DispatchRequest, type DispatchResult } from './protocol.ts'
 

@@ -1,5 +1,5 @@
 /** Shares of what a hub has little of: a tenant may hold up to three times of what it leaves free, so that there is always some for another. */
-import type { TenantId } from '#shared/ids.ts'
+import type { TenantId } from '#shared/base/ids.ts'
 
 export interface FairShare {
   /** @returns false when it would be over the tenant's share; nothing is taken then */

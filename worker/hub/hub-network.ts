@@ -6,9 +6,9 @@ import {
   durableObjectTransport,
   type DurableObjectTransport,
 } from '#p2p/transports/durable-object.ts'
-import { NodeId } from '#shared/ids.ts'
-import type { Log } from '#shared/log.ts'
-import type { Signer } from '#shared/signature.ts'
+import { NodeId } from '#shared/base/ids.ts'
+import type { Log } from '#shared/base/log.ts'
+import type { Signer } from '#shared/base/signature.ts'
 import type { SqlStorage } from '../storage.ts'
 import { Directory } from './directory.ts'
 import { loadIdentity } from './identity.ts'

@@ -7,7 +7,7 @@ import {
   generateSigningKey,
   importSigningKey,
   type Signer,
-} from '#shared/signature.ts'
+} from '#shared/base/signature.ts'
 import { bytesToHex, hexToBytes, type Hex } from 'viem'
 import type { SqlStorage } from '../storage.ts'
 

@@ -2,9 +2,9 @@
  * Tenants whose kernels were banned, again and again: what has run goes on, and of what has not only some is tried.
  * A ban is of a text, and a space makes another text; but bans are other people's words, and must lock nobody out.
  */
-import { AppError } from '#shared/errors.ts'
-import type { Bytes32 } from '#shared/ids.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { AppError } from '#shared/base/errors.ts'
+import type { Bytes32 } from '#shared/base/ids.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 
 /** Banned kernels of one author from which on its new texts are counted. */
 const COUNTED_FROM = 3

@@ -1,6 +1,6 @@
 /** Echoes of nodes that are here or may come back: a reconnect neither costs a node its evidence nor frees it of a refutation. */
 import type { SignedEcho } from '#shared/evidence.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 
 export interface KnownEchoes {
   of(nodeId: string): readonly SignedEcho[]

@@ -8,8 +8,8 @@ import {
   type SignedAttestation,
   type SignedEcho,
 } from '#shared/evidence.ts'
-import type { NodeId } from '#shared/ids.ts'
-import { LIMITS } from '#shared/limits.ts'
+import type { NodeId } from '#shared/base/ids.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import type { Place } from '#shared/receipt.ts'
 
 /** The part that tickets and the filter need. */

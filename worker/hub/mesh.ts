@@ -9,10 +9,10 @@ import type {
   UpgradeResponse,
 } from '#p2p/transports/durable-object.ts'
 import type { SocketLike } from '#p2p/transports/socket-connection.ts'
-import { AppError } from '#shared/errors.ts'
-import { LIMITS } from '#shared/limits.ts'
-import type { Log } from '#shared/log.ts'
-import type { PublicKey, Signer } from '#shared/signature.ts'
+import { AppError } from '#shared/base/errors.ts'
+import { LIMITS } from '#shared/base/limits.ts'
+import type { Log } from '#shared/base/log.ts'
+import type { PublicKey, Signer } from '#shared/base/signature.ts'
 import { HUBS_TOPIC, packNotice, readNotice, type HubNotice } from './notice.ts'
 
 /** Another hub of this deployment, reached past the network: the platform says who it is. */

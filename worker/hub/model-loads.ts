@@ -1,8 +1,8 @@
 /** Loads that this hub has asked of its nodes: each model once at a time, joined by every job that wants it, never across a policy. */
-import { AppError, errorCode, toAppError } from '#shared/errors.ts'
-import type { Bytes32 } from '#shared/ids.ts'
-import { LIMITS } from '#shared/limits.ts'
-import type { Log } from '#shared/log.ts'
+import { AppError, errorCode, toAppError } from '#shared/base/errors.ts'
+import type { Bytes32 } from '#shared/base/ids.ts'
+import { LIMITS } from '#shared/base/limits.ts'
+import type { Log } from '#shared/base/log.ts'
 import { factsOf, type Directory, type Member } from './directory.ts'
 import { createRateLimit } from '../rate-limit.ts'
 import { mayLoad, place, type PlacementJob, type PlacementView } from './placement.ts'

@@ -1,6 +1,6 @@
 /** The nodes of the other hubs, as those hubs tell of them: only to say where else a job may be answered. In memory only. */
 import { decide } from '#shared/decide.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import type { RemoteNode } from './notice.ts'
 import type { DispatchRequest } from './protocol.ts'
 import { canRun } from './schedule.ts'

@@ -2,12 +2,12 @@
 import { sha256, stringToBytes } from 'viem'
 import { z } from 'zod'
 import { SignedEcho } from '#shared/evidence.ts'
-import { Bytes32, NodeId, Signature } from '#shared/ids.ts'
+import { Bytes32, NodeId, Signature } from '#shared/base/ids.ts'
 import { FeatureName } from '#shared/job.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { NetworkId } from '#shared/policy.ts'
 import { Place } from '#shared/receipt.ts'
-import { verifySignature, type PublicKey, type Signer } from '#shared/signature.ts'
+import { verifySignature, type PublicKey, type Signer } from '#shared/base/signature.ts'
 
 /** Another hub's node, as that hub sees it: all that the filter asks for. */
 export const RemoteNode = z.strictObject({

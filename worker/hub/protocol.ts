@@ -1,8 +1,8 @@
 /** What the Worker and a Hub say to each other over `stub.fetch`: one request header, the payload, one outcome, the answer. */
 import { z } from 'zod'
-import { Address, Bytes32, JobId, NodeId, TenantId } from '#shared/ids.ts'
+import { Address, Bytes32, JobId, NodeId, TenantId } from '#shared/base/ids.ts'
 import { Answer, Work } from '#shared/job.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { MicroUsd } from '#shared/money.ts'
 import type { NodeFacts } from '#shared/decide.ts'
 import { PlaceObservation } from '#shared/evidence.ts'

@@ -1,7 +1,7 @@
 /** Which node gets a job: the hard filter by policy, then the smallest predicted completion. Pure. */
-import { AppError, invariant } from '#shared/errors.ts'
+import { AppError, invariant } from '#shared/base/errors.ts'
 import type { Work } from '#shared/job.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import type { AdmittedModel } from '#shared/node/node.ts'
 import { decide, type NodeFacts } from '#shared/decide.ts'
 import { nearestRefusal, neededNode, unsatisfied } from '#shared/explain.ts'

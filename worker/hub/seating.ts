@@ -1,7 +1,7 @@
 /** The seats of one hub: who has one, and who gets up for whom. */
-import { AppError } from '#shared/errors.ts'
-import { LIMITS } from '#shared/limits.ts'
-import type { Log } from '#shared/log.ts'
+import { AppError } from '#shared/base/errors.ts'
+import { LIMITS } from '#shared/base/limits.ts'
+import type { Log } from '#shared/base/log.ts'
 import type { Directory, Member } from './directory.ts'
 import type { Admission } from './protocol.ts'
 import { chooseSeat, type Applicant, type Seated } from './seats.ts'

@@ -1,5 +1,5 @@
 /** Who has a seat at a hub that is full: by address block, those with standing before others, and the idle leave first. Pure. */
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 
 /** A node that is a member, or wants to be. */
 export interface Applicant {

@@ -3,9 +3,9 @@
  * costs the silent one. Rules: docs/design/nodes.md.
  */
 import { systemClock, type Clock } from '#p2p/clock.ts'
-import { AppError, errorCode } from '#shared/errors.ts'
+import { AppError, errorCode } from '#shared/base/errors.ts'
 import type { Work } from '#shared/job.ts'
-import type { Log } from '#shared/log.ts'
+import type { Log } from '#shared/base/log.ts'
 import type { Job } from './attempt.ts'
 import type { Directory, Member } from './directory.ts'
 

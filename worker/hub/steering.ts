@@ -1,7 +1,7 @@
 /** What steers a job between hubs. A hub alone sets it, and no error of a node can hold it: it is another type, and travels beside the error. */
 import { z } from 'zod'
-import { AppError, factsOf, toAppError, toWireError, errorCode } from '#shared/errors.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { AppError, factsOf, toAppError, toWireError, errorCode } from '#shared/base/errors.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 
 export const Steering = z.strictObject({
   /** Whether another hub may be asked: no node has had the job, and what is missing here may be there. */

@@ -1,7 +1,7 @@
 /** A streamed answer between Hub and Worker: `u8 kind | u32 length | body` frames; head, data …, then outcome or error. */
 import { concatBytes } from 'viem'
-import { AppError, errorCode } from '#shared/errors.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { AppError, errorCode } from '#shared/base/errors.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { DispatchHead, DispatchOutcome } from './protocol.ts'
 import { packRefusal, readRefusal } from './steering.ts'
 

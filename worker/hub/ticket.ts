@@ -1,9 +1,9 @@
 /** Issues dispatch tickets: one a job and attempt, signed by the hub. */
-import { typedDigest, type Domain } from '#shared/eip712.ts'
-import { NodeId, type Bytes32, type Signature } from '#shared/ids.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { typedDigest, type Domain } from '#shared/base/eip712.ts'
+import { NodeId, type Bytes32, type Signature } from '#shared/base/ids.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { commitment, ticketHash, type Ticket } from '#shared/receipt.ts'
-import type { Signer } from '#shared/signature.ts'
+import type { Signer } from '#shared/base/signature.ts'
 import type { Member } from './directory.ts'
 import type { DispatchRequest } from './protocol.ts'
 

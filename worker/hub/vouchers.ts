@@ -1,8 +1,8 @@
 /** A node gets the trust level of the key that vouched for it. Once that is revoked, or may no longer vouch, the node is sent away, and whatever it still holds lets it in no more. */
-import { AppError, errorCode } from '#shared/errors.ts'
-import type { TenantId } from '#shared/ids.ts'
-import { LIMITS } from '#shared/limits.ts'
-import type { Log } from '#shared/log.ts'
+import { AppError, errorCode } from '#shared/base/errors.ts'
+import type { TenantId } from '#shared/base/ids.ts'
+import { LIMITS } from '#shared/base/limits.ts'
+import type { Log } from '#shared/base/log.ts'
 import { hasScope } from '../tenant/key-grant.ts'
 import type { TenantApi } from '../tenant/protocol.ts'
 import type { Member } from './directory.ts'

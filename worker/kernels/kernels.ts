@@ -1,6 +1,6 @@
 /** The register of kernels that hang devices as a Durable Object: one a jurisdiction, a thin shell over `register.ts`. */
 import { DurableObject } from 'cloudflare:workers'
-import { createLog } from '#shared/log.ts'
+import { createLog } from '#shared/base/log.ts'
 import type { KernelRegisterApi, KernelWord } from './protocol.ts'
 import { createKernelRegister } from './register.ts'
 

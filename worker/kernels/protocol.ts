@@ -1,5 +1,5 @@
 /** What hubs tell and ask the register of kernels that hang devices. Rules: docs/design/kernels-untrusted.md. */
-import type { Bytes32 } from '#shared/ids.ts'
+import type { Bytes32 } from '#shared/base/ids.ts'
 
 /** One voice's word on one kernel. */
 export interface KernelWord {

@@ -1,8 +1,8 @@
 /** The register of kernels that hang devices, without its runtime: voices' words, and the bans that they amount to. */
 import { z } from 'zod'
-import { Bytes32 } from '#shared/ids.ts'
-import { LIMITS } from '#shared/limits.ts'
-import type { Log } from '#shared/log.ts'
+import { Bytes32 } from '#shared/base/ids.ts'
+import { LIMITS } from '#shared/base/limits.ts'
+import type { Log } from '#shared/base/log.ts'
 import type { DurableStorage } from '../storage.ts'
 import type { AuthoredBan, KernelBans, KernelRegisterApi, KernelWord } from './protocol.ts'
 

@@ -1,5 +1,5 @@
 /** Who speaks when a node says that a kernel has hung its device: not the node, whose identity costs nothing, but what stands behind it. */
-import type { TenantId } from '#shared/ids.ts'
+import type { TenantId } from '#shared/base/ids.ts'
 import { toBase64Url } from '../formats/base64.ts'
 import { macOf } from '../mac.ts'
 

@@ -1,9 +1,9 @@
 /** One batch as pure data: from the receipts that were chosen to the calldata that settles them. */
 import { encodeFunctionData, type Hex } from 'viem'
-import { invariant } from '#shared/errors.ts'
+import { invariant } from '#shared/base/errors.ts'
 import { checkpointLeaf, type TenantCheckpoint } from '#shared/audit/entries.ts'
 import { networkHash, vouchersHash } from '#shared/compile-policy.ts'
-import { nameHash, type Address, type Bytes32 } from '#shared/ids.ts'
+import { nameHash, type Address, type Bytes32 } from '#shared/base/ids.ts'
 import { buildMerkleTree, type MerkleTree } from '#shared/merkle.ts'
 import {
   DATA_CLASSES,
@@ -15,7 +15,7 @@ import {
 } from '#shared/policy.ts'
 import { earningsLeaf } from '#shared/settlement.ts'
 import { SETTLEMENT_ABI } from '#shared/settlement-abi.ts'
-import type { PublicKey } from '#shared/signature.ts'
+import type { PublicKey } from '#shared/base/signature.ts'
 
 /** A receipt as far as a batch needs it. */
 export interface BatchReceipt {

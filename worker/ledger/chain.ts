@@ -12,10 +12,10 @@ import {
 } from 'viem'
 import { privateKeyToAccount } from 'viem/accounts'
 import { z } from 'zod'
-import type { Domain } from '#shared/eip712.ts'
-import { Bytes32, type Address } from '#shared/ids.ts'
+import type { Domain } from '#shared/base/eip712.ts'
+import { Bytes32, type Address } from '#shared/base/ids.ts'
 import { SETTLEMENT_ABI } from '#shared/settlement-abi.ts'
-import type { PublicKey } from '#shared/signature.ts'
+import type { PublicKey } from '#shared/base/signature.ts'
 import type { Fault, FaultCode } from './fault.ts'
 import { createJsonRpc, type JsonRpc, type RpcError } from './json-rpc.ts'
 

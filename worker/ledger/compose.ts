@@ -1,8 +1,8 @@
 /** Chooses what goes into the next batch: whatever its payers can and will pay, so that nobody's empty purse holds up the rest. */
 import type { TenantCheckpoint } from '#shared/audit/entries.ts'
-import { invariant } from '#shared/errors.ts'
-import type { Bytes32, TenantId } from '#shared/ids.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { invariant } from '#shared/base/errors.ts'
+import type { Bytes32, TenantId } from '#shared/base/ids.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import type { CompiledPolicy } from '#shared/policy.ts'
 import { buildBatch, keyName, type Batch, type BatchInput, type BatchReceipt } from './batch.ts'
 import type { ConsumerAccount, LedgerChain } from './chain.ts'

@@ -1,5 +1,5 @@
 /** Why settlement does not move: a code that a metric may carry, and words for whoever must mend it. */
-import { toAppError } from '#shared/errors.ts'
+import { toAppError } from '#shared/base/errors.ts'
 
 export const FAULT_CODES = [
   /** The endpoint does not answer. */

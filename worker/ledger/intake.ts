@@ -1,7 +1,7 @@
 /** Takes receipts in: who said it, whether it may be paid, and that a job is paid once. */
 import { checkAuthenticity, checkContent, type Check } from '#shared/check-receipt.ts'
-import type { Domain } from '#shared/eip712.ts'
-import type { Bytes32 } from '#shared/ids.ts'
+import type { Domain } from '#shared/base/eip712.ts'
+import type { Bytes32 } from '#shared/base/ids.ts'
 import type { DurableStorage } from '../storage.ts'
 import type { AcceptOutcome, LedgerEntry } from './protocol.ts'
 import type { KeptReceipt, ReceiptStore } from './receipt-store.ts'

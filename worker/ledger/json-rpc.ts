@@ -1,6 +1,6 @@
 /** JSON-RPC over HTTP to a chain's endpoint: one call, its result or its error; no retries, the Ledger's alarm is the retry. */
 import { z } from 'zod'
-import { AppError } from '#shared/errors.ts'
+import { AppError } from '#shared/base/errors.ts'
 
 const TIMEOUT_MS = 10_000
 const ANSWER_BYTES = 4 * 1024 * 1024

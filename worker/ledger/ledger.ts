@@ -1,9 +1,9 @@
 /** The Ledger as a Durable Object: one a jurisdiction, a thin shell over `core.ts`; its alarm drives the batches. */
 import { DurableObject } from 'cloudflare:workers'
 import { z } from 'zod'
-import { Address, Bytes32, type TenantId } from '#shared/ids.ts'
-import { createLog } from '#shared/log.ts'
-import type { PublicKey } from '#shared/signature.ts'
+import { Address, Bytes32, type TenantId } from '#shared/base/ids.ts'
+import { createLog } from '#shared/base/log.ts'
+import type { PublicKey } from '#shared/base/signature.ts'
 import { readConfig } from '../config.ts'
 import { openTenant } from '../durable-objects.ts'
 import { createLedgerChain, type LedgerChain } from './chain.ts'

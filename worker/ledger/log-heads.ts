@@ -1,8 +1,8 @@
 /** The audit logs as the Ledger last saw them: a log that shrank or changed its past does not get onto the chain. */
 import { TenantCheckpoint, type LogProgress } from '#shared/audit/entries.ts'
-import { nameHash, type TenantId } from '#shared/ids.ts'
-import { LIMITS } from '#shared/limits.ts'
-import type { Log } from '#shared/log.ts'
+import { nameHash, type TenantId } from '#shared/base/ids.ts'
+import { LIMITS } from '#shared/base/limits.ts'
+import type { Log } from '#shared/base/log.ts'
 import { verifyConsistency } from '#shared/audit/transparency-log.ts'
 import type { Rows } from './database.ts'
 

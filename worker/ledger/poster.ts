@@ -5,8 +5,8 @@
  * only repeats a step: a batch and its transaction are kept before they are sent, what was sent is sent again as it is,
  * and a batch counts as landed by the root that the contract holds, whichever version or transaction brought it there.
  */
-import { invariant } from '#shared/errors.ts'
-import type { Log } from '#shared/log.ts'
+import { invariant } from '#shared/base/errors.ts'
+import type { Log } from '#shared/base/log.ts'
 import { EMPTY_ROOT } from '#shared/merkle.ts'
 import type { BatchStore, KeptBatch, KeptTransaction, Landing } from './batch-store.ts'
 import type { Batch } from './batch.ts'

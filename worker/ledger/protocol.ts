@@ -1,10 +1,10 @@
 /** What the other parts of the Worker say to the Ledger by RPC: plain JSON both ways. */
 import type { TenantCheckpoint } from '#shared/audit/entries.ts'
-import type { Address, Bytes32, TenantId } from '#shared/ids.ts'
+import type { Address, Bytes32, TenantId } from '#shared/base/ids.ts'
 import type { FaultCode } from './fault.ts'
 import type { MicroUsd } from '#shared/money.ts'
 import type { Settlement, SignedReceipt } from '#shared/receipt.ts'
-import type { PublicKey } from '#shared/signature.ts'
+import type { PublicKey } from '#shared/base/signature.ts'
 
 /** A receipt that a hub countersigned, and who pays for it. */
 export interface LedgerEntry {

@@ -1,9 +1,9 @@
 /** Receipts as the Ledger keeps them: what a batch and a payout need, and no payload, salt or signature. */
-import { domainSeparator } from '#shared/eip712.ts'
-import type { Address, Bytes32 } from '#shared/ids.ts'
+import { domainSeparator } from '#shared/base/eip712.ts'
+import type { Address, Bytes32 } from '#shared/base/ids.ts'
 import { CompiledPolicy } from '#shared/policy.ts'
 import type { SignedReceipt } from '#shared/receipt.ts'
-import type { PublicKey } from '#shared/signature.ts'
+import type { PublicKey } from '#shared/base/signature.ts'
 import { keyName } from './batch.ts'
 import type { Row } from '../storage.ts'
 import type { Rows } from './database.ts'

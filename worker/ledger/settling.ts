@@ -1,5 +1,5 @@
 /** What a batch changes when it lands, is lost or falls: the state of its receipts and what their keys have earned. */
-import type { PublicKey } from '#shared/signature.ts'
+import type { PublicKey } from '#shared/base/signature.ts'
 import { addEarnings, keyName, toKey, type KeyEarnings } from './batch.ts'
 import { toBatch, type Landing } from './batch-store.ts'
 import type { DurableStorage } from '../storage.ts'

@@ -1,8 +1,8 @@
 /** The receipts that wait for a batch: whose turn it is, and who is left alone for a while. */
-import { domainSeparator, type Domain } from '#shared/eip712.ts'
-import type { Address, Bytes32 } from '#shared/ids.ts'
-import { LIMITS } from '#shared/limits.ts'
-import type { PublicKey } from '#shared/signature.ts'
+import { domainSeparator, type Domain } from '#shared/base/eip712.ts'
+import type { Address, Bytes32 } from '#shared/base/ids.ts'
+import { LIMITS } from '#shared/base/limits.ts'
+import type { PublicKey } from '#shared/base/signature.ts'
 import { toKey, type BatchReceipt } from './batch.ts'
 import type { Row } from '../storage.ts'
 import type { Rows } from './database.ts'

@@ -1,7 +1,7 @@
 /** Who is asking: bearer keys of tenants with scopes, and the operator's own secret. */
 import { createMiddleware } from 'hono/factory'
-import { AppError } from '#shared/errors.ts'
-import type { TenantId } from '#shared/ids.ts'
+import { AppError } from '#shared/base/errors.ts'
+import type { TenantId } from '#shared/base/ids.ts'
 import type { AppContext, AppEnv, Caller } from '../context.ts'
 import { equalSecret, equalText } from '../constant-time.ts'
 import { openTenant } from '../durable-objects.ts'

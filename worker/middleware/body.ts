@@ -1,6 +1,6 @@
 /** Reads a body within its bounds of size, time and memory; what is over them is never kept, let alone parsed. */
-import { AppError } from '#shared/errors.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { AppError } from '#shared/base/errors.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { concatBytes } from 'viem'
 import type { BodyHold } from '../body-room.ts'
 import type { AppContext } from '../context.ts'

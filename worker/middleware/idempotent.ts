@@ -5,8 +5,8 @@
  */
 import { createMiddleware } from 'hono/factory'
 import { z } from 'zod'
-import { AppError } from '#shared/errors.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { AppError } from '#shared/base/errors.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { concatBytes } from 'viem'
 import type { AppContext, AppEnv } from '../context.ts'
 import { openTenant } from '../durable-objects.ts'

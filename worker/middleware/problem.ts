@@ -1,5 +1,5 @@
 /** Anything thrown becomes one problem document, which OpenAI's clients read too. */
-import { ERRORS, toAppError, toProblem } from '#shared/errors.ts'
+import { ERRORS, toAppError, toProblem } from '#shared/base/errors.ts'
 import type { AppContext } from '../context.ts'
 
 const RETRY_AFTER_SECONDS = 1

@@ -3,7 +3,7 @@
  * (https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/).
  */
 import { createMiddleware } from 'hono/factory'
-import { toAppError } from '#shared/errors.ts'
+import { toAppError } from '#shared/base/errors.ts'
 import type { MicroUsd } from '#shared/money.ts'
 import type { AppContext, AppEnv } from '../context.ts'
 import { openTenant } from '../durable-objects.ts'

@@ -1,7 +1,7 @@
 /** Around every request: its id, the clock, and the headers that every answer carries. */
 import { createMiddleware } from 'hono/factory'
 import { routePath } from 'hono/route'
-import { newRequestId } from '#shared/ids.ts'
+import { newRequestId } from '#shared/base/ids.ts'
 import { readConfig } from '../config.ts'
 import type { AppContext, AppEnv, Isolate } from '../context.ts'
 import { childContext, formatTraceparent } from '../trace-context.ts'

@@ -1,6 +1,6 @@
 /** Which policy a request stands under: decided from key and headers before the body is read, narrowed by the body. */
 import { createMiddleware } from 'hono/factory'
-import { AppError } from '#shared/errors.ts'
+import { AppError } from '#shared/base/errors.ts'
 import { effectiveCompute } from '#shared/compile-policy.ts'
 import { decideIngress } from '#shared/decide.ts'
 import type { CompiledPolicy } from '#shared/policy.ts'

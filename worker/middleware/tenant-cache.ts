@@ -1,5 +1,5 @@
 /** Tenants' snapshots in one isolate: a change elsewhere is seen after LIMITS.authCacheMs at the latest. */
-import type { TenantId } from '#shared/ids.ts'
+import type { TenantId } from '#shared/base/ids.ts'
 import type { TenantSnapshot } from '../tenant/protocol.ts'
 
 export interface TenantCache {

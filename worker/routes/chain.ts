@@ -2,7 +2,7 @@
 import { Hono } from 'hono'
 import { readPublicChain } from '../public-chain.ts'
 import type { AppContext, AppEnv } from '../context.ts'
-import { AppError } from '#shared/errors.ts'
+import { AppError } from '#shared/base/errors.ts'
 
 export const chainRoutes = new Hono<AppEnv>().get('/v1/chain', showChain)
 

@@ -12,7 +12,7 @@ import {
   unsatisfied,
   type JobPlaces,
 } from '#shared/explain.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import type { CompiledPolicy } from '#shared/policy.ts'
 import { countryCode, listCountries, NO_COUNTRY } from '#shared/region.ts'
 import type { HubConfig } from '../config.ts'

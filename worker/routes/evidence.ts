@@ -1,7 +1,7 @@
 /** `GET /v1/nodes/{id}/evidence`: all that a connected node's place was concluded from, for those who audit. */
 import { Hono } from 'hono'
-import { AppError } from '#shared/errors.ts'
-import { NodeId } from '#shared/ids.ts'
+import { AppError } from '#shared/base/errors.ts'
+import { NodeId } from '#shared/base/ids.ts'
 import type { AppContext, AppEnv } from '../context.ts'
 import { openHub } from '../durable-objects.ts'
 import { requireScope } from '../middleware/auth.ts'

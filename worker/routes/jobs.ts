@@ -2,9 +2,9 @@
 import { Hono } from 'hono'
 import { hexToBytes } from 'viem'
 import { z } from 'zod'
-import { AppError, errorCode } from '#shared/errors.ts'
+import { AppError, errorCode } from '#shared/base/errors.ts'
 import { sliceTensors } from '#shared/job.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { batchHome, newBatchId } from '../batch/home.ts'
 import {
   type BatchApi,

@@ -1,6 +1,6 @@
 /** A tenant's own keys, for those of its keys with scope admin: make, list, rotate, revoke. Any key may ask what it is itself. */
 import { Hono } from 'hono'
-import { AppError } from '#shared/errors.ts'
+import { AppError } from '#shared/base/errors.ts'
 import type { AppContext, AppEnv } from '../context.ts'
 import { openTenant } from '../durable-objects.ts'
 import { parseBody } from '../formats/faults.ts'

@@ -1,5 +1,5 @@
 /** Which models there are, and which have a live node. */
-import { AppError } from '#shared/errors.ts'
+import { AppError } from '#shared/base/errors.ts'
 import { MANIFESTS } from '#shared/manifests.ts'
 import { manifestDigest, type ModelManifest } from '#shared/model.ts'
 import type { AppContext } from '../context.ts'

@@ -1,6 +1,6 @@
 /** Open Inference Protocol v2: health, metadata of server and models, inference. */
 import { Hono } from 'hono'
-import { AppError } from '#shared/errors.ts'
+import { AppError } from '#shared/base/errors.ts'
 import { MANIFESTS } from '#shared/manifests.ts'
 import { manifestDigest, type ModelManifest, type ModelTensor } from '#shared/model.ts'
 import { countUnits } from '#shared/tensor.ts'

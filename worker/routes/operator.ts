@@ -1,9 +1,9 @@
 /** The operator's API, behind the secret OPERATOR_KEY: tenants' keys and quotas. */
 import { Hono } from 'hono'
-import { AppError } from '#shared/errors.ts'
+import { AppError } from '#shared/base/errors.ts'
 import { isAttestedBy, SignedAttestation } from '#shared/evidence.ts'
-import { NodeId, TenantId } from '#shared/ids.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { NodeId, TenantId } from '#shared/base/ids.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import type { AppContext, AppEnv } from '../context.ts'
 import { openHub, openTenant } from '../durable-objects.ts'
 import { invalidRequest, parseBody } from '../formats/faults.ts'

@@ -1,6 +1,6 @@
 /** Static pages and model files, with the types and headers that a bare disk service does not set. */
 import { Hono } from 'hono'
-import { AppError } from '#shared/errors.ts'
+import { AppError } from '#shared/base/errors.ts'
 import { MANIFESTS } from '#shared/manifests.ts'
 import { sourceOrigins } from '#shared/model-source.ts'
 import { parseRange, sliceBody } from '../byte-range.ts'

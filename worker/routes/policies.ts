@@ -1,8 +1,8 @@
 /** A tenant's policies: read any version, publish the next one, choose the default. */
 import { Hono } from 'hono'
 import { z } from 'zod'
-import { AppError } from '#shared/errors.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { AppError } from '#shared/base/errors.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { PolicyDraft, PolicyId, type Policy } from '#shared/policy.ts'
 import { assumptions, completePolicy } from '#shared/policy-draft.ts'
 import { groupNotes } from '#shared/region-notes.ts'

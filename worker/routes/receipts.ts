@@ -1,8 +1,8 @@
 /** `GET /v1/receipts/{id}`, the caller's own only, and what a receipt key has earned. */
 import { Hono } from 'hono'
 import { z } from 'zod'
-import { AppError } from '#shared/errors.ts'
-import type { Bytes32 } from '#shared/ids.ts'
+import { AppError } from '#shared/base/errors.ts'
+import type { Bytes32 } from '#shared/base/ids.ts'
 import type { ReceiptDocument, SignedReceipt } from '#shared/receipt.ts'
 import type { Config, HubConfig } from '../config.ts'
 import type { AppContext, AppEnv } from '../context.ts'

@@ -1,8 +1,8 @@
 /** The one way from a parsed request to a node's answer, whatever API it came by. */
-import { AppError } from '#shared/errors.ts'
-import { newJobId, type JobId } from '#shared/ids.ts'
+import { AppError } from '#shared/base/errors.ts'
+import { newJobId, type JobId } from '#shared/base/ids.ts'
 import type { Work } from '#shared/job.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { countryCode } from '#shared/region.ts'
 import type { AppContext } from '../context.ts'
 import { dispatch, dispatchStream } from '../dispatch.ts'

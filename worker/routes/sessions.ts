@@ -1,6 +1,6 @@
 /** `GET /v1/sessions`: a WebSocket whose steps run in order on one near node; the hub that holds that node holds the session. */
 import { Hono } from 'hono'
-import { AppError } from '#shared/errors.ts'
+import { AppError } from '#shared/base/errors.ts'
 import type { AppContext, AppEnv } from '../context.ts'
 import { eligibleHubs } from '../dispatch.ts'
 import { openHub } from '../durable-objects.ts'

@@ -1,6 +1,6 @@
 /** From a priced text job to its answer, whole or as server-sent events, in the dialect of the route. */
-import { AppError, errorCode } from '#shared/errors.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { AppError, errorCode } from '#shared/base/errors.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { createTextMeter, type TextMeter } from '#shared/text-meter.ts'
 import type { TextDelta } from '#shared/text.ts'
 import type { AppContext } from '../context.ts'

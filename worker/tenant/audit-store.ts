@@ -9,10 +9,10 @@ import {
   type AuditType,
   type LogEntry,
 } from '#shared/audit/entries.ts'
-import { canonicalJson } from '#shared/canonical-json.ts'
-import { Bytes32 } from '#shared/ids.ts'
-import { invariant } from '#shared/errors.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { canonicalJson } from '#shared/base/canonical-json.ts'
+import { Bytes32 } from '#shared/base/ids.ts'
+import { invariant } from '#shared/base/errors.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { leafHash, treeRoot, type HashReader } from '#shared/audit/transparency-log.ts'
 import {
   appendToTiles,

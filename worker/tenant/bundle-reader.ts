@@ -1,8 +1,8 @@
 /** A tenant's part of a bundle and of an export: the log page by page, each entry opened only where the selection takes it. */
 import type { BundledPolicy, BundleNarrowing, ProvenEntry } from '#shared/audit/bundle.ts'
 import { parseDetail, receiptIdOf, type LogEntry } from '#shared/audit/entries.ts'
-import { AppError } from '#shared/errors.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { AppError } from '#shared/base/errors.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { inclusionProof } from '#shared/audit/transparency-log.ts'
 import type { AuditReader } from './audit-reader.ts'
 import type { Stretch } from './audit-store.ts'

@@ -1,7 +1,7 @@
 /** What a Tenant knows and does, over storage, clock and randomness that it is given. */
 import type { AuditDetail } from '#shared/audit/entries.ts'
-import { NO_DOMAIN } from '#shared/eip712.ts'
-import { Address, type Bytes32, type JobId } from '#shared/ids.ts'
+import { NO_DOMAIN } from '#shared/base/eip712.ts'
+import { Address, type Bytes32, type JobId } from '#shared/base/ids.ts'
 import type { Policy } from '#shared/policy.ts'
 import { DEFAULT_POLICY } from '#shared/policy-draft.ts'
 import { openDatabase, type TenantDatabase, type TenantDeps } from './database.ts'

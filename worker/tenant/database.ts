@@ -1,7 +1,7 @@
 /** A Tenant's tables, and the one way to write them: in a transaction with an entry in the audit log. */
 import type { ChangeType } from '#shared/audit/entries.ts'
-import { AppError } from '#shared/errors.ts'
-import { TenantId, type Bytes32, type RandomBytes } from '#shared/ids.ts'
+import { AppError } from '#shared/base/errors.ts'
+import { TenantId, type Bytes32, type RandomBytes } from '#shared/base/ids.ts'
 import type { LogIdentity } from './audit-reader.ts'
 import { AUDIT_SCHEMA, createAuditStore, type AuditStore } from './audit-store.ts'
 import type { Binding, DurableStorage, Row } from '../storage.ts'

@@ -1,9 +1,9 @@
 /** Takes away what links to jobs: receipts with their salts, details of entries; and logs that it was done. */
 import { sha256, stringToBytes, toHex } from 'viem'
 import { receiptIdOf } from '#shared/audit/entries.ts'
-import { AppError } from '#shared/errors.ts'
-import { nameHash, type JobId } from '#shared/ids.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { AppError } from '#shared/base/errors.ts'
+import { nameHash, type JobId } from '#shared/base/ids.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { commitment } from '#shared/receipt.ts'
 import type { TenantDatabase, TenantDeps } from './database.ts'
 import type { Erased } from './protocol.ts'

@@ -1,7 +1,7 @@
 /** A tenant's idempotency keys: who runs the request, who waits for it, and the answer for a day. */
 import { bytesToHex } from 'viem'
-import { JobId, newJobId } from '#shared/ids.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { JobId, newJobId } from '#shared/base/ids.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import type { Row } from '../storage.ts'
 import type { TenantDatabase, TenantDeps } from './database.ts'
 import type {

@@ -1,5 +1,5 @@
 /** What Worker and Tenant say to each other about an Idempotency-Key. The tenant sees digests and sealed bytes only. */
-import type { Bytes32, JobId } from '#shared/ids.ts'
+import type { Bytes32, JobId } from '#shared/base/ids.ts'
 
 /** A key and the request that it came with, both as digests. */
 export interface IdempotentRequest {

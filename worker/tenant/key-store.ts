@@ -1,7 +1,7 @@
 /** A tenant's API keys: hashes with scopes. The secret itself is shown once and kept nowhere. */
-import { AppError } from '#shared/errors.ts'
-import { Bytes32, type TenantId } from '#shared/ids.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { AppError } from '#shared/base/errors.ts'
+import { Bytes32, type TenantId } from '#shared/base/ids.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { hashKey, newApiKey, newKeyId } from './api-key.ts'
 import type { Row } from '../storage.ts'
 import type { TenantDatabase, TenantDeps } from './database.ts'

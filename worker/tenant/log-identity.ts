@@ -1,7 +1,7 @@
 /** Which log a tenant of this deployment keeps, and the key that signs it: one for the whole deployment. */
 import { z } from 'zod'
-import { domainOf } from '#shared/eip712.ts'
-import { Address, Bytes32 } from '#shared/ids.ts'
+import { domainOf } from '#shared/base/eip712.ts'
+import { Address, Bytes32 } from '#shared/base/ids.ts'
 import type { LogIdentity } from './audit-reader.ts'
 
 const Vars = z.object({

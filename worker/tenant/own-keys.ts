@@ -2,8 +2,8 @@
  * What a tenant's own keys may do to its keys. Asked of the store at that moment: what a Worker remembers of a key may be
  * ten seconds old, and a key that was revoked in them must not leave another behind.
  */
-import { AppError } from '#shared/errors.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { AppError } from '#shared/base/errors.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import type { TenantDatabase, TenantDeps } from './database.ts'
 import { hasScope, lacking, type KeyGrant } from './key-grant.ts'
 import type { KeyStore } from './key-store.ts'

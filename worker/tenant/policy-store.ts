@@ -1,6 +1,6 @@
 /** A tenant's policies: each published version is kept as it was, and the newest one counts until the policy is retired. */
-import { AppError } from '#shared/errors.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { AppError } from '#shared/base/errors.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { compilePolicy } from '#shared/compile-policy.ts'
 import { Policy } from '#shared/policy.ts'
 import { DEFAULT_POLICY } from '#shared/policy-draft.ts'

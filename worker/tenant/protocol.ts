@@ -7,10 +7,10 @@ import type {
   BundleNarrowing,
   ProvenEntry,
 } from '#shared/audit/bundle.ts'
-import type { Domain } from '#shared/eip712.ts'
+import type { Domain } from '#shared/base/eip712.ts'
 import type { EvidenceRecord } from '#shared/evidence.ts'
-import { Address, TenantId, type Bytes32, type JobId } from '#shared/ids.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { Address, TenantId, type Bytes32, type JobId } from '#shared/base/ids.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { NetworkId, type CompiledPolicy, type Policy } from '#shared/policy.ts'
 import type { SignedReceipt } from '#shared/receipt.ts'
 import type { BatchId } from '../batch/protocol.ts'

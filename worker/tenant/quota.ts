@@ -1,6 +1,6 @@
 /** What a tenant may use, and how Worker isolates take their parts of it. */
 import { z } from 'zod'
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 
 /** As the operator sets it. */
 export const Quota = z.strictObject({

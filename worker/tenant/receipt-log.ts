@@ -1,8 +1,8 @@
 /** A tenant's receipts: each goes into the audit log as it comes, is kept as long as its policy says, and can be erased. */
 import { admissionOf, placementOf, receiptUntilMs } from '#shared/audit/receipt.ts'
 import type { AuditEvent } from '#shared/audit/entries.ts'
-import { Bytes32, nameHash, type JobId } from '#shared/ids.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { Bytes32, nameHash, type JobId } from '#shared/base/ids.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { SignedReceipt } from '#shared/receipt.ts'
 import type { Kept } from './audit-store.ts'
 import type { TenantDatabase, TenantDeps } from './database.ts'

@@ -1,6 +1,6 @@
 /** Refusals on their way into a tenant's log: so many of one key a minute, and the rest as one count. */
 import type { AuditDetail } from '#shared/audit/entries.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import type { Kept } from './audit-store.ts'
 import type { TenantDatabase, TenantDeps } from './database.ts'
 

@@ -1,8 +1,8 @@
 /** The Tenant Durable Object: one per tenant, in the tenant's jurisdiction; a thin shell over its core. */
 import { DurableObject } from 'cloudflare:workers'
 import type { AuditDetail } from '#shared/audit/entries.ts'
-import type { Bytes32, JobId } from '#shared/ids.ts'
-import { randomBytes } from '#shared/ids.ts'
+import type { Bytes32, JobId } from '#shared/base/ids.ts'
+import { randomBytes } from '#shared/base/ids.ts'
 import type { Policy } from '#shared/policy.ts'
 import type { BatchId } from '../batch/protocol.ts'
 import type { BatchPlace } from './batch-index.ts'

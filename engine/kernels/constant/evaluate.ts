@@ -1,5 +1,5 @@
 /** Computes a constant expression: what sizes of arrays and workgroups are made of. */
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import type { Call, Expression } from '../parse/syntax.ts'
 import { bitcast, callBuiltin } from './builtins.ts'
 import { parseLiteral } from './literal.ts'

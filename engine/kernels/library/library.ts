@@ -1,6 +1,6 @@
 /** All kernels of the library, and the digest that ties a receipt to what they are. */
 import { sha256, stringToBytes } from 'viem'
-import type { Bytes32 } from '#shared/ids.ts'
+import type { Bytes32 } from '#shared/base/ids.ts'
 import { findKernel } from '#shared/kernels/kernels.ts'
 import { CONV1D, CONV2D } from './convolution.ts'
 import { FFT } from './fft.ts'

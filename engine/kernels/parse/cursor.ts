@@ -1,6 +1,6 @@
 /** Reads tokens one after the other, and knows how deep the grammar has gone. */
-import { AppError } from '#shared/errors.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { AppError } from '#shared/base/errors.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { syntaxError, type Token } from './tokens.ts'
 
 export interface Cursor {

@@ -1,6 +1,6 @@
 /** Cuts WGSL into tokens, with template lists told from comparisons as the specification does it. */
-import { AppError } from '#shared/errors.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { AppError } from '#shared/base/errors.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 
 /** `<` and `>` of template lists are the texts `template(` and `template)`, which no source can spell. */
 export const TEMPLATE_OPEN = 'template('

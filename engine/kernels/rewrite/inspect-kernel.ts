@@ -1,5 +1,5 @@
 /** Everything that is known of a kernel before any device sees it: what it weighs, where its loops are, what it may not do. */
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { evaluate } from '../constant/evaluate.ts'
 import { isInteger, Uncomputed } from '../constant/values.ts'
 import { parseKernel } from '../parse/parse-kernel.ts'

@@ -1,5 +1,5 @@
 /** Walks one function: adds up what its statements weigh, and finds its loops and calls. */
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import type {
   Call,
   Declaration,

@@ -1,5 +1,5 @@
 /** Measures a kernel's functions, each once, callees before their callers. */
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import type { FunctionWeight, KernelWeights } from './function-weight.ts'
 import { inferType, measureBody } from './measure-body.ts'
 import type { ModuleNames } from './module-names.ts'

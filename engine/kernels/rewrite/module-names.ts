@@ -1,5 +1,5 @@
 /** What the names of a module stand for: its functions, types, variables and constants, each resolved once. */
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import {
   declaredAs,
   evaluate,

@@ -1,5 +1,5 @@
 /** How a kernel is refused: with the pointer to its text, the line, and the reason in words. */
-import { AppError } from '#shared/errors.ts'
+import { AppError } from '#shared/base/errors.ts'
 import { BUDGET_RULE } from '#shared/kernels/rules.ts'
 import { countLines } from '../parse/tokens.ts'
 

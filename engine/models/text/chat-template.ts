@@ -1,7 +1,7 @@
 /** A conversation as the one text that a model was trained on: its Jinja template, run with a budget. */
 import { Environment, Interpreter, parse, tokenize } from '@huggingface/jinja'
-import { AppError, errorCode } from '#shared/errors.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { AppError, errorCode } from '#shared/base/errors.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import type { ChatMessage } from '#shared/text.ts'
 
 export type ApplyTemplate = (messages: readonly ChatMessage[]) => string

@@ -1,7 +1,7 @@
 /** What an answer must look like, token by token: JSON that parses, of a shape that was asked for. */
-import { AppError } from '#shared/errors.ts'
+import { AppError } from '#shared/base/errors.ts'
 import { ANY_OBJECT, parseJsonShape } from '#shared/json-shape.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import type { TextInput } from '#shared/text.ts'
 import { createJsonAutomaton, type JsonAutomaton, type JsonState } from './json/automaton.ts'
 import { STRING_START } from './json/string.ts'

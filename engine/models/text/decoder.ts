@@ -1,7 +1,7 @@
 /** A causal language model over ONNX Runtime: prefill in pieces, then a token a run, keys and values kept between runs. */
 import { z } from 'zod'
-import { AppError, invariant } from '#shared/errors.ts'
-import { cancelled } from '../../deadline.ts'
+import { AppError, invariant } from '#shared/base/errors.ts'
+import { cancelled } from '#shared/base/deadline.ts'
 import { createPieces, type Pieces } from '../pieces.ts'
 import {
   readFloats,

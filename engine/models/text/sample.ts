@@ -1,5 +1,5 @@
 /** Which token comes next: greedy, or drawn by temperature and top-p from a seeded stream; and how likely it was. */
-import { AppError } from '#shared/errors.ts'
+import { AppError } from '#shared/base/errors.ts'
 
 export interface Sampling {
   /** 0 is greedy. */

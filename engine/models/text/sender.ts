@@ -1,9 +1,9 @@
 /** The answer's events on their way: while one is taken, the next tokens gather; a reader who stalls loses the job. */
 import { concatBytes } from 'viem'
-import { AppError } from '#shared/errors.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { AppError } from '#shared/base/errors.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { encodeTextEvent, type TextDelta, type TextEvent } from '#shared/text.ts'
-import { cancelled } from '../../deadline.ts'
+import { cancelled } from '#shared/base/deadline.ts'
 
 export interface SenderOptions {
   readonly emit: (line: Uint8Array) => Promise<void>

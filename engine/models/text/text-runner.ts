@@ -1,6 +1,6 @@
 /** A chat model from the hub's transformers layout: graph, config, tokenizer, template. */
 import { z } from 'zod'
-import { AppError, invariant } from '#shared/errors.ts'
+import { AppError, invariant } from '#shared/base/errors.ts'
 import type { Provider } from '#shared/job.ts'
 import type { ModelManifest } from '#shared/model.ts'
 import { decodeTexts, type TensorValue } from '#shared/tensor.ts'

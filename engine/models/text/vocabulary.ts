@@ -1,7 +1,7 @@
 /** A tokenizer as generation needs it: text to ids, and each id's exact bytes. */
 import { Tokenizer } from '@huggingface/tokenizers'
 import { z } from 'zod'
-import { AppError } from '#shared/errors.ts'
+import { AppError } from '#shared/base/errors.ts'
 
 const TokenizerFile = z.looseObject({
   model: z.looseObject({

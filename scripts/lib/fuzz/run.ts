@@ -1,7 +1,7 @@
 /** Sends fuzzed requests to a running Worker and judges every answer. */
 import fc from 'fast-check'
 import { z } from 'zod'
-import { ERRORS, type ErrorCode } from '#shared/errors.ts'
+import { ERRORS, type ErrorCode } from '#shared/base/errors.ts'
 import { createRequests, type FuzzRequest } from './requests.ts'
 
 export interface FuzzTarget {

@@ -1,6 +1,6 @@
 /** A transformers `config.json`, as far as it tells what a model is for. */
 import { z } from 'zod'
-import { AppError } from '#shared/errors.ts'
+import { AppError } from '#shared/base/errors.ts'
 import type { ModelManifest } from '#shared/model.ts'
 
 export interface ModelConfig {

@@ -2,7 +2,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { silentLog } from '#shared/log.ts'
+import { silentLog } from '#shared/base/log.ts'
 import { buildWorker } from '../../build.ts'
 import { fuzzRoutes, type FuzzReport } from '../fuzz/run.ts'
 import { startNodeProcess } from '../node-process.ts'

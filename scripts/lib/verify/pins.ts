@@ -2,9 +2,9 @@
 import { z } from 'zod'
 import type { BundledJob } from '#shared/audit/bundle.ts'
 import type { LogHead } from '#shared/audit/checkpoint.ts'
-import { Bytes32 } from '#shared/ids.ts'
+import { Bytes32 } from '#shared/base/ids.ts'
 import { DomainSchema } from '#shared/receipt.ts'
-import { PublicKey } from '#shared/signature.ts'
+import { PublicKey } from '#shared/base/signature.ts'
 import { isNoChain, isUnread, type ChainAccess } from '#shared/verify/chain-view.ts'
 import type { BundleTrust } from '#shared/verify/trust.ts'
 

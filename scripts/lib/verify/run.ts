@@ -2,7 +2,7 @@
 import { writeFile } from 'node:fs/promises'
 import type { BundledJob } from '#shared/audit/bundle.ts'
 import type { LogHead } from '#shared/audit/checkpoint.ts'
-import { errorCode, toAppError } from '#shared/errors.ts'
+import { errorCode, toAppError } from '#shared/base/errors.ts'
 import { countryCode } from '#shared/region.ts'
 import type { PolicySum } from '#shared/verify/countries.ts'
 import type { BundleLine } from '#shared/verify/line.ts'

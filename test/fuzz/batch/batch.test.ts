@@ -1,6 +1,6 @@
 /** A batch under random answers, losses, pauses and killed processes: whatever happens, it ends, and each item counts once. */
 import { describe, expect, it } from 'vitest'
-import type { ErrorCode } from '#shared/errors.ts'
+import type { ErrorCode } from '#shared/base/errors.ts'
 import { createBatchBench, floats, GERMANY, rangeBatch, settle } from '../../support/batch.ts'
 import { createRandom } from '../../support/random.ts'
 

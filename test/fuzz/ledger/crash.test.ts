@@ -1,7 +1,7 @@
 /** The Ledger killed between any two steps, on a chain that reverts, forgets and reorganises: nothing is posted or paid twice. */
 import { describe, expect, it } from 'vitest'
-import { newJobId, type Address, type Bytes32 } from '#shared/ids.ts'
-import { silentLog } from '#shared/log.ts'
+import { newJobId, type Address, type Bytes32 } from '#shared/base/ids.ts'
+import { silentLog } from '#shared/base/log.ts'
 import type { SignedReceipt } from '#shared/receipt.ts'
 import type { LedgerChain } from '#worker/ledger/chain.ts'
 import { createLedgerCore, type LedgerCore } from '#worker/ledger/core.ts'

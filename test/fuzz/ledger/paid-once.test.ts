@@ -4,9 +4,9 @@
  */
 import fc from 'fast-check'
 import { beforeAll, expect, it } from 'vitest'
-import { randomBytes, TenantId, type Bytes32 } from '#shared/ids.ts'
-import { LIMITS } from '#shared/limits.ts'
-import { silentLog } from '#shared/log.ts'
+import { randomBytes, TenantId, type Bytes32 } from '#shared/base/ids.ts'
+import { LIMITS } from '#shared/base/limits.ts'
+import { silentLog } from '#shared/base/log.ts'
 import type { SignedReceipt } from '#shared/receipt.ts'
 import { createReceiptMaker, nowOfReceipts, type ReceiptMaker } from '#test/support/receipts.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'

@@ -2,13 +2,13 @@
  * Hubs as the Worker reaches them, made of their own code: directory, dispatcher, tickets, outbox. Only what lies beyond
  * them is simulated: the links to the nodes, which may fail, lie, leave and come back elsewhere at any moment.
  */
-import { AppError, ERRORS, toAppError, toWireError } from '#shared/errors.ts'
-import type { Domain } from '#shared/eip712.ts'
-import { TenantId, type NodeId } from '#shared/ids.ts'
-import { silentLog } from '#shared/log.ts'
+import { AppError, ERRORS, toAppError, toWireError } from '#shared/base/errors.ts'
+import type { Domain } from '#shared/base/eip712.ts'
+import { TenantId, type NodeId } from '#shared/base/ids.ts'
+import { silentLog } from '#shared/base/log.ts'
 import type { Jurisdiction } from '#shared/policy.ts'
 import { NO_EVIDENCE, type Place } from '#shared/receipt.ts'
-import type { Signer } from '#shared/signature.ts'
+import type { Signer } from '#shared/base/signature.ts'
 import type { ObjectNamespace } from '#worker/config.ts'
 import { Directory, type Member } from '#worker/hub/directory.ts'
 import { Dispatcher } from '#worker/hub/dispatcher.ts'

@@ -1,6 +1,6 @@
 /** Strangers' kernels on an engine, one after the other, and whether it serves on. */
 import type { Engine } from '#engine/engine.ts'
-import { errorCode } from '#shared/errors.ts'
+import { errorCode } from '#shared/base/errors.ts'
 import { runJob } from '../../suites/run-job.ts'
 import { kernelJob } from '../engine-jobs.ts'
 import { until } from '../poll.ts'

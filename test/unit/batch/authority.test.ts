@@ -1,6 +1,6 @@
 /** A batch whose key or policy changes while it runs. Rules: docs/design/batches.md. */
 import { describe, expect, it } from 'vitest'
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { countryBit, hasCountry, isSubset } from '#shared/region.ts'
 import { judgeAuthority } from '#worker/batch/judge-authority.ts'
 import {

@@ -1,7 +1,7 @@
 /** A batch from its taking to its erasure, with a clock and a network that the test moves. */
 import { describe, expect, it } from 'vitest'
-import { toAppError, type ErrorCode } from '#shared/errors.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { toAppError, type ErrorCode } from '#shared/base/errors.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { countryBit } from '#shared/region.ts'
 import type { ReducePlan } from '#worker/batch/protocol.ts'
 import { createBatchBench, floats, GERMANY, rangeBatch, settle } from '../../support/batch.ts'

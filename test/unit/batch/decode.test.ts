@@ -1,7 +1,7 @@
 /** What a client may write as a batch, and what is refused before anything is stored. */
 import { describe, expect, it } from 'vitest'
-import { AppError, toAppError } from '#shared/errors.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { AppError, toAppError } from '#shared/base/errors.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { MANIFESTS } from '#shared/manifests.ts'
 import { decodeJobs } from '#worker/formats/decode-jobs.ts'
 import { parseBody } from '#worker/formats/faults.ts'

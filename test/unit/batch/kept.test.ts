@@ -1,7 +1,7 @@
 /** How much a tenant's batches keep together. Rules: docs/design/batches.md. */
 import { describe, expect, it } from 'vitest'
-import { toAppError } from '#shared/errors.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { toAppError } from '#shared/base/errors.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { openDatabase } from '#worker/tenant/database.ts'
 import { createBatchIndex } from '#worker/tenant/batch-index.ts'
 import { BatchId } from '#worker/batch/protocol.ts'

@@ -1,6 +1,6 @@
 /** A batch for which the network has no place just now, or none at all. */
 import { describe, expect, it } from 'vitest'
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { createBatchBench, floats, GERMANY, rangeBatch, settle } from '../../support/batch.ts'
 
 const UNSATISFIED = { rule: 'compute.allow', needed: 'a node in FR' }

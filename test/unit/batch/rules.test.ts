@@ -1,9 +1,9 @@
 /** The pure parts of a batch: back-off, reductions, webhook addresses and signatures, where its records rest. */
 import { Webhook } from 'standardwebhooks'
 import { describe, expect, it } from 'vitest'
-import { AppError } from '#shared/errors.ts'
-import { randomBytes, TenantId } from '#shared/ids.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { AppError } from '#shared/base/errors.ts'
+import { randomBytes, TenantId } from '#shared/base/ids.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { compilePolicy } from '#shared/compile-policy.ts'
 import { batchHome, newBatchId } from '#worker/batch/home.ts'
 import { backOffMs, createWindow, judgeFailure } from '#worker/batch/judge.ts'

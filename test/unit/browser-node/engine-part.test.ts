@@ -5,8 +5,8 @@ import {
   type EnginePart,
   type LivingLink,
 } from '../../../browser-node/engine-part.ts'
-import { AppError } from '#shared/errors.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { AppError } from '#shared/base/errors.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { until } from '../../support/poll.ts'
 
 /** A worker that is lost and ended when a test says so. */

@@ -6,7 +6,7 @@ import { createConstraints } from '#engine/models/text/constraint.ts'
 import { createRandom } from '#engine/models/text/sample.ts'
 import { createVocabulary } from '#engine/models/text/vocabulary.ts'
 import { parseJsonShape } from '#shared/json-shape.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import type { TextFormat } from '#shared/text.ts'
 import { repositoryPath } from '#scripts/lib/paths.ts'
 

@@ -1,6 +1,6 @@
 /** What sessions leave on a device: nobody else finds it, and it goes when its time is over. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { createKeptBuffers } from '#engine/kernels/kept-buffers.ts'
 
 const MIB = 1 << 20

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import { createEmbeddingRunner } from '#engine/models/embedding.ts'
 import { createPieces } from '#engine/models/pieces.ts'
 import type { Session } from '#engine/models/session.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { encodeBytes } from '#shared/tensor.ts'
 import { createFakeClock } from './fake-clock.ts'
 

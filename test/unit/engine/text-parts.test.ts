@@ -7,7 +7,7 @@ import { createSender } from '#engine/models/text/sender.ts'
 import { createTextOut } from '#engine/models/text/text-out.ts'
 import { createVocabulary } from '#engine/models/text/vocabulary.ts'
 import { repositoryPath } from '#scripts/lib/paths.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { createTextMeter } from '#shared/text-meter.ts'
 import { createFakeClock } from './fake-clock.ts'
 

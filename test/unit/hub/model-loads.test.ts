@@ -1,9 +1,9 @@
 /** Loads that a hub asks of nodes that never answer: those who wait for a model get it from the others all the same. */
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
-import { AppError } from '#shared/errors.ts'
-import { TenantId, type Bytes32 } from '#shared/ids.ts'
-import { LIMITS } from '#shared/limits.ts'
-import { silentLog } from '#shared/log.ts'
+import { AppError } from '#shared/base/errors.ts'
+import { TenantId, type Bytes32 } from '#shared/base/ids.ts'
+import { LIMITS } from '#shared/base/limits.ts'
+import { silentLog } from '#shared/base/log.ts'
 import { Directory, type Member } from '#worker/hub/directory.ts'
 import { createModelLoads } from '#worker/hub/model-loads.ts'
 import { placeIn, standsAt } from '#test/support/place.ts'

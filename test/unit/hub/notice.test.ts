@@ -1,9 +1,9 @@
 /** What hubs say to one another: only a hub's own word counts, and only for a while. */
 import { beforeAll, describe, expect, it } from 'vitest'
-import { NodeId } from '#shared/ids.ts'
-import { LIMITS } from '#shared/limits.ts'
-import { silentLog } from '#shared/log.ts'
-import { createSigner, generateSigningKey, type Signer } from '#shared/signature.ts'
+import { NodeId } from '#shared/base/ids.ts'
+import { LIMITS } from '#shared/base/limits.ts'
+import { silentLog } from '#shared/base/log.ts'
+import { createSigner, generateSigningKey, type Signer } from '#shared/base/signature.ts'
 import { createAttestations } from '#worker/hub/attestations.ts'
 import { createKnownEchoes } from '#worker/hub/known-echoes.ts'
 import { createNeighbours } from '#worker/hub/neighbours.ts'

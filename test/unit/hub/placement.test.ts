@@ -1,8 +1,8 @@
 /** Placement for any nodes and any policy: nobody is asked who could not have the job, and somebody is asked if one could. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { Bytes32 } from '#shared/ids.ts'
-import { LIMITS } from '#shared/limits.ts'
+import type { Bytes32 } from '#shared/base/ids.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { decide } from '#shared/decide.ts'
 import { countryBit, countrySet } from '#shared/region.ts'
 import { mayLoad, place, type PlacementJob, type PlacementView } from '#worker/hub/placement.ts'

@@ -1,6 +1,6 @@
 /** Who gets a seat at a hub that is full, and who gets up. */
 import { describe, expect, it } from 'vitest'
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { chooseSeat, chooseWaiting, type Seated } from '#worker/hub/seats.ts'
 import { addressBlock } from '#worker/address-block.ts'
 

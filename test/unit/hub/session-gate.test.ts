@@ -1,8 +1,8 @@
 /** The hub's door for sessions, with real tenants and a clock of our own: what a hostile tenant can take of the hub, and of its own quota. */
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { NodeId, randomBytes, TenantId } from '#shared/ids.ts'
-import { LIMITS } from '#shared/limits.ts'
-import { silentLog } from '#shared/log.ts'
+import { NodeId, randomBytes, TenantId } from '#shared/base/ids.ts'
+import { LIMITS } from '#shared/base/limits.ts'
+import { silentLog } from '#shared/base/log.ts'
 import { countryBit } from '#shared/region.ts'
 import { encodeBase64 } from '#worker/formats/base64.ts'
 import { ServerMessage } from '#worker/formats/session.ts'

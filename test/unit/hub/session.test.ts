@@ -1,8 +1,8 @@
 /** A session over a simulated network whose nodes come and go: what a client that keeps to the protocol gets. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { AppError } from '#shared/errors.ts'
-import { NodeId, randomBytes } from '#shared/ids.ts'
+import { AppError } from '#shared/base/errors.ts'
+import { NodeId, randomBytes } from '#shared/base/ids.ts'
 import { decodeBase64, encodeBase64 } from '#worker/formats/base64.ts'
 import { ServerMessage, type StepMessage } from '#worker/formats/session.ts'
 import type { DispatchRequest, DispatchResult } from '#worker/hub/protocol.ts'

@@ -1,6 +1,6 @@
 /** Whose word a node's word is. */
 import { describe, expect, test } from 'vitest'
-import { TenantId } from '#shared/ids.ts'
+import { TenantId } from '#shared/base/ids.ts'
 import { networkOf, voiceOf } from '#worker/kernels/voice.ts'
 
 describe('a voice', () => {

@@ -1,6 +1,6 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import type { Address } from '#shared/ids.ts'
-import { silentLog } from '#shared/log.ts'
+import type { Address } from '#shared/base/ids.ts'
+import { silentLog } from '#shared/base/log.ts'
 import { compilePolicy } from '#shared/compile-policy.ts'
 import { countryBit } from '#shared/region.ts'
 import { createLedgerCore, type LedgerCore, type LedgerDeps } from '#worker/ledger/core.ts'

@@ -1,7 +1,7 @@
 /** A short answer waits for its receipt, a long or streamed one does not. */
 import { describe, expect, it } from 'vitest'
 import { holdOutput } from '#node-core/hold-output.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 
 function taken(isStream: boolean) {
   const sent: number[][] = []

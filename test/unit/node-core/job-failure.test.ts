@@ -1,7 +1,7 @@
 /** Whose doing it is that a job is not done. */
 import { expect, test } from 'vitest'
 import { failureOf } from '#node-core/job-failure.ts'
-import { AppError, ERRORS, type ErrorCode } from '#shared/errors.ts'
+import { AppError, ERRORS, type ErrorCode } from '#shared/base/errors.ts'
 
 test('what a customer asked for in vain is no fault of the device, and what the device could not do is', () => {
   const whose = (code: ErrorCode) => failureOf(new AppError(code, 'x')).whose

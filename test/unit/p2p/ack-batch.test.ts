@@ -4,8 +4,8 @@ import { createAckBatch } from '#p2p/ack-batch.ts'
 import type { FrameStream } from '#p2p/frame-stream.ts'
 import { readJson, type Frame } from '#p2p/frames.ts'
 import { ReceiptAck } from '#p2p/messages.ts'
-import type { Bytes32 } from '#shared/ids.ts'
-import { LIMITS } from '#shared/limits.ts'
+import type { Bytes32 } from '#shared/base/ids.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 
 const id = (number: number): Bytes32 => `0x${number.toString(16).padStart(64, '0')}`
 

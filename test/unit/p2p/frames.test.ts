@@ -15,8 +15,8 @@ import {
 } from '#p2p/frames.ts'
 import { ReceiptAck } from '#p2p/messages.ts'
 import { errorFrame, readWireError } from '#p2p/wire-error.ts'
-import { AppError, errorCode } from '#shared/errors.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { AppError, errorCode } from '#shared/base/errors.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 
 function decode(...chunks: Uint8Array[]): Frame[] {
   const frames: Frame[] = []

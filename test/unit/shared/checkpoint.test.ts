@@ -10,7 +10,7 @@ import {
   parseLogHead,
   parseNote,
 } from '#shared/audit/checkpoint.ts'
-import { randomBytes, type Bytes32 } from '#shared/ids.ts'
+import { randomBytes, type Bytes32 } from '#shared/base/ids.ts'
 
 const HEAD = {
   origin: 'littoral/1/0xab/c3',

@@ -1,6 +1,12 @@
 import { getAddress, hashTypedData, type Hex } from 'viem'
 import { describe, expect, it } from 'vitest'
-import { DOMAIN_NAME, DOMAIN_VERSION, structHash, typedDigest, type Word } from '#shared/eip712.ts'
+import {
+  DOMAIN_NAME,
+  DOMAIN_VERSION,
+  structHash,
+  typedDigest,
+  type Word,
+} from '#shared/base/eip712.ts'
 import { POLICY_TYPE } from '#shared/compile-policy.ts'
 import { RECEIPT_TYPE, TICKET_TYPE } from '#shared/receipt.ts'
 import { EARNINGS_TYPE, PAYOUT_TYPE } from '#shared/settlement.ts'

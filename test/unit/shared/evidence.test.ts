@@ -9,9 +9,9 @@ import {
   signAttestation,
   type SignedAttestation,
 } from '#shared/evidence.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { countrySet, countryBit, isSubset, onlyCountry } from '#shared/region.ts'
-import { createSigner, generateSigningKey, type Signer } from '#shared/signature.ts'
+import { createSigner, generateSigningKey, type Signer } from '#shared/base/signature.ts'
 import { createEchoMaker, NOW_MS, seenIn, type EchoMaker } from '#test/support/evidence.ts'
 
 let maker: EchoMaker

@@ -1,6 +1,6 @@
 import { keccak256, stringToBytes } from 'viem'
 import { describe, expect, it } from 'vitest'
-import type { Bytes32 } from '#shared/ids.ts'
+import type { Bytes32 } from '#shared/base/ids.ts'
 import { buildMerkleTree, EMPTY_ROOT, verifyMerkleProof } from '#shared/merkle.ts'
 
 function leaves(count: number): Bytes32[] {

@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest'
-import { nativeCrypto } from '#shared/native-crypto.ts'
+import { nativeCrypto } from '#shared/base/native-crypto.ts'
 import { digestBytes } from '#shared/receipt.ts'
 import {
   createSigner,
   generateSigningKey,
   verifySignature,
   type Signer,
-} from '#shared/signature.ts'
+} from '#shared/base/signature.ts'
 
 const DIGEST = `0x${'5a'.repeat(32)}` as const
 

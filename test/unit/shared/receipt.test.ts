@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { checkReceipt } from '#shared/check-receipt.ts'
-import type { Bytes32 } from '#shared/ids.ts'
+import type { Bytes32 } from '#shared/base/ids.ts'
 import { commitment, digestBytes, receiptHash, SignedReceipt } from '#shared/receipt.ts'
 import { createReceiptMaker, nowOfReceipts, type ReceiptMaker } from '../../support/receipts.ts'
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { bytesToHex, hexToBytes } from 'viem'
-import type { Bytes32 } from '#shared/ids.ts'
+import type { Bytes32 } from '#shared/base/ids.ts'
 import {
   consistencyProof,
   inclusionProof,

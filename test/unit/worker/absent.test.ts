@@ -1,7 +1,7 @@
 /** Null is absent: found in every request schema by walking it, whoever wrote it. */
 import { describe, expect, it } from 'vitest'
 import type { z } from 'zod'
-import { toAppError } from '#shared/errors.ts'
+import { toAppError } from '#shared/base/errors.ts'
 import { OPERATIONS } from '#scripts/lib/api-description.ts'
 import { DryRunQuestion } from '#worker/formats/dry-run.ts'
 import { parseBody } from '#worker/formats/faults.ts'

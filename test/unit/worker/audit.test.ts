@@ -16,9 +16,9 @@ import {
   parseNote,
 } from '#shared/audit/checkpoint.ts'
 import { compilePolicy } from '#shared/compile-policy.ts'
-import { AppError, toAppError } from '#shared/errors.ts'
-import { newJobId, randomBytes, TenantId, type Bytes32, type JobId } from '#shared/ids.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { AppError, toAppError } from '#shared/base/errors.ts'
+import { newJobId, randomBytes, TenantId, type Bytes32, type JobId } from '#shared/base/ids.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { commitment } from '#shared/receipt.ts'
 import { leafHash, verifyConsistency, verifyInclusion } from '#shared/audit/transparency-log.ts'
 import { createTenantCore, type TenantCore } from '#worker/tenant/core.ts'

@@ -1,7 +1,7 @@
 /** `POST /v1/jobs` with an idempotency key, sent again because its answer was lost: the same batch, with the same secret. */
 import { beforeAll, expect, it, vi } from 'vitest'
-import { randomBytes, TenantId } from '#shared/ids.ts'
-import { silentLog } from '#shared/log.ts'
+import { randomBytes, TenantId } from '#shared/base/ids.ts'
+import { silentLog } from '#shared/base/log.ts'
 import { asPolicy } from '#test/support/as-policy.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 import { createApp } from '#worker/app.ts'

@@ -1,8 +1,8 @@
 /** Reading a request's body: its bounds of size, time and memory. */
 import { Hono } from 'hono'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { toAppError } from '#shared/errors.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { toAppError } from '#shared/base/errors.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { BODY_ROOM } from '#worker/body-room.ts'
 import type { AppEnv } from '#worker/context.ts'
 import { createIsolate } from '#worker/isolate.ts'

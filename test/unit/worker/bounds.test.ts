@@ -1,7 +1,7 @@
 /** What one isolate keeps in memory: rate limits and tenants, bounded and by the clock. */
 import { describe, expect, it } from 'vitest'
-import { toAppError } from '#shared/errors.ts'
-import { TenantId } from '#shared/ids.ts'
+import { toAppError } from '#shared/base/errors.ts'
+import { TenantId } from '#shared/base/ids.ts'
 import { createTenantCache } from '#worker/middleware/tenant-cache.ts'
 import { createRateLimit } from '#worker/rate-limit.ts'
 

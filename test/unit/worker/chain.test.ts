@@ -1,7 +1,7 @@
 /** The Worker's own chain around a request, over a real tenant core in this process and no hub. */
 import { beforeAll, describe, expect, it, vi } from 'vitest'
-import { randomBytes, TenantId } from '#shared/ids.ts'
-import { createLog } from '#shared/log.ts'
+import { randomBytes, TenantId } from '#shared/base/ids.ts'
+import { createLog } from '#shared/base/log.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 import { createApp } from '#worker/app.ts'
 import type { ObjectNamespace, WorkerEnv } from '#worker/config.ts'

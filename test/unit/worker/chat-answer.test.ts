@@ -1,7 +1,7 @@
 /** The events of a text answer to OpenAI's bodies and chunks. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { Bytes32, NodeId } from '#shared/ids.ts'
+import { Bytes32, NodeId } from '#shared/base/ids.ts'
 import { createTextMeter } from '#shared/text-meter.ts'
 import type { TextDelta } from '#shared/text.ts'
 import { placeIn } from '#test/support/place.ts'

@@ -1,8 +1,8 @@
 /** OpenAI's chat and completion requests to text jobs. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { ERRORS } from '#shared/errors.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { ERRORS } from '#shared/base/errors.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { mostTextUnits } from '#shared/text.ts'
 import { EMBEDDING_MANIFEST } from '#test/support/manifests.ts'
 import { CHAT_MANIFEST } from '#test/support/text-answers.ts'

@@ -1,6 +1,6 @@
 /** Server-sent events: their form, their pace, and how they end. */
 import { describe, expect, it } from 'vitest'
-import { AppError } from '#shared/errors.ts'
+import { AppError } from '#shared/base/errors.ts'
 import { writeEvents } from '#worker/formats/sse.ts'
 
 interface Read {

@@ -1,7 +1,7 @@
 /** `/v1/compute` bodies to kernel work and back. */
 import { createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
-import { toAppError } from '#shared/errors.ts'
+import { toAppError } from '#shared/base/errors.ts'
 import { KernelWork } from '#shared/job.ts'
 import { kernelUnits } from '#shared/pricing.ts'
 import { ComputeRequest, decodeCompute, encodeCompute } from '#worker/formats/compute.ts'

@@ -1,6 +1,6 @@
 /** `x-littoral-deadline-ms` as a header value. */
 import { describe, expect, it } from 'vitest'
-import { toAppError } from '#shared/errors.ts'
+import { toAppError } from '#shared/base/errors.ts'
 import { parseDeadline } from '#worker/middleware/deadline.ts'
 
 describe('a deadline', () => {

@@ -1,8 +1,8 @@
 /** Which hubs a job goes to, and which of their refusals is the answer. */
 import { describe, expect, it } from 'vitest'
-import { AppError, ERRORS, toAppError, type ErrorCode } from '#shared/errors.ts'
+import { AppError, ERRORS, toAppError, type ErrorCode } from '#shared/base/errors.ts'
 import type { Work } from '#shared/job.ts'
-import { newJobId, NodeId, TenantId } from '#shared/ids.ts'
+import { newJobId, NodeId, TenantId } from '#shared/base/ids.ts'
 import { compilePolicy } from '#shared/compile-policy.ts'
 import type { Config, ObjectNamespace } from '#worker/config.ts'
 import { dispatch } from '#worker/dispatch.ts'

@@ -1,6 +1,6 @@
 /** Where Durable Objects are opened: in the jurisdiction that is asked for, or not at all. */
 import { describe, expect, it } from 'vitest'
-import { toAppError } from '#shared/errors.ts'
+import { toAppError } from '#shared/base/errors.ts'
 import { eligibleHubs } from '#worker/dispatch.ts'
 import type { ObjectNamespace } from '#worker/config.ts'
 import { canStore, openObject, tenantJurisdiction } from '#worker/durable-objects.ts'

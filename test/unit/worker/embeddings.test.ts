@@ -1,6 +1,6 @@
 /** OpenAI's embeddings to tensors and back. */
 import { describe, expect, it } from 'vitest'
-import { AppError, toAppError } from '#shared/errors.ts'
+import { AppError, toAppError } from '#shared/base/errors.ts'
 import { decodeTexts } from '#shared/tensor.ts'
 import { EMBEDDING_MANIFEST, PIXELS_MANIFEST } from '#test/support/manifests.ts'
 import {

@@ -1,7 +1,7 @@
 /** Pictures and sounds in requests: however a client writes a file, a node gets the same bytes. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { toAppError } from '#shared/errors.ts'
+import { toAppError } from '#shared/base/errors.ts'
 import { MANIFESTS } from '#shared/manifests.ts'
 import { encodeBytes } from '#shared/tensor.ts'
 import { parseBody } from '#worker/formats/faults.ts'

@@ -1,7 +1,7 @@
 /** A tenant's idempotency keys with a clock of our own, and the seal of what is kept. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { randomBytes, TenantId } from '#shared/ids.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { randomBytes, TenantId } from '#shared/base/ids.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 import { parseIdempotencyKey, sealRequest } from '#worker/idempotency-key.ts'
 import { createTenantCore } from '#worker/tenant/core.ts'

@@ -1,7 +1,7 @@
 /** What a kept answer leaves in the tenant's storage, through the middleware and over real SQLite. */
 import { Hono } from 'hono'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { randomBytes, TenantId } from '#shared/ids.ts'
+import { randomBytes, TenantId } from '#shared/base/ids.ts'
 import { countryBit } from '#shared/region.ts'
 import type { AppEnv } from '#worker/context.ts'
 import type { WorkerEnv } from '#worker/config.ts'

@@ -1,6 +1,6 @@
 /** `/v1/compute` by name: JSON tensors to library work and back. */
 import { describe, expect, it } from 'vitest'
-import type { Bytes32 } from '#shared/ids.ts'
+import type { Bytes32 } from '#shared/base/ids.ts'
 import { parseBody } from '#worker/formats/faults.ts'
 import {
   decodeLibrary,

@@ -1,7 +1,7 @@
 /** Open Inference Protocol bodies to tensors and back. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { toAppError } from '#shared/errors.ts'
+import { toAppError } from '#shared/base/errors.ts'
 import { PIXELS_MANIFEST, EMBEDDING_MANIFEST } from '#test/support/manifests.ts'
 import { parseBody } from '#worker/formats/faults.ts'
 import {

@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { z } from 'zod'
-import { toAppError } from '#shared/errors.ts'
+import { toAppError } from '#shared/base/errors.ts'
 import { HELLO } from '#test/support/text-requests.ts'
 import { parseChat } from '#worker/formats/chat.ts'
 import { parseCompletion } from '#worker/formats/completions.ts'

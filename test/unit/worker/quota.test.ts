@@ -1,8 +1,8 @@
 /** Quotas over several isolates and one tenant, with a clock of our own. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { toAppError } from '#shared/errors.ts'
-import { randomBytes, TenantId } from '#shared/ids.ts'
+import { toAppError } from '#shared/base/errors.ts'
+import { randomBytes, TenantId } from '#shared/base/ids.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 import { createQuotaLeases } from '#worker/quota-leases.ts'
 import { createTenantCore } from '#worker/tenant/core.ts'

@@ -1,7 +1,7 @@
 /** Readiness by its parts: the Worker's routes over a real ledger core and a chain that fails in each way that chains do. */
 import { beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
-import type { Address } from '#shared/ids.ts'
-import { createLog } from '#shared/log.ts'
+import type { Address } from '#shared/base/ids.ts'
+import { createLog } from '#shared/base/log.ts'
 import { createModelChain, type ModelChain } from '#test/support/model-chain.ts'
 import { createReceiptMaker, nowOfReceipts, type ReceiptMaker } from '#test/support/receipts.ts'
 import { readExposition } from '#test/support/prometheus.ts'
@@ -12,7 +12,7 @@ import { createIsolate } from '#worker/isolate.ts'
 import type { LedgerChain } from '#worker/ledger/chain.ts'
 import { createLedgerCore, type LedgerCore } from '#worker/ledger/core.ts'
 import type { FaultCode } from '#worker/ledger/fault.ts'
-import { AppError } from '#shared/errors.ts'
+import { AppError } from '#shared/base/errors.ts'
 import * as replies from '#worker/formats/replies.ts'
 
 // The build puts a literal in its place.

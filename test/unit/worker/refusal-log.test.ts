@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest'
-import { TenantId } from '#shared/ids.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { TenantId } from '#shared/base/ids.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { createRefusalLog, type RefusalLog } from '#worker/refusal-log.ts'
 import type { Refusal } from '#worker/tenant/refusal-store.ts'
 

@@ -1,8 +1,8 @@
 /** A Tenant's core over real SQLite. */
 import { describe, expect, it } from 'vitest'
-import { toAppError } from '#shared/errors.ts'
-import { randomBytes, TenantId } from '#shared/ids.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { toAppError } from '#shared/base/errors.ts'
+import { randomBytes, TenantId } from '#shared/base/ids.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { DEFAULT_POLICY } from '#shared/policy-draft.ts'
 import { createReceiptMaker } from '#test/support/receipts.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'

@@ -1,7 +1,7 @@
 /** W3C trace context, level 1: what is taken over, what is ignored, and what goes on. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { randomBytes } from '#shared/ids.ts'
+import { randomBytes } from '#shared/base/ids.ts'
 import { childContext, formatTraceparent, parseTraceparent } from '#worker/trace-context.ts'
 
 const TRACE = '0af7651916cd43dd8448eb211c80319c'

@@ -1,9 +1,9 @@
 /** A session's kernel and buffers, checked once, and the job that each step of it is. Pure. */
 import { sha256, concatBytes } from 'viem'
-import type { FieldFault } from '#shared/errors.ts'
-import type { Bytes32 } from '#shared/ids.ts'
+import type { FieldFault } from '#shared/base/errors.ts'
+import type { Bytes32 } from '#shared/base/ids.ts'
 import { sliceTensors, type KernelBuffer, type KernelWork, type TensorHeader } from '#shared/job.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { decodeBase64, encodeBase64 } from '../../formats/base64.ts'
 import { invalidRequest } from '../../formats/faults.ts'
 import type { OpenMessage, SessionBuffer, StepMessage } from '../../formats/session.ts'

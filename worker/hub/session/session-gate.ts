@@ -1,8 +1,8 @@
 /** Where a client's WebSocket becomes a session of the hub: bounded in number, bytes and idle time, and renewed. */
-import { AppError, errorCode } from '#shared/errors.ts'
-import type { RandomBytes, TenantId } from '#shared/ids.ts'
-import { LIMITS } from '#shared/limits.ts'
-import type { Log } from '#shared/log.ts'
+import { AppError, errorCode } from '#shared/base/errors.ts'
+import type { RandomBytes, TenantId } from '#shared/base/ids.ts'
+import { LIMITS } from '#shared/base/limits.ts'
+import type { Log } from '#shared/base/log.ts'
 import { decideIngress } from '#shared/decide.ts'
 import { intersect } from '#shared/region.ts'
 import { createQuotaLeases } from '../../quota-leases.ts'

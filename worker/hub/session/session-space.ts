@@ -1,7 +1,7 @@
 /** How many sessions a hub has and how many bytes they hold: bounded for all, and for one tenant, so that none takes the others' place. */
-import { AppError } from '#shared/errors.ts'
-import type { TenantId } from '#shared/ids.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { AppError } from '#shared/base/errors.ts'
+import type { TenantId } from '#shared/base/ids.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 
 /** One session's part. */
 export interface SessionPlace {

@@ -1,8 +1,8 @@
 /** One session: steps in order on one node, its state copied now and then, and begun again elsewhere when that node is lost. */
 import { bytesToHex } from 'viem'
-import { AppError, ERRORS, toAppError, toProblem } from '#shared/errors.ts'
-import { newJobId, type Bytes32, type NodeId, type RandomBytes } from '#shared/ids.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { AppError, ERRORS, toAppError, toProblem } from '#shared/base/errors.ts'
+import { newJobId, type Bytes32, type NodeId, type RandomBytes } from '#shared/base/ids.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { KERNEL_PRICE_MICRO_USD, kernelUnits } from '#shared/pricing.ts'
 import { countryCode } from '#shared/region.ts'
 import { parseBody } from '../../formats/faults.ts'

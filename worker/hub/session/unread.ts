@@ -1,6 +1,6 @@
 /** What a client was sent and has not said to have received. A WebSocket tells nobody how much it holds unsent, so the client must. */
-import { AppError } from '#shared/errors.ts'
-import { LIMITS } from '#shared/limits.ts'
+import { AppError } from '#shared/base/errors.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 
 export interface Unread {
   /** @returns false when the client owes more than anything that keeps to {@link Unread.room} can make it owe */

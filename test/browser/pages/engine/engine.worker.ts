@@ -1,7 +1,7 @@
 /** A tab's engine in a dedicated worker, exactly as the volunteer's page opens it. */
 import { createTabEngine, type TabEngine } from '../../../../browser-node/tab-engine.ts'
-import { AppError, toWireError } from '#shared/errors.ts'
-import { createLog } from '#shared/log.ts'
+import { AppError, toWireError } from '#shared/base/errors.ts'
+import { createLog } from '#shared/base/log.ts'
 import { MANIFESTS } from '#shared/manifests.ts'
 import type { Ask, Opened, Ran, ToWorker } from './messages.ts'
 

@@ -1,8 +1,8 @@
 /** Loads one model file as a tab does, and says what lies in the browser's private files then. */
 import { openFileShelf } from '../../../../browser-node/file-shelf.ts'
 import { createModelFiles } from '../../../../browser-node/model-files.ts'
-import { toAppError } from '#shared/errors.ts'
-import { silentLog } from '#shared/log.ts'
+import { toAppError } from '#shared/base/errors.ts'
+import { silentLog } from '#shared/base/log.ts'
 import { digestBytes } from '#shared/receipt.ts'
 import type { FilesAsk } from './messages.ts'
 

@@ -1,5 +1,5 @@
 /** Waits with an end: a promise against a time limit and a caller who may leave. */
-import { AppError } from '#shared/errors.ts'
+import { AppError } from './errors.ts'
 
 export interface Deadline {
   readonly timeoutMs: number
