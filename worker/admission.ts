@@ -8,9 +8,9 @@ import { NodeId, TenantId, type RandomBytes } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { CountryCode } from '#shared/node/node.ts'
 import { NetworkId, NODE_TRUSTS } from '#shared/policy.ts'
-import { equalText } from './constant-time.ts'
-import { fromBase64Url, toBase64Url } from './formats/base64.ts'
-import { macOf } from './mac.ts'
+import { equalText } from '#worker/platform/constant-time.ts'
+import { fromBase64Url, toBase64Url } from '#worker/platform/base64.ts'
+import { macOf } from '#worker/platform/mac.ts'
 
 /** What a node asks with. */
 export const AdmissionRequest = z.strictObject({ nodeId: NodeId, claim: CountryCode })

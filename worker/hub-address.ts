@@ -1,5 +1,5 @@
 /** Where a node dials a hub, as a multiaddr: the Worker's own address and, as its HTTP path, the hub's. */
-import type { Config } from './config.ts'
+import type { Config } from '#worker/platform/config.ts'
 
 /**
  * `/dns4/example.org/tcp/443/tls/ws/http-path/p2p%2Fhub-0/p2p/12D3…`

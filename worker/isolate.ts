@@ -9,7 +9,7 @@ import { createTenantCache } from './middleware/tenant-cache.ts'
 import { createRequestMetrics } from './metrics/request-metrics.ts'
 import { createQuotaLeases } from './quota-leases.ts'
 import { createRefusalLog } from './refusal-log.ts'
-import { createRateLimit } from './rate-limit.ts'
+import { createRateLimit } from '#worker/platform/rate-limit.ts'
 
 export function createIsolate(nowMs: () => number = () => Date.now()): Isolate {
   return {

@@ -3,8 +3,8 @@ import type { PlaceObservation } from '#shared/evidence.ts'
 import type { EvidenceSource } from '#shared/policy.ts'
 import { COUNTRIES, countryBit, UNKNOWN_COUNTRY } from '#shared/region.ts'
 import { coloCountry } from './colo.ts'
-import type { Config } from './config.ts'
-import { equalSecret } from './constant-time.ts'
+import type { Config } from '#worker/platform/config.ts'
+import { equalSecret } from '#worker/platform/constant-time.ts'
 import { HOSTING_LIST_VERSION, isHostingNetwork } from './hosting-networks.ts'
 
 /** Set at build time. Bundles for production are built with false and hold none of the code behind it. */

@@ -1,6 +1,6 @@
 /** Whether this deployment is ready, part by part: each says what is wrong with it, in words. */
 import type { Jurisdiction } from '#shared/policy.ts'
-import type { Config } from './config.ts'
+import type { Config } from '#worker/platform/config.ts'
 import type { AppContext } from './context.ts'
 import { homeOf, openLedger } from './durable-objects.ts'
 import type { LedgerHealth } from './ledger/protocol.ts'

@@ -14,7 +14,7 @@ import type { SignedReceipt } from '#shared/receipt.ts'
 import { TENANT } from '#test/support/policies.ts'
 import { readProven } from '#test/support/bundle.ts'
 import { createReceiptMaker, EU_POLICY_TEXT, type ReceiptMaker } from '#test/support/receipts.ts'
-import type { DurableStorage } from '#worker/storage.ts'
+import type { DurableStorage } from '#worker/platform/storage.ts'
 import { createTenantCore, type TenantCore } from '#worker/tenant/core.ts'
 import { openFileStorage } from './storage.ts'
 

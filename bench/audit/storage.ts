@@ -1,6 +1,6 @@
 /** SQLite in a file, as a Durable Object has it: prepared statements are kept, and a transaction is one write. */
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
-import type { DurableStorage } from '#worker/storage.ts'
+import type { DurableStorage } from '#worker/platform/storage.ts'
 
 export function openFileStorage(path: string): DurableStorage & { close(): void } {
   const database = new DatabaseSync(path)

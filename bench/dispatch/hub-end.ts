@@ -22,7 +22,7 @@ import { Dispatcher } from '#worker/hub/dispatcher.ts'
 import { createKernelBans } from '#worker/hub/kernel-bans.ts'
 import { createKernelRegister } from '#worker/kernels/register.ts'
 import { Outbox } from '#worker/hub/outbox.ts'
-import type { DurableStorage } from '#worker/storage.ts'
+import type { DurableStorage } from '#worker/platform/storage.ts'
 import { resolvePort } from '../resolve-port.ts'
 import { ECHO_PROTOCOL, LINKS, UNSIGNED_PROTOCOL, type NodeEndReady } from './echo.ts'
 

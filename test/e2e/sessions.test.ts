@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { NodeProcess } from '#scripts/lib/node-process.ts'
 import type { Tenant } from '#scripts/lib/stack.ts'
-import { decodeBase64, encodeBase64 } from '#worker/formats/base64.ts'
+import { decodeBase64, encodeBase64 } from '#worker/platform/base64.ts'
 import { openSession, type SessionClient } from '../support/session-client.ts'
 import { createTestStack, openPolicy, type TestStack } from '../support/stack.ts'
 

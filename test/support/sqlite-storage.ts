@@ -1,6 +1,6 @@
 /** SQLite as a Durable Object's storage gives it: rows by cursor, synchronous transactions that roll back when they throw. */
 import { DatabaseSync } from 'node:sqlite'
-import type { DurableStorage } from '#worker/storage.ts'
+import type { DurableStorage } from '#worker/platform/storage.ts'
 
 export interface TestStorage extends DurableStorage {
   /** Called before each statement; what it throws, the statement throws. */

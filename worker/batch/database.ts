@@ -1,7 +1,7 @@
 /** A Batch's tables: its settings, its items, and bytes in chunks that fit SQLite's rows. */
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import type { Binding, DurableStorage, Row } from '../storage.ts'
+import type { Binding, DurableStorage, Row } from '#worker/platform/storage.ts'
 
 export interface BatchDatabase {
   readonly rows: (query: string, ...bindings: Binding[]) => Row[]

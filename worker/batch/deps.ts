@@ -1,7 +1,7 @@
 /** What a batch is given from outside. */
 import type { RandomBytes } from '#shared/base/ids.ts'
 import type { Log } from '#shared/base/log.ts'
-import type { DurableStorage } from '../storage.ts'
+import type { DurableStorage } from '#worker/platform/storage.ts'
 import type { TenantWord } from './judge-authority.ts'
 import type { BatchSpec } from './protocol.ts'
 import type { Dispatch } from './runner.ts'

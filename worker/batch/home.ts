@@ -3,7 +3,7 @@ import { bytesToHex } from 'viem'
 import type { RandomBytes, TenantId } from '#shared/base/ids.ts'
 import type { CompiledPolicy, Jurisdiction } from '#shared/policy.ts'
 import { countrySet, isSubset } from '#shared/region.ts'
-import type { Config } from '../config.ts'
+import type { Config } from '#worker/platform/config.ts'
 import { tenantJurisdiction } from '../durable-objects.ts'
 import { BatchId } from './protocol.ts'
 

@@ -5,7 +5,7 @@ import { LIMITS } from '#shared/base/limits.ts'
 import { countryCode } from '#shared/region.ts'
 import { z } from 'zod'
 import type { DispatchOutcome } from '../hub/protocol.ts'
-import type { Row } from '../storage.ts'
+import type { Row } from '#worker/platform/storage.ts'
 import type { BatchDatabase } from './database.ts'
 import type {
   BatchInput,

@@ -14,7 +14,7 @@ import {
 } from '#shared/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { digestBytes } from '#shared/receipt.ts'
-import { decodeBase64, encodeBase64 } from './base64.ts'
+import { decodeBase64, encodeBase64 } from '#worker/platform/base64.ts'
 import { invalidRequest } from './faults.ts'
 import { ResidencyFields } from './residency.ts'
 

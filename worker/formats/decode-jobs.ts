@@ -18,7 +18,7 @@ import type {
   Range,
   ReducePlan,
 } from '../batch/protocol.ts'
-import { decodeBase64 } from './base64.ts'
+import { decodeBase64 } from '#worker/platform/base64.ts'
 import { decodeCompute, type ComputeRequest } from './compute.ts'
 import { invalidRequest, parseBody } from './faults.ts'
 import type { JobsRequest } from './jobs.ts'

@@ -1,7 +1,7 @@
 /** Operators' statements about dedicated nodes, in the hub's own storage: they are asked for when a node enters. */
 import { SignedAttestation } from '#shared/evidence.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import type { SqlStorage } from '../storage.ts'
+import type { SqlStorage } from '#worker/platform/storage.ts'
 
 export interface Attestations {
   /** Undefined where there is none, or it has ended. */

@@ -9,7 +9,7 @@ import {
 import { NodeId } from '#shared/base/ids.ts'
 import type { Log } from '#shared/base/log.ts'
 import type { Signer } from '#shared/base/signature.ts'
-import type { SqlStorage } from '../storage.ts'
+import type { SqlStorage } from '#worker/platform/storage.ts'
 import { Directory } from './directory.ts'
 import { loadIdentity } from './identity.ts'
 import { createKnownEchoes, type KnownEchoes } from './known-echoes.ts'

@@ -9,7 +9,7 @@ import {
   type Signer,
 } from '#shared/base/signature.ts'
 import { bytesToHex, hexToBytes, type Hex } from 'viem'
-import type { SqlStorage } from '../storage.ts'
+import type { SqlStorage } from '#worker/platform/storage.ts'
 
 export interface HubIdentity {
   readonly privateKey: PrivateKey

@@ -4,7 +4,7 @@ import type { Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
 import { factsOf, type Directory, type Member } from './directory.ts'
-import { createRateLimit } from '../rate-limit.ts'
+import { createRateLimit } from '#worker/platform/rate-limit.ts'
 import { mayLoad, place, type PlacementJob, type PlacementView } from './placement.ts'
 
 export interface ModelLoadsDeps {

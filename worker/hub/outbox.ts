@@ -4,7 +4,7 @@ import { EvidenceRecord } from '#shared/evidence.ts'
 import { Address, Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { SignedReceipt, type ReceiptDocument } from '#shared/receipt.ts'
-import type { Row, SqlStorage } from '../storage.ts'
+import type { Row, SqlStorage } from '#worker/platform/storage.ts'
 
 export const OutboxEntry = z.strictObject({
   receipt: SignedReceipt,

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
-import type { DurableStorage } from '../storage.ts'
+import type { DurableStorage } from '#worker/platform/storage.ts'
 import type { AuthoredBan, KernelBans, KernelRegisterApi, KernelWord } from './protocol.ts'
 
 export interface KernelRegisterDeps {

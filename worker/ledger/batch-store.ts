@@ -6,7 +6,7 @@ import { domainSeparator, type Domain } from '#shared/base/eip712.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
 import type { Batch } from './batch.ts'
 import type { SignedTransaction } from './chain.ts'
-import type { DurableStorage, Row } from '../storage.ts'
+import type { DurableStorage, Row } from '#worker/platform/storage.ts'
 import type { Rows } from './database.ts'
 
 export type BatchState = 'posting' | 'posted' | 'settled' | 'dropped'

@@ -11,7 +11,7 @@ import { earningsTree, logTree } from './batch.ts'
 import { createLogHeads } from './log-heads.ts'
 import { createBatchStore, type BatchStore, type KeptBatch } from './batch-store.ts'
 import type { LedgerChain } from './chain.ts'
-import type { DurableStorage } from '../storage.ts'
+import type { DurableStorage } from '#worker/platform/storage.ts'
 import { openTables } from './database.ts'
 import { takeReceipts } from './intake.ts'
 import type {

@@ -1,5 +1,5 @@
 /** The Ledger's tables. Amounts are decimal strings, because SQLite's numbers reach us as doubles. */
-import type { Binding, DurableStorage, Row } from '../storage.ts'
+import type { Binding, DurableStorage, Row } from '#worker/platform/storage.ts'
 
 export type Rows = (query: string, ...bindings: Binding[]) => Row[]
 

@@ -5,7 +5,7 @@ import { CompiledPolicy } from '#shared/policy.ts'
 import type { SignedReceipt } from '#shared/receipt.ts'
 import type { PublicKey } from '#shared/base/signature.ts'
 import { keyName } from './batch.ts'
-import type { Row } from '../storage.ts'
+import type { Row } from '#worker/platform/storage.ts'
 import type { Rows } from './database.ts'
 import type { ReceiptState } from './protocol.ts'
 

@@ -2,7 +2,7 @@
 import type { PublicKey } from '#shared/base/signature.ts'
 import { addEarnings, keyName, toKey, type KeyEarnings } from './batch.ts'
 import { toBatch, type Landing } from './batch-store.ts'
-import type { DurableStorage } from '../storage.ts'
+import type { DurableStorage } from '#worker/platform/storage.ts'
 import type { Rows } from './database.ts'
 
 export type Settling = ReturnType<typeof createSettling>

@@ -4,7 +4,7 @@ import type { Address, Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { PublicKey } from '#shared/base/signature.ts'
 import { toKey, type BatchReceipt } from './batch.ts'
-import type { Row } from '../storage.ts'
+import type { Row } from '#worker/platform/storage.ts'
 import type { Rows } from './database.ts'
 
 export type WaitingQueue = ReturnType<typeof createWaitingQueue>

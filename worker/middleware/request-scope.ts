@@ -2,7 +2,7 @@
 import { createMiddleware } from 'hono/factory'
 import { routePath } from 'hono/route'
 import { newRequestId } from '#shared/base/ids.ts'
-import { readConfig } from '../config.ts'
+import { readConfig } from '#worker/platform/config.ts'
 import type { AppContext, AppEnv, Isolate } from '../context.ts'
 import { childContext, formatTraceparent } from '../trace-context.ts'
 

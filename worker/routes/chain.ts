@@ -1,6 +1,6 @@
 /** `GET /v1/chain`: where this deployment settles, for those who check it against the chain themselves. */
 import { Hono } from 'hono'
-import { readPublicChain } from '../public-chain.ts'
+import { readPublicChain } from '#worker/platform/public-chain.ts'
 import type { AppContext, AppEnv } from '../context.ts'
 import { AppError } from '#shared/base/errors.ts'
 

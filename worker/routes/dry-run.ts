@@ -15,7 +15,7 @@ import {
 import { LIMITS } from '#shared/base/limits.ts'
 import type { CompiledPolicy } from '#shared/policy.ts'
 import { countryCode, listCountries, NO_COUNTRY } from '#shared/region.ts'
-import type { HubConfig } from '../config.ts'
+import type { HubConfig } from '#worker/platform/config.ts'
 import type { AppContext, AppEnv } from '../context.ts'
 import { eligibleHubs } from '../dispatch.ts'
 import { homeOf, openHub } from '../durable-objects.ts'

@@ -4,7 +4,7 @@ import { MANIFESTS } from '#shared/manifests.ts'
 import { manifestDigest, type ModelManifest } from '#shared/model.ts'
 import type { AppContext } from '../context.ts'
 import { openHub } from '../durable-objects.ts'
-import type { HubConfig } from '../config.ts'
+import type { HubConfig } from '#worker/platform/config.ts'
 import type { HubStatus } from '../hub/protocol.ts'
 
 /** @throws {AppError} model_not_found */

@@ -5,7 +5,7 @@ import { MANIFESTS } from '#shared/manifests.ts'
 import { sourceOrigins } from '#shared/model-source.ts'
 import { parseRange, sliceBody } from '../byte-range.ts'
 import type { AppContext, AppEnv } from '../context.ts'
-import { readPublicChain } from '../public-chain.ts'
+import { readPublicChain } from '#worker/platform/public-chain.ts'
 
 const CONTENT_TYPES: Readonly<Record<string, string>> = {
   html: 'text/html; charset=utf-8',

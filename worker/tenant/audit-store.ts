@@ -19,7 +19,7 @@ import {
   createTileReader,
   type TileStore,
 } from '#shared/audit/transparency-tiles.ts'
-import type { Row } from '../storage.ts'
+import type { Row } from '#worker/platform/storage.ts'
 import type { TenantDatabase, TenantDeps } from './database.ts'
 
 /** How long an entry's detail is kept: null as long as the tenant; `held` even when somebody wants it erased. */

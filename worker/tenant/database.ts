@@ -4,7 +4,7 @@ import { AppError } from '#shared/base/errors.ts'
 import { TenantId, type Bytes32, type RandomBytes } from '#shared/base/ids.ts'
 import type { LogIdentity } from './audit-reader.ts'
 import { AUDIT_SCHEMA, createAuditStore, type AuditStore } from './audit-store.ts'
-import type { Binding, DurableStorage, Row } from '../storage.ts'
+import type { Binding, DurableStorage, Row } from '#worker/platform/storage.ts'
 
 export interface TenantDeps {
   readonly storage: DurableStorage

@@ -2,7 +2,7 @@
 import { bytesToHex } from 'viem'
 import { JobId, newJobId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import type { Row } from '../storage.ts'
+import type { Row } from '#worker/platform/storage.ts'
 import type { TenantDatabase, TenantDeps } from './database.ts'
 import type {
   IdempotencyHold,

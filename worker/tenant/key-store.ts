@@ -3,7 +3,7 @@ import { AppError } from '#shared/base/errors.ts'
 import { Bytes32, type TenantId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { hashKey, newApiKey, newKeyId } from './api-key.ts'
-import type { Row } from '../storage.ts'
+import type { Row } from '#worker/platform/storage.ts'
 import type { TenantDatabase, TenantDeps } from './database.ts'
 import type { CreatedKey, KeyInfo, KeyTerms, LiveKey, RotatedKey, Scope } from './protocol.ts'
 

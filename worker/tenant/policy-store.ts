@@ -4,7 +4,7 @@ import { LIMITS } from '#shared/base/limits.ts'
 import { compilePolicy } from '#shared/compile-policy.ts'
 import { Policy } from '#shared/policy.ts'
 import { DEFAULT_POLICY } from '#shared/policy-draft.ts'
-import type { Row } from '../storage.ts'
+import type { Row } from '#worker/platform/storage.ts'
 import type { TenantDatabase, TenantDeps } from './database.ts'
 import type { PublishedPolicy, TenantSnapshot } from './protocol.ts'
 

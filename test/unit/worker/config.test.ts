@@ -1,6 +1,6 @@
 /** What a deployment is told of itself, and what it refuses to run with. */
 import { afterEach, describe, expect, it } from 'vitest'
-import { readConfig, type WorkerEnv } from '#worker/config.ts'
+import { readConfig, type WorkerEnv } from '#worker/platform/config.ts'
 
 /** What esbuild writes into a bundle, here as a global. */
 function buildFor(places: 'production' | 'development') {

@@ -4,7 +4,7 @@ import { AppError, ERRORS, toAppError, type ErrorCode } from '#shared/base/error
 import type { Work } from '#shared/job.ts'
 import { newJobId, NodeId, TenantId } from '#shared/base/ids.ts'
 import { compilePolicy } from '#shared/compile-policy.ts'
-import type { Config, ObjectNamespace } from '#worker/config.ts'
+import type { Config, ObjectNamespace } from '#worker/platform/config.ts'
 import { dispatch } from '#worker/dispatch.ts'
 import { readDispatch, writeDispatch } from '#worker/hub/envelope.ts'
 import type { DispatchOutcome } from '#worker/hub/protocol.ts'

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { sealKey, unsealKey } from '#worker/key-seal.ts'
+import { sealKey, unsealKey } from '#worker/platform/key-seal.ts'
 
 const KEY = `lit_acme_${'0123456789abcdef'.repeat(2)}`
 

@@ -8,7 +8,7 @@ import {
   LibraryRequest,
   LibraryResponse,
 } from '#worker/formats/library.ts'
-import { encodeBase64 } from '#worker/formats/base64.ts'
+import { encodeBase64 } from '#worker/platform/base64.ts'
 
 const A = {
   name: 'a',

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { readPublicChain } from '#worker/public-chain.ts'
+import { readPublicChain } from '#worker/platform/public-chain.ts'
 
 const CONTRACT = `0x${'ab'.repeat(20)}`
 const chain = (rpc: string, contract = CONTRACT, chainId = '10') =>

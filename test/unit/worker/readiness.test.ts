@@ -7,7 +7,7 @@ import { createReceiptMaker, nowOfReceipts, type ReceiptMaker } from '#test/supp
 import { readExposition } from '#test/support/prometheus.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 import { createApp } from '#worker/app.ts'
-import type { ObjectNamespace, WorkerEnv } from '#worker/config.ts'
+import type { ObjectNamespace, WorkerEnv } from '#worker/platform/config.ts'
 import { createIsolate } from '#worker/isolate.ts'
 import type { LedgerChain } from '#worker/ledger/chain.ts'
 import { createLedgerCore, type LedgerCore } from '#worker/ledger/core.ts'

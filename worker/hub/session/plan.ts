@@ -4,7 +4,7 @@ import type { FieldFault } from '#shared/base/errors.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
 import { sliceTensors, type KernelBuffer, type KernelWork, type TensorHeader } from '#shared/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import { decodeBase64, encodeBase64 } from '../../formats/base64.ts'
+import { decodeBase64, encodeBase64 } from '#worker/platform/base64.ts'
 import { invalidRequest } from '../../formats/faults.ts'
 import type { OpenMessage, SessionBuffer, StepMessage } from '../../formats/session.ts'
 
