@@ -7,7 +7,7 @@ import type { BatchApi, BatchId } from './batch/protocol.ts'
 import type { AppContext } from './context.ts'
 import { openHub, openTenant } from './durable-objects.ts'
 import type { BatchErasureReply, ErasureReply } from './formats/audit.ts'
-import { observeIngress } from './place.ts'
+import { observeIngress } from '#worker/edge/place.ts'
 import { hasScope } from './tenant/key-grant.ts'
 import type { Erased, TenantApi } from './tenant/protocol.ts'
 

@@ -8,7 +8,7 @@ import {
   type CallOptions,
   type TestWorker,
 } from '#test/support/worker.ts'
-import { verifyAdmission } from '#worker/admission.ts'
+import { verifyAdmission } from '#worker/edge/admission.ts'
 import * as replies from '#worker/formats/replies.ts'
 
 let worker: TestWorker

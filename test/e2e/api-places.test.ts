@@ -6,7 +6,7 @@ import WebSocket from 'ws'
 import { LIMITS } from '#shared/base/limits.ts'
 import { ADMISSION_SECRET, BUILDS, startTestWorker, type TestWorker } from '#test/support/worker.ts'
 import { randomBytes, NodeId } from '#shared/base/ids.ts'
-import { signAdmission } from '#worker/admission.ts'
+import { signAdmission } from '#worker/edge/admission.ts'
 import { AdmissionReply } from '#worker/formats/replies.ts'
 
 const nodeId = NodeId.parse('12D3KooWGRUfVhn7rP1fhW4mRDVmWcuJwuYRhUPxGX5EcHCZx9ij')

@@ -9,7 +9,7 @@ import { PlaceObservation } from '#shared/evidence.ts'
 import { CountryCode, type NODE_KINDS } from '#shared/node/node.ts'
 import { CompiledPolicy, NetworkId, NODE_TRUSTS } from '#shared/policy.ts'
 import { Place } from '#shared/receipt.ts'
-import { ADMISSION_PURPOSES, Voucher } from '../admission.ts'
+import { ADMISSION_PURPOSES, Voucher } from '#worker/edge/admission.ts'
 
 export const DispatchRequest = z.strictObject({
   requestId: z.string().max(128),

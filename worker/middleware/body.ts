@@ -4,7 +4,7 @@ import { LIMITS } from '#shared/base/limits.ts'
 import { concatBytes } from 'viem'
 import type { BodyHold } from '../body-room.ts'
 import type { AppContext } from '../context.ts'
-import { clientAddress } from '../place.ts'
+import { clientAddress } from '#worker/edge/place.ts'
 
 /** @throws {AppError} as `readBytes`, and invalid_request for what is not JSON */
 export async function readJson(

@@ -10,7 +10,7 @@ import { countryCode, intersect, isRegion, type CountrySet } from '#shared/regio
 import type { AppContext, AppEnv, Caller } from '../context.ts'
 import { invalidRequest } from '../formats/faults.ts'
 import type { ResidencyChoice } from '../formats/residency.ts'
-import { observeIngress } from '../place.ts'
+import { observeIngress } from '#worker/edge/place.ts'
 
 /** Refuses a request whose place of entry the policy forbids, with its body still unread. */
 export const checkIngress = createMiddleware<AppEnv>(async (c, next) => {

@@ -25,7 +25,7 @@ import type { NodeStanding } from '../hub/protocol.ts'
 import { requireScope } from '../middleware/auth.ts'
 import { readJson } from '../middleware/body.ts'
 import { findPolicy } from '../middleware/residency.ts'
-import { observeIngress } from '../place.ts'
+import { observeIngress } from '#worker/edge/place.ts'
 import { findVersion, parsePolicy } from './policies.ts'
 
 export const dryRunRoutes = new Hono<AppEnv>().post(

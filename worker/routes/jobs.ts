@@ -33,7 +33,7 @@ import { isAsked, takesQuery } from '../middleware/known-names.ts'
 import { reserveSpend } from '../middleware/quota.ts'
 import { chooseResidency } from '../middleware/residency.ts'
 import { macOf } from '#worker/platform/mac.ts'
-import { observeIngress } from '../place.ts'
+import { observeIngress } from '#worker/edge/place.ts'
 import { findManifest } from './models.ts'
 import { takeJobId } from './run-job.ts'
 

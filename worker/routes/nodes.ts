@@ -9,8 +9,8 @@ import {
   signAdmission,
   verifyAdmission,
   type AdmissionClaims,
-} from '../admission.ts'
-import { addressBlock, blockOf } from '../address-block.ts'
+} from '#worker/edge/admission.ts'
+import { addressBlock, blockOf } from '#worker/edge/address-block.ts'
 import type { AppContext, AppEnv } from '../context.ts'
 import { openHub, type HubApi } from '../durable-objects.ts'
 import { parseBody } from '../formats/faults.ts'
@@ -18,8 +18,8 @@ import { hubAddress } from '../hub-address.ts'
 import { ADMISSION_HEADER, type Admission } from '../hub/protocol.ts'
 import { optionalKey } from '../middleware/auth.ts'
 import { readJson } from '../middleware/body.ts'
-import { voiceOf } from '../kernels/voice.ts'
-import { clientAddress, observeNode, type NodeSighting } from '../place.ts'
+import { voiceOf } from '#worker/edge/reporter.ts'
+import { clientAddress, observeNode, type NodeSighting } from '#worker/edge/place.ts'
 import { hasScope } from '../tenant/key-grant.ts'
 import { liveHubs } from './models.ts'
 

@@ -11,7 +11,7 @@ import { requireScope } from '../middleware/auth.ts'
 import { takesQuery } from '../middleware/known-names.ts'
 import { takeQuota } from '../middleware/quota.ts'
 import { checkIngress, chooseResidency } from '../middleware/residency.ts'
-import { observeIngress } from '../place.ts'
+import { observeIngress } from '#worker/edge/place.ts'
 import { readResidencyQuery } from '../formats/residency.ts'
 
 /** The WebSocket subprotocol that the hub answers with. */

@@ -1,7 +1,7 @@
 /** Whose word a node's word is. */
 import { describe, expect, test } from 'vitest'
 import { TenantId } from '#shared/base/ids.ts'
-import { networkOf, voiceOf } from '#worker/kernels/voice.ts'
+import { networkOf, voiceOf } from '#worker/edge/reporter.ts'
 
 describe('a voice', () => {
   test.each([

@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { toAppError } from '#shared/base/errors.ts'
 import { NodeId, randomBytes } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import { signAdmission, verifyAdmission } from '#worker/admission.ts'
+import { signAdmission, verifyAdmission } from '#worker/edge/admission.ts'
 import { hubAddress } from '#worker/hub-address.ts'
 import { multiaddr } from '@multiformats/multiaddr'
 

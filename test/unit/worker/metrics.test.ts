@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { readExposition } from '#test/support/prometheus.ts'
 import { exposeFamilies } from '#worker/metrics/exposition.ts'
 import { createRequestMetrics } from '#worker/metrics/request-metrics.ts'
-import { isFromLoopback } from '#worker/place.ts'
+import { isFromLoopback } from '#worker/edge/place.ts'
 
 describe('the exposition', () => {
   it('brings every label value and every number back as it was', () => {
