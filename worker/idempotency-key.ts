@@ -1,7 +1,7 @@
 /** An Idempotency-Key and its request as digests, and the seal that only that request opens. */
 import { bytesToHex } from 'viem'
 import { LIMITS } from '#shared/base/limits.ts'
-import { invalidRequest } from './formats/faults.ts'
+import { invalidRequest } from '#worker/body/faults.ts'
 import type { IdempotentRequest } from './tenant/idempotency.ts'
 
 /** Headers that change what a request means. */

@@ -4,8 +4,8 @@ import type { FieldFault } from '#shared/base/errors.ts'
 import { parseJsonShape } from '#shared/json-shape.ts'
 import type { ModelManifest } from '#shared/model.ts'
 import { ChatMessage, type TextFormat } from '#shared/text.ts'
-import { CHAT_REFUSALS, MOST_MESSAGES, MOST_PARTS } from './chat-parameters.ts'
-import { refusedMessages } from './chat-parameters.ts'
+import { CHAT_REFUSALS, MOST_MESSAGES, MOST_PARTS } from '#worker/body/text-parameters.ts'
+import { refusedMessages } from '#worker/body/text-parameters.ts'
 import {
   decodeSampling,
   mostTokens,
@@ -15,9 +15,9 @@ import {
   tokenFault,
   type PricedText,
 } from './chat-sampling.ts'
-import { invalidRequest } from './faults.ts'
-import { parseOpenBody, type OpenBody } from './open-body.ts'
-import { ResidencyFields } from './residency.ts'
+import { invalidRequest } from '#worker/body/faults.ts'
+import { parseOpenBody, type OpenBody } from '#worker/body/open-body.ts'
+import { ResidencyFields } from '#worker/body/residency.ts'
 
 const SCHEMA_POINTER = '/response_format/json_schema/schema'
 

@@ -1,7 +1,7 @@
 /** OpenAI's older completions (https://platform.openai.com/docs/api-reference/completions) to a text job. */
 import { z } from 'zod'
 import type { ModelManifest } from '#shared/model.ts'
-import { COMPLETION_REFUSALS } from './chat-parameters.ts'
+import { COMPLETION_REFUSALS } from '#worker/body/text-parameters.ts'
 import {
   decodeSampling,
   mostTokens,
@@ -11,9 +11,9 @@ import {
   tokenFault,
   type PricedText,
 } from './chat-sampling.ts'
-import { invalidRequest } from './faults.ts'
-import { parseOpenBody, type OpenBody } from './open-body.ts'
-import { ResidencyFields } from './residency.ts'
+import { invalidRequest } from '#worker/body/faults.ts'
+import { parseOpenBody, type OpenBody } from '#worker/body/open-body.ts'
+import { ResidencyFields } from '#worker/body/residency.ts'
 
 /** OpenAI's own default. */
 const DEFAULT_TOKENS = 16

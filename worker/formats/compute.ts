@@ -15,8 +15,8 @@ import {
 import { LIMITS } from '#shared/base/limits.ts'
 import { digestBytes } from '#shared/receipt.ts'
 import { decodeBase64, encodeBase64 } from '#worker/platform/base64.ts'
-import { invalidRequest } from './faults.ts'
-import { ResidencyFields } from './residency.ts'
+import { invalidRequest } from '#worker/body/faults.ts'
+import { ResidencyFields } from '#worker/body/residency.ts'
 
 export const Binding = z.int().min(0).max(15)
 const Count = z.int().min(1).max(65_535)

@@ -20,7 +20,7 @@ import type {
 } from '../batch/protocol.ts'
 import { decodeBase64 } from '#worker/platform/base64.ts'
 import { decodeCompute, type ComputeRequest } from './compute.ts'
-import { invalidRequest, parseBody } from './faults.ts'
+import { invalidRequest, parseBody } from '#worker/body/faults.ts'
 import type { JobsRequest } from './jobs.ts'
 import { decodeLibrary, LibraryRequest } from './library.ts'
 import { decodeInfer } from './oip.ts'

@@ -8,9 +8,9 @@ import { checkTensors, decodeFloats, encodeBytes } from '#shared/tensor.ts'
 import { encodeBase64 } from '#worker/platform/base64.ts'
 import { LittoralMember } from './chat-dialect.ts'
 import { LabelFields } from './chat-sampling.ts'
-import { invalidRequest } from './faults.ts'
+import { invalidRequest } from '#worker/body/faults.ts'
 import type { TensorBatch } from './oip.ts'
-import { ResidencyFields } from './residency.ts'
+import { ResidencyFields } from '#worker/body/residency.ts'
 
 /** Far over LIMITS.embeddingInputs, which has an error of its own: from here on no fault is written for each item. */
 const MOST_ITEMS = 4_096

@@ -3,7 +3,7 @@ import type { ModelManifest, ModelTask } from '#shared/model.ts'
 import { encodeBytes, splitBytes } from '#shared/tensor.ts'
 import { decodeBase64 } from '#worker/platform/base64.ts'
 import type { InferTensor } from './oip.ts'
-import { unnest, type ElementFault } from './tensor-json.ts'
+import { unnest, type ElementFault } from '#worker/body/tensor-json.ts'
 
 /** What a task's one input is a file of; text and pixels are no files. */
 const FILES: Readonly<Partial<Record<ModelTask, 'image' | 'audio'>>> = {

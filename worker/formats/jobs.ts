@@ -12,7 +12,7 @@ import {
 import { Binding, EmptyBuffer, FilledBuffer } from './compute.ts'
 import { LibraryRequest } from './library.ts'
 import { InferTensor } from './oip.ts'
-import { ResidencyFields } from './residency.ts'
+import { ResidencyFields } from '#worker/body/residency.ts'
 
 const U32 = z.int().min(0).max(0xffff_ffff)
 

@@ -11,9 +11,9 @@ import {
   type TensorHeader,
 } from '#shared/job.ts'
 import { findNonFinite, resolveJob, type ResolvedJob } from '#shared/kernels/kernels.ts'
-import { invalidRequest } from './faults.ts'
-import { ResidencyFields } from './residency.ts'
-import { decodeTensor, encodeTensor, faultAt } from './tensor-json.ts'
+import { invalidRequest } from '#worker/body/faults.ts'
+import { ResidencyFields } from '#worker/body/residency.ts'
+import { decodeTensor, encodeTensor, faultAt } from '#worker/body/tensor-json.ts'
 
 const LibraryTensor = z.strictObject({
   name: z.string().min(1).max(128),

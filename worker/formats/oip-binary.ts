@@ -4,7 +4,7 @@
  * (https://kserve.github.io/website/docs/concepts/architecture/data-plane/v2-protocol/binary-tensor-data-extension).
  */
 import type { FieldFault } from '#shared/base/errors.ts'
-import { invalidRequest } from './faults.ts'
+import { invalidRequest } from '#worker/body/faults.ts'
 import type { EncodedInfer, InferTensor } from './oip.ts'
 
 export const JSON_LENGTH_HEADER = 'inference-header-content-length'

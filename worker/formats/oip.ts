@@ -9,11 +9,11 @@ import { LIMITS } from '#shared/base/limits.ts'
 import type { ModelManifest, ModelTensor } from '#shared/model.ts'
 import { checkTensors } from '#shared/tensor.ts'
 import type { FieldFault } from '#shared/base/errors.ts'
-import { invalidRequest } from './faults.ts'
+import { invalidRequest } from '#worker/body/faults.ts'
 import { encodeFiles } from './file-input.ts'
 import { cutBinary } from './oip-binary.ts'
-import { ResidencyFields } from './residency.ts'
-import { decodeTensor, encodeTensor, faultAt } from './tensor-json.ts'
+import { ResidencyFields } from '#worker/body/residency.ts'
+import { decodeTensor, encodeTensor, faultAt } from '#worker/body/tensor-json.ts'
 
 const Encoding = z.enum(['json', 'base64'])
 

@@ -1,6 +1,6 @@
 /** `x-littoral-deadline-ms`: how long the caller will wait, from the moment its request came in. */
 import { LIMITS } from '#shared/base/limits.ts'
-import { invalidRequest } from '../formats/faults.ts'
+import { invalidRequest } from '#worker/body/faults.ts'
 
 export const DEADLINE_HEADER = 'x-littoral-deadline-ms'
 

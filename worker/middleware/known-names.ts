@@ -8,8 +8,8 @@ import { matchedRoutes } from 'hono/route'
 import type { FieldFault } from '#shared/base/errors.ts'
 import { memoize } from '#shared/base/memoize.ts'
 import type { AppContext, AppEnv } from '../context.ts'
-import { invalidRequest, toPointer } from '../formats/faults.ts'
-import { nearestName, notKnown, plainName, wordsOf } from '../formats/near-names.ts'
+import { invalidRequest, toPointer } from '#worker/body/faults.ts'
+import { nearestName, notKnown, plainName, wordsOf } from '#worker/body/near-names.ts'
 
 /** Set at build time: a build for production reads no made-up place, and so knows none of these names. */
 declare const __SIMULATED_PLACES__: boolean

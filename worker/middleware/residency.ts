@@ -8,8 +8,8 @@ import { nameCountries } from '#shared/country-words.ts'
 import { neededIngress } from '#shared/explain.ts'
 import { countryCode, intersect, isRegion, type CountrySet } from '#shared/region.ts'
 import type { AppContext, AppEnv, Caller } from '../context.ts'
-import { invalidRequest } from '../formats/faults.ts'
-import type { ResidencyChoice } from '../formats/residency.ts'
+import { invalidRequest } from '#worker/body/faults.ts'
+import type { ResidencyChoice } from '#worker/body/residency.ts'
 import { observeIngress } from '#worker/edge/place.ts'
 
 /** Refuses a request whose place of entry the policy forbids, with its body still unread. */

@@ -8,7 +8,7 @@ import { LIMITS } from '#shared/base/limits.ts'
 import { bundleText, openBundle, type BundleSource } from '../collect-bundle.ts'
 import type { AppContext, AppEnv } from '../context.ts'
 import { openTenant } from '../durable-objects.ts'
-import { AskedJobId } from '../formats/asked-id.ts'
+import { AskedJobId } from '#worker/body/asked-id.ts'
 import {
   BundleRequest,
   ConsistencyQuery,
@@ -18,7 +18,7 @@ import {
   toBundleQuery,
 } from '../formats/audit.ts'
 import { CSV_HEAD, toCsvLine, toJsonLine } from '../formats/audit-lines.ts'
-import { parseBody } from '../formats/faults.ts'
+import { parseBody } from '#worker/body/faults.ts'
 import { requireScope } from '../middleware/auth.ts'
 import { takesQuery } from '../middleware/known-names.ts'
 import type { BundlePage, TenantApi } from '../tenant/protocol.ts'

@@ -5,7 +5,7 @@ import { describeKernel, LIBRARY_PRICE_MICRO_USD } from '#shared/kernels/kernels
 import { KERNEL_PRICE_MICRO_USD, kernelUnits } from '#shared/pricing.ts'
 import type { AppContext, AppEnv } from '../context.ts'
 import { ComputeRequest, decodeCompute, encodeCompute } from '../formats/compute.ts'
-import { parseBody } from '../formats/faults.ts'
+import { parseBody } from '#worker/body/faults.ts'
 import { decodeLibrary, encodeLibrary, LibraryRequest } from '../formats/library.ts'
 import { optionalKey } from '../middleware/auth.ts'
 import { readJson } from '../middleware/body.ts'

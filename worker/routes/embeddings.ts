@@ -11,7 +11,7 @@ import {
   pointAtInput,
   type EmbeddingsResponse,
 } from '../formats/embeddings.ts'
-import { parseOpenBody } from '../formats/open-body.ts'
+import { parseOpenBody } from '#worker/body/open-body.ts'
 import { readJson } from '../middleware/body.ts'
 import { inference } from '../middleware/inference.ts'
 import { tellIgnored } from '../middleware/tell-ignored.ts'

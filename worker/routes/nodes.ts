@@ -13,7 +13,7 @@ import {
 import { addressBlock, blockOf } from '#worker/edge/address-block.ts'
 import type { AppContext, AppEnv } from '../context.ts'
 import { openHub, type HubApi } from '../durable-objects.ts'
-import { parseBody } from '../formats/faults.ts'
+import { parseBody } from '#worker/body/faults.ts'
 import { hubAddress } from '../hub-address.ts'
 import { ADMISSION_HEADER, type Admission } from '../hub/protocol.ts'
 import { optionalKey } from '../middleware/auth.ts'

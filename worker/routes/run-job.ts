@@ -6,7 +6,7 @@ import { LIMITS } from '#shared/base/limits.ts'
 import { countryCode } from '#shared/region.ts'
 import type { AppContext } from '../context.ts'
 import { dispatch, dispatchStream } from '../dispatch.ts'
-import type { ResidencyChoice } from '../formats/residency.ts'
+import type { ResidencyChoice } from '#worker/body/residency.ts'
 import type {
   DispatchHead,
   DispatchOutcome,

@@ -12,7 +12,7 @@ import { takesQuery } from '../middleware/known-names.ts'
 import { takeQuota } from '../middleware/quota.ts'
 import { checkIngress, chooseResidency } from '../middleware/residency.ts'
 import { observeIngress } from '#worker/edge/place.ts'
-import { readResidencyQuery } from '../formats/residency.ts'
+import { readResidencyQuery } from '#worker/body/residency.ts'
 
 /** The WebSocket subprotocol that the hub answers with. */
 const SESSION_PROTOCOL = 'littoral.session.v1'

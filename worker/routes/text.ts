@@ -6,7 +6,7 @@ import type { TextDelta } from '#shared/text.ts'
 import type { AppContext } from '../context.ts'
 import { closeText, type TextAbout, type TextDialect } from '../formats/chat-dialect.ts'
 import type { PricedText } from '../formats/chat-sampling.ts'
-import type { ResidencyChoice } from '../formats/residency.ts'
+import type { ResidencyChoice } from '#worker/body/residency.ts'
 import { writeEvents } from '../formats/sse.ts'
 import { runJob, streamJob, type StreamedJob } from './run-job.ts'
 

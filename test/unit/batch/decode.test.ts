@@ -4,7 +4,7 @@ import { AppError, toAppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { MANIFESTS } from '#shared/manifests.ts'
 import { decodeJobs } from '#worker/formats/decode-jobs.ts'
-import { parseBody } from '#worker/formats/faults.ts'
+import { parseBody } from '#worker/body/faults.ts'
 import { JobsRequest } from '#worker/formats/jobs.ts'
 
 const KERNEL = { wgsl: 'fn main() {}', entryPoint: 'main', workgroups: [300, 1, 1] }

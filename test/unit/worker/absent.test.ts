@@ -4,7 +4,7 @@ import type { z } from 'zod'
 import { toAppError } from '#shared/base/errors.ts'
 import { OPERATIONS } from '#scripts/lib/api-description.ts'
 import { DryRunQuestion } from '#worker/formats/dry-run.ts'
-import { parseBody } from '#worker/formats/faults.ts'
+import { parseBody } from '#worker/body/faults.ts'
 import { ClientMessage } from '#worker/formats/session.ts'
 
 type Schema = z.core.$ZodType

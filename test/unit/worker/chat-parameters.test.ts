@@ -2,7 +2,7 @@
 import type { ChatCompletionCreateParams, CompletionCreateParams } from 'openai/resources'
 import { describe, expect, it } from 'vitest'
 import { chat, complete, refusal } from '#test/support/text-requests.ts'
-import { CHAT_REFUSALS, COMPLETION_REFUSALS } from '#worker/formats/chat-parameters.ts'
+import { CHAT_REFUSALS, COMPLETION_REFUSALS } from '#worker/body/text-parameters.ts'
 import { ChatRequest } from '#worker/formats/chat.ts'
 import { CompletionRequest } from '#worker/formats/completions.ts'
 

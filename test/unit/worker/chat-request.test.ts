@@ -7,7 +7,7 @@ import { mostTextUnits } from '#shared/text.ts'
 import { EMBEDDING_MANIFEST } from '#test/support/manifests.ts'
 import { CHAT_MANIFEST } from '#test/support/text-answers.ts'
 import { chat, complete, HELLO, refusal } from '#test/support/text-requests.ts'
-import { CHAT_REFUSALS } from '#worker/formats/chat-parameters.ts'
+import { CHAT_REFUSALS } from '#worker/body/text-parameters.ts'
 import { ChatRequest, decodeChat, parseChat } from '#worker/formats/chat.ts'
 import { decodeCompletion, parseCompletion } from '#worker/formats/completions.ts'
 

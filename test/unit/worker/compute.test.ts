@@ -5,7 +5,7 @@ import { toAppError } from '#shared/base/errors.ts'
 import { KernelWork } from '#shared/job.ts'
 import { kernelUnits } from '#shared/pricing.ts'
 import { ComputeRequest, decodeCompute, encodeCompute } from '#worker/formats/compute.ts'
-import { parseBody } from '#worker/formats/faults.ts'
+import { parseBody } from '#worker/body/faults.ts'
 
 const kernel = {
   wgsl: '@compute @workgroup_size(1) fn main() {}',

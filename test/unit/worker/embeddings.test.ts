@@ -9,7 +9,7 @@ import {
   encodeEmbeddings,
   pointAtInput,
 } from '#worker/formats/embeddings.ts'
-import { parseBody } from '#worker/formats/faults.ts'
+import { parseBody } from '#worker/body/faults.ts'
 
 const parse = (body: object) => parseBody(EmbeddingsRequest, { model: 'embed-test', ...body })
 const decode = (body: object) => decodeEmbeddings(EMBEDDING_MANIFEST, parse(body))

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { toAppError } from '#shared/base/errors.ts'
 import { MANIFESTS } from '#shared/manifests.ts'
 import { encodeBytes } from '#shared/tensor.ts'
-import { parseBody } from '#worker/formats/faults.ts'
+import { parseBody } from '#worker/body/faults.ts'
 import { decodeInfer, InferRequest } from '#worker/formats/oip.ts'
 
 function decode(id: string, tensor: object, binary?: Uint8Array) {

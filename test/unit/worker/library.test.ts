@@ -1,7 +1,7 @@
 /** `/v1/compute` by name: JSON tensors to library work and back. */
 import { describe, expect, it } from 'vitest'
 import type { Bytes32 } from '#shared/base/ids.ts'
-import { parseBody } from '#worker/formats/faults.ts'
+import { parseBody } from '#worker/body/faults.ts'
 import {
   decodeLibrary,
   encodeLibrary,

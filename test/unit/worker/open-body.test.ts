@@ -9,11 +9,11 @@ import { parseCompletion } from '#worker/formats/completions.ts'
 import { ComputeRequest } from '#worker/formats/compute.ts'
 import { DryRunQuestion } from '#worker/formats/dry-run.ts'
 import { EmbeddingsRequest } from '#worker/formats/embeddings.ts'
-import { parseBody } from '#worker/formats/faults.ts'
+import { parseBody } from '#worker/body/faults.ts'
 import { JobsRequest } from '#worker/formats/jobs.ts'
 import { LibraryRequest } from '#worker/formats/library.ts'
 import { InferRequest } from '#worker/formats/oip.ts'
-import { parseOpenBody } from '#worker/formats/open-body.ts'
+import { parseOpenBody } from '#worker/body/open-body.ts'
 
 const TENSOR = { name: 'text', shape: [1], datatype: 'BYTES', data: ['a'] }
 const KERNEL = { wgsl: 'x', entryPoint: 'main', workgroups: [1, 1, 1] }

@@ -5,7 +5,7 @@ import type { Bytes32 } from '#shared/base/ids.ts'
 import { sliceTensors, type KernelBuffer, type KernelWork, type TensorHeader } from '#shared/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { decodeBase64, encodeBase64 } from '#worker/platform/base64.ts'
-import { invalidRequest } from '../../formats/faults.ts'
+import { invalidRequest } from '#worker/body/faults.ts'
 import type { OpenMessage, SessionBuffer, StepMessage } from '../../formats/session.ts'
 
 /** Bytes of the state buffers by binding, as they were after `step`; step 0 is how the session was opened. */

@@ -5,7 +5,7 @@ import { newJobId, type Bytes32, type NodeId, type RandomBytes } from '#shared/b
 import { LIMITS } from '#shared/base/limits.ts'
 import { KERNEL_PRICE_MICRO_USD, kernelUnits } from '#shared/pricing.ts'
 import { countryCode } from '#shared/region.ts'
-import { parseBody } from '../../formats/faults.ts'
+import { parseBody } from '#worker/body/faults.ts'
 import { ClientMessage, type ServerMessage, type StepMessage } from '../../formats/session.ts'
 import type { DispatchRequest, DispatchResult, SessionGrant } from '../protocol.ts'
 import {

@@ -5,7 +5,7 @@
  */
 import type { z } from 'zod'
 import type { FieldFault } from '#shared/base/errors.ts'
-import { refusedParameters, type Refusals } from './chat-parameters.ts'
+import { refusedParameters, type Refusals } from './text-parameters.ts'
 import { invalidRequest, parseBody, toPointer } from './faults.ts'
 import { nearestName, notKnown, wordsOf } from './near-names.ts'
 import { ResidencyFields } from './residency.ts'
