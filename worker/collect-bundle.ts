@@ -13,9 +13,9 @@ import type { Jurisdiction } from '#shared/policy.ts'
 import type { SignedReceipt } from '#shared/receipt.ts'
 import type { z } from 'zod'
 import type { Config, WorkerEnv } from '#worker/platform/config.ts'
-import { homeOf, openLedger, openTenant } from './durable-objects.ts'
-import type { ReceiptStatus } from './ledger/protocol.ts'
-import type { BundleOpening, BundlePage, BundleQuery, TenantApi } from './tenant/protocol.ts'
+import { homeOf, openLedger, openTenant } from '#worker/protocols/durable-objects.ts'
+import type { ReceiptStatus } from '#worker/protocols/ledger.ts'
+import type { BundleOpening, BundlePage, BundleQuery, TenantApi } from '#worker/protocols/tenant.ts'
 
 export interface BundleSource {
   readonly env: Pick<WorkerEnv, 'TENANT' | 'LEDGER'>

@@ -4,11 +4,11 @@ import { AppError, errorCode } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { CompiledPolicy } from '#shared/policy.ts'
 import type { Config, HubConfig, WorkerEnv } from '#worker/platform/config.ts'
-import { canStore, openHub } from './durable-objects.ts'
-import { packEnvelope, readOutcome, throwRefusal } from './hub/envelope.ts'
-import { refusalOf, type HubRefusal } from './hub/steering.ts'
-import { readStream, type StreamedAnswer } from './hub/stream-envelope.ts'
-import type { DispatchRequest, DispatchResult } from './hub/protocol.ts'
+import { canStore, openHub } from '#worker/protocols/durable-objects.ts'
+import { packEnvelope, readOutcome, throwRefusal } from '#worker/protocols/envelope.ts'
+import { refusalOf, type HubRefusal } from '#worker/protocols/steering.ts'
+import { readStream, type StreamedAnswer } from '#worker/protocols/stream-envelope.ts'
+import type { DispatchRequest, DispatchResult } from '#worker/protocols/hub.ts'
 
 /** The hubs that may hold a job of this policy, nearest first: a hub keeps receipts, so it must stand where they may be kept. */
 export function eligibleHubs(

@@ -3,13 +3,13 @@ import { AppError } from '#shared/base/errors.ts'
 import { NOT_NARROWED } from '#shared/audit/bundle.ts'
 import type { Bytes32, JobId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import type { BatchApi, BatchId } from './batch/protocol.ts'
+import type { BatchApi, BatchId } from '#worker/protocols/batch.ts'
 import type { AppContext } from './context.ts'
-import { openHub, openTenant } from './durable-objects.ts'
+import { openHub, openTenant } from '#worker/protocols/durable-objects.ts'
 import type { BatchErasureReply, ErasureReply } from './formats/audit.ts'
 import { observeIngress } from '#worker/edge/place.ts'
-import { hasScope } from './tenant/key-grant.ts'
-import type { Erased, TenantApi } from './tenant/protocol.ts'
+import { hasScope } from '#worker/protocols/key-grant.ts'
+import type { Erased, TenantApi } from '#worker/protocols/tenant.ts'
 
 /** What is left of the job is a leaf without detail, and the proof that its detail was erased. @throws {AppError} forbidden, not_found, no_capacity */
 export async function eraseJob(c: AppContext, jobId: JobId): Promise<ErasureReply> {

@@ -2,7 +2,7 @@
 import { bytesToHex } from 'viem'
 import { LIMITS } from '#shared/base/limits.ts'
 import { invalidRequest } from '#worker/body/faults.ts'
-import type { IdempotentRequest } from './tenant/idempotency.ts'
+import type { IdempotentRequest } from '#worker/protocols/idempotency.ts'
 
 /** Headers that change what a request means. */
 const FINGERPRINTED: readonly string[] = [

@@ -7,7 +7,7 @@ import type { Isolate } from './context.ts'
 import { createKeyUses } from './key-uses.ts'
 import { createTenantCache } from './middleware/tenant-cache.ts'
 import { createRequestMetrics } from './metrics/request-metrics.ts'
-import { createQuotaLeases } from './quota-leases.ts'
+import { createQuotaLeases } from '#worker/protocols/quota-leases.ts'
 import { createRefusalLog } from './refusal-log.ts'
 import { createRateLimit } from '#worker/platform/rate-limit.ts'
 

@@ -2,8 +2,8 @@
 import type { Jurisdiction } from '#shared/policy.ts'
 import type { Config } from '#worker/platform/config.ts'
 import type { AppContext } from './context.ts'
-import { homeOf, openLedger } from './durable-objects.ts'
-import type { LedgerHealth } from './ledger/protocol.ts'
+import { homeOf, openLedger } from '#worker/protocols/durable-objects.ts'
+import type { LedgerHealth } from '#worker/protocols/ledger.ts'
 import { liveHubs, type LiveHub } from './routes/models.ts'
 
 export interface Part {

@@ -9,7 +9,7 @@ import {
   ResultsReply,
 } from '#worker/formats/jobs.ts'
 import { BatchErasureReply, ErasureReply } from '#worker/formats/audit.ts'
-import { BatchItem } from '#worker/batch/protocol.ts'
+import { BatchItem } from '#worker/protocols/batch.ts'
 
 export const JOB_OPERATIONS = [
   {

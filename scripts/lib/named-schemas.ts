@@ -20,8 +20,8 @@ import * as replies from '#worker/formats/replies.ts'
 import { ServerMessage } from '#worker/formats/session.ts'
 import { PublicChain } from '#worker/platform/public-chain.ts'
 import { RopaReply } from '#worker/record-of-processing.ts'
-import { KeyRequest, KeyRotation, NewKey } from '#worker/tenant/protocol.ts'
-import { Quota } from '#worker/tenant/quota.ts'
+import { KeyRequest, KeyRotation, NewKey } from '#worker/protocols/tenant.ts'
+import { Quota } from '#worker/protocols/quota.ts'
 
 const NAMED: Readonly<Record<string, unknown>> = {
   ...audit,

@@ -28,7 +28,7 @@ import {
   type LedgerChainOptions,
 } from '#worker/ledger/chain.ts'
 import { createLedgerCore, type LedgerCore } from '#worker/ledger/core.ts'
-import type { FaultCode } from '#worker/ledger/fault.ts'
+import type { FaultCode } from '#worker/protocols/ledger-fault.ts'
 import { createSqliteStorage, type TestStorage } from '../support/sqlite-storage.ts'
 import { until } from '../support/poll.ts'
 import { createReceiptMaker, nowOfReceipts, type ReceiptMaker } from '../support/receipts.ts'

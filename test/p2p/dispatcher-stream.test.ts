@@ -10,8 +10,8 @@ import {
   textUnits,
   type TextEvent,
 } from '#shared/text.ts'
-import type { DispatchRequest } from '#worker/hub/protocol.ts'
-import { readStream, writeStream, type StreamedAnswer } from '#worker/hub/stream-envelope.ts'
+import type { DispatchRequest } from '#worker/protocols/hub.ts'
+import { readStream, writeStream, type StreamedAnswer } from '#worker/protocols/stream-envelope.ts'
 import { createHubBench, kernelRequest, type TestHubBench } from '../support/hub.ts'
 import { compiled, TENANT } from '../support/policies.ts'
 import { until } from '../support/poll.ts'

@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { TenantId } from '#shared/base/ids.ts'
 import type { KernelWork } from '#shared/job.ts'
-import type { DispatchRequest } from '#worker/hub/protocol.ts'
+import type { DispatchRequest } from '#worker/protocols/hub.ts'
 import { createHubBench, kernelRequest, type TestHubBench } from '../support/hub.ts'
 import { compiled } from '../support/policies.ts'
 import { until } from '../support/poll.ts'

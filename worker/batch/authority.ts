@@ -3,7 +3,7 @@ import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
 import type { BatchDatabase } from './database.ts'
 import { judgeAuthority, type Grant, type TenantWord } from './judge-authority.ts'
-import type { BatchSpec, Fault } from './protocol.ts'
+import type { BatchSpec, Fault } from '#worker/protocols/batch.ts'
 
 export interface Authority {
   /** Asks, unless it has lately. @returns what ends the batch */

@@ -5,11 +5,11 @@ import { randomBytes } from '#shared/base/ids.ts'
 import { createLog } from '#shared/base/log.ts'
 import { readConfig } from '#worker/platform/config.ts'
 import { dispatch } from '../dispatch.ts'
-import { openTenant } from '../durable-objects.ts'
+import { openTenant } from '#worker/protocols/durable-objects.ts'
 import { createBatchCore, type BatchCore } from './core.ts'
 import { writeBatchEvents } from './events.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import type { BatchApi, BatchInput, BatchSpec, ResultQuery } from './protocol.ts'
+import type { BatchApi, BatchInput, BatchSpec, ResultQuery } from '#worker/protocols/batch.ts'
 
 /** Plain workerd has a way out of its own for webhooks, which leads to public addresses only (`scripts/lib/workerd.ts`). */
 type BatchEnv = Env & { readonly WEBHOOKS?: Fetcher }

@@ -6,7 +6,7 @@ import type { BatchDeps } from './deps.ts'
 import { createItemStore, type ItemStore } from './items.ts'
 import { createLifetime, type Lifetime } from './lifetime.ts'
 import { createProgress } from './progress.ts'
-import type { BatchInput, BatchSpec, BatchStatus } from './protocol.ts'
+import type { BatchInput, BatchSpec, BatchStatus } from '#worker/protocols/batch.ts'
 import { createReader, type BatchReader } from './read.ts'
 import { showStatus } from './status.ts'
 

@@ -3,7 +3,7 @@ import { LIMITS } from '#shared/base/limits.ts'
 import type { BatchDatabase } from './database.ts'
 import type { BatchDeps } from './deps.ts'
 import { backOffMs } from './judge.ts'
-import type { BatchSpec, BatchStatus } from './protocol.ts'
+import type { BatchSpec, BatchStatus } from '#worker/protocols/batch.ts'
 import { deliverMessage } from './webhook.ts'
 
 export interface Delivery {

@@ -3,7 +3,7 @@ import type { RandomBytes } from '#shared/base/ids.ts'
 import type { Log } from '#shared/base/log.ts'
 import type { DurableStorage } from '#worker/platform/storage.ts'
 import type { TenantWord } from './judge-authority.ts'
-import type { BatchSpec } from './protocol.ts'
+import type { BatchSpec } from '#worker/protocols/batch.ts'
 import type { Dispatch } from './runner.ts'
 import type { SendRequest } from './webhook.ts'
 

@@ -4,8 +4,8 @@ import type { RandomBytes, TenantId } from '#shared/base/ids.ts'
 import type { CompiledPolicy, Jurisdiction } from '#shared/policy.ts'
 import { countrySet, isSubset } from '#shared/region.ts'
 import type { Config } from '#worker/platform/config.ts'
-import { tenantJurisdiction } from '../durable-objects.ts'
-import { BatchId } from './protocol.ts'
+import { tenantJurisdiction } from '#worker/protocols/durable-objects.ts'
+import { BatchId } from '#worker/protocols/batch.ts'
 
 /** Jurisdictions that a policy without a pin gets by itself, when all its countries lie inside. */
 const NARROW: readonly (readonly [Jurisdiction, string])[] = [

@@ -4,7 +4,7 @@ import { TensorHeader, Work } from '#shared/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { countryCode } from '#shared/region.ts'
 import { z } from 'zod'
-import type { DispatchOutcome } from '../hub/protocol.ts'
+import type { DispatchOutcome } from '#worker/protocols/hub.ts'
 import type { Row } from '#worker/platform/storage.ts'
 import type { BatchDatabase } from './database.ts'
 import type {
@@ -14,7 +14,7 @@ import type {
   Fault,
   ItemResult,
   ResultPage,
-} from './protocol.ts'
+} from '#worker/protocols/batch.ts'
 
 /** Index of the reducing kernel's item. */
 export const REDUCE_INDEX = -1

@@ -8,7 +8,7 @@ import {
   type CompiledPolicy,
 } from '#shared/policy.ts'
 import { countryCode, hasCountry, intersect } from '#shared/region.ts'
-import { batchJurisdiction, type BatchSpec, type Fault } from './protocol.ts'
+import { batchJurisdiction, type BatchSpec, type Fault } from '#worker/protocols/batch.ts'
 
 /** What the tenant says now, as far as a batch asks. */
 export interface TenantWord {

@@ -6,7 +6,7 @@ import { TensorHeader } from '#shared/job.ts'
 import type { BatchDatabase } from './database.ts'
 import { createDelivery } from './delivery.ts'
 import type { BatchDeps } from './deps.ts'
-import type { BatchSpec, BatchState, BatchStatus, Fault } from './protocol.ts'
+import type { BatchSpec, BatchState, BatchStatus, Fault } from '#worker/protocols/batch.ts'
 
 const OPEN: readonly string[] = ['running', 'reducing']
 /** After the tenant could not be told something. */

@@ -1,7 +1,7 @@
 /** How fast a batch may go just now: its window, its bytes under way, and pauses while the network has no place. */
 import { LIMITS } from '#shared/base/limits.ts'
 import { createWindow } from './judge.ts'
-import type { Fault } from './protocol.ts'
+import type { Fault } from '#worker/protocols/batch.ts'
 
 export interface Pace {
   /** Whether one more may start, of so many bytes; the first may always. */

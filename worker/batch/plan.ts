@@ -5,7 +5,7 @@ import { libraryOutputBytes } from '#shared/kernels/kernels.ts'
 import { payloadBytes, sliceTensors, type TensorHeader, type Work } from '#shared/job.ts'
 import type { BatchDatabase } from './database.ts'
 import { REDUCE_INDEX, type ItemStore, type NextItem } from './items.ts'
-import type { BatchSpec, KernelTemplate, Range } from './protocol.ts'
+import type { BatchSpec, KernelTemplate, Range } from '#worker/protocols/batch.ts'
 
 export interface PlannedJob {
   readonly work: Work

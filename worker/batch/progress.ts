@@ -7,7 +7,13 @@ import type { BatchDeps } from './deps.ts'
 import { REDUCE_INDEX, type ItemStore } from './items.ts'
 import type { Lifetime } from './lifetime.ts'
 import { eachOutput } from './plan.ts'
-import type { BatchSpec, BatchState, BatchStatus, Fault, ReducePlan } from './protocol.ts'
+import type {
+  BatchSpec,
+  BatchState,
+  BatchStatus,
+  Fault,
+  ReducePlan,
+} from '#worker/protocols/batch.ts'
 import { createReducer } from './reduce.ts'
 import { createRunner, type Runner } from './runner.ts'
 

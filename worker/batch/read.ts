@@ -14,7 +14,7 @@ import type {
   ItemResult,
   ResultPage,
   ResultQuery,
-} from './protocol.ts'
+} from '#worker/protocols/batch.ts'
 
 export interface EventPage {
   readonly ended: readonly { readonly seq: number; readonly item: BatchItem }[]

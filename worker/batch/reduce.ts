@@ -2,7 +2,7 @@
 import { AppError } from '#shared/base/errors.ts'
 import { DATATYPE_BYTES, type TensorHeader } from '#shared/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import type { ReducedDatatype, Reduction } from './protocol.ts'
+import type { ReducedDatatype, Reduction } from '#worker/protocols/batch.ts'
 
 export interface Reduced {
   readonly header: TensorHeader

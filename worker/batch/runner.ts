@@ -3,14 +3,14 @@ import { AppError, toAppError } from '#shared/base/errors.ts'
 import { newJobId, type RandomBytes } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
-import type { DispatchRequest, DispatchResult } from '../hub/protocol.ts'
+import type { DispatchRequest, DispatchResult } from '#worker/protocols/hub.ts'
 import type { BatchDatabase } from './database.ts'
 import type { Dispatched, ItemStore, NextItem } from './items.ts'
 import type { Grant } from './judge-authority.ts'
 import { judgeFailure } from './judge.ts'
 import { createPace, type Pace } from './pace.ts'
 import { heldBytes, planJob, type PlannedJob } from './plan.ts'
-import type { BatchSpec, Fault } from './protocol.ts'
+import type { BatchSpec, Fault } from '#worker/protocols/batch.ts'
 
 export type Dispatch = (
   job: { readonly request: DispatchRequest; readonly payload: Uint8Array },

@@ -2,7 +2,7 @@
 import { libraryOutputBytes } from '#shared/kernels/kernels.ts'
 import type { Work } from '#shared/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import type { BatchInput, BatchSpec } from './protocol.ts'
+import type { BatchInput, BatchSpec } from '#worker/protocols/batch.ts'
 
 /** Inputs, results and what they are reduced to; where the size of results is unknown, the most that a batch may have. */
 export function reservedBytes(

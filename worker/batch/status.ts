@@ -1,7 +1,7 @@
 /** How a batch stands, put together from its tables. */
 import type { ItemStore } from './items.ts'
 import type { Lifetime } from './lifetime.ts'
-import type { BatchSpec, BatchStatus, Fault } from './protocol.ts'
+import type { BatchSpec, BatchStatus, Fault } from '#worker/protocols/batch.ts'
 
 export interface StatusParts {
   readonly spec: BatchSpec

@@ -2,7 +2,7 @@
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { decodeBase64, encodeBase64 } from '#worker/platform/base64.ts'
-import type { Webhook } from './protocol.ts'
+import type { Webhook } from '#worker/protocols/batch.ts'
 
 const SECRET = /^whsec_([A-Za-z0-9+/]+={0,2})$/
 const SECRET_BYTES = { least: 24, most: 64, drawn: 32 } as const

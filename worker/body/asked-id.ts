@@ -1,7 +1,7 @@
 /** Ids as they stand in paths and queries: hex digits there may be of either case, in signed documents they may not. */
 import { z } from 'zod'
 import { Bytes32, JobId } from '#shared/base/ids.ts'
-import { BatchId } from '#worker/batch/protocol.ts'
+import { BatchId } from '#worker/protocols/batch.ts'
 
 const AnyCase = z.string().max(256).toLowerCase()
 

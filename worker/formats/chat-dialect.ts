@@ -5,7 +5,7 @@ import { Bytes32, NodeId } from '#shared/base/ids.ts'
 import { PROVIDERS } from '#shared/job.ts'
 import { countryCode } from '#shared/region.ts'
 import type { TextDelta, TextEnd } from '#shared/text.ts'
-import type { DispatchOutcome } from '../hub/protocol.ts'
+import type { DispatchOutcome } from '#worker/protocols/hub.ts'
 
 /** Littoral's own member of an answer: a stream's headers are gone before its receipt exists. */
 export const LittoralMember = z.strictObject({

@@ -17,7 +17,7 @@ import type {
   PayloadPart,
   Range,
   ReducePlan,
-} from '../batch/protocol.ts'
+} from '#worker/protocols/batch.ts'
 import { decodeBase64 } from '#worker/platform/base64.ts'
 import { decodeCompute, type ComputeRequest } from './compute.ts'
 import { invalidRequest, parseBody } from '#worker/body/faults.ts'

@@ -8,7 +8,7 @@ import {
   BatchStatus,
   REDUCED_DATATYPES,
   REDUCTIONS,
-} from '../batch/protocol.ts'
+} from '#worker/protocols/batch.ts'
 import { Binding, EmptyBuffer, FilledBuffer } from './compute.ts'
 import { LibraryRequest } from './library.ts'
 import { InferTensor } from './oip.ts'

@@ -7,10 +7,10 @@ import { MODEL_TASKS, ModelManifest, ModelTensor } from '#shared/model.ts'
 import { MicroUsd } from '#shared/money.ts'
 import { EVIDENCE_SOURCES, JURISDICTIONS, Policy } from '#shared/policy.ts'
 import { PublicKey } from '#shared/base/signature.ts'
-import { FAULT_CODES } from '../ledger/fault.ts'
-import { NetworkNode } from '../hub/protocol.ts'
-import { SCOPES } from '../tenant/protocol.ts'
-import { QuotaState } from '../tenant/quota.ts'
+import { FAULT_CODES } from '#worker/protocols/ledger-fault.ts'
+import { NetworkNode } from '#worker/protocols/hub.ts'
+import { SCOPES } from '#worker/protocols/tenant.ts'
+import { QuotaState } from '#worker/protocols/quota.ts'
 
 /** Every error: RFC 9457 with an `error` member, OpenAI's object or, below `/v2`, the Open Inference Protocol's text. */
 export const ProblemReply = z.object({

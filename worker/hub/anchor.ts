@@ -9,7 +9,7 @@ import { randomBytes, type NodeId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
 import type { Signer } from '#shared/base/signature.ts'
-import type { Admission } from './protocol.ts'
+import type { Admission } from '#worker/protocols/hub.ts'
 
 export interface AnchorDeps {
   readonly hub: string

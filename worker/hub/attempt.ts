@@ -15,9 +15,9 @@ import { createByteSink, type ByteSink } from './byte-sink.ts'
 import { checkResult, UnacceptableAnswer } from './check-result.ts'
 import { factsOf, type Directory, type Member } from './directory.ts'
 import type { Outbox } from './outbox.ts'
-import type { DispatchRequest, DispatchResult } from './protocol.ts'
+import type { DispatchRequest, DispatchResult } from '#worker/protocols/hub.ts'
 import type { SilenceWatch } from './silence.ts'
-import type { AnswerSink } from './stream-envelope.ts'
+import type { AnswerSink } from '#worker/protocols/stream-envelope.ts'
 import { issueTicket } from './ticket.ts'
 
 export interface AttemptDeps {

@@ -3,7 +3,12 @@ import { AppError, errorCode } from '#shared/base/errors.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
-import type { AuthoredBan, KernelBan, KernelRegisterApi, KernelWord } from '../kernels/protocol.ts'
+import type {
+  AuthoredBan,
+  KernelBan,
+  KernelRegisterApi,
+  KernelWord,
+} from '#worker/protocols/kernels.ts'
 
 export interface KernelRegisters {
   /** Of the jurisdiction that this hub stands in: it has the words, and must be heard. */

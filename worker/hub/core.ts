@@ -25,7 +25,7 @@ import { createNodeGate, type NodeGate } from './node-gate.ts'
 import type { PublicKey } from '#shared/base/signature.ts'
 import type { SqlStorage } from '#worker/platform/storage.ts'
 import { Outbox, type OutboxEntry } from './outbox.ts'
-import type { HubGauges, HubStatus, NodeStanding } from './protocol.ts'
+import type { HubGauges, HubStatus, NodeStanding } from '#worker/protocols/hub.ts'
 import { createVouchers } from './vouchers.ts'
 import { createSessionGate, type SessionGate, type SessionTenant } from './session/session-gate.ts'
 

@@ -6,7 +6,7 @@ import { countryCode } from '#shared/region.ts'
 import type { WorkLink } from '#p2p/work-client.ts'
 import { createConduct, type Conduct } from './conduct.ts'
 import type { MemberEvidence } from './member-evidence.ts'
-import type { Admission, NetworkNode, NodeStanding } from './protocol.ts'
+import type { Admission, NetworkNode, NodeStanding } from '#worker/protocols/hub.ts'
 import type { NodeView } from './schedule.ts'
 
 export interface Member {

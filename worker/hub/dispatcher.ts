@@ -19,15 +19,20 @@ import {
   type KernelBans,
 } from './kernel-bans.ts'
 import type { Member } from './directory.ts'
-import type { DispatchOutcome, DispatchRequest, DispatchResult, HubGauges } from './protocol.ts'
+import type {
+  DispatchOutcome,
+  DispatchRequest,
+  DispatchResult,
+  HubGauges,
+} from '#worker/protocols/hub.ts'
 import { createFairShare } from './fair-share.ts'
 import { createModelLoads, type ModelLoads } from './model-loads.ts'
 import type { Neighbours } from './neighbours.ts'
 import type { PlacementJob } from './placement.ts'
 import { schedule, type NodeView } from './schedule.ts'
 import { createSilences, PATIENCE, type Patience, type Silences } from './silence.ts'
-import { HubRefusal, steeringOf } from './steering.ts'
-import type { AnswerSink } from './stream-envelope.ts'
+import { HubRefusal, steeringOf } from '#worker/protocols/steering.ts'
+import type { AnswerSink } from '#worker/protocols/stream-envelope.ts'
 import { tellWords } from './tell-words.ts'
 
 export interface DispatcherDeps extends AttemptDeps {

@@ -2,7 +2,7 @@
 import type { Connection } from '@libp2p/interface'
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import type { Admission } from './protocol.ts'
+import type { Admission } from '#worker/protocols/hub.ts'
 import { chooseWaiting } from './seats.ts'
 
 export interface Entry {

@@ -12,18 +12,24 @@ import type { EvidenceRecord, SignedAttestation } from '#shared/evidence.ts'
 import type { Jurisdiction } from '#shared/policy.ts'
 import type { ReceiptDocument } from '#shared/receipt.ts'
 import type { PublicKey } from '#shared/base/signature.ts'
-import { homeOf, openHub, openKernels, openLedger, openTenant } from '../durable-objects.ts'
+import {
+  homeOf,
+  openHub,
+  openKernels,
+  openLedger,
+  openTenant,
+} from '#worker/protocols/durable-objects.ts'
 import { readConfig } from '#worker/platform/config.ts'
 import { DUPLICATE_JOB } from '../ledger/intake.ts'
-import type { LedgerEntry } from '../ledger/protocol.ts'
-import type { TenantApi } from '../tenant/protocol.ts'
+import type { LedgerEntry } from '#worker/protocols/ledger.ts'
+import type { TenantApi } from '#worker/protocols/tenant.ts'
 import { createHubCore, type HubCore } from './core.ts'
-import { readDispatch, writeDispatch } from './envelope.ts'
+import { readDispatch, writeDispatch } from '#worker/protocols/envelope.ts'
 import type { KernelRegisters } from './ban-list.ts'
 import type { PeerHub } from './mesh.ts'
 import type { OutboxEntry } from './outbox.ts'
-import { packRefusal } from './steering.ts'
-import { writeStream } from './stream-envelope.ts'
+import { packRefusal } from '#worker/protocols/steering.ts'
+import { writeStream } from '#worker/protocols/stream-envelope.ts'
 import {
   Admission,
   ADMISSION_HEADER,
@@ -33,7 +39,7 @@ import {
   type HubGauges,
   type HubStatus,
   type NodeStanding,
-} from './protocol.ts'
+} from '#worker/protocols/hub.ts'
 
 export class Hub extends DurableObject<Env> {
   readonly #log = createLog({}, { hub: this.ctx.id.name })

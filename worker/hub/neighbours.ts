@@ -2,7 +2,7 @@
 import { decide } from '#shared/decide.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { RemoteNode } from './notice.ts'
-import type { DispatchRequest } from './protocol.ts'
+import type { DispatchRequest } from '#worker/protocols/hub.ts'
 import { canRun } from './schedule.ts'
 
 export interface Neighbours {

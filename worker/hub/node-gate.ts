@@ -20,7 +20,7 @@ import type { Directory, Member } from './directory.ts'
 import { createEntrance } from './entrance.ts'
 import type { KnownEchoes } from './known-echoes.ts'
 import { createEvidenceKeeper, type EvidenceKeeper } from './member-evidence.ts'
-import type { Admission } from './protocol.ts'
+import type { Admission } from '#worker/protocols/hub.ts'
 import { createSeating, type Seating } from './seating.ts'
 import type { Vouchers } from './vouchers.ts'
 

@@ -5,7 +5,7 @@ import { LIMITS } from '#shared/base/limits.ts'
 import { commitment, ticketHash, type Ticket } from '#shared/receipt.ts'
 import type { Signer } from '#shared/base/signature.ts'
 import type { Member } from './directory.ts'
-import type { DispatchRequest } from './protocol.ts'
+import type { DispatchRequest } from '#worker/protocols/hub.ts'
 
 export interface TicketContext {
   readonly hub: string

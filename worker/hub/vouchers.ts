@@ -3,8 +3,8 @@ import { AppError, errorCode } from '#shared/base/errors.ts'
 import type { TenantId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
-import { hasScope } from '../tenant/key-grant.ts'
-import type { TenantApi } from '../tenant/protocol.ts'
+import { hasScope } from '#worker/protocols/key-grant.ts'
+import type { TenantApi } from '#worker/protocols/tenant.ts'
 import type { Member } from './directory.ts'
 
 export interface VouchersDeps {

@@ -4,7 +4,12 @@ import { Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
 import type { DurableStorage } from '#worker/platform/storage.ts'
-import type { AuthoredBan, KernelBans, KernelRegisterApi, KernelWord } from './protocol.ts'
+import type {
+  AuthoredBan,
+  KernelBans,
+  KernelRegisterApi,
+  KernelWord,
+} from '#worker/protocols/kernels.ts'
 
 export interface KernelRegisterDeps {
   readonly storage: DurableStorage

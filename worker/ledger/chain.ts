@@ -16,7 +16,7 @@ import type { Domain } from '#shared/base/eip712.ts'
 import { Bytes32, type Address } from '#shared/base/ids.ts'
 import { SETTLEMENT_ABI } from '#shared/settlement-abi.ts'
 import type { PublicKey } from '#shared/base/signature.ts'
-import type { Fault, FaultCode } from './fault.ts'
+import type { Fault, FaultCode } from '#worker/protocols/ledger-fault.ts'
 import { createJsonRpc, type JsonRpc, type RpcError } from './json-rpc.ts'
 
 /** Where the contract and the poster stand, all read at one block. */

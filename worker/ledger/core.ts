@@ -21,7 +21,7 @@ import type {
   LedgerHealth,
   ReceiptStatus,
   SettledLog,
-} from './protocol.ts'
+} from '#worker/protocols/ledger.ts'
 import { createReceiptStore, type KeptReceipt, type ReceiptStore } from './receipt-store.ts'
 import { createSettling } from './settling.ts'
 import { createTicker, type Ticker } from './ticker.ts'

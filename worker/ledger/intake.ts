@@ -3,7 +3,7 @@ import { checkAuthenticity, checkContent, type Check } from '#shared/check-recei
 import type { Domain } from '#shared/base/eip712.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
 import type { DurableStorage } from '#worker/platform/storage.ts'
-import type { AcceptOutcome, LedgerEntry } from './protocol.ts'
+import type { AcceptOutcome, LedgerEntry } from '#worker/protocols/ledger.ts'
 import type { KeptReceipt, ReceiptStore } from './receipt-store.ts'
 
 export interface IntakeDeps {

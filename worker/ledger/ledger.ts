@@ -5,10 +5,10 @@ import { Address, Bytes32, type TenantId } from '#shared/base/ids.ts'
 import { createLog } from '#shared/base/log.ts'
 import type { PublicKey } from '#shared/base/signature.ts'
 import { readConfig } from '#worker/platform/config.ts'
-import { openTenant } from '../durable-objects.ts'
+import { openTenant } from '#worker/protocols/durable-objects.ts'
 import { createLedgerChain, type LedgerChain } from './chain.ts'
 import { createLedgerCore, type LedgerCore } from './core.ts'
-import type { LedgerApi, LedgerEntry } from './protocol.ts'
+import type { LedgerApi, LedgerEntry } from '#worker/protocols/ledger.ts'
 
 /** A local chain mines a block for each transaction and never reorganises; elsewhere a batch waits this deep. */
 const LOCAL_CHAIN_ID = 31_337

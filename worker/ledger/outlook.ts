@@ -1,6 +1,6 @@
 /** Whether anything could be posted now: looked at again when somebody asks and the last look is old. */
 import type { LedgerChain, Outlook } from './chain.ts'
-import { faultOf } from './fault.ts'
+import { faultOf } from '#worker/protocols/ledger-fault.ts'
 
 /** How old a look may be for somebody who asks. */
 const FRESH_MS = 5_000

@@ -11,7 +11,7 @@ import { EMPTY_ROOT } from '#shared/merkle.ts'
 import type { BatchStore, KeptBatch, KeptTransaction, Landing } from './batch-store.ts'
 import type { Batch } from './batch.ts'
 import type { Fate, LedgerChain, Position, SignedTransaction } from './chain.ts'
-import type { Fault, FaultCode } from './fault.ts'
+import type { Fault, FaultCode } from '#worker/protocols/ledger-fault.ts'
 import { composeBatch, type ComposeDeps } from './compose.ts'
 
 /** How often a transaction on its way is looked at. */

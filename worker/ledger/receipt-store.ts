@@ -7,7 +7,7 @@ import type { PublicKey } from '#shared/base/signature.ts'
 import { keyName } from './batch.ts'
 import type { Row } from '#worker/platform/storage.ts'
 import type { Rows } from './database.ts'
-import type { ReceiptState } from './protocol.ts'
+import type { ReceiptState } from '#worker/protocols/ledger.ts'
 
 export interface KeptReceipt {
   readonly id: Bytes32

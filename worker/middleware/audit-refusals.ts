@@ -2,7 +2,7 @@
 import { createMiddleware } from 'hono/factory'
 import { errorCode, toAppError, type ErrorCode } from '#shared/base/errors.ts'
 import type { AppEnv } from '../context.ts'
-import { openTenant } from '../durable-objects.ts'
+import { openTenant } from '#worker/protocols/durable-objects.ts'
 import { keepAlive } from './keep-alive.ts'
 
 /** What concerns placement, capacity and money. Malformed requests say nothing about where data went. */

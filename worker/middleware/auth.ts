@@ -4,13 +4,13 @@ import { AppError } from '#shared/base/errors.ts'
 import type { TenantId } from '#shared/base/ids.ts'
 import type { AppContext, AppEnv, Caller } from '../context.ts'
 import { equalSecret, equalText } from '#worker/platform/constant-time.ts'
-import { openTenant } from '../durable-objects.ts'
+import { openTenant } from '#worker/protocols/durable-objects.ts'
 import { unsealKey } from '#worker/platform/key-seal.ts'
 import { keepAlive } from './keep-alive.ts'
 import { isFromLoopback } from '#worker/edge/place.ts'
-import { hashKey, keyTenant } from '../tenant/api-key.ts'
-import { hasScope } from '../tenant/key-grant.ts'
-import type { LiveKey, Scope } from '../tenant/protocol.ts'
+import { hashKey, keyTenant } from '#worker/protocols/api-key.ts'
+import { hasScope } from '#worker/protocols/key-grant.ts'
+import type { LiveKey, Scope } from '#worker/protocols/tenant.ts'
 
 /** Lets a key through that has one of these scopes. */
 export function requireScope(...scopes: readonly Scope[]) {

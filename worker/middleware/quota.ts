@@ -6,8 +6,8 @@ import { createMiddleware } from 'hono/factory'
 import { toAppError } from '#shared/base/errors.ts'
 import type { MicroUsd } from '#shared/money.ts'
 import type { AppContext, AppEnv } from '../context.ts'
-import { openTenant } from '../durable-objects.ts'
-import type { QuotaStanding } from '../quota-leases.ts'
+import { openTenant } from '#worker/protocols/durable-objects.ts'
+import type { QuotaStanding } from '#worker/protocols/quota-leases.ts'
 import { keepAlive } from './keep-alive.ts'
 
 /** Name of the one policy in both headers. */

@@ -1,6 +1,6 @@
 /** Tenants' snapshots in one isolate: a change elsewhere is seen after LIMITS.authCacheMs at the latest. */
 import type { TenantId } from '#shared/base/ids.ts'
-import type { TenantSnapshot } from '../tenant/protocol.ts'
+import type { TenantSnapshot } from '#worker/protocols/tenant.ts'
 
 export interface TenantCache {
   /** @param load asks the tenant's Durable Object; called on a miss, once for each request that misses */

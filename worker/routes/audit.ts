@@ -7,7 +7,7 @@ import { Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { bundleText, openBundle, type BundleSource } from '../collect-bundle.ts'
 import type { AppContext, AppEnv } from '../context.ts'
-import { openTenant } from '../durable-objects.ts'
+import { openTenant } from '#worker/protocols/durable-objects.ts'
 import { AskedJobId } from '#worker/body/asked-id.ts'
 import {
   BundleRequest,
@@ -21,7 +21,7 @@ import { CSV_HEAD, toCsvLine, toJsonLine } from '../formats/audit-lines.ts'
 import { parseBody } from '#worker/body/faults.ts'
 import { requireScope } from '../middleware/auth.ts'
 import { takesQuery } from '../middleware/known-names.ts'
-import type { BundlePage, TenantApi } from '../tenant/protocol.ts'
+import type { BundlePage, TenantApi } from '#worker/protocols/tenant.ts'
 
 export const auditRoutes = new Hono<AppEnv>()
   .get('/v1/audit/key', showKey)

@@ -3,7 +3,7 @@ import { Hono } from 'hono'
 import { AppError } from '#shared/base/errors.ts'
 import { NodeId } from '#shared/base/ids.ts'
 import type { AppContext, AppEnv } from '../context.ts'
-import { openHub } from '../durable-objects.ts'
+import { openHub } from '#worker/protocols/durable-objects.ts'
 import { requireScope } from '../middleware/auth.ts'
 
 export const evidenceRoutes = new Hono<AppEnv>().get(

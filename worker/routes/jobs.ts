@@ -12,14 +12,14 @@ import {
   type BatchStatus,
   type ItemResult,
   type Webhook,
-} from '../batch/protocol.ts'
+} from '#worker/protocols/batch.ts'
 import { reservedBytes } from '../batch/size.ts'
 import { newSecret, readSecret } from '../batch/webhook.ts'
 import { webhookUrlFault } from '../batch/webhook-url.ts'
 import type { AppContext, AppEnv } from '../context.ts'
 import type { CompiledPolicy } from '#shared/policy.ts'
 import { eligibleHubs } from '../dispatch.ts'
-import { openBatch, openTenant } from '../durable-objects.ts'
+import { openBatch, openTenant } from '#worker/protocols/durable-objects.ts'
 import { AskedBatchId, AskedJobId } from '#worker/body/asked-id.ts'
 import { encodeBase64 } from '#worker/platform/base64.ts'
 import { eraseBatch, eraseJob } from '../erasure.ts'

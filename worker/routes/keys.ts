@@ -2,14 +2,14 @@
 import { Hono } from 'hono'
 import { AppError } from '#shared/base/errors.ts'
 import type { AppContext, AppEnv } from '../context.ts'
-import { openTenant } from '../durable-objects.ts'
+import { openTenant } from '#worker/protocols/durable-objects.ts'
 import { parseBody } from '#worker/body/faults.ts'
 import { sealKey } from '#worker/platform/key-seal.ts'
 import { requireScope } from '../middleware/auth.ts'
 import { readBytes, parseJson, readJson } from '../middleware/body.ts'
 import { isAsked, takesQuery } from '../middleware/known-names.ts'
-import { keyIdTenant } from '../tenant/api-key.ts'
-import { KeyRequest, KeyRotation, SCOPES } from '../tenant/protocol.ts'
+import { keyIdTenant } from '#worker/protocols/api-key.ts'
+import { KeyRequest, KeyRotation, SCOPES } from '#worker/protocols/tenant.ts'
 
 const KEY_BODY_BYTES = 4 * 1024
 

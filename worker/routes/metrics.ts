@@ -1,8 +1,8 @@
 /** `GET /metrics` for Prometheus: with the operator's key, or from this machine itself. */
 import { Hono } from 'hono'
 import type { AppContext, AppEnv } from '../context.ts'
-import { openHub } from '../durable-objects.ts'
-import type { HubGauges } from '../hub/protocol.ts'
+import { openHub } from '#worker/protocols/durable-objects.ts'
+import type { HubGauges } from '#worker/protocols/hub.ts'
 import { exposeFamilies, EXPOSITION_TYPE } from '../metrics/exposition.ts'
 import { stateFamilies } from '../metrics/state-metrics.ts'
 import { requireOperatorOrLoopback } from '../middleware/auth.ts'

@@ -3,9 +3,9 @@ import { AppError } from '#shared/base/errors.ts'
 import { MANIFESTS } from '#shared/manifests.ts'
 import { manifestDigest, type ModelManifest } from '#shared/model.ts'
 import type { AppContext } from '../context.ts'
-import { openHub } from '../durable-objects.ts'
+import { openHub } from '#worker/protocols/durable-objects.ts'
 import type { HubConfig } from '#worker/platform/config.ts'
-import type { HubStatus } from '../hub/protocol.ts'
+import type { HubStatus } from '#worker/protocols/hub.ts'
 
 /** @throws {AppError} model_not_found */
 export function findManifest(id: string): ModelManifest {

@@ -2,14 +2,14 @@
 import { Hono } from 'hono'
 import { countryCode } from '#shared/region.ts'
 import type { AppContext, AppEnv } from '../context.ts'
-import { homeOf } from '../durable-objects.ts'
+import { homeOf } from '#worker/protocols/durable-objects.ts'
 import { hubAddress } from '../hub-address.ts'
-import type { NetworkNode } from '../hub/protocol.ts'
-import type { LedgerSummary } from '../ledger/protocol.ts'
+import type { NetworkNode } from '#worker/protocols/hub.ts'
+import type { LedgerSummary } from '#worker/protocols/ledger.ts'
 import { optionalKey } from '../middleware/auth.ts'
 import { observePlace } from '#worker/edge/place.ts'
 import { readLedgers } from '../readiness.ts'
-import { hasScope } from '../tenant/key-grant.ts'
+import { hasScope } from '#worker/protocols/key-grant.ts'
 import { liveHubs } from './models.ts'
 
 export const networkRoutes = new Hono<AppEnv>().get('/v1/network', optionalKey, describeNetwork)

@@ -12,15 +12,15 @@ import {
 } from '#worker/edge/admission.ts'
 import { addressBlock, blockOf } from '#worker/edge/address-block.ts'
 import type { AppContext, AppEnv } from '../context.ts'
-import { openHub, type HubApi } from '../durable-objects.ts'
+import { openHub, type HubApi } from '#worker/protocols/durable-objects.ts'
 import { parseBody } from '#worker/body/faults.ts'
 import { hubAddress } from '../hub-address.ts'
-import { ADMISSION_HEADER, type Admission } from '../hub/protocol.ts'
+import { ADMISSION_HEADER, type Admission } from '#worker/protocols/hub.ts'
 import { optionalKey } from '../middleware/auth.ts'
 import { readJson } from '../middleware/body.ts'
 import { voiceOf } from '#worker/edge/reporter.ts'
 import { clientAddress, observeNode, type NodeSighting } from '#worker/edge/place.ts'
-import { hasScope } from '../tenant/key-grant.ts'
+import { hasScope } from '#worker/protocols/key-grant.ts'
 import { liveHubs } from './models.ts'
 
 const ADMISSION_BODY_BYTES = 4 * 1024

@@ -10,12 +10,17 @@ import { policyFaults } from '#shared/policy-faults.ts'
 import { describePlaces } from '#shared/country-words.ts'
 import { listCountries } from '#shared/region.ts'
 import type { AppContext, AppEnv } from '../context.ts'
-import { canStore, openTenant, homeOf, tenantJurisdiction } from '../durable-objects.ts'
+import {
+  canStore,
+  openTenant,
+  homeOf,
+  tenantJurisdiction,
+} from '#worker/protocols/durable-objects.ts'
 import { eligibleHubs } from '../dispatch.ts'
 import { invalidRequest, parseBody } from '#worker/body/faults.ts'
 import { requireScope } from '../middleware/auth.ts'
 import { readJson } from '../middleware/body.ts'
-import type { PublishedPolicy } from '../tenant/protocol.ts'
+import type { PublishedPolicy } from '#worker/protocols/tenant.ts'
 
 const READERS = ['infer', 'policy', 'audit'] as const
 

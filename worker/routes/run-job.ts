@@ -12,10 +12,10 @@ import type {
   DispatchOutcome,
   DispatchRequest,
   DispatchResult,
-} from '../hub/protocol.ts'
+} from '#worker/protocols/hub.ts'
 import { reserveForJob } from '../middleware/quota.ts'
 import { chooseResidency } from '../middleware/residency.ts'
-import type { OnceJob } from '../tenant/idempotency.ts'
+import type { OnceJob } from '#worker/protocols/idempotency.ts'
 
 export interface PricedWork {
   readonly work: Work

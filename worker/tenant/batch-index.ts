@@ -1,7 +1,7 @@
 /** A tenant's batches by id, so that they can be counted and listed; what they hold is in their own objects. */
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import { BatchId } from '../batch/protocol.ts'
+import { BatchId } from '#worker/protocols/batch.ts'
 import type { TenantDatabase, TenantDeps } from './database.ts'
 
 export interface BatchEntry {

@@ -8,7 +8,13 @@ import type { AuditReader } from './audit-reader.ts'
 import type { Stretch } from './audit-store.ts'
 import type { TenantDatabase } from './database.ts'
 import type { PolicyStore } from './policy-store.ts'
-import type { BundleOpening, BundlePage, BundleQuery, LogPoint, TenantJobs } from './protocol.ts'
+import type {
+  BundleOpening,
+  BundlePage,
+  BundleQuery,
+  LogPoint,
+  TenantJobs,
+} from '#worker/protocols/tenant.ts'
 import type { ReceiptLog } from './receipt-log.ts'
 
 interface BundleSources {

@@ -25,7 +25,7 @@ import {
   type RecordedReceipt,
   type RopaFacts,
   type TenantSnapshot,
-} from './protocol.ts'
+} from '#worker/protocols/tenant.ts'
 
 /** Of tests. */
 const NO_LOG_IDENTITY: LogIdentity = { domain: NO_DOMAIN, seed: undefined }

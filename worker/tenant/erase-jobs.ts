@@ -6,7 +6,7 @@ import { nameHash, type JobId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { commitment } from '#shared/receipt.ts'
 import type { TenantDatabase, TenantDeps } from './database.ts'
-import type { Erased } from './protocol.ts'
+import type { Erased } from '#worker/protocols/tenant.ts'
 
 export interface ErasureRequest {
   /** What the log's entry commits to: the job's id, or that of the batch whose jobs these are. */

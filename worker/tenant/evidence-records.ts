@@ -2,7 +2,7 @@
 import { evidenceHash, EvidenceRecord } from '#shared/evidence.ts'
 import type { SignedReceipt } from '#shared/receipt.ts'
 import type { TenantDatabase } from './database.ts'
-import type { TenantJobs } from './protocol.ts'
+import type { TenantJobs } from '#worker/protocols/tenant.ts'
 
 export const EVIDENCE_TABLE =
   'CREATE TABLE IF NOT EXISTS evidence (hash TEXT PRIMARY KEY, record TEXT NOT NULL, until_ms INTEGER NOT NULL)'

@@ -10,7 +10,7 @@ import type {
   IdempotentRequest,
   KeptAnswer,
   OnceJob,
-} from './idempotency.ts'
+} from '#worker/protocols/idempotency.ts'
 
 export interface IdempotencyStore {
   /** Runs at once, replays at once, or waits for the one who runs. */

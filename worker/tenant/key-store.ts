@@ -2,10 +2,17 @@
 import { AppError } from '#shared/base/errors.ts'
 import { Bytes32, type TenantId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import { hashKey, newApiKey, newKeyId } from './api-key.ts'
+import { hashKey, newApiKey, newKeyId } from '#worker/protocols/api-key.ts'
 import type { Row } from '#worker/platform/storage.ts'
 import type { TenantDatabase, TenantDeps } from './database.ts'
-import type { CreatedKey, KeyInfo, KeyTerms, LiveKey, RotatedKey, Scope } from './protocol.ts'
+import type {
+  CreatedKey,
+  KeyInfo,
+  KeyTerms,
+  LiveKey,
+  RotatedKey,
+  Scope,
+} from '#worker/protocols/tenant.ts'
 
 export interface KeyStore {
   /** @throws {AppError} invalid_request for an expiry that has passed, too_large over the bound of keys */

@@ -5,7 +5,7 @@
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { TenantDatabase, TenantDeps } from './database.ts'
-import { hasScope, lacking, type KeyGrant } from './key-grant.ts'
+import { hasScope, lacking, type KeyGrant } from '#worker/protocols/key-grant.ts'
 import type { KeyStore } from './key-store.ts'
 import {
   KeyRequest,
@@ -13,7 +13,7 @@ import {
   type KeyChange,
   type KeyInfo,
   type RotatedKey,
-} from './protocol.ts'
+} from '#worker/protocols/tenant.ts'
 
 export interface OwnKeys {
   create(by: string, request: KeyRequest): Promise<CreatedKey>

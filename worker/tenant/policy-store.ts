@@ -6,7 +6,7 @@ import { Policy } from '#shared/policy.ts'
 import { DEFAULT_POLICY } from '#shared/policy-draft.ts'
 import type { Row } from '#worker/platform/storage.ts'
 import type { TenantDatabase, TenantDeps } from './database.ts'
-import type { PublishedPolicy, TenantSnapshot } from './protocol.ts'
+import type { PublishedPolicy, TenantSnapshot } from '#worker/protocols/tenant.ts'
 
 export interface PolicyStore {
   /** The next version; the same content again is the same version. */

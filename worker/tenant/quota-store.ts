@@ -1,7 +1,12 @@
 /** A tenant's quota: what of each window has been handed out to isolates. */
 import { LIMITS } from '#shared/base/limits.ts'
 import type { TenantDatabase, TenantDeps } from './database.ts'
-import { Quota, type QuotaLease, type QuotaState, type SpendLease } from './quota.ts'
+import {
+  Quota,
+  type QuotaLease,
+  type QuotaState,
+  type SpendLease,
+} from '#worker/protocols/quota.ts'
 
 export interface QuotaStore {
   leaseRequests(): QuotaLease

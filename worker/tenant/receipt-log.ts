@@ -9,7 +9,7 @@ import type { TenantDatabase, TenantDeps } from './database.ts'
 import { countPlacement, PLACEMENTS_TABLE } from './placements.ts'
 import { deleteReceipt, eraseJobs } from './erase-jobs.ts'
 import { EVIDENCE_TABLE, keepEvidence, readEvidence } from './evidence-records.ts'
-import type { Erased, RecordedReceipt, TenantJobs } from './protocol.ts'
+import type { Erased, RecordedReceipt, TenantJobs } from '#worker/protocols/tenant.ts'
 
 const DAY_MS = 86_400_000
 

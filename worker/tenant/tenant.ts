@@ -4,12 +4,16 @@ import type { AuditDetail } from '#shared/audit/entries.ts'
 import type { Bytes32, JobId } from '#shared/base/ids.ts'
 import { randomBytes } from '#shared/base/ids.ts'
 import type { Policy } from '#shared/policy.ts'
-import type { BatchId } from '../batch/protocol.ts'
+import type { BatchId } from '#worker/protocols/batch.ts'
 import type { BatchPlace } from './batch-index.ts'
 import { readLogIdentity } from './log-identity.ts'
 import type { AuditQuery, Stretch } from './audit-store.ts'
 import { createTenantCore, type TenantCore } from './core.ts'
-import type { IdempotencyHold, IdempotentRequest, KeptAnswer } from './idempotency.ts'
+import type {
+  IdempotencyHold,
+  IdempotentRequest,
+  KeptAnswer,
+} from '#worker/protocols/idempotency.ts'
 import type {
   BundlePage,
   BundleQuery,
@@ -18,8 +22,8 @@ import type {
   NewKey,
   RecordedReceipt,
   TenantApi,
-} from './protocol.ts'
-import type { Quota } from './quota.ts'
+} from '#worker/protocols/tenant.ts'
+import type { Quota } from '#worker/protocols/quota.ts'
 
 export class Tenant extends DurableObject<Env> implements TenantApi {
   readonly #core: TenantCore

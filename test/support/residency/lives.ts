@@ -13,7 +13,7 @@ import { createSigner, generateSigningKey, type Signer } from '#shared/base/sign
 import type { Config } from '#worker/platform/config.ts'
 import { dispatch, dispatchStream } from '#worker/dispatch.ts'
 import type { Member } from '#worker/hub/directory.ts'
-import type { DispatchRequest } from '#worker/hub/protocol.ts'
+import type { DispatchRequest } from '#worker/protocols/hub.ts'
 import { TENANT } from '../policies.ts'
 import { createRandom, type Random } from '../random.ts'
 import { drawNarrowing, drawNode, drawPolicy, oneOf, type DrawnNode } from './draw.ts'

@@ -11,7 +11,7 @@ import type { NodeTrust } from '#shared/policy.ts'
 import { NodesWord } from '#p2p/wire-error.ts'
 import { createKernelBans, type KernelAttempt } from '#worker/hub/kernel-bans.ts'
 import { createKernelRegister } from '#worker/kernels/register.ts'
-import type { KernelRegisterApi } from '#worker/kernels/protocol.ts'
+import type { KernelRegisterApi } from '#worker/protocols/kernels.ts'
 import { kernelJob } from '#test/support/engine-jobs.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 

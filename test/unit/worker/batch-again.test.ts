@@ -5,12 +5,12 @@ import { silentLog } from '#shared/base/log.ts'
 import { asPolicy } from '#test/support/as-policy.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 import { createApp } from '#worker/app.ts'
-import type { BatchSpec } from '#worker/batch/protocol.ts'
+import type { BatchSpec } from '#worker/protocols/batch.ts'
 import type { ObjectNamespace, WorkerEnv } from '#worker/platform/config.ts'
 import { createIsolate } from '#worker/isolate.ts'
 import { sealKey } from '#worker/platform/key-seal.ts'
 import { createTenantCore } from '#worker/tenant/core.ts'
-import type { TenantApi } from '#worker/tenant/protocol.ts'
+import type { TenantApi } from '#worker/protocols/tenant.ts'
 
 // The build puts a literal in its place.
 beforeAll(() => void vi.stubGlobal('__SIMULATED_PLACES__', false))

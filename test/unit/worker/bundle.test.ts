@@ -13,7 +13,7 @@ import { createReceiptMaker, type ReceiptMaker } from '#test/support/receipts.ts
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 import { bundleText, openBundle, type BundleSource } from '#worker/collect-bundle.ts'
 import { createTenantCore, type TenantCore } from '#worker/tenant/core.ts'
-import type { TenantApi } from '#worker/tenant/protocol.ts'
+import type { TenantApi } from '#worker/protocols/tenant.ts'
 
 const DOMAIN = { chainId: 31_337, verifyingContract: `0x${'5e'.repeat(20)}` } as const
 const START_MS = 1_800_000_000_000

@@ -9,7 +9,7 @@ import { sealRequest } from '#worker/idempotency-key.ts'
 import { createIsolate } from '#worker/isolate.ts'
 import { sealKey } from '#worker/platform/key-seal.ts'
 import { createTenantCore } from '#worker/tenant/core.ts'
-import type { TenantApi } from '#worker/tenant/protocol.ts'
+import type { TenantApi } from '#worker/protocols/tenant.ts'
 
 // The build puts a literal in its place.
 beforeAll(() => void vi.stubGlobal('__SIMULATED_PLACES__', false))

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { toAppError } from '#shared/base/errors.ts'
 import { eligibleHubs } from '#worker/dispatch.ts'
 import type { ObjectNamespace } from '#worker/platform/config.ts'
-import { canStore, openObject, tenantJurisdiction } from '#worker/durable-objects.ts'
+import { canStore, openObject, tenantJurisdiction } from '#worker/protocols/durable-objects.ts'
 
 /** Says which object was opened, and where. */
 function namespace(place: string): ObjectNamespace {

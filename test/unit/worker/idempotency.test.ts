@@ -5,7 +5,7 @@ import { LIMITS } from '#shared/base/limits.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 import { parseIdempotencyKey, sealRequest } from '#worker/idempotency-key.ts'
 import { createTenantCore } from '#worker/tenant/core.ts'
-import type { IdempotencyHold, IdempotencyVerdict } from '#worker/tenant/idempotency.ts'
+import type { IdempotencyHold, IdempotencyVerdict } from '#worker/protocols/idempotency.ts'
 
 const request = { key: `0x${'1'.repeat(64)}`, fingerprint: `0x${'2'.repeat(64)}` } as const
 const answer = { status: 200, headers: { 'x-a': 'b' }, body: new Uint8Array([1, 2, 3]) }

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { manifestDigest } from '#shared/model.ts'
 import { describeModel } from '#worker/formats/models-list.ts'
 import { ListedModelReply } from '#worker/formats/replies.ts'
-import { NetworkNode } from '#worker/hub/protocol.ts'
+import { NetworkNode } from '#worker/protocols/hub.ts'
 import { EMBEDDING_MANIFEST } from '../../support/manifests.ts'
 
 const digest = manifestDigest(EMBEDDING_MANIFEST)

@@ -4,9 +4,9 @@ import { describe, expect, it } from 'vitest'
 import { toAppError } from '#shared/base/errors.ts'
 import { randomBytes, TenantId } from '#shared/base/ids.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
-import { createQuotaLeases } from '#worker/quota-leases.ts'
+import { createQuotaLeases } from '#worker/protocols/quota-leases.ts'
 import { createTenantCore } from '#worker/tenant/core.ts'
-import { Quota } from '#worker/tenant/quota.ts'
+import { Quota } from '#worker/protocols/quota.ts'
 
 const acme = TenantId.parse('acme')
 const MINUTE_MS = 60_000

@@ -11,7 +11,7 @@ import type { ObjectNamespace, WorkerEnv } from '#worker/platform/config.ts'
 import { createIsolate } from '#worker/isolate.ts'
 import type { LedgerChain } from '#worker/ledger/chain.ts'
 import { createLedgerCore, type LedgerCore } from '#worker/ledger/core.ts'
-import type { FaultCode } from '#worker/ledger/fault.ts'
+import type { FaultCode } from '#worker/protocols/ledger-fault.ts'
 import { AppError } from '#shared/base/errors.ts'
 import * as replies from '#worker/formats/replies.ts'
 

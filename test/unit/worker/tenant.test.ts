@@ -6,7 +6,7 @@ import { LIMITS } from '#shared/base/limits.ts'
 import { DEFAULT_POLICY } from '#shared/policy-draft.ts'
 import { createReceiptMaker } from '#test/support/receipts.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
-import { hashKey, keyIdTenant, keyTenant } from '#worker/tenant/api-key.ts'
+import { hashKey, keyIdTenant, keyTenant } from '#worker/protocols/api-key.ts'
 import { createTenantCore } from '#worker/tenant/core.ts'
 import { asPolicy } from '#test/support/as-policy.ts'
 

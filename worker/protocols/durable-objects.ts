@@ -10,12 +10,12 @@ import type { Bytes32, JobId, NodeId, TenantId } from '#shared/base/ids.ts'
 import type { Jurisdiction } from '#shared/policy.ts'
 import type { ReceiptDocument } from '#shared/receipt.ts'
 import type { PublicKey } from '#shared/base/signature.ts'
-import { batchJurisdiction, type BatchApi, type BatchId } from './batch/protocol.ts'
+import { batchJurisdiction, type BatchApi, type BatchId } from './batch.ts'
 import type { Config, ObjectNamespace, WorkerEnv } from '#worker/platform/config.ts'
-import type { HubGauges, HubStatus, NodeStanding } from './hub/protocol.ts'
-import type { KernelRegisterApi } from './kernels/protocol.ts'
-import type { LedgerApi } from './ledger/protocol.ts'
-import type { TenantApi } from './tenant/protocol.ts'
+import type { HubGauges, HubStatus, NodeStanding } from './hub.ts'
+import type { KernelRegisterApi } from './kernels.ts'
+import type { LedgerApi } from './ledger.ts'
+import type { TenantApi } from './tenant.ts'
 
 /** What the Worker calls on a Hub. */
 export interface HubApi {

@@ -1,7 +1,7 @@
 /** The parts of tenants' quotas that one isolate holds: counted down here, so that a warm request asks no tenant. */
 import { AppError } from '#shared/base/errors.ts'
 import type { TenantId } from '#shared/base/ids.ts'
-import type { QuotaLease, SpendLease } from './tenant/quota.ts'
+import type { QuotaLease, SpendLease } from './quota.ts'
 
 /** Where a tenant stands, as the RateLimit headers say it. */
 export interface QuotaStanding {

@@ -13,17 +13,17 @@ import { Address, TenantId, type Bytes32, type JobId } from '#shared/base/ids.ts
 import { LIMITS } from '#shared/base/limits.ts'
 import { NetworkId, type CompiledPolicy, type Policy } from '#shared/policy.ts'
 import type { SignedReceipt } from '#shared/receipt.ts'
-import type { BatchId } from '../batch/protocol.ts'
-import type { SignedCheckpoint } from './audit-reader.ts'
-import type { AuditPage, AuditQuery, Stretch } from './audit-store.ts'
-import type { BatchEntry, BatchPlace } from './batch-index.ts'
+import type { BatchId } from './batch.ts'
+import type { SignedCheckpoint } from '#worker/tenant/audit-reader.ts'
+import type { AuditPage, AuditQuery, Stretch } from '#worker/tenant/audit-store.ts'
+import type { BatchEntry, BatchPlace } from '#worker/tenant/batch-index.ts'
 import type {
   IdempotencyHold,
   IdempotencyVerdict,
   IdempotentRequest,
   KeptAnswer,
 } from './idempotency.ts'
-import type { Placement } from './placements.ts'
+import type { Placement } from '#worker/tenant/placements.ts'
 import type { Quota, QuotaLease, QuotaState, SpendLease } from './quota.ts'
 
 /** What a key may do. `admin` may do what `policy` and `audit` may; `node` only vouches for nodes. */

@@ -2,7 +2,7 @@
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { readRefusal } from './steering.ts'
-import { DispatchOutcome, DispatchRequest, type DispatchResult } from './protocol.ts'
+import { DispatchOutcome, DispatchRequest, type DispatchResult } from './hub.ts'
 
 const MAX_BODY_BYTES = LIMITS.hubPayloadBytes
 

@@ -2,7 +2,7 @@
 import { concatBytes } from 'viem'
 import { AppError, errorCode } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import { DispatchHead, DispatchOutcome } from './protocol.ts'
+import { DispatchHead, DispatchOutcome } from './hub.ts'
 import { packRefusal, readRefusal } from './steering.ts'
 
 /** Where a hub puts an answer's bytes while a node still computes. */
