@@ -2,7 +2,7 @@
 import { Hono } from 'hono'
 import { cors } from 'hono/cors'
 import { AppError } from '#shared/base/errors.ts'
-import type { AppContext, AppEnv, Isolate } from './context.ts'
+import type { AppContext, AppEnv, Isolate } from '#worker/gate/context.ts'
 import { developmentHost, oneHost } from './middleware/development-host.ts'
 import { knownHeaders, knownQuery } from './middleware/known-names.ts'
 import { answerProblem } from './middleware/problem.ts'

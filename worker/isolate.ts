@@ -2,13 +2,13 @@
 import { randomBytes } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { createLog } from '#shared/base/log.ts'
-import { createBodyRoom } from './body-room.ts'
-import type { Isolate } from './context.ts'
-import { createKeyUses } from './key-uses.ts'
-import { createTenantCache } from './middleware/tenant-cache.ts'
+import { createBodyRoom } from '#worker/gate/body-room.ts'
+import type { Isolate } from '#worker/gate/context.ts'
+import { createKeyUses } from '#worker/gate/key-uses.ts'
+import { createTenantCache } from '#worker/gate/tenant-cache.ts'
 import { createRequestMetrics } from './metrics/request-metrics.ts'
 import { createQuotaLeases } from '#worker/protocols/quota-leases.ts'
-import { createRefusalLog } from './refusal-log.ts'
+import { createRefusalLog } from '#worker/gate/refusal-log.ts'
 import { createRateLimit } from '#worker/platform/rate-limit.ts'
 
 export function createIsolate(nowMs: () => number = () => Date.now()): Isolate {

@@ -1,7 +1,7 @@
 /** Whether this deployment is ready, part by part: each says what is wrong with it, in words. */
 import type { Jurisdiction } from '#shared/policy.ts'
 import type { Config } from '#worker/platform/config.ts'
-import type { AppContext } from './context.ts'
+import type { AppContext } from '#worker/gate/context.ts'
 import { homeOf, openLedger } from '#worker/protocols/durable-objects.ts'
 import type { LedgerHealth } from '#worker/protocols/ledger.ts'
 import { liveHubs, type LiveHub } from './routes/models.ts'

@@ -1,7 +1,7 @@
 /** The host that a request names: one, well formed; in a development build a name of this machine. */
 import { createMiddleware } from 'hono/factory'
 import { AppError } from '#shared/base/errors.ts'
-import type { AppEnv } from '../context.ts'
+import type { AppEnv } from '#worker/gate/context.ts'
 
 declare const __SIMULATED_PLACES__: boolean
 

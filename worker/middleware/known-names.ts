@@ -7,7 +7,7 @@ import { createMiddleware } from 'hono/factory'
 import { matchedRoutes } from 'hono/route'
 import type { FieldFault } from '#shared/base/errors.ts'
 import { memoize } from '#shared/base/memoize.ts'
-import type { AppContext, AppEnv } from '../context.ts'
+import type { AppContext, AppEnv } from '#worker/gate/context.ts'
 import { invalidRequest, toPointer } from '#worker/body/faults.ts'
 import { nearestName, notKnown, plainName, wordsOf } from '#worker/body/near-names.ts'
 

@@ -1,6 +1,6 @@
 /** Anything thrown becomes one problem document, which OpenAI's clients read too. */
 import { ERRORS, toAppError, toProblem } from '#shared/base/errors.ts'
-import type { AppContext } from '../context.ts'
+import type { AppContext } from '#worker/gate/context.ts'
 
 const RETRY_AFTER_SECONDS = 1
 

@@ -3,7 +3,7 @@ import { createMiddleware } from 'hono/factory'
 import { routePath } from 'hono/route'
 import { newRequestId } from '#shared/base/ids.ts'
 import { readConfig } from '#worker/platform/config.ts'
-import type { AppContext, AppEnv, Isolate } from '../context.ts'
+import type { AppContext, AppEnv, Isolate } from '#worker/gate/context.ts'
 import { childContext, formatTraceparent } from '../trace-context.ts'
 
 /** A client may bring its own id, if it is short and plain enough for a log line and a header. */

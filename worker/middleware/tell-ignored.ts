@@ -1,5 +1,5 @@
 /** `x-littoral-ignored`: members of the body that were not known and had no effect. */
-import type { AppContext } from '../context.ts'
+import type { AppContext } from '#worker/gate/context.ts'
 import type { OpenBody } from '#worker/body/open-body.ts'
 
 export const IGNORED_HEADER = 'x-littoral-ignored'

@@ -6,7 +6,7 @@ import { AppError } from '#shared/base/errors.ts'
 import { Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { bundleText, openBundle, type BundleSource } from '../collect-bundle.ts'
-import type { AppContext, AppEnv } from '../context.ts'
+import type { AppContext, AppEnv } from '#worker/gate/context.ts'
 import { openTenant } from '#worker/protocols/durable-objects.ts'
 import { AskedJobId } from '#worker/body/asked-id.ts'
 import {
@@ -19,7 +19,7 @@ import {
 } from '../formats/audit.ts'
 import { CSV_HEAD, toCsvLine, toJsonLine } from '../formats/audit-lines.ts'
 import { parseBody } from '#worker/body/faults.ts'
-import { requireScope } from '../middleware/auth.ts'
+import { requireScope } from '#worker/gate/auth.ts'
 import { takesQuery } from '../middleware/known-names.ts'
 import type { BundlePage, TenantApi } from '#worker/protocols/tenant.ts'
 

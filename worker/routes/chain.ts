@@ -1,7 +1,7 @@
 /** `GET /v1/chain`: where this deployment settles, for those who check it against the chain themselves. */
 import { Hono } from 'hono'
 import { readPublicChain } from '#worker/platform/public-chain.ts'
-import type { AppContext, AppEnv } from '../context.ts'
+import type { AppContext, AppEnv } from '#worker/gate/context.ts'
 import { AppError } from '#shared/base/errors.ts'
 
 export const chainRoutes = new Hono<AppEnv>().get('/v1/chain', showChain)

@@ -1,10 +1,10 @@
 /** `POST /v1/chat/completions`, as OpenAI's clients call it. */
 import { Hono } from 'hono'
-import type { AppContext, AppEnv } from '../context.ts'
+import type { AppContext, AppEnv } from '#worker/gate/context.ts'
 import { CHAT_DIALECT } from '../formats/chat-answer.ts'
 import { decodeChat, parseChat } from '../formats/chat.ts'
-import { readJson } from '../middleware/body.ts'
-import { inference } from '../middleware/inference.ts'
+import { readJson } from '#worker/gate/body.ts'
+import { inference } from '#worker/gate/inference.ts'
 import { tellIgnored } from '../middleware/tell-ignored.ts'
 import { findManifest } from './models.ts'
 import { answerText } from './text.ts'

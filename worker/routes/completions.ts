@@ -1,10 +1,10 @@
 /** `POST /v1/completions`: a bare prompt, continued. */
 import { Hono } from 'hono'
-import type { AppContext, AppEnv } from '../context.ts'
+import type { AppContext, AppEnv } from '#worker/gate/context.ts'
 import { COMPLETION_DIALECT } from '../formats/completions-answer.ts'
 import { decodeCompletion, parseCompletion } from '../formats/completions.ts'
-import { readJson } from '../middleware/body.ts'
-import { inference } from '../middleware/inference.ts'
+import { readJson } from '#worker/gate/body.ts'
+import { inference } from '#worker/gate/inference.ts'
 import { tellIgnored } from '../middleware/tell-ignored.ts'
 import { findManifest } from './models.ts'
 import { answerText } from './text.ts'

@@ -1,12 +1,12 @@
 /** `/v1/compliance`: what the law asks to be shown, from what is so. */
 import { Hono } from 'hono'
 import { z } from 'zod'
-import type { AppContext, AppEnv } from '../context.ts'
+import type { AppContext, AppEnv } from '#worker/gate/context.ts'
 import { groupFacts } from '#shared/region-notes.ts'
 import { homeOf, openTenant } from '#worker/protocols/durable-objects.ts'
 import { parseBody } from '#worker/body/faults.ts'
 import type { JurisdictionsReply } from '../formats/jurisdictions.ts'
-import { requireScope } from '../middleware/auth.ts'
+import { requireScope } from '#worker/gate/auth.ts'
 import { takesQuery } from '../middleware/known-names.ts'
 import { recordAsCsv, recordOfProcessing } from '../record-of-processing.ts'
 

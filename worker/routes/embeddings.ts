@@ -2,7 +2,7 @@
 import { Hono } from 'hono'
 import { manifestDigest } from '#shared/model.ts'
 import { countUnits } from '#shared/tensor.ts'
-import type { AppContext, AppEnv } from '../context.ts'
+import type { AppContext, AppEnv } from '#worker/gate/context.ts'
 import { littoralMember } from '../formats/chat-dialect.ts'
 import {
   decodeEmbeddings,
@@ -12,8 +12,8 @@ import {
   type EmbeddingsResponse,
 } from '../formats/embeddings.ts'
 import { parseOpenBody } from '#worker/body/open-body.ts'
-import { readJson } from '../middleware/body.ts'
-import { inference } from '../middleware/inference.ts'
+import { readJson } from '#worker/gate/body.ts'
+import { inference } from '#worker/gate/inference.ts'
 import { tellIgnored } from '../middleware/tell-ignored.ts'
 import { findManifest } from './models.ts'
 import { runJob } from './run-job.ts'

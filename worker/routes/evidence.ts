@@ -2,9 +2,9 @@
 import { Hono } from 'hono'
 import { AppError } from '#shared/base/errors.ts'
 import { NodeId } from '#shared/base/ids.ts'
-import type { AppContext, AppEnv } from '../context.ts'
+import type { AppContext, AppEnv } from '#worker/gate/context.ts'
 import { openHub } from '#worker/protocols/durable-objects.ts'
-import { requireScope } from '../middleware/auth.ts'
+import { requireScope } from '#worker/gate/auth.ts'
 
 export const evidenceRoutes = new Hono<AppEnv>().get(
   '/v1/nodes/:id/evidence',

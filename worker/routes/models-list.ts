@@ -1,9 +1,9 @@
 /** `GET /v1/models`: OpenAI's list of models, with where and how warm each is beside it. */
 import { Hono } from 'hono'
 import { MANIFESTS } from '#shared/manifests.ts'
-import type { AppContext, AppEnv } from '../context.ts'
+import type { AppContext, AppEnv } from '#worker/gate/context.ts'
 import { describeModel } from '../formats/models-list.ts'
-import { optionalKey } from '../middleware/auth.ts'
+import { optionalKey } from '#worker/gate/auth.ts'
 import { findManifest, liveHubs } from './models.ts'
 
 export const modelsListRoutes = new Hono<AppEnv>()

@@ -2,7 +2,7 @@
 import { AppError } from '#shared/base/errors.ts'
 import { MANIFESTS } from '#shared/manifests.ts'
 import { manifestDigest, type ModelManifest } from '#shared/model.ts'
-import type { AppContext } from '../context.ts'
+import type { AppContext } from '#worker/gate/context.ts'
 import { openHub } from '#worker/protocols/durable-objects.ts'
 import type { HubConfig } from '#worker/platform/config.ts'
 import type { HubStatus } from '#worker/protocols/hub.ts'

@@ -1,6 +1,6 @@
 /** OpenAI's API as far as Littoral has it; one file a route. */
 import { Hono } from 'hono'
-import type { AppEnv } from '../context.ts'
+import type { AppEnv } from '#worker/gate/context.ts'
 import { chatRoutes } from './chat.ts'
 import { completionsRoutes } from './completions.ts'
 import { embeddingsRoutes } from './embeddings.ts'

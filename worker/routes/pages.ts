@@ -4,7 +4,7 @@ import { AppError } from '#shared/base/errors.ts'
 import { MANIFESTS } from '#shared/manifests.ts'
 import { sourceOrigins } from '#shared/model-source.ts'
 import { parseRange, sliceBody } from '../byte-range.ts'
-import type { AppContext, AppEnv } from '../context.ts'
+import type { AppContext, AppEnv } from '#worker/gate/context.ts'
 import { readPublicChain } from '#worker/platform/public-chain.ts'
 
 const CONTENT_TYPES: Readonly<Record<string, string>> = {

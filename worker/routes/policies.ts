@@ -9,7 +9,7 @@ import { groupNotes } from '#shared/region-notes.ts'
 import { policyFaults } from '#shared/policy-faults.ts'
 import { describePlaces } from '#shared/country-words.ts'
 import { listCountries } from '#shared/region.ts'
-import type { AppContext, AppEnv } from '../context.ts'
+import type { AppContext, AppEnv } from '#worker/gate/context.ts'
 import {
   canStore,
   openTenant,
@@ -18,8 +18,8 @@ import {
 } from '#worker/protocols/durable-objects.ts'
 import { eligibleHubs } from '../dispatch.ts'
 import { invalidRequest, parseBody } from '#worker/body/faults.ts'
-import { requireScope } from '../middleware/auth.ts'
-import { readJson } from '../middleware/body.ts'
+import { requireScope } from '#worker/gate/auth.ts'
+import { readJson } from '#worker/gate/body.ts'
 import type { PublishedPolicy } from '#worker/protocols/tenant.ts'
 
 const READERS = ['infer', 'policy', 'audit'] as const

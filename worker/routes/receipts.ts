@@ -5,13 +5,13 @@ import { AppError } from '#shared/base/errors.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
 import type { ReceiptDocument, SignedReceipt } from '#shared/receipt.ts'
 import type { Config, HubConfig } from '#worker/platform/config.ts'
-import type { AppContext, AppEnv } from '../context.ts'
+import type { AppContext, AppEnv } from '#worker/gate/context.ts'
 import { openHub, openLedger, openTenant, homeOf } from '#worker/protocols/durable-objects.ts'
 import { AskedBytes32 } from '#worker/body/asked-id.ts'
 import { parseBody } from '#worker/body/faults.ts'
 import { takesQuery } from '../middleware/known-names.ts'
 import type { LedgerApi } from '#worker/protocols/ledger.ts'
-import { requireScope } from '../middleware/auth.ts'
+import { requireScope } from '#worker/gate/auth.ts'
 
 const AskedKey = z.strictObject({ x: AskedBytes32, y: AskedBytes32 })
 

@@ -4,7 +4,7 @@ import { newJobId, type JobId } from '#shared/base/ids.ts'
 import type { Work } from '#shared/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { countryCode } from '#shared/region.ts'
-import type { AppContext } from '../context.ts'
+import type { AppContext } from '#worker/gate/context.ts'
 import { dispatch, dispatchStream } from '../dispatch.ts'
 import type { ResidencyChoice } from '#worker/body/residency.ts'
 import type {
@@ -13,8 +13,8 @@ import type {
   DispatchRequest,
   DispatchResult,
 } from '#worker/protocols/hub.ts'
-import { reserveForJob } from '../middleware/quota.ts'
-import { chooseResidency } from '../middleware/residency.ts'
+import { reserveForJob } from '#worker/gate/quota.ts'
+import { chooseResidency } from '#worker/gate/residency.ts'
 import type { OnceJob } from '#worker/protocols/idempotency.ts'
 
 export interface PricedWork {

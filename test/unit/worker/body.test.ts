@@ -3,10 +3,10 @@ import { Hono } from 'hono'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { toAppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import { BODY_ROOM } from '#worker/body-room.ts'
-import type { AppEnv } from '#worker/context.ts'
+import { BODY_ROOM } from '#worker/gate/body-room.ts'
+import type { AppEnv } from '#worker/gate/context.ts'
 import { createIsolate } from '#worker/isolate.ts'
-import { readJson } from '#worker/middleware/body.ts'
+import { readJson } from '#worker/gate/body.ts'
 
 type Body = string | Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>
 

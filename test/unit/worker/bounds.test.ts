@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { toAppError } from '#shared/base/errors.ts'
 import { TenantId } from '#shared/base/ids.ts'
-import { createTenantCache } from '#worker/middleware/tenant-cache.ts'
+import { createTenantCache } from '#worker/gate/tenant-cache.ts'
 import { createRateLimit } from '#worker/platform/rate-limit.ts'
 
 describe('a rate limit', () => {

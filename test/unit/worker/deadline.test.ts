@@ -1,7 +1,7 @@
 /** `x-littoral-deadline-ms` as a header value. */
 import { describe, expect, it } from 'vitest'
 import { toAppError } from '#shared/base/errors.ts'
-import { parseDeadline } from '#worker/middleware/deadline.ts'
+import { parseDeadline } from '#worker/gate/deadline.ts'
 
 describe('a deadline', () => {
   it.each([

@@ -1,5 +1,5 @@
 /** Work that must go on when the caller has left, or when its answer is already on the way. */
-import type { AppContext } from '../context.ts'
+import type { AppContext } from './context.ts'
 
 export function keepAlive(c: AppContext, work: Promise<unknown>): void {
   const quiet = work.catch((cause: unknown) => {

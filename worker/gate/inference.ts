@@ -1,6 +1,6 @@
 /** What stands before every route that runs a job: key, place of entry, deadline and quota with the body unread, then the idempotency key. */
 import { createMiddleware } from 'hono/factory'
-import type { AppEnv } from '../context.ts'
+import type { AppEnv } from './context.ts'
 import { auditRefusals } from './audit-refusals.ts'
 import { requireScope } from './auth.ts'
 import { DEADLINE_HEADER, parseDeadline } from './deadline.ts'

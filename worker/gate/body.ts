@@ -2,8 +2,8 @@
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { concatBytes } from 'viem'
-import type { BodyHold } from '../body-room.ts'
-import type { AppContext } from '../context.ts'
+import type { BodyHold } from './body-room.ts'
+import type { AppContext } from './context.ts'
 import { clientAddress } from '#worker/edge/place.ts'
 
 /** @throws {AppError} as `readBytes`, and invalid_request for what is not JSON */

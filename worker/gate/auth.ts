@@ -2,7 +2,7 @@
 import { createMiddleware } from 'hono/factory'
 import { AppError } from '#shared/base/errors.ts'
 import type { TenantId } from '#shared/base/ids.ts'
-import type { AppContext, AppEnv, Caller } from '../context.ts'
+import type { AppContext, AppEnv, Caller } from './context.ts'
 import { equalSecret, equalText } from '#worker/platform/constant-time.ts'
 import { openTenant } from '#worker/protocols/durable-objects.ts'
 import { unsealKey } from '#worker/platform/key-seal.ts'

@@ -1,7 +1,7 @@
 /** Writes what was refused, and by which rule, into the tenant's audit log, behind the answer. */
 import { createMiddleware } from 'hono/factory'
 import { errorCode, toAppError, type ErrorCode } from '#shared/base/errors.ts'
-import type { AppEnv } from '../context.ts'
+import type { AppEnv } from './context.ts'
 import { openTenant } from '#worker/protocols/durable-objects.ts'
 import { keepAlive } from './keep-alive.ts'
 
