@@ -20,7 +20,7 @@ import {
 import { CSV_HEAD, toCsvLine, toJsonLine } from '../formats/audit-lines.ts'
 import { parseBody } from '#worker/body/faults.ts'
 import { requireScope } from '#worker/gate/auth.ts'
-import { takesQuery } from '../middleware/known-names.ts'
+import { takesQuery } from '#worker/http/known-names.ts'
 import type { BundlePage, TenantApi } from '#worker/protocols/tenant.ts'
 
 export const auditRoutes = new Hono<AppEnv>()

@@ -5,7 +5,7 @@ import { CHAT_DIALECT } from '../formats/chat-answer.ts'
 import { decodeChat, parseChat } from '../formats/chat.ts'
 import { readJson } from '#worker/gate/body.ts'
 import { inference } from '#worker/gate/inference.ts'
-import { tellIgnored } from '../middleware/tell-ignored.ts'
+import { tellIgnored } from '#worker/http/tell-ignored.ts'
 import { findManifest } from './models.ts'
 import { answerText } from './text.ts'
 

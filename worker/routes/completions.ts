@@ -5,7 +5,7 @@ import { COMPLETION_DIALECT } from '../formats/completions-answer.ts'
 import { decodeCompletion, parseCompletion } from '../formats/completions.ts'
 import { readJson } from '#worker/gate/body.ts'
 import { inference } from '#worker/gate/inference.ts'
-import { tellIgnored } from '../middleware/tell-ignored.ts'
+import { tellIgnored } from '#worker/http/tell-ignored.ts'
 import { findManifest } from './models.ts'
 import { answerText } from './text.ts'
 

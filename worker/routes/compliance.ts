@@ -7,7 +7,7 @@ import { homeOf, openTenant } from '#worker/protocols/durable-objects.ts'
 import { parseBody } from '#worker/body/faults.ts'
 import type { JurisdictionsReply } from '../formats/jurisdictions.ts'
 import { requireScope } from '#worker/gate/auth.ts'
-import { takesQuery } from '../middleware/known-names.ts'
+import { takesQuery } from '#worker/http/known-names.ts'
 import { recordAsCsv, recordOfProcessing } from '../record-of-processing.ts'
 
 export const complianceRoutes = new Hono<AppEnv>()

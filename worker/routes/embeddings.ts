@@ -14,7 +14,7 @@ import {
 import { parseOpenBody } from '#worker/body/open-body.ts'
 import { readJson } from '#worker/gate/body.ts'
 import { inference } from '#worker/gate/inference.ts'
-import { tellIgnored } from '../middleware/tell-ignored.ts'
+import { tellIgnored } from '#worker/http/tell-ignored.ts'
 import { findManifest } from './models.ts'
 import { runJob } from './run-job.ts'
 

@@ -7,7 +7,7 @@ import { parseBody } from '#worker/body/faults.ts'
 import { sealKey } from '#worker/platform/key-seal.ts'
 import { requireScope } from '#worker/gate/auth.ts'
 import { readBytes, parseJson, readJson } from '#worker/gate/body.ts'
-import { isAsked, takesQuery } from '../middleware/known-names.ts'
+import { isAsked, takesQuery } from '#worker/http/known-names.ts'
 import { keyIdTenant } from '#worker/protocols/api-key.ts'
 import { KeyRequest, KeyRotation, SCOPES } from '#worker/protocols/tenant.ts'
 

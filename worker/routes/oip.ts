@@ -11,9 +11,9 @@ import { checkNamed, checkWanted, decodeInfer, encodeInfer, InferRequest } from 
 import { optionalKey } from '#worker/gate/auth.ts'
 import { parseJson, readBytes } from '#worker/gate/body.ts'
 import { inference } from '#worker/gate/inference.ts'
-import { answerProblem } from '../middleware/problem.ts'
+import { answerProblem } from '#worker/http/problem.ts'
 import { readinessOf, readState } from '../readiness.ts'
-import { tellIgnored } from '../middleware/tell-ignored.ts'
+import { tellIgnored } from '#worker/http/tell-ignored.ts'
 import { countServing, findManifest, liveHubs } from './models.ts'
 import { runJob } from './run-job.ts'
 

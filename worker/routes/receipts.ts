@@ -9,7 +9,7 @@ import type { AppContext, AppEnv } from '#worker/gate/context.ts'
 import { openHub, openLedger, openTenant, homeOf } from '#worker/protocols/durable-objects.ts'
 import { AskedBytes32 } from '#worker/body/asked-id.ts'
 import { parseBody } from '#worker/body/faults.ts'
-import { takesQuery } from '../middleware/known-names.ts'
+import { takesQuery } from '#worker/http/known-names.ts'
 import type { LedgerApi } from '#worker/protocols/ledger.ts'
 import { requireScope } from '#worker/gate/auth.ts'
 

@@ -7,7 +7,7 @@ import type { AppContext } from '#worker/gate/context.ts'
 import { closeText, type TextAbout, type TextDialect } from '../formats/chat-dialect.ts'
 import type { PricedText } from '../formats/chat-sampling.ts'
 import type { ResidencyChoice } from '#worker/body/residency.ts'
-import { writeEvents } from '../formats/sse.ts'
+import { writeEvents } from '#worker/http/sse.ts'
 import { runJob, streamJob, type StreamedJob } from './run-job.ts'
 
 export interface TextRequest extends ResidencyChoice {

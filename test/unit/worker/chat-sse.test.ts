@@ -1,7 +1,7 @@
 /** Server-sent events: their form, their pace, and how they end. */
 import { describe, expect, it } from 'vitest'
 import { AppError } from '#shared/base/errors.ts'
-import { writeEvents } from '#worker/formats/sse.ts'
+import { writeEvents } from '#worker/http/sse.ts'
 
 interface Read {
   readonly events: string[]

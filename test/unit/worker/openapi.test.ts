@@ -6,7 +6,7 @@ import { generateOpenApi } from '#scripts/openapi.ts'
 import { repositoryPath } from '#scripts/lib/paths.ts'
 import { createApp } from '#worker/app.ts'
 import { createIsolate } from '#worker/isolate.ts'
-import { queryNames } from '#worker/middleware/known-names.ts'
+import { queryNames } from '#worker/http/known-names.ts'
 
 const Description = z.object({ paths: z.record(z.string(), z.record(z.string(), z.unknown())) })
 const Query = z.object({

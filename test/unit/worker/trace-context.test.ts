@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { randomBytes } from '#shared/base/ids.ts'
-import { childContext, formatTraceparent, parseTraceparent } from '#worker/trace-context.ts'
+import { childContext, formatTraceparent, parseTraceparent } from '#worker/http/trace-context.ts'
 
 const TRACE = '0af7651916cd43dd8448eb211c80319c'
 const PARENT = 'b7ad6b7169203331'

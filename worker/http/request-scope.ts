@@ -4,7 +4,7 @@ import { routePath } from 'hono/route'
 import { newRequestId } from '#shared/base/ids.ts'
 import { readConfig } from '#worker/platform/config.ts'
 import type { AppContext, AppEnv, Isolate } from '#worker/gate/context.ts'
-import { childContext, formatTraceparent } from '../trace-context.ts'
+import { childContext, formatTraceparent } from './trace-context.ts'
 
 /** A client may bring its own id, if it is short and plain enough for a log line and a header. */
 const REQUEST_ID = /^[A-Za-z0-9_.-]{8,128}$/
