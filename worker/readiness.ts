@@ -4,7 +4,7 @@ import type { Config } from '#worker/platform/config.ts'
 import type { AppContext } from '#worker/gate/context.ts'
 import { homeOf, openLedger } from '#worker/protocols/durable-objects.ts'
 import type { LedgerHealth } from '#worker/protocols/ledger.ts'
-import { liveHubs, type LiveHub } from './routes/models.ts'
+import { liveHubs, type LiveHub } from '#worker/dispatch/live-models.ts'
 
 export interface Part {
   readonly ready: boolean

@@ -6,7 +6,7 @@ import { decodeChat, parseChat } from '../formats/chat.ts'
 import { readJson } from '#worker/gate/body.ts'
 import { inference } from '#worker/gate/inference.ts'
 import { tellIgnored } from '#worker/http/tell-ignored.ts'
-import { findManifest } from './models.ts'
+import { findManifest } from '#worker/dispatch/live-models.ts'
 import { answerText } from './text.ts'
 
 export const chatRoutes = new Hono<AppEnv>().post('/v1/chat/completions', ...inference, chat)

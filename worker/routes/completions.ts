@@ -6,7 +6,7 @@ import { decodeCompletion, parseCompletion } from '../formats/completions.ts'
 import { readJson } from '#worker/gate/body.ts'
 import { inference } from '#worker/gate/inference.ts'
 import { tellIgnored } from '#worker/http/tell-ignored.ts'
-import { findManifest } from './models.ts'
+import { findManifest } from '#worker/dispatch/live-models.ts'
 import { answerText } from './text.ts'
 
 export const completionsRoutes = new Hono<AppEnv>().post('/v1/completions', ...inference, complete)

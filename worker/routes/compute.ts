@@ -10,7 +10,7 @@ import { decodeLibrary, encodeLibrary, LibraryRequest } from '../formats/library
 import { optionalKey } from '#worker/gate/auth.ts'
 import { readJson } from '#worker/gate/body.ts'
 import { inference } from '#worker/gate/inference.ts'
-import { runJob } from './run-job.ts'
+import { runJob } from '#worker/dispatch/run-job.ts'
 
 export const computeRoutes = new Hono<AppEnv>()
   .post('/v1/compute', ...inference, compute)

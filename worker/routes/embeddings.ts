@@ -15,8 +15,8 @@ import { parseOpenBody } from '#worker/body/open-body.ts'
 import { readJson } from '#worker/gate/body.ts'
 import { inference } from '#worker/gate/inference.ts'
 import { tellIgnored } from '#worker/http/tell-ignored.ts'
-import { findManifest } from './models.ts'
-import { runJob } from './run-job.ts'
+import { findManifest } from '#worker/dispatch/live-models.ts'
+import { runJob } from '#worker/dispatch/run-job.ts'
 
 export const embeddingsRoutes = new Hono<AppEnv>().post('/v1/embeddings', ...inference, embed)
 

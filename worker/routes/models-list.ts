@@ -4,7 +4,7 @@ import { MANIFESTS } from '#shared/manifests.ts'
 import type { AppContext, AppEnv } from '#worker/gate/context.ts'
 import { describeModel } from '../formats/models-list.ts'
 import { optionalKey } from '#worker/gate/auth.ts'
-import { findManifest, liveHubs } from './models.ts'
+import { findManifest, liveHubs } from '#worker/dispatch/live-models.ts'
 
 export const modelsListRoutes = new Hono<AppEnv>()
   .get('/v1/models', optionalKey, listModels)

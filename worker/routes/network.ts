@@ -10,7 +10,7 @@ import { optionalKey } from '#worker/gate/auth.ts'
 import { observePlace } from '#worker/edge/place.ts'
 import { readLedgers } from '../readiness.ts'
 import { hasScope } from '#worker/protocols/key-grant.ts'
-import { liveHubs } from './models.ts'
+import { liveHubs } from '#worker/dispatch/live-models.ts'
 
 export const networkRoutes = new Hono<AppEnv>().get('/v1/network', optionalKey, describeNetwork)
 

@@ -21,7 +21,7 @@ import { readJson } from '#worker/gate/body.ts'
 import { voiceOf } from '#worker/edge/reporter.ts'
 import { clientAddress, observeNode, type NodeSighting } from '#worker/edge/place.ts'
 import { hasScope } from '#worker/protocols/key-grant.ts'
-import { liveHubs } from './models.ts'
+import { liveHubs } from '#worker/dispatch/live-models.ts'
 
 const ADMISSION_BODY_BYTES = 4 * 1024
 

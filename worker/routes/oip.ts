@@ -14,8 +14,8 @@ import { inference } from '#worker/gate/inference.ts'
 import { answerProblem } from '#worker/http/problem.ts'
 import { readinessOf, readState } from '../readiness.ts'
 import { tellIgnored } from '#worker/http/tell-ignored.ts'
-import { countServing, findManifest, liveHubs } from './models.ts'
-import { runJob } from './run-job.ts'
+import { countServing, findManifest, liveHubs } from '#worker/dispatch/live-models.ts'
+import { runJob } from '#worker/dispatch/run-job.ts'
 
 export const VERSION = '0.1.0'
 

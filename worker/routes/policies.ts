@@ -16,7 +16,7 @@ import {
   homeOf,
   tenantJurisdiction,
 } from '#worker/protocols/durable-objects.ts'
-import { eligibleHubs } from '../dispatch.ts'
+import { eligibleHubs } from '#worker/dispatch/dispatch.ts'
 import { invalidRequest, parseBody } from '#worker/body/faults.ts'
 import { requireScope } from '#worker/gate/auth.ts'
 import { readJson } from '#worker/gate/body.ts'

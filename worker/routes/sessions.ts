@@ -2,7 +2,7 @@
 import { Hono } from 'hono'
 import { AppError } from '#shared/base/errors.ts'
 import type { AppContext, AppEnv } from '#worker/gate/context.ts'
-import { eligibleHubs } from '../dispatch.ts'
+import { eligibleHubs } from '#worker/dispatch/dispatch.ts'
 import { openHub } from '#worker/protocols/durable-objects.ts'
 import { SESSION_HEADER, type SessionGrant } from '#worker/protocols/hub.ts'
 import { readRefusal } from '#worker/protocols/steering.ts'

@@ -8,7 +8,7 @@ import { closeText, type TextAbout, type TextDialect } from '../formats/chat-dia
 import type { PricedText } from '../formats/chat-sampling.ts'
 import type { ResidencyChoice } from '#worker/body/residency.ts'
 import { writeEvents } from '#worker/http/sse.ts'
-import { runJob, streamJob, type StreamedJob } from './run-job.ts'
+import { runJob, streamJob, type StreamedJob } from '#worker/dispatch/run-job.ts'
 
 export interface TextRequest extends ResidencyChoice {
   readonly stream?: boolean | null | undefined

@@ -1,7 +1,7 @@
 /** Where Durable Objects are opened: in the jurisdiction that is asked for, or not at all. */
 import { describe, expect, it } from 'vitest'
 import { toAppError } from '#shared/base/errors.ts'
-import { eligibleHubs } from '#worker/dispatch.ts'
+import { eligibleHubs } from '#worker/dispatch/dispatch.ts'
 import type { ObjectNamespace } from '#worker/platform/config.ts'
 import { canStore, openObject, tenantJurisdiction } from '#worker/protocols/durable-objects.ts'
 

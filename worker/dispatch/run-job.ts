@@ -5,7 +5,7 @@ import type { Work } from '#shared/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { countryCode } from '#shared/region.ts'
 import type { AppContext } from '#worker/gate/context.ts'
-import { dispatch, dispatchStream } from '../dispatch.ts'
+import { dispatch, dispatchStream } from './dispatch.ts'
 import type { ResidencyChoice } from '#worker/body/residency.ts'
 import type {
   DispatchHead,
