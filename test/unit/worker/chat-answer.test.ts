@@ -6,13 +6,17 @@ import { createTextMeter } from '#shared/text-meter.ts'
 import type { TextDelta } from '#shared/text.ts'
 import { placeIn } from '#test/support/place.ts'
 import { answerBytes, textAnswers, type TextAnswer } from '#test/support/text-answers.ts'
-import { CHAT_DIALECT, ChatCompletion, ChatCompletionChunk } from '#worker/formats/chat-answer.ts'
-import { closeText, type TextClose, type TextDialect } from '#worker/formats/chat-dialect.ts'
+import {
+  CHAT_DIALECT,
+  ChatCompletion,
+  ChatCompletionChunk,
+} from '#worker/api/openai/chat-answer.ts'
+import { closeText, type TextClose, type TextDialect } from '#worker/api/openai/dialect.ts'
 import {
   Completion,
   COMPLETION_DIALECT,
   CompletionChunk,
-} from '#worker/formats/completions-answer.ts'
+} from '#worker/api/openai/completions-answer.ts'
 
 const SEED = 20_261_122
 const DIGEST = Bytes32.parse(`0x${'12'.repeat(32)}`)

@@ -3,8 +3,8 @@ import type { ChatCompletionCreateParams, CompletionCreateParams } from 'openai/
 import { describe, expect, it } from 'vitest'
 import { chat, complete, refusal } from '#test/support/text-requests.ts'
 import { CHAT_REFUSALS, COMPLETION_REFUSALS } from '#worker/body/text-parameters.ts'
-import { ChatRequest } from '#worker/formats/chat.ts'
-import { CompletionRequest } from '#worker/formats/completions.ts'
+import { ChatRequest } from '#worker/api/openai/chat.ts'
+import { CompletionRequest } from '#worker/api/openai/completions.ts'
 
 /** Known to a client of OpenAI → what becomes of it here. The compiler finds what a new version of the client adds. */
 type Fate = 'used' | 'refused' | 'without effect'

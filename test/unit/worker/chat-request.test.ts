@@ -8,8 +8,8 @@ import { EMBEDDING_MANIFEST } from '#test/support/manifests.ts'
 import { CHAT_MANIFEST } from '#test/support/text-answers.ts'
 import { chat, complete, HELLO, refusal } from '#test/support/text-requests.ts'
 import { CHAT_REFUSALS } from '#worker/body/text-parameters.ts'
-import { ChatRequest, decodeChat, parseChat } from '#worker/formats/chat.ts'
-import { decodeCompletion, parseCompletion } from '#worker/formats/completions.ts'
+import { ChatRequest, decodeChat, parseChat } from '#worker/api/openai/chat.ts'
+import { decodeCompletion, parseCompletion } from '#worker/api/openai/completions.ts'
 
 describe('messages', () => {
   it('may be of four roles, with text or parts of text', () => {

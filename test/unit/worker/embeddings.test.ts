@@ -8,7 +8,7 @@ import {
   EmbeddingsRequest,
   encodeEmbeddings,
   pointAtInput,
-} from '#worker/formats/embeddings.ts'
+} from '#worker/api/openai/embeddings.ts'
 import { parseBody } from '#worker/body/faults.ts'
 
 const parse = (body: object) => parseBody(EmbeddingsRequest, { model: 'embed-test', ...body })

@@ -1,7 +1,7 @@
 /** What `GET /v1/models` says of a model, for nodes of every kind. */
 import { describe, expect, it } from 'vitest'
 import { manifestDigest } from '#shared/model.ts'
-import { describeModel } from '#worker/formats/models-list.ts'
+import { describeModel } from '#worker/api/openai/models-list.ts'
 import { ListedModelReply } from '#worker/formats/replies.ts'
 import { NetworkNode } from '#worker/protocols/hub.ts'
 import { EMBEDDING_MANIFEST } from '../../support/manifests.ts'

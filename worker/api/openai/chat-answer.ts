@@ -9,7 +9,7 @@ import {
   type TextAbout,
   type TextClose,
   type TextDialect,
-} from './chat-dialect.ts'
+} from './dialect.ts'
 
 const TopLogprob = z.strictObject({
   token: z.string(),

@@ -14,7 +14,7 @@ import {
   streamFaults,
   tokenFault,
   type PricedText,
-} from './chat-sampling.ts'
+} from './sampling.ts'
 import { invalidRequest } from '#worker/body/faults.ts'
 import { parseOpenBody, type OpenBody } from '#worker/body/open-body.ts'
 import { ResidencyFields } from '#worker/body/residency.ts'

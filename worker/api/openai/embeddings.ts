@@ -6,10 +6,10 @@ import { LIMITS } from '#shared/base/limits.ts'
 import type { ModelManifest } from '#shared/model.ts'
 import { checkTensors, decodeFloats, encodeBytes } from '#shared/tensor.ts'
 import { encodeBase64 } from '#worker/platform/base64.ts'
-import { LittoralMember } from './chat-dialect.ts'
-import { LabelFields } from './chat-sampling.ts'
+import { LittoralMember } from './dialect.ts'
+import { LabelFields } from './sampling.ts'
 import { invalidRequest } from '#worker/body/faults.ts'
-import type { TensorBatch } from './oip.ts'
+import type { TensorBatch } from '#worker/formats/oip.ts'
 import { ResidencyFields } from '#worker/body/residency.ts'
 
 /** Far over LIMITS.embeddingInputs, which has an error of its own: from here on no fault is written for each item. */

@@ -3,14 +3,14 @@ import { Hono } from 'hono'
 import { manifestDigest } from '#shared/model.ts'
 import { countUnits } from '#shared/tensor.ts'
 import type { AppContext, AppEnv } from '#worker/gate/context.ts'
-import { littoralMember } from '../formats/chat-dialect.ts'
+import { littoralMember } from './dialect.ts'
 import {
   decodeEmbeddings,
   EmbeddingsRequest,
   encodeEmbeddings,
   pointAtInput,
   type EmbeddingsResponse,
-} from '../formats/embeddings.ts'
+} from './embeddings.ts'
 import { parseOpenBody } from '#worker/body/open-body.ts'
 import { readJson } from '#worker/gate/body.ts'
 import { inference } from '#worker/gate/inference.ts'

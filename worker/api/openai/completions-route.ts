@@ -1,8 +1,8 @@
 /** `POST /v1/completions`: a bare prompt, continued. */
 import { Hono } from 'hono'
 import type { AppContext, AppEnv } from '#worker/gate/context.ts'
-import { COMPLETION_DIALECT } from '../formats/completions-answer.ts'
-import { decodeCompletion, parseCompletion } from '../formats/completions.ts'
+import { COMPLETION_DIALECT } from './completions-answer.ts'
+import { decodeCompletion, parseCompletion } from './completions.ts'
 import { readJson } from '#worker/gate/body.ts'
 import { inference } from '#worker/gate/inference.ts'
 import { tellIgnored } from '#worker/http/tell-ignored.ts'

@@ -2,7 +2,7 @@
 import { Hono } from 'hono'
 import { MANIFESTS } from '#shared/manifests.ts'
 import type { AppContext, AppEnv } from '#worker/gate/context.ts'
-import { describeModel } from '../formats/models-list.ts'
+import { describeModel } from './models-list.ts'
 import { optionalKey } from '#worker/gate/auth.ts'
 import { findManifest, liveHubs } from '#worker/dispatch/live-models.ts'
 

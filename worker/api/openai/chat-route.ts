@@ -1,8 +1,8 @@
 /** `POST /v1/chat/completions`, as OpenAI's clients call it. */
 import { Hono } from 'hono'
 import type { AppContext, AppEnv } from '#worker/gate/context.ts'
-import { CHAT_DIALECT } from '../formats/chat-answer.ts'
-import { decodeChat, parseChat } from '../formats/chat.ts'
+import { CHAT_DIALECT } from './chat-answer.ts'
+import { decodeChat, parseChat } from './chat.ts'
 import { readJson } from '#worker/gate/body.ts'
 import { inference } from '#worker/gate/inference.ts'
 import { tellIgnored } from '#worker/http/tell-ignored.ts'

@@ -9,7 +9,7 @@ import {
   type TextAbout,
   type TextClose,
   type TextDialect,
-} from './chat-dialect.ts'
+} from './dialect.ts'
 
 const Logprobs = z.strictObject({
   /** Their text, or `bytes:\xe2\x82` for a token that is part of a character. */
