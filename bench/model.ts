@@ -12,7 +12,7 @@ import { MANIFESTS } from '#shared/manifests.ts'
 import { manifestDigest, type ModelManifest } from '#shared/model.ts'
 import { ComputeRequest, decodeCompute } from '#worker/formats/compute.ts'
 import { decodeEmbeddings, EmbeddingsRequest } from '#worker/api/openai/embeddings.ts'
-import { decodeInfer, InferRequest } from '#worker/formats/oip.ts'
+import { decodeInfer, InferRequest } from '#worker/api/oip/oip.ts'
 import type { BenchContext } from './context.ts'
 import {
   drive,

@@ -23,7 +23,7 @@ import { decodeCompute, type ComputeRequest } from './compute.ts'
 import { invalidRequest, parseBody } from '#worker/body/faults.ts'
 import type { JobsRequest } from './jobs.ts'
 import { decodeLibrary, LibraryRequest } from './library.ts'
-import { decodeInfer } from './oip.ts'
+import { decodeInfer } from '#worker/api/oip/oip.ts'
 
 export type DecodedJobs = Pick<
   BatchSpec,

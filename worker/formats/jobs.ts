@@ -11,7 +11,7 @@ import {
 } from '#worker/protocols/batch.ts'
 import { Binding, EmptyBuffer, FilledBuffer } from './compute.ts'
 import { LibraryRequest } from './library.ts'
-import { InferTensor } from './oip.ts'
+import { InferTensor } from '#worker/api/oip/oip.ts'
 import { ResidencyFields } from '#worker/body/residency.ts'
 
 const U32 = z.int().min(0).max(0xffff_ffff)

@@ -5,7 +5,7 @@ import { toAppError } from '#shared/base/errors.ts'
 import { MANIFESTS } from '#shared/manifests.ts'
 import { encodeBytes } from '#shared/tensor.ts'
 import { parseBody } from '#worker/body/faults.ts'
-import { decodeInfer, InferRequest } from '#worker/formats/oip.ts'
+import { decodeInfer, InferRequest } from '#worker/api/oip/oip.ts'
 
 function decode(id: string, tensor: object, binary?: Uint8Array) {
   const manifest = MANIFESTS.find((candidate) => candidate.id === id)

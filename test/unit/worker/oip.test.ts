@@ -10,7 +10,7 @@ import {
   decodeInfer,
   encodeInfer,
   InferRequest,
-} from '#worker/formats/oip.ts'
+} from '#worker/api/oip/oip.ts'
 
 const image = { name: 'image', datatype: 'UINT8', shape: [1, 2, 3], data: [1, 2, 3, 4, 5, 255] }
 const scale = { name: 'scale', datatype: 'FP32', shape: [1], data: [0.5] }

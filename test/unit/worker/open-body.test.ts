@@ -12,7 +12,7 @@ import { EmbeddingsRequest } from '#worker/api/openai/embeddings.ts'
 import { parseBody } from '#worker/body/faults.ts'
 import { JobsRequest } from '#worker/formats/jobs.ts'
 import { LibraryRequest } from '#worker/formats/library.ts'
-import { InferRequest } from '#worker/formats/oip.ts'
+import { InferRequest } from '#worker/api/oip/oip.ts'
 import { parseOpenBody } from '#worker/body/open-body.ts'
 
 const TENSOR = { name: 'text', shape: [1], datatype: 'BYTES', data: ['a'] }

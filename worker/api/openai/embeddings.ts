@@ -9,7 +9,7 @@ import { encodeBase64 } from '#worker/platform/base64.ts'
 import { LittoralMember } from './dialect.ts'
 import { LabelFields } from './sampling.ts'
 import { invalidRequest } from '#worker/body/faults.ts'
-import type { TensorBatch } from '#worker/formats/oip.ts'
+import type { TensorBatch } from '#worker/api/oip/oip.ts'
 import { ResidencyFields } from '#worker/body/residency.ts'
 
 /** Far over LIMITS.embeddingInputs, which has an error of its own: from here on no fault is written for each item. */
