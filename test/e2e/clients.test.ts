@@ -8,7 +8,7 @@ import { repositoryPath } from '#scripts/lib/paths.ts'
 import type { Tenant } from '#scripts/lib/stack.ts'
 import { analyseVibration, PINNED_POLICY, readMeter } from '#scripts/start/demo.ts'
 import { kernelDigest } from '#shared/kernels/kernels.ts'
-import { LibraryResponse } from '#worker/formats/library.ts'
+import { LibraryResponse } from '#worker/api/compute/library.ts'
 import { KernelsReply } from '#worker/formats/replies.ts'
 import { createTestStack, openPolicy, type TestStack } from '../support/stack.ts'
 

@@ -19,10 +19,10 @@ import type {
   ReducePlan,
 } from '#worker/protocols/batch.ts'
 import { decodeBase64 } from '#worker/platform/base64.ts'
-import { decodeCompute, type ComputeRequest } from './compute.ts'
+import { decodeCompute, type ComputeRequest } from '#worker/api/compute/compute.ts'
 import { invalidRequest, parseBody } from '#worker/body/faults.ts'
 import type { JobsRequest } from './jobs.ts'
-import { decodeLibrary, LibraryRequest } from './library.ts'
+import { decodeLibrary, LibraryRequest } from '#worker/api/compute/library.ts'
 import { decodeInfer } from '#worker/api/oip/oip.ts'
 
 export type DecodedJobs = Pick<

@@ -9,8 +9,8 @@ import {
   REDUCED_DATATYPES,
   REDUCTIONS,
 } from '#worker/protocols/batch.ts'
-import { Binding, EmptyBuffer, FilledBuffer } from './compute.ts'
-import { LibraryRequest } from './library.ts'
+import { Binding, EmptyBuffer, FilledBuffer } from '#worker/api/compute/compute.ts'
+import { LibraryRequest } from '#worker/api/compute/library.ts'
 import { InferTensor } from '#worker/api/oip/oip.ts'
 import { ResidencyFields } from '#worker/body/residency.ts'
 

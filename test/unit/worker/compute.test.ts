@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { toAppError } from '#shared/base/errors.ts'
 import { KernelWork } from '#shared/job.ts'
 import { kernelUnits } from '#shared/pricing.ts'
-import { ComputeRequest, decodeCompute, encodeCompute } from '#worker/formats/compute.ts'
+import { ComputeRequest, decodeCompute, encodeCompute } from '#worker/api/compute/compute.ts'
 import { parseBody } from '#worker/body/faults.ts'
 
 const kernel = {

@@ -7,7 +7,7 @@ import {
   encodeLibrary,
   LibraryRequest,
   LibraryResponse,
-} from '#worker/formats/library.ts'
+} from '#worker/api/compute/library.ts'
 import { encodeBase64 } from '#worker/platform/base64.ts'
 
 const A = {
