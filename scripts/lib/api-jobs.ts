@@ -7,7 +7,7 @@ import {
   JobsRequest,
   ResultReply,
   ResultsReply,
-} from '#worker/formats/jobs.ts'
+} from '#worker/api/jobs/jobs.ts'
 import { BatchErasureReply, ErasureReply } from '#worker/formats/audit.ts'
 import { BatchItem } from '#worker/protocols/batch.ts'
 

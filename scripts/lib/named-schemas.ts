@@ -13,7 +13,7 @@ import { Completion, CompletionChunk } from '#worker/api/openai/completions-answ
 import { CompletionRequest } from '#worker/api/openai/completions.ts'
 import { DryRunReply, DryRunRequest } from '#worker/formats/dry-run.ts'
 import { EmbeddingsRequest, EmbeddingsResponse } from '#worker/api/openai/embeddings.ts'
-import * as jobs from '#worker/formats/jobs.ts'
+import * as jobs from '#worker/api/jobs/jobs.ts'
 import { JurisdictionsReply } from '#worker/formats/jurisdictions.ts'
 import { InferRequest, InferResponse } from '#worker/api/oip/oip.ts'
 import * as replies from '#worker/formats/replies.ts'

@@ -3,9 +3,9 @@ import { describe, expect, it } from 'vitest'
 import { AppError, toAppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { MANIFESTS } from '#shared/manifests.ts'
-import { decodeJobs } from '#worker/formats/decode-jobs.ts'
+import { decodeJobs } from '#worker/api/jobs/decode-jobs.ts'
 import { parseBody } from '#worker/body/faults.ts'
-import { JobsRequest } from '#worker/formats/jobs.ts'
+import { JobsRequest } from '#worker/api/jobs/jobs.ts'
 
 const KERNEL = { wgsl: 'fn main() {}', entryPoint: 'main', workgroups: [300, 1, 1] }
 const OUT = { binding: 1, access: 'read_write', sizeBytes: 8, return: true }

@@ -5,7 +5,7 @@ import { LIMITS } from '#shared/base/limits.ts'
 import { openDatabase } from '#worker/tenant/database.ts'
 import { createBatchIndex } from '#worker/tenant/batch-index.ts'
 import { BatchId } from '#worker/protocols/batch.ts'
-import { reservedBytes } from '#worker/batch/size.ts'
+import { reservedBytes } from '#worker/api/jobs/size.ts'
 import { createBatchBench, floats, rangeBatch, settle } from '../../support/batch.ts'
 import { createSqliteStorage } from '../../support/sqlite-storage.ts'
 
