@@ -1,9 +1,9 @@
 /** `/v1/audit` and `/v1/compliance` as OpenAPI describes them. */
 import { z } from 'zod'
 import { AuditBundle } from '#shared/audit/bundle.ts'
-import { CheckpointReply, EntriesReply, LogKeyReply, ProofReply } from '#worker/formats/audit.ts'
-import { JurisdictionsReply } from '#worker/formats/jurisdictions.ts'
-import { RopaReply } from '#worker/record-of-processing.ts'
+import { CheckpointReply, EntriesReply, LogKeyReply, ProofReply } from '#worker/api/audit/audit.ts'
+import { JurisdictionsReply } from '#worker/api/audit/jurisdictions.ts'
+import { RopaReply } from '#worker/api/audit/record-of-processing.ts'
 
 const SELECTION = {
   from: 'First entry by its number, or a time (2026-11-01, RFC 3339, milliseconds); left out: the beginning',

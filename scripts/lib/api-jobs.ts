@@ -8,7 +8,7 @@ import {
   ResultReply,
   ResultsReply,
 } from '#worker/api/jobs/jobs.ts'
-import { BatchErasureReply, ErasureReply } from '#worker/formats/audit.ts'
+import { BatchErasureReply, ErasureReply } from '#worker/api/audit/audit.ts'
 import { BatchItem } from '#worker/protocols/batch.ts'
 
 export const JOB_OPERATIONS = [

@@ -17,9 +17,9 @@ import {
   ErasureReply,
   LogKeyReply,
   ProofReply,
-} from '#worker/formats/audit.ts'
-import { JurisdictionsReply } from '#worker/formats/jurisdictions.ts'
-import { RopaReply } from '#worker/record-of-processing.ts'
+} from '#worker/api/audit/audit.ts'
+import { JurisdictionsReply } from '#worker/api/audit/jurisdictions.ts'
+import { RopaReply } from '#worker/api/audit/record-of-processing.ts'
 import { parseCsv } from '../support/csv.ts'
 import { until } from '../support/poll.ts'
 import { createTestStack, openPolicy, type TestStack } from '../support/stack.ts'

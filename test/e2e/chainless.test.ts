@@ -10,7 +10,7 @@ import { createOperator } from '#scripts/lib/operator.ts'
 import { startWorkerd, type Workerd } from '#scripts/lib/workerd.ts'
 import { AuditBundle } from '#shared/audit/bundle.ts'
 import { silentLog } from '#shared/base/log.ts'
-import { EntriesReply, LogKeyReply } from '#worker/formats/audit.ts'
+import { EntriesReply, LogKeyReply } from '#worker/api/audit/audit.ts'
 import { until } from '../support/poll.ts'
 
 const SECRET = '0123456789abcdef'.repeat(4)

@@ -2,7 +2,7 @@
 import { concludeEvidence } from '#shared/conclude-evidence.ts'
 import type { EvidenceRecord } from '#shared/evidence.ts'
 import type { Bytes32, NodeId } from '#shared/base/ids.ts'
-import type { BundleSource } from '#worker/collect-bundle.ts'
+import type { BundleSource } from '#worker/api/audit/collect-bundle.ts'
 import type { LedgerCore } from '#worker/ledger/core.ts'
 import type { TenantCore } from '#worker/tenant/core.ts'
 import { tenantOf } from './collect-bundle.ts'

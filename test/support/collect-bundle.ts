@@ -1,7 +1,7 @@
 /** A bundle as its reader has it in the end: the streamed document, read whole; and a tenant's part of it without a Worker. */
 import { AuditBundle, NOT_NARROWED, type BundleNarrowing } from '#shared/audit/bundle.ts'
 import type { JobId } from '#shared/base/ids.ts'
-import { bundleText, openBundle, type BundleSource } from '#worker/collect-bundle.ts'
+import { bundleText, openBundle, type BundleSource } from '#worker/api/audit/collect-bundle.ts'
 import type { TenantCore } from '#worker/tenant/core.ts'
 import type { LogPoint, TenantApi } from '#worker/protocols/tenant.ts'
 

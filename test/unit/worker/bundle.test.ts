@@ -11,7 +11,7 @@ import { collectBundle, tenantOf, type BundleWish } from '#test/support/collect-
 import { TENANT } from '#test/support/policies.ts'
 import { createReceiptMaker, type ReceiptMaker } from '#test/support/receipts.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
-import { bundleText, openBundle, type BundleSource } from '#worker/collect-bundle.ts'
+import { bundleText, openBundle, type BundleSource } from '#worker/api/audit/collect-bundle.ts'
 import { createTenantCore, type TenantCore } from '#worker/tenant/core.ts'
 import type { TenantApi } from '#worker/protocols/tenant.ts'
 

@@ -7,8 +7,12 @@ import { compilePolicy } from '#shared/compile-policy.ts'
 import { TenantId } from '#shared/base/ids.ts'
 import { countryBit, groupCountries } from '#shared/region.ts'
 import { parseCsv } from '../../support/csv.ts'
-import { CSV_HEAD, toCsvLine } from '#worker/formats/audit-lines.ts'
-import { recordAsCsv, recordOfProcessing, RopaReply } from '#worker/record-of-processing.ts'
+import { CSV_HEAD, toCsvLine } from '#worker/api/audit/audit-lines.ts'
+import {
+  recordAsCsv,
+  recordOfProcessing,
+  RopaReply,
+} from '#worker/api/audit/record-of-processing.ts'
 import { asPolicy } from '#test/support/as-policy.ts'
 
 const acme = TenantId.parse('acme')

@@ -5,10 +5,10 @@ import type { AppContext, AppEnv } from '#worker/gate/context.ts'
 import { groupFacts } from '#shared/region-notes.ts'
 import { homeOf, openTenant } from '#worker/protocols/durable-objects.ts'
 import { parseBody } from '#worker/body/faults.ts'
-import type { JurisdictionsReply } from '../formats/jurisdictions.ts'
+import type { JurisdictionsReply } from './jurisdictions.ts'
 import { requireScope } from '#worker/gate/auth.ts'
 import { takesQuery } from '#worker/http/known-names.ts'
-import { recordAsCsv, recordOfProcessing } from '../record-of-processing.ts'
+import { recordAsCsv, recordOfProcessing } from './record-of-processing.ts'
 
 export const complianceRoutes = new Hono<AppEnv>()
   .get('/v1/compliance/ropa', requireScope('audit'), takesQuery('format'), showRecord)

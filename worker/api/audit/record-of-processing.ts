@@ -7,7 +7,7 @@ import { describePlaces } from '#shared/country-words.ts'
 import { leastTrust } from '#shared/explain.ts'
 import { DATA_CLASSES, JURISDICTIONS } from '#shared/policy.ts'
 import { countryCode, countrySet, hasCountry, listCountries } from '#shared/region.ts'
-import { toCsvRow } from './formats/audit-lines.ts'
+import { toCsvRow } from './audit-lines.ts'
 import type { RopaFacts } from '#worker/protocols/tenant.ts'
 
 const TRANSFER_BASES = ['inside the EEA', 'adequacy decision (Art. 45)', 'none on record'] as const

@@ -5,7 +5,7 @@ import { createLogSigner } from '#shared/audit/checkpoint.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import { bundleText, openBundle, type BundleSource } from '../collect-bundle.ts'
+import { bundleText, openBundle, type BundleSource } from './collect-bundle.ts'
 import type { AppContext, AppEnv } from '#worker/gate/context.ts'
 import { openTenant } from '#worker/protocols/durable-objects.ts'
 import { AskedJobId } from '#worker/body/asked-id.ts'
@@ -16,8 +16,8 @@ import {
   InclusionQuery,
   SearchQuery,
   toBundleQuery,
-} from '../formats/audit.ts'
-import { CSV_HEAD, toCsvLine, toJsonLine } from '../formats/audit-lines.ts'
+} from './audit.ts'
+import { CSV_HEAD, toCsvLine, toJsonLine } from './audit-lines.ts'
 import { parseBody } from '#worker/body/faults.ts'
 import { requireScope } from '#worker/gate/auth.ts'
 import { takesQuery } from '#worker/http/known-names.ts'
