@@ -6,7 +6,7 @@ import { toAppError } from '#shared/base/errors.ts'
 import { NodeId, randomBytes } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { signAdmission, verifyAdmission } from '#worker/edge/admission.ts'
-import { hubAddress } from '#worker/hub-address.ts'
+import { hubAddress } from '#worker/api/nodes/hub-address.ts'
 import { multiaddr } from '@multiformats/multiaddr'
 
 const secret = 'the secret of this deployment'
