@@ -8,7 +8,7 @@ import type { NetworkNode } from '#worker/protocols/hub.ts'
 import type { LedgerSummary } from '#worker/protocols/ledger.ts'
 import { optionalKey } from '#worker/gate/auth.ts'
 import { observePlace } from '#worker/edge/place.ts'
-import { readLedgers } from '../readiness.ts'
+import { readLedgers } from './readiness.ts'
 import { hasScope } from '#worker/protocols/key-grant.ts'
 import { liveHubs } from '#worker/dispatch/live-models.ts'
 

@@ -2,8 +2,8 @@
 import type { HubGauges } from '#worker/protocols/hub.ts'
 import { FAULT_CODES } from '#worker/protocols/ledger-fault.ts'
 import type { LedgerHealth } from '#worker/protocols/ledger.ts'
-import type { DeploymentState, Readiness } from '../readiness.ts'
-import type { Family, Sample } from './exposition.ts'
+import type { DeploymentState, Readiness } from './readiness.ts'
+import type { Family, Sample } from '#worker/metrics/exposition.ts'
 
 const WEI_PER_ETHER = 1e18
 

@@ -3,10 +3,10 @@ import { Hono } from 'hono'
 import type { AppContext, AppEnv } from '#worker/gate/context.ts'
 import { openHub } from '#worker/protocols/durable-objects.ts'
 import type { HubGauges } from '#worker/protocols/hub.ts'
-import { exposeFamilies, EXPOSITION_TYPE } from '../metrics/exposition.ts'
-import { stateFamilies } from '../metrics/state-metrics.ts'
+import { exposeFamilies, EXPOSITION_TYPE } from '#worker/metrics/exposition.ts'
+import { stateFamilies } from './state-metrics.ts'
 import { requireOperatorOrLoopback } from '#worker/gate/auth.ts'
-import { readinessOf, readState } from '../readiness.ts'
+import { readinessOf, readState } from './readiness.ts'
 
 export const metricsRoutes = new Hono<AppEnv>().get(
   '/metrics',
