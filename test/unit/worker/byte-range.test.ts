@@ -1,7 +1,7 @@
 /** Byte ranges of a body, however it is cut into pieces. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { parseRange, sliceBody } from '#worker/byte-range.ts'
+import { parseRange, sliceBody } from '#worker/api/pages/byte-range.ts'
 
 describe('a byte range', () => {
   it.each([

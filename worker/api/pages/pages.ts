@@ -3,7 +3,7 @@ import { Hono } from 'hono'
 import { AppError } from '#shared/base/errors.ts'
 import { MANIFESTS } from '#shared/manifests.ts'
 import { sourceOrigins } from '#shared/model-source.ts'
-import { parseRange, sliceBody } from '../byte-range.ts'
+import { parseRange, sliceBody } from './byte-range.ts'
 import type { AppContext, AppEnv } from '#worker/gate/context.ts'
 import { readPublicChain } from '#worker/platform/public-chain.ts'
 
