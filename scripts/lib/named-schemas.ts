@@ -11,7 +11,7 @@ import { ChatCompletion, ChatCompletionChunk } from '#worker/api/openai/chat-ans
 import { ChatRequest } from '#worker/api/openai/chat.ts'
 import { Completion, CompletionChunk } from '#worker/api/openai/completions-answer.ts'
 import { CompletionRequest } from '#worker/api/openai/completions.ts'
-import { DryRunReply, DryRunRequest } from '#worker/formats/dry-run.ts'
+import { DryRunReply, DryRunRequest } from '#worker/api/policies/dry-run.ts'
 import { EmbeddingsRequest, EmbeddingsResponse } from '#worker/api/openai/embeddings.ts'
 import * as jobs from '#worker/api/jobs/jobs.ts'
 import { JurisdictionsReply } from '#worker/api/audit/jurisdictions.ts'

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { NodeProcess } from '#scripts/lib/node-process.ts'
 import type { Tenant } from '#scripts/lib/stack.ts'
 import { createTestStack, openPolicy, type TestStack } from '../support/stack.ts'
-import { DryRunReply } from '#worker/formats/dry-run.ts'
+import { DryRunReply } from '#worker/api/policies/dry-run.ts'
 import { until } from '../support/poll.ts'
 
 const EMBEDDING = { model: 'littoral-embed-400k', input: 'turn on the kitchen light' }
