@@ -24,7 +24,7 @@ import { operatorRoutes } from '#worker/api/keys/operator.ts'
 import { pageRoutes } from '#worker/api/pages/pages.ts'
 import { policyRoutes } from '#worker/api/policies/policies.ts'
 import { receiptRoutes } from '#worker/api/receipts/receipts.ts'
-import { sessionRoutes } from './routes/sessions.ts'
+import { sessionRoutes } from '#worker/api/sessions/route.ts'
 
 /**
  * Any origin may call with a key that it holds; cookies and other credentials of the browser never come along. So any
