@@ -15,7 +15,7 @@ import { EmbeddingsRequest, EmbeddingsResponse } from '#worker/api/openai/embedd
 import { LibraryRequest, LibraryResponse } from '#worker/api/compute/library.ts'
 import { InferRequest, InferResponse } from '#worker/api/oip/oip.ts'
 import { ServerMessage } from '#worker/formats/session.ts'
-import * as replies from '#worker/formats/replies.ts'
+import * as replies from '#worker/api/replies.ts'
 import { AUDIT_OPERATIONS } from './api-audit.ts'
 import { JOB_OPERATIONS } from './api-jobs.ts'
 import { SignedAttestation } from '#shared/evidence.ts'

@@ -2,7 +2,7 @@
 import type { describeRoute } from 'hono-openapi'
 import type { z } from 'zod'
 import { LIMITS } from '#shared/base/limits.ts'
-import * as replies from '#worker/formats/replies.ts'
+import * as replies from '#worker/api/replies.ts'
 import type { NamedSchemas } from './named-schemas.ts'
 
 type Security = 'key' | 'optionalKey' | 'operator' | 'none'

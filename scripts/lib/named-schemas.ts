@@ -16,7 +16,7 @@ import { EmbeddingsRequest, EmbeddingsResponse } from '#worker/api/openai/embedd
 import * as jobs from '#worker/api/jobs/jobs.ts'
 import { JurisdictionsReply } from '#worker/api/audit/jurisdictions.ts'
 import { InferRequest, InferResponse } from '#worker/api/oip/oip.ts'
-import * as replies from '#worker/formats/replies.ts'
+import * as replies from '#worker/api/replies.ts'
 import { ServerMessage } from '#worker/formats/session.ts'
 import { PublicChain } from '#worker/platform/public-chain.ts'
 import { RopaReply } from '#worker/api/audit/record-of-processing.ts'

@@ -9,7 +9,7 @@ import {
   type TestWorker,
 } from '#test/support/worker.ts'
 import { verifyAdmission } from '#worker/edge/admission.ts'
-import * as replies from '#worker/formats/replies.ts'
+import * as replies from '#worker/api/replies.ts'
 
 let worker: TestWorker
 let admin: { id: string; key: string }

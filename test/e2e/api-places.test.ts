@@ -7,7 +7,7 @@ import { LIMITS } from '#shared/base/limits.ts'
 import { ADMISSION_SECRET, BUILDS, startTestWorker, type TestWorker } from '#test/support/worker.ts'
 import { randomBytes, NodeId } from '#shared/base/ids.ts'
 import { signAdmission } from '#worker/edge/admission.ts'
-import { AdmissionReply } from '#worker/formats/replies.ts'
+import { AdmissionReply } from '#worker/api/replies.ts'
 
 const nodeId = NodeId.parse('12D3KooWGRUfVhn7rP1fhW4mRDVmWcuJwuYRhUPxGX5EcHCZx9ij')
 const MARKS = [

@@ -4,7 +4,7 @@ import { problem } from '#test/support/problem.ts'
 import { callUnsent } from '#test/support/unsent.ts'
 import { startTestWorker, type CallOptions, type TestWorker } from '#test/support/worker.ts'
 import { DryRunReply } from '#worker/api/policies/dry-run.ts'
-import * as replies from '#worker/formats/replies.ts'
+import * as replies from '#worker/api/replies.ts'
 
 const MODEL = 'littoral-embed-400k'
 

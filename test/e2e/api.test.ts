@@ -14,7 +14,7 @@ import {
   type TestWorker,
 } from '#test/support/worker.ts'
 import { problem } from '#test/support/problem.ts'
-import * as replies from '#worker/formats/replies.ts'
+import * as replies from '#worker/api/replies.ts'
 
 const MODEL = 'littoral-embed-400k'
 const COMPUTE = {

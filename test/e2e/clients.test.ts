@@ -9,7 +9,7 @@ import type { Tenant } from '#scripts/lib/stack.ts'
 import { analyseVibration, PINNED_POLICY, readMeter } from '#scripts/start/demo.ts'
 import { kernelDigest } from '#shared/kernels/kernels.ts'
 import { LibraryResponse } from '#worker/api/compute/library.ts'
-import { KernelsReply } from '#worker/formats/replies.ts'
+import { KernelsReply } from '#worker/api/replies.ts'
 import { createTestStack, openPolicy, type TestStack } from '../support/stack.ts'
 
 const MODEL = 'littoral-embed-400k'

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { NodeProcess } from '#scripts/lib/node-process.ts'
 import type { Tenant } from '#scripts/lib/stack.ts'
 import { MANIFESTS } from '#shared/manifests.ts'
-import { ModelsReply } from '#worker/formats/replies.ts'
+import { ModelsReply } from '#worker/api/replies.ts'
 import { createTestStack, openPolicy, type TestStack } from '../support/stack.ts'
 
 const WARM = 'littoral-embed-400k'

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { problem } from '#test/support/problem.ts'
 import { startTestWorker, type Reply, type TestWorker } from '#test/support/worker.ts'
-import * as replies from '#worker/formats/replies.ts'
+import * as replies from '#worker/api/replies.ts'
 
 const LIMIT = 20
 

@@ -1,7 +1,7 @@
 /** Holding a refusal to the one shape that every error has. */
 import { expect } from 'vitest'
 import { ERRORS, type ErrorCode } from '#shared/base/errors.ts'
-import * as replies from '#worker/formats/replies.ts'
+import * as replies from '#worker/api/replies.ts'
 import type { Reply } from './worker.ts'
 
 /** Checks that a reply is the one error document, and gives it. */

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { manifestDigest } from '#shared/model.ts'
 import { describeModel } from '#worker/api/openai/models-list.ts'
-import { ListedModelReply } from '#worker/formats/replies.ts'
+import { ListedModelReply } from '#worker/api/replies.ts'
 import { NetworkNode } from '#worker/protocols/hub.ts'
 import { EMBEDDING_MANIFEST } from '../../support/manifests.ts'
 

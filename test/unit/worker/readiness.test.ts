@@ -13,7 +13,7 @@ import type { LedgerChain } from '#worker/ledger/chain.ts'
 import { createLedgerCore, type LedgerCore } from '#worker/ledger/core.ts'
 import type { FaultCode } from '#worker/protocols/ledger-fault.ts'
 import { AppError } from '#shared/base/errors.ts'
-import * as replies from '#worker/formats/replies.ts'
+import * as replies from '#worker/api/replies.ts'
 
 // The build puts a literal in its place.
 beforeAll(() => void vi.stubGlobal('__SIMULATED_PLACES__', false))
