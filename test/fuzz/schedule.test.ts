@@ -4,7 +4,7 @@ import { decide } from '#shared/decide.ts'
 import { COUNTRIES } from '#shared/region.ts'
 import { effectiveCompute } from '#shared/compile-policy.ts'
 import type { Work } from '#shared/job.ts'
-import { canRun, predictMs, schedule, type NodeView } from '#worker/hub/schedule.ts'
+import { canRun, predictMs, schedule, type NodeView } from '#worker/hub/choice/schedule.ts'
 import { facts, policy } from '../support/policies.ts'
 
 const DIGEST = `0x${'ab'.repeat(32)}` as const

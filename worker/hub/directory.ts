@@ -4,10 +4,10 @@ import { LIMITS } from '#shared/base/limits.ts'
 import type { PresenceRecord, SignedPresence } from '#shared/node/node.ts'
 import { countryCode } from '#shared/region.ts'
 import type { WorkLink } from '#p2p/work-client.ts'
-import { createConduct, type Conduct } from './conduct.ts'
+import { createConduct, type Conduct } from '#worker/hub/choice/conduct.ts'
 import type { MemberEvidence } from './member-evidence.ts'
 import type { Admission, NetworkNode, NodeStanding } from '#worker/protocols/hub.ts'
-import type { NodeView } from './schedule.ts'
+import type { NodeView } from '#worker/hub/choice/schedule.ts'
 
 export interface Member {
   readonly admission: Pick<Admission, 'nodeId' | 'claim' | 'networks' | 'voucher' | 'voice'>

@@ -8,7 +8,7 @@ import { digestBytes } from '#shared/receipt.ts'
 import type { StoredReceipt } from '#p2p/messages.ts'
 import { NodesWord } from '#p2p/wire-error.ts'
 import { attemptJob, type AttemptDeps, type Job } from './attempt.ts'
-import { Capacity } from './capacity.ts'
+import { Capacity } from '#worker/hub/choice/capacity.ts'
 import { UnacceptableAnswer } from './check-result.ts'
 import {
   BannedKernel,
@@ -25,11 +25,11 @@ import type {
   DispatchResult,
   HubGauges,
 } from '#worker/protocols/hub.ts'
-import { createFairShare } from './fair-share.ts'
+import { createFairShare } from '#worker/hub/choice/fair-share.ts'
 import { createModelLoads, type ModelLoads } from './model-loads.ts'
 import type { Neighbours } from './neighbours.ts'
 import type { PlacementJob } from './placement.ts'
-import { schedule, type NodeView } from './schedule.ts'
+import { schedule, type NodeView } from '#worker/hub/choice/schedule.ts'
 import { createSilences, PATIENCE, type Patience, type Silences } from './silence.ts'
 import { HubRefusal, steeringOf } from '#worker/protocols/steering.ts'
 import type { AnswerSink } from '#worker/protocols/stream-envelope.ts'

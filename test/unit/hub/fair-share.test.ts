@@ -1,7 +1,7 @@
 /** How something scarce is shared by those who are there. */
 import { expect, it } from 'vitest'
 import { TenantId } from '#shared/base/ids.ts'
-import { createFairShare } from '#worker/hub/fair-share.ts'
+import { createFairShare } from '#worker/hub/choice/fair-share.ts'
 
 const [acme, globex] = [TenantId.parse('acme'), TenantId.parse('globex')]
 
