@@ -18,7 +18,7 @@ import {
   type KernelBar,
   type KernelBans,
 } from './kernel-bans.ts'
-import type { Member } from './directory.ts'
+import type { Member } from '#worker/hub/members/directory.ts'
 import type {
   DispatchOutcome,
   DispatchRequest,

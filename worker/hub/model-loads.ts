@@ -3,7 +3,7 @@ import { AppError, errorCode, toAppError } from '#shared/base/errors.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
-import { factsOf, type Directory, type Member } from './directory.ts'
+import { factsOf, type Directory, type Member } from '#worker/hub/members/directory.ts'
 import { createRateLimit } from '#worker/platform/rate-limit.ts'
 import { mayLoad, place, type PlacementJob, type PlacementView } from './placement.ts'
 

@@ -1,7 +1,7 @@
 /** Between the mesh and what a hub knows: its members as news for the others, and what theirs come to here. */
 import { checkSignedEcho } from '#shared/echo.ts'
 import type { Log } from '#shared/base/log.ts'
-import type { Directory, Member } from './directory.ts'
+import type { Directory, Member } from '#worker/hub/members/directory.ts'
 import type { KnownEchoes } from './known-echoes.ts'
 import type { News } from './mesh.ts'
 import type { Neighbours } from './neighbours.ts'

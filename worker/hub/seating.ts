@@ -2,7 +2,7 @@
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
-import type { Directory, Member } from './directory.ts'
+import type { Directory, Member } from '#worker/hub/members/directory.ts'
 import type { Admission } from '#worker/protocols/hub.ts'
 import { chooseSeat, type Applicant, type Seated } from './seats.ts'
 

@@ -7,7 +7,7 @@ import { AppError, errorCode } from '#shared/base/errors.ts'
 import type { Work } from '#shared/job.ts'
 import type { Log } from '#shared/base/log.ts'
 import type { Job } from './attempt.ts'
-import type { Directory, Member } from './directory.ts'
+import type { Directory, Member } from '#worker/hub/members/directory.ts'
 
 /** How long silence may last on work that a node has answered: never less than this, else so many times its slowest answer. */
 const LEAST_MS = 5_000

@@ -5,7 +5,7 @@ import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
 import { hasScope } from '#worker/protocols/key-grant.ts'
 import type { TenantApi } from '#worker/protocols/tenant.ts'
-import type { Member } from './directory.ts'
+import type { Member } from '#worker/hub/members/directory.ts'
 
 export interface VouchersDeps {
   readonly openTenant: (tenant: TenantId) => Pick<TenantApi, 'snapshot'>

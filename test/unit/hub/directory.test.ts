@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { NodeId } from '#shared/base/ids.ts'
 import type { Work } from '#shared/job.ts'
 import type { PresenceRecord } from '#shared/node/node.ts'
-import { Directory, type Member } from '#worker/hub/directory.ts'
+import { Directory, type Member } from '#worker/hub/members/directory.ts'
 import { placeIn, standsAt } from '#test/support/place.ts'
 
 const ID = NodeId.parse('12D3KooWGRUfVhn7rP1fhW4mRDVmWcuJwuYRhUPxGX5EcHCZx9ij')
