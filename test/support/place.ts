@@ -1,5 +1,5 @@
 /** Places as a hub sees them, for tests. */
-import type { MemberEvidence } from '#worker/hub/member-evidence.ts'
+import type { MemberEvidence } from '#worker/hub/place/member-evidence.ts'
 import { OPERATOR_TENANT } from '#shared/policy.ts'
 import { NO_EVIDENCE, type Place } from '#shared/receipt.ts'
 import { countryBit, onlyCountry } from '#shared/region.ts'

@@ -2,7 +2,7 @@
 import { checkSignedEcho } from '#shared/echo.ts'
 import type { Log } from '#shared/base/log.ts'
 import type { Directory, Member } from '#worker/hub/members/directory.ts'
-import type { KnownEchoes } from './known-echoes.ts'
+import type { KnownEchoes } from '#worker/hub/place/known-echoes.ts'
 import type { News } from './mesh.ts'
 import type { Neighbours } from './neighbours.ts'
 import type { HubNotice } from './notice.ts'

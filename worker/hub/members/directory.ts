@@ -5,7 +5,7 @@ import type { PresenceRecord, SignedPresence } from '#shared/node/node.ts'
 import { countryCode } from '#shared/region.ts'
 import type { WorkLink } from '#p2p/work-client.ts'
 import { createConduct, type Conduct } from '#worker/hub/choice/conduct.ts'
-import type { MemberEvidence } from '#worker/hub/member-evidence.ts'
+import type { MemberEvidence } from '#worker/hub/place/member-evidence.ts'
 import type { Admission, NetworkNode, NodeStanding } from '#worker/protocols/hub.ts'
 import type { NodeView } from '#worker/hub/choice/schedule.ts'
 
