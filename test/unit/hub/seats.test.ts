@@ -1,7 +1,7 @@
 /** Who gets a seat at a hub that is full, and who gets up. */
 import { describe, expect, it } from 'vitest'
 import { LIMITS } from '#shared/base/limits.ts'
-import { chooseSeat, chooseWaiting, type Seated } from '#worker/hub/seats.ts'
+import { chooseSeat, chooseWaiting, type Seated } from '#worker/hub/entrance/seats.ts'
 import { addressBlock } from '#worker/edge/address-block.ts'
 
 const seat = (nodeId: string, change: Partial<Seated> = {}): Seated => ({
