@@ -1,7 +1,7 @@
 /** Nodes that take jobs and say nothing of them, on a hub that does not wait for ever. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { newJobId } from '#shared/base/ids.ts'
-import { PATIENCE } from '#worker/hub/silence.ts'
+import { PATIENCE } from '#worker/hub/attempts/silence.ts'
 import { createHubBench, kernelRequest, type TestHubBench } from '../support/hub.ts'
 import { compiled } from '../support/policies.ts'
 import { until } from '../support/poll.ts'

@@ -17,7 +17,7 @@ import {
   type KernelAttempt,
   type KernelBar,
   type KernelBans,
-} from './kernel-bans.ts'
+} from '#worker/hub/kernel-bans.ts'
 import type { Member } from '#worker/hub/members/directory.ts'
 import type {
   DispatchOutcome,
@@ -26,9 +26,9 @@ import type {
   HubGauges,
 } from '#worker/protocols/hub.ts'
 import { createFairShare } from '#worker/hub/choice/fair-share.ts'
-import { createModelLoads, type ModelLoads } from './model-loads.ts'
-import type { Neighbours } from './neighbours.ts'
-import type { PlacementJob } from './placement.ts'
+import { createModelLoads, type ModelLoads } from '#worker/hub/model-loads.ts'
+import type { Neighbours } from '#worker/hub/neighbours.ts'
+import type { PlacementJob } from '#worker/hub/placement.ts'
 import { schedule, type NodeView } from '#worker/hub/choice/schedule.ts'
 import { createSilences, PATIENCE, type Patience, type Silences } from './silence.ts'
 import { HubRefusal, steeringOf } from '#worker/protocols/steering.ts'
