@@ -5,7 +5,7 @@ import { TenantId, type Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { silentLog } from '#shared/base/log.ts'
 import { Directory, type Member } from '#worker/hub/members/directory.ts'
-import { createModelLoads } from '#worker/hub/model-loads.ts'
+import { createModelLoads } from '#worker/hub/loads/model-loads.ts'
 import { placeIn, standsAt } from '#test/support/place.ts'
 import { compiled, TENANT } from '#test/support/policies.ts'
 

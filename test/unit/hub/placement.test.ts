@@ -5,7 +5,12 @@ import type { Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { decide } from '#shared/decide.ts'
 import { countryBit, countrySet } from '#shared/region.ts'
-import { mayLoad, place, type PlacementJob, type PlacementView } from '#worker/hub/placement.ts'
+import {
+  mayLoad,
+  place,
+  type PlacementJob,
+  type PlacementView,
+} from '#worker/hub/loads/placement.ts'
 import { compiled } from '../../support/policies.ts'
 
 const DIGESTS = ['aa', 'bb', 'cc'].map((byte) => `0x${byte.repeat(32)}` as Bytes32)

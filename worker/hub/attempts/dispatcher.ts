@@ -26,9 +26,9 @@ import type {
   HubGauges,
 } from '#worker/protocols/hub.ts'
 import { createFairShare } from '#worker/hub/choice/fair-share.ts'
-import { createModelLoads, type ModelLoads } from '#worker/hub/model-loads.ts'
+import { createModelLoads, type ModelLoads } from '#worker/hub/loads/model-loads.ts'
 import type { Neighbours } from '#worker/hub/neighbours.ts'
-import type { PlacementJob } from '#worker/hub/placement.ts'
+import type { PlacementJob } from '#worker/hub/loads/placement.ts'
 import { schedule, type NodeView } from '#worker/hub/choice/schedule.ts'
 import { createSilences, PATIENCE, type Patience, type Silences } from './silence.ts'
 import { HubRefusal, steeringOf } from '#worker/protocols/steering.ts'
