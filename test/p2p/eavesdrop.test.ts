@@ -4,7 +4,7 @@ import { WORK_PROTOCOL } from '#p2p/frames.ts'
 import { createPeerNode, newIdentity, peerIdOf } from '#p2p/node.ts'
 import { presenceTopic } from '#p2p/presence.ts'
 import { silentLog } from '#shared/base/log.ts'
-import { HUBS_TOPIC } from '#worker/hub/notice.ts'
+import { HUBS_TOPIC } from '#worker/hub/mesh/notice.ts'
 import { startAnchoredHubs, type AnchoredHubs } from '../support/anchored-hubs.ts'
 import { until } from '../support/poll.ts'
 

@@ -27,7 +27,7 @@ import type {
 } from '#worker/protocols/hub.ts'
 import { createFairShare } from '#worker/hub/choice/fair-share.ts'
 import { createModelLoads, type ModelLoads } from '#worker/hub/loads/model-loads.ts'
-import type { Neighbours } from '#worker/hub/neighbours.ts'
+import type { Neighbours } from '#worker/hub/mesh/neighbours.ts'
 import type { PlacementJob } from '#worker/hub/loads/placement.ts'
 import { schedule, type NodeView } from '#worker/hub/choice/schedule.ts'
 import { createSilences, PATIENCE, type Patience, type Silences } from './silence.ts'
