@@ -17,7 +17,7 @@ import {
   type KernelAttempt,
   type KernelBar,
   type KernelBans,
-} from '#worker/hub/kernel-bans.ts'
+} from '#worker/hub/bans/kernel-bans.ts'
 import type { Member } from '#worker/hub/members/directory.ts'
 import type {
   DispatchOutcome,
