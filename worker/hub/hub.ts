@@ -27,7 +27,7 @@ import { createHubCore, type HubCore } from './core.ts'
 import { readDispatch, writeDispatch } from '#worker/protocols/envelope.ts'
 import type { KernelRegisters } from '#worker/hub/bans/ban-list.ts'
 import type { PeerHub } from '#worker/hub/mesh/mesh.ts'
-import type { OutboxEntry } from './outbox.ts'
+import type { OutboxEntry } from '#worker/hub/receipts/outbox.ts'
 import { packRefusal } from '#worker/protocols/steering.ts'
 import { writeStream } from '#worker/protocols/stream-envelope.ts'
 import {
