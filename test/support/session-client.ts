@@ -1,6 +1,6 @@
 /** A client of `/v1/sessions` over a real WebSocket, as a backend would write one: it resends when it is told to. */
 import WebSocket from 'ws'
-import { ServerMessage, type OpenMessage, type StepMessage } from '#worker/formats/session.ts'
+import { ServerMessage, type OpenMessage, type StepMessage } from '#worker/hub/session/messages.ts'
 import type { z } from 'zod'
 
 export interface SessionClient {

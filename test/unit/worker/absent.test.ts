@@ -5,7 +5,7 @@ import { toAppError } from '#shared/base/errors.ts'
 import { OPERATIONS } from '#scripts/lib/api-description.ts'
 import { DryRunQuestion } from '#worker/api/policies/dry-run.ts'
 import { parseBody } from '#worker/body/faults.ts'
-import { ClientMessage } from '#worker/formats/session.ts'
+import { ClientMessage } from '#worker/hub/session/messages.ts'
 
 type Schema = z.core.$ZodType
 type Path = readonly (string | number)[]

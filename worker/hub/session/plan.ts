@@ -6,7 +6,7 @@ import { sliceTensors, type KernelBuffer, type KernelWork, type TensorHeader } f
 import { LIMITS } from '#shared/base/limits.ts'
 import { decodeBase64, encodeBase64 } from '#worker/platform/base64.ts'
 import { invalidRequest } from '#worker/body/faults.ts'
-import type { OpenMessage, SessionBuffer, StepMessage } from '../../formats/session.ts'
+import type { OpenMessage, SessionBuffer, StepMessage } from './messages.ts'
 
 /** Bytes of the state buffers by binding, as they were after `step`; step 0 is how the session was opened. */
 export interface Checkpoint {

@@ -6,7 +6,7 @@ import { LIMITS } from '#shared/base/limits.ts'
 import { KERNEL_PRICE_MICRO_USD, kernelUnits } from '#shared/pricing.ts'
 import { countryCode } from '#shared/region.ts'
 import { parseBody } from '#worker/body/faults.ts'
-import { ClientMessage, type ServerMessage, type StepMessage } from '../../formats/session.ts'
+import { ClientMessage, type ServerMessage, type StepMessage } from './messages.ts'
 import type { DispatchRequest, DispatchResult, SessionGrant } from '#worker/protocols/hub.ts'
 import {
   heldBytes,
