@@ -14,9 +14,9 @@ import { LIMITS } from '#shared/base/limits.ts'
 import { NetworkId, type CompiledPolicy, type Policy } from '#shared/policy.ts'
 import type { SignedReceipt } from '#shared/receipt.ts'
 import type { BatchId } from './batch.ts'
-import type { SignedCheckpoint } from '#worker/tenant/audit-reader.ts'
-import type { AuditPage, AuditQuery, Stretch } from '#worker/tenant/audit-store.ts'
-import type { BatchEntry, BatchPlace } from '#worker/tenant/batch-index.ts'
+import type { SignedCheckpoint } from '#worker/tenant/log/audit-reader.ts'
+import type { AuditPage, AuditQuery, Stretch } from '#worker/tenant/log/audit-store.ts'
+import type { BatchEntry, BatchPlace } from '#worker/tenant/log/batch-index.ts'
 import type {
   IdempotencyHold,
   IdempotencyVerdict,

@@ -4,9 +4,9 @@ import { parseDetail, receiptIdOf, type LogEntry } from '#shared/audit/entries.t
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { inclusionProof } from '#shared/audit/transparency-log.ts'
-import type { AuditReader } from './audit-reader.ts'
-import type { Stretch } from './audit-store.ts'
-import type { TenantDatabase } from './database.ts'
+import type { AuditReader } from '#worker/tenant/log/audit-reader.ts'
+import type { Stretch } from '#worker/tenant/log/audit-store.ts'
+import type { TenantDatabase } from '#worker/tenant/log/database.ts'
 import type { PolicyStore } from './policy-store.ts'
 import type {
   BundleOpening,

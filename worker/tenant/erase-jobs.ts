@@ -5,7 +5,7 @@ import { AppError } from '#shared/base/errors.ts'
 import { nameHash, type JobId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { commitment } from '#shared/receipt.ts'
-import type { TenantDatabase, TenantDeps } from './database.ts'
+import type { TenantDatabase, TenantDeps } from '#worker/tenant/log/database.ts'
 import type { Erased } from '#worker/protocols/tenant.ts'
 
 export interface ErasureRequest {

@@ -3,7 +3,7 @@ import { bytesToHex } from 'viem'
 import { JobId, newJobId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Row } from '#worker/platform/storage.ts'
-import type { TenantDatabase, TenantDeps } from './database.ts'
+import type { TenantDatabase, TenantDeps } from '#worker/tenant/log/database.ts'
 import type {
   IdempotencyHold,
   IdempotencyVerdict,

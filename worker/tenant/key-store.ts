@@ -4,7 +4,7 @@ import { Bytes32, type TenantId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { hashKey, newApiKey, newKeyId } from '#worker/protocols/api-key.ts'
 import type { Row } from '#worker/platform/storage.ts'
-import type { TenantDatabase, TenantDeps } from './database.ts'
+import type { TenantDatabase, TenantDeps } from '#worker/tenant/log/database.ts'
 import type {
   CreatedKey,
   KeyInfo,

@@ -4,7 +4,7 @@
  */
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import type { TenantDatabase, TenantDeps } from './database.ts'
+import type { TenantDatabase, TenantDeps } from '#worker/tenant/log/database.ts'
 import { hasScope, lacking, type KeyGrant } from '#worker/protocols/key-grant.ts'
 import type { KeyStore } from './key-store.ts'
 import {

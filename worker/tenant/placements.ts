@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { EVIDENCE_CLASSES, NODE_TRUSTS } from '#shared/policy.ts'
 import type { SignedReceipt } from '#shared/receipt.ts'
-import type { TenantDatabase } from './database.ts'
+import type { TenantDatabase } from '#worker/tenant/log/database.ts'
 
 export const Placement = z.strictObject({
   policy: z.string(),

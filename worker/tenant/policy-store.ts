@@ -5,7 +5,7 @@ import { compilePolicy } from '#shared/compile-policy.ts'
 import { Policy } from '#shared/policy.ts'
 import { DEFAULT_POLICY } from '#shared/policy-draft.ts'
 import type { Row } from '#worker/platform/storage.ts'
-import type { TenantDatabase, TenantDeps } from './database.ts'
+import type { TenantDatabase, TenantDeps } from '#worker/tenant/log/database.ts'
 import type { PublishedPolicy, TenantSnapshot } from '#worker/protocols/tenant.ts'
 
 export interface PolicyStore {

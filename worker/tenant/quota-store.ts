@@ -1,6 +1,6 @@
 /** A tenant's quota: what of each window has been handed out to isolates. */
 import { LIMITS } from '#shared/base/limits.ts'
-import type { TenantDatabase, TenantDeps } from './database.ts'
+import type { TenantDatabase, TenantDeps } from '#worker/tenant/log/database.ts'
 import {
   Quota,
   type QuotaLease,

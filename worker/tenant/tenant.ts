@@ -5,9 +5,9 @@ import type { Bytes32, JobId } from '#shared/base/ids.ts'
 import { randomBytes } from '#shared/base/ids.ts'
 import type { Policy } from '#shared/policy.ts'
 import type { BatchId } from '#worker/protocols/batch.ts'
-import type { BatchPlace } from './batch-index.ts'
-import { readLogIdentity } from './log-identity.ts'
-import type { AuditQuery, Stretch } from './audit-store.ts'
+import type { BatchPlace } from '#worker/tenant/log/batch-index.ts'
+import { readLogIdentity } from '#worker/tenant/log/log-identity.ts'
+import type { AuditQuery, Stretch } from '#worker/tenant/log/audit-store.ts'
 import { createTenantCore, type TenantCore } from './core.ts'
 import type {
   IdempotencyHold,
