@@ -7,7 +7,7 @@ import { inclusionProof } from '#shared/audit/transparency-log.ts'
 import type { AuditReader } from '#worker/tenant/log/audit-reader.ts'
 import type { Stretch } from '#worker/tenant/log/audit-store.ts'
 import type { TenantDatabase } from '#worker/tenant/log/database.ts'
-import type { PolicyStore } from './policy-store.ts'
+import type { PolicyStore } from '#worker/tenant/policies/policy-store.ts'
 import type {
   BundleOpening,
   BundlePage,
