@@ -23,7 +23,7 @@ import type {
   IdempotentRequest,
   KeptAnswer,
 } from './idempotency.ts'
-import type { Placement } from '#worker/tenant/placements.ts'
+import type { Placement } from '#worker/tenant/receipts/placements.ts'
 import type { Quota, QuotaLease, QuotaState, SpendLease } from './quota.ts'
 
 /** What a key may do. `admin` may do what `policy` and `audit` may; `node` only vouches for nodes. */
