@@ -13,7 +13,7 @@ import { createKeyStore } from '#worker/tenant/keys/key-store.ts'
 import { createOwnKeys } from '#worker/tenant/keys/own-keys.ts'
 import { readPlacements } from '#worker/tenant/receipts/placements.ts'
 import { createPolicyStore, type PolicyStore } from '#worker/tenant/policies/policy-store.ts'
-import { createQuotaStore } from './quota-store.ts'
+import { createQuotaStore } from '#worker/tenant/quota/quota-store.ts'
 import { createReceiptLog } from '#worker/tenant/receipts/receipt-log.ts'
 import { createRefusalStore, type Refusal } from '#worker/tenant/log/refusal-store.ts'
 import {
