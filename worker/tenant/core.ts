@@ -8,7 +8,7 @@ import { openDatabase, type TenantDatabase, type TenantDeps } from '#worker/tena
 import { createAuditReader, type LogIdentity } from '#worker/tenant/log/audit-reader.ts'
 import { createBundleReader } from '#worker/tenant/receipts/bundle-reader.ts'
 import { createBatchIndex } from '#worker/tenant/log/batch-index.ts'
-import { createIdempotencyStore } from './idempotency-store.ts'
+import { createIdempotencyStore } from '#worker/tenant/idempotency/idempotency-store.ts'
 import { createKeyStore } from '#worker/tenant/keys/key-store.ts'
 import { createOwnKeys } from '#worker/tenant/keys/own-keys.ts'
 import { readPlacements } from '#worker/tenant/receipts/placements.ts'
