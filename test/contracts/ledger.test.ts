@@ -26,7 +26,7 @@ import {
   createLedgerChain,
   type LedgerChain,
   type LedgerChainOptions,
-} from '#worker/ledger/chain.ts'
+} from '#worker/ledger/chain/chain.ts'
 import { createLedgerCore, type LedgerCore } from '#worker/ledger/core.ts'
 import type { FaultCode } from '#worker/protocols/ledger-fault.ts'
 import { createSqliteStorage, type TestStorage } from '../support/sqlite-storage.ts'

@@ -5,7 +5,11 @@ import type { Address, Bytes32 } from '#shared/base/ids.ts'
 import { EMPTY_ROOT } from '#shared/merkle.ts'
 import { SETTLEMENT_ABI } from '#shared/settlement-abi.ts'
 import type { PublicKey } from '#shared/base/signature.ts'
-import type { ConsumerAccount, LedgerChain, TransactionOptions } from '#worker/ledger/chain.ts'
+import type {
+  ConsumerAccount,
+  LedgerChain,
+  TransactionOptions,
+} from '#worker/ledger/chain/chain.ts'
 
 interface Pooled extends TransactionOptions {
   readonly hash: Bytes32

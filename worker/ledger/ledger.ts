@@ -6,7 +6,7 @@ import { createLog } from '#shared/base/log.ts'
 import type { PublicKey } from '#shared/base/signature.ts'
 import { readConfig } from '#worker/platform/config.ts'
 import { openTenant } from '#worker/protocols/durable-objects.ts'
-import { createLedgerChain, type LedgerChain } from './chain.ts'
+import { createLedgerChain, type LedgerChain } from '#worker/ledger/chain/chain.ts'
 import { createLedgerCore, type LedgerCore } from './core.ts'
 import type { LedgerApi, LedgerEntry } from '#worker/protocols/ledger.ts'
 

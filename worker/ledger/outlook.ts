@@ -1,5 +1,5 @@
 /** Whether anything could be posted now: looked at again when somebody asks and the last look is old. */
-import type { LedgerChain, Outlook } from './chain.ts'
+import type { LedgerChain, Outlook } from '#worker/ledger/chain/chain.ts'
 import { faultOf } from '#worker/protocols/ledger-fault.ts'
 
 /** How old a look may be for somebody who asks. */

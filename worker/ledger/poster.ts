@@ -10,7 +10,7 @@ import type { Log } from '#shared/base/log.ts'
 import { EMPTY_ROOT } from '#shared/merkle.ts'
 import type { BatchStore, KeptBatch, KeptTransaction, Landing } from './batch-store.ts'
 import type { Batch } from './batch.ts'
-import type { Fate, LedgerChain, Position, SignedTransaction } from './chain.ts'
+import type { Fate, LedgerChain, Position, SignedTransaction } from '#worker/ledger/chain/chain.ts'
 import type { Fault, FaultCode } from '#worker/protocols/ledger-fault.ts'
 import { composeBatch, type ComposeDeps } from './compose.ts'
 

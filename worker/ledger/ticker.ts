@@ -1,6 +1,6 @@
 /** Steps the poster, names what keeps it from posting, and after a fault of the endpoint waits twice as long each time. */
 import { toAppError } from '#shared/base/errors.ts'
-import type { Outlook } from './chain.ts'
+import type { Outlook } from '#worker/ledger/chain/chain.ts'
 import { faultOf, type Fault } from '#worker/protocols/ledger-fault.ts'
 import { watchOutlook } from './outlook.ts'
 import { stepPoster, type PosterDeps, type Step } from './poster.ts'
