@@ -27,7 +27,7 @@ import {
 } from '#shared/receipt.ts'
 import { SETTLEMENT_ABI } from '#shared/settlement-abi.ts'
 import { payoutHash } from '#shared/settlement.ts'
-import { policyWords } from '#worker/ledger/batch.ts'
+import { policyWords } from '#worker/ledger/intake/batch.ts'
 import { policy as anyPolicy, TENANT } from '../support/policies.ts'
 import { createReceiptMaker, type ReceiptMaker } from '../support/receipts.ts'
 

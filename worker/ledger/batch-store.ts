@@ -4,10 +4,10 @@ import { z } from 'zod'
 import { TenantCheckpoint } from '#shared/audit/entries.ts'
 import { domainSeparator, type Domain } from '#shared/base/eip712.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
-import type { Batch } from './batch.ts'
+import type { Batch } from '#worker/ledger/intake/batch.ts'
 import type { SignedTransaction } from '#worker/ledger/chain/chain.ts'
 import type { DurableStorage, Row } from '#worker/platform/storage.ts'
-import type { Rows } from './database.ts'
+import type { Rows } from '#worker/ledger/intake/database.ts'
 
 export type BatchState = 'posting' | 'posted' | 'settled' | 'dropped'
 

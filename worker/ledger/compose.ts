@@ -4,11 +4,17 @@ import { invariant } from '#shared/base/errors.ts'
 import type { Bytes32, TenantId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { CompiledPolicy } from '#shared/policy.ts'
-import { buildBatch, keyName, type Batch, type BatchInput, type BatchReceipt } from './batch.ts'
+import {
+  buildBatch,
+  keyName,
+  type Batch,
+  type BatchInput,
+  type BatchReceipt,
+} from '#worker/ledger/intake/batch.ts'
 import type { ConsumerAccount, LedgerChain } from '#worker/ledger/chain/chain.ts'
-import type { ReceiptStore } from './receipt-store.ts'
+import type { ReceiptStore } from '#worker/ledger/intake/receipt-store.ts'
 import type { Settling } from './settling.ts'
-import type { WaitingQueue } from './waiting-queue.ts'
+import type { WaitingQueue } from '#worker/ledger/intake/waiting-queue.ts'
 
 /** How long an unregistered hub's, or a penniless consumer's, receipts are left alone. */
 const PUT_OFF_MS = 30_000

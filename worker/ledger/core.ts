@@ -7,13 +7,13 @@ import type { Log } from '#shared/base/log.ts'
 import { buildMerkleTree, type MerkleTree } from '#shared/merkle.ts'
 import type { Settlement } from '#shared/receipt.ts'
 import type { PublicKey } from '#shared/base/signature.ts'
-import { earningsTree, logTree } from './batch.ts'
+import { earningsTree, logTree } from '#worker/ledger/intake/batch.ts'
 import { createLogHeads } from './log-heads.ts'
 import { createBatchStore, type BatchStore, type KeptBatch } from './batch-store.ts'
 import type { LedgerChain } from '#worker/ledger/chain/chain.ts'
 import type { DurableStorage } from '#worker/platform/storage.ts'
-import { openTables } from './database.ts'
-import { takeReceipts } from './intake.ts'
+import { openTables } from '#worker/ledger/intake/database.ts'
+import { takeReceipts } from '#worker/ledger/intake/intake.ts'
 import type {
   BatchSummary,
   Earnings,
@@ -22,10 +22,14 @@ import type {
   ReceiptStatus,
   SettledLog,
 } from '#worker/protocols/ledger.ts'
-import { createReceiptStore, type KeptReceipt, type ReceiptStore } from './receipt-store.ts'
+import {
+  createReceiptStore,
+  type KeptReceipt,
+  type ReceiptStore,
+} from '#worker/ledger/intake/receipt-store.ts'
 import { createSettling } from './settling.ts'
 import { createTicker, type Ticker } from './ticker.ts'
-import { createWaitingQueue } from './waiting-queue.ts'
+import { createWaitingQueue } from '#worker/ledger/intake/waiting-queue.ts'
 
 const SUMMARY_BATCHES = 20
 const TREES_KEPT = 4

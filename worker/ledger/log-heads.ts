@@ -4,7 +4,7 @@ import { nameHash, type TenantId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
 import { verifyConsistency } from '#shared/audit/transparency-log.ts'
-import type { Rows } from './database.ts'
+import type { Rows } from '#worker/ledger/intake/database.ts'
 
 export interface LogHeadDeps {
   /** Asks the tenant itself; null where it has no log. */

@@ -1,9 +1,9 @@
 /** What a batch changes when it lands, is lost or falls: the state of its receipts and what their keys have earned. */
 import type { PublicKey } from '#shared/base/signature.ts'
-import { addEarnings, keyName, toKey, type KeyEarnings } from './batch.ts'
+import { addEarnings, keyName, toKey, type KeyEarnings } from '#worker/ledger/intake/batch.ts'
 import { toBatch, type Landing } from './batch-store.ts'
 import type { DurableStorage } from '#worker/platform/storage.ts'
-import type { Rows } from './database.ts'
+import type { Rows } from '#worker/ledger/intake/database.ts'
 
 export type Settling = ReturnType<typeof createSettling>
 
