@@ -8,8 +8,12 @@ import { buildMerkleTree, type MerkleTree } from '#shared/merkle.ts'
 import type { Settlement } from '#shared/receipt.ts'
 import type { PublicKey } from '#shared/base/signature.ts'
 import { earningsTree, logTree } from '#worker/ledger/intake/batch.ts'
-import { createLogHeads } from './log-heads.ts'
-import { createBatchStore, type BatchStore, type KeptBatch } from './batch-store.ts'
+import { createLogHeads } from '#worker/ledger/batches/log-heads.ts'
+import {
+  createBatchStore,
+  type BatchStore,
+  type KeptBatch,
+} from '#worker/ledger/batches/batch-store.ts'
 import type { LedgerChain } from '#worker/ledger/chain/chain.ts'
 import type { DurableStorage } from '#worker/platform/storage.ts'
 import { openTables } from '#worker/ledger/intake/database.ts'
@@ -27,7 +31,7 @@ import {
   type KeptReceipt,
   type ReceiptStore,
 } from '#worker/ledger/intake/receipt-store.ts'
-import { createSettling } from './settling.ts'
+import { createSettling } from '#worker/ledger/batches/settling.ts'
 import { createTicker, type Ticker } from './ticker.ts'
 import { createWaitingQueue } from '#worker/ledger/intake/waiting-queue.ts'
 

@@ -8,11 +8,16 @@
 import { invariant } from '#shared/base/errors.ts'
 import type { Log } from '#shared/base/log.ts'
 import { EMPTY_ROOT } from '#shared/merkle.ts'
-import type { BatchStore, KeptBatch, KeptTransaction, Landing } from './batch-store.ts'
+import type {
+  BatchStore,
+  KeptBatch,
+  KeptTransaction,
+  Landing,
+} from '#worker/ledger/batches/batch-store.ts'
 import type { Batch } from '#worker/ledger/intake/batch.ts'
 import type { Fate, LedgerChain, Position, SignedTransaction } from '#worker/ledger/chain/chain.ts'
 import type { Fault, FaultCode } from '#worker/protocols/ledger-fault.ts'
-import { composeBatch, type ComposeDeps } from './compose.ts'
+import { composeBatch, type ComposeDeps } from '#worker/ledger/batches/compose.ts'
 
 /** How often a transaction on its way is looked at. */
 export const POLL_MS = 500

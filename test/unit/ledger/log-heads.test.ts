@@ -5,7 +5,7 @@ import { nameHash, TenantId } from '#shared/base/ids.ts'
 import { silentLog } from '#shared/base/log.ts'
 import { consistencyProof, leafHash, treeRoot } from '#shared/audit/transparency-log.ts'
 import { appendToTiles, createTileReader } from '#shared/audit/transparency-tiles.ts'
-import { createLogHeads } from '#worker/ledger/log-heads.ts'
+import { createLogHeads } from '#worker/ledger/batches/log-heads.ts'
 import { createSqliteStorage, type TestStorage } from '../../support/sqlite-storage.ts'
 
 const acme = TenantId.parse('acme')
