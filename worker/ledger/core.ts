@@ -32,7 +32,7 @@ import {
   type ReceiptStore,
 } from '#worker/ledger/intake/receipt-store.ts'
 import { createSettling } from '#worker/ledger/batches/settling.ts'
-import { createTicker, type Ticker } from './ticker.ts'
+import { createTicker, type Ticker } from '#worker/ledger/posting/ticker.ts'
 import { createWaitingQueue } from '#worker/ledger/intake/waiting-queue.ts'
 
 const SUMMARY_BATCHES = 20
