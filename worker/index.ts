@@ -2,7 +2,7 @@
 import { createApp } from './app.ts'
 import { createIsolate } from './isolate.ts'
 
-export { Batch } from './batch/batch.ts'
+export { Batch } from '#worker/jobs/batch.ts'
 export { Hub } from './hub/hub.ts'
 export { Kernels } from './kernels/kernels.ts'
 export { Ledger } from './ledger/ledger.ts'

@@ -1,7 +1,7 @@
 /** A batch's webhook: when it is tried, how often, and what became of it. */
 import { LIMITS } from '#shared/base/limits.ts'
 import type { BatchDatabase } from './database.ts'
-import type { BatchDeps } from './deps.ts'
+import type { BatchDeps } from '#worker/jobs/deps.ts'
 import { backOffMs } from './judge.ts'
 import type { BatchSpec, BatchStatus } from '#worker/protocols/batch.ts'
 import { deliverMessage } from './webhook.ts'

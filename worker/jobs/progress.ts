@@ -1,12 +1,12 @@
 /** A batch on its way: items to nodes, then the reduction, then its end; and when there is something to do again. */
 import { toAppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import { createAuthority, type Authority } from './authority.ts'
-import type { BatchDatabase } from './database.ts'
+import { createAuthority, type Authority } from '#worker/batch/authority.ts'
+import type { BatchDatabase } from '#worker/batch/database.ts'
 import type { BatchDeps } from './deps.ts'
-import { REDUCE_INDEX, type ItemStore } from './items.ts'
+import { REDUCE_INDEX, type ItemStore } from '#worker/batch/items.ts'
 import type { Lifetime } from './lifetime.ts'
-import { eachOutput } from './plan.ts'
+import { eachOutput } from '#worker/batch/plan.ts'
 import type {
   BatchSpec,
   BatchState,
@@ -14,8 +14,8 @@ import type {
   Fault,
   ReducePlan,
 } from '#worker/protocols/batch.ts'
-import { createReducer } from './reduce.ts'
-import { createRunner, type Runner } from './runner.ts'
+import { createReducer } from '#worker/batch/reduce.ts'
+import { createRunner, type Runner } from '#worker/batch/runner.ts'
 
 export interface ProgressParts {
   readonly deps: BatchDeps
