@@ -1,7 +1,7 @@
 /** What a running batch asks its tenant again and again: whether it may go on, and under what. */
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
-import type { BatchDatabase } from './database.ts'
+import type { BatchDatabase } from '#worker/jobs/store/database.ts'
 import { judgeAuthority, type Grant, type TenantWord } from './judge-authority.ts'
 import type { BatchSpec, Fault } from '#worker/protocols/batch.ts'
 

@@ -1,6 +1,6 @@
 /** A batch's webhook: when it is tried, how often, and what became of it. */
 import { LIMITS } from '#shared/base/limits.ts'
-import type { BatchDatabase } from './database.ts'
+import type { BatchDatabase } from '#worker/jobs/store/database.ts'
 import type { BatchDeps } from '#worker/jobs/deps.ts'
 import { backOffMs } from './judge.ts'
 import type { BatchSpec, BatchStatus } from '#worker/protocols/batch.ts'

@@ -3,8 +3,8 @@ import { concatBytes } from 'viem'
 import { AppError } from '#shared/base/errors.ts'
 import { libraryOutputBytes } from '#shared/kernels/kernels.ts'
 import { payloadBytes, sliceTensors, type TensorHeader, type Work } from '#shared/job.ts'
-import type { BatchDatabase } from './database.ts'
-import { REDUCE_INDEX, type ItemStore, type NextItem } from './items.ts'
+import type { BatchDatabase } from '#worker/jobs/store/database.ts'
+import { REDUCE_INDEX, type ItemStore, type NextItem } from '#worker/jobs/store/items.ts'
 import type { BatchSpec, KernelTemplate, Range } from '#worker/protocols/batch.ts'
 
 export interface PlannedJob {

@@ -1,9 +1,9 @@
 /** A Batch without its runtime: takes a batch, drives it to its end, keeps its results until they are fetched or too old. */
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import { openBatchDatabase, type BatchDatabase } from '#worker/batch/database.ts'
+import { openBatchDatabase, type BatchDatabase } from '#worker/jobs/store/database.ts'
 import type { BatchDeps } from './deps.ts'
-import { createItemStore, type ItemStore } from '#worker/batch/items.ts'
+import { createItemStore, type ItemStore } from '#worker/jobs/store/items.ts'
 import { createLifetime, type Lifetime } from './lifetime.ts'
 import { createProgress } from './progress.ts'
 import type { BatchInput, BatchSpec, BatchStatus } from '#worker/protocols/batch.ts'

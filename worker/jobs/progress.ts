@@ -2,9 +2,9 @@
 import { toAppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { createAuthority, type Authority } from '#worker/batch/authority.ts'
-import type { BatchDatabase } from '#worker/batch/database.ts'
+import type { BatchDatabase } from '#worker/jobs/store/database.ts'
 import type { BatchDeps } from './deps.ts'
-import { REDUCE_INDEX, type ItemStore } from '#worker/batch/items.ts'
+import { REDUCE_INDEX, type ItemStore } from '#worker/jobs/store/items.ts'
 import type { Lifetime } from './lifetime.ts'
 import { eachOutput } from '#worker/batch/plan.ts'
 import type {

@@ -4,8 +4,8 @@ import { decideIngress } from '#shared/decide.ts'
 import { Bytes32 } from '#shared/base/ids.ts'
 import type { CompiledPolicy } from '#shared/policy.ts'
 import { countryCode } from '#shared/region.ts'
-import type { BatchDatabase } from '#worker/batch/database.ts'
-import { REDUCE_INDEX, type ItemStore } from '#worker/batch/items.ts'
+import type { BatchDatabase } from '#worker/jobs/store/database.ts'
+import { REDUCE_INDEX, type ItemStore } from '#worker/jobs/store/items.ts'
 import type { Lifetime } from './lifetime.ts'
 import type {
   BatchItem,

@@ -1,5 +1,5 @@
 /** How a batch stands, put together from its tables. */
-import type { ItemStore } from '#worker/batch/items.ts'
+import type { ItemStore } from '#worker/jobs/store/items.ts'
 import type { Lifetime } from './lifetime.ts'
 import type { BatchSpec, BatchStatus, Fault } from '#worker/protocols/batch.ts'
 
