@@ -2,7 +2,7 @@
 import { LIMITS } from '#shared/base/limits.ts'
 import type { BatchDatabase } from '#worker/jobs/store/database.ts'
 import type { BatchDeps } from '#worker/jobs/deps.ts'
-import { backOffMs } from './judge.ts'
+import { backOffMs } from '#worker/jobs/authority/judge.ts'
 import type { BatchSpec, BatchStatus } from '#worker/protocols/batch.ts'
 import { deliverMessage } from './webhook.ts'
 

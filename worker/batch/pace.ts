@@ -1,6 +1,6 @@
 /** How fast a batch may go just now: its window, its bytes under way, and pauses while the network has no place. */
 import { LIMITS } from '#shared/base/limits.ts'
-import { createWindow } from './judge.ts'
+import { createWindow } from '#worker/jobs/authority/judge.ts'
 import type { Fault } from '#worker/protocols/batch.ts'
 
 export interface Pace {

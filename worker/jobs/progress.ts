@@ -1,7 +1,7 @@
 /** A batch on its way: items to nodes, then the reduction, then its end; and when there is something to do again. */
 import { toAppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import { createAuthority, type Authority } from '#worker/batch/authority.ts'
+import { createAuthority, type Authority } from '#worker/jobs/authority/authority.ts'
 import type { BatchDatabase } from '#worker/jobs/store/database.ts'
 import type { BatchDeps } from './deps.ts'
 import { REDUCE_INDEX, type ItemStore } from '#worker/jobs/store/items.ts'

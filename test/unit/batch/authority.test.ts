@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { LIMITS } from '#shared/base/limits.ts'
 import { countryBit, hasCountry, isSubset } from '#shared/region.ts'
-import { judgeAuthority } from '#worker/batch/judge-authority.ts'
+import { judgeAuthority } from '#worker/jobs/authority/judge-authority.ts'
 import {
   createBatchBench,
   floats,
