@@ -4,7 +4,7 @@ import type { Log } from '#shared/base/log.ts'
 import type { DurableStorage } from '#worker/platform/storage.ts'
 import type { TenantWord } from '#worker/jobs/authority/judge-authority.ts'
 import type { BatchSpec } from '#worker/protocols/batch.ts'
-import type { Dispatch } from '#worker/batch/runner.ts'
+import type { Dispatch } from '#worker/jobs/run/runner.ts'
 import type { SendRequest } from '#worker/batch/webhook.ts'
 
 export interface BatchDeps {

@@ -6,7 +6,7 @@ import type { BatchDatabase } from '#worker/jobs/store/database.ts'
 import type { BatchDeps } from './deps.ts'
 import { REDUCE_INDEX, type ItemStore } from '#worker/jobs/store/items.ts'
 import type { Lifetime } from './lifetime.ts'
-import { eachOutput } from '#worker/batch/plan.ts'
+import { eachOutput } from '#worker/jobs/run/plan.ts'
 import type {
   BatchSpec,
   BatchState,
@@ -14,8 +14,8 @@ import type {
   Fault,
   ReducePlan,
 } from '#worker/protocols/batch.ts'
-import { createReducer } from '#worker/batch/reduce.ts'
-import { createRunner, type Runner } from '#worker/batch/runner.ts'
+import { createReducer } from '#worker/jobs/run/reduce.ts'
+import { createRunner, type Runner } from '#worker/jobs/run/runner.ts'
 
 export interface ProgressParts {
   readonly deps: BatchDeps

@@ -8,7 +8,7 @@ import { LIMITS } from '#shared/base/limits.ts'
 import { manifestDigest, type ModelManifest } from '#shared/model.ts'
 import { KERNEL_PRICE_MICRO_USD, kernelUnits } from '#shared/pricing.ts'
 import { countUnits } from '#shared/tensor.ts'
-import { countRange } from '#worker/batch/plan.ts'
+import { countRange } from '#worker/jobs/run/plan.ts'
 import type {
   BatchInput,
   BatchSpec,
