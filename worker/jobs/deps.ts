@@ -5,7 +5,7 @@ import type { DurableStorage } from '#worker/platform/storage.ts'
 import type { TenantWord } from '#worker/jobs/authority/judge-authority.ts'
 import type { BatchSpec } from '#worker/protocols/batch.ts'
 import type { Dispatch } from '#worker/jobs/run/runner.ts'
-import type { SendRequest } from '#worker/batch/webhook.ts'
+import type { SendRequest } from '#worker/jobs/delivery/webhook.ts'
 
 export interface BatchDeps {
   readonly storage: DurableStorage

@@ -4,7 +4,7 @@ import { AppError } from '#shared/base/errors.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
 import { TensorHeader } from '#shared/job.ts'
 import type { BatchDatabase } from '#worker/jobs/store/database.ts'
-import { createDelivery } from '#worker/batch/delivery.ts'
+import { createDelivery } from '#worker/jobs/delivery/delivery.ts'
 import type { BatchDeps } from './deps.ts'
 import type { BatchSpec, BatchState, BatchStatus, Fault } from '#worker/protocols/batch.ts'
 

@@ -10,8 +10,13 @@ import { backOffMs, createWindow, judgeFailure } from '#worker/jobs/authority/ju
 import { countRange, rangeBytes } from '#worker/jobs/run/plan.ts'
 import { batchJurisdiction, type Reduction } from '#worker/protocols/batch.ts'
 import { createReducer } from '#worker/jobs/run/reduce.ts'
-import { webhookUrlFault } from '#worker/batch/webhook-url.ts'
-import { deliverMessage, newSecret, readSecret, signMessage } from '#worker/batch/webhook.ts'
+import { webhookUrlFault } from '#worker/jobs/delivery/webhook-url.ts'
+import {
+  deliverMessage,
+  newSecret,
+  readSecret,
+  signMessage,
+} from '#worker/jobs/delivery/webhook.ts'
 import { floats } from '../../support/batch.ts'
 import { asPolicy } from '#test/support/as-policy.ts'
 

@@ -14,8 +14,8 @@ import {
   type Webhook,
 } from '#worker/protocols/batch.ts'
 import { reservedBytes } from './size.ts'
-import { newSecret, readSecret } from '#worker/batch/webhook.ts'
-import { webhookUrlFault } from '#worker/batch/webhook-url.ts'
+import { newSecret, readSecret } from '#worker/jobs/delivery/webhook.ts'
+import { webhookUrlFault } from '#worker/jobs/delivery/webhook-url.ts'
 import type { AppContext, AppEnv } from '#worker/gate/context.ts'
 import type { CompiledPolicy } from '#shared/policy.ts'
 import { eligibleHubs } from '#worker/dispatch/dispatch.ts'
