@@ -11,8 +11,8 @@ import { MANIFESTS } from '#shared/manifests.ts'
 import { manifestDigest, modelBytes, type ModelManifest } from '#shared/model.ts'
 import { MODEL_HUB } from '#shared/model-source.ts'
 import { generateManifests, listModelIds } from './generate-manifests.ts'
-import { addModel, checkGolden } from './lib/models/add-model.ts'
-import { openLayout } from './lib/models/layout.ts'
+import { addModel, checkGolden } from '#scripts/models/add-model.ts'
+import { openLayout } from '#scripts/models/layout.ts'
 import { repositoryPath } from './lib/paths.ts'
 
 const USAGE = `npm run models -- list

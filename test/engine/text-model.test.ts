@@ -7,7 +7,7 @@ import { createOrtSessions, type SessionFactory } from '#engine/models/session.t
 import { createDecoder, DecoderConfig } from '#engine/models/text/decoder.ts'
 import { argmax } from '#engine/models/text/sample.ts'
 import { repositoryPath } from '#scripts/lib/paths.ts'
-import { makeRandomLlama, type Precision } from '#scripts/lib/random-llama.ts'
+import { makeRandomLlama, type Precision } from '#scripts/models/random-llama.ts'
 import type { Provider } from '#shared/job.ts'
 import type { TextInput } from '#shared/text.ts'
 import { readText } from '../support/engine-jobs.ts'

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { listExternalData } from '#engine/models/onnx-external.ts'
 import { createRandom } from '#engine/models/text/sample.ts'
-import { writeOnnx } from '#scripts/lib/onnx-writer.ts'
+import { writeOnnx } from '#scripts/models/onnx-writer.ts'
 import { repositoryPath } from '#scripts/lib/paths.ts'
 
 const weights = { name: 'w', type: 'float', dims: [1024], bytes: new Uint8Array(4096) } as const

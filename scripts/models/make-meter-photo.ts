@@ -1,7 +1,7 @@
 /** Writes `examples/meter.png`, the picture of a meter's register that the demonstration reads. */
 import { writeFileSync } from 'node:fs'
 import { encode } from 'fast-png'
-import { drawRegister } from './lib/draw-register.ts'
+import { drawRegister } from './draw-register.ts'
 
 export const METER_READING = '00427195'
 
@@ -12,7 +12,7 @@ const { width, height, rgb } = drawRegister({
   seed: 20261122,
   noise: 3,
 })
-const file = new URL('../examples/meter.png', import.meta.url)
+const file = new URL('../../examples/meter.png', import.meta.url)
 const bytes = encode({ width, height, data: rgb, channels: 3 }, { zlib: { level: 9 } })
 writeFileSync(file, bytes)
 console.log(`examples/meter.png ${width}×${height}, ${bytes.length} bytes, reads ${METER_READING}`)

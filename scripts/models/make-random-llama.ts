@@ -1,12 +1,12 @@
 /** Writes a random-weight Llama 3.2 of small size to a folder: `npm run … -- <folder> [f32|f16|q4f16] [seed]`. */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { makeRandomLlama, type Precision } from './lib/random-llama.ts'
+import { makeRandomLlama, type Precision } from './random-llama.ts'
 
 const PRECISIONS: readonly string[] = ['f32', 'f16', 'q4f16'] satisfies Precision[]
 const [folder, precision = 'q4f16', seed = '1'] = process.argv.slice(2)
 if (folder === undefined || !isPrecision(precision) || !/^\d{1,9}$/.test(seed)) {
-  console.error('usage: node scripts/make-random-llama.ts <folder> [f32|f16|q4f16] [seed]')
+  console.error('usage: node scripts/models/make-random-llama.ts <folder> [f32|f16|q4f16] [seed]')
   process.exit(2)
 }
 mkdirSync(join(folder, 'onnx'), { recursive: true })

@@ -1,10 +1,10 @@
 /**
  * Writes the pictures that the OCR and detection examples read: plates that Chromium draws, and a photo as JPEG.
- * Usage: `node scripts/make-media-examples.ts [photo.png]`; the photo is `chelsea.png` of scikit-image's data.
+ * Usage: `node scripts/models/make-media-examples.ts [photo.png]`; the photo is `chelsea.png` of scikit-image's data.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { chromium } from 'playwright-core'
-import { repositoryPath } from './lib/paths.ts'
+import { repositoryPath } from '#scripts/lib/paths.ts'
 
 /** What is written on the plate, line by line, in reading order. */
 const NAMEPLATE = ['LITTORAL PUMP 7', 'Serial No. LP-2026-0417', 'Flow 12.5 m3/h', 'Made in Lisbon']
