@@ -149,7 +149,7 @@ export async function buildVerifier(): Promise<number> {
     publicDir: false,
     ssr: { noExternal: true },
     build: {
-      ssr: repositoryPath('scripts/verify-anywhere.ts'),
+      ssr: repositoryPath('scripts/verify/verify-anywhere.ts'),
       target: VERIFIER_TARGET,
       minify: true,
       outDir: repositoryPath('dist'),

@@ -1,6 +1,6 @@
 /** `npm run verify -- BUNDLE.json | RECEIPT…`: checks what an auditor was handed. */
 import { readDevInstance } from '#scripts/lib/dev-instance.ts'
-import { runVerifier } from '#scripts/lib/verify/run.ts'
+import { runVerifier } from '#scripts/verify/run.ts'
 
 process.exitCode = await runVerifier(process.argv.slice(2), {
   instance: await readDevInstance(),

@@ -2,7 +2,7 @@
 import { closeSync, openSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { toHex } from 'viem'
-import type { Pins } from '#scripts/lib/verify/pins.ts'
+import type { Pins } from '#scripts/verify/pins.ts'
 import { receiptIdOf, checkpointLeaf } from '#shared/audit/entries.ts'
 import { NOT_NARROWED, type BundledBatch, type BundledJob } from '#shared/audit/bundle.ts'
 import { createLogSigner } from '#shared/audit/checkpoint.ts'

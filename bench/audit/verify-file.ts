@@ -1,5 +1,5 @@
 /** Verifies one file in a process of its own, and says how long it took and how much memory the process had at most. */
-import { runVerifier } from '#scripts/lib/verify/run.ts'
+import { runVerifier } from '#scripts/verify/run.ts'
 
 const startedMs = performance.now()
 let lines = 0

@@ -14,7 +14,7 @@ import {
   type Chain,
 } from '#scripts/lib/chain.ts'
 import { createChainView, rememberChain, type ChainView } from '#shared/verify/chain-view.ts'
-import { createPinnedView } from '#scripts/lib/verify/pins.ts'
+import { createPinnedView } from '#scripts/verify/pins.ts'
 import { verifyEvidence } from '#shared/verify/evidence.ts'
 import { verifyBundle } from '#shared/verify/whole.ts'
 import { findForks } from '#shared/verify/log.ts'

@@ -1,6 +1,6 @@
 /** A bundle of settled jobs, and what pins it: made without a chain, so that only its verification is at work. */
 import { toHex } from 'viem'
-import { createPinnedView, type Pins } from '#scripts/lib/verify/pins.ts'
+import { createPinnedView, type Pins } from '#scripts/verify/pins.ts'
 import { NOT_NARROWED, type AuditBundle, type ProvenEntry } from '#shared/audit/bundle.ts'
 import { checkpointLeaf } from '#shared/audit/entries.ts'
 import { createLogSigner } from '#shared/audit/checkpoint.ts'
