@@ -1,7 +1,7 @@
 /** Every described route with requests that are good, nearly good and hostile, against a real Worker and a real node. */
 import { readFile } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { fuzzRoutes } from '#scripts/lib/fuzz/run.ts'
+import { fuzzRoutes } from '#scripts/fuzz/run.ts'
 import { startNodeProcess, type NodeProcess } from '#scripts/lib/node-process.ts'
 import { repositoryPath } from '#scripts/lib/paths.ts'
 import { silentLog } from '#shared/base/log.ts'
