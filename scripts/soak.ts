@@ -1,8 +1,8 @@
 /** `npm run soak -- [PART…]`: what takes too long for the tests, part by part; no fault may come of it. */
 import { parseArgs } from 'node:util'
-import { soakKernels } from './lib/soak/kernels.ts'
-import { soakResidency } from './lib/soak/residency.ts'
-import { soakRoutes } from './lib/soak/routes.ts'
+import { soakKernels } from '#scripts/soak/kernels.ts'
+import { soakResidency } from '#scripts/soak/residency.ts'
+import { soakRoutes } from '#scripts/soak/routes.ts'
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
