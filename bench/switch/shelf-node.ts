@@ -2,7 +2,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { LiveEngine } from '#engine/engine.ts'
-import { createNodeEngine } from '#local-node/engine-host.ts'
+import { createNodeEngine } from '#local-node/engine/engine-host.ts'
 import { loadKeys } from '#local-node/keys.ts'
 import { createNodeFiles } from '#local-node/model-files.ts'
 import { createModelStore } from '#local-node/model-store.ts'

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { isScalar, Uncomputed, type Value } from '#engine/kernels/constant/values.ts'
 import { parseKernel } from '#engine/kernels/parse/parse-kernel.ts'
 import { createModuleNames } from '#engine/kernels/rewrite/module-names.ts'
-import type { NodeDevice } from '#local-node/device.ts'
+import type { NodeDevice } from '#local-node/engine/device.ts'
 import { createRandom, type Random } from '../support/random.ts'
 import { compileErrors, openTestDevice } from '../support/wgsl/device.ts'
 

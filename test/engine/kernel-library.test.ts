@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Engine } from '#engine/engine.ts'
-import { createNodeEngine } from '#local-node/engine-host.ts'
+import { createNodeEngine } from '#local-node/engine/engine-host.ts'
 import { silentLog } from '#shared/base/log.ts'
 import { runJob } from '../suites/run-job.ts'
 import { decodeAll, errorOf, libraryJob, type LibraryCase } from '../support/library-jobs.ts'

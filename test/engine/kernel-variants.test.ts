@@ -6,7 +6,7 @@ import {
   type LibraryDevice,
 } from '#engine/kernels/library-runner.ts'
 import { LIBRARY } from '#engine/kernels/library/library.ts'
-import { openDevice, softwareEnvironment, type NodeDevice } from '#local-node/device.ts'
+import { openDevice, softwareEnvironment, type NodeDevice } from '#local-node/engine/device.ts'
 import { errorOf, libraryJob, type LibraryCase } from '../support/library-jobs.ts'
 
 let opened: NodeDevice

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Engine } from '#engine/engine.ts'
-import { createNodeEngine } from '#local-node/engine-host.ts'
+import { createNodeEngine } from '#local-node/engine/engine-host.ts'
 import { commandOf, descendantsOf } from '../../bench/memory/processes.ts'
 import { errorCode } from '#shared/base/errors.ts'
 import { silentLog } from '#shared/base/log.ts'

@@ -1,5 +1,5 @@
 /** This machine's WebGPU device inside the test's own process, and a kernel run on it as it is written. */
-import { openDevice, softwareEnvironment, type NodeDevice } from '#local-node/device.ts'
+import { openDevice, softwareEnvironment, type NodeDevice } from '#local-node/engine/device.ts'
 import { invariant } from '#shared/base/errors.ts'
 
 /** Dawn's instances: the process dies when one is collected while a device of it lives. */

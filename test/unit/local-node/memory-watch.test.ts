@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { describe, expect, it } from 'vitest'
-import { watchMemory } from '#local-node/memory-watch.ts'
+import { watchMemory } from '#local-node/engine/memory-watch.ts'
 import { until } from '../../support/poll.ts'
 
 const MIB = 1024 * 1024

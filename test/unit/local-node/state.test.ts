@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { closeToOthers } from '#local-node/close-to-others.ts'
-import { plainEnvironment } from '#local-node/plain-environment.ts'
+import { plainEnvironment } from '#local-node/engine/plain-environment.ts'
 import { lockState } from '#local-node/state-lock.ts'
 
 let folder: string

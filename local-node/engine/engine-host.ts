@@ -14,7 +14,7 @@ import { keepAlive } from './keep-alive.ts'
 import { takeTurns } from './kernel-turns.ts'
 import { createModelProcess } from './model-process.ts'
 import { plainEnvironment } from './plain-environment.ts'
-import { createModelStore, DEFAULT_MODELS, type ModelStore } from './model-store.ts'
+import { createModelStore, DEFAULT_MODELS, type ModelStore } from '#local-node/model-store.ts'
 
 const NEVER = new AbortController().signal
 
