@@ -8,7 +8,7 @@ import { MANIFESTS } from '#shared/manifests.ts'
 import { MODEL_HUB } from '#shared/model-source.ts'
 import { CountryCode } from '#shared/node/node.ts'
 import { isWebSocketAddress } from '#p2p/transports/address.ts'
-import { DEFAULT_MODELS } from './model-store.ts'
+import { DEFAULT_MODELS } from '#local-node/models/model-store.ts'
 
 const MIB = 1024 * 1024
 

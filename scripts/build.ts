@@ -23,7 +23,7 @@ import type { ModelFile, ModelManifest } from '#shared/model.ts'
 import { parseSource } from '#shared/model-source.ts'
 import { BUNDLE_FILE, type Bundle } from './lib/bundle.ts'
 import { buildDocsPage } from './lib/docs/docs-page.ts'
-import { modelFilePath } from '#local-node/model-path.ts'
+import { modelFilePath } from '#local-node/models/model-path.ts'
 import { repositoryPath } from './lib/paths.ts'
 
 const run = promisify(execFile)

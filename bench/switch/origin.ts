@@ -3,7 +3,7 @@ import { createServer } from 'node:http'
 import { readFile } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { modelFilePath } from '#local-node/model-path.ts'
+import { modelFilePath } from '#local-node/models/model-path.ts'
 import { MANIFESTS } from '#shared/manifests.ts'
 
 export interface Distance {

@@ -14,7 +14,11 @@ import { keepAlive } from './keep-alive.ts'
 import { takeTurns } from './kernel-turns.ts'
 import { createModelProcess } from './model-process.ts'
 import { plainEnvironment } from './plain-environment.ts'
-import { createModelStore, DEFAULT_MODELS, type ModelStore } from '#local-node/model-store.ts'
+import {
+  createModelStore,
+  DEFAULT_MODELS,
+  type ModelStore,
+} from '#local-node/models/model-store.ts'
 
 const NEVER = new AbortController().signal
 

@@ -7,7 +7,7 @@ import type { ModelManifest } from '#shared/model.ts'
 import type { AdmittedModel } from '#shared/node/node.ts'
 import type { EngineProcess } from './engine-process.ts'
 import { keepAlive } from './keep-alive.ts'
-import type { HeldFile, ModelStore } from '#local-node/model-store.ts'
+import type { HeldFile, ModelStore } from '#local-node/models/model-store.ts'
 
 export interface ModelProcessOptions {
   readonly start: () => Promise<EngineProcess>

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join, relative, resolve } from 'node:path'
 import { z } from 'zod'
-import { createModelStore } from '#local-node/model-store.ts'
+import { createModelStore } from '#local-node/models/model-store.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { createLog } from '#shared/base/log.ts'

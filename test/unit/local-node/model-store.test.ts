@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:f
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { createModelStore, type ModelStoreOptions } from '#local-node/model-store.ts'
+import { createModelStore, type ModelStoreOptions } from '#local-node/models/model-store.ts'
 import { silentLog } from '#shared/base/log.ts'
 import type { ModelFile } from '#shared/model.ts'
 import { startFileServer, type FileServer } from '../../support/file-server.ts'

@@ -55,7 +55,7 @@ export interface ModelStore {
 /** The cache of a node that is told of no other. */
 export const DEFAULT_MODELS = '.littoral/models'
 
-const REPOSITORY = fileURLToPath(new URL('..', import.meta.url))
+const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url))
 
 export async function createModelStore(options: ModelStoreOptions): Promise<ModelStore> {
   await mkdir(options.folder, { recursive: true, mode: 0o700 })
