@@ -7,12 +7,12 @@ import { signInForm } from './sign-in.ts'
 import { element } from './elements.ts'
 import { showView, type View } from './view.ts'
 import { auditView } from './audit.ts'
-import { groupsView } from './groups.ts'
+import { groupsView } from './policies/groups.ts'
 import { jobsView } from './jobs.ts'
 import { keysView } from './keys.ts'
 import { nodesView } from './nodes.ts'
 import { placementsView } from './placements.ts'
-import { policiesView } from './policies.ts'
+import { policiesView } from './policies/policies.ts'
 
 const VIEWS: readonly View[] = [
   policiesView,

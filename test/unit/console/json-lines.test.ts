@@ -1,5 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { lineOfPointer, lineOfSyntaxFault } from '../../../console/compliance/json-lines.ts'
+import {
+  lineOfPointer,
+  lineOfSyntaxFault,
+} from '../../../console/compliance/policies/json-lines.ts'
 
 const TEXT = JSON.stringify(
   {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { Policy } from '#shared/policy.ts'
-import { diffPolicies, isSame } from '../../../console/compliance/policy-diff.ts'
+import { diffPolicies, isSame } from '../../../console/compliance/policies/policy-diff.ts'
 import { asPolicy } from '#test/support/as-policy.ts'
 
 const base = asPolicy({ id: 'eu', compute: { allow: ['EU', 'CH'] } })

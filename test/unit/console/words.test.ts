@@ -7,7 +7,7 @@ import {
   nameList,
   regionCode,
 } from '../../../console/compliance/countries.ts'
-import { fieldOf, valueAt, withValue } from '../../../console/compliance/policy-fields.ts'
+import { fieldOf, valueAt, withValue } from '../../../console/compliance/policies/policy-fields.ts'
 
 describe('countries', () => {
   it('have a name and a place on the map, each of them', () => {
