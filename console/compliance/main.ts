@@ -8,10 +8,10 @@ import { element } from './elements.ts'
 import { showView, type View } from './view.ts'
 import { auditView } from './audit.ts'
 import { groupsView } from './policies/groups.ts'
-import { jobsView } from './jobs.ts'
+import { jobsView } from './jobs/jobs.ts'
 import { keysView } from './keys.ts'
 import { nodesView } from './nodes.ts'
-import { placementsView } from './placements.ts'
+import { placementsView } from './jobs/placements.ts'
 import { policiesView } from './policies/policies.ts'
 
 const VIEWS: readonly View[] = [

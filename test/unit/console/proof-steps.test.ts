@@ -7,7 +7,7 @@ import {
   proveJob,
   STEP_OF,
   STEPS,
-} from '../../../console/compliance/prove-job.ts'
+} from '../../../console/compliance/jobs/prove-job.ts'
 import { createReceiptMaker } from '../../support/receipts.ts'
 
 const DOMAIN = { chainId: 31_337, verifyingContract: `0x${'5e'.repeat(20)}` } as const
