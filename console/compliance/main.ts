@@ -10,7 +10,7 @@ import { auditView } from './log/audit.ts'
 import { groupsView } from './policies/groups.ts'
 import { jobsView } from './jobs/jobs.ts'
 import { keysView } from './keys.ts'
-import { nodesView } from './nodes.ts'
+import { nodesView } from './nodes/nodes.ts'
 import { placementsView } from './jobs/placements.ts'
 import { policiesView } from './policies/policies.ts'
 
