@@ -16,7 +16,7 @@ const FILES: Readonly<Record<string, () => Promise<void>>> = {
   'shared/country-cells.ts': generateCountryCells,
   'shared/kernels/digests.ts': generateKernelDigests,
   'shared/manifests.ts': generateManifests,
-  'console/compliance/country-points.ts': writeCountryPoints,
+  'console/compliance/page/country-points.ts': writeCountryPoints,
   'docs/openapi.json': writeOpenApi,
 }
 
@@ -48,5 +48,5 @@ async function writeEnvironmentTypes(): Promise<void> {
 
 /** Where the console's map marks each country. */
 async function writeCountryPoints(): Promise<void> {
-  writeFileSync(repositoryPath('console/compliance/country-points.ts'), countryPoints())
+  writeFileSync(repositoryPath('console/compliance/page/country-points.ts'), countryPoints())
 }

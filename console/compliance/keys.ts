@@ -1,13 +1,13 @@
 /** The tenant's keys: made, rotated, revoked. A new secret is shown once. */
 import { z } from 'zod'
 import { toAppError } from '#shared/base/errors.ts'
-import { confirmDialog } from './dialog.ts'
-import { h, replace, type Child } from './dom.ts'
-import { button, paged, table, tag, time } from './parts.ts'
-import { CreatedKey, Keys, RotatedKey, type Key } from './replies.ts'
-import { SCOPES, type Scope } from './session.ts'
-import { faultPanel, fill, type View, type ViewContext } from './view.ts'
-import { whenUtc } from './words.ts'
+import { confirmDialog } from './page/dialog.ts'
+import { h, replace, type Child } from './page/dom.ts'
+import { button, paged, table, tag, time } from './page/parts.ts'
+import { CreatedKey, Keys, RotatedKey, type Key } from './page/replies.ts'
+import { SCOPES, type Scope } from './page/session.ts'
+import { faultPanel, fill, type View, type ViewContext } from './page/view.ts'
+import { whenUtc } from './page/words.ts'
 
 const PAGE_KEYS = 25
 const OVERLAP_SECONDS = 600

@@ -1,4 +1,4 @@
-/** Where a country is marked on a map: the middle of its largest part, for `console/compliance/country-points.ts`. */
+/** Where a country is marked on a map: the middle of its largest part, for `console/compliance/page/country-points.ts`. */
 import { geoArea, geoCentroid } from 'd3-geo'
 import { COUNTRIES } from '#shared/region.ts'
 import { readAtlas, type Polygon } from './atlas.ts'

@@ -1,7 +1,7 @@
 /** A job's place in words. */
 import type { Place } from '#shared/receipt.ts'
 import { countryCode } from '#shared/region.ts'
-import { countryName } from '../countries.ts'
+import { countryName } from '../page/countries.ts'
 
 /** `Germany, observed (simulated), on a verified node` */
 export function describePlace({ country, evidence, source, trust }: Place): string {

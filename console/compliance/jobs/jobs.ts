@@ -4,12 +4,12 @@ import type { LogEntry } from '#shared/audit/entries.ts'
 import { parseDetail } from '#shared/audit/entries.ts'
 import { toAppError } from '#shared/base/errors.ts'
 import { parseStrict } from '#shared/base/strict-json.ts'
-import { h, type Child } from '../dom.ts'
+import { h, type Child } from '../page/dom.ts'
 import { erasureButton } from './erasure.ts'
 import { describePlace } from './job-words.ts'
-import { button, emptyNote, hash, saveFile, table, time } from '../parts.ts'
-import { AuditPage } from '../replies.ts'
-import { faultPanel, fill, type View, type ViewContext } from '../view.ts'
+import { button, emptyNote, hash, saveFile, table, time } from '../page/parts.ts'
+import { AuditPage } from '../page/replies.ts'
+import { faultPanel, fill, type View, type ViewContext } from '../page/view.ts'
 
 const RECENT = 25
 /** A bundle of a thousand entries is about 8 MB. */

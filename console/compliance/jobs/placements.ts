@@ -2,13 +2,19 @@
 import { parseDetail, type LogEntry } from '#shared/audit/entries.ts'
 import { EVIDENCE_CLASSES } from '#shared/policy.ts'
 import { countryCode } from '#shared/region.ts'
-import { byName, countryName, nameList } from '../countries.ts'
-import { h, replace, type Child } from '../dom.ts'
-import { createWorldMap, type Mark } from '../map.ts'
-import { emptyNote, repeat, table, tag } from '../parts.ts'
-import { AuditPage, Network, Policies, type NetworkNode, type PolicyVersion } from '../replies.ts'
-import type { View, ViewContext } from '../view.ts'
-import { count, whenUtc } from '../words.ts'
+import { byName, countryName, nameList } from '../page/countries.ts'
+import { h, replace, type Child } from '../page/dom.ts'
+import { createWorldMap, type Mark } from '../page/map.ts'
+import { emptyNote, repeat, table, tag } from '../page/parts.ts'
+import {
+  AuditPage,
+  Network,
+  Policies,
+  type NetworkNode,
+  type PolicyVersion,
+} from '../page/replies.ts'
+import type { View, ViewContext } from '../page/view.ts'
+import { count, whenUtc } from '../page/words.ts'
 
 const EVERY_MS = 5_000
 const RECENT_JOBS = 500

@@ -10,8 +10,8 @@ import {
 } from '#shared/verify/chain-view.ts'
 import type { BundleTrust } from '#shared/verify/trust.ts'
 import { pageTrust } from './page-trust.ts'
-import { LogKey, Network } from '../replies.ts'
-import type { ViewContext } from '../view.ts'
+import { LogKey, Network } from '../page/replies.ts'
+import type { ViewContext } from '../page/view.ts'
 
 /** `GET /v1/chain`. */
 const PublicChain = z.object({

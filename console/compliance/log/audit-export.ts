@@ -2,9 +2,9 @@
 import { AUDIT_TYPES } from '#shared/audit/entries.ts'
 import { toAppError } from '#shared/base/errors.ts'
 import { TYPE_LABELS } from './audit-words.ts'
-import { h, replace } from '../dom.ts'
-import { button, saveFile } from '../parts.ts'
-import { faultPanel, type ViewContext } from '../view.ts'
+import { h, replace } from '../page/dom.ts'
+import { button, saveFile } from '../page/parts.ts'
+import { faultPanel, type ViewContext } from '../page/view.ts'
 
 const FORMATS = {
   jsonl: { path: 'export', label: 'Export as JSONL', ending: 'jsonl' },

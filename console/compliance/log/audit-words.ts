@@ -1,8 +1,8 @@
 /** Entries of the audit log in words. Pure. */
 import { parseDetail, type AuditType, type LogEntry } from '#shared/audit/entries.ts'
 import { countryCode } from '#shared/region.ts'
-import { countryName } from '../countries.ts'
-import { count } from '../words.ts'
+import { countryName } from '../page/countries.ts'
+import { count } from '../page/words.ts'
 
 export const TYPE_LABELS: Readonly<Record<AuditType, string>> = {
   'job.admitted': 'Job admitted',

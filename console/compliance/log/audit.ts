@@ -2,12 +2,12 @@
 import { AUDIT_TYPES, type AuditType, type LogEntry } from '#shared/audit/entries.ts'
 import { toAppError } from '#shared/base/errors.ts'
 import { describeEntry, jobOf, TYPE_LABELS } from './audit-words.ts'
-import { h, replace, type Child } from '../dom.ts'
+import { h, replace, type Child } from '../page/dom.ts'
 import { exportBar } from './audit-export.ts'
-import { button, emptyNote, hash, table, tag, time } from '../parts.ts'
-import { AuditPage } from '../replies.ts'
-import { faultPanel, fill, type View, type ViewContext } from '../view.ts'
-import { count } from '../words.ts'
+import { button, emptyNote, hash, table, tag, time } from '../page/parts.ts'
+import { AuditPage } from '../page/replies.ts'
+import { faultPanel, fill, type View, type ViewContext } from '../page/view.ts'
+import { count } from '../page/words.ts'
 
 const PAGE_ENTRIES = 50
 

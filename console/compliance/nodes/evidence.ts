@@ -3,12 +3,12 @@ import { KM_PER_RTT_MS } from '#shared/conclude-evidence.ts'
 import { EvidenceRecord } from '#shared/evidence.ts'
 import type { EvidenceClass, EvidenceSource } from '#shared/policy.ts'
 import { listCountries } from '#shared/region.ts'
-import { countryName, nameList } from '../countries.ts'
-import { h, type Child } from '../dom.ts'
-import { table, time } from '../parts.ts'
-import type { NetworkNode } from '../replies.ts'
-import { fill, type ViewContext } from '../view.ts'
-import { count, fromNow } from '../words.ts'
+import { countryName, nameList } from '../page/countries.ts'
+import { h, type Child } from '../page/dom.ts'
+import { table, time } from '../page/parts.ts'
+import type { NetworkNode } from '../page/replies.ts'
+import { fill, type ViewContext } from '../page/view.ts'
+import { count, fromNow } from '../page/words.ts'
 
 export const CLASS_MEANS: Readonly<Record<EvidenceClass, string>> = {
   contradicted: 'Something seen says that it is not where it claims to be. It gets no work.',

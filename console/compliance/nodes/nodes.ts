@@ -1,12 +1,12 @@
 /** Every node with what is known of its place: class, what it was concluded from, until when, why. */
 import { EVIDENCE_CLASSES, type EvidenceClass } from '#shared/policy.ts'
-import { byName, countryName } from '../countries.ts'
-import { h, replace, type Child } from '../dom.ts'
+import { byName, countryName } from '../page/countries.ts'
+import { h, replace, type Child } from '../page/dom.ts'
 import { nodeEvidence } from './evidence.ts'
-import { emptyNote, hash, paged, tag, type Tone } from '../parts.ts'
-import { Network, type NetworkNode } from '../replies.ts'
-import type { View, ViewContext } from '../view.ts'
-import { count } from '../words.ts'
+import { emptyNote, hash, paged, tag, type Tone } from '../page/parts.ts'
+import { Network, type NetworkNode } from '../page/replies.ts'
+import type { View, ViewContext } from '../page/view.ts'
+import { count } from '../page/words.ts'
 
 const PAGE_NODES = 20
 

@@ -1,13 +1,13 @@
 /** What would happen to a job now: every connected node, allowed or the rule that refuses it, in words and on the map. */
-import { countryName, nameList, regionCode } from '../countries.ts'
-import { h, type Child } from '../dom.ts'
-import { createWorldMap, type Mark } from '../map.ts'
-import { emptyNote, hash, paged, sign, table, tag } from '../parts.ts'
+import { countryName, nameList, regionCode } from '../page/countries.ts'
+import { h, type Child } from '../page/dom.ts'
+import { createWorldMap, type Mark } from '../page/map.ts'
+import { emptyNote, hash, paged, sign, table, tag } from '../page/parts.ts'
 import { readVersions } from './policy-page.ts'
-import { DryRun } from '../replies.ts'
+import { DryRun } from '../page/replies.ts'
 import { regionSuggestions, REGION_LIST_ID } from './region-picker.ts'
-import { fill, type ViewContext } from '../view.ts'
-import { count } from '../words.ts'
+import { fill, type ViewContext } from '../page/view.ts'
+import { count } from '../page/words.ts'
 
 const PAGE_NODES = 25
 

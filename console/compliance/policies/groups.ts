@@ -1,11 +1,11 @@
 /** What each group of countries holds, by which list and source, and what its name does not say. */
 import { groupFacts, type GroupFacts } from '#shared/region-notes.ts'
-import { regionLabel } from '../countries.ts'
-import { h } from '../dom.ts'
-import { noteList, table } from '../parts.ts'
+import { regionLabel } from '../page/countries.ts'
+import { h } from '../page/dom.ts'
+import { noteList, table } from '../page/parts.ts'
 import { countryDetails } from './policy-page.ts'
-import type { View } from '../view.ts'
-import { count } from '../words.ts'
+import type { View } from '../page/view.ts'
+import { count } from '../page/words.ts'
 
 export const groupsView: View = {
   path: 'groups',

@@ -1,15 +1,15 @@
 /** The tenant's policies: all of them, or one with its versions, editor, comparison and dry run. */
 import { leastTrust } from '#shared/explain.ts'
-import { placesLabel } from '../countries.ts'
-import { h, type Child } from '../dom.ts'
+import { placesLabel } from '../page/countries.ts'
+import { h, type Child } from '../page/dom.ts'
 import { dryRunPage } from './dry-run.ts'
-import { linkButton, table, tag, time } from '../parts.ts'
+import { linkButton, table, tag, time } from '../page/parts.ts'
 import { comparePage } from './policy-compare.ts'
 import { editPage } from './policy-edit.ts'
 import { policyPage } from './policy-page.ts'
-import { Policies, type PolicyVersion } from '../replies.ts'
-import type { View, ViewContext } from '../view.ts'
-import { count } from '../words.ts'
+import { Policies, type PolicyVersion } from '../page/replies.ts'
+import type { View, ViewContext } from '../page/view.ts'
+import { count } from '../page/words.ts'
 
 export const policiesView: View = {
   path: 'policies',

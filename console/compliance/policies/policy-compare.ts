@@ -1,11 +1,11 @@
 /** Two versions of a policy side by side: only what differs. */
-import { byName, countryName } from '../countries.ts'
-import { h, type Child } from '../dom.ts'
-import { table } from '../parts.ts'
+import { byName, countryName } from '../page/countries.ts'
+import { h, type Child } from '../page/dom.ts'
+import { table } from '../page/parts.ts'
 import { diffPolicies, isSame, type FieldChange, type PolicyDiff } from './policy-diff.ts'
 import { readVersions } from './policy-page.ts'
-import type { ViewContext } from '../view.ts'
-import { count } from '../words.ts'
+import type { ViewContext } from '../page/view.ts'
+import { count } from '../page/words.ts'
 
 export async function comparePage(context: ViewContext, id: string): Promise<Child> {
   const versions = await readVersions(context, id)

@@ -2,7 +2,7 @@
 import type { Policy } from '#shared/policy.ts'
 import { placeSet } from '#shared/compile-policy.ts'
 import { listCountries, listDate, without, type CountrySet } from '#shared/region.ts'
-import { regionLabel } from '../countries.ts'
+import { regionLabel } from '../page/countries.ts'
 import { POLICY_FIELDS, textOf, valueAt, type PolicyField } from './policy-fields.ts'
 
 export interface FieldChange {

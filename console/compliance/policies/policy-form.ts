@@ -1,6 +1,6 @@
 /** A policy as a form: every field with its label, its hint and, where the server refused it, the reason. */
 import type { FieldFault } from '#shared/base/errors.ts'
-import { h, replace } from '../dom.ts'
+import { h, replace } from '../page/dom.ts'
 import { fieldOf, POLICY_FIELDS, textOf, valueAt, type PolicyField } from './policy-fields.ts'
 import { regionPicker, regionSuggestions } from './region-picker.ts'
 

@@ -1,6 +1,6 @@
 /** A policy as JSON: what is wrong with it stands below with its line and pointer. */
 import type { FieldFault } from '#shared/base/errors.ts'
-import { h, replace } from '../dom.ts'
+import { h, replace } from '../page/dom.ts'
 import { lineOfPointer, lineOfSyntaxFault } from './json-lines.ts'
 
 export interface PolicyJson {

@@ -1,15 +1,15 @@
 /** One policy: what its newest version says, where that is on the map, and the versions before it. */
 import { groupNotes } from '#shared/region-notes.ts'
-import { countryName, nameList, placesLabel } from '../countries.ts'
-import { confirmDialog } from '../dialog.ts'
-import { h, type Child } from '../dom.ts'
-import { createWorldMap } from '../map.ts'
-import { button, hash, linkButton, noteList, table, tag, time } from '../parts.ts'
+import { countryName, nameList, placesLabel } from '../page/countries.ts'
+import { confirmDialog } from '../page/dialog.ts'
+import { h, type Child } from '../page/dom.ts'
+import { createWorldMap } from '../page/map.ts'
+import { button, hash, linkButton, noteList, table, tag, time } from '../page/parts.ts'
 import { showField } from './policy-diff.ts'
 import { POLICY_FIELDS } from './policy-fields.ts'
-import { DefaultPolicy, Policies, PolicyVersion, Versions } from '../replies.ts'
-import { fill, type ViewContext } from '../view.ts'
-import { count } from '../words.ts'
+import { DefaultPolicy, Policies, PolicyVersion, Versions } from '../page/replies.ts'
+import { fill, type ViewContext } from '../page/view.ts'
+import { count } from '../page/words.ts'
 
 export async function readVersions(
   { session, signal }: ViewContext,

@@ -1,6 +1,6 @@
 /** Countries and groups as a list of chips with a field that adds to it. */
-import { allRegions, regionCode, regionLabel } from '../countries.ts'
-import { h, replace } from '../dom.ts'
+import { allRegions, regionCode, regionLabel } from '../page/countries.ts'
+import { h, replace } from '../page/dom.ts'
 
 export interface RegionPicker {
   readonly element: HTMLElement

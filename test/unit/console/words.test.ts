@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import { COUNTRIES } from '#shared/region.ts'
-import { COUNTRY_POINTS } from '../../../console/compliance/country-points.ts'
+import { COUNTRY_POINTS } from '../../../console/compliance/page/country-points.ts'
 import {
   countryName,
   placesLabel,
   nameList,
   regionCode,
-} from '../../../console/compliance/countries.ts'
+} from '../../../console/compliance/page/countries.ts'
 import { fieldOf, valueAt, withValue } from '../../../console/compliance/policies/policy-fields.ts'
 
 describe('countries', () => {
