@@ -1,6 +1,6 @@
 /** What one residency decision costs: ours, Cedar's with its policies parsed before, casbin's; all three give the same answers. */
-import { compilePolicy, effectiveCompute } from '#shared/compile-policy.ts'
-import { decide } from '#shared/decide.ts'
+import { compilePolicy, effectiveCompute } from '#shared/law/compile-policy.ts'
+import { decide } from '#shared/law/decide.ts'
 import { TenantId } from '#shared/base/ids.ts'
 import { createRandom } from '#test/support/random.ts'
 import { preparseCedar } from '#test/support/residency/cedar.ts'
@@ -15,7 +15,7 @@ const NODES = 32
 const METRIC = 'decision µs'
 const INCLUDES = {
   decide:
-    '`decide` of shared/decide.ts over a compiled policy: the verdict and the rule that refused',
+    '`decide` of shared/law/decide.ts over a compiled policy: the verdict and the rule that refused',
   'Cedar, preparsed':
     '`statefulIsAuthorized` of @cedar-policy/cedar-wasm over a policy set that was parsed before; the node is its one entity, the verdict comes with the rules that refused',
   casbin: '`enforceSync` of casbin with one matcher; the verdict only',

@@ -1,6 +1,6 @@
 /** What the page and its node worker say to each other; both sides check what they hear. */
 import { z } from 'zod'
-import { COUNTRIES } from '#shared/region.ts'
+import { COUNTRIES } from '#shared/law/region.ts'
 import { MicroUsd } from '#shared/money.ts'
 
 const Country = z.enum(COUNTRIES)

@@ -1,7 +1,7 @@
 /** Which country the page offers first: the one in its address, the owner's last choice, or what the network sees. */
 import { z } from 'zod'
 import { LIMITS } from '#shared/base/limits.ts'
-import { COUNTRIES } from '#shared/region.ts'
+import { COUNTRIES } from '#shared/law/region.ts'
 import type { NodeStorage } from './storage.ts'
 
 /** `?place=DE`: a made-up place for development, which production servers ignore; null when there is none. */

@@ -1,10 +1,10 @@
 /** What a node checks before it touches a job: the hub's signature, the policy against its own place, the bytes. */
 import { typedDigest, type Domain } from '#shared/base/eip712.ts'
 import { AppError } from '#shared/base/errors.ts'
-import { policyHash } from '#shared/compile-policy.ts'
-import { decide, type NodeFacts } from '#shared/decide.ts'
+import { policyHash } from '#shared/law/compile-policy.ts'
+import { decide, type NodeFacts } from '#shared/law/decide.ts'
 import { commitment, digestBytes, ticketHash } from '#shared/receipt.ts'
-import { countryBit, countryCode } from '#shared/region.ts'
+import { countryBit, countryCode } from '#shared/law/region.ts'
 import { verifySignature } from '#shared/base/signature.ts'
 import { stringToBytes } from 'viem'
 import type { JobOffer, Welcome } from '#p2p/messages.ts'

@@ -4,7 +4,7 @@ import { Bytes32, Signature } from '#shared/base/ids.ts'
 import { Answer, Work } from '#shared/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { SignedPresence } from '#shared/node/node.ts'
-import { CompiledPolicy, NetworkId } from '#shared/policy.ts'
+import { CompiledPolicy, NetworkId } from '#shared/law/policy.ts'
 import { DomainSchema, Place, Receipt, Ticket } from '#shared/receipt.ts'
 import { PublicKey } from '#shared/base/signature.ts'
 

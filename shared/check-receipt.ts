@@ -1,10 +1,10 @@
 /** The rules that a signed receipt must satisfy by itself, each with its name: the ledger refuses by them, the verifier prints them. */
 import { domainSeparator, typedDigest, type Domain } from '#shared/base/eip712.ts'
-import { policyHash } from './compile-policy.ts'
-import { decide } from './decide.ts'
+import { policyHash } from '#shared/law/compile-policy.ts'
+import { decide } from '#shared/law/decide.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { receiptHash, ticketHash, type Place, type Receipt, type SignedReceipt } from './receipt.ts'
-import { countryCode, isSubset } from './region.ts'
+import { countryCode, isSubset } from '#shared/law/region.ts'
 import { verifySignature } from '#shared/base/signature.ts'
 
 /** Who said it: a receipt that fails one of these proves nothing about anybody and is not kept. */

@@ -3,8 +3,14 @@ import { countryDistances } from './country-distance.ts'
 import type { EvidenceRecord, PlaceObservation, SignedAttestation, SignedEcho } from './evidence.ts'
 import type { NodeId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import type { EvidenceClass, EvidenceSource } from './policy.ts'
-import { COUNTRIES, countryBit, countryCode, onlyCountry, type CountrySet } from './region.ts'
+import type { EvidenceClass, EvidenceSource } from '#shared/law/policy.ts'
+import {
+  COUNTRIES,
+  countryBit,
+  countryCode,
+  onlyCountry,
+  type CountrySet,
+} from '#shared/law/region.ts'
 
 /**
  * Kilometres that a millisecond of round trip bounds, in any medium: light in vacuum covers 299,792.458 km a second

@@ -6,7 +6,7 @@
  */
 import { COUNTRY_CELLS } from './country-cells.ts'
 import { memoize } from '#shared/base/memoize.ts'
-import { COUNTRIES } from './region.ts'
+import { COUNTRIES } from '#shared/law/region.ts'
 
 /** Levels of the tree; a cell of the last is 360° / 2^11 wide, 19.5 km at the equator. */
 export const CELL_LEVELS = 11

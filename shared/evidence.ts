@@ -6,9 +6,14 @@ import { Bytes32, NodeId, Signature, type TenantId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { memoizeByObject } from '#shared/base/memoize.ts'
 import { CountryCode } from '#shared/node/node.ts'
-import { EVIDENCE_CLASSES, EVIDENCE_SOURCES, OPERATOR_TENANT, type NodeTrust } from './policy.ts'
+import {
+  EVIDENCE_CLASSES,
+  EVIDENCE_SOURCES,
+  OPERATOR_TENANT,
+  type NodeTrust,
+} from '#shared/law/policy.ts'
 import type { Place } from './receipt.ts'
-import { countryBit } from './region.ts'
+import { countryBit } from '#shared/law/region.ts'
 import { PublicKey, verifySignature, type Signer } from '#shared/base/signature.ts'
 
 /** What kind of network a connection came from. `residential` is any known network that is not on the hosting list. */

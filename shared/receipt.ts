@@ -8,7 +8,12 @@ import { memoizeByObject } from '#shared/base/memoize.ts'
 import { MicroUsd } from './money.ts'
 import { nativeCrypto } from '#shared/base/native-crypto.ts'
 import { SignedPresence } from '#shared/node/node.ts'
-import { CompiledPolicy, EVIDENCE_CLASSES, EVIDENCE_SOURCES, NODE_TRUSTS } from './policy.ts'
+import {
+  CompiledPolicy,
+  EVIDENCE_CLASSES,
+  EVIDENCE_SOURCES,
+  NODE_TRUSTS,
+} from '#shared/law/policy.ts'
 import { PublicKey } from '#shared/base/signature.ts'
 
 /** Stands for an evidence record where there is none. */

@@ -1,6 +1,6 @@
 /** The residency decision in casbin: one matcher over the policy's and the node's attributes, without names of rules. */
 import { newEnforcer, newModelFromString } from 'casbin'
-import type { Policy } from '#shared/policy.ts'
+import type { Policy } from '#shared/law/policy.ts'
 import type { DrawnNode } from '#test/support/residency/draw.ts'
 import { spellCompute } from '#test/support/residency/oracle.ts'
 

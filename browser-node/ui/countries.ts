@@ -1,5 +1,5 @@
 /** Countries by their names in the reader's language. */
-import { COUNTRIES } from '#shared/region.ts'
+import { COUNTRIES } from '#shared/law/region.ts'
 
 /** The name, or the code itself where the browser knows none. */
 export function countryName(code: string, language: string = navigator.language): string {

@@ -1,4 +1,4 @@
-/** Shapes of all countries of `shared/region.ts`, from world-atlas, with what the atlas draws apart given to whom ISO 3166-1 gives it. */
+/** Shapes of all countries of `shared/law/region.ts`, from world-atlas, with what the atlas draws apart given to whom ISO 3166-1 gives it. */
 import { createRequire } from 'node:module'
 import countries from 'i18n-iso-countries'
 import { feature } from 'topojson-client'

@@ -1,6 +1,6 @@
 /** Where a country is marked on a map: the middle of its largest part, for `console/compliance/page/country-points.ts`. */
 import { geoArea, geoCentroid } from 'd3-geo'
-import { COUNTRIES } from '#shared/region.ts'
+import { COUNTRIES } from '#shared/law/region.ts'
 import { readAtlas, type Polygon } from './atlas.ts'
 
 /** The file's text; `npm run generate` writes it. */

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { AUDIT_TYPES, LogEntry, TenantCheckpoint } from './entries.ts'
 import { EvidenceRecord } from '#shared/evidence.ts'
 import { Bytes32, JobId, TenantId } from '#shared/base/ids.ts'
-import { Policy, PolicyId } from '#shared/policy.ts'
+import { Policy, PolicyId } from '#shared/law/policy.ts'
 import { DomainSchema, Settlement, SignedReceipt } from '#shared/receipt.ts'
 
 const Proof = z.array(Bytes32).max(64)

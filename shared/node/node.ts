@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { Bytes32, NodeId } from '#shared/base/ids.ts'
 import { Adapter, FeatureName, PROVIDERS } from '#shared/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import { COUNTRIES } from '#shared/region.ts'
+import { COUNTRIES } from '#shared/law/region.ts'
 import { PublicKey } from '#shared/base/signature.ts'
 
 export const CountryCode = z

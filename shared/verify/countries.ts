@@ -1,10 +1,10 @@
 /** Where a bundle's jobs ran, summed by policy and country, with each policy's own words. */
-import { compilePolicy } from '../compile-policy.ts'
+import { compilePolicy } from '#shared/law/compile-policy.ts'
 import type { BundledPolicy } from '#shared/audit/bundle.ts'
 import type { Bytes32, TenantId } from '#shared/base/ids.ts'
-import type { Policy } from '../policy.ts'
+import type { Policy } from '#shared/law/policy.ts'
 import type { SignedReceipt } from '../receipt.ts'
-import { countryCode, listCountries } from '../region.ts'
+import { countryCode, listCountries } from '#shared/law/region.ts'
 import { lineAbout as line, type BundleLine } from './line.ts'
 
 export interface PolicySum {

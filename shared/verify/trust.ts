@@ -1,7 +1,7 @@
 /** What a verifier holds true before it looks at a document. */
 import type { LogHead } from '#shared/audit/checkpoint.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
-import type { CountrySet } from '../region.ts'
+import type { CountrySet } from '#shared/law/region.ts'
 import type { PublicKey } from '#shared/base/signature.ts'
 import type { ChainAccess, ChainView, NoChain, UnreadChain } from './chain-view.ts'
 

@@ -14,8 +14,13 @@ import { typedDigest, type Domain } from '#shared/base/eip712.ts'
 import { nameHash, type Bytes32 } from '#shared/base/ids.ts'
 import { PROVIDERS } from '#shared/job.ts'
 import { silentLog } from '#shared/base/log.ts'
-import { policyHash } from '#shared/compile-policy.ts'
-import { EVIDENCE_CLASSES, EVIDENCE_SOURCES, NODE_TRUSTS, OPERATOR_TENANT } from '#shared/policy.ts'
+import { policyHash } from '#shared/law/compile-policy.ts'
+import {
+  EVIDENCE_CLASSES,
+  EVIDENCE_SOURCES,
+  NODE_TRUSTS,
+  OPERATOR_TENANT,
+} from '#shared/law/policy.ts'
 import {
   receiptHash,
   ticketHash,

@@ -1,7 +1,7 @@
 /** The residency decision against its oracles; `npm run soak -- residency` runs the same with more cases and other seeds. */
 import { describe, expect, it } from 'vitest'
-import { compilePolicy, effectiveCompute } from '#shared/compile-policy.ts'
-import { COMPUTE_RULES, decide } from '#shared/decide.ts'
+import { compilePolicy, effectiveCompute } from '#shared/law/compile-policy.ts'
+import { COMPUTE_RULES, decide } from '#shared/law/decide.ts'
 import { preparseCedar } from '../support/residency/cedar.ts'
 import { drawNarrowing, drawNode, drawPolicy, factsOf } from '../support/residency/draw.ts'
 import { createLivesSigner, LIVES_OF_A_WORLD, simulateWorld } from '../support/residency/lives.ts'

@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import type { NodeCore } from '#node-core/node-core.ts'
 import { NodeId } from '#shared/base/ids.ts'
-import { countrySet, isSubset } from '#shared/region.ts'
+import { countrySet, isSubset } from '#shared/law/region.ts'
 import { signAttestation } from '#shared/evidence.ts'
 import { createSigner, generateSigningKey } from '#shared/base/signature.ts'
 import type { NetworkNode } from '#worker/protocols/hub.ts'

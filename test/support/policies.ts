@@ -2,17 +2,17 @@
 import fc from 'fast-check'
 import type { z } from 'zod'
 import { TenantId } from '#shared/base/ids.ts'
-import { compilePolicy } from '#shared/compile-policy.ts'
-import type { NodeFacts } from '#shared/decide.ts'
+import { compilePolicy } from '#shared/law/compile-policy.ts'
+import type { NodeFacts } from '#shared/law/decide.ts'
 import {
   DATA_CLASSES,
   EVIDENCE_CLASSES,
   NODE_TRUSTS,
   type CompiledPolicy,
   type PolicyDraft,
-} from '#shared/policy.ts'
-import { CURRENT_REGIONS, REGION_LISTS } from '#shared/region-groups.ts'
-import { COUNTRIES, countrySet, groupNames } from '#shared/region.ts'
+} from '#shared/law/policy.ts'
+import { CURRENT_REGIONS, REGION_LISTS } from '#shared/law/region-groups.ts'
+import { COUNTRIES, countrySet, groupNames } from '#shared/law/region.ts'
 import { asPolicy } from '#test/support/as-policy.ts'
 
 export const TENANT = TenantId.parse('acme')

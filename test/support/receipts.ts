@@ -4,8 +4,8 @@ import { signPresence } from '#p2p/presence.ts'
 import { peerIdOf } from '#p2p/node.ts'
 import { typedDigest, type Domain } from '#shared/base/eip712.ts'
 import { newJobId, NodeId, type Bytes32, type JobId } from '#shared/base/ids.ts'
-import { compilePolicy } from '#shared/compile-policy.ts'
-import type { CompiledPolicy, Policy } from '#shared/policy.ts'
+import { compilePolicy } from '#shared/law/compile-policy.ts'
+import type { CompiledPolicy, Policy } from '#shared/law/policy.ts'
 import {
   NO_EVIDENCE,
   receiptHash,
@@ -15,7 +15,7 @@ import {
   type SignedReceipt,
   type Ticket,
 } from '#shared/receipt.ts'
-import { countryBit, onlyCountry } from '#shared/region.ts'
+import { countryBit, onlyCountry } from '#shared/law/region.ts'
 import { createSigner, generateSigningKey, type Signer } from '#shared/base/signature.ts'
 import { voucherFor } from './place.ts'
 import { TENANT } from './policies.ts'

@@ -14,7 +14,7 @@ import {
 import type { WorkHandler, WorkRunOptions } from '#p2p/work-server.ts'
 import { newJobId, TenantId, type Bytes32 } from '#shared/base/ids.ts'
 import type { PresenceRecord, SignedPresence } from '#shared/node/node.ts'
-import { compilePolicy } from '#shared/compile-policy.ts'
+import { compilePolicy } from '#shared/law/compile-policy.ts'
 import { receiptHash, type Receipt } from '#shared/receipt.ts'
 import { createSigner, generateSigningKey, type Signer } from '#shared/base/signature.ts'
 import { placeIn } from './place.ts'

@@ -1,7 +1,7 @@
 /** What the verifier says of details that are gone: erased as the log itself says, or withheld by whoever hands the bundle over. */
 import { describe, expect, it } from 'vitest'
 import type { AuditBundle } from '#shared/audit/bundle.ts'
-import { countrySet } from '#shared/region.ts'
+import { countrySet } from '#shared/law/region.ts'
 import { verifyBundle } from '#shared/verify/whole.ts'
 import { makeBundle, type MadeBundle } from '../support/bundle.ts'
 

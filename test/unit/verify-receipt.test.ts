@@ -4,7 +4,7 @@ import { verifyReceipt } from '#shared/verify/receipt.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
 import { buildMerkleTree } from '#shared/merkle.ts'
 import type { ReceiptDocument } from '#shared/receipt.ts'
-import { countryBit } from '#shared/region.ts'
+import { countryBit } from '#shared/law/region.ts'
 import { createRandom } from '../support/random.ts'
 import {
   createReceiptMaker,

@@ -1,6 +1,6 @@
 /** How a request names a policy and narrows where it is computed: the same two fields in every body. */
 import { z } from 'zod'
-import { PolicyId, RegionList } from '#shared/policy.ts'
+import { PolicyId, RegionList } from '#shared/law/policy.ts'
 import { parseBody } from './faults.ts'
 
 /** Members that every request body may carry beside its own. */

@@ -1,8 +1,8 @@
 /** From the Worker to a node and back: which hubs may take a job, and the call to them. */
-import { COMPUTE_RULES } from '#shared/decide.ts'
+import { COMPUTE_RULES } from '#shared/law/decide.ts'
 import { AppError, errorCode } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import type { CompiledPolicy } from '#shared/policy.ts'
+import type { CompiledPolicy } from '#shared/law/policy.ts'
 import type { Config, HubConfig, WorkerEnv } from '#worker/platform/config.ts'
 import { canStore, openHub } from '#worker/protocols/durable-objects.ts'
 import { packEnvelope, readOutcome, throwRefusal } from '#worker/protocols/envelope.ts'

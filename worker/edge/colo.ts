@@ -4,7 +4,7 @@
  * The main ones, as of 2026-11, from https://www.cloudflarestatus.com (codes) and IATA (countries). A data centre that
  * is not listed is an unknown place, which no policy's ingress allows: it fails closed until someone adds it here.
  */
-import { countryBit, UNKNOWN_COUNTRY } from '#shared/region.ts'
+import { countryBit, UNKNOWN_COUNTRY } from '#shared/law/region.ts'
 
 const COLOS_BY_COUNTRY: Readonly<Record<string, string>> = {
   AE: 'DXB',

@@ -1,7 +1,7 @@
 /** Where a connection comes from and where it enters, and who vouches for that. Nothing that a client says is believed. */
 import type { PlaceObservation } from '#shared/evidence.ts'
-import type { EvidenceSource } from '#shared/policy.ts'
-import { COUNTRIES, countryBit, UNKNOWN_COUNTRY } from '#shared/region.ts'
+import type { EvidenceSource } from '#shared/law/policy.ts'
+import { COUNTRIES, countryBit, UNKNOWN_COUNTRY } from '#shared/law/region.ts'
 import { coloCountry } from './colo.ts'
 import type { Config } from '#worker/platform/config.ts'
 import { equalSecret } from '#worker/platform/constant-time.ts'

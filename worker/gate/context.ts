@@ -2,7 +2,7 @@
 import type { Context } from 'hono'
 import type { JobId, RandomBytes, TenantId } from '#shared/base/ids.ts'
 import type { Log } from '#shared/base/log.ts'
-import type { CompiledPolicy } from '#shared/policy.ts'
+import type { CompiledPolicy } from '#shared/law/policy.ts'
 import type { BodyRoom } from './body-room.ts'
 import type { Config, WorkerEnv } from '#worker/platform/config.ts'
 import type { DispatchOutcome } from '#worker/protocols/hub.ts'

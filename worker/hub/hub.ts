@@ -9,7 +9,7 @@ import { systemClock } from '#p2p/clock.ts'
 import { createBudget, withinBudget } from '#p2p/peer-budget.ts'
 import type { SocketLike } from '#p2p/transports/socket-connection.ts'
 import type { EvidenceRecord, SignedAttestation } from '#shared/evidence.ts'
-import type { Jurisdiction } from '#shared/policy.ts'
+import type { Jurisdiction } from '#shared/law/policy.ts'
 import type { ReceiptDocument } from '#shared/receipt.ts'
 import type { PublicKey } from '#shared/base/signature.ts'
 import {

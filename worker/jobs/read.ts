@@ -1,9 +1,9 @@
 /** What a batch tells of itself: status, results, what has ended; to callers whose place of entry its policy allows. */
 import { AppError } from '#shared/base/errors.ts'
-import { decideIngress } from '#shared/decide.ts'
+import { decideIngress } from '#shared/law/decide.ts'
 import { Bytes32 } from '#shared/base/ids.ts'
-import type { CompiledPolicy } from '#shared/policy.ts'
-import { countryCode } from '#shared/region.ts'
+import type { CompiledPolicy } from '#shared/law/policy.ts'
+import { countryCode } from '#shared/law/region.ts'
 import type { BatchDatabase } from '#worker/jobs/store/database.ts'
 import { REDUCE_INDEX, type ItemStore } from '#worker/jobs/store/items.ts'
 import type { Lifetime } from './lifetime.ts'

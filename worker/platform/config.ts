@@ -5,8 +5,8 @@ import { AnchorPlace } from '#shared/evidence.ts'
 import { Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { memoizeByObject } from '#shared/base/memoize.ts'
-import { JURISDICTIONS, type Jurisdiction } from '#shared/policy.ts'
-import { countryBit } from '#shared/region.ts'
+import { JURISDICTIONS, type Jurisdiction } from '#shared/law/policy.ts'
+import { countryBit } from '#shared/law/region.ts'
 import { PublicKey } from '#shared/base/signature.ts'
 
 /** The part of a Durable Object namespace that we use; typed here so that plain Node can run the app. */

@@ -4,7 +4,7 @@ import { ERRORS, type ErrorCode } from '#shared/base/errors.ts'
 import { Bytes32, type Address, type TenantId } from '#shared/base/ids.ts'
 import { TensorHeader, type Datatype, type KernelWork, type Work } from '#shared/job.ts'
 import { MicroUsd } from '#shared/money.ts'
-import { JURISDICTIONS, type CompiledPolicy, type Jurisdiction } from '#shared/policy.ts'
+import { JURISDICTIONS, type CompiledPolicy, type Jurisdiction } from '#shared/law/policy.ts'
 
 /** `batch_<32 hex>`; a batch whose records are pinned says where: `batch_eu--<32 hex>`. */
 export const BatchId = z

@@ -7,7 +7,7 @@
 import { AppError } from '#shared/base/errors.ts'
 import type { EvidenceRecord, SignedAttestation } from '#shared/evidence.ts'
 import type { Bytes32, JobId, NodeId, TenantId } from '#shared/base/ids.ts'
-import type { Jurisdiction } from '#shared/policy.ts'
+import type { Jurisdiction } from '#shared/law/policy.ts'
 import type { ReceiptDocument } from '#shared/receipt.ts'
 import type { PublicKey } from '#shared/base/signature.ts'
 import { batchJurisdiction, type BatchApi, type BatchId } from './batch.ts'

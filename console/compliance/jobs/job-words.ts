@@ -1,6 +1,6 @@
 /** A job's place in words. */
 import type { Place } from '#shared/receipt.ts'
-import { countryCode } from '#shared/region.ts'
+import { countryCode } from '#shared/law/region.ts'
 import { countryName } from '../page/countries.ts'
 
 /** `Germany, observed (simulated), on a verified node` */

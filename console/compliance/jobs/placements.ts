@@ -1,7 +1,7 @@
 /** Where nodes stand and where the tenant's jobs ran, live, over the places that a policy allows. */
 import { parseDetail, type LogEntry } from '#shared/audit/entries.ts'
-import { EVIDENCE_CLASSES } from '#shared/policy.ts'
-import { countryCode } from '#shared/region.ts'
+import { EVIDENCE_CLASSES } from '#shared/law/policy.ts'
+import { countryCode } from '#shared/law/region.ts'
 import { byName, countryName, nameList } from '../page/countries.ts'
 import { h, replace, type Child } from '../page/dom.ts'
 import { createWorldMap, type Mark } from '../page/map.ts'

@@ -1,6 +1,6 @@
 /** Entries of the audit log in words. Pure. */
 import { parseDetail, type AuditType, type LogEntry } from '#shared/audit/entries.ts'
-import { countryCode } from '#shared/region.ts'
+import { countryCode } from '#shared/law/region.ts'
 import { countryName } from '../page/countries.ts'
 import { count } from '../page/words.ts'
 

@@ -1,8 +1,8 @@
 /** What a node's place was concluded from, in words. */
 import { KM_PER_RTT_MS } from '#shared/conclude-evidence.ts'
 import { EvidenceRecord } from '#shared/evidence.ts'
-import type { EvidenceClass, EvidenceSource } from '#shared/policy.ts'
-import { listCountries } from '#shared/region.ts'
+import type { EvidenceClass, EvidenceSource } from '#shared/law/policy.ts'
+import { listCountries } from '#shared/law/region.ts'
 import { countryName, nameList } from '../page/countries.ts'
 import { h, type Child } from '../page/dom.ts'
 import { table, time } from '../page/parts.ts'

@@ -1,5 +1,5 @@
 /** Every node with what is known of its place: class, what it was concluded from, until when, why. */
-import { EVIDENCE_CLASSES, type EvidenceClass } from '#shared/policy.ts'
+import { EVIDENCE_CLASSES, type EvidenceClass } from '#shared/law/policy.ts'
 import { byName, countryName } from '../page/countries.ts'
 import { h, replace, type Child } from '../page/dom.ts'
 import { nodeEvidence } from './evidence.ts'

@@ -1,9 +1,9 @@
 /** Countries by their English names, and groups by what they stand for. */
 import codes from 'i18n-iso-countries/codes.json' with { type: 'json' }
 import en from 'i18n-iso-countries/langs/en.json' with { type: 'json' }
-import { describePlaces } from '#shared/country-words.ts'
-import type { PolicyPlaces } from '#shared/policy.ts'
-import { COUNTRIES, groupNames } from '#shared/region.ts'
+import { describePlaces } from '#shared/law/country-words.ts'
+import type { PolicyPlaces } from '#shared/law/policy.ts'
+import { COUNTRIES, groupNames } from '#shared/law/region.ts'
 
 const NAMES: Readonly<Record<string, string | readonly string[]>> = en.countries
 const NUMERIC = new Map(codes.map(([alpha2 = '', , numeric = '']) => [numeric, alpha2]))

@@ -1,9 +1,9 @@
 /** What this page reads of the API's replies; more may stand in them. */
 import { z } from 'zod'
 import { LogEntry } from '#shared/audit/entries.ts'
-import { COMPUTE_RULES } from '#shared/decide.ts'
+import { COMPUTE_RULES } from '#shared/law/decide.ts'
 import { Bytes32 } from '#shared/base/ids.ts'
-import { EVIDENCE_CLASSES, EVIDENCE_SOURCES, NODE_TRUSTS, Policy } from '#shared/policy.ts'
+import { EVIDENCE_CLASSES, EVIDENCE_SOURCES, NODE_TRUSTS, Policy } from '#shared/law/policy.ts'
 import { PublicKey } from '#shared/base/signature.ts'
 import { SCOPES } from './session.ts'
 

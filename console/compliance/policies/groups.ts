@@ -1,5 +1,5 @@
 /** What each group of countries holds, by which list and source, and what its name does not say. */
-import { groupFacts, type GroupFacts } from '#shared/region-notes.ts'
+import { groupFacts, type GroupFacts } from '#shared/law/region-notes.ts'
 import { regionLabel } from '../page/countries.ts'
 import { h } from '../page/dom.ts'
 import { noteList, table } from '../page/parts.ts'

@@ -1,5 +1,5 @@
 /** The tenant's policies: all of them, or one with its versions, editor, comparison and dry run. */
-import { leastTrust } from '#shared/explain.ts'
+import { leastTrust } from '#shared/law/explain.ts'
 import { placesLabel } from '../page/countries.ts'
 import { h, type Child } from '../page/dom.ts'
 import { dryRunPage } from './dry-run.ts'

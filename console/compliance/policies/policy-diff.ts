@@ -1,7 +1,7 @@
 /** What differs between two versions of a policy, field by field and country by country. Pure. */
-import type { Policy } from '#shared/policy.ts'
-import { placeSet } from '#shared/compile-policy.ts'
-import { listCountries, listDate, without, type CountrySet } from '#shared/region.ts'
+import type { Policy } from '#shared/law/policy.ts'
+import { placeSet } from '#shared/law/compile-policy.ts'
+import { listCountries, listDate, without, type CountrySet } from '#shared/law/region.ts'
 import { regionLabel } from '../page/countries.ts'
 import { POLICY_FIELDS, textOf, valueAt, type PolicyField } from './policy-fields.ts'
 

@@ -1,9 +1,9 @@
 /** The editor: one draft as a form or as JSON, what it would change, and publishing it. */
 import { AppError, toAppError, type FieldFault } from '#shared/base/errors.ts'
-import { PolicyDraft, type Policy } from '#shared/policy.ts'
-import { assumptions, completePolicy } from '#shared/policy-draft.ts'
-import { groupNotes } from '#shared/region-notes.ts'
-import { CURRENT_REGIONS } from '#shared/region-groups.ts'
+import { PolicyDraft, type Policy } from '#shared/law/policy.ts'
+import { assumptions, completePolicy } from '#shared/law/policy-draft.ts'
+import { groupNotes } from '#shared/law/region-notes.ts'
+import { CURRENT_REGIONS } from '#shared/law/region-groups.ts'
 import { nameList, placesLabel } from '../page/countries.ts'
 import { h, replace, type Child } from '../page/dom.ts'
 import { createWorldMap } from '../page/map.ts'

@@ -1,7 +1,12 @@
 /** The fields of a policy as people read and edit them, each at its JSON pointer. */
-import { DATA_CLASSES, JURISDICTIONS, NODE_TRUSTS, VERIFICATION_LEVELS } from '#shared/policy.ts'
-import { CURRENT_REGIONS, REGION_LISTS } from '#shared/region-groups.ts'
-import { listDate } from '#shared/region.ts'
+import {
+  DATA_CLASSES,
+  JURISDICTIONS,
+  NODE_TRUSTS,
+  VERIFICATION_LEVELS,
+} from '#shared/law/policy.ts'
+import { CURRENT_REGIONS, REGION_LISTS } from '#shared/law/region-groups.ts'
+import { listDate } from '#shared/law/region.ts'
 
 export interface Choice {
   readonly value: string

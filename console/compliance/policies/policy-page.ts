@@ -1,5 +1,5 @@
 /** One policy: what its newest version says, where that is on the map, and the versions before it. */
-import { groupNotes } from '#shared/region-notes.ts'
+import { groupNotes } from '#shared/law/region-notes.ts'
 import { countryName, nameList, placesLabel } from '../page/countries.ts'
 import { confirmDialog } from '../page/dialog.ts'
 import { h, type Child } from '../page/dom.ts'

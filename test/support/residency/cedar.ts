@@ -1,7 +1,7 @@
 /** The same policies in Cedar (https://www.cedarpolicy.com), written from their text, as the oracle of `decide`. */
 import * as cedar from '@cedar-policy/cedar-wasm/nodejs'
-import { COMPUTE_RULES, type ComputeRule } from '#shared/decide.ts'
-import type { Policy } from '#shared/policy.ts'
+import { COMPUTE_RULES, type ComputeRule } from '#shared/law/decide.ts'
+import type { Policy } from '#shared/law/policy.ts'
 import type { DrawnNode } from './draw.ts'
 import { spellCompute, spellVouchers } from './oracle.ts'
 

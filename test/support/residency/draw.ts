@@ -1,15 +1,15 @@
 /** Random policies and nodes by seed, from a world small enough that many nodes are just inside or just outside. */
-import type { Policy } from '#shared/policy.ts'
+import type { Policy } from '#shared/law/policy.ts'
 import {
   DATA_CLASSES,
   EVIDENCE_CLASSES,
   NODE_TRUSTS,
   type EvidenceClass,
   type NodeTrust,
-} from '#shared/policy.ts'
-import type { NodeFacts } from '#shared/decide.ts'
-import { REGION_LISTS } from '#shared/region-groups.ts'
-import { countryBit, countrySet } from '#shared/region.ts'
+} from '#shared/law/policy.ts'
+import type { NodeFacts } from '#shared/law/decide.ts'
+import { REGION_LISTS } from '#shared/law/region-groups.ts'
+import { countryBit, countrySet } from '#shared/law/region.ts'
 import type { Random } from '../random.ts'
 import { asPolicy } from '#test/support/as-policy.ts'
 

@@ -6,7 +6,7 @@ import { AppError, ERRORS, toAppError, toWireError } from '#shared/base/errors.t
 import type { Domain } from '#shared/base/eip712.ts'
 import { TenantId, type NodeId } from '#shared/base/ids.ts'
 import { silentLog } from '#shared/base/log.ts'
-import type { Jurisdiction } from '#shared/policy.ts'
+import type { Jurisdiction } from '#shared/law/policy.ts'
 import { NO_EVIDENCE, type Place } from '#shared/receipt.ts'
 import type { Signer } from '#shared/base/signature.ts'
 import type { ObjectNamespace } from '#worker/platform/config.ts'

@@ -2,10 +2,10 @@
  * What a policy means, read once more from its text: names in sets of names, no bits, no compilation, nothing shared
  * with `decide` but the names of the rules. Slow and plain on purpose.
  */
-import type { ComputeRule } from '#shared/decide.ts'
-import type { NodeTrust, Policy } from '#shared/policy.ts'
-import { CURRENT_REGIONS, REGION_LISTS } from '#shared/region-groups.ts'
-import { COUNTRIES } from '#shared/region.ts'
+import type { ComputeRule } from '#shared/law/decide.ts'
+import type { NodeTrust, Policy } from '#shared/law/policy.ts'
+import { CURRENT_REGIONS, REGION_LISTS } from '#shared/law/region-groups.ts'
+import { COUNTRIES } from '#shared/law/region.ts'
 import { OWN_TENANT, type DrawnNode } from './draw.ts'
 
 /** The countries that these regions name in that list. */

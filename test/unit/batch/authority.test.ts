@@ -1,7 +1,7 @@
 /** A batch whose key or policy changes while it runs. Rules: docs/design/batches.md. */
 import { describe, expect, it } from 'vitest'
 import { LIMITS } from '#shared/base/limits.ts'
-import { countryBit, hasCountry, isSubset } from '#shared/region.ts'
+import { countryBit, hasCountry, isSubset } from '#shared/law/region.ts'
 import { judgeAuthority } from '#worker/jobs/authority/judge-authority.ts'
 import {
   createBatchBench,

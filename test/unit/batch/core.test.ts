@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { toAppError, type ErrorCode } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import { countryBit } from '#shared/region.ts'
+import { countryBit } from '#shared/law/region.ts'
 import type { ReducePlan } from '#worker/protocols/batch.ts'
 import { createBatchBench, floats, GERMANY, rangeBatch, settle } from '../../support/batch.ts'
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { Policy } from '#shared/policy.ts'
+import { Policy } from '#shared/law/policy.ts'
 import { diffPolicies, isSame } from '../../../console/compliance/policies/policy-diff.ts'
 import { asPolicy } from '#test/support/as-policy.ts'
 

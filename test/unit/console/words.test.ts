@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { COUNTRIES } from '#shared/region.ts'
+import { COUNTRIES } from '#shared/law/region.ts'
 import { COUNTRY_POINTS } from '../../../console/compliance/page/country-points.ts'
 import {
   countryName,

@@ -3,8 +3,8 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import { decide } from '#shared/decide.ts'
-import { countryBit, countrySet } from '#shared/region.ts'
+import { decide } from '#shared/law/decide.ts'
+import { countryBit, countrySet } from '#shared/law/region.ts'
 import {
   mayLoad,
   place,

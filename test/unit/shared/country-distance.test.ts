@@ -2,7 +2,7 @@ import { geoArea, geoContains, geoDistance } from 'd3-geo'
 import { describe, expect, it } from 'vitest'
 import { readAtlas } from '#scripts/lib/atlas.ts'
 import { countryDistances, type Point } from '#shared/country-distance.ts'
-import { COUNTRIES, countryBit } from '#shared/region.ts'
+import { COUNTRIES, countryBit } from '#shared/law/region.ts'
 import { createRandom } from '#test/support/random.ts'
 
 const SEED = 20_261_122

@@ -7,7 +7,7 @@ import {
   typedDigest,
   type Word,
 } from '#shared/base/eip712.ts'
-import { POLICY_TYPE } from '#shared/compile-policy.ts'
+import { POLICY_TYPE } from '#shared/law/compile-policy.ts'
 import { RECEIPT_TYPE, TICKET_TYPE } from '#shared/receipt.ts'
 import { EARNINGS_TYPE, PAYOUT_TYPE } from '#shared/settlement.ts'
 import { createRandom } from '../../support/random.ts'

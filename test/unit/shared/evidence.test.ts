@@ -10,7 +10,7 @@ import {
   type SignedAttestation,
 } from '#shared/evidence.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import { countrySet, countryBit, isSubset, onlyCountry } from '#shared/region.ts'
+import { countrySet, countryBit, isSubset, onlyCountry } from '#shared/law/region.ts'
 import { createSigner, generateSigningKey, type Signer } from '#shared/base/signature.ts'
 import { createEchoMaker, NOW_MS, seenIn, type EchoMaker } from '#test/support/evidence.ts'
 

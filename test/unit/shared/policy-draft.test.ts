@@ -1,13 +1,13 @@
 /** What a policy means by what it leaves out, and sets of countries in the words of groups. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { nameCountries } from '#shared/country-words.ts'
-import { compilePolicy } from '#shared/compile-policy.ts'
-import { Policy, PolicyDraft } from '#shared/policy.ts'
-import { assumptions, completePolicy, DEFAULT_POLICY } from '#shared/policy-draft.ts'
-import { policyFaults } from '#shared/policy-faults.ts'
-import { countrySet, groupCountries, groupNames, isSubset, without } from '#shared/region.ts'
-import { groupFacts, groupNotes } from '#shared/region-notes.ts'
+import { nameCountries } from '#shared/law/country-words.ts'
+import { compilePolicy } from '#shared/law/compile-policy.ts'
+import { Policy, PolicyDraft } from '#shared/law/policy.ts'
+import { assumptions, completePolicy, DEFAULT_POLICY } from '#shared/law/policy-draft.ts'
+import { policyFaults } from '#shared/law/policy-faults.ts'
+import { countrySet, groupCountries, groupNames, isSubset, without } from '#shared/law/region.ts'
+import { groupFacts, groupNotes } from '#shared/law/region-notes.ts'
 import { region, TENANT } from '../../support/policies.ts'
 
 const draft = (fields: object) =>

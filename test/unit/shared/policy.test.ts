@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { compilePolicy, effectiveCompute, policyHash } from '#shared/compile-policy.ts'
-import { decide, decideIngress, type NodeFacts } from '#shared/decide.ts'
-import { DEFAULT_POLICY } from '#shared/policy-draft.ts'
-import { EVIDENCE_CLASSES, NODE_TRUSTS, PolicyDraft } from '#shared/policy.ts'
+import { compilePolicy, effectiveCompute, policyHash } from '#shared/law/compile-policy.ts'
+import { decide, decideIngress, type NodeFacts } from '#shared/law/decide.ts'
+import { DEFAULT_POLICY } from '#shared/law/policy-draft.ts'
+import { EVIDENCE_CLASSES, NODE_TRUSTS, PolicyDraft } from '#shared/law/policy.ts'
 import {
   COUNTRIES,
   countryBit,
@@ -11,7 +11,7 @@ import {
   hasCountry,
   onlyCountry,
   UNKNOWN_COUNTRY,
-} from '#shared/region.ts'
+} from '#shared/law/region.ts'
 import { compiled, facts, policy, region, TENANT } from '../../support/policies.ts'
 
 const german: NodeFacts = {

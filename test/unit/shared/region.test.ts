@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import countries from 'i18n-iso-countries'
 import { describe, expect, it } from 'vitest'
-import { CURRENT_REGIONS, REGION_LISTS } from '#shared/region-groups.ts'
+import { CURRENT_REGIONS, REGION_LISTS } from '#shared/law/region-groups.ts'
 import {
   COUNTRIES,
   countryBit,
@@ -16,7 +16,7 @@ import {
   onlyCountry,
   UNKNOWN_COUNTRY,
   without,
-} from '#shared/region.ts'
+} from '#shared/law/region.ts'
 
 const codes = fc.uniqueArray(fc.constantFrom(...COUNTRIES), { maxLength: 40 })
 

@@ -15,7 +15,7 @@ import {
   parseLogHead,
   parseNote,
 } from '#shared/audit/checkpoint.ts'
-import { compilePolicy } from '#shared/compile-policy.ts'
+import { compilePolicy } from '#shared/law/compile-policy.ts'
 import { AppError, toAppError } from '#shared/base/errors.ts'
 import { newJobId, randomBytes, TenantId, type Bytes32, type JobId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'

@@ -2,7 +2,7 @@
 import { toHex } from 'viem'
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { AuditBundle } from '#shared/audit/bundle.ts'
-import { compilePolicy } from '#shared/compile-policy.ts'
+import { compilePolicy } from '#shared/law/compile-policy.ts'
 import { toAppError } from '#shared/base/errors.ts'
 import { randomBytes } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'

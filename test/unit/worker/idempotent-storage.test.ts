@@ -2,7 +2,7 @@
 import { Hono } from 'hono'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { randomBytes, TenantId } from '#shared/base/ids.ts'
-import { countryBit } from '#shared/region.ts'
+import { countryBit } from '#shared/law/region.ts'
 import type { AppEnv } from '#worker/gate/context.ts'
 import type { WorkerEnv } from '#worker/platform/config.ts'
 import { createIsolate } from '#worker/isolate.ts'

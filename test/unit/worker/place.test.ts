@@ -1,6 +1,6 @@
 /** Where connections come from and enter: whom the Worker believes, and whom not. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { countryBit, UNKNOWN_COUNTRY } from '#shared/region.ts'
+import { countryBit, UNKNOWN_COUNTRY } from '#shared/law/region.ts'
 import { clientAddress, observeIngress, observeNode, observePlace } from '#worker/edge/place.ts'
 
 const secret = 'a secret of the proxy'

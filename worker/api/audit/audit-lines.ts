@@ -1,6 +1,6 @@
 /** An entry of the audit log as a line of an export: JSON as it stands in the log, or CSV with one fact a column. */
 import { parseDetail, type AuditEvent, type LogEntry } from '#shared/audit/entries.ts'
-import { countryCode, listCountries, type CountrySet } from '#shared/region.ts'
+import { countryCode, listCountries, type CountrySet } from '#shared/law/region.ts'
 
 /** Each is empty where an entry says nothing of it. Places are ISO 3166-1 alpha-2; lists have spaces between. */
 const COLUMNS = [

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { AUDIT_TYPES, LogEntry } from '#shared/audit/entries.ts'
 import { Bytes32, JobId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import { PolicyId } from '#shared/policy.ts'
+import { PolicyId } from '#shared/law/policy.ts'
 import type { BundleQuery, LogPoint } from '#worker/protocols/tenant.ts'
 import { AskedJobId } from '#worker/body/asked-id.ts'
 

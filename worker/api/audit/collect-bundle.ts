@@ -9,7 +9,7 @@ import type {
 import { isNoDomain } from '#shared/base/eip712.ts'
 import type { TenantId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import type { Jurisdiction } from '#shared/policy.ts'
+import type { Jurisdiction } from '#shared/law/policy.ts'
 import type { SignedReceipt } from '#shared/receipt.ts'
 import type { z } from 'zod'
 import type { Config, WorkerEnv } from '#worker/platform/config.ts'

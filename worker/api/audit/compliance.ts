@@ -2,7 +2,7 @@
 import { Hono } from 'hono'
 import { z } from 'zod'
 import type { AppContext, AppEnv } from '#worker/gate/context.ts'
-import { groupFacts } from '#shared/region-notes.ts'
+import { groupFacts } from '#shared/law/region-notes.ts'
 import { homeOf, openTenant } from '#worker/protocols/durable-objects.ts'
 import { parseBody } from '#worker/body/faults.ts'
 import type { JurisdictionsReply } from './jurisdictions.ts'

@@ -3,10 +3,10 @@
  * policies that are in force, and the placements that were made. What only the controller can know is said to be missing.
  */
 import { z } from 'zod'
-import { describePlaces } from '#shared/country-words.ts'
-import { leastTrust } from '#shared/explain.ts'
-import { DATA_CLASSES, JURISDICTIONS } from '#shared/policy.ts'
-import { countryCode, countrySet, hasCountry, listCountries } from '#shared/region.ts'
+import { describePlaces } from '#shared/law/country-words.ts'
+import { leastTrust } from '#shared/law/explain.ts'
+import { DATA_CLASSES, JURISDICTIONS } from '#shared/law/policy.ts'
+import { countryCode, countrySet, hasCountry, listCountries } from '#shared/law/region.ts'
 import { toCsvRow } from './audit-lines.ts'
 import type { RopaFacts } from '#worker/protocols/tenant.ts'
 

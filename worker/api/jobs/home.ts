@@ -1,8 +1,8 @@
 /** Where a batch's records are kept: inputs and results rest there until they are fetched, so nowhere that the policy would not have them. */
 import { bytesToHex } from 'viem'
 import type { RandomBytes, TenantId } from '#shared/base/ids.ts'
-import type { CompiledPolicy, Jurisdiction } from '#shared/policy.ts'
-import { countrySet, isSubset } from '#shared/region.ts'
+import type { CompiledPolicy, Jurisdiction } from '#shared/law/policy.ts'
+import { countrySet, isSubset } from '#shared/law/region.ts'
 import type { Config } from '#worker/platform/config.ts'
 import { tenantJurisdiction } from '#worker/protocols/durable-objects.ts'
 import { BatchId } from '#worker/protocols/batch.ts'

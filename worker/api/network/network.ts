@@ -1,6 +1,6 @@
 /** `GET /v1/network`: the hubs, the live nodes at country level, where settlement stands, where the caller seems to be. */
 import { Hono } from 'hono'
-import { countryCode } from '#shared/region.ts'
+import { countryCode } from '#shared/law/region.ts'
 import type { AppContext, AppEnv } from '#worker/gate/context.ts'
 import { homeOf } from '#worker/protocols/durable-objects.ts'
 import { hubAddress } from '#worker/api/nodes/hub-address.ts'

@@ -1,5 +1,5 @@
 /** Whether this deployment is ready, part by part: each says what is wrong with it, in words. */
-import type { Jurisdiction } from '#shared/policy.ts'
+import type { Jurisdiction } from '#shared/law/policy.ts'
 import type { Config } from '#worker/platform/config.ts'
 import type { AppContext } from '#worker/gate/context.ts'
 import { homeOf, openLedger } from '#worker/protocols/durable-objects.ts'

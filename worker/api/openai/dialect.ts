@@ -3,7 +3,7 @@ import { sha256, stringToBytes } from 'viem'
 import { z } from 'zod'
 import { Bytes32, NodeId } from '#shared/base/ids.ts'
 import { PROVIDERS } from '#shared/job.ts'
-import { countryCode } from '#shared/region.ts'
+import { countryCode } from '#shared/law/region.ts'
 import type { TextDelta, TextEnd } from '#shared/text.ts'
 import type { DispatchOutcome } from '#worker/protocols/hub.ts'
 

@@ -1,9 +1,9 @@
 /** `POST /v1/policies/dry-run`: what would happen to a job under a policy, node by node, without one being sent. */
 import { Hono } from 'hono'
-import { compilePolicy, effectiveCompute } from '#shared/compile-policy.ts'
-import { countryLabel } from '#shared/country-names.ts'
-import { nameCountries } from '#shared/country-words.ts'
-import { decide, decideIngress } from '#shared/decide.ts'
+import { compilePolicy, effectiveCompute } from '#shared/law/compile-policy.ts'
+import { countryLabel } from '#shared/law/country-names.ts'
+import { nameCountries } from '#shared/law/country-words.ts'
+import { decide, decideIngress } from '#shared/law/decide.ts'
 import {
   explainVerdict,
   nearestRefusal,
@@ -11,10 +11,10 @@ import {
   neededNode,
   unsatisfied,
   type JobPlaces,
-} from '#shared/explain.ts'
+} from '#shared/law/explain.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import type { CompiledPolicy } from '#shared/policy.ts'
-import { countryCode, listCountries, NO_COUNTRY } from '#shared/region.ts'
+import type { CompiledPolicy } from '#shared/law/policy.ts'
+import { countryCode, listCountries, NO_COUNTRY } from '#shared/law/region.ts'
 import type { HubConfig } from '#worker/platform/config.ts'
 import type { AppContext, AppEnv } from '#worker/gate/context.ts'
 import { eligibleHubs } from '#worker/dispatch/dispatch.ts'

@@ -1,6 +1,6 @@
 /** The question "what would happen to this job", and its answer. */
 import { z } from 'zod'
-import { COMPUTE_RULES } from '#shared/decide.ts'
+import { COMPUTE_RULES } from '#shared/law/decide.ts'
 import { Bytes32, NodeId } from '#shared/base/ids.ts'
 import { NODE_KINDS } from '#shared/node/node.ts'
 import {
@@ -10,7 +10,7 @@ import {
   PolicyDraft,
   PolicyId,
   RegionList,
-} from '#shared/policy.ts'
+} from '#shared/law/policy.ts'
 
 /** Of a published policy by its name (its newest version, or one that is named), of a draft, or of the default policy. */
 export const DryRunRequest = z.strictObject({

@@ -3,10 +3,10 @@ import { AppError, invariant } from '#shared/base/errors.ts'
 import type { Work } from '#shared/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { AdmittedModel } from '#shared/node/node.ts'
-import { decide, type NodeFacts } from '#shared/decide.ts'
-import { nearestRefusal, neededNode, unsatisfied } from '#shared/explain.ts'
-import type { CompiledPolicy } from '#shared/policy.ts'
-import type { CountrySet } from '#shared/region.ts'
+import { decide, type NodeFacts } from '#shared/law/decide.ts'
+import { nearestRefusal, neededNode, unsatisfied } from '#shared/law/explain.ts'
+import type { CompiledPolicy } from '#shared/law/policy.ts'
+import type { CountrySet } from '#shared/law/region.ts'
 
 /** What the scheduler knows of a live node. */
 export interface NodeView {

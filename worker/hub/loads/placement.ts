@@ -1,9 +1,9 @@
 /** Which node is asked to load a model that jobs want: the same filter as for the jobs themselves, then the cheapest load. Pure. */
 import type { Bytes32, TenantId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import { decide, type NodeFacts } from '#shared/decide.ts'
-import type { CompiledPolicy } from '#shared/policy.ts'
-import type { CountrySet } from '#shared/region.ts'
+import { decide, type NodeFacts } from '#shared/law/decide.ts'
+import type { CompiledPolicy } from '#shared/law/policy.ts'
+import type { CountrySet } from '#shared/law/region.ts'
 
 /** What placement knows of a live node. */
 export interface PlacementView {

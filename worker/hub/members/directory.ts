@@ -2,7 +2,7 @@
 import type { Work } from '#shared/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { PresenceRecord, SignedPresence } from '#shared/node/node.ts'
-import { countryCode } from '#shared/region.ts'
+import { countryCode } from '#shared/law/region.ts'
 import type { WorkLink } from '#p2p/work-client.ts'
 import { createConduct, type Conduct } from '#worker/hub/choice/conduct.ts'
 import type { MemberEvidence } from '#worker/hub/place/member-evidence.ts'

@@ -1,5 +1,5 @@
 /** The nodes of the other hubs, as those hubs tell of them: only to say where else a job may be answered. In memory only. */
-import { decide } from '#shared/decide.ts'
+import { decide } from '#shared/law/decide.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { RemoteNode } from './notice.ts'
 import type { DispatchRequest } from '#worker/protocols/hub.ts'

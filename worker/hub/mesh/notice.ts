@@ -5,7 +5,7 @@ import { SignedEcho } from '#shared/evidence.ts'
 import { Bytes32, NodeId, Signature } from '#shared/base/ids.ts'
 import { FeatureName } from '#shared/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import { NetworkId } from '#shared/policy.ts'
+import { NetworkId } from '#shared/law/policy.ts'
 import { Place } from '#shared/receipt.ts'
 import { verifySignature, type PublicKey, type Signer } from '#shared/base/signature.ts'
 

@@ -6,8 +6,8 @@ import {
   NODE_TRUSTS,
   VERIFICATION_LEVELS,
   type CompiledPolicy,
-} from '#shared/policy.ts'
-import { countryCode, hasCountry, intersect } from '#shared/region.ts'
+} from '#shared/law/policy.ts'
+import { countryCode, hasCountry, intersect } from '#shared/law/region.ts'
 import { batchJurisdiction, type BatchSpec, type Fault } from '#worker/protocols/batch.ts'
 
 /** What the tenant says now, as far as a batch asks. */

@@ -2,7 +2,7 @@
 import { JobId } from '#shared/base/ids.ts'
 import { TensorHeader, Work } from '#shared/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import { countryCode } from '#shared/region.ts'
+import { countryCode } from '#shared/law/region.ts'
 import { z } from 'zod'
 import type { DispatchOutcome } from '#worker/protocols/hub.ts'
 import type { Row } from '#worker/platform/storage.ts'

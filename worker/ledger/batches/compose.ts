@@ -3,7 +3,7 @@ import type { TenantCheckpoint } from '#shared/audit/entries.ts'
 import { invariant } from '#shared/base/errors.ts'
 import type { Bytes32, TenantId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import type { CompiledPolicy } from '#shared/policy.ts'
+import type { CompiledPolicy } from '#shared/law/policy.ts'
 import {
   buildBatch,
   keyName,

@@ -2,7 +2,7 @@
 import { encodeFunctionData, type Hex } from 'viem'
 import { invariant } from '#shared/base/errors.ts'
 import { checkpointLeaf, type TenantCheckpoint } from '#shared/audit/entries.ts'
-import { networkHash, vouchersHash } from '#shared/compile-policy.ts'
+import { networkHash, vouchersHash } from '#shared/law/compile-policy.ts'
 import { nameHash, type Address, type Bytes32 } from '#shared/base/ids.ts'
 import { buildMerkleTree, type MerkleTree } from '#shared/merkle.ts'
 import {
@@ -12,7 +12,7 @@ import {
   NODE_TRUSTS,
   VERIFICATION_LEVELS,
   type CompiledPolicy,
-} from '#shared/policy.ts'
+} from '#shared/law/policy.ts'
 import { earningsLeaf } from '#shared/settlement.ts'
 import { SETTLEMENT_ABI } from '#shared/settlement-abi.ts'
 import type { PublicKey } from '#shared/base/signature.ts'

@@ -1,7 +1,7 @@
 /** Receipts as the Ledger keeps them: what a batch and a payout need, and no payload, salt or signature. */
 import { domainSeparator } from '#shared/base/eip712.ts'
 import type { Address, Bytes32 } from '#shared/base/ids.ts'
-import { CompiledPolicy } from '#shared/policy.ts'
+import { CompiledPolicy } from '#shared/law/policy.ts'
 import type { SignedReceipt } from '#shared/receipt.ts'
 import type { PublicKey } from '#shared/base/signature.ts'
 import { keyName } from './batch.ts'

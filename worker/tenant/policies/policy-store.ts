@@ -1,9 +1,9 @@
 /** A tenant's policies: each published version is kept as it was, and the newest one counts until the policy is retired. */
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import { compilePolicy } from '#shared/compile-policy.ts'
-import { Policy } from '#shared/policy.ts'
-import { DEFAULT_POLICY } from '#shared/policy-draft.ts'
+import { compilePolicy } from '#shared/law/compile-policy.ts'
+import { Policy } from '#shared/law/policy.ts'
+import { DEFAULT_POLICY } from '#shared/law/policy-draft.ts'
 import type { Row } from '#worker/platform/storage.ts'
 import type { TenantDatabase, TenantDeps } from '#worker/tenant/log/database.ts'
 import type { PublishedPolicy, TenantSnapshot } from '#worker/protocols/tenant.ts'
