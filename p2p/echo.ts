@@ -1,9 +1,9 @@
 /** Signed nonce echoes: an anchor measures how soon a node's own key answers. Rules [PL3]–[PL5] in `docs/design/place.md`. */
 import type { PrivateKey, Stream } from '@libp2p/interface'
 import { bytesToHex, concatBytes } from 'viem'
-import { checkEcho, echoMessage, type EchoParties } from '#shared/echo.ts'
+import { checkEcho, echoMessage, type EchoParties } from '#shared/place/echo.ts'
 import { AppError } from '#shared/base/errors.ts'
-import type { EchoStatement } from '#shared/evidence.ts'
+import type { EchoStatement } from '#shared/place/evidence.ts'
 import type { RandomBytes } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { AppError, toAppError } from '#shared/base/errors.ts'
-import { AttestationStatement, signAttestation } from '#shared/evidence.ts'
+import { AttestationStatement, signAttestation } from '#shared/place/evidence.ts'
 import {
   createSigner,
   exportSigningKey,

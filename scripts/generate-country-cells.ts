@@ -1,18 +1,18 @@
 /**
- * Writes `shared/country-cells.ts`: every country as cells of a quadtree over latitude and longitude, from the 1:10m shapes of
- * Natural Earth in world-atlas; part of `npm run generate`. See `shared/country-distance.ts` for what is read from it.
+ * Writes `shared/place/country-cells.ts`: every country as cells of a quadtree over latitude and longitude, from the 1:10m shapes of
+ * Natural Earth in world-atlas; part of `npm run generate`. See `shared/place/country-distance.ts` for what is read from it.
  */
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
-import { CELL_LEVELS } from '#shared/country-distance.ts'
+import { CELL_LEVELS } from '#shared/place/country-distance.ts'
 import { COUNTRIES } from '#shared/law/region.ts'
 import { repositoryPath } from './lib/paths.ts'
 import { readAtlas } from './lib/atlas.ts'
 import { toPlane, type PlanePolygon } from './lib/plane-polygon.ts'
 
-const TARGET = repositoryPath('shared/country-cells.ts')
+const TARGET = repositoryPath('shared/place/country-cells.ts')
 const OXFMT = repositoryPath('node_modules/.bin/oxfmt')
 /** Cells along one side of the square of 360 degrees that the tree divides. */
 const SIDE = 2 ** CELL_LEVELS
@@ -37,7 +37,7 @@ export async function generateCountryCells(): Promise<void> {
   ].join('\n')
   await writeFile(TARGET, text)
   const formatted = spawnSync(OXFMT, [TARGET], { stdio: ['ignore', 'ignore', 'inherit'] })
-  if (formatted.status !== 0) throw new Error('oxfmt failed on shared/country-cells.ts')
+  if (formatted.status !== 0) throw new Error('oxfmt failed on shared/place/country-cells.ts')
 }
 
 function atlasVersion(): string {

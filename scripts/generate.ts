@@ -13,7 +13,7 @@ import { repositoryPath } from './lib/paths.ts'
 const FILES: Readonly<Record<string, () => Promise<void>>> = {
   'worker/env.d.ts': writeEnvironmentTypes,
   'shared/settlement-abi.ts': generateAbi,
-  'shared/country-cells.ts': generateCountryCells,
+  'shared/place/country-cells.ts': generateCountryCells,
   'shared/kernels/digests.ts': generateKernelDigests,
   'shared/manifests.ts': generateManifests,
   'console/compliance/page/country-points.ts': writeCountryPoints,

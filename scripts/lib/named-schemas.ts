@@ -2,7 +2,7 @@
 import { resolver } from 'hono-openapi'
 import type { z } from 'zod'
 import { AuditBundle } from '#shared/audit/bundle.ts'
-import { EvidenceRecord, SignedAttestation } from '#shared/evidence.ts'
+import { EvidenceRecord, SignedAttestation } from '#shared/place/evidence.ts'
 import { PolicyDraft } from '#shared/law/policy.ts'
 import { ReceiptDocument } from '#shared/receipt.ts'
 import { AdmissionRequest } from '#worker/edge/admission.ts'

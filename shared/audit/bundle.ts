@@ -1,7 +1,7 @@
 /** What an auditor is handed: entries of a tenant's log with their proofs, the receipts they speak of, and the batches these settled in. */
 import { z } from 'zod'
 import { AUDIT_TYPES, LogEntry, TenantCheckpoint } from './entries.ts'
-import { EvidenceRecord } from '#shared/evidence.ts'
+import { EvidenceRecord } from '#shared/place/evidence.ts'
 import { Bytes32, JobId, TenantId } from '#shared/base/ids.ts'
 import { Policy, PolicyId } from '#shared/law/policy.ts'
 import { DomainSchema, Settlement, SignedReceipt } from '#shared/receipt.ts'

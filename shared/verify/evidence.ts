@@ -1,8 +1,8 @@
 /** Checks a record of evidence: that it is the one the ticket names, that its words are signed, and that it comes to the class it says. */
 import { canonicalJson } from '#shared/base/canonical-json.ts'
-import { concludeEvidence } from '../conclude-evidence.ts'
-import { checkSignedEcho } from '../echo.ts'
-import { evidenceHash, isAttestedBy, placeOf, type EvidenceRecord } from '../evidence.ts'
+import { concludeEvidence } from '#shared/place/conclude-evidence.ts'
+import { checkSignedEcho } from '#shared/place/echo.ts'
+import { evidenceHash, isAttestedBy, placeOf, type EvidenceRecord } from '#shared/place/evidence.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { NO_EVIDENCE, type SignedReceipt } from '../receipt.ts'
 import { isNoChain, isUnread } from './chain-view.ts'

@@ -1,6 +1,6 @@
 /** What a bundle is collected from, without a Worker: a tenant and a ledger as the Durable Objects have them. */
-import { concludeEvidence } from '#shared/conclude-evidence.ts'
-import type { EvidenceRecord } from '#shared/evidence.ts'
+import { concludeEvidence } from '#shared/place/conclude-evidence.ts'
+import type { EvidenceRecord } from '#shared/place/evidence.ts'
 import type { Bytes32, NodeId } from '#shared/base/ids.ts'
 import type { BundleSource } from '#worker/api/audit/collect-bundle.ts'
 import type { LedgerCore } from '#worker/ledger/core.ts'

@@ -1,6 +1,6 @@
 /** Evidence inputs for tests: observations, and echoes as anchors of known places sign them. */
 import { newIdentity, peerIdOf } from '#p2p/node.ts'
-import { signEcho, type PlaceObservation, type SignedEcho } from '#shared/evidence.ts'
+import { signEcho, type PlaceObservation, type SignedEcho } from '#shared/place/evidence.ts'
 import type { NodeId } from '#shared/base/ids.ts'
 import { createSigner, generateSigningKey } from '#shared/base/signature.ts'
 

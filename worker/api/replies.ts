@@ -1,5 +1,5 @@
 /** Shapes of the API's other replies: the API description is made from them, and tests hold the replies to them. */
-import { SignedAttestation } from '#shared/evidence.ts'
+import { SignedAttestation } from '#shared/place/evidence.ts'
 import { z } from 'zod'
 import { ERRORS, type ErrorCode } from '#shared/base/errors.ts'
 import { Bytes32, NodeId } from '#shared/base/ids.ts'

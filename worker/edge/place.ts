@@ -1,5 +1,5 @@
 /** Where a connection comes from and where it enters, and who vouches for that. Nothing that a client says is believed. */
-import type { PlaceObservation } from '#shared/evidence.ts'
+import type { PlaceObservation } from '#shared/place/evidence.ts'
 import type { EvidenceSource } from '#shared/law/policy.ts'
 import { COUNTRIES, countryBit, UNKNOWN_COUNTRY } from '#shared/law/region.ts'
 import { coloCountry } from './colo.ts'

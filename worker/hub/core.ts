@@ -1,6 +1,6 @@
 /** A hub without its runtime: identity, libp2p, members, dispatch and outbox, put together over what it is given. */
 import type { Domain } from '#shared/base/eip712.ts'
-import type { AnchorPlace, SignedAttestation } from '#shared/evidence.ts'
+import type { AnchorPlace, SignedAttestation } from '#shared/place/evidence.ts'
 import {
   randomBytes,
   type NodeId,

@@ -1,7 +1,7 @@
 /** What the Worker finds in its environment: bindings typed by their use, and vars read into one config. */
 import { z } from 'zod'
 import { AppError } from '#shared/base/errors.ts'
-import { AnchorPlace } from '#shared/evidence.ts'
+import { AnchorPlace } from '#shared/place/evidence.ts'
 import { Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { memoizeByObject } from '#shared/base/memoize.ts'

@@ -5,7 +5,7 @@
  * self-hosted deployment declares the one it stands in, and every other is refused: it fails closed.
  */
 import { AppError } from '#shared/base/errors.ts'
-import type { EvidenceRecord, SignedAttestation } from '#shared/evidence.ts'
+import type { EvidenceRecord, SignedAttestation } from '#shared/place/evidence.ts'
 import type { Bytes32, JobId, NodeId, TenantId } from '#shared/base/ids.ts'
 import type { Jurisdiction } from '#shared/law/policy.ts'
 import type { ReceiptDocument } from '#shared/receipt.ts'

@@ -8,7 +8,7 @@ import type {
   ProvenEntry,
 } from '#shared/audit/bundle.ts'
 import type { Domain } from '#shared/base/eip712.ts'
-import type { EvidenceRecord } from '#shared/evidence.ts'
+import type { EvidenceRecord } from '#shared/place/evidence.ts'
 import { Address, TenantId, type Bytes32, type JobId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { NetworkId, type CompiledPolicy, type Policy } from '#shared/law/policy.ts'

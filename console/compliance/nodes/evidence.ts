@@ -1,6 +1,6 @@
 /** What a node's place was concluded from, in words. */
-import { KM_PER_RTT_MS } from '#shared/conclude-evidence.ts'
-import { EvidenceRecord } from '#shared/evidence.ts'
+import { KM_PER_RTT_MS } from '#shared/place/conclude-evidence.ts'
+import { EvidenceRecord } from '#shared/place/evidence.ts'
 import type { EvidenceClass, EvidenceSource } from '#shared/law/policy.ts'
 import { listCountries } from '#shared/law/region.ts'
 import { countryName, nameList } from '../page/countries.ts'

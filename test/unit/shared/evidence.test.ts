@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest'
-import { concludeEvidence, type EvidenceInputs } from '#shared/conclude-evidence.ts'
+import { concludeEvidence, type EvidenceInputs } from '#shared/place/conclude-evidence.ts'
 import {
   EvidenceRecord,
   evidenceHash,
@@ -8,7 +8,7 @@ import {
   placeOf,
   signAttestation,
   type SignedAttestation,
-} from '#shared/evidence.ts'
+} from '#shared/place/evidence.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { countrySet, countryBit, isSubset, onlyCountry } from '#shared/law/region.ts'
 import { createSigner, generateSigningKey, type Signer } from '#shared/base/signature.ts'

@@ -1,7 +1,7 @@
 /** The operator's API, behind the secret OPERATOR_KEY: tenants' keys and quotas. */
 import { Hono } from 'hono'
 import { AppError } from '#shared/base/errors.ts'
-import { isAttestedBy, SignedAttestation } from '#shared/evidence.ts'
+import { isAttestedBy, SignedAttestation } from '#shared/place/evidence.ts'
 import { NodeId, TenantId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { AppContext, AppEnv } from '#worker/gate/context.ts'

@@ -1,6 +1,6 @@
 /** How a node comes in: an admission token over HTTP, then a WebSocket to a hub that carries it. */
 import { Hono } from 'hono'
-import { concludeEvidence } from '#shared/conclude-evidence.ts'
+import { concludeEvidence } from '#shared/place/conclude-evidence.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { MANIFESTS } from '#shared/manifests.ts'
 import { manifestDigest } from '#shared/model.ts'

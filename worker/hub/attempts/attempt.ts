@@ -2,7 +2,7 @@
 import { bytesToHex } from 'viem'
 import { typedDigest, type Domain } from '#shared/base/eip712.ts'
 import { AppError } from '#shared/base/errors.ts'
-import type { EvidenceRecord } from '#shared/evidence.ts'
+import type { EvidenceRecord } from '#shared/place/evidence.ts'
 import type { Address, Bytes32, RandomBytes } from '#shared/base/ids.ts'
 import type { ModelManifest } from '#shared/model.ts'
 import { decide } from '#shared/law/decide.ts'

@@ -1,5 +1,5 @@
 /** Between the mesh and what a hub knows: its members as news for the others, and what theirs come to here. */
-import { checkSignedEcho } from '#shared/echo.ts'
+import { checkSignedEcho } from '#shared/place/echo.ts'
 import type { Log } from '#shared/base/log.ts'
 import type { Directory, Member } from '#worker/hub/members/directory.ts'
 import type { KnownEchoes } from '#worker/hub/place/known-echoes.ts'

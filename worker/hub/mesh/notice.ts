@@ -1,7 +1,7 @@
 /** What hubs tell one another by gossip: which nodes they have, and what they measured of each other's. Signed with the hub's key. */
 import { sha256, stringToBytes } from 'viem'
 import { z } from 'zod'
-import { SignedEcho } from '#shared/evidence.ts'
+import { SignedEcho } from '#shared/place/evidence.ts'
 import { Bytes32, NodeId, Signature } from '#shared/base/ids.ts'
 import { FeatureName } from '#shared/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'

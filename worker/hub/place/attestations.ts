@@ -1,5 +1,5 @@
 /** Operators' statements about dedicated nodes, in the hub's own storage: they are asked for when a node enters. */
-import { SignedAttestation } from '#shared/evidence.ts'
+import { SignedAttestation } from '#shared/place/evidence.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { SqlStorage } from '#worker/platform/storage.ts'
 

@@ -1,5 +1,5 @@
 /** Echoes of nodes that are here or may come back: a reconnect neither costs a node its evidence nor frees it of a refutation. */
-import type { SignedEcho } from '#shared/evidence.ts'
+import type { SignedEcho } from '#shared/place/evidence.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 
 export interface KnownEchoes {

@@ -1,5 +1,5 @@
 /** What one hub holds about the place of one connected node, and what it concludes from it now. */
-import { concludeEvidence } from '#shared/conclude-evidence.ts'
+import { concludeEvidence } from '#shared/place/conclude-evidence.ts'
 import {
   placeOf,
   type Backing,
@@ -7,7 +7,7 @@ import {
   type PlaceObservation,
   type SignedAttestation,
   type SignedEcho,
-} from '#shared/evidence.ts'
+} from '#shared/place/evidence.ts'
 import type { NodeId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Place } from '#shared/receipt.ts'

@@ -1,6 +1,6 @@
 /** Receipts on their way to the tenant's log and the ledger: durable before the answer leaves, kept until both have them. */
 import { z } from 'zod'
-import { EvidenceRecord } from '#shared/evidence.ts'
+import { EvidenceRecord } from '#shared/place/evidence.ts'
 import { Address, Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { SignedReceipt, type ReceiptDocument } from '#shared/receipt.ts'
