@@ -8,7 +8,7 @@ import { newJobId, randomBytes, TenantId, type NodeId } from '#shared/base/ids.t
 import type { KernelWork } from '#shared/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { compilePolicy } from '#shared/law/compile-policy.ts'
-import { digestBytes } from '#shared/receipt.ts'
+import { digestBytes } from '#shared/receipt/receipt.ts'
 import type { DispatchRequest } from '#worker/protocols/hub.ts'
 import { startChild } from './child.ts'
 import type { BenchContext } from './context.ts'

@@ -1,7 +1,7 @@
 /** What the operator says the receipt key has earned: `GET /v1/earnings`. */
 import { z } from 'zod'
 import { LIMITS } from '#shared/base/limits.ts'
-import { MicroUsd } from '#shared/money.ts'
+import { MicroUsd } from '#shared/receipt/money.ts'
 import type { PublicKey } from '#shared/base/signature.ts'
 
 const EarningsReply = z.object({ pendingMicroUsd: MicroUsd, settledMicroUsd: MicroUsd })

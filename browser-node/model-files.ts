@@ -4,7 +4,7 @@ import { httpSource, type FileSource } from '#node-core/file-source.ts'
 import type { Log } from '#shared/base/log.ts'
 import type { ModelFile } from '#shared/model.ts'
 import { parseSource } from '#shared/model-source.ts'
-import { digestBytes } from '#shared/receipt.ts'
+import { digestBytes } from '#shared/receipt/receipt.ts'
 import type { FileShelf, KeptFile } from './file-shelf.ts'
 
 export interface ModelFilesOptions {

@@ -1,7 +1,7 @@
 /** What the page and its node worker say to each other; both sides check what they hear. */
 import { z } from 'zod'
 import { COUNTRIES } from '#shared/law/region.ts'
-import { MicroUsd } from '#shared/money.ts'
+import { MicroUsd } from '#shared/receipt/money.ts'
 
 const Country = z.enum(COUNTRIES)
 /** Characters of one sentence that travels. */

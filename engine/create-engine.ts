@@ -1,6 +1,6 @@
 /** Puts an engine together from a device, session factories and manifests; the same in a tab and in Node. */
 import { concatBytes } from 'viem'
-import { checkAnswer } from '#shared/check-answer.ts'
+import { checkAnswer } from '#shared/receipt/check-answer.ts'
 import { AppError, errorCode } from '#shared/base/errors.ts'
 import {
   sliceTensors,

@@ -5,7 +5,7 @@ import { Answer, Work } from '#shared/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { SignedPresence } from '#shared/node/node.ts'
 import { CompiledPolicy, NetworkId } from '#shared/law/policy.ts'
-import { DomainSchema, Place, Receipt, Ticket } from '#shared/receipt.ts'
+import { DomainSchema, Place, Receipt, Ticket } from '#shared/receipt/receipt.ts'
 import { PublicKey } from '#shared/base/signature.ts'
 
 /** Versions of the work protocol that this build speaks; a hub speaks this one and the one before. */

@@ -1,10 +1,10 @@
-/** Writes `shared/settlement-abi.ts` from the built contracts; part of `npm run generate`. */
+/** Writes `shared/receipt/settlement-abi.ts` from the built contracts; part of `npm run generate`. */
 import { writeFile } from 'node:fs/promises'
 import { spawnSync } from 'node:child_process'
 import { readArtifact } from '#scripts/lib/forge.ts'
 import { repositoryPath } from '#scripts/lib/paths.ts'
 
-const TARGET = repositoryPath('shared/settlement-abi.ts')
+const TARGET = repositoryPath('shared/receipt/settlement-abi.ts')
 const OXFMT = repositoryPath('node_modules/.bin/oxfmt')
 
 /** Builds the contracts and writes the ABI as a constant. */
@@ -22,7 +22,7 @@ export async function generateAbi(): Promise<void> {
   ].join('\n')
   await writeFile(TARGET, text)
   const formatted = spawnSync(OXFMT, [TARGET], { stdio: ['ignore', 'ignore', 'inherit'] })
-  if (formatted.status !== 0) throw new Error('oxfmt failed on shared/settlement-abi.ts')
+  if (formatted.status !== 0) throw new Error('oxfmt failed on shared/receipt/settlement-abi.ts')
 }
 
 if (import.meta.main) await generateAbi()

@@ -12,7 +12,7 @@ import { repositoryPath } from './lib/paths.ts'
 /** File in the repository → what writes it. */
 const FILES: Readonly<Record<string, () => Promise<void>>> = {
   'worker/env.d.ts': writeEnvironmentTypes,
-  'shared/settlement-abi.ts': generateAbi,
+  'shared/receipt/settlement-abi.ts': generateAbi,
   'shared/place/country-cells.ts': generateCountryCells,
   'shared/kernels/digests.ts': generateKernelDigests,
   'shared/manifests.ts': generateManifests,

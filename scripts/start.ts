@@ -1,7 +1,7 @@
 /** `npm start`: the whole system on this machine, two real requests through it, their settlement, and then it serves. */
 import { writeFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
-import { formatUsd } from '#shared/money.ts'
+import { formatUsd } from '#shared/receipt/money.ts'
 import { createLog } from '#shared/base/log.ts'
 import { toAppError } from '#shared/base/errors.ts'
 import { MANIFESTS } from '#shared/manifests.ts'

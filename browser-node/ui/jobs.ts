@@ -1,5 +1,5 @@
 /** The table of last jobs. */
-import { formatUsd } from '#shared/money.ts'
+import { formatUsd } from '#shared/receipt/money.ts'
 import type { JobRow } from '../protocol.ts'
 
 const EMPTY = 'None yet. They are listed here by kind; what was in them is never shown.'

@@ -1,5 +1,5 @@
 /** Shows the page's state in the node panel. */
-import { formatUsd } from '#shared/money.ts'
+import { formatUsd } from '#shared/receipt/money.ts'
 import type { Earnings } from '../earnings.ts'
 import type { Download, LeftOut, PageState } from '../page-state.ts'
 import type { NodeView } from '../protocol.ts'

@@ -15,7 +15,7 @@ import {
 import { generatePrivateKey, privateKeyToAccount, type PrivateKeyAccount } from 'viem/accounts'
 import { z } from 'zod'
 import { Address, type Bytes32 } from '#shared/base/ids.ts'
-import { SETTLEMENT_ABI } from '#shared/settlement-abi.ts'
+import { SETTLEMENT_ABI } from '#shared/receipt/settlement-abi.ts'
 import type { PublicKey } from '#shared/base/signature.ts'
 import { digestSources, readArtifact, type ContractName } from '#scripts/lib/forge.ts'
 

@@ -1,6 +1,6 @@
 /** Waits until receipts stand on the chain, and asks what their node has earned. */
 import { z } from 'zod'
-import { ReceiptDocument } from '#shared/receipt.ts'
+import { ReceiptDocument } from '#shared/receipt/receipt.ts'
 import type { PublicKey } from '#shared/base/signature.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { callApi } from '#scripts/lib/operator.ts'

@@ -4,7 +4,7 @@ import { AUDIT_TYPES, LogEntry, TenantCheckpoint } from './entries.ts'
 import { EvidenceRecord } from '#shared/place/evidence.ts'
 import { Bytes32, JobId, TenantId } from '#shared/base/ids.ts'
 import { Policy, PolicyId } from '#shared/law/policy.ts'
-import { DomainSchema, Settlement, SignedReceipt } from '#shared/receipt.ts'
+import { DomainSchema, Settlement, SignedReceipt } from '#shared/receipt/receipt.ts'
 
 const Proof = z.array(Bytes32).max(64)
 

@@ -9,7 +9,7 @@ import { Bytes32, JobId, nameHash, NodeId } from '#shared/base/ids.ts'
 import { structHash, type Domain } from '#shared/base/eip712.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { PolicyId } from '#shared/law/policy.ts'
-import { Place } from '#shared/receipt.ts'
+import { Place } from '#shared/receipt/receipt.ts'
 import { sha256Bytes, sha256Hex } from '#shared/base/sha256.ts'
 
 const KeyId = z.string().max(64)

@@ -1,6 +1,6 @@
 /** What a receipt puts into its tenant's log: the same for the tenant that writes it and for the stranger who checks it. */
 import type { AuditDetail } from './entries.ts'
-import type { SignedReceipt } from '#shared/receipt.ts'
+import type { SignedReceipt } from '#shared/receipt/receipt.ts'
 
 const DAY_MS = 86_400_000
 

@@ -12,7 +12,7 @@ import {
   OPERATOR_TENANT,
   type NodeTrust,
 } from '#shared/law/policy.ts'
-import type { Place } from '#shared/receipt.ts'
+import type { Place } from '#shared/receipt/receipt.ts'
 import { countryBit } from '#shared/law/region.ts'
 import { PublicKey, verifySignature, type Signer } from '#shared/base/signature.ts'
 

@@ -3,7 +3,7 @@ import { decodeEventLog, decodeFunctionResult, encodeFunctionData, type Hex } fr
 import { z } from 'zod'
 import type { Domain } from '#shared/base/eip712.ts'
 import { Address, type Bytes32 } from '#shared/base/ids.ts'
-import { SETTLEMENT_ABI } from '../settlement-abi.ts'
+import { SETTLEMENT_ABI } from '#shared/receipt/settlement-abi.ts'
 import type { PublicKey } from '#shared/base/signature.ts'
 
 const TIMEOUT_MS = 10_000

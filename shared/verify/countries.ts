@@ -3,7 +3,7 @@ import { compilePolicy } from '#shared/law/compile-policy.ts'
 import type { BundledPolicy } from '#shared/audit/bundle.ts'
 import type { Bytes32, TenantId } from '#shared/base/ids.ts'
 import type { Policy } from '#shared/law/policy.ts'
-import type { SignedReceipt } from '../receipt.ts'
+import type { SignedReceipt } from '#shared/receipt/receipt.ts'
 import { countryCode, listCountries } from '#shared/law/region.ts'
 import { lineAbout as line, type BundleLine } from './line.ts'
 

@@ -1,5 +1,5 @@
 /** What the verifier says: one line a check, by a name that stays the same. */
-import { AUTHENTICITY_RULES, CONTENT_RULES } from '../check-receipt.ts'
+import { AUTHENTICITY_RULES, CONTENT_RULES } from '#shared/receipt/check-receipt.ts'
 
 /** Every check that there is: what shows lines elsewhere has a place for each of them. */
 export const LINE_NAMES = [

@@ -29,9 +29,9 @@ import {
   type Place,
   type SignedReceipt,
   type Ticket,
-} from '#shared/receipt.ts'
-import { SETTLEMENT_ABI } from '#shared/settlement-abi.ts'
-import { payoutHash } from '#shared/settlement.ts'
+} from '#shared/receipt/receipt.ts'
+import { SETTLEMENT_ABI } from '#shared/receipt/settlement-abi.ts'
+import { payoutHash } from '#shared/receipt/settlement.ts'
 import { policyWords } from '#worker/ledger/intake/batch.ts'
 import { policy as anyPolicy, TENANT } from '../support/policies.ts'
 import { createReceiptMaker, type ReceiptMaker } from '../support/receipts.ts'

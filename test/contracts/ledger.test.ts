@@ -21,7 +21,7 @@ import {
 import { claimEarnings } from '#scripts/lib/claim-earnings.ts'
 import { verifyReceipt } from '#shared/verify/receipt.ts'
 import { silentLog } from '#shared/base/log.ts'
-import { SETTLEMENT_ABI } from '#shared/settlement-abi.ts'
+import { SETTLEMENT_ABI } from '#shared/receipt/settlement-abi.ts'
 import {
   createLedgerChain,
   type LedgerChain,

@@ -6,7 +6,13 @@ import { AppError } from '#shared/base/errors.ts'
 import { newJobId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { manifestDigest } from '#shared/model.ts'
-import { commitment, digestBytes, receiptHash, type Receipt, type Ticket } from '#shared/receipt.ts'
+import {
+  commitment,
+  digestBytes,
+  receiptHash,
+  type Receipt,
+  type Ticket,
+} from '#shared/receipt/receipt.ts'
 import { countryBit, countrySet } from '#shared/law/region.ts'
 import { verifySignature } from '#shared/base/signature.ts'
 import { encodeBytes } from '#shared/tensor.ts'

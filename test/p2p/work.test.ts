@@ -7,7 +7,7 @@ import { AppError, errorCode } from '#shared/base/errors.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { silentLog } from '#shared/base/log.ts'
-import { receiptHash } from '#shared/receipt.ts'
+import { receiptHash } from '#shared/receipt/receipt.ts'
 import {
   createMemoryNetwork,
   type ConnectedNode,

@@ -2,8 +2,8 @@
 import { decodeFunctionData, keccak256, stringToHex, type Hex } from 'viem'
 import type { Domain } from '#shared/base/eip712.ts'
 import type { Address, Bytes32 } from '#shared/base/ids.ts'
-import { EMPTY_ROOT } from '#shared/merkle.ts'
-import { SETTLEMENT_ABI } from '#shared/settlement-abi.ts'
+import { EMPTY_ROOT } from '#shared/receipt/merkle.ts'
+import { SETTLEMENT_ABI } from '#shared/receipt/settlement-abi.ts'
 import type { PublicKey } from '#shared/base/signature.ts'
 import type {
   ConsumerAccount,

@@ -1,7 +1,7 @@
 /** Places as a hub sees them, for tests. */
 import type { MemberEvidence } from '#worker/hub/place/member-evidence.ts'
 import { OPERATOR_TENANT } from '#shared/law/policy.ts'
-import { NO_EVIDENCE, type Place } from '#shared/receipt.ts'
+import { NO_EVIDENCE, type Place } from '#shared/receipt/receipt.ts'
 import { countryBit, onlyCountry } from '#shared/law/region.ts'
 
 /** A public node, observed by the edge in this country, unless the change says otherwise. */

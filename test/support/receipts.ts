@@ -14,7 +14,7 @@ import {
   type Receipt,
   type SignedReceipt,
   type Ticket,
-} from '#shared/receipt.ts'
+} from '#shared/receipt/receipt.ts'
 import { countryBit, onlyCountry } from '#shared/law/region.ts'
 import { createSigner, generateSigningKey, type Signer } from '#shared/base/signature.ts'
 import { voucherFor } from './place.ts'

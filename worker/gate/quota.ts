@@ -4,7 +4,7 @@
  */
 import { createMiddleware } from 'hono/factory'
 import { toAppError } from '#shared/base/errors.ts'
-import type { MicroUsd } from '#shared/money.ts'
+import type { MicroUsd } from '#shared/receipt/money.ts'
 import type { AppContext, AppEnv } from './context.ts'
 import { openTenant } from '#worker/protocols/durable-objects.ts'
 import type { QuotaStanding } from '#worker/protocols/quota-leases.ts'

@@ -10,7 +10,7 @@ import { createBudget, withinBudget } from '#p2p/peer-budget.ts'
 import type { SocketLike } from '#p2p/transports/socket-connection.ts'
 import type { EvidenceRecord, SignedAttestation } from '#shared/place/evidence.ts'
 import type { Jurisdiction } from '#shared/law/policy.ts'
-import type { ReceiptDocument } from '#shared/receipt.ts'
+import type { ReceiptDocument } from '#shared/receipt/receipt.ts'
 import type { PublicKey } from '#shared/base/signature.ts'
 import {
   homeOf,

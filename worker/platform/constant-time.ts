@@ -1,5 +1,5 @@
 /** Comparing secrets without telling by time how much of a guess was right. */
-import { digestBytes } from '#shared/receipt.ts'
+import { digestBytes } from '#shared/receipt/receipt.ts'
 
 /** Compares equal-length texts such as digests in time that depends on their length only. */
 export function equalText(a: string, b: string): boolean {

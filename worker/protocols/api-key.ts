@@ -1,7 +1,7 @@
 /** API keys: `lit_<tenant>_<32 hex>`, which `key-seal.ts` marks on the way out. The tenant stands in the key, so that the key alone leads to its Durable Object. */
 import { toHex } from 'viem'
 import { TenantId, type Bytes32, type RandomBytes } from '#shared/base/ids.ts'
-import { digestBytes } from '#shared/receipt.ts'
+import { digestBytes } from '#shared/receipt/receipt.ts'
 
 const KEY = /^lit_([a-z0-9][a-z0-9-]{0,31})_[0-9a-f]{32}$/
 const KEY_ID = /^key_([a-z0-9][a-z0-9-]{0,31})_[0-9a-f]{12}$/

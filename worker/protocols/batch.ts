@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { ERRORS, type ErrorCode } from '#shared/base/errors.ts'
 import { Bytes32, type Address, type TenantId } from '#shared/base/ids.ts'
 import { TensorHeader, type Datatype, type KernelWork, type Work } from '#shared/job.ts'
-import { MicroUsd } from '#shared/money.ts'
+import { MicroUsd } from '#shared/receipt/money.ts'
 import { JURISDICTIONS, type CompiledPolicy, type Jurisdiction } from '#shared/law/policy.ts'
 
 /** `batch_<32 hex>`; a batch whose records are pinned says where: `batch_eu--<32 hex>`. */

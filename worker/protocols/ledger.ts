@@ -2,8 +2,8 @@
 import type { TenantCheckpoint } from '#shared/audit/entries.ts'
 import type { Address, Bytes32, TenantId } from '#shared/base/ids.ts'
 import type { FaultCode } from './ledger-fault.ts'
-import type { MicroUsd } from '#shared/money.ts'
-import type { Settlement, SignedReceipt } from '#shared/receipt.ts'
+import type { MicroUsd } from '#shared/receipt/money.ts'
+import type { Settlement, SignedReceipt } from '#shared/receipt/receipt.ts'
 import type { PublicKey } from '#shared/base/signature.ts'
 
 /** A receipt that a hub countersigned, and who pays for it. */

@@ -1,7 +1,7 @@
 /** Erasing a job: what goes, what stays, and the proof that it is gone. */
 import type { LogEntry } from '#shared/audit/entries.ts'
 import { commitDetail } from '#shared/audit/entries.ts'
-import { commitment } from '#shared/receipt.ts'
+import { commitment } from '#shared/receipt/receipt.ts'
 import { isIncluded, readHead } from '#shared/verify/log.ts'
 import { sha256, stringToBytes } from 'viem'
 import { confirmDialog } from '../page/dialog.ts'

@@ -1,5 +1,5 @@
 /** A job's place in words. */
-import type { Place } from '#shared/receipt.ts'
+import type { Place } from '#shared/receipt/receipt.ts'
 import { countryCode } from '#shared/law/region.ts'
 import { countryName } from '../page/countries.ts'
 

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { newJobId, type Address, type Bytes32 } from '#shared/base/ids.ts'
 import { silentLog } from '#shared/base/log.ts'
-import type { SignedReceipt } from '#shared/receipt.ts'
+import type { SignedReceipt } from '#shared/receipt/receipt.ts'
 import type { LedgerChain } from '#worker/ledger/chain/chain.ts'
 import { createLedgerCore, type LedgerCore } from '#worker/ledger/core.ts'
 import type { LedgerEntry } from '#worker/protocols/ledger.ts'

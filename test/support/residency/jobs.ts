@@ -1,7 +1,7 @@
 /** What the simulated requests ask for, and the engine that answers them. */
 import { NodeId } from '#shared/base/ids.ts'
 import type { Work } from '#shared/job.ts'
-import { digestBytes } from '#shared/receipt.ts'
+import { digestBytes } from '#shared/receipt/receipt.ts'
 import { createRandom, type Random } from '../random.ts'
 
 export const ECHO = {

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { openReceiptJournal, type ReceiptJournal } from '#local-node/receipt-journal.ts'
 import { peerIdOf } from '#p2p/node.ts'
 import { silentLog } from '#shared/base/log.ts'
-import { receiptHash } from '#shared/receipt.ts'
+import { receiptHash } from '#shared/receipt/receipt.ts'
 import { createTestHub, createTestNode } from '../../support/work.ts'
 
 let folder: string

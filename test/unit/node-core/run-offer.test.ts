@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { runOffer } from '#node-core/run-offer.ts'
-import { timesFault } from '#shared/check-receipt.ts'
+import { timesFault } from '#shared/receipt/check-receipt.ts'
 import { compiled } from '../../support/policies.ts'
 import { DOMAIN, INVERT, kernelRequest } from '../../support/hub.ts'
 import { createReceiptMaker } from '../../support/receipts.ts'

@@ -1,6 +1,6 @@
 /** Answers against their work: every size that the work already says is held to, for every model and kernel there is. */
 import { describe, expect, it } from 'vitest'
-import { checkAnswer } from '#shared/check-answer.ts'
+import { checkAnswer } from '#shared/receipt/check-answer.ts'
 import { toAppError } from '#shared/base/errors.ts'
 import { DATATYPE_BYTES, type TensorHeader, type Work } from '#shared/job.ts'
 import { MANIFESTS } from '#shared/manifests.ts'

@@ -8,8 +8,8 @@ import {
   type Word,
 } from '#shared/base/eip712.ts'
 import { POLICY_TYPE } from '#shared/law/compile-policy.ts'
-import { RECEIPT_TYPE, TICKET_TYPE } from '#shared/receipt.ts'
-import { EARNINGS_TYPE, PAYOUT_TYPE } from '#shared/settlement.ts'
+import { RECEIPT_TYPE, TICKET_TYPE } from '#shared/receipt/receipt.ts'
+import { EARNINGS_TYPE, PAYOUT_TYPE } from '#shared/receipt/settlement.ts'
 import { createRandom } from '../../support/random.ts'
 
 const DOMAIN = { chainId: 11_155_111, verifyingContract: getAddress(`0x${'ab'.repeat(20)}`) }

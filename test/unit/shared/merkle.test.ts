@@ -1,7 +1,7 @@
 import { keccak256, stringToBytes } from 'viem'
 import { describe, expect, it } from 'vitest'
 import type { Bytes32 } from '#shared/base/ids.ts'
-import { buildMerkleTree, EMPTY_ROOT, verifyMerkleProof } from '#shared/merkle.ts'
+import { buildMerkleTree, EMPTY_ROOT, verifyMerkleProof } from '#shared/receipt/merkle.ts'
 
 function leaves(count: number): Bytes32[] {
   return Array.from({ length: count }, (_, i) => keccak256(stringToBytes(`leaf ${i}`)))

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { nativeCrypto } from '#shared/base/native-crypto.ts'
-import { digestBytes } from '#shared/receipt.ts'
+import { digestBytes } from '#shared/receipt/receipt.ts'
 import {
   createSigner,
   generateSigningKey,

@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest'
-import { checkReceipt } from '#shared/check-receipt.ts'
+import { checkReceipt } from '#shared/receipt/check-receipt.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
-import { commitment, digestBytes, receiptHash, SignedReceipt } from '#shared/receipt.ts'
+import { commitment, digestBytes, receiptHash, SignedReceipt } from '#shared/receipt/receipt.ts'
 import { createReceiptMaker, nowOfReceipts, type ReceiptMaker } from '../../support/receipts.ts'
 
 const DOMAIN = { chainId: 31_337, verifyingContract: `0x${'5e'.repeat(20)}` } as const

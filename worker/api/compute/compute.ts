@@ -13,7 +13,7 @@ import {
   type TensorHeader,
 } from '#shared/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import { digestBytes } from '#shared/receipt.ts'
+import { digestBytes } from '#shared/receipt/receipt.ts'
 import { decodeBase64, encodeBase64 } from '#worker/platform/base64.ts'
 import { invalidRequest } from '#worker/body/faults.ts'
 import { ResidencyFields } from '#worker/body/residency.ts'

@@ -2,7 +2,7 @@
 import { Hono } from 'hono'
 import { KERNEL_SPECS } from '#shared/kernels/specs.ts'
 import { describeKernel, LIBRARY_PRICE_MICRO_USD } from '#shared/kernels/kernels.ts'
-import { KERNEL_PRICE_MICRO_USD, kernelUnits } from '#shared/pricing.ts'
+import { KERNEL_PRICE_MICRO_USD, kernelUnits } from '#shared/receipt/pricing.ts'
 import type { AppContext, AppEnv } from '#worker/gate/context.ts'
 import { ComputeRequest, decodeCompute, encodeCompute } from './compute.ts'
 import { parseBody } from '#worker/body/faults.ts'

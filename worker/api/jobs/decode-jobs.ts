@@ -6,7 +6,7 @@ import type { Datatype, KernelBuffer, KernelWork } from '#shared/job.ts'
 import { LIBRARY_PRICE_MICRO_USD } from '#shared/kernels/kernels.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { manifestDigest, type ModelManifest } from '#shared/model.ts'
-import { KERNEL_PRICE_MICRO_USD, kernelUnits } from '#shared/pricing.ts'
+import { KERNEL_PRICE_MICRO_USD, kernelUnits } from '#shared/receipt/pricing.ts'
 import { countUnits } from '#shared/tensor.ts'
 import { countRange } from '#worker/jobs/run/plan.ts'
 import type {

@@ -1,12 +1,18 @@
 /** What the hub checks of an answer before anybody sees it: the receipt is for this ticket, the bytes are what the work yields. */
-import { checkAnswer } from '#shared/check-answer.ts'
-import { timesFault } from '#shared/check-receipt.ts'
+import { checkAnswer } from '#shared/receipt/check-answer.ts'
+import { timesFault } from '#shared/receipt/check-receipt.ts'
 import { typedDigest, type Domain } from '#shared/base/eip712.ts'
 import { AppError, toAppError } from '#shared/base/errors.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
 import type { TensorHeader, Work } from '#shared/job.ts'
 import type { ModelManifest } from '#shared/model.ts'
-import { commitment, digestBytes, receiptHash, type Receipt, type Ticket } from '#shared/receipt.ts'
+import {
+  commitment,
+  digestBytes,
+  receiptHash,
+  type Receipt,
+  type Ticket,
+} from '#shared/receipt/receipt.ts'
 import { verifySignature, type PublicKey } from '#shared/base/signature.ts'
 import { textUnits } from '#shared/text.ts'
 import type { TextMeter } from '#shared/text-meter.ts'

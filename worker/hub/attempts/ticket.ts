@@ -2,7 +2,7 @@
 import { typedDigest, type Domain } from '#shared/base/eip712.ts'
 import { NodeId, type Bytes32, type Signature } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import { commitment, ticketHash, type Ticket } from '#shared/receipt.ts'
+import { commitment, ticketHash, type Ticket } from '#shared/receipt/receipt.ts'
 import type { Signer } from '#shared/base/signature.ts'
 import type { Member } from '#worker/hub/members/directory.ts'
 import type { DispatchRequest } from '#worker/protocols/hub.ts'

@@ -6,7 +6,7 @@ import { Bytes32, NodeId, Signature } from '#shared/base/ids.ts'
 import { FeatureName } from '#shared/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { NetworkId } from '#shared/law/policy.ts'
-import { Place } from '#shared/receipt.ts'
+import { Place } from '#shared/receipt/receipt.ts'
 import { verifySignature, type PublicKey, type Signer } from '#shared/base/signature.ts'
 
 /** Another hub's node, as that hub sees it: all that the filter asks for. */

@@ -10,7 +10,7 @@ import {
 } from '#shared/place/evidence.ts'
 import type { NodeId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import type { Place } from '#shared/receipt.ts'
+import type { Place } from '#shared/receipt/receipt.ts'
 
 /** The part that tickets and the filter need. */
 export interface MemberEvidence {

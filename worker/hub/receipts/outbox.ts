@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { EvidenceRecord } from '#shared/place/evidence.ts'
 import { Address, Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import { SignedReceipt, type ReceiptDocument } from '#shared/receipt.ts'
+import { SignedReceipt, type ReceiptDocument } from '#shared/receipt/receipt.ts'
 import type { Row, SqlStorage } from '#worker/platform/storage.ts'
 
 export const OutboxEntry = z.strictObject({

@@ -4,7 +4,7 @@ import { invariant } from '#shared/base/errors.ts'
 import { checkpointLeaf, type TenantCheckpoint } from '#shared/audit/entries.ts'
 import { networkHash, vouchersHash } from '#shared/law/compile-policy.ts'
 import { nameHash, type Address, type Bytes32 } from '#shared/base/ids.ts'
-import { buildMerkleTree, type MerkleTree } from '#shared/merkle.ts'
+import { buildMerkleTree, type MerkleTree } from '#shared/receipt/merkle.ts'
 import {
   DATA_CLASSES,
   EVIDENCE_CLASSES,
@@ -13,8 +13,8 @@ import {
   VERIFICATION_LEVELS,
   type CompiledPolicy,
 } from '#shared/law/policy.ts'
-import { earningsLeaf } from '#shared/settlement.ts'
-import { SETTLEMENT_ABI } from '#shared/settlement-abi.ts'
+import { earningsLeaf } from '#shared/receipt/settlement.ts'
+import { SETTLEMENT_ABI } from '#shared/receipt/settlement-abi.ts'
 import type { PublicKey } from '#shared/base/signature.ts'
 
 /** A receipt as far as a batch needs it. */

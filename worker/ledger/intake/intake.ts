@@ -1,5 +1,5 @@
 /** Takes receipts in: who said it, whether it may be paid, and that a job is paid once. */
-import { checkAuthenticity, checkContent, type Check } from '#shared/check-receipt.ts'
+import { checkAuthenticity, checkContent, type Check } from '#shared/receipt/check-receipt.ts'
 import type { Domain } from '#shared/base/eip712.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
 import type { DurableStorage } from '#worker/platform/storage.ts'

@@ -2,7 +2,7 @@
 import { domainSeparator } from '#shared/base/eip712.ts'
 import type { Address, Bytes32 } from '#shared/base/ids.ts'
 import { CompiledPolicy } from '#shared/law/policy.ts'
-import type { SignedReceipt } from '#shared/receipt.ts'
+import type { SignedReceipt } from '#shared/receipt/receipt.ts'
 import type { PublicKey } from '#shared/base/signature.ts'
 import { keyName } from './batch.ts'
 import type { Row } from '#worker/platform/storage.ts'

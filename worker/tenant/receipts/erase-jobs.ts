@@ -4,7 +4,7 @@ import { receiptIdOf } from '#shared/audit/entries.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { nameHash, type JobId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import { commitment } from '#shared/receipt.ts'
+import { commitment } from '#shared/receipt/receipt.ts'
 import type { TenantDatabase, TenantDeps } from '#worker/tenant/log/database.ts'
 import type { Erased } from '#worker/protocols/tenant.ts'
 

@@ -1,6 +1,6 @@
 /** Records of evidence that receipts name by hash: one record serves all receipts of a node until it is concluded anew. */
 import { evidenceHash, EvidenceRecord } from '#shared/place/evidence.ts'
-import type { SignedReceipt } from '#shared/receipt.ts'
+import type { SignedReceipt } from '#shared/receipt/receipt.ts'
 import type { TenantDatabase } from '#worker/tenant/log/database.ts'
 import type { TenantJobs } from '#worker/protocols/tenant.ts'
 

@@ -1,7 +1,7 @@
 /** Where a tenant's jobs were computed, counted by policy and place: what the record of processing is made of, and about nobody. */
 import { z } from 'zod'
 import { EVIDENCE_CLASSES, NODE_TRUSTS } from '#shared/law/policy.ts'
-import type { SignedReceipt } from '#shared/receipt.ts'
+import type { SignedReceipt } from '#shared/receipt/receipt.ts'
 import type { TenantDatabase } from '#worker/tenant/log/database.ts'
 
 export const Placement = z.strictObject({

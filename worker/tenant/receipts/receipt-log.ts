@@ -3,7 +3,7 @@ import { admissionOf, placementOf, receiptUntilMs } from '#shared/audit/receipt.
 import type { AuditEvent } from '#shared/audit/entries.ts'
 import { Bytes32, nameHash, type JobId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import { SignedReceipt } from '#shared/receipt.ts'
+import { SignedReceipt } from '#shared/receipt/receipt.ts'
 import type { Kept } from '#worker/tenant/log/audit-store.ts'
 import type { TenantDatabase, TenantDeps } from '#worker/tenant/log/database.ts'
 import { countPlacement, PLACEMENTS_TABLE } from './placements.ts'

@@ -3,7 +3,7 @@ import { openFileShelf } from '../../../../browser-node/file-shelf.ts'
 import { createModelFiles } from '../../../../browser-node/model-files.ts'
 import { toAppError } from '#shared/base/errors.ts'
 import { silentLog } from '#shared/base/log.ts'
-import { digestBytes } from '#shared/receipt.ts'
+import { digestBytes } from '#shared/receipt/receipt.ts'
 import type { FilesAsk } from './messages.ts'
 
 self.addEventListener('message', ({ data }: MessageEvent<FilesAsk>) => {
