@@ -1,6 +1,6 @@
 /** A long answer of a chat model, token by token: through Worker, hub and node, and from the same runtime called directly. */
-import { PROVIDERS, type Provider } from '#shared/job.ts'
-import type { TextInput } from '#shared/text.ts'
+import { PROVIDERS, type Provider } from '#shared/job/job.ts'
+import type { TextInput } from '#shared/job/text.ts'
 import type { BenchContext } from './context.ts'
 import { cpuMsOf } from './cpu-time.ts'
 import { startDirect, type DirectProcess } from './chat/direct-process.ts'

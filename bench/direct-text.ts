@@ -5,10 +5,10 @@ import { createModelRunner } from '#engine/models/runner.ts'
 import { createOrtSessions } from '#engine/models/session.ts'
 import { modelFilePath } from '#local-node/models/model-path.ts'
 import { invariant } from '#shared/base/errors.ts'
-import type { Provider } from '#shared/job.ts'
-import { MANIFESTS } from '#shared/manifests.ts'
-import type { TextInput } from '#shared/text.ts'
-import { createTextMeter } from '#shared/text-meter.ts'
+import type { Provider } from '#shared/job/job.ts'
+import { MANIFESTS } from '#shared/job/manifests.ts'
+import type { TextInput } from '#shared/job/text.ts'
+import { createTextMeter } from '#shared/job/text-meter.ts'
 
 export interface TextTiming {
   readonly tokens: number

@@ -5,7 +5,7 @@ import { createHubEnd, HUB, PLACE, type HubEnd, type Opened } from './dispatch/h
 import { NATS_MISSING, NATS_SUBJECT, startNats } from './dispatch/nats.ts'
 import type { JobOffer } from '#p2p/messages.ts'
 import { newJobId, randomBytes, TenantId, type NodeId } from '#shared/base/ids.ts'
-import type { KernelWork } from '#shared/job.ts'
+import type { KernelWork } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { compilePolicy } from '#shared/law/compile-policy.ts'
 import { digestBytes } from '#shared/receipt/receipt.ts'

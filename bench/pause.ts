@@ -1,6 +1,6 @@
 /** How long after a pause the GPU process of a tab's browser still computes: its own CPU time, as the kernel counts it. */
 import { setTimeout } from 'node:timers/promises'
-import { encodeBytes } from '#shared/tensor.ts'
+import { encodeBytes } from '#shared/job/tensor.ts'
 import { gpuProcessId } from '#test/browser/contribute-page.ts'
 import { openTabEngine } from '#test/browser/tab-engine.ts'
 import { modelJob } from '#test/support/engine-jobs.ts'

@@ -3,9 +3,9 @@ import { createEngine, type DeviceEngine, type EngineProgress } from '#engine/cr
 import { offerOf, type DeviceOffer } from '#engine/device-offer.ts'
 import { deviceFor, featuresOf } from '#engine/kernels/device-limits.ts'
 import { createOrtSessions, type SessionFactory } from '#engine/models/session.ts'
-import type { Adapter, Provider } from '#shared/job.ts'
+import type { Adapter, Provider } from '#shared/job/job.ts'
 import type { Log } from '#shared/base/log.ts'
-import type { ModelFile, ModelManifest } from '#shared/model.ts'
+import type { ModelFile, ModelManifest } from '#shared/job/model.ts'
 import type { EngineRole } from './engine-messages.ts'
 
 export interface RoleEngineOptions {

@@ -2,8 +2,8 @@
 import type { DeviceOffer } from '#engine/device-offer.ts'
 import type { EngineProgress } from '#engine/create-engine.ts'
 import type { WireError } from '#shared/base/errors.ts'
-import type { Adapter, Answer, Work } from '#shared/job.ts'
-import type { ModelManifest } from '#shared/model.ts'
+import type { Adapter, Answer, Work } from '#shared/job/job.ts'
+import type { ModelManifest } from '#shared/job/model.ts'
 import type { AdmittedModel } from '#shared/node/node.ts'
 
 /** What one engine worker is for: each has a device of its own, so that neither ends with the other. */

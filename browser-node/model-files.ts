@@ -2,8 +2,8 @@
 import { downloadFile, type FileSink } from '#node-core/download-file.ts'
 import { httpSource, type FileSource } from '#node-core/file-source.ts'
 import type { Log } from '#shared/base/log.ts'
-import type { ModelFile } from '#shared/model.ts'
-import { parseSource } from '#shared/model-source.ts'
+import type { ModelFile } from '#shared/job/model.ts'
+import { parseSource } from '#shared/job/model-source.ts'
 import { digestBytes } from '#shared/receipt/receipt.ts'
 import type { FileShelf, KeptFile } from './file-shelf.ts'
 

@@ -1,9 +1,9 @@
 /** Lets a model in on a provider only after its golden run agrees with the manifest; the same run measures it. */
 import { AppError } from '#shared/base/errors.ts'
-import type { Provider } from '#shared/job.ts'
-import { manifestDigest, type GoldenCase, type ModelManifest } from '#shared/model.ts'
+import type { Provider } from '#shared/job/job.ts'
+import { manifestDigest, type GoldenCase, type ModelManifest } from '#shared/job/model.ts'
 import type { AdmittedModel } from '#shared/node/node.ts'
-import { decodeFloats, type TensorValue } from '#shared/tensor.ts'
+import { decodeFloats, type TensorValue } from '#shared/job/tensor.ts'
 import { createModelRunner, type ModelFiles, type ModelRunner } from './models/runner.ts'
 import type { SessionFactory } from './models/session.ts'
 

@@ -9,10 +9,10 @@ import {
   type ModelWork,
   type TextWork,
   type Work,
-} from '#shared/job.ts'
+} from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import { manifestDigest, type ModelManifest } from '#shared/model.ts'
-import { checkTensors } from '#shared/tensor.ts'
+import { manifestDigest, type ModelManifest } from '#shared/job/model.ts'
+import { checkTensors } from '#shared/job/tensor.ts'
 import type { LoadedModel } from './admit.ts'
 import type { LiveEngine, RunOptions } from './engine.ts'
 import { openKernels } from './kernel-work.ts'

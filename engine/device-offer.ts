@@ -1,6 +1,6 @@
 /** What a device has for models, held against what their manifests require of one: before a byte of them is fetched. */
-import type { Provider } from '#shared/job.ts'
-import type { ModelManifest } from '#shared/model.ts'
+import type { Provider } from '#shared/job/job.ts'
+import type { ModelManifest } from '#shared/job/model.ts'
 
 export interface DeviceOffer {
   /** Largest buffer that a shader may be given. */

@@ -1,8 +1,8 @@
 /** What runs work on a device: the one interface of both kinds of work, in a tab and in Node. */
-import type { Adapter, Answer, Work } from '#shared/job.ts'
+import type { Adapter, Answer, Work } from '#shared/job/job.ts'
 import type { AdmittedModel } from '#shared/node/node.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
-import type { ModelManifest } from '#shared/model.ts'
+import type { ModelManifest } from '#shared/job/model.ts'
 
 export interface RunOptions {
   /** Stops the job; `run` then rejects with `cancelled` and its buffers are released. */

@@ -1,5 +1,5 @@
 /** How long whoever watches an engine from outside waits before it counts as hung. */
-import type { Work } from '#shared/job.ts'
+import type { Work } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 
 /** Longer than every limit inside an engine together: one that is still silent then hangs. */

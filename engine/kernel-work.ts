@@ -1,7 +1,7 @@
 /** Work for kernels, submitted ones and the library's, on a device that may hang or be lost: it then runs nothing more. */
 import { sha256, stringToBytes } from 'viem'
 import { AppError } from '#shared/base/errors.ts'
-import type { Answer, KernelWork, LibraryWork } from '#shared/job.ts'
+import type { Answer, KernelWork, LibraryWork } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Engine } from './engine.ts'
 import { LISTED_KERNELS } from '#shared/kernels/listed-kernels.ts'

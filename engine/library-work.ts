@@ -1,6 +1,6 @@
 /** Work for the kernel library, as an engine does it: the runner on its device, and the answer's headers. */
 import { AppError } from '#shared/base/errors.ts'
-import type { Adapter, Answer, LibraryWork } from '#shared/job.ts'
+import type { Adapter, Answer, LibraryWork } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
 import type { KernelTimes } from './kernels/kernel-runner.ts'

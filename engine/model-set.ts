@@ -1,9 +1,9 @@
 /** The models that an engine has loaded: each let in by its golden run, each taken out when its memory is wanted. */
 import { AppError, errorCode, toAppError } from '#shared/base/errors.ts'
-import type { Provider } from '#shared/job.ts'
+import type { Provider } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
-import type { ModelFile, ModelManifest } from '#shared/model.ts'
+import type { ModelFile, ModelManifest } from '#shared/job/model.ts'
 import type { AdmittedModel } from '#shared/node/node.ts'
 import { digestBytes } from '#shared/receipt/receipt.ts'
 import { admitModel, type LoadedModel } from './admit.ts'

@@ -1,8 +1,8 @@
 /** One text job: the request off its bytes, the model's events out as they come, and what the answer says of them. */
 import { AppError } from '#shared/base/errors.ts'
-import type { Answer, TextWork } from '#shared/job.ts'
+import type { Answer, TextWork } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import { TEXT_OUTPUT, TextInput } from '#shared/text.ts'
+import { TEXT_OUTPUT, TextInput } from '#shared/job/text.ts'
 import type { RunOptions } from './engine.ts'
 import type { Generate } from './models/text/generate.ts'
 

@@ -5,7 +5,7 @@
 import { AppError, errorCode, toAppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
-import type { ModelFile } from '#shared/model.ts'
+import type { ModelFile } from '#shared/job/model.ts'
 import type { FileBody, FileSource } from './file-source.ts'
 
 /** Where the bytes go; it may hold the beginning of the file from an earlier try. */

@@ -1,6 +1,6 @@
 /** Something that gives a file's bytes from an offset on; here over HTTP, elsewhere from a disk or another node. */
 import { AppError } from '#shared/base/errors.ts'
-import type { ModelFile } from '#shared/model.ts'
+import type { ModelFile } from '#shared/job/model.ts'
 
 export interface FileBody {
   /** Where the bytes begin: the offset that was asked for, or 0 from a source that cannot go on. */

@@ -4,7 +4,7 @@ import { AppError, toAppError } from '#shared/base/errors.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
-import { manifestDigest, modelBytes, type ModelManifest } from '#shared/model.ts'
+import { manifestDigest, modelBytes, type ModelManifest } from '#shared/job/model.ts'
 import type { AdmittedModel } from '#shared/node/node.ts'
 import { planLoad, type ShelfModel } from './plan-load.ts'
 

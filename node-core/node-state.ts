@@ -1,5 +1,5 @@
 /** What a node shows of itself, to its owner's page or terminal. */
-import type { Adapter } from '#shared/job.ts'
+import type { Adapter } from '#shared/job/job.ts'
 import type { AdmittedModel } from '#shared/node/node.ts'
 import type { Welcome } from '#p2p/messages.ts'
 import type { JobFailure } from './job-failure.ts'

@@ -1,6 +1,6 @@
 /** Which models must go so that another one fits. Pure. */
 import { AppError } from '#shared/base/errors.ts'
-import { modelBytes, type ModelManifest } from '#shared/model.ts'
+import { modelBytes, type ModelManifest } from '#shared/job/model.ts'
 
 /** A loaded model as the plan sees it. */
 export interface ShelfModel {

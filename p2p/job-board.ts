@@ -1,6 +1,6 @@
 /** The jobs of one work stream as the node sees them: payload in, output out, each ended once. */
 import { AppError, toAppError } from '#shared/base/errors.ts'
-import { payloadBytes } from '#shared/job.ts'
+import { payloadBytes } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
 import { createReceiveWindow, createSendWindow } from './credit.ts'

@@ -1,7 +1,7 @@
 /** What is said on the work stream: the JSON bodies of its control frames, one schema each. */
 import { z } from 'zod'
 import { Bytes32, Signature } from '#shared/base/ids.ts'
-import { Answer, Work } from '#shared/job.ts'
+import { Answer, Work } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { SignedPresence } from '#shared/node/node.ts'
 import { CompiledPolicy, NetworkId } from '#shared/law/policy.ts'

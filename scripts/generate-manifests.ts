@@ -1,4 +1,4 @@
-/** Writes `shared/manifests.ts`: the list of every `models/<id>/manifest.json`, so that a model is added as data alone. */
+/** Writes `shared/job/manifests.ts`: the list of every `models/<id>/manifest.json`, so that a model is added as data alone. */
 import { existsSync, readdirSync, writeFileSync } from 'node:fs'
 import { repositoryPath } from './lib/paths.ts'
 
@@ -30,7 +30,7 @@ export async function generateManifests(): Promise<void> {
         ]),
     '',
   ].join('\n')
-  writeFileSync(repositoryPath('shared/manifests.ts'), text)
+  writeFileSync(repositoryPath('shared/job/manifests.ts'), text)
 }
 
 /** `pp-ocr-rec` → `ppOcrRec`; an id that begins with a digit gets a letter before it. */

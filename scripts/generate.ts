@@ -15,7 +15,7 @@ const FILES: Readonly<Record<string, () => Promise<void>>> = {
   'shared/receipt/settlement-abi.ts': generateAbi,
   'shared/place/country-cells.ts': generateCountryCells,
   'shared/kernels/digests.ts': generateKernelDigests,
-  'shared/manifests.ts': generateManifests,
+  'shared/job/manifests.ts': generateManifests,
   'console/compliance/page/country-points.ts': writeCountryPoints,
   'docs/openapi.json': writeOpenApi,
 }

@@ -7,9 +7,9 @@ import { createModelStore, DEFAULT_MODELS } from '#local-node/models/model-store
 import { AppError, toAppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { createLog } from '#shared/base/log.ts'
-import { MANIFESTS } from '#shared/manifests.ts'
-import { manifestDigest, modelBytes, type ModelManifest } from '#shared/model.ts'
-import { MODEL_HUB } from '#shared/model-source.ts'
+import { MANIFESTS } from '#shared/job/manifests.ts'
+import { manifestDigest, modelBytes, type ModelManifest } from '#shared/job/model.ts'
+import { MODEL_HUB } from '#shared/job/model-source.ts'
 import { generateManifests, listModelIds } from './generate-manifests.ts'
 import { addModel, checkGolden } from '#scripts/models/add-model.ts'
 import { openLayout } from '#scripts/models/layout.ts'
@@ -136,7 +136,7 @@ async function check(ids: readonly string[]): Promise<number> {
     MANIFESTS.map(({ id }) => id)
       .toSorted()
       .join()
-  if (!isGood) console.log('shared/manifests.ts is out of date: npm run generate')
+  if (!isGood) console.log('shared/job/manifests.ts is out of date: npm run generate')
   const log = createLog({ level: 'error' })
   const store = await createModelStore({
     folder: DEFAULT_MODELS,

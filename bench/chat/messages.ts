@@ -1,6 +1,6 @@
 /** What the chat bench and its direct end say to each other. */
-import type { Provider } from '#shared/job.ts'
-import type { TextInput } from '#shared/text.ts'
+import type { Provider } from '#shared/job/job.ts'
+import type { TextInput } from '#shared/job/text.ts'
 import type { TextTiming } from '../direct-text.ts'
 
 export interface AskDirect {

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { modelFilePath } from '#local-node/models/model-path.ts'
-import { MANIFESTS } from '#shared/manifests.ts'
+import { MANIFESTS } from '#shared/job/manifests.ts'
 
 export interface Distance {
   readonly latencyMs: number

@@ -12,7 +12,7 @@ import { createModelShelf, type ModelShelf } from '#node-core/model-shelf.ts'
 import { createNodeCore } from '#node-core/node-core.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
-import { MANIFESTS } from '#shared/manifests.ts'
+import { MANIFESTS } from '#shared/job/manifests.ts'
 
 export interface OpenShelfOptions {
   /** Of the fetched files; another folder of its own stands for the repository, and is empty. */

@@ -1,5 +1,5 @@
 /** What a kernel declares, held against what its job brings: buffers by binding and access, features by name. */
-import type { KernelWork } from '#shared/job.ts'
+import type { KernelWork } from '#shared/job/job.ts'
 import type { KernelReport, Resource } from './rewrite/inspect-kernel.ts'
 import { refuse } from './rewrite/refuse.ts'
 

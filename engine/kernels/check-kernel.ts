@@ -1,6 +1,6 @@
 /** What a host checks of a submitted kernel before anything reads its text: sizes of source, buffers and dispatch. */
 import { AppError } from '#shared/base/errors.ts'
-import { payloadBytes, type KernelWork } from '#shared/job.ts'
+import { payloadBytes, type KernelWork } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 
 /** @throws {AppError} too_large over a bound, invalid_request for what does not fit together; both name the value */

@@ -1,6 +1,6 @@
 /** Makes a pipeline of a kernel's text: the host's own layout, and the compiler's complaint with its line. */
 import { AppError } from '#shared/base/errors.ts'
-import type { KernelWork } from '#shared/job.ts'
+import type { KernelWork } from '#shared/job/job.ts'
 import type { MeteredKernel } from './rewrite/meter-kernel.ts'
 
 // Value of GPUShaderStage: https://www.w3.org/TR/webgpu/#typedefdef-gpushaderstageflags

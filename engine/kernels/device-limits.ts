@@ -1,5 +1,5 @@
 /** What is asked of an adapter beyond WebGPU's defaults. */
-import { FeatureName } from '#shared/job.ts'
+import { FeatureName } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 
 /** Device features that a kernel may ask for, by their names in WGSL: https://www.w3.org/TR/WGSL/#enable-extensions-sec */

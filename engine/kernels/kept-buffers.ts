@@ -1,6 +1,6 @@
 /** Buffers that stay on a device between the steps of a session: bounded, least recently used first to go. */
 import { AppError } from '#shared/base/errors.ts'
-import type { KernelWork } from '#shared/job.ts'
+import type { KernelWork } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 
 type Session = NonNullable<KernelWork['session']>

@@ -1,6 +1,6 @@
 /** Runs submitted WGSL on a device that it is given, one kernel at a time: metered, in buffers of the host's own, in one dispatch. */
 import { AppError } from '#shared/base/errors.ts'
-import type { KernelBuffer, KernelWork, TensorHeader } from '#shared/job.ts'
+import type { KernelBuffer, KernelWork, TensorHeader } from '#shared/job/job.ts'
 import { BUDGET_RULE } from '#shared/kernels/rules.ts'
 import { calibrate, type ProcessorClock } from './calibrate.ts'
 import { checkInterface } from './check-interface.ts'

@@ -1,6 +1,6 @@
 /** Runs kernels of the library on a device that it is given: buffers, tables, passes in one submission, and the choice of a variant. */
 import { AppError, errorCode } from '#shared/base/errors.ts'
-import { sliceTensors, type LibraryWork } from '#shared/job.ts'
+import { sliceTensors, type LibraryWork } from '#shared/job/job.ts'
 import {
   checkLibraryInputs,
   findNonFinite,

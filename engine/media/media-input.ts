@@ -1,5 +1,5 @@
 /** The one file that a media model's one input brings. */
-import { splitBytes, type TensorValue } from '#shared/tensor.ts'
+import { splitBytes, type TensorValue } from '#shared/job/tensor.ts'
 import { badMedia } from './media-fault.ts'
 
 /** @throws {AppError} invalid_request for an empty file */

@@ -3,7 +3,7 @@
  * side, as a distribution over eleven distances (Generalized Focal Loss, https://arxiv.org/abs/2006.04388).
  */
 import { LIMITS } from '#shared/base/limits.ts'
-import { encodeBytes } from '#shared/tensor.ts'
+import { encodeBytes } from '#shared/job/tensor.ts'
 import { cancelled } from '#shared/base/deadline.ts'
 import type { DecodeImage, Picture } from '../media/picture.ts'
 import { mediaInput } from '../media/media-input.ts'

@@ -1,7 +1,7 @@
 /** Sentence embeddings: tokenize, run, mean over the mask, unit length. */
 import { Tokenizer } from '@huggingface/tokenizers'
 import { AppError } from '#shared/base/errors.ts'
-import { decodeTexts } from '#shared/tensor.ts'
+import { decodeTexts } from '#shared/job/tensor.ts'
 import { cancelled } from '#shared/base/deadline.ts'
 import { createPieces } from './pieces.ts'
 import type { ModelRunner } from './runner.ts'

@@ -1,6 +1,6 @@
 /** One line of text off a picture: resize to the recogniser's height, run, CTC greedy decode. */
 import { AppError, invariant } from '#shared/base/errors.ts'
-import { encodeBytes, type TensorValue } from '#shared/tensor.ts'
+import { encodeBytes, type TensorValue } from '#shared/job/tensor.ts'
 import type { ModelRunner } from './runner.ts'
 import { firstFloats, type FloatTensor, type Session } from './session.ts'
 

@@ -1,6 +1,6 @@
 /** Text off a picture: a detector finds the lines, each is cut out along its angle, a recogniser reads it. */
 import { LIMITS } from '#shared/base/limits.ts'
-import { encodeBytes } from '#shared/tensor.ts'
+import { encodeBytes } from '#shared/job/tensor.ts'
 import { cancelled } from '#shared/base/deadline.ts'
 import type { DecodeImage, Picture } from '../media/picture.ts'
 import { mediaInput } from '../media/media-input.ts'

@@ -1,8 +1,8 @@
 /** A loaded model: manifest tensors in, manifest tensors out; a chat model generates text as well. */
-import type { Provider } from '#shared/job.ts'
-import type { ModelManifest } from '#shared/model.ts'
+import type { Provider } from '#shared/job/job.ts'
+import type { ModelManifest } from '#shared/job/model.ts'
 import { AppError } from '#shared/base/errors.ts'
-import type { TensorValue } from '#shared/tensor.ts'
+import type { TensorValue } from '#shared/job/tensor.ts'
 import { createImageDecoder } from '../media/image.ts'
 import { createDetectionRunner } from './detection.ts'
 import { createEmbeddingRunner } from './embedding.ts'

@@ -1,7 +1,7 @@
 /** ONNX Runtime as the engine sees it: the same few calls in Node and in a tab. */
 import type { InferenceSession, Tensor, TensorConstructor } from 'onnxruntime-common'
 import { AppError, invariant } from '#shared/base/errors.ts'
-import type { Provider } from '#shared/job.ts'
+import type { Provider } from '#shared/job/job.ts'
 import { listExternalData } from './onnx-external.ts'
 
 /** A tensor that goes into a session from the host. */

@@ -1,5 +1,5 @@
 /** Where a local node runs models. */
-import type { Provider } from '#shared/job.ts'
+import type { Provider } from '#shared/job/job.ts'
 import type { ChildSetup } from './engine-messages.ts'
 
 /** WebGPU first on a real adapter; on a software one only when it is asked for, since it loses to the CPU by far. */

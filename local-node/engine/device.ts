@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs'
 import { create, globals } from 'webgpu'
 import { offerOf, type DeviceOffer } from '#engine/device-offer.ts'
 import { deviceFor, featuresOf } from '#engine/kernels/device-limits.ts'
-import type { Adapter } from '#shared/job.ts'
+import type { Adapter } from '#shared/job/job.ts'
 
 export interface NodeDevice {
   /** Dawn's instance: the process dies when it is collected while a device of it lives. */

@@ -1,8 +1,8 @@
 /** What the node and its engine processes say to each other; both run the same build, and no one else can speak. */
 import type { DeviceOffer } from '#engine/device-offer.ts'
 import type { WireError } from '#shared/base/errors.ts'
-import type { Adapter, Answer, Work } from '#shared/job.ts'
-import type { ModelManifest } from '#shared/model.ts'
+import type { Adapter, Answer, Work } from '#shared/job/job.ts'
+import type { ModelManifest } from '#shared/job/model.ts'
 import type { AdmittedModel } from '#shared/node/node.ts'
 
 /** What one engine process is for. */

@@ -1,7 +1,7 @@
 /** One kind of engine process for as long as the node lives: replaced when it dies, ended when its job will not end. */
 import { setTimeout } from 'node:timers/promises'
 import { errorCode } from '#shared/base/errors.ts'
-import type { Answer, Work } from '#shared/job.ts'
+import type { Answer, Work } from '#shared/job/job.ts'
 import type { Log } from '#shared/base/log.ts'
 import type { EngineProcess, ProcessRunOptions } from './engine-process.ts'
 

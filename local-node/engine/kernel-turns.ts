@@ -1,7 +1,7 @@
 /** One kernel in its process at a time: what ends the process, a compiler that never comes back among it, ends no other job. */
 import type { RunOptions } from '#engine/engine.ts'
 import { createJobQueue } from '#engine/queue.ts'
-import type { Answer, Work } from '#shared/job.ts'
+import type { Answer, Work } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { KeptAlive } from './keep-alive.ts'
 

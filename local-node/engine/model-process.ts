@@ -1,9 +1,9 @@
 /** The models of a local node: loaded into one process, and again into the one that takes its place. */
 import type { RunOptions } from '#engine/engine.ts'
 import { toAppError } from '#shared/base/errors.ts'
-import type { Answer, Work } from '#shared/job.ts'
+import type { Answer, Work } from '#shared/job/job.ts'
 import type { Log } from '#shared/base/log.ts'
-import type { ModelManifest } from '#shared/model.ts'
+import type { ModelManifest } from '#shared/job/model.ts'
 import type { AdmittedModel } from '#shared/node/node.ts'
 import type { EngineProcess } from './engine-process.ts'
 import { keepAlive } from './keep-alive.ts'

@@ -8,7 +8,7 @@ import { peerSource } from '#node-core/peer-source.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
-import type { ModelManifest } from '#shared/model.ts'
+import type { ModelManifest } from '#shared/job/model.ts'
 import type { FetchOptions, HeldFile, ModelStore } from './model-store.ts'
 
 export interface NodeFilesOptions {

@@ -1,7 +1,7 @@
 /** Where a model file lies on this machine: in this repository, or in an installed package. */
 import { existsSync } from 'node:fs'
 import { AppError } from '#shared/base/errors.ts'
-import type { ModelFile } from '#shared/model.ts'
+import type { ModelFile } from '#shared/job/model.ts'
 import { localPath } from './model-store.ts'
 
 /** @throws {AppError} no_capacity when none of its sources is here */

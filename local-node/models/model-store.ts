@@ -8,8 +8,8 @@ import { httpSource, type FileSource } from '#node-core/file-source.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
-import type { ModelFile } from '#shared/model.ts'
-import { parseSource } from '#shared/model-source.ts'
+import type { ModelFile } from '#shared/job/model.ts'
+import { parseSource } from '#shared/job/model-source.ts'
 import { hashFile, nativeHash, openPart } from './file-sink.ts'
 
 export interface ModelStoreOptions {

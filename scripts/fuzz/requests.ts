@@ -1,8 +1,8 @@
 /** Requests to every described route: as the description says, nearly so, or not at all. */
 import fc from 'fast-check'
 import { z } from 'zod'
-import { MANIFESTS } from '#shared/manifests.ts'
-import { manifestDigest } from '#shared/model.ts'
+import { MANIFESTS } from '#shared/job/manifests.ts'
+import { manifestDigest } from '#shared/job/model.ts'
 import { EXAMPLES } from './examples.ts'
 import { headerSets, mutate, mutation, rawBody } from './hostile.ts'
 import { fromSchema, type AnySchema, type Hints } from './schema-arbitrary.ts'

@@ -1,7 +1,7 @@
 /** A transformers `config.json`, as far as it tells what a model is for. */
 import { z } from 'zod'
 import { AppError } from '#shared/base/errors.ts'
-import type { ModelManifest } from '#shared/model.ts'
+import type { ModelManifest } from '#shared/job/model.ts'
 
 export interface ModelConfig {
   readonly architecture: string

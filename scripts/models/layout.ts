@@ -6,7 +6,7 @@ import { createModelStore } from '#local-node/models/model-store.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { createLog } from '#shared/base/log.ts'
-import { ModelFile } from '#shared/model.ts'
+import { ModelFile } from '#shared/job/model.ts'
 import { repositoryPath } from '#scripts/lib/paths.ts'
 
 export interface Layout {

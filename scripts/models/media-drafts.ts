@@ -1,5 +1,5 @@
 /** Manifests of the models that take a picture or a sound as a file, before their hashes and golden cases. */
-import type { ModelFile, ModelManifest, ModelTensor } from '#shared/model.ts'
+import type { ModelFile, ModelManifest, ModelTensor } from '#shared/job/model.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 
 type MediaDraft = Omit<ModelManifest, 'golden' | 'files'> & {

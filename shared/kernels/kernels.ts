@@ -7,7 +7,7 @@ import {
   type Datatype,
   type LibraryWork,
   type TensorHeader,
-} from '#shared/job.ts'
+} from '#shared/job/job.ts'
 import { KERNEL_DIGESTS } from './digests.ts'
 import { KERNEL_SPECS, type KernelSpec, type ParamSpec, type ParamValue } from './specs.ts'
 import { LIMITS } from '#shared/base/limits.ts'

@@ -1,5 +1,5 @@
 /** The kernels of the library as data: inputs, parameters, output shapes computed from them, limits, tolerance, operations. */
-import type { Datatype, TensorHeader } from '#shared/job.ts'
+import type { Datatype, TensorHeader } from '#shared/job/job.ts'
 
 export type ParamValue = number | string | boolean
 type Tensor = Omit<TensorHeader, 'sizeBytes'>

@@ -1,7 +1,7 @@
 /** What a node says of itself: its signed presence record, published on gossipsub when it changes and once a minute. */
 import { z } from 'zod'
 import { Bytes32, NodeId } from '#shared/base/ids.ts'
-import { Adapter, FeatureName, PROVIDERS } from '#shared/job.ts'
+import { Adapter, FeatureName, PROVIDERS } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { COUNTRIES } from '#shared/law/region.ts'
 import { PublicKey } from '#shared/base/signature.ts'

@@ -1,10 +1,10 @@
 /** What every answer must be for its work: a node looks before it signs, its hub before anybody sees it. */
 import { AppError, type FieldFault } from '#shared/base/errors.ts'
-import type { KernelWork, TensorHeader, Work } from '#shared/job.ts'
+import type { KernelWork, TensorHeader, Work } from '#shared/job/job.ts'
 import { checkLibraryOutputs } from '#shared/kernels/kernels.ts'
-import type { ModelManifest } from '#shared/model.ts'
-import { checkOutputs, type Tensors } from '#shared/tensor.ts'
-import { TEXT_OUTPUT } from '#shared/text.ts'
+import type { ModelManifest } from '#shared/job/model.ts'
+import { checkOutputs, type Tensors } from '#shared/job/tensor.ts'
+import { TEXT_OUTPUT } from '#shared/job/text.ts'
 
 /**
  * Holds names, types and shapes of the outputs, and their bytes, against what this very work yields.

@@ -1,5 +1,5 @@
 /** What a submitted kernel costs. A model's units and price stand in its manifest. */
-import type { KernelWork } from '#shared/job.ts'
+import type { KernelWork } from '#shared/job/job.ts'
 
 export const KERNEL_PRICE_MICRO_USD = 1
 

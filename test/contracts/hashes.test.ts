@@ -12,7 +12,7 @@ import {
 } from '#scripts/lib/chain.ts'
 import { typedDigest, type Domain } from '#shared/base/eip712.ts'
 import { nameHash, type Bytes32 } from '#shared/base/ids.ts'
-import { PROVIDERS } from '#shared/job.ts'
+import { PROVIDERS } from '#shared/job/job.ts'
 import { silentLog } from '#shared/base/log.ts'
 import { policyHash } from '#shared/law/compile-policy.ts'
 import {

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { NodeProcess } from '#scripts/lib/node-process.ts'
 import type { Tenant } from '#scripts/lib/stack.ts'
-import { MANIFESTS } from '#shared/manifests.ts'
+import { MANIFESTS } from '#shared/job/manifests.ts'
 import { ModelsReply } from '#worker/api/replies.ts'
 import { createTestStack, openPolicy, type TestStack } from '../support/stack.ts'
 

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { repositoryPath } from '#scripts/lib/paths.ts'
 import type { Tenant } from '#scripts/lib/stack.ts'
-import { encodeBytes } from '#shared/tensor.ts'
+import { encodeBytes } from '#shared/job/tensor.ts'
 import { createOpenApiClient, type OpenApiClient } from '../support/openapi-client.ts'
 import { createTestStack, openPolicy, type TestStack } from '../support/stack.ts'
 

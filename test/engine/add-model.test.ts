@@ -10,7 +10,7 @@ import { readOnnxFacts } from '#scripts/models/onnx-facts.ts'
 import { writeOnnx } from '#scripts/models/onnx-writer.ts'
 import { repositoryPath } from '#scripts/lib/paths.ts'
 import { makeRandomLlama } from '#scripts/models/random-llama.ts'
-import { MANIFESTS } from '#shared/manifests.ts'
+import { MANIFESTS } from '#shared/job/manifests.ts'
 import { startFileServer, type FileServer } from '../support/file-server.ts'
 
 const EMBEDDING = MANIFESTS.find(({ id }) => id === 'littoral-embed-400k')

@@ -8,8 +8,8 @@ import { createOrtSessions } from '#engine/models/session.ts'
 import { modelFilePath } from '#local-node/models/model-path.ts'
 import { invariant } from '#shared/base/errors.ts'
 import { silentLog } from '#shared/base/log.ts'
-import { MANIFESTS } from '#shared/manifests.ts'
-import type { ModelManifest } from '#shared/model.ts'
+import { MANIFESTS } from '#shared/job/manifests.ts'
+import type { ModelManifest } from '#shared/job/model.ts'
 import { repositoryPath } from '#scripts/lib/paths.ts'
 
 const embedding = MANIFESTS.find(({ id }) => id === 'littoral-embed-400k')

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { parseKernel } from '#engine/kernels/parse/parse-kernel.ts'
 import { decodeCtc, parseAlphabet, prepareImage } from '#engine/models/ocr-line.ts'
-import { checkTensors, decodeTexts, encodeBytes, splitBytes } from '#shared/tensor.ts'
+import { checkTensors, decodeTexts, encodeBytes, splitBytes } from '#shared/job/tensor.ts'
 import { PIXELS_MANIFEST } from '../support/manifests.ts'
 
 describe('tensors', () => {

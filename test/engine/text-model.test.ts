@@ -8,8 +8,8 @@ import { createDecoder, DecoderConfig } from '#engine/models/text/decoder.ts'
 import { argmax } from '#engine/models/text/sample.ts'
 import { repositoryPath } from '#scripts/lib/paths.ts'
 import { makeRandomLlama, type Precision } from '#scripts/models/random-llama.ts'
-import type { Provider } from '#shared/job.ts'
-import type { TextInput } from '#shared/text.ts'
+import type { Provider } from '#shared/job/job.ts'
+import type { TextInput } from '#shared/job/text.ts'
 import { readText } from '../support/engine-jobs.ts'
 
 const sessions = createOrtSessions(ort)

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { decide } from '#shared/law/decide.ts'
 import { COUNTRIES } from '#shared/law/region.ts'
 import { effectiveCompute } from '#shared/law/compile-policy.ts'
-import type { Work } from '#shared/job.ts'
+import type { Work } from '#shared/job/job.ts'
 import { canRun, predictMs, schedule, type NodeView } from '#worker/hub/choice/schedule.ts'
 import { facts, policy } from '../support/policies.ts'
 

@@ -2,14 +2,14 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Engine } from '#engine/engine.ts'
 import { AppError } from '#shared/base/errors.ts'
-import type { TextWork } from '#shared/job.ts'
+import type { TextWork } from '#shared/job/job.ts'
 import {
   encodeTextEvent,
   mostTextUnits,
   TEXT_OUTPUT,
   textUnits,
   type TextEvent,
-} from '#shared/text.ts'
+} from '#shared/job/text.ts'
 import type { DispatchRequest } from '#worker/protocols/hub.ts'
 import { readStream, writeStream, type StreamedAnswer } from '#worker/protocols/stream-envelope.ts'
 import { createHubBench, kernelRequest, type TestHubBench } from '../support/hub.ts'

@@ -5,7 +5,7 @@ import { typedDigest } from '#shared/base/eip712.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { newJobId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import { manifestDigest } from '#shared/model.ts'
+import { manifestDigest } from '#shared/job/model.ts'
 import {
   commitment,
   digestBytes,
@@ -15,7 +15,7 @@ import {
 } from '#shared/receipt/receipt.ts'
 import { countryBit, countrySet } from '#shared/law/region.ts'
 import { verifySignature } from '#shared/base/signature.ts'
-import { encodeBytes } from '#shared/tensor.ts'
+import { encodeBytes } from '#shared/job/tensor.ts'
 import {
   createHubBench,
   DOMAIN,

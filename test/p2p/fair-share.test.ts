@@ -1,7 +1,7 @@
 /** What one tenant may take of a hub while others want it too, over real work streams. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { TenantId } from '#shared/base/ids.ts'
-import type { KernelWork } from '#shared/job.ts'
+import type { KernelWork } from '#shared/job/job.ts'
 import type { DispatchRequest } from '#worker/protocols/hub.ts'
 import { createHubBench, kernelRequest, type TestHubBench } from '../support/hub.ts'
 import { compiled } from '../support/policies.ts'

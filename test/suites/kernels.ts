@@ -1,7 +1,7 @@
 /** What submitted kernels declare and what their jobs bring: the same for a tab and a local node. */
 import { expect, test } from 'vitest'
 import type { Engine } from '#engine/engine.ts'
-import type { KernelBuffer } from '#shared/job.ts'
+import type { KernelBuffer } from '#shared/job/job.ts'
 import { kernelJob } from '../support/engine-jobs.ts'
 import { runJob } from './run-job.ts'
 

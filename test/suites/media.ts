@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import type { Engine } from '#engine/engine.ts'
-import { decodeFloats, decodeTexts, encodeBytes } from '#shared/tensor.ts'
+import { decodeFloats, decodeTexts, encodeBytes } from '#shared/job/tensor.ts'
 import { modelJob } from '../support/engine-jobs.ts'
 import { jpegOf, pngOf, wavOf } from '../support/media-files.ts'
 import { runJob } from './run-job.ts'

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
 import type { Engine } from '#engine/engine.ts'
-import { encodeBytes } from '#shared/tensor.ts'
+import { encodeBytes } from '#shared/job/tensor.ts'
 import { modelJob, readText, textJob, type TextJobOptions } from '../support/engine-jobs.ts'
 import { runJob } from './run-job.ts'
 

@@ -2,7 +2,7 @@
 import type { z } from 'zod'
 import { AppError, type ErrorCode, type ErrorMeta } from '#shared/base/errors.ts'
 import { TenantId } from '#shared/base/ids.ts'
-import type { KernelWork } from '#shared/job.ts'
+import type { KernelWork } from '#shared/job/job.ts'
 import { silentLog } from '#shared/base/log.ts'
 import { compilePolicy } from '#shared/law/compile-policy.ts'
 import type { CompiledPolicy, PolicyDraft } from '#shared/law/policy.ts'

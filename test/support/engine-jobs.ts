@@ -2,10 +2,10 @@
 import { sha256, stringToBytes } from 'viem'
 import { SPECTRUM_KERNEL } from '#engine/kernels/spectrum.ts'
 import { invariant } from '#shared/base/errors.ts'
-import type { KernelBuffer, KernelWork, ModelWork, TextWork, Work } from '#shared/job.ts'
-import { MANIFESTS } from '#shared/manifests.ts'
-import { manifestDigest } from '#shared/model.ts'
-import { TextEvent, type TextInput } from '#shared/text.ts'
+import type { KernelBuffer, KernelWork, ModelWork, TextWork, Work } from '#shared/job/job.ts'
+import { MANIFESTS } from '#shared/job/manifests.ts'
+import { manifestDigest } from '#shared/job/model.ts'
+import { TextEvent, type TextInput } from '#shared/job/text.ts'
 
 export interface Job<W extends Work = Work> {
   readonly work: W

@@ -11,9 +11,9 @@ import { locateHub } from '#node-core/locate.ts'
 import { createNodeCore } from '#node-core/node-core.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { createLog } from '#shared/base/log.ts'
-import { MANIFESTS } from '#shared/manifests.ts'
-import { manifestDigest } from '#shared/model.ts'
-import { encodeTextEvent, TEXT_OUTPUT, type TextEvent } from '#shared/text.ts'
+import { MANIFESTS } from '#shared/job/manifests.ts'
+import { manifestDigest } from '#shared/job/model.ts'
+import { encodeTextEvent, TEXT_OUTPUT, type TextEvent } from '#shared/job/text.ts'
 
 const options = parseOptions(process.argv.slice(2), process.env)
 const log = createLog({ level: 'info' }, { part: 'node' })

@@ -2,7 +2,12 @@
 import { LIBRARY } from '#engine/kernels/library/library.ts'
 import type { NumberArray } from '#engine/kernels/library/kernel.ts'
 import { invariant } from '#shared/base/errors.ts'
-import { sliceTensors, type Datatype, type LibraryWork, type TensorHeader } from '#shared/job.ts'
+import {
+  sliceTensors,
+  type Datatype,
+  type LibraryWork,
+  type TensorHeader,
+} from '#shared/job/job.ts'
 import { resolveJob, type ResolvedJob } from '#shared/kernels/kernels.ts'
 import type { ParamValue } from '#shared/kernels/specs.ts'
 import type { Job } from './engine-jobs.ts'

@@ -1,5 +1,5 @@
 /** Small manifests for tests of formats: one of texts, one of pixels. */
-import { ModelManifest } from '#shared/model.ts'
+import { ModelManifest } from '#shared/job/model.ts'
 
 const file = {
   name: 'model.onnx',

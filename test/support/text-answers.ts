@@ -1,7 +1,12 @@
 /** A chat model's manifest, and random answers of such a model as the events that a node sends. */
 import fc from 'fast-check'
-import { ModelManifest } from '#shared/model.ts'
-import { encodeTextEvent, type TextDelta, type TextEnd, type TokenLogprob } from '#shared/text.ts'
+import { ModelManifest } from '#shared/job/model.ts'
+import {
+  encodeTextEvent,
+  type TextDelta,
+  type TextEnd,
+  type TokenLogprob,
+} from '#shared/job/text.ts'
 import { EMBEDDING_MANIFEST } from './manifests.ts'
 
 export const CHAT_MANIFEST = ModelManifest.parse({

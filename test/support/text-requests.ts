@@ -1,6 +1,6 @@
 /** Bodies of chat and completion requests, and what becomes of them. */
 import { toAppError } from '#shared/base/errors.ts'
-import { TextInput } from '#shared/text.ts'
+import { TextInput } from '#shared/job/text.ts'
 import { decodeChat, parseChat } from '#worker/api/openai/chat.ts'
 import { decodeCompletion, parseCompletion } from '#worker/api/openai/completions.ts'
 import { CHAT_MANIFEST } from './text-answers.ts'

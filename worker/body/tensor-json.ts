@@ -1,6 +1,6 @@
 /** Tensors as JSON: arrays of numbers, booleans or strings, nested or flat, or base64 of their little-endian bytes. */
-import { DATATYPE_BYTES, type Datatype } from '#shared/job.ts'
-import { encodeBytes, splitBytes } from '#shared/tensor.ts'
+import { DATATYPE_BYTES, type Datatype } from '#shared/job/job.ts'
+import { encodeBytes, splitBytes } from '#shared/job/tensor.ts'
 import { AppError, type FieldFault } from '#shared/base/errors.ts'
 import { decodeBase64, encodeBase64 } from '#worker/platform/base64.ts'
 

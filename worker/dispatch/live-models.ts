@@ -1,7 +1,7 @@
 /** Which models there are, and which have a live node. */
 import { AppError } from '#shared/base/errors.ts'
-import { MANIFESTS } from '#shared/manifests.ts'
-import { manifestDigest, type ModelManifest } from '#shared/model.ts'
+import { MANIFESTS } from '#shared/job/manifests.ts'
+import { manifestDigest, type ModelManifest } from '#shared/job/model.ts'
 import type { AppContext } from '#worker/gate/context.ts'
 import { openHub } from '#worker/protocols/durable-objects.ts'
 import type { HubConfig } from '#worker/platform/config.ts'

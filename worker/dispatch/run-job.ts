@@ -1,7 +1,7 @@
 /** The one way from a parsed request to a node's answer, whatever API it came by. */
 import { AppError } from '#shared/base/errors.ts'
 import { newJobId, type JobId } from '#shared/base/ids.ts'
-import type { Work } from '#shared/job.ts'
+import type { Work } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { countryCode } from '#shared/law/region.ts'
 import type { AppContext } from '#worker/gate/context.ts'

@@ -9,7 +9,7 @@ import {
   type TenantId,
 } from '#shared/base/ids.ts'
 import type { Log } from '#shared/base/log.ts'
-import type { ModelManifest } from '#shared/model.ts'
+import type { ModelManifest } from '#shared/job/model.ts'
 import type { ReceiptDocument } from '#shared/receipt/receipt.ts'
 import type { KernelRegisters } from '#worker/hub/bans/ban-list.ts'
 import type { SocketLike } from '#p2p/transports/socket-connection.ts'

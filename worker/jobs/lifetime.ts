@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { AppError } from '#shared/base/errors.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
-import { TensorHeader } from '#shared/job.ts'
+import { TensorHeader } from '#shared/job/job.ts'
 import type { BatchDatabase } from '#worker/jobs/store/database.ts'
 import { createDelivery } from '#worker/jobs/delivery/delivery.ts'
 import type { BatchDeps } from './deps.ts'

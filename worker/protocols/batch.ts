@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { ERRORS, type ErrorCode } from '#shared/base/errors.ts'
 import { Bytes32, type Address, type TenantId } from '#shared/base/ids.ts'
-import { TensorHeader, type Datatype, type KernelWork, type Work } from '#shared/job.ts'
+import { TensorHeader, type Datatype, type KernelWork, type Work } from '#shared/job/job.ts'
 import { MicroUsd } from '#shared/receipt/money.ts'
 import { JURISDICTIONS, type CompiledPolicy, type Jurisdiction } from '#shared/law/policy.ts'
 

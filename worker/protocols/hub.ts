@@ -1,7 +1,7 @@
 /** What the Worker and a Hub say to each other over `stub.fetch`: one request header, the payload, one outcome, the answer. */
 import { z } from 'zod'
 import { Address, Bytes32, JobId, NodeId, TenantId } from '#shared/base/ids.ts'
-import { Answer, Work } from '#shared/job.ts'
+import { Answer, Work } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { MicroUsd } from '#shared/receipt/money.ts'
 import type { NodeFacts } from '#shared/law/decide.ts'

@@ -2,7 +2,7 @@
 import { Environment, Interpreter, parse, tokenize } from '@huggingface/jinja'
 import { AppError, errorCode } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import type { ChatMessage } from '#shared/text.ts'
+import type { ChatMessage } from '#shared/job/text.ts'
 
 export type ApplyTemplate = (messages: readonly ChatMessage[]) => string
 

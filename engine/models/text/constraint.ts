@@ -1,8 +1,8 @@
 /** What an answer must look like, token by token: JSON that parses, of a shape that was asked for. */
 import { AppError } from '#shared/base/errors.ts'
-import { ANY_OBJECT, parseJsonShape } from '#shared/json-shape.ts'
+import { ANY_OBJECT, parseJsonShape } from '#shared/job/json-shape.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import type { TextInput } from '#shared/text.ts'
+import type { TextInput } from '#shared/job/text.ts'
 import { createJsonAutomaton, type JsonAutomaton, type JsonState } from './json/automaton.ts'
 import { STRING_START } from './json/string.ts'
 import { addTaken, sortTokens, type SortedTokens } from './json/token-mask.ts'

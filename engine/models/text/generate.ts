@@ -1,6 +1,6 @@
 /** Text generation: one token after the other until the model ends, a stop sequence comes or the room is used up. */
 import { AppError } from '#shared/base/errors.ts'
-import type { TextEnd, TextInput } from '#shared/text.ts'
+import type { TextEnd, TextInput } from '#shared/job/text.ts'
 import { cancelled } from '#shared/base/deadline.ts'
 import type { ApplyTemplate } from './chat-template.ts'
 import type { Constraint, ConstraintFactory } from './constraint.ts'

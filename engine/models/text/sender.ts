@@ -2,7 +2,7 @@
 import { concatBytes } from 'viem'
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import { encodeTextEvent, type TextDelta, type TextEvent } from '#shared/text.ts'
+import { encodeTextEvent, type TextDelta, type TextEvent } from '#shared/job/text.ts'
 import { cancelled } from '#shared/base/deadline.ts'
 
 export interface SenderOptions {

@@ -1,9 +1,9 @@
 /** A chat model from the hub's transformers layout: graph, config, tokenizer, template. */
 import { z } from 'zod'
 import { AppError, invariant } from '#shared/base/errors.ts'
-import type { Provider } from '#shared/job.ts'
-import type { ModelManifest } from '#shared/model.ts'
-import { decodeTexts, type TensorValue } from '#shared/tensor.ts'
+import type { Provider } from '#shared/job/job.ts'
+import type { ModelManifest } from '#shared/job/model.ts'
+import { decodeTexts, type TensorValue } from '#shared/job/tensor.ts'
 import type { ModelFiles, ModelRunner, OpenSession } from '../runner.ts'
 import { createChatTemplate, type ApplyTemplate } from './chat-template.ts'
 import { createConstraints } from './constraint.ts'

@@ -1,6 +1,6 @@
 /** What the simulated requests ask for, and the engine that answers them. */
 import { NodeId } from '#shared/base/ids.ts'
-import type { Work } from '#shared/job.ts'
+import type { Work } from '#shared/job/job.ts'
 import { digestBytes } from '#shared/receipt/receipt.ts'
 import { createRandom, type Random } from '../random.ts'
 

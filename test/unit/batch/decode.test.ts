@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { AppError, toAppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import { MANIFESTS } from '#shared/manifests.ts'
+import { MANIFESTS } from '#shared/job/manifests.ts'
 import { decodeJobs } from '#worker/api/jobs/decode-jobs.ts'
 import { parseBody } from '#worker/body/faults.ts'
 import { JobsRequest } from '#worker/api/jobs/jobs.ts'

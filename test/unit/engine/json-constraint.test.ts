@@ -5,9 +5,9 @@ import { z } from 'zod'
 import { createConstraints } from '#engine/models/text/constraint.ts'
 import { createRandom } from '#engine/models/text/sample.ts'
 import { createVocabulary } from '#engine/models/text/vocabulary.ts'
-import { parseJsonShape } from '#shared/json-shape.ts'
+import { parseJsonShape } from '#shared/job/json-shape.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import type { TextFormat } from '#shared/text.ts'
+import type { TextFormat } from '#shared/job/text.ts'
 import { repositoryPath } from '#scripts/lib/paths.ts'
 
 const read = (name: string) =>

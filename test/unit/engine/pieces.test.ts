@@ -5,7 +5,7 @@ import { createEmbeddingRunner } from '#engine/models/embedding.ts'
 import { createPieces } from '#engine/models/pieces.ts'
 import type { Session } from '#engine/models/session.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import { encodeBytes } from '#shared/tensor.ts'
+import { encodeBytes } from '#shared/job/tensor.ts'
 import { createFakeClock } from './fake-clock.ts'
 
 const MODEL = new URL('../../../models/littoral-embed-400k/', import.meta.url)

@@ -8,7 +8,7 @@ import { createTextOut } from '#engine/models/text/text-out.ts'
 import { createVocabulary } from '#engine/models/text/vocabulary.ts'
 import { repositoryPath } from '#scripts/lib/paths.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import { createTextMeter } from '#shared/text-meter.ts'
+import { createTextMeter } from '#shared/job/text-meter.ts'
 import { createFakeClock } from './fake-clock.ts'
 
 const bytesOf = (text: string) => new TextEncoder().encode(text)

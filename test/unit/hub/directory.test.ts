@@ -1,7 +1,7 @@
 /** What a hub holds against its members, and for how long. */
 import { describe, expect, it } from 'vitest'
 import { NodeId } from '#shared/base/ids.ts'
-import type { Work } from '#shared/job.ts'
+import type { Work } from '#shared/job/job.ts'
 import type { PresenceRecord } from '#shared/node/node.ts'
 import { Directory, type Member } from '#worker/hub/members/directory.ts'
 import { placeIn, standsAt } from '#test/support/place.ts'

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createModelStore, type ModelStoreOptions } from '#local-node/models/model-store.ts'
 import { silentLog } from '#shared/base/log.ts'
-import type { ModelFile } from '#shared/model.ts'
+import type { ModelFile } from '#shared/job/model.ts'
 import { startFileServer, type FileServer } from '../../support/file-server.ts'
 import { seededBytes } from '../../support/work.ts'
 

@@ -7,7 +7,7 @@ import { planLoad, type ShelfModel } from '#node-core/plan-load.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { silentLog } from '#shared/base/log.ts'
-import { manifestDigest, type ModelManifest } from '#shared/model.ts'
+import { manifestDigest, type ModelManifest } from '#shared/job/model.ts'
 import type { AdmittedModel } from '#shared/node/node.ts'
 import { EMBEDDING_MANIFEST } from '../../support/manifests.ts'
 

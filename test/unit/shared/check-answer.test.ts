@@ -2,10 +2,10 @@
 import { describe, expect, it } from 'vitest'
 import { checkAnswer } from '#shared/receipt/check-answer.ts'
 import { toAppError } from '#shared/base/errors.ts'
-import { DATATYPE_BYTES, type TensorHeader, type Work } from '#shared/job.ts'
-import { MANIFESTS } from '#shared/manifests.ts'
-import { manifestDigest, ModelManifest, type ModelTensor } from '#shared/model.ts'
-import { encodeBytes } from '#shared/tensor.ts'
+import { DATATYPE_BYTES, type TensorHeader, type Work } from '#shared/job/job.ts'
+import { MANIFESTS } from '#shared/job/manifests.ts'
+import { manifestDigest, ModelManifest, type ModelTensor } from '#shared/job/model.ts'
+import { encodeBytes } from '#shared/job/tensor.ts'
 import { EMBEDDING_MANIFEST } from '../../support/manifests.ts'
 
 const DIGEST = `0x${'5'.repeat(64)}` as const

@@ -11,7 +11,7 @@ import {
   OPERATIONS_PER_UNIT,
   resolveJob,
 } from '#shared/kernels/kernels.ts'
-import type { Datatype } from '#shared/job.ts'
+import type { Datatype } from '#shared/job/job.ts'
 import { libraryJob } from '../../support/library-jobs.ts'
 
 type Shapes = Record<string, number[]>

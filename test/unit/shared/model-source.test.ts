@@ -1,6 +1,6 @@
 /** The forms of a model file's sources, and the paths that are none. */
 import { describe, expect, it } from 'vitest'
-import { isModelSource, parseSource, sourceOrigins } from '#shared/model-source.ts'
+import { isModelSource, parseSource, sourceOrigins } from '#shared/job/model-source.ts'
 
 describe('a source of a model file', () => {
   it('is a path in the repository or in a package, an address on the model hub, or any https address', () => {

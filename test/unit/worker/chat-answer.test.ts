@@ -2,8 +2,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Bytes32, NodeId } from '#shared/base/ids.ts'
-import { createTextMeter } from '#shared/text-meter.ts'
-import type { TextDelta } from '#shared/text.ts'
+import { createTextMeter } from '#shared/job/text-meter.ts'
+import type { TextDelta } from '#shared/job/text.ts'
 import { placeIn } from '#test/support/place.ts'
 import { answerBytes, textAnswers, type TextAnswer } from '#test/support/text-answers.ts'
 import {

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { toAppError } from '#shared/base/errors.ts'
-import { KernelWork } from '#shared/job.ts'
+import { KernelWork } from '#shared/job/job.ts'
 import { kernelUnits } from '#shared/receipt/pricing.ts'
 import { ComputeRequest, decodeCompute, encodeCompute } from '#worker/api/compute/compute.ts'
 import { parseBody } from '#worker/body/faults.ts'

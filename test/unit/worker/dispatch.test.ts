@@ -1,7 +1,7 @@
 /** Which hubs a job goes to, and which of their refusals is the answer. */
 import { describe, expect, it } from 'vitest'
 import { AppError, ERRORS, toAppError, type ErrorCode } from '#shared/base/errors.ts'
-import type { Work } from '#shared/job.ts'
+import type { Work } from '#shared/job/job.ts'
 import { newJobId, NodeId, TenantId } from '#shared/base/ids.ts'
 import { compilePolicy } from '#shared/law/compile-policy.ts'
 import type { Config, ObjectNamespace } from '#worker/platform/config.ts'

@@ -1,7 +1,7 @@
 /** OpenAI's embeddings to tensors and back. */
 import { describe, expect, it } from 'vitest'
 import { AppError, toAppError } from '#shared/base/errors.ts'
-import { decodeTexts } from '#shared/tensor.ts'
+import { decodeTexts } from '#shared/job/tensor.ts'
 import { EMBEDDING_MANIFEST, PIXELS_MANIFEST } from '#test/support/manifests.ts'
 import {
   decodeEmbeddings,

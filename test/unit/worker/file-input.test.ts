@@ -2,8 +2,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { toAppError } from '#shared/base/errors.ts'
-import { MANIFESTS } from '#shared/manifests.ts'
-import { encodeBytes } from '#shared/tensor.ts'
+import { MANIFESTS } from '#shared/job/manifests.ts'
+import { encodeBytes } from '#shared/job/tensor.ts'
 import { parseBody } from '#worker/body/faults.ts'
 import { decodeInfer, InferRequest } from '#worker/api/oip/oip.ts'
 

@@ -1,6 +1,6 @@
 /** What `GET /v1/models` says of a model, for nodes of every kind. */
 import { describe, expect, it } from 'vitest'
-import { manifestDigest } from '#shared/model.ts'
+import { manifestDigest } from '#shared/job/model.ts'
 import { describeModel } from '#worker/api/openai/models-list.ts'
 import { ListedModelReply } from '#worker/api/replies.ts'
 import { NetworkNode } from '#worker/protocols/hub.ts'

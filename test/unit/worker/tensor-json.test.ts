@@ -1,7 +1,7 @@
 /** Every datatype through JSON and base64 and back. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { Datatype } from '#shared/job.ts'
+import type { Datatype } from '#shared/job/job.ts'
 import { decodeBase64, encodeBase64 } from '#worker/platform/base64.ts'
 import { decodeTensor, encodeTensor } from '#worker/body/tensor-json.ts'
 

@@ -11,7 +11,7 @@ import {
   type KernelBuffer,
   type KernelWork,
   type TensorHeader,
-} from '#shared/job.ts'
+} from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { digestBytes } from '#shared/receipt/receipt.ts'
 import { decodeBase64, encodeBase64 } from '#worker/platform/base64.ts'

@@ -9,7 +9,7 @@ import {
   type Datatype,
   type LibraryWork,
   type TensorHeader,
-} from '#shared/job.ts'
+} from '#shared/job/job.ts'
 import { findNonFinite, resolveJob, type ResolvedJob } from '#shared/kernels/kernels.ts'
 import { invalidRequest } from '#worker/body/faults.ts'
 import { ResidencyFields } from '#worker/body/residency.ts'

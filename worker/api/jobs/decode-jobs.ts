@@ -2,12 +2,12 @@
 import { concatBytes } from 'viem'
 import { z } from 'zod'
 import { AppError, type FieldFault } from '#shared/base/errors.ts'
-import type { Datatype, KernelBuffer, KernelWork } from '#shared/job.ts'
+import type { Datatype, KernelBuffer, KernelWork } from '#shared/job/job.ts'
 import { LIBRARY_PRICE_MICRO_USD } from '#shared/kernels/kernels.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import { manifestDigest, type ModelManifest } from '#shared/model.ts'
+import { manifestDigest, type ModelManifest } from '#shared/job/model.ts'
 import { KERNEL_PRICE_MICRO_USD, kernelUnits } from '#shared/receipt/pricing.ts'
-import { countUnits } from '#shared/tensor.ts'
+import { countUnits } from '#shared/job/tensor.ts'
 import { countRange } from '#worker/jobs/run/plan.ts'
 import type {
   BatchInput,

@@ -1,6 +1,6 @@
 /** `/v1/jobs`: a batch as a client writes it, and its replies. */
 import { z } from 'zod'
-import { FeatureName, WgslIdentifier } from '#shared/job.ts'
+import { FeatureName, WgslIdentifier } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import {
   BatchId,

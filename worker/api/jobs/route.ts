@@ -3,7 +3,7 @@ import { Hono } from 'hono'
 import { hexToBytes } from 'viem'
 import { z } from 'zod'
 import { AppError, errorCode } from '#shared/base/errors.ts'
-import { sliceTensors } from '#shared/job.ts'
+import { sliceTensors } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { batchHome, newBatchId } from './home.ts'
 import {

@@ -1,6 +1,6 @@
 /** What a batch may come to rest in its tables: known before it is taken, so that a tenant's total can be bounded. */
 import { libraryOutputBytes } from '#shared/kernels/kernels.ts'
-import type { Work } from '#shared/job.ts'
+import type { Work } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { BatchInput, BatchSpec } from '#worker/protocols/batch.ts'
 

@@ -2,8 +2,8 @@
 import { Hono } from 'hono'
 import { concludeEvidence } from '#shared/place/conclude-evidence.ts'
 import { AppError } from '#shared/base/errors.ts'
-import { MANIFESTS } from '#shared/manifests.ts'
-import { manifestDigest } from '#shared/model.ts'
+import { MANIFESTS } from '#shared/job/manifests.ts'
+import { manifestDigest } from '#shared/job/model.ts'
 import {
   AdmissionRequest,
   signAdmission,

@@ -4,10 +4,10 @@
  */
 import { concatBytes } from 'viem'
 import { z } from 'zod'
-import { DATATYPE_BYTES, sliceTensors, type Datatype, type TensorHeader } from '#shared/job.ts'
+import { DATATYPE_BYTES, sliceTensors, type Datatype, type TensorHeader } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import type { ModelManifest, ModelTensor } from '#shared/model.ts'
-import { checkTensors } from '#shared/tensor.ts'
+import type { ModelManifest, ModelTensor } from '#shared/job/model.ts'
+import { checkTensors } from '#shared/job/tensor.ts'
 import type { FieldFault } from '#shared/base/errors.ts'
 import { invalidRequest } from '#worker/body/faults.ts'
 import { encodeFiles } from './file-input.ts'

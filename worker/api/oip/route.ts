@@ -1,9 +1,9 @@
 /** Open Inference Protocol v2: health, metadata of server and models, inference. */
 import { Hono } from 'hono'
 import { AppError } from '#shared/base/errors.ts'
-import { MANIFESTS } from '#shared/manifests.ts'
-import { manifestDigest, type ModelManifest, type ModelTensor } from '#shared/model.ts'
-import { countUnits } from '#shared/tensor.ts'
+import { MANIFESTS } from '#shared/job/manifests.ts'
+import { manifestDigest, type ModelManifest, type ModelTensor } from '#shared/job/model.ts'
+import { countUnits } from '#shared/job/tensor.ts'
 import type { AppContext, AppEnv } from '#worker/gate/context.ts'
 import { parseOpenBody } from '#worker/body/open-body.ts'
 import { BINARY_EXTENSION, joinBody, JSON_LENGTH_HEADER, splitBody } from './oip-binary.ts'

@@ -1,6 +1,6 @@
 /** The events of a text answer as OpenAI's chat completion: one body, or chunks of a stream. */
 import { z } from 'zod'
-import type { TextDelta, TokenLogprob } from '#shared/text.ts'
+import type { TextDelta, TokenLogprob } from '#shared/job/text.ts'
 import {
   FinishReason,
   lastChunks,

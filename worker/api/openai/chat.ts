@@ -1,9 +1,9 @@
 /** OpenAI's chat completions (https://platform.openai.com/docs/api-reference/chat) to a text job. */
 import { z } from 'zod'
 import type { FieldFault } from '#shared/base/errors.ts'
-import { parseJsonShape } from '#shared/json-shape.ts'
-import type { ModelManifest } from '#shared/model.ts'
-import { ChatMessage, type TextFormat } from '#shared/text.ts'
+import { parseJsonShape } from '#shared/job/json-shape.ts'
+import type { ModelManifest } from '#shared/job/model.ts'
+import { ChatMessage, type TextFormat } from '#shared/job/text.ts'
 import { CHAT_REFUSALS, MOST_MESSAGES, MOST_PARTS } from '#worker/body/text-parameters.ts'
 import { refusedMessages } from '#worker/body/text-parameters.ts'
 import {

@@ -1,6 +1,6 @@
 /** The events of a text answer as OpenAI's older completion; body and chunks have one shape. */
 import { z } from 'zod'
-import type { TextDelta, TokenLogprob } from '#shared/text.ts'
+import type { TextDelta, TokenLogprob } from '#shared/job/text.ts'
 import {
   FinishReason,
   lastChunks,

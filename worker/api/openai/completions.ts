@@ -1,6 +1,6 @@
 /** OpenAI's older completions (https://platform.openai.com/docs/api-reference/completions) to a text job. */
 import { z } from 'zod'
-import type { ModelManifest } from '#shared/model.ts'
+import type { ModelManifest } from '#shared/job/model.ts'
 import { COMPLETION_REFUSALS } from '#worker/body/text-parameters.ts'
 import {
   decodeSampling,

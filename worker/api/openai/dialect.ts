@@ -2,9 +2,9 @@
 import { sha256, stringToBytes } from 'viem'
 import { z } from 'zod'
 import { Bytes32, NodeId } from '#shared/base/ids.ts'
-import { PROVIDERS } from '#shared/job.ts'
+import { PROVIDERS } from '#shared/job/job.ts'
 import { countryCode } from '#shared/law/region.ts'
-import type { TextDelta, TextEnd } from '#shared/text.ts'
+import type { TextDelta, TextEnd } from '#shared/job/text.ts'
 import type { DispatchOutcome } from '#worker/protocols/hub.ts'
 
 /** Littoral's own member of an answer: a stream's headers are gone before its receipt exists. */

@@ -1,7 +1,7 @@
 /** `POST /v1/embeddings`, as OpenAI's clients call it. */
 import { Hono } from 'hono'
-import { manifestDigest } from '#shared/model.ts'
-import { countUnits } from '#shared/tensor.ts'
+import { manifestDigest } from '#shared/job/model.ts'
+import { countUnits } from '#shared/job/tensor.ts'
 import type { AppContext, AppEnv } from '#worker/gate/context.ts'
 import { littoralMember } from './dialect.ts'
 import {

@@ -1,10 +1,10 @@
 /** OpenAI's embeddings (https://platform.openai.com/docs/api-reference/embeddings) to and from model work. */
 import { z } from 'zod'
 import { AppError, toAppError, type FieldFault } from '#shared/base/errors.ts'
-import { sliceTensors, type TensorHeader } from '#shared/job.ts'
+import { sliceTensors, type TensorHeader } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import type { ModelManifest } from '#shared/model.ts'
-import { checkTensors, decodeFloats, encodeBytes } from '#shared/tensor.ts'
+import type { ModelManifest } from '#shared/job/model.ts'
+import { checkTensors, decodeFloats, encodeBytes } from '#shared/job/tensor.ts'
 import { encodeBase64 } from '#worker/platform/base64.ts'
 import { LittoralMember } from './dialect.ts'
 import { LabelFields } from './sampling.ts'

@@ -1,6 +1,6 @@
 /** `GET /v1/models`: OpenAI's list of models, with where and how warm each is beside it. */
 import { Hono } from 'hono'
-import { MANIFESTS } from '#shared/manifests.ts'
+import { MANIFESTS } from '#shared/job/manifests.ts'
 import type { AppContext, AppEnv } from '#worker/gate/context.ts'
 import { describeModel } from './models-list.ts'
 import { optionalKey } from '#worker/gate/auth.ts'

@@ -1,10 +1,10 @@
 /** The members that chat and completions share: how tokens are chosen, where the text ends, how the answer travels. */
 import { z } from 'zod'
 import { AppError, type FieldFault } from '#shared/base/errors.ts'
-import type { TextWork } from '#shared/job.ts'
+import type { TextWork } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import { manifestDigest, type ModelManifest } from '#shared/model.ts'
-import { mostTextUnits, type TextInput } from '#shared/text.ts'
+import { manifestDigest, type ModelManifest } from '#shared/job/model.ts'
+import { mostTextUnits, type TextInput } from '#shared/job/text.ts'
 
 const StopText = z.string().min(1).max(256)
 

@@ -1,8 +1,8 @@
 /** From a priced text job to its answer, whole or as server-sent events, in the dialect of the route. */
 import { AppError, errorCode } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import { createTextMeter, type TextMeter } from '#shared/text-meter.ts'
-import type { TextDelta } from '#shared/text.ts'
+import { createTextMeter, type TextMeter } from '#shared/job/text-meter.ts'
+import type { TextDelta } from '#shared/job/text.ts'
 import type { AppContext } from '#worker/gate/context.ts'
 import { closeText, type TextAbout, type TextDialect } from './dialect.ts'
 import type { PricedText } from './sampling.ts'

@@ -1,8 +1,8 @@
 /** Static pages and model files, with the types and headers that a bare disk service does not set. */
 import { Hono } from 'hono'
 import { AppError } from '#shared/base/errors.ts'
-import { MANIFESTS } from '#shared/manifests.ts'
-import { sourceOrigins } from '#shared/model-source.ts'
+import { MANIFESTS } from '#shared/job/manifests.ts'
+import { sourceOrigins } from '#shared/job/model-source.ts'
 import { parseRange, sliceBody } from './byte-range.ts'
 import type { AppContext, AppEnv } from '#worker/gate/context.ts'
 import { readPublicChain } from '#worker/platform/public-chain.ts'

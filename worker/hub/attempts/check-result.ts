@@ -4,8 +4,8 @@ import { timesFault } from '#shared/receipt/check-receipt.ts'
 import { typedDigest, type Domain } from '#shared/base/eip712.ts'
 import { AppError, toAppError } from '#shared/base/errors.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
-import type { TensorHeader, Work } from '#shared/job.ts'
-import type { ModelManifest } from '#shared/model.ts'
+import type { TensorHeader, Work } from '#shared/job/job.ts'
+import type { ModelManifest } from '#shared/job/model.ts'
 import {
   commitment,
   digestBytes,
@@ -14,8 +14,8 @@ import {
   type Ticket,
 } from '#shared/receipt/receipt.ts'
 import { verifySignature, type PublicKey } from '#shared/base/signature.ts'
-import { textUnits } from '#shared/text.ts'
-import type { TextMeter } from '#shared/text-meter.ts'
+import { textUnits } from '#shared/job/text.ts'
+import type { TextMeter } from '#shared/job/text-meter.ts'
 import type { JobResult } from '#p2p/messages.ts'
 
 /** An answer that no honest node gives: its node gets no more work. */

@@ -4,7 +4,7 @@
  */
 import { systemClock, type Clock } from '#p2p/clock.ts'
 import { AppError, errorCode } from '#shared/base/errors.ts'
-import type { Work } from '#shared/job.ts'
+import type { Work } from '#shared/job/job.ts'
 import type { Log } from '#shared/base/log.ts'
 import type { Job } from './attempt.ts'
 import type { Directory, Member } from '#worker/hub/members/directory.ts'

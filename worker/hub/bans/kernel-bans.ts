@@ -2,7 +2,7 @@
 import { sha256, stringToBytes } from 'viem'
 import { AppError } from '#shared/base/errors.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
-import type { Work } from '#shared/job.ts'
+import type { Work } from '#shared/job/job.ts'
 import { BANNED_RULE, HANG_RULE } from '#shared/kernels/rules.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { LISTED_KERNELS } from '#shared/kernels/listed-kernels.ts'

@@ -1,6 +1,6 @@
 /** Which node gets a job: the hard filter by policy, then the smallest predicted completion. Pure. */
 import { AppError, invariant } from '#shared/base/errors.ts'
-import type { Work } from '#shared/job.ts'
+import type { Work } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { AdmittedModel } from '#shared/node/node.ts'
 import { decide, type NodeFacts } from '#shared/law/decide.ts'

@@ -1,5 +1,5 @@
 /** The live nodes of one hub: who is connected, where it stands, how it has done. In memory only. */
-import type { Work } from '#shared/job.ts'
+import type { Work } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { PresenceRecord, SignedPresence } from '#shared/node/node.ts'
 import { countryCode } from '#shared/law/region.ts'

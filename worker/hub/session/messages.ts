@@ -1,7 +1,7 @@
 /** What is said on `/v1/sessions`: JSON messages both ways, bytes in base64. */
 import { z } from 'zod'
 import { Bytes32, NodeId } from '#shared/base/ids.ts'
-import { FeatureName, WgslIdentifier } from '#shared/job.ts'
+import { FeatureName, WgslIdentifier } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 
 const Binding = z.int().min(0).max(15)

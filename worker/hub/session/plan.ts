@@ -2,7 +2,12 @@
 import { sha256, concatBytes } from 'viem'
 import type { FieldFault } from '#shared/base/errors.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
-import { sliceTensors, type KernelBuffer, type KernelWork, type TensorHeader } from '#shared/job.ts'
+import {
+  sliceTensors,
+  type KernelBuffer,
+  type KernelWork,
+  type TensorHeader,
+} from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { decodeBase64, encodeBase64 } from '#worker/platform/base64.ts'
 import { invalidRequest } from '#worker/body/faults.ts'

@@ -2,7 +2,7 @@
 import { concatBytes } from 'viem'
 import { AppError } from '#shared/base/errors.ts'
 import { libraryOutputBytes } from '#shared/kernels/kernels.ts'
-import { payloadBytes, sliceTensors, type TensorHeader, type Work } from '#shared/job.ts'
+import { payloadBytes, sliceTensors, type TensorHeader, type Work } from '#shared/job/job.ts'
 import type { BatchDatabase } from '#worker/jobs/store/database.ts'
 import { REDUCE_INDEX, type ItemStore, type NextItem } from '#worker/jobs/store/items.ts'
 import type { BatchSpec, KernelTemplate, Range } from '#worker/protocols/batch.ts'

@@ -1,6 +1,6 @@
 /** The built-in reductions: over all items' outputs in order of their index, in f64, so that the result never depends on who answered first. */
 import { AppError } from '#shared/base/errors.ts'
-import { DATATYPE_BYTES, type TensorHeader } from '#shared/job.ts'
+import { DATATYPE_BYTES, type TensorHeader } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { ReducedDatatype, Reduction } from '#worker/protocols/batch.ts'
 

@@ -1,6 +1,6 @@
 /** The items of a batch in its tables: which is next, what became of each, and what they come to together. */
 import { JobId } from '#shared/base/ids.ts'
-import { TensorHeader, Work } from '#shared/job.ts'
+import { TensorHeader, Work } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { countryCode } from '#shared/law/region.ts'
 import { z } from 'zod'

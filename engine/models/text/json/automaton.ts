@@ -1,5 +1,5 @@
 /** JSON of one shape, byte by byte: which bytes may come next, and when the text may end. */
-import type { JsonShape } from '#shared/json-shape.ts'
+import type { JsonShape } from '#shared/job/json-shape.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { createKeyTrie, type KeyTrie } from './key-trie.ts'
 import { NUMBER_START, numberEnds, stepNumber, type NumberState } from './number.ts'

@@ -2,7 +2,7 @@
 import { createTabEngine, type TabEngine } from '../../../../browser-node/tab-engine.ts'
 import { AppError, toWireError } from '#shared/base/errors.ts'
 import { createLog } from '#shared/base/log.ts'
-import { MANIFESTS } from '#shared/manifests.ts'
+import { MANIFESTS } from '#shared/job/manifests.ts'
 import type { Ask, Opened, Ran, ToWorker } from './messages.ts'
 
 const running = new Map<number, AbortController>()

@@ -1,5 +1,5 @@
 /** What the test, its page and the page's worker say to each other; bytes travel as base64. */
-import type { Adapter, Answer, Work } from '#shared/job.ts'
+import type { Adapter, Answer, Work } from '#shared/job/job.ts'
 import type { WireError } from '#shared/base/errors.ts'
 import type { AdmittedModel } from '#shared/node/node.ts'
 

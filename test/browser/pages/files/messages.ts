@@ -1,5 +1,5 @@
 /** What the test asks of the page's worker, and what it says. */
-import type { ModelFile } from '#shared/model.ts'
+import type { ModelFile } from '#shared/job/model.ts'
 
 export interface FilesAsk {
   readonly file: ModelFile
