@@ -5,7 +5,7 @@ import { manifestDigest, type GoldenCase, type ModelManifest } from '#shared/job
 import type { AdmittedModel } from '#shared/node/node.ts'
 import { decodeFloats, type TensorValue } from '#shared/job/tensor.ts'
 import { createModelRunner, type ModelFiles, type ModelRunner } from './models/runner.ts'
-import type { SessionFactory } from './models/session.ts'
+import type { SessionFactory } from '#engine/session/session.ts'
 
 export interface LoadedModel {
   readonly manifest: ModelManifest

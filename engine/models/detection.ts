@@ -9,7 +9,7 @@ import type { DecodeImage, Picture } from '../media/picture.ts'
 import { mediaInput } from '../media/media-input.ts'
 import { sampleAcross } from '../media/sample-picture.ts'
 import type { ModelRunner } from './runner.ts'
-import { readFloats, type Session } from './session.ts'
+import { readFloats, type Session } from '#engine/session/session.ts'
 
 const SIDE = 416
 const STRIDES = [8, 16, 32] as const

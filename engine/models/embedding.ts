@@ -3,9 +3,9 @@ import { Tokenizer } from '@huggingface/tokenizers'
 import { AppError } from '#shared/base/errors.ts'
 import { decodeTexts } from '#shared/job/tensor.ts'
 import { cancelled } from '#shared/base/deadline.ts'
-import { createPieces } from './pieces.ts'
+import { createPieces } from '#engine/session/pieces.ts'
 import type { ModelRunner } from './runner.ts'
-import { firstFloats, type FloatTensor, type Session } from './session.ts'
+import { firstFloats, type FloatTensor, type Session } from '#engine/session/session.ts'
 
 /** The position table of the models that we run ends here; longer texts are cut. */
 export const MAX_TOKENS = 64

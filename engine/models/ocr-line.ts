@@ -2,7 +2,7 @@
 import { AppError, invariant } from '#shared/base/errors.ts'
 import { encodeBytes, type TensorValue } from '#shared/job/tensor.ts'
 import type { ModelRunner } from './runner.ts'
-import { firstFloats, type FloatTensor, type Session } from './session.ts'
+import { firstFloats, type FloatTensor, type Session } from '#engine/session/session.ts'
 
 /** Input height of PP-OCR recognisers: `rec_image_shape: 3,48,320` in PaddleOCR's configuration. */
 export const LINE_HEIGHT = 48

@@ -14,7 +14,7 @@ import {
   parseAlphabet,
 } from './ocr-line.ts'
 import type { ModelRunner } from './runner.ts'
-import { firstFloats, type Session } from './session.ts'
+import { firstFloats, type Session } from '#engine/session/session.ts'
 
 /** Longer side of what the detector sees, and what its sides must be a multiple of. */
 const MAX_SIDE = 960

@@ -9,7 +9,7 @@ import { createEmbeddingRunner } from './embedding.ts'
 import { createOcrLineRunner } from './ocr-line.ts'
 import { createOcrRunner } from './ocr.ts'
 import { createVoiceActivityRunner } from './voice-activity.ts'
-import type { Session, SessionFactory, SessionOptions } from './session.ts'
+import type { Session, SessionFactory, SessionOptions } from '#engine/session/session.ts'
 import type { Generate } from './text/generate.ts'
 import { createTextRunner } from './text/text-runner.ts'
 

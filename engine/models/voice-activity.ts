@@ -4,7 +4,7 @@ import { cancelled } from '#shared/base/deadline.ts'
 import { decodeAudio } from '../media/audio.ts'
 import { mediaInput } from '../media/media-input.ts'
 import type { ModelRunner } from './runner.ts'
-import { readFloats, type Session } from './session.ts'
+import { readFloats, type Session } from '#engine/session/session.ts'
 
 const RATE_HZ = 16_000
 const FRAME_SAMPLES = 512

@@ -2,14 +2,14 @@
 import { z } from 'zod'
 import { AppError, invariant } from '#shared/base/errors.ts'
 import { cancelled } from '#shared/base/deadline.ts'
-import { createPieces, type Pieces } from '../pieces.ts'
+import { createPieces, type Pieces } from '#engine/session/pieces.ts'
 import {
   readFloats,
   type Feed,
   type InputInfo,
   type Session,
   type SessionTensor,
-} from '../session.ts'
+} from '#engine/session/session.ts'
 
 /** The part of a transformers `config.json` that the cache's shape comes from. */
 export const DecoderConfig = z.looseObject({
