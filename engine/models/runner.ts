@@ -11,7 +11,7 @@ import { createOcrRunner } from './ocr.ts'
 import { createVoiceActivityRunner } from './voice-activity.ts'
 import type { Session, SessionFactory, SessionOptions } from '#engine/session/session.ts'
 import type { Generate } from './text/generate.ts'
-import { createTextRunner } from './text/text-runner.ts'
+import { createTextRunner } from './text-runner.ts'
 
 export interface ModelRunner {
   /** Runs inputs that `checkTensors` has passed; the signal is looked at between the session's runs. */

@@ -4,12 +4,17 @@ import { AppError, invariant } from '#shared/base/errors.ts'
 import type { Provider } from '#shared/job/job.ts'
 import type { ModelManifest } from '#shared/job/model.ts'
 import { decodeTexts, type TensorValue } from '#shared/job/tensor.ts'
-import type { ModelFiles, ModelRunner, OpenSession } from '../runner.ts'
-import { createChatTemplate, type ApplyTemplate } from './chat-template.ts'
-import { createConstraints } from './constraint.ts'
-import { cacheOutputs, createDecoder, DecoderConfig } from './decoder.ts'
-import { createGenerate, encodePrompt, generateIds, type TextModel } from './generate.ts'
-import { createVocabulary } from './vocabulary.ts'
+import type { ModelFiles, ModelRunner, OpenSession } from './runner.ts'
+import { createChatTemplate, type ApplyTemplate } from '#engine/models/text/chat-template.ts'
+import { createConstraints } from '#engine/models/text/constraint.ts'
+import { cacheOutputs, createDecoder, DecoderConfig } from '#engine/models/text/decoder.ts'
+import {
+  createGenerate,
+  encodePrompt,
+  generateIds,
+  type TextModel,
+} from '#engine/models/text/generate.ts'
+import { createVocabulary } from '#engine/models/text/vocabulary.ts'
 
 export interface TextRunnerOptions {
   readonly manifest: Pick<ModelManifest, 'id' | 'contextTokens'>
