@@ -5,7 +5,7 @@ import { LIMITS } from '#shared/base/limits.ts'
 import type { TextInput } from '#shared/job/text.ts'
 import { createJsonAutomaton, type JsonAutomaton, type JsonState } from './json/automaton.ts'
 import { STRING_START } from './json/string.ts'
-import { addTaken, sortTokens, type SortedTokens } from './json/token-mask.ts'
+import { addTaken, sortTokens, type SortedTokens } from './token-mask.ts'
 import { argmax, sampleToken, type Sampling, type TokenMask } from './sample.ts'
 import type { Vocabulary } from './vocabulary.ts'
 

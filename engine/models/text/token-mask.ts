@@ -1,6 +1,6 @@
 /** Which tokens of a vocabulary an automaton takes: all of them are walked once a state, sharing their beginnings. */
-import type { TokenMask } from '../sample.ts'
-import type { Vocabulary } from '../vocabulary.ts'
+import type { TokenMask } from './sample.ts'
+import type { Vocabulary } from './vocabulary.ts'
 
 /** Tokens in the order of their bytes, and how many bytes each shares with the one before it. */
 export interface SortedTokens {
