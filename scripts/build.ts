@@ -24,7 +24,7 @@ import { parseSource } from '#shared/job/model-source.ts'
 import { BUNDLE_FILE, type Bundle } from './lib/bundle.ts'
 import { buildDocsPage } from './lib/docs/docs-page.ts'
 import { modelFilePath } from '#local-node/models/model-path.ts'
-import { repositoryPath } from './lib/paths.ts'
+import { repositoryPath } from '#scripts/base/paths.ts'
 
 const run = promisify(execFile)
 

@@ -1,5 +1,5 @@
 /** `npm run check`: format, lint, types for each runtime, unused code, generated files. `npm run fix` mends the first two. */
-import { runStep } from './lib/run-step.ts'
+import { runStep } from '#scripts/base/run-step.ts'
 
 /** Folders with a tsconfig of their own, each with only its runtime's types. */
 const PROJECTS = [

@@ -8,8 +8,8 @@ import { unstable_readConfig } from 'wrangler'
 import { z } from 'zod'
 import { MANIFESTS } from '#shared/job/manifests.ts'
 import { buildPages, buildWorker } from './build.ts'
-import { repositoryPath } from './lib/paths.ts'
-import { reportSettings, SETTINGS } from './lib/settings.ts'
+import { repositoryPath } from '#scripts/base/paths.ts'
+import { reportSettings, SETTINGS } from '#scripts/base/settings.ts'
 
 const WRANGLER = repositoryPath('node_modules/wrangler/bin/wrangler.js')
 process.exitCode = await main()

@@ -1,8 +1,8 @@
 /** Writes `shared/receipt/settlement-abi.ts` from the built contracts; part of `npm run generate`. */
 import { writeFile } from 'node:fs/promises'
 import { spawnSync } from 'node:child_process'
-import { readArtifact } from '#scripts/lib/forge.ts'
-import { repositoryPath } from '#scripts/lib/paths.ts'
+import { readArtifact } from '#scripts/base/forge.ts'
+import { repositoryPath } from '#scripts/base/paths.ts'
 
 const TARGET = repositoryPath('shared/receipt/settlement-abi.ts')
 const OXFMT = repositoryPath('node_modules/.bin/oxfmt')

@@ -8,7 +8,7 @@ import { writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { CELL_LEVELS } from '#shared/place/country-distance.ts'
 import { COUNTRIES } from '#shared/law/region.ts'
-import { repositoryPath } from './lib/paths.ts'
+import { repositoryPath } from '#scripts/base/paths.ts'
 import { readAtlas } from './lib/atlas.ts'
 import { toPlane, type PlanePolygon } from './lib/plane-polygon.ts'
 

@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
 import { computeKernelDigest, LIBRARY } from '#engine/kernels/library/library.ts'
-import { repositoryPath } from '#scripts/lib/paths.ts'
+import { repositoryPath } from '#scripts/base/paths.ts'
 
 const TARGET = repositoryPath('shared/kernels/digests.ts')
 const OXFMT = repositoryPath('node_modules/.bin/oxfmt')

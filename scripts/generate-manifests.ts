@@ -1,6 +1,6 @@
 /** Writes `shared/job/manifests.ts`: the list of every `models/<id>/manifest.json`, so that a model is added as data alone. */
 import { existsSync, readdirSync, writeFileSync } from 'node:fs'
-import { repositoryPath } from './lib/paths.ts'
+import { repositoryPath } from '#scripts/base/paths.ts'
 
 /** Ids of the models that have a manifest, in the order in which nodes prefer them. */
 export function listModelIds(): string[] {

@@ -7,7 +7,7 @@ import { generateCountryCells } from './generate-country-cells.ts'
 import { generateKernelDigests } from './generate-kernel-digests.ts'
 import { writeOpenApi } from './openapi.ts'
 import { countryPoints } from './lib/country-points.ts'
-import { repositoryPath } from './lib/paths.ts'
+import { repositoryPath } from '#scripts/base/paths.ts'
 
 /** File in the repository → what writes it. */
 const FILES: Readonly<Record<string, () => Promise<void>>> = {

@@ -13,7 +13,7 @@ import { MODEL_HUB } from '#shared/job/model-source.ts'
 import { generateManifests, listModelIds } from './generate-manifests.ts'
 import { addModel, checkGolden } from '#scripts/models/add-model.ts'
 import { openLayout } from '#scripts/models/layout.ts'
-import { repositoryPath } from './lib/paths.ts'
+import { repositoryPath } from '#scripts/base/paths.ts'
 
 const USAGE = `npm run models -- list
 npm run models -- check [id …]          files, hashes and golden cases, on the CPU

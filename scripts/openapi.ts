@@ -4,7 +4,7 @@ import { generateSpecs } from 'hono-openapi'
 import { describeApi } from './lib/api-description.ts'
 import { problemResponse, TAGS } from './lib/describe-operation.ts'
 import { createNamedSchemas } from './lib/named-schemas.ts'
-import { repositoryPath } from './lib/paths.ts'
+import { repositoryPath } from '#scripts/base/paths.ts'
 
 /** The description as an object. */
 export async function generateOpenApi() {

@@ -1,5 +1,5 @@
 /** `npm test`: builds what the tests run against, then all vitest projects; arguments go to vitest. */
-import { runStep } from './lib/run-step.ts'
+import { runStep } from '#scripts/base/run-step.ts'
 
 const args = process.argv.slice(2)
 process.exitCode = await runStep('vitest', ['run', ...args])

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Log } from '#shared/base/log.ts'
-import { foundryBinary } from '#scripts/lib/forge.ts'
+import { foundryBinary } from '#scripts/base/forge.ts'
 import { endOf, type Child } from '#scripts/lib/keep-running.ts'
 
 const READY_TIMEOUT_MS = 120_000

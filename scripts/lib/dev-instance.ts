@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import { z } from 'zod'
 import { Address, Bytes32 } from '#shared/base/ids.ts'
-import { repositoryPath } from '#scripts/lib/paths.ts'
+import { repositoryPath } from '#scripts/base/paths.ts'
 
 /** The fields that commands read; others pass. */
 export const DevInstance = z.looseObject({

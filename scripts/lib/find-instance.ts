@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { readDevInstance } from './dev-instance.ts'
-import { repositoryPath } from './paths.ts'
+import { repositoryPath } from '#scripts/base/paths.ts'
 
 interface Instance {
   readonly url: string

@@ -6,7 +6,7 @@ import { z } from 'zod'
 import type { Log } from '#shared/base/log.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { endOf, type Child } from '#scripts/lib/keep-running.ts'
-import { repositoryPath } from '#scripts/lib/paths.ts'
+import { repositoryPath } from '#scripts/base/paths.ts'
 
 export interface NodeProcessOptions {
   readonly hub: string

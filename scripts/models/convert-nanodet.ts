@@ -6,7 +6,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { encodeOnnx } from '#scripts/models/convert/onnx-file.ts'
 import { readTfGraph } from '#scripts/models/convert/tfjs-graph.ts'
 import { convertGraph } from '#scripts/models/convert/tfjs-to-onnx.ts'
-import { repositoryPath } from '#scripts/lib/paths.ts'
+import { repositoryPath } from '#scripts/base/paths.ts'
 
 const INPUT = { name: 'image', dims: [1, 3, 416, 416] }
 /** Cells of the three grids, 52², 26² and 13², and what each cell says. */

@@ -7,7 +7,7 @@ import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { createLog } from '#shared/base/log.ts'
 import { ModelFile } from '#shared/job/model.ts'
-import { repositoryPath } from '#scripts/lib/paths.ts'
+import { repositoryPath } from '#scripts/base/paths.ts'
 
 export interface Layout {
   /** The model's name where it comes from. */

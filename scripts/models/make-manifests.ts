@@ -9,7 +9,7 @@ import { ModelManifest, type GoldenCase, type ModelFile } from '#shared/job/mode
 import { encodeBytes, type TensorValue } from '#shared/job/tensor.ts'
 import { MEDIA_DRAFTS } from './media-drafts.ts'
 import { drawRegister } from './draw-register.ts'
-import { repositoryPath } from '#scripts/lib/paths.ts'
+import { repositoryPath } from '#scripts/base/paths.ts'
 
 type Draft = Omit<ModelManifest, 'golden' | 'files'> & {
   readonly files: readonly Pick<ModelFile, 'name' | 'sources'>[]

@@ -4,7 +4,7 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { chromium } from 'playwright-core'
-import { repositoryPath } from '#scripts/lib/paths.ts'
+import { repositoryPath } from '#scripts/base/paths.ts'
 
 /** What is written on the plate, line by line, in reading order. */
 const NAMEPLATE = ['LITTORAL PUMP 7', 'Serial No. LP-2026-0417', 'Flow 12.5 m3/h', 'Made in Lisbon']

@@ -8,7 +8,7 @@ import {
   type OnnxType,
   type OnnxValue,
 } from './onnx-writer.ts'
-import { repositoryPath } from '#scripts/lib/paths.ts'
+import { repositoryPath } from '#scripts/base/paths.ts'
 
 /** As the hub names them; `q4f16` keeps its weights in a file beside the graph. */
 export type Precision = 'f32' | 'f16' | 'q4f16'

@@ -1,5 +1,5 @@
 /** The soak's part of strangers' kernels: the fuzz tests, with more kernels and others than `npm test` has. */
-import { runStep } from '#scripts/lib/run-step.ts'
+import { runStep } from '#scripts/base/run-step.ts'
 
 export interface KernelSoakOptions {
   /** Through the reader and the rewriter. */

@@ -1,5 +1,5 @@
 /** The soak's part of residency: the fuzz tests of the decision and of whole lives, with more cases and other seeds than `npm test`. */
-import { runStep } from '#scripts/lib/run-step.ts'
+import { runStep } from '#scripts/base/run-step.ts'
 
 export interface ResidencySoakOptions {
   /** Against the text of the policy. */

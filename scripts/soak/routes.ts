@@ -7,7 +7,7 @@ import { buildWorker } from '#scripts/build.ts'
 import { fuzzRoutes, type FuzzReport } from '#scripts/fuzz/run.ts'
 import { startNodeProcess } from '#scripts/lib/node-process.ts'
 import { createOperator } from '#scripts/lib/operator.ts'
-import { repositoryPath } from '#scripts/lib/paths.ts'
+import { repositoryPath } from '#scripts/base/paths.ts'
 import { startWorkerd } from '#scripts/lib/workerd.ts'
 
 const OPERATOR_KEY = 'operator-of-this-soak'

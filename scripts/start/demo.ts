@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { decodePng } from '#engine/media/png.ts'
 import { vibrationWindow } from '#examples/vibration.ts'
 import { SPECTRUM_KERNEL } from '#engine/kernels/spectrum.ts'
-import { repositoryPath } from '#scripts/lib/paths.ts'
+import { repositoryPath } from '#scripts/base/paths.ts'
 import { parseServerTiming, type Answered } from './answer.ts'
 
 /** The policy that both requests are pinned to: computed in Germany or France only, by nodes that the operator knows. */

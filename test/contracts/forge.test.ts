@@ -1,7 +1,7 @@
 /** Runs forge once and shows each of its tests as one here: contracts/test holds them. */
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { runForge } from '#scripts/lib/forge.ts'
+import { runForge } from '#scripts/base/forge.ts'
 
 const Report = z.record(
   z.string(),

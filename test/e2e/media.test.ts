@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { LIMITS } from '#shared/base/limits.ts'
-import { repositoryPath } from '#scripts/lib/paths.ts'
+import { repositoryPath } from '#scripts/base/paths.ts'
 import type { Tenant } from '#scripts/lib/stack.ts'
 import { MEDIA_MODELS } from '../suites/media.ts'
 import { pngOf } from '../support/media-files.ts'

@@ -9,7 +9,7 @@ import { connectAsync, type MqttClient } from 'mqtt'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Tenant } from '#scripts/lib/stack.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import { repositoryPath } from '#scripts/lib/paths.ts'
+import { repositoryPath } from '#scripts/base/paths.ts'
 import { createTestStack, type TestStack } from '../support/stack.ts'
 import { until } from '../support/poll.ts'
 

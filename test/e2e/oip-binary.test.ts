@@ -1,7 +1,7 @@
 /** The Open Inference Protocol with a real node: binary tensors, versions, and a client made from the protocol's description. */
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { repositoryPath } from '#scripts/lib/paths.ts'
+import { repositoryPath } from '#scripts/base/paths.ts'
 import type { Tenant } from '#scripts/lib/stack.ts'
 import { encodeBytes } from '#shared/job/tensor.ts'
 import { createOpenApiClient, type OpenApiClient } from '../support/openapi-client.ts'

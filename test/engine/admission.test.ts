@@ -10,7 +10,7 @@ import { invariant } from '#shared/base/errors.ts'
 import { silentLog } from '#shared/base/log.ts'
 import { MANIFESTS } from '#shared/job/manifests.ts'
 import type { ModelManifest } from '#shared/job/model.ts'
-import { repositoryPath } from '#scripts/lib/paths.ts'
+import { repositoryPath } from '#scripts/base/paths.ts'
 
 const embedding = MANIFESTS.find(({ id }) => id === 'littoral-embed-400k')
 invariant(embedding, 'the embedding model is known')

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import * as ort from 'onnxruntime-node'
 import { expect, test } from 'vitest'
 import { createOrtSessions } from '#engine/session/session.ts'
-import { repositoryPath } from '#scripts/lib/paths.ts'
+import { repositoryPath } from '#scripts/base/paths.ts'
 
 test('[G13] short steps that follow each other run on one thread, other graphs on as many as the runtime likes', async () => {
   const threads: (number | undefined)[] = []

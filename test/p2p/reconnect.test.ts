@@ -14,7 +14,7 @@ import {
   type LittoralNode,
 } from '#p2p/node.ts'
 import { presenceTopic, publishPresence } from '#p2p/presence.ts'
-import { repositoryPath } from '#scripts/lib/paths.ts'
+import { repositoryPath } from '#scripts/base/paths.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { silentLog } from '#shared/base/log.ts'
 import { until } from '#test/support/poll.ts'

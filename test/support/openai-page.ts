@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net'
 import { join, normalize } from 'node:path'
 import type { Browser, Page } from 'playwright-core'
-import { repositoryPath } from '#scripts/lib/paths.ts'
+import { repositoryPath } from '#scripts/base/paths.ts'
 
 const PAGE = '<!doctype html><script type="module" src="/page.mjs"></script>'
 const SCRIPT = 'import OpenAI from "/openai/index.mjs"; window.OpenAI = OpenAI'

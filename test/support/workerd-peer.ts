@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { z } from 'zod'
 import { BUNDLE_FILE, type Bundle } from '#scripts/lib/bundle.ts'
-import { repositoryPath } from '#scripts/lib/paths.ts'
+import { repositoryPath } from '#scripts/base/paths.ts'
 import { startWorkerd } from '#scripts/lib/workerd.ts'
 import { silentLog } from '#shared/base/log.ts'
 

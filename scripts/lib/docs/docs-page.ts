@@ -2,7 +2,7 @@
 import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { stripTypeScriptTypes } from 'node:module'
 import { join } from 'node:path'
-import { repositoryPath } from '../paths.ts'
+import { repositoryPath } from '#scripts/base/paths.ts'
 import { Description } from './description.ts'
 import { html, type Html } from './html.ts'
 import { renderOperation, type Route } from './render-operation.ts'

@@ -8,7 +8,7 @@ import { createVocabulary } from '#engine/models/text/vocabulary.ts'
 import { parseJsonShape } from '#shared/job/json-shape.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { TextFormat } from '#shared/job/text.ts'
-import { repositoryPath } from '#scripts/lib/paths.ts'
+import { repositoryPath } from '#scripts/base/paths.ts'
 
 const read = (name: string) =>
   readFileSync(repositoryPath(`models/littoral-chat-2m/${name}`), 'utf8')

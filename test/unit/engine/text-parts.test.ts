@@ -6,7 +6,7 @@ import { argmax, createRandom, likelihoods, sampleToken } from '#engine/models/t
 import { createSender } from '#engine/models/text/sender.ts'
 import { createTextOut } from '#engine/models/text/text-out.ts'
 import { createVocabulary } from '#engine/models/text/vocabulary.ts'
-import { repositoryPath } from '#scripts/lib/paths.ts'
+import { repositoryPath } from '#scripts/base/paths.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { createTextMeter } from '#shared/job/text-meter.ts'
 import { createFakeClock } from './fake-clock.ts'

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { repositoryPath } from '#scripts/lib/paths.ts'
+import { repositoryPath } from '#scripts/base/paths.ts'
 
 const run = promisify(execFile)
 /** apt-get is for root alone; the one here harms nobody. */

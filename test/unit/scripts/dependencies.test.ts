@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { repositoryPath } from '#scripts/lib/paths.ts'
+import { repositoryPath } from '#scripts/base/paths.ts'
 
 /** Folders that run somewhere; of scripts only what these commands reach. */
 const FOLDERS = ['shared', 'p2p', 'engine', 'node-core', 'worker', 'browser-node', 'console']

@@ -1,8 +1,8 @@
 /** What a deployment needs, and how that is said. */
 import { readFile } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
-import { repositoryPath } from '#scripts/lib/paths.ts'
-import { reportSettings, SETTINGS } from '#scripts/lib/settings.ts'
+import { repositoryPath } from '#scripts/base/paths.ts'
+import { reportSettings, SETTINGS } from '#scripts/base/settings.ts'
 
 const report = (...given: string[]) =>
   reportSettings(({ name }) => (given.includes(name) ? 'environment' : undefined))

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { repositoryPath } from '#scripts/lib/paths.ts'
+import { repositoryPath } from '#scripts/base/paths.ts'
 import { readmeProgram } from '#test/support/readme-calls.ts'
 
 const DESCRIPTION = repositoryPath('docs/openapi.json')

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto'
 import { mkdir, mkdtemp, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Abi, Hex } from 'viem'
-import { repositoryPath } from '#scripts/lib/paths.ts'
+import { repositoryPath } from './paths.ts'
 
 const CONTRACTS = ['Settlement', 'TestUsd'] as const
 export type ContractName = (typeof CONTRACTS)[number]
