@@ -1,7 +1,7 @@
 /** Whether memory stays flat over many jobs: of a local node's processes, of the hub's, and of a tab. */
 import { join } from 'node:path'
 import { chromium } from 'playwright-core'
-import { buildPages, buildWorker } from '#scripts/build.ts'
+import { buildPages, buildWorker } from '#scripts/build/build.ts'
 import { callApi } from '#scripts/lib/operator.ts'
 import { startStack, type Stack } from '#scripts/lib/stack.ts'
 import { MANIFESTS } from '#shared/job/manifests.ts'

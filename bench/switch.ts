@@ -1,6 +1,6 @@
 /** What a change of model costs: its first answer when nothing is here, when its files are, and when it is loaded. */
 import { join } from 'node:path'
-import { buildWorker } from '#scripts/build.ts'
+import { buildWorker } from '#scripts/build/build.ts'
 import { callApi } from '#scripts/lib/operator.ts'
 import { startStack } from '#scripts/lib/stack.ts'
 import { parseServerTiming } from '#scripts/start/answer.ts'

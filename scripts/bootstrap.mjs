@@ -24,7 +24,7 @@ const COMMANDS = {
   soak: { run: ['scripts/soak.ts'], needs: ['adapter', 'chromium'], isDev: true },
   check: { run: ['scripts/check.ts'], needs: [], isDev: true },
   serve: { run: ['scripts/serve.ts'], needs: [] },
-  build: { run: ['scripts/build.ts'], needs: [] },
+  build: { run: ['scripts/build/build.ts'], needs: [] },
   deploy: { run: ['scripts/deploy.ts'], needs: [] },
   generate: { run: ['scripts/generate.ts'], needs: [], isDev: true },
   keys: { run: ['scripts/keys.ts'], needs: [] },

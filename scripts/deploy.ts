@@ -7,7 +7,7 @@ import { parseArgs } from 'node:util'
 import { unstable_readConfig } from 'wrangler'
 import { z } from 'zod'
 import { MANIFESTS } from '#shared/job/manifests.ts'
-import { buildPages, buildWorker } from './build.ts'
+import { buildPages, buildWorker } from '#scripts/build/build.ts'
 import { repositoryPath } from '#scripts/base/paths.ts'
 import { reportSettings, SETTINGS } from '#scripts/base/settings.ts'
 

@@ -9,7 +9,7 @@ import { createLogSigner } from '#shared/audit/checkpoint.ts'
 import type { Address, Bytes32 } from '#shared/base/ids.ts'
 import type { Log } from '#shared/base/log.ts'
 import { PublicKey } from '#shared/base/signature.ts'
-import { PAGES_DIR, SIMULATED_WORKER_DIR } from '#scripts/build.ts'
+import { PAGES_DIR, SIMULATED_WORKER_DIR } from '#scripts/build/build.ts'
 import {
   deploySettlement,
   fundConsumer,
@@ -27,7 +27,7 @@ import {
 import { keepRunning, type Keeper, type Kept } from '#scripts/lib/keep-running.ts'
 import { createKeyRing } from '#scripts/lib/key-ring.ts'
 import { createOperator, type Operator } from '#scripts/lib/operator.ts'
-import { readBundle } from '#scripts/lib/bundle.ts'
+import { readBundle } from '#scripts/build/bundle.ts'
 import { startWorkerd, type Workerd } from '#scripts/lib/workerd.ts'
 
 export interface StackOptions {

@@ -9,7 +9,7 @@ import { closeToOthers } from '#local-node/close-to-others.ts'
 import { plainEnvironment } from '#local-node/engine/plain-environment.ts'
 import { AppError } from '#shared/base/errors.ts'
 import type { Log } from '#shared/base/log.ts'
-import { readBundle, type Bundle } from './bundle.ts'
+import { readBundle, type Bundle } from '#scripts/build/bundle.ts'
 import { endOf, type Child } from './keep-running.ts'
 
 const START_TIMEOUT_MS = 120_000

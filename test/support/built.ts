@@ -1,6 +1,6 @@
 /** Builds once what end-to-end and browser tests run against: pages, the verifier, and the Worker without and with simulated places. */
 import { MANIFESTS } from '#shared/job/manifests.ts'
-import { buildPages, buildVerifier, buildWorker } from '#scripts/build.ts'
+import { buildPages, buildVerifier, buildWorker } from '#scripts/build/build.ts'
 
 let building: Promise<void> | undefined
 

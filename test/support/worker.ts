@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { silentLog } from '#shared/base/log.ts'
-import { SIMULATED_WORKER_DIR, WORKER_DIR } from '#scripts/build.ts'
+import { SIMULATED_WORKER_DIR, WORKER_DIR } from '#scripts/build/build.ts'
 import { createOperator, type Operator } from '#scripts/lib/operator.ts'
 import { startWorkerd, type Workerd } from '#scripts/lib/workerd.ts'
 

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
 
-/** Written by `scripts/build.ts` next to the modules. */
+/** Written by `scripts/build/build.ts` next to the modules. */
 export const BUNDLE_FILE = 'bundle.json'
 
 export const Bundle = z.strictObject({
