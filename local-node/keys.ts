@@ -17,7 +17,7 @@ export interface NodeKeys {
   readonly signer: Signer
 }
 
-/** Name of the receipt key's file inside the state folder; `scripts/claim.ts` signs payouts with it. */
+/** Name of the receipt key's file inside the state folder; `scripts/commands/claim.ts` signs payouts with it. */
 export const RECEIPT_KEY_FILE = 'receipt-key.jwk'
 
 export async function loadKeys(stateDir: string): Promise<NodeKeys> {

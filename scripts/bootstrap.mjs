@@ -15,22 +15,26 @@ const stamp = join(root, 'node_modules', '.littoral-installed')
 
 /** Command → program, what of the system it needs, and whether it needs the packages of tests and checks, too. */
 const COMMANDS = {
-  start: { run: ['scripts/start.ts'], needs: ['adapter'] },
-  test: { run: ['scripts/test.ts'], needs: ['adapter', 'chromium', 'broker'], isDev: true },
+  start: { run: ['scripts/commands/start.ts'], needs: ['adapter'] },
+  test: {
+    run: ['scripts/commands/test.ts'],
+    needs: ['adapter', 'chromium', 'broker'],
+    isDev: true,
+  },
   bench: { run: ['bench/main.ts'], needs: ['adapter'], isDev: true },
   node: { run: ['local-node/main.ts'], needs: ['adapter'] },
   mqtt: { run: ['bridge/mqtt/main.ts'], needs: [] },
-  models: { run: ['scripts/models.ts'], needs: [] },
-  soak: { run: ['scripts/soak.ts'], needs: ['adapter', 'chromium'], isDev: true },
-  check: { run: ['scripts/check.ts'], needs: [], isDev: true },
-  serve: { run: ['scripts/serve.ts'], needs: [] },
+  models: { run: ['scripts/commands/models.ts'], needs: [] },
+  soak: { run: ['scripts/commands/soak.ts'], needs: ['adapter', 'chromium'], isDev: true },
+  check: { run: ['scripts/commands/check.ts'], needs: [], isDev: true },
+  serve: { run: ['scripts/commands/serve.ts'], needs: [] },
   build: { run: ['scripts/build/build.ts'], needs: [] },
-  deploy: { run: ['scripts/deploy.ts'], needs: [] },
-  generate: { run: ['scripts/generate.ts'], needs: [], isDev: true },
-  keys: { run: ['scripts/keys.ts'], needs: [] },
-  attest: { run: ['scripts/attest.ts'], needs: [] },
-  verify: { run: ['scripts/verify.ts'], needs: [] },
-  fix: { run: ['scripts/check.ts', '--fix'], needs: [], isDev: true },
+  deploy: { run: ['scripts/commands/deploy.ts'], needs: [] },
+  generate: { run: ['scripts/commands/generate.ts'], needs: [], isDev: true },
+  keys: { run: ['scripts/commands/keys.ts'], needs: [] },
+  attest: { run: ['scripts/commands/attest.ts'], needs: [] },
+  verify: { run: ['scripts/commands/verify.ts'], needs: [] },
+  fix: { run: ['scripts/commands/check.ts', '--fix'], needs: [], isDev: true },
 }
 
 const MOSQUITTO = '/usr/sbin/mosquitto'

@@ -28,7 +28,7 @@ afterAll(async () => {
 
 function attest(args: readonly string[]) {
   const env = { ...process.env, OPERATOR_KEY }
-  return run(process.execPath, [repositoryPath('scripts/attest.ts'), ...args], { env })
+  return run(process.execPath, [repositoryPath('scripts/commands/attest.ts'), ...args], { env })
 }
 
 const statement = (file: string, days = '30') => {

@@ -85,7 +85,7 @@ async function verify(bundle: unknown): Promise<{ code: number; output: string }
   await writeFile(file, JSON.stringify(bundle))
   const { chain, deployment, logPublicKey } = stack
   const args = [
-    repositoryPath('scripts/verify.ts'),
+    repositoryPath('scripts/commands/verify.ts'),
     file,
     '--rpc',
     chain.rpc,

@@ -50,7 +50,7 @@ function run(script: string, cwd: string): Promise<string> {
   const { chain, deployment, logPublicKey } = stack
   // What the running instance's own dev.json tells `npm run verify`.
   const told = `--rpc ${chain.rpc} --settlement ${deployment.settlement} --log-key ${logPublicKey} --allow-simulated`
-  const npm = `npm() { shift 3; '${process.execPath}' scripts/verify.ts "$@" ${told}; echo "verify exits $?"; }`
+  const npm = `npm() { shift 3; '${process.execPath}' scripts/commands/verify.ts "$@" ${told}; echo "verify exits $?"; }`
   const child = spawn('bash', ['-c', `${npm}\n${script}`], { cwd })
   let output = ''
   child.stdout.on('data', (text: Buffer) => (output += text.toString()))

@@ -36,7 +36,14 @@ afterAll(async () => {
 
 /** Starts it on a free port with the build that is there. */
 function serve(env: Record<string, string> = {}): Promise<Served> {
-  const args = [repositoryPath('scripts/serve.ts'), '--built', '--port', '0', '--state', state]
+  const args = [
+    repositoryPath('scripts/commands/serve.ts'),
+    '--built',
+    '--port',
+    '0',
+    '--state',
+    state,
+  ]
   const child = spawn(process.execPath, args, { env: { ...process.env, ...env } })
   return new Promise((done, fail) => {
     let text = ''
@@ -69,7 +76,7 @@ async function workerdPid(): Promise<number> {
 }
 
 async function keys(...args: string[]): Promise<string> {
-  const script = repositoryPath('scripts/keys.ts')
+  const script = repositoryPath('scripts/commands/keys.ts')
   const { stdout } = await run(process.execPath, [script, ...args, '--state', state])
   return stdout
 }
@@ -146,7 +153,7 @@ describe('npm run serve', () => {
 
 describe('npm run deploy -- --check', () => {
   it('fails and names what is missing', async () => {
-    const args = [repositoryPath('scripts/deploy.ts'), '--check']
+    const args = [repositoryPath('scripts/commands/deploy.ts'), '--check']
     const env = {
       ...process.env,
       OPERATOR_KEY: 'a',

@@ -31,7 +31,7 @@ const STEPS: readonly (readonly [name: string, tool: string, args: readonly stri
       ['lint', 'oxlint', ['--type-aware']],
       ['types', 'tsc', ['-b', ...PROJECTS]],
       ['unused', 'knip', []],
-      ['generated', 'node', ['scripts/generate.ts', '--check']],
+      ['generated', 'node', ['scripts/commands/generate.ts', '--check']],
     ]
 
 const failed: string[] = []

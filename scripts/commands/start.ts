@@ -12,9 +12,9 @@ import { callApi } from '#scripts/lib/operator.ts'
 import { startStack, type Stack } from '#scripts/lib/stack.ts'
 import { formatLine } from '#scripts/base/format-line.ts'
 import { verifyReceipt } from '#shared/verify/receipt.ts'
-import { formatAnswer } from './start/answer.ts'
-import { analyseVibration, OPEN_POLICY, PINNED_POLICY, readMeter } from './start/demo.ts'
-import { fetchEarnings, untilSettled } from './start/settled.ts'
+import { formatAnswer } from '#scripts/start/answer.ts'
+import { analyseVibration, OPEN_POLICY, PINNED_POLICY, readMeter } from '#scripts/start/demo.ts'
+import { fetchEarnings, untilSettled } from '#scripts/start/settled.ts'
 
 /** Loaded before the first request; the others come when somebody asks for them. */
 const WARM_MODELS = ['pp-ocr-rec', 'littoral-embed-400k', 'littoral-chat-2m']

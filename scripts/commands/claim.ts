@@ -1,4 +1,4 @@
-/** `node scripts/claim.ts KEY_FILE ADDRESS`: pays out what a local node's receipt key has earned so far. */
+/** `node scripts/commands/claim.ts KEY_FILE ADDRESS`: pays out what a local node's receipt key has earned so far. */
 import { readFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { z } from 'zod'
@@ -9,7 +9,7 @@ import { PUBLISHED_OWNER_KEY } from '#scripts/lib/chain.ts'
 import { claimEarnings } from '#scripts/lib/claim-earnings.ts'
 import { readDevInstance } from '#scripts/lib/dev-instance.ts'
 
-const USAGE = `node scripts/claim.ts KEY_FILE ADDRESS [--url URL]
+const USAGE = `node scripts/commands/claim.ts KEY_FILE ADDRESS [--url URL]
   KEY_FILE  the node's receipt key, a private JWK
   ADDRESS   where the money goes; the receipt key signs it`
 
