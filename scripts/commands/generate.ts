@@ -1,12 +1,12 @@
 /** `npm run generate`: writes every generated file anew; with --check it says which are out of date, restores them and fails. */
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
-import { generateAbi } from '#scripts/generate-abi.ts'
-import { generateManifests } from '#scripts/generate-manifests.ts'
-import { generateCountryCells } from '#scripts/generate-country-cells.ts'
-import { generateKernelDigests } from '#scripts/generate-kernel-digests.ts'
+import { generateAbi } from '#scripts/generate/abi.ts'
+import { generateManifests } from '#scripts/generate/manifests.ts'
+import { generateCountryCells } from '#scripts/generate/country-cells.ts'
+import { generateKernelDigests } from '#scripts/generate/kernel-digests.ts'
 import { writeOpenApi } from './openapi.ts'
-import { countryPoints } from '#scripts/lib/country-points.ts'
+import { countryPoints } from '#scripts/generate/country-points.ts'
 import { repositoryPath } from '#scripts/base/paths.ts'
 
 /** File in the repository → what writes it. */

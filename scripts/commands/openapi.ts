@@ -1,9 +1,9 @@
 /** Writes `docs/openapi.json` from the schemas that the Worker parses by; part of `npm run generate`. */
 import { writeFile } from 'node:fs/promises'
 import { generateSpecs } from 'hono-openapi'
-import { describeApi } from '#scripts/lib/api-description.ts'
-import { problemResponse, TAGS } from '#scripts/lib/describe-operation.ts'
-import { createNamedSchemas } from '#scripts/lib/named-schemas.ts'
+import { describeApi } from '#scripts/generate/api-description.ts'
+import { problemResponse, TAGS } from '#scripts/generate/describe-operation.ts'
+import { createNamedSchemas } from '#scripts/generate/named-schemas.ts'
 import { repositoryPath } from '#scripts/base/paths.ts'
 
 /** The description as an object. */

@@ -1,6 +1,6 @@
 import { geoArea, geoContains, geoDistance } from 'd3-geo'
 import { describe, expect, it } from 'vitest'
-import { readAtlas } from '#scripts/lib/atlas.ts'
+import { readAtlas } from '#scripts/generate/atlas.ts'
 import { countryDistances, type Point } from '#shared/place/country-distance.ts'
 import { COUNTRIES, countryBit } from '#shared/law/region.ts'
 import { createRandom } from '#test/support/random.ts'

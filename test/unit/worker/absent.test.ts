@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import type { z } from 'zod'
 import { toAppError } from '#shared/base/errors.ts'
-import { OPERATIONS } from '#scripts/lib/api-description.ts'
+import { OPERATIONS } from '#scripts/generate/api-description.ts'
 import { DryRunQuestion } from '#worker/api/policies/dry-run.ts'
 import { parseBody } from '#worker/body/faults.ts'
 import { ClientMessage } from '#worker/hub/session/messages.ts'

@@ -9,8 +9,8 @@ import { createRequire } from 'node:module'
 import { CELL_LEVELS } from '#shared/place/country-distance.ts'
 import { COUNTRIES } from '#shared/law/region.ts'
 import { repositoryPath } from '#scripts/base/paths.ts'
-import { readAtlas } from './lib/atlas.ts'
-import { toPlane, type PlanePolygon } from './lib/plane-polygon.ts'
+import { readAtlas } from './atlas.ts'
+import { toPlane, type PlanePolygon } from './plane-polygon.ts'
 
 const TARGET = repositoryPath('shared/place/country-cells.ts')
 const OXFMT = repositoryPath('node_modules/.bin/oxfmt')
