@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import type { Log } from '#shared/base/log.ts'
 import { buildWorker } from '#scripts/build/build.ts'
-import { callApi } from '#scripts/lib/operator.ts'
-import { startStack, type Stack } from '#scripts/lib/stack.ts'
+import { callApi } from '#scripts/stack/operator.ts'
+import { startStack, type Stack } from '#scripts/stack/stack.ts'
 
 export interface Running {
   readonly url: string

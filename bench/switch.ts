@@ -1,8 +1,8 @@
 /** What a change of model costs: its first answer when nothing is here, when its files are, and when it is loaded. */
 import { join } from 'node:path'
 import { buildWorker } from '#scripts/build/build.ts'
-import { callApi } from '#scripts/lib/operator.ts'
-import { startStack } from '#scripts/lib/stack.ts'
+import { callApi } from '#scripts/stack/operator.ts'
+import { startStack } from '#scripts/stack/stack.ts'
 import { parseServerTiming } from '#scripts/start/answer.ts'
 import { createLog, silentLog } from '#shared/base/log.ts'
 import { MANIFESTS } from '#shared/job/manifests.ts'

@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Log } from '#shared/base/log.ts'
 import { BUNDLE_FILE, type Bundle } from '#scripts/build/bundle.ts'
-import { startWorkerd, type Workerd } from '#scripts/lib/workerd.ts'
+import { startWorkerd, type Workerd } from '#scripts/stack/workerd.ts'
 
 /** Answers one fixed JSON, whatever is asked. */
 export const BARE_ROUTE = `export default { fetch: () => Response.json({ status: 'ok' }) }`

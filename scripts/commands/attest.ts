@@ -10,8 +10,8 @@ import {
   importSigningKey,
   type Signer,
 } from '#shared/base/signature.ts'
-import { findInstance } from '#scripts/lib/find-instance.ts'
-import { callApi } from '#scripts/lib/operator.ts'
+import { findInstance } from '#scripts/stack/find-instance.ts'
+import { callApi } from '#scripts/stack/operator.ts'
 
 const USAGE = `npm run attest -- key --key FILE
 npm run attest -- sign --key FILE --node NODE_ID --country DE [--days 90]

@@ -5,9 +5,9 @@ import { z } from 'zod'
 import { Address, Bytes32 } from '#shared/base/ids.ts'
 import { formatUsd, MicroUsd } from '#shared/receipt/money.ts'
 import { createSigner, importSigningKey } from '#shared/base/signature.ts'
-import { PUBLISHED_OWNER_KEY } from '#scripts/lib/chain.ts'
-import { claimEarnings } from '#scripts/lib/claim-earnings.ts'
-import { readDevInstance } from '#scripts/lib/dev-instance.ts'
+import { PUBLISHED_OWNER_KEY } from '#scripts/stack/chain.ts'
+import { claimEarnings } from '#scripts/stack/claim-earnings.ts'
+import { readDevInstance } from '#scripts/stack/dev-instance.ts'
 
 const USAGE = `node scripts/commands/claim.ts KEY_FILE ADDRESS [--url URL]
   KEY_FILE  the node's receipt key, a private JWK

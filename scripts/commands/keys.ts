@@ -2,8 +2,8 @@
 import { parseArgs } from 'node:util'
 import { z } from 'zod'
 import { toAppError } from '#shared/base/errors.ts'
-import { findInstance } from '#scripts/lib/find-instance.ts'
-import { callApi } from '#scripts/lib/operator.ts'
+import { findInstance } from '#scripts/stack/find-instance.ts'
+import { callApi } from '#scripts/stack/operator.ts'
 
 const USAGE = `npm run keys -- create --tenant NAME [--scope infer]… [--name TEXT] [--expires 2027-01-31] [--consumer 0x…]
 npm run keys -- list --tenant NAME

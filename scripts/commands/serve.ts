@@ -12,8 +12,8 @@ import { buildPages, buildWorker, PAGES_DIR, WORKER_DIR } from '#scripts/build/b
 import { readBundle } from '#scripts/build/bundle.ts'
 import { repositoryPath } from '#scripts/base/paths.ts'
 import { SETTINGS } from '#scripts/base/settings.ts'
-import { keepRunning, type Kept } from '#scripts/lib/keep-running.ts'
-import { startWorkerd, type Workerd } from '#scripts/lib/workerd.ts'
+import { keepRunning, type Kept } from '#scripts/stack/keep-running.ts'
+import { startWorkerd, type Workerd } from '#scripts/stack/workerd.ts'
 
 const USAGE = `npm run serve -- [--host 127.0.0.1] [--port 8787] [--state .littoral/serve] [--built]
   --host   address to listen on; put a proxy that ends TLS in front before you open it to others

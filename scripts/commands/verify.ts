@@ -1,5 +1,5 @@
 /** `npm run verify -- BUNDLE.json | RECEIPT…`: checks what an auditor was handed. */
-import { readDevInstance } from '#scripts/lib/dev-instance.ts'
+import { readDevInstance } from '#scripts/stack/dev-instance.ts'
 import { runVerifier } from '#scripts/verify/run.ts'
 
 process.exitCode = await runVerifier(process.argv.slice(2), {

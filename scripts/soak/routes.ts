@@ -5,10 +5,10 @@ import { join } from 'node:path'
 import { silentLog } from '#shared/base/log.ts'
 import { buildWorker } from '#scripts/build/build.ts'
 import { fuzzRoutes, type FuzzReport } from '#scripts/fuzz/run.ts'
-import { startNodeProcess } from '#scripts/lib/node-process.ts'
-import { createOperator } from '#scripts/lib/operator.ts'
+import { startNodeProcess } from '#scripts/stack/node-process.ts'
+import { createOperator } from '#scripts/stack/operator.ts'
 import { repositoryPath } from '#scripts/base/paths.ts'
-import { startWorkerd } from '#scripts/lib/workerd.ts'
+import { startWorkerd } from '#scripts/stack/workerd.ts'
 
 const OPERATOR_KEY = 'operator-of-this-soak'
 const PROGRESS_EVERY = 5_000

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { ReceiptDocument } from '#shared/receipt/receipt.ts'
 import type { PublicKey } from '#shared/base/signature.ts'
 import { AppError } from '#shared/base/errors.ts'
-import { callApi } from '#scripts/lib/operator.ts'
+import { callApi } from '#scripts/stack/operator.ts'
 
 const POLL_MS = 250
 const SETTLE_TIMEOUT_MS = 60_000

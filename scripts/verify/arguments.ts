@@ -9,7 +9,7 @@ import { PublicKey } from '#shared/base/signature.ts'
 import { parseStrict } from '#shared/base/strict-json.ts'
 import { createChainView, rememberChain, type ChainAccess } from '#shared/verify/chain-view.ts'
 import type { BundleTrust, Within } from '#shared/verify/trust.ts'
-import type { DevInstance } from '#scripts/lib/dev-instance.ts'
+import type { DevInstance } from '#scripts/stack/dev-instance.ts'
 import { createPinnedView, Pins } from './pins.ts'
 
 export const USAGE = `npm run verify -- FILE.json… | RECEIPT_ID… [options]

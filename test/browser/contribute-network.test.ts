@@ -2,7 +2,7 @@
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { SPECTRUM_KERNEL } from '#engine/kernels/spectrum.ts'
-import type { Tenant } from '#scripts/lib/stack.ts'
+import type { Tenant } from '#scripts/stack/stack.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { vibrationWindow } from '../../examples/vibration.ts'
 import { createTestStack, openPolicy, type TestStack } from '../support/stack.ts'

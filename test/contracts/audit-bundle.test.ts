@@ -12,7 +12,7 @@ import {
   registerHubKey,
   startAnvil,
   type Chain,
-} from '#scripts/lib/chain.ts'
+} from '#scripts/stack/chain.ts'
 import { createChainView, rememberChain, type ChainView } from '#shared/verify/chain-view.ts'
 import { createPinnedView } from '#scripts/verify/pins.ts'
 import { verifyEvidence } from '#shared/verify/evidence.ts'

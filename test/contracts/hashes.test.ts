@@ -9,7 +9,7 @@ import {
   startAnvil,
   type Chain,
   type Deployment,
-} from '#scripts/lib/chain.ts'
+} from '#scripts/stack/chain.ts'
 import { typedDigest, type Domain } from '#shared/base/eip712.ts'
 import { nameHash, type Bytes32 } from '#shared/base/ids.ts'
 import { PROVIDERS } from '#shared/job/job.ts'

@@ -17,8 +17,8 @@ import {
   type Chain,
   type Deployment,
   type LocalAccount,
-} from '#scripts/lib/chain.ts'
-import { claimEarnings } from '#scripts/lib/claim-earnings.ts'
+} from '#scripts/stack/chain.ts'
+import { claimEarnings } from '#scripts/stack/claim-earnings.ts'
 import { verifyReceipt } from '#shared/verify/receipt.ts'
 import { silentLog } from '#shared/base/log.ts'
 import { SETTLEMENT_ABI } from '#shared/receipt/settlement-abi.ts'

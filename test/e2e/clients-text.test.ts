@@ -6,7 +6,7 @@ import { APICallError, embed, embedMany, generateText, Output, streamText } from
 import type OpenAiClient from 'openai'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import type { Tenant } from '#scripts/lib/stack.ts'
+import type { Tenant } from '#scripts/stack/stack.ts'
 import { openOpenAiPage } from '../support/openai-page.ts'
 import { createTestStack, openPolicy, type TestStack } from '../support/stack.ts'
 import { launchBrowser } from '../browser/contribute-page.ts'

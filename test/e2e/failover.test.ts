@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { Tenant } from '#scripts/lib/stack.ts'
+import type { Tenant } from '#scripts/stack/stack.ts'
 import { createTestStack, openPolicy, type TestStack } from '../support/stack.ts'
 import { descendantsOf } from '../../bench/memory/processes.ts'
 import { until } from '../support/poll.ts'

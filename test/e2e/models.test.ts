@@ -1,8 +1,8 @@
 /** Models come and go in the whole system: built Worker in workerd, a local node with one model, a request for another. */
 import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { NodeProcess } from '#scripts/lib/node-process.ts'
-import type { Tenant } from '#scripts/lib/stack.ts'
+import type { NodeProcess } from '#scripts/stack/node-process.ts'
+import type { Tenant } from '#scripts/stack/stack.ts'
 import { MANIFESTS } from '#shared/job/manifests.ts'
 import { ModelsReply } from '#worker/api/replies.ts'
 import { createTestStack, openPolicy, type TestStack } from '../support/stack.ts'

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { repositoryPath } from '#scripts/base/paths.ts'
-import type { Tenant } from '#scripts/lib/stack.ts'
+import type { Tenant } from '#scripts/stack/stack.ts'
 import { encodeBytes } from '#shared/job/tensor.ts'
 import { createOpenApiClient, type OpenApiClient } from '../support/openapi-client.ts'
 import { createTestStack, openPolicy, type TestStack } from '../support/stack.ts'

@@ -4,7 +4,7 @@ import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { repositoryPath } from '#scripts/base/paths.ts'
-import type { Tenant } from '#scripts/lib/stack.ts'
+import type { Tenant } from '#scripts/stack/stack.ts'
 import { createTestStack, openPolicy, type TestStack } from '../support/stack.ts'
 
 const SERVED_AT = 'http://127.0.0.1:8787'

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { NodeProcess } from '#scripts/lib/node-process.ts'
-import type { Tenant } from '#scripts/lib/stack.ts'
+import type { NodeProcess } from '#scripts/stack/node-process.ts'
+import type { Tenant } from '#scripts/stack/stack.ts'
 import { createTestStack, openPolicy, type TestStack } from '../support/stack.ts'
 import { DryRunReply } from '#worker/api/policies/dry-run.ts'
 import { until } from '../support/poll.ts'

@@ -1,7 +1,7 @@
 /** Sessions through the whole system: a running sum that lives on a node's GPU, and what is left of it when that node dies. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { NodeProcess } from '#scripts/lib/node-process.ts'
-import type { Tenant } from '#scripts/lib/stack.ts'
+import type { NodeProcess } from '#scripts/stack/node-process.ts'
+import type { Tenant } from '#scripts/stack/stack.ts'
 import { decodeBase64, encodeBase64 } from '#worker/platform/base64.ts'
 import { openSession, type SessionClient } from '../support/session-client.ts'
 import { createTestStack, openPolicy, type TestStack } from '../support/stack.ts'

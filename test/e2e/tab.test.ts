@@ -2,8 +2,8 @@ import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { SPECTRUM_KERNEL } from '#engine/kernels/spectrum.ts'
 import { vibrationWindow } from '#examples/vibration.ts'
-import type { NodeProcess } from '#scripts/lib/node-process.ts'
-import type { Tenant } from '#scripts/lib/stack.ts'
+import type { NodeProcess } from '#scripts/stack/node-process.ts'
+import type { Tenant } from '#scripts/stack/stack.ts'
 import {
   inPhase,
   killGpuProcess,

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { fuzzRoutes } from '#scripts/fuzz/run.ts'
-import { startNodeProcess, type NodeProcess } from '#scripts/lib/node-process.ts'
+import { startNodeProcess, type NodeProcess } from '#scripts/stack/node-process.ts'
 import { repositoryPath } from '#scripts/base/paths.ts'
 import { silentLog } from '#shared/base/log.ts'
 import { problem } from '#test/support/problem.ts'

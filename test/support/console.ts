@@ -1,7 +1,7 @@
 /** The compliance console in Chromium, and what its tests have in common. */
 import type { Browser, Locator, Page } from 'playwright-core'
 import { WORKER_DIR } from '#scripts/build/build.ts'
-import type { Tenant } from '#scripts/lib/stack.ts'
+import type { Tenant } from '#scripts/stack/stack.ts'
 import { launchBrowser } from '../browser/contribute-page.ts'
 import { createTestStack, type TestStack } from './stack.ts'
 

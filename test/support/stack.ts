@@ -3,8 +3,8 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createLog } from '#shared/base/log.ts'
-import { callApi } from '#scripts/lib/operator.ts'
-import { startStack, type Stack, type StackOptions, type Tenant } from '#scripts/lib/stack.ts'
+import { callApi } from '#scripts/stack/operator.ts'
+import { startStack, type Stack, type StackOptions, type Tenant } from '#scripts/stack/stack.ts'
 
 export interface TestStack extends Stack {
   readonly dir: string

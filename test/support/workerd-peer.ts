@@ -7,7 +7,7 @@ import { promisify } from 'node:util'
 import { z } from 'zod'
 import { BUNDLE_FILE, type Bundle } from '#scripts/build/bundle.ts'
 import { repositoryPath } from '#scripts/base/paths.ts'
-import { startWorkerd } from '#scripts/lib/workerd.ts'
+import { startWorkerd } from '#scripts/stack/workerd.ts'
 import { silentLog } from '#shared/base/log.ts'
 
 const View = z.object({

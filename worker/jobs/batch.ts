@@ -11,7 +11,7 @@ import { writeBatchEvents } from './events.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { BatchApi, BatchInput, BatchSpec, ResultQuery } from '#worker/protocols/batch.ts'
 
-/** Plain workerd has a way out of its own for webhooks, which leads to public addresses only (`scripts/lib/workerd.ts`). */
+/** Plain workerd has a way out of its own for webhooks, which leads to public addresses only (`scripts/stack/workerd.ts`). */
 type BatchEnv = Env & { readonly WEBHOOKS?: Fetcher }
 
 export class Batch extends DurableObject<BatchEnv> implements BatchApi {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { keepRunning, type Child, type Keeper } from '#scripts/lib/keep-running.ts'
+import { keepRunning, type Child, type Keeper } from '#scripts/stack/keep-running.ts'
 
 /** A child that ends when the test says so. */
 interface FakeChild extends Child {

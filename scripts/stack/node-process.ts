@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import type { Log } from '#shared/base/log.ts'
 import { AppError } from '#shared/base/errors.ts'
-import { endOf, type Child } from '#scripts/lib/keep-running.ts'
+import { endOf, type Child } from './keep-running.ts'
 import { repositoryPath } from '#scripts/base/paths.ts'
 
 export interface NodeProcessOptions {

@@ -19,7 +19,7 @@ import { SETTLEMENT_ABI } from '#shared/receipt/settlement-abi.ts'
 import type { PublicKey } from '#shared/base/signature.ts'
 import { digestSources, readArtifact, type ContractName } from '#scripts/base/forge.ts'
 
-export { startAnvil, type Chain } from '#scripts/lib/anvil.ts'
+export { startAnvil, type Chain } from './anvil.ts'
 
 /** Key of account 0 of anvil's published test mnemonic: everybody has it. Owns the contracts of local chains only. */
 export const PUBLISHED_OWNER_KEY: Hex =

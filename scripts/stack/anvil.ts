@@ -5,7 +5,7 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Log } from '#shared/base/log.ts'
 import { foundryBinary } from '#scripts/base/forge.ts'
-import { endOf, type Child } from '#scripts/lib/keep-running.ts'
+import { endOf, type Child } from './keep-running.ts'
 
 const READY_TIMEOUT_MS = 120_000
 const STOP_TIMEOUT_MS = 5_000

@@ -6,7 +6,7 @@ import type { Address, Bytes32 } from '#shared/base/ids.ts'
 import { SETTLEMENT_ABI } from '#shared/receipt/settlement-abi.ts'
 import { payoutHash } from '#shared/receipt/settlement.ts'
 import type { Signer } from '#shared/base/signature.ts'
-import { connect, send } from '#scripts/lib/chain.ts'
+import { connect, send } from './chain.ts'
 
 export interface ClaimOptions {
   readonly rpc: string

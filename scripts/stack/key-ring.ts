@@ -1,7 +1,7 @@
 /** API keys of a local stack, kept from one start to the next in a file that only its owner may read. */
 import { readFile, writeFile } from 'node:fs/promises'
 import { z } from 'zod'
-import type { KeyRequest, Operator } from '#scripts/lib/operator.ts'
+import type { KeyRequest, Operator } from './operator.ts'
 
 const Kept = z.record(z.string(), z.strictObject({ id: z.string(), key: z.string() }))
 

@@ -18,17 +18,13 @@ import {
   startAnvil,
   type Chain,
   type Deployment,
-} from '#scripts/lib/chain.ts'
-import {
-  startNodeProcess,
-  type NodeProcess,
-  type NodeProcessOptions,
-} from '#scripts/lib/node-process.ts'
-import { keepRunning, type Keeper, type Kept } from '#scripts/lib/keep-running.ts'
-import { createKeyRing } from '#scripts/lib/key-ring.ts'
-import { createOperator, type Operator } from '#scripts/lib/operator.ts'
+} from './chain.ts'
+import { startNodeProcess, type NodeProcess, type NodeProcessOptions } from './node-process.ts'
+import { keepRunning, type Keeper, type Kept } from './keep-running.ts'
+import { createKeyRing } from './key-ring.ts'
+import { createOperator, type Operator } from './operator.ts'
 import { readBundle } from '#scripts/build/bundle.ts'
-import { startWorkerd, type Workerd } from '#scripts/lib/workerd.ts'
+import { startWorkerd, type Workerd } from './workerd.ts'
 
 export interface StackOptions {
   /** Keeps the chain's, the Worker's and the nodes' state. */
