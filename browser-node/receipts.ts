@@ -1,6 +1,6 @@
 /** The tab's receipt store: in IndexedDB until a hub has them. */
 import type { ReceiptStore } from '#node-core/receipt-store.ts'
-import { StoredReceipt } from '#p2p/messages.ts'
+import { StoredReceipt } from '#p2p/stream/messages.ts'
 import type { Log } from '#shared/base/log.ts'
 import type { NodeStorage } from './storage.ts'
 

@@ -10,7 +10,7 @@ import { Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
 import type { ReceiptStore } from '#node-core/receipt-store.ts'
-import { StoredReceipt } from '#p2p/messages.ts'
+import { StoredReceipt } from '#p2p/stream/messages.ts'
 
 /** One line of the file. */
 const Entry = z.union([

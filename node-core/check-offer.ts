@@ -7,7 +7,7 @@ import { commitment, digestBytes, ticketHash } from '#shared/receipt/receipt.ts'
 import { countryBit, countryCode } from '#shared/law/region.ts'
 import { verifySignature } from '#shared/base/signature.ts'
 import { stringToBytes } from 'viem'
-import type { JobOffer, Welcome } from '#p2p/messages.ts'
+import type { JobOffer, Welcome } from '#p2p/stream/messages.ts'
 
 export interface NodeSelf {
   readonly nodeId: string

@@ -1,7 +1,7 @@
 /** What a node shows of itself, to its owner's page or terminal. */
 import type { Adapter } from '#shared/job/job.ts'
 import type { AdmittedModel } from '#shared/node/node.ts'
-import type { Welcome } from '#p2p/messages.ts'
+import type { Welcome } from '#p2p/stream/messages.ts'
 import type { JobFailure } from './job-failure.ts'
 
 export type NodePhase = 'starting' | 'connecting' | 'online' | 'waiting' | 'paused' | 'stopped'

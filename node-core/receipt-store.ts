@@ -1,6 +1,6 @@
 /** Where a node keeps receipts until a hub has them in durable storage: at least once, never twice. */
 import type { Bytes32 } from '#shared/base/ids.ts'
-import type { StoredReceipt } from '#p2p/messages.ts'
+import type { StoredReceipt } from '#p2p/stream/messages.ts'
 
 export interface ReceiptStore {
   /** Resolves once the receipt would survive the end of this process. */

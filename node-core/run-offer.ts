@@ -8,7 +8,7 @@ import type { Signer } from '#shared/base/signature.ts'
 import { textUnits } from '#shared/job/text.ts'
 import { createTextMeter, type TextMeter } from '#shared/job/text-meter.ts'
 import { concatBytes } from 'viem'
-import type { JobOffer, JobResult } from '#p2p/messages.ts'
+import type { JobOffer, JobResult } from '#p2p/stream/messages.ts'
 
 export interface RunDeps {
   readonly engine: Engine

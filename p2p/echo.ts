@@ -7,9 +7,9 @@ import type { EchoStatement } from '#shared/place/evidence.ts'
 import type { RandomBytes } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
-import type { Clock } from './clock.ts'
-import { createFrameStream } from './frame-stream.ts'
-import { bytesFrame, type Frame } from './frames.ts'
+import type { Clock } from '#p2p/stream/clock.ts'
+import { createFrameStream } from '#p2p/stream/frame-stream.ts'
+import { bytesFrame, type Frame } from '#p2p/stream/frames.ts'
 
 /** Protocol of the stream on which an anchor measures a node of another hub; no job passes there. */
 export const ECHO_PROTOCOL = '/littoral/echo/1.0.0'

@@ -1,9 +1,9 @@
 /** Pings on a work stream: the hub's measure of a node's round trip, and of whether it still lives. */
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import type { Clock } from './clock.ts'
-import type { FrameStream } from './frame-stream.ts'
-import { numberFrame, readNumber, type Frame } from './frames.ts'
+import type { Clock } from '#p2p/stream/clock.ts'
+import type { FrameStream } from '#p2p/stream/frame-stream.ts'
+import { numberFrame, readNumber, type Frame } from '#p2p/stream/frames.ts'
 
 /** Round trips that are remembered; the smallest counts, because the others waited behind data. */
 const SAMPLES = 8

@@ -1,14 +1,14 @@
 /** One job on a work stream as the hub sees it: payload up, output down, one end. */
 import { AppError, toAppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import type { Clock } from './clock.ts'
-import { createReceiveWindow, createSendWindow } from './credit.ts'
-import type { FrameStream } from './frame-stream.ts'
+import type { Clock } from '#p2p/stream/clock.ts'
+import { createReceiveWindow, createSendWindow } from '#p2p/stream/credit.ts'
+import type { FrameStream } from '#p2p/stream/frame-stream.ts'
 import { createInTurn } from './in-turn.ts'
-import { bareFrame, numberFrame, readJson, readNumber, type Frame } from './frames.ts'
-import { JobResult } from './messages.ts'
-import { sendData } from './send-data.ts'
-import { readNodesWord } from './wire-error.ts'
+import { bareFrame, numberFrame, readJson, readNumber, type Frame } from '#p2p/stream/frames.ts'
+import { JobResult } from '#p2p/stream/messages.ts'
+import { sendData } from '#p2p/stream/send-data.ts'
+import { readNodesWord } from '#p2p/stream/wire-error.ts'
 
 /** Frames of one output: one for each token of the longest text, and for each piece of the largest tensors, many times over. */
 const OUTPUT_FRAMES = 65_536

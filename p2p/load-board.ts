@@ -1,10 +1,10 @@
 /** The loads that a hub asks of a node: a few at once, each answered with what the node has afterwards. */
 import { AppError, toAppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import type { FrameStream } from './frame-stream.ts'
-import { jsonFrame, readJson, type Frame } from './frames.ts'
-import { LoadRequest, type LoadReply } from './messages.ts'
-import { errorBody } from './wire-error.ts'
+import type { FrameStream } from '#p2p/stream/frame-stream.ts'
+import { jsonFrame, readJson, type Frame } from '#p2p/stream/frames.ts'
+import { LoadRequest, type LoadReply } from '#p2p/stream/messages.ts'
+import { errorBody } from '#p2p/stream/wire-error.ts'
 import type { WorkHandler } from './work-handler.ts'
 
 export interface LoadBoardOptions {

@@ -3,10 +3,10 @@ import { AppError } from '#shared/base/errors.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { SignedPresence } from '#shared/node/node.ts'
-import type { FrameStream } from './frame-stream.ts'
-import { jsonFrame, readJson, type Frame } from './frames.ts'
-import { LoadReply, type LoadRequest } from './messages.ts'
-import { errorOf } from './wire-error.ts'
+import type { FrameStream } from '#p2p/stream/frame-stream.ts'
+import { jsonFrame, readJson, type Frame } from '#p2p/stream/frames.ts'
+import { LoadReply, type LoadRequest } from '#p2p/stream/messages.ts'
+import { errorOf } from '#p2p/stream/wire-error.ts'
 
 export interface LoadCalls {
   /**

@@ -5,11 +5,11 @@ import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { type PresenceRecord, SignedPresence } from '#shared/node/node.ts'
 import { checkPresenceSize, verifyPresence } from '#shared/node/presence.ts'
-import { systemClock } from './clock.ts'
-import { untilAborted } from './credit.ts'
+import { systemClock } from '#p2p/stream/clock.ts'
+import { untilAborted } from '#p2p/stream/credit.ts'
 import { peerIdOf } from './identity.ts'
 import type { LittoralNode } from './node.ts'
-import { createBudget, type Budget } from './peer-budget.ts'
+import { createBudget, type Budget } from '#p2p/stream/peer-budget.ts'
 
 /** Topic of a region, or of any other group of hubs that share their nodes. */
 export function presenceTopic(region: string): string {

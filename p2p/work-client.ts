@@ -6,16 +6,16 @@ import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
 import type { SignedPresence } from '#shared/node/node.ts'
 import { receiptHash } from '#shared/receipt/receipt.ts'
-import { createAckBatch } from './ack-batch.ts'
-import { systemClock, type Clock } from './clock.ts'
-import { createReceiveWindow, frameCost } from './credit.ts'
+import { createAckBatch } from '#p2p/stream/ack-batch.ts'
+import { systemClock, type Clock } from '#p2p/stream/clock.ts'
+import { createReceiveWindow, frameCost } from '#p2p/stream/credit.ts'
 import { startEchoes, type EchoResult, type EchoRun, type EchoRunOptions } from './echo.ts'
-import { createFrameStream, type FrameStream } from './frame-stream.ts'
-import { encodeHeader, jsonFrame, numberFrame, readJson, type Frame } from './frames.ts'
+import { createFrameStream, type FrameStream } from '#p2p/stream/frame-stream.ts'
+import { encodeHeader, jsonFrame, numberFrame, readJson, type Frame } from '#p2p/stream/frames.ts'
 import { createHeartbeat, type Heartbeat } from './heartbeat.ts'
 import { createInTurn } from './in-turn.ts'
-import { createBudget } from './peer-budget.ts'
-import { readWireError } from './wire-error.ts'
+import { createBudget } from '#p2p/stream/peer-budget.ts'
+import { readWireError } from '#p2p/stream/wire-error.ts'
 import {
   Greeting,
   Hello,
@@ -26,7 +26,7 @@ import {
   type LoadRequest,
   type Standing,
   type Welcome,
-} from './messages.ts'
+} from '#p2p/stream/messages.ts'
 import { createLoadCalls } from './load-calls.ts'
 import { createJobCall, type JobCall, type RunJobOptions } from './job-call.ts'
 

@@ -1,7 +1,7 @@
 /** What a node brings to the work protocol. */
 import type { Bytes32 } from '#shared/base/ids.ts'
 import type { SignedPresence } from '#shared/node/node.ts'
-import type { Frame } from './frames.ts'
+import type { Frame } from '#p2p/stream/frames.ts'
 import type {
   Hello,
   LoadRequest,
@@ -10,7 +10,7 @@ import type {
   Standing,
   StoredReceipt,
   Welcome,
-} from './messages.ts'
+} from '#p2p/stream/messages.ts'
 
 export interface WorkRunOptions {
   /** Aborts when the hub cancels, or is gone. */

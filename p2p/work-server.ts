@@ -3,15 +3,22 @@ import type { Stream } from '@libp2p/interface'
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
-import { systemClock, type Clock } from './clock.ts'
-import { createSendWindow } from './credit.ts'
+import { systemClock, type Clock } from '#p2p/stream/clock.ts'
+import { createSendWindow } from '#p2p/stream/credit.ts'
 import { createEchoAnswers } from './echo.ts'
-import { createFrameStream, type FrameStream } from './frame-stream.ts'
-import { encodeHeader, jsonFrame, numberFrame, readJson, readNumber, type Frame } from './frames.ts'
+import { createFrameStream, type FrameStream } from '#p2p/stream/frame-stream.ts'
+import {
+  encodeHeader,
+  jsonFrame,
+  numberFrame,
+  readJson,
+  readNumber,
+  type Frame,
+} from '#p2p/stream/frames.ts'
 import { createJobBoard } from './job-board.ts'
 import { createLoadBoard } from './load-board.ts'
-import { Greeting, ReceiptAck, Standing, Welcome, WORK_VERSION } from './messages.ts'
-import { readWireError } from './wire-error.ts'
+import { Greeting, ReceiptAck, Standing, Welcome, WORK_VERSION } from '#p2p/stream/messages.ts'
+import { readWireError } from '#p2p/stream/wire-error.ts'
 import type { WorkHandler } from './work-handler.ts'
 
 export type { WorkRunOptions, WorkHandler } from './work-handler.ts'

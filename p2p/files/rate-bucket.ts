@@ -1,5 +1,5 @@
 /** Bytes a second, for all who take from it together. */
-import type { Clock } from '../clock.ts'
+import type { Clock } from '#p2p/stream/clock.ts'
 
 export interface RateBucket {
   /** Resolves when these bytes may go. */

@@ -1,6 +1,6 @@
 /** A socket whose peer has a budget: what it sends beyond its work, and what it makes us answer, is paid for or ends it. */
-import { frameCost } from '../credit.ts'
-import type { Budget } from '../peer-budget.ts'
+import { frameCost } from '#p2p/stream/credit.ts'
+import type { Budget } from '#p2p/stream/peer-budget.ts'
 import { RESET_CLOSE, type SocketLike } from './socket-connection.ts'
 
 /** What yamux says of itself alone, encrypted: acknowledged pings, windows, resets. A peer can ask for one with twelve bytes. */

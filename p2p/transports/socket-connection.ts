@@ -4,7 +4,7 @@ import { AbstractMultiaddrConnection, type SendResult } from '@libp2p/utils'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import type { Uint8ArrayList } from 'uint8arraylist'
 import { LIMITS } from '#shared/base/limits.ts'
-import { systemClock } from '../clock.ts'
+import { systemClock } from '#p2p/stream/clock.ts'
 
 /** The part of a WebSocket that is used here; it must be open, with `binaryType` settable. */
 export interface SocketLike {

@@ -7,7 +7,7 @@ import {
   HEADER_BYTES,
   longestBody,
   type Frame,
-} from '#p2p/frames.ts'
+} from '#p2p/stream/frames.ts'
 import { errorCode } from '#shared/base/errors.ts'
 
 const job = fc.nat(0xffffffff)

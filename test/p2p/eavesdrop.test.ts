@@ -1,6 +1,6 @@
 /** What a node can hear of others over the hubs' gossip: nothing. */
 import { afterEach, describe, expect, it } from 'vitest'
-import { WORK_PROTOCOL } from '#p2p/frames.ts'
+import { WORK_PROTOCOL } from '#p2p/stream/frames.ts'
 import { createPeerNode, newIdentity, peerIdOf } from '#p2p/node.ts'
 import { presenceTopic } from '#p2p/presence.ts'
 import { silentLog } from '#shared/base/log.ts'

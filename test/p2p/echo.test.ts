@@ -8,10 +8,10 @@ import {
   serveEchoes,
   type EchoResult,
 } from '#p2p/echo.ts'
-import { createFrameStream, type FrameStream } from '#p2p/frame-stream.ts'
-import type { Frame } from '#p2p/frames.ts'
+import { createFrameStream, type FrameStream } from '#p2p/stream/frame-stream.ts'
+import type { Frame } from '#p2p/stream/frames.ts'
 import { newIdentity } from '#p2p/node.ts'
-import { systemClock } from '#p2p/clock.ts'
+import { systemClock } from '#p2p/stream/clock.ts'
 import { checkSignedEcho } from '#shared/place/echo.ts'
 import { signEcho } from '#shared/place/evidence.ts'
 import { NodeId, randomBytes } from '#shared/base/ids.ts'

@@ -2,8 +2,14 @@
 import type { Stream } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { WORK_PROTOCOL, encodeFrame, jsonFrame, numberFrame, type Frame } from '#p2p/frames.ts'
-import type { StoredReceipt } from '#p2p/messages.ts'
+import {
+  WORK_PROTOCOL,
+  encodeFrame,
+  jsonFrame,
+  numberFrame,
+  type Frame,
+} from '#p2p/stream/frames.ts'
+import type { StoredReceipt } from '#p2p/stream/messages.ts'
 import { createPeerNode, newIdentity, peerIdOf } from '#p2p/node.ts'
 import { presenceTopic, publishPresence, signPresence } from '#p2p/presence.ts'
 import { openWork } from '#p2p/work-client.ts'

@@ -8,10 +8,10 @@ import {
   jsonFrame,
   numberFrame,
   type Frame,
-} from '#p2p/frames.ts'
-import { frameCost } from '#p2p/credit.ts'
-import { WORK_VERSION, type Hello } from '#p2p/messages.ts'
-import { readWireError } from '#p2p/wire-error.ts'
+} from '#p2p/stream/frames.ts'
+import { frameCost } from '#p2p/stream/credit.ts'
+import { WORK_VERSION, type Hello } from '#p2p/stream/messages.ts'
+import { readWireError } from '#p2p/stream/wire-error.ts'
 import { openWork, type WorkLink } from '#p2p/work-client.ts'
 import { serveWork } from '#p2p/work-server.ts'
 import { AppError, errorCode } from '#shared/base/errors.ts'

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { AppError } from '#shared/base/errors.ts'
 import { HANG_RULE } from '#shared/kernels/rules.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import { NodesWord } from '#p2p/wire-error.ts'
+import { NodesWord } from '#p2p/stream/wire-error.ts'
 import { createHubBench, kernelRequest, type TestHubBench } from '../support/hub.ts'
 import { compiled } from '../support/policies.ts'
 

@@ -1,8 +1,8 @@
 /** Load frames at the edges of the protocol: nobody may ask, or answer, more than was agreed. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createFrameStream, type FrameStream } from '#p2p/frame-stream.ts'
-import { jsonFrame, readJson, type Frame } from '#p2p/frames.ts'
-import { LoadReply, type LoadRequest } from '#p2p/messages.ts'
+import { createFrameStream, type FrameStream } from '#p2p/stream/frame-stream.ts'
+import { jsonFrame, readJson, type Frame } from '#p2p/stream/frames.ts'
+import { LoadReply, type LoadRequest } from '#p2p/stream/messages.ts'
 import { openWork } from '#p2p/work-client.ts'
 import { serveWork } from '#p2p/work-server.ts'
 import { AppError } from '#shared/base/errors.ts'

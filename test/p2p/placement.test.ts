@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { LiveEngine } from '#engine/engine.ts'
 import { createModelShelf } from '#node-core/model-shelf.ts'
-import type { LoadRequest } from '#p2p/messages.ts'
+import type { LoadRequest } from '#p2p/stream/messages.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { silentLog } from '#shared/base/log.ts'

@@ -1,6 +1,6 @@
 /** The held work stream over real libp2p connections: rules W1 to W12 of docs/design/network.md. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { JobResult } from '#p2p/messages.ts'
+import type { JobResult } from '#p2p/stream/messages.ts'
 import { openWork, type OpenWorkOptions, type WorkLink } from '#p2p/work-client.ts'
 import { serveWork } from '#p2p/work-server.ts'
 import { AppError, errorCode } from '#shared/base/errors.ts'
@@ -297,7 +297,7 @@ describe('endings', () => {
       },
     }
     // Says hello, then nothing: a tab that the system has frozen.
-    const { encodeFrame, jsonFrame } = await import('#p2p/frames.ts')
+    const { encodeFrame, jsonFrame } = await import('#p2p/stream/frames.ts')
     nodeEnd.send(encodeFrame(jsonFrame('hello', 0, await node.identity.hello())))
     const link = await openWork(hubEnd, {
       welcome: () => hub.welcome(),

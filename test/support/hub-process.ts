@@ -4,7 +4,7 @@
  * It opens a work stream to each node that connects, runs one job on it, and writes a JSON line for each thing it saw.
  */
 import { webSockets } from '@libp2p/websockets'
-import { WORK_PROTOCOL } from '#p2p/frames.ts'
+import { WORK_PROTOCOL } from '#p2p/stream/frames.ts'
 import { createHubNode, identityFromBytes } from '#p2p/node.ts'
 import { presenceTopic, subscribePresence } from '#p2p/presence.ts'
 import { openWork } from '#p2p/work-client.ts'

@@ -1,7 +1,7 @@
 /** Lives of requests by seed, over random policies, nodes and faults: what reached a node that its policy excludes? */
 import { runOffer } from '#node-core/run-offer.ts'
-import { NodesWord } from '#p2p/wire-error.ts'
-import type { JobOffer, JobResult } from '#p2p/messages.ts'
+import { NodesWord } from '#p2p/stream/wire-error.ts'
+import type { JobOffer, JobResult } from '#p2p/stream/messages.ts'
 import type { RunJobOptions } from '#p2p/job-call.ts'
 import { checkContent } from '#shared/receipt/check-receipt.ts'
 import { compilePolicy, effectiveCompute } from '#shared/law/compile-policy.ts'

@@ -1,9 +1,9 @@
 /** Acknowledgements gather for a moment, and none is lost while the stream stands. */
 import { describe, expect, it } from 'vitest'
-import { createAckBatch } from '#p2p/ack-batch.ts'
-import type { FrameStream } from '#p2p/frame-stream.ts'
-import { readJson, type Frame } from '#p2p/frames.ts'
-import { ReceiptAck } from '#p2p/messages.ts'
+import { createAckBatch } from '#p2p/stream/ack-batch.ts'
+import type { FrameStream } from '#p2p/stream/frame-stream.ts'
+import { readJson, type Frame } from '#p2p/stream/frames.ts'
+import { ReceiptAck } from '#p2p/stream/messages.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 

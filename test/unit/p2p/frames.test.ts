@@ -12,9 +12,9 @@ import {
   readNumber,
   type Frame,
   longestBody,
-} from '#p2p/frames.ts'
-import { ReceiptAck } from '#p2p/messages.ts'
-import { errorFrame, readWireError } from '#p2p/wire-error.ts'
+} from '#p2p/stream/frames.ts'
+import { ReceiptAck } from '#p2p/stream/messages.ts'
+import { errorFrame, readWireError } from '#p2p/stream/wire-error.ts'
 import { AppError, errorCode } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 

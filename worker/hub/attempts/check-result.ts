@@ -16,7 +16,7 @@ import {
 import { verifySignature, type PublicKey } from '#shared/base/signature.ts'
 import { textUnits } from '#shared/job/text.ts'
 import type { TextMeter } from '#shared/job/text-meter.ts'
-import type { JobResult } from '#p2p/messages.ts'
+import type { JobResult } from '#p2p/stream/messages.ts'
 
 /** An answer that no honest node gives: its node gets no more work. */
 export class UnacceptableAnswer extends AppError {}

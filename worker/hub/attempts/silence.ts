@@ -2,7 +2,7 @@
  * Nodes that take a job and say nothing of it: how long that may last, when another allowed node gets the job, and what it
  * costs the silent one. Rules: docs/design/nodes.md.
  */
-import { systemClock, type Clock } from '#p2p/clock.ts'
+import { systemClock, type Clock } from '#p2p/stream/clock.ts'
 import { AppError, errorCode } from '#shared/base/errors.ts'
 import type { Work } from '#shared/job/job.ts'
 import type { Log } from '#shared/base/log.ts'

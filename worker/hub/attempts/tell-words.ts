@@ -1,6 +1,6 @@
 /** What the caller is told when nodes have ended a job with errors of their own. Nothing else follows from their words. Pure. */
 import { AppError } from '#shared/base/errors.ts'
-import type { NodesWord } from '#p2p/wire-error.ts'
+import type { NodesWord } from '#p2p/stream/wire-error.ts'
 
 /** What a node may say of the work itself; anything else that it says is about the node. */
 const OF_THE_WORK = ['invalid_request', 'too_large', 'context_length_exceeded'] as const

@@ -8,7 +8,7 @@ import { LIMITS } from '#shared/base/limits.ts'
 import { LISTED_KERNELS } from '#shared/kernels/listed-kernels.ts'
 import type { Log } from '#shared/base/log.ts'
 import type { NodeTrust } from '#shared/law/policy.ts'
-import { NodesWord } from '#p2p/wire-error.ts'
+import { NodesWord } from '#p2p/stream/wire-error.ts'
 import { createBanList, type KernelRegisters } from './ban-list.ts'
 import { createKernelTrials } from './kernel-trials.ts'
 
