@@ -1,7 +1,7 @@
 /** A node goes to anchors to be measured: a short connection to each, on which nothing but echoes passes. */
 import type { Connection, PrivateKey } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
-import { ECHO_PROTOCOL, serveEchoes } from '#p2p/echo.ts'
+import { ECHO_PROTOCOL, serveEchoes } from '#p2p/work/echo.ts'
 import { peerIdOf, type createPeerNode } from '#p2p/node.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'

@@ -8,8 +8,8 @@ import { systemClock, type Clock } from '#p2p/stream/clock.ts'
 import { untilAborted } from '#p2p/stream/credit.ts'
 import { WORK_PROTOCOL } from '#p2p/stream/frames.ts'
 import type { LittoralNode } from './node.ts'
-import type { WorkHandler } from './work-handler.ts'
-import { serveWork } from './work-server.ts'
+import type { WorkHandler } from '#p2p/work/work-handler.ts'
+import { serveWork } from '#p2p/work/work-server.ts'
 
 export type JoinState = 'connecting' | 'online' | 'waiting' | 'closed'
 

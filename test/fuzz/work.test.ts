@@ -1,8 +1,8 @@
 /** Many jobs over one work stream with random sizes, cancels, slow readers and a cut; a failure prints its seed. */
 import * as fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { openWork } from '#p2p/work-client.ts'
-import { serveWork } from '#p2p/work-server.ts'
+import { openWork } from '#p2p/work/work-client.ts'
+import { serveWork } from '#p2p/work/work-server.ts'
 import { errorCode } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { silentLog } from '#shared/base/log.ts'

@@ -7,7 +7,7 @@ import {
   measureStream,
   serveEchoes,
   type EchoResult,
-} from '#p2p/echo.ts'
+} from '#p2p/work/echo.ts'
 import { createFrameStream, type FrameStream } from '#p2p/stream/frame-stream.ts'
 import type { Frame } from '#p2p/stream/frames.ts'
 import { newIdentity } from '#p2p/node.ts'

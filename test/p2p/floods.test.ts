@@ -12,7 +12,7 @@ import {
 import type { StoredReceipt } from '#p2p/stream/messages.ts'
 import { createPeerNode, newIdentity, peerIdOf } from '#p2p/node.ts'
 import { presenceTopic, publishPresence, signPresence } from '#p2p/presence.ts'
-import { openWork } from '#p2p/work-client.ts'
+import { openWork } from '#p2p/work/work-client.ts'
 import { createLog, silentLog, type LogFields } from '#shared/base/log.ts'
 import { HUBS_TOPIC } from '#worker/hub/mesh/notice.ts'
 import { startAnchoredHubs, type AnchoredHubs } from '#test/support/anchored-hubs.ts'

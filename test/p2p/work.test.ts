@@ -1,8 +1,8 @@
 /** The held work stream over real libp2p connections: rules W1 to W12 of docs/design/network.md. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { JobResult } from '#p2p/stream/messages.ts'
-import { openWork, type OpenWorkOptions, type WorkLink } from '#p2p/work-client.ts'
-import { serveWork } from '#p2p/work-server.ts'
+import { openWork, type OpenWorkOptions, type WorkLink } from '#p2p/work/work-client.ts'
+import { serveWork } from '#p2p/work/work-server.ts'
 import { AppError, errorCode } from '#shared/base/errors.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'

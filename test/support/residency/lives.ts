@@ -2,7 +2,7 @@
 import { runOffer } from '#node-core/run-offer.ts'
 import { NodesWord } from '#p2p/stream/wire-error.ts'
 import type { JobOffer, JobResult } from '#p2p/stream/messages.ts'
-import type { RunJobOptions } from '#p2p/job-call.ts'
+import type { RunJobOptions } from '#p2p/work/job-call.ts'
 import { checkContent } from '#shared/receipt/check-receipt.ts'
 import { compilePolicy, effectiveCompute } from '#shared/law/compile-policy.ts'
 import { AppError, toAppError, type ErrorCode } from '#shared/base/errors.ts'

@@ -1,8 +1,8 @@
 /** A hub as an anchor: it measures nodes, its own over their work streams and others' on connections made for that alone. */
 import type { Connection } from '@libp2p/interface'
-import { ECHO_PROTOCOL, measureStream, type EchoResult } from '#p2p/echo.ts'
+import { ECHO_PROTOCOL, measureStream, type EchoResult } from '#p2p/work/echo.ts'
 import { systemClock } from '#p2p/stream/clock.ts'
-import type { WorkLink } from '#p2p/work-client.ts'
+import type { WorkLink } from '#p2p/work/work-client.ts'
 import { errorCode } from '#shared/base/errors.ts'
 import { signEcho, type AnchorPlace, type SignedEcho } from '#shared/place/evidence.ts'
 import { randomBytes, type NodeId } from '#shared/base/ids.ts'
