@@ -31,7 +31,7 @@ export async function writeKeyFile(storage: NodeStorage): Promise<string | undef
 export async function readKeyFile(text: string, storage: NodeStorage): Promise<void> {
   const file = text.length > MAX_CHARS ? undefined : KeyFile.safeParse(parseJson(text)).data
   if (file === undefined) throw notOurs()
-  const { identityFromBytes, identityToBytes } = await import('#p2p/identity.ts')
+  const { identityFromBytes, identityToBytes } = await import('#p2p/peers/identity.ts')
   const bytes = Uint8Array.from(atob(file.identity), (char) => char.charCodeAt(0))
   // Read before anything is replaced: a damaged file changes nothing.
   const identity = identityToBytes(identityFromBytes(bytes))

@@ -1,6 +1,6 @@
 /** The keys of this browser's node, made at its first start and kept from then on. */
 import type { PrivateKey } from '@libp2p/interface'
-import { identityFromBytes, identityToBytes, newIdentity } from '#p2p/identity.ts'
+import { identityFromBytes, identityToBytes, newIdentity } from '#p2p/peers/identity.ts'
 import {
   createSigner,
   generateSigningKey,

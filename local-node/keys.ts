@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { PrivateKey } from '@libp2p/interface'
-import { identityFromBytes, identityToBytes, newIdentity } from '#p2p/node.ts'
+import { identityFromBytes, identityToBytes, newIdentity } from '#p2p/peers/node.ts'
 import {
   createSigner,
   exportSigningKey,

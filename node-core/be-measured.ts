@@ -2,7 +2,7 @@
 import type { Connection, PrivateKey } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import { ECHO_PROTOCOL, serveEchoes } from '#p2p/work/echo.ts'
-import { peerIdOf, type createPeerNode } from '#p2p/node.ts'
+import { peerIdOf, type createPeerNode } from '#p2p/peers/node.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
 

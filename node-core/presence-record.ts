@@ -2,7 +2,7 @@
 import type { Engine } from '#engine/engine.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { PresenceRecord } from '#shared/node/node.ts'
-import { peerIdOf } from '#p2p/node.ts'
+import { peerIdOf } from '#p2p/peers/node.ts'
 import type { NodeCoreDeps } from './node-core.ts'
 
 type Described = Pick<

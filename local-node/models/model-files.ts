@@ -1,6 +1,6 @@
 /** Model files of a local node: its store, the nodes that it takes from, and what it gives to others. */
 import { createReadStream } from 'node:fs'
-import { newIdentity } from '#p2p/node.ts'
+import { newIdentity } from '#p2p/peers/node.ts'
 import { createFileNode, type FileNode } from '#p2p/files/file-node.ts'
 import { serveFiles, type OfferedFile } from '#p2p/files/file-server.ts'
 import type { FetchModelOptions } from '#node-core/model-shelf.ts'

@@ -9,7 +9,7 @@ import type { Multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p } from 'libp2p'
 import { LIMITS } from '#shared/base/limits.ts'
 import { isAddress, isPrivateHost } from '#shared/base/private-host.ts'
-import { nativeNoiseCrypto } from '../native-noise.ts'
+import { nativeNoiseCrypto } from '#p2p/peers/native-noise.ts'
 import { isWebSocketAddress, toWebSocketUrl } from '../transports/address.ts'
 import { webSocketTransport } from '../transports/websocket.ts'
 

@@ -2,7 +2,7 @@
 import { multiaddr } from '@multiformats/multiaddr'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createNodeCore, type NodeCore } from '#node-core/node-core.ts'
-import { newIdentity, peerIdOf } from '#p2p/node.ts'
+import { newIdentity, peerIdOf } from '#p2p/peers/node.ts'
 import { silentLog } from '#shared/base/log.ts'
 import { ReceiptDocument } from '#shared/receipt/receipt.ts'
 import { createSigner, generateSigningKey } from '#shared/base/signature.ts'

@@ -1,7 +1,7 @@
 /** Nodes that want money for nothing, or the hub's memory: what they try on a real hub, and what they get. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { StoredReceipt } from '#p2p/stream/messages.ts'
-import { createHubNode, newIdentity, peerIdOf } from '#p2p/node.ts'
+import { createHubNode, newIdentity, peerIdOf } from '#p2p/peers/node.ts'
 import { durableObjectTransport } from '#p2p/transports/durable-object.ts'
 import type { SocketLike } from '#p2p/transports/socket-connection.ts'
 import { AppError, errorCode, type ErrorMeta } from '#shared/base/errors.ts'

@@ -1,8 +1,8 @@
 /** What a node can hear of others over the hubs' gossip: nothing. */
 import { afterEach, describe, expect, it } from 'vitest'
 import { WORK_PROTOCOL } from '#p2p/stream/frames.ts'
-import { createPeerNode, newIdentity, peerIdOf } from '#p2p/node.ts'
-import { presenceTopic } from '#p2p/presence.ts'
+import { createPeerNode, newIdentity, peerIdOf } from '#p2p/peers/node.ts'
+import { presenceTopic } from '#p2p/peers/presence.ts'
 import { silentLog } from '#shared/base/log.ts'
 import { HUBS_TOPIC } from '#worker/hub/mesh/notice.ts'
 import { startAnchoredHubs, type AnchoredHubs } from '../support/anchored-hubs.ts'

@@ -10,7 +10,7 @@ import {
 } from '#p2p/work/echo.ts'
 import { createFrameStream, type FrameStream } from '#p2p/stream/frame-stream.ts'
 import type { Frame } from '#p2p/stream/frames.ts'
-import { newIdentity } from '#p2p/node.ts'
+import { newIdentity } from '#p2p/peers/node.ts'
 import { systemClock } from '#p2p/stream/clock.ts'
 import { checkSignedEcho } from '#shared/place/echo.ts'
 import { signEcho } from '#shared/place/evidence.ts'

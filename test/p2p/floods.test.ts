@@ -10,8 +10,8 @@ import {
   type Frame,
 } from '#p2p/stream/frames.ts'
 import type { StoredReceipt } from '#p2p/stream/messages.ts'
-import { createPeerNode, newIdentity, peerIdOf } from '#p2p/node.ts'
-import { presenceTopic, publishPresence, signPresence } from '#p2p/presence.ts'
+import { createPeerNode, newIdentity, peerIdOf } from '#p2p/peers/node.ts'
+import { presenceTopic, publishPresence, signPresence } from '#p2p/peers/presence.ts'
 import { openWork } from '#p2p/work/work-client.ts'
 import { createLog, silentLog, type LogFields } from '#shared/base/log.ts'
 import { HUBS_TOPIC } from '#worker/hub/mesh/notice.ts'

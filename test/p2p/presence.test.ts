@@ -2,14 +2,14 @@
 import { memory } from '@libp2p/memory'
 import { multiaddr } from '@multiformats/multiaddr'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { createPeerNode, newIdentity, peerIdOf } from '#p2p/node.ts'
+import { createPeerNode, newIdentity, peerIdOf } from '#p2p/peers/node.ts'
 import {
   isStale,
   presenceTopic,
   publishPresence,
   signPresence,
   subscribePresence,
-} from '#p2p/presence.ts'
+} from '#p2p/peers/presence.ts'
 import { errorCode } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { verifyPresence } from '#shared/node/presence.ts'

@@ -5,15 +5,15 @@ import { createInterface } from 'node:readline'
 import { multiaddr } from '@multiformats/multiaddr'
 import { afterAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { joinHub, reconnectDelayMs, type HubMembership, type JoinState } from '#p2p/join.ts'
+import { joinHub, reconnectDelayMs, type HubMembership, type JoinState } from '#p2p/peers/join.ts'
 import {
   createPeerNode,
   identityToBytes,
   newIdentity,
   peerIdOf,
   type LittoralNode,
-} from '#p2p/node.ts'
-import { presenceTopic, publishPresence } from '#p2p/presence.ts'
+} from '#p2p/peers/node.ts'
+import { presenceTopic, publishPresence } from '#p2p/peers/presence.ts'
 import { repositoryPath } from '#scripts/base/paths.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { silentLog } from '#shared/base/log.ts'

@@ -2,7 +2,7 @@
 import { webSockets } from '@libp2p/websockets'
 import { multiaddr } from '@multiformats/multiaddr'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { createHubNode, createPeerNode, newIdentity, type LittoralNode } from '#p2p/node.ts'
+import { createHubNode, createPeerNode, newIdentity, type LittoralNode } from '#p2p/peers/node.ts'
 import { silentLog } from '#shared/base/log.ts'
 import { REFUSING, transportSuite } from '#test/suites/transport.ts'
 import { serveTransportPeer } from '#test/support/transport-peer.ts'

@@ -1,7 +1,7 @@
 /** The memory transport under the common suite: what the suite means where there is no network at all. */
 import { memory } from '@libp2p/memory'
 import { multiaddr } from '@multiformats/multiaddr'
-import { createHubNode, createPeerNode, newIdentity } from '#p2p/node.ts'
+import { createHubNode, createPeerNode, newIdentity } from '#p2p/peers/node.ts'
 import { silentLog } from '#shared/base/log.ts'
 import { transportSuite } from '#test/suites/transport.ts'
 import { serveTransportPeer } from '#test/support/transport-peer.ts'

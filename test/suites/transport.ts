@@ -2,7 +2,7 @@
 import type { Connection, Stream } from '@libp2p/interface'
 import { multiaddr, type Multiaddr } from '@multiformats/multiaddr'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { LittoralNode } from '#p2p/node.ts'
+import type { LittoralNode } from '#p2p/peers/node.ts'
 import { until } from '#test/support/poll.ts'
 import {
   ABORT,

@@ -1,5 +1,5 @@
 /** Evidence inputs for tests: observations, and echoes as anchors of known places sign them. */
-import { newIdentity, peerIdOf } from '#p2p/node.ts'
+import { newIdentity, peerIdOf } from '#p2p/peers/node.ts'
 import { signEcho, type PlaceObservation, type SignedEcho } from '#shared/place/evidence.ts'
 import type { NodeId } from '#shared/base/ids.ts'
 import { createSigner, generateSigningKey } from '#shared/base/signature.ts'

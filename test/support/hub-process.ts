@@ -5,8 +5,8 @@
  */
 import { webSockets } from '@libp2p/websockets'
 import { WORK_PROTOCOL } from '#p2p/stream/frames.ts'
-import { createHubNode, identityFromBytes } from '#p2p/node.ts'
-import { presenceTopic, subscribePresence } from '#p2p/presence.ts'
+import { createHubNode, identityFromBytes } from '#p2p/peers/node.ts'
+import { presenceTopic, subscribePresence } from '#p2p/peers/presence.ts'
 import { openWork } from '#p2p/work/work-client.ts'
 import { silentLog } from '#shared/base/log.ts'
 import { HANG_MS } from './poll.ts'

@@ -3,7 +3,7 @@ import type { Stream } from '@libp2p/interface'
 import { memory } from '@libp2p/memory'
 import { multiaddr } from '@multiformats/multiaddr'
 import { WORK_PROTOCOL } from '#p2p/stream/frames.ts'
-import { createHubNode, createPeerNode, newIdentity, type LittoralNode } from '#p2p/node.ts'
+import { createHubNode, createPeerNode, newIdentity, type LittoralNode } from '#p2p/peers/node.ts'
 import { silentLog } from '#shared/base/log.ts'
 import { createTestNode, type TestNode } from './work.ts'
 

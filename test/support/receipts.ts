@@ -1,7 +1,7 @@
 /** Receipts as a real hub and a real node sign them, made without either running. */
 import { generateKeyPair } from '@libp2p/crypto/keys'
-import { signPresence } from '#p2p/presence.ts'
-import { peerIdOf } from '#p2p/node.ts'
+import { signPresence } from '#p2p/peers/presence.ts'
+import { peerIdOf } from '#p2p/peers/node.ts'
 import { typedDigest, type Domain } from '#shared/base/eip712.ts'
 import { newJobId, NodeId, type Bytes32, type JobId } from '#shared/base/ids.ts'
 import { compilePolicy } from '#shared/law/compile-policy.ts'

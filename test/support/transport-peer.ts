@@ -1,6 +1,6 @@
 /** The far end of the transport suite: runtime-free, so that a Node process and a Durable Object can both be it. */
 import type { Connection, Stream } from '@libp2p/interface'
-import type { LittoralNode } from '#p2p/node.ts'
+import type { LittoralNode } from '#p2p/peers/node.ts'
 
 export const ECHO = '/test/echo/1.0.0'
 /** Counts what it has read; reads nothing until `RELEASE` is opened. Answers the count when its peer has closed. */

@@ -1,7 +1,7 @@
 /** The far end of the transport suite as a Durable Object in workerd. */
 import { multiaddr } from '@multiformats/multiaddr'
-import { nativeNoiseCrypto } from '#p2p/native-noise.ts'
-import { createHubNode, newIdentity } from '#p2p/node.ts'
+import { nativeNoiseCrypto } from '#p2p/peers/native-noise.ts'
+import { createHubNode, newIdentity } from '#p2p/peers/node.ts'
 import { durableObjectTransport } from '#p2p/transports/durable-object.ts'
 import { createLog } from '#shared/base/log.ts'
 import { ECHO, serveTransportPeer } from './transport-peer.ts'

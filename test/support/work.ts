@@ -1,8 +1,8 @@
 /** Real signed messages of the work protocol for tests, and a node whose work is cheap to check. */
 import type { PrivateKey } from '@libp2p/interface'
 import { sha256 } from 'viem'
-import { newIdentity, peerIdOf } from '#p2p/node.ts'
-import { signPresence } from '#p2p/presence.ts'
+import { newIdentity, peerIdOf } from '#p2p/peers/node.ts'
+import { signPresence } from '#p2p/peers/presence.ts'
 import {
   WORK_VERSION,
   type Hello,

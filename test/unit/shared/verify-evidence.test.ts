@@ -1,6 +1,6 @@
 import { bytesToHex, hexToBytes } from 'viem'
 import { describe, expect, it } from 'vitest'
-import { newIdentity, peerIdOf } from '#p2p/node.ts'
+import { newIdentity, peerIdOf } from '#p2p/peers/node.ts'
 import { concludeEvidence } from '#shared/place/conclude-evidence.ts'
 import { echoMessage } from '#shared/place/echo.ts'
 import { placeOf, signAttestation, signEcho, type EvidenceRecord } from '#shared/place/evidence.ts'

@@ -1,7 +1,7 @@
 /** A hub on the network: its identity and libp2p, its members, and what it and the other hubs tell one another. */
-import type { LittoralNode } from '#p2p/node.ts'
-import { createHubNode, peerIdOf } from '#p2p/node.ts'
-import { presenceTopic, subscribePresence } from '#p2p/presence.ts'
+import type { LittoralNode } from '#p2p/peers/node.ts'
+import { createHubNode, peerIdOf } from '#p2p/peers/node.ts'
+import { presenceTopic, subscribePresence } from '#p2p/peers/presence.ts'
 import {
   durableObjectTransport,
   type DurableObjectTransport,

@@ -1,6 +1,6 @@
 /** Who a hub is: its libp2p key and its signing key, made once and kept in its own storage. */
 import type { PrivateKey } from '@libp2p/interface'
-import { identityFromBytes, identityToBytes, newIdentity } from '#p2p/node.ts'
+import { identityFromBytes, identityToBytes, newIdentity } from '#p2p/peers/node.ts'
 import {
   createSigner,
   exportSigningKey,

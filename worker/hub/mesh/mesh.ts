@@ -2,7 +2,7 @@
 import { TopicValidatorResult } from '@libp2p/gossipsub'
 import type { Connection } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
-import type { LittoralNode } from '#p2p/node.ts'
+import type { LittoralNode } from '#p2p/peers/node.ts'
 import type {
   DurableObjectTransport,
   UpgradeFetch,

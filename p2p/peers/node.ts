@@ -8,7 +8,7 @@ import { createLibp2p, type Libp2pOptions } from 'libp2p'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
 import { nativeNoiseCrypto } from './native-noise.ts'
-import { webSocketTransport } from './transports/websocket.ts'
+import { webSocketTransport } from '#p2p/transports/websocket.ts'
 
 export { identityFromBytes, identityToBytes, newIdentity, peerIdOf } from './identity.ts'
 
