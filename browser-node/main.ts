@@ -1,5 +1,5 @@
 /** The volunteer's page: asks the browser what it can do, starts and pauses the node, shows what it says. */
-import './strict-csp.ts'
+import './engine/strict-csp.ts'
 import { toAppError } from '#shared/base/errors.ts'
 import { createSigner } from '#shared/base/signature.ts'
 import { watchEarnings } from './earnings.ts'

@@ -4,7 +4,7 @@ import {
   createEnginePart,
   type EnginePart,
   type LivingLink,
-} from '../../../browser-node/engine-part.ts'
+} from '../../../browser-node/engine/engine-part.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { until } from '../../support/poll.ts'

@@ -1,5 +1,5 @@
 /** A tab's engine in a dedicated worker, exactly as the volunteer's page opens it. */
-import { createTabEngine, type TabEngine } from '../../../../browser-node/tab-engine.ts'
+import { createTabEngine, type TabEngine } from '../../../../browser-node/engine/tab-engine.ts'
 import { AppError, toWireError } from '#shared/base/errors.ts'
 import { createLog } from '#shared/base/log.ts'
 import { MANIFESTS } from '#shared/job/manifests.ts'

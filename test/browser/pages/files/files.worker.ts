@@ -1,6 +1,6 @@
 /** Loads one model file as a tab does, and says what lies in the browser's private files then. */
-import { openFileShelf } from '../../../../browser-node/file-shelf.ts'
-import { createModelFiles } from '../../../../browser-node/model-files.ts'
+import { openFileShelf } from '../../../../browser-node/engine/file-shelf.ts'
+import { createModelFiles } from '../../../../browser-node/engine/model-files.ts'
 import { toAppError } from '#shared/base/errors.ts'
 import { silentLog } from '#shared/base/log.ts'
 import { digestBytes } from '#shared/receipt/receipt.ts'
