@@ -14,9 +14,9 @@ import {
   type NewsReport,
   type PageState,
 } from './page-state.ts'
-import type { NodeView } from './protocol.ts'
+import type { NodeView } from './node/protocol.ts'
 import { becomeSoleTab } from './sole-tab.ts'
-import { withStorage } from './storage.ts'
+import { withStorage } from './node/storage.ts'
 import { observedCountry, simulatedPlace, suggestClaim } from './suggest-claim.ts'
 import { createAwake } from './ui/awake.ts'
 import { fillCountries } from './ui/countries.ts'

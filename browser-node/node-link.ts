@@ -1,6 +1,6 @@
 /** The page's end of its node worker: one worker at most, ended when it failed or fell silent. */
 import type { NewsReport } from './page-state.ts'
-import { BEAT_MS, Report, type Command } from './protocol.ts'
+import { BEAT_MS, Report, type Command } from './node/protocol.ts'
 
 /** Beats in a row that a worker may miss: it computes nothing itself, so one that is silent this long hangs. */
 const MISSED_BEATS = 4
@@ -52,7 +52,7 @@ export function createNodeLink({ onReport, onSilent }: NodeLinkOptions): NodeLin
     onReport(report.data)
   }
   const open = () => {
-    const opened = new Worker(new URL('./node.worker.ts', import.meta.url), {
+    const opened = new Worker(new URL('./node/node.worker.ts', import.meta.url), {
       type: 'module',
       name: 'littoral-node',
     })

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { LIMITS } from '#shared/base/limits.ts'
 import { COUNTRIES } from '#shared/law/region.ts'
-import type { NodeStorage } from './storage.ts'
+import type { NodeStorage } from './node/storage.ts'
 
 /** `?place=DE`: a made-up place for development, which production servers ignore; null when there is none. */
 export function simulatedPlace(search: string): string | null {

@@ -1,5 +1,5 @@
 /** A job that was not done, in words that say whose doing that was. */
-import type { NodeView } from '../protocol.ts'
+import type { NodeView } from '../node/protocol.ts'
 
 type JobFailure = NonNullable<NodeView['lastFailure']>
 

@@ -1,6 +1,6 @@
 /** The table of last jobs. */
 import { formatUsd } from '#shared/receipt/money.ts'
-import type { JobRow } from '../protocol.ts'
+import type { JobRow } from '../node/protocol.ts'
 
 const EMPTY = 'None yet. They are listed here by kind; what was in them is never shown.'
 

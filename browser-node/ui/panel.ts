@@ -2,7 +2,7 @@
 import { formatUsd } from '#shared/receipt/money.ts'
 import type { Earnings } from '../earnings.ts'
 import type { Download, LeftOut, PageState } from '../page-state.ts'
-import type { NodeView } from '../protocol.ts'
+import type { NodeView } from '../node/protocol.ts'
 import { describePeak, drawChart } from './chart.ts'
 import { element, setText } from './elements.ts'
 import { describeFailure } from './failure.ts'

@@ -1,5 +1,5 @@
 /** How sure the network is of the node's place, in words. */
-import type { HubView } from '../protocol.ts'
+import type { HubView } from '../node/protocol.ts'
 import { countryName } from './countries.ts'
 
 const EVIDENCE: Readonly<Record<string, string>> = {

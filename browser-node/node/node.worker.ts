@@ -1,5 +1,5 @@
 /** The page's one dedicated worker: everything of the node runs here or in workers of its own, away from the page's thread. */
-import './engine/strict-csp.ts'
+import '../engine/strict-csp.ts'
 import { toAppError } from '#shared/base/errors.ts'
 import { createLog } from '#shared/base/log.ts'
 import { BEAT_MS, Command, type Report } from './protocol.ts'
