@@ -2,7 +2,7 @@
 import './engine/strict-csp.ts'
 import { toAppError } from '#shared/base/errors.ts'
 import { createSigner } from '#shared/base/signature.ts'
-import { watchEarnings } from './earnings.ts'
+import { watchEarnings } from './ui/earnings.ts'
 import { createNodeLink } from './node-link.ts'
 import {
   applyEnd,
@@ -13,7 +13,7 @@ import {
   INITIAL_STATE,
   type NewsReport,
   type PageState,
-} from './page-state.ts'
+} from './ui/page-state.ts'
 import type { NodeView } from './node/protocol.ts'
 import { becomeSoleTab } from './sole-tab.ts'
 import { withStorage } from './node/storage.ts'

@@ -1,5 +1,5 @@
 /** The page's end of its node worker: one worker at most, ended when it failed or fell silent. */
-import type { NewsReport } from './page-state.ts'
+import type { NewsReport } from './ui/page-state.ts'
 import { BEAT_MS, Report, type Command } from './node/protocol.ts'
 
 /** Beats in a row that a worker may miss: it computes nothing itself, so one that is silent this long hangs. */

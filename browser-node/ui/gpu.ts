@@ -1,5 +1,5 @@
 /** Looks at what this browser offers before a node is started: asks for an adapter, opens no device. */
-import type { Gpu } from '../page-state.ts'
+import type { Gpu } from './page-state.ts'
 
 export async function probeGpu(gpu: GPU | undefined = navigator.gpu): Promise<Gpu> {
   const adapter = await gpu?.requestAdapter().catch(() => null)

@@ -1,6 +1,6 @@
 /** The owner's hand on the node's keys: whether the browser promised to keep them, saved to a file, brought back from one. */
 import { toAppError } from '#shared/base/errors.ts'
-import { readKeyFile, writeKeyFile } from '../key-file.ts'
+import { readKeyFile, writeKeyFile } from './key-file.ts'
 import { withStorage } from '../node/storage.ts'
 import { element, setText } from './elements.ts'
 

@@ -1,7 +1,7 @@
 /** Shows the page's state in the node panel. */
 import { formatUsd } from '#shared/receipt/money.ts'
-import type { Earnings } from '../earnings.ts'
-import type { Download, LeftOut, PageState } from '../page-state.ts'
+import type { Earnings } from './earnings.ts'
+import type { Download, LeftOut, PageState } from './page-state.ts'
 import type { NodeView } from '../node/protocol.ts'
 import { describePeak, drawChart } from './chart.ts'
 import { element, setText } from './elements.ts'

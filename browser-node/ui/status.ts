@@ -1,5 +1,5 @@
 /** Puts the page's state into words: one heading, one sentence, one button. */
-import type { PageState } from '../page-state.ts'
+import type { PageState } from './page-state.ts'
 import { countryName } from './countries.ts'
 import { remedyFor } from './place.ts'
 

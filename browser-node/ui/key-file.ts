@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { AppError } from '#shared/base/errors.ts'
 import { exportSigningKey, importSigningKey } from '#shared/base/signature.ts'
-import type { NodeStorage } from './node/storage.ts'
+import type { NodeStorage } from '../node/storage.ts'
 
 const MAX_CHARS = 8_192
 const KeyFile = z.strictObject({

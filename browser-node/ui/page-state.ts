@@ -1,5 +1,5 @@
 /** Everything the page knows, as one value; every change of it is one pure function. */
-import type { NodeView, Report } from './node/protocol.ts'
+import type { NodeView, Report } from '../node/protocol.ts'
 
 /** What the browser offers to compute with, before any node runs. */
 export type Gpu =
