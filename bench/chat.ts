@@ -1,8 +1,8 @@
 /** A long answer of a chat model, token by token: through Worker, hub and node, and from the same runtime called directly. */
 import { PROVIDERS, type Provider } from '#shared/job/job.ts'
 import type { TextInput } from '#shared/job/text.ts'
-import type { BenchContext } from './context.ts'
-import { cpuMsOf } from './cpu-time.ts'
+import type { BenchContext } from './harness/context.ts'
+import { cpuMsOf } from './harness/cpu-time.ts'
 import { startDirect, type DirectProcess } from './chat/direct-process.ts'
 import { createEventClient, type EventClient } from './chat/event-client.ts'
 import {
@@ -11,11 +11,11 @@ import {
   type Contender,
   type Figure,
   type Section,
-} from './harness.ts'
-import { createHttpClient } from './http-client.ts'
-import type { Running } from './live-stack.ts'
+} from './harness/harness.ts'
+import { createHttpClient } from './harness/http-client.ts'
+import type { Running } from './harness/live-stack.ts'
 import { childrenOf } from './memory/processes.ts'
-import { summarize } from './statistics.ts'
+import { summarize } from './harness/statistics.ts'
 
 const MODEL = 'littoral-chat-2m'
 const ANSWERS_A_REPETITION = 3

@@ -10,9 +10,9 @@ import { LIMITS } from '#shared/base/limits.ts'
 import { compilePolicy } from '#shared/law/compile-policy.ts'
 import { digestBytes } from '#shared/receipt/receipt.ts'
 import type { DispatchRequest } from '#worker/protocols/hub.ts'
-import { startChild } from './child.ts'
-import type { BenchContext } from './context.ts'
-import { cpuMsOf } from './cpu-time.ts'
+import { startChild } from './harness/child.ts'
+import type { BenchContext } from './harness/context.ts'
+import { cpuMsOf } from './harness/cpu-time.ts'
 import {
   drive,
   measureSection,
@@ -20,7 +20,7 @@ import {
   type Comparison,
   type Contender,
   type Section,
-} from './harness.ts'
+} from './harness/harness.ts'
 import { asPolicy } from '#test/support/as-policy.ts'
 
 const RAW = 'raw ws echo'

@@ -2,9 +2,9 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseServerTiming } from '#scripts/start/answer.ts'
-import { startChild } from './child.ts'
-import type { BenchContext } from './context.ts'
-import { cpuMsOf } from './cpu-time.ts'
+import { startChild } from './harness/child.ts'
+import type { BenchContext } from './harness/context.ts'
+import { cpuMsOf } from './harness/cpu-time.ts'
 import { bearer, embeddingCall, untilQuiet } from './gateway/full-path.ts'
 import { BARE_ROUTE, PLAIN_PROXY, startPeer } from './gateway/peers.ts'
 import { startPortkey } from './gateway/portkey.ts'
@@ -15,9 +15,9 @@ import {
   type Comparison,
   type Contender,
   type Samples,
-} from './harness.ts'
-import { createHttpClient, type HttpCall, type HttpClient } from './http-client.ts'
-import type { Running } from './live-stack.ts'
+} from './harness/harness.ts'
+import { createHttpClient, type HttpCall, type HttpClient } from './harness/http-client.ts'
+import type { Running } from './harness/live-stack.ts'
 
 const IN_FLIGHT = 32
 /** Requests of the full path before the first round. */

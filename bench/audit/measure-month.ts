@@ -6,7 +6,7 @@ import { promisify } from 'node:util'
 import { z } from 'zod'
 import { repositoryPath } from '#scripts/base/paths.ts'
 import { invariant } from '#shared/base/errors.ts'
-import { measureSection, type Section } from '../harness.ts'
+import { measureSection, type Section } from '../harness/harness.ts'
 import { writeMonth } from './month.ts'
 
 const run = promisify(execFile)

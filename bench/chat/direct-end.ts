@@ -1,5 +1,5 @@
 /** The direct end of the chat bench: the model in a process of its own, as the node's engine has one. */
-import { openDirectText } from '../direct-text.ts'
+import { openDirectText } from '../harness/direct-text.ts'
 import type { AskDirect, FromDirect } from './messages.ts'
 
 const opened = new Map<string, ReturnType<typeof openDirectText>>()

@@ -1,7 +1,7 @@
 /** What the chat bench and its direct end say to each other. */
 import type { Provider } from '#shared/job/job.ts'
 import type { TextInput } from '#shared/job/text.ts'
-import type { TextTiming } from '../direct-text.ts'
+import type { TextTiming } from '../harness/direct-text.ts'
 
 export interface AskDirect {
   readonly model: string

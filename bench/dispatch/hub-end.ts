@@ -23,7 +23,7 @@ import { createKernelBans } from '#worker/hub/bans/kernel-bans.ts'
 import { createKernelRegister } from '#worker/kernels/register.ts'
 import { Outbox } from '#worker/hub/receipts/outbox.ts'
 import type { DurableStorage } from '#worker/platform/storage.ts'
-import { resolvePort } from '../resolve-port.ts'
+import { resolvePort } from '../harness/resolve-port.ts'
 import { ECHO_PROTOCOL, LINKS, UNSIGNED_PROTOCOL, type NodeEndReady } from './echo.ts'
 
 /** Sends bytes and resolves when the same bytes are back. */

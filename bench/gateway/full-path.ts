@@ -1,7 +1,7 @@
 /** The request that the full path answers, and when its process is done with it. */
-import { cpuMsOf } from '../cpu-time.ts'
-import type { HttpCall } from '../http-client.ts'
-import type { Running } from '../live-stack.ts'
+import { cpuMsOf } from '../harness/cpu-time.ts'
+import type { HttpCall } from '../harness/http-client.ts'
+import type { Running } from '../harness/live-stack.ts'
 
 /** The embedding that the full path answers and whose bytes the proxies carry. */
 const EMBEDDING = JSON.stringify({

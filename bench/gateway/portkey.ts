@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process'
 import { createServer } from 'node:http'
 import { createRequire } from 'node:module'
-import { resolvePort } from '../resolve-port.ts'
+import { resolvePort } from '../harness/resolve-port.ts'
 
 export interface Portkey {
   readonly url: string

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { finished } from 'node:stream/promises'
-import { resolvePort } from '../resolve-port.ts'
+import { resolvePort } from '../harness/resolve-port.ts'
 
 const [file = ''] = process.argv.slice(2)
 const body = readFileSync(file)

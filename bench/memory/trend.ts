@@ -1,5 +1,5 @@
 /** How a value goes on over many jobs: its slope, and its end beside its beginning. */
-import { median } from '../statistics.ts'
+import { median } from '../harness/statistics.ts'
 
 export interface Point {
   readonly jobs: number

@@ -1,7 +1,7 @@
 /** A tab's engine in real Chromium: the same behaviour as a local node's. */
 import { setTimeout } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
-import { cpuMsOf } from '../../bench/cpu-time.ts'
+import { cpuMsOf } from '../../bench/harness/cpu-time.ts'
 import { MANIFESTS } from '#shared/job/manifests.ts'
 import { encodeBytes } from '#shared/job/tensor.ts'
 import { describeEngine } from '../suites/engine.ts'
