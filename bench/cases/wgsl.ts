@@ -3,15 +3,15 @@ import { calibrate } from '#engine/kernels/calibrate.ts'
 import { inspectKernel } from '#engine/kernels/rewrite/inspect-kernel.ts'
 import { meterKernel, type Grant } from '#engine/kernels/rewrite/meter-kernel.ts'
 import { openDevice, softwareEnvironment } from '#local-node/engine/device.ts'
-import type { BenchContext } from './harness/context.ts'
+import type { BenchContext } from '../harness/context.ts'
 import {
   measureSection,
   type BenchResult,
   type Contender,
   type Section,
-} from './harness/harness.ts'
-import * as samples from './wgsl/kernels.ts'
-import { prepareKernel, type PreparedKernel } from './wgsl/prepare.ts'
+} from '../harness/harness.ts'
+import * as samples from '../wgsl/kernels.ts'
+import { prepareKernel, type PreparedKernel } from '../wgsl/prepare.ts'
 
 const INCLUDES = {
   'as written': 'one dispatch of the kernel as it was sent, submitted, until the device is done',

@@ -6,16 +6,16 @@ import { startStack } from '#scripts/stack/stack.ts'
 import { parseServerTiming } from '#scripts/start/answer.ts'
 import { createLog, silentLog } from '#shared/base/log.ts'
 import { MANIFESTS } from '#shared/job/manifests.ts'
-import type { BenchContext } from './harness/context.ts'
+import type { BenchContext } from '../harness/context.ts'
 import {
   measureSection,
   type BenchResult,
   type Contender,
   type Section,
-} from './harness/harness.ts'
-import { createHttpClient, type HttpCall, type HttpClient } from './harness/http-client.ts'
-import { startOrigin, type Distance } from './switch/origin.ts'
-import { openShelf, startShelfNode } from './switch/shelf-node.ts'
+} from '../harness/harness.ts'
+import { createHttpClient, type HttpCall, type HttpClient } from '../harness/http-client.ts'
+import { startOrigin, type Distance } from '../switch/origin.ts'
+import { openShelf, startShelfNode } from '../switch/shelf-node.ts'
 
 const MODEL = 'littoral-chat-2m'
 const COUNTRY = 'DE'

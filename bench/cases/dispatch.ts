@@ -1,8 +1,8 @@
 /** What a job's way from hub to node and back costs, against NATS and an echo of the same bytes over a raw WebSocket. */
 import { connect, type NatsConnection } from '@nats-io/transport-node'
-import { NodeEndReady, LINKS, type NodeEndOptions } from './dispatch/echo.ts'
-import { createHubEnd, HUB, PLACE, type HubEnd, type Opened } from './dispatch/hub-end.ts'
-import { NATS_MISSING, NATS_SUBJECT, startNats } from './dispatch/nats.ts'
+import { NodeEndReady, LINKS, type NodeEndOptions } from '../dispatch/echo.ts'
+import { createHubEnd, HUB, PLACE, type HubEnd, type Opened } from '../dispatch/hub-end.ts'
+import { NATS_MISSING, NATS_SUBJECT, startNats } from '../dispatch/nats.ts'
 import type { JobOffer } from '#p2p/stream/messages.ts'
 import { newJobId, randomBytes, TenantId, type NodeId } from '#shared/base/ids.ts'
 import type { KernelWork } from '#shared/job/job.ts'
@@ -10,9 +10,9 @@ import { LIMITS } from '#shared/base/limits.ts'
 import { compilePolicy } from '#shared/law/compile-policy.ts'
 import { digestBytes } from '#shared/receipt/receipt.ts'
 import type { DispatchRequest } from '#worker/protocols/hub.ts'
-import { startChild } from './harness/child.ts'
-import type { BenchContext } from './harness/context.ts'
-import { cpuMsOf } from './harness/cpu-time.ts'
+import { startChild } from '../harness/child.ts'
+import type { BenchContext } from '../harness/context.ts'
+import { cpuMsOf } from '../harness/cpu-time.ts'
 import {
   drive,
   measureSection,
@@ -20,7 +20,7 @@ import {
   type Comparison,
   type Contender,
   type Section,
-} from './harness/harness.ts'
+} from '../harness/harness.ts'
 import { asPolicy } from '#test/support/as-policy.ts'
 
 const RAW = 'raw ws echo'
@@ -53,7 +53,7 @@ export async function measureDispatch({ dir, quick }: BenchContext): Promise<Ben
   const server = await startNats()
   const natsUrl = server?.url ?? null
   const options: NodeEndOptions = { hub: hub.address, socketUrl: hub.socketUrl, dir, natsUrl }
-  const script = new URL('dispatch/node-end.ts', import.meta.url)
+  const script = new URL('../dispatch/node-end.ts', import.meta.url)
   const child = await startChild(script, [JSON.stringify(options)])
   const nats = server === undefined ? undefined : await connect({ servers: server.url })
   try {

@@ -13,7 +13,7 @@ import { manifestDigest, type ModelManifest } from '#shared/job/model.ts'
 import { ComputeRequest, decodeCompute } from '#worker/api/compute/compute.ts'
 import { decodeEmbeddings, EmbeddingsRequest } from '#worker/api/openai/embeddings.ts'
 import { decodeInfer, InferRequest } from '#worker/api/oip/oip.ts'
-import type { BenchContext } from './harness/context.ts'
+import type { BenchContext } from '../harness/context.ts'
 import {
   drive,
   measureSection,
@@ -21,8 +21,8 @@ import {
   type Contender,
   type Samples,
   type Section,
-} from './harness/harness.ts'
-import { createHttpClient, type HttpCall, type HttpClient } from './harness/http-client.ts'
+} from '../harness/harness.ts'
+import { createHttpClient, type HttpCall, type HttpClient } from '../harness/http-client.ts'
 
 /** One piece of work, as a client asks for it and as an engine gets it. */
 interface Task {

@@ -4,10 +4,10 @@ import { encodeBytes } from '#shared/job/tensor.ts'
 import { gpuProcessId } from '#test/browser/contribute-page.ts'
 import { openTabEngine } from '#test/browser/tab-engine.ts'
 import { modelJob } from '#test/support/engine-jobs.ts'
-import type { BenchContext } from './harness/context.ts'
-import { cpuMsOf } from './harness/cpu-time.ts'
-import type { BenchResult } from './harness/harness.ts'
-import { summarize } from './harness/statistics.ts'
+import type { BenchContext } from '../harness/context.ts'
+import { cpuMsOf } from '../harness/cpu-time.ts'
+import type { BenchResult } from '../harness/harness.ts'
+import { summarize } from '../harness/statistics.ts'
 
 const TEXTS = 200
 const TEXT = 'set the kitchen fan and the garage pump to forty percent please '.repeat(4)

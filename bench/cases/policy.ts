@@ -6,9 +6,9 @@ import { createRandom } from '#test/support/random.ts'
 import { preparseCedar } from '#test/support/residency/cedar.ts'
 import { drawNarrowing, drawNode, drawPolicy, factsOf } from '#test/support/residency/draw.ts'
 import { spellCompute } from '#test/support/residency/oracle.ts'
-import type { BenchContext } from './harness/context.ts'
-import { measureSection, type BenchResult, type Contender } from './harness/harness.ts'
-import { createCasbin } from './policy/casbin.ts'
+import type { BenchContext } from '../harness/context.ts'
+import { measureSection, type BenchResult, type Contender } from '../harness/harness.ts'
+import { createCasbin } from '../policy/casbin.ts'
 
 const POLICIES = 64
 const NODES = 32

@@ -5,15 +5,15 @@ import { extname, join, normalize } from 'node:path'
 import { chromium, type Page } from 'playwright-core'
 import { build } from 'vite'
 import { repositoryPath } from '#scripts/base/paths.ts'
-import type { BenchContext } from './harness/context.ts'
+import type { BenchContext } from '../harness/context.ts'
 import {
   measureSection,
   type BenchResult,
   type Contender,
   type Section,
-} from './harness/harness.ts'
-import type { Opened, PrepareRequest } from './kernels/page/page.ts'
-import { resolvePort } from './harness/resolve-port.ts'
+} from '../harness/harness.ts'
+import type { Opened, PrepareRequest } from '../kernels/page/page.ts'
+import { resolvePort } from '../harness/resolve-port.ts'
 
 const CHROMIUM = '/usr/bin/chromium'
 const FLAGS = [

@@ -13,15 +13,15 @@ import { createReceiptMaker } from '#test/support/receipts.ts'
 import { AUDIT_SCHEMA, createAuditStore, type Kept } from '#worker/tenant/log/audit-store.ts'
 import type { Binding } from '#worker/platform/storage.ts'
 import { makeBundle } from '#test/support/bundle.ts'
-import { measureMonth } from './audit/measure-month.ts'
-import { openFileStorage } from './audit/storage.ts'
-import type { BenchContext } from './harness/context.ts'
+import { measureMonth } from '../audit/measure-month.ts'
+import { openFileStorage } from '../audit/storage.ts'
+import type { BenchContext } from '../harness/context.ts'
 import {
   measureSection,
   type BenchResult,
   type Contender,
   type Section,
-} from './harness/harness.ts'
+} from '../harness/harness.ts'
 
 const JOBS_A_BATCH = 100
 const DOMAIN = { chainId: 31_337, verifyingContract: `0x${'5e'.repeat(20)}` } as const

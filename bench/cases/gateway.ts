@@ -2,12 +2,12 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseServerTiming } from '#scripts/start/answer.ts'
-import { startChild } from './harness/child.ts'
-import type { BenchContext } from './harness/context.ts'
-import { cpuMsOf } from './harness/cpu-time.ts'
-import { bearer, embeddingCall, untilQuiet } from './gateway/full-path.ts'
-import { BARE_ROUTE, PLAIN_PROXY, startPeer } from './gateway/peers.ts'
-import { startPortkey } from './gateway/portkey.ts'
+import { startChild } from '../harness/child.ts'
+import type { BenchContext } from '../harness/context.ts'
+import { cpuMsOf } from '../harness/cpu-time.ts'
+import { bearer, embeddingCall, untilQuiet } from '../gateway/full-path.ts'
+import { BARE_ROUTE, PLAIN_PROXY, startPeer } from '../gateway/peers.ts'
+import { startPortkey } from '../gateway/portkey.ts'
 import {
   drive,
   measureSection,
@@ -15,9 +15,9 @@ import {
   type Comparison,
   type Contender,
   type Samples,
-} from './harness/harness.ts'
-import { createHttpClient, type HttpCall, type HttpClient } from './harness/http-client.ts'
-import type { Running } from './harness/live-stack.ts'
+} from '../harness/harness.ts'
+import { createHttpClient, type HttpCall, type HttpClient } from '../harness/http-client.ts'
+import type { Running } from '../harness/live-stack.ts'
 
 const IN_FLIGHT = 32
 /** Requests of the full path before the first round. */
@@ -67,7 +67,9 @@ export async function measureGateway(context: BenchContext): Promise<BenchResult
   const ours = connect(running.url)
   const answerFile = join(dir, 'answer.json')
   writeFileSync(answerFile, (await ours.send(embeddingCall(running))).body)
-  const upstream = await startChild(new URL('gateway/upstream.ts', import.meta.url), [answerFile])
+  const upstream = await startChild(new URL('../gateway/upstream.ts', import.meta.url), [
+    answerFile,
+  ])
   const peer = { dir, log, upstream: upstream.firstLine }
   const bare = await startPeer({ ...peer, name: 'bare', source: BARE_ROUTE })
   const proxy = await startPeer({ ...peer, name: 'proxy', source: PLAIN_PROXY })

@@ -16,13 +16,13 @@ import { newBatchId } from '#worker/api/jobs/home.ts'
 import type { BatchSpec } from '#worker/protocols/batch.ts'
 import type { DispatchRequest, DispatchResult } from '#worker/protocols/hub.ts'
 import type { DurableStorage } from '#worker/platform/storage.ts'
-import type { BenchContext } from './harness/context.ts'
+import type { BenchContext } from '../harness/context.ts'
 import {
   measureSection,
   type BenchResult,
   type Contender,
   type Section,
-} from './harness/harness.ts'
+} from '../harness/harness.ts'
 import { asPolicy } from '#test/support/as-policy.ts'
 
 const COUNTRIES = ['DE', 'FR', 'IT', 'ES'] as const

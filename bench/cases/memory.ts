@@ -5,14 +5,20 @@ import { buildPages, buildWorker } from '#scripts/build/build.ts'
 import { callApi } from '#scripts/stack/operator.ts'
 import { startStack, type Stack } from '#scripts/stack/stack.ts'
 import { MANIFESTS } from '#shared/job/manifests.ts'
-import type { BenchContext } from './harness/context.ts'
-import { drive, type BenchResult, type Section } from './harness/harness.ts'
-import { createHttpClient } from './harness/http-client.ts'
-import { openNodeHeap, withFreeInspectorPort } from './memory/node-heap.ts'
-import { childrenOf, commandOf, descendantsOf, hasMapped, residentMiB } from './memory/processes.ts'
-import { openTabHeap } from './memory/tab-heap.ts'
-import { growth, slopePerThousand, type Point } from './memory/trend.ts'
-import { summarize } from './harness/statistics.ts'
+import type { BenchContext } from '../harness/context.ts'
+import { drive, type BenchResult, type Section } from '../harness/harness.ts'
+import { createHttpClient } from '../harness/http-client.ts'
+import { openNodeHeap, withFreeInspectorPort } from '../memory/node-heap.ts'
+import {
+  childrenOf,
+  commandOf,
+  descendantsOf,
+  hasMapped,
+  residentMiB,
+} from '../memory/processes.ts'
+import { openTabHeap } from '../memory/tab-heap.ts'
+import { growth, slopePerThousand, type Point } from '../memory/trend.ts'
+import { summarize } from '../harness/statistics.ts'
 
 const MODEL = 'littoral-embed-400k'
 /** Where the local node and the tab say they are: a request narrows its residency to one of them. */

@@ -1,21 +1,21 @@
 /** A long answer of a chat model, token by token: through Worker, hub and node, and from the same runtime called directly. */
 import { PROVIDERS, type Provider } from '#shared/job/job.ts'
 import type { TextInput } from '#shared/job/text.ts'
-import type { BenchContext } from './harness/context.ts'
-import { cpuMsOf } from './harness/cpu-time.ts'
-import { startDirect, type DirectProcess } from './chat/direct-process.ts'
-import { createEventClient, type EventClient } from './chat/event-client.ts'
+import type { BenchContext } from '../harness/context.ts'
+import { cpuMsOf } from '../harness/cpu-time.ts'
+import { startDirect, type DirectProcess } from '../chat/direct-process.ts'
+import { createEventClient, type EventClient } from '../chat/event-client.ts'
 import {
   measureSection,
   type BenchResult,
   type Contender,
   type Figure,
   type Section,
-} from './harness/harness.ts'
-import { createHttpClient } from './harness/http-client.ts'
-import type { Running } from './harness/live-stack.ts'
-import { childrenOf } from './memory/processes.ts'
-import { summarize } from './harness/statistics.ts'
+} from '../harness/harness.ts'
+import { createHttpClient } from '../harness/http-client.ts'
+import type { Running } from '../harness/live-stack.ts'
+import { childrenOf } from '../memory/processes.ts'
+import { summarize } from '../harness/statistics.ts'
 
 const MODEL = 'littoral-chat-2m'
 const ANSWERS_A_REPETITION = 3
