@@ -10,7 +10,7 @@ import {
 import { POLICY_TYPE } from '#shared/law/compile-policy.ts'
 import { RECEIPT_TYPE, TICKET_TYPE } from '#shared/receipt/receipt.ts'
 import { EARNINGS_TYPE, PAYOUT_TYPE } from '#shared/receipt/settlement.ts'
-import { createRandom } from '../../support/random.ts'
+import { createRandom } from '#test/support/random.ts'
 
 const DOMAIN = { chainId: 11_155_111, verifyingContract: getAddress(`0x${'ab'.repeat(20)}`) }
 

@@ -5,13 +5,13 @@ import type { Bytes32 } from '#shared/base/ids.ts'
 import { buildMerkleTree } from '#shared/receipt/merkle.ts'
 import type { ReceiptDocument } from '#shared/receipt/receipt.ts'
 import { countryBit } from '#shared/law/region.ts'
-import { createRandom } from '../support/random.ts'
+import { createRandom } from '#test/support/random.ts'
 import {
   createReceiptMaker,
   nowOfReceipts,
   type ReceiptMaker,
   type ReceiptWish,
-} from '../support/receipts.ts'
+} from '#test/support/receipts.ts'
 
 const DOMAIN = { chainId: 31_337, verifyingContract: `0x${'5e'.repeat(20)}` } as const
 const ISSUED_MS = 1_800_000_000_000
