@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest'
 import { compilePolicy } from '#shared/law/compile-policy.ts'
 import { TenantId } from '#shared/base/ids.ts'
 import { countryBit, groupCountries } from '#shared/law/region.ts'
-import { parseCsv } from '../../support/csv.ts'
+import { parseCsv } from '#test/support/csv.ts'
 import { CSV_HEAD, toCsvLine } from '#worker/api/audit/audit-lines.ts'
 import {
   recordAsCsv,

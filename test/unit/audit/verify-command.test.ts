@@ -7,8 +7,8 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { verifyDocument } from '#scripts/verify/document.ts'
 import { runVerifier } from '#scripts/verify/run.ts'
 import type { AuditBundle } from '#shared/audit/bundle.ts'
-import { createRandom } from '../support/random.ts'
-import { makeBundle, type MadeBundle } from '../support/bundle.ts'
+import { createRandom } from '#test/support/random.ts'
+import { makeBundle, type MadeBundle } from '#test/support/bundle.ts'
 
 let dir: string
 let made: MadeBundle

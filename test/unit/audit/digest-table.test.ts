@@ -1,7 +1,7 @@
 import { hexToBytes, sha256, toHex } from 'viem'
 import { expect, it } from 'vitest'
 import { DigestTable } from '#shared/audit/digest-table.ts'
-import { createRandom } from '../../support/random.ts'
+import { createRandom } from '#test/support/random.ts'
 
 it('is a Map of digests, through growth, changes and what is taken out', () => {
   const random = createRandom(7)

@@ -11,7 +11,7 @@ import {
   verifyInclusion,
   type HashReader,
 } from '#shared/audit/transparency-log.ts'
-import { createRandom } from '../../support/random.ts'
+import { createRandom } from '#test/support/random.ts'
 
 /** The reference data of Certificate Transparency: eight leaves, the roots of their logs, and some proofs. */
 const LEAVES = [
