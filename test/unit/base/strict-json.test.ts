@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { readParts, type JsonPart } from '#shared/base/json-parts.ts'
 import { parseStrict } from '#shared/base/strict-json.ts'
-import { createRandom } from '../../support/random.ts'
+import { createRandom } from '#test/support/random.ts'
 
 /** A document of a head and two lists, with what makes JSON hard to cut. */
 const DOCUMENT = {
