@@ -22,9 +22,9 @@ import { LIMITS } from '#shared/base/limits.ts'
 import { commitment } from '#shared/receipt/receipt.ts'
 import { leafHash, verifyConsistency, verifyInclusion } from '#shared/audit/transparency-log.ts'
 import { createTenantCore, type TenantCore } from '#worker/tenant/core.ts'
-import { createRandom } from '../../support/random.ts'
-import { createReceiptMaker, EU_POLICY, type ReceiptMaker } from '../../support/receipts.ts'
-import { createSqliteStorage, type TestStorage } from '../../support/sqlite-storage.ts'
+import { createRandom } from '#test/support/random.ts'
+import { createReceiptMaker, EU_POLICY, type ReceiptMaker } from '#test/support/receipts.ts'
+import { createSqliteStorage, type TestStorage } from '#test/support/sqlite-storage.ts'
 import { asPolicy } from '#test/support/as-policy.ts'
 
 const DOMAIN = { chainId: 31_337, verifyingContract: `0x${'5e'.repeat(20)}` } as const
