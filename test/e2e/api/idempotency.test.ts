@@ -6,9 +6,9 @@ import { DatabaseSync } from 'node:sqlite'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import type { Tenant } from '#scripts/stack/stack.ts'
-import { until } from '../support/poll.ts'
-import { readExposition } from '../support/prometheus.ts'
-import { createTestStack, openPolicy, type TestStack } from '../support/stack.ts'
+import { until } from '#test/support/poll.ts'
+import { readExposition } from '#test/support/prometheus.ts'
+import { createTestStack, openPolicy, type TestStack } from '#test/support/stack.ts'
 
 const MODEL = 'littoral-embed-400k'
 const RETRIES = 1_000
