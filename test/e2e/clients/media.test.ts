@@ -4,9 +4,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { LIMITS } from '#shared/base/limits.ts'
 import { repositoryPath } from '#scripts/base/paths.ts'
 import type { Tenant } from '#scripts/stack/stack.ts'
-import { MEDIA_MODELS } from '../suites/media.ts'
-import { pngOf } from '../support/media-files.ts'
-import { createTestStack, openPolicy, type TestStack } from '../support/stack.ts'
+import { MEDIA_MODELS } from '#test/suites/media.ts'
+import { pngOf } from '#test/support/media-files.ts'
+import { createTestStack, openPolicy, type TestStack } from '#test/support/stack.ts'
 
 let stack: TestStack
 let tenant: Tenant
