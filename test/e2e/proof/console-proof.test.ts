@@ -6,11 +6,11 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { AuditBundle } from '#shared/audit/bundle.ts'
 import { createChainView, rememberChain } from '#shared/verify/chain-view.ts'
 import { verifyBundle } from '#shared/verify/whole.ts'
-import { overall, proveJob } from '../../console/compliance/jobs/prove-job.ts'
-import { pageTrust } from '../../console/compliance/jobs/page-trust.ts'
-import { expectUsable, TWO_SCREENS } from '../support/axe.ts'
-import { idle, startConsoleStack, type ConsoleStack } from '../support/console.ts'
-import { until } from '../support/poll.ts'
+import { overall, proveJob } from '../../../console/compliance/jobs/prove-job.ts'
+import { pageTrust } from '../../../console/compliance/jobs/page-trust.ts'
+import { expectUsable, TWO_SCREENS } from '#test/support/axe.ts'
+import { idle, startConsoleStack, type ConsoleStack } from '#test/support/console.ts'
+import { until } from '#test/support/poll.ts'
 
 const EMBEDDING = { model: 'littoral-embed-400k', input: 'turn on the kitchen light' }
 

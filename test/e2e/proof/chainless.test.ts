@@ -11,7 +11,7 @@ import { startWorkerd, type Workerd } from '#scripts/stack/workerd.ts'
 import { AuditBundle } from '#shared/audit/bundle.ts'
 import { silentLog } from '#shared/base/log.ts'
 import { EntriesReply, LogKeyReply } from '#worker/api/audit/audit.ts'
-import { until } from '../support/poll.ts'
+import { until } from '#test/support/poll.ts'
 
 const SECRET = '0123456789abcdef'.repeat(4)
 

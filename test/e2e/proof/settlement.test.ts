@@ -11,9 +11,9 @@ import type { NodeProcess } from '#scripts/stack/node-process.ts'
 import type { Tenant } from '#scripts/stack/stack.ts'
 import { verifyReceipt } from '#shared/verify/receipt.ts'
 import { erc20Abi } from 'viem'
-import { createTestStack, openPolicy, type TestStack } from '../support/stack.ts'
-import { readExposition } from '../support/prometheus.ts'
-import { until } from '../support/poll.ts'
+import { createTestStack, openPolicy, type TestStack } from '#test/support/stack.ts'
+import { readExposition } from '#test/support/prometheus.ts'
+import { until } from '#test/support/poll.ts'
 
 const EMBEDDING = {
   model: 'littoral-embed-400k',

@@ -20,9 +20,9 @@ import {
 } from '#worker/api/audit/audit.ts'
 import { JurisdictionsReply } from '#worker/api/audit/jurisdictions.ts'
 import { RopaReply } from '#worker/api/audit/record-of-processing.ts'
-import { parseCsv } from '../support/csv.ts'
-import { until } from '../support/poll.ts'
-import { createTestStack, openPolicy, type TestStack } from '../support/stack.ts'
+import { parseCsv } from '#test/support/csv.ts'
+import { until } from '#test/support/poll.ts'
+import { createTestStack, openPolicy, type TestStack } from '#test/support/stack.ts'
 
 const EMBEDDING = { model: 'littoral-embed-400k', input: 'turn on the kitchen light' }
 
