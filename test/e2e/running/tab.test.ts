@@ -11,9 +11,9 @@ import {
   pressStart,
   START_MS,
   textOf,
-} from '../browser/contribute-page.ts'
-import { createTestStack, openPolicy, type TestStack } from '../support/stack.ts'
-import { until } from '../support/poll.ts'
+} from '#test/browser/contribute-page.ts'
+import { createTestStack, openPolicy, type TestStack } from '#test/support/stack.ts'
+import { until } from '#test/support/poll.ts'
 
 const MODEL = 'littoral-embed-400k'
 /** A kernel that keeps the local node's device busy until its time is over. */

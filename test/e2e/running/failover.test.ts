@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Tenant } from '#scripts/stack/stack.ts'
-import { createTestStack, openPolicy, type TestStack } from '../support/stack.ts'
-import { descendantsOf } from '../../bench/memory/processes.ts'
-import { until } from '../support/poll.ts'
+import { createTestStack, openPolicy, type TestStack } from '#test/support/stack.ts'
+import { descendantsOf } from '../../../bench/memory/processes.ts'
+import { until } from '#test/support/poll.ts'
 
 const EMBEDDING = { model: 'littoral-embed-400k', input: ['turn on the kitchen light'] }
 

@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { repositoryPath } from '#scripts/base/paths.ts'
-import { until } from '../support/poll.ts'
+import { until } from '#test/support/poll.ts'
 
 const run = promisify(execFile)
 
