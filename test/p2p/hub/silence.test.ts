@@ -2,9 +2,9 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { newJobId } from '#shared/base/ids.ts'
 import { PATIENCE } from '#worker/hub/attempts/silence.ts'
-import { createHubBench, kernelRequest, type TestHubBench } from '../support/hub.ts'
-import { compiled } from '../support/policies.ts'
-import { until } from '../support/poll.ts'
+import { createHubBench, kernelRequest, type TestHubBench } from '#test/support/hub.ts'
+import { compiled } from '#test/support/policies.ts'
+import { until } from '#test/support/poll.ts'
 
 const EU = compiled({ compute: { allow: ['EU'], deny: [] } })
 const payload = new Uint8Array([1, 2, 3, 4])

@@ -7,11 +7,11 @@ import { signAttestation } from '#shared/place/evidence.ts'
 import { createSigner, generateSigningKey } from '#shared/base/signature.ts'
 import type { NetworkNode } from '#worker/protocols/hub.ts'
 import { steeringOf } from '#worker/protocols/steering.ts'
-import { startAnchoredHubs, type AnchoredHubs } from '../support/anchored-hubs.ts'
-import type { City } from '../support/evidence.ts'
-import { kernelRequest } from '../support/hub.ts'
-import { compiled } from '../support/policies.ts'
-import { until } from '../support/poll.ts'
+import { startAnchoredHubs, type AnchoredHubs } from '#test/support/anchored-hubs.ts'
+import type { City } from '#test/support/evidence.ts'
+import { kernelRequest } from '#test/support/hub.ts'
+import { compiled } from '#test/support/policies.ts'
+import { until } from '#test/support/poll.ts'
 
 let hubs: AnchoredHubs | undefined
 afterEach(() => hubs?.close())

@@ -11,10 +11,15 @@ import type { AdmittedModel } from '#shared/node/node.ts'
 import type { CompiledPolicy } from '#shared/law/policy.ts'
 import { encodeBytes } from '#shared/job/tensor.ts'
 import type { DispatchRequest } from '#worker/protocols/hub.ts'
-import { createHubBench, kernelRequest, type TestHubBench, type TestShelf } from '../support/hub.ts'
-import { EMBEDDING_MANIFEST } from '../support/manifests.ts'
-import { compiled } from '../support/policies.ts'
-import { until } from '../support/poll.ts'
+import {
+  createHubBench,
+  kernelRequest,
+  type TestHubBench,
+  type TestShelf,
+} from '#test/support/hub.ts'
+import { EMBEDDING_MANIFEST } from '#test/support/manifests.ts'
+import { compiled } from '#test/support/policies.ts'
+import { until } from '#test/support/poll.ts'
 
 const EU = compiled({ compute: { allow: ['EU'], deny: [] } })
 const DIGEST = manifestDigest(EMBEDDING_MANIFEST)

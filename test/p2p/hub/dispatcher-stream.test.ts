@@ -12,9 +12,9 @@ import {
 } from '#shared/job/text.ts'
 import type { DispatchRequest } from '#worker/protocols/hub.ts'
 import { readStream, writeStream, type StreamedAnswer } from '#worker/protocols/stream-envelope.ts'
-import { createHubBench, kernelRequest, type TestHubBench } from '../support/hub.ts'
-import { compiled, TENANT } from '../support/policies.ts'
-import { until } from '../support/poll.ts'
+import { createHubBench, kernelRequest, type TestHubBench } from '#test/support/hub.ts'
+import { compiled, TENANT } from '#test/support/policies.ts'
+import { until } from '#test/support/poll.ts'
 
 const WORLD = compiled({ compute: { allow: ['WORLD'], deny: [] } })
 const DIGEST = `0x${'5'.repeat(64)}` as const

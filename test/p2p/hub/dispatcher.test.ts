@@ -1,5 +1,5 @@
 import type { Engine } from '#engine/engine.ts'
-import { standsAt } from '../support/place.ts'
+import { standsAt } from '#test/support/place.ts'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { typedDigest } from '#shared/base/eip712.ts'
 import { AppError } from '#shared/base/errors.ts'
@@ -23,10 +23,10 @@ import {
   kernelRequest,
   type TestHubBench,
   type TestMember,
-} from '../support/hub.ts'
-import { EMBEDDING_MANIFEST } from '../support/manifests.ts'
-import { compiled, TENANT } from '../support/policies.ts'
-import { until } from '../support/poll.ts'
+} from '#test/support/hub.ts'
+import { EMBEDDING_MANIFEST } from '#test/support/manifests.ts'
+import { compiled, TENANT } from '#test/support/policies.ts'
+import { until } from '#test/support/poll.ts'
 
 const EU = compiled({ compute: { allow: ['EU'], deny: [] } })
 const WORLD = compiled({ compute: { allow: ['WORLD'], deny: [] } })
