@@ -23,7 +23,7 @@ import {
   createMemoryNetwork,
   type ConnectedNode,
   type MemoryNetwork,
-} from '../support/memory-network.ts'
+} from '#test/support/memory-network.ts'
 
 let network: MemoryNetwork
 let node: ConnectedNode
