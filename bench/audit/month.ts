@@ -11,9 +11,13 @@ import { randomBytes, type Bytes32 } from '#shared/base/ids.ts'
 import { buildMerkleTree } from '#shared/receipt/merkle.ts'
 import { countryBit, onlyCountry } from '#shared/law/region.ts'
 import type { SignedReceipt } from '#shared/receipt/receipt.ts'
-import { TENANT } from '#test/support/policies.ts'
+import { TENANT } from '#test/support/hub/policies.ts'
 import { readProven } from '#test/support/bundle.ts'
-import { createReceiptMaker, EU_POLICY_TEXT, type ReceiptMaker } from '#test/support/receipts.ts'
+import {
+  createReceiptMaker,
+  EU_POLICY_TEXT,
+  type ReceiptMaker,
+} from '#test/support/hub/receipts.ts'
 import type { DurableStorage } from '#worker/platform/storage.ts'
 import { createTenantCore, type TenantCore } from '#worker/tenant/core.ts'
 import { openFileStorage } from './storage.ts'

@@ -10,7 +10,7 @@ import { randomBytes, TenantId } from '#shared/base/ids.ts'
 import { silentLog } from '#shared/base/log.ts'
 import { compilePolicy } from '#shared/law/compile-policy.ts'
 import { countryBit } from '#shared/law/region.ts'
-import { placeIn } from '#test/support/place.ts'
+import { placeIn } from '#test/support/hub/place.ts'
 import { createBatchCore } from '#worker/jobs/core.ts'
 import { newBatchId } from '#worker/api/jobs/home.ts'
 import type { BatchSpec } from '#worker/protocols/batch.ts'
@@ -23,7 +23,7 @@ import {
   type Contender,
   type Section,
 } from '../harness/harness.ts'
-import { asPolicy } from '#test/support/as-policy.ts'
+import { asPolicy } from '#test/support/hub/as-policy.ts'
 
 const COUNTRIES = ['DE', 'FR', 'IT', 'ES'] as const
 const NODE_COUNTS = [1, 2, 4] as const

@@ -21,7 +21,7 @@ import {
   type Contender,
   type Section,
 } from '../harness/harness.ts'
-import { asPolicy } from '#test/support/as-policy.ts'
+import { asPolicy } from '#test/support/hub/as-policy.ts'
 
 const RAW = 'raw ws echo'
 const STREAM = 'held stream echo'

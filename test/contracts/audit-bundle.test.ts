@@ -34,14 +34,14 @@ import { createTenantCore, type TenantCore } from '#worker/tenant/core.ts'
 import type { RecordedReceipt } from '#worker/protocols/tenant.ts'
 import { bundleSourceOf, observedInGermany } from '../support/bundle-source.ts'
 import { until } from '../support/poll.ts'
-import { TENANT } from '../support/policies.ts'
+import { TENANT } from '#test/support/hub/policies.ts'
 import { createRandom } from '../support/random.ts'
 import {
   createReceiptMaker,
   EU_POLICY_TEXT,
   nowOfReceipts,
   type ReceiptMaker,
-} from '../support/receipts.ts'
+} from '#test/support/hub/receipts.ts'
 import { createSqliteStorage } from '../support/sqlite-storage.ts'
 
 const SALT: Bytes32 = `0x${'5a'.repeat(32)}`

@@ -33,8 +33,8 @@ import {
 import { SETTLEMENT_ABI } from '#shared/receipt/settlement-abi.ts'
 import { payoutHash } from '#shared/receipt/settlement.ts'
 import { policyWords } from '#worker/ledger/intake/batch.ts'
-import { policy as anyPolicy, TENANT } from '../support/policies.ts'
-import { createReceiptMaker, type ReceiptMaker } from '../support/receipts.ts'
+import { policy as anyPolicy, TENANT } from '#test/support/hub/policies.ts'
+import { createReceiptMaker, type ReceiptMaker } from '#test/support/hub/receipts.ts'
 
 let dir: string
 let chain: Chain

@@ -31,7 +31,7 @@ import { createLedgerCore, type LedgerCore } from '#worker/ledger/core.ts'
 import type { FaultCode } from '#worker/protocols/ledger-fault.ts'
 import { createSqliteStorage, type TestStorage } from '../support/sqlite-storage.ts'
 import { until } from '../support/poll.ts'
-import { createReceiptMaker, nowOfReceipts, type ReceiptMaker } from '../support/receipts.ts'
+import { createReceiptMaker, nowOfReceipts, type ReceiptMaker } from '#test/support/hub/receipts.ts'
 
 let dir: string
 let chain: Chain

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { parseKernel } from '#engine/kernels/parse/parse-kernel.ts'
 import { decodeCtc, parseAlphabet, prepareImage } from '#engine/models/ocr-line.ts'
 import { checkTensors, decodeTexts, encodeBytes, splitBytes } from '#shared/job/tensor.ts'
-import { PIXELS_MANIFEST } from '../support/manifests.ts'
+import { PIXELS_MANIFEST } from '#test/support/hub/manifests.ts'
 
 describe('tensors', () => {
   const pixels = { name: 'image', datatype: 'UINT8' as const, shape: [1, 2, 3], sizeBytes: 6 }

@@ -6,7 +6,7 @@ import { preparseCedar } from '../support/residency/cedar.ts'
 import { drawNarrowing, drawNode, drawPolicy, factsOf } from '../support/residency/draw.ts'
 import { createLivesSigner, LIVES_OF_A_WORLD, simulateWorld } from '../support/residency/lives.ts'
 import { judge, spellCompute } from '../support/residency/oracle.ts'
-import { TENANT } from '../support/policies.ts'
+import { TENANT } from '#test/support/hub/policies.ts'
 import { createRandom } from '../support/random.ts'
 
 const DECISIONS = Number(process.env['LITTORAL_FUZZ_DECISIONS'] ?? 50_000)

@@ -5,7 +5,7 @@ import { COUNTRIES } from '#shared/law/region.ts'
 import { effectiveCompute } from '#shared/law/compile-policy.ts'
 import type { Work } from '#shared/job/job.ts'
 import { canRun, predictMs, schedule, type NodeView } from '#worker/hub/choice/schedule.ts'
-import { facts, policy } from '../support/policies.ts'
+import { facts, policy } from '#test/support/hub/policies.ts'
 
 const DIGEST = `0x${'ab'.repeat(32)}` as const
 const work: Work = {

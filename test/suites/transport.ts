@@ -16,7 +16,7 @@ import {
   SOURCE_BYTES,
   type PeerView,
 } from '#test/support/transport-peer.ts'
-import { seededBytes } from '#test/support/work.ts'
+import { seededBytes } from '#test/support/hub/work.ts'
 
 export interface TransportUnderTest {
   readonly address: Multiaddr

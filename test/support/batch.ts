@@ -7,14 +7,14 @@ import { silentLog } from '#shared/base/log.ts'
 import { compilePolicy } from '#shared/law/compile-policy.ts'
 import type { CompiledPolicy, PolicyDraft } from '#shared/law/policy.ts'
 import { countryBit } from '#shared/law/region.ts'
-import { placeIn } from './place.ts'
+import { placeIn } from '#test/support/hub/place.ts'
 import { createBatchCore, type BatchCore } from '#worker/jobs/core.ts'
 import type { TenantWord } from '#worker/jobs/authority/judge-authority.ts'
 import { BatchId, type BatchInput, type BatchSpec } from '#worker/protocols/batch.ts'
 import type { DispatchRequest, DispatchResult } from '#worker/protocols/hub.ts'
 import { createRandom } from './random.ts'
 import { createSqliteStorage, type TestStorage } from './sqlite-storage.ts'
-import { asPolicy } from '#test/support/as-policy.ts'
+import { asPolicy } from '#test/support/hub/as-policy.ts'
 
 export const GERMANY = countryBit('DE')
 

@@ -6,7 +6,7 @@ import type { BundleSource } from '#worker/api/audit/collect-bundle.ts'
 import type { LedgerCore } from '#worker/ledger/core.ts'
 import type { TenantCore } from '#worker/tenant/core.ts'
 import { tenantOf } from './collect-bundle.ts'
-import { TENANT } from './policies.ts'
+import { TENANT } from '#test/support/hub/policies.ts'
 
 export interface BundleParts {
   readonly tenant: TenantCore

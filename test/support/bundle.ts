@@ -14,8 +14,8 @@ import type { BundleTrust } from '#shared/verify/trust.ts'
 import type { Binding, DurableStorage } from '#worker/platform/storage.ts'
 import { createAuditStore } from '#worker/tenant/log/audit-store.ts'
 import { createTenantCore, type TenantCore } from '#worker/tenant/core.ts'
-import { TENANT } from './policies.ts'
-import { createReceiptMaker, EU_POLICY_TEXT, type ReceiptWish } from './receipts.ts'
+import { TENANT } from '#test/support/hub/policies.ts'
+import { createReceiptMaker, EU_POLICY_TEXT, type ReceiptWish } from '#test/support/hub/receipts.ts'
 import { createSqliteStorage } from './sqlite-storage.ts'
 
 const CHAIN: Domain = { chainId: 31_337, verifyingContract: `0x${'5e'.repeat(20)}` }

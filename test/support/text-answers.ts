@@ -7,7 +7,7 @@ import {
   type TextEnd,
   type TokenLogprob,
 } from '#shared/job/text.ts'
-import { EMBEDDING_MANIFEST } from './manifests.ts'
+import { EMBEDDING_MANIFEST } from '#test/support/hub/manifests.ts'
 
 export const CHAT_MANIFEST = ModelManifest.parse({
   ...EMBEDDING_MANIFEST,

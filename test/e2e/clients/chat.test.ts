@@ -39,7 +39,7 @@ beforeAll(async () => {
   await stack.pin(tenant, openPolicy('FR'))
   await stack.pin(tenant, openPolicy('DE'))
   const cpu = { device: 'cpu', verified: true, options: ['--models', MODEL] } as const
-  const program = 'test/support/held-node.ts'
+  const program = 'test/support/hub/held-node.ts'
   ;[node, holding] = await Promise.all([
     stack.startNode({ name: 'de', region: 'DE', ...cpu }),
     stack.startNode({ name: 'fr', region: 'FR', ...cpu, program }),

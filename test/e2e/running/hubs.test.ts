@@ -7,7 +7,7 @@ import { silentLog } from '#shared/base/log.ts'
 import { ReceiptDocument } from '#shared/receipt/receipt.ts'
 import { createSigner, generateSigningKey } from '#shared/base/signature.ts'
 import { AdmissionReply, NetworkReply } from '#worker/api/replies.ts'
-import { INVERT } from '#test/support/hub.ts'
+import { INVERT } from '#test/support/hub/hub.ts'
 import { until } from '#test/support/poll.ts'
 import { startTestWorker, type TestWorker } from '#test/support/worker.ts'
 

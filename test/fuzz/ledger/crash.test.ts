@@ -8,7 +8,7 @@ import { createLedgerCore, type LedgerCore } from '#worker/ledger/core.ts'
 import type { LedgerEntry } from '#worker/protocols/ledger.ts'
 import { createSqliteStorage, type TestStorage } from '../../support/sqlite-storage.ts'
 import { createModelChain, type ModelChain } from '../../support/model-chain.ts'
-import { createReceiptMaker, nowOfReceipts, type ReceiptMaker } from '../../support/receipts.ts'
+import { createReceiptMaker, nowOfReceipts, type ReceiptMaker } from '#test/support/hub/receipts.ts'
 import { createRandom, type Random } from '../../support/random.ts'
 
 const DOMAIN = { chainId: 31_337, verifyingContract: `0x${'5e'.repeat(20)}` } as const

@@ -13,11 +13,11 @@ import { Directory } from '#worker/hub/members/directory.ts'
 import { createKnownEchoes } from '#worker/hub/place/known-echoes.ts'
 import { createNodeGate } from '#worker/hub/entrance/node-gate.ts'
 import type { Admission } from '#worker/protocols/hub.ts'
-import { startAnchoredHubs } from '#test/support/anchored-hubs.ts'
+import { startAnchoredHubs } from '#test/support/hub/anchored-hubs.ts'
 import { until } from '#test/support/poll.ts'
-import { createHubBench, kernelRequest, type TestHubBench } from '#test/support/hub.ts'
-import { seenIn } from '#test/support/evidence.ts'
-import { compiled } from '#test/support/policies.ts'
+import { createHubBench, kernelRequest, type TestHubBench } from '#test/support/hub/hub.ts'
+import { seenIn } from '#test/support/hub/evidence.ts'
+import { compiled } from '#test/support/hub/policies.ts'
 
 const EU = compiled({ compute: { allow: ['EU'], deny: [] } })
 const DOMAIN = { chainId: 1, verifyingContract: `0x${'11'.repeat(20)}` } as const

@@ -5,7 +5,7 @@ import { createPeerNode, newIdentity, peerIdOf } from '#p2p/peers/node.ts'
 import { presenceTopic } from '#p2p/peers/presence.ts'
 import { silentLog } from '#shared/base/log.ts'
 import { HUBS_TOPIC } from '#worker/hub/mesh/notice.ts'
-import { startAnchoredHubs, type AnchoredHubs } from '#test/support/anchored-hubs.ts'
+import { startAnchoredHubs, type AnchoredHubs } from '#test/support/hub/anchored-hubs.ts'
 import { until } from '#test/support/poll.ts'
 
 let hubs: AnchoredHubs | undefined

@@ -15,8 +15,8 @@ import { presenceTopic, publishPresence, signPresence } from '#p2p/peers/presenc
 import { openWork } from '#p2p/work/work-client.ts'
 import { createLog, silentLog, type LogFields } from '#shared/base/log.ts'
 import { HUBS_TOPIC } from '#worker/hub/mesh/notice.ts'
-import { startAnchoredHubs, type AnchoredHubs } from '#test/support/anchored-hubs.ts'
-import { createMemoryNetwork, type MemoryNetwork } from '#test/support/memory-network.ts'
+import { startAnchoredHubs, type AnchoredHubs } from '#test/support/hub/anchored-hubs.ts'
+import { createMemoryNetwork, type MemoryNetwork } from '#test/support/hub/memory-network.ts'
 import { until } from '#test/support/poll.ts'
 import {
   createTestHub,
@@ -24,7 +24,7 @@ import {
   presenceRecord,
   seededBytes,
   type TestHub,
-} from '#test/support/work.ts'
+} from '#test/support/hub/work.ts'
 
 const MIB = 1024 * 1024
 /** Catches a hang: the flood that this is about kept a hub busy for minutes. */

@@ -21,9 +21,14 @@ import {
   createMemoryNetwork,
   type ConnectedNode,
   type MemoryNetwork,
-} from '#test/support/memory-network.ts'
+} from '#test/support/hub/memory-network.ts'
 import { until } from '#test/support/poll.ts'
-import { createTestHandler, createTestHub, seededBytes, type TestHub } from '#test/support/work.ts'
+import {
+  createTestHandler,
+  createTestHub,
+  seededBytes,
+  type TestHub,
+} from '#test/support/hub/work.ts'
 
 let network: MemoryNetwork
 let hub: TestHub

@@ -12,8 +12,8 @@ import {
 } from '#shared/job/text.ts'
 import type { DispatchRequest } from '#worker/protocols/hub.ts'
 import { readStream, writeStream, type StreamedAnswer } from '#worker/protocols/stream-envelope.ts'
-import { createHubBench, kernelRequest, type TestHubBench } from '#test/support/hub.ts'
-import { compiled, TENANT } from '#test/support/policies.ts'
+import { createHubBench, kernelRequest, type TestHubBench } from '#test/support/hub/hub.ts'
+import { compiled, TENANT } from '#test/support/hub/policies.ts'
 import { until } from '#test/support/poll.ts'
 
 const WORLD = compiled({ compute: { allow: ['WORLD'], deny: [] } })

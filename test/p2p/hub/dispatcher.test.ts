@@ -1,5 +1,5 @@
 import type { Engine } from '#engine/engine.ts'
-import { standsAt } from '#test/support/place.ts'
+import { standsAt } from '#test/support/hub/place.ts'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { typedDigest } from '#shared/base/eip712.ts'
 import { AppError } from '#shared/base/errors.ts'
@@ -23,9 +23,9 @@ import {
   kernelRequest,
   type TestHubBench,
   type TestMember,
-} from '#test/support/hub.ts'
-import { EMBEDDING_MANIFEST } from '#test/support/manifests.ts'
-import { compiled, TENANT } from '#test/support/policies.ts'
+} from '#test/support/hub/hub.ts'
+import { EMBEDDING_MANIFEST } from '#test/support/hub/manifests.ts'
+import { compiled, TENANT } from '#test/support/hub/policies.ts'
 import { until } from '#test/support/poll.ts'
 
 const EU = compiled({ compute: { allow: ['EU'], deny: [] } })

@@ -15,12 +15,12 @@ import { sealKey } from '#worker/platform/key-seal.ts'
 import { createLedgerCore } from '#worker/ledger/core.ts'
 import { createTenantCore } from '#worker/tenant/core.ts'
 import type { TenantApi } from '#worker/protocols/tenant.ts'
-import { createHubBench, DOMAIN, kernelRequest, type TestHubBench } from '#test/support/hub.ts'
+import { createHubBench, DOMAIN, kernelRequest, type TestHubBench } from '#test/support/hub/hub.ts'
 import { createModelChain } from '#test/support/model-chain.ts'
-import { placeIn } from '#test/support/place.ts'
-import { createReceiptMaker, nowOfReceipts } from '#test/support/receipts.ts'
+import { placeIn } from '#test/support/hub/place.ts'
+import { createReceiptMaker, nowOfReceipts } from '#test/support/hub/receipts.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
-import { asPolicy } from '#test/support/as-policy.ts'
+import { asPolicy } from '#test/support/hub/as-policy.ts'
 
 const ACME = TenantId.parse('acme')
 const PAYLOAD = new Uint8Array([1, 2, 3, 4])

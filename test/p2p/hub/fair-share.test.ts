@@ -3,8 +3,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { TenantId } from '#shared/base/ids.ts'
 import type { KernelWork } from '#shared/job/job.ts'
 import type { DispatchRequest } from '#worker/protocols/hub.ts'
-import { createHubBench, kernelRequest, type TestHubBench } from '#test/support/hub.ts'
-import { compiled } from '#test/support/policies.ts'
+import { createHubBench, kernelRequest, type TestHubBench } from '#test/support/hub/hub.ts'
+import { compiled } from '#test/support/hub/policies.ts'
 import { until } from '#test/support/poll.ts'
 
 const WORLD = { compute: { allow: ['WORLD'], deny: [] } }

@@ -4,8 +4,8 @@ import { AppError } from '#shared/base/errors.ts'
 import { HANG_RULE } from '#shared/kernels/rules.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { NodesWord } from '#p2p/stream/wire-error.ts'
-import { createHubBench, kernelRequest, type TestHubBench } from '#test/support/hub.ts'
-import { compiled } from '#test/support/policies.ts'
+import { createHubBench, kernelRequest, type TestHubBench } from '#test/support/hub/hub.ts'
+import { compiled } from '#test/support/hub/policies.ts'
 
 const WORLD = compiled({ compute: { allow: ['WORLD'], deny: [] } })
 const payload = new Uint8Array([1, 2, 3, 4])

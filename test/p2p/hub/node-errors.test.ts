@@ -4,8 +4,8 @@ import { ERRORS, type ErrorCode, type ErrorMeta } from '#shared/base/errors.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { packRefusal, readRefusal, steeringOf, type Steering } from '#worker/protocols/steering.ts'
-import { createHubBench, kernelRequest, type TestHubBench } from '#test/support/hub.ts'
-import { compiled, TENANT } from '#test/support/policies.ts'
+import { createHubBench, kernelRequest, type TestHubBench } from '#test/support/hub/hub.ts'
+import { compiled, TENANT } from '#test/support/hub/policies.ts'
 import { createRandom, type Random } from '#test/support/random.ts'
 
 const WORLD = compiled({ compute: { allow: ['WORLD'], deny: [] } })

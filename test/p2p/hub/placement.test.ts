@@ -16,9 +16,9 @@ import {
   kernelRequest,
   type TestHubBench,
   type TestShelf,
-} from '#test/support/hub.ts'
-import { EMBEDDING_MANIFEST } from '#test/support/manifests.ts'
-import { compiled } from '#test/support/policies.ts'
+} from '#test/support/hub/hub.ts'
+import { EMBEDDING_MANIFEST } from '#test/support/hub/manifests.ts'
+import { compiled } from '#test/support/hub/policies.ts'
 import { until } from '#test/support/poll.ts'
 
 const EU = compiled({ compute: { allow: ['EU'], deny: [] } })

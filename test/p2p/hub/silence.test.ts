@@ -2,8 +2,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { newJobId } from '#shared/base/ids.ts'
 import { PATIENCE } from '#worker/hub/attempts/silence.ts'
-import { createHubBench, kernelRequest, type TestHubBench } from '#test/support/hub.ts'
-import { compiled } from '#test/support/policies.ts'
+import { createHubBench, kernelRequest, type TestHubBench } from '#test/support/hub/hub.ts'
+import { compiled } from '#test/support/hub/policies.ts'
 import { until } from '#test/support/poll.ts'
 
 const EU = compiled({ compute: { allow: ['EU'], deny: [] } })

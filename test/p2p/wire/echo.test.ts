@@ -23,7 +23,7 @@ import {
   createMemoryNetwork,
   type ConnectedNode,
   type MemoryNetwork,
-} from '#test/support/memory-network.ts'
+} from '#test/support/hub/memory-network.ts'
 
 let network: MemoryNetwork
 let node: ConnectedNode

@@ -15,9 +15,9 @@ import { createRateBucket } from '#p2p/files/rate-bucket.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { silentLog } from '#shared/base/log.ts'
 import type { ModelFile, ModelManifest } from '#shared/job/model.ts'
-import { EMBEDDING_MANIFEST } from '#test/support/manifests.ts'
+import { EMBEDDING_MANIFEST } from '#test/support/hub/manifests.ts'
 import { startFileServer, type FileServer } from '#test/support/file-server.ts'
-import { seededBytes } from '#test/support/work.ts'
+import { seededBytes } from '#test/support/hub/work.ts'
 
 const BYTES = seededBytes(1_300_000, 5)
 const SHA256 = `0x${createHash('sha256').update(BYTES).digest('hex')}` as ModelFile['sha256']

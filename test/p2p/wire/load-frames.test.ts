@@ -9,9 +9,9 @@ import { AppError } from '#shared/base/errors.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { silentLog } from '#shared/base/log.ts'
-import { createMemoryNetwork, type MemoryNetwork } from '#test/support/memory-network.ts'
+import { createMemoryNetwork, type MemoryNetwork } from '#test/support/hub/memory-network.ts'
 import { until } from '#test/support/poll.ts'
-import { createTestHandler, createTestHub } from '#test/support/work.ts'
+import { createTestHandler, createTestHub } from '#test/support/hub/work.ts'
 
 const digest = (byte: number) => `0x${byte.toString(16).padStart(64, '0')}` as Bytes32
 

@@ -15,9 +15,9 @@ import { LIMITS } from '#shared/base/limits.ts'
 import { verifyPresence } from '#shared/node/presence.ts'
 import { silentLog } from '#shared/base/log.ts'
 import type { PresenceRecord, SignedPresence } from '#shared/node/node.ts'
-import { createMemoryNetwork, type MemoryNetwork } from '#test/support/memory-network.ts'
+import { createMemoryNetwork, type MemoryNetwork } from '#test/support/hub/memory-network.ts'
 import { until } from '#test/support/poll.ts'
-import { createTestNode, presenceRecord } from '#test/support/work.ts'
+import { createTestNode, presenceRecord } from '#test/support/hub/work.ts'
 
 const codeOf = (promise: Promise<unknown>) =>
   promise.then(

@@ -18,7 +18,7 @@ import { repositoryPath } from '#scripts/base/paths.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { silentLog } from '#shared/base/log.ts'
 import { until } from '#test/support/poll.ts'
-import { createTestHandler, createTestNode } from '#test/support/work.ts'
+import { createTestHandler, createTestNode } from '#test/support/hub/work.ts'
 
 const NODES = 50
 
@@ -36,7 +36,7 @@ interface HubProcess {
 async function startHub(port: number, identity: string): Promise<HubProcess> {
   const child = spawn(
     process.execPath,
-    [repositoryPath('test/support/hub-process.ts'), String(port), identity],
+    [repositoryPath('test/support/hub/hub-process.ts'), String(port), identity],
     { stdio: ['ignore', 'pipe', 'inherit'] },
   )
   const seen = new Map<string, Set<string>>()

@@ -12,7 +12,7 @@ import {
   createMemoryNetwork,
   type ConnectedNode,
   type MemoryNetwork,
-} from '#test/support/memory-network.ts'
+} from '#test/support/hub/memory-network.ts'
 import { until } from '#test/support/poll.ts'
 import {
   createTestHandler,
@@ -23,7 +23,7 @@ import {
   type TestHandler,
   type TestHub,
   type TestNode,
-} from '#test/support/work.ts'
+} from '#test/support/hub/work.ts'
 
 let network: MemoryNetwork
 let hub: TestHub

@@ -11,7 +11,7 @@ import type { NodeFacts } from '#shared/law/decide.ts'
 import { REGION_LISTS } from '#shared/law/region-groups.ts'
 import { countryBit, countrySet } from '#shared/law/region.ts'
 import type { Random } from '../random.ts'
-import { asPolicy } from '#test/support/as-policy.ts'
+import { asPolicy } from '#test/support/hub/as-policy.ts'
 
 /** A node in the words of people: no bits. */
 export interface DrawnNode {

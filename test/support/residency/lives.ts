@@ -14,7 +14,7 @@ import type { Config } from '#worker/platform/config.ts'
 import { dispatch, dispatchStream } from '#worker/dispatch/dispatch.ts'
 import type { Member } from '#worker/hub/members/directory.ts'
 import type { DispatchRequest } from '#worker/protocols/hub.ts'
-import { TENANT } from '../policies.ts'
+import { TENANT } from '#test/support/hub/policies.ts'
 import { createRandom, type Random } from '../random.ts'
 import { drawNarrowing, drawNode, drawPolicy, oneOf, type DrawnNode } from './draw.ts'
 import {

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { AppError, toAppError } from '#shared/base/errors.ts'
 import { decodeTexts } from '#shared/job/tensor.ts'
-import { EMBEDDING_MANIFEST, PIXELS_MANIFEST } from '#test/support/manifests.ts'
+import { EMBEDDING_MANIFEST, PIXELS_MANIFEST } from '#test/support/hub/manifests.ts'
 import {
   decodeEmbeddings,
   EmbeddingsRequest,

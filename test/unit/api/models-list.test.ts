@@ -4,7 +4,7 @@ import { manifestDigest } from '#shared/job/model.ts'
 import { describeModel } from '#worker/api/openai/models-list.ts'
 import { ListedModelReply } from '#worker/api/replies.ts'
 import { NetworkNode } from '#worker/protocols/hub.ts'
-import { EMBEDDING_MANIFEST } from '#test/support/manifests.ts'
+import { EMBEDDING_MANIFEST } from '#test/support/hub/manifests.ts'
 
 const digest = manifestDigest(EMBEDDING_MANIFEST)
 

@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { toAppError } from '#shared/base/errors.ts'
-import { PIXELS_MANIFEST, EMBEDDING_MANIFEST } from '#test/support/manifests.ts'
+import { PIXELS_MANIFEST, EMBEDDING_MANIFEST } from '#test/support/hub/manifests.ts'
 import { parseBody } from '#worker/body/faults.ts'
 import {
   checkNamed,

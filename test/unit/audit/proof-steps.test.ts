@@ -8,7 +8,7 @@ import {
   STEP_OF,
   STEPS,
 } from '../../../console/compliance/jobs/prove-job.ts'
-import { createReceiptMaker } from '#test/support/receipts.ts'
+import { createReceiptMaker } from '#test/support/hub/receipts.ts'
 
 const DOMAIN = { chainId: 31_337, verifyingContract: `0x${'5e'.repeat(20)}` } as const
 

@@ -1,7 +1,7 @@
 import { admissionOf, placementOf } from '#shared/audit/receipt.ts'
 import type { LogEntry } from '#shared/audit/entries.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
-import { createReceiptMaker } from '#test/support/receipts.ts'
+import { createReceiptMaker } from '#test/support/hub/receipts.ts'
 import { describe, expect, it } from 'vitest'
 import { compilePolicy } from '#shared/law/compile-policy.ts'
 import { TenantId } from '#shared/base/ids.ts'
@@ -13,7 +13,7 @@ import {
   recordOfProcessing,
   RopaReply,
 } from '#worker/api/audit/record-of-processing.ts'
-import { asPolicy } from '#test/support/as-policy.ts'
+import { asPolicy } from '#test/support/hub/as-policy.ts'
 
 const acme = TenantId.parse('acme')
 const policy = asPolicy({ id: 'sensors', compute: { allow: ['EEA', 'CH', 'US'] } })

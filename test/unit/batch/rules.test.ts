@@ -18,7 +18,7 @@ import {
   signMessage,
 } from '#worker/jobs/delivery/webhook.ts'
 import { floats } from '../../support/batch.ts'
-import { asPolicy } from '#test/support/as-policy.ts'
+import { asPolicy } from '#test/support/hub/as-policy.ts'
 
 const half = () => 0.5
 

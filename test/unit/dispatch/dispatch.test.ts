@@ -9,8 +9,8 @@ import { dispatch } from '#worker/dispatch/dispatch.ts'
 import { readDispatch, writeDispatch } from '#worker/protocols/envelope.ts'
 import type { DispatchOutcome } from '#worker/protocols/hub.ts'
 import { HubRefusal, packRefusal } from '#worker/protocols/steering.ts'
-import { placeIn } from '#test/support/place.ts'
-import { asPolicy } from '#test/support/as-policy.ts'
+import { placeIn } from '#test/support/hub/place.ts'
+import { asPolicy } from '#test/support/hub/as-policy.ts'
 
 const tenant = TenantId.parse('acme')
 const zeroes = `0x${'0'.repeat(64)}` as const

@@ -2,7 +2,7 @@
 import { beforeAll, expect, it, vi } from 'vitest'
 import { randomBytes, TenantId } from '#shared/base/ids.ts'
 import { silentLog } from '#shared/base/log.ts'
-import { asPolicy } from '#test/support/as-policy.ts'
+import { asPolicy } from '#test/support/hub/as-policy.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 import { createApp } from '#worker/app.ts'
 import type { BatchSpec } from '#worker/protocols/batch.ts'

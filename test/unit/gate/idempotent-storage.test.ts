@@ -9,7 +9,7 @@ import { createIsolate } from '#worker/isolate.ts'
 import { idempotent } from '#worker/gate/idempotent.ts'
 import { createTenantCore } from '#worker/tenant/core.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
-import { asPolicy } from '#test/support/as-policy.ts'
+import { asPolicy } from '#test/support/hub/as-policy.ts'
 
 const acme = TenantId.parse('acme')
 const RECEIPT = `0x${'ab'.repeat(32)}`

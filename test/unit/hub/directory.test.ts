@@ -4,7 +4,7 @@ import { NodeId } from '#shared/base/ids.ts'
 import type { Work } from '#shared/job/job.ts'
 import type { PresenceRecord } from '#shared/node/node.ts'
 import { Directory, type Member } from '#worker/hub/members/directory.ts'
-import { placeIn, standsAt } from '#test/support/place.ts'
+import { placeIn, standsAt } from '#test/support/hub/place.ts'
 
 const ID = NodeId.parse('12D3KooWGRUfVhn7rP1fhW4mRDVmWcuJwuYRhUPxGX5EcHCZx9ij')
 const SIGNED = { record: '', signature: '' }

@@ -6,8 +6,8 @@ import { LIMITS } from '#shared/base/limits.ts'
 import { silentLog } from '#shared/base/log.ts'
 import { Directory, type Member } from '#worker/hub/members/directory.ts'
 import { createModelLoads } from '#worker/hub/loads/model-loads.ts'
-import { placeIn, standsAt } from '#test/support/place.ts'
-import { compiled, TENANT } from '#test/support/policies.ts'
+import { placeIn, standsAt } from '#test/support/hub/place.ts'
+import { compiled, TENANT } from '#test/support/hub/policies.ts'
 
 const DIGEST: Bytes32 = `0x${'5'.repeat(64)}`
 const POLICY = compiled({ compute: { allow: ['WORLD'], deny: [] } })

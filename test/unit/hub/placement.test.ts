@@ -11,7 +11,7 @@ import {
   type PlacementJob,
   type PlacementView,
 } from '#worker/hub/loads/placement.ts'
-import { compiled } from '../../support/policies.ts'
+import { compiled } from '#test/support/hub/policies.ts'
 
 const DIGESTS = ['aa', 'bb', 'cc'].map((byte) => `0x${byte.repeat(32)}` as Bytes32)
 const WANTED = DIGESTS[0] as Bytes32

@@ -10,10 +10,10 @@ import type { DispatchRequest, DispatchResult } from '#worker/protocols/hub.ts'
 import { createSessionGate } from '#worker/hub/session/session-gate.ts'
 import { createTenantCore } from '#worker/tenant/core.ts'
 import { Quota } from '#worker/protocols/quota.ts'
-import { placeIn } from '#test/support/place.ts'
+import { placeIn } from '#test/support/hub/place.ts'
 import { until } from '#test/support/poll.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
-import { asPolicy } from '#test/support/as-policy.ts'
+import { asPolicy } from '#test/support/hub/as-policy.ts'
 
 const [acme, other] = [TenantId.parse('acme'), TenantId.parse('other')]
 const MAIN = { id: 'main', compute: { allow: ['WORLD'] } }

@@ -7,8 +7,8 @@ import { decodeBase64, encodeBase64 } from '#worker/platform/base64.ts'
 import { ServerMessage, type StepMessage } from '#worker/hub/session/messages.ts'
 import type { DispatchRequest, DispatchResult } from '#worker/protocols/hub.ts'
 import { Session, type SessionDeps } from '#worker/hub/session/session.ts'
-import { placeIn } from '#test/support/place.ts'
-import { compiled, TENANT } from '#test/support/policies.ts'
+import { placeIn } from '#test/support/hub/place.ts'
+import { compiled, TENANT } from '#test/support/hub/policies.ts'
 
 const POLICY = compiled({ compute: { allow: ['WORLD'], deny: [] } })
 const RECEIPT = `0x${'7'.repeat(64)}` as const

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { Policy } from '#shared/law/policy.ts'
 import { diffPolicies, isSame } from '../../../console/compliance/policies/policy-diff.ts'
-import { asPolicy } from '#test/support/as-policy.ts'
+import { asPolicy } from '#test/support/hub/as-policy.ts'
 
 const base = asPolicy({ id: 'eu', compute: { allow: ['EU', 'CH'] } })
 

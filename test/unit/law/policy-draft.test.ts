@@ -8,7 +8,7 @@ import { assumptions, completePolicy, DEFAULT_POLICY } from '#shared/law/policy-
 import { policyFaults } from '#shared/law/policy-faults.ts'
 import { countrySet, groupCountries, groupNames, isSubset, without } from '#shared/law/region.ts'
 import { groupFacts, groupNotes } from '#shared/law/region-notes.ts'
-import { region, TENANT } from '#test/support/policies.ts'
+import { region, TENANT } from '#test/support/hub/policies.ts'
 
 const draft = (fields: object) =>
   PolicyDraft.parse({ id: 'x', compute: { allow: ['EU'], deny: ['IE'] }, ...fields })

@@ -12,7 +12,7 @@ import {
   onlyCountry,
   UNKNOWN_COUNTRY,
 } from '#shared/law/region.ts'
-import { compiled, facts, policy, region, TENANT } from '#test/support/policies.ts'
+import { compiled, facts, policy, region, TENANT } from '#test/support/hub/policies.ts'
 
 const german: NodeFacts = {
   country: countryBit('DE'),

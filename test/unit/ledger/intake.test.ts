@@ -6,14 +6,14 @@ import { countryBit } from '#shared/law/region.ts'
 import { createLedgerCore, type LedgerCore, type LedgerDeps } from '#worker/ledger/core.ts'
 import { createSqliteStorage, type TestStorage } from '../../support/sqlite-storage.ts'
 import { createModelChain, type ModelChain } from '../../support/model-chain.ts'
-import { TENANT } from '../../support/policies.ts'
+import { TENANT } from '#test/support/hub/policies.ts'
 import {
   createReceiptMaker,
   nowOfReceipts,
   type ReceiptMaker,
   type ReceiptWish,
-} from '../../support/receipts.ts'
-import { asPolicy } from '#test/support/as-policy.ts'
+} from '#test/support/hub/receipts.ts'
+import { asPolicy } from '#test/support/hub/as-policy.ts'
 
 const DOMAIN = { chainId: 31_337, verifyingContract: `0x${'5e'.repeat(20)}` } as const
 const LATER_MS = 1_800_007_200_000

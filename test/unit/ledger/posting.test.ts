@@ -5,7 +5,7 @@ import { silentLog } from '#shared/base/log.ts'
 import { createLedgerCore, type LedgerCore, type LedgerDeps } from '#worker/ledger/core.ts'
 import { createSqliteStorage, type TestStorage } from '../../support/sqlite-storage.ts'
 import { createModelChain, type ModelChain } from '../../support/model-chain.ts'
-import { createReceiptMaker, nowOfReceipts, type ReceiptMaker } from '../../support/receipts.ts'
+import { createReceiptMaker, nowOfReceipts, type ReceiptMaker } from '#test/support/hub/receipts.ts'
 
 const DOMAIN = { chainId: 31_337, verifyingContract: `0x${'5e'.repeat(20)}` } as const
 const CONSUMER: Address = `0x${'c1'.repeat(20)}`

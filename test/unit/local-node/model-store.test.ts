@@ -8,7 +8,7 @@ import { createModelStore, type ModelStoreOptions } from '#local-node/models/mod
 import { silentLog } from '#shared/base/log.ts'
 import type { ModelFile } from '#shared/job/model.ts'
 import { startFileServer, type FileServer } from '../../support/file-server.ts'
-import { seededBytes } from '../../support/work.ts'
+import { seededBytes } from '#test/support/hub/work.ts'
 
 const SIZE = 300_000
 const RIGHT = seededBytes(SIZE, 7)

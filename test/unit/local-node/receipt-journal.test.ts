@@ -6,7 +6,7 @@ import { openReceiptJournal, type ReceiptJournal } from '#local-node/receipt-jou
 import { peerIdOf } from '#p2p/peers/node.ts'
 import { silentLog } from '#shared/base/log.ts'
 import { receiptHash } from '#shared/receipt/receipt.ts'
-import { createTestHub, createTestNode } from '../../support/work.ts'
+import { createTestHub, createTestNode } from '#test/support/hub/work.ts'
 
 let folder: string
 beforeEach(async () => void (folder = await mkdtemp(join(tmpdir(), 'littoral-receipts-'))))

@@ -9,7 +9,7 @@ import { LIMITS } from '#shared/base/limits.ts'
 import { silentLog } from '#shared/base/log.ts'
 import { manifestDigest, type ModelManifest } from '#shared/job/model.ts'
 import type { AdmittedModel } from '#shared/node/node.ts'
-import { EMBEDDING_MANIFEST } from '../../support/manifests.ts'
+import { EMBEDDING_MANIFEST } from '#test/support/hub/manifests.ts'
 
 const signal = new AbortController().signal
 

@@ -1,9 +1,9 @@
 import { expect, it } from 'vitest'
 import { runOffer } from '#node-core/run-offer.ts'
 import { timesFault } from '#shared/receipt/check-receipt.ts'
-import { compiled } from '../../support/policies.ts'
-import { DOMAIN, INVERT, kernelRequest } from '../../support/hub.ts'
-import { createReceiptMaker } from '../../support/receipts.ts'
+import { compiled } from '#test/support/hub/policies.ts'
+import { DOMAIN, INVERT, kernelRequest } from '#test/support/hub/hub.ts'
+import { createReceiptMaker } from '#test/support/hub/receipts.ts'
 
 const EU = compiled({ compute: { allow: ['EU'], deny: [] } })
 const PAYLOAD = new Uint8Array([1, 2, 3, 4])

@@ -12,7 +12,7 @@ import {
 import { LIMITS } from '#shared/base/limits.ts'
 import { countrySet, countryBit, isSubset, onlyCountry } from '#shared/law/region.ts'
 import { createSigner, generateSigningKey, type Signer } from '#shared/base/signature.ts'
-import { createEchoMaker, NOW_MS, seenIn, type EchoMaker } from '#test/support/evidence.ts'
+import { createEchoMaker, NOW_MS, seenIn, type EchoMaker } from '#test/support/hub/evidence.ts'
 
 let maker: EchoMaker
 let attester: Signer

@@ -8,7 +8,7 @@ import { NodeId, randomBytes } from '#shared/base/ids.ts'
 import { createSigner, generateSigningKey } from '#shared/base/signature.ts'
 import { verifyEvidence } from '#shared/verify/evidence.ts'
 import type { EvidenceTrust } from '#shared/verify/trust.ts'
-import { createReceiptMaker } from '#test/support/receipts.ts'
+import { createReceiptMaker } from '#test/support/hub/receipts.ts'
 
 const DOMAIN = { chainId: 31_337, verifyingContract: `0x${'5e'.repeat(20)}` } as const
 const NOW_MS = 1_800_000_000_000

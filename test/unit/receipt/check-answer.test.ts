@@ -6,7 +6,7 @@ import { DATATYPE_BYTES, type TensorHeader, type Work } from '#shared/job/job.ts
 import { MANIFESTS } from '#shared/job/manifests.ts'
 import { manifestDigest, ModelManifest, type ModelTensor } from '#shared/job/model.ts'
 import { encodeBytes } from '#shared/job/tensor.ts'
-import { EMBEDDING_MANIFEST } from '#test/support/manifests.ts'
+import { EMBEDDING_MANIFEST } from '#test/support/hub/manifests.ts'
 
 const DIGEST = `0x${'5'.repeat(64)}` as const
 

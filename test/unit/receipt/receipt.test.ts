@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { checkReceipt } from '#shared/receipt/check-receipt.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
 import { commitment, digestBytes, receiptHash, SignedReceipt } from '#shared/receipt/receipt.ts'
-import { createReceiptMaker, nowOfReceipts, type ReceiptMaker } from '#test/support/receipts.ts'
+import { createReceiptMaker, nowOfReceipts, type ReceiptMaker } from '#test/support/hub/receipts.ts'
 
 const DOMAIN = { chainId: 31_337, verifyingContract: `0x${'5e'.repeat(20)}` } as const
 

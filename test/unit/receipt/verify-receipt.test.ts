@@ -11,7 +11,7 @@ import {
   nowOfReceipts,
   type ReceiptMaker,
   type ReceiptWish,
-} from '#test/support/receipts.ts'
+} from '#test/support/hub/receipts.ts'
 
 const DOMAIN = { chainId: 31_337, verifyingContract: `0x${'5e'.repeat(20)}` } as const
 const ISSUED_MS = 1_800_000_000_000

@@ -23,9 +23,9 @@ import { commitment } from '#shared/receipt/receipt.ts'
 import { leafHash, verifyConsistency, verifyInclusion } from '#shared/audit/transparency-log.ts'
 import { createTenantCore, type TenantCore } from '#worker/tenant/core.ts'
 import { createRandom } from '#test/support/random.ts'
-import { createReceiptMaker, EU_POLICY, type ReceiptMaker } from '#test/support/receipts.ts'
+import { createReceiptMaker, EU_POLICY, type ReceiptMaker } from '#test/support/hub/receipts.ts'
 import { createSqliteStorage, type TestStorage } from '#test/support/sqlite-storage.ts'
-import { asPolicy } from '#test/support/as-policy.ts'
+import { asPolicy } from '#test/support/hub/as-policy.ts'
 
 const DOMAIN = { chainId: 31_337, verifyingContract: `0x${'5e'.repeat(20)}` } as const
 const SALT: Bytes32 = `0x${'5a'.repeat(32)}`

@@ -4,11 +4,11 @@ import { toAppError } from '#shared/base/errors.ts'
 import { randomBytes, TenantId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { DEFAULT_POLICY } from '#shared/law/policy-draft.ts'
-import { createReceiptMaker } from '#test/support/receipts.ts'
+import { createReceiptMaker } from '#test/support/hub/receipts.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 import { hashKey, keyIdTenant, keyTenant } from '#worker/protocols/api-key.ts'
 import { createTenantCore } from '#worker/tenant/core.ts'
-import { asPolicy } from '#test/support/as-policy.ts'
+import { asPolicy } from '#test/support/hub/as-policy.ts'
 
 const acme = TenantId.parse('acme')
 

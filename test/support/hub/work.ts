@@ -18,7 +18,7 @@ import { compilePolicy } from '#shared/law/compile-policy.ts'
 import { receiptHash, type Receipt } from '#shared/receipt/receipt.ts'
 import { createSigner, generateSigningKey, type Signer } from '#shared/base/signature.ts'
 import { placeIn } from './place.ts'
-import { asPolicy } from '#test/support/as-policy.ts'
+import { asPolicy } from './as-policy.ts'
 
 const ADAPTER = { name: 'test cpu', isSoftware: true }
 const tenant = TenantId.parse('acme')

@@ -19,7 +19,7 @@ import { countryBit, onlyCountry } from '#shared/law/region.ts'
 import { createSigner, generateSigningKey, type Signer } from '#shared/base/signature.ts'
 import { voucherFor } from './place.ts'
 import { TENANT } from './policies.ts'
-import { asPolicy } from '#test/support/as-policy.ts'
+import { asPolicy } from './as-policy.ts'
 
 /** As it is published; its first version is that of {@link EU_POLICY}. */
 export const EU_POLICY_TEXT: Policy = asPolicy({

@@ -9,7 +9,7 @@ import { createHubNode, identityFromBytes } from '#p2p/peers/node.ts'
 import { presenceTopic, subscribePresence } from '#p2p/peers/presence.ts'
 import { openWork } from '#p2p/work/work-client.ts'
 import { silentLog } from '#shared/base/log.ts'
-import { HANG_MS } from './poll.ts'
+import { HANG_MS } from '#test/support/poll.ts'
 import { createTestHub, seededBytes } from './work.ts'
 
 const [port = '0', identity = ''] = process.argv.slice(2)

@@ -13,7 +13,7 @@ import {
 } from '#shared/law/policy.ts'
 import { CURRENT_REGIONS, REGION_LISTS } from '#shared/law/region-groups.ts'
 import { COUNTRIES, countrySet, groupNames } from '#shared/law/region.ts'
-import { asPolicy } from '#test/support/as-policy.ts'
+import { asPolicy } from './as-policy.ts'
 
 export const TENANT = TenantId.parse('acme')
 
