@@ -27,7 +27,7 @@ export default defineConfig({
         testTimeout: HANG_MS,
         hookTimeout: HANG_MS,
         expect: { poll: { timeout: HANG_MS / 5, interval: 100 } },
-        globalSetup: isBuilt ? ['./test/support/built.ts'] : [],
+        globalSetup: isBuilt ? ['./test/support/stack/built.ts'] : [],
       },
     })),
   },

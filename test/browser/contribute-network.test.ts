@@ -5,7 +5,7 @@ import { SPECTRUM_KERNEL } from '#engine/kernels/spectrum.ts'
 import type { Tenant } from '#scripts/stack/stack.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { vibrationWindow } from '../../examples/vibration.ts'
-import { createTestStack, openPolicy, type TestStack } from '../support/stack.ts'
+import { createTestStack, openPolicy, type TestStack } from '#test/support/stack/stack.ts'
 import { inPhase, launchBrowser, pressStart, START_MS, textOf } from './contribute-page.ts'
 
 /** A tab that only fell silent would stay on the network for as long as this. */

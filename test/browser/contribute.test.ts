@@ -5,7 +5,7 @@ import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { PAGES_DIR } from '#scripts/build/build.ts'
 import { MANIFESTS } from '#shared/job/manifests.ts'
-import { expectUsable } from '#test/support/axe.ts'
+import { expectUsable } from '#test/support/stack/axe.ts'
 import { inPhase, launchBrowser, pressStart, START_MS, textOf } from './contribute-page.ts'
 import { startPageServer, type PageServer } from './contribute-server.ts'
 

@@ -6,8 +6,8 @@ import { startNodeProcess, type NodeProcess } from '#scripts/stack/node-process.
 import { repositoryPath } from '#scripts/base/paths.ts'
 import { silentLog } from '#shared/base/log.ts'
 import { problem } from '#test/support/problem.ts'
-import { slowRequest } from '#test/support/slow-client.ts'
-import { startTestWorker, type TestWorker } from '#test/support/worker.ts'
+import { slowRequest } from '#test/support/stack/slow-client.ts'
+import { startTestWorker, type TestWorker } from '#test/support/stack/worker.ts'
 
 const REQUESTS = 500
 const SEED = 20_261_122

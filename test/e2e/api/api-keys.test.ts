@@ -7,7 +7,7 @@ import {
   startTestWorker,
   type CallOptions,
   type TestWorker,
-} from '#test/support/worker.ts'
+} from '#test/support/stack/worker.ts'
 import { verifyAdmission } from '#worker/edge/admission.ts'
 import * as replies from '#worker/api/replies.ts'
 

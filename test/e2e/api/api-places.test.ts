@@ -4,7 +4,12 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import WebSocket from 'ws'
 import { LIMITS } from '#shared/base/limits.ts'
-import { ADMISSION_SECRET, BUILDS, startTestWorker, type TestWorker } from '#test/support/worker.ts'
+import {
+  ADMISSION_SECRET,
+  BUILDS,
+  startTestWorker,
+  type TestWorker,
+} from '#test/support/stack/worker.ts'
 import { randomBytes, NodeId } from '#shared/base/ids.ts'
 import { signAdmission } from '#worker/edge/admission.ts'
 import { AdmissionReply } from '#worker/api/replies.ts'

@@ -12,7 +12,7 @@ import {
   type CallOptions,
   type Reply,
   type TestWorker,
-} from '#test/support/worker.ts'
+} from '#test/support/stack/worker.ts'
 import { problem } from '#test/support/problem.ts'
 import * as replies from '#worker/api/replies.ts'
 

@@ -5,8 +5,8 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { PAGES_DIR } from '#scripts/build/build.ts'
 import { buildDocsPage } from '#scripts/build/docs-page.ts'
-import { expectUsable } from '#test/support/axe.ts'
-import { startTestWorker, type TestWorker } from '#test/support/worker.ts'
+import { expectUsable } from '#test/support/stack/axe.ts'
+import { startTestWorker, type TestWorker } from '#test/support/stack/worker.ts'
 import { launchBrowser } from '#test/browser/contribute-page.ts'
 
 let worker: TestWorker

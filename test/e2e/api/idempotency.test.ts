@@ -8,7 +8,7 @@ import { z } from 'zod'
 import type { Tenant } from '#scripts/stack/stack.ts'
 import { until } from '#test/support/poll.ts'
 import { readExposition } from '#test/support/prometheus.ts'
-import { createTestStack, openPolicy, type TestStack } from '#test/support/stack.ts'
+import { createTestStack, openPolicy, type TestStack } from '#test/support/stack/stack.ts'
 
 const MODEL = 'littoral-embed-400k'
 const RETRIES = 1_000

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { NodeProcess } from '#scripts/stack/node-process.ts'
 import type { Tenant } from '#scripts/stack/stack.ts'
-import { createTestStack, openPolicy, type TestStack } from '#test/support/stack.ts'
+import { createTestStack, openPolicy, type TestStack } from '#test/support/stack/stack.ts'
 import { DryRunReply } from '#worker/api/policies/dry-run.ts'
 import { until } from '#test/support/poll.ts'
 

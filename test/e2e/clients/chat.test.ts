@@ -11,7 +11,7 @@ import type { Tenant } from '#scripts/stack/stack.ts'
 import { ChatCompletion, ChatCompletionChunk } from '#worker/api/openai/chat-answer.ts'
 import { LittoralMember } from '#worker/api/openai/dialect.ts'
 import { until } from '#test/support/poll.ts'
-import { createTestStack, openPolicy, type TestStack } from '#test/support/stack.ts'
+import { createTestStack, openPolicy, type TestStack } from '#test/support/stack/stack.ts'
 
 const MODEL = 'littoral-chat-2m'
 const KITCHEN = { role: 'user' as const, content: 'turn on the kitchen light' }

@@ -10,7 +10,7 @@ import { analyseVibration, PINNED_POLICY, readMeter } from '#scripts/start/demo.
 import { kernelDigest } from '#shared/kernels/kernels.ts'
 import { LibraryResponse } from '#worker/api/compute/library.ts'
 import { KernelsReply } from '#worker/api/replies.ts'
-import { createTestStack, openPolicy, type TestStack } from '#test/support/stack.ts'
+import { createTestStack, openPolicy, type TestStack } from '#test/support/stack/stack.ts'
 
 const MODEL = 'littoral-embed-400k'
 const BUFFER = { binding: 0, access: 'read_write', sizeBytes: 4, return: true }

@@ -10,7 +10,7 @@ import type { BatchStatus } from '#worker/protocols/batch.ts'
 import { runBatch } from '#examples/jobs-client.ts'
 import { estimate, readTallies, shareThrough, studyBatch } from '#examples/monte-carlo-shield.ts'
 import { developPicture, pictureBatch } from '#examples/path-tracer-scene.ts'
-import { createTestStack, openPolicy, type TestStack } from '#test/support/stack.ts'
+import { createTestStack, openPolicy, type TestStack } from '#test/support/stack/stack.ts'
 import { until } from '#test/support/poll.ts'
 
 /** Writes index², after some turns of a loop that make it last. */

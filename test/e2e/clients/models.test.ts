@@ -5,7 +5,7 @@ import type { NodeProcess } from '#scripts/stack/node-process.ts'
 import type { Tenant } from '#scripts/stack/stack.ts'
 import { MANIFESTS } from '#shared/job/manifests.ts'
 import { ModelsReply } from '#worker/api/replies.ts'
-import { createTestStack, openPolicy, type TestStack } from '#test/support/stack.ts'
+import { createTestStack, openPolicy, type TestStack } from '#test/support/stack/stack.ts'
 
 const WARM = 'littoral-embed-400k'
 const COLD = 'littoral-chat-2m'

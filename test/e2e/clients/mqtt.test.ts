@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Tenant } from '#scripts/stack/stack.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { repositoryPath } from '#scripts/base/paths.ts'
-import { createTestStack, type TestStack } from '#test/support/stack.ts'
+import { createTestStack, type TestStack } from '#test/support/stack/stack.ts'
 import { until } from '#test/support/poll.ts'
 
 const MOSQUITTO = '/usr/sbin/mosquitto'

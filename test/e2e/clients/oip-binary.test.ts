@@ -4,8 +4,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { repositoryPath } from '#scripts/base/paths.ts'
 import type { Tenant } from '#scripts/stack/stack.ts'
 import { encodeBytes } from '#shared/job/tensor.ts'
-import { createOpenApiClient, type OpenApiClient } from '#test/support/openapi-client.ts'
-import { createTestStack, openPolicy, type TestStack } from '#test/support/stack.ts'
+import { createOpenApiClient, type OpenApiClient } from '#test/support/stack/openapi-client.ts'
+import { createTestStack, openPolicy, type TestStack } from '#test/support/stack/stack.ts'
 
 const MODEL = 'littoral-embed-400k'
 const TEXTS = ['turn on the light', 'how warm is it']

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { repositoryPath } from '#scripts/base/paths.ts'
 import type { Tenant } from '#scripts/stack/stack.ts'
-import { createTestStack, openPolicy, type TestStack } from '#test/support/stack.ts'
+import { createTestStack, openPolicy, type TestStack } from '#test/support/stack/stack.ts'
 
 const SERVED_AT = 'http://127.0.0.1:8787'
 

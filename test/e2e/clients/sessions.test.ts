@@ -3,8 +3,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { NodeProcess } from '#scripts/stack/node-process.ts'
 import type { Tenant } from '#scripts/stack/stack.ts'
 import { decodeBase64, encodeBase64 } from '#worker/platform/base64.ts'
-import { openSession, type SessionClient } from '#test/support/session-client.ts'
-import { createTestStack, openPolicy, type TestStack } from '#test/support/stack.ts'
+import { openSession, type SessionClient } from '#test/support/stack/session-client.ts'
+import { createTestStack, openPolicy, type TestStack } from '#test/support/stack/stack.ts'
 
 const WGSL = `
 @group(0) @binding(0) var<storage, read_write> sum: array<f32>;

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { repositoryPath } from '#scripts/base/paths.ts'
-import { OPERATOR_KEY, startTestWorker, type TestWorker } from '#test/support/worker.ts'
+import { OPERATOR_KEY, startTestWorker, type TestWorker } from '#test/support/stack/worker.ts'
 
 const NODE = '12D3KooWGRUfVhn7rP1fhW4mRDVmWcuJwuYRhUPxGX5EcHCZx9ij'
 const run = promisify(execFile)

@@ -22,7 +22,7 @@ import { JurisdictionsReply } from '#worker/api/audit/jurisdictions.ts'
 import { RopaReply } from '#worker/api/audit/record-of-processing.ts'
 import { parseCsv } from '#test/support/csv.ts'
 import { until } from '#test/support/poll.ts'
-import { createTestStack, openPolicy, type TestStack } from '#test/support/stack.ts'
+import { createTestStack, openPolicy, type TestStack } from '#test/support/stack/stack.ts'
 
 const EMBEDDING = { model: 'littoral-embed-400k', input: 'turn on the kitchen light' }
 

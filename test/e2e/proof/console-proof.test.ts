@@ -8,8 +8,8 @@ import { createChainView, rememberChain } from '#shared/verify/chain-view.ts'
 import { verifyBundle } from '#shared/verify/whole.ts'
 import { overall, proveJob } from '../../../console/compliance/jobs/prove-job.ts'
 import { pageTrust } from '../../../console/compliance/jobs/page-trust.ts'
-import { expectUsable, TWO_SCREENS } from '#test/support/axe.ts'
-import { idle, startConsoleStack, type ConsoleStack } from '#test/support/console.ts'
+import { expectUsable, TWO_SCREENS } from '#test/support/stack/axe.ts'
+import { idle, startConsoleStack, type ConsoleStack } from '#test/support/stack/console.ts'
 import { until } from '#test/support/poll.ts'
 
 const EMBEDDING = { model: 'littoral-embed-400k', input: 'turn on the kitchen light' }

@@ -1,8 +1,8 @@
 /** The compliance console in real Chromium, against the production Worker: signing in, policies, keys, every screen. */
 import type { Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { expectUsable, TWO_SCREENS } from '#test/support/axe.ts'
-import { startConsoleStack, type ConsoleStack } from '#test/support/console.ts'
+import { expectUsable, TWO_SCREENS } from '#test/support/stack/axe.ts'
+import { startConsoleStack, type ConsoleStack } from '#test/support/stack/console.ts'
 
 let on: ConsoleStack
 let page: Page

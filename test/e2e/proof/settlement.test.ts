@@ -11,7 +11,7 @@ import type { NodeProcess } from '#scripts/stack/node-process.ts'
 import type { Tenant } from '#scripts/stack/stack.ts'
 import { verifyReceipt } from '#shared/verify/receipt.ts'
 import { erc20Abi } from 'viem'
-import { createTestStack, openPolicy, type TestStack } from '#test/support/stack.ts'
+import { createTestStack, openPolicy, type TestStack } from '#test/support/stack/stack.ts'
 import { readExposition } from '#test/support/prometheus.ts'
 import { until } from '#test/support/poll.ts'
 

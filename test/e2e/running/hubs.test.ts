@@ -9,7 +9,7 @@ import { createSigner, generateSigningKey } from '#shared/base/signature.ts'
 import { AdmissionReply, NetworkReply } from '#worker/api/replies.ts'
 import { INVERT } from '#test/support/hub/hub.ts'
 import { until } from '#test/support/poll.ts'
-import { startTestWorker, type TestWorker } from '#test/support/worker.ts'
+import { startTestWorker, type TestWorker } from '#test/support/stack/worker.ts'
 
 /** Three hubs on this machine that say that they stand in Frankfurt. */
 const HUBS = ['hub-a', 'hub-b', 'hub-c'].map((name) => `${name}:any@50.11/8.68/10`).join(',')

@@ -12,7 +12,7 @@ import {
   START_MS,
   textOf,
 } from '#test/browser/contribute-page.ts'
-import { createTestStack, openPolicy, type TestStack } from '#test/support/stack.ts'
+import { createTestStack, openPolicy, type TestStack } from '#test/support/stack/stack.ts'
 import { until } from '#test/support/poll.ts'
 
 const MODEL = 'littoral-embed-400k'

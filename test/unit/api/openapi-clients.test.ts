@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { repositoryPath } from '#scripts/base/paths.ts'
-import { readmeProgram } from '#test/support/readme-calls.ts'
+import { readmeProgram } from '#test/support/stack/readme-calls.ts'
 
 const DESCRIPTION = repositoryPath('docs/openapi.json')
 const COMPILER = ['--noEmit', '--strict', '--skipLibCheck', '--allowImportingTsExtensions']
