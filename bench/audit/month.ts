@@ -12,7 +12,7 @@ import { buildMerkleTree } from '#shared/receipt/merkle.ts'
 import { countryBit, onlyCountry } from '#shared/law/region.ts'
 import type { SignedReceipt } from '#shared/receipt/receipt.ts'
 import { TENANT } from '#test/support/hub/policies.ts'
-import { readProven } from '#test/support/bundle.ts'
+import { readProven } from '#test/support/storage/bundle.ts'
 import {
   createReceiptMaker,
   EU_POLICY_TEXT,

@@ -12,7 +12,7 @@ import { consistencyProof, inclusionProof } from '#shared/audit/transparency-log
 import { createReceiptMaker } from '#test/support/hub/receipts.ts'
 import { AUDIT_SCHEMA, createAuditStore, type Kept } from '#worker/tenant/log/audit-store.ts'
 import type { Binding } from '#worker/platform/storage.ts'
-import { makeBundle } from '#test/support/bundle.ts'
+import { makeBundle } from '#test/support/storage/bundle.ts'
 import { measureMonth } from '../audit/measure-month.ts'
 import { openFileStorage } from '../audit/storage.ts'
 import type { BenchContext } from '../harness/context.ts'

@@ -26,13 +26,13 @@ import { placeOf } from '#shared/place/evidence.ts'
 import { randomBytes, type Bytes32 } from '#shared/base/ids.ts'
 import { silentLog } from '#shared/base/log.ts'
 import { NO_EVIDENCE } from '#shared/receipt/receipt.ts'
-import { collectBundle } from '#test/support/collect-bundle.ts'
+import { collectBundle } from '#test/support/storage/collect-bundle.ts'
 import type { BundleSource } from '#worker/api/audit/collect-bundle.ts'
 import { createLedgerChain } from '#worker/ledger/chain/chain.ts'
 import { createLedgerCore, type LedgerCore } from '#worker/ledger/core.ts'
 import { createTenantCore, type TenantCore } from '#worker/tenant/core.ts'
 import type { RecordedReceipt } from '#worker/protocols/tenant.ts'
-import { bundleSourceOf, observedInGermany } from '../support/bundle-source.ts'
+import { bundleSourceOf, observedInGermany } from '#test/support/storage/bundle-source.ts'
 import { until } from '../support/poll.ts'
 import { TENANT } from '#test/support/hub/policies.ts'
 import { createRandom } from '../support/random.ts'
@@ -42,7 +42,7 @@ import {
   nowOfReceipts,
   type ReceiptMaker,
 } from '#test/support/hub/receipts.ts'
-import { createSqliteStorage } from '../support/sqlite-storage.ts'
+import { createSqliteStorage } from '#test/support/storage/sqlite-storage.ts'
 
 const SALT: Bytes32 = `0x${'5a'.repeat(32)}`
 const ISSUED_MS = 1_800_000_000_000

@@ -1,7 +1,13 @@
 /** A batch under random answers, losses, pauses and killed processes: whatever happens, it ends, and each item counts once. */
 import { describe, expect, it } from 'vitest'
 import type { ErrorCode } from '#shared/base/errors.ts'
-import { createBatchBench, floats, GERMANY, rangeBatch, settle } from '../../support/batch.ts'
+import {
+  createBatchBench,
+  floats,
+  GERMANY,
+  rangeBatch,
+  settle,
+} from '#test/support/storage/batch.ts'
 import { createRandom } from '../../support/random.ts'
 
 const RUNS = 40

@@ -16,10 +16,10 @@ import { createLedgerCore } from '#worker/ledger/core.ts'
 import { createTenantCore } from '#worker/tenant/core.ts'
 import type { TenantApi } from '#worker/protocols/tenant.ts'
 import { createHubBench, DOMAIN, kernelRequest, type TestHubBench } from '#test/support/hub/hub.ts'
-import { createModelChain } from '#test/support/model-chain.ts'
+import { createModelChain } from '#test/support/storage/model-chain.ts'
 import { placeIn } from '#test/support/hub/place.ts'
 import { createReceiptMaker, nowOfReceipts } from '#test/support/hub/receipts.ts'
-import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
+import { createSqliteStorage } from '#test/support/storage/sqlite-storage.ts'
 import { asPolicy } from '#test/support/hub/as-policy.ts'
 
 const ACME = TenantId.parse('acme')

@@ -18,7 +18,7 @@ import { startDelayProxy } from '#test/support/stack/delay-proxy.ts'
 import { CITIES, seenIn, type City } from './evidence.ts'
 import { DOMAIN, INVERT } from './hub.ts'
 import { until } from '#test/support/poll.ts'
-import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
+import { createSqliteStorage } from '#test/support/storage/sqlite-storage.ts'
 
 export interface NodeWish {
   readonly claim: string

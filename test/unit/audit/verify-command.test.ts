@@ -8,7 +8,7 @@ import { verifyDocument } from '#scripts/verify/document.ts'
 import { runVerifier } from '#scripts/verify/run.ts'
 import type { AuditBundle } from '#shared/audit/bundle.ts'
 import { createRandom } from '#test/support/random.ts'
-import { makeBundle, type MadeBundle } from '#test/support/bundle.ts'
+import { makeBundle, type MadeBundle } from '#test/support/storage/bundle.ts'
 
 let dir: string
 let made: MadeBundle

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import type { AuditBundle } from '#shared/audit/bundle.ts'
 import { countrySet } from '#shared/law/region.ts'
 import { verifyBundle } from '#shared/verify/whole.ts'
-import { makeBundle, type MadeBundle } from '#test/support/bundle.ts'
+import { makeBundle, type MadeBundle } from '#test/support/storage/bundle.ts'
 
 /** A bundle of three jobs, the second of which was erased. */
 function erased(): Promise<MadeBundle> {

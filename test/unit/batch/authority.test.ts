@@ -11,7 +11,7 @@ import {
   policyOf,
   rangeBatch,
   settle,
-} from '../../support/batch.ts'
+} from '#test/support/storage/batch.ts'
 
 const KEYS = [{ id: KEY, scopes: ['infer'] }]
 const wordOf = (...policies: readonly ReturnType<typeof policyOf>[]) => ({

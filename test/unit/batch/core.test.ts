@@ -4,7 +4,13 @@ import { toAppError, type ErrorCode } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { countryBit } from '#shared/law/region.ts'
 import type { ReducePlan } from '#worker/protocols/batch.ts'
-import { createBatchBench, floats, GERMANY, rangeBatch, settle } from '../../support/batch.ts'
+import {
+  createBatchBench,
+  floats,
+  GERMANY,
+  rangeBatch,
+  settle,
+} from '#test/support/storage/batch.ts'
 
 function refusal(run: () => unknown): ErrorCode {
   try {

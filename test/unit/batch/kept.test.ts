@@ -6,8 +6,8 @@ import { openDatabase } from '#worker/tenant/log/database.ts'
 import { createBatchIndex } from '#worker/tenant/log/batch-index.ts'
 import { BatchId } from '#worker/protocols/batch.ts'
 import { reservedBytes } from '#worker/api/jobs/size.ts'
-import { createBatchBench, floats, rangeBatch, settle } from '../../support/batch.ts'
-import { createSqliteStorage } from '../../support/sqlite-storage.ts'
+import { createBatchBench, floats, rangeBatch, settle } from '#test/support/storage/batch.ts'
+import { createSqliteStorage } from '#test/support/storage/sqlite-storage.ts'
 
 const HOUR_MS = 3_600_000
 const idOf = (n: number) => BatchId.parse(`batch_${n.toString(16).padStart(32, '0')}`)

@@ -1,7 +1,13 @@
 /** A batch for which the network has no place just now, or none at all. */
 import { describe, expect, it } from 'vitest'
 import { LIMITS } from '#shared/base/limits.ts'
-import { createBatchBench, floats, GERMANY, rangeBatch, settle } from '../../support/batch.ts'
+import {
+  createBatchBench,
+  floats,
+  GERMANY,
+  rangeBatch,
+  settle,
+} from '#test/support/storage/batch.ts'
 
 const UNSATISFIED = { rule: 'compute.allow', needed: 'a node in FR' }
 

@@ -17,7 +17,7 @@ import {
   readSecret,
   signMessage,
 } from '#worker/jobs/delivery/webhook.ts'
-import { floats } from '../../support/batch.ts'
+import { floats } from '#test/support/storage/batch.ts'
 import { asPolicy } from '#test/support/hub/as-policy.ts'
 
 const half = () => 0.5

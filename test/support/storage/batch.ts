@@ -12,7 +12,7 @@ import { createBatchCore, type BatchCore } from '#worker/jobs/core.ts'
 import type { TenantWord } from '#worker/jobs/authority/judge-authority.ts'
 import { BatchId, type BatchInput, type BatchSpec } from '#worker/protocols/batch.ts'
 import type { DispatchRequest, DispatchResult } from '#worker/protocols/hub.ts'
-import { createRandom } from './random.ts'
+import { createRandom } from '#test/support/random.ts'
 import { createSqliteStorage, type TestStorage } from './sqlite-storage.ts'
 import { asPolicy } from '#test/support/hub/as-policy.ts'
 
