@@ -8,7 +8,7 @@ import { describeEngine } from '../suites/engine.ts'
 import { until } from '../support/poll.ts'
 import { runJob } from '../suites/run-job.ts'
 import { vibrationWindow } from '#examples/vibration.ts'
-import { modelJob, spectrumJob } from '../support/engine-jobs.ts'
+import { modelJob, spectrumJob } from '#test/support/engine/engine-jobs.ts'
 import { gpuProcessId, killGpuProcess } from './contribute-page.ts'
 import { openTabEngine, type TabEngineUnderTest } from './tab-engine.ts'
 

@@ -11,7 +11,7 @@ import { writeOnnx } from '#scripts/models/onnx-writer.ts'
 import { repositoryPath } from '#scripts/base/paths.ts'
 import { makeRandomLlama } from '#scripts/models/random-llama.ts'
 import { MANIFESTS } from '#shared/job/manifests.ts'
-import { startFileServer, type FileServer } from '../support/file-server.ts'
+import { startFileServer, type FileServer } from '#test/support/engine/file-server.ts'
 
 const EMBEDDING = MANIFESTS.find(({ id }) => id === 'littoral-embed-400k')
 const text = (value: unknown) => new TextEncoder().encode(JSON.stringify(value))

@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest'
 import { openKernels } from '#engine/kernel-work.ts'
 import { silentLog } from '#shared/base/log.ts'
-import { kernelJob } from '../support/engine-jobs.ts'
+import { kernelJob } from '#test/support/engine/engine-jobs.ts'
 import { until } from '../support/poll.ts'
 import { openTestDevice } from '../support/wgsl/device.ts'
 import { PROBE } from '../support/wgsl/execute.ts'

@@ -5,7 +5,12 @@ import type { Engine } from '#engine/engine.ts'
 import { createNodeEngine } from '#local-node/engine/engine-host.ts'
 import { silentLog } from '#shared/base/log.ts'
 import { runJob } from '../suites/run-job.ts'
-import { decodeAll, errorOf, libraryJob, type LibraryCase } from '../support/library-jobs.ts'
+import {
+  decodeAll,
+  errorOf,
+  libraryJob,
+  type LibraryCase,
+} from '#test/support/engine/library-jobs.ts'
 
 let engine: Engine
 beforeAll(async () => {

@@ -7,7 +7,7 @@ import {
 } from '#engine/kernels/library-runner.ts'
 import { LIBRARY } from '#engine/kernels/library/library.ts'
 import { openDevice, softwareEnvironment, type NodeDevice } from '#local-node/engine/device.ts'
-import { errorOf, libraryJob, type LibraryCase } from '../support/library-jobs.ts'
+import { errorOf, libraryJob, type LibraryCase } from '#test/support/engine/library-jobs.ts'
 
 let opened: NodeDevice
 let library: LibraryDevice

@@ -10,7 +10,7 @@ import { encodeBytes } from '#shared/job/tensor.ts'
 import { describeEngine } from '../suites/engine.ts'
 import { describeInterface } from '../suites/kernels.ts'
 import { runJob } from '../suites/run-job.ts'
-import { kernelJob, modelJob } from '../support/engine-jobs.ts'
+import { kernelJob, modelJob } from '#test/support/engine/engine-jobs.ts'
 import { until } from '../support/poll.ts'
 
 const MIB = 1024 * 1024

@@ -10,7 +10,7 @@ import { repositoryPath } from '#scripts/base/paths.ts'
 import { makeRandomLlama, type Precision } from '#scripts/models/random-llama.ts'
 import type { Provider } from '#shared/job/job.ts'
 import type { TextInput } from '#shared/job/text.ts'
-import { readText } from '../support/engine-jobs.ts'
+import { readText } from '#test/support/engine/engine-jobs.ts'
 
 const sessions = createOrtSessions(ort)
 const NEVER = new AbortController().signal

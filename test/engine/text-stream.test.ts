@@ -8,7 +8,7 @@ import { createOrtSessions, type SessionFactory } from '#engine/session/session.
 import { modelFilePath } from '#local-node/models/model-path.ts'
 import { silentLog } from '#shared/base/log.ts'
 import { MANIFESTS } from '#shared/job/manifests.ts'
-import { readText, textJob } from '../support/engine-jobs.ts'
+import { readText, textJob } from '#test/support/engine/engine-jobs.ts'
 import { until } from '../support/poll.ts'
 import { runJob } from '../suites/run-job.ts'
 

@@ -6,7 +6,7 @@ import { createImageDecoder } from '#engine/media/image.ts'
 import type { DecodeImage } from '#engine/media/picture.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import { packZeroes, pngChunk, pngOf, wavOf } from '../support/media-files.ts'
+import { packZeroes, pngChunk, pngOf, wavOf } from '#test/support/engine/media-files.ts'
 import { createRandom, type Random } from '../support/random.ts'
 
 const SEEDS = Array.from({ length: Number(process.env.LITTORAL_FUZZ_RUNS ?? 40) }, (_, i) => i + 1)

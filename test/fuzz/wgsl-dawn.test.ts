@@ -9,7 +9,7 @@ import { errorCode, invariant } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { silentLog } from '#shared/base/log.ts'
 import type { NodeDevice } from '#local-node/engine/device.ts'
-import { kernelJob } from '../support/engine-jobs.ts'
+import { kernelJob } from '#test/support/engine/engine-jobs.ts'
 import { compileErrors, inputWords, openTestDevice, runRaw } from '../support/wgsl/device.ts'
 import {
   executedKernels,

@@ -12,7 +12,12 @@ import { describeLibrary } from './library.ts'
 import { describeMedia, MEDIA_MODELS } from './media.ts'
 import { runJob } from './run-job.ts'
 import { describeText } from './text.ts'
-import { kernelJob, modelJob, powerSpectrum, spectrumJob } from '../support/engine-jobs.ts'
+import {
+  kernelJob,
+  modelJob,
+  powerSpectrum,
+  spectrumJob,
+} from '#test/support/engine/engine-jobs.ts'
 
 export interface EngineSuite {
   open(): Promise<Engine>

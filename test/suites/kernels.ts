@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest'
 import type { Engine } from '#engine/engine.ts'
 import type { KernelBuffer } from '#shared/job/job.ts'
-import { kernelJob } from '../support/engine-jobs.ts'
+import { kernelJob } from '#test/support/engine/engine-jobs.ts'
 import { runJob } from './run-job.ts'
 
 /** For an engine that runs any kernel. */

@@ -1,7 +1,7 @@
 /** What every engine with a device does with the kernel library: one small job of each kernel, and what is refused. */
 import { describe, expect, test } from 'vitest'
 import type { Engine } from '#engine/engine.ts'
-import { errorOf, libraryJob, type LibraryCase } from '../support/library-jobs.ts'
+import { errorOf, libraryJob, type LibraryCase } from '#test/support/engine/library-jobs.ts'
 import { runJob } from './run-job.ts'
 
 const x = (...shape: number[]) => ({ name: 'x', shape })

@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import type { Engine } from '#engine/engine.ts'
 import { decodeFloats, decodeTexts, encodeBytes } from '#shared/job/tensor.ts'
-import { modelJob } from '../support/engine-jobs.ts'
-import { jpegOf, pngOf, wavOf } from '../support/media-files.ts'
+import { modelJob } from '#test/support/engine/engine-jobs.ts'
+import { jpegOf, pngOf, wavOf } from '#test/support/engine/media-files.ts'
 import { runJob } from './run-job.ts'
 
 export const MEDIA_MODELS = ['pp-ocr', 'nanodet-g', 'silero-vad'] as const

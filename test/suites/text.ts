@@ -4,7 +4,12 @@ import { expect, test } from 'vitest'
 import { z } from 'zod'
 import type { Engine } from '#engine/engine.ts'
 import { encodeBytes } from '#shared/job/tensor.ts'
-import { modelJob, readText, textJob, type TextJobOptions } from '../support/engine-jobs.ts'
+import {
+  modelJob,
+  readText,
+  textJob,
+  type TextJobOptions,
+} from '#test/support/engine/engine-jobs.ts'
 import { runJob } from './run-job.ts'
 
 interface Pair {

@@ -5,7 +5,7 @@ import { LIMITS } from '#shared/base/limits.ts'
 import { repositoryPath } from '#scripts/base/paths.ts'
 import type { Tenant } from '#scripts/stack/stack.ts'
 import { MEDIA_MODELS } from '#test/suites/media.ts'
-import { pngOf } from '#test/support/media-files.ts'
+import { pngOf } from '#test/support/engine/media-files.ts'
 import { createTestStack, openPolicy, type TestStack } from '#test/support/stack/stack.ts'
 
 let stack: TestStack

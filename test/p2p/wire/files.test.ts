@@ -16,7 +16,7 @@ import { LIMITS } from '#shared/base/limits.ts'
 import { silentLog } from '#shared/base/log.ts'
 import type { ModelFile, ModelManifest } from '#shared/job/model.ts'
 import { EMBEDDING_MANIFEST } from '#test/support/hub/manifests.ts'
-import { startFileServer, type FileServer } from '#test/support/file-server.ts'
+import { startFileServer, type FileServer } from '#test/support/engine/file-server.ts'
 import { seededBytes } from '#test/support/hub/work.ts'
 
 const BYTES = seededBytes(1_300_000, 5)

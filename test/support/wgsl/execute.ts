@@ -2,7 +2,7 @@
 import type { Engine } from '#engine/engine.ts'
 import { errorCode } from '#shared/base/errors.ts'
 import { runJob } from '../../suites/run-job.ts'
-import { kernelJob } from '../engine-jobs.ts'
+import { kernelJob } from '#test/support/engine/engine-jobs.ts'
 import { until } from '../poll.ts'
 import { generateKernel, mutateKernel } from './generate.ts'
 import { GRAMMAR } from './grammar.ts'

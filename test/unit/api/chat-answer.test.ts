@@ -5,7 +5,7 @@ import { Bytes32, NodeId } from '#shared/base/ids.ts'
 import { createTextMeter } from '#shared/job/text-meter.ts'
 import type { TextDelta } from '#shared/job/text.ts'
 import { placeIn } from '#test/support/hub/place.ts'
-import { answerBytes, textAnswers, type TextAnswer } from '#test/support/text-answers.ts'
+import { answerBytes, textAnswers, type TextAnswer } from '#test/support/engine/text-answers.ts'
 import {
   CHAT_DIALECT,
   ChatCompletion,

@@ -1,7 +1,7 @@
 /** OpenAI's parameters: each is used, without effect, or refused by its name. */
 import type { ChatCompletionCreateParams, CompletionCreateParams } from 'openai/resources'
 import { describe, expect, it } from 'vitest'
-import { chat, complete, refusal } from '#test/support/text-requests.ts'
+import { chat, complete, refusal } from '#test/support/engine/text-requests.ts'
 import { CHAT_REFUSALS, COMPLETION_REFUSALS } from '#worker/body/text-parameters.ts'
 import { ChatRequest } from '#worker/api/openai/chat.ts'
 import { CompletionRequest } from '#worker/api/openai/completions.ts'

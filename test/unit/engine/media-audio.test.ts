@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { decodeAudio } from '#engine/media/audio.ts'
 import { resample } from '#engine/media/resample.ts'
 import { findSpeech } from '#engine/models/voice-activity.ts'
-import { wavOf } from '../../support/media-files.ts'
+import { wavOf } from '#test/support/engine/media-files.ts'
 
 const listen = async (file: Uint8Array) =>
   (await decodeAudio(file, 16_000, new AbortController().signal)).samples

@@ -7,7 +7,7 @@ import { createImageDecoder } from '#engine/media/image.ts'
 import { setUpright } from '#engine/media/orientation.ts'
 import type { DecodeImage } from '#engine/media/picture.ts'
 import { sampleAcross } from '#engine/media/sample-picture.ts'
-import { PNG_SIGNATURE, pngChunk } from '../../support/media-files.ts'
+import { PNG_SIGNATURE, pngChunk } from '#test/support/engine/media-files.ts'
 
 const at = (path: string) =>
   new Uint8Array(readFileSync(new URL(`../../../${path}`, import.meta.url)))

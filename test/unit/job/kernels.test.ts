@@ -12,7 +12,7 @@ import {
   resolveJob,
 } from '#shared/kernels/kernels.ts'
 import type { Datatype } from '#shared/job/job.ts'
-import { libraryJob } from '#test/support/library-jobs.ts'
+import { libraryJob } from '#test/support/engine/library-jobs.ts'
 
 type Shapes = Record<string, number[]>
 

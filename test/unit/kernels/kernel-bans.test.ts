@@ -12,7 +12,7 @@ import { NodesWord } from '#p2p/stream/wire-error.ts'
 import { createKernelBans, type KernelAttempt } from '#worker/hub/bans/kernel-bans.ts'
 import { createKernelRegister } from '#worker/kernels/register.ts'
 import type { KernelRegisterApi } from '#worker/protocols/kernels.ts'
-import { kernelJob } from '#test/support/engine-jobs.ts'
+import { kernelJob } from '#test/support/engine/engine-jobs.ts'
 import { createSqliteStorage } from '#test/support/storage/sqlite-storage.ts'
 
 const HUNG = new NodesWord('node_timeout', 'It hung.')

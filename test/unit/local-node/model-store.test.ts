@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createModelStore, type ModelStoreOptions } from '#local-node/models/model-store.ts'
 import { silentLog } from '#shared/base/log.ts'
 import type { ModelFile } from '#shared/job/model.ts'
-import { startFileServer, type FileServer } from '../../support/file-server.ts'
+import { startFileServer, type FileServer } from '#test/support/engine/file-server.ts'
 import { seededBytes } from '#test/support/hub/work.ts'
 
 const SIZE = 300_000

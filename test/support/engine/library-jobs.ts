@@ -11,7 +11,7 @@ import {
 import { resolveJob, type ResolvedJob } from '#shared/kernels/kernels.ts'
 import type { ParamValue } from '#shared/kernels/specs.ts'
 import type { Job } from './engine-jobs.ts'
-import { createRandom } from './random.ts'
+import { createRandom } from '#test/support/random.ts'
 
 export interface LibraryCase {
   readonly kernel: string
