@@ -15,7 +15,7 @@ import {
   SOURCE,
   SOURCE_BYTES,
   type PeerView,
-} from '#test/support/transport-peer.ts'
+} from '#test/support/transport/transport-peer.ts'
 import { seededBytes } from '#test/support/hub/work.ts'
 
 export interface TransportUnderTest {

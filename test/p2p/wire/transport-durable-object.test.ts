@@ -5,8 +5,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createHubNode, createPeerNode, newIdentity, type LittoralNode } from '#p2p/peers/node.ts'
 import { silentLog } from '#shared/base/log.ts'
 import { REFUSING, transportSuite } from '#test/suites/transport.ts'
-import { serveTransportPeer } from '#test/support/transport-peer.ts'
-import { startWorkerdPeer, type WorkerdPeer } from '#test/support/workerd-peer.ts'
+import { serveTransportPeer } from '#test/support/transport/transport-peer.ts'
+import { startWorkerdPeer, type WorkerdPeer } from '#test/support/transport/workerd-peer.ts'
 
 transportSuite('Durable Object in workerd', async () => {
   const peer = await startWorkerdPeer()

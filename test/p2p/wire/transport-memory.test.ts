@@ -4,7 +4,7 @@ import { multiaddr } from '@multiformats/multiaddr'
 import { createHubNode, createPeerNode, newIdentity } from '#p2p/peers/node.ts'
 import { silentLog } from '#shared/base/log.ts'
 import { transportSuite } from '#test/suites/transport.ts'
-import { serveTransportPeer } from '#test/support/transport-peer.ts'
+import { serveTransportPeer } from '#test/support/transport/transport-peer.ts'
 
 transportSuite('memory', async () => {
   const address = `/memory/transport-${process.pid}`

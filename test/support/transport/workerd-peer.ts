@@ -31,7 +31,7 @@ export async function startWorkerdPeer(): Promise<WorkerdPeer> {
   const directory = mkdtempSync(join(tmpdir(), 'littoral-transport-'))
   const bundleDir = join(directory, 'bundle')
   const wrangler = repositoryPath('node_modules/wrangler/bin/wrangler.js')
-  const config = repositoryPath('test/support/transport-worker.toml')
+  const config = repositoryPath('test/support/transport/transport-worker.toml')
   await promisify(execFile)(
     process.execPath,
     [wrangler, 'deploy', '--dry-run', '--minify', '--config', config, '--outdir', bundleDir],
