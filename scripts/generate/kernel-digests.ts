@@ -11,7 +11,7 @@ export async function generateKernelDigests(): Promise<void> {
   const rows = LIBRARY.map((kernel) => `  '${kernel.name}': '${computeKernelDigest(kernel)}',`)
   const text = [
     '/** Digest of each library kernel, generated from its WGSL and its specification by `npm run generate`; do not edit. */',
-    "import type { Bytes32 } from './ids.ts'",
+    "import type { Bytes32 } from '#shared/base/ids.ts'",
     '',
     'export const KERNEL_DIGESTS: Readonly<Record<string, Bytes32>> = {',
     ...rows,

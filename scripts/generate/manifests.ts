@@ -13,7 +13,7 @@ export async function generateManifests(): Promise<void> {
   const ids = listModelIds()
   const names = ids.map((id) => camelCase(id))
   const imports = ids.map(
-    (id, i) => `import ${names[i]} from '../models/${id}/manifest.json' with { type: 'json' }`,
+    (id, i) => `import ${names[i]} from '../../models/${id}/manifest.json' with { type: 'json' }`,
   )
   const list = `export const MANIFESTS: readonly ModelManifest[] = [${names.join(', ')}].map((manifest) =>`
   const text = [
