@@ -11,7 +11,6 @@ const MORE_FOLDERS = ['local-node', 'bridge', 'contracts/src', 'models']
 const COMMANDS = [
   'start',
   'serve',
-  'build',
   'deploy',
   'keys',
   'models',
@@ -72,7 +71,7 @@ function packagesOf(entries: readonly string[]): Set<string> {
 
 const needed = packagesOf([
   ...[...FOLDERS, ...MORE_FOLDERS].flatMap((folder) => filesOf(repositoryPath(folder))),
-  ...COMMANDS.map((name) => repositoryPath(`scripts/${name}.ts`)),
+  ...COMMANDS.map((name) => repositoryPath(`scripts/commands/${name}.ts`)),
 ])
 
 describe('dependencies', () => {
