@@ -1,7 +1,7 @@
 /** How long after a pause the GPU process of a tab's browser still computes: its own CPU time, as the kernel counts it. */
 import { setTimeout } from 'node:timers/promises'
 import { encodeBytes } from '#shared/job/tensor.ts'
-import { gpuProcessId } from '#test/browser/contribute-page.ts'
+import { gpuProcessId } from '#test/support/stack/contribute-page.ts'
 import { openTabEngine } from '#test/browser/tab-engine.ts'
 import { modelJob } from '#test/support/engine/engine-jobs.ts'
 import type { BenchContext } from '../harness/context.ts'

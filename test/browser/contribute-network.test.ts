@@ -6,7 +6,13 @@ import type { Tenant } from '#scripts/stack/stack.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { vibrationWindow } from '../../examples/vibration.ts'
 import { createTestStack, openPolicy, type TestStack } from '#test/support/stack/stack.ts'
-import { inPhase, launchBrowser, pressStart, START_MS, textOf } from './contribute-page.ts'
+import {
+  inPhase,
+  launchBrowser,
+  pressStart,
+  START_MS,
+  textOf,
+} from '#test/support/stack/contribute-page.ts'
 
 /** A tab that only fell silent would stay on the network for as long as this. */
 const SILENT_MS = LIMITS.heartbeatTimeoutMs - 1_000

@@ -6,8 +6,14 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { PAGES_DIR } from '#scripts/build/build.ts'
 import { MANIFESTS } from '#shared/job/manifests.ts'
 import { expectUsable } from '#test/support/stack/axe.ts'
-import { inPhase, launchBrowser, pressStart, START_MS, textOf } from './contribute-page.ts'
-import { startPageServer, type PageServer } from './contribute-server.ts'
+import {
+  inPhase,
+  launchBrowser,
+  pressStart,
+  START_MS,
+  textOf,
+} from '#test/support/stack/contribute-page.ts'
+import { startPageServer, type PageServer } from '#test/support/stack/contribute-server.ts'
 
 let server: PageServer
 let browser: Browser

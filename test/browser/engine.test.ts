@@ -6,10 +6,10 @@ import { MANIFESTS } from '#shared/job/manifests.ts'
 import { encodeBytes } from '#shared/job/tensor.ts'
 import { describeEngine } from '../suites/engine.ts'
 import { until } from '../support/poll.ts'
-import { runJob } from '../suites/run-job.ts'
+import { runJob } from '#test/support/engine/run-job.ts'
 import { vibrationWindow } from '#examples/vibration.ts'
 import { modelJob, spectrumJob } from '#test/support/engine/engine-jobs.ts'
-import { gpuProcessId, killGpuProcess } from './contribute-page.ts'
+import { gpuProcessId, killGpuProcess } from '#test/support/stack/contribute-page.ts'
 import { openTabEngine, type TabEngineUnderTest } from './tab-engine.ts'
 
 describeEngine('a tab on a software adapter', {

@@ -9,8 +9,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { build } from 'vite'
 import type { ModelFile } from '#shared/job/model.ts'
 import { seededBytes } from '#test/support/hub/work.ts'
-import { launchBrowser } from './contribute-page.ts'
-import { startPageServer, type PageServer } from './contribute-server.ts'
+import { launchBrowser } from '#test/support/stack/contribute-page.ts'
+import { startPageServer, type PageServer } from '#test/support/stack/contribute-server.ts'
 import type { FilesReply } from './pages/files/messages.ts'
 
 const SIZE = 400_000

@@ -9,8 +9,8 @@ import type { Engine } from '#engine/engine.ts'
 import { modelFilePath } from '#local-node/models/model-path.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { MANIFESTS } from '#shared/job/manifests.ts'
-import { launchBrowser } from './contribute-page.ts'
-import { startPageServer } from './contribute-server.ts'
+import { launchBrowser } from '#test/support/stack/contribute-page.ts'
+import { startPageServer } from '#test/support/stack/contribute-server.ts'
 import type { Ask, Opened, Ran, Reply } from './pages/engine/messages.ts'
 
 const PAGE = fileURLToPath(new URL('./pages/engine', import.meta.url))

@@ -42,7 +42,7 @@ import {
   nowOfReceipts,
   type ReceiptMaker,
 } from '#test/support/hub/receipts.ts'
-import { createSqliteStorage } from '#test/support/storage/sqlite-storage.ts'
+import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 
 const SALT: Bytes32 = `0x${'5a'.repeat(32)}`
 const ISSUED_MS = 1_800_000_000_000

@@ -29,7 +29,7 @@ import {
 } from '#worker/ledger/chain/chain.ts'
 import { createLedgerCore, type LedgerCore } from '#worker/ledger/core.ts'
 import type { FaultCode } from '#worker/protocols/ledger-fault.ts'
-import { createSqliteStorage, type TestStorage } from '#test/support/storage/sqlite-storage.ts'
+import { createSqliteStorage, type TestStorage } from '#test/support/sqlite-storage.ts'
 import { until } from '../support/poll.ts'
 import { createReceiptMaker, nowOfReceipts, type ReceiptMaker } from '#test/support/hub/receipts.ts'
 

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Engine } from '#engine/engine.ts'
 import { createNodeEngine } from '#local-node/engine/engine-host.ts'
 import { silentLog } from '#shared/base/log.ts'
-import { runJob } from '../suites/run-job.ts'
+import { runJob } from '#test/support/engine/run-job.ts'
 import {
   decodeAll,
   errorOf,

@@ -9,7 +9,7 @@ import { silentLog } from '#shared/base/log.ts'
 import { encodeBytes } from '#shared/job/tensor.ts'
 import { describeEngine } from '../suites/engine.ts'
 import { describeInterface } from '../suites/kernels.ts'
-import { runJob } from '../suites/run-job.ts'
+import { runJob } from '#test/support/engine/run-job.ts'
 import { kernelJob, modelJob } from '#test/support/engine/engine-jobs.ts'
 import { until } from '../support/poll.ts'
 

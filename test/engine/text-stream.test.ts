@@ -10,7 +10,7 @@ import { silentLog } from '#shared/base/log.ts'
 import { MANIFESTS } from '#shared/job/manifests.ts'
 import { readText, textJob } from '#test/support/engine/engine-jobs.ts'
 import { until } from '../support/poll.ts'
-import { runJob } from '../suites/run-job.ts'
+import { runJob } from '#test/support/engine/run-job.ts'
 
 const CONTEXT_TOKENS = 256
 let engine: Engine

@@ -5,7 +5,7 @@ import { fuzzRoutes } from '#scripts/fuzz/run.ts'
 import { startNodeProcess, type NodeProcess } from '#scripts/stack/node-process.ts'
 import { repositoryPath } from '#scripts/base/paths.ts'
 import { silentLog } from '#shared/base/log.ts'
-import { problem } from '#test/support/problem.ts'
+import { problem } from '#test/support/stack/problem.ts'
 import { slowRequest } from '#test/support/stack/slow-client.ts'
 import { startTestWorker, type TestWorker } from '#test/support/stack/worker.ts'
 

@@ -10,7 +10,7 @@ import { decodeFloats, decodeTexts, encodeBytes } from '#shared/job/tensor.ts'
 import { describeInterface } from './kernels.ts'
 import { describeLibrary } from './library.ts'
 import { describeMedia, MEDIA_MODELS } from './media.ts'
-import { runJob } from './run-job.ts'
+import { runJob } from '#test/support/engine/run-job.ts'
 import { describeText } from './text.ts'
 import {
   kernelJob,

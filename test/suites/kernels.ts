@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import type { Engine } from '#engine/engine.ts'
 import type { KernelBuffer } from '#shared/job/job.ts'
 import { kernelJob } from '#test/support/engine/engine-jobs.ts'
-import { runJob } from './run-job.ts'
+import { runJob } from '#test/support/engine/run-job.ts'
 
 /** For an engine that runs any kernel. */
 export function describeInterface(engine: () => Engine): void {

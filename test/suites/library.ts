@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import type { Engine } from '#engine/engine.ts'
 import { errorOf, libraryJob, type LibraryCase } from '#test/support/engine/library-jobs.ts'
-import { runJob } from './run-job.ts'
+import { runJob } from '#test/support/engine/run-job.ts'
 
 const x = (...shape: number[]) => ({ name: 'x', shape })
 

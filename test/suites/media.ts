@@ -5,7 +5,7 @@ import type { Engine } from '#engine/engine.ts'
 import { decodeFloats, decodeTexts, encodeBytes } from '#shared/job/tensor.ts'
 import { modelJob } from '#test/support/engine/engine-jobs.ts'
 import { jpegOf, pngOf, wavOf } from '#test/support/engine/media-files.ts'
-import { runJob } from './run-job.ts'
+import { runJob } from '#test/support/engine/run-job.ts'
 
 export const MEDIA_MODELS = ['pp-ocr', 'nanodet-g', 'silero-vad'] as const
 type MediaModel = (typeof MEDIA_MODELS)[number]

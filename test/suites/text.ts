@@ -10,7 +10,7 @@ import {
   textJob,
   type TextJobOptions,
 } from '#test/support/engine/engine-jobs.ts'
-import { runJob } from './run-job.ts'
+import { runJob } from '#test/support/engine/run-job.ts'
 
 interface Pair {
   readonly q: string

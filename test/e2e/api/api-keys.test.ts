@@ -1,7 +1,7 @@
 /** A tenant's keys over HTTP, and how fast a change of key or policy holds everywhere. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { until } from '#test/support/poll.ts'
-import { problem } from '#test/support/problem.ts'
+import { problem } from '#test/support/stack/problem.ts'
 import {
   ADMISSION_SECRET,
   startTestWorker,

@@ -1,6 +1,6 @@
 /** Policies over HTTP: published, chosen, narrowed; and what they refuse before any node is asked. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { problem } from '#test/support/problem.ts'
+import { problem } from '#test/support/stack/problem.ts'
 import { callUnsent } from '#test/support/stack/unsent.ts'
 import { startTestWorker, type CallOptions, type TestWorker } from '#test/support/stack/worker.ts'
 import { DryRunReply } from '#worker/api/policies/dry-run.ts'

@@ -13,7 +13,7 @@ import {
   type Reply,
   type TestWorker,
 } from '#test/support/stack/worker.ts'
-import { problem } from '#test/support/problem.ts'
+import { problem } from '#test/support/stack/problem.ts'
 import * as replies from '#worker/api/replies.ts'
 
 const MODEL = 'littoral-embed-400k'

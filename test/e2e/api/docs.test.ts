@@ -7,7 +7,7 @@ import { PAGES_DIR } from '#scripts/build/build.ts'
 import { buildDocsPage } from '#scripts/build/docs-page.ts'
 import { expectUsable } from '#test/support/stack/axe.ts'
 import { startTestWorker, type TestWorker } from '#test/support/stack/worker.ts'
-import { launchBrowser } from '#test/browser/contribute-page.ts'
+import { launchBrowser } from '#test/support/stack/contribute-page.ts'
 
 let worker: TestWorker
 let browser: Browser

@@ -1,6 +1,6 @@
 /** Quotas in plain workerd, without any node: a request that no node can answer counts like any other. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { problem } from '#test/support/problem.ts'
+import { problem } from '#test/support/stack/problem.ts'
 import { startTestWorker, type Reply, type TestWorker } from '#test/support/stack/worker.ts'
 import * as replies from '#worker/api/replies.ts'
 

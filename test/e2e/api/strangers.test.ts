@@ -1,6 +1,6 @@
 /** What strangers send to every route: names that were meant to be ours, and requests that are hardly HTTP. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { problem } from '#test/support/problem.ts'
+import { problem } from '#test/support/stack/problem.ts'
 import { sendRaw } from '#test/support/stack/raw-http.ts'
 import { startTestWorker, type CallOptions, type TestWorker } from '#test/support/stack/worker.ts'
 import { createApp } from '#worker/app.ts'

@@ -9,7 +9,7 @@ import { z } from 'zod'
 import type { Tenant } from '#scripts/stack/stack.ts'
 import { openOpenAiPage } from '#test/support/stack/openai-page.ts'
 import { createTestStack, openPolicy, type TestStack } from '#test/support/stack/stack.ts'
-import { launchBrowser } from '#test/browser/contribute-page.ts'
+import { launchBrowser } from '#test/support/stack/contribute-page.ts'
 
 const CHAT = 'littoral-chat-2m'
 const EMBED = 'littoral-embed-400k'

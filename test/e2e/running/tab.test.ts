@@ -11,7 +11,7 @@ import {
   pressStart,
   START_MS,
   textOf,
-} from '#test/browser/contribute-page.ts'
+} from '#test/support/stack/contribute-page.ts'
 import { createTestStack, openPolicy, type TestStack } from '#test/support/stack/stack.ts'
 import { until } from '#test/support/poll.ts'
 

@@ -9,7 +9,7 @@ import { LIMITS } from '#shared/base/limits.ts'
 import { silentLog } from '#shared/base/log.ts'
 import type { SignedReceipt } from '#shared/receipt/receipt.ts'
 import { createReceiptMaker, nowOfReceipts, type ReceiptMaker } from '#test/support/hub/receipts.ts'
-import { createSqliteStorage } from '#test/support/storage/sqlite-storage.ts'
+import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 import { createLedgerCore } from '#worker/ledger/core.ts'
 import { createTenantCore } from '#worker/tenant/core.ts'
 

@@ -19,7 +19,7 @@ import { createHubBench, DOMAIN, kernelRequest, type TestHubBench } from '#test/
 import { createModelChain } from '#test/support/storage/model-chain.ts'
 import { placeIn } from '#test/support/hub/place.ts'
 import { createReceiptMaker, nowOfReceipts } from '#test/support/hub/receipts.ts'
-import { createSqliteStorage } from '#test/support/storage/sqlite-storage.ts'
+import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 import { asPolicy } from '#test/support/hub/as-policy.ts'
 
 const ACME = TenantId.parse('acme')

@@ -4,7 +4,7 @@ import { randomBytes, TenantId } from '#shared/base/ids.ts'
 import { createTenantCore } from '#worker/tenant/core.ts'
 import { startAnchoredHubs, type AnchoredHubs } from '#test/support/hub/anchored-hubs.ts'
 import { until } from '#test/support/poll.ts'
-import { createSqliteStorage } from '#test/support/storage/sqlite-storage.ts'
+import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 
 const tenant = TenantId.parse('hospitals')
 

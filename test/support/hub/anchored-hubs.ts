@@ -14,11 +14,11 @@ import { createHubCore, type HubCore, type HubCoreDeps } from '#worker/hub/core.
 import type { PeerHub } from '#worker/hub/mesh/mesh.ts'
 import type { Admission } from '#worker/protocols/hub.ts'
 import { createKernelRegister } from '#worker/kernels/register.ts'
-import { startDelayProxy } from '#test/support/stack/delay-proxy.ts'
+import { startDelayProxy } from '#test/support/transport/delay-proxy.ts'
 import { CITIES, seenIn, type City } from './evidence.ts'
 import { DOMAIN, INVERT } from './hub.ts'
 import { until } from '#test/support/poll.ts'
-import { createSqliteStorage } from '#test/support/storage/sqlite-storage.ts'
+import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 
 export interface NodeWish {
   readonly claim: string

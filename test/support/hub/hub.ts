@@ -27,7 +27,7 @@ import type { Patience } from '#worker/hub/attempts/silence.ts'
 import { createMemoryNetwork } from './memory-network.ts'
 import { placeIn, standsAt } from './place.ts'
 import { TENANT } from './policies.ts'
-import { createSqliteStorage } from '#test/support/storage/sqlite-storage.ts'
+import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 
 export const DOMAIN: Domain = { chainId: 31_337, verifyingContract: `0x${'11'.repeat(20)}` }
 

@@ -19,7 +19,7 @@ import { Outbox } from '#worker/hub/receipts/outbox.ts'
 import { writeStream } from '#worker/protocols/stream-envelope.ts'
 import type { WorkLink } from '#p2p/work/work-client.ts'
 import type { Random } from '../random.ts'
-import { createSqliteStorage } from '#test/support/storage/sqlite-storage.ts'
+import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 import { factsOf, type DrawnNode } from './draw.ts'
 
 export const DOMAIN: Domain = { chainId: 31_337, verifyingContract: `0x${'22'.repeat(20)}` }

@@ -2,7 +2,7 @@
 import type { Browser, Locator, Page } from 'playwright-core'
 import { WORKER_DIR } from '#scripts/build/build.ts'
 import type { Tenant } from '#scripts/stack/stack.ts'
-import { launchBrowser } from '#test/browser/contribute-page.ts'
+import { launchBrowser } from './contribute-page.ts'
 import { createTestStack, type TestStack } from './stack.ts'
 
 /** A production Worker without an edge sees no country: such nodes only declare theirs. */

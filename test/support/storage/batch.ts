@@ -13,7 +13,7 @@ import type { TenantWord } from '#worker/jobs/authority/judge-authority.ts'
 import { BatchId, type BatchInput, type BatchSpec } from '#worker/protocols/batch.ts'
 import type { DispatchRequest, DispatchResult } from '#worker/protocols/hub.ts'
 import { createRandom } from '#test/support/random.ts'
-import { createSqliteStorage, type TestStorage } from './sqlite-storage.ts'
+import { createSqliteStorage, type TestStorage } from '#test/support/sqlite-storage.ts'
 import { asPolicy } from '#test/support/hub/as-policy.ts'
 
 export const GERMANY = countryBit('DE')

@@ -16,7 +16,7 @@ import { createAuditStore } from '#worker/tenant/log/audit-store.ts'
 import { createTenantCore, type TenantCore } from '#worker/tenant/core.ts'
 import { TENANT } from '#test/support/hub/policies.ts'
 import { createReceiptMaker, EU_POLICY_TEXT, type ReceiptWish } from '#test/support/hub/receipts.ts'
-import { createSqliteStorage } from './sqlite-storage.ts'
+import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 
 const CHAIN: Domain = { chainId: 31_337, verifyingContract: `0x${'5e'.repeat(20)}` }
 const TRANSACTION: Bytes32 = `0x${'7a'.repeat(32)}`

@@ -1,7 +1,7 @@
 /** Strangers' kernels on an engine, one after the other, and whether it serves on. */
 import type { Engine } from '#engine/engine.ts'
 import { errorCode } from '#shared/base/errors.ts'
-import { runJob } from '../../suites/run-job.ts'
+import { runJob } from '#test/support/engine/run-job.ts'
 import { kernelJob } from '#test/support/engine/engine-jobs.ts'
 import { until } from '../poll.ts'
 import { generateKernel, mutateKernel } from './generate.ts'

@@ -7,7 +7,7 @@ import { createBatchIndex } from '#worker/tenant/log/batch-index.ts'
 import { BatchId } from '#worker/protocols/batch.ts'
 import { reservedBytes } from '#worker/api/jobs/size.ts'
 import { createBatchBench, floats, rangeBatch, settle } from '#test/support/storage/batch.ts'
-import { createSqliteStorage } from '#test/support/storage/sqlite-storage.ts'
+import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 
 const HOUR_MS = 3_600_000
 const idOf = (n: number) => BatchId.parse(`batch_${n.toString(16).padStart(32, '0')}`)

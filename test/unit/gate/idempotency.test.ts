@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { randomBytes, TenantId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import { createSqliteStorage } from '#test/support/storage/sqlite-storage.ts'
+import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 import { parseIdempotencyKey, sealRequest } from '#worker/gate/idempotency-key.ts'
 import { createTenantCore } from '#worker/tenant/core.ts'
 import type { IdempotencyHold, IdempotencyVerdict } from '#worker/protocols/idempotency.ts'

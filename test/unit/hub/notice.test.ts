@@ -14,7 +14,7 @@ import { createEchoMaker, NOW_MS } from '#test/support/hub/evidence.ts'
 import { kernelRequest } from '#test/support/hub/hub.ts'
 import { placeIn } from '#test/support/hub/place.ts'
 import { compiled } from '#test/support/hub/policies.ts'
-import { createSqliteStorage } from '#test/support/storage/sqlite-storage.ts'
+import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 
 const ID = NodeId.parse('12D3KooWGRUfVhn7rP1fhW4mRDVmWcuJwuYRhUPxGX5EcHCZx9ij')
 

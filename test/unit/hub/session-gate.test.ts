@@ -12,7 +12,7 @@ import { createTenantCore } from '#worker/tenant/core.ts'
 import { Quota } from '#worker/protocols/quota.ts'
 import { placeIn } from '#test/support/hub/place.ts'
 import { until } from '#test/support/poll.ts'
-import { createSqliteStorage } from '#test/support/storage/sqlite-storage.ts'
+import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 import { asPolicy } from '#test/support/hub/as-policy.ts'
 
 const [acme, other] = [TenantId.parse('acme'), TenantId.parse('other')]

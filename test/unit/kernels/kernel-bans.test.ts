@@ -13,7 +13,7 @@ import { createKernelBans, type KernelAttempt } from '#worker/hub/bans/kernel-ba
 import { createKernelRegister } from '#worker/kernels/register.ts'
 import type { KernelRegisterApi } from '#worker/protocols/kernels.ts'
 import { kernelJob } from '#test/support/engine/engine-jobs.ts'
-import { createSqliteStorage } from '#test/support/storage/sqlite-storage.ts'
+import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 
 const HUNG = new NodesWord('node_timeout', 'It hung.')
 const LOST = new AppError('node_lost', 'The stream ended.')

@@ -2,7 +2,7 @@
 import { beforeAll, describe, expect, it, vi } from 'vitest'
 import { randomBytes, TenantId } from '#shared/base/ids.ts'
 import { createLog } from '#shared/base/log.ts'
-import { createSqliteStorage } from '#test/support/storage/sqlite-storage.ts'
+import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 import { createApp } from '#worker/app.ts'
 import type { ObjectNamespace, WorkerEnv } from '#worker/platform/config.ts'
 import { sealRequest } from '#worker/gate/idempotency-key.ts'

@@ -4,7 +4,7 @@ import { silentLog } from '#shared/base/log.ts'
 import { compilePolicy } from '#shared/law/compile-policy.ts'
 import { countryBit } from '#shared/law/region.ts'
 import { createLedgerCore, type LedgerCore, type LedgerDeps } from '#worker/ledger/core.ts'
-import { createSqliteStorage, type TestStorage } from '#test/support/storage/sqlite-storage.ts'
+import { createSqliteStorage, type TestStorage } from '#test/support/sqlite-storage.ts'
 import { createModelChain, type ModelChain } from '#test/support/storage/model-chain.ts'
 import { TENANT } from '#test/support/hub/policies.ts'
 import {

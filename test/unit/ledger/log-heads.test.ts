@@ -6,7 +6,7 @@ import { silentLog } from '#shared/base/log.ts'
 import { consistencyProof, leafHash, treeRoot } from '#shared/audit/transparency-log.ts'
 import { appendToTiles, createTileReader } from '#shared/audit/transparency-tiles.ts'
 import { createLogHeads } from '#worker/ledger/batches/log-heads.ts'
-import { createSqliteStorage, type TestStorage } from '#test/support/storage/sqlite-storage.ts'
+import { createSqliteStorage, type TestStorage } from '#test/support/sqlite-storage.ts'
 
 const acme = TenantId.parse('acme')
 

@@ -3,7 +3,7 @@ import { checkpointLeaf } from '#shared/audit/entries.ts'
 import { nameHash, TenantId, type Address } from '#shared/base/ids.ts'
 import { silentLog } from '#shared/base/log.ts'
 import { createLedgerCore, type LedgerCore, type LedgerDeps } from '#worker/ledger/core.ts'
-import { createSqliteStorage, type TestStorage } from '#test/support/storage/sqlite-storage.ts'
+import { createSqliteStorage, type TestStorage } from '#test/support/sqlite-storage.ts'
 import { createModelChain, type ModelChain } from '#test/support/storage/model-chain.ts'
 import { createReceiptMaker, nowOfReceipts, type ReceiptMaker } from '#test/support/hub/receipts.ts'
 

@@ -8,16 +8,7 @@ import { repositoryPath } from '#scripts/base/paths.ts'
 /** Folders that run somewhere; of scripts only what these commands reach. */
 const FOLDERS = ['shared', 'p2p', 'engine', 'node-core', 'worker', 'browser-node', 'console']
 const MORE_FOLDERS = ['local-node', 'bridge', 'contracts/src', 'models']
-const COMMANDS = [
-  'start',
-  'serve',
-  'deploy',
-  'keys',
-  'models',
-  'attest',
-  'verify',
-  'claim',
-]
+const COMMANDS = ['start', 'serve', 'deploy', 'keys', 'models', 'attest', 'verify', 'claim']
 /** Named in no import. */
 const BY_NAME: Readonly<Record<string, string>> = {
   node: 'Node 24, which runs every command',

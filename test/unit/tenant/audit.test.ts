@@ -24,7 +24,7 @@ import { leafHash, verifyConsistency, verifyInclusion } from '#shared/audit/tran
 import { createTenantCore, type TenantCore } from '#worker/tenant/core.ts'
 import { createRandom } from '#test/support/random.ts'
 import { createReceiptMaker, EU_POLICY, type ReceiptMaker } from '#test/support/hub/receipts.ts'
-import { createSqliteStorage, type TestStorage } from '#test/support/storage/sqlite-storage.ts'
+import { createSqliteStorage, type TestStorage } from '#test/support/sqlite-storage.ts'
 import { asPolicy } from '#test/support/hub/as-policy.ts'
 
 const DOMAIN = { chainId: 31_337, verifyingContract: `0x${'5e'.repeat(20)}` } as const

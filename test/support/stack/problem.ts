@@ -2,7 +2,7 @@
 import { expect } from 'vitest'
 import { ERRORS, type ErrorCode } from '#shared/base/errors.ts'
 import * as replies from '#worker/api/replies.ts'
-import type { Reply } from '#test/support/stack/worker.ts'
+import type { Reply } from './worker.ts'
 
 /** Checks that a reply is the one error document, and gives it. */
 export function problem(reply: Reply, code: ErrorCode) {

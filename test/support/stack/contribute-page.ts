@@ -1,6 +1,6 @@
 /** Opens the volunteer's page in real Chromium, with the words that its tests have in common. */
 import { chromium, type Browser, type Locator, type Page } from 'playwright-core'
-import { HANG_MS } from '../support/poll.ts'
+import { HANG_MS } from '#test/support/poll.ts'
 
 const FLAGS = [
   '--no-sandbox',

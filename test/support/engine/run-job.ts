@@ -1,6 +1,6 @@
 /** A job on an engine, to its end. */
 import type { Engine } from '#engine/engine.ts'
-import type { Job } from '#test/support/engine/engine-jobs.ts'
+import type { Job } from './engine-jobs.ts'
 
 /** Runs a job and collects its bytes. */
 export async function runJob(engine: Engine, { work, payload }: Job, signal?: AbortSignal) {
