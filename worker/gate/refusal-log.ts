@@ -1,7 +1,7 @@
 /** Refusals at the door on their way into the tenants' logs: gathered for a second, counted where they are alike, never waited for. */
 import { LIMITS } from '#shared/base/limits.ts'
 import type { TenantId } from '#shared/base/ids.ts'
-import type { Refusal } from '#worker/tenant/log/refusal-store.ts'
+import type { Refusal } from '#worker/protocols/audit.ts'
 
 export interface RefusalLog {
   /**

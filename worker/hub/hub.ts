@@ -20,7 +20,7 @@ import {
   openTenant,
 } from '#worker/protocols/durable-objects.ts'
 import { readConfig } from '#worker/platform/config.ts'
-import { DUPLICATE_JOB } from '#worker/ledger/intake/intake.ts'
+import { DUPLICATE_JOB } from '#worker/protocols/ledger.ts'
 import type { LedgerEntry } from '#worker/protocols/ledger.ts'
 import type { TenantApi } from '#worker/protocols/tenant.ts'
 import { createHubCore, type HubCore } from './core.ts'

@@ -225,3 +225,16 @@ export interface BatchApi {
 export function batchJurisdiction(id: BatchId): Jurisdiction {
   return JURISDICTIONS.find((place) => id.startsWith(`batch_${place}--`)) ?? 'any'
 }
+
+/** One of a tenant's batches. */
+export interface BatchEntry {
+  readonly id: BatchId
+  readonly createdAtMs: number
+}
+
+/** The room that a tenant puts aside for a batch. */
+export interface BatchPlace {
+  readonly eraseAtMs: number
+  /** What it may come to. */
+  readonly sizeBytes: number
+}

@@ -101,3 +101,6 @@ export interface LedgerApi {
   /** Batches that have not settled, or that hold none of this tenant's checkpoints, are left out. */
   settledLogs(tenant: TenantId, batchIds: readonly number[]): Promise<SettledLog[]>
 }
+
+/** A receipt of a job that another receipt is paid for: of one that was sent again because its answer was lost. */
+export const DUPLICATE_JOB = 'duplicate_job'

@@ -1,30 +1,31 @@
 /** What the Worker and the hubs say to a Tenant by RPC: plain JSON both ways. */
 import { z } from 'zod'
 import type { AuditDetail, LogEntry, LogProgress } from '#shared/audit/entries.ts'
-import type {
-  BundledPolicy,
-  BundleHead,
-  BundleNarrowing,
-  ProvenEntry,
-} from '#shared/audit/bundle.ts'
-import type { Domain } from '#shared/base/eip712.ts'
+import type { BundledPolicy, ProvenEntry } from '#shared/audit/bundle.ts'
 import type { EvidenceRecord } from '#shared/place/evidence.ts'
 import { Address, TenantId, type Bytes32, type JobId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { NetworkId, type CompiledPolicy, type Policy } from '#shared/law/policy.ts'
 import type { SignedReceipt } from '#shared/receipt/receipt.ts'
-import type { BatchId } from './batch.ts'
-import type { SignedCheckpoint } from '#worker/tenant/log/audit-reader.ts'
-import type { AuditPage, AuditQuery, Stretch } from '#worker/tenant/log/audit-store.ts'
-import type { BatchEntry, BatchPlace } from '#worker/tenant/log/batch-index.ts'
+import type { BatchId, BatchEntry, BatchPlace } from './batch.ts'
 import type {
   IdempotencyHold,
   IdempotencyVerdict,
   IdempotentRequest,
   KeptAnswer,
 } from './idempotency.ts'
-import type { Placement } from '#worker/tenant/receipts/placements.ts'
 import type { Quota, QuotaLease, QuotaState, SpendLease } from './quota.ts'
+import type {
+  AuditPage,
+  AuditQuery,
+  BundleOpening,
+  BundlePage,
+  BundleQuery,
+  Placement,
+  SignedCheckpoint,
+  Stretch,
+  TenantJobs,
+} from './audit.ts'
 
 /** What a key may do. `admin` may do what `policy` and `audit` may; `node` only vouches for nodes. */
 export const SCOPES = ['infer', 'policy', 'audit', 'admin', 'node'] as const
@@ -150,37 +151,6 @@ export interface Erased {
   readonly receipts: number
   /** Entries that the law keeps (HIPAA), and until when. */
   readonly held: readonly { readonly sequence: number; readonly untilMs: number }[]
-}
-
-/** A place in the log, or the time that it is looked up by. */
-export type LogPoint = { readonly sequence: number } | { readonly atMs: number }
-
-/** What of the log is wanted; from its beginning, to its end, where that is null. `to` is the first entry that is left out, or a last time. */
-export interface BundleQuery {
-  readonly from: LogPoint | null
-  readonly to: LogPoint | null
-  readonly selection: BundleNarrowing
-}
-
-/** The head of a bundle, how long the log was when it was begun, and the leaves around its range. */
-export interface BundleOpening extends Omit<BundleHead, 'domain' | 'settlesWithinMs'> {
-  readonly domain: Domain
-  readonly size: number
-  readonly edges: readonly ProvenEntry[]
-}
-
-/** A part of a bundle that is begun: a few entries of its range, or those of its job. */
-export interface BundlePage extends Stretch {
-  readonly selection: BundleNarrowing
-  /** Entries of the log that the proofs are of. */
-  readonly size: number
-}
-
-/** Receipts of a page, without their salts: those open what an auditor need not see. */
-export interface TenantJobs {
-  readonly receipts: readonly SignedReceipt[]
-  /** The records that the receipts' tickets name, as far as they are kept. */
-  readonly evidence: readonly { readonly hash: Bytes32; readonly record: EvidenceRecord }[]
 }
 
 /** What the record of processing activities is made of. */

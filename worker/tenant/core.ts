@@ -15,7 +15,7 @@ import { readPlacements } from '#worker/tenant/receipts/placements.ts'
 import { createPolicyStore, type PolicyStore } from '#worker/tenant/policies/policy-store.ts'
 import { createQuotaStore } from '#worker/tenant/quota/quota-store.ts'
 import { createReceiptLog } from '#worker/tenant/receipts/receipt-log.ts'
-import { createRefusalStore, type Refusal } from '#worker/tenant/log/refusal-store.ts'
+import { createRefusalStore } from '#worker/tenant/log/refusal-store.ts'
 import {
   NewKey,
   type CreatedKey,
@@ -26,6 +26,7 @@ import {
   type RopaFacts,
   type TenantSnapshot,
 } from '#worker/protocols/tenant.ts'
+import type { Refusal } from '#worker/protocols/audit.ts'
 
 /** Of tests. */
 const NO_LOG_IDENTITY: LogIdentity = { domain: NO_DOMAIN, seed: undefined }

@@ -4,10 +4,8 @@ import type { AuditDetail } from '#shared/audit/entries.ts'
 import type { Bytes32, JobId } from '#shared/base/ids.ts'
 import { randomBytes } from '#shared/base/ids.ts'
 import type { Policy } from '#shared/law/policy.ts'
-import type { BatchId } from '#worker/protocols/batch.ts'
-import type { BatchPlace } from '#worker/tenant/log/batch-index.ts'
+import type { BatchId, BatchPlace } from '#worker/protocols/batch.ts'
 import { readLogIdentity } from '#worker/tenant/log/log-identity.ts'
-import type { AuditQuery, Stretch } from '#worker/tenant/log/audit-store.ts'
 import { createTenantCore, type TenantCore } from './core.ts'
 import type {
   IdempotencyHold,
@@ -15,8 +13,6 @@ import type {
   KeptAnswer,
 } from '#worker/protocols/idempotency.ts'
 import type {
-  BundlePage,
-  BundleQuery,
   KeyChange,
   KeyRequest,
   NewKey,
@@ -24,6 +20,7 @@ import type {
   TenantApi,
 } from '#worker/protocols/tenant.ts'
 import type { Quota } from '#worker/protocols/quota.ts'
+import type { AuditQuery, Stretch, BundlePage, BundleQuery } from '#worker/protocols/audit.ts'
 
 export class Tenant extends DurableObject<Env> implements TenantApi {
   readonly #core: TenantCore

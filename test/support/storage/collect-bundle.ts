@@ -3,7 +3,8 @@ import { AuditBundle, NOT_NARROWED, type BundleNarrowing } from '#shared/audit/b
 import type { JobId } from '#shared/base/ids.ts'
 import { bundleText, openBundle, type BundleSource } from '#worker/api/audit/collect-bundle.ts'
 import type { TenantCore } from '#worker/tenant/core.ts'
-import type { LogPoint, TenantApi } from '#worker/protocols/tenant.ts'
+import type { TenantApi } from '#worker/protocols/tenant.ts'
+import type { LogPoint } from '#worker/protocols/audit.ts'
 
 export type BundleWish =
   | { readonly from: number; readonly to: number }

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import { TenantId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { createRefusalLog, type RefusalLog } from '#worker/gate/refusal-log.ts'
-import type { Refusal } from '#worker/tenant/log/refusal-store.ts'
+import type { Refusal } from '#worker/protocols/audit.ts'
 
 const acme = TenantId.parse('acme')
 const refusal = (rule: string, by = 'key_a') => ({

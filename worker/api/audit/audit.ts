@@ -4,8 +4,8 @@ import { AUDIT_TYPES, LogEntry } from '#shared/audit/entries.ts'
 import { Bytes32, JobId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { PolicyId } from '#shared/law/policy.ts'
-import type { BundleQuery, LogPoint } from '#worker/protocols/tenant.ts'
 import { AskedJobId } from '#worker/body/asked-id.ts'
+import type { BundleQuery, LogPoint } from '#worker/protocols/audit.ts'
 
 const Index = z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER)
 

@@ -15,7 +15,8 @@ import type { z } from 'zod'
 import type { Config, WorkerEnv } from '#worker/platform/config.ts'
 import { homeOf, openLedger, openTenant } from '#worker/protocols/durable-objects.ts'
 import type { ReceiptStatus } from '#worker/protocols/ledger.ts'
-import type { BundleOpening, BundlePage, BundleQuery, TenantApi } from '#worker/protocols/tenant.ts'
+import type { TenantApi } from '#worker/protocols/tenant.ts'
+import type { BundleOpening, BundlePage, BundleQuery } from '#worker/protocols/audit.ts'
 
 export interface BundleSource {
   readonly env: Pick<WorkerEnv, 'TENANT' | 'LEDGER'>

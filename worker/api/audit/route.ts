@@ -21,7 +21,8 @@ import { CSV_HEAD, toCsvLine, toJsonLine } from './audit-lines.ts'
 import { parseBody } from '#worker/body/faults.ts'
 import { requireScope } from '#worker/gate/auth.ts'
 import { takesQuery } from '#worker/http/known-names.ts'
-import type { BundlePage, TenantApi } from '#worker/protocols/tenant.ts'
+import type { TenantApi } from '#worker/protocols/tenant.ts'
+import type { BundlePage } from '#worker/protocols/audit.ts'
 
 export const auditRoutes = new Hono<AppEnv>()
   .get('/v1/audit/key', showKey)

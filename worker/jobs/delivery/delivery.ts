@@ -1,10 +1,10 @@
 /** A batch's webhook: when it is tried, how often, and what became of it. */
 import { LIMITS } from '#shared/base/limits.ts'
+import type { Log } from '#shared/base/log.ts'
 import type { BatchDatabase } from '#worker/jobs/store/database.ts'
-import type { BatchDeps } from '#worker/jobs/deps.ts'
 import { backOffMs } from '#worker/jobs/authority/judge.ts'
 import type { BatchSpec, BatchStatus } from '#worker/protocols/batch.ts'
-import { deliverMessage } from './webhook.ts'
+import { deliverMessage, type SendRequest } from './webhook.ts'
 
 export interface Delivery {
   status(): BatchStatus['webhook']
@@ -15,7 +15,12 @@ export interface Delivery {
   attempt(status: BatchStatus): Promise<void>
 }
 
-type DeliveryDeps = Pick<BatchDeps, 'nowMs' | 'random' | 'send' | 'log'> & {
+interface DeliveryDeps {
+  readonly nowMs: () => number
+  /** Uniform in [0, 1). */
+  readonly random: () => number
+  readonly send: SendRequest
+  readonly log: Log
   readonly spec: () => BatchSpec
 }
 

@@ -3,7 +3,7 @@ import { checkAuthenticity, checkContent, type Check } from '#shared/receipt/che
 import type { Domain } from '#shared/base/eip712.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
 import type { DurableStorage } from '#worker/platform/storage.ts'
-import type { AcceptOutcome, LedgerEntry } from '#worker/protocols/ledger.ts'
+import { DUPLICATE_JOB, type AcceptOutcome, type LedgerEntry } from '#worker/protocols/ledger.ts'
 import type { KeptReceipt, ReceiptStore } from './receipt-store.ts'
 
 export interface IntakeDeps {
@@ -13,9 +13,6 @@ export interface IntakeDeps {
   readonly domain: Domain | null
   readonly nowMs: () => number
 }
-
-/** A receipt of a job that another receipt is paid for: of one that was sent again because its answer was lost. */
-export const DUPLICATE_JOB = 'duplicate_job'
 
 /** The one payable rule: of all receipts of a job the first that was accepted is paid, whichever attempt it is of. */
 export function isPayable(acceptedOfJob: Bytes32 | undefined): boolean {

@@ -6,7 +6,7 @@ import { AppError } from '#shared/base/errors.ts'
 import { nameHash, type Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { consistencyProof, inclusionProof } from '#shared/audit/transparency-log.ts'
-import type { AuditPage, AuditQuery } from './audit-store.ts'
+import type { AuditPage, AuditQuery, SignedCheckpoint } from '#worker/protocols/audit.ts'
 import type { TenantDatabase } from './database.ts'
 
 /** Which log it is, and the deployment's key that signs it. */
@@ -14,13 +14,6 @@ export interface LogIdentity {
   readonly domain: Domain
   /** Undefined where the deployment has none: the log is kept, and nothing of it can be shown to others. */
   readonly seed: Bytes32 | undefined
-}
-
-/** A log as it stood, signed. */
-export interface SignedCheckpoint {
-  readonly note: string
-  readonly size: number
-  readonly root: Bytes32
 }
 
 export type AuditReader = ReturnType<typeof createAuditReader>

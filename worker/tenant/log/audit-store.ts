@@ -6,7 +6,6 @@ import {
   leafBytes,
   parseDetail,
   type AuditEvent,
-  type AuditType,
   type LogEntry,
 } from '#shared/audit/entries.ts'
 import { canonicalJson } from '#shared/base/canonical-json.ts'
@@ -20,6 +19,7 @@ import {
   type TileStore,
 } from '#shared/audit/transparency-tiles.ts'
 import type { Row } from '#worker/platform/storage.ts'
+import type { AuditPage, AuditQuery, Stretch } from '#worker/protocols/audit.ts'
 import type { TenantDatabase, TenantDeps } from './database.ts'
 
 /** How long an entry's detail is kept: null as long as the tenant; `held` even when somebody wants it erased. */
@@ -32,30 +32,6 @@ export interface Kept {
 export interface JobEntry {
   readonly entry: LogEntry
   readonly heldUntilMs: number | null
-}
-
-export interface AuditQuery {
-  readonly type?: AuditType | undefined
-  readonly jobId?: string | undefined
-  /** Entries of this time and later. */
-  readonly fromMs?: number | undefined
-  readonly toMs?: number | undefined
-  /** Entries before this one; newest first. */
-  readonly before?: number | undefined
-  readonly limit: number
-}
-
-export interface AuditPage {
-  /** Newest first. */
-  readonly entries: readonly LogEntry[]
-  /** What `before` is for the next page; null at the end. A page may be short of entries and not be the last. */
-  readonly next: number | null
-}
-
-/** Entries from … up to, without the last. */
-export interface Stretch {
-  readonly from: number
-  readonly to: number
 }
 
 export interface AuditStore {

@@ -1,19 +1,8 @@
 /** A tenant's batches by id, so that they can be counted and listed; what they hold is in their own objects. */
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import { BatchId } from '#worker/protocols/batch.ts'
+import { BatchId, type BatchEntry, type BatchPlace } from '#worker/protocols/batch.ts'
 import type { TenantDatabase, TenantDeps } from './database.ts'
-
-export interface BatchEntry {
-  readonly id: BatchId
-  readonly createdAtMs: number
-}
-
-export interface BatchPlace {
-  readonly eraseAtMs: number
-  /** What it may come to. */
-  readonly sizeBytes: number
-}
 
 export interface BatchIndex {
   /** @throws {AppError} rate_limited when the tenant keeps as many, or as much, as it may */

@@ -1,10 +1,8 @@
 /** Refusals on their way into a tenant's log: so many of one key a minute, and the rest as one count. */
-import type { AuditDetail } from '#shared/audit/entries.ts'
 import { LIMITS } from '#shared/base/limits.ts'
+import type { Refusal } from '#worker/protocols/audit.ts'
 import type { Kept } from './audit-store.ts'
 import type { TenantDatabase, TenantDeps } from './database.ts'
-
-export type Refusal = AuditDetail<'job.refused'>
 
 const MINUTE_MS = 60_000
 const DAY_MS = 86_400_000

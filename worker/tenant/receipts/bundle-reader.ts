@@ -5,17 +5,17 @@ import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { inclusionProof } from '#shared/audit/transparency-log.ts'
 import type { AuditReader } from '#worker/tenant/log/audit-reader.ts'
-import type { Stretch } from '#worker/tenant/log/audit-store.ts'
 import type { TenantDatabase } from '#worker/tenant/log/database.ts'
 import type { PolicyStore } from '#worker/tenant/policies/policy-store.ts'
+import type { ReceiptLog } from './receipt-log.ts'
 import type {
+  Stretch,
   BundleOpening,
   BundlePage,
   BundleQuery,
   LogPoint,
   TenantJobs,
-} from '#worker/protocols/tenant.ts'
-import type { ReceiptLog } from './receipt-log.ts'
+} from '#worker/protocols/audit.ts'
 
 interface BundleSources {
   readonly receipts: Pick<ReceiptLog, 'find' | 'evidenceOf'>

@@ -2,7 +2,7 @@
 import { evidenceHash, EvidenceRecord } from '#shared/place/evidence.ts'
 import type { SignedReceipt } from '#shared/receipt/receipt.ts'
 import type { TenantDatabase } from '#worker/tenant/log/database.ts'
-import type { TenantJobs } from '#worker/protocols/tenant.ts'
+import type { TenantJobs } from '#worker/protocols/audit.ts'
 
 export const EVIDENCE_TABLE =
   'CREATE TABLE IF NOT EXISTS evidence (hash TEXT PRIMARY KEY, record TEXT NOT NULL, until_ms INTEGER NOT NULL)'

@@ -1,20 +1,8 @@
 /** Where a tenant's jobs were computed, counted by policy and place: what the record of processing is made of, and about nobody. */
 import { z } from 'zod'
-import { EVIDENCE_CLASSES, NODE_TRUSTS } from '#shared/law/policy.ts'
 import type { SignedReceipt } from '#shared/receipt/receipt.ts'
+import { Placement } from '#worker/protocols/audit.ts'
 import type { TenantDatabase } from '#worker/tenant/log/database.ts'
-
-export const Placement = z.strictObject({
-  policy: z.string(),
-  version: z.int(),
-  country: z.int(),
-  evidence: z.enum(EVIDENCE_CLASSES),
-  trust: z.enum(NODE_TRUSTS),
-  jobs: z.int(),
-  firstAtMs: z.int(),
-  lastAtMs: z.int(),
-})
-export type Placement = z.infer<typeof Placement>
 
 export const PLACEMENTS_TABLE =
   'CREATE TABLE IF NOT EXISTS placements (policy TEXT NOT NULL, version INTEGER NOT NULL, country INTEGER NOT NULL, ' +

@@ -9,7 +9,8 @@ import type { TenantDatabase, TenantDeps } from '#worker/tenant/log/database.ts'
 import { countPlacement, PLACEMENTS_TABLE } from './placements.ts'
 import { deleteReceipt, eraseJobs } from './erase-jobs.ts'
 import { EVIDENCE_TABLE, keepEvidence, readEvidence } from './evidence-records.ts'
-import type { Erased, RecordedReceipt, TenantJobs } from '#worker/protocols/tenant.ts'
+import type { Erased, RecordedReceipt } from '#worker/protocols/tenant.ts'
+import type { TenantJobs } from '#worker/protocols/audit.ts'
 
 const DAY_MS = 86_400_000
 
