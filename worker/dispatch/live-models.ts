@@ -1,21 +1,10 @@
-/** Which models there are, and which have a live node. */
-import { AppError } from '#shared/base/errors.ts'
-import { MANIFESTS } from '#shared/job/manifests.ts'
-import { manifestDigest, type ModelManifest } from '#shared/job/model.ts'
+/** Which models have a live node. */
+import { manifestDigest } from '#shared/job/model.ts'
+import { findManifest } from '#worker/body/find-manifest.ts'
 import type { AppContext } from '#worker/gate/context.ts'
 import { openHub } from '#worker/protocols/durable-objects.ts'
 import type { HubConfig } from '#worker/platform/config.ts'
 import type { HubStatus } from '#worker/protocols/hub.ts'
-
-/** @throws {AppError} model_not_found */
-export function findManifest(id: string): ModelManifest {
-  const manifest = MANIFESTS.find((candidate) => candidate.id === id)
-  if (manifest !== undefined) return manifest
-  const known = MANIFESTS.map((candidate) => candidate.id).join(', ')
-  throw new AppError('model_not_found', `There is no model "${id}". There are: ${known}.`, {
-    meta: { errors: [{ pointer: '/model', detail: 'no such model' }] },
-  })
-}
 
 export interface LiveHub {
   readonly config: HubConfig

@@ -1,6 +1,6 @@
 /** The one way from a parsed request to a node's answer, whatever API it came by. */
 import { AppError } from '#shared/base/errors.ts'
-import { newJobId, type JobId } from '#shared/base/ids.ts'
+import type { JobId } from '#shared/base/ids.ts'
 import type { Work } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { countryCode } from '#shared/law/region.ts'
@@ -13,9 +13,9 @@ import type {
   DispatchRequest,
   DispatchResult,
 } from '#worker/protocols/hub.ts'
-import { reserveForJob } from '#worker/gate/quota.ts'
+import { takeJobId } from '#worker/gate/idempotent.ts'
+import { reserveForJob, type SpendReserve } from '#worker/gate/quota.ts'
 import { chooseResidency } from '#worker/gate/residency.ts'
-import type { OnceJob } from '#worker/protocols/idempotency.ts'
 
 export interface PricedWork {
   readonly work: Work
@@ -46,9 +46,8 @@ export async function runJob(
   choice: ResidencyChoice,
 ): Promise<JobResult> {
   const { config } = c.var
-  const request = await requestFor(c, work, { choice, stream: false })
+  const { request, spend } = await admitJob(c, work, { choice, stream: false })
   const job = { request, payload: work.payload }
-  const spend = await reserveForJob(c, work.units * work.priceMicroUsd)
   const result = await spend.settleWith(
     dispatch({ env: c.env, config }, job, c.req.raw.signal),
     ({ outcome }) => outcome.amountMicroUsd,
@@ -66,9 +65,8 @@ export async function streamJob(
   choice: ResidencyChoice,
 ): Promise<StreamedJob> {
   const { config } = c.var
-  const request = await requestFor(c, work, { choice, stream: true })
+  const { request, spend } = await admitJob(c, work, { choice, stream: true })
   const job = { request, payload: work.payload }
-  const spend = await reserveForJob(c, work.units * work.priceMicroUsd)
   const { head, chunks, outcome } = await spend.orNothing(
     dispatchStream({ env: c.env, config }, job, c.req.raw.signal),
   )
@@ -82,22 +80,18 @@ export async function streamJob(
   return { jobId: request.jobId, ...head, chunks, outcome }
 }
 
-/** From here on the request is a job: that of its idempotency key, or a new one. */
-export function takeJobId(c: AppContext): OnceJob {
-  const once = c.var.once ?? { jobId: newJobId(c.var.isolate.random), firstAttempt: 1 }
-  c.set('jobId', once.jobId)
-  return once
-}
-
-async function requestFor(
+/** From a request to a job: its policy, its id, and the money that it may cost put aside. */
+async function admitJob(
   c: AppContext,
   { work, units, priceMicroUsd }: PricedWork,
   { choice, stream }: { readonly choice: ResidencyChoice; readonly stream: boolean },
-): Promise<DispatchRequest> {
+): Promise<{ readonly request: DispatchRequest; readonly spend: SpendReserve }> {
   const { requestId, caller, startedMs, deadlineMs, traceparent } = c.var
+  const timeoutMs = timeLeft(deadlineMs, performance.now() - startedMs)
   const { policy, allowed } = await chooseResidency(c, choice)
   const once = takeJobId(c)
-  return {
+  const spend = await reserveForJob(c, units * priceMicroUsd)
+  const request: DispatchRequest = {
     requestId,
     ...once,
     tenant: caller.tenant,
@@ -107,11 +101,12 @@ async function requestFor(
     work,
     units,
     priceMicroUsd,
-    timeoutMs: timeLeft(deadlineMs, performance.now() - startedMs),
+    timeoutMs,
     stream,
     nodeId: null,
     traceparent,
   }
+  return { request, spend }
 }
 
 /** @throws {AppError} deadline_unmeetable when it has passed before the job went out */

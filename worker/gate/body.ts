@@ -4,7 +4,6 @@ import { LIMITS } from '#shared/base/limits.ts'
 import { concatBytes } from 'viem'
 import type { BodyHold } from './body-room.ts'
 import type { AppContext } from './context.ts'
-import { clientAddress } from '#worker/edge/place.ts'
 
 /** @throws {AppError} as `readBytes`, and invalid_request for what is not JSON */
 export async function readJson(
@@ -34,8 +33,8 @@ export async function readBytes(
   if (body === null) return new Uint8Array()
   const declared = Number(headers.get('content-length') ?? 0)
   if (!(declared <= limitBytes * DRAINED_TIMES)) throw tooLarge(declared, limitBytes)
-  const { isolate, config, caller } = c.var as AppContext['var'] & Partial<AppContext['var']>
-  const sender = { keyId: caller?.keyId, address: await clientAddress(c.req.raw, config) }
+  const { isolate, address, caller } = c.var as AppContext['var'] & Partial<AppContext['var']>
+  const sender = { keyId: caller?.keyId, address: address ?? '' }
   const hold = isolate.bodies.open(sender)
   try {
     return await collect(body, { limitBytes, declared, hold })

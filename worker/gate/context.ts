@@ -43,6 +43,8 @@ export interface Variables {
   readonly config: Config
   readonly requestId: string
   readonly startedMs: number
+  /** Address of the client; empty where nobody says. */
+  readonly address: string
   /** W3C trace context of this request's own span, to be sent on to the node; null only outside of a request. */
   readonly traceparent: string | null
   /** How long the caller waits, from the start of the request; undefined when it did not say. */

@@ -6,13 +6,14 @@
 import { createMiddleware } from 'hono/factory'
 import { z } from 'zod'
 import { AppError } from '#shared/base/errors.ts'
+import { newJobId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { concatBytes } from 'viem'
 import type { AppContext, AppEnv } from './context.ts'
 import { openTenant } from '#worker/protocols/durable-objects.ts'
 import { decodeBase64, encodeBase64 } from '#worker/platform/base64.ts'
 import { parseIdempotencyKey, sealRequest, type SealedRequest } from './idempotency-key.ts'
-import type { IdempotencyVerdict, KeptAnswer } from '#worker/protocols/idempotency.ts'
+import type { IdempotencyVerdict, KeptAnswer, OnceJob } from '#worker/protocols/idempotency.ts'
 import { readBytes } from './body.ts'
 import { keepAlive } from './keep-alive.ts'
 import { admitPolicy } from './residency.ts'
@@ -47,6 +48,13 @@ export const idempotent = createMiddleware<AppEnv>(async (c, next) => {
   keepAlive(c, run)
   await run
 })
+
+/** From here on the request is a job: that of its idempotency key, or a new one. */
+export function takeJobId(c: AppContext): OnceJob {
+  const once = c.var.once ?? { jobId: newJobId(c.var.isolate.random), firstAttempt: 1 }
+  c.set('jobId', once.jobId)
+  return once
+}
 
 async function runAndKeep(
   c: AppContext,

@@ -3,6 +3,7 @@ import { createMiddleware } from 'hono/factory'
 import { routePath } from 'hono/route'
 import { newRequestId } from '#shared/base/ids.ts'
 import { readConfig } from '#worker/platform/config.ts'
+import { clientAddress } from '#worker/edge/place.ts'
 import type { AppContext, AppEnv, Isolate } from '#worker/gate/context.ts'
 import { childContext, formatTraceparent } from './trace-context.ts'
 
@@ -17,6 +18,7 @@ export function requestScope(isolate: Isolate) {
     c.set('answerHeaders', new Map())
     c.set('config', readConfig(c.env))
     c.set('startedMs', performance.now())
+    c.set('address', await clientAddress(c.req.raw, c.var.config))
     const given = c.req.header('x-request-id') ?? ''
     c.set('requestId', REQUEST_ID.test(given) ? given : newRequestId(isolate.random))
     await next()

@@ -34,8 +34,8 @@ import { reserveSpend } from '#worker/gate/quota.ts'
 import { chooseResidency } from '#worker/gate/residency.ts'
 import { macOf } from '#worker/platform/mac.ts'
 import { observeIngress } from '#worker/edge/place.ts'
-import { findManifest } from '#worker/dispatch/live-models.ts'
-import { takeJobId } from '#worker/dispatch/run-job.ts'
+import { findManifest } from '#worker/body/find-manifest.ts'
+import { takeJobId } from '#worker/gate/idempotent.ts'
 
 /** Set at build time: a development build also calls http on this machine. */
 declare const __SIMULATED_PLACES__: boolean

@@ -19,7 +19,7 @@ import { ADMISSION_HEADER, type Admission } from '#worker/protocols/hub.ts'
 import { optionalKey } from '#worker/gate/auth.ts'
 import { readJson } from '#worker/gate/body.ts'
 import { voiceOf } from '#worker/edge/reporter.ts'
-import { clientAddress, observeNode, type NodeSighting } from '#worker/edge/place.ts'
+import { observeNode, type NodeSighting } from '#worker/edge/place.ts'
 import { hasScope } from '#worker/protocols/key-grant.ts'
 import { liveHubs } from '#worker/dispatch/live-models.ts'
 
@@ -31,7 +31,7 @@ export const nodeRoutes = new Hono<AppEnv>()
 
 async function admit(c: AppContext): Promise<Response> {
   const { config, isolate } = c.var
-  isolate.admissions.take(addressBlock(await clientAddress(c.req.raw, config)))
+  isolate.admissions.take(addressBlock(c.var.address))
   const node = parseBody(AdmissionRequest, await readJson(c, ADMISSION_BODY_BYTES))
   const backing = vouched(c)
   const grant = await signAdmission(
@@ -99,8 +99,7 @@ async function forward(c: AppContext): Promise<Response> {
   const sighting = await observeNode(c.req.raw, config)
   // As this connection comes: whoever asked for the admission may have asked from elsewhere.
   const { nodeId, claim, trust, networks, purpose, voucher, nonce, expiresAtMs } = claims
-  const address = await clientAddress(c.req.raw, config)
-  const backing = { voucher: voucher?.tenant ?? null, address }
+  const backing = { voucher: voucher?.tenant ?? null, address: c.var.address }
   const [voice, block] = [await voiceOf(backing, secret), await blockOf(backing, secret)]
   const admission: Admission = {
     nodeId,

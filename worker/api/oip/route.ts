@@ -13,9 +13,10 @@ import { parseJson, readBytes } from '#worker/gate/body.ts'
 import { inference } from '#worker/gate/inference.ts'
 import { answerProblem } from '#worker/http/problem.ts'
 import { readinessOf, readState } from '#worker/api/network/readiness.ts'
-import { tellIgnored } from '#worker/http/tell-ignored.ts'
-import { countServing, findManifest, liveHubs } from '#worker/dispatch/live-models.ts'
+import { tellIgnored } from '#worker/body/tell-ignored.ts'
+import { countServing, liveHubs } from '#worker/dispatch/live-models.ts'
 import { runJob } from '#worker/dispatch/run-job.ts'
+import { findManifest } from '#worker/body/find-manifest.ts'
 
 export const VERSION = '0.1.0'
 

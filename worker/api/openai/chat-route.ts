@@ -5,9 +5,9 @@ import { CHAT_DIALECT } from './chat-answer.ts'
 import { decodeChat, parseChat } from './chat.ts'
 import { readJson } from '#worker/gate/body.ts'
 import { inference } from '#worker/gate/inference.ts'
-import { tellIgnored } from '#worker/http/tell-ignored.ts'
-import { findManifest } from '#worker/dispatch/live-models.ts'
+import { tellIgnored } from '#worker/body/tell-ignored.ts'
 import { answerText } from './text.ts'
+import { findManifest } from '#worker/body/find-manifest.ts'
 
 export const chatRoutes = new Hono<AppEnv>().post('/v1/chat/completions', ...inference, chat)
 

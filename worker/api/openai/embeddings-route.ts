@@ -14,9 +14,9 @@ import {
 import { parseOpenBody } from '#worker/body/open-body.ts'
 import { readJson } from '#worker/gate/body.ts'
 import { inference } from '#worker/gate/inference.ts'
-import { tellIgnored } from '#worker/http/tell-ignored.ts'
-import { findManifest } from '#worker/dispatch/live-models.ts'
+import { tellIgnored } from '#worker/body/tell-ignored.ts'
 import { runJob } from '#worker/dispatch/run-job.ts'
+import { findManifest } from '#worker/body/find-manifest.ts'
 
 export const embeddingsRoutes = new Hono<AppEnv>().post('/v1/embeddings', ...inference, embed)
 

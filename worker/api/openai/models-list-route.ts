@@ -4,7 +4,8 @@ import { MANIFESTS } from '#shared/job/manifests.ts'
 import type { AppContext, AppEnv } from '#worker/gate/context.ts'
 import { describeModel } from './models-list.ts'
 import { optionalKey } from '#worker/gate/auth.ts'
-import { findManifest, liveHubs } from '#worker/dispatch/live-models.ts'
+import { liveHubs } from '#worker/dispatch/live-models.ts'
+import { findManifest } from '#worker/body/find-manifest.ts'
 
 export const modelsListRoutes = new Hono<AppEnv>()
   .get('/v1/models', optionalKey, listModels)

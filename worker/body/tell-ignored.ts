@@ -1,18 +1,23 @@
 /** `x-littoral-ignored`: members of the body that were not known and had no effect. */
-import type { AppContext } from '#worker/gate/context.ts'
-import type { OpenBody } from '#worker/body/open-body.ts'
+import type { OpenBody } from './open-body.ts'
 
 export const IGNORED_HEADER = 'x-littoral-ignored'
 
 const NAMES_TOLD = 16
 const NAME_CHARS = 64
 
-export function tellIgnored<T>(c: AppContext, { request, ignored }: OpenBody<T>): T {
+/** What an answer's headers are set through. */
+interface Answer {
+  header(name: string, value: string): void
+}
+
+/** @returns the request, without what was ignored */
+export function tellIgnored<T>(answer: Answer, { request, ignored }: OpenBody<T>): T {
   if (ignored.length === 0) return request
   const told = ignored
     .slice(0, NAMES_TOLD)
     .map((name) => encodeURIComponent(name.slice(0, NAME_CHARS).toWellFormed()))
   const more = ignored.length > NAMES_TOLD ? [`${ignored.length - NAMES_TOLD} more`] : []
-  c.header(IGNORED_HEADER, [...told, ...more].join(', '))
+  answer.header(IGNORED_HEADER, [...told, ...more].join(', '))
   return request
 }
