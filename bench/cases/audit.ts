@@ -1,4 +1,6 @@
 /** What a tenant's audit log costs when it is long, how big its proofs are, and how soon a stranger has checked a bundle. */
+import { openSchema } from '#worker/platform/schema.ts'
+import { TENANT_SCHEMA } from '#worker/tenant/log/schema.ts'
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import { verifyBundle } from '#shared/verify/whole.ts'
@@ -10,7 +12,7 @@ import { randomBytes } from '#shared/base/ids.ts'
 import type { SignedReceipt } from '#shared/receipt/receipt.ts'
 import { consistencyProof, inclusionProof } from '#shared/audit/transparency-log.ts'
 import { createReceiptMaker } from '#test/support/hub/receipts.ts'
-import { AUDIT_SCHEMA, createAuditStore, type Kept } from '#worker/tenant/log/audit-store.ts'
+import { createAuditStore, type Kept } from '#worker/tenant/log/audit-store.ts'
 import type { Binding } from '#worker/platform/storage.ts'
 import { makeBundle } from '#test/support/storage/bundle.ts'
 import { measureMonth } from '../audit/measure-month.ts'
@@ -72,7 +74,7 @@ export async function measureAudit({ dir, quick }: BenchContext): Promise<BenchR
 function openLog(storage: Storage) {
   const rows = (query: string, ...bindings: Binding[]) =>
     storage.sql.exec(query, ...bindings).toArray()
-  for (const statement of AUDIT_SCHEMA) rows(statement)
+  openSchema(storage, TENANT_SCHEMA)
   rows(
     'CREATE TABLE plain (sequence INTEGER PRIMARY KEY, at_ms INTEGER, type TEXT, detail TEXT, job TEXT, erase_at_ms INTEGER)',
   )

@@ -1,4 +1,6 @@
 /** The hub's end of the dispatch bench: its dispatcher over real work streams, and the plainer ends beside it. */
+import { HUB_SCHEMA } from '#worker/hub/schema.ts'
+import { openSchema } from '#worker/platform/schema.ts'
 import { once } from 'node:events'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import type { Connection, Stream } from '@libp2p/interface'
@@ -116,7 +118,12 @@ async function listen(onSocket: (socket: WebSocket) => void): Promise<WebSocketS
 
 function createDispatcher(signer: Signer, directory: Directory): Dispatcher {
   const storage = memoryStorage()
-  const register = createKernelRegister({ storage, nowMs: Date.now, log: silentLog })
+  openSchema(storage, HUB_SCHEMA)
+  const register = createKernelRegister({
+    storage: memoryStorage(),
+    nowMs: Date.now,
+    log: silentLog,
+  })
   return new Dispatcher({
     hub: HUB,
     signer,

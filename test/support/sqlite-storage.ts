@@ -1,5 +1,6 @@
 /** SQLite as a Durable Object's storage gives it: rows by cursor, synchronous transactions that roll back when they throw. */
 import { DatabaseSync } from 'node:sqlite'
+import { openSchema, type Schema } from '#worker/platform/schema.ts'
 import type { DurableStorage } from '#worker/platform/storage.ts'
 
 export interface TestStorage extends DurableStorage {
@@ -8,7 +9,8 @@ export interface TestStorage extends DurableStorage {
   close(): void
 }
 
-export function createSqliteStorage(): TestStorage {
+/** @param schema of tables that are there from the beginning */
+export function createSqliteStorage(schema?: Schema): TestStorage {
   const database = new DatabaseSync(':memory:')
   const storage: TestStorage = {
     beforeStatement: () => {},
@@ -33,5 +35,6 @@ export function createSqliteStorage(): TestStorage {
     },
     close: () => database.close(),
   }
+  if (schema !== undefined) openSchema(storage, schema)
   return storage
 }

@@ -14,6 +14,8 @@ import type { ReceiptDocument } from '#shared/receipt/receipt.ts'
 import type { KernelRegisters } from '#worker/hub/bans/ban-list.ts'
 import type { SocketLike } from '#p2p/transports/socket-connection.ts'
 import { createAnchor, type Anchor } from '#worker/hub/place/anchor.ts'
+import { openSchema } from '#worker/platform/schema.ts'
+import { HUB_SCHEMA } from './schema.ts'
 import { createAttestations } from '#worker/hub/place/attestations.ts'
 import { createDelivery } from '#worker/hub/receipts/delivery.ts'
 import { Dispatcher } from '#worker/hub/attempts/dispatcher.ts'
@@ -23,7 +25,7 @@ import type { MemberEvidence } from '#worker/hub/place/member-evidence.ts'
 import type { PeerHub } from '#worker/hub/mesh/mesh.ts'
 import { createNodeGate, type NodeGate } from '#worker/hub/entrance/node-gate.ts'
 import type { PublicKey } from '#shared/base/signature.ts'
-import type { SqlStorage } from '#worker/platform/storage.ts'
+import type { DurableStorage } from '#worker/platform/storage.ts'
 import { Outbox, type OutboxEntry } from '#worker/hub/receipts/outbox.ts'
 import type { HubGauges, HubStatus, NodeStanding } from '#worker/protocols/hub.ts'
 import { createVouchers } from '#worker/hub/entrance/vouchers.ts'
@@ -31,7 +33,7 @@ import { createSessionGate, type SessionGate, type SessionTenant } from './sessi
 
 export interface HubCoreDeps {
   readonly name: string
-  readonly storage: SqlStorage
+  readonly storage: DurableStorage
   readonly domain: Domain
   readonly manifests: readonly ModelManifest[]
   /** Where kernels that hang devices are told of, and banned. */
@@ -86,6 +88,7 @@ export interface HubCore {
 
 export async function createHubCore(deps: HubCoreDeps): Promise<HubCore> {
   const { name, storage, domain, log } = deps
+  storage.transactionSync(() => openSchema(storage, HUB_SCHEMA))
   const outbox = new Outbox(storage)
   const delivery = createDelivery(outbox, deps)
   const network = await createHubNetwork(deps)

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
+import { openSchema, type Schema } from '#worker/platform/schema.ts'
 import type { DurableStorage } from '#worker/platform/storage.ts'
 import type {
   AuthoredBan,
@@ -39,7 +40,7 @@ const BanRow = z.object({
 export function createKernelRegister(deps: KernelRegisterDeps): KernelRegisterApi {
   const { storage, nowMs, log } = deps
   const { sql } = storage
-  createTables(sql)
+  storage.transactionSync(() => openSchema(storage, KERNELS_SCHEMA))
   const changed = (since: number): KernelBans<AuthoredBan> => {
     forget(sql, nowMs())
     const rows = sql
@@ -84,16 +85,21 @@ export function createKernelRegister(deps: KernelRegisterDeps): KernelRegisterAp
 
 type Sql = DurableStorage['sql']
 
-function createTables(sql: Sql): void {
-  sql.exec(
-    'CREATE TABLE IF NOT EXISTS kernel_words (digest TEXT NOT NULL, voice TEXT NOT NULL, vouched INTEGER NOT NULL, hung INTEGER NOT NULL, at_ms INTEGER NOT NULL, PRIMARY KEY (digest, voice))',
-  )
-  sql.exec('CREATE INDEX IF NOT EXISTS kernel_words_at ON kernel_words (hung, at_ms)')
-  sql.exec('CREATE INDEX IF NOT EXISTS kernel_words_voice ON kernel_words (voice, hung)')
-  // A row gets a new sequence whenever it changes: AUTOINCREMENT never gives one twice.
-  sql.exec(
-    'CREATE TABLE IF NOT EXISTS kernel_bans (sequence INTEGER PRIMARY KEY AUTOINCREMENT, digest TEXT NOT NULL UNIQUE, for_all INTEGER NOT NULL, until_ms INTEGER NOT NULL, author TEXT NOT NULL)',
-  )
+const KERNELS_SCHEMA: Schema = {
+  store: 'kernel register',
+  migrations: [
+    [
+      `CREATE TABLE kernel_words (
+        digest TEXT NOT NULL, voice TEXT NOT NULL, vouched INTEGER NOT NULL, hung INTEGER NOT NULL,
+        at_ms INTEGER NOT NULL, PRIMARY KEY (digest, voice))`,
+      'CREATE INDEX kernel_words_at ON kernel_words (hung, at_ms)',
+      'CREATE INDEX kernel_words_voice ON kernel_words (voice, hung)',
+      // A row gets a new sequence whenever it changes: AUTOINCREMENT never gives one twice.
+      `CREATE TABLE kernel_bans (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT, digest TEXT NOT NULL UNIQUE, for_all INTEGER NOT NULL,
+        until_ms INTEGER NOT NULL, author TEXT NOT NULL)`,
+    ],
+  ],
 }
 
 function isHeard(sql: Sql, { voice, isVouched, isHung }: KernelWord): boolean {

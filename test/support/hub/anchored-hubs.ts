@@ -155,7 +155,11 @@ async function startHub(city: City, parts: HubParts): Promise<RunningHub> {
     domain: DOMAIN,
     manifests: [],
     registers: {
-      home: createKernelRegister({ storage, nowMs: Date.now, log: silentLog }),
+      home: createKernelRegister({
+        storage: createSqliteStorage(),
+        nowMs: Date.now,
+        log: silentLog,
+      }),
       others: [],
     },
     deliver: () => Promise.resolve([]),

@@ -1,4 +1,5 @@
 /** A hub's dispatcher over real work streams in one process: real tickets, receipts and signatures, a byte-inverting engine. */
+import { HUB_SCHEMA } from '#worker/hub/schema.ts'
 import type { Engine } from '#engine/engine.ts'
 import { checkOffer } from '#node-core/check-offer.ts'
 import { runOffer } from '#node-core/run-offer.ts'
@@ -102,8 +103,12 @@ export async function createHubBench(
 ): Promise<TestHubBench> {
   const network = await createMemoryNetwork()
   const signer = await createSigner(await generateSigningKey(false))
-  const storage = createSqliteStorage()
-  const home = createKernelRegister({ storage, nowMs: Date.now, log: silentLog })
+  const storage = createSqliteStorage(HUB_SCHEMA)
+  const home = createKernelRegister({
+    storage: createSqliteStorage(),
+    nowMs: Date.now,
+    log: silentLog,
+  })
   const registers = { home, others: [] }
   const bans = createKernelBans({ registers, now: Date.now, log: silentLog })
   const [directory, outbox] = [new Directory(), new Outbox(storage)]

@@ -2,6 +2,7 @@
  * Hubs as the Worker reaches them, made of their own code: directory, dispatcher, tickets, outbox. Only what lies beyond
  * them is simulated: the links to the nodes, which may fail, lie, leave and come back elsewhere at any moment.
  */
+import { HUB_SCHEMA } from '#worker/hub/schema.ts'
 import { AppError, ERRORS, toAppError, toWireError } from '#shared/base/errors.ts'
 import type { Domain } from '#shared/base/eip712.ts'
 import { TenantId, type NodeId } from '#shared/base/ids.ts'
@@ -44,7 +45,7 @@ export interface HubOptions {
 
 export function createSimulatedHub(options: HubOptions): SimulatedHub {
   const { name, jurisdiction, random, signer, onSign } = options
-  const storage = createSqliteStorage()
+  const storage = createSqliteStorage(HUB_SCHEMA)
   const [directory, outbox] = [new Directory(), new Outbox(storage)]
   const dispatcher = new Dispatcher({
     hub: name,
@@ -62,7 +63,11 @@ export function createSimulatedHub(options: HubOptions): SimulatedHub {
     outbox,
     bans: createKernelBans({
       registers: {
-        home: createKernelRegister({ storage, nowMs: Date.now, log: silentLog }),
+        home: createKernelRegister({
+          storage: createSqliteStorage(),
+          nowMs: Date.now,
+          log: silentLog,
+        }),
         others: [],
       },
       now: Date.now,

@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { toAppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
+import { TenantId } from '#shared/base/ids.ts'
 import { openDatabase } from '#worker/tenant/log/database.ts'
 import { createBatchIndex } from '#worker/tenant/log/batch-index.ts'
 import { BatchId } from '#worker/protocols/batch.ts'
@@ -19,7 +20,9 @@ function createIndex() {
     nowMs: () => nowMs,
     random: (sizeBytes: number) => new Uint8Array(sizeBytes),
   }
-  const index = createBatchIndex(openDatabase(deps), deps)
+  const database = openDatabase(deps)
+  database.create(TenantId.parse('acme'))
+  const index = createBatchIndex(database, deps)
   const add = (n: number, sizeBytes: number) => {
     try {
       index.add(idOf(n), { eraseAtMs: nowMs + HOUR_MS, sizeBytes })

@@ -1,4 +1,5 @@
 /** What hubs say to one another: only a hub's own word counts, and only for a while. */
+import { HUB_SCHEMA } from '#worker/hub/schema.ts'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { NodeId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -119,7 +120,7 @@ it('[PL5] an echo that the node has not signed, or that another hub than its anc
 
 it('attestations are kept by node, newest in place of the last, until they end', async () => {
   let nowMs = NOW_MS
-  const kept = createAttestations(createSqliteStorage(), () => nowMs)
+  const kept = createAttestations(createSqliteStorage(HUB_SCHEMA), () => nowMs)
   const make = (country: string, expiresAtMs: number) =>
     signAttestation({ version: 1, nodeId: ID, country, issuedAtMs: NOW_MS, expiresAtMs }, hub)
   kept.put(await make('DE', NOW_MS + 10))

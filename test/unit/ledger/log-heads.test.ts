@@ -1,3 +1,4 @@
+import { LEDGER_SCHEMA } from '#worker/ledger/intake/database.ts'
 import { stringToBytes } from 'viem'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { LogProgress } from '#shared/audit/entries.ts'
@@ -35,7 +36,7 @@ let storage: TestStorage
 let answer: (tenant: TenantId, since: number) => Promise<LogProgress | null>
 let errors: string[]
 beforeEach(() => {
-  storage = createSqliteStorage()
+  storage = createSqliteStorage(LEDGER_SCHEMA)
   errors = []
 })
 afterEach(() => storage.close())

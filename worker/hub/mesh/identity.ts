@@ -17,7 +17,6 @@ export interface HubIdentity {
 }
 
 export async function loadIdentity({ sql }: SqlStorage): Promise<HubIdentity> {
-  sql.exec('CREATE TABLE IF NOT EXISTS identity (name TEXT PRIMARY KEY, value TEXT NOT NULL)')
   const kept = new Map(
     sql
       .exec('SELECT name, value FROM identity')

@@ -14,9 +14,6 @@ export interface Attestations {
 }
 
 export function createAttestations({ sql }: SqlStorage, now: () => number): Attestations {
-  sql.exec(
-    'CREATE TABLE IF NOT EXISTS attestations (node TEXT PRIMARY KEY, statement TEXT NOT NULL, expires_at_ms INTEGER NOT NULL)',
-  )
   const sweep = () => void sql.exec('DELETE FROM attestations WHERE expires_at_ms <= ?', now())
   const parse = (value: unknown) => SignedAttestation.parse(JSON.parse(String(value)))
   return {

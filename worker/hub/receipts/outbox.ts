@@ -20,9 +20,6 @@ export class Outbox {
 
   constructor(storage: SqlStorage) {
     this.#sql = storage.sql
-    this.#sql.exec(
-      'CREATE TABLE IF NOT EXISTS outbox (id TEXT PRIMARY KEY, tenant TEXT NOT NULL, entry TEXT NOT NULL)',
-    )
   }
 
   put(entry: OutboxEntry): void {

@@ -1,6 +1,7 @@
 /** A Batch's tables: its settings, its items, and bytes in chunks that fit SQLite's rows. */
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
+import { dropTables, hasTables, openSchema, type Schema } from '#worker/platform/schema.ts'
 import type { Binding, DurableStorage, Row } from '#worker/platform/storage.ts'
 
 export interface BatchDatabase {
@@ -27,9 +28,7 @@ export interface Blobs {
   removeAll(): void
 }
 
-const TABLES = ['settings', 'items', 'blobs', 'sends'] as const
-
-const SCHEMA = [
+const TABLES = [
   'CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL)',
   // `next_at_ms`: not before this time. `job_id`: mark of the dispatch that is under way. `seq`: order in which items ended.
   'CREATE TABLE items (idx INTEGER PRIMARY KEY, state TEXT NOT NULL, next_at_ms INTEGER NOT NULL DEFAULT 0, ' +
@@ -39,25 +38,22 @@ const SCHEMA = [
   'CREATE INDEX items_by_state ON items (state, idx)',
   'CREATE INDEX items_by_seq ON items (seq)',
   'CREATE TABLE blobs (name TEXT NOT NULL, chunk INTEGER NOT NULL, bytes BLOB NOT NULL, PRIMARY KEY (name, chunk))',
+  'CREATE TABLE sends (idx INTEGER PRIMARY KEY, job_id TEXT NOT NULL, sends INTEGER NOT NULL)',
 ]
+
+const BATCH_SCHEMA: Schema = { store: 'batch', migrations: [TABLES] }
 
 export function openBatchDatabase(storage: DurableStorage): BatchDatabase {
   const rows = (query: string, ...bindings: Binding[]) =>
     storage.sql.exec(query, ...bindings).toArray()
-  const exists = () =>
-    rows("SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'settings'").length > 0
+  const exists = () => hasTables(storage)
+  if (exists()) storage.transactionSync(() => openSchema(storage, BATCH_SCHEMA))
   return {
     rows,
     transaction: (change) => storage.transactionSync(change),
     exists,
-    create() {
-      for (const statement of SCHEMA) rows(statement)
-    },
-    erase() {
-      storage.transactionSync(() => {
-        for (const table of TABLES) rows(`DROP TABLE IF EXISTS ${table}`)
-      })
-    },
+    create: () => openSchema(storage, BATCH_SCHEMA),
+    erase: () => storage.transactionSync(() => dropTables(storage)),
     setting(name) {
       const [row] = rows('SELECT value FROM settings WHERE name = ?', name)
       return row === undefined ? undefined : String(row['value'])

@@ -79,9 +79,6 @@ export type ItemSums = Pick<
 >
 
 const OPEN = "state IN ('queued', 'running')"
-/** Made when first needed: batches that are older have it, too. */
-const SENDS =
-  'CREATE TABLE IF NOT EXISTS sends (idx INTEGER PRIMARY KEY, job_id TEXT NOT NULL, sends INTEGER NOT NULL)'
 const COUNT_SEND =
   'INSERT INTO sends (idx, job_id, sends) VALUES (?, ?, 1) ' +
   'ON CONFLICT (idx) DO UPDATE SET sends = sends + 1 RETURNING job_id, sends'
@@ -166,7 +163,6 @@ export function createItemStore(database: BatchDatabase): ItemStore {
 }
 
 function startItem({ rows }: BatchDatabase, index: number, newId: JobId): Dispatched {
-  rows(SENDS)
   const [row] = rows(COUNT_SEND, index, newId)
   const jobId = JobId.parse(row?.['job_id'])
   const sends = Number(row?.['sends'])

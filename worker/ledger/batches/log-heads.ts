@@ -12,12 +12,8 @@ export interface LogHeadDeps {
   readonly log: Log
 }
 
-const TABLE =
-  'CREATE TABLE IF NOT EXISTS log_heads (tenant TEXT PRIMARY KEY, size INTEGER NOT NULL, root TEXT NOT NULL)'
-
 /** @returns the newest checkpoint of a tenant, the last one known when it does not answer, null when it has forked */
 export function createLogHeads(rows: Rows, { checkpointOf, log }: LogHeadDeps) {
-  rows(TABLE)
   return async (tenant: TenantId): Promise<TenantCheckpoint | null> => {
     const hash = nameHash(tenant)
     const [row] = rows('SELECT * FROM log_heads WHERE tenant = ?', hash)

@@ -26,11 +26,6 @@ export interface IdempotencyStore {
   sweep(): number | undefined
 }
 
-const TABLE =
-  'CREATE TABLE IF NOT EXISTS idempotency (key TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, token TEXT NOT NULL, ' +
-  'job_id TEXT, sends INTEGER NOT NULL DEFAULT 1, lease_until_ms INTEGER, status INTEGER, headers TEXT, body BLOB, body_bytes INTEGER NOT NULL, erase_at_ms INTEGER NOT NULL)'
-const INDEX = 'CREATE INDEX IF NOT EXISTS idempotency_by_age ON idempotency (erase_at_ms)'
-
 const TAKE =
   'INSERT OR REPLACE INTO idempotency (key, fingerprint, token, job_id, sends, lease_until_ms, body_bytes, erase_at_ms) ' +
   'VALUES (?, ?, ?, ?, ?, ?, 0, ?)'
@@ -46,7 +41,7 @@ export function createIdempotencyStore(
   deps: TenantDeps,
 ): IdempotencyStore {
   const { nowMs } = deps
-  const rows = openTable(database)
+  const { rows } = database
   const totals = createTotals(rows)
   const waiting = createWaitingRoom()
   const find = (key: string) => rows('SELECT * FROM idempotency WHERE key = ?', key)[0]
@@ -130,16 +125,6 @@ export function createIdempotencyStore(
 }
 
 type Rows = TenantDatabase['rows']
-
-/** Tenants made before there were idempotency keys have no table for them. */
-function openTable(database: TenantDatabase): Rows {
-  let isOpen = false
-  return (query, ...bindings) => {
-    if (!isOpen) for (const statement of [TABLE, INDEX]) database.rows(statement)
-    isOpen = true
-    return database.rows(query, ...bindings)
-  }
-}
 
 interface Totals {
   readonly keys: number

@@ -56,16 +56,6 @@ export interface AuditStore {
   nextDueMs(): number | undefined
 }
 
-export const AUDIT_SCHEMA = [
-  'CREATE TABLE IF NOT EXISTS audit_log (sequence INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, type TEXT NOT NULL, ' +
-    'commitment TEXT NOT NULL, salt TEXT, detail TEXT, job TEXT, erase_at_ms INTEGER, held INTEGER NOT NULL)',
-  'CREATE INDEX IF NOT EXISTS audit_log_by_job ON audit_log (job) WHERE job IS NOT NULL',
-  'CREATE INDEX IF NOT EXISTS audit_log_by_age ON audit_log (erase_at_ms) WHERE erase_at_ms IS NOT NULL',
-  "CREATE INDEX IF NOT EXISTS audit_log_erasures ON audit_log (sequence) WHERE type IN ('job.erased', 'retention.swept')",
-  'CREATE TABLE IF NOT EXISTS audit_tiles (level INTEGER NOT NULL, position INTEGER NOT NULL, hashes BLOB NOT NULL, ' +
-    'PRIMARY KEY (level, position))',
-]
-
 type AuditRows = TenantDatabase['rows']
 
 export function createAuditStore(

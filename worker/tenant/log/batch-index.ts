@@ -14,49 +14,40 @@ export interface BatchIndex {
   list(): BatchEntry[]
 }
 
-const TABLES = [
-  'CREATE TABLE IF NOT EXISTS batches (id TEXT PRIMARY KEY, created_at_ms INTEGER NOT NULL, erase_at_ms INTEGER NOT NULL)',
-  'CREATE TABLE IF NOT EXISTS batch_sizes (id TEXT PRIMARY KEY, size_bytes INTEGER NOT NULL)',
-]
-
 export function createBatchIndex(
   { rows }: Pick<TenantDatabase, 'rows'>,
   { nowMs }: Pick<TenantDeps, 'nowMs'>,
 ): BatchIndex {
-  /** Tenants made before there were batches have no table; an entry whose batch was never made goes by its time. */
-  const open = () => {
-    for (const table of TABLES) rows(table)
-    rows('DELETE FROM batches WHERE erase_at_ms <= ?', nowMs())
-    rows('DELETE FROM batch_sizes WHERE id NOT IN (SELECT id FROM batches)')
-  }
+  /** An entry whose batch was never made goes by its time. */
+  const sweep = () => void rows('DELETE FROM batches WHERE erase_at_ms <= ?', nowMs())
   return {
     add(id, { eraseAtMs, sizeBytes }) {
-      open()
+      sweep()
       // A request that is sent again is the same batch, and takes no more room.
       if (rows('SELECT 1 FROM batches WHERE id = ?', id).length > 0) return
       const [count] = rows('SELECT count(*) AS batches FROM batches')
       if (Number(count?.['batches']) >= LIMITS.jobsKept)
         throw full(`A tenant keeps at most ${LIMITS.jobsKept} batches`, 'jobs.kept')
-      const [total] = rows('SELECT coalesce(sum(size_bytes), 0) AS bytes FROM batch_sizes')
+      const [total] = rows('SELECT coalesce(sum(size_bytes), 0) AS bytes FROM batches')
       const kept = Number(total?.['bytes'])
       if (kept + sizeBytes > LIMITS.jobsKeptBytes) {
         const detail = `A tenant's batches keep at most ${LIMITS.jobsKeptBytes} bytes; there are ${kept}, and this one may come to ${sizeBytes}`
         throw full(detail, 'jobs.kept_bytes')
       }
-      const query = 'INSERT INTO batches (id, created_at_ms, erase_at_ms) VALUES (?, ?, ?)'
-      rows(query, id, nowMs(), eraseAtMs)
-      rows('INSERT INTO batch_sizes (id, size_bytes) VALUES (?, ?)', id, sizeBytes)
+      const query =
+        'INSERT INTO batches (id, created_at_ms, erase_at_ms, size_bytes) VALUES (?, ?, ?, ?)'
+      rows(query, id, nowMs(), eraseAtMs, sizeBytes)
     },
     resize(id, sizeBytes) {
-      open()
-      rows('UPDATE batch_sizes SET size_bytes = min(size_bytes, ?) WHERE id = ?', sizeBytes, id)
+      sweep()
+      rows('UPDATE batches SET size_bytes = min(size_bytes, ?) WHERE id = ?', sizeBytes, id)
     },
     remove(id) {
-      open()
+      sweep()
       rows('DELETE FROM batches WHERE id = ?', id)
     },
     list() {
-      open()
+      sweep()
       return rows('SELECT * FROM batches ORDER BY created_at_ms DESC, id').map((row) => ({
         id: BatchId.parse(row['id']),
         createdAtMs: Number(row['created_at_ms']),

@@ -3,7 +3,9 @@ import type { ChangeType } from '#shared/audit/entries.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { TenantId, type Bytes32, type RandomBytes } from '#shared/base/ids.ts'
 import type { LogIdentity } from './audit-reader.ts'
-import { AUDIT_SCHEMA, createAuditStore, type AuditStore } from './audit-store.ts'
+import { createAuditStore, type AuditStore } from './audit-store.ts'
+import { TENANT_SCHEMA } from './schema.ts'
+import { hasTables, openSchema } from '#worker/platform/schema.ts'
 import type { Binding, DurableStorage, Row } from '#worker/platform/storage.ts'
 
 export interface TenantDeps {
@@ -39,21 +41,6 @@ export interface TenantDatabase {
   readonly tenant: () => TenantId
 }
 
-const SCHEMA = [
-  'CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL)',
-  'CREATE TABLE IF NOT EXISTS keys (id TEXT PRIMARY KEY, hash TEXT NOT NULL, scopes TEXT NOT NULL, ' +
-    'name TEXT NOT NULL, networks TEXT NOT NULL, created_at_ms INTEGER NOT NULL, expires_at_ms INTEGER, ' +
-    'revoked_at_ms INTEGER, last_used_at_ms INTEGER)',
-  'CREATE TABLE IF NOT EXISTS former_secrets (id TEXT PRIMARY KEY, hash TEXT NOT NULL, until_ms INTEGER NOT NULL)',
-  'CREATE TABLE IF NOT EXISTS policies (id TEXT NOT NULL, version INTEGER NOT NULL, policy TEXT NOT NULL, ' +
-    'published_at_ms INTEGER NOT NULL, PRIMARY KEY (id, version))',
-  'CREATE TABLE IF NOT EXISTS retired_policies (id TEXT PRIMARY KEY, retired_at_ms INTEGER NOT NULL)',
-  'CREATE TABLE IF NOT EXISTS receipts (id TEXT PRIMARY KEY, receipt TEXT NOT NULL, salt TEXT NOT NULL, ' +
-    'erase_at_ms INTEGER NOT NULL)',
-  'CREATE INDEX IF NOT EXISTS receipts_by_age ON receipts (erase_at_ms)',
-  ...AUDIT_SCHEMA,
-]
-
 export function openDatabase(deps: TenantDeps): TenantDatabase {
   const { storage } = deps
   const rows = (query: string, ...bindings: Binding[]) =>
@@ -74,10 +61,9 @@ export function openDatabase(deps: TenantDeps): TenantDatabase {
   const set = (name: string, value: string) => {
     rows('INSERT OR REPLACE INTO settings (name, value) VALUES (?, ?)', name, value)
   }
-  const exists = () =>
-    rows("SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'settings'").length > 0
-  // A tenant that is older than its audit log.
-  if (exists()) for (const statement of AUDIT_SCHEMA) rows(statement)
+  let isThere = hasTables(storage)
+  if (isThere) transaction(() => openSchema(storage, TENANT_SCHEMA))
+  const exists = () => isThere
   return {
     rows,
     write,
@@ -88,9 +74,10 @@ export function openDatabase(deps: TenantDeps): TenantDatabase {
     exists,
     create(tenant) {
       storage.transactionSync(() => {
-        for (const statement of SCHEMA) rows(statement)
+        openSchema(storage, TENANT_SCHEMA)
         set('tenant', tenant)
       })
+      isThere = true
     },
     tenant() {
       if (!exists()) throw new AppError('not_found', 'There is no such tenant.')

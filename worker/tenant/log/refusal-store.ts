@@ -8,9 +8,6 @@ const MINUTE_MS = 60_000
 const DAY_MS = 86_400_000
 /** Of refusals without a policy: as long as a policy's own default. */
 const DEFAULT_DAYS = 30
-const TABLE =
-  'CREATE TABLE IF NOT EXISTS refusal_minutes (key TEXT PRIMARY KEY, start_ms INTEGER NOT NULL, logged INTEGER NOT NULL, ' +
-  'more INTEGER NOT NULL)'
 
 export interface RefusalStore {
   record(refusals: readonly Refusal[]): void
@@ -71,7 +68,6 @@ export function createRefusalStore(database: TenantDatabase, deps: TenantDeps): 
   return {
     record(refusals) {
       database.tenant()
-      rows(TABLE)
       transaction(() => {
         settle()
         for (const refusal of refusals.slice(0, LIMITS.auditRefusalKinds)) take(refusal)
@@ -79,7 +75,6 @@ export function createRefusalStore(database: TenantDatabase, deps: TenantDeps): 
     },
     settle() {
       if (!database.exists()) return
-      rows(TABLE)
       transaction(settle)
     },
   }

@@ -17,9 +17,6 @@ export interface QuotaStore {
 
 const MINUTE_MS = 60_000
 const DAY_MS = 86_400_000
-const TABLE =
-  'CREATE TABLE IF NOT EXISTS quota_windows (name TEXT PRIMARY KEY, start_ms INTEGER NOT NULL, taken INTEGER NOT NULL)'
-
 export function createQuotaStore(database: TenantDatabase, { nowMs }: TenantDeps): QuotaStore {
   const windows = createWindows(database)
   const read = () => {
@@ -78,13 +75,7 @@ function startOf(nowMs: number, windowMs: number): number {
   return nowMs - (nowMs % windowMs)
 }
 
-function createWindows(database: TenantDatabase) {
-  let isOpen = false
-  const rows: TenantDatabase['rows'] = (query, ...bindings) => {
-    if (!isOpen) database.rows(TABLE)
-    isOpen = true
-    return database.rows(query, ...bindings)
-  }
+function createWindows({ rows }: TenantDatabase) {
   const taken = (name: string, startMs: number): number => {
     const [row] = rows(
       'SELECT taken FROM quota_windows WHERE name = ? AND start_ms = ?',

@@ -4,9 +4,6 @@ import type { SignedReceipt } from '#shared/receipt/receipt.ts'
 import type { TenantDatabase } from '#worker/tenant/log/database.ts'
 import type { TenantJobs } from '#worker/protocols/audit.ts'
 
-export const EVIDENCE_TABLE =
-  'CREATE TABLE IF NOT EXISTS evidence (hash TEXT PRIMARY KEY, record TEXT NOT NULL, until_ms INTEGER NOT NULL)'
-
 type Rows = TenantDatabase['rows']
 
 /** Kept as long as the last receipt that names it. */

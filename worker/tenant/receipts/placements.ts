@@ -4,11 +4,6 @@ import type { SignedReceipt } from '#shared/receipt/receipt.ts'
 import { Placement } from '#worker/protocols/audit.ts'
 import type { TenantDatabase } from '#worker/tenant/log/database.ts'
 
-export const PLACEMENTS_TABLE =
-  'CREATE TABLE IF NOT EXISTS placements (policy TEXT NOT NULL, version INTEGER NOT NULL, country INTEGER NOT NULL, ' +
-  'evidence TEXT NOT NULL, trust TEXT NOT NULL, jobs INTEGER NOT NULL, firstAtMs INTEGER NOT NULL, ' +
-  'lastAtMs INTEGER NOT NULL, PRIMARY KEY (policy, version, country, evidence, trust))'
-
 export function countPlacement(rows: TenantDatabase['rows'], signed: SignedReceipt): void {
   const { policy, receipt } = signed
   const { place, issuedAtMs } = receipt.ticket
@@ -26,7 +21,6 @@ export function countPlacement(rows: TenantDatabase['rows'], signed: SignedRecei
 }
 
 export function readPlacements(rows: TenantDatabase['rows']): Placement[] {
-  rows(PLACEMENTS_TABLE)
   return z
     .array(Placement)
     .parse(rows('SELECT * FROM placements ORDER BY policy, version, country'))

@@ -6,9 +6,9 @@ import { LIMITS } from '#shared/base/limits.ts'
 import { SignedReceipt } from '#shared/receipt/receipt.ts'
 import type { Kept } from '#worker/tenant/log/audit-store.ts'
 import type { TenantDatabase, TenantDeps } from '#worker/tenant/log/database.ts'
-import { countPlacement, PLACEMENTS_TABLE } from './placements.ts'
+import { countPlacement } from './placements.ts'
 import { deleteReceipt, eraseJobs } from './erase-jobs.ts'
-import { EVIDENCE_TABLE, keepEvidence, readEvidence } from './evidence-records.ts'
+import { keepEvidence, readEvidence } from './evidence-records.ts'
 import type { Erased, RecordedReceipt } from '#worker/protocols/tenant.ts'
 import type { TenantJobs } from '#worker/protocols/audit.ts'
 
@@ -28,25 +28,9 @@ export interface ReceiptLog {
   sweep(): number | undefined
 }
 
-const ERASED_TABLE =
-  'CREATE TABLE IF NOT EXISTS erased_jobs (job TEXT PRIMARY KEY, until_ms INTEGER NOT NULL)'
-
-/** Which receipt of a job came first, by digests, for longer than the job can be sent again. */
-const FIRST_RECEIPTS = [
-  'CREATE TABLE IF NOT EXISTS first_receipts (job TEXT PRIMARY KEY, receipt TEXT NOT NULL, until_ms INTEGER NOT NULL)',
-  'CREATE INDEX IF NOT EXISTS first_receipts_by_age ON first_receipts (until_ms)',
-]
-
 export function createReceiptLog(database: TenantDatabase, deps: TenantDeps): ReceiptLog {
   const { rows, transaction, audit } = database
   const { nowMs } = deps
-  const open = () => {
-    database.tenant()
-    rows(ERASED_TABLE)
-    rows(PLACEMENTS_TABLE)
-    rows(EVIDENCE_TABLE)
-    for (const statement of FIRST_RECEIPTS) rows(statement)
-  }
   const keep = ({ receipt, salt, evidence }: RecordedReceipt): void => {
     if (evidence != null) keepEvidence(rows, evidence, receiptUntilMs(receipt))
     const query = 'INSERT INTO receipts (id, receipt, salt, erase_at_ms) VALUES (?, ?, ?, ?)'
@@ -64,7 +48,7 @@ export function createReceiptLog(database: TenantDatabase, deps: TenantDeps): Re
   }
   return {
     record(receipts) {
-      open()
+      database.tenant()
       return transaction(() => {
         const events: (AuditEvent & Kept)[] = []
         rows('DELETE FROM first_receipts WHERE until_ms <= ?', nowMs())
@@ -83,24 +67,23 @@ export function createReceiptLog(database: TenantDatabase, deps: TenantDeps): Re
     find,
 
     evidenceOf(receipts) {
-      open()
+      database.tenant()
       return readEvidence(rows, receipts)
     },
 
     erase(jobId, by) {
-      open()
+      database.tenant()
       return eraseJobs({ subject: jobId, jobIds: [jobId], by }, database, deps)
     },
 
     eraseReceipts(subject, ids, by) {
-      open()
+      database.tenant()
       const jobIds = ids.flatMap((id) => find(id)?.receipt.receipt.ticket.jobId ?? [])
       return jobIds.length === 0 ? null : eraseJobs({ subject, jobIds, by }, database, deps)
     },
 
     sweep() {
       if (!database.exists()) return undefined
-      open()
       const now = nowMs()
       transaction(() => {
         rows('DELETE FROM erased_jobs WHERE until_ms <= ?', now)
