@@ -8,5 +8,7 @@ const code = await runVerifier(process.argv.slice(2), {
   print: () => (lines += 1),
 })
 const seconds = (performance.now() - startedMs) / 1_000
+const { user, system } = process.cpuUsage()
+const cpuSeconds = (user + system) / 1_000_000
 const peakMiB = process.resourceUsage().maxRSS / 1_024
-console.log(JSON.stringify({ code, lines, seconds, peakMiB }))
+console.log(JSON.stringify({ code, lines, seconds, cpuSeconds, peakMiB }))

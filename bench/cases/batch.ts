@@ -1,5 +1,4 @@
 /** What a batch gains from more nodes: 64 tiles of the path tracer over 1, 2 and 4 of them, and the scheduler alone over nodes that only wait. */
-import { DatabaseSync } from 'node:sqlite'
 import { join } from 'node:path'
 import { runBatch, type Endpoint } from '#examples/jobs-client.ts'
 import { pictureBatch, type Picture } from '#examples/path-tracer-scene.ts'
@@ -15,7 +14,6 @@ import { createBatchCore } from '#worker/jobs/core.ts'
 import { newBatchId } from '#worker/api/jobs/home.ts'
 import type { BatchSpec } from '#worker/protocols/batch.ts'
 import type { DispatchRequest, DispatchResult } from '#worker/protocols/hub.ts'
-import type { DurableStorage } from '#worker/platform/storage.ts'
 import type { BenchContext } from '../harness/context.ts'
 import {
   measureSection,
@@ -24,6 +22,7 @@ import {
   type Section,
 } from '../harness/harness.ts'
 import { asPolicy } from '#test/support/hub/as-policy.ts'
+import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 
 const COUNTRIES = ['DE', 'FR', 'IT', 'ES'] as const
 const NODE_COUNTS = [1, 2, 4] as const
@@ -131,11 +130,11 @@ async function measureScheduler(rounds: number): Promise<Section> {
 async function runWaiting(nodes: number): Promise<number> {
   const free = Array.from({ length: nodes }, () => Promise.resolve())
   let turn = 0
-  const database = new DatabaseSync(':memory:')
+  const storage = createSqliteStorage()
   const batch = waitingBatch()
   const { keyId: id, policy: compiled } = batch
   const core = createBatchCore({
-    storage: createStorage(database),
+    storage,
     authority: async () => ({ keys: [{ id, scopes: ['infer'] }], policies: [{ compiled }] }),
     // It is over sooner than its tenant is asked again.
     pause: (_, signal) =>
@@ -163,26 +162,9 @@ async function runWaiting(nodes: number): Promise<number> {
   await core.drive()
   const tookMs = performance.now() - startedMs
   const { counts } = core.status(countryBit('DE'))
-  database.close()
+  storage.close()
   if (counts.done !== ITEMS) throw new Error(`${counts.done} of ${ITEMS} items were done`)
   return tookMs
-}
-
-function createStorage(database: DatabaseSync): DurableStorage {
-  return {
-    sql: {
-      exec: (query, ...bindings) => {
-        const rows = database.prepare(query).all(...bindings) as Record<string, unknown>[]
-        return { toArray: () => rows }
-      },
-    },
-    transactionSync(closure) {
-      database.exec('BEGIN')
-      const result = closure()
-      database.exec('COMMIT')
-      return result
-    },
-  }
 }
 
 function waitingBatch(): BatchSpec {

@@ -1,8 +1,6 @@
 /** The hub's end of the dispatch bench: its dispatcher over real work streams, and the plainer ends beside it. */
 import { HUB_SCHEMA } from '#worker/hub/schema.ts'
-import { openSchema } from '#worker/platform/schema.ts'
 import { once } from 'node:events'
-import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import type { Connection, Stream } from '@libp2p/interface'
 import { WebSocketServer, type WebSocket } from 'ws'
 import { createFrameStream } from '#p2p/stream/frame-stream.ts'
@@ -18,13 +16,13 @@ import { NodeId, randomBytes } from '#shared/base/ids.ts'
 import { silentLog } from '#shared/base/log.ts'
 import type { Place } from '#shared/receipt/receipt.ts'
 import { placeIn, standsAt } from '#test/support/hub/place.ts'
+import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 import { createSigner, generateSigningKey, type Signer } from '#shared/base/signature.ts'
 import { Directory } from '#worker/hub/members/directory.ts'
 import { Dispatcher } from '#worker/hub/attempts/dispatcher.ts'
 import { createKernelBans } from '#worker/hub/bans/kernel-bans.ts'
 import { createKernelRegister } from '#worker/kernels/register.ts'
 import { Outbox } from '#worker/hub/receipts/outbox.ts'
-import type { DurableStorage } from '#worker/platform/storage.ts'
 import { resolvePort } from '../harness/resolve-port.ts'
 import { ECHO_PROTOCOL, LINKS, UNSIGNED_PROTOCOL, type NodeEndReady } from './echo.ts'
 
@@ -117,10 +115,9 @@ async function listen(onSocket: (socket: WebSocket) => void): Promise<WebSocketS
 }
 
 function createDispatcher(signer: Signer, directory: Directory): Dispatcher {
-  const storage = memoryStorage()
-  openSchema(storage, HUB_SCHEMA)
+  const storage = createSqliteStorage({ schema: HUB_SCHEMA })
   const register = createKernelRegister({
-    storage: memoryStorage(),
+    storage: createSqliteStorage(),
     nowMs: Date.now,
     log: silentLog,
   })
@@ -142,24 +139,6 @@ function createDispatcher(signer: Signer, directory: Directory): Dispatcher {
     log: silentLog,
     onReceipt: () => {},
   })
-}
-
-/** SQLite in memory, in the shape of a Durable Object's storage, which keeps prepared statements too. */
-function memoryStorage(): DurableStorage {
-  const database = new DatabaseSync(':memory:')
-  const statements = new Map<string, StatementSync>()
-  return {
-    sql: {
-      exec(query, ...bindings) {
-        const statement = statements.get(query) ?? database.prepare(query)
-        statements.set(query, statement)
-        const rows = statement.all(...bindings) as Record<string, unknown>[]
-        return { toArray: () => rows }
-      },
-    },
-    // One statement after the other is all that is asked of it here.
-    transactionSync: (closure) => closure(),
-  }
 }
 
 function connectionOf(node: LittoralNode, id: string): Connection {

@@ -1,9 +1,27 @@
 /** Which processes there are and what memory they hold, as the kernel tells it: proc_pid_status(5). */
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 
 /** Resident set in MiB; NaN for a process that has gone, or where there is no /proc. */
 export function residentMiB(pid: number): number {
-  const [, kib] = /^VmRSS:\s+(\d+) kB/m.exec(read(`/proc/${pid}/status`)) ?? []
+  return statusMiB(pid, 'VmRSS')
+}
+
+/** The most that it has held since it began, or since {@link resetPeak}. */
+export function peakMiB(pid: number): number {
+  return statusMiB(pid, 'VmHWM')
+}
+
+/** Nothing where there is no /proc. */
+export function resetPeak(pid: number): void {
+  try {
+    writeFileSync(`/proc/${pid}/clear_refs`, '5')
+  } catch {
+    // The peak then stays that of its whole life.
+  }
+}
+
+function statusMiB(pid: number, field: 'VmRSS' | 'VmHWM'): number {
+  const [, kib] = new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(read(`/proc/${pid}/status`)) ?? []
   return Number(kib) / 1024
 }
 

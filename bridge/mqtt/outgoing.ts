@@ -66,6 +66,11 @@ export function createOutgoing(database: DatabaseSync): Outgoing {
     sent.run(entry)
     database.exec('COMMIT')
   }
+  const tell = (row: unknown, done: Parameters<IStore['get']>[1]): IStore => {
+    if (row === undefined) done(new Error('there is no such packet'))
+    else done(undefined, packetOf(row))
+    return store
+  }
   const store: IStore = {
     put(packet, done) {
       const read = Put.parse(packet)
@@ -76,19 +81,12 @@ export function createOutgoing(database: DatabaseSync): Outgoing {
     },
     createStream: () =>
       Readable.from(all.all().map((row) => packetOf(row))) as ReturnType<IStore['createStream']>,
-    del({ messageId }, done) {
-      const row = find.get(messageId ?? 0)
-      remove.run(messageId ?? 0)
-      if (row === undefined) done(new Error('there is no such packet'))
-      else done(undefined, packetOf(row))
-      return store
+    del(packet, done) {
+      const found = find.get(packet.messageId ?? 0)
+      remove.run(packet.messageId ?? 0)
+      return tell(found, done)
     },
-    get({ messageId }, done) {
-      const row = find.get(messageId ?? 0)
-      if (row === undefined) done(new Error('there is no such packet'))
-      else done(undefined, packetOf(row))
-      return store
-    },
+    get: (packet, done) => tell(find.get(packet.messageId ?? 0), done),
     close: (done) => done(),
   }
   return {

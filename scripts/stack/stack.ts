@@ -69,7 +69,7 @@ export interface Stack {
     },
   ): Promise<NodeProcess>
   /** Ends workerd, gently or by SIGKILL, and starts it again on the same port and state. */
-  restartWorker(how: 'close' | 'kill', whileDown?: () => void): Promise<void>
+  restartWorker(how: 'close' | 'kill', whileDown?: () => void | Promise<void>): Promise<void>
   close(): Promise<void>
 }
 
@@ -173,7 +173,7 @@ async function bringUp(options: StackOptions, { step, closers, close }: Bringing
     restartWorker: (how, whileDown) =>
       worker.replace(async (running) => {
         await (how === 'kill' ? running.kill() : running.close())
-        whileDown?.()
+        await whileDown?.()
       }),
     close,
   }

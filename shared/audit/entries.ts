@@ -90,6 +90,8 @@ const DETAILS = {
 
 export type AuditType = keyof typeof DETAILS
 export const AUDIT_TYPES = Object.keys(DETAILS) as [AuditType, ...AuditType[]]
+/** What says which details are gone: a bundle opens it whatever it was narrowed to. */
+export const ERASURE_TYPES: ReadonlySet<AuditType> = new Set(['job.erased', 'retention.swept'])
 /** The types whose detail is a plain change of the tenant. */
 export type ChangeType = {
   [T in AuditType]: (typeof DETAILS)[T] extends typeof Change ? T : never

@@ -1,6 +1,6 @@
 /** One JSON object, read piece by piece: the elements of its long lists one at a time, so that none is ever held whole. */
 import { AppError } from './errors.ts'
-import { endOfValue, faultAt, parseStrict } from './strict-json.ts'
+import { endOfValue, faultAt, parseStrict, takeName } from './strict-json.ts'
 
 /** Of one element, or of a member that is no such list: an erasure of 10,000 entries has 80 KB. */
 const MOST_CHARACTERS = 4_194_304
@@ -32,8 +32,7 @@ export async function* readParts(
   for await (const _ of separated(source, '}', '')) {
     const name = parseStrict(await source.value(''))
     if (typeof name !== 'string') throw faultAt('', 'not JSON, a member has no name')
-    if (names.has(name)) throw faultAt(name, 'there twice, and a reader may take either')
-    names.add(name)
+    takeName(name, names, name)
     await source.take(':', name)
     if (lists.has(name) && (await source.peek()) === '[') {
       yield { kind: 'list', name }

@@ -55,9 +55,7 @@ function scan(text: string, base: string): void {
         const word = readString(text, at, end)
         if (isName && level?.names !== undefined) {
           level.at = word
-          if (level.names.has(word))
-            throw faultAt(path(), 'there twice, and a reader may take either')
-          level.names.add(word)
+          takeName(word, level.names, path())
           isName = false
         }
         if (!word.isWellFormed()) throw faultAt(path(), 'text with half a character')
@@ -77,6 +75,14 @@ function scan(text: string, base: string): void {
       }
     }
   }
+}
+
+/** Notes a name of an object. @throws {AppError} invalid_request for one that its readers could read differently */
+export function takeName(name: string, names: Set<string>, path: string): void {
+  if (names.has(name)) throw faultAt(path, 'there twice, and a reader may take either')
+  // Who copies it into an object of JavaScript makes it that object's prototype, where no check looks.
+  if (name === '__proto__') throw faultAt(path, 'a name that some readers do not see')
+  names.add(name)
 }
 
 function readString(text: string, at: number, end: number): string {

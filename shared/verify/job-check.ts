@@ -42,7 +42,9 @@ export async function checkJob(job: BundledJob, context: JobContext): Promise<Jo
   const isSpelled =
     isNoDomain(receipt.domain) || isAddress(receipt.domain.verifyingContract, { strict: true })
   const about = ticket.jobId
-  const isAsked = head.selection.job === null || head.selection.job === ticket.jobId
+  const { job: asked, policy } = head.selection
+  const isAsked =
+    (asked === null || asked === ticket.jobId) && (policy === null || policy === receipt.policy.id)
   const isOwn = ticket.tenant === head.tenant && isSpelled && isAsked
   const lines = [
     ...proven.map((each) => ({ ...each, about })),

@@ -1,6 +1,6 @@
 /** The log's part of a bundle, entry by entry: each commitment and place in the tree, what the range lacks, and what explains it. */
 import { hexToBytes } from 'viem'
-import { parseDetail, type AuditType } from '#shared/audit/entries.ts'
+import { ERASURE_TYPES, parseDetail, type AuditType } from '#shared/audit/entries.ts'
 import type { BundleHead, ProvenEntry } from '#shared/audit/bundle.ts'
 import type { LogHead } from '#shared/audit/checkpoint.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
@@ -60,6 +60,8 @@ export class LogCheck {
     this.#count += 1
     this.#order(entry)
     if (!this.#isSound(entry)) return
+    const beyond = beyondNarrowing(entry, this.#context.head)
+    if (beyond !== undefined) this.#fail(entry.sequence, 'entry.order', beyond)
     this.#read(entry)
     if (entry.opening !== null) return
     if (isLeftOut(entry.type, this.#context.head)) this.#leftOut += 1
@@ -95,6 +97,8 @@ export class LogCheck {
       extend(tally.gaps, this.#next, head.range.to - 1)
     for (const sequence of this.#unopened)
       extend(this.#erased.has(sequence) ? tally.erased : tally.withheld, sequence)
+    // A leaf does not say of which policy it is.
+    if (head.selection.policy !== null) tally.withheldFor = 'of other policies or withheld'
     for (const [from, to] of tally.gaps)
       emit(line(nameEntries(from, to), 'entry.missing', 'missing', 'of the range and not there'))
     for (const [from, to] of tally.withheld) {
@@ -160,6 +164,23 @@ export class LogCheck {
 function isLeftOut(type: AuditType, { selection }: BundleHead): boolean {
   if (selection.type !== null && selection.type !== type) return true
   return selection.policy !== null && !JOB_TYPES.has(type)
+}
+
+/** What a narrowed bundle shows and should not: its sums would be of more than it says. */
+function beyondNarrowing(
+  { atMs, type, opening }: ProvenEntry,
+  { selection }: BundleHead,
+): string | undefined {
+  const { fromMs, toMs, policy } = selection
+  if ((fromMs !== null && atMs < fromMs) || (toMs !== null && atMs > toMs))
+    return 'is not of the time that the bundle was narrowed to'
+  // What was erased explains the rest, whatever a bundle was narrowed to.
+  if (opening === null || ERASURE_TYPES.has(type)) return undefined
+  if (selection.type !== null && type !== selection.type)
+    return `is shown, and is not of the type ${selection.type}`
+  const { policyId = policy } = opening.detail
+  const isOfPolicy = policy === null || (JOB_TYPES.has(type) && policyId === policy)
+  return isOfPolicy ? undefined : `is shown, and is not of the policy ${policy}`
 }
 
 function nameEntries(from: number, to: number): string {

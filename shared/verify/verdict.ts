@@ -30,6 +30,8 @@ export interface Tally {
   readonly gaps: Ranges
   /** Entries without a detail that no erasure in the log explains. */
   readonly withheld: Ranges
+  /** What can be said of these. */
+  withheldFor: string
   /** Entries whose detail is gone as the log itself says. */
   readonly erased: Ranges
   /** Placements that are shown and whose receipt is not. */
@@ -74,6 +76,7 @@ export function newTally(scope: string): Tally {
     settlesByMs: null,
     gaps: [],
     withheld: [],
+    withheldFor: 'which no erasure in the log explains',
     erased: [],
     receiptsMissing: 0,
     otherMissing: 0,
@@ -110,13 +113,13 @@ export function conclude(
 }
 
 function missingOf(tally: Tally): string[] {
-  const { gaps, withheld, receiptsMissing, otherMissing } = tally
+  const { gaps, withheld, withheldFor, receiptsMissing, otherMissing } = tally
   const said: string[] = []
   if (gaps.length > 0)
     said.push(`${some(countOf(gaps), 'entry', 'entries')} missing (${describe(gaps)})`)
   if (withheld.length > 0)
     said.push(
-      `${some(countOf(withheld), 'entry', 'entries')} without detail, which no erasure in the log explains (${describe(withheld)})`,
+      `${some(countOf(withheld), 'entry', 'entries')} without detail, ${withheldFor} (${describe(withheld)})`,
     )
   if (receiptsMissing > 0) said.push(`${some(receiptsMissing, 'receipt')} missing`)
   if (otherMissing > 0) said.push(`${some(otherMissing, 'other part')} missing`)

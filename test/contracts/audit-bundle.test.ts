@@ -26,7 +26,7 @@ import { placeOf } from '#shared/place/evidence.ts'
 import { randomBytes, type Bytes32 } from '#shared/base/ids.ts'
 import { silentLog } from '#shared/base/log.ts'
 import { NO_EVIDENCE } from '#shared/receipt/receipt.ts'
-import { collectBundle } from '#test/support/storage/collect-bundle.ts'
+import { collectBundle, tenantOf } from '#test/support/storage/collect-bundle.ts'
 import type { BundleSource } from '#worker/api/audit/collect-bundle.ts'
 import { createLedgerChain } from '#worker/ledger/chain/chain.ts'
 import { createLedgerCore, type LedgerCore } from '#worker/ledger/core.ts'
@@ -88,7 +88,7 @@ beforeAll(async () => {
     confirmations: 0,
     checkpointOf: async (_tenant, since) => tenant.audit.head(since),
   })
-  source = bundleSourceOf({ tenant, ledger, seed })
+  source = bundleSourceOf(tenantOf(tenant), ledger)
   await runJobs(3)
   await runJobs(2)
   view = rememberChain(await createChainView(chain.rpc, settlement))

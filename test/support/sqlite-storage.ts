@@ -1,5 +1,5 @@
-/** SQLite as a Durable Object's storage gives it: rows by cursor, synchronous transactions that roll back when they throw. */
-import { DatabaseSync } from 'node:sqlite'
+/** SQLite as a Durable Object's storage gives it: kept statements, rows by cursor, synchronous transactions that roll back when they throw. */
+import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { openSchema, type Schema } from '#worker/platform/schema.ts'
 import type { DurableStorage } from '#worker/platform/storage.ts'
 
@@ -9,15 +9,31 @@ export interface TestStorage extends DurableStorage {
   close(): void
 }
 
-/** @param schema of tables that are there from the beginning */
-export function createSqliteStorage(schema?: Schema): TestStorage {
-  const database = new DatabaseSync(':memory:')
+interface StorageOptions {
+  /** A file, in which a transaction is one write. @default nowhere but in memory */
+  readonly path?: string
+  /** Tables that are there from the beginning. */
+  readonly schema?: Schema
+}
+
+export function createSqliteStorage({
+  path = ':memory:',
+  schema,
+}: StorageOptions = {}): TestStorage {
+  const database = new DatabaseSync(path)
+  database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL')
+  const statements = new Map<string, StatementSync>()
+  const prepare = (query: string): StatementSync => {
+    const statement = statements.get(query) ?? database.prepare(query)
+    statements.set(query, statement)
+    return statement
+  }
   const storage: TestStorage = {
     beforeStatement: () => {},
     sql: {
       exec(query, ...bindings) {
         storage.beforeStatement()
-        const rows = database.prepare(query).all(...bindings) as Record<string, unknown>[]
+        const rows = prepare(query).all(...bindings) as Record<string, unknown>[]
         return { toArray: () => rows }
       },
     },

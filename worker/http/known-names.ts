@@ -90,15 +90,26 @@ export const knownQuery = createMiddleware<AppEnv>(async (c, next) => {
   await next()
 })
 
-/** @throws {AppError} invalid_request for a name that the route does not read; a path without a route is its own fault */
+/** @throws {AppError} invalid_request for a name that the route does not read, or one without one value; a path without a route is its own fault */
 function refuseQuery(c: AppContext, given: readonly string[]): void {
   const routes = matchedRoutes(c).filter(({ method }) => method !== 'ALL')
   if (routes.length === 0) return
   const known = routes.flatMap(({ handler }) => queryNames(handler))
   const faults = given
-    .filter((name) => !known.includes(name) && !simulatedNames().includes(name))
-    .map((name) => ({ pointer: toPointer(['query', name]), detail: notInQuery(name, known) }))
+    .filter((name) => !simulatedNames().includes(name))
+    .map((name) => ({
+      pointer: toPointer(['query', name]),
+      detail: known.includes(name) ? valueFault(c, name) : notInQuery(name, known),
+    }))
+    .filter(({ detail }) => detail !== '')
   if (faults.length > 0) throw invalidRequest(faults)
+}
+
+/** An empty number would read as 0, and of two values one would be dropped. */
+function valueFault(c: AppContext, name: string): string {
+  const values = c.req.queries(name) ?? []
+  if (values.length > 1) return 'is there more than once'
+  return values[0] === '' ? 'has no value' : ''
 }
 
 function notInQuery(name: string, known: readonly string[]): string {

@@ -227,6 +227,8 @@ export interface TenantApi {
   bundleEntries(page: BundlePage): Promise<ProvenEntry[]>
   bundleErasures(page: BundlePage, range: Stretch): Promise<ProvenEntry[]>
   bundleJobs(page: BundlePage): Promise<TenantJobs>
+  /** That the log of that size goes on from each of these, which are a page at most. */
+  bundleConsistency(from: readonly number[], to: number): Promise<Bytes32[][]>
   /** Logs an export. */
   recordExport(detail: AuditDetail<'audit.exported'>): Promise<void>
   recordRefusals(refusals: readonly AuditDetail<'job.refused'>[]): Promise<void>

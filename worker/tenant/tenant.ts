@@ -155,6 +155,10 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
     return this.#core.bundles.jobs(page)
   }
 
+  async bundleConsistency(from: readonly number[], to: number) {
+    return this.#core.bundles.consistency(from, to)
+  }
+
   async recordExport(detail: AuditDetail<'audit.exported'>) {
     this.#core.recordExport(detail)
   }

@@ -24,6 +24,7 @@ import { parseCsv } from '#test/support/csv.ts'
 import { until } from '#test/support/poll.ts'
 import { createTestStack, openPolicy, type TestStack } from '#test/support/stack/stack.ts'
 
+const OUTERMOST = /^(GP|RE|GF|MQ|YT|MF|AX)$/
 const EMBEDDING = { model: 'littoral-embed-400k', input: 'turn on the kitchen light' }
 
 let stack: TestStack
@@ -193,7 +194,9 @@ describe('a job in the audit log', () => {
     expect(bundled.entries.map(({ sequence }) => sequence)).toEqual(
       bundled.entries.map((_, i) => i),
     )
-    for (const path of ['export?kind=x', 'bundle?since=1', 'events?policies=x', 'export?to=now'])
+    const refused = ['export?kind=x', 'bundle?since=1', 'events?policies=x', 'export?to=now']
+    const unclear = ['bundle?to=', 'bundle?policy=open-eu&policy=other', 'events?type=']
+    for (const path of [...refused, ...unclear])
       expect(await text(`/v1/audit/${path}`)).toContain('"status":400')
   })
 
@@ -203,6 +206,15 @@ describe('a job in the audit log', () => {
     const dayOf = (ms: number) => new Date(ms).toISOString().slice(0, 10)
     expect(await events(`from=${dayOf(Date.now() - 86_400_000)}`)).not.toEqual([])
     expect(await events(`from=${dayOf(Date.now() + 2 * 86_400_000)}`)).toEqual([])
+    // Who asks for a month by its days asks for its last day, too.
+    const lastMs = entries.at(-1)?.atMs ?? 0
+    const day = dayOf(lastMs)
+    expect(await events(`from=${day}&to=${day}&limit=1`)).not.toEqual([])
+    const ofDay = AuditBundle.parse(
+      JSON.parse(await text(`/v1/audit/bundle?from=${day}&to=${day}`)),
+    )
+    expect(ofDay.entries.map(({ sequence }) => sequence)).toContain(entries.at(-1)?.sequence)
+    expect(ofDay.selection.toMs).toBe(Date.parse(day) + 86_399_999)
     expect(await text('/v1/audit/events?from=yesterday')).toContain('write a time as 2026-11-22')
   })
 
@@ -210,14 +222,31 @@ describe('a job in the audit log', () => {
     const record = RopaReply.parse((await stack.get(tenant, '/v1/compliance/ropa')).body)
     const own = record.activities.find(({ activity }) => activity === 'open-eu@1')
     expect(own?.placements).toMatchObject([{ country: 'FR', jobs: 1, transfer: 'inside the EEA' }])
-    const page = await fetch(`${stack.url}/v1/compliance/jurisdictions`)
-    expect(JurisdictionsReply.parse(await page.json()).infrastructure.length).toBeGreaterThan(3)
     for (const path of ['/v1/audit/events', `/v1/jobs/${jobId}/proof`, '/v1/compliance/ropa'])
       expect((await stack.get(other, path)).body).toMatchObject({ code: 'forbidden' })
     const rival = await stack.createTenant('rival-audit', ['audit', 'infer'])
     expect((await stack.get(rival, `/v1/jobs/${jobId}/proof`)).body).toMatchObject({
       code: 'not_found',
     })
+  })
+
+  it('is routed by groups whose members, source, day and gaps anybody may read', async () => {
+    const answer = await fetch(`${stack.url}/v1/compliance/jurisdictions`)
+    const { groups, infrastructure } = JurisdictionsReply.parse(await answer.json())
+    expect(infrastructure.length).toBeGreaterThan(3)
+    const told = new Map(groups.map((group) => [group.name, group]))
+    expect([...told.keys()].toSorted()).toEqual(['ADEQUATE', 'EEA', 'EU', 'US_ALL', 'WORLD'])
+    for (const { source, asOf } of groups) {
+      expect(source).toMatch(/^https:/)
+      expect(asOf).toMatch(/^\d{4}-\d{2}-\d{2}$/)
+    }
+    const [eu, adequate] = [told.get('EU'), told.get('ADEQUATE')]
+    expect(eu?.countries).toHaveLength(27)
+    expect(eu?.countries).not.toEqual(expect.arrayContaining([expect.stringMatching(OUTERMOST)]))
+    for (const notes of [eu?.notes, told.get('EEA')?.notes, adequate?.notes])
+      expect(notes?.join()).toContain('leaves out GP, RE, GF, MQ, YT, MF and AX')
+    expect(adequate?.countries).toContain('GB')
+    expect(adequate?.notes.join()).toMatch(/holds GB: .* end on 27 December 2031/)
   })
 
   it('[G8] is erased also in the moment in which its receipt is still at the hub', async () => {

@@ -137,6 +137,34 @@ describe('policies', () => {
   })
 })
 
+describe('groups of countries', () => {
+  it('are shown with their members, source and day, and with what their names do not say', async () => {
+    const { key } = await on.stack.operator.createKey({ tenant: 'acme', scopes: ['infer'] })
+    const weak = await on.open(key)
+    const view = await on.show(weak, 'groups')
+    const rowOf = (label: string) =>
+      view.locator('tbody tr').filter({ has: weak.getByText(label, { exact: true }) })
+    const rows = await view.locator('tbody tr').all()
+    expect(rows).toHaveLength(5)
+    for (const row of rows) {
+      expect(await row.innerText()).toMatch(/\s\d{4}-\d{2}-\d{2}\s/)
+      expect(await row.getByRole('link').getAttribute('href')).toMatch(/^https:/)
+      expect(await row.locator('details p').textContent()).toContain(', ')
+    }
+    const eu = rowOf('European Union (EU)')
+    expect(await eu.innerText()).toContain('27 countries')
+    await eu.getByText('All of them by name').click()
+    const members = await eu.locator('details p').innerText()
+    expect(members).toMatch(/^Austria, Belgium, .*Sweden$/)
+    expect(members).not.toMatch(/Guadeloupe|Réunion|Reunion|Åland/)
+    expect(await eu.innerText()).toContain('EU leaves out GP, RE, GF, MQ, YT, MF and AX')
+    const adequate = rowOf('Adequate under GDPR Art. 45 (ADEQUATE)')
+    expect(await adequate.locator('details p').textContent()).toContain('United Kingdom')
+    expect(await adequate.innerText()).toContain('ADEQUATE holds GB')
+    await weak.close()
+  })
+})
+
 describe('keys', () => {
   it('are made, rotated and revoked; a secret is shown once, and a revoked key is signed out', async () => {
     await on.show(page, 'keys')
@@ -222,6 +250,7 @@ describe('on every screen', () => {
       'audit',
       'jobs',
       'nodes',
+      'groups',
       'keys',
     ]
     for (const view of views) {

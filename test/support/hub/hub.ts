@@ -103,7 +103,7 @@ export async function createHubBench(
 ): Promise<TestHubBench> {
   const network = await createMemoryNetwork()
   const signer = await createSigner(await generateSigningKey(false))
-  const storage = createSqliteStorage(HUB_SCHEMA)
+  const storage = createSqliteStorage({ schema: HUB_SCHEMA })
   const home = createKernelRegister({
     storage: createSqliteStorage(),
     nowMs: Date.now,

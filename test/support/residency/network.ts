@@ -45,7 +45,7 @@ export interface HubOptions {
 
 export function createSimulatedHub(options: HubOptions): SimulatedHub {
   const { name, jurisdiction, random, signer, onSign } = options
-  const storage = createSqliteStorage(HUB_SCHEMA)
+  const storage = createSqliteStorage({ schema: HUB_SCHEMA })
   const [directory, outbox] = [new Directory(), new Outbox(storage)]
   const dispatcher = new Dispatcher({
     hub: name,

@@ -1,21 +1,20 @@
 /** What a bundle is collected from, without a Worker: a tenant and a ledger as the Durable Objects have them. */
 import { concludeEvidence } from '#shared/place/conclude-evidence.ts'
 import type { EvidenceRecord } from '#shared/place/evidence.ts'
-import type { Bytes32, NodeId } from '#shared/base/ids.ts'
+import type { NodeId } from '#shared/base/ids.ts'
 import type { BundleSource } from '#worker/api/audit/collect-bundle.ts'
-import type { LedgerCore } from '#worker/ledger/core.ts'
-import type { TenantCore } from '#worker/tenant/core.ts'
-import { tenantOf } from './collect-bundle.ts'
+import type { LedgerApi } from '#worker/protocols/ledger.ts'
+import type { TenantApi } from '#worker/protocols/tenant.ts'
 import { TENANT } from '#test/support/hub/policies.ts'
 
-export interface BundleParts {
-  readonly tenant: TenantCore
-  readonly ledger: LedgerCore
-  readonly seed: Bytes32
-}
+type LedgerPart = Pick<LedgerApi, 'status' | 'settledLogs'>
+/** Of jobs that have not settled. */
+const NOTHING_SETTLED: LedgerPart = { status: async () => [], settledLogs: async () => [] }
 
-export function bundleSourceOf({ tenant, ledger, seed }: BundleParts): BundleSource {
-  const own = tenantOf(tenant)
+export function bundleSourceOf(
+  tenant: Partial<TenantApi>,
+  ledger: LedgerPart = NOTHING_SETTLED,
+): BundleSource {
   const namespace = (stub: unknown) => ({
     getByName: () => stub,
     jurisdiction: () => namespace(stub),
@@ -28,9 +27,9 @@ export function bundleSourceOf({ tenant, ledger, seed }: BundleParts): BundleSou
     operatorKey: undefined,
     admissionSecret: undefined,
     proxySecret: undefined,
-    logKey: seed,
+    logKey: undefined,
   }
-  return { env: { TENANT: namespace(own), LEDGER: namespace(ledger) }, config, tenant: TENANT }
+  return { env: { TENANT: namespace(tenant), LEDGER: namespace(ledger) }, config, tenant: TENANT }
 }
 
 export function observedInGermany(nodeId: NodeId, nowMs: number): EvidenceRecord {

@@ -34,13 +34,13 @@ function toQuery(wish: BundleWish) {
 }
 
 /** The RPC methods that a bundle is read through. */
-export function tenantOf({ bundles, audit }: TenantCore): Partial<TenantApi> {
+export function tenantOf({ bundles }: TenantCore): Partial<TenantApi> {
   return {
     openBundle: (query) => bundles.open(query),
     bundlePolicies: async (page) => bundles.policies(page),
     bundleEntries: async (page) => bundles.entries(page),
     bundleErasures: async (page, range) => bundles.erasures(page, range),
     bundleJobs: async (page) => bundles.jobs(page),
-    auditConsistency: async (sizes) => audit.consistency(sizes),
+    bundleConsistency: async (from, to) => bundles.consistency(from, to),
   }
 }

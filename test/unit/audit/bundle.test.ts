@@ -4,15 +4,17 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import type { AuditBundle } from '#shared/audit/bundle.ts'
 import { compilePolicy } from '#shared/law/compile-policy.ts'
 import { toAppError } from '#shared/base/errors.ts'
-import { randomBytes } from '#shared/base/ids.ts'
+import { randomBytes, type Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { asPolicy } from '#test/support/hub/as-policy.ts'
+import { bundleSourceOf } from '#test/support/storage/bundle-source.ts'
 import { collectBundle, tenantOf, type BundleWish } from '#test/support/storage/collect-bundle.ts'
 import { TENANT } from '#test/support/hub/policies.ts'
 import { createReceiptMaker, type ReceiptMaker } from '#test/support/hub/receipts.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
-import { bundleText, openBundle, type BundleSource } from '#worker/api/audit/collect-bundle.ts'
-import { createTenantCore, type TenantCore } from '#worker/tenant/core.ts'
+import { bundleText, openBundle } from '#worker/api/audit/collect-bundle.ts'
+import type { ReceiptStatus } from '#worker/protocols/ledger.ts'
+import { createTenantCore } from '#worker/tenant/core.ts'
 import type { TenantApi } from '#worker/protocols/tenant.ts'
 
 const DOMAIN = { chainId: 31_337, verifyingContract: `0x${'5e'.repeat(20)}` } as const
@@ -45,27 +47,15 @@ async function createTenant() {
     core.recordReceipts([{ receipt, salt: SALT }])
     return receipt
   }
-  return { core, clock, run, source: sourceOf(core) }
+  return { core, clock, run, source: bundleSourceOf(tenantOf(core)) }
 }
 
-function sourceOf(core: TenantCore, own: Partial<TenantApi> = tenantOf(core)): BundleSource {
-  const namespace = (stub: unknown) => ({
-    getByName: () => stub,
-    jurisdiction: () => namespace(stub),
-  })
-  const ledger = { status: async () => [], settledLogs: async () => [] }
-  const config = {
-    hubs: [{ name: 'hub-test', jurisdiction: 'any' as const }],
-    deployment: 'any' as const,
-    ingressCountry: 0,
-    hubAddress: '',
-    operatorKey: undefined,
-    admissionSecret: undefined,
-    proxySecret: undefined,
-    logKey: undefined,
-  }
-  return { env: { TENANT: namespace(own), LEDGER: namespace(ledger) }, config, tenant: TENANT }
-}
+const settledIn = (batchId: number, id: Bytes32): ReceiptStatus => ({
+  id,
+  status: 'settled',
+  refusal: null,
+  settlement: { batchId, receiptRoot: id, proof: [], transactionHash: id, blockNumber: batchId },
+})
 
 const opened = ({ entries }: AuditBundle) =>
   entries.filter(({ opening }) => opening !== null).map(({ sequence }) => sequence)
@@ -93,7 +83,7 @@ describe('a bundle', () => {
   it('narrowed to a policy or a type keeps every leaf, and opens those entries alone', async () => {
     const { core, run, source } = await createTenant()
     await run('eu')
-    const { id } = await run('dach')
+    const { id, receipt } = await run('dach')
     await run('eu')
     core.recordRefusals([refusal('dach'), refusal('eu')])
     const size = core.audit.head()?.size ?? 0
@@ -108,6 +98,10 @@ describe('a bundle', () => {
     expect(opened(placed)).toHaveLength(3)
     const none = await collectBundle(source, { selection: { type: 'key.revoked' } })
     expect([opened(none), none.jobs, none.policies]).toEqual([[], [], []])
+    core.eraseJob(receipt.ticket.jobId, null)
+    const after = await collectBundle(source, { selection: { type: 'key.revoked' } })
+    expect(opened(after)).toEqual([size])
+    expect(after.entries.at(-1)).toMatchObject({ type: 'job.erased', opening: expect.anything() })
     expect(none.entries).toHaveLength(size)
   })
 
@@ -162,6 +156,39 @@ describe('a bundle', () => {
     }
   })
 
+  it('asks for its batches a page at a time, however many there are', async () => {
+    const { core, run } = await createTenant()
+    const { id } = await run('eu')
+    const calls: number[] = []
+    const many = Array.from({ length: LIMITS.auditBundlePage * 2 + 1 }, (_, i) => i + 1)
+    const head = core.audit.head()
+    if (head === null) throw new Error('the tenant has a log')
+    const { tenant, size, root } = head
+    const own = tenantOf(core)
+    const source = bundleSourceOf(
+      {
+        ...own,
+        bundleConsistency: async (from, to) => {
+          calls.push(from.length)
+          return (await own.bundleConsistency?.(from, to)) ?? []
+        },
+      },
+      {
+        status: async () => many.map((batchId) => settledIn(batchId, id)),
+        settledLogs: async (_, ids) =>
+          ids.map((batchId) => ({
+            batchId,
+            logRoot: root,
+            checkpoint: { tenant, size, root },
+            proof: [],
+          })),
+      },
+    )
+    const { batches } = await collectBundle(source, { selection: {} })
+    expect(batches.map(({ batchId }) => batchId)).toEqual(many)
+    expect(calls).toEqual([LIMITS.auditBundlePage, LIMITS.auditBundlePage, 1])
+  })
+
   it('holds a page of entries and jobs at a time, however many there are', async () => {
     const { core } = await createTenant()
     const jobs = LIMITS.auditBundlePage * 3 + 7
@@ -187,7 +214,7 @@ describe('a bundle', () => {
       counts.push(list?.length ?? 0)
       return [...(list ?? [])]
     }
-    const opened = await openBundle(sourceOf(core, counted), {
+    const opened = await openBundle(bundleSourceOf(counted), {
       from: null,
       to: null,
       selection: { fromMs: null, toMs: null, policy: null, type: null, job: null },

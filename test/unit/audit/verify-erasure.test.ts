@@ -102,4 +102,41 @@ describe('a bundle that was narrowed', () => {
       'incomplete',
     )
   })
+
+  it('shows nothing else: what is of another time, type or policy makes it fail', async () => {
+    const { bundle, trust } = await makeBundle({ jobs: 2, hasChain: false })
+    const { selection } = bundle
+    const lastMs = bundle.entries.at(-1)?.atMs ?? 0
+    const close = (hides: (type: string) => boolean) =>
+      bundle.entries.map((entry) => (hides(entry.type) ? { ...entry, opening: null } : entry))
+    const ofJobs = close((type) => !type.startsWith('job.'))
+    const ask = async (change: Partial<AuditBundle>) =>
+      (await verifyBundle({ ...bundle, ...change }, trust)).verdict.result
+    const eu = { ...selection, policy: 'eu-only' }
+    const other = { ...selection, policy: 'dach' }
+    const later = { ...selection, fromMs: lastMs + 1 }
+    const before = { ...selection, toMs: (bundle.entries[0]?.atMs ?? 0) - 1 }
+    const placed = { ...selection, type: 'job.placed' as const }
+    expect(await ask({ selection: eu, entries: ofJobs })).toBe('holds')
+    expect(await ask({ selection: eu })).toBe('fails')
+    const [hidden] = ofJobs.filter(({ type }) => type === 'job.placed')
+    const short = ofJobs.map((entry) => (entry === hidden ? { ...entry, opening: null } : entry))
+    const { title } = (await verifyBundle({ ...bundle, selection: eu, entries: short }, trust))
+      .verdict
+    expect(title).toContain('1 entry without detail, of other policies or withheld (4)')
+    expect(await ask({ selection: other, entries: ofJobs })).toBe('fails')
+    // Its entries hidden, a job of another policy is still one.
+    expect(await ask({ selection: other, entries: close(() => true) })).toBe('fails')
+    expect(await ask({ selection: placed })).toBe('fails')
+    for (const time of [later, before]) expect(await ask({ selection: time })).toBe('fails')
+  })
+
+  it('keeps what was erased explained', async () => {
+    const { bundle, trust } = await erased()
+    bundle.selection = { ...bundle.selection, type: 'job.placed' }
+    for (const entry of bundle.entries)
+      if (!['job.placed', 'job.erased'].includes(entry.type)) entry.opening = null
+    const { result, notes } = await verdictOf(bundle, trust)
+    expect([result, notes.join()]).toEqual(['holds', expect.stringContaining('erased as the log')])
+  })
 })

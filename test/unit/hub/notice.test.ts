@@ -120,7 +120,7 @@ it('[PL5] an echo that the node has not signed, or that another hub than its anc
 
 it('attestations are kept by node, newest in place of the last, until they end', async () => {
   let nowMs = NOW_MS
-  const kept = createAttestations(createSqliteStorage(HUB_SCHEMA), () => nowMs)
+  const kept = createAttestations(createSqliteStorage({ schema: HUB_SCHEMA }), () => nowMs)
   const make = (country: string, expiresAtMs: number) =>
     signAttestation({ version: 1, nodeId: ID, country, issuedAtMs: NOW_MS, expiresAtMs }, hub)
   kept.put(await make('DE', NOW_MS + 10))

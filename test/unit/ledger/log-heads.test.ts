@@ -36,7 +36,7 @@ let storage: TestStorage
 let answer: (tenant: TenantId, since: number) => Promise<LogProgress | null>
 let errors: string[]
 beforeEach(() => {
-  storage = createSqliteStorage(LEDGER_SCHEMA)
+  storage = createSqliteStorage({ schema: LEDGER_SCHEMA })
   errors = []
 })
 afterEach(() => storage.close())

@@ -9,21 +9,26 @@ import type { BundleQuery, LogPoint } from '#worker/protocols/audit.ts'
 
 const Index = z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER)
 
-/** A time as milliseconds, as a date with its time, or as a date, which is its midnight. */
-const Time = z.union(
-  [
-    z.coerce.number().int().min(0),
-    z.iso.datetime({ offset: true }).transform((text) => Date.parse(text)),
-    z.iso.date().transform((text) => Date.parse(text)),
-  ],
-  'write a time as 2026-11-22, as 2026-11-22T18:00:00Z, or in milliseconds since 1970 (UTC)',
-)
+const DAY_MS = 86_400_000
+
+/** A time as milliseconds, as a date with its time, or as a date: where the date begins, or the end of that day. */
+function timeAt(edge: 'begin' | 'end') {
+  const restOfDayMs = edge === 'begin' ? 0 : DAY_MS - 1
+  return z.union(
+    [
+      z.coerce.number().int().min(0),
+      z.iso.datetime({ offset: true }).transform((text) => Date.parse(text)),
+      z.iso.date().transform((text) => Date.parse(text) + restOfDayMs),
+    ],
+    'write a time as 2026-11-22, as 2026-11-22T18:00:00Z, or in milliseconds since 1970 (UTC)',
+  )
+}
 
 export const SearchQuery = z.strictObject({
   type: z.enum(AUDIT_TYPES).optional(),
   job: AskedJobId.optional(),
-  from: Time.optional(),
-  to: Time.optional(),
+  from: timeAt('begin').optional(),
+  to: timeAt('end').optional(),
   before: Index.optional(),
   limit: z.coerce.number().int().min(1).max(LIMITS.auditPageEntries).default(100),
 })
@@ -35,23 +40,25 @@ export const ConsistencyQuery = z.strictObject({ from: Index, to: Index })
 const FIRST_TIME_MS = 100_000_000_000
 
 /** A place in the log: the number of an entry, or a time. */
-const Point = z.union(
-  [
-    z.coerce
-      .number()
-      .int()
-      .min(0)
-      .max(FIRST_TIME_MS - 1)
-      .transform((sequence): LogPoint => ({ sequence })),
-    Time.transform((atMs): LogPoint => ({ atMs })),
-  ],
-  'write the number of an entry, or a time: 2026-11-22, 2026-11-22T18:00:00Z, or milliseconds since 1970 (UTC)',
-)
+function pointAt(edge: 'begin' | 'end') {
+  return z.union(
+    [
+      z.coerce
+        .number()
+        .int()
+        .min(0)
+        .max(FIRST_TIME_MS - 1)
+        .transform((sequence): LogPoint => ({ sequence })),
+      timeAt(edge).transform((atMs): LogPoint => ({ atMs })),
+    ],
+    'write the number of an entry, or a time: 2026-11-22, 2026-11-22T18:00:00Z, or milliseconds since 1970 (UTC)',
+  )
+}
 
 /** What of the log: a stretch of it, and of that the entries of one policy's jobs or of one type. */
 const SELECTION = {
-  from: Point.optional(),
-  to: Point.optional(),
+  from: pointAt('begin').optional(),
+  to: pointAt('end').optional(),
   policy: PolicyId.optional(),
   type: z.enum(AUDIT_TYPES).optional(),
 }

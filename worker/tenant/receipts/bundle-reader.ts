@@ -1,7 +1,8 @@
 /** A tenant's part of a bundle and of an export: the log page by page, each entry opened only where the selection takes it. */
 import type { BundledPolicy, BundleNarrowing, ProvenEntry } from '#shared/audit/bundle.ts'
-import { parseDetail, receiptIdOf, type LogEntry } from '#shared/audit/entries.ts'
+import { ERASURE_TYPES, parseDetail, receiptIdOf, type LogEntry } from '#shared/audit/entries.ts'
 import { AppError } from '#shared/base/errors.ts'
+import type { Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { inclusionProof } from '#shared/audit/transparency-log.ts'
 import type { AuditReader } from '#worker/tenant/log/audit-reader.ts'
@@ -20,7 +21,7 @@ import type {
 interface BundleSources {
   readonly receipts: Pick<ReceiptLog, 'find' | 'evidenceOf'>
   readonly policies: Pick<PolicyStore, 'version'>
-  readonly audit: Pick<AuditReader, 'domain' | 'checkpoint'>
+  readonly audit: Pick<AuditReader, 'domain' | 'checkpoint' | 'consistency'>
   readonly nowMs: () => number
 }
 
@@ -66,10 +67,12 @@ export function createBundleReader(database: TenantDatabase, sources: BundleSour
       return cutLog(query, audit, audit.size())
     },
 
-    /** Every entry of the page, those that the selection leaves out without their detail. */
+    /** Every entry of the page, those that the selection leaves out without their detail; erasures explain other entries, and keep theirs. */
     entries: (page: BundlePage): ProvenEntry[] =>
       prove(
-        pageOf(page).map((entry) => (takes(page.selection, entry) ? entry : close(entry))),
+        pageOf(page).map((entry) =>
+          ERASURE_TYPES.has(entry.type) || takes(page.selection, entry) ? entry : close(entry),
+        ),
         page.size,
       ),
 
@@ -91,6 +94,12 @@ export function createBundleReader(database: TenantDatabase, sources: BundleSour
         const published = policies.version(id, version)
         return published === undefined ? [] : [{ version, policy: published.policy }]
       }),
+
+    /** One proof for each size that the log had in a batch. @throws {AppError} invalid_request */
+    consistency: (from: readonly number[], to: number): Bytes32[][] =>
+      from
+        .slice(0, LIMITS.auditBundlePage)
+        .map((size) => sources.audit.consistency({ from: size, to })),
 
     /** Later entries that say which details of the range were erased; from the page's place on. */
     erasures(page: BundlePage, range: Stretch): ProvenEntry[] {
