@@ -1,5 +1,6 @@
 /** Whose doing it was that a job was not done. */
 import type { AppError, ErrorCode } from '#shared/base/errors.ts'
+import { BUDGET_RULE } from '#shared/kernels/rules.ts'
 
 /** A job that was not done. */
 export interface JobFailure {
@@ -20,6 +21,8 @@ const CUSTOMERS_CODES: ReadonlySet<ErrorCode> = new Set([
   'residency_ingress_denied',
 ])
 
-export function failureOf({ code, detail }: AppError): JobFailure {
-  return { whose: CUSTOMERS_CODES.has(code) ? 'customer' : 'node', code, detail }
+export function failureOf({ code, detail, meta }: AppError): JobFailure {
+  // More than this device grants one kernel: nothing is wrong with it.
+  const isCustomers = CUSTOMERS_CODES.has(code) || meta.rule === BUDGET_RULE
+  return { whose: isCustomers ? 'customer' : 'node', code, detail }
 }

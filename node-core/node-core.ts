@@ -19,9 +19,8 @@ import type { LoadOutcome, WorkRunOptions, WorkHandler } from '#p2p/work/work-ha
 import { answerAnchors, visitAnchors } from './be-measured.ts'
 import { checkOffer } from './check-offer.ts'
 import { holdOutput } from './hold-output.ts'
-import { failureOf } from './job-failure.ts'
 import type { ModelShelf } from './model-shelf.ts'
-import type { JobSummary, NodePhase, NodeState } from './node-state.ts'
+import { withJobDone, withJobFailed, type NodePhase, type NodeState } from './node-state.ts'
 import { presenceRecord } from './presence-record.ts'
 import type { ReceiptStore } from './receipt-store.ts'
 import { runOffer } from './run-offer.ts'
@@ -65,7 +64,6 @@ export interface NodeCore {
   preload(ids: readonly string[], signal: AbortSignal): Promise<void>
 }
 
-const LAST_JOBS = 20
 export function createNodeCore(deps: NodeCoreDeps): NodeCore {
   return new Core(deps)
 }
@@ -317,30 +315,22 @@ class Core implements NodeCore, WorkHandler {
       salt,
       presence: await this.#lastPresence,
     })
-    const job: JobSummary = {
-      jobId: receipt.ticket.jobId,
-      work: 'model' in work ? work.model : 'kernel',
-      provider: answer.provider,
-      computeMs: answer.computeMs,
-      amountMicroUsd: receipt.amountMicroUsd,
-      finishedAtMs: receipt.finishedAtMs,
-    }
-    const { jobsDone, earnedMicroUsd, lastJobs, unacknowledged } = this.#state
-    this.#update({
-      jobsDone: jobsDone + 1,
-      lastFailure: null,
-      unacknowledged: unacknowledged + 1,
-      earnedMicroUsd: (BigInt(earnedMicroUsd) + BigInt(receipt.amountMicroUsd)).toString(),
-      lastJobs: [job, ...lastJobs].slice(0, LAST_JOBS),
-    })
+    this.#show(
+      withJobDone(this.#state, {
+        jobId: receipt.ticket.jobId,
+        work: 'model' in work ? work.model : 'kernel',
+        provider: answer.provider,
+        computeMs: answer.computeMs,
+        amountMicroUsd: receipt.amountMicroUsd,
+        finishedAtMs: receipt.finishedAtMs,
+      }),
+    )
   }
 
   #failed(key: string, cause: unknown): AppError {
     const error = toAppError(cause)
     this.#deps.log.warn('job.failed', { job: key, code: error.code, detail: error.detail })
-    const lastFailure = failureOf(error)
-    const isOurs = lastFailure.whose === 'node'
-    this.#update({ jobsFailed: this.#state.jobsFailed + (isOurs ? 1 : 0), lastFailure })
+    this.#show(withJobFailed(this.#state, error))
     return error
   }
 
@@ -381,8 +371,12 @@ class Core implements NodeCore, WorkHandler {
   }
 
   #update(change: Partial<NodeState>): void {
-    this.#state = { ...this.#state, ...change }
-    this.#deps.onState(this.#state)
+    this.#show({ ...this.#state, ...change })
+  }
+
+  #show(state: NodeState): void {
+    this.#state = state
+    this.#deps.onState(state)
   }
 }
 

@@ -2,7 +2,8 @@
 import type { Adapter } from '#shared/job/job.ts'
 import type { AdmittedModel } from '#shared/node/node.ts'
 import type { Welcome } from '#p2p/stream/messages.ts'
-import type { JobFailure } from './job-failure.ts'
+import type { AppError } from '#shared/base/errors.ts'
+import { failureOf, type JobFailure } from './job-failure.ts'
 
 export type NodePhase = 'starting' | 'connecting' | 'online' | 'waiting' | 'paused' | 'stopped'
 
@@ -39,4 +40,25 @@ export interface NodeState {
   readonly welcome: Welcome | null
   /** How its hub concluded where it stands, in words. */
   readonly evidence: readonly string[]
+}
+
+const LAST_JOBS = 20
+
+/** What was wrong before is over. */
+export function withJobDone(state: NodeState, job: JobSummary): NodeState {
+  const { jobsDone, earnedMicroUsd, lastJobs, unacknowledged } = state
+  return {
+    ...state,
+    jobsDone: jobsDone + 1,
+    lastFailure: null,
+    unacknowledged: unacknowledged + 1,
+    earnedMicroUsd: (BigInt(earnedMicroUsd) + BigInt(job.amountMicroUsd)).toString(),
+    lastJobs: [job, ...lastJobs].slice(0, LAST_JOBS),
+  }
+}
+
+export function withJobFailed(state: NodeState, error: AppError): NodeState {
+  const lastFailure = failureOf(error)
+  const isOurs = lastFailure.whose === 'node'
+  return { ...state, jobsFailed: state.jobsFailed + (isOurs ? 1 : 0), lastFailure }
 }

@@ -1,25 +1,17 @@
-/** What the tab's node and its engine workers say to each other; both are of one build, and no one else can speak. */
+/** What the tab's node and its engine workers say to each other, beside what is said to every engine (`engine/remote/`). */
 import type { DeviceOffer } from '#engine/device-offer.ts'
 import type { EngineProgress } from '#engine/create-engine.ts'
+import type { CallReply, JobMessage, JobReply } from '#engine/remote/messages.ts'
 import type { WireError } from '#shared/base/errors.ts'
-import type { Adapter, Answer, Work } from '#shared/job/job.ts'
+import type { Adapter } from '#shared/job/job.ts'
 import type { ModelManifest } from '#shared/job/model.ts'
-import type { AdmittedModel } from '#shared/node/node.ts'
 
 /** What one engine worker is for: each has a device of its own, so that neither ends with the other. */
 export type EngineRole = 'models' | 'kernels'
 
 export type ToEngine =
+  | JobMessage
   | { readonly type: 'setup'; readonly role: EngineRole }
-  | {
-      readonly type: 'run'
-      readonly job: number
-      readonly work: Work
-      readonly payload: Uint8Array
-    }
-  | { readonly type: 'cancel'; readonly job: number }
-  /** The reader has taken the bytes that were sent last; the next may come. */
-  | { readonly type: 'taken'; readonly job: number }
   | { readonly type: 'load'; readonly call: number; readonly manifest: ModelManifest }
   | { readonly type: 'unload'; readonly call: number; readonly id: string }
   | { readonly type: 'abandon'; readonly call: number }
@@ -27,6 +19,8 @@ export type ToEngine =
   | { readonly type: 'rest'; readonly call: number }
 
 export type FromEngine =
+  | JobReply
+  | CallReply
   | {
       readonly type: 'ready'
       /** Null without WebGPU. */
@@ -44,11 +38,5 @@ export type FromEngine =
   | { readonly type: 'settled' }
   | { readonly type: 'progress'; readonly progress: EngineProgress }
   | { readonly type: 'fetched'; readonly sizeBytes: number }
-  | { readonly type: 'bytes'; readonly job: number; readonly bytes: Uint8Array }
-  | { readonly type: 'answer'; readonly job: number; readonly answer: Answer }
-  | { readonly type: 'error'; readonly job: number; readonly error: WireError }
   /** It is not blocked, and rests when what it waits for has ended. */
   | { readonly type: 'heard'; readonly call: number }
-  /** What a load came to; null for the rest. */
-  | { readonly type: 'done'; readonly call: number; readonly admitted: AdmittedModel | null }
-  | { readonly type: 'failed'; readonly call: number; readonly error: WireError }

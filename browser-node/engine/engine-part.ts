@@ -1,5 +1,5 @@
 /** One kind of engine worker for as long as the node lives: another takes over when its device, its runtime or itself is lost. */
-import { toAppError } from '#shared/base/errors.ts'
+import { AppError, toAppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
 
@@ -29,6 +29,11 @@ export interface EnginePartOptions<L extends LivingLink> {
 export interface EnginePart<L extends LivingLink> {
   /** The worker that takes work now. */
   current(): L | undefined
+  /**
+   * The worker that takes work now, or the one that is being opened in its place.
+   * @throws {AppError} node_lost when none can be opened now
+   */
+  next(): Promise<L>
   /** Why there is none, in words. */
   trouble(): string | undefined
   /**
@@ -52,6 +57,7 @@ export function createEnginePart<L extends LivingLink>(
   let starting: Promise<void> | undefined
   let isWanted = false
   let hasServed = false
+  const waiting = createWaiting<L>()
 
   const lose = (link: L, reason: string) => {
     if (current !== link) return
@@ -61,33 +67,30 @@ export function createEnginePart<L extends LivingLink>(
     onChange()
     if (isWanted) void start()
   }
-  const take = (link: L) => {
-    current = link
-    living.add(link)
-    void link.ended.then(() => living.delete(link))
-    void link.lost.then((reason) => lose(link, reason))
-  }
   const begin = async () => {
     for (let attempt = 0; isWanted; attempt += 1) {
-      if (attempt > 0)
-        await pause(Math.min(LIMITS.engineRetryMaxMs, LIMITS.engineRetryMs * 2 ** attempt))
+      if (attempt > 0) await pause(retryMs(attempt))
       // Each that hangs holds memory, and the GPU.
-      while (living.size >= LIMITS.devicesAbandoned)
-        await Promise.race([...living].map(({ ended }) => ended))
+      await roomAmong(living, () => waiting.disappoint(trouble))
       try {
         const link = await open()
         if (!isWanted) return link.end('Nobody wants it any more.')
-        take(link)
+        current = link
+        living.add(link)
+        void link.ended.then(() => living.delete(link))
+        void link.lost.then((reason) => lose(link, reason))
         await prepare(link)
         if (current !== link) continue
         trouble = undefined
         hasServed = true
+        waiting.serve(link)
         onChange()
         return
       } catch (error) {
         if (!hasServed) throw error
         trouble = toAppError(error).detail
         log.warn('engine.not-opened', { attempt, reason: trouble })
+        waiting.disappoint(trouble)
         onChange()
       }
     }
@@ -100,21 +103,68 @@ export function createEnginePart<L extends LivingLink>(
   }
   return {
     current: () => current,
+    async next() {
+      if (current === undefined && starting === undefined) throw lost(trouble)
+      return current ?? waiting.next()
+    },
     trouble: () => trouble,
     start,
     async rest(withinMs) {
       isWanted = false
+      waiting.disappoint(trouble)
       const link = current
       if (link === undefined) return
-      const timer =
-        withinMs === undefined ? undefined : setTimeout(() => link.end(STOPPED), withinMs)
+      const end = () => link.end(STOPPED)
+      const timer = withinMs === undefined ? undefined : setTimeout(end, withinMs)
       await link.rest(() => clearTimeout(timer)).catch(() => {})
       clearTimeout(timer)
     },
     close() {
       isWanted = false
+      waiting.disappoint(trouble)
       for (const link of living) link.end('The engine was closed.')
     },
+  }
+}
+
+/** @param why in words; undefined at rest */
+export function lost(why: string | undefined): AppError {
+  const words = why ?? 'it is at rest'
+  const detail = `What computes here was lost and is not back yet: ${words.replace(/\.$/, '')}.`
+  return new AppError('node_lost', detail)
+}
+
+/** Those who need the next worker. */
+function createWaiting<L>() {
+  const create = () => {
+    const made = Promise.withResolvers<L>()
+    // Nobody may be waiting when it is rejected.
+    made.promise.catch(() => {})
+    return made
+  }
+  let next = create()
+  return {
+    next: () => next.promise,
+    serve(link: L) {
+      next.resolve(link)
+      next = create()
+    },
+    /** None comes soon: whoever waits can still go elsewhere. */
+    disappoint(why: string | undefined) {
+      next.reject(lost(why))
+      next = create()
+    },
+  }
+}
+
+function retryMs(attempt: number): number {
+  return Math.min(LIMITS.engineRetryMaxMs, LIMITS.engineRetryMs * 2 ** attempt)
+}
+
+async function roomAmong(living: ReadonlySet<LivingLink>, onFull: () => void): Promise<void> {
+  while (living.size >= LIMITS.devicesAbandoned) {
+    onFull()
+    await Promise.race([...living].map(({ ended }) => ended))
   }
 }
 

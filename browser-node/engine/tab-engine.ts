@@ -2,6 +2,7 @@
 import { providersFor } from '#engine/device-offer.ts'
 import type { EngineProgress } from '#engine/create-engine.ts'
 import type { LiveEngine } from '#engine/engine.ts'
+import { takeTurns } from '#engine/remote/kernel-turns.ts'
 import { AppError, toAppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
@@ -9,7 +10,7 @@ import type { ModelManifest } from '#shared/job/model.ts'
 import type { AdmittedModel } from '#shared/node/node.ts'
 import { tabProviders } from './device.ts'
 import { openEngineLink, type EngineLink } from './engine-link.ts'
-import { createEnginePart } from './engine-part.ts'
+import { createEnginePart, lost } from './engine-part.ts'
 
 export interface TabEngineOptions {
   /** Loaded before the engine is ready; one that does not run here is left out. */
@@ -43,6 +44,11 @@ export async function createTabEngine(options: TabEngineOptions): Promise<TabEng
     const link = kernels.current()
     return link?.ready.adapter == null ? undefined : link
   }
+  const runKernel = takeTurns(async () => {
+    const link = await kernels.next()
+    if (link.ready.adapter !== null) return link
+    throw new AppError('forbidden', 'This browser has no WebGPU adapter and runs no kernels.')
+  })
   return {
     get adapter() {
       // While it is lost, what it was.
@@ -61,12 +67,10 @@ export async function createTabEngine(options: TabEngineOptions): Promise<TabEng
     load: (manifest, signal) => models.load(manifest, signal),
     unload: (id) => models.unload(id),
     async run(work, payload, runOptions) {
-      const isKernel = !('model' in work)
-      const link = isKernel ? kernelLink() : models.part.current()
-      if (link !== undefined) return link.run(work, payload, runOptions)
-      if (isKernel && kernels.current() !== undefined)
-        throw new AppError('forbidden', 'This browser has no WebGPU adapter and runs no kernels.')
-      throw lost((isKernel ? kernels : models.part).trouble())
+      if (!('model' in work)) return runKernel(work, payload, runOptions)
+      const link = models.part.current()
+      if (link === undefined) throw lost(models.part.trouble())
+      return link.run(work, payload, runOptions)
     },
     trouble: () => models.part.trouble() ?? kernels.trouble(),
     async rest() {
@@ -155,10 +159,3 @@ function openKernels({ log, onChange = () => {} }: TabEngineOptions) {
 const NEVER = new AbortController().signal
 const WITHHELD = 'The browser gives this page no GPU now.'
 const CPU_ADAPTER = { name: 'wasm', isSoftware: true }
-
-function lost(why: string | undefined): AppError {
-  return new AppError(
-    'node_lost',
-    `What computes here was lost and is not back yet: ${why ?? 'it is at rest'}.`,
-  )
-}

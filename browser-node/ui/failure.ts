@@ -8,6 +8,8 @@ const CUSTOMERS: Readonly<Record<string, string>> = {
   cancelled: 'the customer no longer wanted it',
   too_large: 'it asked for more than one job may take',
   invalid_request: 'it was not valid',
+  // Of a kernel that is over its budget here.
+  no_capacity: 'it asked for more than this device gives one kernel',
 }
 
 export function describeFailure({ whose, code, detail }: JobFailure): string {

@@ -10,6 +10,7 @@ import { starvedFrom, watchDevice } from './device-watch.ts'
 import { createGrants } from './grants.ts'
 import { inspectKernel, type KernelReport } from './rewrite/inspect-kernel.ts'
 import { meterKernel, type Grant, type MeteredKernel } from './rewrite/meter-kernel.ts'
+import { checkWays } from './rewrite/count-ways.ts'
 import { tooMuch } from './rewrite/refuse.ts'
 import { createKeptBuffers, type KeptBuffers } from './kept-buffers.ts'
 
@@ -104,6 +105,7 @@ export function createKernelRunner(options: KernelRunnerOptions): KernelRunner {
       if (watch.lost !== undefined) throw new AppError('node_lost', watch.lost)
       const job = { work, payload }
       if (report === undefined) return runMetered(asWritten(work), job)
+      if (options.isSoftware) checkWays(report)
       const grant = await grants.current()
       try {
         return await runMetered(meterFor(report, grant, work), job)

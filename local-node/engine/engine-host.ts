@@ -1,6 +1,7 @@
 /** The engine of a local node: one process for models, one for kernels, each replaced when it dies or has to be killed. */
 import { providersFor } from '#engine/device-offer.ts'
 import type { LiveEngine } from '#engine/engine.ts'
+import { takeTurns } from '#engine/remote/kernel-turns.ts'
 import { AppError } from '#shared/base/errors.ts'
 import type { Adapter } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -11,7 +12,6 @@ import { deviceProviders } from './device-providers.ts'
 import type { ChildSetup } from './engine-messages.ts'
 import { startEngineProcess, type EngineProcess } from './engine-process.ts'
 import { keepAlive } from './keep-alive.ts'
-import { takeTurns } from './kernel-turns.ts'
 import { createModelProcess } from './model-process.ts'
 import { plainEnvironment } from './plain-environment.ts'
 import {
@@ -60,7 +60,7 @@ export async function createNodeEngine(options: NodeEngineOptions): Promise<Live
           onChange,
           log,
         })
-  const runKernel = kernels && takeTurns(kernels)
+  const runKernel = kernels && takeTurns(() => Promise.resolve(kernels))
   const modelSetup: ChildSetup = {
     ...setup,
     role: 'models',

@@ -1,9 +1,8 @@
-/** What the node and its engine processes say to each other; both run the same build, and no one else can speak. */
+/** What a local node and its engine processes say to each other, beside what is said to every engine (`engine/remote/`). */
 import type { DeviceOffer } from '#engine/device-offer.ts'
-import type { WireError } from '#shared/base/errors.ts'
-import type { Adapter, Answer, Work } from '#shared/job/job.ts'
+import type { CallReply, JobMessage, JobReply } from '#engine/remote/messages.ts'
+import type { Adapter } from '#shared/job/job.ts'
 import type { ModelManifest } from '#shared/job/model.ts'
-import type { AdmittedModel } from '#shared/node/node.ts'
 
 /** What one engine process is for. */
 export interface ChildSetup {
@@ -25,20 +24,14 @@ export interface PlacedModel {
 }
 
 export type ToChild =
+  | JobMessage
   | { readonly type: 'setup'; readonly setup: ChildSetup }
-  | {
-      readonly type: 'run'
-      readonly job: number
-      readonly work: Work
-      readonly payload: Uint8Array
-    }
-  | { readonly type: 'cancel'; readonly job: number }
-  /** The reader has taken the bytes that were sent last; the next may come. */
-  | { readonly type: 'taken'; readonly job: number }
   | { readonly type: 'load'; readonly call: number; readonly model: PlacedModel }
   | { readonly type: 'unload'; readonly call: number; readonly id: string }
 
 export type FromChild =
+  | JobReply
+  | CallReply
   | {
       readonly type: 'ready'
       readonly adapter: Adapter | null
@@ -52,9 +45,3 @@ export type FromChild =
       readonly event: string
       readonly fields: Readonly<Record<string, string | number | boolean>>
     }
-  | { readonly type: 'bytes'; readonly job: number; readonly bytes: Uint8Array }
-  | { readonly type: 'answer'; readonly job: number; readonly answer: Answer }
-  | { readonly type: 'error'; readonly job: number; readonly error: WireError }
-  /** What a load came to; null for an unload. */
-  | { readonly type: 'done'; readonly call: number; readonly admitted: AdmittedModel | null }
-  | { readonly type: 'failed'; readonly call: number; readonly error: WireError }

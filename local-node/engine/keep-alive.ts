@@ -1,9 +1,10 @@
 /** One kind of engine process for as long as the node lives: replaced when it dies, ended when its job will not end. */
 import { setTimeout } from 'node:timers/promises'
+import type { RemoteRunOptions } from '#engine/remote/remote-jobs.ts'
 import { errorCode } from '#shared/base/errors.ts'
 import type { Answer, Work } from '#shared/job/job.ts'
 import type { Log } from '#shared/base/log.ts'
-import type { EngineProcess, ProcessRunOptions } from './engine-process.ts'
+import type { EngineProcess } from './engine-process.ts'
 
 /** Starts of a new engine process before its kind of work is given up. */
 const RESTARTS = 5
@@ -14,7 +15,7 @@ export interface KeptAlive {
   current(): Promise<EngineProcess>
   /** Whether one takes work now, not only when another has been started. */
   isLive(): boolean
-  run(work: Work, payload: Uint8Array, options: ProcessRunOptions): Promise<Answer>
+  run(work: Work, payload: Uint8Array, options: RemoteRunOptions): Promise<Answer>
   close(): Promise<void>
 }
 

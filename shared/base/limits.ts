@@ -155,6 +155,8 @@ export const LIMITS = {
   wgslFunctions: 128,
   /** Units of weight (`engine/kernels/rewrite/weights.ts`) of one function with its calls written out. */
   wgslExpanded: 20_000,
+  /** Blocks of all loops, each as often as there are ways to it, on a software adapter: its compiler takes a second. */
+  wgslWays: 1 << 19,
   /** 32-bit words of one value, and of all private variables and constants together. */
   wgslValueWords: 1_024,
   kernelBuffers: 8,

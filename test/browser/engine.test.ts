@@ -9,6 +9,7 @@ import { until } from '../support/poll.ts'
 import { runJob } from '#test/support/engine/run-job.ts'
 import { vibrationWindow } from '#examples/vibration.ts'
 import { modelJob, spectrumJob } from '#test/support/engine/engine-jobs.ts'
+import { compileBomb, REFUSAL } from '../support/wgsl/compile-bomb.ts'
 import { gpuProcessId, killGpuProcess } from '#test/support/stack/contribute-page.ts'
 import { openTabEngine, type TabEngineUnderTest } from './tab-engine.ts'
 
@@ -60,6 +61,45 @@ test('[C12] after its GPU process was killed, a tab offers nothing that is lost,
     const after = [await runJob(engine, embedding), await runJob(engine, spectrum)]
     expect(after.map(({ answer }) => answer.provider)).toEqual(['webgpu', 'webgpu'])
     expect(after.map(({ bytes }) => bytes)).toEqual(before.map(({ bytes }) => bytes))
+  } finally {
+    await engine.close()
+  }
+})
+
+test('[U3] [C12] five kernels that its compiler would not come back from cost a tab no other job', async () => {
+  const engine = await openTabEngine({ models: [], hasWebGpu: true })
+  const spectrum = spectrumJob(vibrationWindow().samples)
+  try {
+    for (let bomb = 1; bomb <= 5; bomb += 1) {
+      const bombed = expect(runJob(engine, compileBomb(28, bomb))).rejects.toMatchObject(REFUSAL)
+      expect((await runJob(engine, spectrum)).answer.provider).toBe('webgpu')
+      await bombed
+    }
+    expect((await engine.offer()).kernels).toBe('any')
+  } finally {
+    await engine.close()
+  }
+})
+
+test('[U9] a kernel that holds the GPU process ends by its own error, and the job behind it by an answer', async () => {
+  const engine = await openTabEngine({ models: [], hasWebGpu: true })
+  const spectrum = spectrumJob(vibrationWindow().samples)
+  try {
+    const before = await runJob(engine, spectrum)
+    const gpu = await gpuProcessId(engine.browser)
+    // What no bound foresees: it takes this job, and answers nothing any more.
+    process.kill(gpu, 'SIGSTOP')
+    const held = expect(runJob(engine, compileBomb(2))).rejects.toMatchObject({
+      code: 'node_timeout',
+      meta: { rule: 'kernels.hang' },
+    })
+    const behind = runJob(engine, spectrum)
+    await held
+    expect((await engine.offer()).kernels).toEqual([])
+    // The browser's own watchdog ends it so.
+    process.kill(gpu, 'SIGKILL')
+    expect((await behind).bytes).toEqual(before.bytes)
+    expect((await engine.offer()).kernels).toBe('any')
   } finally {
     await engine.close()
   }

@@ -11,6 +11,7 @@ import { describeEngine } from '../suites/engine.ts'
 import { describeInterface } from '../suites/kernels.ts'
 import { runJob } from '#test/support/engine/run-job.ts'
 import { kernelJob, modelJob } from '#test/support/engine/engine-jobs.ts'
+import { compileBomb, REFUSAL, SLOW } from '../support/wgsl/compile-bomb.ts'
 import { until } from '../support/poll.ts'
 
 const MIB = 1024 * 1024
@@ -127,29 +128,29 @@ describe('a local node that runs any kernel', () => {
     await expect(runJob(engine, job)).rejects.toMatchObject({ code: 'too_large' })
   })
 
-  test('a kernel that the compiler does not come back from ends no other job, also when its caller leaves', async () => {
-    const branches = Array.from(
-      { length: 28 },
-      (_, n) =>
-        `if (i % ${n + 2}u == 0u) { a${n % 4} = a${(n + 1) % 4} + a${(n + 2) % 4}; } else { a${(n + 1) % 4} = a${(n + 2) % 4} - a${n % 4}; }`,
-    )
-    const wgsl = `@group(0) @binding(0) var<storage, read_write> out: array<u32>;
-@compute @workgroup_size(64) fn main() {
-  var a0 = out[0]; var a1 = out[1]; var a2 = out[2]; var a3 = out[3];
-  for (var i = 0u; i < 100u; i++) { ${branches.join('\n')} }
-  out[0] = a0; out[1] = a1; out[2] = a2; out[3] = a3;
-}`
-    const bomb = kernelJob({ wgsl, buffers: [{}] })
+  test('[U3] a kernel that the compiler would not come back from is refused, and costs no other job', async () => {
+    const bombs = [compileBomb(28), compileBomb(40)]
+    const refused = bombs.map((bomb) => expect(runJob(engine, bomb)).rejects.toMatchObject(REFUSAL))
+    expect((await Promise.all([doubled(), doubled()])).length).toBe(2)
+    await Promise.all(refused)
+  })
+
+  test('[U9] a kernel whose process is lost ends no other job, also when its caller leaves', async () => {
+    const slow = compileBomb(SLOW)
     const leaving = new AbortController()
-    const left = runJob(engine, bomb, leaving.signal).catch((error: unknown) => errorCode(error))
-    const plain = [doubled(), doubled()]
-    const bombed = runJob(engine, bomb).catch((error: unknown) => errorCode(error))
-    plain.push(doubled())
-    leaving.abort()
-    expect(await left).toBe('cancelled')
-    expect((await Promise.all(plain)).length).toBe(3)
-    expect(['node_timeout', 'too_large']).toContain(await bombed)
-    await expectServing()
+    const codeOf = (error: unknown) => errorCode(error)
+    for (const signal of [leaving.signal, undefined]) {
+      const before = new Set(engineProcesses())
+      const ended = runJob(engine, slow, signal).catch(codeOf)
+      const plain = [doubled(), doubled()]
+      // By then the process has the first one, and the others wait outside.
+      await new Promise(setImmediate)
+      if (signal !== undefined) leaving.abort()
+      for (const pid of before) process.kill(pid, 'SIGKILL')
+      expect(await ended).toBe(signal === undefined ? 'node_lost' : 'cancelled')
+      expect((await Promise.all(plain)).length).toBe(2)
+      await expectServing()
+    }
   })
 
   test("[G9] a job finds zeroes where an earlier job's bytes were", async () => {

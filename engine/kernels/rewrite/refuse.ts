@@ -26,8 +26,8 @@ export function lineOf({ source, start }: Place): number {
 }
 
 /** More than this node grants; another may grant it, and so may this one when it is measured again. */
-export function tooMuch(what: string): AppError {
-  const detail = `${what}; give it less to do in one dispatch`
+export function tooMuch(what: string, remedy = 'give it less to do in one dispatch'): AppError {
+  const detail = `${what}; ${remedy}`
   return new AppError('no_capacity', `The kernel ran out of its budget here: ${detail}.`, {
     meta: { rule: BUDGET_RULE, errors: [{ pointer: '/kernel/wgsl', detail }] },
   })

@@ -91,15 +91,19 @@ describe('a Chromium tab beside a local node', () => {
     expect(inTab.body.outputs).toEqual(inNode.body.outputs)
   })
 
-  it("ends a stranger's endless kernel by its budget and answers the next one", async () => {
+  it("[C4] ends a stranger's endless kernel by its budget, as no fault of the device, and answers the next one", async () => {
     const { status, body } = await stack.post(tenant, '/v1/compute', ENDLESS, {
       'x-littoral-residency': 'DE',
     })
     expect(status).toBe(503)
     expect(body).toMatchObject({ code: 'no_capacity', detail: expect.stringContaining('budget') })
+    const failure = page.getByTestId('last-failure')
+    await page.getByText('Nothing is wrong with this device').waitFor()
+    expect(await failure.getAttribute('data-whose')).toBe('customer')
     const request = SPECTRUM_KERNEL.request(vibrationWindow().samples)
     const next = await stack.post(tenant, '/v1/compute', request, { 'x-littoral-residency': 'DE' })
     expect(next.headers.get('x-littoral-node')).toBe(tab)
+    await failure.waitFor({ state: 'hidden' })
   })
 
   it('[C12] takes what its killed GPU process ran off the offer, shows what the hub knows, and answers again', async () => {
@@ -136,6 +140,7 @@ describe('a Chromium tab beside a local node', () => {
     await until('the tab has the job', async () => (await inFlight(tab)) === 1)
     await page.getByTestId('toggle').click()
     await inPhase(page, 'paused').waitFor()
+    expect(await page.getByTestId('last-failure').isHidden()).toBe(true)
     process.kill(local.pid, 'SIGCONT')
     const { status, headers, body } = await answered
     expect(status).toBe(200)

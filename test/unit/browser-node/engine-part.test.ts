@@ -75,6 +75,33 @@ test('a browser that cannot open the first one is told why', async () => {
   await expect(part.start()).rejects.toMatchObject({ detail: 'No device answers.' })
 })
 
+test('[U9] whoever needs a worker while one is lost gets the one that takes over', async () => {
+  const { part, links } = createParts()
+  await part.start()
+  expect(await part.next()).toBe(links[0]?.link)
+  links[0]?.lose('A kernel hangs.')
+  await links[0]?.link.lost
+  expect(part.current()).toBeUndefined()
+  expect(await part.next()).toBe(links[1]?.link)
+})
+
+test('[C12] whoever waits for a worker is told when none can be opened now, or none is wanted', async () => {
+  const { part, links } = createParts({ fails: (opened) => opened === 2 })
+  await part.start()
+  links[0]?.lose('The GPU was lost.')
+  await links[0]?.link.lost
+  await expect(part.next()).rejects.toMatchObject({
+    code: 'node_lost',
+    detail: expect.stringContaining('No device answers.'),
+  })
+  await until('another serves', () => part.current() === links[1]?.link)
+  links[1]?.lose('The GPU was lost.')
+  await links[1]?.link.lost
+  const waiting = part.next()
+  void part.rest()
+  await expect(waiting).rejects.toMatchObject({ code: 'node_lost' })
+})
+
 test('a device that does not come back is asked for again and again, ever more slowly', async () => {
   const { part, links, pauses } = createParts({ fails: (opened) => opened > 1 && opened < 12 })
   await part.start()

@@ -1,7 +1,37 @@
 /** Whose doing it is that a job is not done. */
 import { expect, test } from 'vitest'
 import { failureOf } from '#node-core/job-failure.ts'
+import { withJobDone, withJobFailed, type NodeState } from '#node-core/node-state.ts'
 import { AppError, ERRORS, type ErrorCode } from '#shared/base/errors.ts'
+import { BUDGET_RULE } from '#shared/kernels/rules.ts'
+import { describeFailure } from '../../../browser-node/ui/failure.ts'
+
+const STATE: NodeState = {
+  phase: 'online',
+  detail: '',
+  nodeId: 'n',
+  claim: 'AT',
+  adapter: { name: 'test', isSoftware: true },
+  models: [],
+  kernels: 'any',
+  running: 0,
+  jobsDone: 0,
+  jobsFailed: 0,
+  earnedMicroUsd: '0',
+  unacknowledged: 0,
+  lastJobs: [],
+  lastFailure: null,
+  welcome: null,
+  evidence: [],
+}
+const DONE = {
+  jobId: 'j',
+  work: 'kernel',
+  provider: 'webgpu',
+  computeMs: 1,
+  amountMicroUsd: '7',
+  finishedAtMs: 1,
+}
 
 test('what a customer asked for in vain is no fault of the device, and what the device could not do is', () => {
   const whose = (code: ErrorCode) => failureOf(new AppError(code, 'x')).whose
@@ -17,4 +47,24 @@ test('what a customer asked for in vain is no fault of the device, and what the 
     expect(whose(code)).toBe('node')
   for (const code of Object.keys(ERRORS) as ErrorCode[])
     expect(['customer', 'node']).toContain(whose(code))
+})
+
+test('[C4] the failure that a node shows is cleared by the next job that is done', () => {
+  const failed = withJobFailed(STATE, new AppError('node_lost', 'The GPU was lost.'))
+  expect(failed).toMatchObject({ jobsFailed: 1, lastFailure: { whose: 'node', code: 'node_lost' } })
+  expect(withJobDone(failed, DONE)).toMatchObject({
+    jobsFailed: 1,
+    jobsDone: 1,
+    lastFailure: null,
+    earnedMicroUsd: '7',
+  })
+})
+
+test('[C4] a kernel over its budget is shown as the customer’s doing, and as no failure of the device', () => {
+  const over = new AppError('no_capacity', 'line 3: too much', { meta: { rule: BUDGET_RULE } })
+  const { jobsFailed, lastFailure } = withJobFailed(STATE, over)
+  expect([jobsFailed, lastFailure?.whose]).toEqual([0, 'customer'])
+  expect(lastFailure === null ? '' : describeFailure(lastFailure)).toBe(
+    'The last job ended without an answer: it asked for more than this device gives one kernel. Nothing is wrong with this device.',
+  )
 })

@@ -1,0 +1,45 @@
+/** Does what the page says, and pauses while the page is not heard: its owner can then neither see nor stop what runs. */
+import type { Command } from './node/protocol.ts'
+
+/** Beats in a row that the page may leave unanswered. */
+export const UNANSWERED_BEATS = 15
+
+export interface PageHeed {
+  /** What the page said. */
+  hear(command: Command): void
+  /** The worker said that it lives, and the page should answer. */
+  beat(): void
+}
+
+export interface PageHeedOptions {
+  /** Called one after the other. */
+  readonly obey: (command: Exclude<Command, { readonly type: 'beat' }>) => Promise<void>
+  readonly onSilent: (beats: number) => void
+}
+
+export function heedPage({ obey, onSilent }: PageHeedOptions): PageHeed {
+  let turn = Promise.resolve()
+  let unanswered = 0
+  let wanted: Command | undefined
+  let isSuspended = false
+  const next = (command: Exclude<Command, { readonly type: 'beat' }>) => {
+    turn = turn.then(() => obey(command))
+  }
+  return {
+    hear(command) {
+      unanswered = 0
+      const again = command.type === 'beat' && isSuspended ? wanted : command
+      if (again === undefined || again.type === 'beat') return
+      wanted = again
+      isSuspended = false
+      next(again)
+    },
+    beat() {
+      unanswered += 1
+      if (unanswered <= UNANSWERED_BEATS || isSuspended || wanted?.type !== 'start') return
+      isSuspended = true
+      onSilent(unanswered)
+      next({ type: 'pause' })
+    },
+  }
+}

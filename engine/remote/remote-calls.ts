@@ -1,0 +1,58 @@
+/** What else a node asks of an engine in a process or worker of its own: to load a model, to unload one, to say when it rests. */
+import { AppError } from '#shared/base/errors.ts'
+import type { AdmittedModel } from '#shared/node/node.ts'
+import { HANG_LOAD_MS } from '../hang-limits.ts'
+import { appErrorOf, type CallReply } from './messages.ts'
+
+/** Sends the call under the number that its reply will carry. */
+type Send = (call: number) => void
+
+export interface RemoteCalls {
+  /** @throws {AppError} what the engine answered, or `lose` was given */
+  ask(send: Send): Promise<void>
+  /** An engine that answers not in time hangs. @throws {AppError} as `ask` does */
+  load(send: Send): Promise<AdmittedModel>
+  hear(reply: CallReply): void
+  lose(error: AppError): void
+}
+
+export function createRemoteCalls(onHung: (detail: string) => void): RemoteCalls {
+  const open = new Map<number, PromiseWithResolvers<AdmittedModel | null>>()
+  let serial = 0
+  let lost: AppError | undefined
+
+  const ask = async (send: Send) => {
+    if (lost !== undefined) throw lost
+    const call = (serial += 1)
+    const answer = Promise.withResolvers<AdmittedModel | null>()
+    open.set(call, answer)
+    try {
+      send(call)
+      return await answer.promise
+    } finally {
+      open.delete(call)
+    }
+  }
+  return {
+    ask: async (send) => void (await ask(send)),
+    async load(send) {
+      const timer = setTimeout(() => onHung('A model was not loaded in time.'), HANG_LOAD_MS)
+      try {
+        const admitted = await ask(send)
+        if (admitted !== null) return admitted
+      } finally {
+        clearTimeout(timer)
+      }
+      throw new AppError('internal', 'A model was loaded as nothing.')
+    },
+    hear(reply) {
+      const answer = open.get(reply.call)
+      if (reply.type === 'done') answer?.resolve(reply.admitted)
+      else answer?.reject(appErrorOf(reply.error))
+    },
+    lose(error) {
+      lost = error
+      for (const answer of open.values()) answer.reject(error)
+    },
+  }
+}

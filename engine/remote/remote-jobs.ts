@@ -1,0 +1,161 @@
+/** Jobs at an engine in a process or worker of its own, seen by the node: sent, watched, and rejected when the engine is lost. */
+import { AppError } from '#shared/base/errors.ts'
+import type { Answer, Work } from '#shared/job/job.ts'
+import { HANG_RULE } from '#shared/kernels/rules.ts'
+import { cancelled } from '#shared/base/deadline.ts'
+import type { RunOptions } from '../engine.ts'
+import { HANG_MS } from '../hang-limits.ts'
+import { appErrorOf, type JobMessage, type JobReply } from './messages.ts'
+
+export interface RemoteRunOptions extends RunOptions {
+  /** Called once the job needs the engine no more, whether or not its caller has left: it has computed, failed, or the engine was lost. */
+  readonly onFree?: () => void
+}
+
+export interface RemoteJobsOptions {
+  readonly say: (message: JobMessage) => void
+  /** A job is silent past all limits, so the engine hangs. */
+  readonly onHung: (detail: string) => void
+}
+
+export interface RemoteJobs {
+  /** @throws {AppError} the engine's error, node_timeout when it hung, what `lose` was given, cancelled */
+  run(work: Work, payload: Uint8Array, options: RemoteRunOptions): Promise<Answer>
+  hear(reply: JobReply): void
+  /** What runs ends with this error. */
+  reject(error: AppError): void
+  /** The engine takes no more work, and nothing more is heard of what it was asked. */
+  lose(error: AppError): void
+}
+
+/** Known until the engine needs it no more, also when its caller has left. */
+interface RemoteJob {
+  readonly emit: RunOptions['emit']
+  readonly answer: PromiseWithResolvers<Answer>
+  /** Chunks are handed on one after the other, the answer after the last. */
+  sent: Promise<void>
+  /** Starts the time anew in which the engine must be heard of the job. */
+  readonly watch: () => void
+  /** The device is done with it. */
+  readonly free: () => void
+  readonly end: () => void
+}
+
+export function createRemoteJobs({ say, onHung }: RemoteJobsOptions): RemoteJobs {
+  const jobs = new Map<number, RemoteJob>()
+  let serial = 0
+  let lost: AppError | undefined
+
+  const begin = (work: Work, { emit, onFree }: RemoteRunOptions) => {
+    const id = (serial += 1)
+    const hangMs = HANG_MS[work.kind] * (1 + jobs.size)
+    const onEnd = () => void jobs.delete(id)
+    const job = createJob(emit, { kind: work.kind, hangMs, onHung, onFree, onEnd })
+    jobs.set(id, job)
+    job.watch()
+    return { id, answer: job.answer }
+  }
+  const pass = (id: number, job: RemoteJob, bytes: Uint8Array) => {
+    job.free()
+    for (const { watch } of jobs.values()) watch()
+    job.sent = job.sent.then(() => job.emit(bytes))
+    job.sent.then(
+      () => say({ type: 'taken', job: id }),
+      (error: unknown) => {
+        say({ type: 'cancel', job: id })
+        job.answer.reject(error)
+      },
+    )
+  }
+  const reject = (error: AppError) => {
+    for (const { answer } of jobs.values()) answer.reject(error)
+  }
+  return {
+    async run(work, payload, options) {
+      const { signal, onFree } = options
+      if (lost !== undefined || signal.aborted) {
+        onFree?.()
+        throw lost ?? cancelled()
+      }
+      const { id, answer } = begin(work, options)
+      // The engine may be deep in a run that nothing interrupts; the caller need not wait for it.
+      const cancel = () => {
+        say({ type: 'cancel', job: id })
+        answer.reject(cancelled())
+      }
+      signal.addEventListener('abort', cancel)
+      try {
+        say({ type: 'run', job: id, work, payload })
+        return await answer.promise
+      } finally {
+        signal.removeEventListener('abort', cancel)
+      }
+    },
+    hear(reply) {
+      const job = jobs.get(reply.job)
+      if (job === undefined) return
+      const { answer } = job
+      if (reply.type === 'bytes') pass(reply.job, job, reply.bytes)
+      else if (reply.type === 'answer') {
+        job.sent.then(() => answer.resolve(reply.answer), answer.reject)
+        job.end()
+      } else {
+        answer.reject(appErrorOf(reply.error))
+        if (!isLastWord(reply)) job.end()
+      }
+    },
+    reject,
+    lose(error) {
+      lost = error
+      reject(error)
+      // Whoever comes next finds the engine that takes over.
+      setTimeout(() => {
+        for (const { end } of jobs.values()) end()
+      })
+    },
+  }
+}
+
+interface JobOptions extends Pick<RemoteJobsOptions, 'onHung'> {
+  readonly kind: Work['kind']
+  readonly hangMs: number
+  readonly onFree: (() => void) | undefined
+  readonly onEnd: () => void
+}
+
+function createJob(emit: RunOptions['emit'], options: JobOptions): RemoteJob {
+  const { kind, hangMs, onHung, onFree, onEnd } = options
+  const answer = Promise.withResolvers<Answer>()
+  let timer: ReturnType<typeof setTimeout> | undefined
+  let isFree = false
+  const hang = () => {
+    const detail = `The job was silent for ${hangMs} ms; what ran it was ended.`
+    const meta = kind === 'kernel' ? { rule: HANG_RULE } : {}
+    answer.reject(new AppError('node_timeout', detail, { meta }))
+    onHung(detail)
+  }
+  const free = () => {
+    if (!isFree) onFree?.()
+    isFree = true
+  }
+  return {
+    emit,
+    answer,
+    sent: Promise.resolve(),
+    free,
+    watch() {
+      clearTimeout(timer)
+      timer = setTimeout(hang, hangMs)
+    },
+    end() {
+      clearTimeout(timer)
+      onEnd()
+      free()
+    },
+  }
+}
+
+/** The engine says it of a device that is gone, and goes itself: nothing else may be sent there. */
+function isLastWord({ error }: JobReply & { readonly type: 'error' }): boolean {
+  return error.code === 'node_timeout' || error.code === 'node_lost'
+}

@@ -1,0 +1,71 @@
+/** The other end of `remote-jobs.ts` and `remote-calls.ts`, in the engine's own process or worker. */
+import { invariant, toWireError } from '#shared/base/errors.ts'
+import type { AdmittedModel } from '#shared/node/node.ts'
+import type { DeviceEngine } from '../create-engine.ts'
+import type { CallReply, JobMessage, JobReply } from './messages.ts'
+
+export interface ServedEngine {
+  /** Undefined until it is ready. */
+  readonly engine: () => DeviceEngine | undefined
+  readonly say: (reply: JobReply | CallReply) => void
+}
+
+/** A job here: how it is stopped, and what waits until its last bytes are taken. */
+interface Running {
+  readonly controller: AbortController
+  taken: () => void
+}
+
+export function serveJobs({ engine, say }: ServedEngine): (message: JobMessage) => void {
+  const running = new Map<number, Running>()
+  const run = async ({ job, work, payload }: JobMessage & { readonly type: 'run' }) => {
+    const { signal, ...self } = open(job)
+    const live = engine()
+    try {
+      invariant(live !== undefined, 'the engine is ready')
+      say({ type: 'answer', job, answer: await live.run(work, payload, { signal, ...self }) })
+    } catch (error) {
+      // The device may still work at a job whose caller has left, and the next one would share its end.
+      if (!('model' in work)) await live?.idle()
+      // One that came to no end is lost: who left gets no word that would let the next job in.
+      if (signal.aborted && !('model' in work) && live?.kernels.length === 0) return
+      say({ type: 'error', job, error: toWireError(error) })
+    } finally {
+      running.delete(job)
+    }
+  }
+  const open = (job: number) => {
+    const self: Running = { controller: new AbortController(), taken: () => {} }
+    running.set(job, self)
+    const { signal } = self.controller
+    const emit = (bytes: Uint8Array) => {
+      if (signal.aborted) return Promise.resolve()
+      const { promise, resolve } = Promise.withResolvers<void>()
+      self.taken = resolve
+      say({ type: 'bytes', job, bytes })
+      return promise
+    }
+    return { signal, emit }
+  }
+  return (message) => {
+    if (message.type === 'run') return void run(message)
+    const job = running.get(message.job)
+    if (message.type === 'cancel') job?.controller.abort()
+    job?.taken()
+  }
+}
+
+/** Does what a call asks for, and says what came of it. */
+export async function serveCall(
+  { engine, say }: ServedEngine,
+  call: number,
+  act: (live: DeviceEngine) => Promise<AdmittedModel | void>,
+): Promise<void> {
+  try {
+    const live = engine()
+    invariant(live !== undefined, 'the engine is ready')
+    say({ type: 'done', call, admitted: (await act(live)) ?? null })
+  } catch (error) {
+    say({ type: 'failed', call, error: toWireError(error) })
+  }
+}

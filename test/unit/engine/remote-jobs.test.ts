@@ -1,0 +1,92 @@
+/** Kernels at an engine elsewhere, one at a time: what one of them does to its engine costs no other. */
+import { expect, test } from 'vitest'
+import type { JobMessage } from '#engine/remote/messages.ts'
+import { takeTurns } from '#engine/remote/kernel-turns.ts'
+import { createRemoteJobs } from '#engine/remote/remote-jobs.ts'
+import { AppError, toWireError } from '#shared/base/errors.ts'
+import type { Answer } from '#shared/job/job.ts'
+import { HANG_RULE } from '#shared/kernels/rules.ts'
+import { kernelJob } from '#test/support/engine/engine-jobs.ts'
+
+const ANSWER: Answer = {
+  outputs: [],
+  provider: 'webgpu',
+  adapter: { name: 'test', isSoftware: true },
+  computeMs: 1,
+}
+const { work, payload } = kernelJob({ wgsl: 'fn f() {}', buffers: [] })
+const settle = () => new Promise<void>((resolve) => setTimeout(resolve))
+
+/** Engines that take over from one another, and what each was sent. */
+function createEngines() {
+  const engines: { jobs: ReturnType<typeof createRemoteJobs>; sent: JobMessage[] }[] = []
+  const open = () => {
+    const sent: JobMessage[] = []
+    const say = (message: JobMessage) => void sent.push(message)
+    engines.push({ jobs: createRemoteJobs({ say, onHung: () => {} }), sent })
+  }
+  open()
+  const run = takeTurns(async () => {
+    const last = engines.at(-1)
+    if (last === undefined) throw new Error('none is open')
+    return last.jobs
+  })
+  const ask = (signal = new AbortController().signal) =>
+    run(work, payload, { signal, emit: async () => {} })
+  return { engines, open, ask }
+}
+
+test('[U9] the job that hung its engine ends by its own error, and the one behind it goes to the next engine', async () => {
+  const { engines, open, ask } = createEngines()
+  const ended = expect(ask()).rejects.toMatchObject({
+    code: 'node_timeout',
+    meta: { rule: HANG_RULE },
+  })
+  const behind = ask()
+  await settle()
+  const [first] = engines
+  expect(first?.sent.map(({ type }) => type)).toEqual(['run'])
+  const hang = new AppError('node_timeout', 'It hangs.', { meta: { rule: HANG_RULE } })
+  first?.jobs.hear({ type: 'error', job: 1, error: toWireError(hang) })
+  await settle()
+  expect(first?.sent).toHaveLength(1)
+  open()
+  first?.jobs.lose(new AppError('node_lost', 'Its device was lost.'))
+  await ended
+  await settle()
+  const [, second] = engines
+  expect(second?.sent.map(({ type }) => type)).toEqual(['run'])
+  second?.jobs.hear({ type: 'answer', job: 1, answer: ANSWER })
+  expect(await behind).toEqual(ANSWER)
+})
+
+test('[U9] a caller who leaves ends at once, and the next job begins when the engine is done with his', async () => {
+  const { engines, ask } = createEngines()
+  const leaving = new AbortController()
+  const left = ask(leaving.signal)
+  const behind = ask()
+  await settle()
+  leaving.abort()
+  await expect(left).rejects.toMatchObject({ code: 'cancelled' })
+  await settle()
+  const [engine] = engines
+  expect(engine?.sent.map(({ type }) => type)).toEqual(['run', 'cancel'])
+  const word = new AppError('cancelled', 'The caller cancelled the job.')
+  engine?.jobs.hear({ type: 'error', job: 1, error: toWireError(word) })
+  await settle()
+  engine?.jobs.hear({ type: 'answer', job: 2, answer: ANSWER })
+  expect(await behind).toEqual(ANSWER)
+})
+
+test('the next job begins with the first bytes of an answer, however slowly these are read', async () => {
+  const { engines, ask } = createEngines()
+  const slow = ask()
+  const behind = ask()
+  await settle()
+  const [engine] = engines
+  engine?.jobs.hear({ type: 'bytes', job: 1, bytes: new Uint8Array(4) })
+  await settle()
+  expect(engine?.sent.map(({ type }) => type)).toEqual(['run', 'taken', 'run'])
+  for (const job of [2, 1]) engine?.jobs.hear({ type: 'answer', job, answer: ANSWER })
+  expect(await Promise.all([slow, behind])).toEqual([ANSWER, ANSWER])
+})
