@@ -14,11 +14,13 @@ import { LIMITS } from '#shared/base/limits.ts'
 import { manifestDigest, type ModelManifest } from '#shared/job/model.ts'
 import { checkTensors } from '#shared/job/tensor.ts'
 import type { LoadedModel } from './admit.ts'
+import { cancelled } from '#shared/base/deadline.ts'
 import type { LiveEngine, RunOptions } from './engine.ts'
 import { openKernels } from './kernel-work.ts'
 import type { ProcessorClock } from './kernels/calibrate.ts'
 import type { KernelTimes } from './kernels/kernel-runner.ts'
 import { createModelSet, type ModelSet, type ModelSetOptions } from './model-set.ts'
+import type { Pace } from '#engine/pace/pace-device.ts'
 import { createJobQueue } from './queue.ts'
 import { runTextWork } from './text-work.ts'
 
@@ -38,6 +40,8 @@ export interface EngineOptions extends ModelSetOptions {
   readonly processor?: ProcessorClock
   /** @default the limits of submitted WGSL */
   readonly kernelTimes?: KernelTimes
+  /** Holds the models' submissions back, where the runtime lets it. @default they all go at once */
+  readonly pace?: Pace
   /** Called when the device hangs or was lost: kernels then fail with node_lost. */
   readonly onDeviceLost?: (reason: string) => void
   /** Called when a model no longer gives its known answer: the runtime is broken, and every model with it. */
@@ -75,7 +79,7 @@ export async function createEngine(options: EngineOptions): Promise<DeviceEngine
       const job = () => {
         if (work.kind === 'model') return runModelWork({ options, loaded, work, payload, signal })
         if (work.kind === 'text') return runText({ options, loaded, work, payload, signal, emit })
-        return kernels.run(work, payload).then((computed) => checked(work, computed))
+        return kernels.run(work, payload, signal).then((computed) => checked(work, computed))
       }
       const { answer, outputs } = await queue.run(job, signal)
       // The device is free for the next job while a slow reader takes this one's answer.
@@ -129,7 +133,9 @@ async function runModelWork(job: ModelJob): Promise<Computed> {
     bytes: slices[i] ?? new Uint8Array(),
   }))
   const startedMs = options.now()
-  const outputs = await blaming(model, options, () => model.runner.run(inputs, signal))
+  const outputs = await blaming(model, options, () =>
+    paced(options, signal, () => model.runner.run(inputs, signal)),
+  )
   const computeMs = options.now() - startedMs
   const answer: Answer = {
     outputs: model.manifest.outputs.map(({ name, datatype }, i) => ({
@@ -152,9 +158,23 @@ async function runText(
   const model = findModel(loaded, work)
   const { generate } = model.runner
   const written = await blaming(model, options, () =>
-    runTextWork({ ...job, generate, now: options.now }),
+    paced(options, job.signal, () => runTextWork({ ...job, generate, now: options.now })),
   )
   return { answer: { ...written, ...ranOn(model, options) }, outputs: [] }
+}
+
+/** @throws {AppError} cancelled, whatever came of a run whose submissions were dropped */
+async function paced<T>(
+  { pace }: EngineOptions,
+  signal: AbortSignal,
+  run: () => Promise<T>,
+): Promise<T> {
+  if (pace === undefined) return run()
+  const outcome = await pace.during(signal, () => Promise.allSettled([run()]))
+  if (signal.aborted) throw cancelled()
+  const [ran] = outcome
+  if (ran.status === 'rejected') throw ran.reason as Error
+  return ran.value
 }
 
 /**

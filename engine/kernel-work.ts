@@ -23,6 +23,7 @@ export interface KernelsOfEngine {
   run(
     work: KernelWork | LibraryWork,
     payload: Uint8Array,
+    signal: AbortSignal,
   ): Promise<{ readonly answer: Answer; readonly outputs: readonly Uint8Array[] }>
   close(): void
 }
@@ -63,7 +64,7 @@ export function openKernels(options: KernelWorkOptions): KernelsOfEngine {
 
   return {
     kernels: () => (current === undefined ? [] : allowed),
-    async run(work, payload) {
+    async run(work, payload, signal) {
       if (allowed.length === 0) throw notListed()
       // The text is what runs, so the text is what is looked up, whatever digest came with it.
       const isOurs =
@@ -71,9 +72,12 @@ export function openKernels(options: KernelWorkOptions): KernelsOfEngine {
       if (!isOurs && allowed !== 'any') throw notListed()
       if (current === undefined)
         throw new AppError('node_lost', "This node's GPU was lost and is not back yet.")
-      if (work.kind === 'library') return current.library(work, payload)
+      if (work.kind === 'library') return current.library(work, payload, signal)
       const startedMs = now()
-      const outputs = await current.runner.run(work, payload, isOurs ? 'own' : 'metered')
+      const outputs = await current.runner.run(work, payload, {
+        trust: isOurs ? 'own' : 'metered',
+        signal,
+      })
       const computeMs = now() - startedMs
       const headers = outputs.map(({ header }) => header)
       return {

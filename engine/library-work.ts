@@ -21,6 +21,7 @@ export interface LibraryOptions {
 export type RunLibraryWork = (
   work: LibraryWork,
   payload: Uint8Array,
+  signal: AbortSignal,
 ) => Promise<{ readonly answer: Answer; readonly outputs: readonly Uint8Array[] }>
 
 const LIBRARY_TIMES: KernelTimes = {
@@ -49,9 +50,9 @@ export function openLibrary(options: LibraryOptions): RunLibraryWork {
       onDeviceLost?.(reason)
     },
   })
-  return async (work, payload) => {
+  return async (work, payload, signal) => {
     const startedMs = now()
-    const outputs = await runner.run(work, payload)
+    const outputs = await runner.run(work, payload, signal)
     const computeMs = now() - startedMs
     const headers = outputs.map(({ header }) => header)
     return {

@@ -2,11 +2,12 @@
 import { setTimeout } from 'node:timers/promises'
 import { encodeBytes } from '#shared/job/tensor.ts'
 import { gpuProcessId } from '#test/support/stack/contribute-page.ts'
-import { openTabEngine } from '#test/browser/tab-engine.ts'
-import { modelJob } from '#test/support/engine/engine-jobs.ts'
+import { openTabEngine, type TabEngineUnderTest } from '#test/browser/tab-engine.ts'
+import { kernelJob, modelJob, type Job } from '#test/support/engine/engine-jobs.ts'
+import { libraryJob } from '#test/support/engine/library-jobs.ts'
 import type { BenchContext } from '../harness/context.ts'
 import { cpuMsOf } from '../harness/cpu-time.ts'
-import type { BenchResult } from '../harness/harness.ts'
+import type { BenchResult, Figure } from '../harness/harness.ts'
 import { summarize } from '../harness/statistics.ts'
 
 const TEXTS = 200
@@ -14,61 +15,112 @@ const TEXT = 'set the kitchen fan and the garage pump to forty percent please '.
 const LOOK_MS = 10
 /** Without a tick of CPU for so long it counts as idle; the time itself is not in the figure. */
 const QUIET_MS = 150
-const CONTENDER = 'embedding of 200 texts'
+const EMBEDDING = 'embedding of 200 texts'
+const PRODUCT = 'product of 1024 × 1024'
+const SUBMITTED = 'submitted kernel'
+/** 4,096 workgroups of 64, 200 turns each: as much as a slow adapter grants a stranger in one dispatch. */
+const WGSL = `@group(0) @binding(0) var<storage, read_write> o: array<u32>;
+@compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+  var x = id.x;
+  for (var i = 0u; i < 200u; i++) { x = x * 1664525u + 1013904223u; }
+  o[id.x] = x;
+}`
+
+interface Measured {
+  readonly contender: string
+  readonly job: Job
+  /** Whether it runs to its end once before: it is compiled then, and its variants are tried. */
+  readonly isTried: boolean
+}
 
 export async function measurePause({ quick }: BenchContext): Promise<BenchResult> {
   const engine = await openTabEngine({ models: ['littoral-embed-400k'], hasWebGpu: true })
-  const idleMs: number[] = []
-  const saidMs: number[] = []
-  const cpuMs: number[] = []
   try {
-    const gpu = await gpuProcessId(engine.browser)
-    for (let round = 0; round < (quick ? 3 : 11); round += 1) {
-      const job = modelJob('littoral-embed-400k', [
-        [TEXTS],
-        encodeBytes(Array.from({ length: TEXTS }, () => TEXT)),
-      ])
-      const stop = new AbortController()
-      const running = engine.run(job.work, job.payload, {
-        signal: stop.signal,
-        emit: async () => {},
-      })
-      running.catch(() => {})
-      await untilBusy(gpu)
-      const pausedAtMs = performance.now()
-      const beforeMs = cpuMsOf([gpu]) ?? 0
-      stop.abort()
-      const resting = engine.rest().then(() => performance.now())
-      idleMs.push((await lastTickMs(gpu)) - pausedAtMs)
-      cpuMs.push((cpuMsOf([gpu]) ?? 0) - beforeMs)
-      saidMs.push((await resting) - pausedAtMs)
-      await engine.wake()
+    const figures: Figure[] = []
+    for (const measured of jobs())
+      figures.push(...(await measureJob(engine, measured, quick ? 3 : 11)))
+    return {
+      name: 'pause',
+      title: 'a tab that is paused',
+      sections: [{ name: 'from Pause on, in the middle of a job', ratios: [], figures }],
+      includes: {
+        [EMBEDDING]: 'a job of 200 texts on WebGPU, stopped while the GPU process computes',
+        [PRODUCT]: 'a job of the library, one dispatch as it is written',
+        [SUBMITTED]: 'a kernel of a stranger, metered, one dispatch as it is written',
+      },
+      notes: [
+        'The kernel counts in ticks of 10 ms. On a software adapter the GPU process is the device.',
+      ],
     }
   } finally {
     await engine.close()
   }
-  return {
-    name: 'pause',
-    title: 'a tab that is paused',
-    sections: [
-      {
-        name: 'from Pause on, in the middle of a job',
-        ratios: [],
-        figures: [
-          { contender: CONTENDER, metric: 'last tick of the GPU process ms', ...summarize(idleMs) },
-          { contender: CONTENDER, metric: 'CPU of the GPU process ms', ...summarize(cpuMs) },
-          { contender: CONTENDER, metric: 'tab says so ms', ...summarize(saidMs) },
-        ],
-      },
-    ],
-    includes: {
-      [CONTENDER]: 'a job of 200 texts on WebGPU, stopped while the GPU process computes',
-    },
-    notes: [
-      'The kernel counts in ticks of 10 ms. On a software adapter the GPU process is the device.',
-    ],
-  }
 }
+
+function jobs(): Measured[] {
+  const texts = encodeBytes(Array.from({ length: TEXTS }, () => TEXT))
+  const side = { datatype: 'FP32' as const, shape: [1024, 1024] }
+  const inputs = [
+    { name: 'a', ...side },
+    { name: 'b', ...side },
+  ]
+  return [
+    {
+      contender: EMBEDDING,
+      isTried: false,
+      job: modelJob('littoral-embed-400k', [[TEXTS], texts]),
+    },
+    { contender: PRODUCT, isTried: true, job: libraryJob({ kernel: 'matmul@1', inputs }) },
+    {
+      contender: SUBMITTED,
+      isTried: true,
+      job: kernelJob({
+        wgsl: WGSL,
+        workgroups: [4_096, 1, 1],
+        buffers: [{ sizeBytes: 4_096 * 64 * 4 }],
+      }),
+    },
+  ]
+}
+
+async function measureJob(
+  engine: TabEngineUnderTest,
+  { contender, isTried, job: { work, payload } }: Measured,
+  rounds: number,
+): Promise<Figure[]> {
+  const gpu = await gpuProcessId(engine.browser)
+  const idleMs: number[] = []
+  const saidMs: number[] = []
+  const cpuMs: number[] = []
+  const wholeMs: number[] = []
+  if (isTried) {
+    const startedMs = performance.now()
+    await engine.run(work, payload, { signal: NEVER, emit: async () => {} })
+    wholeMs.push(performance.now() - startedMs)
+  }
+  for (let round = 0; round < rounds; round += 1) {
+    const stop = new AbortController()
+    const running = engine.run(work, payload, { signal: stop.signal, emit: async () => {} })
+    running.catch(() => {})
+    await untilBusy(gpu)
+    const pausedAtMs = performance.now()
+    const beforeMs = cpuMsOf([gpu]) ?? 0
+    stop.abort()
+    const resting = engine.rest().then(() => performance.now())
+    idleMs.push((await lastTickMs(gpu)) - pausedAtMs)
+    cpuMs.push((cpuMsOf([gpu]) ?? 0) - beforeMs)
+    saidMs.push((await resting) - pausedAtMs)
+    await engine.wake()
+  }
+  return [
+    { contender, metric: 'last tick of the GPU process ms', ...summarize(idleMs) },
+    { contender, metric: 'CPU of the GPU process ms', ...summarize(cpuMs) },
+    { contender, metric: 'tab says so ms', ...summarize(saidMs) },
+    ...(isTried ? [{ contender, metric: 'the whole job ms', ...summarize(wholeMs) }] : []),
+  ]
+}
+
+const NEVER = new AbortController().signal
 
 /** A tenth of a second of its CPU from now on. */
 async function untilBusy(pid: number): Promise<void> {

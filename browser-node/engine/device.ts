@@ -2,6 +2,7 @@
 import { createEngine, type DeviceEngine, type EngineProgress } from '#engine/create-engine.ts'
 import { offerOf, type DeviceOffer } from '#engine/device-offer.ts'
 import { deviceFor, featuresOf } from '#engine/kernels/device-limits.ts'
+import { paceDevice, type Pace } from '#engine/pace/pace-device.ts'
 import { createOrtSessions, type SessionFactory } from '#engine/session/session.ts'
 import type { Adapter, Provider } from '#shared/job/job.ts'
 import type { Log } from '#shared/base/log.ts'
@@ -33,6 +34,7 @@ const SOFTWARE_NAMES = /swiftshader|llvmpipe|lavapipe|softpipe|basic render/i
 const NO_RUNTIME: Runtime = {
   sessions: { create: () => Promise.reject(new Error('no models here')) },
   hasWebGpu: false,
+  pace: { during: (_, run) => run() },
 }
 
 /** @throws when this browser can load no ONNX Runtime; without WebGPU the engine has wasm models and no kernels */
@@ -41,7 +43,7 @@ export async function openRoleEngine(options: RoleEngineOptions): Promise<RoleEn
   const found = await findAdapter()
   const device = role === 'kernels' ? await openDevice(found?.gpu) : undefined
   const lose = once(onLost)
-  const { sessions, hasWebGpu } =
+  const { sessions, hasWebGpu, pace } =
     role === 'kernels'
       ? NO_RUNTIME
       : await openRuntime((used) => {
@@ -57,6 +59,7 @@ export async function openRoleEngine(options: RoleEngineOptions): Promise<RoleEn
     offer: found?.offer,
     adapter: adapter ?? { name: 'wasm', isSoftware: true },
     sessions,
+    pace,
     providers: (manifest) => tabProviders(manifest, { adapter, hasWebGpu }),
     manifests: [],
     kernels: role === 'kernels' ? 'any' : 'none',
@@ -108,6 +111,7 @@ async function openDevice(gpu: GPUAdapter | undefined): Promise<GPUDevice | unde
 }
 
 interface Runtime {
+  readonly pace: Pace
   readonly sessions: SessionFactory
   readonly hasWebGpu: boolean
 }
@@ -117,7 +121,7 @@ interface Runtime {
  * build, which suspends by rewritten code, is a file over the 25 MiB that Cloudflare serves.
  * https://developers.cloudflare.com/workers/platform/limits/#static-assets
  *
- * @param onDevice called with the device that the runtime opened for itself
+ * @param onDevice called with the device that the runtime opened for itself; what it submits is paced from then on
  */
 async function openRuntime(onDevice: (device: GPUDevice) => void): Promise<Runtime> {
   const hasWebGpu = 'Suspending' in WebAssembly && 'gpu' in navigator
@@ -128,17 +132,26 @@ async function openRuntime(onDevice: (device: GPUDevice) => void): Promise<Runti
   ort.env.wasm.numThreads = 1
   const plain = createOrtSessions(ort)
   let isWatched = false
+  let paced: Pace | undefined
   const sessions: SessionFactory = {
     async create(model, provider, options) {
       const session = await plain.create(model, provider, options)
       if (provider === 'webgpu' && !isWatched) {
         isWatched = true
-        onDevice(await ort.env.webgpu.device)
+        const device = await ort.env.webgpu.device
+        paced = paceDevice(device, () => performance.now())
+        onDevice(device)
       }
       return session
     },
   }
-  return { sessions, hasWebGpu }
+  return {
+    sessions,
+    hasWebGpu,
+    pace: {
+      during: (signal, run) => (paced === undefined ? run() : paced.during(signal, run)),
+    },
+  }
 }
 
 function once(onLost: RoleEngineOptions['onLost']): RoleEngineOptions['onLost'] {

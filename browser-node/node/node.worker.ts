@@ -4,7 +4,7 @@ import { toAppError } from '#shared/base/errors.ts'
 import { createLog } from '#shared/base/log.ts'
 import { BEAT_MS, Command, type Report } from './protocol.ts'
 import { coalesceReports } from './coalesce-reports.ts'
-import { heedPage } from '../heed-page.ts'
+import { heedPage } from './heed-page.ts'
 import { createTabNode } from './tab-node.ts'
 
 /** A page cannot draw faster, and a busy node changes far more often. */

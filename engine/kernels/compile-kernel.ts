@@ -2,6 +2,7 @@
 import { AppError } from '#shared/base/errors.ts'
 import type { KernelWork } from '#shared/job/job.ts'
 import type { MeteredKernel } from './rewrite/meter-kernel.ts'
+import type { SplitKernel } from './rewrite/split-kernel.ts'
 
 // Value of GPUShaderStage: https://www.w3.org/TR/webgpu/#typedefdef-gpushaderstageflags
 const COMPUTE_STAGE = 4
@@ -12,11 +13,14 @@ const BINDING_TYPES = {
   uniform: 'uniform',
 } as const
 
-export interface Pipeline {
+/** A kernel's text as the device gets it, and what the host must bind for it. */
+export type CompiledText = Pick<MeteredKernel, 'isMetered' | 'plain'> & SplitKernel
+
+export interface CompiledKernel extends Omit<CompiledText, 'plain' | 'source'> {
   readonly pipeline: GPUComputePipeline
   readonly layout: GPUBindGroupLayout
-  /** Of the meter's buffer, in a group of its own. */
-  readonly meterLayout: GPUBindGroupLayout | undefined
+  /** Of what is the host's own, in a group of its own: the meter's buffer, and the block of a part. */
+  readonly ownLayout: GPUBindGroupLayout | undefined
 }
 
 /**
@@ -26,8 +30,9 @@ export interface Pipeline {
 export async function compileKernel(
   device: GPUDevice,
   work: KernelWork,
-  { source, isMetered, plain }: MeteredKernel,
-): Promise<Pipeline> {
+  { source, plain, ...traits }: CompiledText,
+): Promise<CompiledKernel> {
+  const { isMetered, hasPart } = traits
   const stored = work.buffers.filter(({ access }) => access !== 'uniform').length
   const bindings = stored + (isMetered ? 1 : 0)
   const most = device.limits.maxStorageBuffersPerShaderStage
@@ -43,13 +48,22 @@ export async function compileKernel(
       buffer: { type: BINDING_TYPES[access] },
     })),
   })
-  const meterLayout = isMetered
-    ? device.createBindGroupLayout({
-        entries: [{ binding: 0, visibility: COMPUTE_STAGE, buffer: { type: 'storage' } }],
-      })
-    : undefined
+  const owned = [
+    ...(isMetered ? [{ binding: 0, type: 'storage' as const }] : []),
+    ...(hasPart ? [{ binding: 1, type: 'uniform' as const }] : []),
+  ]
+  const ownLayout =
+    owned.length === 0
+      ? undefined
+      : device.createBindGroupLayout({
+          entries: owned.map(({ binding, type }) => ({
+            binding,
+            visibility: COMPUTE_STAGE,
+            buffer: { type },
+          })),
+        })
   const pipelineLayout = device.createPipelineLayout({
-    bindGroupLayouts: meterLayout === undefined ? [layout] : [layout, meterLayout],
+    bindGroupLayouts: ownLayout === undefined ? [layout] : [layout, ownLayout],
   })
   const module = device.createShaderModule({ code: source })
   const [fault, { messages }] = await Promise.all([
@@ -64,7 +78,7 @@ export async function compileKernel(
       layout: pipelineLayout,
       compute: { module, entryPoint: work.entryPoint },
     })
-    return { pipeline, layout, meterLayout }
+    return { pipeline, layout, ownLayout, ...traits }
   } catch (cause) {
     throw refuseKernel(cause instanceof Error ? cause.message : 'no pipeline', cause)
   }

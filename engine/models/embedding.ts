@@ -3,7 +3,7 @@ import { Tokenizer } from '@huggingface/tokenizers'
 import { AppError } from '#shared/base/errors.ts'
 import { decodeTexts } from '#shared/job/tensor.ts'
 import { cancelled } from '#shared/base/deadline.ts'
-import { createPieces } from '#engine/session/pieces.ts'
+import { createPieces } from '#engine/pace/pieces.ts'
 import type { ModelRunner } from './runner.ts'
 import { firstFloats, type FloatTensor, type Session } from '#engine/session/session.ts'
 

@@ -7,6 +7,8 @@ import { until } from '../support/poll.ts'
 import { openTestDevice } from '../support/wgsl/device.ts'
 import { PROBE } from '../support/wgsl/execute.ts'
 
+const NEVER = new AbortController().signal
+
 test('[U9] a lost device takes its kernels off the offer at once, and is told of once', async () => {
   const plain = kernelJob({ wgsl: PROBE, buffers: [{ sizeBytes: 4 }] })
   const { device, adapter } = await openTestDevice()
@@ -20,12 +22,14 @@ test('[U9] a lost device takes its kernels off the offer at once, and is told of
     now: () => performance.now(),
     onDeviceLost: (reason) => lost.push(reason),
   })
-  const { outputs } = await kernels.run(plain.work, plain.payload)
+  const { outputs } = await kernels.run(plain.work, plain.payload, NEVER)
   expect([...(outputs[0] ?? [])]).toEqual([42, 0, 0, 0])
   device.destroy()
   await until('the loss is seen', () => kernels.kernels() !== 'any')
   expect(kernels.kernels()).toEqual([])
   expect(lost).toHaveLength(1)
-  await expect(kernels.run(plain.work, plain.payload)).rejects.toMatchObject({ code: 'node_lost' })
+  await expect(kernels.run(plain.work, plain.payload, NEVER)).rejects.toMatchObject({
+    code: 'node_lost',
+  })
   kernels.close()
 })

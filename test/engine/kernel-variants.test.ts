@@ -1,10 +1,7 @@
 /** Each way that a kernel can be computed, on this machine's adapter: also those that only a real GPU would choose. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import {
-  computeJob,
-  createLibraryDevice,
-  type LibraryDevice,
-} from '#engine/kernels/library-runner.ts'
+import { createLibraryDevice, type LibraryDevice } from '#engine/kernels/library-device.ts'
+import { computeJob } from '#engine/kernels/library-runner.ts'
 import { LIBRARY } from '#engine/kernels/library/library.ts'
 import { openDevice, softwareEnvironment, type NodeDevice } from '#local-node/engine/device.ts'
 import { errorOf, libraryJob, type LibraryCase } from '#test/support/engine/library-jobs.ts'
@@ -78,6 +75,7 @@ describe('every variant', () => {
       const [output] = await computeJob(opened.device, prepared, {
         job: job.resolved,
         payload: job.payload,
+        check: () => {},
       })
       prepared.destroy()
       expect(errorOf(job, output?.bytes ?? new Uint8Array())).toBeLessThanOrEqual(1)

@@ -30,6 +30,8 @@ function meter(source: string, isPooled = true) {
   return meterKernel(inspectKernel(source, 'main'), { ...AMPLE, isPooled }, 32)
 }
 
+const NEVER = new AbortController().signal
+
 describe('a rewritten kernel', () => {
   let opened: NodeDevice
   beforeAll(async () => {
@@ -116,7 +118,7 @@ describe('a rewritten kernel', () => {
       onLost: () => {},
     })
     const { work, payload } = kernelJob({ wgsl, buffers: [{ sizeBytes: 64 }] })
-    await expect(runner.run(work, payload)).rejects.toMatchObject({
+    await expect(runner.run(work, payload, { signal: NEVER })).rejects.toMatchObject({
       code: 'no_capacity',
       meta: { rule: 'kernels.budget' },
       detail: expect.stringContaining('line 2'),
@@ -172,13 +174,13 @@ describe('a kernel that hangs its device', () => {
       onDeviceLost: (reason) => lost.push(reason),
     })
     expect(kernels.kernels()).toBe('any')
-    await expect(kernels.run(hanging.work, hanging.payload)).rejects.toMatchObject({
+    await expect(kernels.run(hanging.work, hanging.payload, NEVER)).rejects.toMatchObject({
       code: 'node_timeout',
       meta: { rule: 'kernels.hang' },
     })
     expect(lost).toEqual([expect.stringContaining('100 ms')])
     expect(kernels.kernels()).toEqual([])
-    await expect(kernels.run(plain.work, plain.payload)).rejects.toMatchObject({
+    await expect(kernels.run(plain.work, plain.payload, NEVER)).rejects.toMatchObject({
       code: 'node_lost',
     })
     await first.device.queue.onSubmittedWorkDone()

@@ -122,9 +122,9 @@ function parameterList(
   let hasTrailingComma = false
   while (!cursor.accept(close)) {
     const attributes = parseAttributes(cursor)
-    const { text: name } = cursor.expectName()
+    const { text: name, start: nameAt } = cursor.expectName()
     cursor.expect(':')
-    items.push({ name, attributes, type: parseName(cursor) })
+    items.push({ name, nameAt, attributes, type: parseName(cursor) })
     hasTrailingComma = cursor.accept(',')
     if (hasTrailingComma) continue
     cursor.expect(close)

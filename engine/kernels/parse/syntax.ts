@@ -104,6 +104,8 @@ export type Statement = Span &
 
 export interface Parameter {
   readonly name: string
+  /** Offset of the name. */
+  readonly nameAt: number
   readonly attributes: readonly Attribute[]
   readonly type: Expression
 }

@@ -4,6 +4,7 @@ import { evaluate } from '../constant/evaluate.ts'
 import { isInteger, Uncomputed } from '../constant/values.ts'
 import { parseKernel } from '../parse/parse-kernel.ts'
 import type { FunctionDeclaration, KernelModule } from '../parse/syntax.ts'
+import { productOf, type Triple } from '#engine/pace/next-box.ts'
 import type { FunctionWeight, KernelWeights } from './function-weight.ts'
 import { createKernelWeights } from './measure-kernel.ts'
 import { computed, createModuleNames, type ModuleNames } from './module-names.ts'
@@ -19,6 +20,8 @@ export interface KernelReport {
   readonly entry: FunctionWeight
   /** Of one workgroup. */
   readonly invocations: number
+  /** The same by axis. */
+  readonly workgroupSize: Triple
   /** Variables that it binds. */
   readonly resources: readonly Resource[]
   /** Words of workgroup memory that each workgroup clears before it begins. */
@@ -72,7 +75,7 @@ export function inspectKernel(source: string, entryPoint: string): KernelReport 
   }
   const uses = new Set(functions.flatMap((weight) => [...weight.uses]))
   const sharedWords = checkVariables(names, uses, weights.typeOf)
-  const invocations = workgroupSize(entry.declaration, names)
+  const size = workgroupSize(entry.declaration, names)
   const resources = resourcesOf(names, uses)
   return {
     module,
@@ -80,7 +83,8 @@ export function inspectKernel(source: string, entryPoint: string): KernelReport 
     functions,
     entry,
     resources,
-    invocations,
+    invocations: productOf(size),
+    workgroupSize: size,
     sharedWords,
   }
 }
@@ -193,14 +197,14 @@ function resourcesOf(names: ModuleNames, uses: ReadonlySet<string>): Resource[] 
   })
 }
 
-function workgroupSize(declaration: FunctionDeclaration, names: ModuleNames): number {
+function workgroupSize(declaration: FunctionDeclaration, names: ModuleNames): Triple {
   const args = declaration.attributes.find(({ name }) => name === 'workgroup_size')?.args ?? []
-  const size = args.reduce(
-    (product, arg) => product * names.sizeIn(names.scope, arg, 'the size of the workgroup'),
-    1,
+  const [x = 1, y = 1, z = 1] = args.map((arg) =>
+    names.sizeIn(names.scope, arg, 'the size of the workgroup'),
   )
-  if (size > MOST_INVOCATIONS) {
-    const detail = `the workgroup has ${size} invocations, at most ${MOST_INVOCATIONS} are taken`
+  const size = [x, y, z] as const
+  if (productOf(size) > MOST_INVOCATIONS) {
+    const detail = `the workgroup has ${productOf(size)} invocations, at most ${MOST_INVOCATIONS} are taken`
     throw refuse('invalid_request', names.placeOf(declaration), detail)
   }
   return size

@@ -1,5 +1,6 @@
 /** Rewrites a kernel so that every loop draws on a budget, and one that runs out ends and says so. */
 import type { FunctionWeight } from './function-weight.ts'
+import { applyEdits, type Edit } from './edits.ts'
 import { freshPrefix } from './fresh-prefix.ts'
 import { lineOf, refuse, tooMuch, type Place } from './refuse.ts'
 import type { KernelReport } from './inspect-kernel.ts'
@@ -19,17 +20,15 @@ export interface MeteredKernel {
   /** What the entry point reaches, as its author wrote it. */
   readonly plain: string
   readonly source: string
+  /** What was put into the plain text, and lines behind it. */
+  readonly edits: readonly Edit[]
+  readonly tail: readonly string[]
   /** Whether the source has the meter's buffer, `array<atomic<u32>, 2>` at `@group(1) @binding(0)`. */
   readonly isMetered: boolean
   /** Lines of the loops; the meter's second word is 1 + the index of one that ran out, or 0. */
   readonly loopLines: readonly number[]
   /** What one dispatch may do here, in words. */
   readonly allowed: string
-}
-
-interface Edit {
-  readonly at: number
-  readonly text: string
 }
 
 /** Budgets that a function takes from its caller and hands on to the functions that it calls. */
@@ -74,7 +73,7 @@ export function meterKernel(
     )
   }
   const loops = functions.flatMap((weight) => weight.loops)
-  if (loops.length === 0) return { plain, source: plain, isMetered: false, loopLines: [], allowed }
+  if (loops.length === 0) return { ...asWritten(plain), allowed }
   const prefix = freshPrefix(module.identifiers)
   const ids = new Map(loops.map(({ loop }, index) => [loop, index + 1]))
   const idOf = (loop: Loop) => ids.get(loop) ?? 0
@@ -83,13 +82,18 @@ export function meterKernel(
   const each = grant.isPooled ? grant.each : (grant.each * 64) / lanes
   const parts = { functions, entry, place, prefix, grant: { ...grant, each }, invocations, idOf }
   const meter = entry.hasBarrier ? counted : grant.isPooled ? pooled : allotted
-  const { edits, tail } = meter(parts)
+  const metered = meter(parts)
   const ends = functions.flatMap((weight, index) => endOf(weight, `${prefix}_zero${index}`, plain))
-  const all = [...edits, ...ends.map(({ edit }) => edit)]
-  const source = [apply(plain, all), meterText(prefix), ...tail]
-    .concat(ends.map(({ text }) => text))
-    .join('\n')
-  return { plain, source, isMetered: true, loopLines: loops.map(({ loop }) => loop.line), allowed }
+  const edits = [...metered.edits, ...ends.map(({ edit }) => edit)]
+  const tail = [meterText(prefix), ...metered.tail, ...ends.map(({ text }) => text)]
+  const source = [applyEdits(plain, edits), ...tail].join('\n')
+  const loopLines = loops.map(({ loop }) => loop.line)
+  return { plain, source, edits, tail, isMetered: true, loopLines, allowed }
+}
+
+/** A kernel that no budget ends. */
+export function asWritten(plain: string): MeteredKernel {
+  return { plain, source: plain, edits: [], tail: [], isMetered: false, loopLines: [], allowed: '' }
 }
 
 function allowedBy({ total, each }: Grant): string {
@@ -281,16 +285,6 @@ function breaks(statement: Statement): boolean {
   return (
     breaks(statement.body) || (statement.otherwise !== undefined && breaks(statement.otherwise))
   )
-}
-
-function apply(source: string, edits: readonly Edit[]): string {
-  let text = ''
-  let at = 0
-  for (const edit of edits.toSorted((a, b) => a.at - b.at)) {
-    text += source.slice(at, edit.at) + edit.text
-    at = edit.at
-  }
-  return text + source.slice(at)
 }
 
 function clamp(value: number, least: number, most: number): number {

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { AppError, invariant } from '#shared/base/errors.ts'
 import { cancelled } from '#shared/base/deadline.ts'
-import { createPieces, type Pieces } from '#engine/session/pieces.ts'
+import { createPieces, type Pieces } from '#engine/pace/pieces.ts'
 import {
   readFloats,
   type Feed,

@@ -1,6 +1,6 @@
 /** The page and the worker watch each other; the worker's side of it, in beats that are counted. */
 import { expect, test } from 'vitest'
-import { heedPage, UNANSWERED_BEATS } from '../../../browser-node/heed-page.ts'
+import { heedPage, UNANSWERED_BEATS } from '../../../browser-node/node/heed-page.ts'
 import type { Command } from '../../../browser-node/node/protocol.ts'
 
 const START: Command = { type: 'start', claim: 'AT', simulatedPlace: null }

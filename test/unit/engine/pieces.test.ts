@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { createEmbeddingRunner } from '#engine/models/embedding.ts'
-import { createPieces } from '#engine/session/pieces.ts'
+import { createPieces } from '#engine/pace/pieces.ts'
 import type { Session } from '#engine/session/session.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { encodeBytes } from '#shared/job/tensor.ts'

@@ -1,5 +1,5 @@
 /** Does what the page says, and pauses while the page is not heard: its owner can then neither see nor stop what runs. */
-import type { Command } from './node/protocol.ts'
+import type { Command } from './protocol.ts'
 
 /** Beats in a row that the page may leave unanswered. */
 export const UNANSWERED_BEATS = 15

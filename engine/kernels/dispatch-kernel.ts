@@ -1,0 +1,176 @@
+/** Dispatches one compiled kernel on buffers of the host's own, part by part, and reads back what it returns. */
+import { AppError } from '#shared/base/errors.ts'
+import type { KernelBuffer, KernelWork, TensorHeader } from '#shared/job/job.ts'
+import { refuseKernel, type CompiledKernel } from './compile-kernel.ts'
+import { inErrorScopes } from './in-error-scopes.ts'
+import type { Triple } from '#engine/pace/next-box.ts'
+import { runInParts, type Dispatch, type PartsOptions } from '#engine/pace/run-in-parts.ts'
+
+// Values of GPUBufferUsage and GPUMapMode: https://www.w3.org/TR/webgpu/#buffer-usage
+const USAGE = { MAP_READ: 1, COPY_SRC: 4, COPY_DST: 8, UNIFORM: 64, STORAGE: 128 } as const
+const MAP_READ = 1
+const METER_BYTES = 8
+
+export interface KernelOutput {
+  readonly header: TensorHeader
+  readonly bytes: Uint8Array
+}
+
+export interface KernelDispatch extends Omit<PartsOptions, 'device' | 'finish'> {
+  readonly work: KernelWork
+  readonly payload: Uint8Array
+  readonly workgroupSize: Triple
+  /** Every buffer that is made, for the caller to destroy. */
+  readonly made: GPUBuffer[]
+  /** Buffers of the session by binding; those that are filled now are added. */
+  readonly kept: Map<number, GPUBuffer>
+}
+
+export interface Dispatched {
+  readonly outputs: KernelOutput[]
+  /** 1 + the index of a loop that ran out of its budget, or 0. */
+  readonly spent: number
+}
+
+type Create = (sizeBytes: number, usage: number) => GPUBuffer
+
+interface Bound {
+  readonly spec: KernelBuffer
+  readonly buffer: GPUBuffer
+}
+
+/** Buffers are new for each job and zeroes by WebGPU's own rule, so no tenant sees another's bytes. */
+export async function dispatchKernel(
+  device: GPUDevice,
+  kernel: CompiledKernel,
+  options: KernelDispatch,
+): Promise<Dispatched> {
+  const create: Create = (sizeBytes, usage) => {
+    const buffer = device.createBuffer({ size: align4(sizeBytes), usage })
+    options.made.push(buffer)
+    return buffer
+  }
+  const { readable, metered } = await inErrorScopes(device, refuseKernel, async () => {
+    const bound = bindBuffers(device, options, create)
+    const meter = kernel.isMetered ? create(METER_BYTES, USAGE.STORAGE | USAGE.COPY_SRC) : undefined
+    const dispatch = dispatchOf(device, kernel, { ...options, bound, meter })
+    const staging = (sizeBytes: number) => create(sizeBytes, USAGE.MAP_READ | USAGE.COPY_DST)
+    const readable = bound
+      .filter(({ spec }) => spec.return)
+      .map((each) => ({ ...each, staging: staging(each.spec.sizeBytes) }))
+    const metered = meter === undefined ? undefined : staging(METER_BYTES)
+    const finish = (encoder: GPUCommandEncoder) => {
+      for (const { spec, buffer, staging: copy } of readable)
+        encoder.copyBufferToBuffer(buffer, 0, copy, 0, align4(spec.sizeBytes))
+      if (meter !== undefined && metered !== undefined)
+        encoder.copyBufferToBuffer(meter, 0, metered, 0, METER_BYTES)
+    }
+    await runInParts([dispatch], { ...options, device, finish })
+    return { readable, metered }
+  })
+  const spent = metered === undefined ? 0 : await readSpent(metered)
+  return { outputs: spent === 0 ? await Promise.all(readable.map(read)) : [], spent }
+}
+
+function bindBuffers(
+  device: GPUDevice,
+  { work, payload, made, kept }: KernelDispatch,
+  create: Create,
+): Bound[] {
+  let offset = 0
+  return work.buffers.map((spec) => {
+    const before = kept.get(spec.binding)
+    if (before !== undefined) {
+      if (before.size === boundBytes(spec)) return { spec, buffer: before }
+      throw new AppError(
+        'invalid_request',
+        `Binding ${spec.binding} changed its size in a session.`,
+      )
+    }
+    const isUniform = spec.access === 'uniform'
+    const usage = (isUniform ? USAGE.UNIFORM : USAGE.STORAGE) | USAGE.COPY_DST | USAGE.COPY_SRC
+    const buffer = create(boundBytes(spec), usage)
+    if (spec.keep === true && work.session !== undefined) {
+      made.pop()
+      kept.set(spec.binding, buffer)
+    }
+    if (spec.filled) {
+      const bytes = payload.subarray(offset, (offset += spec.sizeBytes))
+      device.queue.writeBuffer(buffer, 0, padded(bytes))
+    }
+    return { spec, buffer }
+  })
+}
+
+interface Owned extends Pick<KernelDispatch, 'work' | 'workgroupSize'> {
+  readonly bound: readonly Bound[]
+  readonly meter: GPUBuffer | undefined
+}
+
+function dispatchOf(
+  device: GPUDevice,
+  { pipeline, layout, ownLayout, isSplit, hasPart }: CompiledKernel,
+  { work, workgroupSize, bound, meter }: Owned,
+): Dispatch {
+  const entries = bound.map(({ spec, buffer }) => ({ binding: spec.binding, resource: { buffer } }))
+  const metered = meter === undefined ? [] : [{ binding: 0, resource: { buffer: meter } }]
+  return {
+    pipeline,
+    group: device.createBindGroup({ layout, entries }),
+    workgroups: work.workgroups,
+    workgroupSize,
+    items: 1,
+    isSplit,
+    own:
+      ownLayout === undefined
+        ? undefined
+        : (part) =>
+            device.createBindGroup({
+              layout: ownLayout,
+              entries: hasPart ? [...metered, { binding: 1, resource: part }] : metered,
+            }),
+  }
+}
+
+/** The second word of the meter. */
+async function readSpent(metered: GPUBuffer): Promise<number> {
+  await metered.mapAsync(MAP_READ)
+  const [, spent = 0] = new Uint32Array(metered.getMappedRange())
+  metered.unmap()
+  return spent
+}
+
+interface Readable {
+  readonly spec: KernelBuffer
+  readonly staging: GPUBuffer
+}
+
+async function read({ spec, staging }: Readable): Promise<KernelOutput> {
+  const { binding, sizeBytes } = spec
+  await staging.mapAsync(MAP_READ)
+  const bytes = new Uint8Array(staging.getMappedRange()).slice(0, sizeBytes)
+  staging.unmap()
+  const header = {
+    name: `binding:${binding}`,
+    datatype: 'UINT8' as const,
+    shape: [sizeBytes],
+    sizeBytes,
+  }
+  return { header, bytes }
+}
+
+/** A uniform block ends at a multiple of 16, whatever is in it. */
+function boundBytes({ access, sizeBytes }: KernelBuffer): number {
+  return access === 'uniform' ? Math.ceil(sizeBytes / 16) * 16 : align4(sizeBytes)
+}
+
+function align4(sizeBytes: number): number {
+  return Math.ceil(sizeBytes / 4) * 4
+}
+
+/** A copy whose length is a multiple of 4, which writeBuffer demands. */
+function padded(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  const copy = new Uint8Array(align4(bytes.length))
+  copy.set(bytes)
+  return copy
+}

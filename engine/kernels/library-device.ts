@@ -1,0 +1,254 @@
+/** The kernel library on one device: pipelines, tables, paces, and the choice of a variant. */
+import { AppError } from '#shared/base/errors.ts'
+import { resolveJob, type ResolvedJob } from '#shared/kernels/kernels.ts'
+import { LIMITS } from '#shared/base/limits.ts'
+import { createPieces, type Pieces } from '#engine/pace/pieces.ts'
+import type { LibraryKernel, Pass } from './library/kernel.ts'
+import { LIBRARY } from './library/library.ts'
+import { productOf } from '#engine/pace/next-box.ts'
+import { inspectKernel } from './rewrite/inspect-kernel.ts'
+import { asWritten } from './rewrite/meter-kernel.ts'
+import { splitKernel } from './rewrite/split-kernel.ts'
+import {
+  encodeParts,
+  runInParts,
+  wholeParts,
+  type Dispatch,
+  type PartsOptions,
+} from '#engine/pace/run-in-parts.ts'
+
+// Values of GPUBufferUsage: https://www.w3.org/TR/webgpu/#buffer-usage
+const USAGE = { COPY_SRC: 4, COPY_DST: 8, UNIFORM: 64, STORAGE: 128 } as const
+
+/** Tables of constants that stay on the device, the oldest leaving first; the largest is 8 MiB. */
+const TABLES_KEPT = 4
+/** Timed runs of each variant when one is chosen, after one that warms up. */
+const TRIAL_RUNS = 3
+/** Of the first piece of a kernel: a slow adapter works on it for some ten milliseconds, and most jobs have fewer. */
+const FIRST_OPERATIONS = 2 ** 24
+
+export interface LibraryDeviceOptions {
+  readonly device: GPUDevice
+  readonly isSoftware: boolean
+  /** Monotonic clock in ms. */
+  readonly now: () => number
+}
+
+/** Buffers of one job, ready to be computed any number of times. */
+export interface PreparedJob {
+  readonly buffers: ReadonlyMap<string, GPUBuffer>
+  /** All of it at once. */
+  encode(encoder: GPUCommandEncoder): void
+  /** Part by part. */
+  run(options: Pick<PartsOptions, 'check' | 'finish'>): Promise<void>
+  destroy(): void
+}
+
+/** What lasts as long as the device: pipelines, tables, the variant chosen for each kernel. */
+export interface LibraryDevice {
+  /** @param variant one of the kernel's @default the one that is fastest here */
+  prepare(job: ResolvedJob, variant?: string): Promise<PreparedJob>
+  variantOf(kernel: string): Promise<string>
+}
+
+export function createLibraryDevice(options: LibraryDeviceOptions): LibraryDevice {
+  const { device } = options
+  const pipelines = new Map<string, Promise<CompiledSource>>()
+  const paces = new Map<string, Pieces>()
+  const paceOf = (key: string) => {
+    const pieces =
+      paces.get(key) ??
+      createPieces({ first: FIRST_OPERATIONS, most: LIMITS.libraryOperations, now: options.now })
+    paces.set(key, pieces)
+    return pieces
+  }
+  const tables = new Map<string, GPUBuffer>()
+  const variants = new Map<string, Promise<string>>()
+  const pipelineOf = (kernel: LibraryKernel, source: string) => {
+    const key = `${kernel.name}/${source}`
+    const known = pipelines.get(key) ?? compile(device, kernel, source)
+    pipelines.set(key, known)
+    return known
+  }
+  const prepareVariant = async (job: ResolvedJob, variant: string) => {
+    const kernel = kernelOf(job.spec.name)
+    const plan = kernel.plan(job, variant)
+    const compiled = await Promise.all(plan.passes.map(({ source }) => pipelineOf(kernel, source)))
+    const made: GPUBuffer[] = []
+    const create = (sizeBytes: number, usage: number) => {
+      const buffer = device.createBuffer({ size: Math.max(16, align4(sizeBytes)), usage })
+      made.push(buffer)
+      return buffer
+    }
+    const buffers = new Map<string, GPUBuffer>()
+    for (const { name, sizeBytes } of job.inputs)
+      buffers.set(name, create(sizeBytes, USAGE.STORAGE | USAGE.COPY_DST))
+    for (const { name, sizeBytes } of job.outputs)
+      buffers.set(name, create(sizeBytes, USAGE.STORAGE | USAGE.COPY_SRC))
+    for (const [name, sizeBytes] of Object.entries(plan.scratch))
+      buffers.set(name, create(sizeBytes, USAGE.STORAGE))
+    for (const [name, { key, make }] of Object.entries(plan.tables))
+      buffers.set(name, tableOf(device, tables, { key, make }))
+    const groups = plan.passes.reduce((sum, { workgroups }) => sum + productOf(workgroups), 0)
+    const items = job.operations / groups
+    const steps = plan.passes.map((pass, i) =>
+      bind(device, { pass, items, compiled: compiled[i], buffers, create }),
+    )
+    const pieces = paceOf(`${kernel.name}/${variant}`)
+    return {
+      buffers,
+      encode(encoder: GPUCommandEncoder) {
+        made.push(encodeParts(device, encoder, wholeParts(steps)))
+      },
+      run: (how: Pick<PartsOptions, 'check' | 'finish'>) =>
+        runInParts(steps, { ...how, device, pieces, now: options.now }),
+      destroy() {
+        for (const buffer of made) buffer.destroy()
+      },
+    }
+  }
+  const variantOf = (name: string) => {
+    const known =
+      variants.get(name) ?? chooseVariant(kernelOf(name), { ...options, prepareVariant })
+    variants.set(name, known)
+    return known
+  }
+  return {
+    variantOf,
+    prepare: async (job, variant) =>
+      prepareVariant(job, variant ?? (await variantOf(job.spec.name))),
+  }
+}
+
+function kernelOf(name: string): LibraryKernel {
+  const kernel = LIBRARY.find((candidate) => candidate.name === name)
+  if (kernel === undefined)
+    throw new AppError('internal', `${name} has a specification and no code.`)
+  return kernel
+}
+
+interface CompiledSource extends Pick<Dispatch, 'isSplit' | 'pipeline' | 'workgroupSize'> {
+  readonly hasPart: boolean
+}
+
+async function compile(
+  device: GPUDevice,
+  kernel: LibraryKernel,
+  source: string,
+): Promise<CompiledSource> {
+  const written = kernel.sources[source]
+  if (written === undefined)
+    throw new AppError('internal', `${kernel.name} has no source ${source}.`)
+  const report = inspectKernel(written, 'main')
+  const { source: code, ...traits } = splitKernel(report, asWritten(report.source))
+  const module = device.createShaderModule({ code, label: `${kernel.name}/${source}` })
+  const pipeline = await device.createComputePipelineAsync({
+    layout: 'auto',
+    compute: { module, entryPoint: 'main' },
+  })
+  return { pipeline, workgroupSize: report.workgroupSize, ...traits }
+}
+
+/** The fastest variant on a small job of zeroes; a kernel with one way has nothing to choose. */
+async function chooseVariant(
+  kernel: LibraryKernel,
+  options: LibraryDeviceOptions & {
+    readonly prepareVariant: (job: ResolvedJob, variant: string) => Promise<PreparedJob>
+  },
+): Promise<string> {
+  const { device, isSoftware, now, prepareVariant } = options
+  const variants = isSoftware ? kernel.variants.software : kernel.variants.hardware
+  const [first = '', ...others] = variants
+  if (others.length === 0 || kernel.trial === undefined) return first
+  const inputs = kernel
+    .trial(isSoftware)
+    .map((tensor) => ({ ...tensor, datatype: 'FP32' as const }))
+  const job = resolveJob({ kernel: kernel.name, inputs, params: {} })
+  let best = { variant: first, ms: Infinity }
+  for (const variant of variants) {
+    const prepared = await prepareVariant(job, variant)
+    for (let run = 0; run <= TRIAL_RUNS; run += 1) {
+      const startedMs = now()
+      const encoder = device.createCommandEncoder()
+      prepared.encode(encoder)
+      device.queue.submit([encoder.finish()])
+      await device.queue.onSubmittedWorkDone()
+      const ms = now() - startedMs
+      if (run > 0 && ms < best.ms) best = { variant, ms }
+    }
+    prepared.destroy()
+  }
+  return best.variant
+}
+
+interface Binding {
+  readonly pass: Pass
+  /** What one of its workgroups counts for. */
+  readonly items: number
+  readonly compiled: CompiledSource | undefined
+  readonly buffers: ReadonlyMap<string, GPUBuffer>
+  readonly create: (sizeBytes: number, usage: number) => GPUBuffer
+}
+
+function bind(device: GPUDevice, { pass, items, compiled, buffers, create }: Binding): Dispatch {
+  if (compiled === undefined) throw new AppError('internal', `${pass.source} was not compiled.`)
+  const { pipeline, workgroupSize, isSplit, hasPart } = compiled
+  const uniform = create(pass.words.length * 4, USAGE.UNIFORM | USAGE.COPY_DST)
+  device.queue.writeBuffer(uniform, 0, Uint32Array.from(pass.words))
+  const bound = pass.buffers.map((name) => {
+    const buffer = buffers.get(name)
+    if (buffer === undefined)
+      throw new AppError('internal', `${pass.source} has no buffer ${name}.`)
+    return buffer
+  })
+  const entries = [uniform, ...bound].map((buffer, binding) => ({ binding, resource: { buffer } }))
+  const group = device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries })
+  const own = (part: GPUBufferBinding) =>
+    device.createBindGroup({
+      layout: pipeline.getBindGroupLayout(1),
+      entries: [{ binding: 1, resource: part }],
+    })
+  const { workgroups } = pass
+  return {
+    pipeline,
+    group,
+    workgroups,
+    workgroupSize,
+    items,
+    isSplit,
+    own: hasPart ? own : undefined,
+  }
+}
+
+interface TableRequest {
+  readonly key: string
+  readonly make: () => Float32Array<ArrayBuffer>
+}
+
+/** Tables hold no caller's data and outlive the job. One that leaves may still be bound, so it is left to be collected. */
+function tableOf(
+  device: GPUDevice,
+  tables: Map<string, GPUBuffer>,
+  { key, make }: TableRequest,
+): GPUBuffer {
+  const known = tables.get(key)
+  tables.delete(key)
+  const buffer = known ?? makeTable(device, make())
+  tables.set(key, buffer)
+  const [oldest] = tables.keys()
+  if (tables.size > TABLES_KEPT && oldest !== undefined) tables.delete(oldest)
+  return buffer
+}
+
+function makeTable(device: GPUDevice, values: Float32Array<ArrayBuffer>): GPUBuffer {
+  const buffer = device.createBuffer({
+    size: values.byteLength,
+    usage: USAGE.STORAGE | USAGE.COPY_DST,
+  })
+  device.queue.writeBuffer(buffer, 0, values)
+  return buffer
+}
+
+function align4(sizeBytes: number): number {
+  return Math.ceil(sizeBytes / 4) * 4
+}
