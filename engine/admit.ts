@@ -1,4 +1,5 @@
 /** Lets a model in on a provider only after its golden run agrees with the manifest; the same run measures it. */
+import { decodeBase64 } from '#shared/base/base64.ts'
 import { AppError } from '#shared/base/errors.ts'
 import type { Provider } from '#shared/job/job.ts'
 import { manifestDigest, type GoldenCase, type ModelManifest } from '#shared/job/model.ts'
@@ -105,5 +106,5 @@ function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
 }
 
 function toValue({ shape, data }: { shape: readonly number[]; data: string }): TensorValue {
-  return { shape, bytes: Uint8Array.from(atob(data), (char) => char.charCodeAt(0)) }
+  return { shape, bytes: decodeBase64(data) ?? new Uint8Array() }
 }

@@ -1,4 +1,5 @@
 /** The node's keys as a file that its owner keeps: written from what the browser stores, and read back into it. */
+import { encodeBase64 } from '#shared/base/base64.ts'
 import { z } from 'zod'
 import { AppError } from '#shared/base/errors.ts'
 import { exportSigningKey, importSigningKey } from '#shared/base/signature.ts'
@@ -21,7 +22,7 @@ export async function writeKeyFile(storage: NodeStorage): Promise<string | undef
   const file: z.infer<typeof KeyFile> = {
     kind: 'littoral-node-key',
     version: 1,
-    identity: btoa(String.fromCharCode(...identity)),
+    identity: encodeBase64(identity),
     receiptKey: await exportSigningKey(pair),
   }
   return `${JSON.stringify(file, null, 2)}\n`

@@ -1,4 +1,5 @@
 /** The kernel library on one device: pipelines, tables, paces, and the choice of a variant. */
+import { BoundedMap } from '#shared/base/bounded-map.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { resolveJob, type ResolvedJob } from '#shared/kernels/kernels.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -62,7 +63,7 @@ export function createLibraryDevice(options: LibraryDeviceOptions): LibraryDevic
     paces.set(key, pieces)
     return pieces
   }
-  const tables = new Map<string, GPUBuffer>()
+  const tables = new BoundedMap<string, GPUBuffer>(TABLES_KEPT)
   const variants = new Map<string, Promise<string>>()
   const pipelineOf = (kernel: LibraryKernel, source: string) => {
     const key = `${kernel.name}/${source}`
@@ -231,12 +232,8 @@ function tableOf(
   tables: Map<string, GPUBuffer>,
   { key, make }: TableRequest,
 ): GPUBuffer {
-  const known = tables.get(key)
-  tables.delete(key)
-  const buffer = known ?? makeTable(device, make())
+  const buffer = tables.get(key) ?? makeTable(device, make())
   tables.set(key, buffer)
-  const [oldest] = tables.keys()
-  if (tables.size > TABLES_KEPT && oldest !== undefined) tables.delete(oldest)
   return buffer
 }
 

@@ -5,6 +5,7 @@
  * A Hann window, then one thread a bin sums the discrete Fourier transform. The phase is kept exact by integer
  * arithmetic modulo 4,096, so that the error is that of f32 sums: below 1e-3 of the largest bin.
  */
+import { encodeBase64 } from '#shared/base/base64.ts'
 
 export const SPECTRUM_SAMPLES = 4096
 export const SPECTRUM_BINS = SPECTRUM_SAMPLES / 2
@@ -52,7 +53,7 @@ export const SPECTRUM_KERNEL = {
         workgroups: [SPECTRUM_BINS / WORKGROUP, 1, 1] as const,
       },
       buffers: [
-        { binding: 0, access: 'read' as const, data: toBase64(bytes) },
+        { binding: 0, access: 'read' as const, data: encodeBase64(bytes) },
         {
           binding: 1,
           access: 'read_write' as const,
@@ -69,9 +70,3 @@ export const SPECTRUM_KERNEL = {
     return { bin, frequencyHz: (bin * sampleRateHz) / SPECTRUM_SAMPLES, power: power[bin] ?? 0 }
   },
 } as const
-
-function toBase64(bytes: Uint8Array): string {
-  let text = ''
-  for (const byte of bytes) text += String.fromCharCode(byte)
-  return btoa(text)
-}

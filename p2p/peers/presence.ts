@@ -1,4 +1,6 @@
 /** Signed presence records and the gossipsub topics that carry them: nodes publish, only hubs subscribe. */
+import { encodeBase64 } from '#shared/base/base64.ts'
+import { BoundedMap } from '#shared/base/bounded-map.ts'
 import { TopicValidatorResult, type Message } from '@libp2p/gossipsub'
 import type { PrivateKey } from '@libp2p/interface'
 import { AppError } from '#shared/base/errors.ts'
@@ -25,7 +27,7 @@ export async function signPresence(
     throw new AppError('invalid_request', 'A presence record is signed by the node that it names.')
   const bytes = new TextEncoder().encode(JSON.stringify(record))
   checkPresenceSize(bytes.byteLength)
-  return { record: toBase64(bytes), signature: toBase64(await privateKey.sign(bytes)) }
+  return { record: encodeBase64(bytes), signature: encodeBase64(await privateKey.sign(bytes)) }
 }
 
 /** Whether a record is too old, or from a clock too far ahead, to say anything of now. */
@@ -114,16 +116,13 @@ export function subscribePresence(
 
 /** The budget of each peer, of those last heard. */
 function createBudgets() {
-  const budgets = new Map<string, Budget>()
+  const budgets = new BoundedMap<string, Budget>(LIMITS.presenceNodes)
   const create = () =>
     createBudget({ most: RECORDS_AT_ONCE, perSecond: RECORDS_PER_SECOND, clock: systemClock })
   return {
     spend(peer: string): boolean {
       const budget = budgets.get(peer) ?? create()
-      budgets.delete(peer)
       budgets.set(peer, budget)
-      const [oldest] = budgets.keys()
-      if (budgets.size > LIMITS.presenceNodes && oldest !== undefined) budgets.delete(oldest)
       return budget.spend(1)
     },
   }
@@ -131,15 +130,12 @@ function createBudgets() {
 
 /** Highest sequence of each node, of the nodes last heard. */
 function createSequences() {
-  const highest = new Map<string, number>()
+  const highest = new BoundedMap<string, number>(LIMITS.presenceNodes)
   return {
     advance({ nodeId, sequence }: PresenceRecord): boolean {
       const last = highest.get(nodeId)
       if (last !== undefined && sequence <= last) return false
-      highest.delete(nodeId)
       highest.set(nodeId, sequence)
-      const [oldest] = highest.keys()
-      if (highest.size > LIMITS.presenceNodes && oldest !== undefined) highest.delete(oldest)
       return true
     },
   }
@@ -181,10 +177,4 @@ async function hasSubscriber(
 
 function noHub(topic: string): AppError {
   return new AppError('no_capacity', `No hub hears ${topic}; announce again later.`)
-}
-
-function toBase64(bytes: Uint8Array): string {
-  let text = ''
-  for (const byte of bytes) text += String.fromCharCode(byte)
-  return btoa(text)
 }

@@ -2,6 +2,7 @@
  * Signed checkpoints of a log: the body after C2SP tlog-checkpoint (https://c2sp.org/tlog-checkpoint), in a signed note
  * (https://c2sp.org/signed-note) with an Ed25519 signature whose key is named as the log is.
  */
+import { decodeBase64, encodeBase64, fromBase64Url } from '#shared/base/base64.ts'
 import { bytesToHex, concat, hexToBytes, sha256, stringToBytes } from 'viem'
 import type { Bytes32 } from '#shared/base/ids.ts'
 import { memoize } from '#shared/base/memoize.ts'
@@ -47,7 +48,7 @@ export async function createLogSigner(seed: Bytes32): Promise<LogSigner> {
   const pkcs8 = new Uint8Array(hexToBytes(concat([PKCS8_PREFIX, seed])))
   const key = await crypto.subtle.importKey('pkcs8', pkcs8, ED25519, true, ['sign'])
   const jwk = (await crypto.subtle.exportKey('jwk', key)) as { readonly x?: string }
-  const publicKey = bytesToHex(fromBase64((jwk.x ?? '').replaceAll('-', '+').replaceAll('_', '/')))
+  const publicKey = bytesToHex(fromBase64Url(jwk.x ?? '') ?? new Uint8Array())
   return {
     publicKey,
     async sign(head) {
@@ -64,13 +65,13 @@ export async function createLogSigner(seed: Bytes32): Promise<LogSigner> {
 
 /** What the log signs: origin, size and root, a line each. */
 export function formatLogHead({ origin, size, root }: LogHead): string {
-  return `${origin}\n${size}\n${toBase64(hexToBytes(root))}\n`
+  return `${origin}\n${size}\n${encodeBase64(hexToBytes(root))}\n`
 }
 
 /** Undefined for what is no checkpoint in its one spelling; extension lines are not taken. */
 export function parseLogHead(text: string): LogHead | undefined {
   const [origin = '', size = '', root = '', end, ...more] = text.split('\n')
-  const bytes = decodeBase64(root)
+  const bytes = decodeExactly(root)
   if (end !== '' || more.length > 0 || origin === '' || !DECIMAL.test(size)) return undefined
   if (bytes?.length !== 32 || !Number.isSafeInteger(Number(size))) return undefined
   return { origin, size: Number(size), root: bytesToHex(bytes) }
@@ -81,7 +82,7 @@ export function formatNote({ text, signatures }: SignedNote): string {
     const bytes = new Uint8Array(keyId.length + signature.length)
     bytes.set(keyId)
     bytes.set(signature, keyId.length)
-    return `— ${name} ${toBase64(bytes)}\n`
+    return `— ${name} ${encodeBase64(bytes)}\n`
   })
   return `${text}\n${lines.join('')}`
 }
@@ -95,7 +96,7 @@ export function parseNote(note: string): SignedNote | undefined {
   const signatures: NoteSignature[] = []
   for (const line of lines) {
     const [, name, base64 = ''] = SIGNATURE_LINE.exec(line) ?? []
-    const bytes = decodeBase64(base64)
+    const bytes = decodeExactly(base64)
     if (name === undefined || !isKeyName(name) || bytes === undefined || bytes.length < 5)
       return undefined
     signatures.push({ name, keyId: bytes.subarray(0, 4), signature: bytes.subarray(4) })
@@ -154,19 +155,7 @@ function isKeyName(name: string): boolean {
 }
 
 /** Undefined for any but the one spelling: an edit of base64's spare bits must not pass unseen. */
-function decodeBase64(text: string): Uint8Array | undefined {
-  try {
-    const bytes = fromBase64(text)
-    return toBase64(bytes) === text ? bytes : undefined
-  } catch {
-    return undefined
-  }
-}
-
-function fromBase64(text: string): Uint8Array {
-  return Uint8Array.from(atob(text), (character) => character.charCodeAt(0))
-}
-
-function toBase64(bytes: Uint8Array): string {
-  return btoa(String.fromCharCode(...bytes))
+function decodeExactly(text: string): Uint8Array | undefined {
+  const bytes = decodeBase64(text)
+  return bytes !== undefined && encodeBase64(bytes) === text ? bytes : undefined
 }

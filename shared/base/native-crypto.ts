@@ -4,6 +4,7 @@
  * A job signs thrice and checks six times; in Node about half of what WebCrypto takes for that is the way there and
  * back. `process.getBuiltinModule` is read instead of importing `node:crypto`, because browsers get this file too.
  */
+import { toBase64Url } from './base64.ts'
 import { hexToBytes, type Hex } from 'viem'
 
 interface KeyHandle {
@@ -50,7 +51,7 @@ function adapt(crypto: NodeCrypto): NativeCrypto {
       return (data) => crypto.sign('sha256', data, key)
     },
     verifier(x, y) {
-      const point = { ...curve, x: base64url(x), y: base64url(y) }
+      const point = { ...curve, x: toBase64Url(hexToBytes(x)), y: toBase64Url(hexToBytes(y)) }
       const key = use(crypto.createPublicKey({ key: point, format: 'jwk' }))
       return (data, signature) => crypto.verify('sha256', data, key, signature)
     },
@@ -76,11 +77,6 @@ function agrees(native: NativeCrypto): boolean {
   } catch {
     return false
   }
-}
-
-function base64url(hex: Hex): string {
-  const binary = String.fromCharCode(...hexToBytes(hex))
-  return btoa(binary).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')
 }
 
 /** Undefined where there is none, or where it does not give what it should. */

@@ -1,4 +1,5 @@
 /** Whether a presence record is its node's own. */
+import { decodeBase64 } from '#shared/base/base64.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { isSignedByNode, nodePublicKey } from './node-key.ts'
@@ -11,9 +12,9 @@ import { PresenceRecord, type SignedPresence } from './node.ts'
  */
 export async function verifyPresence(signed: SignedPresence): Promise<PresenceRecord> {
   checkPresenceSize(Math.floor((signed.record.length * 3) / 4) - 2)
-  const bytes = fromBase64(signed.record)
+  const bytes = bytesOf(signed.record)
   const record = parseRecord(bytes)
-  const signature = fromBase64(signed.signature)
+  const signature = bytesOf(signed.signature)
   if (nodePublicKey(record.nodeId) === undefined)
     throw new AppError('invalid_request', 'The node id is not that of an Ed25519 key.')
   if (await isSignedByNode(record.nodeId, bytes, signature)) return record
@@ -41,10 +42,8 @@ function parseRecord(bytes: Uint8Array): PresenceRecord {
   }
 }
 
-function fromBase64(text: string): Uint8Array {
-  try {
-    return Uint8Array.from(atob(text), (char) => char.charCodeAt(0))
-  } catch (cause) {
-    throw new AppError('invalid_request', 'Not base64.', { cause })
-  }
+function bytesOf(text: string): Uint8Array {
+  const bytes = decodeBase64(text)
+  if (bytes === undefined) throw new AppError('invalid_request', 'Not base64.')
+  return bytes
 }

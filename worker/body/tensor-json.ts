@@ -2,7 +2,7 @@
 import { DATATYPE_BYTES, type Datatype } from '#shared/job/job.ts'
 import { encodeBytes, splitBytes } from '#shared/job/tensor.ts'
 import { AppError, type FieldFault } from '#shared/base/errors.ts'
-import { decodeBase64, encodeBase64 } from '#worker/platform/base64.ts'
+import { decodeBase64, encodeBase64 } from '#shared/base/base64.ts'
 
 export type TensorEncoding = 'json' | 'base64'
 

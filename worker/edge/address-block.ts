@@ -1,6 +1,6 @@
 /** What is counted as one party that connects: an IPv4 /24, an IPv6 /64, or a tenant. */
 import type { TenantId } from '#shared/base/ids.ts'
-import { toBase64Url } from '#worker/platform/base64.ts'
+import { toBase64Url } from '#shared/base/base64.ts'
 import { networkOf } from './reporter.ts'
 import { macOf } from '#worker/platform/mac.ts'
 

@@ -9,7 +9,7 @@ import { LIMITS } from '#shared/base/limits.ts'
 import { CountryCode } from '#shared/node/node.ts'
 import { NetworkId, NODE_TRUSTS } from '#shared/law/policy.ts'
 import { equalText } from '#worker/platform/constant-time.ts'
-import { fromBase64Url, toBase64Url } from '#worker/platform/base64.ts'
+import { fromBase64Url, toBase64Url } from '#shared/base/base64.ts'
 import { macOf } from '#worker/platform/mac.ts'
 
 /** What a node asks with. */

@@ -1,6 +1,6 @@
 /** Who speaks when a node says that a kernel has hung its device: not the node, whose identity costs nothing, but what stands behind it. */
 import type { TenantId } from '#shared/base/ids.ts'
-import { toBase64Url } from '#worker/platform/base64.ts'
+import { toBase64Url } from '#shared/base/base64.ts'
 import { macOf } from '#worker/platform/mac.ts'
 
 /** Who vouches for a node, or where its connection comes from. */

@@ -1,5 +1,7 @@
 /** When each key was last used, told to its tenant once a minute and not once a request. */
 
+import { BoundedMap } from '#shared/base/bounded-map.ts'
+
 export interface KeyUses {
   /** @returns whether this use is to be told: the last one that was is old enough */
   note(keyId: string): boolean
@@ -13,14 +15,11 @@ export interface KeyUsesOptions {
 }
 
 export function createKeyUses({ size, everyMs, nowMs }: KeyUsesOptions): KeyUses {
-  const toldMs = new Map<string, number>()
+  const toldMs = new BoundedMap<string, number>(size)
   return {
     note(keyId) {
       const atMs = nowMs()
       if (atMs - (toldMs.get(keyId) ?? -Infinity) < everyMs) return false
-      toldMs.delete(keyId)
-      const oldest = toldMs.keys().next()
-      if (toldMs.size >= size && !oldest.done) toldMs.delete(oldest.value)
       toldMs.set(keyId, atMs)
       return true
     },

@@ -1,4 +1,5 @@
 /** Tenants' snapshots in one isolate: a change elsewhere is seen after LIMITS.authCacheMs at the latest. */
+import { BoundedMap } from '#shared/base/bounded-map.ts'
 import type { TenantId } from '#shared/base/ids.ts'
 import type { TenantSnapshot } from '#worker/protocols/tenant.ts'
 
@@ -17,7 +18,9 @@ export interface TenantCacheOptions {
 }
 
 export function createTenantCache(options: TenantCacheOptions): TenantCache {
-  const entries = new Map<TenantId, { snapshot: TenantSnapshot | null; atMs: number }>()
+  const entries = new BoundedMap<TenantId, { snapshot: TenantSnapshot | null; atMs: number }>(
+    options.size,
+  )
   return {
     async get(tenant, load) {
       const cached = entries.get(tenant)
@@ -26,9 +29,6 @@ export function createTenantCache(options: TenantCacheOptions): TenantCache {
       }
       const atMs = options.nowMs()
       const snapshot = await load()
-      entries.delete(tenant)
-      const oldest = entries.keys().next()
-      if (entries.size >= options.size && !oldest.done) entries.delete(oldest.value)
       entries.set(tenant, { snapshot, atMs })
       return snapshot
     },

@@ -1,4 +1,5 @@
 /** The Ledger without its runtime: takes receipts, settles them in batches, and says what became of them. */
+import { BoundedMap } from '#shared/base/bounded-map.ts'
 import { AppError } from '#shared/base/errors.ts'
 import type { LogProgress } from '#shared/audit/entries.ts'
 import { nameHash, type Bytes32, type TenantId } from '#shared/base/ids.ts'
@@ -160,14 +161,14 @@ async function readHealth(
 
 /** Settlements of receipts, with the trees of the batches asked for last kept. */
 function createProofs(settledBatch: (id: number) => KeptBatch | undefined) {
-  const trees = new Map<number, { readonly tree: MerkleTree; readonly batch: KeptBatch }>()
+  const trees = new BoundedMap<number, { readonly tree: MerkleTree; readonly batch: KeptBatch }>(
+    TREES_KEPT,
+  )
   return (batchId: number, id: Bytes32): Settlement | null => {
     const batch = trees.get(batchId)?.batch ?? settledBatch(batchId)
     if (!batch?.transactionHash || batch.blockNumber === null) return null
     const tree = trees.get(batchId)?.tree ?? buildMerkleTree(batch.leaves)
-    trees.delete(batchId)
     trees.set(batchId, { tree, batch })
-    for (const oldest of trees.keys()) if (trees.size > TREES_KEPT) trees.delete(oldest)
     const { receiptRoot, transactionHash, blockNumber } = batch
     const proof = tree.proof(batch.leaves.indexOf(id))
     return { batchId, receiptRoot, proof, transactionHash, blockNumber }

@@ -1,4 +1,5 @@
 /** Counts by key in fixed one-minute windows, in one isolate, in a bounded map. */
+import { BoundedMap } from '#shared/base/bounded-map.ts'
 import { AppError } from '#shared/base/errors.ts'
 
 const WINDOW_MS = 60_000
@@ -21,15 +22,12 @@ export interface RateLimitOptions {
 
 export function createRateLimit(options: RateLimitOptions): RateLimit {
   const { what = 'requests from one place' } = options
-  const windows = new Map<string, { startMs: number; count: number }>()
+  const windows = new BoundedMap<string, { startMs: number; count: number }>(options.keys)
   return {
     take(key) {
       const nowMs = options.nowMs()
       let window = windows.get(key)
       if (window === undefined || nowMs - window.startMs >= WINDOW_MS) {
-        windows.delete(key)
-        const oldest = windows.keys().next()
-        if (windows.size >= options.keys && !oldest.done) windows.delete(oldest.value)
         window = { startMs: nowMs, count: 0 }
         windows.set(key, window)
       }

@@ -1,4 +1,5 @@
 /** The parts of tenants' quotas that one isolate holds: counted down here, so that a warm request asks no tenant. */
+import { BoundedMap } from '#shared/base/bounded-map.ts'
 import { AppError } from '#shared/base/errors.ts'
 import type { TenantId } from '#shared/base/ids.ts'
 import type { QuotaLease, SpendLease } from './quota.ts'
@@ -49,8 +50,8 @@ export interface QuotaLeasesOptions {
 }
 
 export function createQuotaLeases({ size, nowMs }: QuotaLeasesOptions): QuotaLeases {
-  const requests = createPots<RequestPot>(size)
-  const spends = createPots<SpendPot>(size)
+  const requests = new BoundedMap<TenantId, RequestPot>(size)
+  const spends = new BoundedMap<TenantId, SpendPot>(size)
   const requestPot = (tenant: TenantId) => {
     const pot = requests.get(tenant)
     return pot !== undefined && nowMs() < pot.windowEndsAtMs ? pot : undefined
@@ -95,7 +96,7 @@ export function createQuotaLeases({ size, nowMs }: QuotaLeasesOptions): QuotaLea
 
 /** Another request may have fetched a part while this one did: parts of one window add up. */
 function addRequests(
-  pots: Pots<RequestPot>,
+  pots: Map<TenantId, RequestPot>,
   tenant: TenantId,
   { quota, windowEndsAtMs, granted, remaining }: QuotaLease,
 ): RequestPot {
@@ -114,7 +115,7 @@ function addRequests(
   return pot
 }
 
-function addSpend(pots: Pots<SpendPot>, tenant: TenantId, more: SpendLease): void {
+function addSpend(pots: Map<TenantId, SpendPot>, tenant: TenantId, more: SpendLease): void {
   const old = pots.get(tenant)
   if (old?.dayEndsAtMs === more.dayEndsAtMs) old.leftMicroUsd += more.grantedMicroUsd
   else pots.set(tenant, { dayEndsAtMs: more.dayEndsAtMs, leftMicroUsd: more.grantedMicroUsd })
@@ -141,22 +142,4 @@ function capped(microUsd: number): AppError {
     'payment_required',
     `This job may cost ${microUsd} micro-dollars, more than is left of the tenant's spending cap for today (UTC).`,
   )
-}
-
-interface Pots<T> {
-  get(tenant: TenantId): T | undefined
-  set(tenant: TenantId, pot: T): void
-}
-
-function createPots<T>(size: number): Pots<T> {
-  const pots = new Map<TenantId, T>()
-  return {
-    get: (tenant) => pots.get(tenant),
-    set(tenant, pot) {
-      pots.delete(tenant)
-      const oldest = pots.keys().next()
-      if (pots.size >= size && !oldest.done) pots.delete(oldest.value)
-      pots.set(tenant, pot)
-    },
-  }
 }

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { NodeProcess } from '#scripts/stack/node-process.ts'
 import type { Tenant } from '#scripts/stack/stack.ts'
-import { decodeBase64, encodeBase64 } from '#worker/platform/base64.ts'
+import { decodeBase64, encodeBase64 } from '#shared/base/base64.ts'
 import { openSession, type SessionClient } from '#test/support/stack/session-client.ts'
 import { createTestStack, openPolicy, type TestStack } from '#test/support/stack/stack.ts'
 

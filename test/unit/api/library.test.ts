@@ -8,7 +8,7 @@ import {
   LibraryRequest,
   LibraryResponse,
 } from '#worker/api/compute/library.ts'
-import { encodeBase64 } from '#worker/platform/base64.ts'
+import { encodeBase64 } from '#shared/base/base64.ts'
 
 const A = {
   name: 'a',

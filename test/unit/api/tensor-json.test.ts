@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Datatype } from '#shared/job/job.ts'
-import { decodeBase64, encodeBase64 } from '#worker/platform/base64.ts'
+import { decodeBase64, encodeBase64 } from '#shared/base/base64.ts'
 import { decodeTensor, encodeTensor } from '#worker/body/tensor-json.ts'
 
 const VALUES: Record<Datatype, fc.Arbitrary<unknown>> = {

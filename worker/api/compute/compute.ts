@@ -14,7 +14,7 @@ import {
 } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { digestBytes } from '#shared/receipt/receipt.ts'
-import { decodeBase64, encodeBase64 } from '#worker/platform/base64.ts'
+import { decodeBase64, encodeBase64 } from '#shared/base/base64.ts'
 import { invalidRequest } from '#worker/body/faults.ts'
 import { ResidencyFields } from '#worker/body/residency.ts'
 

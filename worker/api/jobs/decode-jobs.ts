@@ -18,7 +18,7 @@ import type {
   Range,
   ReducePlan,
 } from '#worker/protocols/batch.ts'
-import { decodeBase64 } from '#worker/platform/base64.ts'
+import { decodeBase64 } from '#shared/base/base64.ts'
 import { decodeCompute, type ComputeRequest } from '#worker/api/compute/compute.ts'
 import { invalidRequest, parseBody } from '#worker/body/faults.ts'
 import type { JobsRequest } from './jobs.ts'

@@ -1,7 +1,7 @@
 /** Pictures and sounds as requests bring them: base64 and data URLs in JSON, files after it, all to one BYTES tensor. */
 import type { ModelManifest, ModelTask } from '#shared/job/model.ts'
 import { encodeBytes, splitBytes } from '#shared/job/tensor.ts'
-import { decodeBase64 } from '#worker/platform/base64.ts'
+import { decodeBase64 } from '#shared/base/base64.ts'
 import type { InferTensor } from './oip.ts'
 import { unnest, type ElementFault } from '#worker/body/tensor-json.ts'
 

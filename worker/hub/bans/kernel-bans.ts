@@ -1,4 +1,5 @@
 /** Kernels that hang devices, as one hub sees them: what its nodes say goes to the register, what is banned comes from there. */
+import { BoundedMap } from '#shared/base/bounded-map.ts'
 import { sha256, stringToBytes } from 'viem'
 import { AppError } from '#shared/base/errors.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
@@ -59,7 +60,7 @@ export function createKernelBans({ registers, now, log }: KernelBansDeps): Kerne
   /** What has been said already, so that a busy kernel is not spoken of with every job. */
   const noted = createNoted(now)
   /** Node that was lost, by job. */
-  const lost = new Map<string, KernelAttempt>()
+  const lost = new BoundedMap<string, KernelAttempt>(LIMITS.kernelLostJobs)
   const barOf = (work: Work): KernelBar => {
     const ban = isSubmitted(work) ? list.get(work.digest) : undefined
     return ban === undefined ? 'none' : ban.isForAll ? 'all' : 'public'
@@ -103,8 +104,6 @@ export function createKernelBans({ registers, now, log }: KernelBansDeps): Kerne
         const first = lost.get(attempt.jobId)
         if (first === undefined) lost.set(attempt.jobId, attempt)
         else for (const each of [first, attempt]) say({ ...each, trust: 'public' }, true)
-        const [oldest] = lost.keys()
-        if (lost.size > LIMITS.kernelLostJobs && oldest !== undefined) lost.delete(oldest)
       }
       return false
     },

@@ -2,6 +2,7 @@
  * Tenants whose kernels were banned, again and again: what has run goes on, and of what has not only some is tried.
  * A ban is of a text, and a space makes another text; but bans are other people's words, and must lock nobody out.
  */
+import { BoundedMap } from '#shared/base/bounded-map.ts'
 import { AppError } from '#shared/base/errors.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -33,13 +34,11 @@ export interface KernelTrials {
 export function createKernelTrials(now: () => number): KernelTrials {
   const known = new Set<Bytes32>()
   /** When each text was first tried, by author. */
-  const tried = new Map<string, Map<Bytes32, number>>()
+  const tried = new BoundedMap<string, Map<Bytes32, number>>(AUTHORS)
   return {
     barOf(digest, { author, banned, bannedForAll }) {
       if (banned < COUNTED_FROM || known.has(digest)) return 'none'
       const own = tried.get(author) ?? new Map<Bytes32, number>()
-      const [oldest] = tried.keys()
-      if (!tried.has(author) && tried.size >= AUTHORS && oldest !== undefined) tried.delete(oldest)
       tried.set(author, own)
       for (const [text, atMs] of own) if (now() - atMs >= HOUR_MS) own.delete(text)
       if (own.has(digest)) return 'none'

@@ -1,4 +1,5 @@
 /** Loads that this hub has asked of its nodes: each model once at a time, joined by every job that wants it, never across a policy. */
+import { BoundedMap } from '#shared/base/bounded-map.ts'
 import { AppError, errorCode, toAppError } from '#shared/base/errors.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -45,7 +46,7 @@ export function createModelLoads(deps: ModelLoadsDeps): ModelLoads {
     nowMs: now,
     what: 'loads of models for one tenant',
   })
-  const spreadAtMs = new Map<Bytes32, number>()
+  const spreadAtMs = new BoundedMap<Bytes32, number>(LIMITS.hubLoadsRemembered)
 
   const views = (digest: Bytes32) =>
     directory.members().map((member) => viewOf(member, running.stateOf(member, digest)))
@@ -98,7 +99,7 @@ export function createModelLoads(deps: ModelLoadsDeps): ModelLoads {
       const { digest } = job
       const nowMs = now()
       if (nowMs - (spreadAtMs.get(digest) ?? -Infinity) < LIMITS.modelSpreadEveryMs) return
-      remember(spreadAtMs, digest, nowMs)
+      spreadAtMs.set(digest, nowMs)
       if (running.count() >= LIMITS.hubModelLoads) return
       try {
         find(job)
@@ -113,14 +114,14 @@ export function createModelLoads(deps: ModelLoadsDeps): ModelLoads {
 function createRunningLoads({ directory, now, log }: ModelLoadsDeps) {
   /** By node, then digest. */
   const loading = new Map<string, Map<Bytes32, Load>>()
-  const backoff = new Map<string, Backoff>()
+  const backoff = new BoundedMap<string, Backoff>(LIMITS.hubLoadsRemembered)
 
   const failed = (member: Member, digest: Bytes32, cause: unknown) => {
     const { code, detail } = toAppError(cause)
     log.warn('model.not-placed', { nodeId: member.admission.nodeId, digest, code, detail })
     const hadNoRoom = isBusy(cause)
     const restMs = hadNoRoom ? LIMITS.modelBusyBackoffMs : LIMITS.modelLoadBackoffMs
-    remember(backoff, keyOf(member, digest), { untilMs: now() + restMs, isBusy: hadNoRoom })
+    backoff.set(keyOf(member, digest), { untilMs: now() + restMs, isBusy: hadNoRoom })
   }
   const ask = async (member: Member, digest: Bytes32): Promise<void> => {
     const { nodeId } = member.admission
@@ -210,14 +211,6 @@ function isBusy(error: unknown): boolean {
 
 function keyOf({ admission }: Member, digest: Bytes32): string {
   return `${admission.nodeId} ${digest}`
-}
-
-/** The oldest entry goes when there are too many. */
-function remember<K, V>(map: Map<K, V>, key: K, value: V): void {
-  const [oldest] = map.keys()
-  map.delete(key)
-  if (map.size >= LIMITS.hubLoadsRemembered && oldest !== undefined) map.delete(oldest)
-  map.set(key, value)
 }
 
 function tooLong(reason: unknown, waitedMs: number): AppError {

@@ -1,4 +1,5 @@
 /** The live nodes of one hub: who is connected, where it stands, how it has done. In memory only. */
+import { BoundedMap } from '#shared/base/bounded-map.ts'
 import type { Work } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { PresenceRecord, SignedPresence } from '#shared/node/node.ts'
@@ -47,7 +48,7 @@ export class Directory {
   readonly #members = new Map<string, Member>()
   readonly #nowMs: () => number
   /** Reason by node id, until the hub restarts. */
-  readonly #quarantined = new Map<string, string>()
+  readonly #quarantined = new BoundedMap<string, string>(LIMITS.quarantineKept)
   readonly #conduct: Conduct
   readonly #heardMs = new WeakMap<Member, number>()
   /** Nodes that have answered a job since the hub started. */
@@ -104,9 +105,6 @@ export class Directory {
   quarantine(member: Member, reason: string): void {
     const { nodeId } = member.admission
     member.quarantine = reason
-    const [oldest] = this.#quarantined.keys()
-    if (this.#quarantined.size >= LIMITS.quarantineKept && oldest !== undefined)
-      this.#quarantined.delete(oldest)
     this.#quarantined.set(nodeId, reason)
     this.#onChange(member, true)
   }

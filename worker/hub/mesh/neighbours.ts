@@ -1,4 +1,5 @@
 /** The nodes of the other hubs, as those hubs tell of them: only to say where else a job may be answered. In memory only. */
+import { BoundedMap } from '#shared/base/bounded-map.ts'
 import { decide } from '#shared/law/decide.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { RemoteNode } from './notice.ts'
@@ -22,15 +23,12 @@ interface Heard {
 }
 
 export function createNeighbours(now: () => number): Neighbours {
-  const known = new Map<string, Heard>()
+  const known = new BoundedMap<string, Heard>(LIMITS.hubPeers * LIMITS.hubNodes)
   const keep = (nodeId: string, heard: Heard) => {
     const key = `${heard.hub} ${nodeId}`
     // Gossip comes in any order: what was said later stands.
     if ((known.get(key)?.atMs ?? -Infinity) >= heard.atMs) return
-    known.delete(key)
     known.set(key, heard)
-    const [oldest] = known.keys()
-    if (known.size > LIMITS.hubPeers * LIMITS.hubNodes && oldest !== undefined) known.delete(oldest)
   }
   return {
     heard: (hub, node, atMs) => keep(node.nodeId, { hub, node, atMs }),

@@ -9,7 +9,7 @@ import {
   type TensorHeader,
 } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import { decodeBase64, encodeBase64 } from '#worker/platform/base64.ts'
+import { decodeBase64, encodeBase64 } from '#shared/base/base64.ts'
 import { invalidRequest } from '#worker/body/faults.ts'
 import type { OpenMessage, SessionBuffer, StepMessage } from './messages.ts'
 

@@ -1,7 +1,7 @@
 /** The word that a batch has ended, as Standard Webhooks have it: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md */
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import { decodeBase64, encodeBase64 } from '#worker/platform/base64.ts'
+import { decodeBase64, encodeBase64 } from '#shared/base/base64.ts'
 import type { Webhook } from '#worker/protocols/batch.ts'
 
 const SECRET = /^whsec_([A-Za-z0-9+/]+={0,2})$/
