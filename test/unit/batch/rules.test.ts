@@ -11,12 +11,7 @@ import { countRange, rangeBytes } from '#worker/jobs/run/plan.ts'
 import { batchJurisdiction, type Reduction } from '#worker/protocols/batch.ts'
 import { createReducer } from '#worker/jobs/run/reduce.ts'
 import { webhookUrlFault } from '#worker/jobs/delivery/webhook-url.ts'
-import {
-  deliverMessage,
-  newSecret,
-  readSecret,
-  signMessage,
-} from '#worker/jobs/delivery/webhook.ts'
+import { deliverMessage, newSecret, readSecret } from '#worker/jobs/delivery/webhook.ts'
 import { floats } from '#test/support/storage/batch.ts'
 import { asPolicy } from '#test/support/hub/as-policy.ts'
 
@@ -154,12 +149,18 @@ describe('[B8] the address of a webhook', () => {
 })
 
 describe("[B8] a webhook's signature", () => {
-  it('is what the package standardwebhooks makes of the same message', async () => {
+  it('is one that a receiver verifies, for this message and no other', async () => {
     const secret = newSecret(randomBytes)
     const message = { id: 'msg_1', body: '{"ü":1}' }
-    expect(await signMessage(secret, message, 1_700_000_000)).toBe(
-      new Webhook(secret).sign(message.id, new Date(1_700_000_000_000), message.body),
-    )
+    const sent: Request[] = []
+    await deliverMessage({ url: 'https://example.org/', secret }, message, {
+      nowMs: Date.now(),
+      send: async (request) => (sent.push(request), new Response()),
+    })
+    const headers = Object.fromEntries(sent[0]?.headers ?? [])
+    expect(new Webhook(secret).verify(message.body, headers)).toEqual({ ü: 1 })
+    expect(() => new Webhook(secret).verify('{"ü":2}', headers)).toThrow()
+    expect(() => new Webhook(newSecret(randomBytes)).verify(message.body, headers)).toThrow()
   })
 
   it('needs a secret of 24 to 64 bytes', () => {

@@ -1,7 +1,7 @@
 /** The word that a batch has ended, as Standard Webhooks have it: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md */
-import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { decodeBase64, encodeBase64 } from '#shared/base/base64.ts'
+import { Webhook as Signer } from 'standardwebhooks'
 import type { Webhook } from '#worker/protocols/batch.ts'
 
 const SECRET = /^whsec_([A-Za-z0-9+/]+={0,2})$/
@@ -30,27 +30,13 @@ export function newSecret(randomBytes: (sizeBytes: number) => Uint8Array): strin
   return `whsec_${encodeBase64(randomBytes(SECRET_BYTES.drawn))}`
 }
 
-/** `v1,` and the base64 HMAC-SHA256 of `id.timestamp.body`. */
-export async function signMessage(
-  secret: string,
-  message: WebhookMessage,
-  timestampSeconds: number,
-): Promise<string> {
-  const bytes = readSecret(secret)
-  if (bytes === undefined) throw new AppError('internal', 'The stored webhook secret is broken.')
-  const algorithm = { name: 'HMAC', hash: 'SHA-256' }
-  const key = await crypto.subtle.importKey('raw', bytes, algorithm, false, ['sign'])
-  const content = new TextEncoder().encode(`${message.id}.${timestampSeconds}.${message.body}`)
-  return `v1,${encodeBase64(new Uint8Array(await crypto.subtle.sign('HMAC', key, content)))}`
-}
-
 /** One attempt, within its time. Redirects are not followed: where a message goes was checked once, and is that place. */
 export async function deliverMessage(
   webhook: Webhook,
   message: WebhookMessage,
   { nowMs, send }: { readonly nowMs: number; readonly send: SendRequest },
 ): Promise<Delivery> {
-  const timestamp = Math.floor(nowMs / 1000)
+  const at = new Date(nowMs)
   const request = new Request(webhook.url, {
     method: 'POST',
     body: message.body,
@@ -59,8 +45,8 @@ export async function deliverMessage(
       'content-type': 'application/json',
       'user-agent': 'littoral-webhook/1',
       'webhook-id': message.id,
-      'webhook-timestamp': String(timestamp),
-      'webhook-signature': await signMessage(webhook.secret, message, timestamp),
+      'webhook-timestamp': String(Math.floor(nowMs / 1000)),
+      'webhook-signature': new Signer(webhook.secret).sign(message.id, at, message.body),
     },
     signal: AbortSignal.timeout(LIMITS.webhookTimeoutMs),
   })
