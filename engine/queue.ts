@@ -1,6 +1,6 @@
 /** One job at a time on a device, the others in line; the line is bounded and may be left. */
 import { AppError } from '#shared/base/errors.ts'
-import { cancelled } from '#shared/base/deadline.ts'
+import { cancelled, untilAborted } from '#shared/base/deadline.ts'
 
 export interface JobQueue {
   /**
@@ -28,7 +28,7 @@ export function createJobQueue(maxWaiting: number): JobQueue {
       const done = Promise.withResolvers<void>()
       tail = turn.then(() => done.promise)
       try {
-        await unlessAborted(turn, signal)
+        await untilAborted(turn, signal, cancelled)
       } catch (error) {
         done.resolve()
         throw error
@@ -40,19 +40,7 @@ export function createJobQueue(maxWaiting: number): JobQueue {
         () => done.resolve(),
         () => done.resolve(),
       )
-      return unlessAborted(work, signal)
+      return untilAborted(work, signal, cancelled)
     },
-  }
-}
-
-async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  const left = Promise.withResolvers<never>()
-  const leave = () => left.reject(cancelled())
-  signal.addEventListener('abort', leave)
-  if (signal.aborted) leave()
-  try {
-    return await Promise.race([work, left.promise])
-  } finally {
-    signal.removeEventListener('abort', leave)
   }
 }

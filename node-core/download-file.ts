@@ -2,6 +2,7 @@
  * One file from the first of its sources that works: resumed after a cut, hashed as it comes, never kept when it is
  * another file than its manifest names. Runs the same in a tab and in Node.
  */
+import { untilAborted } from '#shared/base/deadline.ts'
 import { AppError, errorCode, toAppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
@@ -104,7 +105,7 @@ async function receive(
   const stall = createStall(source, options)
   const signal = AbortSignal.any([options.signal, stall.signal])
   try {
-    const body = await rejectOnAbort(source.open(file, sink.sizeBytes, signal), signal)
+    const body = await untilAborted(source.open(file, sink.sizeBytes, signal), signal)
     if (body.offset !== sink.sizeBytes) {
       await sink.clear()
       state.hash = options.createHash()
@@ -143,26 +144,13 @@ async function* untilAbort({ bytes }: FileBody, signal: AbortSignal): AsyncGener
   const pieces = bytes[Symbol.asyncIterator]()
   try {
     for (;;) {
-      const { value, done } = await rejectOnAbort(pieces.next(), signal)
+      const { value, done } = await untilAborted(pieces.next(), signal)
       if (done === true) return
       yield value
     }
   } finally {
     // Not awaited: a stalled source may never settle it.
     void Promise.resolve(pieces.return?.()).catch(() => {})
-  }
-}
-
-async function rejectOnAbort<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  work.catch(() => {})
-  signal.throwIfAborted()
-  const { promise, reject } = Promise.withResolvers<never>()
-  const onAbort = () => reject(signal.reason as Error)
-  signal.addEventListener('abort', onAbort)
-  try {
-    return await Promise.race([work, promise])
-  } finally {
-    signal.removeEventListener('abort', onAbort)
   }
 }
 

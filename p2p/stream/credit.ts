@@ -1,4 +1,5 @@
 /** Credit windows: a sender spends what the receiver has granted, so that a slow reader stops one job and no other. */
+import { untilAborted } from '#shared/base/deadline.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 
@@ -84,18 +85,5 @@ export function createReceiveWindow(): ReceiveWindow {
       creditBytes += grantBytes
       return grantBytes
     },
-  }
-}
-
-/** The promise, or a rejection with the signal's reason, whichever is first; leaves no listener behind. */
-export async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted()
-  const { promise: aborted, reject } = Promise.withResolvers<never>()
-  const onAbort = () => reject(signal.reason as Error)
-  signal.addEventListener('abort', onAbort)
-  try {
-    return await Promise.race([promise, aborted])
-  } finally {
-    signal.removeEventListener('abort', onAbort)
   }
 }

@@ -13,6 +13,28 @@ export function cancelled(): AppError {
 }
 
 /**
+ * The promise, or a rejection when the signal is aborted, whichever is first; leaves no listener behind.
+ * @param reason what it is then rejected with. @default the signal's own
+ */
+export async function untilAborted<T>(
+  promise: Promise<T>,
+  signal: AbortSignal,
+  reason: () => unknown = () => signal.reason,
+): Promise<T> {
+  // Whoever leaves does not wait for it any more, and it may fail later.
+  promise.catch(() => {})
+  const aborted = Promise.withResolvers<never>()
+  const onAbort = () => aborted.reject(reason())
+  signal.addEventListener('abort', onAbort)
+  if (signal.aborted) onAbort()
+  try {
+    return await Promise.race([aborted.promise, promise])
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+  }
+}
+
+/**
  * Settles as `work` does, unless the time or the caller's patience ends first; `work` itself goes on.
  * @throws {AppError} node_timeout, cancelled
  */

@@ -1,4 +1,5 @@
 /** Loads that this hub has asked of its nodes: each model once at a time, joined by every job that wants it, never across a policy. */
+import { beforeDeadline, untilAborted } from '#shared/base/deadline.ts'
 import { BoundedMap } from '#shared/base/bounded-map.ts'
 import { AppError, errorCode, toAppError } from '#shared/base/errors.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
@@ -87,7 +88,7 @@ export function createModelLoads(deps: ModelLoadsDeps): ModelLoads {
           continue
         }
         try {
-          const isDone = await untilAborted(load.done, signal)
+          const isDone = await untilLoaded(load.done, signal)
           if (isDone) return now() - startedMs
         } catch {
           if (signal.aborted) throw tooLong(signal.reason, now() - startedMs)
@@ -128,7 +129,10 @@ function createRunningLoads({ directory, now, log }: ModelLoadsDeps) {
     const startedMs = now()
     const peers = fileAddresses(directory.members(), member, digest)
     try {
-      await withinMs(member.link.load({ digest, peers }), LIMITS.modelFetchMs)
+      await beforeDeadline(member.link.load({ digest, peers }), {
+        timeoutMs: LIMITS.modelFetchMs,
+        what: 'Loading the model',
+      })
       checkLoaded(member, digest)
       log.info('model.placed', { nodeId, digest, loadMs: now() - startedMs })
     } catch (error) {
@@ -245,26 +249,11 @@ async function sleep(restMs: number, signal: AbortSignal, waitedMs: number): Pro
 }
 
 /** True once the work is done, false when it is time to look for another node. */
-async function untilAborted(work: Promise<void>, signal: AbortSignal): Promise<boolean> {
-  signal.throwIfAborted()
-  const { promise, resolve, reject } = Promise.withResolvers<boolean>()
-  const onAbort = () => reject(signal.reason as Error)
+async function untilLoaded(work: Promise<void>, signal: AbortSignal): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>()
   const timer = setTimeout(() => resolve(false), LIMITS.modelPatienceMs)
-  signal.addEventListener('abort', onAbort)
   try {
-    return await Promise.race([work.then(() => true), promise])
-  } finally {
-    clearTimeout(timer)
-    signal.removeEventListener('abort', onAbort)
-  }
-}
-
-async function withinMs(work: Promise<void>, timeoutMs: number): Promise<void> {
-  const { promise, reject } = Promise.withResolvers<never>()
-  const late = new AppError('node_timeout', `The node did not load the model in ${timeoutMs} ms.`)
-  const timer = setTimeout(() => reject(late), timeoutMs)
-  try {
-    await Promise.race([work, promise])
+    return await untilAborted(Promise.race([work.then(() => true), promise]), signal)
   } finally {
     clearTimeout(timer)
   }
