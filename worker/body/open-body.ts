@@ -1,57 +1,20 @@
 /**
- * Bodies of the APIs that others have designed. A member that a route does not know passes, and is told, unless it could
- * change the answer or was meant to narrow where the job runs. Which it is, is judged by the words of its name and by its
- * value, so that a parameter that somebody invents tomorrow is judged, too.
+ * Bodies of the APIs that others have designed. A member that a route does not know passes, and is told, only where its
+ * name is that of a label (who asks, which trace, which account) and nothing in name or value speaks of places, of
+ * protection or of the answer. So a parameter that somebody invents tomorrow is refused, too.
  */
 import type { z } from 'zod'
 import type { FieldFault } from '#shared/base/errors.ts'
 import { refusedParameters, type Refusals } from './text-parameters.ts'
 import { invalidRequest, parseBody, toPointer } from './faults.ts'
-import { nearestName, notKnown, wordsOf } from './near-names.ts'
-import { ResidencyFields } from './residency.ts'
+import { isJsonSchema, isLabel, isPlaces, speaksOfAnswer, speaksOfPolicy } from './member-words.ts'
+import { nearestName, notKnown } from './near-names.ts'
 import { isNothing } from './unknown-members.ts'
 
-/** Beginnings of words that say where a job may run, or who may have it. */
-const NARROWING =
-  /^(?:residen|polic|region|countr|nation|continent|jurisdict|sovereign|territor|geo|locat|place|zone|ingress|egress|datacent|dataclass|provider|rout(?:e|ing)|fallback|evidence|allow|deny|denied|exclud|restrict|eu$|eea$|littoral)/
-
-/** Beginnings of words that say what is to be written, or how. */
-const STEERING = new RegExp(
-  `^(?:${[
-    // shape
-    'schema|gramm|regex|pattern|json|xml|yaml|guid|struct|format|constrain|ebnf|gbnf|bnf|lark|choice|enum',
-    // what else takes part
-    'tool|function|plugin|search|retriev|web|file|image|audio|video|voice|modal|media|docu|context|citation|rag$',
-    // choice of tokens
-    'temp|top$|min$|max$|num$|typical|mirostat|dry|xtc|epsilon|eta$|tfs|nucle|sampl|penal|repe|freq|presen|beam',
-    'length|early|best|divers|contrast|cfg|bias|suppress|bad|ban$|banned|force|stop|eos|bos|ignore|skip|seed|random|determin',
-    'greedy|logit|logprob|prob|token|tok|vocab|special|detok|trunc|spec|draft|predict|dynatemp|quadratic|smooth|cutoff|watermark',
-    // the text before
-    'prompt|prefix|suffix|prefill|echo|contin|generat|system|instruct|template|chat|message|role|history|conversation',
-    // manner
-    'think|reason|effort|budget|verbos|style|persona|character|language|translat|moderat|safe|filter|guard',
-    // which model, and how exactly
-    'model|engine|lora|adapter|expert|quant|precision|dtype|bit|normal|pool|chunk|dimension|embed|task|input|output|query|passage|type',
-    // bags of any of these
-    'extra|option|param|config|setting|override|transform|decod|mode|stream|return|include',
-  ].join('|')})`,
-)
-
-/** JSON Schema shows by its own words. */
-const SCHEMA_WORDS = [
-  'properties',
-  '$schema',
-  'anyOf',
-  'oneOf',
-  'allOf',
-  'patternProperties',
-  '$defs',
-]
-
-const NARROWING_NAMES = Object.keys(ResidencyFields)
 /** How deep, and how many values, an unknown member is looked through. */
 const DEEPEST = 8
 const MOST_VALUES = 1_000
+const NAME_CHARS = 64
 
 export interface OpenBody<T> {
   readonly request: T
@@ -85,16 +48,23 @@ export function parseOpenBody<T>(
   return { request: parseBody(schema, body), ignored: unknown.map(([name]) => name) }
 }
 
+const NARROWS =
+  'is not known here, and reads as if it narrowed where the job may run; "policy" and "residency" do'
+const STEERS = 'is not known here, and reads as if it changed the answer; it would be dropped'
+
 function whyRefused(name: string, value: unknown, known: readonly string[]): string | undefined {
   const near = nearestName(name, known)
   if (near !== undefined) return notKnown(near)
-  const words = wordsOf(name)
-  if (words.some((word) => NARROWING.test(word)))
-    return 'is not known here, and reads as if it narrowed where the job may run; "policy" and "residency" do'
+  if (speaksOfPolicy(name)) return NARROWS
   if (isNothing(value)) return undefined
-  if (words.some((word) => STEERING.test(word)))
-    return 'is not known here, and reads as if it changed the answer; it would be dropped'
-  return refusedInside(value)
+  if (isPlaces(value)) return NARROWS
+  if (speaksOfAnswer(name)) return STEERS
+  return (
+    refusedInside(value) ??
+    (isLabel(name)
+      ? undefined
+      : 'is not known here, and could change the answer; what only labels a request may be called "x_" and a name')
+  )
 }
 
 /** What a value shows, whatever it is called. */
@@ -104,12 +74,15 @@ function refusedInside(value: unknown): string | undefined {
     left -= 1
     if (typeof each !== 'object' || each === null) return undefined
     if (depth > DEEPEST || left < 0) return 'is not known here, and is too large to be passed over'
+    if (isPlaces(each)) return 'has a list of places in it, which would have no effect there'
     if (!Array.isArray(each)) {
-      if (SCHEMA_WORDS.some((word) => Object.hasOwn(each, word)))
+      if (isJsonSchema(each))
         return 'is not known here, and has a JSON schema in it; "response_format" takes one'
-      const narrowing = Object.keys(each).find((name) => nearestName(name, NARROWING_NAMES))
-      if (narrowing !== undefined)
-        return `has "${narrowing}" in it, which would have no effect there; write it beside "model"`
+      const told = Object.entries(each).find(
+        ([name, inner]) => speaksOfPolicy(name) || (!isNothing(inner) && speaksOfAnswer(name)),
+      )
+      if (told !== undefined)
+        return `has "${told[0].slice(0, NAME_CHARS)}" in it, which would have no effect there; write it beside "model"`
     }
     for (const inner of Object.values(each)) {
       const why = look(inner, depth + 1)

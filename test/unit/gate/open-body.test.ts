@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { z } from 'zod'
 import { toAppError } from '#shared/base/errors.ts'
+import { Policy } from '#shared/law/policy.ts'
 import { HELLO } from '#test/support/engine/text-requests.ts'
 import { parseChat } from '#worker/api/openai/chat.ts'
 import { parseCompletion } from '#worker/api/openai/completions.ts'
@@ -79,9 +80,37 @@ describe.each(BODIES)('a body of %s', (_, parse) => {
     'location',
     'littoral',
     'x-littoral-residency',
+    'minEvidence',
+    'dataclass',
+    'Data-Class',
+    'required_data_class',
+    'verified',
+    'dedicated',
+    'attested',
+    'phi',
+    'eea',
+    'only',
+    'gdpr',
+    'zdr',
+    'trusted',
+    'no_log',
+    'encrypt',
+    'data_collection',
   ])('is refused with %s, which was meant to narrow it', (name) => {
     expect(pointersOf(() => parse({ [name]: ['EU'] }))).toContain(`/${name}`)
   })
+
+  it.each(Object.keys(Policy.shape).filter((name) => name !== 'id'))(
+    'is refused with %s, which a policy says, however it is written',
+    (name) => {
+      const snake = name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
+      for (const said of [name, snake, snake.replaceAll('_', '-'), `my_${snake}`, `x_${snake}`]) {
+        for (const value of ['DE', { allow: ['DE'] }, 30, true, [], '']) {
+          expect(pointersOf(() => parse({ [said]: value }))).toContain(`/${said}`)
+        }
+      }
+    },
+  )
 
   it('is refused with any small edit of what narrows it', () => {
     const letters = fc.constantFrom(...'abcdefghijklmnopqrstuvwxyz_-'.split(''))
@@ -144,6 +173,64 @@ describe.each(OPEN)('a body of another’s API: %s', (route, parse) => {
     ['output_dtype', 'int8'],
     ['normalize', false],
     ['whatever', { type: 'object', properties: { a: { type: 'string' } } }],
+    ['data_sources', [{ type: 'azure_search' }]],
+    ['preamble', 'Answer in verse.'],
+    ['connectors', [{ id: 'web-search' }]],
+    ['k', 5],
+    ['p', 0.5],
+    ['nvext', { guided_regex: 'a+' }],
+    ['vllm_xargs', { a: 1 }],
+    ['mm_processor_kwargs', { a: 1 }],
+    ['google', { thinking_config: { thinking_budget: 0 } }],
+    ['rep_pen', 1.1],
+    ['memory', 'a'],
+    ['preset', 'creative'],
+    ['raw', true],
+    ['n_indent', 2],
+    ['n_keep', 8],
+    ['candidate_count', 2],
+    ['n_completions', 2],
+    ['completions', 2],
+    ['alternatives', 2],
+    ['mcp_servers', [{ url: 'https://example.org' }]],
+    ['attachments', ['a']],
+    ['vector_store', 'a'],
+    ['knowledge', ['a']],
+    ['few_shot', [['a', 'b']]],
+    ['examples', [{ a: 'b' }]],
+    ['mask_sensitive_info', true],
+    ['anonymize', true],
+    ['labels', ['a', 'b']],
+    ['classes', ['a', 'b']],
+    ['values', ['a', 'b']],
+    ['one_of', ['a', 'b']],
+    ['pydantic', 'class A: pass'],
+    ['zod', 'z.string()'],
+    ['abnf', 'a = "b"'],
+    ['peg', 'a <- "b"'],
+    ['dims', 64],
+    ['matryoshka', 64],
+    ['lowercase', true],
+    ['sparse', true],
+    ['title', 'a'],
+    ['threshold', 0.5],
+    ['confidence', 0.5],
+    ['iou', 0.5],
+    ['nms', false],
+    ['rotate', 90],
+    ['crop', [0, 0, 1, 1]],
+    ['resize', 'fit'],
+    ['lang', 'de'],
+    ['sequence_id', 7],
+    ['binary', true],
+    ['user_tools', ['a']],
+    ['x_grammar', 'a'],
+    ['x_client', { settings: { temperature: 0 } }],
+    ['tags', ['EU', 'CH']],
+    ['tags', [{ dataClass: 'phi' }]],
+    ['session', { verified: true }],
+    ['qwzk', 1],
+    ['qwzk', { a: 1 }],
     ['my_notes', [{ deep: [{ residency: { allow: ['DE'] } }] }]],
   ])('is refused with %s, whose effect it would not have', (name, value) => {
     expect(pointersOf(() => parse({ [name]: value }))).toEqual([`/${name}`])
@@ -159,8 +246,31 @@ describe.each(OPEN)('a body of another’s API: %s', (route, parse) => {
     ['priority', 2],
     ['x_client', { name: 'meter', version: [1, 2] }],
     ['ümlaut', 'x'],
+    ['user_id', 7],
+    ['requestId', 'x'],
+    ['client', { name: 'meter' }],
+    ['app', 'meter'],
+    ['version', '1'],
+    ['litellm_trace_id', 'x'],
+    ['x_anything', [{ a: 1 }]],
+    ['keep_alive', '5m'],
+    ['timeout', 30],
+    ['billing_account', 'x'],
+    ['cache', false],
   ])('passes with %s, and tells that it had no effect', (name, value) => {
     expect(parse({ [name]: value })).toEqual([name])
+  })
+
+  it('is refused with any name that is not known to be a label', () => {
+    // Without a vowel no name is a label.
+    const word = fc.string({ unit: fc.constantFrom(...'bcdfghjmnrsvwz'), minLength: 2, maxLength: 9 })
+    const name = fc.tuple(word, fc.constantFrom('_', '-', ''), word).map((parts) => parts.join(''))
+    fc.assert(
+      fc.property(name, fc.constantFrom(1, 'a', true, false, [1], { a: 1 }), (said, value) => {
+        expect(pointersOf(() => parse({ [said]: value }))).toEqual([`/${said}`])
+      }),
+      { seed: 12, numRuns: 300 },
+    )
   })
 
   it('passes with null for any member that it does not know', () => {

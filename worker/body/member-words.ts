@@ -1,0 +1,131 @@
+/**
+ * What the words of a member's name speak of: places and protection, the answer, or nothing that could change either. The
+ * last is the only list that lets a member pass, so a word that is missing anywhere is refused.
+ */
+import {
+  DATA_CLASSES,
+  EVIDENCE_CLASSES,
+  JURISDICTIONS,
+  NODE_TRUSTS,
+  Policy,
+  VERIFICATION_LEVELS,
+} from '#shared/law/policy.ts'
+import { groupNames, isRegion } from '#shared/law/region.ts'
+import { nearestName, plainName, wordsOf } from './near-names.ts'
+import { ResidencyFields } from './residency.ts'
+
+/** What a policy says by name: these, said in a request, were meant to narrow it. Nobody's policy is known by its `id` alone. */
+const POLICY_NAMES = [
+  ...Object.keys(ResidencyFields),
+  ...Object.keys(Policy.shape).filter((name) => name !== 'id'),
+]
+
+/** Names of a policy within longer ones: `required_data_class`, `computeRegions`. */
+const POLICY_PARTS = POLICY_NAMES.map((name) => plainName(name).replace(/([^s])s$/, '$1'))
+
+const SAY_NOTHING = ['none', 'any', 'special']
+/** The words that a policy's members have as values: `verified`, `attested`, `phi`, `eea`. */
+const POLICY_VALUES = new Set(
+  [
+    ...[DATA_CLASSES, EVIDENCE_CLASSES, JURISDICTIONS, NODE_TRUSTS, VERIFICATION_LEVELS].flat(),
+    ...groupNames().map((name) => name.toLowerCase()),
+  ].filter((word) => !SAY_NOTHING.includes(word)),
+)
+
+/** Beginnings of words that say where a job may run, who may have it, or what may be kept of it. */
+const NARROWING = new RegExp(
+  `^(?:${[
+    'residen|polic|region|countr|nation|continent|jurisdict|sovereign|territor|geo|locat|local|place|zone|datacent|data$',
+    'provider|rout(?:e|ing)|fallback|evidence|trust|secur|cluster|host|server|hardware|device|node|hub|edge|onprem',
+    'allow|deny|denied|exclud|restrict|only|must|requir|forbid|avoid|prefer|never|no$|without|opt$|consent',
+    'gdpr|zdr|hipaa|ccpa|sox|pci|pii|complian|privacy|confident|encrypt|retention|retain|delet|eras|littoral',
+  ].join('|')})`,
+)
+
+/** Beginnings of words that say what is to be written, or how. */
+const STEERING = new RegExp(
+  `^(?:${[
+    // shape
+    'schema|gramm|regex|pattern|json|xml|yaml|guid|struct|format|constrain|ebnf|gbnf|abnf|bnf|peg$|lark|choice|enum',
+    'pydantic|zod|class|labels|value|oneof|one$|possible',
+    // what else takes part
+    'tool|function|plugin|search|retriev|web|file|image|audio|video|voice|modal|media|docu|context|citation|rag$',
+    'mcp|connector|attach|vector|knowledge|memor|source|corpus|collection|dataset|index|assistant|agent|thread',
+    // choice of tokens
+    'temp|top$|min$|max$|num$|typical|mirostat|dry|xtc|epsilon|eta$|tfs|nucle|sampl|penal|rep$|repe|freq|presen|beam',
+    'length|early|best|divers|contrast|cfg|bias|suppress|bad|ban$|banned|force|stop|eos|bos|ignore|skip|seed|random|determin',
+    'greedy|logit|logprob|prob|token|tok|vocab|special|detok|trunc|spec|draft|predict|dynatemp|quadratic|smooth|cutoff|watermark',
+    'n$|k$|p$|alternat|candidate|completion',
+    // the text before
+    'prompt|prefix|suffix|prefill|preamble|echo|contin|generat|system|instruct|template|chat|message|role|history|conversation',
+    'few|shot|example|demonstrat|title|raw|indent|preset',
+    // manner
+    'think|reason|effort|budget|verbos|style|persona|character|lang|translat|moderat|safe|filter|guard|mask|anonym|redact|sensitiv',
+    // which model, and how exactly
+    'model|engine|lora|adapter|expert|quant|precision|dtype|bit|normal|pool|chunk|dim|embed|task|input|output|query|passage|type',
+    'matryoshka|sparse|dense|lower|upper|binary|threshold|confiden|iou|nms|rotat|crop|resiz|scal|sequence|checkpoint|revision|variant',
+    // bags of any of these
+    'extra|option|param|arg|kwarg|config|setting|override|transform|decod|mode|stream|return|include|feature',
+  ].join('|')})`,
+)
+
+/** Beginnings of words that only say who asks, from where in a program, and for which account, trace or queue. */
+const LABEL = new RegExp(
+  `^(?:${[
+    // who
+    'user|client|customer|custom|account|org$|orgs$|organi|tenant|team|project$|projects$|workspace|department|owner$|author$',
+    'caller|consumer|member$|subscriber|sdk$|app$|apps$|appid|appname|application|product$|company|my$|email$',
+    // trace and log
+    'trace|tracing|span|parent$|correlat|request|session|telemetr|metric|meter|log$|logs$|logger|logging|monitor|debug$',
+    'langfuse|langsmith|helicone|litellm|opik$|datadog|sentry|event|timestamp|created|sent$|run$|invocation|id$|ids$|uuid',
+    // notes
+    'tag$|tags$|note$|notes$|comment|remark|memo$|ticket|reference$|metadata|meta$|experiment|campaign|cohort|field$|name$|build$',
+    'version$|release$|env$|environment|stage$|unknown|unused|some$',
+    // account, cache and queue
+    'bill|invoice|cost$|costs$|key$|cach|ttl$|alive$|priorit|queue|retry|retries|attempt|timeout',
+    // words without a meaning
+    'foo|bar$|baz|qux|quux|corge|grault|garply|waldo|fred$|plugh|xyzzy|thud|frob|bogus|dummy|junk|nonsense|whatever|thing',
+    'something|anything|stuff|test$',
+  ].join('|')})`,
+)
+
+/** JSON Schema shows by its own words. */
+const SCHEMA_WORDS = [
+  'properties',
+  '$schema',
+  'anyOf',
+  'oneOf',
+  'allOf',
+  'patternProperties',
+  '$defs',
+]
+
+/** Whether a member of this name was meant to narrow where a job may run, who may have it, or what is kept of it. */
+export function speaksOfPolicy(name: string): boolean {
+  const plain = plainName(name)
+  return (
+    POLICY_PARTS.some((part) => plain.includes(part)) ||
+    nearestName(name, POLICY_NAMES) !== undefined ||
+    wordsOf(name).some((word) => NARROWING.test(word) || POLICY_VALUES.has(word))
+  )
+}
+
+export function speaksOfAnswer(name: string): boolean {
+  return wordsOf(name).some((word) => STEERING.test(word))
+}
+
+/** Whether a name says that it changes nothing. No program's interface has names beyond ASCII. */
+export function isLabel(name: string): boolean {
+  if (/[^\x20-\x7e]/.test(name) || /^x[-_]/i.test(name)) return true
+  return wordsOf(name).some((word) => LABEL.test(word))
+}
+
+/** Whether it is nothing but places, as a narrowing has them: `"DE"`, `["EU", "CH"]`. */
+export function isPlaces(value: unknown): boolean {
+  const all: readonly unknown[] = Array.isArray(value) ? value : [value]
+  return all.length > 0 && all.every((each) => typeof each === 'string' && isRegion(each))
+}
+
+export function isJsonSchema(value: object): boolean {
+  return SCHEMA_WORDS.some((word) => Object.hasOwn(value, word))
+}
