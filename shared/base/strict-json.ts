@@ -85,13 +85,14 @@ export function takeName(name: string, names: Set<string>, path: string): void {
   names.add(name)
 }
 
-function readString(text: string, at: number, end: number): string {
+/** @param end just after its closing quote */
+export function readString(text: string, at: number, end: number): string {
   const inner = text.slice(at + 1, end - 1)
   return inner.includes('\\') ? String(JSON.parse(text.slice(at, end))) : inner
 }
 
 /** Just after its closing quote; -1 where the text ends before. */
-function endOfString(text: string, at: number): number {
+export function endOfString(text: string, at: number): number {
   for (let quote = text.indexOf('"', at + 1); quote >= 0; quote = text.indexOf('"', quote + 1)) {
     let slashes = 0
     while (text[quote - 1 - slashes] === '\\') slashes += 1

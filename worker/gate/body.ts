@@ -4,6 +4,7 @@ import { LIMITS } from '#shared/base/limits.ts'
 import { concatBytes } from 'viem'
 import type { BodyHold } from './body-room.ts'
 import type { AppContext } from './context.ts'
+import { parseJson } from '#worker/body/parse-json.ts'
 
 /** @throws {AppError} as `readBytes`, and invalid_request for what is not JSON */
 export async function readJson(
@@ -11,16 +12,6 @@ export async function readJson(
   limitBytes: number = LIMITS.requestBodyBytes,
 ): Promise<unknown> {
   return parseJson(await readBytes(c, limitBytes))
-}
-
-/** @throws {AppError} invalid_request for what is not JSON in UTF-8 */
-export function parseJson(bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: false }).decode(bytes))
-  } catch (cause) {
-    const detail = cause instanceof Error ? cause.message : String(cause)
-    throw new AppError('invalid_request', `The body is not JSON in UTF-8: ${detail}.`, { cause })
-  }
 }
 
 /** @throws {AppError} too_large, request_timeout, rate_limited, unsupported_media_type, invalid_request for a broken body */
@@ -102,8 +93,17 @@ function alarm(ms: number): { readonly rings: Promise<never>; readonly stop: () 
   return { rings: promise, stop: () => clearTimeout(timer) }
 }
 
+/** How a type names the one character set that is read; of plain ASCII every text is UTF-8, too. */
+const CHARSET = /;\s*charset\s*=\s*"?([^";,\s]*)/gi
+const UTF_8 = /^(?:utf-?8|us-ascii|ascii)?$/i
+
 /** @throws {AppError} unsupported_media_type, with the header that says what is taken (RFC 9110, 15.5.16) */
 function checkCoding(c: AppContext): void {
+  for (const [, charset = ''] of (c.req.header('content-type') ?? '').matchAll(CHARSET)) {
+    if (UTF_8.test(charset)) continue
+    const detail = `The body has the character set "${charset.slice(0, 40)}"; send it in UTF-8.`
+    throw new AppError('unsupported_media_type', detail)
+  }
   const coding = c.req.header('content-encoding')?.trim().toLowerCase() ?? ''
   if (coding === '' || coding === 'identity') return
   c.var.answerHeaders.set('accept-encoding', 'identity')

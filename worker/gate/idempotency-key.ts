@@ -21,17 +21,20 @@ export interface SealedRequest extends IdempotentRequest {
 }
 
 /**
- * The key without the quotes of a structured-field string; both ways of writing it are the same key.
+ * The key without the quotes of a structured-field string; both ways of writing it are the same key. A header that came
+ * twice reaches us as one with ", " between: no key is without its quotes and has those.
  * @throws {AppError} invalid_request
  */
 export function parseIdempotencyKey(header: string): string {
   const quoted = /^"((?:[^"\\]|\\["\\])*)"$/.exec(header)
   const key = quoted?.[1]?.replace(/\\(["\\])/g, '$1') ?? header
-  if (/^[\x20-\x7e]+$/.test(key) && key.length <= LIMITS.idempotencyKeyChars) return key
+  const isOne = quoted !== null || !(header.startsWith('"') || header.includes(', '))
+  const isPlain = /^[\x20-\x7e]+$/.test(key) && key.length <= LIMITS.idempotencyKeyChars
+  if (isOne && isPlain) return key
   throw invalidRequest([
     {
       pointer: '/headers/idempotency-key',
-      detail: `must be 1 to ${LIMITS.idempotencyKeyChars} printable ASCII characters`,
+      detail: `must be one key of 1 to ${LIMITS.idempotencyKeyChars} printable ASCII characters`,
     },
   ])
 }

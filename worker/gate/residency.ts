@@ -92,14 +92,20 @@ function headerPolicy(c: AppContext): string | undefined {
   return c.req.header('x-littoral-policy')
 }
 
-/** `x-littoral-residency: EU,CH` */
+/**
+ * `x-littoral-residency: EU,CH`. A header that came twice, perhaps from a gateway and its client, reaches us as one list
+ * with a space in it. Their union would be wider than either, so such a list is refused.
+ */
 function headerRegions(c: AppContext): string[] | undefined {
   const header = c.req.header('x-littoral-residency')
   if (header === undefined) return undefined
-  const regions = header.split(',').map((region) => region.trim())
+  const fault = (detail: string) =>
+    invalidRequest([{ pointer: '/headers/x-littoral-residency', detail }])
+  if (/\s/.test(header.trim())) {
+    throw fault('is there twice, or has a space in it; write it once and without spaces: EU,CH')
+  }
+  const regions = header.trim().split(',')
   const unknown = regions.find((region) => !isRegion(region))
   if (unknown === undefined) return regions
-  throw invalidRequest([
-    { pointer: '/residency/allow', detail: `"${unknown}" in x-littoral-residency is no region` },
-  ])
+  throw fault(`"${unknown.slice(0, 64)}" is no region`)
 }

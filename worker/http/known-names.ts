@@ -7,6 +7,7 @@ import { createMiddleware } from 'hono/factory'
 import { matchedRoutes } from 'hono/route'
 import type { FieldFault } from '#shared/base/errors.ts'
 import { memoize } from '#shared/base/memoize.ts'
+import { Policy } from '#shared/law/policy.ts'
 import type { AppContext, AppEnv } from '#worker/gate/context.ts'
 import { invalidRequest, toPointer } from '#worker/body/faults.ts'
 import { nearestName, notKnown, plainName, wordsOf } from '#worker/body/near-names.ts'
@@ -31,8 +32,23 @@ const OUR_HEADERS = [
 const simulatedHeaders = () =>
   __SIMULATED_PLACES__ ? ['x-littoral-simulated-place', 'x-littoral-simulated-ingress'] : []
 
-/** How the two that narrow are written by whoever forgets that they are headers of ours. */
+/** How ours are written by whoever forgets that they are headers of ours. */
+const MEANT: readonly (readonly [RegExp, string])[] = [
+  [/^(?:residen|sovereign|jurisdict|regions$|countries$)/, 'x-littoral-residency'],
+  [/^polic/, 'x-littoral-policy'],
+  [/^deadline/, 'x-littoral-deadline-ms'],
+  [/^idempoten/, 'idempotency-key'],
+]
 const NARROWING_HEADERS = ['policy', 'residency', 'x-policy', 'x-residency']
+
+/** Headers of browsers and their standards, which have such words: https://www.iana.org/assignments/http-fields */
+const STANDARD =
+  /^(?:referrer-policy|(?:permissions|feature|document|content-security|cross-origin-[a-z]+|integrity|sec-required-document|sec-required-csp)-policy(?:-report-only)?|x-permitted-cross-domain-policies|idempotency-key)$/
+
+/** Members of a policy of two words or more: no stranger's header has them by chance. */
+const POLICY_PARTS = Object.keys(Policy.shape)
+  .filter((name) => wordsOf(name).length > 1)
+  .map(plainName)
 
 /** What a development build reads of any query. */
 const simulatedNames = () =>
@@ -49,9 +65,22 @@ const headerFault = memoize((name) => {
     wordsOf(name).some((word) => nearestName(word, ['littoral']) !== undefined)
   const near = nearestName(name, known)
   if (isOurs || near !== undefined) return notKnown(near)
-  const narrowing = nearestName(name, NARROWING_HEADERS)
-  return narrowing === undefined ? '' : notKnown(`x-littoral-${narrowing.replace('x-', '')}`)
+  if (STANDARD.test(name)) return ''
+  const meant = meantHeader(name)
+  return meant === undefined ? '' : notKnown(meant)
 }, NAMES_REMEMBERED)
+
+/** The header of ours that a name speaks of. */
+function meantHeader(name: string): string | undefined {
+  const words = wordsOf(name)
+  const [, meant] = MEANT.find(([word]) => words.some((each) => word.test(each))) ?? []
+  if (meant !== undefined) return meant
+  if (/^(?:x-)?region$/.test(name)) return 'x-littoral-residency'
+  const near = nearestName(name, NARROWING_HEADERS)
+  if (near !== undefined) return `x-littoral-${near.endsWith('policy') ? 'policy' : 'residency'}`
+  const isOfPolicy = POLICY_PARTS.some((part) => plainName(name).includes(part))
+  return isOfPolicy ? 'x-littoral-policy' : undefined
+}
 
 const takers = new WeakMap<object, readonly string[]>()
 
@@ -95,21 +124,19 @@ function refuseQuery(c: AppContext, given: readonly string[]): void {
   const routes = matchedRoutes(c).filter(({ method }) => method !== 'ALL')
   if (routes.length === 0) return
   const known = routes.flatMap(({ handler }) => queryNames(handler))
-  const faults = given
-    .filter((name) => !simulatedNames().includes(name))
-    .map((name) => ({
-      pointer: toPointer(['query', name]),
-      detail: known.includes(name) ? valueFault(c, name) : notInQuery(name, known),
-    }))
-    .filter(({ detail }) => detail !== '')
+  const faults = given.flatMap((name) => {
+    const isKnown = known.includes(name) || simulatedNames().includes(name)
+    const detail = isKnown ? valueFault(c, name) : notInQuery(name, known)
+    return detail === undefined ? [] : [{ pointer: toPointer(['query', name]), detail }]
+  })
   if (faults.length > 0) throw invalidRequest(faults)
 }
 
 /** An empty number would read as 0, and of two values one would be dropped. */
-function valueFault(c: AppContext, name: string): string {
+function valueFault(c: AppContext, name: string): string | undefined {
   const values = c.req.queries(name) ?? []
-  if (values.length > 1) return 'is there more than once'
-  return values[0] === '' ? 'has no value' : ''
+  if (values.length > 1) return 'is there twice; write it once'
+  return values[0] === '' ? 'has no value' : undefined
 }
 
 function notInQuery(name: string, known: readonly string[]): string {

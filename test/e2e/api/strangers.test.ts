@@ -65,16 +65,70 @@ describe('[A7] a name that is misspelt', () => {
     'x-littoral-internal-session',
     'x-literal-residency',
     'x-littoral-residency-allow',
+    'x-data-residency',
+    'data-residency',
+    'x-residency-allow',
+    'residency-deny',
+    'x-lit-residency',
+    'policy-id',
+    'x-compute-policy',
+    'x-request-policy-id',
+    'x-allowed-regions',
+    'x-data-class',
+    'x-node-trust',
+    'min-evidence',
+    'x-deadline-ms',
+    'request-deadline',
+    'x-idempotency-key',
+    'idempotence-key',
   ])('is refused as a header: %s', async (name) => {
     problem(await embed({}, { headers: { [name]: 'DE' } }), 'invalid_request')
   })
 
-  it.each(['x-stainless-lang', 'x-country', 'referer', 'x-request-policy-id', 'cf-region'])(
+  it.each([
+    'x-stainless-lang',
+    'x-country',
+    'referer',
+    'cf-region',
+    'referrer-policy',
+    'permissions-policy',
+    'content-security-policy-report-only',
+    'cross-origin-embedder-policy',
+    'x-permitted-cross-domain-policies',
+  ])(
     'is told from a header that is nothing of ours: %s',
     async (name) => {
       problem(await embed({}, { headers: { [name]: 'DE' } }), 'no_capacity')
     },
   )
+
+  it('is refused where it is said twice, and a reader could take either', async () => {
+    const twice = async (text: string) =>
+      problem(await worker.call('POST', '/v1/embeddings', { key, body: text }), 'invalid_request')
+    const at = ({ errors = [] }: { errors?: { pointer: string }[] }) => errors.map((e) => e.pointer)
+    const residencies = '"residency":{"allow":["DE"]},"\\u0072esidency":{"allow":["WORLD"]}'
+    expect(at(await twice(`{"model":"${MODEL}","input":"a",${residencies}}`))).toEqual([
+      '/residency',
+    ])
+    const query = await worker.call('GET', '/v1/sessions?residency=DE&residency=WORLD', { key })
+    expect(at(problem(query, 'invalid_request'))).toEqual(['/query/residency'])
+    const lines = [`authorization: Bearer ${key}`, 'content-type: application/json']
+    const both = await sendRaw(
+      worker.workerd.url,
+      [
+        'POST /v1/embeddings HTTP/1.1',
+        'host: localhost',
+        ...lines,
+        'x-littoral-residency: DE',
+        'x-littoral-residency: WORLD',
+        'content-length: 2',
+        '',
+        '{}',
+      ].join('\r\n'),
+    )
+    expect(both.status).toBe(400)
+    expect(both.body).toContain('/headers/x-littoral-residency')
+  })
 
   it('is refused in a body, and what has no effect there is told', async () => {
     const refused = problem(await embed({ Residency: { allow: ['DE'] } }), 'invalid_request')

@@ -1,4 +1,5 @@
 /** Reading a request's body: its bounds of size, time and memory. */
+import fc from 'fast-check'
 import { Hono } from 'hono'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { toAppError } from '#shared/base/errors.ts'
@@ -7,6 +8,7 @@ import { BODY_ROOM } from '#worker/gate/body-room.ts'
 import type { AppEnv } from '#worker/gate/context.ts'
 import { createIsolate } from '#worker/isolate.ts'
 import { readJson } from '#worker/gate/body.ts'
+import { parseJson } from '#worker/body/parse-json.ts'
 
 type Body = string | Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>
 
@@ -58,6 +60,33 @@ describe('[A4] reading a body', () => {
     expect(await read('')).toBe('invalid_request')
   })
 
+  it.each([
+    ['{"a":1,"a":1}', '/a'],
+    ['{"a":1,"\\u0061" : 2}', '/a'],
+    ['[0,[1,2],{"b":"{\\"}"},{"b":{},"c":[{}],"c":0}]', '/3/c'],
+    ['{"x/y":{"a":[{"a":1},{"a":{"a":1,"b":"a","a":2}}]}}', '/x~1y/a/1/a/a'],
+    ['{"residency":{"allow":["DE"]},"b":"residency","residency":{"allow":["EU"]}}', '/residency'],
+  ])('refuses a member that is there twice: %s', (text, pointer) => {
+    let refused: unknown
+    try {
+      parseJson(new TextEncoder().encode(text))
+    } catch (error) {
+      refused = error
+    }
+    expect(toAppError(refused).meta.errors?.map((fault) => fault.pointer)).toEqual([pointer])
+  })
+
+  it('reads as JSON.parse does whatever has no member twice', () => {
+    fc.assert(
+      fc.property(fc.json(), (text) => {
+        expect(parseJson(new TextEncoder().encode(text))).toEqual(JSON.parse(text))
+      }),
+      { seed: 5, numRuns: 500 },
+    )
+    const names = '[{"a":1},{"a":{"a":["a","a"],"b":"\\"a\\":1,\\"a\\":1"}},"a","a"]'
+    expect(parseJson(new TextEncoder().encode(names))).toEqual(JSON.parse(names))
+  })
+
   it('refuses a body that breaks off', async () => {
     const broken = new ReadableStream({ pull: (out) => out.error(new Error('bad chunk')) })
     expect(await createReader()(broken)).toBe('invalid_request')
@@ -69,6 +98,17 @@ describe('[A4] reading a body', () => {
       const read = createReader()
       expect(await read('{}', { 'content-encoding': coding })).toBe('unsupported_media_type')
       expect(await read('{}', { 'content-encoding': 'identity' })).toBe('read')
+    },
+  )
+
+  it.each(['utf-16', 'iso-8859-1', '"UTF-16LE"', 'utf-8;charset=latin1'])(
+    'refuses the character set %s by its name',
+    async (charset) => {
+      const read = createReader()
+      const typed = (value: string) => ({ 'content-type': `application/json; charset=${value}` })
+      expect(await read('{}', typed(charset))).toBe('unsupported_media_type')
+      for (const known of ['utf-8', '"UTF-8"', 'utf8', 'us-ascii'])
+        expect(await read('{}', typed(known))).toBe('read')
     },
   )
 })

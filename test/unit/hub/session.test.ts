@@ -216,6 +216,7 @@ describe('a session that is not spoken to in order', () => {
 
   it.each([
     ['what is not JSON', ['{']],
+    ['a member that is there twice', [JSON.stringify(OPEN).replace('{', '{"type":"open",')]],
     ['a step before it is open', [JSON.stringify(step)]],
     ['a second open', [JSON.stringify(OPEN), JSON.stringify(OPEN)]],
     ['a step out of turn', [JSON.stringify(OPEN), JSON.stringify({ ...step, step: 3 })]],

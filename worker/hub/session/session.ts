@@ -6,6 +6,7 @@ import { LIMITS } from '#shared/base/limits.ts'
 import { KERNEL_PRICE_MICRO_USD, kernelUnits } from '#shared/receipt/pricing.ts'
 import { countryCode } from '#shared/law/region.ts'
 import { parseBody } from '#worker/body/faults.ts'
+import { parseText } from '#worker/body/parse-json.ts'
 import { ClientMessage, type ServerMessage, type StepMessage } from './messages.ts'
 import type { DispatchRequest, DispatchResult, SessionGrant } from '#worker/protocols/hub.ts'
 import {
@@ -281,8 +282,9 @@ function readMessage(text: string): ClientMessage {
     throw new AppError('too_large', `A message is over ${LIMITS.sessionMessageBytes} bytes.`)
   let value: unknown
   try {
-    value = JSON.parse(text)
+    value = parseText(text)
   } catch (cause) {
+    if (cause instanceof AppError) throw cause
     throw new AppError('invalid_request', 'The message is not JSON.', { cause })
   }
   return parseBody(ClientMessage, value)
