@@ -64,10 +64,34 @@ export type LibraryWork = z.infer<typeof LibraryWork>
 /** `var<storage, read>`, `var<storage, read_write>` or `var<uniform>`. */
 export const BufferAccess = z.enum(['read', 'read_write', 'uniform'])
 
-/** What WGSL may `enable` or `require`, by its name there: `f16`, `subgroups`. */
+/** What a node may say that it has of WGSL: of a newer browser perhaps what is not known here yet. */
 export const FeatureName = z
   .string()
   .regex(/^[a-z][a-z0-9_]{0,63}$/, 'must be the name of a WGSL feature')
+
+/** What a text may `enable` or `require`: https://www.w3.org/TR/WGSL/#extensions and what the compiler in use adds. */
+export const KernelFeature = z.enum([
+  'f16',
+  'subgroups',
+  'clip_distances',
+  'dual_source_blending',
+  'primitive_index',
+  'subgroup_size_control',
+  'readonly_and_readwrite_storage_textures',
+  'packed_4x8_integer_dot_product',
+  'unrestricted_pointer_parameters',
+  'pointer_composite_access',
+  'uniform_buffer_standard_layout',
+  'subgroup_id',
+  'subgroup_uniformity',
+  'texture_and_sampler_let',
+  'texture_formats_tier1',
+  'linear_indexing',
+  'immediate_address_space',
+  'swizzle_assignment',
+  'buffer_view',
+  'fragment_depth',
+])
 
 /** One buffer of a kernel, in `@group(0)`. */
 export const KernelBuffer = z.strictObject({

@@ -87,6 +87,37 @@ describe('the scheduler, over random policies and node sets', () => {
     )
   })
 
+  it('says that features are missing exactly when allowed nodes run the kernel but for those', () => {
+    const kernel: Work = {
+      kind: 'kernel',
+      wgsl: 'x',
+      entryPoint: 'main',
+      workgroups: [1, 1, 1],
+      buffers: [{ binding: 0, access: 'read_write', sizeBytes: 4, filled: false, return: true }],
+      digest: DIGEST,
+      requires: ['f16'],
+    }
+    const featured = fc.tuple(node, fc.boolean(), fc.boolean()).map(([view, has, runs]) => ({
+      ...view,
+      kernels: runs ? ('any' as const) : [],
+      features: has ? ['f16'] : [],
+    }))
+    fc.assert(
+      fc.property(policy, fc.array(featured, { maxLength: 4 }), (p, nodes) => {
+        const wanted = { policy: p, allowed: p.compute, work: kernel, nodeId: null, leftMs: Infinity }
+        const choice = schedule(nodes, { ...wanted, tried: new Set() }, () => 0.5)
+        const runs = nodes.filter(
+          (n) => n.kernels === 'any' && decide(p, p.compute, n.facts) === 'allow',
+        )
+        const isMissing = runs.length > 0 && runs.every((n) => n.features.length === 0)
+        expect(choice.kind === 'refuse' && choice.lacksFeatures).toBe(isMissing)
+        if (isMissing && choice.kind === 'refuse')
+          expect(choice.error.meta).toMatchObject({ rule: 'kernel.requires' })
+      }),
+      { seed: 10, numRuns: 1_000 },
+    )
+  })
+
   it('takes the node with the smallest predicted completion when there are no more than it samples', () => {
     fc.assert(
       fc.property(policy, fc.array(node, { minLength: 1, maxLength: 4 }), (p, nodes) => {

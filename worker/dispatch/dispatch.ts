@@ -92,7 +92,7 @@ async function tryHubs<T>(
       const refusal = refusalOf(error)
       const { mayAskElsewhere, tryHubs } = refusal.steering
       if (!mayAskElsewhere) throw refusal
-      if (refusal.code === 'residency_unsatisfiable') hopeless.add(hub)
+      if (refusal.code === 'residency_unsatisfiable' || lacksFeatures(refusal)) hopeless.add(hub)
       failure = nearer(failure, refusal)
       turns = preferNamed(turns, tryHubs)
     }
@@ -106,13 +106,18 @@ function preferNamed(turns: readonly HubTurn[], named: readonly string[]): HubTu
   return [...turns.filter(isNamed), ...turns.filter((turn) => !isNamed(turn))]
 }
 
-/** Of two hubs' refusals the one to tell: that allowed nodes are busy, then the rule that let nodes come furthest. A hub without nodes knows nothing of places. */
+/** Of two hubs' refusals the one to tell: that allowed nodes are busy, that they lack a feature, then the rule that let nodes come furthest. A hub without nodes knows nothing of places. */
 function nearer(before: HubRefusal | undefined, refusal: HubRefusal): HubRefusal {
   if (before === undefined || before.steering.hasNoNodes) return refusal
   if (refusal.steering.hasNoNodes) return before
-  if (before.code === 'no_capacity') return before
+  if (before.code === 'no_capacity' && !lacksFeatures(before)) return before
   if (refusal.code === 'no_capacity') return refusal
+  if (lacksFeatures(before)) return before
   return rank(refusal) > rank(before) ? refusal : before
+}
+
+function lacksFeatures({ steering }: HubRefusal): boolean {
+  return steering.lacksFeatures
 }
 
 function rank({ meta }: AppError): number {

@@ -10,11 +10,18 @@ export const Steering = z.strictObject({
   tryHubs: z.array(z.string().max(64)).max(LIMITS.hubPeers).readonly(),
   /** A hub without nodes knows nothing of places. */
   hasNoNodes: z.boolean(),
+  /** Nodes may run the kernel, and none has a feature that it requires. */
+  lacksFeatures: z.boolean(),
 })
 export type Steering = z.infer<typeof Steering>
 
 /** The job ends with this error, whatever the error says. */
-const HERE: Steering = { mayAskElsewhere: false, tryHubs: [], hasNoNodes: false }
+const HERE: Steering = {
+  mayAskElsewhere: false,
+  tryHubs: [],
+  hasNoNodes: false,
+  lacksFeatures: false,
+}
 
 /** What a hub refuses a job with, and where else it may go. */
 export class HubRefusal extends AppError {

@@ -1,4 +1,5 @@
 /** A batch's core with a clock, a network and a webhook's receiver that a test moves by hand. */
+import { HubRefusal, type Steering } from '#worker/protocols/steering.ts'
 import type { z } from 'zod'
 import { AppError, type ErrorCode, type ErrorMeta } from '#shared/base/errors.ts'
 import { TenantId } from '#shared/base/ids.ts'
@@ -43,7 +44,7 @@ export interface SentJob {
   readonly payload: Uint8Array
   readonly signal: AbortSignal
   answer(output: Uint8Array, node?: string): void
-  lose(code: ErrorCode, meta?: ErrorMeta): void
+  lose(code: ErrorCode, meta?: ErrorMeta, steering?: Partial<Steering>): void
 }
 
 export interface BatchBench {
@@ -174,9 +175,9 @@ function send(
       done()
       resolve(resultOf(job.request, output, node))
     },
-    lose(code, meta = {}) {
+    lose(code, meta = {}, steering = {}) {
       done()
-      reject(new AppError(code, `${code} in the test`, { meta }))
+      reject(new HubRefusal(new AppError(code, `${code} in the test`, { meta }), steering))
     },
   }
   signal.addEventListener('abort', () => sent.lose('cancelled'))

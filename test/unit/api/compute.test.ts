@@ -5,7 +5,9 @@ import { toAppError } from '#shared/base/errors.ts'
 import { KernelWork } from '#shared/job/job.ts'
 import { kernelUnits } from '#shared/receipt/pricing.ts'
 import { ComputeRequest, decodeCompute, encodeCompute } from '#worker/api/compute/compute.ts'
+import { JobsRequest } from '#worker/api/jobs/jobs.ts'
 import { parseBody } from '#worker/body/faults.ts'
+import { ClientMessage } from '#worker/hub/session/messages.ts'
 
 const kernel = {
   wgsl: '@compute @workgroup_size(1) fn main() {}',
@@ -27,6 +29,19 @@ async function faultOf(request: unknown) {
 }
 
 describe('decoding', () => {
+  it('refuses a feature that WGSL does not have, in batches and sessions too', async () => {
+    const made = { ...kernel, requires: ['f16', 'made_up'] }
+    expect((await faultOf({ ...body, kernel: made })).pointer).toBe('/kernel/requires/1')
+    const buffers = [{ role: 'state', binding: 0, sizeBytes: 4 }]
+    const batch = JobsRequest.safeParse({ kernel: made, inputs: [{}] })
+    const session = ClientMessage.safeParse({ type: 'open', kernel: made, buffers })
+    for (const { error } of [batch, session])
+      expect(JSON.stringify(error?.issues)).toContain('subgroups')
+    expect((await decode({ ...body, kernel: { ...kernel, requires: ['f16'] } })).work).toMatchObject(
+      { requires: ['f16'] },
+    )
+  })
+
   it('makes work that every hop accepts', async () => {
     const { work, payload } = await decode(body)
     expect(KernelWork.parse(work)).toEqual(work)

@@ -64,6 +64,20 @@ describe('[B3] a network without a place for the batch', () => {
     expect(status.failures[0]).toMatchObject({ code: 'residency_unsatisfiable', ...UNSATISFIED })
   })
 
+  it('ends the batch at once when nothing but a feature is missing, and by no word of a node', async () => {
+    const meta = { rule: 'kernel.requires', needed: 'a node with f16' }
+    for (const lacksFeatures of [true, false]) {
+      const bench = createBatchBench()
+      bench.core.create(...rangeBatch(100))
+      await bench.ring()
+      for (const job of bench.sent.slice()) job.lose('no_capacity', meta, { lacksFeatures })
+      await settle()
+      const status = bench.core.status(GERMANY)
+      expect(status.status).toBe(lacksFeatures ? 'failed' : 'running')
+      expect(lacksFeatures ? status.failures[0] : status.waiting).toMatchObject(meta)
+    }
+  })
+
   it('is waited for a while, and not until the deadline, where a node was allowed before', async () => {
     const bench = createBatchBench()
     bench.core.create(...rangeBatch(3))

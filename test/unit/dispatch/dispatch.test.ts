@@ -8,7 +8,7 @@ import type { Config, ObjectNamespace } from '#worker/platform/config.ts'
 import { dispatch } from '#worker/dispatch/dispatch.ts'
 import { readDispatch, writeDispatch } from '#worker/protocols/envelope.ts'
 import type { DispatchOutcome } from '#worker/protocols/hub.ts'
-import { HubRefusal, packRefusal } from '#worker/protocols/steering.ts'
+import { HubRefusal, packRefusal, steeringOf } from '#worker/protocols/steering.ts'
 import { placeIn } from '#test/support/hub/place.ts'
 import { asPolicy } from '#test/support/hub/as-policy.ts'
 
@@ -38,6 +38,7 @@ const outcome: DispatchOutcome = {
 type Behaviour =
   | { readonly tryHubs: readonly string[] }
   | { readonly hasNoNodes: true }
+  | { readonly lacksFeatures: true }
   | 'answers'
   | 'breaks'
   | 'hangs'
@@ -140,11 +141,15 @@ async function run(
     traceparent: null,
   }
   const { signal = new AbortController().signal } = options
+  let lacksFeatures = false
   const result = await dispatch({ env: { HUB }, config }, { request, payload }, signal).then(
     (answer) => [...answer.payload].join(','),
-    (error: unknown) => toAppError(error).code,
+    (error: unknown) => {
+      lacksFeatures = steeringOf(error).lacksFeatures
+      return toAppError(error).code
+    },
   )
-  return { asked, result, times }
+  return { asked, result, times, lacksFeatures }
 }
 
 async function asking(...options: Parameters<typeof run>) {
@@ -216,6 +221,16 @@ describe('dispatching', () => {
     )
     expect((await run({ a: empty, b: 'no_capacity' })).result).toBe('no_capacity')
     expect((await run({ a: empty, b: empty })).result).toBe('no_capacity')
+  })
+
+  it('tells that a feature is missing only where no other hub has a node that is merely busy', async () => {
+    const lacking = { lacksFeatures: true } as const
+    for (const other of ['residency_unsatisfiable', { hasNoNodes: true }, lacking] as const) {
+      expect((await run({ a: lacking, b: other })).lacksFeatures).toBe(true)
+      expect((await run({ a: other, b: lacking })).lacksFeatures).toBe(true)
+    }
+    expect((await run({ a: lacking, b: 'no_capacity' })).lacksFeatures).toBe(false)
+    expect((await run({ a: 'no_capacity', b: lacking })).lacksFeatures).toBe(false)
   })
 
   it('[M10] has a model loaded at no hub while another has it warm, and at the nearest when none has', async () => {

@@ -5,7 +5,7 @@ import { AppError, type FieldFault } from '#shared/base/errors.ts'
 import { Bytes32 } from '#shared/base/ids.ts'
 import {
   BufferAccess,
-  FeatureName,
+  KernelFeature,
   sliceTensors,
   WgslIdentifier,
   type KernelBuffer,
@@ -45,7 +45,7 @@ export const ComputeRequest = z.strictObject({
     entryPoint: WgslIdentifier,
     workgroups: z.tuple([Count, Count, Count]),
     /** Features that the text enables: only nodes that have them are asked. */
-    requires: z.array(FeatureName).max(LIMITS.kernelFeatures).optional(),
+    requires: z.array(KernelFeature).max(LIMITS.kernelFeatures).optional(),
   }),
   buffers: z
     .array(z.union([FilledBuffer, EmptyBuffer]))

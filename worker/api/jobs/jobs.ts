@@ -1,6 +1,6 @@
 /** `/v1/jobs`: a batch as a client writes it, and its replies. */
 import { z } from 'zod'
-import { FeatureName, WgslIdentifier } from '#shared/job/job.ts'
+import { KernelFeature, WgslIdentifier } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import {
   BatchId,
@@ -22,7 +22,7 @@ const Kernel = z.strictObject({
   wgsl: z.string().min(1),
   entryPoint: WgslIdentifier,
   workgroups: z.tuple([Count, Count, Count]),
-  requires: z.array(FeatureName).max(LIMITS.kernelFeatures).optional(),
+  requires: z.array(KernelFeature).max(LIMITS.kernelFeatures).optional(),
 })
 
 /** A buffer whose bytes are each item's own: `inputs[i].buffers` brings them. */

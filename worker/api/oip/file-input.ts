@@ -13,7 +13,7 @@ const FILES: Readonly<Partial<Record<ModelTask, 'image' | 'audio'>>> = {
 }
 
 /** What stands before the comma of a data URL, at most. */
-const DATA_URL_HEAD_CHARS = 256
+const DATA_URL_HEAD_CHARS = 16_384
 
 /**
  * The framed bytes of a file input; undefined for an input that is none.
@@ -51,18 +51,32 @@ function frame(bytes: Uint8Array, elements: number): Uint8Array {
   return isFramed || elements !== 1 ? bytes : encodeBytes([bytes])
 }
 
+/** Its type and parameters, of which a quoted one may hold commas, to the comma before the data. */
+const DATA_URL = /^data:((?:[^",]|"(?:[^"\\]|\\.)*")*),/is
+
 /** @returns what is wrong with it, in words, when something is */
 function decodeFile(text: string, kind: 'image' | 'audio'): Uint8Array | string {
-  let head = ''
-  if (/^data:/i.test(text)) {
-    head = text.slice(0, text.slice(0, DATA_URL_HEAD_CHARS).indexOf(',') + 1)
-    const [type = '', ...options] = head.slice('data:'.length, -1).toLowerCase().split(';')
-    if (!isOfKind(type.trim(), kind))
-      return `is a data URL of ${type.slice(0, 40)}, expected ${kind}/…`
-    if (options.at(-1)?.trim() !== 'base64') return 'is a data URL without ";base64"'
-  }
-  const bytes = decodeLoose(text.slice(head.length))
-  return bytes ?? 'is neither base64 nor a data URL of base64, or was cut off'
+  const plain = text.trim()
+  if (!/^data:/i.test(plain)) return decodeLoose(plain) ?? NEITHER
+  const [head, about = ''] = DATA_URL.exec(plain.slice(0, DATA_URL_HEAD_CHARS)) ?? []
+  if (head === undefined) return NEITHER
+  const [type = ''] = about.toLowerCase().split(';', 1)
+  if (!isOfKind(type.trim(), kind))
+    return `is a data URL of ${type.trim().slice(0, 40)}, expected ${kind}/…`
+  if (!/;\s*base64\s*$/i.test(about)) return 'is a data URL without ";base64"'
+  return decodeLoose(urlBody(plain.slice(head.length))) ?? NEITHER
+}
+
+const NEITHER = 'is neither base64 nor a data URL of base64, or was cut off'
+
+/** The data of a data URL: https://fetch.spec.whatwg.org/#data-url-processor */
+function urlBody(text: string): string {
+  const end = text.indexOf('#')
+  const body = end === -1 ? text : text.slice(0, end)
+  if (!body.includes('%')) return body
+  return body
+    .replaceAll(/%([0-9a-f]{2})/gi, (_, hex: string) => String.fromCharCode(parseInt(hex, 16)))
+    .trim()
 }
 
 /** The file itself says what it is: of the type that a data URL names only the kind counts. */
@@ -75,7 +89,7 @@ function isOfKind(type: string, kind: string): boolean {
  * it may have been a plus sign.
  */
 function decodeLoose(text: string): Uint8Array | undefined {
-  const lines = text.trim().replaceAll(/[\r\n]+[ \t]*/g, '')
+  const lines = text.trim().replaceAll(/[\r\n\f\t]+ */g, '')
   const plain = lines.replaceAll('-', '+').replaceAll('_', '/')
   return decodeBase64(plain.padEnd(Math.ceil(plain.length / 4) * 4, '='))
 }

@@ -216,7 +216,8 @@ export class Dispatcher {
       if (choice.kind === 'refuse') {
         if (bar === 'public') throw lost ?? bannedKernel(work.digest)
         if (choice.error.code === 'no_capacity' && (await this.#bringModel(job))) continue
-        throw lost ?? new HubRefusal(choice.error, { hasNoNodes: choice.hasNoNodes })
+        const { error, hasNoNodes, lacksFeatures } = choice
+        throw lost ?? new HubRefusal(error, { hasNoNodes, lacksFeatures })
       }
       if (choice.kind === 'wait') {
         if ('model' in work) this.#loads.spread(placementOf(job, work))
@@ -261,8 +262,7 @@ export class Dispatcher {
     const isMissing = code === 'no_capacity' || code === 'residency_unsatisfiable'
     const mayAskElsewhere = tried.size === 0 && (isMissing || error instanceof BannedKernel)
     const tryHubs = mayAskElsewhere ? (this.#deps.neighbours?.hubsFor(request) ?? []) : []
-    const { hasNoNodes } = steeringOf(error)
-    return new HubRefusal(error, { mayAskElsewhere, hasNoNodes, tryHubs })
+    return new HubRefusal(error, { ...steeringOf(error), mayAskElsewhere, tryHubs })
   }
 
   /** Has an allowed node load the model that none has, within the time of the job. */

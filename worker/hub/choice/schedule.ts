@@ -44,7 +44,13 @@ export type Choice =
   | { readonly kind: 'node'; readonly nodeId: string }
   /** Some node could do it, but each has its hands full. */
   | { readonly kind: 'wait' }
-  | { readonly kind: 'refuse'; readonly error: AppError; readonly hasNoNodes: boolean }
+  | {
+      readonly kind: 'refuse'
+      readonly error: AppError
+      readonly hasNoNodes: boolean
+      /** Nothing but a feature is missing: whoever could wait need not. */
+      readonly lacksFeatures: boolean
+    }
 
 /** @param random uniform in [0, 1); it picks the sample of eligible nodes that are compared. */
 export function schedule(
@@ -58,7 +64,7 @@ export function schedule(
       new AppError('no_capacity', 'No node is connected to this hub.', {
         meta: { retryAfterSeconds: 5 },
       }),
-      true,
+      { hasNoNodes: true },
     )
   if (allowed.length === 0) return refuse(unsatisfiable(nodes, job))
   const able = allowed.filter(
@@ -67,7 +73,7 @@ export function schedule(
       (job.nodeId === null || job.nodeId === node.nodeId) &&
       canRun(node, job.work),
   )
-  if (able.length === 0) return refuse(unable(job, allowed.length))
+  if (able.length === 0) return unable(job, allowed)
   const heard = able.filter((node) => node.isSuspect !== true)
   const free = (heard.length > 0 ? heard : able).filter((node) => node.inFlight < node.maxJobs)
   const best = nearest(sample(free, random))
@@ -129,16 +135,25 @@ function unsatisfiable(nodes: readonly NodeView[], job: ScheduleJob): AppError {
   })
 }
 
-function unable(job: ScheduleJob, allowedCount: number): AppError {
+function unable(job: ScheduleJob, allowed: readonly NodeView[]): Choice {
   if (job.nodeId !== null)
-    return new AppError('no_capacity', `Node ${job.nodeId} is gone or no longer allowed.`)
+    return refuse(new AppError('no_capacity', `Node ${job.nodeId} is gone or no longer allowed.`))
   const what = 'model' in job.work ? `has model ${job.work.model}` : whatRuns(job.work)
   const again = job.tried.size > 0 ? ` that has not already failed it (${job.tried.size} did)` : ''
-  return new AppError(
-    'no_capacity',
-    `The policy allows ${allowedCount} connected node(s), but none ${what}${again}.`,
-    { meta: { retryAfterSeconds: 5 } },
-  )
+  const detail = `The policy allows ${allowed.length} connected node(s), but none ${what}${again}.`
+  const missing = missingFeatures(job.work, allowed)
+  if (missing === undefined)
+    return refuse(new AppError('no_capacity', detail, { meta: { retryAfterSeconds: 5 } }))
+  const meta = { rule: 'kernel.requires', needed: `a node with ${missing.join(', ')}` }
+  return refuse(new AppError('no_capacity', detail, { meta }), { lacksFeatures: true })
+}
+
+/** What a kernel requires, where nodes run it but for that; undefined where anything else is missing, too. */
+function missingFeatures(work: Work, allowed: readonly NodeView[]): readonly string[] | undefined {
+  if (work.kind !== 'kernel') return undefined
+  const runs = allowed.filter((node) => canRun(node, { ...work, requires: [] }))
+  if (runs.length === 0 || runs.some((node) => canRun(node, work))) return undefined
+  return work.requires
 }
 
 function whatRuns(work: Exclude<Work, { model: string }>): string {
@@ -156,6 +171,9 @@ function tooLate(job: ScheduleJob, predictedMs: number): AppError {
   )
 }
 
-function refuse(error: AppError, hasNoNodes = false): Choice {
-  return { kind: 'refuse', error, hasNoNodes }
+function refuse(
+  error: AppError,
+  { hasNoNodes = false, lacksFeatures = false }: Partial<Extract<Choice, { kind: 'refuse' }>> = {},
+): Choice {
+  return { kind: 'refuse', error, hasNoNodes, lacksFeatures }
 }

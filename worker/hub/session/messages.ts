@@ -1,7 +1,7 @@
 /** What is said on `/v1/sessions`: JSON messages both ways, bytes in base64. */
 import { z } from 'zod'
 import { Bytes32, NodeId } from '#shared/base/ids.ts'
-import { FeatureName, WgslIdentifier } from '#shared/job/job.ts'
+import { KernelFeature, WgslIdentifier } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 
 const Binding = z.int().min(0).max(15)
@@ -39,7 +39,7 @@ export const OpenMessage = z.strictObject({
     wgsl: z.string().min(1).max(LIMITS.wgslBytes),
     entryPoint: WgslIdentifier,
     workgroups: z.tuple([Count, Count, Count]),
-    requires: z.array(FeatureName).max(LIMITS.kernelFeatures).optional(),
+    requires: z.array(KernelFeature).max(LIMITS.kernelFeatures).optional(),
   }),
   buffers: z.array(SessionBuffer).min(1).max(LIMITS.kernelBuffers),
   /** Steps between two copies of the state; what a lost node costs at most. */

@@ -13,9 +13,10 @@ export interface Pace {
   answered(tookMs: number): void
   /** An item was lost: fewer at once from now on. */
   lost(): void
-  pause(untilMs: number, why: Fault): void
+  /** @param isUnsatisfied whether none of the nodes that are there will do, however free they are */
+  pause(untilMs: number, why: Fault, isUnsatisfied: boolean): void
   pauses(): number
-  /** Since when, without an answer in between, the policy has allowed none of the connected nodes. */
+  /** Since when, without an answer in between, none of the connected nodes has been one that it needs. */
   unsatisfiedSinceMs(): number | undefined
   pausedUntilMs(): number
   waiting(): Fault | null
@@ -48,13 +49,12 @@ export function createPace(concurrency: number, nowMs: () => number): Pace {
       window.answered(tookMs)
     },
     lost: () => window.failed(),
-    pause(nextMs, why) {
+    pause(nextMs, why, isUnsatisfied) {
       // Items that were refused together are one pause, not many.
       if (nowMs() >= untilMs) pauses += 1
       untilMs = Math.max(untilMs, nextMs)
       waiting = why
-      unsatisfiedMs =
-        why.code === 'residency_unsatisfiable' ? (unsatisfiedMs ?? nowMs()) : undefined
+      unsatisfiedMs = isUnsatisfied ? (unsatisfiedMs ?? nowMs()) : undefined
     },
     pauses: () => pauses,
     unsatisfiedSinceMs: () => unsatisfiedMs,

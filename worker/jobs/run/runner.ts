@@ -4,6 +4,7 @@ import { newJobId, type RandomBytes } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
 import type { DispatchRequest, DispatchResult } from '#worker/protocols/hub.ts'
+import { steeringOf } from '#worker/protocols/steering.ts'
 import type { BatchDatabase } from '#worker/jobs/store/database.ts'
 import type { Dispatched, ItemStore, NextItem } from '#worker/jobs/store/items.ts'
 import type { Grant } from '#worker/jobs/authority/judge-authority.ts'
@@ -193,7 +194,8 @@ function settleFailure(
   }
   const untilMs = nowMs() + verdict.delayMs
   if (verdict.kind === 'pause') {
-    pace.pause(untilMs, faultOf(error))
+    const isUnsatisfied = code === 'residency_unsatisfiable' || steeringOf(error).lacksFeatures
+    pace.pause(untilMs, faultOf(error), isUnsatisfied)
     items.requeue(index, { nextAtMs: 0, isFailure: false })
   } else {
     pace.lost()
