@@ -66,10 +66,9 @@ function waitUntilListening(child: ChildProcess): Promise<string> {
     }
     child.stdout?.on('data', read)
     child.stderr?.on('data', read)
-    child.once('error', (error) => fail(error.message))
-    child.once('exit', (code) => {
+    void endOf(child).then((how) => {
       clearTimeout(timer)
-      fail(`ended with code ${code}`)
+      fail(`ended: ${how}`)
     })
   })
 }

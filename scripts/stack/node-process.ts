@@ -112,8 +112,7 @@ function untilOnline(
     () => fail(`was not online in ${ONLINE_TIMEOUT_MS} ms`),
     ONLINE_TIMEOUT_MS,
   )
-  child.once('exit', (code) => fail(`ended with ${code}`))
-  child.once('error', (error) => fail(error.message))
+  void endOf(child).then((how) => fail(`ended: ${how}`))
   for (const stream of [child.stdout, child.stderr]) {
     if (stream === null) continue
     createInterface({ input: stream }).on('line', (line) => {

@@ -104,7 +104,13 @@ describe('the scheduler, over random policies and node sets', () => {
     }))
     fc.assert(
       fc.property(policy, fc.array(featured, { maxLength: 4 }), (p, nodes) => {
-        const wanted = { policy: p, allowed: p.compute, work: kernel, nodeId: null, leftMs: Infinity }
+        const wanted = {
+          policy: p,
+          allowed: p.compute,
+          work: kernel,
+          nodeId: null,
+          leftMs: Infinity,
+        }
         const choice = schedule(nodes, { ...wanted, tried: new Set() }, () => 0.5)
         const runs = nodes.filter(
           (n) => n.kernels === 'any' && decide(p, p.compute, n.facts) === 'allow',

@@ -95,17 +95,14 @@ describe('[A7] a name that is misspelt', () => {
     'content-security-policy-report-only',
     'cross-origin-embedder-policy',
     'x-permitted-cross-domain-policies',
-  ])(
-    'is told from a header that is nothing of ours: %s',
-    async (name) => {
-      problem(await embed({}, { headers: { [name]: 'DE' } }), 'no_capacity')
-    },
-  )
+  ])('is told from a header that is nothing of ours: %s', async (name) => {
+    problem(await embed({}, { headers: { [name]: 'DE' } }), 'no_capacity')
+  })
 
   it('is refused where it is said twice, and a reader could take either', async () => {
     const twice = async (text: string) =>
       problem(await worker.call('POST', '/v1/embeddings', { key, body: text }), 'invalid_request')
-    const at = ({ errors = [] }: { errors?: { pointer: string }[] }) => errors.map((e) => e.pointer)
+    const at = ({ errors = [] }: ReturnType<typeof problem>) => errors.map((e) => e.pointer)
     const residencies = '"residency":{"allow":["DE"]},"\\u0072esidency":{"allow":["WORLD"]}'
     expect(at(await twice(`{"model":"${MODEL}","input":"a",${residencies}}`))).toEqual([
       '/residency',

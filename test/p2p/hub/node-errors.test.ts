@@ -22,7 +22,14 @@ const RULES = [
   'compute.allow',
 ]
 /** Everything that has ever steered, or is called so. */
-const STEERING = ['mayAskElsewhere', 'tryHubs', 'hasNoNodes', 'lacksFeatures', 'isNodesWord', 'invalidResult']
+const STEERING = [
+  'mayAskElsewhere',
+  'tryHubs',
+  'hasNoNodes',
+  'lacksFeatures',
+  'isNodesWord',
+  'invalidResult',
+]
 
 /** An error as a node of ours would put it into a frame, with facts that no code of ours sets. */
 function drawError(random: Random): AppError {
@@ -33,7 +40,12 @@ function drawError(random: Random): AppError {
   if (random.chance(0.3)) meta.errors = pick([[{ pointer: '/x', detail: 'y' }], 'no', [{}]])
   for (const name of STEERING)
     if (random.chance(0.5)) meta[name] = pick([true, ['hub-b'], 'yes', { tryHubs: ['hub-b'] }])
-  meta.steering = { mayAskElsewhere: true, tryHubs: ['hub-b'], hasNoNodes: true, lacksFeatures: true }
+  meta.steering = {
+    mayAskElsewhere: true,
+    tryHubs: ['hub-b'],
+    hasNoNodes: true,
+    lacksFeatures: true,
+  }
   const detail = pick([
     '',
     'banned',
@@ -70,7 +82,12 @@ describe('what a node says when it ends a job', () => {
   it('ends a job that it alone could do, and nothing of it steers beyond the hub', async () => {
     let error = drawError(createRandom(0))
     await hub.join({ country: 'DE', run: () => Promise.reject(error) })
-    const known: Steering = { mayAskElsewhere: false, tryHubs: [], hasNoNodes: false, lacksFeatures: false }
+    const known: Steering = {
+      mayAskElsewhere: false,
+      tryHubs: [],
+      hasNoNodes: false,
+      lacksFeatures: false,
+    }
     for (let seed = 0; seed < SEEDS; seed += 1) {
       error = drawError(createRandom(seed))
       const request = await kernelRequest(WORLD, payload)

@@ -37,9 +37,9 @@ describe('decoding', () => {
     const session = ClientMessage.safeParse({ type: 'open', kernel: made, buffers })
     for (const { error } of [batch, session])
       expect(JSON.stringify(error?.issues)).toContain('subgroups')
-    expect((await decode({ ...body, kernel: { ...kernel, requires: ['f16'] } })).work).toMatchObject(
-      { requires: ['f16'] },
-    )
+    expect(
+      (await decode({ ...body, kernel: { ...kernel, requires: ['f16'] } })).work,
+    ).toMatchObject({ requires: ['f16'] })
   })
 
   it('makes work that every hop accepts', async () => {

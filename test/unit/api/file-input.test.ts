@@ -29,7 +29,7 @@ const base64 = Buffer.from(file).toString('base64')
 const framed = encodeBytes([file])
 const encode = encodeURIComponent
 const encodeAll = (text: string) =>
-  [...text].map((each) => `%${each.charCodeAt(0).toString(16)}`).join('')
+  Array.from(text, (each) => `%${each.charCodeAt(0).toString(16)}`).join('')
 const binary = (bytes: Uint8Array) => ({ parameters: { binary_data_size: bytes.length } })
 
 describe('a file', () => {
@@ -43,14 +43,32 @@ describe('a file', () => {
     ['a data URL of another picture type', { data: [`data:image/jpg;base64,${base64}`] }],
     ['a data URL with parameters', { data: [`DATA:image/png;name=a.png;BASE64,${base64}`] }],
     ['a data URL without a type', { data: [`data:;base64,${base64}`] }],
-    ['a data URL with its base64 percent-encoded', { data: [`data:image/png;base64,${encode(base64)}`] }],
+    [
+      'a data URL with its base64 percent-encoded',
+      { data: [`data:image/png;base64,${encode(base64)}`] },
+    ],
     ['a data URL with each byte percent-encoded', { data: [`data:;base64,${encodeAll(base64)}`] }],
-    ['a data URL with %3D for padding', { data: [`data:;base64,${base64.replaceAll('=', '%3d')}`] }],
+    [
+      'a data URL with %3D for padding',
+      { data: [`data:;base64,${base64.replaceAll('=', '%3d')}`] },
+    ],
     ['a data URL with blanks around it', { data: [` \n\tdata:image/png;base64,${base64} \n`] }],
-    ['a data URL with a comma in quotes', { data: [`data:image/png;name="a,\\",b;.png";base64,${base64}`] }],
-    ['a data URL with a long head', { data: [`data:image/png;name=${'a'.repeat(4_000)};base64,${base64}`] }],
-    ['a data URL with a form feed in it', { data: [`data:;base64,${base64.slice(0, 4)}\f\t${base64.slice(4)}`] }],
-    ['a data URL with encoded line breaks', { data: [`data:;base64,${base64.slice(0, 4)}%0D%0A${base64.slice(4)}%0A`] }],
+    [
+      'a data URL with a comma in quotes',
+      { data: [`data:image/png;name="a,\\",b;.png";base64,${base64}`] },
+    ],
+    [
+      'a data URL with a long head',
+      { data: [`data:image/png;name=${'a'.repeat(4_000)};base64,${base64}`] },
+    ],
+    [
+      'a data URL with a form feed in it',
+      { data: [`data:;base64,${base64.slice(0, 4)}\f\t${base64.slice(4)}`] },
+    ],
+    [
+      'a data URL with encoded line breaks',
+      { data: [`data:;base64,${base64.slice(0, 4)}%0D%0A${base64.slice(4)}%0A`] },
+    ],
     ['a data URL with a fragment', { data: [`data:image/png; base64 ,${base64}#picture`] }],
     ['base64 with a form feed', { data: [`${base64.slice(0, 4)}\f${base64.slice(4)}`] }],
     ['a data URL alone', { data: `data:image/png;base64,${base64}` }],
@@ -91,10 +109,25 @@ describe('what is no file', () => {
     ['an address', 'pp-ocr', { data: ['https://example.org/meter.png'] }, '/inputs/0/data/0'],
     ['cut base64', 'pp-ocr', { data: [`${base64.slice(0, 4)}A`] }, '/inputs/0/data/0'],
     ['a data URL of text', 'pp-ocr', { data: [`data:,hello`] }, '/inputs/0/data/0'],
-    ['a data URL whose plus was lost', 'pp-ocr', { data: ['data:;base64,AAA%20AAAA'] }, '/inputs/0/data/0'],
-    ['a data URL with half a percent', 'pp-ocr', { data: ['data:;base64,AAA%3'] }, '/inputs/0/data/0'],
+    [
+      'a data URL whose plus was lost',
+      'pp-ocr',
+      { data: ['data:;base64,AAA%20AAAA'] },
+      '/inputs/0/data/0',
+    ],
+    [
+      'a data URL with half a percent',
+      'pp-ocr',
+      { data: ['data:;base64,AAA%3'] },
+      '/inputs/0/data/0',
+    ],
     ['a data URL of other bytes', 'pp-ocr', { data: ['data:;base64,AAA%ff'] }, '/inputs/0/data/0'],
-    ['a data URL without its end', 'pp-ocr', { data: [`data:image/png;name=";base64,${base64}`] }, '/inputs/0/data/0'],
+    [
+      'a data URL without its end',
+      'pp-ocr',
+      { data: [`data:image/png;name=";base64,${base64}`] },
+      '/inputs/0/data/0',
+    ],
     ['a sound', 'pp-ocr', { data: [`data:audio/wav;base64,${base64}`] }, '/inputs/0/data/0'],
     ['a picture', 'silero-vad', { data: [`data:image/png;base64,${base64}`] }, '/inputs/0/data/0'],
     ['a list of bytes', 'pp-ocr', { data: [137] }, '/inputs/0/data/0'],

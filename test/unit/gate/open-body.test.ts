@@ -263,7 +263,11 @@ describe.each(OPEN)('a body of another’s API: %s', (route, parse) => {
 
   it('is refused with any name that is not known to be a label', () => {
     // Without a vowel no name is a label.
-    const word = fc.string({ unit: fc.constantFrom(...'bcdfghjmnrsvwz'), minLength: 2, maxLength: 9 })
+    const word = fc.string({
+      unit: fc.constantFrom(...'bcdfghjmnrsvwz'.split('')),
+      minLength: 2,
+      maxLength: 9,
+    })
     const name = fc.tuple(word, fc.constantFrom('_', '-', ''), word).map((parts) => parts.join(''))
     fc.assert(
       fc.property(name, fc.constantFrom(1, 'a', true, false, [1], { a: 1 }), (said, value) => {
