@@ -23,6 +23,7 @@ import { fillCountries } from './ui/countries.ts'
 import { element } from './ui/elements.ts'
 import { probeGpu } from './ui/gpu.ts'
 import { createHistory } from './ui/history.ts'
+import { readNodeId } from './ui/key-file.ts'
 import { createKeyPanel } from './ui/key-panel.ts'
 import { createPanel } from './ui/panel.ts'
 
@@ -45,9 +46,9 @@ function runPage(): void {
   let askEarnings = () => {}
   let silences = 0
   const keys = createKeyPanel({
-    onBrought() {
+    onBrought(nodeId) {
       link.end()
-      change(applyOtherKey(state))
+      change(applyOtherKey(state, nodeId))
       askEarnings()
     },
   })
@@ -135,8 +136,11 @@ async function prepare({ origin, simulated, read, change }: Preparing): Promise<
   const gpu = await probeGpu()
   change({ ...read(), gpu })
   const seen = await observedCountry(origin, simulated)
-  const suggested = await withStorage((storage) => suggestClaim({ simulated, seen, storage }))
-  change({ ...read(), seen, claim: read().claim ?? suggested })
+  const { ownId, suggested } = await withStorage(async (storage) => ({
+    ownId: (await readNodeId(storage)) ?? null,
+    suggested: await suggestClaim({ simulated, seen, storage }),
+  }))
+  change({ ...read(), ownId, seen, claim: read().claim ?? suggested })
   return true
 }
 

@@ -1,7 +1,7 @@
 /** Asks the Worker to be let in, and says which hub to dial: `POST /v1/nodes/admission`. */
 import { multiaddr, type Multiaddr } from '@multiformats/multiaddr'
 import { z } from 'zod'
-import { AppError, errorCode } from '#shared/base/errors.ts'
+import { AppError, errorCode, factsOf } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 
 const AdmissionReply = z.object({
@@ -62,7 +62,7 @@ async function askAdmission(options: LocateOptions, signal: AbortSignal) {
     throw new AppError('no_capacity', 'The network could not be reached.', { cause })
   })
   const reply: unknown = await response.json().catch(() => undefined)
-  if (!response.ok) throw refusal(response.status, reply)
+  if (!response.ok) throw refusal(response, reply)
   return AdmissionReply.safeParse(reply).data
 }
 
@@ -75,10 +75,12 @@ function withSimulatedPlace(address: string, place: string): string {
   })
 }
 
-function refusal(status: number, reply: unknown): AppError {
+function refusal({ status, headers }: Response, reply: unknown): AppError {
   const problem = ProblemReply.safeParse(reply)
   const code = errorCode(problem.data)
   if (problem.data !== undefined && code !== undefined)
-    return new AppError(code, problem.data.detail)
+    return new AppError(code, problem.data.detail, {
+      meta: factsOf(code, { retryAfterSeconds: Number(headers.get('retry-after')) || 0 }),
+    })
   return new AppError('no_capacity', `The network refused admission with HTTP status ${status}.`)
 }

@@ -113,7 +113,11 @@ class Core implements NodeCore, WorkHandler {
 
   async start(): Promise<void> {
     if (this.#membership !== undefined) return
-    this.#update({ phase: 'connecting', detail: 'Looking for the nearest hub.' })
+    this.#update({
+      phase: 'connecting',
+      detail: 'Looking for the nearest hub.',
+      lastFailure: null,
+    })
     const node = (this.#node ??= await createPeerNode({
       privateKey: this.#deps.identity,
       log: this.#deps.log,
@@ -134,7 +138,12 @@ class Core implements NodeCore, WorkHandler {
   }
 
   async pause(): Promise<void> {
-    this.#update({ phase: 'paused', detail: 'Paused by its owner.', welcome: null })
+    this.#update({
+      phase: 'paused',
+      detail: 'Paused by its owner.',
+      welcome: null,
+      lastFailure: null,
+    })
     clearInterval(this.#presenceTimer)
     clearInterval(this.#anchorTimer)
     this.#visiting?.abort()
@@ -232,9 +241,9 @@ class Core implements NodeCore, WorkHandler {
       await output.release()
       return result
     } catch (error) {
-      throw controller.signal.aborted
-        ? toAppError(controller.signal.reason)
-        : this.#failed(key, error)
+      if (controller.signal.aborted) throw toAppError(controller.signal.reason)
+      // An engine says only that it was stopped; the hub said why.
+      throw this.#failed(key, options.signal.aborted ? options.signal.reason : error)
     } finally {
       letGo?.()
       this.#running.delete(key)

@@ -2,8 +2,14 @@
 import { encodeBase64 } from '#shared/base/base64.ts'
 import { z } from 'zod'
 import { AppError } from '#shared/base/errors.ts'
-import { exportSigningKey, importSigningKey } from '#shared/base/signature.ts'
-import type { NodeStorage } from '../node/storage.ts'
+import { exportSigningKey, importSigningKey, type SigningKeyPair } from '#shared/base/signature.ts'
+
+/** The part of what this browser keeps that a key file is made of. */
+interface KeyStorage {
+  readIdentity(): Promise<Uint8Array | undefined>
+  readReceiptKey(): Promise<SigningKeyPair | undefined>
+  keep(name: 'identity' | 'receiptKey', value: unknown): Promise<void>
+}
 
 const MAX_CHARS = 8_192
 const KeyFile = z.strictObject({
@@ -16,7 +22,7 @@ const KeyFile = z.strictObject({
 })
 
 /** Undefined while this browser has no key. */
-export async function writeKeyFile(storage: NodeStorage): Promise<string | undefined> {
+export async function writeKeyFile(storage: KeyStorage): Promise<string | undefined> {
   const [identity, pair] = [await storage.readIdentity(), await storage.readReceiptKey()]
   if (identity === undefined || pair === undefined) return undefined
   const file: z.infer<typeof KeyFile> = {
@@ -28,19 +34,39 @@ export async function writeKeyFile(storage: NodeStorage): Promise<string | undef
   return `${JSON.stringify(file, null, 2)}\n`
 }
 
-/** Makes the file's keys this browser's. @throws {AppError} invalid_request for a file that is none of these */
-export async function readKeyFile(text: string, storage: NodeStorage): Promise<void> {
+/** A node's keys as a file had them. */
+export interface BroughtKeys {
+  readonly nodeId: string
+  /** Makes them this browser's. */
+  keep(storage: KeyStorage): Promise<void>
+}
+
+/** @throws {AppError} invalid_request for a file that is none of these */
+export async function readKeyFile(text: string): Promise<BroughtKeys> {
   const file = text.length > MAX_CHARS ? undefined : KeyFile.safeParse(parseJson(text)).data
   if (file === undefined) throw notOurs()
-  const { identityFromBytes, identityToBytes } = await import('#p2p/peers/identity.ts')
-  const bytes = Uint8Array.from(atob(file.identity), (char) => char.charCodeAt(0))
-  // Read before anything is replaced: a damaged file changes nothing.
-  const identity = identityToBytes(identityFromBytes(bytes))
+  const { identityFromBytes, identityToBytes, peerIdOf } = await import('#p2p/peers/identity.ts')
+  const identity = identityFromBytes(
+    Uint8Array.from(atob(file.identity), (char) => char.charCodeAt(0)),
+  )
   const pair = await importSigningKey(file.receiptKey).catch((cause: unknown) => {
     throw notOurs(cause)
   })
-  await storage.keep('identity', identity)
-  await storage.keep('receiptKey', pair)
+  return {
+    nodeId: peerIdOf(identity),
+    async keep(storage) {
+      await storage.keep('identity', identityToBytes(identity))
+      await storage.keep('receiptKey', pair)
+    },
+  }
+}
+
+/** The public id of this browser's node; undefined while it has no key. */
+export async function readNodeId(storage: KeyStorage): Promise<string | undefined> {
+  const bytes = await storage.readIdentity()
+  if (bytes === undefined) return undefined
+  const { identityFromBytes, peerIdOf } = await import('#p2p/peers/identity.ts')
+  return peerIdOf(identityFromBytes(bytes))
 }
 
 function parseJson(text: string): unknown {

@@ -11,7 +11,7 @@ const REPLACES =
 
 export interface KeyPanelOptions {
   /** Another key is this browser's now: what runs has the old one. */
-  readonly onBrought: () => void
+  readonly onBrought: (nodeId: string) => void
 }
 
 export interface KeyPanel {
@@ -40,15 +40,16 @@ export function createKeyPanel({ onBrought }: KeyPanelOptions): KeyPanel {
     say(`Saved as ${FILE_NAME}. Whoever has this file can take what the node earns.`)
   }
   const bringKey = async (file: File) => {
-    const text = await file.text()
+    // Judged before anything is said of replacing, and before anything is replaced.
+    const keys = await readKeyFile(await file.text())
     await withStorage(async (storage) => {
       if ((await storage.readIdentity()) !== undefined && !mayReplace) {
         mayReplace = true
         return say(REPLACES)
       }
-      await readKeyFile(text, storage)
+      await keys.keep(storage)
       mayReplace = false
-      onBrought()
+      onBrought(keys.nodeId)
       say('The key is back. The next start uses it.')
     })
   }

@@ -38,6 +38,8 @@ export interface PageState {
   readonly download: Download | null
   readonly step: string | null
   readonly leftOut: readonly LeftOut[]
+  /** Public id of the node whose key this browser keeps. */
+  readonly ownId: string | null
   readonly node: NodeView | null
   readonly failure: Failure | null
 }
@@ -55,6 +57,7 @@ export const INITIAL_STATE: PageState = {
   download: null,
   step: null,
   leftOut: [],
+  ownId: null,
   node: null,
   failure: null,
 }
@@ -113,6 +116,6 @@ export function applyEnd(state: PageState): PageState {
 }
 
 /** The key of this browser is another one: what was shown was the other node's. */
-export function applyOtherKey(state: PageState): PageState {
-  return { ...state, node: null, wanted: 'off', isResting: false, failure: null }
+export function applyOtherKey(state: PageState, ownId: string): PageState {
+  return { ...state, ownId, node: null, wanted: 'off', isResting: false, failure: null }
 }

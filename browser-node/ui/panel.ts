@@ -43,8 +43,8 @@ export function createPanel(): Panel {
       setText(html('adapter'), adapterText(state))
       if (state.node !== null && (state.node !== shownNode || state.seen !== shownSeen))
         showNode(state.node, state.seen)
-      if (state.node === null && shownNode !== null)
-        setText(html('node-id'), 'known at the next start')
+      if (state.node === null && shownNode !== null) showNoNode()
+      setText(html('node-id'), state.node?.nodeId ?? state.ownId ?? 'made at the first start')
       shownNode = state.node
       shownSeen = state.seen
     },
@@ -69,8 +69,21 @@ function showNode(node: NodeView, seen: string | null): void {
   setText(html('abilities'), describeAbilities(node))
   setText(html('hub'), hub === null ? '–' : hub.name)
   setText(html('place'), hub === null ? '–' : describePlace(hub, seen))
-  setText(html('node-id'), node.nodeId)
   showJobs(html('jobs'), node.lastJobs)
+  showFailure(lastFailure)
+}
+
+/** What was shown was another node's. */
+function showNoNode(): void {
+  setText(html('running'), '0')
+  setText(html('jobs-done'), '0')
+  setText(html('signed'), formatUsd(0n))
+  for (const name of ['abilities', 'hub', 'place']) setText(html(name), '–')
+  showJobs(html('jobs'), [])
+  showFailure(null)
+}
+
+function showFailure(lastFailure: NodeView['lastFailure']): void {
   const failure = html('last-failure')
   failure.hidden = lastFailure === null
   failure.dataset['whose'] = lastFailure?.whose ?? ''

@@ -77,7 +77,7 @@ function paused(): StatusWords {
   return off(
     'paused',
     'Paused',
-    'Nothing runs here. Jobs that ran were given back and are answered elsewhere.',
+    'Nothing runs here. Jobs that ran were given back: another device that their rules allow takes them, if there is one.',
     true,
   )
 }

@@ -42,7 +42,8 @@ export function joinHub(options: JoinHubOptions): HubMembership {
       const { wasOnline, error } = await attend(options, closing.signal)
       if (closing.signal.aborted) return
       failures = wasOnline ? 0 : failures + 1
-      const delayMs = reconnectDelayMs(failures, random())
+      // Sooner than it was told it would be refused again.
+      const delayMs = toldMs(error) + reconnectDelayMs(failures, random())
       log.info('hub.left', { code: errorCode(error), waitMs: delayMs, failures })
       onState('waiting', detailOf(error))
       await sleep(delayMs, clock, closing.signal)
@@ -143,6 +144,12 @@ async function leave(connection: Connection | undefined): Promise<void> {
   } catch (error) {
     connection.abort(error instanceof Error ? error : new Error(String(error)))
   }
+}
+
+/** For how long the network told this node to stay away. */
+function toldMs(error: unknown): number {
+  const { retryAfterSeconds = 0 } = toAppError(error).meta
+  return Math.max(0, Math.min(retryAfterSeconds, LIMITS.rejoinMaxSeconds)) * 1_000
 }
 
 function detailOf(error: unknown): string {

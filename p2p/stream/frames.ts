@@ -24,7 +24,7 @@ const KINDS = {
   end: { code: 7, exactly: 0 },
   result: { code: 8, most: 32 * KIB },
   error: { code: 9, most: 96 * KIB },
-  cancel: { code: 10, exactly: 0 },
+  cancel: { code: 10, most: KIB },
   credit: { code: 11, exactly: 4 },
   receipt: { code: 12, most: 64 * KIB },
   ack: { code: 13, most: 32 * KIB },
@@ -60,7 +60,7 @@ const EMPTY = new Uint8Array(0)
 const FAULT_CHARS = 256
 
 /** A frame without a body. */
-export function bareFrame(kind: 'end' | 'cancel', job: number): Frame {
+export function bareFrame(kind: 'end', job: number): Frame {
   return { kind, job, body: EMPTY }
 }
 

@@ -53,6 +53,13 @@ export const JobOffer = z.strictObject({
 })
 export type JobOffer = z.infer<typeof JobOffer>
 
+/** hub → node: end this job, and why. */
+export const Cancel = z.strictObject({
+  /** Nobody waits for it; its time is over; the node said nothing of it; what the node sent is not acceptable. */
+  reason: z.enum(['unwanted', 'late', 'silent', 'refused']),
+})
+export type CancelReason = z.infer<typeof Cancel>['reason']
+
 /** node → hub, last frame of a job, after the output's data frames. */
 export const JobResult = z.strictObject({
   answer: Answer,

@@ -1,6 +1,7 @@
 /** Errors that cross the work stream, as codes of the shared table. */
 import { z } from 'zod'
 import { AppError, errorCode, factsOf, toWireError, type ErrorMeta } from '#shared/base/errors.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { jsonFrame, readJson, type Frame } from './frames.ts'
 import { ERROR_DETAIL_CHARS, ErrorBody } from './messages.ts'
 
@@ -31,6 +32,19 @@ const PeerFacts = z.object({
 /** What the peer refused with; a code that this build does not know becomes `node_lost`. */
 export function readWireError(frame: Frame): AppError {
   return errorOf(readJson(ErrorBody, frame))
+}
+
+/** What a hub tells its node beside that: when it may come back. */
+const HubFacts = z.object({
+  retryAfterSeconds: z.int().min(1).max(LIMITS.rejoinMaxSeconds).optional(),
+})
+
+/** What the hub refused this node with. */
+export function readHubError(frame: Frame): AppError {
+  const body = readJson(ErrorBody, frame)
+  const { code, detail, meta } = errorOf(body)
+  const { data = {} } = HubFacts.safeParse(body.meta)
+  return new AppError(code, detail, { meta: factsOf(code, { ...meta, ...data }) })
 }
 
 export function errorOf(body: ErrorBody): AppError {

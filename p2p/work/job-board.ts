@@ -6,7 +6,7 @@ import type { Log } from '#shared/base/log.ts'
 import { createReceiveWindow, createSendWindow } from '#p2p/stream/credit.ts'
 import type { FrameStream } from '#p2p/stream/frame-stream.ts'
 import { jsonFrame, numberFrame, readJson, readNumber, type Frame } from '#p2p/stream/frames.ts'
-import { JobOffer } from '#p2p/stream/messages.ts'
+import { Cancel, JobOffer, type CancelReason } from '#p2p/stream/messages.ts'
 import { sendData } from '#p2p/stream/send-data.ts'
 import { errorFrame } from '#p2p/stream/wire-error.ts'
 import type { WorkHandler } from './work-handler.ts'
@@ -33,6 +33,18 @@ interface Job {
   readonly abort: AbortController
   readonly output: ReturnType<typeof createSendWindow>
   readonly input: ReturnType<typeof createReceiveWindow>
+}
+
+/** What a job that the hub ended is to the node that had it. */
+const ENDINGS: Readonly<Record<CancelReason, () => AppError>> = {
+  unwanted: () => new AppError('cancelled', 'Nobody waits for the answer any more.'),
+  late: () => new AppError('node_timeout', 'The time of the request was over before the answer.'),
+  silent: () =>
+    new AppError(
+      'node_timeout',
+      'The hub heard nothing of it for too long, and holds that against this node for a while.',
+    ),
+  refused: () => new AppError('internal', 'The hub did not accept what this node sent.'),
 }
 
 export function createJobBoard({ frames, handler, log }: JobBoardOptions): JobBoard {
@@ -101,13 +113,14 @@ export function createJobBoard({ frames, handler, log }: JobBoardOptions): JobBo
         void run(job)
       } else if (frame.kind === 'credit') job.output.grant(readNumber(frame))
       else if (frame.kind === 'cancel') {
-        const error = new AppError('cancelled', 'The hub cancelled the job.')
+        const error = ENDINGS[readJson(Cancel, frame).reason]()
         stop(job, error)
         endWith(job.number, error)
       } else throw new AppError('invalid_request', `A ${frame.kind} frame has no place in a job.`)
     },
     close() {
-      for (const job of jobs.values()) stop(job, new AppError('cancelled', 'The hub is gone.'))
+      for (const job of jobs.values())
+        stop(job, new AppError('node_lost', 'The connection to the hub was lost.'))
       jobs.clear()
     },
   }

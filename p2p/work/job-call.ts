@@ -1,19 +1,30 @@
 /** One job on a work stream as the hub sees it: payload up, output down, one end. */
-import { AppError, toAppError } from '#shared/base/errors.ts'
+import { AppError, errorCode, toAppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Clock } from '#p2p/stream/clock.ts'
 import { createReceiveWindow, createSendWindow } from '#p2p/stream/credit.ts'
 import type { FrameStream } from '#p2p/stream/frame-stream.ts'
 import { createInTurn } from './in-turn.ts'
-import { bareFrame, numberFrame, readJson, readNumber, type Frame } from '#p2p/stream/frames.ts'
-import { JobResult } from '#p2p/stream/messages.ts'
+import {
+  bareFrame,
+  jsonFrame,
+  numberFrame,
+  readJson,
+  readNumber,
+  type Frame,
+} from '#p2p/stream/frames.ts'
+import { JobResult, type CancelReason } from '#p2p/stream/messages.ts'
 import { sendData } from '#p2p/stream/send-data.ts'
 import { readNodesWord } from '#p2p/stream/wire-error.ts'
 
 /** Frames of one output: one for each token of the longest text, and for each piece of the largest tensors, many times over. */
 const OUTPUT_FRAMES = 65_536
 
+/** Why a job is taken from a node that says nothing of it. */
+export class SilentNode extends AppError {}
+
 export interface RunJobOptions {
+  /** Its reason is what the node is told: {@link SilentNode}, node_timeout for a time that is over, else that nobody waits. */
   readonly signal: AbortSignal
   readonly onChunk: (bytes: Uint8Array) => void | Promise<void>
 }
@@ -50,12 +61,12 @@ export function createJobCall(parts: JobCallParts, { signal, onChunk }: RunJobOp
     end()
   }
   /** Ends the job for the caller, and asks the node to end it too. */
-  const giveUp = (error: AppError) =>
+  const giveUp = (error: AppError, why: unknown = error) =>
     settle(() => {
-      if (result === undefined) frames.send(bareFrame('cancel', job))
+      if (result === undefined) frames.send(jsonFrame('cancel', job, { reason: reasonOf(why) }))
       outcome.reject(error)
     })
-  const onAbort = () => giveUp(new AppError('cancelled', 'The job was cancelled.'))
+  const onAbort = () => giveUp(new AppError('cancelled', 'The job was cancelled.'), signal.reason)
   const stopTimer = clock.after(LIMITS.jobTimeoutMs, () =>
     giveUp(new AppError('node_timeout', `No answer within ${LIMITS.jobTimeoutMs} ms.`)),
   )
@@ -99,6 +110,13 @@ export function createJobCall(parts: JobCallParts, { signal, onChunk }: RunJobOp
       return frame.kind === 'result' || frame.kind === 'error' ? 'ended' : 'open'
     },
   }
+}
+
+function reasonOf(why: unknown): CancelReason {
+  if (why instanceof SilentNode) return 'silent'
+  const code = errorCode(why)
+  if (code === 'node_timeout') return 'late'
+  return code === 'cancelled' || code === undefined ? 'unwanted' : 'refused'
 }
 
 interface OutputParts extends Pick<RunJobOptions, 'onChunk'> {

@@ -18,7 +18,7 @@ import {
 import { createJobBoard } from './job-board.ts'
 import { createLoadBoard } from './load-board.ts'
 import { Greeting, ReceiptAck, Standing, Welcome, WORK_VERSION } from '#p2p/stream/messages.ts'
-import { readWireError } from '#p2p/stream/wire-error.ts'
+import { readHubError } from '#p2p/stream/wire-error.ts'
 import type { WorkHandler } from './work-handler.ts'
 
 export type { WorkRunOptions, WorkHandler } from './work-handler.ts'
@@ -48,7 +48,7 @@ export async function serveWork(
 
   const onFrame = (frame: Frame) => {
     silence.heard()
-    if (frame.kind === 'error' && frame.job === 0) throw readWireError(frame)
+    if (frame.kind === 'error' && frame.job === 0) throw readHubError(frame)
     if (!welcomed) {
       onWelcome(frame)
       return

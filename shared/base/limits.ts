@@ -144,6 +144,8 @@ export const LIMITS = {
   nodeLeaveMs: 8_000,
   reconnectMinMs: 250,
   reconnectMaxMs: 15_000,
+  /** The longest that a node stays away because the network told it to. */
+  rejoinMaxSeconds: 3_600,
   /** Submitted WGSL */
   wgslBytes: 64 * KIB,
   wgslStatements: 2_000,

@@ -260,7 +260,10 @@ describe('a hostile hub', () => {
       (job) => [job, ...dataFrames(1, 10), bareFrame('end', 1), bareFrame('end', 1)],
     ],
     ['a job number twice', (job) => [job, job]],
-    ['frames of a job that it never offered', () => [bareFrame('cancel', 7)]],
+    [
+      'frames of a job that it never offered',
+      () => [jsonFrame('cancel', 7, { reason: 'unwanted' })],
+    ],
     ['a result', () => [jsonFrame('result', 0, {})]],
     ['credit beyond a window', (job) => [job, numberFrame('credit', 1, 1)]],
   ]

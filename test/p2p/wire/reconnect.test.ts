@@ -15,6 +15,7 @@ import {
 } from '#p2p/peers/node.ts'
 import { presenceTopic, publishPresence } from '#p2p/peers/presence.ts'
 import { repositoryPath } from '#scripts/base/paths.ts'
+import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { silentLog } from '#shared/base/log.ts'
 import { until } from '#test/support/poll.ts'
@@ -136,6 +137,46 @@ describe('reconnect', () => {
     expect(members.map(({ state }) => state)).toEqual(members.map(() => 'online'))
     expect(Math.min(...members.map(({ locates }) => locates))).toBeGreaterThanOrEqual(2)
     expect(second.count('failure')).toBe(0)
+  })
+
+  test('[J2] a node that was told when it may come back asks once before, and again after that', async () => {
+    const self = await createTestNode()
+    const node = await createPeerNode({ privateKey: self.identity, log: silentLog })
+    let asked = 0
+    let waiting: { readonly delayMs: number; readonly fire: () => void } | undefined
+    const membership = joinHub({
+      node,
+      locate() {
+        asked += 1
+        const meta = { retryAfterSeconds: asked === 1 ? 598 : 10 ** 9 }
+        return Promise.reject(new AppError('no_capacity', 'Not now.', { meta }))
+      },
+      handler: createTestHandler(self),
+      log: silentLog,
+      random: () => 0,
+      clock: {
+        nowMs: () => 0,
+        after(delayMs, fire) {
+          // The only other wait is for the hub to open its stream.
+          if (delayMs !== LIMITS.openTimeoutMs * 2) waiting = { delayMs, fire }
+          return () => {}
+        },
+      },
+    })
+    const wait = async () => {
+      await until('it waits', () => waiting !== undefined)
+      const { delayMs = 0, fire = () => {} } = waiting ?? {}
+      waiting = undefined
+      return { delayMs, fire }
+    }
+    const first = await wait()
+    expect([asked, first.delayMs]).toEqual([1, 598_000 + LIMITS.reconnectMinMs])
+    first.fire()
+    const second = await wait()
+    const longestMs = LIMITS.rejoinMaxSeconds * 1_000 + LIMITS.reconnectMinMs
+    expect([asked, second.delayMs]).toEqual([2, longestMs])
+    await membership.close()
+    await node.stop()
   })
 
   test('[J2] waits spread over a range that grows to its bound and never falls under it', () => {

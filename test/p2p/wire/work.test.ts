@@ -1,9 +1,11 @@
 /** The held work stream over real libp2p connections: rules W1 to W12 of docs/design/network.md. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { JobResult } from '#p2p/stream/messages.ts'
+import { failureOf } from '#node-core/job-failure.ts'
+import { SilentNode } from '#p2p/work/job-call.ts'
 import { openWork, type OpenWorkOptions, type WorkLink } from '#p2p/work/work-client.ts'
 import { serveWork } from '#p2p/work/work-server.ts'
-import { AppError, errorCode } from '#shared/base/errors.ts'
+import { AppError, errorCode, toAppError } from '#shared/base/errors.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { silentLog } from '#shared/base/log.ts'
@@ -207,6 +209,59 @@ describe('endings', () => {
     await link.close()
   })
 
+  test('[W7] the node is told why its job was taken: nobody waits, its time is over, or it was silent', async () => {
+    const told: unknown[] = []
+    const { link } = await join(() => async (_offer, _payload, { signal }) => {
+      await new Promise((resolve) => signal.addEventListener('abort', resolve))
+      const { code, detail } = toAppError(signal.reason)
+      told.push([
+        failureOf(toAppError(signal.reason)).whose,
+        code,
+        /holds that against/.test(detail),
+      ])
+      throw signal.reason
+    })
+    for (const reason of [
+      new AppError('cancelled', 'The caller hung up.'),
+      new AppError('node_timeout', 'No answer within 5 ms.'),
+      new SilentNode('node_timeout', 'The node was silent for 5 ms.'),
+    ]) {
+      const abort = new AbortController()
+      const job = codeOf(run(link, new Uint8Array(1), abort.signal))
+      await until('the job to be in flight', () => link.inFlight() === 1)
+      abort.abort(reason)
+      await job
+    }
+    await until('the node to hear of all three', () => told.length === 3)
+    expect(told).toEqual([
+      ['customer', 'cancelled', false],
+      ['node', 'node_timeout', false],
+      ['node', 'node_timeout', true],
+    ])
+    await link.close()
+  })
+
+  test('[W8] a node hears when it may come back, and a caller hears of that nothing that a node says', async () => {
+    const refusal = new AppError('no_capacity', 'Not now.', { meta: { retryAfterSeconds: 598 } })
+    const { hubEnd, nodeEnd } = await node.openStream()
+    const served = serveWork(nodeEnd, createTestHandler(node.identity), { log: silentLog }).catch(
+      (error: unknown) => error,
+    )
+    const opened = openWork(hubEnd, {
+      welcome: () => Promise.reject(refusal),
+      onReceipt: () => Promise.resolve(),
+      log: silentLog,
+    })
+    expect(await codeOf(opened)).toBe('no_capacity')
+    expect(await served).toMatchObject({ detail: 'Not now.', meta: { retryAfterSeconds: 598 } })
+
+    const { link } = await join(() => () => Promise.reject(refusal))
+    const error = await run(link, seededBytes(4)).catch((thrown: unknown) => thrown)
+    expect(error).toMatchObject({ code: 'no_capacity', meta: {} })
+    expect(JSON.stringify(error)).not.toContain('598')
+    await link.close()
+  })
+
   test('[W8] what the node refuses with reaches the caller by its code', async () => {
     const { link } = await join(
       () => () =>
@@ -281,7 +336,7 @@ describe('endings', () => {
     nowMs += LIMITS.jobTimeoutMs
     for (const timer of timers.filter(({ atMs }) => atMs === LIMITS.jobTimeoutMs)) timer.fire()
     expect(await job).toBe('node_timeout')
-    expect(await stopped.promise).toBe('cancelled')
+    expect(await stopped.promise).toBe('node_timeout')
     await link.close()
   })
 

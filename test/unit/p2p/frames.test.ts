@@ -53,7 +53,7 @@ describe('frames', () => {
       bareFrame('end', 1),
       numberFrame('credit', 2, 4_000_000_000),
       jsonFrame('ack', 0, { receiptIds: [] }),
-      bareFrame('cancel', 3),
+      jsonFrame('cancel', 3, { reason: 'late' }),
     ]
     const bytes = Buffer.concat(frames.map(encodeFrame))
     const cut = Array.from(bytes, (byte) => new Uint8Array([byte]))

@@ -2,6 +2,7 @@
  * Nodes that take a job and say nothing of it: how long that may last, when another allowed node gets the job, and what it
  * costs the silent one. Rules: docs/design/nodes.md.
  */
+import { SilentNode } from '#p2p/work/job-call.ts'
 import { systemClock, type Clock } from '#p2p/stream/clock.ts'
 import { AppError, errorCode } from '#shared/base/errors.ts'
 import type { Work } from '#shared/job/job.ts'
@@ -169,7 +170,7 @@ class Watch implements SilenceWatch {
     }
     if (this.#attempt.isLast || this.#job.isBegun || !this.#deps.mayMove(this.#job)) return
     const forMs = Math.round(this.#deps.now() - this.#heardMs)
-    this.#taken = new AppError('node_timeout', `The node was silent for ${forMs} ms.`)
+    this.#taken = new SilentNode('node_timeout', `The node was silent for ${forMs} ms.`)
     this.#controller.abort(this.#taken)
   }
 

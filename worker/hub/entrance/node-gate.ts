@@ -134,9 +134,11 @@ async function welcomeMember(
         presence = await readOwnPresence(hello.presence, nodeId)
         const barredMs = deps.directory.barredMs(nodeId)
         if (barredMs > 0) {
+          const retryAfterSeconds = Math.ceil(barredMs / 1000)
           throw new AppError(
             'no_capacity',
-            `This node was silent on jobs that it had taken; it may come back in ${Math.ceil(barredMs / 1000)} s.`,
+            `This node was silent on jobs that it had taken; it may come back in ${retryAfterSeconds} s.`,
+            { meta: { retryAfterSeconds } },
           )
         }
         if (presence.claim !== admission.claim) {

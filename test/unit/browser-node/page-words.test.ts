@@ -1,0 +1,40 @@
+/** What the volunteer's page says of jobs, of keys and of a pause. */
+import { describe, expect, it } from 'vitest'
+import { applyOtherKey, INITIAL_STATE } from '../../../browser-node/ui/page-state.ts'
+import { describeFailure } from '../../../browser-node/ui/failure.ts'
+import { readKeyFile } from '../../../browser-node/ui/key-file.ts'
+import { failureOf } from '#node-core/job-failure.ts'
+import { identityToBytes, newIdentity, peerIdOf } from '#p2p/peers/identity.ts'
+import { AppError } from '#shared/base/errors.ts'
+import { exportSigningKey, generateSigningKey } from '#shared/base/signature.ts'
+
+describe('a job that was not done', () => {
+  it('is the customer’s doing only where the customer ended it', () => {
+    const said = (code: 'cancelled' | 'node_timeout') =>
+      describeFailure(failureOf(new AppError(code, 'The hub heard nothing of it for too long.')))
+    expect(said('cancelled')).toContain('Nothing is wrong with this device')
+    expect(said('node_timeout')).toBe(
+      'This device could not do its last job: The hub heard nothing of it for too long.',
+    )
+  })
+})
+
+describe('a key that is brought back', () => {
+  it('is named by its public id, and what was shown of the node before is gone', async () => {
+    const identity = await newIdentity()
+    const file = {
+      kind: 'littoral-node-key',
+      version: 1,
+      identity: Buffer.from(identityToBytes(identity)).toString('base64'),
+      receiptKey: await exportSigningKey(await generateSigningKey(true)),
+    }
+    const { nodeId } = await readKeyFile(JSON.stringify(file))
+    expect(nodeId).toBe(peerIdOf(identity))
+    expect(applyOtherKey(INITIAL_STATE, nodeId)).toMatchObject({ ownId: nodeId, node: null })
+  })
+
+  it('is judged before anything is asked of what the browser has', async () => {
+    for (const text of ['{"name":"littoral"}', 'no JSON', ''])
+      await expect(readKeyFile(text)).rejects.toMatchObject({ code: 'invalid_request' })
+  })
+})
