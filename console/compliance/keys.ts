@@ -211,7 +211,7 @@ function newKeyForm({ session }: ViewContext, { shown, reload }: Places): HTMLEl
       { class: 'field narrow' },
       h('label', { for: 'key-expires' }, 'Ends at the start of (UTC)'),
       expires,
-      h('p', { class: 'hint' }, 'Left empty: it lives until it is revoked.'),
+      h('p', { class: 'hint' }, expiryHint(session.key.expiresAtMs)),
     ),
     h(
       'fieldset',
@@ -235,6 +235,13 @@ function newKeyForm({ session }: ViewContext, { shown, reload }: Places): HTMLEl
     problem,
     h('button', { type: 'submit', class: 'button main' }, 'Make a key'),
   )
+}
+
+/** No key lives longer than the one that makes it. */
+function expiryHint(ownExpiresAtMs: number | null): string {
+  return ownExpiresAtMs === null
+    ? 'Left empty: it lives until it is revoked.'
+    : `Left empty: it ends with the key that you are signed in with, at ${whenUtc(ownExpiresAtMs)}.`
 }
 
 function showSecret(host: HTMLElement, { id, key }: CreatedKey, note?: string): void {

@@ -7,10 +7,9 @@ import { createPieces } from '#engine/pace/pieces.ts'
 import type { ModelRunner } from './runner.ts'
 import { firstFloats, type FloatTensor, type Session } from '#engine/session/session.ts'
 
-/** The position table of the models that we run ends here; longer texts are cut. */
-export const MAX_TOKENS = 64
-/** Tokens in one run of the session, with those that fill short texts up. */
-const RUN_TOKENS = 32 * MAX_TOKENS
+/** Tokens in the first run of the session, and in the largest, with those that fill short texts up. */
+const FIRST_TOKENS = 64
+const RUN_TOKENS = 32 * FIRST_TOKENS
 
 export interface TokenizerFiles {
   /** Text of tokenizer.json. */
@@ -20,22 +19,31 @@ export interface TokenizerFiles {
 
 export interface EmbeddingParts extends TokenizerFiles {
   readonly session: Session
+  /** The position table of the model ends here: a longer text is refused. @default 64 */
+  readonly contextTokens?: number | undefined
   /** Monotonic clock in ms. */
   readonly now: () => number
 }
 
-export function createEmbeddingRunner({ session, now, ...files }: EmbeddingParts): ModelRunner {
+export function createEmbeddingRunner({
+  session,
+  contextTokens = FIRST_TOKENS,
+  now,
+  ...files
+}: EmbeddingParts): ModelRunner {
   const encode = createEncoder(files)
-  const pieces = createPieces({ first: MAX_TOKENS, most: RUN_TOKENS, now })
+  const pieces = createPieces({ first: FIRST_TOKENS, most: RUN_TOKENS, now })
   return {
     async run([texts], signal) {
       const rows = decodeTexts(texts?.bytes ?? new Uint8Array()).map((text, index) => {
         const ids = encode(text)
-        if (ids.length > 0) return ids
         const pointer = `/inputs/0/data/${index}`
-        throw new AppError('invalid_request', `${pointer}: the text is empty`, {
-          meta: { errors: [{ pointer, detail: 'the text is empty' }] },
-        })
+        if (ids.length === 0) throw refuse('invalid_request', pointer, 'the text is empty')
+        if (ids.length > contextTokens) {
+          const detail = `the text has ${ids.length} tokens, and this model takes at most ${contextTokens}`
+          throw refuse('context_length_exceeded', pointer, detail)
+        }
+        return ids
       })
       const vectors: Float32Array[] = []
       while (vectors.length < rows.length) {
@@ -48,13 +56,21 @@ export function createEmbeddingRunner({ session, now, ...files }: EmbeddingParts
   }
 }
 
-/** Text → token ids, lower-cased by the tokenizer's own normaliser, at most {@link MAX_TOKENS}. */
+function refuse(
+  code: 'invalid_request' | 'context_length_exceeded',
+  pointer: string,
+  detail: string,
+): AppError {
+  return new AppError(code, `${pointer}: ${detail}`, { meta: { errors: [{ pointer, detail }] } })
+}
+
+/** Text → token ids, lower-cased by the tokenizer's own normaliser. */
 export function createEncoder(files: TokenizerFiles): (text: string) => number[] {
   const tokenizer = new Tokenizer(
     JSON.parse(files.tokenizer) as object,
     JSON.parse(files.tokenizerConfig) as object,
   )
-  return (text) => tokenizer.encode(text).ids.slice(0, MAX_TOKENS)
+  return (text) => tokenizer.encode(text).ids
 }
 
 /** As many rows as there are tokens for, each as wide as the widest; one at least. */

@@ -73,6 +73,7 @@ async function runnerFor(options: RunnerOptions, open: OpenSession): Promise<Mod
     case 'embedding':
       return createEmbeddingRunner({
         session: await open('model.onnx'),
+        contextTokens: manifest.contextTokens,
         now,
         tokenizer: text('tokenizer.json'),
         tokenizerConfig: text('tokenizer_config.json'),

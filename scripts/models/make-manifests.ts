@@ -30,13 +30,14 @@ const EMBED: Draft = {
     },
   ],
   inputs: [
-    { name: 'text', datatype: 'BYTES', shape: ['texts'], unit: 'UTF-8 text, cut after 64 tokens' },
+    { name: 'text', datatype: 'BYTES', shape: ['texts'], unit: 'UTF-8 text of at most 64 tokens' },
   ],
   outputs: [
     { name: 'embedding', datatype: 'FP32', shape: ['texts', 128], unit: 'unit-length vector' },
   ],
-  unit: 'batch',
+  unit: 'input',
   priceMicroUsd: 2,
+  contextTokens: 64,
   tolerance: 1e-4,
 }
 

@@ -6,6 +6,7 @@ import { errorCode, toAppError } from '#shared/base/errors.ts'
 import { countryCode } from '#shared/law/region.ts'
 import type { PolicySum } from '#shared/verify/countries.ts'
 import type { BundleLine } from '#shared/verify/line.ts'
+import { effectiveTrust } from '#shared/law/explain.ts'
 import type { BundleTrust } from '#shared/verify/trust.ts'
 import type { VerdictResult } from '#shared/verify/verdict.ts'
 import type { DevInstance } from '#scripts/stack/dev-instance.ts'
@@ -140,5 +141,6 @@ function printPolicy(
   print(`policy ${name}: ${total} jobs${places === '' ? '' : `, in ${places}`}`)
   if (!isAsked) return
   print(`  lets jobs be computed in ${countries.length} countries: ${countries.join(' ')}`)
+  if (text !== null) print(`  least trusted kind of node: ${effectiveTrust(text)}`)
   print(`  text: ${text === null ? 'not in the bundle' : JSON.stringify(text)}`)
 }

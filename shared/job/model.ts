@@ -54,10 +54,10 @@ export const GoldenCase = z.strictObject({
 })
 export type GoldenCase = z.infer<typeof GoldenCase>
 
-/** A batch is answered row by row: as many rows come out of each output as went in. */
+/** Inputs are answered row by row: as many rows come out of each output as went in. */
 function hasTiedRows({ unit, inputs, outputs }: Face): boolean {
   const rows = inputs[0]?.shape[0]
-  if (unit !== 'batch') return true
+  if (unit !== 'input') return true
   return typeof rows === 'string' && outputs.every(({ shape }) => shape[0] === rows)
 }
 
@@ -80,13 +80,13 @@ export const ModelManifest = z
     files: z.array(ModelFile).min(1).max(16).refine(areDistinct, 'two files have one name'),
     inputs: z.array(ModelTensor).min(1),
     outputs: z.array(ModelTensor).min(1),
-    /** One unit is one element of the first axis of the first input (`batch`), one request, or as `textUnits` counts. */
-    unit: z.enum(['batch', 'request', 'token']),
+    /** One unit is one element of the first axis of the first input (`input`), one request, or as `textUnits` counts. */
+    unit: z.enum(['input', 'request', 'token']),
     priceMicroUsd: z.int().min(0),
     /** Largest absolute difference between a float output and the golden one; BYTES outputs must be equal. */
     tolerance: z.number().min(0),
     golden: z.array(GoldenCase).min(1),
-    /** Most tokens of prompt and answer together; set for `chat`. */
+    /** Most tokens: of prompt and answer together for `chat`, of one text for `embedding`. */
     contextTokens: z.int().min(1).optional(),
     /** What a device must offer. */
     requires: z.strictObject({ bufferBytes: z.int().min(0), f16: z.boolean() }).optional(),
@@ -95,7 +95,7 @@ export const ModelManifest = z
   })
   .refine(
     hasTiedRows,
-    'a model of unit "batch" names its rows, alike in its first input and in every output',
+    'a model of unit "input" names its rows, alike in its first input and in every output',
   )
 export type ModelManifest = z.infer<typeof ModelManifest>
 

@@ -25,7 +25,7 @@ export function checkTensors(
     { root: 'inputs', least: 1, sizes: new Map() },
   )
   const first = headers[0]?.shape[0] ?? 0
-  if (manifest.unit === 'batch' && first > LIMITS.embeddingInputs)
+  if (manifest.unit === 'input' && first > LIMITS.embeddingInputs)
     throw new AppError(
       'too_large',
       `${first} elements in one request; at most ${LIMITS.embeddingInputs} are taken.`,

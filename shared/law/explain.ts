@@ -120,3 +120,11 @@ export function leastTrust({
         : 'public'
   return NODE_TRUSTS.indexOf(byClass) > NODE_TRUSTS.indexOf(nodeTrust) ? byClass : nodeTrust
 }
+
+/** The least trust that counts, and what was written where that asks for less. */
+export function effectiveTrust(policy: Parameters<typeof leastTrust>[0]): string {
+  const trust = leastTrust(policy)
+  return trust === policy.nodeTrust
+    ? trust
+    : `${trust}, since the data is ${policy.dataClass} (written: ${policy.nodeTrust})`
+}

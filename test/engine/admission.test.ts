@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import * as ort from 'onnxruntime-node'
 import { describe, expect, test } from 'vitest'
 import { createEngine, type EngineOptions } from '#engine/create-engine.ts'
-import { createEncoder, MAX_TOKENS } from '#engine/models/embedding.ts'
+import { createEncoder } from '#engine/models/embedding.ts'
 import { createOrtSessions } from '#engine/session/session.ts'
 import { modelFilePath } from '#local-node/models/model-path.ts'
 import { invariant } from '#shared/base/errors.ts'
@@ -108,6 +108,6 @@ describe('the tokenizer', () => {
     })
     expect(encode('turn on the kitchen light')).toEqual(ids)
     expect(encode('Turn ON the Kitchen light')).toEqual(ids)
-    expect(encode('kitchen light '.repeat(200)).length).toBe(MAX_TOKENS)
+    expect(encode('kitchen light '.repeat(200)).length).toBeGreaterThanOrEqual(400)
   })
 })

@@ -248,6 +248,8 @@ export const OwnKeyReply = z.object({
   id: z.string(),
   scopes: z.array(z.enum(SCOPES)),
   networks: z.array(z.string()),
+  /** Null for a key that lives until it is revoked. */
+  expiresAtMs: z.int().nullable(),
 })
 
 export const KeysReply = z.object({ tenant: z.string(), keys: z.array(KeyReply) })

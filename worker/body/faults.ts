@@ -2,6 +2,7 @@
 import type { z } from 'zod'
 import { AppError, type FieldFault } from '#shared/base/errors.ts'
 import { withoutNulls } from './absent.ts'
+import { describeIssue } from './issues.ts'
 import { nearestName, notKnown } from './near-names.ts'
 
 /** More than this many would only repeat themselves. */
@@ -19,7 +20,7 @@ export function invalidRequest(faults: readonly FieldFault[]): AppError {
  * @throws {AppError} invalid_request with one fault an issue
  */
 export function parseBody<T>(schema: z.ZodType<T>, body: unknown, base = ''): T {
-  const result = schema.safeParse(withoutNulls(schema, body))
+  const result = schema.safeParse(withoutNulls(schema, body), { error: describeIssue })
   if (result.success) return result.data
   throw invalidRequest(
     result.error.issues.flatMap((issue) => {

@@ -10,6 +10,7 @@ export const OwnKey = z.object({
   tenant: z.string(),
   id: z.string(),
   scopes: z.array(z.enum(SCOPES)),
+  expiresAtMs: z.number().nullable(),
 })
 export type OwnKey = z.infer<typeof OwnKey>
 

@@ -1,4 +1,5 @@
 /** What differs between two versions of a policy, field by field and country by country. Pure. */
+import { effectiveTrust } from '#shared/law/explain.ts'
 import type { Policy } from '#shared/law/policy.ts'
 import { placeSet } from '#shared/law/compile-policy.ts'
 import { listCountries, listDate, without, type CountrySet } from '#shared/law/region.ts'
@@ -44,6 +45,7 @@ export function isSame({ fields, compute, ingress }: PolicyDiff): boolean {
 
 /** A field's value in words. */
 export function showField({ pointer, kind }: PolicyField, policy: Policy): string {
+  if (pointer === '/nodeTrust') return effectiveTrust(policy)
   const value = valueAt(policy, pointer)
   if (kind === 'names' && Array.isArray(value)) return value.map(textOf).join(', ')
   if (Array.isArray(value)) {

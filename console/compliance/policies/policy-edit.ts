@@ -1,6 +1,6 @@
 /** The editor: one draft as a form or as JSON, what it would change, and publishing it. */
 import { AppError, toAppError, type FieldFault } from '#shared/base/errors.ts'
-import { PolicyDraft, type Policy } from '#shared/law/policy.ts'
+import { PolicyDraft, PolicyId, type Policy } from '#shared/law/policy.ts'
 import { assumptions, completePolicy } from '#shared/law/policy-draft.ts'
 import { groupNotes } from '#shared/law/region-notes.ts'
 import { CURRENT_REGIONS } from '#shared/law/region-groups.ts'
@@ -26,7 +26,7 @@ const FRESH = {
   minEvidence: 'observed',
   dataClass: 'personal',
   personalOnPublicNodes: false,
-  nodeTrust: 'public',
+  nodeTrust: 'verified',
   vouchers: ['own', 'operator'],
   verification: 'none',
   network: null,
@@ -229,8 +229,11 @@ class Editor {
   async #publish(): Promise<void> {
     this.#showFaults([])
     const id = this.#newest?.policy.id ?? textOf(valueAt(this.#draft, '/id'))
-    if (id === '') {
-      this.#showFaults([{ pointer: '/id', detail: 'give the policy a name' }])
+    const named = PolicyId.safeParse(id)
+    if (!named.success) {
+      const [fault] = named.error.issues
+      const detail = id === '' ? 'give the policy a name' : (fault?.message ?? '')
+      this.#showFaults([{ pointer: '/id', detail }])
       return
     }
     const { session, say } = this.#context

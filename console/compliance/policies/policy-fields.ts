@@ -78,7 +78,7 @@ export const POLICY_FIELDS: readonly PolicyField[] = [
   {
     pointer: '/nodeTrust',
     label: 'Least trusted kind of node',
-    hint: 'public: anybody’s browser tab; verified: vouched for by a key; dedicated: the operator’s own.',
+    hint: 'public: anybody’s browser tab; verified: vouched for by a key; dedicated: the operator’s own. The data class may ask for more: personal data for verified nodes, unless it may reach public ones.',
     kind: 'choice',
     choices: plain(NODE_TRUSTS),
   },

@@ -57,16 +57,19 @@ export function createVocabulary(tokenizerJson: string, configJson: string): Voc
     names[id] = content
   }
   const longest = pieces.reduce((most, piece) => Math.max(most, piece?.length ?? 0), 1)
+  // Added tokens may stand for more bytes than any piece, so they count as one each way.
+  const longestPiece = Math.max(longest, ...names.map((name) => name?.length ?? 0))
   return {
     size: pieces.length,
     bytesOf: (id) => pieces[id] ?? NOTHING,
     nameOf: (id) => names[id] ?? new TextDecoder().decode(pieces[id] ?? NOTHING),
     encode(text, { withSpecial, maxTokens, pointer }) {
       const wellFormed = text.toWellFormed()
-      // Added tokens may stand for more bytes than any piece, so they count as one each way.
-      const limit = maxTokens * Math.max(longest, ...names.map((name) => name?.length ?? 0))
-      if (wellFormed.length > limit)
-        throw tooLong(`${wellFormed.length} characters`, { maxTokens, pointer })
+      if (wellFormed.length > maxTokens * longestPiece)
+        throw tooLong(`at least ${Math.ceil(wellFormed.length / longestPiece)} tokens`, {
+          maxTokens,
+          pointer,
+        })
       const { ids } = tokenizer.encode(wellFormed, { add_special_tokens: withSpecial })
       if (ids.length > maxTokens) throw tooLong(`${ids.length} tokens`, { maxTokens, pointer })
       return ids
@@ -78,7 +81,7 @@ function tooLong(
   size: string,
   { maxTokens, pointer }: { readonly maxTokens: number; readonly pointer: string },
 ): AppError {
-  const detail = `The prompt has ${size}; this model takes at most ${maxTokens} tokens and must have room to answer.`
+  const detail = `The prompt has ${size}; this model takes at most ${maxTokens} tokens, so that one is left for the answer.`
   return new AppError('context_length_exceeded', detail, {
     meta: { errors: [{ pointer, detail }] },
   })

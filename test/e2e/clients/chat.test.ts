@@ -372,7 +372,7 @@ describe('an error', () => {
       )
       const code = 'context_length_exceeded'
       expect(error).toMatchObject({ status: 400, code, param: 'messages' })
-      expect(error.message).toContain('1023 tokens')
+      expect(error.message).toContain('littoral-chat-2m takes 1024 tokens')
     }
   })
 

@@ -18,7 +18,7 @@ export const EMBEDDING_MANIFEST = ModelManifest.parse({
   files: [file],
   inputs: [{ name: 'text', datatype: 'BYTES', shape: ['texts'], unit: 'UTF-8' }],
   outputs: [{ name: 'embedding', datatype: 'FP32', shape: ['texts', 4], unit: 'unit vector' }],
-  unit: 'batch',
+  unit: 'input',
   priceMicroUsd: 2,
   tolerance: 0.001,
   golden,

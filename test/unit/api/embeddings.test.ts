@@ -76,7 +76,7 @@ describe('decoding', () => {
   it('refuses a text that is too long, and points at it', () => {
     const long = 'ü'.repeat(8_193)
     expect(faultsOf(() => decode({ input: ['a', long] }))).toMatchObject({
-      code: 'too_large',
+      code: 'context_length_exceeded',
       pointer: '/input/1',
     })
     expect(faultsOf(() => decode({ input: long })).pointer).toBe('/input')

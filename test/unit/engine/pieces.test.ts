@@ -39,7 +39,7 @@ function createDevice(runMs: number, tokenMs: number) {
   return { runner, runsMs, onRun: (heard: () => void) => (afterRun = heard) }
 }
 
-const LONG = 'set the kitchen fan and the garage pump to forty percent please '.repeat(8)
+const LONG = 'set the kitchen fan and the garage pump to forty percent please '.repeat(4)
 const texts = (count: number) => [{ shape: [count], bytes: encodeBytes(Array(count).fill(LONG)) }]
 const NEVER = new AbortController().signal
 

@@ -136,9 +136,19 @@ function factsOf(event: AuditEvent): Facts {
       const { entries, receipts } = event.detail
       return { erasedEntries: entries.join(' '), erasedReceipts: receipts }
     }
+    case 'policy.published':
+    case 'policy.default_set':
+    case 'policy.retired':
+      return { ...event.detail, ...policyOf(event.detail.subject) }
     default:
       return event.detail
   }
+}
+
+/** `meters-de-fr@1`, or a name alone. */
+function policyOf(subject: string): Facts {
+  const [policy = subject, version] = subject.split('@')
+  return { policy, policyVersion: version === undefined ? null : Number(version) }
 }
 
 function when(atMs: number): string {

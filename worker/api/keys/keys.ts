@@ -36,8 +36,12 @@ async function listKeys(c: AppContext): Promise<Response> {
 
 /** Who holds a key need not be told what it may do: a page can ask. */
 function showSelf(c: AppContext): Response {
-  const { tenant, keyId: id, scopes, networks } = c.var.caller
-  return c.json({ tenant, id, scopes, networks })
+  const { tenant, keyId: id, scopes, networks, snapshot } = c.var.caller
+  // A secret that another replaces ends before its key does.
+  const ends = snapshot.keys.flatMap((key) => (key.id === id ? [key.untilMs ?? Infinity] : []))
+  const lastMs = Math.max(...ends)
+  const expiresAtMs = Number.isFinite(lastMs) ? lastMs : null
+  return c.json({ tenant, id, scopes, networks, expiresAtMs })
 }
 
 async function rotateKey(c: AppContext): Promise<Response> {

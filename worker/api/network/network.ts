@@ -41,7 +41,8 @@ async function summarise(c: AppContext): Promise<LedgerSummary> {
   const { isPosting, pendingReceipts, settledReceipts, refusedReceipts, batches } = first
   const { fault = null, faultCode = null } = faulty ?? {}
   const counts = { pendingReceipts, settledReceipts, refusedReceipts, batches }
-  return { isPosting, fault, faultCode, ...counts }
+  // A Ledger that cannot reach its chain posts nothing, though it is set up to.
+  return { isPosting: isPosting && fault === null, fault, faultCode, ...counts }
 }
 
 const SILENT: LedgerSummary = {

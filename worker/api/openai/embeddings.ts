@@ -48,7 +48,7 @@ export const EmbeddingsResponse = z.strictObject({
 })
 export type EmbeddingsResponse = z.infer<typeof EmbeddingsResponse>
 
-/** @throws {AppError} invalid_request, too_large */
+/** @throws {AppError} invalid_request, too_large for too many texts, context_length_exceeded for one that is too long */
 export function decodeEmbeddings(manifest: ModelManifest, request: EmbeddingsRequest): TensorBatch {
   const [input] = manifest.inputs
   if (manifest.task !== 'embedding' || input === undefined) {
@@ -100,7 +100,8 @@ export function encodeEmbeddings(
 /** A node's refusal points at the tensor that it was sent: `/inputs/0/data/3`. The caller sent `/input/3`. */
 export function pointAtInput(error: unknown, request: EmbeddingsRequest): AppError {
   const { code, meta, detail } = toAppError(error)
-  if (code !== 'invalid_request' || meta.errors === undefined) return toAppError(error)
+  const isOfInput = code === 'invalid_request' || code === 'context_length_exceeded'
+  if (!isOfInput || meta.errors === undefined) return toAppError(error)
   const inRequest = (text: string) =>
     text.replaceAll(/\/inputs\/0\/data(?:\/(\d+))?/g, (_, index: string | undefined) =>
       index === undefined ? '/input' : inputPointer(request, Number(index)),
@@ -112,17 +113,17 @@ export function pointAtInput(error: unknown, request: EmbeddingsRequest): AppErr
 function checkSizes(request: EmbeddingsRequest, texts: readonly string[]): void {
   if (texts.length > LIMITS.embeddingInputs) {
     const detail = `are ${texts.length} texts, at most ${LIMITS.embeddingInputs} are taken`
-    throw tooLarge({ pointer: '/input', detail })
+    throw refusal('too_large', { pointer: '/input', detail })
   }
   const encoder = new TextEncoder()
   const long = texts.findIndex((text) => encoder.encode(text).length > LIMITS.textBytes)
   if (long === -1) return
   const detail = `is longer than ${LIMITS.textBytes} bytes`
-  throw tooLarge({ pointer: inputPointer(request, long), detail })
+  throw refusal('context_length_exceeded', { pointer: inputPointer(request, long), detail })
 }
 
-function tooLarge(fault: FieldFault): AppError {
-  return new AppError('too_large', `${fault.pointer}: ${fault.detail}`, {
+function refusal(code: 'too_large' | 'context_length_exceeded', fault: FieldFault): AppError {
+  return new AppError(code, `${fault.pointer}: ${fault.detail}`, {
     meta: { errors: [fault] },
   })
 }

@@ -45,6 +45,7 @@ export const pageRoutes = new Hono<AppEnv>()
           api: '/v2',
         }),
   )
+  .get('/favicon.ico', (c) => serveFile(c, 'docs/mark.svg', 'public, max-age=86400'))
   .get('/openapi.json', (c) => serveFile(c, 'openapi.json', 'no-cache'))
   .get('/contribute', (c) => serveFile(c, 'contribute/index.html', 'no-cache'))
   .get('/contribute/', (c) => c.redirect('/contribute'))

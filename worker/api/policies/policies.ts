@@ -153,5 +153,9 @@ function openOwn(c: AppContext) {
 }
 
 function readId(c: AppContext): string {
-  return parseBody(z.strictObject({ id: PolicyId }), { id: c.req.param('id') }).id
+  const id = PolicyId.safeParse(c.req.param('id'))
+  if (id.success) return id.data
+  // No pointer: those are into the body.
+  const [fault] = id.error.issues
+  throw new AppError('invalid_request', `The path names no policy: ${fault?.message}.`)
 }

@@ -4,6 +4,7 @@ import { typedDigest, type Domain } from '#shared/base/eip712.ts'
 import { AppError } from '#shared/base/errors.ts'
 import type { EvidenceRecord } from '#shared/place/evidence.ts'
 import type { Address, Bytes32, RandomBytes } from '#shared/base/ids.ts'
+import type { Work } from '#shared/job/job.ts'
 import type { ModelManifest } from '#shared/job/model.ts'
 import { decide } from '#shared/law/decide.ts'
 import type { SignedReceipt, Ticket } from '#shared/receipt/receipt.ts'
@@ -88,7 +89,7 @@ export async function attemptJob(
   const receiptId = await checkResult(result, payload, {
     ticket,
     work,
-    manifest: deps.manifests.find(({ id }) => 'model' in work && id === work.model),
+    manifest: manifestOf(work, deps.manifests),
     meter,
     salt,
     receiptKey: member.presence.receiptKey,
@@ -122,6 +123,13 @@ export async function attemptJob(
       attempts: attempt - (request.firstAttempt ?? 1) + 1,
     },
   }
+}
+
+export function manifestOf(
+  work: Work,
+  manifests: readonly ModelManifest[],
+): ModelManifest | undefined {
+  return manifests.find(({ id }) => 'model' in work && id === work.model)
 }
 
 /**

@@ -7,7 +7,7 @@ import type { Log } from '#shared/base/log.ts'
 import { digestBytes } from '#shared/receipt/receipt.ts'
 import type { StoredReceipt } from '#p2p/stream/messages.ts'
 import { NodesWord } from '#p2p/stream/wire-error.ts'
-import { attemptJob, type AttemptDeps, type Job } from './attempt.ts'
+import { attemptJob, manifestOf, type AttemptDeps, type Job } from './attempt.ts'
 import { Capacity } from '#worker/hub/choice/capacity.ts'
 import { UnacceptableAnswer } from './check-result.ts'
 import {
@@ -321,7 +321,11 @@ export class Dispatcher {
     if (job.signal.aborted) throw toAppError(job.signal.reason)
     if (isHung) throw hungKernel()
     if (word !== undefined) job.words.push(word)
-    const told = tellWords(job.words, asLost(error))
+    const told = tellWords(
+      job.words,
+      asLost(error),
+      manifestOf(job.request.work, this.#deps.manifests),
+    )
     if (job.isBegun) throw told
     if (isTaken) return told
     const isSentAway = this.#deps.directory.barredMs(nodeId) > 0

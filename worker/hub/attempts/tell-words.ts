@@ -1,5 +1,6 @@
 /** What the caller is told when nodes have ended a job with errors of their own. Nothing else follows from their words. Pure. */
-import { AppError } from '#shared/base/errors.ts'
+import { AppError, type ErrorCode } from '#shared/base/errors.ts'
+import type { ModelManifest } from '#shared/job/model.ts'
 import type { NodesWord } from '#p2p/stream/wire-error.ts'
 
 /** What a node may say of the work itself; anything else that it says is about the node. */
@@ -7,18 +8,37 @@ const OF_THE_WORK = ['invalid_request', 'too_large', 'context_length_exceeded'] 
 /** Of a node's words, so many characters are passed on. */
 const WORDS_CHARS = 1_024
 
-/** @param lost what the job failed with last, where no node has said a word that helps the caller */
-export function tellWords(words: readonly NodesWord[], lost: AppError): AppError {
+/**
+ * @param lost what the job failed with last, where no node has said a word that helps the caller
+ * @param manifest of the model that the job asks for
+ */
+export function tellWords(
+  words: readonly NodesWord[],
+  lost: AppError,
+  manifest?: ModelManifest,
+): AppError {
   for (const code of OF_THE_WORK) {
     const word = words.find((each) => each.code === code)
     if (word !== undefined)
-      return new AppError(code, marked(word), { meta: word.meta, cause: word })
+      return new AppError(code, boundOf(code, manifest) ?? marked(word), {
+        meta: word.meta,
+        cause: word,
+      })
   }
   const full = words.find(({ code }) => code === 'no_capacity')
   if (full !== undefined)
     return new AppError('no_capacity', marked(full), { meta: full.meta, cause: full })
   const [word] = words
   return word === undefined ? lost : new AppError('node_lost', marked(word), { cause: word })
+}
+
+/** What the hub knows by itself needs no word of a node. */
+function boundOf(code: ErrorCode, manifest: ModelManifest | undefined): string | undefined {
+  if (code !== 'context_length_exceeded' || manifest?.contextTokens === undefined) return undefined
+  const { id, task, contextTokens } = manifest
+  return task === 'chat'
+    ? `The prompt is too long: ${id} takes ${contextTokens} tokens, with the answer's among them.`
+    : `A text is too long: ${id} takes ${contextTokens} tokens a text.`
 }
 
 function marked({ detail }: NodesWord): string {
