@@ -51,6 +51,9 @@ export function createPanel(): Panel {
     showEarnings(earnings) {
       const amount = (value: string | undefined) =>
         value === undefined ? 'unknown now' : formatUsd(BigInt(value))
+      // What was signed since comes with the next answer.
+      const asOf = earnings === undefined ? '' : `as of ${new Date().toLocaleTimeString()}`
+      for (const name of ['pending-as-of', 'settled-as-of']) setText(html(name), asOf)
       setText(html('pending'), amount(earnings?.pendingMicroUsd))
       setText(html('settled'), amount(earnings?.settledMicroUsd))
     },

@@ -66,7 +66,7 @@ function keyTable(keys: readonly Key[], context: ViewContext, places: Places): H
         head: 'Key',
         cell: ({ id, name }) => [
           name !== '' && [h('strong', {}, name), ' '],
-          h('code', {}, id),
+          h('code', { class: 'key-id' }, id),
           id === own && [' ', tag('this one', 'quiet')],
         ],
       },
@@ -191,7 +191,7 @@ function newKeyForm({ session }: ViewContext, { shown, reload }: Places): HTMLEl
     event.preventDefault()
     replace(problem)
     const scopes = boxes.filter(({ box }) => box.checked).map(({ scope }) => scope)
-    const expiresAtMs = expires.value === '' ? null : Date.parse(expires.value)
+    const expiresAtMs = expires.value === '' ? session.key.expiresAtMs : Date.parse(expires.value)
     const body = { scopes, name: name.value.trim(), expiresAtMs }
     session.api
       .send({ method: 'POST', path: '/v1/keys', body }, CreatedKey)

@@ -131,7 +131,7 @@ export const rawBody: fc.Arbitrary<string | Uint8Array> = fc.oneof(
 export const headerSets: fc.Arbitrary<Readonly<Record<string, string>>> = fc
   .record(
     {
-      'x-littoral-policy': fc.constantFrom('default', 'nothing', '', 'a'.repeat(500), '../x'),
+      'x-littoral-policy': fc.constantFrom('personal-eea', 'nothing', '', 'a'.repeat(500), '../x'),
       'x-littoral-residency': fc.constantFrom('DE', 'EU,CH', '', 'XX', ',,,', 'DE,'.repeat(300)),
       'x-littoral-deadline-ms': fc.constantFrom('1', '5000', '0', '-1', '1e9', 'NaN', ' '),
       'idempotency-key': fc.oneof(

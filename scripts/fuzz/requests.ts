@@ -77,7 +77,7 @@ const HINTS: Hints = {
   max_tokens: fc.constantFrom(1, 0, 4_294_967_296),
   /** Made-up tenants would each leave an object behind. */
   tenant: fc.constantFrom('other', 'UPPER', '', 'a'.repeat(40)),
-  policy: fc.constantFrom('default', 'nothing'),
+  policy: fc.constantFrom('personal-eea', 'nothing'),
 }
 
 const PATH_VALUES: Hints = {
@@ -89,7 +89,7 @@ const PATH_VALUES: Hints = {
   ),
   tenant: fc.constantFrom('other', 'nobody', 'UPPER', '%00'),
   id: fc.constantFrom(
-    'default',
+    'personal-eea',
     'mine',
     '1',
     `0x${'0'.repeat(64)}`,

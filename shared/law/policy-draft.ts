@@ -15,7 +15,7 @@ export function completePolicy(draft: PolicyDraft, home: Jurisdiction = 'any'): 
 
 /** What a new tenant has before it publishes anything: personal data, verified nodes in the EEA only. */
 export const DEFAULT_POLICY: Policy = completePolicy(
-  PolicyDraft.parse({ id: 'default', compute: { allow: ['EEA'] } }),
+  PolicyDraft.parse({ id: 'personal-eea', compute: { allow: ['EEA'] } }),
 )
 
 /** A pin that a draft left out, and what is read in its place. */

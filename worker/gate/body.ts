@@ -21,6 +21,7 @@ export async function readBytes(
 ): Promise<Uint8Array> {
   const { headers, body } = c.req.raw
   checkCoding(c)
+  checkType(c)
   if (body === null) return new Uint8Array()
   const declared = Number(headers.get('content-length') ?? 0)
   if (!(declared <= limitBytes * DRAINED_TIMES)) throw tooLarge(declared, limitBytes)
@@ -108,6 +109,20 @@ function checkCoding(c: AppContext): void {
   if (coding === '' || coding === 'identity') return
   c.var.answerHeaders.set('accept-encoding', 'identity')
   const detail = `The body has the content coding "${coding.slice(0, 40)}"; send it without one.`
+  throw new AppError('unsupported_media_type', detail)
+}
+
+/**
+ * What a body may be called: JSON, bytes, nothing at all, and what `curl -d` calls everything. A body that is said to be
+ * something else is not read as JSON.
+ */
+const TAKEN = /^(?:application\/(?:json|[\w.+-]+\+json|octet-stream|x-www-form-urlencoded))?$/
+
+/** @throws {AppError} unsupported_media_type */
+function checkType(c: AppContext): void {
+  const type = (c.req.header('content-type') ?? '').split(';')[0]?.trim().toLowerCase() ?? ''
+  if (c.req.raw.body === null || TAKEN.test(type)) return
+  const detail = `The body is called "${type.slice(0, 64)}"; send JSON as "content-type: application/json".`
   throw new AppError('unsupported_media_type', detail)
 }
 

@@ -10,7 +10,15 @@ export function tag(text: string, tone: Tone = 'plain'): HTMLElement {
 }
 
 export function time(atMs: number): HTMLElement {
-  return h('time', { datetime: new Date(atMs).toISOString() }, whenUtc(atMs))
+  const [day = '', clock = ''] = whenUtc(atMs).split(', ')
+  // It breaks between day and time, and nowhere else.
+  return h(
+    'time',
+    { datetime: new Date(atMs).toISOString() },
+    h('span', {}, `${day},`),
+    ' ',
+    h('span', {}, clock),
+  )
 }
 
 /** Short on the screen, whole in the title and for whoever copies it. */
@@ -61,7 +69,12 @@ export function table<T>(
             'tr',
             {},
             columns.map(({ head, cell, isNumber }) =>
-              h('td', { 'data-head': head, class: isNumber === true && 'number' }, cell(row)),
+              h(
+                'td',
+                { 'data-head': head, class: isNumber === true && 'number' },
+                // One box: a card puts it beside its column's name.
+                h('div', {}, cell(row)),
+              ),
             ),
           ),
         ),

@@ -49,7 +49,7 @@ describe('[A6] policies', () => {
     const reply = await embed({}, { headers: { 'x-littoral-policy': 'alps' } })
     expect(reply.headers.get('x-littoral-policy')).toBe('alps@2')
     expect((await embed({ policy: 'alps' })).headers.get('x-littoral-policy')).toBe('alps@2')
-    expect((await embed({})).headers.get('x-littoral-policy')).toBe('default@1')
+    expect((await embed({})).headers.get('x-littoral-policy')).toBe('personal-eea@1')
   })
 
   it('say when they are published what is read in the place of what they leave out', async () => {
@@ -75,7 +75,10 @@ describe('[A6] policies', () => {
     problem(await embed({ policy: 'typo' }), 'invalid_request')
     problem(await dryRun({ policy: 'typo' }), 'invalid_request')
     problem(await put('typo', { compute: { allow: ['FR'] } }), 'invalid_request')
-    problem(await worker.call('POST', '/v1/policies/default/retire', { key }), 'invalid_request')
+    problem(
+      await worker.call('POST', '/v1/policies/personal-eea/retire', { key }),
+      'invalid_request',
+    )
     const listed = replies.PoliciesReply.parse(
       (await worker.call('GET', '/v1/policies', { key })).body,
     )
@@ -187,7 +190,7 @@ describe('[A6] policies', () => {
     problem(await put('one', { id: 'other', compute: { allow: ['DE'] } }), 'invalid_request')
     problem(await embed({}, { headers: { 'x-littoral-policy': 'nowhere' } }), 'invalid_request')
     problem(
-      await embed({ policy: 'alps' }, { headers: { 'x-littoral-policy': 'default' } }),
+      await embed({ policy: 'alps' }, { headers: { 'x-littoral-policy': 'personal-eea' } }),
       'invalid_request',
     )
   })
@@ -230,7 +233,7 @@ describe('[A6] policies', () => {
     problem(await worker.call('POST', '/v1/policies/private/default', as), 'not_found')
     const used = await embed({ policy: 'private' }, as)
     expect(problem(used, 'invalid_request').detail).toContain(
-      'no policy "private"; there are default',
+      'no policy "private"; there are personal-eea',
     )
     const tried = await dryRun({ policy: 'private' }, other.key)
     expect(problem(tried, 'invalid_request').errors?.[0]?.pointer).toBe('/policy')
@@ -302,15 +305,15 @@ describe('a dry run', () => {
       rule: 'compute.allow',
       needed: 'a narrowing that leaves one of CH',
     })
-    expect((await told({})).policy.id).toBe('default')
+    expect((await told({})).policy.id).toBe('personal-eea')
   })
 
   it('of nothing that there is, or of two things at once, is refused', async () => {
     expect(
       problem(await dryRun({ policy: 'absent' }), 'invalid_request').errors?.[0]?.pointer,
     ).toBe('/policy')
-    problem(await dryRun({ policy: 'default', version: 99 }), 'not_found')
-    const both = await dryRun({ policy: 'default', draft: { compute: { allow: ['DE'] } } })
+    problem(await dryRun({ policy: 'personal-eea', version: 99 }), 'not_found')
+    const both = await dryRun({ policy: 'personal-eea', draft: { compute: { allow: ['DE'] } } })
     expect(problem(both, 'invalid_request').errors?.[0]?.pointer).toBe('/draft')
     problem(await dryRun({ residency: { allow: ['MARS'] } }), 'invalid_request')
     problem(await worker.call('POST', '/v1/policies/dry-run', { json: {} }), 'unauthenticated')

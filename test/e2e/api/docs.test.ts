@@ -72,7 +72,7 @@ describe('the API page', () => {
     await route.getByRole('button', { name: 'Send' }).click()
     const answer = route.locator('output')
     await answer.getByText('200 OK').waitFor()
-    expect(await answer.innerText()).toContain('"default": "default"')
+    expect(await answer.innerText()).toContain('"default": "personal-eea"')
     expect(complaints).toEqual([])
     await page.close()
   })

@@ -93,12 +93,12 @@ describe('[PL6] hubs in workerd', () => {
     const scopes = ['infer', 'policy', 'audit'] as const
     const { key } = await worker.operator.createKey({ tenant: 'acme', scopes: [...scopes] })
     const policy = {
-      id: 'default',
+      id: 'personal-eea',
       compute: { allow: ['DE', 'EEA', 'CH', 'GB'] },
       minEvidence: 'bounded',
       dataClass: 'public',
     }
-    const put = await worker.call('PUT', '/v1/policies/default', { key, json: policy })
+    const put = await worker.call('PUT', '/v1/policies/personal-eea', { key, json: policy })
     expect(put.body).toMatchObject({ policy: { minEvidence: 'bounded' } })
     const ask = () => worker.call('POST', '/v1/compute', { key, json: KERNEL })
     let answer = await ask()

@@ -111,6 +111,15 @@ describe('an entry as CSV', () => {
     return (name: string) => cells[head.indexOf(name)]
   }
 
+  it('names the policy and its version in their own columns, whatever was done to it', () => {
+    const change = { policyHash: null, by: null }
+    const published = line('policy.published', { subject: 'meters-de-fr@1', ...change })
+    const named = ['policy', 'policyVersion', 'subject'].map(published)
+    expect(named).toEqual(['meters-de-fr', '1', 'meters-de-fr@1'])
+    const retired = line('policy.retired', { subject: 'eu-only', ...change })
+    expect(['policy', 'policyVersion'].map(retired)).toEqual(['eu-only', ''])
+  })
+
   it('keeps commas, quotes and line ends within its cell, and begins no formula', () => {
     const subject = 'a "b", c\r\nd'
     const cell = line('quota.set', { subject, policyHash: null, by: null })

@@ -38,7 +38,7 @@ it('is one batch and one webhook secret, however often its answer is lost', asyn
     scopes: ['infer'],
     networks: [],
   })
-  core.publishPolicy(asPolicy({ id: 'default', compute: { allow: ['DE'] }, retentionDays: 7 }))
+  core.publishPolicy(asPolicy({ id: 'personal-eea', compute: { allow: ['DE'] }, retentionDays: 7 }))
   const tenant: Partial<TenantApi> = {
     snapshot: async () => core.snapshot(),
     leaseRequests: async () => core.quotas.leaseRequests(),

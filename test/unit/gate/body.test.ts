@@ -29,7 +29,8 @@ function createReader(limitBytes = 10) {
       return c.text('read')
     })
     app.onError((error, c) => c.text(toAppError(error).code))
-    const init = { method: 'POST', body, headers, duplex: 'half' as const }
+    const typed = { 'content-type': 'application/json', ...headers }
+    const init = { method: 'POST', body, headers: typed, duplex: 'half' as const }
     return (await app.request('http://edge.test/', init)).text()
   }
 }
@@ -111,6 +112,30 @@ describe('[A4] reading a body', () => {
         expect(await read('{}', typed(known))).toBe('read')
     },
   )
+})
+
+describe('the type that a body is said to have', () => {
+  const read = async (type: string) => createReader()('{}', { 'content-type': type })
+
+  it.each([
+    'text/plain',
+    'text/plain;charset=UTF-8',
+    'multipart/form-data; boundary=x',
+    'text/xml',
+  ])('is refused when it is %s', async (type) => {
+    expect(await read(type)).toBe('unsupported_media_type')
+  })
+
+  it.each([
+    'application/json',
+    'Application/JSON; charset=utf-8',
+    'application/vnd.api+json',
+    'application/octet-stream',
+    'application/x-www-form-urlencoded',
+    '',
+  ])('is taken when it is "%s"', async (type) => {
+    expect(await read(type)).toBe('read')
+  })
 })
 
 describe('[A6] the time of a body', () => {

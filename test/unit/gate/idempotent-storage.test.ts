@@ -12,6 +12,7 @@ import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 import { asPolicy } from '#test/support/hub/as-policy.ts'
 
 const acme = TenantId.parse('acme')
+const JSON_TYPE = { 'content-type': 'application/json' }
 const RECEIPT = `0x${'ab'.repeat(32)}`
 
 // As a production build has it.
@@ -22,7 +23,7 @@ it('[G8] names no receipt and no node, and is answered with both all the same', 
   const storage = createSqliteStorage()
   const core = createTenantCore({ storage, nowMs: Date.now, random: randomBytes })
   await core.createKey({ tenant: acme, scopes: ['infer'], networks: [] })
-  core.publishPolicy(asPolicy({ id: 'default', compute: { allow: ['DE'] } }))
+  core.publishPolicy(asPolicy({ id: 'personal-eea', compute: { allow: ['DE'] } }))
   const { idempotency } = core
   const stub = {
     beginIdempotent: (...given: Parameters<typeof idempotency.begin>) =>
@@ -52,7 +53,7 @@ it('[G8] names no receipt and no node, and is answered with both all the same', 
   const ask = () =>
     app.request(
       '/v1/x',
-      { method: 'POST', headers: { 'idempotency-key': 'k-1' }, body: 'q' },
+      { method: 'POST', headers: { ...JSON_TYPE, 'idempotency-key': 'k-1' }, body: 'q' },
       env,
       context,
     )

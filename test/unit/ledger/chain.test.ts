@@ -15,6 +15,7 @@ import type { TenantApi } from '#worker/protocols/tenant.ts'
 beforeAll(() => void vi.stubGlobal('__SIMULATED_PLACES__', false))
 
 const SECRET = 'the secret of this test'
+const JSON_TYPE = { 'content-type': 'application/json' }
 const PATH = '/v1/embeddings'
 const BODY = JSON.stringify({ model: 'littoral-embed-400k', input: 'a' })
 
@@ -59,7 +60,11 @@ async function createWorker() {
     lines,
     post: async (headers: Record<string, string>) => {
       const authorization = `Bearer ${sealedKey}`
-      const init = { method: 'POST', body: BODY, headers: { authorization, ...headers } }
+      const init = {
+        method: 'POST',
+        body: BODY,
+        headers: { authorization, ...JSON_TYPE, ...headers },
+      }
       return await app.request(`http://localhost${PATH}`, init, env, context)
     },
   }
@@ -97,7 +102,8 @@ describe('a request', () => {
 
   it('whose answer was too large to be kept is told so, with the receipt', async () => {
     const { post, core } = await createWorker()
-    const sent = new Request(`http://localhost${PATH}`, { method: 'POST', body: BODY })
+    const init = { method: 'POST', body: BODY, headers: JSON_TYPE }
+    const sent = new Request(`http://localhost${PATH}`, init)
     const { key, fingerprint } = await sealRequest(
       'large',
       { method: 'POST', url: sent.url, headers: sent.headers },
@@ -105,7 +111,7 @@ describe('a request', () => {
     )
     const verdict = await core.idempotency.begin({ key, fingerprint })
     if (verdict.kind !== 'run') throw new Error(verdict.kind)
-    const headers = { 'x-littoral-receipt': '0xabc', 'x-littoral-policy': 'default@1' }
+    const headers = { 'x-littoral-receipt': '0xabc', 'x-littoral-policy': 'personal-eea@1' }
     const hold = { key, fingerprint, token: verdict.token }
     core.idempotency.complete(hold, { status: 200, headers, body: null })
     const response = await post({

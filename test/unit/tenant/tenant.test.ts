@@ -138,7 +138,7 @@ describe('policies', () => {
     const { core } = createTenant()
     await core.createKey({ tenant: acme, scopes: ['infer'] })
     const snapshot = core.snapshot()
-    expect(snapshot?.defaultPolicyId).toBe('default')
+    expect(snapshot?.defaultPolicyId).toBe('personal-eea')
     expect(snapshot?.policies.map((published) => published.policy)).toEqual([DEFAULT_POLICY])
     expect(snapshot?.policies[0]?.compiled).toMatchObject({ tenant: acme, version: 1 })
   })
@@ -174,12 +174,12 @@ describe('policies', () => {
     const { core } = createTenant()
     const { id: by } = await core.createKey({ tenant: acme, scopes: ['policy'] })
     const published = core.publishPolicy(policy('typo', ['DE']))
-    expect(codeOf(() => core.retirePolicy('default'))).toBe('invalid_request')
+    expect(codeOf(() => core.retirePolicy('personal-eea'))).toBe('invalid_request')
     expect(codeOf(() => core.retirePolicy('nobody'))).toBe('not_found')
     const retired = core.retirePolicy('typo', by)
     expect(core.retirePolicy('typo')).toEqual(retired)
     const snapshot = core.snapshot()
-    expect(snapshot?.policies.map((each) => each.policy.id)).toEqual(['default'])
+    expect(snapshot?.policies.map((each) => each.policy.id)).toEqual(['personal-eea'])
     expect(snapshot?.retiredPolicies).toEqual([{ id: 'typo', retiredAtMs: retired.retiredAtMs }])
     expect(codeOf(() => core.publishPolicy(policy('typo', ['FR'])))).toBe('invalid_request')
     expect(codeOf(() => core.setDefaultPolicy('typo'))).toBe('invalid_request')
@@ -199,7 +199,7 @@ describe('policies', () => {
     const query = "SELECT type, detail ->> '$.subject' AS subject FROM audit_log ORDER BY sequence"
     const events = storage.sql.exec(query).toArray()
     expect(events.map((row) => `${String(row['type'])} ${String(row['subject'])}`)).toEqual([
-      'policy.published default@1',
+      'policy.published personal-eea@1',
       `key.created ${id}`,
       'policy.published pinned@1',
       'policy.default_set pinned',
