@@ -57,6 +57,8 @@ describe('the API page', () => {
     )
     expect(complaints).toEqual([])
     expect([...hosts]).toEqual([new URL(worker.workerd.url).host])
+    const icon = await worker.call('GET', '/favicon.ico')
+    expect([icon.status, icon.headers.get('content-type')]).toEqual([200, 'image/svg+xml'])
     const policy = (await worker.call('GET', '/docs')).headers.get('content-security-policy') ?? ''
     expect(policy).toContain("script-src 'self' 'wasm-unsafe-eval'")
     expect(policy).not.toContain('unsafe-inline')

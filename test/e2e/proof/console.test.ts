@@ -189,6 +189,29 @@ describe('keys', () => {
     on.forgive('status of 401')
     await other.close()
   })
+
+  it('are shown whole, with their buttons, and none is offered a longer life than the key that makes it', async () => {
+    const expiresAtMs = Date.parse('2099-01-31')
+    const scopes = ['admin', 'policy', 'audit'] as const
+    const terms = { tenant: 'acme', scopes: [...scopes], name: 'DPO', expiresAtMs }
+    const { key } = await on.stack.operator.createKey(terms)
+    const ending = await on.open(key)
+    await ending.setViewportSize({ width: 1280, height: 800 })
+    await on.show(ending, 'keys')
+    const room =
+      "(({ scrollWidth, clientWidth }) => scrollWidth <= clientWidth)(document.querySelector('.table'))"
+    expect(await ending.evaluate(room)).toBe(true)
+    await ending.getByText('it ends with the key that you are signed in with').waitFor()
+    await ending.getByRole('button', { name: 'Make a key' }).click()
+    await ending.getByTestId('secret').waitFor()
+    const untils = await ending.locator('tbody tr').filter({ hasText: '31 Jan 2099' }).count()
+    expect(untils).toBe(2)
+    // A card says it in one piece, under its column's name.
+    await ending.setViewportSize({ width: 390, height: 800 })
+    const state = ending.locator('td[data-head=State]').filter({ hasText: '2099' }).first()
+    expect(await state.locator('> *').count()).toBe(1)
+    await ending.close()
+  })
 })
 
 describe('by the keyboard alone', () => {

@@ -91,6 +91,11 @@ describe('decoding', () => {
     expect(many).toMatchObject({ code: 'invalid_request', detail: '/input/1: the text is empty' })
     expect(many.meta.errors).toEqual([{ pointer: '/input/1', detail: 'the text is empty' }])
     expect(pointAtInput(refusal, parse({ input: ' ' })).detail).toBe('/input: the text is empty')
+    const long = new AppError('context_length_exceeded', 'A text is too long.', {
+      meta: { errors: [{ pointer, detail: 'the text has 65 tokens' }] },
+    })
+    const told = pointAtInput(long, parse({ input: ['a', 'b'] }))
+    expect(told.meta.errors).toEqual([{ pointer: '/input/1', detail: 'the text has 65 tokens' }])
     const lost = new AppError('node_lost', 'The node went away.')
     expect(pointAtInput(lost, parse({ input: 'a' }))).toBe(lost)
   })

@@ -160,7 +160,8 @@ describe('a fault of settlement', () => {
     expect(status).toBe(503)
     expect(parts).toMatchObject({ chain: { ready: false }, ledger: { ready: true } })
     const { body } = await get('/v1/network')
-    expect(body['settlement']).toMatchObject({ fault: parts.chain.detail, faultCode: code })
+    const { detail: fault } = parts.chain
+    expect(body['settlement']).toMatchObject({ isPosting: false, fault, faultCode: code })
     expect(parts.chain.detail).not.toContain('on our side')
     const metrics = readExposition((await get('/metrics')).text)
     const faults = metrics.get('littoral_settlement_fault')?.samples ?? []

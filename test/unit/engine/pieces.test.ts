@@ -63,6 +63,17 @@ test('[C5] a quick device gets ever larger pieces, up to 32 texts', async () => 
   expect(runsMs.length).toBeLessThan(14)
 })
 
+test('a text of more tokens than the model takes is refused with both numbers, and nothing runs', async () => {
+  const { runner, runsMs } = createDevice(2, 0.001)
+  const bytes = encodeBytes(['light', `${'light '.repeat(64)}light`])
+  await expect(runner.run([{ shape: [2], bytes }], NEVER)).rejects.toMatchObject({
+    code: 'context_length_exceeded',
+    detail: expect.stringMatching(/65 tokens.* at most 64/) as string,
+    meta: { errors: [{ pointer: '/inputs/0/data/1' }] },
+  })
+  expect(runsMs).toEqual([])
+})
+
 test('[C5] a stopped job ends with the piece that runs', async () => {
   const { runner, runsMs, onRun } = createDevice(10, 1)
   const stop = new AbortController()

@@ -1,9 +1,26 @@
 import { describe, expect, it } from 'vitest'
 import { Policy } from '#shared/law/policy.ts'
-import { diffPolicies, isSame } from '../../../console/compliance/policies/policy-diff.ts'
+import { POLICY_FIELDS } from '../../../console/compliance/policies/policy-fields.ts'
+import {
+  diffPolicies,
+  isSame,
+  showField,
+} from '../../../console/compliance/policies/policy-diff.ts'
 import { asPolicy } from '#test/support/hub/as-policy.ts'
 
 const base = asPolicy({ id: 'eu', compute: { allow: ['EU', 'CH'] } })
+
+describe('a field in words', () => {
+  const trust = POLICY_FIELDS.find(({ pointer }) => pointer === '/nodeTrust')
+  const shown = (policy: Policy) => trust && showField(trust, policy)
+
+  it('is the trust that counts, with what was written where that asks for less', () => {
+    const personal = { ...base, dataClass: 'personal' as const }
+    expect(shown(personal)).toBe('verified, since the data is personal (written: public)')
+    expect(shown({ ...personal, nodeTrust: 'verified' })).toBe('verified')
+    expect(shown({ ...personal, personalOnPublicNodes: true })).toBe('public')
+  })
+})
 
 describe('the difference of two versions', () => {
   it('is nothing for a policy and itself', () => {

@@ -217,7 +217,9 @@ export class Dispatcher {
         if (bar === 'public') throw lost ?? bannedKernel(work.digest)
         if (choice.error.code === 'no_capacity' && (await this.#bringModel(job))) continue
         const { error, hasNoNodes, lacksFeatures } = choice
-        throw lost ?? new HubRefusal(error, { hasNoNodes, lacksFeatures })
+        throw lost === undefined
+          ? new HubRefusal(error, { hasNoNodes, lacksFeatures })
+          : withoutOther(lost)
       }
       if (choice.kind === 'wait') {
         if ('model' in work) this.#loads.spread(placementOf(job, work))
@@ -341,6 +343,13 @@ export class Dispatcher {
 function asLost(error: AppError): AppError {
   if (error.code !== 'no_capacity') return error
   return new AppError('node_lost', `The node could not be used: ${error.detail}`, { cause: error })
+}
+
+/** It may be tried again, unlike one that no node has had: the same node may come back. */
+function withoutOther(lost: AppError): AppError {
+  if (lost.code !== 'node_lost') return lost
+  const detail = `${lost.detail} No other allowed node is here.`
+  return new AppError('node_lost', detail, { meta: lost.meta, cause: lost })
 }
 
 function worse(a: KernelBar, b: KernelBar): KernelBar {
