@@ -113,11 +113,7 @@ class Core implements NodeCore, WorkHandler {
 
   async start(): Promise<void> {
     if (this.#membership !== undefined) return
-    this.#update({
-      phase: 'connecting',
-      detail: 'Looking for the nearest hub.',
-      lastFailure: null,
-    })
+    this.#update({ phase: 'connecting', detail: 'Looking for the nearest hub.' })
     const node = (this.#node ??= await createPeerNode({
       privateKey: this.#deps.identity,
       log: this.#deps.log,

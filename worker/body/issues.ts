@@ -30,7 +30,9 @@ const FORMATS: Readonly<Record<string, string>> = {
 export function describeIssue(issue: Issue): string | undefined {
   switch (issue.code) {
     case 'invalid_type':
-      return issue.input === undefined ? 'is missing' : `must be ${noun(issue.expected)}`
+      return issue.input === undefined
+        ? `is missing; it must be ${noun(issue.expected)}`
+        : `must be ${noun(issue.expected)}`
     case 'invalid_value':
       return `must be ${either(issue.values.map((value) => JSON.stringify(value)))}`
     case 'too_small':

@@ -157,7 +157,7 @@ describe('[A8] a change holds in every isolate within 30 s', () => {
       return `${body.default} ${version}`
     }
     await until('the twin knows both keys', async () => works(spare.key, at))
-    expect(await seen()).toBe('default 1')
+    expect(await seen()).toBe('personal-eea 1')
 
     await Promise.all([
       put(['AT']),

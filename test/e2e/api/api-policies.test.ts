@@ -102,7 +102,7 @@ describe('[A6] policies', () => {
 
   const eu = { compute: { allow: ['EU'] } }
   const CONTRADICTIONS: readonly (readonly [string, object, string, RegExp])[] = [
-    ['no compute', {}, '/compute', /expected object/],
+    ['no compute', {}, '/compute', /must be an object/],
     [
       'an unknown country',
       { compute: { allow: ['EU', 'MARS'] } },

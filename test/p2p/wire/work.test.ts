@@ -241,27 +241,6 @@ describe('endings', () => {
     await link.close()
   })
 
-  test('[W8] a node hears when it may come back, and a caller hears of that nothing that a node says', async () => {
-    const refusal = new AppError('no_capacity', 'Not now.', { meta: { retryAfterSeconds: 598 } })
-    const { hubEnd, nodeEnd } = await node.openStream()
-    const served = serveWork(nodeEnd, createTestHandler(node.identity), { log: silentLog }).catch(
-      (error: unknown) => error,
-    )
-    const opened = openWork(hubEnd, {
-      welcome: () => Promise.reject(refusal),
-      onReceipt: () => Promise.resolve(),
-      log: silentLog,
-    })
-    expect(await codeOf(opened)).toBe('no_capacity')
-    expect(await served).toMatchObject({ detail: 'Not now.', meta: { retryAfterSeconds: 598 } })
-
-    const { link } = await join(() => () => Promise.reject(refusal))
-    const error = await run(link, seededBytes(4)).catch((thrown: unknown) => thrown)
-    expect(error).toMatchObject({ code: 'no_capacity', meta: {} })
-    expect(JSON.stringify(error)).not.toContain('598')
-    await link.close()
-  })
-
   test('[W8] what the node refuses with reaches the caller by its code', async () => {
     const { link } = await join(
       () => () =>

@@ -42,7 +42,7 @@ it.each<[unknown, string]>([
   [{ choice: 'z' }, '/choice: must be "x" or "y"'],
   [{ either: 1 }, '/either: must be a text or a list'],
   [{ parts: 2 }, '/parts: fits none of the forms it may have'],
-  [{ shape: {} }, '/shape/need: is missing'],
+  [{ shape: {} }, '/shape/need: is missing; it must be true or false'],
   [{ pattern: 'b' }, '/pattern: must match /^a+$/'],
   [{ own: 'a' }, '/own: is told in its own words'],
 ])('%j is refused with "%s"', (body, detail) => {

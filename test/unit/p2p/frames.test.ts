@@ -14,7 +14,7 @@ import {
   longestBody,
 } from '#p2p/stream/frames.ts'
 import { ReceiptAck } from '#p2p/stream/messages.ts'
-import { errorFrame, readWireError } from '#p2p/stream/wire-error.ts'
+import { errorFrame, readHubError, readNodesWord, readWireError } from '#p2p/stream/wire-error.ts'
 import { AppError, errorCode } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 
@@ -106,6 +106,16 @@ describe('errors on the wire', () => {
       detail: 'no',
       meta: { rule: 'compute.allow' },
     })
+  })
+
+  test('[W8] a node hears when it may come back, and a caller hears nothing of that from a node', () => {
+    const meta = { rule: 'seats', retryAfterSeconds: 598 }
+    const frame = errorFrame(0, new AppError('no_capacity', 'Not now.', { meta }))
+    expect(readHubError(frame).meta).toEqual(meta)
+    expect(readNodesWord(frame).meta).toEqual({ rule: 'seats' })
+    const endless = { ...meta, retryAfterSeconds: 10 ** 9 }
+    const odd = errorFrame(0, new AppError('no_capacity', 'Not now.', { meta: endless }))
+    expect(readHubError(odd).meta).toEqual({ rule: 'seats' })
   })
 
   test('[W8] of a code that this build does not know become node_lost', () => {

@@ -4,7 +4,7 @@
  */
 import { SilentNode } from '#p2p/work/job-call.ts'
 import { systemClock, type Clock } from '#p2p/stream/clock.ts'
-import { AppError, errorCode } from '#shared/base/errors.ts'
+import { errorCode, type AppError } from '#shared/base/errors.ts'
 import type { Work } from '#shared/job/job.ts'
 import type { Log } from '#shared/base/log.ts'
 import type { Job } from './attempt.ts'
