@@ -2,7 +2,8 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
+import { readCommandLine, readNumber } from '#scripts/base/arguments.ts'
+import { AppError } from '#shared/base/errors.ts'
 import { createLog } from '#shared/base/log.ts'
 import { measureAudit } from './cases/audit.ts'
 import { measureBatch } from './cases/batch.ts'
@@ -41,7 +42,7 @@ const BENCHES: Readonly<Record<string, (context: BenchContext) => Promise<BenchR
 /** No figure, so it runs only when it is named. */
 const NAMED_ONLY: readonly string[] = ['profile']
 
-const { values: flags, positionals } = parseArgs({
+const OPTIONS = {
   allowPositionals: true,
   options: {
     json: { type: 'boolean', default: false },
@@ -52,29 +53,31 @@ const { values: flags, positionals } = parseArgs({
     'peak-tflops': { type: 'string' },
     jobs: { type: 'string' },
   },
+} as const
+
+const { flags, positionals, kernels, jobs } = readCommandLine(OPTIONS, (parsed) => {
+  const unknown = parsed.positionals.filter((name) => !(name in BENCHES))
+  if (unknown.length > 0)
+    throw new AppError(
+      'invalid_request',
+      `No bench ${unknown.join(', ')}; there are ${Object.keys(BENCHES).join(', ')}.`,
+    )
+  const { sizes, gpu, jobs: jobCount, 'peak-tflops': peak, ...switches } = parsed.values
+  return {
+    flags: switches,
+    positionals: parsed.positionals,
+    kernels: {
+      sizes: sizes.split(',').map((size) => readNumber('sizes', size, { least: 1, most: 2048 })),
+      gpu,
+      peakTflops:
+        peak === undefined ? undefined : readNumber('peak-tflops', peak, { isWhole: false }),
+    },
+    jobs: readNumber('jobs', jobCount ?? (switches.quick ? '500' : '10000'), { least: 100 }),
+  }
 })
 const say = (text: string) => void process.stderr.write(`${text}\n`)
-const unknown = positionals.filter((name) => !(name in BENCHES))
-if (unknown.length > 0) {
-  say(`No bench ${unknown.join(', ')}; there are ${Object.keys(BENCHES).join(', ')}.`)
-  process.exit(1)
-}
 const all = Object.keys(BENCHES).filter((name) => !NAMED_ONLY.includes(name))
 const chosen = positionals.length === 0 ? all : positionals
-
-const sizes = flags.sizes.split(',').map(Number)
-if (sizes.some((size) => !Number.isInteger(size) || size < 1 || size > 2048)) {
-  say('--sizes takes numbers from 1 to 2048, such as 256,1024.')
-  process.exit(1)
-}
-const peak = flags['peak-tflops']
-const kernels = { sizes, gpu: flags.gpu, peakTflops: peak === undefined ? undefined : Number(peak) }
-
-const jobs = Number(flags.jobs ?? (flags.quick ? 500 : 10_000))
-if (!Number.isInteger(jobs) || jobs < 100) {
-  say('--jobs takes a number from 100, such as 10000.')
-  process.exit(1)
-}
 
 const dir = await mkdtemp(join(tmpdir(), 'littoral-bench-'))
 const log = createLog({ level: flags.verbose ? 'debug' : 'error', write: say })

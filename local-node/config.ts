@@ -12,25 +12,7 @@ import { DEFAULT_MODELS } from '#local-node/models/model-store.ts'
 
 const MIB = 1024 * 1024
 
-export const USAGE = `A Littoral node on this machine.
-
-  npm run node -- --hub https://edge.example --region DE
-
-  --hub URL         the Worker to join
-  --region CC       country where this machine stands (ISO 3166-1 alpha-2); only a claim, the edge checks it
-  --device D        auto (default) | webgpu | cpu
-  --state DIR       keys and unacknowledged receipts   [.littoral/node]
-  --key KEY         API key with scope node: makes this a verified node   [LITTORAL_NODE_KEY]
-  --models LIST     loaded at the start: all (default) | none | ids with commas; hubs may ask for others
-  --model-memory N  MiB of model files that are loaded at once   [${LIMITS.modelMemoryBytes / MIB}]
-  --model-cache DIR       fetched model files   [.littoral/models]
-  --model-cache-size N    MiB that they may take   [${LIMITS.modelCacheBytes / MIB}]
-  --model-hub URL   mirror of the model hub   [HF_ENDPOINT, else ${MODEL_HUB}]
-  --serve-files ADDR      gives model files to other nodes at this multiaddr: /ip4/0.0.0.0/tcp/4011/ws
-  --announce-files ADDR   how others reach that address, when it is behind a router or a proxy
-  --file-peers P    public (default) | any: whether files may come from nodes in private networks
-  --max-jobs N      jobs at once, 1 to ${LIMITS.nodeJobsInFlight}   [2]
-  --simulated-place CC   development builds of the Worker only: the place that the edge would see`
+const MORE = 'npm run node -- --help says more'
 
 const Mebibytes = z.coerce.number().int().min(1)
 
@@ -70,7 +52,7 @@ export function parseOptions(argv: readonly string[], env: NodeJS.ProcessEnv): N
   const name = String(issue?.path[0])
   throw new AppError(
     'invalid_request',
-    `--${name} ${String(values[name] ?? '(missing)')}: ${issue?.message}\n\n${USAGE}`,
+    `--${name} ${String(values[name] ?? '(missing)')}: ${issue?.message}; ${MORE}`,
   )
 }
 
@@ -102,7 +84,7 @@ function readFlags(
   try {
     return parseArgs({ args: [...argv], options, strict: true }).values
   } catch (cause) {
-    const detail = cause instanceof Error ? cause.message : String(cause)
-    throw new AppError('invalid_request', `${detail}\n\n${USAGE}`, { cause })
+    const [detail] = String(cause instanceof Error ? cause.message : cause).split('. ')
+    throw new AppError('invalid_request', `${detail}; ${MORE}`, { cause })
   }
 }

@@ -10,7 +10,7 @@ import { LIMITS } from '#shared/base/limits.ts'
 import { createLog } from '#shared/base/log.ts'
 import { MANIFESTS } from '#shared/job/manifests.ts'
 import { closeToOthers } from './close-to-others.ts'
-import { parseOptions, USAGE } from './config.ts'
+import { parseOptions } from './config.ts'
 import { createNodeEngine } from '#local-node/engine/engine-host.ts'
 import { createNodeFiles } from '#local-node/models/model-files.ts'
 import { createModelStore } from '#local-node/models/model-store.ts'
@@ -20,15 +20,12 @@ import { openReceiptJournal } from './receipt-journal.ts'
 
 const MIB = 1024 * 1024
 
-if (process.argv.includes('--help')) {
-  console.log(USAGE)
-  process.exit(0)
-}
 try {
   await main()
 } catch (error) {
-  console.error(toAppError(error).code === 'internal' ? error : toAppError(error).detail)
-  process.exit(1)
+  const { code, detail } = toAppError(error)
+  console.error(code === 'internal' ? error : detail)
+  process.exit(code === 'invalid_request' ? 2 : 1)
 }
 
 async function main(): Promise<void> {

@@ -1,11 +1,11 @@
-/** One node a state folder: two with one identity would throw each other off the hub, again and again. */
+/** One process a state folder: two nodes of one identity throw each other off the hub, two workerds spoil each other's databases. */
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { AppError } from '#shared/base/errors.ts'
 
-const LOCK_FILE = 'node.lock'
-const OWNER_FILE = 'node.pid'
+const LOCK_FILE = 'state.lock'
+const OWNER_FILE = 'state.pid'
 
 /**
  * Takes the folder for this process until it ends, however it ends: SQLite's lock is the operating system's.
@@ -21,7 +21,7 @@ export async function lockState(folder: string): Promise<() => void> {
     const owner = await readFile(join(folder, OWNER_FILE), 'utf8').catch(() => 'unknown')
     throw new AppError(
       'invalid_request',
-      `--state ${folder} is in use by the node that runs as process ${owner.trim()}. End that one, or give this one another --state.`,
+      `The state folder ${folder} is in use by process ${owner.trim()}. End that one, or use another folder.`,
       { cause },
     )
   }

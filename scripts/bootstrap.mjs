@@ -13,13 +13,17 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 const bin = join(root, 'node_modules', '.bin')
 const stamp = join(root, 'node_modules', '.littoral-installed')
 
-/** Command → program, what of the system it needs, and whether it needs the packages of tests and checks, too. */
+/**
+ * Command → program, what of the system it needs, whether it needs the packages of tests and checks, too, and whether
+ * it has options that its usage does not name. Each has its usage in scripts/usage.
+ */
 const COMMANDS = {
   start: { run: ['scripts/commands/start.ts'], needs: ['adapter'] },
   test: {
     run: ['scripts/commands/test.ts'],
     needs: ['adapter', 'chromium', 'broker'],
     isDev: true,
+    passesOptions: true,
   },
   bench: { run: ['bench/main.ts'], needs: ['adapter'], isDev: true },
   node: { run: ['local-node/main.ts'], needs: ['adapter'] },
@@ -48,6 +52,7 @@ const CHROMIUM = [
 ]
 
 const NO_SYSTEM = '--no-system'
+const USAGE_EXIT = 2
 const [name, ...given] = process.argv.slice(2)
 const args = given.filter((arg) => arg !== NO_SYSTEM)
 /** Whether system packages may be installed; when not, what is missing is told. */
@@ -58,7 +63,13 @@ const maySetUp =
   !isSet(process.env.LITTORAL_NO_SYSTEM)
 const command = COMMANDS[name]
 if (command === undefined)
-  fail(`unknown command ${name}; one of ${Object.keys(COMMANDS).join(', ')}`)
+  fail(`unknown command ${name}; one of ${Object.keys(COMMANDS).join(', ')}`, USAGE_EXIT)
+const usage = readFileSync(join(root, 'scripts', 'usage', `${name}.txt`), 'utf8')
+if (args.includes('--help') || args.includes('-h')) {
+  process.stdout.write(usage)
+  process.exit(0)
+}
+refuseUnknownOption()
 
 await installPackages()
 for (const need of command.needs) {
@@ -67,6 +78,18 @@ for (const need of command.needs) {
   if (need === 'broker') installBroker()
 }
 process.exitCode = await hand(command.run, args)
+
+/** Before anything is installed for it: an option that the usage does not name does not exist. */
+function refuseUnknownOption() {
+  if (command.passesOptions === true) return
+  const known = new Set(usage.match(/--[a-z][a-z-]*/g))
+  const until = args.includes('--') ? args.indexOf('--') : args.length
+  const options = args.slice(0, until).filter((arg) => /^-\D/.test(arg))
+  const unknown = options.find((arg) => !known.has(arg.split('=')[0]))
+  if (unknown === undefined) return
+  const which = known.size === 0 ? 'it has none' : `--help lists them`
+  fail(`npm run ${name} has no option ${unknown.split('=')[0]}; ${which}`, USAGE_EXIT)
+}
 
 /** `npm ci`, once for each state of the lockfile; what tests and checks need comes with the first of them. */
 async function installPackages() {
@@ -221,7 +244,7 @@ function say(text) {
   process.stderr.write(`${text}\n`)
 }
 
-function fail(text) {
+function fail(text, code = 1) {
   say(`littoral: ${text}`)
-  process.exit(1)
+  process.exit(code)
 }

@@ -3,28 +3,10 @@ import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { z } from 'zod'
 import { AppError } from '#shared/base/errors.ts'
+import { fileFault } from '#shared/base/file-fault.ts'
 import { canLoop, canPublishTo } from './request.ts'
 
-export const USAGE = `Answers the messages of an MQTT topic through a Littoral endpoint.
-
-  npm run mqtt -- --broker mqtt://localhost:1883 --from 'sensors/+/text' --to 'answers/{topic}' \\
-    --url https://edge.example --path /v1/embeddings --body '{"model":"littoral-embed-400k","input":"$text"}'
-
-  --broker URL       mqtt, mqtts, ws or wss
-  --from FILTER      topics to take messages from, at QoS 1
-  --to TOPIC         where the answers go; {topic} is the message's own topic   [littoral/{topic}]
-  --url URL          the Littoral endpoint
-  --path PATH        the route to call, such as /v1/embeddings or /v2/models/NAME/infer
-  --body JSON        the request; @FILE reads it from a file. "$text", "$json" and "$base64" stand for the payload
-  --key KEY          API key with scope infer   [LITTORAL_API_KEY]
-  --policy ID        residency policy of every request
-  --mqtt-version N   4 (MQTT 3.1.1) or 5   [4]
-  --client-id ID     the broker keeps this client's messages while it is away   [littoral-bridge]
-  --username NAME, --password WORD   for the broker   [MQTT_USERNAME, MQTT_PASSWORD]
-  --ca FILE          PEM: the authority that the broker's certificate comes from
-  --cert FILE, --cert-key FILE       PEM: this client's certificate and its key, for brokers that want one
-  --state FILE       messages that are not answered yet   [.littoral/mqtt.db]
-  --concurrency N    requests at once, 1 to 64   [8]`
+const SECRET: ReadonlySet<string> = new Set(['key', 'password'])
 
 const Options = z.strictObject({
   broker: z.url({ protocol: /^(mqtts?|wss?)$/ }),
@@ -54,16 +36,20 @@ export type MqttOptions = Omit<Given, 'body' | 'ca' | 'cert' | 'cert-key'> & {
 
 /** @throws {AppError} invalid_request naming the option, its value and what it should be */
 export function parseOptions(argv: readonly string[], env: NodeJS.ProcessEnv): MqttOptions {
+  const flags = readFlags(argv)
   const given = {
     key: env['LITTORAL_API_KEY'],
     username: env['MQTT_USERNAME'],
     password: env['MQTT_PASSWORD'],
-    ...readFlags(argv),
+    ...flags,
   }
   const parsed = Options.safeParse(given)
   if (!parsed.success) {
     const [issue] = parsed.error.issues
-    throw refuse(`--${String(issue?.path[0])}: ${issue?.message}`)
+    const name = String(issue?.path[0])
+    const value = flags[name] ?? '(missing)'
+    // A secret that is wrong must not be printed.
+    throw refuse(`--${name}${SECRET.has(name) ? '' : ` ${String(value)}`}: ${issue?.message}`)
   }
   const { body, ca, cert, 'cert-key': certKey, ...options } = parsed.data
   if (!canPublishTo(options.to))
@@ -90,19 +76,22 @@ function readCertificate(
   return { cert: readPem('cert', cert), key: readPem('cert-key', key) }
 }
 
-function readPem(option: string, path: string): Buffer {
-  let bytes: Buffer
+function readGiven(option: string, path: string): Buffer {
   try {
-    bytes = readFileSync(path)
+    return readFileSync(path)
   } catch (cause) {
-    throw refuse(`--${option} ${path} cannot be read: ${String(cause)}`)
+    throw refuse(`--${option} ${path} ${fileFault(cause)}`)
   }
+}
+
+function readPem(option: string, path: string): Buffer {
+  const bytes = readGiven(option, path)
   if (!bytes.includes('-----BEGIN ')) throw refuse(`--${option} ${path} is not PEM`)
   return bytes
 }
 
 function readTemplate(body: string): unknown {
-  const text = body.startsWith('@') ? readFileSync(body.slice(1), 'utf8') : body
+  const text = body.startsWith('@') ? readGiven('body', body.slice(1)).toString('utf8') : body
   try {
     return JSON.parse(text) as unknown
   } catch (cause) {
@@ -116,10 +105,11 @@ function readFlags(argv: readonly string[]): Record<string, string | boolean | u
   try {
     return parseArgs({ args: [...argv], options, strict: true }).values
   } catch (cause) {
-    throw refuse(cause instanceof Error ? cause.message : String(cause))
+    const [detail = ''] = String(cause instanceof Error ? cause.message : cause).split('. ')
+    throw refuse(detail)
   }
 }
 
 function refuse(detail: string): AppError {
-  return new AppError('invalid_request', `${detail}\n\n${USAGE}`)
+  return new AppError('invalid_request', `${detail}; npm run mqtt -- --help says more`)
 }

@@ -32,6 +32,7 @@ try {
     })
   }
 } catch (error) {
-  process.stderr.write(`${toAppError(error).detail}\n`)
-  process.exitCode = 1
+  const { code, detail } = toAppError(error)
+  process.stderr.write(`${detail}\n`)
+  process.exitCode = code === 'invalid_request' ? 2 : 1
 }

@@ -4,7 +4,6 @@ import { defineConfig } from 'vite'
 export default defineConfig({
   base: '/compliance/',
   build: {
-    rolldownOptions: { checks: { pluginTimings: false } },
     target: 'es2024',
     // A data: URL would need a wider policy.
     assetsInlineLimit: 0,

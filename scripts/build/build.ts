@@ -40,6 +40,9 @@ const VERIFIER_TARGET = 'node20'
 /** It travels beside the bundles that it checks. */
 const VERIFIER_LIMIT_BYTES = 400_000
 
+/** How long plugins took is of no use to whoever starts this. */
+const QUIET = { checks: { bundlerTimings: false } }
+
 export interface BuildWorkerOptions {
   /** @default dist/worker, or dist/worker-simulated */
   readonly outDir?: string
@@ -136,7 +139,8 @@ export async function buildPage(folder: string, name: string, pagesDir = PAGES_D
     root: repositoryPath(folder),
     base: `/${name}/`,
     logLevel: 'warn',
-    build: { outDir: join(pagesDir, name), emptyOutDir: true },
+    build: { outDir: join(pagesDir, name), emptyOutDir: true, rolldownOptions: QUIET },
+    worker: { rolldownOptions: QUIET },
   })
 }
 
@@ -148,18 +152,32 @@ export async function buildVerifier(): Promise<number> {
     logLevel: 'warn',
     publicDir: false,
     ssr: { noExternal: true },
+    define: { __USAGE__: JSON.stringify(verifierUsage()) },
     build: {
       ssr: repositoryPath('scripts/verify/verify-anywhere.ts'),
       target: VERIFIER_TARGET,
       minify: true,
       outDir: repositoryPath('dist'),
       emptyOutDir: false,
-      rollupOptions: { output: { entryFileNames: basename(VERIFIER_FILE) } },
+      rolldownOptions: { ...QUIET, output: { entryFileNames: basename(VERIFIER_FILE) } },
     },
   })
   const { size } = statSync(VERIFIER_FILE)
   if (size <= VERIFIER_LIMIT_BYTES) return size
   throw new AppError('too_large', `${VERIFIER_FILE} is ${size} bytes, over 400 KB.`)
+}
+
+/** Of whoever has the file alone: no npm, and no instance of a working copy. */
+function verifierUsage(): string {
+  const [first, ...lines] = readFileSync(repositoryPath('scripts/usage/verify.txt'), 'utf8')
+    .trimEnd()
+    .split('\n')
+  const own = lines.filter((line) => !line.includes('.littoral/dev.json'))
+  return [
+    first?.replace('npm run verify --', `node ${basename(VERIFIER_FILE)}`),
+    ...own,
+    'It needs Node 20 or newer and one of --pins, --log-key, or --rpc with --settlement.',
+  ].join('\n')
 }
 
 /** @throws {AppError} internal when a file is not what its manifest says */

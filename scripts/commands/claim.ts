@@ -1,10 +1,12 @@
 /** `node scripts/commands/claim.ts KEY_FILE ADDRESS`: pays out what a local node's receipt key has earned so far. */
 import { readFile } from 'node:fs/promises'
-import { parseArgs } from 'node:util'
 import { z } from 'zod'
+import { AppError } from '#shared/base/errors.ts'
+import { fileFault } from '#shared/base/file-fault.ts'
 import { Address, Bytes32 } from '#shared/base/ids.ts'
 import { formatUsd, MicroUsd } from '#shared/receipt/money.ts'
 import { createSigner, importSigningKey } from '#shared/base/signature.ts'
+import { readArguments, runCommand } from '#scripts/base/arguments.ts'
 import { PUBLISHED_OWNER_KEY } from '#scripts/stack/chain.ts'
 import { claimEarnings } from '#scripts/stack/claim-earnings.ts'
 import { readDevInstance } from '#scripts/stack/dev-instance.ts'
@@ -17,20 +19,26 @@ const Earnings = z.looseObject({
   claimable: z.looseObject({ cumulativeMicroUsd: MicroUsd, proof: z.array(Bytes32) }).nullable(),
 })
 
-process.exitCode = await main()
+await runCommand(main)
 
 async function main(): Promise<number> {
-  const { values, positionals } = parseArgs({
+  const { values, positionals } = readArguments({
     options: { url: { type: 'string' } },
     allowPositionals: true,
   })
   const [keyFile, to] = positionals
   const instance = await readDevInstance()
   if (keyFile === undefined || to === undefined || instance === undefined) {
-    console.error(instance === undefined ? 'No instance has run here.' : USAGE)
-    return 2
+    const what = instance === undefined ? 'No instance has run here.' : USAGE
+    throw new AppError('invalid_request', what)
   }
-  const signer = await createSigner(await importSigningKey(await readFile(keyFile, 'utf8')))
+  const signer = await createSigner(
+    await importSigningKey(
+      await readFile(keyFile, 'utf8').catch((cause: unknown) => {
+        throw new AppError('invalid_request', `${keyFile} ${fileFault(cause)}.`, { cause })
+      }),
+    ),
+  )
   const { x, y } = signer.publicKey
   const url = new URL(`/v1/earnings?x=${x}&y=${y}`, values.url ?? instance.url)
   const response = await fetch(url, { signal: AbortSignal.timeout(30_000) })

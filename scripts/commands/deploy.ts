@@ -3,22 +3,25 @@ import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import { unstable_readConfig } from 'wrangler'
 import { z } from 'zod'
 import { MANIFESTS } from '#shared/job/manifests.ts'
 import { buildPages, buildWorker } from '#scripts/build/build.ts'
+import { readArguments, runCommand } from '#scripts/base/arguments.ts'
 import { repositoryPath } from '#scripts/base/paths.ts'
 import { reportSettings, SETTINGS } from '#scripts/base/settings.ts'
 
 const WRANGLER = repositoryPath('node_modules/wrangler/bin/wrangler.js')
-process.exitCode = await main()
+const OPTIONS = {
+  options: {
+    check: { type: 'boolean', default: false },
+  },
+} as const
+
+await runCommand(main)
 
 async function main(): Promise<number> {
-  const { values } = parseArgs({
-    options: { check: { type: 'boolean', default: false } },
-    allowPositionals: false,
-  })
+  const { values } = readArguments(OPTIONS)
   const isReady = check()
   if (values.check || !isReady) return isReady ? 0 : 1
   await buildPages(MANIFESTS)

@@ -1,25 +1,14 @@
 /** `npm run keys -- create|list|revoke|quota`: API keys and quotas of a running instance, over its operator API. */
-import { parseArgs } from 'node:util'
 import { z } from 'zod'
-import { toAppError } from '#shared/base/errors.ts'
+import { AppError } from '#shared/base/errors.ts'
+import { readArguments, readNumber, runCommand } from '#scripts/base/arguments.ts'
+import { formatTable } from '#scripts/base/format-table.ts'
 import { findInstance } from '#scripts/stack/find-instance.ts'
 import { callApi } from '#scripts/stack/operator.ts'
 
-const USAGE = `npm run keys -- create --tenant NAME [--scope infer]… [--name TEXT] [--expires 2027-01-31] [--consumer 0x…]
-npm run keys -- list --tenant NAME
-npm run keys -- revoke KEY_ID
-npm run keys -- quota --tenant NAME [--requests-per-minute N] [--spend-per-day USD|none]
-
-  --scope     infer (default), policy, audit, admin, node; may be repeated
-  --name      what its owner calls it
-  --expires   a day or an RFC 3339 time (UTC) from which on it is not taken
-  --consumer  the on-chain account that pays for the tenant's jobs
-  --requests-per-minute, --spend-per-day
-              set both: what is left out goes back to its default (600,000; none); without either the quota is shown
-  --url       the instance; default: the one that npm start runs here
-  --state     state folder of npm run serve, for its secrets and address
-  --json      the answer as JSON only
-The operator key is read from OPERATOR_KEY, from --state, or from what npm start wrote.`
+const COMMANDS: readonly string[] = ['create', 'list', 'revoke', 'quota']
+/** Of a spending cap. */
+const MOST_USD = 1_000_000_000
 
 const OPTIONS = {
   tenant: { type: 'string' },
@@ -37,75 +26,87 @@ const OPTIONS = {
 type Flags = ReturnType<typeof parseFlags>['values']
 
 function parseFlags() {
-  return parseArgs({ options: OPTIONS, allowPositionals: true })
-}
-
-/** Undefined for an option that does not exist, once that has been said. */
-function tryParseFlags(): ReturnType<typeof parseFlags> | undefined {
-  try {
-    return parseFlags()
-  } catch (error) {
-    console.error(`${error instanceof Error ? error.message : String(error)}\n\n${USAGE}`)
-    return undefined
-  }
+  return readArguments({ options: OPTIONS, allowPositionals: true })
 }
 
 async function main(): Promise<number> {
-  const flags = tryParseFlags()
-  if (flags === undefined) return 2
-  const { values, positionals } = flags
+  const { values, positionals } = parseFlags()
   const request = toRequest(positionals, values)
-  if (request === undefined) {
-    console.error(USAGE)
-    return 2
-  }
   const target = await findInstance(values)
-  if (target === undefined) {
-    console.error('No instance: give --url and OPERATOR_KEY, or --state, or run npm start first.')
-    return 2
-  }
   const answer = await callApi({ ...target, ...request })
   console.log(values.json ? JSON.stringify(answer, null, 2) : describe(positionals[0], answer))
   return 0
 }
 
+interface Request {
+  readonly method: string
+  readonly path: string
+  readonly body?: unknown
+}
+
+/** @throws {AppError} invalid_request naming what is missing or cannot be read */
 function toRequest(
   [command, id]: readonly string[],
   { tenant, scope, name, expires, consumer, ...flags }: Flags,
-): { method: string; path: string; body?: unknown } | undefined {
+): Request {
   const path = '/v1/operator/keys'
-  if (command === 'create' && tenant !== undefined) {
-    const expiresAtMs = expires === undefined ? null : Date.parse(expires)
-    if (Number.isNaN(expiresAtMs)) return undefined
-    return {
-      method: 'POST',
-      path,
-      body: { tenant, scopes: scope ?? ['infer'], name, expiresAtMs, consumer },
-    }
-  }
-  if (command === 'list' && tenant !== undefined) {
-    return { method: 'GET', path: `${path}?tenant=${encodeURIComponent(tenant)}` }
-  }
-  if (command === 'quota' && tenant !== undefined) return quotaRequest(tenant, flags)
-  if (command === 'revoke' && id !== undefined) {
+  if (command === 'revoke' && id !== undefined)
     return { method: 'DELETE', path: `${path}/${encodeURIComponent(id)}` }
-  }
-  return undefined
+  if (command === undefined || !COMMANDS.includes(command) || command === 'revoke')
+    throw usage(
+      command === 'revoke' ? 'Which key? revoke KEY_ID' : `Do what? ${COMMANDS.join(', ')}`,
+    )
+  if (tenant === undefined) throw usage('Whose? --tenant NAME')
+  if (command === 'quota') return quotaRequest(tenant, flags)
+  if (command === 'list')
+    return { method: 'GET', path: `${path}?tenant=${encodeURIComponent(tenant)}` }
+  const expiresAtMs = expires === undefined ? null : readDay(expires)
+  const body = { tenant, scopes: scope ?? ['infer'], name, expiresAtMs, consumer }
+  return { method: 'POST', path, body }
 }
 
+function usage(what: string): AppError {
+  return new AppError('invalid_request', `${what}; npm run keys -- --help says more.`)
+}
+
+/** Other spellings of a date mean different days to different people. */
+function readDay(text: string): number {
+  const atMs = /^\d{4}-\d{2}-\d{2}(T[\d:.]+(Z|[+-]\d{2}:\d{2}))?$/.test(text)
+    ? Date.parse(text)
+    : Number.NaN
+  if (!Number.isNaN(atMs)) return atMs
+  throw new AppError(
+    'invalid_request',
+    `--expires ${text} is neither a day, such as 2027-01-31, nor an RFC 3339 time.`,
+  )
+}
+
+/** What is left out is not sent, and so it stays as it is. */
 function quotaRequest(
   tenant: string,
   flags: Pick<Flags, 'requests-per-minute' | 'spend-per-day'>,
-): { method: string; path: string; body?: unknown } {
+): Request {
   const path = `/v1/operator/quotas/${encodeURIComponent(tenant)}`
   const { 'requests-per-minute': requests, 'spend-per-day': spend } = flags
   if (requests === undefined && spend === undefined) return { method: 'GET', path }
-  const isCapped = spend !== undefined && spend !== 'none'
   const body = {
-    ...(requests === undefined ? {} : { requestsPerMinute: Number(requests) }),
-    spendMicroUsdPerDay: isCapped ? Math.round(Number(spend) * 1e6) : null,
+    ...(requests === undefined
+      ? {}
+      : {
+          requestsPerMinute: readNumber('requests-per-minute', requests, {
+            least: 1,
+            most: 100_000_000,
+          }),
+        }),
+    ...(spend === undefined ? {} : { spendMicroUsdPerDay: readCap(spend) }),
   }
   return { method: 'PUT', path, body }
+}
+
+/** In micro-USD; only the word takes the cap away. */
+function readCap(text: string): number | 'none' {
+  if (text === 'none') return text
+  return Math.round(readNumber('spend-per-day', text, { most: MOST_USD, isWhole: false }) * 1e6)
 }
 
 const Key = z.looseObject({
@@ -160,23 +161,16 @@ function describe(command: string | undefined, answer: unknown): string {
   }
   const { keys } = z.looseObject({ keys: z.array(Key) }).parse(answer)
   if (keys.length === 0) return 'This tenant has no keys.'
-  return keys
-    .map(({ id, name, scopes, lastUsedAtMs, ...key }) =>
-      [
-        id,
-        scopes.join(','),
-        stateOf(key),
-        lastUsedAtMs === null ? 'never used' : `last used ${day(lastUsedAtMs)}`,
-        name,
-      ].join('  '),
-    )
-    .join('\n')
+  return formatTable([
+    ['id', 'scopes', 'state', 'last used', 'name'],
+    ...keys.map(({ id, name, scopes, lastUsedAtMs, ...key }) => [
+      id,
+      scopes.join(','),
+      stateOf(key),
+      lastUsedAtMs === null ? 'never' : day(lastUsedAtMs),
+      name === '' ? '-' : name,
+    ]),
+  ])
 }
 
-try {
-  process.exitCode = await main()
-} catch (error) {
-  const { code, detail } = toAppError(error)
-  console.error(code === 'internal' ? String(error) : detail)
-  process.exitCode = 1
-}
+await runCommand(main)

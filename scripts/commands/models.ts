@@ -2,7 +2,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { parseArgs } from 'node:util'
 import { createModelStore, DEFAULT_MODELS } from '#local-node/models/model-store.ts'
 import { AppError, toAppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -10,23 +9,12 @@ import { createLog } from '#shared/base/log.ts'
 import { MANIFESTS } from '#shared/job/manifests.ts'
 import { manifestDigest, modelBytes, type ModelManifest } from '#shared/job/model.ts'
 import { MODEL_HUB } from '#shared/job/model-source.ts'
+import { readArguments, readNumber, runCommand } from '#scripts/base/arguments.ts'
+import { formatTable } from '#scripts/base/format-table.ts'
 import { generateManifests, listModelIds } from '#scripts/generate/manifests.ts'
 import { addModel, checkGolden } from '#scripts/models/add-model.ts'
 import { openLayout } from '#scripts/models/layout.ts'
 import { repositoryPath } from '#scripts/base/paths.ts'
-
-const USAGE = `npm run models -- list
-npm run models -- check [id …]          files, hashes and golden cases, on the CPU
-npm run models -- add <hub id | folder | npm:package> [options]
-  --id ID          name here                        [the model's own, in small letters]
-  --title TEXT     what it is, for people           [its name]
-  --licence SPDX   needed where the place names none
-  --task TASK      where config.json does not tell
-  --file PATH      which graph: onnx/model_q4f16.onnx   [onnx/model.onnx]
-  --price N        micro-USD a unit                 [as others of its task]
-  --revision REV   of the hub; pinned to its commit [main]
-  --model-hub URL  mirror of the hub                [HF_ENDPOINT, else ${MODEL_HUB}]
-  --dry-run        makes the manifest, prints it, writes nothing`
 
 const TEXT = { type: 'string' } as const
 const OPTIONS = {
@@ -39,26 +27,21 @@ const OPTIONS = {
   revision: { ...TEXT, default: 'main' },
   'model-hub': { ...TEXT, default: process.env.HF_ENDPOINT ?? MODEL_HUB },
   'dry-run': { type: 'boolean', default: false },
-  help: { type: 'boolean', default: false },
 } as const
 
-try {
-  process.exitCode = await main()
-} catch (error) {
-  const { code, detail } = toAppError(error)
-  console.error(code === 'internal' && error instanceof Error ? error.message : detail)
-  process.exitCode = 1
-}
+await runCommand(main)
 
 async function main(): Promise<number> {
-  const { values: flags, positionals } = parseArgs({ options: OPTIONS, allowPositionals: true })
+  const { values: flags, positionals } = readArguments({ options: OPTIONS, allowPositionals: true })
   const [command, ...rest] = positionals
   if (command === 'list' && rest.length === 0) return list()
   if (command === 'check') return check(rest)
   const [where] = rest
   if (command === 'add' && where !== undefined && rest.length === 1) return add(where, flags)
-  console.error(USAGE)
-  return flags.help ? 0 : 2
+  throw new AppError(
+    'invalid_request',
+    'Do what? list, check, or add PLACE; npm run models -- --help says more.',
+  )
 }
 
 function list(): number {
@@ -71,15 +54,9 @@ function list(): number {
     manifest.contextTokens === undefined ? '' : `${manifest.contextTokens} tokens`,
     manifestDigest(manifest).slice(0, 12),
   ])
-  const table = [['id', 'task', 'files', 'licence', 'price', 'context', 'digest'], ...rows]
-  const widths = table[0]?.map((_, i) => Math.max(...table.map((row) => row[i]?.length ?? 0))) ?? []
-  for (const row of table)
-    console.log(
-      row
-        .map((cell, i) => cell.padEnd(widths[i] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    )
+  console.log(
+    formatTable([['id', 'task', 'files', 'licence', 'price', 'context', 'digest'], ...rows]),
+  )
   return 0
 }
 
@@ -101,7 +78,7 @@ async function add(where: string, flags: AddFlags): Promise<number> {
     revision: flags.revision,
     cacheFolder: DEFAULT_MODELS,
   })
-  const priceMicroUsd = flags.price === undefined ? undefined : Number(flags.price)
+  const priceMicroUsd = flags.price === undefined ? undefined : readNumber('price', flags.price)
   const { manifest, copies } = await addModel({ ...flags, layout, known: MANIFESTS, priceMicroUsd })
   const text = `${JSON.stringify(manifest, null, 2)}\n`
   if (flags['dry-run']) {

@@ -1,25 +1,18 @@
 /** `npm run serve`: the production build in plain workerd on this machine, state on disk, no account anywhere. */
 import { randomBytes } from 'node:crypto'
-import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { parseArgs } from 'node:util'
 import { z } from 'zod'
-import { closeToOthers } from '#local-node/close-to-others.ts'
-import { toAppError } from '#shared/base/errors.ts'
 import { createLog } from '#shared/base/log.ts'
 import { MANIFESTS } from '#shared/job/manifests.ts'
 import { buildPages, buildWorker, PAGES_DIR, WORKER_DIR } from '#scripts/build/build.ts'
 import { readBundle } from '#scripts/build/bundle.ts'
+import { exitCodeOf, readCommandLine, readPort, wordsOf } from '#scripts/base/arguments.ts'
 import { repositoryPath } from '#scripts/base/paths.ts'
 import { SETTINGS } from '#scripts/base/settings.ts'
+import { claimPlace } from '#scripts/stack/claim-place.ts'
 import { keepRunning, type Kept } from '#scripts/stack/keep-running.ts'
 import { startWorkerd, type Workerd } from '#scripts/stack/workerd.ts'
-
-const USAGE = `npm run serve -- [--host 127.0.0.1] [--port 8787] [--state .littoral/serve] [--built]
-  --host   address to listen on; put a proxy that ends TLS in front before you open it to others
-  --state  Durable Objects' databases and secrets
-  --built  take dist/ as it is instead of building
-Vars and secrets come from the environment, over wrangler.toml; npm run deploy -- --check lists them.`
 
 /** Secrets that are made when nobody gives them. */
 const Secrets = z.object({
@@ -34,6 +27,16 @@ const Parts = z.looseObject({
 
 type Vars = Readonly<Record<string, string>>
 
+const OPTIONS = {
+  options: {
+    host: { type: 'string', default: '127.0.0.1' },
+    port: { type: 'string', default: '8787' },
+    state: { type: 'string', default: repositoryPath('.littoral/serve') },
+    built: { type: 'boolean', default: false },
+  },
+} as const
+
+const flags = readCommandLine(OPTIONS, ({ values }) => ({ ...values, port: readPort(values.port) }))
 let workerd: Kept<Workerd> | undefined
 const { promise: stopped, resolve: stop } = Promise.withResolvers<number>()
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -44,28 +47,14 @@ try {
   await workerd?.close()
   process.exit(code)
 } catch (error) {
-  const { code, detail } = toAppError(error)
-  console.error(code === 'internal' && error instanceof Error ? error.message : detail)
-  process.exit(1)
+  console.error(wordsOf(error))
+  process.exit(exitCodeOf(error))
 }
 
 async function main(): Promise<number> {
-  const { values: flags } = parseArgs({
-    options: {
-      host: { type: 'string', default: '127.0.0.1' },
-      port: { type: 'string', default: '8787' },
-      state: { type: 'string', default: repositoryPath('.littoral/serve') },
-      built: { type: 'boolean', default: false },
-      help: { type: 'boolean', default: false },
-    },
-  })
-  if (flags.help) {
-    console.log(USAGE)
-    return 0
-  }
   const stateDir = resolve(flags.state)
-  mkdirSync(stateDir, { recursive: true, mode: 0o700 })
-  await closeToOthers(stateDir)
+  // Until this process ends, however it ends.
+  await claimPlace({ stateDir, host: flags.host, port: flags.port })
   if (!flags.built) {
     console.log('Building the Worker and its pages')
     await buildPages(MANIFESTS)
@@ -87,7 +76,7 @@ async function main(): Promise<number> {
       bundleDir: WORKER_DIR,
       stateDir,
       host: flags.host,
-      port: before?.port ?? Number(flags.port),
+      port: before?.port ?? flags.port,
       vars,
       assetsDir: PAGES_DIR,
       log: createLog(),

@@ -1,10 +1,10 @@
 /** `npm run soak -- [PART…]`: what takes too long for the tests, part by part; no fault may come of it. */
-import { parseArgs } from 'node:util'
+import { readCommandLine, readNumber, USAGE_EXIT } from '#scripts/base/arguments.ts'
 import { soakKernels } from '#scripts/soak/kernels.ts'
 import { soakResidency } from '#scripts/soak/residency.ts'
 import { soakRoutes } from '#scripts/soak/routes.ts'
 
-const { values, positionals } = parseArgs({
+const OPTIONS = {
   allowPositionals: true,
   options: {
     seed: { type: 'string', default: '1' },
@@ -17,8 +17,24 @@ const { values, positionals } = parseArgs({
     cedar: { type: 'string', default: '100000' },
     lives: { type: 'string', default: '10000' },
   },
+} as const
+
+const given = readCommandLine(OPTIONS, ({ values, positionals }) => {
+  const { 'no-node': isAlone, ...numbers } = values
+  const number = (name: keyof typeof numbers) => readNumber(name, numbers[name])
+  return {
+    names: positionals,
+    hasNode: !isAlone,
+    seed: number('seed'),
+    requests: number('requests'),
+    concurrency: number('concurrency'),
+    kernels: number('kernels'),
+    executed: number('executed'),
+    decisions: number('decisions'),
+    cedarCases: number('cedar'),
+    lives: number('lives'),
+  }
 })
-const seed = Number(values.seed)
 
 interface PartResult {
   readonly report: object
@@ -27,32 +43,22 @@ interface PartResult {
 
 /** Each prints its seed, and gives what it counted and what must not have happened. */
 const PARTS: Readonly<Record<string, () => Promise<PartResult>>> = {
-  routes: () =>
-    soakRoutes({
-      requests: Number(values.requests),
-      seed,
-      concurrency: Number(values.concurrency),
-      hasNode: !values['no-node'],
-    }),
-  kernels: () =>
-    soakKernels({ kernels: Number(values.kernels), executed: Number(values.executed), seed }),
-  residency: () =>
-    soakResidency({
-      decisions: Number(values.decisions),
-      cedarCases: Number(values.cedar),
-      lives: Number(values.lives),
-      seed,
-    }),
+  routes: () => soakRoutes(given),
+  kernels: () => soakKernels(given),
+  residency: () => soakResidency(given),
 }
 
 async function main(): Promise<number> {
-  const names = positionals.length > 0 ? positionals : Object.keys(PARTS)
+  const names = given.names.length > 0 ? given.names : Object.keys(PARTS)
+  const unknown = names.find((name) => !(name in PARTS))
+  if (unknown !== undefined) {
+    console.error(`There is no part ${unknown}; there are ${Object.keys(PARTS).join(', ')}.`)
+    return USAGE_EXIT
+  }
   let faults = 0
   for (const name of names) {
-    const part = PARTS[name]
-    if (part === undefined)
-      throw new Error(`no part ${name}; there are ${Object.keys(PARTS).join(', ')}`)
-    const result = await part()
+    const result = await PARTS[name]?.()
+    if (result === undefined) continue
     console.log(JSON.stringify({ part: name, ...result.report, faults: result.faults.length }))
     for (const fault of result.faults) console.error(fault)
     faults += result.faults.length

@@ -1,12 +1,11 @@
 /** `npm start`: the whole system on this machine, two real requests through it, their settlement, and then it serves. */
 import { writeFile } from 'node:fs/promises'
-import { parseArgs } from 'node:util'
 import { formatUsd } from '#shared/receipt/money.ts'
 import { createLog } from '#shared/base/log.ts'
-import { toAppError } from '#shared/base/errors.ts'
 import { MANIFESTS } from '#shared/job/manifests.ts'
 import { buildPages, buildWorker } from '#scripts/build/build.ts'
 import { createChainView } from '#shared/verify/chain-view.ts'
+import { exitCodeOf, readCommandLine, readPort, wordsOf } from '#scripts/base/arguments.ts'
 import { repositoryPath } from '#scripts/base/paths.ts'
 import { callApi } from '#scripts/stack/operator.ts'
 import { startStack, type Stack } from '#scripts/stack/stack.ts'
@@ -20,14 +19,16 @@ import { fetchEarnings, untilSettled } from '#scripts/start/settled.ts'
 const WARM_MODELS = ['pp-ocr-rec', 'littoral-embed-400k', 'littoral-chat-2m']
 const STATE_DIR = repositoryPath('.littoral')
 
-const { values: flags } = parseArgs({
+const OPTIONS = {
   options: {
     once: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
     port: { type: 'string', default: '8787' },
     verbose: { type: 'boolean', default: false },
   },
-})
+} as const
+
+const flags = readCommandLine(OPTIONS, ({ values }) => ({ ...values, port: readPort(values.port) }))
 /** With --json stdout carries the one document and nothing else. */
 const say = (text: string) => (flags.json ? process.stderr : process.stdout).write(`${text}\n`)
 const complain = (text: string) => process.stderr.write(`${text}\n`)
@@ -42,17 +43,14 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => vo
 try {
   await main()
 } catch (error) {
-  const { code, detail } = toAppError(error)
-  await stop(1, code === 'internal' && error instanceof Error ? error.message : detail)
+  await stop(exitCodeOf(error), wordsOf(error))
 }
 
 async function main(): Promise<void> {
-  say('Build: Worker and pages')
-  await buildPages(MANIFESTS)
-  await buildWorker({ simulatedPlaces: true })
   stack = await startStack({
     dir: STATE_DIR,
-    port: Number(flags.port),
+    port: flags.port,
+    prepare: build,
     log,
     onStep: say,
     keeper: { say: complain, giveUp: ({ detail }) => void stop(1, detail) },
@@ -114,6 +112,12 @@ async function main(): Promise<void> {
   say(
     `\nTry it:\n  curl ${stack.url}/v1/embeddings -H 'authorization: Bearer ${tenant.apiKey}' -H 'content-type: application/json' \\\n    -d '{"model":"littoral-embed-400k","input":"turn on the kitchen light"}'`,
   )
+}
+
+async function build(): Promise<void> {
+  say('Build: Worker and pages')
+  await buildPages(MANIFESTS)
+  await buildWorker({ simulatedPlaces: true })
 }
 
 async function publishPolicies({ url, apiKey }: { url: string; apiKey: string }): Promise<void> {

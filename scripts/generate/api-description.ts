@@ -22,7 +22,7 @@ import { SignedAttestation } from '#shared/place/evidence.ts'
 import { AdmissionRequest } from '#worker/edge/admission.ts'
 import { PublicChain } from '#worker/platform/public-chain.ts'
 import { KeyRequest, KeyRotation, NewKey } from '#worker/protocols/tenant.ts'
-import { Quota } from '#worker/protocols/quota.ts'
+import { QuotaChange } from '#worker/protocols/quota.ts'
 import { describeOperation, type Operation } from './describe-operation.ts'
 import type { NamedSchemas } from './named-schemas.ts'
 
@@ -320,9 +320,10 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: 'PUT',
     path: '/v1/operator/quotas/:tenant',
-    summary: "Set a tenant's quota; what is left out goes back to its default",
+    summary:
+      "Set a tenant's quota; what is left out stays as it is, and `none` takes the spending cap away",
     security: 'operator',
-    body: Quota,
+    body: QuotaChange,
     reply: replies.QuotaReply,
   },
 ]

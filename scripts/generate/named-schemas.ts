@@ -21,7 +21,7 @@ import { ServerMessage } from '#worker/hub/session/messages.ts'
 import { PublicChain } from '#worker/platform/public-chain.ts'
 import { RopaReply } from '#worker/api/audit/record-of-processing.ts'
 import { KeyRequest, KeyRotation, NewKey } from '#worker/protocols/tenant.ts'
-import { Quota } from '#worker/protocols/quota.ts'
+import { QuotaChange } from '#worker/protocols/quota.ts'
 
 const NAMED: Readonly<Record<string, unknown>> = {
   ...audit,
@@ -48,7 +48,7 @@ const NAMED: Readonly<Record<string, unknown>> = {
   NewKey,
   PolicyDraft,
   PublicChain,
-  Quota,
+  QuotaChange,
   ReceiptDocument,
   RopaReply,
   ServerMessage,

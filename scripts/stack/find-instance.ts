@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { AppError } from '#shared/base/errors.ts'
 import { readDevInstance } from './dev-instance.ts'
 import { repositoryPath } from '#scripts/base/paths.ts'
 
@@ -12,15 +13,19 @@ interface Instance {
 
 const Served = z.looseObject({ url: z.string(), OPERATOR_KEY: z.string() })
 
-/** Flags and environment first, then what a running instance wrote. */
+/** Flags and environment first, then what a running instance wrote. @throws {AppError} invalid_request where there is none */
 export async function findInstance(flags: {
   readonly url?: string | undefined
   readonly state?: string | undefined
-}): Promise<Instance | undefined> {
+}): Promise<Instance> {
   const instance = flags.state === undefined ? await fromDevFile() : fromState(flags.state)
   const url = flags.url ?? instance?.url
   const key = process.env['OPERATOR_KEY'] ?? instance?.key
-  return url === undefined || key === undefined ? undefined : { url: url.replace(/\/$/, ''), key }
+  if (url !== undefined && key !== undefined) return { url: url.replace(/\/$/, ''), key }
+  throw new AppError(
+    'invalid_request',
+    'No instance: give --url and OPERATOR_KEY, or --state, or run npm start first.',
+  )
 }
 
 async function fromDevFile(): Promise<Instance | undefined> {

@@ -2,6 +2,7 @@
 import type { ChildProcess } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AppError } from '#shared/base/errors.ts'
+import { wordsOf } from '#scripts/base/arguments.ts'
 
 const FIRST_PAUSE_MS = 500
 /** Starts in a row; half a second before the first, eight before the last. */
@@ -10,6 +11,8 @@ const ATTEMPTS = 5
 const GRACE_MS = 100
 /** A child that lived this long has started well: its next death is the first of a new row. */
 const STEADY_MS = 60_000
+/** What is told of one failed start. */
+const LINE_CHARACTERS = 300
 
 /** A running child process. */
 export interface Child {
@@ -80,7 +83,7 @@ export async function keepRunning<T extends Child>(
         say(`${name} runs again`)
         return watch(child)
       } catch (error) {
-        last = error instanceof Error ? error.message : String(error)
+        last = onOneLine(error)
       }
     }
     if (own === order)
@@ -106,6 +109,15 @@ export async function keepRunning<T extends Child>(
       await child.close()
     },
   }
+}
+
+/** A failed start has the child's last lines in its words. */
+function onOneLine(error: unknown): string {
+  const words = wordsOf(error)
+    .trim()
+    .replaceAll(/[\s.:]*\n\s*/g, '; ')
+    .replace(/\.$/, '')
+  return words.length > LINE_CHARACTERS ? `${words.slice(0, LINE_CHARACTERS)}…` : words
 }
 
 /** How a child process ended, in words; one that could not be started at all has the error's. */

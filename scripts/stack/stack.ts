@@ -1,10 +1,9 @@
 /** The whole system on this machine, for `npm start`, the end-to-end tests and the benchmarks: chain, Worker, nodes, one tenant. */
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { closeToOthers } from '#local-node/close-to-others.ts'
 import { createLogSigner } from '#shared/audit/checkpoint.ts'
 import type { Address, Bytes32 } from '#shared/base/ids.ts'
 import type { Log } from '#shared/base/log.ts'
@@ -19,6 +18,7 @@ import {
   type Chain,
   type Deployment,
 } from './chain.ts'
+import { claimPlace } from './claim-place.ts'
 import { startNodeProcess, type NodeProcess, type NodeProcessOptions } from './node-process.ts'
 import { keepRunning, type Keeper, type Kept } from './keep-running.ts'
 import { createKeyRing } from './key-ring.ts'
@@ -37,6 +37,8 @@ export interface StackOptions {
   /** Country where TLS ends. @default DE */
   readonly ingressCountry?: string
   readonly onStep?: (text: string) => void
+  /** Runs once folder and port are this stack's own: what is built for it. */
+  readonly prepare?: () => Promise<void>
   /** @default dist/worker-simulated */
   readonly bundleDir?: string
   /** @default hub-0:any */
@@ -98,8 +100,9 @@ interface Bringing {
 
 async function bringUp(options: StackOptions, { step, closers, close }: Bringing): Promise<Stack> {
   const { dir, log } = options
-  await mkdir(dir, { recursive: true, mode: 0o700 })
-  await closeToOthers(dir)
+  const unlock = await claimPlace({ stateDir: dir, port: options.port ?? 0 })
+  closers.push(async () => unlock())
+  await options.prepare?.()
   const chainDir = join(dir, 'chain')
   step('Chain: anvil, contracts')
   const keptChain = await keepChain(chainDir, options)

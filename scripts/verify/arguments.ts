@@ -1,7 +1,7 @@
 /** What the verifier is told: the documents, and what to hold true before looking at them. */
 import { readFile } from 'node:fs/promises'
-import { parseArgs } from 'node:util'
 import { AppError, toAppError } from '#shared/base/errors.ts'
+import { fileFault } from '#shared/base/file-fault.ts'
 import { Address, Bytes32 } from '#shared/base/ids.ts'
 import { RegionList } from '#shared/law/policy.ts'
 import { countrySet } from '#shared/law/region.ts'
@@ -10,25 +10,8 @@ import { parseStrict } from '#shared/base/strict-json.ts'
 import { createChainView, rememberChain, type ChainAccess } from '#shared/verify/chain-view.ts'
 import type { BundleTrust, Within } from '#shared/verify/trust.ts'
 import type { DevInstance } from '#scripts/stack/dev-instance.ts'
+import { readArguments as readCommandOptions } from '#scripts/base/arguments.ts'
 import { createPinnedView, Pins } from './pins.ts'
-
-export const USAGE = `npm run verify -- FILE.json… | RECEIPT_ID… [options]
-  FILE.json             bundles of /v1/audit/bundle or /v1/jobs/ID/proof, or receipts; each has its own verdict, and
-                        the logs of several bundles are compared with one another
-  --log-key KEY         public key of the audit logs; take it from the operator, not from the bundle; may be repeated
-  --rpc URL             JSON-RPC endpoint of the chain; left out where the deployment settles on none
-  --settlement ADDRESS  the contract; take it from a source that you trust, not from the bundle
-  --hub-key X.Y         public key of a hub, where there is no contract that has them; may be repeated
-  --attester X.Y        public key of an attester (ATTESTERS), for attested nodes; may be repeated
-  --within EU,CH        fails for a job that ran elsewhere; sums jobs by policy and country, with the policies' texts
-  --allow-gaps          accept what is missing; the verdict says so
-  --pins FILE           instead of keys and chain: what was pinned before; nothing is asked of anybody
-  --write-pins FILE     pins keys, log and what the chain says of these bundles, for a later check without it
-  --allow-simulated     accept a place that was made up for development
-  --verbose             each check of each job
-  --url URL, --key KEY  where a receipt is asked for by its id, and the API key for it
-Exit code: 0 holds and complete, 1 fails, 2 usage, 3 holds but is incomplete or pending; of several documents the worst.
-Without options, what .littoral/dev.json says of the instance of this working copy.`
 
 const OPTIONS = {
   url: { type: 'string' },
@@ -44,19 +27,13 @@ const OPTIONS = {
   'write-pins': { type: 'string' },
   'allow-simulated': { type: 'boolean', default: false },
   verbose: { type: 'boolean', default: false },
-  help: { type: 'boolean', default: false },
 } as const
 
 export type Values = ReturnType<typeof readArguments>['values']
 
 /** @throws {AppError} invalid_request for an option that there is not */
 export function readArguments(args: readonly string[]) {
-  try {
-    return parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true })
-  } catch (cause) {
-    const what = cause instanceof Error ? cause.message : String(cause)
-    throw new AppError('invalid_request', `${what}\n${USAGE}`, { cause })
-  }
+  return readCommandOptions({ args: [...args], options: OPTIONS, allowPositionals: true })
 }
 
 /** @throws {AppError} invalid_request for what cannot be read, or where nothing is held true */
@@ -82,7 +59,7 @@ export async function readTrust(
   if (logKeys.length === 0 && chain.domain === null)
     throw new AppError(
       'invalid_request',
-      `Against what? Nothing is pinned, and no instance has run here: give --rpc and --settlement, or --log-key, or --pins.\n${USAGE}`,
+      'Against what? Give --pins, or --log-key, or --rpc and --settlement; --help says more.',
     )
   return { ...asked, chain, logKeys, attesters }
 }
@@ -110,7 +87,7 @@ function parseLogKey(text: string): Bytes32 {
 
 async function readPins(path: string): Promise<Pins> {
   const text = await readFile(path, 'utf8').catch((cause: unknown) => {
-    throw new AppError('invalid_request', `--pins ${path} cannot be read: ${String(cause)}`)
+    throw new AppError('invalid_request', `--pins ${path} ${fileFault(cause)}.`, { cause })
   })
   try {
     return Pins.parse(parseStrict(text))

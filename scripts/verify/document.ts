@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { BUNDLE_LISTS, BundleHead } from '#shared/audit/bundle.ts'
 import type { LogHead } from '#shared/audit/checkpoint.ts'
 import { AppError, errorCode, toAppError } from '#shared/base/errors.ts'
+import { fileFault } from '#shared/base/file-fault.ts'
 import { Bytes32 } from '#shared/base/ids.ts'
 import { decodeChunks, readParts, type JsonPart } from '#shared/base/json-parts.ts'
 import { logOrigin } from '#shared/audit/entries.ts'
@@ -45,7 +46,7 @@ export async function openSource(name: string, { url, key }: ReceiptApi): Promis
   })
     .then((response) => response.text())
     .catch((cause: unknown) => {
-      throw new AppError('invalid_request', `${url} does not answer: ${String(cause)}`, { cause })
+      throw new AppError('invalid_request', `${url} does not answer.`, { cause })
     })
   return { name, open: () => [text] }
 }
@@ -94,10 +95,16 @@ async function* partsOf(source: Source): AsyncGenerator<JsonPart, void, undefine
     yield* readParts(source.open(), LISTS)
   } catch (cause) {
     if (errorCode(cause) !== undefined) throw new DocumentFault(toAppError(cause).detail, { cause })
-    throw new AppError('invalid_request', `${source.name} cannot be read: ${String(cause)}`, {
-      cause,
-    })
+    throw new AppError('invalid_request', readFault(source.name, cause), { cause })
   }
+}
+
+/** Somebody who begins with 0x means a receipt. */
+function readFault(name: string, cause: unknown): string {
+  const isId = /^0x/i.test(name)
+  return isId
+    ? `${name} is no receipt id (0x and 64 hex digits) and no file.`
+    : `${name} ${fileFault(cause)}.`
 }
 
 /** What the API answers to a request that it refuses. */

@@ -2,7 +2,8 @@
 import { writeFile } from 'node:fs/promises'
 import type { BundledJob } from '#shared/audit/bundle.ts'
 import type { LogHead } from '#shared/audit/checkpoint.ts'
-import { errorCode, toAppError } from '#shared/base/errors.ts'
+import { AppError, errorCode, toAppError } from '#shared/base/errors.ts'
+import { fileFault } from '#shared/base/file-fault.ts'
 import { countryCode } from '#shared/law/region.ts'
 import type { PolicySum } from '#shared/verify/countries.ts'
 import type { BundleLine } from '#shared/verify/line.ts'
@@ -11,9 +12,9 @@ import type { BundleTrust } from '#shared/verify/trust.ts'
 import type { VerdictResult } from '#shared/verify/verdict.ts'
 import type { DevInstance } from '#scripts/stack/dev-instance.ts'
 import { formatLine } from '#scripts/base/format-line.ts'
-import { readArguments, readTrust, USAGE, type Values } from './arguments.ts'
+import { readArguments, readTrust, type Values } from './arguments.ts'
 import { openSource, readSignedHead, verifyDocument, type Source } from './document.ts'
-import { createPinner } from './pins.ts'
+import { createPinner, type Pins } from './pins.ts'
 
 const EXIT = { holds: 0, fails: 1, usage: 2, incomplete: 3 } as const satisfies Record<
   VerdictResult | 'usage',
@@ -32,10 +33,8 @@ export async function runVerifier(
 ): Promise<number> {
   try {
     const { values, positionals } = readArguments(args)
-    if (values.help || positionals.length === 0) {
-      print(USAGE)
-      return values.help ? 0 : EXIT.usage
-    }
+    if (positionals.length === 0)
+      throw new AppError('invalid_request', 'What? Name files or receipt ids; --help says more.')
     const trust = await readTrust(values, instance)
     return await checkAll(positionals, { values, instance, trust, print })
   } catch (error) {
@@ -97,9 +96,14 @@ async function checkAll(
     exits.push(verdict.result)
     if (verdict.result !== 'fails') for (const head of outcome.heads ?? []) pinner.head(head)
   }
-  if (values['write-pins'] !== undefined)
-    await writeFile(values['write-pins'], `${JSON.stringify(await pinner.pins(), null, 2)}\n`)
+  if (values['write-pins'] !== undefined) await writePins(values['write-pins'], await pinner.pins())
   return EXIT[ORDER.findLast((exit) => exits.includes(exit)) ?? 'usage']
+}
+
+async function writePins(path: string, pins: Pins): Promise<void> {
+  await writeFile(path, `${JSON.stringify(pins, null, 2)}\n`).catch((cause: unknown) => {
+    throw new AppError('invalid_request', `--write-pins ${path} ${fileFault(cause)}.`, { cause })
+  })
 }
 
 /** A line a job, and everything that does not hold; nothing is kept. */

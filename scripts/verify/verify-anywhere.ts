@@ -1,7 +1,13 @@
 /** The verifier as the one file `littoral-verify.mjs`: no installation, and no instance beside it whose word it would take. */
 import { runVerifier } from './run.ts'
 
-process.exitCode = await runVerifier(process.argv.slice(2), {
-  instance: undefined,
-  print: (line) => console.log(line),
-})
+/** The build puts the usage here. */
+declare const __USAGE__: string
+
+const args = process.argv.slice(2)
+if (args.includes('--help')) console.log(__USAGE__)
+else
+  process.exitCode = await runVerifier(args, {
+    instance: undefined,
+    print: (line) => console.log(line),
+  })

@@ -2,13 +2,24 @@
 import { z } from 'zod'
 import { LIMITS } from '#shared/base/limits.ts'
 
-/** As the operator sets it. */
+const RequestsPerMinute = z.int().min(1).max(100_000_000)
+/** Most that the tenant's jobs may cost in one day (UTC). */
+const SpendMicroUsdPerDay = z.int().min(0)
+
+/** As it is kept. */
 export const Quota = z.strictObject({
-  requestsPerMinute: z.int().min(1).max(100_000_000).default(LIMITS.quotaRequestsPerMinute),
-  /** Most that the tenant's jobs may cost in one day (UTC); null is no cap. */
-  spendMicroUsdPerDay: z.int().min(0).nullable().default(null),
+  requestsPerMinute: RequestsPerMinute.default(LIMITS.quotaRequestsPerMinute),
+  /** Null is no cap. */
+  spendMicroUsdPerDay: SpendMicroUsdPerDay.nullable().default(null),
 })
 export type Quota = z.infer<typeof Quota>
+
+/** As the operator changes it. What is left out, or null, stays as it is; only the word takes a cap away. */
+export const QuotaChange = z.strictObject({
+  requestsPerMinute: RequestsPerMinute.exactOptional(),
+  spendMicroUsdPerDay: z.union([SpendMicroUsdPerDay, z.literal('none')]).exactOptional(),
+})
+export type QuotaChange = z.infer<typeof QuotaChange>
 
 /** A part of the tenant's quota that one isolate may use until the window ends. */
 export interface QuotaLease {

@@ -14,7 +14,7 @@ import type {
   IdempotentRequest,
   KeptAnswer,
 } from './idempotency.ts'
-import type { Quota, QuotaLease, QuotaState, SpendLease } from './quota.ts'
+import type { QuotaChange, QuotaLease, QuotaState, SpendLease } from './quota.ts'
 import type {
   AuditPage,
   AuditQuery,
@@ -239,5 +239,5 @@ export interface TenantApi {
   /** @throws {AppError} not_found */
   ropaFacts(): Promise<RopaFacts>
   /** @throws {AppError} not_found */
-  setQuota(quota: Quota): Promise<QuotaState>
+  setQuota(change: QuotaChange): Promise<QuotaState>
 }

@@ -19,7 +19,7 @@ import type {
   RecordedReceipt,
   TenantApi,
 } from '#worker/protocols/tenant.ts'
-import type { Quota } from '#worker/protocols/quota.ts'
+import type { QuotaChange } from '#worker/protocols/quota.ts'
 import type { AuditQuery, Stretch, BundlePage, BundleQuery } from '#worker/protocols/audit.ts'
 
 export class Tenant extends DurableObject<Env> implements TenantApi {
@@ -223,7 +223,7 @@ export class Tenant extends DurableObject<Env> implements TenantApi {
     return this.#core.quotas.state()
   }
 
-  async setQuota(quota: Quota) {
-    return this.#core.quotas.set(quota)
+  async setQuota(change: QuotaChange) {
+    return this.#core.quotas.set(change)
   }
 }

@@ -106,8 +106,32 @@ describe('a quota of requests', () => {
       spentMicroUsdToday: 0,
     })
     problem(await setQuota('shown', { requestsPerMinute: 0 }), 'invalid_request')
+    problem(await setQuota('shown', { spendMicroUsdPerDay: '5,00' }), 'invalid_request')
     problem(await setQuota('nobody', {}), 'not_found')
     problem(await worker.call('GET', path, { key: 'x' }), 'unauthenticated')
+  })
+
+  it('keeps the limit that a change leaves out, or sends as null; a cap ends only by the word', async () => {
+    const cap = { requestsPerMinute: 600_000, spendMicroUsdPerDay: 5_000_000 }
+    await createTenant('partly', { spendMicroUsdPerDay: 5_000_000 })
+    const changed = async (change: object) => {
+      const { requestsPerMinute, spendMicroUsdPerDay } = replies.QuotaReply.parse(
+        (await setQuota('partly', change)).body,
+      )
+      return { requestsPerMinute, spendMicroUsdPerDay }
+    }
+    expect(await changed({})).toEqual(cap)
+    expect(await changed({ requestsPerMinute: 1_000 })).toEqual({
+      ...cap,
+      requestsPerMinute: 1_000,
+    })
+    expect(await changed({ spendMicroUsdPerDay: null })).toMatchObject({
+      spendMicroUsdPerDay: 5_000_000,
+    })
+    expect(await changed({ spendMicroUsdPerDay: 'none' })).toEqual({
+      requestsPerMinute: 1_000,
+      spendMicroUsdPerDay: null,
+    })
   })
 })
 

@@ -211,10 +211,12 @@ describe('the command line', () => {
     [['--body', '{}', '--concurrency', '0'], '--concurrency'],
     [['--body', '{}', '--nonsense', '0'], 'nonsense'],
     [['--body', '{}', '--cert', 'a.pem'], '--cert-key'],
-    [['--body', '{}', '--ca', 'nowhere.pem'], '--ca nowhere.pem cannot be read'],
-  ])('refuses %j by name, with the usage', (more, word) => {
+    [['--body', '{}', '--ca', 'nowhere.pem'], '--ca nowhere.pem is not there'],
+  ])('refuses %j by name, in one line that says where the options are told', (more, word) => {
     expect(() => parseOptions([...args, ...more], env)).toThrow(word)
-    expect(() => parseOptions([...args, ...more], env)).toThrow('--broker URL')
+    expect(() => parseOptions([...args, ...more], env)).toThrow(
+      /^[^\n]*; npm run mqtt -- --help says more$/,
+    )
   })
 })
 

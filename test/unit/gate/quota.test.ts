@@ -6,7 +6,7 @@ import { randomBytes, TenantId } from '#shared/base/ids.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 import { createQuotaLeases } from '#worker/protocols/quota-leases.ts'
 import { createTenantCore } from '#worker/tenant/core.ts'
-import { Quota } from '#worker/protocols/quota.ts'
+import { QuotaChange } from '#worker/protocols/quota.ts'
 
 const acme = TenantId.parse('acme')
 const MINUTE_MS = 60_000
@@ -17,7 +17,7 @@ async function createNetwork(quota: object, isolates: number) {
   const nowMs = () => clock.nowMs
   const core = createTenantCore({ storage: createSqliteStorage(), nowMs, random: randomBytes })
   await core.createKey({ tenant: acme, scopes: ['infer'] })
-  core.quotas.set(Quota.parse(quota))
+  core.quotas.set(QuotaChange.parse(quota))
   let leases = 0
   const lease = async () => {
     leases += 1

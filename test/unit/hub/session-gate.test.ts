@@ -9,7 +9,7 @@ import { ServerMessage } from '#worker/hub/session/messages.ts'
 import type { DispatchRequest, DispatchResult } from '#worker/protocols/hub.ts'
 import { createSessionGate } from '#worker/hub/session/session-gate.ts'
 import { createTenantCore } from '#worker/tenant/core.ts'
-import { Quota } from '#worker/protocols/quota.ts'
+import { QuotaChange } from '#worker/protocols/quota.ts'
 import { placeIn } from '#test/support/hub/place.ts'
 import { until } from '#test/support/poll.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
@@ -88,7 +88,7 @@ async function createHub(quota: object = {}, isStuck = false) {
     keys.set(tenant, (await core.createKey({ tenant, scopes: ['infer'] })).id)
     core.publishPolicy(asPolicy(MAIN))
   }
-  coreOf(acme).quotas.set(Quota.parse(quota))
+  coreOf(acme).quotas.set(QuotaChange.parse(quota))
   const jobs: DispatchRequest[] = []
   const gate = createSessionGate({
     async dispatch(request) {

@@ -36,12 +36,14 @@ describe('a folder that everybody may read', () => {
   })
 })
 
-describe('a state folder that a node has', () => {
+describe('a state folder that a process has', () => {
   test('is refused to a second one, by name and process', async () => {
     const unlock = await lockState(folder)
     await expect(lockState(folder)).rejects.toMatchObject({
       code: 'invalid_request',
-      detail: expect.stringMatching(new RegExp(`--state ${folder} .* process ${process.pid}\\.`)),
+      detail: expect.stringMatching(
+        new RegExp(`^The state folder ${folder} is in use by process ${process.pid}\\.`),
+      ),
     })
     unlock()
     ;(await lockState(folder))()

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { AppError } from '#shared/base/errors.ts'
 import { keepRunning, type Child, type Keeper } from '#scripts/stack/keep-running.ts'
 
 /** A child that ends when the test says so. */
@@ -28,7 +29,9 @@ function createScene(options: { readonly startsThatFail?: number } = {}) {
   const start = (): Promise<FakeChild> => {
     if (started.length > 0 && failures < (options.startsThatFail ?? 0)) {
       failures += 1
-      return Promise.reject(new Error('the port is taken'))
+      return Promise.reject(
+        new AppError('internal', 'workerd did not start:\nthe port is taken\nbind(): in use\n'),
+      )
     }
     const { promise: ended, resolve: end } = Promise.withResolvers<string>()
     const close = () => Promise.resolve(end('code 0'))
@@ -72,8 +75,19 @@ describe('a child that is kept running', () => {
     await settle()
     expect(growing(pauses)).toEqual([500, 1_000, 2_000, 4_000, 8_000])
     expect(gaveUp).toEqual([
-      expect.stringMatching(/^workerd ended .* the port is taken\. It is not/),
+      expect.stringMatching(/^workerd ended .* the port is taken; .*\. It is not/),
     ])
+  })
+
+  it('is spoken of in single lines, also when a failed start has many of its own', async () => {
+    const { start, started, keeper, said, settle } = createScene({ startsThatFail: 1 })
+    await keepRunning('workerd', start, keeper)
+    started[0]?.end('code 1')
+    await settle()
+    expect(said.filter((line) => line.includes('\n'))).toEqual([])
+    expect(said[1]).toBe(
+      'workerd ended: workerd did not start; the port is taken; bind(): in use. Starting it again in 1 s (2 of 5)',
+    )
   })
 
   it('is given up, too, when it dies each time soon after its start', async () => {

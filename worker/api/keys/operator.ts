@@ -13,7 +13,7 @@ import { readJson } from '#worker/gate/body.ts'
 import { takesQuery } from '#worker/http/known-names.ts'
 import { keyIdTenant } from '#worker/protocols/api-key.ts'
 import { NewKey } from '#worker/protocols/tenant.ts'
-import { Quota } from '#worker/protocols/quota.ts'
+import { QuotaChange } from '#worker/protocols/quota.ts'
 
 const KEY_BODY_BYTES = 4 * 1024
 
@@ -110,14 +110,14 @@ async function showQuota(c: AppContext): Promise<Response> {
 /** Counts everywhere within a minute: until then isolates use what they hold. */
 async function setQuota(c: AppContext): Promise<Response> {
   const tenant = readTenant(c)
-  const quota = parseBody(Quota, await readJson(c, KEY_BODY_BYTES))
+  const change = parseBody(QuotaChange, await readJson(c, KEY_BODY_BYTES))
   const { config, isolate, requestId } = c.var
-  const state = await openTenant(c.env, tenant, config).setQuota(quota)
+  const state = await openTenant(c.env, tenant, config).setQuota(change)
   isolate.log.info('quota.set', {
     requestId,
     tenant,
-    ...quota,
-    spendMicroUsdPerDay: String(quota.spendMicroUsdPerDay),
+    requestsPerMinute: state.requestsPerMinute,
+    spendMicroUsdPerDay: String(state.spendMicroUsdPerDay),
   })
   return c.json({ tenant, ...state })
 }

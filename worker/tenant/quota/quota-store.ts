@@ -3,6 +3,7 @@ import { LIMITS } from '#shared/base/limits.ts'
 import type { TenantDatabase, TenantDeps } from '#worker/tenant/log/database.ts'
 import {
   Quota,
+  type QuotaChange,
   type QuotaLease,
   type QuotaState,
   type SpendLease,
@@ -12,7 +13,7 @@ export interface QuotaStore {
   leaseRequests(): QuotaLease
   leaseSpend(wantedMicroUsd: number): SpendLease
   state(): QuotaState
-  set(quota: Quota): QuotaState
+  set(change: QuotaChange): QuotaState
 }
 
 const MINUTE_MS = 60_000
@@ -55,9 +56,12 @@ export function createQuotaStore(database: TenantDatabase, { nowMs }: TenantDeps
       return { ...lease, grantedMicroUsd }
     },
 
-    set(quota) {
-      const text = JSON.stringify(Quota.parse(quota))
-      if (JSON.stringify(read()) !== text) {
+    set(change) {
+      const before = read()
+      const { spendMicroUsdPerDay: cap = before.spendMicroUsdPerDay, ...rest } = change
+      const spendMicroUsdPerDay = cap === 'none' ? null : cap
+      const text = JSON.stringify(Quota.parse({ ...before, ...rest, spendMicroUsdPerDay }))
+      if (JSON.stringify(before) !== text) {
         database.write('quota.set', text, () => database.set('quota', text))
       }
       return state()
