@@ -11,7 +11,7 @@ import { softwareEnvironment } from './device.ts'
 import { deviceProviders } from './device-providers.ts'
 import type { ChildSetup } from './engine-messages.ts'
 import { startEngineProcess, type EngineProcess } from './engine-process.ts'
-import { keepAlive } from './keep-alive.ts'
+import { keepAlive, startPatiently } from './keep-alive.ts'
 import { createModelProcess } from './model-process.ts'
 import { plainEnvironment } from './plain-environment.ts'
 import {
@@ -19,6 +19,9 @@ import {
   DEFAULT_MODELS,
   type ModelStore,
 } from '#local-node/models/model-store.ts'
+
+/** A missing Vulkan loader ends the process each time, and that is an answer, too; once may be anything. */
+const FIRST_STARTS = 3
 
 const NEVER = new AbortController().signal
 
@@ -112,8 +115,10 @@ async function findAdapter(
   const own = plainEnvironment(process.env)
   for (const env of [own, softwareEnvironment(own)]) {
     if (env === undefined) continue
-    // A missing Vulkan loader can end the process; that is an answer too.
-    const first = await startEngineProcess(setup, env, log).catch(() => undefined)
+    const first = await startPatiently(() => startEngineProcess(setup, env, log), {
+      log,
+      starts: FIRST_STARTS,
+    }).catch(() => undefined)
     if (first?.ready.adapter != null) return { env, first }
     first?.kill()
   }

@@ -1,14 +1,16 @@
 /** One kind of engine process for as long as the node lives: replaced when it dies, ended when its job will not end. */
-import { setTimeout } from 'node:timers/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { RemoteRunOptions } from '#engine/remote/remote-jobs.ts'
 import { errorCode } from '#shared/base/errors.ts'
 import type { Answer, Work } from '#shared/job/job.ts'
 import type { Log } from '#shared/base/log.ts'
 import type { EngineProcess } from './engine-process.ts'
 
-/** Starts of a new engine process before its kind of work is given up. */
-const RESTARTS = 5
-const RESTART_PAUSE_MS = 1_000
+/** Starts of a new engine process in a row. */
+const STARTS = 5
+const START_PAUSE_MS = 1_000
+/** After such a row its kind of work is off the offer for as long; then it is tried again. */
+const REST_MS = 60_000
 
 export interface KeptAlive {
   /** The process that takes work now; rejects when none could be started. */
@@ -34,15 +36,18 @@ export function keepAlive(
   let current = Promise.resolve(first)
   let isClosed = false
   let isLive = true
+  let rest: NodeJS.Timeout | undefined
   const replace = async () => {
     isLive = false
     onChange()
     log.warn('engine.restarted', { detail: 'An engine process ended; a new one takes over.' })
-    current = restartWithin(restart, log)
+    current = startPatiently(restart, { log })
     try {
       watch(await current)
     } catch (error) {
-      return log.error('engine.restart-failed', { cause: String(error) })
+      log.error('engine.restart-failed', { cause: String(error), againInMs: REST_MS })
+      if (!isClosed) rest = setTimeout(() => void replace(), REST_MS)
+      return
     }
     isLive = true
     onChange()
@@ -71,6 +76,7 @@ export function keepAlive(
     },
     async close() {
       isClosed = true
+      clearTimeout(rest)
       const engine = await current.catch(() => undefined)
       engine?.kill()
       await engine?.ended
@@ -78,18 +84,22 @@ export function keepAlive(
   }
 }
 
-/** A driver that has just lost its process may refuse the next one for a moment. @throws {AppError} of the last try */
-async function restartWithin(
-  restart: () => Promise<EngineProcess>,
-  log: Log,
+/**
+ * Starts an engine process, and again when it dies before it is ready: whatever killed that one need not kill the next, and
+ * a driver that has just lost its process may refuse the next one for a moment.
+ * @throws {AppError} of the last try
+ */
+export async function startPatiently(
+  start: () => Promise<EngineProcess>,
+  { log, starts = STARTS }: { readonly log: Log; readonly starts?: number },
 ): Promise<EngineProcess> {
-  for (let attempt = 1; attempt < RESTARTS; attempt++) {
+  for (let attempt = 1; attempt < starts; attempt++) {
     try {
-      return await restart()
+      return await start()
     } catch (error) {
-      log.warn('engine.restart-refused', { attempt, cause: String(error) })
-      await setTimeout(RESTART_PAUSE_MS * attempt)
+      log.warn('engine.start-failed', { attempt, cause: String(error) })
+      await sleep(START_PAUSE_MS * attempt)
     }
   }
-  return restart()
+  return start()
 }

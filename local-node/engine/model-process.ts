@@ -6,7 +6,7 @@ import type { Log } from '#shared/base/log.ts'
 import type { ModelManifest } from '#shared/job/model.ts'
 import type { AdmittedModel } from '#shared/node/node.ts'
 import type { EngineProcess } from './engine-process.ts'
-import { keepAlive } from './keep-alive.ts'
+import { keepAlive, startPatiently } from './keep-alive.ts'
 import type { HeldFile, ModelStore } from '#local-node/models/model-store.ts'
 
 export interface ModelProcessOptions {
@@ -58,7 +58,7 @@ export async function createModelProcess(options: ModelProcessOptions): Promise<
       )
     return engine
   }
-  const kept = keepAlive(await start(), { restart, onChange, log })
+  const kept = keepAlive(await startPatiently(start, { log }), { restart, onChange, log })
   return {
     // While another process is made ready nothing is offered.
     admitted: () => (kept.isLive() ? [...loaded.values()].map(({ admitted }) => admitted) : []),

@@ -182,6 +182,52 @@ var<workgroup> shared_words: array<u32, 256>;
   })
 })
 
+describe('a local node one of whose processes is killed while it starts', () => {
+  /** Starts an engine and kills a process as soon as so many have been seen. */
+  const openWithKill = async (seen: number, choose: (pids: readonly number[]) => number) => {
+    const others = new Set(engineProcesses())
+    const pids: number[] = []
+    const watching = setInterval(() => {
+      for (const pid of engineProcesses())
+        if (!others.has(pid) && !pids.includes(pid)) {
+          pids.push(pid)
+          if (pids.length === seen) process.kill(choose(pids), 'SIGKILL')
+        }
+    }, 20)
+    try {
+      const engine = await createNodeEngine({
+        device: 'auto',
+        kernels: 'any',
+        models: ['littoral-embed-400k'],
+        log: silentLog,
+      })
+      return { engine, processes: pids.length }
+    } finally {
+      clearInterval(watching)
+    }
+  }
+
+  const whole = { processes: 0, adapter: { name: '', isSoftware: false } }
+  beforeAll(async () => {
+    const { engine, processes } = await openWithKill(99, () => 0)
+    Object.assign(whole, { processes, adapter: engine.adapter })
+    await engine.close()
+  })
+
+  test.each([1, 2, 3])('has WebGPU, kernels and models all the same: process %i', async (nth) => {
+    const { engine, processes } = await openWithKill(nth, (pids) => pids[nth - 1] ?? 0)
+    try {
+      if (nth <= whole.processes) expect(processes).toBeGreaterThan(whole.processes)
+      await until('it serves', () => engine.kernels === 'any' && engine.models.length === 1)
+      expect(engine.adapter).toEqual(whole.adapter)
+      const job = modelJob('littoral-embed-400k', [[1], encodeBytes(['is my data safe?'])])
+      expect((await runJob(engine, job)).bytes.length).toBe(512)
+    } finally {
+      await engine.close()
+    }
+  })
+})
+
 describe('a local node that is told to use the CPU', () => {
   test('[G11] it serves models, says that no GPU did it, and refuses kernels', async () => {
     const engine = await createNodeEngine({
