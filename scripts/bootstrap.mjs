@@ -4,14 +4,13 @@
  * Everything it says goes to stderr, so that stdout belongs to the command.
  */
 import { spawn, spawnSync } from 'node:child_process'
-import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { installPackages } from './install-packages.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const bin = join(root, 'node_modules', '.bin')
-const stamp = join(root, 'node_modules', '.littoral-installed')
 
 /**
  * Command → program, what of the system it needs, whether it needs the packages of tests and checks, too, and whether
@@ -71,7 +70,7 @@ if (args.includes('--help') || args.includes('-h')) {
 }
 refuseUnknownOption()
 
-await installPackages()
+await installPackages({ isDev: command.isDev === true, say, fail })
 for (const need of command.needs) {
   if (need === 'adapter') installAdapter()
   if (need === 'chromium') installChromium()
@@ -89,48 +88,6 @@ function refuseUnknownOption() {
   if (unknown === undefined) return
   const which = known.size === 0 ? 'it has none' : `--help lists them`
   fail(`npm run ${name} has no option ${unknown.split('=')[0]}; ${which}`, USAGE_EXIT)
-}
-
-/** `npm ci`, once for each state of the lockfile; what tests and checks need comes with the first of them. */
-async function installPackages() {
-  const lockfile = createHash('sha256')
-    .update(readFileSync(join(root, 'package-lock.json')))
-    .digest('hex')
-  const installed = existsSync(stamp) ? readFileSync(stamp, 'utf8') : ''
-  const isDev = command.isDev === true
-  if (installed === lockfile || (!isDev && installed === `${lockfile} run`)) return
-  const env = { ...process.env, ONNXRUNTIME_NODE_INSTALL: 'skip' }
-  const npm =
-    process.env.npm_execpath === undefined ? ['npm'] : [process.execPath, process.env.npm_execpath]
-  const [program, ...before] = npm
-  const ci = ['ci', ...(isDev ? [] : ['--omit=dev']), '--no-audit', '--no-fund', '--loglevel=error']
-  say(
-    `Running: ONNXRUNTIME_NODE_INSTALL=skip npm ${ci.join(' ')}   (about 1.5 GB on disk, one to three minutes)`,
-  )
-  const started = Date.now()
-  const child = spawn(program, [...before, ...ci], {
-    cwd: root,
-    env,
-    stdio: ['ignore', 2, 2],
-  })
-  const ticker = setInterval(
-    () => say(`  … ${Math.round((Date.now() - started) / 1000)} s`),
-    10_000,
-  )
-  const code = await new Promise((done) => {
-    child.once('exit', done)
-    child.once('error', () => done(1))
-  })
-  clearInterval(ticker)
-  if (code !== 0)
-    fail(
-      'npm ci failed (its own message is above). Check that the npm registry can be reached, then run the same command again.',
-    )
-  mkdirSync(join(root, 'node_modules'), { recursive: true })
-  writeFileSync(stamp, isDev ? lockfile : `${lockfile} run`)
-  say(
-    `Packages installed in ${Math.round((Date.now() - started) / 1000)} s, Node ${nodeVersion()} among them`,
-  )
 }
 
 /** A Vulkan loader and, without a GPU, SwiftShader; without either the WebGPU part is said to be missing. */
@@ -161,6 +118,9 @@ function probeAdapter() {
       encoding: 'utf8',
       timeout: 30_000,
     })
+    // Says nothing about adapters.
+    if (probe.error !== undefined)
+      fail(`Node of this repository does not start: ${probe.error.message}`)
     if (probe.status === 0) return { ok: true, text: probe.stdout.trim() }
   }
   return { ok: false, text: '' }
@@ -234,10 +194,6 @@ function hand([program, ...fixed], rest) {
     })
     child.once('error', (error) => fail(error.message))
   })
-}
-
-function nodeVersion() {
-  return spawnSync(join(bin, 'node'), ['--version'], { encoding: 'utf8' }).stdout.trim()
 }
 
 function say(text) {

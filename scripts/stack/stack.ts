@@ -85,6 +85,9 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     for (const closer of closers.splice(0).toReversed()) await closer()
   }
   try {
+    const unlock = await claimPlace({ stateDir: options.dir, port: options.port ?? 0 })
+    closers.push(async () => unlock())
+    await options.prepare?.()
     return await bringUp(options, { step, closers, close })
   } catch (error) {
     await close()
@@ -100,9 +103,6 @@ interface Bringing {
 
 async function bringUp(options: StackOptions, { step, closers, close }: Bringing): Promise<Stack> {
   const { dir, log } = options
-  const unlock = await claimPlace({ stateDir: dir, port: options.port ?? 0 })
-  closers.push(async () => unlock())
-  await options.prepare?.()
   const chainDir = join(dir, 'chain')
   step('Chain: anvil, contracts')
   const keptChain = await keepChain(chainDir, options)

@@ -124,13 +124,31 @@ describe('npm run serve', () => {
     expect((await policies(key)).status).toBe(401)
   })
 
+  it('is refused by name where another has its state or its port, before it builds or starts anything', async () => {
+    const second = (...args: string[]) =>
+      run(process.execPath, [repositoryPath('scripts/commands/serve.ts'), ...args])
+    await expect(second('--port', '0', '--state', state)).rejects.toMatchObject({
+      code: 2,
+      stdout: '',
+      stderr: `The state folder ${state} is in use by process ${served.process.pid}. End that one, or use another folder.\n`,
+    })
+    const { port } = new URL(served.url)
+    const other = join(state, 'other')
+    await expect(second('--port', port, '--state', other)).rejects.toMatchObject({
+      code: 2,
+      stdout: '',
+      stderr: `Port ${port} of 127.0.0.1 is taken by another program. Choose another by --port.\n`,
+    })
+    expect((await fetch(`${served.url}/v2/health/live`)).ok).toBe(true)
+  })
+
   it('names a workerd that was killed and starts it again on the same port', async () => {
     process.kill(await workerdPid(), 'SIGKILL')
     const isBack = async () =>
       served.said().includes('workerd runs again') &&
       (await fetch(`${served.url}/v2/health/live`)).ok
     await until('it serves again', isBack)
-    expect(served.said()).toContain('workerd ended: signal SIGKILL')
+    expect(served.said()).toContain('workerd ended: signal SIGKILL. Starting it again in 0.5 s')
   })
 
   it('ends with an exit code that is not 0 when workerd cannot be started again', async () => {
@@ -140,7 +158,7 @@ describe('npm run serve', () => {
     const code = ended()
     process.kill(await workerdPid(), 'SIGKILL')
     expect(await code).toBe(1)
-    expect(served.said()).toMatch(/workerd ended 6 times: .*It is not started again/s)
+    expect(served.said()).toMatch(/workerd ended 6 times: .*It is not started again/)
     await rm(storage)
     await rename(`${storage}.away`, storage)
     served = await serve()

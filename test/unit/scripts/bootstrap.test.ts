@@ -1,7 +1,7 @@
-/** What the commands do to the system: the real bootstrap in a folder of its own, with an apt-get that only writes down. */
+/** What the commands do before they run: the real bootstrap in a folder of its own, with an npm and an apt-get that only write down. */
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { chmod, copyFile, cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
@@ -12,20 +12,28 @@ const run = promisify(execFile)
 /** apt-get is for root alone; the one here harms nobody. */
 const AS_ROOT = 'data:text/javascript,process.getuid = () => 0'
 
+const STAMP = 'node_modules/.littoral-installed'
+const LOCKFILE = createHash('sha256').update('{}').digest('hex')
+/** Brings a Node, as npm does. */
+const NPM = `echo "$*" >> npm.log; mkdir -p node_modules/.bin
+printf '#!/bin/sh\\necho "ran $*"\\n' > node_modules/.bin/node; chmod +x node_modules/.bin/node`
+
 let root: string
 beforeEach(async () => {
   root = await mkdtemp(join(tmpdir(), 'littoral-bootstrap-'))
   for (const folder of ['scripts', 'node_modules/.bin', 'bin'])
     await mkdir(join(root, folder), { recursive: true })
-  await copyFile(repositoryPath('scripts/bootstrap.mjs'), join(root, 'scripts/bootstrap.mjs'))
+  for (const file of ['scripts/bootstrap.mjs', 'scripts/install-packages.mjs'])
+    await copyFile(repositoryPath(file), join(root, file))
+  await cp(repositoryPath('scripts/usage'), join(root, 'scripts/usage'), { recursive: true })
   await writeFile(join(root, 'package-lock.json'), '{}')
-  const installed = createHash('sha256').update('{}').digest('hex')
-  await writeFile(join(root, 'node_modules/.littoral-installed'), `${installed} run`)
+  await writeFile(join(root, STAMP), `${LOCKFILE} run`)
   // Finds no adapter, and shows what it was given.
   await script(
     'node_modules/.bin/node',
     'case "$*" in *probe-adapter*) exit 1;; esac; echo "ran $*"',
   )
+  await script('bin/npm', NPM)
   await script('bin/apt-get', `echo "$DEBIAN_FRONTEND apt-get $*" >> ${root}/apt.log`)
 })
 afterEach(() => rm(root, { recursive: true, force: true }))
@@ -35,16 +43,24 @@ async function script(path: string, body: string): Promise<void> {
   await chmod(join(root, path), 0o755)
 }
 
-async function start(args: readonly string[] = [], env: Readonly<Record<string, string>> = {}) {
-  const flags = ['--import', AS_ROOT, join(root, 'scripts/bootstrap.mjs'), 'start', ...args]
+const start = (args: readonly string[] = [], env: Readonly<Record<string, string>> = {}) =>
+  command(['start', ...args], env)
+
+async function command(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
+  const flags = ['--import', AS_ROOT, join(root, 'scripts/bootstrap.mjs'), ...args]
+  const { npm_execpath: _, ...plain } = process.env
   const path = `${join(root, 'bin')}${delimiter}${process.env.PATH}`
   const { stdout, stderr } = await run(process.execPath, flags, {
-    env: { ...process.env, LITTORAL_NO_SYSTEM: '', ...env, PATH: path },
+    cwd: root,
+    env: { ...plain, LITTORAL_NO_SYSTEM: '', ...env, PATH: path },
   })
   const done = await readFile(join(root, 'apt.log'), 'utf8').catch(() => '')
+  const npm = await readFile(join(root, 'npm.log'), 'utf8').catch(() => '')
   return {
     stdout,
     said: stderr,
+    npm: npm.split('\n').filter(Boolean),
+    stamp: await readFile(join(root, STAMP), 'utf8').catch(() => ''),
     done: done.split('\n').filter((line) => /install|update/.test(line)),
   }
 }
@@ -72,5 +88,74 @@ describe('the set-up of the system', () => {
     expect(said).toContain('sudo apt-get install')
     // The command itself never sees the flag.
     expect(stdout).toMatch(/^ran .*start\.ts --once$/m)
+  })
+})
+
+describe('the packages', () => {
+  const COMMON = '--no-audit --no-fund --loglevel=error'
+  const kept = () => readFile(join(root, 'node_modules/used'), 'utf8').catch(() => 'gone')
+  beforeEach(() => writeFile(join(root, 'node_modules/used'), 'by what runs'))
+
+  it('are not touched where they are whole', async () => {
+    expect(await command(['serve'])).toMatchObject({
+      npm: [],
+      stdout: expect.stringMatching(/^ran /),
+    })
+  })
+
+  it('of tests and checks come beside those that run, of which nothing is taken away', async () => {
+    const { npm, stamp } = await command(['generate'])
+    expect(npm).toEqual([`install --no-save --include=dev ${COMMON}`])
+    expect([await kept(), stamp]).toEqual(['by what runs', LOCKFILE])
+  })
+
+  it('that run stay whole when the others cannot be had', async () => {
+    await script('bin/npm', 'exit 1')
+    await expect(command(['generate'])).rejects.toMatchObject({ code: 1 })
+    expect(await command(['serve'])).toMatchObject({ npm: [], stamp: `${LOCKFILE} run` })
+  })
+
+  it('of an install that was interrupted are taken away, and it begins anew', async () => {
+    await rm(join(root, STAMP))
+    const { npm, stamp, stdout } = await command(['serve'])
+    expect(npm).toEqual([`ci --omit=dev ${COMMON}`])
+    expect([await kept(), stamp]).toEqual(['gone', `${LOCKFILE} run`])
+    expect(stdout).toMatch(/^ran /)
+  })
+
+  it('without their Node are not whole: they are brought again, and no system library is blamed', async () => {
+    await rm(join(root, 'node_modules/.bin/node'))
+    const { npm, done, said } = await command(['node'])
+    expect(npm).toEqual([`ci --omit=dev ${COMMON}`])
+    expect(done).toEqual([])
+    expect(said).not.toContain('Vulkan')
+  })
+
+  it('are brought once, however many commands want them at the same time', async () => {
+    await rm(join(root, STAMP))
+    await script('bin/npm', `sleep 1; ${NPM}; : npm`)
+    await Promise.all(['serve', 'build', 'keys'].map((name) => command([name])))
+    expect((await command(['serve'])).npm).toHaveLength(1)
+  })
+})
+
+describe('a command that is asked how it is called', () => {
+  it.each(['start', 'test', 'check', 'deploy', 'build', 'mqtt'])(
+    'says so and does nothing else: %s',
+    async (name) => {
+      await rm(join(root, 'node_modules'), { recursive: true })
+      const { npm, done, said, stdout } = await command([name, '--help'])
+      expect([npm, done, said]).toEqual([[], [], ''])
+      expect(stdout).toBe(await readFile(repositoryPath(`scripts/usage/${name}.txt`), 'utf8'))
+    },
+  )
+
+  it('refuses an option that it does not have in one line, before it installs anything', async () => {
+    await rm(join(root, 'node_modules'), { recursive: true })
+    await expect(command(['start', '--nonsense=3'])).rejects.toMatchObject({
+      code: 2,
+      stdout: '',
+      stderr: 'littoral: npm run start has no option --nonsense; --help lists them\n',
+    })
   })
 })
