@@ -1,9 +1,10 @@
 /**
  * How many neutrons come through a slab, with error bars, followed in many parts by whatever nodes are there:
- *   node examples/monte-carlo.ts --url http://127.0.0.1:8080 --key lit_… --out shield.svg [--items 64]
+ *   npx node examples/monte-carlo.ts [--url URL] [--key lit_…] [--out shield.svg] [--items 64]
  */
 import { writeFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
+import { ENDPOINT, readCount, readShare } from './arguments.ts'
 import { runBatch } from './jobs-client.ts'
 import { drawChart } from './monte-carlo-chart.ts'
 import {
@@ -17,8 +18,7 @@ import {
 
 const { values: flags } = parseArgs({
   options: {
-    url: { type: 'string', default: 'http://127.0.0.1:8080' },
-    key: { type: 'string', default: process.env['LITTORAL_KEY'] ?? '' },
+    ...ENDPOINT,
     out: { type: 'string', default: 'shield.svg' },
     items: { type: 'string', default: '64' },
     histories: { type: 'string', default: '512' },
@@ -28,10 +28,10 @@ const { values: flags } = parseArgs({
 })
 const study: Study = {
   thicknesses: [0.5, 1, 1.5, 2, 3, 4, 5, 6, 7, 8],
-  scattering: Number(flags.scattering),
-  historiesPerItem: Number(flags.histories),
-  items: Number(flags.items),
-  seed: Number(flags.seed),
+  scattering: readShare('scattering', flags.scattering),
+  historiesPerItem: readCount('histories', flags.histories),
+  items: readCount('items', flags.items),
+  seed: readCount('seed', flags.seed),
 }
 const { status, results, reduced } = await runBatch(
   { url: flags.url, key: flags.key },

@@ -1,10 +1,11 @@
 /**
- * A picture rendered in 64 tiles by whatever nodes are there, from what `npm start` runs or from any instance:
- *   node examples/path-tracer.ts --url http://127.0.0.1:8080 --key lit_… --out picture.png [--passes 8] [--nodes nodes.png]
+ * A picture rendered in 64 tiles by whatever nodes are there, on what `npm start` runs or on any instance (URL and KEY):
+ *   npx node examples/path-tracer.ts [--url URL] [--key lit_…] [--out path-tracer.png] [--passes 8] [--nodes nodes.png]
  */
 import { writeFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { encode } from 'fast-png'
+import { ENDPOINT, readCount } from './arguments.ts'
 import { runBatch, type BatchItem } from './jobs-client.ts'
 import { developPicture, pictureBatch, pixelAt, stepOf, type Picture } from './path-tracer-scene.ts'
 
@@ -20,8 +21,7 @@ const COLOURS = [
 
 const { values: flags } = parseArgs({
   options: {
-    url: { type: 'string', default: 'http://127.0.0.1:8080' },
-    key: { type: 'string', default: process.env['LITTORAL_KEY'] ?? '' },
+    ...ENDPOINT,
     out: { type: 'string', default: 'path-tracer.png' },
     /** A second picture: which node rendered which tile. */
     nodes: { type: 'string' },
@@ -34,10 +34,10 @@ const { values: flags } = parseArgs({
 })
 const picture: Picture = {
   tiles: 8,
-  tilePixels: Number(flags.pixels),
-  samples: Number(flags.samples),
-  passes: Number(flags.passes),
-  seed: Number(flags.seed),
+  tilePixels: readCount('pixels', flags.pixels),
+  samples: readCount('samples', flags.samples),
+  passes: readCount('passes', flags.passes),
+  seed: readCount('seed', flags.seed),
 }
 const side = picture.tiles * picture.tilePixels
 const { status, items, results } = await runBatch(

@@ -68,6 +68,7 @@ it('works verbatim: each snippet is answered, and the bundle at their end holds,
   // The one that is meant: the request that was narrowed to Iceland.
   expect(problems, output).toEqual(['residency_unsatisfiable'])
   expect(output).toMatch(/^2 vectors of \d+$/m)
+  expect(output).toMatch(/^tiles\.png: 128×128, .* 64 items on 1 node/m)
   expect(output).not.toContain('NOT valid')
   const exit = /verify exits (\d)/.exec(output)?.[1]
   if (exit === '3') expect(output).toMatch(/What is there holds .* pending, to be settled by 20/)

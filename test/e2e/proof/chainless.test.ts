@@ -113,6 +113,17 @@ describe('a deployment without a chain', () => {
     expect((await verify(bundle)).code).toBe(2)
   })
 
+  it('is told by the one file itself what that needs, in words of whoever has nothing else', async () => {
+    const { code, output } = await verify({}, '--help')
+    expect(code).toBe(0)
+    expect(output).toMatch(/^node littoral-verify\.mjs FILE\.json/)
+    expect(output).toContain('--pins, --log-key, or --rpc with --settlement')
+    expect(output).not.toMatch(/npm|working copy|dev\.json/)
+    const bare = await verify({})
+    expect([bare.code, bare.output.split('\n').length]).toEqual([2, 2])
+    expect(bare.output).toContain('Give --pins, or --log-key, or --rpc and --settlement; --help')
+  })
+
   it('needs no more than one file of less than 400 KB', async () => {
     expect((await stat(VERIFIER_FILE)).size).toBeLessThan(400_000)
   })

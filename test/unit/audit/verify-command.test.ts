@@ -51,6 +51,21 @@ const tampered = () =>
   )
 const short = () => edited('short.json', (copy) => copy.entries.splice(3, 1))
 
+describe('a name that is neither a file nor a receipt id', () => {
+  it.each([
+    ['0x00', '0x00: not checked. 0x00 is no receipt id (0x and 64 hex digits) and no file.'],
+    ['nowhere.json', 'nowhere.json: not checked. nowhere.json is not there.'],
+    [tmpdir(), `${tmpdir()}: not checked. ${tmpdir()} is a folder.`],
+  ])('is told as that: %s', async (name, words) => {
+    expect(await verify(name, '--pins', pins)).toEqual({ code: 2, output: words })
+  })
+
+  it('is told as that where pins should be', async () => {
+    const { code, output } = await verify(good, '--pins', 'nowhere.json')
+    expect([code, output]).toEqual([2, '--pins nowhere.json is not there.'])
+  })
+})
+
 describe('several documents', () => {
   it('are all checked, each with its own verdict, and the exit code is the worst', async () => {
     const [job] = made.bundle.jobs
