@@ -82,7 +82,8 @@ describe('the Worker alone, before hubs that would take anything', () => {
         input: 'secret',
         policy: 'alone',
       })
-      const init = { method: 'POST', body, headers: { authorization, ...headers } }
+      const own = { authorization, 'content-type': 'application/json' }
+      const init = { method: 'POST', body, headers: { ...own, ...headers } }
       const reply = await app.request('http://localhost/v1/embeddings', init, env, context)
       return { status: reply.status, body: (await reply.json()) as object, reached }
     }
