@@ -106,15 +106,20 @@ function preferNamed(turns: readonly HubTurn[], named: readonly string[]): HubTu
   return [...turns.filter(isNamed), ...turns.filter((turn) => !isNamed(turn))]
 }
 
-/** Of two hubs' refusals the one to tell: that allowed nodes are busy, that they lack a feature, then the rule that let nodes come furthest. A hub without nodes knows nothing of places. */
+/** Of two hubs' refusals the one to tell: that the last allowed node left, that allowed nodes are busy, that they lack a feature, then the rule that let nodes come furthest. A hub without nodes knows nothing of places. */
 function nearer(before: HubRefusal | undefined, refusal: HubRefusal): HubRefusal {
   if (before === undefined || before.steering.hasNoNodes) return refusal
   if (refusal.steering.hasNoNodes) return before
-  if (before.code === 'no_capacity' && !lacksFeatures(before)) return before
-  if (refusal.code === 'no_capacity') return refusal
-  if (lacksFeatures(before)) return before
+  for (const isNearest of [isLost, isBusy, lacksFeatures]) {
+    if (isNearest(before)) return before
+    if (isNearest(refusal)) return refusal
+  }
   return rank(refusal) > rank(before) ? refusal : before
 }
+
+const isLost = ({ code }: HubRefusal): boolean => code === 'node_lost'
+const isBusy = (refusal: HubRefusal): boolean =>
+  refusal.code === 'no_capacity' && !lacksFeatures(refusal)
 
 function lacksFeatures({ steering }: HubRefusal): boolean {
   return steering.lacksFeatures

@@ -2,7 +2,7 @@ import type { Engine } from '#engine/engine.ts'
 import { standsAt } from '#test/support/hub/place.ts'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { typedDigest } from '#shared/base/eip712.ts'
-import { AppError } from '#shared/base/errors.ts'
+import { AppError, errorCode } from '#shared/base/errors.ts'
 import { newJobId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { manifestDigest } from '#shared/job/model.ts'
@@ -143,6 +143,26 @@ describe('a hub that dispatches over real work streams', () => {
     const us = await hub.join({ country: 'US' })
     await dying.disconnect()
     await refused
+    expect(us.ran).toEqual([])
+  })
+
+  it('[R8] ends alike what was on the only allowed node and what waited for it, when that leaves', async () => {
+    const started = Promise.withResolvers<void>()
+    const leaving = await hub.join({ country: 'FR', run: () => hang(started) })
+    const us = await hub.join({ country: 'US' })
+    const french = compiled({ compute: { allow: ['FR'], deny: [] } })
+    const ask = async () =>
+      hub.dispatcher.dispatch(await kernelRequest(french, payload), payload, never)
+    const ends = Promise.allSettled(Array.from({ length: 4 }, ask))
+    await started.promise
+    await until('the others wait', () => hub.dispatcher.gauges().waitingJobs === 3)
+    await leaving.disconnect()
+    await until('it is gone', () => hub.directory.size === 1)
+    hub.dispatcher.capacity.notify()
+    const codes = (await ends).map((end) => end.status === 'rejected' && errorCode(end.reason))
+    expect(codes).toEqual(['node_lost', 'node_lost', 'node_lost', 'node_lost'])
+    // What comes after it has gone is told that there is none.
+    await expect(ask()).rejects.toMatchObject({ code: 'residency_unsatisfiable' })
     expect(us.ran).toEqual([])
   })
 

@@ -3,8 +3,10 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { newJobId } from '#shared/base/ids.ts'
 import { PATIENCE } from '#worker/hub/attempts/silence.ts'
 import { createHubBench, kernelRequest, type TestHubBench } from '#test/support/hub/hub.ts'
+import { createHubInTime, type HubInTime } from '#test/support/hub/hub-in-time.ts'
 import { compiled } from '#test/support/hub/policies.ts'
 import { until } from '#test/support/poll.ts'
+import { createRandom } from '#test/support/random.ts'
 
 const EU = compiled({ compute: { allow: ['EU'], deny: [] } })
 const payload = new Uint8Array([1, 2, 3, 4])
@@ -21,7 +23,7 @@ let hub: TestHubBench
 let boundMs = LONG_MS
 beforeEach(async () => {
   boundMs = LONG_MS
-  hub = await createHubBench([], Date.now, { boundMs: () => boundMs })
+  hub = await createHubBench([], Date.now, { patience: { boundMs: () => boundMs } })
 })
 afterEach(() => hub.close())
 
@@ -33,19 +35,6 @@ const dispatch = async (change: { timeoutMs?: number; jobId?: ReturnType<typeof 
   )
 
 describe('[N10] a silent node', () => {
-  it('costs nobody an answer while another is allowed, and after two jobs it has lost its place', async () => {
-    const honest = await hub.join({ country: 'FR', maxJobs: 8 })
-    await dispatch()
-    const mute = await hub.join({ country: 'DE', maxJobs: 8, run: silent })
-    const answers = await Promise.all(Array.from({ length: 40 }, () => dispatch()))
-    expect(answers.map((answer) => answer.payload)).toEqual(answers.map(() => inverted))
-    expect(new Set(answers.map(({ outcome }) => outcome.nodeId))).toEqual(new Set([honest.nodeId]))
-    expect(answers.some(({ outcome }) => outcome.attempts === 2)).toBe(true)
-    await until('it is gone', () => hub.directory.get(mute.nodeId) === undefined)
-    expect(hub.directory.barredMs(mute.nodeId)).toBeGreaterThan(0)
-    expect(hub.directory.get(honest.nodeId)).toBeDefined()
-  })
-
   it('gets no job while any other allowed node could take it, once it was silent', async () => {
     await hub.join({ country: 'FR', maxJobs: 1 })
     await dispatch()
@@ -100,11 +89,125 @@ describe('[N10] a silent node', () => {
   })
 })
 
+describe('[N10] silence, in a time of its own', () => {
+  let timed: HubInTime
+  beforeEach(async () => void (timed = await createHubInTime()))
+  afterEach(() => timed.close())
+
+  const ask = async (units = 3, timeoutMs = 30_000) =>
+    timed.dispatcher.dispatch(
+      await kernelRequest(EU, payload, { timeoutMs, units }),
+      payload,
+      never,
+    )
+  const askMany = (count: number, units?: number, timeoutMs?: number) =>
+    timed.pass(Promise.all(Array.from({ length: count }, () => ask(units, timeoutMs))))
+  const nodesOf = (answers: Awaited<ReturnType<typeof askMany>>) =>
+    new Set(answers.map(({ outcome }) => outcome.nodeId))
+
+  it('of a mute node costs nobody an answer while another is allowed, and the second job that it never ends costs it its place', async () => {
+    const honest = await timed.joinSlow({ country: 'FR', maxJobs: 8, takesMs: () => 100 })
+    await askMany(1)
+    const mute = await timed.joinSlow({ country: 'DE', maxJobs: 8, takesMs: () => Infinity })
+    for (const asked of [1, 2]) {
+      expect(timed.directory.barredMs(mute.nodeId)).toBe(0)
+      const answers = await askMany(40)
+      expect(answers.map((answer) => answer.payload)).toEqual(answers.map(() => inverted))
+      expect(nodesOf(answers)).toEqual(new Set([honest.nodeId]))
+      expect(answers.filter(({ outcome }) => outcome.attempts === 2)).toHaveLength(1)
+      expect(mute.asked()).toBe(asked)
+      await timed.pass(timed.sleep(300_000))
+    }
+    expect(timed.directory.get(mute.nodeId)).toBeUndefined()
+    expect(timed.directory.barredMs(mute.nodeId)).toBeGreaterThan(0)
+    expect(timed.directory.get(honest.nodeId)).toBeDefined()
+  })
+
+  it('at work that is as long for nobody else is forgiven to a node that ends it, and it has work that it can do', async () => {
+    // As it was found: a local node, and a tab that takes twelve times as long for a job of 200 texts.
+    const local = await timed.joinSlow({ country: 'FR', maxJobs: 8, takesMs: () => 3_000 })
+    await askMany(1, 200)
+    const tab = await timed.joinSlow({ country: 'DE', maxJobs: 8, takesMs: () => 37_000 })
+    const answers = await askMany(12, 200, 60_000)
+    expect(nodesOf(answers)).toEqual(new Set([local.nodeId]))
+    expect(tab.asked()).toBe(1)
+    await timed.pass(timed.sleep(60_000))
+    expect(timed.directory.barredMs(tab.nodeId)).toBe(0)
+    const seen = timed.directory.describe().find(({ nodeId }) => nodeId === tab.nodeId)
+    // What it ended too late answered nobody, and is not paid.
+    expect(seen).toMatchObject({ jobsDone: 0, inFlight: 0 })
+    // More than the local node has places for, in less time than the tab needs: the last one waits.
+    const prompt = await askMany(9, 200, 30_000)
+    expect(nodesOf(prompt)).toEqual(new Set([local.nodeId]))
+    await local.disconnect()
+    await until('the local node is gone', () => timed.directory.size === 1)
+    const [own] = await askMany(1, 200, 60_000)
+    expect(own?.outcome).toMatchObject({ nodeId: tab.nodeId, attempts: 1 })
+  })
+
+  it.each([1, 2, 3, 4, 5, 6])(
+    'never costs an honest node its place, however much slower it is than the others (seed %i)',
+    async (seed) => {
+      const random = createRandom(seed)
+      const quickMs = 20 + random.below(2_500)
+      const slowMs = quickMs * (2 + random.below(Math.min(200, Math.floor(55_000 / quickMs)) - 1))
+      await timed.joinSlow({ country: 'FR', maxJobs: 8, takesMs: () => quickMs })
+      await askMany(1)
+      const slow = await timed.joinSlow({ country: 'DE', maxJobs: 8, takesMs: () => slowMs })
+      for (let wave = 0; wave < 4; wave += 1) {
+        const answers = await askMany(1 + random.below(8), undefined, 60_000)
+        expect(answers.map((answer) => answer.payload)).toEqual(answers.map(() => inverted))
+        await timed.pass(timed.sleep(random.below(120_000)))
+        expect(timed.directory.barredMs(slow.nodeId)).toBe(0)
+      }
+      await timed.pass(timed.sleep(120_000))
+      expect(timed.directory.barredMs(slow.nodeId)).toBe(0)
+      expect(timed.directory.get(slow.nodeId)).toBeDefined()
+    },
+  )
+
+  it('of many jobs at one moment is one silence', async () => {
+    await timed.joinSlow({ country: 'FR', maxJobs: 8, takesMs: () => 10 })
+    let isMute = false
+    const node = await timed.joinSlow({
+      country: 'DE',
+      maxJobs: 8,
+      takesMs: () => (isMute ? Infinity : 10),
+    })
+    for (let i = 0; i < 6; i += 1) await askMany(16)
+    isMute = true
+    const before = node.asked()
+    const answers = await askMany(40)
+    expect(answers).toHaveLength(40)
+    expect(node.asked()).toBeGreaterThan(before + 1)
+    await timed.pass(timed.sleep(120_000))
+    expect(timed.directory.barredMs(node.nodeId)).toBe(0)
+    expect(timed.directory.get(node.nodeId)).toBeDefined()
+  })
+
+  it('is not held against a node that leaves before its time is over', async () => {
+    await timed.joinSlow({ country: 'FR', maxJobs: 1, takesMs: () => 100 })
+    await askMany(1)
+    const leaving = await timed.joinSlow({ country: 'DE', takesMs: () => Infinity })
+    await askMany(4)
+    expect(leaving.asked()).toBe(1)
+    await leaving.disconnect()
+    await until('it is gone', () => timed.directory.get(leaving.nodeId) === undefined)
+    expect(timed.directory.barredMs(leaving.nodeId)).toBe(0)
+  })
+})
+
 describe('how long a node may be silent', () => {
-  const bound = async (slowestMs: number | undefined, payloadBytes = 0) => {
+  const bound = async (slowestMs: number | undefined, payloadBytes = 0, othersMs?: number) => {
     const { work } = await kernelRequest(EU, payload)
-    return PATIENCE.boundMs(work, { payloadBytes, slowestMs })
+    return PATIENCE.boundMs(work, { payloadBytes, slowestMs, othersMs })
   }
+
+  it('is longer for work that takes the others long, where it has no answer of its own', async () => {
+    expect(await bound(undefined, 0, 10)).toBe(await bound(undefined))
+    expect(await bound(undefined, 0, 10_000)).toBe(80_000)
+    expect(await bound(10, 0, 10_000)).toBe(await bound(10))
+  })
 
   it('follows from its own slowest answers, and never from the machine that the hub runs on', async () => {
     expect(await bound(1)).toBe(await bound(10))

@@ -3,6 +3,7 @@ import { HUB_SCHEMA } from '#worker/hub/schema.ts'
 import type { Engine } from '#engine/engine.ts'
 import { checkOffer } from '#node-core/check-offer.ts'
 import { runOffer } from '#node-core/run-offer.ts'
+import type { Clock } from '#p2p/stream/clock.ts'
 import { openWork } from '#p2p/work/work-client.ts'
 import { serveWork } from '#p2p/work/work-server.ts'
 import { signPresence } from '#p2p/peers/presence.ts'
@@ -12,7 +13,7 @@ import type { JobOffer, JobResult, LoadRequest, Welcome } from '#p2p/stream/mess
 import type { Domain } from '#shared/base/eip712.ts'
 import { newJobId, randomBytes, type Bytes32 } from '#shared/base/ids.ts'
 import type { KernelWork } from '#shared/job/job.ts'
-import { silentLog } from '#shared/base/log.ts'
+import { silentLog, type Log } from '#shared/base/log.ts'
 import type { ModelManifest } from '#shared/job/model.ts'
 import type { PresenceRecord } from '#shared/node/node.ts'
 import type { CompiledPolicy } from '#shared/law/policy.ts'
@@ -38,6 +39,8 @@ type RunJob = (
   next: () => Promise<JobResult>,
   /** Sends bytes past the node's own checks. */
   emit: (bytes: Uint8Array) => Promise<void>,
+  /** Fires when the hub cancels the job. */
+  signal: AbortSignal,
 ) => Promise<JobResult>
 
 export interface TestShelf {
@@ -96,10 +99,18 @@ export const INVERT: Engine = {
   close: () => Promise.resolve(),
 }
 
+interface BenchOptions {
+  readonly patience?: Patience
+  /** Of jobs and their silences; streams keep the machine's. */
+  readonly clock?: Clock
+  /** The dispatcher's. */
+  readonly log?: Log
+}
+
 export async function createHubBench(
   manifests: readonly ModelManifest[] = [],
   now: () => number = Date.now,
-  patience?: Patience,
+  { patience, clock, log = silentLog }: BenchOptions = {},
 ): Promise<TestHubBench> {
   const network = await createMemoryNetwork()
   const signer = await createSigner(await generateSigningKey(false))
@@ -111,7 +122,7 @@ export async function createHubBench(
   })
   const registers = { home, others: [] }
   const bans = createKernelBans({ registers, now: Date.now, log: silentLog })
-  const [directory, outbox] = [new Directory(), new Outbox(storage)]
+  const [directory, outbox] = [new Directory(now), new Outbox(storage)]
   const dispatcher = new Dispatcher({
     hub: 'hub-test',
     signer,
@@ -122,9 +133,10 @@ export async function createHubBench(
     manifests,
     now,
     ...(patience === undefined ? {} : { patience }),
+    ...(clock === undefined ? {} : { clock }),
     random: () => 0,
     randomBytes,
-    log: silentLog,
+    log,
     onReceipt: () => {},
   })
   return {
@@ -201,20 +213,21 @@ export async function createHubBench(
                   nodeId,
                   claim: country,
                   welcome,
-                  nowMs: Date.now(),
+                  nowMs: now(),
                 })
                 ran.push(payload)
                 return runOffer(offer, payload, {
                   engine,
                   signer: identity.signer,
                   domain: DOMAIN,
-                  now: Date.now,
-                  takenAtMs: Date.now(),
+                  now,
+                  takenAtMs: now(),
                   signal,
                   emit,
                 })
               },
               emit,
+              signal,
             ),
         },
         { log: silentLog },

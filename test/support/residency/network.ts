@@ -16,6 +16,7 @@ import { Dispatcher } from '#worker/hub/attempts/dispatcher.ts'
 import { readDispatch, writeDispatch } from '#worker/protocols/envelope.ts'
 import { createKernelBans } from '#worker/hub/bans/kernel-bans.ts'
 import { createKernelRegister } from '#worker/kernels/register.ts'
+import { packRefusal } from '#worker/protocols/steering.ts'
 import { Outbox } from '#worker/hub/receipts/outbox.ts'
 import { writeStream } from '#worker/protocols/stream-envelope.ts'
 import type { WorkLink } from '#p2p/work/work-client.ts'
@@ -113,7 +114,7 @@ async function answer({ dispatcher }: SimulatedHub, request: Request): Promise<R
     )
   } catch (error) {
     const { code } = toAppError(error)
-    return Response.json(toWireError(error), { status: ERRORS[code].status })
+    return Response.json(packRefusal(error), { status: ERRORS[code].status })
   }
 }
 

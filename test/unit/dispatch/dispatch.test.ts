@@ -44,6 +44,8 @@ type Behaviour =
   | 'hangs'
   | 'tires'
   | 'cold'
+  /** Its last allowed node left while the job waited there. */
+  | 'left'
   | ErrorCode
 
 /** As a hub does whose nodes have not had the job. */
@@ -78,6 +80,10 @@ function hubFetch(behaviour: Behaviour, times: number[]) {
       const error = new AppError('no_capacity', 'elsewhere')
       const refusal = new HubRefusal(error, { mayAskElsewhere: true, ...behaviour })
       return Response.json(packRefusal(refusal), { status: 503 })
+    }
+    if (behaviour === 'left') {
+      const refusal = new HubRefusal(new AppError('node_lost', 'left'), { mayAskElsewhere: true })
+      return Response.json(packRefusal(refusal), { status: ERRORS.node_lost.status })
     }
     if (behaviour !== 'answers' && behaviour !== 'cold') {
       return refuse(new AppError(behaviour, `hub says ${behaviour}`))
@@ -209,6 +215,15 @@ describe('dispatching', () => {
     expect((await both('residency_unsatisfiable', 'residency_unsatisfiable')).result).toBe(
       'residency_unsatisfiable',
     )
+  })
+
+  it('[R8] says node_lost when the last allowed node of any hub left while the job waited there, unless another answers', async () => {
+    const codes = ['no_capacity', 'residency_unsatisfiable'] as const
+    for (const code of codes) {
+      expect((await run({ near: 'left', far: code })).result).toBe('node_lost')
+      expect((await run({ near: code, far: 'left' })).result).toBe('node_lost')
+    }
+    expect(await asking({ near: 'left', far: 'answers' })).toMatchObject({ asked: ['near', 'far'] })
   })
 
   it('[R9] tells the rule that refused the nodes of one hub, when another hub has no nodes at all', async () => {

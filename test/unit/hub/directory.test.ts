@@ -75,21 +75,52 @@ describe('[N10] how quick a node is', () => {
     }
     const admission = { ...member.admission, nodeId: other }
     directory.add({ ...member, admission, presence: claims, serviceMs: new Map() })
-    const view = directory.views(work).find(({ nodeId }) => nodeId === other)
+    const view = directory.views(work, 1).find(({ nodeId }) => nodeId === other)
     expect(view).toMatchObject({ serviceMs: 40, isMeasured: false })
   })
 
-  it('is worse after a silence, and its own answers alone say what is slow for it', () => {
+  it('is worse after a job that it never ended, and its own answers alone say what is slow for it', () => {
     const directory = new Directory()
     const member = join(directory)
     directory.recordService(member, work, { ms: 40, units: 10 })
-    directory.silent(member, work, { silentMs: 5_000, isPast: true })
-    expect(directory.views(work)[0]?.serviceMs).toBeGreaterThan(5_000)
+    directory.silent(member, work, { ms: 5_000, units: 10 })
+    expect(directory.views(work, 10)[0]?.serviceMs).toBeGreaterThan(5_000)
     expect(directory.slowestMs(member, work, 10)).toBe(40)
     expect(directory.slowestMs(member, work, 100)).toBe(400)
   })
 
-  it('a place that was lost comes back after ten minutes, and a silence is redeemed by answers', () => {
+  it('is told by the size of the job: a small one is not predicted to take what a large one took', () => {
+    const directory = new Directory()
+    const member = join(directory)
+    directory.recordService(member, work, { ms: 40_000, units: 200 })
+    expect(directory.views(work, 200)[0]?.serviceMs).toBe(40_000)
+    expect(directory.views(work, 1)[0]?.serviceMs).toBe(200)
+  })
+
+  it('is asked again where it never ended a first job, once that is some minutes ago', () => {
+    let nowMs = 1_000_000
+    const directory = new Directory(() => nowMs)
+    const member = join(directory)
+    const about = { ms: 59_000, units: 200 }
+    directory.silent(member, work, about)
+    expect(directory.views(work, 200)[0]).toMatchObject({ isSuspect: true, isMeasured: false })
+    nowMs += 300_000
+    expect(directory.views(work, 200)[0]).toMatchObject({ isSuspect: false, serviceMs: 100 })
+  })
+
+  it('gives it one job of a kind until it has answered one, and twice as many with each answer', () => {
+    const directory = new Directory()
+    const member = join(directory)
+    const places = () => directory.views(work, 1)[0]?.places
+    const seen = Array.from({ length: 5 }, () => {
+      const before = places()
+      directory.recordService(member, work, { ms: 40, units: 1 })
+      return before
+    })
+    expect(seen).toEqual([1, 2, 4, 8, 8])
+  })
+
+  it('a place that was lost comes back after ten minutes, and a job never ended is redeemed by answers', () => {
     let nowMs = 1_000_000
     const directory = new Directory(() => nowMs)
     const member = join(directory)
@@ -97,9 +128,9 @@ describe('[N10] how quick a node is', () => {
     const link = { ...member.link, close: () => Promise.resolve() }
     const closable = { ...member, link }
     directory.add(closable)
-    const silence = { silentMs: 5_000, isPast: true }
+    const silence = { ms: 59_000, units: 1 }
     directory.silent(closable, work, silence)
-    for (let i = 0; i < 32; i += 1) directory.answered(closable, false)
+    for (let i = 0; i < 32; i += 1) directory.answered(closable)
     directory.silent(closable, work, silence)
     expect(directory.barredMs(nodeId)).toBe(0)
     directory.silent(closable, work, silence)
@@ -107,5 +138,13 @@ describe('[N10] how quick a node is', () => {
     expect(directory.get(nodeId)).toBeUndefined()
     nowMs += 600_000
     expect(directory.barredMs(nodeId)).toBe(0)
+  })
+
+  it('being suspected alone costs it nothing but its turn', () => {
+    const directory = new Directory()
+    const member = join(directory)
+    for (let i = 0; i < 100; i += 1) directory.suspect(member)
+    expect(directory.views(work, 1)[0]?.isSuspect).toBe(true)
+    expect(directory.barredMs(member.admission.nodeId)).toBe(0)
   })
 })

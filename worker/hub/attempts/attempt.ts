@@ -60,7 +60,7 @@ export interface Attempt {
   readonly watch: SilenceWatch
 }
 
-/** @throws {AppError} node_lost for an answer that cannot be accepted, or what the node or its link failed with */
+/** @throws {AppError} node_lost for an answer that cannot be accepted, node_timeout when the job was taken from the node, or what the node or its link failed with */
 export async function attemptJob(
   job: Job,
   { member, attempt, watch }: Attempt,
@@ -77,25 +77,9 @@ export async function attemptJob(
   const { policy, work, traceparent } = request
   const offer: JobOffer = { ticket, ticketSignature, policy, work, salt, traceparent }
   checkStill(request, member, ticket)
-  const output = createByteSink()
-  const meter = work.kind === 'text' ? createTextMeter(work.maxTokens) : undefined
   const sentAtMs = deps.now()
-  const result = await member.link.run(offer, job.payload, {
-    signal: watch.signal,
-    onChunk: (bytes) => watch.taking(takeChunk(job, { ticket, output, meter }, bytes)),
-  })
-  const roundTripMs = deps.now() - sentAtMs
-  const payload = output.bytes()
-  const receiptId = await checkResult(result, payload, {
-    ticket,
-    work,
-    manifest: manifestOf(work, deps.manifests),
-    meter,
-    salt,
-    receiptKey: member.presence.receiptKey,
-    domain: deps.domain,
-    nowMs: deps.now(),
-  })
+  const run = askNode(job, { member, watch, offer }, deps)
+  const { result, payload, receiptId, roundTripMs } = await watch.answer(run)
   await keepReceipt(deps, storedFrom(offer, result, member), {
     id: receiptId,
     consumer: request.consumer,
@@ -103,7 +87,6 @@ export async function attemptJob(
   })
   member.jobsDone += 1
   member.link.acknowledge([receiptId])
-  deps.directory.recordService(member, work, { ms: roundTripMs, units: request.units })
   const computeMs = Math.min(result.answer.computeMs, roundTripMs)
   return {
     payload,
@@ -132,6 +115,58 @@ export function manifestOf(
   return manifests.find(({ id }) => 'model' in work && id === work.model)
 }
 
+interface Asked {
+  readonly member: Member
+  readonly watch: SilenceWatch
+  readonly offer: JobOffer
+}
+
+interface NodesAnswer {
+  readonly result: JobResult
+  readonly payload: Uint8Array
+  readonly receiptId: Bytes32
+  readonly roundTripMs: number
+}
+
+/** The node's run to its checked answer. Where the job is another's by then, it tells only how long this node takes. */
+async function askNode(
+  job: Job,
+  { member, watch, offer }: Asked,
+  deps: AttemptDeps,
+): Promise<NodesAnswer> {
+  const { work, units } = job.request
+  const { ticket, salt } = offer
+  const output = createByteSink()
+  const meter = work.kind === 'text' ? createTextMeter(work.maxTokens) : undefined
+  const taking = { ticket, output, meter, watch }
+  const sentAtMs = deps.now()
+  try {
+    const result = await member.link.run(offer, job.payload, {
+      signal: watch.signal,
+      onChunk: (bytes) => watch.taking(takeChunk(job, taking, bytes)),
+    })
+    const roundTripMs = deps.now() - sentAtMs
+    const payload = output.bytes()
+    const receiptId = await checkResult(result, payload, {
+      ticket,
+      work,
+      manifest: manifestOf(work, deps.manifests),
+      meter,
+      salt,
+      receiptKey: member.presence.receiptKey,
+      domain: deps.domain,
+      nowMs: deps.now(),
+    })
+    deps.directory.recordService(member, work, { ms: roundTripMs, units })
+    // It answers nobody, and nothing is owed for it: the node may forget it.
+    if (!watch.isWaiting()) member.link.acknowledge([receiptId])
+    return { result, payload, receiptId, roundTripMs }
+  } catch (error) {
+    if (error instanceof UnacceptableAnswer) deps.directory.quarantine(member, error.detail)
+    throw error
+  }
+}
+
 /**
  * The same decision once more at the last moment: what became of the node since the choice must hold, and so must the
  * place that the ticket names, which settlement will judge.
@@ -148,16 +183,17 @@ interface Taking {
   readonly ticket: Ticket
   readonly output: ByteSink
   readonly meter: TextMeter | undefined
+  readonly watch: SilenceWatch
 }
 
 async function takeChunk(
   job: Job,
-  { ticket, output, meter }: Taking,
+  { ticket, output, meter, watch }: Taking,
   bytes: Uint8Array,
 ): Promise<void> {
   output.push(bytes)
   checkEvents(meter, bytes)
-  if (job.sink === undefined) return
+  if (job.sink === undefined || !watch.isWaiting()) return
   if (!job.isBegun) {
     job.isBegun = true
     job.sink.begin({ nodeId: ticket.nodeId, place: ticket.place })

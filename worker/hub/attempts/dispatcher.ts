@@ -5,11 +5,11 @@ import { libraryOutputBytes } from '#shared/kernels/kernels.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
 import { digestBytes } from '#shared/receipt/receipt.ts'
+import type { Clock } from '#p2p/stream/clock.ts'
 import type { StoredReceipt } from '#p2p/stream/messages.ts'
 import { NodesWord } from '#p2p/stream/wire-error.ts'
 import { attemptJob, manifestOf, type AttemptDeps, type Job } from './attempt.ts'
 import { Capacity } from '#worker/hub/choice/capacity.ts'
-import { UnacceptableAnswer } from './check-result.ts'
 import {
   BannedKernel,
   bannedKernel,
@@ -30,6 +30,8 @@ import { createModelLoads, type ModelLoads } from '#worker/hub/loads/model-loads
 import type { Neighbours } from '#worker/hub/mesh/neighbours.ts'
 import type { PlacementJob } from '#worker/hub/loads/placement.ts'
 import { schedule, type NodeView } from '#worker/hub/choice/schedule.ts'
+import { createJobSignal } from './job-signal.ts'
+import { createPlaces } from './places.ts'
 import { createSilences, PATIENCE, type Patience, type Silences } from './silence.ts'
 import { HubRefusal, steeringOf } from '#worker/protocols/steering.ts'
 import type { AnswerSink } from '#worker/protocols/stream-envelope.ts'
@@ -42,6 +44,8 @@ export interface DispatcherDeps extends AttemptDeps {
   readonly bans: KernelBans
   /** How long a node may be silent. @default PATIENCE */
   readonly patience?: Patience
+  /** @default systemClock */
+  readonly clock?: Clock
   /** Nodes of the other hubs, where there are any. */
   readonly neighbours?: Pick<Neighbours, 'hubsFor'>
 }
@@ -53,8 +57,7 @@ export class Dispatcher {
   readonly #deps: DispatcherDeps
   readonly #active = new Set<string>()
   readonly #ended = new Map<string, number>()
-  /** Places taken on each node, from the choice on: its link knows of a job only once the ticket is signed. */
-  readonly #placed = new Map<string, number>()
+  readonly #places = createPlaces()
   readonly #loads: ModelLoads
   readonly #silences: Silences
   readonly #bytes = createFairShare(LIMITS.hubPayloadBytes)
@@ -136,7 +139,7 @@ export class Dispatcher {
         meta: { retryAfterSeconds: 1 },
       })
     }
-    const ends = createJobSignal(request.timeoutMs, signal)
+    const ends = createJobSignal(request.timeoutMs, signal, this.#deps.clock)
     this.#active.add(request.jobId)
     try {
       const job: Job = {
@@ -179,13 +182,13 @@ export class Dispatcher {
     const { firstAttempt = 1 } = job.request
     const end = firstAttempt + LIMITS.dispatchAttempts
     for (let attempt = firstAttempt; attempt < end; attempt += 1) {
-      const member = await this.#choose(job, lost)
-      const watch = this.#silences.watch(job, member, attempt === end - 1)
+      const { member, onFree } = await this.#choose(job, lost)
+      const isLast = attempt === end - 1
+      const watch = this.#silences.watch(job, { member, isLast, onFree })
       const sentAtMs = this.#deps.now()
       const tried = () => kernelAttempt(job, member, this.#deps.now() - sentAtMs)
       try {
         const result = await attemptJob(job, { member, attempt, watch }, this.#deps)
-        watch.answered()
         this.#deps.bans.completed(tried())
         return result
       } catch (error) {
@@ -197,16 +200,18 @@ export class Dispatcher {
         })
       } finally {
         watch.stop()
-        this.#place(member, -1)
-        this.capacity.notify()
       }
     }
     throw lost ?? new AppError('node_lost', 'No node answered.')
   }
 
-  async #choose(job: Job, lost: AppError | undefined): Promise<Member> {
+  async #choose(
+    job: Job,
+    lost: AppError | undefined,
+  ): Promise<{ readonly member: Member; readonly onFree: () => void }> {
     const { directory, random } = this.#deps
     const { policy, allowed, work, nodeId, timeoutMs } = job.request
+    let hasWaited = false
     for (;;) {
       const leftMs = timeoutMs - (this.#deps.now() - job.arrivedAtMs)
       const { bar, views } = this.#candidates(job)
@@ -217,26 +222,35 @@ export class Dispatcher {
         if (bar === 'public') throw lost ?? bannedKernel(work.digest)
         if (choice.error.code === 'no_capacity' && (await this.#bringModel(job))) continue
         const { error, hasNoNodes, lacksFeatures } = choice
-        throw lost === undefined
-          ? new HubRefusal(error, { hasNoNodes, lacksFeatures })
-          : withoutOther(lost)
+        if (lost !== undefined) throw withoutOther(lost)
+        if (hasWaited && isWantOfNode(error)) throw lastNodeGone()
+        throw new HubRefusal(error, { hasNoNodes, lacksFeatures })
       }
       if (choice.kind === 'wait') {
-        if ('model' in work) this.#loads.spread(placementOf(job, work))
+        hasWaited = true
+        if ('model' in work && choice.isBusy) this.#loads.spread(placementOf(job, work))
         await this.#waitForPlace(job, lost)
         continue
       }
       const member = directory.get(choice.nodeId)
       if (member === undefined) continue
-      this.#place(member, 1)
-      return member
+      const giveBack = this.#places.take(choice.nodeId, work)
+      const onFree = () => {
+        giveBack()
+        this.capacity.notify()
+      }
+      return { member, onFree }
     }
   }
 
   /** The nodes that no ban keeps from the job. Now: it holds for what waits and for what tries again, too. */
-  #candidates({ request: { work }, bar: before }: Job): { bar: KernelBar; views: NodeView[] } {
+  #candidates({ request: { work, units }, bar: before }: Job): {
+    bar: KernelBar
+    views: NodeView[]
+  } {
     const bar = worse(before, this.#deps.bans.barOf(work))
-    const views = this.#deps.directory.views(work).map((view) => this.#withPlaced(view))
+    const { directory } = this.#deps
+    const views = directory.views(work, units).map((view) => this.#places.seen(view, work))
     if (bar === 'none') return { bar, views }
     return { bar, views: views.filter(({ facts }) => bar !== 'all' && facts.trust !== bar) }
   }
@@ -261,7 +275,8 @@ export class Dispatcher {
   #steered(cause: unknown, request: DispatchRequest, tried: ReadonlySet<string>): HubRefusal {
     const error = toAppError(cause)
     const { code } = error
-    const isMissing = code === 'no_capacity' || code === 'residency_unsatisfiable'
+    // No node has had it: its last one left while it waited.
+    const isMissing = isWantOfNode(error) || code === 'node_lost'
     const mayAskElsewhere = tried.size === 0 && (isMissing || error instanceof BannedKernel)
     const tryHubs = mayAskElsewhere ? (this.#deps.neighbours?.hubsFor(request) ?? []) : []
     return new HubRefusal(error, { ...steeringOf(error), mayAskElsewhere, tryHubs })
@@ -274,17 +289,6 @@ export class Dispatcher {
     const loadMs = await this.#loads.bring(placementOf(job, work), job.signal)
     job.loadMs += loadMs ?? 0
     return loadMs !== undefined
-  }
-
-  #place({ admission: { nodeId } }: Member, change: 1 | -1): void {
-    const count = (this.#placed.get(nodeId) ?? 0) + change
-    if (count > 0) this.#placed.set(nodeId, count)
-    else this.#placed.delete(nodeId)
-  }
-
-  #withPlaced(view: NodeView): NodeView {
-    const placed = this.#placed.get(view.nodeId) ?? 0
-    return placed > view.inFlight ? { ...view, inFlight: placed } : view
   }
 
   /** A job that a node has had goes to no other hub: that node's receipt may still come, and two ledgers would pay. */
@@ -318,7 +322,6 @@ export class Dispatcher {
       detail: word === undefined ? error.detail : undefined,
     })
     if (word !== undefined) this.#deps.directory.heard(member)
-    if (error instanceof UnacceptableAnswer) this.#deps.directory.quarantine(member, error.detail)
     const isHung = this.#deps.bans.failed(tried, error)
     if (job.signal.aborted) throw toAppError(job.signal.reason)
     if (isHung) throw hungKernel()
@@ -337,6 +340,18 @@ export class Dispatcher {
     if (word === undefined && error.code === 'node_timeout') throw error
     return told
   }
+}
+
+function isWantOfNode({ code }: AppError): boolean {
+  return code === 'no_capacity' || code === 'residency_unsatisfiable'
+}
+
+/** As for a job that was on the node: whoever sends either again is told what is there then. */
+function lastNodeGone(): AppError {
+  return new AppError(
+    'node_lost',
+    'The last node that may run this job left, or is no longer allowed, while the job waited for it.',
+  )
 }
 
 /** A node that could not be given the job after all is lost to it; what else is wrong with the job is told as it is. */
@@ -368,25 +383,6 @@ function returnedBytes(work: Work): number {
   if (work.kind === 'library') return libraryOutputBytes(work)
   if (work.kind !== 'kernel') return 0
   return work.buffers.reduce((sum, buffer) => sum + (buffer.return ? buffer.sizeBytes : 0), 0)
-}
-
-/** Aborts with node_timeout when the time is up, and with cancelled when the caller leaves. */
-function createJobSignal(timeoutMs: number, caller: AbortSignal) {
-  const controller = new AbortController()
-  const leave = () => controller.abort(new AppError('cancelled', 'The caller hung up.'))
-  const timer = setTimeout(
-    () => controller.abort(new AppError('node_timeout', `No answer within ${timeoutMs} ms.`)),
-    timeoutMs,
-  )
-  caller.addEventListener('abort', leave, { once: true })
-  if (caller.aborted) leave()
-  return {
-    signal: controller.signal,
-    clear() {
-      clearTimeout(timer)
-      caller.removeEventListener('abort', leave)
-    },
-  }
 }
 
 function kernelAttempt(

@@ -6,6 +6,7 @@ import { SilentNode } from '#p2p/work/job-call.ts'
 import { systemClock, type Clock } from '#p2p/stream/clock.ts'
 import { errorCode, type AppError } from '#shared/base/errors.ts'
 import type { Work } from '#shared/job/job.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
 import type { Job } from './attempt.ts'
 import type { Directory, Member } from '#worker/hub/members/directory.ts'
@@ -20,17 +21,30 @@ const PER_KIB_MS = 10
 const PER_KIB_OF_TEXT_MS = 1_000
 /** From one look to the next, while nobody else can take the job. */
 const LOOK_AGAIN_MS = 1_000
+/** A job that was taken from its node ends there within the time of the longest job, shortly before the link would end it. */
+const MOST_MS = LIMITS.jobTimeoutMs - 1_000
 
 export interface Patience {
-  /** @param slowestMs of the node's own answers to this work, as long as this job makes them; undefined for none */
-  boundMs(work: Work, about: { payloadBytes: number; slowestMs: number | undefined }): number
+  /**
+   * @param slowestMs of the node's own answers to this work, as long as this job makes them; undefined for none
+   * @param othersMs the same of the other nodes, the middle one
+   */
+  boundMs(
+    work: Work,
+    about: {
+      readonly payloadBytes: number
+      readonly slowestMs: number | undefined
+      readonly othersMs?: number | undefined
+    },
+  ): number
 }
 
 export const PATIENCE: Patience = {
-  boundMs(work, { payloadBytes, slowestMs }) {
+  boundMs(work, { payloadBytes, slowestMs, othersMs = 0 }) {
     if (slowestMs !== undefined) return Math.max(LEAST_MS, TIMES_SLOWEST * slowestMs)
     const perKib = work.kind === 'text' ? PER_KIB_OF_TEXT_MS : PER_KIB_MS
-    return FIRST_MS[work.kind] + (payloadBytes / 1024) * perKib
+    const firstMs = FIRST_MS[work.kind] + (payloadBytes / 1024) * perKib
+    return Math.max(firstMs, TIMES_SLOWEST * othersMs)
   },
 }
 
@@ -47,83 +61,112 @@ export interface SilencesDeps {
 }
 
 export interface SilenceWatch {
-  /** Fires when the job ends, and when it is taken from this node. */
+  /** Ends the node's run. */
   readonly signal: AbortSignal
+  /**
+   * What the node answers.
+   * @throws what the run ends with, or why the job no longer waits for it; the run may then go on
+   */
+  answer<T>(run: Promise<T>): Promise<T>
+  /** Whether the job is still this node's. */
+  isWaiting(): boolean
   /** The node's bytes are being taken: until that is done it cannot say more. */
   taking<T>(taken: Promise<T>): Promise<T>
   /** Why the job was taken from the node; undefined when it was not. */
   taken(): AppError | undefined
-  answered(): void
+  /** The attempt is over. Where no run was begun the node is free. */
   stop(): void
 }
 
+export interface WatchedAttempt {
+  readonly member: Member
+  /** Whether no attempt follows this one. */
+  readonly isLast: boolean
+  /** The node's hands are free. */
+  readonly onFree: () => void
+}
+
 export interface Silences {
-  /** @param isLast whether no attempt follows this one */
-  watch(job: Job, member: Member, isLast: boolean): SilenceWatch
+  watch(job: Job, attempt: WatchedAttempt): SilenceWatch
 }
 
 export function createSilences(deps: SilencesDeps): Silences {
-  return { watch: (job, member, isLast) => new Watch(deps, job, { member, isLast }) }
-}
-
-interface WatchedAttempt {
-  readonly member: Member
-  readonly isLast: boolean
+  return { watch: (job, attempt) => new Watch(deps, job, attempt) }
 }
 
 class Watch implements SilenceWatch {
-  readonly signal: AbortSignal
   readonly #deps: SilencesDeps
   readonly #job: Job
   readonly #attempt: WatchedAttempt
-  readonly #controller = new AbortController()
+  /** Of the node's run, which may outlive the job's waiting for it. */
+  readonly #run = new AbortController()
+  readonly #gone = Promise.withResolvers<never>()
   readonly #sentMs: number
   readonly #leftMs: number
   readonly #boundMs: number
   /** What waits behind others on one device is not silent while those are answered, up to its turn. */
   readonly #mostMs: number
+  readonly #isUnmeasured: boolean
   #heardMs: number
   #isHeard = false
+  #isBegun = false
+  #isWaiting = true
+  #isOnProbation = false
+  #isFree = false
   #taking = 0
-  #isStruck = false
   #taken: AppError | undefined
   #cancel: () => void
 
   constructor(deps: SilencesDeps, job: Job, attempt: WatchedAttempt) {
     const { work, units, timeoutMs } = job.request
     const { member } = attempt
+    const { directory, patience, now } = deps
     this.#deps = deps
     this.#job = job
     this.#attempt = attempt
-    this.#sentMs = this.#heardMs = deps.now()
+    this.#sentMs = this.#heardMs = now()
     this.#leftMs = timeoutMs - (this.#sentMs - job.arrivedAtMs)
-    const slowestMs = deps.directory.slowestMs(member, work, units)
-    this.#boundMs = deps.patience.boundMs(work, { payloadBytes: job.payload.length, slowestMs })
+    const slowestMs = directory.slowestMs(member, work, units)
+    const othersMs = directory.othersMs(member, work, units)
+    const payloadBytes = job.payload.length
+    this.#isUnmeasured = slowestMs === undefined
+    this.#boundMs = patience.boundMs(work, { payloadBytes, slowestMs, othersMs })
     this.#mostMs = this.#boundMs * (1 + member.link.inFlight())
-    this.signal = AbortSignal.any([job.signal, this.#controller.signal])
+    this.#gone.promise.catch(() => {})
+    job.signal.addEventListener('abort', this.#onJobEnd, { once: true })
     this.#cancel = this.#lookLater()
+    if (job.signal.aborted) this.#onJobEnd()
+  }
+
+  get signal(): AbortSignal {
+    return this.#run.signal
+  }
+
+  isWaiting(): boolean {
+    return this.#isWaiting
   }
 
   taken(): AppError | undefined {
     return this.#taken
   }
 
-  answered(): void {
-    this.#cancel()
-    this.#deps.directory.answered(this.#attempt.member, this.#isStruck)
+  answer<T>(run: Promise<T>): Promise<T> {
+    this.#isBegun = true
+    run.then(
+      () => this.#ended(true),
+      () => this.#ended(false),
+    )
+    return Promise.race([run, this.#gone.promise])
   }
 
   stop(): void {
-    this.#cancel()
-    const isOver =
-      this.#taken !== undefined || errorCode(this.#job.signal.reason) === 'node_timeout'
-    // It had no less time than any work may take, and said nothing: others first, for a while.
-    if (isOver && !this.#isHeard && !this.#isStruck && this.#ageMs() >= LEAST_MS) this.#tell(false)
+    if (!this.#isBegun) this.#free()
   }
 
   async taking<T>(promise: Promise<T>): Promise<T> {
     this.#isHeard = true
     this.#heardMs = this.#deps.now()
+    if (this.#isWaiting) this.#endProbation()
     this.#taking += 1
     try {
       return await promise
@@ -144,41 +187,104 @@ class Watch implements SilenceWatch {
   }
 
   #lookLater(): () => void {
-    const dueMs = [this.#boundMs - this.#silentMs(), this.#leftMs / 2 - this.#ageMs()]
+    const dueMs = [
+      this.#boundMs - this.#silentMs(),
+      this.#leftMs / 2 - this.#ageMs(),
+      MOST_MS - this.#ageMs(),
+    ]
     const delayMs = Math.min(LOOK_AGAIN_MS, ...dueMs.filter((ms) => ms > 0))
     const { clock = systemClock } = this.#deps
     return clock.after(Math.max(1, delayMs), () => this.#look())
   }
 
   #look(): void {
+    if (this.#isOnProbation && this.#ageMs() >= MOST_MS) this.#onNeverEnded()
+    else if (this.#isWaiting && this.#taking === 0) this.#judge()
+    if (!this.#run.signal.aborted) this.#cancel = this.#lookLater()
+  }
+
+  #judge(): void {
+    const { others, mayMove } = this.#deps
     const restMs = this.#leftMs - this.#ageMs()
     const isPast = this.#silentMs() >= this.#boundMs
     const isHalf = !this.#isHeard && restMs <= this.#leftMs / 2
-    if (this.#taking === 0 && (isPast || isHalf)) {
-      const found = this.#deps.others(this.#job, this.#attempt.member, restMs)
-      // Early, where the time of the request would else be over first, or another is known to be quick.
-      const isEarly = isHalf && (found === 'quick' || this.#boundMs > this.#leftMs)
-      if (found !== 'none' && (isPast || isEarly)) this.#onSilent(isPast)
-    }
-    if (this.#taken === undefined) this.#cancel = this.#lookLater()
+    if (!isPast && !isHalf) return
+    const found = others(this.#job, this.#attempt.member, restMs)
+    // Early, where too little of the request's time would else be left, or another is known to be quick.
+    const isEarly = isHalf && (found === 'quick' || this.#boundMs > this.#leftMs / 2)
+    if (found === 'none' || !(isPast || isEarly)) return
+    const isMoving = !this.#attempt.isLast && !this.#job.isBegun && mayMove(this.#job)
+    if (isPast || (isMoving && this.#isUnmeasured)) this.#beginProbation()
+    if (isMoving) this.#take()
   }
 
-  #onSilent(isPast: boolean): void {
-    if (isPast && !this.#isStruck) {
-      this.#isStruck = true
-      this.#tell(true)
-    }
-    if (this.#attempt.isLast || this.#job.isBegun || !this.#deps.mayMove(this.#job)) return
+  #take(): void {
     const forMs = Math.round(this.#deps.now() - this.#heardMs)
     this.#taken = new SilentNode('node_timeout', `The node was silent for ${forMs} ms.`)
-    this.#controller.abort(this.#taken)
+    this.#letGo(this.#taken)
   }
 
-  #tell(isPast: boolean): void {
+  readonly #onJobEnd = (): void => {
+    if (this.#isWaiting) this.#letGo(this.#job.signal.reason)
+  }
+
+  /** The job waits for this node no longer. On probation it may end it all the same; else it is told to stop. */
+  #letGo(reason: unknown): void {
+    this.#isWaiting = false
+    this.#gone.reject(reason)
+    if (this.#isOnProbation) return
+    // It had no less time than any work may take, and said nothing: others first, for a while.
+    const isOver = errorCode(reason) === 'node_timeout'
+    if (isOver && !this.#isHeard && this.#ageMs() >= LEAST_MS)
+      this.#deps.directory.suspect(this.#attempt.member)
+    this.#run.abort(reason)
+  }
+
+  #beginProbation(): void {
     const { directory, log, now } = this.#deps
     const { member } = this.#attempt
-    const { jobId, work } = this.#job.request
-    log.warn('node.silent', { nodeId: member.admission.nodeId, jobId, isPast })
-    directory.silent(member, work, { silentMs: now() - this.#heardMs, isPast })
+    if (this.#isOnProbation || !directory.putOnProbation(member)) return
+    this.#isOnProbation = true
+    const silentMs = now() - this.#heardMs
+    log.warn('node.silent', {
+      nodeId: member.admission.nodeId,
+      jobId: this.#job.request.jobId,
+      silentMs,
+    })
+  }
+
+  #endProbation(): void {
+    if (this.#isOnProbation) this.#deps.directory.endProbation(this.#attempt.member)
+    this.#isOnProbation = false
+  }
+
+  /** The longest that any job may take is over: what it has not ended now it never will. */
+  #onNeverEnded(): void {
+    const { directory, log } = this.#deps
+    const { member } = this.#attempt
+    const { jobId, work, units } = this.#job.request
+    this.#endProbation()
+    log.warn('node.never-answered', { nodeId: member.admission.nodeId, jobId })
+    directory.silent(member, work, { ms: this.#ageMs(), units })
+    if (this.#isWaiting) this.#take()
+    this.#run.abort(this.#taken)
+  }
+
+  #ended(isAnswered: boolean): void {
+    const { directory } = this.#deps
+    const { member } = this.#attempt
+    if (isAnswered) directory.answered(member)
+    // It left, or gave the job back after all.
+    else if (this.#isOnProbation) directory.suspect(member)
+    this.#endProbation()
+    this.#free()
+  }
+
+  #free(): void {
+    if (this.#isFree) return
+    this.#isFree = true
+    this.#cancel()
+    this.#job.signal.removeEventListener('abort', this.#onJobEnd)
+    this.#attempt.onFree()
   }
 }

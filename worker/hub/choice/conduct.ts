@@ -3,7 +3,7 @@ import { LIMITS } from '#shared/base/limits.ts'
 
 /** A node that was silent gets work for this long only where no other node can take it. */
 const SUSPECT_MS = 30_000
-/** Silences that cost a node its place, and for how long. */
+/** Jobs never ended that cost a node its place, and for how long. */
 const SILENCES = 2
 const BARRED_MS = 600_000
 /** Answers after which an earlier silence is forgotten. */
@@ -19,10 +19,11 @@ interface Record {
 const NEW: Record = { silences: 0, answers: 0, suspectUntilMs: 0, barredUntilMs: 0 }
 
 export interface Conduct {
-  /** @param counts whether it was past what the work should take @returns whether the node loses its place */
-  silent(nodeId: string, counts: boolean): boolean
-  /** @param isLate whether that very job had been counted as a silence */
-  answered(nodeId: string, isLate: boolean): void
+  /** Others are asked first for a while; nothing is counted. */
+  suspect(nodeId: string): void
+  /** It never ended a job that it was silent on. @returns whether it loses its place */
+  silent(nodeId: string): boolean
+  answered(nodeId: string): void
   isSuspect(nodeId: string): boolean
   /** How long the node may not come back, in ms. */
   barredMs(nodeId: string): number
@@ -37,29 +38,26 @@ export function createConduct(nowMs: () => number): Conduct {
     const [oldest] = records.keys()
     if (records.size > LIMITS.quarantineKept && oldest !== undefined) records.delete(oldest)
   }
+  const suspect = (nodeId: string, change: Partial<Record> = {}) =>
+    keep(nodeId, { ...of(nodeId), answers: 0, suspectUntilMs: nowMs() + SUSPECT_MS, ...change })
   return {
+    suspect: (nodeId) => suspect(nodeId),
     isSuspect: (nodeId) => of(nodeId).suspectUntilMs > nowMs(),
     barredMs: (nodeId) => Math.max(0, of(nodeId).barredUntilMs - nowMs()),
-    silent(nodeId, counts) {
-      const record = of(nodeId)
-      const silences = record.silences + (counts ? 1 : 0)
+    silent(nodeId) {
+      const silences = of(nodeId).silences + 1
       const isOut = silences >= SILENCES
-      keep(nodeId, {
-        silences: isOut ? 0 : silences,
-        answers: 0,
-        suspectUntilMs: nowMs() + SUSPECT_MS,
-        barredUntilMs: isOut ? nowMs() + BARRED_MS : record.barredUntilMs,
-      })
+      if (isOut) suspect(nodeId, { silences: 0, barredUntilMs: nowMs() + BARRED_MS })
+      else suspect(nodeId, { silences })
       return isOut
     },
-    answered(nodeId, isLate) {
+    answered(nodeId) {
       const record = records.get(nodeId)
       if (record === undefined) return
       const answers = record.answers + 1
-      const silences = Math.max(0, record.silences - (isLate ? 1 : 0))
       const isRedeemed = answers >= REDEEMED_BY && record.barredUntilMs <= nowMs()
       if (isRedeemed) records.delete(nodeId)
-      else keep(nodeId, { ...record, silences, answers, suspectUntilMs: 0 })
+      else keep(nodeId, { ...record, answers, suspectUntilMs: 0 })
     },
   }
 }

@@ -18,6 +18,10 @@ export interface NodeView {
   readonly features?: readonly string[] | undefined
   readonly maxJobs: number
   readonly inFlight: number
+  /** Of those, jobs of this work. @default 0 */
+  readonly ofThisWork?: number
+  /** Of this work it may have so many at once. @default maxJobs */
+  readonly places?: number
   /** Round trip on the held stream, measured. */
   readonly rttMs: number
   /** Peak-sensitive moving average of how long this work takes on this node, as measured here. */
@@ -42,8 +46,8 @@ export interface ScheduleJob {
 
 export type Choice =
   | { readonly kind: 'node'; readonly nodeId: string }
-  /** Some node could do it, but each has its hands full. */
-  | { readonly kind: 'wait' }
+  /** Some node could do it, but each has its hands full, or all that it is trusted with so far. */
+  | { readonly kind: 'wait'; readonly isBusy: boolean }
   | {
       readonly kind: 'refuse'
       readonly error: AppError
@@ -75,13 +79,34 @@ export function schedule(
   )
   if (able.length === 0) return unable(job, allowed)
   const heard = able.filter((node) => node.isSuspect !== true)
-  const free = (heard.length > 0 ? heard : able).filter((node) => node.inFlight < node.maxJobs)
-  const best = nearest(sample(free, random))
-  if (best === undefined) return { kind: 'wait' }
-  const predictedMs = predictMs(best)
-  return best.isMeasured && predictedMs > job.leftMs
-    ? refuse(tooLate(job, predictedMs))
-    : { kind: 'node', nodeId: best.nodeId }
+  return chooseFrom(heard.length > 0 ? heard : able, job, random)
+}
+
+/** The nearest that is free and quick enough; else one that is quick enough is waited for. */
+function chooseFrom(nodes: readonly NodeView[], job: ScheduleJob, random: () => number): Choice {
+  const free = nodes.filter(hasRoom)
+  const best = nearest(
+    sample(
+      free.filter((node) => isInTime(node, predictMs(node), job)),
+      random,
+    ),
+  )
+  if (best !== undefined) return { kind: 'node', nodeId: best.nodeId }
+  const late = nearest(sample(free, random))
+  const isWorthWaiting = nodes.some(
+    (node) => !hasRoom(node) && isInTime(node, predictMs({ ...node, inFlight: 0 }), job),
+  )
+  if (late === undefined || isWorthWaiting)
+    return { kind: 'wait', isBusy: nodes.every(({ inFlight, maxJobs }) => inFlight >= maxJobs) }
+  return refuse(tooLate(job, predictMs(late)))
+}
+
+function hasRoom({ inFlight, maxJobs, ofThisWork = 0, places = maxJobs }: NodeView): boolean {
+  return inFlight < maxJobs && ofThisWork < places
+}
+
+function isInTime({ isMeasured }: NodeView, predictedMs: number, { leftMs }: ScheduleJob): boolean {
+  return !isMeasured || predictedMs <= leftMs
 }
 
 /** Whether a node admits this very model, or runs this very kernel. */

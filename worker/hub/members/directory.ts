@@ -9,6 +9,16 @@ import { createConduct, type Conduct } from '#worker/hub/choice/conduct.ts'
 import type { MemberEvidence } from '#worker/hub/place/member-evidence.ts'
 import type { Admission, NetworkNode, NodeStanding } from '#worker/protocols/hub.ts'
 import type { NodeView } from '#worker/hub/choice/schedule.ts'
+import {
+  expectedMs,
+  middleOf,
+  recordAnswer,
+  recordSilence,
+  slowestMs,
+  timeOf,
+  type Answered,
+  type ServiceTimes,
+} from './service-times.ts'
 
 export interface Member {
   readonly admission: Pick<Admission, 'nodeId' | 'claim' | 'networks' | 'voucher' | 'voice'>
@@ -19,30 +29,13 @@ export interface Member {
   signedPresence: SignedPresence
   quarantine: string | null
   jobsDone: number
-  readonly serviceMs: Map<string, ServiceTime>
-}
-
-/** How long one kind of work took on one node, in ms, as the hub has measured it. */
-export interface ServiceTime {
-  readonly bestMs: number
-  readonly peakMs: number
-  readonly atMs: number
-  /** The last answers; of a few dozen the slowest is their p99. */
-  readonly recent: readonly Answered[]
-}
-
-interface Answered {
-  readonly ms: number
-  readonly units: number
+  readonly serviceMs: ServiceTimes
 }
 
 /** Assumed time of work that no node has ever run here. What a node says of its own speed is not asked. */
 const UNKNOWN_SERVICE_MS = 100
-const RECENT_ANSWERS = 64
-/** A peak counts half after this long: else one slow first run would keep a node from ever being asked again. */
-const PEAK_HALF_LIFE_MS = 10_000
-/** Weight of a new sample when it is faster than the average; slower ones count at once (peak-EWMA). */
-const DECAY = 0.2
+/** A node gets one job of a kind of work at a time until it has answered one, and then twice as many with each answer. */
+const MOST_DOUBLINGS = Math.log2(LIMITS.nodeJobsInFlight)
 
 export class Directory {
   readonly #members = new Map<string, Member>()
@@ -51,6 +44,8 @@ export class Directory {
   readonly #quarantined = new BoundedMap<string, string>(LIMITS.quarantineKept)
   readonly #conduct: Conduct
   readonly #heardMs = new WeakMap<Member, number>()
+  /** Members that are left with a job that they were silent on. */
+  readonly #onProbation = new WeakSet<Member>()
   /** Nodes that have answered a job since the hub started. */
   readonly #proven = new Set<string>()
 
@@ -120,41 +115,37 @@ export class Directory {
   }
 
   /** Nodes that were never measured at this work count as the middle one of those that were. */
-  views(work: Work): NodeView[] {
+  views(work: Work, units: number): NodeView[] {
     const nowMs = this.#nowMs()
-    const members = [...this.#members.values()]
-    const measured = members
-      .flatMap((member) => member.serviceMs.get(workKey(work)) ?? [])
-      .filter(({ recent }) => recent.length > 0)
-      .map((known) => expectedMs(known, nowMs))
-      .toSorted((a, b) => a - b)
-    const middleMs = measured[Math.floor(measured.length / 2)] ?? UNKNOWN_SERVICE_MS
-    return members.map((member) => {
-      const known = member.serviceMs.get(workKey(work))
-      return {
-        ...viewOf(member),
-        isSuspect: this.#conduct.isSuspect(member.admission.nodeId),
-        isMeasured: known !== undefined && known.recent.length > 0,
-        serviceMs: known === undefined ? middleMs : expectedMs(known, nowMs),
-      }
+    const known = [...this.#members.values()].map((member) => {
+      const time = timeOf(member.serviceMs, work)
+      const answers = time?.recent.length ?? 0
+      return { member, answers, ms: time === undefined ? 0 : expectedMs(time, { units, nowMs }) }
     })
+    const measured = known.filter(({ answers }) => answers > 0).map(({ ms }) => ms)
+    const middleMs = middleOf(measured) ?? UNKNOWN_SERVICE_MS
+    return known.map(({ member, answers, ms }) => ({
+      ...viewOf(member),
+      isSuspect: this.#onProbation.has(member) || this.#conduct.isSuspect(member.admission.nodeId),
+      isMeasured: answers > 0,
+      serviceMs: answers > 0 ? ms : Math.max(ms, middleMs),
+      places: 2 ** Math.min(answers, MOST_DOUBLINGS),
+    }))
   }
 
-  recordService(member: Member, work: Work, { ms, units }: Answered): void {
-    const known = member.serviceMs.get(workKey(work))
-    const atMs = this.#nowMs()
-    const before = known === undefined ? undefined : expectedMs(known, atMs)
-    const peakMs = before === undefined || ms > before ? ms : before + (ms - before) * DECAY
-    const bestMs = Math.min(ms, known?.bestMs ?? ms)
-    const recent = [...(known?.recent ?? []), { ms, units }].slice(-RECENT_ANSWERS)
-    keepService(member, work, { bestMs, peakMs, atMs, recent })
+  recordService(member: Member, work: Work, answered: Answered): void {
+    recordAnswer(member.serviceMs, work, { ...answered, atMs: this.#nowMs() })
   }
 
   /** The slowest of the node's last answers to this work, for a job of so many units; undefined when it has given none. */
   slowestMs(member: Member, work: Work, units: number): number | undefined {
-    const recent = member.serviceMs.get(workKey(work))?.recent ?? []
-    if (recent.length === 0) return undefined
-    return Math.max(...recent.map((one) => one.ms * Math.max(1, units / Math.max(1, one.units))))
+    return slowestMs(timeOf(member.serviceMs, work), units)
+  }
+
+  /** The middle one of what the slowest answers of the others were. */
+  othersMs(member: Member, work: Work, units: number): number | undefined {
+    const others = this.members().filter((other) => other !== member)
+    return middleOf(others.flatMap((other) => this.slowestMs(other, work, units) ?? []))
   }
 
   /** The node has said its word on a job, whichever. */
@@ -167,11 +158,10 @@ export class Directory {
     return this.#heardMs.get(member) ?? 0
   }
 
-  /** @param isLate whether that very job had been counted as a silence */
-  answered(member: Member, isLate: boolean): void {
+  answered(member: Member): void {
     const { nodeId } = member.admission
     this.heard(member)
-    this.#conduct.answered(nodeId, isLate)
+    this.#conduct.answered(nodeId)
     const [oldest] = this.#proven
     if (this.#proven.size >= LIMITS.quarantineKept && oldest !== undefined)
       this.#proven.delete(oldest)
@@ -182,17 +172,30 @@ export class Directory {
     return this.#proven.has(nodeId)
   }
 
+  /** It was silent on a job: for a while others are asked before it. */
+  suspect(member: Member): void {
+    this.#conduct.suspect(member.admission.nodeId)
+  }
+
   /**
-   * A node has said nothing of its job: for a while others are asked before it. Past what the work should take it counts as
-   * slow at it, too, and the second time it loses its place. A caller that asks for little time can bring about neither.
+   * It is left with a job that it was silent on, to see whether it ever ends it; others are asked before it meanwhile.
+   * One at a time: silences of one moment are one.
+   * @returns false when it is left with one already
    */
-  silent(member: Member, work: Work, about: { silentMs: number; isPast: boolean }): void {
-    const known = member.serviceMs.get(workKey(work))
-    const peakMs = Math.max(about.silentMs * 2, known?.peakMs ?? 0)
-    const bestMs = known?.bestMs ?? peakMs
-    const recent = known?.recent ?? []
-    if (about.isPast) keepService(member, work, { bestMs, peakMs, atMs: this.#nowMs(), recent })
-    if (!this.#conduct.silent(member.admission.nodeId, about.isPast)) return
+  putOnProbation(member: Member): boolean {
+    if (this.#onProbation.has(member)) return false
+    this.#onProbation.add(member)
+    return true
+  }
+
+  endProbation(member: Member): void {
+    this.#onProbation.delete(member)
+  }
+
+  /** It never ended the job that it was left with: it counts as slow at that work, and the second time it loses its place. */
+  silent(member: Member, work: Work, about: Answered): void {
+    recordSilence(member.serviceMs, work, { ...about, atMs: this.#nowMs() })
+    if (!this.#conduct.silent(member.admission.nodeId)) return
     this.remove(member)
     member.link.close().catch(() => {})
   }
@@ -265,11 +268,9 @@ function finite(ms: number): number {
   return Number.isFinite(ms) ? ms : 0
 }
 
-function expectedMs({ bestMs, peakMs, atMs }: ServiceTime, nowMs: number): number {
-  return bestMs + (peakMs - bestMs) * 0.5 ** (Math.max(0, nowMs - atMs) / PEAK_HALF_LIFE_MS)
-}
-
-function viewOf(member: Member): Omit<NodeView, 'isSuspect' | 'isMeasured' | 'serviceMs'> {
+function viewOf(
+  member: Member,
+): Omit<NodeView, 'isSuspect' | 'isMeasured' | 'serviceMs' | 'places'> {
   const { presence, link } = member
   return {
     nodeId: presence.nodeId,
@@ -281,14 +282,4 @@ function viewOf(member: Member): Omit<NodeView, 'isSuspect' | 'isMeasured' | 'se
     inFlight: link.inFlight(),
     rttMs: finite(link.rttMs()),
   }
-}
-
-function keepService({ serviceMs }: Member, work: Work, time: ServiceTime): void {
-  serviceMs.set(workKey(work), time)
-  const [oldest] = serviceMs.keys()
-  if (serviceMs.size > 256 && oldest !== undefined) serviceMs.delete(oldest)
-}
-
-function workKey(work: Work): string {
-  return 'model' in work ? work.model : work.digest
 }

@@ -1,0 +1,143 @@
+/** A hub and real work streams in a time of their own: nothing passes while anything is on its way, however slow the machine is. */
+import { setImmediate } from 'node:timers/promises'
+import type { Clock } from '#p2p/stream/clock.ts'
+import type { JobOffer, JobResult } from '#p2p/stream/messages.ts'
+import { silentLog, type Log } from '#shared/base/log.ts'
+import { HANG_MS } from '#test/support/poll.ts'
+import { createHubBench, type TestHubBench, type TestMember } from './hub.ts'
+
+export interface ManualClock extends Clock {
+  /** Goes to the next time at which something is due, and does it. */
+  step(): void
+}
+
+export function createManualClock(): ManualClock {
+  const timers = new Set<{ readonly atMs: number; readonly fire: () => void }>()
+  let nowMs = Date.now()
+  return {
+    nowMs: () => nowMs,
+    after(delayMs, fire) {
+      const timer = { atMs: nowMs + delayMs, fire }
+      timers.add(timer)
+      return () => void timers.delete(timer)
+    },
+    step() {
+      if (timers.size === 0) throw new Error('nothing is due, ever')
+      nowMs = Math.max(nowMs, Math.min(...[...timers].map(({ atMs }) => atMs)))
+      for (const timer of timers) {
+        if (timer.atMs > nowMs || !timers.delete(timer)) continue
+        timer.fire()
+      }
+    },
+  }
+}
+
+export interface HubInTime extends TestHubBench {
+  readonly clock: ManualClock
+  /** A node whose jobs take so long each, one after the other as on one device; Infinity for one that never answers. */
+  joinSlow(options: {
+    readonly country: string
+    readonly maxJobs?: number
+    readonly takesMs: (offer: JobOffer) => number
+  }): Promise<TestMember & { readonly asked: () => number }>
+  /** Lets time pass until then. */
+  pass<T>(work: Promise<T>): Promise<T>
+  sleep(ms: number): Promise<void>
+}
+
+export async function createHubInTime(): Promise<HubInTime> {
+  const clock = createManualClock()
+  /** Jobs that only time ends, by node; those that the hub has taken away from one. */
+  const asleep = new Map<string, Set<string>>()
+  const gone = new Set<string>()
+  const log: Log = {
+    ...silentLog,
+    warn(event, fields) {
+      if (event === 'attempt.failed') gone.add(`${fields?.['nodeId']} ${fields?.['jobId']}`)
+    },
+  }
+  const bench = await createHubBench([], () => clock.nowMs(), { clock, log })
+  const isStill = () => {
+    const { activeJobs, waitingJobs } = bench.dispatcher.gauges()
+    const waitedFor = [...asleep].flatMap(([nodeId, jobs]) =>
+      [...jobs].filter((jobId) => !gone.has(`${nodeId} ${jobId}`)),
+    )
+    const members = bench.directory.members()
+    return (
+      activeJobs === waitingJobs + waitedFor.length &&
+      members.every(({ link, admission: { nodeId } }) => {
+        const jobs = asleep.get(nodeId)
+        return jobs === undefined || link.inFlight() === jobs.size
+      })
+    )
+  }
+  return {
+    ...bench,
+    clock,
+    async joinSlow({ takesMs, ...options }) {
+      const jobs = new Set<string>()
+      let asked = 0
+      let device = Promise.resolve()
+      const run = async (
+        offer: JobOffer,
+        _payload: Uint8Array,
+        next: () => Promise<JobResult>,
+        _emit: unknown,
+        signal: AbortSignal,
+      ) => {
+        asked += 1
+        const { jobId } = offer.ticket
+        const turn = device.then(() => sleepOn(clock, takesMs(offer), signal))
+        device = turn.catch(() => {})
+        jobs.add(jobId)
+        try {
+          await Promise.race([turn, aborted(signal)])
+        } finally {
+          jobs.delete(jobId)
+        }
+        return next()
+      }
+      const member = await bench.join({ ...options, run })
+      asleep.set(member.nodeId, jobs)
+      return { ...member, asked: () => asked }
+    },
+    async pass(work) {
+      let isOver = false
+      const end = () => void (isOver = true)
+      work.then(end, end)
+      while (!isOver) {
+        await settled(() => isOver || isStill())
+        if (!isOver) clock.step()
+      }
+      return work
+    },
+    sleep: (ms) => sleepOn(clock, ms, new AbortController().signal),
+  }
+}
+
+/** @throws after {@link HANG_MS} of the machine's time */
+async function settled(isSettled: () => boolean): Promise<void> {
+  const deadline = performance.now() + HANG_MS
+  do {
+    await setImmediate()
+    if (performance.now() > deadline) throw new Error('the hub does not come to rest')
+  } while (!isSettled())
+}
+
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true })
+  })
+}
+
+function sleepOn(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.reject(signal.reason as Error)
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  const stop = Number.isFinite(delayMs) ? clock.after(delayMs, resolve) : () => {}
+  const onAbort = () => {
+    stop()
+    reject(signal.reason as Error)
+  }
+  signal.addEventListener('abort', onAbort, { once: true })
+  return promise.finally(() => signal.removeEventListener('abort', onAbort))
+}

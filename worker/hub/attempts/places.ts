@@ -1,0 +1,34 @@
+/** Places taken on each node, from the choice on until the node's hands are free: its link knows of a job only once the ticket is signed. */
+import type { Work } from '#shared/job/job.ts'
+import type { NodeView } from '#worker/hub/choice/schedule.ts'
+import { workKey } from '#worker/hub/members/service-times.ts'
+
+export interface Places {
+  /** @returns gives the place back, once */
+  take(nodeId: string, work: Work): () => void
+  seen(view: NodeView, work: Work): NodeView
+}
+
+export function createPlaces(): Places {
+  const taken = new Map<string, number>()
+  const count = (key: string, change: 1 | -1) => {
+    const now = (taken.get(key) ?? 0) + change
+    if (now > 0) taken.set(key, now)
+    else taken.delete(key)
+  }
+  const keyOf = (nodeId: string, work: Work) => `${nodeId} ${workKey(work)}`
+  return {
+    take(nodeId, work) {
+      const keys = new Set([nodeId, keyOf(nodeId, work)])
+      for (const key of keys) count(key, 1)
+      return () => {
+        for (const key of keys) count(key, -1)
+        keys.clear()
+      }
+    },
+    seen(view, work) {
+      const inFlight = Math.max(view.inFlight, taken.get(view.nodeId) ?? 0)
+      return { ...view, inFlight, ofThisWork: taken.get(keyOf(view.nodeId, work)) ?? 0 }
+    },
+  }
+}
