@@ -104,8 +104,10 @@ async function main(): Promise<void> {
     await files.close()
     unlock()
   })
+  // Online with what needs no model; each model joins the offer once it is past its golden case.
+  await core.start()
   await core.preload(options.models, preloading.signal)
-  if (!isStopping()) await core.start()
+  if (!isStopping()) log.info('node.ready', { models: engine.models.map(({ id }) => id).join(',') })
 }
 
 /** Ends the process in order, or at once when it is asked again. @returns whether it is ending */

@@ -44,7 +44,7 @@ export interface ModelShelf {
    */
   load(digest: Bytes32, options: LoadOptions): Promise<AdmittedModel>
   /**
-   * Loads these in order for as long as there is room, without unloading any: while one is made ready, the files of the
+   * Loads these for as long as there is room, without unloading any; where all have room, the smallest first: while one is made ready, the files of the
    * next come.
    */
   preload(ids: readonly string[], signal: AbortSignal, onEach?: () => void): Promise<void>
@@ -115,8 +115,14 @@ class Shelf implements ModelShelf {
   ): Promise<void> {
     const { manifests, log } = this.#deps
     const wanted = manifests.filter(({ id }) => ids.includes(id))
+    const sizeBytes = wanted.reduce((sum, manifest) => sum + modelBytes(manifest), 0)
+    // Where all have room, the small ones are offered first; else the most wanted are.
+    const inTurn =
+      sizeBytes <= this.#deps.memoryBytes
+        ? wanted.toSorted((a, b) => modelBytes(a) - modelBytes(b))
+        : wanted
     await Promise.all(
-      wanted.map((manifest) =>
+      inTurn.map((manifest) =>
         this.#bring(manifest, { signal }, 'keep').then(onEach, (error: unknown) => {
           if (signal.aborted) return
           const { detail } = toAppError(error)

@@ -42,12 +42,14 @@ export interface Kept<T extends Child> {
  * Starts a child, and starts it again whenever it ends unasked.
  * @param start its argument is the child that ended: for the same port
  * @param keeper without one a death is left to the caller
+ * @param then what comes between its start and its work, for the line that tells of its death
  * @throws what the first start throws
  */
 export async function keepRunning<T extends Child>(
   name: string,
   start: (before?: T) => Promise<T>,
   keeper?: Keeper,
+  then = '',
 ): Promise<Kept<T>> {
   const nowMs = keeper?.nowMs ?? (() => Date.now())
   const wait = keeper?.wait ?? sleep
@@ -71,7 +73,7 @@ export async function keepRunning<T extends Child>(
       const pauseMs = FIRST_PAUSE_MS * 2 ** attempts
       attempts += 1
       say(
-        `${name} ended: ${last}. Starting it again in ${pauseMs / 1000} s (${attempts} of ${ATTEMPTS})`,
+        `${name} ended: ${last}. Starting it again in ${pauseMs / 1000} s (${attempts} of ${ATTEMPTS})${then}`,
       )
       await wait(pauseMs)
       if (own !== order) return

@@ -1,6 +1,7 @@
 /** A local node as a child process, as an owner would run it. */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { createInterface } from 'node:readline'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import type { Log } from '#shared/base/log.ts'
@@ -37,7 +38,7 @@ export interface NodeProcess extends Child {
   kill(): Promise<void>
 }
 
-const ONLINE_TIMEOUT_MS = 180_000
+const READY_TIMEOUT_MS = 180_000
 const STOP_TIMEOUT_MS = 5_000
 const LINES_KEPT = 10_000
 const Line = z.looseObject({
@@ -45,9 +46,17 @@ const Line = z.looseObject({
   phase: z.string().optional(),
   nodeId: z.string().optional(),
   detail: z.string().optional(),
+  models: z.string().optional(),
+})
+/** From one look to the next. */
+const LOOK_MS = 100
+const Network = z.looseObject({
+  nodes: z.array(
+    z.looseObject({ nodeId: z.string(), models: z.array(z.looseObject({ id: z.string() })) }),
+  ),
 })
 
-/** Resolves once the node is online, its models admitted. @throws {AppError} internal with its last lines otherwise */
+/** Resolves once the hub has the node and the models that it was told to load, as far as they are admitted. @throws {AppError} internal with its last lines otherwise */
 export async function startNodeProcess(options: NodeProcessOptions): Promise<NodeProcess> {
   const { program = 'local-node/main.ts' } = options
   const stateDir = join(options.dir, `node-${options.name}`)
@@ -77,7 +86,7 @@ export async function startNodeProcess(options: NodeProcessOptions): Promise<Nod
     return how
   })
   const lines: string[] = []
-  const nodeId = await untilOnline(child, lines, options).catch((error: unknown) => {
+  const nodeId = await untilReady(child, lines, options).catch((error: unknown) => {
     killGroup()
     throw error
   })
@@ -100,30 +109,46 @@ export async function startNodeProcess(options: NodeProcessOptions): Promise<Nod
   }
 }
 
-function untilOnline(
+function untilReady(
   child: ChildProcess,
   lines: string[],
   options: NodeProcessOptions,
 ): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>()
+  let nodeId: string | undefined
+  let models: readonly string[] | undefined
+  let isLooking = false
   const fail = (why: string) =>
     reject(new AppError('internal', `node ${options.name} ${why}\n${lines.slice(-20).join('\n')}`))
-  const timer = setTimeout(
-    () => fail(`was not online in ${ONLINE_TIMEOUT_MS} ms`),
-    ONLINE_TIMEOUT_MS,
-  )
+  const timer = setTimeout(() => fail(`was not ready in ${READY_TIMEOUT_MS} ms`), READY_TIMEOUT_MS)
   void endOf(child).then((how) => fail(`ended: ${how}`))
   for (const stream of [child.stdout, child.stderr]) {
     if (stream === null) continue
     createInterface({ input: stream }).on('line', (line) => {
       lines.push(line)
       if (lines.length > LINES_KEPT) lines.shift()
-      const { event, phase, nodeId } = parseLine(line)
+      const wrote = parseLine(line)
       options.log.debug('node.wrote', { node: options.name, line })
-      if (event === 'node.changed' && phase === 'online' && nodeId !== undefined) resolve(nodeId)
+      if (wrote.event === 'node.ready') models = wrote.models?.split(',').filter((id) => id !== '')
+      if (wrote.event === 'node.changed' && wrote.phase === 'online') nodeId = wrote.nodeId
+      if (isLooking || nodeId === undefined || models === undefined) return
+      isLooking = true
+      untilSeen(options.hub, nodeId, models).then(resolve, reject)
     })
   }
   return promise.finally(() => clearTimeout(timer))
+}
+
+/** Models that come after the hello reach the hub by gossip. @returns the node's id */
+async function untilSeen(hub: string, nodeId: string, models: readonly string[]): Promise<string> {
+  const deadline = AbortSignal.timeout(READY_TIMEOUT_MS)
+  for (;;) {
+    const response = await fetch(`${hub}/v1/network`, { signal: deadline })
+    const { nodes } = Network.parse(await response.json())
+    const seen = nodes.find((node) => node.nodeId === nodeId)?.models.map(({ id }) => id)
+    if (seen !== undefined && models.every((id) => seen.includes(id))) return nodeId
+    await sleep(LOOK_MS, undefined, { signal: deadline })
+  }
 }
 
 function parseLine(line: string): z.infer<typeof Line> {

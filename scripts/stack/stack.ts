@@ -77,6 +77,8 @@ export interface Stack {
 
 const BALANCE_MICRO_USD = 1_000_000_000n
 const BATCH_LIMIT_MICRO_USD = 100_000_000n
+const NODE_RETURNS =
+  '; it takes kernels once its device is open, and each model once that is past its golden check'
 
 export async function startStack(options: StackOptions): Promise<Stack> {
   const step = options.onStep ?? (() => {})
@@ -169,7 +171,7 @@ async function bringUp(options: StackOptions, { step, closers, close }: Bringing
       const key = verified ? nodeKey : undefined
       const simulatedPlace = isSimulated ? (node.simulatedPlace ?? node.region) : undefined
       const start = () => startNodeProcess({ ...node, simulatedPlace, hub: url, dir, key, log })
-      const kept = await keepRunning(`Node ${node.name}`, start, options.keeper)
+      const kept = await keepRunning(`Node ${node.name}`, start, options.keeper, NODE_RETURNS)
       closers.push(() => kept.close())
       return kept.current()
     },

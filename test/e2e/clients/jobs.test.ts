@@ -208,6 +208,8 @@ describe('cancelling a batch whose node does not answer', () => {
       const nodes = body.nodes as { nodeId: string; inFlight: number }[]
       return nodes.find(({ nodeId }) => nodeId === eu.nodeId)?.inFlight
     }
+    // Until it has answered one, a node has one at a time.
+    await untilEnded(await submit(batchOf(1)))
     // Stopped, the process takes jobs and never answers.
     process.kill(eu.pid, 'SIGSTOP')
     try {

@@ -124,10 +124,12 @@ describe('a Chromium tab beside a local node', () => {
   })
 
   it('hands its job to the local node when it is paused', async () => {
-    // Stopped, the local node takes two jobs and ends neither: both its places are taken, so the job goes to the tab.
-    process.kill(local.pid, 'SIGSTOP')
     const narrowed = { 'x-littoral-residency': 'FR' }
     const short = { model: MODEL, input: 'is it private?' }
+    // Until it has answered one, a node has one at a time.
+    expect((await stack.post(tenant, '/v1/embeddings', short, narrowed)).status).toBe(200)
+    // Stopped, the local node takes two jobs and ends neither: both its places are taken, so the job goes to the tab.
+    process.kill(local.pid, 'SIGSTOP')
     const busy = [
       stack.post(tenant, '/v1/embeddings', short, narrowed),
       stack.post(tenant, '/v1/embeddings', short, narrowed),

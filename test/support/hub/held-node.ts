@@ -91,3 +91,4 @@ const core = createNodeCore({
 })
 process.once('SIGTERM', () => void core.stop().then(() => process.exit(0)))
 await core.start()
+log.info('node.ready', { models: '' })

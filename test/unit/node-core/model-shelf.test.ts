@@ -165,6 +165,16 @@ describe('a shelf of models', () => {
     expect(ids()).toEqual(['a', 'c'])
   })
 
+  it('preloads the smallest first where all have room', async () => {
+    const { shelf, events } = createShelf([model('a', 50), model('b', 10), model('c', 30)])
+    await shelf.preload(['a', 'b', 'c'], signal)
+    expect(events.filter((event) => event.startsWith('load'))).toEqual([
+      'load b',
+      'load c',
+      'load a',
+    ])
+  })
+
   it('[M9] fetches the files of the next model while one is made ready, and keeps the room of both', async () => {
     const models = [model('a', 60), model('b', 40), model('c', 10)]
     const { shelf, events, state, ids } = createShelf(models)

@@ -60,11 +60,12 @@ const growing = (pauses: readonly number[]) => pauses.filter((ms) => ms !== 100)
 describe('a child that is kept running', () => {
   it('is named when it dies, and started again', async () => {
     const { start, started, keeper, said, settle } = createScene()
-    const kept = await keepRunning('workerd', start, keeper)
+    const kept = await keepRunning('workerd', start, keeper, '; it answers once it is warm')
     started[0]?.end('signal SIGKILL')
     await settle()
     expect(kept.current().id).toBe(1)
     expect(said[0]).toMatch(/^workerd ended: signal SIGKILL\. Starting it again in 0\.5 s/)
+    expect(said[0]).toContain('; it answers once it is warm')
     expect(said.at(-1)).toBe('workerd runs again')
   })
 
