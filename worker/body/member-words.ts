@@ -35,7 +35,7 @@ const POLICY_VALUES = new Set(
 /** Beginnings of words that say where a job may run, who may have it, or what may be kept of it. */
 const NARROWING = new RegExp(
   `^(?:${[
-    'residen|polic|region|countr|nation|continent|jurisdict|sovereign|territor|geo|locat|local|place|zone|datacent|data$',
+    'residen|polic|region|countr|nation|continent|jurisdict|sovereign|territor|geo|locat|local$|place|zone|datacent|data$',
     'provider|rout(?:e|ing)|fallback|evidence|trust|secur|cluster|host|server|hardware|device|node|hub|edge|onprem',
     'allow|deny|denied|exclud|restrict|only|must|requir|forbid|avoid|prefer|never|no$|without|opt$|consent',
     'gdpr|zdr|hipaa|ccpa|sox|pci|pii|complian|privacy|confident|encrypt|retention|retain|delet|eras|littoral',
@@ -74,7 +74,7 @@ const LABEL = new RegExp(
   `^(?:${[
     // who
     'user|client|customer|custom|account|org$|orgs$|organi|tenant|team|project$|projects$|workspace|department|owner$|author$',
-    'caller|consumer|member$|subscriber|sdk$|app$|apps$|appid|appname|application|product$|company|my$|email$',
+    'caller|consumer|member$|subscriber|sdk$|app$|apps$|appid|appname|application|product$|company|my$|email$|platform|channel$|referr',
     // trace and log
     'trace|tracing|span|parent$|correlat|request|session|telemetr|metric|meter|log$|logs$|logger|logging|monitor|debug$',
     'langfuse|langsmith|helicone|litellm|opik$|datadog|sentry|event|timestamp|created|sent$|run$|invocation|id$|ids$|uuid',
@@ -85,7 +85,7 @@ const LABEL = new RegExp(
     'bill|invoice|cost$|costs$|key$|cach|ttl$|alive$|priorit|queue|retry|retries|attempt|timeout',
     // words without a meaning
     'foo|bar$|baz|qux|quux|corge|grault|garply|waldo|fred$|plugh|xyzzy|thud|frob|bogus|dummy|junk|nonsense|whatever|thing',
-    'something|anything|stuff|test$',
+    'something|anything|stuff|test$|abc$|xyz$|unrecogni|unexpected|nonexist|exist$|made$|arbitrary',
   ].join('|')})`,
 )
 
