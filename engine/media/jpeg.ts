@@ -6,10 +6,14 @@
 import mozjpeg from '@jsquash/jpeg/codec/dec/mozjpeg_dec.js'
 import { LIMITS } from '#shared/base/limits.ts'
 import { badMedia } from './media-fault.ts'
+import { setUpright } from './orientation.ts'
 import { checkPictureSize, type DecodeImage, type Picture } from './picture.ts'
 
 const END = 0xd9
 const SCAN = 0xda
+/** APP1, which holds EXIF or XMP. */
+const APP1 = 0xe1
+const EXIF = 'Exif\0\0'
 /** Baseline, extended and progressive Huffman; the others are lossless, hierarchical or arithmetic. */
 const FRAMES = [0xc0, 0xc1, 0xc2]
 const NOT_FRAMES = [0xc4, 0xc8, 0xcc]
@@ -40,12 +44,12 @@ const wasmApi = (globalThis as unknown as { readonly WebAssembly: Wasm }).WebAss
 export async function createJpegDecoder(wasm: Uint8Array): Promise<DecodeImage> {
   const module = await wasmApi.compile(new Uint8Array(wasm))
   return async (file) => {
-    checkMarkers(file)
+    const exif = checkMarkers(file)
     try {
       const codec = await instantiate(module)
-      const decoded = codec.decode(new Uint8Array(file), true)
+      const decoded = codec.decode(new Uint8Array(file), false)
       if (decoded === null) throw new Error('no picture')
-      return toRgb(decoded)
+      return setUpright(toRgb(decoded), exif)
     } catch (cause) {
       throw badMedia('is a JPEG file whose picture is broken', cause)
     }
@@ -65,8 +69,9 @@ function instantiate(module: object) {
   })
 }
 
-/** @throws {AppError} invalid_request for a size, a kind or a number of scans that is not taken, and for a file without its end */
-function checkMarkers(file: Uint8Array): void {
+/** @returns the picture's EXIF, where it has any. @throws {AppError} invalid_request for a size, a kind or a number of scans that is not taken, and for a file without its end */
+function checkMarkers(file: Uint8Array): Uint8Array | undefined {
+  let exif: Uint8Array | undefined
   let frames = 0
   let scans = 0
   for (let offset = 2; offset + 1 < file.length;) {
@@ -77,7 +82,7 @@ function checkMarkers(file: Uint8Array): void {
       continue
     }
     if (marker === END) {
-      if (frames === 1 && scans > 0) return
+      if (frames === 1 && scans > 0) return exif
       throw badMedia('is a JPEG file without a picture')
     }
     const lengthBytes = ((file[offset + 2] ?? 0) << 8) | (file[offset + 3] ?? 0)
@@ -85,6 +90,7 @@ function checkMarkers(file: Uint8Array): void {
       frames += 1
       checkFrame(marker, file.subarray(offset + 4, offset + 10))
     }
+    if (marker === APP1) exif ??= exifIn(file.subarray(offset + 4, offset + 2 + lengthBytes))
     offset += 2 + lengthBytes
     if (marker !== SCAN) continue
     scans += 1
@@ -93,6 +99,11 @@ function checkMarkers(file: Uint8Array): void {
     offset = afterScan(file, offset)
   }
   throw badMedia('is a JPEG file that is cut off')
+}
+
+function exifIn(app: Uint8Array): Uint8Array | undefined {
+  const head = String.fromCharCode(...app.subarray(0, EXIF.length))
+  return head === EXIF ? app : undefined
 }
 
 function isFrame(marker: number): boolean {

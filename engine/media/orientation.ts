@@ -6,6 +6,7 @@ import type { Picture } from './picture.ts'
 
 const ORIENTATION = 0x0112
 const SHORT = 3
+const LONG = 4
 const ENTRY_BYTES = 12
 const EXIF_HEADER = [0x45, 0x78, 0x69, 0x66, 0, 0]
 
@@ -43,7 +44,11 @@ function readOrientation(exif: Uint8Array): number {
   const directory = tiff.length < 8 ? tiff.length : view.getUint32(4, isLittle)
   const end = Math.min(tiff.length, directory + 2 + short(directory) * ENTRY_BYTES)
   for (let at = directory + 2; at + ENTRY_BYTES <= end; at += ENTRY_BYTES)
-    if (short(at) === ORIENTATION) return short(at + 2) === SHORT ? short(at + 8) : 1
+    if (short(at) === ORIENTATION) {
+      const kind = short(at + 2)
+      if (kind === LONG) return view.getUint32(at + 8, isLittle)
+      return kind === SHORT ? short(at + 8) : 1
+    }
   return 1
 }
 

@@ -6,6 +6,7 @@
 import { concatBytes } from 'viem'
 import { decode, type DecodedPng } from 'fast-png'
 import { LIMITS } from '#shared/base/limits.ts'
+import { joinPasses, PASSES, sampleAt } from './interlaced.ts'
 import { badMedia } from './media-fault.ts'
 import { setUpright } from './orientation.ts'
 import { checkPictureSize, type Picture } from './picture.ts'
@@ -22,16 +23,6 @@ const COLOURS: Readonly<Record<number, readonly [channels: number, ...depths: nu
   4: [2, 8, 16],
   6: [4, 8, 16],
 }
-/** Adam7's passes: first column and row, step across and down. */
-const PASSES = [
-  [0, 0, 8, 8],
-  [4, 0, 8, 8],
-  [0, 4, 4, 8],
-  [2, 0, 4, 4],
-  [0, 2, 2, 4],
-  [1, 0, 2, 2],
-  [0, 1, 1, 2],
-] as const
 const WHITE = 255
 
 interface Header {
@@ -54,14 +45,16 @@ interface Chunk {
 export async function decodePng(file: Uint8Array): Promise<Picture> {
   const chunks = readChunks(file)
   const header = readHeader(chunks)
-  await checkUnfolded(chunks, unfoldedBytes(header))
+  const isOurs = header.isInterlaced && header.depth < 8
+  const unfolded = await unfold(chunks, unfoldedBytes(header), isOurs)
   const kept = chunks.filter(
     ({ type }) => CRITICAL.has(type) || (type === 'tRNS' && header.colour === PALETTE),
   )
   const exif = chunks.find(({ type }) => type === 'eXIf')?.data
   const clean = concatBytes([file.subarray(0, SIGNATURE_BYTES), ...kept.map(({ whole }) => whole)])
   try {
-    return setUpright(toRgb(decode(clean), header), exif)
+    const png = isOurs ? ownDecode(unfolded, chunks, header) : decode(clean)
+    return setUpright(toRgb(png, header), exif)
   } catch (cause) {
     throw badMedia('is a PNG file whose picture is broken', cause)
   }
@@ -117,8 +110,12 @@ function unfoldedBytes({ width, height, depth, channels, isInterlaced }: Header)
   )
 }
 
-/** Unfolds the picture's data once to count it, keeping nothing. */
-async function checkUnfolded(chunks: readonly Chunk[], expectedBytes: number): Promise<void> {
+/** Unfolds the picture's data once to count it. @returns nothing of it, unless it is kept */
+async function unfold(
+  chunks: readonly Chunk[],
+  expectedBytes: number,
+  isKept: boolean,
+): Promise<Uint8Array> {
   if (expectedBytes > LIMITS.imageBytes)
     throw badMedia(`unpacks to ${expectedBytes} bytes, at most ${LIMITS.imageBytes} are taken`)
   const parts = chunks.filter(({ type }) => type === 'IDAT').map(({ data }) => data)
@@ -129,11 +126,13 @@ async function checkUnfolded(chunks: readonly Chunk[], expectedBytes: number): P
     },
   })
   const reader = packed.pipeThrough(new DecompressionStream('deflate')).getReader()
+  const rows = new Uint8Array(isKept ? expectedBytes : 0)
   let unfolded = 0
   try {
     for (;;) {
       const { value, done } = await reader.read()
       if (done) break
+      if (unfolded + value.length <= rows.length) rows.set(value, unfolded)
       unfolded += value.length
       if (unfolded > expectedBytes) break
     }
@@ -147,10 +146,25 @@ async function checkUnfolded(chunks: readonly Chunk[], expectedBytes: number): P
     throw badMedia(
       `is a PNG file whose data unpacks to ${unfolded > expectedBytes ? 'more' : 'less'} than its ${expectedBytes} bytes`,
     )
+  return rows
+}
+
+type Decoded = Pick<DecodedPng, 'data' | 'palette'>
+
+function ownDecode(unfolded: Uint8Array, chunks: readonly Chunk[], header: Header): Decoded {
+  const dataOf = (name: string) => chunks.find(({ type }) => type === name)?.data ?? []
+  const data = joinPasses(unfolded, header)
+  if (header.colour !== PALETTE) return { data }
+  const [colours, alphas] = [dataOf('PLTE'), dataOf('tRNS')]
+  const palette = Array.from({ length: colours.length / 3 }, (_, i) => [
+    ...colours.slice(3 * i, 3 * i + 3),
+    alphas[i] ?? WHITE,
+  ])
+  return { data, palette: palette as NonNullable<DecodedPng['palette']> }
 }
 
 /** Alpha lies on white, as paper does. */
-function toRgb(png: DecodedPng, { width, height, depth, channels }: Header): Picture {
+function toRgb(png: Decoded, { width, height, depth, channels }: Header): Picture {
   const rgb = new Uint8Array(width * height * 3)
   const sample = sampler(png, width, depth, channels)
   const { palette } = png
@@ -170,7 +184,7 @@ function toRgb(png: DecodedPng, { width, height, depth, channels }: Header): Pic
 
 /** Reads one sample as 0 to 255, or as a palette's index. */
 function sampler(
-  { data, palette }: DecodedPng,
+  { data, palette }: Decoded,
   width: number,
   depth: number,
   channels: number,
@@ -178,10 +192,7 @@ function sampler(
   const rowBytes = Math.ceil((width * depth * channels) / 8)
   if (depth === 16) return (x, y, c) => (data[(y * width + x) * channels + c] ?? 0) >> 8
   if (depth === 8) return (x, y, c) => data[(y * width + x) * channels + c] ?? 0
-  const most = 2 ** depth - 1
-  const scale = palette === undefined ? WHITE / most : 1
-  return (x, y) => {
-    const byte = data[y * rowBytes + ((x * depth) >> 3)] ?? 0
-    return ((byte >> (8 - depth - ((x * depth) & 7))) & most) * scale
-  }
+  const scale = palette === undefined ? WHITE / (2 ** depth - 1) : 1
+  const rows = new Uint8Array(data)
+  return (x, y) => sampleAt(rows.subarray(y * rowBytes, (y + 1) * rowBytes), x, depth) * scale
 }

@@ -10,6 +10,9 @@ const BITS: Readonly<Record<number, readonly number[]>> = {
   7: [8],
 }
 const EXTENSIBLE = 0xfffe
+const EXTENSIBLE_BYTES = 40
+/** What stands behind the format's number where that is a GUID: https://www.rfc-editor.org/rfc/rfc2361#section-4 */
+const GUID_TAIL = [0, 0, 0, 0, 0x10, 0, 0x80, 0, 0, 0xaa, 0, 0x38, 0x9b, 0x71]
 
 /**
  * Programs that write into a pipe do not know the size yet, and write 0, 2^31, 2^32 − 1 or somewhat less than one of them:
@@ -23,18 +26,22 @@ const ELSEWHERE = 0xffff_ffff
 export function cleanWav(file: Uint8Array): Uint8Array {
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength)
   let format: Uint8Array | undefined
+  let sound: Uint8Array | undefined
   let longBytes = 0
   for (let at = 12; at + 8 <= file.length;) {
     const type = String.fromCharCode(...file.subarray(at, at + 4))
     const written = view.getUint32(at + 4, true)
     const sizeBytes = type === 'data' && written === ELSEWHERE ? longBytes : written
-    const isOpen = type === 'data' && (sizeBytes === 0 || sizeBytes >= UNKNOWN_FROM_BYTES)
+    const isEmpty = sizeBytes === 0 && areChunks(view, at + 8)
+    const isOpen =
+      type === 'data' && !isEmpty && (sizeBytes === 0 || sizeBytes >= UNKNOWN_FROM_BYTES)
     const end = isOpen ? file.length : at + 8 + sizeBytes
     if (end > file.length) break
     const data = file.subarray(at + 8, end)
     if (type === 'data') {
       if (format === undefined) throw badMedia('is a WAV file without a format')
-      return joinWav(format, data)
+      if (sound !== undefined) throw badMedia('is a WAV file with two parts of sound')
+      sound = data
     }
     const fields = new DataView(data.buffer, data.byteOffset, data.byteLength)
     if (type === 'fmt ') {
@@ -46,7 +53,21 @@ export function cleanWav(file: Uint8Array): Uint8Array {
     // A chunk of an odd size has a byte behind it that counts for nobody.
     at = end + (sizeBytes & 1)
   }
-  throw badMedia('is a WAV file that is cut off')
+  if (format === undefined || sound === undefined) throw badMedia('is a WAV file that is cut off')
+  if (sound.length === 0) throw badMedia('holds no sound')
+  return joinWav(format, sound)
+}
+
+/** Whether what begins here is nothing but chunks to its end, as it is where a size of 0 means none. */
+function areChunks(view: DataView, from: number): boolean {
+  let at = from
+  while (at + 8 <= view.byteLength) {
+    for (let i = at; i < at + 4; i++)
+      if (view.getUint8(i) < 0x20 || view.getUint8(i) > 0x7e) return false
+    const sizeBytes = view.getUint32(at + 4, true)
+    at += 8 + sizeBytes + (sizeBytes & 1)
+  }
+  return at === view.byteLength || at === view.byteLength + 1
 }
 
 function joinWav(format: Uint8Array, sound: Uint8Array): Uint8Array {
@@ -70,9 +91,12 @@ function joinWav(format: Uint8Array, sound: Uint8Array): Uint8Array {
 function checkFormat(format: DataView): void {
   if (format.byteLength < 16) throw badMedia('is a WAV file whose format is cut off')
   const tag = format.getUint16(0, true)
-  const isExtensible = tag === EXTENSIBLE && format.byteLength >= 26
+  const isExtensible = tag === EXTENSIBLE
+  if (isExtensible) checkExtension(format)
   const codec = isExtensible ? format.getUint16(24, true) : tag
   const channels = format.getUint16(2, true)
+  const rateHz = format.getUint32(4, true)
+  const bytesPerSecond = format.getUint32(8, true)
   const frameBytes = format.getUint16(12, true)
   const bits = format.getUint16(14, true)
   if (BITS[codec]?.includes(bits) !== true)
@@ -83,4 +107,17 @@ function checkFormat(format: DataView): void {
     throw badMedia(
       `is a WAV file whose frames are ${frameBytes} bytes for ${channels} × ${bits} bits`,
     )
+  if (bytesPerSecond !== rateHz * frameBytes)
+    throw badMedia(
+      `is a WAV file of ${bytesPerSecond} bytes a second, and ${rateHz} × ${frameBytes} bytes a second`,
+    )
+}
+
+function checkExtension(format: DataView): void {
+  if (format.byteLength < EXTENSIBLE_BYTES) throw badMedia('is a WAV file whose format is cut off')
+  if (GUID_TAIL.some((byte, i) => format.getUint8(26 + i) !== byte))
+    throw badMedia('is a WAV file of a kind that is not taken (its format is not a registered one)')
+  const [bits, valid] = [format.getUint16(14, true), format.getUint16(18, true)]
+  if (valid > bits)
+    throw badMedia(`is a WAV file with ${valid} bits of sound in samples of ${bits}`)
 }

@@ -37,6 +37,29 @@ function wav({ format, bits, write }: Kind, values: readonly number[], before = 
 
 const PCM16: Kind = { format: 1, bits: 16, write: (b, v, at) => b.writeInt16LE(v * 32_767, at) }
 const VALUES = [0, 0.5, -0.5, 0.25]
+const GUID_TAIL = Buffer.from('000000001000800000aa00389b71', 'hex')
+
+function withBehind(file: Uint8Array, chunks: string): Uint8Array {
+  return new Uint8Array(Buffer.concat([file, Buffer.from(chunks, 'latin1')]))
+}
+
+function patched(file: Uint8Array, at: number, value: number): Uint8Array {
+  const copy = Buffer.from(file)
+  copy.writeUInt32LE(value, at)
+  return new Uint8Array(copy)
+}
+
+/** 16 bits a sample, in the longer form of the format. */
+function extensible({ valid, tail }: { readonly valid: number; readonly tail: Buffer }) {
+  const file = Buffer.from(wav(PCM16, VALUES))
+  file.writeUInt16LE(0xfffe, 20)
+  file.writeUInt32LE(26 + tail.length, 16)
+  const more = Buffer.alloc(10)
+  more.writeUInt16LE(22, 0)
+  more.writeUInt16LE(valid, 2)
+  more.writeUInt16LE(1, 8)
+  return new Uint8Array(Buffer.concat([file.subarray(0, 36), more, tail, file.subarray(36)]))
+}
 
 describe('a WAV', () => {
   const kinds: readonly (readonly [string, Kind])[] = [
@@ -57,6 +80,10 @@ describe('a WAV', () => {
     const samples = await listen(wav(kind, VALUES))
     expect(samples).toHaveLength(4)
     VALUES.forEach((value, i) => expect(samples[i]).toBeCloseTo(value, 1.5))
+  })
+
+  test('in the longer form of its format', async () => {
+    expect(await listen(extensible({ valid: 16, tail: GUID_TAIL }))).toHaveLength(4)
   })
 
   test('with a comment of an odd length before its sound', async () => {
@@ -122,6 +149,16 @@ describe('a WAV', () => {
     ],
     ['ADPCM in it', wav({ ...PCM16, format: 2 }, VALUES), /kind that is not taken/],
     ['no samples', wav(PCM16, []), /no sound/],
+    ['no samples and a comment', withBehind(wav(PCM16, []), 'LIST\x04\0\0\0abcd'), /no sound/],
+    [
+      'two parts of sound',
+      withBehind(wav(PCM16, VALUES), 'LIST\x04\0\0\0abcddata\x02\0\0\0ab'),
+      /two parts/,
+    ],
+    ['two rates', patched(wav(PCM16, VALUES), 28, 16_000), /16000 bytes a second/],
+    ['more bits than fit', extensible({ valid: 24, tail: GUID_TAIL }), /24 bits of sound in/],
+    ['a GUID of another kind', extensible({ valid: 16, tail: Buffer.alloc(14, 7) }), /kind/],
+    ['a GUID cut off', extensible({ valid: 16, tail: GUID_TAIL.subarray(0, 9) }), /cut off/],
     [
       'a rate of 1 Hz',
       wavOf({ rateHz: 1, seconds: 9, channels: 1, sample: () => 0 }),

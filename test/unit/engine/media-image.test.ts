@@ -113,6 +113,46 @@ describe('a PNG', () => {
     expect(await decode(png(rows))).toEqual({ width, height, rgb: Uint8Array.from(rgb) })
   })
 
+  test.each([1, 2, 4])('in seven passes of %i bits is what it is in one', async (depth) => {
+    const [width, height] = [13, 11]
+    const value = (x: number, y: number) => (x * 7 + y * 5 + ((x * y) >> 2)) & (2 ** depth - 1)
+    const pass = ([left, top, across, down]: readonly number[], filter: number) => {
+      const rows: number[][] = []
+      let before: readonly number[] = []
+      for (let y = top ?? 0; y < height; y += down ?? 1) {
+        const row = packed(width, depth, { left, across, at: (x) => value(x, y) })
+        if (row.length > 0) rows.push([filter, ...filtered(row, before, filter)])
+        before = row
+      }
+      return rows
+    }
+    const plain = pass([0, 0, 1, 1], 0)
+    const all = [
+      [0, 0, 8, 8],
+      [4, 0, 8, 8],
+      [0, 4, 4, 8],
+      [2, 0, 4, 4],
+      [0, 2, 2, 4],
+      [1, 0, 2, 2],
+      [0, 1, 1, 2],
+    ]
+    const colours = pngChunk(
+      'PLTE',
+      Uint8Array.from({ length: 48 }, (_, i) => i * 5),
+    )
+    for (const [colour, extra] of [
+      [0, []],
+      [3, [colours, alpha]],
+    ] as const) {
+      const same = { width, height, depth, colour, extra }
+      const expected = await decode(png({ ...same, rows: plain }))
+      for (const filter of [0, 1, 2, 3, 4]) {
+        const rows = all.flatMap((each) => pass(each, filter))
+        expect(await decode(png({ ...same, interlace: 1, rows }))).toEqual(expected)
+      }
+    }
+  })
+
   test('of a photograph is what another decoder made of it', async () => {
     const { width, height, rgb } = await decode(at('examples/meter.png'))
     expect([width, height]).toEqual([400, 72])
@@ -259,6 +299,30 @@ describe('a part of a picture', () => {
   })
 })
 
+interface Columns {
+  readonly left: number | undefined
+  readonly across: number | undefined
+  readonly at: (x: number) => number
+}
+
+/** The samples of one row in as few bytes as hold them. */
+function packed(width: number, depth: number, { left = 0, across = 1, at: value }: Columns) {
+  const row: number[] = []
+  for (let x = left, bit = 0; x < width; x += across, bit += depth)
+    row[bit >> 3] = (row[bit >> 3] ?? 0) | (value(x) << (8 - depth - (bit & 7)))
+  return row
+}
+
+/** https://www.w3.org/TR/png-3/#9Filter-types */
+function filtered(row: readonly number[], before: readonly number[], filter: number): number[] {
+  return row.map((byte, i) => {
+    const [a, b, c] = [row[i - 1] ?? 0, before[i] ?? 0, before[i - 1] ?? 0]
+    const near = [a, b, c].toSorted((x, y) => Math.abs(a + b - c - x) - Math.abs(a + b - c - y))
+    const guess = [0, a, b, Math.floor((a + b) / 2), near[0] ?? 0][filter] ?? 0
+    return (byte - guess) & 0xff
+  })
+}
+
 /** EXIF with an orientation, in both orders of bytes; the second has another entry before it. */
 function exifOf(orientation: number): Uint8Array[] {
   const big = Buffer.from('4d4d002a00000008000101120003000000010000000000000000', 'hex')
@@ -268,7 +332,10 @@ function exifOf(orientation: number): Uint8Array[] {
     'hex',
   )
   little.writeUInt16LE(orientation, 30)
-  return [big, little]
+  // Some writers take a long number for it.
+  const long = Buffer.from('4d4d002a00000008000101120004000000010000000000000000', 'hex')
+  long.writeUInt32BE(orientation, 18)
+  return [big, little, long]
 }
 
 /** A JPEG with EXIF as APP1. */
