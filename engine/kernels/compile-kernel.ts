@@ -65,40 +65,47 @@ export async function compileKernel(
   const pipelineLayout = device.createPipelineLayout({
     bindGroupLayouts: ownLayout === undefined ? [layout] : [layout, ownLayout],
   })
-  const module = device.createShaderModule({ code: source })
-  const [fault, { messages }] = await Promise.all([
-    device.popErrorScope(),
-    module.getCompilationInfo(),
-  ])
-  const error = findError(messages)
-  if (error !== undefined) throw refuseKernel(await complaint(device, plain, error))
-  if (fault !== null) throw refuseKernel(fault.message)
+  // What is added makes some texts compile that are no WGSL, so that each text is looked at as it was written.
+  const modules = (isMetered ? [plain, source] : [source]).map((code) =>
+    device.createShaderModule({ code }),
+  )
+  const [fault, ...found] = await Promise.all([device.popErrorScope(), ...modules.map(firstError)])
+  const error = found.find((each) => each !== undefined)
+  if (error !== undefined)
+    throw refuseKernel(`line ${error.lineNum}:${error.linePos}: ${error.message}`)
+  if (fault !== null) throw refuseKernel(sayFault(fault.message))
   try {
+    const module = modules.at(-1) ?? device.createShaderModule({ code: source })
     const pipeline = await device.createComputePipelineAsync({
       layout: pipelineLayout,
       compute: { module, entryPoint: work.entryPoint },
     })
     return { pipeline, layout, ownLayout, ...traits }
   } catch (cause) {
-    throw refuseKernel(cause instanceof Error ? cause.message : 'no pipeline', cause)
+    throw refuseKernel(sayFault(cause instanceof Error ? cause.message : 'no pipeline'), cause)
   }
 }
 
-function findError(messages: readonly GPUCompilationMessage[]): GPUCompilationMessage | undefined {
+async function firstError(module: GPUShaderModule): Promise<GPUCompilationMessage | undefined> {
+  const { messages } = await module.getCompilationInfo()
   return messages.find(({ type }) => type === 'error')
 }
 
-/** What the compiler says of the text that the caller wrote, not of what was made of it. */
-async function complaint(
-  device: GPUDevice,
-  plain: string,
-  error: GPUCompilationMessage,
-): Promise<string> {
-  device.pushErrorScope('validation')
-  const module = device.createShaderModule({ code: plain })
-  const [, { messages }] = await Promise.all([device.popErrorScope(), module.getCompilationInfo()])
-  const { lineNum, linePos, message } = findError(messages) ?? error
-  return `line ${lineNum}:${linePos}: ${message}`
+/** What WebGPU objects to behind the compiler's own checks, without the words of its insides. Lines are the caller's. */
+export function sayFault(message: string): string {
+  const [, size, binding, least] =
+    /bound with size (\d+) at group 0, binding (\d+) is too small\b[^]*at least (\d+) bytes/.exec(
+      message,
+    ) ?? []
+  if (binding !== undefined)
+    return `the buffer of binding ${binding} has ${size} bytes, and the type that the kernel gives it needs ${least} at least`
+  const [, unset] = /uninitialized[^]*identifiers: ?\[([^\]]*)\]/.exec(message) ?? []
+  if (unset !== undefined)
+    return `override ${unset} has no value: write one where it is declared, since a job brings none`
+  const [, line, told] = /:(\d+):\d+ error: ([^\n]*)/.exec(message) ?? []
+  if (line !== undefined) return `line ${line}: ${told}`
+  const [first = ''] = (/(?:^|\n)error: ([^\n]*)/.exec(message)?.[1] ?? message).split('\n')
+  return `the kernel could not be compiled: ${first.replaceAll(/ ?\[?[\w ]*\(unlabeled[^)]*\)\]?/g, '')}`
 }
 
 export function refuseKernel(detail: string, cause?: unknown): AppError {

@@ -1,7 +1,7 @@
 /** Dispatches one compiled kernel on buffers of the host's own, part by part, and reads back what it returns. */
 import { AppError } from '#shared/base/errors.ts'
 import type { KernelBuffer, KernelWork, TensorHeader } from '#shared/job/job.ts'
-import { refuseKernel, type CompiledKernel } from './compile-kernel.ts'
+import { refuseKernel, sayFault, type CompiledKernel } from './compile-kernel.ts'
 import { inErrorScopes } from './in-error-scopes.ts'
 import type { Triple } from '#engine/pace/next-box.ts'
 import { runInParts, type Dispatch, type PartsOptions } from '#engine/pace/run-in-parts.ts'
@@ -50,24 +50,30 @@ export async function dispatchKernel(
     options.made.push(buffer)
     return buffer
   }
-  const { readable, metered } = await inErrorScopes(device, refuseKernel, async () => {
-    const bound = bindBuffers(device, options, create)
-    const meter = kernel.isMetered ? create(METER_BYTES, USAGE.STORAGE | USAGE.COPY_SRC) : undefined
-    const dispatch = dispatchOf(device, kernel, { ...options, bound, meter })
-    const staging = (sizeBytes: number) => create(sizeBytes, USAGE.MAP_READ | USAGE.COPY_DST)
-    const readable = bound
-      .filter(({ spec }) => spec.return)
-      .map((each) => ({ ...each, staging: staging(each.spec.sizeBytes) }))
-    const metered = meter === undefined ? undefined : staging(METER_BYTES)
-    const finish = (encoder: GPUCommandEncoder) => {
-      for (const { spec, buffer, staging: copy } of readable)
-        encoder.copyBufferToBuffer(buffer, 0, copy, 0, align4(spec.sizeBytes))
-      if (meter !== undefined && metered !== undefined)
-        encoder.copyBufferToBuffer(meter, 0, metered, 0, METER_BYTES)
-    }
-    await runInParts([dispatch], { ...options, device, finish })
-    return { readable, metered }
-  })
+  const { readable, metered } = await inErrorScopes(
+    device,
+    (message) => refuseKernel(sayFault(message)),
+    async () => {
+      const bound = bindBuffers(device, options, create)
+      const meter = kernel.isMetered
+        ? create(METER_BYTES, USAGE.STORAGE | USAGE.COPY_SRC)
+        : undefined
+      const dispatch = dispatchOf(device, kernel, { ...options, bound, meter })
+      const staging = (sizeBytes: number) => create(sizeBytes, USAGE.MAP_READ | USAGE.COPY_DST)
+      const readable = bound
+        .filter(({ spec }) => spec.return)
+        .map((each) => ({ ...each, staging: staging(each.spec.sizeBytes) }))
+      const metered = meter === undefined ? undefined : staging(METER_BYTES)
+      const finish = (encoder: GPUCommandEncoder) => {
+        for (const { spec, buffer, staging: copy } of readable)
+          encoder.copyBufferToBuffer(buffer, 0, copy, 0, align4(spec.sizeBytes))
+        if (meter !== undefined && metered !== undefined)
+          encoder.copyBufferToBuffer(meter, 0, metered, 0, METER_BYTES)
+      }
+      await runInParts([dispatch], { ...options, device, finish })
+      return { readable, metered }
+    },
+  )
   const spent = metered === undefined ? 0 : await readSpent(metered)
   return { outputs: spent === 0 ? await Promise.all(readable.map(read)) : [], spent }
 }

@@ -61,6 +61,7 @@ export async function createNodeEngine(options: NodeEngineOptions): Promise<Live
       : keepAlive(first, {
           restart: () => startEngineProcess({ ...setup, role: 'kernels' }, env, log),
           onChange,
+          keepsOffer: true,
           log,
         })
   const runKernel = kernels && takeTurns(() => Promise.resolve(kernels))

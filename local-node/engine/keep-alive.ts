@@ -23,6 +23,8 @@ export interface KeptAlive {
 
 export interface KeepAliveOptions {
   readonly restart: () => Promise<EngineProcess>
+  /** Whether it is offered while another one is started, so that work waits for that one instead of being refused. */
+  readonly keepsOffer?: boolean
   /** It can do other things than before. */
   readonly onChange: () => void
   readonly log: Log
@@ -31,17 +33,21 @@ export interface KeepAliveOptions {
 /** Replaces a process that has ended, and ends one whose job ran over its time: its device hangs. */
 export function keepAlive(
   first: EngineProcess,
-  { restart, onChange, log }: KeepAliveOptions,
+  { restart, onChange, keepsOffer = false, log }: KeepAliveOptions,
 ): KeptAlive {
   let current = Promise.resolve(first)
   let isClosed = false
   let isLive = true
   let rest: NodeJS.Timeout | undefined
   const replace = async () => {
-    isLive = false
-    onChange()
+    const goDark = () => {
+      if (!isLive) return
+      isLive = false
+      onChange()
+    }
+    if (!keepsOffer) goDark()
     log.warn('engine.restarted', { detail: 'An engine process ended; a new one takes over.' })
-    current = startPatiently(restart, { log })
+    current = startPatiently(restart, { log, onRefused: goDark })
     try {
       watch(await current)
     } catch (error) {
@@ -49,6 +55,7 @@ export function keepAlive(
       if (!isClosed) rest = setTimeout(() => void replace(), REST_MS)
       return
     }
+    if (isLive) return
     isLive = true
     onChange()
   }
@@ -91,12 +98,17 @@ export function keepAlive(
  */
 export async function startPatiently(
   start: () => Promise<EngineProcess>,
-  { log, starts = STARTS }: { readonly log: Log; readonly starts?: number },
+  {
+    log,
+    starts = STARTS,
+    onRefused = () => {},
+  }: { readonly log: Log; readonly starts?: number; readonly onRefused?: () => void },
 ): Promise<EngineProcess> {
   for (let attempt = 1; attempt < starts; attempt++) {
     try {
       return await start()
     } catch (error) {
+      onRefused()
       log.warn('engine.start-failed', { attempt, cause: String(error) })
       await sleep(START_PAUSE_MS * attempt)
     }

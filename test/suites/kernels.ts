@@ -53,6 +53,49 @@ export function describeInterface(engine: () => Engine): void {
     },
   )
 
+  const faulty = (main: string, before = '', size = '1') => `${before}
+@group(0) @binding(0) var<storage, read_write> d: array<u32>;
+@compute @workgroup_size(${size}) fn main() { ${main} }`
+  const endless = (body: string) => faulty('d[0] = f(1u);', `fn f(a: u32) -> u32 { ${body} }`)
+  const struct = 'struct S { all: array<vec4f, 4> }'
+  test.each([
+    [endless('for (var i = 0u; i < a; i++) {}'), 'line 1:61: missing return'],
+    [endless('while a > 2u {}'), 'line 1:45: missing return'],
+    [endless('loop { break; }'), 'line 1:41: missing return'],
+    [endless('loop { if a > 3u { return 1u; } break; }'), 'line 1:66: missing return'],
+    [
+      faulty('for (var i = 0u; i < 2u; i++) { if d[0] > 1u && d[1] > 2u || d[2] > 1u {} }'),
+      "line 3:83: mixing '&&' and '||'",
+    ],
+    [
+      faulty('loop { d[0] = d[1] && d[2]; break; }'),
+      "line 3:65: no matching overload for 'operator &&",
+    ],
+    [faulty('d[0] = 1u;', '', '1, 1, 65'), 'line 3: the workgroup is 65 deep'],
+    [faulty('d[0] = N;', 'override N: u32;'), 'line 1: override N has no value'],
+    [faulty('d[0] = K;', 'override N: u32; override K = N + 1u;'), 'override N has no value'],
+    [faulty('loop { d[0] = 1u / N; break; }', 'override N: u32 = 0;'), "line 3: '1 / 0'"],
+    [faulty('d[0] = 1u << N;', 'override N: u32 = 40;'), 'line 3: shift left value'],
+    [faulty('var a: array<u32, 4>; d[0] = a[N];', 'override N = 9;'), 'index 9 out of bounds'],
+    [
+      faulty('d.all[0].x = 1;').replace('array<u32>', 'S').replace(/^/, struct),
+      'the buffer of binding 0 has 16 bytes, and the type that the kernel gives it needs 64',
+    ],
+  ])("what is wrong with a kernel is told in its author's lines: %#", async (wgsl, why) => {
+    const fault: unknown = await runJob(
+      engine(),
+      kernelJob({ wgsl, buffers: [{ sizeBytes: 16 }] }),
+    ).then(
+      () => undefined,
+      (error: unknown) => error,
+    )
+    expect(fault).toMatchObject({
+      code: 'invalid_request',
+      detail: expect.stringContaining(why),
+    })
+    expect(String(fault)).not.toMatch(/unlabeled|SPIR-V|While /)
+  })
+
   test('features that the device has are offered, and run', async () => {
     const { features = [] } = engine()
     expect(features).toContain('subgroups')

@@ -3,7 +3,7 @@ import { LIMITS } from '#shared/base/limits.ts'
 import { evaluate } from '../constant/evaluate.ts'
 import { isInteger, Uncomputed } from '../constant/values.ts'
 import { parseKernel } from '../parse/parse-kernel.ts'
-import type { FunctionDeclaration, KernelModule } from '../parse/syntax.ts'
+import type { Declaration, FunctionDeclaration, KernelModule } from '../parse/syntax.ts'
 import { productOf, type Triple } from '#engine/pace/next-box.ts'
 import type { FunctionWeight, KernelWeights } from './function-weight.ts'
 import { createKernelWeights } from './measure-kernel.ts'
@@ -44,8 +44,9 @@ const NEEDED = ['u32', 'bool', 'array', 'atomic', 'ptr', 'function', 'private', 
   'atomicAdd',
   'atomicMax',
 ])
-/** WebGPU's default limit of invocations in a workgroup. */
+/** WebGPU's default limits of invocations in a workgroup, and in its third dimension. */
 const MOST_INVOCATIONS = 256
+const MOST_DEEP = 64
 /** The same of workgroup memory: 16 KiB. */
 const MOST_SHARED_WORDS = 4_096
 
@@ -156,6 +157,7 @@ function checkVariables(
   let sharedWords = 0
   for (const declaration of names.values.values()) {
     if (declaration.keyword === 'var' && !uses.has(declaration.name)) continue
+    if (declaration.keyword === 'override') checkOverride(declaration, names, uses)
     const space = declaration.qualifiers[0]
     const found = names.valueType(declaration.name, infer)?.words ?? 0
     const name = space?.kind === 'name' ? space.name : undefined
@@ -172,6 +174,17 @@ function checkVariables(
       throw tooMany(place, `${sharedWords} words of workgroup memory`, MOST_SHARED_WORDS)
   }
   return sharedWords
+}
+
+/** A job brings no values for them. */
+function checkOverride(
+  { name, value, start }: Declaration,
+  names: ModuleNames,
+  uses: ReadonlySet<string>,
+): void {
+  if (value !== undefined || !uses.has(name)) return
+  const detail = `override ${name} has no value: write one here, since a job brings none`
+  throw refuse('invalid_request', names.placeOf({ start }), detail)
 }
 
 /** Of variables outside memory of the kernel's own. */
@@ -205,6 +218,10 @@ function workgroupSize(declaration: FunctionDeclaration, names: ModuleNames): Tr
   const size = [x, y, z] as const
   if (productOf(size) > MOST_INVOCATIONS) {
     const detail = `the workgroup has ${productOf(size)} invocations, at most ${MOST_INVOCATIONS} are taken`
+    throw refuse('invalid_request', names.placeOf(declaration), detail)
+  }
+  if (z > MOST_DEEP) {
+    const detail = `the workgroup is ${z} deep, at most ${MOST_DEEP} are taken in its third dimension`
     throw refuse('invalid_request', names.placeOf(declaration), detail)
   }
   return size

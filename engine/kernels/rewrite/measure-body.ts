@@ -31,6 +31,7 @@ import {
   LOOP_COMPILE_WEIGHT,
   LOOP_ENTRY_WEIGHT,
   LOOP_WEIGHT,
+  NESTED_BRANCH_WEIGHT,
   operatorWeight,
   SHORT_WORDS,
   TURNOFF_WEIGHT,
@@ -56,6 +57,7 @@ interface Walk {
   expanded: number
   hasBarrier: boolean
   loopDepth: number
+  branchDepth: number
 }
 
 export function measureBody(
@@ -116,6 +118,7 @@ function createWalk(names: ModuleNames, weights: KernelWeights): Walk {
     region: { weight: 0 },
     expanded: 0,
     loopDepth: 0,
+    branchDepth: 0,
   }
 }
 
@@ -236,8 +239,11 @@ function visitStatement(walk: Walk, statement: Statement): void {
     walk.region.weight += TURNOFF_WEIGHT
     walk.expanded += BRANCH_WEIGHT
     readValue(walk, statement.condition)
+    walk.branchDepth += 1
+    if (walk.loopDepth > 0) walk.expanded += NESTED_BRANCH_WEIGHT * walk.branchDepth
     visitStatement(walk, statement.body)
     if (statement.otherwise !== undefined) visitStatement(walk, statement.otherwise)
+    walk.branchDepth -= 1
   } else if (statement.kind === 'switch') {
     readValue(walk, statement.selector)
     walk.region.weight += TURNOFF_WEIGHT * statement.clauses.length

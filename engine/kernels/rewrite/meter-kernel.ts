@@ -4,7 +4,7 @@ import { applyEdits, type Edit } from './edits.ts'
 import { freshPrefix } from './fresh-prefix.ts'
 import { lineOf, refuse, tooMuch, type Place } from './refuse.ts'
 import type { KernelReport } from './inspect-kernel.ts'
-import type { Loop, Span, Statement } from '../parse/syntax.ts'
+import type { Loop, Span } from '../parse/syntax.ts'
 
 /** How much may be done, in units of weight (`weights.ts`), as this device was measured. */
 export interface Grant {
@@ -252,39 +252,18 @@ function meterText(prefix: string): string {
   return `@group(1) @binding(0) var<storage, read_write> ${prefix}_meter: array<atomic<u32>, 2>;`
 }
 
-/** A function that only its loops kept from its end needs something to return there. */
+/** A function that only its loops kept from its end needs something to return there: in any other it is not reached. */
 function endOf(
   { declaration, loops }: FunctionWeight,
   zero: string,
   source: string,
 ): { readonly edit: Edit; readonly text: string }[] {
   const { returnType, body } = declaration
-  if (returnType === undefined || loops.length === 0 || returns(body)) return []
+  const isEnded = body.statements.at(-1)?.kind === 'return'
+  if (returnType === undefined || loops.length === 0 || isEnded) return []
   const type = source.slice(returnType.start, returnType.end)
   const edit = { at: body.end - 1, text: ` return ${zero}();` }
   return [{ edit, text: `fn ${zero}() -> ${type} { return ${type}(); }` }]
-}
-
-/** Whether a statement returns on every way through it, loops left aside. */
-function returns(statement: Statement): boolean {
-  if (statement.kind === 'return') return true
-  if (statement.kind === 'block') return statement.statements.some(returns)
-  if (statement.kind === 'if')
-    return (
-      statement.otherwise !== undefined && returns(statement.body) && returns(statement.otherwise)
-    )
-  if (statement.kind !== 'switch') return false
-  return statement.clauses.every(({ body }) => returns(body) && !breaks(body))
-}
-
-/** Whether a `break` in it ends the switch around it. */
-function breaks(statement: Statement): boolean {
-  if (statement.kind === 'break') return true
-  if (statement.kind === 'block') return statement.statements.some(breaks)
-  if (statement.kind !== 'if') return false
-  return (
-    breaks(statement.body) || (statement.otherwise !== undefined && breaks(statement.otherwise))
-  )
 }
 
 function clamp(value: number, least: number, most: number): number {

@@ -324,7 +324,7 @@ export class Dispatcher {
     if (word !== undefined) this.#deps.directory.heard(member)
     const isHung = this.#deps.bans.failed(tried, error)
     if (job.signal.aborted) throw toAppError(job.signal.reason)
-    if (isHung) throw hungKernel()
+    if (isHung) throw hungKernel(tried.heldMs)
     if (word !== undefined) job.words.push(word)
     const told = tellWords(
       job.words,

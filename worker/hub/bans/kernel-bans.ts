@@ -140,9 +140,13 @@ function authorOf(tenant: string): string {
 /** Other hubs may have nodes that it is not kept from. */
 export class BannedKernel extends AppError {}
 
-/** It is not given to another node. */
-export function hungKernel(): AppError {
-  const detail = `The kernel held its device for over ${LIMITS.kernelRunMs} ms.`
+/** It is not given to another node. @param heldMs how long the node had it, by the hub's own clock */
+export function hungKernel(heldMs: number): AppError {
+  const { kernelRunMs, kernelCompileMs } = LIMITS
+  const detail =
+    heldMs < kernelCompileMs
+      ? `The kernel held its device for over ${kernelRunMs} ms.`
+      : `The kernel's compiler took over ${kernelCompileMs} ms, or its device did: make the kernel smaller, or do less in one dispatch.`
   return new AppError('node_timeout', detail, { meta: { rule: HANG_RULE } })
 }
 
