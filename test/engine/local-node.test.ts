@@ -54,9 +54,9 @@ describe('a local node that runs any kernel', () => {
 @compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   if (id.x < arrayLength(&out)) { out[id.x] = out[id.x] * 2u + 1u; }
 }`
-  const doubled = () =>
+  const doubled = (on = engine) =>
     runJob(
-      engine,
+      on,
       kernelJob({
         wgsl: DOUBLE,
         buffers: [{ sizeBytes: 8, filled: true }],
@@ -150,6 +150,31 @@ describe('a local node that runs any kernel', () => {
       expect(await ended).toBe(signal === undefined ? 'node_lost' : 'cancelled')
       expect((await Promise.all(plain)).length).toBe(2)
       await expectServing()
+    }
+  })
+
+  test('[G19] a kernel process that ends takes no other job along, and kernels are offered all the while', async () => {
+    const before = new Set(engineProcesses())
+    const offered: unknown[] = []
+    const own = await createNodeEngine({
+      device: 'auto',
+      kernels: 'any',
+      models: [],
+      onChange: () => offered.push(own.kernels),
+      log: silentLog,
+    })
+    try {
+      const wgsl = `${OUT}
+@compute @workgroup_size(64) fn main() { loop { if (out[0] == 7u) { break; } out[0] = 2u; } }`
+      const first = runJob(own, kernelJob({ wgsl, buffers: [{}] })).catch(errorCode)
+      const others = Promise.all([1, 2, 3].map(() => doubled(own)))
+      for (const pid of engineProcesses()) if (!before.has(pid)) process.kill(pid, 'SIGKILL')
+      expect(await first).toBe('node_lost')
+      expect((await others).length).toBe(3)
+      // Models have a process of their own, which was replaced too.
+      expect(new Set(offered)).toEqual(new Set(['any']))
+    } finally {
+      await own.close()
     }
   })
 
