@@ -59,17 +59,17 @@ export function describeInterface(engine: () => Engine): void {
   const endless = (body: string) => faulty('d[0] = f(1u);', `fn f(a: u32) -> u32 { ${body} }`)
   const struct = 'struct S { all: array<vec4f, 4> }'
   test.each([
-    [endless('for (var i = 0u; i < a; i++) {}'), 'line 1:61: missing return'],
-    [endless('while a > 2u {}'), 'line 1:45: missing return'],
-    [endless('loop { break; }'), 'line 1:41: missing return'],
-    [endless('loop { if a > 3u { return 1u; } break; }'), 'line 1:66: missing return'],
+    [endless('for (var i = 0u; i < a; i++) {}'), 'line 1:55: missing return'],
+    [endless('while a > 2u {}'), 'line 1:39: missing return'],
+    [endless('loop { break; }'), 'line 1:39: missing return'],
+    [endless('loop { if a > 3u { return 1u; } break; }'), 'line 1:64: missing return'],
     [
       faulty('for (var i = 0u; i < 2u; i++) { if d[0] > 1u && d[1] > 2u || d[2] > 1u {} }'),
-      "line 3:83: mixing '&&' and '||'",
+      "line 3:81: mixing '&&' and '||'",
     ],
     [
       faulty('loop { d[0] = d[1] && d[2]; break; }'),
-      "line 3:65: no matching overload for 'operator &&",
+      "line 3:55: no matching overload for 'operator &&",
     ],
     [faulty('d[0] = 1u;', '', '1, 1, 65'), 'line 3: the workgroup is 65 deep'],
     [faulty('d[0] = N;', 'override N: u32;'), 'line 1: override N has no value'],
