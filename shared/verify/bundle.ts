@@ -12,7 +12,7 @@ import {
 } from '#shared/audit/bundle.ts'
 import type { LogHead } from '#shared/audit/checkpoint.ts'
 import { NO_DOMAIN } from '#shared/base/eip712.ts'
-import type { JsonPart } from '#shared/base/json-parts.ts'
+import type { JsonPart } from '#shared/audit/json-parts.ts'
 import { createBatchCheck } from './batches.ts'
 import { accessFor, isNoChain, type ChainAccess } from './chain-view.ts'
 import { createPolicyCheck, type PolicySum } from './countries.ts'

@@ -1,5 +1,5 @@
 /** A bundle that is in memory already: a page's, a test's. */
-import type { JsonPart } from '#shared/base/json-parts.ts'
+import type { JsonPart } from '#shared/audit/json-parts.ts'
 import { LIST_NAMES, verifyParts, type BundleOutcome } from './bundle.ts'
 import { type BundleLine } from './line.ts'
 import type { BundleTrust } from './trust.ts'

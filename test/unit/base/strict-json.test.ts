@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { readParts, type JsonPart } from '#shared/base/json-parts.ts'
+import { readParts, type JsonPart } from '#shared/audit/json-parts.ts'
 import { parseStrict } from '#shared/base/strict-json.ts'
 import { createRandom } from '#test/support/random.ts'
 

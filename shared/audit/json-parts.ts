@@ -1,6 +1,6 @@
 /** One JSON object, read piece by piece: the elements of its long lists one at a time, so that none is ever held whole. */
-import { AppError } from './errors.ts'
-import { endOfValue, faultAt, parseStrict, takeName } from './strict-json.ts'
+import { AppError } from '#shared/base/errors.ts'
+import { endOfValue, faultAt, parseStrict, takeName } from '#shared/base/strict-json.ts'
 
 /** Of one element, or of a member that is no such list: an erasure of 10,000 entries has 80 KB. */
 const MOST_CHARACTERS = 4_194_304
