@@ -3,7 +3,7 @@
  * them is simulated: the links to the nodes, which may fail, lie, leave and come back elsewhere at any moment.
  */
 import { HUB_SCHEMA } from '#worker/hub/schema.ts'
-import { AppError, ERRORS, toAppError, toWireError } from '#shared/base/errors.ts'
+import { AppError, ERRORS, toAppError } from '#shared/base/errors.ts'
 import type { Domain } from '#shared/base/eip712.ts'
 import { TenantId, type NodeId } from '#shared/base/ids.ts'
 import { silentLog } from '#shared/base/log.ts'
