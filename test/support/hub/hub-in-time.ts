@@ -1,5 +1,6 @@
 /** A hub and real work streams in a time of their own: nothing passes while anything is on its way, however slow the machine is. */
 import { setImmediate } from 'node:timers/promises'
+import type { Engine } from '#engine/engine.ts'
 import type { Clock } from '#p2p/stream/clock.ts'
 import type { JobOffer, JobResult } from '#p2p/stream/messages.ts'
 import { silentLog, type Log } from '#shared/base/log.ts'
@@ -38,14 +39,19 @@ export interface HubInTime extends TestHubBench {
   joinSlow(options: {
     readonly country: string
     readonly maxJobs?: number
+    /** @throws what the node gives the job back with */
     readonly takesMs: (offer: JobOffer) => number
+    readonly engine?: Engine
+    /** Bytes that it sends again each second while it works. */
+    readonly drip?: Uint8Array
   }): Promise<TestMember & { readonly asked: () => number }>
   /** Lets time pass until then. */
   pass<T>(work: Promise<T>): Promise<T>
   sleep(ms: number): Promise<void>
 }
 
-export async function createHubInTime(): Promise<HubInTime> {
+/** @param random which nodes are compared */
+export async function createHubInTime(random: () => number = () => 0): Promise<HubInTime> {
   const clock = createManualClock()
   /** Jobs that only time ends, by node; those that the hub has taken away from one. */
   const asleep = new Map<string, Set<string>>()
@@ -56,7 +62,7 @@ export async function createHubInTime(): Promise<HubInTime> {
       if (event === 'attempt.failed') gone.add(`${fields?.['nodeId']} ${fields?.['jobId']}`)
     },
   }
-  const bench = await createHubBench([], () => clock.nowMs(), { clock, log })
+  const bench = await createHubBench([], () => clock.nowMs(), { clock, log, random })
   const isStill = () => {
     const { activeJobs, waitingJobs } = bench.dispatcher.gauges()
     const waitedFor = [...asleep].flatMap(([nodeId, jobs]) =>
@@ -74,7 +80,7 @@ export async function createHubInTime(): Promise<HubInTime> {
   return {
     ...bench,
     clock,
-    async joinSlow({ takesMs, ...options }) {
+    async joinSlow({ takesMs, drip, ...options }) {
       const jobs = new Set<string>()
       let asked = 0
       let device = Promise.resolve()
@@ -82,7 +88,7 @@ export async function createHubInTime(): Promise<HubInTime> {
         offer: JobOffer,
         _payload: Uint8Array,
         next: () => Promise<JobResult>,
-        _emit: unknown,
+        emit: (bytes: Uint8Array) => Promise<void>,
         signal: AbortSignal,
       ) => {
         asked += 1
@@ -90,9 +96,11 @@ export async function createHubInTime(): Promise<HubInTime> {
         const turn = device.then(() => sleepOn(clock, takesMs(offer), signal))
         device = turn.catch(() => {})
         jobs.add(jobId)
+        const stop = drip === undefined ? () => {} : dripOn(clock, () => emit(drip))
         try {
           await Promise.race([turn, aborted(signal)])
         } finally {
+          stop()
           jobs.delete(jobId)
         }
         return next()
@@ -122,6 +130,17 @@ async function settled(isSettled: () => boolean): Promise<void> {
     await setImmediate()
     if (performance.now() > deadline) throw new Error('the hub does not come to rest')
   } while (!isSettled())
+}
+
+/** @returns stops it */
+function dripOn(clock: Clock, emit: () => Promise<void>): () => void {
+  let stop = () => {}
+  const next = () => {
+    emit().catch(() => {})
+    stop = clock.after(1_000, next)
+  }
+  next()
+  return () => stop()
 }
 
 function aborted(signal: AbortSignal): Promise<never> {

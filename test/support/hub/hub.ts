@@ -105,12 +105,14 @@ interface BenchOptions {
   readonly clock?: Clock
   /** The dispatcher's. */
   readonly log?: Log
+  /** @default always 0 */
+  readonly random?: () => number
 }
 
 export async function createHubBench(
   manifests: readonly ModelManifest[] = [],
   now: () => number = Date.now,
-  { patience, clock, log = silentLog }: BenchOptions = {},
+  { patience, clock, log = silentLog, random = () => 0 }: BenchOptions = {},
 ): Promise<TestHubBench> {
   const network = await createMemoryNetwork()
   const signer = await createSigner(await generateSigningKey(false))
@@ -134,7 +136,7 @@ export async function createHubBench(
     now,
     ...(patience === undefined ? {} : { patience }),
     ...(clock === undefined ? {} : { clock }),
-    random: () => 0,
+    random,
     randomBytes,
     log,
     onReceipt: () => {},

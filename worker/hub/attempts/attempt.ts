@@ -9,9 +9,9 @@ import type { ModelManifest } from '#shared/job/model.ts'
 import { decide } from '#shared/law/decide.ts'
 import type { SignedReceipt, Ticket } from '#shared/receipt/receipt.ts'
 import type { Signer } from '#shared/base/signature.ts'
+import type { TextEvent } from '#shared/job/text.ts'
 import { createTextMeter, type TextMeter } from '#shared/job/text-meter.ts'
 import type { JobOffer, JobResult, StoredReceipt } from '#p2p/stream/messages.ts'
-import type { NodesWord } from '#p2p/stream/wire-error.ts'
 import { createByteSink, type ByteSink } from './byte-sink.ts'
 import { checkResult, UnacceptableAnswer } from './check-result.ts'
 import { factsOf, type Directory, type Member } from '#worker/hub/members/directory.ts'
@@ -19,6 +19,7 @@ import type { Outbox } from '#worker/hub/receipts/outbox.ts'
 import type { DispatchRequest, DispatchResult } from '#worker/protocols/hub.ts'
 import type { SilenceWatch } from './silence.ts'
 import type { AnswerSink } from '#worker/protocols/stream-envelope.ts'
+import type { AttemptEnd } from './tell-words.ts'
 import { issueTicket } from './ticket.ts'
 
 export interface AttemptDeps {
@@ -48,10 +49,10 @@ export interface Job {
   loadMs: number
   /** Which nodes are barred to it from the start. */
   readonly bar: 'none' | 'public'
-  /** Whether bytes have gone to the caller: the job is then this node's alone. */
+  /** Whether bytes have gone to the caller, of text not before there is some: the job is then this node's alone. */
   isBegun: boolean
-  /** What nodes have ended it with. */
-  readonly words: NodesWord[]
+  /** How nodes have ended it. */
+  readonly ends: (AttemptEnd & { readonly member: Member; readonly isOpen: boolean })[]
 }
 
 export interface Attempt {
@@ -143,7 +144,7 @@ async function askNode(
   try {
     const result = await member.link.run(offer, job.payload, {
       signal: watch.signal,
-      onChunk: (bytes) => watch.taking(takeChunk(job, taking, bytes)),
+      onChunk: (bytes) => takeChunk(job, taking, bytes),
     })
     const roundTripMs = deps.now() - sentAtMs
     const payload = output.bytes()
@@ -192,18 +193,27 @@ async function takeChunk(
   bytes: Uint8Array,
 ): Promise<void> {
   output.push(bytes)
-  checkEvents(meter, bytes)
-  if (job.sink === undefined || !watch.isWaiting()) return
-  if (!job.isBegun) {
-    job.isBegun = true
-    job.sink.begin({ nodeId: ticket.nodeId, place: ticket.place })
-  }
-  await job.sink.push(bytes)
+  const events = readEvents(meter, bytes)
+  const { sink } = job
+  if (sink === undefined || !watch.isWaiting()) return
+  const said = events.reduce((sum, event) => sum + lengthOf(event), 0)
+  if (said > 0) watch.heard(said)
+  if (job.isBegun) return watch.taking(sink.push(bytes))
+  // Bytes that say nothing begin no text: another node may still have the job.
+  if (meter !== undefined && said === 0) return
+  job.isBegun = true
+  sink.begin({ nodeId: ticket.nodeId, place: ticket.place })
+  await watch.taking(sink.push(output.bytes().slice()))
 }
 
-function checkEvents(meter: TextMeter | undefined, bytes: Uint8Array): void {
+/** What an event has for the reader; the end of the text is something, too. */
+function lengthOf(event: TextEvent): number {
+  return event.type === 'end' ? 1 : event.text.length
+}
+
+function readEvents(meter: TextMeter | undefined, bytes: Uint8Array): readonly TextEvent[] {
   try {
-    meter?.push(bytes)
+    return meter?.push(bytes) ?? []
   } catch (cause) {
     throw new UnacceptableAnswer('node_lost', 'The node sent events that cannot be read.', {
       cause,

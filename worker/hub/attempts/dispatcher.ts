@@ -1,13 +1,13 @@
 /** Answers one request with one node: choose, ticket, run, check, keep the receipt, and again elsewhere when a node is lost. */
 import { AppError, errorCode, toAppError } from '#shared/base/errors.ts'
 import type { Work } from '#shared/job/job.ts'
-import { libraryOutputBytes } from '#shared/kernels/kernels.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
 import { digestBytes } from '#shared/receipt/receipt.ts'
 import type { Clock } from '#p2p/stream/clock.ts'
 import type { StoredReceipt } from '#p2p/stream/messages.ts'
 import { NodesWord } from '#p2p/stream/wire-error.ts'
+import { answerBytes } from './answer-bytes.ts'
 import { attemptJob, manifestOf, type AttemptDeps, type Job } from './attempt.ts'
 import { Capacity } from '#worker/hub/choice/capacity.ts'
 import {
@@ -30,12 +30,13 @@ import { createModelLoads, type ModelLoads } from '#worker/hub/loads/model-loads
 import type { Neighbours } from '#worker/hub/mesh/neighbours.ts'
 import type { PlacementJob } from '#worker/hub/loads/placement.ts'
 import { schedule, type NodeView } from '#worker/hub/choice/schedule.ts'
+import { contradicted, keepEnd } from './ends.ts'
 import { createJobSignal } from './job-signal.ts'
 import { createPlaces } from './places.ts'
 import { createSilences, PATIENCE, type Patience, type Silences } from './silence.ts'
 import { HubRefusal, steeringOf } from '#worker/protocols/steering.ts'
 import type { AnswerSink } from '#worker/protocols/stream-envelope.ts'
-import { tellWords } from './tell-words.ts'
+import { isOfTheWork, tellWords } from './tell-words.ts'
 
 export interface DispatcherDeps extends AttemptDeps {
   readonly random: () => number
@@ -133,7 +134,7 @@ export class Dispatcher {
     { request, payload, bar, tried }: Pick<Job, 'request' | 'payload' | 'bar' | 'tried'>,
     { signal, sink }: { readonly signal: AbortSignal; readonly sink: AnswerSink | undefined },
   ): Promise<DispatchResult> {
-    const held = LIMITS.hubJobBytes + payload.length + returnedBytes(request.work)
+    const held = LIMITS.hubJobBytes + payload.length + answerBytes(request.work)
     if (!this.#bytes.take(request.tenant, held)) {
       throw new AppError('no_capacity', 'The hub holds as many bytes of this tenant as it may.', {
         meta: { retryAfterSeconds: 1 },
@@ -149,7 +150,7 @@ export class Dispatcher {
         signal: ends.signal,
         sink,
         tried,
-        words: [],
+        ends: [],
         arrivedAtMs: this.#deps.now(),
         loadMs: 0,
         isBegun: false,
@@ -182,14 +183,15 @@ export class Dispatcher {
     const { firstAttempt = 1 } = job.request
     const end = firstAttempt + LIMITS.dispatchAttempts
     for (let attempt = firstAttempt; attempt < end; attempt += 1) {
-      const { member, onFree } = await this.#choose(job, lost)
       const isLast = attempt === end - 1
+      const { member, onFree } = await this.#choose(job, { lost, isLast })
       const watch = this.#silences.watch(job, { member, isLast, onFree })
       const sentAtMs = this.#deps.now()
       const tried = () => kernelAttempt(job, member, this.#deps.now() - sentAtMs)
       try {
         const result = await attemptJob(job, { member, attempt, watch }, this.#deps)
         this.#deps.bans.completed(tried())
+        contradicted(job, this.#deps.directory)
         return result
       } catch (error) {
         const taken = watch.taken()
@@ -207,7 +209,7 @@ export class Dispatcher {
 
   async #choose(
     job: Job,
-    lost: AppError | undefined,
+    { lost, isLast }: { readonly lost: AppError | undefined; readonly isLast: boolean },
   ): Promise<{ readonly member: Member; readonly onFree: () => void }> {
     const { directory, random } = this.#deps
     const { policy, allowed, work, nodeId, timeoutMs } = job.request
@@ -216,13 +218,15 @@ export class Dispatcher {
       const leftMs = timeoutMs - (this.#deps.now() - job.arrivedAtMs)
       const { bar, views } = this.#candidates(job)
       if (bar === 'all') throw lost ?? bannedKernel(work.digest)
-      const wanted = { policy, allowed, work, tried: job.tried, nodeId, leftMs }
+      const wanted = { policy, allowed, work, tried: job.tried, nodeId, leftMs, isLast }
       const choice = schedule(views, wanted, random)
       if (choice.kind === 'refuse') {
         if (bar === 'public') throw lost ?? bannedKernel(work.digest)
         if (choice.error.code === 'no_capacity' && (await this.#bringModel(job))) continue
         const { error, hasNoNodes, lacksFeatures } = choice
-        if (lost !== undefined) throw withoutOther(lost)
+        // Somebody could do the work: that it is wrong is then not for others to say.
+        const isTooLate = error.code === 'deadline_unmeetable' && isOfTheWork(lost)
+        if (lost !== undefined && !isTooLate) throw withoutOther(lost)
         if (hasWaited && isWantOfNode(error)) throw lastNodeGone()
         throw new HubRefusal(error, { hasNoNodes, lacksFeatures })
       }
@@ -259,7 +263,7 @@ export class Dispatcher {
   #others(job: Job, { admission }: Member, leftMs: number): 'none' | 'some' | 'quick' {
     const { directory, random } = this.#deps
     const { policy, allowed, work, units, nodeId } = job.request
-    const views = this.#candidates(job).views.filter(({ isSuspect }) => isSuspect !== true)
+    const views = this.#candidates(job).views.filter(({ standing }) => standing !== 0)
     const tried = new Set([...job.tried, admission.nodeId])
     const choice = schedule(views, { policy, allowed, work, tried, nodeId, leftMs }, random)
     if (choice.kind === 'refuse') return 'none'
@@ -296,7 +300,7 @@ export class Dispatcher {
     try {
       await this.capacity.wait(job.request.tenant, job.signal)
     } catch (error) {
-      throw errorCode(error) === 'no_capacity' ? (lost ?? error) : error
+      throw errorCode(error) === 'no_capacity' && !isOfTheWork(lost) ? (lost ?? error) : error
     }
   }
 
@@ -321,19 +325,17 @@ export class Dispatcher {
       // A node's words may quote the job.
       detail: word === undefined ? error.detail : undefined,
     })
-    if (word !== undefined) this.#deps.directory.heard(member)
+    const { directory } = this.#deps
+    if (word !== undefined) directory.heard(member)
     const isHung = this.#deps.bans.failed(tried, error)
     if (job.signal.aborted) throw toAppError(job.signal.reason)
     if (isHung) throw hungKernel(tried.heldMs)
-    if (word !== undefined) job.words.push(word)
-    const told = tellWords(
-      job.words,
-      asLost(error),
-      manifestOf(job.request.work, this.#deps.manifests),
-    )
+    keepEnd(job, member, { error, isTaken }, directory)
+    const manifest = manifestOf(job.request.work, this.#deps.manifests)
+    const told = tellWords(job.ends, asLost(error), manifest)
     if (job.isBegun) throw told
     if (isTaken) return told
-    const isSentAway = this.#deps.directory.barredMs(nodeId) > 0
+    const isSentAway = directory.barredMs(nodeId) > 0
     // Its other jobs go with a silent node; what may have hung it is not sent around.
     if (isSentAway && !this.#deps.bans.hasRun(job.request.work))
       throw new AppError('node_timeout', 'The node was silent, and was sent away.')
@@ -376,13 +378,6 @@ function placementOf(
   { digest }: Work,
 ): PlacementJob {
   return { tenant, policy, allowed, digest, tried, nodeId }
-}
-
-/** Bytes that a kernel's answer will have; a model's is small beside its input, and bounded on the stream. */
-function returnedBytes(work: Work): number {
-  if (work.kind === 'library') return libraryOutputBytes(work)
-  if (work.kind !== 'kernel') return 0
-  return work.buffers.reduce((sum, buffer) => sum + (buffer.return ? buffer.sizeBytes : 0), 0)
 }
 
 function kernelAttempt(

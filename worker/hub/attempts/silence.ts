@@ -8,6 +8,7 @@ import { errorCode, type AppError } from '#shared/base/errors.ts'
 import type { Work } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
+import { answerBytes } from './answer-bytes.ts'
 import type { Job } from './attempt.ts'
 import type { Directory, Member } from '#worker/hub/members/directory.ts'
 
@@ -16,9 +17,13 @@ const LEAST_MS = 5_000
 const TIMES_SLOWEST = 8
 /** And on work that it has never answered: a first run compiles, and a kernel process is killed after 19 s. */
 const FIRST_MS = { kernel: 25_000, library: 30_000, model: 20_000, text: 20_000 } as const
-/** Beside that, for each KiB of the input: it travels, and there is more to do. */
+/** Beside that, for each KiB of the input, and of the answer where its size is known: it travels, and there is more to do. */
 const PER_KIB_MS = 10
 const PER_KIB_OF_TEXT_MS = 1_000
+/** And for each token of a text that is wanted whole. */
+const PER_TOKEN_MS = 100
+/** A reader's text that comes slower than this is as none. */
+const LEAST_TEXT_PER_SECOND = 2
 /** From one look to the next, while nobody else can take the job. */
 const LOOK_AGAIN_MS = 1_000
 /** A job that was taken from its node ends there within the time of the longest job, shortly before the link would end it. */
@@ -35,16 +40,19 @@ export interface Patience {
       readonly payloadBytes: number
       readonly slowestMs: number | undefined
       readonly othersMs?: number | undefined
+      /** Whether nothing is heard of it until it is whole. */
+      readonly isWhole?: boolean
     },
   ): number
 }
 
 export const PATIENCE: Patience = {
-  boundMs(work, { payloadBytes, slowestMs, othersMs = 0 }) {
+  boundMs(work, { payloadBytes, slowestMs, othersMs = 0, isWhole = false }) {
     if (slowestMs !== undefined) return Math.max(LEAST_MS, TIMES_SLOWEST * slowestMs)
     const perKib = work.kind === 'text' ? PER_KIB_OF_TEXT_MS : PER_KIB_MS
-    const firstMs = FIRST_MS[work.kind] + (payloadBytes / 1024) * perKib
-    return Math.max(firstMs, TIMES_SLOWEST * othersMs)
+    const tokens = isWhole && work.kind === 'text' ? work.maxTokens : 0
+    const sizeMs = ((payloadBytes + answerBytes(work)) / 1024) * perKib + tokens * PER_TOKEN_MS
+    return Math.max(FIRST_MS[work.kind] + sizeMs, TIMES_SLOWEST * othersMs)
   },
 }
 
@@ -70,7 +78,9 @@ export interface SilenceWatch {
   answer<T>(run: Promise<T>): Promise<T>
   /** Whether the job is still this node's. */
   isWaiting(): boolean
-  /** The node's bytes are being taken: until that is done it cannot say more. */
+  /** So much text has come for a reader. Nothing else that comes before the answer is whole counts: any node can send bytes. */
+  heard(textLength: number): void
+  /** A reader takes the node's bytes: until that is done it cannot say more. */
   taking<T>(taken: Promise<T>): Promise<T>
   /** Why the job was taken from the node; undefined when it was not. */
   taken(): AppError | undefined
@@ -109,6 +119,8 @@ class Watch implements SilenceWatch {
   readonly #isUnmeasured: boolean
   #heardMs: number
   #isHeard = false
+  /** Text that has come since. */
+  #newText = 0
   #isBegun = false
   #isWaiting = true
   #isOnProbation = false
@@ -129,8 +141,9 @@ class Watch implements SilenceWatch {
     const slowestMs = directory.slowestMs(member, work, units)
     const othersMs = directory.othersMs(member, work, units)
     const payloadBytes = job.payload.length
+    const isWhole = job.sink === undefined
     this.#isUnmeasured = slowestMs === undefined
-    this.#boundMs = patience.boundMs(work, { payloadBytes, slowestMs, othersMs })
+    this.#boundMs = patience.boundMs(work, { payloadBytes, slowestMs, othersMs, isWhole })
     this.#mostMs = this.#boundMs * (1 + member.link.inFlight())
     this.#gone.promise.catch(() => {})
     job.signal.addEventListener('abort', this.#onJobEnd, { once: true })
@@ -163,16 +176,25 @@ class Watch implements SilenceWatch {
     if (!this.#isBegun) this.#free()
   }
 
-  async taking<T>(promise: Promise<T>): Promise<T> {
+  heard(textLength: number): void {
+    const nowMs = this.#deps.now()
+    this.#newText += textLength
+    const leastText = ((nowMs - this.#heardMs) / 1_000) * LEAST_TEXT_PER_SECOND
+    if (this.#isHeard && this.#newText < leastText) return
     this.#isHeard = true
-    this.#heardMs = this.#deps.now()
+    this.#heardMs = nowMs
+    this.#newText = 0
     if (this.#isWaiting) this.#endProbation()
+  }
+
+  async taking<T>(promise: Promise<T>): Promise<T> {
+    const sinceMs = this.#deps.now()
     this.#taking += 1
     try {
       return await promise
     } finally {
       this.#taking -= 1
-      this.#heardMs = this.#deps.now()
+      this.#heardMs += this.#deps.now() - sinceMs
     }
   }
 

@@ -8,16 +8,33 @@ const OF_THE_WORK = ['invalid_request', 'too_large', 'context_length_exceeded'] 
 /** Of a node's words, so many characters are passed on. */
 const WORDS_CHARS = 1_024
 
+/** How an attempt ended that has no answer. */
+export interface AttemptEnd {
+  /** The node's own, if it said any. */
+  readonly word: NodesWord | undefined
+  /** Whether the node has answered such work before. */
+  readonly isMeasured: boolean
+}
+
+export function isOfTheWork(error: AppError | undefined): boolean {
+  return OF_THE_WORK.some((code) => code === error?.code)
+}
+
 /**
+ * Where nodes that have answered such work were asked, theirs are the words that count, and only if they agree is the
+ * work called wrong.
  * @param lost what the job failed with last, where no node has said a word that helps the caller
  * @param manifest of the model that the job asks for
  */
 export function tellWords(
-  words: readonly NodesWord[],
+  ends: readonly AttemptEnd[],
   lost: AppError,
   manifest?: ModelManifest,
 ): AppError {
-  for (const code of OF_THE_WORK) {
+  const known = ends.filter(({ isMeasured }) => isMeasured)
+  const words = (known.length > 0 ? known : ends).flatMap(({ word }) => word ?? [])
+  const mayBlameWork = known.every(({ word }) => isOfTheWork(word))
+  for (const code of mayBlameWork ? OF_THE_WORK : []) {
     const word = words.find((each) => each.code === code)
     if (word !== undefined)
       return new AppError(code, boundOf(code, manifest) ?? marked(word), {
@@ -29,7 +46,8 @@ export function tellWords(
   if (full !== undefined)
     return new AppError('no_capacity', marked(full), { meta: full.meta, cause: full })
   const [word] = words
-  return word === undefined ? lost : new AppError('node_lost', marked(word), { cause: word })
+  if (word !== undefined) return new AppError('node_lost', marked(word), { cause: word })
+  return lost
 }
 
 /** What the hub knows by itself needs no word of a node. */

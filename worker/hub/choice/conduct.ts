@@ -3,6 +3,9 @@ import { LIMITS } from '#shared/base/limits.ts'
 
 /** A node that was silent gets work for this long only where no other node can take it. */
 const SUSPECT_MS = 30_000
+/** The same for one that ended a job without an answer; each further time doubles it, so often at most. */
+const DOUBT_MS = 2_000
+const MOST_FAILURES = 6
 /** Jobs never ended that cost a node its place, and for how long. */
 const SILENCES = 2
 const BARRED_MS = 600_000
@@ -14,17 +17,32 @@ interface Record {
   readonly answers: number
   readonly suspectUntilMs: number
   readonly barredUntilMs: number
+  /** Times that it ended jobs without an answer; each answer halves them. */
+  readonly failures: number
+  readonly doubtUntilMs: number
 }
 
-const NEW: Record = { silences: 0, answers: 0, suspectUntilMs: 0, barredUntilMs: 0 }
+const NEW: Record = {
+  silences: 0,
+  answers: 0,
+  suspectUntilMs: 0,
+  barredUntilMs: 0,
+  failures: 0,
+  doubtUntilMs: 0,
+}
 
 export interface Conduct {
   /** Others are asked first for a while; nothing is counted. */
   suspect(nodeId: string): void
+  /** It ended a job without an answer. What fails within the doubt of an earlier failure is part of that. */
+  failed(nodeId: string): void
+  failures(nodeId: string): number
   /** It never ended a job that it was silent on. @returns whether it loses its place */
   silent(nodeId: string): boolean
   answered(nodeId: string): void
   isSuspect(nodeId: string): boolean
+  /** Whether it ended a job without an answer a moment ago. */
+  isDoubted(nodeId: string): boolean
   /** How long the node may not come back, in ms. */
   barredMs(nodeId: string): number
 }
@@ -38,10 +56,20 @@ export function createConduct(nowMs: () => number): Conduct {
     const [oldest] = records.keys()
     if (records.size > LIMITS.quarantineKept && oldest !== undefined) records.delete(oldest)
   }
-  const suspect = (nodeId: string, change: Partial<Record> = {}) =>
-    keep(nodeId, { ...of(nodeId), answers: 0, suspectUntilMs: nowMs() + SUSPECT_MS, ...change })
+  const doubted = (record: Record): Record => {
+    if (record.doubtUntilMs > nowMs()) return record
+    const failures = Math.min(record.failures + 1, MOST_FAILURES)
+    return { ...record, failures, doubtUntilMs: nowMs() + DOUBT_MS * 2 ** (failures - 1) }
+  }
+  const suspect = (nodeId: string, change: Partial<Record> = {}) => {
+    const suspectUntilMs = nowMs() + SUSPECT_MS
+    keep(nodeId, { ...doubted(of(nodeId)), answers: 0, suspectUntilMs, ...change })
+  }
   return {
     suspect: (nodeId) => suspect(nodeId),
+    failed: (nodeId) => keep(nodeId, doubted(of(nodeId))),
+    failures: (nodeId) => of(nodeId).failures,
+    isDoubted: (nodeId) => of(nodeId).doubtUntilMs > nowMs(),
     isSuspect: (nodeId) => of(nodeId).suspectUntilMs > nowMs(),
     barredMs: (nodeId) => Math.max(0, of(nodeId).barredUntilMs - nowMs()),
     silent(nodeId) {
@@ -57,7 +85,10 @@ export function createConduct(nowMs: () => number): Conduct {
       const answers = record.answers + 1
       const isRedeemed = answers >= REDEEMED_BY && record.barredUntilMs <= nowMs()
       if (isRedeemed) records.delete(nodeId)
-      else keep(nodeId, { ...record, answers, suspectUntilMs: 0 })
+      else {
+        const failures = Math.floor(record.failures / 2)
+        keep(nodeId, { ...record, answers, failures, suspectUntilMs: 0, doubtUntilMs: 0 })
+      }
     },
   }
 }

@@ -28,8 +28,12 @@ export interface NodeView {
   readonly serviceMs: number
   /** Whether `serviceMs` was ever measured; a guess chooses between nodes, and refuses nobody. */
   readonly isMeasured: boolean
-  /** Whether it was silent on a job a moment ago: it gets one only where no other node can take it. */
+  /** Whether it was silent on a job, or gave one back, a moment ago: it gets one only where no other node can take it. */
   readonly isSuspect?: boolean
+  /** Whether it has ended jobs, and answered none ever: it gets what finds no other free. */
+  readonly isBehind?: boolean
+  /** How well it has kept to jobs, as the hub has seen it; 0 for one that is silent. @default 1 */
+  readonly standing?: number
 }
 
 export interface ScheduleJob {
@@ -42,6 +46,8 @@ export interface ScheduleJob {
   readonly nodeId: string | null
   /** Time that is left for the answer, in ms. */
   readonly leftMs: number
+  /** Whether no attempt follows: it goes to the node of the best standing. */
+  readonly isLast?: boolean
 }
 
 export type Choice =
@@ -79,18 +85,17 @@ export function schedule(
   )
   if (able.length === 0) return unable(job, allowed)
   const heard = able.filter((node) => node.isSuspect !== true)
+  const choice = job.isLast === true ? chooseFrom(ofBestStanding(able), job, random) : undefined
+  if (choice !== undefined && choice.kind !== 'refuse') return choice
   return chooseFrom(heard.length > 0 ? heard : able, job, random)
 }
 
 /** The nearest that is free and quick enough; else one that is quick enough is waited for. */
 function chooseFrom(nodes: readonly NodeView[], job: ScheduleJob, random: () => number): Choice {
   const free = nodes.filter(hasRoom)
-  const best = nearest(
-    sample(
-      free.filter((node) => isInTime(node, predictMs(node), job)),
-      random,
-    ),
-  )
+  const inTime = free.filter((node) => isInTime(node, predictMs(node), job))
+  const ahead = inTime.filter(({ isBehind }) => isBehind !== true)
+  const best = nearest(sample(ahead.length > 0 ? ahead : inTime, random))
   if (best !== undefined) return { kind: 'node', nodeId: best.nodeId }
   const late = nearest(sample(free, random))
   const isWorthWaiting = nodes.some(
@@ -99,6 +104,12 @@ function chooseFrom(nodes: readonly NodeView[], job: ScheduleJob, random: () => 
   if (late === undefined || isWorthWaiting)
     return { kind: 'wait', isBusy: nodes.every(({ inFlight, maxJobs }) => inFlight >= maxJobs) }
   return refuse(tooLate(job, predictMs(late)))
+}
+
+function ofBestStanding(nodes: readonly NodeView[]): NodeView[] {
+  const standingOf = ({ standing = 1 }: NodeView) => standing
+  const best = Math.max(...nodes.map(standingOf))
+  return nodes.filter((node) => standingOf(node) === best)
 }
 
 function hasRoom({ inFlight, maxJobs, ofThisWork = 0, places = maxJobs }: NodeView): boolean {

@@ -36,6 +36,10 @@ export interface Member {
 const UNKNOWN_SERVICE_MS = 100
 /** A node gets one job of a kind of work at a time until it has answered one, and then twice as many with each answer. */
 const MOST_DOUBLINGS = Math.log2(LIMITS.nodeJobsInFlight)
+/** What answers weigh in a node's standing: to this work each, up to so many; to any work; none. Its failures divide it. */
+const MOST_ANSWERS = 8
+const OTHER_ANSWERS = 1 / 64
+const NO_ANSWERS = 1 / 4_096
 
 export class Directory {
   readonly #members = new Map<string, Member>()
@@ -126,11 +130,27 @@ export class Directory {
     const middleMs = middleOf(measured) ?? UNKNOWN_SERVICE_MS
     return known.map(({ member, answers, ms }) => ({
       ...viewOf(member),
-      isSuspect: this.#onProbation.has(member) || this.#conduct.isSuspect(member.admission.nodeId),
+      ...this.#conductOf(member, answers),
       isMeasured: answers > 0,
       serviceMs: answers > 0 ? ms : Math.max(ms, middleMs),
       places: 2 ** Math.min(answers, MOST_DOUBLINGS),
     }))
+  }
+
+  #conductOf(
+    member: Member,
+    answers: number,
+  ): Pick<NodeView, 'isSuspect' | 'isBehind' | 'standing'> {
+    const { nodeId } = member.admission
+    const failures = this.#conduct.failures(nodeId)
+    const isProven = this.hasAnswered(nodeId)
+    const isSilent = this.#onProbation.has(member) || this.#conduct.isSuspect(nodeId)
+    const weight = Math.min(answers, MOST_ANSWERS) || (isProven ? OTHER_ANSWERS : NO_ANSWERS)
+    return {
+      isSuspect: isSilent || this.#conduct.isDoubted(nodeId),
+      isBehind: failures > 0 && !isProven,
+      standing: isSilent ? 0 : weight / (1 + failures),
+    }
   }
 
   recordService(member: Member, work: Work, answered: Answered): void {
@@ -170,6 +190,11 @@ export class Directory {
 
   hasAnswered(nodeId: string): boolean {
     return this.#proven.has(nodeId)
+  }
+
+  /** It ended a job without an answer: for a while others are asked before it. */
+  failed(member: Member): void {
+    this.#conduct.failed(member.admission.nodeId)
   }
 
   /** It was silent on a job: for a while others are asked before it. */
@@ -270,7 +295,7 @@ function finite(ms: number): number {
 
 function viewOf(
   member: Member,
-): Omit<NodeView, 'isSuspect' | 'isMeasured' | 'serviceMs' | 'places'> {
+): Omit<NodeView, 'isSuspect' | 'isBehind' | 'standing' | 'isMeasured' | 'serviceMs' | 'places'> {
   const { presence, link } = member
   return {
     nodeId: presence.nodeId,
