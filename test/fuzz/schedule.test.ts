@@ -31,12 +31,24 @@ const node: fc.Arbitrary<NodeView> = fc.record({
   isMeasured: fc.boolean(),
 })
 
+/** As the hub has seen it keep to jobs. */
+const conducted: fc.Arbitrary<NodeView> = fc
+  .tuple(
+    node,
+    fc.record({
+      isSuspect: fc.boolean(),
+      isBehind: fc.boolean(),
+      standing: fc.constantFrom(0, 0.5, 8),
+    }),
+  )
+  .map(([view, conduct]) => ({ ...view, ...conduct }))
+
 const scenario = fc.record({
   policy,
   narrowTo: fc.option(fc.array(fc.constantFrom(...COUNTRIES), { minLength: 1, maxLength: 5 }), {
     nil: undefined,
   }),
-  nodes: fc.array(node, { maxLength: 30 }),
+  nodes: fc.array(conducted, { maxLength: 30 }),
   random: fc.double({ min: 0, max: 0.999, noNaN: true }),
 })
 
@@ -46,12 +58,9 @@ describe('the scheduler, over random policies and node sets', () => {
       fc.property(scenario, (s) => {
         const allowed = effectiveCompute(s.policy, s.narrowTo)
         const tried = new Set<string>()
+        const job = { policy: s.policy, allowed, work, tried, nodeId: null, leftMs: Infinity }
         for (let attempt = 0; attempt < 4; attempt += 1) {
-          const choice = schedule(
-            s.nodes,
-            { policy: s.policy, allowed, work, tried, nodeId: null, leftMs: Infinity },
-            () => s.random,
-          )
+          const choice = schedule(s.nodes, { ...job, isLast: attempt % 2 === 1 }, () => s.random)
           if (choice.kind !== 'node') return
           const chosen = s.nodes.find((n) => n.nodeId === choice.nodeId)
           expect(chosen).toBeDefined()

@@ -140,6 +140,29 @@ describe('[N10] how quick a node is', () => {
     expect(directory.barredMs(nodeId)).toBe(0)
   })
 
+  it('jobs that it ended without an answer put it behind others for longer each time, until it answers', () => {
+    let nowMs = 1_000_000
+    const directory = new Directory(() => nowMs)
+    const member = join(directory)
+    const view = () => directory.views(work, 1)[0]
+    const behindMs = () => {
+      // Those of one moment are one.
+      for (let i = 0; i < 8; i += 1) directory.failed(member)
+      const sinceMs = nowMs
+      while (view()?.isSuspect === true) nowMs += 1_000
+      return nowMs - sinceMs
+    }
+    expect(Array.from({ length: 7 }, behindMs)).toEqual(
+      [2, 4, 8, 16, 32, 64, 64].map((seconds) => seconds * 1_000),
+    )
+    expect(view()).toMatchObject({ isSuspect: false, isBehind: true })
+    directory.failed(member)
+    directory.answered(member)
+    expect(view()).toMatchObject({ isSuspect: false, isBehind: false })
+    expect(behindMs()).toBe(16_000)
+    expect(directory.barredMs(member.admission.nodeId)).toBe(0)
+  })
+
   it('being suspected alone costs it nothing but its turn', () => {
     const directory = new Directory()
     const member = join(directory)

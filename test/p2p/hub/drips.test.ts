@@ -1,0 +1,153 @@
+/** Nodes that send bytes and never answer: bytes are no answer, of a stream only text is. */
+import { afterEach, describe, expect, it } from 'vitest'
+import type { Engine } from '#engine/engine.ts'
+import type { AppError } from '#shared/base/errors.ts'
+import type { TextWork } from '#shared/job/job.ts'
+import { encodeTextEvent, mostTextUnits, TEXT_OUTPUT, type TextEvent } from '#shared/job/text.ts'
+import { kernelRequest } from '#test/support/hub/hub.ts'
+import { createHubInTime, type HubInTime } from '#test/support/hub/hub-in-time.ts'
+import { compiled } from '#test/support/hub/policies.ts'
+import { createRandom } from '#test/support/random.ts'
+
+const EU = compiled({ compute: { allow: ['EU'], deny: [] } })
+const payload = new Uint8Array(64).fill(7)
+const inverted = payload.map((byte) => 255 - byte)
+const never = new AbortController().signal
+const REQUESTS = 40
+
+let hub: HubInTime | undefined
+afterEach(() => hub?.close())
+
+async function openInTime(seed: number): Promise<HubInTime> {
+  const random = createRandom(seed)
+  hub = await createHubInTime(() => random.below(1_000) / 1_000)
+  return hub
+}
+
+const ask = async ({ dispatcher }: HubInTime, timeoutMs: number) =>
+  dispatcher.dispatch(await kernelRequest(EU, payload, { timeoutMs }), payload, never)
+
+describe('[N10] nodes that drip bytes and never answer', () => {
+  it.each([7, 8, 9])('cost nobody an answer, and lose their places (seed %i)', async (seed) => {
+    const timed = await openInTime(seed)
+    const honest = await timed.joinSlow({ country: 'FR', maxJobs: 4, takesMs: () => 100 })
+    await timed.pass(ask(timed, 10_000))
+    const drip = new Uint8Array(1)
+    const takesMs = () => Infinity
+    for (let i = 0; i < 3; i += 1)
+      await timed.joinSlow({ country: 'DE', maxJobs: 8, takesMs, drip })
+    for (let wave = 0; wave < 4; wave += 1) {
+      const answers = await timed.pass(
+        Promise.all(Array.from({ length: REQUESTS / 4 }, () => ask(timed, 10_000))),
+      )
+      for (const { outcome, payload: answer } of answers) {
+        expect(outcome.nodeId).toBe(honest.nodeId)
+        expect(answer).toEqual(inverted)
+      }
+      await timed.pass(timed.sleep(150_000))
+    }
+    expect(timed.directory.members().map(({ admission }) => admission.nodeId)).toEqual([
+      honest.nodeId,
+    ])
+  })
+})
+
+const TELLER = { id: 'teller', digest: `0x${'5'.repeat(64)}` } as const
+const STORY: TextEvent[] = [
+  { type: 'delta', text: 'once', tokens: [1] },
+  { type: 'end', finish: 'stop', promptTokens: 1 },
+]
+const delta = (text: string, tokens: number[]) => encodeTextEvent({ type: 'delta', text, tokens })
+
+const teller: Engine = {
+  adapter: { name: 'test cpu', isSoftware: true },
+  models: [{ ...TELLER, provider: 'cpu', serviceMs: 1 }],
+  kernels: [],
+  async run(_work, _payload, { emit }) {
+    const pieces = STORY.map(encodeTextEvent)
+    for (const piece of pieces) await emit(piece)
+    const sizeBytes = pieces.reduce((sum, { length }) => sum + length, 0)
+    const outputs = [
+      { name: TEXT_OUTPUT, datatype: 'UINT8' as const, shape: [sizeBytes], sizeBytes },
+    ]
+    return { outputs, provider: 'cpu', adapter: teller.adapter, computeMs: 1 }
+  },
+  close: () => Promise.resolve(),
+}
+
+describe('[N10] nodes that drip a stream of text', () => {
+  /** Asks for one streamed text. @returns who began it for the reader, and who ended it */
+  const stream = async (timed: HubInTime) => {
+    const work: TextWork = {
+      kind: 'text',
+      model: TELLER.id,
+      digest: TELLER.digest,
+      inputBytes: payload.length,
+      maxTokens: 64,
+    }
+    const units = mostTextUnits(payload.length, work.maxTokens)
+    const change = { work, units, stream: true, timeoutMs: 30_000 }
+    const request = await kernelRequest(EU, payload, change)
+    const begun: string[] = []
+    const sink = {
+      begin: ({ nodeId }: { readonly nodeId: string }) => void begun.push(nodeId),
+      push: () => Promise.resolve(),
+    }
+    const ended = await timed.dispatcher.stream(request, payload, { signal: never, sink }).then(
+      ({ nodeId }) => nodeId as string,
+      ({ code }: AppError) => code as string,
+    )
+    return { begun, ended }
+  }
+  const streams = (timed: HubInTime, count: number) =>
+    timed.pass(Promise.all(Array.from({ length: count }, () => stream(timed))))
+  const start = async (seed: number, drip: Uint8Array) => {
+    const timed = await openInTime(seed)
+    const honest = await timed.joinSlow({
+      country: 'FR',
+      maxJobs: 4,
+      takesMs: () => 100,
+      engine: teller,
+    })
+    await streams(timed, 1)
+    const dripper = await timed.joinSlow({
+      country: 'DE',
+      maxJobs: 8,
+      takesMs: () => Infinity,
+      engine: teller,
+      drip,
+    })
+    return { timed, honest, dripper }
+  }
+
+  it.each([
+    ['half an event', new TextEncoder().encode('{'), 10],
+    ['events without text', delta('', []), 11],
+  ])('of %s begin none: another node tells it whole', async (_what, drip, seed) => {
+    const { timed, honest, dripper } = await start(seed, drip)
+    for (let wave = 0; wave < 4; wave += 1) {
+      for (const { begun, ended } of await streams(timed, 8)) {
+        expect(ended).toBe(honest.nodeId)
+        expect(begun).toEqual([honest.nodeId])
+      }
+      await timed.pass(timed.sleep(150_000))
+    }
+    expect(timed.directory.get(dripper.nodeId)).toBeUndefined()
+    expect(timed.directory.barredMs(dripper.nodeId)).toBeGreaterThan(0)
+  })
+
+  it('of a letter a second keep what they began to its end, are asked last, and lose their place', async () => {
+    const { timed, honest, dripper } = await start(12, delta('a', [1]))
+    const seen: { readonly begun: string[]; readonly ended: string }[] = []
+    for (let wave = 0; wave < 4; wave += 1) {
+      seen.push(...(await streams(timed, 8)))
+      await timed.pass(timed.sleep(150_000))
+    }
+    const kept = seen.filter(({ begun }) => begun.includes(dripper.nodeId))
+    expect(kept).toEqual(kept.map(() => ({ begun: [dripper.nodeId], ended: 'node_timeout' })))
+    expect(kept.length).toBeLessThanOrEqual(2)
+    const others = seen.filter((one) => !kept.includes(one))
+    expect(others.map(({ ended }) => ended)).toEqual(others.map(() => honest.nodeId))
+    expect(timed.directory.get(dripper.nodeId)).toBeUndefined()
+  })
+})

@@ -1,0 +1,31 @@
+/** Whose words reach the caller when nodes have ended a job. */
+import { describe, expect, it } from 'vitest'
+import { AppError, type ErrorCode } from '#shared/base/errors.ts'
+import { NodesWord } from '#p2p/stream/wire-error.ts'
+import { tellWords, type AttemptEnd } from '#worker/hub/attempts/tell-words.ts'
+
+const LOST = new AppError('node_lost', 'The node left.')
+const stranger = (code: ErrorCode): AttemptEnd => ({
+  word: new NodesWord(code, 'a stranger'),
+  isMeasured: false,
+})
+const known = (code?: ErrorCode): AttemptEnd => ({
+  word: code === undefined ? undefined : new NodesWord(code, 'a known node'),
+  isMeasured: true,
+})
+const told = (...ends: readonly AttemptEnd[]) => tellWords(ends, LOST).code
+
+describe('[N11] what nodes say of the work', () => {
+  it('is told where none of them has answered such work, or all that have agree', () => {
+    expect(told(stranger('internal'), stranger('too_large'))).toBe('too_large')
+    expect(told(known('too_large'), known('too_large'), stranger('internal'))).toBe('too_large')
+  })
+
+  it('is not told against one that has answered such work and says otherwise, or nothing', () => {
+    const strangers = [stranger('too_large'), stranger('too_large')]
+    expect(told(...strangers, known('no_capacity'))).toBe('no_capacity')
+    expect(told(known('internal'), ...strangers)).toBe('node_lost')
+    expect(told(...strangers, known())).toBe('node_lost')
+    expect(told(known('too_large'), known('no_capacity'))).toBe('no_capacity')
+  })
+})
