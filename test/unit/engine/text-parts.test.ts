@@ -176,7 +176,7 @@ describe('the vocabulary', () => {
     const encode = (text: string) =>
       vocabulary.encode(text, { withSpecial: false, maxTokens: 10, pointer: '/prompt' })
     expect(() => encode('a b c d e f g h i j k l')).toThrow(/14 tokens/)
-    expect(() => encode('x'.repeat(250_000))).toThrow(/250000 characters/)
+    expect(() => encode('x'.repeat(250_000))).toThrow(/has at least \d+ tokens/)
   })
 
   test('a text of halves of characters is taken with marks in their place', () => {
