@@ -1,6 +1,5 @@
 /** Strangers' kernels in a tab: real Chromium serves on after all of them. Rules: docs/design/kernels-untrusted.md. */
 import { expect, test } from 'vitest'
-import { LIMITS } from '#shared/base/limits.ts'
 import { executedKernels, executeKernels, OVERRUNS_PER_HUNDRED } from '../support/wgsl/execute.ts'
 import { openTabEngine } from './tab-engine.ts'
 
@@ -18,7 +17,6 @@ test(
       expect(report.ended.length, report.ended.join('; ')).toBeLessThanOrEqual(
         (EXECUTED / 100) * OVERRUNS_PER_HUNDRED,
       )
-      expect(report.longestMs).toBeLessThan(LIMITS.kernelRunMs + LIMITS.kernelCompileMs)
       expect(report.outcomes.get('answered') ?? 0).toBeGreaterThan(EXECUTED / 10)
       expect(report.outcomes.get('no_capacity') ?? 0).toBeGreaterThan(EXECUTED / 20)
     } finally {
