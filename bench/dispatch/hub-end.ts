@@ -164,7 +164,7 @@ async function addMember({ node, id, welcome, directory, dispatcher }: MemberPar
     log: silentLog,
   })
   directory.add({
-    admission: { nodeId: id, claim: 'DE', networks: [], voucher: null, voice: id },
+    admission: { nodeId: id, claim: 'DE', networks: [], voucher: null, reporter: id },
     evidence: standsAt(PLACE),
     link,
     presence: await verifyPresence(link.hello.presence),

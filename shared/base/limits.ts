@@ -193,15 +193,15 @@ export const LIMITS = {
   kernelBans: 10_000,
   kernelBanMs: 7 * 86_400_000,
   kernelPublicBanMs: 86_400_000,
-  kernelWords: 50_000,
-  kernelWordMs: 86_400_000,
+  kernelReports: 50_000,
+  kernelReportMs: 86_400_000,
   /** A hub's copy of the bans: how old it may be, how old while the register cannot be reached, how long one reading may take and how soon it is tried again. */
   kernelBansCachedMs: 10_000,
   kernelBansStaleMs: 60_000,
   kernelBansTimeoutMs: 5_000,
   kernelBansRetryMs: 1_000,
   /** Words that wait in a hub for the next reading. */
-  kernelWordsWaiting: 1_000,
+  kernelReportsWaiting: 1_000,
   /** New texts, by a tenant with banned kernels, that one hub tries in an hour. */
   kernelTrialsPerHour: 12,
   /** Kernel jobs that have lost a node and not ended. */

@@ -10,13 +10,16 @@ export interface NodeBacking {
   readonly address: string
 }
 
-/** Bits enough for two voices never to be the same one. */
-const VOICE_CHARS = 22
+/** Bits enough for two reporters never to be the same one. */
+const REPORTER_CHARS = 22
 
 /** A name that tells neither customer nor address to whoever lacks the secret. */
-export async function voiceOf({ voucher, address }: NodeBacking, secret: string): Promise<string> {
+export async function reporterOf(
+  { voucher, address }: NodeBacking,
+  secret: string,
+): Promise<string> {
   const who = voucher === null ? `network ${networkOf(address)}` : `tenant ${voucher}`
-  return toBase64Url(await macOf(`voice ${who}`, secret)).slice(0, VOICE_CHARS)
+  return toBase64Url(await macOf(`reporter ${who}`, secret)).slice(0, REPORTER_CHARS)
 }
 
 /** What one party gets for nothing with a connection: an IPv4 address, or the 2^64 addresses of an IPv6 network. */

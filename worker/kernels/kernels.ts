@@ -1,7 +1,7 @@
 /** The register of kernels that hang devices as a Durable Object: one a jurisdiction, a thin shell over `register.ts`. */
 import { DurableObject } from 'cloudflare:workers'
 import { createLog } from '#shared/base/log.ts'
-import type { KernelRegisterApi, KernelWord } from '#worker/protocols/kernels.ts'
+import type { KernelRegisterApi, KernelReport } from '#worker/protocols/kernels.ts'
 import { createKernelRegister } from './register.ts'
 
 export class Kernels extends DurableObject<Env> implements KernelRegisterApi {
@@ -11,8 +11,8 @@ export class Kernels extends DurableObject<Env> implements KernelRegisterApi {
     log: createLog({}, { kernels: this.ctx.id.name }),
   })
 
-  report(words: readonly KernelWord[], since: number) {
-    return this.#register.report(words, since)
+  report(reports: readonly KernelReport[], since: number) {
+    return this.#register.report(reports, since)
   }
 
   bans(since: number) {

@@ -1,4 +1,4 @@
-/** The register of kernels that hang devices, without its runtime: voices' words, and the bans that they amount to. */
+/** The register of kernels that hang devices, without its runtime: what reporters say of kernels, and the bans that it amounts to. */
 import { z } from 'zod'
 import { Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -9,7 +9,7 @@ import type {
   AuthoredBan,
   KernelBans,
   KernelRegisterApi,
-  KernelWord,
+  KernelReport,
 } from '#worker/protocols/kernels.ts'
 
 export interface KernelRegisterDeps {
@@ -18,13 +18,13 @@ export interface KernelRegisterDeps {
   readonly log: Log
 }
 
-/** What a word weighs: of a node that someone vouches for, of any other. */
+/** What a report weighs: of a node that someone vouches for, of any other. */
 const VOUCHED_WEIGHT = 2
 const PUBLIC_WEIGHT = 1
-/** Weight that bans a kernel which nobody has completed; each voice that has raises it, up to the other. */
+/** Weight that bans a kernel which nobody has completed; each reporter that has raises it, up to the other. */
 const LEAST_WEIGHT = 2
 const MOST_WEIGHT = 4
-/** A public voice that has reported so many kernels that nobody else's word has banned is not heard any more. */
+/** A public reporter that has reported so many kernels that nobody else's report has banned is not heard any more. */
 const UNHEEDED_REPORTS = 3
 
 const Count = z.object({ count: z.int() })
@@ -61,15 +61,15 @@ export function createKernelRegister(deps: KernelRegisterDeps): KernelRegisterAp
     }
   }
   return {
-    report: (words, since) =>
+    report: (reports, since) =>
       Promise.resolve(
         storage.transactionSync(() => {
           // Before they are weighed: what is too old does not count.
           forget(sql, nowMs())
-          for (const word of words) {
-            if (!isHeard(sql, word)) continue
-            note(sql, word, nowMs())
-            if (word.isHung) weigh(deps, word)
+          for (const report of reports) {
+            if (!isHeard(sql, report)) continue
+            note(sql, report, nowMs())
+            if (report.isHung) weigh(deps, report)
           }
           return changed(since)
         }),
@@ -89,11 +89,11 @@ const KERNELS_SCHEMA: Schema = {
   store: 'kernel register',
   migrations: [
     [
-      `CREATE TABLE kernel_words (
-        digest TEXT NOT NULL, voice TEXT NOT NULL, vouched INTEGER NOT NULL, hung INTEGER NOT NULL,
-        at_ms INTEGER NOT NULL, PRIMARY KEY (digest, voice))`,
-      'CREATE INDEX kernel_words_at ON kernel_words (hung, at_ms)',
-      'CREATE INDEX kernel_words_voice ON kernel_words (voice, hung)',
+      `CREATE TABLE kernel_reports (
+        digest TEXT NOT NULL, reporter TEXT NOT NULL, vouched INTEGER NOT NULL, hung INTEGER NOT NULL,
+        at_ms INTEGER NOT NULL, PRIMARY KEY (digest, reporter))`,
+      'CREATE INDEX kernel_reports_at ON kernel_reports (hung, at_ms)',
+      'CREATE INDEX kernel_reports_reporter ON kernel_reports (reporter, hung)',
       // A row gets a new sequence whenever it changes: AUTOINCREMENT never gives one twice.
       `CREATE TABLE kernel_bans (
         sequence INTEGER PRIMARY KEY AUTOINCREMENT, digest TEXT NOT NULL UNIQUE, for_all INTEGER NOT NULL,
@@ -102,32 +102,36 @@ const KERNELS_SCHEMA: Schema = {
   ],
 }
 
-function isHeard(sql: Sql, { voice, isVouched, isHung }: KernelWord): boolean {
+function isHeard(sql: Sql, { reporter, isVouched, isHung }: KernelReport): boolean {
   if (isVouched || !isHung) return true
   const [row] = sql
     .exec(
-      'SELECT count(*) AS count FROM kernel_words WHERE voice = ? AND hung = 1 AND digest NOT IN (SELECT digest FROM kernel_bans)',
-      voice,
+      'SELECT count(*) AS count FROM kernel_reports WHERE reporter = ? AND hung = 1 AND digest NOT IN (SELECT digest FROM kernel_bans)',
+      reporter,
     )
     .toArray()
   return Count.parse(row).count < UNHEEDED_REPORTS
 }
 
-/** A voice has one word on a kernel; that it hung outweighs that it once ran. */
-function note(sql: Sql, { digest, voice, isVouched, isHung }: KernelWord, nowMs: number): void {
+/** A reporter has one report on a kernel; that it hung outweighs that it once ran. */
+function note(
+  sql: Sql,
+  { digest, reporter, isVouched, isHung }: KernelReport,
+  nowMs: number,
+): void {
   sql.exec(
-    'INSERT INTO kernel_words (digest, voice, vouched, hung, at_ms) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET hung = max(hung, excluded.hung), vouched = iif(hung = excluded.hung, max(vouched, excluded.vouched), iif(hung = 1, vouched, excluded.vouched)), at_ms = excluded.at_ms',
+    'INSERT INTO kernel_reports (digest, reporter, vouched, hung, at_ms) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET hung = max(hung, excluded.hung), vouched = iif(hung = excluded.hung, max(vouched, excluded.vouched), iif(hung = 1, vouched, excluded.vouched)), at_ms = excluded.at_ms',
     digest,
-    voice,
+    reporter,
     Number(isVouched),
     Number(isHung),
     nowMs,
   )
 }
 
-/** Public nodes are protected by everybody's words; vouched ones only by those of their like: strangers cannot take a kernel from them. */
-function weigh({ storage: { sql }, nowMs, log }: KernelRegisterDeps, word: KernelWord): void {
-  const { digest, author } = word
+/** Public nodes are protected by everybody's reports; vouched ones only by those of their like: strangers cannot take a kernel from them. */
+function weigh({ storage: { sql }, nowMs, log }: KernelRegisterDeps, report: KernelReport): void {
+  const { digest, author } = report
   const isForAll = amounts(sql, digest, 1)
   if (!isForAll && !amounts(sql, digest, 0)) return
   const [row] = sql.exec('SELECT * FROM kernel_bans WHERE digest = ?', digest).toArray()
@@ -144,11 +148,11 @@ function weigh({ storage: { sql }, nowMs, log }: KernelRegisterDeps, word: Kerne
   log.error('kernel.banned', { digest, author, isForAll })
 }
 
-/** Whether the words of voices that are vouched for at least so much amount to a ban. */
+/** Whether the reports of reporters that are vouched for at least so much amount to a ban. */
 function amounts(sql: Sql, digest: Bytes32, leastVouched: 0 | 1): boolean {
   const [row] = sql
     .exec(
-      `SELECT coalesce(sum(hung * iif(vouched = 1, ${VOUCHED_WEIGHT}, ${PUBLIC_WEIGHT})), 0) AS hung, coalesce(sum(1 - hung), 0) AS completed FROM kernel_words WHERE digest = ? AND vouched >= ?`,
+      `SELECT coalesce(sum(hung * iif(vouched = 1, ${VOUCHED_WEIGHT}, ${PUBLIC_WEIGHT})), 0) AS hung, coalesce(sum(1 - hung), 0) AS completed FROM kernel_reports WHERE digest = ? AND vouched >= ?`,
       digest,
       leastVouched,
     )
@@ -157,14 +161,14 @@ function amounts(sql: Sql, digest: Bytes32, leastVouched: 0 | 1): boolean {
   return hung >= Math.min(MOST_WEIGHT, LEAST_WEIGHT + completed)
 }
 
-/** Words of both kinds are bounded apart: a flood of one must not wash away the other. */
+/** Reports of both kinds are bounded apart: a flood of one must not wash away the other. */
 function forget(sql: Sql, nowMs: number): void {
-  sql.exec('DELETE FROM kernel_words WHERE at_ms < ?', nowMs - LIMITS.kernelWordMs)
+  sql.exec('DELETE FROM kernel_reports WHERE at_ms < ?', nowMs - LIMITS.kernelReportMs)
   for (const hung of [0, 1])
     sql.exec(
-      'DELETE FROM kernel_words WHERE rowid IN (SELECT rowid FROM kernel_words WHERE hung = ? ORDER BY at_ms DESC LIMIT -1 OFFSET ?)',
+      'DELETE FROM kernel_reports WHERE rowid IN (SELECT rowid FROM kernel_reports WHERE hung = ? ORDER BY at_ms DESC LIMIT -1 OFFSET ?)',
       hung,
-      LIMITS.kernelWords,
+      LIMITS.kernelReports,
     )
   sql.exec(
     'DELETE FROM kernel_bans WHERE until_ms < ? OR sequence IN (SELECT sequence FROM kernel_bans ORDER BY sequence DESC LIMIT -1 OFFSET ?)',

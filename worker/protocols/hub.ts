@@ -103,8 +103,8 @@ export const Admission = z.strictObject({
   observation: PlaceObservation,
   /** Round trip below the WebSocket, from the node to the hub, as far as it is known. */
   transportRttMs: z.number().min(0).nullable(),
-  /** Who speaks when this node does: all behind one network, or of one customer, are one voice. */
-  voice: z.string().min(1).max(64),
+  /** Who speaks when this node does: all behind one network, or of one customer, are one reporter. */
+  reporter: z.string().min(1).max(64),
   /** Who shares seats with it: all behind one address block, or of one customer. */
   block: z.string().min(1).max(64),
   /** Names the admission, which is good for one socket, and until when it would be. */

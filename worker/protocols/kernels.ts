@@ -1,11 +1,11 @@
 /** What hubs tell and ask the register of kernels that hang devices. Rules: docs/design/kernels-untrusted.md. */
 import type { Bytes32 } from '#shared/base/ids.ts'
 
-/** One voice's word on one kernel. */
-export interface KernelWord {
+/** What one reporter says of one kernel. */
+export interface KernelReport {
   readonly digest: Bytes32
-  /** Who speaks, as {@link voiceOf} names it: all nodes behind one network, or of one customer, are one voice. */
-  readonly voice: string
+  /** Who speaks, as {@link reporterOf} names it: all nodes behind one network, or of one customer, are one reporter. */
+  readonly reporter: string
   /** Whether a customer has vouched for the node. */
   readonly isVouched: boolean
   /** That it hung the device, or else that it ran to its end. */
@@ -34,8 +34,8 @@ export interface KernelBans<B extends KernelBan> {
 
 /** One in each jurisdiction, for all hubs that stand there. */
 export interface KernelRegisterApi {
-  /** Takes the words of a hub of this jurisdiction. Telling one again changes nothing. */
-  report(words: readonly KernelWord[], since: number): Promise<KernelBans<AuthoredBan>>
+  /** Takes the reports of a hub of this jurisdiction. Telling one again changes nothing. */
+  report(reports: readonly KernelReport[], since: number): Promise<KernelBans<AuthoredBan>>
   /** For hubs of other jurisdictions: bare digests. */
   bans(since: number): Promise<KernelBans<KernelBan>>
 }

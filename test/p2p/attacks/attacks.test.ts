@@ -117,7 +117,7 @@ describe('an admission that is used again and again', () => {
     claim: 'DE',
     trust: 'public',
     networks: [],
-    voice: 'v',
+    reporter: 'v',
     block: 'b',
     nonce: crypto.randomUUID(),
     expiresAtMs: Date.now() + 60_000,

@@ -26,10 +26,10 @@ async function ask(): Promise<string> {
 }
 
 /** A public node on which every kernel hangs; it leaves when it has said so. */
-async function hang(voice: string): Promise<void> {
+async function hang(reporter: string): Promise<void> {
   const node = await hub.join({
     country: 'DE',
-    voice,
+    reporter,
     run() {
       aheadMs = LIMITS.kernelRunMs
       return Promise.reject(new AppError('node_timeout', 'Hung.'))
@@ -43,13 +43,13 @@ async function hang(voice: string): Promise<void> {
 describe('a kernel that hangs devices', () => {
   it('[U11] is refused by the hub when two strangers’ networks have said so, and not after many nodes of one', async () => {
     for (let node = 0; node < 4; node += 1) await hang('network-1')
-    const third = await hub.join({ country: 'DE', voice: 'network-3' })
+    const third = await hub.join({ country: 'DE', reporter: 'network-3' })
     expect(await ask()).toBe(third.nodeId)
     await third.disconnect()
     // Somebody has completed it by now, so two are not enough.
     await hang('network-4')
     await hang('network-2')
-    await hub.join({ country: 'DE', voice: 'network-5' })
+    await hub.join({ country: 'DE', reporter: 'network-5' })
     expect(await ask()).toBe('forbidden kernels.banned')
   })
 
@@ -58,7 +58,7 @@ describe('a kernel that hangs devices', () => {
     await hang('network-2')
     const stranger = await hub.join({ country: 'DE' })
     expect(await ask()).toBe('forbidden kernels.banned')
-    const vouched = await hub.join({ country: 'FR', trust: 'verified', voice: 'customer' })
+    const vouched = await hub.join({ country: 'FR', trust: 'verified', reporter: 'customer' })
     for (let job = 0; job < 3; job += 1) expect(await ask()).toBe(vouched.nodeId)
     expect(stranger.ran).toEqual([])
   })
@@ -68,7 +68,7 @@ describe('a kernel that hangs devices', () => {
     const gate = Promise.withResolvers<void>()
     const dying = await hub.join({
       country: 'DE',
-      voice: 'network-1',
+      reporter: 'network-1',
       async run() {
         begun.resolve()
         await gate.promise
@@ -77,13 +77,13 @@ describe('a kernel that hangs devices', () => {
     })
     const job = ask()
     await begun.promise
-    for (const voice of ['a', 'b'])
+    for (const reporter of ['a', 'b'])
       hub.bans.failed(
         {
-          jobId: voice,
+          jobId: reporter,
           tenant: 'acme',
           work: (await kernelRequest(WORLD, payload)).work,
-          voice,
+          reporter,
           trust: 'public',
           heldMs: LIMITS.kernelRunMs,
         },

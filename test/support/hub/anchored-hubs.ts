@@ -87,7 +87,7 @@ export async function startAnchoredHubs(
       trust: wish.voucher === undefined ? 'public' : 'verified',
       networks: [...(wish.networks ?? [])],
       voucher: wish.voucher ?? null,
-      voice: nodeId,
+      reporter: nodeId,
       block: wish.block ?? nodeId,
       nonce: crypto.randomUUID(),
       expiresAtMs: Date.now() + 60_000,

@@ -68,7 +68,7 @@ export interface TestHubBench {
     readonly trust?: Place['trust']
     readonly seenAs?: string
     /** Who speaks when it does. @default a network of its own */
-    readonly voice?: string
+    readonly reporter?: string
     readonly networks?: readonly string[]
     readonly run?: RunJob
     /** @default one that inverts bytes */
@@ -153,7 +153,7 @@ export async function createHubBench(
       trust = 'public',
       seenAs = country,
       networks: memberOf = [],
-      voice,
+      reporter,
       run = (_offer, _payload, next) => next(),
       engine = INVERT,
       shelf,
@@ -241,7 +241,13 @@ export async function createHubBench(
         log: silentLog,
       })
       const member: Member = {
-        admission: { nodeId, claim: country, networks, voucher: null, voice: voice ?? nodeId },
+        admission: {
+          nodeId,
+          claim: country,
+          networks,
+          voucher: null,
+          reporter: reporter ?? nodeId,
+        },
         evidence: standsAt(place),
         link,
         presence,

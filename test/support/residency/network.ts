@@ -162,7 +162,7 @@ export function joinHub({ hub, nodeId, node, signer, loadable, link }: Joining):
       claim: node.country,
       networks: [...node.networks],
       voucher: null,
-      voice: nodeId,
+      reporter: nodeId,
     },
     evidence: { place: () => place, record: () => null },
     link: {

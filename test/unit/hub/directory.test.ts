@@ -27,7 +27,7 @@ function record(claim: string, sequence: number): PresenceRecord {
 
 function join(directory: Directory): Member {
   const member: Member = {
-    admission: { nodeId: ID, claim: 'DE', networks: [], voucher: null, voice: ID },
+    admission: { nodeId: ID, claim: 'DE', networks: [], voucher: null, reporter: ID },
     evidence: standsAt(placeIn('DE')),
     link: { rttMs: () => 1, inFlight: () => 0 } as unknown as Member['link'],
     presence: record('DE', 1),

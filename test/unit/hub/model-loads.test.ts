@@ -21,7 +21,7 @@ function createMember(nodeId: string, isHonest: boolean): Member {
     return Promise.resolve()
   }
   const member = {
-    admission: { nodeId, claim: 'DE', networks: [], voice: nodeId },
+    admission: { nodeId, claim: 'DE', networks: [], reporter: nodeId },
     evidence: standsAt(placeIn('DE')),
     // A liar's adapter is the best there is.
     presence: { nodeId, models, loadable: [DIGEST], adapter: { name: 'x', isSoftware: isHonest } },

@@ -48,11 +48,15 @@ function setUp() {
     createKernelBans({ registers: { home: own.api, others: [other.api] }, now, log: silentLog })
   const bans = openHub()
   const kernel = (serial: number) => kernelJob({ wgsl: `// ${serial}`, buffers: [{}] }).work
-  const attempt = (serial: number, voice: number, trust: NodeTrust = 'public'): KernelAttempt => ({
-    jobId: `job-${serial}-${voice}`,
+  const attempt = (
+    serial: number,
+    reporter: number,
+    trust: NodeTrust = 'public',
+  ): KernelAttempt => ({
+    jobId: `job-${serial}-${reporter}`,
     tenant: 'acme',
     work: kernel(serial),
-    voice: `voice-${trust}-${voice}`,
+    reporter: `reporter-${trust}-${reporter}`,
     trust,
     heldMs: LIMITS.kernelRunMs,
   })
@@ -80,19 +84,19 @@ function setUp() {
 const BANNED = 'forbidden kernels.banned'
 
 describe('words of nodes', () => {
-  test('[U11] one voice bans nothing, however many nodes speak with it and however often', async () => {
+  test('[U11] one reporter bans nothing, however many nodes speak with it and however often', async () => {
     const { bans, attempt, barOf } = setUp()
     for (let i = 0; i < 10; i += 1) bans.failed({ ...attempt(1, 1), jobId: `${i}` }, HUNG)
     expect(await barOf(1)).toBe('none')
   })
 
-  test('[U11] two public voices keep a kernel from public nodes, for every tenant, and from no other', async () => {
+  test('[U11] two public reporters keep a kernel from public nodes, for every tenant, and from no other', async () => {
     const { bans, attempt, barOf } = setUp()
-    for (const voice of [1, 2]) bans.failed(attempt(1, voice), HUNG)
+    for (const reporter of [1, 2]) bans.failed(attempt(1, reporter), HUNG)
     expect(await barOf(1)).toBe('public')
     expect(await barOf(1, { tenant: 'other' })).toBe('public')
     expect(await barOf(2)).toBe('none')
-    for (let voice = 3; voice < 50; voice += 1) bans.failed(attempt(1, voice), HUNG)
+    for (let reporter = 3; reporter < 50; reporter += 1) bans.failed(attempt(1, reporter), HUNG)
     expect(await barOf(1)).toBe('public')
   })
 
@@ -112,16 +116,16 @@ describe('words of nodes', () => {
     expect(await barOf(1)).toBe(BANNED)
   })
 
-  test('[U11] a kernel that others have completed needs more voices, but never more than four', async () => {
+  test('[U11] a kernel that others have completed needs more reporters, but never more than four', async () => {
     const { bans, attempt, barOf } = setUp()
-    for (let voice = 10; voice < 20; voice += 1) bans.completed(attempt(1, voice))
-    for (const voice of [1, 2, 3]) bans.failed(attempt(1, voice), HUNG)
+    for (let reporter = 10; reporter < 20; reporter += 1) bans.completed(attempt(1, reporter))
+    for (const reporter of [1, 2, 3]) bans.failed(attempt(1, reporter), HUNG)
     expect(await barOf(1)).toBe('none')
     bans.failed(attempt(1, 4), HUNG)
     expect(await barOf(1)).toBe('public')
   })
 
-  test('[U11] a public voice that reports kernel after kernel is not heard any more', async () => {
+  test('[U11] a public reporter that reports kernel after kernel is not heard any more', async () => {
     const { bans, attempt, barOf } = setUp()
     for (const serial of [1, 2, 3, 4]) bans.failed(attempt(serial, 1), HUNG)
     bans.failed(attempt(4, 2), HUNG)
@@ -137,8 +141,8 @@ describe('words of nodes', () => {
       new NodesWord('too_large', 'Big.', { meta: { rule: 'kernels.hang' } }),
       new NodesWord('no_capacity', 'Hung.', { meta: { rule: 'kernels.banned' } }),
     ]
-    for (const voice of [1, 2, 3])
-      for (const error of others) bans.failed(attempt(1, voice, 'verified'), error)
+    for (const reporter of [1, 2, 3])
+      for (const error of others) bans.failed(attempt(1, reporter, 'verified'), error)
     // It cannot have run for two seconds by then.
     const tooSoon = { ...attempt(1, 1, 'verified'), heldMs: LIMITS.kernelRunMs - 1 }
     expect(bans.failed(tooSoon, HUNG)).toBe(false)
@@ -156,7 +160,8 @@ describe('words of nodes', () => {
 
   test('[U12] and are strangers’ words, whoever vouches for them', async () => {
     const { bans, attempt, barOf } = setUp()
-    for (const voice of [1, 2]) bans.failed({ ...attempt(1, voice, 'verified'), jobId: 'a' }, LOST)
+    for (const reporter of [1, 2])
+      bans.failed({ ...attempt(1, reporter, 'verified'), jobId: 'a' }, LOST)
     expect(await barOf(1)).toBe('public')
   })
 
@@ -165,8 +170,8 @@ describe('words of nodes', () => {
     const { wgsl } = SPECTRUM_KERNEL
     const own = kernelJob({ wgsl, buffers: [{}] }).work
     expect(LISTED_KERNELS).toEqual([sha256(stringToBytes(wgsl))])
-    for (const voice of [1, 2, 3, 4, 5])
-      bans.failed({ ...attempt(1, voice, 'verified'), work: own }, HUNG)
+    for (const reporter of [1, 2, 3, 4, 5])
+      bans.failed({ ...attempt(1, reporter, 'verified'), work: own }, HUNG)
     expect(await bans.check(own, 'acme')).toBe('none')
     const digest: Bytes32 = `0x${'0'.repeat(64)}`
     expect(await bans.check({ kind: 'model', model: 'm', digest, inputs: [] }, 'acme')).toBe('none')
@@ -176,7 +181,7 @@ describe('words of nodes', () => {
 describe('bans', () => {
   test('[U11] end: a day after public words, seven after others', async () => {
     const { bans, attempt, barOf, pass } = setUp()
-    for (const voice of [1, 2]) bans.failed(attempt(1, voice), HUNG)
+    for (const reporter of [1, 2]) bans.failed(attempt(1, reporter), HUNG)
     bans.failed(attempt(2, 1, 'verified'), HUNG)
     expect([await barOf(1), await barOf(2)]).toEqual(['public', BANNED])
     pass(LIMITS.kernelPublicBanMs)
@@ -189,7 +194,7 @@ describe('bans', () => {
     const { bans, attempt, barOf, pass } = setUp()
     bans.failed(attempt(1, 1), HUNG)
     expect(await barOf(1)).toBe('none')
-    pass(LIMITS.kernelWordMs)
+    pass(LIMITS.kernelReportMs)
     bans.failed(attempt(1, 2), HUNG)
     expect(await barOf(1)).toBe('none')
     bans.failed({ ...attempt(1, 1), jobId: 'again' }, HUNG)
@@ -200,7 +205,7 @@ describe('bans', () => {
     const { bans, openHub, home, far, attempt, barOf } = setUp()
     const [beside, abroad] = [openHub(), openHub(far, home)]
     expect(await barOf(1, { using: beside })).toBe('none')
-    // Each hub has heard one voice: together they are two.
+    // Each hub has heard one reporter: together they are two.
     bans.failed(attempt(1, 1), HUNG)
     expect(await barOf(1)).toBe('none')
     beside.failed(attempt(1, 2), HUNG)
@@ -251,8 +256,8 @@ describe('a tenant whose kernels were banned', () => {
   async function tenantWithBans(trust: NodeTrust) {
     const all = setUp()
     for (const serial of [1, 2, 3])
-      for (const voice of [10 * serial, 10 * serial + 1])
-        all.bans.failed(all.attempt(serial, voice, trust), HUNG)
+      for (const reporter of [10 * serial, 10 * serial + 1])
+        all.bans.failed(all.attempt(serial, reporter, trust), HUNG)
     await all.barOf(1)
     all.bans.completed(all.attempt(50, 1))
     const tries: string[] = []

@@ -18,7 +18,7 @@ import { hubAddress } from './hub-address.ts'
 import { ADMISSION_HEADER, type Admission } from '#worker/protocols/hub.ts'
 import { optionalKey } from '#worker/gate/auth.ts'
 import { readJson } from '#worker/gate/body.ts'
-import { voiceOf } from '#worker/edge/reporter.ts'
+import { reporterOf } from '#worker/edge/reporter.ts'
 import { observeNode, type NodeSighting } from '#worker/edge/place.ts'
 import { hasScope } from '#worker/protocols/key-grant.ts'
 import { liveHubs } from '#worker/dispatch/live-models.ts'
@@ -100,7 +100,7 @@ async function forward(c: AppContext): Promise<Response> {
   // As this connection comes: whoever asked for the admission may have asked from elsewhere.
   const { nodeId, claim, trust, networks, purpose, voucher, nonce, expiresAtMs } = claims
   const backing = { voucher: voucher?.tenant ?? null, address: c.var.address }
-  const [voice, block] = [await voiceOf(backing, secret), await blockOf(backing, secret)]
+  const [reporter, block] = [await reporterOf(backing, secret), await blockOf(backing, secret)]
   const admission: Admission = {
     nodeId,
     claim,
@@ -108,7 +108,7 @@ async function forward(c: AppContext): Promise<Response> {
     networks,
     purpose,
     voucher,
-    voice,
+    reporter,
     block,
     nonce,
     expiresAtMs,

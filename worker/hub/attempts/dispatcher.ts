@@ -386,5 +386,12 @@ function kernelAttempt(
   heldMs: number,
 ): KernelAttempt {
   const { jobId, tenant, work } = request
-  return { jobId, tenant, work, voice: admission.voice, trust: evidence.place().trust, heldMs }
+  return {
+    jobId,
+    tenant,
+    work,
+    reporter: admission.reporter,
+    trust: evidence.place().trust,
+    heldMs,
+  }
 }

@@ -7,11 +7,11 @@ import type {
   AuthoredBan,
   KernelBan,
   KernelRegisterApi,
-  KernelWord,
+  KernelReport,
 } from '#worker/protocols/kernels.ts'
 
 export interface KernelRegisters {
-  /** Of the jurisdiction that this hub stands in: it has the words, and must be heard. */
+  /** Of the jurisdiction that this hub stands in: it has the reports, and must be heard. */
   readonly home: Pick<KernelRegisterApi, 'report'>
   /** Of the others that this deployment has hubs in: theirs is what they told last, while they cannot be reached. */
   readonly others: readonly Pick<KernelRegisterApi, 'bans'>[]
@@ -25,7 +25,7 @@ export interface BanList {
   /** Resolves when the copy is fresh. @throws {AppError} no_capacity when it is too old to be relied on */
   fresh(): Promise<void>
   /** Tells the register, now if it is of a hang. */
-  say(word: KernelWord): void
+  say(report: KernelReport): void
 }
 
 interface AuthorCount {
@@ -50,20 +50,20 @@ export function createBanList({ registers: { home, others }, now, log }: BanList
   const own = createCopy()
   const copies = [own, ...others.map(createCopy)]
   let authors = new Map<string, AuthorCount>()
-  let words: KernelWord[] = []
+  let reports: KernelReport[] = []
   let readAtMs = -Infinity
   let triedAtMs = -Infinity
   let reading: Promise<void> | undefined
 
   const readHome = async () => {
-    const told = words
-    words = []
+    const told = reports
+    reports = []
     try {
       merge(own, await withinTime(home.report(told, own.sequence)))
       readAtMs = now()
     } catch (error) {
-      words = waiting([...told, ...words])
-      log.error('kernels.register-lost', { code: errorCode(error), waiting: words.length })
+      reports = waiting([...told, ...reports])
+      log.error('kernels.register-lost', { code: errorCode(error), waiting: reports.length })
     }
   }
   const readOther = async (register: Pick<KernelRegisterApi, 'bans'>, copy: Copy | undefined) => {
@@ -84,7 +84,7 @@ export function createBanList({ registers: { home, others }, now, log }: BanList
         for (const [digest, { untilMs }] of bans) if (untilMs < now()) bans.delete(digest)
       authors = countAuthors(own)
       // Said while it was read: a hang does not wait for the next job.
-      if (words.some(({ isHung }) => isHung) && readAtMs >= triedAtMs) void read()
+      if (reports.some(({ isHung }) => isHung) && readAtMs >= triedAtMs) void read()
     })
     return reading
   }
@@ -111,9 +111,9 @@ export function createBanList({ registers: { home, others }, now, log }: BanList
         { meta: { retryAfterSeconds: 5 } },
       )
     },
-    say(word) {
-      words = waiting([...words, word])
-      if (word.isHung) void read()
+    say(report) {
+      reports = waiting([...reports, report])
+      if (report.isHung) void read()
     },
   }
 }
@@ -144,11 +144,11 @@ function merge(copy: Copy, told: { sequence: number; bans: readonly KernelBan[] 
 }
 
 /** When too many wait, hangs are kept before completions, and what was said last before what was said first. */
-function waiting(words: readonly KernelWord[]): KernelWord[] {
-  if (words.length <= LIMITS.kernelWordsWaiting) return [...words]
-  const hung = words.filter(({ isHung }) => isHung)
-  const rest = words.filter(({ isHung }) => !isHung)
-  return [...rest, ...hung].slice(-LIMITS.kernelWordsWaiting)
+function waiting(reports: readonly KernelReport[]): KernelReport[] {
+  if (reports.length <= LIMITS.kernelReportsWaiting) return [...reports]
+  const hung = reports.filter(({ isHung }) => isHung)
+  const rest = reports.filter(({ isHung }) => !isHung)
+  return [...rest, ...hung].slice(-LIMITS.kernelReportsWaiting)
 }
 
 async function withinTime<T>(work: Promise<T>): Promise<T> {

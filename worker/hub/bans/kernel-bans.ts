@@ -19,7 +19,7 @@ export interface KernelAttempt {
   readonly tenant: string
   readonly work: Work
   /** Who speaks when the node does. */
-  readonly voice: string
+  readonly reporter: string
   readonly trust: NodeTrust
   /** For how long the node had the job, by the hub's clock. */
   readonly heldMs: number
@@ -65,11 +65,11 @@ export function createKernelBans({ registers, now, log }: KernelBansDeps): Kerne
     const ban = isSubmitted(work) ? list.get(work.digest) : undefined
     return ban === undefined ? 'none' : ban.isForAll ? 'all' : 'public'
   }
-  const say = ({ work, tenant, voice, trust }: KernelAttempt, isHung: boolean) => {
+  const say = ({ work, tenant, reporter, trust }: KernelAttempt, isHung: boolean) => {
     if (!isSubmitted(work)) return
     const isVouched = trust !== 'public'
-    if (noted.has(`${work.digest} ${voice} ${isHung}`)) return
-    list.say({ digest: work.digest, voice, isVouched, isHung, author: authorOf(tenant) })
+    if (noted.has(`${work.digest} ${reporter} ${isHung}`)) return
+    list.say({ digest: work.digest, reporter, isVouched, isHung, author: authorOf(tenant) })
     if (isHung) log.warn('kernel.hung', { digest: work.digest, isVouched })
   }
 
@@ -117,7 +117,7 @@ function createNoted(now: () => number) {
   return {
     /** Whether it was asked before. */
     has(key: string): boolean {
-      if (noted.size >= LIMITS.kernelWords || now() - sinceMs > LIMITS.kernelWordMs / 2) {
+      if (noted.size >= LIMITS.kernelReports || now() - sinceMs > LIMITS.kernelReportMs / 2) {
         noted.clear()
         sinceMs = now()
       }

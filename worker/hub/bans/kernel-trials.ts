@@ -61,7 +61,7 @@ export function createKernelTrials(now: () => number): KernelTrials {
     },
     hasRun: (digest) => known.has(digest),
     completed(digest) {
-      if (known.size >= LIMITS.kernelWords) known.clear()
+      if (known.size >= LIMITS.kernelReports) known.clear()
       known.add(digest)
     },
   }

@@ -21,7 +21,7 @@ import {
 } from './service-times.ts'
 
 export interface Member {
-  readonly admission: Pick<Admission, 'nodeId' | 'claim' | 'networks' | 'voucher' | 'voice'>
+  readonly admission: Pick<Admission, 'nodeId' | 'claim' | 'networks' | 'voucher' | 'reporter'>
   /** Where it stands, as far as that is known now. */
   readonly evidence: MemberEvidence
   readonly link: WorkLink

@@ -1,9 +1,9 @@
 /** Whose word a node's word is. */
 import { describe, expect, test } from 'vitest'
 import { TenantId } from '#shared/base/ids.ts'
-import { networkOf, voiceOf } from '#worker/edge/reporter.ts'
+import { networkOf, reporterOf } from '#worker/edge/reporter.ts'
 
-describe('a voice', () => {
+describe('a reporter', () => {
   test.each([
     ['203.0.113.7', '203.0.113.7'],
     ['::ffff:203.0.113.7', '203.0.113.7'],
@@ -20,18 +20,20 @@ describe('a voice', () => {
 
   test('is one for all nodes of a customer, and for all of one network, and tells neither', async () => {
     const of = (voucher: string | null, address: string) =>
-      voiceOf({ voucher: voucher === null ? null : TenantId.parse(voucher), address }, 'secret')
+      reporterOf({ voucher: voucher === null ? null : TenantId.parse(voucher), address }, 'secret')
     expect(await of('acme', '203.0.113.7')).toBe(await of('acme', '203.0.113.8'))
     expect(await of(null, '2001:db8::1')).toBe(await of(null, '2001:db8::2'))
-    const voices = await Promise.all([
+    const reporters = await Promise.all([
       of('acme', ''),
       of('globex', ''),
       of(null, '203.0.113.7'),
       of(null, '203.0.113.8'),
       of(null, ''),
     ])
-    expect(new Set(voices).size).toBe(voices.length)
-    expect(voices.join()).not.toMatch(/acme|203/)
-    expect(await voiceOf({ voucher: null, address: '203.0.113.7' }, 'other')).not.toBe(voices[2])
+    expect(new Set(reporters).size).toBe(reporters.length)
+    expect(reporters.join()).not.toMatch(/acme|203/)
+    expect(await reporterOf({ voucher: null, address: '203.0.113.7' }, 'other')).not.toBe(
+      reporters[2],
+    )
   })
 })
