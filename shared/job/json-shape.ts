@@ -73,13 +73,13 @@ function isSafeBound(keyword: string, value: unknown): boolean {
   )
 }
 
-interface Place {
+interface SchemaPosition {
   readonly pointer: string
   readonly depth: number
   readonly budget: { left: number }
 }
 
-function parseShape(schema: unknown, place: Place): JsonShape {
+function parseShape(schema: unknown, place: SchemaPosition): JsonShape {
   if (!isRecord(schema)) throw refuse(place, 'is no schema object')
   if (place.depth > LIMITS.jsonDepth) throw refuse(place, 'is nested too deeply')
   place.budget.left -= 1
@@ -98,7 +98,7 @@ function parseShape(schema: unknown, place: Place): JsonShape {
   return shapes.length === 1 ? only : { kind: 'union', of: shapes }
 }
 
-function typesOf(schema: Readonly<Record<string, unknown>>, place: Place): string[] {
+function typesOf(schema: Readonly<Record<string, unknown>>, place: SchemaPosition): string[] {
   const { type } = schema
   if (type === undefined) return []
   const types: unknown[] = Array.isArray(type) ? type : [type]
@@ -111,7 +111,11 @@ function typesOf(schema: Readonly<Record<string, unknown>>, place: Place): strin
   return [...new Set(named)].filter((name) => name !== 'integer' || !named.includes('number'))
 }
 
-function shapeOf(type: string, schema: Readonly<Record<string, unknown>>, place: Place): JsonShape {
+function shapeOf(
+  type: string,
+  schema: Readonly<Record<string, unknown>>,
+  place: SchemaPosition,
+): JsonShape {
   switch (type) {
     case 'object':
       return parseObject(schema, place)
@@ -128,7 +132,7 @@ function shapeOf(type: string, schema: Readonly<Record<string, unknown>>, place:
   }
 }
 
-function parseObject(schema: Readonly<Record<string, unknown>>, place: Place): JsonShape {
+function parseObject(schema: Readonly<Record<string, unknown>>, place: SchemaPosition): JsonShape {
   const { properties, required = [], additionalProperties = false } = schema
   if (
     properties === undefined &&
@@ -161,7 +165,7 @@ function parseObject(schema: Readonly<Record<string, unknown>>, place: Place): J
   }
 }
 
-function parseArray(schema: Readonly<Record<string, unknown>>, place: Place): JsonShape {
+function parseArray(schema: Readonly<Record<string, unknown>>, place: SchemaPosition): JsonShape {
   const { items, minItems = 0, maxItems = Infinity } = schema
   const isSize = (size: unknown) =>
     Number.isInteger(size) && Number(size) >= 0 && Number(size) <= LIMITS.jsonItems
@@ -178,7 +182,7 @@ function parseArray(schema: Readonly<Record<string, unknown>>, place: Place): Js
   }
 }
 
-function parseChoice(values: unknown, types: readonly string[], place: Place): JsonShape {
+function parseChoice(values: unknown, types: readonly string[], place: SchemaPosition): JsonShape {
   if (!Array.isArray(values) || values.length === 0) throw refuse(place, 'lists no value')
   const texts = values.map((value: unknown, index) => {
     const fits = types.length === 0 || types.some((type) => isOfType(value, type))
@@ -203,16 +207,16 @@ function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-function at(place: Place, name: string): Place {
+function at(place: SchemaPosition, name: string): SchemaPosition {
   const escaped = name.replaceAll('~', '~0').replaceAll('/', '~1')
   return { ...place, pointer: `${place.pointer}/${escaped}` }
 }
 
-function inside(place: Place): Place {
+function inside(place: SchemaPosition): SchemaPosition {
   return { ...place, depth: place.depth + 1 }
 }
 
-function refuse({ pointer }: Place, detail: string): AppError {
+function refuse({ pointer }: SchemaPosition, detail: string): AppError {
   return new AppError('invalid_request', `${pointer}: ${detail}`, {
     meta: { errors: [{ pointer, detail }] },
   })

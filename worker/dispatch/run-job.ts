@@ -24,7 +24,7 @@ export interface PricedWork {
   readonly priceMicroUsd: number
 }
 
-export interface JobResult extends DispatchResult {
+export interface AnsweredJob extends DispatchResult {
   readonly jobId: JobId
 }
 
@@ -44,7 +44,7 @@ export async function runJob(
   c: AppContext,
   work: PricedWork,
   choice: ResidencyChoice,
-): Promise<JobResult> {
+): Promise<AnsweredJob> {
   const { config } = c.var
   const { request, spend } = await admitJob(c, work, { choice, stream: false })
   const job = { request, payload: work.payload }

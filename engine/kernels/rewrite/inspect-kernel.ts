@@ -8,7 +8,7 @@ import { productOf, type Triple } from '#engine/pace/next-box.ts'
 import type { FunctionWeight, KernelWeights } from './function-weight.ts'
 import { createKernelWeights } from './measure-kernel.ts'
 import { computed, createModuleNames, type ModuleNames } from './module-names.ts'
-import { refuse, type Place } from './refuse.ts'
+import { refuse, type SourcePosition } from './refuse.ts'
 
 export interface KernelReport {
   readonly module: KernelModule
@@ -31,7 +31,7 @@ export interface KernelReport {
 /** A variable of the module that the entry point reaches and the host must bind. */
 export interface Resource {
   readonly name: string
-  readonly place: Place
+  readonly place: SourcePosition
   readonly group: number | undefined
   readonly binding: number | undefined
   /** `uniform`, `read` or `read_write`; undefined for a texture or sampler. */
@@ -227,6 +227,6 @@ function workgroupSize(declaration: FunctionDeclaration, names: ModuleNames): Tr
   return size
 }
 
-function tooMany(place: Place | undefined, what: string, most: number) {
+function tooMany(place: SourcePosition | undefined, what: string, most: number) {
   return refuse('too_large', place, `the kernel has ${what}, at most ${most} are taken`)
 }

@@ -2,7 +2,7 @@
 import type { FunctionWeight } from './function-weight.ts'
 import { applyEdits, type Edit } from './edits.ts'
 import { freshPrefix } from './fresh-prefix.ts'
-import { lineOf, refuse, tooMuch, type Place } from './refuse.ts'
+import { lineOf, refuse, tooMuch, type SourcePosition } from './refuse.ts'
 import type { KernelReport } from './inspect-kernel.ts'
 import type { Loop, Span } from '../parse/syntax.ts'
 
@@ -62,7 +62,7 @@ export function meterKernel(
   invocations: number,
 ): MeteredKernel {
   const { module, source: plain, functions, entry } = report
-  const place = ({ start }: Span): Place => ({ source: plain, start })
+  const place = ({ start }: Span): SourcePosition => ({ source: plain, start })
   const cleared = (CLEAR_WEIGHT * report.sharedWords) / report.invocations
   const allowed = allowedBy(grant)
   const once = Math.ceil((entry.once + cleared) * invocations)
@@ -104,7 +104,7 @@ function allowedBy({ total, each }: Grant): string {
 interface Parts {
   readonly functions: readonly FunctionWeight[]
   readonly entry: FunctionWeight
-  readonly place: (span: Span) => Place
+  readonly place: (span: Span) => SourcePosition
   readonly prefix: string
   readonly grant: Grant
   readonly invocations: number

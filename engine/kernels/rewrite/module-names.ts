@@ -18,7 +18,7 @@ import type {
   Span,
   StructDeclaration,
 } from '../parse/syntax.ts'
-import { refuse, type Place } from './refuse.ts'
+import { refuse, type SourcePosition } from './refuse.ts'
 import { SCALAR, typeNamed, type TypeNames, type ValueType } from './types.ts'
 
 export interface ModuleNames extends TypeNames {
@@ -31,7 +31,7 @@ export interface ModuleNames extends TypeNames {
   sizeIn(scope: ConstantScope, expression: Expression, what?: string): number
   /** Of a module-scope variable or constant; `infer` is asked where no type is written. */
   valueType(name: string, infer: (value: Expression) => ValueType): ValueType | undefined
-  placeOf(span: Pick<Span, 'start'>): Place
+  placeOf(span: Pick<Span, 'start'>): SourcePosition
 }
 
 export function createModuleNames({ source, declarations }: KernelModule): ModuleNames {
@@ -90,7 +90,7 @@ function wordsOf(
 
 interface Sized {
   readonly scope: ConstantScope
-  readonly place: Place
+  readonly place: SourcePosition
   readonly what: string
 }
 

@@ -4,7 +4,7 @@ import { BUDGET_RULE } from '#shared/kernels/rules.ts'
 import { countLines } from '../parse/tokens.ts'
 
 /** A place in a kernel's text. */
-export interface Place {
+export interface SourcePosition {
   readonly source: string
   readonly start: number
 }
@@ -12,7 +12,7 @@ export interface Place {
 /** @param place undefined where no line is at fault, but the whole */
 export function refuse(
   code: 'too_large' | 'invalid_request',
-  place: Place | undefined,
+  place: SourcePosition | undefined,
   detail: string,
 ): AppError {
   const text = place === undefined ? detail : `line ${lineOf(place)}: ${detail}`
@@ -21,7 +21,7 @@ export function refuse(
   })
 }
 
-export function lineOf({ source, start }: Place): number {
+export function lineOf({ source, start }: SourcePosition): number {
   return countLines(source, 0, start) + 1
 }
 

@@ -111,9 +111,9 @@ describe('[N10] how quick a node is', () => {
   it('gives it one job of a kind until it has answered one, and twice as many with each answer', () => {
     const directory = new Directory()
     const member = join(directory)
-    const places = () => directory.views(work, 1)[0]?.places
+    const slots = () => directory.views(work, 1)[0]?.slots
     const seen = Array.from({ length: 5 }, () => {
-      const before = places()
+      const before = slots()
       directory.recordService(member, work, { ms: 40, units: 1 })
       return before
     })

@@ -32,7 +32,7 @@ import type { PlacementJob } from '#worker/hub/loads/placement.ts'
 import { schedule, type NodeView } from '#worker/hub/choice/schedule.ts'
 import { contradicted, keepEnd } from './ends.ts'
 import { createJobSignal } from './job-signal.ts'
-import { createPlaces } from './places.ts'
+import { createSlots } from './slots.ts'
 import { createSilences, PATIENCE, type Patience, type Silences } from './silence.ts'
 import { HubRefusal, steeringOf } from '#worker/protocols/steering.ts'
 import type { AnswerSink } from '#worker/protocols/stream-envelope.ts'
@@ -58,7 +58,7 @@ export class Dispatcher {
   readonly #deps: DispatcherDeps
   readonly #active = new Set<string>()
   readonly #ended = new Map<string, number>()
-  readonly #places = createPlaces()
+  readonly #slots = createSlots()
   readonly #loads: ModelLoads
   readonly #silences: Silences
   readonly #bytes = createFairShare(LIMITS.hubPayloadBytes)
@@ -233,12 +233,12 @@ export class Dispatcher {
       if (choice.kind === 'wait') {
         hasWaited = true
         if ('model' in work && choice.isBusy) this.#loads.spread(placementOf(job, work))
-        await this.#waitForPlace(job, lost)
+        await this.#waitForSlot(job, lost)
         continue
       }
       const member = directory.get(choice.nodeId)
       if (member === undefined) continue
-      const giveBack = this.#places.take(choice.nodeId, work)
+      const giveBack = this.#slots.take(choice.nodeId, work)
       const onFree = () => {
         giveBack()
         this.capacity.notify()
@@ -254,7 +254,7 @@ export class Dispatcher {
   } {
     const bar = worse(before, this.#deps.bans.barOf(work))
     const { directory } = this.#deps
-    const views = directory.views(work, units).map((view) => this.#places.seen(view, work))
+    const views = directory.views(work, units).map((view) => this.#slots.seen(view, work))
     if (bar === 'none') return { bar, views }
     return { bar, views: views.filter(({ facts }) => bar !== 'all' && facts.trust !== bar) }
   }
@@ -296,7 +296,7 @@ export class Dispatcher {
   }
 
   /** A job that a node has had goes to no other hub: that node's receipt may still come, and two ledgers would pay. */
-  async #waitForPlace(job: Job, lost: AppError | undefined): Promise<void> {
+  async #waitForSlot(job: Job, lost: AppError | undefined): Promise<void> {
     try {
       await this.capacity.wait(job.request.tenant, job.signal)
     } catch (error) {

@@ -21,7 +21,7 @@ export interface NodeView {
   /** Of those, jobs of this work. @default 0 */
   readonly ofThisWork?: number
   /** Of this work it may have so many at once. @default maxJobs */
-  readonly places?: number
+  readonly slots?: number
   /** Round trip on the held stream, measured. */
   readonly rttMs: number
   /** Peak-sensitive moving average of how long this work takes on this node, as measured here. */
@@ -112,8 +112,8 @@ function ofBestStanding(nodes: readonly NodeView[]): NodeView[] {
   return nodes.filter((node) => standingOf(node) === best)
 }
 
-function hasRoom({ inFlight, maxJobs, ofThisWork = 0, places = maxJobs }: NodeView): boolean {
-  return inFlight < maxJobs && ofThisWork < places
+function hasRoom({ inFlight, maxJobs, ofThisWork = 0, slots = maxJobs }: NodeView): boolean {
+  return inFlight < maxJobs && ofThisWork < slots
 }
 
 function isInTime({ isMeasured }: NodeView, predictedMs: number, { leftMs }: ScheduleJob): boolean {

@@ -133,7 +133,7 @@ export class Directory {
       ...this.#conductOf(member, answers),
       isMeasured: answers > 0,
       serviceMs: answers > 0 ? ms : Math.max(ms, middleMs),
-      places: 2 ** Math.min(answers, MOST_DOUBLINGS),
+      slots: 2 ** Math.min(answers, MOST_DOUBLINGS),
     }))
   }
 
@@ -295,7 +295,7 @@ function finite(ms: number): number {
 
 function viewOf(
   member: Member,
-): Omit<NodeView, 'isSuspect' | 'isBehind' | 'standing' | 'isMeasured' | 'serviceMs' | 'places'> {
+): Omit<NodeView, 'isSuspect' | 'isBehind' | 'standing' | 'isMeasured' | 'serviceMs' | 'slots'> {
   const { presence, link } = member
   return {
     nodeId: presence.nodeId,

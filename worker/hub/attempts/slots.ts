@@ -1,15 +1,15 @@
-/** Places taken on each node, from the choice on until the node's hands are free: its link knows of a job only once the ticket is signed. */
+/** Slots taken on each node, from the choice on until the node's hands are free: its link knows of a job only once the ticket is signed. */
 import type { Work } from '#shared/job/job.ts'
 import type { NodeView } from '#worker/hub/choice/schedule.ts'
 import { workKey } from '#worker/hub/members/service-times.ts'
 
-export interface Places {
-  /** @returns gives the place back, once */
+export interface Slots {
+  /** @returns gives the slot back, once */
   take(nodeId: string, work: Work): () => void
   seen(view: NodeView, work: Work): NodeView
 }
 
-export function createPlaces(): Places {
+export function createSlots(): Slots {
   const taken = new Map<string, number>()
   const count = (key: string, change: 1 | -1) => {
     const now = (taken.get(key) ?? 0) + change
