@@ -4,7 +4,7 @@ import type { JobId } from '#shared/base/ids.ts'
 import type { Work } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { countryCode } from '#shared/law/region.ts'
-import type { AppContext } from '#worker/gate/context.ts'
+import { callerOf, type AppContext } from '#worker/gate/context.ts'
 import { dispatch, dispatchStream } from './dispatch.ts'
 import type { ResidencyChoice } from '#worker/body/residency.ts'
 import type {
@@ -86,7 +86,8 @@ async function admitJob(
   { work, units, priceMicroUsd }: PricedWork,
   { choice, stream }: { readonly choice: ResidencyChoice; readonly stream: boolean },
 ): Promise<{ readonly request: DispatchRequest; readonly spend: SpendReserve }> {
-  const { requestId, caller, startedMs, deadlineMs, traceparent } = c.var
+  const { requestId, startedMs, deadlineMs, traceparent } = c.var
+  const caller = callerOf(c)
   const timeoutMs = timeLeft(deadlineMs, performance.now() - startedMs)
   const { policy, allowed } = await chooseResidency(c, choice)
   const once = takeJobId(c)

@@ -1,7 +1,7 @@
 /** Writes what was refused, and by which rule, into the tenant's audit log, behind the answer. */
 import { createMiddleware } from 'hono/factory'
 import { errorCode, toAppError, type ErrorCode } from '#shared/base/errors.ts'
-import type { AppEnv } from './context.ts'
+import { callerOf, type AppEnv } from './context.ts'
 import { openTenant } from '#worker/protocols/durable-objects.ts'
 import { keepAlive } from './keep-alive.ts'
 
@@ -22,7 +22,8 @@ export const auditRefusals = createMiddleware<AppEnv>(async (c, next) => {
   const code = errorCode(c.error)
   if (code === undefined || !AUDITED.includes(code)) return
   const { rule } = toAppError(c.error).meta
-  const { caller, isolate, config } = c.var
+  const { isolate, config } = c.var
+  const caller = callerOf(c)
   const refusal = {
     jobId: c.var.jobId ?? null,
     by: caller.keyId,

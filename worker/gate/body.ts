@@ -25,7 +25,7 @@ export async function readBytes(
   if (body === null) return new Uint8Array()
   const declared = Number(headers.get('content-length') ?? 0)
   if (!(declared <= limitBytes * DRAINED_TIMES)) throw tooLarge(declared, limitBytes)
-  const { isolate, address, caller } = c.var as AppContext['var'] & Partial<AppContext['var']>
+  const { isolate, address, caller } = c.var
   const sender = { keyId: caller?.keyId, address: address ?? '' }
   const hold = isolate.bodies.open(sender)
   try {

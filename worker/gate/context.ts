@@ -1,5 +1,6 @@
 /** What travels with one request through middleware and routes. */
 import type { Context } from 'hono'
+import { invariant } from '#shared/base/errors.ts'
 import type { JobId, RandomBytes, TenantId } from '#shared/base/ids.ts'
 import type { Log } from '#shared/base/log.ts'
 import type { CompiledPolicy } from '#shared/law/policy.ts'
@@ -51,7 +52,8 @@ export interface Variables {
   deadlineMs: number | undefined
   /** Set on whatever the answer turns out to be, an error too. */
   readonly answerHeaders: Map<string, string>
-  caller: Caller
+  /** Unset on public routes, and where a key is optional and none came. */
+  caller: Caller | undefined
   /** Set once the request has become a job. */
   jobId: JobId | undefined
   /** Set for a request with an idempotency key: the job that it is each time. */
@@ -68,3 +70,10 @@ export interface AppEnv {
 }
 
 export type AppContext = Context<AppEnv>
+
+/** Who asks, behind `requireScope`. @throws where the route asks for no key: a fault of ours */
+export function callerOf(c: AppContext): Caller {
+  const { caller } = c.var
+  invariant(caller, 'a caller with a key')
+  return caller
+}

@@ -5,7 +5,7 @@
 import { createMiddleware } from 'hono/factory'
 import { toAppError } from '#shared/base/errors.ts'
 import type { MicroUsd } from '#shared/receipt/money.ts'
-import type { AppContext, AppEnv } from './context.ts'
+import { callerOf, type AppContext, type AppEnv } from './context.ts'
 import { openTenant } from '#worker/protocols/durable-objects.ts'
 import type { QuotaStanding } from '#worker/protocols/quota-leases.ts'
 import { keepAlive } from './keep-alive.ts'
@@ -16,7 +16,8 @@ const WINDOW_SECONDS = 60
 
 /** Counts the request, and refuses it when the quota is used up. */
 export const takeQuota = createMiddleware<AppEnv>(async (c, next) => {
-  const { config, isolate, caller } = c.var
+  const { config, isolate } = c.var
+  const caller = callerOf(c)
   const lease = () => openTenant(c.env, caller.tenant, config).leaseRequests()
   try {
     const standing = await isolate.quotas.take(caller.tenant, lease, (work) => keepAlive(c, work))
@@ -45,7 +46,8 @@ export function reserveSpend(
   c: AppContext,
   microUsd: number,
 ): Promise<(spentMicroUsd: number) => void> {
-  const { config, isolate, caller } = c.var
+  const { config, isolate } = c.var
+  const caller = callerOf(c)
   return isolate.quotas.reserve(caller.tenant, microUsd, (wanted) =>
     openTenant(c.env, caller.tenant, config).leaseSpend(wanted),
   )

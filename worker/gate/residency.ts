@@ -7,15 +7,15 @@ import type { CompiledPolicy } from '#shared/law/policy.ts'
 import { nameCountries } from '#shared/law/country-words.ts'
 import { neededIngress } from '#shared/law/explain.ts'
 import { countryCode, intersect, isRegion, type CountrySet } from '#shared/law/region.ts'
-import type { AppContext, AppEnv, Caller } from './context.ts'
+import { callerOf, type AppContext, type AppEnv, type Caller } from './context.ts'
 import { invalidRequest } from '#worker/body/faults.ts'
 import type { ResidencyChoice } from '#worker/body/residency.ts'
 import { observeIngress } from '#worker/edge/place.ts'
 
 /** Refuses a request whose place of entry the policy forbids, with its body still unread. */
 export const checkIngress = createMiddleware<AppEnv>(async (c, next) => {
-  const { snapshot } = c.var.caller
-  await admitIngress(c, findPolicy(c.var.caller, headerPolicy(c) ?? snapshot.defaultPolicyId))
+  const { snapshot } = callerOf(c)
+  await admitIngress(c, findPolicy(callerOf(c), headerPolicy(c) ?? snapshot.defaultPolicyId))
   headerRegions(c)
   await next()
 })
@@ -38,7 +38,7 @@ export async function chooseResidency(c: AppContext, body: ResidencyChoice): Pro
     ])
   }
   if (named === undefined && body.policy !== undefined) {
-    await admitIngress(c, findPolicy(c.var.caller, body.policy))
+    await admitIngress(c, findPolicy(callerOf(c), body.policy))
   }
   const { policy } = c.var
   if (policy === undefined) throw new AppError('internal', 'No policy was chosen.')
@@ -59,7 +59,7 @@ export async function chooseResidency(c: AppContext, body: ResidencyChoice): Pro
 
 /** Judges the place of entry by a policy of the caller's, by its id. @throws {AppError} residency_ingress_denied */
 export async function admitPolicy(c: AppContext, id: string): Promise<void> {
-  await admitIngress(c, findPolicy(c.var.caller, id))
+  await admitIngress(c, findPolicy(callerOf(c), id))
 }
 
 async function admitIngress(c: AppContext, policy: CompiledPolicy): Promise<void> {

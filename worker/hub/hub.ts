@@ -18,6 +18,7 @@ import {
   openKernels,
   openLedger,
   openTenant,
+  type HubApi,
 } from '#worker/protocols/durable-objects.ts'
 import { readConfig } from '#worker/platform/config.ts'
 import { DUPLICATE_JOB } from '#worker/protocols/ledger.ts'
@@ -41,7 +42,7 @@ import {
   type NodeStanding,
 } from '#worker/protocols/hub.ts'
 
-export class Hub extends DurableObject<Env> {
+export class Hub extends DurableObject<Env> implements HubApi {
   readonly #log = createLog({}, { hub: this.ctx.id.name })
   /** Anybody may send the same admission again and again. */
   readonly #refusals = withinBudget(

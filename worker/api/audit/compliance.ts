@@ -1,7 +1,7 @@
 /** `/v1/compliance`: what the law asks to be shown, from what is so. */
 import { Hono } from 'hono'
 import { z } from 'zod'
-import type { AppContext, AppEnv } from '#worker/gate/context.ts'
+import { callerOf, type AppContext, type AppEnv } from '#worker/gate/context.ts'
 import { groupFacts } from '#shared/law/region-notes.ts'
 import { homeOf, openTenant } from '#worker/protocols/durable-objects.ts'
 import { parseBody } from '#worker/body/faults.ts'
@@ -18,7 +18,8 @@ const RecordQuery = z.strictObject({ format: z.enum(['json', 'csv']).default('js
 
 async function showRecord(c: AppContext): Promise<Response> {
   const { format } = parseBody(RecordQuery, c.req.query())
-  const { config, caller, isolate } = c.var
+  const { config, isolate } = c.var
+  const caller = callerOf(c)
   const tenant = openTenant(c.env, caller.tenant, config)
   const facts = await tenant.ropaFacts()
   const { logSize } = facts

@@ -4,7 +4,7 @@ import { NOT_NARROWED } from '#shared/audit/bundle.ts'
 import type { Bytes32, JobId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { BatchApi, BatchId } from '#worker/protocols/batch.ts'
-import type { AppContext } from '#worker/gate/context.ts'
+import { callerOf, type AppContext } from '#worker/gate/context.ts'
 import { openHub, openTenant } from '#worker/protocols/durable-objects.ts'
 import type { BatchErasureReply, ErasureReply } from './audit.ts'
 import { observeIngress } from '#worker/edge/place.ts'
@@ -15,14 +15,15 @@ import type { Erased, TenantApi } from '#worker/protocols/tenant.ts'
 export async function eraseJob(c: AppContext, jobId: JobId): Promise<ErasureReply> {
   requireAdmin(c)
   await handOver(c, jobId)
-  const tenant = openTenant(c.env, c.var.caller.tenant, c.var.config)
-  const erased = await tenant.eraseJob(jobId, c.var.caller.keyId)
+  const tenant = openTenant(c.env, callerOf(c).tenant, c.var.config)
+  const erased = await tenant.eraseJob(jobId, callerOf(c).keyId)
   return { ...(await prove(c, tenant, erased)), jobId }
 }
 
 /** A receipt that is on its way would arrive after the erasure and be news. @throws {AppError} no_capacity */
 async function handOver(c: AppContext, jobId: JobId): Promise<void> {
-  const { config, caller } = c.var
+  const { config } = c.var
+  const caller = callerOf(c)
   const held = await Promise.all(
     config.hubs.map((hub) => openHub(c.env, hub, config).handOver(caller.tenant, jobId)),
   )
@@ -44,7 +45,8 @@ export async function eraseBatch(
   { id, batch }: { readonly id: BatchId; readonly batch: BatchApi },
 ): Promise<BatchErasureReply> {
   requireAdmin(c)
-  const { config, caller } = c.var
+  const { config } = c.var
+  const caller = callerOf(c)
   const tenant = openTenant(c.env, caller.tenant, config)
   await batch.cancel()
   const proofs: ErasureReply[] = []
@@ -64,7 +66,8 @@ async function findWaiting(
   tenant: TenantApi,
   receipts: readonly Bytes32[],
 ): Promise<Bytes32[]> {
-  const { config, caller } = c.var
+  const { config } = c.var
+  const caller = callerOf(c)
   const waiting: Bytes32[] = []
   for (const receipt of receipts) {
     if ((await tenant.receipt(receipt)) !== null) continue
@@ -108,6 +111,6 @@ async function prove(c: AppContext, tenant: TenantApi, erased: Erased): Promise<
 }
 
 function requireAdmin(c: AppContext): void {
-  if (hasScope(c.var.caller.scopes, 'admin')) return
+  if (hasScope(callerOf(c).scopes, 'admin')) return
   throw new AppError('forbidden', 'Erasing needs a key with scope admin.')
 }

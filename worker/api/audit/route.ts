@@ -6,7 +6,7 @@ import { AppError } from '#shared/base/errors.ts'
 import { Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { bundleText, openBundle, type BundleSource } from './collect-bundle.ts'
-import type { AppContext, AppEnv } from '#worker/gate/context.ts'
+import { callerOf, type AppContext, type AppEnv } from '#worker/gate/context.ts'
 import { openTenant } from '#worker/protocols/durable-objects.ts'
 import { AskedJobId } from '#worker/body/asked-id.ts'
 import {
@@ -94,7 +94,7 @@ async function bundleRange(c: AppContext): Promise<Response> {
   const query = toBundleQuery(parseBody(BundleRequest, c.req.query()))
   const bundle = await openBundle(sourceOf(c), query)
   const { from, to } = bundle.head.range
-  await openOwn(c).recordExport({ format: 'bundle', from, to, by: c.var.caller.keyId })
+  await openOwn(c).recordExport({ format: 'bundle', from, to, by: callerOf(c).keyId })
   return streamed(c, bundleText(bundle), {
     type: 'application/json',
     name: `bundle-${from}-${to}.json`,
@@ -119,7 +119,7 @@ async function exportEvents(c: AppContext): Promise<Response> {
   const tenant = openOwn(c)
   const range = await tenant.auditCut(query)
   const { from, to } = range
-  await tenant.recordExport({ format, from, to, by: c.var.caller.keyId })
+  await tenant.recordExport({ format, from, to, by: callerOf(c).keyId })
   const page = { ...range, selection: query.selection, size: to }
   return streamed(c, exportLines(tenant, page, format), {
     type: format === 'csv' ? 'text/csv; charset=utf-8' : 'application/x-ndjson',
@@ -173,9 +173,9 @@ function streamed(
 }
 
 function sourceOf(c: AppContext): BundleSource {
-  return { env: c.env, config: c.var.config, tenant: c.var.caller.tenant }
+  return { env: c.env, config: c.var.config, tenant: callerOf(c).tenant }
 }
 
 function openOwn(c: AppContext): TenantApi {
-  return openTenant(c.env, c.var.caller.tenant, c.var.config)
+  return openTenant(c.env, callerOf(c).tenant, c.var.config)
 }

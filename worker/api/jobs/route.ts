@@ -16,7 +16,7 @@ import {
 import { reservedBytes } from './size.ts'
 import { newSecret, readSecret } from '#worker/jobs/delivery/webhook.ts'
 import { webhookUrlFault } from '#worker/jobs/delivery/webhook-url.ts'
-import type { AppContext, AppEnv } from '#worker/gate/context.ts'
+import { callerOf, type AppContext, type AppEnv } from '#worker/gate/context.ts'
 import type { CompiledPolicy } from '#shared/law/policy.ts'
 import { eligibleHubs } from '#worker/dispatch/dispatch.ts'
 import { openBatch, openTenant } from '#worker/protocols/durable-objects.ts'
@@ -57,7 +57,8 @@ async function createBatch(c: AppContext): Promise<Response> {
   const request = parseBody(JobsRequest, await readJson(c))
   const webhook = await readWebhook(c, request.webhook)
   const decoded = await decodeJobs(request, findManifest)
-  const { config, isolate, caller, requestId, traceparent } = c.var
+  const { config, isolate, requestId, traceparent } = c.var
+  const caller = callerOf(c)
   const { policy, allowed } = await chooseResidency(c, request)
   checkRetention(request, policy)
   if (eligibleHubs(policy, config).length === 0) {
@@ -143,7 +144,8 @@ async function ownSecret(c: AppContext): Promise<string> {
 }
 
 async function listBatches(c: AppContext): Promise<Response> {
-  const { config, caller } = c.var
+  const { config } = c.var
+  const caller = callerOf(c)
   const query = parseBody(z.object({ after: AskedBatchId.optional() }), c.req.query())
   const ingress = await ingressOf(c)
   const all = await openTenant(c.env, caller.tenant, config).listBatches()
@@ -242,7 +244,8 @@ async function readRefusal(response: Response): Promise<AppError> {
 
 /** @throws {AppError} not_found, also for an id that is none and for a place that this deployment does not have */
 function openOwn(c: AppContext): BatchApi {
-  const { config, caller } = c.var
+  const { config } = c.var
+  const caller = callerOf(c)
   const id = AskedBatchId.safeParse(c.req.param('id'))
   const refusal = new AppError('not_found', 'This key has no such batch, or it is erased.')
   if (!id.success) throw refusal

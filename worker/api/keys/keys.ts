@@ -1,7 +1,7 @@
 /** A tenant's own keys, for those of its keys with scope admin: make, list, rotate, revoke. Any key may ask what it is itself. */
 import { Hono } from 'hono'
 import { AppError } from '#shared/base/errors.ts'
-import type { AppContext, AppEnv } from '#worker/gate/context.ts'
+import { callerOf, type AppContext, type AppEnv } from '#worker/gate/context.ts'
 import { openTenant } from '#worker/protocols/durable-objects.ts'
 import { parseBody } from '#worker/body/faults.ts'
 import { sealKey } from '#worker/platform/key-seal.ts'
@@ -23,7 +23,7 @@ export const keyRoutes = new Hono<AppEnv>()
 
 async function createKey(c: AppContext): Promise<Response> {
   const request = parseBody(KeyRequest, await readJson(c, KEY_BODY_BYTES))
-  const { tenant, keyId } = c.var.caller
+  const { tenant, keyId } = callerOf(c)
   const secret = sealingSecret(c)
   const created = await openOwn(c).createOwnKey(keyId, request)
   changed(c, 'key.created', created.id)
@@ -31,12 +31,12 @@ async function createKey(c: AppContext): Promise<Response> {
 }
 
 async function listKeys(c: AppContext): Promise<Response> {
-  return c.json({ tenant: c.var.caller.tenant, keys: await openOwn(c).listKeys() })
+  return c.json({ tenant: callerOf(c).tenant, keys: await openOwn(c).listKeys() })
 }
 
 /** Who holds a key need not be told what it may do: a page can ask. */
 function showSelf(c: AppContext): Response {
-  const { tenant, keyId: id, scopes, networks, snapshot } = c.var.caller
+  const { tenant, keyId: id, scopes, networks, snapshot } = callerOf(c)
   // A secret that another replaces ends before its key does.
   const ends = snapshot.keys.flatMap((key) => (key.id === id ? [key.untilMs ?? Infinity] : []))
   const lastMs = Math.max(...ends)
@@ -47,7 +47,7 @@ function showSelf(c: AppContext): Response {
 async function rotateKey(c: AppContext): Promise<Response> {
   const bytes = await readBytes(c, KEY_BODY_BYTES)
   const { overlapSeconds } = parseBody(KeyRotation, bytes.length === 0 ? {} : parseJson(bytes))
-  const { tenant, keyId: by } = c.var.caller
+  const { tenant, keyId: by } = callerOf(c)
   const secret = sealingSecret(c)
   const rotated = await openOwn(c).rotateOwnKey({ by, id: ownId(c) }, overlapSeconds * 1000)
   changed(c, 'key.rotated', rotated.id)
@@ -55,7 +55,7 @@ async function rotateKey(c: AppContext): Promise<Response> {
 }
 
 async function revokeKey(c: AppContext): Promise<Response> {
-  const { keyId: by } = c.var.caller
+  const { keyId: by } = callerOf(c)
   const lastAdmin = isAsked(c, 'last_admin')
   const revoked = await openOwn(c).revokeOwnKey({ by, id: ownId(c) }, lastAdmin)
   changed(c, 'key.revoked', revoked.id)
@@ -64,7 +64,8 @@ async function revokeKey(c: AppContext): Promise<Response> {
 
 /** This isolate knows at once; the others ask again within LIMITS.authCacheMs. */
 function changed(c: AppContext, event: string, keyId: string): void {
-  const { isolate, caller, requestId } = c.var
+  const { isolate, requestId } = c.var
+  const caller = callerOf(c)
   isolate.tenants.forget(caller.tenant)
   isolate.log.info(event, { requestId, tenant: caller.tenant, keyId, by: caller.keyId })
 }
@@ -72,7 +73,7 @@ function changed(c: AppContext, event: string, keyId: string): void {
 /** @throws {AppError} not_found for another tenant's, as for one that there is not */
 function ownId(c: AppContext): string {
   const id = c.req.param('id') ?? ''
-  if (keyIdTenant(id) === c.var.caller.tenant) return id
+  if (keyIdTenant(id) === callerOf(c).tenant) return id
   throw new AppError('not_found', `There is no key ${id.slice(0, 64)}.`)
 }
 
@@ -83,5 +84,5 @@ function sealingSecret(c: AppContext): string {
 }
 
 function openOwn(c: AppContext) {
-  return openTenant(c.env, c.var.caller.tenant, c.var.config)
+  return openTenant(c.env, callerOf(c).tenant, c.var.config)
 }

@@ -56,7 +56,7 @@ const SILENT: LedgerSummary = {
 }
 
 function mayAudit(c: AppContext): boolean {
-  const { caller } = c.var as Partial<AppContext['var']>
+  const { caller } = c.var
   return caller !== undefined && hasScope(caller.scopes, 'audit')
 }
 

@@ -71,7 +71,7 @@ async function admit(c: AppContext): Promise<Response> {
 
 /** A key vouches for a node only if it was made for that; the node is then of the key's consortia. */
 function vouched(c: AppContext): Pick<AdmissionClaims, 'trust' | 'networks' | 'voucher'> {
-  const { caller } = c.var as Partial<AppContext['var']>
+  const { caller } = c.var
   if (caller === undefined) return { trust: 'public', networks: [], voucher: null }
   const { scopes, networks, tenant, keyId } = caller
   if (hasScope(scopes, 'node'))

@@ -16,7 +16,7 @@ import { LIMITS } from '#shared/base/limits.ts'
 import type { CompiledPolicy } from '#shared/law/policy.ts'
 import { countryCode, listCountries, NO_COUNTRY } from '#shared/law/region.ts'
 import type { HubConfig } from '#worker/platform/config.ts'
-import type { AppContext, AppEnv } from '#worker/gate/context.ts'
+import { callerOf, type AppContext, type AppEnv } from '#worker/gate/context.ts'
 import { eligibleHubs } from '#worker/dispatch/dispatch.ts'
 import { homeOf, openHub } from '#worker/protocols/durable-objects.ts'
 import { DryRunQuestion, type DryRunReply } from './dry-run.ts'
@@ -66,7 +66,7 @@ async function dryRun(c: AppContext): Promise<Response> {
 
 async function choosePolicy(c: AppContext, question: DryRunQuestion): Promise<CompiledPolicy> {
   const { policy: id, version, draft } = question
-  const { caller } = c.var
+  const caller = callerOf(c)
   if (draft !== undefined) {
     if (id !== undefined || version !== undefined) {
       throw invalidRequest([

@@ -9,7 +9,7 @@ import { groupNotes } from '#shared/law/region-notes.ts'
 import { policyFaults } from '#shared/law/policy-faults.ts'
 import { describePlaces } from '#shared/law/country-words.ts'
 import { listCountries } from '#shared/law/region.ts'
-import type { AppContext, AppEnv } from '#worker/gate/context.ts'
+import { callerOf, type AppContext, type AppEnv } from '#worker/gate/context.ts'
 import {
   canStore,
   openTenant,
@@ -37,7 +37,7 @@ async function listPolicies(c: AppContext): Promise<Response> {
   const all = await openOwn(c).allPolicies()
   const policies = all.filter(({ retiredAtMs }) => retiredAtMs === null).map(showPolicy)
   const retired = all.filter(({ retiredAtMs }) => retiredAtMs !== null).map(showPolicy)
-  return c.json({ default: c.var.caller.snapshot.defaultPolicyId, policies, retired })
+  return c.json({ default: callerOf(c).snapshot.defaultPolicyId, policies, retired })
 }
 
 async function showNewest(c: AppContext): Promise<Response> {
@@ -64,8 +64,8 @@ async function publishPolicy(c: AppContext): Promise<Response> {
     await readJson(c, LIMITS.policyBodyBytes),
   )
   const policy = parsePolicy(c, body)
-  const published = await openOwn(c).publishPolicy(policy, c.var.caller.keyId)
-  c.var.isolate.tenants.forget(c.var.caller.tenant)
+  const published = await openOwn(c).publishPolicy(policy, callerOf(c).keyId)
+  c.var.isolate.tenants.forget(callerOf(c).tenant)
   return c.json({
     ...showPolicy(published),
     assumed: assumptions(body, policy),
@@ -75,15 +75,15 @@ async function publishPolicy(c: AppContext): Promise<Response> {
 
 /** A name that was a mistake, or has served its time: its versions stay readable, its receipts stay good. */
 async function retirePolicy(c: AppContext): Promise<Response> {
-  const retired = await openOwn(c).retirePolicy(readId(c), c.var.caller.keyId)
-  c.var.isolate.tenants.forget(c.var.caller.tenant)
+  const retired = await openOwn(c).retirePolicy(readId(c), callerOf(c).keyId)
+  c.var.isolate.tenants.forget(callerOf(c).tenant)
   return c.json(showPolicy(retired))
 }
 
 async function makeDefault(c: AppContext): Promise<Response> {
   const id = readId(c)
-  await openOwn(c).setDefaultPolicy(id, c.var.caller.keyId)
-  c.var.isolate.tenants.forget(c.var.caller.tenant)
+  await openOwn(c).setDefaultPolicy(id, callerOf(c).keyId)
+  c.var.isolate.tenants.forget(callerOf(c).tenant)
   return c.json({ default: id })
 }
 
@@ -104,7 +104,7 @@ export async function findVersion(
  * @throws {AppError} invalid_request
  */
 export function parsePolicy(c: AppContext, body: unknown, base = ''): Policy {
-  const home = homeOf(tenantJurisdiction(c.var.caller.tenant), c.var.config)
+  const home = homeOf(tenantJurisdiction(callerOf(c).tenant), c.var.config)
   const policy = completePolicy(parseBody(PolicyDraft, body, base), home)
   const faults = [...policyFaults(policy), ...storageFaults(c, policy)]
   if (faults.length === 0) return policy
@@ -122,7 +122,8 @@ async function versionsOf(
 
 /** A pin that this tenant's records or every hub's could not keep is refused now, not at the first job. */
 function storageFaults(c: AppContext, { storage }: Policy) {
-  const { config, caller } = c.var
+  const { config } = c.var
+  const caller = callerOf(c)
   const home = tenantJurisdiction(caller.tenant)
   const pointer = '/storage'
   if (!canStore(storage, home, config)) {
@@ -149,7 +150,7 @@ function showPolicy({ policy, compiled, publishedAtMs, retiredAtMs }: PublishedP
 }
 
 function openOwn(c: AppContext) {
-  return openTenant(c.env, c.var.caller.tenant, c.var.config)
+  return openTenant(c.env, callerOf(c).tenant, c.var.config)
 }
 
 function readId(c: AppContext): string {

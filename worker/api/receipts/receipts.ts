@@ -5,7 +5,7 @@ import { AppError } from '#shared/base/errors.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
 import type { ReceiptDocument, SignedReceipt } from '#shared/receipt/receipt.ts'
 import type { Config, HubConfig } from '#worker/platform/config.ts'
-import type { AppContext, AppEnv } from '#worker/gate/context.ts'
+import { callerOf, type AppContext, type AppEnv } from '#worker/gate/context.ts'
 import { openHub, openLedger, openTenant, homeOf } from '#worker/protocols/durable-objects.ts'
 import { AskedBytes32 } from '#worker/body/asked-id.ts'
 import { parseBody } from '#worker/body/faults.ts'
@@ -27,7 +27,8 @@ async function getReceipt(c: AppContext): Promise<Response> {
 
 /** One that the tenant's log has, with where it stands in the ledger. */
 async function findSettled(c: AppContext, id: Bytes32): Promise<ReceiptDocument | undefined> {
-  const { config, caller } = c.var
+  const { config } = c.var
+  const caller = callerOf(c)
   const recorded = await openTenant(c.env, caller.tenant, config).receipt(id)
   if (recorded === null) return undefined
   const { ticket } = recorded.receipt.receipt
@@ -48,7 +49,8 @@ function settlesBy({ receipt }: SignedReceipt, { settlesWithinMs }: Config): num
 
 /** One that a hub has written down and not yet handed over. @throws {AppError} not_found, also for other tenants' */
 async function findPending(c: AppContext, id: Bytes32): Promise<ReceiptDocument> {
-  const { config, caller } = c.var
+  const { config } = c.var
+  const caller = callerOf(c)
   for (const hub of config.hubs) {
     const document = await openHub(c.env, hub, config).receipt(caller.tenant, id)
     if (document !== null) return { ...document, settlesByMs: settlesBy(document.receipt, config) }

@@ -1,7 +1,7 @@
 /** `GET /v1/sessions`: a WebSocket whose steps run in order on one near node; the hub that holds that node holds the session. */
 import { Hono } from 'hono'
 import { AppError } from '#shared/base/errors.ts'
-import type { AppContext, AppEnv } from '#worker/gate/context.ts'
+import { callerOf, type AppContext, type AppEnv } from '#worker/gate/context.ts'
 import { eligibleHubs } from '#worker/dispatch/dispatch.ts'
 import { openHub } from '#worker/protocols/durable-objects.ts'
 import { SESSION_HEADER, type SessionGrant } from '#worker/protocols/hub.ts'
@@ -30,7 +30,8 @@ export const sessionRoutes = new Hono<AppEnv>().get(
 async function open(c: AppContext): Promise<Response> {
   if (c.req.header('upgrade')?.toLowerCase() !== 'websocket')
     throw new AppError('invalid_request', 'Sessions are a WebSocket: send `Upgrade: websocket`.')
-  const { caller, config, requestId, traceparent } = c.var
+  const { config, requestId, traceparent } = c.var
+  const caller = callerOf(c)
   const { policy, allowed } = await chooseResidency(c, readResidencyQuery(c.req.query()))
   const grant: SessionGrant = {
     requestId,
