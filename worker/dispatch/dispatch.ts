@@ -75,7 +75,11 @@ async function tryHubs<T>(
   const late = AbortSignal.timeout(LIMITS.requestTimeoutMs)
   const hopeless = new Set<HubConfig>()
   let failure: HubRefusal | undefined
-  let turns = turnsOf(hubs, request)
+  let turns: HubTurn[] = []
+  // A model that is warm at any hub is loaded at none, so each is asked for that first.
+  if ('model' in request.work && hubs.length > 1)
+    for (const hub of hubs) turns.push({ hub, warmOnly: true })
+  for (const hub of hubs) turns.push({ hub, warmOnly: false })
   for (;;) {
     const [turn, ...rest] = turns
     if (turn === undefined) break
@@ -132,13 +136,6 @@ function rank({ meta }: AppError): number {
 interface HubTurn {
   readonly hub: HubConfig
   readonly warmOnly: boolean
-}
-
-/** Each hub in turn; a model that is warm at any of them is loaded at none, so they are asked for that first. */
-function turnsOf(hubs: readonly HubConfig[], { work }: DispatchRequest): HubTurn[] {
-  const any = hubs.map((hub) => ({ hub, warmOnly: false }))
-  if (!('model' in work) || hubs.length === 1) return any
-  return [...hubs.map((hub) => ({ hub, warmOnly: true })), ...any]
 }
 
 interface HubStub {

@@ -87,8 +87,8 @@ async function admitJob(
   { choice, stream }: { readonly choice: ResidencyChoice; readonly stream: boolean },
 ): Promise<{ readonly request: DispatchRequest; readonly spend: SpendReserve }> {
   const { requestId, startedMs, deadlineMs, traceparent } = c.var
-  const caller = callerOf(c)
   const timeoutMs = timeLeft(deadlineMs, performance.now() - startedMs)
+  const caller = callerOf(c)
   const { policy, allowed } = await chooseResidency(c, choice)
   const once = takeJobId(c)
   const spend = await reserveForJob(c, units * priceMicroUsd)
