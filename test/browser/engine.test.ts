@@ -111,7 +111,7 @@ test('[C5] a tab that says it rests has a GPU process that computes no more, in 
     const gpu = await gpuProcessId(engine.browser)
     const cpuMs = () => cpuMsOf([gpu]) ?? 0
     const texts = Array.from({ length: 200 }, () =>
-      'set the kitchen fan to forty percent '.repeat(8),
+      'set the kitchen fan to forty percent '.repeat(6),
     )
     const stop = new AbortController()
     const running = runJob(

@@ -136,7 +136,7 @@ describe('a Chromium tab beside a local node', () => {
     ]
     await until('the local node is full', async () => (await inFlight(local.nodeId)) === 2)
     const texts = Array.from({ length: 256 }, (_, i) =>
-      `set the ${i} kitchen fan and the ${i} garage pump to ${i % 100} percent please `.repeat(4),
+      `set the ${i} kitchen fan and the ${i} garage pump to ${i % 100} percent please `.repeat(3),
     )
     const answered = stack.post(tenant, '/v1/embeddings', { model: MODEL, input: texts })
     await until('the tab has the job', async () => (await inFlight(tab)) === 1)
