@@ -53,6 +53,11 @@ try {
 
 async function main(): Promise<number> {
   const stateDir = resolve(flags.state)
+  const given = givenSettings()
+  if (given['JURISDICTION'] === 'cloudflare') {
+    console.error('JURISDICTION=cloudflare is for npm run deploy; here name the place or leave it.')
+    return 1
+  }
   // Until this process ends, however it ends.
   await claimPlace({ stateDir, host: flags.host, port: flags.port })
   if (!flags.built) {
@@ -66,11 +71,7 @@ async function main(): Promise<number> {
     )
     return 1
   }
-  const vars: Vars = { ...loadSecrets(stateDir), ...givenSettings() }
-  if (vars['JURISDICTION'] === 'cloudflare') {
-    console.error('JURISDICTION=cloudflare is for npm run deploy; here name the place or leave it.')
-    return 1
-  }
+  const vars: Vars = { ...loadSecrets(stateDir), ...given }
   const start = (before?: Workerd) =>
     startWorkerd({
       bundleDir: WORKER_DIR,
