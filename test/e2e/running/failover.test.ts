@@ -65,9 +65,7 @@ describe('a local node', () => {
 
   it('does not start on the state folder of another one, and says whose it is', async () => {
     const pt = await start('pt', 'PT')
-    await expect(start('pt', 'PT')).rejects.toThrow(
-      new RegExp(`in use by process ${pt.pid}\\.`),
-    )
+    await expect(start('pt', 'PT')).rejects.toThrow(new RegExp(`in use by process ${pt.pid}\\.`))
     const { status, headers } = await stack.post(tenant, '/v1/embeddings', EMBEDDING, there)
     expect([status, headers.get('x-littoral-node')]).toEqual([200, pt.nodeId])
     await pt.close()
