@@ -1,6 +1,6 @@
 /** Lets a model in on a provider only after its golden run agrees with the manifest; the same run measures it. */
 import { decodeBase64 } from '#shared/base/base64.ts'
-import { AppError } from '#shared/base/errors.ts'
+import { AppError, invariant } from '#shared/base/errors.ts'
 import type { Provider } from '#shared/job/job.ts'
 import { manifestDigest, type GoldenCase, type ModelManifest } from '#shared/job/model.ts'
 import type { AdmittedModel } from '#shared/node/node.ts'
@@ -106,5 +106,7 @@ function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
 }
 
 function toValue({ shape, data }: { shape: readonly number[]; data: string }): TensorValue {
-  return { shape, bytes: decodeBase64(data) ?? new Uint8Array() }
+  const bytes = decodeBase64(data)
+  invariant(bytes, 'the golden case is in base64')
+  return { shape, bytes }
 }

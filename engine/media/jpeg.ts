@@ -69,7 +69,10 @@ function instantiate(module: object) {
   })
 }
 
-/** @returns the picture's EXIF, where it has any. @throws {AppError} invalid_request for a size, a kind or a number of scans that is not taken, and for a file without its end */
+/**
+ * @returns the picture's EXIF, where it has any
+ * @throws {AppError} invalid_request for a size, kind or number of scans that is not taken, or a file without its end
+ */
 function checkMarkers(file: Uint8Array): Uint8Array | undefined {
   let exif: Uint8Array | undefined
   let frames = 0

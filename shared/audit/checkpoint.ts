@@ -2,6 +2,7 @@
  * Signed checkpoints of a log: the body after C2SP tlog-checkpoint (https://c2sp.org/tlog-checkpoint), in a signed note
  * (https://c2sp.org/signed-note) with an Ed25519 signature whose key is named as the log is.
  */
+import { invariant } from '#shared/base/errors.ts'
 import { decodeBase64, encodeBase64, fromBase64Url } from '#shared/base/base64.ts'
 import { bytesToHex, concat, hexToBytes, sha256, stringToBytes } from 'viem'
 import type { Bytes32 } from '#shared/base/ids.ts'
@@ -48,7 +49,9 @@ export async function createLogSigner(seed: Bytes32): Promise<LogSigner> {
   const pkcs8 = new Uint8Array(hexToBytes(concat([PKCS8_PREFIX, seed])))
   const key = await crypto.subtle.importKey('pkcs8', pkcs8, ED25519, true, ['sign'])
   const jwk = (await crypto.subtle.exportKey('jwk', key)) as { readonly x?: string }
-  const publicKey = bytesToHex(fromBase64Url(jwk.x ?? '') ?? new Uint8Array())
+  const raw = fromBase64Url(jwk.x ?? '')
+  invariant(raw?.length === 32, 'an Ed25519 key has 32 bytes')
+  const publicKey = bytesToHex(raw)
   return {
     publicKey,
     async sign(head) {

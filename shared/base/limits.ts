@@ -189,7 +189,7 @@ export const LIMITS = {
   devicesAbandoned: 4,
   /** Of the device's time, that one piece of work may take: what runs ends with its piece when the owner pauses. */
   pieceMs: 100,
-  /** Kernels that hang devices: bans that a register keeps and how long, by words of nodes that somebody vouches for and by others'; words of either kind, and how long. */
+  /** Bans that a kernel register keeps, and for how long: by reports of vouched nodes, and by those of public ones. Reports of each kind, and for how long. */
   kernelBans: 10_000,
   kernelBanMs: 7 * 86_400_000,
   kernelPublicBanMs: 86_400_000,
@@ -200,7 +200,7 @@ export const LIMITS = {
   kernelBansStaleMs: 60_000,
   kernelBansTimeoutMs: 5_000,
   kernelBansRetryMs: 1_000,
-  /** Words that wait in a hub for the next reading. */
+  /** Reports that wait in a hub for the next reading. */
   kernelReportsWaiting: 1_000,
   /** New texts, by a tenant with banned kernels, that one hub tries in an hour. */
   kernelTrialsPerHour: 12,

@@ -103,7 +103,7 @@ export const Admission = z.strictObject({
   observation: PlaceObservation,
   /** Round trip below the WebSocket, from the node to the hub, as far as it is known. */
   transportRttMs: z.number().min(0).nullable(),
-  /** Who speaks when this node does: all behind one network, or of one customer, are one reporter. */
+  /** Who reports when this node does. All nodes of one network, or of one customer, are one reporter. */
   reporter: z.string().min(1).max(64),
   /** Who shares seats with it: all behind one address block, or of one customer. */
   block: z.string().min(1).max(64),

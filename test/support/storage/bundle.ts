@@ -54,9 +54,11 @@ export async function makeBundle({
     ),
   )
   const storage = createSqliteStorage()
+  // Each change has a millisecond of its own, however quick the machine is.
+  let nowMs = Date.now() - 30_000
   const core = createTenantCore({
     storage,
-    nowMs: Date.now,
+    nowMs: () => (nowMs += 1),
     random: randomBytes,
     log: { domain, seed },
   })

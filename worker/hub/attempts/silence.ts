@@ -78,7 +78,7 @@ export interface SilenceWatch {
   answer<T>(run: Promise<T>): Promise<T>
   /** Whether the job is still this node's. */
   isWaiting(): boolean
-  /** So much text has come for a reader. Nothing else that comes before the answer is whole counts: any node can send bytes. */
+  /** So much text has come for a reader. Bytes alone do not count, since any node can send them. */
   heard(textLength: number): void
   /** A reader takes the node's bytes: until that is done it cannot say more. */
   taking<T>(taken: Promise<T>): Promise<T>
