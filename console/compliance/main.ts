@@ -2,7 +2,8 @@
 import './page/strict-csp.ts'
 import { createApi } from './page/api.ts'
 import { h, replace } from './page/dom.ts'
-import { abilities, createSession, OwnKey, type Session } from './page/session.ts'
+import { OwnKeyReply } from '#shared/api/keys.ts'
+import { abilities, createSession, type Session } from './page/session.ts'
 import { signInForm } from './page/sign-in.ts'
 import { element } from './page/elements.ts'
 import { showView, type View } from './page/view.ts'
@@ -55,7 +56,7 @@ async function signIn(key: string): Promise<void> {
       )
     }
   })
-  session = createSession(api, await api.get('/v1/keys/self', OwnKey))
+  session = createSession(api, await api.get('/v1/keys/self', OwnKeyReply))
   showAccount(session)
   if (!location.hash.startsWith('#/')) history.replaceState(null, '', HOME)
   show(true)

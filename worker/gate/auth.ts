@@ -1,5 +1,6 @@
 /** Who is asking: bearer keys of tenants with scopes, and the operator's own secret. */
 import { createMiddleware } from 'hono/factory'
+import type { Scope } from '#shared/api/keys.ts'
 import { AppError } from '#shared/base/errors.ts'
 import type { TenantId } from '#shared/base/ids.ts'
 import type { AppContext, AppEnv, Caller } from './context.ts'
@@ -10,7 +11,7 @@ import { keepAlive } from './keep-alive.ts'
 import { isFromLoopback } from '#worker/edge/place.ts'
 import { hashKey, keyTenant } from '#worker/protocols/api-key.ts'
 import { hasScope } from '#worker/protocols/key-grant.ts'
-import type { LiveKey, Scope } from '#worker/protocols/tenant.ts'
+import type { LiveKey } from '#worker/protocols/tenant.ts'
 
 /** Lets a key through that has one of these scopes. */
 export function requireScope(...scopes: readonly Scope[]) {

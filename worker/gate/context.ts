@@ -1,5 +1,6 @@
 /** What travels with one request through middleware and routes. */
 import type { Context } from 'hono'
+import type { Scope } from '#shared/api/keys.ts'
 import { invariant } from '#shared/base/errors.ts'
 import type { JobId, RandomBytes, TenantId } from '#shared/base/ids.ts'
 import type { Log } from '#shared/base/log.ts'
@@ -14,7 +15,7 @@ import type { RateLimit } from '#worker/platform/rate-limit.ts'
 import type { RefusalLog } from './refusal-log.ts'
 import type { TenantCache } from './tenant-cache.ts'
 import type { OnceJob } from '#worker/protocols/idempotency.ts'
-import type { Scope, TenantSnapshot } from '#worker/protocols/tenant.ts'
+import type { TenantSnapshot } from '#worker/protocols/tenant.ts'
 
 /** What one isolate keeps between requests, made once by the entry point. */
 export interface Isolate {

@@ -8,7 +8,7 @@ import { confirmDialog } from '../page/dialog.ts'
 import { h, type Child } from '../page/dom.ts'
 import { button, hash, saveFile, sign, time } from '../page/parts.ts'
 import { finding, SIGN_OF, type Finding } from './finding.ts'
-import { Erasure } from '../page/replies.ts'
+import { ErasureReply } from '#shared/api/audit.ts'
 import type { ViewContext } from '../page/view.ts'
 import { count, whenUtc } from '../page/words.ts'
 
@@ -60,7 +60,7 @@ export function erasureButton(context: ViewContext, id: string): Child {
       isDanger: true,
       async act() {
         const path = `/v1/jobs/${encodeURIComponent(id)}`
-        const erased = await session.api.send({ method: 'DELETE', path }, Erasure)
+        const erased = await session.api.send({ method: 'DELETE', path }, ErasureReply)
         say('The job is erased.')
         showErasure(erased)
       },
@@ -69,7 +69,7 @@ export function erasureButton(context: ViewContext, id: string): Child {
 }
 
 /** Takes the place of the view: the job that it showed is no more. */
-function showErasure(erased: Erasure): void {
+function showErasure(erased: ErasureReply): void {
   const body = document.querySelector('#view .body')
   if (body === null) return
   const heading = h('h2', { tabindex: -1 }, 'Erased, and the proof of it')
@@ -77,11 +77,11 @@ function showErasure(erased: Erasure): void {
   heading.focus()
 }
 
-function drawErasure(erased: Erasure, heading: HTMLElement): HTMLElement {
-  const { jobId, salt, sequence, entries, receipts, held, entry } = erased
+function drawErasure(erased: ErasureReply, heading: HTMLElement): HTMLElement {
+  const { subject, salt, sequence, entries, receipts, held, entry } = erased
   const save = () =>
     saveFile(
-      `erasure-${jobId}.json`,
+      `erasure-${subject}.json`,
       new Blob([JSON.stringify(erased, null, 2)], { type: 'application/json' }),
     )
   return h(
@@ -92,7 +92,7 @@ function drawErasure(erased: Erasure, heading: HTMLElement): HTMLElement {
       'p',
       {},
       `${count(entries.length, 'entry', 'entries')} and ${count(receipts, 'receipt')} of `,
-      hash(jobId),
+      hash(subject),
       ' were erased ',
       time(entry.atMs),
       '.',
@@ -128,14 +128,14 @@ function drawErasure(erased: Erasure, heading: HTMLElement): HTMLElement {
 
 /** That the entry in the log is about this job, says what was erased, and is in the log. */
 function checkErasure({
-  jobId,
+  subject,
   salt,
   commitment: job,
   entry,
   proof,
   checkpoint,
-}: Erasure): Finding[] {
-  const named = commitment(salt, sha256(stringToBytes(jobId)))
+}: ErasureReply): Finding[] {
+  const named = commitment(salt, sha256(stringToBytes(subject)))
   return [
     finding(named === job, 'The salt and the job’s id make the name that stands in the log'),
     finding(opens(entry, job), `Entry ${entry.sequence} (${entry.type}) names it so`),
@@ -148,7 +148,7 @@ function opens({ opening, commitment: of, type }: LogEntry, job: string): boolea
   return opening.detail['job'] === job && commitDetail(opening.salt, opening.detail) === of
 }
 
-function inLog(entry: LogEntry, proof: Erasure['proof'], checkpoint: string | null): Finding {
+function inLog(entry: LogEntry, proof: ErasureReply['proof'], checkpoint: string | null): Finding {
   const head = checkpoint === null ? undefined : readHead(checkpoint)?.head
   if (head === undefined || proof === null)
     return {

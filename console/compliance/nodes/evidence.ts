@@ -6,7 +6,7 @@ import { listCountries } from '#shared/law/region.ts'
 import { countryName, nameList } from '../page/countries.ts'
 import { h, type Child } from '../page/dom.ts'
 import { table, time } from '../page/parts.ts'
-import type { NetworkNode } from '../page/replies.ts'
+import type { NetworkNode } from '#shared/api/network.ts'
 import { fill, type ViewContext } from '../page/view.ts'
 import { count, fromNow } from '../page/words.ts'
 

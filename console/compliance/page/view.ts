@@ -1,7 +1,8 @@
 /** What a view is, and how the page shows one: busy, then its content, or what went wrong and a way to try again. */
+import type { Scope } from '#shared/api/keys.ts'
 import { toAppError, type AppError } from '#shared/base/errors.ts'
 import { h, replace, type Child } from './dom.ts'
-import type { Scope, Session } from './session.ts'
+import type { Session } from './session.ts'
 
 export interface ViewContext {
   readonly session: Session

@@ -7,7 +7,7 @@ import { linkButton, table, tag, time } from '../page/parts.ts'
 import { comparePage } from './policy-compare.ts'
 import { editPage } from './policy-edit.ts'
 import { policyPage } from './policy-page.ts'
-import { Policies, type PolicyVersion } from '../page/replies.ts'
+import { PoliciesReply, type PolicyReply } from '#shared/api/policies.ts'
 import type { View, ViewContext } from '../page/view.ts'
 import { count } from '../page/words.ts'
 
@@ -35,7 +35,7 @@ export const policiesView: View = {
 }
 
 async function listPage({ session, signal }: ViewContext): Promise<Child> {
-  const reply = await session.api.get('/v1/policies', Policies, signal)
+  const reply = await session.api.get('/v1/policies', PoliciesReply, signal)
   const { default: defaultId, policies, retired } = reply
   const mayPublish = session.can('policy')
   return [
@@ -53,7 +53,7 @@ async function listPage({ session, signal }: ViewContext): Promise<Child> {
           h('code', {}, 'policy'),
           '.',
         ),
-    table<PolicyVersion>(
+    table<PolicyReply>(
       'Policies, newest version of each',
       [
         {
@@ -76,20 +76,20 @@ async function listPage({ session, signal }: ViewContext): Promise<Child> {
 }
 
 /** `European Union (EU) except Ireland (IE)`, and how many countries that is. */
-function whereText({ policy, computeCountries }: PolicyVersion): Child {
+function whereText({ policy, computeCountries }: PolicyReply): Child {
   return [
     placesLabel(policy.compute),
     h('span', { class: 'quiet' }, `, ${count(computeCountries.length, 'country', 'countries')}`),
   ]
 }
 
-function retiredList(retired: readonly PolicyVersion[]): Child {
+function retiredList(retired: readonly PolicyReply[]): Child {
   if (retired.length === 0) return null
   return h(
     'details',
     { class: 'all' },
     h('summary', {}, `Retired: ${count(retired.length, 'policy', 'policies')}`),
-    table<PolicyVersion>(
+    table<PolicyReply>(
       'Retired policies',
       [
         {

@@ -15,7 +15,7 @@ import { policyForm, type PolicyForm } from './policy-form.ts'
 import { policyJson, type PolicyJson } from './policy-json.ts'
 import { readVersions } from './policy-page.ts'
 import { verdictPanel } from './dry-run.ts'
-import { PublishedVersion, type PolicyVersion } from '../page/replies.ts'
+import { PublishedPolicyReply, type PolicyReply } from '#shared/api/policies.ts'
 import { fill, type ViewContext } from '../page/view.ts'
 import { count } from '../page/words.ts'
 
@@ -49,7 +49,7 @@ type Mode = 'form' | 'json'
 class Editor {
   readonly element: HTMLElement
   readonly #context: ViewContext
-  readonly #newest: PolicyVersion | undefined
+  readonly #newest: PolicyReply | undefined
   readonly #map: Awaited<ReturnType<typeof createWorldMap>>
   readonly #writing = h('div', {})
   readonly #summary = h('div', { tabindex: -1 })
@@ -62,7 +62,7 @@ class Editor {
 
   constructor(
     context: ViewContext,
-    newest: PolicyVersion | undefined,
+    newest: PolicyReply | undefined,
     map: Awaited<ReturnType<typeof createWorldMap>>,
   ) {
     this.#context = context
@@ -239,7 +239,7 @@ class Editor {
     const { session, say } = this.#context
     const published = await session.api.send(
       { method: 'PUT', path: `/v1/policies/${encodeURIComponent(id)}`, body: this.#draft },
-      PublishedVersion,
+      PublishedPolicyReply,
     )
     const isSame = published.version === this.#newest?.version
     location.hash = `#/policies/${id}`

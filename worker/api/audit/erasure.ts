@@ -1,4 +1,5 @@
 /** Erases jobs and batches for whoever has the right to, and answers with what proves it. */
+import type { BatchErasureReply, ErasureReply } from '#shared/api/audit.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { NOT_NARROWED } from '#shared/audit/bundle.ts'
 import type { Bytes32, JobId } from '#shared/base/ids.ts'
@@ -6,7 +7,6 @@ import { LIMITS } from '#shared/base/limits.ts'
 import type { BatchApi, BatchId } from '#worker/protocols/batch.ts'
 import { callerOf, type AppContext } from '#worker/gate/context.ts'
 import { openHub, openTenant } from '#worker/protocols/durable-objects.ts'
-import type { BatchErasureReply, ErasureReply } from './audit.ts'
 import { observeIngress } from '#worker/edge/place.ts'
 import { hasScope } from '#worker/protocols/key-grant.ts'
 import type { Erased, TenantApi } from '#worker/protocols/tenant.ts'

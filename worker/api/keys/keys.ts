@@ -1,5 +1,6 @@
 /** A tenant's own keys, for those of its keys with scope admin: make, list, rotate, revoke. Any key may ask what it is itself. */
 import { Hono } from 'hono'
+import { SCOPES } from '#shared/api/keys.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { callerOf, type AppContext, type AppEnv } from '#worker/gate/context.ts'
 import { openTenant } from '#worker/protocols/durable-objects.ts'
@@ -10,7 +11,7 @@ import { parseJson } from '#worker/body/parse-json.ts'
 import { readBytes, readJson } from '#worker/gate/body.ts'
 import { isAsked, takesQuery } from '#worker/http/known-names.ts'
 import { keyIdTenant } from '#worker/protocols/api-key.ts'
-import { KeyRequest, KeyRotation, SCOPES } from '#worker/protocols/tenant.ts'
+import { KeyRequest, KeyRotation } from '#worker/protocols/tenant.ts'
 
 const KEY_BODY_BYTES = 4 * 1024
 

@@ -1,10 +1,10 @@
 /** `GET /v1/network`: the hubs, the live nodes at country level, where settlement stands, where the caller seems to be. */
 import { Hono } from 'hono'
+import type { NetworkNode } from '#shared/api/network.ts'
 import { countryCode } from '#shared/law/region.ts'
 import type { AppContext, AppEnv } from '#worker/gate/context.ts'
 import { homeOf } from '#worker/protocols/durable-objects.ts'
 import { hubAddress } from '#worker/api/nodes/hub-address.ts'
-import type { NetworkNode } from '#worker/protocols/hub.ts'
 import type { LedgerSummary } from '#worker/protocols/ledger.ts'
 import { optionalKey } from '#worker/gate/auth.ts'
 import { observePlace } from '#worker/edge/place.ts'

@@ -1,7 +1,7 @@
 /** One model as `GET /v1/models` shows it: OpenAI's members, and what Littoral's nodes can do with it now. */
+import type { NetworkNode } from '#shared/api/network.ts'
 import type { ModelManifest } from '#shared/job/model.ts'
 import { manifestDigest, modelBytes } from '#shared/job/model.ts'
-import type { NetworkNode } from '#worker/protocols/hub.ts'
 
 /** When the first of the manifests was published; OpenAI's clients want a time. */
 const CREATED_SECONDS = 1_793_491_200
