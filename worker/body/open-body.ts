@@ -25,15 +25,15 @@ export interface OpenBody<T> {
 interface Judged {
   /** Members that are known and not taken. */
   readonly refusals?: Refusals
-  /** Faults that were found before, to be told in the same answer. */
-  readonly faults?: readonly FieldFault[]
+  /** Finds more faults in the body, to be reported together. */
+  readonly look?: (body: unknown) => readonly FieldFault[]
 }
 
 /** @throws {AppError} invalid_request with a pointer to each fault */
 export function parseOpenBody<T>(
   schema: z.ZodType<T> & { readonly shape: object },
   body: unknown,
-  { refusals = {}, faults = [] }: Judged = {},
+  { refusals = {}, look }: Judged = {},
 ): OpenBody<T> {
   const known = [...Object.keys(schema.shape), ...Object.keys(refusals)]
   const unknown = isRecord(body)
@@ -43,7 +43,7 @@ export function parseOpenBody<T>(
     const detail = whyRefused(name, value, known)
     return detail === undefined ? [] : [{ pointer: toPointer([name]), detail }]
   })
-  const refused = [...refusedParameters(body, refusals), ...faults, ...unknownFaults]
+  const refused = [...refusedParameters(body, refusals), ...(look?.(body) ?? []), ...unknownFaults]
   if (refused.length > 0) throw invalidRequest(refused)
   return { request: parseBody(schema, body), ignored: unknown.map(([name]) => name) }
 }

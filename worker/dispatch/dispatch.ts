@@ -89,9 +89,9 @@ async function tryHubs<T>(
     // One time for all hubs together: whoever repeats the request later must find it ended.
     const timeoutMs = Math.floor(request.timeoutMs - (performance.now() - startedMs))
     if (timeoutMs < 1) break
-    const body = packEnvelope({ ...request, timeoutMs, warmOnly }, payload)
     try {
-      return await call(openHub(target.env, hub, target.config), body, late)
+      const stub = openHub(target.env, hub, target.config)
+      return await call(stub, packEnvelope({ ...request, timeoutMs, warmOnly }, payload), late)
     } catch (error) {
       const refusal = refusalOf(error)
       const { mayAskElsewhere, tryHubs } = refusal.steering

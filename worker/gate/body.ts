@@ -64,35 +64,34 @@ async function collect(
   return concatBytes(chunks)
 }
 
-/** The chunks of a body, as long as they keep coming. @throws {AppError} request_timeout, invalid_request */
+/** Yields the chunks while they keep coming. @throws {AppError} request_timeout, invalid_request */
 async function* inTime(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
   const reader = body.getReader()
-  const whole = alarm(LIMITS.bodyMs)
+  const late = Promise.withResolvers<never>()
+  const giveUp = () => late.reject(new AppError('request_timeout', TOO_SLOW))
+  const whole = setTimeout(giveUp, LIMITS.bodyMs)
+  let stall = setTimeout(giveUp, LIMITS.bodyStallMs)
   try {
     for (;;) {
-      const stall = alarm(LIMITS.bodyStallMs)
-      const read = await Promise.race([reader.read(), whole.rings, stall.rings]).finally(stall.stop)
+      const read = await Promise.race([reader.read(), late.promise])
       if (read.done) return
+      clearTimeout(stall)
       yield read.value
+      stall = setTimeout(giveUp, LIMITS.bodyStallMs)
     }
   } catch (error) {
     if (error instanceof AppError) throw error
     const detail = 'The body broke off, or its chunks are malformed.'
     throw new AppError('invalid_request', detail, { cause: error })
   } finally {
-    whole.stop()
-    // Nobody waits for it: a body that broke off may have no end.
+    clearTimeout(whole)
+    clearTimeout(stall)
+    // Not awaited: cancelling a broken body may never end.
     reader.cancel().catch(() => {})
   }
 }
 
-/** Rejects once the time is up. */
-function alarm(ms: number): { readonly rings: Promise<never>; readonly stop: () => void } {
-  const { promise, reject } = Promise.withResolvers<never>()
-  const detail = `The body did not come within ${LIMITS.bodyMs} ms, or stood still for ${LIMITS.bodyStallMs} ms.`
-  const timer = setTimeout(() => reject(new AppError('request_timeout', detail)), ms)
-  return { rings: promise, stop: () => clearTimeout(timer) }
-}
+const TOO_SLOW = `The body did not come within ${LIMITS.bodyMs} ms, or stood still for ${LIMITS.bodyStallMs} ms.`
 
 /** How a type names the one character set that is read; of plain ASCII every text is UTF-8, too. */
 const CHARSET = /;\s*charset\s*=\s*"?([^";,\s]*)/gi
