@@ -1,4 +1,4 @@
-/** What everybody may know of the chain that this deployment settles on. The Ledger's own endpoint may hold a secret and stays inside. */
+/** Public facts about the settlement chain. The Ledger's own endpoint may contain a secret and stays private. */
 import { z } from 'zod'
 import type { PublicChain } from '#shared/api/network.ts'
 import { Address } from '#shared/base/ids.ts'
@@ -9,7 +9,7 @@ const Vars = z.object({
   PUBLIC_RPC: z.union([z.literal(''), z.url({ protocol: /^https?$/ })]),
 })
 
-/** Null where nothing is settled. @throws when a var is not one of its words */
+/** Null where nothing is settled. @throws on an invalid variable */
 export function readPublicChain(env: object): PublicChain | null {
   const { CHAIN_ID: chainId, SETTLEMENT_ADDRESS: settlement, PUBLIC_RPC: rpc } = Vars.parse(env)
   if (settlement === '' || chainId === 0) return null

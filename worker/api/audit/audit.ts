@@ -1,4 +1,4 @@
-/** The audit API's words: queries. */
+/** Queries of the audit API. */
 import { z } from 'zod'
 import { AUDIT_TYPES } from '#shared/audit/entries.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -10,7 +10,7 @@ const Index = z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER)
 
 const DAY_MS = 86_400_000
 
-/** A time as milliseconds, as a date with its time, or as a date: where the date begins, or the end of that day. */
+/** A time: milliseconds, a date with time, or a date, which means its begin or its end. */
 function timeAt(edge: 'begin' | 'end') {
   const restOfDayMs = edge === 'begin' ? 0 : DAY_MS - 1
   return z.union(
@@ -35,10 +35,10 @@ export const SearchQuery = z.strictObject({
 export const InclusionQuery = z.strictObject({ index: Index, size: Index })
 export const ConsistencyQuery = z.strictObject({ from: Index, to: Index })
 
-/** Entries are numbered from 0; as milliseconds, numbers from here on are times after 1973. */
+/** Smaller numbers are entry numbers; larger ones are milliseconds (after 1973). */
 const FIRST_TIME_MS = 100_000_000_000
 
-/** A place in the log: the number of an entry, or a time. */
+/** A position in the log: an entry's number, or a time. */
 function pointAt(edge: 'begin' | 'end') {
   return z.union(
     [
@@ -54,7 +54,7 @@ function pointAt(edge: 'begin' | 'end') {
   )
 }
 
-/** What of the log: a stretch of it, and of that the entries of one policy's jobs or of one type. */
+/** Part of the log: a range, optionally of one policy's jobs or one type. */
 const SELECTION = {
   from: pointAt('begin').optional(),
   to: pointAt('end').optional(),

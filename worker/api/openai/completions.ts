@@ -6,7 +6,7 @@ import { decodeText, SamplingFields, type PricedText } from './sampling.ts'
 import { parseOpenBody, type OpenBody } from '#worker/body/open-body.ts'
 import { ResidencyFields } from '#worker/body/residency.ts'
 
-/** OpenAI's own default. */
+/** OpenAI's default. */
 const DEFAULT_TOKENS = 16
 
 const Prompt = z.string().min(1, { error: 'is empty, and a text must begin with something' })
