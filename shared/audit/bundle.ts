@@ -2,9 +2,10 @@
 import { z } from 'zod'
 import { AUDIT_TYPES, LogEntry, TenantCheckpoint } from './entries.ts'
 import { EvidenceRecord } from '#shared/place/evidence.ts'
+import { Domain } from '#shared/base/eip712.ts'
 import { Bytes32, JobId, TenantId } from '#shared/base/ids.ts'
 import { Policy, PolicyId } from '#shared/law/policy.ts'
-import { DomainSchema, Settlement, SignedReceipt } from '#shared/receipt/receipt.ts'
+import { Settlement, SignedReceipt } from '#shared/receipt/receipt.ts'
 
 const Proof = z.array(Bytes32).max(64)
 
@@ -66,7 +67,7 @@ export const BundleHead = z.strictObject({
   version: z.literal(2),
   tenant: TenantId,
   /** Null where the deployment settles on no chain. */
-  domain: DomainSchema.nullable(),
+  domain: Domain.nullable(),
   /** Signed note: C2SP tlog-checkpoint. */
   checkpoint: z.string().max(4_096),
   /** The part of the log that the bundle is of. */

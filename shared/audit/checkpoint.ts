@@ -5,15 +5,17 @@
 import { invariant } from '#shared/base/errors.ts'
 import { decodeBase64, encodeBase64, fromBase64Url } from '#shared/base/base64.ts'
 import { bytesToHex, concat, hexToBytes, sha256, stringToBytes } from 'viem'
-import type { Bytes32 } from '#shared/base/ids.ts'
+import { z } from 'zod'
+import { Bytes32 } from '#shared/base/ids.ts'
 import { memoize } from '#shared/base/memoize.ts'
 
 /** What a checkpoint says: the log's name, how many entries it has, and the root over them. */
-export interface LogHead {
-  readonly origin: string
-  readonly size: number
-  readonly root: Bytes32
-}
+export const LogHead = z.strictObject({
+  origin: z.string(),
+  size: z.int().min(0),
+  root: Bytes32,
+})
+export type LogHead = Readonly<z.infer<typeof LogHead>>
 
 export interface NoteSignature {
   readonly name: string

@@ -4,13 +4,13 @@
  */
 import { concatBytes, hexToBytes, stringToBytes } from 'viem'
 import { z } from 'zod'
-import { canonicalJson } from '#shared/base/canonical-json.ts'
+import { canonicalJson } from '#shared/base/strict-json.ts'
 import { Bytes32, JobId, nameHash, NodeId } from '#shared/base/ids.ts'
 import { structHash, type Domain } from '#shared/base/eip712.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { PolicyId } from '#shared/law/policy.ts'
 import { Place } from '#shared/receipt/receipt.ts'
-import { sha256Bytes, sha256Hex } from '#shared/base/sha256.ts'
+import { sha256Bytes, sha256Hex } from '#shared/base/native-crypto.ts'
 
 const KeyId = z.string().max(64)
 const Count = z.int().min(0)

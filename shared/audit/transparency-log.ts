@@ -5,7 +5,7 @@
 import { bytesToHex, hexToBytes } from 'viem'
 import { invariant } from '#shared/base/errors.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
-import { sha256Bytes } from '#shared/base/sha256.ts'
+import { sha256Bytes } from '#shared/base/native-crypto.ts'
 
 /** Root of the complete subtree over leaves `index * 2^level` to `(index + 1) * 2^level`, all of them in the log. */
 export type HashReader = (level: number, index: number) => Uint8Array

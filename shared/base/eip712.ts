@@ -1,5 +1,6 @@
 /** EIP-712 (https://eips.ethereum.org/EIPS/eip-712) for our structs, which have only static 32-byte fields. */
 import { concat, hexToBytes, keccak256, stringToBytes, type Hex } from 'viem'
+import { z } from 'zod'
 import { Address, type Bytes32 } from './ids.ts'
 import { memoize } from './memoize.ts'
 
@@ -16,11 +17,9 @@ export function structHash(type: string, words: readonly Word[]): Bytes32 {
 
 const WORD_BYTES = 32
 
-/** The chain and contract that a signature is for; the receipt's version is the domain's. */
-export interface Domain {
-  readonly chainId: number
-  readonly verifyingContract: Address
-}
+/** The chain and contract that a signature is for. */
+export const Domain = z.strictObject({ chainId: z.int().min(0), verifyingContract: Address })
+export type Domain = Readonly<z.infer<typeof Domain>>
 
 /** Of a deployment that settles on no chain. */
 export const NO_DOMAIN: Domain = { chainId: 0, verifyingContract: `0x${'0'.repeat(40)}` }

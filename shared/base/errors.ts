@@ -235,6 +235,15 @@ function toParam(pointer: string | undefined): string | null {
     .join('')
 }
 
+/** An error whose detail and meta both name every fault. */
+export function faultsError(
+  faults: readonly FieldFault[],
+  code: 'invalid_request' | 'too_large' = 'invalid_request',
+): AppError {
+  const detail = faults.map((fault) => `${fault.pointer}: ${fault.detail}`).join('; ')
+  return new AppError(code, detail, { meta: { errors: faults } })
+}
+
 /** For bugs only: a condition that the code around it guarantees. */
 export function invariant(condition: unknown, message: string): asserts condition {
   if (!condition) throw new Error(`invariant: ${message}`)

@@ -29,6 +29,9 @@ export const Bytes32 = z
   .refine((s) => /^0x[0-9a-f]{64}$/.test(s), '32 bytes in lower-case hex')
 export type Bytes32 = Hex
 
+/** Stands for nothing where a hash is expected: nothing hashes to it. */
+export const ZERO_BYTES32: Bytes32 = `0x${'0'.repeat(64)}`
+
 /** 64 bytes in lower-case hex with 0x: a P-256 signature r‖s. */
 export const Signature = z
   .templateLiteral(['0x', z.string()])

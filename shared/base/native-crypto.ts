@@ -4,8 +4,9 @@
  * A job signs thrice and checks six times; in Node about half of what WebCrypto takes for that is the way there and
  * back. `process.getBuiltinModule` is read instead of importing `node:crypto`, because browsers get this file too.
  */
+import { bytesToHex, hexToBytes, sha256, type Hex } from 'viem'
 import { toBase64Url } from './base64.ts'
-import { hexToBytes, type Hex } from 'viem'
+import type { Bytes32 } from './ids.ts'
 
 interface KeyHandle {
   readonly asymmetricKeyType?: string
@@ -81,3 +82,11 @@ function agrees(native: NativeCrypto): boolean {
 
 /** Undefined where there is none, or where it does not give what it should. */
 export const nativeCrypto: NativeCrypto | undefined = find()
+
+/** SHA-256 without a promise. In a browser it runs as JavaScript, so it is not for many bytes there. */
+export const sha256Bytes: (bytes: Uint8Array) => Uint8Array =
+  nativeCrypto?.sha256 ?? ((bytes) => sha256(bytes, 'bytes'))
+
+export function sha256Hex(bytes: Uint8Array): Bytes32 {
+  return bytesToHex(sha256Bytes(bytes))
+}

@@ -2,7 +2,7 @@
  * JSON that has one reading. A signed document is read by strangers with other parsers: what two of them could read
  * differently (a name given twice, a number that has to be rounded, half a character) is refused, with its path.
  */
-import { AppError } from './errors.ts'
+import { AppError, invariant } from './errors.ts'
 
 /** Far deeper than any document of ours, and far from the end of any reader's stack. */
 const MOST_LEVELS = 64
@@ -134,4 +134,26 @@ export function endOfValue(text: string, at: number): number {
 
 export function faultAt(path: string, what: string): AppError {
   return new AppError('invalid_request', `${path === '' ? 'The document' : path}: ${what}.`)
+}
+
+/** RFC 8785 (https://www.rfc-editor.org/rfc/rfc8785); undefined members are left out. */
+export function canonicalJson(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`
+  if (value !== null && typeof value === 'object') {
+    const members = value as Readonly<Record<string, unknown>>
+    let text = ''
+    for (const key of Object.keys(members).sort()) {
+      const inner = members[key]
+      if (inner === undefined) continue
+      text += `${text === '' ? '' : ','}${JSON.stringify(key)}:${canonicalJson(inner)}`
+    }
+    return `{${text}}`
+  }
+  invariant(isPlain(value), `${String(value)} has no canonical JSON`)
+  return JSON.stringify(value)
+}
+
+function isPlain(value: unknown): boolean {
+  if (typeof value === 'number') return Number.isFinite(value)
+  return value === null || typeof value === 'boolean' || typeof value === 'string'
 }

@@ -1,5 +1,5 @@
 /** JSON Schema as far as text can be held to it while it is written: a documented part, the rest refused by name. */
-import { AppError } from '#shared/base/errors.ts'
+import { faultsError, type AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 
 /** What one JSON value may be. */
@@ -217,7 +217,5 @@ function inside(place: SchemaPosition): SchemaPosition {
 }
 
 function refuse({ pointer }: SchemaPosition, detail: string): AppError {
-  return new AppError('invalid_request', `${pointer}: ${detail}`, {
-    meta: { errors: [{ pointer, detail }] },
-  })
+  return faultsError([{ pointer, detail }])
 }

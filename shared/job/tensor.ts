@@ -1,6 +1,6 @@
 /** Tensors as bytes: BYTES framing, and the one check of a request's tensors that Worker, hub and node all make. */
-import { AppError, type FieldFault } from '#shared/base/errors.ts'
-import { DATATYPE_BYTES, sliceTensors, type TensorHeader } from './job.ts'
+import { AppError, faultsError } from '#shared/base/errors.ts'
+import { DATATYPE_BYTES, sliceTensors, type Datatype, type TensorHeader } from './job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { ModelManifest, ModelTensor } from './model.ts'
 
@@ -124,7 +124,7 @@ function checkAgainst(
   const { root } = side
   const described = headers.reduce((sum, header) => sum + header.sizeBytes, 0)
   if (headers.length !== tensors.length || described !== payload.length)
-    throw refuse([
+    throw faultsError([
       {
         pointer: `/${root}`,
         detail:
@@ -142,15 +142,7 @@ function checkAgainst(
       ? []
       : [{ pointer: `/${root}/${index}${fault.at}`, detail: fault.detail }]
   })
-  if (faults.length > 0) throw refuse(faults)
-}
-
-function refuse(faults: readonly FieldFault[]): AppError {
-  return new AppError(
-    'invalid_request',
-    faults.map((fault) => `${fault.pointer}: ${fault.detail}`).join('; '),
-    { meta: { errors: faults } },
-  )
+  if (faults.length > 0) throw faultsError(faults)
 }
 
 interface TensorFault {
@@ -217,29 +209,26 @@ function bytesFault(
 }
 
 function numbersFault(
-  datatype: Exclude<TensorHeader['datatype'], 'BYTES'>,
+  datatype: Exclude<Datatype, 'BYTES'>,
   elements: number,
   bytes: Uint8Array,
 ): TensorFault | undefined {
   const expected = elements * DATATYPE_BYTES[datatype]
   if (bytes.length !== expected)
     return { at: '/data', detail: `is ${bytes.length} bytes, its shape and type say ${expected}` }
-  const wild = findWildFloat(datatype, bytes)
+  const wild = findNonFinite(datatype, bytes)
   return wild === -1 ? undefined : { at: `/data/${wild}`, detail: 'is NaN or infinite' }
 }
 
-/** Exponent bits of the two highest bytes of a little-endian float; all ones: NaN or infinity. */
-const EXPONENT_MASKS: Readonly<Record<string, readonly [number, number]>> = {
+/** Exponent bits of the two highest bytes of a little-endian float; all ones mean NaN or infinity. */
+const EXPONENT_MASKS: Readonly<Partial<Record<Datatype, readonly [number, number]>>> = {
   FP16: [0x7c, 0],
   FP32: [0x7f, 0x80],
   FP64: [0x7f, 0xf0],
 }
 
-/** Index of the first float that is not finite; -1 when every one is, or these are no floats. */
-function findWildFloat(
-  datatype: Exclude<TensorHeader['datatype'], 'BYTES'>,
-  bytes: Uint8Array,
-): number {
+/** Index of the first NaN or infinity; -1 when every value is finite, and for integers. */
+export function findNonFinite(datatype: Datatype, bytes: Uint8Array): number {
   const masks = EXPONENT_MASKS[datatype]
   if (masks === undefined) return -1
   const [high, low] = masks

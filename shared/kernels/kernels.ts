@@ -1,13 +1,13 @@
 /** Littoral's own kernels, callable by name: what each takes and gives, what it costs, and the checks that Worker, hub and node all make. */
-import { AppError, type FieldFault } from '#shared/base/errors.ts'
+import { AppError, faultsError, type FieldFault } from '#shared/base/errors.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
 import {
   DATATYPE_BYTES,
   sliceTensors,
-  type Datatype,
   type LibraryWork,
   type TensorHeader,
 } from '#shared/job/job.ts'
+import { findNonFinite, type Tensors } from '#shared/job/tensor.ts'
 import { KERNEL_DIGESTS } from './digests.ts'
 import { KERNEL_SPECS, type KernelSpec, type ParamSpec, type ParamValue } from './specs.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -69,14 +69,14 @@ export function resolveShapes(job: LibraryJob): ResolvedJob {
   const faults: FieldFault[] = []
   const inputs = orderInputs(spec, job.inputs, faults)
   const params = resolveParams(spec, job.params, faults)
-  if (faults.length > 0) throw refuse('invalid_request', faults)
+  if (faults.length > 0) throw faultsError(faults)
   const given = (name: string) => job.inputs.findIndex((input) => input.name === name)
   const { outputs, operations } = spec.resolve({
     inputs,
     params,
     fault(at, detail): never {
       const pointer = 'input' in at ? `/inputs/${given(at.input)}/shape` : `/params/${at.param}`
-      throw refuse('invalid_request', [{ pointer, detail }])
+      throw faultsError([{ pointer, detail }])
     },
   })
   const resolved = { inputs: inputs.map(sized), outputs: outputs.map(sized) }
@@ -93,7 +93,7 @@ export function checkLibraryInputs(work: LibraryWork, payload: Uint8Array): Reso
   const isOrdered = resolved.inputs.every(({ name }, i) => name === work.inputs[i]?.name)
   if (!isOrdered) {
     const names = resolved.inputs.map(({ name }) => name).join(', ')
-    throw refuse('invalid_request', [{ pointer: '/inputs', detail: `must be in order: ${names}` }])
+    throw faultsError([{ pointer: '/inputs', detail: `must be in order: ${names}` }])
   }
   checkBytes(resolved.inputs, { headers: work.inputs, payload, root: 'inputs' })
   return resolved
@@ -131,19 +131,6 @@ export function describeKernel(spec: KernelSpec) {
       operations,
     },
   }
-}
-
-/** Index of the first NaN or infinity; -1 when every value is finite, and for integers. */
-export function findNonFinite(datatype: Datatype, bytes: Uint8Array): number {
-  const width = DATATYPE_BYTES[datatype]
-  // The exponent's bits in the top byte and the one below it, all ones.
-  const masks = { FP32: [0x7f, 0x80], FP16: [0x7c, 0x00], FP64: [0x7f, 0xf0] } as const
-  if (datatype !== 'FP32' && datatype !== 'FP16' && datatype !== 'FP64') return -1
-  const [high, low] = masks[datatype]
-  for (let at = width - 1; at < bytes.length; at += width)
-    if (((bytes[at] ?? 0) & high) === high && ((bytes[at - 1] ?? 0) & low) === low)
-      return (at - width + 1) / width
-  return -1
 }
 
 function orderInputs(
@@ -213,12 +200,15 @@ function checkBounds({ inputs, outputs, operations }: ResolvedJob, given: Librar
   for (const { name, sizeBytes } of inputs) {
     const detail = `is ${sizeBytes} bytes, at most ${LIMITS.kernelBufferBytes}`
     if (sizeBytes > LIMITS.kernelBufferBytes)
-      throw refuse('too_large', [
-        {
-          pointer: `/inputs/${given.inputs.findIndex((input) => input.name === name)}/shape`,
-          detail,
-        },
-      ])
+      throw faultsError(
+        [
+          {
+            pointer: `/inputs/${given.inputs.findIndex((input) => input.name === name)}/shape`,
+            detail,
+          },
+        ],
+        'too_large',
+      )
   }
   const bounds = [
     ['bytes of output', totalBytes(outputs), LIMITS.jobOutputBytes],
@@ -227,18 +217,16 @@ function checkBounds({ inputs, outputs, operations }: ResolvedJob, given: Librar
   ] as const
   for (const [what, value, most] of bounds)
     if (value > most)
-      throw refuse('too_large', [
-        { pointer: '/inputs', detail: `come to ${value} ${what}, at most ${most}` },
-      ])
+      throw faultsError(
+        [{ pointer: '/inputs', detail: `come to ${value} ${what}, at most ${most}` }],
+        'too_large',
+      )
 }
 
-interface Given {
-  readonly headers: readonly TensorHeader[]
-  readonly payload: Uint8Array
-  readonly root: string
-}
-
-function checkBytes(expected: readonly TensorHeader[], { headers, payload, root }: Given): void {
+function checkBytes(
+  expected: readonly TensorHeader[],
+  { headers, payload, root }: Tensors & { readonly root: 'inputs' | 'outputs' },
+): void {
   const total = totalBytes(expected)
   const isSame =
     headers.length === expected.length &&
@@ -257,15 +245,13 @@ function checkBytes(expected: readonly TensorHeader[], { headers, payload, root 
       ({ name, datatype, shape }) => `${name} ${datatype} [${shape.join(',')}]`,
     )
     const detail = `must be ${tensors.join(', ')}, ${total} bytes; ${payload.length} bytes came`
-    throw refuse('invalid_request', [{ pointer: `/${root}`, detail }])
+    throw faultsError([{ pointer: `/${root}`, detail }])
   }
   const slices = sliceTensors(headers, payload)
   for (const [index, { datatype }] of headers.entries()) {
     const at = findNonFinite(datatype, slices[index] ?? new Uint8Array())
     if (at !== -1)
-      throw refuse('invalid_request', [
-        { pointer: `/${root}/${index}/data/${at}`, detail: 'is NaN or infinite' },
-      ])
+      throw faultsError([{ pointer: `/${root}/${index}/data/${at}`, detail: 'is NaN or infinite' }])
   }
 }
 
@@ -280,9 +266,4 @@ function sized(tensor: Omit<TensorHeader, 'sizeBytes'>): TensorHeader {
 
 function totalBytes(tensors: readonly TensorHeader[]): number {
   return tensors.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
-}
-
-function refuse(code: 'invalid_request' | 'too_large', faults: readonly FieldFault[]): AppError {
-  const detail = faults.map((fault) => `${fault.pointer}: ${fault.detail}`).join('; ')
-  return new AppError(code, detail, { meta: { errors: faults } })
 }

@@ -1,6 +1,6 @@
 /** From a policy as written to the bits and flags that are decided by, and the hash that names them for ever. */
 import { structHash } from '#shared/base/eip712.ts'
-import { nameHash, type Bytes32, type TenantId } from '#shared/base/ids.ts'
+import { nameHash, ZERO_BYTES32, type Bytes32, type TenantId } from '#shared/base/ids.ts'
 import {
   DATA_CLASSES,
   EVIDENCE_CLASSES,
@@ -11,7 +11,7 @@ import {
   type Policy,
   type PolicyPlaces,
 } from './policy.ts'
-import { countrySet, intersect, NO_COUNTRY, without, type CountrySet } from './region.ts'
+import { countrySet, intersect, without, type CountrySet } from './region.ts'
 
 export function compilePolicy(
   policy: Policy,
@@ -68,7 +68,7 @@ export function vouchersHash(vouchers: readonly string[]): Bytes32 {
 
 /** No consortium is the zero word, which no name hashes to. */
 export function networkHash(network: string | null): Bytes32 {
-  return network === null ? NO_COUNTRY : nameHash(network)
+  return network === null ? ZERO_BYTES32 : nameHash(network)
 }
 
 /** The places where one job may be computed: the policy's, narrowed by the request, whose groups mean what they mean today. */

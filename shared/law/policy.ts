@@ -26,7 +26,6 @@ export const EVIDENCE_SOURCES = [
 export type EvidenceSource = (typeof EVIDENCE_SOURCES)[number]
 
 export const DATA_CLASSES = ['public', 'personal', 'special', 'phi'] as const
-export type DataClass = (typeof DATA_CLASSES)[number]
 
 export const NODE_TRUSTS = ['public', 'verified', 'dedicated'] as const
 export type NodeTrust = (typeof NODE_TRUSTS)[number]
@@ -37,7 +36,6 @@ export type Jurisdiction = (typeof JURISDICTIONS)[number]
 
 /** What a policy asks of how answers are checked; `replicated` is refused everywhere until answers are. */
 export const VERIFICATION_LEVELS = ['none', 'replicated'] as const
-export type VerificationLevel = (typeof VERIFICATION_LEVELS)[number]
 
 const NO_REGIONS = 'names no region: name at least one'
 

@@ -1,13 +1,13 @@
 /** What evidence of a node's place comes to: one pure rule a class, over inputs whose signatures have been checked. */
 import { countryDistances } from './country-distance.ts'
-import type { EvidenceRecord, PlaceObservation, SignedAttestation, SignedEcho } from './evidence.ts'
-import type { NodeId } from '#shared/base/ids.ts'
+import type { EvidenceRecord, SignedEcho } from './evidence.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { EvidenceClass, EvidenceSource } from '#shared/law/policy.ts'
 import {
   COUNTRIES,
   countryBit,
-  countryCode,
+  countrySet,
+  listCountries,
   onlyCountry,
   type CountrySet,
 } from '#shared/law/region.ts'
@@ -26,16 +26,10 @@ export const BOUND_RADIUS_KM = 3_000
 /** Signed round trips longer than the transport's by this much and twofold: somebody passes the connection on. */
 const RELAY_EXCESS_MS = 25
 
-export interface EvidenceInputs {
-  readonly nodeId: NodeId
-  /** Hub that concludes. */
-  readonly hub: string
-  /** Alpha-2 code. */
-  readonly claim: string
-  readonly observation: PlaceObservation
-  readonly echoes: readonly SignedEcho[]
-  readonly attestation: SignedAttestation | null
-}
+/** The parts of a record that are not concluded. */
+export type EvidenceInputs = Readonly<
+  Pick<EvidenceRecord, 'nodeId' | 'hub' | 'claim' | 'observation' | 'attestation'>
+> & { readonly echoes: readonly SignedEcho[] }
 
 interface Finding {
   readonly holds: boolean
@@ -229,16 +223,13 @@ function countAnchors(echoes: readonly SignedEcho[]): number {
 
 /** Every country that no circle excludes. */
 export function possibleCountries(echoes: readonly SignedEcho[]): CountrySet {
-  let bits = 0n
   const circles = echoes.map(({ statement }) => ({
     radiusKm: radiusOf(statement),
     distancesKm: countryDistances(statement.place),
   }))
-  for (const bit of COUNTRIES.keys()) {
-    if (circles.every(({ radiusKm, distancesKm }) => (distancesKm[bit] ?? 0) <= radiusKm))
-      bits |= 1n << BigInt(bit)
-  }
-  return `0x${bits.toString(16).padStart(64, '0')}`
+  const isPossible = (bit: number): boolean =>
+    circles.every(({ radiusKm, distancesKm }) => (distancesKm[bit] ?? 0) <= radiusKm)
+  return countrySet(COUNTRIES.filter((_, bit) => isPossible(bit)))
 }
 
 /** `attested`: an operator signed for this node, this country and this time. */
@@ -280,11 +271,9 @@ function radiusOf({ minRttMs, place }: SignedEcho['statement']): number {
 }
 
 function describe(possible: CountrySet): string {
-  const codes = [...COUNTRIES.keys()].filter(
-    (bit) => ((BigInt(possible) >> BigInt(bit)) & 1n) === 1n,
-  )
+  const codes = listCountries(possible)
   if (codes.length > 12) return `${codes.length} countries`
-  return codes.length === 0 ? 'no country is' : codes.map(countryCode).join(', ')
+  return codes.length === 0 ? 'no country is' : codes.join(', ')
 }
 
 function ms(value: number): string {

@@ -1,17 +1,12 @@
 /** Evidence of a node's place: everything that its class was concluded from, kept so that a stranger can conclude it again. */
 import { sha256, stringToBytes } from 'viem'
 import { z } from 'zod'
-import { canonicalJson } from '#shared/base/canonical-json.ts'
-import { Bytes32, NodeId, Signature, type TenantId } from '#shared/base/ids.ts'
+import { canonicalJson } from '#shared/base/strict-json.ts'
+import { Bytes32, NodeId, Signature } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { memoizeByObject } from '#shared/base/memoize.ts'
 import { CountryCode } from '#shared/node/node.ts'
-import {
-  EVIDENCE_CLASSES,
-  EVIDENCE_SOURCES,
-  OPERATOR_TENANT,
-  type NodeTrust,
-} from '#shared/law/policy.ts'
+import { EVIDENCE_CLASSES, EVIDENCE_SOURCES, OPERATOR_TENANT } from '#shared/law/policy.ts'
 import type { Place } from '#shared/receipt/receipt.ts'
 import { countryBit } from '#shared/law/region.ts'
 import { PublicKey, verifySignature, type Signer } from '#shared/base/signature.ts'
@@ -122,12 +117,8 @@ export const evidenceHash = memoizeByObject((record: EvidenceRecord): Bytes32 =>
   sha256(stringToBytes(canonicalJson(record))),
 )
 
-/** What a key did for a node that showed it. */
-export interface Backing {
-  readonly trust: NodeTrust
-  /** The key's tenant; null where nobody vouched. */
-  readonly voucher: TenantId | null
-}
+/** What the key that a node showed gives it. */
+export type Backing = Readonly<Pick<Place, 'trust' | 'voucher'>>
 
 /** The place that goes into tickets. An attested node is the operator's own. */
 export function placeOf(record: EvidenceRecord, { trust, voucher }: Backing): Place {

@@ -5,7 +5,7 @@
  */
 import { bytesToHex, concat, hexToBytes, keccak256 } from 'viem'
 import { invariant } from '#shared/base/errors.ts'
-import type { Bytes32 } from '#shared/base/ids.ts'
+import { ZERO_BYTES32, type Bytes32 } from '#shared/base/ids.ts'
 
 export interface MerkleTree {
   readonly root: Bytes32
@@ -13,7 +13,7 @@ export interface MerkleTree {
   proof(index: number): Bytes32[]
 }
 
-export const EMPTY_ROOT: Bytes32 = `0x${'0'.repeat(64)}`
+export const EMPTY_ROOT: Bytes32 = ZERO_BYTES32
 
 export function buildMerkleTree(leaves: readonly Bytes32[]): MerkleTree {
   if (leaves.length === 0) return { root: EMPTY_ROOT, proof: () => [] }

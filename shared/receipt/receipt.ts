@@ -1,8 +1,16 @@
 /** Dispatch ticket and receipt: what the hub promised, what the node did, both as EIP-712 structs. */
 import { concat, sha256, type Hex } from 'viem'
 import { z } from 'zod'
-import { structHash } from '#shared/base/eip712.ts'
-import { Address, Bytes32, JobId, nameHash, NodeId, Signature, TenantId } from '#shared/base/ids.ts'
+import { Domain, structHash } from '#shared/base/eip712.ts'
+import {
+  Bytes32,
+  JobId,
+  nameHash,
+  NodeId,
+  Signature,
+  TenantId,
+  ZERO_BYTES32,
+} from '#shared/base/ids.ts'
 import { PROVIDERS } from '#shared/job/job.ts'
 import { memoizeByObject } from '#shared/base/memoize.ts'
 import { MicroUsd } from './money.ts'
@@ -15,9 +23,6 @@ import {
   NODE_TRUSTS,
 } from '#shared/law/policy.ts'
 import { PublicKey } from '#shared/base/signature.ts'
-
-/** Stands for an evidence record where there is none. */
-export const NO_EVIDENCE: Bytes32 = `0x${'0'.repeat(64)}`
 
 /** Where a node stands, as its hub saw it at dispatch. `country` is a bit of the table in `region.ts`. */
 export const Place = z.strictObject({
@@ -86,7 +91,7 @@ export const ticketHash = memoizeByObject((ticket: Ticket): Bytes32 =>
 
 /** Nobody is the zero word, which no name hashes to. */
 export function voucherHash(voucher: string | null): Bytes32 {
-  return voucher === null ? NO_EVIDENCE : nameHash(voucher)
+  return voucher === null ? ZERO_BYTES32 : nameHash(voucher)
 }
 
 /** How an answer was checked. */
@@ -157,13 +162,11 @@ export async function digestBytes(bytes: Uint8Array): Promise<Bytes32> {
   return hex as Hex
 }
 
-export const DomainSchema = z.strictObject({ chainId: z.int().min(0), verifyingContract: Address })
-
 /** A receipt with everything that a stranger needs to check it offline, except its settlement. */
 export const SignedReceipt = z.strictObject({
   version: z.literal(1),
   id: Bytes32,
-  domain: DomainSchema,
+  domain: Domain,
   receipt: Receipt,
   /** The node's signature over the receipt, by `receipt.receiptKey`. */
   nodeSignature: Signature,

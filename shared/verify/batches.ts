@@ -27,8 +27,6 @@ export interface BatchContext {
   readonly chain: ChainAccess
 }
 
-export type BatchCheck = ReturnType<typeof createBatchCheck>
-
 export function createBatchCheck({ head, logHead, chain }: BatchContext) {
   const settled = new Map<number, Settled>()
   let before = 0

@@ -18,15 +18,10 @@ export interface PolicySum {
   readonly jobs: ReadonlyMap<string, number>
 }
 
-interface Named {
-  readonly name: string
-  readonly text: Policy | null
-  readonly countries: readonly string[]
+interface Named extends PolicySum {
   readonly jobs: Map<string, number>
   isUsed: boolean
 }
-
-export type PolicyCheck = ReturnType<typeof createPolicyCheck>
 
 export function createPolicyCheck(tenant: TenantId) {
   const byHash = new Map<Bytes32, Named>()

@@ -6,10 +6,9 @@ import type { LogHead } from '#shared/audit/checkpoint.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
 import { DigestTable } from '#shared/audit/digest-table.ts'
 import { createTold, type Found } from './told.ts'
-import { checkLeaf } from './leaf.ts'
+import { checkLeaf } from './log.ts'
 import { lineAbout as line, type BundleLine, type LineName } from './line.ts'
-import { countOf, extend } from './ranges.ts'
-import type { Tally } from './verdict.ts'
+import { countOf, extend, type Tally } from './verdict.ts'
 
 export interface LogContext {
   readonly head: BundleHead

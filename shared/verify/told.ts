@@ -1,8 +1,8 @@
 /** What entries of a log told, as 32 bytes each: enough to find the entry that says exactly what a receipt should be told of. */
 import { stringToBytes } from 'viem'
 import type { AuditType } from '#shared/audit/entries.ts'
-import { canonicalJson } from '#shared/base/canonical-json.ts'
-import { sha256Bytes } from '#shared/base/sha256.ts'
+import { canonicalJson } from '#shared/base/strict-json.ts'
+import { sha256Bytes } from '#shared/base/native-crypto.ts'
 import { DigestTable } from '#shared/audit/digest-table.ts'
 import type { LineResult } from './line.ts'
 

@@ -1,6 +1,5 @@
 /** The sum of what was checked, in the words that the command prints and the console shows: never more than what was shown. */
 import type { VerificationLine } from './line.ts'
-import { countOf, describe, type Ranges } from './ranges.ts'
 
 export type VerdictResult = 'holds' | 'incomplete' | 'fails'
 
@@ -10,6 +9,20 @@ export interface Verdict {
   readonly title: string
   /** What else has to be known to read it rightly, a sentence each. */
   readonly notes: readonly string[]
+}
+
+/** Whole numbers as ranges in ascending order, both ends included. */
+export type Ranges = [from: number, to: number][]
+
+/** Adds a range that begins after every other. */
+export function extend(ranges: Ranges, from: number, to = from): void {
+  const last = ranges.at(-1)
+  if (last !== undefined && last[1] === from - 1) last[1] = to
+  else ranges.push([from, to])
+}
+
+export function countOf(ranges: Readonly<Ranges>): number {
+  return ranges.reduce((sum, [from, to]) => sum + to - from + 1, 0)
 }
 
 /** What a document showed, counted. */
@@ -168,4 +181,10 @@ function notesOf({ simulated, erased, isSettled }: Tally): string[] {
 
 export function some(count: number, one: string, many = `${one}s`): string {
   return `${count} ${count === 1 ? one : many}`
+}
+
+/** `3 to 5, 9`, at most eight ranges. */
+function describe(ranges: Ranges): string {
+  const shown = ranges.slice(0, 8).map(([a, b]) => (a === b ? `${a}` : `${a} to ${b}`))
+  return `${shown.join(', ')}${ranges.length > 8 ? ' and more' : ''}`
 }

@@ -23,9 +23,8 @@ import type { AuditBundle } from '#shared/audit/bundle.ts'
 import { createLogSigner } from '#shared/audit/checkpoint.ts'
 import { NO_DOMAIN } from '#shared/base/eip712.ts'
 import { placeOf } from '#shared/place/evidence.ts'
-import { randomBytes, type Bytes32 } from '#shared/base/ids.ts'
+import { randomBytes, ZERO_BYTES32, type Bytes32 } from '#shared/base/ids.ts'
 import { silentLog } from '#shared/base/log.ts'
-import { NO_EVIDENCE } from '#shared/receipt/receipt.ts'
 import { collectBundle, tenantOf } from '#test/support/storage/collect-bundle.ts'
 import type { BundleSource } from '#worker/api/audit/collect-bundle.ts'
 import { createLedgerChain } from '#worker/ledger/chain/chain.ts'
@@ -297,7 +296,7 @@ describe('a bundle', () => {
   it.each(['bounded', 'attested'] as const)(
     'in which a node is %s on no record of evidence is refused',
     async (evidence) => {
-      const receipt = await maker.make({ place: { evidence, evidenceHash: NO_EVIDENCE } })
+      const receipt = await maker.make({ place: { evidence, evidenceHash: ZERO_BYTES32 } })
       const [verdict] = await verifyEvidence(receipt, null, trust)
       expect(verdict).toMatchObject({ name: 'evidence.record', result: 'failed' })
     },

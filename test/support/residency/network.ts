@@ -5,10 +5,10 @@
 import { HUB_SCHEMA } from '#worker/hub/schema.ts'
 import { AppError, ERRORS, toAppError } from '#shared/base/errors.ts'
 import type { Domain } from '#shared/base/eip712.ts'
-import { TenantId, type NodeId } from '#shared/base/ids.ts'
+import { TenantId, ZERO_BYTES32, type NodeId } from '#shared/base/ids.ts'
 import { silentLog } from '#shared/base/log.ts'
 import type { Jurisdiction } from '#shared/law/policy.ts'
-import { NO_EVIDENCE, type Place } from '#shared/receipt/receipt.ts'
+import type { Place } from '#shared/receipt/receipt.ts'
 import type { Signer } from '#shared/base/signature.ts'
 import type { ObjectNamespace } from '#worker/platform/config.ts'
 import { Directory, type Member } from '#worker/hub/members/directory.ts'
@@ -209,5 +209,5 @@ export function joinHub({ hub, nodeId, node, signer, loadable, link }: Joining):
 function placeOf(node: DrawnNode): Place {
   const { networks: _, quarantined: __, ...place } = factsOf(node)
   const voucher = TenantId.nullable().parse(node.voucher)
-  return { ...place, voucher, source: 'edge', evidenceHash: NO_EVIDENCE }
+  return { ...place, voucher, source: 'edge', evidenceHash: ZERO_BYTES32 }
 }

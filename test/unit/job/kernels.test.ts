@@ -5,12 +5,12 @@ import { KERNEL_SPECS, type ParamValue } from '#shared/kernels/specs.ts'
 import {
   checkLibraryInputs,
   checkLibraryOutputs,
-  findNonFinite,
   kernelDigest,
   libraryOutputBytes,
   OPERATIONS_PER_UNIT,
   resolveJob,
 } from '#shared/kernels/kernels.ts'
+import { findNonFinite } from '#shared/job/tensor.ts'
 import type { Datatype } from '#shared/job/job.ts'
 import { libraryJob } from '#test/support/engine/library-jobs.ts'
 
