@@ -1,4 +1,4 @@
-/** What an auditor pinned of the chain, the logs and the operator's keys: with it a bundle is checked without any connection. */
+/** What an auditor pinned of the chain, the logs and the operator's keys, to check bundles offline. */
 import { z } from 'zod'
 import type { BundledJob } from '#shared/audit/bundle.ts'
 import { LogHead } from '#shared/audit/checkpoint.ts'
@@ -15,7 +15,7 @@ export const Pins = z.strictObject({
   hubKeys: z.array(PublicKey),
   logKeys: z.array(Bytes32),
   attesters: z.array(PublicKey).default([]),
-  /** Logs as they were seen: later bundles have to go on from them. */
+  /** Known states of logs, which later bundles must continue. */
   heads: z.array(LogHead).default([]),
   batches: z.array(PostedBatch.extend({ transactionHash: Bytes32 })),
 })
@@ -37,7 +37,7 @@ export function createPinnedView({ domain, hubKeys, batches }: Pins): ChainAcces
   }
 }
 
-/** Gathers what jobs name of the chain, and pins what the chain itself confirms of it. */
+/** Gathers what jobs name of the chain, and pins what the chain confirms. */
 export function createPinner({ chain, logKeys, attesters }: BundleTrust) {
   const keys = new Map<string, PublicKey>()
   const transactions = new Set<Bytes32>()
@@ -50,7 +50,7 @@ export function createPinner({ chain, logKeys, attesters }: BundleTrust) {
       if (settlement !== null) transactions.add(settlement.transactionHash)
     },
 
-    /** Of a bundle that holds. */
+    /** Takes a head of a bundle that passed. */
     head: (head: LogHead): void => void heads.push(head),
 
     async pins(): Promise<Pins> {

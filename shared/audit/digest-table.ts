@@ -1,4 +1,4 @@
-/** Two numbers by a digest of 32 bytes, for hundreds of thousands of them: a Map of strings takes ten times the memory. */
+/** Maps 32-byte digests to two numbers, for hundreds of thousands of them; a Map of strings takes ten times the memory. */
 import { bytesToHex } from 'viem'
 import type { Bytes32 } from '#shared/base/ids.ts'
 
@@ -9,7 +9,7 @@ export type Pair = readonly [number, number]
 
 export class DigestTable {
   #keys = new Uint32Array(FIRST_SLOTS * WORDS)
-  /** The first is NaN where a slot is free, and infinite where it was taken out. */
+  /** The first number is NaN in a free slot, and infinite in a deleted one. */
   #values = new Float64Array(FIRST_SLOTS * 2).fill(NaN)
   #used = 0
   #size = 0
@@ -18,7 +18,7 @@ export class DigestTable {
     return this.#size
   }
 
-  /** @param digest 32 bytes that nobody chose: a hash */
+  /** @param digest 32 bytes of a hash, so that its first word spreads evenly */
   set(digest: Uint8Array, [a, b]: Pair): void {
     if (2 * (this.#used + 1) > this.#values.length / 2) this.#grow()
     const words = wordsOf(digest)
@@ -54,7 +54,7 @@ export class DigestTable {
     }
   }
 
-  /** Where it is, or would be. */
+  /** The digest's slot, or the free slot where it would go. */
   #find(words: Uint32Array): number {
     const slots = this.#values.length / 2
     for (let slot = (words[0] ?? 0) % slots; ; slot = (slot + 1) % slots) {

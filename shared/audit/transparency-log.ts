@@ -1,6 +1,6 @@
 /**
- * Merkle tree of an append-only log after RFC 9162, section 2.1 (https://www.rfc-editor.org/rfc/rfc9162#section-2.1):
- * sha-256, 0x00 before a leaf, 0x01 before a pair. Pure: whoever keeps the hashes gives a reader for them.
+ * Merkle tree of an append-only log by RFC 9162, section 2.1 (https://www.rfc-editor.org/rfc/rfc9162#section-2.1):
+ * SHA-256, 0x00 before a leaf, 0x01 before a pair. The caller keeps the hashes and gives a reader for them.
  */
 import { bytesToHex, hexToBytes } from 'viem'
 import { invariant } from '#shared/base/errors.ts'
@@ -11,7 +11,7 @@ import { sha256Bytes } from '#shared/base/native-crypto.ts'
 export type HashReader = (level: number, index: number) => Uint8Array
 
 const HASH_BYTES = 32
-/** Root of the log that has no leaf: sha-256 of nothing. */
+/** Root of an empty log: SHA-256 of nothing. */
 const EMPTY_LOG_ROOT = sha256Bytes(new Uint8Array())
 
 export function leafHash(entry: Uint8Array): Uint8Array {
@@ -53,7 +53,7 @@ export function inclusionProof(
   return path.reverse().map((hash) => bytesToHex(hash))
 }
 
-/** Shows that the log of `to` leaves begins with the log of `from` leaves. @throws when it is not the longer one */
+/** Shows that the log of `to` leaves begins with the log of `from` leaves. @throws when `to` is smaller */
 export function consistencyProof(
   { from, to }: { readonly from: number; readonly to: number },
   read: HashReader,
@@ -103,7 +103,7 @@ export function verifyInclusion({ index, size, root, leaf, proof }: Inclusion): 
   return last === 0 && bytesToHex(hash) === root
 }
 
-/** The root of the log's first `index + 1` leaves, by the proof of the last of these in a longer log. */
+/** Root of the log's first `index + 1` leaves, computed from the proof of leaf `index` in a longer log. */
 export function rootUpTo({ index, size, leaf, proof }: Omit<Inclusion, 'root'>): Bytes32 {
   let [at, last, hash] = [index, size - 1, hexToBytes(leaf)]
   for (const sibling of proof.map((hex) => hexToBytes(hex))) {
@@ -124,7 +124,7 @@ export interface Consistency {
   readonly proof: readonly Bytes32[]
 }
 
-/** RFC 9162, section 2.1.4.2; an empty log is the beginning of every log. */
+/** RFC 9162, section 2.1.4.2. Every log begins with the empty log. */
 export function verifyConsistency({ from, to, fromRoot, toRoot, proof }: Consistency): boolean {
   if (!isSize(from) || !isSize(to) || from > to) return false
   if (from === to) return proof.length === 0 && fromRoot === toRoot
@@ -132,7 +132,7 @@ export function verifyConsistency({ from, to, fromRoot, toRoot, proof }: Consist
   const path = proof.map((hex) => hexToBytes(hex))
   let [at, last] = [from - 1, to - 1]
   while (isOdd(at)) [at, last] = [half(at), half(last)]
-  // A `from` that is a power of two is itself the first node of the path, and is left out of the proof.
+  // A `from` that is a power of two is itself the first node of the path, and the proof omits it.
   const first = at === 0 ? hexToBytes(fromRoot) : path.shift()
   if (first === undefined) return false
   let [old, new_] = [first, first]
@@ -148,7 +148,7 @@ export function verifyConsistency({ from, to, fromRoot, toRoot, proof }: Consist
   return last === 0 && bytesToHex(old) === fromRoot && bytesToHex(new_) === toRoot
 }
 
-/** Of `length` leaves from `start` on, which is a multiple of the next power of two. */
+/** Hash over `length` leaves from `start` on, which is a multiple of the next power of two. */
 function rangeHash(start: number, length: number, read: HashReader): Uint8Array {
   const level = Math.log2(length)
   if (Number.isInteger(level)) return read(level, start / length)

@@ -1,4 +1,4 @@
-/** The one error class and the one table of codes; HTTP, the work protocol and the contracts use the same words. */
+/** The one error class and the one table of codes, shared by HTTP, the work protocol and the contracts. */
 
 export const ERRORS = {
   invalid_request: row(400, 'invalid_request_error', 'The request is not valid', false),
@@ -70,7 +70,7 @@ export interface FieldFault {
   readonly detail: string
 }
 
-/** Facts that travel with an error; all are safe to show to the caller. What steers a job is none of them. */
+/** Facts that travel with an error. All are safe to show to the caller, and none steers a job. */
 export interface ErrorMeta {
   /** The rule that refused, e.g. `compute.allow`. */
   readonly rule?: string
@@ -78,13 +78,13 @@ export interface ErrorMeta {
   readonly needed?: string
   readonly errors?: readonly FieldFault[]
   readonly retryAfterSeconds?: number
-  /** Nodes that each residency rule refused. */
+  /** How many nodes each residency rule refused. */
   readonly refusals?: Readonly<Record<string, number>>
-  /** When the nearest node would have answered. */
+  /** How long the nearest node would have taken to answer. */
   readonly predictedMs?: number
   /** What is left of a quota. */
   readonly standing?: object
-  /** Of a model on a node: no later try will end otherwise. */
+  /** No later try to load this model on this node can succeed. */
   readonly isFinal?: boolean
 }
 
@@ -122,7 +122,7 @@ const FACTS = {
 
 export type FactsOf<C extends ErrorCode> = Pick<ErrorMeta, (typeof FACTS)[C][number]>
 
-/** Of what came from elsewhere, the facts that the code may have. */
+/** Keeps those facts of foreign metadata that the code may have. */
 export function factsOf(code: ErrorCode, meta: unknown): ErrorMeta {
   if (typeof meta !== 'object' || meta === null) return {}
   const names: readonly string[] = FACTS[code]
@@ -134,7 +134,7 @@ export interface AppErrorOptions<C extends ErrorCode = ErrorCode> {
   readonly cause?: unknown
 }
 
-/** The only error that Littoral throws on purpose. Test `code`, never `instanceof`: the class is lost across RPC. */
+/** The only error that Littoral throws on purpose. Test `code`, never `instanceof`: RPC loses the class. */
 export class AppError<C extends ErrorCode = ErrorCode> extends Error {
   readonly code: C
   readonly detail: string
@@ -149,7 +149,7 @@ export class AppError<C extends ErrorCode = ErrorCode> extends Error {
   }
 }
 
-/** What crosses a process border instead of the class. */
+/** The form of an error that crosses a process border. */
 export interface WireError {
   readonly code: ErrorCode
   readonly detail: string
@@ -157,14 +157,14 @@ export interface WireError {
   readonly meta?: ErrorMeta | undefined
 }
 
-/** Reads a known code off anything thrown; undefined for faults that nobody foresaw. */
+/** The code of anything thrown; undefined when it has none of ours. */
 export function errorCode(error: unknown): ErrorCode | undefined {
   if (typeof error !== 'object' || error === null || !('code' in error)) return undefined
   const { code } = error
   return typeof code === 'string' && Object.hasOwn(ERRORS, code) ? (code as ErrorCode) : undefined
 }
 
-/** Turns anything thrown into an {@link AppError}; unknown faults become `internal` with a generic text. */
+/** Turns anything thrown into an {@link AppError}; errors without a code of ours become `internal` with a generic text. */
 export function toAppError(error: unknown): AppError {
   const code = errorCode(error)
   if (code === undefined)
@@ -193,12 +193,12 @@ export interface Problem {
   readonly rule?: string | undefined
   readonly needed?: string | undefined
   readonly errors?: readonly FieldFault[] | undefined
-  /** With the rule once more: OpenAI's clients show their callers this member and no other. */
+  /** Repeats the rule, because OpenAI's clients show their callers this member only. */
   readonly error: {
     readonly message: string
     readonly type: string
     readonly code: ErrorCode
-    /** Where the first fault is, as OpenAI writes it: `messages[0].content`. */
+    /** Path of the first fault in OpenAI's notation: `messages[0].content`. */
     readonly param: string | null
     readonly rule?: string | undefined
     readonly needed?: string | undefined
@@ -223,7 +223,7 @@ export function toProblem(error: unknown, requestId: string): Problem {
   }
 }
 
-/** A JSON pointer as the path that OpenAI writes: `/messages/0/content` is `messages[0].content`. */
+/** Turns the JSON pointer `/messages/0/content` into OpenAI's `messages[0].content`. */
 function toParam(pointer: string | undefined): string | null {
   if (pointer === undefined || pointer === '') return null
   const names = pointer
@@ -244,7 +244,7 @@ export function faultsError(
   return new AppError(code, detail, { meta: { errors: faults } })
 }
 
-/** For bugs only: a condition that the code around it guarantees. */
+/** Throws when a condition fails that the surrounding code guarantees. For bugs only. */
 export function invariant(condition: unknown, message: string): asserts condition {
   if (!condition) throw new Error(`invariant: ${message}`)
 }

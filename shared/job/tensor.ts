@@ -1,10 +1,10 @@
-/** Tensors as bytes: BYTES framing, and the one check of a request's tensors that Worker, hub and node all make. */
+/** Tensors as bytes: BYTES framing, and the check of tensors that Worker, hub and node share. */
 import { AppError, faultsError } from '#shared/base/errors.ts'
 import { DATATYPE_BYTES, sliceTensors, type Datatype, type TensorHeader } from './job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { ModelManifest, ModelTensor } from './model.ts'
 
-/** One tensor of an input or an answer: its shape, and its little-endian row-major bytes. */
+/** One tensor's shape, and its little-endian row-major bytes. */
 export interface TensorValue {
   readonly shape: readonly number[]
   readonly bytes: Uint8Array
@@ -12,7 +12,7 @@ export interface TensorValue {
 
 /**
  * Checks a request's tensors against the manifest's inputs: names, types, shapes, sizes, BYTES framing, finite floats.
- * @throws {AppError} invalid_request with one fault a tensor (pointer `/inputs/N…`), too_large
+ * @throws {AppError} invalid_request with one fault per tensor (pointer `/inputs/N…`), too_large
  */
 export function checkTensors(
   manifest: ModelManifest,
@@ -33,7 +33,7 @@ export function checkTensors(
 }
 
 /**
- * The same check of an answer against the manifest's outputs: a free size that an input has too is that input's.
+ * Checks an answer against the manifest's outputs. A free size that an input has, too, must equal the input's.
  * @throws {AppError} invalid_request
  */
 export function checkOutputs(
@@ -48,7 +48,7 @@ export function checkOutputs(
   checkAgainst(manifest.outputs, { headers, payload }, { root: 'outputs', least: 0, sizes })
 }
 
-/** Units of a request that passed {@link checkTensors}: what it is billed for. */
+/** Billed units of a request that passed {@link checkTensors}. */
 export function countUnits(manifest: ModelManifest, headers: readonly TensorHeader[]): number {
   return manifest.unit === 'request' ? 1 : (headers[0]?.shape[0] ?? 1)
 }
@@ -95,7 +95,7 @@ export function decodeTexts(bytes: Uint8Array): string[] {
   }
 }
 
-/** The numbers of an FP32 tensor, copied so that any byte offset will do. */
+/** The numbers of an FP32 tensor, copied so that any byte offset works. */
 export function decodeFloats(bytes: Uint8Array): Float32Array {
   return new Float32Array(bytes.slice().buffer)
 }
@@ -106,12 +106,12 @@ export interface Tensors {
   readonly payload: Uint8Array
 }
 
-/** What the names of free sizes stand for, as far as it is known. */
+/** Known values of the free sizes, by name. */
 type Sizes = Map<string, number>
 
 interface Side {
   readonly root: 'inputs' | 'outputs'
-  /** What a free size is at least: an answer may well find nothing. */
+  /** The least value of a free size; an answer may be empty. */
   readonly least: 0 | 1
   readonly sizes: Sizes
 }
@@ -180,7 +180,7 @@ function tensorFault(
     : numbersFault(datatype, elements, bytes)
 }
 
-/** Of two axes with one new name the second is held to the first. */
+/** Two axes with the same new name must have the same size. */
 function fits(shape: readonly number[], expected: ModelTensor['shape'], least: number): boolean {
   const first = (size: string) => shape[expected.indexOf(size)] ?? 0
   return (

@@ -1,4 +1,4 @@
-/** Littoral's own kernels, callable by name: what each takes and gives, what it costs, and the checks that Worker, hub and node all make. */
+/** Littoral's library of kernels: finding one, resolving a job's shapes and price, and checks for Worker, hub and node. */
 import { AppError, faultsError, type FieldFault } from '#shared/base/errors.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
 import {
@@ -14,10 +14,10 @@ import { LIMITS } from '#shared/base/limits.ts'
 
 export const LIBRARY_PRICE_MICRO_USD = 1
 
-/** Operations that make one unit; each kernel's `operations` counts them from shapes and parameters alone. */
+/** Operations per unit. Each kernel's `operations` counts them from shapes and parameters alone. */
 export const OPERATIONS_PER_UNIT = 1 << 24
 
-/** What names and shapes say of a job, before any of its bytes are looked at. */
+/** A job's names, shapes and parameters, without its bytes. */
 export interface LibraryJob {
   readonly kernel: string
   readonly inputs: readonly Omit<TensorHeader, 'sizeBytes'>[]
@@ -30,14 +30,14 @@ export interface ResolvedJob {
   readonly digest: Bytes32
   /** In the kernel's order, whatever their order in the request. */
   readonly inputs: readonly TensorHeader[]
-  /** Every parameter of the kernel, defaults filled in. */
+  /** Every parameter of the kernel, with defaults filled in. */
   readonly params: Readonly<Record<string, ParamValue>>
   readonly outputs: readonly TensorHeader[]
   readonly operations: number
   readonly units: number
 }
 
-/** @throws {AppError} not_found with the names that there are */
+/** @throws {AppError} not_found, naming the kernels that exist */
 export function findKernel(name: string): KernelSpec {
   const spec = KERNEL_SPECS.find((candidate) => candidate.name === name)
   if (spec !== undefined) return spec
@@ -54,7 +54,7 @@ export function kernelDigest(name: string): Bytes32 {
 }
 
 /**
- * Checks names, types, shapes and parameters against the kernel and says what comes out.
+ * Checks names, types, shapes and parameters against the kernel and computes its outputs.
  * @throws {AppError} not_found, invalid_request with a pointer to each fault, too_large
  */
 export function resolveJob(job: LibraryJob): ResolvedJob {
@@ -63,7 +63,7 @@ export function resolveJob(job: LibraryJob): ResolvedJob {
   return resolved
 }
 
-/** The same without the bounds of a job, for whoever runs a kernel on a device of their own. */
+/** Like {@link resolveJob}, but without the bounds of a job: for kernels on a device of one's own. */
 export function resolveShapes(job: LibraryJob): ResolvedJob {
   const spec = findKernel(job.kernel)
   const faults: FieldFault[] = []
@@ -85,8 +85,8 @@ export function resolveShapes(job: LibraryJob): ResolvedJob {
 }
 
 /**
- * The check of a job with its bytes that a Worker makes before it sends it and a node before it runs it.
- * @throws {AppError} as {@link resolveJob}; invalid_request for bytes that are not what the headers say, NaN or infinity
+ * Checks a job with its bytes: the Worker before it sends the job, the node before it runs it.
+ * @throws {AppError} as {@link resolveJob}; invalid_request for bytes that do not fit the headers, NaN or infinity
  */
 export function checkLibraryInputs(work: LibraryWork, payload: Uint8Array): ResolvedJob {
   const resolved = resolveJob(work)
@@ -99,7 +99,7 @@ export function checkLibraryInputs(work: LibraryWork, payload: Uint8Array): Reso
   return resolved
 }
 
-/** What a hub checks of a node's answer, and a node of its own. @throws {AppError} invalid_request */
+/** Checks an answer: the node its own, the hub the node's. @throws {AppError} invalid_request */
 export function checkLibraryOutputs(
   work: LibraryWork,
   headers: readonly TensorHeader[],
@@ -108,12 +108,12 @@ export function checkLibraryOutputs(
   checkBytes(resolveJob(work).outputs, { headers, payload, root: 'outputs' })
 }
 
-/** Bytes of the answer, known before the job runs. */
+/** Size of the answer, known before the job runs. */
 export function libraryOutputBytes(work: LibraryWork): number {
   return totalBytes(resolveJob(work).outputs)
 }
 
-/** Specification of a kernel as data, for `GET /v1/kernels`. */
+/** A kernel's specification as data, for `GET /v1/kernels`. */
 export function describeKernel(spec: KernelSpec) {
   const { name, title, inputs, params, outputs, limits, tolerance, operations } = spec
   return {

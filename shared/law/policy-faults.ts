@@ -1,4 +1,4 @@
-/** Policies that parse and yet say nothing that could be done: each contradiction with the field to change. Pure. */
+/** Finds contradictions in policies that parse, each with the field to change. Pure. */
 import type { FieldFault } from '#shared/base/errors.ts'
 import type { Policy } from './policy.ts'
 import { placeSet } from './compile-policy.ts'
@@ -19,7 +19,7 @@ export function policyFaults(policy: Policy): FieldFault[] {
       ]
 }
 
-/** A group that today's list has, and the older one that the policy names has not. */
+/** Finds groups that today's list has, and that the older list which the policy names lacks. */
 function unknownGroups({ ingress, compute, regions }: Policy): FieldFault[] {
   const lists = {
     '/ingress/allow': ingress.allow,
@@ -74,7 +74,7 @@ function openPhi({ dataClass, nodeTrust }: Policy): FieldFault[] {
   ]
 }
 
-/** Only the operator makes a node dedicated. */
+/** Only the operator can make a node dedicated. */
 function unvouched({ dataClass, nodeTrust, vouchers }: Policy): FieldFault[] {
   if (dataClass !== 'phi' && nodeTrust !== 'dedicated') return []
   if (vouchers.some((name) => name === 'operator' || name === 'anyone')) return []

@@ -1,4 +1,4 @@
-/** What evidence of a node's place comes to: one pure rule a class, over inputs whose signatures have been checked. */
+/** Concludes the class of evidence of a node's place: one pure rule per class, over inputs with checked signatures. */
 import { countryDistances } from './country-distance.ts'
 import type { EvidenceRecord, SignedEcho } from './evidence.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -13,20 +13,20 @@ import {
 } from '#shared/law/region.ts'
 
 /**
- * Kilometres that a millisecond of round trip bounds, in any medium: light in vacuum covers 299,792.458 km a second
- * (https://physics.nist.gov/cgi-bin/cuu/Value?c), half of that there and back.
+ * Kilometres that one millisecond of round trip bounds, in any medium: light in vacuum covers 299,792.458 km a second
+ * (https://physics.nist.gov/cgi-bin/cuu/Value?c), and half of that counts, because it goes there and back.
  */
 export const KM_PER_RTT_MS = 150
-/** The same in glass, whose index is about 1.47; what is likely, said in words, never what is proven. */
+/** The same in glass, with an index of about 1.47. It shows what is likely in texts, and proves nothing. */
 export const FIBRE_KM_PER_RTT_MS = 100
 /** The node's own hub and two others. */
 export const BOUND_ANCHORS = 3
-/** A node whose nearest anchor leaves more than this is not called bounded: half the world would be possible. */
+/** A node is not bounded when its nearest anchor leaves more than this: half the world would be possible. */
 export const BOUND_RADIUS_KM = 3_000
-/** Signed round trips longer than the transport's by this much and twofold: somebody passes the connection on. */
+/** A relay is suspected when signed round trips exceed twice the transport's, and exceed it by this much. */
 const RELAY_EXCESS_MS = 25
 
-/** The parts of a record that are not concluded. */
+/** The inputs of a conclusion, as the record keeps them. */
 export type EvidenceInputs = Readonly<
   Pick<EvidenceRecord, 'nodeId' | 'hub' | 'claim' | 'observation' | 'attestation'>
 > & { readonly echoes: readonly SignedEcho[] }
@@ -36,7 +36,7 @@ interface Finding {
   readonly reasons: readonly string[]
 }
 
-/** The one conclusion. Signatures are the caller's to check before; times are judged here. */
+/** The caller has checked all signatures; this judges times. */
 export function concludeEvidence(inputs: EvidenceInputs, nowMs: number): EvidenceRecord {
   const echoes = usableEchoes(inputs, nowMs)
   const contradicted = findContradiction(inputs, echoes)
@@ -83,7 +83,7 @@ function strongest(
   return found.observed.holds ? 'observed' : 'declared'
 }
 
-/** Of each anchor the shortest round trip that is fresh; a clock that runs ahead by more than the skew proves nothing. */
+/** The shortest fresh round trip of each anchor. A clock that is ahead by more than the allowed skew proves nothing. */
 function usableEchoes({ nodeId, echoes }: EvidenceInputs, nowMs: number): SignedEcho[] {
   const best = new Map<string, SignedEcho>()
   for (const echo of echoes) {
@@ -125,7 +125,7 @@ export function findContradiction(
   return { holds: reasons.length > 0, reasons }
 }
 
-/** `observed`: the edge sees the claimed country, and no network whose addresses say nothing of a place. */
+/** `observed`: the edge sees the claimed country, on a network whose addresses tell a place. */
 export function findObserved({ claim, observation }: EvidenceInputs): Finding {
   const { country, network, asn, listVersion, source } = observation
   if (network === 'tor')
@@ -164,7 +164,7 @@ const SEEN_BY: Readonly<Record<EvidenceSource, string>> = {
   anchors: 'the anchors',
 }
 
-/** Not a class: why a node is not called bounded although its transport is near. Never a punishment. */
+/** Finds a reason not to call a node bounded although its transport is near. It is not a class and costs nothing else. */
 export function findRelay({ hub }: EvidenceInputs, echoes: readonly SignedEcho[]): Finding {
   const own = echoes.find(({ statement }) => statement.anchor === hub)?.statement
   if (own === undefined || own.transportRttMs === null) return { holds: false, reasons: [] }
@@ -186,7 +186,7 @@ interface BoundParts {
   readonly isRelayed: boolean
 }
 
-/** `bounded`: the circles of three anchors leave few countries, and the claimed one is seen, or the only one left. */
+/** `bounded`: three anchors' circles leave few countries; the claimed one is observed, or the only one left. */
 export function findBounded(parts: BoundParts): Finding & { readonly possible: CountrySet } {
   const { inputs, echoes, isObserved, isRelayed } = parts
   const possible = possibleCountries(echoes)
@@ -216,7 +216,7 @@ export function findBounded(parts: BoundParts): Finding & { readonly possible: C
   }
 }
 
-/** Each of them has another name already; one that signs under several names with one key is one. */
+/** Counts keys: echoes have different anchor names already, and one anchor may sign under several. */
 function countAnchors(echoes: readonly SignedEcho[]): number {
   return new Set(echoes.map(({ anchorKey }) => `${anchorKey.x}${anchorKey.y}`)).size
 }

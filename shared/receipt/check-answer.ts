@@ -1,4 +1,4 @@
-/** What every answer must be for its work: a node looks before it signs, its hub before anybody sees it. */
+/** Checks an answer against its work: the node does so before it signs, the hub before anybody sees the answer. */
 import { faultsError } from '#shared/base/errors.ts'
 import type { KernelWork, TensorHeader, Work } from '#shared/job/job.ts'
 import { checkLibraryOutputs } from '#shared/kernels/kernels.ts'
@@ -7,8 +7,8 @@ import { checkOutputs, type Tensors } from '#shared/job/tensor.ts'
 import { TEXT_OUTPUT } from '#shared/job/text.ts'
 
 /**
- * Holds names, types and shapes of the outputs, and their bytes, against what this very work yields.
- * @param manifest of the model that the work names
+ * Checks names, types, shapes and bytes of the outputs against what this work yields.
+ * @param manifest manifest of the model that the work names
  * @throws {AppError} invalid_request
  */
 export function checkAnswer(

@@ -1,7 +1,7 @@
 /**
  * Merkle tree over 32-byte leaves with sorted pairs, as OpenZeppelin's MerkleProof verifies it.
  * Leaves are EIP-712 struct hashes (preimages longer than 64 bytes), so a leaf can never pass for an inner node.
- * An odd node is carried up unchanged. One flat array holds all layers.
+ * An odd node moves up unchanged. Each layer is one flat array.
  */
 import { bytesToHex, concat, hexToBytes, keccak256 } from 'viem'
 import { invariant } from '#shared/base/errors.ts'
@@ -27,7 +27,6 @@ export function buildMerkleTree(leaves: readonly Bytes32[]): MerkleTree {
   return { root: bytesToHex(top), proof: (index) => proofOf(layers, index) }
 }
 
-/** Whether `leaf` stands under `root`. */
 export function verifyMerkleProof(
   root: Bytes32,
   leaf: Bytes32,

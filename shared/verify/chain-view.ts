@@ -1,4 +1,4 @@
-/** What a stranger reads from the chain to check a receipt or to be paid; needs no key and trusts only the endpoint it asks. */
+/** Reads the chain to check a receipt or to be paid. Needs no key and trusts only the endpoint that it asks. */
 import {
   BaseError,
   createClient,
@@ -36,25 +36,24 @@ export interface ChainView {
   postedBy(transactionHash: Bytes32): Promise<PostedBatch | undefined>
 }
 
-/** Where the chain cannot be read: whatever only it can say stays open, for this reason. */
+/** A chain that cannot be read: checks that need it stay open, for this reason. */
 export interface UnreadChain {
   readonly domain: Domain
   readonly unread: string
-  /** Keys of the hubs that answer now: a ticket under another key is refused all the same. Null where nobody was asked. */
+  /** Keys of the hubs that answer now; a ticket under another key is refused. Null where nobody was asked. */
   readonly liveHubKeys: readonly PublicKey[] | null
 }
 
-/** What a verifier has of the deployment's chain. */
 export type ChainAccess = ChainView | UnreadChain | NoChain
 
 export function isUnread(chain: object): chain is UnreadChain {
   return 'unread' in chain
 }
 
-/** Where no chain was given: right for a deployment that settles on none, whose logs are its one root. */
+/** No chain was given. Right for a deployment that settles on none, whose logs are its one root. */
 export interface NoChain {
   readonly domain: null
-  /** Keys of its hubs, where the verifier was told them; else the log vouches for what they signed. */
+  /** Keys of its hubs, where the verifier was told them; otherwise the log vouches for what they signed. */
   readonly hubKeys: readonly PublicKey[] | null
 }
 
@@ -62,7 +61,7 @@ export function isNoChain(chain: object): chain is NoChain {
   return 'domain' in chain && chain.domain === null
 }
 
-/** For a document of that domain: what settles on a chain is not checked by leaving the chain out. */
+/** The chain for a document of that domain. Leaving the chain out must not make a settled document pass. */
 export function accessFor(chain: ChainAccess, domain: Domain | null): ChainAccess {
   if (!isNoChain(chain) || domain === null) return chain
   const unread = 'no chain was given, by --rpc and --settlement'
@@ -73,7 +72,7 @@ export function accessFor(chain: ChainAccess, domain: Domain | null): ChainAcces
 export async function createChainView(rpc: string, settlement: Address): Promise<ChainView> {
   const { request } = createClient({
     transport: http(rpc, {
-      // viem retries faults that are final, too.
+      // viem would also retry errors that are final.
       retryCount: 0,
       timeout: TIMEOUT_MS,
       maxResponseBodySize: ANSWER_BYTES,
@@ -117,7 +116,7 @@ export async function createChainView(rpc: string, settlement: Address): Promise
   }
 }
 
-/** Asks the chain each question once: a bundle asks the same of every job. */
+/** Asks the chain each question once; a bundle repeats the same ones for every job. */
 export function rememberChain(chain: ChainView): ChainView {
   const answers = new Map<string, Promise<unknown>>()
   const once = <T>(name: string, ask: () => Promise<T>): Promise<T> => {
@@ -163,7 +162,7 @@ const ATTEMPTS = 4
 const RETRY_MS = 250
 const BUSY_STATUSES: ReadonlySet<unknown> = new Set([429, 502, 503])
 
-/** @throws {Error} with the endpoint's own words where it answered an error */
+/** @throws {Error} in the endpoint's words where it answered an error */
 async function whenReady<T>(ask: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt += 1) {
     try {

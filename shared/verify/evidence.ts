@@ -1,4 +1,4 @@
-/** Checks a record of evidence: that it is the one the ticket names, that its words are signed, and that it comes to the class it says. */
+/** Checks an evidence record: the ticket names it, its statements are signed, and they lead to the class it claims. */
 import { canonicalJson } from '#shared/base/strict-json.ts'
 import { concludeEvidence } from '#shared/place/conclude-evidence.ts'
 import { checkSignedEcho } from '#shared/place/echo.ts'
@@ -19,7 +19,7 @@ export async function verifyEvidence(
   if (record === null) {
     if (place.evidenceHash !== ZERO_BYTES32)
       return [line('evidence.record', false, 'it is missing')]
-    // These classes are nothing without what they were concluded from.
+    // These classes need a record.
     const isProof = place.evidence === 'bounded' || place.evidence === 'attested'
     return [line('evidence.record', !isProof, `the ticket names none for ${place.evidence}`)]
   }

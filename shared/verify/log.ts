@@ -1,4 +1,4 @@
-/** What a log's signed checkpoint says, that an entry is under it, and forks. */
+/** Checks a log's signed checkpoint and its entries' leaves, and finds forks. */
 import { bytesToHex } from 'viem'
 import { commitDetail, leafBytes } from '#shared/audit/entries.ts'
 import type { BundleHead, ProvenEntry } from '#shared/audit/bundle.ts'
@@ -21,7 +21,7 @@ import type { BundleTrust } from './trust.ts'
 
 const NO_HEAD: LogHead = { origin: '', size: 0, root: ZERO_BYTES32 }
 
-/** What a checkpoint says, whoever signed it; undefined for what is none. */
+/** Reads a checkpoint without checking who signed it; undefined for anything else. */
 export function readHead(
   checkpoint: string,
 ): { readonly note: SignedNote; readonly head: LogHead } | undefined {
@@ -30,7 +30,7 @@ export function readHead(
   return note === undefined || head === undefined ? undefined : { note, head }
 }
 
-/** A head of no entries where there is no checkpoint: nothing is in that. */
+/** Returns a head of no entries where there is no checkpoint, so that no entry is in it. */
 export async function readCheckpoint(
   { checkpoint }: Pick<BundleHead, 'checkpoint'>,
   { origin, trust }: { readonly origin: string; readonly trust: Pick<BundleTrust, 'logKeys'> },
@@ -43,7 +43,7 @@ export async function readCheckpoint(
   const signed = await Promise.all(
     keys.map((publicKey) => isNoteSignedBy(note, { name: origin, publicKey })),
   )
-  // One signature and no more: another that nobody checks could be anything.
+  // Exactly one signature: nobody checks a second one, so it could be anything.
   const isOwn = head.origin === origin && note.signatures.length === 1
   const detail = `${head.size} entries, root ${head.root}, signed by a pinned key`
   if (isOwn && trust.logKeys === null) {
@@ -97,7 +97,7 @@ export function checkLeaf(
   return { fault: isOpened ? undefined : { name: 'entry.detail', detail }, beginnings }
 }
 
-/** Two roots for one size of one log: whoever signed them showed two people different pasts. */
+/** A log has forked when one size has two roots: its signer showed two people different pasts. */
 export function findForks(heads: readonly LogHead[]): BundleLine[] {
   const roots = new Map<string, Bytes32>()
   const forks: BundleLine[] = []

@@ -1,4 +1,4 @@
-/** What entries of a log told, as 32 bytes each: enough to find the entry that says exactly what a receipt should be told of. */
+/** Remembers entries' details as 32-byte digests, to find the entry that says exactly what a receipt requires. */
 import { stringToBytes } from 'viem'
 import type { AuditType } from '#shared/audit/entries.ts'
 import { canonicalJson } from '#shared/base/strict-json.ts'
