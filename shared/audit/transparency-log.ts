@@ -91,29 +91,45 @@ export interface Inclusion {
 /** RFC 9162, section 2.1.3.2. */
 export function verifyInclusion({ index, size, root, leaf, proof }: Inclusion): boolean {
   if (!isSize(index) || !isSize(size) || index >= size) return false
-  let [at, last, hash] = [index, size - 1, hexToBytes(leaf)]
-  for (const sibling of proof.map((hex) => hexToBytes(hex))) {
-    if (last === 0) return false
-    if (isOdd(at) || at === last) {
-      hash = nodeHash(sibling, hash)
-      while (!isOdd(at) && at !== 0) [at, last] = [half(at), half(last)]
-    } else hash = nodeHash(hash, sibling)
-    ;[at, last] = [half(at), half(last)]
-  }
-  return last === 0 && bytesToHex(hash) === root
+  const path = siblings(index, size - 1, proof)
+  return path !== undefined && bytesToHex(fold(hexToBytes(leaf), path)) === root
 }
 
-/** Root of the log's first `index + 1` leaves, computed from the proof of leaf `index` in a longer log. */
+/** Root of the log's first `index + 1` leaves, from a proof of leaf `index` in a longer log that was verified. */
 export function rootUpTo({ index, size, leaf, proof }: Omit<Inclusion, 'root'>): Bytes32 {
-  let [at, last, hash] = [index, size - 1, hexToBytes(leaf)]
-  for (const sibling of proof.map((hex) => hexToBytes(hex))) {
-    if (isOdd(at) || at === last) {
-      hash = nodeHash(sibling, hash)
-      while (!isOdd(at) && at !== 0) [at, last] = [half(at), half(last)]
-    }
+  const path = siblings(index, size - 1, proof) ?? []
+  return bytesToHex(fold(hexToBytes(leaf), leftOf(path)))
+}
+
+interface Sibling {
+  readonly hash: Uint8Array
+  readonly isLeft: boolean
+}
+
+/** A proof's siblings from the bottom up; undefined for a proof of the wrong length. */
+function siblings(index: number, end: number, proof: readonly Bytes32[]): Sibling[] | undefined {
+  let [at, last] = [index, end]
+  const path: Sibling[] = []
+  for (const hex of proof) {
+    if (last === 0) return undefined
+    const isLeft = isOdd(at) || at === last
+    path.push({ hash: hexToBytes(hex), isLeft })
+    if (isLeft) while (!isOdd(at) && at !== 0) [at, last] = [half(at), half(last)]
     ;[at, last] = [half(at), half(last)]
   }
-  return bytesToHex(hash)
+  return last === 0 ? path : undefined
+}
+
+function leftOf(path: readonly Sibling[]): Sibling[] {
+  return path.filter(({ isLeft }) => isLeft)
+}
+
+function fold(start: Uint8Array, path: readonly Sibling[]): Uint8Array {
+  return path.reduce(
+    (hash, { hash: sibling, isLeft }) =>
+      isLeft ? nodeHash(sibling, hash) : nodeHash(hash, sibling),
+    start,
+  )
 }
 
 export interface Consistency {
@@ -129,23 +145,16 @@ export function verifyConsistency({ from, to, fromRoot, toRoot, proof }: Consist
   if (!isSize(from) || !isSize(to) || from > to) return false
   if (from === to) return proof.length === 0 && fromRoot === toRoot
   if (from === 0) return proof.length === 0 && fromRoot === bytesToHex(EMPTY_LOG_ROOT)
-  const path = proof.map((hex) => hexToBytes(hex))
   let [at, last] = [from - 1, to - 1]
   while (isOdd(at)) [at, last] = [half(at), half(last)]
   // A `from` that is a power of two is itself the first node of the path, and the proof omits it.
-  const first = at === 0 ? hexToBytes(fromRoot) : path.shift()
-  if (first === undefined) return false
-  let [old, new_] = [first, first]
-  for (const sibling of path) {
-    if (last === 0) return false
-    if (isOdd(at) || at === last) {
-      old = nodeHash(sibling, old)
-      new_ = nodeHash(sibling, new_)
-      while (!isOdd(at) && at !== 0) [at, last] = [half(at), half(last)]
-    } else new_ = nodeHash(new_, sibling)
-    ;[at, last] = [half(at), half(last)]
-  }
-  return last === 0 && bytesToHex(old) === fromRoot && bytesToHex(new_) === toRoot
+  const [first, ...rest] = at === 0 ? [fromRoot, ...proof] : proof
+  const path = siblings(at, last, rest)
+  if (first === undefined || path === undefined) return false
+  const start = hexToBytes(first)
+  return (
+    bytesToHex(fold(start, leftOf(path))) === fromRoot && bytesToHex(fold(start, path)) === toRoot
+  )
 }
 
 /** Hash over `length` leaves from `start` on, which is a multiple of the next power of two. */

@@ -1,59 +1,24 @@
 /** The one error class and the one table of codes, shared by HTTP, the work protocol and the contracts. */
 
 export const ERRORS = {
-  invalid_request: row(400, 'invalid_request_error', 'The request is not valid', false),
-  context_length_exceeded: row(
-    400,
-    'invalid_request_error',
-    'The prompt is longer than the context of the model',
-    false,
-  ),
+  invalid_request: refusal(400, 'The request is not valid'),
+  context_length_exceeded: refusal(400, 'The prompt is longer than the context of the model'),
   unauthenticated: row(401, 'authentication_error', 'No valid API key', false),
   payment_required: row(402, 'insufficient_quota', 'The account cannot pay for this job', false),
   forbidden: row(403, 'permission_error', 'The key lacks the scope for this', false),
-  model_not_found: row(404, 'invalid_request_error', 'No such model', false),
-  not_found: row(404, 'invalid_request_error', 'Not found', false),
-  method_not_allowed: row(405, 'invalid_request_error', 'The path has no such method', false),
+  model_not_found: refusal(404, 'No such model'),
+  not_found: refusal(404, 'Not found'),
+  method_not_allowed: refusal(405, 'The path has no such method'),
   request_timeout: row(408, 'invalid_request_error', 'The request came too slowly', true),
-  answer_not_kept: row(
-    410,
-    'invalid_request_error',
-    'The answer to this idempotency key was not kept',
-    false,
-  ),
-  too_large: row(413, 'invalid_request_error', 'Too large', false),
-  unsupported_media_type: row(
-    415,
-    'invalid_request_error',
-    'The body has a coding or type that is not taken',
-    false,
-  ),
-  idempotency_key_reused: row(
-    422,
-    'invalid_request_error',
-    'The idempotency key was used for another request',
-    false,
-  ),
-  residency_unsatisfiable: row(
-    422,
-    'invalid_request_error',
-    'No place satisfies the policy',
-    false,
-  ),
-  residency_ingress_denied: row(
-    422,
-    'invalid_request_error',
-    'The policy forbids this ingress',
-    false,
-  ),
-  upgrade_required: row(
-    426,
-    'invalid_request_error',
-    'A newer protocol version is required',
-    false,
-  ),
+  answer_not_kept: refusal(410, 'The answer to this idempotency key was not kept'),
+  too_large: refusal(413, 'Too large'),
+  unsupported_media_type: refusal(415, 'The body has a coding or type that is not taken'),
+  idempotency_key_reused: refusal(422, 'The idempotency key was used for another request'),
+  residency_unsatisfiable: refusal(422, 'No place satisfies the policy'),
+  residency_ingress_denied: refusal(422, 'The policy forbids this ingress'),
+  upgrade_required: refusal(426, 'A newer protocol version is required'),
   rate_limited: row(429, 'rate_limit_error', 'Too many requests', true),
-  cancelled: row(499, 'invalid_request_error', 'The caller cancelled the job', false),
+  cancelled: refusal(499, 'The caller cancelled the job'),
   internal: row(500, 'server_error', 'Internal error', true),
   node_lost: row(502, 'server_error', 'The node was lost during the job', true),
   file_corrupt: row(502, 'server_error', 'A model file is not what its manifest says', true),
@@ -88,44 +53,30 @@ export interface ErrorMeta {
   readonly isFinal?: boolean
 }
 
-const FAULTS = ['rule', 'errors'] as const
-const POLICY = ['rule', 'needed', 'refusals'] as const
-const WAIT = ['rule', 'errors', 'retryAfterSeconds'] as const
+/** Facts that every code may have. */
+const FACTS = ['rule', 'errors'] as const
+/** Facts that some codes may have besides. */
+const MORE_FACTS = {
+  forbidden: ['needed'],
+  residency_unsatisfiable: ['needed', 'refusals'],
+  residency_ingress_denied: ['needed', 'refusals'],
+  rate_limited: ['retryAfterSeconds', 'standing'],
+  file_corrupt: ['isFinal'],
+  no_capacity: ['retryAfterSeconds', 'needed', 'isFinal'],
+  deadline_unmeetable: ['retryAfterSeconds', 'predictedMs'],
+} as const satisfies Partial<Record<ErrorCode, readonly (keyof ErrorMeta)[]>>
+type MoreFacts = typeof MORE_FACTS
 
-/** The facts that each code may have. */
-const FACTS = {
-  invalid_request: FAULTS,
-  unauthenticated: FAULTS,
-  payment_required: FAULTS,
-  forbidden: [...FAULTS, 'needed'],
-  model_not_found: FAULTS,
-  not_found: FAULTS,
-  answer_not_kept: FAULTS,
-  too_large: FAULTS,
-  context_length_exceeded: FAULTS,
-  idempotency_key_reused: FAULTS,
-  residency_unsatisfiable: [...POLICY, 'errors'],
-  residency_ingress_denied: POLICY,
-  upgrade_required: FAULTS,
-  rate_limited: [...WAIT, 'standing'],
-  cancelled: FAULTS,
-  method_not_allowed: FAULTS,
-  request_timeout: FAULTS,
-  unsupported_media_type: FAULTS,
-  internal: FAULTS,
-  node_lost: FAULTS,
-  file_corrupt: [...FAULTS, 'isFinal'],
-  no_capacity: [...WAIT, 'needed', 'isFinal'],
-  deadline_unmeetable: [...WAIT, 'predictedMs'],
-  node_timeout: FAULTS,
-} as const satisfies Record<ErrorCode, readonly (keyof ErrorMeta)[]>
-
-export type FactsOf<C extends ErrorCode> = Pick<ErrorMeta, (typeof FACTS)[C][number]>
+export type FactsOf<C extends ErrorCode> = Pick<
+  ErrorMeta,
+  (typeof FACTS)[number] | (C extends keyof MoreFacts ? MoreFacts[C][number] : never)
+>
 
 /** Keeps those facts of foreign metadata that the code may have. */
 export function factsOf(code: ErrorCode, meta: unknown): ErrorMeta {
   if (typeof meta !== 'object' || meta === null) return {}
-  const names: readonly string[] = FACTS[code]
+  const more: Partial<Record<ErrorCode, readonly string[]>> = MORE_FACTS
+  const names: readonly string[] = [...FACTS, ...(more[code] ?? [])]
   return Object.fromEntries(Object.entries(meta).filter(([name]) => names.includes(name)))
 }
 
@@ -251,4 +202,8 @@ export function invariant(condition: unknown, message: string): asserts conditio
 
 function row(status: number, type: string, title: string, retryable: boolean) {
   return { status, type, title, retryable } as const
+}
+
+function refusal(status: number, title: string) {
+  return row(status, 'invalid_request_error', title, false)
 }

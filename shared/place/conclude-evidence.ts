@@ -128,31 +128,28 @@ export function findContradiction(
 /** `observed`: the edge sees the claimed country, on a network whose addresses tell a place. */
 export function findObserved({ claim, observation }: EvidenceInputs): Finding {
   const { country, network, asn, listVersion, source } = observation
-  if (network === 'tor')
-    return {
-      holds: false,
-      reasons: ['The connection comes over Tor, which says nothing of a place.'],
-    }
+  if (network === 'tor') return no('The connection comes over Tor, which says nothing of a place.')
   if (network === 'hosting') {
     const what = asn === null ? 'a hosting network' : `AS${asn}, a hosting or VPN network`
-    return {
-      holds: false,
-      reasons: [
-        `The connection comes from ${what} (list of ${listVersion}): its address says nothing of a place.`,
-      ],
-    }
+    return no(
+      `The connection comes from ${what} (list of ${listVersion}): its address says nothing of a place.`,
+    )
   }
-  if (country === null)
-    return { holds: false, reasons: ['Nobody saw which country the connection comes from.'] }
-  if (country !== claim) return { holds: false, reasons: [] }
+  if (country === null) return no('Nobody saw which country the connection comes from.')
+  if (country !== claim) return no()
   const list =
     network === 'unknown'
       ? 'its network is not known, so that hosting networks could not be left out'
       : `AS${asn} is not on the list of hosting networks of ${listVersion}`
-  return {
-    holds: true,
-    reasons: [`The connection comes from ${country}, as ${SEEN_BY[source]} sees it; ${list}.`],
-  }
+  return yes(`The connection comes from ${country}, as ${SEEN_BY[source]} sees it; ${list}.`)
+}
+
+function yes(reason: string): Finding {
+  return { holds: true, reasons: [reason] }
+}
+
+function no(...reasons: readonly string[]): Finding {
+  return { holds: false, reasons }
 }
 
 const SEEN_BY: Readonly<Record<EvidenceSource, string>> = {
@@ -167,16 +164,13 @@ const SEEN_BY: Readonly<Record<EvidenceSource, string>> = {
 /** Finds a reason not to call a node bounded although its transport is near. It is not a class and costs nothing else. */
 export function findRelay({ hub }: EvidenceInputs, echoes: readonly SignedEcho[]): Finding {
   const own = echoes.find(({ statement }) => statement.anchor === hub)?.statement
-  if (own === undefined || own.transportRttMs === null) return { holds: false, reasons: [] }
+  if (own === undefined || own.transportRttMs === null) return no()
   const { minRttMs, transportRttMs } = own
   const isFar = minRttMs - transportRttMs > RELAY_EXCESS_MS && minRttMs > 2 * transportRttMs
-  if (!isFar) return { holds: false, reasons: [] }
-  return {
-    holds: true,
-    reasons: [
-      `relay_suspected: the connection itself answers in ${ms(transportRttMs)}, the node's key only in ${ms(minRttMs)}; somebody may pass it on.`,
-    ],
-  }
+  if (!isFar) return no()
+  return yes(
+    `relay_suspected: the connection itself answers in ${ms(transportRttMs)}, the node's key only in ${ms(minRttMs)}; somebody may pass it on.`,
+  )
 }
 
 interface BoundParts {
@@ -191,7 +185,7 @@ export function findBounded(parts: BoundParts): Finding & { readonly possible: C
   const { inputs, echoes, isObserved, isRelayed } = parts
   const possible = possibleCountries(echoes)
   const claimed = onlyCountry(countryBit(inputs.claim))
-  const not = (reason: string) => ({ holds: false, possible, reasons: [`Not bounded: ${reason}`] })
+  const not = (reason: string) => ({ ...no(`Not bounded: ${reason}`), possible })
   if (!echoes.some(({ statement }) => statement.anchor === inputs.hub))
     return not(`its hub ${inputs.hub} has not measured it as an anchor.`)
   const anchors = countAnchors(echoes)
@@ -209,11 +203,8 @@ export function findBounded(parts: BoundParts): Finding & { readonly possible: C
     ({ statement }) =>
       `${statement.anchor} ${ms(statement.minRttMs)} (${km(radiusOf(statement))}; in glass about ${km(statement.minRttMs * FIBRE_KM_PER_RTT_MS)})`,
   )
-  return {
-    holds: true,
-    possible,
-    reasons: [`Bounded by round trips to ${circles.join(', ')}: ${describe(possible)} possible.`],
-  }
+  const reason = `Bounded by round trips to ${circles.join(', ')}: ${describe(possible)} possible.`
+  return { ...yes(reason), possible }
 }
 
 /** Counts keys: echoes have different anchor names already, and one anchor may sign under several. */
@@ -237,20 +228,17 @@ export function findAttested(
   { nodeId, claim, attestation }: EvidenceInputs,
   nowMs: number,
 ): Finding {
-  if (attestation === null) return { holds: false, reasons: [] }
+  if (attestation === null) return no()
   const { statement } = attestation
   const until = new Date(statement.expiresAtMs).toISOString()
-  const not = (reason: string) => ({ holds: false, reasons: [`Not attested: ${reason}`] })
+  const not = (reason: string) => no(`Not attested: ${reason}`)
   if (statement.nodeId !== nodeId) return not(`the statement is about node ${statement.nodeId}.`)
   if (statement.country !== claim)
     return not(`the operator says ${statement.country}, the node ${claim}.`)
   if (statement.issuedAtMs > nowMs + LIMITS.clockSkewMs)
     return not('the statement is from the future.')
   if (statement.expiresAtMs <= nowMs) return not(`the statement ended on ${until}.`)
-  return {
-    holds: true,
-    reasons: [`An operator signed that the node stands in ${claim}, until ${until}.`],
-  }
+  return yes(`An operator signed that the node stands in ${claim}, until ${until}.`)
 }
 
 function sourceOf(

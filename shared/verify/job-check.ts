@@ -9,9 +9,8 @@ import { countryCode, hasCountry, isSubset, type CountrySet } from '#shared/law/
 import { isNoChain, type ChainAccess } from './chain-view.ts'
 import { verifyEvidence } from './evidence.ts'
 import { lineAbout as line, type BundleLine } from './line.ts'
-import type { LogCheck } from './log-check.ts'
+import type { Found, LogCheck } from './log-check.ts'
 import { checkDocument } from './receipt.ts'
-import type { Found } from './told.ts'
 import type { BundleTrust } from './trust.ts'
 
 export interface JobContext {

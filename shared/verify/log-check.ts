@@ -1,13 +1,14 @@
 /** Checks a bundle's log entry by entry: commitments, places in the tree, and whether erasures explain each gap. */
-import { hexToBytes } from 'viem'
+import { hexToBytes, stringToBytes } from 'viem'
 import { ERASURE_TYPES, parseDetail, type AuditType } from '#shared/audit/entries.ts'
 import type { BundleHead, ProvenEntry } from '#shared/audit/bundle.ts'
 import type { LogHead } from '#shared/audit/checkpoint.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
+import { sha256Bytes } from '#shared/base/native-crypto.ts'
+import { canonicalJson } from '#shared/base/strict-json.ts'
 import { DigestTable } from '#shared/audit/digest-table.ts'
-import { createTold, type Found } from './told.ts'
 import { checkLeaf } from './log.ts'
-import { lineAbout as line, type BundleLine, type LineName } from './line.ts'
+import { lineAbout as line, type BundleLine, type LineName, type LineResult } from './line.ts'
 import { countOf, extend, type Tally } from './verdict.ts'
 
 export interface LogContext {
@@ -17,6 +18,13 @@ export interface LogContext {
   readonly known: readonly LogHead[]
   readonly tally: Tally
   readonly emit: (line: BundleLine) => void
+}
+
+export interface Found {
+  readonly sequence: number
+  /** When it was written, by the tenant's clock. */
+  readonly atMs: number
+  readonly result: LineResult
 }
 
 /** Types whose detail may name a policy. */
@@ -29,7 +37,8 @@ export class LogCheck {
   /** Hashes of the policies that admissions name. */
   readonly policyHashes = new Set<Bytes32>()
   readonly #context: LogContext
-  readonly #told = createTold()
+  /** Sequence number and time of entries, by the digest of their detail. */
+  readonly #told = new DigestTable()
   readonly #unopened = new Set<number>()
   readonly #hiddenTypes = new Set<AuditType>()
   readonly #erased = new Set<number>()
@@ -79,14 +88,10 @@ export class LogCheck {
 
   /** Finds the entry with exactly this detail, or says whether it may be among the entries that are not shown. */
   find(type: 'job.admitted' | 'job.placed', detail: unknown): Found {
+    const found = this.#told.get(digestOf(type, detail))
+    if (found !== undefined) return { sequence: found[0], atMs: found[1], result: 'passed' }
     const isHidden = this.#context.tally.gaps.length > 0 || this.#hiddenTypes.has(type)
-    return (
-      this.#told.find(type, detail) ?? {
-        sequence: -1,
-        atMs: 0,
-        result: isHidden ? 'missing' : 'failed',
-      }
-    )
+    return { sequence: -1, atMs: 0, result: isHidden ? 'missing' : 'failed' }
   }
 
   /** Called once every entry and erasure is read. */
@@ -137,7 +142,7 @@ export class LogCheck {
       this.#fail(sequence, 'entry.detail', `it is no detail of ${type}`)
     }
     if (type === 'job.admitted' || type === 'job.placed')
-      this.#told.add(type, opening.detail, { sequence, atMs })
+      this.#told.set(digestOf(type, opening.detail), [sequence, atMs])
   }
 
   #order({ sequence, atMs }: ProvenEntry): void {
@@ -184,4 +189,8 @@ function beyondNarrowing(
 
 function nameEntries(from: number, to: number): string {
   return from === to ? `entry ${from}` : `entries ${from} to ${to}`
+}
+
+function digestOf(type: AuditType, detail: unknown): Uint8Array {
+  return sha256Bytes(stringToBytes(`${type} ${canonicalJson(detail)}`))
 }
