@@ -33,13 +33,13 @@ contract Settlement is ISettlement, EIP712, Ownable2Step, ReentrancyGuard {
         uint64 nonce;
     }
 
-    /// @notice How long money that was announced for withdrawal stays chargeable: longer than any job and its batch.
+    /// @notice How long an announced withdrawal stays chargeable: longer than any job and its batch.
     uint256 public constant WITHDRAWAL_DELAY = 1 hours;
 
-    /// @notice The stablecoin; six decimals, and it moves exactly what it is told to move.
+    /// @notice The stablecoin: six decimals, and transfers of exactly the amount given.
     IERC20 public immutable token;
 
-    /// @notice Sum of all charges and of all claims; what lies between them is owed to nodes.
+    /// @notice Sums of all charges and of all claims; nodes are owed the difference.
     uint128 public totalCharged;
     uint128 public totalPaid;
 
@@ -208,7 +208,7 @@ contract Settlement is ISettlement, EIP712, Ownable2Step, ReentrancyGuard {
         digest = _hashTypedDataV4(id);
     }
 
-    /// @dev A poster that becomes the owner would join the two keys that are meant to be apart.
+    /// @dev Poster and owner must stay separate keys.
     function _transferOwnership(address newOwner) internal override {
         if (isPoster[newOwner]) revert Forbidden(newOwner);
         super._transferOwnership(newOwner);
@@ -241,7 +241,7 @@ contract Settlement is ISettlement, EIP712, Ownable2Step, ReentrancyGuard {
         }
     }
 
-    /// @dev WebCrypto hashes what it is given, so the signature is over sha256 of the typed digest.
+    /// @dev WebCrypto hashes its input, so the signature is over sha256 of the typed digest.
     function _isSigned(PublicKey calldata key, address to, uint256 nonce, P256Signature calldata signature)
         private
         view

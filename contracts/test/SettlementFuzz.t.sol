@@ -11,7 +11,7 @@ contract SettlementFuzzTest is SettlementFixture {
         _deploy();
     }
 
-    /// @notice A batch is taken exactly when it satisfies every rule, and then takes exactly its charge.
+    /// @notice A batch is accepted exactly when it satisfies every rule, and then takes exactly its charge.
     function testFuzz_postBatch_obeysEachRule(
         uint64 expectedId,
         uint256 countries,
@@ -36,7 +36,7 @@ contract SettlementFuzzTest is SettlementFixture {
 
         bool isFine = expectedId == 1 && countries & ~policy.compute == 0 && amount <= limit && amount <= DEPOSIT
             && earned == amount;
-        vm.assertTrue(taken == isFine, "taken exactly when it is fine");
+        vm.assertTrue(taken == isFine, "accepted exactly when it is valid");
         (uint256 balance,) = settlement.account(CONSUMER);
         vm.assertEq(balance, taken ? DEPOSIT - amount : DEPOSIT, "balance");
         vm.assertEq(settlement.totalCharged(), taken ? amount : 0, "charged");
@@ -64,7 +64,7 @@ contract SettlementFuzzTest is SettlementFixture {
         vm.assertEq(settlement.totalPaid(), a + b, "total");
     }
 
-    /// @notice Whatever the poster promises a key, no more leaves than was charged.
+    /// @notice Claims never pay more than was charged, whatever the poster promises.
     function testFuzz_claim_neverPaysMoreThanWasCharged(uint256 key, uint128 promised, uint256 charged) public {
         key = _bound(key, 1, P256_ORDER - 1);
         charged = _bound(charged, 0, LIMIT);

@@ -6,7 +6,7 @@ import {ISettlement} from "../src/interfaces/ISettlement.sol";
 import {PublicKey} from "../src/libraries/Hashes.sol";
 import {SettlementFixture} from "./support/SettlementFixture.sol";
 
-/// @notice What the calls cost; the figures are kept in contracts/snapshots and a change of them fails the run.
+/// @notice Gas of the calls. contracts/snapshots keeps the figures, and a changed figure fails the run.
 contract SettlementGasTest is SettlementFixture {
     /// @dev Levels of a tree over a million keys.
     uint256 private constant LEVELS = 20;

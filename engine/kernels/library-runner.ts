@@ -1,7 +1,8 @@
 /** Runs kernels of the library on a device that it is given: inputs in, passes part by part, outputs back. */
 import { AppError, errorCode } from '#shared/base/errors.ts'
 import { sliceTensors, type LibraryWork } from '#shared/job/job.ts'
-import { checkLibraryInputs, findNonFinite, type ResolvedJob } from '#shared/kernels/kernels.ts'
+import { findNonFinite } from '#shared/job/tensor.ts'
+import { checkLibraryInputs, type ResolvedJob } from '#shared/kernels/kernels.ts'
 import { beforeDeadline, cancelled } from '#shared/base/deadline.ts'
 import type { KernelOutput } from './dispatch-kernel.ts'
 import { inErrorScopes } from './in-error-scopes.ts'

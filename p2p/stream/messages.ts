@@ -1,11 +1,12 @@
 /** What is said on the work stream: the JSON bodies of its control frames, one schema each. */
 import { z } from 'zod'
+import { Domain } from '#shared/base/eip712.ts'
 import { Bytes32, Signature } from '#shared/base/ids.ts'
 import { Answer, Work } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { SignedPresence } from '#shared/node/node.ts'
 import { CompiledPolicy, NetworkId } from '#shared/law/policy.ts'
-import { DomainSchema, Place, Receipt, Ticket } from '#shared/receipt/receipt.ts'
+import { Place, Receipt, Ticket } from '#shared/receipt/receipt.ts'
 import { PublicKey } from '#shared/base/signature.ts'
 
 /** Versions of the work protocol that this build speaks; a hub speaks this one and the one before. */
@@ -24,7 +25,7 @@ export const Welcome = z.strictObject({
   hub: z.string().max(64),
   /** The hub's P-256 key: signs tickets and countersigns receipts. */
   hubKey: PublicKey,
-  domain: DomainSchema,
+  domain: Domain,
   place: Place,
   /** Consortia that the hub takes this node to be of. */
   networks: z.array(NetworkId).max(LIMITS.keyNetworks),

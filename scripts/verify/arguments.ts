@@ -1,4 +1,4 @@
-/** What the verifier is told: the documents, and what to hold true before looking at them. */
+/** The verifier's options: the documents, and what to take as true. */
 import { readFile } from 'node:fs/promises'
 import { AppError, toAppError } from '#shared/base/errors.ts'
 import { fileFault } from '#shared/base/file-fault.ts'
@@ -31,12 +31,12 @@ const OPTIONS = {
 
 export type Values = ReturnType<typeof readArguments>['values']
 
-/** @throws {AppError} invalid_request for an option that there is not */
+/** @throws {AppError} invalid_request for an unknown option */
 export function readArguments(args: readonly string[]) {
   return readCommandOptions({ args: [...args], options: OPTIONS, allowPositionals: true })
 }
 
-/** @throws {AppError} invalid_request for what cannot be read, or where nothing is held true */
+/** @throws {AppError} invalid_request for unreadable options, or when they give nothing to check against */
 export async function readTrust(
   values: Values,
   instance: DevInstance | undefined,
@@ -71,7 +71,7 @@ function parseWithin(text: string | undefined): Within | undefined {
   throw new AppError('invalid_request', `--within: ${names.error.issues[0]?.message ?? text}.`)
 }
 
-/** As `ATTESTERS` has it. */
+/** Parses a key in the form of `ATTESTERS`. */
 function parseKey(option: string, text: string): PublicKey {
   const [x, y] = text.split('.')
   const key = PublicKey.safeParse({ x, y })
@@ -98,7 +98,7 @@ async function readPins(path: string): Promise<Pins> {
 }
 
 async function readChain(values: Values, instance: DevInstance | undefined): Promise<ChainAccess> {
-  // Who pins a log's key alone means a deployment without a chain, also where an instance has run.
+  // A log key alone means a deployment without a chain, even where an instance has run here.
   const isOwn = values['log-key'] === undefined
   const rpc = values.rpc ?? (isOwn ? instance?.chain.rpc : undefined)
   const settlement = values.settlement ?? (isOwn ? instance?.chain.settlement : undefined)

@@ -1,4 +1,4 @@
-/** One document that the verifier is handed, told apart and checked as it is read: a bundle, a receipt, or neither. */
+/** Tells bundles, receipts and other documents apart, and checks each while it is read. */
 import { createReadStream } from 'node:fs'
 import { ProblemReply } from '#shared/api/problem.ts'
 import { BUNDLE_LISTS, BundleHead } from '#shared/audit/bundle.ts'
@@ -17,9 +17,9 @@ import type { BundleTrust } from '#shared/verify/trust.ts'
 import type { Verdict } from '#shared/verify/verdict.ts'
 
 export interface Source {
-  /** As it was named. */
+  /** As the user named it. */
   readonly name: string
-  /** Anew each time it is asked. */
+  /** May be opened more than once. */
   open(): AsyncIterable<string> | Iterable<string>
 }
 
@@ -27,7 +27,7 @@ export interface DocumentOutcome extends Partial<Omit<BundleOutcome, 'verdict'>>
   readonly verdict: Verdict
 }
 
-/** Where a receipt is asked for by its id. */
+/** Where to ask for a receipt by its id. */
 export interface ReceiptApi {
   readonly url: string | undefined
   readonly key: string | undefined
@@ -51,7 +51,7 @@ export async function openSource(name: string, { url, key }: ReceiptApi): Promis
   return { name, open: () => [text] }
 }
 
-/** @throws {AppError} for what is no document of ours, and what cannot be read; never for what is wrong with one that is */
+/** @throws {AppError} for unreadable documents and those that are not ours; never for a faulty one of ours */
 export async function verifyDocument(
   source: Source,
   trust: BundleTrust,
@@ -67,7 +67,7 @@ export async function verifyDocument(
   }
 }
 
-/** The checkpoint that a bundle begins with, if a pinned key signed it: other bundles have to agree with it. */
+/** The bundle's checkpoint, if a pinned key signed it; other bundles must agree with it. */
 export async function readSignedHead(
   source: Source,
   trust: BundleTrust,
@@ -85,7 +85,7 @@ export async function readSignedHead(
   }
 }
 
-/** What is wrong with the document's bytes, not with reading them. */
+/** A fault of the document's bytes, not of reading them. */
 class DocumentFault extends Error {}
 
 const LISTS: ReadonlySet<string> = new Set(Object.keys(BUNDLE_LISTS))
@@ -99,7 +99,7 @@ async function* partsOf(source: Source): AsyncGenerator<JsonPart, void, undefine
   }
 }
 
-/** Somebody who begins with 0x means a receipt. */
+/** An argument that begins with 0x is meant as a receipt id. */
 function readFault(name: string, cause: unknown): string {
   const isId = /^0x/i.test(name)
   return isId
@@ -124,7 +124,7 @@ async function verifyStream(
   return { verdict }
 }
 
-/** What stands before the first list, and that. */
+/** The members before the first list, and that list. */
 async function readMembers(parts: AsyncGenerator<JsonPart, void, undefined>) {
   const members: Record<string, unknown> = {}
   for (;;) {
@@ -145,7 +145,7 @@ async function* resume(
   yield* rest
 }
 
-/** Who saved the answer of a request that was refused has that in the file. */
+/** Recognises a saved error answer of the API. */
 function refuseProblem(document: unknown): void {
   const problem = Problem.safeParse(document)
   if (!problem.success) return

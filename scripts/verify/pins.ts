@@ -1,34 +1,23 @@
-/** What an auditor pinned of the chain, the logs and the operator's keys: with it a bundle is checked without any connection. */
+/** What an auditor pinned of the chain, the logs and the operator's keys, to check bundles offline. */
 import { z } from 'zod'
 import type { BundledJob } from '#shared/audit/bundle.ts'
-import type { LogHead } from '#shared/audit/checkpoint.ts'
+import { LogHead } from '#shared/audit/checkpoint.ts'
 import { Bytes32 } from '#shared/base/ids.ts'
-import { DomainSchema } from '#shared/receipt/receipt.ts'
+import { Domain } from '#shared/base/eip712.ts'
+import { EMPTY_ROOT } from '#shared/receipt/merkle.ts'
 import { PublicKey } from '#shared/base/signature.ts'
-import { isNoChain, isUnread, type ChainAccess } from '#shared/verify/chain-view.ts'
+import { isNoChain, isUnread, PostedBatch, type ChainAccess } from '#shared/verify/chain-view.ts'
 import type { BundleTrust } from '#shared/verify/trust.ts'
-
-const NO_ROOT: Bytes32 = `0x${'0'.repeat(64)}`
 
 export const Pins = z.strictObject({
   /** Null where the deployment settles on no chain. */
-  domain: DomainSchema.nullable(),
+  domain: Domain.nullable(),
   hubKeys: z.array(PublicKey),
   logKeys: z.array(Bytes32),
   attesters: z.array(PublicKey).default([]),
-  /** Logs as they were seen: later bundles have to go on from them. */
-  heads: z
-    .array(z.strictObject({ origin: z.string(), size: z.int().min(0), root: Bytes32 }))
-    .default([]),
-  batches: z.array(
-    z.strictObject({
-      batchId: z.int().min(1),
-      receiptRoot: Bytes32,
-      logRoot: Bytes32,
-      transactionHash: Bytes32,
-      blockNumber: z.int().min(0),
-    }),
-  ),
+  /** Known states of logs, which later bundles must continue. */
+  heads: z.array(LogHead).default([]),
+  batches: z.array(PostedBatch.extend({ transactionHash: Bytes32 })),
 })
 export type Pins = z.infer<typeof Pins>
 
@@ -38,7 +27,7 @@ export function createPinnedView({ domain, hubKeys, batches }: Pins): ChainAcces
     domain,
     isHubKey: async ({ x, y }) => hubKeys.some((key) => key.x === x && key.y === y),
     receiptRoot: async (id) =>
-      batches.find(({ batchId }) => batchId === id)?.receiptRoot ?? NO_ROOT,
+      batches.find(({ batchId }) => batchId === id)?.receiptRoot ?? EMPTY_ROOT,
     async postedBy(hash) {
       const found = batches.find(({ transactionHash }) => transactionHash === hash)
       if (found === undefined) return undefined
@@ -48,7 +37,7 @@ export function createPinnedView({ domain, hubKeys, batches }: Pins): ChainAcces
   }
 }
 
-/** Gathers what jobs name of the chain, and pins what the chain itself confirms of it. */
+/** Gathers what jobs name of the chain, and pins what the chain confirms. */
 export function createPinner({ chain, logKeys, attesters }: BundleTrust) {
   const keys = new Map<string, PublicKey>()
   const transactions = new Set<Bytes32>()
@@ -61,7 +50,7 @@ export function createPinner({ chain, logKeys, attesters }: BundleTrust) {
       if (settlement !== null) transactions.add(settlement.transactionHash)
     },
 
-    /** Of a bundle that holds. */
+    /** Takes a head of a bundle that passed. */
     head: (head: LogHead): void => void heads.push(head),
 
     async pins(): Promise<Pins> {

@@ -1,4 +1,4 @@
-/** The verifier as a command: every document named is checked and has its verdict, and the exit code is the worst of them. */
+/** The verifier as a command: prints a verdict for every document and exits with the worst. */
 import { writeFile } from 'node:fs/promises'
 import type { BundledJob } from '#shared/audit/bundle.ts'
 import type { LogHead } from '#shared/audit/checkpoint.ts'
@@ -26,7 +26,7 @@ const ORDER: readonly Exit[] = ['holds', 'incomplete', 'usage', 'fails']
 
 type Print = (line: string) => void
 
-/** @param instance what runs in this working copy, if it is one @returns the exit code */
+/** @param instance the instance running in this working copy, if any @returns the exit code */
 export async function runVerifier(
   args: readonly string[],
   { instance, print }: { readonly instance: DevInstance | undefined; readonly print: Print },
@@ -38,7 +38,7 @@ export async function runVerifier(
     const trust = await readTrust(values, instance)
     return await checkAll(positionals, { values, instance, trust, print })
   } catch (error) {
-    // What whoever runs it can mend is one line; anything else is a fault of ours.
+    // A fault that the user can mend is one line; anything else is our fault.
     console.error(errorCode(error) === undefined ? error : toAppError(error).detail)
     return EXIT.usage
   }
@@ -106,7 +106,7 @@ async function writePins(path: string, pins: Pins): Promise<void> {
   })
 }
 
-/** A line a job, and everything that does not hold; nothing is kept. */
+/** Prints a line per job, and everything that does not pass; keeps nothing. */
 function createSink(verbose: boolean, print: Print, pin: (job: BundledJob) => void) {
   return {
     line(said: BundleLine): void {
@@ -121,7 +121,6 @@ function createSink(verbose: boolean, print: Print, pin: (job: BundledJob) => vo
   }
 }
 
-/** Policy, node, region, evidence and batch of a job. */
 function summarise({ receipt, settlement }: BundledJob, lines: readonly BundleLine[]): string {
   const { policy } = receipt
   const { jobId, nodeId, place } = receipt.receipt.ticket

@@ -1,4 +1,4 @@
-/** The verifier as the one file `littoral-verify.mjs`: no installation, and no instance beside it whose word it would take. */
+/** The verifier as the single file `littoral-verify.mjs`: no installation, and no local instance to trust. */
 import { runVerifier } from './run.ts'
 
 /** The build puts the usage here. */

@@ -1,50 +1,50 @@
-/** What an auditor is handed: entries of a tenant's log with their proofs, the receipts they speak of, and the batches these settled in. */
+/** What an auditor gets: log entries with proofs, the receipts that they name, and the settlement batches of these. */
 import { z } from 'zod'
 import { AUDIT_TYPES, LogEntry, TenantCheckpoint } from './entries.ts'
 import { EvidenceRecord } from '#shared/place/evidence.ts'
+import { Domain } from '#shared/base/eip712.ts'
 import { Bytes32, JobId, TenantId } from '#shared/base/ids.ts'
 import { Policy, PolicyId } from '#shared/law/policy.ts'
-import { DomainSchema, Settlement, SignedReceipt } from '#shared/receipt/receipt.ts'
+import { Settlement, SignedReceipt } from '#shared/receipt/receipt.ts'
 
 const Proof = z.array(Bytes32).max(64)
 
-/** An entry, and its inclusion under the bundle's checkpoint. */
+/** An entry with the proof that it is under the bundle's checkpoint. */
 export const ProvenEntry = LogEntry.extend({ proof: Proof })
 export type ProvenEntry = z.infer<typeof ProvenEntry>
 
-/** A job as far as its receipt tells of it. */
 export const BundledJob = z.strictObject({
   receipt: SignedReceipt,
   /** What the place was concluded from; null when the ticket names no record. */
   evidence: EvidenceRecord.nullable(),
-  /** Null while it has not settled. */
+  /** Null until it has settled. */
   settlement: Settlement.nullable(),
 })
 export type BundledJob = z.infer<typeof BundledJob>
 
-/** Where the log stood when a batch was posted, and that the log of the bundle goes on from there. */
+/** The log's state when a batch was posted, and the proof that the bundle's log continues it. */
 export const BundledBatch = z.strictObject({
   batchId: z.int().min(1),
   logRoot: Bytes32,
   checkpoint: TenantCheckpoint,
   /** From the checkpoint's leaf up to the batch's log root. */
   proof: Proof,
-  /** From the checkpoint's size to the bundle's. */
+  /** From the checkpoint's size to the bundle's size. */
   consistency: Proof,
 })
 export type BundledBatch = z.infer<typeof BundledBatch>
 
-/** Entries from … up to, without the last. */
+/** Entries `from` up to but not including `to`. */
 const LogRange = z.strictObject({ from: z.int().min(0), to: z.int().min(0) })
 
-/** What a bundle was narrowed to; each null where it was not. Other entries of its range are there as leaves, without their detail. */
+/** What the bundle was narrowed to; null where it was not. Other entries of the range are there as leaves without detail. */
 export const BundleNarrowing = z.strictObject({
-  /** Entries of this time and later: then the range says where that begins. */
+  /** Entries from this time on; the range then says where it begins. */
   fromMs: z.int().min(0).nullable(),
   toMs: z.int().min(0).nullable(),
   policy: PolicyId.nullable(),
   type: z.enum(AUDIT_TYPES).nullable(),
-  /** Its entries alone: such a bundle says nothing of the rest of the log. */
+  /** Only the entries of this job: such a bundle says nothing about the rest of the log. */
   job: JobId.nullable(),
 })
 export type BundleNarrowing = z.infer<typeof BundleNarrowing>
@@ -57,35 +57,33 @@ export const NOT_NARROWED: BundleNarrowing = {
   job: null,
 }
 
-/** A version of a policy as it was published: what its hash is computed from. */
+/** A policy version as it was published; its hash is computed from this. */
 export const BundledPolicy = z.strictObject({ version: z.int().min(1), policy: Policy })
 export type BundledPolicy = z.infer<typeof BundledPolicy>
 
-/** What stands before the lists. A bundle is one JSON document, and is written and read in the order of these members. */
+/** The members before the lists. A bundle is one JSON document, written and read in the order of these members. */
 export const BundleHead = z.strictObject({
   version: z.literal(2),
   tenant: TenantId,
   /** Null where the deployment settles on no chain. */
-  domain: DomainSchema.nullable(),
+  domain: Domain.nullable(),
   /** Signed note: C2SP tlog-checkpoint. */
   checkpoint: z.string().max(4_096),
-  /** The part of the log that the bundle is of. */
   range: LogRange,
   selection: BundleNarrowing,
-  /** How long after its end a job should be on the chain, as the deployment says; null without a chain. */
+  /** How soon after its end the deployment says a job should settle; null without a chain. */
   settlesWithinMs: z.int().min(0).nullable(),
 })
 export type BundleHead = z.infer<typeof BundleHead>
 
-/** The lists, each in the order in which it stands. */
+/** The lists, in the order of the document. */
 export const BUNDLE_LISTS = {
-  /** Each that a job of the bundle names. */
+  /** Every policy that a job of the bundle names. */
   policies: BundledPolicy,
-  /** Where a time was asked for: the entries just before and after the range, as leaves; they show that it is all of that time. */
+  /** For a range of time: the entries just before and after it, as leaves. They show that the range is complete. */
   edges: ProvenEntry,
-  /** In the order of the log. */
   entries: ProvenEntry,
-  /** Later entries of the log that say which details of this range were erased. */
+  /** Later entries that say which details of this range were erased. */
   erasures: ProvenEntry,
   jobs: BundledJob,
   batches: BundledBatch,

@@ -1,19 +1,21 @@
 /**
- * Signed checkpoints of a log: the body after C2SP tlog-checkpoint (https://c2sp.org/tlog-checkpoint), in a signed note
- * (https://c2sp.org/signed-note) with an Ed25519 signature whose key is named as the log is.
+ * Signed checkpoints of a log: a C2SP tlog-checkpoint (https://c2sp.org/tlog-checkpoint) in a signed note
+ * (https://c2sp.org/signed-note), with one Ed25519 signature whose key has the log's name.
  */
 import { invariant } from '#shared/base/errors.ts'
 import { decodeBase64, encodeBase64, fromBase64Url } from '#shared/base/base64.ts'
 import { bytesToHex, concat, hexToBytes, sha256, stringToBytes } from 'viem'
-import type { Bytes32 } from '#shared/base/ids.ts'
+import { z } from 'zod'
+import { Bytes32 } from '#shared/base/ids.ts'
 import { memoize } from '#shared/base/memoize.ts'
 
-/** What a checkpoint says: the log's name, how many entries it has, and the root over them. */
-export interface LogHead {
-  readonly origin: string
-  readonly size: number
-  readonly root: Bytes32
-}
+/** What a checkpoint says: the log's name, its number of entries, and their root. */
+export const LogHead = z.strictObject({
+  origin: z.string(),
+  size: z.int().min(0),
+  root: Bytes32,
+})
+export type LogHead = Readonly<z.infer<typeof LogHead>>
 
 export interface NoteSignature {
   readonly name: string
@@ -23,7 +25,7 @@ export interface NoteSignature {
 }
 
 export interface SignedNote {
-  /** With the line feed that ends it; this is what is signed. */
+  /** The signed text, with its final line feed. */
   readonly text: string
   readonly signatures: readonly NoteSignature[]
 }
@@ -44,7 +46,7 @@ const SIGNATURE_LINE = /^— (\S+) ([A-Za-z0-9+/]+={0,2})$/
 const DECIMAL = /^(0|[1-9][0-9]{0,15})$/
 const MAX_SIGNATURES = 16
 
-/** @param seed 32 random bytes that nobody else has */
+/** @param seed 32 secret random bytes */
 export async function createLogSigner(seed: Bytes32): Promise<LogSigner> {
   const pkcs8 = new Uint8Array(hexToBytes(concat([PKCS8_PREFIX, seed])))
   const key = await crypto.subtle.importKey('pkcs8', pkcs8, ED25519, true, ['sign'])
@@ -66,12 +68,11 @@ export async function createLogSigner(seed: Bytes32): Promise<LogSigner> {
   }
 }
 
-/** What the log signs: origin, size and root, a line each. */
 export function formatLogHead({ origin, size, root }: LogHead): string {
   return `${origin}\n${size}\n${encodeBase64(hexToBytes(root))}\n`
 }
 
-/** Undefined for what is no checkpoint in its one spelling; extension lines are not taken. */
+/** @returns undefined for anything but a checkpoint in its one spelling, without extension lines */
 export function parseLogHead(text: string): LogHead | undefined {
   const [origin = '', size = '', root = '', end, ...more] = text.split('\n')
   const bytes = decodeExactly(root)
@@ -90,7 +91,7 @@ export function formatNote({ text, signatures }: SignedNote): string {
   return `${text}\n${lines.join('')}`
 }
 
-/** Undefined for what is no signed note. */
+/** @returns undefined for anything but a signed note */
 export function parseNote(note: string): SignedNote | undefined {
   const split = note.lastIndexOf('\n\n')
   if (split < 0 || !note.endsWith('\n')) return undefined
@@ -107,7 +108,7 @@ export function parseNote(note: string): SignedNote | undefined {
   return { text: note.slice(0, split + 1), signatures }
 }
 
-/** Whether `publicKey`, under `name`, signed the note. Signatures of other keys are passed over. */
+/** Whether `publicKey` signed the note under `name`. Ignores signatures of other keys. */
 export async function isNoteSignedBy(
   { text, signatures }: SignedNote,
   key: { readonly name: string; readonly publicKey: Bytes32 },
@@ -131,7 +132,7 @@ export async function isNoteSignedBy(
   }
 }
 
-/** `sha256(name ‖ 0x0A ‖ 0x01 ‖ key)`, its first four bytes. */
+/** First four bytes of `sha256(name ‖ 0x0A ‖ 0x01 ‖ key)`. */
 export function noteKeyId(name: string, publicKey: Bytes32): Uint8Array {
   const start = stringToBytes(`${name}\n`)
   const bytes = new Uint8Array(start.length + 33)
@@ -157,7 +158,7 @@ function isKeyName(name: string): boolean {
   return name !== '' && !/[\s+]/u.test(name)
 }
 
-/** Undefined for any but the one spelling: an edit of base64's spare bits must not pass unseen. */
+/** Accepts one spelling only: a change of base64's spare bits must not go unnoticed. */
 function decodeExactly(text: string): Uint8Array | undefined {
   const bytes = decodeBase64(text)
   return bytes !== undefined && encodeBase64(bytes) === text ? bytes : undefined

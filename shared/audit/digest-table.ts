@@ -1,4 +1,4 @@
-/** Two numbers by a digest of 32 bytes, for hundreds of thousands of them: a Map of strings takes ten times the memory. */
+/** Maps 32-byte digests to two numbers, for hundreds of thousands of them; a Map of strings takes ten times the memory. */
 import { bytesToHex } from 'viem'
 import type { Bytes32 } from '#shared/base/ids.ts'
 
@@ -9,7 +9,7 @@ export type Pair = readonly [number, number]
 
 export class DigestTable {
   #keys = new Uint32Array(FIRST_SLOTS * WORDS)
-  /** The first is NaN where a slot is free, and infinite where it was taken out. */
+  /** The first number is NaN in a free slot, and infinite in a deleted one. */
   #values = new Float64Array(FIRST_SLOTS * 2).fill(NaN)
   #used = 0
   #size = 0
@@ -18,17 +18,19 @@ export class DigestTable {
     return this.#size
   }
 
-  /** @param digest 32 bytes that nobody chose: a hash */
-  set(digest: Uint8Array, [a, b]: Pair): void {
+  /** @param digest 32 bytes of a hash, so that its first word spreads evenly */
+  set(digest: Uint8Array, pair: Pair): void {
     if (2 * (this.#used + 1) > this.#values.length / 2) this.#grow()
-    const words = wordsOf(digest)
+    this.#put(wordsOf(digest), pair)
+  }
+
+  #put(words: Uint32Array, pair: Pair): void {
     const slot = this.#find(words)
     const before = this.#values[2 * slot] ?? NaN
     if (Number.isNaN(before)) this.#used += 1
     if (!Number.isFinite(before)) this.#size += 1
     this.#keys.set(words, slot * WORDS)
-    this.#values[2 * slot] = a
-    this.#values[2 * slot + 1] = b
+    this.#values.set(pair, 2 * slot)
   }
 
   get(digest: Uint8Array): Pair | undefined {
@@ -54,7 +56,7 @@ export class DigestTable {
     }
   }
 
-  /** Where it is, or would be. */
+  /** The digest's slot, or the free slot where it would go. */
   #find(words: Uint32Array): number {
     const slots = this.#values.length / 2
     for (let slot = (words[0] ?? 0) % slots; ; slot = (slot + 1) % slots) {
@@ -68,15 +70,10 @@ export class DigestTable {
     this.#keys = new Uint32Array(keys.length * 2)
     this.#values = new Float64Array(values.length * 2).fill(NaN)
     this.#used = 0
+    this.#size = 0
     for (let from = 0; from < values.length / 2; from += 1) {
-      const a = values[2 * from] ?? NaN
-      if (!Number.isFinite(a)) continue
-      const words = keys.subarray(from * WORDS, (from + 1) * WORDS)
-      const slot = this.#find(words)
-      this.#keys.set(words, slot * WORDS)
-      this.#values[2 * slot] = a
-      this.#values[2 * slot + 1] = values[2 * from + 1] ?? 0
-      this.#used += 1
+      const [a = NaN, b = 0] = values.subarray(2 * from)
+      if (Number.isFinite(a)) this.#put(keys.subarray(from * WORDS, (from + 1) * WORDS), [a, b])
     }
   }
 }

@@ -1,8 +1,8 @@
-/** One JSON object, read piece by piece: the elements of its long lists one at a time, so that none is ever held whole. */
+/** Reads one JSON object in pieces, long lists one element at a time, so that no list is ever held whole. */
 import { AppError } from '#shared/base/errors.ts'
 import { endOfValue, faultAt, parseStrict, takeName } from '#shared/base/strict-json.ts'
 
-/** Of one element, or of a member that is no such list: an erasure of 10,000 entries has 80 KB. */
+/** Bound of one element or other member. An erasure of 10,000 entries has 80 KB. */
 const MOST_CHARACTERS = 4_194_304
 
 export type JsonPart =
@@ -18,9 +18,9 @@ export type JsonPart =
 export type Chunks = AsyncIterable<string> | Iterable<string>
 
 /**
- * In the order of the document. Of what it has read it holds one part at most.
+ * Yields parts in the document's order and holds one part at most.
  * @param lists members whose elements come one by one
- * @throws {AppError} invalid_request for what is not JSON, or JSON with two readings, with the path
+ * @throws {AppError} invalid_request, with the path, for anything but JSON with exactly one reading
  */
 export async function* readParts(
   chunks: Chunks,
@@ -55,7 +55,7 @@ async function* readElements(
   }
 }
 
-/** Once before each thing in a list or object, up to and with what closes it. */
+/** Yields before each item of a list or object, and consumes the closing character. */
 async function* separated(source: Source, close: '}' | ']', at: string) {
   if ((await source.peek()) === close) return source.take(close, at)
   for (;;) {
@@ -65,7 +65,7 @@ async function* separated(source: Source, close: '}' | ']', at: string) {
   }
 }
 
-/** Bytes as text, which have to be UTF-8. @throws {AppError} invalid_request */
+/** Decodes UTF-8. @throws {AppError} invalid_request for other bytes */
 export async function* decodeChunks(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
   const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
   try {
@@ -91,7 +91,7 @@ function createSource(chunks: Chunks) {
     at = 0
     return true
   }
-  /** The next character that is no space; empty at the end. */
+  /** The next character that is not white space; empty at the end. */
   const peek = async (): Promise<string> => {
     for (;;) {
       for (; at < buffer.length; at += 1) {
@@ -115,7 +115,7 @@ function createSource(chunks: Chunks) {
       at += 1
     },
 
-    /** The text of the value that comes next. */
+    /** The text of the next value. */
     async value(path: string): Promise<string> {
       await peek()
       for (;;) {

@@ -1,10 +1,10 @@
-/** What a receipt puts into its tenant's log: the same for the tenant that writes it and for the stranger who checks it. */
+/** The log entries that a receipt gives rise to, for the tenant that writes them and the stranger who checks them. */
 import type { AuditDetail } from './entries.ts'
 import type { SignedReceipt } from '#shared/receipt/receipt.ts'
 
 const DAY_MS = 86_400_000
 
-/** When the receipt is erased. By the hub's clock: the node's own times would let it erase its records at once, or keep them for ever. */
+/** When the receipt is erased, by the hub's clock. A node's clock could erase it at once, or keep it for ever. */
 export function receiptUntilMs({ receipt, policy }: SignedReceipt): number {
   return receipt.ticket.issuedAtMs + policy.retentionDays * DAY_MS
 }

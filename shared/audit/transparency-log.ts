@@ -1,17 +1,17 @@
 /**
- * Merkle tree of an append-only log after RFC 9162, section 2.1 (https://www.rfc-editor.org/rfc/rfc9162#section-2.1):
- * sha-256, 0x00 before a leaf, 0x01 before a pair. Pure: whoever keeps the hashes gives a reader for them.
+ * Merkle tree of an append-only log by RFC 9162, section 2.1 (https://www.rfc-editor.org/rfc/rfc9162#section-2.1):
+ * SHA-256, 0x00 before a leaf, 0x01 before a pair. The caller keeps the hashes and gives a reader for them.
  */
 import { bytesToHex, hexToBytes } from 'viem'
 import { invariant } from '#shared/base/errors.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
-import { sha256Bytes } from '#shared/base/sha256.ts'
+import { sha256Bytes } from '#shared/base/native-crypto.ts'
 
 /** Root of the complete subtree over leaves `index * 2^level` to `(index + 1) * 2^level`, all of them in the log. */
 export type HashReader = (level: number, index: number) => Uint8Array
 
 const HASH_BYTES = 32
-/** Root of the log that has no leaf: sha-256 of nothing. */
+/** Root of an empty log: SHA-256 of nothing. */
 const EMPTY_LOG_ROOT = sha256Bytes(new Uint8Array())
 
 export function leafHash(entry: Uint8Array): Uint8Array {
@@ -53,7 +53,7 @@ export function inclusionProof(
   return path.reverse().map((hash) => bytesToHex(hash))
 }
 
-/** Shows that the log of `to` leaves begins with the log of `from` leaves. @throws when it is not the longer one */
+/** Shows that the log of `to` leaves begins with the log of `from` leaves. @throws when `to` is smaller */
 export function consistencyProof(
   { from, to }: { readonly from: number; readonly to: number },
   read: HashReader,
@@ -91,29 +91,45 @@ export interface Inclusion {
 /** RFC 9162, section 2.1.3.2. */
 export function verifyInclusion({ index, size, root, leaf, proof }: Inclusion): boolean {
   if (!isSize(index) || !isSize(size) || index >= size) return false
-  let [at, last, hash] = [index, size - 1, hexToBytes(leaf)]
-  for (const sibling of proof.map((hex) => hexToBytes(hex))) {
-    if (last === 0) return false
-    if (isOdd(at) || at === last) {
-      hash = nodeHash(sibling, hash)
-      while (!isOdd(at) && at !== 0) [at, last] = [half(at), half(last)]
-    } else hash = nodeHash(hash, sibling)
-    ;[at, last] = [half(at), half(last)]
-  }
-  return last === 0 && bytesToHex(hash) === root
+  const path = siblings(index, size - 1, proof)
+  return path !== undefined && bytesToHex(fold(hexToBytes(leaf), path)) === root
 }
 
-/** The root of the log's first `index + 1` leaves, by the proof of the last of these in a longer log. */
+/** Root of the log's first `index + 1` leaves, from a proof of leaf `index` in a longer log that was verified. */
 export function rootUpTo({ index, size, leaf, proof }: Omit<Inclusion, 'root'>): Bytes32 {
-  let [at, last, hash] = [index, size - 1, hexToBytes(leaf)]
-  for (const sibling of proof.map((hex) => hexToBytes(hex))) {
-    if (isOdd(at) || at === last) {
-      hash = nodeHash(sibling, hash)
-      while (!isOdd(at) && at !== 0) [at, last] = [half(at), half(last)]
-    }
+  const path = siblings(index, size - 1, proof) ?? []
+  return bytesToHex(fold(hexToBytes(leaf), leftOf(path)))
+}
+
+interface Sibling {
+  readonly hash: Uint8Array
+  readonly isLeft: boolean
+}
+
+/** A proof's siblings from the bottom up; undefined for a proof of the wrong length. */
+function siblings(index: number, end: number, proof: readonly Bytes32[]): Sibling[] | undefined {
+  let [at, last] = [index, end]
+  const path: Sibling[] = []
+  for (const hex of proof) {
+    if (last === 0) return undefined
+    const isLeft = isOdd(at) || at === last
+    path.push({ hash: hexToBytes(hex), isLeft })
+    if (isLeft) while (!isOdd(at) && at !== 0) [at, last] = [half(at), half(last)]
     ;[at, last] = [half(at), half(last)]
   }
-  return bytesToHex(hash)
+  return last === 0 ? path : undefined
+}
+
+function leftOf(path: readonly Sibling[]): Sibling[] {
+  return path.filter(({ isLeft }) => isLeft)
+}
+
+function fold(start: Uint8Array, path: readonly Sibling[]): Uint8Array {
+  return path.reduce(
+    (hash, { hash: sibling, isLeft }) =>
+      isLeft ? nodeHash(sibling, hash) : nodeHash(hash, sibling),
+    start,
+  )
 }
 
 export interface Consistency {
@@ -124,31 +140,24 @@ export interface Consistency {
   readonly proof: readonly Bytes32[]
 }
 
-/** RFC 9162, section 2.1.4.2; an empty log is the beginning of every log. */
+/** RFC 9162, section 2.1.4.2. Every log begins with the empty log. */
 export function verifyConsistency({ from, to, fromRoot, toRoot, proof }: Consistency): boolean {
   if (!isSize(from) || !isSize(to) || from > to) return false
   if (from === to) return proof.length === 0 && fromRoot === toRoot
   if (from === 0) return proof.length === 0 && fromRoot === bytesToHex(EMPTY_LOG_ROOT)
-  const path = proof.map((hex) => hexToBytes(hex))
   let [at, last] = [from - 1, to - 1]
   while (isOdd(at)) [at, last] = [half(at), half(last)]
-  // A `from` that is a power of two is itself the first node of the path, and is left out of the proof.
-  const first = at === 0 ? hexToBytes(fromRoot) : path.shift()
-  if (first === undefined) return false
-  let [old, new_] = [first, first]
-  for (const sibling of path) {
-    if (last === 0) return false
-    if (isOdd(at) || at === last) {
-      old = nodeHash(sibling, old)
-      new_ = nodeHash(sibling, new_)
-      while (!isOdd(at) && at !== 0) [at, last] = [half(at), half(last)]
-    } else new_ = nodeHash(new_, sibling)
-    ;[at, last] = [half(at), half(last)]
-  }
-  return last === 0 && bytesToHex(old) === fromRoot && bytesToHex(new_) === toRoot
+  // A `from` that is a power of two is itself the first node of the path, and the proof omits it.
+  const [first, ...rest] = at === 0 ? [fromRoot, ...proof] : proof
+  const path = siblings(at, last, rest)
+  if (first === undefined || path === undefined) return false
+  const start = hexToBytes(first)
+  return (
+    bytesToHex(fold(start, leftOf(path))) === fromRoot && bytesToHex(fold(start, path)) === toRoot
+  )
 }
 
-/** Of `length` leaves from `start` on, which is a multiple of the next power of two. */
+/** Hash over `length` leaves from `start` on, which is a multiple of the next power of two. */
 function rangeHash(start: number, length: number, read: HashReader): Uint8Array {
   const level = Math.log2(length)
   if (Number.isInteger(level)) return read(level, start / length)

@@ -1,10 +1,10 @@
-/** A log's hashes in tiles of 256, as C2SP tlog-tiles (https://c2sp.org/tlog-tiles) cuts them: few rows to keep, few to read. */
+/** A log's hashes in tiles of 256, as C2SP tlog-tiles (https://c2sp.org/tlog-tiles) cuts them: few rows to keep and read. */
 import { invariant } from '#shared/base/errors.ts'
 import { nodeHash, type HashReader } from './transparency-log.ts'
 
 /** Tile `position` of `level`: up to 256 hashes, each the root over 256^level leaves. */
 export interface TileStore {
-  /** At least the hashes that were written there; undefined when none were. */
+  /** At least the hashes written there; undefined when there are none. */
   read(level: number, position: number): Uint8Array | undefined
   write(level: number, position: number, hashes: Uint8Array): void
 }
@@ -13,7 +13,7 @@ const HASH_BYTES = 32
 const TILE_HEIGHT = 8
 const TILE_WIDTH = 2 ** TILE_HEIGHT
 
-/** Adds leaves to a log of `size`. All writes belong into one transaction. */
+/** Adds leaves to a log of `size`. The caller puts all writes into one transaction. */
 export function appendToTiles(store: TileStore, size: number, leaves: readonly Uint8Array[]): void {
   let hashes = leaves
   for (let level = 0; hashes.length > 0; level += 1) {
@@ -32,7 +32,7 @@ export function appendToTiles(store: TileStore, size: number, leaves: readonly U
   }
 }
 
-/** Reads any subtree; what it computed once it remembers, so one reader serves one request. */
+/** Reads any subtree and remembers what it computed, so use one reader per request. */
 export function createTileReader(store: Pick<TileStore, 'read'>): HashReader {
   const tiles = new Map<string, Uint8Array>()
   const inner = new Map<string, Uint8Array>()

@@ -1,9 +1,9 @@
-/** Base64, strict: what is not exactly base64 is refused, never guessed. */
+/** Strict base64: refuses whatever is not exactly base64. */
 
 const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/
 const CHUNK_BYTES = 0x8000
 
-/** Undefined for anything that is not padded standard base64, such as a text that was cut off. */
+/** @returns undefined for anything but padded standard base64 */
 export function decodeBase64(text: string): Uint8Array | undefined {
   if (text.length % 4 !== 0 || !BASE64.test(text)) return undefined
   const binary = atob(text)
@@ -20,7 +20,7 @@ export function encodeBase64(bytes: Uint8Array): string {
   return btoa(binary)
 }
 
-/** Without padding, for URLs. */
+/** Base64 for URLs, without padding. */
 export function toBase64Url(bytes: Uint8Array): string {
   return encodeBase64(bytes).replaceAll('+', '-').replaceAll('/', '_').replace(/=+$/, '')
 }

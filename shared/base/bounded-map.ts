@@ -1,4 +1,4 @@
-/** A map with a bound: what was set longest ago goes when there are too many. */
+/** A map with a bound: when it is full, the entry that was set longest ago goes. */
 export class BoundedMap<Key, Value> extends Map<Key, Value> {
   readonly #most: number
 
@@ -7,7 +7,7 @@ export class BoundedMap<Key, Value> extends Map<Key, Value> {
     this.#most = most
   }
 
-  /** The entry is the newest from now on, also when its key was there. */
+  /** Makes the entry the newest, even if its key was already there. */
   override set(key: Key, value: Value): this {
     this.delete(key)
     super.set(key, value)

@@ -1,10 +1,10 @@
-/** Waits with an end: a promise against a time limit and a caller who may leave. */
+/** Waiting for a promise with a time limit, or until a signal is aborted. */
 import { AppError } from './errors.ts'
 
 export interface Deadline {
   readonly timeoutMs: number
   readonly signal?: AbortSignal
-  /** What is waited for, as the error says it: `The kernel's compilation`. */
+  /** Subject of the error's sentence: `The kernel's compilation`. */
   readonly what: string
 }
 
@@ -13,15 +13,15 @@ export function cancelled(): AppError {
 }
 
 /**
- * The promise, or a rejection when the signal is aborted, whichever is first; leaves no listener behind.
- * @param reason what it is then rejected with. @default the signal's own
+ * Settles as `promise` does, or rejects as soon as the signal is aborted. Leaves no listener behind.
+ * @param reason gives the rejection's error. @default the signal's own reason
  */
 export async function untilAborted<T>(
   promise: Promise<T>,
   signal: AbortSignal,
   reason: () => unknown = () => signal.reason,
 ): Promise<T> {
-  // Whoever leaves does not wait for it any more, and it may fail later.
+  // The promise may still fail after the caller has left.
   promise.catch(() => {})
   const aborted = Promise.withResolvers<never>()
   const onAbort = () => aborted.reject(reason())
@@ -35,7 +35,7 @@ export async function untilAborted<T>(
 }
 
 /**
- * Settles as `work` does, unless the time or the caller's patience ends first; `work` itself goes on.
+ * Settles as `work` does, or rejects when the time ends or the signal is aborted. `work` itself goes on.
  * @throws {AppError} node_timeout, cancelled
  */
 export function beforeDeadline<T>(work: Promise<T>, deadline: Deadline): Promise<T> {

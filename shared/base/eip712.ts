@@ -1,12 +1,13 @@
 /** EIP-712 (https://eips.ethereum.org/EIPS/eip-712) for our structs, which have only static 32-byte fields. */
 import { concat, hexToBytes, keccak256, stringToBytes, type Hex } from 'viem'
+import { z } from 'zod'
 import { Address, type Bytes32 } from './ids.ts'
 import { memoize } from './memoize.ts'
 
-/** A field value: a full 32-byte hex word, or a number or bool that fits one. Dynamic types are hashed by the caller. */
+/** A field's value: a 32-byte hex word, or a number or bool that fits one. The caller hashes dynamic types. */
 export type Word = Hex | number | bigint | boolean
 
-/** `keccak256(typeHash ‖ word ‖ word ‖ …)`; `type` is the encodeType string of a struct with static fields only. */
+/** `keccak256(typeHash ‖ word ‖ word ‖ …)`. @param type encodeType string of a struct with static fields only */
 export function structHash(type: string, words: readonly Word[]): Bytes32 {
   const bytes = new Uint8Array(WORD_BYTES * (words.length + 1))
   bytes.set(typeBytes(type))
@@ -16,16 +17,14 @@ export function structHash(type: string, words: readonly Word[]): Bytes32 {
 
 const WORD_BYTES = 32
 
-/** The chain and contract that a signature is for; the receipt's version is the domain's. */
-export interface Domain {
-  readonly chainId: number
-  readonly verifyingContract: Address
-}
+/** The chain and contract that a signature is for. */
+export const Domain = z.strictObject({ chainId: z.int().min(0), verifyingContract: Address })
+export type Domain = Readonly<z.infer<typeof Domain>>
 
-/** Of a deployment that settles on no chain. */
+/** Domain of a deployment that settles on no chain. */
 export const NO_DOMAIN: Domain = { chainId: 0, verifyingContract: `0x${'0'.repeat(40)}` }
 
-/** Which domain a deployment's settings name. @param settlement empty where there is no contract */
+/** The domain that a deployment's settings name. @param settlement empty where there is no contract */
 export function domainOf(chainId: number, settlement: string): Domain {
   if (settlement === '') return NO_DOMAIN
   return { chainId, verifyingContract: Address.parse(settlement) }
@@ -49,7 +48,7 @@ export function domainSeparator(domain: Domain): Bytes32 {
   return separatorOf(`${domain.chainId}/${domain.verifyingContract.toLowerCase()}`)
 }
 
-/** A job hashes the same few types, names and one domain dozens of times; keccak in JavaScript is most of its cost. */
+/** One job hashes the same types, names and domain dozens of times, and most of that cost is keccak in JavaScript. */
 const separatorOf = memoize((key): Bytes32 => {
   const [chainId = '0', contract = '0x'] = key.split('/')
   return structHash(DOMAIN_TYPE, [
@@ -62,10 +61,9 @@ const separatorOf = memoize((key): Bytes32 => {
 
 const textHash = memoize((text): Bytes32 => keccak256(stringToBytes(text)), 64)
 
-/** Never changed by those who read it. */
 const typeBytes = memoize((type): Uint8Array => hexToBytes(textHash(type)), 64)
 
-/** A word that does not fit is a fault of the caller: a struct must never hash to that of another. */
+/** Throws for a word that does not fit: two structs must never have the same hash. */
 function writeWord(into: Uint8Array, at: number, word: Word): void {
   if (typeof word === 'string') {
     const bytes = hexToBytes(word)

@@ -1,59 +1,24 @@
-/** The one error class and the one table of codes; HTTP, the work protocol and the contracts use the same words. */
+/** The one error class and the one table of codes, shared by HTTP, the work protocol and the contracts. */
 
 export const ERRORS = {
-  invalid_request: row(400, 'invalid_request_error', 'The request is not valid', false),
-  context_length_exceeded: row(
-    400,
-    'invalid_request_error',
-    'The prompt is longer than the context of the model',
-    false,
-  ),
+  invalid_request: refusal(400, 'The request is not valid'),
+  context_length_exceeded: refusal(400, 'The prompt is longer than the context of the model'),
   unauthenticated: row(401, 'authentication_error', 'No valid API key', false),
   payment_required: row(402, 'insufficient_quota', 'The account cannot pay for this job', false),
   forbidden: row(403, 'permission_error', 'The key lacks the scope for this', false),
-  model_not_found: row(404, 'invalid_request_error', 'No such model', false),
-  not_found: row(404, 'invalid_request_error', 'Not found', false),
-  method_not_allowed: row(405, 'invalid_request_error', 'The path has no such method', false),
+  model_not_found: refusal(404, 'No such model'),
+  not_found: refusal(404, 'Not found'),
+  method_not_allowed: refusal(405, 'The path has no such method'),
   request_timeout: row(408, 'invalid_request_error', 'The request came too slowly', true),
-  answer_not_kept: row(
-    410,
-    'invalid_request_error',
-    'The answer to this idempotency key was not kept',
-    false,
-  ),
-  too_large: row(413, 'invalid_request_error', 'Too large', false),
-  unsupported_media_type: row(
-    415,
-    'invalid_request_error',
-    'The body has a coding or type that is not taken',
-    false,
-  ),
-  idempotency_key_reused: row(
-    422,
-    'invalid_request_error',
-    'The idempotency key was used for another request',
-    false,
-  ),
-  residency_unsatisfiable: row(
-    422,
-    'invalid_request_error',
-    'No place satisfies the policy',
-    false,
-  ),
-  residency_ingress_denied: row(
-    422,
-    'invalid_request_error',
-    'The policy forbids this ingress',
-    false,
-  ),
-  upgrade_required: row(
-    426,
-    'invalid_request_error',
-    'A newer protocol version is required',
-    false,
-  ),
+  answer_not_kept: refusal(410, 'The answer to this idempotency key was not kept'),
+  too_large: refusal(413, 'Too large'),
+  unsupported_media_type: refusal(415, 'The body has a coding or type that is not taken'),
+  idempotency_key_reused: refusal(422, 'The idempotency key was used for another request'),
+  residency_unsatisfiable: refusal(422, 'No place satisfies the policy'),
+  residency_ingress_denied: refusal(422, 'The policy forbids this ingress'),
+  upgrade_required: refusal(426, 'A newer protocol version is required'),
   rate_limited: row(429, 'rate_limit_error', 'Too many requests', true),
-  cancelled: row(499, 'invalid_request_error', 'The caller cancelled the job', false),
+  cancelled: refusal(499, 'The caller cancelled the job'),
   internal: row(500, 'server_error', 'Internal error', true),
   node_lost: row(502, 'server_error', 'The node was lost during the job', true),
   file_corrupt: row(502, 'server_error', 'A model file is not what its manifest says', true),
@@ -70,7 +35,7 @@ export interface FieldFault {
   readonly detail: string
 }
 
-/** Facts that travel with an error; all are safe to show to the caller. What steers a job is none of them. */
+/** Facts that travel with an error. All are safe to show to the caller, and none steers a job. */
 export interface ErrorMeta {
   /** The rule that refused, e.g. `compute.allow`. */
   readonly rule?: string
@@ -78,54 +43,40 @@ export interface ErrorMeta {
   readonly needed?: string
   readonly errors?: readonly FieldFault[]
   readonly retryAfterSeconds?: number
-  /** Nodes that each residency rule refused. */
+  /** How many nodes each residency rule refused. */
   readonly refusals?: Readonly<Record<string, number>>
-  /** When the nearest node would have answered. */
+  /** How long the nearest node would have taken to answer. */
   readonly predictedMs?: number
   /** What is left of a quota. */
   readonly standing?: object
-  /** Of a model on a node: no later try will end otherwise. */
+  /** No later try to load this model on this node can succeed. */
   readonly isFinal?: boolean
 }
 
-const FAULTS = ['rule', 'errors'] as const
-const POLICY = ['rule', 'needed', 'refusals'] as const
-const WAIT = ['rule', 'errors', 'retryAfterSeconds'] as const
+/** Facts that every code may have. */
+const FACTS = ['rule', 'errors'] as const
+/** Facts that some codes may have besides. */
+const MORE_FACTS = {
+  forbidden: ['needed'],
+  residency_unsatisfiable: ['needed', 'refusals'],
+  residency_ingress_denied: ['needed', 'refusals'],
+  rate_limited: ['retryAfterSeconds', 'standing'],
+  file_corrupt: ['isFinal'],
+  no_capacity: ['retryAfterSeconds', 'needed', 'isFinal'],
+  deadline_unmeetable: ['retryAfterSeconds', 'predictedMs'],
+} as const satisfies Partial<Record<ErrorCode, readonly (keyof ErrorMeta)[]>>
+type MoreFacts = typeof MORE_FACTS
 
-/** The facts that each code may have. */
-const FACTS = {
-  invalid_request: FAULTS,
-  unauthenticated: FAULTS,
-  payment_required: FAULTS,
-  forbidden: [...FAULTS, 'needed'],
-  model_not_found: FAULTS,
-  not_found: FAULTS,
-  answer_not_kept: FAULTS,
-  too_large: FAULTS,
-  context_length_exceeded: FAULTS,
-  idempotency_key_reused: FAULTS,
-  residency_unsatisfiable: [...POLICY, 'errors'],
-  residency_ingress_denied: POLICY,
-  upgrade_required: FAULTS,
-  rate_limited: [...WAIT, 'standing'],
-  cancelled: FAULTS,
-  method_not_allowed: FAULTS,
-  request_timeout: FAULTS,
-  unsupported_media_type: FAULTS,
-  internal: FAULTS,
-  node_lost: FAULTS,
-  file_corrupt: [...FAULTS, 'isFinal'],
-  no_capacity: [...WAIT, 'needed', 'isFinal'],
-  deadline_unmeetable: [...WAIT, 'predictedMs'],
-  node_timeout: FAULTS,
-} as const satisfies Record<ErrorCode, readonly (keyof ErrorMeta)[]>
+export type FactsOf<C extends ErrorCode> = Pick<
+  ErrorMeta,
+  (typeof FACTS)[number] | (C extends keyof MoreFacts ? MoreFacts[C][number] : never)
+>
 
-export type FactsOf<C extends ErrorCode> = Pick<ErrorMeta, (typeof FACTS)[C][number]>
-
-/** Of what came from elsewhere, the facts that the code may have. */
+/** Keeps those facts of foreign metadata that the code may have. */
 export function factsOf(code: ErrorCode, meta: unknown): ErrorMeta {
   if (typeof meta !== 'object' || meta === null) return {}
-  const names: readonly string[] = FACTS[code]
+  const more: Partial<Record<ErrorCode, readonly string[]>> = MORE_FACTS
+  const names: readonly string[] = [...FACTS, ...(more[code] ?? [])]
   return Object.fromEntries(Object.entries(meta).filter(([name]) => names.includes(name)))
 }
 
@@ -134,7 +85,7 @@ export interface AppErrorOptions<C extends ErrorCode = ErrorCode> {
   readonly cause?: unknown
 }
 
-/** The only error that Littoral throws on purpose. Test `code`, never `instanceof`: the class is lost across RPC. */
+/** The only error that Littoral throws on purpose. Test `code`, never `instanceof`: RPC loses the class. */
 export class AppError<C extends ErrorCode = ErrorCode> extends Error {
   readonly code: C
   readonly detail: string
@@ -149,7 +100,7 @@ export class AppError<C extends ErrorCode = ErrorCode> extends Error {
   }
 }
 
-/** What crosses a process border instead of the class. */
+/** The form of an error that crosses a process border. */
 export interface WireError {
   readonly code: ErrorCode
   readonly detail: string
@@ -157,14 +108,14 @@ export interface WireError {
   readonly meta?: ErrorMeta | undefined
 }
 
-/** Reads a known code off anything thrown; undefined for faults that nobody foresaw. */
+/** The code of anything thrown; undefined when it has none of ours. */
 export function errorCode(error: unknown): ErrorCode | undefined {
   if (typeof error !== 'object' || error === null || !('code' in error)) return undefined
   const { code } = error
   return typeof code === 'string' && Object.hasOwn(ERRORS, code) ? (code as ErrorCode) : undefined
 }
 
-/** Turns anything thrown into an {@link AppError}; unknown faults become `internal` with a generic text. */
+/** Turns anything thrown into an {@link AppError}; errors without a code of ours become `internal` with a generic text. */
 export function toAppError(error: unknown): AppError {
   const code = errorCode(error)
   if (code === undefined)
@@ -193,12 +144,12 @@ export interface Problem {
   readonly rule?: string | undefined
   readonly needed?: string | undefined
   readonly errors?: readonly FieldFault[] | undefined
-  /** With the rule once more: OpenAI's clients show their callers this member and no other. */
+  /** Repeats the rule, because OpenAI's clients show their callers this member only. */
   readonly error: {
     readonly message: string
     readonly type: string
     readonly code: ErrorCode
-    /** Where the first fault is, as OpenAI writes it: `messages[0].content`. */
+    /** Path of the first fault in OpenAI's notation: `messages[0].content`. */
     readonly param: string | null
     readonly rule?: string | undefined
     readonly needed?: string | undefined
@@ -223,7 +174,7 @@ export function toProblem(error: unknown, requestId: string): Problem {
   }
 }
 
-/** A JSON pointer as the path that OpenAI writes: `/messages/0/content` is `messages[0].content`. */
+/** Turns the JSON pointer `/messages/0/content` into OpenAI's `messages[0].content`. */
 function toParam(pointer: string | undefined): string | null {
   if (pointer === undefined || pointer === '') return null
   const names = pointer
@@ -235,11 +186,24 @@ function toParam(pointer: string | undefined): string | null {
     .join('')
 }
 
-/** For bugs only: a condition that the code around it guarantees. */
+/** An error whose detail and meta both name every fault. */
+export function faultsError(
+  faults: readonly FieldFault[],
+  code: 'invalid_request' | 'too_large' = 'invalid_request',
+): AppError {
+  const detail = faults.map((fault) => `${fault.pointer}: ${fault.detail}`).join('; ')
+  return new AppError(code, detail, { meta: { errors: faults } })
+}
+
+/** Throws when a condition fails that the surrounding code guarantees. For bugs only. */
 export function invariant(condition: unknown, message: string): asserts condition {
   if (!condition) throw new Error(`invariant: ${message}`)
 }
 
 function row(status: number, type: string, title: string, retryable: boolean) {
   return { status, type, title, retryable } as const
+}
+
+function refusal(status: number, title: string) {
+  return row(status, 'invalid_request_error', title, false)
 }

@@ -1,4 +1,4 @@
-/** Why a file could not be read or written, in words that follow its name. */
+/** Says why a file could not be read or written, in words that follow the file's name. */
 
 const FAULTS: Readonly<Record<string, string>> = {
   ENOENT: 'is not there',

@@ -1,4 +1,4 @@
-/** Names of things: branded strings, and how fresh ones are drawn. */
+/** Identifiers as branded strings, and how new ones are drawn. */
 import { keccak256, stringToBytes, toHex, type Hex } from 'viem'
 import { z } from 'zod'
 import { memoize } from './memoize.ts'
@@ -9,7 +9,6 @@ export const JobId = z
   .brand('JobId')
 export type JobId = z.infer<typeof JobId>
 
-/** Tenant names appear in API keys, so they are short and plain. */
 export const TenantId = z
   .string()
   .regex(/^[a-z0-9][a-z0-9-]{0,31}$/, 'lower-case letters, digits and dashes, at most 32')
@@ -28,6 +27,9 @@ export const Bytes32 = z
   .templateLiteral(['0x', z.string()])
   .refine((s) => /^0x[0-9a-f]{64}$/.test(s), '32 bytes in lower-case hex')
 export type Bytes32 = Hex
+
+/** The zero word: no hash equals it, so it stands for the absence of one. */
+export const ZERO_BYTES32: Bytes32 = `0x${'0'.repeat(64)}`
 
 /** 64 bytes in lower-case hex with 0x: a P-256 signature r‖s. */
 export const Signature = z
@@ -53,5 +55,5 @@ export function newRequestId(random: RandomBytes = randomBytes): string {
   return `req_${toHex(random(12)).slice(2)}`
 }
 
-/** How a name (job, tenant, node, policy id) stands in an EIP-712 struct: keccak-256 of its UTF-8 bytes. */
+/** How a struct carries the name of a job, tenant, node or policy: keccak-256 of its UTF-8 bytes. */
 export const nameHash = memoize((name): Bytes32 => keccak256(stringToBytes(name)), 1_024)

@@ -1,4 +1,4 @@
-/** Structured logs: one JSON line an event, `noun.past-verb` and flat fields. The only file that writes to the console. */
+/** Structured logs: one JSON line per event, `noun.past-verb` and flat fields. Only this file writes to the console. */
 
 export type LogFields = Readonly<Record<string, string | number | boolean | undefined>>
 
@@ -7,7 +7,7 @@ export interface Log {
   info(event: string, fields?: LogFields): void
   warn(event: string, fields?: LogFields): void
   error(event: string, fields?: LogFields): void
-  /** The same log with fields that every line carries. */
+  /** The same log, with these fields on every line. */
   with(fields: LogFields): Log
 }
 

@@ -1,6 +1,6 @@
-/** Remembering what pure functions gave: by text, for a bounded number of them, or by object, for as long as it lives. */
+/** Remembers the results of pure functions. */
 
-/** At the bound it starts afresh. */
+/** Remembers by text, at most `most` results; then it starts afresh. */
 export function memoize<Value>(
   compute: (key: string) => Value,
   most: number,
@@ -16,7 +16,7 @@ export function memoize<Value>(
   }
 }
 
-/** For objects that are values: one that is changed after its first use would be remembered as it was. */
+/** Remembers by object for as long as the object lives. The objects must never be changed. */
 export function memoizeByObject<Key extends object, Value>(
   compute: (key: Key) => Value,
 ): (key: Key) => Value {

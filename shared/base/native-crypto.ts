@@ -1,11 +1,12 @@
 /**
- * P-256 and SHA-256 by `node:crypto` where a runtime has it: at once, without WebCrypto's way through another thread.
+ * P-256 and SHA-256 by `node:crypto` where the runtime has it. Calls are synchronous: WebCrypto uses another thread.
  *
- * A job signs thrice and checks six times; in Node about half of what WebCrypto takes for that is the way there and
- * back. `process.getBuiltinModule` is read instead of importing `node:crypto`, because browsers get this file too.
+ * A job signs three times and verifies six times. In Node, half of WebCrypto's time for that is the way to the other
+ * thread and back. Browsers load this file too, so it reads `process.getBuiltinModule` and does not import `node:crypto`.
  */
+import { bytesToHex, hexToBytes, sha256, type Hex } from 'viem'
 import { toBase64Url } from './base64.ts'
-import { hexToBytes, type Hex } from 'viem'
+import type { Bytes32 } from './ids.ts'
 
 interface KeyHandle {
   readonly asymmetricKeyType?: string
@@ -26,9 +27,9 @@ interface NodeCrypto {
 
 export interface NativeCrypto {
   readonly sha256: (bytes: Uint8Array) => Uint8Array
-  /** @param jwk of the private key */
+  /** @param jwk the private key */
   signer(jwk: object): (data: Uint8Array) => Uint8Array
-  /** @param x, y affine coordinates, 32 bytes each; throws for a point that is not on the curve */
+  /** @param x, y affine coordinates, 32 bytes each. @throws for a point that is not on the curve */
   verifier(x: Hex, y: Hex): (data: Uint8Array, signature: Uint8Array) => boolean
 }
 
@@ -66,7 +67,7 @@ const VECTOR: Readonly<Record<'x' | 'y' | 'signature', Hex>> = {
     '0xefd48b2aacb6a8fd1140dd9cd45e81d69d2c877b56aaf991c34d0ea84eaf3716f7cb1c942d657c41d436c7a1b6e29f65f3e900dbb9aff4064dc4ab2f843acda8',
 }
 
-/** A runtime that lacks or mangles one of them must not be used. */
+/** Whether the runtime's crypto has every function and gives the right results. */
 function agrees(native: NativeCrypto): boolean {
   const text = new TextEncoder().encode('sample')
   const signature = hexToBytes(VECTOR.signature)
@@ -79,5 +80,12 @@ function agrees(native: NativeCrypto): boolean {
   }
 }
 
-/** Undefined where there is none, or where it does not give what it should. */
 export const nativeCrypto: NativeCrypto | undefined = find()
+
+/** SHA-256 without a promise. In a browser it runs as JavaScript, so it is not for many bytes there. */
+export const sha256Bytes: (bytes: Uint8Array) => Uint8Array =
+  nativeCrypto?.sha256 ?? ((bytes) => sha256(bytes, 'bytes'))
+
+export function sha256Hex(bytes: Uint8Array): Bytes32 {
+  return bytesToHex(sha256Bytes(bytes))
+}

@@ -1,8 +1,8 @@
-/** Hosts that are not of the public internet: this machine, its networks, and the many ways to write them. */
+/** Recognises hosts that are not on the public internet: this machine, its networks, and the many ways to write them. */
 
 /** Names that mean a private network by convention or by RFC 6761, 6762 and 8375. */
 const PRIVATE_NAMES = /(^|\.)(localhost|local|internal|intranet|lan|corp|home|private|home\.arpa)$/
-/** First addresses and prefix lengths that are not public, of https://www.iana.org/assignments/iana-ipv4-special-registry */
+/** Non-public address blocks of https://www.iana.org/assignments/iana-ipv4-special-registry: first address, prefix length. */
 const PRIVATE_V4: readonly (readonly [string, number])[] = [
   ['0.0.0.0', 8],
   ['10.0.0.0', 8],
@@ -21,12 +21,12 @@ const PRIVATE_V4: readonly (readonly [string, number])[] = [
 ]
 
 /**
- * Whether a host is private, or could mean any host of this network, as a bare name does.
- * @param hostname as URL gives it: numbers in any notation are already `a.b.c.d`, IPv6 stands in brackets
+ * Whether a host is private. A name without dots counts as private: it may mean any host of this network.
+ * @param hostname as URL gives it: IPv4 in any notation is already `a.b.c.d`, IPv6 stands in brackets
  */
 export function isPrivateHost(hostname: string): boolean {
   const name = hostname.replace(/\.$/, '').toLowerCase()
-  // Of IPv6 only 2000::/3 is public, and there are mapped, NAT64, 6to4 and Teredo forms of IPv4 besides.
+  // Only 2000::/3 of IPv6 is public, and parts of it carry IPv4: mapped, NAT64, 6to4 and Teredo addresses.
   if (name.startsWith('[')) return !/^\[2[0-9a-f]{3}:|^\[3[0-9a-f]{3}:/.test(name) || isMapped(name)
   const v4 = parseV4(name)
   if (v4 !== undefined) {
@@ -35,7 +35,7 @@ export function isPrivateHost(hostname: string): boolean {
   return !name.includes('.') || PRIVATE_NAMES.test(name)
 }
 
-/** Whether a host, as URL gives it, is an address and no name. */
+/** Whether a host, as URL gives it, is an address rather than a name. */
 export function isAddress(hostname: string): boolean {
   return hostname.startsWith('[') || parseV4(hostname) !== undefined
 }

@@ -1,8 +1,8 @@
 /**
- * P-256 signatures over 32-byte digests, by WebCrypto or, where a runtime has it, by its own library at once.
+ * P-256 signatures over 32-byte digests, by the runtime's own library where it has one, otherwise by WebCrypto.
  *
- * WebCrypto hashes what it signs, so the chain checks the same signature over sha256(digest). WebCrypto does not
- * normalise s; OpenZeppelin's P256 refuses a high s (malleable), so signing lowers it and verifying demands it.
+ * WebCrypto hashes what it signs, so the chain checks a signature over sha256(digest). WebCrypto does not normalise s,
+ * and OpenZeppelin's P256 refuses a high s as malleable. So signing lowers s, and verifying demands a low s.
  */
 import { hexToBytes, toHex, type Hex } from 'viem'
 import { z } from 'zod'
@@ -17,13 +17,12 @@ const ORDER = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551
 
 type SigningKey = Awaited<ReturnType<typeof crypto.subtle.importKey>>
 
-/** A WebCrypto key pair, named here because every runtime's types name it differently. */
+/** A WebCrypto key pair. It has a name of its own because each runtime's types name it differently. */
 export interface SigningKeyPair {
   readonly privateKey: SigningKey
   readonly publicKey: SigningKey
 }
 
-/** Affine coordinates of a P-256 public key. */
 export const PublicKey = z.strictObject({ x: Bytes32, y: Bytes32 })
 export type PublicKey = z.infer<typeof PublicKey>
 
@@ -32,7 +31,7 @@ export interface Signer {
   sign(digest: Bytes32): Promise<Signature>
 }
 
-/** @param extractable whether the owner may write the private half to a file */
+/** @param extractable whether the owner may write the private key to a file */
 export function generateSigningKey(extractable: boolean): Promise<SigningKeyPair> {
   return crypto.subtle.generateKey(ALGORITHM, extractable, [
     'sign',
@@ -51,7 +50,7 @@ export async function createSigner(keys: SigningKeyPair): Promise<Signer> {
 
 type Sign = (data: Uint8Array<ArrayBuffer>) => Uint8Array | Promise<Uint8Array>
 
-/** Only of a key that may leave WebCrypto: one that may not stays there. */
+/** Signs natively only with an extractable key: others must stay inside WebCrypto. */
 async function nativeSign({ privateKey }: SigningKeyPair): Promise<Sign | undefined> {
   if (nativeCrypto === undefined || !privateKey.extractable) return undefined
   return nativeCrypto.signer(await crypto.subtle.exportKey('jwk', privateKey))
@@ -61,7 +60,7 @@ function webSign({ privateKey }: SigningKeyPair): Sign {
   return async (data) => new Uint8Array(await crypto.subtle.sign(SIGN, privateKey, data))
 }
 
-/** The private half as JWK text, for a 0600 file or a Durable Object's own storage. */
+/** The private key as JWK text, for a 0600 file or a Durable Object's own storage. */
 export async function exportSigningKey(keys: SigningKeyPair): Promise<string> {
   return JSON.stringify(await crypto.subtle.exportKey('jwk', keys.privateKey))
 }
@@ -76,7 +75,7 @@ export async function importSigningKey(jwkText: string): Promise<SigningKeyPair>
   return { privateKey, publicKey }
 }
 
-/** Whether `signature` is `key`'s over `digest`. False, never an exception, for malformed keys and high s. */
+/** Whether `key` signed `digest`. Returns false for malformed keys and a high s; never throws. */
 export async function verifySignature(
   key: PublicKey,
   digest: Bytes32,
@@ -94,7 +93,7 @@ export async function verifySignature(
   }
 }
 
-/** A hub and a node meet the same few keys in every job; importing one costs as much as a good part of the check. */
+/** A hub and a node see the same few keys in every job, and importing one costs nearly as much as verifying. */
 const importPublicKey = ({ x, y }: PublicKey): Promise<SigningKey> => imported(`${x}${y.slice(2)}`)
 
 const imported = memoize((point): Promise<SigningKey> => {

@@ -1,12 +1,12 @@
 /**
- * JSON that has one reading. A signed document is read by strangers with other parsers: what two of them could read
- * differently (a name given twice, a number that has to be rounded, half a character) is refused, with its path.
+ * JSON with exactly one reading and one spelling. Strangers read a signed document with other parsers. So a document is
+ * refused where two parsers could differ: a repeated name, a number that must be rounded, half a character.
  */
-import { AppError } from './errors.ts'
+import { AppError, invariant } from './errors.ts'
 
-/** Far deeper than any document of ours, and far from the end of any reader's stack. */
+/** Deeper than any document of ours, and shallow enough for any reader's stack. */
 const MOST_LEVELS = 64
-/** @param at the path of the value in its document @throws {AppError} invalid_request, with the path */
+/** @param at path of the value in its document @throws {AppError} invalid_request, with the path */
 export function parseStrict(text: string, at = ''): unknown {
   let value: unknown
   try {
@@ -21,11 +21,11 @@ export function parseStrict(text: string, at = ''): unknown {
 interface Level {
   /** Undefined in a list. */
   readonly names: Set<string> | undefined
-  /** Where in it the scan is. */
+  /** The current name or index. */
   at: string | number
 }
 
-/** @param text which is JSON: only what JSON lets pass is looked for */
+/** @param text valid JSON: this looks only for what JSON itself permits */
 function scan(text: string, base: string): void {
   const levels: Level[] = []
   const path = (): string =>
@@ -77,21 +77,21 @@ function scan(text: string, base: string): void {
   }
 }
 
-/** Notes a name of an object. @throws {AppError} invalid_request for one that its readers could read differently */
+/** Records a name of an object. @throws {AppError} invalid_request for a name that two readers could read differently */
 export function takeName(name: string, names: Set<string>, path: string): void {
   if (names.has(name)) throw faultAt(path, 'there twice, and a reader may take either')
-  // Who copies it into an object of JavaScript makes it that object's prototype, where no check looks.
+  // Copying this name into a JavaScript object would set its prototype, which no check looks at.
   if (name === '__proto__') throw faultAt(path, 'a name that some readers do not see')
   names.add(name)
 }
 
-/** @param end just after its closing quote */
+/** @param end index just after the closing quote */
 export function readString(text: string, at: number, end: number): string {
   const inner = text.slice(at + 1, end - 1)
   return inner.includes('\\') ? String(JSON.parse(text.slice(at, end))) : inner
 }
 
-/** Just after its closing quote; -1 where the text ends before. */
+/** Index just after the closing quote; -1 where the text ends first. */
 export function endOfString(text: string, at: number): number {
   for (let quote = text.indexOf('"', at + 1); quote >= 0; quote = text.indexOf('"', quote + 1)) {
     let slashes = 0
@@ -103,7 +103,7 @@ export function endOfString(text: string, at: number): number {
 
 const NUMBER = /[-+.0-9eE]*/y
 
-/** `at` itself where no number begins. */
+/** Returns `at` where no number begins. */
 function endOfNumber(text: string, at: number): number {
   const code = text.charCodeAt(at)
   if (code !== 0x2d && (code < 0x30 || code > 0x39)) return at
@@ -112,7 +112,7 @@ function endOfNumber(text: string, at: number): number {
   return NUMBER.lastIndex
 }
 
-/** Just after the value that begins there; -1 where the text ends before it does. */
+/** Index just after the value that begins there; -1 where the text ends first. */
 export function endOfValue(text: string, at: number): number {
   let depth = 0
   for (let i = at; i < text.length; i += 1) {
@@ -134,4 +134,26 @@ export function endOfValue(text: string, at: number): number {
 
 export function faultAt(path: string, what: string): AppError {
   return new AppError('invalid_request', `${path === '' ? 'The document' : path}: ${what}.`)
+}
+
+/** JSON as RFC 8785 spells it (https://www.rfc-editor.org/rfc/rfc8785), so that it can be hashed; omits undefined members. */
+export function canonicalJson(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`
+  if (value !== null && typeof value === 'object') {
+    const members = value as Readonly<Record<string, unknown>>
+    let text = ''
+    for (const key of Object.keys(members).sort()) {
+      const inner = members[key]
+      if (inner === undefined) continue
+      text += `${text === '' ? '' : ','}${JSON.stringify(key)}:${canonicalJson(inner)}`
+    }
+    return `{${text}}`
+  }
+  invariant(isPlain(value), `${String(value)} has no canonical JSON`)
+  return JSON.stringify(value)
+}
+
+function isPlain(value: unknown): boolean {
+  if (typeof value === 'number') return Number.isFinite(value)
+  return value === null || typeof value === 'boolean' || typeof value === 'string'
 }

@@ -1,9 +1,9 @@
-/** One job: what is to be run, and what came of it. Bytes travel beside these headers, never inside them. */
+/** The work of a job and the headers of its answer. Bytes travel beside these headers, never inside them. */
 import { z } from 'zod'
 import { Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 
-/** Tensor element types of the Open Inference Protocol v2 that Littoral carries; sizes in bytes, 0 = variable. */
+/** Tensor element types that Littoral carries, of the Open Inference Protocol v2; sizes in bytes, 0 = variable. */
 export const DATATYPE_BYTES = {
   BOOL: 1,
   UINT8: 1,
@@ -22,7 +22,7 @@ export const DATATYPE_BYTES = {
 } as const
 export type Datatype = keyof typeof DATATYPE_BYTES
 
-/** Name, type, shape and byte length of one tensor; its bytes (little-endian, row-major) stand in the payload in order. */
+/** One tensor's header. Its bytes (little-endian, row-major) stand in the payload, in the order of the headers. */
 export const TensorHeader = z.strictObject({
   name: z.string().min(1).max(128),
   datatype: z.enum(Object.keys(DATATYPE_BYTES) as [Datatype, ...Datatype[]]),
@@ -34,19 +34,19 @@ export type TensorHeader = z.infer<typeof TensorHeader>
 export const ModelWork = z.strictObject({
   kind: z.literal('model'),
   model: z.string().min(1).max(128),
-  /** Digest of the manifest that the caller's answer is promised for. */
+  /** Digest of the manifest that the caller was promised an answer of. */
   digest: Bytes32,
   inputs: z.array(TensorHeader).min(1).max(16),
 })
 export type ModelWork = z.infer<typeof ModelWork>
 
-/** Text generation: the payload is a `TextInput` as JSON, the answer's bytes are `TextEvent` lines (`text.ts`). */
+/** Text generation: the payload is a `TextInput` as JSON; the answer's bytes are `TextEvent` lines (`text.ts`). */
 export const TextWork = z.strictObject({
   kind: z.literal('text'),
   model: z.string().min(1).max(128),
   digest: Bytes32,
   inputBytes: z.int().min(2).max(LIMITS.textInputBytes),
-  /** Tokens that the node may generate at most; the ticket's ceiling of units rests on it. */
+  /** Most tokens that the node may generate; the ticket's ceiling of units follows from it. */
   maxTokens: z.int().min(1).max(LIMITS.textTokens),
 })
 export type TextWork = z.infer<typeof TextWork>
@@ -64,12 +64,12 @@ export type LibraryWork = z.infer<typeof LibraryWork>
 /** `var<storage, read>`, `var<storage, read_write>` or `var<uniform>`. */
 export const BufferAccess = z.enum(['read', 'read_write', 'uniform'])
 
-/** What a node may say that it has of WGSL: of a newer browser perhaps what is not known here yet. */
+/** A WGSL feature that a node says it has; a newer browser may name one that is not known here. */
 export const FeatureName = z
   .string()
   .regex(/^[a-z][a-z0-9_]{0,63}$/, 'must be the name of a WGSL feature')
 
-/** What a text may `enable` or `require`: https://www.w3.org/TR/WGSL/#extensions and what the compiler in use adds. */
+/** What a text may `enable` or `require`: https://www.w3.org/TR/WGSL/#extensions, and additions of the compiler in use. */
 export const KernelFeature = z.enum([
   'f16',
   'subgroups',
@@ -98,11 +98,11 @@ export const KernelBuffer = z.strictObject({
   binding: z.int().min(0).max(15),
   access: BufferAccess,
   sizeBytes: z.int().min(4).max(LIMITS.kernelBufferBytes),
-  /** Whether the payload brings its initial bytes; otherwise it starts as zeroes. */
+  /** Whether the payload has its initial bytes; otherwise it starts with zeroes. */
   filled: z.boolean(),
   /** Whether its bytes are part of the answer. */
   return: z.boolean(),
-  /** Whether the node keeps it for the session's next step, and takes it from there when it is not filled. */
+  /** Whether the node keeps it for the session's next step, which starts with it unless `filled`. */
   keep: z.boolean().optional(),
 })
 export type KernelBuffer = z.infer<typeof KernelBuffer>
@@ -123,11 +123,11 @@ export const KernelWork = z.strictObject({
   entryPoint: WgslIdentifier,
   workgroups: Workgroups,
   buffers: z.array(KernelBuffer).min(1).max(LIMITS.kernelBuffers),
-  /** Features that a node must have for it. */
+  /** Features that a node must have to run it. */
   requires: z.array(FeatureName).max(LIMITS.kernelFeatures).optional(),
-  /** sha-256 of the WGSL text. */
+  /** SHA-256 of the WGSL text. */
   digest: Bytes32,
-  /** The session that its kept buffers belong to, drawn at random by the hub; steps count from 1. */
+  /** The session that its kept buffers belong to; the hub draws the id at random. Steps count from 1. */
   session: z.strictObject({ id: Bytes32, step: z.int().min(1) }).optional(),
 })
 export type KernelWork = z.infer<typeof KernelWork>
@@ -135,7 +135,6 @@ export type KernelWork = z.infer<typeof KernelWork>
 export const Work = z.discriminatedUnion('kind', [ModelWork, TextWork, LibraryWork, KernelWork])
 export type Work = z.infer<typeof Work>
 
-/** How many payload bytes a job brings. */
 export function payloadBytes(work: Work): number {
   if (work.kind === 'text') return work.inputBytes
   return work.kind === 'kernel'
@@ -149,12 +148,12 @@ export type Provider = (typeof PROVIDERS)[number]
 /** What ran the job, in words that a person can check: `google swiftshader`, software. */
 export const Adapter = z.strictObject({
   name: z.string().max(128),
-  /** True for a CPU that plays a GPU, and for cpu and wasm providers. */
+  /** True for a CPU that emulates a GPU, and for the cpu and wasm providers. */
   isSoftware: z.boolean(),
 })
 export type Adapter = z.infer<typeof Adapter>
 
-/** Headers of an answer; kernel outputs are named `binding:N`, UINT8 `[sizeBytes]`. */
+/** Headers of an answer. A kernel's outputs are named `binding:N`, UINT8 `[sizeBytes]`. */
 export const Answer = z.strictObject({
   outputs: z.array(TensorHeader).max(16),
   provider: z.enum(PROVIDERS),

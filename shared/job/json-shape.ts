@@ -1,14 +1,13 @@
-/** JSON Schema as far as text can be held to it while it is written: a documented part, the rest refused by name. */
-import { AppError } from '#shared/base/errors.ts'
+/** The part of JSON Schema that generated text can be held to while it is written. Refuses the rest by name. */
+import { faultsError, type AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 
-/** What one JSON value may be. */
 export type JsonShape =
   /** Any value, nested at most `LIMITS.jsonDepth`. */
   | { readonly kind: 'any' }
   | { readonly kind: 'string' }
   | { readonly kind: 'number'; readonly isInteger: boolean }
-  /** One of these JSON texts, to the letter: enum, const, booleans, null. */
+  /** Exactly one of these JSON texts: enum, const, booleans, null. */
   | { readonly kind: 'choice'; readonly texts: readonly string[] }
   | {
       readonly kind: 'array'
@@ -17,12 +16,12 @@ export type JsonShape =
       /** Infinity without a bound. */
       readonly maxItems: number
     }
-  /** Without `properties`, any object. */
+  /** Any object where `properties` is undefined. */
   | {
       readonly kind: 'object'
       readonly properties: readonly JsonProperty[] | undefined
     }
-  /** One of several that differ in their first letter. */
+  /** One of several shapes whose first characters differ. */
   | { readonly kind: 'union'; readonly of: readonly JsonShape[] }
 
 export interface JsonProperty {
@@ -33,7 +32,7 @@ export interface JsonProperty {
 
 export const ANY_OBJECT: JsonShape = { kind: 'object', properties: undefined }
 
-/** Keywords that say nothing about what is valid. */
+/** Keywords that do not affect validity. */
 const ANNOTATIONS = new Set([
   '$schema',
   '$id',
@@ -59,13 +58,13 @@ const KEYWORDS: Readonly<Record<string, readonly string[]>> = {
 
 /**
  * @param pointer where the schema stands in the request, for faults
- * @throws {AppError} invalid_request naming the first keyword, type or size that is outside the part that is kept
+ * @throws {AppError} invalid_request, naming the first unsupported keyword, type or size
  */
 export function parseJsonShape(schema: unknown, pointer = ''): JsonShape {
   return parseShape(schema, { pointer, depth: 0, budget: { left: LIMITS.jsonSchemaNodes } })
 }
 
-/** The bounds that zod and others write on every integer: the numbers that JavaScript keeps exact. */
+/** Bounds that zod and others write on every integer: the range in which JavaScript is exact. */
 function isSafeBound(keyword: string, value: unknown): boolean {
   return (
     (keyword === 'minimum' && value === Number.MIN_SAFE_INTEGER) ||
@@ -107,7 +106,7 @@ function typesOf(schema: Readonly<Record<string, unknown>>, place: SchemaPositio
     named.length === types.length && named.every((name) => Object.hasOwn(KEYWORDS, name))
   if (!isKnown || types.length === 0)
     throw refuse(at(place, 'type'), `is ${JSON.stringify(type)}, and not the name of a JSON type`)
-  // Every integer is a number, and what is told apart by its first letter must differ in it.
+  // Every integer is a number, and the shapes of a union must differ in their first character.
   return [...new Set(named)].filter((name) => name !== 'integer' || !named.includes('number'))
 }
 
@@ -217,7 +216,5 @@ function inside(place: SchemaPosition): SchemaPosition {
 }
 
 function refuse({ pointer }: SchemaPosition, detail: string): AppError {
-  return new AppError('invalid_request', `${pointer}: ${detail}`, {
-    meta: { errors: [{ pointer, detail }] },
-  })
+  return faultsError([{ pointer, detail }])
 }

@@ -1,4 +1,4 @@
-/** Where a model file may be had: the forms that a manifest's `sources` take, and the addresses that they mean. */
+/** Where a model file comes from: the forms of a manifest's `sources`, and their addresses. */
 import { AppError } from '#shared/base/errors.ts'
 
 export type ModelSource =
@@ -8,7 +8,7 @@ export type ModelSource =
   | { readonly kind: 'package'; readonly path: string }
   | { readonly kind: 'url'; readonly url: string }
 
-/** Origin of the model hub whose layout `hf:` means; a mirror takes its place by configuration. */
+/** Origin of the model hub that `hf:` means; configuration may name a mirror. */
 export const MODEL_HUB = 'https://huggingface.co'
 /** Origins that the hub redirects downloads to: https://huggingface.co/docs/hub/main/en/models-downloading */
 const MODEL_HUB_STORAGE = 'https://*.hf.co'
@@ -17,7 +17,7 @@ const HUB_SOURCE = /^hf:([\w.-]+\/[\w.-]+)@([\w.-]+)\/(.+)$/
 const PACKAGE_PATH = /^(?:@[\w.-]+\/)?[\w.-]+\/.+$/
 
 /**
- * `models/…`, `npm:package/path`, `hf:owner/name@revision/path` or `https://…`.
+ * Parses `models/…`, `npm:package/path`, `hf:owner/name@revision/path` or `https://…`.
  * @throws {AppError} invalid_request for any other form, or a path that leaves its folder
  */
 export function parseSource(source: string, modelHub: string = MODEL_HUB): ModelSource {
@@ -49,7 +49,7 @@ export function isModelSource(source: string): boolean {
   }
 }
 
-/** Origins other than the operator's own that a tab fetches these sources from; for its Content-Security-Policy. */
+/** Foreign origins that a tab fetches these sources from, for its Content-Security-Policy. */
 export function sourceOrigins(sources: readonly string[]): string[] {
   const origins = sources.flatMap((source) => {
     if (source.startsWith('hf:')) return [MODEL_HUB, MODEL_HUB_STORAGE]
@@ -58,7 +58,7 @@ export function sourceOrigins(sources: readonly string[]): string[] {
   return [...new Set(origins)].toSorted()
 }
 
-/** A relative path of plain segments; anything that could climb out of its folder is refused. */
+/** Accepts a relative path of plain segments, which cannot leave its folder. */
 function checkPath(path: string, source: string): string {
   const isPlain = path
     .split('/')

@@ -1,4 +1,4 @@
-/** Model manifests: what a model is, where its files are, what it costs, and how a node proves that it runs it right. */
+/** Model manifests: what a model is, its files, its price, and the answers that prove a node runs it right. */
 import { concat, keccak256, sha256, stringToBytes } from 'viem'
 import { z } from 'zod'
 import { Bytes32 } from '#shared/base/ids.ts'
@@ -6,7 +6,7 @@ import { DATATYPE_BYTES, PROVIDERS, type Datatype } from './job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { isModelSource } from './model-source.ts'
 
-/** How a model's inputs become tensors and its tensors an answer; `engine/models/` has one file for each. */
+/** How inputs become tensors and tensors an answer; `engine/models/` has one file for each. */
 export const MODEL_TASKS = [
   'embedding',
   'ocr-line',
@@ -30,19 +30,19 @@ export const ModelFile = z.strictObject({
 })
 export type ModelFile = z.infer<typeof ModelFile>
 
-/** A size, or the name of a free one: it is the same wherever its name stands, in inputs and outputs. */
+/** A size, or the name of a free size. A name means the same size in all inputs and outputs. */
 const Dimension = z.union([z.int().min(0), z.string().regex(/^[a-z]{1,32}$/)])
 
-/** A tensor of the model's public face. */
+/** A public input or output of the model. */
 export const ModelTensor = z.strictObject({
   name: z.string(),
   datatype: z.enum(Object.keys(DATATYPE_BYTES) as [Datatype, ...Datatype[]]),
   shape: z.array(Dimension),
-  /** What the numbers are, for people: `RGB, 0–255`. */
+  /** What the numbers mean, for people: `RGB, 0–255`. */
   unit: z.string(),
-  /** Bytes of one BYTES element, at most. @default LIMITS.textBytes */
+  /** Most bytes of one BYTES element. @default LIMITS.textBytes */
   maxBytes: z.int().min(1).max(LIMITS.mediaBytes).optional(),
-  /** Of this output, where the manifest's would not do: pixels beside probabilities. */
+  /** This output's own tolerance, where the manifest's does not fit: pixels beside probabilities. */
   tolerance: z.number().min(0).optional(),
 })
 export type ModelTensor = z.infer<typeof ModelTensor>
@@ -54,7 +54,7 @@ export const GoldenCase = z.strictObject({
 })
 export type GoldenCase = z.infer<typeof GoldenCase>
 
-/** Inputs are answered row by row: as many rows come out of each output as went in. */
+/** A model with unit `input` answers row by row: each output has as many rows as the input. */
 function hasTiedRows({ unit, inputs, outputs }: Face): boolean {
   const rows = inputs[0]?.shape[0]
   if (unit !== 'input') return true
@@ -80,7 +80,7 @@ export const ModelManifest = z
     files: z.array(ModelFile).min(1).max(16).refine(areDistinct, 'two files have one name'),
     inputs: z.array(ModelTensor).min(1),
     outputs: z.array(ModelTensor).min(1),
-    /** One unit is one element of the first axis of the first input (`input`), one request, or as `textUnits` counts. */
+    /** One unit is one row of the first input (`input`), one request, or what `textUnits` counts. */
     unit: z.enum(['input', 'request', 'token']),
     priceMicroUsd: z.int().min(0),
     /** Largest absolute difference between a float output and the golden one; BYTES outputs must be equal. */
@@ -88,9 +88,9 @@ export const ModelManifest = z
     golden: z.array(GoldenCase).min(1),
     /** Most tokens: of prompt and answer together for `chat`, of one text for `embedding`. */
     contextTokens: z.int().min(1).optional(),
-    /** What a device must offer. */
+    /** What a device must have. */
     requires: z.strictObject({ bufferBytes: z.int().min(0), f16: z.boolean() }).optional(),
-    /** Providers that may be tried; a model whose graph a provider gets wrong is not offered to it. @default all */
+    /** Providers that may be tried. Leave out a provider that computes this graph wrongly. @default all */
     providers: z.array(z.enum(PROVIDERS)).min(1).optional(),
   })
   .refine(
@@ -99,13 +99,13 @@ export const ModelManifest = z
   )
 export type ModelManifest = z.infer<typeof ModelManifest>
 
-/** keccak-256 over id, task and file hashes: what a receipt calls the model. */
+/** keccak-256 over id, task and file hashes; names the model in receipts. */
 export function manifestDigest(manifest: ModelManifest): Bytes32 {
   const head = sha256(stringToBytes(`${manifest.id}\n${manifest.task}`))
   return keccak256(concat([head, ...manifest.files.map((file) => file.sha256)]))
 }
 
-/** Bytes of all files together: the estimate of the memory that a loaded model takes. */
+/** Bytes of all files, which estimate the memory that the loaded model takes. */
 export function modelBytes({ files }: Pick<ModelManifest, 'files'>): number {
   return files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
 }

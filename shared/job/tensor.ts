@@ -1,10 +1,10 @@
-/** Tensors as bytes: BYTES framing, and the one check of a request's tensors that Worker, hub and node all make. */
-import { AppError, type FieldFault } from '#shared/base/errors.ts'
-import { DATATYPE_BYTES, sliceTensors, type TensorHeader } from './job.ts'
+/** Tensors as bytes: BYTES framing, and the check of tensors that Worker, hub and node share. */
+import { AppError, faultsError } from '#shared/base/errors.ts'
+import { DATATYPE_BYTES, sliceTensors, type Datatype, type TensorHeader } from './job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { ModelManifest, ModelTensor } from './model.ts'
 
-/** One tensor of an input or an answer: its shape, and its little-endian row-major bytes. */
+/** One tensor's shape, and its little-endian row-major bytes. */
 export interface TensorValue {
   readonly shape: readonly number[]
   readonly bytes: Uint8Array
@@ -12,7 +12,7 @@ export interface TensorValue {
 
 /**
  * Checks a request's tensors against the manifest's inputs: names, types, shapes, sizes, BYTES framing, finite floats.
- * @throws {AppError} invalid_request with one fault a tensor (pointer `/inputs/N…`), too_large
+ * @throws {AppError} invalid_request with one fault per tensor (pointer `/inputs/N…`), too_large
  */
 export function checkTensors(
   manifest: ModelManifest,
@@ -33,7 +33,7 @@ export function checkTensors(
 }
 
 /**
- * The same check of an answer against the manifest's outputs: a free size that an input has too is that input's.
+ * Checks an answer against the manifest's outputs. A free size that an input has, too, must equal the input's.
  * @throws {AppError} invalid_request
  */
 export function checkOutputs(
@@ -48,7 +48,7 @@ export function checkOutputs(
   checkAgainst(manifest.outputs, { headers, payload }, { root: 'outputs', least: 0, sizes })
 }
 
-/** Units of a request that passed {@link checkTensors}: what it is billed for. */
+/** Billed units of a request that passed {@link checkTensors}. */
 export function countUnits(manifest: ModelManifest, headers: readonly TensorHeader[]): number {
   return manifest.unit === 'request' ? 1 : (headers[0]?.shape[0] ?? 1)
 }
@@ -95,7 +95,7 @@ export function decodeTexts(bytes: Uint8Array): string[] {
   }
 }
 
-/** The numbers of an FP32 tensor, copied so that any byte offset will do. */
+/** The numbers of an FP32 tensor, copied so that any byte offset works. */
 export function decodeFloats(bytes: Uint8Array): Float32Array {
   return new Float32Array(bytes.slice().buffer)
 }
@@ -106,12 +106,12 @@ export interface Tensors {
   readonly payload: Uint8Array
 }
 
-/** What the names of free sizes stand for, as far as it is known. */
+/** Known values of the free sizes, by name. */
 type Sizes = Map<string, number>
 
 interface Side {
   readonly root: 'inputs' | 'outputs'
-  /** What a free size is at least: an answer may well find nothing. */
+  /** The least value of a free size; an answer may be empty. */
   readonly least: 0 | 1
   readonly sizes: Sizes
 }
@@ -124,7 +124,7 @@ function checkAgainst(
   const { root } = side
   const described = headers.reduce((sum, header) => sum + header.sizeBytes, 0)
   if (headers.length !== tensors.length || described !== payload.length)
-    throw refuse([
+    throw faultsError([
       {
         pointer: `/${root}`,
         detail:
@@ -142,15 +142,7 @@ function checkAgainst(
       ? []
       : [{ pointer: `/${root}/${index}${fault.at}`, detail: fault.detail }]
   })
-  if (faults.length > 0) throw refuse(faults)
-}
-
-function refuse(faults: readonly FieldFault[]): AppError {
-  return new AppError(
-    'invalid_request',
-    faults.map((fault) => `${fault.pointer}: ${fault.detail}`).join('; '),
-    { meta: { errors: faults } },
-  )
+  if (faults.length > 0) throw faultsError(faults)
 }
 
 interface TensorFault {
@@ -188,7 +180,7 @@ function tensorFault(
     : numbersFault(datatype, elements, bytes)
 }
 
-/** Of two axes with one new name the second is held to the first. */
+/** Two axes with the same new name must have the same size. */
 function fits(shape: readonly number[], expected: ModelTensor['shape'], least: number): boolean {
   const first = (size: string) => shape[expected.indexOf(size)] ?? 0
   return (
@@ -217,29 +209,26 @@ function bytesFault(
 }
 
 function numbersFault(
-  datatype: Exclude<TensorHeader['datatype'], 'BYTES'>,
+  datatype: Exclude<Datatype, 'BYTES'>,
   elements: number,
   bytes: Uint8Array,
 ): TensorFault | undefined {
   const expected = elements * DATATYPE_BYTES[datatype]
   if (bytes.length !== expected)
     return { at: '/data', detail: `is ${bytes.length} bytes, its shape and type say ${expected}` }
-  const wild = findWildFloat(datatype, bytes)
+  const wild = findNonFinite(datatype, bytes)
   return wild === -1 ? undefined : { at: `/data/${wild}`, detail: 'is NaN or infinite' }
 }
 
-/** Exponent bits of the two highest bytes of a little-endian float; all ones: NaN or infinity. */
-const EXPONENT_MASKS: Readonly<Record<string, readonly [number, number]>> = {
+/** Exponent bits of the two highest bytes of a little-endian float; all ones mean NaN or infinity. */
+const EXPONENT_MASKS: Readonly<Partial<Record<Datatype, readonly [number, number]>>> = {
   FP16: [0x7c, 0],
   FP32: [0x7f, 0x80],
   FP64: [0x7f, 0xf0],
 }
 
-/** Index of the first float that is not finite; -1 when every one is, or these are no floats. */
-function findWildFloat(
-  datatype: Exclude<TensorHeader['datatype'], 'BYTES'>,
-  bytes: Uint8Array,
-): number {
+/** Index of the first NaN or infinity; -1 when every value is finite, and for integers. */
+export function findNonFinite(datatype: Datatype, bytes: Uint8Array): number {
   const masks = EXPONENT_MASKS[datatype]
   if (masks === undefined) return -1
   const [high, low] = masks

@@ -1,24 +1,24 @@
-/** Reads the events of a text answer as they come: hub and node count the bill by it, the Worker reads them by it. */
+/** Reads the events of a text answer as they arrive. Hub and node count the bill with it; the Worker reads the text. */
 import { concatBytes } from 'viem'
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { TextEvent, type TextEnd } from './text.ts'
 
 export interface TextTotals {
-  /** As many as the node says. */
+  /** As the node counts them. */
   readonly tokens: number
-  /** UTF-8 bytes of the text: what is billed. */
+  /** UTF-8 bytes of the text, which are billed. */
   readonly textBytes: number
   readonly end: TextEnd
 }
 
 export interface TextMeter {
   /**
-   * Takes the next bytes, however they were cut, and gives the events that they complete.
-   * @throws {AppError} invalid_request for what is no event, more tokens than asked for, or anything after the end
+   * Takes the next bytes, cut anywhere, and returns the events that they complete.
+   * @throws {AppError} invalid_request for a broken event, more tokens than asked for, or anything after the end
    */
   push(bytes: Uint8Array): TextEvent[]
-  /** @throws {AppError} invalid_request when the answer has not ended in order */
+  /** @throws {AppError} invalid_request when the answer is incomplete */
   finish(): TextTotals
 }
 

@@ -1,4 +1,4 @@
-/** Text generation as it travels: what is asked, the events of the answer, and what it costs. */
+/** Text generation on the wire: the request, the events of the answer, and the price. */
 import { z } from 'zod'
 import { LIMITS } from '#shared/base/limits.ts'
 
@@ -8,7 +8,7 @@ export const ChatMessage = z.strictObject({
 })
 export type ChatMessage = z.infer<typeof ChatMessage>
 
-/** What may be written: anything, any JSON object, or JSON of a schema. */
+/** Permitted output: any text, any JSON object, or JSON of a schema. */
 export const TextFormat = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('text') }),
   z.strictObject({ type: z.literal('json_object') }),
@@ -16,7 +16,7 @@ export const TextFormat = z.discriminatedUnion('type', [
 ])
 export type TextFormat = z.infer<typeof TextFormat>
 
-/** The payload of a `text` job. Either a conversation, put through the model's chat template, or a bare prompt. */
+/** The payload of a `text` job: a conversation for the model's chat template, or a bare prompt. */
 export const TextInput = z.strictObject({
   messages: z.array(ChatMessage).min(1).max(256).optional(),
   prompt: z.string().optional(),
@@ -26,7 +26,7 @@ export const TextInput = z.strictObject({
   /** Equal seeds give equal text on one adapter. */
   seed: z.int().min(0).nullable(),
   stop: z.array(z.string().min(1).max(256)).max(4),
-  /** Alternatives to report for each token; null reports none, 0 only the chosen one. */
+  /** Alternatives to report for each token: null reports nothing, 0 only the chosen token. */
   logprobs: z.int().min(0).max(20).nullable(),
   format: TextFormat,
 })
@@ -34,14 +34,14 @@ export type TextInput = z.infer<typeof TextInput>
 
 export const TokenLogprob = z.strictObject({
   token: z.string(),
-  /** The token's own UTF-8 bytes, which may be part of a character. */
+  /** The token's UTF-8 bytes, which may be part of a character. */
   bytes: z.array(z.int().min(0).max(255)),
   /** Natural logarithm of its probability at temperature 1; at least -9999. */
   logprob: z.number(),
 })
 export type TokenLogprob = z.infer<typeof TokenLogprob>
 
-/** Tokens that were generated, and the text that they complete (empty inside a character or a possible stop sequence). */
+/** Generated tokens and the text that they complete; empty inside a character or a possible stop sequence. */
 export const TextDelta = z.strictObject({
   type: z.literal('delta'),
   text: z.string(),
@@ -58,7 +58,7 @@ export const TextEnd = z.strictObject({
   type: z.literal('end'),
   /** `stop`: the model ended or a stop sequence came; `length`: maxTokens or the context is used up. */
   finish: z.enum(['stop', 'length']),
-  /** By the node's tokenizer; for information only, nothing is billed by it. */
+  /** By the node's tokenizer, for information only: nothing is billed by it. */
   promptTokens: z.int().min(0),
 })
 export type TextEnd = z.infer<typeof TextEnd>
@@ -67,20 +67,20 @@ export type TextEnd = z.infer<typeof TextEnd>
 export const TextEvent = z.discriminatedUnion('type', [TextDelta, TextEnd])
 export type TextEvent = z.infer<typeof TextEvent>
 
-/** Name of the one output, UINT8 `[bytes]`, that a text answer has. */
+/** Name of a text answer's one output, UINT8 `[bytes]`. */
 export const TEXT_OUTPUT = 'events'
 
 const BYTES_PER_UNIT = 4
 
 /**
- * Units of a text job: one for every four bytes of the request, and of the text that was written. Hub and node both count them
- * from bytes that they have seen; how many tokens a node says it wrote counts for nothing.
+ * One unit for every four bytes of the request, and of the generated text. Hub and node count bytes that they have seen;
+ * the node's own count of tokens does not matter.
  */
 export function textUnits(inputBytes: number, textBytes: number): number {
   return Math.ceil(inputBytes / BYTES_PER_UNIT) + Math.ceil(textBytes / BYTES_PER_UNIT)
 }
 
-/** The most that a text job is billed, however long its tokens are: the units of a ticket. */
+/** The most that a text job is billed, however long its tokens are; the units of its ticket. */
 export function mostTextUnits(inputBytes: number, maxTokens: number): number {
   return textUnits(inputBytes, maxTokens * BYTES_PER_UNIT)
 }

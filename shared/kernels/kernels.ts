@@ -1,23 +1,23 @@
-/** Littoral's own kernels, callable by name: what each takes and gives, what it costs, and the checks that Worker, hub and node all make. */
-import { AppError, type FieldFault } from '#shared/base/errors.ts'
+/** Littoral's library of kernels: finding one, resolving a job's shapes and price, and checks for Worker, hub and node. */
+import { AppError, faultsError, type FieldFault } from '#shared/base/errors.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
 import {
   DATATYPE_BYTES,
   sliceTensors,
-  type Datatype,
   type LibraryWork,
   type TensorHeader,
 } from '#shared/job/job.ts'
+import { findNonFinite, type Tensors } from '#shared/job/tensor.ts'
 import { KERNEL_DIGESTS } from './digests.ts'
 import { KERNEL_SPECS, type KernelSpec, type ParamSpec, type ParamValue } from './specs.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 
 export const LIBRARY_PRICE_MICRO_USD = 1
 
-/** Operations that make one unit; each kernel's `operations` counts them from shapes and parameters alone. */
+/** Operations per unit. Each kernel's `operations` counts them from shapes and parameters alone. */
 export const OPERATIONS_PER_UNIT = 1 << 24
 
-/** What names and shapes say of a job, before any of its bytes are looked at. */
+/** A job's names, shapes and parameters, without its bytes. */
 export interface LibraryJob {
   readonly kernel: string
   readonly inputs: readonly Omit<TensorHeader, 'sizeBytes'>[]
@@ -30,14 +30,14 @@ export interface ResolvedJob {
   readonly digest: Bytes32
   /** In the kernel's order, whatever their order in the request. */
   readonly inputs: readonly TensorHeader[]
-  /** Every parameter of the kernel, defaults filled in. */
+  /** Every parameter of the kernel, with defaults filled in. */
   readonly params: Readonly<Record<string, ParamValue>>
   readonly outputs: readonly TensorHeader[]
   readonly operations: number
   readonly units: number
 }
 
-/** @throws {AppError} not_found with the names that there are */
+/** @throws {AppError} not_found, naming the kernels that exist */
 export function findKernel(name: string): KernelSpec {
   const spec = KERNEL_SPECS.find((candidate) => candidate.name === name)
   if (spec !== undefined) return spec
@@ -54,7 +54,7 @@ export function kernelDigest(name: string): Bytes32 {
 }
 
 /**
- * Checks names, types, shapes and parameters against the kernel and says what comes out.
+ * Checks names, types, shapes and parameters against the kernel and computes its outputs.
  * @throws {AppError} not_found, invalid_request with a pointer to each fault, too_large
  */
 export function resolveJob(job: LibraryJob): ResolvedJob {
@@ -63,20 +63,20 @@ export function resolveJob(job: LibraryJob): ResolvedJob {
   return resolved
 }
 
-/** The same without the bounds of a job, for whoever runs a kernel on a device of their own. */
+/** Like {@link resolveJob}, but without the bounds of a job: for kernels on a device of one's own. */
 export function resolveShapes(job: LibraryJob): ResolvedJob {
   const spec = findKernel(job.kernel)
   const faults: FieldFault[] = []
   const inputs = orderInputs(spec, job.inputs, faults)
   const params = resolveParams(spec, job.params, faults)
-  if (faults.length > 0) throw refuse('invalid_request', faults)
+  if (faults.length > 0) throw faultsError(faults)
   const given = (name: string) => job.inputs.findIndex((input) => input.name === name)
   const { outputs, operations } = spec.resolve({
     inputs,
     params,
     fault(at, detail): never {
       const pointer = 'input' in at ? `/inputs/${given(at.input)}/shape` : `/params/${at.param}`
-      throw refuse('invalid_request', [{ pointer, detail }])
+      throw faultsError([{ pointer, detail }])
     },
   })
   const resolved = { inputs: inputs.map(sized), outputs: outputs.map(sized) }
@@ -85,21 +85,21 @@ export function resolveShapes(job: LibraryJob): ResolvedJob {
 }
 
 /**
- * The check of a job with its bytes that a Worker makes before it sends it and a node before it runs it.
- * @throws {AppError} as {@link resolveJob}; invalid_request for bytes that are not what the headers say, NaN or infinity
+ * Checks a job with its bytes: the Worker before it sends the job, the node before it runs it.
+ * @throws {AppError} as {@link resolveJob}; invalid_request for bytes that do not fit the headers, NaN or infinity
  */
 export function checkLibraryInputs(work: LibraryWork, payload: Uint8Array): ResolvedJob {
   const resolved = resolveJob(work)
   const isOrdered = resolved.inputs.every(({ name }, i) => name === work.inputs[i]?.name)
   if (!isOrdered) {
     const names = resolved.inputs.map(({ name }) => name).join(', ')
-    throw refuse('invalid_request', [{ pointer: '/inputs', detail: `must be in order: ${names}` }])
+    throw faultsError([{ pointer: '/inputs', detail: `must be in order: ${names}` }])
   }
   checkBytes(resolved.inputs, { headers: work.inputs, payload, root: 'inputs' })
   return resolved
 }
 
-/** What a hub checks of a node's answer, and a node of its own. @throws {AppError} invalid_request */
+/** Checks an answer: the node its own, the hub the node's. @throws {AppError} invalid_request */
 export function checkLibraryOutputs(
   work: LibraryWork,
   headers: readonly TensorHeader[],
@@ -108,12 +108,12 @@ export function checkLibraryOutputs(
   checkBytes(resolveJob(work).outputs, { headers, payload, root: 'outputs' })
 }
 
-/** Bytes of the answer, known before the job runs. */
+/** Size of the answer, known before the job runs. */
 export function libraryOutputBytes(work: LibraryWork): number {
   return totalBytes(resolveJob(work).outputs)
 }
 
-/** Specification of a kernel as data, for `GET /v1/kernels`. */
+/** A kernel's specification as data, for `GET /v1/kernels`. */
 export function describeKernel(spec: KernelSpec) {
   const { name, title, inputs, params, outputs, limits, tolerance, operations } = spec
   return {
@@ -131,19 +131,6 @@ export function describeKernel(spec: KernelSpec) {
       operations,
     },
   }
-}
-
-/** Index of the first NaN or infinity; -1 when every value is finite, and for integers. */
-export function findNonFinite(datatype: Datatype, bytes: Uint8Array): number {
-  const width = DATATYPE_BYTES[datatype]
-  // The exponent's bits in the top byte and the one below it, all ones.
-  const masks = { FP32: [0x7f, 0x80], FP16: [0x7c, 0x00], FP64: [0x7f, 0xf0] } as const
-  if (datatype !== 'FP32' && datatype !== 'FP16' && datatype !== 'FP64') return -1
-  const [high, low] = masks[datatype]
-  for (let at = width - 1; at < bytes.length; at += width)
-    if (((bytes[at] ?? 0) & high) === high && ((bytes[at - 1] ?? 0) & low) === low)
-      return (at - width + 1) / width
-  return -1
 }
 
 function orderInputs(
@@ -213,12 +200,15 @@ function checkBounds({ inputs, outputs, operations }: ResolvedJob, given: Librar
   for (const { name, sizeBytes } of inputs) {
     const detail = `is ${sizeBytes} bytes, at most ${LIMITS.kernelBufferBytes}`
     if (sizeBytes > LIMITS.kernelBufferBytes)
-      throw refuse('too_large', [
-        {
-          pointer: `/inputs/${given.inputs.findIndex((input) => input.name === name)}/shape`,
-          detail,
-        },
-      ])
+      throw faultsError(
+        [
+          {
+            pointer: `/inputs/${given.inputs.findIndex((input) => input.name === name)}/shape`,
+            detail,
+          },
+        ],
+        'too_large',
+      )
   }
   const bounds = [
     ['bytes of output', totalBytes(outputs), LIMITS.jobOutputBytes],
@@ -227,18 +217,16 @@ function checkBounds({ inputs, outputs, operations }: ResolvedJob, given: Librar
   ] as const
   for (const [what, value, most] of bounds)
     if (value > most)
-      throw refuse('too_large', [
-        { pointer: '/inputs', detail: `come to ${value} ${what}, at most ${most}` },
-      ])
+      throw faultsError(
+        [{ pointer: '/inputs', detail: `come to ${value} ${what}, at most ${most}` }],
+        'too_large',
+      )
 }
 
-interface Given {
-  readonly headers: readonly TensorHeader[]
-  readonly payload: Uint8Array
-  readonly root: string
-}
-
-function checkBytes(expected: readonly TensorHeader[], { headers, payload, root }: Given): void {
+function checkBytes(
+  expected: readonly TensorHeader[],
+  { headers, payload, root }: Tensors & { readonly root: 'inputs' | 'outputs' },
+): void {
   const total = totalBytes(expected)
   const isSame =
     headers.length === expected.length &&
@@ -257,15 +245,13 @@ function checkBytes(expected: readonly TensorHeader[], { headers, payload, root 
       ({ name, datatype, shape }) => `${name} ${datatype} [${shape.join(',')}]`,
     )
     const detail = `must be ${tensors.join(', ')}, ${total} bytes; ${payload.length} bytes came`
-    throw refuse('invalid_request', [{ pointer: `/${root}`, detail }])
+    throw faultsError([{ pointer: `/${root}`, detail }])
   }
   const slices = sliceTensors(headers, payload)
   for (const [index, { datatype }] of headers.entries()) {
     const at = findNonFinite(datatype, slices[index] ?? new Uint8Array())
     if (at !== -1)
-      throw refuse('invalid_request', [
-        { pointer: `/${root}/${index}/data/${at}`, detail: 'is NaN or infinite' },
-      ])
+      throw faultsError([{ pointer: `/${root}/${index}/data/${at}`, detail: 'is NaN or infinite' }])
   }
 }
 
@@ -280,9 +266,4 @@ function sized(tensor: Omit<TensorHeader, 'sizeBytes'>): TensorHeader {
 
 function totalBytes(tensors: readonly TensorHeader[]): number {
   return tensors.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
-}
-
-function refuse(code: 'invalid_request' | 'too_large', faults: readonly FieldFault[]): AppError {
-  const detail = faults.map((fault) => `${fault.pointer}: ${fault.detail}`).join('; ')
-  return new AppError(code, detail, { meta: { errors: faults } })
 }

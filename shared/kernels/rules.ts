@@ -1,8 +1,8 @@
-/** Names of the rules about submitted kernels that errors carry, the same on node, hub and wire. */
+/** Names of the rules on submitted kernels that errors carry, the same on node, hub and wire. */
 
-/** A node says that the kernel hung its device. */
+/** The node reports that the kernel hung its device. */
 export const HANG_RULE = 'kernels.hang'
-/** The text has hung devices. */
+/** The kernel has hung devices and is banned. */
 export const BANNED_RULE = 'kernels.banned'
-/** A loop ran out of what this node gives one dispatch. */
+/** A loop used up this node's budget for one dispatch. */
 export const BUDGET_RULE = 'kernels.budget'

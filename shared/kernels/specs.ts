@@ -1,4 +1,4 @@
-/** The kernels of the library as data: inputs, parameters, output shapes computed from them, limits, tolerance, operations. */
+/** The library's kernels as data: inputs, parameters, output shapes, limits, tolerance, operations. */
 import type { Datatype, TensorHeader } from '#shared/job/job.ts'
 
 export type ParamValue = number | string | boolean
@@ -9,13 +9,13 @@ export interface InputSpec {
   readonly datatypes: readonly Datatype[]
   /** Fewest and most axes. */
   readonly rank: readonly [number, number]
-  /** Shape as people write it. */
+  /** The shape in people's notation. */
   readonly shape: string
 }
 
 export interface ParamSpec {
   readonly type: 'integer' | 'number' | 'boolean' | 'choice'
-  /** A parameter without one must be given. */
+  /** A parameter without a default must be given. */
   readonly default?: ParamValue
   readonly min?: number
   readonly max?: number
@@ -23,7 +23,7 @@ export interface ParamSpec {
   readonly about: string
 }
 
-/** Inputs in the kernel's order and all its parameters; `fault` refuses the value that it names. */
+/** Inputs in the kernel's order, and all its parameters. `fault` refuses the value that it names. */
 export interface ResolveInput {
   readonly inputs: readonly Tensor[]
   readonly params: Readonly<Record<string, ParamValue>>
@@ -34,14 +34,14 @@ export interface ResolveInput {
 }
 
 export interface KernelSpec {
-  /** `name@version`: another version may give other numbers for the same input, the same version never beyond its tolerance. */
+  /** `name@version`. A version's numbers never change beyond its tolerance; another version's may. */
   readonly name: string
   readonly title: string
   readonly inputs: readonly InputSpec[]
   readonly params: Readonly<Record<string, ParamSpec>>
   readonly outputs: readonly { readonly name: string; readonly shape: string }[]
   readonly limits: string
-  /** Largest error of a float output as a part of `of`; 0 where answers are exact. */
+  /** Largest error of a float output, relative to `of`; 0 where answers are exact. */
   readonly tolerance: { readonly value: number; readonly of: string }
   /** How many operations a job is billed for. */
   readonly operations: string

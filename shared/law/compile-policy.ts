@@ -1,6 +1,6 @@
-/** From a policy as written to the bits and flags that are decided by, and the hash that names them for ever. */
+/** Compiles a written policy into the bits and flags that decisions use, and the hash that names them for ever. */
 import { structHash } from '#shared/base/eip712.ts'
-import { nameHash, type Bytes32, type TenantId } from '#shared/base/ids.ts'
+import { nameHash, ZERO_BYTES32, type Bytes32, type TenantId } from '#shared/base/ids.ts'
 import {
   DATA_CLASSES,
   EVIDENCE_CLASSES,
@@ -11,7 +11,7 @@ import {
   type Policy,
   type PolicyPlaces,
 } from './policy.ts'
-import { countrySet, intersect, NO_COUNTRY, without, type CountrySet } from './region.ts'
+import { countrySet, intersect, without, type CountrySet } from './region.ts'
 
 export function compilePolicy(
   policy: Policy,
@@ -30,7 +30,7 @@ export function compilePolicy(
   return { ...fields, hash: policyHash(fields) }
 }
 
-/** The countries of a list of regions, by that list of groups. */
+/** The countries that remain of `allow` after `deny`. @param regions the dated list that gives groups their meaning */
 export function placeSet({ allow, deny }: PolicyPlaces, regions: number): CountrySet {
   return without(countrySet(allow, regions), countrySet(deny, regions))
 }
@@ -40,7 +40,7 @@ export const POLICY_TYPE =
   'uint8 minEvidence,uint8 dataClass,bool personalOnPublicNodes,uint8 nodeTrust,uint16 retentionDays,' +
   'uint8 verification,bytes32 network,uint32 regions,bytes32 vouchers)'
 
-/** EIP-712 struct hash of a compiled policy; the contract computes the same from the same fields. */
+/** EIP-712 struct hash of a compiled policy; the contract computes the same hash from the same fields. */
 export function policyHash(policy: Omit<CompiledPolicy, 'hash'>): Bytes32 {
   return structHash(POLICY_TYPE, [
     nameHash(policy.tenant),
@@ -61,17 +61,16 @@ export function policyHash(policy: Omit<CompiledPolicy, 'hash'>): Bytes32 {
   ])
 }
 
-/** Of the names as one text. */
+/** Hashes the names joined by spaces. */
 export function vouchersHash(vouchers: readonly string[]): Bytes32 {
   return nameHash(vouchers.join(' '))
 }
 
-/** No consortium is the zero word, which no name hashes to. */
 export function networkHash(network: string | null): Bytes32 {
-  return network === null ? NO_COUNTRY : nameHash(network)
+  return network === null ? ZERO_BYTES32 : nameHash(network)
 }
 
-/** The places where one job may be computed: the policy's, narrowed by the request, whose groups mean what they mean today. */
+/** Where one job may be computed: the policy's set, narrowed by the request, whose groups mean what they mean today. */
 export function effectiveCompute(policy: CompiledPolicy, narrowTo?: readonly string[]): CountrySet {
   return narrowTo === undefined ? policy.compute : intersect(policy.compute, countrySet(narrowTo))
 }

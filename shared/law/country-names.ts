@@ -1,4 +1,4 @@
-/** English names of countries, from the ISO 3166 library's own table: for words that people read, never for a decision. */
+/** English country names from the ISO 3166 library's table, for texts that people read; no decision uses them. */
 import en from 'i18n-iso-countries/langs/en.json' with { type: 'json' }
 
 const NAMES: Readonly<Record<string, string | readonly string[]>> = en.countries

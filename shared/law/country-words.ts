@@ -1,7 +1,7 @@
-/** Sets of countries in the words of groups: "EU except IE" and not "26 countries". Pure. */
+/** Describes country sets by groups: "EU except IE" rather than "26 countries". Pure. */
 import { groupCountries, groupNames, listCountries, NO_COUNTRY, type CountrySet } from './region.ts'
 
-/** Countries that a sentence names before it only counts. */
+/** A sentence names at most this many countries; of more it gives the number. */
 const NAMED_COUNTRIES = 12
 
 /** A list of regions as its author wrote it: `EU, CH except IE`. */
@@ -25,7 +25,7 @@ export function nameCountries(set: CountrySet): string {
   return `${codes.length} countries (${codes.slice(0, NAMED_COUNTRIES).join(', ')}, …)`
 }
 
-/** The group from which the fewest countries are to be added or taken out; none when that would be too many to name. */
+/** The group that needs the fewest additions and removals; undefined when those would be too many to name. */
 function nearestGroup(codes: readonly string[]): { words: string; steps: number } | undefined {
   const wanted = new Set(codes)
   const candidates = groupNames().map((name) => {

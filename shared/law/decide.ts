@@ -1,4 +1,4 @@
-/** The residency decision: one pure function that Worker, Hub, node and Ledger all run. It allocates nothing. */
+/** The residency decision: one pure function, which allocates nothing, for Worker, Hub, node and Ledger. */
 import {
   EVIDENCE_CLASSES,
   NAMED_VOUCHER,
@@ -10,7 +10,6 @@ import {
 } from './policy.ts'
 import { hasCountry, isSubset, type CountrySet } from './region.ts'
 
-/** What the decision knows about a node. */
 export interface NodeFacts {
   /** A bit of the table in `region.ts`. */
   readonly country: number
@@ -18,9 +17,9 @@ export interface NodeFacts {
   /** Every country that the evidence leaves possible. */
   readonly possible: CountrySet
   readonly trust: NodeTrust
-  /** The tenant whose key vouched for it, by which it has its trust; the operator's for what the operator attests. */
+  /** The tenant whose key vouched for the node and so gave it its trust; the operator for an attested node. */
   readonly voucher: string | null
-  /** Consortia that it is a node of. */
+  /** Consortia that the node belongs to. */
   readonly networks: readonly string[]
   readonly quarantined: boolean
 }
@@ -42,8 +41,8 @@ export const COMPUTE_RULES = [
 export type ComputeRule = (typeof COMPUTE_RULES)[number]
 
 /**
- * `allow`, or the first rule that refused, by name.
- * @param allowed the effective compute set of the job; checked together with the policy's own, so it can only narrow.
+ * Returns `allow`, or the name of the first rule that refuses.
+ * @param allowed the job's effective compute set; the policy's own set applies too, so this can only narrow
  */
 export function decide(
   policy: CompiledPolicy,
@@ -64,12 +63,12 @@ export function decide(
     return 'data_class.personal'
   if (NODE_TRUSTS.indexOf(trust) < NODE_TRUSTS.indexOf(policy.nodeTrust)) return 'node_trust.min'
   if (policy.network !== null && !node.networks.includes(policy.network)) return 'network.member'
-  // No answer is replicated yet, so no node can give what such a policy asks.
+  // No answer is replicated yet, so no node can satisfy such a policy.
   if (policy.verification !== 'none') return 'verification.min'
   return 'allow'
 }
 
-/** What the policy takes a node for: one for which nobody vouches whose word counts here is a public node. */
+/** The node's trust under the policy: public unless the policy accepts the tenant that vouched for it. */
 export function trustUnder(
   { vouchers, tenant }: Pick<CompiledPolicy, 'vouchers' | 'tenant'>,
   { trust, voucher }: Pick<NodeFacts, 'trust' | 'voucher'>,
@@ -85,12 +84,12 @@ export function trustUnder(
   return 'public'
 }
 
-/** Whether a request may enter where TLS ended. An unknown place is in no policy's set. */
+/** Whether a request may enter where its TLS ends. No policy's set has the unknown place. */
 export function decideIngress(policy: CompiledPolicy, country: number): 'allow' | 'ingress.allow' {
   return hasCountry(policy.ingress, country) ? 'allow' : 'ingress.allow'
 }
 
-/** A bound proves something only if all that it leaves possible is allowed; an empty one is no bound. */
+/** A bound proves something only if every country it leaves possible is allowed. An empty set is no bound. */
 function isOutOfBounds(policy: CompiledPolicy, allowed: CountrySet, node: NodeFacts): boolean {
   if (policy.minEvidence !== 'bounded' || node.evidence !== 'bounded') return false
   return (

@@ -1,10 +1,10 @@
-/** A decision in words: why a node is refused, and what would have been needed. Pure; the rules themselves are in `decide.ts`. */
+/** Explains decisions: why a node is refused, and what would have been needed. Pure; `decide.ts` has the rules. */
 import { nameCountries } from './country-words.ts'
 import { COMPUTE_RULES, decide, trustUnder, type ComputeRule, type NodeFacts } from './decide.ts'
 import { NODE_TRUSTS, type CompiledPolicy, type NodeTrust } from './policy.ts'
 import { countryCode, intersect, NO_COUNTRY, without, type CountrySet } from './region.ts'
 
-/** Countries of refused nodes that a sentence names. */
+/** A sentence names at most this many countries of refused nodes. */
 const NAMED_COUNTRIES = 12
 
 export interface JobPlaces {
@@ -13,16 +13,16 @@ export interface JobPlaces {
   readonly allowed: CountrySet
 }
 
-/** What stopped the nodes that came nearest: the last rule, in the order of testing, that refused any of them. */
+/** What stopped the nearest nodes: of the rules that refused a node, the one that is tested last. */
 export interface Refusal {
   readonly rule: ComputeRule
-  /** Where those nodes stand. */
+  /** Where the nodes that this rule refused stand. */
   readonly countries: readonly string[]
   /** How many nodes each rule refused. */
   readonly refusals: Readonly<Partial<Record<ComputeRule, number>>>
 }
 
-/** @returns undefined when one of them is allowed, or there is none */
+/** @returns undefined when one node is allowed, or there is none */
 export function nearestRefusal(nodes: readonly NodeFacts[], job: JobPlaces): Refusal | undefined {
   const refused = new Map<ComputeRule, NodeFacts[]>()
   for (const node of nodes) {
@@ -51,13 +51,13 @@ export function neededNode({ policy, allowed }: JobPlaces): string {
   ].join(', ')
 }
 
-/** `no connected node is a node in …; nearest: FR (compute.allow)` */
+/** `it needs a node in …, and none is connected; nearest: FR (compute.allow)` */
 export function unsatisfied(refusal: Refusal, job: JobPlaces): string {
   const nearest = refusal.countries.slice(0, NAMED_COUNTRIES).join(', ')
   return `it needs ${neededNode(job)}, and none is connected; nearest: ${nearest} (${refusal.rule})`
 }
 
-/** Why this node gets the job or does not, as one sentence without its subject. */
+/** Why this node may or may not run the job: a sentence without its subject. */
 export function explainVerdict(
   verdict: 'allow' | ComputeRule,
   { policy, allowed }: JobPlaces,
@@ -121,7 +121,7 @@ export function leastTrust({
   return NODE_TRUSTS.indexOf(byClass) > NODE_TRUSTS.indexOf(nodeTrust) ? byClass : nodeTrust
 }
 
-/** The least trust that counts, and what was written where that asks for less. */
+/** The least trust that applies, with the written one where that is lower. */
 export function effectiveTrust(policy: Parameters<typeof leastTrust>[0]): string {
   const trust = leastTrust(policy)
   return trust === policy.nodeTrust

@@ -1,11 +1,11 @@
-/** What a policy means by what it leaves out: each omitted pin has its safe reading, which is said when it is published. Pure. */
+/** Completes a policy draft: each omitted field gets a safe value, and publishing says which. Pure. */
 import { describePlaces } from './country-words.ts'
 import { leastTrust } from './explain.ts'
 import { PolicyDraft, type Jurisdiction, type Policy } from './policy.ts'
 import { listDate } from './region.ts'
 
 /**
- * A draft with nothing left open: requests enter where jobs are computed, and records stay where the tenant's are.
+ * Completes a draft: requests enter where jobs are computed, and records stay where the tenant's records are.
  * @param home jurisdiction of the tenant's records
  */
 export function completePolicy(draft: PolicyDraft, home: Jurisdiction = 'any'): Policy {
@@ -13,16 +13,16 @@ export function completePolicy(draft: PolicyDraft, home: Jurisdiction = 'any'): 
   return { id, ingress, compute, storage, ...rest }
 }
 
-/** What a new tenant has before it publishes anything: personal data, verified nodes in the EEA only. */
+/** A new tenant's policy until it publishes one: personal data, verified nodes, EEA only. */
 export const DEFAULT_POLICY: Policy = completePolicy(
   PolicyDraft.parse({ id: 'personal-eea', compute: { allow: ['EEA'] } }),
 )
 
-/** A pin that a draft left out, and what is read in its place. */
+/** A field that a draft omitted, and the value that it gets. */
 export interface Assumption {
   readonly pointer: string
   readonly value: unknown
-  /** In words. */
+  /** The value's meaning in words. */
   readonly means: string
 }
 

@@ -1,4 +1,4 @@
-/** Policies that parse and yet say nothing that could be done: each contradiction with the field to change. Pure. */
+/** Finds contradictions in policies that parse, each with the field to change. Pure. */
 import type { FieldFault } from '#shared/base/errors.ts'
 import type { Policy } from './policy.ts'
 import { placeSet } from './compile-policy.ts'
@@ -8,37 +8,32 @@ import { countrySet, isRegion, NO_COUNTRY } from './region.ts'
 /** Empty for a policy that can be published. */
 export function policyFaults(policy: Policy): FieldFault[] {
   const unknown = unknownGroups(policy)
-  return unknown.length > 0
-    ? unknown
-    : [
-        ...emptyPlaces(policy, 'compute'),
-        ...emptyPlaces(policy, 'ingress'),
-        ...idleOptIn(policy),
-        ...openPhi(policy),
-        ...unvouched(policy),
-      ]
+  if (unknown.length > 0) return unknown
+  return [
+    ...emptyPlaces(policy, 'compute'),
+    ...emptyPlaces(policy, 'ingress'),
+    ...trustFaults(policy),
+  ]
 }
 
-/** A group that today's list has, and the older one that the policy names has not. */
+/** Finds groups that today's list has, and that the older list which the policy names lacks. */
 function unknownGroups({ ingress, compute, regions }: Policy): FieldFault[] {
-  const lists = {
+  const lists = Object.entries({
     '/ingress/allow': ingress.allow,
     '/ingress/deny': ingress.deny,
     '/compute/allow': compute.allow,
     '/compute/deny': compute.deny,
-  }
-  return Object.entries(lists).flatMap(([pointer, names]) =>
-    names.flatMap((name, index) =>
-      isRegion(name, regions)
-        ? []
-        : [
-            {
-              pointer: `${pointer}/${index}`,
-              detail: `"${name}" is no group of list ${regions}; name its countries, or a newer list in /regions`,
-            },
-          ],
-    ),
+  })
+  const faults = lists.flatMap(([pointer, names]) =>
+    names.map((name, index) => ({
+      name,
+      pointer: `${pointer}/${index}`,
+      detail: `"${name}" is no group of list ${regions}; name its countries, or a newer list in /regions`,
+    })),
   )
+  return faults
+    .filter(({ name }) => !isRegion(name, regions))
+    .map(({ pointer, detail }) => ({ pointer, detail }))
 }
 
 function emptyPlaces(policy: Policy, field: 'compute' | 'ingress'): FieldFault[] {
@@ -46,42 +41,29 @@ function emptyPlaces(policy: Policy, field: 'compute' | 'ingress'): FieldFault[]
   if (placeSet(places, regions) !== NO_COUNTRY) return []
   const named = nameCountries(countrySet(places.allow, regions))
   const never = field === 'compute' ? 'no node could ever run a job' : 'no request could ever enter'
-  return [
-    {
-      pointer: `/${field}/deny`,
-      detail: `takes away all that /${field}/allow names (${named}), so ${never}; take a country out of deny or add one to allow`,
-    },
-  ]
+  const detail = `takes away all that /${field}/allow names (${named}), so ${never}; take a country out of deny or add one to allow`
+  return [{ pointer: `/${field}/deny`, detail }]
 }
 
-function idleOptIn({ personalOnPublicNodes, dataClass }: Policy): FieldFault[] {
-  if (!personalOnPublicNodes || (dataClass !== 'special' && dataClass !== 'phi')) return []
-  return [
-    {
+function trustFaults(policy: Policy): FieldFault[] {
+  const { personalOnPublicNodes, dataClass, nodeTrust, vouchers } = policy
+  const faults: FieldFault[] = []
+  if (personalOnPublicNodes && (dataClass === 'special' || dataClass === 'phi'))
+    faults.push({
       pointer: '/personalOnPublicNodes',
       detail: `opens nothing for ${dataClass} data, which public nodes never get; leave it out, or set /dataClass to "personal"`,
-    },
-  ]
-}
-
-function openPhi({ dataClass, nodeTrust }: Policy): FieldFault[] {
-  if (dataClass !== 'phi' || nodeTrust === 'dedicated') return []
-  return [
-    {
+    })
+  if (dataClass === 'phi' && nodeTrust !== 'dedicated')
+    faults.push({
       pointer: '/nodeTrust',
       detail: `is "${nodeTrust}", and phi runs on dedicated nodes only; set it to "dedicated"`,
-    },
-  ]
-}
-
-/** Only the operator makes a node dedicated. */
-function unvouched({ dataClass, nodeTrust, vouchers }: Policy): FieldFault[] {
-  if (dataClass !== 'phi' && nodeTrust !== 'dedicated') return []
-  if (vouchers.some((name) => name === 'operator' || name === 'anyone')) return []
-  return [
-    {
+    })
+  // Only the operator can make a node dedicated.
+  const isDedicated = dataClass === 'phi' || nodeTrust === 'dedicated'
+  if (isDedicated && !vouchers.includes('operator') && !vouchers.includes('anyone'))
+    faults.push({
       pointer: '/vouchers',
       detail: 'leaves out the operator, who alone makes nodes dedicated; add "operator"',
-    },
-  ]
+    })
+  return faults
 }

@@ -1,10 +1,10 @@
-/** Residency policy: the words that a tenant writes it in, and the shape that it is compiled to. */
+/** Residency policies: the form that a tenant writes, and the form that it is compiled to. */
 import { z } from 'zod'
 import { Bytes32, TenantId } from '#shared/base/ids.ts'
 import { CURRENT_REGIONS, REGION_LISTS } from './region-groups.ts'
 import { groupNames, isRegion, isRegionsVersion } from './region.ts'
 
-/** Weakest to strongest; the index is what the receipt and the contract carry. */
+/** Weakest to strongest; receipts and the contract carry the index. */
 export const EVIDENCE_CLASSES = [
   'contradicted',
   'declared',
@@ -26,32 +26,30 @@ export const EVIDENCE_SOURCES = [
 export type EvidenceSource = (typeof EVIDENCE_SOURCES)[number]
 
 export const DATA_CLASSES = ['public', 'personal', 'special', 'phi'] as const
-export type DataClass = (typeof DATA_CLASSES)[number]
 
 export const NODE_TRUSTS = ['public', 'verified', 'dedicated'] as const
 export type NodeTrust = (typeof NODE_TRUSTS)[number]
 
-/** Where records are kept: the jurisdictions that Durable Objects have, or wherever the deployment stands. */
+/** Where records are kept: a jurisdiction of Durable Objects, or `any` for wherever the deployment runs. */
 export const JURISDICTIONS = ['any', 'eu', 'us', 'fedramp', 'fedramp-high'] as const
 export type Jurisdiction = (typeof JURISDICTIONS)[number]
 
-/** What a policy asks of how answers are checked; `replicated` is refused everywhere until answers are. */
+/** How answers must be checked. `replicated` is refused everywhere until answers are replicated. */
 export const VERIFICATION_LEVELS = ['none', 'replicated'] as const
-export type VerificationLevel = (typeof VERIFICATION_LEVELS)[number]
 
 const NO_REGIONS = 'names no region: name at least one'
 
-/** In a policy a group may be one that only the older list has which the policy names; `policy-faults.ts` looks there. */
+/** A policy may name a group that only an older list has. `policy-faults.ts` checks the list that the policy names. */
 const Region = regionOf((name) => REGION_LISTS.some(({ version }) => isRegion(name, version)))
 const PolicyRegions = z.array(Region).min(1, NO_REGIONS).max(260)
 
-/** What a request narrows to: in the words of today's list. */
+/** Regions that a request narrows to, by today's list. */
 export const RegionList = z
   .array(regionOf((name) => isRegion(name)))
   .min(1, NO_REGIONS)
   .max(260)
 
-/** Countries and groups, and what is taken out of them; `deny` wins. */
+/** Countries and groups, less those in `deny`. */
 export const PolicyPlaces = z.strictObject({
   allow: PolicyRegions,
   deny: z.array(Region).max(260).default([]),
@@ -60,16 +58,16 @@ export type PolicyPlaces = z.infer<typeof PolicyPlaces>
 
 export const PolicyId = plainName()
 
-/** A consortium of nodes, as the operator names it in the keys of those who run them. */
+/** A consortium of nodes, as the operator names it in the keys of its members. */
 export const NetworkId = plainName()
 
-/** The tenant whose keys are the operator's own; what the operator attests counts as vouched for by it, too. */
+/** The tenant that owns the operator's keys. It also counts as the voucher of what the operator attests. */
 export const OPERATOR_TENANT = TenantId.parse('operator')
 
-/** Before the name of a tenant. */
+/** Prefix of a tenant's name. */
 export const NAMED_VOUCHER = 'tenant:'
 
-/** Whose word for a node counts: the tenant's own keys, the operator's, those of a named tenant, or anyone's. */
+/** Whose vouching counts: the tenant's own keys, the operator's, those of a named tenant, or anyone's. */
 const Voucher = z
   .string()
   .refine(
@@ -79,12 +77,12 @@ const Voucher = z
         TenantId.safeParse(name.slice(NAMED_VOUCHER.length)).success),
     'write own, operator, anyone, or tenant:NAME',
   )
-/** A policy as it is published: nothing is left open. Published versions never change. */
+/** A complete policy, as it is published. Published versions never change. */
 export const Policy = z.strictObject({
   id: PolicyId,
-  /** Where the request may enter: the place where TLS ends. */
+  /** Where requests may enter: the place where TLS ends. */
   ingress: PolicyPlaces,
-  /** Where it may be computed. */
+  /** Where jobs may be computed. */
   compute: PolicyPlaces,
   /** Where job records, logs and receipts are kept. */
   storage: z.enum(JURISDICTIONS),
@@ -92,11 +90,11 @@ export const Policy = z.strictObject({
   minEvidence: z.enum(['declared', 'observed', 'bounded', 'attested']).default('observed'),
   /** @default personal */
   dataClass: z.enum(DATA_CLASSES).default('personal'),
-  /** Opt-in by name: lets `personal` data reach public nodes. Never opens `special` or `phi`. @default false */
+  /** Lets `personal` data reach public nodes; never opens `special` or `phi`. @default false */
   personalOnPublicNodes: z.boolean().default(false),
-  /** The least trusted kind of node. @default public */
+  /** The least trusted kind of node that may run jobs. @default public */
   nodeTrust: z.enum(NODE_TRUSTS).default('public'),
-  /** Whose word for a node counts; one that only others vouch for is a public node. @default own, operator */
+  /** Whose vouching counts; a node that only others vouch for is public. @default own, operator */
   vouchers: z.array(Voucher).min(1).max(16).default(['own', 'operator']),
   /** How answers must be checked. @default none */
   verification: z.enum(VERIFICATION_LEVELS).default('none'),
@@ -112,7 +110,7 @@ export const Policy = z.strictObject({
 })
 export type Policy = z.infer<typeof Policy>
 
-/** A policy as a tenant writes it; `policy-draft.ts` says what is meant by what it leaves out. */
+/** A policy as a tenant writes it; `policy-draft.ts` fills in what it omits. */
 export const PolicyDraft = Policy.extend({
   /** @default where it may be computed */
   ingress: PolicyPlaces.optional(),
@@ -134,7 +132,7 @@ export const CompiledPolicy = z.strictObject({
   personalOnPublicNodes: z.boolean(),
   nodeTrust: z.enum(NODE_TRUSTS),
   retentionDays: z.int(),
-  /** Each once, in the order of their names. */
+  /** Without duplicates, sorted. */
   vouchers: z.array(Voucher).min(1).max(16),
   verification: z.enum(VERIFICATION_LEVELS),
   network: NetworkId.nullable(),

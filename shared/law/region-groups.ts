@@ -1,6 +1,6 @@
 /**
- * Named groups of countries, in dated lists. A policy records the list that it was compiled with, so a list that has been
- * published is never edited: a change of law is a new list at the end, and old ones stay for the policies that name them.
+ * Named groups of countries in dated lists. A policy records the list that it was compiled with, so a published list is
+ * never edited. A change of law is a new list at the end; old lists stay for the policies that name them.
  */
 
 export interface RegionGroup {
@@ -10,9 +10,9 @@ export interface RegionGroup {
 }
 
 export interface RegionGroups {
-  /** The day as of which it holds, as a number: 20261101 is 2026-11-01. */
+  /** The date from which the list holds, as a number: 20261101 is 2026-11-01. */
   readonly version: number
-  /** How many countries of the bit table there were then: `WORLD` of an old list does not grow. */
+  /** Size of the bit table at that date, so that `WORLD` of an old list does not grow. */
   readonly countryCount: number
   readonly groups: Readonly<Record<string, RegionGroup>>
 }
@@ -21,8 +21,8 @@ const EU = 'AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IT LT LU LV MT NL PL PT
 const EEA = `${EU} IS LI NO`
 
 /**
- * Countries with an adequacy decision for the whole country. The United States (certified organisations only) and Canada
- * (commercial ones only) are left out, because a country bit cannot carry that condition.
+ * Countries with an adequacy decision for the whole country. This omits the United States (certified organisations only)
+ * and Canada (commercial ones only), because a country bit cannot carry that condition.
  */
 const ADEQUATE_2025 = `${EEA} AD AR CH FO GB GG IL IM JE JP KR NZ UY`
 /** Brazil: Implementing Decision (EU) 2026/179 of 26 January 2026. */
@@ -39,7 +39,7 @@ const SOURCES = {
 /** The United States with the territories that have codes of their own. */
 const US_ALL = 'US AS GU MP PR UM VI'
 
-/** What policies are compiled with unless they name another. */
+/** The list that policies are compiled with by default. */
 export const CURRENT_REGIONS = 20261101
 
 /** Oldest first. */

@@ -1,9 +1,9 @@
-/** What the groups of countries do not say by their names: told where they are shown, and where a policy names them. Pure. */
+/** Notes on what a group's name does not say, shown with the group and with policies that name it. Pure. */
 import type { Policy } from './policy.ts'
 import { CURRENT_REGIONS, REGION_LISTS } from './region-groups.ts'
 import { COUNTRIES, groupNames, listDate } from './region.ts'
 
-/** Parts of the European Union with country codes of their own, which no member state's code has in it. */
+/** Parts of the European Union with country codes of their own; no member state's code includes them. */
 const OUTERMOST = 'GP, RE, GF, MQ, YT, MF and AX'
 
 const EU_LEAVES_OUT = (group: string) =>
@@ -25,14 +25,13 @@ const WORLD_SOURCE = 'https://www.iso.org/obp/ui/#search'
 
 export interface GroupFacts {
   readonly name: string
-  /** The list's day: `2026-11-01`. */
+  /** The list's date: `2026-11-01`. */
   readonly asOf: string
   readonly source: string
   readonly countries: readonly string[]
   readonly notes: readonly string[]
 }
 
-/** Every group of a dated list, as it is shown. */
 export function groupFacts(version: number = CURRENT_REGIONS): GroupFacts[] {
   const list = REGION_LISTS.find((each) => each.version === version)
   return groupNames(version).map((name) => ({
@@ -44,7 +43,7 @@ export function groupFacts(version: number = CURRENT_REGIONS): GroupFacts[] {
   }))
 }
 
-/** What whoever publishes this policy should know of the groups that it names. */
+/** Notes on the groups that this policy names, for whoever publishes it. */
 export function groupNotes({ ingress, compute }: Pick<Policy, 'ingress' | 'compute'>): string[] {
   const named = [ingress.allow, ingress.deny, compute.allow, compute.deny].flat()
   return [...new Set(named)].flatMap((name) => (name === 'WORLD' ? [] : (NOTES[name] ?? [])))

@@ -1,8 +1,8 @@
 /**
  * Countries and groups, as bits of one 256-bit set.
  *
- * The bit table is ISO 3166-1 alpha-2 in the order below and is append-only: a published policy, a receipt and
- * the contract name a country by its bit, so a code may be added at the end but never moved.
+ * The bit table is ISO 3166-1 alpha-2 in the order below, and it is append-only. Published policies, receipts and the
+ * contract name a country by its bit, so a new code goes to the end and no code ever moves.
  * Source: https://www.iso.org/obp/ui/#search (249 entries, read 2026-11). Groups are in `region-groups.ts`.
  */
 import { invariant } from '#shared/base/errors.ts'
@@ -22,13 +22,13 @@ const LISTS = new Map(REGION_LISTS.map((list) => [list.version, list]))
 
 const BIT = new Map(COUNTRIES.map((code, bit) => [code, bit]))
 
-/** A set of countries: 64 lower-case hex digits after 0x, bit n standing for `COUNTRIES[n]`; equal to Solidity's uint256. */
+/** A set of countries: 0x and 64 lower-case hex digits; bit n stands for `COUNTRIES[n]`. Equals Solidity's uint256. */
 export type CountrySet = `0x${string}`
 
-/** The bit that stands for a place nobody knows; in no set, ever. */
+/** The bit of an unknown place; no set ever contains it. */
 export const UNKNOWN_COUNTRY = 255
 
-/** Bit of an alpha-2 code, or {@link UNKNOWN_COUNTRY} for anything else (such as Cloudflare's `T1` and `XX`). */
+/** Bit of an alpha-2 code; {@link UNKNOWN_COUNTRY} for anything else, such as Cloudflare's `T1` and `XX`. */
 export function countryBit(code: string | undefined): number {
   return code === undefined ? UNKNOWN_COUNTRY : (BIT.get(code) ?? UNKNOWN_COUNTRY)
 }
@@ -41,17 +41,17 @@ export function isRegionsVersion(version: number): boolean {
   return LISTS.has(version)
 }
 
-/** The day of a list: `2026-11-01`. */
+/** The date of a list: `2026-11-01`. */
 export function listDate(version: number): string {
   return String(version).replace(/(\d{4})(\d{2})(\d{2})/, '$1-$2-$3')
 }
 
-/** Names of the groups of a list, `WORLD` last. */
+/** Names of a list's groups, `WORLD` last. */
 export function groupNames(version: number = CURRENT_REGIONS): string[] {
   return [...Object.keys(listOf(version).groups), 'WORLD']
 }
 
-/** The countries of a group; undefined when that list has no such group. */
+/** @returns undefined when the list has no such group */
 export function groupCountries(
   name: string,
   version: number = CURRENT_REGIONS,
@@ -65,7 +65,7 @@ export function isRegion(name: string, version: number = CURRENT_REGIONS): boole
   return BIT.has(name) || groupCountries(name, version) !== undefined
 }
 
-/** Expands countries and groups into one set. @throws when a name is neither; parse with `isRegion` first. */
+/** Expands countries and groups into one set. @throws for an unknown name; check with `isRegion` first */
 export function countrySet(
   regions: readonly string[],
   version: number = CURRENT_REGIONS,
@@ -83,18 +83,18 @@ export function countrySet(
 
 export const NO_COUNTRY: CountrySet = `0x${'0'.repeat(64)}`
 
-/** The set of one country; of an unknown place, the empty one. */
+/** The set of one country; empty for an unknown place. */
 export function onlyCountry(bit: number): CountrySet {
   return ONLY[bit] ?? NO_COUNTRY
 }
 
-/** Whether a country is in a set: reads one hex digit, allocates nothing. */
+/** Whether a set has a country. Reads one hex digit and allocates nothing. */
 export function hasCountry(set: CountrySet, bit: number): boolean {
   if (bit < 0 || bit >= UNKNOWN_COUNTRY) return false
   return ((nibbleAt(set, 65 - (bit >> 2)) >> (bit & 3)) & 1) === 1
 }
 
-/** Whether every country of the one is in the other: 64 hex digits, allocates nothing. */
+/** Whether every country of `inner` is in `outer`. Allocates nothing. */
 export function isSubset(inner: CountrySet, outer: CountrySet): boolean {
   for (let at = 2; at < 66; at += 1) {
     if ((nibbleAt(inner, at) & ~nibbleAt(outer, at)) !== 0) return false
@@ -126,7 +126,6 @@ function listOf(version: number): RegionGroups {
   return list
 }
 
-/** The value of one lower-case hex digit. */
 function nibbleAt(set: CountrySet, at: number): number {
   const digit = set.charCodeAt(at)
   return digit < 58 ? digit - 48 : digit - 87

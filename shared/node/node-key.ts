@@ -1,18 +1,18 @@
-/** The Ed25519 key that a libp2p peer id is made of, and signatures of it, for where there is no libp2p: a page, an auditor's tool. */
+/** Reads the Ed25519 key from a libp2p peer id and checks its signatures, for programs without libp2p. */
 import { bytesToHex } from 'viem'
 import type { Bytes32 } from '#shared/base/ids.ts'
 import { memoize } from '#shared/base/memoize.ts'
 
 const BASE58 = '123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz'
 /**
- * An identity multihash (0x00) of 36 bytes (0x24): a protobuf of key type Ed25519 (0x08 0x01) and 32 bytes of key (0x12 0x20).
+ * Identity multihash (0x00) of 36 bytes (0x24): a protobuf with key type Ed25519 (0x08 0x01) and 32 key bytes (0x12 0x20).
  * https://github.com/libp2p/specs/blob/master/peer-ids/peer-ids.md
  */
 const PREFIX = [0x00, 0x24, 0x08, 0x01, 0x12, 0x20] as const
 const KEY_BYTES = 32
 const ED25519 = { name: 'Ed25519' } as const
 
-/** Undefined for a peer id of another kind of key, and for what is none. */
+/** @returns undefined for a peer id with another kind of key, and for anything else */
 export function nodePublicKey(nodeId: string): Bytes32 | undefined {
   const bytes = decodeBase58(nodeId)
   if (bytes?.length !== PREFIX.length + KEY_BYTES) return undefined
@@ -20,7 +20,7 @@ export function nodePublicKey(nodeId: string): Bytes32 | undefined {
   return bytesToHex(bytes.subarray(PREFIX.length))
 }
 
-/** Whether that node's key signed the message. False, never an exception, for malformed ones. */
+/** Whether that node's key signed the message. Returns false for malformed arguments; never throws. */
 export async function isSignedByNode(
   nodeId: string,
   message: Uint8Array,

@@ -1,4 +1,4 @@
-/** What a node says of itself: its signed presence record, published on gossipsub when it changes and once a minute. */
+/** What a node says about itself: its signed presence record, published on gossipsub on each change and once a minute. */
 import { z } from 'zod'
 import { Bytes32, NodeId } from '#shared/base/ids.ts'
 import { Adapter, FeatureName, PROVIDERS } from '#shared/job/job.ts'
@@ -27,25 +27,25 @@ export const PresenceRecord = z.strictObject({
   nodeId: NodeId,
   kind: z.enum(NODE_KINDS),
   receiptKey: PublicKey,
-  /** Where the node says it stands; only a claim. */
+  /** The node's own claim of where it stands. */
   claim: CountryCode,
   adapter: Adapter,
   models: z.array(AdmittedModel).max(LIMITS.presenceModels),
-  /** Digests of manifests that this node could load within its memory and has not; a hub may ask it to. */
+  /** Digests of manifests that fit this node's memory and are not loaded; a hub may ask for them. */
   loadable: z.array(Bytes32).max(LIMITS.presenceModels).optional(),
-  /** Where this node gives model files to other nodes (`/littoral/files/1.0.0`), as multiaddrs with peer id. */
+  /** Multiaddrs with peer id where this node serves model files to other nodes (`/littoral/files/1.0.0`). */
   files: z.array(z.string().max(256)).max(LIMITS.fileAddresses).optional(),
-  /** `any` runs submitted WGSL; a list runs only kernels with these digests; empty runs none. */
+  /** `any` runs submitted WGSL, a list runs only kernels with these digests, and an empty list runs none. */
   kernels: z.union([z.literal('any'), z.array(Bytes32).max(64)]),
-  /** What its kernels may `enable` and `require`. */
+  /** WGSL features that its kernels may `enable` or `require`. */
   features: z.array(FeatureName).max(LIMITS.kernelFeatures).optional(),
   maxJobs: z.int().min(1).max(LIMITS.nodeJobsInFlight),
-  /** Rises with every record of this node; an older one never replaces a newer one. */
+  /** Rises with every record of this node; an older record never replaces a newer one. */
   sequence: z.int().min(0),
   issuedAtMs: z.int().min(0),
 })
 export type PresenceRecord = z.infer<typeof PresenceRecord>
 
-/** The record's exact bytes and the signature of the node's libp2p Ed25519 key over them; it travels with receipts. */
+/** The record's exact bytes, and the signature of the node's libp2p Ed25519 key over them. Travels with receipts. */
 export const SignedPresence = z.strictObject({ record: z.base64(), signature: z.base64() })
 export type SignedPresence = z.infer<typeof SignedPresence>

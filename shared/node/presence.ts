@@ -1,4 +1,4 @@
-/** Whether a presence record is its node's own. */
+/** Checks that a node signed its own presence record. */
 import { decodeBase64 } from '#shared/base/base64.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -7,8 +7,8 @@ import { parseStrict } from '#shared/base/strict-json.ts'
 import { PresenceRecord, type SignedPresence } from './node.ts'
 
 /**
- * The record, once its size, signature and schema have been checked; its age is the caller's to judge.
- * @throws {AppError} too_large, invalid_request, or forbidden for a signature that is not the named node's
+ * Checks size, signature and schema. The caller judges the record's age.
+ * @throws {AppError} too_large, invalid_request, or forbidden for a signature by another key
  */
 export async function verifyPresence(signed: SignedPresence): Promise<PresenceRecord> {
   checkPresenceSize(Math.floor((signed.record.length * 3) / 4) - 2)

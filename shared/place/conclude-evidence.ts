@@ -1,48 +1,42 @@
-/** What evidence of a node's place comes to: one pure rule a class, over inputs whose signatures have been checked. */
+/** Concludes the class of evidence of a node's place: one pure rule per class, over inputs with checked signatures. */
 import { countryDistances } from './country-distance.ts'
-import type { EvidenceRecord, PlaceObservation, SignedAttestation, SignedEcho } from './evidence.ts'
-import type { NodeId } from '#shared/base/ids.ts'
+import type { EvidenceRecord, SignedEcho } from './evidence.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { EvidenceClass, EvidenceSource } from '#shared/law/policy.ts'
 import {
   COUNTRIES,
   countryBit,
-  countryCode,
+  countrySet,
+  listCountries,
   onlyCountry,
   type CountrySet,
 } from '#shared/law/region.ts'
 
 /**
- * Kilometres that a millisecond of round trip bounds, in any medium: light in vacuum covers 299,792.458 km a second
- * (https://physics.nist.gov/cgi-bin/cuu/Value?c), half of that there and back.
+ * Kilometres that one millisecond of round trip bounds, in any medium: light in vacuum covers 299,792.458 km a second
+ * (https://physics.nist.gov/cgi-bin/cuu/Value?c), and half of that counts, because it goes there and back.
  */
 export const KM_PER_RTT_MS = 150
-/** The same in glass, whose index is about 1.47; what is likely, said in words, never what is proven. */
+/** The same in glass, with an index of about 1.47. It shows what is likely in texts, and proves nothing. */
 export const FIBRE_KM_PER_RTT_MS = 100
 /** The node's own hub and two others. */
 export const BOUND_ANCHORS = 3
-/** A node whose nearest anchor leaves more than this is not called bounded: half the world would be possible. */
+/** A node is not bounded when its nearest anchor leaves more than this: half the world would be possible. */
 export const BOUND_RADIUS_KM = 3_000
-/** Signed round trips longer than the transport's by this much and twofold: somebody passes the connection on. */
+/** A relay is suspected when signed round trips exceed twice the transport's, and exceed it by this much. */
 const RELAY_EXCESS_MS = 25
 
-export interface EvidenceInputs {
-  readonly nodeId: NodeId
-  /** Hub that concludes. */
-  readonly hub: string
-  /** Alpha-2 code. */
-  readonly claim: string
-  readonly observation: PlaceObservation
-  readonly echoes: readonly SignedEcho[]
-  readonly attestation: SignedAttestation | null
-}
+/** The inputs of a conclusion, as the record keeps them. */
+export type EvidenceInputs = Readonly<
+  Pick<EvidenceRecord, 'nodeId' | 'hub' | 'claim' | 'observation' | 'attestation'>
+> & { readonly echoes: readonly SignedEcho[] }
 
 interface Finding {
   readonly holds: boolean
   readonly reasons: readonly string[]
 }
 
-/** The one conclusion. Signatures are the caller's to check before; times are judged here. */
+/** The caller has checked all signatures; this judges times. */
 export function concludeEvidence(inputs: EvidenceInputs, nowMs: number): EvidenceRecord {
   const echoes = usableEchoes(inputs, nowMs)
   const contradicted = findContradiction(inputs, echoes)
@@ -89,7 +83,7 @@ function strongest(
   return found.observed.holds ? 'observed' : 'declared'
 }
 
-/** Of each anchor the shortest round trip that is fresh; a clock that runs ahead by more than the skew proves nothing. */
+/** The shortest fresh round trip of each anchor. A clock that is ahead by more than the allowed skew proves nothing. */
 function usableEchoes({ nodeId, echoes }: EvidenceInputs, nowMs: number): SignedEcho[] {
   const best = new Map<string, SignedEcho>()
   for (const echo of echoes) {
@@ -131,34 +125,31 @@ export function findContradiction(
   return { holds: reasons.length > 0, reasons }
 }
 
-/** `observed`: the edge sees the claimed country, and no network whose addresses say nothing of a place. */
+/** `observed`: the edge sees the claimed country, on a network whose addresses tell a place. */
 export function findObserved({ claim, observation }: EvidenceInputs): Finding {
   const { country, network, asn, listVersion, source } = observation
-  if (network === 'tor')
-    return {
-      holds: false,
-      reasons: ['The connection comes over Tor, which says nothing of a place.'],
-    }
+  if (network === 'tor') return no('The connection comes over Tor, which says nothing of a place.')
   if (network === 'hosting') {
     const what = asn === null ? 'a hosting network' : `AS${asn}, a hosting or VPN network`
-    return {
-      holds: false,
-      reasons: [
-        `The connection comes from ${what} (list of ${listVersion}): its address says nothing of a place.`,
-      ],
-    }
+    return no(
+      `The connection comes from ${what} (list of ${listVersion}): its address says nothing of a place.`,
+    )
   }
-  if (country === null)
-    return { holds: false, reasons: ['Nobody saw which country the connection comes from.'] }
-  if (country !== claim) return { holds: false, reasons: [] }
+  if (country === null) return no('Nobody saw which country the connection comes from.')
+  if (country !== claim) return no()
   const list =
     network === 'unknown'
       ? 'its network is not known, so that hosting networks could not be left out'
       : `AS${asn} is not on the list of hosting networks of ${listVersion}`
-  return {
-    holds: true,
-    reasons: [`The connection comes from ${country}, as ${SEEN_BY[source]} sees it; ${list}.`],
-  }
+  return yes(`The connection comes from ${country}, as ${SEEN_BY[source]} sees it; ${list}.`)
+}
+
+function yes(reason: string): Finding {
+  return { holds: true, reasons: [reason] }
+}
+
+function no(...reasons: readonly string[]): Finding {
+  return { holds: false, reasons }
 }
 
 const SEEN_BY: Readonly<Record<EvidenceSource, string>> = {
@@ -170,19 +161,16 @@ const SEEN_BY: Readonly<Record<EvidenceSource, string>> = {
   anchors: 'the anchors',
 }
 
-/** Not a class: why a node is not called bounded although its transport is near. Never a punishment. */
+/** Finds a reason not to call a node bounded although its transport is near. It is not a class and costs nothing else. */
 export function findRelay({ hub }: EvidenceInputs, echoes: readonly SignedEcho[]): Finding {
   const own = echoes.find(({ statement }) => statement.anchor === hub)?.statement
-  if (own === undefined || own.transportRttMs === null) return { holds: false, reasons: [] }
+  if (own === undefined || own.transportRttMs === null) return no()
   const { minRttMs, transportRttMs } = own
   const isFar = minRttMs - transportRttMs > RELAY_EXCESS_MS && minRttMs > 2 * transportRttMs
-  if (!isFar) return { holds: false, reasons: [] }
-  return {
-    holds: true,
-    reasons: [
-      `relay_suspected: the connection itself answers in ${ms(transportRttMs)}, the node's key only in ${ms(minRttMs)}; somebody may pass it on.`,
-    ],
-  }
+  if (!isFar) return no()
+  return yes(
+    `relay_suspected: the connection itself answers in ${ms(transportRttMs)}, the node's key only in ${ms(minRttMs)}; somebody may pass it on.`,
+  )
 }
 
 interface BoundParts {
@@ -192,12 +180,12 @@ interface BoundParts {
   readonly isRelayed: boolean
 }
 
-/** `bounded`: the circles of three anchors leave few countries, and the claimed one is seen, or the only one left. */
+/** `bounded`: three anchors' circles leave few countries; the claimed one is observed, or the only one left. */
 export function findBounded(parts: BoundParts): Finding & { readonly possible: CountrySet } {
   const { inputs, echoes, isObserved, isRelayed } = parts
   const possible = possibleCountries(echoes)
   const claimed = onlyCountry(countryBit(inputs.claim))
-  const not = (reason: string) => ({ holds: false, possible, reasons: [`Not bounded: ${reason}`] })
+  const not = (reason: string) => ({ ...no(`Not bounded: ${reason}`), possible })
   if (!echoes.some(({ statement }) => statement.anchor === inputs.hub))
     return not(`its hub ${inputs.hub} has not measured it as an anchor.`)
   const anchors = countAnchors(echoes)
@@ -215,30 +203,24 @@ export function findBounded(parts: BoundParts): Finding & { readonly possible: C
     ({ statement }) =>
       `${statement.anchor} ${ms(statement.minRttMs)} (${km(radiusOf(statement))}; in glass about ${km(statement.minRttMs * FIBRE_KM_PER_RTT_MS)})`,
   )
-  return {
-    holds: true,
-    possible,
-    reasons: [`Bounded by round trips to ${circles.join(', ')}: ${describe(possible)} possible.`],
-  }
+  const reason = `Bounded by round trips to ${circles.join(', ')}: ${describe(possible)} possible.`
+  return { ...yes(reason), possible }
 }
 
-/** Each of them has another name already; one that signs under several names with one key is one. */
+/** Counts keys: echoes have different anchor names already, and one anchor may sign under several. */
 function countAnchors(echoes: readonly SignedEcho[]): number {
   return new Set(echoes.map(({ anchorKey }) => `${anchorKey.x}${anchorKey.y}`)).size
 }
 
 /** Every country that no circle excludes. */
 export function possibleCountries(echoes: readonly SignedEcho[]): CountrySet {
-  let bits = 0n
   const circles = echoes.map(({ statement }) => ({
     radiusKm: radiusOf(statement),
     distancesKm: countryDistances(statement.place),
   }))
-  for (const bit of COUNTRIES.keys()) {
-    if (circles.every(({ radiusKm, distancesKm }) => (distancesKm[bit] ?? 0) <= radiusKm))
-      bits |= 1n << BigInt(bit)
-  }
-  return `0x${bits.toString(16).padStart(64, '0')}`
+  const isPossible = (bit: number): boolean =>
+    circles.every(({ radiusKm, distancesKm }) => (distancesKm[bit] ?? 0) <= radiusKm)
+  return countrySet(COUNTRIES.filter((_, bit) => isPossible(bit)))
 }
 
 /** `attested`: an operator signed for this node, this country and this time. */
@@ -246,20 +228,17 @@ export function findAttested(
   { nodeId, claim, attestation }: EvidenceInputs,
   nowMs: number,
 ): Finding {
-  if (attestation === null) return { holds: false, reasons: [] }
+  if (attestation === null) return no()
   const { statement } = attestation
   const until = new Date(statement.expiresAtMs).toISOString()
-  const not = (reason: string) => ({ holds: false, reasons: [`Not attested: ${reason}`] })
+  const not = (reason: string) => no(`Not attested: ${reason}`)
   if (statement.nodeId !== nodeId) return not(`the statement is about node ${statement.nodeId}.`)
   if (statement.country !== claim)
     return not(`the operator says ${statement.country}, the node ${claim}.`)
   if (statement.issuedAtMs > nowMs + LIMITS.clockSkewMs)
     return not('the statement is from the future.')
   if (statement.expiresAtMs <= nowMs) return not(`the statement ended on ${until}.`)
-  return {
-    holds: true,
-    reasons: [`An operator signed that the node stands in ${claim}, until ${until}.`],
-  }
+  return yes(`An operator signed that the node stands in ${claim}, until ${until}.`)
 }
 
 function sourceOf(
@@ -280,11 +259,9 @@ function radiusOf({ minRttMs, place }: SignedEcho['statement']): number {
 }
 
 function describe(possible: CountrySet): string {
-  const codes = [...COUNTRIES.keys()].filter(
-    (bit) => ((BigInt(possible) >> BigInt(bit)) & 1n) === 1n,
-  )
+  const codes = listCountries(possible)
   if (codes.length > 12) return `${codes.length} countries`
-  return codes.length === 0 ? 'no country is' : codes.map(countryCode).join(', ')
+  return codes.length === 0 ? 'no country is' : codes.join(', ')
 }
 
 function ms(value: number): string {

@@ -1,21 +1,21 @@
 /**
- * How far a point is from each country, never more than it truly is.
+ * A lower bound of a point's distance from each country.
  *
- * A country is a quadtree of cells over latitude and longitude that cover all of it (`country-cells.ts`); the bound is the
- * distance to the nearest cell's covering circle, less the slack of the shapes. Rules [PL1] and [PL2] in `docs/design/place.md`.
+ * A country is a quadtree of cells over latitude and longitude that cover all of it (`country-cells.ts`). The bound is the
+ * distance to the nearest cell's covering circle, less the slack of the shapes. `docs/design/place.md`: [PL1], [PL2].
  */
 import { COUNTRY_CELLS } from './country-cells.ts'
 import { memoize } from '#shared/base/memoize.ts'
 import { COUNTRIES } from '#shared/law/region.ts'
 
-/** Levels of the tree; a cell of the last is 360° / 2^11 wide, 19.5 km at the equator. */
+/** Levels of the tree. A cell of the last level is 360° / 2^11 wide, 19.5 km at the equator. */
 export const CELL_LEVELS = 11
 
-/** Mean radius of the Earth in km: https://en.wikipedia.org/wiki/Earth_radius (IUGG R1); the ellipsoid is within 0.56 % of it. */
+/** Mean radius of the Earth, IUGG R1 (https://en.wikipedia.org/wiki/Earth_radius); the ellipsoid is within 0.56 % of it. */
 const EARTH_RADIUS_KM = 6_371.009
-/** Shortest arc on the ellipsoid over the same arc on the sphere: WGS 84 has meridional radius 6,335.4 km at the equator. */
+/** Shortest arc on the ellipsoid by the same arc on the sphere: WGS 84 has a meridional radius of 6,335.4 km at the equator. */
 const ELLIPSOID_FACTOR = 0.994
-/** By which shapes at 1:10,000,000 may lie beside the truth: half a millimetre on the map. */
+/** Error of shapes at 1:10,000,000: half a millimetre on the map. */
 export const SHAPE_SLACK_KM = 5
 
 export interface Point {
@@ -26,8 +26,8 @@ export interface Point {
 }
 
 /**
- * Lower bound of the distance from a point to each country, in km, at the bit of the country; 0 inside.
- * Some 50 ms for a point that was not asked for before, so ask for the places of hubs, which stand still.
+ * Lower bound of the distance from a point to each country, in km, at the country's bit; 0 inside.
+ * A new point takes about 50 ms, so ask only for the places of hubs, which stand still.
  */
 export function countryDistances({ lat, lon }: Point): readonly number[] {
   return distances(`${lat},${lon}`)
@@ -83,7 +83,7 @@ function lowerBoundKm(cells: string, from: Point): number {
       return
     }
     const middle = middleOf(square)
-    // The border's own cells surround what is inside: a point outside is never nearest to a larger square.
+    // Border cells surround the inside of a country, so a point outside is never nearest to a larger square.
     if (level < CELL_LEVELS) {
       if (isWithin(from, middle)) nearestKm = 0
       return
@@ -112,14 +112,14 @@ function isWithin(point: Point, { lat, lon, halfDegrees }: Cell): boolean {
   return Math.abs(point.lat - lat) <= halfDegrees && Math.abs(point.lon - lon) <= halfDegrees
 }
 
-/** Of a circle around the whole cell: no corner is further from its middle than along a parallel and a meridian's diagonal. */
+/** Radius of a circle around the whole cell. No corner is further away than this diagonal. */
 function radiusKm({ lat, halfDegrees }: Cell): number {
   const half = (halfDegrees * Math.PI) / 180
   const widest = Math.cos(Math.max(0, (Math.abs(lat) * Math.PI) / 180 - half))
   return Math.hypot(half, half * widest) * EARTH_RADIUS_KM * 1.01
 }
 
-/** One bit a call, from base64. */
+/** Returns one bit at each call. */
 function readBits(base64: string): () => boolean {
   const bytes = atob(base64)
   let at = 0

@@ -1,44 +1,38 @@
-/** Evidence of a node's place: everything that its class was concluded from, kept so that a stranger can conclude it again. */
+/** Evidence of a node's place: everything that its class was concluded from, so that a stranger can conclude it again. */
 import { sha256, stringToBytes } from 'viem'
 import { z } from 'zod'
-import { canonicalJson } from '#shared/base/canonical-json.ts'
-import { Bytes32, NodeId, Signature, type TenantId } from '#shared/base/ids.ts'
+import { canonicalJson } from '#shared/base/strict-json.ts'
+import { Bytes32, NodeId, Signature } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { memoizeByObject } from '#shared/base/memoize.ts'
 import { CountryCode } from '#shared/node/node.ts'
-import {
-  EVIDENCE_CLASSES,
-  EVIDENCE_SOURCES,
-  OPERATOR_TENANT,
-  type NodeTrust,
-} from '#shared/law/policy.ts'
+import { EVIDENCE_CLASSES, EVIDENCE_SOURCES, OPERATOR_TENANT } from '#shared/law/policy.ts'
 import type { Place } from '#shared/receipt/receipt.ts'
 import { countryBit } from '#shared/law/region.ts'
 import { PublicKey, verifySignature, type Signer } from '#shared/base/signature.ts'
 
-/** What kind of network a connection came from. `residential` is any known network that is not on the hosting list. */
+/** Kind of network that a connection came from. `residential` is any known network that is not on the hosting list. */
 export const NETWORK_KINDS = ['residential', 'hosting', 'tor', 'unknown'] as const
 
 /** What the edge, or the operator's proxy, saw of the node's own connection. */
 export const PlaceObservation = z.strictObject({
-  /** Null where nobody could say. */
+  /** Null where nobody could tell. */
   country: CountryCode.nullable(),
   source: z.enum(EVIDENCE_SOURCES),
-  /** Number of the autonomous system that the address belongs to. */
+  /** Number of the address's autonomous system. */
   asn: z.int().min(0).max(0xffffffff).nullable(),
   network: z.enum(NETWORK_KINDS),
-  /** Date of the list of hosting networks that was used, as 20261101. */
+  /** Date of the list of hosting networks in use: 20261101. */
   listVersion: z.int(),
 })
 export type PlaceObservation = z.infer<typeof PlaceObservation>
 
-/** Where an anchor stands. */
 export const AnchorPlace = z.strictObject({
   lat: z.number().min(-90).max(90),
   lon: z.number().min(-180).max(180),
-  /** How far from there it may be, in km: an object of a cloud is somewhere in a metropolis, not at a point. */
+  /** How far from there it may be, in km: a cloud's object is somewhere in a metropolis, not at a point. */
   slackKm: z.number().min(0).max(20_000),
-  /** Made up for development or a test. */
+  /** Invented for development or a test. */
   isSimulated: z.boolean(),
 })
 export type AnchorPlace = z.infer<typeof AnchorPlace>
@@ -49,21 +43,21 @@ export const EchoStatement = z.strictObject({
   nodeId: NodeId,
   /** Name of the hub that measured. */
   anchor: z.string().max(64),
-  /** The anchor's libp2p identity: the node signed for it and no other. */
+  /** The anchor's libp2p identity; the node signed for this anchor only. */
   anchorPeerId: NodeId,
   place: AnchorPlace,
   /**
-   * Upper bound of the node's round trip, in ms: the shortest but one of the samples, and the clock's resolution. Not the
-   * shortest: a clock that was set back while one echo was under way makes that one too short.
+   * Upper bound of the node's round trip, in ms: the second-shortest sample plus the clock's resolution. The shortest does
+   * not count, because a clock that is set back during an echo makes that echo too short.
    */
   minRttMs: z
     .number()
     .min(0)
     .max(LIMITS.echoTimeoutMs + 1_000),
-  /** Round trip of the transport below, as the edge measured it; a relay that does not hold the key answers there itself. */
+  /** Round trip of the transport below, measured by the edge; a relay without the key answers it itself. */
   transportRttMs: z.number().min(0).max(60_000).nullable(),
   samples: z.int().min(2).max(LIMITS.echoSamples),
-  /** The anchor's random bytes of the sample that counts. */
+  /** The anchor's random bytes in the sample that counts. */
   nonce: Bytes32,
   /** The node's Ed25519 signature over that nonce. */
   nodeSignature: z.string().regex(/^0x[0-9a-f]{128}$/),
@@ -78,7 +72,7 @@ export const SignedEcho = z.strictObject({
 })
 export type SignedEcho = z.infer<typeof SignedEcho>
 
-/** An operator's word that a node of its own stands in a country. */
+/** An operator's statement that its own node stands in a country. */
 export const AttestationStatement = z.strictObject({
   version: z.literal(1),
   nodeId: NodeId,
@@ -106,9 +100,9 @@ export const EvidenceRecord = z.strictObject({
   attestation: SignedAttestation.nullable(),
   class: z.enum(EVIDENCE_CLASSES),
   source: z.enum(EVIDENCE_SOURCES),
-  /** Country set that the evidence leaves possible. */
+  /** Countries that the evidence leaves possible. */
   possible: Bytes32,
-  /** The round trips look as if somebody passed the connection on. */
+  /** The round trips suggest that somebody relays the connection. */
   relaySuspected: z.boolean(),
   /** Each step of the conclusion, in words. */
   reasons: z.array(z.string().max(512)).max(32),
@@ -117,19 +111,15 @@ export const EvidenceRecord = z.strictObject({
 })
 export type EvidenceRecord = z.infer<typeof EvidenceRecord>
 
-/** sha-256 of the record's canonical JSON: what the ticket carries. Of a record that nobody changes. */
+/** SHA-256 of the record's canonical JSON, which the ticket carries. The record must not be changed. */
 export const evidenceHash = memoizeByObject((record: EvidenceRecord): Bytes32 =>
   sha256(stringToBytes(canonicalJson(record))),
 )
 
-/** What a key did for a node that showed it. */
-export interface Backing {
-  readonly trust: NodeTrust
-  /** The key's tenant; null where nobody vouched. */
-  readonly voucher: TenantId | null
-}
+/** The trust and voucher that a node gets by the key it showed. */
+export type Backing = Readonly<Pick<Place, 'trust' | 'voucher'>>
 
-/** The place that goes into tickets. An attested node is the operator's own. */
+/** The place for tickets. An attested node counts as the operator's own. */
 export function placeOf(record: EvidenceRecord, { trust, voucher }: Backing): Place {
   const isAttested = record.class === 'attested'
   return {
@@ -148,7 +138,7 @@ export async function signEcho(statement: EchoStatement, signer: Signer): Promis
   return { statement, anchorKey: signer.publicKey, signature }
 }
 
-/** Whether the anchor's key signed it; whether that key is an anchor's, and the node's own signature, are the caller's to check. */
+/** Whether the anchor's key signed. The caller checks that the key is an anchor's, and the node's own signature. */
 export function isSignedByAnchor({
   statement,
   anchorKey,
@@ -165,7 +155,6 @@ export async function signAttestation(
   return { statement, attesterKey: signer.publicKey, signature }
 }
 
-/** Whether one of these keys signed it. */
 export async function isAttestedBy(
   { statement, attesterKey, signature }: SignedAttestation,
   attesters: readonly PublicKey[],
@@ -174,7 +163,7 @@ export async function isAttestedBy(
   return verifySignature(attesterKey, statementDigest('attestation', statement), signature)
 }
 
-/** Each kind of statement is signed under its own name, so that none can be taken for another. */
+/** Each kind of statement is signed under its own name, so that none passes for another. */
 function statementDigest(kind: string, statement: object): Bytes32 {
   return sha256(stringToBytes(`littoral ${kind} 1\n${canonicalJson(statement)}`))
 }

@@ -1,5 +1,5 @@
-/** What every answer must be for its work: a node looks before it signs, its hub before anybody sees it. */
-import { AppError, type FieldFault } from '#shared/base/errors.ts'
+/** Checks an answer against its work: the node does so before it signs, the hub before anybody sees the answer. */
+import { faultsError } from '#shared/base/errors.ts'
 import type { KernelWork, TensorHeader, Work } from '#shared/job/job.ts'
 import { checkLibraryOutputs } from '#shared/kernels/kernels.ts'
 import type { ModelManifest } from '#shared/job/model.ts'
@@ -7,8 +7,8 @@ import { checkOutputs, type Tensors } from '#shared/job/tensor.ts'
 import { TEXT_OUTPUT } from '#shared/job/text.ts'
 
 /**
- * Holds names, types and shapes of the outputs, and their bytes, against what this very work yields.
- * @param manifest of the model that the work names
+ * Checks names, types, shapes and bytes of the outputs against what this work yields.
+ * @param manifest manifest of the model that the work names
  * @throws {AppError} invalid_request
  */
 export function checkAnswer(
@@ -24,7 +24,8 @@ export function checkAnswer(
     case 'text':
       return checkExactly([byteOutput(TEXT_OUTPUT, answer.payload.length)], answer)
     case 'model':
-      if (manifest === undefined) throw refuse({ pointer: '/model', detail: 'nobody knows it' })
+      if (manifest === undefined)
+        throw faultsError([{ pointer: '/model', detail: 'nobody knows it' }])
       return checkOutputs(manifest, work.inputs, answer)
   }
 }
@@ -46,11 +47,5 @@ function checkExactly(expected: readonly TensorHeader[], { headers, payload }: T
   const [wanted, given] = [write(expected).join(', '), write(headers).join(', ')]
   if (wanted === given && total === payload.length) return
   const detail = `are ${given}, with ${payload.length} bytes; expected ${wanted}`
-  throw refuse({ pointer: '/outputs', detail })
-}
-
-function refuse(fault: FieldFault): AppError {
-  return new AppError('invalid_request', `${fault.pointer}: ${fault.detail}`, {
-    meta: { errors: [fault] },
-  })
+  throw faultsError([{ pointer: '/outputs', detail }])
 }

@@ -1,4 +1,4 @@
-/** The rules that a signed receipt must satisfy by itself, each with its name: the ledger refuses by them, the verifier prints them. */
+/** The named rules that a signed receipt must satisfy by itself. The ledger refuses by them; the verifier prints them. */
 import { domainSeparator, typedDigest, type Domain } from '#shared/base/eip712.ts'
 import { policyHash } from '#shared/law/compile-policy.ts'
 import { decide } from '#shared/law/decide.ts'
@@ -7,7 +7,7 @@ import { receiptHash, ticketHash, type Place, type Receipt, type SignedReceipt }
 import { countryCode, isSubset } from '#shared/law/region.ts'
 import { verifySignature } from '#shared/base/signature.ts'
 
-/** Who said it: a receipt that fails one of these proves nothing about anybody and is not kept. */
+/** Who signed what. A receipt that fails one of these proves nothing and is not kept. */
 export const AUTHENTICITY_RULES = [
   'receipt.id',
   'receipt.domain',
@@ -16,7 +16,7 @@ export const AUTHENTICITY_RULES = [
   'hub.signature',
 ] as const
 
-/** Whether what was said may be paid. */
+/** Whether the receipt may be paid. */
 export const CONTENT_RULES = [
   'policy.hash',
   'ticket.allowed',
@@ -31,11 +31,11 @@ export type ReceiptRule = (typeof AUTHENTICITY_RULES)[number] | (typeof CONTENT_
 export interface Check {
   readonly rule: ReceiptRule
   readonly ok: boolean
-  /** What was compared, in words; for `place` that failed it starts with the compute rule that refused. */
+  /** What was compared, in words; for a failed `place` it starts with the compute rule that refused. */
   readonly detail: string
 }
 
-/** Checks every rule, in the order of the two lists above. @param nowMs by the clock of whoever checks */
+/** Checks every rule, in the order of the two lists above. @param nowMs the checker's clock */
 export async function checkReceipt(
   signed: SignedReceipt,
   { domain, nowMs }: { readonly domain: Domain; readonly nowMs: number },
@@ -43,7 +43,7 @@ export async function checkReceipt(
   return [...(await checkAuthenticity(signed, domain)), ...checkContent(signed, nowMs)]
 }
 
-/** The node's times have both their bounds in what the hub's clock said, and end before now; undefined when they hold. */
+/** What is wrong with the node's times: they must lie between the ticket's times by the hub's clock, and before now. */
 export function timesFault(
   { ticket, startedAtMs, finishedAtMs }: Receipt,
   nowMs: number,
@@ -76,12 +76,12 @@ export async function checkAuthenticity(signed: SignedReceipt, domain: Domain): 
   ]
 }
 
-/** @param nowMs by the clock of whoever checks */
+/** @param nowMs the checker's clock */
 export function checkContent({ policy, receipt }: SignedReceipt, nowMs: number): Check[] {
   const { ticket } = receipt
   const hash = policyHash(policy)
   const { place } = ticket
-  // Membership of a consortium is the hub's word, given by its signature under a ticket of this policy.
+  // The hub vouches for membership of a consortium by signing a ticket under this policy.
   const networks = policy.network === null ? [] : [policy.network]
   const verdict = decide(policy, ticket.allowed, { ...place, networks, quarantined: false })
   const owed = BigInt(receipt.units) * BigInt(ticket.priceMicroUsd)

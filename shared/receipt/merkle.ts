@@ -1,11 +1,11 @@
 /**
  * Merkle tree over 32-byte leaves with sorted pairs, as OpenZeppelin's MerkleProof verifies it.
  * Leaves are EIP-712 struct hashes (preimages longer than 64 bytes), so a leaf can never pass for an inner node.
- * An odd node is carried up unchanged. One flat array holds all layers.
+ * An odd node moves up unchanged. Each layer is one flat array.
  */
 import { bytesToHex, concat, hexToBytes, keccak256 } from 'viem'
 import { invariant } from '#shared/base/errors.ts'
-import type { Bytes32 } from '#shared/base/ids.ts'
+import { ZERO_BYTES32, type Bytes32 } from '#shared/base/ids.ts'
 
 export interface MerkleTree {
   readonly root: Bytes32
@@ -13,7 +13,7 @@ export interface MerkleTree {
   proof(index: number): Bytes32[]
 }
 
-export const EMPTY_ROOT: Bytes32 = `0x${'0'.repeat(64)}`
+export const EMPTY_ROOT: Bytes32 = ZERO_BYTES32
 
 export function buildMerkleTree(leaves: readonly Bytes32[]): MerkleTree {
   if (leaves.length === 0) return { root: EMPTY_ROOT, proof: () => [] }
@@ -27,7 +27,6 @@ export function buildMerkleTree(leaves: readonly Bytes32[]): MerkleTree {
   return { root: bytesToHex(top), proof: (index) => proofOf(layers, index) }
 }
 
-/** Whether `leaf` stands under `root`. */
 export function verifyMerkleProof(
   root: Bytes32,
   leaf: Bytes32,

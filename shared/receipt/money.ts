@@ -1,7 +1,7 @@
-/** Money: whole micro-US-dollars as bigint; one unit of a six-decimal stablecoin is one micro-dollar. */
+/** Money as whole micro-US-dollars in a bigint; a micro-dollar is one unit of a six-decimal stablecoin. */
 import { z } from 'zod'
 
-/** Micro-dollars as a decimal string, the form in which bigints travel. */
+/** Micro-dollars as a decimal string: how bigints travel. */
 export const MicroUsd = z
   .string()
   .regex(/^(0|[1-9][0-9]{0,18})$/, 'a whole number of micro-dollars as a decimal string')

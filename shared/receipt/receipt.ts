@@ -1,8 +1,16 @@
-/** Dispatch ticket and receipt: what the hub promised, what the node did, both as EIP-712 structs. */
+/** Ticket and receipt as EIP-712 structs: what the hub permitted, and what the node did. */
 import { concat, sha256, type Hex } from 'viem'
 import { z } from 'zod'
-import { structHash } from '#shared/base/eip712.ts'
-import { Address, Bytes32, JobId, nameHash, NodeId, Signature, TenantId } from '#shared/base/ids.ts'
+import { Domain, structHash } from '#shared/base/eip712.ts'
+import {
+  Bytes32,
+  JobId,
+  nameHash,
+  NodeId,
+  Signature,
+  TenantId,
+  ZERO_BYTES32,
+} from '#shared/base/ids.ts'
 import { PROVIDERS } from '#shared/job/job.ts'
 import { memoizeByObject } from '#shared/base/memoize.ts'
 import { MicroUsd } from './money.ts'
@@ -16,21 +24,18 @@ import {
 } from '#shared/law/policy.ts'
 import { PublicKey } from '#shared/base/signature.ts'
 
-/** Stands for an evidence record where there is none. */
-export const NO_EVIDENCE: Bytes32 = `0x${'0'.repeat(64)}`
-
 /** Where a node stands, as its hub saw it at dispatch. `country` is a bit of the table in `region.ts`. */
 export const Place = z.strictObject({
   country: z.int().min(0).max(255),
   evidence: z.enum(EVIDENCE_CLASSES),
   source: z.enum(EVIDENCE_SOURCES),
-  /** How far the deployment trusts the node; part of what the policy decides on. */
+  /** How far the deployment trusts the node; the policy decides on it, too. */
   trust: z.enum(NODE_TRUSTS),
-  /** The tenant whose key vouched for the node, `operator` for the operator; null for nobody. The policy says whose word counts. */
+  /** The tenant whose key vouched for the node, or `operator`; null for nobody. The policy says whose vouching counts. */
   voucher: TenantId.nullable(),
-  /** Every country that the evidence leaves possible: only the claimed one, unless round trips bound the node. */
+  /** Countries that the evidence leaves possible: only the claimed one, unless round trips bound the node. */
   possible: Bytes32,
-  /** sha-256 of the canonical JSON of the evidence record (`evidence.ts`); zero where there is none. */
+  /** SHA-256 of the evidence record's canonical JSON (`evidence.ts`); zero where there is none. */
   evidenceHash: Bytes32,
 })
 export type Place = z.infer<typeof Place>
@@ -46,7 +51,7 @@ export const Ticket = z.strictObject({
   /** The policy's compute set, narrowed by the request. */
   allowed: Bytes32,
   place: Place,
-  /** Manifest digest, or sha-256 of the WGSL. */
+  /** Manifest digest, or SHA-256 of the WGSL. */
   workDigest: Bytes32,
   inputCommitment: Bytes32,
   units: z.int().min(0),
@@ -61,7 +66,7 @@ export const TICKET_TYPE =
   'uint8 country,uint8 evidence,uint8 source,uint8 trust,uint256 possible,bytes32 evidenceHash,bytes32 voucher,bytes32 workDigest,' +
   'bytes32 inputCommitment,uint64 units,uint64 priceMicroUsd,uint64 issuedAtMs,uint64 expiresAtMs)'
 
-/** Of a ticket that nobody changes: hub and node ask for it several times a job. */
+/** Remembered, because hub and node need it several times a job; the ticket must not be changed. */
 export const ticketHash = memoizeByObject((ticket: Ticket): Bytes32 =>
   structHash(TICKET_TYPE, [
     nameHash(ticket.jobId),
@@ -84,9 +89,8 @@ export const ticketHash = memoizeByObject((ticket: Ticket): Bytes32 =>
   ]),
 )
 
-/** Nobody is the zero word, which no name hashes to. */
 export function voucherHash(voucher: string | null): Bytes32 {
-  return voucher === null ? NO_EVIDENCE : nameHash(voucher)
+  return voucher === null ? ZERO_BYTES32 : nameHash(voucher)
 }
 
 /** How an answer was checked. */
@@ -112,7 +116,7 @@ export const RECEIPT_TYPE =
   'bytes32 inputCommitment,bytes32 outputCommitment,uint64 units,uint64 priceMicroUsd,uint64 amountMicroUsd,' +
   'uint64 startedAtMs,uint64 finishedAtMs,uint8 provider,uint8 verification)'
 
-/** EIP-712 struct hash; it is the receipt's id and its Merkle leaf. Of a receipt that nobody changes. */
+/** The receipt's id and Merkle leaf: its EIP-712 struct hash. The receipt must not be changed. */
 export const receiptHash = memoizeByObject((receipt: Receipt): Bytes32 => {
   const { ticket } = receipt
   return structHash(RECEIPT_TYPE, [
@@ -138,15 +142,15 @@ export const receiptHash = memoizeByObject((receipt: Receipt): Bytes32 => {
   ])
 })
 
-/** Salted commitment to bytes that are never stored: `sha256(salt ‖ sha256(bytes))`. Without the salt it links to nothing. */
+/** Commits to bytes that are never stored: `sha256(salt ‖ sha256(bytes))`. Without the salt it links to nothing. */
 export function commitment(salt: Bytes32, bytesDigest: Bytes32): Bytes32 {
   return sha256(concat([salt, bytesDigest]))
 }
 
-/** Above this many bytes the digest is left to WebCrypto, which does not hold up the thread. */
+/** WebCrypto digests more bytes than this, so that the thread stays free. */
 const DIGEST_AT_ONCE_BYTES = 256 * 1024
 
-/** sha-256: 32 bytes in hex. */
+/** SHA-256 in hex. */
 export async function digestBytes(bytes: Uint8Array): Promise<Bytes32> {
   const digest =
     nativeCrypto !== undefined && bytes.length <= DIGEST_AT_ONCE_BYTES
@@ -157,19 +161,14 @@ export async function digestBytes(bytes: Uint8Array): Promise<Bytes32> {
   return hex as Hex
 }
 
-export const DomainSchema = z.strictObject({ chainId: z.int().min(0), verifyingContract: Address })
-
 /** A receipt with everything that a stranger needs to check it offline, except its settlement. */
 export const SignedReceipt = z.strictObject({
   version: z.literal(1),
   id: Bytes32,
-  domain: DomainSchema,
+  domain: Domain,
   receipt: Receipt,
-  /** The node's signature over the receipt, by `receipt.receiptKey`. */
   nodeSignature: Signature,
-  /** The hub's signature over the ticket. */
   ticketSignature: Signature,
-  /** The hub's signature over the receipt. */
   hubSignature: Signature,
   hubKey: PublicKey,
   policy: CompiledPolicy,
@@ -195,10 +194,10 @@ export const ReceiptDocument = z.strictObject({
   /** Opens the commitments for whoever holds the inputs; null once erased. */
   salt: Bytes32.nullable(),
   status: z.enum(['pending', 'settled', 'refused']),
-  /** Why settlement refused it. */
+  /** Why settlement refused the receipt. */
   refusal: z.string().nullable(),
   settlement: Settlement.nullable(),
-  /** While it is pending: when its batch should be on the chain; null where there is none to come. */
+  /** When a pending receipt's batch should be on the chain; null where no batch will come. */
   settlesByMs: z.int().nullable(),
 })
 export type ReceiptDocument = z.infer<typeof ReceiptDocument>

@@ -1,4 +1,4 @@
-/** The structs that the Settlement contract knows beside receipts: what a node has earned, and where it wants it paid. */
+/** Structs of the Settlement contract besides receipts: a node's earnings, and its payout address. */
 import { structHash } from '#shared/base/eip712.ts'
 import type { Address, Bytes32 } from '#shared/base/ids.ts'
 import type { PublicKey } from '#shared/base/signature.ts'
@@ -12,7 +12,7 @@ export function earningsLeaf(key: PublicKey, cumulativeMicroUsd: bigint): Bytes3
 
 export const PAYOUT_TYPE = 'Payout(bytes32 keyX,bytes32 keyY,address to,uint256 nonce)'
 
-/** What a receipt key signs to name the address that its earnings go to; `nonce` is the contract's for this key. */
+/** What a receipt key signs to name its payout address. @param nonce the contract's next nonce for this key */
 export function payoutHash(key: PublicKey, to: Address, nonce: bigint): Bytes32 {
   return structHash(PAYOUT_TYPE, [
     key.x,

@@ -1,4 +1,4 @@
-/** The batches of a bundle: where the log stood in each, as the chain has it, and that the log goes on from there. */
+/** Checks a bundle's settlement batches: the log's state in each, its root on the chain, and that the log continues it. */
 import { checkpointLeaf } from '#shared/audit/entries.ts'
 import type { BundledBatch, BundledJob, BundleHead } from '#shared/audit/bundle.ts'
 import type { LogHead } from '#shared/audit/checkpoint.ts'
@@ -17,7 +17,6 @@ interface SettledJob {
 
 interface Settled {
   readonly transactionHash: Bytes32
-  /** Of each job the little that its batch is asked for. */
   readonly jobs: SettledJob[]
 }
 
@@ -26,8 +25,6 @@ export interface BatchContext {
   readonly logHead: LogHead
   readonly chain: ChainAccess
 }
-
-export type BatchCheck = ReturnType<typeof createBatchCheck>
 
 export function createBatchCheck({ head, logHead, chain }: BatchContext) {
   const settled = new Map<number, Settled>()
@@ -60,7 +57,7 @@ export function createBatchCheck({ head, logHead, chain }: BatchContext) {
       return [...lines, line(about, 'batch.jobs', false, 'no job of the bundle is in it')]
     },
 
-    /** The jobs whose batch has not come. */
+    /** Reports the jobs whose batch is not in the bundle. */
     end(): BundleLine[] {
       return [...settled].flatMap(([batchId, { jobs }]) =>
         jobs.map(({ jobId, receipt }) => ({
@@ -80,7 +77,7 @@ export function createBatchCheck({ head, logHead, chain }: BatchContext) {
 function covers({ batchId, checkpoint }: BundledBatch, job: SettledJob): BundleLine {
   const { jobId, receipt, placedAt } = job
   const detail = `${nameEntry(placedAt)} is among the ${checkpoint.size} of batch ${batchId}`
-  // What places the job is not shown; whether it should be is said where the log is looked for it.
+  // The entry that places the job is not shown. Another line says whether it should be.
   const isCovered = placedAt < 0 ? ('missing' as const) : placedAt < checkpoint.size
   return { ...line(jobId, 'batch.covers', isCovered, detail), receipt }
 }
@@ -100,7 +97,7 @@ async function checkLogRoot(
   return line(about, 'batch.log_root', isPosted, `log root ${logRoot}, as posted`)
 }
 
-/** What lines about a batch are about. */
+/** The subject of lines about a batch. */
 export function batchName(batchId: number): string {
   return `batch ${batchId}`
 }

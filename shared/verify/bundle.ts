@@ -1,4 +1,4 @@
-/** Checks a bundle, part by part as it comes, against nothing but pinned keys and the chain; names whatever does not hold or is not there. */
+/** Checks a bundle part by part against pinned keys and the chain, and names whatever fails or is missing. */
 import { hexToBytes } from 'viem'
 import { logOrigin } from '#shared/audit/entries.ts'
 import {
@@ -27,12 +27,12 @@ import { conclude, newTally, some, tallyLine, type Tally, type Verdict } from '.
 
 export interface BundleOutcome {
   readonly verdict: Verdict
-  /** The log's states that the bundle shows: to be compared with those of other bundles. */
+  /** States of the log that the bundle shows, for comparison with those of other bundles. */
   readonly heads: readonly LogHead[]
   readonly policies: readonly PolicySum[]
 }
 
-/** Who is told of what, while the bundle is read; nothing of it is kept here. */
+/** Receives lines and jobs while the bundle is read; nothing is kept here. */
 export interface BundleSink {
   line(line: BundleLine): void
   job?(job: BundledJob, lines: readonly BundleLine[]): void
@@ -40,7 +40,7 @@ export interface BundleSink {
 
 export const LIST_NAMES = Object.keys(BUNDLE_LISTS) as readonly BundleList[]
 
-/** Never throws for what is wrong with the bundle. @throws what reading the parts throws */
+/** Reports a faulty bundle and never throws for it. @throws what reading the parts throws */
 export async function verifyParts(
   parts: AsyncIterable<JsonPart> | Iterable<JsonPart>,
   trust: BundleTrust,
@@ -137,7 +137,7 @@ interface Opened extends OpenContext {
   readonly known: readonly LogHead[]
 }
 
-/** A bundle whose head is read: takes the elements of its lists, in their order. */
+/** A bundle whose head has been read. Takes the elements of its lists in their order. */
 class OpenBundle {
   readonly heads: LogHead[]
   readonly #head: BundleHead
@@ -165,7 +165,7 @@ class OpenBundle {
     if (list === 'jobs') this.#log.end()
   }
 
-  /** @returns where it is not of its form */
+  /** @returns where the element does not fit its schema */
   async element(list: BundleList, value: unknown): Promise<string | undefined> {
     const parsed = BUNDLE_LISTS[list].safeParse(value)
     if (!parsed.success) return describeFault(parsed.error)
@@ -231,7 +231,7 @@ class OpenBundle {
     for (const fork of findForks(this.heads)) emit(fork)
   }
 
-  /** What shows that a range of time is all of that time. */
+  /** The entries beside a range of time show that the range is complete. */
   #checkEdges(): void {
     const { range, selection } = this.#head
     if (selection.job !== null) return
@@ -245,14 +245,14 @@ class OpenBundle {
     }
   }
 
-  /** Of a part that is neither entry nor receipt. */
+  /** Emits a line about a part other than an entry or a receipt. */
   #part(said: BundleLine): void {
     if (said.result === 'missing') this.#context.tally.otherMissing += 1
     this.#context.emit(said)
   }
 }
 
-/** An address could be spelled in many ways that read the same; here it has one. */
+/** A contract's address has many spellings that read the same; a bundle must use one. */
 function isSpelled({ domain }: BundleHead): boolean {
   return domain === null || domain.verifyingContract === domain.verifyingContract.toLowerCase()
 }
@@ -263,7 +263,7 @@ function originOf({ tenant, domain }: BundleHead): string {
     : `tenant ${tenant} on chain ${domain.chainId}, contract ${domain.verifyingContract}`
 }
 
-/** Of a part of the log; of one job, whose entries may stand anywhere, of all of it. */
+/** Whether the range is part of the log. A bundle of one job covers the whole log. */
 function isRange({ range: { from, to }, selection }: BundleHead, { size }: LogHead): boolean {
   if (selection.job !== null) return from === 0 && to === size
   return from <= to && to <= size
@@ -275,7 +275,7 @@ function rangeOf({ range, selection }: BundleHead, { size }: LogHead): string {
   return `entries ${range.from} to ${range.to - 1} of a log of ${size}`
 }
 
-/** What a verdict is about, and no more. */
+/** What the verdict covers. */
 function scopeOf(head: BundleHead, logHead: LogHead, receipts: number): string {
   const { type, policy, fromMs, toMs } = head.selection
   const time = (at: number | null) => (at === null ? '…' : new Date(at).toISOString())

@@ -1,21 +1,31 @@
-/** What a stranger reads from the chain to check a receipt or to be paid; needs no key and trusts only the endpoint it asks. */
-import { decodeEventLog, decodeFunctionResult, encodeFunctionData, type Hex } from 'viem'
+/** Reads the chain to check a receipt or to be paid. Needs no key and trusts only the endpoint that it asks. */
+import {
+  BaseError,
+  createClient,
+  decodeEventLog,
+  decodeFunctionResult,
+  encodeFunctionData,
+  http,
+  type Hex,
+} from 'viem'
 import { z } from 'zod'
 import type { Domain } from '#shared/base/eip712.ts'
-import { Address, type Bytes32 } from '#shared/base/ids.ts'
+import { Address, Bytes32 } from '#shared/base/ids.ts'
 import { SETTLEMENT_ABI } from '#shared/receipt/settlement-abi.ts'
 import type { PublicKey } from '#shared/base/signature.ts'
 
 const TIMEOUT_MS = 10_000
+const ANSWER_BYTES = 4 * 1024 * 1024
 const abi = SETTLEMENT_ABI
 
-export interface PostedBatch {
-  readonly batchId: number
-  readonly receiptRoot: Bytes32
-  /** Over the checkpoints of its tenants' audit logs. */
-  readonly logRoot: Bytes32
-  readonly blockNumber: number
-}
+export const PostedBatch = z.strictObject({
+  batchId: z.int().min(1),
+  receiptRoot: Bytes32,
+  /** Root over the checkpoints of its tenants' audit logs. */
+  logRoot: Bytes32,
+  blockNumber: z.int().min(0),
+})
+export type PostedBatch = Readonly<z.infer<typeof PostedBatch>>
 
 export interface ChainView {
   readonly domain: Domain
@@ -26,25 +36,24 @@ export interface ChainView {
   postedBy(transactionHash: Bytes32): Promise<PostedBatch | undefined>
 }
 
-/** Where the chain cannot be read: whatever only it can say stays open, for this reason. */
+/** A chain that cannot be read: checks that need it stay open, for this reason. */
 export interface UnreadChain {
   readonly domain: Domain
   readonly unread: string
-  /** Keys of the hubs that answer now: a ticket under another key is refused all the same. Null where nobody was asked. */
+  /** Keys of the hubs that answer now; a ticket under another key is refused. Null where nobody was asked. */
   readonly liveHubKeys: readonly PublicKey[] | null
 }
 
-/** What a verifier has of the deployment's chain. */
 export type ChainAccess = ChainView | UnreadChain | NoChain
 
 export function isUnread(chain: object): chain is UnreadChain {
   return 'unread' in chain
 }
 
-/** Where no chain was given: right for a deployment that settles on none, whose logs are its one root. */
+/** No chain was given. Right for a deployment that settles on none, whose logs are its one root. */
 export interface NoChain {
   readonly domain: null
-  /** Keys of its hubs, where the verifier was told them; else the log vouches for what they signed. */
+  /** Keys of its hubs, where the verifier was told them; otherwise the log vouches for what they signed. */
   readonly hubKeys: readonly PublicKey[] | null
 }
 
@@ -52,7 +61,7 @@ export function isNoChain(chain: object): chain is NoChain {
   return 'domain' in chain && chain.domain === null
 }
 
-/** For a document of that domain: what settles on a chain is not checked by leaving the chain out. */
+/** The chain for a document of that domain. Leaving the chain out must not make a settled document pass. */
 export function accessFor(chain: ChainAccess, domain: Domain | null): ChainAccess {
   if (!isNoChain(chain) || domain === null) return chain
   const unread = 'no chain was given, by --rpc and --settlement'
@@ -61,10 +70,20 @@ export function accessFor(chain: ChainAccess, domain: Domain | null): ChainAcces
 
 /** Reads `settlement` through the JSON-RPC endpoint `rpc`. */
 export async function createChainView(rpc: string, settlement: Address): Promise<ChainView> {
-  const ask = createRpc(rpc)
-  const read = async (data: Hex): Promise<Hex> =>
-    HexText.parse(await ask('eth_call', [{ to: settlement, data }, 'latest']))
-  const chainId = Number(HexText.parse(await ask('eth_chainId', [])))
+  const { request } = createClient({
+    transport: http(rpc, {
+      // viem would also retry errors that are final.
+      retryCount: 0,
+      timeout: TIMEOUT_MS,
+      maxResponseBodySize: ANSWER_BYTES,
+      fetchOptions: { credentials: 'omit' },
+    }),
+  })
+  const read = (data: Hex): Promise<Hex> =>
+    whenReady(() =>
+      request({ method: 'eth_call', params: [{ to: settlement, data }, 'latest'] }),
+    ).then((bytes) => HexText.parse(bytes))
+  const chainId = Number(HexText.parse(await whenReady(() => request({ method: 'eth_chainId' }))))
   return {
     domain: { chainId, verifyingContract: settlement },
     async isHubKey({ x, y }) {
@@ -82,7 +101,10 @@ export async function createChainView(rpc: string, settlement: Address): Promise
       })
     },
     async postedBy(hash) {
-      const receipt = Transaction.nullable().parse(await ask('eth_getTransactionReceipt', [hash]))
+      const found = await whenReady(() =>
+        request({ method: 'eth_getTransactionReceipt', params: [hash] }),
+      )
+      const receipt = Transaction.nullable().parse(found)
       if (receipt === null) return undefined
       for (const log of receipt.logs) {
         if (log.address.toLowerCase() !== settlement.toLowerCase()) continue
@@ -94,7 +116,7 @@ export async function createChainView(rpc: string, settlement: Address): Promise
   }
 }
 
-/** Asks the chain each question once: a bundle asks the same of every job. */
+/** Asks the chain each question once; a bundle repeats the same ones for every job. */
 export function rememberChain(chain: ChainView): ChainView {
   const answers = new Map<string, Promise<unknown>>()
   const once = <T>(name: string, ask: () => Promise<T>): Promise<T> => {
@@ -135,36 +157,23 @@ function decodePosted({
   }
 }
 
-const Answer = z.object({
-  result: z.unknown(),
-  error: z.object({ message: z.string() }).optional(),
-})
-
-/** A public endpoint may be busy for a moment; what it refuses for good it refuses at once. */
+/** A public endpoint may be busy for a moment. Any other refusal is final. */
 const ATTEMPTS = 4
 const RETRY_MS = 250
+const BUSY_STATUSES: ReadonlySet<unknown> = new Set([429, 502, 503])
 
-function createRpc(url: string): (method: string, params: unknown[]) => Promise<unknown> {
-  const post = (method: string, params: unknown[]) =>
-    fetch(url, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ jsonrpc: '2.0', id: 1, method, params }),
-      credentials: 'omit',
-      signal: AbortSignal.timeout(TIMEOUT_MS),
-    })
-  return async (method, params) => {
-    let response = await post(method, params)
-    for (let attempt = 1; attempt < ATTEMPTS && isBusy(response); attempt += 1) {
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS * attempt))
-      response = await post(method, params)
+/** @throws {Error} in the endpoint's words where it answered an error */
+async function whenReady<T>(ask: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await ask()
+    } catch (error) {
+      if (!(error instanceof BaseError)) throw error
+      const refused = error.walk((cause) => cause instanceof Error && 'status' in cause)
+      const isBusy = refused !== null && 'status' in refused && BUSY_STATUSES.has(refused.status)
+      if (!isBusy || attempt === ATTEMPTS)
+        throw new Error(error.details || error.shortMessage, { cause: error })
     }
-    const { result, error } = Answer.parse(await response.json())
-    if (error !== undefined) throw new Error(error.message)
-    return result
+    await new Promise((resolve) => setTimeout(resolve, RETRY_MS * attempt))
   }
-}
-
-function isBusy({ status }: Response): boolean {
-  return status === 429 || status === 502 || status === 503
 }

@@ -1,4 +1,4 @@
-/** Where a bundle's jobs ran, summed by policy and country, with each policy's own words. */
+/** Counts a bundle's jobs by policy and country, with each policy's text. */
 import { compilePolicy } from '#shared/law/compile-policy.ts'
 import type { BundledPolicy } from '#shared/audit/bundle.ts'
 import type { Bytes32, TenantId } from '#shared/base/ids.ts'
@@ -10,23 +10,18 @@ import { lineAbout as line, type BundleLine } from './line.ts'
 export interface PolicySum {
   /** `eu-only@3` */
   readonly name: string
-  /** As it was published; null where the bundle has not got it. */
+  /** As it was published; null where the bundle lacks it. */
   readonly text: Policy | null
-  /** Where it lets jobs be computed. */
+  /** Where the policy lets jobs be computed. */
   readonly countries: readonly string[]
-  /** Jobs by the country where they ran. */
+  /** Number of jobs by the country where they ran. */
   readonly jobs: ReadonlyMap<string, number>
 }
 
-interface Named {
-  readonly name: string
-  readonly text: Policy | null
-  readonly countries: readonly string[]
+interface Named extends PolicySum {
   readonly jobs: Map<string, number>
   isUsed: boolean
 }
-
-export type PolicyCheck = ReturnType<typeof createPolicyCheck>
 
 export function createPolicyCheck(tenant: TenantId) {
   const byHash = new Map<Bytes32, Named>()

@@ -1,10 +1,11 @@
-/** Checks a record of evidence: that it is the one the ticket names, that its words are signed, and that it comes to the class it says. */
-import { canonicalJson } from '#shared/base/canonical-json.ts'
+/** Checks an evidence record: the ticket names it, its statements are signed, and they lead to the class it claims. */
+import { canonicalJson } from '#shared/base/strict-json.ts'
 import { concludeEvidence } from '#shared/place/conclude-evidence.ts'
 import { checkSignedEcho } from '#shared/place/echo.ts'
 import { evidenceHash, isAttestedBy, placeOf, type EvidenceRecord } from '#shared/place/evidence.ts'
+import { ZERO_BYTES32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import { NO_EVIDENCE, type SignedReceipt } from '#shared/receipt/receipt.ts'
+import { type SignedReceipt } from '#shared/receipt/receipt.ts'
 import { isNoChain, isUnread } from './chain-view.ts'
 import { line, type VerificationLine } from './line.ts'
 import type { EvidenceTrust } from './trust.ts'
@@ -16,8 +17,9 @@ export async function verifyEvidence(
 ): Promise<VerificationLine[]> {
   const { place, nodeId, issuedAtMs } = receipt.ticket
   if (record === null) {
-    if (place.evidenceHash !== NO_EVIDENCE) return [line('evidence.record', false, 'it is missing')]
-    // These classes are nothing without what they were concluded from.
+    if (place.evidenceHash !== ZERO_BYTES32)
+      return [line('evidence.record', false, 'it is missing')]
+    // These classes need a record.
     const isProof = place.evidence === 'bounded' || place.evidence === 'attested'
     return [line('evidence.record', !isProof, `the ticket names none for ${place.evidence}`)]
   }

@@ -1,4 +1,4 @@
-/** One job of a bundle: its receipt, its evidence, what the log tells of it, and the batch that settled it. */
+/** Checks one job of a bundle: its receipt, its evidence, and what the log says about it. */
 import { isAddress } from 'viem'
 import type { BundledJob, BundleHead } from '#shared/audit/bundle.ts'
 import { admissionOf, placementOf } from '#shared/audit/receipt.ts'
@@ -9,9 +9,8 @@ import { countryCode, hasCountry, isSubset, type CountrySet } from '#shared/law/
 import { isNoChain, type ChainAccess } from './chain-view.ts'
 import { verifyEvidence } from './evidence.ts'
 import { lineAbout as line, type BundleLine } from './line.ts'
-import type { LogCheck } from './log-check.ts'
+import type { Found, LogCheck } from './log-check.ts'
 import { checkDocument } from './receipt.ts'
-import type { Found } from './told.ts'
 import type { BundleTrust } from './trust.ts'
 
 export interface JobContext {
@@ -23,7 +22,7 @@ export interface JobContext {
 
 export interface JobCheck {
   readonly lines: readonly BundleLine[]
-  /** The entry that places it; -1 for none. */
+  /** Sequence number of the entry that places it; -1 for none. */
   readonly placedAt: number
 }
 
@@ -38,7 +37,7 @@ export async function checkJob(job: BundledJob, context: JobContext): Promise<Jo
     ...(await checkDocument(document, { ...trust, chain }, placed.result === 'passed')),
     ...(await verifyEvidence(receipt, evidence, { ...trust, chain })),
   ]
-  // A contract's address has a second spelling, with a checksum; there is no third.
+  // A contract's address may have one other spelling: that with a checksum.
   const isSpelled =
     isNoDomain(receipt.domain) || isAddress(receipt.domain.verifyingContract, { strict: true })
   const about = ticket.jobId
@@ -64,7 +63,7 @@ export async function checkJob(job: BundledJob, context: JobContext): Promise<Jo
   }
 }
 
-/** What a bundle of one type leaves out, it says nothing of. */
+/** A bundle narrowed to another type says nothing about admissions. */
 function checkAdmission(receipt: SignedReceipt, { head, log }: JobContext): BundleLine[] {
   const { type } = head.selection
   if (type !== null && type !== 'job.admitted') return []
@@ -73,7 +72,7 @@ function checkAdmission(receipt: SignedReceipt, { head, log }: JobContext): Bund
   return [line(jobId, 'log.admitted', result, `${nameEntry(sequence)} tells of this ticket`)]
 }
 
-/** An entry is written by the tenant's clock, once the job has ended. */
+/** The tenant's clock dates an entry, after the job has ended. */
 function checkPlacement({ receipt }: SignedReceipt, { sequence, atMs, result }: Found): BundleLine {
   const { ticket, finishedAtMs } = receipt
   const isEarly = result === 'passed' && finishedAtMs > atMs + LIMITS.clockSkewMs
@@ -88,7 +87,7 @@ export function nameEntry(sequence: number): string {
   return sequence >= 0 ? `entry ${sequence}` : 'no entry that is shown'
 }
 
-/** What the evidence leaves possible counts: a node that may have stood outside is not shown to have stood inside. */
+/** Counts every country that the evidence leaves possible: the node may have stood in any of them. */
 function checkWithin(about: string, { country, possible }: Place, within: CountrySet): BundleLine {
   const isInside = hasCountry(within, country) && isSubset(possible, within)
   const where = countryCode(country)

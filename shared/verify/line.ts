@@ -1,7 +1,7 @@
-/** What the verifier says: one line a check, by a name that stays the same. */
+/** The verifier's output: one line per check, under a stable name. */
 import { AUTHENTICITY_RULES, CONTENT_RULES } from '#shared/receipt/check-receipt.ts'
 
-/** Every check that there is: what shows lines elsewhere has a place for each of them. */
+/** All checks; a page that shows lines has a place for each. */
 export const LINE_NAMES = [
   'schema',
   ...AUTHENTICITY_RULES,
@@ -45,12 +45,12 @@ export const LINE_NAMES = [
 ] as const
 export type LineName = (typeof LINE_NAMES)[number]
 
-/** From good to bad. What was found to be wrong is `failed`, and never any other. */
+/** From good to bad. A check that found something wrong is always `failed`. */
 export const LINE_RESULTS = [
   'passed',
   /** Not part of this deployment: settlement, where there is no chain. */
   'absent',
-  /** A place that was made up for development: it passes only where that is allowed, and proves nothing. */
+  /** A place that was invented for development. It passes only where that is allowed, and proves nothing. */
   'simulated',
   /** Could not be checked with what the verifier was given. */
   'open',
@@ -68,10 +68,9 @@ export interface VerificationLine {
   readonly detail: string
 }
 
-/** A line about the log, a batch or a job. */
 export interface BundleLine extends VerificationLine {
   readonly about: string
-  /** Id of the receipt that it is about: a job has one for each attempt. */
+  /** Id of the receipt concerned; a job has one for each attempt. */
   readonly receipt?: string
 }
 
@@ -88,7 +87,7 @@ export function lineAbout(
   return { about, ...line(name, result, detail) }
 }
 
-/** Of several: the one that is furthest from proven; `open` where nothing was said. */
+/** The result that is furthest from proven; `open` for none. */
 export function worstOf(results: readonly LineResult[]): LineResult {
   return LINE_RESULTS.findLast((result) => results.includes(result)) ?? 'open'
 }

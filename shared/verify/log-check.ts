@@ -1,36 +1,44 @@
-/** The log's part of a bundle, entry by entry: each commitment and place in the tree, what the range lacks, and what explains it. */
-import { hexToBytes } from 'viem'
+/** Checks a bundle's log entry by entry: commitments, places in the tree, and whether erasures explain each gap. */
+import { hexToBytes, stringToBytes } from 'viem'
 import { ERASURE_TYPES, parseDetail, type AuditType } from '#shared/audit/entries.ts'
 import type { BundleHead, ProvenEntry } from '#shared/audit/bundle.ts'
 import type { LogHead } from '#shared/audit/checkpoint.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
+import { sha256Bytes } from '#shared/base/native-crypto.ts'
+import { canonicalJson } from '#shared/base/strict-json.ts'
 import { DigestTable } from '#shared/audit/digest-table.ts'
-import { createTold, type Found } from './told.ts'
-import { checkLeaf } from './leaf.ts'
-import { lineAbout as line, type BundleLine, type LineName } from './line.ts'
-import { countOf, extend } from './ranges.ts'
-import type { Tally } from './verdict.ts'
+import { checkLeaf } from './log.ts'
+import { lineAbout as line, type BundleLine, type LineName, type LineResult } from './line.ts'
+import { countOf, extend, type Tally } from './verdict.ts'
 
 export interface LogContext {
   readonly head: BundleHead
   readonly logHead: LogHead
-  /** Heads of the same log from elsewhere: what was pinned, other bundles. */
+  /** Heads of the same log from elsewhere: pins and other bundles. */
   readonly known: readonly LogHead[]
   readonly tally: Tally
   readonly emit: (line: BundleLine) => void
 }
 
-/** What a policy may be told of in. */
+export interface Found {
+  readonly sequence: number
+  /** When it was written, by the tenant's clock. */
+  readonly atMs: number
+  readonly result: LineResult
+}
+
+/** Types whose detail may name a policy. */
 const JOB_TYPES: ReadonlySet<AuditType> = new Set(['job.admitted', 'job.placed', 'job.refused'])
 
-/** Keeps 32 bytes of what an entry says, never the entry. */
+/** Keeps 32 bytes of each entry's detail, never the entry. */
 export class LogCheck {
-  /** Readable placements, by their receipts: the entry, and until when the receipt is kept. Whoever finds a receipt takes its own out. */
+  /** Readable placements by receipt: the entry, and until when the receipt is kept. A receipt that is found is taken out. */
   readonly placements = new DigestTable()
-  /** Of the policies that admissions name. */
+  /** Hashes of the policies that admissions name. */
   readonly policyHashes = new Set<Bytes32>()
   readonly #context: LogContext
-  readonly #told = createTold()
+  /** Sequence number and time of entries, by the digest of their detail. */
+  readonly #told = new DigestTable()
   readonly #unopened = new Set<number>()
   readonly #hiddenTypes = new Set<AuditType>()
   readonly #erased = new Set<number>()
@@ -47,7 +55,7 @@ export class LogCheck {
     this.#next = this.#isRange ? context.head.range.from : 0
   }
 
-  /** An entry beside the range. @returns whether it shows that nothing of the time asked for lies beyond */
+  /** Takes an entry beside the range. @returns whether it shows that no entry of the time asked for lies beyond it */
   edge(entry: ProvenEntry): boolean {
     const { range, selection } = this.#context.head
     const { sequence, atMs } = entry
@@ -71,33 +79,29 @@ export class LogCheck {
     }
   }
 
-  /** One beyond the range that says what was erased in it. */
+  /** Takes an entry beyond the range that says what was erased in it. */
   erasure(entry: ProvenEntry): void {
     if (this.#isRange && entry.sequence < this.#context.head.range.to)
       this.#fail(entry.sequence, 'entry.order', 'is of the range, and stands beside it')
     if (this.#isSound(entry)) this.#read(entry)
   }
 
-  /** Which entry says exactly this; whether that may be among what is not shown. */
+  /** Finds the entry with exactly this detail, or says whether it may be among the entries that are not shown. */
   find(type: 'job.admitted' | 'job.placed', detail: unknown): Found {
+    const found = this.#told.get(digestOf(type, detail))
+    if (found !== undefined) return { sequence: found[0], atMs: found[1], result: 'passed' }
     const isHidden = this.#context.tally.gaps.length > 0 || this.#hiddenTypes.has(type)
-    return (
-      this.#told.find(type, detail) ?? {
-        sequence: -1,
-        atMs: 0,
-        result: isHidden ? 'missing' : 'failed',
-      }
-    )
+    return { sequence: -1, atMs: 0, result: isHidden ? 'missing' : 'failed' }
   }
 
-  /** Once every entry and erasure is read. */
+  /** Called once every entry and erasure is read. */
   end(): void {
     const { head, logHead, tally, emit } = this.#context
     if (this.#isRange && this.#next < head.range.to)
       extend(tally.gaps, this.#next, head.range.to - 1)
     for (const sequence of this.#unopened)
       extend(this.#erased.has(sequence) ? tally.erased : tally.withheld, sequence)
-    // A leaf does not say of which policy it is.
+    // A leaf does not tell its policy.
     if (head.selection.policy !== null) tally.withheldFor = 'of other policies or withheld'
     for (const [from, to] of tally.gaps)
       emit(line(nameEntries(from, to), 'entry.missing', 'missing', 'of the range and not there'))
@@ -138,7 +142,7 @@ export class LogCheck {
       this.#fail(sequence, 'entry.detail', `it is no detail of ${type}`)
     }
     if (type === 'job.admitted' || type === 'job.placed')
-      this.#told.add(type, opening.detail, { sequence, atMs })
+      this.#told.set(digestOf(type, opening.detail), [sequence, atMs])
   }
 
   #order({ sequence, atMs }: ProvenEntry): void {
@@ -160,13 +164,13 @@ export class LogCheck {
   }
 }
 
-/** Whether the bundle's narrowing says by itself that this entry has no detail here. */
+/** Whether the bundle's narrowing explains by itself that this entry has no detail. */
 function isLeftOut(type: AuditType, { selection }: BundleHead): boolean {
   if (selection.type !== null && selection.type !== type) return true
   return selection.policy !== null && !JOB_TYPES.has(type)
 }
 
-/** What a narrowed bundle shows and should not: its sums would be of more than it says. */
+/** Why a narrowed bundle should not show this entry: its counts would cover more than it says. */
 function beyondNarrowing(
   { atMs, type, opening }: ProvenEntry,
   { selection }: BundleHead,
@@ -174,7 +178,7 @@ function beyondNarrowing(
   const { fromMs, toMs, policy } = selection
   if ((fromMs !== null && atMs < fromMs) || (toMs !== null && atMs > toMs))
     return 'is not of the time that the bundle was narrowed to'
-  // What was erased explains the rest, whatever a bundle was narrowed to.
+  // Erasures explain missing details in a bundle of any narrowing.
   if (opening === null || ERASURE_TYPES.has(type)) return undefined
   if (selection.type !== null && type !== selection.type)
     return `is shown, and is not of the type ${selection.type}`
@@ -185,4 +189,8 @@ function beyondNarrowing(
 
 function nameEntries(from: number, to: number): string {
   return from === to ? `entry ${from}` : `entries ${from} to ${to}`
+}
+
+function digestOf(type: AuditType, detail: unknown): Uint8Array {
+  return sha256Bytes(stringToBytes(`${type} ${canonicalJson(detail)}`))
 }

@@ -1,4 +1,4 @@
-/** The verifier: checks a receipt document against nothing but the chain, and says of each check what it compared. */
+/** Checks a receipt document against the chain alone, and says what each check compared. */
 import type { z } from 'zod'
 import { checkReceipt } from '#shared/receipt/check-receipt.ts'
 import { isNoDomain, NO_DOMAIN } from '#shared/base/eip712.ts'
@@ -13,13 +13,13 @@ import type { ReceiptTrust } from './trust.ts'
 import { conclude, newTally, tallyLine, type Tally, type Verdict } from './verdict.ts'
 
 export interface Verification {
-  /** Whether everything was checked, and held. */
+  /** Whether everything was checked and passed. */
   readonly ok: boolean
   readonly verdict: Verdict
   readonly lines: readonly VerificationLine[]
 }
 
-/** Checks a document as `GET /v1/receipts/{id}` answers it; never throws for what is wrong with the document. */
+/** Checks a document as `GET /v1/receipts/{id}` answers it; never throws for a faulty document. */
 export async function verifyReceipt(document: unknown, trust: ReceiptTrust): Promise<Verification> {
   const parsed = ReceiptDocument.safeParse(document)
   const lines = parsed.success
@@ -47,12 +47,12 @@ function addPending(
   tally.settlesByMs = settlesByMs
 }
 
-/** Where in the document the first fault of its form is. */
+/** Path and reason of the first schema fault. */
 export function describeFault({ issues: [fault] }: z.ZodError): string {
   return `${fault?.path.join('.') ?? ''}: ${fault?.message ?? 'not of its form'}`
 }
 
-/** @param isLogged whether a log that the verifier trusts names the receipt, and so vouches for who signed it */
+/** @param isLogged whether a trusted log names the receipt, and so vouches for its signers */
 export async function checkDocument(
   document: ReceiptDocument,
   trust: ReceiptTrust,
@@ -169,13 +169,13 @@ async function checkSettlement(
   ]
 }
 
-/** One record of a node goes with every job that it runs for minutes. */
+/** A node sends the same record with every job for minutes. */
 const readPresence = memoize((text) => {
   const [record = '', signature = ''] = text.split(' ')
   return verifyPresence({ record, signature })
 }, 64)
 
-/** Base64 has spare bits at its end that change nothing; an edit there must not pass unseen. */
+/** Base64 has spare bits at its end; a change of them must not go unnoticed. */
 function isCanonical(base64: string): boolean {
   return btoa(atob(base64)) === base64
 }

@@ -1,4 +1,4 @@
-/** What a verifier holds true before it looks at a document. */
+/** What a verifier takes as true before it reads a document. */
 import type { LogHead } from '#shared/audit/checkpoint.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
 import type { CountrySet } from '#shared/law/region.ts'
@@ -7,9 +7,9 @@ import type { ChainAccess, ChainView, NoChain, UnreadChain } from './chain-view.
 
 export interface ReceiptTrust {
   readonly chain: ChainAccess
-  /** Whether a simulated place is accepted, as in development. @default false */
+  /** Accepts simulated places, as in development. @default false */
   readonly allowSimulated?: boolean
-  /** Whether a place that its node only declared, and nobody saw, is accepted. @default false */
+  /** Accepts places that a node only declared and nobody saw. @default false */
   readonly allowUnseen?: boolean
   /** The verifier's clock. @default the machine's */
   readonly nowMs?: number
@@ -17,7 +17,7 @@ export interface ReceiptTrust {
 
 export interface EvidenceTrust {
   readonly chain: Pick<ChainView, 'isHubKey'> | UnreadChain | NoChain
-  /** Keys whose attestations count; null where the verifier was told none, and cannot say. */
+  /** Keys whose attestations count; null where the verifier was told none. */
   readonly attesters: readonly PublicKey[] | null
 }
 
@@ -27,12 +27,12 @@ export interface Within {
 }
 
 export interface BundleTrust extends ReceiptTrust, Pick<EvidenceTrust, 'attesters'> {
-  /** Ed25519 public keys, one of which signed the checkpoint; null where the deployment shows none. */
+  /** Ed25519 public keys, one of which must have signed the checkpoint; null where the deployment shows none. */
   readonly logKeys: readonly Bytes32[] | null
-  /** Heads of the log that were seen before: this one has to go on from them. */
+  /** Earlier heads of the log, which this one must continue. */
   readonly seenHeads?: readonly LogHead[]
-  /** Where every job has to have been, in the asker's words and as countries. */
+  /** Where every job must have run: as the user wrote it, and as countries. */
   readonly within?: Within | undefined
-  /** Whether what is missing is accepted, and the verdict says so. @default false */
+  /** Accepts missing parts; the verdict then says so. @default false */
   readonly allowGaps?: boolean | undefined
 }

@@ -1,6 +1,5 @@
-/** The sum of what was checked, in the words that the command prints and the console shows: never more than what was shown. */
+/** Sums up all checks, in the words that the command prints and the console shows. Claims no more than was shown. */
 import type { VerificationLine } from './line.ts'
-import { countOf, describe, type Ranges } from './ranges.ts'
 
 export type VerdictResult = 'holds' | 'incomplete' | 'fails'
 
@@ -8,52 +7,65 @@ export interface Verdict {
   readonly result: VerdictResult
   /** One sentence. */
   readonly title: string
-  /** What else has to be known to read it rightly, a sentence each. */
+  /** What else a reader must know, one sentence each. */
   readonly notes: readonly string[]
 }
 
-/** What a document showed, counted. */
+/** Whole numbers as ranges in ascending order, both ends included. */
+export type Ranges = [from: number, to: number][]
+
+/** Adds a range that begins after every other. */
+export function extend(ranges: Ranges, from: number, to = from): void {
+  const last = ranges.at(-1)
+  if (last !== undefined && last[1] === from - 1) last[1] = to
+  else ranges.push([from, to])
+}
+
+export function countOf(ranges: Readonly<Ranges>): number {
+  return ranges.reduce((sum, [from, to]) => sum + to - from + 1, 0)
+}
+
+/** Counts of what a document showed. */
 export interface Tally {
-  /** What it is of, in words: `entries 0 to 11 of a log of 12, 5 jobs`. */
+  /** What the document covers: `entries 0 to 11 of a log of 12, 5 jobs`. */
   scope: string
   checks: number
   failed: number
   simulated: number
   /** Checks that could not be made with what the verifier was given. */
   open: number
-  /** Why. */
+  /** Why the first of them could not be made. */
   openFor: string
   pending: number
-  /** When the last of these should have settled; null where nobody said. */
+  /** When the last pending job should have settled; null where nobody said. */
   settlesByMs: number | null
   /** Entries of the range that are not there. */
   readonly gaps: Ranges
   /** Entries without a detail that no erasure in the log explains. */
   readonly withheld: Ranges
-  /** What can be said of these. */
+  /** What is known about the withheld entries. */
   withheldFor: string
-  /** Entries whose detail is gone as the log itself says. */
+  /** Entries whose detail was erased, as the log itself says. */
   readonly erased: Ranges
-  /** Placements that are shown and whose receipt is not. */
+  /** Placements that are shown without their receipt. */
   receiptsMissing: number
-  /** Other things that should be there: a policy's text, an edge of the range. */
+  /** Other missing parts: a policy's text, an entry beside the range. */
   otherMissing: number
   /** Whether the deployment settles on a chain. */
   isSettled: boolean
-  /** Jobs inside and outside of the countries that were asked about. */
+  /** Jobs inside and outside the countries that the user named. */
   inside: number
   outside: number
 }
 
 export interface VerdictOptions {
-  /** The countries that were asked about, in the asker's words. */
+  /** The countries that the user named, as written. */
   readonly within?: readonly string[] | undefined
-  /** Whether what is missing is accepted. @default false */
+  /** Accepts missing parts. @default false */
   readonly allowGaps?: boolean | undefined
   readonly nowMs: number
 }
 
-/** Adds a line to the sum. */
 export function tallyLine(tally: Tally, { name, result, detail }: VerificationLine): void {
   tally.checks += 1
   if (name === 'place.within') tally[result === 'passed' ? 'inside' : 'outside'] += 1
@@ -126,7 +138,7 @@ function missingOf(tally: Tally): string[] {
   return said
 }
 
-/** Asked where jobs ran, one that was erased is a gap: nothing says where that was. */
+/** Where an erased job ran is unknown, so it is a gap when the user asked where jobs ran. */
 function unplacedOf({ erased }: Tally, within: readonly string[] | undefined): string[] {
   if (within === undefined || erased.length === 0) return []
   return [
@@ -168,4 +180,10 @@ function notesOf({ simulated, erased, isSettled }: Tally): string[] {
 
 export function some(count: number, one: string, many = `${one}s`): string {
   return `${count} ${count === 1 ? one : many}`
+}
+
+/** `3 to 5, 9`, at most eight ranges. */
+function describe(ranges: Ranges): string {
+  const shown = ranges.slice(0, 8).map(([a, b]) => (a === b ? `${a}` : `${a} to ${b}`))
+  return `${shown.join(', ')}${ranges.length > 8 ? ' and more' : ''}`
 }

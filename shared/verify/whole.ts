@@ -1,16 +1,16 @@
-/** A bundle that is in memory already: a page's, a test's. */
+/** Checks a bundle that is in memory already, for pages and tests. */
 import type { JsonPart } from '#shared/audit/json-parts.ts'
 import { LIST_NAMES, verifyParts, type BundleOutcome } from './bundle.ts'
 import { type BundleLine } from './line.ts'
 import type { BundleTrust } from './trust.ts'
 
 export interface BundleVerification extends BundleOutcome {
-  /** Whether everything was checked, is there, and held. */
+  /** Whether everything was checked, is there, and passed. */
   readonly ok: boolean
   readonly lines: readonly BundleLine[]
 }
 
-/** Never throws for what is wrong with the bundle. */
+/** Never throws for a faulty bundle. */
 export async function verifyBundle(
   document: unknown,
   trust: BundleTrust,

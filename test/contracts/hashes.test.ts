@@ -65,23 +65,30 @@ function placeWords({ country, evidence, source, trust }: Place) {
   }
 }
 
-function ticketWords(ticket: Ticket) {
+/** Fields that ticket and receipt share. */
+function sharedWords(ticket: Ticket) {
   return {
     jobId: nameHash(ticket.jobId),
     attempt: ticket.attempt,
-    hub: nameHash(ticket.hub),
     node: nameHash(ticket.nodeId),
     tenant: nameHash(ticket.tenant),
     policyHash: ticket.policyHash,
-    allowed: BigInt(ticket.allowed),
     ...placeWords(ticket.place),
+    workDigest: ticket.workDigest,
+    inputCommitment: ticket.inputCommitment,
+    priceMicroUsd: BigInt(ticket.priceMicroUsd),
+  }
+}
+
+function ticketWords(ticket: Ticket) {
+  return {
+    ...sharedWords(ticket),
+    hub: nameHash(ticket.hub),
+    allowed: BigInt(ticket.allowed),
     possible: BigInt(ticket.place.possible),
     evidenceHash: ticket.place.evidenceHash,
     voucher: voucherHash(ticket.place.voucher),
-    workDigest: ticket.workDigest,
-    inputCommitment: ticket.inputCommitment,
     units: BigInt(ticket.units),
-    priceMicroUsd: BigInt(ticket.priceMicroUsd),
     issuedAtMs: BigInt(ticket.issuedAtMs),
     expiresAtMs: BigInt(ticket.expiresAtMs),
   }
@@ -90,20 +97,12 @@ function ticketWords(ticket: Ticket) {
 function receiptWords({ receipt }: SignedReceipt) {
   const { ticket } = receipt
   return {
+    ...sharedWords(ticket),
     ticketHash: ticketHash(ticket),
-    jobId: nameHash(ticket.jobId),
-    attempt: ticket.attempt,
-    tenant: nameHash(ticket.tenant),
-    policyHash: ticket.policyHash,
-    ...placeWords(ticket.place),
-    node: nameHash(ticket.nodeId),
     receiptKeyX: receipt.receiptKey.x,
     receiptKeyY: receipt.receiptKey.y,
-    workDigest: ticket.workDigest,
-    inputCommitment: ticket.inputCommitment,
     outputCommitment: receipt.outputCommitment,
     units: BigInt(receipt.units),
-    priceMicroUsd: BigInt(ticket.priceMicroUsd),
     amountMicroUsd: BigInt(receipt.amountMicroUsd),
     startedAtMs: BigInt(receipt.startedAtMs),
     finishedAtMs: BigInt(receipt.finishedAtMs),
@@ -178,11 +177,8 @@ describe('[S1] the contract computes the hash that TypeScript computes', () => {
     const { reader } = connect(chain.rpc)
     const key = maker.hub.publicKey
     const to = '0x00000000000000000000000000000000DeaDBeef'
-    const onChain = await reader.readContract({
-      ...at(),
-      functionName: 'payoutDigest',
-      args: [key, to],
-    })
+    const args = [key, to] as const
+    const onChain = await reader.readContract({ ...at(), functionName: 'payoutDigest', args })
     expect(onChain).toBe(typedDigest(domain, payoutHash(key, to, 0n)))
   })
 })

@@ -67,7 +67,7 @@ afterAll(async () => {
   await rm(dir, { recursive: true, force: true })
 })
 
-/** The same storage, a new process: what a restart of the Durable Object is. */
+/** Starts a core on existing storage, as a restart of the Durable Object does. */
 function startLedger(through: LedgerChain = ledgerChain, from = storage): LedgerCore {
   return createLedgerCore({
     storage: from,
@@ -169,18 +169,9 @@ describe('a Ledger with a real chain', () => {
     expect(balance).toBe(BigInt(settledMicroUsd))
   })
 
-  it('[L9] posts nothing when its storage is not the one that posted the batches before', async () => {
+  it('[L9] posts nothing when another storage posted the earlier batches', async () => {
     const fresh = createSqliteStorage()
-    const lost = createLedgerCore({
-      storage: fresh,
-      chain: ledgerChain,
-      nowMs: nowOfReceipts,
-      wake: () => {},
-      log: silentLog,
-      batchMs: 10,
-      confirmations: 0,
-      checkpointOf: async () => null,
-    })
+    const lost = startLedger(ledgerChain, fresh)
     await lost.accept([{ receipt: await maker.make(), consumer: consumer.address }])
     const before = await ledgerChain.position()
     await lost.tick()
@@ -190,25 +181,13 @@ describe('a Ledger with a real chain', () => {
   })
 
   it.each<[string, FaultCode, () => Promise<Partial<LedgerChainOptions>>]>([
-    ['an endpoint that is not there', 'chain.unreachable', async () => ({ rpc: DEAD_RPC })],
-    ['an endpoint of another chain', 'chain.other', async () => ({ chainId: 1 })],
-    [
-      'a contract that is not there',
-      'contract.missing',
-      async () => ({ settlement: `0x${'5e'.repeat(20)}` }),
-    ],
-    [
-      'a contract that is another one',
-      'poster.unknown',
-      async () => ({ settlement: deployment.testUsd }),
-    ],
-    [
-      'a poster that the contract does not know',
-      'poster.unknown',
-      async () => ({ posterKey: generatePrivateKey() }),
-    ],
-    ['a poster without money', 'poster.broke', async () => ({ posterKey: await brokePoster() })],
-  ])('names %s, in words that are its own', async (_, faultCode, change) => {
+    ['no endpoint', 'chain.unreachable', async () => ({ rpc: DEAD_RPC })],
+    ['another chain', 'chain.other', async () => ({ chainId: 1 })],
+    ['no contract', 'contract.missing', async () => ({ settlement: `0x${'5e'.repeat(20)}` })],
+    ['another contract', 'poster.unknown', async () => ({ settlement: deployment.testUsd })],
+    ['unknown poster', 'poster.unknown', async () => ({ posterKey: generatePrivateKey() })],
+    ['poster without money', 'poster.broke', async () => ({ posterKey: await brokePoster() })],
+  ])('names the fault: %s', async (_, faultCode, change) => {
     const { chainId, settlement } = deployment
     const given = { rpc: chain.rpc, chainId, settlement, posterKey: poster.privateKey }
     const fresh = createSqliteStorage()
@@ -226,7 +205,7 @@ describe('a Ledger with a real chain', () => {
 /** Nobody listens there. */
 const DEAD_RPC = 'http://127.0.0.1:9'
 
-/** One that the contract knows and nobody gave money. */
+/** A poster that the contract knows, without money for gas. */
 async function brokePoster(): Promise<`0x${string}`> {
   const key = generatePrivateKey()
   await send(chain.rpc, privateKeyToAccount(PUBLISHED_OWNER_KEY), {

@@ -1,9 +1,16 @@
-/** The residency decision against its oracles; `npm run soak -- residency` runs the same with more cases and other seeds. */
+/** The residency decision against its oracles; `npm run soak -- residency` runs more cases with other seeds. */
 import { describe, expect, it } from 'vitest'
 import { compilePolicy, effectiveCompute } from '#shared/law/compile-policy.ts'
 import { COMPUTE_RULES, decide } from '#shared/law/decide.ts'
 import { preparseCedar } from '../support/residency/cedar.ts'
-import { drawNarrowing, drawNode, drawPolicy, factsOf } from '../support/residency/draw.ts'
+import type { Policy } from '#shared/law/policy.ts'
+import {
+  drawNarrowing,
+  drawNode,
+  drawPolicy,
+  factsOf,
+  type DrawnNode,
+} from '../support/residency/draw.ts'
 import { createLivesSigner, LIVES_OF_A_WORLD, simulateWorld } from '../support/residency/lives.ts'
 import { judge, spellCompute } from '../support/residency/oracle.ts'
 import { TENANT } from '#test/support/hub/policies.ts'
@@ -13,80 +20,62 @@ const DECISIONS = Number(process.env['LITTORAL_FUZZ_DECISIONS'] ?? 50_000)
 const CEDAR_CASES = Number(process.env['LITTORAL_FUZZ_CEDAR'] ?? 4_000)
 const LIVES = Number(process.env['LITTORAL_FUZZ_LIVES'] ?? 500)
 const SEED = Number(process.env['LITTORAL_FUZZ_SEED'] ?? 1)
-/** A soak has more of each. */
+/** A soak runs more cases. */
 const TIMEOUT_MS = 120_000 + DECISIONS + CEDAR_CASES * 20 + LIVES * 100
 /** Nodes that one policy is tried on. */
 const NODES = 40
 
+type Verdict = ReturnType<typeof decide>
+
+/** Compares `decide` with another reader of the same policies, on random policies and nodes. */
+function compare(
+  cases: number,
+  readerOf: (policy: Policy, places: Set<string>) => (node: DrawnNode) => Verdict,
+): void {
+  const seen = countVerdicts()
+  for (let n = 0; n < cases / NODES; n += 1) {
+    const seed = SEED + n
+    const random = createRandom(seed)
+    const [policy, narrowTo] = [drawPolicy(random), drawNarrowing(random)]
+    const compiled = compilePolicy(policy, { tenant: TENANT, version: 1 })
+    const allowed = effectiveCompute(compiled, narrowTo)
+    const read = readerOf(policy, spellCompute(policy, narrowTo))
+    for (let i = 0; i < NODES; i += 1) {
+      const node = drawNode(random)
+      const [ours, theirs] = [decide(compiled, allowed, factsOf(node)), read(node)]
+      if (ours !== theirs)
+        expect.fail(
+          `seed ${seed}: ours ${ours}, theirs ${theirs}: ${JSON.stringify({ policy, narrowTo, node })}`,
+        )
+      seen.add(ours)
+    }
+  }
+  console.log(`${cases} decisions, seeds ${SEED} and up: ${seen.say()}`)
+  expect(seen.missing()).toEqual([])
+}
+
 describe('a decision', () => {
   it(
-    `is what the text of the policy says, rule for rule, in ${DECISIONS} random cases from seed ${SEED}`,
+    `agrees with the policy's text, rule for rule, in ${DECISIONS} random cases from seed ${SEED}`,
     { timeout: TIMEOUT_MS },
-    () => {
-      const seen = countVerdicts()
-      for (let n = 0; n < DECISIONS / NODES; n += 1) {
-        const seed = SEED + n
-        const random = createRandom(seed)
-        const [policy, narrowTo] = [drawPolicy(random), drawNarrowing(random)]
-        const compiled = compilePolicy(policy, { tenant: TENANT, version: 1 })
-        const [allowed, places] = [
-          effectiveCompute(compiled, narrowTo),
-          spellCompute(policy, narrowTo),
-        ]
-        for (let i = 0; i < NODES; i += 1) {
-          const node = drawNode(random)
-          const verdict = decide(compiled, allowed, factsOf(node))
-          if (verdict !== judge(policy, places, node)) {
-            const by = judge(policy, places, node)
-            expect.fail(
-              `seed ${seed}: ${verdict}, by the text ${by}: ${JSON.stringify({ policy, narrowTo, node })}`,
-            )
-          }
-          seen.add(verdict)
-        }
-      }
-      console.log(`${DECISIONS} decisions, seeds ${SEED} and up: ${seen.say()}`)
-      expect(seen.missing()).toEqual([])
-    },
+    () => compare(DECISIONS, (policy, places) => (node) => judge(policy, places, node)),
   )
 
   it(
-    `is Cedar's, rule for rule, in ${CEDAR_CASES} random cases from seed ${SEED}`,
+    `agrees with Cedar, rule for rule, in ${CEDAR_CASES} random cases from seed ${SEED}`,
     { timeout: TIMEOUT_MS },
-    () => {
-      const seen = countVerdicts()
-      for (let n = 0; n < CEDAR_CASES / NODES; n += 1) {
-        const seed = SEED + n
-        const random = createRandom(seed)
-        const [policy, narrowTo] = [drawPolicy(random), drawNarrowing(random)]
-        const compiled = compilePolicy(policy, { tenant: TENANT, version: 1 })
-        const allowed = effectiveCompute(compiled, narrowTo)
-        const places = [...spellCompute(policy, narrowTo)]
+    () =>
+      compare(CEDAR_CASES, (policy, places) => {
         const cedar = preparseCedar(policy, 'differential')
-        for (let i = 0; i < NODES; i += 1) {
-          const node = drawNode(random)
-          const [ours, theirs] = [
-            decide(compiled, allowed, factsOf(node)),
-            cedar.decide(places, node),
-          ]
-          if (ours !== theirs) {
-            expect.fail(
-              `seed ${seed}: ours ${ours}, Cedar's ${theirs}: ${JSON.stringify({ policy, narrowTo, node })}`,
-            )
-          }
-          seen.add(ours)
-        }
-      }
-      console.log(`${CEDAR_CASES} cases against Cedar, seeds ${SEED} and up: ${seen.say()}`)
-      expect(seen.missing()).toEqual([])
-    },
+        return (node) => cedar.decide([...places], node)
+      }),
   )
 })
 
 describe('the life of a request', () => {
-  // The Worker's dispatch, the hubs' directory, dispatcher, tickets and outbox are the real ones; only links are simulated.
+  // Only links are simulated: the Worker's dispatch and the hubs' directory, dispatcher, tickets and outbox are real.
   it(
-    `[R8] never takes it to a node that its policy excludes, in ${LIVES} lives from seed ${SEED}`,
+    `[R8] never reaches a node that its policy excludes, in ${LIVES} lives from seed ${SEED}`,
     { timeout: TIMEOUT_MS },
     async () => {
       const signer = await createLivesSigner()
@@ -104,7 +93,7 @@ describe('the life of a request', () => {
         `seeds ${SEED} and up: ${JSON.stringify({ ...total, ends: Object.fromEntries(ends) })}`,
       )
       expect(violations).toEqual([])
-      // Whoever finds nothing must have looked: jobs were delivered, refused, tried again, among nodes of both kinds.
+      // The run must have tried something: deliveries, refusals and retries among nodes of both kinds.
       expect(total.lives).toBeGreaterThanOrEqual(LIVES)
       expect(total.deliveries).toBeGreaterThan(LIVES / 4)
       expect(total.mixed).toBeGreaterThan(LIVES / 4)
@@ -117,7 +106,7 @@ describe('the life of a request', () => {
   )
 })
 
-/** A rule that never refused anything was not tried. */
+/** Counts verdicts; a rule that never refused was not tried. */
 function countVerdicts() {
   const counts = new Map<string, number>()
   return {

@@ -47,7 +47,7 @@ const embed = () =>
   })
 
 describe('the routes of the API', () => {
-  it(`[Z1] give ${REQUESTS} fuzzed requests a named answer each, and serve the next one`, async () => {
+  it(`[Z1] give each of ${REQUESTS} fuzzed requests a named answer, and still serve the next`, async () => {
     const description: unknown = JSON.parse(
       await readFile(repositoryPath('docs/openapi.json'), 'utf8'),
     )
@@ -68,7 +68,7 @@ describe('the routes of the API', () => {
 describe('a client', () => {
   const body = JSON.stringify({ model: 'littoral-embed-400k', input: 'slowly' })
 
-  it('[Z2] that sends a byte at a time gets its answer, and holds up nobody', async () => {
+  it('[Z2] that sends one byte at a time gets its answer and delays nobody', async () => {
     const slow = slowRequest({
       url: `${worker.workerd.url}/v1/embeddings`,
       key: keys.own,
@@ -80,7 +80,7 @@ describe('a client', () => {
     expect((await slow).status).toBe(200)
   })
 
-  it('[Z2] that reads slowly gets the whole of a large answer, and holds up nobody', async () => {
+  it('[Z2] that reads slowly gets the whole of a large answer and delays nobody', async () => {
     const input = Array.from({ length: 200 }, (_, i) => `text ${i}`)
     const slow = slowRequest({
       url: `${worker.workerd.url}/v1/embeddings`,
@@ -96,7 +96,7 @@ describe('a client', () => {
     expect((JSON.parse(text) as { data: unknown[] }).data).toHaveLength(200)
   })
 
-  it('[Z3] that leaves in the middle of its body, or before its answer, is forgotten', async () => {
+  it('[Z3] that leaves within its body, or before its answer, leaves nothing behind', async () => {
     for (const leaveAfterBytes of [0, 1, 20, body.length]) {
       await slowRequest({
         url: `${worker.workerd.url}/v1/embeddings`,
@@ -111,7 +111,7 @@ describe('a client', () => {
     expect(network).toMatchObject({ nodes: [{ inFlight: 0, quarantine: null }] })
   })
 
-  it('[Z4] whose tensor claims 4 GiB, or holds no element, costs nothing', async () => {
+  it('[Z4] whose tensor claims 4 GiB or has no element is refused', async () => {
     const infer = (tensor: object) =>
       worker.call('POST', '/v2/models/pp-ocr-rec/infer', {
         key: keys.own,

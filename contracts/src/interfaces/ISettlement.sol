@@ -4,17 +4,17 @@ pragma solidity 0.8.37;
 import {Policy, PublicKey, Receipt, Ticket} from "../libraries/Hashes.sol";
 
 /// @title Settlement of edge compute receipts
-/// @notice Consumers deposit a stablecoin, a poster settles batches of receipts against the deposits, and nodes claim what
-/// their P-256 receipt keys have earned. Amounts are micro-dollars, which are units of a six-decimal stablecoin.
-/// @dev At all times: sum of paid <= sum of charged <= sum of deposited, whatever the poster says.
+/// @notice Consumers deposit a stablecoin, a poster settles batches of receipts against the deposits, and nodes claim the
+/// earnings of their P-256 receipt keys. Amounts are micro-dollars: units of a six-decimal stablecoin.
+/// @dev Always: sum of paid <= sum of charged <= sum of deposited, whatever the poster says.
 interface ISettlement {
-    /// @notice One policy of a batch and the countries in which the batch's jobs under it were computed.
+    /// @notice A policy, and the countries where the batch's jobs under it ran.
     struct PolicyUse {
         Policy policy;
         uint256 countriesUsed;
     }
 
-    /// @notice What a batch takes from one consumer.
+    /// @notice Amount that a batch takes from one consumer.
     struct Charge {
         address consumer;
         uint256 amountMicroUsd;
@@ -28,31 +28,31 @@ interface ISettlement {
 
     /// @notice The caller may not do this.
     error Forbidden(address caller);
-    /// @notice The amount does not fit the consumer's balance or its own limit for one batch.
+    /// @notice The amount exceeds the consumer's balance or its own limit for one batch.
     error PaymentRequired(address consumer, uint256 amountMicroUsd, uint256 availableMicroUsd);
     /// @notice A batch names countries outside the policy's compute set.
     error ResidencyUnsatisfiable(bytes32 policyHash, uint256 countriesOutside);
     /// @notice The batch was already posted, or one before it was not.
     error UnexpectedBatch(uint64 expectedId, uint64 nextBatchId);
-    /// @notice The batch builds upon another batch than the one that was posted before it.
+    /// @notice The batch does not follow the batch that was posted last.
     error UnexpectedParent(bytes32 parentRoot, bytes32 lastReceiptRoot);
-    /// @notice A batch has at least one receipt.
+    /// @notice A batch must have a receipt.
     error EmptyBatch();
     /// @notice The charges do not add up to what the batch's nodes earned.
     error ChargesDiffer(uint256 earnedMicroUsd, uint256 chargedMicroUsd);
-    /// @notice Charges stand in ascending order of consumer, each consumer once.
+    /// @notice Charges must be in ascending order of consumer, each consumer once.
     error ChargesUnordered(address consumer);
-    /// @notice The leaf is not under the present earnings root.
+    /// @notice The leaf is not under the current earnings root.
     error InvalidProof(bytes32 leaf);
-    /// @notice The payout is not signed by this receipt key with its next nonce.
+    /// @notice This receipt key did not sign the payout with its next nonce.
     error InvalidSignature(bytes32 keyId, uint256 nonce);
-    /// @notice This leaf, or a later one of the same key, was paid before.
+    /// @notice This leaf, or a later one of the same key, has been paid.
     error AlreadyPaid(bytes32 keyId, uint256 paidMicroUsd);
     /// @notice The earnings root promises more than all batches have charged.
     error EarningsExceedCharges(uint256 amountMicroUsd, uint256 availableMicroUsd);
     /// @notice The withdrawal was not requested, or its delay has not passed.
     error WithdrawalNotReady(uint256 availableAt);
-    /// @notice An address that may not be zero is zero.
+    /// @notice The address must not be zero.
     error ZeroAddress();
 
     event Deposited(address indexed consumer, address indexed from, uint256 amountMicroUsd);
@@ -76,31 +76,31 @@ interface ISettlement {
     /// @notice Adds to a consumer's balance; anyone may pay for anyone.
     function deposit(address consumer, uint256 amountMicroUsd) external;
 
-    /// @notice Bounds what one batch may take from the caller. Zero, the start, lets no batch take anything.
+    /// @notice Limits what one batch may take from the caller. The limit starts at zero.
     function setBatchLimit(uint256 limitMicroUsd) external;
 
-    /// @notice Announces a withdrawal; a new one replaces the one before. The money stays chargeable until it is withdrawn,
-    /// so that jobs already answered can still be settled.
+    /// @notice Announces a withdrawal and replaces an earlier one. The money stays chargeable until it is withdrawn, so that
+    /// answered jobs can still be settled.
     function requestWithdrawal(uint256 amountMicroUsd) external;
 
     /// @notice Pays the announced amount, or what is left of it, to the caller once the delay has passed.
     function withdraw() external;
 
-    /// @notice Owner: lets an address post batches, or stops it. The owner itself may not be one.
+    /// @notice Owner: allows or forbids an address to post batches. The owner itself must not post.
     function setPoster(address poster, bool isAllowed) external;
 
-    /// @notice Owner: registers or removes the key with which a hub signs tickets and countersigns receipts.
+    /// @notice Owner: registers or removes the key of a hub, which signs tickets and countersigns receipts.
     function setHubKey(bytes32 x, bytes32 y, bool isAllowed) external;
 
     /// @notice Poster: settles one batch.
     /// @param expectedId must equal `nextBatchId`, so that a batch can never be posted twice.
-    /// @param parentRoot must equal the receipt root of the batch before, so that no batch can land upon another history
-    /// than the one that its earnings were added up from; zero for the first.
+    /// @param parentRoot must equal the receipt root of the previous batch, zero for the first. So a batch lands only on the
+    /// history that its earnings were summed over.
     /// @param receiptRoot Merkle root over the ids of the batch's receipts.
-    /// @param logRoot Merkle root over the checkpoints of its tenants' audit logs, so that none of them can be rewritten
-    /// unseen afterwards; zero when there is none. It stands in the event only: who checks it has the transaction.
+    /// @param logRoot Merkle root over the checkpoints of its tenants' audit logs, so that later changes of a log show; zero
+    /// for none. Only the event has it: a verifier has the transaction.
     /// @param earningsRoot Merkle root over the cumulative earnings of all receipt keys, this batch included.
-    /// @param earnedMicroUsd what this batch adds to the earnings; equals the sum of the charges.
+    /// @param earnedMicroUsd this batch's addition to the earnings; must equal the sum of the charges.
     function postBatch(
         uint64 expectedId,
         bytes32 parentRoot,
@@ -113,8 +113,8 @@ interface ISettlement {
         Charge[] calldata charges
     ) external;
 
-    /// @notice Pays a receipt key everything it has earned so far to the address that the key signed, whoever sends it.
-    /// @param cumulativeMicroUsd the amount in the key's leaf under the present earnings root.
+    /// @notice Pays all unpaid earnings of a receipt key to the address that the key signed. Anyone may send this.
+    /// @param cumulativeMicroUsd the amount in the key's leaf under the current earnings root.
     /// @param signature over sha256 of `payoutDigest(key, to)`.
     function claim(
         PublicKey calldata key,
@@ -145,7 +145,7 @@ interface ISettlement {
     /// @notice Whether a receipt stands in a posted batch.
     function isSettled(uint64 batchId, bytes32 receiptId, bytes32[] calldata proof) external view returns (bool);
 
-    /// @notice The 32 bytes whose sha256 a receipt key signs to be paid at `to` next.
+    /// @notice The 32 bytes whose sha256 a receipt key signs for its next payout to `to`.
     function payoutDigest(PublicKey calldata key, address to) external view returns (bytes32);
 
     function policyHash(Policy calldata policy) external pure returns (bytes32);

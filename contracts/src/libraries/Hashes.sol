@@ -7,8 +7,8 @@ struct PublicKey {
     bytes32 y;
 }
 
-/// @notice A published policy version. Names stand as keccak-256 of their UTF-8 bytes, enumerations as their index,
-/// country sets as bitmaps over the append-only country table.
+/// @notice A published policy version. Names are keccak-256 of their UTF-8 bytes, enumerations their index, country sets
+/// bitmaps over the append-only country table.
 struct Policy {
     bytes32 tenant;
     bytes32 id;
@@ -77,7 +77,7 @@ struct Receipt {
     uint8 verification;
 }
 
-/// @title EIP-712 struct hashes of everything that is signed or stands in a Merkle tree
+/// @title EIP-712 struct hashes of everything that is signed or in a Merkle tree
 /// @dev All fields are static, so abi.encode of a struct is exactly its EIP-712 encodeData.
 library Hashes {
     bytes32 internal constant POLICY_TYPEHASH = keccak256(
@@ -114,7 +114,7 @@ library Hashes {
         return keccak256(abi.encode(PAYOUT_TYPEHASH, key, to, nonce));
     }
 
-    /// @notice How a key is named in storage and events.
+    /// @notice A key's name in storage and events.
     function keyId(PublicKey memory key) internal pure returns (bytes32) {
         return keccak256(abi.encode(key));
     }

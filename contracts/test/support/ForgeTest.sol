@@ -19,12 +19,12 @@ interface Vm {
     function snapshotGasLastCall(string calldata group, string calldata name) external returns (uint256);
 }
 
-/// @notice What forge looks for in a test contract, and nothing more: the npm registry has no forge-std of this version.
+/// @notice What forge needs in a test contract; the npm registry has no forge-std of this version.
 abstract contract ForgeTest {
     Vm internal constant vm = Vm(address(uint160(uint256(keccak256("hevm cheat code")))));
     bool public constant IS_TEST = true;
 
-    /// @dev A value in [min, max] out of any value.
+    /// @dev Maps any value into [min, max].
     function _bound(uint256 value, uint256 min, uint256 max) internal pure returns (uint256) {
         return value >= min && value <= max ? value : min + value % (max - min + 1);
     }

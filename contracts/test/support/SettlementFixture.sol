@@ -12,7 +12,7 @@ abstract contract SettlementFixture is ForgeTest {
     uint256 internal constant P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551;
     uint256 internal constant DEPOSIT = 1_000_000;
     uint256 internal constant LIMIT = 100_000;
-    /// @dev Bits of two countries that the policy allows.
+    /// @dev Two countries that the policy allows.
     uint256 internal constant COMPUTE = (1 << 14) | (1 << 57);
 
     address internal constant OWNER = address(0xA11CE);
@@ -64,7 +64,7 @@ abstract contract SettlementFixture is ForgeTest {
         charges[0] = ISettlement.Charge(consumer, amount);
     }
 
-    /// @dev Posts the next batch: one charge to the consumer, earnings as given.
+    /// @dev Posts the next batch, which charges the consumer.
     function _post(bytes32 earningsRoot, uint256 amount) internal {
         _postFor(CONSUMER, earningsRoot, amount);
     }
@@ -84,7 +84,7 @@ abstract contract SettlementFixture is ForgeTest {
         return PublicKey(bytes32(x), bytes32(y));
     }
 
-    /// @dev Signs as WebCrypto does (over sha256 of the digest), with s lowered as our signers lower it.
+    /// @dev Signs sha256 of the digest as WebCrypto does, and lowers s as our signers do.
     function _sign(uint256 privateKey, bytes32 digest) internal pure returns (ISettlement.P256Signature memory) {
         (bytes32 r, bytes32 s) = vm.signP256(privateKey, sha256(abi.encodePacked(digest)));
         if (uint256(s) > P256_ORDER / 2) s = bytes32(P256_ORDER - uint256(s));
@@ -99,7 +99,7 @@ abstract contract SettlementFixture is ForgeTest {
         return Hashes.earnings(_key(privateKey), cumulative);
     }
 
-    /// @dev Claims a leaf that is the whole tree.
+    /// @dev Claims from a tree of one leaf.
     function _claim(uint256 privateKey, uint256 cumulative, address to) internal {
         ISettlement.P256Signature memory signature = _signPayout(privateKey, to);
         settlement.claim(_key(privateKey), cumulative, new bytes32[](0), to, signature);

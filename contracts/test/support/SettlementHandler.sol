@@ -3,7 +3,7 @@ pragma solidity 0.8.37;
 
 import {SettlementFixture} from "./SettlementFixture.sol";
 
-/// @notice What consumers, an unreliable poster and nodes may do, in any order and with any amounts.
+/// @notice Actions of consumers, an unreliable poster and nodes, in any order and with any amounts.
 contract SettlementHandler is SettlementFixture {
     uint256 public deposited = DEPOSIT;
     uint256 public withdrawn;
@@ -59,7 +59,7 @@ contract SettlementHandler is SettlementFixture {
         withdrawn += token.balanceOf(consumer) - before;
     }
 
-    /// @dev The earnings root may promise anything at all.
+    /// @dev The earnings root may promise any amount.
     function post(uint256 who, uint256 amount, uint256 key, uint256 promised) external {
         address consumer = consumers[who % 3];
         (uint256 balance, uint256 batchLimit) = settlement.account(consumer);

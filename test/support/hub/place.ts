@@ -1,7 +1,8 @@
 /** Places as a hub sees them, for tests. */
 import type { MemberEvidence } from '#worker/hub/place/member-evidence.ts'
 import { OPERATOR_TENANT } from '#shared/law/policy.ts'
-import { NO_EVIDENCE, type Place } from '#shared/receipt/receipt.ts'
+import { ZERO_BYTES32 } from '#shared/base/ids.ts'
+import type { Place } from '#shared/receipt/receipt.ts'
 import { countryBit, onlyCountry } from '#shared/law/region.ts'
 
 /** A public node, observed by the edge in this country, unless the change says otherwise. */
@@ -14,7 +15,7 @@ export function placeIn(code: string, change: Partial<Place> = {}): Place {
     trust: 'public',
     voucher: voucherFor(change),
     possible: onlyCountry(country),
-    evidenceHash: NO_EVIDENCE,
+    evidenceHash: ZERO_BYTES32,
     ...change,
   }
 }

@@ -3,11 +3,10 @@ import { generateKeyPair } from '@libp2p/crypto/keys'
 import { signPresence } from '#p2p/peers/presence.ts'
 import { peerIdOf } from '#p2p/peers/node.ts'
 import { typedDigest, type Domain } from '#shared/base/eip712.ts'
-import { newJobId, NodeId, type Bytes32, type JobId } from '#shared/base/ids.ts'
+import { newJobId, NodeId, ZERO_BYTES32, type Bytes32, type JobId } from '#shared/base/ids.ts'
 import { compilePolicy } from '#shared/law/compile-policy.ts'
 import type { CompiledPolicy, Policy } from '#shared/law/policy.ts'
 import {
-  NO_EVIDENCE,
   receiptHash,
   ticketHash,
   type Place,
@@ -121,7 +120,7 @@ function ticketOf(wish: ReceiptWish, policy: CompiledPolicy, nodeId: NodeId): Ti
       trust: 'public',
       voucher: voucherFor(wish.place ?? {}),
       possible: onlyCountry(wish.place?.country ?? countryBit('DE')),
-      evidenceHash: NO_EVIDENCE,
+      evidenceHash: ZERO_BYTES32,
       ...wish.place,
     },
     workDigest: filled('0a'),

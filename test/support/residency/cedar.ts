@@ -1,23 +1,21 @@
-/** The same policies in Cedar (https://www.cedarpolicy.com), written from their text, as the oracle of `decide`. */
+/** An oracle of `decide`: the same policies in Cedar (https://www.cedarpolicy.com), written from their text. */
 import * as cedar from '@cedar-policy/cedar-wasm/nodejs'
 import { COMPUTE_RULES, type ComputeRule } from '#shared/law/decide.ts'
 import type { Policy } from '#shared/law/policy.ts'
 import type { DrawnNode } from './draw.ts'
-import { spellCompute, spellVouchers } from './oracle.ts'
+import { spellCompute, spellVouchers, STRENGTH, TRUST } from './oracle.ts'
 
 export interface CedarPolicy {
   /** @param places what the request may still use: the effective set of the job, by name */
   decide(places: readonly string[], node: DrawnNode): 'allow' | ComputeRule
-  /** The call of one decision, written down: what is left is Cedar's own work. */
+  /** Prepares one decision, so that the returned call is Cedar's work alone. */
   prepare(places: readonly string[], node: DrawnNode): () => 'allow' | ComputeRule
 }
 
-const STRENGTH = { contradicted: 0, declared: 1, observed: 2, bounded: 3, attested: 4 }
-const TRUST = { public: 0, verified: 1, dedicated: 2 }
 const JOB = { type: 'Littoral::Job', id: 'job' }
 const RUN = { type: 'Littoral::Action', id: 'run' }
 
-/** Parses the policy once; each decision then is Cedar's own. */
+/** Parses the policy once, before any decision. */
 export function preparseCedar(policy: Policy, name: string): CedarPolicy {
   const parsed = cedar.preparsePolicySet(name, { staticPolicies: writeCedar(policy) })
   if (parsed.type !== 'success') throw new Error(`Cedar cannot read it: ${JSON.stringify(parsed)}`)
@@ -62,7 +60,7 @@ function entityOf(node: DrawnNode) {
   }
 }
 
-/** One policy a rule, named after it; those that the tenant did not ask for are left out. */
+/** One Cedar policy per rule, named after it, without the rules that the tenant did not ask for. */
 function writeCedar(policy: Policy): Record<string, string> {
   const places = `[${[...spellCompute(policy)].map((code) => `"${code}"`).join(', ')}]`
   const forbid = (when: string) => `forbid (principal, action, resource) when { ${when} };`

@@ -1,11 +1,11 @@
-/** Random policies and nodes by seed, from a world small enough that many nodes are just inside or just outside. */
-import type { Policy } from '#shared/law/policy.ts'
+/** Random policies and nodes from a small world, so that many nodes are just inside or just outside. */
 import {
   DATA_CLASSES,
   EVIDENCE_CLASSES,
   NODE_TRUSTS,
   type EvidenceClass,
   type NodeTrust,
+  type Policy,
 } from '#shared/law/policy.ts'
 import type { NodeFacts } from '#shared/law/decide.ts'
 import { REGION_LISTS } from '#shared/law/region-groups.ts'
@@ -13,7 +13,7 @@ import { countryBit, countrySet } from '#shared/law/region.ts'
 import type { Random } from '../random.ts'
 import { asPolicy } from '#test/support/hub/as-policy.ts'
 
-/** A node in the words of people: no bits. */
+/** A node described by names, without bits. */
 export interface DrawnNode {
   /** Alpha-2 code, or `unknown`. */
   readonly country: string
@@ -26,13 +26,9 @@ export interface DrawnNode {
   readonly quarantined: boolean
 }
 
-/** Whose policies are drawn. */
+/** The tenant that owns the drawn policies. */
 export const OWN_TENANT = 'acme'
 const VOUCHERS = ['own', 'operator', 'anyone', 'tenant:other', 'tenant:her'] as const
-
-function drawVouchers(random: Random): string[] {
-  return [oneOf(random, VOUCHERS), ...someOf(random, VOUCHERS, 2)]
-}
 
 const COUNTRIES = ['DE', 'FR', 'AT', 'IS', 'CH', 'BR', 'US', 'PR', 'IN'] as const
 const REGIONS = [...COUNTRIES, 'EU', 'EEA', 'ADEQUATE', 'US_ALL', 'WORLD'] as const
@@ -49,7 +45,7 @@ export function someOf<T>(random: Random, values: readonly T[], atMost: number):
   return Array.from({ length: random.below(atMost + 1) }, () => oneOf(random, values))
 }
 
-/** Mostly open in each single respect, so that every rule is the one that refuses often enough. */
+/** Draws policies that are mostly open in each field, so that every rule refuses often enough. */
 export function drawPolicy(random: Random, id = 'drawn'): Policy {
   const seldom = <T>(value: T, values: readonly T[]) =>
     random.chance(0.3) ? oneOf(random, values) : value
@@ -64,14 +60,16 @@ export function drawPolicy(random: Random, id = 'drawn'): Policy {
     dataClass: seldom('public', [...DATA_CLASSES, 'personal']),
     personalOnPublicNodes: random.chance(0.3),
     nodeTrust: seldom('public', NODE_TRUSTS),
-    vouchers: random.chance(0.5) ? ['own', 'operator'] : drawVouchers(random),
+    vouchers: random.chance(0.5)
+      ? ['own', 'operator']
+      : [oneOf(random, VOUCHERS), ...someOf(random, VOUCHERS, 2)],
     verification: random.chance(0.05) ? 'replicated' : 'none',
     network: random.chance(0.2) ? oneOf(random, NETWORKS) : null,
     regions: oneOf(random, VERSIONS),
   })
 }
 
-/** What a request narrows to; undefined for one that does not. */
+/** Regions that a request narrows to; undefined for none. */
 export function drawNarrowing(random: Random): string[] | undefined {
   if (random.chance(0.6)) return undefined
   return [oneOf(random, REGIONS), ...someOf(random, REGIONS, 2)]

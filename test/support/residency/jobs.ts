@@ -1,4 +1,4 @@
-/** What the simulated requests ask for, and the engine that answers them. */
+/** Work of simulated requests, and the engine that runs it. */
 import { NodeId } from '#shared/base/ids.ts'
 import type { Work } from '#shared/job/job.ts'
 import { digestBytes } from '#shared/receipt/receipt.ts'
@@ -30,22 +30,15 @@ export const MODEL = {
   inputs: [{ name: 'x', datatype: 'UINT8', shape: [8], sizeBytes: 8 }],
 } as const satisfies Work
 
-/** Each with a text of its own: two nodes lost under one kernel would ban it. */
+/** Each kernel has a text of its own, because two nodes lost under one kernel would ban it. */
 export async function drawKernel(random: Random, sizeBytes: number): Promise<Work> {
   const wgsl = `@compute @workgroup_size(1) fn main() { let x = ${random.below(2 ** 31)}; }`
-  const buffer = {
-    binding: 0,
-    access: 'read_write' as const,
-    sizeBytes,
-    filled: true,
-    return: true,
-  }
   return {
     kind: 'kernel',
     wgsl,
     entryPoint: 'main',
     workgroups: [1, 1, 1],
-    buffers: [buffer],
+    buffers: [{ binding: 0, access: 'read_write', sizeBytes, filled: true, return: true }],
     digest: await digestBytes(new TextEncoder().encode(wgsl)),
   }
 }
@@ -54,9 +47,8 @@ const BASE58 = '123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz'
 
 export function nodeIdOf(seed: number, n: number): NodeId {
   const random = createRandom(seed * 100 + n)
-  return NodeId.parse(
-    `12D3KooW${Array.from({ length: 44 }, () => BASE58[random.below(58)]).join('')}`,
-  )
+  const letters = Array.from({ length: 44 }, () => BASE58[random.below(58)])
+  return NodeId.parse(`12D3KooW${letters.join('')}`)
 }
 
 export function hex(bytes: Uint8Array): string {

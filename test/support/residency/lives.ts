@@ -1,10 +1,11 @@
-/** Lives of requests by seed, over random policies, nodes and faults: what reached a node that its policy excludes? */
+/** Simulates requests over random policies, nodes and faults, and reports those that reached a node their policy excludes. */
 import { runOffer } from '#node-core/run-offer.ts'
 import { NodesWord } from '#p2p/stream/wire-error.ts'
 import type { JobOffer, JobResult } from '#p2p/stream/messages.ts'
 import type { RunJobOptions } from '#p2p/work/job-call.ts'
 import { checkContent } from '#shared/receipt/check-receipt.ts'
 import { compilePolicy, effectiveCompute } from '#shared/law/compile-policy.ts'
+import { untilAborted } from '#shared/base/deadline.ts'
 import { AppError, toAppError, type ErrorCode } from '#shared/base/errors.ts'
 import { JobId, type Bytes32, type NodeId } from '#shared/base/ids.ts'
 import type { Policy } from '#shared/law/policy.ts'
@@ -17,20 +18,14 @@ import type { DispatchRequest } from '#worker/protocols/hub.ts'
 import { TENANT } from '#test/support/hub/policies.ts'
 import { createRandom, type Random } from '../random.ts'
 import { drawNarrowing, drawNode, drawPolicy, oneOf, type DrawnNode } from './draw.ts'
-import {
-  DOMAIN,
-  createSimulatedHub,
-  hubNamespace,
-  joinHub,
-  type SimulatedHub,
-  type Joined,
-} from './network.ts'
+import { DOMAIN, createSimulatedHub, hubNamespace, joinHub } from './network.ts'
+import type { SimulatedHub, Joined } from './network.ts'
 import { drawKernel, ECHO, hex, MODEL, nodeIdOf } from './jobs.ts'
 import { judge, spellCompute } from './oracle.ts'
 
-/** Requests of one world that are on their way together. */
+/** Requests of one world that run at the same time. */
 const TOGETHER = 3
-/** Of one world; then nodes, hubs and policies are drawn anew. */
+/** Requests of one world; the next world draws nodes, hubs and policies anew. */
 export const LIVES_OF_A_WORLD = 25
 
 export interface LivesReport {
@@ -38,11 +33,11 @@ export interface LivesReport {
   /** Payloads that reached a node, and requests to load a model. */
   readonly deliveries: number
   readonly loads: number
-  /** Lives in which the network had both a node that the policy allows and one that it excludes. */
+  /** Lives in a network with both allowed and excluded nodes. */
   readonly mixed: number
-  /** Times that a node was asked after another one had failed the same job. */
+  /** Deliveries of a job after an earlier one had failed. */
   readonly retries: number
-  /** Changes of the network while requests were on their way. */
+  /** Changes of the network while requests ran. */
   readonly events: number
   readonly ends: Readonly<Partial<Record<ErrorCode | 'answered', number>>>
   readonly violations: readonly string[]
@@ -59,32 +54,27 @@ interface World {
   readonly hubs: readonly SimulatedHub[]
   readonly nodeIds: readonly NodeId[]
   readonly signer: Signer
-  /** What each connected member is, in words, and how it becomes something else. */
+  /** The facts of each connected member, and how to change them. */
   readonly nodes: Map<Member, DrawnNode>
   readonly concludeAnew: Map<Member, Joined['concludeAnew']>
   readonly lives: Map<string, Life>
-  readonly count: {
-    deliveries: number
-    loads: number
-    mixed: number
-    retries: number
-    events: number
-  }
+  readonly count: Record<'deliveries' | 'loads' | 'mixed' | 'retries' | 'events', number>
   readonly ends: Map<string, number>
   readonly violations: string[]
   readonly seed: number
 }
 
-/** A key of the hubs and nodes of all worlds: who signs is not what is looked for. */
+/** One key for the hubs and nodes of all worlds: signatures are not under test. */
 export async function createLivesSigner(): Promise<Signer> {
   return createSigner(await generateSigningKey(true))
 }
 
 export async function simulateWorld(seed: number, signer: Signer): Promise<LivesReport> {
   const random = createRandom(seed)
+  const hubs: SimulatedHub[] = []
   const world: World = {
     random,
-    hubs: [],
+    hubs,
     nodeIds: Array.from({ length: 4 + random.below(12) }, (_, n) => nodeIdOf(seed, n)),
     signer,
     nodes: new Map(),
@@ -95,34 +85,29 @@ export async function simulateWorld(seed: number, signer: Signer): Promise<Lives
     violations: [],
     seed,
   }
-  const hubs = Array.from({ length: 1 + random.below(3) }, (_, n) =>
-    createSimulatedHub({
-      name: `hub-${n}`,
-      jurisdiction: n === 0 ? 'any' : oneOf(random, ['any', 'eu'] as const),
-      random,
-      signer,
-      onSign: () => random.chance(0.15) && disturb(opened),
-    }),
-  )
-  const opened: World = { ...world, hubs }
-  for (const nodeId of opened.nodeIds) join(opened, nodeId)
+  for (let n = 0, count = 1 + random.below(3); n < count; n += 1) {
+    const jurisdiction = n === 0 ? 'any' : oneOf(random, ['any', 'eu'] as const)
+    const onSign = () => random.chance(0.15) && disturb(world)
+    hubs.push(createSimulatedHub({ name: `hub-${n}`, jurisdiction, random, signer, onSign }))
+  }
+  for (const nodeId of world.nodeIds) join(world, nodeId)
   try {
     for (let n = 0; n < LIVES_OF_A_WORLD; n += TOGETHER) {
       const together = Math.min(TOGETHER, LIVES_OF_A_WORLD - n)
-      await Promise.all(Array.from({ length: together }, () => live(opened)))
-      if (random.chance(0.3)) disturb(opened)
-      // A world that has lost or quarantined most of its nodes shows nothing any more.
-      if (opened.random.chance(0.2)) join(opened, oneOf(random, opened.nodeIds))
+      await Promise.all(Array.from({ length: together }, () => live(world)))
+      if (random.chance(0.3)) disturb(world)
+      // A world without free nodes would show nothing.
+      if (random.chance(0.2)) join(world, oneOf(random, world.nodeIds))
     }
   } finally {
-    for (const member of opened.nodes.keys()) void member.link.close()
+    for (const member of world.nodes.keys()) void member.link.close()
     for (const hub of hubs) hub.close()
   }
-  const { count, ends, violations } = opened
+  const { count, ends, violations } = world
   return { lives: LIVES_OF_A_WORLD, ...count, ends: Object.fromEntries(ends), violations }
 }
 
-/** One request, from the Worker's dispatch to its end. */
+/** Runs one request from the Worker's dispatch to its end. */
 async function live(world: World): Promise<void> {
   const { random } = world
   const policy = {
@@ -130,7 +115,7 @@ async function live(world: World): Promise<void> {
     ...(random.chance(0.5) ? GENEROUS : {}),
     storage: random.chance(0.9) ? 'any' : oneOf(random, ['eu', 'us'] as const),
   } as const
-  // Sometimes the Worker is wrong, or worse: it then says that a job may run anywhere.
+  // Sometimes a faulty Worker says that the job may run anywhere.
   const isWide = random.chance(0.1)
   const narrowTo = isWide ? undefined : drawNarrowing(random)
   const payload = random.bytes(8)
@@ -193,7 +178,7 @@ async function draftRequest(
   }
 }
 
-/** What a node does with a job; before all else it is asked whether the job may be there at all. */
+/** A node receives a job: checks whether the job may be there, and then runs or fails it. */
 async function receive(
   world: World,
   at: { readonly member: () => Member; readonly hub: SimulatedHub },
@@ -223,13 +208,13 @@ async function receive(
     signal: options.signal,
     emit: async (bytes) => options.onChunk(bytes),
   })
-  // An answer that cannot be accepted puts its node into quarantine.
+  // An unacceptable answer puts its node into quarantine.
   return fate === 5 && random.chance(0.5)
     ? { ...result, nodeSignature: `0x${'0'.repeat(128)}` }
     : result
 }
 
-/** The property itself. */
+/** The property under test. */
 function check(
   world: World,
   { member, hub }: { readonly member: () => Member; readonly hub: SimulatedHub },
@@ -255,11 +240,11 @@ function check(
   return life
 }
 
-/** What was answered can be settled: the place in its receipt is one that the policy allows, too. */
+/** Checks that the receipt can be settled: the policy allows its place. */
 function checkReceipt({ hubs, violations, seed }: World, id: Bytes32): void {
   const entries = hubs.flatMap(({ outbox }) => outbox.get(TENANT, id) ?? [])
   for (const { receipt } of entries) {
-    // The Worker that says that everything is allowed gets what it did nowhere paid.
+    // A Worker that allows everything never gets paid for that.
     const isWide = receipt.receipt.ticket.allowed === EVERYWHERE
     const broken = checkContent(receipt, Date.now()).filter(
       ({ ok, rule }) => !ok && !(isWide && rule === 'ticket.allowed'),
@@ -271,7 +256,7 @@ function checkReceipt({ hubs, violations, seed }: World, id: Bytes32): void {
     violations.push(`seed ${seed}: receipt ${id} is in ${entries.length} outboxes`)
 }
 
-/** A node comes in at a hub, with a place that has nothing to do with the one it had. */
+/** A node joins a hub, at a place unrelated to its last one. */
 function join(world: World, nodeId: NodeId): void {
   const { random } = world
   const hub = oneOf(random, world.hubs)
@@ -300,7 +285,7 @@ function join(world: World, nodeId: NodeId): void {
   world.concludeAnew.set(member, concludeAnew)
 }
 
-/** Something happens to the network, whoever is on the way. */
+/** Changes the network in some way. */
 function disturb(world: World): void {
   const { random, count, hubs } = world
   count.events += 1
@@ -312,29 +297,22 @@ function disturb(world: World): void {
   if (kind === 0) hub.directory.quarantine(member, 'simulated')
   else if (kind < 3) void member.link.close()
   else if (kind < 6) {
-    // The claim stays: another one would be another admission.
+    // A changed claim would need another admission.
     const [was, drawn] = [world.nodes.get(member), drawNode(random)]
     if (was === undefined) return
-    const seen = {
-      ...drawn,
-      country: was.country,
-      trust: was.trust,
-      voucher: was.voucher,
-      networks: was.networks,
-    }
+    const { country, trust, voucher, networks } = was
+    const seen = { ...drawn, country, trust, voucher, networks }
     world.nodes.set(member, seen)
     world.concludeAnew.get(member)?.(seen)
   } else {
     const { presence } = member
     const claim = random.chance(0.5) ? presence.claim : 'IN'
-    hub.directory.refresh(
-      { ...presence, claim, sequence: presence.sequence + 1 },
-      member.signedPresence,
-    )
+    const next = { ...presence, claim, sequence: presence.sequence + 1 }
+    hub.directory.refresh(next, member.signedPresence)
   }
 }
 
-/** So that many a job has somewhere to go. */
+/** Fields that let many jobs run somewhere. */
 const GENEROUS = {
   minEvidence: 'declared',
   dataClass: 'public',
@@ -357,11 +335,7 @@ function configOf({ hubs }: World): Config {
   }
 }
 
-/** No answer until the hub gives up. */
+/** Gives no answer until the hub gives up. */
 function silence(signal: AbortSignal): Promise<never> {
-  return new Promise((_, fail) => {
-    const give = () => fail(toAppError(signal.reason))
-    if (signal.aborted) give()
-    else signal.addEventListener('abort', give, { once: true })
-  })
+  return untilAborted(new Promise<never>(() => {}), signal, () => toAppError(signal.reason))
 }

@@ -1,14 +1,14 @@
 /**
- * Hubs as the Worker reaches them, made of their own code: directory, dispatcher, tickets, outbox. Only what lies beyond
- * them is simulated: the links to the nodes, which may fail, lie, leave and come back elsewhere at any moment.
+ * Hubs as the Worker reaches them, with their real directory, dispatcher, tickets and outbox. Only the links to nodes are
+ * simulated: they may fail, lie, leave and come back elsewhere at any moment.
  */
 import { HUB_SCHEMA } from '#worker/hub/schema.ts'
 import { AppError, ERRORS, toAppError } from '#shared/base/errors.ts'
 import type { Domain } from '#shared/base/eip712.ts'
-import { TenantId, type NodeId } from '#shared/base/ids.ts'
+import { TenantId, ZERO_BYTES32, type NodeId } from '#shared/base/ids.ts'
 import { silentLog } from '#shared/base/log.ts'
 import type { Jurisdiction } from '#shared/law/policy.ts'
-import { NO_EVIDENCE, type Place } from '#shared/receipt/receipt.ts'
+import type { Place } from '#shared/receipt/receipt.ts'
 import type { Signer } from '#shared/base/signature.ts'
 import type { ObjectNamespace } from '#worker/platform/config.ts'
 import { Directory, type Member } from '#worker/hub/members/directory.ts'
@@ -40,7 +40,7 @@ export interface HubOptions {
   readonly jurisdiction: Jurisdiction
   readonly random: Random
   readonly signer: Signer
-  /** Between the choice of a node and its job, before and after its ticket is written. */
+  /** Called between the choice of a node and its job, before and after its ticket is signed. */
   readonly onSign: () => void
 }
 
@@ -48,6 +48,8 @@ export function createSimulatedHub(options: HubOptions): SimulatedHub {
   const { name, jurisdiction, random, signer, onSign } = options
   const storage = createSqliteStorage({ schema: HUB_SCHEMA })
   const [directory, outbox] = [new Directory(), new Outbox(storage)]
+  const bansStorage = createSqliteStorage()
+  const home = createKernelRegister({ storage: bansStorage, nowMs: Date.now, log: silentLog })
   const dispatcher = new Dispatcher({
     hub: name,
     signer: {
@@ -62,18 +64,7 @@ export function createSimulatedHub(options: HubOptions): SimulatedHub {
     domain: DOMAIN,
     directory,
     outbox,
-    bans: createKernelBans({
-      registers: {
-        home: createKernelRegister({
-          storage: createSqliteStorage(),
-          nowMs: Date.now,
-          log: silentLog,
-        }),
-        others: [],
-      },
-      now: Date.now,
-      log: silentLog,
-    }),
+    bans: createKernelBans({ registers: { home, others: [] }, now: Date.now, log: silentLog }),
     manifests: [],
     now: Date.now,
     random: () => random.below(1_000_000) / 1_000_000,
@@ -87,7 +78,7 @@ export function createSimulatedHub(options: HubOptions): SimulatedHub {
   return { name, jurisdiction, directory, dispatcher, outbox, close: () => storage.close() }
 }
 
-/** The binding that the Worker has; each hub answers as `Hub.fetch` does. */
+/** The Worker's binding; each hub answers as `Hub.fetch` does. */
 export function hubNamespace(
   hubs: readonly SimulatedHub[],
   asked: Jurisdiction = 'any',
@@ -95,9 +86,7 @@ export function hubNamespace(
   return {
     jurisdiction: (jurisdiction) => hubNamespace(hubs, jurisdiction as Jurisdiction),
     getByName(name) {
-      const hub = hubs.find(
-        (candidate) => candidate.name === name && candidate.jurisdiction === asked,
-      )
+      const hub = hubs.find((each) => each.name === name && each.jurisdiction === asked)
       if (hub === undefined) throw new Error(`no hub ${name} in ${asked}`)
       return { fetch: (request: Request) => answer(hub, request) }
     },
@@ -118,27 +107,22 @@ async function answer({ dispatcher }: SimulatedHub, request: Request): Promise<R
   }
 }
 
-export interface SimulatedLink {
-  readonly run: WorkLink['run']
-  readonly load: WorkLink['load']
-}
-
 export interface Joining {
   readonly hub: SimulatedHub
   readonly nodeId: NodeId
   readonly node: DrawnNode
   readonly signer: Signer
   readonly loadable: readonly `0x${string}`[]
-  readonly link: SimulatedLink
+  readonly link: Pick<WorkLink, 'run' | 'load'>
 }
 
 export interface Joined {
   readonly member: Member
-  /** Its evidence is concluded anew: measured, expired, attested, contradicted. */
+  /** Concludes its evidence anew, as after a measurement or an expiry. */
   readonly concludeAnew: (seen: DrawnNode) => void
 }
 
-/** A node comes in, or comes back with another place: its link before ends first, as the hub's gate has it. */
+/** A node joins, perhaps again at another place; its earlier link ends first, as at the hub's gate. */
 export function joinHub({ hub, nodeId, node, signer, loadable, link }: Joining): Joined {
   const before = hub.directory.get(nodeId)
   if (before !== undefined) void before.link.close()
@@ -156,14 +140,9 @@ export function joinHub({ hub, nodeId, node, signer, loadable, link }: Joining):
     }
   }
   let place = placeOf(node)
+  const claim = node.country
   const member: Member = {
-    admission: {
-      nodeId,
-      claim: node.country,
-      networks: [...node.networks],
-      voucher: null,
-      reporter: nodeId,
-    },
+    admission: { nodeId, claim, networks: [...node.networks], voucher: null, reporter: nodeId },
     evidence: { place: () => place, record: () => null },
     link: {
       rttMs: () => 1,
@@ -183,7 +162,7 @@ export function joinHub({ hub, nodeId, node, signer, loadable, link }: Joining):
       nodeId,
       kind: 'local',
       receiptKey: signer.publicKey,
-      claim: node.country,
+      claim,
       adapter: { name: 'simulated', isSoftware: true },
       models: [],
       loadable: [...loadable],
@@ -209,5 +188,5 @@ export function joinHub({ hub, nodeId, node, signer, loadable, link }: Joining):
 function placeOf(node: DrawnNode): Place {
   const { networks: _, quarantined: __, ...place } = factsOf(node)
   const voucher = TenantId.nullable().parse(node.voucher)
-  return { ...place, voucher, source: 'edge', evidenceHash: NO_EVIDENCE }
+  return { ...place, voucher, source: 'edge', evidenceHash: ZERO_BYTES32 }
 }

@@ -1,6 +1,6 @@
 /**
- * What a policy means, read once more from its text: names in sets of names, no bits, no compilation, nothing shared
- * with `decide` but the names of the rules. Slow and plain on purpose.
+ * Reads a policy's meaning from its text by sets of names, without bits or compilation. It shares only the names of the
+ * rules with `decide`, and is slow and plain on purpose.
  */
 import type { ComputeRule } from '#shared/law/decide.ts'
 import type { NodeTrust, Policy } from '#shared/law/policy.ts'
@@ -8,7 +8,7 @@ import { CURRENT_REGIONS, REGION_LISTS } from '#shared/law/region-groups.ts'
 import { COUNTRIES } from '#shared/law/region.ts'
 import { OWN_TENANT, type DrawnNode } from './draw.ts'
 
-/** The countries that these regions name in that list. */
+/** The countries that these regions name in a list. */
 export function spell(regions: readonly string[], version: number): Set<string> {
   const list = REGION_LISTS.find((candidate) => candidate.version === version)
   if (list === undefined) throw new RangeError(`no list ${version}`)
@@ -19,7 +19,7 @@ export function spell(regions: readonly string[], version: number): Set<string> 
   return new Set(codes)
 }
 
-/** Where a job may run: what is allowed, less what is denied, and of that what the request left. */
+/** Where a job may run: what is allowed, less what is denied, narrowed by the request. */
 export function spellCompute(
   { compute, regions }: Policy,
   narrowTo?: readonly string[],
@@ -32,8 +32,15 @@ export function spellCompute(
   )
 }
 
-const STRENGTH = { contradicted: 0, declared: 1, observed: 2, bounded: 3, attested: 4 } as const
-/** The tenants whose word counts, by name; undefined for everybody's. */
+export const STRENGTH = {
+  contradicted: 0,
+  declared: 1,
+  observed: 2,
+  bounded: 3,
+  attested: 4,
+} as const
+
+/** The tenants whose vouching counts; undefined for everybody's. */
 export function spellVouchers({ vouchers }: Policy): Set<string> | undefined {
   if (vouchers.includes('anyone')) return undefined
   const names = vouchers.map((name) => {
@@ -43,15 +50,15 @@ export function spellVouchers({ vouchers }: Policy): Set<string> | undefined {
   return new Set(names)
 }
 
-/** A node is what those say whose word counts; without them it is public. */
+/** A node's trust under the policy: public unless its voucher counts. */
 function standing(policy: Policy, { trust, voucher }: DrawnNode): NodeTrust {
   if (voucher === null) return 'public'
   return spellVouchers(policy)?.has(voucher) === false ? 'public' : trust
 }
 
-const TRUST = { public: 0, verified: 1, dedicated: 2 } as const
+export const TRUST = { public: 0, verified: 1, dedicated: 2 } as const
 
-/** Each rule with the question that it asks; the first that is answered with yes refuses. */
+/** Each rule with its condition; the first that is true refuses. */
 const RULES: readonly (readonly [
   ComputeRule,
   (policy: Policy, places: ReadonlySet<string>, node: DrawnNode) => boolean,

@@ -40,12 +40,12 @@ function readKey(text: string): { name: string; keyId: string; publicKey: Bytes3
 }
 
 describe('the published notes', () => {
-  it.each(PUBLISHED_KEYS)('name the key %s as we do', (text) => {
+  it.each(PUBLISHED_KEYS)('have the key id that we compute for %s', (text) => {
     const { name, keyId, publicKey } = readKey(text)
     expect(bytesToHex(noteKeyId(name, publicKey)).slice(2)).toBe(keyId)
   })
 
-  it('are read, verified and written again byte for byte', async () => {
+  it('are parsed, verified and formatted byte for byte', async () => {
     const note = parseNote(PUBLISHED_NOTE)
     if (note === undefined) throw new Error('not a note')
     const key = readKey(PUBLISHED_KEYS[0] ?? '')
@@ -58,13 +58,13 @@ describe('the published notes', () => {
 })
 
 describe('a checkpoint', () => {
-  it('of the Go checksum database is read, and written again byte for byte', () => {
+  it('of the Go checksum database is parsed and formatted byte for byte', () => {
     const head = parseLogHead(PUBLISHED_CHECKPOINT)
     expect(head).toMatchObject({ origin: 'go.sum database tree', size: 65_664_258 })
     expect(formatLogHead(head ?? HEAD)).toBe(PUBLISHED_CHECKPOINT)
   })
 
-  it('is a note of three lines that another Ed25519 verifies', async () => {
+  it('is a note of three lines that another Ed25519 implementation verifies', async () => {
     const signer = await createLogSigner(toHex(randomBytes(32)))
     const note = parseNote(await signer.sign(HEAD))
     expect(note?.text).toBe(
@@ -79,7 +79,7 @@ describe('a checkpoint', () => {
     expect(verify(null, text, { key, format: 'jwk' }, signature)).toBe(true)
   })
 
-  it('is not one with any byte changed', async () => {
+  it('is refused with any byte changed', async () => {
     const signer = await createLogSigner(toHex(randomBytes(32)))
     const whole = await signer.sign(HEAD)
     const holds = async (text: string) => {
@@ -104,7 +104,7 @@ describe('a checkpoint', () => {
     ['base64 in another spelling', 'log\n1\npaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaV=\n'],
     ['an extension line', 'log\n1\npaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaU=\nmore\n'],
     ['no name', '\n1\npaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaU=\n'],
-  ])('is not read with %s', (_case, text) => {
+  ])('is not parsed with %s', (_case, text) => {
     expect(parseLogHead(text)).toBeUndefined()
   })
 })

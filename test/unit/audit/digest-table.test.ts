@@ -3,7 +3,7 @@ import { expect, it } from 'vitest'
 import { DigestTable } from '#shared/audit/digest-table.ts'
 import { createRandom } from '#test/support/random.ts'
 
-it('is a Map of digests, through growth, changes and what is taken out', () => {
+it('behaves like a Map of digests through growth, changes and deletions', () => {
   const random = createRandom(7)
   const table = new DigestTable()
   const map = new Map<string, readonly [number, number]>()

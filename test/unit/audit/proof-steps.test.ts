@@ -18,13 +18,8 @@ async function twoAttempts(): Promise<AuditBundle> {
   const first = await maker.make()
   const { jobId, tenant } = first.receipt.ticket
   const second = await maker.make({ jobId, attempt: 2 })
-  const settlement = {
-    batchId: 4,
-    receiptRoot: second.id,
-    proof: [],
-    transactionHash: second.id,
-    blockNumber: 9,
-  }
+  const [receiptRoot, transactionHash] = [second.id, second.id]
+  const settlement = { batchId: 4, receiptRoot, proof: [], transactionHash, blockNumber: 9 }
   return {
     version: 2,
     tenant,
@@ -46,7 +41,7 @@ async function twoAttempts(): Promise<AuditBundle> {
 }
 
 describe('the steps of a proof', () => {
-  it('have a place for every line of the verifier, and one only', () => {
+  it('have exactly one place for every line of the verifier', () => {
     expect(Object.keys(STEP_OF).toSorted()).toEqual([...LINE_NAMES].toSorted())
     for (const name of LINE_NAMES) {
       const failed = lineAbout('log', name, false, 'why')
@@ -59,7 +54,7 @@ describe('the steps of a proof', () => {
     )
   })
 
-  it('are as good as their worst line, and open where nothing was said', async () => {
+  it('have the result of their worst line, and are open without lines', async () => {
     const bundle = await twoAttempts()
     const [job] = bundle.jobs
     if (job === undefined) throw new Error('there is a job')
@@ -76,7 +71,7 @@ describe('the steps of a proof', () => {
     expect(worst()).toBe('open')
   })
 
-  it('of an attempt leave out what is another attempt’s, and nothing that is nobody’s', async () => {
+  it('of an attempt leave out only the lines of other attempts', async () => {
     const bundle = await twoAttempts()
     const [first, second] = bundle.jobs
     if (first === undefined || second === undefined) throw new Error('there are two attempts')

@@ -27,16 +27,10 @@ const placed = (country: string, jobs: number) => ({
   firstAtMs: 0,
   lastAtMs: 86_400_000,
 })
+const compiled = compilePolicy(policy, { tenant: acme, version: 2 })
 const record = recordOfProcessing(
   {
-    policies: [
-      {
-        policy,
-        compiled: compilePolicy(policy, { tenant: acme, version: 2 }),
-        publishedAtMs: 0,
-        retiredAtMs: null,
-      },
-    ],
+    policies: [{ policy, compiled, publishedAtMs: 0, retiredAtMs: null }],
     placements: [placed('DE', 10), placed('CH', 2), placed('US', 1)],
     logSize: 40,
   },
@@ -44,7 +38,7 @@ const record = recordOfProcessing(
 )
 
 describe('the record of processing', () => {
-  it('says where jobs went, and on what basis beyond the EEA: none where there is none on record', () => {
+  it('says where jobs ran, and the basis on record of each transfer beyond the EEA', () => {
     expect(RopaReply.parse(record)).toEqual(record)
     const [activity] = record.activities
     expect(activity?.activity).toBe('sensors@2')
@@ -62,19 +56,15 @@ describe('the record of processing', () => {
     expect(activity?.recipients).toContain('verified nodes')
   })
 
-  it('names no public nodes as recipients of personal data that never reaches them', () => {
-    const compiled = compilePolicy(policy, { tenant: acme, version: 2 })
-    const facts = {
-      policies: [{ policy, compiled, publishedAtMs: 0, retiredAtMs: null }],
-      placements: [],
-      logSize: 1,
-    }
+  it('does not name public nodes as recipients of personal data', () => {
+    const policies = [{ policy, compiled, publishedAtMs: 0, retiredAtMs: null }]
+    const facts = { policies, placements: [], logSize: 1 }
     const [activity] = recordOfProcessing(facts, { tenant: acme, nowMs: 0 }).activities
     expect(policy).toMatchObject({ nodeTrust: 'public', personalOnPublicNodes: false })
     expect(activity?.recipients.slice(1)).toEqual(['verified nodes'])
   })
 
-  it('shows a retired policy as ended, and countries in the words of the policy', () => {
+  it('shows a retired policy as ended, and countries in the policy’s words', () => {
     const narrow = asPolicy({ id: 'past', compute: { allow: ['EU'], deny: ['IE'] } })
     const compiled = compilePolicy(narrow, { tenant: acme, version: 1 })
     const policies = [{ policy: narrow, compiled, publishedAtMs: 0, retiredAtMs: 86_400_000 }]
@@ -87,7 +77,7 @@ describe('the record of processing', () => {
     expect(record.activities).toMatchObject([{ endedAt: null, allowedIn: 'EEA, CH, US' }])
   })
 
-  it('says as CSV what it says as JSON: a line a country, a column a fact', () => {
+  it('has the same facts as CSV: one line per country, one column per fact', () => {
     const [head = [], ...lines] = parseCsv(recordAsCsv(record))
     const cells = (name: string) => lines.map((line) => line[head.indexOf(name)])
     expect(cells('activity')).toEqual(['sensors@2', 'sensors@2', 'sensors@2'])
@@ -111,7 +101,7 @@ describe('an entry as CSV', () => {
     return (name: string) => cells[head.indexOf(name)]
   }
 
-  it('names the policy and its version in their own columns, whatever was done to it', () => {
+  it('has the policy and its version in columns of their own', () => {
     const change = { policyHash: null, by: null }
     const published = line('policy.published', { subject: 'meters-de-fr@1', ...change })
     const named = ['policy', 'policyVersion', 'subject'].map(published)
@@ -120,32 +110,23 @@ describe('an entry as CSV', () => {
     expect(['policy', 'policyVersion'].map(retired)).toEqual(['eu-only', ''])
   })
 
-  it('keeps commas, quotes and line ends within its cell, and begins no formula', () => {
+  it('keeps commas, quotes and line ends within a cell, and starts no formula', () => {
     const subject = 'a "b", c\r\nd'
     const cell = line('quota.set', { subject, policyHash: null, by: null })
-    expect([cell('sequence'), cell('time'), cell('type')]).toEqual([
-      '7',
-      '1970-01-01T00:00:00.000Z',
-      'quota.set',
-    ])
+    const head = ['sequence', 'time', 'type'].map(cell)
+    expect(head).toEqual(['7', '1970-01-01T00:00:00.000Z', 'quota.set'])
     expect(cell('subject')).toBe(subject)
     const formula = { subject: '=1+1', policyHash: null, by: null }
     expect(line('quota.set', formula)('subject')).toBe("'=1+1")
   })
 
   it('has a column for each fact, and countries by their ISO codes', async () => {
-    const maker = await createReceiptMaker({
-      chainId: 1,
-      verifyingContract: `0x${'5e'.repeat(20)}`,
-    })
-    const signed = await maker.make()
+    const domain = { chainId: 1, verifyingContract: `0x${'5e'.repeat(20)}` } as const
+    const signed = await (await createReceiptMaker(domain)).make()
     const placed = line('job.placed', placementOf(signed))
-    expect([
-      placed('job'),
-      placed('country'),
-      placed('evidence'),
-      placed('possibleCountries'),
-    ]).toEqual([signed.receipt.ticket.jobId, 'DE', 'observed', 'DE'])
+    const { jobId } = signed.receipt.ticket
+    const named = ['job', 'country', 'evidence', 'possibleCountries'].map(placed)
+    expect(named).toEqual([jobId, 'DE', 'observed', 'DE'])
     const admitted = line('job.admitted', admissionOf(signed))
     expect(admitted('policy')).toBe('eu-only')
     expect(admitted('allowedCountries')?.split(' ')).toEqual(groupCountries('EU')?.toSorted())

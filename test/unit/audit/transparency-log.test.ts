@@ -113,7 +113,7 @@ describe('proofs', () => {
     }
   })
 
-  it('show every earlier log in every later one, and no other', () => {
+  it('show that every later log continues every earlier one, and no other', () => {
     for (let to = 0; to <= leaves.length; to += 1) {
       for (let from = 0; from <= to; from += 1) {
         const proof = consistencyProof({ from, to }, reader)
@@ -127,7 +127,7 @@ describe('proofs', () => {
     }
   })
 
-  it('fall when one byte of them changes', () => {
+  it('fail when one byte of them changes', () => {
     const random = createRandom(4)
     for (let round = 0; round < 200; round += 1) {
       const to = 2 + random.below(leaves.length - 1)

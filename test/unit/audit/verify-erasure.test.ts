@@ -1,4 +1,4 @@
-/** What the verifier says of details that are gone: erased as the log itself says, or withheld by whoever hands the bundle over. */
+/** How the verifier tells erased details from withheld ones. */
 import { describe, expect, it } from 'vitest'
 import type { AuditBundle } from '#shared/audit/bundle.ts'
 import { countrySet } from '#shared/law/region.ts'
@@ -22,7 +22,7 @@ async function verdictOf(bundle: AuditBundle, trust: MadeBundle['trust']) {
 }
 
 describe('a job that was erased', () => {
-  it('is explained by the log: the rest holds, and the headline’s note says which entries are gone', async () => {
+  it('is explained by the log: the rest holds, and a note names the erased entries', async () => {
     const { bundle, trust } = await erased()
     expect(bundle.jobs).toHaveLength(2)
     const { result, title, notes } = await verdictOf(bundle, trust)
@@ -33,7 +33,7 @@ describe('a job that was erased', () => {
     )
   })
 
-  it('is no answer to where every job ran', async () => {
+  it('leaves open where every job ran', async () => {
     const { bundle, trust } = await erased()
     const within = { names: ['EU'], countries: countrySet(['EU']) }
     const { result, title } = await verdictOf(bundle, { ...trust, within })
@@ -41,7 +41,7 @@ describe('a job that was erased', () => {
     expect(title).toContain('where the jobs of 2 erased entries ran is not shown')
   })
 
-  it('explains no other: one that is passed off as erased is withheld', async () => {
+  it('does not explain another job that is passed off as erased', async () => {
     const { bundle, trust } = await erased()
     for (const entry of bundle.entries.slice(3, 5)) entry.opening = null
     bundle.jobs.splice(0, 1)
@@ -52,14 +52,14 @@ describe('a job that was erased', () => {
     )
   })
 
-  it('is not explained where the erasure itself is withheld, or is not there', async () => {
+  it('is not explained when the erasure itself is withheld or missing', async () => {
     const { bundle, trust } = await erased()
     const last = bundle.entries.at(-1)
     expect(last?.type).toBe('job.erased')
     const opening = last?.opening ?? null
     if (last !== undefined) last.opening = null
     expect((await verdictOf(bundle, trust)).title).toContain('explains (5 to 6, 9)')
-    // Beyond the range it may stand beside it.
+    // An erasure beyond the range may stand beside it.
     bundle.range = { from: 0, to: 9 }
     if (last !== undefined) last.opening = opening
     const beside = { ...bundle, entries: bundle.entries.slice(0, -1) }
@@ -70,7 +70,7 @@ describe('a job that was erased', () => {
 })
 
 describe('a bundle that was narrowed', () => {
-  it('says to what, and calls what its type leaves out neither erased nor withheld', async () => {
+  it('says to what, and does not call details of other types erased or withheld', async () => {
     const { bundle, trust } = await makeBundle({ jobs: 2, hasChain: false })
     bundle.selection = { ...bundle.selection, type: 'job.placed' }
     for (const entry of bundle.entries) if (entry.type !== 'job.placed') entry.opening = null
@@ -81,7 +81,7 @@ describe('a bundle that was narrowed', () => {
     expect((await verdictOf(bundle, trust)).result).toBe('incomplete')
   })
 
-  it('to a time shows the entries beside it, or is not all of that time', async () => {
+  it('to a time is incomplete without the entries beside it', async () => {
     const { bundle, trust } = await makeBundle({ jobs: 2, hasChain: false })
     const whole = bundle.entries
     const edge = whole[2]
@@ -103,7 +103,7 @@ describe('a bundle that was narrowed', () => {
     )
   })
 
-  it('shows nothing else: what is of another time, type or policy makes it fail', async () => {
+  it('fails when it shows an entry of another time, type or policy', async () => {
     const { bundle, trust } = await makeBundle({ jobs: 2, hasChain: false })
     const { selection } = bundle
     const lastMs = bundle.entries.at(-1)?.atMs ?? 0
@@ -125,13 +125,13 @@ describe('a bundle that was narrowed', () => {
       .verdict
     expect(title).toContain('1 entry without detail, of other policies or withheld (4)')
     expect(await ask({ selection: other, entries: ofJobs })).toBe('fails')
-    // Its entries hidden, a job of another policy is still one.
+    // A job of another policy counts even when its entries are hidden.
     expect(await ask({ selection: other, entries: close(() => true) })).toBe('fails')
     expect(await ask({ selection: placed })).toBe('fails')
     for (const time of [later, before]) expect(await ask({ selection: time })).toBe('fails')
   })
 
-  it('keeps what was erased explained', async () => {
+  it('still explains what was erased', async () => {
     const { bundle, trust } = await erased()
     bundle.selection = { ...bundle.selection, type: 'job.placed' }
     for (const entry of bundle.entries)

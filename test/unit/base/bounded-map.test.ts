@@ -1,8 +1,8 @@
-/** What a map with a bound keeps. */
+/** A map with a bound. */
 import { expect, it } from 'vitest'
 import { BoundedMap } from '#shared/base/bounded-map.ts'
 
-it('holds as many as its bound, and lets go what was set longest ago', () => {
+it('drops the entry that was set longest ago', () => {
   const map = new BoundedMap<string, number>(2)
   map.set('a', 1).set('b', 2)
   map.set('a', 3)
@@ -13,7 +13,7 @@ it('holds as many as its bound, and lets go what was set longest ago', () => {
   ])
 })
 
-it('lets an entry go that is set to its own value no sooner than another', () => {
+it('keeps an entry that is set again', () => {
   const map = new BoundedMap<number, number>(3)
   for (let i = 0; i < 100; i += 1) {
     map.set(0, 0).set(i, i)

@@ -4,16 +4,9 @@ import {
   lineOfSyntaxFault,
 } from '../../../console/compliance/policies/json-lines.ts'
 
-const TEXT = JSON.stringify(
-  {
-    id: 'eu',
-    compute: { allow: ['EU', 'MARS'], deny: [] },
-    'a/b~c': [{ x: { y: 1 } }],
-    last: null,
-  },
-  null,
-  2,
-)
+const compute = { allow: ['EU', 'MARS'], deny: [] }
+const DOCUMENT = { id: 'eu', compute, 'a/b~c': [{ x: { y: 1 } }], last: null }
+const TEXT = JSON.stringify(DOCUMENT, null, 2)
 
 describe('the line of a JSON pointer', () => {
   it.each([
@@ -29,7 +22,7 @@ describe('the line of a JSON pointer', () => {
     expect(lineOfPointer(TEXT, pointer)).toBe(line)
   })
 
-  it('is that of the nearest value around it where the text has no such one', () => {
+  it('is that of the nearest enclosing value when the text lacks the value', () => {
     expect(lineOfPointer(TEXT, '/compute/allow/7')).toBe(4)
     expect(lineOfPointer(TEXT, '/nowhere/at/all')).toBe(1)
   })
@@ -40,7 +33,7 @@ describe('the line of a JSON pointer', () => {
 })
 
 describe('text that is no JSON', () => {
-  it('is told where it stops being JSON', () => {
+  it('is reported at the line where it stops being JSON', () => {
     expect(lineOfSyntaxFault('{\n  "a": 1,\n  oops\n}')?.line).toBe(3)
     expect(lineOfSyntaxFault('{"a": 1}')).toBeUndefined()
   })

@@ -10,7 +10,7 @@ import {
 
 const DIGEST = `0x${'5a'.repeat(32)}` as const
 
-/** WebCrypto's own word on a signature. */
+/** Verifies with WebCrypto alone. */
 async function webVerifies(signer: Signer, signature: string): Promise<boolean> {
   const bytes = (hex: string) => Uint8Array.from(Buffer.from(hex, 'hex'))
   const { x, y } = signer.publicKey
@@ -22,7 +22,7 @@ async function webVerifies(signer: Signer, signature: string): Promise<boolean> 
 }
 
 describe('the runtime’s own cryptography beside WebCrypto', () => {
-  it('is there in Node', () => expect(nativeCrypto).toBeDefined())
+  it('exists in Node', () => expect(nativeCrypto).toBeDefined())
 
   it('signs what WebCrypto accepts, and accepts what WebCrypto signed', async () => {
     for (const extractable of [true, false]) {
@@ -35,7 +35,7 @@ describe('the runtime’s own cryptography beside WebCrypto', () => {
     }
   })
 
-  it('says false, and throws nothing, for a point that is not on the curve', async () => {
+  it('returns false for a point that is not on the curve', async () => {
     const signer = await createSigner(await generateSigningKey(true))
     const signature = await signer.sign(DIGEST)
     const key = { x: signer.publicKey.x, y: signer.publicKey.x }

@@ -3,7 +3,7 @@ import { readParts, type JsonPart } from '#shared/audit/json-parts.ts'
 import { parseStrict } from '#shared/base/strict-json.ts'
 import { createRandom } from '#test/support/random.ts'
 
-/** A document of a head and two lists, with what makes JSON hard to cut. */
+/** A document of a head and two lists that is hard to cut. */
 const DOCUMENT = {
   version: 2,
   'a "name"': { text: 'brackets ]}, "quotes" and \\ and \n, 𝄞', list: [[], {}, [1, -0.5, 1e21]] },
@@ -46,24 +46,22 @@ describe('JSON that is signed', () => {
     expect(() => parseStrict(text)).toThrow(said)
   })
 
-  it('is what JSON.parse makes of it where there is one reading', () => {
+  it('equals what JSON.parse returns when it has one reading', () => {
     const text = JSON.stringify(DOCUMENT, null, 2)
     expect(parseStrict(text)).toEqual(DOCUMENT)
     // The same name in two objects, and a value that looks like a name.
-    expect(parseStrict('[{"a":"a"},{"a":{"a":["a","a"]}}]')).toEqual([
-      { a: 'a' },
-      { a: { a: ['a', 'a'] } },
-    ])
+    const again = [{ a: 'a' }, { a: { a: ['a', 'a'] } }]
+    expect(parseStrict(JSON.stringify(again))).toEqual(again)
   })
 })
 
 describe('a document read in parts', () => {
-  it('comes to the same parts however it is cut', async () => {
+  it('gives the same parts however it is cut', async () => {
     const random = createRandom(20_261_130)
     for (const space of [0, 1] as const) {
       const text = JSON.stringify(DOCUMENT, null, space)
       const whole = await collect([text])
-      expect(whole.filter(({ kind }) => kind === 'element').map((part) => part)).toHaveLength(6)
+      expect(whole.filter(({ kind }) => kind === 'element')).toHaveLength(6)
       for (let round = 0; round < 40; round += 1)
         expect(await collect(cut(text, () => 1 + random.below(9)))).toEqual(whole)
     }
@@ -84,7 +82,7 @@ describe('a document read in parts', () => {
     await expect(collect(cut(text, () => 2))).rejects.toThrow(said)
   })
 
-  it('never holds more than the part it is at: a list of a million is asked for as it is read', async () => {
+  it('never holds more than the current part of a list of a million', async () => {
     const [chunk, count] = [1_000, 1_000_000]
     let given = 0
     let read = 0

@@ -1,17 +1,13 @@
-/** The forms of a model file's sources, and the paths that are none. */
+/** The forms of a model file's sources. */
 import { describe, expect, it } from 'vitest'
 import { isModelSource, parseSource, sourceOrigins } from '#shared/job/model-source.ts'
 
 describe('a source of a model file', () => {
   it('is a path in the repository or in a package, an address on the model hub, or any https address', () => {
-    expect(parseSource('models/m/onnx/model.onnx')).toEqual({
-      kind: 'repository',
-      path: 'models/m/onnx/model.onnx',
-    })
-    expect(parseSource('npm:@scope/pkg/a.onnx')).toEqual({
-      kind: 'package',
-      path: '@scope/pkg/a.onnx',
-    })
+    const path = 'models/m/onnx/model.onnx'
+    expect(parseSource(path)).toEqual({ kind: 'repository', path })
+    const inPackage = { kind: 'package', path: '@scope/pkg/a.onnx' }
+    expect(parseSource('npm:@scope/pkg/a.onnx')).toEqual(inPackage)
     expect(parseSource('hf:acme/tiny@3f2a/onnx/model q4.onnx', 'http://127.0.0.1:9')).toEqual({
       kind: 'url',
       url: 'http://127.0.0.1:9/acme/tiny/resolve/3f2a/onnx/model%20q4.onnx',

@@ -19,7 +19,7 @@ describe('the key in a node id', () => {
     }
   })
 
-  it('is none in ids of other keys, and in what is no id', async () => {
+  it('is missing in ids of other keys and in other text', async () => {
     const other = peerIdFromPrivateKey(await generateKeyPair('secp256k1')).toString()
     for (const id of [other, '', '1', '0OIl', '12D3KooW', 'z'.repeat(500)]) {
       expect(nodePublicKey(id)).toBeUndefined()

@@ -14,7 +14,7 @@ describe('a field in words', () => {
   const trust = POLICY_FIELDS.find(({ pointer }) => pointer === '/nodeTrust')
   const shown = (policy: Policy) => trust && showField(trust, policy)
 
-  it('is the trust that counts, with what was written where that asks for less', () => {
+  it('is the trust that applies, with the written one where that is lower', () => {
     const personal = { ...base, dataClass: 'personal' as const }
     expect(shown(personal)).toBe('verified, since the data is personal (written: public)')
     expect(shown({ ...personal, nodeTrust: 'verified' })).toBe('verified')
@@ -35,7 +35,7 @@ describe('the difference of two versions', () => {
     expect(fields.map(({ pointer }) => pointer)).toEqual(['/compute/allow', '/compute/deny'])
   })
 
-  it('says fields that allow the same countries in other words', () => {
+  it('shows fields that allow the same countries in other words', () => {
     const next = { ...base, compute: { allow: ['CH', 'EU'], deny: [] } }
     const { compute, fields } = diffPolicies(base, next)
     expect(compute).toEqual({ added: [], removed: [] })
@@ -49,7 +49,7 @@ describe('the difference of two versions', () => {
     ])
   })
 
-  it('sees what a newer list of groups means for the same words', () => {
+  it('shows what a newer list of groups changes for the same words', () => {
     const words = { compute: { allow: ['ADEQUATE'], deny: [] } }
     const { compute, fields } = diffPolicies(
       { ...base, ...words, regions: 20251231 },

@@ -1,4 +1,4 @@
-/** What a policy means by what it leaves out, and sets of countries in the words of groups. */
+/** Defaults of policy drafts, and names of country sets. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { nameCountries } from '#shared/law/country-words.ts'
@@ -13,7 +13,7 @@ import { region, TENANT } from '#test/support/hub/policies.ts'
 const draft = (fields: object) =>
   PolicyDraft.parse({ id: 'x', compute: { allow: ['EU'], deny: ['IE'] }, ...fields })
 
-describe('a policy that leaves a pin out', () => {
+describe('a policy draft with omitted fields', () => {
   it('lets requests enter only where it lets jobs be computed', () => {
     fc.assert(
       fc.property(
@@ -34,7 +34,7 @@ describe('a policy that leaves a pin out', () => {
     expect(completePolicy(draft({ storage: 'us' }), 'eu').storage).toBe('us')
   })
 
-  it('says of every such pin what is read in its place, and of none that it names', () => {
+  it('says what each omitted field means, and nothing about the others', () => {
     const policy = completePolicy(draft({}))
     const { id: _, compute: __, ...pins } = Policy.shape
     const told = assumptions({ id: 'x', compute: policy.compute }, policy)
@@ -45,7 +45,7 @@ describe('a policy that leaves a pin out', () => {
     expect(assumptions(policy, policy)).toEqual([])
   })
 
-  it('is refused where its ingress leaves nothing', () => {
+  it('is refused when its ingress is empty', () => {
     const policy = completePolicy(draft({ ingress: { allow: ['DE'], deny: ['EU'] } }))
     expect(policyFaults(policy)).toMatchObject([{ pointer: '/ingress/deny' }])
   })
@@ -62,7 +62,7 @@ describe('a set of countries', () => {
     expect(nameCountries(without(countrySet(allow), countrySet(deny)))).toBe(words)
   })
 
-  it('is never called by words that mean another set', () => {
+  it('never gets a name that means another set', () => {
     fc.assert(
       fc.property(fc.array(region, { minLength: 1, maxLength: 40 }), (allow) => {
         const set = countrySet(allow)
@@ -77,7 +77,7 @@ describe('a set of countries', () => {
 })
 
 describe('groups', () => {
-  it('are shown with their source, their day and what their names do not say', () => {
+  it('are shown with their source and date', () => {
     const groups = groupFacts()
     expect(groups.map(({ name }) => name)).toEqual(groupNames())
     for (const { name, source, asOf, countries } of groups) {
@@ -87,7 +87,7 @@ describe('groups', () => {
     }
   })
 
-  it('tell of the parts of the EU that have codes of their own, and of GB', () => {
+  it('have notes on the parts of the EU with codes of their own, and on GB', () => {
     const outermost = ['GP', 'RE', 'GF', 'MQ', 'YT', 'MF', 'AX']
     const notes = (...allow: string[]) => groupNotes(completePolicy(draft({ compute: { allow } })))
     for (const group of ['EU', 'EEA', 'ADEQUATE']) {

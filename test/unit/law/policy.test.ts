@@ -100,7 +100,7 @@ describe('a residency decision', () => {
     )
   })
 
-  it('reads the compiled set as the list of regions was written', () => {
+  it('compiles regions to the countries that they name', () => {
     fc.assert(
       fc.property(
         fc.array(region, { minLength: 1, maxLength: 5 }),
@@ -122,11 +122,11 @@ describe('a residency decision', () => {
 describe('a policy', () => {
   it('starts a tenant as personal data, kept from public nodes, in the EEA', () => {
     const start = compilePolicy(DEFAULT_POLICY, { tenant: TENANT, version: 1 })
+    const verified = { ...german, trust: 'verified' } as const
+    const american = { ...verified, country: countryBit('US') }
     expect(decide(start, start.compute, german)).toBe('data_class.personal')
-    expect(decide(start, start.compute, { ...german, trust: 'verified' })).toBe('allow')
-    expect(
-      decide(start, start.compute, { ...german, trust: 'verified', country: countryBit('US') }),
-    ).toBe('compute.allow')
+    expect(decide(start, start.compute, verified)).toBe('allow')
+    expect(decide(start, start.compute, american)).toBe('compute.allow')
   })
 
   it('refuses a region that does not exist, by its name', () => {
@@ -158,7 +158,7 @@ describe('a policy', () => {
     expect(hashes.size).toBe(others.length + 1)
   })
 
-  it('[R19] takes a node for public where the word for it does not count', () => {
+  it('[R19] treats a node as public when its voucher does not count', () => {
     const personal = (vouchers?: string[]) =>
       compiled({ compute: { allow: ['EU'] }, dataClass: 'personal', vouchers })
     const judge = (voucher: string | null, vouchers?: string[]) => {
@@ -173,10 +173,8 @@ describe('a policy', () => {
     expect(judge('her', ['tenant:other'])).toBe('data_class.personal')
     expect(judge('tenant:other', ['tenant:other'])).toBe('data_class.personal')
     expect(judge('own', ['own'])).toBe('data_class.personal')
-    expect([judge('other', ['anyone']), judge(null, ['anyone'])]).toEqual([
-      'allow',
-      'data_class.personal',
-    ])
+    expect(judge('other', ['anyone'])).toBe('allow')
+    expect(judge(null, ['anyone'])).toBe('data_class.personal')
   })
 
   it('decides ingress by the country where TLS ends and refuses an unknown one', () => {
@@ -184,8 +182,7 @@ describe('a policy', () => {
     expect(decideIngress(eu, countryBit('FR'))).toBe('allow')
     expect(decideIngress(eu, countryBit('US'))).toBe('ingress.allow')
     expect(decideIngress(eu, UNKNOWN_COUNTRY)).toBe('ingress.allow')
-    expect(
-      decideIngress(compiled({ compute: { allow: ['WORLD'], deny: [] } }), UNKNOWN_COUNTRY),
-    ).toBe('ingress.allow')
+    const world = compiled({ compute: { allow: ['WORLD'], deny: [] } })
+    expect(decideIngress(world, UNKNOWN_COUNTRY)).toBe('ingress.allow')
   })
 })

@@ -21,14 +21,14 @@ function seededPoints(count: number): Point[] {
   }))
 }
 
-/** To the corners of the atlas' shapes, and 0 inside: never less than the distance to the shape itself. */
+/** Distance to the corners of the atlas' shapes, 0 inside; never less than the distance to the shape itself. */
 function cornerDistanceKm(code: string, point: Point): number {
   const shapes = ATLAS.get(code) ?? []
   const at: [number, number] = [point.lon, point.lat]
   let least = Infinity
   for (const coordinates of shapes) {
     const polygon = { type: 'Polygon' as const, coordinates }
-    // An islet that the atlas has rounded to a line has no inside; d3 takes the rest of the world for it.
+    // d3 takes an islet that the atlas rounded to a line for the rest of the world.
     if (geoArea(polygon) < 2 * Math.PI && geoContains(polygon, at)) return 0
     for (const corner of coordinates.flat()) {
       least = Math.min(least, geoDistance(at, corner as [number, number]))
@@ -80,7 +80,7 @@ describe('[PL1] the bound of the distance to a country', () => {
     }
   })
 
-  it('knows the neighbours of Frankfurt to some kilometres', () => {
+  it('is right for the neighbours of Frankfurt to some kilometres', () => {
     const of = (code: string) => countryDistances(FRANKFURT)[countryBit(code)] ?? Number.NaN
     expect(of('DE')).toBe(0)
     // Bargen in Schaffhausen, the northernmost place of Switzerland, is 256 km away.

@@ -39,18 +39,13 @@ const near = () =>
 
 function attest(change: Partial<SignedAttestation['statement']> = {}): Promise<SignedAttestation> {
   const times = { issuedAtMs: NOW_MS - 1_000, expiresAtMs: NOW_MS + 60_000 }
-  const statement = {
-    version: 1,
-    nodeId: maker.nodeId,
-    country: 'DE',
-    ...times,
-    ...change,
-  } as const
+  const subject = { version: 1, nodeId: maker.nodeId, country: 'DE' } as const
+  const statement = { ...subject, ...times, ...change }
   return signAttestation(statement, attester)
 }
 
 describe('observed', () => {
-  it('is what a country seen on the connection makes of a claim, and says so in words', () => {
+  it('is a claim whose country the edge sees, with the reason in words', () => {
     const record = conclude()
     expect(record.class).toBe('observed')
     expect(record.possible).toBe(onlyCountry(countryBit('DE')))
@@ -77,7 +72,7 @@ describe('contradicted', () => {
     expect(record.reasons[0]).toContain('claims DE, but its connection comes from US')
   })
 
-  it('is a claim that one low round trip to a far anchor refutes, whatever else speaks for it', async () => {
+  it('is a claim that one short round trip to a far anchor refutes, whatever else supports it', async () => {
     const echoes = [...(await near()), await maker.echo('ashburn', 2)]
     const attestation = await attest()
     const record = conclude({ echoes, attestation })
@@ -85,20 +80,17 @@ describe('contradicted', () => {
     expect(record.reasons[0]).toMatch(/answered anchor hub-ashburn in 2\.00 ms.* DE is at least 6,/)
   })
 
-  it('is never a matter of a long round trip', async () => {
+  it('never follows from a long round trip', async () => {
     for (const rttMs of [300, 3_000]) {
-      const echoes = await Promise.all([
-        maker.echo('frankfurt', rttMs),
-        maker.echo('amsterdam', rttMs),
-        maker.echo('warsaw', rttMs),
-      ])
+      const names = ['frankfurt', 'amsterdam', 'warsaw'] as const
+      const echoes = await Promise.all(names.map((name) => maker.echo(name, rttMs)))
       const record = conclude({ echoes })
       expect(record.class).toBe('observed')
       expect(record.reasons.join(' ')).toContain('costs nothing')
     }
   })
 
-  it('leaves the error of the anchor in the doubt of the node', async () => {
+  it('gives the node the benefit of an anchor’s error', async () => {
     const place = { lat: 39.04, lon: -77.49, slackKm: 7_000, isSimulated: false }
     const record = conclude({ echoes: [await maker.echo('ashburn', 2, { place })] })
     expect(record.class).toBe('observed')
@@ -106,7 +98,7 @@ describe('contradicted', () => {
 })
 
 describe('bounded', () => {
-  it('is not what one anchor makes that signs under three names', async () => {
+  it('does not follow from one anchor that signs under three names', async () => {
     const echoes = await Promise.all([
       maker.echo('frankfurt', 1.2),
       maker.echo('amsterdam', 7, {}, 'frankfurt'),
@@ -117,7 +109,7 @@ describe('bounded', () => {
     expect(record.reasons.join(' ')).toContain('1 of the 3 anchors')
   })
 
-  it('is what three anchors leave: in Frankfurt nothing outside the EEA', async () => {
+  it('leaves nothing outside the EEA for a node in Frankfurt', async () => {
     const record = conclude({ echoes: await near() })
     expect(record.class).toBe('bounded')
     expect(isSubset(record.possible, countrySet(['EEA']))).toBe(true)
@@ -125,7 +117,7 @@ describe('bounded', () => {
     expect(record.reasons.join(' ')).toContain('hub-frankfurt 1.20 ms (180 km')
   })
 
-  it('leaves what the circles cannot exclude: with a little more time Switzerland is possible', async () => {
+  it('leaves Switzerland possible after a slightly longer round trip', async () => {
     const [, amsterdam, warsaw] = await near()
     const frankfurt = await maker.echo('frankfurt', 2.1)
     const echoes = [frankfurt, amsterdam, warsaw].filter((echo) => echo !== undefined)
@@ -134,7 +126,7 @@ describe('bounded', () => {
     expect(isSubset(onlyCountry(countryBit('US')), possible)).toBe(false)
   })
 
-  it('needs the own hub, and two anchors more', async () => {
+  it('needs the node’s own hub and two more anchors', async () => {
     const echoes = await near()
     expect(conclude({ echoes: echoes.slice(0, 2) }).class).toBe('observed')
     expect(conclude({ echoes, hub: 'hub-lisbon' }).class).toBe('observed')
@@ -142,7 +134,7 @@ describe('bounded', () => {
     expect(conclude({ echoes: twice }).class).toBe('observed')
   })
 
-  it('is not for a node that nobody sees, unless the circles leave nothing but its country', async () => {
+  it('is refused to a node that nobody sees, unless the circles leave only its country', async () => {
     const observation = seenIn('DE', { network: 'hosting' })
     const some = await near()
     expect(conclude({ echoes: some, observation }).class).toBe('declared')
@@ -152,7 +144,7 @@ describe('bounded', () => {
     expect(record.possible).toBe(onlyCountry(countryBit('DE')))
   })
 
-  it('is not for a node whose transport answers long before its key does', async () => {
+  it('is refused to a node whose transport answers long before its key', async () => {
     const relayed = await Promise.all([
       maker.echo('frankfurt', 95, { transportRttMs: 2 }),
       maker.echo('amsterdam', 12),
@@ -163,7 +155,7 @@ describe('bounded', () => {
     expect(record.reasons.join(' ')).toContain('relay_suspected')
   })
 
-  it('ends with its oldest echo, and one from an old or a future clock counts for nothing', async () => {
+  it('ends with its oldest echo; expired and future echoes do not count', async () => {
     const old = NOW_MS - LIMITS.echoTtlMs + 60_000
     const [frankfurt, amsterdam] = await near()
     const stale = await maker.echo('warsaw', 18, { measuredAtMs: old })
@@ -174,7 +166,7 @@ describe('bounded', () => {
     expect(conclude({ echoes }, ahead).class).toBe('observed')
   })
 
-  it('takes no echo that was measured of another node', async () => {
+  it('ignores echoes of another node', async () => {
     const other = await createEchoMaker()
     const [, amsterdam, warsaw] = await near()
     const echoes = [await other.echo('frankfurt', 1), amsterdam, warsaw]
@@ -184,25 +176,20 @@ describe('bounded', () => {
 })
 
 describe('attested', () => {
-  it("is an operator's word for this node and country, makes it dedicated and ends with it", async () => {
+  it("follows from an operator's statement, makes the node dedicated, and ends with the statement", async () => {
     const record = conclude({ attestation: await attest(), observation: seenIn(null) })
-    expect(record).toMatchObject({
-      class: 'attested',
-      source: 'operator',
-      expiresAtMs: NOW_MS + 60_000,
-    })
-    expect(placeOf(record, { trust: 'public', voucher: null })).toMatchObject({
-      trust: 'dedicated',
-      evidence: 'attested',
-    })
+    const expiresAtMs = NOW_MS + 60_000
+    expect(record).toMatchObject({ class: 'attested', source: 'operator', expiresAtMs })
+    const place = placeOf(record, { trust: 'public', voucher: null })
+    expect(place).toMatchObject({ trust: 'dedicated', evidence: 'attested' })
     expect(conclude({ attestation: await attest() }, NOW_MS + 60_000).class).toBe('observed')
   })
 
   it.each([
     ['another country', { country: 'FR' }],
-    ['a time to come', { issuedAtMs: NOW_MS + LIMITS.clockSkewMs + 1 }],
-    ['a time that is over', { expiresAtMs: NOW_MS }],
-  ])('is not for %s', async (_, change) => {
+    ['a future time', { issuedAtMs: NOW_MS + LIMITS.clockSkewMs + 1 }],
+    ['a past time', { expiresAtMs: NOW_MS }],
+  ])('is refused for %s', async (_, change) => {
     const record = conclude({ attestation: await attest(change) })
     expect(record.class).toBe('observed')
     expect(record.reasons.join(' ')).toContain('Not attested')
@@ -210,7 +197,7 @@ describe('attested', () => {
 })
 
 describe('signatures', () => {
-  it('hold for what was signed and for nothing else', async () => {
+  it('are valid only for what was signed', async () => {
     const echo = await maker.echo('frankfurt', 1)
     expect(await isSignedByAnchor(echo)).toBe(true)
     const statement = { ...echo.statement, minRttMs: 0.5 }
@@ -224,13 +211,11 @@ describe('signatures', () => {
     expect(await isAttestedBy(moved, [attester.publicKey])).toBe(false)
   })
 
-  it('change with every byte of the record that a ticket names', () => {
+  it('cover the record by its hash in the ticket', () => {
     const record = conclude()
     const other = { ...record, observation: { ...record.observation, asn: 3_321 } }
     expect(evidenceHash(other)).not.toBe(evidenceHash(record))
-    expect(placeOf(record, { trust: 'verified', voucher: null })).toMatchObject({
-      trust: 'verified',
-      evidenceHash: evidenceHash(record),
-    })
+    const place = placeOf(record, { trust: 'verified', voucher: null })
+    expect(place).toMatchObject({ trust: 'verified', evidenceHash: evidenceHash(record) })
   })
 })

@@ -1,4 +1,4 @@
-/** Where connections come from and enter: whom the Worker believes, and whom not. */
+/** The places of connections and entries: whom the Worker believes. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { countryBit, UNKNOWN_COUNTRY } from '#shared/law/region.ts'
 import { clientAddress, observeIngress, observeNode, observePlace } from '#worker/edge/place.ts'
@@ -42,29 +42,23 @@ describe('[E1] the place of a connection', () => {
   })
 
   it("is the edge's on Cloudflare", async () => {
-    expect(await observePlace(request({}, { country: 'FR' }), cloudflare)).toEqual({
-      country: countryBit('FR'),
-      source: 'edge',
-    })
+    const seen = { country: countryBit('FR'), source: 'edge' }
+    expect(await observePlace(request({}, { country: 'FR' }), cloudflare)).toEqual(seen)
     expect(await observePlace(request({}, { country: 'T1' }), cloudflare)).toEqual(nowhere)
   })
 
   it("is the operator's proxy's when it knows the secret, and only then", async () => {
+    const headers = { 'x-littoral-country': 'CH' }
     const place = (given: string) =>
-      observePlace(
-        request({ 'x-littoral-country': 'CH', 'x-littoral-proxy-secret': given }),
-        selfHosted,
-      )
+      observePlace(request({ ...headers, 'x-littoral-proxy-secret': given }), selfHosted)
     expect(await place(secret)).toEqual({ country: countryBit('CH'), source: 'proxy' })
     expect(await place(`${secret}.`)).toEqual(nowhere)
   })
 
-  it('can be made up in a development build only', async () => {
+  it('can be simulated in a development build only', async () => {
     buildFor('development')
-    expect(await observePlace(request({}), selfHosted)).toEqual({
-      country: countryBit('DE'),
-      source: 'simulated',
-    })
+    const simulated = { country: countryBit('DE'), source: 'simulated' }
+    expect(await observePlace(request({}), selfHosted)).toEqual(simulated)
     buildFor('production')
     expect(await observePlace(request({}), selfHosted)).toEqual(nowhere)
   })
@@ -88,25 +82,21 @@ describe('[E2] the place of entry', () => {
 })
 
 describe("[E3] what is seen of a node's own connection", () => {
-  it('leaves hosting networks out by the list, which it names, and takes other networks as they are', async () => {
+  it('marks hosting networks by a dated list', async () => {
     const of = async (cf: object) => (await observeNode(request({}, cf), cloudflare)).observation
-    expect(await of({ country: 'DE', asn: 3320 })).toMatchObject({
-      country: 'DE',
-      source: 'edge',
-      asn: 3320,
-      network: 'residential',
-    })
+    const german = { country: 'DE', source: 'edge', asn: 3320, network: 'residential' }
+    expect(await of({ country: 'DE', asn: 3320 })).toMatchObject(german)
     expect(await of({ country: 'DE', asn: 24_940 })).toMatchObject({ network: 'hosting' })
     expect((await of({ country: 'DE', asn: 24_940 })).listVersion).toBeGreaterThan(20_260_000)
     expect(await of({ country: 'DE' })).toMatchObject({ asn: null, network: 'unknown' })
   })
 
-  it('knows Tor by the word that the edge has for it', async () => {
+  it('recognises Tor by the edge’s code for it', async () => {
     const { observation } = await observeNode(request({}, { country: 'T1' }), cloudflare)
     expect(observation).toMatchObject({ country: null, source: 'none', network: 'tor' })
   })
 
-  it("has the network and the TCP round trip from the operator's own proxy, and from nobody else", async () => {
+  it("takes network and TCP round trip only from the operator's own proxy", async () => {
     const config = { ...selfHosted, proxySecret: 'a secret' }
     const headers = {
       'x-littoral-country': 'FR',
@@ -130,20 +120,18 @@ describe("[E3] what is seen of a node's own connection", () => {
   })
 })
 
-describe('the address that is counted', () => {
+describe('the client address', () => {
   it("is the connection's, without its port", async () => {
     const from = (clientIp: string) => clientAddress(request({}, { clientIp }), selfHosted)
     expect(await from('192.0.2.7:4711')).toBe('192.0.2.7')
     expect(await from('[2001:db8::1]:4711')).toBe('[2001:db8::1]')
   })
 
-  it('is the one that the proxy itself saw, whatever the client wrote before it', async () => {
+  it('is the one that the proxy saw, whatever the client sent', async () => {
     const config = { ...selfHosted, proxySecret: 'a secret' }
-    const headers = {
-      'x-littoral-proxy-secret': 'a secret',
-      'x-forwarded-for': '203.0.113.9, 198.51.100.1',
-    }
-    expect(await clientAddress(request(headers), config)).toBe('198.51.100.1')
+    const forwarded = { 'x-forwarded-for': '203.0.113.9, 198.51.100.1' }
+    const made = request({ ...forwarded, 'x-littoral-proxy-secret': 'a secret' })
+    expect(await clientAddress(made, config)).toBe('198.51.100.1')
   })
 
   it('is not what a client without the secret forwards', async () => {

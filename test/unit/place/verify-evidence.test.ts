@@ -8,13 +8,14 @@ import { NodeId, randomBytes } from '#shared/base/ids.ts'
 import { createSigner, generateSigningKey } from '#shared/base/signature.ts'
 import { verifyEvidence } from '#shared/verify/evidence.ts'
 import type { EvidenceTrust } from '#shared/verify/trust.ts'
+import { seenIn } from '#test/support/hub/evidence.ts'
 import { createReceiptMaker } from '#test/support/hub/receipts.ts'
 
 const DOMAIN = { chainId: 31_337, verifyingContract: `0x${'5e'.repeat(20)}` } as const
 const NOW_MS = 1_800_000_000_000
 const unread = { domain: DOMAIN, unread: 'no endpoint', liveHubKeys: [] }
 
-/** A record with one echo, signed by its anchor; by its node, or by another under its name. */
+/** A record with one echo that its anchor signed, and its node or a stranger. */
 async function recordOf(signedBy: 'node' | 'stranger') {
   const identity = await newIdentity()
   const signer = await createSigner(await generateSigningKey(true))
@@ -39,25 +40,14 @@ async function recordOf(signedBy: 'node' | 'stranger') {
     },
     signer,
   )
-  const statement = {
-    version: 1,
-    nodeId,
-    country: 'DE',
-    issuedAtMs: NOW_MS - 2_000,
-    expiresAtMs: NOW_MS + 86_400_000,
-  } as const
+  const times = { issuedAtMs: NOW_MS - 2_000, expiresAtMs: NOW_MS + 86_400_000 }
+  const statement = { version: 1, nodeId, country: 'DE', ...times } as const
   const record = concludeEvidence(
     {
       nodeId,
       hub: 'hub-test',
       claim: 'DE',
-      observation: {
-        country: 'DE',
-        source: 'edge',
-        asn: 3320,
-        network: 'residential',
-        listVersion: 20_261_101,
-      },
+      observation: seenIn('DE'),
       echoes: [echo],
       attestation: await signAttestation(statement, signer),
     },
@@ -77,7 +67,7 @@ async function judge(record: EvidenceRecord, trust: EvidenceTrust) {
 }
 
 describe('a record of evidence', () => {
-  it('passes when chain and attesters know its keys, and is open where nobody says whose they are', async () => {
+  it('passes when chain and attesters know its keys, and is open when they are unknown', async () => {
     const { record, key } = await recordOf('node')
     const chain = { isHubKey: async ({ x }: { readonly x: string }) => x === key.x }
     const whole = await judge(record, { chain, attesters: [key] })
@@ -88,7 +78,7 @@ describe('a record of evidence', () => {
     expect(stranger).toMatchObject({ 'evidence.echo': 'failed', 'evidence.attestation': 'failed' })
   })
 
-  it('fails for an echo that its node has not signed, also where the chain cannot be read', async () => {
+  it('fails for an echo that its node has not signed, even if the chain cannot be read', async () => {
     const { record } = await recordOf('stranger')
     for (const chain of [unread, { isHubKey: async () => true }])
       expect(await judge(record, { chain, attesters: null })).toMatchObject({

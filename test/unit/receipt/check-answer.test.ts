@@ -1,4 +1,4 @@
-/** Answers against their work: every size that the work already says is held to, for every model and kernel there is. */
+/** Answers against their work: every size that the work fixes, for every model and kernel. */
 import { describe, expect, it } from 'vitest'
 import { checkAnswer } from '#shared/receipt/check-answer.ts'
 import { toAppError } from '#shared/base/errors.ts'
@@ -48,7 +48,7 @@ function refusal(run: () => void): string | undefined {
   return undefined
 }
 
-/** Names that stand in an input, or in more than one place of the outputs. */
+/** Names that stand in an input, or several times in the outputs. */
 function tiedNames({ inputs, outputs }: ModelManifest): string[] {
   const namesOf = (tensors: readonly ModelTensor[]) =>
     tensors.flatMap(({ shape }) => shape.filter((size) => typeof size === 'string'))
@@ -82,7 +82,7 @@ describe.each(MANIFESTS.map((manifest) => [manifest.id, manifest] as const))(
   },
 )
 
-it('[F4] every model whose unit is a row ties its rows, and another is no manifest', () => {
+it('[F4] a manifest with unit "input" must tie its rows', () => {
   const untied = [{ ...EMBEDDING_MANIFEST.outputs[0], shape: ['rows', 4] }]
   const parsed = ModelManifest.safeParse({ ...EMBEDDING_MANIFEST, outputs: untied })
   expect(parsed.error?.issues[0]?.message).toContain('names its rows')

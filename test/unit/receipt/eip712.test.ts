@@ -1,4 +1,4 @@
-import { getAddress, hashTypedData, type Hex } from 'viem'
+import { getAddress, hashTypedData, toHex } from 'viem'
 import { describe, expect, it } from 'vitest'
 import {
   DOMAIN_NAME,
@@ -14,7 +14,7 @@ import { createRandom } from '#test/support/random.ts'
 
 const DOMAIN = { chainId: 11_155_111, verifyingContract: getAddress(`0x${'ab'.repeat(20)}`) }
 
-/** `Name(type field,…)` as viem wants its types. */
+/** `Name(type field,…)` in the form of viem's types. */
 function parseType(type: string): { name: string; fields: { type: string; name: string }[] } {
   const [, name = '', list = ''] = /^(\w+)\((.*)\)$/.exec(type) ?? []
   const fields = list.split(',').map((field) => {
@@ -24,10 +24,6 @@ function parseType(type: string): { name: string; fields: { type: string; name: 
   return { name, fields }
 }
 
-function hex(bytes: Uint8Array): Hex {
-  return `0x${Buffer.from(bytes).toString('hex')}`
-}
-
 describe('a typed digest', () => {
   it.each([
     ['Policy', POLICY_TYPE],
@@ -35,7 +31,7 @@ describe('a typed digest', () => {
     ['Receipt', RECEIPT_TYPE],
     ['Earnings', EARNINGS_TYPE],
     ['Payout', PAYOUT_TYPE],
-  ])('of a %s is the one that EIP-712 as viem implements it gives', (_name, type) => {
+  ])('of a %s equals viem’s', (_name, type) => {
     const random = createRandom(3)
     const { name, fields } = parseType(type)
     for (let i = 0; i < 20; i += 1) {
@@ -43,9 +39,8 @@ describe('a typed digest', () => {
       const words = fields.map((field): Word => {
         const [, kind = '', bits = '256'] = /^([a-z]+)(\d*)$/.exec(field.type) ?? []
         if (kind === 'bool') return (message[field.name] = random.chance(0.5))
-        const word = hex(
-          random.bytes(kind === 'address' ? 20 : kind === 'bytes' ? 32 : Number(bits) / 8),
-        )
+        const sizes: Record<string, number> = { address: 20, bytes: 32 }
+        const word = toHex(random.bytes(sizes[kind] ?? Number(bits) / 8))
         message[field.name] = kind === 'uint' ? BigInt(word) : word
         return `0x${word.slice(2).padStart(64, '0')}`
       })

@@ -39,7 +39,7 @@ describe('a signed receipt', () => {
     expect(new Set(ids).size).toBe(ids.length)
   })
 
-  it('is refused by the signature that is not its own', async () => {
+  it('fails the check of each signature that is not its own', async () => {
     const [one, two] = [await maker.make(), await maker.make({ node: 1 })]
     expect(await broken({ ...one, nodeSignature: two.nodeSignature })).toEqual(['node.signature'])
     expect(await broken({ ...one, ticketSignature: two.ticketSignature })).toEqual([

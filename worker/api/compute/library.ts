@@ -10,7 +10,8 @@ import {
   type LibraryWork,
   type TensorHeader,
 } from '#shared/job/job.ts'
-import { findNonFinite, resolveJob, type ResolvedJob } from '#shared/kernels/kernels.ts'
+import { findNonFinite } from '#shared/job/tensor.ts'
+import { resolveJob, type ResolvedJob } from '#shared/kernels/kernels.ts'
 import { invalidRequest } from '#worker/body/faults.ts'
 import { ResidencyFields } from '#worker/body/residency.ts'
 import { decodeTensor, encodeTensor, faultAt } from '#worker/body/tensor-json.ts'

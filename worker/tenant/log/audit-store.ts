@@ -8,7 +8,7 @@ import {
   type AuditEvent,
   type LogEntry,
 } from '#shared/audit/entries.ts'
-import { canonicalJson } from '#shared/base/canonical-json.ts'
+import { canonicalJson } from '#shared/base/strict-json.ts'
 import { Bytes32 } from '#shared/base/ids.ts'
 import { invariant } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
