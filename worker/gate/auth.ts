@@ -77,7 +77,7 @@ async function readCaller(c: AppContext): Promise<Caller> {
 /** Nobody waits for it, and a request is as good without it. */
 async function tellUse(c: AppContext, tenant: TenantId, keyId: string): Promise<void> {
   const { config, isolate } = c.var
-  await openTenant(c.env, tenant, config).noteKeyUse(keyId, isolate.nowMs())
+  await openTenant(c.env, tenant, config).keys.noteUse(keyId, isolate.nowMs())
 }
 
 /** A key that expires, and the secret before a rotation, end by the clock: what this isolate remembers of the tenant may be older. */

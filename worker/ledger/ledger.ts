@@ -36,8 +36,7 @@ export class Ledger extends DurableObject<Env> implements LedgerApi {
       log: createLog({}, { ledger: ctx.id.name }),
       batchMs: vars.BATCH_SECONDS * 1000,
       confirmations: vars.CHAIN_ID === LOCAL_CHAIN_ID ? 0 : CONFIRMATIONS,
-      checkpointOf: (tenant, since) =>
-        openTenant(env, tenant, readConfig(env)).logCheckpoint(since),
+      checkpointOf: (tenant, since) => openTenant(env, tenant, readConfig(env)).log.head(since),
     })
   }
 
