@@ -8,19 +8,19 @@ import type { Log } from '#shared/base/log.ts'
 import { buildMerkleTree, type MerkleTree } from '#shared/receipt/merkle.ts'
 import type { Settlement } from '#shared/receipt/receipt.ts'
 import type { PublicKey } from '#shared/base/signature.ts'
-import { earningsTree, logTree } from '#worker/ledger/intake/batch.ts'
+import { earningsTree, logTree } from '#worker/ledger/intake/settlement-batch.ts'
 import { createLogHeads } from '#worker/ledger/batches/log-heads.ts'
 import {
-  createBatchStore,
-  type BatchStore,
-  type KeptBatch,
-} from '#worker/ledger/batches/batch-store.ts'
+  createSettlementBatchStore,
+  type SettlementBatchStore,
+  type KeptSettlementBatch,
+} from '#worker/ledger/batches/settlement-batch-store.ts'
 import type { LedgerChain } from '#worker/ledger/chain/chain.ts'
 import type { DurableStorage } from '#worker/platform/storage.ts'
 import { openTables } from '#worker/ledger/intake/database.ts'
 import { takeReceipts } from '#worker/ledger/intake/intake.ts'
 import type {
-  BatchSummary,
+  SettlementBatchSummary,
   Earnings,
   LedgerApi,
   LedgerHealth,
@@ -66,7 +66,7 @@ export function createLedgerCore(deps: LedgerDeps): LedgerCore {
   const rows = openTables(storage)
   const receipts = createReceiptStore(rows)
   const queue = createWaitingQueue(rows)
-  const batches = createBatchStore(rows, storage)
+  const batches = createSettlementBatchStore(rows, storage)
   const settling = createSettling(rows, storage)
   const stores = { receipts, queue, batches, settling }
   const proofs = createProofs((id) => batches.settled(id))
@@ -139,7 +139,10 @@ export function createLedgerCore(deps: LedgerDeps): LedgerCore {
 
 /** Where settlement stands, for those who watch over it. */
 async function readHealth(
-  { receipts, batches }: { readonly receipts: ReceiptStore; readonly batches: BatchStore },
+  {
+    receipts,
+    batches,
+  }: { readonly receipts: ReceiptStore; readonly batches: SettlementBatchStore },
   tick: Ticker | undefined,
 ): Promise<LedgerHealth> {
   const fault = (await tick?.fault()) ?? null
@@ -160,10 +163,11 @@ async function readHealth(
 }
 
 /** Settlements of receipts, with the trees of the batches asked for last kept. */
-function createProofs(settledBatch: (id: number) => KeptBatch | undefined) {
-  const trees = new BoundedMap<number, { readonly tree: MerkleTree; readonly batch: KeptBatch }>(
-    TREES_KEPT,
-  )
+function createProofs(settledBatch: (id: number) => KeptSettlementBatch | undefined) {
+  const trees = new BoundedMap<
+    number,
+    { readonly tree: MerkleTree; readonly batch: KeptSettlementBatch }
+  >(TREES_KEPT)
   return (batchId: number, id: Bytes32): Settlement | null => {
     const batch = trees.get(batchId)?.batch ?? settledBatch(batchId)
     if (!batch?.transactionHash || batch.blockNumber === null) return null
@@ -175,7 +179,7 @@ function createProofs(settledBatch: (id: number) => KeptBatch | undefined) {
   }
 }
 
-function toSummary(batch: KeptBatch): BatchSummary {
+function toSummary(batch: KeptSettlementBatch): SettlementBatchSummary {
   return {
     batchId: batch.id,
     status: batch.state === 'dropped' ? 'posting' : batch.state,

@@ -1,5 +1,6 @@
 /** What Worker and Tenant tell each other about an Idempotency-Key. The tenant sees only digests and sealed bytes. */
 import type { Bytes32, JobId } from '#shared/base/ids.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 
 /** Digests of a key and of the request that it came with. */
 export interface IdempotentRequest {
@@ -13,6 +14,11 @@ export interface OnceJob {
   readonly jobId: JobId
   /** Lower attempts belong to earlier sendings. */
   readonly firstAttempt: number
+}
+
+/** @param sends how often the job has been sent, this time included; each may take LIMITS.dispatchAttempts attempts */
+export function onceJob(jobId: JobId, sends: number): OnceJob {
+  return { jobId, firstAttempt: 1 + (sends - 1) * LIMITS.dispatchAttempts }
 }
 
 /** The right to run a key's request; one holder at a time. */

@@ -45,7 +45,7 @@ export interface Claimable {
   readonly root: Bytes32
 }
 
-export interface BatchSummary {
+export interface SettlementBatchSummary {
   readonly batchId: number
   readonly status: 'posting' | 'posted' | 'settled'
   readonly receiptCount: number
@@ -66,7 +66,7 @@ export interface LedgerSummary {
   readonly settledReceipts: number
   readonly refusedReceipts: number
   /** Newest first, at most 20. */
-  readonly batches: readonly BatchSummary[]
+  readonly batches: readonly SettlementBatchSummary[]
 }
 
 /** For those who watch over it. */

@@ -5,12 +5,12 @@ import type { Bytes32, TenantId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { CompiledPolicy } from '#shared/law/policy.ts'
 import {
-  buildBatch,
+  buildSettlementBatch,
   keyName,
-  type Batch,
-  type BatchInput,
-  type BatchReceipt,
-} from '#worker/ledger/intake/batch.ts'
+  type SettlementBatch,
+  type SettlementBatchInput,
+  type WaitingReceipt,
+} from '#worker/ledger/intake/settlement-batch.ts'
 import type { ConsumerAccount, LedgerChain } from '#worker/ledger/chain/chain.ts'
 import type { ReceiptStore } from '#worker/ledger/intake/receipt-store.ts'
 import type { Settling } from './settling.ts'
@@ -30,10 +30,10 @@ export interface ComposeDeps {
 }
 
 /** The batch with this id, upon the one before; null when nothing can be paid at present. */
-export async function composeBatch(
-  { id, parentRoot }: Pick<BatchInput, 'id' | 'parentRoot'>,
+export async function composeSettlementBatch(
+  { id, parentRoot }: Pick<SettlementBatchInput, 'id' | 'parentRoot'>,
   deps: ComposeDeps,
-): Promise<Batch | null> {
+): Promise<SettlementBatch | null> {
   const { chain, queue, settling, nowMs } = deps
   for (const hub of queue.hubsToCheck(nowMs())) {
     if (!(await chain.isHubKey(hub))) queue.putOff(keyName(hub), nowMs() + PUT_OFF_MS)
@@ -49,7 +49,14 @@ export async function composeBatch(
   const policies = readPolicies(chosen.policies, deps.receipts)
   const earnings = settling.earnings()
   const checkpoints = await readCheckpoints(policies, deps)
-  return buildBatch({ id, parentRoot, receipts: chosen.receipts, policies, checkpoints, earnings })
+  return buildSettlementBatch({
+    id,
+    parentRoot,
+    receipts: chosen.receipts,
+    policies,
+    checkpoints,
+    earnings,
+  })
 }
 
 /** A receipt is in its tenant's log before it is here, so these checkpoints cover all receipts of the batch. */
@@ -64,11 +71,11 @@ async function readCheckpoints(
 
 /** A growing choice of receipts within the batch's bounds. */
 class Choice {
-  readonly receipts: BatchReceipt[] = []
+  readonly receipts: WaitingReceipt[] = []
   readonly policies = new Set<Bytes32>()
 
   /** Takes what fits one consumer's balance and limit, in order; @returns how many that were. */
-  take(waiting: readonly BatchReceipt[], account: ConsumerAccount): number {
+  take(waiting: readonly WaitingReceipt[], account: ConsumerAccount): number {
     const { balanceMicroUsd, batchLimitMicroUsd } = account
     let left = balanceMicroUsd < batchLimitMicroUsd ? balanceMicroUsd : batchLimitMicroUsd
     let taken = 0
@@ -82,7 +89,7 @@ class Choice {
     return taken
   }
 
-  #hasRoomFor({ policyHash }: BatchReceipt): boolean {
+  #hasRoomFor({ policyHash }: WaitingReceipt): boolean {
     return this.policies.has(policyHash) || this.policies.size < LIMITS.batchPolicies
   }
 }

@@ -1,7 +1,12 @@
 /** What a batch changes when it lands, is lost or falls: the state of its receipts and what their keys have earned. */
 import type { PublicKey } from '#shared/base/signature.ts'
-import { addEarnings, keyName, toKey, type KeyEarnings } from '#worker/ledger/intake/batch.ts'
-import { toBatch, type Landing } from './batch-store.ts'
+import {
+  addEarnings,
+  keyName,
+  toKey,
+  type KeyEarnings,
+} from '#worker/ledger/intake/settlement-batch.ts'
+import { toKept, type Landing } from './settlement-batch-store.ts'
 import type { DurableStorage } from '#worker/platform/storage.ts'
 import type { Rows } from '#worker/ledger/intake/database.ts'
 
@@ -27,7 +32,7 @@ export function createSettling(rows: Rows, storage: Pick<DurableStorage, 'transa
       atomically(() => {
         const landed = rows('SELECT * FROM batches WHERE id = ? AND attempt = ?', id, attempt)
         release(id)
-        for (const leaf of landed.flatMap((row) => toBatch(row).leaves)) {
+        for (const leaf of landed.flatMap((row) => toKept(row).leaves)) {
           const change = "UPDATE receipts SET state = 'settled', batch_id = ? WHERE id = ?"
           rows(change, id, leaf)
         }

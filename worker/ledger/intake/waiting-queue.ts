@@ -3,7 +3,7 @@ import { domainSeparator, type Domain } from '#shared/base/eip712.ts'
 import type { Address, Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { PublicKey } from '#shared/base/signature.ts'
-import { toKey, type BatchReceipt } from './batch.ts'
+import { toKey, type WaitingReceipt } from './settlement-batch.ts'
 import type { Row } from '#worker/platform/storage.ts'
 import type { Rows } from './database.ts'
 
@@ -46,7 +46,7 @@ export function createWaitingQueue(rows: Rows) {
     },
 
     /** A consumer's waiting receipts of hubs that are not put off, oldest first. */
-    receiptsOf(consumer: Address, nowMs: number, limit: number): BatchReceipt[] {
+    receiptsOf(consumer: Address, nowMs: number, limit: number): WaitingReceipt[] {
       return rows(
         `SELECT id, key, consumer, amount, policy_hash, country FROM receipts
           WHERE state = 'pending' AND batch_id IS NULL AND consumer = ?
@@ -55,7 +55,7 @@ export function createWaitingQueue(rows: Rows) {
         consumer,
         nowMs,
         limit,
-      ).map(toBatchReceipt)
+      ).map(toWaitingReceipt)
     },
 
     /** Leaves a hub's or a consumer's receipts alone until then. */
@@ -65,7 +65,7 @@ export function createWaitingQueue(rows: Rows) {
   }
 }
 
-function toBatchReceipt(row: Row): BatchReceipt {
+function toWaitingReceipt(row: Row): WaitingReceipt {
   return {
     id: row['id'] as Bytes32,
     key: toKey(String(row['key'])),

@@ -9,15 +9,15 @@ import { invariant } from '#shared/base/errors.ts'
 import type { Log } from '#shared/base/log.ts'
 import { EMPTY_ROOT } from '#shared/receipt/merkle.ts'
 import type {
-  BatchStore,
-  KeptBatch,
+  SettlementBatchStore,
+  KeptSettlementBatch,
   KeptTransaction,
   Landing,
-} from '#worker/ledger/batches/batch-store.ts'
-import type { Batch } from '#worker/ledger/intake/batch.ts'
+} from '#worker/ledger/batches/settlement-batch-store.ts'
+import type { SettlementBatch } from '#worker/ledger/intake/settlement-batch.ts'
 import type { Fate, LedgerChain, Position, SignedTransaction } from '#worker/ledger/chain/chain.ts'
 import type { Fault, FaultCode } from '#worker/protocols/ledger-fault.ts'
-import { composeBatch, type ComposeDeps } from '#worker/ledger/batches/compose.ts'
+import { composeSettlementBatch, type ComposeDeps } from '#worker/ledger/batches/compose.ts'
 
 /** How often a transaction on its way is looked at. */
 export const POLL_MS = 500
@@ -30,7 +30,7 @@ const LONGEST_PAUSE_MS = 3_600_000
 
 export interface PosterDeps extends ComposeDeps {
   readonly chain: LedgerChain
-  readonly batches: BatchStore
+  readonly batches: SettlementBatchStore
   readonly batchMs: number
   /** Blocks on top of a batch's own before it counts as settled. */
   readonly confirmations: number
@@ -70,7 +70,7 @@ export async function stepPoster(deps: PosterDeps): Promise<Step> {
   const pauseMs = pauseAfterReverts(id, deps)
   if (pauseMs > 0) return { againMs: pauseMs, fault: revertFault(id, batches) }
   const parentRoot = batches.settled(id - 1)?.receiptRoot ?? EMPTY_ROOT
-  const batch = await composeBatch({ id, parentRoot }, deps)
+  const batch = await composeSettlementBatch({ id, parentRoot }, deps)
   if (batch === null) return { againMs: queue.isEmpty() ? null : batchMs, fault: null }
   return post(batch, position, deps)
 }
@@ -92,7 +92,7 @@ async function findDivergence(
 }
 
 /** Sends a new batch for the first time. */
-async function post(batch: Batch, position: Position, deps: PosterDeps): Promise<Step> {
+async function post(batch: SettlementBatch, position: Position, deps: PosterDeps): Promise<Step> {
   const { chain, batches, batchMs, log } = deps
   const estimated = await chain.estimate(batch.calldata)
   if ('revert' in estimated)
@@ -123,13 +123,13 @@ async function broadcast(
   return fault('batch.unsent', `The chain endpoint does not take batch ${id}: ${refusal}`)
 }
 
-function revertFault(id: number, batches: BatchStore): Fault | null {
+function revertFault(id: number, batches: SettlementBatchStore): Fault | null {
   const reverts = countReverts(id, batches)
   if (reverts === 0) return null
   return fault('batch.reverted', `Batch ${id} was mined and reverted ${reverts} time(s).`)
 }
 
-function countReverts(id: number, batches: BatchStore): number {
+function countReverts(id: number, batches: SettlementBatchStore): number {
   return batches.versions(id).filter(({ state }) => state === 'dropped').length
 }
 
@@ -150,7 +150,11 @@ function foreign(detail: string): Fault {
 }
 
 /** Sees a batch through that the contract does not have yet. */
-async function push(open: KeptBatch, position: Position, deps: PosterDeps): Promise<Step> {
+async function push(
+  open: KeptSettlementBatch,
+  position: Position,
+  deps: PosterDeps,
+): Promise<Step> {
   const { chain, batches, settling, confirmations, log } = deps
   const own = batches.transactions(open.id).filter(({ attempt }) => attempt === open.attempt)
   const newest = own.at(-1)
@@ -180,7 +184,11 @@ async function push(open: KeptBatch, position: Position, deps: PosterDeps): Prom
 }
 
 /** Signs the batch once more, with the nonce given and a fee that replaces the last one, keeps it and sends it. */
-async function send(open: KeptBatch, last: KeptTransaction, deps: PosterDeps): Promise<Step> {
+async function send(
+  open: KeptSettlementBatch,
+  last: KeptTransaction,
+  deps: PosterDeps,
+): Promise<Step> {
   const { calldata, id, attempt } = open
   const { nonce, gas } = last
   const transaction = await signNew({ calldata, nonce, gas, atLeast: last }, deps)
@@ -214,7 +222,7 @@ async function confirm(id: number, position: Position, deps: PosterDeps): Promis
 
 async function findLanding(
   id: number,
-  landed: readonly KeptBatch[],
+  landed: readonly KeptSettlementBatch[],
   { chain, batches }: PosterDeps,
 ): Promise<Landing | undefined> {
   for (const { hash, attempt } of batches.transactions(id)) {
@@ -236,7 +244,7 @@ async function readFates(
 }
 
 interface NewTransaction {
-  readonly calldata: KeptBatch['calldata']
+  readonly calldata: KeptSettlementBatch['calldata']
   readonly nonce: number
   readonly gas: bigint
   /** A transaction to be replaced: nodes want at least a tenth more. */

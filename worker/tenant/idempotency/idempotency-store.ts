@@ -4,12 +4,13 @@ import { JobId, newJobId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Row } from '#worker/platform/storage.ts'
 import type { TenantDatabase, TenantDeps } from '#worker/tenant/log/database.ts'
-import type {
-  IdempotencyHold,
-  IdempotencyVerdict,
-  IdempotentRequest,
-  KeptAnswer,
-  TenantIdempotency,
+import {
+  onceJob,
+  type IdempotencyHold,
+  type IdempotencyVerdict,
+  type IdempotentRequest,
+  type KeptAnswer,
+  type TenantIdempotency,
 } from '#worker/protocols/idempotency.ts'
 
 export interface IdempotencyStore extends TenantIdempotency {
@@ -41,11 +42,7 @@ export function createIdempotencyStore(
   /** Gives the key to this caller: it was free, released, or its holder has been silent too long. */
   function take({ key, fingerprint }: IdempotentRequest, before?: Row): IdempotencyVerdict {
     const [token, now] = [bytesToHex(deps.random(32)), nowMs()]
-    // The same request again is the same job again.
-    const { jobId, sends } =
-      before?.['fingerprint'] === fingerprint
-        ? { jobId: JobId.parse(before['job_id']), sends: Number(before['sends']) + 1 }
-        : { jobId: newJobId(deps.random), sends: 1 }
+    const { jobId, sends } = countSending(fingerprint, before, deps)
     rows(
       TAKE,
       key,
@@ -59,8 +56,7 @@ export function createIdempotencyStore(
     // A silent holder's row has no body, so the bytes stay the same.
     if (before === undefined) totals.add({ keys: 1, bytes: 0 })
     deps.wakeAt?.(now + LIMITS.idempotencyKeptMs)
-    const firstAttempt = 1 + (sends - 1) * LIMITS.dispatchAttempts
-    return { kind: 'run', token, once: { jobId, firstAttempt } }
+    return { kind: 'run', token, once: onceJob(jobId, sends) }
   }
 
   return {
@@ -150,6 +146,17 @@ function count(rows: Rows): Totals {
   const query = 'SELECT count(*) AS keys, coalesce(sum(body_bytes), 0) AS bytes FROM idempotency'
   const [total] = rows(query)
   return { keys: Number(total?.['keys']), bytes: Number(total?.['bytes']) }
+}
+
+/** The same request again is the same job again. */
+function countSending(
+  fingerprint: string,
+  before: Row | undefined,
+  { random }: Pick<TenantDeps, 'random'>,
+): { readonly jobId: JobId; readonly sends: number } {
+  return before?.['fingerprint'] === fingerprint
+    ? { jobId: JobId.parse(before['job_id']), sends: Number(before['sends']) + 1 }
+    : { jobId: newJobId(random), sends: 1 }
 }
 
 /** When there is no room, released keys go first: nobody holds them. */

@@ -18,7 +18,7 @@ import { SETTLEMENT_ABI } from '#shared/receipt/settlement-abi.ts'
 import type { PublicKey } from '#shared/base/signature.ts'
 
 /** A receipt as far as a batch needs it. */
-export interface BatchReceipt {
+export interface WaitingReceipt {
   readonly id: Bytes32
   readonly key: PublicKey
   readonly consumer: Address
@@ -34,7 +34,7 @@ export interface KeyEarnings {
   readonly cumulativeMicroUsd: bigint
 }
 
-export interface Batch {
+export interface SettlementBatch {
   readonly id: number
   readonly leaves: readonly Bytes32[]
   readonly receiptRoot: Bytes32
@@ -45,12 +45,12 @@ export interface Batch {
   readonly calldata: Hex
 }
 
-export interface BatchInput {
+export interface SettlementBatchInput {
   readonly id: number
   /** Receipt root of the batch before; {@link EMPTY_ROOT} for the first. */
   readonly parentRoot: Bytes32
   /** In the order of their leaves; at least one. */
-  readonly receipts: readonly BatchReceipt[]
+  readonly receipts: readonly WaitingReceipt[]
   readonly policies: ReadonlyMap<Bytes32, CompiledPolicy>
   /** The newest of the audit log of each tenant that has receipts in the batch. */
   readonly checkpoints: readonly TenantCheckpoint[]
@@ -58,7 +58,7 @@ export interface BatchInput {
   readonly earnings: readonly KeyEarnings[]
 }
 
-export function buildBatch(input: BatchInput): Batch {
+export function buildSettlementBatch(input: SettlementBatchInput): SettlementBatch {
   const { id, parentRoot, receipts, policies, earnings } = input
   invariant(receipts.length > 0, 'a batch has at least one receipt')
   const leaves = receipts.map((receipt) => receipt.id)
@@ -92,7 +92,7 @@ export function logTree(checkpoints: readonly TenantCheckpoint[]): MerkleTree {
 /** The earnings after a batch. */
 export function addEarnings(
   earnings: readonly KeyEarnings[],
-  receipts: readonly Pick<BatchReceipt, 'key' | 'amountMicroUsd'>[],
+  receipts: readonly Pick<WaitingReceipt, 'key' | 'amountMicroUsd'>[],
 ): KeyEarnings[] {
   const byKey = new Map(earnings.map((earned) => [keyName(earned.key), earned]))
   for (const { key, amountMicroUsd } of receipts) {
@@ -127,7 +127,7 @@ export function toKey(name: string): PublicKey {
 }
 
 function policyUses(
-  receipts: readonly BatchReceipt[],
+  receipts: readonly WaitingReceipt[],
   policies: ReadonlyMap<Bytes32, CompiledPolicy>,
 ) {
   const used = new Map<Bytes32, bigint>()
@@ -163,7 +163,7 @@ export function policyWords(policy: CompiledPolicy) {
 }
 
 /** One charge a consumer, in ascending order, as the contract wants them. */
-function charges(receipts: readonly BatchReceipt[]) {
+function charges(receipts: readonly WaitingReceipt[]) {
   const owed = new Map<Address, bigint>()
   for (const { consumer, amountMicroUsd } of receipts) {
     if (amountMicroUsd > 0n) owed.set(consumer, (owed.get(consumer) ?? 0n) + amountMicroUsd)
