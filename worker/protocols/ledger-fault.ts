@@ -1,15 +1,15 @@
-/** Why settlement does not move: a code that a metric may carry, and words for whoever must mend it. */
+/** Why settlement is stuck: a code for metrics, and a text for the operator. */
 import { toAppError } from '#shared/base/errors.ts'
 
 export const FAULT_CODES = [
   /** The endpoint does not answer. */
   'chain.unreachable',
-  /** The endpoint is of another chain. */
+  /** The endpoint serves another chain. */
   'chain.other',
   'contract.missing',
   /** The contract does not take batches of this poster. */
   'poster.unknown',
-  /** It cannot pay for a transaction. */
+  /** The poster cannot pay for a transaction. */
   'poster.broke',
   /** The contract would revert, so the batch is not sent. */
   'batch.refused',
@@ -17,7 +17,7 @@ export const FAULT_CODES = [
   /** The endpoint does not take the transaction. */
   'batch.unsent',
   'batch.unmined',
-  /** What is kept here belongs to another chain, contract or ledger. */
+  /** The kept batches belong to another chain, contract or ledger. */
   'ledger.foreign',
   'ledger.failed',
 ] as const
@@ -28,7 +28,7 @@ export interface Fault {
   readonly detail: string
 }
 
-/** The endpoint's errors come as AppError; anything else is a fault of ours, whose words may hold more than anybody should read. */
+/** Errors of the endpoint are AppErrors. Anything else is a bug, and its text may hold what nobody should read. */
 export function faultOf(error: unknown): Fault {
   const { code, detail } = toAppError(error)
   if (code === 'node_lost' || code === 'node_timeout') return { code: 'chain.unreachable', detail }

@@ -1,4 +1,4 @@
-/** Batches on their way to the chain: each version and each transaction is kept before it is sent, until one has settled. */
+/** Batches on their way to the chain. Each version and each transaction is kept before it is sent. */
 import type { Hex } from 'viem'
 import { z } from 'zod'
 import { TenantCheckpoint } from '#shared/audit/entries.ts'
@@ -33,7 +33,7 @@ export interface KeptTransaction extends SignedTransaction {
   readonly sentAtMs: number
 }
 
-/** Which version landed, and where. */
+/** The version of a batch that landed, and its block. */
 export interface Landing {
   readonly id: number
   readonly attempt: number
@@ -50,7 +50,7 @@ export function createSettlementBatchStore(
   storage: Pick<DurableStorage, 'transactionSync'>,
 ) {
   return {
-    /** Whether the batches kept here are for this chain and contract; the first one asked for is theirs for good. */
+    /** Whether the batches kept here are for this chain and contract. The first domain asked for binds them for good. */
     isFor(domain: Domain): boolean {
       const separator = domainSeparator(domain)
       const [row] = rows('SELECT domain FROM bound_to')
@@ -58,7 +58,7 @@ export function createSettlementBatchStore(
       return row === undefined || row['domain'] === separator
     },
 
-    /** Keeps a new version and its first transaction, both or neither; its receipts are now taken. */
+    /** Keeps a new version and its first transaction, both or neither, and assigns its receipts to it. */
     open(batch: SettlementBatch, transaction: Omit<KeptTransaction, 'attempt'>): void {
       storage.transactionSync(() => {
         const [row] = rows('SELECT COUNT(*) AS n FROM batches WHERE id = ?', batch.id)
@@ -84,11 +84,10 @@ export function createSettlementBatchStore(
       })
     },
 
-    addTransaction(batchId: number, transaction: KeptTransaction): void {
-      insertTransaction(rows, batchId, transaction)
-    },
+    addTransaction: (batchId: number, transaction: KeptTransaction) =>
+      insertTransaction(rows, batchId, transaction),
 
-    /** The oldest batch that has not settled, in its version that may land. */
+    /** The oldest unsettled batch, in the version that may still land. */
     current(): KeptSettlementBatch | undefined {
       const query = `SELECT * FROM batches WHERE state IN ('posting', 'posted') ORDER BY id, attempt DESC LIMIT 1`
       return rows(query).map(toKept)[0]
@@ -98,7 +97,7 @@ export function createSettlementBatchStore(
       return rows("SELECT * FROM batches WHERE id = ? AND state = 'settled'", id).map(toKept)[0]
     },
 
-    /** The audit logs' checkpoints of one version, in the order of their leaves. */
+    /** The log checkpoints of one version, in the order of their leaves. */
     checkpoints({ id, attempt }: Pick<KeptSettlementBatch, 'id' | 'attempt'>): TenantCheckpoint[] {
       const query = 'SELECT checkpoints FROM batch_logs WHERE id = ? AND attempt = ?'
       const [row] = rows(query, id, attempt)
@@ -134,7 +133,7 @@ export function createSettlementBatchStore(
       return Number(row?.['n'])
     },
 
-    /** The versions that matter, newest batch first. */
+    /** Batches that were not dropped, newest first. */
     newest(limit: number): KeptSettlementBatch[] {
       const query = "SELECT * FROM batches WHERE state <> 'dropped' ORDER BY id DESC LIMIT ?"
       return rows(query, limit).map(toKept)

@@ -1,4 +1,4 @@
-/** The receipts that wait for a batch: whose turn it is, and who is left alone for a while. */
+/** The receipts that wait for a batch: whose turn it is, and who is put off for a while. */
 import { domainSeparator, type Domain } from '#shared/base/eip712.ts'
 import type { Address, Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -11,7 +11,7 @@ export type WaitingQueue = ReturnType<typeof createWaitingQueue>
 
 export function createWaitingQueue(rows: Rows) {
   return {
-    /** Receipts for another chain or contract were taken while this one was not configured yet; nobody can pay them here. */
+    /** Receipts for another chain or contract may have come before this one was configured. They cannot be paid here. */
     refuseOtherDomains(domain: Domain): void {
       rows(
         `UPDATE receipts SET state = 'refused', refusal = 'receipt.domain'
@@ -33,7 +33,7 @@ export function createWaitingQueue(rows: Rows) {
       ).map((row) => toKey(String(row['hub'])))
     },
 
-    /** Who has receipts to pay and was not found short of money lately; who waits longest comes first. */
+    /** Consumers with receipts to pay who are not put off; the longest waiting first. */
     consumersToCharge(nowMs: number): Address[] {
       return rows(
         `SELECT consumer, MIN(sequence) AS first FROM receipts
@@ -45,7 +45,7 @@ export function createWaitingQueue(rows: Rows) {
       ).map((row) => row['consumer'] as Address)
     },
 
-    /** A consumer's waiting receipts of hubs that are not put off, oldest first. */
+    /** A consumer's waiting receipts from hubs that are not put off, oldest first. */
     receiptsOf(consumer: Address, nowMs: number, limit: number): WaitingReceipt[] {
       return rows(
         `SELECT id, key, consumer, amount, policy_hash, country FROM receipts
@@ -58,7 +58,6 @@ export function createWaitingQueue(rows: Rows) {
       ).map(toWaitingReceipt)
     },
 
-    /** Leaves a hub's or a consumer's receipts alone until then. */
     putOff(name: string, untilMs: number): void {
       rows('INSERT OR REPLACE INTO waiting_for (name, until_ms) VALUES (?, ?)', name, untilMs)
     },

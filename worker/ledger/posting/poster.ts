@@ -1,9 +1,9 @@
 /**
- * Brings batches to the chain, one after another, each exactly once.
+ * Posts batches to the chain, one after another, each exactly once.
  *
- * Every step asks the chain where it stands and does the one next thing, so that being killed between any two steps
- * only repeats a step: a batch and its transaction are kept before they are sent, what was sent is sent again as it is,
- * and a batch counts as landed by the root that the contract holds, whichever version or transaction brought it there.
+ * Every step reads the state of the chain and does one thing, so that a kill between two steps only repeats a step.
+ * A batch and its transaction are kept before they are sent, and a sent transaction is sent again unchanged. A batch has
+ * landed when the contract holds its root, whichever version or transaction brought it there.
  */
 import { invariant } from '#shared/base/errors.ts'
 import type { Log } from '#shared/base/log.ts'
@@ -19,12 +19,13 @@ import type { Fate, LedgerChain, Position, SignedTransaction } from '#worker/led
 import type { Fault, FaultCode } from '#worker/protocols/ledger-fault.ts'
 import { composeSettlementBatch, type ComposeDeps } from '#worker/ledger/batches/compose.ts'
 
-/** How often a transaction on its way is looked at. */
+/** How often a pending transaction is checked. */
 export const POLL_MS = 500
-/** A transaction that is not mined by then is sent again with a higher fee. */
+/** A transaction that is not mined within this time is replaced by one with a higher fee. */
 export const RESEND_MS = 60_000
-/** Transactions with the same nonce, each with a higher fee, and with any nonce; after that somebody has to look. */
+/** Transactions with one nonce, each with a higher fee. Beyond this an operator must act. */
 const MAX_BUMPS = 20
+/** Transactions of one version, with any nonce. */
 const MAX_TRANSACTIONS = 200
 const LONGEST_PAUSE_MS = 3_600_000
 
@@ -37,13 +38,13 @@ export interface PosterDeps extends ComposeDeps {
   readonly log: Log
 }
 
-/** After how many ms to step again (null: when there is something new), and why nothing moves. */
 export interface Step {
+  /** Delay before the next step; null: wait for new receipts. */
   readonly againMs: number | null
   readonly fault: Fault | null
 }
 
-/** Does the next thing. @throws what the chain endpoint throws; nothing is lost by it */
+/** Takes the next step. @throws what the chain endpoint throws; nothing is lost by it */
 export async function stepPoster(deps: PosterDeps): Promise<Step> {
   const { chain, queue, batches, settling, batchMs } = deps
   if (!batches.isFor(chain.domain))
@@ -76,8 +77,8 @@ export async function stepPoster(deps: PosterDeps): Promise<Step> {
 }
 
 /**
- * The oldest of the newest batches whose root on the chain is not the one that settled here: the chain went back
- * further than we wait for, and another version landed.
+ * Finds the oldest of the newest batches whose root on the chain differs from the one settled here. The chain then
+ * reorganised deeper than `confirmations`, and another version landed.
  */
 async function findDivergence(
   lastId: number,
@@ -91,7 +92,6 @@ async function findDivergence(
   return diverged
 }
 
-/** Sends a new batch for the first time. */
 async function post(batch: SettlementBatch, position: Position, deps: PosterDeps): Promise<Step> {
   const { chain, batches, batchMs, log } = deps
   const estimated = await chain.estimate(batch.calldata)
@@ -112,7 +112,7 @@ async function post(batch: SettlementBatch, position: Position, deps: PosterDeps
   return { againMs: POLL_MS, fault: await broadcast(batch.id, transaction, deps) }
 }
 
-/** Why the endpoint did not take it; else what became of the versions before. */
+/** @returns why the endpoint did not take it, else the fault of earlier versions */
 async function broadcast(
   id: number,
   transaction: SignedTransaction,
@@ -133,7 +133,7 @@ function countReverts(id: number, batches: SettlementBatchStore): number {
   return batches.versions(id).filter(({ state }) => state === 'dropped').length
 }
 
-/** Each version that reverts costs gas: the second is sent at once, those after it later and later. */
+/** Each reverted version costs gas: the second is sent at once, later ones after growing pauses. */
 function pauseAfterReverts(id: number, { batches, batchMs, nowMs }: PosterDeps): number {
   const reverts = countReverts(id, batches)
   if (reverts < 2) return 0
@@ -149,7 +149,7 @@ function foreign(detail: string): Fault {
   return fault('ledger.foreign', detail)
 }
 
-/** Sees a batch through that the contract does not have yet. */
+/** Moves a batch on that the contract does not have yet. */
 async function push(
   open: KeptSettlementBatch,
   position: Position,
@@ -168,7 +168,7 @@ async function push(
     log.warn('batch.reverted', { batchId: open.id, attempt: open.attempt, hash: newest.hash })
     return { againMs: 0, fault: revertFault(open.id, batches) }
   }
-  // Another transaction of the poster took the nonce, or a reorganisation took away one before it.
+  // Another transaction of the poster used the nonce, or a reorganisation removed an earlier one.
   const isStuck = position.transactionCount !== newest.nonce
   if (!isStuck && fates.at(-1)?.kind === 'unknown')
     return { againMs: POLL_MS, fault: await broadcast(open.id, newest, deps) }
@@ -183,7 +183,7 @@ async function push(
   return send(open, { ...newest, nonce: position.transactionCount }, deps)
 }
 
-/** Signs the batch once more, with the nonce given and a fee that replaces the last one, keeps it and sends it. */
+/** Signs the batch again with this nonce and a fee that replaces the last, keeps the transaction and sends it. */
 async function send(
   open: KeptSettlementBatch,
   last: KeptTransaction,
@@ -196,7 +196,7 @@ async function send(
   return { againMs: POLL_MS, fault: await broadcast(id, transaction, deps) }
 }
 
-/** The contract has the batch: settles it once it is deep enough. */
+/** Settles a batch that the contract has, once it is deep enough. */
 async function confirm(id: number, position: Position, deps: PosterDeps): Promise<Step> {
   const { chain, batches, settling, queue, confirmations, batchMs, log } = deps
   const root = await chain.receiptRoot(id)
@@ -205,7 +205,7 @@ async function confirm(id: number, position: Position, deps: PosterDeps): Promis
     return {
       againMs: batchMs,
       fault: foreign(
-        `Batch ${id} on the chain is none of this ledger's: its storage or its contract is not the one it had.`,
+        `Batch ${id} on the chain is not from this ledger: its storage or its contract has changed.`,
       ),
     }
   const landing = await findLanding(id, landed, deps)
@@ -247,7 +247,7 @@ interface NewTransaction {
   readonly calldata: KeptSettlementBatch['calldata']
   readonly nonce: number
   readonly gas: bigint
-  /** A transaction to be replaced: nodes want at least a tenth more. */
+  /** The transaction to replace. Chain nodes require a fee at least a tenth higher. */
   readonly atLeast?: Pick<KeptTransaction, 'maxFeePerGas' | 'maxPriorityFeePerGas'>
 }
 
