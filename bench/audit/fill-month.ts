@@ -36,7 +36,7 @@ export async function fillMonth(filling: Filling): Promise<void> {
   const ledger = openLedger(filling)
   for (let done = 0; done < jobCount; done += AT_ONCE) {
     const receipts = await makeReceipts(maker, done, Math.min(AT_ONCE, jobCount - done))
-    tenant.core.recordReceipts(receipts.map((receipt) => ({ receipt, salt: seed })))
+    tenant.core.receipts.record(receipts.map((receipt) => ({ receipt, salt: seed })))
     await ledger.core.accept(receipts.map((receipt) => ({ receipt, consumer })))
   }
   tenant.close()

@@ -54,8 +54,8 @@ async function walkChat(): Promise<string[]> {
   const { asPolicy } = await import('#test/support/hub/as-policy.ts')
   const nowMs = () => Date.now()
   const core = createTenantCore({ storage: createSqliteStorage(), nowMs, random: randomBytes })
-  const { key } = await core.createKey({ tenant: TenantId.parse('walker'), scopes: ['infer'] })
-  core.publishPolicy(asPolicy({ id: 'default', compute: { allow: ['DE'] }, retentionDays: 7 }))
+  const { key } = await core.keys.create({ tenant: TenantId.parse('walker'), scopes: ['infer'] })
+  core.policies.publish(asPolicy({ id: 'default', compute: { allow: ['DE'] }, retentionDays: 7 }))
   /** What another object does is not on the way. */
   const elsewhere = <T>(work: () => T): Promise<T> => {
     const was = isWalking
@@ -66,10 +66,12 @@ async function walkChat(): Promise<string[]> {
   }
   const tenant = {
     snapshot: () => elsewhere(() => core.snapshot()),
-    leaseRequests: () => elsewhere(() => core.quotas.leaseRequests()),
-    leaseSpend: (wanted: number) => elsewhere(() => core.quotas.leaseSpend(wanted)),
-    noteKeyUse: () => Promise.resolve(),
-    recordRefusals: () => Promise.resolve(),
+    quota: {
+      leaseRequests: () => elsewhere(() => core.quota.leaseRequests()),
+      leaseSpend: (wanted: number) => elsewhere(() => core.quota.leaseSpend(wanted)),
+    },
+    keys: { noteUse: () => Promise.resolve() },
+    log: { recordRefusals: () => Promise.resolve() },
   }
   const hub = {
     fetch() {

@@ -25,7 +25,8 @@ import { NO_DOMAIN } from '#shared/base/eip712.ts'
 import { placeOf } from '#shared/place/evidence.ts'
 import { randomBytes, ZERO_BYTES32, type Bytes32 } from '#shared/base/ids.ts'
 import { silentLog } from '#shared/base/log.ts'
-import { collectBundle, tenantOf } from '#test/support/storage/collect-bundle.ts'
+import { collectBundle } from '#test/support/storage/collect-bundle.ts'
+import { remote } from '#test/support/storage/remote.ts'
 import type { BundleSource } from '#worker/api/audit/collect-bundle.ts'
 import { createLedgerChain } from '#worker/ledger/chain/chain.ts'
 import { createLedgerCore, type LedgerCore } from '#worker/ledger/core.ts'
@@ -75,8 +76,8 @@ beforeAll(async () => {
     random: randomBytes,
     log: { domain: { ...domain, verifyingContract: lower(settlement) }, seed },
   })
-  await tenant.createKey({ tenant: TENANT, scopes: ['infer'], networks: [] })
-  tenant.publishPolicy(EU_POLICY_TEXT)
+  await tenant.keys.create({ tenant: TENANT, scopes: ['infer'], networks: [] })
+  tenant.policies.publish(EU_POLICY_TEXT)
   ledger = createLedgerCore({
     storage: createSqliteStorage(),
     chain: createLedgerChain({ rpc: chain.rpc, chainId, settlement, posterKey: poster.privateKey }),
@@ -85,15 +86,15 @@ beforeAll(async () => {
     log: silentLog,
     batchMs: 10,
     confirmations: 0,
-    checkpointOf: async (_tenant, since) => tenant.audit.head(since),
+    checkpointOf: async (_tenant, since) => tenant.log.head(since),
   })
-  source = bundleSourceOf(tenantOf(tenant), ledger)
+  source = bundleSourceOf(remote(tenant), ledger)
   await runJobs(3)
   await runJobs(2)
   view = rememberChain(await createChainView(chain.rpc, settlement))
   const { publicKey } = await createLogSigner(seed)
   trust = { chain: view, logKeys: [publicKey], attesters: [], nowMs: ISSUED_MS + 60_000 }
-  bundle = await collectBundle(source, { from: 0, to: tenant.audit.head()?.size ?? 0 })
+  bundle = await collectBundle(source, { from: 0, to: tenant.log.head()?.size ?? 0 })
 })
 afterAll(async () => {
   await chain?.close()
@@ -114,7 +115,7 @@ async function runJobs(count: number): Promise<void> {
     const receipt = await maker.make({ place })
     receipts.push({ receipt, evidence, salt: SALT })
   }
-  tenant.recordReceipts(receipts)
+  tenant.receipts.record(receipts)
   await ledger.accept(receipts.map(({ receipt }) => ({ receipt, consumer })))
   await until('the receipts are settled', async () => {
     await ledger.tick()
@@ -351,11 +352,11 @@ describe('a log with a fork', () => {
       random: randomBytes,
       log: { domain: bundle.domain ?? NO_DOMAIN, seed },
     })
-    await forked.createKey({ tenant: TENANT, scopes: ['infer'], networks: [] })
-    forked.publishPolicy(EU_POLICY_TEXT)
-    forked.recordReceipts(bundle.jobs.map(({ receipt }) => ({ receipt, salt: SALT })))
-    expect(forked.audit.head()?.size).toBe(size)
-    const signed = await forked.audit.checkpoint()
+    await forked.keys.create({ tenant: TENANT, scopes: ['infer'], networks: [] })
+    forked.policies.publish(EU_POLICY_TEXT)
+    forked.receipts.record(bundle.jobs.map(({ receipt }) => ({ receipt, salt: SALT })))
+    expect(forked.log.head()?.size).toBe(size)
+    const signed = await forked.log.checkpoint()
     const failed = await failures(edited((copy) => (copy.checkpoint = signed.note)))
     expect(failed).toEqual(expect.arrayContaining(['log.consistency', 'log.fork']))
     const mine = await verifyBundle(bundle, trust)

@@ -32,7 +32,7 @@ import {
 } from '#shared/receipt/receipt.ts'
 import { SETTLEMENT_ABI } from '#shared/receipt/settlement-abi.ts'
 import { payoutHash } from '#shared/receipt/settlement.ts'
-import { policyWords } from '#worker/ledger/intake/batch.ts'
+import { policyWords } from '#worker/ledger/intake/settlement-batch.ts'
 import { policy as anyPolicy, TENANT } from '#test/support/hub/policies.ts'
 import { createReceiptMaker, type ReceiptMaker } from '#test/support/hub/receipts.ts'
 

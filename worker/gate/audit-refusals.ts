@@ -32,7 +32,7 @@ export const auditRefusals = createMiddleware<AppEnv>(async (c, next) => {
     policyId: c.var.policy?.id ?? null,
   }
   const sent = isolate.refusals.note(caller.tenant, refusal, (refusals) =>
-    openTenant(c.env, caller.tenant, config).recordRefusals(refusals),
+    openTenant(c.env, caller.tenant, config).log.recordRefusals(refusals),
   )
   if (sent !== undefined) keepAlive(c, sent)
 })

@@ -78,7 +78,7 @@ async function readCaller(c: AppContext): Promise<Caller> {
 /** Not awaited: a request does not depend on it. */
 async function tellUse(c: AppContext, tenant: TenantId, keyId: string): Promise<void> {
   const { config, isolate } = c.var
-  await openTenant(c.env, tenant, config).noteKeyUse(keyId, isolate.nowMs())
+  await openTenant(c.env, tenant, config).keys.noteUse(keyId, isolate.nowMs())
 }
 
 /** Checks the clock, because the cached tenant may be older than a key's expiry or rotation. */

@@ -35,7 +35,7 @@ export const idempotent = createMiddleware<AppEnv>(async (c, next) => {
   const sealed = await sealRequest(key, c.req.raw, bytes)
   const tenant = openTenant(c.env, callerOf(c).tenant, c.var.config)
   const { key: digest, fingerprint } = sealed
-  const verdict = await tenant.beginIdempotent({ key: digest, fingerprint })
+  const verdict = await tenant.idempotency.begin({ key: digest, fingerprint })
   if (verdict.kind !== 'run') return await answerAgain(c, verdict, sealed)
   // Without the caller's signal: when the caller leaves, the job goes on for its retry.
   const init = { method: c.req.method, body: new Uint8Array(bytes), signal: null }
@@ -44,8 +44,8 @@ export const idempotent = createMiddleware<AppEnv>(async (c, next) => {
   const hold = { key: digest, fingerprint, token: verdict.token }
   const run = runAndKeep(c, next, {
     sealed,
-    complete: (answer) => tenant.completeIdempotent(hold, answer),
-    release: () => tenant.releaseIdempotent(hold, c.var.jobId !== undefined),
+    complete: (answer) => tenant.idempotency.complete(hold, answer),
+    release: () => tenant.idempotency.release(hold, c.var.jobId !== undefined),
   })
   keepAlive(c, run)
   await run

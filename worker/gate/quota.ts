@@ -18,7 +18,7 @@ const WINDOW_SECONDS = 60
 export const takeQuota = createMiddleware<AppEnv>(async (c, next) => {
   const { config, isolate } = c.var
   const caller = callerOf(c)
-  const lease = () => openTenant(c.env, caller.tenant, config).leaseRequests()
+  const lease = () => openTenant(c.env, caller.tenant, config).quota.leaseRequests()
   try {
     const standing = await isolate.quotas.take(caller.tenant, lease, (work) => keepAlive(c, work))
     setStanding(c, standing)
@@ -49,7 +49,7 @@ export function reserveSpend(
   const { config, isolate } = c.var
   const caller = callerOf(c)
   return isolate.quotas.reserve(caller.tenant, microUsd, (wanted) =>
-    openTenant(c.env, caller.tenant, config).leaseSpend(wanted),
+    openTenant(c.env, caller.tenant, config).quota.leaseSpend(wanted),
   )
 }
 

@@ -240,7 +240,7 @@ export class Hub extends DurableObject<Env> implements HubApi {
 
   /** Into the tenant's log, and who pays for it: as dispatched, or as the tenant says now. */
   async #record(tenant: TenantApi, entries: readonly OutboxEntry[]): Promise<LedgerEntry[]> {
-    const later = await tenant.recordReceipts(
+    const later = await tenant.receipts.record(
       entries.map(({ receipt, salt, evidence }) => ({ receipt, salt, evidence })),
     )
     const snapshot = entries.some(({ consumer }) => consumer === null)

@@ -34,8 +34,8 @@ export class Batch extends DurableObject<BatchEnv> implements BatchApi {
       log: createLog(),
       wake: (atMs) => ctx.waitUntil(this.#wake(atMs)),
       resize: ({ id, tenant }, sizeBytes) =>
-        openTenant(env, tenant, config).resizeBatch(id, sizeBytes),
-      forget: ({ id, tenant }) => openTenant(env, tenant, config).forgetBatch(id),
+        openTenant(env, tenant, config).batches.resize(id, sizeBytes),
+      forget: ({ id, tenant }) => openTenant(env, tenant, config).batches.remove(id),
     })
   }
 

@@ -1,4 +1,4 @@
-/** The register of kernels that hang devices as a Durable Object: one a jurisdiction, a thin shell over `register.ts`. */
+/** The Kernels Durable Object: one for each jurisdiction; a thin shell over `register.ts`. */
 import { DurableObject } from 'cloudflare:workers'
 import { createLog } from '#shared/base/log.ts'
 import type { KernelRegisterApi, KernelReport } from '#worker/protocols/kernels.ts'

@@ -1,4 +1,4 @@
-/** The register of kernels that hang devices, without its runtime: what reporters say of kernels, and the bans that it amounts to. */
+/** The register of kernels that hang devices, without its runtime: reports, and the bans that follow from them. */
 import { z } from 'zod'
 import { Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -18,13 +18,13 @@ export interface KernelRegisterDeps {
   readonly log: Log
 }
 
-/** What a report weighs: of a node that someone vouches for, of any other. */
+/** Weight of a report from a node that a customer vouches for. */
 const VOUCHED_WEIGHT = 2
 const PUBLIC_WEIGHT = 1
-/** Weight that bans a kernel which nobody has completed; each reporter that has raises it, up to the other. */
+/** The weight that bans a kernel which nobody has completed. Each reporter that completed it raises this, up to MOST_WEIGHT. */
 const LEAST_WEIGHT = 2
 const MOST_WEIGHT = 4
-/** A public reporter that has reported so many kernels that nobody else's report has banned is not heard any more. */
+/** A public reporter with this many reports that led to no ban is ignored. */
 const UNHEEDED_REPORTS = 3
 
 const Count = z.object({ count: z.int() })
@@ -48,7 +48,7 @@ export function createKernelRegister(deps: KernelRegisterDeps): KernelRegisterAp
       .toArray()
       .map((row) => BanRow.parse(row))
     const sequence = rows.at(-1)?.sequence ?? 0
-    // A hub that has seen more than there is has seen another register than this one.
+    // A hub that has seen a higher sequence has seen another register than this one.
     const fresh = rows.filter((row) => since > sequence || row.sequence > since)
     return {
       sequence,
@@ -64,7 +64,7 @@ export function createKernelRegister(deps: KernelRegisterDeps): KernelRegisterAp
     report: (reports, since) =>
       Promise.resolve(
         storage.transactionSync(() => {
-          // Before they are weighed: what is too old does not count.
+          // First, so that outdated reports do not count.
           forget(sql, nowMs())
           for (const report of reports) {
             if (!isHeard(sql, report)) continue
@@ -94,7 +94,7 @@ const KERNELS_SCHEMA: Schema = {
         at_ms INTEGER NOT NULL, PRIMARY KEY (digest, reporter))`,
       'CREATE INDEX kernel_reports_at ON kernel_reports (hung, at_ms)',
       'CREATE INDEX kernel_reports_reporter ON kernel_reports (reporter, hung)',
-      // A row gets a new sequence whenever it changes: AUTOINCREMENT never gives one twice.
+      // A row gets a new sequence with each change: AUTOINCREMENT never gives one twice.
       `CREATE TABLE kernel_bans (
         sequence INTEGER PRIMARY KEY AUTOINCREMENT, digest TEXT NOT NULL UNIQUE, for_all INTEGER NOT NULL,
         until_ms INTEGER NOT NULL, author TEXT NOT NULL)`,
@@ -113,7 +113,7 @@ function isHeard(sql: Sql, { reporter, isVouched, isHung }: KernelReport): boole
   return Count.parse(row).count < UNHEEDED_REPORTS
 }
 
-/** A reporter has one report on a kernel; that it hung outweighs that it once ran. */
+/** A reporter has one report per kernel. A hang outweighs a completed run. */
 function note(
   sql: Sql,
   { digest, reporter, isVouched, isHung }: KernelReport,
@@ -129,7 +129,7 @@ function note(
   )
 }
 
-/** Public nodes are protected by everybody's reports; vouched ones only by those of their like: strangers cannot take a kernel from them. */
+/** Everybody's reports protect public nodes. Only vouched reports protect vouched nodes, so that strangers cannot take a kernel from them. */
 function weigh({ storage: { sql }, nowMs, log }: KernelRegisterDeps, report: KernelReport): void {
   const { digest, author } = report
   const isForAll = amounts(sql, digest, 1)
@@ -148,7 +148,7 @@ function weigh({ storage: { sql }, nowMs, log }: KernelRegisterDeps, report: Ker
   log.error('kernel.banned', { digest, author, isForAll })
 }
 
-/** Whether the reports of reporters that are vouched for at least so much amount to a ban. */
+/** Whether the reports with at least this much vouching amount to a ban. */
 function amounts(sql: Sql, digest: Bytes32, leastVouched: 0 | 1): boolean {
   const [row] = sql
     .exec(
@@ -161,7 +161,7 @@ function amounts(sql: Sql, digest: Bytes32, leastVouched: 0 | 1): boolean {
   return hung >= Math.min(MOST_WEIGHT, LEAST_WEIGHT + completed)
 }
 
-/** Reports of both kinds are bounded apart: a flood of one must not wash away the other. */
+/** The two kinds of reports are bounded separately: a flood of one must not displace the other. */
 function forget(sql: Sql, nowMs: number): void {
   sql.exec('DELETE FROM kernel_reports WHERE at_ms < ?', nowMs - LIMITS.kernelReportMs)
   for (const hung of [0, 1])

@@ -1,4 +1,4 @@
-/** The Ledger without its runtime: takes receipts, settles them in batches, and says what became of them. */
+/** The Ledger without its runtime: takes receipts, settles them in batches, and reports their state. */
 import { BoundedMap } from '#shared/base/bounded-map.ts'
 import { AppError } from '#shared/base/errors.ts'
 import type { LogProgress } from '#shared/audit/entries.ts'
@@ -8,19 +8,19 @@ import type { Log } from '#shared/base/log.ts'
 import { buildMerkleTree, type MerkleTree } from '#shared/receipt/merkle.ts'
 import type { Settlement } from '#shared/receipt/receipt.ts'
 import type { PublicKey } from '#shared/base/signature.ts'
-import { earningsTree, logTree } from '#worker/ledger/intake/batch.ts'
+import { earningsTree, logTree } from '#worker/ledger/intake/settlement-batch.ts'
 import { createLogHeads } from '#worker/ledger/batches/log-heads.ts'
 import {
-  createBatchStore,
-  type BatchStore,
-  type KeptBatch,
-} from '#worker/ledger/batches/batch-store.ts'
+  createSettlementBatchStore,
+  type SettlementBatchStore,
+  type KeptSettlementBatch,
+} from '#worker/ledger/batches/settlement-batch-store.ts'
 import type { LedgerChain } from '#worker/ledger/chain/chain.ts'
 import type { DurableStorage } from '#worker/platform/storage.ts'
 import { openTables } from '#worker/ledger/intake/database.ts'
 import { takeReceipts } from '#worker/ledger/intake/intake.ts'
 import type {
-  BatchSummary,
+  SettlementBatchSummary,
   Earnings,
   LedgerApi,
   LedgerHealth,
@@ -38,7 +38,7 @@ import { createWaitingQueue } from '#worker/ledger/intake/waiting-queue.ts'
 
 const SUMMARY_BATCHES = 20
 const TREES_KEPT = 4
-/** How often receipts that come make it look at the chain. */
+/** How often incoming receipts cause a look at the chain. */
 const GLANCE_MS = 60_000
 
 export interface LedgerDeps {
@@ -46,34 +46,44 @@ export interface LedgerDeps {
   /** Null: receipts are kept and nothing is posted. */
   readonly chain: LedgerChain | null
   readonly nowMs: () => number
-  /** Asks to be called back at {@link LedgerCore.tick}, then or earlier. */
+  /** Asks for a call of {@link LedgerCore.tick} after this time or earlier. */
   readonly wake: (delayMs: number) => void
   readonly log: Log
   /** How long receipts gather before they are batched. */
   readonly batchMs: number
   readonly confirmations: number
-  /** The newest state of a tenant's audit log, with proof that it goes on from that size; null where there is none. */
+  /** The newest state of a tenant's audit log, with proof that it extends that size; null when there is no log. */
   readonly checkpointOf: (tenant: TenantId, since: number) => Promise<LogProgress | null>
 }
 
 export interface LedgerCore extends LedgerApi {
-  /** Does the next thing on the way to the chain and asks for the time after it. Never rejects; one at a time. */
+  /** Takes the next step towards the chain and asks for the one after. It never rejects; only one runs at a time. */
   tick(): Promise<void>
 }
 
 export function createLedgerCore(deps: LedgerDeps): LedgerCore {
-  const { storage, chain, wake, batchMs } = deps
+  const { storage, chain, nowMs, wake, log, batchMs, confirmations } = deps
   const rows = openTables(storage)
   const receipts = createReceiptStore(rows)
   const queue = createWaitingQueue(rows)
-  const batches = createBatchStore(rows, storage)
+  const batches = createSettlementBatchStore(rows, storage)
   const settling = createSettling(rows, storage)
-  const stores = { receipts, queue, batches, settling }
   const proofs = createProofs((id) => batches.settled(id))
-  const tick =
+  const checkpointOf = createLogHeads(rows, deps)
+  const stores = { receipts, queue, batches, settling }
+  const ticker =
     chain === null
       ? undefined
-      : createTicker({ ...deps, ...stores, chain, checkpointOf: createLogHeads(rows, deps) })
+      : createTicker({
+          ...stores,
+          chain,
+          checkpointOf,
+          nowMs,
+          wake,
+          log,
+          batchMs,
+          confirmations,
+        })
   if (!queue.isEmpty() || batches.current() !== undefined) wake(batchMs)
 
   return {
@@ -81,10 +91,10 @@ export function createLedgerCore(deps: LedgerDeps): LedgerCore {
       if (entries.length > LIMITS.batchReceipts)
         throw new AppError('too_large', `At most ${LIMITS.batchReceipts} receipts in one call.`)
       const domain = chain?.domain ?? null
-      const outcomes = await takeReceipts(entries, { receipts, storage, domain, nowMs: deps.nowMs })
+      const outcomes = await takeReceipts(entries, { receipts, storage, domain, nowMs })
       if (outcomes.some(({ status }) => status === 'pending')) wake(batchMs)
-      // A batch is a minute away; that it cannot be posted is told now.
-      void tick?.fault(GLANCE_MS)
+      // The batch is a minute away, but a fault that would keep it from posting is reported now.
+      void ticker?.fault(GLANCE_MS)
       return outcomes
     },
 
@@ -100,14 +110,14 @@ export function createLedgerCore(deps: LedgerDeps): LedgerCore {
       }
     },
 
-    health: () => readHealth(stores, tick),
+    health: () => readHealth(stores, ticker),
 
     async settledLogs(tenant, batchIds) {
       return batchIds.slice(0, LIMITS.batchReceipts).flatMap((id) => settledLog(id, tenant) ?? [])
     },
 
     async tick() {
-      await tick?.run()
+      await ticker?.run()
     },
   }
 
@@ -137,16 +147,18 @@ export function createLedgerCore(deps: LedgerDeps): LedgerCore {
   }
 }
 
-/** Where settlement stands, for those who watch over it. */
 async function readHealth(
-  { receipts, batches }: { readonly receipts: ReceiptStore; readonly batches: BatchStore },
-  tick: Ticker | undefined,
+  {
+    receipts,
+    batches,
+  }: { readonly receipts: ReceiptStore; readonly batches: SettlementBatchStore },
+  ticker: Ticker | undefined,
 ): Promise<LedgerHealth> {
-  const fault = (await tick?.fault()) ?? null
-  const outlook = await tick?.outlook()
+  const fault = (await ticker?.fault()) ?? null
+  const outlook = await ticker?.outlook()
   const { pending, settled, refused } = receipts.counts()
   return {
-    isPosting: tick !== undefined,
+    isPosting: ticker !== undefined,
     fault: fault?.detail ?? null,
     faultCode: fault?.code ?? null,
     pendingReceipts: pending,
@@ -159,11 +171,12 @@ async function readHealth(
   }
 }
 
-/** Settlements of receipts, with the trees of the batches asked for last kept. */
-function createProofs(settledBatch: (id: number) => KeptBatch | undefined) {
-  const trees = new BoundedMap<number, { readonly tree: MerkleTree; readonly batch: KeptBatch }>(
-    TREES_KEPT,
-  )
+/** Builds settlements of receipts, and keeps the trees of the batches that were asked for last. */
+function createProofs(settledBatch: (id: number) => KeptSettlementBatch | undefined) {
+  const trees = new BoundedMap<
+    number,
+    { readonly tree: MerkleTree; readonly batch: KeptSettlementBatch }
+  >(TREES_KEPT)
   return (batchId: number, id: Bytes32): Settlement | null => {
     const batch = trees.get(batchId)?.batch ?? settledBatch(batchId)
     if (!batch?.transactionHash || batch.blockNumber === null) return null
@@ -175,7 +188,7 @@ function createProofs(settledBatch: (id: number) => KeptBatch | undefined) {
   }
 }
 
-function toSummary(batch: KeptBatch): BatchSummary {
+function toSummary(batch: KeptSettlementBatch): SettlementBatchSummary {
   return {
     batchId: batch.id,
     status: batch.state === 'dropped' ? 'posting' : batch.state,

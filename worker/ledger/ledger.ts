@@ -1,4 +1,4 @@
-/** The Ledger as a Durable Object: one a jurisdiction, a thin shell over `core.ts`; its alarm drives the batches. */
+/** The Ledger Durable Object: one for each jurisdiction; a thin shell over `core.ts`. Its alarm drives the batches. */
 import { DurableObject } from 'cloudflare:workers'
 import { z } from 'zod'
 import { Address, Bytes32, type TenantId } from '#shared/base/ids.ts'
@@ -10,8 +10,9 @@ import { createLedgerChain, type LedgerChain } from '#worker/ledger/chain/chain.
 import { createLedgerCore, type LedgerCore } from './core.ts'
 import type { LedgerApi, LedgerEntry } from '#worker/protocols/ledger.ts'
 
-/** A local chain mines a block for each transaction and never reorganises; elsewhere a batch waits this deep. */
+/** A local chain mines a block for each transaction and never reorganises. */
 const LOCAL_CHAIN_ID = 31_337
+/** Blocks on top of a batch's own before it counts as settled, on any other chain. */
 const CONFIRMATIONS = 12
 
 const Vars = z.object({
@@ -36,8 +37,7 @@ export class Ledger extends DurableObject<Env> implements LedgerApi {
       log: createLog({}, { ledger: ctx.id.name }),
       batchMs: vars.BATCH_SECONDS * 1000,
       confirmations: vars.CHAIN_ID === LOCAL_CHAIN_ID ? 0 : CONFIRMATIONS,
-      checkpointOf: (tenant, since) =>
-        openTenant(env, tenant, readConfig(env)).logCheckpoint(since),
+      checkpointOf: (tenant, since) => openTenant(env, tenant, readConfig(env)).log.head(since),
     })
   }
 
@@ -65,7 +65,7 @@ export class Ledger extends DurableObject<Env> implements LedgerApi {
     return this.#core.tick()
   }
 
-  /** Never later than an alarm that is already set. */
+  /** Keeps an earlier alarm. */
   async #wake(delayMs: number): Promise<void> {
     const at = Date.now() + delayMs
     const set = await this.ctx.storage.getAlarm()
@@ -73,7 +73,7 @@ export class Ledger extends DurableObject<Env> implements LedgerApi {
   }
 }
 
-/** Null unless all of the chain's vars are set. */
+/** Null unless all variables of the chain are set. */
 function openChain(vars: z.infer<typeof Vars>): LedgerChain | null {
   const { CHAIN_RPC, CHAIN_ID, SETTLEMENT_ADDRESS, POSTER_KEY } = vars
   if (CHAIN_RPC === '' || CHAIN_ID === 0 || SETTLEMENT_ADDRESS === '' || POSTER_KEY === '')

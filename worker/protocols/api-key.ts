@@ -1,4 +1,4 @@
-/** API keys: `lit_<tenant>_<32 hex>`, which `key-seal.ts` marks on the way out. The tenant stands in the key, so that the key alone leads to its Durable Object. */
+/** API keys: `lit_<tenant>_<32 hex>`, sealed by `key-seal.ts` when shown. The key names its tenant, so that it alone leads to the Durable Object. */
 import { toHex } from 'viem'
 import { TenantId, type Bytes32, type RandomBytes } from '#shared/base/ids.ts'
 import { digestBytes } from '#shared/receipt/receipt.ts'
@@ -14,7 +14,7 @@ export function newKeyId(tenant: TenantId, random: RandomBytes): string {
   return `key_${tenant}_${toHex(random(6)).slice(2)}`
 }
 
-/** The tenant that a key names, whether or not the key is good; undefined when it is not shaped like a key. */
+/** The tenant named in a key, valid or not; undefined for text that is no key. */
 export function keyTenant(key: string): TenantId | undefined {
   const match = KEY.exec(key)
   return match === null ? undefined : TenantId.parse(match[1])

@@ -1,17 +1,22 @@
-/** What the Worker asks of a tenant's audit log, and what it is told. */
+/** What the Worker asks of a tenant's audit log, and the answers. */
 import { z } from 'zod'
-import type { AuditDetail, AuditType, LogEntry } from '#shared/audit/entries.ts'
-import type { BundleHead, BundleNarrowing, ProvenEntry } from '#shared/audit/bundle.ts'
+import type { AuditDetail, AuditType, LogEntry, LogProgress } from '#shared/audit/entries.ts'
+import type {
+  BundledPolicy,
+  BundleHead,
+  BundleNarrowing,
+  ProvenEntry,
+} from '#shared/audit/bundle.ts'
 import type { Domain } from '#shared/base/eip712.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
 import { EVIDENCE_CLASSES, NODE_TRUSTS } from '#shared/law/policy.ts'
 import type { EvidenceRecord } from '#shared/place/evidence.ts'
 import type { SignedReceipt } from '#shared/receipt/receipt.ts'
 
-/** A request that was refused, as the log tells it. */
+/** A refused request, as in the log. */
 export type Refusal = AuditDetail<'job.refused'>
 
-/** A log as it stood, signed. */
+/** The state of a log, signed. */
 export interface SignedCheckpoint {
   readonly note: string
   readonly size: number
@@ -21,10 +26,10 @@ export interface SignedCheckpoint {
 export interface AuditQuery {
   readonly type?: AuditType | undefined
   readonly jobId?: string | undefined
-  /** Entries of this time and later. */
+  /** Inclusive. */
   readonly fromMs?: number | undefined
   readonly toMs?: number | undefined
-  /** Entries before this one; newest first. */
+  /** Only entries with a lower sequence. */
   readonly before?: number | undefined
   readonly limit: number
 }
@@ -32,48 +37,48 @@ export interface AuditQuery {
 export interface AuditPage {
   /** Newest first. */
   readonly entries: readonly LogEntry[]
-  /** What `before` is for the next page; null at the end. A page may be short of entries and not be the last. */
+  /** `before` of the next page; null at the end. A page with few entries is not always the last. */
   readonly next: number | null
 }
 
-/** Entries from … up to, without the last. */
+/** Entries `from` (included) to `to` (excluded). */
 export interface Stretch {
   readonly from: number
   readonly to: number
 }
 
-/** A place in the log, or the time that it is looked up by. */
+/** A position in the log, or the time that it is found by. */
 export type LogPoint = { readonly sequence: number } | { readonly atMs: number }
 
-/** What of the log is wanted; from its beginning, to its end, where that is null. `to` is the first entry that is left out, or a last time. */
+/** The wanted part of the log. Null means the beginning or the end; `to` is the first entry left out, or the last time taken. */
 export interface BundleQuery {
   readonly from: LogPoint | null
   readonly to: LogPoint | null
   readonly selection: BundleNarrowing
 }
 
-/** The head of a bundle, how long the log was when it was begun, and the leaves around its range. */
+/** The head of a bundle, the log's size when the bundle was begun, and the leaves around its range. */
 export interface BundleOpening extends Omit<BundleHead, 'domain' | 'settlesWithinMs'> {
   readonly domain: Domain
   readonly size: number
   readonly edges: readonly ProvenEntry[]
 }
 
-/** A part of a bundle that is begun: a few entries of its range, or those of its job. */
+/** One page of a bundle: some entries of its range, or those of its job. */
 export interface BundlePage extends Stretch {
   readonly selection: BundleNarrowing
-  /** Entries of the log that the proofs are of. */
+  /** Size of the log that the proofs refer to. */
   readonly size: number
 }
 
-/** Receipts of a page, without their salts: those open what an auditor need not see. */
+/** Receipts of a page. Their salts are left out: those open what an auditor need not see. */
 export interface TenantJobs {
   readonly receipts: readonly SignedReceipt[]
-  /** The records that the receipts' tickets name, as far as they are kept. */
+  /** The records named by the receipts' tickets, where they are still kept. */
   readonly evidence: readonly { readonly hash: Bytes32; readonly record: EvidenceRecord }[]
 }
 
-/** Jobs that were computed in one place under one policy, counted. */
+/** The number of jobs computed in one place under one policy. */
 export const Placement = z.strictObject({
   policy: z.string(),
   version: z.int(),
@@ -85,3 +90,38 @@ export const Placement = z.strictObject({
   lastAtMs: z.int(),
 })
 export type Placement = z.infer<typeof Placement>
+
+/** A tenant's audit log. */
+export interface TenantLog {
+  /** Null for a tenant that does not exist. @param since the size that the caller last saw */
+  head(since?: number): LogProgress | null
+  /** @throws {AppError} forbidden when the deployment has no log key */
+  checkpoint(): Promise<SignedCheckpoint>
+  search(query: AuditQuery): AuditPage
+  /** @throws {AppError} invalid_request when the leaf is not in the log */
+  inclusion(leaf: { readonly index: number; readonly size: number }): Bytes32[]
+  /** @throws {AppError} invalid_request when the log has not reached that size */
+  consistency(sizes: Stretch): Bytes32[]
+  recordExport(detail: AuditDetail<'audit.exported'>): void
+  recordRefusals(refusals: readonly Refusal[]): void
+}
+
+/** A tenant's part of bundles and exports. */
+export interface TenantBundles {
+  /** Finds the range of an export. @throws {AppError} invalid_request */
+  cut(query: Pick<BundleQuery, 'from' | 'to'>): Stretch
+  /** The entries of the page that the selection takes; the page is at most LIMITS.auditPageEntries long. */
+  selected(page: BundlePage): LogEntry[]
+  /** @throws {AppError} not_found, invalid_request, forbidden when the deployment has no log key */
+  open(query: BundleQuery): Promise<BundleOpening>
+  /** The policy versions that the page's jobs name. */
+  policies(page: BundlePage): BundledPolicy[]
+  /** All entries of the page. Those outside the selection come without their detail, except erasures, which explain other entries. */
+  entries(page: BundlePage): ProvenEntry[]
+  /** Entries of the page that record an erasure in the range. */
+  erasures(page: BundlePage, range: Stretch): ProvenEntry[]
+  /** The receipts of the placements that are open in the page, in their order. */
+  jobs(page: BundlePage): TenantJobs
+  /** Proves that the log of size `to` extends each of these sizes; at most LIMITS.auditBundlePage of them. @throws {AppError} invalid_request */
+  consistency(from: readonly number[], to: number): Bytes32[][]
+}

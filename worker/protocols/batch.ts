@@ -1,4 +1,4 @@
-/** What the Worker says to a Batch by RPC, and what it answers: plain JSON and bytes both ways. */
+/** What the Worker asks of a Batch by RPC, and the answers: plain JSON and bytes both ways. */
 import { z } from 'zod'
 import { ERRORS, type ErrorCode } from '#shared/base/errors.ts'
 import { Bytes32, type Address, type TenantId } from '#shared/base/ids.ts'
@@ -6,7 +6,7 @@ import { TensorHeader, type Datatype, type KernelWork, type Work } from '#shared
 import { MicroUsd } from '#shared/receipt/money.ts'
 import { JURISDICTIONS, type CompiledPolicy, type Jurisdiction } from '#shared/law/policy.ts'
 
-/** `batch_<32 hex>`; a batch whose records are pinned says where: `batch_eu--<32 hex>`. */
+/** `batch_<32 hex>`, or `batch_eu--<32 hex>` when its records are pinned to a jurisdiction. */
 export const BatchId = z
   .string()
   .regex(/^batch_(?:(?:eu|us|fedramp-high|fedramp)--)?[0-9a-f]{32}$/)
@@ -19,7 +19,7 @@ export type BatchState = (typeof BATCH_STATES)[number]
 export const ITEM_STATES = ['queued', 'running', 'done', 'failed', 'cancelled'] as const
 export type ItemState = (typeof ITEM_STATES)[number]
 
-/** Datatypes that the built-in reductions read. */
+/** Datatypes that the built-in reductions can read. */
 export const REDUCED_DATATYPES = [
   'UINT8',
   'INT8',
@@ -35,13 +35,13 @@ export type ReducedDatatype = (typeof REDUCED_DATATYPES)[number]
 export const REDUCTIONS = ['sum', 'mean', 'max', 'min', 'concat'] as const
 export type Reduction = (typeof REDUCTIONS)[number]
 
-/** Where a stretch of a job's payload comes from. */
+/** The source of one stretch of a job's payload. */
 export interface PayloadPart {
   readonly source: 'shared' | 'own'
   readonly sizeBytes: number
 }
 
-/** A kernel that is run many times with the same shared bytes and others of each item's own. */
+/** A kernel that runs once per item, with bytes shared by all items and bytes of the item's own. */
 export interface KernelTemplate {
   readonly work: KernelWork
   /** The filled buffers, in order. */
@@ -49,7 +49,7 @@ export interface KernelTemplate {
   readonly units: number
 }
 
-/** Item i gets u32 `[i, start + i·step, min(start + (i+1)·step, end), seed]` as its own bytes. */
+/** Item i's own bytes are u32 `[i, start + i·step, min(start + (i+1)·step, end), seed]`. */
 export interface Range {
   readonly start: number
   readonly end: number
@@ -61,14 +61,14 @@ export type ReducePlan =
   | {
       readonly kind: 'named'
       readonly op: Reduction
-      /** Name of the output: `binding:2`, or a tensor's. */
+      /** `binding:2`, or the name of a tensor. */
       readonly output: string
       readonly datatype: ReducedDatatype
     }
   | {
       readonly kind: 'kernel'
       readonly output: string
-      /** Its own bytes are all items' outputs in order of their index. */
+      /** Its own bytes are all items' outputs, by index. */
       readonly template: KernelTemplate
     }
 
@@ -78,11 +78,11 @@ export interface Webhook {
   readonly secret: string
 }
 
-/** A batch as it was taken; none of it changes afterwards. What its policy says since is asked of the tenant (`authority.ts`). */
+/** A batch as submitted; it never changes. Later changes of its policy are asked of the tenant (`authority.ts`). */
 export interface BatchSpec {
   readonly id: BatchId
   readonly tenant: TenantId
-  /** Of the key that sent it: once it is revoked, the batch ends. */
+  /** The key that submitted it. When the key is revoked, the batch ends. */
   readonly keyId: string
   readonly consumer: Address | null
   readonly requestId: string
@@ -93,7 +93,7 @@ export interface BatchSpec {
   readonly ingress: number
   readonly items: number
   readonly priceMicroUsd: number
-  /** Null: each item brings its own work. */
+  /** Null when each item brings its own work. */
   readonly template: KernelTemplate | null
   readonly range: Range | null
   readonly reduce: ReducePlan | null
@@ -103,9 +103,8 @@ export interface BatchSpec {
   readonly webhook: Webhook | null
 }
 
-/** An item's own share of the input. */
 export interface ItemInput {
-  /** Null: the template's. */
+  /** Null: the template's work. */
   readonly work: Work | null
   readonly units: number
   readonly bytes: Uint8Array
@@ -116,14 +115,14 @@ export interface BatchInput {
   readonly shared: Uint8Array
   /** Bytes that only the reducing kernel gets. */
   readonly reduce: Uint8Array
-  /** One an item, or none for a range. */
+  /** One per item; empty for a range. */
   readonly items: readonly ItemInput[]
 }
 
 const Fault = z.strictObject({
   code: z.enum(Object.keys(ERRORS) as [ErrorCode, ...ErrorCode[]]),
   detail: z.string(),
-  /** Of a policy: the rule that refused, and what would have satisfied it. */
+  /** The policy rule that refused, and what would have satisfied it. */
   rule: z.string().optional(),
   needed: z.string().optional(),
 })
@@ -133,12 +132,12 @@ export const BatchStatus = z.strictObject({
   id: BatchId,
   object: z.literal('batch'),
   status: z.enum(BATCH_STATES),
-  /** `id@version` when the batch was taken. */
+  /** `id@version` at submission. */
   policy: z.string(),
   createdAtMs: z.int(),
   deadlineAtMs: z.int(),
   finishedAtMs: z.int().nullable(),
-  /** When everything about it is erased; null while it runs. */
+  /** When everything about the batch is erased; null while it runs. */
   eraseAtMs: z.int().nullable(),
   counts: z.strictObject({
     total: z.int(),
@@ -150,18 +149,18 @@ export const BatchStatus = z.strictObject({
   }),
   nodes: z.array(z.strictObject({ nodeId: z.string(), country: z.string(), items: z.int() })),
   countries: z.record(z.string(), z.int()),
-  /** Of the recorded answers, the reduction's included. */
+  /** Units of the recorded answers, the reduction included. */
   units: z.int(),
   amountMicroUsd: MicroUsd,
-  /** Dispatches beyond the first of each item. An item is one job and is paid once, whichever of them is. */
+  /** Dispatches beyond the first of each item. An item is one job and is paid once. */
   redone: z.int(),
   etaMs: z.int().nullable(),
-  /** Why nothing is being dispatched just now. */
+  /** Why nothing is dispatched at present. */
   waiting: Fault.nullable(),
   reduced: z
     .strictObject({ receipt: Bytes32.nullable(), outputs: z.array(TensorHeader) })
     .nullable(),
-  /** Of the first failed items. */
+  /** The first failed items. */
   failures: z.array(Fault.extend({ index: z.int() })),
   webhook: z
     .strictObject({
@@ -196,7 +195,7 @@ export interface ItemResult {
 
 export interface ResultPage {
   readonly results: readonly ItemResult[]
-  /** Index after which the next page begins; null after the last finished item of a finished batch. */
+  /** `after` of the next page; null at the end of a finished batch. */
   readonly next: number | null
 }
 
@@ -205,36 +204,46 @@ export interface ResultQuery {
   readonly limit: number
 }
 
-/** The Batch's RPC methods. `ingress` is the country where the caller's TLS ended: a policy's rule of entry holds here too. */
+/** The Batch's RPC methods. `ingress` is the bit of the country where the caller's TLS ended: the policy's ingress rule holds here too. */
 export interface BatchApi {
-  /** Again with the same id changes nothing. */
+  /** Repeating it with the same id changes nothing. */
   create(spec: BatchSpec, input: BatchInput): Promise<BatchStatus>
   /** @throws {AppError} not_found */
   status(ingress: number): Promise<BatchStatus>
   results(query: ResultQuery, ingress: number): Promise<ResultPage>
-  /** One item's, or the reduction's. @throws {AppError} not_found while there is none */
+  /** The result of one item or of the reduction. @throws {AppError} not_found while there is none */
   result(which: number | 'reduced', ingress: number): Promise<ItemResult>
   cancel(): Promise<BatchStatus>
-  /** Erases the batch: its results have been fetched. @throws {AppError} invalid_request while it runs */
+  /** Erases the batch once its results are fetched. @throws {AppError} invalid_request while it runs */
   acknowledge(): Promise<BatchStatus>
   /** `/events?after=N&ingress=N`: server-sent events. */
   fetch(request: Request): Promise<Response>
 }
 
-/** Where a batch's records are kept, read off its id. */
+/** The jurisdiction that keeps a batch's records, as its id says. */
 export function batchJurisdiction(id: BatchId): Jurisdiction {
   return JURISDICTIONS.find((place) => id.startsWith(`batch_${place}--`)) ?? 'any'
 }
 
-/** One of a tenant's batches. */
 export interface BatchEntry {
   readonly id: BatchId
   readonly createdAtMs: number
 }
 
-/** The room that a tenant puts aside for a batch. */
+/** The space that a tenant reserves for a batch. */
 export interface BatchPlace {
   readonly eraseAtMs: number
-  /** What it may come to. */
+  /** The most that the batch may keep. */
   readonly sizeBytes: number
+}
+
+/** A tenant's list of its batches; their contents are in objects of their own. */
+export interface TenantBatches {
+  /** @throws {AppError} rate_limited when the tenant keeps as many batches or bytes as it may */
+  add(id: BatchId, place: BatchPlace): void
+  /** Reduces the reserved space to what an ended batch keeps. */
+  resize(id: BatchId, sizeBytes: number): void
+  remove(id: BatchId): void
+  /** Newest first. */
+  list(): BatchEntry[]
 }

@@ -1,8 +1,8 @@
 /**
- * The one place that opens Durable Objects, in the jurisdiction that its data needs.
+ * The only place that opens Durable Objects, each in the jurisdiction that its data needs.
  *
- * On Cloudflare the platform is asked for it. Plain workerd cannot give one (its `jurisdiction()` throws), so a
- * self-hosted deployment declares the one it stands in, and every other is refused: it fails closed.
+ * On Cloudflare the platform provides jurisdictions. Plain workerd does not (its `jurisdiction()` throws), so a
+ * self-hosted deployment declares its own and refuses every other.
  */
 import { AppError } from '#shared/base/errors.ts'
 import type { EvidenceRecord, SignedAttestation } from '#shared/place/evidence.ts'
@@ -17,35 +17,38 @@ import type { KernelRegisterApi } from './kernels.ts'
 import type { LedgerApi } from './ledger.ts'
 import type { TenantApi } from './tenant.ts'
 
-/** What the Worker calls on a Hub. */
 export interface HubApi {
   fetch(request: Request): Promise<Response>
-  /** For the other hubs, and who else wants to know how far it is: who it is on the network, and its signing key. */
+  /** The hub's peer id and signing key. Other hubs ask for them, and call it to measure the distance. */
   identify(by: string | null): Promise<{ readonly peerId: string; readonly hubKey: PublicKey }>
   attest(attestation: SignedAttestation): Promise<void>
-  /** @returns whether there was a statement about this node */
+  /** @returns whether there was an attestation of this node */
   unattest(nodeId: string): Promise<boolean>
   attestations(): Promise<SignedAttestation[]>
   status(): Promise<HubStatus>
   gauges(): Promise<HubGauges>
   standings(): Promise<NodeStanding[]>
-  /** Null for a node that is not connected to it. */
+  /** Null for a node that is not connected to this hub. */
   evidence(nodeId: NodeId): Promise<EvidenceRecord | null>
-  /** A receipt that is still in the hub's outbox. */
+  /** Null unless the receipt is still in the hub's outbox. */
   receipt(tenant: TenantId, id: Bytes32): Promise<ReceiptDocument | null>
-  /** Has the receipts of a job go to tenant and ledger now. @returns whether one is still in the outbox */
+  /** Delivers a job's receipts to tenant and ledger now. @returns whether one is still in the outbox */
   handOver(tenant: TenantId, jobId: JobId): Promise<boolean>
 }
 
 type Deployment = Pick<Config, 'deployment'>
 
-/** @throws {AppError} residency_unsatisfiable when this deployment cannot give the jurisdiction */
+interface ObjectPlace {
+  readonly name: string
+  readonly jurisdiction: Jurisdiction
+}
+
+/** @throws {AppError} residency_unsatisfiable when this deployment cannot provide the jurisdiction */
 export function openObject(
   namespace: ObjectNamespace,
-  name: string,
-  at: Deployment & { readonly jurisdiction: Jurisdiction },
+  { name, jurisdiction }: ObjectPlace,
+  { deployment }: Deployment,
 ): unknown {
-  const { deployment, jurisdiction } = at
   if (jurisdiction === 'any') return namespace.getByName(name)
   if (deployment === 'cloudflare') return namespace.jurisdiction(jurisdiction).getByName(name)
   if (deployment === jurisdiction) return namespace.getByName(name)
@@ -56,12 +59,8 @@ export function openObject(
   )
 }
 
-export function openHub(
-  env: Pick<WorkerEnv, 'HUB'>,
-  hub: { readonly name: string; readonly jurisdiction: Jurisdiction },
-  config: Deployment,
-): HubApi {
-  return openObject(env.HUB, hub.name, { ...config, jurisdiction: hub.jurisdiction }) as HubApi
+export function openHub(env: Pick<WorkerEnv, 'HUB'>, hub: ObjectPlace, config: Deployment): HubApi {
+  return openObject(env.HUB, hub, config) as HubApi
 }
 
 export function openTenant(
@@ -69,64 +68,55 @@ export function openTenant(
   tenant: TenantId,
   config: Deployment,
 ): TenantApi {
-  const jurisdiction = tenantJurisdiction(tenant)
-  return openObject(env.TENANT, tenant, { ...config, jurisdiction }) as TenantApi
+  const place = { name: tenant, jurisdiction: tenantJurisdiction(tenant) }
+  return openObject(env.TENANT, place, config) as TenantApi
 }
 
-/** One ledger a jurisdiction. */
 export function openLedger(
   env: Pick<WorkerEnv, 'LEDGER'>,
   jurisdiction: Jurisdiction,
   config: Deployment,
 ): LedgerApi {
-  return openObject(env.LEDGER, `ledger-${jurisdiction}`, {
-    ...config,
-    jurisdiction,
-  }) as LedgerApi
+  const place = { name: `ledger-${jurisdiction}`, jurisdiction }
+  return openObject(env.LEDGER, place, config) as LedgerApi
 }
 
-/** One register of kernels that hang devices, a jurisdiction. */
 export function openKernels(
   env: Pick<WorkerEnv, 'KERNELS'>,
   jurisdiction: Jurisdiction,
   config: Deployment,
 ): KernelRegisterApi {
-  return openObject(env.KERNELS, `kernels-${jurisdiction}`, {
-    ...config,
-    jurisdiction,
-  }) as KernelRegisterApi
+  const place = { name: `kernels-${jurisdiction}`, jurisdiction }
+  return openObject(env.KERNELS, place, config) as KernelRegisterApi
 }
 
-/** A tenant's own batch: another tenant with the same id gets another object, which holds nothing. */
+/** The object's name holds the tenant: for another tenant the same id opens another object, which is empty. */
 export function openBatch(
   env: Pick<WorkerEnv, 'BATCH'>,
   batch: { readonly tenant: TenantId; readonly id: BatchId },
   config: Deployment,
 ): BatchApi {
-  const jurisdiction = batchJurisdiction(batch.id)
-  return openObject(env.BATCH, `${batch.tenant}/${batch.id}`, {
-    ...config,
-    jurisdiction,
-  }) as BatchApi
+  const place = { name: `${batch.tenant}/${batch.id}`, jurisdiction: batchJurisdiction(batch.id) }
+  return openObject(env.BATCH, place, config) as BatchApi
 }
 
 /**
- * Where a tenant's records are kept, read off its name: `eu--acme` is kept in `eu`, `acme` in `any`.
- * It stands in the name so that an API key alone leads to the right object without asking an object elsewhere.
+ * The jurisdiction that keeps a tenant's records, from its name: `eu` for `eu--acme`, `any` for `acme`.
+ * The name holds it so that an API key alone leads to the right object.
  */
 export function tenantJurisdiction(tenant: string): Jurisdiction {
   const match = /^(eu|us|fedramp-high|fedramp)--/.exec(tenant)
   return match === null ? 'any' : (match[1] as Jurisdiction)
 }
 
-/** Where a thing of this jurisdiction really stands: a self-hosted deployment's `any` is its own place. */
+/** The real location of this jurisdiction: in a self-hosted deployment, `any` is the deployment's own. */
 export function homeOf(jurisdiction: Jurisdiction, config: Deployment): Jurisdiction {
   return jurisdiction === 'any' && config.deployment !== 'cloudflare'
     ? config.deployment
     : jurisdiction
 }
 
-/** Whether records that must be kept in `storage` may be kept in something of this jurisdiction. */
+/** Whether an object of this jurisdiction may keep records that must stay in `storage`. */
 export function canStore(
   storage: Jurisdiction,
   jurisdiction: Jurisdiction,

@@ -1,4 +1,4 @@
-/** A header and bytes in one HTTP body, both ways between Worker and Hub: u32 big-endian length, JSON, payload. */
+/** A JSON header and a payload in one HTTP body between Worker and Hub: u32 big-endian length, JSON, payload. */
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { readRefusal } from './steering.ts'
@@ -15,7 +15,7 @@ export function packEnvelope(header: unknown, payload: Uint8Array): Uint8Array<A
   return body
 }
 
-/** @throws {AppError} invalid_request when the body is shorter than it says */
+/** @throws {AppError} invalid_request when the body is shorter than its length field */
 export function unpackEnvelope(body: Uint8Array): { header: unknown; payload: Uint8Array } {
   const length =
     body.length < 4 ? Infinity : new DataView(body.buffer, body.byteOffset).getUint32(0)
@@ -24,7 +24,6 @@ export function unpackEnvelope(body: Uint8Array): { header: unknown; payload: Ui
   return { header: JSON.parse(json), payload: body.subarray(4 + length) }
 }
 
-/** The hub reads what the Worker sent. */
 export async function readDispatch(
   request: Request,
 ): Promise<{ header: DispatchRequest; payload: Uint8Array }> {
@@ -44,7 +43,7 @@ export async function throwRefusal(response: Response): Promise<void> {
   throw readRefusal(await response.json())
 }
 
-/** The Worker reads what the hub answered. @throws {AppError} the hub's error */
+/** @throws {AppError} the hub's error */
 export async function readOutcome(response: Response): Promise<DispatchResult> {
   await throwRefusal(response)
   const { header, payload } = unpackEnvelope(new Uint8Array(await response.arrayBuffer()))

@@ -1,4 +1,4 @@
-/** What the Worker and a Hub say to each other over `stub.fetch`: one request header, the payload, one outcome, the answer. */
+/** What Worker and Hub exchange over `stub.fetch`: a request header and its payload, an outcome and its answer. */
 import { z } from 'zod'
 import { NetworkNode } from '#shared/api/network.ts'
 import { Address, Bytes32, JobId, NodeId, TenantId } from '#shared/base/ids.ts'
@@ -15,60 +15,60 @@ import { ADMISSION_PURPOSES, Voucher } from '#worker/edge/admission.ts'
 export const DispatchRequest = z.strictObject({
   requestId: z.string().max(128),
   jobId: JobId,
-  /** Of the first ticket: higher where a job was dispatched before, so that job and attempt name one ticket. @default 1 */
+  /** The first ticket's attempt. It is higher when the job was dispatched before, so that job and attempt name one ticket. @default 1 */
   firstAttempt: z.int().min(1).optional(),
   tenant: TenantId,
-  /** The on-chain account that pays; null while the tenant has named none (its receipts then wait). */
+  /** The on-chain account that pays; null while the tenant has named none, and its receipts wait. */
   consumer: Address.nullable(),
   policy: CompiledPolicy,
   /** The policy's compute set, narrowed by the request. */
   allowed: Bytes32,
   work: Work,
-  /** Units and price by the manifest or the kernel's size; a node's own word is never the bill. */
+  /** Units and price follow from the manifest or the kernel's size, never from the node's claim. */
   units: z.int().min(0),
   priceMicroUsd: z.int().min(0),
   timeoutMs: z.int().min(1).max(LIMITS.jobTimeoutMs),
-  /** Whether the answer's bytes are wanted as they come; a lost node is then final after the first of them. */
+  /** Whether the answer's bytes are streamed. After the first of them a lost node ends the job. */
   stream: z.boolean(),
-  /** The only node that may take it: a session's, while that node lives. The policy applies to it all the same. */
+  /** The only node that may take the job: that of a session. The policy still applies. */
   nodeId: NodeId.nullable(),
-  /** Whether a model that no allowed node has loaded is refused rather than loaded: another hub may have it warm. */
+  /** Whether to refuse a model that no allowed node has loaded, because another hub may have it warm. */
   warmOnly: z.boolean().optional(),
   /** W3C trace context of the span that the node's work belongs to. */
   traceparent: z.string().max(64).nullable(),
 })
 export type DispatchRequest = z.infer<typeof DispatchRequest>
 
-/** Who opened a session and what it may do; the Worker vouches for it when it forwards the WebSocket. */
+/** Who opened a session and what it may do. The Worker checked it before it forwarded the WebSocket. */
 export const SessionGrant = z.strictObject({
   requestId: z.string().max(128),
   tenant: TenantId,
-  /** The key that opened it: once revoked, the session ends. */
+  /** The key that opened the session. When it is revoked, the session ends. */
   keyId: z.string().max(128),
   consumer: Address.nullable(),
   policy: CompiledPolicy,
   allowed: Bytes32,
-  /** Country bit in which the connection entered. */
+  /** Bit of the country where the connection entered. */
   ingress: z.int().min(0).max(255),
   traceparent: z.string().max(64).nullable(),
 })
 export type SessionGrant = z.infer<typeof SessionGrant>
 
-/** Internal header with a {@link SessionGrant} as JSON. */
+/** Internal header that holds a {@link SessionGrant} as JSON. */
 export const SESSION_HEADER = 'x-littoral-internal-session'
 
-/** What is known of a streamed answer when its first byte goes out. */
+/** What is known when the first byte of a streamed answer goes out. */
 export const DispatchHead = z.strictObject({ nodeId: NodeId, place: Place })
 export type DispatchHead = z.infer<typeof DispatchHead>
 
-/** Where the time of one job went, in milliseconds as the hub measured them. */
+/** The parts of one job's time, as measured by the hub. */
 export const DispatchTiming = z.strictObject({
-  /** From arrival at the hub until a node was chosen and had a free place. */
+  /** From arrival at the hub until the chosen node had a free slot. */
   queueMs: z.number(),
-  /** Dispatch round trip less the node's own compute time. */
+  /** Round trip of the dispatch minus the node's compute time. */
   networkMs: z.number(),
   computeMs: z.number(),
-  /** Before the queue: how long the job waited for a node to load its model; absent when one had it. */
+  /** How long the job waited for a model to load, before the queue; absent when a node had it. */
   loadMs: z.number().optional(),
 })
 
@@ -86,41 +86,41 @@ export type DispatchOutcome = z.infer<typeof DispatchOutcome>
 
 export interface DispatchResult {
   readonly outcome: DispatchOutcome
-  /** Bytes of the outputs, in the order of `outcome.answer.outputs`. */
+  /** The outputs' bytes, in the order of `outcome.answer.outputs`. */
   readonly payload: Uint8Array
 }
 
-/** What the Worker vouches for when it forwards a node's WebSocket; trust and networks come from the admission token. */
+/** What the Worker has checked when it forwards a node's WebSocket. Trust and networks come from the admission token. */
 export const Admission = z.strictObject({
   nodeId: NodeId,
   claim: CountryCode,
   trust: z.enum(NODE_TRUSTS),
-  /** Consortia that the node is of, by the key that vouched for it. */
+  /** The node's consortia, from the key that vouched for it. */
   networks: z.array(NetworkId).max(LIMITS.keyNetworks),
-  /** The key by which trust and networks stand, and with which they end. */
+  /** The key that trust and networks depend on; they end with it. */
   voucher: Voucher.nullable(),
-  /** A node that another hub serves comes only to be measured. */
+  /** A node of another hub comes only to be measured. */
   purpose: z.enum(ADMISSION_PURPOSES),
   observation: PlaceObservation,
-  /** Round trip below the WebSocket, from the node to the hub, as far as it is known. */
+  /** Round trip of the transport below the WebSocket, if known. */
   transportRttMs: z.number().min(0).nullable(),
-  /** Who reports when this node does. All nodes of one network, or of one customer, are one reporter. */
+  /** The reporter that this node's reports count for. All nodes of one network or customer are one reporter. */
   reporter: z.string().min(1).max(64),
-  /** Who shares seats with it: all behind one address block, or of one customer. */
+  /** The group that shares its seats: one address block or one customer. */
   block: z.string().min(1).max(64),
-  /** Names the admission, which is good for one socket, and until when it would be. */
+  /** Names the admission, which is valid for one socket until it expires. */
   nonce: z.string().min(1).max(64),
   expiresAtMs: z.int(),
 })
 export type Admission = z.infer<typeof Admission>
 
-/** Internal header with an {@link Admission} as JSON; the Worker strips it from everything that comes from outside. */
+/** Internal header that holds an {@link Admission} as JSON. The Worker strips it from every outside request. */
 export const ADMISSION_HEADER = 'x-littoral-internal-admission'
 
-/** Internal header of a WebSocket from another hub. */
+/** Internal header on a WebSocket from another hub. */
 export const PEER_HEADER = 'x-littoral-internal-peer'
 
-/** A live node as the residency decision sees it; between Worker and Hub only. */
+/** A live node as the residency decision sees it. Only Worker and Hub exchange it. */
 export interface NodeStanding {
   readonly nodeId: NodeId
   readonly kind: (typeof NODE_KINDS)[number]
@@ -128,9 +128,9 @@ export interface NodeStanding {
   readonly quarantine: string | null
 }
 
-/** What a hub counts of itself, since it began. */
+/** A hub's own counts since it started. */
 export interface HubGauges {
-  /** Jobs that ended: `answered`, or the code of the error. */
+  /** Ended jobs by `answered` or error code. */
   readonly jobs: Readonly<Record<string, number>>
   readonly activeJobs: number
   readonly waitingJobs: number

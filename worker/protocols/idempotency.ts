@@ -1,18 +1,24 @@
-/** What Worker and Tenant say to each other about an Idempotency-Key. The tenant sees digests and sealed bytes only. */
+/** What Worker and Tenant tell each other about an Idempotency-Key. The tenant sees only digests and sealed bytes. */
 import type { Bytes32, JobId } from '#shared/base/ids.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 
-/** A key and the request that it came with, both as digests. */
+/** Digests of a key and of the request that it came with. */
 export interface IdempotentRequest {
   readonly key: Bytes32
-  /** Digest over method, path, policy headers and body: the same key with another one is a mistake. */
+  /** Digest over method, path, policy headers and body. A key with two fingerprints is the caller's mistake. */
   readonly fingerprint: Bytes32
 }
 
-/** The job that a key's request is, however often it is sent: what dies with an answer must not make a second one. */
+/** The job of a key's request. It stays the same however often the request is sent, so that a lost answer makes no second job. */
 export interface OnceJob {
   readonly jobId: JobId
-  /** Attempts before it belong to earlier sendings. */
+  /** Lower attempts belong to earlier sendings. */
   readonly firstAttempt: number
+}
+
+/** @param sends how often the job has been sent, this time included; each may take LIMITS.dispatchAttempts attempts */
+export function onceJob(jobId: JobId, sends: number): OnceJob {
+  return { jobId, firstAttempt: 1 + (sends - 1) * LIMITS.dispatchAttempts }
 }
 
 /** The right to run a key's request; one holder at a time. */
@@ -20,12 +26,11 @@ export interface IdempotencyHold extends IdempotentRequest {
   readonly token: Bytes32
 }
 
-/** An answer as it is kept. */
 export interface KeptAnswer {
   readonly status: number
-  /** Sealed, too, under one name. */
+  /** Sealed too, under one name. */
   readonly headers: Readonly<Record<string, string>>
-  /** Sealed with a key that only the request itself gives; null when it was too large to be kept. */
+  /** Sealed with a key that only the request itself yields; null when it was too large to keep. */
   readonly body: Uint8Array<ArrayBuffer> | null
 }
 
@@ -34,7 +39,19 @@ export type IdempotencyVerdict =
   | { readonly kind: 'replay'; readonly answer: KeptAnswer }
   /** The key belongs to another request. */
   | { readonly kind: 'reused' }
-  /** The first request is still running, for longer than a caller should wait. */
+  /** The first request still runs, longer than a caller should wait. */
   | { readonly kind: 'busy' }
-  /** The tenant has as many keys, or callers that wait, as it may. */
+  /** The tenant has as many keys or waiting callers as it may. */
   | { readonly kind: 'full'; readonly retryAfterMs: number }
+
+export interface TenantIdempotency {
+  /** Resolves when this caller may run the request, or has its answer. That can take LIMITS.idempotencyWaitMs. */
+  begin(request: IdempotentRequest): Promise<IdempotencyVerdict>
+  /** Keeps the answer; false when somebody else has taken the key meanwhile. */
+  complete(hold: IdempotencyHold, answer: KeptAnswer): boolean
+  /**
+   * Gives the key back without an answer: anybody may run its request, or another one.
+   * @param isBegun whether a node may have had the job: the same request is then the same job again
+   */
+  release(hold: IdempotencyHold, isBegun: boolean): void
+}

@@ -1,41 +1,41 @@
-/** What hubs tell and ask the register of kernels that hang devices. Rules: docs/design/kernels-untrusted.md. */
+/** What hubs tell and ask the kernel register. Rules: docs/design/kernels-untrusted.md. */
 import type { Bytes32 } from '#shared/base/ids.ts'
 
-/** What one reporter says of one kernel. */
+/** One reporter's report on one kernel. */
 export interface KernelReport {
   readonly digest: Bytes32
-  /** Who speaks, as {@link reporterOf} names it: all nodes behind one network, or of one customer, are one reporter. */
+  /** See {@link reporterOf}: all nodes behind one network, or of one customer, are one reporter. */
   readonly reporter: string
-  /** Whether a customer has vouched for the node. */
+  /** Whether a customer vouches for the node. */
   readonly isVouched: boolean
-  /** That it hung the device, or else that it ran to its end. */
+  /** Whether the kernel hung the device; otherwise it completed. */
   readonly isHung: boolean
-  /** Digest of the tenant whose kernel it was. */
+  /** Digest of the tenant that sent the kernel. */
   readonly author: string
 }
 
 export interface KernelBan {
   readonly digest: Bytes32
-  /** Whether nodes that a customer vouches for are kept from it too, or only public ones. */
+  /** Whether the ban also holds for vouched nodes, or only for public ones. */
   readonly isForAll: boolean
   readonly untilMs: number
 }
 
-/** With whose it is, which stays in the register's jurisdiction. */
+/** A ban with its author, which stays in the register's jurisdiction. */
 export interface AuthoredBan extends KernelBan {
   readonly author: string
 }
 
 export interface KernelBans<B extends KernelBan> {
-  /** To be given as `since` the next time: then only what has changed is told. */
+  /** The next call's `since`, which then returns only changes. */
   readonly sequence: number
   readonly bans: readonly B[]
 }
 
-/** One in each jurisdiction, for all hubs that stand there. */
+/** One register for each jurisdiction and all its hubs. */
 export interface KernelRegisterApi {
-  /** Takes the reports of a hub of this jurisdiction. Telling one again changes nothing. */
+  /** Takes reports from a hub of this jurisdiction. Repeating one changes nothing. */
   report(reports: readonly KernelReport[], since: number): Promise<KernelBans<AuthoredBan>>
-  /** For hubs of other jurisdictions: bare digests. */
+  /** For hubs of other jurisdictions: bans without authors. */
   bans(since: number): Promise<KernelBans<KernelBan>>
 }

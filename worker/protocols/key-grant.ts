@@ -1,22 +1,22 @@
-/** What a key may do, and whether one key's rights hold another's. Pure. */
+/** The rights of a key, and whether one key's rights include another's. Pure. */
 import type { Scope } from '#shared/api/keys.ts'
 
 export interface KeyGrant {
   readonly scopes: readonly Scope[]
-  /** Consortia of the nodes that it vouches for. */
+  /** Consortia of the nodes that the key vouches for. */
   readonly networks: readonly string[]
-  /** Null for a key that lives until it is revoked. */
+  /** Null: the key lives until it is revoked. */
   readonly expiresAtMs: number | null
 }
 
-/** Scopes that `admin` stands for. */
+/** Scopes that `admin` includes. */
 const ADMIN_MAY: readonly Scope[] = ['admin', 'policy', 'audit']
 
 export function hasScope(granted: readonly Scope[], needed: Scope): boolean {
   return granted.includes(needed) || (granted.includes('admin') && ADMIN_MAY.includes(needed))
 }
 
-/** What of `wanted` this key does not have, in words; empty when it has all of it. */
+/** The rights of `wanted` that `has` lacks, in words. */
 export function lacking(has: KeyGrant, wanted: KeyGrant): string[] {
   return [
     ...wanted.scopes.filter((scope) => !hasScope(has.scopes, scope)).map((name) => `scope ${name}`),

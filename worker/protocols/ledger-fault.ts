@@ -1,4 +1,4 @@
-/** Why settlement does not move: a code that a metric may carry, and words for whoever must mend it. */
+/** Why settlement is stuck: a code for metrics, and a text for the operator. */
 import type { FaultCode } from '#shared/api/network.ts'
 import { toAppError } from '#shared/base/errors.ts'
 
@@ -7,7 +7,7 @@ export interface Fault {
   readonly detail: string
 }
 
-/** The endpoint's errors come as AppError; anything else is a fault of ours, whose words may hold more than anybody should read. */
+/** Errors of the endpoint are AppErrors. Anything else is a bug, and its text may hold what nobody should read. */
 export function faultOf(error: unknown): Fault {
   const { code, detail } = toAppError(error)
   if (code === 'node_lost' || code === 'node_timeout') return { code: 'chain.unreachable', detail }

@@ -1,4 +1,4 @@
-/** What the other parts of the Worker say to the Ledger by RPC: plain JSON both ways. */
+/** What the rest of the Worker asks of the Ledger by RPC: plain JSON both ways. */
 import type { FaultCode } from '#shared/api/network.ts'
 import type { TenantCheckpoint } from '#shared/audit/entries.ts'
 import type { Address, Bytes32, TenantId } from '#shared/base/ids.ts'
@@ -6,15 +6,14 @@ import type { MicroUsd } from '#shared/receipt/money.ts'
 import type { Settlement, SignedReceipt } from '#shared/receipt/receipt.ts'
 import type { PublicKey } from '#shared/base/signature.ts'
 
-/** A receipt that a hub countersigned, and who pays for it. */
 export interface LedgerEntry {
   readonly receipt: SignedReceipt
   /**
-   * Who pays: the tenant's address in the contract. Null takes the one of the tenant's newest receipt that had one;
-   * while there is none the receipt stays pending.
+   * The tenant's address in the contract, which pays. Null takes the address of the tenant's newest receipt with one;
+   * without any, the receipt stays pending.
    */
   readonly consumer: Address | null
-  /** The tenant has an earlier receipt of its job, perhaps through another hub and ledger: it is kept and not paid. */
+  /** The tenant has an earlier receipt of the job, perhaps through another ledger. This one is kept and not paid. */
   readonly isLater?: boolean
 }
 
@@ -31,21 +30,21 @@ export interface ReceiptStatus extends AcceptOutcome {
   readonly settlement: Settlement | null
 }
 
-/** What a receipt key has earned. `claimable` is null until something of it is on the chain. */
+/** The earnings of a receipt key. `claimable` is null until some of them are on the chain. */
 export interface Earnings {
   readonly pendingMicroUsd: MicroUsd
   readonly settledMicroUsd: MicroUsd
   readonly claimable: Claimable | null
 }
 
-/** The earnings leaf under the contract's present earnings root. */
+/** A leaf under the contract's present earnings root. */
 export interface Claimable {
   readonly cumulativeMicroUsd: MicroUsd
   readonly proof: readonly Bytes32[]
   readonly root: Bytes32
 }
 
-export interface BatchSummary {
+export interface SettlementBatchSummary {
   readonly batchId: number
   readonly status: 'posting' | 'posted' | 'settled'
   readonly receiptCount: number
@@ -56,29 +55,27 @@ export interface BatchSummary {
 }
 
 export interface LedgerSummary {
-  /** False while the chain is not configured: receipts are kept and nothing is posted. */
+  /** False when no chain is configured: receipts are then kept and not posted. */
   readonly isPosting: boolean
-  /** Why nothing can be posted at present, in words; null when all is well. */
+  /** Why nothing can be posted at present; null when all is well. */
   readonly fault: string | null
-  /** The same as one of a few words; null when all is well. */
   readonly faultCode: FaultCode | null
   readonly pendingReceipts: number
   readonly settledReceipts: number
   readonly refusedReceipts: number
   /** Newest first, at most 20. */
-  readonly batches: readonly BatchSummary[]
+  readonly batches: readonly SettlementBatchSummary[]
 }
 
-/** For those who watch over it. */
 export interface LedgerHealth extends LedgerSummary {
-  /** What the poster has for fees, in wei; null without a chain, or when nobody could say. */
+  /** The poster's balance for fees; null without a chain or when it is unknown. */
   readonly posterBalanceWei: string | null
   readonly settledBatches: number
   /** Versions that were mined and reverted. */
   readonly revertedBatches: number
 }
 
-/** Where a tenant's audit log stands under a settled batch's log root. */
+/** The state of a tenant's audit log under a settled batch's log root. */
 export interface SettledLog {
   readonly batchId: number
   readonly logRoot: Bytes32
@@ -90,17 +87,17 @@ export interface SettledLog {
 /** The Ledger's RPC methods. */
 export interface LedgerApi {
   /**
-   * Takes receipts in order; idempotent by (job, attempt), so the caller repeats until it has the outcomes.
-   * A receipt that is not authentic (id, domain, signatures) is answered `refused` and not kept.
+   * Takes receipts in order. Idempotent by (job, attempt), so callers repeat it until they have the outcomes.
+   * A receipt that is not authentic (id, domain, signatures) is `refused` and not kept.
    */
   accept(entries: readonly LedgerEntry[]): Promise<AcceptOutcome[]>
-  /** Unknown ids are left out. */
+  /** Leaves unknown ids out. */
   status(receiptIds: readonly Bytes32[]): Promise<ReceiptStatus[]>
   earnings(key: PublicKey): Promise<Earnings>
   health(): Promise<LedgerHealth>
-  /** Batches that have not settled, or that hold none of this tenant's checkpoints, are left out. */
+  /** Leaves out batches that have not settled or that hold no checkpoint of this tenant. */
   settledLogs(tenant: TenantId, batchIds: readonly number[]): Promise<SettledLog[]>
 }
 
-/** A receipt of a job that another receipt is paid for: of one that was sent again because its answer was lost. */
+/** The refusal of a receipt whose job is paid by another receipt: the job was sent again after its answer was lost. */
 export const DUPLICATE_JOB = 'duplicate_job'

@@ -1,25 +1,25 @@
-/** The parts of tenants' quotas that one isolate holds: counted down here, so that a warm request asks no tenant. */
+/** The quota leases that one isolate holds. They are counted down here, so that most requests need no call to the tenant. */
 import { BoundedMap } from '#shared/base/bounded-map.ts'
 import { AppError } from '#shared/base/errors.ts'
 import type { TenantId } from '#shared/base/ids.ts'
 import type { QuotaLease, SpendLease } from './quota.ts'
 
-/** Where a tenant stands, as the RateLimit headers say it. */
+/** The values of the RateLimit headers. */
 export interface QuotaStanding {
   readonly limit: number
-  /** Of the whole tenant, as far as this isolate knows. */
+  /** What the whole tenant has left, as far as this isolate knows. */
   readonly remaining: number
   readonly resetSeconds: number
 }
 
 export interface QuotaLeases {
-  /** Counts one request. @throws {AppError} rate_limited, with the standing in its meta */
+  /** Counts one request. @throws {AppError} rate_limited with the standing in its meta */
   take(
     tenant: TenantId,
     lease: () => Promise<QuotaLease>,
     later: (work: Promise<void>) => void,
   ): Promise<QuotaStanding>
-  /** Puts money aside. @returns gives back what was not spent. @throws {AppError} payment_required */
+  /** Reserves money. @returns a function that gives back what was not spent. @throws {AppError} payment_required */
   reserve(
     tenant: TenantId,
     microUsd: number,
@@ -33,7 +33,7 @@ interface RequestPot {
   readonly windowEndsAtMs: number
   left: number
   remaining: number
-  /** Held below this, the next part is fetched while there is still some left. */
+  /** When less than this is left, the next lease is fetched in advance. */
   refillBelow: number
   isRefilling: boolean
 }
@@ -44,7 +44,7 @@ interface SpendPot {
 }
 
 export interface QuotaLeasesOptions {
-  /** Tenants that are remembered; when full the oldest is forgotten, and what it held is lost until its window ends. */
+  /** Most tenants remembered. When full, the oldest is forgotten and its lease is lost until the window ends. */
   readonly size: number
   readonly nowMs: () => number
 }
@@ -77,7 +77,7 @@ export function createQuotaLeases({ size, nowMs }: QuotaLeasesOptions): QuotaLea
     },
 
     async reserve(tenant, microUsd, lease) {
-      // As the request was counted, even if its minute has ended since: a cap does not end with it.
+      // As of when the request was counted, even if that minute has ended: a cap does not end with it.
       if (requests.get(tenant)?.isSpendCapped === false) return () => {}
       if ((spendPot(tenant)?.leftMicroUsd ?? 0) < microUsd) {
         const more = await lease(microUsd)
@@ -94,7 +94,7 @@ export function createQuotaLeases({ size, nowMs }: QuotaLeasesOptions): QuotaLea
   }
 }
 
-/** Another request may have fetched a part while this one did: parts of one window add up. */
+/** Another request may have fetched a lease at the same time: leases of one window add up. */
 function addRequests(
   pots: Map<TenantId, RequestPot>,
   tenant: TenantId,

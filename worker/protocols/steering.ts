@@ -1,21 +1,21 @@
-/** What steers a job between hubs. A hub alone sets it, and no error of a node can hold it: it is another type, and travels beside the error. */
+/** Steers a job between hubs. Only a hub sets it: it is separate from the error, so no node's error can carry it. */
 import { z } from 'zod'
 import { AppError, factsOf, toAppError, toWireError, errorCode } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 
 export const Steering = z.strictObject({
-  /** Whether another hub may be asked: no node has had the job, and what is missing here may be there. */
+  /** Whether another hub may be asked: no node has had the job, and another hub may have what is missing here. */
   mayAskElsewhere: z.boolean(),
-  /** Hubs that are known to have such a node, to be asked first. */
+  /** Hubs known to have a fitting node, to ask first. */
   tryHubs: z.array(z.string().max(64)).max(LIMITS.hubPeers).readonly(),
-  /** A hub without nodes knows nothing of places. */
+  /** Whether the hub has no nodes, and so cannot judge places. */
   hasNoNodes: z.boolean(),
-  /** Nodes may run the kernel, and none has a feature that it requires. */
+  /** Whether nodes are allowed to run the kernel but lack a feature that it requires. */
   lacksFeatures: z.boolean(),
 })
 export type Steering = z.infer<typeof Steering>
 
-/** The job ends with this error, whatever the error says. */
+/** The job ends here. */
 const HERE: Steering = {
   mayAskElsewhere: false,
   tryHubs: [],
@@ -23,7 +23,7 @@ const HERE: Steering = {
   lacksFeatures: false,
 }
 
-/** What a hub refuses a job with, and where else it may go. */
+/** A hub's refusal of a job, and where else the job may go. */
 export class HubRefusal extends AppError {
   readonly steering: Steering
 
@@ -42,12 +42,12 @@ const Refusal = z.object({
   steering: Steering,
 })
 
-/** As the hub answers the Worker. */
+/** The body of the hub's answer. */
 export function packRefusal(error: unknown): unknown {
   return { error: toWireError(error), steering: steeringOf(error) }
 }
 
-/** @throws when it is not what {@link packRefusal} makes */
+/** @throws for a body that {@link packRefusal} did not make */
 export function readRefusal(body: unknown): HubRefusal {
   const { error, steering } = Refusal.parse(body)
   const code = errorCode(error) ?? 'internal'

@@ -1,23 +1,23 @@
-/** A streamed answer between Hub and Worker: `u8 kind | u32 length | body` frames; head, data …, then outcome or error. */
+/** A streamed answer between Hub and Worker, in frames of `u8 kind | u32 length | body`: head, data …, then outcome or error. */
 import { concatBytes } from 'viem'
 import { AppError, errorCode } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { DispatchHead, DispatchOutcome } from './hub.ts'
 import { packRefusal, readRefusal } from './steering.ts'
 
-/** Where a hub puts an answer's bytes while a node still computes. */
+/** Takes an answer's bytes while the node still computes. */
 export interface AnswerSink {
-  /** Once, before the first bytes: from then on no other node can take the job over. */
+  /** Called once, before the first bytes. From then on no other node can take over the job. */
   begin(head: DispatchHead): void
-  /** Resolves when the reader has room for more; throws when it has gone. */
+  /** Resolves when the reader has room for more. @throws when the reader has left */
   push(bytes: Uint8Array): Promise<void>
 }
 
 export interface StreamedAnswer {
   readonly head: DispatchHead
-  /** Ends without a fault or throws what `outcome` rejects with. */
+  /** Ends, or throws what `outcome` rejects with. */
   readonly chunks: AsyncIterable<Uint8Array>
-  /** Settles once `chunks` has been read to its end. @throws {AppError} what the job failed with */
+  /** Settles once `chunks` is read to its end. @throws {AppError} the job's error */
   readonly outcome: Promise<DispatchOutcome>
 }
 
@@ -25,8 +25,8 @@ const KINDS = { head: 1, data: 2, outcome: 3, error: 4 } as const
 const HEADER_BYTES = 5
 
 /**
- * Runs a job into a streamed response. What fails before the first byte rejects, as it would without a stream.
- * @throws {AppError} what `run` throws before it has begun
+ * Runs a job into a streamed response. A failure before the first byte rejects, as it would without a stream.
+ * @throws {AppError} what `run` throws before it calls `begin`
  */
 export async function writeStream(
   run: (sink: AnswerSink) => Promise<DispatchOutcome>,
@@ -55,18 +55,18 @@ async function endStream(
   try {
     last = frame(KINDS.outcome, json(await outcome))
   } catch (error) {
-    // Nothing happens when the stream has begun: the error then travels in it.
+    // No effect once the stream has begun: the error is then sent in the stream.
     begun.reject(error)
     last = frame(KINDS.error, json(packRefusal(error)))
   }
-  // The reader may be gone; then nobody is left to be told.
+  // These fail when the reader has left.
   await writer.write(last).catch(() => {})
   await writer.close().catch(() => {})
 }
 
 /**
- * @param stallMs how long a chunk may lie here before the rest is read without its reader, so that what the job cost is known
- * @throws {AppError} node_lost when the stream does not begin as one, or the hub's error
+ * @param stallMs how long a chunk may wait for the reader. Then the rest is read without it, so that the job's cost is known
+ * @throws {AppError} node_lost when the stream has no head, or the hub's error
  */
 export async function readStream(
   body: ReadableStream<Uint8Array>,
@@ -76,7 +76,7 @@ export async function readStream(
   const first = await frames.next()
   if (first.done === true || first.value.kind !== KINDS.head) throw lost()
   const outcome = Promise.withResolvers<DispatchOutcome>()
-  // Whoever reads the chunks to their end sees the failure there too.
+  // A reader of the chunks sees the failure there.
   outcome.promise.catch(() => {})
   const stall = createStall(
     { next: () => nextChunk(frames, outcome), leave: () => void frames.return(undefined) },
@@ -94,7 +94,7 @@ interface StreamFrame {
   readonly body: Uint8Array
 }
 
-/** @returns undefined at the end, when the outcome has been told; what is thrown has been told there too */
+/** @returns undefined at the end. Settles `outcome` at the end or with what it throws */
 async function nextChunk(
   frames: AsyncGenerator<StreamFrame>,
   outcome: PromiseWithResolvers<DispatchOutcome>,
@@ -116,13 +116,13 @@ async function nextChunk(
 }
 
 interface Stall {
-  /** The next chunk. @throws {AppError} cancelled when the reader has let chunks lie for too long */
+  /** The next chunk. @throws {AppError} cancelled when the reader let a chunk wait too long */
   next(): Promise<Uint8Array | undefined>
-  /** The reader leaves. @returns whether the rest is being read without it */
+  /** Called when the reader leaves. @returns whether the rest is being read without it */
   end(): boolean
 }
 
-/** Reads on in the place of a reader that has stopped reading and has not left. */
+/** Reads on in place of a reader that has stopped reading without leaving. */
 function createStall(
   { next, leave }: { next: () => Promise<Uint8Array | undefined>; leave: () => void },
   stallMs: number,
@@ -133,7 +133,7 @@ function createStall(
     try {
       while ((await next()) !== undefined);
     } catch {
-      // The outcome tells of it.
+      // The outcome has the error.
     }
   }
   const wait = () => setTimeout(() => void readOn(), stallMs)

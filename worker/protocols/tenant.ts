@@ -1,56 +1,35 @@
-/** What the Worker and the hubs say to a Tenant by RPC: plain JSON both ways. */
+/** What the Worker and the hubs ask of a Tenant by RPC: plain JSON both ways. */
 import { z } from 'zod'
 import { SCOPES, type Scope } from '#shared/api/keys.ts'
-import type { AuditDetail, LogEntry, LogProgress } from '#shared/audit/entries.ts'
-import type { BundledPolicy, ProvenEntry } from '#shared/audit/bundle.ts'
 import type { EvidenceRecord } from '#shared/place/evidence.ts'
 import { Address, TenantId, type Bytes32, type JobId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { NetworkId, type CompiledPolicy, type Policy } from '#shared/law/policy.ts'
 import type { SignedReceipt } from '#shared/receipt/receipt.ts'
-import type { BatchId, BatchEntry, BatchPlace } from './batch.ts'
-import type {
-  IdempotencyHold,
-  IdempotencyVerdict,
-  IdempotentRequest,
-  KeptAnswer,
-} from './idempotency.ts'
-import type { QuotaChange, QuotaLease, QuotaState, SpendLease } from './quota.ts'
-import type {
-  AuditPage,
-  AuditQuery,
-  BundleOpening,
-  BundlePage,
-  BundleQuery,
-  Placement,
-  SignedCheckpoint,
-  Stretch,
-  TenantJobs,
-} from './audit.ts'
+import type { Placement, TenantBundles, TenantLog } from './audit.ts'
+import type { TenantBatches } from './batch.ts'
+import type { TenantIdempotency } from './idempotency.ts'
+import type { TenantQuota } from './quota.ts'
 
-/** One line that can be read. */
 const KeyName = z
   .string()
   .max(LIMITS.keyNameCharacters)
   .regex(/^[^\p{C}\p{Z}]*(?: [^\p{C}\p{Z}]+)*$/u, 'words with one space between them, in one line')
 
-/** What a new key is to do. */
 export const KeyRequest = z.strictObject({
   scopes: z.array(z.enum(SCOPES)).min(1).max(SCOPES.length).default(['infer']),
-  /** Consortia of the nodes that a key of scope `node` vouches for; an `admin` key with them may pass them on. */
+  /** Consortia of the nodes that a `node` key vouches for. An `admin` key may pass on those that it has. */
   networks: z.array(NetworkId).max(LIMITS.keyNetworks).default([]),
-  /** What its owner calls it. */
   name: KeyName.default(''),
-  /** From then on it is not taken any more; null for one that lives until it is revoked. */
+  /** The key is refused from then on; null: it lives until it is revoked. */
   expiresAtMs: z.int().min(0).nullable().default(null),
 })
 export type KeyRequest = z.input<typeof KeyRequest>
 
-/** A key's request with nothing left open. */
 export type KeyTerms = z.output<typeof KeyRequest>
 
 export const KeyRotation = z.strictObject({
-  /** How long the secret before is still taken. @default 0 */
+  /** How long the former secret stays valid. @default 0 */
   overlapSeconds: z
     .int()
     .min(0)
@@ -58,10 +37,10 @@ export const KeyRotation = z.strictObject({
     .default(0),
 })
 
-/** A key as the operator asks for it. */
+/** A key that the operator asks for. */
 export const NewKey = KeyRequest.extend({
   tenant: TenantId,
-  /** The on-chain account that pays for the tenant's jobs; left as it is when absent. */
+  /** The on-chain account that pays for the tenant's jobs; unchanged when absent. */
   consumer: Address.optional(),
 })
 export type NewKey = z.input<typeof NewKey>
@@ -76,7 +55,7 @@ export interface KeyInfo {
   readonly createdAtMs: number
   readonly expiresAtMs: number | null
   readonly revokedAtMs: number | null
-  /** To LIMITS.keyUseReportMs; null for one that was never used. */
+  /** To within LIMITS.keyUseReportMs; null when it was never used. */
   readonly lastUsedAtMs: number | null
 }
 
@@ -86,24 +65,24 @@ export interface CreatedKey extends KeyInfo {
 }
 
 export interface RotatedKey extends CreatedKey {
-  /** Until when the secret before is still taken; null when it is not any more. */
+  /** When the former secret ends; null when it has ended. */
   readonly formerUntilMs: number | null
 }
 
-/** Which key of the tenant wants something done to another. */
 export interface KeyChange {
+  /** The key that asks. */
   readonly by: string
   readonly id: string
 }
 
-/** What a presented key is compared with. */
+/** A secret that is valid now. */
 export interface LiveKey {
   readonly id: string
   /** sha-256 of the whole key. */
   readonly hash: Bytes32
   readonly scopes: readonly Scope[]
   readonly networks: readonly string[]
-  /** When this secret ends, because another takes its place or the key expires; null where neither does. */
+  /** When this secret ends, by rotation or expiry; null when neither is set. */
   readonly untilMs: number | null
 }
 
@@ -111,36 +90,36 @@ export interface PublishedPolicy {
   readonly policy: Policy
   readonly compiled: CompiledPolicy
   readonly publishedAtMs: number
-  /** Since when the policy, in all its versions, takes no new jobs; null while it takes them. */
+  /** Since when no version of the policy takes new jobs; null while it takes them. */
   readonly retiredAtMs: number | null
 }
 
-/** All that the Worker needs to answer a tenant's request, cached in the isolate for LIMITS.authCacheMs. */
+/** What the Worker needs to answer a tenant's request; isolates cache it for LIMITS.authCacheMs. */
 export interface TenantSnapshot {
   readonly tenant: TenantId
   readonly keys: readonly LiveKey[]
-  /** The newest version of each that takes jobs. */
+  /** The newest version of each policy that takes jobs. */
   readonly policies: readonly PublishedPolicy[]
   readonly retiredPolicies: readonly { readonly id: string; readonly retiredAtMs: number }[]
   readonly defaultPolicyId: string
   readonly consumer: Address | null
 }
 
-/** A receipt as the hub hands it over, with the salt that opens its commitments. */
+/** A receipt with the salt that opens its commitments. */
 export interface RecordedReceipt {
   readonly receipt: SignedReceipt
   readonly salt: Bytes32
-  /** What its place was concluded from, where the ticket names a record. */
+  /** The evidence of its place, when the ticket names a record. */
   readonly evidence?: EvidenceRecord | null
 }
 
-/** What was erased of a job, or of a batch's jobs, and what proves it. */
+/** What was erased of a job or of a batch's jobs, with the proof. */
 export interface Erased {
-  /** The id that `commitment` is of. */
+  /** The id that `commitment` commits to. */
   readonly subject: string
-  /** Opens the commitment in the log's entry: kept nowhere else. */
+  /** Opens the commitment in the log's entry; it is kept nowhere else. */
   readonly salt: Bytes32
-  /** sha256(salt ‖ sha256(subject)), as it stands in the log. */
+  /** sha256(salt ‖ sha256(subject)), as in the log. */
   readonly commitment: Bytes32
   /** The entry that proves the erasure. */
   readonly sequence: number
@@ -150,91 +129,83 @@ export interface Erased {
   readonly held: readonly { readonly sequence: number; readonly untilMs: number }[]
 }
 
-/** What the record of processing activities is made of. */
+/** The facts behind the record of processing activities. */
 export interface RopaFacts {
   readonly policies: readonly PublishedPolicy[]
   readonly placements: readonly Placement[]
   readonly logSize: number
 }
 
-/** The Tenant's RPC methods. */
-export interface TenantApi {
-  /** Null for a tenant that nobody has made. */
-  snapshot(): Promise<TenantSnapshot | null>
-  /** Makes the tenant with its first key. @throws {AppError} too_large over the bound of keys */
-  createKey(request: NewKey): Promise<CreatedKey>
+/** A tenant's keys, in the operator's hands. */
+export interface TenantKeys {
+  /** Creates the tenant with its first key. @throws {AppError} invalid_request for an expiry that has passed, too_large over the limit of keys */
+  create(request: NewKey): Promise<CreatedKey>
   /** @throws {AppError} not_found */
-  revokeKey(id: string): Promise<KeyInfo>
-  /** The same by one of the tenant's own keys. @throws {AppError} forbidden for what that key lacks, too_large */
-  createOwnKey(by: string, request: KeyRequest): Promise<CreatedKey>
-  /** @throws {AppError} not_found, forbidden for a key that can do more than the one that asks */
-  rotateOwnKey(change: KeyChange, overlapMs: number): Promise<RotatedKey>
-  /** @throws {AppError} not_found, invalid_request for the last admin key unless `lastAdmin` says that it is meant */
-  revokeOwnKey(change: KeyChange, lastAdmin: boolean): Promise<KeyInfo>
-  listKeys(): Promise<KeyInfo[]>
-  /** What isolates saw of a key; a time before the last known one changes nothing. */
-  noteKeyUse(id: string, atMs: number): Promise<void>
-  /** The next immutable version; the same content again is the same version. @param by the key, for the log */
-  publishPolicy(policy: Policy, by?: string): Promise<PublishedPolicy>
-  /** New jobs are refused from then on; what was published stays to be read. @throws {AppError} not_found, invalid_request for the default */
-  retirePolicy(id: string, by?: string): Promise<PublishedPolicy>
-  /** The newest version of each, retired ones too. */
-  allPolicies(): Promise<PublishedPolicy[]>
-  /** Null for a version that was never published. */
-  policyVersion(id: string, version: number): Promise<PublishedPolicy | null>
-  /** Newest first; empty for a policy that there is not. */
-  policyVersions(id: string): Promise<PublishedPolicy[]>
-  /** @throws {AppError} not_found */
-  setDefaultPolicy(id: string, by?: string): Promise<void>
-  /** Idempotent by receipt id. @returns the ids of those whose job has an earlier receipt: a job is paid once, at whatever hub */
-  recordReceipts(receipts: readonly RecordedReceipt[]): Promise<readonly Bytes32[]>
-  receipt(id: Bytes32): Promise<RecordedReceipt | null>
-  /** Resolves once this caller may run the request, or has its answer: that may take LIMITS.idempotencyWaitMs. */
-  beginIdempotent(request: IdempotentRequest): Promise<IdempotencyVerdict>
-  /** False when somebody else has taken the key meanwhile. */
-  completeIdempotent(hold: IdempotencyHold, answer: KeptAnswer): Promise<boolean>
-  releaseIdempotent(hold: IdempotencyHold, isBegun: boolean): Promise<void>
-  leaseRequests(): Promise<QuotaLease>
-  /** @param wantedMicroUsd at least this much, or nothing */
-  leaseSpend(wantedMicroUsd: number): Promise<SpendLease>
-  quota(): Promise<QuotaState>
-  /** @throws {AppError} rate_limited when the tenant keeps as many, or as much, as it may */
-  addBatch(id: BatchId, place: BatchPlace): Promise<void>
-  /** What an ended batch comes to, where that is less than was put aside. */
-  resizeBatch(id: BatchId, sizeBytes: number): Promise<void>
-  forgetBatch(id: BatchId): Promise<void>
-  /** Newest first. */
-  listBatches(): Promise<BatchEntry[]>
-  /** The audit log as it stands; null for a tenant that nobody has made. @param since a size that the caller has seen */
-  logCheckpoint(since?: number): Promise<LogProgress | null>
-  /** @throws {AppError} forbidden where the deployment has no log key */
-  signedCheckpoint(): Promise<SignedCheckpoint>
-  auditSearch(query: AuditQuery): Promise<AuditPage>
-  /** Where an export is to be cut. @throws {AppError} invalid_request */
-  auditCut(query: Pick<BundleQuery, 'from' | 'to'>): Promise<Stretch>
-  /** Of at most LIMITS.auditPageEntries entries those that the selection takes. */
-  auditSelected(page: BundlePage): Promise<LogEntry[]>
-  /** @throws {AppError} invalid_request for what is not in the log */
-  auditInclusion(leaf: { readonly index: number; readonly size: number }): Promise<Bytes32[]>
-  /** @throws {AppError} invalid_request for sizes that the log does not have */
-  auditConsistency(sizes: { readonly from: number; readonly to: number }): Promise<Bytes32[]>
-  /** @throws {AppError} not_found, invalid_request, forbidden where the deployment has no log key */
-  openBundle(query: BundleQuery): Promise<BundleOpening>
-  bundlePolicies(page: BundlePage): Promise<BundledPolicy[]>
-  bundleEntries(page: BundlePage): Promise<ProvenEntry[]>
-  bundleErasures(page: BundlePage, range: Stretch): Promise<ProvenEntry[]>
-  bundleJobs(page: BundlePage): Promise<TenantJobs>
-  /** That the log of that size goes on from each of these, which are a page at most. */
-  bundleConsistency(from: readonly number[], to: number): Promise<Bytes32[][]>
-  /** Logs an export. */
-  recordExport(detail: AuditDetail<'audit.exported'>): Promise<void>
-  recordRefusals(refusals: readonly AuditDetail<'job.refused'>[]): Promise<void>
-  /** @throws {AppError} not_found */
-  eraseJob(jobId: JobId, by: string | null): Promise<Erased>
-  /** The jobs of these receipts; null when none of them is kept here. */
-  eraseReceipts(subject: string, ids: readonly Bytes32[], by: string | null): Promise<Erased | null>
-  /** @throws {AppError} not_found */
-  ropaFacts(): Promise<RopaFacts>
-  /** @throws {AppError} not_found */
-  setQuota(change: QuotaChange): Promise<QuotaState>
+  revoke(id: string): KeyInfo
+  /** Live and ended keys; empty for a tenant that does not exist. */
+  list(): KeyInfo[]
+  /** Notes when an isolate last saw a key used. It is not logged: it does not change what the key may do. */
+  noteUse(id: string, atMs: number): void
 }
+
+/** A tenant's keys, in the hands of its own admin keys. @throws {AppError} forbidden for what the asking key lacks */
+export interface TenantOwnKeys {
+  /** @param by the key that asks. @throws {AppError} too_large */
+  create(by: string, request: KeyRequest): Promise<CreatedKey>
+  /** @throws {AppError} not_found */
+  rotate(change: KeyChange, overlapMs: number): Promise<RotatedKey>
+  /** @throws {AppError} not_found; invalid_request for the last admin key unless `lastAdmin` is true */
+  revoke(change: KeyChange, lastAdmin: boolean): KeyInfo
+}
+
+/** In each method `by` is the key that asks, for the log. */
+export interface TenantPolicies {
+  /** Publishes the next version. Publishing the same content again returns the same version. */
+  publish(policy: Policy, by?: string): PublishedPolicy
+  /** New jobs are refused from now on; published versions stay readable. @throws {AppError} not_found; invalid_request for the default */
+  retire(id: string, by?: string): PublishedPolicy
+  /** @throws {AppError} not_found */
+  setDefault(id: string, by?: string): void
+  /** The newest version of each policy, retired ones included. */
+  all(): PublishedPolicy[]
+  /** Null for a version that was never published. */
+  version(id: string, version: number): PublishedPolicy | null
+  /** Newest first; empty for an unknown policy. */
+  versions(id: string): PublishedPolicy[]
+}
+
+export interface TenantReceipts {
+  /** Idempotent by receipt id, because hubs deliver at least once. @returns receipts whose job has an earlier one: a job is paid once */
+  record(receipts: readonly RecordedReceipt[]): readonly Bytes32[]
+  find(id: Bytes32): RecordedReceipt | null
+  /** @throws {AppError} not_found */
+  erase(jobId: JobId, by: string | null): Erased
+  /** Erases the jobs of these receipts as one subject; null when none of them is kept here. */
+  eraseReceipts(subject: string, ids: readonly Bytes32[], by: string | null): Erased | null
+}
+
+/** What the Tenant Durable Object offers, room by room. */
+export interface TenantObject {
+  /** Null for a tenant that does not exist. */
+  snapshot(): TenantSnapshot | null
+  /** @throws {AppError} not_found */
+  ropaFacts(): RopaFacts
+  readonly keys: TenantKeys
+  readonly ownKeys: TenantOwnKeys
+  readonly policies: TenantPolicies
+  readonly receipts: TenantReceipts
+  readonly log: TenantLog
+  readonly bundles: TenantBundles
+  readonly idempotency: TenantIdempotency
+  readonly quota: TenantQuota
+  readonly batches: TenantBatches
+}
+
+/** An object as its callers see it: a method of a room (`tenant.keys.list()`) is one RPC call. */
+export type Remote<T> = {
+  readonly [K in keyof T]: T[K] extends (...given: infer A) => infer R
+    ? (...given: A) => Promise<Awaited<R>>
+    : Remote<T[K]>
+}
+
+export type TenantApi = Remote<TenantObject>

@@ -29,7 +29,7 @@ async function createScene() {
   const storage = createSqliteStorage()
   const open = () => createTenantCore({ storage, nowMs: () => nowMs, random: randomBytes })
   let tenant = open()
-  await tenant.createKey({ tenant: TenantId.parse('acme'), scopes: ['infer'], networks: [] })
+  await tenant.keys.create({ tenant: TenantId.parse('acme'), scopes: ['infer'], networks: [] })
   const hubs = Array.from({ length: HUBS }, () => ({
     outbox: [] as SignedReceipt[],
     ledger: createLedgerCore({
@@ -67,7 +67,7 @@ async function createScene() {
     async deliver(hub: number, until: 'tenant' | 'ledger' | 'outbox') {
       const { outbox, ledger } = hubs[hub] ?? {}
       if (outbox === undefined || ledger === undefined || outbox.length === 0) return
-      const later = tenant.recordReceipts(outbox.map((receipt) => ({ receipt, salt: SALT })))
+      const later = tenant.receipts.record(outbox.map((receipt) => ({ receipt, salt: SALT })))
       if (until === 'tenant') return
       await ledger.accept(
         outbox.map((receipt) => ({ receipt, consumer: null, isLater: later.includes(receipt.id) })),

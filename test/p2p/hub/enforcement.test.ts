@@ -14,7 +14,7 @@ import { createIsolate } from '#worker/isolate.ts'
 import { sealKey } from '#worker/platform/key-seal.ts'
 import { createLedgerCore } from '#worker/ledger/core.ts'
 import { createTenantCore } from '#worker/tenant/core.ts'
-import type { TenantApi } from '#worker/protocols/tenant.ts'
+import { remote } from '#test/support/storage/remote.ts'
 import { createHubBench, DOMAIN, kernelRequest, type TestHubBench } from '#test/support/hub/hub.ts'
 import { createModelChain } from '#test/support/storage/model-chain.ts'
 import { placeIn } from '#test/support/hub/place.ts'
@@ -40,15 +40,11 @@ describe('the Worker alone, before hubs that would take anything', () => {
   async function createWorker(policy: object) {
     const storage = createSqliteStorage()
     const core = createTenantCore({ storage, nowMs: () => Date.now(), random: randomBytes })
-    const { key } = await core.createKey({ tenant: ACME, scopes: ['infer'] })
+    const { key } = await core.keys.create({ tenant: ACME, scopes: ['infer'] })
     // Straight into the store: what publishing would have refused must be refused here, too.
     const anywhere = { ingress: { allow: ['WORLD'] }, compute: { allow: ['EU'] } }
-    core.publishPolicy(asPolicy({ id: 'alone', ...anywhere, ...policy }))
-    core.setDefaultPolicy('alone')
-    const tenant: Partial<TenantApi> = {
-      snapshot: async () => core.snapshot(),
-      leaseRequests: async () => core.quotas.leaseRequests(),
-    }
+    core.policies.publish(asPolicy({ id: 'alone', ...anywhere, ...policy }))
+    core.policies.setDefault('alone')
     const reached: string[] = []
     const holding = (object: unknown): ObjectNamespace => ({
       getByName: () => object,
@@ -63,7 +59,7 @@ describe('the Worker alone, before hubs that would take anything', () => {
     const env: WorkerEnv = {
       ASSETS: greedy,
       HUB: holding(greedy),
-      TENANT: holding(tenant),
+      TENANT: holding(remote(core)),
       LEDGER: holding({}),
       BATCH: holding({}),
       KERNELS: holding({}),

@@ -2,6 +2,7 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { randomBytes, TenantId } from '#shared/base/ids.ts'
 import { createTenantCore } from '#worker/tenant/core.ts'
+import { remote } from '#test/support/storage/remote.ts'
 import { startAnchoredHubs, type AnchoredHubs } from '#test/support/hub/anchored-hubs.ts'
 import { until } from '#test/support/poll.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
@@ -14,14 +15,13 @@ afterEach(() => hubs?.close())
 async function startVouched() {
   const storage = createSqliteStorage()
   const core = createTenantCore({ storage, nowMs: Date.now, random: randomBytes })
-  const key = await core.createKey({ tenant, scopes: ['node'], networks: ['hospitals-de'] })
+  const key = await core.keys.create({ tenant, scopes: ['node'], networks: ['hospitals-de'] })
   let isReachable = true
   hubs = await startAnchoredHubs(['frankfurt'], {
     openTenant: () => ({
       snapshot: () =>
         isReachable ? Promise.resolve(core.snapshot()) : Promise.reject(new Error('away')),
-      leaseRequests: () => Promise.reject(new Error('no sessions here')),
-      leaseSpend: () => Promise.reject(new Error('no sessions here')),
+      quota: remote(core.quota),
     }),
   })
   const join = (voucher?: { tenant: TenantId; keyId: string }) =>
@@ -58,7 +58,7 @@ describe('[A9] a node that a key vouched for', () => {
     const { core, keyId, nodeId, strangerId, trusted, ids, rounds } = await startVouched()
     await rounds(3)
     expect(trusted()).toEqual([nodeId])
-    core.revokeKey(keyId)
+    core.keys.revoke(keyId)
     await until('sent away', () => nodeId !== undefined && !ids().includes(nodeId))
     expect(ids()).toContain(strangerId)
     // It comes back for ever, with admissions that were given before: the hub itself asks at each entry.
@@ -68,7 +68,7 @@ describe('[A9] a node that a key vouched for', () => {
 
   it('is not let in by a key that is gone, whatever admission it holds', async () => {
     const { core, keyId, strangerId, ids, enter, rounds } = await startVouched()
-    core.revokeKey(keyId)
+    core.keys.revoke(keyId)
     const late = await enter()
     await until('the first is sent away', () => ids().length === 1)
     await rounds(10)

@@ -1,4 +1,4 @@
-/** What a bundle is collected from, without a Worker: a tenant and a ledger as the Durable Objects have them. */
+/** The source of a bundle without a Worker: a tenant and a ledger as their Durable Objects have them. */
 import { concludeEvidence } from '#shared/place/conclude-evidence.ts'
 import type { EvidenceRecord } from '#shared/place/evidence.ts'
 import type { NodeId } from '#shared/base/ids.ts'
@@ -8,11 +8,10 @@ import type { TenantApi } from '#worker/protocols/tenant.ts'
 import { TENANT } from '#test/support/hub/policies.ts'
 
 type LedgerPart = Pick<LedgerApi, 'status' | 'settledLogs'>
-/** Of jobs that have not settled. */
 const NOTHING_SETTLED: LedgerPart = { status: async () => [], settledLogs: async () => [] }
 
 export function bundleSourceOf(
-  tenant: Partial<TenantApi>,
+  tenant: Pick<TenantApi, 'bundles'>,
   ledger: LedgerPart = NOTHING_SETTLED,
 ): BundleSource {
   const namespace = (stub: unknown) => ({

@@ -62,14 +62,14 @@ export async function makeBundle({
     random: randomBytes,
     log: { domain, seed },
   })
-  await core.createKey({ tenant: TENANT, scopes: ['infer'], networks: [] })
-  core.publishPolicy(EU_POLICY_TEXT)
-  core.recordReceipts(receipts.map((signed) => ({ receipt: signed, salt: TRANSACTION })))
+  await core.keys.create({ tenant: TENANT, scopes: ['infer'], networks: [] })
+  core.policies.publish(EU_POLICY_TEXT)
+  core.receipts.record(receipts.map((signed) => ({ receipt: signed, salt: TRANSACTION })))
   afterwards?.(core, receipts)
-  const head = core.audit.head()
+  const head = core.log.head()
   invariant(head, 'the tenant has a log')
   const checkpoint = { tenant: head.tenant, size: head.size, root: head.root }
-  const { note } = await core.audit.checkpoint()
+  const { note } = await core.log.checkpoint()
   const { publicKey } = await createLogSigner(seed)
   const tree = buildMerkleTree(receipts.map(({ id }) => id))
   const batch = { batchId: 1, receiptRoot: tree.root, transactionHash: TRANSACTION, blockNumber: 9 }
@@ -96,7 +96,7 @@ export async function makeBundle({
       entries: [...readProven(storage, head.size)],
       erasures: [],
       jobs: receipts.flatMap((signed, i) => {
-        if (core.receipt(signed.id) === null) return []
+        if (core.receipts.find(signed.id) === null) return []
         const settlement = hasChain ? { ...batch, proof: tree.proof(i) } : null
         return [{ receipt: signed, evidence: null, settlement }]
       }),

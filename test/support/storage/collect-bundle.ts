@@ -1,9 +1,7 @@
-/** A bundle as its reader has it in the end: the streamed document, read whole; and a tenant's part of it without a Worker. */
+/** Reads a streamed bundle to its end. */
 import { AuditBundle, NOT_NARROWED, type BundleNarrowing } from '#shared/audit/bundle.ts'
 import type { JobId } from '#shared/base/ids.ts'
 import { bundleText, openBundle, type BundleSource } from '#worker/api/audit/collect-bundle.ts'
-import type { TenantCore } from '#worker/tenant/core.ts'
-import type { TenantApi } from '#worker/protocols/tenant.ts'
 import type { LogPoint } from '#worker/protocols/audit.ts'
 
 export type BundleWish =
@@ -31,16 +29,4 @@ function toQuery(wish: BundleWish) {
   }
   const { from, to } = wish
   return { from: { sequence: from }, to: { sequence: to }, selection: NOT_NARROWED }
-}
-
-/** The RPC methods that a bundle is read through. */
-export function tenantOf({ bundles }: TenantCore): Partial<TenantApi> {
-  return {
-    openBundle: (query) => bundles.open(query),
-    bundlePolicies: async (page) => bundles.policies(page),
-    bundleEntries: async (page) => bundles.entries(page),
-    bundleErasures: async (page, range) => bundles.erasures(page, range),
-    bundleJobs: async (page) => bundles.jobs(page),
-    bundleConsistency: async (from, to) => bundles.consistency(from, to),
-  }
 }

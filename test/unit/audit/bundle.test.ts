@@ -7,7 +7,8 @@ import { randomBytes, type Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { asPolicy } from '#test/support/hub/as-policy.ts'
 import { bundleSourceOf } from '#test/support/storage/bundle-source.ts'
-import { collectBundle, tenantOf, type BundleWish } from '#test/support/storage/collect-bundle.ts'
+import { collectBundle, type BundleWish } from '#test/support/storage/collect-bundle.ts'
+import { remote } from '#test/support/storage/remote.ts'
 import { TENANT } from '#test/support/hub/policies.ts'
 import { createReceiptMaker, type ReceiptMaker } from '#test/support/hub/receipts.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
@@ -34,19 +35,21 @@ async function createTenant() {
     random: randomBytes,
     log: { domain: DOMAIN, seed: toHex(randomBytes(32)) },
   })
-  await core.createKey({ tenant: TENANT, scopes: ['infer'] })
+  await core.keys.create({ tenant: TENANT, scopes: ['infer'] })
   const published = {
-    eu: core.publishPolicy(asPolicy({ id: 'eu', compute: { allow: ['EU'] }, dataClass: 'public' })),
-    dach: core.publishPolicy(
+    eu: core.policies.publish(
+      asPolicy({ id: 'eu', compute: { allow: ['EU'] }, dataClass: 'public' }),
+    ),
+    dach: core.policies.publish(
       asPolicy({ id: 'dach', compute: { allow: ['DE', 'AT', 'CH'] }, dataClass: 'public' }),
     ),
   }
   const run = async (name: keyof typeof published) => {
     const receipt = await maker.make({ policy: published[name].compiled })
-    core.recordReceipts([{ receipt, salt: SALT }])
+    core.receipts.record([{ receipt, salt: SALT }])
     return receipt
   }
-  return { core, clock, run, source: bundleSourceOf(tenantOf(core)) }
+  return { core, clock, run, source: bundleSourceOf(remote(core)) }
 }
 
 const settledIn = (batchId: number, id: Bytes32): ReceiptStatus => ({
@@ -65,7 +68,7 @@ describe('a bundle', () => {
   it('covers the whole log by default, with the text of each policy that a job names', async () => {
     const { core, run, source } = await createTenant()
     const [first, second] = [await run('eu'), await run('dach')]
-    const size = core.audit.head()?.size ?? 0
+    const size = core.log.head()?.size ?? 0
     const bundle = await collectBundle(source, { selection: {} })
     expect(bundle.range).toEqual({ from: 0, to: size })
     expect(sequences(bundle.entries)).toEqual(Array.from({ length: size }, (_, i) => i))
@@ -84,8 +87,8 @@ describe('a bundle', () => {
     await run('eu')
     const { id, receipt } = await run('dach')
     await run('eu')
-    core.recordRefusals([refusal('dach'), refusal('eu')])
-    const size = core.audit.head()?.size ?? 0
+    core.log.recordRefusals([refusal('dach'), refusal('eu')])
+    const size = core.log.head()?.size ?? 0
     const dach = await collectBundle(source, { selection: { policy: 'dach' } })
     expect(dach.entries).toHaveLength(size)
     expect(dach.jobs.map(({ receipt }) => receipt.id)).toEqual([id])
@@ -97,7 +100,7 @@ describe('a bundle', () => {
     expect(opened(placed)).toHaveLength(3)
     const none = await collectBundle(source, { selection: { type: 'key.revoked' } })
     expect([opened(none), none.jobs, none.policies]).toEqual([[], [], []])
-    core.eraseJob(receipt.ticket.jobId, null)
+    core.receipts.erase(receipt.ticket.jobId, null)
     const after = await collectBundle(source, { selection: { type: 'key.revoked' } })
     expect(opened(after)).toEqual([size])
     expect(after.entries.at(-1)).toMatchObject({ type: 'job.erased', opening: expect.anything() })
@@ -131,8 +134,8 @@ describe('a bundle', () => {
     const { core, run, source } = await createTenant()
     const { receipt } = await run('eu')
     await run('eu')
-    const to = core.audit.head()?.size ?? 0
-    core.eraseJob(receipt.ticket.jobId, null)
+    const to = core.log.head()?.size ?? 0
+    core.receipts.erase(receipt.ticket.jobId, null)
     const bundle = await collectBundle(source, { from: 0, to })
     expect(bundle.erasures.map(({ type, sequence }) => [type, sequence])).toEqual([
       ['job.erased', to],
@@ -158,16 +161,18 @@ describe('a bundle', () => {
     const { id } = await run('eu')
     const calls: number[] = []
     const many = Array.from({ length: LIMITS.auditBundlePage * 2 + 1 }, (_, i) => i + 1)
-    const head = core.audit.head()
+    const head = core.log.head()
     if (head === null) throw new Error('the tenant has a log')
     const { consistency: _, ...checkpoint } = head
-    const own = tenantOf(core)
+    const own = remote(core)
     const source = bundleSourceOf(
       {
-        ...own,
-        bundleConsistency: async (from, to) => {
-          calls.push(from.length)
-          return (await own.bundleConsistency?.(from, to)) ?? []
+        bundles: {
+          ...own.bundles,
+          consistency: async (from, to) => {
+            calls.push(from.length)
+            return await own.bundles.consistency(from, to)
+          },
         },
       },
       {
@@ -184,27 +189,27 @@ describe('a bundle', () => {
   it('holds one page of entries and jobs at a time', async () => {
     const { core } = await createTenant()
     const jobs = LIMITS.auditBundlePage * 3 + 7
-    core.recordReceipts(
+    core.receipts.record(
       await Promise.all(
         Array.from({ length: jobs }, async () => ({ receipt: await maker.make(), salt: SALT })),
       ),
     )
-    const own = tenantOf(core)
+    const own = remote(core)
     const counts: number[] = []
-    const counted: Partial<TenantApi> = {
-      ...own,
-      bundleEntries: async (page) => count(await own.bundleEntries?.(page)),
-      bundleJobs: async (page) => {
-        const part = await own.bundleJobs?.(page)
-        count(part?.receipts)
-        return part ?? { receipts: [], evidence: [] }
+    const bundles: TenantApi['bundles'] = {
+      ...own.bundles,
+      entries: async (page) => count(await own.bundles.entries(page)),
+      jobs: async (page) => {
+        const part = await own.bundles.jobs(page)
+        count(part.receipts)
+        return part
       },
     }
-    const count = <T>(list: readonly T[] | undefined): T[] => {
-      counts.push(list?.length ?? 0)
-      return [...(list ?? [])]
+    const count = <T>(list: readonly T[]): T[] => {
+      counts.push(list.length)
+      return [...list]
     }
-    const opened = await openBundle(bundleSourceOf(counted), {
+    const opened = await openBundle(bundleSourceOf({ bundles }), {
       from: null,
       to: null,
       selection: NOT_NARROWED,

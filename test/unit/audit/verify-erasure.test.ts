@@ -10,7 +10,7 @@ function erased(): Promise<MadeBundle> {
   return makeBundle({
     jobs: 3,
     afterwards: (core, [, second]) => {
-      if (second !== undefined) core.eraseJob(second.receipt.ticket.jobId, null)
+      if (second !== undefined) core.receipts.erase(second.receipt.ticket.jobId, null)
     },
   })
 }

@@ -24,14 +24,14 @@ const workerd: ObjectNamespace = {
 describe('[E5] opening an object', () => {
   it('asks Cloudflare for the jurisdiction', () => {
     const open = (jurisdiction: 'any' | 'eu') =>
-      openObject(namespace('global'), 'acme', { deployment: 'cloudflare', jurisdiction })
+      openObject(namespace('global'), { name: 'acme', jurisdiction }, { deployment: 'cloudflare' })
     expect(open('any')).toBe('global/acme')
     expect(open('eu')).toBe('eu/acme')
   })
 
   it('gives a self-hosted deployment its own place and no other', () => {
     const open = (jurisdiction: 'any' | 'eu' | 'us') =>
-      openObject(workerd, 'acme', { deployment: 'eu', jurisdiction })
+      openObject(workerd, { name: 'acme', jurisdiction }, { deployment: 'eu' })
     expect(open('any')).toBe('here/acme')
     expect(open('eu')).toBe('here/acme')
     try {

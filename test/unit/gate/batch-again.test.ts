@@ -10,7 +10,7 @@ import type { ObjectNamespace, WorkerEnv } from '#worker/platform/config.ts'
 import { createIsolate } from '#worker/isolate.ts'
 import { sealKey } from '#worker/platform/key-seal.ts'
 import { createTenantCore } from '#worker/tenant/core.ts'
-import type { TenantApi } from '#worker/protocols/tenant.ts'
+import { remote } from '#test/support/storage/remote.ts'
 
 // The build puts a literal in its place.
 beforeAll(() => void vi.stubGlobal('__SIMULATED_PLACES__', false))
@@ -33,20 +33,14 @@ it('is one batch and one webhook secret, however often its answer is lost', asyn
     nowMs: () => Date.now(),
     random: randomBytes,
   })
-  const { key } = await core.createKey({
+  const { key } = await core.keys.create({
     tenant: TenantId.parse('acme'),
     scopes: ['infer'],
     networks: [],
   })
-  core.publishPolicy(asPolicy({ id: 'personal-eea', compute: { allow: ['DE'] }, retentionDays: 7 }))
-  const tenant: Partial<TenantApi> = {
-    snapshot: async () => core.snapshot(),
-    leaseRequests: async () => core.quotas.leaseRequests(),
-    beginIdempotent: (request) => core.idempotency.begin(request),
-    completeIdempotent: async (hold, answer) => core.idempotency.complete(hold, answer),
-    releaseIdempotent: async (hold, isBegun) => core.idempotency.release(hold, isBegun),
-    addBatch: async (id, place) => core.batches.add(id, place),
-  }
+  core.policies.publish(
+    asPolicy({ id: 'personal-eea', compute: { allow: ['DE'] }, retentionDays: 7 }),
+  )
   const specs: BatchSpec[] = []
   const batch = {
     // Taken each time, and the answer is lost until the third.
@@ -64,7 +58,7 @@ it('is one batch and one webhook secret, however often its answer is lost', asyn
   const env: WorkerEnv = {
     ASSETS: none,
     HUB: holding(none),
-    TENANT: holding(tenant),
+    TENANT: holding(remote(core)),
     LEDGER: holding({}),
     BATCH: holding(batch),
     KERNELS: holding({}),

@@ -14,7 +14,7 @@ async function createTenant() {
   const storage = createSqliteStorage()
   const start = () => createTenantCore({ storage, nowMs: () => Date.now(), random: randomBytes })
   const core = start()
-  await core.createKey({ tenant: TenantId.parse('acme'), scopes: ['infer'] })
+  await core.keys.create({ tenant: TenantId.parse('acme'), scopes: ['infer'] })
   return { core, storage, restart: start }
 }
 
@@ -167,7 +167,7 @@ describe('an idempotency key', () => {
     const hold = held(await core.idempotency.begin(request))
     expect(core.idempotency.complete(hold, answer)).toBe(true)
     expect(await core.idempotency.begin(request)).toEqual({ kind: 'replay', answer })
-    core.idempotency.sweep()
+    core.sweep()
     storage.sql.exec = exec
     const about = statements.filter((query) => query.includes('idempotency'))
     expect(about.length).toBeGreaterThan(5)

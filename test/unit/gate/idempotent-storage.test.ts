@@ -8,6 +8,7 @@ import type { WorkerEnv } from '#worker/platform/config.ts'
 import { createIsolate } from '#worker/isolate.ts'
 import { idempotent } from '#worker/gate/idempotent.ts'
 import { createTenantCore } from '#worker/tenant/core.ts'
+import { remote } from '#test/support/storage/remote.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 import { asPolicy } from '#test/support/hub/as-policy.ts'
 
@@ -22,17 +23,8 @@ afterEach(() => Reflect.deleteProperty(globalThis, '__SIMULATED_PLACES__'))
 it('[G8] names no receipt and no node, and is answered with both all the same', async () => {
   const storage = createSqliteStorage()
   const core = createTenantCore({ storage, nowMs: Date.now, random: randomBytes })
-  await core.createKey({ tenant: acme, scopes: ['infer'], networks: [] })
-  core.publishPolicy(asPolicy({ id: 'personal-eea', compute: { allow: ['DE'] } }))
-  const { idempotency } = core
-  const stub = {
-    beginIdempotent: (...given: Parameters<typeof idempotency.begin>) =>
-      idempotency.begin(...given),
-    completeIdempotent: async (...given: Parameters<typeof idempotency.complete>) =>
-      idempotency.complete(...given),
-    releaseIdempotent: async (...given: Parameters<typeof idempotency.release>) =>
-      idempotency.release(...given),
-  }
+  await core.keys.create({ tenant: acme, scopes: ['infer'], networks: [] })
+  core.policies.publish(asPolicy({ id: 'personal-eea', compute: { allow: ['DE'] } }))
   const app = new Hono<AppEnv>()
     .use(async (c, next) => {
       const snapshot = core.snapshot()
@@ -48,7 +40,7 @@ it('[G8] names no receipt and no node, and is answered with both all the same', 
     .post('/v1/x', idempotent, (c) =>
       c.text('the answer', 200, { 'x-littoral-receipt': RECEIPT, 'x-littoral-node': '12D3KooW' }),
     )
-  const env = { TENANT: { getByName: () => stub } } as unknown as WorkerEnv
+  const env = { TENANT: { getByName: () => remote(core) } } as unknown as WorkerEnv
   const context = { waitUntil: () => {}, passThroughOnException: () => {}, props: {} }
   const ask = () =>
     app.request(

@@ -16,12 +16,12 @@ async function createNetwork(quota: object, isolates: number) {
   const clock = { nowMs: DAY_MS * 20_000 }
   const nowMs = () => clock.nowMs
   const core = createTenantCore({ storage: createSqliteStorage(), nowMs, random: randomBytes })
-  await core.createKey({ tenant: acme, scopes: ['infer'] })
-  core.quotas.set(QuotaChange.parse(quota))
+  await core.keys.create({ tenant: acme, scopes: ['infer'] })
+  core.quota.set(QuotaChange.parse(quota))
   let leases = 0
   const lease = async () => {
     leases += 1
-    return core.quotas.leaseRequests()
+    return core.quota.leaseRequests()
   }
   const later: Promise<void>[] = []
   const all = Array.from({ length: isolates }, () => createQuotaLeases({ size: 10, nowMs }))
@@ -43,7 +43,7 @@ async function createNetwork(quota: object, isolates: number) {
     reserve: async (isolate: number, microUsd: number) => {
       const chosen = all[isolate % isolates]
       if (chosen === undefined) throw new Error('no isolate')
-      return await chosen.reserve(acme, microUsd, async (wanted) => core.quotas.leaseSpend(wanted))
+      return await chosen.reserve(acme, microUsd, async (wanted) => core.quota.leaseSpend(wanted))
     },
   }
 }
@@ -151,7 +151,7 @@ describe('a spending cap', () => {
     await network.ask(0)
     const settle = await network.reserve(0, 1e12)
     settle(1e12)
-    expect(network.core.quotas.state().spentMicroUsdToday).toBe(0)
+    expect(network.core.quota.state().spentMicroUsdToday).toBe(0)
   })
 
   it('is whole again the next day', async () => {

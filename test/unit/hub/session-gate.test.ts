@@ -9,6 +9,7 @@ import { ServerMessage } from '#worker/hub/session/messages.ts'
 import type { DispatchRequest, DispatchResult } from '#worker/protocols/hub.ts'
 import { createSessionGate } from '#worker/hub/session/session-gate.ts'
 import { createTenantCore } from '#worker/tenant/core.ts'
+import { remote } from '#test/support/storage/remote.ts'
 import { QuotaChange } from '#worker/protocols/quota.ts'
 import { placeIn } from '#test/support/hub/place.ts'
 import { until } from '#test/support/poll.ts'
@@ -85,24 +86,17 @@ async function createHub(quota: object = {}, isStuck = false) {
   const keys = new Map<TenantId, string>()
   const coreOf = (tenant: TenantId) => cores.get(tenant) ?? make()
   for (const [tenant, core] of cores) {
-    keys.set(tenant, (await core.createKey({ tenant, scopes: ['infer'] })).id)
-    core.publishPolicy(asPolicy(MAIN))
+    keys.set(tenant, (await core.keys.create({ tenant, scopes: ['infer'] })).id)
+    core.policies.publish(asPolicy(MAIN))
   }
-  coreOf(acme).quotas.set(QuotaChange.parse(quota))
+  coreOf(acme).quota.set(QuotaChange.parse(quota))
   const jobs: DispatchRequest[] = []
   const gate = createSessionGate({
     async dispatch(request) {
       jobs.push(request)
       return isStuck ? new Promise<never>(() => {}) : answer(request)
     },
-    openTenant: (tenant) => {
-      const core = coreOf(tenant)
-      return {
-        snapshot: async () => core.snapshot(),
-        leaseRequests: async () => core.quotas.leaseRequests(),
-        leaseSpend: async (wanted) => core.quotas.leaseSpend(wanted),
-      }
-    },
+    openTenant: (tenant) => remote(coreOf(tenant)),
     nowMs,
     randomBytes,
     log: silentLog,
@@ -275,7 +269,7 @@ describe('a new version of a session’s policy', () => {
     socket.say(OPEN)
     socket.say(step(1))
     await until('it has run', () => hub.jobs.length === 1)
-    hub.core.publishPolicy(asPolicy({ ...MAIN, storage: 'eu' }))
+    hub.core.policies.publish(asPolicy({ ...MAIN, storage: 'eu' }))
     hub.clock.nowMs += LIMITS.authCacheMs
     socket.say(step(2))
     await until('it is closed', () => socket.closed.length > 0)

@@ -9,7 +9,7 @@ import { sealRequest } from '#worker/gate/idempotency-key.ts'
 import { createIsolate } from '#worker/isolate.ts'
 import { sealKey } from '#worker/platform/key-seal.ts'
 import { createTenantCore } from '#worker/tenant/core.ts'
-import type { TenantApi } from '#worker/protocols/tenant.ts'
+import { remote } from '#test/support/storage/remote.ts'
 
 // The build puts a literal in its place.
 beforeAll(() => void vi.stubGlobal('__SIMULATED_PLACES__', false))
@@ -22,15 +22,7 @@ const BODY = JSON.stringify({ model: 'littoral-embed-400k', input: 'a' })
 async function createWorker() {
   const storage = createSqliteStorage()
   const core = createTenantCore({ storage, nowMs: () => Date.now(), random: randomBytes })
-  const { key } = await core.createKey({ tenant: TenantId.parse('acme'), scopes: ['infer'] })
-  const tenant: Partial<TenantApi> = {
-    snapshot: async () => core.snapshot(),
-    noteKeyUse: async (id, atMs) => core.noteKeyUse(id, atMs),
-    leaseRequests: async () => core.quotas.leaseRequests(),
-    beginIdempotent: (request) => core.idempotency.begin(request),
-    completeIdempotent: async (hold, answer) => core.idempotency.complete(hold, answer),
-    releaseIdempotent: async (hold, isBegun) => core.idempotency.release(hold, isBegun),
-  }
+  const { key } = await core.keys.create({ tenant: TenantId.parse('acme'), scopes: ['infer'] })
   const holding = (object: unknown): ObjectNamespace => ({
     getByName: () => object,
     jurisdiction: () => holding(object),
@@ -39,7 +31,7 @@ async function createWorker() {
   const env: WorkerEnv = {
     ASSETS: lost,
     HUB: holding(lost),
-    TENANT: holding(tenant),
+    TENANT: holding(remote(core)),
     LEDGER: holding({}),
     BATCH: holding({}),
     KERNELS: holding({}),
@@ -88,7 +80,7 @@ describe('a request', () => {
     expect(await response.json()).toMatchObject({
       errors: [{ pointer: '/headers/x-littoral-deadline-ms' }],
     })
-    expect(core.quotas.state().requestsThisMinute).toBe(0)
+    expect(core.quota.state().requestsThisMinute).toBe(0)
   })
 
   it('[I4] that fails frees its idempotency key', async () => {

@@ -53,7 +53,7 @@ beforeEach(async () => {
     wakeAt: (atMs) => wakes.push(atMs),
     log: { domain: DOMAIN, seed },
   })
-  await core.createKey({ tenant: acme, scopes: ['infer'], networks: [] })
+  await core.keys.create({ tenant: acme, scopes: ['infer'], networks: [] })
 })
 
 async function place(change: { jobId?: JobId; dataClass?: 'phi' } = {}): Promise<JobId> {
@@ -65,14 +65,14 @@ async function place(change: { jobId?: JobId; dataClass?: 'phi' } = {}): Promise
           tenant: acme,
           version: 1,
         })
-  core.recordReceipts([{ receipt: await maker.make({ jobId, policy }), salt: SALT }])
+  core.receipts.record([{ receipt: await maker.make({ jobId, policy }), salt: SALT }])
   return jobId
 }
 
 function rootOf(size: number): Bytes32 {
   const entries = rangeOf(core, 0, size)
   expect(entries.length).toBe(size)
-  const signed = core.audit.head()
+  const signed = core.log.head()
   expect(signed?.size).toBeGreaterThanOrEqual(size)
   return signed?.root ?? '0x'
 }
@@ -93,8 +93,8 @@ const codeOf = (run: () => unknown): string => {
 describe('the log', () => {
   it('[G4] has an admission and a placement for each receipt, and none for the same one again', async () => {
     const receipt = await maker.make()
-    core.recordReceipts([{ receipt, salt: SALT }])
-    core.recordReceipts([{ receipt, salt: SALT }])
+    core.receipts.record([{ receipt, salt: SALT }])
+    core.receipts.record([{ receipt, salt: SALT }])
     const entries = rangeOf(core, 0, 100)
     expect(typesOf(entries)).toEqual([
       'policy.published',
@@ -109,12 +109,12 @@ describe('the log', () => {
   })
 
   it('[G2] proves every entry and every earlier state of itself under one signed checkpoint', async () => {
-    const heads = [core.audit.head()]
+    const heads = [core.log.head()]
     for (let i = 0; i < 9; i += 1) {
       await place()
-      heads.push(core.audit.head())
+      heads.push(core.log.head())
     }
-    const { note, size, root } = await core.audit.checkpoint()
+    const { note, size, root } = await core.log.checkpoint()
     const parsed = parseNote(note)
     const { publicKey } = await createLogSigner(seed)
     const name = logOrigin(DOMAIN, acme)
@@ -122,15 +122,15 @@ describe('the log', () => {
     expect(parseLogHead(parsed?.text ?? '')).toEqual({ origin: name, size, root })
     for (const entry of rangeOf(core, 0, size)) {
       const index = entry.sequence
-      const proof = core.audit.inclusion({ index, size })
+      const proof = core.log.inclusion({ index, size })
       expect(verifyInclusion({ index, size, root, leaf: nameOf(entry), proof })).toBe(true)
     }
     for (const head of heads) {
       const [from, fromRoot] = [head?.size ?? 0, head?.root ?? '0x']
-      const proof = core.audit.consistency({ from, to: size })
+      const proof = core.log.consistency({ from, to: size })
       expect(verifyConsistency({ from, to: size, fromRoot, toRoot: root, proof })).toBe(true)
     }
-    expect((await core.audit.checkpoint()).note).toBe(note)
+    expect((await core.log.checkpoint()).note).toBe(note)
     expect(rootOf(size)).toBe(root)
   })
 
@@ -140,7 +140,7 @@ describe('the log', () => {
     const entries = receipts.map((receipt) => ({ receipt, salt: SALT }))
     for (let at = 0; at < entries.length;) {
       const count = 1 + random.below(60)
-      core.recordReceipts(entries.slice(at, at + count))
+      core.receipts.record(entries.slice(at, at + count))
       at += count
     }
     const again = createTenantCore({
@@ -149,25 +149,25 @@ describe('the log', () => {
       random: randomBytes,
       log: { domain: DOMAIN, seed },
     })
-    const head = again.audit.head()
+    const head = again.log.head()
     expect(head?.size).toBe(602)
     const root = head?.root ?? '0x'
     for (const entry of rangeOf(again, 0, 500).filter((_, i) => i % 37 === 0)) {
       const at = { index: entry.sequence, size: 602 }
-      const proof = again.audit.inclusion(at)
+      const proof = again.log.inclusion(at)
       expect(verifyInclusion({ ...at, root, leaf: nameOf(entry), proof })).toBe(true)
     }
   })
 
   it('[G3] adds nothing when the change that it would log fails', () => {
-    const before = core.audit.head()
+    const before = core.log.head()
     storage.beforeStatement = () => {
       throw new AppError('internal', 'the disk is full')
     }
     const policy = asPolicy({ id: 'x', compute: { allow: ['DE'] } })
-    expect(codeOf(() => core.publishPolicy(policy))).toBe('internal')
+    expect(codeOf(() => core.policies.publish(policy))).toBe('internal')
     storage.beforeStatement = () => {}
-    expect(core.audit.head()).toEqual(before)
+    expect(core.log.head()).toEqual(before)
   })
 
   it('[G3] never goes back in time, whatever the clock does', async () => {
@@ -179,7 +179,7 @@ describe('the log', () => {
 
   it('says which key changed what', () => {
     const policy = asPolicy({ id: 'pinned', compute: { allow: ['DE'] } })
-    const { compiled } = core.publishPolicy(policy, 'key_acme_0123456789ab')
+    const { compiled } = core.policies.publish(policy, 'key_acme_0123456789ab')
     const entry = rangeOf(core, 0, 10).at(-1)
     expect(entry?.opening?.detail).toEqual({
       subject: 'pinned@1',
@@ -189,11 +189,11 @@ describe('the log', () => {
   })
 
   it('refuses proofs of what it does not have, and signs nothing without a key', async () => {
-    expect(codeOf(() => core.audit.inclusion({ index: 2, size: 2 }))).toBe('invalid_request')
-    expect(codeOf(() => core.audit.consistency({ from: 3, to: 2 }))).toBe('invalid_request')
-    expect(codeOf(() => core.audit.consistency({ from: 1, to: 9 }))).toBe('invalid_request')
+    expect(codeOf(() => core.log.inclusion({ index: 2, size: 2 }))).toBe('invalid_request')
+    expect(codeOf(() => core.log.consistency({ from: 3, to: 2 }))).toBe('invalid_request')
+    expect(codeOf(() => core.log.consistency({ from: 1, to: 9 }))).toBe('invalid_request')
     const plain = createTenantCore({ storage, nowMs: () => nowMs, random: randomBytes })
-    await expect(plain.audit.checkpoint()).rejects.toMatchObject({ code: 'forbidden' })
+    await expect(plain.log.checkpoint()).rejects.toMatchObject({ code: 'forbidden' })
   })
 })
 
@@ -204,19 +204,19 @@ describe('the search', () => {
       nowMs += 1_000
       jobs.push(await place())
     }
-    const placed = core.audit.search({ type: 'job.placed', limit: 3 })
+    const placed = core.log.search({ type: 'job.placed', limit: 3 })
     expect(placed.entries.map(({ opening }) => opening?.detail['jobId'])).toEqual(
       jobs.slice(2).toReversed(),
     )
-    const rest = core.audit.search({ type: 'job.placed', limit: 3, before: placed.next ?? 0 })
+    const rest = core.log.search({ type: 'job.placed', limit: 3, before: placed.next ?? 0 })
     expect(rest.entries.map(({ opening }) => opening?.detail['jobId'])).toEqual(
       jobs.slice(0, 2).toReversed(),
     )
     expect(rest.next).toBeNull()
-    const own = core.audit.search({ jobId: jobs[1], limit: 10 })
+    const own = core.log.search({ jobId: jobs[1], limit: 10 })
     expect(typesOf(own.entries)).toEqual(['job.placed', 'job.admitted'])
     const [fromMs, toMs] = [ISSUED_MS + 2_000, ISSUED_MS + 3_000]
-    expect(core.audit.search({ fromMs, toMs, limit: 10 }).entries.length).toBe(4)
+    expect(core.log.search({ fromMs, toMs, limit: 10 }).entries.length).toBe(4)
   })
 })
 
@@ -234,15 +234,15 @@ describe('refusals', () => {
 
   it('[G5] are logged one by one up to a bound of each key and minute, and the rest as one count', () => {
     const flood = LIMITS.auditRefusalsPerMinute + 70
-    for (let i = 0; i < flood; i += 1) core.recordRefusals([refusal('key_a')])
-    core.recordRefusals([refusal('key_b', 4)])
-    const { entries } = core.audit.search({ type: 'job.refused', limit: 500 })
+    for (let i = 0; i < flood; i += 1) core.log.recordRefusals([refusal('key_a')])
+    core.log.recordRefusals([refusal('key_b', 4)])
+    const { entries } = core.log.search({ type: 'job.refused', limit: 500 })
     expect(entries.length).toBe(LIMITS.auditRefusalsPerMinute + 1)
     nowMs += 60_000
     expect(wakes.some((atMs) => atMs <= nowMs)).toBe(true)
     core.sweep()
     core.sweep()
-    const counts = core.audit
+    const counts = core.log
       .search({ type: 'job.refused', limit: 500 })
       .entries.map(({ opening }) => Number(opening?.detail['count']))
     expect(counts.reduce((sum, count) => sum + count, 0)).toBe(flood + 4)
@@ -254,9 +254,9 @@ describe('erasure', () => {
   it('[G1] [G8] takes away receipt, detail and salt, leaves every leaf, and proves itself to whoever asked', async () => {
     const jobId = await place()
     const other = await place()
-    const before = core.audit.head()
+    const before = core.log.head()
     const leaves = rangeOf(core, 0, 6).map(nameOf)
-    const erased = core.eraseJob(jobId, 'key_acme_0123456789ab')
+    const erased = core.receipts.erase(jobId, 'key_acme_0123456789ab')
     expect(erased).toMatchObject({ entries: [2, 3], receipts: 1, held: [] })
     const kept = JSON.stringify(
       ['audit_log', 'receipts', 'placements', 'erased_jobs', 'settings'].map((table) =>
@@ -266,45 +266,45 @@ describe('erasure', () => {
     expect(kept).not.toContain(jobId)
     expect(kept).toContain(other)
     expect(rangeOf(core, 0, 6).map(nameOf)).toEqual(leaves)
-    const { size, root } = await core.audit.checkpoint()
+    const { size, root } = await core.log.checkpoint()
     const [from, fromRoot] = [before?.size ?? 0, before?.root ?? '0x']
-    const proof = core.audit.consistency({ from, to: size })
+    const proof = core.log.consistency({ from, to: size })
     expect(verifyConsistency({ from, to: size, fromRoot, toRoot: root, proof })).toBe(true)
     const [entry] = rangeOf(core, erased.sequence, erased.sequence + 1)
     expect(entry?.opening?.detail['job']).toBe(
       commitment(erased.salt, sha256(stringToBytes(jobId))),
     )
-    expect(codeOf(() => core.eraseJob(jobId, null))).toBe('not_found')
+    expect(codeOf(() => core.receipts.erase(jobId, null))).toBe('not_found')
   })
 
   it('[G8] of a batch is one entry for all of its jobs, and none when nothing of it is kept', async () => {
     const receipts = await Promise.all([maker.make(), maker.make(), maker.make()])
-    core.recordReceipts(receipts.map((receipt) => ({ receipt, salt: SALT })))
+    core.receipts.record(receipts.map((receipt) => ({ receipt, salt: SALT })))
     const [first, second, third] = receipts.map(({ id }) => id)
     const ids = [first ?? SALT, second ?? SALT, SALT]
-    const erased = core.eraseReceipts('batch_1', ids, null)
+    const erased = core.receipts.eraseReceipts('batch_1', ids, null)
     expect(erased).toMatchObject({ subject: 'batch_1', receipts: 2, entries: [2, 3, 4, 5] })
-    expect(core.receipt(first ?? SALT)).toBeNull()
-    expect(core.receipt(third ?? SALT)).not.toBeNull()
-    expect(core.eraseReceipts('batch_1', ids, null)).toBeNull()
+    expect(core.receipts.find(first ?? SALT)).toBeNull()
+    expect(core.receipts.find(third ?? SALT)).not.toBeNull()
+    expect(core.receipts.eraseReceipts('batch_1', ids, null)).toBeNull()
   })
 
   it('[G8] is not undone by a node that sends its receipt again', async () => {
     const receipt = await maker.make()
     const { jobId } = receipt.receipt.ticket
-    core.recordReceipts([{ receipt, salt: SALT }])
-    core.eraseJob(jobId, null)
-    const before = core.audit.head()
-    core.recordReceipts([{ receipt, salt: SALT }])
-    expect(core.receipt(receipt.id)).toBeNull()
-    expect(core.audit.head()).toEqual(before)
+    core.receipts.record([{ receipt, salt: SALT }])
+    core.receipts.erase(jobId, null)
+    const before = core.log.head()
+    core.receipts.record([{ receipt, salt: SALT }])
+    expect(core.receipts.find(receipt.id)).toBeNull()
+    expect(core.log.head()).toEqual(before)
   })
 
   it('[G10] of a phi job keeps its refusals, too', () => {
     const clinic = { id: 'clinic', compute: { allow: ['EU'] } }
-    core.publishPolicy(asPolicy({ ...clinic, dataClass: 'phi', nodeTrust: 'dedicated' }))
+    core.policies.publish(asPolicy({ ...clinic, dataClass: 'phi', nodeTrust: 'dedicated' }))
     const jobId = newJobId()
-    core.recordRefusals([
+    core.log.recordRefusals([
       {
         jobId,
         by: 'key_a',
@@ -316,23 +316,23 @@ describe('erasure', () => {
         lastAtMs: nowMs,
       },
     ])
-    expect(() => core.eraseJob(jobId, null)).toThrow(/may be erased/)
-    const [kept] = core.audit.search({ jobId, limit: 1 }).entries
+    expect(() => core.receipts.erase(jobId, null)).toThrow(/may be erased/)
+    const [kept] = core.log.search({ jobId, limit: 1 }).entries
     expect(kept?.opening?.detail).toMatchObject({ rule: 'data_class.phi' })
   })
 
   it('[G10] of a phi job takes the receipt and keeps the audit events six years', async () => {
     const jobId = await place({ dataClass: 'phi' })
     const untilMs = ISSUED_MS + LIMITS.phiAuditDays * DAY_MS
-    const erased = core.eraseJob(jobId, null)
+    const erased = core.receipts.erase(jobId, null)
     expect(erased).toMatchObject({ receipts: 1, entries: [] })
     expect(erased.held).toEqual([2, 3].map((sequence) => ({ sequence, untilMs })))
     nowMs = untilMs - 1
     core.sweep()
-    expect(core.audit.search({ jobId, limit: 9 }).entries.length).toBe(2)
+    expect(core.log.search({ jobId, limit: 9 }).entries.length).toBe(2)
     nowMs = untilMs
     core.sweep()
-    expect(core.audit.search({ jobId, limit: 9 }).entries).toEqual([])
+    expect(core.log.search({ jobId, limit: 9 }).entries).toEqual([])
   })
 })
 

@@ -71,7 +71,7 @@ describe('the tables of a store', () => {
     const core = createTenantCore(deps)
     expect(core.snapshot()).toBeNull()
     expect(hasTables(storage)).toBe(false)
-    await core.createKey({ tenant: TenantId.parse('acme'), scopes: ['infer'] })
+    await core.keys.create({ tenant: TenantId.parse('acme'), scopes: ['infer'] })
     expect(createTenantCore(deps).snapshot()?.tenant).toBe('acme')
     storage.sql.exec('UPDATE schema SET version = 99')
     expect(() => createTenantCore(deps)).toThrow('The tables of this tenant are of version 99')

@@ -34,8 +34,8 @@ describe('a tenant that nobody has made', () => {
   it('has no snapshot, no receipts and no policies, and leaves no trace of being asked', () => {
     const { core, storage } = createTenant()
     expect(core.snapshot()).toBeNull()
-    expect(core.receipt(`0x${'1'.repeat(64)}`)).toBeNull()
-    expect(codeOf(() => core.publishPolicy(policy('x', ['DE'])))).toBe('not_found')
+    expect(core.receipts.find(`0x${'1'.repeat(64)}`)).toBeNull()
+    expect(codeOf(() => core.policies.publish(policy('x', ['DE'])))).toBe('not_found')
     expect(storage.sql.exec('SELECT name FROM sqlite_master').toArray()).toEqual([])
   })
 })
@@ -43,7 +43,7 @@ describe('a tenant that nobody has made', () => {
 describe('keys', () => {
   it('are kept as hashes only', async () => {
     const { core, storage } = createTenant()
-    const { key, id } = await core.createKey({ tenant: acme, scopes: ['infer'] })
+    const { key, id } = await core.keys.create({ tenant: acme, scopes: ['infer'] })
     expect(key).toMatch(/^lit_acme_[0-9a-f]{32}$/)
     expect(keyTenant(key)).toBe(acme)
     expect(keyIdTenant(id)).toBe(acme)
@@ -61,14 +61,14 @@ describe('keys', () => {
     const clock = { nowMs: 1_000 }
     const core = createTenantCore({ storage, nowMs: () => clock.nowMs, random: randomBytes })
     const asked = { tenant: acme, scopes: ['admin' as const], name: 'Sensor 7', expiresAtMs: 5_000 }
-    const { id } = await core.createKey(asked)
-    expect(core.listKeys()).toMatchObject([
+    const { id } = await core.keys.create(asked)
+    expect(core.keys.list()).toMatchObject([
       { id, name: 'Sensor 7', expiresAtMs: 5_000, lastUsedAtMs: null },
     ])
-    core.noteKeyUse(id, 900)
-    core.noteKeyUse(id, 800)
-    core.noteKeyUse(id, 9_000_000)
-    expect(core.listKeys()).toMatchObject([{ lastUsedAtMs: 1_000 }])
+    core.keys.noteUse(id, 900)
+    core.keys.noteUse(id, 800)
+    core.keys.noteUse(id, 9_000_000)
+    expect(core.keys.list()).toMatchObject([{ lastUsedAtMs: 1_000 }])
     expect(core.snapshot()?.keys).toMatchObject([{ id, untilMs: 5_000 }])
     const rotated = await core.ownKeys.rotate({ by: id, id }, 60_000)
     expect(rotated).toMatchObject({ name: 'Sensor 7', expiresAtMs: 5_000, formerUntilMs: 5_000 })
@@ -77,41 +77,41 @@ describe('keys', () => {
     })
     clock.nowMs = 5_000
     expect(core.snapshot()?.keys).toEqual([])
-    expect(core.listKeys()).toMatchObject([{ id, revokedAtMs: null }])
+    expect(core.keys.list()).toMatchObject([{ id, revokedAtMs: null }])
     await expect(core.ownKeys.create(id, { scopes: ['admin'] })).rejects.toMatchObject({
       code: 'forbidden',
     })
-    await expect(core.createKey({ ...asked, expiresAtMs: 4_999 })).rejects.toMatchObject({
+    await expect(core.keys.create({ ...asked, expiresAtMs: 4_999 })).rejects.toMatchObject({
       code: 'invalid_request',
     })
   })
 
   it('no longer count once revoked, and stay listed', async () => {
     const { core } = createTenant()
-    const { id } = await core.createKey({ tenant: acme, scopes: ['infer'] })
-    const first = core.revokeKey(id)
-    expect(core.revokeKey(id)).toEqual(first)
+    const { id } = await core.keys.create({ tenant: acme, scopes: ['infer'] })
+    const first = core.keys.revoke(id)
+    expect(core.keys.revoke(id)).toEqual(first)
     expect(core.snapshot()?.keys).toEqual([])
-    expect(core.listKeys()).toEqual([first])
-    expect(codeOf(() => core.revokeKey('key_acme_000000000000'))).toBe('not_found')
+    expect(core.keys.list()).toEqual([first])
+    expect(codeOf(() => core.keys.revoke('key_acme_000000000000'))).toBe('not_found')
   })
 
   it('are bounded in number', async () => {
     const { core } = createTenant()
     for (let i = 0; i < LIMITS.tenantKeys; i += 1) {
-      await core.createKey({ tenant: acme, scopes: ['infer'] })
+      await core.keys.create({ tenant: acme, scopes: ['infer'] })
     }
-    const over = core.createKey({ tenant: acme, scopes: ['infer'] })
+    const over = core.keys.create({ tenant: acme, scopes: ['infer'] })
     await expect(over).rejects.toMatchObject({ code: 'too_large' })
   })
 
   it('name who pays, and the last one named stands', async () => {
     const { core } = createTenant()
-    await core.createKey({ tenant: acme, scopes: ['infer'] })
+    await core.keys.create({ tenant: acme, scopes: ['infer'] })
     expect(core.snapshot()?.consumer).toBeNull()
     const consumer = `0x${'a'.repeat(40)}` as const
-    await core.createKey({ tenant: acme, scopes: ['infer'], consumer })
-    await core.createKey({ tenant: acme, scopes: ['infer'] })
+    await core.keys.create({ tenant: acme, scopes: ['infer'], consumer })
+    await core.keys.create({ tenant: acme, scopes: ['infer'] })
     expect(core.snapshot()?.consumer).toBe(consumer)
   })
 })
@@ -119,13 +119,13 @@ describe('keys', () => {
 describe('receipts', () => {
   it('are kept as long as the policy says, whatever time the node wrote', async () => {
     const { core, storage } = createTenant()
-    await core.createKey({ tenant: acme, scopes: ['infer'] })
+    await core.keys.create({ tenant: acme, scopes: ['infer'] })
     const domain = { chainId: 1, verifyingContract: `0x${'11'.repeat(20)}` } as const
     const maker = await createReceiptMaker(domain)
     const past = await maker.make({ receipt: { startedAtMs: 0, finishedAtMs: 0 } })
     const future = await maker.make({ receipt: { finishedAtMs: Number.MAX_SAFE_INTEGER } })
     const salt = `0x${'5a'.repeat(32)}` as const
-    core.recordReceipts([past, future].map((receipt) => ({ receipt, salt })))
+    core.receipts.record([past, future].map((receipt) => ({ receipt, salt })))
     const kept = storage.sql.exec('SELECT erase_at_ms AS at FROM receipts').toArray()
     const { ticket } = past.receipt
     const dueMs = ticket.issuedAtMs + past.policy.retentionDays * 86_400_000
@@ -136,7 +136,7 @@ describe('receipts', () => {
 describe('policies', () => {
   it('begin with the careful default', async () => {
     const { core } = createTenant()
-    await core.createKey({ tenant: acme, scopes: ['infer'] })
+    await core.keys.create({ tenant: acme, scopes: ['infer'] })
     const snapshot = core.snapshot()
     expect(snapshot?.defaultPolicyId).toBe('personal-eea')
     expect(snapshot?.policies.map((published) => published.policy)).toEqual([DEFAULT_POLICY])
@@ -145,10 +145,10 @@ describe('policies', () => {
 
   it('[A6] get a new version with every change and keep the old ones unchanged', async () => {
     const { core, storage } = createTenant()
-    await core.createKey({ tenant: acme, scopes: ['policy'] })
-    const first = core.publishPolicy(policy('pinned', ['DE']))
-    expect(core.publishPolicy(policy('pinned', ['DE']))).toEqual(first)
-    const second = core.publishPolicy(policy('pinned', ['DE', 'FR']))
+    await core.keys.create({ tenant: acme, scopes: ['policy'] })
+    const first = core.policies.publish(policy('pinned', ['DE']))
+    expect(core.policies.publish(policy('pinned', ['DE']))).toEqual(first)
+    const second = core.policies.publish(policy('pinned', ['DE', 'FR']))
     expect([first.compiled.version, second.compiled.version]).toEqual([1, 2])
     expect(second.compiled.hash).not.toBe(first.compiled.hash)
     const kept = storage.sql.exec("SELECT policy FROM policies WHERE id = 'pinned'").toArray()
@@ -163,27 +163,27 @@ describe('policies', () => {
 
   it('can be made the default once they exist', async () => {
     const { core } = createTenant()
-    await core.createKey({ tenant: acme, scopes: ['policy'] })
-    expect(codeOf(() => core.setDefaultPolicy('pinned'))).toBe('not_found')
-    core.publishPolicy(policy('pinned', ['DE']))
-    core.setDefaultPolicy('pinned')
+    await core.keys.create({ tenant: acme, scopes: ['policy'] })
+    expect(codeOf(() => core.policies.setDefault('pinned'))).toBe('not_found')
+    core.policies.publish(policy('pinned', ['DE']))
+    core.policies.setDefault('pinned')
     expect(core.snapshot()?.defaultPolicyId).toBe('pinned')
   })
 
   it('that were retired take no jobs and no new version, and stay to be read', async () => {
     const { core } = createTenant()
-    const { id: by } = await core.createKey({ tenant: acme, scopes: ['policy'] })
-    const published = core.publishPolicy(policy('typo', ['DE']))
-    expect(codeOf(() => core.retirePolicy('personal-eea'))).toBe('invalid_request')
-    expect(codeOf(() => core.retirePolicy('nobody'))).toBe('not_found')
-    const retired = core.retirePolicy('typo', by)
-    expect(core.retirePolicy('typo')).toEqual(retired)
+    const { id: by } = await core.keys.create({ tenant: acme, scopes: ['policy'] })
+    const published = core.policies.publish(policy('typo', ['DE']))
+    expect(codeOf(() => core.policies.retire('personal-eea'))).toBe('invalid_request')
+    expect(codeOf(() => core.policies.retire('nobody'))).toBe('not_found')
+    const retired = core.policies.retire('typo', by)
+    expect(core.policies.retire('typo')).toEqual(retired)
     const snapshot = core.snapshot()
     expect(snapshot?.policies.map((each) => each.policy.id)).toEqual(['personal-eea'])
     expect(snapshot?.retiredPolicies).toEqual([{ id: 'typo', retiredAtMs: retired.retiredAtMs }])
-    expect(codeOf(() => core.publishPolicy(policy('typo', ['FR'])))).toBe('invalid_request')
-    expect(codeOf(() => core.setDefaultPolicy('typo'))).toBe('invalid_request')
-    expect(core.policyVersion('typo', 1)?.compiled).toEqual(published.compiled)
+    expect(codeOf(() => core.policies.publish(policy('typo', ['FR'])))).toBe('invalid_request')
+    expect(codeOf(() => core.policies.setDefault('typo'))).toBe('invalid_request')
+    expect(core.policies.version('typo', 1)?.compiled).toEqual(published.compiled)
     expect(core.ropaFacts().policies.map((each) => each.retiredAtMs)).toEqual([
       null,
       retired.retiredAtMs,
@@ -192,10 +192,10 @@ describe('policies', () => {
 
   it('leave a line in the log with every change', async () => {
     const { core, storage } = createTenant()
-    const { id } = await core.createKey({ tenant: acme, scopes: ['policy'] })
-    core.publishPolicy(policy('pinned', ['DE']))
-    core.setDefaultPolicy('pinned')
-    core.revokeKey(id)
+    const { id } = await core.keys.create({ tenant: acme, scopes: ['policy'] })
+    core.policies.publish(policy('pinned', ['DE']))
+    core.policies.setDefault('pinned')
+    core.keys.revoke(id)
     const query = "SELECT type, detail ->> '$.subject' AS subject FROM audit_log ORDER BY sequence"
     const events = storage.sql.exec(query).toArray()
     expect(events.map((row) => `${String(row['type'])} ${String(row['subject'])}`)).toEqual([
@@ -211,8 +211,8 @@ describe('policies', () => {
 describe('[A7] a key that is revoked while it makes another', () => {
   async function twoAdmins() {
     const { core } = createTenant()
-    const first = await core.createKey({ tenant: acme, scopes: ['admin'] })
-    const second = await core.createKey({ tenant: acme, scopes: ['admin'] })
+    const first = await core.keys.create({ tenant: acme, scopes: ['admin'] })
+    const second = await core.keys.create({ tenant: acme, scopes: ['admin'] })
     return { core, first: first.id, second: second.id }
   }
 

@@ -38,7 +38,7 @@ export interface OpenBundle {
 export async function openBundle(source: BundleSource, query: BundleQuery): Promise<OpenBundle> {
   const { env, config, tenant } = source
   const log = openTenant(env, tenant, config)
-  const { size, edges, domain, ...head } = await log.openBundle(query)
+  const { size, edges, domain, ...head } = await log.bundles.open(query)
   const settled = new Map<Jurisdiction, Set<number>>()
   const pages = (rows: number) => pagesOf({ ...head, size }, rows)
   return {
@@ -50,7 +50,7 @@ export async function openBundle(source: BundleSource, query: BundleQuery): Prom
     lists: {
       policies: () => readPolicies(log, pages(LIMITS.auditPolicyRows)),
       edges: () => inOnePage(edges),
-      entries: () => inPages(pages(LIMITS.auditBundlePage), (page) => log.bundleEntries(page)),
+      entries: () => inPages(pages(LIMITS.auditBundlePage), (page) => log.bundles.entries(page)),
       erasures: () => readErasures(log, { ...head, size }),
       jobs: () =>
         inPages(pages(LIMITS.auditBundlePage), (page) => readJobs(source, { log, page, settled })),
@@ -102,7 +102,7 @@ async function* inOnePage<T>(items: readonly T[]): AsyncGenerator<readonly T[]> 
 async function* readPolicies(log: TenantApi, pages: readonly BundlePage[]) {
   const told = new Set<string>()
   for (const page of pages) {
-    const fresh = (await log.bundlePolicies(page)).filter(
+    const fresh = (await log.bundles.policies(page)).filter(
       ({ policy, version }) => !told.has(`${policy.id}@${version}`),
     )
     for (const { policy, version } of fresh) told.add(`${policy.id}@${version}`)
@@ -113,7 +113,7 @@ async function* readPolicies(log: TenantApi, pages: readonly BundlePage[]) {
 async function* readErasures(log: TenantApi, { range, selection, size }: Whole) {
   let from = range.to
   while (from < size && selection.job === null) {
-    const page = await log.bundleErasures({ from, to: size, selection, size }, range)
+    const page = await log.bundles.erasures({ from, to: size, selection, size }, range)
     yield page
     const last = page.at(-1)
     if (last === undefined) return
@@ -132,7 +132,7 @@ async function readJobs(
   { env, config }: BundleSource,
   { log, page, settled }: JobsPart,
 ): Promise<BundledJob[]> {
-  const { receipts, evidence } = await log.bundleJobs(page)
+  const { receipts, evidence } = await log.bundles.jobs(page)
   const statuses = new Map<string, ReceiptStatus>()
   for (const [home, group] of groupByHome(receipts, config)) {
     const batches = settled.get(home) ?? new Set()
@@ -183,9 +183,8 @@ async function* readBatches(
     )
     const batches = known.flat().toSorted((a, b) => a.batchId - b.batchId)
     const sizes = batches.map(({ checkpoint }) => checkpoint.size)
-    // One call for all, because platforms limit calls per request and a long range has many
-    // batches.
-    const consistency = await log.bundleConsistency(sizes, size)
+    // One call for all, because platforms limit calls per request.
+    const consistency = await log.bundles.consistency(sizes, size)
     yield batches.map(({ proof, ...batch }, i) => ({
       ...batch,
       proof: [...proof],

@@ -23,7 +23,7 @@ async function showRecord(c: AppContext): Promise<Response> {
   const tenant = openTenant(c.env, caller.tenant, config)
   const facts = await tenant.ropaFacts()
   const { logSize } = facts
-  await tenant.recordExport({ format: 'ropa', from: 0, to: logSize, by: caller.keyId })
+  await tenant.log.recordExport({ format: 'ropa', from: 0, to: logSize, by: caller.keyId })
   const record = recordOfProcessing(facts, { tenant: caller.tenant, nowMs: isolate.nowMs() })
   if (format === 'json') return c.json(record)
   return new Response(recordAsCsv(record), {

@@ -16,7 +16,7 @@ export async function eraseJob(c: AppContext, jobId: JobId): Promise<ErasureRepl
   requireAdmin(c)
   await handOver(c, jobId)
   const tenant = openTenant(c.env, callerOf(c).tenant, c.var.config)
-  const erased = await tenant.eraseJob(jobId, callerOf(c).keyId)
+  const erased = await tenant.receipts.erase(jobId, callerOf(c).keyId)
   return { ...(await prove(c, tenant, erased)), jobId }
 }
 
@@ -57,7 +57,7 @@ export async function eraseBatch(
   const pending: Bytes32[] = []
   for await (const receipts of receiptsOf(c, batch)) {
     pending.push(...(await findWaiting(c, tenant, receipts)))
-    const erased = await tenant.eraseReceipts(id, receipts, caller.keyId)
+    const erased = await tenant.receipts.eraseReceipts(id, receipts, caller.keyId)
     if (erased !== null) proofs.push(await prove(c, tenant, erased))
   }
   if (pending.length === 0) await batch.acknowledge()
@@ -74,7 +74,7 @@ async function findWaiting(
   const caller = callerOf(c)
   const waiting: Bytes32[] = []
   for (const receipt of receipts) {
-    if ((await tenant.receipt(receipt)) !== null) continue
+    if ((await tenant.receipts.find(receipt)) !== null) continue
     for (const hub of config.hubs) {
       const held = await openHub(c.env, hub, config).receipt(caller.tenant, receipt)
       if (held !== null) waiting.push(receipt)
@@ -98,7 +98,7 @@ async function* receiptsOf(c: AppContext, batch: BatchApi): AsyncGenerator<Bytes
 
 async function prove(c: AppContext, tenant: TenantApi, erased: Erased): Promise<ErasureReply> {
   const index = erased.sequence
-  const [entry] = await tenant.auditSelected({
+  const [entry] = await tenant.bundles.selected({
     from: index,
     to: index + 1,
     size: index + 1,
@@ -109,8 +109,8 @@ async function prove(c: AppContext, tenant: TenantApi, erased: Erased): Promise<
   const kept = { ...shown, held: [...erased.held], entry }
   // The erasure stands even where the log cannot be proven.
   if (c.var.config.logKey === undefined) return { ...kept, proof: null, checkpoint: null }
-  const { note, size } = await tenant.signedCheckpoint()
-  const proof = await tenant.auditInclusion({ index, size })
+  const { note, size } = await tenant.log.checkpoint()
+  const proof = await tenant.log.inclusion({ index, size })
   return { ...kept, proof, checkpoint: note }
 }
 

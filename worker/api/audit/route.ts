@@ -69,31 +69,31 @@ async function showKey(c: AppContext): Promise<Response> {
 async function searchEvents(c: AppContext): Promise<Response> {
   const { type, job, from, to, before, limit } = parseBody(SearchQuery, c.req.query())
   const query = { type, jobId: job, fromMs: from, toMs: to, before, limit }
-  const { entries, next } = await openOwn(c).auditSearch(query)
+  const { entries, next } = await openOwn(c).log.search(query)
   return c.json({ object: 'list', data: entries, next })
 }
 
 async function showCheckpoint(c: AppContext): Promise<Response> {
-  const { note, size, root } = await openOwn(c).signedCheckpoint()
+  const { note, size, root } = await openOwn(c).log.checkpoint()
   if (c.req.header('accept')?.startsWith('text/plain')) return c.text(note)
   return c.json({ checkpoint: note, size, root })
 }
 
 async function proveInclusion(c: AppContext): Promise<Response> {
   const leaf = parseBody(InclusionQuery, c.req.query())
-  return c.json({ proof: await openOwn(c).auditInclusion(leaf) })
+  return c.json({ proof: await openOwn(c).log.inclusion(leaf) })
 }
 
 async function proveConsistency(c: AppContext): Promise<Response> {
   const sizes = parseBody(ConsistencyQuery, c.req.query())
-  return c.json({ proof: await openOwn(c).auditConsistency(sizes) })
+  return c.json({ proof: await openOwn(c).log.consistency(sizes) })
 }
 
 async function bundleRange(c: AppContext): Promise<Response> {
   const query = toBundleQuery(parseBody(BundleRequest, c.req.query()))
   const bundle = await openBundle(sourceOf(c), query)
   const { from, to } = bundle.head.range
-  await openOwn(c).recordExport({ format: 'bundle', from, to, by: callerOf(c).keyId })
+  await openOwn(c).log.recordExport({ format: 'bundle', from, to, by: callerOf(c).keyId })
   return streamed(c, bundleText(bundle), {
     type: 'application/json',
     name: `bundle-${from}-${to}.json`,
@@ -116,9 +116,9 @@ async function exportEvents(c: AppContext): Promise<Response> {
   const { format, ...asked } = parseBody(ExportRequest, c.req.query())
   const query = toBundleQuery(asked)
   const tenant = openOwn(c)
-  const range = await tenant.auditCut(query)
+  const range = await tenant.bundles.cut(query)
   const { from, to } = range
-  await tenant.recordExport({ format, from, to, by: callerOf(c).keyId })
+  await tenant.log.recordExport({ format, from, to, by: callerOf(c).keyId })
   const page = { ...range, selection: query.selection, size: to }
   return streamed(c, exportLines(tenant, page, format), {
     type: format === 'csv' ? 'text/csv; charset=utf-8' : 'application/x-ndjson',
@@ -127,7 +127,7 @@ async function exportEvents(c: AppContext): Promise<Response> {
 }
 
 async function* exportLines(
-  tenant: Pick<TenantApi, 'auditSelected'>,
+  tenant: Pick<TenantApi, 'bundles'>,
   whole: BundlePage,
   format: 'csv' | 'jsonl',
 ): AsyncGenerator<string> {
@@ -135,7 +135,7 @@ async function* exportLines(
   const line = format === 'csv' ? toCsvLine : toJsonLine
   for (let from = whole.from; from < whole.to; from += LIMITS.auditPageEntries) {
     const to = Math.min(whole.to, from + LIMITS.auditPageEntries)
-    yield (await tenant.auditSelected({ ...whole, from, to })).map(line).join('')
+    yield (await tenant.bundles.selected({ ...whole, from, to })).map(line).join('')
   }
 }
 

@@ -93,7 +93,7 @@ async function createBatch(c: AppContext): Promise<Response> {
   const settle = await reserveSpend(c, costMicroUsd)
   try {
     const eraseAtMs = isolate.nowMs() + spec.deadlineMs + spec.retentionMs + ERASE_SLACK_MS
-    await openTenant(c.env, caller.tenant, config).addBatch(id, {
+    await openTenant(c.env, caller.tenant, config).batches.add(id, {
       eraseAtMs,
       sizeBytes: reservedBytes(spec, input),
     })
@@ -148,7 +148,7 @@ async function listBatches(c: AppContext): Promise<Response> {
   const caller = callerOf(c)
   const query = parseBody(z.object({ after: AskedBatchId.optional() }), c.req.query())
   const ingress = await ingressOf(c)
-  const all = await openTenant(c.env, caller.tenant, config).listBatches()
+  const all = await openTenant(c.env, caller.tenant, config).batches.list()
   const from = query.after === undefined ? 0 : all.findIndex(({ id }) => id === query.after) + 1
   const page = all.slice(from, from + LIST_PAGE)
   const states = await Promise.all(

@@ -26,13 +26,13 @@ async function createKey(c: AppContext): Promise<Response> {
   const request = parseBody(KeyRequest, await readJson(c, KEY_BODY_BYTES))
   const { tenant, keyId } = callerOf(c)
   const secret = sealingSecret(c)
-  const created = await openOwn(c).createOwnKey(keyId, request)
+  const created = await openOwn(c).ownKeys.create(keyId, request)
   changed(c, 'key.created', created.id)
   return c.json({ tenant, ...created, key: await sealKey(created.key, secret) }, 201)
 }
 
 async function listKeys(c: AppContext): Promise<Response> {
-  return c.json({ tenant: callerOf(c).tenant, keys: await openOwn(c).listKeys() })
+  return c.json({ tenant: callerOf(c).tenant, keys: await openOwn(c).keys.list() })
 }
 
 /** Describes the key that asks, for pages. */
@@ -50,7 +50,7 @@ async function rotateKey(c: AppContext): Promise<Response> {
   const { overlapSeconds } = parseBody(KeyRotation, bytes.length === 0 ? {} : parseJson(bytes))
   const { tenant, keyId: by } = callerOf(c)
   const secret = sealingSecret(c)
-  const rotated = await openOwn(c).rotateOwnKey({ by, id: ownId(c) }, overlapSeconds * 1000)
+  const rotated = await openOwn(c).ownKeys.rotate({ by, id: ownId(c) }, overlapSeconds * 1000)
   changed(c, 'key.rotated', rotated.id)
   return c.json({ tenant, ...rotated, key: await sealKey(rotated.key, secret) })
 }
@@ -58,7 +58,7 @@ async function rotateKey(c: AppContext): Promise<Response> {
 async function revokeKey(c: AppContext): Promise<Response> {
   const { keyId: by } = callerOf(c)
   const lastAdmin = isAsked(c, 'last_admin')
-  const revoked = await openOwn(c).revokeOwnKey({ by, id: ownId(c) }, lastAdmin)
+  const revoked = await openOwn(c).ownKeys.revoke({ by, id: ownId(c) }, lastAdmin)
   changed(c, 'key.revoked', revoked.id)
   return c.json(revoked)
 }

@@ -35,7 +35,7 @@ async function createKey(c: AppContext): Promise<Response> {
   if (admissionSecret === undefined) {
     throw new AppError('forbidden', 'This deployment has no ADMISSION_SECRET, so it makes no keys.')
   }
-  const created = await openTenant(c.env, tenant, config).createKey(request)
+  const created = await openTenant(c.env, tenant, config).keys.create(request)
   const key = await sealKey(created.key, admissionSecret)
   isolate.tenants.forget(tenant)
   isolate.log.info('key.created', { requestId, tenant, keyId: created.id })
@@ -47,7 +47,7 @@ async function listKeys(c: AppContext): Promise<Response> {
   if (!tenant.success) {
     throw invalidRequest([{ pointer: '/tenant', detail: 'name the tenant: ?tenant=acme' }])
   }
-  const keys = await openTenant(c.env, tenant.data, c.var.config).listKeys()
+  const keys = await openTenant(c.env, tenant.data, c.var.config).keys.list()
   return c.json({ tenant: tenant.data, keys })
 }
 
@@ -56,7 +56,7 @@ async function revokeKey(c: AppContext): Promise<Response> {
   const tenant = keyIdTenant(id)
   if (tenant === undefined) throw new AppError('not_found', `There is no key ${id}.`)
   const { config, isolate, requestId } = c.var
-  const revoked = await openTenant(c.env, tenant, config).revokeKey(id)
+  const revoked = await openTenant(c.env, tenant, config).keys.revoke(id)
   isolate.tenants.forget(tenant)
   isolate.log.info('key.revoked', { requestId, tenant, keyId: id })
   return c.json(revoked)
@@ -107,7 +107,7 @@ async function unattest(c: AppContext): Promise<Response> {
 
 async function showQuota(c: AppContext): Promise<Response> {
   const tenant = readTenant(c)
-  return c.json({ tenant, ...(await openTenant(c.env, tenant, c.var.config).quota()) })
+  return c.json({ tenant, ...(await openTenant(c.env, tenant, c.var.config).quota.state()) })
 }
 
 /** Takes effect everywhere within a minute; until then isolates use the leases that they hold. */
@@ -115,7 +115,7 @@ async function setQuota(c: AppContext): Promise<Response> {
   const tenant = readTenant(c)
   const change = parseBody(QuotaChange, await readJson(c, KEY_BODY_BYTES))
   const { config, isolate, requestId } = c.var
-  const state = await openTenant(c.env, tenant, config).setQuota(change)
+  const state = await openTenant(c.env, tenant, config).quota.set(change)
   isolate.log.info('quota.set', {
     requestId,
     tenant,

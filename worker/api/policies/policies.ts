@@ -34,7 +34,7 @@ export const policyRoutes = new Hono<AppEnv>()
   .post('/v1/policies/:id/retire', requireScope('policy'), retirePolicy)
 
 async function listPolicies(c: AppContext): Promise<Response> {
-  const all = await openOwn(c).allPolicies()
+  const all = await openOwn(c).policies.all()
   const policies = all.filter(({ retiredAtMs }) => retiredAtMs === null).map(showPolicy)
   const retired = all.filter(({ retiredAtMs }) => retiredAtMs !== null).map(showPolicy)
   return c.json({ default: callerOf(c).snapshot.defaultPolicyId, policies, retired })
@@ -64,7 +64,7 @@ async function publishPolicy(c: AppContext): Promise<Response> {
     await readJson(c, LIMITS.policyBodyBytes),
   )
   const policy = parsePolicy(c, body)
-  const published = await openOwn(c).publishPolicy(policy, callerOf(c).keyId)
+  const published = await openOwn(c).policies.publish(policy, callerOf(c).keyId)
   c.var.isolate.tenants.forget(callerOf(c).tenant)
   return c.json({
     ...showPolicy(published),
@@ -75,14 +75,14 @@ async function publishPolicy(c: AppContext): Promise<Response> {
 
 /** Retires a policy. Its versions and receipts stay valid and readable. */
 async function retirePolicy(c: AppContext): Promise<Response> {
-  const retired = await openOwn(c).retirePolicy(readId(c), callerOf(c).keyId)
+  const retired = await openOwn(c).policies.retire(readId(c), callerOf(c).keyId)
   c.var.isolate.tenants.forget(callerOf(c).tenant)
   return c.json(showPolicy(retired))
 }
 
 async function makeDefault(c: AppContext): Promise<Response> {
   const id = readId(c)
-  await openOwn(c).setDefaultPolicy(id, callerOf(c).keyId)
+  await openOwn(c).policies.setDefault(id, callerOf(c).keyId)
   c.var.isolate.tenants.forget(callerOf(c).tenant)
   return c.json({ default: id })
 }
@@ -94,7 +94,7 @@ export async function findVersion(
   version: number,
 ): Promise<PublishedPolicy> {
   const isNumber = Number.isSafeInteger(version) && version > 0
-  const found = isNumber ? await openOwn(c).policyVersion(id, version) : null
+  const found = isNumber ? await openOwn(c).policies.version(id, version) : null
   if (found !== null) return found
   throw new AppError('not_found', `There is no version ${version} of a policy "${id}".`)
 }
@@ -116,7 +116,7 @@ async function versionsOf(
   c: AppContext,
   id: string,
 ): Promise<[PublishedPolicy, ...PublishedPolicy[]]> {
-  const [newest, ...older] = await openOwn(c).policyVersions(id)
+  const [newest, ...older] = await openOwn(c).policies.versions(id)
   if (newest === undefined) throw new AppError('not_found', `There is no policy "${id}".`)
   return [newest, ...older]
 }

@@ -29,7 +29,7 @@ async function getReceipt(c: AppContext): Promise<Response> {
 async function findSettled(c: AppContext, id: Bytes32): Promise<ReceiptDocument | undefined> {
   const { config } = c.var
   const caller = callerOf(c)
-  const recorded = await openTenant(c.env, caller.tenant, config).receipt(id)
+  const recorded = await openTenant(c.env, caller.tenant, config).receipts.find(id)
   if (recorded === null) return undefined
   const { ticket } = recorded.receipt.receipt
   const hub = config.hubs.find(({ name }) => name === ticket.hub)

@@ -28,7 +28,7 @@ export interface SessionGateDeps {
 }
 
 /** What a session asks its tenant for: what it may do as of now, and parts of its quota. */
-export type SessionTenant = Pick<TenantApi, 'snapshot' | 'leaseRequests' | 'leaseSpend'>
+export type SessionTenant = Pick<TenantApi, 'snapshot' | 'quota'>
 
 export interface SessionGate {
   /** @throws {AppError} no_capacity when the hub has all the sessions it may have, rate_limited when the tenant has */
@@ -98,10 +98,10 @@ function createReserve({ openTenant, nowMs, log }: SessionGateDeps) {
       throw unreachable()
     })
   return async (tenant: TenantId, microUsd: number): Promise<(spentMicroUsd: number) => void> => {
-    const lease = () => reached(tenant, openTenant(tenant).leaseRequests())
+    const lease = () => reached(tenant, openTenant(tenant).quota.leaseRequests())
     await quotas.take(tenant, lease, (work) => void work.catch(() => {}))
     return quotas.reserve(tenant, microUsd, (wanted) =>
-      reached(tenant, openTenant(tenant).leaseSpend(wanted)),
+      reached(tenant, openTenant(tenant).quota.leaseSpend(wanted)),
     )
   }
 }

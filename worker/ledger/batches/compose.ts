@@ -1,22 +1,22 @@
-/** Chooses what goes into the next batch: whatever its payers can and will pay, so that nobody's empty purse holds up the rest. */
+/** Chooses the receipts of the next batch: those that their consumers can pay. A consumer without money delays nobody else. */
 import type { TenantCheckpoint } from '#shared/audit/entries.ts'
 import { invariant } from '#shared/base/errors.ts'
 import type { Bytes32, TenantId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { CompiledPolicy } from '#shared/law/policy.ts'
 import {
-  buildBatch,
+  buildSettlementBatch,
   keyName,
-  type Batch,
-  type BatchInput,
-  type BatchReceipt,
-} from '#worker/ledger/intake/batch.ts'
+  type SettlementBatch,
+  type SettlementBatchInput,
+  type WaitingReceipt,
+} from '#worker/ledger/intake/settlement-batch.ts'
 import type { ConsumerAccount, LedgerChain } from '#worker/ledger/chain/chain.ts'
 import type { ReceiptStore } from '#worker/ledger/intake/receipt-store.ts'
 import type { Settling } from './settling.ts'
 import type { WaitingQueue } from '#worker/ledger/intake/waiting-queue.ts'
 
-/** How long an unregistered hub's, or a penniless consumer's, receipts are left alone. */
+/** How long receipts of an unregistered hub, or of a consumer without money, are left out. */
 const PUT_OFF_MS = 30_000
 
 export interface ComposeDeps {
@@ -24,16 +24,16 @@ export interface ComposeDeps {
   readonly queue: WaitingQueue
   readonly receipts: ReceiptStore
   readonly settling: Settling
-  /** The newest checkpoint of a tenant's audit log, or the last one known; null where there is none. */
+  /** The newest checkpoint of a tenant's audit log, or the last one known; null when there is none. */
   readonly checkpointOf: (tenant: TenantId) => Promise<TenantCheckpoint | null>
   readonly nowMs: () => number
 }
 
-/** The batch with this id, upon the one before; null when nothing can be paid at present. */
-export async function composeBatch(
-  { id, parentRoot }: Pick<BatchInput, 'id' | 'parentRoot'>,
+/** @returns null when nothing can be paid at present */
+export async function composeSettlementBatch(
+  { id, parentRoot }: Pick<SettlementBatchInput, 'id' | 'parentRoot'>,
   deps: ComposeDeps,
-): Promise<Batch | null> {
+): Promise<SettlementBatch | null> {
   const { chain, queue, settling, nowMs } = deps
   for (const hub of queue.hubsToCheck(nowMs())) {
     if (!(await chain.isHubKey(hub))) queue.putOff(keyName(hub), nowMs() + PUT_OFF_MS)
@@ -49,10 +49,17 @@ export async function composeBatch(
   const policies = readPolicies(chosen.policies, deps.receipts)
   const earnings = settling.earnings()
   const checkpoints = await readCheckpoints(policies, deps)
-  return buildBatch({ id, parentRoot, receipts: chosen.receipts, policies, checkpoints, earnings })
+  return buildSettlementBatch({
+    id,
+    parentRoot,
+    receipts: chosen.receipts,
+    policies,
+    checkpoints,
+    earnings,
+  })
 }
 
-/** A receipt is in its tenant's log before it is here, so these checkpoints cover all receipts of the batch. */
+/** A receipt is in its tenant's log before it comes here, so these checkpoints cover all receipts of the batch. */
 async function readCheckpoints(
   policies: ReadonlyMap<Bytes32, CompiledPolicy>,
   { checkpointOf }: ComposeDeps,
@@ -62,13 +69,13 @@ async function readCheckpoints(
   return checkpoints.filter((checkpoint) => checkpoint !== null)
 }
 
-/** A growing choice of receipts within the batch's bounds. */
+/** The receipts chosen so far, within the bounds of a batch. */
 class Choice {
-  readonly receipts: BatchReceipt[] = []
+  readonly receipts: WaitingReceipt[] = []
   readonly policies = new Set<Bytes32>()
 
-  /** Takes what fits one consumer's balance and limit, in order; @returns how many that were. */
-  take(waiting: readonly BatchReceipt[], account: ConsumerAccount): number {
+  /** Takes what one consumer's balance and limit can pay, in order. @returns how many */
+  take(waiting: readonly WaitingReceipt[], account: ConsumerAccount): number {
     const { balanceMicroUsd, batchLimitMicroUsd } = account
     let left = balanceMicroUsd < batchLimitMicroUsd ? balanceMicroUsd : batchLimitMicroUsd
     let taken = 0
@@ -82,7 +89,7 @@ class Choice {
     return taken
   }
 
-  #hasRoomFor({ policyHash }: BatchReceipt): boolean {
+  #hasRoomFor({ policyHash }: WaitingReceipt): boolean {
     return this.policies.has(policyHash) || this.policies.size < LIMITS.batchPolicies
   }
 }

@@ -1,7 +1,12 @@
-/** What a batch changes when it lands, is lost or falls: the state of its receipts and what their keys have earned. */
+/** What changes when a batch lands, reverts or is lost: the state of its receipts and the earnings of their keys. */
 import type { PublicKey } from '#shared/base/signature.ts'
-import { addEarnings, keyName, toKey, type KeyEarnings } from '#worker/ledger/intake/batch.ts'
-import { toBatch, type Landing } from './batch-store.ts'
+import {
+  addEarnings,
+  keyName,
+  toKey,
+  type KeyEarnings,
+} from '#worker/ledger/intake/settlement-batch.ts'
+import { toKept, type Landing } from './settlement-batch-store.ts'
 import type { DurableStorage } from '#worker/platform/storage.ts'
 import type { Rows } from '#worker/ledger/intake/database.ts'
 
@@ -13,7 +18,7 @@ export function createSettling(rows: Rows, storage: Pick<DurableStorage, 'transa
     rows("UPDATE receipts SET state = 'pending', batch_id = NULL WHERE batch_id = ?", id)
 
   return {
-    /** The version was mined and reverted: its receipts wait again, and so do those of batches that built upon it. */
+    /** A version was mined and reverted. Its receipts wait again, as do those of later batches. */
     drop(id: number): void {
       atomically(() => {
         for (const row of rows('SELECT DISTINCT id FROM batches WHERE id >= ?', id))
@@ -22,12 +27,12 @@ export function createSettling(rows: Rows, storage: Pick<DurableStorage, 'transa
       })
     },
 
-    /** The one place where receipts become settled and earnings grow. */
+    /** The only place where receipts become settled and earnings grow. */
     settle({ id, attempt, transactionHash, blockNumber }: Landing): void {
       atomically(() => {
         const landed = rows('SELECT * FROM batches WHERE id = ? AND attempt = ?', id, attempt)
         release(id)
-        for (const leaf of landed.flatMap((row) => toBatch(row).leaves)) {
+        for (const leaf of landed.flatMap((row) => toKept(row).leaves)) {
           const change = "UPDATE receipts SET state = 'settled', batch_id = ? WHERE id = ?"
           rows(change, id, leaf)
         }
@@ -43,7 +48,7 @@ export function createSettling(rows: Rows, storage: Pick<DurableStorage, 'transa
       })
     },
 
-    /** The chain lost batches that had settled (a deep reorganisation, a restored chain): they are to be posted again. */
+    /** The chain lost settled batches (a deep reorganisation, a restored chain): they are posted again. @returns how many */
     reopenFrom(nextBatchId: number): number {
       return atomically(() => {
         const query = "SELECT id FROM batches WHERE state = 'settled' AND id >= ?"
@@ -64,13 +69,11 @@ export function createSettling(rows: Rows, storage: Pick<DurableStorage, 'transa
       }))
     },
 
-    earnedBy(key: PublicKey): bigint {
-      return cumulativeOf(rows, key)
-    },
+    earnedBy: (key: PublicKey): bigint => cumulativeOf(rows, key),
   }
 }
 
-/** Adds (or takes away again) what the settled receipts of a batch earned. */
+/** Adds what the settled receipts of a batch earned, or subtracts it again. */
 function changeEarnings(rows: Rows, batchId: number, sign: 1n | -1n): void {
   const earned = rows('SELECT key, amount FROM receipts WHERE batch_id = ?', batchId).map(
     (row) => ({

@@ -1,4 +1,4 @@
-/** The Ledger's way to the chain: a handful of reads, and one kind of transaction that it signs itself. */
+/** The Ledger's access to the chain: a few reads, and one kind of transaction that it signs itself. */
 import type { FaultCode } from '#shared/api/network.ts'
 import {
   decodeErrorResult,
@@ -20,11 +20,11 @@ import type { PublicKey } from '#shared/base/signature.ts'
 import type { Fault } from '#worker/protocols/ledger-fault.ts'
 import { createJsonRpc, type JsonRpc, type RpcError } from './json-rpc.ts'
 
-/** Where the contract and the poster stand, all read at one block. */
+/** The state of the contract and of the poster, read at one block. */
 export interface Position {
   readonly nextBatchId: number
   readonly headNumber: number
-  /** Transactions of the poster that are mined: the nonce of its next one. */
+  /** The poster's mined transactions, which is the nonce of its next one. */
   readonly transactionCount: number
 }
 
@@ -38,7 +38,7 @@ export interface SignedTransaction {
   readonly hash: Bytes32
 }
 
-/** What became of a transaction, on the chain as it is now. */
+/** The state of a transaction on the present chain. */
 export type Fate =
   | { readonly kind: 'unknown' }
   | { readonly kind: 'waiting' }
@@ -57,12 +57,11 @@ export interface ConsumerAccount {
 
 /** Whether a batch could be posted now. */
 export interface Outlook {
-  /** What the poster has for fees; null when nobody could say. */
+  /** The poster's balance for fees; null when it is unknown. */
   readonly balanceWei: bigint | null
   readonly fault: Fault | null
 }
 
-/** What the Ledger needs of a chain. */
 export interface LedgerChain {
   readonly domain: Domain
   /** @throws {AppError} node_timeout or node_lost when the endpoint cannot be reached */
@@ -71,11 +70,11 @@ export interface LedgerChain {
   isHubKey(key: PublicKey): Promise<boolean>
   account(consumer: Address): Promise<ConsumerAccount>
   receiptRoot(batchId: number): Promise<Bytes32>
-  /** Gas that the call would take now, or the contract's error in words. */
+  /** The gas that the call would use now, or the contract's error in words. */
   estimate(calldata: Hex): Promise<{ readonly gas: bigint } | { readonly revert: string }>
   fees(): Promise<Fees>
   sign(options: TransactionOptions): Promise<SignedTransaction>
-  /** Null when the endpoint took it, else why not. */
+  /** @returns null when the endpoint took it, else its reason */
   broadcast(transaction: SignedTransaction): Promise<string | null>
   fate(hash: Bytes32): Promise<Fate>
 }
@@ -87,9 +86,9 @@ export interface LedgerChainOptions {
   readonly posterKey: Hex
 }
 
-/** A readiness check must not wait as long as a posting may. */
+/** A readiness check must not wait as long as a posting. */
 const LOOK_TIMEOUT_MS = 2_000
-/** A poster that cannot pay for this much is told to be broke; a batch of ten policies and consumers takes half of it. */
+/** A poster that cannot pay for this much gas is reported as broke. A batch of ten policies and consumers uses half of it. */
 const RESERVE_GAS = 1_000_000n
 
 const HexBytes = z.custom<Hex>(isHex)
@@ -121,10 +120,8 @@ export function createLedgerChain(options: LedgerChainOptions): LedgerChain {
     },
     async estimate(data) {
       const call = { from: poster.address, to: settlement, data }
-      const answer = await rpc.ask('eth_estimateGas', [call])
-      return answer.ok
-        ? { gas: Amount.parse(answer.result) }
-        : { revert: revertWords(answer.error) }
+      const { error, result } = await rpc.ask('eth_estimateGas', [call])
+      return error ? { revert: revertWords(error) } : { gas: Amount.parse(result) }
     },
     fees: () => readFees(rpc),
     async sign({ calldata, ...fields }) {
@@ -133,8 +130,8 @@ export function createLedgerChain(options: LedgerChainOptions): LedgerChain {
       return { raw, hash: keccak256(raw) }
     },
     async broadcast({ raw }) {
-      const answer = await rpc.ask('eth_sendRawTransaction', [raw])
-      return answer.ok ? null : answer.error.message
+      const { error } = await rpc.ask('eth_sendRawTransaction', [raw])
+      return error?.message ?? null
     },
     fate: (hash) => readFate(rpc, hash),
   }
@@ -150,7 +147,7 @@ async function readFees(rpc: JsonRpc): Promise<Fees> {
   return { maxPriorityFeePerGas, maxFeePerGas: baseFee * 2n + maxPriorityFeePerGas }
 }
 
-/** In the order in which they must be mended: on another chain the contract is missing, too. */
+/** Checks in the order in which an operator must mend: on another chain the contract is missing too. */
 async function look(
   rpc: JsonRpc,
   { chainId, settlement }: LedgerChainOptions,
@@ -177,18 +174,17 @@ async function look(
   return { balanceWei, fault: null }
 }
 
-/** A contract that does not know the question is not ours, and takes no batches either. */
+/** False also for a contract that lacks this function: it is not ours. */
 async function isPoster(rpc: JsonRpc, settlement: Address, poster: Address): Promise<boolean> {
   const call = { abi: SETTLEMENT_ABI, functionName: 'isPoster' } as const
   const data = encodeFunctionData({ ...call, args: [poster] })
-  const answer = await rpc.ask('eth_call', [{ to: settlement, data }, 'latest'])
-  const result = answer.ok ? HexBytes.parse(answer.result) : '0x'
-  return size(result) === 32 && decodeFunctionResult({ ...call, data: result })
+  const { error, result } = await rpc.ask('eth_call', [{ to: settlement, data }, 'latest'])
+  const word = error ? '0x' : HexBytes.parse(result)
+  return size(word) === 32 && decodeFunctionResult({ ...call, data: word })
 }
 
 type Call = (data: Hex, block?: Hex) => Promise<Hex>
 
-/** The contract's views that the Ledger reads. */
 function createViews(call: Call) {
   const abi = SETTLEMENT_ABI
   return {
@@ -228,7 +224,7 @@ async function readFate(rpc: JsonRpc, hash: Bytes32): Promise<Fate> {
   }
   const { blockNumber, blockHash, status } = TransactionReceipt.parse(found)
   const block = await rpc.request('eth_getBlockByNumber', [numberToHex(blockNumber), false])
-  // An endpoint may still know a receipt of a block that is no longer on the chain.
+  // An endpoint may still know a receipt of a block that has left the chain.
   if (Block.nullable().parse(block)?.hash !== blockHash) return { kind: 'waiting' }
   return { kind: 'mined', isReverted: status === 0, blockNumber }
 }

@@ -1,87 +1,48 @@
-/** JSON-RPC over HTTP to a chain's endpoint: one call, its result or its error; no retries, the Ledger's alarm is the retry. */
+/** JSON-RPC over HTTP to a chain's endpoint, by viem's transport. It never retries: the Ledger's alarm does. */
+import { http, TimeoutError } from 'viem'
 import { z } from 'zod'
 import { AppError } from '#shared/base/errors.ts'
 
 const TIMEOUT_MS = 10_000
 const ANSWER_BYTES = 4 * 1024 * 1024
 
-const Answer = z.union([
-  z.object({
-    error: z.object({ code: z.number(), message: z.string(), data: z.unknown().optional() }),
-  }),
-  z.object({ result: z.unknown() }),
-])
+/** `data` holds a revert's bytes, if there are some. */
+const RpcError = z.object({ message: z.string(), data: z.unknown() })
+export type RpcError = z.infer<typeof RpcError>
 
-/** An error that the endpoint itself answered; `data` carries a revert's bytes where there are some. */
-export interface RpcError {
-  readonly message: string
-  readonly data: unknown
-}
-
-export type RpcAnswer =
-  | { readonly ok: true; readonly result: unknown }
-  | { readonly ok: false; readonly error: RpcError }
+const Answer = z
+  .object({ error: RpcError.nullish(), result: z.unknown() })
+  .refine(({ error, result }) => Boolean(error) || result !== undefined)
+type Answer = z.infer<typeof Answer>
 
 export interface JsonRpc {
-  /** @throws {AppError} node_timeout or node_lost when the endpoint cannot be reached or answers no JSON-RPC */
-  ask(method: string, params: readonly unknown[]): Promise<RpcAnswer>
-  /** The result. @throws {AppError} also for an error that the endpoint answered */
+  /** @throws {AppError} node_timeout or node_lost when the endpoint cannot be reached or does not answer in JSON-RPC */
+  ask(method: string, params: readonly unknown[]): Promise<Answer>
+  /** @returns the result. @throws {AppError} as `ask` does, and node_lost for an error in the answer */
   request(method: string, params: readonly unknown[]): Promise<unknown>
 }
 
 /** @param timeoutMs how long one call may take */
 export function createJsonRpc(url: string, timeoutMs: number = TIMEOUT_MS): JsonRpc {
-  const ask = async (method: string, params: readonly unknown[]): Promise<RpcAnswer> => {
-    const text = await post(
-      { url, timeoutMs },
-      JSON.stringify({ jsonrpc: '2.0', id: 1, method, params }),
-    )
-    const answer = Answer.safeParse(parseJson(text))
-    if (!answer.success)
-      throw new AppError('node_lost', `${method}: the chain endpoint answered no JSON-RPC.`)
-    if (!('error' in answer.data)) return { ok: true, result: answer.data.result }
-    const { message, data } = answer.data.error
-    return { ok: false, error: { message, data } }
+  const bounds = { retryCount: 0, timeout: timeoutMs, maxResponseBodySize: ANSWER_BYTES }
+  const endpoint = http(url, { ...bounds, raw: true })({})
+  const ask = async (method: string, params: readonly unknown[]): Promise<Answer> => {
+    const answer = Answer.safeParse(await endpoint.request({ method, params }).catch(throwLost))
+    if (answer.success) return answer.data
+    throw new AppError('node_lost', `${method}: the chain endpoint did not answer in JSON-RPC.`)
   }
   return {
     ask,
     async request(method, params) {
-      const answer = await ask(method, params)
-      if (answer.ok) return answer.result
-      throw new AppError(
-        'node_lost',
-        `${method}: the chain endpoint answered: ${answer.error.message}`,
-      )
+      const { error, result } = await ask(method, params)
+      if (!error) return result
+      throw new AppError('node_lost', `${method}: the chain endpoint answered: ${error.message}`)
     },
   }
 }
 
-async function post(
-  { url, timeoutMs }: { readonly url: string; readonly timeoutMs: number },
-  body: string,
-): Promise<string> {
-  try {
-    const response = await fetch(url, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body,
-      signal: AbortSignal.timeout(timeoutMs),
-    })
-    const text = await response.text()
-    if (text.length > ANSWER_BYTES)
-      throw new AppError('too_large', 'The chain endpoint answered too much.')
-    return text
-  } catch (cause) {
-    const isLate = cause instanceof DOMException && cause.name === 'TimeoutError'
-    const code = isLate ? 'node_timeout' : 'node_lost'
-    throw new AppError(code, 'The chain endpoint could not be reached.', { cause })
-  }
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
+/** viem's error stays the cause: its text names the endpoint, whose address may hold a key. */
+function throwLost(cause: unknown): never {
+  const code = cause instanceof TimeoutError ? 'node_timeout' : 'node_lost'
+  throw new AppError(code, 'The chain endpoint could not be reached.', { cause })
 }

@@ -1,11 +1,11 @@
-/** The Ledger's tables. Amounts are decimal strings, because SQLite's numbers reach us as doubles. */
+/** The Ledger's tables. Amounts are decimal strings, because SQLite's numbers arrive as doubles. */
 import { openSchema, type Schema } from '#worker/platform/schema.ts'
 import type { Binding, DurableStorage, Row } from '#worker/platform/storage.ts'
 
 export type Rows = (query: string, ...bindings: Binding[]) => Row[]
 
 const TABLES = [
-  // One row a receipt that was authentic; `batch_id` is set while it stands in a batch that may still land, and after.
+  // One row per authentic receipt. `batch_id` is set once the receipt is in a batch that may land or has landed.
   `CREATE TABLE receipts (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE, job_id TEXT NOT NULL, attempt INTEGER NOT NULL, tenant TEXT NOT NULL,
@@ -17,26 +17,26 @@ const TABLES = [
   `CREATE INDEX receipts_by_key ON receipts (key) WHERE state = 'pending'`,
   `CREATE TABLE policies (hash TEXT PRIMARY KEY, policy TEXT NOT NULL)`,
   `CREATE TABLE consumers (tenant TEXT PRIMARY KEY, address TEXT NOT NULL)`,
-  // Consumers whose deposit or limit was too small, and hubs that were not registered, when last looked at.
+  // Consumers whose deposit or limit was too small, and unregistered hubs, when last checked.
   `CREATE TABLE waiting_for (name TEXT PRIMARY KEY, until_ms INTEGER NOT NULL)`,
-  // Versions of a batch: a later attempt exists only when the one before was mined and reverted.
+  // Versions of a batch. A later attempt exists only when the previous one was mined and reverted.
   `CREATE TABLE batches (
     id INTEGER NOT NULL, attempt INTEGER NOT NULL, state TEXT NOT NULL, leaves TEXT NOT NULL,
     receipt_root TEXT NOT NULL, earnings_root TEXT NOT NULL, earned TEXT NOT NULL, calldata TEXT NOT NULL,
     created_at_ms INTEGER NOT NULL, transaction_hash TEXT, block_number INTEGER, PRIMARY KEY (id, attempt))`,
-  // The audit logs' checkpoints under the log root of a version.
+  // The checkpoints under the log root of a version.
   `CREATE TABLE batch_logs (
     id INTEGER NOT NULL, attempt INTEGER NOT NULL, checkpoints TEXT NOT NULL, PRIMARY KEY (id, attempt))`,
-  // Written before a transaction is first sent, so that whatever lands is known.
+  // Written before a transaction is first sent, so that every transaction that lands is known.
   `CREATE TABLE transactions (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT, hash TEXT NOT NULL UNIQUE, batch_id INTEGER NOT NULL,
     attempt INTEGER NOT NULL, nonce INTEGER NOT NULL, gas TEXT NOT NULL, max_fee TEXT NOT NULL,
     priority_fee TEXT NOT NULL, raw TEXT NOT NULL, sent_at_ms INTEGER NOT NULL)`,
-  // The chain and contract that the batches below were made for; they are good for no other.
+  // The chain and contract of the batches here; the batches are valid for no other.
   `CREATE TABLE bound_to (domain TEXT PRIMARY KEY)`,
-  // Of settled batches only.
+  // From settled batches only.
   `CREATE TABLE earnings (key TEXT PRIMARY KEY, cumulative TEXT NOT NULL)`,
-  // The audit logs as they were last seen.
+  // The audit logs as last seen.
   `CREATE TABLE log_heads (tenant TEXT PRIMARY KEY, size INTEGER NOT NULL, root TEXT NOT NULL)`,
 ]
 

@@ -1,7 +1,6 @@
-/** Takes receipts in: who said it, whether it may be paid, and that a job is paid once. */
+/** Takes receipts in: checks their authenticity and content, and that a job is paid once. */
 import { checkAuthenticity, checkContent, type Check } from '#shared/receipt/check-receipt.ts'
 import type { Domain } from '#shared/base/eip712.ts'
-import type { Bytes32 } from '#shared/base/ids.ts'
 import type { DurableStorage } from '#worker/platform/storage.ts'
 import { DUPLICATE_JOB, type AcceptOutcome, type LedgerEntry } from '#worker/protocols/ledger.ts'
 import type { KeptReceipt, ReceiptStore } from './receipt-store.ts'
@@ -9,19 +8,14 @@ import type { KeptReceipt, ReceiptStore } from './receipt-store.ts'
 export interface IntakeDeps {
   readonly receipts: ReceiptStore
   readonly storage: Pick<DurableStorage, 'transactionSync'>
-  /** Null while no chain is configured: receipts are then checked for the domain that they name. */
+  /** Null while no chain is configured: receipts are then checked against the domain that they name. */
   readonly domain: Domain | null
   readonly nowMs: () => number
 }
 
-/** The one payable rule: of all receipts of a job the first that was accepted is paid, whichever attempt it is of. */
-export function isPayable(acceptedOfJob: Bytes32 | undefined): boolean {
-  return acceptedOfJob === undefined
-}
-
 /**
- * Takes receipts in their order, or says again what became of them. All signatures are checked first, so that what is
- * kept is one write to the disk.
+ * Takes receipts in order, or repeats their earlier outcome. All signatures are checked first, so that the receipts are
+ * kept in one write.
  */
 export async function takeReceipts(
   entries: readonly LedgerEntry[],
@@ -33,7 +27,7 @@ export async function takeReceipts(
   )
 }
 
-/** Undefined for one that is known already and brings nothing new. */
+/** Undefined for a known receipt that brings nothing new. */
 async function judge(
   { receipt: signed, consumer }: LedgerEntry,
   { receipts, domain, nowMs }: IntakeDeps,
@@ -51,9 +45,10 @@ function take(
   if (verdict?.forged !== undefined) return { id, status: 'refused', refusal: verdict.forged }
   const { jobId, tenant } = signed.receipt.ticket
   if (consumer !== null) receipts.learnConsumer(tenant, consumer)
-  // Asked only now: another call, or an entry before this one, may have taken it, or its job.
+  // Looked up only now: another call or an earlier entry may have taken the receipt or its job.
   if (verdict !== undefined && receipts.find(id) === undefined) {
-    const isPaidElsewhere = isLater || !isPayable(receipts.acceptedOf(jobId))
+    // Of all receipts of a job only the first accepted one is paid, whichever attempt it is of.
+    const isPaidElsewhere = isLater || receipts.hasAccepted(jobId)
     const duplicate = isPaidElsewhere ? DUPLICATE_JOB : null
     receipts.insert(signed, verdict.broken ?? duplicate)
   }
@@ -66,7 +61,7 @@ interface Verdict {
   readonly broken: string | undefined
 }
 
-/** One receipt that the checks themselves choke on is refused; it must not hold up those beside it. */
+/** A receipt that makes the checks throw is refused; it must not delay those beside it. */
 async function check(
   signed: LedgerEntry['receipt'],
   { domain, nowMs }: { readonly domain: Domain; readonly nowMs: number },
@@ -84,7 +79,7 @@ function outcomeOf({ id, state, refusal }: KeptReceipt): AcceptOutcome {
   return { id, status: state, refusal }
 }
 
-/** The first rule that failed; of `place` the compute rule behind it. */
+/** The first rule that failed; for `place`, the compute rule behind it. */
 function firstFailure(checks: readonly Check[]): string | undefined {
   const failed = checks.find(({ ok }) => !ok)
   return failed?.rule === 'place' ? failed.detail.split(':')[0] : failed?.rule

@@ -1,10 +1,10 @@
-/** Receipts as the Ledger keeps them: what a batch and a payout need, and no payload, salt or signature. */
+/** The Ledger's receipts: what a batch and a payout need, without payload, salt or signature. */
 import { domainSeparator } from '#shared/base/eip712.ts'
 import type { Address, Bytes32 } from '#shared/base/ids.ts'
 import { CompiledPolicy } from '#shared/law/policy.ts'
 import type { SignedReceipt } from '#shared/receipt/receipt.ts'
 import type { PublicKey } from '#shared/base/signature.ts'
-import { keyName } from './batch.ts'
+import { keyName } from './settlement-batch.ts'
 import type { Row } from '#worker/platform/storage.ts'
 import type { Rows } from './database.ts'
 import type { ReceiptState } from '#worker/protocols/ledger.ts'
@@ -25,11 +25,9 @@ export function createReceiptStore(rows: Rows) {
       return row === undefined ? undefined : toKept(row)
     },
 
-    /** The receipt of a job that was accepted, if one was. */
-    acceptedOf(jobId: string): Bytes32 | undefined {
-      const query = "SELECT id FROM receipts WHERE job_id = ? AND state <> 'refused'"
-      const [row] = rows(query, jobId)
-      return row === undefined ? undefined : (row['id'] as Bytes32)
+    hasAccepted(jobId: string): boolean {
+      const query = "SELECT 1 FROM receipts WHERE job_id = ? AND state <> 'refused'"
+      return rows(query, jobId).length > 0
     },
 
     insert(signed: SignedReceipt, refusal: string | null): void {
@@ -58,10 +56,10 @@ export function createReceiptStore(rows: Rows) {
       )
     },
 
-    /** The newest address of a tenant pays for its receipts that came without one. */
+    /** A tenant's newest address pays for its receipts that came without one. */
     learnConsumer(tenant: string, consumer: Address): void {
       const address = consumer.toLowerCase()
-      // Every receipt brings it, and none of them waits for what is known.
+      // Every receipt brings the address, and no receipt waits for a known one.
       if (consumerOf(rows, tenant) === address) return
       rows('INSERT OR REPLACE INTO consumers (tenant, address) VALUES (?, ?)', tenant, address)
       rows(

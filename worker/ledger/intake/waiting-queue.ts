@@ -1,9 +1,9 @@
-/** The receipts that wait for a batch: whose turn it is, and who is left alone for a while. */
+/** The receipts that wait for a batch: whose turn it is, and who is put off for a while. */
 import { domainSeparator, type Domain } from '#shared/base/eip712.ts'
 import type { Address, Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { PublicKey } from '#shared/base/signature.ts'
-import { toKey, type BatchReceipt } from './batch.ts'
+import { toKey, type WaitingReceipt } from './settlement-batch.ts'
 import type { Row } from '#worker/platform/storage.ts'
 import type { Rows } from './database.ts'
 
@@ -11,7 +11,7 @@ export type WaitingQueue = ReturnType<typeof createWaitingQueue>
 
 export function createWaitingQueue(rows: Rows) {
   return {
-    /** Receipts for another chain or contract were taken while this one was not configured yet; nobody can pay them here. */
+    /** Receipts for another chain or contract may have come before this one was configured. They cannot be paid here. */
     refuseOtherDomains(domain: Domain): void {
       rows(
         `UPDATE receipts SET state = 'refused', refusal = 'receipt.domain'
@@ -33,7 +33,7 @@ export function createWaitingQueue(rows: Rows) {
       ).map((row) => toKey(String(row['hub'])))
     },
 
-    /** Who has receipts to pay and was not found short of money lately; who waits longest comes first. */
+    /** Consumers with receipts to pay who are not put off; the longest waiting first. */
     consumersToCharge(nowMs: number): Address[] {
       return rows(
         `SELECT consumer, MIN(sequence) AS first FROM receipts
@@ -45,8 +45,8 @@ export function createWaitingQueue(rows: Rows) {
       ).map((row) => row['consumer'] as Address)
     },
 
-    /** A consumer's waiting receipts of hubs that are not put off, oldest first. */
-    receiptsOf(consumer: Address, nowMs: number, limit: number): BatchReceipt[] {
+    /** A consumer's waiting receipts from hubs that are not put off, oldest first. */
+    receiptsOf(consumer: Address, nowMs: number, limit: number): WaitingReceipt[] {
       return rows(
         `SELECT id, key, consumer, amount, policy_hash, country FROM receipts
           WHERE state = 'pending' AND batch_id IS NULL AND consumer = ?
@@ -55,17 +55,16 @@ export function createWaitingQueue(rows: Rows) {
         consumer,
         nowMs,
         limit,
-      ).map(toBatchReceipt)
+      ).map(toWaitingReceipt)
     },
 
-    /** Leaves a hub's or a consumer's receipts alone until then. */
     putOff(name: string, untilMs: number): void {
       rows('INSERT OR REPLACE INTO waiting_for (name, until_ms) VALUES (?, ?)', name, untilMs)
     },
   }
 }
 
-function toBatchReceipt(row: Row): BatchReceipt {
+function toWaitingReceipt(row: Row): WaitingReceipt {
   return {
     id: row['id'] as Bytes32,
     key: toKey(String(row['key'])),

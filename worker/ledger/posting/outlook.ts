@@ -1,14 +1,12 @@
-/** Whether anything could be posted now: looked at again when somebody asks and the last look is old. */
+/** Whether a batch could be posted now. The chain is asked again only when the last answer is old. */
 import type { LedgerChain, Outlook } from '#worker/ledger/chain/chain.ts'
 import { faultOf } from '#worker/protocols/ledger-fault.ts'
 
-/** How old a look may be for somebody who asks. */
 const FRESH_MS = 5_000
 
 export interface OutlookWatch {
-  /** Not older than this. Never rejects. */
+  /** An answer no older than this. It never rejects. */
   recent(maxAgeMs?: number): Promise<Outlook>
-  /** Of now. */
   now(): Promise<Outlook>
 }
 

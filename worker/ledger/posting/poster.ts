@@ -1,50 +1,51 @@
 /**
- * Brings batches to the chain, one after another, each exactly once.
+ * Posts batches to the chain, one after another, each exactly once.
  *
- * Every step asks the chain where it stands and does the one next thing, so that being killed between any two steps
- * only repeats a step: a batch and its transaction are kept before they are sent, what was sent is sent again as it is,
- * and a batch counts as landed by the root that the contract holds, whichever version or transaction brought it there.
+ * Every step reads the state of the chain and does one thing, so that a kill between two steps only repeats a step.
+ * A batch and its transaction are kept before they are sent, and a sent transaction is sent again unchanged. A batch has
+ * landed when the contract holds its root, whichever version or transaction brought it there.
  */
 import type { FaultCode } from '#shared/api/network.ts'
 import { invariant } from '#shared/base/errors.ts'
 import type { Log } from '#shared/base/log.ts'
 import { EMPTY_ROOT } from '#shared/receipt/merkle.ts'
 import type {
-  BatchStore,
-  KeptBatch,
+  SettlementBatchStore,
+  KeptSettlementBatch,
   KeptTransaction,
   Landing,
-} from '#worker/ledger/batches/batch-store.ts'
-import type { Batch } from '#worker/ledger/intake/batch.ts'
+} from '#worker/ledger/batches/settlement-batch-store.ts'
+import type { SettlementBatch } from '#worker/ledger/intake/settlement-batch.ts'
 import type { Fate, LedgerChain, Position, SignedTransaction } from '#worker/ledger/chain/chain.ts'
 import type { Fault } from '#worker/protocols/ledger-fault.ts'
-import { composeBatch, type ComposeDeps } from '#worker/ledger/batches/compose.ts'
+import { composeSettlementBatch, type ComposeDeps } from '#worker/ledger/batches/compose.ts'
 
-/** How often a transaction on its way is looked at. */
+/** How often a pending transaction is checked. */
 export const POLL_MS = 500
-/** A transaction that is not mined by then is sent again with a higher fee. */
+/** A transaction that is not mined within this time is replaced by one with a higher fee. */
 export const RESEND_MS = 60_000
-/** Transactions with the same nonce, each with a higher fee, and with any nonce; after that somebody has to look. */
+/** Transactions with one nonce, each with a higher fee. Beyond this an operator must act. */
 const MAX_BUMPS = 20
+/** Transactions of one version, with any nonce. */
 const MAX_TRANSACTIONS = 200
 const LONGEST_PAUSE_MS = 3_600_000
 
 export interface PosterDeps extends ComposeDeps {
   readonly chain: LedgerChain
-  readonly batches: BatchStore
+  readonly batches: SettlementBatchStore
   readonly batchMs: number
   /** Blocks on top of a batch's own before it counts as settled. */
   readonly confirmations: number
   readonly log: Log
 }
 
-/** After how many ms to step again (null: when there is something new), and why nothing moves. */
 export interface Step {
+  /** Delay before the next step; null: wait for new receipts. */
   readonly againMs: number | null
   readonly fault: Fault | null
 }
 
-/** Does the next thing. @throws what the chain endpoint throws; nothing is lost by it */
+/** Takes the next step. @throws what the chain endpoint throws; nothing is lost by it */
 export async function stepPoster(deps: PosterDeps): Promise<Step> {
   const { chain, queue, batches, settling, batchMs } = deps
   if (!batches.isFor(chain.domain))
@@ -71,14 +72,14 @@ export async function stepPoster(deps: PosterDeps): Promise<Step> {
   const pauseMs = pauseAfterReverts(id, deps)
   if (pauseMs > 0) return { againMs: pauseMs, fault: revertFault(id, batches) }
   const parentRoot = batches.settled(id - 1)?.receiptRoot ?? EMPTY_ROOT
-  const batch = await composeBatch({ id, parentRoot }, deps)
+  const batch = await composeSettlementBatch({ id, parentRoot }, deps)
   if (batch === null) return { againMs: queue.isEmpty() ? null : batchMs, fault: null }
   return post(batch, position, deps)
 }
 
 /**
- * The oldest of the newest batches whose root on the chain is not the one that settled here: the chain went back
- * further than we wait for, and another version landed.
+ * Finds the oldest of the newest batches whose root on the chain differs from the one settled here. The chain then
+ * reorganised deeper than `confirmations`, and another version landed.
  */
 async function findDivergence(
   lastId: number,
@@ -92,8 +93,7 @@ async function findDivergence(
   return diverged
 }
 
-/** Sends a new batch for the first time. */
-async function post(batch: Batch, position: Position, deps: PosterDeps): Promise<Step> {
+async function post(batch: SettlementBatch, position: Position, deps: PosterDeps): Promise<Step> {
   const { chain, batches, batchMs, log } = deps
   const estimated = await chain.estimate(batch.calldata)
   if ('revert' in estimated)
@@ -113,7 +113,7 @@ async function post(batch: Batch, position: Position, deps: PosterDeps): Promise
   return { againMs: POLL_MS, fault: await broadcast(batch.id, transaction, deps) }
 }
 
-/** Why the endpoint did not take it; else what became of the versions before. */
+/** @returns why the endpoint did not take it, else the fault of earlier versions */
 async function broadcast(
   id: number,
   transaction: SignedTransaction,
@@ -124,17 +124,17 @@ async function broadcast(
   return fault('batch.unsent', `The chain endpoint does not take batch ${id}: ${refusal}`)
 }
 
-function revertFault(id: number, batches: BatchStore): Fault | null {
+function revertFault(id: number, batches: SettlementBatchStore): Fault | null {
   const reverts = countReverts(id, batches)
   if (reverts === 0) return null
   return fault('batch.reverted', `Batch ${id} was mined and reverted ${reverts} time(s).`)
 }
 
-function countReverts(id: number, batches: BatchStore): number {
+function countReverts(id: number, batches: SettlementBatchStore): number {
   return batches.versions(id).filter(({ state }) => state === 'dropped').length
 }
 
-/** Each version that reverts costs gas: the second is sent at once, those after it later and later. */
+/** Each reverted version costs gas: the second is sent at once, later ones after growing pauses. */
 function pauseAfterReverts(id: number, { batches, batchMs, nowMs }: PosterDeps): number {
   const reverts = countReverts(id, batches)
   if (reverts < 2) return 0
@@ -150,8 +150,12 @@ function foreign(detail: string): Fault {
   return fault('ledger.foreign', detail)
 }
 
-/** Sees a batch through that the contract does not have yet. */
-async function push(open: KeptBatch, position: Position, deps: PosterDeps): Promise<Step> {
+/** Moves a batch on that the contract does not have yet. */
+async function push(
+  open: KeptSettlementBatch,
+  position: Position,
+  deps: PosterDeps,
+): Promise<Step> {
   const { chain, batches, settling, confirmations, log } = deps
   const own = batches.transactions(open.id).filter(({ attempt }) => attempt === open.attempt)
   const newest = own.at(-1)
@@ -165,7 +169,7 @@ async function push(open: KeptBatch, position: Position, deps: PosterDeps): Prom
     log.warn('batch.reverted', { batchId: open.id, attempt: open.attempt, hash: newest.hash })
     return { againMs: 0, fault: revertFault(open.id, batches) }
   }
-  // Another transaction of the poster took the nonce, or a reorganisation took away one before it.
+  // Another transaction of the poster used the nonce, or a reorganisation removed an earlier one.
   const isStuck = position.transactionCount !== newest.nonce
   if (!isStuck && fates.at(-1)?.kind === 'unknown')
     return { againMs: POLL_MS, fault: await broadcast(open.id, newest, deps) }
@@ -180,8 +184,12 @@ async function push(open: KeptBatch, position: Position, deps: PosterDeps): Prom
   return send(open, { ...newest, nonce: position.transactionCount }, deps)
 }
 
-/** Signs the batch once more, with the nonce given and a fee that replaces the last one, keeps it and sends it. */
-async function send(open: KeptBatch, last: KeptTransaction, deps: PosterDeps): Promise<Step> {
+/** Signs the batch again with this nonce and a fee that replaces the last, keeps the transaction and sends it. */
+async function send(
+  open: KeptSettlementBatch,
+  last: KeptTransaction,
+  deps: PosterDeps,
+): Promise<Step> {
   const { calldata, id, attempt } = open
   const { nonce, gas } = last
   const transaction = await signNew({ calldata, nonce, gas, atLeast: last }, deps)
@@ -189,7 +197,7 @@ async function send(open: KeptBatch, last: KeptTransaction, deps: PosterDeps): P
   return { againMs: POLL_MS, fault: await broadcast(id, transaction, deps) }
 }
 
-/** The contract has the batch: settles it once it is deep enough. */
+/** Settles a batch that the contract has, once it is deep enough. */
 async function confirm(id: number, position: Position, deps: PosterDeps): Promise<Step> {
   const { chain, batches, settling, queue, confirmations, batchMs, log } = deps
   const root = await chain.receiptRoot(id)
@@ -198,7 +206,7 @@ async function confirm(id: number, position: Position, deps: PosterDeps): Promis
     return {
       againMs: batchMs,
       fault: foreign(
-        `Batch ${id} on the chain is none of this ledger's: its storage or its contract is not the one it had.`,
+        `Batch ${id} on the chain is not from this ledger: its storage or its contract has changed.`,
       ),
     }
   const landing = await findLanding(id, landed, deps)
@@ -215,7 +223,7 @@ async function confirm(id: number, position: Position, deps: PosterDeps): Promis
 
 async function findLanding(
   id: number,
-  landed: readonly KeptBatch[],
+  landed: readonly KeptSettlementBatch[],
   { chain, batches }: PosterDeps,
 ): Promise<Landing | undefined> {
   for (const { hash, attempt } of batches.transactions(id)) {
@@ -237,10 +245,10 @@ async function readFates(
 }
 
 interface NewTransaction {
-  readonly calldata: KeptBatch['calldata']
+  readonly calldata: KeptSettlementBatch['calldata']
   readonly nonce: number
   readonly gas: bigint
-  /** A transaction to be replaced: nodes want at least a tenth more. */
+  /** The transaction to replace. Chain nodes require a fee at least a tenth higher. */
   readonly atLeast?: Pick<KeptTransaction, 'maxFeePerGas' | 'maxPriorityFeePerGas'>
 }
 

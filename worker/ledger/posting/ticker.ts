@@ -1,4 +1,4 @@
-/** Steps the poster, names what keeps it from posting, and after a fault of the endpoint waits twice as long each time. */
+/** Steps the poster and reports what keeps it from posting. After each fault of the endpoint it waits twice as long. */
 import { toAppError } from '#shared/base/errors.ts'
 import type { Outlook } from '#worker/ledger/chain/chain.ts'
 import { faultOf, type Fault } from '#worker/protocols/ledger-fault.ts'
@@ -18,10 +18,10 @@ export function createTicker(deps: TickerDeps) {
   const outlook = watchOutlook(deps.chain, deps.nowMs)
   let isRunning = false
   let failures = 0
-  /** What the last step ran into. */
+  /** The fault of the last step. */
   let own: Fault | null = null
   let told: Fault | null = null
-  /** What can be seen of the chain says more than what a step ran into because of it. */
+  /** A fault seen on the chain explains more than the step's fault that follows from it. */
   const judge = ({ fault: seen }: Outlook): Fault | null => {
     const fault = seen ?? own
     if (fault !== null && fault.code !== told?.code) log.error('settlement.failed', { ...fault })
@@ -52,7 +52,7 @@ export function createTicker(deps: TickerDeps) {
         const done = await step()
         own = done.fault
         if (done.againMs !== null) deps.wake(done.againMs)
-        // Asked of the chain only when something is wrong, or was.
+        // The chain is asked only when something is or was wrong.
         if (own !== null || told !== null)
           judge(await (own?.code === told?.code ? outlook.recent() : outlook.now()))
       } finally {

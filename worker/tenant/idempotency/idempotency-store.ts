@@ -1,28 +1,20 @@
-/** A tenant's idempotency keys: who runs the request, who waits for it, and the answer for a day. */
+/** A tenant's idempotency keys: who runs a request, who waits for it, and its answer for a day. */
 import { bytesToHex } from 'viem'
 import { JobId, newJobId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Row } from '#worker/platform/storage.ts'
 import type { TenantDatabase, TenantDeps } from '#worker/tenant/log/database.ts'
-import type {
-  IdempotencyHold,
-  IdempotencyVerdict,
-  IdempotentRequest,
-  KeptAnswer,
-  OnceJob,
+import {
+  onceJob,
+  type IdempotencyHold,
+  type IdempotencyVerdict,
+  type IdempotentRequest,
+  type KeptAnswer,
+  type TenantIdempotency,
 } from '#worker/protocols/idempotency.ts'
 
-export interface IdempotencyStore {
-  /** Runs at once, replays at once, or waits for the one who runs. */
-  begin(request: IdempotentRequest): Promise<IdempotencyVerdict>
-  /** Keeps an answer; false when the hold was lost to somebody else meanwhile. */
-  complete(hold: IdempotencyHold, answer: KeptAnswer): boolean
-  /**
-   * Nothing was answered: anybody may run the request, or another one.
-   * @param isBegun whether a node may have had the job: the same request is then the same job again
-   */
-  release(hold: IdempotencyHold, isBegun: boolean): void
-  /** Erases what is due. @returns when something is due next */
+export interface IdempotencyStore extends TenantIdempotency {
+  /** Erases what is due. @returns when the next is due */
   sweep(): number | undefined
 }
 
@@ -32,9 +24,6 @@ const TAKE =
 
 /** The lease of a key that nobody holds. */
 const RELEASED = 0
-
-/** Ends a wait: something happened to the key, or the time is up. */
-type Wake = () => void
 
 export function createIdempotencyStore(
   database: TenantDatabase,
@@ -50,10 +39,10 @@ export function createIdempotencyStore(
     return row !== undefined && row['token'] === token && row['lease_until_ms'] !== null
   }
 
-  /** Gives the key to this caller, whether nobody had it, it was released, or its holder is long silent. */
+  /** Gives the key to this caller: it was free, released, or its holder has been silent too long. */
   function take({ key, fingerprint }: IdempotentRequest, before?: Row): IdempotencyVerdict {
     const [token, now] = [bytesToHex(deps.random(32)), nowMs()]
-    const { jobId, sends } = sending(fingerprint, before, deps)
+    const { jobId, sends } = countSending(fingerprint, before, deps)
     rows(
       TAKE,
       key,
@@ -64,7 +53,7 @@ export function createIdempotencyStore(
       now + LIMITS.idempotencyLeaseMs,
       now + LIMITS.idempotencyKeptMs,
     )
-    // What a silent holder leaves has no body yet.
+    // A silent holder's row has no body, so the bytes stay the same.
     if (before === undefined) totals.add({ keys: 1, bytes: 0 })
     deps.wakeAt?.(now + LIMITS.idempotencyKeptMs)
     return { kind: 'run', token, once: onceJob(jobId, sends) }
@@ -131,7 +120,7 @@ interface Totals {
   readonly bytes: number
 }
 
-/** How many keys and bytes there are: counted once in this object's life, then kept as they change. */
+/** The number of keys and bytes: counted once in this object's life, then updated with each change. */
 function createTotals(rows: Rows) {
   let known: Totals | undefined
   const now = (): Totals => (known ??= count(rows))
@@ -159,8 +148,8 @@ function count(rows: Rows): Totals {
   return { keys: Number(total?.['keys']), bytes: Number(total?.['bytes']) }
 }
 
-/** The same request again is its job again. */
-function sending(
+/** The same request again is the same job again. */
+function countSending(
   fingerprint: string,
   before: Row | undefined,
   { random }: Pick<TenantDeps, 'random'>,
@@ -170,11 +159,7 @@ function sending(
     : { jobId: newJobId(random), sends: 1 }
 }
 
-function onceJob(jobId: JobId, sends: number): OnceJob {
-  return { jobId, firstAttempt: 1 + (sends - 1) * LIMITS.dispatchAttempts }
-}
-
-/** A released key waits for its request without a holder; it is the first to go when there is no room. */
+/** When there is no room, released keys go first: nobody holds them. */
 function fullness(
   rows: Rows,
   totals: ReturnType<typeof createTotals>,
@@ -196,9 +181,9 @@ function toAnswer(row: Row): KeptAnswer {
   }
 }
 
-/** Callers that wait for a key, in memory: after a restart they ask again. */
+/** Callers that wait for a key. They are kept in memory only: after a restart they ask again. */
 function createWaitingRoom() {
-  const callers = new Map<string, Set<Wake>>()
+  const callers = new Map<string, Set<() => void>>()
   let size = 0
   return {
     size: () => size,
@@ -207,7 +192,7 @@ function createWaitingRoom() {
     },
     async wait(key: string, timeoutMs: number): Promise<void> {
       const { promise, resolve } = Promise.withResolvers<void>()
-      const own = callers.get(key) ?? new Set<Wake>()
+      const own = callers.get(key) ?? new Set<() => void>()
       callers.set(key, own.add(resolve))
       size += 1
       const timer = setTimeout(resolve, timeoutMs)

@@ -1,7 +1,7 @@
-/** A tenant's API keys: hashes with scopes. The secret itself is shown once and kept nowhere. */
+/** A tenant's API keys, kept as hashes with scopes. The secret itself is shown once and kept nowhere. */
 import type { Scope } from '#shared/api/keys.ts'
 import { AppError } from '#shared/base/errors.ts'
-import { Bytes32, type TenantId } from '#shared/base/ids.ts'
+import { Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { hashKey, newApiKey, newKeyId } from '#worker/protocols/api-key.ts'
 import type { Row } from '#worker/platform/storage.ts'
@@ -12,32 +12,28 @@ import type {
   KeyTerms,
   LiveKey,
   RotatedKey,
+  TenantKeys,
 } from '#worker/protocols/tenant.ts'
 
-export interface KeyStore {
-  /** @throws {AppError} invalid_request for an expiry that has passed, too_large over the bound of keys */
-  create(tenant: TenantId, terms: KeyTerms, by?: KeyMaker): Promise<CreatedKey>
-  /** A new secret for the same key; the one before is taken for `overlapMs` more. */
-  rotate(id: string, overlapMs: number, by?: KeyMaker): Promise<RotatedKey>
-  /** @param by the key that did it, for the log; the operator where it is left out */
+/** In each method `by` defaults to the operator. */
+export interface KeyStore extends Pick<TenantKeys, 'list' | 'noteUse'> {
+  /** @throws {AppError} invalid_request for an expiry that has passed, too_large over the limit of keys */
+  create(terms: KeyTerms, by?: KeyMaker): Promise<CreatedKey>
+  /** Makes a new secret for the same key; the former one stays valid for `overlapMs`. */
+  rotate(id: string, overlapMs: number, by: KeyMaker): Promise<RotatedKey>
   revoke(id: string, by?: string): KeyInfo
-  /** Of keys that live and of those that have ended. @throws {AppError} not_found */
+  /** A live or ended key. @throws {AppError} not_found */
   get(id: string): KeyInfo
-  list(): KeyInfo[]
   live(): LiveKey[]
-  /** Not logged: it changes nothing of what a key may do. */
-  noteUse(id: string, atMs: number): void
 }
 
-/** Who makes a key or a secret; the operator where nobody is named. */
 export interface KeyMaker {
-  /** The key that does it, for the log. */
+  /** The key that asks, for the log. */
   readonly id: string
-  /** Asked in the moment of writing: while the secret was hashed others may have been heard. @throws {AppError} */
+  /** Called just before the write, because other requests may have run while the secret was hashed. @throws {AppError} */
   readonly check: () => void
 }
 
-/** Who changed a key when none of the tenant's own did. */
 const OPERATOR = 'operator'
 const OPERATOR_MAKER: KeyMaker = { id: OPERATOR, check: () => {} }
 
@@ -53,8 +49,9 @@ export function createKeyStore(database: TenantDatabase, deps: TenantDeps): KeyS
   }
   return {
     get,
-    async create(tenant, terms, by = OPERATOR_MAKER) {
+    async create(terms, by = OPERATOR_MAKER) {
       requireFuture(terms, deps.nowMs())
+      const tenant = database.tenant()
       const key = newApiKey(tenant, deps.random)
       const hash = await hashKey(key)
       by.check()
@@ -67,7 +64,7 @@ export function createKeyStore(database: TenantDatabase, deps: TenantDeps): KeyS
       write('key.created', id, () => insert(database, info, hash), { by: by.id })
       return { ...info, key }
     },
-    async rotate(id, overlapMs, by = OPERATOR_MAKER) {
+    async rotate(id, overlapMs, by) {
       const info = get(id)
       const key = newApiKey(database.tenant(), deps.random)
       const hash = await hashKey(key)
@@ -99,14 +96,15 @@ export function createKeyStore(database: TenantDatabase, deps: TenantDeps): KeyS
       write('key.revoked', id, change, { by })
       return { ...info, revokedAtMs }
     },
-    list: () => rows('SELECT * FROM keys ORDER BY created_at_ms, id').map(toKeyInfo),
+    list: () =>
+      database.exists() ? rows('SELECT * FROM keys ORDER BY created_at_ms, id').map(toKeyInfo) : [],
     live: () => readLive(database, deps.nowMs()),
-    noteUse: (id, atMs) =>
-      void rows(
-        'UPDATE keys SET last_used_at_ms = max(coalesce(last_used_at_ms, 0), ?) WHERE id = ?',
-        Math.min(atMs, deps.nowMs()),
-        id,
-      ),
+    noteUse(id, atMs) {
+      if (!database.exists()) return
+      const query =
+        'UPDATE keys SET last_used_at_ms = max(coalesce(last_used_at_ms, 0), ?) WHERE id = ?'
+      rows(query, Math.min(atMs, deps.nowMs()), id)
+    },
   }
 }
 
@@ -136,7 +134,7 @@ function insert(
   )
 }
 
-/** Every secret that is taken now: of each key the present one, and the one before while it overlaps. */
+/** Every secret that is valid now: each key's present one, and its former one while they overlap. */
 function readLive({ rows }: TenantDatabase, nowMs: number): LiveKey[] {
   rows('DELETE FROM former_secrets WHERE until_ms <= ?', nowMs)
   const keys = new Map(rows(LIVE, nowMs).map((row) => [String(row['id']), row]))

@@ -1,31 +1,15 @@
 /**
- * What a tenant's own keys may do to its keys. Asked of the store at that moment: what a Worker remembers of a key may be
- * ten seconds old, and a key that was revoked in them must not leave another behind.
+ * What a tenant's own keys may do to its keys. Rights are read from the store at that moment: a Worker's copy may be ten
+ * seconds old, and a key revoked within them must not leave another behind.
  */
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import type { TenantDatabase, TenantDeps } from '#worker/tenant/log/database.ts'
+import type { TenantDeps } from '#worker/tenant/log/database.ts'
 import { hasScope, lacking, type KeyGrant } from '#worker/protocols/key-grant.ts'
 import type { KeyStore } from './key-store.ts'
-import {
-  KeyRequest,
-  type CreatedKey,
-  type KeyChange,
-  type KeyInfo,
-  type RotatedKey,
-} from '#worker/protocols/tenant.ts'
+import { KeyRequest, type KeyInfo, type TenantOwnKeys } from '#worker/protocols/tenant.ts'
 
-export interface OwnKeys {
-  create(by: string, request: KeyRequest): Promise<CreatedKey>
-  rotate(change: KeyChange, overlapMs: number): Promise<RotatedKey>
-  revoke(change: KeyChange, lastAdmin: boolean): KeyInfo
-}
-
-export function createOwnKeys(
-  database: Pick<TenantDatabase, 'tenant'>,
-  keys: KeyStore,
-  { nowMs }: Pick<TenantDeps, 'nowMs'>,
-): OwnKeys {
+export function createOwnKeys(keys: KeyStore, { nowMs }: Pick<TenantDeps, 'nowMs'>): TenantOwnKeys {
   const isLive = ({ revokedAtMs, expiresAtMs }: KeyInfo) =>
     revokedAtMs === null && (expiresAtMs === null || expiresAtMs > nowMs())
   const maker = (id: string): KeyInfo => {
@@ -37,14 +21,12 @@ export function createOwnKeys(
   }
   return {
     async create(by, request) {
-      const tenant = database.tenant()
       const terms = KeyRequest.parse(request)
       const check = () => requireCover(maker(by), terms)
       check()
-      return await keys.create(tenant, terms, { id: by, check })
+      return await keys.create(terms, { id: by, check })
     },
     async rotate({ by, id }, overlapMs) {
-      database.tenant()
       // Whoever sees the new secret has the key.
       const check = () => requireCover(maker(by), keys.get(id))
       check()
@@ -52,7 +34,6 @@ export function createOwnKeys(
       return await keys.rotate(id, keptMs, { id: by, check })
     },
     revoke({ by, id }, lastAdmin) {
-      database.tenant()
       maker(by)
       const key = keys.get(id)
       if (isLive(key) && !lastAdmin && isLastAdmin(key, keys.list().filter(isLive))) {
@@ -76,7 +57,7 @@ function isLastAdmin({ id }: KeyInfo, live: readonly KeyInfo[]): boolean {
   return admins.length === 1 && admins[0]?.id === id
 }
 
-/** @throws {AppError} forbidden when a key would be given, or its secret shown to, what its maker does not have */
+/** Nobody may grant a right, or see a secret with a right, that they lack. @throws {AppError} forbidden */
 function requireCover(by: KeyInfo, grant: KeyGrant): void {
   const missing = lacking(by, grant)
   if (missing.length === 0) return

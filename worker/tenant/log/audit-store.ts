@@ -1,4 +1,4 @@
-/** A tenant's audit log in its SQLite: entries are only ever added; what is erased is a detail and its salt, never a leaf. */
+/** A tenant's audit log in SQLite. Entries are only added; an erasure removes a detail and its salt, never a leaf. */
 import { toHex } from 'viem'
 import {
   AUDIT_TYPES,
@@ -22,36 +22,36 @@ import type { Row } from '#worker/platform/storage.ts'
 import type { AuditPage, AuditQuery, Stretch } from '#worker/protocols/audit.ts'
 import type { TenantDatabase, TenantDeps } from './database.ts'
 
-/** How long an entry's detail is kept: null as long as the tenant; `held` even when somebody wants it erased. */
 export interface Kept {
+  /** When the detail is erased; null: it stays as long as the tenant. */
   readonly untilMs: number | null
+  /** Whether a request for erasure leaves it in place. */
   readonly held?: boolean
 }
 
-/** An entry of a job, and whether it may be erased. */
 export interface JobEntry {
   readonly entry: LogEntry
   readonly heldUntilMs: number | null
 }
 
 export interface AuditStore {
-  /** Inside of the caller's transaction. @returns the first one's place in the log */
+  /** Runs inside the caller's transaction. @returns the sequence of the first event */
   append(events: readonly (AuditEvent & Kept)[]): number
   size(): number
   root(size: number): Bytes32
   reader(): HashReader
-  /** Entries from … up to, without the last. */
+  /** Entries `from` (included) to `to` (excluded). */
   range(from: number, to: number): LogEntry[]
   search(query: AuditQuery): AuditPage
-  /** The first entry of that time or later; the log's size where there is none. */
+  /** The first entry of that time or later; the log's size when there is none. */
   since(atMs: number): number
-  /** Entries of the page that name an entry of the range as erased, oldest first; at most a page of them. */
+  /** Entries of the page that name an entry of the range as erased, oldest first. */
   erasuresOf(range: Stretch, page: Stretch): LogEntry[]
-  /** All of a job's that are kept, oldest first. */
+  /** A job's entries that are kept, oldest first. */
   ofJob(jobId: string): JobEntry[]
-  /** Takes away detail and salt. */
+  /** Removes details and salts. */
   erase(sequences: readonly number[]): void
-  /** The details that are due, at most a sweep of them, and when the next is. */
+  /** Entries whose details are due, at most LIMITS.retentionSweepRows. */
   due(nowMs: number): number[]
   nextDueMs(): number | undefined
 }
@@ -146,7 +146,7 @@ function createTiles(rows: AuditRows): TileStore {
   }
 }
 
-/** An entry is never older than the one before it, whatever the clock does. */
+/** No entry is older than the one before it, whatever the clock does. */
 function lastTime(rows: AuditRows, size: number): number {
   const [row] = rows('SELECT at_ms FROM audit_log WHERE sequence = ?', size - 1)
   return row === undefined ? 0 : Number(row['at_ms'])
@@ -181,7 +181,7 @@ function insert(
   return leafHash(leafBytes({ version: 1, sequence, atMs, type, commitment }))
 }
 
-/** Looks at a bounded number of rows, so that a rare type in a long log does not hold up everything else. */
+/** Reads a bounded number of rows, so that a search for a rare type in a long log stays short. */
 function search(rows: AuditRows, query: AuditQuery, size: number): AuditPage {
   const floor = query.fromMs === undefined ? 0 : firstSince(rows, query.fromMs, size)
   const ceiling = query.toMs === undefined ? size : firstSince(rows, query.toMs + 1, size)
@@ -207,7 +207,7 @@ function search(rows: AuditRows, query: AuditQuery, size: number): AuditPage {
   return { entries: found, next: reached > floor ? reached : null }
 }
 
-/** Binary search: times only grow. */
+/** Binary search: times never decrease. */
 function firstSince(rows: AuditRows, atMs: number, size: number): number {
   let [low, high] = [0, size]
   while (low < high) {

@@ -1,29 +1,19 @@
-/** A tenant's batches by id, so that they can be counted and listed; what they hold is in their own objects. */
+/** A tenant's batches by id, to count and to list them; their contents are in objects of their own. */
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import { BatchId, type BatchEntry, type BatchPlace } from '#worker/protocols/batch.ts'
+import { BatchId, type TenantBatches } from '#worker/protocols/batch.ts'
 import type { TenantDatabase, TenantDeps } from './database.ts'
-
-export interface BatchIndex {
-  /** @throws {AppError} rate_limited when the tenant keeps as many, or as much, as it may */
-  add(id: BatchId, place: BatchPlace): void
-  /** An ended batch takes no more than this; less than was put aside. */
-  resize(id: BatchId, sizeBytes: number): void
-  remove(id: BatchId): void
-  /** Newest first. */
-  list(): BatchEntry[]
-}
 
 export function createBatchIndex(
   { rows }: Pick<TenantDatabase, 'rows'>,
   { nowMs }: Pick<TenantDeps, 'nowMs'>,
-): BatchIndex {
-  /** An entry whose batch was never made goes by its time. */
+): TenantBatches {
+  /** Also removes entries whose batch was never created. */
   const sweep = () => void rows('DELETE FROM batches WHERE erase_at_ms <= ?', nowMs())
   return {
     add(id, { eraseAtMs, sizeBytes }) {
       sweep()
-      // A request that is sent again is the same batch, and takes no more room.
+      // A repeated request is the same batch and reserves nothing more.
       if (rows('SELECT 1 FROM batches WHERE id = ?', id).length > 0) return
       const [count] = rows('SELECT count(*) AS batches FROM batches')
       if (Number(count?.['batches']) >= LIMITS.jobsKept)

@@ -1,8 +1,8 @@
-/** A Tenant's tables, and the one way to write them: in a transaction with an entry in the audit log. */
+/** A Tenant's tables, and the one way to change them: in a transaction with an entry in the audit log. */
 import type { ChangeType } from '#shared/audit/entries.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { TenantId, type Bytes32, type RandomBytes } from '#shared/base/ids.ts'
-import type { LogIdentity } from './audit-reader.ts'
+import type { LogIdentity } from './tenant-log.ts'
 import { createAuditStore, type AuditStore } from './audit-store.ts'
 import { TENANT_SCHEMA } from './schema.ts'
 import { hasTables, openSchema } from '#worker/platform/schema.ts'
@@ -12,29 +12,28 @@ export interface TenantDeps {
   readonly storage: DurableStorage
   readonly nowMs: () => number
   readonly random: RandomBytes
-  /** Asks for a call of the core's `sweep` at that time; without it what is due is erased at the next call. */
+  /** Asks for a call of the core's `sweep` at that time. Without it, due data is erased at the next call. */
   readonly wakeAt?: (atMs: number) => void
-  /** Names the audit log and signs it. */
   readonly log?: LogIdentity
 }
 
-/** What else the audit log says of a change. */
+/** More facts about a change, for its log entry. */
 export interface ChangeAbout {
   readonly policyHash?: Bytes32
-  /** The key that did it. */
+  /** The key that made the change. */
   readonly by?: string
 }
 
 export interface TenantDatabase {
+  /** @throws {AppError} not_found before the tenant exists */
   readonly rows: (query: string, ...bindings: Binding[]) => Row[]
-  /** Runs a change and logs it, both or neither. */
+  /** Makes a change and logs it, both or neither. */
   readonly write: <T>(event: ChangeType, subject: string, change: () => T, about?: ChangeAbout) => T
   readonly transaction: <T>(closure: () => T) => T
-  /** Of a tenant that exists. */
   readonly audit: AuditStore
   readonly setting: (name: string) => string | undefined
   readonly set: (name: string, value: string) => void
-  /** A tenant exists once it has a key. Until then nothing is written, so that guessed names leave no trace. */
+  /** A tenant exists from its first key on. Until then nothing is written, so that guessed names leave no trace. */
   readonly exists: () => boolean
   readonly create: (tenant: TenantId) => void
   /** @throws {AppError} not_found */
@@ -43,8 +42,11 @@ export interface TenantDatabase {
 
 export function openDatabase(deps: TenantDeps): TenantDatabase {
   const { storage } = deps
-  const rows = (query: string, ...bindings: Binding[]) =>
-    storage.sql.exec(query, ...bindings).toArray()
+  let isThere = hasTables(storage)
+  const rows = (query: string, ...bindings: Binding[]) => {
+    if (!isThere) throw new AppError('not_found', 'There is no such tenant.')
+    return storage.sql.exec(query, ...bindings).toArray()
+  }
   const audit = createAuditStore(rows, deps)
   const transaction = <T>(closure: () => T): T => storage.transactionSync(closure)
   const write: TenantDatabase['write'] = (type, subject, change, { policyHash, by } = {}) =>
@@ -61,9 +63,7 @@ export function openDatabase(deps: TenantDeps): TenantDatabase {
   const set = (name: string, value: string) => {
     rows('INSERT OR REPLACE INTO settings (name, value) VALUES (?, ?)', name, value)
   }
-  let isThere = hasTables(storage)
   if (isThere) transaction(() => openSchema(storage, TENANT_SCHEMA))
-  const exists = () => isThere
   return {
     rows,
     write,
@@ -71,17 +71,14 @@ export function openDatabase(deps: TenantDeps): TenantDatabase {
     audit,
     setting,
     set,
-    exists,
+    exists: () => isThere,
     create(tenant) {
-      storage.transactionSync(() => {
+      transaction(() => {
         openSchema(storage, TENANT_SCHEMA)
-        set('tenant', tenant)
+        storage.sql.exec("INSERT INTO settings (name, value) VALUES ('tenant', ?)", tenant)
       })
       isThere = true
     },
-    tenant() {
-      if (!exists()) throw new AppError('not_found', 'There is no such tenant.')
-      return TenantId.parse(setting('tenant'))
-    },
+    tenant: () => TenantId.parse(setting('tenant')),
   }
 }

@@ -1,8 +1,8 @@
-/** Which log a tenant of this deployment keeps, and the key that signs it: one for the whole deployment. */
+/** Reads the domain and the signing key that all logs of this deployment share. */
 import { z } from 'zod'
 import { domainOf } from '#shared/base/eip712.ts'
 import { Address, Bytes32 } from '#shared/base/ids.ts'
-import type { LogIdentity } from './audit-reader.ts'
+import type { LogIdentity } from './tenant-log.ts'
 
 const Vars = z.object({
   CHAIN_ID: z.coerce.number().int().min(0),
@@ -10,7 +10,7 @@ const Vars = z.object({
   LOG_KEY: z.union([z.literal(''), Bytes32]).default(''),
 })
 
-/** Without a chain the log is that of no contract. */
+/** Without a chain the log's domain names no contract. */
 export function readLogIdentity(env: unknown): LogIdentity {
   const { CHAIN_ID: chainId, SETTLEMENT_ADDRESS: contract, LOG_KEY: seed } = Vars.parse(env)
   return { domain: domainOf(chainId, contract.toLowerCase()), seed: seed === '' ? undefined : seed }

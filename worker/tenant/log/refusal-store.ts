@@ -1,4 +1,4 @@
-/** Refusals on their way into a tenant's log: so many of one key a minute, and the rest as one count. */
+/** Writes refusals to a tenant's log: a limited number of each key a minute, and the rest as one count. */
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Refusal } from '#worker/protocols/audit.ts'
 import type { Kept } from './audit-store.ts'
@@ -6,19 +6,19 @@ import type { TenantDatabase, TenantDeps } from './database.ts'
 
 const MINUTE_MS = 60_000
 const DAY_MS = 86_400_000
-/** Of refusals without a policy: as long as a policy's own default. */
+/** For refusals without a policy: the default of a policy's retention. */
 const DEFAULT_DAYS = 30
 
 export interface RefusalStore {
   record(refusals: readonly Refusal[]): void
-  /** Logs what was only counted in minutes that have ended. */
+  /** Logs the counts of minutes that have ended. */
   settle(): void
 }
 
 export function createRefusalStore(database: TenantDatabase, deps: TenantDeps): RefusalStore {
   const { rows, transaction, audit } = database
   const { nowMs } = deps
-  /** Of all versions of the policy the one that keeps longest: a refusal does not say which it was. */
+  /** By the version that keeps longest, because a refusal does not name its version. */
   const keptAs = (policyId: string | null): Kept => {
     const days = "json_extract(policy, '$.retentionDays')"
     const phi = "json_extract(policy, '$.dataClass') = 'phi'"
@@ -67,7 +67,6 @@ export function createRefusalStore(database: TenantDatabase, deps: TenantDeps): 
   }
   return {
     record(refusals) {
-      database.tenant()
       transaction(() => {
         settle()
         for (const refusal of refusals.slice(0, LIMITS.auditRefusalKinds)) take(refusal)

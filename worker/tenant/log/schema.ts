@@ -17,7 +17,7 @@ const POLICIES = [
   'CREATE TABLE retired_policies (id TEXT PRIMARY KEY, retired_at_ms INTEGER NOT NULL)',
 ]
 
-/** Leaves stay for ever; a detail and its salt can be erased. */
+/** Leaves stay for ever. A detail and its salt can be erased. */
 const LOG = [
   `CREATE TABLE audit_log (sequence INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, type TEXT NOT NULL, commitment TEXT NOT NULL, salt TEXT, detail TEXT, job TEXT, erase_at_ms INTEGER, held INTEGER NOT NULL)`,
   'CREATE INDEX audit_log_by_job ON audit_log (job) WHERE job IS NOT NULL',
@@ -37,7 +37,7 @@ const RECEIPTS = [
     trust TEXT NOT NULL, jobs INTEGER NOT NULL, firstAtMs INTEGER NOT NULL, lastAtMs INTEGER NOT NULL,
     PRIMARY KEY (policy, version, country, evidence, trust))`,
   'CREATE TABLE erased_jobs (job TEXT PRIMARY KEY, until_ms INTEGER NOT NULL)',
-  // Which receipt of a job came first, by digests, for longer than the job can be sent again.
+  // The first receipt of each job, both as digests, for longer than the job can be sent again.
   'CREATE TABLE first_receipts (job TEXT PRIMARY KEY, receipt TEXT NOT NULL, until_ms INTEGER NOT NULL)',
   'CREATE INDEX first_receipts_by_age ON first_receipts (until_ms)',
 ]

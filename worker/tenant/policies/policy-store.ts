@@ -1,4 +1,4 @@
-/** A tenant's policies: each published version is kept as it was, and the newest one counts until the policy is retired. */
+/** A tenant's policies. Published versions never change; the newest counts until the policy is retired. */
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { compilePolicy } from '#shared/law/compile-policy.ts'
@@ -6,24 +6,13 @@ import { Policy } from '#shared/law/policy.ts'
 import { DEFAULT_POLICY } from '#shared/law/policy-draft.ts'
 import type { Row } from '#worker/platform/storage.ts'
 import type { TenantDatabase, TenantDeps } from '#worker/tenant/log/database.ts'
-import type { PublishedPolicy, TenantSnapshot } from '#worker/protocols/tenant.ts'
+import type { PublishedPolicy, TenantPolicies, TenantSnapshot } from '#worker/protocols/tenant.ts'
 
-export interface PolicyStore {
-  /** The next version; the same content again is the same version. */
-  publish(policy: Policy, by?: string): PublishedPolicy
-  /** No new jobs from now on, for ever. Again changes nothing. */
-  retire(id: string, by?: string): PublishedPolicy
-  setDefault(id: string, by?: string): void
+export interface PolicyStore extends TenantPolicies {
   defaultId(): string
-  /** The newest version of each, by id; retired ones too. */
-  all(): PublishedPolicy[]
-  /** Those that take jobs. */
+  /** The newest version of each policy that takes jobs. */
   live(): PublishedPolicy[]
   retired(): TenantSnapshot['retiredPolicies']
-  /** Undefined for a version that was never published. */
-  version(id: string, version: number): PublishedPolicy | undefined
-  /** All of one policy, newest first; empty for a policy that there is not. */
-  versions(id: string): PublishedPolicy[]
 }
 
 const ALL = 'SELECT p.*, retired_at_ms FROM policies AS p LEFT JOIN retired_policies USING (id)'
@@ -94,7 +83,7 @@ export function createPolicyStore(database: TenantDatabase, deps: TenantDeps): P
         retiredAtMs: Number(row['retired_at_ms']),
       })),
     version: (id, version) =>
-      rows(`${ALL} WHERE p.id = ? AND version = ?`, id, version).map(published)[0],
+      rows(`${ALL} WHERE p.id = ? AND version = ?`, id, version).map(published)[0] ?? null,
     versions: (id) =>
       rows(
         `${ALL} WHERE p.id = ? ORDER BY version DESC LIMIT ?`,
@@ -116,7 +105,7 @@ function readPublished(row: Row, database: TenantDatabase): PublishedPolicy {
   }
 }
 
-/** @throws {AppError} invalid_request: a name that stood for something ended does not come back as something else */
+/** A retired id is never used again. @throws {AppError} invalid_request */
 function requireLive({ policy: { id }, retiredAtMs }: PublishedPolicy): void {
   if (retiredAtMs === null) return
   const day = new Date(retiredAtMs).toISOString().slice(0, 10)

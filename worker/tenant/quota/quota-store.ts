@@ -1,29 +1,14 @@
-/** A tenant's quota: what of each window has been handed out to isolates. */
+/** A tenant's quota, and what isolates have leased of each window. */
 import { LIMITS } from '#shared/base/limits.ts'
 import type { TenantDatabase, TenantDeps } from '#worker/tenant/log/database.ts'
-import {
-  Quota,
-  type QuotaChange,
-  type QuotaLease,
-  type QuotaState,
-  type SpendLease,
-} from '#worker/protocols/quota.ts'
-
-export interface QuotaStore {
-  leaseRequests(): QuotaLease
-  leaseSpend(wantedMicroUsd: number): SpendLease
-  state(): QuotaState
-  set(change: QuotaChange): QuotaState
-}
+import { Quota, type QuotaState, type TenantQuota } from '#worker/protocols/quota.ts'
 
 const MINUTE_MS = 60_000
 const DAY_MS = 86_400_000
-export function createQuotaStore(database: TenantDatabase, { nowMs }: TenantDeps): QuotaStore {
+
+export function createQuotaStore(database: TenantDatabase, { nowMs }: TenantDeps): TenantQuota {
   const windows = createWindows(database)
-  const read = () => {
-    database.tenant()
-    return Quota.parse(JSON.parse(database.setting('quota') ?? '{}'))
-  }
+  const read = () => Quota.parse(JSON.parse(database.setting('quota') ?? '{}'))
   const state = (): QuotaState => {
     const now = nowMs()
     return {
@@ -69,7 +54,7 @@ export function createQuotaStore(database: TenantDatabase, { nowMs }: TenantDeps
   }
 }
 
-/** A fiftieth, and smaller parts towards the end, so that little lies unused in isolates that have gone quiet. */
+/** A fiftieth of the whole, less towards the end, so that idle isolates hold little unused quota. */
 function blockOf(whole: number, left: number): number {
   const block = Math.min(Math.ceil(whole / LIMITS.quotaLeases), Math.ceil(left / 4))
   return Math.min(left, Math.max(1, block))

@@ -1,33 +1,33 @@
-/** A tenant's part of a bundle and of an export: the log page by page, each entry opened only where the selection takes it. */
-import type { BundledPolicy, BundleNarrowing, ProvenEntry } from '#shared/audit/bundle.ts'
+/** A tenant's part of bundles and exports: the log page by page, opened only where the selection takes an entry. */
+import type { BundleNarrowing, ProvenEntry } from '#shared/audit/bundle.ts'
 import { ERASURE_TYPES, parseDetail, receiptIdOf, type LogEntry } from '#shared/audit/entries.ts'
 import { AppError } from '#shared/base/errors.ts'
-import type { Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { inclusionProof } from '#shared/audit/transparency-log.ts'
-import type { AuditReader } from '#worker/tenant/log/audit-reader.ts'
+import type { OwnLog } from '#worker/tenant/log/tenant-log.ts'
 import type { TenantDatabase } from '#worker/tenant/log/database.ts'
 import type { PolicyStore } from '#worker/tenant/policies/policy-store.ts'
 import type { ReceiptLog } from './receipt-log.ts'
 import type {
-  Stretch,
-  BundleOpening,
   BundlePage,
   BundleQuery,
   LogPoint,
-  TenantJobs,
+  Stretch,
+  TenantBundles,
 } from '#worker/protocols/audit.ts'
 
 interface BundleSources {
   readonly receipts: Pick<ReceiptLog, 'find' | 'evidenceOf'>
   readonly policies: Pick<PolicyStore, 'version'>
-  readonly audit: Pick<AuditReader, 'domain' | 'checkpoint' | 'consistency'>
+  readonly log: Pick<OwnLog, 'domain' | 'checkpoint' | 'consistency'>
   readonly nowMs: () => number
 }
 
-export function createBundleReader(database: TenantDatabase, sources: BundleSources) {
+export function createBundleReader(
+  database: TenantDatabase,
+  { receipts, policies, log, nowMs }: BundleSources,
+): TenantBundles {
   const { audit, rows } = database
-  const { receipts, policies, nowMs } = sources
   const prove = (entries: readonly LogEntry[], size: number): ProvenEntry[] => {
     const read = audit.reader()
     return entries.map((entry) => ({
@@ -42,17 +42,19 @@ export function createBundleReader(database: TenantDatabase, sources: BundleSour
   const takes = ({ policy, type }: BundleNarrowing, entry: LogEntry): boolean =>
     (type === null || entry.type === type) &&
     (policy === null || policyOfEntry(entry, rows) === policy)
+  const selected = (page: BundlePage): LogEntry[] =>
+    pageOf(page).filter((entry) => takes(page.selection, entry))
   return {
-    /** Where the log is to be cut, in numbers of entries. @throws {AppError} invalid_request, not_found */
-    async open(query: BundleQuery): Promise<BundleOpening> {
+    selected,
+
+    async open(query) {
       const tenant = database.tenant()
-      const { domain, checkpoint } = sources.audit
-      const { note, size } = await checkpoint()
+      const { note, size } = await log.checkpoint()
       const { job } = query.selection
       if (job !== null && audit.ofJob(job).length === 0)
         throw new AppError('not_found', 'The log has no entries of this job, or they are erased.')
       const range = cutLog(query, audit, size)
-      const head = { version: 2 as const, tenant, domain, checkpoint: note, range }
+      const head = { version: 2 as const, tenant, domain: log.domain, checkpoint: note, range }
       const { fromMs, toMs } = query.selection
       const edges = [
         ...(fromMs === null || range.from === 0 ? [] : audit.range(range.from - 1, range.from)),
@@ -61,14 +63,9 @@ export function createBundleReader(database: TenantDatabase, sources: BundleSour
       return { ...head, selection: query.selection, size, edges: prove(edges.map(close), size) }
     },
 
-    /** What of the log an export of these points would hold. @throws {AppError} invalid_request */
-    cut: (query: Pick<BundleQuery, 'from' | 'to'>) => {
-      database.tenant()
-      return cutLog(query, audit, audit.size())
-    },
+    cut: (query) => cutLog(query, audit, audit.size()),
 
-    /** Every entry of the page, those that the selection leaves out without their detail; erasures explain other entries, and keep theirs. */
-    entries: (page: BundlePage): ProvenEntry[] =>
+    entries: (page) =>
       prove(
         pageOf(page).map((entry) =>
           ERASURE_TYPES.has(entry.type) || takes(page.selection, entry) ? entry : close(entry),
@@ -76,39 +73,26 @@ export function createBundleReader(database: TenantDatabase, sources: BundleSour
         page.size,
       ),
 
-    /** Only the entries of the page that the selection takes. */
-    selected: (page: BundlePage): LogEntry[] =>
-      pageOf(page).filter((entry) => takes(page.selection, entry)),
-
-    /** The receipts of the placements that are opened in the page, in their order, without their salts. */
-    jobs(page: BundlePage): TenantJobs {
-      const opened = pageOf(page).filter((entry) => takes(page.selection, entry))
-      const ids = opened.flatMap((entry) => receiptIdOf(entry) ?? [])
+    jobs(page) {
+      const ids = selected(page).flatMap((entry) => receiptIdOf(entry) ?? [])
       const placed = ids.flatMap((id) => receipts.find(id)?.receipt ?? [])
       return { receipts: placed, evidence: receipts.evidenceOf(placed) }
     },
 
-    /** Each version that a job of the bundle names. */
-    policies: (page: BundlePage): BundledPolicy[] =>
+    policies: (page) =>
       namedPolicies(page, rows, nowMs()).flatMap(({ id, version }) => {
         const published = policies.version(id, version)
-        return published === undefined ? [] : [{ version, policy: published.policy }]
+        return published === null ? [] : [{ version, policy: published.policy }]
       }),
 
-    /** One proof for each size that the log had in a batch. @throws {AppError} invalid_request */
-    consistency: (from: readonly number[], to: number): Bytes32[][] =>
-      from
-        .slice(0, LIMITS.auditBundlePage)
-        .map((size) => sources.audit.consistency({ from: size, to })),
+    consistency: (from, to) =>
+      from.slice(0, LIMITS.auditBundlePage).map((size) => log.consistency({ from: size, to })),
 
-    /** Later entries that say which details of the range were erased; from the page's place on. */
-    erasures(page: BundlePage, range: Stretch): ProvenEntry[] {
-      return prove(audit.erasuresOf(range, page), page.size)
-    },
+    erasures: (page, range) => prove(audit.erasuresOf(range, page), page.size),
   }
 }
 
-/** By admissions that are readable, and by receipts. */
+/** Found in the readable admissions and in the receipts. */
 function namedPolicies(
   { selection: { policy, type, job }, from, to }: BundlePage,
   rows: TenantDatabase['rows'],
@@ -136,7 +120,7 @@ function cutLog(
   { from, to }: Pick<BundleQuery, 'from' | 'to'>,
   audit: TenantDatabase['audit'],
   size: number,
-): { from: number; to: number } {
+): Stretch {
   const at = (point: LogPoint, past: number) =>
     'sequence' in point ? point.sequence : Math.min(audit.since(point.atMs + past), size)
   const range = { from: from === null ? 0 : at(from, 0), to: to === null ? size : at(to, 1) }
@@ -151,7 +135,7 @@ function close(entry: LogEntry): LogEntry {
   return { ...entry, opening: null }
 }
 
-/** The policy that a job's entry is of: a placement says it by the admission beside it. */
+/** The policy of a job's entry. A placement does not name it; the admission of the same job does. */
 function policyOfEntry(
   { type, opening }: LogEntry,
   rows: TenantDatabase['rows'],

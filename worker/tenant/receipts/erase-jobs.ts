@@ -1,4 +1,4 @@
-/** Takes away what links to jobs: receipts with their salts, details of entries; and logs that it was done. */
+/** Erases what links to jobs (receipts with their salts, details of entries) and logs the erasure. */
 import { sha256, stringToBytes, toHex } from 'viem'
 import { receiptIdOf } from '#shared/audit/entries.ts'
 import { AppError } from '#shared/base/errors.ts'
@@ -9,13 +9,13 @@ import type { TenantDatabase, TenantDeps } from '#worker/tenant/log/database.ts'
 import type { Erased } from '#worker/protocols/tenant.ts'
 
 export interface ErasureRequest {
-  /** What the log's entry commits to: the job's id, or that of the batch whose jobs these are. */
+  /** The id that the log's entry commits to: the job's, or that of the batch of these jobs. */
   readonly subject: string
   readonly jobIds: readonly JobId[]
   readonly by: string | null
 }
 
-/** One transaction and one entry. @throws {AppError} not_found when there is nothing that may be erased */
+/** Erases in one transaction, with one entry. @throws {AppError} not_found when nothing may be erased */
 export function eraseJobs(
   { subject, jobIds, by }: ErasureRequest,
   database: TenantDatabase,

@@ -1,4 +1,4 @@
-/** Records of evidence that receipts name by hash: one record serves all receipts of a node until it is concluded anew. */
+/** Evidence records that receipts name by hash. One record serves all receipts of a node until the next conclusion. */
 import { evidenceHash, EvidenceRecord } from '#shared/place/evidence.ts'
 import type { SignedReceipt } from '#shared/receipt/receipt.ts'
 import type { TenantDatabase } from '#worker/tenant/log/database.ts'
@@ -6,7 +6,7 @@ import type { TenantJobs } from '#worker/protocols/audit.ts'
 
 type Rows = TenantDatabase['rows']
 
-/** Kept as long as the last receipt that names it. */
+/** Keeps a record as long as the last receipt that names it. */
 export function keepEvidence(rows: Rows, record: EvidenceRecord, untilMs: number): void {
   rows(
     'INSERT INTO evidence VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET until_ms = max(until_ms, excluded.until_ms)',

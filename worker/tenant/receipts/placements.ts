@@ -1,4 +1,4 @@
-/** Where a tenant's jobs were computed, counted by policy and place: what the record of processing is made of, and about nobody. */
+/** Counts a tenant's jobs by policy and place, for the record of processing activities. No count is about a person. */
 import { z } from 'zod'
 import type { SignedReceipt } from '#shared/receipt/receipt.ts'
 import { Placement } from '#worker/protocols/audit.ts'

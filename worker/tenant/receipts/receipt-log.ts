@@ -1,7 +1,7 @@
-/** A tenant's receipts: each goes into the audit log as it comes, is kept as long as its policy says, and can be erased. */
+/** A tenant's receipts. Each is logged on arrival, kept as long as its policy says, and can be erased. */
 import { admissionOf, placementOf, receiptUntilMs } from '#shared/audit/receipt.ts'
 import type { AuditEvent } from '#shared/audit/entries.ts'
-import { Bytes32, nameHash, type JobId } from '#shared/base/ids.ts'
+import { Bytes32, nameHash } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { SignedReceipt } from '#shared/receipt/receipt.ts'
 import type { Kept } from '#worker/tenant/log/audit-store.ts'
@@ -9,22 +9,15 @@ import type { TenantDatabase, TenantDeps } from '#worker/tenant/log/database.ts'
 import { countPlacement } from './placements.ts'
 import { deleteReceipt, eraseJobs } from './erase-jobs.ts'
 import { keepEvidence, readEvidence } from './evidence-records.ts'
-import type { Erased, RecordedReceipt } from '#worker/protocols/tenant.ts'
+import type { RecordedReceipt, TenantReceipts } from '#worker/protocols/tenant.ts'
 import type { TenantJobs } from '#worker/protocols/audit.ts'
 
 const DAY_MS = 86_400_000
 
-export interface ReceiptLog {
-  /** Again is no change: hubs deliver at least once. @returns those whose job has an earlier receipt */
-  record(receipts: readonly RecordedReceipt[]): readonly Bytes32[]
-  find(id: Bytes32): RecordedReceipt | null
-  /** Records of evidence that these receipts' tickets name. */
+export interface ReceiptLog extends TenantReceipts {
+  /** The evidence records that these receipts' tickets name. */
   evidenceOf(receipts: readonly SignedReceipt[]): TenantJobs['evidence']
-  /** @throws {AppError} not_found */
-  erase(jobId: JobId, by: string | null): Erased
-  /** The jobs of these receipts, as parts of one subject; null when none of them is kept. */
-  eraseReceipts(subject: string, ids: readonly Bytes32[], by: string | null): Erased | null
-  /** Erases what is due. @returns when something is due next */
+  /** Erases what is due. @returns when the next is due */
   sweep(): number | undefined
 }
 
@@ -47,9 +40,8 @@ export function createReceiptLog(database: TenantDatabase, deps: TenantDeps): Re
     }
   }
   return {
-    record(receipts) {
-      database.tenant()
-      return transaction(() => {
+    record: (receipts) =>
+      transaction(() => {
         const events: (AuditEvent & Kept)[] = []
         rows('DELETE FROM first_receipts WHERE until_ms <= ?', nowMs())
         const later = receipts.filter(({ receipt }) => !isFirst(rows, receipt, nowMs()))
@@ -61,23 +53,15 @@ export function createReceiptLog(database: TenantDatabase, deps: TenantDeps): Re
         }
         if (events.length > 0) audit.append(events)
         return later.map(({ receipt }) => receipt.id)
-      })
-    },
+      }),
 
     find,
 
-    evidenceOf(receipts) {
-      database.tenant()
-      return readEvidence(rows, receipts)
-    },
+    evidenceOf: (receipts) => readEvidence(rows, receipts),
 
-    erase(jobId, by) {
-      database.tenant()
-      return eraseJobs({ subject: jobId, jobIds: [jobId], by }, database, deps)
-    },
+    erase: (jobId, by) => eraseJobs({ subject: jobId, jobIds: [jobId], by }, database, deps),
 
     eraseReceipts(subject, ids, by) {
-      database.tenant()
       const jobIds = ids.flatMap((id) => find(id)?.receipt.receipt.ticket.jobId ?? [])
       return jobIds.length === 0 ? null : eraseJobs({ subject, jobIds, by }, database, deps)
     },
@@ -105,7 +89,7 @@ export function createReceiptLog(database: TenantDatabase, deps: TenantDeps): Re
   }
 }
 
-/** A receipt proves that its job was admitted, and where it was placed. */
+/** A receipt proves that its job was admitted and where it ran. */
 function eventsOf(signed: SignedReceipt): (AuditEvent & Kept)[] {
   const held = signed.policy.dataClass === 'phi'
   const phiUntilMs = signed.receipt.ticket.issuedAtMs + LIMITS.phiAuditDays * DAY_MS
@@ -116,7 +100,7 @@ function eventsOf(signed: SignedReceipt): (AuditEvent & Kept)[] {
   ]
 }
 
-/** A job that was sent again has receipts of several nodes, perhaps through several hubs and ledgers: the first is paid. */
+/** A job that was sent again may have receipts of several nodes, hubs and ledgers. Only the first is paid. */
 function isFirst(rows: TenantDatabase['rows'], signed: SignedReceipt, nowMs: number): boolean {
   const job = nameHash(signed.receipt.ticket.jobId)
   const receipt = nameHash(signed.id)
@@ -126,7 +110,7 @@ function isFirst(rows: TenantDatabase['rows'], signed: SignedReceipt, nowMs: num
   return first?.['receipt'] === receipt
 }
 
-/** Also one that was kept and is erased: a node may send its receipts again long afterwards. */
+/** True also for an erased receipt: a node may send its receipts again long afterwards. */
 function isKnown({ rows }: TenantDatabase, signed: SignedReceipt, nowMs: number): boolean {
   if (receiptUntilMs(signed) <= nowMs) return true
   if (rows('SELECT 1 FROM receipts WHERE id = ?', signed.id).length > 0) return true

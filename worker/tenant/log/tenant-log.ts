@@ -1,33 +1,38 @@
-/** What a tenant's log shows to others: signed checkpoints, proofs, and its part of a bundle. */
-import { logOrigin, type LogEntry, type LogProgress } from '#shared/audit/entries.ts'
+/** A tenant's log as others see it: signed checkpoints, proofs and searches. */
+import { logOrigin } from '#shared/audit/entries.ts'
 import { createLogSigner, type LogSigner } from '#shared/audit/checkpoint.ts'
 import type { Domain } from '#shared/base/eip712.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { nameHash, type Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { consistencyProof, inclusionProof } from '#shared/audit/transparency-log.ts'
-import type { AuditPage, AuditQuery, SignedCheckpoint } from '#worker/protocols/audit.ts'
+import type { SignedCheckpoint, TenantLog } from '#worker/protocols/audit.ts'
 import type { TenantDatabase } from './database.ts'
+import type { RefusalStore } from './refusal-store.ts'
 
-/** Which log it is, and the deployment's key that signs it. */
+/** Names the log, and holds the deployment's key that signs it. */
 export interface LogIdentity {
   readonly domain: Domain
-  /** Undefined where the deployment has none: the log is kept, and nothing of it can be shown to others. */
+  /** Undefined when the deployment has no log key: the log is then kept, but nothing of it is signed. */
   readonly seed: Bytes32 | undefined
 }
 
-export type AuditReader = ReturnType<typeof createAuditReader>
+export interface OwnLog extends TenantLog {
+  readonly domain: Domain
+}
 
-export function createAuditReader(database: TenantDatabase, { domain, seed }: LogIdentity) {
+interface TenantLogParts {
+  readonly identity: LogIdentity
+  readonly refusals: RefusalStore
+}
+
+export function createTenantLog(database: TenantDatabase, parts: TenantLogParts): OwnLog {
   const { audit } = database
+  const { domain, seed } = parts.identity
   let signer: Promise<LogSigner> | undefined
   let newest: SignedCheckpoint | undefined
-  const sizeNow = (): number => {
-    database.tenant()
-    return audit.size()
-  }
   const checkpoint = async (): Promise<SignedCheckpoint> => {
-    const size = sizeNow()
+    const size = audit.size()
     if (newest?.size === size) return newest
     if (seed === undefined)
       throw new AppError('forbidden', 'This deployment has no LOG_KEY, so it signs no checkpoints.')
@@ -41,8 +46,7 @@ export function createAuditReader(database: TenantDatabase, { domain, seed }: Lo
     domain,
     checkpoint,
 
-    /** @param since a size that somebody has seen */
-    head(since = 0): LogProgress | null {
+    head(since = 0) {
       if (!database.exists()) return null
       const size = audit.size()
       const consistency =
@@ -50,25 +54,25 @@ export function createAuditReader(database: TenantDatabase, { domain, seed }: Lo
       return { tenant: nameHash(database.tenant()), size, root: audit.root(size), consistency }
     },
 
-    inclusion({ index, size }: { readonly index: number; readonly size: number }): Bytes32[] {
-      checkSizes(index + 1, size, sizeNow())
+    inclusion({ index, size }) {
+      checkSizes(index + 1, size, audit.size())
       return inclusionProof({ index, size }, audit.reader())
     },
 
-    consistency({ from, to }: { readonly from: number; readonly to: number }): Bytes32[] {
-      checkSizes(from, to, sizeNow())
+    consistency({ from, to }) {
+      checkSizes(from, to, audit.size())
       return consistencyProof({ from, to }, audit.reader())
     },
 
-    range(from: number, to: number): LogEntry[] {
-      database.tenant()
-      return audit.range(from, Math.min(to, from + LIMITS.auditPageEntries))
-    },
+    search: (query) =>
+      audit.search({ ...query, limit: Math.min(query.limit, LIMITS.auditPageEntries) }),
 
-    search(query: AuditQuery): AuditPage {
-      database.tenant()
-      return audit.search({ ...query, limit: Math.min(query.limit, LIMITS.auditPageEntries) })
-    },
+    recordExport: (detail) =>
+      database.transaction(
+        () => void audit.append([{ type: 'audit.exported', detail, untilMs: null }]),
+      ),
+
+    recordRefusals: (given) => parts.refusals.record(given),
   }
 }
 

@@ -1,21 +1,21 @@
-/** Batches on their way to the chain: each version and each transaction is kept before it is sent, until one has settled. */
+/** Batches on their way to the chain. Each version and each transaction is kept before it is sent. */
 import type { Hex } from 'viem'
 import { z } from 'zod'
 import { TenantCheckpoint } from '#shared/audit/entries.ts'
 import { domainSeparator, type Domain } from '#shared/base/eip712.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
-import type { Batch } from '#worker/ledger/intake/batch.ts'
+import type { SettlementBatch } from '#worker/ledger/intake/settlement-batch.ts'
 import type { SignedTransaction } from '#worker/ledger/chain/chain.ts'
 import type { DurableStorage, Row } from '#worker/platform/storage.ts'
 import type { Rows } from '#worker/ledger/intake/database.ts'
 
-export type BatchState = 'posting' | 'posted' | 'settled' | 'dropped'
+export type SettlementBatchState = 'posting' | 'posted' | 'settled' | 'dropped'
 
 /** One version of a batch. */
-export interface KeptBatch {
+export interface KeptSettlementBatch {
   readonly id: number
   readonly attempt: number
-  readonly state: BatchState
+  readonly state: SettlementBatchState
   readonly leaves: readonly Bytes32[]
   readonly receiptRoot: Bytes32
   readonly earnedMicroUsd: bigint
@@ -33,7 +33,7 @@ export interface KeptTransaction extends SignedTransaction {
   readonly sentAtMs: number
 }
 
-/** Which version landed, and where. */
+/** The version of a batch that landed, and its block. */
 export interface Landing {
   readonly id: number
   readonly attempt: number
@@ -43,11 +43,14 @@ export interface Landing {
 
 const Checkpoints = z.array(TenantCheckpoint)
 
-export type BatchStore = ReturnType<typeof createBatchStore>
+export type SettlementBatchStore = ReturnType<typeof createSettlementBatchStore>
 
-export function createBatchStore(rows: Rows, storage: Pick<DurableStorage, 'transactionSync'>) {
+export function createSettlementBatchStore(
+  rows: Rows,
+  storage: Pick<DurableStorage, 'transactionSync'>,
+) {
   return {
-    /** Whether the batches kept here are for this chain and contract; the first one asked for is theirs for good. */
+    /** Whether the batches kept here are for this chain and contract. The first domain asked for binds them for good. */
     isFor(domain: Domain): boolean {
       const separator = domainSeparator(domain)
       const [row] = rows('SELECT domain FROM bound_to')
@@ -55,8 +58,8 @@ export function createBatchStore(rows: Rows, storage: Pick<DurableStorage, 'tran
       return row === undefined || row['domain'] === separator
     },
 
-    /** Keeps a new version and its first transaction, both or neither; its receipts are now taken. */
-    open(batch: Batch, transaction: Omit<KeptTransaction, 'attempt'>): void {
+    /** Keeps a new version and its first transaction, both or neither, and assigns its receipts to it. */
+    open(batch: SettlementBatch, transaction: Omit<KeptTransaction, 'attempt'>): void {
       storage.transactionSync(() => {
         const [row] = rows('SELECT COUNT(*) AS n FROM batches WHERE id = ?', batch.id)
         const attempt = Number(row?.['n']) + 1
@@ -81,22 +84,21 @@ export function createBatchStore(rows: Rows, storage: Pick<DurableStorage, 'tran
       })
     },
 
-    addTransaction(batchId: number, transaction: KeptTransaction): void {
-      insertTransaction(rows, batchId, transaction)
-    },
+    addTransaction: (batchId: number, transaction: KeptTransaction) =>
+      insertTransaction(rows, batchId, transaction),
 
-    /** The oldest batch that has not settled, in its version that may land. */
-    current(): KeptBatch | undefined {
+    /** The oldest unsettled batch, in the version that may still land. */
+    current(): KeptSettlementBatch | undefined {
       const query = `SELECT * FROM batches WHERE state IN ('posting', 'posted') ORDER BY id, attempt DESC LIMIT 1`
-      return rows(query).map(toBatch)[0]
+      return rows(query).map(toKept)[0]
     },
 
-    settled(id: number): KeptBatch | undefined {
-      return rows("SELECT * FROM batches WHERE id = ? AND state = 'settled'", id).map(toBatch)[0]
+    settled(id: number): KeptSettlementBatch | undefined {
+      return rows("SELECT * FROM batches WHERE id = ? AND state = 'settled'", id).map(toKept)[0]
     },
 
-    /** The audit logs' checkpoints of one version, in the order of their leaves. */
-    checkpoints({ id, attempt }: Pick<KeptBatch, 'id' | 'attempt'>): TenantCheckpoint[] {
+    /** The log checkpoints of one version, in the order of their leaves. */
+    checkpoints({ id, attempt }: Pick<KeptSettlementBatch, 'id' | 'attempt'>): TenantCheckpoint[] {
       const query = 'SELECT checkpoints FROM batch_logs WHERE id = ? AND attempt = ?'
       const [row] = rows(query, id, attempt)
       return row === undefined ? [] : Checkpoints.parse(JSON.parse(String(row['checkpoints'])))
@@ -107,8 +109,8 @@ export function createBatchStore(rows: Rows, storage: Pick<DurableStorage, 'tran
       return Number(row?.['last'] ?? 0)
     },
 
-    versions(id: number): KeptBatch[] {
-      return rows('SELECT * FROM batches WHERE id = ? ORDER BY attempt', id).map(toBatch)
+    versions(id: number): KeptSettlementBatch[] {
+      return rows('SELECT * FROM batches WHERE id = ? ORDER BY attempt', id).map(toKept)
     },
 
     transactions(id: number): KeptTransaction[] {
@@ -126,15 +128,15 @@ export function createBatchStore(rows: Rows, storage: Pick<DurableStorage, 'tran
       )
     },
 
-    count(state: BatchState): number {
+    count(state: SettlementBatchState): number {
       const [row] = rows('SELECT COUNT(*) AS n FROM batches WHERE state = ?', state)
       return Number(row?.['n'])
     },
 
-    /** The versions that matter, newest batch first. */
-    newest(limit: number): KeptBatch[] {
+    /** Batches that were not dropped, newest first. */
+    newest(limit: number): KeptSettlementBatch[] {
       const query = "SELECT * FROM batches WHERE state <> 'dropped' ORDER BY id DESC LIMIT ?"
-      return rows(query, limit).map(toBatch)
+      return rows(query, limit).map(toKept)
     },
   }
 }
@@ -155,11 +157,11 @@ function insertTransaction(rows: Rows, batchId: number, transaction: KeptTransac
   )
 }
 
-export function toBatch(row: Row): KeptBatch {
+export function toKept(row: Row): KeptSettlementBatch {
   return {
     id: Number(row['id']),
     attempt: Number(row['attempt']),
-    state: row['state'] as BatchState,
+    state: row['state'] as SettlementBatchState,
     leaves: JSON.parse(String(row['leaves'])) as Bytes32[],
     receiptRoot: row['receipt_root'] as Bytes32,
     earnedMicroUsd: BigInt(String(row['earned'])),

@@ -1,4 +1,4 @@
-/** One batch as pure data: from the receipts that were chosen to the calldata that settles them. */
+/** A settlement batch as pure data: from the chosen receipts to the calldata that settles them. */
 import { encodeFunctionData, type Hex } from 'viem'
 import { invariant } from '#shared/base/errors.ts'
 import { checkpointLeaf, type TenantCheckpoint } from '#shared/audit/entries.ts'
@@ -17,24 +17,23 @@ import { earningsLeaf } from '#shared/receipt/settlement.ts'
 import { SETTLEMENT_ABI } from '#shared/receipt/settlement-abi.ts'
 import type { PublicKey } from '#shared/base/signature.ts'
 
-/** A receipt as far as a batch needs it. */
-export interface BatchReceipt {
+/** What a batch needs to know of a receipt. */
+export interface WaitingReceipt {
   readonly id: Bytes32
   readonly key: PublicKey
   readonly consumer: Address
   readonly amountMicroUsd: bigint
   readonly policyHash: Bytes32
-  /** Bit of the country in which it was computed. */
+  /** Bit of the country where the job ran. */
   readonly country: number
 }
 
-/** What one receipt key has earned since it first earned. */
 export interface KeyEarnings {
   readonly key: PublicKey
   readonly cumulativeMicroUsd: bigint
 }
 
-export interface Batch {
+export interface SettlementBatch {
   readonly id: number
   readonly leaves: readonly Bytes32[]
   readonly receiptRoot: Bytes32
@@ -45,20 +44,20 @@ export interface Batch {
   readonly calldata: Hex
 }
 
-export interface BatchInput {
+export interface SettlementBatchInput {
   readonly id: number
-  /** Receipt root of the batch before; {@link EMPTY_ROOT} for the first. */
+  /** Receipt root of the previous batch; {@link EMPTY_ROOT} for the first. */
   readonly parentRoot: Bytes32
   /** In the order of their leaves; at least one. */
-  readonly receipts: readonly BatchReceipt[]
+  readonly receipts: readonly WaitingReceipt[]
   readonly policies: ReadonlyMap<Bytes32, CompiledPolicy>
-  /** The newest of the audit log of each tenant that has receipts in the batch. */
+  /** The newest log checkpoint of each tenant with receipts in the batch. */
   readonly checkpoints: readonly TenantCheckpoint[]
-  /** What all keys have earned before this batch. */
+  /** The earnings of all keys before this batch. */
   readonly earnings: readonly KeyEarnings[]
 }
 
-export function buildBatch(input: BatchInput): Batch {
+export function buildSettlementBatch(input: SettlementBatchInput): SettlementBatch {
   const { id, parentRoot, receipts, policies, earnings } = input
   invariant(receipts.length > 0, 'a batch has at least one receipt')
   const leaves = receipts.map((receipt) => receipt.id)
@@ -84,7 +83,7 @@ export function buildBatch(input: BatchInput): Batch {
   return { id, leaves, receiptRoot, checkpoints, earningsRoot, earnedMicroUsd, calldata }
 }
 
-/** The tree over a batch's checkpoints; its root is zero when there is none. */
+/** The tree over a batch's checkpoints; its root is zero when there are none. */
 export function logTree(checkpoints: readonly TenantCheckpoint[]): MerkleTree {
   return buildMerkleTree(checkpoints.map(checkpointLeaf))
 }
@@ -92,7 +91,7 @@ export function logTree(checkpoints: readonly TenantCheckpoint[]): MerkleTree {
 /** The earnings after a batch. */
 export function addEarnings(
   earnings: readonly KeyEarnings[],
-  receipts: readonly Pick<BatchReceipt, 'key' | 'amountMicroUsd'>[],
+  receipts: readonly Pick<WaitingReceipt, 'key' | 'amountMicroUsd'>[],
 ): KeyEarnings[] {
   const byKey = new Map(earnings.map((earned) => [keyName(earned.key), earned]))
   for (const { key, amountMicroUsd } of receipts) {
@@ -102,7 +101,7 @@ export function addEarnings(
   return [...byKey.values()]
 }
 
-/** The earnings tree: one leaf for each key that earned something, in the order of the keys. */
+/** One leaf for each key that earned something, in the order of the keys. */
 export function earningsTree(earnings: readonly KeyEarnings[]): MerkleTree & {
   readonly leafOf: (key: PublicKey) => number | undefined
 } {
@@ -127,7 +126,7 @@ export function toKey(name: string): PublicKey {
 }
 
 function policyUses(
-  receipts: readonly BatchReceipt[],
+  receipts: readonly WaitingReceipt[],
   policies: ReadonlyMap<Bytes32, CompiledPolicy>,
 ) {
   const used = new Map<Bytes32, bigint>()
@@ -141,7 +140,7 @@ function policyUses(
   })
 }
 
-/** The policy as the contract's struct; names as hashes, words as their index. */
+/** The policy as the contract's struct: names as hashes, enumerated words as their index. */
 export function policyWords(policy: CompiledPolicy) {
   return {
     tenant: nameHash(policy.tenant),
@@ -162,8 +161,8 @@ export function policyWords(policy: CompiledPolicy) {
   }
 }
 
-/** One charge a consumer, in ascending order, as the contract wants them. */
-function charges(receipts: readonly BatchReceipt[]) {
+/** One charge per consumer, in ascending order, as the contract requires. */
+function charges(receipts: readonly WaitingReceipt[]) {
   const owed = new Map<Address, bigint>()
   for (const { consumer, amountMicroUsd } of receipts) {
     if (amountMicroUsd > 0n) owed.set(consumer, (owed.get(consumer) ?? 0n) + amountMicroUsd)
