@@ -1,4 +1,4 @@
-/** What a node is, whatever runs it: it announces itself, takes work, checks it, runs it, signs for it and keeps receipts. */
+/** A node, whatever runs it: announces itself, takes jobs, checks and runs them, signs and keeps receipts. */
 import type { Multiaddr } from '@multiformats/multiaddr'
 import type { PrivateKey } from '@libp2p/interface'
 import type { Engine } from '#engine/engine.ts'
@@ -27,22 +27,22 @@ import { runOffer } from './run-offer.ts'
 
 export interface NodeCoreDeps {
   readonly kind: PresenceRecord['kind']
-  /** libp2p Ed25519 key: who the node is. */
+  /** libp2p Ed25519 key: the node's identity. */
   readonly identity: PrivateKey
-  /** P-256 receipt key: what earns. */
+  /** P-256 key that signs receipts and owns the earnings. */
   readonly signer: Signer
   readonly engine: Engine
-  /** Loads and unloads the engine's models; without it they stay as they are. */
+  /** Loads and unloads the engine's models; without it they never change. */
   readonly shelf?: ModelShelf | undefined
-  /** Multiaddrs at which this node gives model files to others. */
+  /** Multiaddrs at which this node serves model files. */
   readonly fileAddresses?: readonly string[]
-  /** Alpha-2 code of the place that the node claims. */
+  /** Alpha-2 code of the country that the node claims. */
   readonly claim: string
   readonly maxJobs: number
   readonly receipts: ReceiptStore
-  /** Asks for admission and says where the hub is; called for every attempt to connect. */
+  /** Asks for admission and the hub's address; called for every attempt to connect. */
   readonly locate: (signal: AbortSignal) => Promise<Multiaddr>
-  /** Asks which hubs measure how far nodes are; without it the node is measured by its own hub only. */
+  /** Finds hubs that measure the node's place; without it only the node's own hub does. */
   readonly locateAnchors?: (signal: AbortSignal) => Promise<readonly Multiaddr[]>
   readonly log: Log
   readonly now: () => number
@@ -51,16 +51,16 @@ export interface NodeCoreDeps {
 
 export interface NodeCore {
   state(): NodeState
-  /** Goes online; resolves at once, progress comes through `onState`. */
+  /** Goes online. Resolves at once; progress comes through `onState`. */
   start(): Promise<void>
-  /** Leaves the network now: running jobs are given back to the hub, which answers them elsewhere. */
+  /** Leaves the network now. The hub gives running jobs to other nodes. */
   pause(): Promise<void>
-  /** Takes no more work, and resolves when what runs has ended or the time is over; then `stop` hands the rest back. */
+  /** Takes no more work. Resolves when running jobs have ended or the time is over; `stop` returns the rest. */
   leave(withinMs: number): Promise<void>
   stop(): Promise<void>
-  /** The engine runs other things than before: tells the hub. */
+  /** Tells the hub that the engine's models or kernels have changed. */
   offerChanged(): void
-  /** Loads these models, as far as there is room, and announces each. */
+  /** Loads these models while there is room, and announces each. */
   preload(ids: readonly string[], signal: AbortSignal): Promise<void>
 }
 
@@ -73,7 +73,7 @@ class Core implements NodeCore, WorkHandler {
   readonly #running = new Map<string, AbortController>()
   #state: NodeState
   #sequence: number
-  /** What the hub knows of this node: the record that it was last told. */
+  /** The presence record that the hub has of this node. */
   #lastPresence: Promise<SignedPresence>
   #membership: HubMembership | undefined
   #node: Awaited<ReturnType<typeof createPeerNode>> | undefined
@@ -181,7 +181,7 @@ class Core implements NodeCore, WorkHandler {
     void this.#visitAnchors()
   }
 
-  /** Before any ticket that says so: the checks of offers go by it. */
+  /** Comes before any ticket that relies on it: checks of offers use this state. */
   standing({ place, quarantine, reasons }: Standing): void {
     const { welcome, detail } = this.#state
     if (welcome === null) return
@@ -238,7 +238,7 @@ class Core implements NodeCore, WorkHandler {
       return result
     } catch (error) {
       if (controller.signal.aborted) throw toAppError(controller.signal.reason)
-      // An engine says only that it was stopped; the hub said why.
+      // The engine only says that it was stopped; the hub's reason says why.
       throw this.#failed(key, options.signal.aborted ? options.signal.reason : error)
     } finally {
       letGo?.()
@@ -281,7 +281,7 @@ class Core implements NodeCore, WorkHandler {
     return pending
   }
 
-  /** A hub may send a job for a model in the moment in which it left. */
+  /** A hub may send a job for a model that was just unloaded. */
   async #warm({ work }: JobOffer, signal: AbortSignal): Promise<void> {
     const { shelf, engine } = this.#deps
     if (shelf === undefined || !('model' in work)) return
@@ -290,7 +290,7 @@ class Core implements NodeCore, WorkHandler {
     this.offerChanged()
   }
 
-  /** @returns why not */
+  /** @returns the failure, if any */
   async #load(
     digest: Bytes32,
     options: { readonly peers: readonly string[]; readonly signal: AbortSignal },
@@ -350,7 +350,7 @@ class Core implements NodeCore, WorkHandler {
     return (this.#lastPresence = signPresence(record, this.#deps.identity))
   }
 
-  /** A node that no anchor can reach is as good as before, only not bounded. */
+  /** Without reachable anchors the node works the same, but its place is not bounded. */
   async #visitAnchors(): Promise<void> {
     const { locateAnchors, log } = this.#deps
     const node = this.#node

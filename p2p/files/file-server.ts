@@ -1,4 +1,4 @@
-/** Gives model files to other nodes: only such as its owner offers, few at once, and no faster than its owner allows. */
+/** Serves model files to other nodes: only offered files, few at once, within the owner's byte rate. */
 import type { Connection, Stream } from '@libp2p/interface'
 import { AppError, toAppError } from '#shared/base/errors.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
@@ -14,7 +14,7 @@ import type { FileNode } from './file-node.ts'
 import { FILE_JOB, FILES_PROTOCOL, FileRequest } from './file-protocol.ts'
 import { createRateBucket, type RateBucket } from './rate-bucket.ts'
 
-/** A file that is there, until `release` is called. */
+/** A file that stays available until `release` is called. */
 export interface OfferedFile {
   readonly sizeBytes: number
   read(offset: number): AsyncIterable<Uint8Array>
@@ -22,7 +22,7 @@ export interface OfferedFile {
 }
 
 export interface FileServerOptions {
-  /** The file with this hash, if it is one that may be given; undefined otherwise. */
+  /** The file with this hash if it may be served; undefined otherwise. */
   readonly find: (sha256: Bytes32) => Promise<OfferedFile | undefined>
   readonly log: Log
   readonly clock?: Clock
@@ -33,7 +33,7 @@ export interface FileServerOptions {
 export async function serveFiles(node: FileNode, options: FileServerOptions): Promise<void> {
   const clock = options.clock ?? systemClock
   const rate = createRateBucket(options.bytesPerSecond ?? LIMITS.fileBytesPerSecond, clock)
-  /** Transfers of each peer. */
+  /** Running transfers by peer. */
   const transfers = new Map<string, number>()
   const count = (peer: string, change: 1 | -1) => {
     const left = (transfers.get(peer) ?? 0) + change
@@ -64,7 +64,7 @@ interface Transfer extends FileServerOptions {
   readonly refusal: AppError | undefined
 }
 
-/** One stream from its request to its end; never rejects. */
+/** Serves one stream to its end; never rejects. */
 async function transfer(stream: Stream, options: Transfer): Promise<void> {
   const { clock, log } = options
   const window = createSendWindow()
@@ -92,7 +92,7 @@ async function transfer(stream: Stream, options: Transfer): Promise<void> {
   try {
     const request = await asked.promise
     await give(request, { ...options, frames, window, signal: ended.signal })
-    // The other end closes once it has read everything.
+    // The other end closes after reading everything.
     await frames.ended
   } catch (error) {
     const { code, detail } = toAppError(error)
@@ -130,7 +130,7 @@ async function give({ sha256, offset }: FileRequest, giving: Giving): Promise<vo
   }
 }
 
-/** Calls `onSilent` when the other side has neither asked nor granted anything for too long. */
+/** Calls `onSilent` when the other side has sent nothing for too long. */
 function createSilence(clock: Clock, onSilent: () => void) {
   let cancel = clock.after(LIMITS.modelStallMs, onSilent)
   return {

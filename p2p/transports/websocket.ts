@@ -1,8 +1,7 @@
 /**
- * WebSockets for nodes: the stock transport with a dialler of our own.
- *
- * The stock one rejects addresses with an http-path, rejects a failed dial with an ErrorEvent (which is no Error, so
- * that callers do not retry), and resets with close code 1006, which every runtime refuses.
+ * WebSockets for nodes: libp2p's transport with our own dialler. Libp2p's rejects addresses with an http-path. It
+ * rejects a failed dial with an ErrorEvent, which is no Error, so callers do not retry. It resets with close code 1006,
+ * which every runtime refuses.
  */
 import { ConnectionFailedError, type Connection, type Transport } from '@libp2p/interface'
 import {

@@ -1,4 +1,4 @@
-/** A hub without its runtime: identity, libp2p, members, dispatch and outbox, put together over what it is given. */
+/** Composes a hub from its parts. Holds no platform object, so plain Node tests can drive it. */
 import type { Domain } from '#shared/base/eip712.ts'
 import type { AnchorPlace, SignedAttestation } from '#shared/place/evidence.ts'
 import {
@@ -36,22 +36,21 @@ export interface HubCoreDeps {
   readonly storage: DurableStorage
   readonly domain: Domain
   readonly manifests: readonly ModelManifest[]
-  /** Where kernels that hang devices are told of, and banned. */
+  /** Registers that count reports of hanging kernels and ban them. */
   readonly registers: KernelRegisters
-  /** Hands receipts to their tenants and the ledger; resolves with the ids that both have. */
+  /** Hands receipts to their tenants and the ledger. @returns the ids that both now have */
   readonly deliver: (entries: readonly OutboxEntry[]) => Promise<readonly Bytes32[]>
-  /** A tenant as it is now, for sessions that outlive what the Worker knew. */
+  /** Reads a tenant's current state. Sessions outlive what the Worker knew when they opened. */
   readonly openTenant: (tenant: TenantId) => SessionTenant
-  /** Asks to be called back at {@link HubCore.flush}. */
+  /** Schedules a later call of {@link HubCore.flush}. */
   readonly wake: (delayMs: number) => void
   readonly now: () => number
   readonly random: () => number
   readonly log: Log
-  /** Where this hub stands; null for one that is no anchor. */
+  /** Where this hub stands; null for a hub that is no anchor. */
   readonly anchor: AnchorPlace | null
-  /** By how much a time that the runtime's clock tells may be too early. */
+  /** How far the runtime's clock may lag behind real time, in ms. */
   readonly clockResolutionMs: number
-  /** The other hubs of this deployment. */
   readonly peers: readonly PeerHub[]
   /** @default LIMITS.echoEveryMs */
   readonly echoEveryMs?: number
@@ -63,26 +62,26 @@ export interface HubCore {
   readonly gate: NodeGate
   readonly dispatcher: Dispatcher
   readonly sessions: SessionGate
-  /** A node that is here is concluded of anew, and told. */
+  /** Keeps an attestation, and concludes the node's place anew if it is connected. */
   attest(attestation: SignedAttestation): void
-  /** @returns whether there was a statement about this node */
+  /** @returns whether there was an attestation for this node */
   unattest(nodeId: string): boolean
   attestations(): SignedAttestation[]
-  /** What is held about the place of a connected node. */
+  /** What the hub knows about the place of a connected node. */
   evidence(nodeId: string): MemberEvidence | undefined
-  /** For another hub, or the Worker: who it is on the network, and its key. */
+  /** Tells another hub, or the Worker, this hub's peer id and signing key. */
   identify(by: string | null): { readonly peerId: NodeId; readonly hubKey: PublicKey }
-  /** Takes the socket of another hub. */
+  /** Accepts the socket of another hub. */
   enterPeer(socket: SocketLike): Promise<void>
   status(): HubStatus
   gauges(): HubGauges
   standings(): NodeStanding[]
   receipt(tenant: string, id: string): ReceiptDocument | null
-  /** Hands the receipts of a job over without waiting for the next time. @returns whether one is still here */
+  /** Delivers the receipts of a job now. @returns whether any of them is still here */
   handOver(tenant: TenantId, jobId: JobId): Promise<boolean>
-  /** Delivers what is in the outbox; asks to be woken again when something is left. */
+  /** Delivers the outbox, and schedules another call if anything is left. */
   flush(): Promise<void>
-  /** For a hub that is a plain process; a Durable Object just ends. */
+  /** For a hub that runs as a plain process. A Durable Object has no shutdown. */
   close(): Promise<void>
 }
 
@@ -161,7 +160,6 @@ export async function createHubCore(deps: HubCoreDeps): Promise<HubCore> {
   }
 }
 
-/** A hub that does not say where it stands measures nobody. */
 function anchorOf(deps: HubCoreDeps, { peerId, signer }: HubNetwork): Anchor | null {
   if (deps.anchor === null) return null
   return createAnchor({ ...deps, place: deps.anchor, hub: deps.name, peerId, signer })

@@ -1,12 +1,12 @@
-/** How nodes of one hub have kept to their jobs, over their reconnects too. In memory only. */
+/** Remembers how reliably each node has answered, across reconnects. In memory only. */
 import { LIMITS } from '#shared/base/limits.ts'
 
-/** A node that was silent gets work for this long only where no other node can take it. */
+/** For this long a silent node gets work only if no other node can take it. */
 const SUSPECT_MS = 30_000
-/** The same for one that ended a job without an answer; each further time doubles it, so often at most. */
+/** The same after a job that ended without an answer. Each failure doubles it, up to MOST_FAILURES times. */
 const DOUBT_MS = 2_000
 const MOST_FAILURES = 6
-/** Jobs never ended that cost a node its place, and for how long. */
+/** Jobs never ended after which a node is disconnected, and for how long. */
 const SILENCES = 2
 const BARRED_MS = 600_000
 /** Answers after which an earlier silence is forgotten. */
@@ -17,7 +17,7 @@ interface Record {
   readonly answers: number
   readonly suspectUntilMs: number
   readonly barredUntilMs: number
-  /** Times that it ended jobs without an answer; each answer halves them. */
+  /** Jobs ended without an answer. Each answer halves the count. */
   readonly failures: number
   readonly doubtUntilMs: number
 }
@@ -32,12 +32,12 @@ const NEW: Record = {
 }
 
 export interface Conduct {
-  /** Others are asked first for a while; nothing is counted. */
+  /** Other nodes are preferred for a while. Nothing is counted. */
   suspect(nodeId: string): void
-  /** It ended a job without an answer. What fails within the doubt of an earlier failure is part of that. */
+  /** The node ended a job without an answer. Failures within the doubt of an earlier one count once. */
   failed(nodeId: string): void
   failures(nodeId: string): number
-  /** It never ended a job that it was silent on. @returns whether it loses its place */
+  /** The node never ended a job that it was silent on. @returns whether it is disconnected */
   silent(nodeId: string): boolean
   answered(nodeId: string): void
   isSuspect(nodeId: string): boolean

@@ -1,4 +1,9 @@
-/** Which node gets a job: the hard filter by policy, then the smallest predicted completion. Pure. */
+/**
+ * The room of choice: which node gets a job. A new rule goes here. A node that must not get a job is left out in
+ * `schedule`; a preference between nodes goes into `chooseFrom`. What a rule knows about a node is a field of
+ * `NodeView`, which `members/directory.ts` fills in. Pure. Beside it: `conduct.ts` (how reliable a node has been),
+ * `capacity.ts` (jobs that wait) and `fair-share.ts` (tenants' shares).
+ */
 import { AppError, invariant } from '#shared/base/errors.ts'
 import type { Work } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -8,31 +13,31 @@ import { nearestRefusal, neededNode, unsatisfied } from '#shared/law/explain.ts'
 import type { CompiledPolicy } from '#shared/law/policy.ts'
 import type { CountrySet } from '#shared/law/region.ts'
 
-/** What the scheduler knows of a live node. */
+/** What the scheduler knows about a live node. */
 export interface NodeView {
   readonly nodeId: string
   readonly facts: NodeFacts
   readonly models: readonly AdmittedModel[]
   readonly kernels: 'any' | readonly string[]
-  /** What its kernels may enable. @default nothing */
+  /** WebGPU features that its kernels may enable. @default none */
   readonly features?: readonly string[] | undefined
   readonly maxJobs: number
   readonly inFlight: number
-  /** Of those, jobs of this work. @default 0 */
+  /** Of these, jobs of this work. @default 0 */
   readonly ofThisWork?: number
-  /** Of this work it may have so many at once. @default maxJobs */
+  /** Most jobs of this work at once. @default maxJobs */
   readonly slots?: number
   /** Round trip on the held stream, measured. */
   readonly rttMs: number
-  /** Peak-sensitive moving average of how long this work takes on this node, as measured here. */
+  /** Moving average of this work's time on this node, sensitive to peaks, measured by the hub. */
   readonly serviceMs: number
-  /** Whether `serviceMs` was ever measured; a guess chooses between nodes, and refuses nobody. */
+  /** Whether `serviceMs` was measured. A guess ranks nodes, but refuses no job. */
   readonly isMeasured: boolean
-  /** Whether it was silent on a job, or gave one back, a moment ago: it gets one only where no other node can take it. */
+  /** Whether it was silent on a job or failed one a moment ago. It then gets work only if no other node can take it. */
   readonly isSuspect?: boolean
-  /** Whether it has ended jobs, and answered none ever: it gets what finds no other free. */
+  /** Whether it has failed jobs and never answered one. It then gets work only if no other node is free. */
   readonly isBehind?: boolean
-  /** How well it has kept to jobs, as the hub has seen it; 0 for one that is silent. @default 1 */
+  /** How reliably it has answered here; 0 for a silent node. @default 1 */
   readonly standing?: number
 }
 
@@ -44,25 +49,25 @@ export interface ScheduleJob {
   readonly tried: ReadonlySet<string>
   /** The only node that may take it; null for any. */
   readonly nodeId: string | null
-  /** Time that is left for the answer, in ms. */
+  /** Time left for the answer, in ms. */
   readonly leftMs: number
-  /** Whether no attempt follows: it goes to the node of the best standing. */
+  /** Whether this is the last attempt, which goes to the node of the best standing. */
   readonly isLast?: boolean
 }
 
 export type Choice =
   | { readonly kind: 'node'; readonly nodeId: string }
-  /** Some node could do it, but each has its hands full, or all that it is trusted with so far. */
+  /** Some node could run it, but each is busy or has used up its slots for this work. */
   | { readonly kind: 'wait'; readonly isBusy: boolean }
   | {
       readonly kind: 'refuse'
       readonly error: AppError
       readonly hasNoNodes: boolean
-      /** Nothing but a feature is missing: whoever could wait need not. */
+      /** Whether only a feature is missing, so that waiting cannot help. */
       readonly lacksFeatures: boolean
     }
 
-/** @param random uniform in [0, 1); it picks the sample of eligible nodes that are compared. */
+/** @param random uniform in [0, 1); picks the sample of eligible nodes that are compared */
 export function schedule(
   nodes: readonly NodeView[],
   job: ScheduleJob,
@@ -90,7 +95,7 @@ export function schedule(
   return chooseFrom(heard.length > 0 ? heard : able, job, random)
 }
 
-/** The nearest that is free and quick enough; else one that is quick enough is waited for. */
+/** Chooses the nearest node that is free and fast enough, or waits for one that is fast enough. */
 function chooseFrom(nodes: readonly NodeView[], job: ScheduleJob, random: () => number): Choice {
   const free = nodes.filter(hasRoom)
   const inTime = free.filter((node) => isInTime(node, predictMs(node), job))
@@ -120,7 +125,7 @@ function isInTime({ isMeasured }: NodeView, predictedMs: number, { leftMs }: Sch
   return !isMeasured || predictedMs <= leftMs
 }
 
-/** Whether a node admits this very model, or runs this very kernel. */
+/** Whether a node offers this exact model or runs this kernel. */
 export function canRun(
   node: {
     readonly models: readonly Pick<AdmittedModel, 'id' | 'digest'>[]
@@ -138,7 +143,7 @@ export function canRun(
   return node.models.some((model) => model.id === work.model && model.digest === work.digest)
 }
 
-/** Predicted time until the answer is back, in milliseconds. */
+/** Predicted time until the answer is back, in ms. */
 export function predictMs(node: Pick<NodeView, 'rttMs' | 'serviceMs' | 'inFlight'>): number {
   return node.rttMs + node.serviceMs * (1 + node.inFlight)
 }
@@ -184,7 +189,7 @@ function unable(job: ScheduleJob, allowed: readonly NodeView[]): Choice {
   return refuse(new AppError('no_capacity', detail, { meta }), { lacksFeatures: true })
 }
 
-/** What a kernel requires, where nodes run it but for that; undefined where anything else is missing, too. */
+/** The features a kernel lacks on nodes that would otherwise run it; undefined if more is missing. */
 function missingFeatures(work: Work, allowed: readonly NodeView[]): readonly string[] | undefined {
   if (work.kind !== 'kernel') return undefined
   const runs = allowed.filter((node) => canRun(node, { ...work, requires: [] }))

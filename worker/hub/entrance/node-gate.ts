@@ -1,4 +1,4 @@
-/** Where a node's socket becomes a member of the hub: handshake, held work stream, welcome, and away again. */
+/** Turns a node's socket into a member of the hub: handshake, work stream, welcome, departure. */
 import type { Connection, Libp2p } from '@libp2p/interface'
 import type { DurableObjectTransport } from '#p2p/transports/durable-object.ts'
 import type { SocketLike } from '#p2p/transports/socket-connection.ts'
@@ -28,25 +28,25 @@ export interface NodeGateDeps {
   readonly libp2p: Libp2p
   readonly transport: DurableObjectTransport
   readonly directory: Directory
-  /** The hub's half of the welcome. */
+  /** The hub's part of the welcome. */
   readonly greeting: Pick<Welcome, 'hub' | 'hubKey' | 'domain'>
   readonly onReceipt: (stored: StoredReceipt) => Promise<void>
-  /** A node came or went. */
+  /** A node came or left. */
   readonly onChange: () => void
   readonly evidence: EvidenceDeps
   readonly vouchers: Vouchers
-  /** Connections that are not nodes': those between hubs. */
+  /** Whether a connection is from another hub, not from a node. */
   readonly isPeer?: (connection: Connection) => boolean
   readonly log: Log
 }
 
 /** What evidence of a node's place is made from. */
 export interface EvidenceDeps {
-  /** Null for a hub that does not say where it stands: it measures nobody. */
+  /** Null for a hub without a declared place: it measures nobody. */
   readonly anchor: Anchor | null
   readonly attestations: Pick<Attestations, 'of'>
   readonly echoes: KnownEchoes
-  /** A node that another hub serves has been measured here. */
+  /** A node of another hub was measured here. */
   readonly onMeasured: (echo: SignedEcho) => void
   readonly now: () => number
 }
@@ -56,17 +56,17 @@ export interface NodeGate {
   enter(socket: SocketLike, admission: Admission): Promise<void>
 }
 
-/** What one peer may send beside its work, in bytes, at once and in a second: handshakes, gossip, presence, what no one asked for. */
+/** Bytes that a peer may send besides its work, at once and per second: handshakes, gossip, presence. */
 const PEER_BYTES = 512 * 1024
 const PEER_BYTES_PER_SECOND = 32 * 1024
-/** Log lines that one connection may cause at once, and in a second. */
+/** Log lines that one connection may cause, at once and per second. */
 const PEER_LINES = 16
 const PEER_LINES_PER_SECOND = 0.1
 
-/** Of a fault in a log line: a peer may have written it. */
+/** Longest part of a fault that is logged: a peer may have written it. */
 const DETAIL_CHARS = 256
 
-/** What one connection may cost. */
+/** Limits of one connection. */
 interface Allowance {
   readonly bytes: Budget
   readonly log: Log
@@ -107,7 +107,7 @@ export function createNodeGate(deps: NodeGateDeps): NodeGate {
   }
 }
 
-/** What a gate does for one connection. */
+/** Dependencies of the gate for one connection. */
 interface OwnDeps extends NodeGateDeps {
   readonly seating: Seating
   readonly onWork: (costBytes: number) => void
@@ -147,7 +147,7 @@ async function welcomeMember(
             `The presence record claims ${presence.claim}, the admission ${admission.claim}.`,
           )
         }
-        // The last things before it is a member: both may have changed since it asked to be let in.
+        // Checked last: both may have changed since the node asked for admission.
         await deps.vouchers.check(admission)
         deps.seating.check(admission)
         const [place, quarantine] = [evidence.place(), evidence.quarantine()]
@@ -186,7 +186,10 @@ async function welcomeMember(
   }
 }
 
-/** Replaced before it is closed: of two that enter at once, neither may be left open and uncounted. */
+/**
+ * Replaces the old member before closing it. Otherwise, of two connections that enter at once, one could stay open and
+ * uncounted.
+ */
 async function seat(
   deps: OwnDeps,
   member: Member,
@@ -228,7 +231,7 @@ function keepEvidence(
   })
 }
 
-/** The node is told how it is seen before any ticket that says so. */
+/** Tells the node its conclusion before any ticket names it. */
 function onEvidence(deps: NodeGateDeps, member: Member, evidence: EvidenceKeeper): void {
   const refutation = evidence.quarantine()
   if (refutation !== null && refutation !== member.quarantine) {
@@ -245,7 +248,7 @@ function onEvidence(deps: NodeGateDeps, member: Member, evidence: EvidenceKeeper
   deps.onChange()
 }
 
-/** A node of another hub: measured once, and gone again. */
+/** Measures a node of another hub once, and closes its connection. */
 async function measureGuest(
   { evidence, vouchers, log }: NodeGateDeps,
   connection: Connection,
