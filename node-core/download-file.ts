@@ -1,7 +1,4 @@
-/**
- * Downloads a file from the first source that works: resumes after a cut, hashes as it goes, and keeps only the file
- * that its manifest names. Runs in a tab and in Node.
- */
+/** Downloads a file, in a tab or in Node: resumes after a cut, and keeps only the file that its manifest names. */
 import { untilAborted } from '#shared/base/deadline.ts'
 import { AppError, errorCode, toAppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'

@@ -1,7 +1,4 @@
-/**
- * Gathers acknowledgements for a node. They leave with the next job or soon after, so they need no message of their
- * own.
- */
+/** Gathers acknowledgements for a node, which leave with the next job or soon after. */
 import type { Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Clock } from './clock.ts'

@@ -17,9 +17,7 @@ export function frameCost(bodyBytes: number): number {
 }
 
 export interface SendWindow {
-  /**
-   * Adds granted bytes. @throws {AppError} invalid_request when the sum passes the window, or the grant is too small
-   */
+  /** Adds granted bytes. @throws {AppError} invalid_request when the grant is too small or overfills the window */
   grant(sizeBytes: number): void
   /** Waits for credit and takes up to `wantedBytes` for one frame; rejects when `signal` aborts. */
   take(wantedBytes: number, signal: AbortSignal): Promise<number>

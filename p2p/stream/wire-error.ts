@@ -51,10 +51,7 @@ export function errorOf(body: ErrorBody): AppError {
   return new AppError(code, detail, { meta })
 }
 
-/**
- * The error that a node itself sent. It informs the caller and steers nothing: the hub goes by its own clock and by
- * this type.
- */
+/** The error that a node itself sent. It informs the caller; the hub acts on its own clock and this type. */
 export class NodesWord extends AppError {}
 
 export function readNodesWord(frame: Frame): NodesWord {

@@ -1,6 +1,4 @@
-/**
- * Charges a peer for what it sends besides its work, and for replies it causes. An overspent budget ends the socket.
- */
+/** Charges a peer for what it sends besides its work and for replies it causes. Overspending ends the socket. */
 import { frameCost } from '#p2p/stream/credit.ts'
 import type { Budget } from '#p2p/stream/peer-budget.ts'
 import { RESET_CLOSE, type SocketLike } from './socket-connection.ts'

@@ -28,7 +28,7 @@ export interface SocketConnectionInit {
 }
 
 /**
- * Close codes that a program may give (https://websockets.spec.whatwg.org/#dom-websocket-close): 1000, 3000 to 4999.
+ * Close codes that a program may give: 1000, 3000 to 4999 (https://websockets.spec.whatwg.org/#dom-websocket-close).
  */
 const NORMAL_CLOSE = 1000
 export const RESET_CLOSE = 4000

@@ -1,6 +1,5 @@
 /**
- * Signed nonce echoes: an anchor measures how fast a node's own key answers. Rules [PL3]–[PL5] in
- * `docs/design/place.md`.
+ * Signed nonce echoes: an anchor measures how fast a node's own key answers. Rules [PL3]–[PL5]: docs/design/place.md.
  */
 import type { PrivateKey, Stream } from '@libp2p/interface'
 import { bytesToHex, concatBytes } from 'viem'
@@ -136,10 +135,7 @@ function summarize(samples: readonly Sample[], clockResolutionMs: number): EchoR
   }
 }
 
-/**
- * Measures a node on a stream of its own, and closes it.
- * @throws {AppError} node_timeout, node_lost, invalid_request, forbidden
- */
+/** Measures a node on a stream of its own. @throws {AppError} node_timeout, node_lost, invalid_request, forbidden */
 export async function measureStream(stream: Stream, options: EchoRunOptions): Promise<EchoResult> {
   const frames = createFrameStream(stream, {
     onFrame(frame) {
@@ -162,9 +158,7 @@ export async function measureStream(stream: Stream, options: EchoRunOptions): Pr
   }
 }
 
-/**
- * The node's end of such a stream. Resolves when the anchor has closed it. @throws {AppError} what ended it otherwise
- */
+/** The node's end of such a stream; resolves when the anchor closes it. @throws {AppError} what else ended it */
 export async function serveEchoes(
   stream: Stream,
   parties: EchoParties,

@@ -61,10 +61,7 @@ export interface WorkLink {
    * @throws {AppError} cancelled, node_timeout, node_lost, too_large, invalid_request, or what the node refused with
    */
   run(offer: JobOffer, payload: Uint8Array, options: RunJobOptions): Promise<JobResult>
-  /**
-   * Asks the node to load a model; resolves when it has.
-   * @throws {AppError} no_capacity, node_lost, or why the node did not
-   */
+  /** Asks the node to load a model. @throws {AppError} no_capacity, node_lost, or why the node did not */
   load(request: LoadRequest): Promise<void>
   /**
    * Measures how fast the node's own key answers; one measurement at a time.

@@ -12,18 +12,12 @@ import { answerBytes } from './answer-bytes.ts'
 import type { Job } from './attempt.ts'
 import type { Directory, Member } from '#worker/hub/members/directory.ts'
 
-/**
- * How long a node may be silent on work that it has answered: TIMES_SLOWEST times its slowest answer, at least
- * LEAST_MS.
- */
+/** How long a node may be silent on work that it has answered: a multiple of its slowest answer, or LEAST_MS. */
 const LEAST_MS = 5_000
 const TIMES_SLOWEST = 8
 /** How long on work that it has never answered: a first run compiles, and a kernel process is killed after 19 s. */
 const FIRST_MS = { kernel: 25_000, library: 30_000, model: 20_000, text: 20_000 } as const
-/**
- * Added for each KiB of the input, and of the answer if its size is known: it is transferred, and takes longer to
- * compute.
- */
+/** Added for each KiB of the input, and of the answer if its size is known. */
 const PER_KIB_MS = 10
 const PER_KIB_OF_TEXT_MS = 1_000
 /** Added for each token of a text that is wanted whole. */
@@ -77,10 +71,7 @@ export interface SilencesDeps {
 export interface SilenceWatch {
   /** Aborts the node's run. */
   readonly signal: AbortSignal
-  /**
-   * @returns the node's answer
-   * @throws what the run ends with, or why the job no longer waits for it; the run may then continue
-   */
+  /** @returns the answer @throws what the run ends with, or why the job stopped waiting while the run continues */
   answer<T>(run: Promise<T>): Promise<T>
   /** Whether the job still waits for this node. */
   isWaiting(): boolean

@@ -142,8 +142,7 @@ function authorOf(tenant: string): string {
 export class BannedKernel extends AppError {}
 
 /**
- * The error for a kernel that hung. It is not given to another node.
- * @param heldMs how long the node had it, by the hub's clock
+ * The error for a kernel that hung; no other node gets it. @param heldMs how long the node had it, by the hub's clock
  */
 export function hungKernel(heldMs: number): AppError {
   const { kernelRunMs, kernelCompileMs } = LIMITS

@@ -21,10 +21,7 @@ export class Capacity {
     return this.#waiting.size
   }
 
-  /**
-   * Wakes the waiting jobs, since a node came or a slot may be free. The first of each tenant goes first, then the
-   * second of each.
-   */
+  /** Wakes the waiting jobs, since a slot may be free: the first of each tenant, then the second of each. */
   notify(): void {
     if (this.#waiting.size === 0) return
     const waiters = inTurns([...this.#waiting])

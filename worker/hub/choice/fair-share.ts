@@ -1,7 +1,4 @@
-/**
- * Divides a scarce resource of a hub. A tenant may hold up to three times what it leaves free, so some is always left
- * for another tenant.
- */
+/** Divides a scarce resource. A tenant may hold three times what it leaves free, so others always get some. */
 import type { TenantId } from '#shared/base/ids.ts'
 
 export interface FairShare {

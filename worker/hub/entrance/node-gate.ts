@@ -186,10 +186,7 @@ async function welcomeMember(
   }
 }
 
-/**
- * Replaces the old member before closing it. Otherwise, of two connections that enter at once, one could stay open and
- * uncounted.
- */
+/** Replaces the old member before closing it, so that of two connections at once none stays open and uncounted. */
 async function seat(
   deps: OwnDeps,
   member: Member,

@@ -7,10 +7,7 @@ import type { Admission } from '#worker/protocols/hub.ts'
 import { chooseSeat, type Applicant, type Seated } from './seats.ts'
 
 export interface Seating {
-  /**
-   * Checks a node that has proved its identity, before its welcome.
-   * @throws {AppError} no_capacity when nobody leaves for it
-   */
+  /** Checks a node that has proved its identity. @throws {AppError} no_capacity when nobody leaves for it */
   check(admission: Admission): void
   /** Seats the node; a displaced node is removed at once. @throws {AppError} no_capacity as above */
   take(member: Member, admission: Admission): void

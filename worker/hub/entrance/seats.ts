@@ -1,7 +1,4 @@
-/**
- * Decides who has a seat in a full hub. Nodes with standing come first, large address blocks give way, and idle nodes
- * leave first. Pure.
- */
+/** Decides who has a seat in a full hub: standing counts first, then small address blocks, then use. Pure. */
 import { LIMITS } from '#shared/base/limits.ts'
 
 /** A node that is a member or wants to be. */

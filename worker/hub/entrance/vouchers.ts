@@ -1,7 +1,4 @@
-/**
- * A node gets the trust level of the key that vouched for it. It is disconnected when that key is revoked or may no
- * longer vouch.
- */
+/** A node has the trust level of the key that vouched for it, and is disconnected when that key may no longer vouch. */
 import { AppError, errorCode } from '#shared/base/errors.ts'
 import type { TenantId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -20,10 +17,7 @@ export interface VouchersDeps {
 }
 
 export interface Vouchers {
-  /**
-   * Asks the tenant now.
-   * @throws {AppError} forbidden when nobody vouches any more, no_capacity when the tenant cannot be asked
-   */
+  /** Asks the tenant now. @throws {AppError} forbidden when nobody vouches, no_capacity when it cannot be asked */
   check(admission: Vouched): Promise<void>
   /** Reviews a member until its link ends. A member without a voucher needs no review. */
   attend(member: Member): void

@@ -36,10 +36,7 @@ export interface Member {
 const UNKNOWN_SERVICE_MS = 100
 /** A node gets one job of a kind at a time until it has answered one. Each answer doubles that. */
 const MOST_DOUBLINGS = Math.log2(LIMITS.nodeJobsInFlight)
-/**
- * Weights in a node's standing: answers to this work up to MOST_ANSWERS, answers to other work, none. Failures divide
- * it.
- */
+/** What answers weigh in a node's standing: each to this work, to other work, none. Failures divide it. */
 const MOST_ANSWERS = 8
 const OTHER_ANSWERS = 1 / 64
 const NO_ANSWERS = 1 / 4_096
@@ -220,9 +217,7 @@ export class Directory {
     this.#onProbation.delete(member)
   }
 
-  /**
-   * The node never ended the job of its probation. It counts as slow at that work, and is disconnected the second time.
-   */
+  /** The node never ended its probation's job. It counts as slow, and is disconnected the second time. */
   silent(member: Member, work: Work, about: Answered): void {
     recordSilence(member.serviceMs, work, { ...about, atMs: this.#nowMs() })
     if (!this.#conduct.silent(member.admission.nodeId)) return

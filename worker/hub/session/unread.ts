@@ -1,7 +1,4 @@
-/**
- * Counts what a client was sent and has not acknowledged. A WebSocket does not tell how much it buffers, so the client
- * must.
- */
+/** Counts what a client was sent and has not acknowledged, since a WebSocket does not tell how much it buffers. */
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 
