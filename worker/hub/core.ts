@@ -53,9 +53,9 @@ export interface HubCoreDeps {
   readonly clockResolutionMs: number
   readonly peers: readonly PeerHub[]
   /** @default LIMITS.echoEveryMs */
-  readonly echoEveryMs?: number
+  readonly echoEveryMs?: number | undefined
   /** @default half of LIMITS.authCacheMs */
-  readonly voucherEveryMs?: number
+  readonly voucherEveryMs?: number | undefined
 }
 
 export interface HubCore {
@@ -86,42 +86,55 @@ export interface HubCore {
 }
 
 export async function createHubCore(deps: HubCoreDeps): Promise<HubCore> {
-  const { name, storage, domain, log } = deps
+  const { name, storage, domain, registers, openTenant, now, log } = deps
   storage.transactionSync(() => openSchema(storage, HUB_SCHEMA))
   const outbox = new Outbox(storage)
-  const delivery = createDelivery(outbox, deps)
-  const network = await createHubNetwork(deps)
-  const { libp2p, signer, peerId, directory, mesh } = network
-  const attestations = createAttestations(storage, deps.now)
+  const delivery = createDelivery(outbox, { deliver: deps.deliver, wake: deps.wake, log })
+  const network = await createHubNetwork({ name, storage, peers: deps.peers, now, log })
+  const { libp2p, transport, signer, peerId, directory, neighbours, echoes, mesh } = network
+  const attestations = createAttestations(storage, now)
   const dispatcher = new Dispatcher({
-    ...deps,
-    ...network,
     hub: name,
+    signer,
+    domain,
+    directory,
     outbox,
-    bans: createKernelBans(deps),
+    bans: createKernelBans({ registers, now, log }),
+    manifests: deps.manifests,
+    neighbours,
+    now,
+    random: deps.random,
     randomBytes,
+    log,
     onReceipt: () => delivery.onReceipt(),
   })
   const gate = createNodeGate({
-    ...network,
+    libp2p,
+    transport,
+    directory,
     greeting: { hub: name, hubKey: signer.publicKey, domain },
     onReceipt: (stored) => dispatcher.redeliver(stored),
     onChange: () => dispatcher.capacity.notify(),
     evidence: {
       anchor: anchorOf(deps, network),
       attestations,
-      echoes: network.echoes,
+      echoes,
       onMeasured: (echo) => mesh.publish({ kind: 'echo', echo }),
-      now: deps.now,
+      now,
     },
-    vouchers: createVouchers({ ...deps, remove: (member) => directory.remove(member) }),
+    vouchers: createVouchers({
+      openTenant,
+      remove: (member) => directory.remove(member),
+      log,
+      voucherEveryMs: deps.voucherEveryMs,
+    }),
     isPeer: (connection) => mesh.isPeer(connection),
     log,
   })
   const sessions = createSessionGate({
     dispatch: (request, payload, signal) => dispatcher.dispatch(request, payload, signal),
-    openTenant: deps.openTenant,
-    nowMs: deps.now,
+    openTenant,
+    nowMs: now,
     randomBytes,
     log,
   })
@@ -160,7 +173,10 @@ export async function createHubCore(deps: HubCoreDeps): Promise<HubCore> {
   }
 }
 
-function anchorOf(deps: HubCoreDeps, { peerId, signer }: HubNetwork): Anchor | null {
-  if (deps.anchor === null) return null
-  return createAnchor({ ...deps, place: deps.anchor, hub: deps.name, peerId, signer })
+function anchorOf(
+  { name: hub, anchor: place, clockResolutionMs, echoEveryMs, now, log }: HubCoreDeps,
+  { peerId, signer }: HubNetwork,
+): Anchor | null {
+  if (place === null) return null
+  return createAnchor({ hub, peerId, place, signer, clockResolutionMs, echoEveryMs, now, log })
 }

@@ -9,7 +9,7 @@ import type { Work } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
 import { answerBytes } from './answer-bytes.ts'
-import type { Job } from './attempt.ts'
+import type { Job } from './job.ts'
 import type { Directory, Member } from '#worker/hub/members/directory.ts'
 
 /** How long a node may be silent on work that it has answered: a multiple of its slowest answer, or LEAST_MS. */
@@ -65,7 +65,7 @@ export interface SilencesDeps {
   readonly patience: Patience
   readonly now: () => number
   readonly log: Log
-  readonly clock?: Clock
+  readonly clock?: Clock | undefined
 }
 
 export interface SilenceWatch {
@@ -127,18 +127,18 @@ class Watch implements SilenceWatch {
   #cancel: () => void
 
   constructor(deps: SilencesDeps, job: Job, attempt: WatchedAttempt) {
-    const { work, units, timeoutMs } = job.request
+    const { work, units } = job.request
     const { member } = attempt
     const { directory, patience, now } = deps
     this.#deps = deps
     this.#job = job
     this.#attempt = attempt
     this.#sentMs = this.#heardMs = now()
-    this.#leftMs = timeoutMs - (this.#sentMs - job.arrivedAtMs)
+    this.#leftMs = job.leftMs(this.#sentMs)
     const slowestMs = directory.slowestMs(member, work, units)
     const othersMs = directory.othersMs(member, work, units)
     const payloadBytes = job.payload.length
-    const isWhole = job.sink === undefined
+    const { isWhole } = job
     this.#isUnmeasured = slowestMs === undefined
     this.#boundMs = patience.boundMs(work, { payloadBytes, slowestMs, othersMs, isWhole })
     this.#mostMs = this.#boundMs * (1 + member.link.inFlight())

@@ -13,7 +13,7 @@ export interface VouchersDeps {
   readonly remove: (member: Member) => void
   readonly log: Log
   /** @default half of LIMITS.authCacheMs: disconnecting a node is part of the ten seconds */
-  readonly voucherEveryMs?: number
+  readonly voucherEveryMs?: number | undefined
 }
 
 export interface Vouchers {

@@ -37,8 +37,13 @@ export interface HubNetwork {
   readonly mesh: Mesh
 }
 
-export async function createHubNetwork(deps: HubNetworkDeps): Promise<HubNetwork> {
-  const { name, storage, peers, now, log } = deps
+export async function createHubNetwork({
+  name,
+  storage,
+  peers,
+  now,
+  log,
+}: HubNetworkDeps): Promise<HubNetwork> {
   const { privateKey, signer } = await loadIdentity(storage)
   const transport = durableObjectTransport({ fetch: peerFetch(peers) })
   const topics = [presenceTopic(name), ...(peers.length > 0 ? [HUBS_TOPIC] : [])]
@@ -50,11 +55,13 @@ export async function createHubNetwork(deps: HubNetworkDeps): Promise<HubNetwork
   )
   const sendAway = createSendAway(libp2p, (connection) => mesh.isPeer(connection), log)
   const mesh = createMesh({
-    ...deps,
     hub: name,
     libp2p,
     transport,
     signer,
+    peers,
+    now,
+    log,
     onNotice: (notice) => void takeNotice(notice, { neighbours, directory, echoes, log }),
     onPeer() {
       for (const member of directory.members()) mesh.publish(newsOf(member))

@@ -19,7 +19,7 @@ export interface AnchorDeps {
   /** How far the runtime's clock may lag behind real time, in ms; 1 in workerd. */
   readonly clockResolutionMs: number
   /** @default LIMITS.echoEveryMs */
-  readonly echoEveryMs?: number
+  readonly echoEveryMs?: number | undefined
   readonly now: () => number
   readonly log: Log
 }
