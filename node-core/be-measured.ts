@@ -32,7 +32,7 @@ export async function answerAnchors({ node, identity, log }: MeasuredNode): Prom
 /** Visits anchors one by one, and skips those it cannot reach. The node's own hub uses the work stream. */
 export async function visitAnchors(
   anchors: readonly Multiaddr[],
-  { node, log }: MeasuredNode,
+  { node, log }: Pick<MeasuredNode, 'node' | 'log'>,
   signal: AbortSignal,
 ): Promise<void> {
   for (const address of anchors.slice(0, LIMITS.hubPeers)) {

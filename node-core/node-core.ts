@@ -7,7 +7,6 @@ import type { Bytes32 } from '#shared/base/ids.ts'
 import type { Log } from '#shared/base/log.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { PresenceRecord, SignedPresence } from '#shared/node/node.ts'
-import { receiptHash } from '#shared/receipt/receipt.ts'
 import type { Signer } from '#shared/base/signature.ts'
 import { joinHub, type HubMembership } from '#p2p/peers/join.ts'
 import { answerEcho } from '#p2p/work/echo.ts'
@@ -17,13 +16,11 @@ import { createPeerNode, peerIdOf } from '#p2p/peers/node.ts'
 import { presenceTopic, publishPresence, signPresence } from '#p2p/peers/presence.ts'
 import type { LoadOutcome, WorkRunOptions, WorkHandler } from '#p2p/work/work-handler.ts'
 import { answerAnchors, visitAnchors } from './be-measured.ts'
-import { checkOffer } from './check-offer.ts'
-import { holdOutput } from './hold-output.ts'
+import { createJobRuns, type JobRuns } from './job-runs.ts'
 import type { ModelShelf } from './model-shelf.ts'
-import { withJobDone, withJobFailed, type NodePhase, type NodeState } from './node-state.ts'
+import { createOwnState, type NodePhase, type NodeState, type OwnState } from './node-state.ts'
 import { presenceRecord } from './presence-record.ts'
 import type { ReceiptStore } from './receipt-store.ts'
-import { runOffer } from './run-offer.ts'
 
 export interface NodeCoreDeps {
   readonly kind: PresenceRecord['kind']
@@ -70,8 +67,8 @@ export function createNodeCore(deps: NodeCoreDeps): NodeCore {
 
 class Core implements NodeCore, WorkHandler {
   readonly #deps: NodeCoreDeps
-  readonly #running = new Map<string, AbortController>()
-  #state: NodeState
+  readonly #state: OwnState
+  readonly #jobs: JobRuns
   #sequence: number
   /** The presence record that the hub has of this node. */
   #lastPresence: Promise<SignedPresence>
@@ -81,12 +78,11 @@ class Core implements NodeCore, WorkHandler {
   #anchorTimer: ReturnType<typeof setInterval> | undefined
   #visiting: AbortController | undefined
   #isLeaving = false
-  #onIdle = () => {}
 
   constructor(deps: NodeCoreDeps) {
     this.#deps = deps
     this.#sequence = deps.now()
-    this.#state = {
+    const first: NodeState = {
       phase: 'paused',
       detail: 'Not started.',
       nodeId: peerIdOf(deps.identity),
@@ -104,37 +100,47 @@ class Core implements NodeCore, WorkHandler {
       welcome: null,
       evidence: [],
     }
+    this.#state = createOwnState(first, deps.onState)
     this.#lastPresence = this.#presence()
+    this.#jobs = createJobRuns({
+      engine: deps.engine,
+      shelf: deps.shelf,
+      signer: deps.signer,
+      receipts: deps.receipts,
+      state: this.#state,
+      presence: () => this.#lastPresence,
+      offerChanged: () => this.offerChanged(),
+      now: deps.now,
+      log: deps.log,
+    })
   }
 
   state(): NodeState {
-    return this.#state
+    return this.#state.now()
   }
 
   async start(): Promise<void> {
     if (this.#membership !== undefined) return
-    this.#update({ phase: 'connecting', detail: 'Looking for the nearest hub.' })
-    const node = (this.#node ??= await createPeerNode({
-      privateKey: this.#deps.identity,
-      log: this.#deps.log,
-    }))
+    this.#state.update({ phase: 'connecting', detail: 'Looking for the nearest hub.' })
+    const { identity, locate, log } = this.#deps
+    const node = (this.#node ??= await createPeerNode({ privateKey: identity, log }))
     this.#membership = joinHub({
       node,
-      locate: this.#deps.locate,
+      locate,
       handler: this,
-      log: this.#deps.log,
+      log,
       onState: (state, detail) => {
         if (state === 'online') return
-        this.#update({ phase: phaseOf(state), detail: detail ?? '', welcome: null })
+        this.#state.update({ phase: phaseOf(state), detail: detail ?? '', welcome: null })
       },
     })
     this.#presenceTimer = setInterval(() => void this.#announce(), LIMITS.presenceEveryMs)
-    await answerAnchors({ ...this.#deps, node })
+    await answerAnchors({ node, identity, log })
     this.#anchorTimer = setInterval(() => void this.#visitAnchors(), LIMITS.echoEveryMs)
   }
 
   async pause(): Promise<void> {
-    this.#update({
+    this.#state.update({
       phase: 'paused',
       detail: 'Paused by its owner.',
       welcome: null,
@@ -143,8 +149,7 @@ class Core implements NodeCore, WorkHandler {
     clearInterval(this.#presenceTimer)
     clearInterval(this.#anchorTimer)
     this.#visiting?.abort()
-    for (const controller of this.#running.values())
-      controller.abort(new AppError('node_lost', 'The node was paused by its owner.'))
+    this.#jobs.giveBack(new AppError('node_lost', 'The node was paused by its owner.'))
     const [membership, node] = [this.#membership, this.#node]
     this.#membership = undefined
     this.#node = undefined
@@ -154,19 +159,15 @@ class Core implements NodeCore, WorkHandler {
 
   async leave(withinMs: number): Promise<void> {
     this.#isLeaving = true
-    this.#update({ detail: 'Leaving: its jobs are the last ones.' })
+    this.#state.update({ detail: 'Leaving: its jobs are the last ones.' })
+    const finished = this.#jobs.finish(withinMs)
     await this.#announce()
-    const { promise, resolve } = Promise.withResolvers<void>()
-    this.#onIdle = resolve
-    const timer = setTimeout(resolve, withinMs)
-    if (this.#running.size === 0) resolve()
-    await promise
-    clearTimeout(timer)
+    await finished
   }
 
   async stop(): Promise<void> {
     await this.pause()
-    this.#update({ phase: 'stopped', detail: 'Stopped.' })
+    this.#state.update({ phase: 'stopped', detail: 'Stopped.' })
     await this.#deps.engine.close()
   }
 
@@ -176,18 +177,18 @@ class Core implements NodeCore, WorkHandler {
 
   welcomed(welcome: Welcome): void {
     const detail = welcome.quarantine ?? `Connected to ${welcome.hub}.`
-    this.#update({ phase: 'online', detail, welcome })
+    this.#state.update({ phase: 'online', detail, welcome })
     void this.#announce()
     void this.#visitAnchors()
   }
 
   /** Comes before any ticket that relies on it: checks of offers use this state. */
   standing({ place, quarantine, reasons }: Standing): void {
-    const { welcome, detail } = this.#state
+    const { welcome, detail } = this.#state.now()
     if (welcome === null) return
     if (quarantine !== welcome.quarantine)
       this.#deps.log.warn('node.judged', { quarantine: quarantine ?? 'ended' })
-    this.#update({
+    this.#state.update({
       welcome: { ...welcome, place, quarantine },
       evidence: reasons,
       detail: quarantine ?? (welcome.quarantine === null ? detail : `Connected to ${welcome.hub}.`),
@@ -196,56 +197,13 @@ class Core implements NodeCore, WorkHandler {
 
   echo(frame: Frame, anchorPeerId: string): Promise<Frame> {
     const { identity } = this.#deps
-    return answerEcho(frame, { anchorPeerId, nodeId: this.#state.nodeId }, identity)
+    return answerEcho(frame, { anchorPeerId, nodeId: this.#state.now().nodeId }, identity)
   }
 
   async run(offer: JobOffer, payload: Uint8Array, options: WorkRunOptions): Promise<JobResult> {
-    const { welcome } = this.#state
-    if (welcome === null || this.#membership === undefined)
+    if (this.#state.now().welcome === null || this.#membership === undefined)
       throw new AppError('no_capacity', 'The node is paused.')
-    const takenAtMs = this.#deps.now()
-    if (this.#isLeaving) throw new AppError('node_lost', 'The node is leaving.')
-    const { jobId, attempt } = offer.ticket
-    const key = `${jobId}/${attempt}`
-    if (this.#running.has(key))
-      throw new AppError('invalid_request', `Job ${key} is already running here.`)
-    const controller = new AbortController()
-    const signal = AbortSignal.any([controller.signal, options.signal])
-    const letGo = 'model' in offer.work ? this.#deps.shelf?.use(offer.work.model) : undefined
-    this.#running.set(key, controller)
-    this.#update({ running: this.#running.size })
-    const { traceparent } = offer
-    const inputBytes = payload.length
-    this.#deps.log.info('job.started', {
-      jobId,
-      attempt,
-      inputBytes,
-      ...(traceparent === null ? {} : { traceparent }),
-    })
-    try {
-      await checkOffer(offer, payload, { ...this.#state, welcome, nowMs: this.#deps.now() })
-      await this.#warm(offer, signal)
-      const output = holdOutput(options.emit, offer.work.kind === 'text')
-      const result = await runOffer(offer, payload, {
-        ...this.#deps,
-        domain: welcome.domain,
-        takenAtMs,
-        signal,
-        emit: output.emit,
-      })
-      await this.#keep(offer, result)
-      await output.release()
-      return result
-    } catch (error) {
-      if (controller.signal.aborted) throw toAppError(controller.signal.reason)
-      // The engine only says that it was stopped; the hub's reason says why.
-      throw this.#failed(key, options.signal.aborted ? options.signal.reason : error)
-    } finally {
-      letGo?.()
-      this.#running.delete(key)
-      this.#update({ running: this.#running.size })
-      if (this.#running.size === 0) this.#onIdle()
-    }
+    return this.#jobs.run(offer, payload, options)
   }
 
   async load({ digest, peers }: LoadRequest, signal: AbortSignal): Promise<LoadOutcome> {
@@ -260,7 +218,7 @@ class Core implements NodeCore, WorkHandler {
   offerChanged(): void {
     const { engine } = this.#deps
     const { models, adapter } = engine
-    this.#update({ models, adapter, kernels: kernelsOf(engine) })
+    this.#state.update({ models, adapter, kernels: kernelsOf(engine) })
     void this.#announce()
   }
 
@@ -268,7 +226,9 @@ class Core implements NodeCore, WorkHandler {
     void this.#deps.receipts
       .remove(ids)
       .then(() =>
-        this.#update({ unacknowledged: Math.max(0, this.#state.unacknowledged - ids.length) }),
+        this.#state.update({
+          unacknowledged: Math.max(0, this.#state.now().unacknowledged - ids.length),
+        }),
       )
       .catch((error: unknown) =>
         this.#deps.log.error('receipts.remove-failed', { cause: String(error) }),
@@ -277,17 +237,8 @@ class Core implements NodeCore, WorkHandler {
 
   async pendingReceipts() {
     const pending = await this.#deps.receipts.pending()
-    this.#update({ unacknowledged: pending.length })
+    this.#state.update({ unacknowledged: pending.length })
     return pending
-  }
-
-  /** A hub may send a job for a model that was just unloaded. */
-  async #warm({ work }: JobOffer, signal: AbortSignal): Promise<void> {
-    const { shelf, engine } = this.#deps
-    if (shelf === undefined || !('model' in work)) return
-    if (engine.models.some(({ digest }) => digest === work.digest)) return
-    await shelf.load(work.digest, { signal })
-    this.offerChanged()
   }
 
   /** @returns the failure, if any */
@@ -309,39 +260,9 @@ class Core implements NodeCore, WorkHandler {
     }
   }
 
-  async #keep(offer: JobOffer, result: JobResult): Promise<void> {
-    const { receipt, nodeSignature, answer } = result
-    const { ticketSignature, policy, salt, work } = offer
-    await this.#deps.receipts.put(receiptHash(receipt), {
-      receipt,
-      nodeSignature,
-      ticketSignature,
-      policy,
-      salt,
-      presence: await this.#lastPresence,
-    })
-    this.#show(
-      withJobDone(this.#state, {
-        jobId: receipt.ticket.jobId,
-        work: 'model' in work ? work.model : 'kernel',
-        provider: answer.provider,
-        computeMs: answer.computeMs,
-        amountMicroUsd: receipt.amountMicroUsd,
-        finishedAtMs: receipt.finishedAtMs,
-      }),
-    )
-  }
-
-  #failed(key: string, cause: unknown): AppError {
-    const error = toAppError(cause)
-    this.#deps.log.warn('job.failed', { job: key, code: error.code, detail: error.detail })
-    this.#show(withJobFailed(this.#state, error))
-    return error
-  }
-
   #presence(): Promise<SignedPresence> {
     const kernels = kernelsOf(this.#deps.engine)
-    if (kernels !== this.#state.kernels) this.#update({ kernels })
+    if (kernels !== this.#state.now().kernels) this.#state.update({ kernels })
     this.#sequence = Math.max(this.#sequence + 1, this.#deps.now())
     const record = presenceRecord(this.#deps, {
       sequence: this.#sequence,
@@ -359,29 +280,20 @@ class Core implements NodeCore, WorkHandler {
     const visiting = (this.#visiting = new AbortController())
     try {
       const anchors = await locateAnchors(visiting.signal)
-      await visitAnchors(anchors, { ...this.#deps, node }, visiting.signal)
+      await visitAnchors(anchors, { node, log }, visiting.signal)
     } catch (error) {
       if (!visiting.signal.aborted) log.warn('anchors.not-visited', { cause: String(error) })
     }
   }
 
   async #announce(): Promise<void> {
-    const [node, welcome] = [this.#node, this.#state.welcome]
+    const [node, welcome] = [this.#node, this.#state.now().welcome]
     if (node === undefined || welcome === null) return
     try {
       await publishPresence(node, presenceTopic(welcome.hub), await this.#presence())
     } catch (error) {
       this.#deps.log.warn('presence.publish-failed', { cause: String(error) })
     }
-  }
-
-  #update(change: Partial<NodeState>): void {
-    this.#show({ ...this.#state, ...change })
-  }
-
-  #show(state: NodeState): void {
-    this.#state = state
-    this.#deps.onState(state)
   }
 }
 

@@ -62,3 +62,25 @@ export function withJobFailed(state: NodeState, error: AppError): NodeState {
   const isOurs = lastFailure.whose === 'node'
   return { ...state, jobsFailed: state.jobsFailed + (isOurs ? 1 : 0), lastFailure }
 }
+
+/** The node's state, changed only here, and shown to its owner after each change. */
+export interface OwnState {
+  now(): NodeState
+  update(change: Partial<NodeState>): void
+  jobDone(job: JobSummary): void
+  jobFailed(error: AppError): void
+}
+
+export function createOwnState(first: NodeState, onState: (state: NodeState) => void): OwnState {
+  let state = first
+  const show = (next: NodeState) => {
+    state = next
+    onState(state)
+  }
+  return {
+    now: () => state,
+    update: (change) => show({ ...state, ...change }),
+    jobDone: (job) => show(withJobDone(state, job)),
+    jobFailed: (error) => show(withJobFailed(state, error)),
+  }
+}

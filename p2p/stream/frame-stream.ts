@@ -1,6 +1,6 @@
 /** Frames over one libp2p stream: decoding, back-pressure and the single end of a stream. */
 import type { Stream } from '@libp2p/interface'
-import { createSendBatch } from './send-batch.ts'
+import { createFrameCoalescer } from './frame-coalescer.ts'
 import { holdSmallWindowUpdates } from './window-updates.ts'
 import type { Uint8ArrayList } from 'uint8arraylist'
 import { AppError, toAppError } from '#shared/base/errors.ts'
@@ -35,7 +35,7 @@ export function createFrameStream(stream: Stream, handlers: FrameStreamHandlers)
   const decoder = createFrameDecoder()
   const { promise: ended, resolve } = Promise.withResolvers<AppError | undefined>()
   let open = true
-  const batch = createSendBatch(stream, (error) => drop(stream, error))
+  const outgoing = createFrameCoalescer(stream, (error) => drop(stream, error))
   let reason: AppError | undefined
   let drained: PromiseWithResolvers<void> | undefined
 
@@ -50,19 +50,19 @@ export function createFrameStream(stream: Stream, handlers: FrameStreamHandlers)
     resolve(reason)
   }
   const send = (frame: Frame) => {
-    if (open) batch.push(encodeHeader(frame), frame.body)
+    if (open) outgoing.push(encodeHeader(frame), frame.body)
   }
   const fail = (error: unknown) => {
     if (!open) return
     reason = toAppError(error)
     send(errorFrame(0, reason))
-    batch.flush()
+    outgoing.flush()
     drop(stream, reason)
     finish()
   }
   const close = async () => {
     if (!open) return
-    batch.flush()
+    outgoing.flush()
     open = false
     wakeWriters()
     try {

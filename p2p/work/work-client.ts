@@ -6,7 +6,7 @@ import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
 import type { SignedPresence } from '#shared/node/node.ts'
 import { receiptHash } from '#shared/receipt/receipt.ts'
-import { createAckBatch } from '#p2p/stream/ack-batch.ts'
+import { createAckCoalescer } from '#p2p/stream/ack-coalescer.ts'
 import { systemClock, type Clock } from '#p2p/stream/clock.ts'
 import { createReceiveWindow, frameCost } from '#p2p/stream/credit.ts'
 import { startEchoes, type EchoResult, type EchoRun, type EchoRunOptions } from './echo.ts'
@@ -148,7 +148,7 @@ function createLink({ frames, hello, clock, options }: LinkParts): LinkFrames {
     everyMs: options.heartbeatMs ?? LIMITS.heartbeatMs,
   })
   const loads = createLoadCalls(frames, options.onPresence ?? (() => Promise.resolve()))
-  const acks = createAckBatch(frames, clock)
+  const acks = createAckCoalescer(frames, clock)
   let lastJob = 0
   const measuring = createMeasuring({ frames, clock, options })
 

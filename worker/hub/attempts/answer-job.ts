@@ -7,7 +7,7 @@ import { hungKernel, type KernelAttempt, type KernelBans } from '#worker/hub/ban
 import type { Member } from '#worker/hub/members/directory.ts'
 import type { DispatchResult } from '#worker/protocols/hub.ts'
 import { attemptJob, manifestOf, type AttemptDeps } from './attempt.ts'
-import type { NodeChoice } from './choose-node.ts'
+import type { NodeChoice } from './node-choice.ts'
 import { contradicted, keepEnd } from './ends.ts'
 import type { Job } from './job.ts'
 import type { Silences } from './silence.ts'

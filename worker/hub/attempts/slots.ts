@@ -1,6 +1,6 @@
 /** Counts the slots taken on each node from the choice on. A link counts a job only after its ticket is signed. */
 import type { Work } from '#shared/job/job.ts'
-import type { NodeView } from '#worker/hub/choice/schedule.ts'
+import type { NodeView } from '#worker/hub/choice/choice.ts'
 import { workKey } from '#worker/hub/members/service-times.ts'
 
 export interface Slots {

@@ -8,7 +8,7 @@ import type { WorkLink } from '#p2p/work/work-client.ts'
 import { createConduct, type Conduct } from '#worker/hub/choice/conduct.ts'
 import type { MemberEvidence } from '#worker/hub/place/member-evidence.ts'
 import type { Admission, NetworkNode, NodeStanding } from '#worker/protocols/hub.ts'
-import type { NodeView } from '#worker/hub/choice/schedule.ts'
+import type { NodeView } from '#worker/hub/choice/choice.ts'
 import {
   expectedMs,
   middleOf,
@@ -118,7 +118,7 @@ export class Directory {
     this.#onChange(member, true)
   }
 
-  /** Describes each node for the scheduler. Nodes never measured at this work get the median of the others. */
+  /** Describes each node for the choice. Nodes never measured at this work get the median of the others. */
   views(work: Work, units: number): NodeView[] {
     const nowMs = this.#nowMs()
     const known = [...this.#members.values()].map((member) => {

@@ -4,7 +4,7 @@ import { decide } from '#shared/law/decide.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { RemoteNode } from './notice.ts'
 import type { DispatchRequest } from '#worker/protocols/hub.ts'
-import { canRun } from '#worker/hub/choice/schedule.ts'
+import { canRun } from '#worker/hub/choice/choice.ts'
 
 export interface Neighbours {
   heard(hub: string, node: RemoteNode, atMs: number): void

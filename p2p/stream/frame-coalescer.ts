@@ -6,14 +6,17 @@ import { Uint8ArrayList } from 'uint8arraylist'
 const FLUSH_TURNS = 8
 const FLUSH_BYTES = 64 * 1024
 
-export interface SendBatch {
+export interface FrameCoalescer {
   push(header: Uint8Array, body: Uint8Array): void
   /** Sends what has gathered, or drops it if the stream is no longer open. */
   flush(): void
 }
 
 /** @param onError gets what the stream throws when it cannot be written */
-export function createSendBatch(stream: Stream, onError: (error: unknown) => void): SendBatch {
+export function createFrameCoalescer(
+  stream: Stream,
+  onError: (error: unknown) => void,
+): FrameCoalescer {
   let unsent = new Uint8ArrayList()
   const flush = () => {
     if (unsent.byteLength === 0) return

@@ -8,7 +8,7 @@ import { jsonFrame } from './frames.ts'
 /** Most ids in one ack frame, as in its schema. */
 const ACK_IDS = 256
 
-export interface AckBatch {
+export interface AckCoalescer {
   push(ids: readonly Bytes32[]): void
   /** Sends what has gathered. */
   flush(): void
@@ -16,7 +16,7 @@ export interface AckBatch {
   drop(): void
 }
 
-export function createAckBatch(frames: FrameStream, clock: Clock): AckBatch {
+export function createAckCoalescer(frames: FrameStream, clock: Clock): AckCoalescer {
   let waiting: Bytes32[] = []
   let stopTimer: (() => void) | undefined
   const drop = () => {

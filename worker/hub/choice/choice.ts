@@ -1,8 +1,7 @@
 /**
- * The room of choice: which node gets a job. A new rule goes here. A node that must not get a job is left out in
- * `schedule`; a preference between nodes goes into `chooseFrom`. What a rule knows about a node is a field of
- * `NodeView`, which `members/directory.ts` fills in. Pure. Beside it: `conduct.ts` (how reliable a node has been),
- * `capacity.ts` (jobs that wait) and `fair-share.ts` (tenants' shares).
+ * Which node gets a job, and the place for a new rule about that. A node that must not get the job is filtered out in
+ * `chooseNode`; a preference between nodes belongs in `chooseFrom`. What a rule has to know is a field of `NodeView`,
+ * which `hub/members/directory.ts` fills in. Pure.
  */
 import { AppError, invariant } from '#shared/base/errors.ts'
 import type { Work } from '#shared/job/job.ts'
@@ -13,7 +12,7 @@ import { nearestRefusal, neededNode, unsatisfied } from '#shared/law/explain.ts'
 import type { CompiledPolicy } from '#shared/law/policy.ts'
 import type { CountrySet } from '#shared/law/region.ts'
 
-/** What the scheduler knows about a live node. */
+/** What the choice knows about a live node. */
 export interface NodeView {
   readonly nodeId: string
   readonly facts: NodeFacts
@@ -41,7 +40,7 @@ export interface NodeView {
   readonly standing?: number
 }
 
-export interface ScheduleJob {
+export interface ChoiceJob {
   readonly policy: CompiledPolicy
   readonly allowed: CountrySet
   readonly work: Work
@@ -68,9 +67,9 @@ export type Choice =
     }
 
 /** @param random uniform in [0, 1); picks the sample of eligible nodes that are compared */
-export function schedule(
+export function chooseNode(
   nodes: readonly NodeView[],
-  job: ScheduleJob,
+  job: ChoiceJob,
   random: () => number,
 ): Choice {
   const allowed = nodes.filter(({ facts }) => decide(job.policy, job.allowed, facts) === 'allow')
@@ -96,7 +95,7 @@ export function schedule(
 }
 
 /** Chooses the nearest node that is free and fast enough, or waits for one that is fast enough. */
-function chooseFrom(nodes: readonly NodeView[], job: ScheduleJob, random: () => number): Choice {
+function chooseFrom(nodes: readonly NodeView[], job: ChoiceJob, random: () => number): Choice {
   const free = nodes.filter(hasRoom)
   const inTime = free.filter((node) => isInTime(node, predictMs(node), job))
   const ahead = inTime.filter(({ isBehind }) => isBehind !== true)
@@ -121,7 +120,7 @@ function hasRoom({ inFlight, maxJobs, ofThisWork = 0, slots = maxJobs }: NodeVie
   return inFlight < maxJobs && ofThisWork < slots
 }
 
-function isInTime({ isMeasured }: NodeView, predictedMs: number, { leftMs }: ScheduleJob): boolean {
+function isInTime({ isMeasured }: NodeView, predictedMs: number, { leftMs }: ChoiceJob): boolean {
   return !isMeasured || predictedMs <= leftMs
 }
 
@@ -163,7 +162,7 @@ function sample(nodes: readonly NodeView[], random: () => number): NodeView[] {
   return taken
 }
 
-function unsatisfiable(nodes: readonly NodeView[], job: ScheduleJob): AppError {
+function unsatisfiable(nodes: readonly NodeView[], job: ChoiceJob): AppError {
   const refusal = nearestRefusal(
     nodes.map(({ facts }) => facts),
     job,
@@ -176,7 +175,7 @@ function unsatisfiable(nodes: readonly NodeView[], job: ScheduleJob): AppError {
   })
 }
 
-function unable(job: ScheduleJob, allowed: readonly NodeView[]): Choice {
+function unable(job: ChoiceJob, allowed: readonly NodeView[]): Choice {
   if (job.nodeId !== null)
     return refuse(new AppError('no_capacity', `Node ${job.nodeId} is gone or no longer allowed.`))
   const what = 'model' in job.work ? `has model ${job.work.model}` : whatRuns(job.work)
@@ -204,7 +203,7 @@ function whatRuns(work: Exclude<Work, { model: string }>): string {
     : `runs this kernel, which requires ${requires.join(', ')}`
 }
 
-function tooLate(job: ScheduleJob, predictedMs: number): AppError {
+function tooLate(job: ChoiceJob, predictedMs: number): AppError {
   return new AppError(
     'deadline_unmeetable',
     `The nearest free node would answer in about ${Math.ceil(predictedMs)} ms; ${Math.max(0, Math.floor(job.leftMs))} ms are left. Allow more time, or try again when the network is less busy.`,

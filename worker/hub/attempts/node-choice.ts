@@ -4,11 +4,11 @@ import type { Work } from '#shared/job/job.ts'
 import { bannedKernel, type KernelBar, type KernelBans } from '#worker/hub/bans/kernel-bans.ts'
 import type { Capacity } from '#worker/hub/choice/capacity.ts'
 import {
-  schedule,
+  chooseNode,
   type Choice,
   type NodeView,
-  type ScheduleJob,
-} from '#worker/hub/choice/schedule.ts'
+  type ChoiceJob,
+} from '#worker/hub/choice/choice.ts'
 import type { ModelLoads } from '#worker/hub/loads/model-loads.ts'
 import type { PlacementJob } from '#worker/hub/loads/placement.ts'
 import type { Directory, Member } from '#worker/hub/members/directory.ts'
@@ -40,7 +40,7 @@ export interface NodeChoice {
   others(job: Job, member: Member, leftMs: number): 'none' | 'some' | 'quick'
 }
 
-type Attempted = Pick<ScheduleJob, 'tried' | 'leftMs' | 'isLast'>
+type Attempted = Pick<ChoiceJob, 'tried' | 'leftMs' | 'isLast'>
 
 export function createNodeChoice(deps: NodeChoiceDeps): NodeChoice {
   const { directory, bans, loads, capacity, now, random } = deps
@@ -55,7 +55,7 @@ export function createNodeChoice(deps: NodeChoiceDeps): NodeChoice {
   }
   const pick = ({ request }: Job, views: readonly NodeView[], about: Attempted) => {
     const { policy, allowed, work, nodeId } = request
-    return schedule(views, { policy, allowed, work, nodeId, ...about }, random)
+    return chooseNode(views, { policy, allowed, work, nodeId, ...about }, random)
   }
   /** Has an allowed node load the model that none has, within the job's time. */
   const bringModel = async (job: Job): Promise<boolean> => {
