@@ -3,7 +3,6 @@ import type { Multiaddr } from '@multiformats/multiaddr'
 import type { PrivateKey } from '@libp2p/interface'
 import type { Engine } from '#engine/engine.ts'
 import { AppError, toAppError } from '#shared/base/errors.ts'
-import type { Bytes32 } from '#shared/base/ids.ts'
 import type { Log } from '#shared/base/log.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { PresenceRecord, SignedPresence } from '#shared/node/node.ts'
@@ -207,7 +206,17 @@ class Core implements NodeCore, WorkHandler {
   }
 
   async load({ digest, peers }: LoadRequest, signal: AbortSignal): Promise<LoadOutcome> {
-    const error = await this.#load(digest, { peers, signal })
+    const { shelf, log } = this.#deps
+    let error: unknown
+    try {
+      if (shelf === undefined)
+        throw new AppError('forbidden', 'This node loads no models for a hub.')
+      await shelf.load(digest, { peers, signal })
+    } catch (cause) {
+      log.warn('model.load-refused', { digest, detail: toAppError(cause).detail })
+      error = cause
+    }
+    this.offerChanged()
     return { presence: await this.#presence(), error }
   }
 
@@ -239,25 +248,6 @@ class Core implements NodeCore, WorkHandler {
     const pending = await this.#deps.receipts.pending()
     this.#state.update({ unacknowledged: pending.length })
     return pending
-  }
-
-  /** @returns the failure, if any */
-  async #load(
-    digest: Bytes32,
-    options: { readonly peers: readonly string[]; readonly signal: AbortSignal },
-  ): Promise<unknown> {
-    const { shelf, log } = this.#deps
-    try {
-      if (shelf === undefined)
-        throw new AppError('forbidden', 'This node loads no models for a hub.')
-      await shelf.load(digest, options)
-      return undefined
-    } catch (error) {
-      log.warn('model.load-refused', { digest, detail: toAppError(error).detail })
-      return error
-    } finally {
-      this.offerChanged()
-    }
   }
 
   #presence(): Promise<SignedPresence> {

@@ -7,6 +7,7 @@ import type { Log } from '#shared/base/log.ts'
 import { systemClock, type Clock } from '#p2p/stream/clock.ts'
 import { untilAborted } from '#shared/base/deadline.ts'
 import { WORK_PROTOCOL } from '#p2p/stream/frames.ts'
+import type { Welcome } from '#p2p/stream/messages.ts'
 import type { LittoralNode } from './node.ts'
 import type { WorkHandler } from '#p2p/work/work-handler.ts'
 import { serveWork } from '#p2p/work/work-server.ts'
@@ -100,16 +101,12 @@ async function attend(options: JoinHubOptions, closing: AbortSignal): Promise<At
     connection = await node.dial(address, { signal })
     const stream = await untilAborted(opened.promise, signal)
     stopTimer()
-    const watched: WorkHandler = {
-      ...methodsOf(handler),
-      welcomed(welcome) {
-        wasOnline = true
-        handler.welcomed(welcome)
-        onState('online', welcome.quarantine ?? undefined)
-      },
-    }
     const hubPeerId = connection.remotePeer.toString()
-    await serveWork(stream, watched, { log, clock, signal: closing, hubPeerId })
+    const onWelcome = ({ quarantine }: Welcome) => {
+      wasOnline = true
+      onState('online', quarantine ?? undefined)
+    }
+    await serveWork(stream, handler, { log, clock, signal: closing, hubPeerId, onWelcome })
     return { wasOnline }
   } catch (error) {
     return { wasOnline, error }
@@ -117,23 +114,6 @@ async function attend(options: JoinHubOptions, closing: AbortSignal): Promise<At
     stopTimer()
     attempt.abort(new AppError('cancelled', 'The attempt is over.'))
     await leave(connection)
-  }
-}
-
-/** Keeps `this` for a handler that is a class. */
-function methodsOf(handler: WorkHandler): WorkHandler {
-  const load = handler.load?.bind(handler)
-  const echo = handler.echo?.bind(handler)
-  const standing = handler.standing?.bind(handler)
-  return {
-    hello: () => handler.hello(),
-    welcomed: (welcome) => handler.welcomed(welcome),
-    run: (offer, payload, options) => handler.run(offer, payload, options),
-    ...(load === undefined ? {} : { load }),
-    ...(echo === undefined ? {} : { echo }),
-    ...(standing === undefined ? {} : { standing }),
-    acknowledged: (ids) => handler.acknowledged(ids),
-    pendingReceipts: () => handler.pendingReceipts(),
   }
 }
 

@@ -27,8 +27,6 @@ export interface HubNodeOptions {
   /** In a Durable Object: `[durableObjectTransport()]`. */
   readonly transports: Transports
   readonly log: Log
-  /** Public multiaddrs, which peers remember for a reconnect. */
-  readonly announce?: readonly string[]
   /** For a hub that is a plain process. */
   readonly listen?: readonly string[]
   /** The only topics it accepts. Other messages and subscriptions are dropped. @default any */
@@ -49,10 +47,7 @@ export async function createHubNode(options: HubNodeOptions): Promise<LittoralNo
   const node = await createLibp2p<NodeServices>({
     ...common(options.privateKey, options.topics ?? 'any', HUB_STREAMS),
     transports: options.transports,
-    addresses: {
-      announce: [...(options.announce ?? [])],
-      listen: [...(options.listen ?? [])],
-    },
+    addresses: { listen: [...(options.listen ?? [])] },
     connectionMonitor: { enabled: false },
     connectionManager: {
       // The hub bounds its connections itself (admission, LIMITS.hubNodes). These limits must not interfere.

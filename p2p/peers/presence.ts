@@ -72,13 +72,13 @@ export interface SubscribeOptions {
 
 export type OnRecord = (record: PresenceRecord, signed: SignedPresence) => void
 
-/** Hands over each record that is signed, fresh and newer than the node's last. @returns ends the subscription */
+/** Hands over each record that is signed, fresh and newer than the node's last. */
 export function subscribePresence(
   node: LittoralNode,
   topic: string,
   onRecord: OnRecord,
   { now = Date.now, onBreach }: SubscribeOptions = {},
-): () => void {
+): void {
   const { pubsub } = node.services
   const sequences = createSequences()
   const budgets = createBudgets()
@@ -105,10 +105,6 @@ export function subscribePresence(
     return TopicValidatorResult.Accept
   })
   pubsub.subscribe(topic)
-  return () => {
-    pubsub.unsubscribe(topic)
-    pubsub.topicValidators.delete(topic)
-  }
 }
 
 /** The budgets of the peers last heard. */

@@ -23,11 +23,6 @@ export function toWebSocketUrl(address: Multiaddr): string {
   return `${isSecure ? 'wss' : 'ws'}://${name}:${port}${path}`
 }
 
-/** Adds a path, with an optional query, to a WebSocket address that has none. */
-export function withHttpPath(address: Multiaddr, path: string): Multiaddr {
-  return address.encapsulate(`/http-path/${encodeURIComponent(path.replace(/^\/+/, ''))}`)
-}
-
 interface AddressParts {
   readonly host: Component
   readonly port: string

@@ -15,7 +15,7 @@ import { multiaddr, type Multiaddr } from '@multiformats/multiaddr'
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { isWebSocketAddress, toWebSocketUrl } from './address.ts'
-import { socketConnection, type SocketLike } from './socket-connection.ts'
+import { socketConnection, upgraded, type SocketLike } from './socket-connection.ts'
 
 export interface RemoteEnd {
   /** IP address as the edge saw it, used only by libp2p's bookkeeping. */
@@ -86,12 +86,7 @@ export function durableObjectTransport(
         })
         // Listeners are set before the first message can come.
         socket.accept?.()
-        try {
-          return await dialOptions.upgrader.upgradeOutbound(connection, dialOptions)
-        } catch (error) {
-          connection.abort(error instanceof Error ? error : new Error(String(error)))
-          throw error
-        }
+        return upgraded(connection, dialOptions.upgrader.upgradeOutbound(connection, dialOptions))
       },
     }
   }
@@ -104,12 +99,10 @@ export function durableObjectTransport(
       direction: 'inbound',
       log: bound.logger.forComponent('littoral:durable-object'),
     })
+    const signal = AbortSignal.timeout(LIMITS.openTimeoutMs)
     try {
-      await bound.upgrader.upgradeInbound(connection, {
-        signal: AbortSignal.timeout(LIMITS.openTimeoutMs),
-      })
+      await upgraded(connection, bound.upgrader.upgradeInbound(connection, { signal }))
     } catch (cause) {
-      connection.abort(cause instanceof Error ? cause : new Error(String(cause)))
       throw new AppError('node_lost', 'The handshake with the node failed.', { cause })
     }
   }

@@ -39,6 +39,19 @@ export function socketConnection(init: SocketConnectionInit): MultiaddrConnectio
   return new SocketConnection(init)
 }
 
+/** Waits for the connection's upgrade. @throws what the upgrade fails with; the connection is aborted then */
+export async function upgraded<T>(
+  connection: MultiaddrConnection,
+  upgrade: Promise<T>,
+): Promise<T> {
+  try {
+    return await upgrade
+  } catch (error) {
+    connection.abort(error instanceof Error ? error : new Error(String(error)))
+    throw error
+  }
+}
+
 class SocketConnection extends AbstractMultiaddrConnection {
   readonly #socket: SocketLike
   #cancelPoll = () => {}

@@ -11,7 +11,7 @@ import {
 } from '@libp2p/websockets'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import { isWebSocketAddress, toWebSocketUrl } from './address.ts'
-import { socketConnection } from './socket-connection.ts'
+import { socketConnection, upgraded } from './socket-connection.ts'
 
 type DialOptions = Parameters<Transport<WebSocketsDialEvents>['dial']>[1]
 
@@ -30,12 +30,7 @@ export function webSocketTransport(): (components: WebSocketsComponents) => Tran
           direction: 'outbound',
           log,
         })
-        try {
-          return await options.upgrader.upgradeOutbound(connection, options)
-        } catch (error) {
-          connection.abort(error instanceof Error ? error : new Error(String(error)))
-          throw error
-        }
+        return upgraded(connection, options.upgrader.upgradeOutbound(connection, options))
       },
     })
   }

@@ -231,7 +231,7 @@ function createMeasuring({ frames, clock, options }: Omit<LinkParts, 'hello'>) {
       if (!frames.isOpen()) throw new AppError('node_lost', 'The node has left.')
       if (isRunning) throw new AppError('no_capacity', 'This node is being measured already.')
       isRunning = true
-      last = startEchoes((frame) => frames.send(frame), { ...options, ...about, clock })
+      last = startEchoes((frame) => frames.send(frame), { ...about, clock, log: options.log })
       try {
         return await last.result
       } catch (error) {

@@ -21,8 +21,6 @@ import { Greeting, ReceiptAck, Standing, Welcome, WORK_VERSION } from '#p2p/stre
 import { readHubError } from '#p2p/stream/wire-error.ts'
 import type { WorkHandler } from './work-handler.ts'
 
-export type { WorkRunOptions, WorkHandler } from './work-handler.ts'
-
 export interface ServeWorkOptions {
   readonly log: Log
   readonly clock?: Clock
@@ -30,6 +28,8 @@ export interface ServeWorkOptions {
   readonly signal?: AbortSignal
   /** libp2p identity of the hub at the other end, which the node names in signed echoes. */
   readonly hubPeerId?: string
+  /** Called after the handler has been welcomed. */
+  readonly onWelcome?: (welcome: Welcome) => void
 }
 
 /**
@@ -72,7 +72,9 @@ export async function serveWork(
         `This node speaks work protocol ${WORK_VERSION}; the hub answered with ${version}.`,
       )
     welcomed = true
-    handler.welcomed(readJson(Welcome, frame))
+    const welcome = readJson(Welcome, frame)
+    handler.welcomed(welcome)
+    options.onWelcome?.(welcome)
     sendPending({ frames, handler, receipts, signal: ended.signal }).catch((error: unknown) => {
       if (!ended.signal.aborted) frames.fail(error)
     })

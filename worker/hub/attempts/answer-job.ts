@@ -10,12 +10,12 @@ import { attemptJob, manifestOf, type AttemptDeps } from './attempt.ts'
 import type { NodeChoice } from './node-choice.ts'
 import { contradicted, keepEnd } from './ends.ts'
 import type { Job } from './job.ts'
-import type { Silences } from './silence.ts'
+import { watchSilence, type SilenceDeps } from './silence.ts'
 import { tellWords } from './tell-words.ts'
 
 export interface AnswerDeps {
   readonly choice: NodeChoice
-  readonly silences: Silences
+  readonly silence: SilenceDeps
   readonly attempt: AttemptDeps
   readonly bans: KernelBans
   readonly log: Log
@@ -23,7 +23,7 @@ export interface AnswerDeps {
 
 /** @throws {AppError} why no node is left, what the last attempt failed with, or what the node said of the work */
 export async function answerJob(job: Job, deps: AnswerDeps): Promise<DispatchResult> {
-  const { choice, silences, bans } = deps
+  const { choice, silence, bans } = deps
   const { directory, now } = deps.attempt
   let lost: AppError | undefined
   const { firstAttempt = 1 } = job.request
@@ -31,7 +31,7 @@ export async function answerJob(job: Job, deps: AnswerDeps): Promise<DispatchRes
   for (let attempt = firstAttempt; attempt < end; attempt += 1) {
     const isLast = attempt === end - 1
     const { member, onFree } = await choice.choose(job, { lost, isLast })
-    const watch = silences.watch(job, { member, isLast, onFree })
+    const watch = watchSilence(job, { member, isLast, onFree }, silence)
     const sentAtMs = now()
     const tried = () => kernelAttempt(job, member, now() - sentAtMs)
     try {

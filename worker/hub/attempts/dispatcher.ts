@@ -24,7 +24,7 @@ import type { AttemptDeps } from './attempt.ts'
 import { createNodeChoice, isWantOfNode } from './node-choice.ts'
 import { createJobSignal } from './job-signal.ts'
 import { Job } from './job.ts'
-import { createSilences, PATIENCE, type Patience } from './silence.ts'
+import { PATIENCE, type Patience, type SilenceDeps } from './silence.ts'
 
 export interface DispatcherDeps extends AttemptDeps {
   readonly random: () => number
@@ -71,7 +71,7 @@ export class Dispatcher {
       now,
       random,
     })
-    const silences = createSilences({
+    const silence: SilenceDeps = {
       directory,
       others: (job, member, leftMs) => choice.others(job, member, leftMs),
       mayMove: ({ request }) => bans.hasRun(request.work),
@@ -79,9 +79,9 @@ export class Dispatcher {
       now,
       log,
       clock,
-    })
+    }
     this.#deps = deps
-    this.#answer = { choice, silences, attempt: deps, bans, log }
+    this.#answer = { choice, silence, attempt: deps, bans, log }
   }
 
   /**

@@ -56,7 +56,7 @@ export const PATIENCE: Patience = {
   },
 }
 
-export interface SilencesDeps {
+export interface SilenceDeps {
   readonly directory: Directory
   /** Whether the same filter leaves another node for the job, and whether one is known to be fast enough. */
   readonly others: (job: Job, member: Member, leftMs: number) => 'none' | 'some' | 'quick'
@@ -93,16 +93,12 @@ export interface WatchedAttempt {
   readonly onFree: () => void
 }
 
-export interface Silences {
-  watch(job: Job, attempt: WatchedAttempt): SilenceWatch
-}
-
-export function createSilences(deps: SilencesDeps): Silences {
-  return { watch: (job, attempt) => new Watch(deps, job, attempt) }
+export function watchSilence(job: Job, attempt: WatchedAttempt, deps: SilenceDeps): SilenceWatch {
+  return new Watch(job, attempt, deps)
 }
 
 class Watch implements SilenceWatch {
-  readonly #deps: SilencesDeps
+  readonly #deps: SilenceDeps
   readonly #job: Job
   readonly #attempt: WatchedAttempt
   /** Aborts the node's run, which may outlast the job's waiting for it. */
@@ -126,7 +122,7 @@ class Watch implements SilenceWatch {
   #taken: AppError | undefined
   #cancel: () => void
 
-  constructor(deps: SilencesDeps, job: Job, attempt: WatchedAttempt) {
+  constructor(job: Job, attempt: WatchedAttempt, deps: SilenceDeps) {
     const { work, units } = job.request
     const { member } = attempt
     const { directory, patience, now } = deps

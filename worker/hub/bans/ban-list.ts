@@ -1,4 +1,6 @@
 /** A hub's copy of the registers' bans, at most ten seconds old. Fails closed when it is too old. */
+import { BoundedMap } from '#shared/base/bounded-map.ts'
+import { beforeDeadline } from '#shared/base/deadline.ts'
 import { AppError, errorCode } from '#shared/base/errors.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -119,7 +121,7 @@ export function createBanList({ registers: { home, others }, now, log }: BanList
 }
 
 function createCopy(): Copy {
-  return { bans: new Map(), sequence: 0 }
+  return { bans: new BoundedMap(LIMITS.kernelBans), sequence: 0 }
 }
 
 function countAuthors({ bans }: Copy): Map<string, AuthorCount> {
@@ -137,10 +139,6 @@ function merge(copy: Copy, told: { sequence: number; bans: readonly KernelBan[] 
   // A lower sequence means the register lost its data. Its earlier bans hold here until they end.
   copy.sequence = told.sequence
   for (const ban of told.bans) copy.bans.set(ban.digest, ban)
-  for (const digest of copy.bans.keys()) {
-    if (copy.bans.size <= LIMITS.kernelBans) break
-    copy.bans.delete(digest)
-  }
 }
 
 /** Drops completions before hangs, and older reports before newer ones. */
@@ -151,13 +149,7 @@ function waiting(reports: readonly KernelReport[]): KernelReport[] {
   return [...rest, ...hung].slice(-LIMITS.kernelReportsWaiting)
 }
 
-async function withinTime<T>(work: Promise<T>): Promise<T> {
-  const { promise, reject } = Promise.withResolvers<never>()
-  const late = new AppError('node_timeout', 'The register of kernels did not answer.')
-  const timer = setTimeout(() => reject(late), LIMITS.kernelBansTimeoutMs)
-  try {
-    return await Promise.race([work, promise])
-  } finally {
-    clearTimeout(timer)
-  }
+function withinTime<T>(work: Promise<T>): Promise<T> {
+  const timeoutMs = LIMITS.kernelBansTimeoutMs
+  return beforeDeadline(work, { timeoutMs, what: 'The register of kernels' })
 }

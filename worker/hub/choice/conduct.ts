@@ -1,4 +1,5 @@
 /** Remembers how reliably each node has answered, across reconnects. In memory only. */
+import { BoundedMap } from '#shared/base/bounded-map.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 
 /** For this long a silent node gets work only if no other node can take it. */
@@ -48,14 +49,8 @@ export interface Conduct {
 }
 
 export function createConduct(nowMs: () => number): Conduct {
-  const records = new Map<string, Record>()
+  const records = new BoundedMap<string, Record>(LIMITS.quarantineKept)
   const of = (nodeId: string) => records.get(nodeId) ?? NEW
-  const keep = (nodeId: string, record: Record) => {
-    records.delete(nodeId)
-    records.set(nodeId, record)
-    const [oldest] = records.keys()
-    if (records.size > LIMITS.quarantineKept && oldest !== undefined) records.delete(oldest)
-  }
   const doubted = (record: Record): Record => {
     if (record.doubtUntilMs > nowMs()) return record
     const failures = Math.min(record.failures + 1, MOST_FAILURES)
@@ -63,11 +58,11 @@ export function createConduct(nowMs: () => number): Conduct {
   }
   const suspect = (nodeId: string, change: Partial<Record> = {}) => {
     const suspectUntilMs = nowMs() + SUSPECT_MS
-    keep(nodeId, { ...doubted(of(nodeId)), answers: 0, suspectUntilMs, ...change })
+    records.set(nodeId, { ...doubted(of(nodeId)), answers: 0, suspectUntilMs, ...change })
   }
   return {
     suspect: (nodeId) => suspect(nodeId),
-    failed: (nodeId) => keep(nodeId, doubted(of(nodeId))),
+    failed: (nodeId) => void records.set(nodeId, doubted(of(nodeId))),
     failures: (nodeId) => of(nodeId).failures,
     isDoubted: (nodeId) => of(nodeId).doubtUntilMs > nowMs(),
     isSuspect: (nodeId) => of(nodeId).suspectUntilMs > nowMs(),
@@ -87,7 +82,7 @@ export function createConduct(nowMs: () => number): Conduct {
       if (isRedeemed) records.delete(nodeId)
       else {
         const failures = Math.floor(record.failures / 2)
-        keep(nodeId, { ...record, answers, failures, suspectUntilMs: 0, doubtUntilMs: 0 })
+        records.set(nodeId, { ...record, answers, failures, suspectUntilMs: 0, doubtUntilMs: 0 })
       }
     },
   }

@@ -51,7 +51,7 @@ export class Directory {
   /** Members that still have a job that they were silent on. */
   readonly #onProbation = new WeakSet<Member>()
   /** Nodes that have answered a job since the hub started. */
-  readonly #proven = new Set<string>()
+  readonly #proven = new BoundedMap<string, true>(LIMITS.quarantineKept)
 
   readonly #onChange: (member: Member, isHere: boolean) => void
 
@@ -182,10 +182,7 @@ export class Directory {
     const { nodeId } = member.admission
     this.heard(member)
     this.#conduct.answered(nodeId)
-    const [oldest] = this.#proven
-    if (this.#proven.size >= LIMITS.quarantineKept && oldest !== undefined)
-      this.#proven.delete(oldest)
-    this.#proven.add(nodeId)
+    this.#proven.set(nodeId, true)
   }
 
   hasAnswered(nodeId: string): boolean {
