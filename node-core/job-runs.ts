@@ -29,31 +29,101 @@ export interface JobRunsDeps {
   readonly log: Log
 }
 
-export interface JobRuns {
-  /** @throws {AppError} why the node refused the job or failed it */
-  run(offer: JobOffer, payload: Uint8Array, options: WorkRunOptions): Promise<JobResult>
-  /** Ends all running jobs with this error. */
-  giveBack(error: AppError): void
-  /** Takes no more jobs. Resolves when none runs, or when the time is over. */
-  finish(withinMs: number): Promise<void>
-}
+export class JobRuns {
+  readonly #deps: JobRunsDeps
+  readonly #running = new Map<string, AbortController>()
+  #isLeaving = false
+  #onIdle = () => {}
 
-export function createJobRuns(deps: JobRunsDeps): JobRuns {
-  const { engine, shelf, signer, receipts, state, presence, offerChanged, now, log } = deps
-  const running = new Map<string, AbortController>()
-  let isLeaving = false
-  let onIdle = () => {}
+  constructor(deps: JobRunsDeps) {
+    this.#deps = deps
+  }
+
+  /** @throws {AppError} why the node refused the job or failed it */
+  async run(
+    offer: JobOffer,
+    payload: Uint8Array,
+    { signal, emit }: WorkRunOptions,
+  ): Promise<JobResult> {
+    const { shelf, log, now } = this.#deps
+    const takenAtMs = now()
+    if (this.#isLeaving) throw new AppError('node_lost', 'The node is leaving.')
+    const { ticket, work, traceparent } = offer
+    const { jobId, attempt } = ticket
+    const key = `${jobId}/${attempt}`
+    if (this.#running.has(key))
+      throw new AppError('invalid_request', `Job ${key} is already running here.`)
+    const own = new AbortController()
+    const either = AbortSignal.any([own.signal, signal])
+    const letGo = 'model' in work ? shelf?.use(work.model) : undefined
+    this.#count(() => this.#running.set(key, own))
+    const trace = traceparent === null ? {} : { traceparent }
+    log.info('job.started', { jobId, attempt, inputBytes: payload.length, ...trace })
+    try {
+      return await this.#perform(offer, payload, { signal: either, emit, takenAtMs })
+    } catch (error) {
+      if (own.signal.aborted) throw toAppError(own.signal.reason)
+      // The engine only says that it was stopped; the hub's reason says why.
+      throw this.#failed(key, signal.aborted ? signal.reason : error)
+    } finally {
+      letGo?.()
+      this.#count(() => this.#running.delete(key))
+      if (this.#running.size === 0) this.#onIdle()
+    }
+  }
+
+  /** Ends all running jobs with this error. */
+  giveBack(error: AppError): void {
+    for (const controller of this.#running.values()) controller.abort(error)
+  }
+
+  /** Takes no more jobs. Resolves when none runs, or when the time is over. */
+  async finish(withinMs: number): Promise<void> {
+    this.#isLeaving = true
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#onIdle = resolve
+    const timer = setTimeout(resolve, withinMs)
+    if (this.#running.size === 0) resolve()
+    await promise
+    clearTimeout(timer)
+  }
+
+  #count(change: () => void): void {
+    change()
+    this.#deps.state.update({ running: this.#running.size })
+  }
+
+  async #perform(
+    offer: JobOffer,
+    payload: Uint8Array,
+    { signal, emit, takenAtMs }: WorkRunOptions & { readonly takenAtMs: number },
+  ): Promise<JobResult> {
+    const { engine, signer, state, now } = this.#deps
+    const { nodeId, claim, welcome } = state.now()
+    if (welcome === null) throw new AppError('no_capacity', 'The node is paused.')
+    await checkOffer(offer, payload, { nodeId, claim, welcome, nowMs: now() })
+    await this.#warm(offer, signal)
+    const output = holdOutput(emit, offer.work.kind === 'text')
+    const { domain } = welcome
+    const own = { engine, signer, domain, now, takenAtMs, signal, emit: output.emit }
+    const result = await runOffer(offer, payload, own)
+    await this.#keep(offer, result)
+    await output.release()
+    return result
+  }
 
   /** A hub may send a job for a model that was just unloaded. */
-  const warm = async ({ work }: JobOffer, signal: AbortSignal): Promise<void> => {
+  async #warm({ work }: JobOffer, signal: AbortSignal): Promise<void> {
+    const { shelf, engine, offerChanged } = this.#deps
     if (shelf === undefined || !('model' in work)) return
     if (engine.models.some(({ digest }) => digest === work.digest)) return
     await shelf.load(work.digest, { signal })
     offerChanged()
   }
-  const keep = async (offer: JobOffer, result: JobResult): Promise<void> => {
-    const { receipt, nodeSignature, answer } = result
+
+  async #keep(offer: JobOffer, { receipt, nodeSignature, answer }: JobResult): Promise<void> {
     const { ticketSignature, policy, salt, work } = offer
+    const { receipts, presence, state } = this.#deps
     await receipts.put(receiptHash(receipt), {
       receipt,
       nodeSignature,
@@ -71,70 +141,11 @@ export function createJobRuns(deps: JobRunsDeps): JobRuns {
       finishedAtMs: receipt.finishedAtMs,
     })
   }
-  const perform = async (
-    offer: JobOffer,
-    payload: Uint8Array,
-    { signal, emit, takenAtMs }: WorkRunOptions & { readonly takenAtMs: number },
-  ): Promise<JobResult> => {
-    const { nodeId, claim, welcome } = state.now()
-    if (welcome === null) throw new AppError('no_capacity', 'The node is paused.')
-    await checkOffer(offer, payload, { nodeId, claim, welcome, nowMs: now() })
-    await warm(offer, signal)
-    const output = holdOutput(emit, offer.work.kind === 'text')
-    const { domain } = welcome
-    const own = { engine, signer, domain, now, takenAtMs, signal, emit: output.emit }
-    const result = await runOffer(offer, payload, own)
-    await keep(offer, result)
-    await output.release()
-    return result
-  }
-  const fail = (key: string, cause: unknown): AppError => {
-    const error = toAppError(cause)
-    log.warn('job.failed', { job: key, code: error.code, detail: error.detail })
-    state.jobFailed(error)
-    return error
-  }
 
-  return {
-    async run(offer, payload, { signal, emit }) {
-      const takenAtMs = now()
-      if (isLeaving) throw new AppError('node_lost', 'The node is leaving.')
-      const { ticket, work, traceparent } = offer
-      const { jobId, attempt } = ticket
-      const key = `${jobId}/${attempt}`
-      if (running.has(key))
-        throw new AppError('invalid_request', `Job ${key} is already running here.`)
-      const own = new AbortController()
-      const either = AbortSignal.any([own.signal, signal])
-      const letGo = 'model' in work ? shelf?.use(work.model) : undefined
-      running.set(key, own)
-      state.update({ running: running.size })
-      const trace = traceparent === null ? {} : { traceparent }
-      log.info('job.started', { jobId, attempt, inputBytes: payload.length, ...trace })
-      try {
-        return await perform(offer, payload, { signal: either, emit, takenAtMs })
-      } catch (error) {
-        if (own.signal.aborted) throw toAppError(own.signal.reason)
-        // The engine only says that it was stopped; the hub's reason says why.
-        throw fail(key, signal.aborted ? signal.reason : error)
-      } finally {
-        letGo?.()
-        running.delete(key)
-        state.update({ running: running.size })
-        if (running.size === 0) onIdle()
-      }
-    },
-    giveBack(error) {
-      for (const controller of running.values()) controller.abort(error)
-    },
-    async finish(withinMs) {
-      isLeaving = true
-      const { promise, resolve } = Promise.withResolvers<void>()
-      onIdle = resolve
-      const timer = setTimeout(resolve, withinMs)
-      if (running.size === 0) resolve()
-      await promise
-      clearTimeout(timer)
-    },
+  #failed(key: string, cause: unknown): AppError {
+    const error = toAppError(cause)
+    this.#deps.log.warn('job.failed', { job: key, code: error.code, detail: error.detail })
+    this.#deps.state.jobFailed(error)
+    return error
   }
 }

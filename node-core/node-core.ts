@@ -15,7 +15,7 @@ import { createPeerNode, peerIdOf } from '#p2p/peers/node.ts'
 import { presenceTopic, publishPresence, signPresence } from '#p2p/peers/presence.ts'
 import type { LoadOutcome, WorkRunOptions, WorkHandler } from '#p2p/work/work-handler.ts'
 import { answerAnchors, visitAnchors } from './be-measured.ts'
-import { createJobRuns, type JobRuns } from './job-runs.ts'
+import { JobRuns } from './job-runs.ts'
 import type { ModelShelf } from './model-shelf.ts'
 import { createOwnState, type NodePhase, type NodeState, type OwnState } from './node-state.ts'
 import { presenceRecord } from './presence-record.ts'
@@ -101,7 +101,7 @@ class Core implements NodeCore, WorkHandler {
     }
     this.#state = createOwnState(first, deps.onState)
     this.#lastPresence = this.#presence()
-    this.#jobs = createJobRuns({
+    this.#jobs = new JobRuns({
       engine: deps.engine,
       shelf: deps.shelf,
       signer: deps.signer,

@@ -79,11 +79,11 @@ export class Hub extends DurableObject<Env> implements HubApi {
   }
 
   async standings(): Promise<NodeStanding[]> {
-    return (await this.#core).standings()
+    return (await this.#core).directory.standings()
   }
 
   async evidence(nodeId: NodeId): Promise<EvidenceRecord | null> {
-    return (await this.#core).evidence(nodeId)?.record() ?? null
+    return (await this.#core).directory.get(nodeId)?.evidence.record() ?? null
   }
 
   async identify(by: string | null): Promise<{ peerId: string; hubKey: PublicKey }> {
@@ -103,15 +103,15 @@ export class Hub extends DurableObject<Env> implements HubApi {
   }
 
   async receipt(tenant: TenantId, id: Bytes32): Promise<ReceiptDocument | null> {
-    return (await this.#core).receipt(tenant, id)
+    return (await this.#core).outbox.document(tenant, id)
   }
 
   async handOver(tenant: TenantId, jobId: JobId): Promise<boolean> {
-    return (await this.#core).handOver(tenant, jobId)
+    return (await this.#core).delivery.handOver(tenant, jobId)
   }
 
   override async alarm(): Promise<void> {
-    await (await this.#core).flush()
+    await (await this.#core).delivery.flush()
   }
 
   #openSession(core: HubCore, request: Request, grant: string): Response {
@@ -132,7 +132,7 @@ export class Hub extends DurableObject<Env> implements HubApi {
     const { 0: client, 1: server } = new WebSocketPair()
     server.binaryType = 'arraybuffer'
     server.accept()
-    core.enterPeer(server).catch((error: unknown) => {
+    core.mesh.enter(server).catch((error: unknown) => {
       this.#log.warn('peer.refused', { cause: String(error) })
       server.close(1013, 'refused')
     })

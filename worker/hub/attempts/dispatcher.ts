@@ -166,14 +166,14 @@ export class Dispatcher {
         meta: { retryAfterSeconds: 1 },
       })
     }
-    const { signal, clear } = createJobSignal(timeoutMs, caller, this.#deps.clock)
+    const time = createJobSignal(timeoutMs, caller, this.#deps.clock)
     this.#active.add(jobId)
     const release = () => {
-      clear()
+      time.clear()
       this.#bytes.give(tenant, sizeBytes)
       this.#active.delete(jobId)
     }
-    return { signal, release }
+    return { signal: time.signal, release }
   }
 
   /**
