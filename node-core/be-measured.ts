@@ -1,4 +1,4 @@
-/** A node goes to anchors to be measured: a short connection to each, on which nothing but echoes passes. */
+/** Has a node measured by anchors: a short connection to each, which carries only echoes. */
 import type { Connection, PrivateKey } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import { ECHO_PROTOCOL, serveEchoes } from '#p2p/work/echo.ts'
@@ -29,10 +29,10 @@ export async function answerAnchors({ node, identity, log }: MeasuredNode): Prom
   )
 }
 
-/** One after the other; one that cannot be reached is left out. The hub of the node measures it on its work stream. */
+/** Visits anchors one by one, and skips those it cannot reach. The node's own hub uses the work stream. */
 export async function visitAnchors(
   anchors: readonly Multiaddr[],
-  { node, log }: MeasuredNode,
+  { node, log }: Pick<MeasuredNode, 'node' | 'log'>,
   signal: AbortSignal,
 ): Promise<void> {
   for (const address of anchors.slice(0, LIMITS.hubPeers)) {
@@ -54,7 +54,7 @@ async function visit(node: PeerNode, address: Multiaddr, signal: AbortSignal): P
   await untilClosed(connection, AbortSignal.any([signal, late]))
 }
 
-/** The anchor closes it when it has measured enough. */
+/** The anchor closes the connection when it has measured enough. */
 async function untilClosed(connection: Connection, signal: AbortSignal): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>()
   connection.addEventListener('close', () => resolve())

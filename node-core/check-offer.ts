@@ -1,4 +1,4 @@
-/** What a node checks before it touches a job: the hub's signature, the policy against its own place, the bytes. */
+/** The node's checks before it runs a job: the hub's signature, the policy against its own place, the bytes. */
 import { typedDigest, type Domain } from '#shared/base/eip712.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { policyHash } from '#shared/law/compile-policy.ts'
@@ -11,14 +11,14 @@ import type { JobOffer, Welcome } from '#p2p/stream/messages.ts'
 
 export interface NodeSelf {
   readonly nodeId: string
-  /** Alpha-2 code of the place that this node claims. */
+  /** Alpha-2 code of the country that this node claims. */
   readonly claim: string
   readonly welcome: Welcome
   readonly nowMs: number
 }
 
 /**
- * Checks an offer in full; nothing of it has been run when this throws.
+ * Checks an offer in full, before anything of it runs.
  * @throws {AppError} residency_unsatisfiable when the policy excludes this node, forbidden for any other fault
  */
 export async function checkOffer(
@@ -47,7 +47,7 @@ async function checkTicket({ ticket, ticketSignature }: JobOffer, self: NodeSelf
     refuse('the ticket is not signed by the hub')
 }
 
-/** The node's own enforcement: it trusts its claim, not the hub's filter. */
+/** The node enforces the policy against its own claim; it does not trust the hub's filter. */
 export function checkResidency({ ticket, policy }: JobOffer, self: Omit<NodeSelf, 'nowMs'>): void {
   if (
     policyHash(policy) !== policy.hash ||

@@ -1,7 +1,4 @@
-/**
- * One file from the first of its sources that works: resumed after a cut, hashed as it comes, never kept when it is
- * another file than its manifest names. Runs the same in a tab and in Node.
- */
+/** Downloads a file, in a tab or in Node: resumes after a cut, and keeps only the file that its manifest names. */
 import { untilAborted } from '#shared/base/deadline.ts'
 import { AppError, errorCode, toAppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -9,17 +6,17 @@ import type { Log } from '#shared/base/log.ts'
 import type { ModelFile } from '#shared/job/model.ts'
 import type { FileBody, FileSource } from './file-source.ts'
 
-/** Where the bytes go; it may hold the beginning of the file from an earlier try. */
+/** Where the bytes go. It may hold the start of the file from an earlier try. */
 export interface FileSink {
   readonly sizeBytes: number
-  /** What it holds, in order. */
+  /** Reads what it holds, in order. */
   read(): AsyncIterable<Uint8Array>
   append(bytes: Uint8Array): Promise<void>
-  /** Forgets everything. */
+  /** Removes everything. */
   clear(): Promise<void>
 }
 
-/** SHA-256 over pieces. */
+/** Incremental SHA-256. */
 export interface FileHash {
   update(bytes: Uint8Array): void
   /** `0x` and 64 hexadecimal digits. */
@@ -32,22 +29,22 @@ export interface DownloadOptions {
   readonly createHash: () => FileHash
   readonly signal: AbortSignal
   readonly log: Log
-  /** Takes the size of each piece that arrived. */
+  /** Gets the size of each piece that arrived. */
   readonly onBytes?: ((sizeBytes: number) => void) | undefined
   /** @default LIMITS.modelStallMs */
   readonly stallMs?: number | undefined
 }
 
 /**
- * Resolves when the sink holds the file and its hash is right.
- * @throws {AppError} file_corrupt when a source gave another file and no other had the right one, no_capacity when none
- * had it, cancelled
+ * Resolves when the sink holds the file and its hash matches.
+ * @throws {AppError} file_corrupt when a source gave another file and no source had the right one, no_capacity when
+ * none had it, cancelled
  */
 export async function downloadFile(file: ModelFile, options: DownloadOptions): Promise<void> {
   const { sources, sink, signal, log } = options
   let failure: AppError | undefined
   for (const source of sources) {
-    // A beginning that came from elsewhere may be what spoils the end: a wrong sum is tried once more from the start.
+    // The start from an earlier try may be what is wrong, so a wrong hash is retried once from the beginning.
     const tries = sink.sizeBytes > 0 ? 2 : 1
     for (let attempt = 1; attempt <= tries; attempt += 1) {
       try {
@@ -82,7 +79,7 @@ async function fromSource(
       await receive(file, source, options, state)
       if (sink.sizeBytes < file.sizeBytes) throw new Error('the connection ended early')
     } catch (error) {
-      // A fault of the network has no code of ours, or says that the other side was lost: it may go on.
+      // A network fault has no code of ours, or `node_lost`. It can be resumed.
       const code = errorCode(error)
       const isFinal = (code !== undefined && code !== 'node_lost') || options.signal.aborted
       const hasProgress = sink.sizeBytes > before
@@ -123,7 +120,7 @@ async function receive(
   }
 }
 
-/** Aborts when nothing was heard for too long. */
+/** Aborts when nothing has arrived for too long. */
 function createStall({ name }: FileSource, { stallMs = LIMITS.modelStallMs }: DownloadOptions) {
   const controller = new AbortController()
   const give = () =>
@@ -139,7 +136,7 @@ function createStall({ name }: FileSource, { stallMs = LIMITS.modelStallMs }: Do
   }
 }
 
-/** The body's pieces; a source that does not look at its signal is left all the same. */
+/** The body's pieces. Stops even if the source ignores its signal. */
 async function* untilAbort({ bytes }: FileBody, signal: AbortSignal): AsyncGenerator<Uint8Array> {
   const pieces = bytes[Symbol.asyncIterator]()
   try {
@@ -149,7 +146,7 @@ async function* untilAbort({ bytes }: FileBody, signal: AbortSignal): AsyncGener
       yield value
     }
   } finally {
-    // Not awaited: a stalled source may never settle it.
+    // Not awaited: a stalled source may never settle.
     void Promise.resolve(pieces.return?.()).catch(() => {})
   }
 }
@@ -169,7 +166,7 @@ function stopped({ name }: ModelFile, reason: unknown): AppError {
     : new AppError('cancelled', `Nobody waits for ${name} any more.`, { cause: reason })
 }
 
-/** A fault of the network has a code of ours only if we gave it one. */
+/** A network fault has a code of ours only if we gave it one. */
 function asAppError(error: unknown): AppError {
   if (errorCode(error) !== undefined) return toAppError(error)
   const why = error instanceof Error ? error.message : String(error)

@@ -1,15 +1,15 @@
-/** Something that gives a file's bytes from an offset on; here over HTTP, elsewhere from a disk or another node. */
+/** A source of a file's bytes from an offset: here HTTP, elsewhere a disk or another node. */
 import { AppError } from '#shared/base/errors.ts'
 import type { ModelFile } from '#shared/job/model.ts'
 
 export interface FileBody {
-  /** Where the bytes begin: the offset that was asked for, or 0 from a source that cannot go on. */
+  /** Where the bytes begin: the offset asked for, or 0 if the source cannot resume. */
   readonly offset: number
   readonly bytes: AsyncIterable<Uint8Array>
 }
 
 export interface FileSource {
-  /** For the log and for errors: a host, a path, a peer; never a query. */
+  /** For logs and errors: a host, a path or a peer; never a query. */
   readonly name: string
   /** @throws when the source does not have the file, or not now */
   open(file: ModelFile, offset: number, signal: AbortSignal): Promise<FileBody>
@@ -17,7 +17,7 @@ export interface FileSource {
 
 type Fetch = (url: string, init: RequestInit) => Promise<Response>
 
-/** A URL that may know ranges (https://www.rfc-editor.org/rfc/rfc9110#section-14). */
+/** A URL whose server may support ranges (https://www.rfc-editor.org/rfc/rfc9110#section-14). */
 export function httpSource(url: string, fetch: Fetch): FileSource {
   const { host, pathname } = new URL(url)
   const name = `${host}${pathname}`
@@ -44,7 +44,7 @@ interface Wanted {
   readonly sizeBytes: number
 }
 
-/** `content-range: bytes 100-199/200`; a server that sends another part than was asked for is not believed. */
+/** Rejects a server that sends another range than requested: `content-range: bytes 100-199/200`. */
 function checkRange(response: Response, { name, offset, sizeBytes }: Wanted): void {
   const range = response.headers.get('content-range') ?? ''
   const [, first, total] = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(range) ?? []

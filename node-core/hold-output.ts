@@ -1,15 +1,15 @@
-/** Keeps a short answer back until its receipt is kept: both then leave as one message, which costs one cipher call and one write. */
+/** Holds a short answer until its receipt is stored. Both then leave as one message: one cipher call and one write. */
 import { LIMITS } from '#shared/base/limits.ts'
 
 type Emit = (bytes: Uint8Array) => Promise<void>
 
 export interface HeldOutput {
   readonly emit: Emit
-  /** Lets go what is held; from then on everything passes at once. */
+  /** Sends what is held. After that everything passes at once. */
   release(): Promise<void>
 }
 
-/** @param isStream whether somebody reads the answer while it is made: then nothing is held */
+/** @param isStream whether somebody reads the answer as it is made; then nothing is held */
 export function holdOutput(emit: Emit, isStream: boolean): HeldOutput {
   const held: Uint8Array[] = []
   let heldBytes = 0
@@ -23,7 +23,7 @@ export function holdOutput(emit: Emit, isStream: boolean): HeldOutput {
     async emit(bytes) {
       heldBytes += bytes.length
       if (isHolding && heldBytes <= LIMITS.heldOutputBytes) {
-        // The engine may use its buffer again.
+        // Copied: the engine may reuse its buffer.
         held.push(bytes.slice())
         return
       }

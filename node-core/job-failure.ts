@@ -1,16 +1,15 @@
-/** Whose doing it was that a job was not done. */
+/** Decides whether a failed job is the customer's fault or the node's. */
 import type { AppError, ErrorCode } from '#shared/base/errors.ts'
 import { BUDGET_RULE } from '#shared/kernels/rules.ts'
 
-/** A job that was not done. */
 export interface JobFailure {
-  /** `customer`: what was asked for cannot be done, or is no longer wanted. `node`: this device could not do it. */
+  /** `customer`: the request is at fault, or no longer wanted. `node`: this device could not do it. */
   readonly whose: 'customer' | 'node'
   readonly code: ErrorCode
   readonly detail: string
 }
 
-/** What says something of the job, and nothing of the device that had it. */
+/** Errors that say something about the job and nothing about the device. */
 const CUSTOMERS_CODES: ReadonlySet<ErrorCode> = new Set([
   'invalid_request',
   'too_large',
@@ -22,7 +21,7 @@ const CUSTOMERS_CODES: ReadonlySet<ErrorCode> = new Set([
 ])
 
 export function failureOf({ code, detail, meta }: AppError): JobFailure {
-  // More than this device grants one kernel: nothing is wrong with it.
+  // The kernel needs more than this device grants one kernel; the device is fine.
   const isCustomers = CUSTOMERS_CODES.has(code) || meta.rule === BUDGET_RULE
   return { whose: isCustomers ? 'customer' : 'node', code, detail }
 }

@@ -1,4 +1,4 @@
-/** Asks the Worker to be let in, and says which hub to dial: `POST /v1/nodes/admission`. */
+/** Asks the Worker for admission and the hub to dial: `POST /v1/nodes/admission`. */
 import { multiaddr, type Multiaddr } from '@multiformats/multiaddr'
 import { AdmissionReply } from '#shared/api/network.ts'
 import { ProblemReply } from '#shared/api/problem.ts'
@@ -10,14 +10,13 @@ const Problem = ProblemReply.pick({ code: true, detail: true })
 const DETAIL_CHARACTERS = 4096
 
 export interface LocateOptions {
-  /** The Worker's origin. */
   readonly origin: string
   readonly nodeId: string
-  /** Alpha-2 code of the country that the node claims to stand in. */
+  /** Alpha-2 code of the country that the node claims. */
   readonly claim: string
   /** API key with scope `node`: makes this a verified node. */
   readonly key?: string | undefined
-  /** Country that a development Worker is told to see; production Workers ignore it. */
+  /** Country that a development Worker is told to assume; production Workers ignore it. */
   readonly simulatedPlace?: string | null | undefined
 }
 
@@ -29,7 +28,7 @@ export async function locateHub(options: LocateOptions, signal: AbortSignal): Pr
   return toAddress(hub, options)
 }
 
-/** Where the node can be measured, with tokens for that alone. @throws {AppError} as {@link locateHub} */
+/** Addresses where the node can be measured, with tokens for that alone. @throws {AppError} as {@link locateHub} */
 export async function locateAnchors(
   options: LocateOptions,
   signal: AbortSignal,
@@ -61,7 +60,7 @@ async function askAdmission(options: LocateOptions, signal: AbortSignal) {
   return Hubs.safeParse(reply).data
 }
 
-/** The WebSocket upgrade can carry no header, so the made-up place stands in the query of the path. */
+/** A WebSocket upgrade cannot carry headers, so the simulated place goes into the path's query. */
 function withSimulatedPlace(address: string, place: string): string {
   return address.replace(/\/http-path\/([^/]+)/, (_, encoded: string) => {
     const path = decodeURIComponent(encoded)

@@ -1,4 +1,4 @@
-/** The models that a node keeps loaded: within its memory, the idle ones leaving first; the rest it offers to load. */
+/** Keeps models loaded within the node's memory, unloading idle ones first, and offers to load the others. */
 import type { LiveEngine } from '#engine/engine.ts'
 import { AppError, toAppError } from '#shared/base/errors.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
@@ -10,11 +10,11 @@ import { planLoad, type ShelfModel } from './plan-load.ts'
 
 export interface ModelShelfDeps {
   readonly engine: LiveEngine
-  /** Every model that this build knows, most wanted first. */
+  /** All models that this build knows, most wanted first. */
   readonly manifests: readonly ModelManifest[]
-  /** Bytes of files that may be loaded at once. */
+  /** Bytes of model files that may be loaded at once. */
   readonly memoryBytes: number
-  /** Brings a model's files to this device, so that the engine finds them; resolves with what lets go of them. */
+  /** Brings a model's files to this device, where the engine finds them. @returns releases them */
   readonly fetchFiles: (manifest: ModelManifest, how: FetchModelOptions) => Promise<() => void>
   readonly log: Log
   readonly now: () => number
@@ -23,7 +23,7 @@ export interface ModelShelfDeps {
 }
 
 export interface FetchModelOptions {
-  /** Multiaddrs of other nodes that give the files. */
+  /** Multiaddrs of other nodes that serve the files. */
   readonly peers: readonly string[]
   readonly signal: AbortSignal
 }
@@ -35,20 +35,20 @@ export interface LoadOptions {
 
 export interface ModelShelf {
   models(): readonly AdmittedModel[]
-  /** Digests of what could be loaded and is not. */
+  /** Digests of models that could be loaded and are not. */
   loadable(): Bytes32[]
   /**
    * Loads a model, unloading idle ones for it.
-   * @throws {AppError} model_not_found for a digest that this build does not know, rate_limited, no_capacity when it does
-   * not fit beside the models in use, file_corrupt, or why the engine refused it
+   * @throws {AppError} model_not_found for an unknown digest, rate_limited, no_capacity when it does not fit beside the
+   * models in use, file_corrupt, or why the engine refused it
    */
   load(digest: Bytes32, options: LoadOptions): Promise<AdmittedModel>
   /**
-   * Loads these for as long as there is room, without unloading any; where all have room, the smallest first: while one is made ready, the files of the
-   * next come.
+   * Loads models while there is room, unloading none. If all fit, the smallest comes first. The next files are fetched
+   * while one model is prepared.
    */
   preload(ids: readonly string[], signal: AbortSignal, onEach?: () => void): Promise<void>
-  /** Keeps a model from being unloaded while a job uses it. @returns what ends that */
+  /** Keeps a model loaded while a job uses it. @returns ends that */
   use(id: string): () => void
 }
 
@@ -62,10 +62,10 @@ class Shelf implements ModelShelf {
   readonly #uses = new Map<string, number>()
   /** The last uses of each model, the newest last. */
   readonly #usedAtMs = new Map<string, number[]>()
-  /** Manifests whose golden run fails here: they will fail again. */
+  /** Manifests whose golden run failed here; it would fail again. */
   readonly #refused = new Set<Bytes32>()
   readonly #loading = new Map<Bytes32, Promise<AdmittedModel>>()
-  /** Whose files are here and who are not loaded yet. */
+  /** Sizes of models whose files are here and which are not loaded yet. */
   readonly #coming = new Map<string, number>()
   readonly #fetchTurn = createTurns()
   readonly #admitTurn = createTurns()
@@ -116,7 +116,6 @@ class Shelf implements ModelShelf {
     const { manifests, log } = this.#deps
     const wanted = manifests.filter(({ id }) => ids.includes(id))
     const sizeBytes = wanted.reduce((sum, manifest) => sum + modelBytes(manifest), 0)
-    // Where all have room, the small ones are offered first; else the most wanted are.
     const inTurn =
       sizeBytes <= this.#deps.memoryBytes
         ? wanted.toSorted((a, b) => modelBytes(a) - modelBytes(b))
@@ -168,7 +167,7 @@ class Shelf implements ModelShelf {
   ): Promise<AdmittedModel> {
     const fetched = await this.#fetchTurn(() => this.#fetch(manifest, { peers, signal }, room))
     try {
-      // One at a time: two would each plan with the room that the other takes.
+      // One at a time: two loads would each plan with the same free memory.
       return await this.#admitTurn(async () => {
         const { engine, log, now } = this.#deps
         const startedMs = now()
@@ -197,7 +196,7 @@ class Shelf implements ModelShelf {
     if (how.signal.aborted) throw new AppError('cancelled', `Nobody waits for ${manifest.id}.`)
     if (!engine.runs(manifest))
       throw new AppError('no_capacity', `This device lacks what ${manifest.id} requires.`)
-    // Planned before anything is fetched: what would not fit costs no download.
+    // Planned before the download: a model that would not fit is not fetched.
     this.#plan(manifest, room)
     const startedMs = now()
     const release = await fetchFiles(manifest, how)
@@ -209,7 +208,7 @@ class Shelf implements ModelShelf {
     try {
       return await this.#deps.engine.load(manifest, signal)
     } catch (error) {
-      // A file may come right the next time; a wrong answer will not.
+      // A file may be right the next time; a wrong answer will not be.
       if (toAppError(error).meta.isFinal === true) this.#refused.add(manifestDigest(manifest))
       throw error
     }
@@ -242,7 +241,7 @@ class Shelf implements ModelShelf {
   }
 }
 
-/** Runs what it is given one after the other, in the order in which it is given. */
+/** Runs pieces of work one by one, in the order given. */
 function createTurns(): <T>(work: () => Promise<T>) => Promise<T> {
   let last: Promise<unknown> = Promise.resolve()
   return (work) => {

@@ -1,13 +1,11 @@
-/** What a node is, whatever runs it: it announces itself, takes work, checks it, runs it, signs for it and keeps receipts. */
+/** A node, whatever runs it: announces itself, takes jobs, checks and runs them, signs and keeps receipts. */
 import type { Multiaddr } from '@multiformats/multiaddr'
 import type { PrivateKey } from '@libp2p/interface'
 import type { Engine } from '#engine/engine.ts'
 import { AppError, toAppError } from '#shared/base/errors.ts'
-import type { Bytes32 } from '#shared/base/ids.ts'
 import type { Log } from '#shared/base/log.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { PresenceRecord, SignedPresence } from '#shared/node/node.ts'
-import { receiptHash } from '#shared/receipt/receipt.ts'
 import type { Signer } from '#shared/base/signature.ts'
 import { joinHub, type HubMembership } from '#p2p/peers/join.ts'
 import { answerEcho } from '#p2p/work/echo.ts'
@@ -17,32 +15,30 @@ import { createPeerNode, peerIdOf } from '#p2p/peers/node.ts'
 import { presenceTopic, publishPresence, signPresence } from '#p2p/peers/presence.ts'
 import type { LoadOutcome, WorkRunOptions, WorkHandler } from '#p2p/work/work-handler.ts'
 import { answerAnchors, visitAnchors } from './be-measured.ts'
-import { checkOffer } from './check-offer.ts'
-import { holdOutput } from './hold-output.ts'
+import { JobRuns } from './job-runs.ts'
 import type { ModelShelf } from './model-shelf.ts'
-import { withJobDone, withJobFailed, type NodePhase, type NodeState } from './node-state.ts'
+import { createOwnState, type NodePhase, type NodeState, type OwnState } from './node-state.ts'
 import { presenceRecord } from './presence-record.ts'
 import type { ReceiptStore } from './receipt-store.ts'
-import { runOffer } from './run-offer.ts'
 
 export interface NodeCoreDeps {
   readonly kind: PresenceRecord['kind']
-  /** libp2p Ed25519 key: who the node is. */
+  /** libp2p Ed25519 key: the node's identity. */
   readonly identity: PrivateKey
-  /** P-256 receipt key: what earns. */
+  /** P-256 key that signs receipts and owns the earnings. */
   readonly signer: Signer
   readonly engine: Engine
-  /** Loads and unloads the engine's models; without it they stay as they are. */
+  /** Loads and unloads the engine's models; without it they never change. */
   readonly shelf?: ModelShelf | undefined
-  /** Multiaddrs at which this node gives model files to others. */
+  /** Multiaddrs at which this node serves model files. */
   readonly fileAddresses?: readonly string[]
-  /** Alpha-2 code of the place that the node claims. */
+  /** Alpha-2 code of the country that the node claims. */
   readonly claim: string
   readonly maxJobs: number
   readonly receipts: ReceiptStore
-  /** Asks for admission and says where the hub is; called for every attempt to connect. */
+  /** Asks for admission and the hub's address; called for every attempt to connect. */
   readonly locate: (signal: AbortSignal) => Promise<Multiaddr>
-  /** Asks which hubs measure how far nodes are; without it the node is measured by its own hub only. */
+  /** Finds hubs that measure the node's place; without it only the node's own hub does. */
   readonly locateAnchors?: (signal: AbortSignal) => Promise<readonly Multiaddr[]>
   readonly log: Log
   readonly now: () => number
@@ -51,16 +47,16 @@ export interface NodeCoreDeps {
 
 export interface NodeCore {
   state(): NodeState
-  /** Goes online; resolves at once, progress comes through `onState`. */
+  /** Goes online. Resolves at once; progress comes through `onState`. */
   start(): Promise<void>
-  /** Leaves the network now: running jobs are given back to the hub, which answers them elsewhere. */
+  /** Leaves the network now. The hub gives running jobs to other nodes. */
   pause(): Promise<void>
-  /** Takes no more work, and resolves when what runs has ended or the time is over; then `stop` hands the rest back. */
+  /** Takes no more work. Resolves when running jobs have ended or the time is over; `stop` returns the rest. */
   leave(withinMs: number): Promise<void>
   stop(): Promise<void>
-  /** The engine runs other things than before: tells the hub. */
+  /** Tells the hub that the engine's models or kernels have changed. */
   offerChanged(): void
-  /** Loads these models, as far as there is room, and announces each. */
+  /** Loads these models while there is room, and announces each. */
   preload(ids: readonly string[], signal: AbortSignal): Promise<void>
 }
 
@@ -70,10 +66,10 @@ export function createNodeCore(deps: NodeCoreDeps): NodeCore {
 
 class Core implements NodeCore, WorkHandler {
   readonly #deps: NodeCoreDeps
-  readonly #running = new Map<string, AbortController>()
-  #state: NodeState
+  readonly #state: OwnState
+  readonly #jobs: JobRuns
   #sequence: number
-  /** What the hub knows of this node: the record that it was last told. */
+  /** The presence record that the hub has of this node. */
   #lastPresence: Promise<SignedPresence>
   #membership: HubMembership | undefined
   #node: Awaited<ReturnType<typeof createPeerNode>> | undefined
@@ -81,12 +77,11 @@ class Core implements NodeCore, WorkHandler {
   #anchorTimer: ReturnType<typeof setInterval> | undefined
   #visiting: AbortController | undefined
   #isLeaving = false
-  #onIdle = () => {}
 
   constructor(deps: NodeCoreDeps) {
     this.#deps = deps
     this.#sequence = deps.now()
-    this.#state = {
+    const first: NodeState = {
       phase: 'paused',
       detail: 'Not started.',
       nodeId: peerIdOf(deps.identity),
@@ -104,37 +99,47 @@ class Core implements NodeCore, WorkHandler {
       welcome: null,
       evidence: [],
     }
+    this.#state = createOwnState(first, deps.onState)
     this.#lastPresence = this.#presence()
+    this.#jobs = new JobRuns({
+      engine: deps.engine,
+      shelf: deps.shelf,
+      signer: deps.signer,
+      receipts: deps.receipts,
+      state: this.#state,
+      presence: () => this.#lastPresence,
+      offerChanged: () => this.offerChanged(),
+      now: deps.now,
+      log: deps.log,
+    })
   }
 
   state(): NodeState {
-    return this.#state
+    return this.#state.now()
   }
 
   async start(): Promise<void> {
     if (this.#membership !== undefined) return
-    this.#update({ phase: 'connecting', detail: 'Looking for the nearest hub.' })
-    const node = (this.#node ??= await createPeerNode({
-      privateKey: this.#deps.identity,
-      log: this.#deps.log,
-    }))
+    this.#state.update({ phase: 'connecting', detail: 'Looking for the nearest hub.' })
+    const { identity, locate, log } = this.#deps
+    const node = (this.#node ??= await createPeerNode({ privateKey: identity, log }))
     this.#membership = joinHub({
       node,
-      locate: this.#deps.locate,
+      locate,
       handler: this,
-      log: this.#deps.log,
+      log,
       onState: (state, detail) => {
         if (state === 'online') return
-        this.#update({ phase: phaseOf(state), detail: detail ?? '', welcome: null })
+        this.#state.update({ phase: phaseOf(state), detail: detail ?? '', welcome: null })
       },
     })
     this.#presenceTimer = setInterval(() => void this.#announce(), LIMITS.presenceEveryMs)
-    await answerAnchors({ ...this.#deps, node })
+    await answerAnchors({ node, identity, log })
     this.#anchorTimer = setInterval(() => void this.#visitAnchors(), LIMITS.echoEveryMs)
   }
 
   async pause(): Promise<void> {
-    this.#update({
+    this.#state.update({
       phase: 'paused',
       detail: 'Paused by its owner.',
       welcome: null,
@@ -143,8 +148,7 @@ class Core implements NodeCore, WorkHandler {
     clearInterval(this.#presenceTimer)
     clearInterval(this.#anchorTimer)
     this.#visiting?.abort()
-    for (const controller of this.#running.values())
-      controller.abort(new AppError('node_lost', 'The node was paused by its owner.'))
+    this.#jobs.giveBack(new AppError('node_lost', 'The node was paused by its owner.'))
     const [membership, node] = [this.#membership, this.#node]
     this.#membership = undefined
     this.#node = undefined
@@ -154,19 +158,15 @@ class Core implements NodeCore, WorkHandler {
 
   async leave(withinMs: number): Promise<void> {
     this.#isLeaving = true
-    this.#update({ detail: 'Leaving: its jobs are the last ones.' })
+    this.#state.update({ detail: 'Leaving: its jobs are the last ones.' })
+    const finished = this.#jobs.finish(withinMs)
     await this.#announce()
-    const { promise, resolve } = Promise.withResolvers<void>()
-    this.#onIdle = resolve
-    const timer = setTimeout(resolve, withinMs)
-    if (this.#running.size === 0) resolve()
-    await promise
-    clearTimeout(timer)
+    await finished
   }
 
   async stop(): Promise<void> {
     await this.pause()
-    this.#update({ phase: 'stopped', detail: 'Stopped.' })
+    this.#state.update({ phase: 'stopped', detail: 'Stopped.' })
     await this.#deps.engine.close()
   }
 
@@ -176,18 +176,18 @@ class Core implements NodeCore, WorkHandler {
 
   welcomed(welcome: Welcome): void {
     const detail = welcome.quarantine ?? `Connected to ${welcome.hub}.`
-    this.#update({ phase: 'online', detail, welcome })
+    this.#state.update({ phase: 'online', detail, welcome })
     void this.#announce()
     void this.#visitAnchors()
   }
 
-  /** Before any ticket that says so: the checks of offers go by it. */
+  /** Comes before any ticket that relies on it: checks of offers use this state. */
   standing({ place, quarantine, reasons }: Standing): void {
-    const { welcome, detail } = this.#state
+    const { welcome, detail } = this.#state.now()
     if (welcome === null) return
     if (quarantine !== welcome.quarantine)
       this.#deps.log.warn('node.judged', { quarantine: quarantine ?? 'ended' })
-    this.#update({
+    this.#state.update({
       welcome: { ...welcome, place, quarantine },
       evidence: reasons,
       detail: quarantine ?? (welcome.quarantine === null ? detail : `Connected to ${welcome.hub}.`),
@@ -196,60 +196,27 @@ class Core implements NodeCore, WorkHandler {
 
   echo(frame: Frame, anchorPeerId: string): Promise<Frame> {
     const { identity } = this.#deps
-    return answerEcho(frame, { anchorPeerId, nodeId: this.#state.nodeId }, identity)
+    return answerEcho(frame, { anchorPeerId, nodeId: this.#state.now().nodeId }, identity)
   }
 
   async run(offer: JobOffer, payload: Uint8Array, options: WorkRunOptions): Promise<JobResult> {
-    const { welcome } = this.#state
-    if (welcome === null || this.#membership === undefined)
+    if (this.#state.now().welcome === null || this.#membership === undefined)
       throw new AppError('no_capacity', 'The node is paused.')
-    const takenAtMs = this.#deps.now()
-    if (this.#isLeaving) throw new AppError('node_lost', 'The node is leaving.')
-    const { jobId, attempt } = offer.ticket
-    const key = `${jobId}/${attempt}`
-    if (this.#running.has(key))
-      throw new AppError('invalid_request', `Job ${key} is already running here.`)
-    const controller = new AbortController()
-    const signal = AbortSignal.any([controller.signal, options.signal])
-    const letGo = 'model' in offer.work ? this.#deps.shelf?.use(offer.work.model) : undefined
-    this.#running.set(key, controller)
-    this.#update({ running: this.#running.size })
-    const { traceparent } = offer
-    const inputBytes = payload.length
-    this.#deps.log.info('job.started', {
-      jobId,
-      attempt,
-      inputBytes,
-      ...(traceparent === null ? {} : { traceparent }),
-    })
-    try {
-      await checkOffer(offer, payload, { ...this.#state, welcome, nowMs: this.#deps.now() })
-      await this.#warm(offer, signal)
-      const output = holdOutput(options.emit, offer.work.kind === 'text')
-      const result = await runOffer(offer, payload, {
-        ...this.#deps,
-        domain: welcome.domain,
-        takenAtMs,
-        signal,
-        emit: output.emit,
-      })
-      await this.#keep(offer, result)
-      await output.release()
-      return result
-    } catch (error) {
-      if (controller.signal.aborted) throw toAppError(controller.signal.reason)
-      // An engine says only that it was stopped; the hub said why.
-      throw this.#failed(key, options.signal.aborted ? options.signal.reason : error)
-    } finally {
-      letGo?.()
-      this.#running.delete(key)
-      this.#update({ running: this.#running.size })
-      if (this.#running.size === 0) this.#onIdle()
-    }
+    return this.#jobs.run(offer, payload, options)
   }
 
   async load({ digest, peers }: LoadRequest, signal: AbortSignal): Promise<LoadOutcome> {
-    const error = await this.#load(digest, { peers, signal })
+    const { shelf, log } = this.#deps
+    let error: unknown
+    try {
+      if (shelf === undefined)
+        throw new AppError('forbidden', 'This node loads no models for a hub.')
+      await shelf.load(digest, { peers, signal })
+    } catch (cause) {
+      log.warn('model.load-refused', { digest, detail: toAppError(cause).detail })
+      error = cause
+    }
+    this.offerChanged()
     return { presence: await this.#presence(), error }
   }
 
@@ -260,7 +227,7 @@ class Core implements NodeCore, WorkHandler {
   offerChanged(): void {
     const { engine } = this.#deps
     const { models, adapter } = engine
-    this.#update({ models, adapter, kernels: kernelsOf(engine) })
+    this.#state.update({ models, adapter, kernels: kernelsOf(engine) })
     void this.#announce()
   }
 
@@ -268,7 +235,9 @@ class Core implements NodeCore, WorkHandler {
     void this.#deps.receipts
       .remove(ids)
       .then(() =>
-        this.#update({ unacknowledged: Math.max(0, this.#state.unacknowledged - ids.length) }),
+        this.#state.update({
+          unacknowledged: Math.max(0, this.#state.now().unacknowledged - ids.length),
+        }),
       )
       .catch((error: unknown) =>
         this.#deps.log.error('receipts.remove-failed', { cause: String(error) }),
@@ -277,71 +246,13 @@ class Core implements NodeCore, WorkHandler {
 
   async pendingReceipts() {
     const pending = await this.#deps.receipts.pending()
-    this.#update({ unacknowledged: pending.length })
+    this.#state.update({ unacknowledged: pending.length })
     return pending
-  }
-
-  /** A hub may send a job for a model in the moment in which it left. */
-  async #warm({ work }: JobOffer, signal: AbortSignal): Promise<void> {
-    const { shelf, engine } = this.#deps
-    if (shelf === undefined || !('model' in work)) return
-    if (engine.models.some(({ digest }) => digest === work.digest)) return
-    await shelf.load(work.digest, { signal })
-    this.offerChanged()
-  }
-
-  /** @returns why not */
-  async #load(
-    digest: Bytes32,
-    options: { readonly peers: readonly string[]; readonly signal: AbortSignal },
-  ): Promise<unknown> {
-    const { shelf, log } = this.#deps
-    try {
-      if (shelf === undefined)
-        throw new AppError('forbidden', 'This node loads no models for a hub.')
-      await shelf.load(digest, options)
-      return undefined
-    } catch (error) {
-      log.warn('model.load-refused', { digest, detail: toAppError(error).detail })
-      return error
-    } finally {
-      this.offerChanged()
-    }
-  }
-
-  async #keep(offer: JobOffer, result: JobResult): Promise<void> {
-    const { receipt, nodeSignature, answer } = result
-    const { ticketSignature, policy, salt, work } = offer
-    await this.#deps.receipts.put(receiptHash(receipt), {
-      receipt,
-      nodeSignature,
-      ticketSignature,
-      policy,
-      salt,
-      presence: await this.#lastPresence,
-    })
-    this.#show(
-      withJobDone(this.#state, {
-        jobId: receipt.ticket.jobId,
-        work: 'model' in work ? work.model : 'kernel',
-        provider: answer.provider,
-        computeMs: answer.computeMs,
-        amountMicroUsd: receipt.amountMicroUsd,
-        finishedAtMs: receipt.finishedAtMs,
-      }),
-    )
-  }
-
-  #failed(key: string, cause: unknown): AppError {
-    const error = toAppError(cause)
-    this.#deps.log.warn('job.failed', { job: key, code: error.code, detail: error.detail })
-    this.#show(withJobFailed(this.#state, error))
-    return error
   }
 
   #presence(): Promise<SignedPresence> {
     const kernels = kernelsOf(this.#deps.engine)
-    if (kernels !== this.#state.kernels) this.#update({ kernels })
+    if (kernels !== this.#state.now().kernels) this.#state.update({ kernels })
     this.#sequence = Math.max(this.#sequence + 1, this.#deps.now())
     const record = presenceRecord(this.#deps, {
       sequence: this.#sequence,
@@ -350,7 +261,7 @@ class Core implements NodeCore, WorkHandler {
     return (this.#lastPresence = signPresence(record, this.#deps.identity))
   }
 
-  /** A node that no anchor can reach is as good as before, only not bounded. */
+  /** Without reachable anchors the node works the same, but its place is not bounded. */
   async #visitAnchors(): Promise<void> {
     const { locateAnchors, log } = this.#deps
     const node = this.#node
@@ -359,29 +270,20 @@ class Core implements NodeCore, WorkHandler {
     const visiting = (this.#visiting = new AbortController())
     try {
       const anchors = await locateAnchors(visiting.signal)
-      await visitAnchors(anchors, { ...this.#deps, node }, visiting.signal)
+      await visitAnchors(anchors, { node, log }, visiting.signal)
     } catch (error) {
       if (!visiting.signal.aborted) log.warn('anchors.not-visited', { cause: String(error) })
     }
   }
 
   async #announce(): Promise<void> {
-    const [node, welcome] = [this.#node, this.#state.welcome]
+    const [node, welcome] = [this.#node, this.#state.now().welcome]
     if (node === undefined || welcome === null) return
     try {
       await publishPresence(node, presenceTopic(welcome.hub), await this.#presence())
     } catch (error) {
       this.#deps.log.warn('presence.publish-failed', { cause: String(error) })
     }
-  }
-
-  #update(change: Partial<NodeState>): void {
-    this.#show({ ...this.#state, ...change })
-  }
-
-  #show(state: NodeState): void {
-    this.#state = state
-    this.#deps.onState(state)
   }
 }
 

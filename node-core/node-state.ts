@@ -1,4 +1,4 @@
-/** What a node shows of itself, to its owner's page or terminal. */
+/** What a node shows its owner, on a page or a terminal. */
 import type { Adapter } from '#shared/job/job.ts'
 import type { AdmittedModel } from '#shared/node/node.ts'
 import type { Welcome } from '#p2p/stream/messages.ts'
@@ -7,7 +7,7 @@ import { failureOf, type JobFailure } from './job-failure.ts'
 
 export type NodePhase = 'starting' | 'connecting' | 'online' | 'waiting' | 'paused' | 'stopped'
 
-/** One finished job, as the owner sees it: what kind, never what was in it. */
+/** A finished job as the owner sees it: its kind, never its content. */
 export interface JobSummary {
   readonly jobId: string
   /** Model id, or `kernel`. */
@@ -20,7 +20,7 @@ export interface JobSummary {
 
 export interface NodeState {
   readonly phase: NodePhase
-  /** One sentence on the phase, e.g. why it waits. */
+  /** One sentence about the phase, e.g. why the node waits. */
   readonly detail: string
   readonly nodeId: string
   readonly claim: string
@@ -30,21 +30,21 @@ export interface NodeState {
   readonly running: number
   readonly jobsDone: number
   readonly jobsFailed: number
-  /** Sum of receipts that this node signed since it started. */
+  /** Sum of the receipts signed since the start. */
   readonly earnedMicroUsd: string
   /** Receipts that no hub has acknowledged yet. */
   readonly unacknowledged: number
   readonly lastJobs: readonly JobSummary[]
-  /** Of the last job that was not done; null after one that was. */
+  /** Failure of the last job; null after a success. */
   readonly lastFailure: JobFailure | null
   readonly welcome: Welcome | null
-  /** How its hub concluded where it stands, in words. */
+  /** How the hub concluded where the node stands. */
   readonly evidence: readonly string[]
 }
 
 const LAST_JOBS = 20
 
-/** What was wrong before is over. */
+/** A success clears the last failure. */
 export function withJobDone(state: NodeState, job: JobSummary): NodeState {
   const { jobsDone, earnedMicroUsd, lastJobs, unacknowledged } = state
   return {
@@ -61,4 +61,26 @@ export function withJobFailed(state: NodeState, error: AppError): NodeState {
   const lastFailure = failureOf(error)
   const isOurs = lastFailure.whose === 'node'
   return { ...state, jobsFailed: state.jobsFailed + (isOurs ? 1 : 0), lastFailure }
+}
+
+/** The node's state, changed only here, and shown to its owner after each change. */
+export interface OwnState {
+  now(): NodeState
+  update(change: Partial<NodeState>): void
+  jobDone(job: JobSummary): void
+  jobFailed(error: AppError): void
+}
+
+export function createOwnState(first: NodeState, onState: (state: NodeState) => void): OwnState {
+  let state = first
+  const show = (next: NodeState) => {
+    state = next
+    onState(state)
+  }
+  return {
+    now: () => state,
+    update: (change) => show({ ...state, ...change }),
+    jobDone: (job) => show(withJobDone(state, job)),
+    jobFailed: (error) => show(withJobFailed(state, error)),
+  }
 }

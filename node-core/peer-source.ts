@@ -4,7 +4,7 @@ import type { FileNode } from '#p2p/files/file-node.ts'
 import { AppError } from '#shared/base/errors.ts'
 import type { FileSource } from './file-source.ts'
 
-/** @param openNode the node that dials, made when the first file is asked for */
+/** @param openNode makes the node that dials, when the first file is wanted */
 export function peerSource(address: string, openNode: () => Promise<FileNode>): FileSource {
   const name = `node ${address.split('/p2p/').at(-1)?.slice(-12) ?? 'unknown'}`
   return {

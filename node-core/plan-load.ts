@@ -1,18 +1,17 @@
-/** Which models must go so that another one fits. Pure. */
+/** Decides which models to unload so that another fits. Pure. */
 import { AppError } from '#shared/base/errors.ts'
 import { modelBytes, type ModelManifest } from '#shared/job/model.ts'
 
-/** A loaded model as the plan sees it. */
 export interface ShelfModel {
   readonly id: string
   readonly sizeBytes: number
   readonly usedAtMs: number
-  /** In use, or used too recently to go. */
+  /** In use, or used too recently to unload. */
   readonly isKept: boolean
 }
 
 /**
- * Ids to unload, the one that was used longest ago first and no more than are needed.
+ * @returns ids to unload, the least recently used first, and no more than needed
  * @throws {AppError} no_capacity when the model is too large for the memory, or for what the kept ones leave
  */
 export function planLoad(

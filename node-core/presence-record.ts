@@ -1,4 +1,4 @@
-/** What a node says of itself to its hub. */
+/** The presence record that a node sends its hub. */
 import type { Engine } from '#engine/engine.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { PresenceRecord } from '#shared/node/node.ts'
@@ -20,7 +20,7 @@ type Described = Pick<
 
 export interface RecordOptions {
   readonly sequence: number
-  /** Offers nothing: its jobs are the last ones. */
+  /** Whether it offers nothing because its current jobs are its last. */
   readonly isLeaving: boolean
 }
 

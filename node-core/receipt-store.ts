@@ -1,4 +1,4 @@
-/** Where a node keeps receipts until a hub has them in durable storage: at least once, never twice. */
+/** Where a node keeps receipts until a hub has stored them. Each is delivered at least once. */
 import type { Bytes32 } from '#shared/base/ids.ts'
 import type { StoredReceipt } from '#p2p/stream/messages.ts'
 

@@ -1,4 +1,4 @@
-/** Runs one checked offer on the engine and signs the receipt for it. */
+/** Runs one checked offer on the engine and signs its receipt. */
 import type { Engine } from '#engine/engine.ts'
 import { typedDigest, type Domain } from '#shared/base/eip712.ts'
 import { AppError } from '#shared/base/errors.ts'
@@ -15,7 +15,7 @@ export interface RunDeps {
   readonly signer: Signer
   readonly domain: Domain
   readonly now: () => number
-  /** When the offer came, by that clock. */
+  /** When the offer came, by `now`. */
   readonly takenAtMs: number
   readonly signal: AbortSignal
   readonly emit: (bytes: Uint8Array) => Promise<void>
@@ -28,7 +28,7 @@ export async function runOffer(
   deps: RunDeps,
 ): Promise<JobResult> {
   const { work, ticket, salt } = offer
-  // In the hub's time, which the ticket tells: a node whose clock is wrong works all the same.
+  // The hub's time, counted from the ticket, so a wrong clock on the node does no harm.
   const hubTime = () => ticket.issuedAtMs + Math.max(0, deps.now() - deps.takenAtMs)
   const startedAtMs = hubTime()
   const meter = work.kind === 'text' ? createTextMeter(work.maxTokens) : undefined
@@ -64,7 +64,7 @@ export async function runOffer(
   return { answer, receipt, nodeSignature }
 }
 
-/** The node's own engine is at fault here, not the job. */
+/** @throws {AppError} internal: unreadable events are the engine's fault, not the job's */
 function count(meter: TextMeter | undefined, bytes: Uint8Array): void {
   try {
     meter?.push(bytes)

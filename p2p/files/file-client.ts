@@ -10,7 +10,7 @@ import type { FileNode } from './file-node.ts'
 import { FILE_JOB, FILES_PROTOCOL, FileHeader } from './file-protocol.ts'
 
 export interface PeerFileRequest {
-  /** Multiaddr with the peer id of the node that gives it. */
+  /** Multiaddr with the peer id of the serving node. */
   readonly address: string
   readonly sha256: Bytes32
   readonly offset: number
@@ -22,7 +22,7 @@ export interface PeerFile {
   readonly bytes: AsyncIterable<Uint8Array>
 }
 
-/** @throws {AppError} what the node refused with; or whatever the dial failed with */
+/** @throws {AppError} what the node refused with, or what the dial failed with */
 export async function openPeerFile(node: FileNode, request: PeerFileRequest): Promise<PeerFile> {
   const { address, sha256, offset, signal } = request
   const connection = await node.dial(multiaddr(address), { signal })
@@ -54,7 +54,7 @@ export async function openPeerFile(node: FileNode, request: PeerFileRequest): Pr
   return { sizeBytes, bytes: intake.read(frames) }
 }
 
-/** Pieces that came and were not taken yet; the window bounds them. */
+/** Pieces not read yet. The receive window bounds them. */
 function createIntake() {
   const window = createReceiveWindow()
   const pieces: Uint8Array[] = []

@@ -1,6 +1,6 @@
 /**
- * The libp2p node that model files travel by, apart from the one that works: a stranger may dial it, so it knows no
- * other protocol, and its key says nothing of who earns.
+ * The libp2p node for model files, separate from the working node. Strangers may dial it, so it speaks no other
+ * protocol, and its key reveals nothing about who earns.
  */
 import type { Libp2p, PrivateKey } from '@libp2p/interface'
 import { noise } from '@libp2p/noise'
@@ -17,13 +17,13 @@ export type FileNode = Libp2p
 
 export interface FileNodeOptions {
   readonly privateKey: PrivateKey
-  /** Multiaddrs to listen on; none for a node that only takes. */
+  /** Multiaddrs to listen on; none for a node that only downloads. */
   readonly listen?: readonly string[]
-  /** Whether it may dial this machine and its network: the addresses come from strangers. @default false */
+  /** Whether it may dial this machine and its network. The addresses come from strangers. @default false */
   readonly mayDialPrivate?: boolean
 }
 
-/** Connections that it takes at once. */
+/** Most connections at once. */
 const MAX_CONNECTIONS = 32
 
 export async function createFileNode(options: FileNodeOptions): Promise<FileNode> {
@@ -52,8 +52,8 @@ export async function createFileNode(options: FileNodeOptions): Promise<FileNode
 }
 
 /**
- * A public IP address, or a name whose certificate will be checked. Judged is the host that is dialled, as URLs write it:
- * an address may stand where a name is expected, in any notation, and a name before another one.
+ * Whether the dialled host is a public IP address, or a name whose certificate is checked. It checks the host of the
+ * URL, because a multiaddr may hide an address behind a name, or in another notation.
  */
 export function isPublicAddress(address: Multiaddr): boolean {
   if (!isWebSocketAddress(address)) return false

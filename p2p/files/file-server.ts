@@ -1,4 +1,4 @@
-/** Gives model files to other nodes: only such as its owner offers, few at once, and no faster than its owner allows. */
+/** Serves model files to other nodes: only offered files, few at once, within the owner's byte rate. */
 import type { Connection, Stream } from '@libp2p/interface'
 import { AppError, toAppError } from '#shared/base/errors.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
@@ -8,13 +8,13 @@ import { systemClock, type Clock } from '#p2p/stream/clock.ts'
 import { createSendWindow } from '#p2p/stream/credit.ts'
 import { createFrameStream } from '#p2p/stream/frame-stream.ts'
 import { bareFrame, jsonFrame, readJson, readNumber, type Frame } from '#p2p/stream/frames.ts'
-import { sendData } from '#p2p/stream/send-data.ts'
+import { sendData, type DataTarget } from '#p2p/stream/send-data.ts'
 import { errorFrame } from '#p2p/stream/wire-error.ts'
 import type { FileNode } from './file-node.ts'
 import { FILE_JOB, FILES_PROTOCOL, FileRequest } from './file-protocol.ts'
 import { createRateBucket, type RateBucket } from './rate-bucket.ts'
 
-/** A file that is there, until `release` is called. */
+/** A file that stays available until `release` is called. */
 export interface OfferedFile {
   readonly sizeBytes: number
   read(offset: number): AsyncIterable<Uint8Array>
@@ -22,7 +22,7 @@ export interface OfferedFile {
 }
 
 export interface FileServerOptions {
-  /** The file with this hash, if it is one that may be given; undefined otherwise. */
+  /** The file with this hash if it may be served; undefined otherwise. */
   readonly find: (sha256: Bytes32) => Promise<OfferedFile | undefined>
   readonly log: Log
   readonly clock?: Clock
@@ -31,42 +31,51 @@ export interface FileServerOptions {
 }
 
 export async function serveFiles(node: FileNode, options: FileServerOptions): Promise<void> {
-  const clock = options.clock ?? systemClock
-  const rate = createRateBucket(options.bytesPerSecond ?? LIMITS.fileBytesPerSecond, clock)
-  /** Transfers of each peer. */
+  const { find, log, clock = systemClock, bytesPerSecond = LIMITS.fileBytesPerSecond } = options
+  const rate = createRateBucket(bytesPerSecond, clock)
+  /** Running transfers by peer. */
   const transfers = new Map<string, number>()
   const count = (peer: string, change: 1 | -1) => {
     const left = (transfers.get(peer) ?? 0) + change
     if (left > 0) transfers.set(peer, left)
     else transfers.delete(peer)
   }
-  const refuse = (peer: string): AppError | undefined => {
+  const isFull = (peer: string): boolean => {
     const all = transfers.values().reduce((sum, one) => sum + one, 0)
-    const isFull = all >= LIMITS.fileTransfers
-    if (!isFull && (transfers.get(peer) ?? 0) < LIMITS.fileTransfersPerPeer) return undefined
-    return new AppError('no_capacity', 'This node gives as many files at once as it may.')
+    const own = transfers.get(peer) ?? 0
+    return all >= LIMITS.fileTransfers || own >= LIMITS.fileTransfersPerPeer
   }
   await node.handle(
     FILES_PROTOCOL,
     (stream: Stream, connection: Connection) => {
       const peer = connection.remotePeer.toString()
-      const refusal = refuse(peer)
+      const isRefused = isFull(peer)
       count(peer, 1)
-      void transfer(stream, { ...options, clock, rate, refusal }).finally(() => count(peer, -1))
+      void serveFile(stream, {
+        clock,
+        log,
+        async give(request, target) {
+          if (isRefused)
+            throw new AppError('no_capacity', 'This node serves as many files at once as it may.')
+          const file = await find(request.sha256)
+          await sendFile(request, file, { target, rate })
+          log.info('file.given', { ...request, sizeBytes: file?.sizeBytes })
+        },
+      }).finally(() => count(peer, -1))
     },
     { maxInboundStreams: LIMITS.fileTransfersPerPeer * 2 },
   )
 }
 
-interface Transfer extends FileServerOptions {
+interface Transfer {
   readonly clock: Clock
-  readonly rate: RateBucket
-  readonly refusal: AppError | undefined
+  readonly log: Log
+  /** Sends the file. @throws {AppError} why it is not served */
+  readonly give: (request: FileRequest, target: DataTarget) => Promise<void>
 }
 
-/** One stream from its request to its end; never rejects. */
-async function transfer(stream: Stream, options: Transfer): Promise<void> {
-  const { clock, log } = options
+/** Serves one stream to its end; never rejects. */
+async function serveFile(stream: Stream, { clock, log, give }: Transfer): Promise<void> {
   const window = createSendWindow()
   const ended = new AbortController()
   const asked = Promise.withResolvers<FileRequest>()
@@ -90,47 +99,40 @@ async function transfer(stream: Stream, options: Transfer): Promise<void> {
     asked.reject(gone)
   })
   try {
-    const request = await asked.promise
-    await give(request, { ...options, frames, window, signal: ended.signal })
-    // The other end closes once it has read everything.
+    await give(await asked.promise, { frames, job: FILE_JOB, window, signal: ended.signal })
+    // The other end closes after reading everything.
     await frames.ended
   } catch (error) {
+    if (ended.signal.aborted) return
     const { code, detail } = toAppError(error)
-    if (!ended.signal.aborted) {
-      log.info('file.refused', { code, detail })
-      frames.send(errorFrame(0, error))
-      await frames.close()
-    }
+    log.info('file.refused', { code, detail })
+    frames.send(errorFrame(0, error))
+    await frames.close()
   }
 }
 
-interface Giving extends Transfer {
-  readonly frames: ReturnType<typeof createFrameStream>
-  readonly window: ReturnType<typeof createSendWindow>
-  readonly signal: AbortSignal
-}
-
-async function give({ sha256, offset }: FileRequest, giving: Giving): Promise<void> {
-  const { find, refusal, frames, window, signal, rate, log } = giving
-  if (refusal !== undefined) throw refusal
-  const file = await find(sha256)
-  if (file === undefined) throw new AppError('not_found', `This node gives no file ${sha256}.`)
+async function sendFile(
+  { sha256, offset }: FileRequest,
+  file: OfferedFile | undefined,
+  { target, rate }: { readonly target: DataTarget; readonly rate: RateBucket },
+): Promise<void> {
+  if (file === undefined) throw new AppError('not_found', `This node serves no file ${sha256}.`)
+  const { frames } = target
   try {
     if (offset >= file.sizeBytes)
       throw new AppError('invalid_request', `The file has only ${file.sizeBytes} bytes.`)
     frames.send(jsonFrame('welcome', 0, { sizeBytes: file.sizeBytes }))
     for await (const piece of file.read(offset)) {
       await rate.take(piece.byteLength)
-      await sendData({ frames, job: FILE_JOB, window, signal }, piece)
+      await sendData(target, piece)
     }
     frames.send(bareFrame('end', FILE_JOB))
-    log.info('file.given', { sha256, offset, sizeBytes: file.sizeBytes })
   } finally {
     file.release()
   }
 }
 
-/** Calls `onSilent` when the other side has neither asked nor granted anything for too long. */
+/** Calls `onSilent` when the other side has sent nothing for too long. */
 function createSilence(clock: Clock, onSilent: () => void) {
   let cancel = clock.after(LIMITS.modelStallMs, onSilent)
   return {

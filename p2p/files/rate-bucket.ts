@@ -1,14 +1,14 @@
-/** Bytes a second, for all who take from it together. */
+/** A byte rate shared by all transfers. */
 import type { Clock } from '#p2p/stream/clock.ts'
 
 export interface RateBucket {
-  /** Resolves when these bytes may go. */
+  /** Resolves when these bytes may be sent. */
   take(sizeBytes: number): Promise<void>
 }
 
-/** A second's worth may go at once; whoever comes later waits in turn. */
+/** Allows one second's worth at once; later callers wait in turn. */
 export function createRateBucket(bytesPerSecond: number, clock: Clock): RateBucket {
-  /** When everything that was taken will have been paid for. */
+  /** When everything taken so far will have been paid for. */
   let paidAtMs = clock.nowMs()
   return {
     async take(sizeBytes) {

@@ -1,4 +1,4 @@
-/** Ed25519 identities of nodes and hubs, and the names that come of them. */
+/** Ed25519 identities of nodes and hubs, and their peer ids. */
 import { generateKeyPair, privateKeyFromProtobuf, privateKeyToProtobuf } from '@libp2p/crypto/keys'
 import type { PrivateKey } from '@libp2p/interface'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'

@@ -1,4 +1,4 @@
-/** Keeps a node at its hub: dial, serve, and come back for ever with jitter. */
+/** Keeps a node connected to its hub: dial, serve, and reconnect with jitter. */
 import type { Connection, Stream } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import { AppError, errorCode, toAppError } from '#shared/base/errors.ts'
@@ -7,6 +7,7 @@ import type { Log } from '#shared/base/log.ts'
 import { systemClock, type Clock } from '#p2p/stream/clock.ts'
 import { untilAborted } from '#shared/base/deadline.ts'
 import { WORK_PROTOCOL } from '#p2p/stream/frames.ts'
+import type { Welcome } from '#p2p/stream/messages.ts'
 import type { LittoralNode } from './node.ts'
 import type { WorkHandler } from '#p2p/work/work-handler.ts'
 import { serveWork } from '#p2p/work/work-server.ts'
@@ -15,19 +16,19 @@ export type JoinState = 'connecting' | 'online' | 'waiting' | 'closed'
 
 export interface JoinHubOptions {
   readonly node: LittoralNode
-  /** Where the hub is now, with a fresh admission; called before every dial. */
+  /** Finds the hub, with a fresh admission; called before every dial. */
   readonly locate: (signal: AbortSignal) => Promise<Multiaddr>
   readonly handler: WorkHandler
   readonly log: Log
   readonly clock?: Clock
-  /** From 0 up to, but not including, 1. @default Math.random */
+  /** Uniform in [0, 1). @default Math.random */
   readonly random?: () => number
-  /** `detail` says what the last attempt came to, in words. */
+  /** `detail` says how the last attempt ended. */
   readonly onState?: (state: JoinState, detail?: string) => void
 }
 
 export interface HubMembership {
-  /** Says goodbye to the hub and stops coming back. */
+  /** Says goodbye to the hub and stops reconnecting. */
   close(): Promise<void>
 }
 
@@ -42,7 +43,7 @@ export function joinHub(options: JoinHubOptions): HubMembership {
       const { wasOnline, error } = await attend(options, closing.signal)
       if (closing.signal.aborted) return
       failures = wasOnline ? 0 : failures + 1
-      // Sooner than it was told it would be refused again.
+      // An earlier retry than the hub asked for would be refused again.
       const delayMs = toldMs(error) + reconnectDelayMs(failures, random())
       log.info('hub.left', { code: errorCode(error), waitMs: delayMs, failures })
       onState('waiting', detailOf(error))
@@ -61,7 +62,7 @@ export function joinHub(options: JoinHubOptions): HubMembership {
   }
 }
 
-/** Full jitter over an exponentially growing range: nodes that lost one hub together come back spread out. */
+/** Full jitter over an exponentially growing range, so that nodes that lost one hub return spread out. */
 export function reconnectDelayMs(failures: number, random: number): number {
   const { reconnectMinMs, reconnectMaxMs } = LIMITS
   const ceilingMs = Math.min(reconnectMaxMs, reconnectMinMs * 2 ** Math.min(failures + 2, 30))
@@ -73,14 +74,14 @@ interface Attendance {
   readonly error?: unknown
 }
 
-/** One stay at the hub, from dial to end. */
+/** One connection to the hub, from dial to end. */
 async function attend(options: JoinHubOptions, closing: AbortSignal): Promise<Attendance> {
   const { node, handler, log, clock = systemClock, onState = () => {} } = options
   const opened = Promise.withResolvers<Stream>()
   const attempt = new AbortController()
   let connection: Connection | undefined
   let wasOnline = false
-  // A new hub may open its stream before our dial has returned, so the handler stands first.
+  // A hub may open its stream before the dial returns, so the handler is set first.
   await node.handle(
     WORK_PROTOCOL,
     (stream, from) => {
@@ -100,16 +101,12 @@ async function attend(options: JoinHubOptions, closing: AbortSignal): Promise<At
     connection = await node.dial(address, { signal })
     const stream = await untilAborted(opened.promise, signal)
     stopTimer()
-    const watched: WorkHandler = {
-      ...methodsOf(handler),
-      welcomed(welcome) {
-        wasOnline = true
-        handler.welcomed(welcome)
-        onState('online', welcome.quarantine ?? undefined)
-      },
-    }
     const hubPeerId = connection.remotePeer.toString()
-    await serveWork(stream, watched, { log, clock, signal: closing, hubPeerId })
+    const onWelcome = ({ quarantine }: Welcome) => {
+      wasOnline = true
+      onState('online', quarantine ?? undefined)
+    }
+    await serveWork(stream, handler, { log, clock, signal: closing, hubPeerId, onWelcome })
     return { wasOnline }
   } catch (error) {
     return { wasOnline, error }
@@ -117,23 +114,6 @@ async function attend(options: JoinHubOptions, closing: AbortSignal): Promise<At
     stopTimer()
     attempt.abort(new AppError('cancelled', 'The attempt is over.'))
     await leave(connection)
-  }
-}
-
-/** Calls stay on the handler itself, which may be a class. */
-function methodsOf(handler: WorkHandler): WorkHandler {
-  const load = handler.load?.bind(handler)
-  const echo = handler.echo?.bind(handler)
-  const standing = handler.standing?.bind(handler)
-  return {
-    hello: () => handler.hello(),
-    welcomed: (welcome) => handler.welcomed(welcome),
-    run: (offer, payload, options) => handler.run(offer, payload, options),
-    ...(load === undefined ? {} : { load }),
-    ...(echo === undefined ? {} : { echo }),
-    ...(standing === undefined ? {} : { standing }),
-    acknowledged: (ids) => handler.acknowledged(ids),
-    pendingReceipts: () => handler.pendingReceipts(),
   }
 }
 
@@ -146,7 +126,7 @@ async function leave(connection: Connection | undefined): Promise<void> {
   }
 }
 
-/** For how long the network told this node to stay away. */
+/** How long the network told this node to stay away. */
 function toldMs(error: unknown): number {
   const { retryAfterSeconds = 0 } = toAppError(error).meta
   return Math.max(0, Math.min(retryAfterSeconds, LIMITS.rejoinMaxSeconds)) * 1_000

@@ -1,8 +1,7 @@
 /**
- * Noise's symmetric ciphers over `node:crypto` where a bundle would otherwise run them in JavaScript: workerd.
- *
- * Node picks native ones by itself; browsers have none. `process.getBuiltinModule` is read instead of importing
- * `node:crypto`, because this file is bundled for browsers too.
+ * Runs Noise's symmetric ciphers on `node:crypto` in workerd, where the bundle would use JavaScript ones. Node picks
+ * native ciphers itself; browsers have none. It reads `process.getBuiltinModule` instead of importing `node:crypto`,
+ * because browsers bundle this file too.
  */
 import { pureJsCrypto, type ICryptoInterface } from '@libp2p/noise'
 
@@ -30,10 +29,10 @@ interface NodeCrypto {
 const CIPHER = 'chacha20-poly1305'
 const TAG_BYTES = 16
 const OPTIONS = { authTagLength: TAG_BYTES }
-/** Below this many bytes making a native cipher costs more than the JavaScript one takes for all of them. */
+/** Below this size, creating a native cipher costs more than the whole JavaScript one. */
 const NATIVE_FROM_BYTES = 2_048
 
-/** Undefined where noise does as well by itself. */
+/** @returns undefined where Noise already does as well */
 export function nativeNoiseCrypto(): ICryptoInterface | undefined {
   const { navigator, process } = globalThis as unknown as {
     navigator?: { userAgent?: string }
@@ -76,7 +75,7 @@ function adapt(crypto: NodeCrypto): ICryptoInterface {
   }
 }
 
-/** One round trip against the JavaScript ciphers: a runtime that lacks or mangles one must not be used. */
+/** One round trip against the JavaScript ciphers, so that a broken native cipher is never used. */
 function agrees(crypto: NodeCrypto): boolean {
   const bytes = (sizeBytes: number) => new Uint8Array(sizeBytes).map((_, at) => at)
   const [text, nonce, ad, key] = [bytes(NATIVE_FROM_BYTES), bytes(12), bytes(32), bytes(32)]
@@ -103,7 +102,7 @@ function joined(parts: readonly Uint8Array[]): Uint8Array {
   return all
 }
 
-/** A Buffer as the plain array that it holds. */
+/** A Buffer's bytes as a plain array. */
 function plain(bytes: Uint8Array): Uint8Array {
   return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }

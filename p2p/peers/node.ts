@@ -1,4 +1,4 @@
-/** Libp2p with our defaults: one factory for hubs, one for nodes. */
+/** Creates libp2p nodes with our defaults: one factory for hubs, one for nodes. */
 import { gossipsub, StrictNoSign, type GossipSub } from '@libp2p/gossipsub'
 import { identify, type Identify } from '@libp2p/identify'
 import type { Libp2p, PrivateKey } from '@libp2p/interface'
@@ -27,13 +27,11 @@ export interface HubNodeOptions {
   /** In a Durable Object: `[durableObjectTransport()]`. */
   readonly transports: Transports
   readonly log: Log
-  /** Public multiaddrs, which peers remember for a reconnect. */
-  readonly announce?: readonly string[]
   /** For a hub that is a plain process. */
   readonly listen?: readonly string[]
-  /** The only topics that it hears: what comes on others, and who subscribes to them, is forgotten at once. @default any */
+  /** The only topics it accepts. Other messages and subscriptions are dropped. @default any */
   readonly topics?: readonly string[]
-  /** Whether other hubs may stand on this machine or network: self-hosting and tests. @default false */
+  /** Whether other hubs may be on this machine or network, as in self-hosting and tests. @default false */
   readonly mayDialPrivate?: boolean
 }
 
@@ -44,18 +42,15 @@ export interface PeerNodeOptions {
   readonly transports?: Transports
 }
 
-/** A hub: takes many inbound connections from few addresses, and pings nobody but by its work streams. */
+/** Creates a hub, which takes many inbound connections from few addresses and pings only on work streams. */
 export async function createHubNode(options: HubNodeOptions): Promise<LittoralNode> {
   const node = await createLibp2p<NodeServices>({
     ...common(options.privateKey, options.topics ?? 'any', HUB_STREAMS),
     transports: options.transports,
-    addresses: {
-      announce: [...(options.announce ?? [])],
-      listen: [...(options.listen ?? [])],
-    },
+    addresses: { listen: [...(options.listen ?? [])] },
     connectionMonitor: { enabled: false },
     connectionManager: {
-      // Admission and LIMITS.hubNodes are the hub's own; these must only never be in their way.
+      // The hub bounds its connections itself (admission, LIMITS.hubNodes). These limits must not interfere.
       maxConnections: LIMITS.hubNodes * 2,
       maxIncomingPendingConnections: LIMITS.hubNodes,
       inboundConnectionThreshold: LIMITS.hubNodes * 2,
@@ -68,13 +63,13 @@ export async function createHubNode(options: HubNodeOptions): Promise<LittoralNo
   return node
 }
 
-/** A node: dials its hub and listens nowhere. */
+/** Creates a node, which dials its hub and does not listen. */
 export async function createPeerNode(options: PeerNodeOptions): Promise<LittoralNode> {
   const node = await createLibp2p<NodeServices>({
     ...common(options.privateKey, 'any', PEER_STREAMS),
     transports: options.transports ?? [webSocketTransport()],
     addresses: { listen: [] },
-    // The hub pings on the work stream; this only finds connections that have none.
+    // The hub pings on the work stream. This only finds connections without one.
     connectionMonitor: { pingInterval: LIMITS.monitorPingMs },
     connectionManager: {
       dialTimeout: LIMITS.openTimeoutMs,
@@ -82,7 +77,7 @@ export async function createPeerNode(options: PeerNodeOptions): Promise<Littoral
       // `joinHub` reconnects, with a fresh admission each time.
       reconnectRetries: 0,
     },
-    // The address comes from the operator's own endpoint, also when that is this machine or a LAN.
+    // The address comes from the operator's own endpoint, even if that is this machine or a LAN.
     connectionGater: ANY_ADDRESS,
   })
   options.log.info('p2p.started', { role: 'node', peerId: node.peerId.toString() })
@@ -92,11 +87,11 @@ export async function createPeerNode(options: PeerNodeOptions): Promise<Littoral
 /** Bundles for browsers and workerd refuse private addresses unless told otherwise. */
 const ANY_ADDRESS = { denyDialMultiaddr: () => false }
 
-/** Streams that one peer may have open to a hub (identify and gossip; jobs go over one that the hub opened), and to a node. */
+/** Streams that one peer may open to a hub (identify and gossip; jobs use a stream the hub opened), and to a node. */
 const HUB_STREAMS = 32
 const PEER_STREAMS = 256
 
-/** Of one gossip message: what hubs and nodes send one another has a few of each. */
+/** Limits of one gossip message. Hubs and nodes send a few of each. */
 const GOSSIP_LIMITS = {
   maxSubscriptions: 32,
   maxMessages: 64,
@@ -121,10 +116,10 @@ function common(
     services: {
       identify: identify(),
       pubsub: gossipsub({
-        // Records carry their own signature, so that a second one by gossipsub would only cost.
+        // Records carry their own signature. A second one by gossipsub would only cost.
         globalSignaturePolicy: StrictNoSign,
         allowPublishToZeroTopicPeers: true,
-        // Peers behind one address would be graylisted silently, from about fifteen on.
+        // Otherwise gossipsub silently graylists peers behind one address, from about fifteen on.
         scoreParams: { IPColocationFactorWeight: 0 },
         maxInboundDataLength: LIMITS.presenceBytes * 2,
         decodeRpcLimits: GOSSIP_LIMITS,

@@ -1,4 +1,4 @@
-/** Signed presence records and the gossipsub topics that carry them: nodes publish, only hubs subscribe. */
+/** Signed presence records and their gossipsub topics: nodes publish, only hubs subscribe. */
 import { encodeBase64 } from '#shared/base/base64.ts'
 import { BoundedMap } from '#shared/base/bounded-map.ts'
 import { TopicValidatorResult, type Message } from '@libp2p/gossipsub'
@@ -13,7 +13,7 @@ import { peerIdOf } from './identity.ts'
 import type { LittoralNode } from './node.ts'
 import { createBudget, type Budget } from '#p2p/stream/peer-budget.ts'
 
-/** Topic of a region, or of any other group of hubs that share their nodes. */
+/** Topic of a group of hubs that share their nodes, such as a region. */
 export function presenceTopic(region: string): string {
   return `/littoral/presence/1.0.0/${region}`
 }
@@ -30,15 +30,15 @@ export async function signPresence(
   return { record: encodeBase64(bytes), signature: encodeBase64(await privateKey.sign(bytes)) }
 }
 
-/** Whether a record is too old, or from a clock too far ahead, to say anything of now. */
+/** Whether a record is too old, or its clock too far ahead, to describe the present. */
 export function isStale(record: PresenceRecord, nowMs: number): boolean {
   return Math.abs(nowMs - record.issuedAtMs) > LIMITS.presenceMaxAgeMs
 }
 
 /**
- * Publishes to the hubs of the topic; waits until one is known, as just after a connection.
+ * Publishes to the topic's hubs. Waits until one is known, e.g. just after a connection.
  * @returns how many peers it was sent to
- * @throws {AppError} no_capacity when no hub hears the topic within LIMITS.openTimeoutMs, cancelled
+ * @throws {AppError} no_capacity when no hub subscribes within LIMITS.openTimeoutMs, cancelled
  */
 export async function publishPresence(
   node: LittoralNode,
@@ -56,7 +56,7 @@ export async function publishPresence(
   return recipients.length
 }
 
-/** Records of one peer that are looked at at once, and in a second after that: it sends one a minute, and one when something changes. */
+/** Records accepted from one peer, at once and per second. A node sends one a minute, and one at each change. */
 const RECORDS_AT_ONCE = 32
 const RECORDS_PER_SECOND = 0.5
 
@@ -64,24 +64,21 @@ export interface SubscribeOptions {
   /** Wall clock in ms. @default Date.now */
   readonly now?: () => number
   /**
-   * Every peer speaks for itself alone: one that sends junk, another's record, or more than its budget is told here, once for
-   * each such message, and what it sent is dropped before a signature is checked.
+   * Called for each message that breaks the rules: junk, another node's record, or more than the peer's budget. Such a
+   * message is dropped before its signature is checked.
    */
   readonly onBreach?: (peerId: string, why: string) => void
 }
 
 export type OnRecord = (record: PresenceRecord, signed: SignedPresence) => void
 
-/**
- * Hands over each record that is signed, fresh and newer than the last of its node.
- * @returns a function that ends the subscription
- */
+/** Hands over each record that is signed, fresh and newer than the node's last. */
 export function subscribePresence(
   node: LittoralNode,
   topic: string,
   onRecord: OnRecord,
   { now = Date.now, onBreach }: SubscribeOptions = {},
-): () => void {
+): void {
   const { pubsub } = node.services
   const sequences = createSequences()
   const budgets = createBudgets()
@@ -102,19 +99,15 @@ export function subscribePresence(
     }
     if (onBreach !== undefined && record.nodeId !== from)
       return refuse('the presence record of another node')
-    // Late and repeated ones are no fault of the peer that sent them.
+    // Late or repeated records are not the peer's fault.
     if (isStale(record, now()) || !sequences.advance(record)) return TopicValidatorResult.Ignore
     onRecord(record, signed)
     return TopicValidatorResult.Accept
   })
   pubsub.subscribe(topic)
-  return () => {
-    pubsub.unsubscribe(topic)
-    pubsub.topicValidators.delete(topic)
-  }
 }
 
-/** The budget of each peer, of those last heard. */
+/** The budgets of the peers last heard. */
 function createBudgets() {
   const budgets = new BoundedMap<string, Budget>(LIMITS.presenceNodes)
   const create = () =>
@@ -128,7 +121,7 @@ function createBudgets() {
   }
 }
 
-/** Highest sequence of each node, of the nodes last heard. */
+/** The highest sequence of each node last heard. */
 function createSequences() {
   const highest = new BoundedMap<string, number>(LIMITS.presenceNodes)
   return {

@@ -1,8 +1,7 @@
 /**
- * Stands in for `mortice` where the bundler aliases it: read/write locks inside one isolate.
- *
- * The original coordinates workers over BroadcastChannel, which workerd lacks, and keeps its locks in a module-global
- * table by name, so that two hubs in one isolate would share them. Here each call makes its own lock.
+ * Replaces `mortice` in bundles: read/write locks inside one isolate. The original coordinates workers over
+ * BroadcastChannel, which workerd lacks. It also keeps locks in a global table by name, so two hubs in one isolate
+ * would share them. Here each call makes its own lock.
  */
 
 export interface LockOptions {

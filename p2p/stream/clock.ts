@@ -1,9 +1,9 @@
-/** Time as the network code sees it, passed in so that tests can own it. */
+/** Time for the network code, passed in so that tests can control it. */
 
 export interface Clock {
-  /** Milliseconds that only rise; their zero means nothing. */
+  /** Monotonic time in ms, from an arbitrary zero. */
   nowMs(): number
-  /** Calls `fire` once after `delayMs`; the returned function cancels it. */
+  /** Calls `fire` once after `delayMs`. @returns cancels it */
   after(delayMs: number, fire: () => void): () => void
 }
 

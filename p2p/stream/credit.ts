@@ -1,25 +1,25 @@
-/** Credit windows: a sender spends what the receiver has granted, so that a slow reader stops one job and no other. */
+/** Credit windows: a sender spends what the receiver has granted, so a slow reader stops only its own job. */
 import { untilAborted } from '#shared/base/deadline.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 
-/** Cut size of data frames: small enough that a ping or another job's frame slips between two of them. */
+/** Largest data frame we send, so that a ping or another job's frame fits between two of them. */
 export const DATA_CHUNK_BYTES = 64 * 1024
 
-/** What a frame costs at least, an empty one too: each makes work that does not depend on its length. */
+/** Least cost of a frame, even an empty one: each causes work whatever its length. */
 const FRAME_COST_BYTES = 1024
-/** Less is never granted at once: a receiver saves its grants up, so that each costs next to nothing. */
+/** Smallest grant. A receiver saves grants up, so that they cost almost nothing. */
 export const GRANT_BYTES: number = LIMITS.jobWindowBytes / 4
 
-/** Credit that a frame with a body of so many bytes takes. */
+/** Credit for a frame with a body of this size. */
 export function frameCost(bodyBytes: number): number {
   return Math.max(bodyBytes, FRAME_COST_BYTES)
 }
 
 export interface SendWindow {
-  /** Adds granted bytes. @throws {AppError} invalid_request when the sum passes any window that was agreed, or is too small */
+  /** Adds granted bytes. @throws {AppError} invalid_request when the grant is too small or overfills the window */
   grant(sizeBytes: number): void
-  /** Waits for credit and takes up to `wantedBytes` of it for one frame; rejects when `signal` aborts. */
+  /** Waits for credit and takes up to `wantedBytes` for one frame; rejects when `signal` aborts. */
   take(wantedBytes: number, signal: AbortSignal): Promise<number>
   /** The same for a frame that cannot be cut. */
   takeAll(bodyBytes: number, signal: AbortSignal): Promise<void>
@@ -62,9 +62,9 @@ export function createSendWindow(): SendWindow {
 }
 
 export interface ReceiveWindow {
-  /** Notes a frame that has come. @throws {AppError} invalid_request when the sender had no credit for it */
+  /** Notes a received frame. @throws {AppError} invalid_request when the sender had no credit for it */
   receive(bodyBytes: number): void
-  /** Notes a frame that has been used; returns how many bytes to grant now, often 0: small grants are saved up. */
+  /** Notes a used frame. @returns bytes to grant now; often 0, since small grants are saved up */
   consume(bodyBytes: number): number
 }
 

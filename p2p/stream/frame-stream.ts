@@ -1,6 +1,6 @@
-/** Frames over one libp2p stream: decoding, back-pressure and the one way that a stream ends. */
+/** Frames over one libp2p stream: decoding, back-pressure and the single end of a stream. */
 import type { Stream } from '@libp2p/interface'
-import { createSendBatch } from './send-batch.ts'
+import { createFrameCoalescer } from './frame-coalescer.ts'
 import { holdSmallWindowUpdates } from './window-updates.ts'
 import type { Uint8ArrayList } from 'uint8arraylist'
 import { AppError, toAppError } from '#shared/base/errors.ts'
@@ -14,19 +14,19 @@ export interface FrameStreamHandlers {
 }
 
 export interface FrameStream {
-  /** Resolves once, with the error that ended the stream, or undefined after an orderly close of either side. */
+  /** Resolves once: with the error that ended the stream, or undefined after an orderly close. */
   readonly ended: Promise<AppError | undefined>
   isOpen(): boolean
   /**
-   * Sends at once, or queues in the stream; silently nothing after the end. For data, await `writable` before.
+   * Sends now, or queues in the stream; does nothing after the end. Before data, await `writable`.
    * @throws {AppError} too_large for a body over the bound of its kind; nothing was sent
    */
   send(frame: Frame): void
   /** Resolves when the stream takes more bytes, or has ended. */
   writable(): Promise<void>
-  /** Says goodbye: what was sent still arrives. */
+  /** Closes in order: what was sent still arrives. */
   close(): Promise<void>
-  /** Tells the peer why and drops the stream. */
+  /** Sends the error to the peer and drops the stream. */
   fail(error: unknown): void
 }
 
@@ -35,7 +35,7 @@ export function createFrameStream(stream: Stream, handlers: FrameStreamHandlers)
   const decoder = createFrameDecoder()
   const { promise: ended, resolve } = Promise.withResolvers<AppError | undefined>()
   let open = true
-  const batch = createSendBatch(stream, (error) => drop(stream, error))
+  const outgoing = createFrameCoalescer(stream, (error) => drop(stream, error))
   let reason: AppError | undefined
   let drained: PromiseWithResolvers<void> | undefined
 
@@ -50,19 +50,19 @@ export function createFrameStream(stream: Stream, handlers: FrameStreamHandlers)
     resolve(reason)
   }
   const send = (frame: Frame) => {
-    if (open) batch.push(encodeHeader(frame), frame.body)
+    if (open) outgoing.push(encodeHeader(frame), frame.body)
   }
   const fail = (error: unknown) => {
     if (!open) return
     reason = toAppError(error)
     send(errorFrame(0, reason))
-    batch.flush()
+    outgoing.flush()
     drop(stream, reason)
     finish()
   }
   const close = async () => {
     if (!open) return
-    batch.flush()
+    outgoing.flush()
     open = false
     wakeWriters()
     try {

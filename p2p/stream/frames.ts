@@ -1,4 +1,4 @@
-/** The work stream's codec: `u32 body length | u8 kind | u32 job number | body`, big-endian; pure, no I/O. */
+/** The work stream's codec: `u32 body length u8 kind u32 job number body`, big-endian. Pure. */
 import type { z } from 'zod'
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -11,8 +11,8 @@ export const HEADER_BYTES = 9
 const KIB = 1024
 
 /**
- * Body of each kind: up to so many bytes (JSON of a schema in `messages.ts`; raw for `data`), or exactly so many. What its
- * schema allows fits: the bound is what parsing junk of that kind can cost.
+ * Body size of each kind: at most, or exactly. The body is JSON of a schema in `messages.ts`, or raw for `data`. All
+ * that a schema allows fits; the bound limits the cost of parsing junk.
  */
 const KINDS = {
   hello: { code: 1, most: 32 * KIB },
@@ -49,17 +49,16 @@ const KIND_BY_CODE = new Map<number, FrameKind>(
 
 export interface Frame {
   readonly kind: FrameKind
-  /** Number that the hub gave the job on this stream; 0 is the stream itself. */
+  /** The hub's number for the job on this stream; 0 means the stream itself. */
   readonly job: number
   readonly body: Uint8Array
 }
 
 const EMPTY = new Uint8Array(0)
 
-/** Of a fault that names what the peer has written. */
+/** Longest part of a fault that quotes the peer. */
 const FAULT_CHARS = 256
 
-/** A frame without a body. */
 export function bareFrame(kind: 'end', job: number): Frame {
   return { kind, job, body: EMPTY }
 }
@@ -68,12 +67,12 @@ export function jsonFrame(kind: FrameKind, job: number, value: unknown): Frame {
   return { kind, job, body: new TextEncoder().encode(JSON.stringify(value)) }
 }
 
-/** A frame of the stream itself whose body is bytes. */
+/** A frame of the stream itself, with raw bytes. */
 export function bytesFrame(kind: 'echo' | 'echoed', body: Uint8Array): Frame {
   return { kind, job: 0, body }
 }
 
-/** A frame whose body is one u32: granted bytes, or the nonce of a ping. */
+/** A frame with one u32: granted bytes, or the nonce of a ping. */
 export function numberFrame(kind: 'credit' | 'ping' | 'pong', job: number, value: number): Frame {
   const body = new Uint8Array(4)
   new DataView(body.buffer).setUint32(0, value)
@@ -84,7 +83,7 @@ export function readNumber(frame: Frame): number {
   return viewOf(frame.body).getUint32(0)
 }
 
-/** @throws {AppError} invalid_request when the body is not JSON or not of the schema */
+/** @throws {AppError} invalid_request when the body is not JSON or does not fit the schema */
 export function readJson<T>(schema: z.ZodType<T>, frame: Frame): T {
   let value: unknown
   try {
@@ -129,12 +128,12 @@ export function encodeFrame(frame: Frame): Uint8Array {
 
 export interface FrameDecoder {
   /**
-   * Takes the next bytes, however they were cut, and hands over each frame that they complete. Bodies are copies.
-   * After a throw the decoder is spent: the stream has lost its frame borders.
+   * Takes the next bytes, however they were cut, and hands over each frame they complete. Bodies are copies. After a
+   * throw the decoder is unusable: the frame borders are lost.
    * @throws {AppError} invalid_request, too_large
    */
   push(chunk: Uint8Array, onFrame: (frame: Frame) => void): void
-  /** Bytes of the frame that has begun and not ended. */
+  /** Bytes of the incomplete frame. */
   pendingBytes(): number
 }
 
@@ -151,7 +150,7 @@ export function createFrameDecoder(): FrameDecoder {
   let body = EMPTY
   let bodyBytes = 0
 
-  /** Grows with what has really come, so that a declared length alone costs no memory. */
+  /** Grows with the bytes that have arrived, so a declared length alone costs no memory. */
   const reserve = (wanted: number, lengthBytes: number) => {
     if (wanted <= body.byteLength) return
     const grown = new Uint8Array(Math.min(lengthBytes, Math.max(wanted, body.byteLength * 2)))

@@ -1,4 +1,4 @@
-/** What is said on the work stream: the JSON bodies of its control frames, one schema each. */
+/** JSON bodies of the work stream's control frames, one schema each. */
 import { z } from 'zod'
 import { Domain } from '#shared/base/eip712.ts'
 import { Bytes32, Signature } from '#shared/base/ids.ts'
@@ -9,17 +9,17 @@ import { CompiledPolicy, NetworkId } from '#shared/law/policy.ts'
 import { Place, Receipt, Ticket } from '#shared/receipt/receipt.ts'
 import { PublicKey } from '#shared/base/signature.ts'
 
-/** Versions of the work protocol that this build speaks; a hub speaks this one and the one before. */
+/** The version of the work protocol that this build speaks. A hub also speaks the one before. */
 export const WORK_VERSION = 1
 
-/** All that a greeting of any version is sure to have; read first, so that an unknown one is named and not just malformed. */
+/** What a greeting of any version has. It is read first, so that an unknown version gets its own error. */
 export const Greeting = z.looseObject({ version: z.int() })
 
 /** node → hub, first frame. */
 export const Hello = z.strictObject({ version: z.int().min(1), presence: SignedPresence })
 export type Hello = z.infer<typeof Hello>
 
-/** hub → node, the answer to hello: who the hub is, and how it sees the node. */
+/** hub → node, the reply to hello: who the hub is, and how it sees the node. */
 export const Welcome = z.strictObject({
   version: z.int().min(1),
   hub: z.string().max(64),
@@ -27,16 +27,16 @@ export const Welcome = z.strictObject({
   hubKey: PublicKey,
   domain: Domain,
   place: Place,
-  /** Consortia that the hub takes this node to be of. */
+  /** Consortia that the hub counts this node to. */
   networks: z.array(NetworkId).max(LIMITS.keyNetworks),
-  /** Why the hub will send this node no work, in words; null when it will. */
+  /** Why the hub sends this node no work; null if it does. */
   quarantine: z.string().max(512).nullable(),
 })
 export type Welcome = z.infer<typeof Welcome>
 
-/** hub → node, whenever it has changed: how the hub sees the node now. It replaces what the welcome said. */
+/** hub → node, on each change: how the hub sees the node now. Replaces the welcome's values. */
 export const Standing = Welcome.pick({ place: true, quarantine: true }).extend({
-  /** How the evidence of the node's place was concluded, in words. */
+  /** How the node's place was concluded. */
   reasons: z.array(z.string().max(512)).max(32),
 })
 export type Standing = z.infer<typeof Standing>
@@ -56,7 +56,7 @@ export type JobOffer = z.infer<typeof JobOffer>
 
 /** hub → node: end this job, and why. */
 export const Cancel = z.strictObject({
-  /** Nobody waits for it; its time is over; the node said nothing of it; what the node sent is not acceptable. */
+  /** Nobody waits for it; its time is over; the node was silent; its data is unacceptable. */
   reason: z.enum(['unwanted', 'late', 'silent', 'refused']),
 })
 export type CancelReason = z.infer<typeof Cancel>['reason']
@@ -69,7 +69,7 @@ export const JobResult = z.strictObject({
 })
 export type JobResult = z.infer<typeof JobResult>
 
-/** node → hub after a reconnect: a receipt that no hub has acknowledged, with what the hub needs to accept it. */
+/** node → hub after a reconnect: a receipt not yet acknowledged, with what the hub needs to accept it. */
 export const StoredReceipt = z.strictObject({
   receipt: Receipt,
   nodeSignature: Signature,
@@ -80,7 +80,7 @@ export const StoredReceipt = z.strictObject({
 })
 export type StoredReceipt = z.infer<typeof StoredReceipt>
 
-/** hub → node: these receipts are in durable storage and may be forgotten. */
+/** hub → node: these receipts are stored durably and may be forgotten. */
 export const ReceiptAck = z.strictObject({ receiptIds: z.array(Bytes32).max(256) })
 export type ReceiptAck = z.infer<typeof ReceiptAck>
 
@@ -94,10 +94,10 @@ export const ErrorBody = z.strictObject({
 })
 export type ErrorBody = z.infer<typeof ErrorBody>
 
-/** hub → node: load this model; jobs for it wait. Sent only to a node that announced the digest as loadable. */
+/** hub → node: load this model, for which jobs wait. Sent only if the node announced its digest as loadable. */
 export const LoadRequest = z.strictObject({
   digest: Bytes32,
-  /** Where other nodes give its files, for when its sources do not. */
+  /** Addresses where other nodes serve its files, in case its sources fail. */
   peers: z.array(z.string().max(256)).max(LIMITS.loadPeers),
 })
 export type LoadRequest = z.infer<typeof LoadRequest>

@@ -1,18 +1,18 @@
-/** What one peer may cause: a bucket that fills at a steady rate, from which each thing that it makes us do takes its cost. */
+/** Limits what one peer may cause: a bucket that fills at a steady rate and pays for each action. */
 import type { Log, LogFields } from '#shared/base/log.ts'
 import type { Clock } from './clock.ts'
 
 export interface Budget {
-  /** @returns false when there is not enough left; nothing is taken then */
+  /** @returns false, and takes nothing, when too little is left */
   spend(cost: number): boolean
-  /** Something that was asked for has come: it costs the peer nothing. */
+  /** Returns the cost of something that was asked for. */
   earn(cost: number): void
-  /** Milliseconds until so much will be there. */
+  /** Milliseconds until this cost can be paid. */
   waitMs(cost: number): number
 }
 
 export interface BudgetOptions {
-  /** What may be spent at once. */
+  /** Most that can be spent at once. */
   readonly most: number
   readonly perSecond: number
   readonly clock: Pick<Clock, 'nowMs'>
@@ -43,7 +43,7 @@ export function createBudget({ most, perSecond, clock }: BudgetOptions): Budget 
   }
 }
 
-/** A log whose lines one peer causes: beyond its budget they are counted, and told with the next line that has room. */
+/** Limits the log lines that one peer causes. Lines over its budget are counted, and the next line says how many. */
 export function withinBudget(log: Log, lines: Budget): Log {
   let dropped = 0
   const allowed =

@@ -1,4 +1,4 @@
-/** Sends bytes as data frames, no faster than the stream and the receiver's credit allow. */
+/** Sends bytes as data frames, as fast as the stream and the receiver's credit allow. */
 import { DATA_CHUNK_BYTES, type SendWindow } from './credit.ts'
 import type { FrameStream } from './frame-stream.ts'
 

@@ -1,13 +1,13 @@
-/** Fewer yamux window updates: js-libp2p answers every data frame with one, other yamuxes wait for half the window. */
+/** Sends fewer yamux window updates: js-libp2p sends one for every data frame, other yamuxes wait for half a window. */
 
-/** What js-libp2p's yamux stream has and its interface does not show. */
+/** Fields of js-libp2p's yamux stream that its interface does not show. */
 interface YamuxStream {
   readonly recvWindow: number
   readonly recvWindowCapacity: number
   sendWindowUpdate(): void
 }
 
-/** Until half the window is used the sender has credit enough. Other streams are left as they are. */
+/** Until half the window is used, the sender has credit enough. Other streams are left alone. */
 export function holdSmallWindowUpdates(stream: object): void {
   if (!isYamux(stream)) return
   const send = stream.sendWindowUpdate.bind(stream)

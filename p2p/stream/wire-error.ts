@@ -5,10 +5,9 @@ import { LIMITS } from '#shared/base/limits.ts'
 import { jsonFrame, readJson, type Frame } from './frames.ts'
 import { ERROR_DETAIL_CHARS, ErrorBody } from './messages.ts'
 
-/** Facts beyond this many characters of JSON stay at home; the code and the detail always travel. */
+/** Larger facts (in characters of JSON) are left out; code and detail always travel. */
 const META_CHARS = 16_384
 
-/** Job 0 is the stream itself. */
 export function errorFrame(job: number, error: unknown): Frame {
   return jsonFrame('error', job, errorBody(error))
 }
@@ -20,7 +19,7 @@ export function errorBody(error: unknown): ErrorBody {
   return fits ? { ...body, meta: { ...meta } } : body
 }
 
-/** The facts that a peer may add; anything else that it says stays here, since HTTP headers are made of some of them. */
+/** Facts accepted from a peer. Others are dropped, since some become HTTP headers. */
 const PeerFacts = z.object({
   rule: z.string().max(64).optional(),
   errors: z
@@ -29,17 +28,17 @@ const PeerFacts = z.object({
     .optional(),
 })
 
-/** What the peer refused with; a code that this build does not know becomes `node_lost`. */
+/** The peer's refusal; a code unknown to this build becomes `node_lost`. */
 export function readWireError(frame: Frame): AppError {
   return errorOf(readJson(ErrorBody, frame))
 }
 
-/** What a hub tells its node beside that: when it may come back. */
+/** Facts accepted from a hub only: when the node may return. */
 const HubFacts = z.object({
   retryAfterSeconds: z.int().min(1).max(LIMITS.rejoinMaxSeconds).optional(),
 })
 
-/** What the hub refused this node with. */
+/** The hub's refusal of this node. */
 export function readHubError(frame: Frame): AppError {
   const body = readJson(ErrorBody, frame)
   const { code, detail, meta } = errorOf(body)
@@ -52,15 +51,12 @@ export function errorOf(body: ErrorBody): AppError {
   return new AppError(code, detail, { meta })
 }
 
-/**
- * What a node ended a job with. Its words are facts for the caller and nothing else: whoever steers asks what kind of
- * error it has, and what its own clock says.
- */
+/** The error that a node itself sent. It informs the caller; the hub acts on its own clock and this type. */
 export class NodesWord extends AppError {}
 
 export function readNodesWord(frame: Frame): NodesWord {
   const { code, detail, meta } = said(readJson(ErrorBody, frame))
-  // One that ends a job which nobody cancelled has left it.
+  // A node that cancels a job unasked has abandoned it.
   return code === 'cancelled'
     ? new NodesWord('node_lost', 'The node gave the job up.')
     : new NodesWord(code, detail, { meta })

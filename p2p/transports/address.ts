@@ -1,4 +1,4 @@
-/** WebSocket multiaddrs and their URLs, with the path that one Worker needs to hold many hubs. */
+/** WebSocket multiaddrs and their URLs, including the path by which one Worker serves many hubs. */
 import type { Component, Multiaddr } from '@multiformats/multiaddr'
 import { AppError } from '#shared/base/errors.ts'
 
@@ -23,11 +23,6 @@ export function toWebSocketUrl(address: Multiaddr): string {
   return `${isSecure ? 'wss' : 'ws'}://${name}:${port}${path}`
 }
 
-/** Adds a path, which may have a query, to a WebSocket address that has none. */
-export function withHttpPath(address: Multiaddr, path: string): Multiaddr {
-  return address.encapsulate(`/http-path/${encodeURIComponent(path.replace(/^\/+/, ''))}`)
-}
-
 interface AddressParts {
   readonly host: Component
   readonly port: string
@@ -45,7 +40,7 @@ function parts(address: Multiaddr): AddressParts | undefined {
   if (find('ws') === undefined && find('wss') === undefined) return undefined
   const isSecure = find('tls') !== undefined || find('wss') !== undefined
   const sni = find('sni')
-  // Without TLS nothing checks that name: the address would say one host and lead to another.
+  // Without TLS nothing checks the SNI name: the address would name one host and lead to another.
   if (sni !== undefined && !isSecure) return undefined
   return {
     host: sni === undefined ? host : { ...sni, name: 'dns' },

@@ -15,14 +15,14 @@ import { multiaddr, type Multiaddr } from '@multiformats/multiaddr'
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { isWebSocketAddress, toWebSocketUrl } from './address.ts'
-import { socketConnection, type SocketLike } from './socket-connection.ts'
+import { socketConnection, upgraded, type SocketLike } from './socket-connection.ts'
 
 export interface RemoteEnd {
-  /** IP address as the edge saw it; only libp2p's own bookkeeping uses it. */
+  /** IP address as the edge saw it, used only by libp2p's bookkeeping. */
   readonly address?: string
 }
 
-/** What `fetch` answers to an upgrade in workerd. */
+/** workerd's reply to an upgrade by `fetch`. */
 export interface UpgradeResponse {
   readonly status: number
   readonly webSocket?: (SocketLike & { accept?(): void }) | null
@@ -47,13 +47,13 @@ export interface DurableObjectTransport {
   /** For `transports` of one libp2p node. */
   (components: TransportComponents): Transport
   /**
-   * Upgrades an inbound socket that is already accepted; resolves when the connection stands.
+   * Upgrades an accepted inbound socket; resolves when the connection is up.
    * @throws {AppError} node_lost when the handshake fails; the socket is closed then
    */
   accept(socket: SocketLike, remote: RemoteEnd): Promise<void>
 }
 
-/** Makes the transport of one hub; hand it to `createHubNode`, and inbound sockets to `accept`. */
+/** Makes one hub's transport, for `createHubNode`. Inbound sockets go to `accept`. */
 export function durableObjectTransport(
   options: DurableObjectTransportOptions = {},
 ): DurableObjectTransport {
@@ -84,14 +84,9 @@ export function durableObjectTransport(
           direction: 'outbound',
           log,
         })
-        // Listeners stand before the first message can come.
+        // Listeners are set before the first message can come.
         socket.accept?.()
-        try {
-          return await dialOptions.upgrader.upgradeOutbound(connection, dialOptions)
-        } catch (error) {
-          connection.abort(error instanceof Error ? error : new Error(String(error)))
-          throw error
-        }
+        return upgraded(connection, dialOptions.upgrader.upgradeOutbound(connection, dialOptions))
       },
     }
   }
@@ -104,24 +99,22 @@ export function durableObjectTransport(
       direction: 'inbound',
       log: bound.logger.forComponent('littoral:durable-object'),
     })
+    const signal = AbortSignal.timeout(LIMITS.openTimeoutMs)
     try {
-      await bound.upgrader.upgradeInbound(connection, {
-        signal: AbortSignal.timeout(LIMITS.openTimeoutMs),
-      })
+      await upgraded(connection, bound.upgrader.upgradeInbound(connection, { signal }))
     } catch (cause) {
-      connection.abort(cause instanceof Error ? cause : new Error(String(cause)))
       throw new AppError('node_lost', 'The handshake with the node failed.', { cause })
     }
   }
   return Object.assign(factory, { accept })
 }
 
-/** Libp2p wants an address of every peer; one that the edge did not name gets the unspecified one. */
+/** Libp2p needs an address for every peer; an unknown one is 0.0.0.0. */
 function remoteMultiaddr(address = '0.0.0.0'): Multiaddr {
   return multiaddr(`/${address.includes(':') ? 'ip6' : 'ip4'}/${address}/tcp/1/ws`)
 }
 
-/** A Durable Object is handed its sockets, so there is nothing to listen on. */
+/** A Durable Object is given its sockets, so it has nothing to listen on. */
 function createIdleListener(_options: CreateListenerOptions): Listener {
   const events = new TypedEventEmitter<ListenerEvents>()
   return Object.assign(events, {

@@ -1,18 +1,18 @@
-/** A socket whose peer has a budget: what it sends beyond its work, and what it makes us answer, is paid for or ends it. */
+/** Charges a peer for what it sends besides its work and for replies it causes. Overspending ends the socket. */
 import { frameCost } from '#p2p/stream/credit.ts'
 import type { Budget } from '#p2p/stream/peer-budget.ts'
 import { RESET_CLOSE, type SocketLike } from './socket-connection.ts'
 
-/** What yamux says of itself alone, encrypted: acknowledged pings, windows, resets. A peer can ask for one with twelve bytes. */
+/** Size of yamux's own encrypted replies: pings, windows, resets. A peer can cause one with twelve bytes. */
 const CONTROL_BYTES = 32
 
 export interface MeteredSocket {
   readonly socket: SocketLike
-  /** Ends it: nothing more comes from it, whatever the peer does. */
+  /** Ends the socket: nothing more comes from it, whatever the peer does. */
   readonly cut: () => void
 }
 
-/** @param onSpent called once, when the peer has spent its budget; the socket has been cut then */
+/** @param onSpent called once, after the socket was cut for an overspent budget */
 export function meterSocket(
   socket: SocketLike,
   budget: Budget,
@@ -24,7 +24,7 @@ export function meterSocket(
     if (isCut) return
     isCut = true
     socket.close(RESET_CLOSE, 'cut')
-    // The peer may never answer the close: for this end it has happened.
+    // The peer may never answer the close, so listeners are told now.
     for (const listener of onClose) listener({ wasClean: false, code: RESET_CLOSE })
   }
   const pay = (cost: number): boolean => {

@@ -1,4 +1,4 @@
-/** A libp2p connection over any object that behaves as a WebSocket: the browser's, Node's, workerd's or the package ws's. */
+/** A libp2p connection over a WebSocket of any kind: a browser's, Node's, workerd's or the package ws's. */
 import type { Logger, MessageStreamDirection, MultiaddrConnection } from '@libp2p/interface'
 import { AbstractMultiaddrConnection, type SendResult } from '@libp2p/utils'
 import type { Multiaddr } from '@multiformats/multiaddr'
@@ -6,7 +6,7 @@ import type { Uint8ArrayList } from 'uint8arraylist'
 import { LIMITS } from '#shared/base/limits.ts'
 import { systemClock } from '#p2p/stream/clock.ts'
 
-/** The part of a WebSocket that is used here; it must be open, with `binaryType` settable. */
+/** The part of a WebSocket that is used here. It must be open, with `binaryType` settable. */
 export interface SocketLike {
   binaryType?: string
   readonly bufferedAmount?: number
@@ -27,14 +27,29 @@ export interface SocketConnectionInit {
   readonly log: Logger
 }
 
-/** Close codes that a program may give (https://websockets.spec.whatwg.org/#dom-websocket-close): 1000, 3000 to 4999. */
+/**
+ * Close codes that a program may give: 1000, 3000 to 4999 (https://websockets.spec.whatwg.org/#dom-websocket-close).
+ */
 const NORMAL_CLOSE = 1000
 export const RESET_CLOSE = 4000
-/** How often a full socket is looked at; WebSocket has no event for it. */
+/** How often a full socket is polled; WebSocket has no event for it. */
 const DRAIN_POLL_MS = 5
 
 export function socketConnection(init: SocketConnectionInit): MultiaddrConnection {
   return new SocketConnection(init)
+}
+
+/** Waits for the connection's upgrade. @throws what the upgrade fails with; the connection is aborted then */
+export async function upgraded<T>(
+  connection: MultiaddrConnection,
+  upgrade: Promise<T>,
+): Promise<T> {
+  try {
+    return await upgrade
+  } catch (error) {
+    connection.abort(error instanceof Error ? error : new Error(String(error)))
+    throw error
+  }
 }
 
 class SocketConnection extends AbstractMultiaddrConnection {
@@ -60,7 +75,7 @@ class SocketConnection extends AbstractMultiaddrConnection {
   }
 
   override sendData(data: Uint8ArrayList): SendResult {
-    // One message for one write: each message costs a syscall and an event on the other side.
+    // One message per write: each message costs a syscall and an event on the other side.
     this.#socket.send(toOwnBuffer(data))
     const canSendMore = this.#bufferedBytes() < LIMITS.socketBufferBytes
     if (!canSendMore) this.#pollDrain()
@@ -83,7 +98,7 @@ class SocketConnection extends AbstractMultiaddrConnection {
 
   override sendResume(): void {}
 
-  /** workerd's sockets do not tell; there the windows of yamux and of each job are the only bound. */
+  /** workerd's sockets do not report it; there yamux windows and job windows are the only bound. */
   #bufferedBytes(): number {
     return this.#socket.bufferedAmount ?? 0
   }

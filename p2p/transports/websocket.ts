@@ -1,8 +1,7 @@
 /**
- * WebSockets for nodes: the stock transport with a dialler of our own.
- *
- * The stock one rejects addresses with an http-path, rejects a failed dial with an ErrorEvent (which is no Error, so
- * that callers do not retry), and resets with close code 1006, which every runtime refuses.
+ * WebSockets for nodes: libp2p's transport with our own dialler. Libp2p's rejects addresses with an http-path. It
+ * rejects a failed dial with an ErrorEvent, which is no Error, so callers do not retry. It resets with close code 1006,
+ * which every runtime refuses.
  */
 import { ConnectionFailedError, type Connection, type Transport } from '@libp2p/interface'
 import {
@@ -12,7 +11,7 @@ import {
 } from '@libp2p/websockets'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import { isWebSocketAddress, toWebSocketUrl } from './address.ts'
-import { socketConnection } from './socket-connection.ts'
+import { socketConnection, upgraded } from './socket-connection.ts'
 
 type DialOptions = Parameters<Transport<WebSocketsDialEvents>['dial']>[1]
 
@@ -31,12 +30,7 @@ export function webSocketTransport(): (components: WebSocketsComponents) => Tran
           direction: 'outbound',
           log,
         })
-        try {
-          return await options.upgrader.upgradeOutbound(connection, options)
-        } catch (error) {
-          connection.abort(error instanceof Error ? error : new Error(String(error)))
-          throw error
-        }
+        return upgraded(connection, options.upgrader.upgradeOutbound(connection, options))
       },
     })
   }

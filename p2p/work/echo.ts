@@ -1,4 +1,6 @@
-/** Signed nonce echoes: an anchor measures how soon a node's own key answers. Rules [PL3]–[PL5] in `docs/design/place.md`. */
+/**
+ * Signed nonce echoes: an anchor measures how fast a node's own key answers. Rules [PL3]–[PL5]: docs/design/place.md.
+ */
 import type { PrivateKey, Stream } from '@libp2p/interface'
 import { bytesToHex, concatBytes } from 'viem'
 import { checkEcho, echoMessage, type EchoParties } from '#shared/place/echo.ts'
@@ -11,12 +13,12 @@ import type { Clock } from '#p2p/stream/clock.ts'
 import { createFrameStream } from '#p2p/stream/frame-stream.ts'
 import { bytesFrame, type Frame } from '#p2p/stream/frames.ts'
 
-/** Protocol of the stream on which an anchor measures a node of another hub; no job passes there. */
+/** Protocol of the stream on which an anchor measures another hub's node; it carries no jobs. */
 export const ECHO_PROTOCOL = '/littoral/echo/1.0.0'
 
 const NONCE_BYTES = 32
 
-/** The node's answer to an echo frame. */
+/** The node's reply to an echo frame. */
 export async function answerEcho(
   frame: Frame,
   parties: EchoParties,
@@ -26,12 +28,12 @@ export async function answerEcho(
   return bytesFrame('echoed', concatBytes([frame.body, signature]))
 }
 
-/** What a measurement came to; an anchor signs it as a statement. */
+/** The result of a measurement, which an anchor signs as a statement. */
 export type EchoResult = Pick<EchoStatement, 'minRttMs' | 'samples' | 'nonce' | 'nodeSignature'>
 
 export interface EchoRunOptions extends EchoParties {
   readonly clock: Clock
-  /** By how much a time that the clock tells may be too early. */
+  /** How far the clock may lag behind real time, in ms. */
   readonly clockResolutionMs: number
   readonly randomBytes: RandomBytes
   readonly log: Log
@@ -47,13 +49,13 @@ interface Sample {
 export interface EchoRun {
   /** @throws {AppError} node_timeout when too few echoes came back, forbidden for a signature that is not the node's */
   readonly result: Promise<EchoResult>
-  /** Takes an `echoed` frame. @throws {AppError} invalid_request when too many answer nothing */
+  /** Takes an `echoed` frame. @throws {AppError} invalid_request after too many unasked ones */
   onFrame(frame: Frame): void
-  /** The stream has ended. */
+  /** Ends the measurement with the stream. */
   lose(error: AppError): void
 }
 
-/** One echo at a time, so that one step of the clock can spoil one of them only. */
+/** Sends one echo at a time, so that a clock step can spoil only one. */
 export function startEchoes(
   send: (frame: Frame) => void,
   { clock, clockResolutionMs, randomBytes, log, ...parties }: EchoRunOptions,
@@ -111,7 +113,7 @@ export function startEchoes(
       }
       const reason = spent.get(name) ?? 'unknown'
       log.warn('echo.refused', { nodeId: parties.nodeId, reason })
-      // A slow line is no fault: it answers each once, only too late to count.
+      // A slow line is no fault: it answers each nonce once, but too late to count.
       if (reason === 'late') spent.set(name, 'replayed')
       else refused += 1
       if (refused > LIMITS.echoesRefused)
@@ -133,10 +135,7 @@ function summarize(samples: readonly Sample[], clockResolutionMs: number): EchoR
   }
 }
 
-/**
- * The anchor measures a node on a stream of its own, and closes it.
- * @throws {AppError} node_timeout, node_lost, invalid_request, forbidden
- */
+/** Measures a node on a stream of its own. @throws {AppError} node_timeout, node_lost, invalid_request, forbidden */
 export async function measureStream(stream: Stream, options: EchoRunOptions): Promise<EchoResult> {
   const frames = createFrameStream(stream, {
     onFrame(frame) {
@@ -159,7 +158,7 @@ export async function measureStream(stream: Stream, options: EchoRunOptions): Pr
   }
 }
 
-/** The node's end of such a stream; resolves when the anchor has closed it. @throws {AppError} what ended it otherwise */
+/** The node's end of such a stream; resolves when the anchor closes it. @throws {AppError} what else ended it */
 export async function serveEchoes(
   stream: Stream,
   parties: EchoParties,
@@ -180,7 +179,7 @@ export async function serveEchoes(
   if (error !== undefined) throw error
 }
 
-/** An anchor asks one at a time; one that asks faster than the node signs is no anchor. */
+/** Answers echoes. A real anchor asks one at a time, so faster requests are refused. */
 export function createEchoAnswers(
   send: (frame: Frame) => void,
   answer: (frame: Frame) => Promise<Frame>,

@@ -1,11 +1,11 @@
-/** Pings on a work stream: the hub's measure of a node's round trip, and of whether it still lives. */
+/** Pings on a work stream, which measure a node's round trip and detect its loss. */
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Clock } from '#p2p/stream/clock.ts'
 import type { FrameStream } from '#p2p/stream/frame-stream.ts'
 import { numberFrame, readNumber, type Frame } from '#p2p/stream/frames.ts'
 
-/** Round trips that are remembered; the smallest counts, because the others waited behind data. */
+/** Round trips remembered. The smallest counts, since the others waited behind data. */
 const SAMPLES = 8
 
 export interface HeartbeatOptions {
@@ -54,7 +54,7 @@ export function createHeartbeat({ frames, clock, everyMs }: HeartbeatOptions): H
       const sent = sentAt.get(readNumber(frame))
       if (sent === undefined)
         throw new AppError('invalid_request', 'A pong answers no ping of this stream.')
-      // Pongs come in order: a ping before this one will not be answered any more.
+      // Pongs come in order, so pings before this one will not be answered.
       for (const asked of sentAt.keys()) {
         sentAt.delete(asked)
         if (asked === readNumber(frame)) break

@@ -1,12 +1,12 @@
-/** Takes items one after the other, each when the one before is done: a queue and one loop, so that no chain of promises grows. */
+/** Processes items one by one with a queue and one loop, so that no chain of promises grows. */
 
 export interface InTurn<T> {
   push(item: T): void
-  /** Resolves when all that was pushed so far has been taken. */
+  /** Resolves when everything pushed so far has been processed. */
   idle(): Promise<void>
 }
 
-/** @param take must not reject. The queue is bounded by whoever pushes: by the credit that each item has cost. */
+/** @param take must not reject. The pusher bounds the queue, by the credit of each item. */
 export function createInTurn<T>(take: (item: T) => Promise<void>): InTurn<T> {
   let waiting: T[] = []
   let running: Promise<void> | undefined

@@ -1,4 +1,4 @@
-/** The jobs of one work stream as the node sees them: payload in, output out, each ended once. */
+/** The jobs of one work stream at the node: payload in, output out, each ended once. */
 import { AppError, toAppError } from '#shared/base/errors.ts'
 import { payloadBytes } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -35,7 +35,7 @@ interface Job {
   readonly input: ReturnType<typeof createReceiveWindow>
 }
 
-/** What a job that the hub ended is to the node that had it. */
+/** The error for each reason by which a hub ends a job. */
 const ENDINGS: Readonly<Record<CancelReason, () => AppError>> = {
   unwanted: () => new AppError('cancelled', 'Nobody waits for the answer any more.'),
   late: () => new AppError('node_timeout', 'The time of the request was over before the answer.'),
@@ -49,11 +49,11 @@ const ENDINGS: Readonly<Record<CancelReason, () => AppError>> = {
 
 export function createJobBoard({ frames, handler, log }: JobBoardOptions): JobBoard {
   const jobs = new Map<number, Job>()
-  /** Handlers of cancelled jobs that have not let go yet; they still hold a place. */
+  /** Cancelled jobs whose handlers still run. They still count as held. */
   let unwinding = 0
   let lastNumber = 0
 
-  /** The node's last word on a job. */
+  /** Sends the node's last frame of a job. */
   const end = (number: number, frame: Frame) => {
     if (!jobs.has(number)) return
     frames.send(frame)
@@ -101,7 +101,7 @@ export function createJobBoard({ frames, handler, log }: JobBoardOptions): JobBo
       }
       const job = jobs.get(frame.job)
       if (job === undefined) {
-        // The hub may not have heard yet that the job has ended.
+        // The hub may not know yet that the job has ended.
         if (frame.job <= lastNumber) return
         throw new AppError('invalid_request', `A ${frame.kind} frame names job ${frame.job}.`)
       }
@@ -147,7 +147,7 @@ function refuse(sizeBytes: number, held: number): AppError | undefined {
   return undefined
 }
 
-/** Adds payload bytes; returns how many to grant. */
+/** Adds payload bytes. @returns bytes to grant */
 function fill(job: Job, body: Uint8Array): number {
   job.input.receive(body.byteLength)
   if (job.isStarted || job.filledBytes + body.byteLength > job.payload.byteLength)

@@ -1,4 +1,4 @@
-/** One job on a work stream as the hub sees it: payload up, output down, one end. */
+/** One job on a work stream at the hub: payload up, output down, one end. */
 import { AppError, errorCode, toAppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Clock } from '#p2p/stream/clock.ts'
@@ -17,14 +17,14 @@ import { JobResult, type CancelReason } from '#p2p/stream/messages.ts'
 import { sendData } from '#p2p/stream/send-data.ts'
 import { readNodesWord } from '#p2p/stream/wire-error.ts'
 
-/** Frames of one output: one for each token of the longest text, and for each piece of the largest tensors, many times over. */
+/** Most frames of one output: many times what the longest text or the largest tensors need. */
 const OUTPUT_FRAMES = 65_536
 
-/** Why a job is taken from a node that says nothing of it. */
+/** Why a job is taken from a silent node. */
 export class SilentNode extends AppError {}
 
 export interface RunJobOptions {
-  /** Its reason is what the node is told: {@link SilentNode}, node_timeout for a time that is over, else that nobody waits. */
+  /** Its reason tells the node why: {@link SilentNode}, node_timeout when the time is over, else nobody waits. */
   readonly signal: AbortSignal
   readonly onChunk: (bytes: Uint8Array) => void | Promise<void>
 }
@@ -37,11 +37,11 @@ export interface JobCallParts {
 
 export interface JobCall {
   start(offer: Frame, payload: Uint8Array): Promise<JobResult>
-  /** Takes a frame of this job. @returns `ended` when the node has said its last word on it */
+  /** Takes a frame of this job. @returns `ended` for the node's last one */
   onFrame(frame: Frame): 'open' | 'ended'
-  /** Whether the caller has its answer; the node may still owe its confirmation of a cancel. */
+  /** Whether the caller has its outcome. The node may still owe its reply to a cancel. */
   isOver(): boolean
-  /** The stream is gone. */
+  /** Ends the job with the stream. */
   lose(error: AppError): void
 }
 
@@ -60,7 +60,7 @@ export function createJobCall(parts: JobCallParts, { signal, onChunk }: RunJobOp
     stopTimer()
     end()
   }
-  /** Ends the job for the caller, and asks the node to end it too. */
+  /** Ends the job for the caller and cancels it on the node. */
   const giveUp = (error: AppError, why: unknown = error) =>
     settle(() => {
       if (result === undefined) frames.send(jsonFrame('cancel', job, { reason: reasonOf(why) }))
@@ -95,7 +95,7 @@ export function createJobCall(parts: JobCallParts, { signal, onChunk }: RunJobOp
     start(offer, payload) {
       signal.addEventListener('abort', onAbort)
       frames.send(offer)
-      // Rejects only when the job is over, and then the outcome says why.
+      // Rejects only after the job is over, when the outcome already says why.
       sendPayload(payload).catch(() => {})
       return outcome.promise
     },
@@ -125,7 +125,7 @@ interface OutputParts extends Pick<RunJobOptions, 'onChunk'> {
   readonly grant: (sizeBytes: number) => void
 }
 
-/** The output on its way to the caller: in order, within its credit, its bytes and its number of frames. */
+/** Passes the output to the caller in order, within its credit, bytes and number of frames. */
 function createOutput({ onChunk, isOver, giveUp, grant }: OutputParts) {
   const window = createReceiveWindow()
   let sizeBytes = 0

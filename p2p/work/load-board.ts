@@ -1,4 +1,4 @@
-/** The loads that a hub asks of a node: a few at once, each answered with what the node has afterwards. */
+/** Loads that a hub asks of a node: a few at once, each answered with the node's new presence. */
 import { AppError, toAppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { FrameStream } from '#p2p/stream/frame-stream.ts'
@@ -10,12 +10,12 @@ import type { WorkHandler } from './work-handler.ts'
 export interface LoadBoardOptions {
   readonly frames: FrameStream
   readonly handler: Pick<WorkHandler, 'hello' | 'load'>
-  /** The stream has ended: nobody waits for the model any more. */
+  /** Aborts with the stream: nobody waits for the model any more. */
   readonly signal: AbortSignal
 }
 
 export interface LoadBoard {
-  /** @throws {AppError} invalid_request for more loads at once than a hub may ask for */
+  /** @throws {AppError} invalid_request for more concurrent loads than a hub may ask for */
   onFrame(frame: Frame): void
 }
 

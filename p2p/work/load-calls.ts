@@ -1,4 +1,4 @@
-/** The loads that a hub has asked of one node and not heard of yet. */
+/** Loads that a hub has asked of one node and not heard of yet. */
 import { AppError } from '#shared/base/errors.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -10,16 +10,16 @@ import { errorOf } from '#p2p/stream/wire-error.ts'
 
 export interface LoadCalls {
   /**
-   * Resolves when the node has the model and its new presence record was taken.
-   * @throws {AppError} no_capacity when it is asked for too many, node_lost, or why the node did not load it
+   * Resolves when the node has the model and its new presence record was accepted.
+   * @throws {AppError} no_capacity for too many loads, node_lost, or why the node did not load it
    */
   ask(request: LoadRequest): Promise<void>
-  /** @throws {AppError} invalid_request for an answer to nothing */
+  /** @throws {AppError} invalid_request for a reply to no request */
   onFrame(frame: Frame): void
   lose(error: AppError): void
 }
 
-/** @param onPresence judges and takes the record that comes with each answer; a throw makes it the load's failure */
+/** @param onPresence checks and takes the record in each reply; a throw fails the load */
 export function createLoadCalls(
   frames: FrameStream,
   onPresence: (signed: SignedPresence) => Promise<void>,

@@ -6,7 +6,7 @@ import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
 import type { SignedPresence } from '#shared/node/node.ts'
 import { receiptHash } from '#shared/receipt/receipt.ts'
-import { createAckBatch } from '#p2p/stream/ack-batch.ts'
+import { createAckCoalescer } from '#p2p/stream/ack-coalescer.ts'
 import { systemClock, type Clock } from '#p2p/stream/clock.ts'
 import { createReceiveWindow, frameCost } from '#p2p/stream/credit.ts'
 import { startEchoes, type EchoResult, type EchoRun, type EchoRunOptions } from './echo.ts'
@@ -30,20 +30,20 @@ import {
 import { createLoadCalls } from './load-calls.ts'
 import { createJobCall, type JobCall, type RunJobOptions } from './job-call.ts'
 
-/** Below the frames each side tells the other now and then what its window has room for: bytes of data for each byte of that. */
+/** Below the frames, each side sends window updates: one byte for this many bytes of data. */
 const WINDOW_SHARE = 32
 
 /** A hub speaks this version and the one before it. */
 export const OLDEST_WORK_VERSION = Math.max(1, WORK_VERSION - 1)
 
 export interface OpenWorkOptions {
-  /** Judges the node and says how the hub sees it; a throw refuses the node with that error. */
+  /** Checks the node and returns its welcome; a throw refuses the node with that error. */
   readonly welcome: (hello: Hello) => Promise<Welcome>
-  /** Takes a receipt from an earlier life; once it resolves the node is told that it may forget it. */
+  /** Takes a receipt from an earlier connection. When it resolves, the node is told that it may forget it. */
   readonly onReceipt: (stored: StoredReceipt) => Promise<void>
-  /** Takes the newer presence record that comes with the answer to a load. */
+  /** Takes the newer presence record that comes with the reply to a load. */
   readonly onPresence?: (signed: SignedPresence) => Promise<void>
-  /** A frame has come that had its place: what the node may send beside its work is not touched by it. */
+  /** Called for each valid frame, which does not count against what the node may send besides its work. */
   readonly onWork?: (costBytes: number) => void
   readonly log: Log
   readonly clock?: Clock
@@ -57,26 +57,23 @@ export interface WorkLink {
   rttMs(): number
   inFlight(): number
   /**
-   * Runs one job on the node. `onChunk` gets the output in order and is awaited: until it resolves, no more is granted.
+   * Runs one job on the node. `onChunk` gets the output in order; no more is granted until it resolves.
    * @throws {AppError} cancelled, node_timeout, node_lost, too_large, invalid_request, or what the node refused with
    */
   run(offer: JobOffer, payload: Uint8Array, options: RunJobOptions): Promise<JobResult>
-  /**
-   * Asks the node to load a model; resolves when it has.
-   * @throws {AppError} no_capacity, node_lost, or why the node did not
-   */
+  /** Asks the node to load a model. @throws {AppError} no_capacity, node_lost, or why the node did not */
   load(request: LoadRequest): Promise<void>
   /**
-   * Measures how soon the node's own key answers; one measurement at a time.
-   * @throws {AppError} no_capacity while another runs, node_timeout, node_lost, forbidden for a signature that is not its own
+   * Measures how fast the node's own key answers; one measurement at a time.
+   * @throws {AppError} no_capacity while another runs, node_timeout, node_lost, forbidden for another key's signature
    */
   measure(options: Omit<EchoRunOptions, 'clock' | 'log'>): Promise<EchoResult>
   /** Tells the node how the hub sees it now. */
   tell(standing: Standing): void
-  /** Tells the node that these receipts are in durable storage. */
+  /** Tells the node that these receipts are stored durably. */
   acknowledge(ids: readonly Bytes32[]): void
   close(): Promise<void>
-  /** Resolves when the link has ended, whatever ended it. */
+  /** Resolves when the link has ended for any reason. */
   readonly closed: Promise<void>
 }
 
@@ -151,7 +148,7 @@ function createLink({ frames, hello, clock, options }: LinkParts): LinkFrames {
     everyMs: options.heartbeatMs ?? LIMITS.heartbeatMs,
   })
   const loads = createLoadCalls(frames, options.onPresence ?? (() => Promise.resolve()))
-  const acks = createAckBatch(frames, clock)
+  const acks = createAckCoalescer(frames, clock)
   let lastJob = 0
   const measuring = createMeasuring({ frames, clock, options })
 
@@ -219,9 +216,8 @@ function createLink({ frames, hello, clock, options }: LinkParts): LinkFrames {
   return { workLink, heartbeat, onFrame }
 }
 
-/** One measurement at a time. */
 function createMeasuring({ frames, clock, options }: Omit<LinkParts, 'hello'>) {
-  /** Stays after its end: what comes late is its to refuse. */
+  /** Kept after its end, to refuse late frames. */
   let last: EchoRun | undefined
   let isRunning = false
   return {
@@ -235,11 +231,11 @@ function createMeasuring({ frames, clock, options }: Omit<LinkParts, 'hello'>) {
       if (!frames.isOpen()) throw new AppError('node_lost', 'The node has left.')
       if (isRunning) throw new AppError('no_capacity', 'This node is being measured already.')
       isRunning = true
-      last = startEchoes((frame) => frames.send(frame), { ...options, ...about, clock })
+      last = startEchoes((frame) => frames.send(frame), { ...about, clock, log: options.log })
       try {
         return await last.result
       } catch (error) {
-        // A key that is not the node's own has no business on its stream.
+        // A stream whose key is not the node's own is ended.
         if (errorCode(error) === 'forbidden') frames.fail(error)
         throw error
       } finally {
@@ -249,13 +245,13 @@ function createMeasuring({ frames, clock, options }: Omit<LinkParts, 'hello'>) {
   }
 }
 
-/** Receipts that a node may have judged at once, and in a second after that: each costs a hash. */
+/** Receipts that a node may submit, at once and per second; each costs a hash. */
 const RECEIPTS_AT_ONCE = 1024
 const RECEIPTS_PER_SECOND = 64
 
 /**
- * Receipts come in one at a time, each stored before the next is granted. One that is none ends the stream where it is
- * read; what the hub does not want only gets no acknowledgement.
+ * Takes receipts one by one, each stored before more credit is granted. A malformed one ends the stream. An unwanted
+ * one only gets no acknowledgement.
  */
 function createReceiptIntake(frames: FrameStream, clock: Clock, options: OpenWorkOptions) {
   const { onReceipt, log } = options

@@ -1,4 +1,4 @@
-/** What a node brings to the work protocol. */
+/** What a node implements for the work protocol. */
 import type { Bytes32 } from '#shared/base/ids.ts'
 import type { SignedPresence } from '#shared/node/node.ts'
 import type { Frame } from '#p2p/stream/frames.ts'
@@ -25,19 +25,18 @@ export interface LoadOutcome {
   readonly error: unknown
 }
 
-/** What a node does, whatever carries it. */
 export interface WorkHandler {
   hello(): Promise<Hello>
   welcomed(welcome: Welcome): void
-  /** The hub sees the node otherwise than when it welcomed it. */
+  /** The hub's view of the node has changed since its welcome. */
   standing?(standing: Standing): void
-  /** Signs an anchor's nonce; a node without it cannot be bounded. */
+  /** Signs an anchor's nonce. The place of a node without it cannot be bounded. */
   echo?(frame: Frame, anchorPeerId: string): Promise<Frame>
-  /** Runs one job; what it throws goes to the hub as its code. */
+  /** Runs one job. What it throws goes to the hub as its code. */
   run(offer: JobOffer, payload: Uint8Array, options: WorkRunOptions): Promise<JobResult>
-  /** Loads a model that a hub has jobs for, and says what the node has then; a node without it refuses every load. */
+  /** Loads a model for the hub's jobs, and returns the new presence. A node without it refuses every load. */
   load?(request: LoadRequest, signal: AbortSignal): Promise<LoadOutcome>
-  /** The hub holds these receipts durably; they may be forgotten. */
+  /** The hub has stored these receipts; they may be forgotten. */
   acknowledged(ids: readonly Bytes32[]): void
   /** Receipts that no hub has acknowledged; sent after each welcome. */
   pendingReceipts(): Promise<readonly StoredReceipt[]>

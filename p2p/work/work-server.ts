@@ -1,4 +1,4 @@
-/** A node's end of the work stream that its hub holds open to it. */
+/** The node's end of the work stream that its hub holds open. */
 import type { Stream } from '@libp2p/interface'
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -21,15 +21,15 @@ import { Greeting, ReceiptAck, Standing, Welcome, WORK_VERSION } from '#p2p/stre
 import { readHubError } from '#p2p/stream/wire-error.ts'
 import type { WorkHandler } from './work-handler.ts'
 
-export type { WorkRunOptions, WorkHandler } from './work-handler.ts'
-
 export interface ServeWorkOptions {
   readonly log: Log
   readonly clock?: Clock
   /** Ends the stream in order. */
   readonly signal?: AbortSignal
-  /** libp2p identity of the hub at the other end: what the node signs echoes for. */
+  /** libp2p identity of the hub at the other end, which the node names in signed echoes. */
   readonly hubPeerId?: string
+  /** Called after the handler has been welcomed. */
+  readonly onWelcome?: (welcome: Welcome) => void
 }
 
 /**
@@ -72,7 +72,9 @@ export async function serveWork(
         `This node speaks work protocol ${WORK_VERSION}; the hub answered with ${version}.`,
       )
     welcomed = true
-    handler.welcomed(readJson(Welcome, frame))
+    const welcome = readJson(Welcome, frame)
+    handler.welcomed(welcome)
+    options.onWelcome?.(welcome)
     sendPending({ frames, handler, receipts, signal: ended.signal }).catch((error: unknown) => {
       if (!ended.signal.aborted) frames.fail(error)
     })
@@ -112,7 +114,7 @@ interface PendingParts {
   readonly signal: AbortSignal
 }
 
-/** Sends kept receipts no faster than the hub stores them. */
+/** Sends kept receipts as fast as the hub stores them. */
 async function sendPending({ frames, handler, receipts, signal }: PendingParts): Promise<void> {
   for (const stored of await handler.pendingReceipts()) {
     const frame = jsonFrame('receipt', 0, stored)
@@ -123,7 +125,7 @@ async function sendPending({ frames, handler, receipts, signal }: PendingParts):
   }
 }
 
-/** A hub pings; one that says nothing for three heartbeats' worth of time has gone without a goodbye. */
+/** A hub pings. One that has been silent for three heartbeats is gone. */
 function watchSilence(frames: FrameStream, clock: Clock) {
   let heardAtMs = clock.nowMs()
   let cancel = () => {}

@@ -44,7 +44,7 @@ import {
 
 export class Hub extends DurableObject<Env> implements HubApi {
   readonly #log = createLog({}, { hub: this.ctx.id.name })
-  /** Anybody may send the same admission again and again. */
+  /** A rejected admission can be sent again without limit, so its log lines are limited. */
   readonly #refusals = withinBudget(
     this.#log,
     createBudget({ most: 60, perSecond: 1, clock: systemClock }),
@@ -79,11 +79,11 @@ export class Hub extends DurableObject<Env> implements HubApi {
   }
 
   async standings(): Promise<NodeStanding[]> {
-    return (await this.#core).standings()
+    return (await this.#core).directory.standings()
   }
 
   async evidence(nodeId: NodeId): Promise<EvidenceRecord | null> {
-    return (await this.#core).evidence(nodeId)?.record() ?? null
+    return (await this.#core).directory.get(nodeId)?.evidence.record() ?? null
   }
 
   async identify(by: string | null): Promise<{ peerId: string; hubKey: PublicKey }> {
@@ -103,15 +103,15 @@ export class Hub extends DurableObject<Env> implements HubApi {
   }
 
   async receipt(tenant: TenantId, id: Bytes32): Promise<ReceiptDocument | null> {
-    return (await this.#core).receipt(tenant, id)
+    return (await this.#core).outbox.document(tenant, id)
   }
 
   async handOver(tenant: TenantId, jobId: JobId): Promise<boolean> {
-    return (await this.#core).handOver(tenant, jobId)
+    return (await this.#core).delivery.handOver(tenant, jobId)
   }
 
   override async alarm(): Promise<void> {
-    await (await this.#core).flush()
+    await (await this.#core).delivery.flush()
   }
 
   #openSession(core: HubCore, request: Request, grant: string): Response {
@@ -127,12 +127,12 @@ export class Hub extends DurableObject<Env> implements HubApi {
     return new Response(null, { status: 101, webSocket: client, headers })
   }
 
-  /** Only another hub's `stub.fetch` carries the header: the Worker forwards none from outside. */
+  /** Only another hub's `stub.fetch` carries this header: the Worker forwards none from outside. */
   #enterPeer(core: HubCore): Response {
     const { 0: client, 1: server } = new WebSocketPair()
     server.binaryType = 'arraybuffer'
     server.accept()
-    core.enterPeer(server).catch((error: unknown) => {
+    core.mesh.enter(server).catch((error: unknown) => {
       this.#log.warn('peer.refused', { cause: String(error) })
       server.close(1013, 'refused')
     })
@@ -174,7 +174,7 @@ export class Hub extends DurableObject<Env> implements HubApi {
       random: Math.random,
       log: this.#log,
       anchor: readConfig(this.env).hubs.find((hub) => hub.name === name)?.anchor ?? null,
-      // Workers' clocks tell whole milliseconds, and stand still between one input and the next.
+      // Workers' clocks have whole milliseconds and stand still between I/O events.
       clockResolutionMs: 1,
       peers: this.#peers(name),
     })
@@ -213,7 +213,7 @@ export class Hub extends DurableObject<Env> implements HubApi {
       })
   }
 
-  /** Tenant first, then ledger; both are idempotent, so a fault between them only repeats. */
+  /** Delivers to the tenant first, then to the ledger. Both are idempotent, so a failure only repeats. */
   async #deliver(entries: readonly OutboxEntry[]): Promise<readonly Bytes32[]> {
     const config = readConfig(this.env)
     const byTenant = Map.groupBy(entries, (entry) => entry.receipt.receipt.ticket.tenant)
@@ -222,7 +222,7 @@ export class Hub extends DurableObject<Env> implements HubApi {
       try {
         recorded.push(...(await this.#record(openTenant(this.env, tenant, config), own)))
       } catch (error) {
-        // One tenant's trouble must not hold up the others; its entries stay in the outbox.
+        // One failing tenant must not hold up the others. Its entries stay in the outbox.
         this.#log.warn('outbox.tenant-failed', { tenant, cause: String(error) })
       }
     }
@@ -238,7 +238,7 @@ export class Hub extends DurableObject<Env> implements HubApi {
     return outcomes.map(({ id }) => id)
   }
 
-  /** Into the tenant's log, and who pays for it: as dispatched, or as the tenant says now. */
+  /** Records receipts with the tenant, and looks up who pays if the request did not say. */
   async #record(tenant: TenantApi, entries: readonly OutboxEntry[]): Promise<LedgerEntry[]> {
     const later = await tenant.receipts.record(
       entries.map(({ receipt, salt, evidence }) => ({ receipt, salt, evidence })),
@@ -254,5 +254,3 @@ export class Hub extends DurableObject<Env> implements HubApi {
     }))
   }
 }
-
-/** Without a chain the domain is that of no contract: receipts are signed all the same. */

@@ -1,4 +1,4 @@
-/** A Hub's tables. Its nodes and their loads are in memory only. */
+/** The tables of a Hub. Its nodes and their loads are in memory only. */
 import type { Schema } from '#worker/platform/schema.ts'
 
 export const HUB_SCHEMA: Schema = {

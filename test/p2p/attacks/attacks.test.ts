@@ -153,7 +153,7 @@ describe('an admission that is used again and again', () => {
     const honest = await hubs.join({ claim: 'DE', hub: 'frankfurt', oneWayMs: { frankfurt: 0 } })
     const { nodeId } = honest.state()
     await until('the honest one is there', () =>
-      core.standings().some((node) => node.nodeId === nodeId),
+      core.directory.standings().some((node) => node.nodeId === nodeId),
     )
     await hubs.close()
   })

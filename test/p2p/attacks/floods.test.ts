@@ -169,7 +169,7 @@ describe('an anonymous node that floods a whole hub', () => {
     const hello = { version: 1, presence: await presence() }
     nodeEnd.send(encodeFrame(jsonFrame('hello', 0, hello)))
     const core = hubs.core('frankfurt')
-    const has = (id: string) => core.standings().some((node) => node.nodeId === id)
+    const has = (id: string) => core.directory.standings().some((node) => node.nodeId === id)
     await until('both are there', () => has(nodeId) && has(honest.state().nodeId))
     return {
       nodeId,

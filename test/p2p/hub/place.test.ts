@@ -35,7 +35,7 @@ async function measuredBy(
   let seen: NetworkNode | undefined
   await until(`measured by ${anchors.join(', ')}`, () => {
     seen = shown(hub, node)
-    const record = hubs?.core(hub).evidence(node.state().nodeId)?.record()
+    const record = hubs?.core(hub).directory.get(node.state().nodeId)?.evidence.record()
     const known = record?.echoes.map(({ statement }) => statement.anchor) ?? []
     return anchors.every((city) => known.includes(`hub-${city}`))
   })
@@ -49,7 +49,8 @@ describe('[PL6] a node', () => {
     const oneWayMs = { frankfurt: 0, amsterdam: 4, warsaw: 9 }
     const node = await hubs.join({ claim: 'DE', hub: 'frankfurt', oneWayMs })
     await measuredBy(node, 'frankfurt', EUROPE)
-    const evidence = () => hubs?.core('frankfurt').evidence(node.state().nodeId)?.record()
+    const evidence = () =>
+      hubs?.core('frankfurt').directory.get(node.state().nodeId)?.evidence.record()
     // On a busy machine the shortest round trip takes some measurements to be short enough.
     await until('bounded inside the EEA', () => {
       const record = evidence()

@@ -34,7 +34,7 @@ async function startVouched() {
   const voucher = { tenant, keyId: key.id }
   const own = await join(voucher)
   const stranger = await join()
-  const seen = () => hubs?.core('frankfurt').standings() ?? []
+  const seen = () => hubs?.core('frankfurt').directory.standings() ?? []
   await until('both are there', () => seen().length === 2)
   return {
     core,

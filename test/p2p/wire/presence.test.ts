@@ -80,18 +80,14 @@ describe('over gossipsub', () => {
   const topic = presenceTopic('EU')
   let network: MemoryNetwork
   let heard: PresenceRecord[] = []
-  let unsubscribe = () => {}
   beforeAll(async () => {
     network = await createMemoryNetwork()
-    unsubscribe = subscribePresence(network.hub, topic, (record) => void heard.push(record))
+    subscribePresence(network.hub, topic, (record) => void heard.push(record))
   })
   afterEach(() => {
     heard = []
   })
-  afterAll(async () => {
-    unsubscribe()
-    await network.close()
-  })
+  afterAll(() => network.close())
 
   test('[P2] reaches the hub, and only the hub, of its topic', async () => {
     const [node, bystander] = [await network.connect(), await network.connect()]

@@ -186,7 +186,7 @@ async function startHub(city: City, parts: HubParts): Promise<RunningHub> {
     wire.binaryType = 'arraybuffer'
     const entered = url.startsWith(ADMISSION_PATH)
       ? core.gate.enter(wire, JSON.parse(decodeURIComponent(url.slice(ADMISSION_PATH.length))))
-      : core.enterPeer(wire)
+      : core.mesh.enter(wire)
     entered.catch(() => socket.terminate())
   })
   await once(server, 'listening')

@@ -11,7 +11,7 @@ import {
   type StoredReceipt,
   type Welcome,
 } from '#p2p/stream/messages.ts'
-import type { WorkHandler, WorkRunOptions } from '#p2p/work/work-server.ts'
+import type { WorkHandler, WorkRunOptions } from '#p2p/work/work-handler.ts'
 import { newJobId, TenantId, type Bytes32 } from '#shared/base/ids.ts'
 import type { PresenceRecord, SignedPresence } from '#shared/node/node.ts'
 import { compilePolicy } from '#shared/law/compile-policy.ts'

@@ -1,8 +1,8 @@
-/** How large an answer will be, as far as the work says so. Pure. */
+/** Predicts how large an answer is, where the work says so. Pure. */
 import type { Work } from '#shared/job/job.ts'
 import { libraryOutputBytes } from '#shared/kernels/kernels.ts'
 
-/** Bytes that a kernel's answer will have; a model's is small beside its input, and bounded on the stream. */
+/** @returns bytes of a kernel's answer; 0 for a model, whose small answer is bounded on the stream */
 export function answerBytes(work: Work): number {
   if (work.kind === 'library') return libraryOutputBytes(work)
   if (work.kind !== 'kernel') return 0

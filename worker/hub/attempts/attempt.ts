@@ -12,14 +12,13 @@ import type { Signer } from '#shared/base/signature.ts'
 import type { TextEvent } from '#shared/job/text.ts'
 import { createTextMeter, type TextMeter } from '#shared/job/text-meter.ts'
 import type { JobOffer, JobResult, StoredReceipt } from '#p2p/stream/messages.ts'
+import type { Job } from './job.ts'
 import { createByteSink, type ByteSink } from './byte-sink.ts'
 import { checkResult, UnacceptableAnswer } from './check-result.ts'
 import { factsOf, type Directory, type Member } from '#worker/hub/members/directory.ts'
 import type { Outbox } from '#worker/hub/receipts/outbox.ts'
 import type { DispatchRequest, DispatchResult } from '#worker/protocols/hub.ts'
 import type { SilenceWatch } from './silence.ts'
-import type { AnswerSink } from '#worker/protocols/stream-envelope.ts'
-import type { AttemptEnd } from './tell-words.ts'
 import { issueTicket } from './ticket.ts'
 
 export interface AttemptDeps {
@@ -33,26 +32,6 @@ export interface AttemptDeps {
   readonly randomBytes: RandomBytes
   /** Called when the outbox has something new. */
   readonly onReceipt: () => void
-}
-
-export interface Job {
-  readonly request: DispatchRequest
-  readonly payload: Uint8Array
-  /** sha-256 of the payload. */
-  readonly inputDigest: Bytes32
-  readonly signal: AbortSignal
-  /** Gets the answer's bytes as they come; undefined when they are wanted whole. */
-  readonly sink: AnswerSink | undefined
-  readonly arrivedAtMs: number
-  readonly tried: Set<string>
-  /** Time for which it waited until a node had loaded its model, in ms. */
-  loadMs: number
-  /** Which nodes are barred to it from the start. */
-  readonly bar: 'none' | 'public'
-  /** Whether bytes have gone to the caller, of text not before there is some: the job is then this node's alone. */
-  isBegun: boolean
-  /** How nodes have ended it. */
-  readonly ends: (AttemptEnd & { readonly member: Member; readonly isOpen: boolean })[]
 }
 
 export interface Attempt {
@@ -73,7 +52,7 @@ export async function attemptJob(
   const evidence = member.evidence.record()
   const { ticketSignature, ticket } = await issueTicket(
     { request, member, attempt, salt, inputDigest: job.inputDigest },
-    { ...deps, nowMs: deps.now() },
+    { hub: deps.hub, signer: deps.signer, domain: deps.domain, nowMs: deps.now() },
   )
   const { policy, work, traceparent } = request
   const offer: JobOffer = { ticket, ticketSignature, policy, work, salt, traceparent }
@@ -194,16 +173,13 @@ async function takeChunk(
 ): Promise<void> {
   output.push(bytes)
   const events = readEvents(meter, bytes)
-  const { sink } = job
-  if (sink === undefined || !watch.isWaiting()) return
+  if (job.isWhole || !watch.isWaiting()) return
   const said = events.reduce((sum, event) => sum + lengthOf(event), 0)
   if (said > 0) watch.heard(said)
-  if (job.isBegun) return watch.taking(sink.push(bytes))
-  // Bytes that say nothing begin no text: another node may still have the job.
-  if (meter !== undefined && said === 0) return
-  job.isBegun = true
-  sink.begin({ nodeId: ticket.nodeId, place: ticket.place })
-  await watch.taking(sink.push(output.bytes().slice()))
+  // Bytes without text begin no text, so that another node may still get the job.
+  if (!job.isBegun && meter !== undefined && said === 0) return
+  const head = { nodeId: ticket.nodeId, place: ticket.place }
+  await watch.taking(job.push(head, job.isBegun ? bytes : output.bytes().slice()))
 }
 
 /** What an event has for the reader; the end of the text is something, too. */

@@ -1,8 +1,8 @@
-/** Bytes that come in pieces, kept in one buffer: a node that sends them one by one takes no more memory than their sum. */
+/** Collects bytes in one growing buffer, so that many tiny pieces cost no more than their sum. */
 
 export interface ByteSink {
   push(piece: Uint8Array): void
-  /** What came so far. */
+  /** All bytes so far. */
   bytes(): Uint8Array
 }
 

@@ -1,4 +1,4 @@
-/** What the hub checks of an answer before anybody sees it: the receipt is for this ticket, the bytes are what the work yields. */
+/** Checks a node's answer before anybody sees it: the receipt fits the ticket, the bytes fit the work. */
 import { checkAnswer } from '#shared/receipt/check-answer.ts'
 import { timesFault } from '#shared/receipt/check-receipt.ts'
 import { typedDigest, type Domain } from '#shared/base/eip712.ts'
@@ -18,7 +18,7 @@ import { textUnits } from '#shared/job/text.ts'
 import type { TextMeter } from '#shared/job/text-meter.ts'
 import type { JobResult } from '#p2p/stream/messages.ts'
 
-/** An answer that no honest node gives: its node gets no more work. */
+/** An answer that no honest node gives. Its node is quarantined. */
 export class UnacceptableAnswer extends AppError {}
 
 export interface ResultContext {
@@ -26,22 +26,19 @@ export interface ResultContext {
   readonly work: Work
   /** The manifest of a model job; undefined for a kernel. */
   readonly manifest: ModelManifest | undefined
-  /** What has read the events of a text job. */
+  /** The meter that has read the events of a text job. */
   readonly meter: TextMeter | undefined
   readonly salt: `0x${string}`
   readonly receiptKey: PublicKey
   readonly domain: Domain
-  /** The hub's clock, once the answer is here. */
+  /** The hub's time when the answer was complete. */
   readonly nowMs: number
 }
 
-/** A node counts from its ticket, so only a clock that was set meanwhile is ahead of the hub's. */
+/** A node counts time from its ticket, so it is ahead of the hub only if a clock was set meanwhile. */
 const STEPPED_CLOCK_MS = 1_000
 
-/**
- * @returns the receipt's id
- * @throws {AppError} node_lost naming the fault: such an answer is as good as none
- */
+/** @returns the receipt's id @throws {AppError} node_lost naming the fault */
 export async function checkResult(
   result: JobResult,
   payload: Uint8Array,
@@ -79,14 +76,14 @@ async function checkReceipt(
   if (receipt.verification !== 'none') fault('the receipt claims a verification that nobody made')
   const time = timesFault(receipt, context.nowMs + STEPPED_CLOCK_MS)
   if (time !== undefined) fault(time)
-  // The hub's own ticket has been hashed, and is the same.
+  // Reuses the hub's own ticket, which is equal and already hashed.
   const id = receiptHash({ ...receipt, ticket })
   if (!(await verifySignature(receipt.receiptKey, typedDigest(context.domain, id), signature)))
     fault('the signature on the receipt is not valid')
   return id
 }
 
-/** Field by field: cheaper by far than hashing a second one, and no less strict. */
+/** Compares field by field, which is much cheaper than hashing the second ticket and as strict. */
 function sameTicket(given: Ticket, issued: Ticket): boolean {
   const { place, ...rest } = issued
   const isSame = (a: object, b: object) =>
@@ -94,7 +91,7 @@ function sameTicket(given: Ticket, issued: Ticket): boolean {
   return isSame(given, rest) && isSame(given.place, place)
 }
 
-/** What the hub itself has counted; the ticket's units are a ceiling for text and the amount for everything else. */
+/** The hub bills text by its own count. The ticket's units are a ceiling for text and exact otherwise. */
 function owedUnits({ ticket, work, meter }: ResultContext): number {
   if (work.kind !== 'text') return ticket.units
   try {

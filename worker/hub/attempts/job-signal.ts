@@ -1,4 +1,4 @@
-/** The time of one job. */
+/** The abort signal of one job. */
 import { systemClock, type Clock } from '#p2p/stream/clock.ts'
 import { AppError } from '#shared/base/errors.ts'
 

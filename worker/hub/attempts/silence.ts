@@ -1,6 +1,6 @@
 /**
- * Nodes that take a job and say nothing of it: how long that may last, when another allowed node gets the job, and what it
- * costs the silent one. Rules: docs/design/nodes.md.
+ * Watches nodes that have a job and send nothing: how long silence may last, when another allowed node gets the job,
+ * and what it costs the silent one. Rules: docs/design/nodes.md.
  */
 import { SilentNode } from '#p2p/work/job-call.ts'
 import { systemClock, type Clock } from '#p2p/stream/clock.ts'
@@ -9,30 +9,30 @@ import type { Work } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
 import { answerBytes } from './answer-bytes.ts'
-import type { Job } from './attempt.ts'
+import type { Job } from './job.ts'
 import type { Directory, Member } from '#worker/hub/members/directory.ts'
 
-/** How long silence may last on work that a node has answered: never less than this, else so many times its slowest answer. */
+/** How long a node may be silent on work that it has answered: a multiple of its slowest answer, or LEAST_MS. */
 const LEAST_MS = 5_000
 const TIMES_SLOWEST = 8
-/** And on work that it has never answered: a first run compiles, and a kernel process is killed after 19 s. */
+/** How long on work that it has never answered: a first run compiles, and a kernel process is killed after 19 s. */
 const FIRST_MS = { kernel: 25_000, library: 30_000, model: 20_000, text: 20_000 } as const
-/** Beside that, for each KiB of the input, and of the answer where its size is known: it travels, and there is more to do. */
+/** Added for each KiB of the input, and of the answer if its size is known. */
 const PER_KIB_MS = 10
 const PER_KIB_OF_TEXT_MS = 1_000
-/** And for each token of a text that is wanted whole. */
+/** Added for each token of a text that is wanted whole. */
 const PER_TOKEN_MS = 100
-/** A reader's text that comes slower than this is as none. */
+/** Streamed text slower than this counts as silence. */
 const LEAST_TEXT_PER_SECOND = 2
-/** From one look to the next, while nobody else can take the job. */
+/** Time between two looks while no other node can take the job. */
 const LOOK_AGAIN_MS = 1_000
-/** A job that was taken from its node ends there within the time of the longest job, shortly before the link would end it. */
+/** A job that was taken from its node ends there within the longest job time, shortly before the link would end it. */
 const MOST_MS = LIMITS.jobTimeoutMs - 1_000
 
 export interface Patience {
   /**
-   * @param slowestMs of the node's own answers to this work, as long as this job makes them; undefined for none
-   * @param othersMs the same of the other nodes, the middle one
+   * @param slowestMs the node's own slowest answer to this work, scaled to this job; undefined for none @param othersMs
+   * the median of the other nodes' slowest answers
    */
   boundMs(
     work: Work,
@@ -40,7 +40,7 @@ export interface Patience {
       readonly payloadBytes: number
       readonly slowestMs: number | undefined
       readonly othersMs?: number | undefined
-      /** Whether nothing is heard of it until it is whole. */
+      /** Whether nothing is heard before the whole answer. */
       readonly isWhole?: boolean
     },
   ): number
@@ -56,70 +56,63 @@ export const PATIENCE: Patience = {
   },
 }
 
-export interface SilencesDeps {
+export interface SilenceDeps {
   readonly directory: Directory
-  /** Whether the same filter leaves another node that could take the job, and whether one is known to be quick enough. */
+  /** Whether the same filter leaves another node for the job, and whether one is known to be fast enough. */
   readonly others: (job: Job, member: Member, leftMs: number) => 'none' | 'some' | 'quick'
-  /** Whether the job may be given to a second node: a kernel that may have hung the first one is not sent around. */
+  /** Whether a second node may get the job. A kernel that may have hung the first node is not passed on. */
   readonly mayMove: (job: Job) => boolean
   readonly patience: Patience
   readonly now: () => number
   readonly log: Log
-  readonly clock?: Clock
+  readonly clock?: Clock | undefined
 }
 
 export interface SilenceWatch {
-  /** Ends the node's run. */
+  /** Aborts the node's run. */
   readonly signal: AbortSignal
-  /**
-   * What the node answers.
-   * @throws what the run ends with, or why the job no longer waits for it; the run may then go on
-   */
+  /** @returns the answer @throws what the run ends with, or why the job stopped waiting while the run continues */
   answer<T>(run: Promise<T>): Promise<T>
-  /** Whether the job is still this node's. */
+  /** Whether the job still waits for this node. */
   isWaiting(): boolean
-  /** So much text has come for a reader. Bytes alone do not count, since any node can send them. */
+  /** Notes text for a reader. Bytes alone do not count, since any node can send them. */
   heard(textLength: number): void
-  /** A reader takes the node's bytes: until that is done it cannot say more. */
+  /** Stops the clock while a reader takes the node's bytes: until then the node cannot send more. */
   taking<T>(taken: Promise<T>): Promise<T>
-  /** Why the job was taken from the node; undefined when it was not. */
+  /** Why the job was taken from the node; undefined if it was not. */
   taken(): AppError | undefined
-  /** The attempt is over. Where no run was begun the node is free. */
+  /** Ends the attempt. If no run has begun, the node is free. */
   stop(): void
 }
 
 export interface WatchedAttempt {
   readonly member: Member
-  /** Whether no attempt follows this one. */
+  /** Whether this is the last attempt. */
   readonly isLast: boolean
-  /** The node's hands are free. */
+  /** Called when the node is free again. */
   readonly onFree: () => void
 }
 
-export interface Silences {
-  watch(job: Job, attempt: WatchedAttempt): SilenceWatch
-}
-
-export function createSilences(deps: SilencesDeps): Silences {
-  return { watch: (job, attempt) => new Watch(deps, job, attempt) }
+export function watchSilence(job: Job, attempt: WatchedAttempt, deps: SilenceDeps): SilenceWatch {
+  return new Watch(job, attempt, deps)
 }
 
 class Watch implements SilenceWatch {
-  readonly #deps: SilencesDeps
+  readonly #deps: SilenceDeps
   readonly #job: Job
   readonly #attempt: WatchedAttempt
-  /** Of the node's run, which may outlive the job's waiting for it. */
+  /** Aborts the node's run, which may outlast the job's waiting for it. */
   readonly #run = new AbortController()
   readonly #gone = Promise.withResolvers<never>()
   readonly #sentMs: number
   readonly #leftMs: number
   readonly #boundMs: number
-  /** What waits behind others on one device is not silent while those are answered, up to its turn. */
+  /** A job queued behind others on one device is not silent while those are answered, up to its turn. */
   readonly #mostMs: number
   readonly #isUnmeasured: boolean
   #heardMs: number
   #isHeard = false
-  /** Text that has come since. */
+  /** Length of the text since the last mark. */
   #newText = 0
   #isBegun = false
   #isWaiting = true
@@ -129,19 +122,19 @@ class Watch implements SilenceWatch {
   #taken: AppError | undefined
   #cancel: () => void
 
-  constructor(deps: SilencesDeps, job: Job, attempt: WatchedAttempt) {
-    const { work, units, timeoutMs } = job.request
+  constructor(job: Job, attempt: WatchedAttempt, deps: SilenceDeps) {
+    const { work, units } = job.request
     const { member } = attempt
     const { directory, patience, now } = deps
     this.#deps = deps
     this.#job = job
     this.#attempt = attempt
     this.#sentMs = this.#heardMs = now()
-    this.#leftMs = timeoutMs - (this.#sentMs - job.arrivedAtMs)
+    this.#leftMs = job.leftMs(this.#sentMs)
     const slowestMs = directory.slowestMs(member, work, units)
     const othersMs = directory.othersMs(member, work, units)
     const payloadBytes = job.payload.length
-    const isWhole = job.sink === undefined
+    const { isWhole } = job
     this.#isUnmeasured = slowestMs === undefined
     this.#boundMs = patience.boundMs(work, { payloadBytes, slowestMs, othersMs, isWhole })
     this.#mostMs = this.#boundMs * (1 + member.link.inFlight())
@@ -232,7 +225,7 @@ class Watch implements SilenceWatch {
     const isHalf = !this.#isHeard && restMs <= this.#leftMs / 2
     if (!isPast && !isHalf) return
     const found = others(this.#job, this.#attempt.member, restMs)
-    // Early, where too little of the request's time would else be left, or another is known to be quick.
+    // Early if too little of the request's time would be left, or another node is known to be fast.
     const isEarly = isHalf && (found === 'quick' || this.#boundMs > this.#leftMs / 2)
     if (found === 'none' || !(isPast || isEarly)) return
     const isMoving = !this.#attempt.isLast && !this.#job.isBegun && mayMove(this.#job)
@@ -250,12 +243,12 @@ class Watch implements SilenceWatch {
     if (this.#isWaiting) this.#letGo(this.#job.signal.reason)
   }
 
-  /** The job waits for this node no longer. On probation it may end it all the same; else it is told to stop. */
+  /** Stops waiting for the node. On probation the node may still finish the job; otherwise its run is aborted. */
   #letGo(reason: unknown): void {
     this.#isWaiting = false
     this.#gone.reject(reason)
     if (this.#isOnProbation) return
-    // It had no less time than any work may take, and said nothing: others first, for a while.
+    // The node had at least LEAST_MS and said nothing, so other nodes are preferred for a while.
     const isOver = errorCode(reason) === 'node_timeout'
     if (isOver && !this.#isHeard && this.#ageMs() >= LEAST_MS)
       this.#deps.directory.suspect(this.#attempt.member)
@@ -280,7 +273,7 @@ class Watch implements SilenceWatch {
     this.#isOnProbation = false
   }
 
-  /** The longest that any job may take is over: what it has not ended now it never will. */
+  /** The longest time for any job is over, so the node will not end it any more. */
   #onNeverEnded(): void {
     const { directory, log } = this.#deps
     const { member } = this.#attempt
@@ -296,7 +289,7 @@ class Watch implements SilenceWatch {
     const { directory } = this.#deps
     const { member } = this.#attempt
     if (isAnswered) directory.answered(member)
-    // It left, or gave the job back after all.
+    // The node left, or gave the job back.
     else if (this.#isOnProbation) directory.suspect(member)
     this.#endProbation()
     this.#free()

@@ -1,10 +1,10 @@
-/** Slots taken on each node, from the choice on until the node's hands are free: its link knows of a job only once the ticket is signed. */
+/** Counts the slots taken on each node from the choice on. A link counts a job only after its ticket is signed. */
 import type { Work } from '#shared/job/job.ts'
-import type { NodeView } from '#worker/hub/choice/schedule.ts'
+import type { NodeView } from '#worker/hub/choice/choice.ts'
 import { workKey } from '#worker/hub/members/service-times.ts'
 
 export interface Slots {
-  /** @returns gives the slot back, once */
+  /** @returns gives the slot back; further calls do nothing */
   take(nodeId: string, work: Work): () => void
   seen(view: NodeView, work: Work): NodeView
 }

@@ -1,16 +1,16 @@
-/** What the caller is told when nodes have ended a job with errors of their own. Nothing else follows from their words. Pure. */
+/** Decides what the caller is told when nodes ended a job with errors of their own. Pure. */
 import { AppError, type ErrorCode } from '#shared/base/errors.ts'
 import type { ModelManifest } from '#shared/job/model.ts'
 import type { NodesWord } from '#p2p/stream/wire-error.ts'
 
-/** What a node may say of the work itself; anything else that it says is about the node. */
+/** Errors by which a node may blame the work. Any other error is about the node. */
 const OF_THE_WORK = ['invalid_request', 'too_large', 'context_length_exceeded'] as const
-/** Of a node's words, so many characters are passed on. */
+/** Longest part of a node's message that is passed on. */
 const WORDS_CHARS = 1_024
 
-/** How an attempt ended that has no answer. */
+/** How an attempt without an answer ended. */
 export interface AttemptEnd {
-  /** The node's own, if it said any. */
+  /** The error that the node itself sent, if any. */
   readonly word: NodesWord | undefined
   /** Whether the node has answered such work before. */
   readonly isMeasured: boolean
@@ -21,10 +21,10 @@ export function isOfTheWork(error: AppError | undefined): boolean {
 }
 
 /**
- * Where nodes that have answered such work were asked, theirs are the words that count, and only if they agree is the
- * work called wrong.
- * @param lost what the job failed with last, where no node has said a word that helps the caller
- * @param manifest of the model that the job asks for
+ * If nodes that have answered such work were asked, only their errors count. The work is called invalid only if they
+ * all agree.
+ * @param lost what the job failed with last, if no node's error helps the caller
+ * @param manifest of the job's model
  */
 export function tellWords(
   ends: readonly AttemptEnd[],
@@ -50,7 +50,7 @@ export function tellWords(
   return lost
 }
 
-/** What the hub knows by itself needs no word of a node. */
+/** Where the hub knows the limit itself, it does not quote the node. */
 function boundOf(code: ErrorCode, manifest: ModelManifest | undefined): string | undefined {
   if (code !== 'context_length_exceeded' || manifest?.contextTokens === undefined) return undefined
   const { id, task, contextTokens } = manifest

@@ -1,4 +1,4 @@
-/** Issues dispatch tickets: one a job and attempt, signed by the hub. */
+/** Issues dispatch tickets, one for each attempt, signed by the hub. */
 import { typedDigest, type Domain } from '#shared/base/eip712.ts'
 import { NodeId, type Bytes32, type Signature } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'

@@ -1,4 +1,6 @@
-/** A hub's copy of what the registers have banned: at most ten seconds old, and refused when nobody can say whether it still holds. */
+/** A hub's copy of the registers' bans, at most ten seconds old. Fails closed when it is too old. */
+import { BoundedMap } from '#shared/base/bounded-map.ts'
+import { beforeDeadline } from '#shared/base/deadline.ts'
 import { AppError, errorCode } from '#shared/base/errors.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -11,20 +13,20 @@ import type {
 } from '#worker/protocols/kernels.ts'
 
 export interface KernelRegisters {
-  /** Of the jurisdiction that this hub stands in: it has the reports, and must be heard. */
+  /** The register of this hub's jurisdiction. It takes the reports and must be reachable. */
   readonly home: Pick<KernelRegisterApi, 'report'>
-  /** Of the others that this deployment has hubs in: theirs is what they told last, while they cannot be reached. */
+  /** Registers of the deployment's other jurisdictions. While one is unreachable, its last bans stand. */
   readonly others: readonly Pick<KernelRegisterApi, 'bans'>[]
 }
 
 export interface BanList {
   isEmpty(): boolean
   get(digest: Bytes32): KernelBan | undefined
-  /** Banned kernels of this author: all, and those that are kept from every node. */
+  /** Counts the banned kernels of this author: all of them, and those barred from every node. */
   countOf(author: string): AuthorCount
-  /** Resolves when the copy is fresh. @throws {AppError} no_capacity when it is too old to be relied on */
+  /** Resolves when the copy is fresh. @throws {AppError} no_capacity when it is too old to rely on */
   fresh(): Promise<void>
-  /** Tells the register, now if it is of a hang. */
+  /** Reports to the register: a hang at once, a completion with the next reading. */
   say(report: KernelReport): void
 }
 
@@ -83,7 +85,7 @@ export function createBanList({ registers: { home, others }, now, log }: BanList
       for (const { bans } of copies)
         for (const [digest, { untilMs }] of bans) if (untilMs < now()) bans.delete(digest)
       authors = countAuthors(own)
-      // Said while it was read: a hang does not wait for the next job.
+      // A hang reported during the reading does not wait for the next job.
       if (reports.some(({ isHung }) => isHung) && readAtMs >= triedAtMs) void read()
     })
     return reading
@@ -101,7 +103,7 @@ export function createBanList({ registers: { home, others }, now, log }: BanList
     async fresh() {
       const ageMs = now() - readAtMs
       if (ageMs < LIMITS.kernelBansCachedMs / 2) return
-      // Read ahead of time, so that a hub that is never idle never waits.
+      // Reads ahead of time, so that a busy hub never waits.
       if (ageMs < LIMITS.kernelBansCachedMs) void read()
       else if (now() - triedAtMs >= LIMITS.kernelBansRetryMs || reading !== undefined) await read()
       if (now() - readAtMs < LIMITS.kernelBansStaleMs) return
@@ -119,7 +121,7 @@ export function createBanList({ registers: { home, others }, now, log }: BanList
 }
 
 function createCopy(): Copy {
-  return { bans: new Map(), sequence: 0 }
+  return { bans: new BoundedMap(LIMITS.kernelBans), sequence: 0 }
 }
 
 function countAuthors({ bans }: Copy): Map<string, AuthorCount> {
@@ -134,16 +136,12 @@ function countAuthors({ bans }: Copy): Map<string, AuthorCount> {
 }
 
 function merge(copy: Copy, told: { sequence: number; bans: readonly KernelBan[] }): void {
-  // It has lost what it had told; its bans hold until they end.
+  // A lower sequence means the register lost its data. Its earlier bans hold here until they end.
   copy.sequence = told.sequence
   for (const ban of told.bans) copy.bans.set(ban.digest, ban)
-  for (const digest of copy.bans.keys()) {
-    if (copy.bans.size <= LIMITS.kernelBans) break
-    copy.bans.delete(digest)
-  }
 }
 
-/** When too many wait, hangs are kept before completions, and what was said last before what was said first. */
+/** Drops completions before hangs, and older reports before newer ones. */
 function waiting(reports: readonly KernelReport[]): KernelReport[] {
   if (reports.length <= LIMITS.kernelReportsWaiting) return [...reports]
   const hung = reports.filter(({ isHung }) => isHung)
@@ -151,13 +149,7 @@ function waiting(reports: readonly KernelReport[]): KernelReport[] {
   return [...rest, ...hung].slice(-LIMITS.kernelReportsWaiting)
 }
 
-async function withinTime<T>(work: Promise<T>): Promise<T> {
-  const { promise, reject } = Promise.withResolvers<never>()
-  const late = new AppError('node_timeout', 'The register of kernels did not answer.')
-  const timer = setTimeout(() => reject(late), LIMITS.kernelBansTimeoutMs)
-  try {
-    return await Promise.race([work, promise])
-  } finally {
-    clearTimeout(timer)
-  }
+function withinTime<T>(work: Promise<T>): Promise<T> {
+  const timeoutMs = LIMITS.kernelBansTimeoutMs
+  return beforeDeadline(work, { timeoutMs, what: 'The register of kernels' })
 }

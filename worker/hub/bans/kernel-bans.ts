@@ -1,4 +1,4 @@
-/** Kernels that hang devices, as one hub sees them: what its nodes say goes to the register, what is banned comes from there. */
+/** Kernels that hang devices: reports what this hub's nodes say, and applies the register's bans. */
 import { BoundedMap } from '#shared/base/bounded-map.ts'
 import { sha256, stringToBytes } from 'viem'
 import { AppError } from '#shared/base/errors.ts'
@@ -13,37 +13,38 @@ import { NodesWord } from '#p2p/stream/wire-error.ts'
 import { createBanList, type KernelRegisters } from './ban-list.ts'
 import { createKernelTrials } from './kernel-trials.ts'
 
-/** One try of a job on a node. Rules: docs/design/kernels-untrusted.md. */
+/** One attempt of a job on a node. Rules: docs/design/kernels-untrusted.md. */
 export interface KernelAttempt {
   readonly jobId: string
   readonly tenant: string
   readonly work: Work
-  /** Who speaks when the node does. */
+  /** Under whom the register counts what this node says. */
   readonly reporter: string
   readonly trust: NodeTrust
-  /** For how long the node had the job, by the hub's clock. */
+  /** How long the node had the job, by the hub's clock. */
   readonly heldMs: number
 }
 
-/** Which nodes a kernel is kept from. */
+/** Which nodes a kernel is barred from. */
 export type KernelBar = 'none' | 'public' | 'all'
 
 export interface KernelBans {
   /**
-   * Before a job begins, with bans that are at most ten seconds old.
-   * @returns whether public nodes are barred to it
-   * @throws {AppError} forbidden, rule `kernels.banned`; rate_limited, rule `kernels.tenant`; no_capacity while nobody can say what is banned
+   * Checks a job before it begins, with bans at most ten seconds old.
+   * @returns whether it is barred from public nodes
+   * @throws {AppError} forbidden, rule `kernels.banned`; rate_limited, rule `kernels.tenant`; no_capacity while the
+   * bans are unknown
    */
   check(work: Work, tenant: string): Promise<Exclude<KernelBar, 'all'>>
-  /** The same of the text alone, as it is known now. */
+  /** The bar on the kernel's text alone, as known now. */
   barOf(work: Work): KernelBar
-  /** Whether it is not a stranger's kernel, or one that has run to its end here: what else may hang a node. */
+  /** Whether the work cannot have hung a node: it is not a submitted kernel, or has completed here. */
   hasRun(work: Work): boolean
   completed(attempt: KernelAttempt): void
   /**
-   * Takes note of a failure that speaks against the kernel: a hang that the node reports and the hub's own clock bears
-   * out, or a second node lost in one job.
-   * @returns whether the node says that it hung, and had it long enough for that
+   * Records a failure that speaks against the kernel. That is a hang which the node reports and the hub's clock
+   * confirms, or a second node lost in one job.
+   * @returns whether the node reports a hang and had the job long enough
    */
   failed(attempt: KernelAttempt, error: AppError): boolean
 }
@@ -57,9 +58,9 @@ export interface KernelBansDeps {
 export function createKernelBans({ registers, now, log }: KernelBansDeps): KernelBans {
   const list = createBanList({ registers, now, log })
   const trials = createKernelTrials(now)
-  /** What has been said already, so that a busy kernel is not spoken of with every job. */
+  /** Reports already made, so that a busy kernel is not reported with every job. */
   const noted = createNoted(now)
-  /** Node that was lost, by job. */
+  /** The first node lost, by job. */
   const lost = new BoundedMap<string, KernelAttempt>(LIMITS.kernelLostJobs)
   const barOf = (work: Work): KernelBar => {
     const ban = isSubmitted(work) ? list.get(work.digest) : undefined
@@ -100,7 +101,7 @@ export function createKernelBans({ registers, now, log }: KernelBansDeps): Kerne
         return isHung
       }
       if (code === 'node_lost') {
-        // One lost node says nothing: tabs are closed. Two in one job say something.
+        // One lost node proves nothing: people close tabs. Two in one job count.
         const first = lost.get(attempt.jobId)
         if (first === undefined) lost.set(attempt.jobId, attempt)
         else for (const each of [first, attempt]) say({ ...each, trust: 'public' }, true)
@@ -110,12 +111,12 @@ export function createKernelBans({ registers, now, log }: KernelBansDeps): Kerne
   }
 }
 
-/** Forgets in time for what is said again to be heard before the register has forgotten it. */
+/** Forgets soon enough that a report is renewed before the register forgets it. */
 function createNoted(now: () => number) {
   const noted = new Set<string>()
   let sinceMs = now()
   return {
-    /** Whether it was asked before. */
+    /** Whether this key was asked for before. */
     has(key: string): boolean {
       if (noted.size >= LIMITS.kernelReports || now() - sinceMs > LIMITS.kernelReportMs / 2) {
         noted.clear()
@@ -128,7 +129,7 @@ function createNoted(now: () => number) {
   }
 }
 
-/** What strangers wrote: our own kernels are ours to mend, whatever nodes say of them. */
+/** Whether a tenant wrote the kernel. Nodes cannot get our own kernels banned. */
 function isSubmitted(work: Work): work is Extract<Work, { kind: 'kernel' }> {
   return work.kind === 'kernel' && !LISTED_KERNELS.includes(work.digest)
 }
@@ -137,10 +138,12 @@ function authorOf(tenant: string): string {
   return sha256(stringToBytes(tenant))
 }
 
-/** Other hubs may have nodes that it is not kept from. */
+/** Refused here; another hub may have nodes that the ban does not cover. */
 export class BannedKernel extends AppError {}
 
-/** It is not given to another node. @param heldMs how long the node had it, by the hub's own clock */
+/**
+ * The error for a kernel that hung; no other node gets it. @param heldMs how long the node had it, by the hub's clock
+ */
 export function hungKernel(heldMs: number): AppError {
   const { kernelRunMs, kernelCompileMs } = LIMITS
   const detail =
@@ -150,7 +153,7 @@ export function hungKernel(heldMs: number): AppError {
   return new AppError('node_timeout', detail, { meta: { rule: HANG_RULE } })
 }
 
-/** When no node is left that it is not kept from. */
+/** The error when the ban leaves no node. */
 export function bannedKernel(digest: Bytes32): BannedKernel {
   const days = LIMITS.kernelBanMs / 86_400_000
   return new BannedKernel(

@@ -1,16 +1,16 @@
 /**
- * Tenants whose kernels were banned, again and again: what has run goes on, and of what has not only some is tried.
- * A ban is of a text, and a space makes another text; but bans are other people's words, and must lock nobody out.
+ * Limits tenants with many banned kernels: known kernels go on, few new texts are tried. A ban covers one exact text,
+ * so a changed space evades it. But bans rest on reports, so they must not lock a tenant out.
  */
 import { BoundedMap } from '#shared/base/bounded-map.ts'
 import { AppError } from '#shared/base/errors.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 
-/** Banned kernels of one author from which on its new texts are counted. */
+/** From this many banned kernels on, an author's new texts are counted. */
 const COUNTED_FROM = 3
 const HOUR_MS = 3_600_000
-/** Authors with so many bans that are remembered at once. */
+/** Authors remembered at once. */
 const AUTHORS = 1_000
 
 interface Author {
@@ -21,13 +21,13 @@ interface Author {
 
 export interface KernelTrials {
   /**
-   * Counts a text that has never run to its end here.
-   * @returns `public` when it may be tried on nodes only that somebody vouches for
-   * @throws {AppError} rate_limited, rule `kernels.tenant`, when such nodes have banned as many too
+   * Counts a text that has never completed here.
+   * @returns `public` when only vouched nodes may try it
+   * @throws {AppError} rate_limited, rule `kernels.tenant`, when vouched nodes' reports have banned as many too
    */
   barOf(digest: Bytes32, author: Author): 'none' | 'public'
   completed(digest: Bytes32): void
-  /** Whether a text has run to its end here. */
+  /** Whether a text has completed here. */
   hasRun(digest: Bytes32): boolean
 }
 

@@ -1,4 +1,4 @@
-/** Lets jobs wait for a free place: woken whenever a node comes or a job ends, each tenant in its turn, and bounded in number and time. */
+/** Queue of jobs that wait for a free slot. It is bounded, and tenants take turns. */
 import { AppError } from '#shared/base/errors.ts'
 import type { TenantId } from '#shared/base/ids.ts'
 import { createFairShare, type FairShare } from './fair-share.ts'
@@ -21,7 +21,7 @@ export class Capacity {
     return this.#waiting.size
   }
 
-  /** Something may have become free. Who wakes first has it: one of each tenant, then the second of each. */
+  /** Wakes the waiting jobs, since a slot may be free: the first of each tenant, then the second of each. */
   notify(): void {
     if (this.#waiting.size === 0) return
     const waiters = inTurns([...this.#waiting])
@@ -31,7 +31,7 @@ export class Capacity {
 
   /**
    * Resolves at the next {@link notify}.
-   * @throws {AppError} no_capacity when the tenant has its share of the places already; the signal's reason when it fires first
+   * @throws {AppError} no_capacity when the tenant has its share of the queue; the signal's reason if that aborts first
    */
   async wait(tenant: TenantId, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted()
@@ -68,7 +68,7 @@ export class Capacity {
   }
 }
 
-/** Who came first stays first within its tenant, and the tenant that has waited longest goes first. */
+/** Keeps the order within a tenant, and starts with the tenant that has waited longest. */
 function inTurns(waiters: readonly Waiter[]): Waiter[] {
   const rows = [...Map.groupBy(waiters, ({ tenant }) => tenant).values()]
   if (rows.length === 1) return [...waiters]

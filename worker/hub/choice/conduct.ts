@@ -1,12 +1,13 @@
-/** How nodes of one hub have kept to their jobs, over their reconnects too. In memory only. */
+/** Remembers how reliably each node has answered, across reconnects. In memory only. */
+import { BoundedMap } from '#shared/base/bounded-map.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 
-/** A node that was silent gets work for this long only where no other node can take it. */
+/** For this long a silent node gets work only if no other node can take it. */
 const SUSPECT_MS = 30_000
-/** The same for one that ended a job without an answer; each further time doubles it, so often at most. */
+/** The same after a job that ended without an answer. Each failure doubles it, up to MOST_FAILURES times. */
 const DOUBT_MS = 2_000
 const MOST_FAILURES = 6
-/** Jobs never ended that cost a node its place, and for how long. */
+/** Jobs never ended after which a node is disconnected, and for how long. */
 const SILENCES = 2
 const BARRED_MS = 600_000
 /** Answers after which an earlier silence is forgotten. */
@@ -17,7 +18,7 @@ interface Record {
   readonly answers: number
   readonly suspectUntilMs: number
   readonly barredUntilMs: number
-  /** Times that it ended jobs without an answer; each answer halves them. */
+  /** Jobs ended without an answer. Each answer halves the count. */
   readonly failures: number
   readonly doubtUntilMs: number
 }
@@ -32,12 +33,12 @@ const NEW: Record = {
 }
 
 export interface Conduct {
-  /** Others are asked first for a while; nothing is counted. */
+  /** Other nodes are preferred for a while. Nothing is counted. */
   suspect(nodeId: string): void
-  /** It ended a job without an answer. What fails within the doubt of an earlier failure is part of that. */
+  /** The node ended a job without an answer. Failures within the doubt of an earlier one count once. */
   failed(nodeId: string): void
   failures(nodeId: string): number
-  /** It never ended a job that it was silent on. @returns whether it loses its place */
+  /** The node never ended a job that it was silent on. @returns whether it is disconnected */
   silent(nodeId: string): boolean
   answered(nodeId: string): void
   isSuspect(nodeId: string): boolean
@@ -48,14 +49,8 @@ export interface Conduct {
 }
 
 export function createConduct(nowMs: () => number): Conduct {
-  const records = new Map<string, Record>()
+  const records = new BoundedMap<string, Record>(LIMITS.quarantineKept)
   const of = (nodeId: string) => records.get(nodeId) ?? NEW
-  const keep = (nodeId: string, record: Record) => {
-    records.delete(nodeId)
-    records.set(nodeId, record)
-    const [oldest] = records.keys()
-    if (records.size > LIMITS.quarantineKept && oldest !== undefined) records.delete(oldest)
-  }
   const doubted = (record: Record): Record => {
     if (record.doubtUntilMs > nowMs()) return record
     const failures = Math.min(record.failures + 1, MOST_FAILURES)
@@ -63,11 +58,11 @@ export function createConduct(nowMs: () => number): Conduct {
   }
   const suspect = (nodeId: string, change: Partial<Record> = {}) => {
     const suspectUntilMs = nowMs() + SUSPECT_MS
-    keep(nodeId, { ...doubted(of(nodeId)), answers: 0, suspectUntilMs, ...change })
+    records.set(nodeId, { ...doubted(of(nodeId)), answers: 0, suspectUntilMs, ...change })
   }
   return {
     suspect: (nodeId) => suspect(nodeId),
-    failed: (nodeId) => keep(nodeId, doubted(of(nodeId))),
+    failed: (nodeId) => void records.set(nodeId, doubted(of(nodeId))),
     failures: (nodeId) => of(nodeId).failures,
     isDoubted: (nodeId) => of(nodeId).doubtUntilMs > nowMs(),
     isSuspect: (nodeId) => of(nodeId).suspectUntilMs > nowMs(),
@@ -87,7 +82,7 @@ export function createConduct(nowMs: () => number): Conduct {
       if (isRedeemed) records.delete(nodeId)
       else {
         const failures = Math.floor(record.failures / 2)
-        keep(nodeId, { ...record, answers, failures, suspectUntilMs: 0, doubtUntilMs: 0 })
+        records.set(nodeId, { ...record, answers, failures, suspectUntilMs: 0, doubtUntilMs: 0 })
       }
     },
   }

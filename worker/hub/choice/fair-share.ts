@@ -1,19 +1,20 @@
-/** Shares of what a hub has little of: a tenant may hold up to three times of what it leaves free, so that there is always some for another. */
+/** Divides a scarce resource. A tenant may hold three times what it leaves free, so others always get some. */
 import type { TenantId } from '#shared/base/ids.ts'
 
 export interface FairShare {
-  /** @returns false when it would be over the tenant's share; nothing is taken then */
+  /** @returns false, and takes nothing, when that would exceed the tenant's share */
   take(tenant: TenantId, amount: number): boolean
   give(tenant: TenantId, amount: number): void
 }
 
 /**
- * Alone a tenant has three quarters, of two that want all they can get each has three sevenths. Dynamic thresholds after
- * Choudhury and Hahne, https://doi.org/10.1109/90.664262: the shares follow who is there, with nothing to configure.
+ * One tenant alone gets three quarters; two greedy tenants get three sevenths each. These are the dynamic thresholds of
+ * Choudhury and Hahne, https://doi.org/10.1109/90.664262. Shares follow the tenants that are present, with nothing to
+ * configure.
  */
 const TIMES_FREE = 3
 
-/** @param total of all tenants; what one job takes must be above zero, which bounds the map */
+/** @param total for all tenants. Each job must take more than zero, which bounds the map. */
 export function createFairShare(total: number): FairShare {
   const held = new Map<TenantId, number>()
   let all = 0

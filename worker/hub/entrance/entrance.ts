@@ -1,4 +1,4 @@
-/** Sockets on their way to be members: each with an admission that nobody has used before, and no more of them than can be held. */
+/** Sockets that are not members yet. Each has an unused admission, and their number is bounded. */
 import type { Connection } from '@libp2p/interface'
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -6,19 +6,16 @@ import type { Admission } from '#worker/protocols/hub.ts'
 import { chooseWaiting } from './seats.ts'
 
 export interface Entry {
-  /** Its socket's own address, by which its connection is known again. */
+  /** The address given to its socket, which identifies its connection. */
   readonly address: string
   readonly connection: Promise<Connection>
   leave(): void
 }
 
 export interface Entrance {
-  /**
-   * @param drop ends the socket
-   * @throws {AppError} forbidden for an admission that was used, no_capacity
-   */
+  /** @param drop ends the socket @throws {AppError} forbidden for a used admission, no_capacity */
   begin(admission: Admission, drop: () => void): Entry
-  /** @returns whether it is the connection of a socket that has entered here */
+  /** @returns whether the connection belongs to a socket that entered here */
   opened(connection: Connection): boolean
 }
 
@@ -30,8 +27,8 @@ interface Waiting {
 }
 
 /**
- * An admission belongs to one socket, never to a peer id: whoever else presents the same id comes with its own place. Each
- * socket therefore gets an address of its own.
+ * An admission belongs to one socket, not to a peer id: another socket with the same id may come from another place. So
+ * each socket gets its own address.
  */
 export function createEntrance(nowMs: () => number): Entrance {
   const entering = new Map<string, Waiting>()
@@ -73,18 +70,18 @@ export function createEntrance(nowMs: () => number): Entrance {
   }
 }
 
-/** The address as libp2p prints it back: zero groups are dropped by neither side for these values. */
+/** The address as libp2p prints it back. For these values neither side drops zero groups. */
 function markOf(address: string): string {
   const [high = '0', low = '0'] = address.slice('fd00::'.length).split(':')
   return high === '0' ? `/ip6/fd00::${low}/` : `/ip6/fd00::${high}:${low}/`
 }
 
-/** Admissions that have been used and have not ended. */
+/** Admissions that were used and have not expired. */
 function createUsed(nowMs: () => number) {
   const used = new Map<string, number>()
   return {
     take({ nonce, expiresAtMs }: Pick<Admission, 'nonce' | 'expiresAtMs'>): void {
-      // They end in about the order in which they came.
+      // They expire in about the order in which they came.
       for (const [oldest, untilMs] of used) {
         if (untilMs >= nowMs() && used.size < LIMITS.admissionsRemembered) break
         used.delete(oldest)

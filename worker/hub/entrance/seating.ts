@@ -1,4 +1,4 @@
-/** The seats of one hub: who has one, and who gets up for whom. */
+/** The seats of one hub: who has one, and who leaves when it is full. */
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
@@ -7,9 +7,9 @@ import type { Admission } from '#worker/protocols/hub.ts'
 import { chooseSeat, type Applicant, type Seated } from './seats.ts'
 
 export interface Seating {
-  /** For a node that has proved who it is, before it is welcomed. @throws {AppError} no_capacity when nobody leaves for it */
+  /** Checks a node that has proved its identity. @throws {AppError} no_capacity when nobody leaves for it */
   check(admission: Admission): void
-  /** Seats it; whoever leaves for it is gone at once. @throws {AppError} no_capacity as above */
+  /** Seats the node; a displaced node is removed at once. @throws {AppError} no_capacity as above */
   take(member: Member, admission: Admission): void
 }
 

@@ -1,10 +1,10 @@
-/** Who has a seat at a hub that is full: by address block, those with standing before others, and the idle leave first. Pure. */
+/** Decides who has a seat in a full hub: standing counts first, then small address blocks, then use. Pure. */
 import { LIMITS } from '#shared/base/limits.ts'
 
-/** A node that is a member, or wants to be. */
+/** A node that is a member or wants to be. */
 export interface Applicant {
   readonly nodeId: string
-  /** All nodes of one tenant, or behind one IPv4 /24 or IPv6 /64, share what seats there are. */
+  /** Nodes of one tenant, or behind one IPv4 /24 or IPv6 /64, count as one block. */
   readonly block: string
   /** Whether somebody vouches for it, or it has answered jobs here. */
   readonly hasStanding: boolean
@@ -13,7 +13,7 @@ export interface Applicant {
 export interface Seated extends Applicant {
   readonly inFlight: number
   readonly jobsDone: number
-  /** Whether it gets no work at all. */
+  /** Whether it gets no work. */
   readonly isQuarantined: boolean
   readonly seatedForMs: number
 }
@@ -23,7 +23,7 @@ const UNUSED_MS = 60_000
 
 export type SeatChoice =
   | { readonly kind: 'free' }
-  /** This one leaves for it. */
+  /** This node leaves for the newcomer. */
   | { readonly kind: 'displace'; readonly nodeId: string }
   | { readonly kind: 'full' }
 
@@ -58,7 +58,7 @@ function mayDisplace(
   return !seat.hasStanding && seat.seatedForMs >= UNUSED_MS
 }
 
-/** Whether one block still has no fewer than the other after giving one to it. */
+/** Whether block `a` has at least as many as `b` after giving one to it. */
 function isLarger(a: string, b: string, counts: ReadonlyMap<string, number>): boolean {
   return a !== b && (counts.get(a) ?? 0) > (counts.get(b) ?? 0) + 1
 }
@@ -68,10 +68,10 @@ export interface Waiting {
 }
 
 /**
- * Sockets that have proved nothing yet have a room of their own. When it is full, the block with the most of them loses its
- * oldest to a block that has fewer.
+ * Chooses which socket leaves when too many have proved nothing yet. The largest block loses its oldest socket to a
+ * smaller block.
  * @param waiting oldest first
- * @returns who leaves; `full` when nobody does, undefined when there is room
+ * @returns the one that leaves; `full` when none does, undefined when there is room
  */
 export function chooseWaiting<T extends Waiting>(
   waiting: readonly T[],

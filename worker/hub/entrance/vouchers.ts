@@ -1,4 +1,4 @@
-/** A node gets the trust level of the key that vouched for it. Once that is revoked, or may no longer vouch, the node is sent away, and whatever it still holds lets it in no more. */
+/** A node has the trust level of the key that vouched for it, and is disconnected when that key may no longer vouch. */
 import { AppError, errorCode } from '#shared/base/errors.ts'
 import type { TenantId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -9,17 +9,17 @@ import type { Member } from '#worker/hub/members/directory.ts'
 
 export interface VouchersDeps {
   readonly openTenant: (tenant: TenantId) => Pick<TenantApi, 'snapshot'>
-  /** A key that vouched is gone: the node must get no more work from this moment on. */
+  /** The key that vouched is gone. The node must get no more work from now on. */
   readonly remove: (member: Member) => void
   readonly log: Log
-  /** @default half of LIMITS.authCacheMs: what it takes to send a node away is part of the ten seconds. */
-  readonly voucherEveryMs?: number
+  /** @default half of LIMITS.authCacheMs: disconnecting a node is part of the ten seconds */
+  readonly voucherEveryMs?: number | undefined
 }
 
 export interface Vouchers {
-  /** Asks at this moment. @throws {AppError} forbidden when nobody vouches any more, no_capacity when that cannot be asked */
+  /** Asks the tenant now. @throws {AppError} forbidden when nobody vouches, no_capacity when it cannot be asked */
   check(admission: Vouched): Promise<void>
-  /** Looks after a member until its link ends. One that nobody vouched for needs none. */
+  /** Reviews a member until its link ends. A member without a voucher needs no review. */
   attend(member: Member): void
 }
 
@@ -76,7 +76,7 @@ async function reviewTenant(
   try {
     keys = (await openTenant(tenant).snapshot())?.keys ?? []
   } catch (error) {
-    // Nobody has said that the key is gone; a tenant that cannot be reached takes no nodes away.
+    // Keeps the nodes: an unreachable tenant has not revoked anything.
     log.warn('voucher.unknown', { tenant, code: errorCode(error) ?? 'internal' })
     return
   }
@@ -84,7 +84,7 @@ async function reviewTenant(
     if (stillVouches(keys, member.admission)) continue
     log.warn('node.unvouched', { nodeId: member.admission.nodeId, tenant })
     remove(member)
-    // All at once: one that does not answer must not keep the others in.
+    // Not awaited: one link that does not close must not keep the others in.
     member.link.close().catch(() => {})
   }
 }

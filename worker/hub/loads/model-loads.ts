@@ -1,4 +1,4 @@
-/** Loads that this hub has asked of its nodes: each model once at a time, joined by every job that wants it, never across a policy. */
+/** Model loads that this hub has asked of its nodes. Jobs share a running load, never across a policy. */
 import { beforeDeadline, untilAborted } from '#shared/base/deadline.ts'
 import { BoundedMap } from '#shared/base/bounded-map.ts'
 import { AppError, errorCode, toAppError } from '#shared/base/errors.ts'
@@ -18,15 +18,16 @@ export interface ModelLoadsDeps {
 export interface ModelLoads {
   /**
    * Has a model loaded that no allowed node has, and waits for it.
-   * @returns ms that it took, or undefined when no allowed node could load it
-   * @throws {AppError} no_capacity when the time of the job ends first, rate_limited when its tenant has had too many models loaded, cancelled
+   * @returns the time taken in ms, or undefined when no allowed node could load it
+   * @throws {AppError} no_capacity when the job's time ends first, rate_limited when its tenant has asked for too many
+   * loads, cancelled
    */
   bring(job: PlacementJob, signal: AbortSignal): Promise<number | undefined>
-  /** Has one more node load a model whose nodes are all busy; waits for nothing, and asks seldom. */
+  /** Has one more node load a model whose nodes are all busy. Does not wait, and asks rarely. */
   spread(job: PlacementJob): void
 }
 
-/** A node that could not load a model: busy ones are asked again soon. */
+/** Until when a node that could not load a model is left alone. A busy node is asked again soon. */
 interface Backoff {
   readonly untilMs: number
   readonly isBusy: boolean
@@ -40,7 +41,7 @@ interface Load {
 export function createModelLoads(deps: ModelLoadsDeps): ModelLoads {
   const { directory, now, log } = deps
   const running = createRunningLoads(deps)
-  // A node has room for some models: whoever asks for all of them in turn would have it do nothing else.
+  // A node has room for few models. A tenant that asks for all in turn could keep it loading.
   const perTenant = createRateLimit({
     perMinute: LIMITS.tenantModelLoads,
     keys: LIMITS.hubLoadsRemembered,
@@ -51,7 +52,7 @@ export function createModelLoads(deps: ModelLoadsDeps): ModelLoads {
 
   const views = (digest: Bytes32) =>
     directory.members().map((member) => viewOf(member, running.stateOf(member, digest)))
-  /** The load that a job should wait for. @throws {AppError} no_capacity, rate_limited */
+  /** The load that a job waits for. @throws {AppError} no_capacity, rate_limited */
   const find = (job: PlacementJob): Load | undefined => {
     const placement = place(views(job.digest), job, now())
     if (placement.kind === 'none') return undefined
@@ -60,13 +61,13 @@ export function createModelLoads(deps: ModelLoadsDeps): ModelLoads {
     if (member === undefined) return undefined
     perTenant.take(job.tenant)
     const load = running.begin(member, job.digest)
-    // A node that had no room has unloaded nothing for it.
+    // A node that had no room did no work, so the load does not count.
     load.done.catch((error: unknown) => {
       if (isBusy(error)) perTenant.giveBack(job.tenant)
     })
     return load
   }
-  /** When an allowed node that could load it, but for other work, may be asked again; Infinity for never. */
+  /** When an allowed node that is only busy may be asked again; Infinity for never. */
   const busyUntilMs = (job: PlacementJob): number => {
     const resting = directory.members().flatMap((member) => {
       const { untilMs, isBusy } = running.backoffOf(member, job.digest)
@@ -92,7 +93,7 @@ export function createModelLoads(deps: ModelLoadsDeps): ModelLoads {
           if (isDone) return now() - startedMs
         } catch {
           if (signal.aborted) throw tooLong(signal.reason, now() - startedMs)
-          // It is backed off from now on; another allowed node may do better.
+          // The node is backed off now. Another allowed node may do better.
         }
       }
     },
@@ -111,7 +112,7 @@ export function createModelLoads(deps: ModelLoadsDeps): ModelLoads {
   }
 }
 
-/** Loads that were asked and not answered, and nodes that rest after one that failed. */
+/** Running loads, and the backoff of nodes whose load failed. */
 function createRunningLoads({ directory, now, log }: ModelLoadsDeps) {
   /** By node, then digest. */
   const loading = new Map<string, Map<Bytes32, Load>>()
@@ -144,7 +145,7 @@ function createRunningLoads({ directory, now, log }: ModelLoadsDeps) {
       if (own?.size === 0) loading.delete(nodeId)
     }
   }
-  /** Those that are waited for: nodes that never answer must not keep the others from being asked. */
+  /** Counts only loads that jobs wait for. Nodes that never answer must not block the others. */
   const count = () => {
     const sinceMs = now() - LIMITS.modelPatienceMs
     const isAwaited = (load: Load) => load.sinceMs > sinceMs
@@ -174,7 +175,7 @@ function createRunningLoads({ directory, now, log }: ModelLoadsDeps) {
       loading.set(nodeId, own)
       const load = { sinceMs: now(), done: ask(member, digest) }
       own.set(digest, load)
-      // Whoever waits hears of it; nobody may be waiting.
+      // Waiting jobs see the failure; there may be none.
       load.done.catch(() => {})
       return load
     },
@@ -199,7 +200,7 @@ function viewOf(
   }
 }
 
-/** Where others that have the model give its files. Model files are public: no policy is about them. */
+/** Addresses of other nodes that serve the model's files. Model files are public: no policy is about them. */
 function fileAddresses(members: readonly Member[], self: Member, digest: Bytes32): string[] {
   return members
     .filter((member) => member !== self && member.quarantine === null)
@@ -226,7 +227,7 @@ function tooLong(reason: unknown, waitedMs: number): AppError {
   )
 }
 
-/** A node's word that it has loaded a model is its signed record; anything else is a failure. */
+/** A node proves a load by its signed presence record. Anything else is a failure. */
 function checkLoaded({ presence }: Member, digest: Bytes32): void {
   if (presence.models.some((model) => model.digest === digest)) return
   throw new AppError('node_lost', 'The node says that it has loaded a model, and does not have it.')
@@ -248,7 +249,7 @@ async function sleep(restMs: number, signal: AbortSignal, waitedMs: number): Pro
   }
 }
 
-/** True once the work is done, false when it is time to look for another node. */
+/** @returns true when the model is loaded, false when it is time to try another node */
 async function untilLoaded(work: Promise<void>, signal: AbortSignal): Promise<boolean> {
   const { promise, resolve } = Promise.withResolvers<boolean>()
   const timer = setTimeout(() => resolve(false), LIMITS.modelPatienceMs)

@@ -1,24 +1,24 @@
-/** Which node is asked to load a model that jobs want: the same filter as for the jobs themselves, then the cheapest load. Pure. */
+/** Chooses the node to load a model: the same filter as for jobs, then the cheapest load. Pure. */
 import type { Bytes32, TenantId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { decide, type NodeFacts } from '#shared/law/decide.ts'
 import type { CompiledPolicy } from '#shared/law/policy.ts'
 import type { CountrySet } from '#shared/law/region.ts'
 
-/** What placement knows of a live node. */
+/** What placement knows about a live node. */
 export interface PlacementView {
   readonly nodeId: string
   readonly facts: NodeFacts
-  /** Digests of what it has loaded, and of what it says that it could load. */
+  /** Digests of models that it has loaded, and that it says it can load. */
   readonly warm: ReadonlySet<Bytes32>
   readonly loadable: ReadonlySet<Bytes32>
-  /** Digests that this hub has asked it to load and not heard of, and since when. */
+  /** Digests that this hub has asked it to load, with the time. No reply has come yet. */
   readonly loading: ReadonlyMap<Bytes32, number>
-  /** Whether a CPU plays its GPU. */
+  /** Whether its GPU is emulated on the CPU. */
   readonly isSoftware: boolean
   readonly inFlight: number
   readonly rttMs: number
-  /** Until when it is not asked for this model again, because it could not load it; 0 for never failed. */
+  /** Until when it is not asked for this model again after a failed load; 0 for never failed. */
   readonly backoffUntilMs: number
 }
 
@@ -34,13 +34,12 @@ export interface PlacementJob {
 }
 
 export type Placement =
-  /** Ask this node. */
   | { readonly kind: 'load'; readonly nodeId: string }
-  /** This node is loading it already. */
+  /** This node is already loading it. */
   | { readonly kind: 'join'; readonly nodeId: string }
   | { readonly kind: 'none' }
 
-/** Whether a node may be asked at all: whatever would keep it from the job keeps it from the load. */
+/** Whether a node may be asked at all. Whatever bars it from the job bars it from the load. */
 export function mayLoad(node: PlacementView, job: PlacementJob, nowMs: number): boolean {
   return (
     decide(job.policy, job.allowed, node.facts) === 'allow' &&
@@ -52,7 +51,7 @@ export function mayLoad(node: PlacementView, job: PlacementJob, nowMs: number): 
   )
 }
 
-/** One load of a model at a time: whoever else wants it waits for the same, until it takes too long. */
+/** Runs one load of a model at a time. Other jobs join it until it takes too long. */
 export function place(
   nodes: readonly PlacementView[],
   job: PlacementJob,
@@ -73,7 +72,7 @@ function sinceMs(node: PlacementView, { digest }: PlacementJob): number {
   return node.loading.get(digest) ?? 0
 }
 
-/** A real GPU first, then who loads least, has least to do, has least loaded and is nearest. */
+/** Prefers a real GPU, then the fewest loads, jobs and loaded models, then the nearest node. */
 function compareNodes(a: PlacementView, b: PlacementView): number {
   return (
     Number(a.isSoftware) - Number(b.isSoftware) ||

@@ -9,7 +9,7 @@ import type { WorkLink } from '#p2p/work/work-client.ts'
 import { createConduct, type Conduct } from '#worker/hub/choice/conduct.ts'
 import type { MemberEvidence } from '#worker/hub/place/member-evidence.ts'
 import type { Admission, NodeStanding } from '#worker/protocols/hub.ts'
-import type { NodeView } from '#worker/hub/choice/schedule.ts'
+import type { NodeView } from '#worker/hub/choice/choice.ts'
 import {
   expectedMs,
   middleOf,
@@ -23,7 +23,7 @@ import {
 
 export interface Member {
   readonly admission: Pick<Admission, 'nodeId' | 'claim' | 'networks' | 'voucher' | 'reporter'>
-  /** Where it stands, as far as that is known now. */
+  /** The current conclusion about its place. */
   readonly evidence: MemberEvidence
   readonly link: WorkLink
   presence: PresenceRecord
@@ -33,11 +33,11 @@ export interface Member {
   readonly serviceMs: ServiceTimes
 }
 
-/** Assumed time of work that no node has ever run here. What a node says of its own speed is not asked. */
+/** Assumed time of work that no node has run here. A node's claim about its own speed is ignored. */
 const UNKNOWN_SERVICE_MS = 100
-/** A node gets one job of a kind of work at a time until it has answered one, and then twice as many with each answer. */
+/** A node gets one job of a kind at a time until it has answered one. Each answer doubles that. */
 const MOST_DOUBLINGS = Math.log2(LIMITS.nodeJobsInFlight)
-/** What answers weigh in a node's standing: to this work each, up to so many; to any work; none. Its failures divide it. */
+/** What answers weigh in a node's standing: each to this work, to other work, none. Failures divide it. */
 const MOST_ANSWERS = 8
 const OTHER_ANSWERS = 1 / 64
 const NO_ANSWERS = 1 / 4_096
@@ -49,14 +49,14 @@ export class Directory {
   readonly #quarantined = new BoundedMap<string, string>(LIMITS.quarantineKept)
   readonly #conduct: Conduct
   readonly #heardMs = new WeakMap<Member, number>()
-  /** Members that are left with a job that they were silent on. */
+  /** Members that still have a job that they were silent on. */
   readonly #onProbation = new WeakSet<Member>()
   /** Nodes that have answered a job since the hub started. */
-  readonly #proven = new Set<string>()
+  readonly #proven = new BoundedMap<string, true>(LIMITS.quarantineKept)
 
   readonly #onChange: (member: Member, isHere: boolean) => void
 
-  /** @param onChange told of each member that came, left, or is seen otherwise */
+  /** @param onChange called for each member that came, left, or changed */
   constructor(
     nowMs: () => number = Date.now,
     onChange: (member: Member, isHere: boolean) => void = () => {},
@@ -78,21 +78,21 @@ export class Directory {
     return this.#members.get(nodeId)
   }
 
-  /** A reconnect does not end a quarantine: the reason is taken over from the node's last visit. */
+  /** Adds a member. A reconnect does not end a quarantine. */
   add(member: Member): void {
     member.quarantine ??= this.#quarantined.get(member.admission.nodeId) ?? null
     this.#members.set(member.admission.nodeId, member)
     this.#onChange(member, true)
   }
 
-  /** Forgets a member, unless a newer connection of the same node took its place. */
+  /** Removes a member, unless a newer connection of the same node has replaced it. */
   remove(member: Member): void {
     if (this.#members.get(member.admission.nodeId) !== member) return
     this.#members.delete(member.admission.nodeId)
     this.#onChange(member, false)
   }
 
-  /** The member's evidence has been concluded anew: what refutes its place takes its work, what no longer does gives it back. */
+  /** Applies a new conclusion about the member's place: a refutation takes its work away, and its end restores it. */
   judge(member: Member, refutation: string | null): void {
     const before = member.quarantine
     const other = this.#quarantined.get(member.admission.nodeId) ?? null
@@ -101,7 +101,7 @@ export class Directory {
       this.#onChange(member, true)
   }
 
-  /** Gives this node no more work, now and when it comes back. */
+  /** Gives this node no more work, now and after a reconnect. */
   quarantine(member: Member, reason: string): void {
     const { nodeId } = member.admission
     member.quarantine = reason
@@ -109,7 +109,7 @@ export class Directory {
     this.#onChange(member, true)
   }
 
-  /** Takes a newer presence record of a connected node; records of strangers and older ones change nothing. */
+  /** Takes a newer presence record of a connected node. Ignores unknown nodes and older records. */
   refresh(record: PresenceRecord, signed: SignedPresence): void {
     const member = this.#members.get(record.nodeId)
     if (member === undefined || record.sequence <= member.presence.sequence) return
@@ -119,7 +119,7 @@ export class Directory {
     this.#onChange(member, true)
   }
 
-  /** Nodes that were never measured at this work count as the middle one of those that were. */
+  /** Describes each node for the choice. Nodes never measured at this work get the median of the others. */
   views(work: Work, units: number): NodeView[] {
     const nowMs = this.#nowMs()
     const known = [...this.#members.values()].map((member) => {
@@ -158,23 +158,23 @@ export class Directory {
     recordAnswer(member.serviceMs, work, { ...answered, atMs: this.#nowMs() })
   }
 
-  /** The slowest of the node's last answers to this work, for a job of so many units; undefined when it has given none. */
+  /** The slowest of the node's recent answers to this work, scaled to `units`; undefined if it has given none. */
   slowestMs(member: Member, work: Work, units: number): number | undefined {
     return slowestMs(timeOf(member.serviceMs, work), units)
   }
 
-  /** The middle one of what the slowest answers of the others were. */
+  /** The median of the other nodes' slowest answers. */
   othersMs(member: Member, work: Work, units: number): number | undefined {
     const others = this.members().filter((other) => other !== member)
     return middleOf(others.flatMap((other) => this.slowestMs(other, work, units) ?? []))
   }
 
-  /** The node has said its word on a job, whichever. */
+  /** Notes that the node said something about a job. */
   heard(member: Member): void {
     this.#heardMs.set(member, this.#nowMs())
   }
 
-  /** When that was last; 0 for never. */
+  /** When that last happened; 0 for never. */
   heardMs(member: Member): number {
     return this.#heardMs.get(member) ?? 0
   }
@@ -183,30 +183,27 @@ export class Directory {
     const { nodeId } = member.admission
     this.heard(member)
     this.#conduct.answered(nodeId)
-    const [oldest] = this.#proven
-    if (this.#proven.size >= LIMITS.quarantineKept && oldest !== undefined)
-      this.#proven.delete(oldest)
-    this.#proven.add(nodeId)
+    this.#proven.set(nodeId, true)
   }
 
   hasAnswered(nodeId: string): boolean {
     return this.#proven.has(nodeId)
   }
 
-  /** It ended a job without an answer: for a while others are asked before it. */
+  /** The node ended a job without an answer. Others are preferred for a while. */
   failed(member: Member): void {
     this.#conduct.failed(member.admission.nodeId)
   }
 
-  /** It was silent on a job: for a while others are asked before it. */
+  /** The node was silent on a job. Others are preferred for a while. */
   suspect(member: Member): void {
     this.#conduct.suspect(member.admission.nodeId)
   }
 
   /**
-   * It is left with a job that it was silent on, to see whether it ever ends it; others are asked before it meanwhile.
-   * One at a time: silences of one moment are one.
-   * @returns false when it is left with one already
+   * Leaves the node with a job that it was silent on, to see whether it ever ends it. Others are preferred meanwhile.
+   * Silences at the same time count as one.
+   * @returns false when it is on probation already
    */
   putOnProbation(member: Member): boolean {
     if (this.#onProbation.has(member)) return false
@@ -218,7 +215,7 @@ export class Directory {
     this.#onProbation.delete(member)
   }
 
-  /** It never ended the job that it was left with: it counts as slow at that work, and the second time it loses its place. */
+  /** The node never ended its probation's job. It counts as slow, and is disconnected the second time. */
   silent(member: Member, work: Work, about: Answered): void {
     recordSilence(member.serviceMs, work, { ...about, atMs: this.#nowMs() })
     if (!this.#conduct.silent(member.admission.nodeId)) return
@@ -226,12 +223,12 @@ export class Directory {
     member.link.close().catch(() => {})
   }
 
-  /** How long a node that lost its place may not come back, in ms. */
+  /** How long a disconnected node may not come back, in ms. */
   barredMs(nodeId: string): number {
     return this.#conduct.barredMs(nodeId)
   }
 
-  /** What the residency decision knows of each node, for those who ask what it would be. */
+  /** What the residency decision knows about each node, for dry runs of a policy. */
   standings(): NodeStanding[] {
     return [...this.#members.values()].map((member) => ({
       nodeId: member.presence.nodeId,
@@ -270,7 +267,7 @@ export class Directory {
   }
 }
 
-/** A node that has come to claim another country than it was admitted with. */
+/** The reason against a node whose presence claims another country than its admission. */
 function otherClaim({ presence, admission }: Member): string | null {
   if (presence.claim === admission.claim) return null
   return `The presence record claims ${presence.claim}; the node was admitted with ${admission.claim}.`
@@ -289,7 +286,7 @@ export function factsOf(member: Member): NodeView['facts'] {
   }
 }
 
-/** The link knows no round trip before its first pong; JSON knows no Infinity. */
+/** The link has no round trip before its first pong, and JSON has no Infinity. */
 function finite(ms: number): number {
   return Number.isFinite(ms) ? ms : 0
 }

@@ -1,12 +1,11 @@
-/** How long work takes on one node, as the hub has measured it. Pure, but for the map that each member holds. */
+/** How long work takes on one node, as measured by the hub. Pure, except for each member's map. */
 import type { Work } from '#shared/job/job.ts'
 
-/** How long one kind of work took on one node. */
 export interface ServiceTime {
   readonly best: Answered
   readonly peak: Answered
   readonly atMs: number
-  /** The last answers; of a few dozen the slowest is their p99. */
+  /** The last answers. The slowest of a few dozen is their p99. */
   readonly recent: readonly Answered[]
 }
 
@@ -19,9 +18,9 @@ export interface Answered {
 }
 
 const RECENT_ANSWERS = 64
-/** A peak counts half after this long: else one slow first run would keep a node from ever being asked again. */
+/** Half-life of a peak. Without it, one slow first run would exclude a node for ever. */
 const PEAK_HALF_LIFE_MS = 10_000
-/** Weight of a new sample when it is faster than the average; slower ones count at once (peak-EWMA). */
+/** Weight of a new sample below the average; slower samples count at once (peak-EWMA). */
 const DECAY = 0.2
 const WORKS_KEPT = 256
 
@@ -51,7 +50,7 @@ export function recordAnswer(
   keep(times, work, { best: ms < before.best.ms ? answer : before.best, peak, atMs, recent })
 }
 
-/** It never ended a job: for a while it counts as slow at that work. */
+/** The node never ended a job: it counts as slow at that work for a while. */
 export function recordSilence(
   times: ServiceTimes,
   work: Work,
@@ -62,7 +61,7 @@ export function recordSilence(
   keep(times, work, { best, peak: slow, atMs, recent })
 }
 
-/** What a job of so many units is predicted to take. A smaller one than was measured takes its share of the time. */
+/** Predicted time for `units`. A job smaller than the measured one takes its share of the time. */
 export function expectedMs(
   { best, peak, atMs }: ServiceTime,
   { units, nowMs }: { readonly units: number; readonly nowMs: number },
@@ -71,7 +70,7 @@ export function expectedMs(
   return decayed(bestMs, Math.max(bestMs, shareOf(peak, units)), nowMs - atMs)
 }
 
-/** The slowest of the last answers, for a job of so many units; undefined when there is none. */
+/** The slowest of the last answers, scaled to `units`; undefined if there is none. */
 export function slowestMs(time: ServiceTime | undefined, units: number): number | undefined {
   if (time === undefined || time.recent.length === 0) return undefined
   return Math.max(...time.recent.map((one) => one.ms * Math.max(1, units / Math.max(1, one.units))))

@@ -1,4 +1,4 @@
-/** A hub on the network: its identity and libp2p, its members, and what it and the other hubs tell one another. */
+/** Connects a hub to the network: identity, libp2p, members, and exchange with the other hubs. */
 import type { LittoralNode } from '#p2p/peers/node.ts'
 import { createHubNode, peerIdOf } from '#p2p/peers/node.ts'
 import { presenceTopic, subscribePresence } from '#p2p/peers/presence.ts'
@@ -21,7 +21,6 @@ import { HUBS_TOPIC } from './notice.ts'
 export interface HubNetworkDeps {
   readonly name: string
   readonly storage: SqlStorage
-  /** The other hubs of this deployment. */
   readonly peers: readonly PeerHub[]
   readonly now: () => number
   readonly log: Log
@@ -38,8 +37,13 @@ export interface HubNetwork {
   readonly mesh: Mesh
 }
 
-export async function createHubNetwork(deps: HubNetworkDeps): Promise<HubNetwork> {
-  const { name, storage, peers, now, log } = deps
+export async function createHubNetwork({
+  name,
+  storage,
+  peers,
+  now,
+  log,
+}: HubNetworkDeps): Promise<HubNetwork> {
   const { privateKey, signer } = await loadIdentity(storage)
   const transport = durableObjectTransport({ fetch: peerFetch(peers) })
   const topics = [presenceTopic(name), ...(peers.length > 0 ? [HUBS_TOPIC] : [])]
@@ -51,11 +55,13 @@ export async function createHubNetwork(deps: HubNetworkDeps): Promise<HubNetwork
   )
   const sendAway = createSendAway(libp2p, (connection) => mesh.isPeer(connection), log)
   const mesh = createMesh({
-    ...deps,
     hub: name,
     libp2p,
     transport,
     signer,
+    peers,
+    now,
+    log,
     onNotice: (notice) => void takeNotice(notice, { neighbours, directory, echoes, log }),
     onPeer() {
       for (const member of directory.members()) mesh.publish(newsOf(member))
@@ -73,7 +79,7 @@ export async function createHubNetwork(deps: HubNetworkDeps): Promise<HubNetwork
   return { peerId, signer, libp2p, transport, directory, neighbours, echoes, mesh }
 }
 
-/** Ends the connections of a node that has done what no node does. Its link, its jobs and its seat end with them. */
+/** Closes the connections of a node that breaks the rules. Its link, jobs and seat end with them. */
 function createSendAway(libp2p: LittoralNode, isPeer: Mesh['isPeer'], log: Log) {
   return (nodeId: string, why: string): void => {
     const connections = libp2p.getConnections().filter((c) => c.remotePeer.toString() === nodeId)
@@ -85,7 +91,7 @@ function createSendAway(libp2p: LittoralNode, isPeer: Mesh['isPeer'], log: Log) 
   }
 }
 
-/** What hubs tell one another of nodes, their places and consortia is not for nodes: one that listens is sent away at once. */
+/** Hubs share facts about nodes that are not for nodes, so a node that subscribes is disconnected. */
 function keepHubsAmongThemselves(
   libp2p: LittoralNode,
   sendAway: (nodeId: string, why: string) => void,

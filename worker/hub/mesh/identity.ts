@@ -1,4 +1,4 @@
-/** Who a hub is: its libp2p key and its signing key, made once and kept in its own storage. */
+/** A hub's identity: its libp2p key and signing key, created once and kept in its storage. */
 import type { PrivateKey } from '@libp2p/interface'
 import { identityFromBytes, identityToBytes, newIdentity } from '#p2p/peers/node.ts'
 import {

@@ -1,4 +1,4 @@
-/** The connections between the hubs of one deployment, and the gossip over them. */
+/** Connections between the hubs of one deployment, and gossip over them. */
 import { TopicValidatorResult } from '@libp2p/gossipsub'
 import type { Connection } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
@@ -15,12 +15,12 @@ import type { Log } from '#shared/base/log.ts'
 import type { PublicKey, Signer } from '#shared/base/signature.ts'
 import { HUBS_TOPIC, packNotice, readNotice, type HubNotice } from './notice.ts'
 
-/** Another hub of this deployment, reached past the network: the platform says who it is. */
+/** Another hub of this deployment. The platform, not the network, vouches for its identity. */
 export interface PeerHub {
   readonly name: string
-  /** Tells it who asks: of two hubs one dials, and it may be that one. */
+  /** Also tells it who asks: one of the two hubs dials, and it may be that one. */
   identify(): Promise<{ readonly peerId: string; readonly hubKey: PublicKey }>
-  /** A WebSocket to its {@link Mesh.enter}. */
+  /** Opens a WebSocket to its {@link Mesh.enter}. */
   connect(signal: AbortSignal): Promise<UpgradeResponse>
 }
 
@@ -33,13 +33,13 @@ export interface MeshDeps {
   readonly now: () => number
   readonly log: Log
   readonly onNotice: (notice: HubNotice) => void
-  /** Another hub listens from now on: what it should know is to be published again. */
+  /** Another hub has subscribed: what it should know must be published again. */
   readonly onPeer: () => void
-  /** A node has published where only hubs do. */
+  /** A node has published on the hubs' topic. */
   readonly onStranger: (nodeId: string) => void
 }
 
-/** A notice without who sends it and when. */
+/** A notice without sender and time. */
 export type News = HubNotice extends infer Notice
   ? Notice extends HubNotice
     ? Omit<Notice, 'hub' | 'sentAtMs'>
@@ -47,13 +47,13 @@ export type News = HubNotice extends infer Notice
   : never
 
 export interface Mesh {
-  /** Another hub is up. */
+  /** Another hub has started. */
   onPeerUp(name: string): void
-  /** Takes the socket of another hub. */
+  /** Accepts the socket of another hub. */
   enter(socket: SocketLike): Promise<void>
-  /** Whether a connection is one between hubs. */
+  /** Whether a connection is between hubs. */
   isPeer(connection: Connection): boolean
-  /** To whoever listens; nobody may. */
+  /** Publishes to all subscribed hubs; there may be none. */
   publish(news: News): void
   stop(): void
 }
@@ -61,7 +61,7 @@ export interface Mesh {
 const PEER_ADDRESS = 'fd01::1'
 const PEER_DOMAIN = '.hub.littoral.internal'
 
-/** Dials between hubs go past the network, to the Durable Object of that name. */
+/** Dials between hubs bypass the network and go to the Durable Object of that name. */
 export function peerFetch(peers: readonly PeerHub[]): UpgradeFetch {
   return (url, { signal }) => {
     const { hostname } = new URL(url)
@@ -78,7 +78,7 @@ export function createMesh(deps: MeshDeps): Mesh {
   const keys = new Map<string, { readonly peerId: string; readonly hubKey: PublicKey }>()
   let lastMs = 0
 
-  /** Asked anew at each visit: a hub that lost its storage has another key. */
+  /** Asked again at each visit: a hub that lost its storage has a new key. */
   const identify = async (peer: PeerHub) => {
     const found = await peer.identify()
     keys.set(peer.name, found)
@@ -91,7 +91,7 @@ export function createMesh(deps: MeshDeps): Mesh {
   }
   const reach = async (peer: PeerHub): Promise<void> => {
     const { peerId } = await identify(peer)
-    // One of the two dials, so that there is one connection.
+    // Only one of the two dials, so that there is one connection.
     if (
       hub > peer.name ||
       libp2p.getConnections().some(({ remotePeer }) => remotePeer.toString() === peerId)
@@ -117,7 +117,7 @@ export function createMesh(deps: MeshDeps): Mesh {
   let timer: ReturnType<typeof setInterval> | undefined
   if (peers.length > 0) {
     pubsub.topicValidators.set(HUBS_TOPIC, async (from, message) => {
-      // Before a signature is checked: a node's message here costs as little as can be.
+      // Checked before the signature, so that a node's message costs little.
       if (!libp2p.getConnections(from).some(isPeer)) {
         onStranger(from.toString())
         return TopicValidatorResult.Reject
@@ -135,14 +135,14 @@ export function createMesh(deps: MeshDeps): Mesh {
   return {
     onPeerUp(name) {
       const peer = peers.find((each) => each.name === name)
-      // Whoever is to dial does; the other would only ask back for ever.
+      // Only the hub that must dial does so. The other would ask back for ever.
       if (peer !== undefined && hub < name) tryReach(peer)
     },
     enter: (socket) => transport.accept(socket, { address: PEER_ADDRESS }),
     isPeer,
     publish(news) {
       if (peers.length === 0) return
-      // Two in one millisecond are still told apart.
+      // Keeps two notices of one millisecond in order.
       lastMs = Math.max(now(), lastMs + 1)
       packNotice({ ...news, hub, sentAtMs: lastMs } as HubNotice, signer)
         .then((bytes) => pubsub.publish(HUBS_TOPIC, bytes))

@@ -1,17 +1,17 @@
-/** The nodes of the other hubs, as those hubs tell of them: only to say where else a job may be answered. In memory only. */
+/** Nodes of the other hubs, as those report them. Only used to say where else a job may be answered. In memory only. */
 import { BoundedMap } from '#shared/base/bounded-map.ts'
 import { decide } from '#shared/law/decide.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { RemoteNode } from './notice.ts'
 import type { DispatchRequest } from '#worker/protocols/hub.ts'
-import { canRun } from '#worker/hub/choice/schedule.ts'
+import { canRun } from '#worker/hub/choice/choice.ts'
 
 export interface Neighbours {
   heard(hub: string, node: RemoteNode, atMs: number): void
   left(hub: string, nodeId: string, atMs: number): void
   /**
-   * The hubs with a node that the same filter allows, those with the work warm first. It never widens what a job may use:
-   * whoever is named here applies the filter again.
+   * Names hubs that have a node allowed by the same filter, those with the work loaded first. Each named hub applies
+   * the filter again, so this widens nothing.
    */
   hubsFor(job: Pick<DispatchRequest, 'policy' | 'allowed' | 'work' | 'nodeId'>): string[]
 }
@@ -26,7 +26,7 @@ export function createNeighbours(now: () => number): Neighbours {
   const known = new BoundedMap<string, Heard>(LIMITS.hubPeers * LIMITS.hubNodes)
   const keep = (nodeId: string, heard: Heard) => {
     const key = `${heard.hub} ${nodeId}`
-    // Gossip comes in any order: what was said later stands.
+    // Gossip comes in any order: the latest statement stands.
     if ((known.get(key)?.atMs ?? -Infinity) >= heard.atMs) return
     known.set(key, heard)
   }

@@ -1,4 +1,4 @@
-/** Between the mesh and what a hub knows: its members as news for the others, and what theirs come to here. */
+/** Turns this hub's members into news for the others, and applies theirs. */
 import { checkSignedEcho } from '#shared/place/echo.ts'
 import type { Log } from '#shared/base/log.ts'
 import type { Directory, Member } from '#worker/hub/members/directory.ts'
@@ -30,7 +30,7 @@ export interface NoticeTargets {
   readonly log: Log
 }
 
-/** The mesh has checked that the hub which the notice names has signed it. */
+/** Applies a notice. The mesh has already checked its hub's signature. */
 export async function takeNotice(
   notice: HubNotice,
   { neighbours, directory, echoes, log }: NoticeTargets,
@@ -48,7 +48,7 @@ export async function takeNotice(
       log.warn('echo.refused', { nodeId, anchor, reason: String(error) })
       return
     }
-    // Of a node that is not here nothing is kept: its own hub hears the same.
+    // An echo of a node that is not here is dropped: the node's own hub gets it too.
     const member = directory.get(nodeId)
     if (member === undefined) return
     echoes.add(echo)

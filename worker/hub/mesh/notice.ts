@@ -1,4 +1,4 @@
-/** What hubs tell one another by gossip: which nodes they have, and what they measured of each other's. Signed with the hub's key. */
+/** Notices between hubs: their nodes, and measurements of each other's nodes. Signed with the hub's key. */
 import { sha256, stringToBytes } from 'viem'
 import { z } from 'zod'
 import { SignedEcho } from '#shared/place/evidence.ts'
@@ -9,7 +9,7 @@ import { NetworkId } from '#shared/law/policy.ts'
 import { Place } from '#shared/receipt/receipt.ts'
 import { verifySignature, type PublicKey, type Signer } from '#shared/base/signature.ts'
 
-/** Another hub's node, as that hub sees it: all that the filter asks for. */
+/** A node of another hub, with all that the filter needs. */
 export const RemoteNode = z.strictObject({
   nodeId: NodeId,
   place: Place,
@@ -38,7 +38,7 @@ const SignedNotice = z.strictObject({
   signature: Signature,
 })
 
-/** Hubs publish and subscribe; nodes are heard by no hub on this topic, whatever they publish: they have no hub's key. */
+/** Hubs publish and subscribe. A node's message on this topic is ignored, since it has no hub's key. */
 export const HUBS_TOPIC = '/littoral/hubs/1.0.0'
 
 export async function packNotice(notice: HubNotice, signer: Signer): Promise<Uint8Array> {
@@ -49,7 +49,7 @@ export async function packNotice(notice: HubNotice, signer: Signer): Promise<Uin
 
 /**
  * @param keyOf the key of a hub of this deployment
- * @returns undefined for what no hub of ours has signed, or what is malformed, too large, or too old
+ * @returns undefined for a notice that no hub of ours has signed, or that is malformed, too large or too old
  */
 export async function readNotice(
   bytes: Uint8Array,

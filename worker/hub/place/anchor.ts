@@ -1,4 +1,4 @@
-/** A hub as an anchor: it measures nodes, its own over their work streams and others' on connections made for that alone. */
+/** A hub as an anchor: it measures its own nodes over their work streams, others on separate connections. */
 import type { Connection } from '@libp2p/interface'
 import { ECHO_PROTOCOL, measureStream, type EchoResult } from '#p2p/work/echo.ts'
 import { systemClock } from '#p2p/stream/clock.ts'
@@ -16,10 +16,10 @@ export interface AnchorDeps {
   readonly peerId: NodeId
   readonly place: AnchorPlace
   readonly signer: Signer
-  /** By how much a time that the runtime's clock tells may be too early: a millisecond in workerd. */
+  /** How far the runtime's clock may lag behind real time, in ms; 1 in workerd. */
   readonly clockResolutionMs: number
   /** @default LIMITS.echoEveryMs */
-  readonly echoEveryMs?: number
+  readonly echoEveryMs?: number | undefined
   readonly now: () => number
   readonly log: Log
 }
@@ -27,9 +27,9 @@ export interface AnchorDeps {
 export type Measured = Pick<Admission, 'nodeId' | 'transportRttMs'>
 
 export interface Anchor {
-  /** Measures a member again and again while its link stands, and hands over each signed result. */
+  /** Measures a member repeatedly while its link lasts, and hands over each signed result. */
   attend(link: WorkLink, node: Measured, onEcho: (echo: SignedEcho) => void): void
-  /** Measures a node that came for that, once. @throws {AppError} node_timeout, node_lost, invalid_request, forbidden */
+  /** Measures a visiting node once. @throws {AppError} node_timeout, node_lost, invalid_request, forbidden */
   measure(connection: Connection, node: Measured): Promise<SignedEcho>
 }
 

@@ -1,12 +1,12 @@
-/** Operators' statements about dedicated nodes, in the hub's own storage: they are asked for when a node enters. */
+/** Operators' statements about dedicated nodes, kept in the hub's storage and read when a node enters. */
 import { SignedAttestation } from '#shared/place/evidence.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { SqlStorage } from '#worker/platform/storage.ts'
 
 export interface Attestations {
-  /** Undefined where there is none, or it has ended. */
+  /** @returns null if there is none, or it has expired */
   of(nodeId: string): SignedAttestation | null
-  /** In place of an earlier one about the same node. */
+  /** Replaces an earlier one about the same node. */
   put(attestation: SignedAttestation): void
   /** @returns whether there was one */
   remove(nodeId: string): boolean

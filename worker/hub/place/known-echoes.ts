@@ -1,4 +1,4 @@
-/** Echoes of nodes that are here or may come back: a reconnect neither costs a node its evidence nor frees it of a refutation. */
+/** Echoes of nodes, kept across reconnects: a node neither loses its evidence nor sheds a refutation. */
 import { BoundedMap } from '#shared/base/bounded-map.ts'
 import type { SignedEcho } from '#shared/place/evidence.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -8,7 +8,7 @@ export interface KnownEchoes {
   add(echo: SignedEcho): void
 }
 
-/** The best of each anchor is the conclusion's business; here the newest few are kept. */
+/** Keeps the newest few. `concludeEvidence` picks the best of each anchor. */
 export function createKnownEchoes(): KnownEchoes {
   const known = new BoundedMap<string, SignedEcho[]>(LIMITS.echoNodes)
   return {

@@ -1,4 +1,4 @@
-/** What one hub holds about the place of one connected node, and what it concludes from it now. */
+/** What one hub knows about the place of one connected node, and what it concludes from that. */
 import { concludeEvidence } from '#shared/place/conclude-evidence.ts'
 import {
   placeOf,
@@ -14,18 +14,18 @@ import type { Place } from '#shared/receipt/receipt.ts'
 
 /** The part that tickets and the filter need. */
 export interface MemberEvidence {
-  /** Concluded anew when it has ended. */
+  /** The current conclusion, drawn anew when it has expired. */
   place(): Place
   record(): EvidenceRecord | null
-  /** What an anchor measured; signatures are checked before. */
+  /** Adds an anchor's measurement; its signatures have been checked. */
   addEcho?(echo: SignedEcho): void
-  /** An operator's statement came, or went. */
+  /** Sets or clears an operator's statement. */
   attest?(attestation: SignedAttestation | null): void
 }
 
 export interface EvidenceKeeper extends MemberEvidence {
   record(): EvidenceRecord
-  /** Why the node gets no work, in words; null when its place is no reason. */
+  /** Why the node gets no work; null if its place is no reason. */
   quarantine(): string | null
   addEcho(echo: SignedEcho): void
   attest(attestation: SignedAttestation | null): void
@@ -36,11 +36,11 @@ export interface EvidenceKeeperOptions extends Backing {
   readonly hub: string
   readonly claim: string
   readonly observation: PlaceObservation
-  /** From an earlier visit, as far as they still count. */
+  /** Echoes from earlier visits. */
   readonly echoes: readonly SignedEcho[]
   readonly attestation: SignedAttestation | null
   readonly now: () => number
-  /** The conclusion has changed. */
+  /** Called when the conclusion has changed. */
   readonly onChange: () => void
 }
 
@@ -57,7 +57,7 @@ export function createEvidenceKeeper(options: EvidenceKeeperOptions): EvidenceKe
     const before = record
     record = concludeEvidence({ ...options, echoes, attestation }, now())
     place = placeOf(record, options)
-    // What no longer counts is forgotten: the record holds the best of each anchor.
+    // Forgets what no longer counts: the record holds the best echo of each anchor.
     echoes = [...record.echoes]
     if (differs(before, record)) onChange()
   }
@@ -78,7 +78,7 @@ export function createEvidenceKeeper(options: EvidenceKeeperOptions): EvidenceKe
         : null
     },
     addEcho(echo) {
-      // A newer measurement of the same anchor stands beside the old one until that has ended.
+      // Keeps an anchor's older measurement beside the newer one until it expires.
       echoes = [...echoes, echo].slice(-2 * LIMITS.evidenceAnchors)
       conclude()
     },

@@ -1,4 +1,4 @@
-/** When receipts leave the outbox: gathered for a moment, and again and again until tenant and ledger have them. */
+/** Decides when receipts leave the outbox: gathered briefly, and retried until tenant and ledger have them. */
 import type { Bytes32 } from '#shared/base/ids.ts'
 import type { Log } from '#shared/base/log.ts'
 import type { Outbox, OutboxEntry } from './outbox.ts'
@@ -10,16 +10,16 @@ export interface DeliveryDeps {
 }
 
 export interface Delivery {
-  /** The outbox has something new. */
+  /** Notes a new receipt in the outbox. */
   onReceipt(): void
-  /** Delivers what is there; asks to be woken again when something is left. */
+  /** Delivers the outbox, and schedules another call if anything is left. */
   flush(): Promise<void>
-  /** Delivers at once what is there of a job. @returns whether a receipt of it is still here */
+  /** Delivers a job's receipts now. @returns whether any of them is still here */
   handOver(tenant: string, jobId: string): Promise<boolean>
 }
 
 const RETRY_MS = 2_000
-/** Receipts of this long go to tenant and ledger together: out of the way of the answers, at one write for all. */
+/** Receipts gathered for this long are delivered together: one write for all, and none in an answer's way. */
 const GATHER_MS = 250
 
 export function createDelivery(outbox: Outbox, { deliver, wake, log }: DeliveryDeps): Delivery {

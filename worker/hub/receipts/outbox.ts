@@ -1,4 +1,4 @@
-/** Receipts on their way to the tenant's log and the ledger: durable before the answer leaves, kept until both have them. */
+/** Receipts on their way to tenant and ledger: durable before the answer leaves, kept until both have them. */
 import { z } from 'zod'
 import { EvidenceRecord } from '#shared/place/evidence.ts'
 import { Address, Bytes32 } from '#shared/base/ids.ts'
@@ -10,7 +10,7 @@ export const OutboxEntry = z.strictObject({
   receipt: SignedReceipt,
   salt: Bytes32,
   consumer: Address.nullable(),
-  /** What the ticket's place was concluded from. */
+  /** The evidence from which the ticket's place was concluded. */
   evidence: EvidenceRecord.nullable().default(null),
 })
 export type OutboxEntry = z.infer<typeof OutboxEntry>
@@ -39,7 +39,7 @@ export class Outbox {
     return row === undefined ? undefined : parse(row)
   }
 
-  /** What a receipt's owner is shown of it while it is here. */
+  /** The receipt as its owner sees it while it is still here. */
   document(tenant: string, id: string): ReceiptDocument | null {
     const entry = this.get(tenant, id)
     if (entry === undefined) return null
@@ -53,7 +53,7 @@ export class Outbox {
     return this.#sql.exec(query, tenant, jobId).toArray().length > 0
   }
 
-  /** The oldest entries, at most one batch. */
+  /** The oldest entries, up to the size of one delivery. */
   next(): OutboxEntry[] {
     return this.#sql
       .exec('SELECT entry FROM outbox ORDER BY rowid LIMIT ?', LIMITS.outboxBatch)

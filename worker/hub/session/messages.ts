@@ -1,4 +1,4 @@
-/** What is said on `/v1/sessions`: JSON messages both ways, bytes in base64. */
+/** Messages of `/v1/sessions`: JSON both ways, bytes in base64. */
 import { z } from 'zod'
 import { Bytes32, NodeId } from '#shared/base/ids.ts'
 import { KernelFeature, WgslIdentifier } from '#shared/job/job.ts'
@@ -11,15 +11,15 @@ const Data = z.base64()
 /** How the kernel declares it: `var<storage, read>` or `var<uniform>`. */
 const ReadAccess = z.enum(['read', 'uniform']).default('read')
 
-/** `state` stays on the node from step to step, `constant` too and is never written; `input` comes with each step. */
+/** `state` and `constant` stay on the node between steps; a constant is never written. `input` comes with each step. */
 export const SessionBuffer = z.discriminatedUnion('role', [
   z.strictObject({
     role: z.literal('state'),
     binding: Binding,
     data: Data.optional(),
-    /** Zeroes of this size, where no `data` is given. */
+    /** Size in zeroes, if no `data` is given. */
     sizeBytes: SizeBytes.optional(),
-    /** Whether every step's result brings it. */
+    /** Whether each step's result includes it. */
     return: z.boolean().default(false),
   }),
   z.strictObject({ role: z.literal('constant'), binding: Binding, access: ReadAccess, data: Data }),
@@ -42,19 +42,19 @@ export const OpenMessage = z.strictObject({
     requires: z.array(KernelFeature).max(LIMITS.kernelFeatures).optional(),
   }),
   buffers: z.array(SessionBuffer).min(1).max(LIMITS.kernelBuffers),
-  /** Steps between two copies of the state; what a lost node costs at most. */
+  /** Steps between two copies of the state. A lost node costs at most this many. */
   checkpointEvery: z.int().min(1).max(LIMITS.sessionCheckpointEvery).default(16),
-  /** Whether the copies are sent to the client too, who can open a new session from one. */
+  /** Whether the client gets the copies too, so that it can open a new session from one. */
   checkpointData: z.boolean().default(false),
 })
 export type OpenMessage = z.infer<typeof OpenMessage>
 
-/** How many messages of the server have been received, of all so far. */
+/** How many of the server's messages have been received so far. */
 const Received = z.int().min(0)
 
 export const StepMessage = z.strictObject({
   type: z.literal('step'),
-  /** From 1, each one more than the last. */
+  /** Starts at 1 and rises by one. */
   step: z.int().min(1),
   /** One for each `input` buffer. */
   inputs: z.array(z.strictObject({ binding: Binding, data: Data })).max(LIMITS.kernelBuffers),
@@ -62,7 +62,7 @@ export const StepMessage = z.strictObject({
 })
 export type StepMessage = z.infer<typeof StepMessage>
 
-/** For a client that has no step to send at the moment. */
+/** For a client that has no step to send. */
 const AckMessage = z.strictObject({ type: z.literal('ack'), received: Received })
 
 export const ClientMessage = z.discriminatedUnion('type', [OpenMessage, StepMessage, AckMessage])
@@ -83,9 +83,9 @@ export const ServerMessage = z.discriminatedUnion('type', [
     computeMs: z.number(),
     networkMs: z.number(),
   }),
-  /** Steps up to this one survive the loss of the node; the client may forget them. */
+  /** Steps up to this one survive the loss of the node, so the client may forget them. */
   z.strictObject({ type: z.literal('checkpoint'), step: z.int(), state: BufferData.optional() }),
-  /** The node is lost: send the steps from `resumeFrom` on again; they go to another allowed node. */
+  /** The node is lost. The client sends the steps from `resumeFrom` again, for another allowed node. */
   z.strictObject({ type: z.literal('moved'), resumeFrom: z.int(), reason: z.string() }),
   z.strictObject({
     type: z.literal('error'),

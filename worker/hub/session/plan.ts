@@ -1,4 +1,4 @@
-/** A session's kernel and buffers, checked once, and the job that each step of it is. Pure. */
+/** Checks a session's kernel and buffers once, and turns each step into a job. Pure. */
 import { sha256, concatBytes } from 'viem'
 import type { FieldFault } from '#shared/base/errors.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
@@ -13,7 +13,7 @@ import { decodeBase64, encodeBase64 } from '#shared/base/base64.ts'
 import { invalidRequest } from '#worker/body/faults.ts'
 import type { OpenMessage, SessionBuffer, StepMessage } from './messages.ts'
 
-/** Bytes of the state buffers by binding, as they were after `step`; step 0 is how the session was opened. */
+/** The state buffers' bytes by binding, as they were after `step`; step 0 is the state at opening. */
 export interface Checkpoint {
   readonly step: number
   readonly state: ReadonlyMap<number, Uint8Array>
@@ -28,12 +28,12 @@ export interface SessionPlan {
 
 export interface StepOptions {
   readonly sessionId: Bytes32
-  /** Bytes to begin from, when the node does not hold them. */
+  /** Where to begin if the node does not hold the state. */
   readonly restore: Checkpoint | undefined
   readonly isCheckpoint: boolean
 }
 
-/** Of a message or one of its buffers, beside the bytes in base64; more than the longest of them. */
+/** Bytes of a message or buffer besides its base64, rounded up. */
 const AROUND_BYTES = 2_048
 
 /** @throws {AppError} invalid_request with a pointer to each fault */
@@ -74,7 +74,7 @@ export function heldBytes({ constants, start }: SessionPlan): number {
   return sum(constants) + sum(start.state)
 }
 
-/** Bytes that the messages about one step may have, in base64 and with what stands around it. */
+/** Most bytes that the messages about one step may have, base64 and JSON included. */
 export function messageBytes({ open, start }: SessionPlan): number {
   const { checkpointData, buffers } = open
   const shown = buffers.filter((buffer) => isReturned(buffer)).map((buffer) => sizeOf(buffer))
@@ -85,7 +85,7 @@ export function messageBytes({ open, start }: SessionPlan): number {
   )
 }
 
-/** @throws {AppError} invalid_request when the inputs are not those of the plan */
+/** @throws {AppError} invalid_request when the inputs do not match the plan */
 export function workForStep(
   { open, digest, constants }: SessionPlan,
   { step, inputs }: StepMessage,
@@ -118,7 +118,7 @@ export function workForStep(
   return { work, payload: concatBytes(parts) }
 }
 
-/** What the client sees of a step, and the state when it came along. */
+/** The outputs that the client sees, and the state if it was returned. */
 export function readAnswer(
   { open }: SessionPlan,
   { outputs, payload }: { readonly outputs: readonly TensorHeader[]; readonly payload: Uint8Array },
@@ -150,7 +150,7 @@ function sizeOf(buffer: SessionBuffer): number {
   return 'data' in buffer ? (decodeBase64(buffer.data ?? '')?.length ?? 0) : 0
 }
 
-/** @returns what is wrong with it, in words, when something is */
+/** @returns the bytes, or what is wrong with the buffer */
 function startBytes(buffer: SessionBuffer & { role: 'state' | 'constant' }): Uint8Array | string {
   const sizeBytes = buffer.role === 'state' ? buffer.sizeBytes : undefined
   if (buffer.data === undefined)

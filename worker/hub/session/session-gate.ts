@@ -1,4 +1,4 @@
-/** Where a client's WebSocket becomes a session of the hub: bounded in number, bytes and idle time, and renewed. */
+/** Turns a client's WebSocket into a session: bounded in number, bytes and idle time, its grant renewed. */
 import { AppError, errorCode } from '#shared/base/errors.ts'
 import type { RandomBytes, TenantId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -27,11 +27,11 @@ export interface SessionGateDeps {
   readonly log: Log
 }
 
-/** What a session asks its tenant for: what it may do as of now, and parts of its quota. */
+/** What a session asks its tenant for: current rights, and parts of its quota. */
 export type SessionTenant = Pick<TenantApi, 'snapshot' | 'quota'>
 
 export interface SessionGate {
-  /** @throws {AppError} no_capacity when the hub has all the sessions it may have, rate_limited when the tenant has */
+  /** @throws {AppError} no_capacity when the hub has too many sessions, rate_limited when the tenant has */
   enter(socket: SessionSocket, grant: SessionGrant): void
 }
 
@@ -53,7 +53,7 @@ export function createSessionGate(deps: SessionGateDeps): SessionGate {
         release: (sizeBytes) => place.release(sizeBytes),
         send: (text) => socket.send(text),
         close(code, reason) {
-          // Now: a client that does not answer the closing would keep its place.
+          // Now: a client that never answers the close would keep its seat.
           leave()
           socket.close(code, reason)
         },
@@ -89,7 +89,7 @@ export function createSessionGate(deps: SessionGateDeps): SessionGate {
   }
 }
 
-/** The quota that the Worker takes for every request, taken here for every step. */
+/** Takes the same quota for every step as the Worker does for every request. */
 function createReserve({ openTenant, nowMs, log }: SessionGateDeps) {
   const quotas = createQuotaLeases({ size: LIMITS.hubSessions, nowMs })
   const reached = <T>(tenant: TenantId, lease: Promise<T>): Promise<T> =>
@@ -110,7 +110,7 @@ function unreachable(): AppError {
   return new AppError('no_capacity', "The tenant's records cannot be reached.")
 }
 
-/** The grant, looked at again every LIMITS.authCacheMs: a revoked key or a policy's new version holds from then on. */
+/** Renews the grant every LIMITS.authCacheMs, so that a revoked key or a new policy version takes effect. */
 function createRenewal({ openTenant, nowMs, log }: SessionGateDeps, opened: SessionGrant) {
   let grant = opened
   let renewedAtMs = nowMs()
@@ -129,7 +129,7 @@ function createRenewal({ openTenant, nowMs, log }: SessionGateDeps, opened: Sess
     if (published === undefined)
       throw new AppError('residency_unsatisfiable', `Policy ${opened.policy.id} is gone.`)
     const policy = published.compiled
-    // Receipts and checkpoints rest in this hub, which was chosen for where records were to be kept.
+    // Receipts and checkpoints are kept in this hub, which was chosen by the policy's storage.
     if (policy.storage !== opened.policy.storage)
       throw new AppError(
         'residency_unsatisfiable',

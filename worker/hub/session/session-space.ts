@@ -1,19 +1,19 @@
-/** How many sessions a hub has and how many bytes they hold: bounded for all, and for one tenant, so that none takes the others' place. */
+/** Bounds the sessions of a hub and their bytes, in all and for each tenant. */
 import { AppError } from '#shared/base/errors.ts'
 import type { TenantId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 
-/** One session's part. */
+/** The share of one session. */
 export interface SessionPlace {
-  /** @throws {AppError} no_capacity when the hub holds as many bytes as it may, rate_limited when the tenant does */
+  /** @throws {AppError} no_capacity when the hub holds too many bytes, rate_limited when the tenant does */
   hold(sizeBytes: number): void
   release(sizeBytes: number): void
-  /** Gives up the place and everything that is still held. */
+  /** Gives up the seat and everything still held. */
   leave(): void
 }
 
 export interface SessionSpace {
-  /** @throws {AppError} no_capacity when the hub has as many sessions as it may, rate_limited when the tenant has */
+  /** @throws {AppError} no_capacity when the hub has too many sessions, rate_limited when the tenant has */
   enter(tenant: TenantId): SessionPlace
 }
 

@@ -1,4 +1,4 @@
-/** One session: steps in order on one node, its state copied now and then, and begun again elsewhere when that node is lost. */
+/** One session: steps run in order on one node, its state is copied regularly, and a lost node is replaced. */
 import { bytesToHex } from 'viem'
 import { AppError, ERRORS, toAppError, toProblem } from '#shared/base/errors.ts'
 import { newJobId, type Bytes32, type NodeId, type RandomBytes } from '#shared/base/ids.ts'
@@ -22,29 +22,33 @@ import {
 import { createUnread, type Unread } from './unread.ts'
 
 export interface SessionDeps {
-  /** Whose session it is and where it may be computed, as of now. @throws {AppError} when it may no longer be */
+  /** Who opened the session and where it may run now. @throws {AppError} when it may no longer run */
   readonly grant: () => Promise<SessionGrant>
   readonly dispatch: (
     request: DispatchRequest,
     payload: Uint8Array,
     signal: AbortSignal,
   ) => Promise<DispatchResult>
-  /** Counts a step against the tenant's quota and puts its price aside. @returns to be called once, with what it did cost. @throws {AppError} rate_limited, payment_required, no_capacity */
+  /**
+   * Counts a step against the tenant's quota and reserves its price.
+   * @returns to be called once with the actual cost
+   * @throws {AppError} rate_limited, payment_required, no_capacity
+   */
   readonly reserve: (microUsd: number) => Promise<(spentMicroUsd: number) => void>
-  /** Sets bytes aside in the hub. @throws {AppError} no_capacity */
+  /** Reserves bytes in the hub. @throws {AppError} no_capacity */
   readonly hold: (sizeBytes: number) => void
-  /** Gives bytes back that were set aside. */
+  /** Releases reserved bytes. */
   readonly release: (sizeBytes: number) => void
-  /** Sends one message, as JSON. */
+  /** Sends one message as JSON. */
   readonly send: (text: string) => void
-  /** Ends the socket with a WebSocket close code. */
+  /** Closes the socket with a WebSocket close code. */
   readonly close: (code: number, reason: string) => void
   readonly randomBytes: RandomBytes
 }
 
-/** Errors after which the session can go on from its checkpoint on another node. */
+/** Errors after which the session can continue from its checkpoint on another node. */
 const CAN_MOVE: ReadonlySet<string> = new Set(['node_lost', 'node_timeout', 'no_capacity'])
-/** A step that has come and not been answered; its text is held until then. */
+/** A step not yet answered. Its text is held until then. */
 interface Waiting {
   readonly message: StepMessage
   readonly sizeBytes: number
@@ -63,12 +67,12 @@ export class Session {
   #plan: SessionPlan | undefined
   #unread: Unread = createUnread(0)
   #checkpoint: Checkpoint = { step: 0, state: new Map() }
-  /** The node that holds the state after `#done`; null when none does. */
+  /** The node that holds the state after `#done`; null if none does. */
   #nodeId: NodeId | null = null
   #done = 0
-  /** The step that may come next. */
+  /** The number of the next step. */
   #next = 1
-  /** Set from a move until the client has begun again: steps that were under way are dropped. */
+  /** Set from a move until the client resumes: earlier steps still on their way are dropped. */
   #resumeFrom: number | undefined
   #moves = 0
   #isRunning = false
@@ -78,7 +82,7 @@ export class Session {
     this.#id = bytesToHex(deps.randomBytes(32))
   }
 
-  /** Takes one message of the client; never throws. */
+  /** Handles one message of the client; never throws. */
   onMessage(text: string): void {
     if (this.#ended.signal.aborted) return
     try {
@@ -93,7 +97,7 @@ export class Session {
     }
   }
 
-  /** The client has gone: what runs is stopped on its node. */
+  /** The client has gone: the running step is cancelled. */
   end(): void {
     this.#ended.abort()
     this.#dropWaiting()
@@ -104,7 +108,7 @@ export class Session {
       throw new AppError('invalid_request', 'The session is open already.')
     const plan = planSession(message)
     const stepBytes = messageBytes(plan)
-    // Its copies are kept twice for the moment in which one replaces the other.
+    // Both copies are in memory while one replaces the other.
     this.#deps.hold(2 * heldBytes(plan) + LIMITS.sessionUnreadBytes + stepBytes)
     this.#plan = plan
     this.#unread = createUnread(stepBytes)
@@ -228,12 +232,12 @@ export class Session {
     }
   }
 
-  /** Gives the node up and asks the client to begin again after the checkpoint; false when that would not help. */
+  /** Gives up the node and asks the client to resume after the checkpoint. @returns false if that cannot help */
   #move(cause: unknown): boolean {
     const error = toAppError(cause)
     if (this.#ended.signal.aborted) return true
     if (!CAN_MOVE.has(error.code)) return false
-    // A step that no node could take, with the state in hand, will not go better elsewhere.
+    // A step that failed with its state supplied will fail on another node too.
     if (this.#nodeId === null || this.#moves >= LIMITS.sessionMoves) return false
     this.#moves += 1
     this.#nodeId = null
@@ -243,7 +247,7 @@ export class Session {
     return true
   }
 
-  /** Drops what waits, and what is still under way until this step comes again. */
+  /** Drops waiting steps, and those still on their way, until this step comes again. */
   #expect(step: number): void {
     this.#dropWaiting()
     this.#next = step
@@ -255,7 +259,7 @@ export class Session {
     this.#waiting = []
   }
 
-  /** Says what went wrong. What may pass leaves the session open for another try; anything else ends it. */
+  /** Reports an error. A retryable one leaves the session open; any other ends it. */
   #fail(cause: unknown, step: number | null): void {
     if (this.#ended.signal.aborted) return
     const error = toAppError(cause)

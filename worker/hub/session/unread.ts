@@ -1,19 +1,19 @@
-/** What a client was sent and has not said to have received. A WebSocket tells nobody how much it holds unsent, so the client must. */
+/** Counts what a client was sent and has not acknowledged, since a WebSocket does not tell how much it buffers. */
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 
 export interface Unread {
-  /** @returns false when the client owes more than anything that keeps to {@link Unread.room} can make it owe */
+  /** @returns false when more is unread than a sender that waits for {@link Unread.room} can cause */
   sent(sizeBytes: number): boolean
-  /** @param count of all messages so far. @throws {AppError} invalid_request for more than were sent */
+  /** @param count of all messages so far @throws {AppError} invalid_request for more than were sent */
   received(count: number): void
-  /** Resolves once so little is unread that another step may be answered; false when the client lets it wait too long. */
+  /** Resolves when another step may be answered; false if the client does not acknowledge in time. */
   room(signal: AbortSignal): Promise<boolean>
 }
 
-/** @param stepBytes that the messages of one step may have */
+/** @param stepBytes most bytes that the messages of one step may have */
 export function createUnread(stepBytes: number): Unread {
-  /** Of each message that was not acknowledged, the oldest first. */
+  /** Sizes of the unacknowledged messages, the oldest first. */
   const sizes: number[] = []
   let unreadBytes = 0
   let acknowledged = 0
@@ -31,7 +31,7 @@ export function createUnread(stepBytes: number): Unread {
           'invalid_request',
           `${count} messages are acknowledged; ${acknowledged + sizes.length} were sent.`,
         )
-      // An older acknowledgement may come after a newer one: it says nothing new.
+      // An older acknowledgement may arrive after a newer one. It says nothing new.
       for (const size of sizes.splice(0, Math.max(0, count - acknowledged))) unreadBytes -= size
       acknowledged = Math.max(acknowledged, count)
       if (hasRoom()) onRoom()

@@ -4,7 +4,7 @@ import { decide } from '#shared/law/decide.ts'
 import { COUNTRIES } from '#shared/law/region.ts'
 import { effectiveCompute } from '#shared/law/compile-policy.ts'
 import type { Work } from '#shared/job/job.ts'
-import { canRun, predictMs, schedule, type NodeView } from '#worker/hub/choice/schedule.ts'
+import { canRun, predictMs, chooseNode, type NodeView } from '#worker/hub/choice/choice.ts'
 import { facts, policy } from '#test/support/hub/policies.ts'
 
 const DIGEST = `0x${'ab'.repeat(32)}` as const
@@ -60,7 +60,7 @@ describe('the scheduler, over random policies and node sets', () => {
         const tried = new Set<string>()
         const job = { policy: s.policy, allowed, work, tried, nodeId: null, leftMs: Infinity }
         for (let attempt = 0; attempt < 4; attempt += 1) {
-          const choice = schedule(s.nodes, { ...job, isLast: attempt % 2 === 1 }, () => s.random)
+          const choice = chooseNode(s.nodes, { ...job, isLast: attempt % 2 === 1 }, () => s.random)
           if (choice.kind !== 'node') return
           const chosen = s.nodes.find((n) => n.nodeId === choice.nodeId)
           expect(chosen).toBeDefined()
@@ -80,7 +80,7 @@ describe('the scheduler, over random policies and node sets', () => {
     fc.assert(
       fc.property(scenario, (s) => {
         const allowed = effectiveCompute(s.policy, s.narrowTo)
-        const choice = schedule(
+        const choice = chooseNode(
           s.nodes,
           { policy: s.policy, allowed, work, tried: new Set(), nodeId: null, leftMs: Infinity },
           () => s.random,
@@ -120,7 +120,7 @@ describe('the scheduler, over random policies and node sets', () => {
           nodeId: null,
           leftMs: Infinity,
         }
-        const choice = schedule(nodes, { ...wanted, tried: new Set() }, () => 0.5)
+        const choice = chooseNode(nodes, { ...wanted, tried: new Set() }, () => 0.5)
         const runs = nodes.filter(
           (n) => n.kernels === 'any' && decide(p, p.compute, n.facts) === 'allow',
         )
@@ -136,7 +136,7 @@ describe('the scheduler, over random policies and node sets', () => {
   it('takes the node with the smallest predicted completion when there are no more than it samples', () => {
     fc.assert(
       fc.property(policy, fc.array(node, { minLength: 1, maxLength: 4 }), (p, nodes) => {
-        const choice = schedule(
+        const choice = chooseNode(
           nodes,
           { policy: p, allowed: p.compute, work, tried: new Set(), nodeId: null, leftMs: Infinity },
           () => 0.5,

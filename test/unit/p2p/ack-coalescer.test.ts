@@ -1,6 +1,6 @@
 /** Acknowledgements gather for a moment, and none is lost while the stream stands. */
 import { describe, expect, it } from 'vitest'
-import { createAckBatch } from '#p2p/stream/ack-batch.ts'
+import { createAckCoalescer } from '#p2p/stream/ack-coalescer.ts'
 import type { FrameStream } from '#p2p/stream/frame-stream.ts'
 import { readJson, type Frame } from '#p2p/stream/frames.ts'
 import { ReceiptAck } from '#p2p/stream/messages.ts'
@@ -20,7 +20,7 @@ function gathering() {
     fail() {},
   }
   const timers = new Set<{ readonly delayMs: number; fire(): void }>()
-  const acks = createAckBatch(frames, {
+  const acks = createAckCoalescer(frames, {
     nowMs: () => 0,
     after(delayMs, fire) {
       const timer = { delayMs, fire }

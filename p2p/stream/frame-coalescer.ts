@@ -1,4 +1,4 @@
-/** Frames that are sent within a few microtasks leave as one message: each message costs a cipher call and a write. */
+/** Gathers frames of a few microtasks into one message, since each message costs a cipher call and a write. */
 import type { Stream } from '@libp2p/interface'
 import { Uint8ArrayList } from 'uint8arraylist'
 
@@ -6,14 +6,17 @@ import { Uint8ArrayList } from 'uint8arraylist'
 const FLUSH_TURNS = 8
 const FLUSH_BYTES = 64 * 1024
 
-export interface SendBatch {
+export interface FrameCoalescer {
   push(header: Uint8Array, body: Uint8Array): void
-  /** Sends what has gathered; what is sent on a stream that is no longer open is dropped. */
+  /** Sends what has gathered, or drops it if the stream is no longer open. */
   flush(): void
 }
 
-/** @param onError takes what the stream throws when it cannot be written */
-export function createSendBatch(stream: Stream, onError: (error: unknown) => void): SendBatch {
+/** @param onError gets what the stream throws when it cannot be written */
+export function createFrameCoalescer(
+  stream: Stream,
+  onError: (error: unknown) => void,
+): FrameCoalescer {
   let unsent = new Uint8ArrayList()
   const flush = () => {
     if (unsent.byteLength === 0) return

@@ -1,22 +1,22 @@
-/** Acknowledgements on their way to a node: they leave with the next job, or soon after, so that none costs a message. */
+/** Gathers acknowledgements for a node, which leave with the next job or soon after. */
 import type { Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Clock } from './clock.ts'
 import type { FrameStream } from './frame-stream.ts'
 import { jsonFrame } from './frames.ts'
 
-/** Ids that one ack frame may carry, as its schema says. */
+/** Most ids in one ack frame, as in its schema. */
 const ACK_IDS = 256
 
-export interface AckBatch {
+export interface AckCoalescer {
   push(ids: readonly Bytes32[]): void
   /** Sends what has gathered. */
   flush(): void
-  /** The stream has ended: the node will offer again what it was not told of. */
+  /** Forgets what has gathered, since the stream has ended. The node will offer those receipts again. */
   drop(): void
 }
 
-export function createAckBatch(frames: FrameStream, clock: Clock): AckBatch {
+export function createAckCoalescer(frames: FrameStream, clock: Clock): AckCoalescer {
   let waiting: Bytes32[] = []
   let stopTimer: (() => void) | undefined
   const drop = () => {

@@ -1,4 +1,8 @@
-/** Which node gets a job: the hard filter by policy, then the smallest predicted completion. Pure. */
+/**
+ * Which node gets a job, and the place for a new rule about that. A node that must not get the job is filtered out in
+ * `chooseNode`; a preference between nodes belongs in `chooseFrom`. What a rule has to know is a field of `NodeView`,
+ * which `hub/members/directory.ts` fills in. Pure.
+ */
 import { AppError, invariant } from '#shared/base/errors.ts'
 import type { Work } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -8,35 +12,35 @@ import { nearestRefusal, neededNode, unsatisfied } from '#shared/law/explain.ts'
 import type { CompiledPolicy } from '#shared/law/policy.ts'
 import type { CountrySet } from '#shared/law/region.ts'
 
-/** What the scheduler knows of a live node. */
+/** What the choice knows about a live node. */
 export interface NodeView {
   readonly nodeId: string
   readonly facts: NodeFacts
   readonly models: readonly AdmittedModel[]
   readonly kernels: 'any' | readonly string[]
-  /** What its kernels may enable. @default nothing */
+  /** WebGPU features that its kernels may enable. @default none */
   readonly features?: readonly string[] | undefined
   readonly maxJobs: number
   readonly inFlight: number
-  /** Of those, jobs of this work. @default 0 */
+  /** Of these, jobs of this work. @default 0 */
   readonly ofThisWork?: number
-  /** Of this work it may have so many at once. @default maxJobs */
+  /** Most jobs of this work at once. @default maxJobs */
   readonly slots?: number
   /** Round trip on the held stream, measured. */
   readonly rttMs: number
-  /** Peak-sensitive moving average of how long this work takes on this node, as measured here. */
+  /** Moving average of this work's time on this node, sensitive to peaks, measured by the hub. */
   readonly serviceMs: number
-  /** Whether `serviceMs` was ever measured; a guess chooses between nodes, and refuses nobody. */
+  /** Whether `serviceMs` was measured. A guess ranks nodes, but refuses no job. */
   readonly isMeasured: boolean
-  /** Whether it was silent on a job, or gave one back, a moment ago: it gets one only where no other node can take it. */
+  /** Whether it was silent on a job or failed one a moment ago. It then gets work only if no other node can take it. */
   readonly isSuspect?: boolean
-  /** Whether it has ended jobs, and answered none ever: it gets what finds no other free. */
+  /** Whether it has failed jobs and never answered one. It then gets work only if no other node is free. */
   readonly isBehind?: boolean
-  /** How well it has kept to jobs, as the hub has seen it; 0 for one that is silent. @default 1 */
+  /** How reliably it has answered here; 0 for a silent node. @default 1 */
   readonly standing?: number
 }
 
-export interface ScheduleJob {
+export interface ChoiceJob {
   readonly policy: CompiledPolicy
   readonly allowed: CountrySet
   readonly work: Work
@@ -44,28 +48,28 @@ export interface ScheduleJob {
   readonly tried: ReadonlySet<string>
   /** The only node that may take it; null for any. */
   readonly nodeId: string | null
-  /** Time that is left for the answer, in ms. */
+  /** Time left for the answer, in ms. */
   readonly leftMs: number
-  /** Whether no attempt follows: it goes to the node of the best standing. */
+  /** Whether this is the last attempt, which goes to the node of the best standing. */
   readonly isLast?: boolean
 }
 
 export type Choice =
   | { readonly kind: 'node'; readonly nodeId: string }
-  /** Some node could do it, but each has its hands full, or all that it is trusted with so far. */
+  /** Some node could run it, but each is busy or has used up its slots for this work. */
   | { readonly kind: 'wait'; readonly isBusy: boolean }
   | {
       readonly kind: 'refuse'
       readonly error: AppError
       readonly hasNoNodes: boolean
-      /** Nothing but a feature is missing: whoever could wait need not. */
+      /** Whether only a feature is missing, so that waiting cannot help. */
       readonly lacksFeatures: boolean
     }
 
-/** @param random uniform in [0, 1); it picks the sample of eligible nodes that are compared. */
-export function schedule(
+/** @param random uniform in [0, 1); picks the sample of eligible nodes that are compared */
+export function chooseNode(
   nodes: readonly NodeView[],
-  job: ScheduleJob,
+  job: ChoiceJob,
   random: () => number,
 ): Choice {
   const allowed = nodes.filter(({ facts }) => decide(job.policy, job.allowed, facts) === 'allow')
@@ -90,8 +94,8 @@ export function schedule(
   return chooseFrom(heard.length > 0 ? heard : able, job, random)
 }
 
-/** The nearest that is free and quick enough; else one that is quick enough is waited for. */
-function chooseFrom(nodes: readonly NodeView[], job: ScheduleJob, random: () => number): Choice {
+/** Chooses the nearest node that is free and fast enough, or waits for one that is fast enough. */
+function chooseFrom(nodes: readonly NodeView[], job: ChoiceJob, random: () => number): Choice {
   const free = nodes.filter(hasRoom)
   const inTime = free.filter((node) => isInTime(node, predictMs(node), job))
   const ahead = inTime.filter(({ isBehind }) => isBehind !== true)
@@ -116,11 +120,11 @@ function hasRoom({ inFlight, maxJobs, ofThisWork = 0, slots = maxJobs }: NodeVie
   return inFlight < maxJobs && ofThisWork < slots
 }
 
-function isInTime({ isMeasured }: NodeView, predictedMs: number, { leftMs }: ScheduleJob): boolean {
+function isInTime({ isMeasured }: NodeView, predictedMs: number, { leftMs }: ChoiceJob): boolean {
   return !isMeasured || predictedMs <= leftMs
 }
 
-/** Whether a node admits this very model, or runs this very kernel. */
+/** Whether a node offers this exact model or runs this kernel. */
 export function canRun(
   node: {
     readonly models: readonly Pick<AdmittedModel, 'id' | 'digest'>[]
@@ -138,7 +142,7 @@ export function canRun(
   return node.models.some((model) => model.id === work.model && model.digest === work.digest)
 }
 
-/** Predicted time until the answer is back, in milliseconds. */
+/** Predicted time until the answer is back, in ms. */
 export function predictMs(node: Pick<NodeView, 'rttMs' | 'serviceMs' | 'inFlight'>): number {
   return node.rttMs + node.serviceMs * (1 + node.inFlight)
 }
@@ -158,7 +162,7 @@ function sample(nodes: readonly NodeView[], random: () => number): NodeView[] {
   return taken
 }
 
-function unsatisfiable(nodes: readonly NodeView[], job: ScheduleJob): AppError {
+function unsatisfiable(nodes: readonly NodeView[], job: ChoiceJob): AppError {
   const refusal = nearestRefusal(
     nodes.map(({ facts }) => facts),
     job,
@@ -171,7 +175,7 @@ function unsatisfiable(nodes: readonly NodeView[], job: ScheduleJob): AppError {
   })
 }
 
-function unable(job: ScheduleJob, allowed: readonly NodeView[]): Choice {
+function unable(job: ChoiceJob, allowed: readonly NodeView[]): Choice {
   if (job.nodeId !== null)
     return refuse(new AppError('no_capacity', `Node ${job.nodeId} is gone or no longer allowed.`))
   const what = 'model' in job.work ? `has model ${job.work.model}` : whatRuns(job.work)
@@ -184,7 +188,7 @@ function unable(job: ScheduleJob, allowed: readonly NodeView[]): Choice {
   return refuse(new AppError('no_capacity', detail, { meta }), { lacksFeatures: true })
 }
 
-/** What a kernel requires, where nodes run it but for that; undefined where anything else is missing, too. */
+/** The features a kernel lacks on nodes that would otherwise run it; undefined if more is missing. */
 function missingFeatures(work: Work, allowed: readonly NodeView[]): readonly string[] | undefined {
   if (work.kind !== 'kernel') return undefined
   const runs = allowed.filter((node) => canRun(node, { ...work, requires: [] }))
@@ -199,7 +203,7 @@ function whatRuns(work: Exclude<Work, { model: string }>): string {
     : `runs this kernel, which requires ${requires.join(', ')}`
 }
 
-function tooLate(job: ScheduleJob, predictedMs: number): AppError {
+function tooLate(job: ChoiceJob, predictedMs: number): AppError {
   return new AppError(
     'deadline_unmeetable',
     `The nearest free node would answer in about ${Math.ceil(predictedMs)} ms; ${Math.max(0, Math.floor(job.leftMs))} ms are left. Allow more time, or try again when the network is less busy.`,

@@ -1,0 +1,151 @@
+/** The jobs that run on a node: each is checked, run and signed for, its receipt is kept, or it fails once. */
+import type { Engine } from '#engine/engine.ts'
+import type { JobOffer, JobResult } from '#p2p/stream/messages.ts'
+import type { WorkRunOptions } from '#p2p/work/work-handler.ts'
+import { AppError, toAppError } from '#shared/base/errors.ts'
+import type { Log } from '#shared/base/log.ts'
+import type { Signer } from '#shared/base/signature.ts'
+import type { SignedPresence } from '#shared/node/node.ts'
+import { receiptHash } from '#shared/receipt/receipt.ts'
+import { checkOffer } from './check-offer.ts'
+import { holdOutput } from './hold-output.ts'
+import type { ModelShelf } from './model-shelf.ts'
+import type { OwnState } from './node-state.ts'
+import type { ReceiptStore } from './receipt-store.ts'
+import { runOffer } from './run-offer.ts'
+
+export interface JobRunsDeps {
+  readonly engine: Engine
+  readonly shelf: ModelShelf | undefined
+  readonly signer: Signer
+  readonly receipts: ReceiptStore
+  /** What offers are checked against, and what jobs change. */
+  readonly state: OwnState
+  /** The presence record that the hub has of this node. */
+  readonly presence: () => Promise<SignedPresence>
+  /** Called when the engine's models have changed. */
+  readonly offerChanged: () => void
+  readonly now: () => number
+  readonly log: Log
+}
+
+export class JobRuns {
+  readonly #deps: JobRunsDeps
+  readonly #running = new Map<string, AbortController>()
+  #isLeaving = false
+  #onIdle = () => {}
+
+  constructor(deps: JobRunsDeps) {
+    this.#deps = deps
+  }
+
+  /** @throws {AppError} why the node refused the job or failed it */
+  async run(
+    offer: JobOffer,
+    payload: Uint8Array,
+    { signal, emit }: WorkRunOptions,
+  ): Promise<JobResult> {
+    const { shelf, log, now } = this.#deps
+    const takenAtMs = now()
+    if (this.#isLeaving) throw new AppError('node_lost', 'The node is leaving.')
+    const { ticket, work, traceparent } = offer
+    const { jobId, attempt } = ticket
+    const key = `${jobId}/${attempt}`
+    if (this.#running.has(key))
+      throw new AppError('invalid_request', `Job ${key} is already running here.`)
+    const own = new AbortController()
+    const either = AbortSignal.any([own.signal, signal])
+    const letGo = 'model' in work ? shelf?.use(work.model) : undefined
+    this.#count(() => this.#running.set(key, own))
+    const trace = traceparent === null ? {} : { traceparent }
+    log.info('job.started', { jobId, attempt, inputBytes: payload.length, ...trace })
+    try {
+      return await this.#perform(offer, payload, { signal: either, emit, takenAtMs })
+    } catch (error) {
+      if (own.signal.aborted) throw toAppError(own.signal.reason)
+      // The engine only says that it was stopped; the hub's reason says why.
+      throw this.#failed(key, signal.aborted ? signal.reason : error)
+    } finally {
+      letGo?.()
+      this.#count(() => this.#running.delete(key))
+      if (this.#running.size === 0) this.#onIdle()
+    }
+  }
+
+  /** Ends all running jobs with this error. */
+  giveBack(error: AppError): void {
+    for (const controller of this.#running.values()) controller.abort(error)
+  }
+
+  /** Takes no more jobs. Resolves when none runs, or when the time is over. */
+  async finish(withinMs: number): Promise<void> {
+    this.#isLeaving = true
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#onIdle = resolve
+    const timer = setTimeout(resolve, withinMs)
+    if (this.#running.size === 0) resolve()
+    await promise
+    clearTimeout(timer)
+  }
+
+  #count(change: () => void): void {
+    change()
+    this.#deps.state.update({ running: this.#running.size })
+  }
+
+  async #perform(
+    offer: JobOffer,
+    payload: Uint8Array,
+    { signal, emit, takenAtMs }: WorkRunOptions & { readonly takenAtMs: number },
+  ): Promise<JobResult> {
+    const { engine, signer, state, now } = this.#deps
+    const { nodeId, claim, welcome } = state.now()
+    if (welcome === null) throw new AppError('no_capacity', 'The node is paused.')
+    await checkOffer(offer, payload, { nodeId, claim, welcome, nowMs: now() })
+    await this.#warm(offer, signal)
+    const output = holdOutput(emit, offer.work.kind === 'text')
+    const { domain } = welcome
+    const own = { engine, signer, domain, now, takenAtMs, signal, emit: output.emit }
+    const result = await runOffer(offer, payload, own)
+    await this.#keep(offer, result)
+    await output.release()
+    return result
+  }
+
+  /** A hub may send a job for a model that was just unloaded. */
+  async #warm({ work }: JobOffer, signal: AbortSignal): Promise<void> {
+    const { shelf, engine, offerChanged } = this.#deps
+    if (shelf === undefined || !('model' in work)) return
+    if (engine.models.some(({ digest }) => digest === work.digest)) return
+    await shelf.load(work.digest, { signal })
+    offerChanged()
+  }
+
+  async #keep(offer: JobOffer, { receipt, nodeSignature, answer }: JobResult): Promise<void> {
+    const { ticketSignature, policy, salt, work } = offer
+    const { receipts, presence, state } = this.#deps
+    await receipts.put(receiptHash(receipt), {
+      receipt,
+      nodeSignature,
+      ticketSignature,
+      policy,
+      salt,
+      presence: await presence(),
+    })
+    state.jobDone({
+      jobId: receipt.ticket.jobId,
+      work: 'model' in work ? work.model : 'kernel',
+      provider: answer.provider,
+      computeMs: answer.computeMs,
+      amountMicroUsd: receipt.amountMicroUsd,
+      finishedAtMs: receipt.finishedAtMs,
+    })
+  }
+
+  #failed(key: string, cause: unknown): AppError {
+    const error = toAppError(cause)
+    this.#deps.log.warn('job.failed', { job: key, code: error.code, detail: error.detail })
+    this.#deps.state.jobFailed(error)
+    return error
+  }
+}

@@ -1,0 +1,102 @@
+/** Answers one job with one node: choose, attempt, and again elsewhere when a node is lost. */
+import { AppError, toAppError } from '#shared/base/errors.ts'
+import { LIMITS } from '#shared/base/limits.ts'
+import type { Log } from '#shared/base/log.ts'
+import { NodesWord } from '#p2p/stream/wire-error.ts'
+import { hungKernel, type KernelAttempt, type KernelBans } from '#worker/hub/bans/kernel-bans.ts'
+import type { Member } from '#worker/hub/members/directory.ts'
+import type { DispatchResult } from '#worker/protocols/hub.ts'
+import { attemptJob, manifestOf, type AttemptDeps } from './attempt.ts'
+import type { NodeChoice } from './node-choice.ts'
+import { contradicted, keepEnd } from './ends.ts'
+import type { Job } from './job.ts'
+import { watchSilence, type SilenceDeps } from './silence.ts'
+import { tellWords } from './tell-words.ts'
+
+export interface AnswerDeps {
+  readonly choice: NodeChoice
+  readonly silence: SilenceDeps
+  readonly attempt: AttemptDeps
+  readonly bans: KernelBans
+  readonly log: Log
+}
+
+/** @throws {AppError} why no node is left, what the last attempt failed with, or what the node said of the work */
+export async function answerJob(job: Job, deps: AnswerDeps): Promise<DispatchResult> {
+  const { choice, silence, bans } = deps
+  const { directory, now } = deps.attempt
+  let lost: AppError | undefined
+  const { firstAttempt = 1 } = job.request
+  const end = firstAttempt + LIMITS.dispatchAttempts
+  for (let attempt = firstAttempt; attempt < end; attempt += 1) {
+    const isLast = attempt === end - 1
+    const { member, onFree } = await choice.choose(job, { lost, isLast })
+    const watch = watchSilence(job, { member, isLast, onFree }, silence)
+    const sentAtMs = now()
+    const tried = () => kernelAttempt(job, member, now() - sentAtMs)
+    try {
+      const result = await attemptJob(job, { member, attempt, watch }, deps.attempt)
+      bans.completed(tried())
+      contradicted(job, directory)
+      return result
+    } catch (error) {
+      const taken = watch.taken()
+      const failure = { cause: taken ?? error, isTaken: taken !== undefined, tried: tried() }
+      lost = afterFailure(job, member, failure, deps)
+    } finally {
+      watch.stop()
+    }
+  }
+  throw lost ?? new AppError('node_lost', 'No node answered.')
+}
+
+interface Failure {
+  readonly cause: unknown
+  /** Whether the hub took the job from a silent node. */
+  readonly isTaken: boolean
+  readonly tried: KernelAttempt
+}
+
+/** Decides whether the job may try another node; rethrows what ends it. @returns what to tell if none is left */
+function afterFailure(
+  job: Job,
+  member: Member,
+  { cause, isTaken, tried }: Failure,
+  { bans, log, attempt: { directory, manifests } }: AnswerDeps,
+): AppError {
+  const error = toAppError(cause)
+  const word = error instanceof NodesWord ? error : undefined
+  const { nodeId } = member.admission
+  const { work, jobId } = job.request
+  job.failedOn(nodeId)
+  // A node's message may quote the job.
+  const detail = word === undefined ? error.detail : undefined
+  log.warn('attempt.failed', { jobId, nodeId, code: error.code, detail })
+  if (word !== undefined) directory.heard(member)
+  const isHung = bans.failed(tried, error)
+  if (job.signal.aborted) throw toAppError(job.signal.reason)
+  if (isHung) throw hungKernel(tried.heldMs)
+  keepEnd(job, member, { error, isTaken }, directory)
+  const told = tellWords(job.ends, asLost(error), manifestOf(work, manifests))
+  if (job.isBegun) throw told
+  if (isTaken) return told
+  // A silent node that is disconnected loses its other jobs too. What may have hung it is not passed on.
+  if (directory.barredMs(nodeId) > 0 && !bans.hasRun(work))
+    throw new AppError('node_timeout', 'The node was silent, and was disconnected.')
+  if (word === undefined && error.code === 'node_timeout') throw error
+  return told
+}
+
+/** A node that could not be given the job after all is lost to it. Other errors are told as they are. */
+function asLost(error: AppError): AppError {
+  if (error.code !== 'no_capacity') return error
+  return new AppError('node_lost', `The node could not be used: ${error.detail}`, { cause: error })
+}
+
+function kernelAttempt(
+  { request: { jobId, tenant, work } }: Job,
+  { admission: { reporter }, evidence }: Member,
+  heldMs: number,
+): KernelAttempt {
+  return { jobId, tenant, work, reporter, trust: evidence.place().trust, heldMs }
+}
