@@ -1,4 +1,4 @@
-/** Work for kernels, submitted ones and the library's, on a device that may hang or be lost: it then runs nothing more. */
+/** Runs kernels, submitted ones and the library's, on one device. After a hang or a loss it runs nothing more. */
 import { sha256, stringToBytes } from 'viem'
 import { AppError } from '#shared/base/errors.ts'
 import type { Answer, KernelWork, LibraryWork } from '#shared/job/job.ts'
@@ -11,9 +11,9 @@ import type { Grant } from './kernels/rewrite/meter-kernel.ts'
 import { openLibrary, type LibraryOptions, type RunLibraryWork } from './library-work.ts'
 
 export interface KernelWorkOptions extends LibraryOptions {
-  /** Time of the processor that plays the GPU, where that is this process's own work. */
+  /** CPU time of this process, where it emulates the GPU. */
   readonly processor?: ProcessorClock
-  /** What a submitted kernel may weigh. @default measured */
+  /** Budget of a submitted kernel. @default measured */
   readonly kernelGrant?: Grant
 }
 
@@ -66,7 +66,7 @@ export function openKernels(options: KernelWorkOptions): KernelsOfEngine {
     kernels: () => (current === undefined ? [] : allowed),
     async run(work, payload, signal) {
       if (allowed.length === 0) throw notListed()
-      // The text is what runs, so the text is what is looked up, whatever digest came with it.
+      // The text decides whether a kernel is listed, whatever digest came with it.
       const isOurs =
         work.kind === 'library' || LISTED_KERNELS.includes(sha256(stringToBytes(work.wgsl)))
       if (!isOurs && allowed !== 'any') throw notListed()

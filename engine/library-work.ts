@@ -1,4 +1,4 @@
-/** Work for the kernel library, as an engine does it: the runner on its device, and the answer's headers. */
+/** Runs work for the kernel library in an engine. */
 import { AppError } from '#shared/base/errors.ts'
 import type { Adapter, Answer, LibraryWork } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -29,7 +29,7 @@ const LIBRARY_TIMES: KernelTimes = {
   kernelRunMs: LIMITS.libraryRunMs,
 }
 
-/** The library is the project's own code: a device that runs any kernel, even only listed ones, runs it. */
+/** The library is our own code, so a device that runs any kernel, even only listed ones, runs it. */
 export function openLibrary(options: LibraryOptions): RunLibraryWork {
   const { device, adapter, kernels, kernelTimes = LIBRARY_TIMES, log, now, onDeviceLost } = options
   if (device === undefined || kernels === 'none')

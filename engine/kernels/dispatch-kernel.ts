@@ -1,4 +1,4 @@
-/** Dispatches one compiled kernel on buffers of the host's own, part by part, and reads back what it returns. */
+/** Dispatches a compiled kernel part by part on the host's own buffers, and reads back what it returns. */
 import { AppError } from '#shared/base/errors.ts'
 import type { KernelBuffer, KernelWork, TensorHeader } from '#shared/job/job.ts'
 import { refuseKernel, sayFault, type CompiledKernel } from './compile-kernel.ts'
@@ -20,15 +20,15 @@ export interface KernelDispatch extends Omit<PartsOptions, 'device' | 'finish'> 
   readonly work: KernelWork
   readonly payload: Uint8Array
   readonly workgroupSize: Triple
-  /** Every buffer that is made, for the caller to destroy. */
+  /** Collects every new buffer, for the caller to destroy. */
   readonly made: GPUBuffer[]
-  /** Buffers of the session by binding; those that are filled now are added. */
+  /** Buffers of the session by binding. Buffers that are filled now are added. */
   readonly kept: Map<number, GPUBuffer>
 }
 
 export interface Dispatched {
   readonly outputs: KernelOutput[]
-  /** 1 + the index of a loop that ran out of its budget, or 0. */
+  /** 1 + the index of a loop that used up its budget, or 0. */
   readonly spent: number
 }
 
@@ -39,7 +39,7 @@ interface Bound {
   readonly buffer: GPUBuffer
 }
 
-/** Buffers are new for each job and zeroes by WebGPU's own rule, so no tenant sees another's bytes. */
+/** Buffers are new for each job and WebGPU zeroes them, so that no tenant sees another's bytes. */
 export async function dispatchKernel(
   device: GPUDevice,
   kernel: CompiledKernel,
@@ -165,7 +165,7 @@ async function read({ spec, staging }: Readable): Promise<KernelOutput> {
   return { header, bytes }
 }
 
-/** A uniform block ends at a multiple of 16, whatever is in it. */
+/** WebGPU rounds a uniform block up to a multiple of 16 bytes. */
 function boundBytes({ access, sizeBytes }: KernelBuffer): number {
   return access === 'uniform' ? Math.ceil(sizeBytes / 16) * 16 : align4(sizeBytes)
 }
@@ -174,7 +174,7 @@ function align4(sizeBytes: number): number {
   return Math.ceil(sizeBytes / 4) * 4
 }
 
-/** A copy whose length is a multiple of 4, which writeBuffer demands. */
+/** A copy whose length is a multiple of 4, as writeBuffer requires. */
 function padded(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   const copy = new Uint8Array(align4(bytes.length))
   copy.set(bytes)

@@ -1,4 +1,4 @@
-/** Runs submitted WGSL on a device that it is given, one kernel at a time: metered, in buffers of the host's own, part by part. */
+/** Runs submitted WGSL on a device: one kernel at a time, metered, part by part, in the host's own buffers. */
 import { AppError } from '#shared/base/errors.ts'
 import type { KernelWork } from '#shared/job/job.ts'
 import { BUDGET_RULE } from '#shared/kernels/rules.ts'
@@ -24,20 +24,20 @@ export interface KernelTimes {
 }
 
 export interface KernelRunOptions {
-  /** `metered` for what a stranger sent: every loop draws on a budget. `own` for kernels of ours, which none ends. @default metered */
+  /** `metered`: a stranger's kernel, every loop has a budget. `own`: one of ours, without budgets. @default metered */
   readonly trust?: 'metered' | 'own'
-  /** Looked at before each part of the dispatch. */
+  /** Checked before each part of the dispatch. */
   readonly signal: AbortSignal
 }
 
 export interface KernelRunner {
   /**
-   * Settles when the device is done with the job, so that the next one finds it idle.
-   * @throws {AppError} too_large, invalid_request with the compiler's line, no_capacity for what is more than this device
-   * grants, node_timeout, node_lost, cancelled
+   * Settles when the device has finished the job, so that the next one finds it idle.
+   * @throws {AppError} too_large, invalid_request with the compiler's line, no_capacity over this device's grant,
+   * node_timeout, node_lost, cancelled
    */
   run(work: KernelWork, payload: Uint8Array, options: KernelRunOptions): Promise<KernelOutput[]>
-  /** Gives the device back, unless it hangs: destroying one that hangs takes the GPU process with it. */
+  /** Destroys the device unless it hangs: destroying a hung device would crash the GPU process. */
   close(): void
 }
 
@@ -47,11 +47,11 @@ export interface KernelRunnerOptions {
   readonly times: KernelTimes
   /** Monotonic clock in ms. */
   readonly now: () => number
-  /** Time of the processor that plays the GPU, where it is this process. */
+  /** CPU time of this process, where it emulates the GPU. */
   readonly processor?: ProcessorClock | undefined
-  /** What a kernel may weigh here. @default measured, and again as conditions change */
+  /** Fixed budget. @default measured, and again as conditions change */
   readonly grant?: Grant
-  /** Called once, when the device hangs or was lost; it runs nothing after that. */
+  /** Called once, when the device hangs or is lost. It runs nothing after that. */
   readonly onLost: (reason: string) => void
 }
 
@@ -98,7 +98,7 @@ export function createKernelRunner(options: KernelRunnerOptions): KernelRunner {
       if (work.session !== undefined) sessions.keep(work.session, kept)
       return outputs
     } finally {
-      // A step that failed has left its session's buffers half written.
+      // A failed step leaves its session's buffers half written.
       const spoilt = isOver ? made : [...made, ...kept.values()]
       if (watch.lost === undefined) for (const buffer of spoilt) buffer.destroy()
     }
@@ -106,7 +106,7 @@ export function createKernelRunner(options: KernelRunnerOptions): KernelRunner {
   return {
     async run(given, payload, { trust = 'metered', signal }) {
       checkKernel(given, payload)
-      // Read and weighed before the device is asked for anything.
+      // The kernel is inspected before the device is used.
       const report = inspectKernel(given.wgsl, given.entryPoint)
       const work = trust === 'metered' ? checkInterface(report, given) : given
       checkKernel(work, payload)
@@ -146,10 +146,10 @@ interface KernelJob {
   readonly signal: AbortSignal
 }
 
-/** Workgroups of the first part of a kernel that is new here, and how many times as many may follow. */
+/** Workgroups in the first part of an unknown kernel, and how much larger each next part may be. */
 const FIRST_WORKGROUPS = 8
 const GROWTH = 16
-/** Kernels whose pace is known; the next step of a session is not to begin anew. */
+/** Kernels whose speed is remembered, so that the next step of a session need not learn it. */
 const PACES_KEPT = 64
 
 function createPiecesByText(now: () => number) {
@@ -174,7 +174,7 @@ function meterFor(report: KernelReport, grant: Grant, { workgroups }: KernelWork
   return meterKernel(report, grant, groups * report.invocations)
 }
 
-/** A step that took its session's buffers has spoilt them. */
+/** A step that took its session's buffers has overwritten them. */
 function isRepeatable({ session, buffers }: KernelWork): boolean {
   return session === undefined || buffers.every(({ keep, filled }) => keep !== true || filled)
 }
@@ -183,7 +183,7 @@ function isOverBudget(error: unknown): boolean {
   return error instanceof AppError && error.meta.rule === BUDGET_RULE
 }
 
-/** What the session's last step left, or nothing where this step brings it all. */
+/** What the previous step left, or nothing where this step brings every buffer. */
 function takeKept(sessions: KeptBuffers, { session, buffers }: KernelWork): Map<number, GPUBuffer> {
   if (session === undefined) return new Map()
   if (buffers.some(({ keep, filled }) => keep === true && !filled))

@@ -1,4 +1,4 @@
-/** The kernel library on one device: pipelines, tables, paces, and the choice of a variant. */
+/** The kernel library on one device: pipelines, tables, speeds, and the choice of a variant. */
 import { BoundedMap } from '#shared/base/bounded-map.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { resolveJob, type ResolvedJob } from '#shared/kernels/kernels.ts'
@@ -21,11 +21,11 @@ import {
 // Values of GPUBufferUsage: https://www.w3.org/TR/webgpu/#buffer-usage
 const USAGE = { COPY_SRC: 4, COPY_DST: 8, UNIFORM: 64, STORAGE: 128 } as const
 
-/** Tables of constants that stay on the device, the oldest leaving first; the largest is 8 MiB. */
+/** Constant tables kept on the device; the largest is 8 MiB. */
 const TABLES_KEPT = 4
-/** Timed runs of each variant when one is chosen, after one that warms up. */
+/** Timed runs of each variant when one is chosen, after a warm-up run. */
 const TRIAL_RUNS = 3
-/** Of the first piece of a kernel: a slow adapter works on it for some ten milliseconds, and most jobs have fewer. */
+/** Size of a kernel's first piece: some ten milliseconds on a slow adapter. Most jobs are smaller. */
 const FIRST_OPERATIONS = 2 ** 24
 
 export interface LibraryDeviceOptions {
@@ -38,16 +38,15 @@ export interface LibraryDeviceOptions {
 /** Buffers of one job, ready to be computed any number of times. */
 export interface PreparedJob {
   readonly buffers: ReadonlyMap<string, GPUBuffer>
-  /** All of it at once. */
+  /** Encodes the whole job at once. */
   encode(encoder: GPUCommandEncoder): void
-  /** Part by part. */
+  /** Runs the job part by part. */
   run(options: Pick<PartsOptions, 'check' | 'finish'>): Promise<void>
   destroy(): void
 }
 
-/** What lasts as long as the device: pipelines, tables, the variant chosen for each kernel. */
 export interface LibraryDevice {
-  /** @param variant one of the kernel's @default the one that is fastest here */
+  /** @param variant one of the kernel's @default the fastest on this device */
   prepare(job: ResolvedJob, variant?: string): Promise<PreparedJob>
   variantOf(kernel: string): Promise<string>
 }
@@ -150,7 +149,7 @@ async function compile(
   return { pipeline, workgroupSize: report.workgroupSize, ...traits }
 }
 
-/** The fastest variant on a small job of zeroes; a kernel with one way has nothing to choose. */
+/** Times the variants on a small job of zeroes. */
 async function chooseVariant(
   kernel: LibraryKernel,
   options: LibraryDeviceOptions & {
@@ -184,7 +183,7 @@ async function chooseVariant(
 
 interface Binding {
   readonly pass: Pass
-  /** What one of its workgroups counts for. */
+  /** Operations of one workgroup. */
   readonly items: number
   readonly compiled: CompiledSource | undefined
   readonly buffers: ReadonlyMap<string, GPUBuffer>
@@ -226,7 +225,7 @@ interface TableRequest {
   readonly make: () => Float32Array<ArrayBuffer>
 }
 
-/** Tables hold no caller's data and outlive the job. One that leaves may still be bound, so it is left to be collected. */
+/** Tables hold no caller's data and outlive the job. An evicted one may still be bound, so it is not destroyed. */
 function tableOf(
   device: GPUDevice,
   tables: Map<string, GPUBuffer>,

@@ -1,4 +1,4 @@
-/** Runs kernels of the library on a device that it is given: inputs in, passes part by part, outputs back. */
+/** Runs kernels of the library on a device: inputs in, passes part by part, outputs back. */
 import { AppError, errorCode } from '#shared/base/errors.ts'
 import { sliceTensors, type LibraryWork } from '#shared/job/job.ts'
 import { checkLibraryInputs, findNonFinite, type ResolvedJob } from '#shared/kernels/kernels.ts'
@@ -54,7 +54,7 @@ export function createLibraryRunner(options: LibraryRunnerOptions): LibraryRunne
           'model_not_found',
           `This node has another ${work.kernel} than ${work.digest}.`,
         )
-      // The first job of a kernel compiles its variants and tries them.
+      // The first job of a kernel compiles its variants and times them.
       const prepared = await within(
         library.prepare(job),
         times.kernelCompileMs,
@@ -76,11 +76,11 @@ export function createLibraryRunner(options: LibraryRunnerOptions): LibraryRunne
 export interface ComputedJob {
   readonly job: ResolvedJob
   readonly payload: Uint8Array
-  /** Asked before each part. @throws why there is no next one */
+  /** Called before each part. @throws to stop the job */
   readonly check: () => void
 }
 
-/** Buffers are new for each job and WebGPU begins them at zero, so no tenant sees another's bytes. */
+/** Buffers are new for each job and WebGPU zeroes them, so that no tenant sees another's bytes. */
 export async function computeJob(
   device: GPUDevice,
   prepared: PreparedJob,
@@ -126,7 +126,7 @@ export async function computeJob(
   )
 }
 
-/** Finite numbers went in, so one that is not came of sums beyond the type's range: the caller's to mend. */
+/** Inputs are finite, so a result that is not finite comes from sums beyond the type's range. */
 function checkFinite(
   datatype: ResolvedJob['outputs'][number]['datatype'],
   { bytes, index }: { readonly bytes: Uint8Array; readonly index: number },
@@ -143,7 +143,7 @@ function align4(sizeBytes: number): number {
   return Math.ceil(sizeBytes / 4) * 4
 }
 
-/** A copy whose length is a multiple of 4, which writeBuffer demands. */
+/** A copy whose length is a multiple of 4, as writeBuffer requires. */
 function padded(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   const copy = new Uint8Array(align4(bytes.length))
   copy.set(bytes)

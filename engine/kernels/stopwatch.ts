@@ -1,8 +1,8 @@
-/** How long a device itself works on a pass: by its own timestamps, or by the time of the processor that plays it. */
+/** Measures how long a device works on a pass: by its timestamps, or by CPU time where a processor emulates it. */
 import type { CalibrateOptions } from './calibrate.ts'
 
 export interface Stopwatch {
-  /** @param groups workgroups of the pass: one alone keeps one core busy */
+  /** @param groups workgroups of the pass: a single one occupies a single core */
   time(groups: number, encode: (pass: GPUComputePassEncoder) => void): Promise<number>
   close(): void
 }
@@ -36,7 +36,7 @@ export function createStopwatch({
       const deviceMs = await stamps?.read()
       if (deviceMs !== undefined && deviceMs > 0) return Math.min(clockMs, deviceMs)
       if (!isSoftware || processor === undefined) return clockMs
-      // A machine that is busy with other things lets the clock run and the processor time stand.
+      // Other load on the machine advances the clock, but not this process's CPU time.
       const usedMs = (processor.usedMs() - usedBeforeMs) / Math.min(processor.cores, groups)
       return Math.min(clockMs, usedMs)
     },

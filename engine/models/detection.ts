@@ -1,6 +1,7 @@
 /**
- * Things in a picture, by NanoDet: each cell of three grids scores 80 classes and says how far the thing reaches to each
- * side, as a distribution over eleven distances (Generalized Focal Loss, https://arxiv.org/abs/2006.04388).
+ * Detects objects in a picture with NanoDet. Each cell of three grids scores 80 classes. It gives the distance to
+ * each side of the object as a distribution over eleven values (Generalized Focal Loss,
+ * https://arxiv.org/abs/2006.04388).
  */
 import { LIMITS } from '#shared/base/limits.ts'
 import { encodeBytes } from '#shared/job/tensor.ts'
@@ -19,7 +20,7 @@ const MEAN = [103.53, 116.28, 123.675] as const
 const DEVIATION = [57.375, 57.12, 58.395] as const
 const BLUE_GREEN_RED = [2, 1, 0] as const
 const MIN_SCORE = 0.35
-/** Share of two boxes of one class over which they are one thing. */
+/** Boxes of one class that overlap more are one object. */
 const MAX_OVERLAP = 0.6
 
 export interface DetectionParts {
@@ -70,7 +71,7 @@ export function createDetectionRunner(parts: DetectionParts): ModelRunner {
   }
 }
 
-/** How a picture lies in the square: scaled by `scale`, with its upper left corner at `left`, `top`. */
+/** Position of the picture in the square. */
 interface Fit {
   readonly scale: number
   readonly left: number

@@ -7,19 +7,18 @@ import { createPieces } from '#engine/pace/pieces.ts'
 import type { ModelRunner } from './runner.ts'
 import { firstFloats, type FloatTensor, type Session } from '#engine/session/session.ts'
 
-/** Tokens in the first run of the session, and in the largest, with those that fill short texts up. */
+/** Tokens in the first and in the largest run of a session, padding included. */
 const FIRST_TOKENS = 64
 const RUN_TOKENS = 32 * FIRST_TOKENS
 
 export interface TokenizerFiles {
-  /** Text of tokenizer.json. */
   readonly tokenizer: string
   readonly tokenizerConfig: string
 }
 
 export interface EmbeddingParts extends TokenizerFiles {
   readonly session: Session
-  /** The position table of the model ends here: a longer text is refused. @default 64 */
+  /** Size of the model's position table; longer texts are refused. @default 64 */
   readonly contextTokens?: number | undefined
   /** Monotonic clock in ms. */
   readonly now: () => number
@@ -64,7 +63,6 @@ function refuse(
   return new AppError(code, `${pointer}: ${detail}`, { meta: { errors: [{ pointer, detail }] } })
 }
 
-/** Text → token ids, lower-cased by the tokenizer's own normaliser. */
 export function createEncoder(files: TokenizerFiles): (text: string) => number[] {
   const tokenizer = new Tokenizer(
     JSON.parse(files.tokenizer) as object,
@@ -73,7 +71,7 @@ export function createEncoder(files: TokenizerFiles): (text: string) => number[]
   return (text) => tokenizer.encode(text).ids
 }
 
-/** As many rows as there are tokens for, each as wide as the widest; one at least. */
+/** As many rows as fit in `tokens` when each is as wide as the widest; at least one. */
 function takeRows(rows: readonly number[][], from: number, tokens: number): readonly number[][] {
   let to = from + 1
   while (to < rows.length && tokensOf(rows.slice(from, to + 1)) <= tokens) to += 1

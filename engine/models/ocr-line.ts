@@ -1,4 +1,4 @@
-/** One line of text off a picture: resize to the recogniser's height, run, CTC greedy decode. */
+/** Reads one line of text: resize to the recogniser's height, run, CTC greedy decode. */
 import { AppError, invariant } from '#shared/base/errors.ts'
 import { encodeBytes, type TensorValue } from '#shared/job/tensor.ts'
 import type { ModelRunner } from './runner.ts'
@@ -7,7 +7,7 @@ import { firstFloats, type FloatTensor, type Session } from '#engine/session/ses
 /** Input height of PP-OCR recognisers: `rec_image_shape: 3,48,320` in PaddleOCR's configuration. */
 export const LINE_HEIGHT = 48
 export const MIN_LINE_WIDTH = 48
-/** A line 40 times as wide as high; longer ones cost time and read badly. */
+/** 40 times as wide as high. Longer lines are slow and recognised badly. */
 export const MAX_LINE_WIDTH = 1920
 
 export function createOcrLineRunner(session: Session, keys: string): ModelRunner {
@@ -74,7 +74,7 @@ function mix(a: number, b: number, part: number): number {
   return a + (b - a) * part
 }
 
-/** Best class a step, repeats joined, blanks dropped; confidence is the mean score of the kept steps, 0 for no text. */
+/** Best class of each step without repeats and blanks. Confidence is the mean score of the kept steps, 0 for no text. */
 export function decodeCtc(
   scores: FloatTensor,
   alphabet: readonly string[],

@@ -1,4 +1,4 @@
-/** Text off a picture: a detector finds the lines, each is cut out along its angle, a recogniser reads it. */
+/** Reads text in a picture: a detector finds the lines, each is cut out along its angle and recognised. */
 import { LIMITS } from '#shared/base/limits.ts'
 import { encodeBytes } from '#shared/job/tensor.ts'
 import { cancelled } from '#shared/base/deadline.ts'
@@ -16,16 +16,16 @@ import {
 import type { ModelRunner } from './runner.ts'
 import { firstFloats, type Session } from '#engine/session/session.ts'
 
-/** Longer side of what the detector sees, and what its sides must be a multiple of. */
+/** Longer side of the detector's input, and the step of both sides. */
 const MAX_SIDE = 960
 const SIDE_STEP = 32
-/** ImageNet's, which PaddleOCR applies to blue, green, red: its pictures come from OpenCV. */
+/** ImageNet's mean and deviation. PaddleOCR applies them to blue, green, red, as OpenCV orders pictures. */
 const MEAN = [0.485, 0.456, 0.406] as const
 const DEVIATION = [0.229, 0.224, 0.225] as const
 const BLUE_GREEN_RED = [2, 1, 0] as const
-/** Lines that are read with less are rarely text. */
+/** Lines with less confidence are rarely text. */
 const MIN_CONFIDENCE = 0.5
-/** A line that much higher than wide stands on its side. */
+/** A line this much higher than wide is upright. */
 const UPRIGHT = 1.5
 
 export interface OcrParts {
@@ -92,7 +92,7 @@ async function detect(detector: Session, picture: Picture): Promise<Box[]> {
   return inReadingOrder(boxes.map((box) => toPicture(box, scale, picture)))
 }
 
-/** Sides for the detector: no larger than the picture's but for rounding, at most {@link MAX_SIDE}. */
+/** Input size of the detector: the picture's size up to {@link MAX_SIDE}, rounded to {@link SIDE_STEP}. */
 function detectorSize({ width, height }: Picture): [width: number, height: number] {
   const scale = Math.min(1, MAX_SIDE / Math.max(width, height))
   const step = (side: number) =>
@@ -129,7 +129,7 @@ async function read(
   return decodeCtc(await firstFloats(recogniser, outputs), alphabet)
 }
 
-/** A line on its side is turned by a quarter, as PaddleOCR does. */
+/** Turns an upright line by a quarter, as PaddleOCR does. */
 function lying(box: Box): Box {
   const [a, b, c, d] = box
   return distance(a, d) >= UPRIGHT * distance(a, b) ? [b, c, d, a] : box

@@ -1,4 +1,4 @@
-/** Where in a sound someone speaks, by Silero VAD: a probability for each 32 ms, and the stretches that they make. */
+/** Finds speech in a sound with Silero VAD: a probability for each 32 ms, and the segments that follow from them. */
 import { invariant } from '#shared/base/errors.ts'
 import { cancelled } from '#shared/base/deadline.ts'
 import { decodeAudio } from '../media/audio.ts'
@@ -8,7 +8,7 @@ import { readFloats, type Session } from '#engine/session/session.ts'
 
 const RATE_HZ = 16_000
 const FRAME_SAMPLES = 512
-/** Samples of the frame before that the graph sees again. */
+/** Samples of the previous frame that the graph reads again. */
 const CONTEXT_SAMPLES = 64
 const STATE_DIMS = [2, 1, 128] as const
 const FRAME_S = FRAME_SAMPLES / RATE_HZ
@@ -38,7 +38,7 @@ export function createVoiceActivityRunner(session: Session): ModelRunner {
   }
 }
 
-/** One run a frame, since each needs the state that the one before left; the last is filled up with silence. */
+/** One run a frame, since each needs the state of the previous one. The last frame is padded with silence. */
 async function listen(
   session: Session,
   samples: Float32Array,

@@ -1,4 +1,4 @@
-/** Functions of constant expressions: https://www.w3.org/TR/WGSL/#builtin-functions */
+/** Built-in functions of constant expressions: https://www.w3.org/TR/WGSL/#builtin-functions */
 import { alike, binary, each, parts, sum, unary } from './operators.ts'
 import {
   approximate,
@@ -22,7 +22,7 @@ import {
   type Value,
 } from './values.ts'
 
-/** @throws {Uncomputed} for a function that is not known, or not of these arguments */
+/** @throws {Uncomputed} for an unknown function or unsuitable arguments */
 export function callBuiltin(name: string, args: readonly Value[]): Value {
   const whole = WHOLE.get(name)
   if (whole !== undefined) return whole(args)
@@ -58,7 +58,6 @@ function most(a: Scalar, b: Scalar): Scalar {
   return isTrue(compute('>=', a, b)) ? a : b
 }
 
-/** The number 1, or another, in the type of a scalar. */
 function same(value: number, { kind }: Scalar): Scalar {
   if (kind === 'bool') return uncomputed('an argument is a bool')
   return kind === 'int' || kind === 'i32' || kind === 'u32'
@@ -70,7 +69,6 @@ function clamp(x: Scalar, low: Scalar, high: Scalar): Scalar {
   return least(most(x, low), high)
 }
 
-/** Of any numbers, all of one type. */
 const NUMERIC: ReadonlyMap<string, (scalars: readonly Scalar[]) => Scalar> = new Map([
   ['min', (scalars) => least(...two(scalars))],
   ['max', (scalars) => most(...two(scalars))],
@@ -139,10 +137,8 @@ function rounded(x: Float, of: (value: number) => number): Float {
   return float(x.kind, settled(x, of))
 }
 
-/** Every machine agrees on these. */
 const EXACT = new Set<unknown>([Math.floor, Math.ceil, Math.trunc, roundEven, Math.sqrt])
 
-/** Of one float. What a library computes is taken for exact where it comes out even. */
 function ofReal(x: Scalar | undefined, of: (value: number) => number): Scalar {
   const value = asFloat(x)
   if (EXACT.has(of) && of !== Math.sqrt) return rounded(value, of)
@@ -179,7 +175,6 @@ const REAL: ReadonlyMap<string, (value: number) => number> = new Map([
   ['radians', (x) => (x * Math.PI) / 180],
 ])
 
-/** An abstract integer counts its bits as an `i32`. */
 function ofBits(x: Scalar | undefined, of: (bits: number) => number): Scalar {
   const value = x?.kind === 'int' ? become(x, 'i32') : x
   if (value === undefined || !isInteger(value)) return uncomputed('an argument is no integer')
@@ -200,7 +195,6 @@ const BITWISE: ReadonlyMap<string, (bits: number) => number> = new Map([
   ],
 ])
 
-/** Functions of whole values. */
 const WHOLE: ReadonlyMap<string, (args: readonly Value[]) => Value> = new Map<
   string,
   (args: readonly Value[]) => Value
@@ -241,7 +235,7 @@ function select(otherwise: Value, then: Value, condition: Value): Value {
   return { kind: 'vector', items: chosen }
 }
 
-/** `select(1, 2u, true)` is of one type, whichever it takes. */
+/** Both sides of `select(1, 2u, true)` get one type, whichever is selected. */
 function likeEachOther(a: Value, b: Value): [Value, Value] {
   const kinds = [...itemsOf(a), ...itemsOf(b)].map(({ kind }) => kind as ScalarKind)
   const kind = commonKind(kinds)
@@ -278,7 +272,7 @@ function mix(a: Value, b: Value, t: Value): Value {
 function firstLeadingBit(x: Scalar): Scalar {
   const value = x.kind === 'int' ? become(x, 'i32') : x
   if (!isInteger(value)) return uncomputed('an argument is no integer')
-  // Of a negative number the first bit that is not its sign.
+  // For a negative number: the first bit that differs from its sign.
   const bits = Number(BigInt.asUintN(32, value.value < 0n ? ~value.value : value.value))
   return integer(value.kind, BigInt(31 - leadingZeros(bits)))
 }
@@ -306,7 +300,7 @@ function insertBits([into, from, at, count]: readonly Value[]): Value {
   })
 }
 
-/** The same bits in another type: https://www.w3.org/TR/WGSL/#bitcast-builtin */
+/** https://www.w3.org/TR/WGSL/#bitcast-builtin */
 export function bitcast(value: Value, kind: ScalarKind): Value {
   return each([value], ([x]) => {
     const given = first([x])

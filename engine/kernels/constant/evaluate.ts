@@ -1,4 +1,4 @@
-/** Computes a constant expression: what sizes of arrays and workgroups are made of. */
+/** Evaluates the constant expressions that size arrays and workgroups. */
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Call, Expression } from '../parse/syntax.ts'
 import { bitcast, callBuiltin } from './builtins.ts'
@@ -17,7 +17,7 @@ import {
   type Value,
 } from './values.ts'
 
-/** The type that a constructor makes; a part that is not written is told by the arguments. */
+/** The type that a constructor makes. Parts that the source leaves out are inferred from the arguments. */
 export type ConstantType =
   | { readonly form: 'scalar'; readonly kind: ScalarKind }
   | { readonly form: 'vector'; readonly size: number; readonly kind: ScalarKind | undefined }
@@ -31,7 +31,7 @@ export type ConstantType =
       readonly form: 'array'
       readonly element: ConstantType | undefined
       readonly count: number | undefined
-      /** Scalars in all of it. */
+      /** Scalars in the whole value. */
       readonly parts: number
     }
   | {
@@ -40,13 +40,13 @@ export type ConstantType =
       readonly parts: number
     }
 
-/** What the names in an expression stand for where it is written. */
+/** The meaning of names where an expression stands. */
 export interface ConstantScope {
-  /** @throws {Uncomputed} when the name is none of a constant */
+  /** @throws {Uncomputed} when the name is not a constant */
   readonly valueOf: (name: string) => Value
-  /** A struct or alias of the module. @throws {Uncomputed} for one that holds what no constant can */
+  /** A struct or alias of the module. @throws {Uncomputed} for one that no constant can have */
   readonly declaredType: (name: string) => ConstantType | undefined
-  /** Whether the module or the function gives the name a meaning of its own. */
+  /** Whether the module or the function declares the name. */
   readonly isDeclared: (name: string) => boolean
 }
 
@@ -72,7 +72,7 @@ export function evaluate(expression: Expression, scope: ConstantScope): Value {
   }
 }
 
-/** A value as the type that a declaration writes. @throws {Uncomputed} when it does not fit */
+/** Converts a value to its declared type. @throws {Uncomputed} when it does not fit */
 export function declaredAs(value: Value, type: ConstantType): Value {
   if (type.form === 'scalar') return become(toScalar(value), type.kind)
   if (isScalar(value)) return uncomputed('its type is another than its value')
@@ -89,7 +89,7 @@ function evaluateBinary(
   scope: ConstantScope,
 ): Value {
   const first = evaluate(left, scope)
-  // The other side is not looked at: https://www.w3.org/TR/WGSL/#logical-expr
+  // Short-circuit: https://www.w3.org/TR/WGSL/#logical-expr
   if (first.kind === 'bool' && operator === '&&' && !first.value) return bool(false)
   if (first.kind === 'bool' && operator === '||' && first.value) return bool(true)
   return binary(operator, first, evaluate(right, scope))
@@ -138,7 +138,7 @@ const SUFFIXES: Readonly<Record<string, ScalarKind>> = { i: 'i32', u: 'u32', f: 
 const VECTOR = /^vec([234])([iufh]?)$/
 const MATRIX = /^mat([234])x([234])([fh]?)$/
 
-/** The type that a name with its template list writes; undefined when it names none. */
+/** The type that a name with its template list denotes, or undefined. */
 export function typeOf(expression: Expression, scope: ConstantScope): ConstantType | undefined {
   if (expression.kind !== 'name') return undefined
   const { name, args } = expression
@@ -165,7 +165,7 @@ export function typeOf(expression: Expression, scope: ConstantScope): ConstantTy
   return { form: 'array', element, count, parts }
 }
 
-/** @throws {Uncomputed} when it has more parts than a value may */
+/** @throws {Uncomputed} when a value would have too many parts */
 export function structOf(
   members: readonly (readonly [string, ConstantType])[],
 ): ConstantType & { form: 'struct' } {
@@ -212,7 +212,7 @@ function vectorFrom(
       : scalars
   if (filled.length !== size)
     return uncomputed(`a vector of ${size} has ${filled.length} components`)
-  // One vector of another type is converted component by component, as a scalar would be.
+  // A single vector is converted component by component; components alone are only promoted.
   const isWhole = args.length === 1
   const wanted = kind ?? commonKind(filled.map((scalar) => scalar.kind))
   const cast = isWhole && kind !== undefined ? convert : become
@@ -228,7 +228,7 @@ function matrixFrom(
     return { kind: 'matrix', items: first.items.map((column) => castTo(column, kind)) }
   const scalars = args.flatMap((arg) => (isScalar(arg) ? [arg] : arg.items.map(toScalar)))
   if (scalars.length !== columns * rows) return uncomputed('a matrix has not all of its components')
-  // Matrices are of floats, whatever they are made of.
+  // Matrices hold floats, even when built from integers.
   const common = commonKind(scalars.map((scalar) => scalar.kind))
   const wanted = kind ?? (common === 'int' ? 'float' : common)
   const items = Array.from({ length: columns }, (_, column) => ({
@@ -243,7 +243,7 @@ function castTo(column: Value, kind: ScalarKind | undefined): Value {
   return { ...column, items: column.items.map((item) => convert(toScalar(item), kind)) }
 }
 
-/** Elements of an array whose type is not written: abstract numbers take the type of the others. */
+/** Elements of an array without a written type get their common type. */
 function likened(items: readonly Value[]): readonly Value[] {
   if (!items.every(isScalar)) return items
   const kind = commonKind(items.map((item) => item.kind))

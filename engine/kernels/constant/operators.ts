@@ -50,13 +50,13 @@ export function binary(operator: string, left: Value, right: Value): Value {
   })
 }
 
-/** Values of one type. */
+/** Converts scalars to their common type. */
 export function alike(values: readonly Scalar[]): Scalar[] {
   const kind = commonKind(values.map((value) => value.kind))
   return values.map((value) => become(value, kind))
 }
 
-/** Component by component; a scalar beside vectors stands for as many of it. */
+/** Applies a function component by component. A scalar beside vectors is repeated. */
 export function each(values: readonly Value[], of: (scalars: readonly Scalar[]) => Scalar): Value {
   const wide = values.find((value): value is Composite => !isScalar(value))
   if (wide === undefined) return of(values.filter(isScalar))
@@ -145,7 +145,7 @@ function shift(operator: string, value: Scalar, by: Scalar): Scalar {
   if (count >= bits && value.value !== 0n) return uncomputed('it overflows')
   const shifted = value.value << (count >= bits ? 0n : count)
   const made = integer(value.kind, shifted)
-  // What falls out of a signed integer, or out of an unsigned one, is an error of the program.
+  // Bits that are shifted out are an error in WGSL.
   return made.value === shifted ? made : uncomputed('it overflows')
 }
 

@@ -1,22 +1,21 @@
-/** Reads tokens one after the other, and knows how deep the grammar has gone. */
+/** Reads tokens in order and bounds how deep the grammar nests. */
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { syntaxError, type Token } from './tokens.ts'
 
 export interface Cursor {
-  /** The token ahead. */
   peek(ahead?: number): Token
   next(): Token
-  /** Takes the token ahead if it is this symbol or word. */
+  /** Takes the next token if it is this symbol or word. */
   accept(text: string): boolean
-  /** @throws {AppError} invalid_request with the line when another token is ahead */
+  /** @throws {AppError} invalid_request with the line when another token follows */
   expect(text: string): Token
   expectName(): Token
-  /** Offset behind the last token that was taken. */
+  /** Offset after the last token that was taken. */
   readonly end: number
   /** Runs one rule one level deeper. @throws {AppError} too_large when nested past the bound */
   nested<T>(rule: () => T): T
-  /** Counts the parts of one chain, `a + b + c` or `a.b.c`. @throws {AppError} too_large past the bound */
+  /** Bounds the parts of one chain, `a + b + c` or `a.b.c`. @throws {AppError} too_large past the bound */
   chained(parts: number): void
   fail(expected: string): never
   countStatement(): void

@@ -4,8 +4,8 @@ import type { Attribute, Call, Expression } from './syntax.ts'
 import { TEMPLATE_CLOSE, TEMPLATE_OPEN } from './tokens.ts'
 
 /**
- * Stronger binds later. WGSL demands parentheses where precedence could be doubted, so any order that contains its own
- * reads what it accepts the same way; what it forbids the compiler refuses.
+ * Binding strength. WGSL requires parentheses where precedence is unclear, and the compiler refuses what lacks them.
+ * So one total order reads every accepted text correctly.
  */
 const PRECEDENCE: ReadonlyMap<string, number> = new Map(
   [['||'], ['&&'], ['|'], ['^'], ['&'], ['==', '!='], ['<', '>', '<=', '>='], ['<<', '>>']]
@@ -57,7 +57,7 @@ function parsePrimary(cursor: Cursor): Expression {
   return cursor.peek().text === '(' ? parseCall(cursor, name) : name
 }
 
-/** A type, or anything else that is named: `array<vec4f, 8>`. */
+/** A type or another named thing: `array<vec4f, 8>`. */
 export function parseName(cursor: Cursor): Expression & { kind: 'name' } {
   const { text: name, start } = cursor.expectName()
   const args = cursor.accept(TEMPLATE_OPEN) ? parseList(cursor, TEMPLATE_CLOSE).items : []
@@ -95,7 +95,6 @@ function parsePostfix(cursor: Cursor, base: Expression): Expression {
   }
 }
 
-/** Expressions up to the closing token, which is taken. */
 function parseList(
   cursor: Cursor,
   close: string,

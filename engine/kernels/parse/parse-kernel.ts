@@ -14,7 +14,7 @@ import type {
 import { tokenize } from './tokens.ts'
 
 /**
- * Reads everything that WGSL accepts; some of what it forbids is read too, for the compiler to refuse.
+ * Reads everything that WGSL accepts, and some of what it forbids; the compiler refuses that.
  * @throws {AppError} invalid_request with the line, too_large when the source has too many tokens or nests too deep
  */
 export function parseKernel(source: string): KernelModule {
@@ -113,7 +113,7 @@ function structDeclaration(cursor: Cursor): StructDeclaration {
   return { kind: 'struct', name, members, start, end: cursor.end }
 }
 
-/** Parameters of a function or members of a struct, up to the closing token, which is taken. */
+/** Parameters of a function or members of a struct. */
 function parameterList(
   cursor: Cursor,
   close: string,

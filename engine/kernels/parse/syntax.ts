@@ -9,7 +9,7 @@ export interface Span {
 export type Expression = Span &
   (
     | { readonly kind: 'literal'; readonly text: string }
-    /** A name, with template arguments when it has a template list: `vec3<f32>`. */
+    /** A name with its template arguments: `vec3<f32>`. */
     | { readonly kind: 'name'; readonly name: string; readonly args: readonly Expression[] }
     | { readonly kind: 'unary'; readonly operator: string; readonly operand: Expression }
     | {
@@ -95,7 +95,7 @@ export type Statement = Span &
     | {
         readonly kind: 'assign'
         readonly operator: string
-        /** Undefined for the phony `_ = value`. */
+        /** Undefined for the phony assignment `_ = value`. */
         readonly target: Expression | undefined
         /** Undefined for `++` and `--`. */
         readonly value: Expression | undefined
@@ -104,7 +104,6 @@ export type Statement = Span &
 
 export interface Parameter {
   readonly name: string
-  /** Offset of the name. */
   readonly nameAt: number
   readonly attributes: readonly Attribute[]
   readonly type: Expression
@@ -158,7 +157,7 @@ export interface KernelModule {
   readonly source: string
   readonly directives: readonly Directive[]
   readonly declarations: readonly ModuleDeclaration[]
-  /** Every identifier of the source, whatever it names. */
+  /** Every identifier in the source, of any kind. */
   readonly identifiers: ReadonlySet<string>
   /** Statements of every kind, in all functions. */
   readonly statements: number

@@ -1,8 +1,8 @@
-/** Cuts WGSL into tokens, with template lists told from comparisons as the specification does it. */
+/** Splits WGSL into tokens, and tells template lists from comparisons as the specification does. */
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 
-/** `<` and `>` of template lists are the texts `template(` and `template)`, which no source can spell. */
+/** Replace `<` and `>` of template lists. No source can spell them. */
 export const TEMPLATE_OPEN = 'template('
 export const TEMPLATE_CLOSE = 'template)'
 
@@ -22,7 +22,7 @@ const LINE_COMMENT = /\/\/[^\n\v\f\r\u0085\u2028\u2029]*/y
 const NAME = /[_\p{XID_Start}][\p{XID_Continue}]*/uy
 const NUMBER =
   /0[xX](?:[0-9a-fA-F]+\.?[0-9a-fA-F]*|\.[0-9a-fA-F]+)(?:[pP][+-]?[0-9]+[fh]?|[iu])?|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[iufh]?/y
-/** `<` and `>` come alone: whether `>>` or `>=` is meant is known once template lists are. */
+/** `<` and `>` stand alone here: template lists decide whether `>>` and `>=` are operators. */
 const SYMBOL = /->|&&|\|\||\+\+|--|==|!=|\+=|-=|\*=|\/=|%=|&=|\|=|\^=|[&@/!{}[\]:,<>=%().;*~+|^_-]/y
 
 /** @throws {AppError} invalid_request with the line, too_large past the bound of tokens */
@@ -48,7 +48,6 @@ export function tokenize(source: string): Token[] {
   return joinOperators(raw, findTemplates(raw))
 }
 
-/** Where a match that begins here ends. */
 function endOf(source: string, at: number, pattern: RegExp): number | undefined {
   pattern.lastIndex = at
   return pattern.test(source) ? pattern.lastIndex : undefined
@@ -64,7 +63,6 @@ function scan(source: string, at: number, line: number): [Token['kind'], number]
   throw syntaxError(line, 'a character that WGSL does not know')
 }
 
-/** Line breaks between two offsets. */
 export function countLines(source: string, from: number, to: number): number {
   return source.slice(from, to).match(LINE_BREAK)?.length ?? 0
 }
@@ -132,7 +130,7 @@ function findTemplates(tokens: readonly Token[]): ReadonlyMap<number, string> {
 
 const JOINED: ReadonlySet<string> = new Set(['<<=', '>>=', '<<', '>>', '<=', '>='])
 
-/** Marks template lists and puts the operators together that begin with `<` or `>`. */
+/** Marks template lists, and joins the operators that begin with `<` or `>`. */
 function joinOperators(raw: readonly Token[], templates: ReadonlyMap<number, string>): Token[] {
   const tokens: Token[] = []
   for (let i = 0; i < raw.length; i += 1) {

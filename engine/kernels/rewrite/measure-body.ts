@@ -1,4 +1,4 @@
-/** Walks one function: adds up what its statements weigh, and finds its loops and calls. */
+/** Walks one function: sums the weights of its statements and finds its loops and calls. */
 import { LIMITS } from '#shared/base/limits.ts'
 import type {
   Call,
@@ -37,11 +37,11 @@ import {
   TURNOFF_WEIGHT,
 } from './weights.ts'
 
-/** An expression's type, and whether it is memory that has not been read yet. */
+/** The type of an expression, and whether it is memory that has not been read yet. */
 interface Typed {
   readonly type: ValueType
   readonly isMemory: boolean
-  /** Of a constant; why it has none of any other. */
+  /** The value of a constant, or why it has none. Undefined for everything else. */
   readonly constant?: Value | Uncomputed | undefined
 }
 
@@ -52,7 +52,7 @@ interface Walk {
   readonly loops: LoopWeight[]
   readonly calls: Call[]
   readonly uses: Set<string>
-  /** The loop's turn that is walked, or the function outside its loops. */
+  /** The current loop's turn, or the function outside its loops. */
   region: { weight: number }
   expanded: number
   hasBarrier: boolean
@@ -76,7 +76,7 @@ export function measureBody(
   return { declaration, once: region.weight, expanded, loops, calls, uses, hasBarrier }
 }
 
-/** The type of a module-scope value whose declaration writes none. */
+/** The type of a module-scope value without a written type. */
 export function inferType(
   value: Expression,
   names: ModuleNames,
@@ -85,7 +85,7 @@ export function inferType(
   return readValue(createWalk(names, weights), value)
 }
 
-/** The type that is named here: its sizes may be constants of the function. */
+/** A named type; its sizes may use constants of the function. */
 function typeIn(walk: Walk, expression: Expression): ValueType | undefined {
   const size = (written: Expression) => walk.names.sizeIn(scopeOf(walk), written)
   return typeNamed(expression, { named: walk.names.named, size })
@@ -127,13 +127,13 @@ function add(walk: Walk, weight: number): void {
   walk.expanded += weight
 }
 
-/** Memory is slow to reach, not to compile for. */
+/** Memory is slow to access, but quick to compile. */
 function addAccess(walk: Walk): void {
   walk.region.weight += ACCESS_WEIGHT
   walk.expanded += ACCESS_COMPILE_WEIGHT
 }
 
-/** A value that is read, made or kept whole: compilers handle long ones word by word, and not in linear time. */
+/** A value that is read, made or stored whole. Compilers process long ones word by word, in more than linear time. */
 function addValue(walk: Walk, words: number): void {
   add(walk, words)
   if (words > SHORT_WORDS) walk.expanded += LONG_VALUE_WEIGHT * words
@@ -149,7 +149,7 @@ function boundedWords(walk: Walk, { words }: ValueType, at: { readonly start: nu
   throw refuse('too_large', walk.names.placeOf(at), detail)
 }
 
-/** Reads a value, all words of it. */
+/** Reads all words of a value. */
 function readValue(walk: Walk, expression: Expression): ValueType {
   const { type, isMemory } = visit(walk, expression)
   if (isMemory) addValue(walk, boundedWords(walk, type, expression))
@@ -174,7 +174,7 @@ function visit(walk: Walk, expression: Expression): Typed {
   if (expression.kind === 'member')
     return { type: memberOf(base.type, expression.member), isMemory: base.isMemory }
   readValue(walk, expression.index)
-  // One element of a value that is not in memory is read from a copy of all of it.
+  // Reading one element of a value outside memory copies the whole value.
   addAccess(walk)
   if (!base.isMemory) addValue(walk, boundedWords(walk, base.type, expression))
   return { type: base.type.element ?? SCALAR, isMemory: base.isMemory }
@@ -265,7 +265,7 @@ function visitStatement(walk: Walk, statement: Statement): void {
     const [operator = '='] = statement.operator
     if (operator === '=') return
     add(walk, words + operatorWeight(operator, words))
-    // It is read and written, in places that are each found anew.
+    // The element is read and written, and its address is computed for each.
     if (statement.target?.kind === 'index') addAccess(walk)
   }
 }
@@ -273,7 +273,7 @@ function visitStatement(walk: Walk, statement: Statement): void {
 function visitBlock(walk: Walk, statements: readonly Statement[], after?: Statement): void {
   walk.scopes.push(new Map())
   for (const statement of statements) visitStatement(walk, statement)
-  // What the body of a `loop` declares, its continuing block sees.
+  // The continuing block sees what the body of its `loop` declares.
   if (after !== undefined) visitStatement(walk, after)
   walk.scopes.pop()
 }
@@ -315,13 +315,13 @@ function declare(walk: Walk, { keyword, name, type, value, start }: Declaration)
   walk.scopes.at(-1)?.set(name, { type: found, isMemory: keyword === 'var', constant })
 }
 
-/** A pointer that is indexed or whose member is named stands for what it points to. */
+/** A pointer that is indexed or has a member taken stands for its target. */
 function throughPointer(typed: Typed): Typed {
   const { target } = typed.type
   return target === undefined ? typed : { type: target, isMemory: true }
 }
 
-/** `array(a, b)`, whose type is told by its arguments alone. */
+/** `array(a, b)`, whose type follows from its arguments. */
 function madeArray(
   { name, args: written }: Call['callee'],
   args: readonly ValueType[],

@@ -1,4 +1,4 @@
-/** What the names of a module stand for: its functions, types, variables and constants, each resolved once. */
+/** Resolves the names of a module: functions, types, variables and constants, each once. */
 import { LIMITS } from '#shared/base/limits.ts'
 import {
   declaredAs,
@@ -25,11 +25,11 @@ export interface ModuleNames extends TypeNames {
   readonly functions: ReadonlyMap<string, FunctionDeclaration>
   readonly values: ReadonlyMap<string, Declaration>
   typeOf(expression: Expression): ValueType | undefined
-  /** Of module scope: what constant expressions there may name. */
+  /** Constant scope of the module. */
   readonly scope: ConstantScope
-  /** As {@link TypeNames.size}, where a function may have constants of its own. */
+  /** As {@link TypeNames.size}, in a scope that may add a function's constants. */
   sizeIn(scope: ConstantScope, expression: Expression, what?: string): number
-  /** Of a module-scope variable or constant; `infer` is asked where no type is written. */
+  /** Type of a module-scope variable or constant. `infer` is called where the source writes none. */
   valueType(name: string, infer: (value: Expression) => ValueType): ValueType | undefined
   placeOf(span: Pick<Span, 'start'>): SourcePosition
 }
@@ -63,7 +63,7 @@ export function createModuleNames({ source, declarations }: KernelModule): Modul
       if (declaration === undefined) return undefined
       const known = inferred.get(name)
       if (known !== undefined) return known
-      // A declaration that needs itself finds a scalar; the compiler refuses it.
+      // A declaration that depends on itself counts as a scalar; the compiler refuses it.
       inferred.set(name, SCALAR)
       const { type, value } = declaration
       const found =
@@ -151,7 +151,7 @@ function noConstant(name: string): never {
   return uncomputed(`${name} is not a type of constants`)
 }
 
-/** What it comes to, or why it has no value: kept, so that it is not computed again. */
+/** The value, or the reason why there is none. */
 export function computed<T>(compute: () => T): T | Uncomputed {
   try {
     return compute()
@@ -169,7 +169,7 @@ export function given<T>(value: T | Uncomputed): T {
 
 type Once = ReturnType<typeof createOnce>
 
-/** Each name computed once, a name that needs itself undefined, and no chain of names without an end. */
+/** Computes each name once. A name that depends on itself is undefined, and chains of names are bounded. */
 function createOnce(placeOf: ModuleNames['placeOf']) {
   return <D extends Span, T>(
     declarations: ReadonlyMap<string, D>,

@@ -1,4 +1,4 @@
-/** How a kernel is refused: with the pointer to its text, the line, and the reason in words. */
+/** Errors about a kernel's text: with a pointer, the line, and the reason. */
 import { AppError } from '#shared/base/errors.ts'
 import { BUDGET_RULE } from '#shared/kernels/rules.ts'
 import { countLines } from '../parse/tokens.ts'
@@ -9,7 +9,7 @@ export interface SourcePosition {
   readonly start: number
 }
 
-/** @param place undefined where no line is at fault, but the whole */
+/** @param place undefined when the whole kernel is at fault */
 export function refuse(
   code: 'too_large' | 'invalid_request',
   place: SourcePosition | undefined,
@@ -25,7 +25,7 @@ export function lineOf({ source, start }: SourcePosition): number {
   return countLines(source, 0, start) + 1
 }
 
-/** More than this node grants; another may grant it, and so may this one when it is measured again. */
+/** More than this node grants now. Another node may grant it, or this one after a new measurement. */
 export function tooMuch(what: string, remedy = 'give it less to do in one dispatch'): AppError {
   const detail = `${what}; ${remedy}`
   return new AppError('no_capacity', `The kernel ran out of its budget here: ${detail}.`, {

@@ -1,4 +1,4 @@
-/** A conversation as the one text that a model was trained on: its Jinja template, run with a budget. */
+/** Renders a conversation with the model's Jinja template, within a budget of steps. */
 import { Environment, Interpreter, parse, tokenize } from '@huggingface/jinja'
 import { AppError, errorCode } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -6,7 +6,7 @@ import type { ChatMessage } from '#shared/job/text.ts'
 
 export type ApplyTemplate = (messages: readonly ChatMessage[]) => string
 
-// The package's own types name their files without extensions, which this module resolution does not follow.
+// The package's types import files without extensions, which this module resolution cannot follow.
 interface Variables {
   set(name: string, value: unknown): unknown
 }
@@ -25,9 +25,9 @@ const read = (template: string): unknown =>
   )
 
 /**
- * @param tokens named special tokens that templates refer to, `bos_token` and `eos_token`
- * @throws {AppError} internal for a template that cannot be read; the returned function throws invalid_request for a
- * conversation that the template refuses, internal for one that it cannot finish within its budget
+ * @param tokens special tokens by the names that templates use, `bos_token` and `eos_token`
+ * @throws {AppError} internal for a template that cannot be read. The returned function throws invalid_request for a
+ * conversation that the template refuses, and internal when it exceeds its budget
  */
 export function createChatTemplate(
   template: string,
@@ -55,7 +55,7 @@ export function createChatTemplate(
   }
 }
 
-/** Counts what it evaluates: a template is data, and data must not hold a node. */
+/** Counts evaluated statements: a template is untrusted data and may loop. */
 class BoundedInterpreter extends Base {
   private steps = 0
 
@@ -93,7 +93,7 @@ function boundedRange(first: number, end?: number, step = 1): number[] {
   return Array.from({ length: count }, (_, i) => from + i * step)
 }
 
-/** `developer` is what newer clients call `system`; no template of these models knows it. */
+/** `developer` is a newer name for `system`, which the templates of these models do not know. */
 function toTemplateMessage({ role, content }: ChatMessage) {
   return { role: role === 'developer' ? 'system' : role, content }
 }

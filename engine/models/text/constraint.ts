@@ -1,4 +1,4 @@
-/** What an answer must look like, token by token: JSON that parses, of a shape that was asked for. */
+/** Restricts an answer, token by token, to JSON of the requested shape. */
 import { AppError } from '#shared/base/errors.ts'
 import { ANY_OBJECT, parseJsonShape } from '#shared/job/json-shape.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -11,14 +11,14 @@ import type { Vocabulary } from './vocabulary.ts'
 
 /** Follows one text as it is written. */
 export interface Constraint {
-  /** A token that may come next; an end token only where the text may end. @throws {AppError} internal when none may */
+  /** The next token; an end token only where the text may end. @throws {AppError} internal when no token is allowed */
   choose(logits: Float32Array, sampling: Sampling): number
   accept(id: number): void
-  /** True when nothing may follow. */
+  /** Whether nothing may follow. */
   readonly isDone: boolean
 }
 
-/** @throws {AppError} invalid_request for a format that cannot be kept */
+/** @throws {AppError} invalid_request for a format that cannot be enforced */
 export type ConstraintFactory = (
   input: Pick<TextInput, 'format' | 'stop'>,
 ) => Constraint | undefined
@@ -53,7 +53,7 @@ export function createConstraints(
   }
 }
 
-/** One shape's automaton, and the masks that were made for it. */
+/** The automaton of one shape, and its masks so far. */
 interface Grammar {
   readonly automaton: JsonAutomaton
   readonly masks: Map<string, TokenMask>
@@ -61,9 +61,9 @@ interface Grammar {
 
 interface Tokens {
   readonly all: SortedTokens
-  /** Those that can leave a string. */
+  /** Tokens that can close a string. */
   readonly withQuote: SortedTokens
-  /** Mask of those without a quote that stay in a string: the same wherever the string stands. */
+  /** Tokens without a quote that stay inside a string: the same mask for every string. */
   readonly inString: TokenMask
 }
 
@@ -105,7 +105,7 @@ function followJson(following: Following): Constraint {
     choose(logits, sampling) {
       if (state === undefined) throw new AppError('internal', 'The text has left its format.')
       if (sampling.temperature === 0) {
-        // What the model wants most is nearly always allowed, and then no mask is needed.
+        // The likeliest token is nearly always allowed, so the mask is rarely needed.
         const best = argmax(logits)
         if (mayCome(best)) return best
       }
@@ -139,7 +139,7 @@ function maskOf({ vocabulary, ends, grammar, tokens }: Following, state: JsonSta
   return mask
 }
 
-/** Puts an entry last; the one that was used longest ago makes room. */
+/** Makes an entry the newest, and removes the least recently used one. */
 function remember<V>(
   map: Map<string, V>,
   { key, value, most }: { readonly key: string; readonly value: V; readonly most: number },

@@ -1,4 +1,4 @@
-/** Text generation: one token after the other until the model ends, a stop sequence comes or the room is used up. */
+/** Generates text token by token, until the model ends, a stop sequence comes or the room is used up. */
 import { AppError } from '#shared/base/errors.ts'
 import type { TextEnd, TextInput } from '#shared/job/text.ts'
 import { cancelled } from '#shared/base/deadline.ts'
@@ -15,13 +15,13 @@ export interface GenerateOptions {
   readonly input: TextInput
   readonly maxTokens: number
   readonly signal: AbortSignal
-  /** Takes the lines of `TextEvent`s as they come. */
+  /** Takes lines of `TextEvent`s as they come. */
   readonly emit: (line: Uint8Array) => Promise<void>
   /** Monotonic clock in ms. */
   readonly now: () => number
 }
 
-/** @throws {AppError} invalid_request, cancelled; internal when the model goes wrong */
+/** @throws {AppError} invalid_request, cancelled; internal when the model fails */
 export type Generate = (options: GenerateOptions) => Promise<void>
 
 export interface TextModel {
@@ -46,7 +46,7 @@ export function createGenerate(model: TextModel): Generate {
   }
 }
 
-/** The ids that the model reads: at least one, and at least one less than the context. @throws {AppError} invalid_request, context_length_exceeded */
+/** At least one id, and at least one less than the context holds. @throws {AppError} invalid_request, context_length_exceeded */
 export function encodePrompt(model: TextModel, input: TextInput): number[] {
   const { vocabulary, applyTemplate, contextTokens } = model
   const maxTokens = contextTokens - 1
@@ -66,7 +66,7 @@ export function encodePrompt(model: TextModel, input: TextInput): number[] {
   return ids
 }
 
-/** Greedy ids after a prompt: what a golden run compares. */
+/** Greedy ids after a prompt, for a golden run. */
 export async function generateIds(
   model: TextModel,
   prompt: readonly number[],
@@ -101,7 +101,7 @@ interface Writing {
   readonly sender: Sender
 }
 
-/** Sends every token; gives the text that was held back, and why it ended. */
+/** Sends every token. Returns the text that was held back, and the reason for the end. */
 async function write(writing: Writing): Promise<{ text: string; finish: TextEnd['finish'] }> {
   const { model, input, constraint, room, signal, sender } = writing
   const { vocabulary, ends } = model

@@ -1,21 +1,21 @@
-/** JSON of one shape, byte by byte: which bytes may come next, and when the text may end. */
+/** Reads JSON of one shape byte by byte: which bytes may follow, and where the text may end. */
 import type { JsonShape } from '#shared/job/json-shape.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { createKeyTrie, type KeyTrie } from './key-trie.ts'
 import { NUMBER_START, numberEnds, stepNumber, type NumberState } from './number.ts'
 import { STRING_START, stepString, type StringState } from './string.ts'
 
-/** Where a text stands: what is being written, and what follows it. Equal keys go on equally. */
+/** A position in a text: what is being written, and what follows it. */
 export interface JsonState {
   readonly frame: Frame
-  /** Where the text stands when the frame is complete; undefined after the last. */
+  /** The position after the frame is complete; undefined after the last. */
   readonly next: JsonState | undefined
 }
 
 type ArrayShape = Extract<JsonShape, { kind: 'array' }>
 
 type Frame =
-  /** A value is to begin, after `spaces` of white space. */
+  /** Before a value, after `spaces` of white space. */
   | { readonly at: 'value'; readonly shape: JsonShape; readonly spaces: number }
   | { readonly at: 'string'; readonly string: StringState }
   | { readonly at: 'number'; readonly number: NumberState }
@@ -44,7 +44,7 @@ type Frame =
   /** Before the colon. */
   | { readonly at: 'colon'; readonly shape: JsonShape; readonly spaces: number }
 
-/** Names of an object's members; without a trie, any. */
+/** The members of an object. Without a trie any name is allowed. */
 interface ObjectRules {
   readonly id: number
   readonly trie: KeyTrie | undefined
@@ -56,13 +56,13 @@ interface ObjectRules {
 
 export interface JsonAutomaton {
   readonly start: JsonState
-  /** Undefined when the byte may not come. */
+  /** Undefined when the byte is not allowed. */
   readonly step: (state: JsonState, byte: number) => JsonState | undefined
   /** Whether the text may end here. */
   canEnd(state: JsonState): boolean
-  /** Whether it must. */
+  /** Whether the text must end here. */
   isDone(state: JsonState): boolean
-  /** Names everything that the future depends on. */
+  /** States with equal keys allow the same continuations. */
   keyOf(state: JsonState): string
 }
 
@@ -126,7 +126,7 @@ function stepState(tables: Tables, state: JsonState, byte: number): JsonState | 
     case 'number': {
       const number = stepNumber(frame.number, byte)
       if (number !== undefined) return { frame: { at: 'number', number }, next }
-      // Nothing closes a number but what comes after it.
+      // A number has no end mark: the next byte ends it.
       return numberEnds(frame.number) && next ? stepState(tables, next, byte) : undefined
     }
     case 'choice': {
@@ -193,7 +193,7 @@ const STRING: JsonShape = { kind: 'string' }
 const ARRAY: JsonShape = { kind: 'array', items: ANY, minItems: 0, maxItems: Infinity }
 const OBJECT: JsonShape = { kind: 'object', properties: undefined }
 
-/** What a free value is by its first byte; too deep down it can only be a scalar. */
+/** The kind of a free value follows from its first byte. Deep down only scalars are allowed. */
 function anyBy(byte: number, next: JsonState | undefined): JsonShape {
   if (byte === QUOTE) return STRING
   if (byte === MINUS || isDigit(byte)) return NUMBER
@@ -218,7 +218,7 @@ function stepArray(
   if (isSpace(byte)) return spaced(frame, next)
   if (byte === CLOSE_BRACKET) return count >= shape.minItems ? next : undefined
   if (count >= shape.maxItems) return undefined
-  // Without an upper bound only whether there are enough matters, and one, which asks for a comma.
+  // Without an upper bound it only matters whether there are enough elements, and whether there is one.
   const most = shape.maxItems === Infinity ? Math.max(1, shape.minItems) : shape.maxItems
   const after: JsonState = {
     frame: { at: 'array', shape, count: Math.min(count + 1, most), spaces: 0 },
@@ -312,7 +312,7 @@ function objectRules(
     (properties ?? []).reduce((sum, _, i) => (wanted(i) ? sum | (1n << BigInt(i)) : sum), 0n)
   const rules: ObjectRules = {
     id: objects.size,
-    // The opening quote has been read when the trie begins; the closing one is part of each name.
+    // The opening quote is read before the trie begins; the closing one is part of each name.
     trie: properties && createKeyTrie(properties.map(({ name }) => JSON.stringify(name).slice(1))),
     shapes: (properties ?? []).map((property) => property.shape),
     required: bits((index) => properties?.[index]?.isRequired === true),
