@@ -1,7 +1,7 @@
 /** Compares what a kernel declares with what its job brings: buffers by binding and access, features by name. */
 import type { KernelWork } from '#shared/job/job.ts'
 import type { KernelReport, Resource } from './rewrite/inspect-kernel.ts'
-import { refuse } from './rewrite/refuse.ts'
+import { refuse } from './parse/refuse.ts'
 
 /**
  * @returns the job with each buffer bound as its kernel declares it. A `read` buffer may also be a uniform

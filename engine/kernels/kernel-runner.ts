@@ -14,7 +14,7 @@ import { createGrants } from './grants.ts'
 import { inspectKernel, type KernelReport } from './rewrite/inspect-kernel.ts'
 import { asWritten, meterKernel, type Grant, type MeteredKernel } from './rewrite/meter-kernel.ts'
 import { checkWays } from './rewrite/count-ways.ts'
-import { tooMuch } from './rewrite/refuse.ts'
+import { tooMuch } from './parse/refuse.ts'
 import { splitKernel } from './rewrite/split-kernel.ts'
 import { createKeptBuffers, type KeptBuffers } from './kept-buffers.ts'
 

@@ -47,6 +47,10 @@ export const isInteger = (value: Value): value is Integer =>
   value.kind === 'int' || value.kind === 'i32' || value.kind === 'u32'
 export const isScalar = (value: Value): value is Scalar => 'value' in value
 
+/** @throws {Uncomputed} for anything but a bool */
+export const isTrue = (value: Value): boolean =>
+  value.kind === 'bool' ? value.value : uncomputed('a condition is no bool')
+
 export function bool(value: boolean): Bool {
   return { kind: 'bool', value }
 }

@@ -47,10 +47,7 @@ function parseStatement(cursor: Cursor): Statement {
 }
 
 /** Statements without a semicolon at their end, by their first word. */
-const COMPOUND: ReadonlyMap<string, (cursor: Cursor, start: number) => Statement> = new Map<
-  string,
-  (cursor: Cursor, start: number) => Statement
->([
+const COMPOUND = new Map<string, (cursor: Cursor, start: number) => Statement>([
   [';', parseEmpty],
   ['{', parseBlock],
   ['if', parseIf],

@@ -23,13 +23,17 @@ export type Expression = Span &
     | Call
   )
 
-export interface Call extends Span {
+/** How a list in parentheses ends. */
+export interface ListEnd {
+  /** Offset of the closing parenthesis. */
+  readonly closeAt: number
+  readonly hasTrailingComma: boolean
+}
+
+export interface Call extends Span, ListEnd {
   readonly kind: 'call'
   readonly callee: Expression & { readonly kind: 'name' }
   readonly args: readonly Expression[]
-  /** Offset of the closing parenthesis, and whether a comma stands before it already. */
-  readonly closeAt: number
-  readonly hasTrailingComma: boolean
 }
 
 export interface Attribute {
@@ -110,14 +114,11 @@ export interface Parameter {
 }
 
 /** Its span begins with its attributes. */
-export interface FunctionDeclaration extends Span {
+export interface FunctionDeclaration extends Span, ListEnd {
   readonly kind: 'function'
   readonly name: string
   readonly attributes: readonly Attribute[]
   readonly parameters: readonly Parameter[]
-  /** Offset of the parenthesis that closes the parameters, and whether a comma stands before it already. */
-  readonly closeAt: number
-  readonly hasTrailingComma: boolean
   readonly returnType: Expression | undefined
   readonly body: Block
   readonly line: number

@@ -2,7 +2,7 @@
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Call, Expression, FunctionDeclaration, Loop, Statement } from '../parse/syntax.ts'
 import type { KernelReport } from './inspect-kernel.ts'
-import { tooMuch } from './refuse.ts'
+import { tooMuch } from '../parse/refuse.ts'
 
 interface LoopWays {
   /** Sum over the blocks of all loops of the paths to each, with calls written out. */

@@ -8,7 +8,7 @@ import { productOf, type Triple } from '#engine/pace/next-box.ts'
 import type { FunctionWeight, KernelWeights } from './function-weight.ts'
 import { createKernelWeights } from './measure-kernel.ts'
 import { computed, createModuleNames, type ModuleNames } from './module-names.ts'
-import { refuse, type SourcePosition } from './refuse.ts'
+import { refuse, type SourcePosition } from '../parse/refuse.ts'
 
 export interface KernelReport {
   readonly module: KernelModule

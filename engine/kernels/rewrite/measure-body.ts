@@ -18,7 +18,7 @@ import type { Uncomputed } from '../constant/values.ts'
 import { uncomputed, type Value } from '../constant/values.ts'
 import type { FunctionWeight, KernelWeights, LoopWeight } from './function-weight.ts'
 import { computed, given, type ModuleNames } from './module-names.ts'
-import { refuse } from './refuse.ts'
+import { refuse } from '../parse/refuse.ts'
 import { memberOf, SCALAR, typeNamed, vectorOf, type ValueType } from './types.ts'
 import {
   ACCESS_COMPILE_WEIGHT,

@@ -3,7 +3,7 @@ import { LIMITS } from '#shared/base/limits.ts'
 import type { FunctionWeight, KernelWeights } from './function-weight.ts'
 import { inferType, measureBody } from './measure-body.ts'
 import type { ModuleNames } from './module-names.ts'
-import { refuse } from './refuse.ts'
+import { refuse } from '../parse/refuse.ts'
 
 /** @throws {AppError} too_large when a function weighs too much with calls written out, invalid_request for recursion */
 export function createKernelWeights(names: ModuleNames): KernelWeights {

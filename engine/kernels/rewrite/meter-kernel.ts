@@ -2,9 +2,9 @@
 import type { FunctionWeight } from './function-weight.ts'
 import { applyEdits, type Edit } from './edits.ts'
 import { freshPrefix } from './fresh-prefix.ts'
-import { lineOf, refuse, tooMuch, type SourcePosition } from './refuse.ts'
+import { lineOf, refuse, tooMuch, type SourcePosition } from '../parse/refuse.ts'
 import type { KernelReport } from './inspect-kernel.ts'
-import type { Loop, Span } from '../parse/syntax.ts'
+import type { ListEnd, Loop, Span } from '../parse/syntax.ts'
 
 /** Budget of a dispatch in units of weight (`weights.ts`), as measured on this device. */
 export interface Grant {
@@ -236,7 +236,7 @@ function counted({ functions, entry, place, prefix, grant, invocations, idOf }: 
 }
 
 function insertArgs(
-  { closeAt, hasTrailingComma }: { readonly closeAt: number; readonly hasTrailingComma: boolean },
+  { closeAt, hasTrailingComma }: ListEnd,
   before: number,
   args: readonly string[],
 ): Edit {

@@ -18,7 +18,7 @@ import type {
   Span,
   StructDeclaration,
 } from '../parse/syntax.ts'
-import { refuse, type SourcePosition } from './refuse.ts'
+import { refuse, type SourcePosition } from '../parse/refuse.ts'
 import { SCALAR, typeNamed, type TypeNames, type ValueType } from './types.ts'
 
 export interface ModuleNames extends TypeNames {

@@ -1,7 +1,6 @@
 /** Errors about a kernel's text: with a pointer, the line, and the reason. */
 import { AppError } from '#shared/base/errors.ts'
 import { BUDGET_RULE } from '#shared/kernels/rules.ts'
-import { countLines } from '../parse/tokens.ts'
 
 /** A place in a kernel's text. */
 export interface SourcePosition {
@@ -22,7 +21,14 @@ export function refuse(
 }
 
 export function lineOf({ source, start }: SourcePosition): number {
-  return countLines(source, 0, start) + 1
+  return countBreaks(source.slice(0, start)) + 1
+}
+
+// https://www.w3.org/TR/WGSL/#blankspace-and-line-breaks
+const LINE_BREAK = /\r\n|[\n\v\f\r\u0085\u2028\u2029]/g
+
+export function countBreaks(text: string): number {
+  return text.match(LINE_BREAK)?.length ?? 0
 }
 
 /** More than this node grants now. Another node may grant it, or this one after a new measurement. */
