@@ -43,7 +43,7 @@ const isNegative = (x: Scalar): boolean =>
 
 /** A number in the type of a scalar. */
 function numberLike({ kind }: Scalar, value: number): Scalar {
-  if (kind === 'bool') return uncomputed('an argument is a bool')
+  if (kind === 'bool') return uncomputed('an argument is a bool, not a number')
   return kind === 'int' || kind === 'i32' || kind === 'u32'
     ? integer(kind, BigInt(value))
     : float(kind, value)
@@ -51,18 +51,18 @@ function numberLike({ kind }: Scalar, value: number): Scalar {
 
 function asFloat(x: Scalar): Float {
   const made = x.kind === 'int' ? become(x, 'float') : x
-  return isFloat(made) ? made : uncomputed('an argument is no float')
+  return isFloat(made) ? made : uncomputed('an argument is not a float')
 }
 
 /** An abstract integer has the bits of an `i32`. */
 function asInteger(x: Scalar): Integer {
   const made = x.kind === 'int' ? become(x, 'i32') : x
-  return isInteger(made) ? made : uncomputed('an argument is no integer')
+  return isInteger(made) ? made : uncomputed('an argument is not an integer')
 }
 
 function exactly(x: Scalar): number {
   const { value, slack } = asFloat(x)
-  return slack === 0 ? value : uncomputed('it is made of numbers that are rounded')
+  return slack === 0 ? value : uncomputed('it depends on rounded numbers')
 }
 
 /** For functions whose result every compiler rounds alike. */
@@ -191,7 +191,7 @@ function itemAt(items: readonly Value[], index: number): Value {
 
 function numberOf(value: Value): number {
   const scalar = toScalar(value)
-  return isInteger(scalar) ? Number(scalar.value) : uncomputed('an argument is no integer')
+  return isInteger(scalar) ? Number(scalar.value) : uncomputed('an argument is not an integer')
 }
 
 /** Both sides of `select(1, 2u, true)` get one type, whichever is selected. */

@@ -19,7 +19,7 @@ export function parseLiteral(text: string): Value {
   const decimal = DECIMAL.exec(text)
   if (decimal !== null) return float(KINDS[decimal[2] ?? ''] ?? 'float', Number(decimal[1]))
   const hex = HEX.exec(text)
-  if (hex === null) return uncomputed(`${text} is no number`)
+  if (hex === null) return uncomputed(`${text} is not a number`)
   const [, before = '', after = '', exponent = '0', suffix = ''] = hex
   const digits = Number(`0x${before}${after}0`) / 16
   return float(KINDS[suffix] ?? 'float', digits * 2 ** (Number(exponent) - 4 * after.length))

@@ -33,7 +33,7 @@ export function unary(operator: string, operand: Value): Value {
       if (operator === '-' && value.kind !== 'u32') return integer(value.kind, -value.value)
     }
     if (isFloat(value) && operator === '-') return { ...value, value: -value.value }
-    return uncomputed(`${operator} has no such operand`)
+    return uncomputed(`${operator} does not take this operand`)
   })
 }
 
@@ -53,7 +53,7 @@ function ofScalars(operator: string, a: Scalar, b: Scalar): Scalar {
   if (a.kind === 'bool' && b.kind === 'bool') return logic(operator, a.value, b.value)
   if (isInteger(a) && isInteger(b)) return ofIntegers(operator, a, b)
   if (isFloat(a) && isFloat(b)) return ofFloats(operator, a, b)
-  return uncomputed(`${operator} has no such operands`)
+  return uncomputed(`${operator} does not take these operands`)
 }
 
 /** Converts scalars to their common type. */
@@ -86,7 +86,7 @@ function logic(operator: string, left: boolean, right: boolean): Scalar {
   if (operator === '|' || operator === '||') return bool(left || right)
   if (operator === '==') return bool(left === right)
   if (operator === '!=') return bool(left !== right)
-  return uncomputed(`${operator} has no such operands`)
+  return uncomputed(`${operator} does not take these operands`)
 }
 
 function ofIntegers(operator: string, { kind, value: a }: Integer, { value: b }: Integer): Scalar {
@@ -123,7 +123,9 @@ function ofFloats(operator: string, a: Float, b: Float): Scalar {
       const wide = (a.slack + Math.abs(a.value / b.value) * b.slack) / least
       return float(kind, a.value / b.value, wide)
     }
-    return slack === 0 ? float(kind, a.value % b.value) : uncomputed('its operands are rounded')
+    return slack === 0
+      ? float(kind, a.value % b.value)
+      : uncomputed('its operands are rounded numbers')
   }
   const difference = { kind, value: a.value - b.value, slack }
   return compare(operator, settled(difference, Math.sign))
@@ -136,13 +138,14 @@ function compare(operator: string, sign: number): Scalar {
   if (operator === '<=') return bool(sign <= 0)
   if (operator === '>') return bool(sign > 0)
   if (operator === '>=') return bool(sign >= 0)
-  return uncomputed(`${operator} has no such operands`)
+  return uncomputed(`${operator} does not take these operands`)
 }
 
 const BITS: Readonly<Partial<Record<ScalarKind, bigint>>> = { int: 64n, i32: 32n, u32: 32n }
 
 function shift(operator: string, value: Scalar, by: Scalar): Scalar {
-  if (!isInteger(value) || !isInteger(by)) return uncomputed(`${operator} has no such operands`)
+  if (!isInteger(value) || !isInteger(by))
+    return uncomputed(`${operator} does not take these operands`)
   const { value: count } = by
   const bits = BITS[value.kind] ?? 0n
   if (count < 0n || (count >= bits && value.kind !== 'int'))
@@ -169,7 +172,7 @@ function matrixProduct(left: Value, right: Value): Value {
   }
   if (left.kind === 'vector' && right.kind === 'matrix')
     return { kind: 'vector', items: right.items.map((column) => sum(parts(left, column))) }
-  return uncomputed('* has no such operands')
+  return uncomputed('* does not take these operands')
 }
 
 /** Products of the components of two vectors. */

@@ -49,7 +49,7 @@ export const isScalar = (value: Value): value is Scalar => 'value' in value
 
 /** @throws {Uncomputed} for anything but a bool */
 export const isTrue = (value: Value): boolean =>
-  value.kind === 'bool' ? value.value : uncomputed('a condition is no bool')
+  value.kind === 'bool' ? value.value : uncomputed('a condition is not a bool')
 
 export function bool(value: boolean): Bool {
   return { kind: 'bool', value }
@@ -59,14 +59,14 @@ export function bool(value: boolean): Bool {
 export function integer(kind: IntegerKind, value: bigint): Integer {
   if (kind === 'i32') return { kind, value: BigInt.asIntN(32, value) }
   if (kind === 'u32') return { kind, value: BigInt.asUintN(32, value) }
-  return BigInt.asIntN(64, value) === value ? { kind, value } : uncomputed('it passes 64 bits')
+  return BigInt.asIntN(64, value) === value ? { kind, value } : uncomputed('it exceeds 64 bits')
 }
 
 /** Rounds to the type. @throws {Uncomputed} for what is not finite */
 export function float(kind: FloatKind, exact: number, slack = 0): Float {
   const value = kind === 'float' ? exact : kind === 'f32' ? Math.fround(exact) : roundHalf(exact)
   if (!Number.isFinite(value) || !Number.isFinite(slack)) uncomputed('it is not a finite number')
-  if (kind === 'f16' && Math.abs(value) > 65_504) uncomputed('it passes the largest f16')
+  if (kind === 'f16' && Math.abs(value) > 65_504) uncomputed('it exceeds the largest f16')
   return { kind, value, slack: slack === 0 ? 0 : slack + Math.abs(value) * PRECISION[kind] }
 }
 
@@ -97,7 +97,7 @@ export function roundEven(value: number): number {
 export function settled<T>({ value, slack }: Float, of: (value: number) => T): T {
   if (slack === 0) return of(value)
   const low = of(value - slack)
-  return low === of(value + slack) ? low : uncomputed('compilers may differ in it by a rounding')
+  return low === of(value + slack) ? low : uncomputed('compilers may differ by a rounding')
 }
 
 /** @throws {Uncomputed} for a composite */
@@ -116,7 +116,7 @@ export function become(scalar: Scalar, kind: ScalarKind): Scalar {
   }
   if (scalar.kind === 'float' && (kind === 'f32' || kind === 'f16'))
     return float(kind, scalar.value, scalar.slack)
-  return uncomputed(`${describe(scalar)} is no ${kind}`)
+  return uncomputed(`${describe(scalar)} does not convert to ${kind}`)
 }
 
 /** Explicit conversion such as `u32(x)`: https://www.w3.org/TR/WGSL/#value-constructor-builtin-function */

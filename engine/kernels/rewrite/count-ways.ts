@@ -80,12 +80,12 @@ function statement(walk: Walk, node: Statement, before: number): number {
   if (node.kind === 'call') return expression(walk, node.call, before)
   if (node.kind === 'break-if') return expression(walk, node.condition, before)
   if (node.kind === 'return') {
-    walk.returned = bounded(walk.returned + optional(walk, node.value, before))
+    walk.returned = bounded(walk.returned + expression(walk, node.value, before))
     return 0
   }
-  if (node.kind === 'declaration') return optional(walk, node.value, before)
+  if (node.kind === 'declaration') return expression(walk, node.value, before)
   if (node.kind !== 'assign') return before
-  return optional(walk, node.value, optional(walk, node.target, before))
+  return expression(walk, node.value, expression(walk, node.target, before))
 }
 
 function inOrder(walk: Walk, nodes: readonly Statement[], before: number): number {
@@ -114,7 +114,7 @@ function loop(walk: Walk, node: Loop, before: number): number {
   const outside = walk.visits
   walk.visits = 0
   walk.left.push(0)
-  const entered = optional(walk, node.condition, visit(walk, 1))
+  const entered = expression(walk, node.condition, visit(walk, 1))
   const turned = statement(walk, node.body, entered)
   for (const last of [node.continuing, node.update])
     if (last !== undefined) statement(walk, last, Math.max(1, turned))
@@ -126,11 +126,8 @@ function loop(walk: Walk, node: Loop, before: number): number {
   return ways
 }
 
-function optional(walk: Walk, node: Expression | undefined, before: number): number {
-  return node === undefined ? before : expression(walk, node, before)
-}
-
-function expression(walk: Walk, node: Expression, before: number): number {
+function expression(walk: Walk, node: Expression | undefined, before: number): number {
+  if (node === undefined) return before
   if (node.kind === 'unary') return expression(walk, node.operand, before)
   if (node.kind === 'member') return expression(walk, node.base, before)
   if (node.kind === 'index')

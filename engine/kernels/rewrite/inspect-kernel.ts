@@ -37,11 +37,8 @@ export interface Resource {
 }
 
 /** Names that the rewritten kernel needs in their own meaning. */
-const NEEDED = ['u32', 'bool', 'array', 'atomic', 'ptr', 'function', 'private', 'storage'].concat([
-  'read_write',
-  'atomicAdd',
-  'atomicMax',
-])
+const NEEDED =
+  'u32 bool array atomic ptr function private storage read_write atomicAdd atomicMax'.split(' ')
 /** WebGPU's default limits of invocations in a workgroup, and in its third dimension. */
 const MOST_INVOCATIONS = 256
 const MOST_DEEP = 64

@@ -1,7 +1,8 @@
 /** Measures each function of a kernel once, callees before their callers. */
 import { LIMITS } from '#shared/base/limits.ts'
 import type { FunctionWeight, KernelWeights } from './function-weight.ts'
-import { inferType, measureBody } from './measure-body.ts'
+import { measureBody } from './measure-body.ts'
+import { inferType } from './measure-expression.ts'
 import type { ModuleNames } from './module-names.ts'
 import { refuse } from '../parse/refuse.ts'
 

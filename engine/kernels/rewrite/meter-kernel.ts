@@ -1,5 +1,5 @@
 /** Rewrites a kernel so that every loop draws on a budget. A loop that uses it up ends and reports its line. */
-import type { FunctionWeight } from './function-weight.ts'
+import type { FunctionWeight, LoopWeight } from './function-weight.ts'
 import { applyEdits, type Edit } from './edits.ts'
 import { freshPrefix } from './fresh-prefix.ts'
 import { lineOf, refuse, tooMuch, type SourcePosition } from '../parse/refuse.ts'
@@ -150,13 +150,7 @@ function pooled({ functions, prefix, grant, invocations, idOf }: Parts): Edited 
 function allotted({ functions, prefix, grant, invocations, idOf }: Parts): Edited {
   const left = `${prefix}_left`
   const edits = functions.flatMap(({ loops }) =>
-    loops.flatMap(({ loop, weight }) => [
-      {
-        at: loop.body.start + 1,
-        text: ` if (${left} < ${weight}u) { break; } ${left} -= ${weight}u;`,
-      },
-      { at: loop.end, text: ` if (${left} < ${weight}u) { ${prefix}_out(${idOf(loop)}u); }` },
-    ]),
+    loops.flatMap((each) => drawAndTell(each, left, `${prefix}_out(${idOf(each.loop)}u)`)),
   )
   const share = Math.min(grant.each, (UNEVEN * grant.total) / invocations)
   return {
@@ -191,38 +185,22 @@ function counted({ functions, entry, place, prefix, grant, invocations, idOf }: 
     known.set(name, meters)
     return meters
   }
+  const name = (index: number) => `${prefix}_c${index}`
   const edits = functions.flatMap((weight) => {
     const meters = metersOf(weight)
     const { declaration } = weight
     const share = Math.min(grant.each, grant.total / invocations) / Math.max(1, meters.count)
-    const name = (index: number) => `${prefix}_c${index}`
     const indices = Array.from({ length: meters.count }, (_, index) => index)
+    const declare = (i: number) =>
+      ` var ${prefix}_v${i} = ${clamp(share, 1, LARGEST)}u; let ${name(i)} = &${prefix}_v${i};`
+    const parameters = indices.map((i) => `${name(i)}: ptr<function, u32>`)
     const head: Edit =
       weight === entry
-        ? {
-            at: declaration.body.start + 1,
-            text: indices
-              .map(
-                (i) =>
-                  ` var ${prefix}_v${i} = ${clamp(share, 1, LARGEST)}u; let ${name(i)} = &${prefix}_v${i};`,
-              )
-              .join(''),
-          }
-        : insertArgs(
-            declaration,
-            declaration.parameters.length,
-            indices.map((i) => `${name(i)}: ptr<function, u32>`),
-          )
-    const turns = weight.loops.flatMap(({ loop, weight: turn }, index) => {
-      const counter = `*${name(index)}`
-      return [
-        {
-          at: loop.body.start + 1,
-          text: ` if (${counter} < ${turn}u) { break; } ${counter} -= ${turn}u;`,
-        },
-        { at: loop.end, text: ` if (${counter} < ${turn}u) { ${prefix}_out(${idOf(loop)}u); }` },
-      ]
-    })
+        ? { at: declaration.body.start + 1, text: indices.map(declare).join('') }
+        : insertArgs(declaration, declaration.parameters.length, parameters)
+    const turns = weight.loops.flatMap((each, index) =>
+      drawAndTell(each, `*${name(index)}`, `${prefix}_out(${idOf(each.loop)}u)`),
+    )
     const calls = weight.calls.flatMap((call, at) => {
       const first = meters.calls[at] ?? -1
       const called = byName.get(call.callee.name)
@@ -233,6 +211,15 @@ function counted({ functions, entry, place, prefix, grant, invocations, idOf }: 
     return [head, ...turns, ...calls]
   })
   return { edits, tail: [outText(prefix)] }
+}
+
+/** A turn draws on a counter or leaves the loop; behind the loop an empty counter is reported. */
+function drawAndTell({ loop, weight }: LoopWeight, counter: string, tell: string): Edit[] {
+  const isSpent = `${counter} < ${weight}u`
+  return [
+    { at: loop.body.start + 1, text: ` if (${isSpent}) { break; } ${counter} -= ${weight}u;` },
+    { at: loop.end, text: ` if (${isSpent}) { ${tell}; }` },
+  ]
 }
 
 function insertArgs(

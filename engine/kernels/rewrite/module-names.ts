@@ -1,14 +1,14 @@
 /** Resolves the names of a module: functions, types, variables and constants, each once. */
 import { LIMITS } from '#shared/base/limits.ts'
 import {
-  declaredAs,
   evaluate,
+  evaluateAs,
   structOf,
   typeOf as constantTypeOf,
   type ConstantScope,
   type ConstantType,
 } from '../constant/evaluate.ts'
-import { describe, isInteger, Uncomputed, uncomputed, type Value } from '../constant/values.ts'
+import { describe, isInteger, Uncomputed, uncomputed } from '../constant/values.ts'
 import type {
   AliasDeclaration,
   Declaration,
@@ -51,12 +51,11 @@ export function createModuleNames({ source, declarations }: KernelModule): Modul
   const names: ModuleNames = {
     functions,
     values,
-    named: (name) => named(name),
+    named,
     scope,
     placeOf,
     size: (expression) => names.sizeIn(scope, expression),
-    sizeIn: (within, expression, what = 'the size of this array') =>
-      sizeOf(expression, { scope: within, place: placeOf(expression), what }),
+    sizeIn: (within, expression, what) => sizeOf(expression, within, placeOf(expression), what),
     typeOf: (expression) => typeNamed(expression, names),
     valueType(name, infer) {
       const declaration = values.get(name)
@@ -88,22 +87,21 @@ function wordsOf(
   return { words, members }
 }
 
-interface Sized {
-  readonly scope: ConstantScope
-  readonly place: SourcePosition
-  readonly what: string
-}
-
-function sizeOf(expression: Expression, { scope, place, what }: Sized): number {
-  let value: Value
-  try {
-    value = evaluate(expression, scope)
-  } catch (error) {
-    if (!(error instanceof Uncomputed)) throw error
-    throw refuse('invalid_request', place, `${what} cannot be computed: ${error.message}`)
-  }
+function sizeOf(
+  expression: Expression,
+  scope: ConstantScope,
+  place: SourcePosition,
+  what = 'the size of this array',
+): number {
+  const value = computed(() => evaluate(expression, scope))
+  if (value instanceof Uncomputed)
+    throw refuse('invalid_request', place, `${what} cannot be computed: ${value.message}`)
   if (!isInteger(value) || value.value < 1n)
-    throw refuse('invalid_request', place, `${what} is ${describe(value)}, no whole number above 0`)
+    throw refuse(
+      'invalid_request',
+      place,
+      `${what} is ${describe(value)}, not a whole number above 0`,
+    )
   return Number(value.value)
 }
 
@@ -117,38 +115,28 @@ interface Named {
 function createScope({ functions, values, types, once }: Named): ConstantScope {
   const constants = once(values, ({ keyword, name, type, value }) =>
     computed(() => {
-      if (keyword === 'var') return uncomputed(`${name} is no constant`)
-      if (value === undefined) return uncomputed(`override ${name} is given no value`)
-      const written = type === undefined ? undefined : constantTypeOf(type, scope)
-      const found = evaluate(value, scope)
-      return written === undefined ? found : declaredAs(found, written)
+      if (keyword === 'var') return uncomputed(`${name} is not a constant`)
+      if (value === undefined) return uncomputed(`override ${name} has no value`)
+      return evaluateAs({ type, value }, scope)
     }),
   )
   const constantTypes = once(types, (declaration) =>
     computed(() => {
-      if (declaration.kind === 'alias')
-        return constantTypeOf(declaration.type, scope) ?? noConstant(declaration.name)
-      return structOf(
-        declaration.members.map(({ name, type }) => [
-          name,
-          constantTypeOf(type, scope) ?? noConstant(declaration.name),
-        ]),
-      )
+      const typeIn = (type: Expression) =>
+        constantTypeOf(type, scope) ?? uncomputed(`${declaration.name} is not a type of constants`)
+      if (declaration.kind === 'alias') return typeIn(declaration.type)
+      return structOf(declaration.members.map(({ name, type }) => [name, typeIn(type)]))
     }),
   )
   const scope: ConstantScope = {
     isDeclared: (name) => functions.has(name) || values.has(name) || types.has(name),
-    valueOf: (name) => given(constants(name) ?? new Uncomputed(`${name} is no constant`)),
+    valueOf: (name) => given(constants(name) ?? new Uncomputed(`${name} is not a constant`)),
     declaredType: (name): ConstantType | undefined =>
       types.has(name)
-        ? given(constantTypes(name) ?? new Uncomputed(`${name} is no type`))
+        ? given(constantTypes(name) ?? new Uncomputed(`${name} is not a type`))
         : undefined,
   }
   return scope
-}
-
-function noConstant(name: string): never {
-  return uncomputed(`${name} is not a type of constants`)
 }
 
 /** The value, or the reason why there is none. */
@@ -186,7 +174,7 @@ function createOnce(placeOf: ModuleNames['placeOf']) {
         throw refuse(
           'too_large',
           placeOf(declaration),
-          `${name} is built of more than ${LIMITS.wgslDepth} layers of names`,
+          `${name} depends on more than ${LIMITS.wgslDepth} layers of names`,
         )
       const value = make(declaration)
       depth -= 1

@@ -29,18 +29,10 @@ export const LONG_VALUE_WEIGHT = 3
 export const SHORT_WORDS = 32
 
 const HEAVY = new Set(
-  ['sin', 'cos', 'tan', 'asin', 'acos', 'atan', 'atan2', 'sinh', 'cosh', 'tanh', 'asinh', 'acosh']
-    .concat(['atanh', 'exp', 'exp2', 'log', 'log2', 'pow', 'sqrt', 'inverseSqrt', 'normalize'])
-    .concat([
-      'length',
-      'distance',
-      'smoothstep',
-      'refract',
-      'determinant',
-      'ldexp',
-      'frexp',
-      'modf',
-    ]),
+  (
+    'sin cos tan asin acos atan atan2 sinh cosh tanh asinh acosh atanh exp exp2 log log2 pow sqrt ' +
+    'inverseSqrt normalize length distance smoothstep refract determinant ldexp frexp modf'
+  ).split(' '),
 )
 const HEAVY_WEIGHT = 12
 const ATOMIC_WEIGHT = 16
