@@ -1,5 +1,6 @@
 /** Measures how much weight a device processes a second: all its lanes together, and one alone. */
 import { LIMITS } from '#shared/base/limits.ts'
+import { BUFFER_USAGE } from '#engine/pace/gpu-buffers.ts'
 import { inspectKernel } from './rewrite/inspect-kernel.ts'
 import { createStopwatch } from './stopwatch.ts'
 import type { Grant } from './rewrite/meter-kernel.ts'
@@ -29,9 +30,6 @@ const SHARE = 0.25
 /** A software adapter shares its processor with other programs, and one share may be twice the mean. */
 const SOFTWARE_SHARE = 0.1
 
-// Values of GPUBufferUsage: https://www.w3.org/TR/webgpu/#buffer-usage
-const STORAGE_AND_COPY_DST = 128 | 8
-
 /** CPU time of the process that emulates a GPU. It excludes what other programs use. */
 export interface ProcessorClock {
   /** CPU time of all threads of this process so far, in ms. */
@@ -58,7 +56,8 @@ export async function calibrate(options: CalibrateOptions): Promise<Grant> {
     layout: 'auto',
     compute: { module, entryPoint: 'main' },
   })
-  const table = device.createBuffer({ size: TABLE_BYTES, usage: STORAGE_AND_COPY_DST })
+  const usage = BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_DST
+  const table = device.createBuffer({ size: TABLE_BYTES, usage })
   const group = device.createBindGroup({
     layout: pipeline.getBindGroupLayout(0),
     entries: [{ binding: 0, resource: { buffer: table } }],

@@ -41,27 +41,20 @@ export async function compileKernel(
     throw new AppError('no_capacity', detail)
   }
   device.pushErrorScope('validation')
+  const entry = (binding: number, access: keyof typeof BINDING_TYPES) => ({
+    binding,
+    visibility: COMPUTE_STAGE,
+    buffer: { type: BINDING_TYPES[access] },
+  })
   const layout = device.createBindGroupLayout({
-    entries: work.buffers.map(({ binding, access }) => ({
-      binding,
-      visibility: COMPUTE_STAGE,
-      buffer: { type: BINDING_TYPES[access] },
-    })),
+    entries: work.buffers.map(({ binding, access }) => entry(binding, access)),
   })
   const owned = [
-    ...(isMetered ? [{ binding: 0, type: 'storage' as const }] : []),
-    ...(hasPart ? [{ binding: 1, type: 'uniform' as const }] : []),
+    ...(isMetered ? [entry(0, 'read_write')] : []),
+    ...(hasPart ? [entry(1, 'uniform')] : []),
   ]
   const ownLayout =
-    owned.length === 0
-      ? undefined
-      : device.createBindGroupLayout({
-          entries: owned.map(({ binding, type }) => ({
-            binding,
-            visibility: COMPUTE_STAGE,
-            buffer: { type },
-          })),
-        })
+    owned.length === 0 ? undefined : device.createBindGroupLayout({ entries: owned })
   const pipelineLayout = device.createPipelineLayout({
     bindGroupLayouts: ownLayout === undefined ? [layout] : [layout, ownLayout],
   })

@@ -10,6 +10,8 @@ export interface Patience {
   readonly what: string
   /** Asked at the time limit: whether the step got hardly any processor time. */
   readonly isStarved?: (() => boolean) | undefined
+  /** Whether the step runs our own code: its hang is then not blamed on a submitted kernel. */
+  readonly isOurs?: boolean
 }
 
 export interface DeviceWatch {
@@ -43,7 +45,7 @@ export function watchDevice(device: GPUDevice, onLost: (reason: string) => void)
     end(reason) {
       lost ??= reason
     },
-    async within(step, { timeoutMs, what, isStarved }) {
+    async within(step, { timeoutMs, what, isStarved, isOurs = false }) {
       const racing = Promise.race([step, gone])
       for (let waitedMs = timeoutMs; ; waitedMs += timeoutMs)
         try {
@@ -53,7 +55,8 @@ export function watchDevice(device: GPUDevice, onLost: (reason: string) => void)
           if (waitedMs + timeoutMs <= LIMITS.kernelStarvedMs && isStarved?.() === true) continue
           const detail = `${what} took over ${waitedMs} ms.`
           setLost(detail)
-          throw new AppError('node_timeout', detail, { meta: { rule: HANG_RULE }, cause: error })
+          const meta = isOurs ? {} : { rule: HANG_RULE }
+          throw new AppError('node_timeout', detail, { meta, cause: error })
         }
     },
   }

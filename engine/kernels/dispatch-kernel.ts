@@ -3,12 +3,10 @@ import { AppError } from '#shared/base/errors.ts'
 import type { KernelBuffer, KernelWork, TensorHeader } from '#shared/job/job.ts'
 import { refuseKernel, sayFault, type CompiledKernel } from './compile-kernel.ts'
 import { inErrorScopes } from './in-error-scopes.ts'
+import { align4, BUFFER_USAGE, padded, readBuffer } from '#engine/pace/gpu-buffers.ts'
 import type { Triple } from '#engine/pace/next-box.ts'
 import { runInParts, type Dispatch, type PartsOptions } from '#engine/pace/run-in-parts.ts'
 
-// Values of GPUBufferUsage and GPUMapMode: https://www.w3.org/TR/webgpu/#buffer-usage
-const USAGE = { MAP_READ: 1, COPY_SRC: 4, COPY_DST: 8, UNIFORM: 64, STORAGE: 128 } as const
-const MAP_READ = 1
 const METER_BYTES = 8
 
 export interface KernelOutput {
@@ -56,10 +54,11 @@ export async function dispatchKernel(
     async () => {
       const bound = bindBuffers(device, options, create)
       const meter = kernel.isMetered
-        ? create(METER_BYTES, USAGE.STORAGE | USAGE.COPY_SRC)
+        ? create(METER_BYTES, BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_SRC)
         : undefined
       const dispatch = dispatchOf(device, kernel, { ...options, bound, meter })
-      const staging = (sizeBytes: number) => create(sizeBytes, USAGE.MAP_READ | USAGE.COPY_DST)
+      const staging = (sizeBytes: number) =>
+        create(sizeBytes, BUFFER_USAGE.MAP_READ | BUFFER_USAGE.COPY_DST)
       const readable = bound
         .filter(({ spec }) => spec.return)
         .map((each) => ({ ...each, staging: staging(each.spec.sizeBytes) }))
@@ -74,7 +73,9 @@ export async function dispatchKernel(
       return { readable, metered }
     },
   )
-  const spent = metered === undefined ? 0 : await readSpent(metered)
+  const meter =
+    metered === undefined ? [] : new Uint32Array((await readBuffer(metered, METER_BYTES)).buffer)
+  const [, spent = 0] = meter
   return { outputs: spent === 0 ? await Promise.all(readable.map(read)) : [], spent }
 }
 
@@ -94,7 +95,10 @@ function bindBuffers(
       )
     }
     const isUniform = spec.access === 'uniform'
-    const usage = (isUniform ? USAGE.UNIFORM : USAGE.STORAGE) | USAGE.COPY_DST | USAGE.COPY_SRC
+    const usage =
+      (isUniform ? BUFFER_USAGE.UNIFORM : BUFFER_USAGE.STORAGE) |
+      BUFFER_USAGE.COPY_DST |
+      BUFFER_USAGE.COPY_SRC
     const buffer = create(boundBytes(spec), usage)
     if (spec.keep === true && work.session !== undefined) {
       made.pop()
@@ -138,14 +142,6 @@ function dispatchOf(
   }
 }
 
-/** The second word of the meter. */
-async function readSpent(metered: GPUBuffer): Promise<number> {
-  await metered.mapAsync(MAP_READ)
-  const [, spent = 0] = new Uint32Array(metered.getMappedRange())
-  metered.unmap()
-  return spent
-}
-
 interface Readable {
   readonly spec: KernelBuffer
   readonly staging: GPUBuffer
@@ -153,30 +149,12 @@ interface Readable {
 
 async function read({ spec, staging }: Readable): Promise<KernelOutput> {
   const { binding, sizeBytes } = spec
-  await staging.mapAsync(MAP_READ)
-  const bytes = new Uint8Array(staging.getMappedRange()).slice(0, sizeBytes)
-  staging.unmap()
-  const header = {
-    name: `binding:${binding}`,
-    datatype: 'UINT8' as const,
-    shape: [sizeBytes],
-    sizeBytes,
-  }
-  return { header, bytes }
+  const bytes = await readBuffer(staging, sizeBytes)
+  const name = `binding:${binding}`
+  return { header: { name, datatype: 'UINT8', shape: [sizeBytes], sizeBytes }, bytes }
 }
 
 /** WebGPU rounds a uniform block up to a multiple of 16 bytes. */
 function boundBytes({ access, sizeBytes }: KernelBuffer): number {
   return access === 'uniform' ? Math.ceil(sizeBytes / 16) * 16 : align4(sizeBytes)
-}
-
-function align4(sizeBytes: number): number {
-  return Math.ceil(sizeBytes / 4) * 4
-}
-
-/** A copy whose length is a multiple of 4, as writeBuffer requires. */
-function padded(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
-  const copy = new Uint8Array(align4(bytes.length))
-  copy.set(bytes)
-  return copy
 }

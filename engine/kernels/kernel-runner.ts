@@ -1,4 +1,5 @@
 /** Runs submitted WGSL on a device: one kernel at a time, metered, part by part, in the host's own buffers. */
+import { BoundedMap } from '#shared/base/bounded-map.ts'
 import { AppError } from '#shared/base/errors.ts'
 import type { KernelWork } from '#shared/job/job.ts'
 import { BUDGET_RULE } from '#shared/kernels/rules.ts'
@@ -8,7 +9,7 @@ import { checkKernel } from './check-kernel.ts'
 import { cancelled } from '#shared/base/deadline.ts'
 import { createPieces, type Pieces } from '#engine/pace/pieces.ts'
 import { compileKernel } from './compile-kernel.ts'
-import { starvedFrom, watchDevice, type DeviceWatch } from './device-watch.ts'
+import { starvedFrom, type DeviceWatch } from './device-watch.ts'
 import { dispatchKernel, type KernelOutput } from './dispatch-kernel.ts'
 import { createGrants } from './grants.ts'
 import { inspectKernel, type KernelReport } from './rewrite/inspect-kernel.ts'
@@ -50,17 +51,15 @@ export interface KernelRunnerOptions {
   /** CPU time of this process, where it emulates the GPU. */
   readonly processor?: ProcessorClock | undefined
   /** Fixed budget. @default measured, and again as conditions change */
-  readonly grant?: Grant
-  /** Called once, when the device hangs or is lost. It runs nothing after that. */
-  readonly onLost: (reason: string) => void
+  readonly grant?: Grant | undefined
+  readonly watch: DeviceWatch
 }
 
 export function createKernelRunner(options: KernelRunnerOptions): KernelRunner {
-  const { device, times, onLost, now, processor } = options
+  const { device, times, watch, now, processor } = options
   const sessions = createKeptBuffers()
-  const watch = watchDevice(device, onLost)
-  const grants = createGrants(() => grantOf(options, watch), now)
-  const pieces = createPiecesByText(now)
+  const grants = createGrants(() => grantOf(options), now)
+  const paces = new BoundedMap<string, Pieces>(PACES_KEPT)
   const runMetered = async (
     kernel: MeteredKernel,
     { work, payload, report, signal }: KernelJob,
@@ -84,7 +83,7 @@ export function createKernelRunner(options: KernelRunnerOptions): KernelRunner {
         workgroupSize: report.workgroupSize,
         made,
         kept,
-        pieces: pieces.of(work),
+        pieces: piecesOf(paces, work, now),
         now,
         check,
       })
@@ -133,10 +132,10 @@ export function createKernelRunner(options: KernelRunnerOptions): KernelRunner {
   }
 }
 
-function grantOf(options: KernelRunnerOptions, watch: DeviceWatch): Promise<Grant> {
+function grantOf(options: KernelRunnerOptions): Promise<Grant> {
   if (options.grant !== undefined) return Promise.resolve(options.grant)
   const timeoutMs = options.times.kernelCompileMs
-  return watch.within(calibrate(options), { timeoutMs, what: 'Measuring the device' })
+  return options.watch.within(calibrate(options), { timeoutMs, what: 'Measuring the device' })
 }
 
 interface KernelJob {
@@ -152,21 +151,16 @@ const GROWTH = 16
 /** Kernels whose speed is remembered, so that the next step of a session need not learn it. */
 const PACES_KEPT = 64
 
-function createPiecesByText(now: () => number) {
-  const known = new Map<string, Pieces>()
-  return {
-    of({ wgsl, entryPoint }: KernelWork): Pieces {
-      const key = `${entryPoint} ${wgsl}`
-      const found =
-        known.get(key) ??
-        createPieces({ first: FIRST_WORKGROUPS, most: Infinity, growth: GROWTH, now })
-      known.delete(key)
-      known.set(key, found)
-      const [oldest] = known.keys()
-      if (known.size > PACES_KEPT && oldest !== undefined) known.delete(oldest)
-      return found
-    },
-  }
+function piecesOf(
+  paces: Map<string, Pieces>,
+  { wgsl, entryPoint }: KernelWork,
+  now: () => number,
+): Pieces {
+  const key = `${entryPoint} ${wgsl}`
+  const pieces =
+    paces.get(key) ?? createPieces({ first: FIRST_WORKGROUPS, most: Infinity, growth: GROWTH, now })
+  paces.set(key, pieces)
+  return pieces
 }
 
 function meterFor(report: KernelReport, grant: Grant, { workgroups }: KernelWork): MeteredKernel {

@@ -1,4 +1,5 @@
 /** Measures how long a device works on a pass: by its timestamps, or by CPU time where a processor emulates it. */
+import { BUFFER_USAGE, readBuffer } from '#engine/pace/gpu-buffers.ts'
 import type { CalibrateOptions } from './calibrate.ts'
 
 export interface Stopwatch {
@@ -7,9 +8,6 @@ export interface Stopwatch {
   close(): void
 }
 
-// Values of GPUBufferUsage and GPUMapMode: https://www.w3.org/TR/webgpu/#buffer-usage
-const USAGE = { MAP_READ: 1, COPY_SRC: 4, COPY_DST: 8, QUERY_RESOLVE: 512 } as const
-const MAP_READ = 1
 const STAMPS_BYTES = 16
 const NS_PER_MS = 1e6
 
@@ -46,14 +44,10 @@ export function createStopwatch({
 
 function createStamps(device: GPUDevice) {
   const querySet = device.createQuerySet({ type: 'timestamp', count: 2 })
-  const resolved = device.createBuffer({
-    size: STAMPS_BYTES,
-    usage: USAGE.QUERY_RESOLVE | USAGE.COPY_SRC,
-  })
-  const readable = device.createBuffer({
-    size: STAMPS_BYTES,
-    usage: USAGE.MAP_READ | USAGE.COPY_DST,
-  })
+  const { COPY_DST, COPY_SRC, MAP_READ, QUERY_RESOLVE } = BUFFER_USAGE
+  const create = (usage: number) => device.createBuffer({ size: STAMPS_BYTES, usage })
+  const resolved = create(QUERY_RESOLVE | COPY_SRC)
+  const readable = create(MAP_READ | COPY_DST)
   return {
     descriptor: {
       timestampWrites: { querySet, beginningOfPassWriteIndex: 0, endOfPassWriteIndex: 1 },
@@ -63,9 +57,8 @@ function createStamps(device: GPUDevice) {
       encoder.copyBufferToBuffer(resolved, 0, readable, 0, STAMPS_BYTES)
     },
     async read() {
-      await readable.mapAsync(MAP_READ)
-      const [begun = 0n, ended = 0n] = new BigUint64Array(readable.getMappedRange())
-      readable.unmap()
+      const { buffer } = await readBuffer(readable, STAMPS_BYTES)
+      const [begun = 0n, ended = 0n] = new BigUint64Array(buffer)
       return Number(ended - begun) / NS_PER_MS
     },
     close() {

@@ -1,4 +1,5 @@
 /** Submits dispatches part by part, each one piece of the device's time, the next after the last has ended. */
+import { BUFFER_USAGE } from './gpu-buffers.ts'
 import type { Pieces } from './pieces.ts'
 import { nextBox, productOf, type Box, type Triple } from './next-box.ts'
 
@@ -27,8 +28,6 @@ export interface PartsOptions {
   readonly finish: (encoder: GPUCommandEncoder) => void
 }
 
-// Values of GPUBufferUsage: https://www.w3.org/TR/webgpu/#buffer-usage
-const UNIFORM_AND_COPY_DST = 64 | 8
 /** Three times three words with one of padding each. */
 const PART_BYTES = 48
 /** WebGPU's default of minUniformBufferOffsetAlignment. */
@@ -66,7 +65,8 @@ export function encodeParts(
   parts: readonly Part[],
 ): GPUBuffer {
   const size = Math.max(1, parts.length) * STRIDE_BYTES
-  const buffer = device.createBuffer({ size, usage: UNIFORM_AND_COPY_DST })
+  const usage = BUFFER_USAGE.UNIFORM | BUFFER_USAGE.COPY_DST
+  const buffer = device.createBuffer({ size, usage })
   const words = new Uint32Array(size / 4)
   const pass = encoder.beginComputePass()
   parts.forEach(({ dispatch, box }, index) => {

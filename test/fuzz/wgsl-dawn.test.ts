@@ -1,5 +1,6 @@
 /** Rewritten kernels on a real compiler and device: they compile when the originals do and compute the same bits, and no stranger's kernel holds a local node. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { watchDevice } from '#engine/kernels/device-watch.ts'
 import { createKernelRunner } from '#engine/kernels/kernel-runner.ts'
 import { openKernels } from '#engine/kernel-work.ts'
 import { inspectKernel } from '#engine/kernels/rewrite/inspect-kernel.ts'
@@ -115,7 +116,7 @@ describe('a rewritten kernel', () => {
       times: LIMITS,
       now: () => performance.now(),
       grant,
-      onLost: () => {},
+      watch: watchDevice(opened.device, () => {}),
     })
     const { work, payload } = kernelJob({ wgsl, buffers: [{ sizeBytes: 64 }] })
     await expect(runner.run(work, payload, { signal: NEVER })).rejects.toMatchObject({
