@@ -6,7 +6,7 @@ import { manifestDigest, type GoldenCase, type ModelManifest } from '#shared/job
 import type { AdmittedModel } from '#shared/node/node.ts'
 import { decodeFloats, type TensorValue } from '#shared/job/tensor.ts'
 import { createModelRunner, type ModelFiles, type ModelRunner } from './models/runner.ts'
-import type { SessionFactory } from '#engine/session/session.ts'
+import type { SessionFactory } from '#engine/runtime/runtime-session.ts'
 
 export interface LoadedModel {
   readonly manifest: ModelManifest
@@ -38,7 +38,7 @@ export async function admitModel(options: AdmitOptions): Promise<LoadedModel> {
     const serviceMs = now() - startedMs
     const admitted = { id: manifest.id, digest: manifestDigest(manifest), provider, serviceMs }
     const recheck = () => checkGolden(manifest, runner, manifest.golden[0])
-    return { manifest, admitted, recheck, ...loaded }
+    return { manifest, admitted, runner, recheck, release: loaded.release }
   } catch (error) {
     await loaded.release()
     throw error

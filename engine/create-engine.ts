@@ -152,11 +152,13 @@ async function runModelWork(job: ModelJob): Promise<Computed> {
 async function runText(
   job: Omit<ModelJob, 'work'> & { readonly work: TextWork; readonly emit: RunOptions['emit'] },
 ): Promise<Computed> {
-  const { options, loaded, work } = job
+  const { options, loaded, work, payload, signal, emit } = job
   const model = findModel(loaded, work)
   const { generate } = model.runner
   const written = await blaming(model, options, () =>
-    paced(options, job.signal, () => runTextWork({ ...job, generate, now: options.now })),
+    paced(options, signal, () =>
+      runTextWork({ work, payload, signal, emit, generate, now: options.now }),
+    ),
   )
   return { answer: { ...written, ...ranOn(model, options) }, outputs: [] }
 }

@@ -8,7 +8,7 @@ import type { AdmittedModel } from '#shared/node/node.ts'
 import { digestBytes } from '#shared/receipt/receipt.ts'
 import { admitModel, type LoadedModel } from './admit.ts'
 import { beforeDeadline } from '#shared/base/deadline.ts'
-import type { SessionFactory } from '#engine/session/session.ts'
+import type { SessionFactory } from '#engine/runtime/runtime-session.ts'
 import { providersFor, type DeviceOffer } from './device-offer.ts'
 import type { JobQueue } from './queue.ts'
 

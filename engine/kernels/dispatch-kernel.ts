@@ -43,9 +43,10 @@ export async function dispatchKernel(
   kernel: CompiledKernel,
   options: KernelDispatch,
 ): Promise<Dispatched> {
+  const { work, workgroupSize, made, pieces, now, check } = options
   const create: Create = (sizeBytes, usage) => {
     const buffer = device.createBuffer({ size: align4(sizeBytes), usage })
-    options.made.push(buffer)
+    made.push(buffer)
     return buffer
   }
   const { readable, metered } = await inErrorScopes(
@@ -56,7 +57,7 @@ export async function dispatchKernel(
       const meter = kernel.isMetered
         ? create(METER_BYTES, BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_SRC)
         : undefined
-      const dispatch = dispatchOf(device, kernel, { ...options, bound, meter })
+      const dispatch = dispatchOf(device, kernel, { work, workgroupSize, bound, meter })
       const staging = (sizeBytes: number) =>
         create(sizeBytes, BUFFER_USAGE.MAP_READ | BUFFER_USAGE.COPY_DST)
       const readable = bound
@@ -69,7 +70,7 @@ export async function dispatchKernel(
         if (meter !== undefined && metered !== undefined)
           encoder.copyBufferToBuffer(meter, 0, metered, 0, METER_BYTES)
       }
-      await runInParts([dispatch], { ...options, device, finish })
+      await runInParts([dispatch], { device, pieces, now, check, finish })
       return { readable, metered }
     },
   )

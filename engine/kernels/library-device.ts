@@ -50,7 +50,7 @@ export interface LibraryDevice {
 }
 
 export function createLibraryDevice(options: LibraryDeviceOptions): LibraryDevice {
-  const { device } = options
+  const { device, isSoftware, now } = options
   const pipelines = new Map<string, Promise<CompiledSource>>()
   const paces = new Map<string, Pieces>()
   // Tables hold no caller's data and outlive the job. An evicted one may still be bound, so it is not destroyed.
@@ -58,7 +58,7 @@ export function createLibraryDevice(options: LibraryDeviceOptions): LibraryDevic
   const variants = new Map<string, Promise<string>>()
   const paceOf = (key: string) =>
     known(paces, key, () =>
-      createPieces({ first: FIRST_OPERATIONS, most: LIMITS.libraryOperations, now: options.now }),
+      createPieces({ first: FIRST_OPERATIONS, most: LIMITS.libraryOperations, now }),
     )
   const pipelineOf = (kernel: LibraryKernel, source: string) =>
     known(pipelines, `${kernel.name}/${source}`, () => compile(device, kernel, source))
@@ -95,15 +95,17 @@ export function createLibraryDevice(options: LibraryDeviceOptions): LibraryDevic
       encode(encoder: GPUCommandEncoder) {
         made.push(encodeParts(device, encoder, wholeParts(steps)))
       },
-      run: (how: Pick<PartsOptions, 'check' | 'finish'>) =>
-        runInParts(steps, { ...how, device, pieces, now: options.now }),
+      run: ({ check, finish }: Pick<PartsOptions, 'check' | 'finish'>) =>
+        runInParts(steps, { device, pieces, now, check, finish }),
       destroy() {
         for (const buffer of made) buffer.destroy()
       },
     }
   }
   const variantOf = (name: string) =>
-    known(variants, name, () => chooseVariant(kernelOf(name), { ...options, prepareVariant }))
+    known(variants, name, () =>
+      chooseVariant(kernelOf(name), { device, isSoftware, now, prepareVariant }),
+    )
   return {
     variantOf,
     prepare: async (job, variant) =>

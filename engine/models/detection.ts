@@ -10,7 +10,8 @@ import type { DecodeImage, Picture } from '../media/picture.ts'
 import { mediaInput } from '../media/media-input.ts'
 import { sampleAcross } from '../media/sample-picture.ts'
 import type { ModelRunner } from './runner.ts'
-import { readFloats, type Session } from '#engine/session/session.ts'
+import { BLUE_GREEN_RED, floatTensor } from './tensors.ts'
+import { readFloats, type RuntimeSession } from '#engine/runtime/runtime-session.ts'
 
 const SIDE = 416
 const STRIDES = [8, 16, 32] as const
@@ -18,13 +19,12 @@ const DISTANCES = 11
 /** Of blue, green, red: https://github.com/RangiLyu/nanodet/blob/6af8d32587a6577cd317f398acf63af296a03806/config/nanodet-g.yml */
 const MEAN = [103.53, 116.28, 123.675] as const
 const DEVIATION = [57.375, 57.12, 58.395] as const
-const BLUE_GREEN_RED = [2, 1, 0] as const
 const MIN_SCORE = 0.35
 /** Boxes of one class that overlap more are one object. */
 const MAX_OVERLAP = 0.6
 
 export interface DetectionParts {
-  readonly session: Session
+  readonly session: RuntimeSession
   /** One name a line, in the order of the graph's classes. */
   readonly labels: string
   readonly decodeImage: DecodeImage
@@ -58,11 +58,11 @@ export function createDetectionRunner(parts: DetectionParts): ModelRunner {
           shape: [things.length],
           bytes: encodeBytes(things.map(({ label }) => labels[label] ?? '')),
         },
-        floats(
+        floatTensor(
           [things.length],
           things.map(({ score }) => score),
         ),
-        floats(
+        floatTensor(
           [things.length, 4],
           things.flatMap(({ box }) => toPicture(box, fit, picture)),
         ),
@@ -173,8 +173,4 @@ function toPicture([left, top, right, bottom]: Sides, fit: Fit, picture: Picture
   const x = (value: number) => Math.min(picture.width, Math.max(0, (value - fit.left) / fit.scale))
   const y = (value: number) => Math.min(picture.height, Math.max(0, (value - fit.top) / fit.scale))
   return [x(left), y(top), x(right), y(bottom)]
-}
-
-function floats(shape: readonly number[], values: readonly number[]) {
-  return { shape, bytes: new Uint8Array(Float32Array.from(values).buffer) }
 }

@@ -1,11 +1,15 @@
 /** Sentence embeddings: tokenize, run, mean over the mask, unit length. */
 import { Tokenizer } from '@huggingface/tokenizers'
-import { AppError } from '#shared/base/errors.ts'
 import { decodeTexts } from '#shared/job/tensor.ts'
 import { cancelled } from '#shared/base/deadline.ts'
 import { createPieces } from '#engine/pace/pieces.ts'
 import type { ModelRunner } from './runner.ts'
-import { firstFloats, type FloatTensor, type Session } from '#engine/session/session.ts'
+import { requestFault } from './text/request-fault.ts'
+import {
+  firstFloats,
+  type FloatTensor,
+  type RuntimeSession,
+} from '#engine/runtime/runtime-session.ts'
 
 /** Tokens in the first and in the largest run of a session, padding included. */
 const FIRST_TOKENS = 64
@@ -17,7 +21,7 @@ export interface TokenizerFiles {
 }
 
 export interface EmbeddingParts extends TokenizerFiles {
-  readonly session: Session
+  readonly session: RuntimeSession
   /** Size of the model's position table; longer texts are refused. @default 64 */
   readonly contextTokens?: number | undefined
   /** Monotonic clock in ms. */
@@ -37,10 +41,10 @@ export function createEmbeddingRunner({
       const rows = decodeTexts(texts?.bytes ?? new Uint8Array()).map((text, index) => {
         const ids = encode(text)
         const pointer = `/inputs/0/data/${index}`
-        if (ids.length === 0) throw refuse('invalid_request', pointer, 'the text is empty')
+        if (ids.length === 0) throw requestFault(pointer, 'the text is empty')
         if (ids.length > contextTokens) {
           const detail = `the text has ${ids.length} tokens, and this model takes at most ${contextTokens}`
-          throw refuse('context_length_exceeded', pointer, detail)
+          throw requestFault(pointer, detail, 'context_length_exceeded')
         }
         return ids
       })
@@ -53,14 +57,6 @@ export function createEmbeddingRunner({
       return [stack(vectors)]
     },
   }
-}
-
-function refuse(
-  code: 'invalid_request' | 'context_length_exceeded',
-  pointer: string,
-  detail: string,
-): AppError {
-  return new AppError(code, `${pointer}: ${detail}`, { meta: { errors: [{ pointer, detail }] } })
 }
 
 export function createEncoder(files: TokenizerFiles): (text: string) => number[] {
@@ -82,7 +78,7 @@ function tokensOf(rows: readonly number[][]): number {
   return rows.length * Math.max(...rows.map((ids) => ids.length))
 }
 
-async function embed(session: Session, rows: readonly number[][]): Promise<Float32Array[]> {
+async function embed(session: RuntimeSession, rows: readonly number[][]): Promise<Float32Array[]> {
   const width = Math.max(...rows.map((ids) => ids.length))
   const ids = new BigInt64Array(rows.length * width)
   const mask = new BigInt64Array(rows.length * width)

@@ -9,7 +9,11 @@ import { createEmbeddingRunner } from './embedding.ts'
 import { createOcrLineRunner } from './ocr-line.ts'
 import { createOcrRunner } from './ocr.ts'
 import { createVoiceActivityRunner } from './voice-activity.ts'
-import type { Session, SessionFactory, SessionOptions } from '#engine/session/session.ts'
+import type {
+  RuntimeSession,
+  SessionFactory,
+  SessionOptions,
+} from '#engine/runtime/runtime-session.ts'
 import type { Generate } from './text/generate.ts'
 import { createTextRunner } from './text-runner.ts'
 
@@ -41,12 +45,12 @@ export interface LoadedRunner {
 export type OpenSession = (
   file: string,
   options?: Omit<SessionOptions, 'external'>,
-) => Promise<Session>
+) => Promise<RuntimeSession>
 
 /** Opens what the task needs, and releases it when that fails. */
 export async function createModelRunner(options: RunnerOptions): Promise<LoadedRunner> {
   const { files, sessions, provider } = options
-  const opened: Session[] = []
+  const opened: RuntimeSession[] = []
   const release = async () => {
     for (const session of opened.splice(0)) await session.release()
   }

@@ -15,18 +15,18 @@ export function takeTurns(
   next: () => Promise<{ readonly run: Run<RemoteRunOptions> }>,
 ): Run<RunOptions> {
   const queue = createJobQueue(LIMITS.nodeJobsInFlight)
-  return async (work, payload, options) => {
+  return async (work, payload, { signal, emit }) => {
     const answered = Promise.withResolvers<Answer>()
     answered.promise.catch(() => {})
     const turn = async () => {
       const engine = await next()
       const freed = Promise.withResolvers<void>()
       const onFree = () => freed.resolve()
-      engine.run(work, payload, { ...options, onFree }).then(answered.resolve, answered.reject)
+      engine.run(work, payload, { signal, emit, onFree }).then(answered.resolve, answered.reject)
       // A caller that left or reads slowly does not delay the others; a device that still works does.
       await freed.promise
     }
-    await queue.run(turn, options.signal)
+    await queue.run(turn, signal)
     return answered.promise
   }
 }

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import * as ort from 'onnxruntime-node'
 import { expect, test } from 'vitest'
-import { createOrtSessions } from '#engine/session/session.ts'
+import { createOrtSessions } from '#engine/runtime/runtime-session.ts'
 import { repositoryPath } from '#scripts/base/paths.ts'
 
 test('[G13] short steps that follow each other run on one thread, other graphs on as many as the runtime likes', async () => {

@@ -3,6 +3,7 @@ import { Environment, Interpreter, parse, tokenize } from '@huggingface/jinja'
 import { AppError, errorCode } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { ChatMessage } from '#shared/job/text.ts'
+import { requestFault } from './request-fault.ts'
 
 export type ApplyTemplate = (messages: readonly ChatMessage[]) => string
 
@@ -78,10 +79,8 @@ function setGlobals(environment: Variables, tokens: Readonly<Record<string, stri
   }
   for (const [name, value] of Object.entries(tokens)) environment.set(name, value)
   environment.set('raise_exception', (message: unknown) => {
-    const detail = `The model's chat template refuses this conversation: ${String(message).slice(0, 200)}`
-    throw new AppError('invalid_request', detail, {
-      meta: { errors: [{ pointer: '/messages', detail }] },
-    })
+    const reason = String(message).slice(0, 200)
+    throw requestFault('/messages', `the model's chat template refuses it: ${reason}`)
   })
   environment.set('range', boundedRange)
 }

@@ -1,4 +1,5 @@
 /** Restricts an answer, token by token, to JSON of the requested shape. */
+import { BoundedMap } from '#shared/base/bounded-map.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { ANY_OBJECT, parseJsonShape } from '#shared/job/json-shape.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -6,6 +7,7 @@ import type { TextInput } from '#shared/job/text.ts'
 import { createJsonAutomaton, type JsonAutomaton, type JsonState } from './json/automaton.ts'
 import { STRING_START } from './json/string.ts'
 import { addTaken, sortTokens, type SortedTokens } from './token-mask.ts'
+import { requestFault } from './request-fault.ts'
 import { argmax, sampleToken, type Sampling, type TokenMask } from './sample.ts'
 import type { Vocabulary } from './vocabulary.ts'
 
@@ -28,15 +30,13 @@ export function createConstraints(
   vocabulary: Vocabulary,
   ends: ReadonlySet<number>,
 ): ConstraintFactory {
-  const grammars = new Map<string, Grammar>()
+  const grammars = new BoundedMap<string, Grammar>(LIMITS.jsonGrammars)
   let tokens: Tokens | undefined
   return ({ format, stop }) => {
     if (format.type === 'text') return undefined
     if (stop.length > 0) {
       const detail = 'a stop sequence would cut the JSON short; give none with a JSON format'
-      throw new AppError('invalid_request', `/stop: ${detail}`, {
-        meta: { errors: [{ pointer: '/stop', detail }] },
-      })
+      throw requestFault('/stop', detail)
     }
     const name = JSON.stringify(format)
     const grammar = grammars.get(name) ?? {
@@ -45,9 +45,9 @@ export function createConstraints(
           ? ANY_OBJECT
           : parseJsonShape(format.schema, '/format/schema'),
       ),
-      masks: new Map(),
+      masks: new BoundedMap(LIMITS.jsonMasks),
     }
-    remember(grammars, { key: name, value: grammar, most: LIMITS.jsonGrammars })
+    grammars.set(name, grammar)
     tokens ??= sortAll(vocabulary)
     return followJson({ vocabulary, ends, grammar, tokens })
   }
@@ -135,17 +135,6 @@ function maskOf({ vocabulary, ends, grammar, tokens }: Following, state: JsonSta
     if (automaton.canEnd(state))
       for (const id of ends) mask[id >>> 5] = (mask[id >>> 5] ?? 0) | (1 << (id & 31))
   }
-  remember(masks, { key, value: mask, most: LIMITS.jsonMasks })
+  masks.set(key, mask)
   return mask
-}
-
-/** Makes an entry the newest, and removes the least recently used one. */
-function remember<V>(
-  map: Map<string, V>,
-  { key, value, most }: { readonly key: string; readonly value: V; readonly most: number },
-): void {
-  map.delete(key)
-  map.set(key, value)
-  const [oldest] = map.keys()
-  if (map.size > most && oldest !== undefined) map.delete(oldest)
 }

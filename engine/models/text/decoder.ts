@@ -7,9 +7,9 @@ import {
   readFloats,
   type Feed,
   type InputInfo,
-  type Session,
+  type RuntimeSession,
   type SessionTensor,
-} from '#engine/session/session.ts'
+} from '#engine/runtime/runtime-session.ts'
 
 /** The part of a transformers `config.json` that determines the cache's shape. */
 export const DecoderConfig = z.looseObject({
@@ -63,7 +63,7 @@ export function cacheOutputs(config: DecoderConfig): string[] {
  * @throws {AppError} internal for a graph with inputs that a text generator does not provide
  */
 export function createDecoder(
-  session: Session,
+  session: RuntimeSession,
   config: DecoderConfig,
   now?: () => number,
 ): Decoder {
@@ -92,7 +92,7 @@ interface CacheName {
 }
 
 interface Graph {
-  readonly session: Session
+  readonly session: RuntimeSession
   readonly inputs: ReadonlyMap<string, InputInfo>
   readonly caches: readonly CacheName[]
   readonly empty: Readonly<Record<string, Feed>>

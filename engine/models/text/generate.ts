@@ -1,10 +1,10 @@
 /** Generates text token by token, until the model ends, a stop sequence comes or the room is used up. */
-import { AppError } from '#shared/base/errors.ts'
 import type { TextEnd, TextInput } from '#shared/job/text.ts'
 import { cancelled } from '#shared/base/deadline.ts'
 import type { ApplyTemplate } from './chat-template.ts'
 import type { Constraint, ConstraintFactory } from './constraint.ts'
 import type { Decoder } from './decoder.ts'
+import { requestFault } from './request-fault.ts'
 import { createRandom, likelihoods, sampleToken, type Sampling } from './sample.ts'
 import { createSender, type Logprob, type Sender } from './sender.ts'
 import { createTextOut } from './text-out.ts'
@@ -51,9 +51,9 @@ export function encodePrompt(model: TextModel, input: TextInput): number[] {
   const { vocabulary, applyTemplate, contextTokens } = model
   const maxTokens = contextTokens - 1
   if ((input.messages === undefined) === (input.prompt === undefined))
-    throw refuse('/messages', 'give either messages or a prompt')
+    throw requestFault('/messages', 'give either messages or a prompt')
   if (input.messages !== undefined && applyTemplate === undefined)
-    throw refuse('/messages', 'this model has no chat template; give a prompt')
+    throw requestFault('/messages', 'this model has no chat template; give a prompt')
   const ids =
     input.messages !== undefined && applyTemplate !== undefined
       ? vocabulary.encode(applyTemplate(input.messages), {
@@ -62,7 +62,8 @@ export function encodePrompt(model: TextModel, input: TextInput): number[] {
           pointer: '/messages',
         })
       : vocabulary.encode(input.prompt ?? '', { withSpecial: true, maxTokens, pointer: '/prompt' })
-  if (ids.length === 0) throw refuse('/prompt', 'is empty, and a text must begin with something')
+  if (ids.length === 0)
+    throw requestFault('/prompt', 'is empty, and a text must begin with something')
   return ids
 }
 
@@ -70,18 +71,18 @@ export function encodePrompt(model: TextModel, input: TextInput): number[] {
 export async function generateIds(
   model: TextModel,
   prompt: readonly number[],
-  options: { readonly maxTokens: number; readonly signal: AbortSignal },
+  { maxTokens, signal }: Pick<GenerateOptions, 'maxTokens' | 'signal'>,
 ): Promise<number[]> {
   const ids: number[] = []
   const sequence = model.decoder.start()
   try {
-    let logits = await sequence.feed(prompt, options.signal)
+    let logits = await sequence.feed(prompt, signal)
     for (;;) {
       const id = sampleToken(logits, GREEDY)
       if (model.ends.has(id)) return ids
       ids.push(id)
-      if (ids.length >= options.maxTokens) return ids
-      logits = await sequence.feed([id], options.signal)
+      if (ids.length >= maxTokens) return ids
+      logits = await sequence.feed([id], signal)
     }
   } finally {
     sequence.dispose()
@@ -148,10 +149,4 @@ function logprobOf(
 function randomSeed(): number {
   const [seed = 0] = crypto.getRandomValues(new Uint32Array(1))
   return seed
-}
-
-function refuse(pointer: string, detail: string): AppError {
-  return new AppError('invalid_request', `${pointer}: ${detail}`, {
-    meta: { errors: [{ pointer, detail }] },
-  })
 }

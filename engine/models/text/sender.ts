@@ -1,9 +1,9 @@
 /** Sends the events of an answer. Tokens are gathered while the reader takes an event; a reader that stalls loses the job. */
 import { concatBytes } from 'viem'
-import { AppError } from '#shared/base/errors.ts'
+import { AppError, errorCode } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { encodeTextEvent, type TextDelta, type TextEvent } from '#shared/job/text.ts'
-import { cancelled } from '#shared/base/deadline.ts'
+import { beforeDeadline } from '#shared/base/deadline.ts'
 
 export interface SenderOptions {
   readonly emit: (line: Uint8Array) => Promise<void>
@@ -43,7 +43,15 @@ export function createSender({
   /** Waits until the reader has taken the last event. This time counts against the job. */
   const taken = async () => {
     const startedMs = now()
-    await whileAllowed(sending ?? Promise.resolve(), signal, stallMs - stalledMs)
+    const timeoutMs = Math.max(0, stallMs - stalledMs)
+    await beforeDeadline(sending ?? Promise.resolve(), {
+      timeoutMs,
+      signal,
+      what: 'Sending',
+    }).catch((cause: unknown) => {
+      if (errorCode(cause) !== 'node_timeout') throw cause
+      throw new AppError('cancelled', 'The answer was not taken in time.')
+    })
     stalledMs += now() - startedMs
     if (failure !== undefined) throw failure.error
   }
@@ -95,21 +103,4 @@ export function createSender({
 
 function emptyDelta(): TextDelta {
   return { type: 'delta', text: '', tokens: [] }
-}
-
-/** @throws {AppError} cancelled */
-function whileAllowed(work: Promise<void>, signal: AbortSignal, timeoutMs: number): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>()
-  const leave = () => reject(cancelled())
-  const timer = setTimeout(
-    () => reject(new AppError('cancelled', 'The answer was not taken in time.')),
-    Math.max(0, timeoutMs),
-  )
-  signal.addEventListener('abort', leave)
-  if (signal.aborted) leave()
-  work.then(resolve, reject)
-  return promise.finally(() => {
-    clearTimeout(timer)
-    signal.removeEventListener('abort', leave)
-  })
 }

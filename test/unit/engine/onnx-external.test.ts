@@ -1,7 +1,7 @@
 /** What a graph wants beside it is known before ONNX Runtime sees it, wherever in the graph it hides. */
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { listExternalData } from '#engine/session/onnx-external.ts'
+import { listExternalData } from '#engine/runtime/onnx-external.ts'
 import { createRandom } from '#engine/models/text/sample.ts'
 import { writeOnnx } from '#scripts/models/onnx-writer.ts'
 import { repositoryPath } from '#scripts/base/paths.ts'

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { createEmbeddingRunner } from '#engine/models/embedding.ts'
 import { createPieces } from '#engine/pace/pieces.ts'
-import type { Session } from '#engine/session/session.ts'
+import type { RuntimeSession } from '#engine/runtime/runtime-session.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { encodeBytes } from '#shared/job/tensor.ts'
 import { createFakeClock } from './fake-clock.ts'
@@ -29,7 +29,7 @@ function createDevice(runMs: number, tokenMs: number) {
       const data = new Float32Array(rows * width).fill(1)
       return { hidden: { location: 'cpu', type: 'float32', data, dims: [rows, width, 1] } }
     },
-  } as unknown as Session
+  } as unknown as RuntimeSession
   const runner = createEmbeddingRunner({
     session,
     now: clock.now,

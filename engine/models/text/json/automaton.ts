@@ -76,7 +76,7 @@ const [QUOTE, COMMA, COLON, MINUS] = [0x22, 0x2c, 0x3a, 0x2d]
 const [OPEN_BRACKET, CLOSE_BRACKET, OPEN_BRACE, CLOSE_BRACE] = [0x5b, 0x5d, 0x7b, 0x7d]
 
 export function createJsonAutomaton(shape: JsonShape): JsonAutomaton {
-  const tables = createTables()
+  const tables: Tables = { choices: new Map(), objects: new Map(), ids: new Map() }
   const step = (state: JsonState, byte: number) => stepState(tables, state, byte)
   return {
     // White space before the first sign would only cost tokens.
@@ -103,10 +103,6 @@ interface Tables {
   readonly choices: Map<JsonShape, KeyTrie>
   readonly objects: Map<JsonShape, ObjectRules>
   readonly ids: Map<object, number>
-}
-
-function createTables(): Tables {
-  return { choices: new Map(), objects: new Map(), ids: new Map() }
 }
 
 function stepState(tables: Tables, state: JsonState, byte: number): JsonState | undefined {
@@ -165,7 +161,7 @@ function startValue(tables: Tables, { shape, byte, next }: Start): JsonState | u
       return number === undefined ? undefined : { frame: { at: 'number', number }, next }
     }
     case 'choice': {
-      const trie = choiceTrie(tables, shape)
+      const trie = remember(tables.choices, shape, () => createKeyTrie(shape.texts))
       const node = trie.step(trie.root, byte)
       return node === undefined ? undefined : choice(trie, node, next)
     }
@@ -174,7 +170,7 @@ function startValue(tables: Tables, { shape, byte, next }: Start): JsonState | u
       return { frame: { at: 'array', shape, count: 0, spaces: 0 }, next }
     case 'object': {
       if (byte !== OPEN_BRACE) return undefined
-      const object = objectRules(tables, shape)
+      const object = remember(tables.objects, shape, () => objectRules(tables.objects.size, shape))
       return { frame: { at: 'object', phase: 'open', object, used: 0n, spaces: 0 }, next }
     }
     case 'union':
@@ -293,42 +289,32 @@ function spaced(
     : undefined
 }
 
-function choiceTrie({ choices }: Tables, shape: Extract<JsonShape, { kind: 'choice' }>): KeyTrie {
-  const known = choices.get(shape)
+function remember<K, V>(values: Map<K, V>, key: K, make: () => V): V {
+  const known = values.get(key)
   if (known !== undefined) return known
-  const trie = createKeyTrie(shape.texts)
-  choices.set(shape, trie)
-  return trie
+  const value = make()
+  values.set(key, value)
+  return value
 }
 
 function objectRules(
-  { objects }: Tables,
-  shape: Extract<JsonShape, { kind: 'object' }>,
+  id: number,
+  { properties }: Extract<JsonShape, { kind: 'object' }>,
 ): ObjectRules {
-  const known = objects.get(shape)
-  if (known !== undefined) return known
-  const { properties } = shape
   const bits = (wanted: (index: number) => boolean) =>
     (properties ?? []).reduce((sum, _, i) => (wanted(i) ? sum | (1n << BigInt(i)) : sum), 0n)
-  const rules: ObjectRules = {
-    id: objects.size,
+  return {
+    id,
     // The opening quote is read before the trie begins; the closing one is part of each name.
     trie: properties && createKeyTrie(properties.map(({ name }) => JSON.stringify(name).slice(1))),
     shapes: (properties ?? []).map((property) => property.shape),
     required: bits((index) => properties?.[index]?.isRequired === true),
     all: bits(() => true),
   }
-  objects.set(shape, rules)
-  return rules
 }
 
 function frameKey(tables: Tables, frame: Frame): string {
-  const id = (thing: object) => {
-    const known = tables.ids.get(thing)
-    if (known !== undefined) return known
-    tables.ids.set(thing, tables.ids.size)
-    return tables.ids.size - 1
-  }
+  const id = (thing: object) => remember(tables.ids, thing, () => tables.ids.size)
   switch (frame.at) {
     case 'value':
       return `v${id(frame.shape)}.${frame.spaces}`

@@ -29,7 +29,7 @@ export interface InputInfo {
   readonly shape: readonly (number | string)[]
 }
 
-export interface Session {
+export interface RuntimeSession {
   readonly inputs: readonly InputInfo[]
   readonly outputNames: readonly string[]
   /** Runs the graph and returns every output by its name. */
@@ -48,7 +48,7 @@ export interface SessionOptions {
 
 export interface SessionFactory {
   /** @throws {AppError} invalid_request when the graph names a file that is not among `external` */
-  create(model: Uint8Array, provider: Provider, options?: SessionOptions): Promise<Session>
+  create(model: Uint8Array, provider: Provider, options?: SessionOptions): Promise<RuntimeSession>
 }
 
 /** The part of `onnxruntime-node` and `onnxruntime-web` that a session factory needs. */
@@ -95,7 +95,7 @@ export async function readFloats(tensor: Tensor | undefined): Promise<FloatTenso
 
 /** The only output of a graph. */
 export function firstFloats(
-  session: Session,
+  session: RuntimeSession,
   outputs: Readonly<Record<string, Tensor>>,
 ): Promise<FloatTensor> {
   return readFloats(outputs[session.outputNames[0] ?? ''])
@@ -136,7 +136,7 @@ function keepOnDevice(
   }
 }
 
-function wrapSession(ort: OrtModule, session: InferenceSession): Session {
+function wrapSession(ort: OrtModule, session: InferenceSession): RuntimeSession {
   return {
     inputs: session.inputMetadata.flatMap((info) =>
       info.isTensor ? [{ name: info.name, type: info.type, shape: info.shape }] : [],
