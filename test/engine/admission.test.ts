@@ -1,4 +1,4 @@
-/** What an engine lets in: files that are the manifest's, providers that compute what the manifest promises. */
+/** What an engine admits: only files of the manifest, and providers that compute what it promises. */
 import { readFile } from 'node:fs/promises'
 import * as ort from 'onnxruntime-node'
 import { describe, expect, test } from 'vitest'
@@ -17,7 +17,7 @@ invariant(embedding, 'the embedding model is known')
 const [golden] = embedding.golden
 invariant(golden?.outputs[0], 'it has a golden case')
 
-/** The manifest with the golden vector moved by `amount` in one place. */
+/** The manifest with one number of the golden vector moved by `amount`. */
 function moved(manifest: ModelManifest, amount: number): ModelManifest {
   const output = golden?.outputs[0]
   invariant(output, 'the golden case has an output')
