@@ -111,7 +111,7 @@ describe('a rewritten kernel', () => {
     ['shared out', { total: 1e5, each: 1e9, isPooled: false }],
     ['of one invocation', { total: 1e12, each: 1e3, isPooled: true }],
   ])(
-    '[U5] without budget %s it gives no answer, and reports the line of the loop',
+    '[U5] over a budget %s it gives no answer, and reports the line of the loop',
     async (_, grant) => {
       const wgsl = HOSTILE_TO_RUN['an endless for']
       invariant(wgsl, 'it is there')
