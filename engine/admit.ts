@@ -1,4 +1,4 @@
-/** Lets a model in on a provider only after its golden run agrees with the manifest; the same run measures it. */
+/** Admits a model on a provider when its golden run agrees with the manifest. The same run measures its speed. */
 import { decodeBase64 } from '#shared/base/base64.ts'
 import { AppError, invariant } from '#shared/base/errors.ts'
 import type { Provider } from '#shared/job/job.ts'
@@ -6,13 +6,13 @@ import { manifestDigest, type GoldenCase, type ModelManifest } from '#shared/job
 import type { AdmittedModel } from '#shared/node/node.ts'
 import { decodeFloats, type TensorValue } from '#shared/job/tensor.ts'
 import { createModelRunner, type ModelFiles, type ModelRunner } from './models/runner.ts'
-import type { SessionFactory } from '#engine/session/session.ts'
+import type { SessionFactory } from '#engine/runtime/runtime-session.ts'
 
 export interface LoadedModel {
   readonly manifest: ModelManifest
   readonly admitted: AdmittedModel
   readonly runner: ModelRunner
-  /** Runs its first golden case again. @throws when that is no longer right: what runs it is broken */
+  /** Repeats the first golden case. @throws when the answer is no longer right, so the runtime is broken */
   recheck(): Promise<void>
   release(): Promise<void>
 }
@@ -22,24 +22,23 @@ export interface AdmitOptions {
   readonly files: ModelFiles
   readonly provider: Provider
   readonly sessions: SessionFactory
-  /** Monotonic clock in ms. */
   readonly now: () => number
 }
 
-/** @throws {AppError} internal naming the first output that disagrees, or what the provider failed with */
+/** @throws {AppError} internal, with the first output that disagrees or the provider's own error */
 export async function admitModel(options: AdmitOptions): Promise<LoadedModel> {
   const { manifest, files, provider, sessions, now } = options
   const loaded = await createModelRunner({ manifest, files, sessions, provider, now })
   const { runner } = loaded
   try {
     for (const golden of manifest.golden) await checkGolden(manifest, runner, golden)
-    // The first run compiled shaders; this one is what a caller will wait for.
+    // The first run compiled shaders. This one takes as long as a caller's will.
     const startedMs = now()
     await runGolden(manifest, runner, manifest.golden[0])
     const serviceMs = now() - startedMs
     const admitted = { id: manifest.id, digest: manifestDigest(manifest), provider, serviceMs }
     const recheck = () => checkGolden(manifest, runner, manifest.golden[0])
-    return { manifest, admitted, recheck, ...loaded }
+    return { manifest, admitted, runner, recheck, release: loaded.release }
   } catch (error) {
     await loaded.release()
     throw error
@@ -81,7 +80,7 @@ function runGolden(
   return runner.run(inputs, new AbortController().signal)
 }
 
-/** What is different, in words; undefined when the two agree. */
+/** The difference in words, or undefined when both agree. */
 function differs(
   actual: TensorValue,
   expected: TensorValue,

@@ -1,4 +1,4 @@
-/** Puts an engine together from a device, session factories and manifests; the same in a tab and in Node. */
+/** Composes an engine from a device, session factories and manifests, for a tab and for Node alike. */
 import { concatBytes } from 'viem'
 import { checkAnswer } from '#shared/receipt/check-answer.ts'
 import { AppError, errorCode } from '#shared/base/errors.ts'
@@ -27,34 +27,32 @@ import { runTextWork } from './text-work.ts'
 export type { EngineProgress } from './model-set.ts'
 
 export interface EngineOptions extends ModelSetOptions {
-  /** Runs kernels; undefined on a machine without WebGPU. */
+  /** Runs kernels. Undefined on a machine without WebGPU. */
   readonly device: GPUDevice | undefined
-  /** What the device is. */
   readonly adapter: Adapter
-  /** Loaded before the engine is ready; one that does not run here is left out. Others may be loaded later. */
+  /** Loaded before the engine is ready. A model that does not run here is left out; others may be loaded later. */
   readonly manifests: readonly ModelManifest[]
   readonly kernels: 'any' | 'listed' | 'none'
-  /** What the device has for them. @default nothing */
+  /** WGSL features that the device offers to kernels. @default none */
   readonly features?: readonly string[]
-  /** Time of the processor that plays the GPU, where that is this process's own work. */
+  /** CPU time of this process, where it emulates the GPU. */
   readonly processor?: ProcessorClock
-  /** @default the limits of submitted WGSL */
+  /** @default the limits for submitted WGSL */
   readonly kernelTimes?: KernelTimes
-  /** Holds the models' submissions back, where the runtime lets it. @default they all go at once */
+  /** Holds back the models' submissions, where the runtime permits it. @default no pacing */
   readonly pace?: Pace
-  /** Called when the device hangs or was lost: kernels then fail with node_lost. */
+  /** Called when the device hangs or is lost. Kernels then fail with node_lost. */
   readonly onDeviceLost?: (reason: string) => void
-  /** Called when a model no longer gives its known answer: the runtime is broken, and every model with it. */
+  /** Called when a model no longer gives its known answer: the runtime is then broken for every model. */
   readonly onRuntimeLost?: (reason: string) => void
 }
 
-/** An engine on a device of its own. */
 export interface DeviceEngine extends LiveEngine {
-  /** Resolves when nothing that was begun still runs on the device, cancelled jobs among it. */
+  /** Resolves when nothing runs on the device any more, cancelled jobs included. */
   idle(): Promise<void>
 }
 
-/** Adapter of a provider that no GPU stands behind. */
+/** The adapter that answers name when no GPU computed them. */
 const CPU_ADAPTER: Adapter = { name: 'cpu', isSoftware: true }
 
 export async function createEngine(options: EngineOptions): Promise<DeviceEngine> {
@@ -82,7 +80,7 @@ export async function createEngine(options: EngineOptions): Promise<DeviceEngine
         return kernels.run(work, payload, signal).then((computed) => checked(work, computed))
       }
       const { answer, outputs } = await queue.run(job, signal)
-      // The device is free for the next job while a slow reader takes this one's answer.
+      // The device is free for the next job while a slow reader takes this answer.
       for (const bytes of outputs) await emit(bytes)
       return answer
     },
@@ -99,7 +97,7 @@ interface Computed {
   readonly outputs: readonly Uint8Array[]
 }
 
-/** What is wrong here is the device's fault or the model's: nothing of it leaves, and no receipt is signed for it. */
+/** A malformed answer is a fault of the device or the model. It does not leave the node and gets no receipt. */
 function checked(work: Work, computed: Computed, manifest?: ModelManifest): Computed {
   const { answer, outputs } = computed
   const payload = outputs.length === 1 ? (outputs[0] ?? new Uint8Array()) : concatBytes(outputs)
@@ -150,20 +148,22 @@ async function runModelWork(job: ModelJob): Promise<Computed> {
   return checked(work, { answer, outputs: outputs.map(({ bytes }) => bytes) }, model.manifest)
 }
 
-/** Text goes out while the device works, so nothing of it is left to send. */
+/** The text is sent while the device works, so no outputs are left. */
 async function runText(
   job: Omit<ModelJob, 'work'> & { readonly work: TextWork; readonly emit: RunOptions['emit'] },
 ): Promise<Computed> {
-  const { options, loaded, work } = job
+  const { options, loaded, work, payload, signal, emit } = job
   const model = findModel(loaded, work)
   const { generate } = model.runner
   const written = await blaming(model, options, () =>
-    paced(options, job.signal, () => runTextWork({ ...job, generate, now: options.now })),
+    paced(options, signal, () =>
+      runTextWork({ work, payload, signal, emit, generate, now: options.now }),
+    ),
   )
   return { answer: { ...written, ...ranOn(model, options) }, outputs: [] }
 }
 
-/** @throws {AppError} cancelled, whatever came of a run whose submissions were dropped */
+/** @throws {AppError} cancelled when the signal is aborted, whatever the run returned: its submissions were dropped */
 async function paced<T>(
   { pace }: EngineOptions,
   signal: AbortSignal,
@@ -178,8 +178,8 @@ async function paced<T>(
 }
 
 /**
- * What a runtime throws does not say whether the input or the runtime is at fault; the model's known answer does.
- * @throws {AppError} node_lost when that is no longer right, else what `run` throws
+ * Repeats the model's known answer after an error of the runtime, to tell a bad input from a broken runtime.
+ * @throws {AppError} node_lost when the known answer is no longer right, else what `run` threw
  */
 async function blaming<T>(
   model: LoadedModel,
@@ -201,7 +201,6 @@ async function blaming<T>(
   }
 }
 
-/** @throws {AppError} model_not_found */
 function findModel(loaded: ModelSet, work: ModelWork | TextWork): LoadedModel {
   const model = loaded.get(work.model)
   if (model !== undefined && manifestDigest(model.manifest) === work.digest) return model

@@ -1,9 +1,9 @@
-/** What a device has for models, held against what their manifests require of one: before a byte of them is fetched. */
+/** Compares what a device offers with what a manifest requires, before any byte of the model is fetched. */
 import type { Provider } from '#shared/job/job.ts'
 import type { ModelManifest } from '#shared/job/model.ts'
 
 export interface DeviceOffer {
-  /** Largest buffer that a shader may be given. */
+  /** Largest buffer that a shader may bind. */
   readonly bufferBytes: number
   /** Whether shaders may compute with half floats. */
   readonly f16: boolean
@@ -21,8 +21,8 @@ export function offerOf({
 }
 
 /**
- * Providers on which a model may be tried, of those that a device has. What it requires is required of a GPU: on a CPU
- * a weight is memory like any other. An offer that is not known meets no requirement.
+ * Providers of a device on which a model may be tried. Requirements apply to GPUs only: on a CPU weights are ordinary
+ * memory. An unknown offer meets no requirement.
  */
 export function providersFor(
   { providers, requires }: Pick<ModelManifest, 'providers' | 'requires'>,

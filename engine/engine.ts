@@ -1,42 +1,43 @@
-/** What runs work on a device: the one interface of both kinds of work, in a tab and in Node. */
+/** The interface of everything that runs jobs on a device, in a tab and in Node. */
 import type { Adapter, Answer, Work } from '#shared/job/job.ts'
 import type { AdmittedModel } from '#shared/node/node.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
 import type { ModelManifest } from '#shared/job/model.ts'
 
 export interface RunOptions {
-  /** Stops the job; `run` then rejects with `cancelled` and its buffers are released. */
+  /** Stops the job: `run` rejects with `cancelled` and releases its buffers. */
   readonly signal: AbortSignal
-  /** Takes the answer's bytes in output order; awaited, so that a slow reader slows the job and not the memory. */
+  /** Takes the answer's bytes in output order. It is awaited, so that a slow reader slows the job and fills no memory. */
   readonly emit: (bytes: Uint8Array) => Promise<void>
 }
 
 export interface Engine {
   readonly adapter: Adapter
-  /** Models whose golden run agreed with their manifest on this device, as they are loaded now. */
+  /** Loaded models whose golden run agreed with their manifest on this device. */
   readonly models: readonly AdmittedModel[]
   /** `any` runs submitted WGSL within limits; a list runs only kernels with these digests. */
   readonly kernels: 'any' | readonly Bytes32[]
-  /** What they may `enable` and `require`, by its name in WGSL. @default nothing */
+  /** WGSL features that kernels may `enable` or `require`. @default none */
   readonly features?: readonly string[]
   /**
    * Runs one job and resolves with the headers of what was emitted.
-   * @throws {AppError} invalid_request for work that cannot be run as given (shape, type, WGSL that does not compile),
-   * model_not_found, too_large, node_timeout (a kernel over its time), node_lost (the device or its process died), cancelled
+   * @throws {AppError} invalid_request for work that cannot be run as given (shape, type, WGSL that does not
+   * compile), model_not_found, too_large, node_timeout (a kernel over its time), node_lost (the device or its process
+   * died), cancelled
    */
   run(work: Work, payload: Uint8Array, options: RunOptions): Promise<Answer>
   close(): Promise<void>
 }
 
-/** An engine whose models come and go while it runs. */
+/** An engine that loads and unloads models while it runs. */
 export interface LiveEngine extends Engine {
-  /** Whether this device has what the model requires, on any provider; it may still get it wrong. */
+  /** Whether some provider here meets the model's requirements. Its golden run may still fail. */
   runs(manifest: ModelManifest): boolean
   /**
-   * Loads a model beside the others, or answers at once for one that is loaded.
+   * Loads a model, or returns at once when it is loaded already.
    * @throws {AppError} file_corrupt, no_capacity when it does not run here, cancelled
    */
   load(manifest: ModelManifest, signal: AbortSignal): Promise<AdmittedModel>
-  /** Takes a model out: new jobs for it are model_not_found, its memory is free once the running one has ended. */
+  /** Removes a model. New jobs for it fail with model_not_found; its memory is freed after the running job. */
   unload(id: string): Promise<void>
 }

@@ -1,15 +1,15 @@
-/** How long whoever watches an engine from outside waits before it counts as hung. */
+/** How long an observer outside an engine waits before it treats the engine as hung. */
 import type { Work } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 
-/** Longer than every limit inside an engine together: one that is still silent then hangs. */
+/** Longer than all limits inside the engine together. */
 export const HANG_MS: Readonly<Record<Work['kind'], number>> = {
-  // It may be run again once the device has been measured again.
+  // A kernel may run twice: again after the device has been measured anew.
   kernel: LIMITS.kernelCompileMs + 2 * LIMITS.kernelStarvedMs + 2_000,
   library: LIMITS.kernelCompileMs + LIMITS.libraryRunMs + 2_000,
   model: 60_000,
   text: 60_000,
 }
 
-/** Every provider may take its time over one model. */
+/** Each provider may use its full time for one model. */
 export const HANG_LOAD_MS = LIMITS.modelLoadMs * 2 + 5_000

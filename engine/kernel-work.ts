@@ -1,20 +1,32 @@
-/** Work for kernels, submitted ones and the library's, on a device that may hang or be lost: it then runs nothing more. */
+/** Runs kernels, submitted ones and the library's, on one device. After a hang or a loss it runs nothing more. */
 import { sha256, stringToBytes } from 'viem'
 import { AppError } from '#shared/base/errors.ts'
-import type { Answer, KernelWork, LibraryWork } from '#shared/job/job.ts'
+import type { Adapter, Answer, KernelWork, LibraryWork } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
+import type { Log } from '#shared/base/log.ts'
 import type { Engine } from './engine.ts'
 import { LISTED_KERNELS } from '#shared/kernels/listed-kernels.ts'
 import type { ProcessorClock } from './kernels/calibrate.ts'
-import { createKernelRunner, type KernelRunner } from './kernels/kernel-runner.ts'
+import { watchDevice } from './kernels/device-watch.ts'
+import { createKernelRunner, type KernelRunner, type KernelTimes } from './kernels/kernel-runner.ts'
+import { createLibraryRunner, type LibraryRunner } from './kernels/library-runner.ts'
 import type { Grant } from './kernels/rewrite/meter-kernel.ts'
-import { openLibrary, type LibraryOptions, type RunLibraryWork } from './library-work.ts'
 
-export interface KernelWorkOptions extends LibraryOptions {
-  /** Time of the processor that plays the GPU, where that is this process's own work. */
-  readonly processor?: ProcessorClock
-  /** What a submitted kernel may weigh. @default measured */
+export interface KernelWorkOptions {
+  /** Undefined on a machine without WebGPU. */
+  readonly device: GPUDevice | undefined
+  readonly adapter: Adapter
+  readonly kernels: 'any' | 'listed' | 'none'
+  /** @default the limits of each kind of kernel */
+  readonly kernelTimes?: KernelTimes
+  /** Budget of a submitted kernel. @default measured */
   readonly kernelGrant?: Grant
+  /** CPU time of this process, where it emulates the GPU. */
+  readonly processor?: ProcessorClock
+  readonly log: Log
+  /** Monotonic clock in ms. */
+  readonly now: () => number
+  readonly onDeviceLost?: (reason: string) => void
 }
 
 export interface KernelsOfEngine {
@@ -28,9 +40,15 @@ export interface KernelsOfEngine {
   close(): void
 }
 
+const LIBRARY_TIMES: KernelTimes = {
+  kernelCompileMs: LIMITS.kernelCompileMs,
+  kernelRunMs: LIMITS.libraryRunMs,
+}
+
 interface Opened {
-  readonly runner: KernelRunner
-  readonly library: RunLibraryWork
+  readonly submitted: KernelRunner
+  /** The library is our own code, so a device that runs any kernel, even only listed ones, runs it. */
+  readonly library: LibraryRunner
 }
 
 export function openKernels(options: KernelWorkOptions): KernelsOfEngine {
@@ -41,24 +59,23 @@ export function openKernels(options: KernelWorkOptions): KernelsOfEngine {
   let current = device === undefined ? undefined : open(device)
 
   function open(opening: GPUDevice): Opened {
-    const onLost = (reason: string) => {
+    const { kernelTimes, kernelGrant, processor } = options
+    const { isSoftware } = adapter
+    const watch = watchDevice(opening, (reason) => {
       if (current === undefined || isClosed) return
       options.log.warn('device.lost', { reason })
       current = undefined
       options.onDeviceLost?.(reason)
-    }
-    const { log, kernelTimes = LIMITS, kernelGrant: grant, processor } = options
+    })
+    const shared = { device: opening, isSoftware, now, watch }
     return {
-      runner: createKernelRunner({
-        device: opening,
-        isSoftware: adapter.isSoftware,
-        processor: adapter.isSoftware ? processor : undefined,
-        times: kernelTimes,
-        now,
-        onLost,
-        ...(grant === undefined ? {} : { grant }),
+      submitted: createKernelRunner({
+        ...shared,
+        processor: isSoftware ? processor : undefined,
+        times: kernelTimes ?? LIMITS,
+        grant: kernelGrant,
       }),
-      library: openLibrary({ ...options, log, device: opening, onDeviceLost: onLost }),
+      library: createLibraryRunner({ ...shared, times: kernelTimes ?? LIBRARY_TIMES }),
     }
   }
 
@@ -66,18 +83,18 @@ export function openKernels(options: KernelWorkOptions): KernelsOfEngine {
     kernels: () => (current === undefined ? [] : allowed),
     async run(work, payload, signal) {
       if (allowed.length === 0) throw notListed()
-      // The text is what runs, so the text is what is looked up, whatever digest came with it.
+      // The text decides whether a kernel is listed, whatever digest came with it.
       const isOurs =
         work.kind === 'library' || LISTED_KERNELS.includes(sha256(stringToBytes(work.wgsl)))
       if (!isOurs && allowed !== 'any') throw notListed()
       if (current === undefined)
         throw new AppError('node_lost', "This node's GPU was lost and is not back yet.")
-      if (work.kind === 'library') return current.library(work, payload, signal)
       const startedMs = now()
-      const outputs = await current.runner.run(work, payload, {
-        trust: isOurs ? 'own' : 'metered',
-        signal,
-      })
+      const trust = isOurs ? 'own' : 'metered'
+      const outputs =
+        work.kind === 'library'
+          ? await current.library.run(work, payload, signal)
+          : await current.submitted.run(work, payload, { trust, signal })
       const computeMs = now() - startedMs
       const headers = outputs.map(({ header }) => header)
       return {
@@ -87,7 +104,7 @@ export function openKernels(options: KernelWorkOptions): KernelsOfEngine {
     },
     close() {
       isClosed = true
-      current?.runner.close()
+      current?.submitted.close()
     },
   }
 }

@@ -1,4 +1,4 @@
-/** The models that an engine has loaded: each let in by its golden run, each taken out when its memory is wanted. */
+/** The loaded models of an engine: each is admitted by its golden run, and unloaded when its memory is needed. */
 import { AppError, errorCode, toAppError } from '#shared/base/errors.ts'
 import type { Provider } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -8,11 +8,11 @@ import type { AdmittedModel } from '#shared/node/node.ts'
 import { digestBytes } from '#shared/receipt/receipt.ts'
 import { admitModel, type LoadedModel } from './admit.ts'
 import { beforeDeadline } from '#shared/base/deadline.ts'
-import type { SessionFactory } from '#engine/session/session.ts'
+import type { SessionFactory } from '#engine/runtime/runtime-session.ts'
 import { providersFor, type DeviceOffer } from './device-offer.ts'
 import type { JobQueue } from './queue.ts'
 
-/** What loading is doing, for whoever watches. */
+/** Progress of loading, for display. */
 export interface EngineProgress {
   readonly model: string
   readonly step: 'fetching' | 'checking' | 'admitted' | 'refused'
@@ -21,9 +21,9 @@ export interface EngineProgress {
 
 export interface ModelSetOptions {
   readonly sessions: SessionFactory
-  /** In order of preference: a model is taken on the first provider whose golden run is right. */
+  /** In order of preference. A model uses the first provider whose golden run is right. */
   readonly providers: readonly Provider[] | ((manifest: ModelManifest) => readonly Provider[])
-  /** What the GPU has for models, where there is one. */
+  /** What the GPU offers to models, if there is one. */
   readonly offer?: DeviceOffer | undefined
   readonly loadFile: (file: ModelFile, signal: AbortSignal) => Promise<Uint8Array>
   readonly log: Log
@@ -33,16 +33,16 @@ export interface ModelSetOptions {
 }
 
 export interface ModelSet {
-  /** Whether there is a provider here that it may be tried on. */
+  /** Whether there is a provider here on which it may be tried. */
   runs(manifest: ModelManifest): boolean
   get(id: string): LoadedModel | undefined
   admitted(): readonly AdmittedModel[]
   /**
-   * Fetches, checks and admits; what is loaded already is answered at once.
-   * @throws {AppError} file_corrupt, no_capacity naming why each provider refused it, cancelled
+   * Fetches, checks and admits a model; returns at once when it is loaded already.
+   * @throws {AppError} file_corrupt, no_capacity with each provider's reason, cancelled
    */
   load(manifest: ModelManifest, signal: AbortSignal): Promise<AdmittedModel>
-  /** Takes it out at once for new jobs, and off the device once the running one has ended. */
+  /** New jobs no longer find the model; its memory is freed after the running job. */
   unload(id: string): Promise<void>
   close(): Promise<void>
 }
@@ -116,7 +116,7 @@ async function loadModel(
     report('checking', provider)
     const what = `${manifest.id} on ${provider}`
     try {
-      // The device runs one thing at a time, and a golden run is a run.
+      // The device runs one thing at a time, and a golden run is no exception.
       const admit = () =>
         beforeDeadline(admitModel({ manifest, files, provider, sessions, now }), {
           timeoutMs: LIMITS.modelLoadMs,
@@ -128,7 +128,7 @@ async function loadModel(
       report('admitted', provider)
       return model
     } catch (error) {
-      // A device whose line is full says nothing of the model.
+      // A full queue says nothing about the model.
       if (signal.aborted || errorCode(error) === 'no_capacity') throw error
       const cause = describe(error)
       reasons.push(`${provider}: ${cause}`)

@@ -1,15 +1,15 @@
-/** One job at a time on a device, the others in line; the line is bounded and may be left. */
+/** Runs one job at a time on a device. The queue is bounded, and callers may leave it. */
 import { AppError } from '#shared/base/errors.ts'
 import { cancelled, untilAborted } from '#shared/base/deadline.ts'
 
 export interface JobQueue {
   /**
-   * Runs `job` when every earlier one has settled. A caller may leave at any time; the device is free again only when
-   * its job has settled, since nothing stops what a GPU has begun.
-   * @throws {AppError} no_capacity when the line is full, cancelled when the caller leaves
+   * Runs `job` when every earlier one has settled. A caller may leave at any time. The device is free only when the
+   * job has settled, since a GPU cannot be stopped.
+   * @throws {AppError} no_capacity when the queue is full, cancelled when the caller leaves
    */
   run<T>(job: () => Promise<T>, signal: AbortSignal): Promise<T>
-  /** Resolves when all that was begun, or stood in line, has settled. */
+  /** Resolves when all running and queued jobs have settled. */
   idle(): Promise<void>
 }
 

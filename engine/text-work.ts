@@ -1,4 +1,4 @@
-/** One text job: the request off its bytes, the model's events out as they come, and what the answer says of them. */
+/** Runs one text job: parses the request, emits the model's events, and describes the answer. */
 import { AppError } from '#shared/base/errors.ts'
 import type { Answer, TextWork } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -9,18 +9,18 @@ import type { Generate } from './models/text/generate.ts'
 export interface TextJob extends RunOptions {
   readonly work: TextWork
   readonly payload: Uint8Array
-  /** The model's; undefined when it writes no text. */
+  /** Undefined when the model writes no text. */
   readonly generate: Generate | undefined
   /** Monotonic clock in ms. */
   readonly now: () => number
 }
 
-/** @throws {AppError} invalid_request, cancelled; too_large for an answer over the bound of every output */
+/** @throws {AppError} invalid_request, cancelled; too_large for an answer over the output limit */
 export async function runTextWork(job: TextJob): Promise<Pick<Answer, 'outputs' | 'computeMs'>> {
   const { work, payload, generate, now } = job
   if (generate === undefined) throw new AppError('invalid_request', `${work.model} writes no text.`)
   const input = parseInput(payload)
-  // Whoever asked has given up by then; the device is for those who have not.
+  // The caller has given up by then.
   const signal = AbortSignal.any([job.signal, AbortSignal.timeout(LIMITS.jobTimeoutMs)])
   let sizeBytes = 0
   const emit = (line: Uint8Array) => {

@@ -3,7 +3,7 @@ import { createEngine, type DeviceEngine, type EngineProgress } from '#engine/cr
 import { offerOf, type DeviceOffer } from '#engine/device-offer.ts'
 import { deviceFor, featuresOf } from '#engine/kernels/device-limits.ts'
 import { paceDevice, type Pace } from '#engine/pace/pace-device.ts'
-import { createOrtSessions, type SessionFactory } from '#engine/session/session.ts'
+import { createOrtSessions, type SessionFactory } from '#engine/runtime/runtime-session.ts'
 import type { Adapter, Provider } from '#shared/job/job.ts'
 import type { Log } from '#shared/base/log.ts'
 import type { ModelFile, ModelManifest } from '#shared/job/model.ts'

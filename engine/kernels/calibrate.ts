@@ -1,10 +1,11 @@
-/** Measures how much weight a device works off in a second of its own time: by all its lanes together, and by one alone. */
+/** Measures how much weight a device processes a second: all its lanes together, and one alone. */
 import { LIMITS } from '#shared/base/limits.ts'
+import { BUFFER_USAGE } from '#engine/pace/gpu-buffers.ts'
 import { inspectKernel } from './rewrite/inspect-kernel.ts'
 import { createStopwatch } from './stopwatch.ts'
 import type { Grant } from './rewrite/meter-kernel.ts'
 
-/** Each turn computes and reads memory at a place that the turn before decides, so that no cache or lane runs ahead. */
+/** Each turn reads memory at an address that the previous turn computed, so that caches and lanes cannot run ahead. */
 const WGSL = `
 @group(0) @binding(0) var<storage, read_write> table: array<u32>;
 @compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3<u32>) {
@@ -18,21 +19,18 @@ const WGSL = `
   if (sum < 0.0) { table[1u + (id.x & 255u)] = at; }
 }`
 const TABLE_BYTES = 1 << 20
-/** Workgroups of 64 that fill any device, and the one of which a single thread's pace is taken. */
+/** Workgroups of 64 that occupy any device. The speed of one thread is measured with a single workgroup. */
 const MANY = 1_024
-/** A run of this length is measured well. */
+/** Shorter runs are too inexact to use. */
 const LONG_ENOUGH_MS = 8
 const MOST_TURNS = 1 << 22
 const RUNS = 3
-/** Of the time limit: weights are rough, and what they miss must fit in the rest. */
+/** Part of the time limit that a kernel is granted. Weights are rough, so the rest is reserve. */
 const SHARE = 0.25
-/** A software adapter shares its processor with all else that the machine does, and uneven shares may be twice this. */
+/** A software adapter shares its processor with other programs, and one share may be twice the mean. */
 const SOFTWARE_SHARE = 0.1
 
-// Values of GPUBufferUsage: https://www.w3.org/TR/webgpu/#buffer-usage
-const STORAGE_AND_COPY_DST = 128 | 8
-
-/** Time of the processor that plays a GPU: what else the machine does is not in it. */
+/** CPU time of the process that emulates a GPU. It excludes what other programs use. */
 export interface ProcessorClock {
   /** CPU time of all threads of this process so far, in ms. */
   readonly usedMs: () => number
@@ -45,7 +43,7 @@ export interface CalibrateOptions {
   readonly isSoftware: boolean
   /** Monotonic clock in ms. */
   readonly now: () => number
-  /** Where the device is this process's own work. @default the clock alone */
+  /** Where this process emulates the device. @default none: the clock alone is used */
   readonly processor?: ProcessorClock | undefined
 }
 
@@ -58,7 +56,8 @@ export async function calibrate(options: CalibrateOptions): Promise<Grant> {
     layout: 'auto',
     compute: { module, entryPoint: 'main' },
   })
-  const table = device.createBuffer({ size: TABLE_BYTES, usage: STORAGE_AND_COPY_DST })
+  const usage = BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_DST
+  const table = device.createBuffer({ size: TABLE_BYTES, usage })
   const group = device.createBindGroup({
     layout: pipeline.getBindGroupLayout(0),
     entries: [{ binding: 0, resource: { buffer: table } }],
@@ -73,13 +72,13 @@ export async function calibrate(options: CalibrateOptions): Promise<Grant> {
       pass.dispatchWorkgroups(groups)
     })
   }
-  /** The best of some runs, since what else the machine does only slows it. */
+  /** The shortest of some runs: other load on the machine only lengthens them. */
   const quickest = async (groups: number, turns: number) => {
     let ms = Infinity
     for (let run = 0; run < RUNS; run += 1) ms = Math.min(ms, await time(groups, turns))
     return ms
   }
-  /** Weight a second and thread. */
+  /** Weight a second of each thread. */
   const pace = async (groups: number) => {
     let turns = 4
     let ms = await quickest(groups, turns)

@@ -1,11 +1,11 @@
-/** What a kernel declares, held against what its job brings: buffers by binding and access, features by name. */
+/** Compares what a kernel declares with what its job brings: buffers by binding and access, features by name. */
 import type { KernelWork } from '#shared/job/job.ts'
 import type { KernelReport, Resource } from './rewrite/inspect-kernel.ts'
-import { refuse } from './rewrite/refuse.ts'
+import { refuse } from './parse/refuse.ts'
 
 /**
- * @returns the job with each buffer bound as its kernel declares it: what may be read may also be a uniform
- * @throws {AppError} invalid_request with the line of the declaration that has no match
+ * @returns the job with each buffer bound as its kernel declares it. A `read` buffer may also be a uniform
+ * @throws {AppError} invalid_request with the line of the declaration that does not match
  */
 export function checkInterface({ module, resources }: KernelReport, work: KernelWork): KernelWork {
   const { requires = [] } = work

@@ -1,9 +1,9 @@
-/** What a host checks of a submitted kernel before anything reads its text: sizes of source, buffers and dispatch. */
+/** Checks the sizes of a submitted kernel's source, buffers and dispatch before its text is read. */
 import { AppError } from '#shared/base/errors.ts'
 import { payloadBytes, type KernelWork } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 
-/** @throws {AppError} too_large over a bound, invalid_request for what does not fit together; both name the value */
+/** @throws {AppError} too_large over a bound, invalid_request for values that contradict each other */
 export function checkKernel(work: KernelWork, payload: Uint8Array): void {
   const sourceBytes = new TextEncoder().encode(work.wgsl).length
   bound('/kernel/wgsl', 'bytes of source', sourceBytes, LIMITS.wgslBytes)

@@ -1,4 +1,4 @@
-/** Makes a pipeline of a kernel's text: the host's own layout, and the compiler's complaint with its line. */
+/** Compiles a kernel into a pipeline with the host's own layout, and reports compiler errors with their line. */
 import { AppError } from '#shared/base/errors.ts'
 import type { KernelWork } from '#shared/job/job.ts'
 import type { MeteredKernel } from './rewrite/meter-kernel.ts'
@@ -13,18 +13,18 @@ const BINDING_TYPES = {
   uniform: 'uniform',
 } as const
 
-/** A kernel's text as the device gets it, and what the host must bind for it. */
+/** The text that the device compiles, and what the host must bind for it. */
 export type CompiledText = Pick<MeteredKernel, 'isMetered' | 'plain'> & SplitKernel
 
 export interface CompiledKernel extends Omit<CompiledText, 'plain' | 'source'> {
   readonly pipeline: GPUComputePipeline
   readonly layout: GPUBindGroupLayout
-  /** Of what is the host's own, in a group of its own: the meter's buffer, and the block of a part. */
+  /** Layout of the host's own bind group: the meter's buffer and the block of a part. */
   readonly ownLayout: GPUBindGroupLayout | undefined
 }
 
 /**
- * @param plain the text as its author wrote it: what is wrong with it is told in its lines
+ * @param plain the text as its author wrote it; errors are reported in its lines
  * @throws {AppError} invalid_request with line and column, no_capacity when the adapter binds too few buffers
  */
 export async function compileKernel(
@@ -41,31 +41,24 @@ export async function compileKernel(
     throw new AppError('no_capacity', detail)
   }
   device.pushErrorScope('validation')
+  const entry = (binding: number, access: keyof typeof BINDING_TYPES) => ({
+    binding,
+    visibility: COMPUTE_STAGE,
+    buffer: { type: BINDING_TYPES[access] },
+  })
   const layout = device.createBindGroupLayout({
-    entries: work.buffers.map(({ binding, access }) => ({
-      binding,
-      visibility: COMPUTE_STAGE,
-      buffer: { type: BINDING_TYPES[access] },
-    })),
+    entries: work.buffers.map(({ binding, access }) => entry(binding, access)),
   })
   const owned = [
-    ...(isMetered ? [{ binding: 0, type: 'storage' as const }] : []),
-    ...(hasPart ? [{ binding: 1, type: 'uniform' as const }] : []),
+    ...(isMetered ? [entry(0, 'read_write')] : []),
+    ...(hasPart ? [entry(1, 'uniform')] : []),
   ]
   const ownLayout =
-    owned.length === 0
-      ? undefined
-      : device.createBindGroupLayout({
-          entries: owned.map(({ binding, type }) => ({
-            binding,
-            visibility: COMPUTE_STAGE,
-            buffer: { type },
-          })),
-        })
+    owned.length === 0 ? undefined : device.createBindGroupLayout({ entries: owned })
   const pipelineLayout = device.createPipelineLayout({
     bindGroupLayouts: ownLayout === undefined ? [layout] : [layout, ownLayout],
   })
-  // What is added makes some texts compile that are no WGSL, so that each text is looked at as it was written.
+  // The additions make some invalid texts compile, so the original text is compiled too.
   const modules = (isMetered ? [plain, source] : [source]).map((code) =>
     device.createShaderModule({ code }),
   )
@@ -91,7 +84,7 @@ async function firstError(module: GPUShaderModule): Promise<GPUCompilationMessag
   return messages.find(({ type }) => type === 'error')
 }
 
-/** What WebGPU objects to behind the compiler's own checks, without the words of its insides. Lines are the caller's. */
+/** A WebGPU error after compilation, in plain words and with the caller's line numbers. */
 export function sayFault(message: string): string {
   const [, size, binding, least] =
     /bound with size (\d+) at group 0, binding (\d+) is too small\b[^]*at least (\d+) bytes/.exec(

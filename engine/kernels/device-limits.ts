@@ -1,16 +1,16 @@
-/** What is asked of an adapter beyond WebGPU's defaults. */
+/** What the engine requests of an adapter beyond WebGPU's defaults. */
 import { FeatureName } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 
-/** Device features that a kernel may ask for, by their names in WGSL: https://www.w3.org/TR/WGSL/#enable-extensions-sec */
+/** Device features that kernels may use, with their WGSL names: https://www.w3.org/TR/WGSL/#enable-extensions-sec */
 const KERNEL_FEATURES: Readonly<Record<string, string>> = {
   'shader-f16': 'f16',
   subgroups: 'subgroups',
 }
-/** Lets the device say how long it worked. */
+/** Lets the device report how long it worked. */
 const TIMESTAMPS = 'timestamp-query'
 
-/** One buffer more than a kernel may have, for its budget, and the features that it may ask for, where the adapter has them. */
+/** Requests one buffer more than a kernel may bind, for the meter, and the features that the adapter has. */
 export function deviceFor({
   limits,
   features,
@@ -24,7 +24,7 @@ export function deviceFor({
   }
 }
 
-/** What WGSL may `enable` on this device, and the language features of its compiler that WGSL may `require`. */
+/** WGSL extensions that this device can `enable`, and language features that its compiler accepts in `requires`. */
 export function featuresOf(
   { features }: Pick<GPUDevice, 'features'>,
   language: Iterable<string>,

@@ -1,4 +1,4 @@
-/** Watches over a device: what it does has an end in time, and one that hangs or was lost is told of once. */
+/** Watches a device: limits how long each step may take, and reports a hang or a loss once. */
 import { AppError, errorCode } from '#shared/base/errors.ts'
 import { HANG_RULE } from '#shared/kernels/rules.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -8,19 +8,21 @@ import type { ProcessorClock } from './calibrate.ts'
 export interface Patience {
   readonly timeoutMs: number
   readonly what: string
-  /** Asked when the time is up: whether the step had hardly any of it. */
+  /** Asked at the time limit: whether the step got hardly any processor time. */
   readonly isStarved?: (() => boolean) | undefined
+  /** Whether the step runs our own code: its hang is then not blamed on a submitted kernel. */
+  readonly isOurs?: boolean
 }
 
 export interface DeviceWatch {
   /** Why the device runs nothing any more. */
   readonly lost: string | undefined
   /**
-   * A step on the device; one that outlives its time hangs, and the device with it.
+   * Waits for a step on the device. A step over its time means that the device hangs.
    * @throws {AppError} node_timeout, rule `kernels.hang`; node_lost
    */
   within<T>(step: Promise<T>, patience: Patience): Promise<T>
-  /** Nobody is told. */
+  /** Stops the watch without a report. */
   end(reason: string): void
 }
 
@@ -43,7 +45,7 @@ export function watchDevice(device: GPUDevice, onLost: (reason: string) => void)
     end(reason) {
       lost ??= reason
     },
-    async within(step, { timeoutMs, what, isStarved }) {
+    async within(step, { timeoutMs, what, isStarved, isOurs = false }) {
       const racing = Promise.race([step, gone])
       for (let waitedMs = timeoutMs; ; waitedMs += timeoutMs)
         try {
@@ -53,13 +55,14 @@ export function watchDevice(device: GPUDevice, onLost: (reason: string) => void)
           if (waitedMs + timeoutMs <= LIMITS.kernelStarvedMs && isStarved?.() === true) continue
           const detail = `${what} took over ${waitedMs} ms.`
           setLost(detail)
-          throw new AppError('node_timeout', detail, { meta: { rule: HANG_RULE }, cause: error })
+          const meta = isOurs ? {} : { rule: HANG_RULE }
+          throw new AppError('node_timeout', detail, { meta, cause: error })
         }
     },
   }
 }
 
-/** Of a processor that plays a GPU only the time counts that it had: a kernel hangs nothing by waiting on a busy machine. */
+/** An emulated GPU is judged by the processor time it got: waiting on a busy machine is not a hang. */
 export function starvedFrom(
   processor: ProcessorClock | undefined,
   timeMs: number,

@@ -1,14 +1,12 @@
-/** Dispatches one compiled kernel on buffers of the host's own, part by part, and reads back what it returns. */
+/** Dispatches a compiled kernel part by part on the host's own buffers, and reads back what it returns. */
 import { AppError } from '#shared/base/errors.ts'
 import type { KernelBuffer, KernelWork, TensorHeader } from '#shared/job/job.ts'
 import { refuseKernel, sayFault, type CompiledKernel } from './compile-kernel.ts'
 import { inErrorScopes } from './in-error-scopes.ts'
+import { align4, BUFFER_USAGE, padded, readBuffer } from '#engine/pace/gpu-buffers.ts'
 import type { Triple } from '#engine/pace/next-box.ts'
 import { runInParts, type Dispatch, type PartsOptions } from '#engine/pace/run-in-parts.ts'
 
-// Values of GPUBufferUsage and GPUMapMode: https://www.w3.org/TR/webgpu/#buffer-usage
-const USAGE = { MAP_READ: 1, COPY_SRC: 4, COPY_DST: 8, UNIFORM: 64, STORAGE: 128 } as const
-const MAP_READ = 1
 const METER_BYTES = 8
 
 export interface KernelOutput {
@@ -20,15 +18,15 @@ export interface KernelDispatch extends Omit<PartsOptions, 'device' | 'finish'> 
   readonly work: KernelWork
   readonly payload: Uint8Array
   readonly workgroupSize: Triple
-  /** Every buffer that is made, for the caller to destroy. */
+  /** Collects every new buffer, for the caller to destroy. */
   readonly made: GPUBuffer[]
-  /** Buffers of the session by binding; those that are filled now are added. */
+  /** Buffers of the session by binding. Buffers that are filled now are added. */
   readonly kept: Map<number, GPUBuffer>
 }
 
 export interface Dispatched {
   readonly outputs: KernelOutput[]
-  /** 1 + the index of a loop that ran out of its budget, or 0. */
+  /** 1 + the index of a loop that used up its budget, or 0. */
   readonly spent: number
 }
 
@@ -39,15 +37,16 @@ interface Bound {
   readonly buffer: GPUBuffer
 }
 
-/** Buffers are new for each job and zeroes by WebGPU's own rule, so no tenant sees another's bytes. */
+/** Buffers are new for each job and WebGPU zeroes them, so that no tenant sees another's bytes. */
 export async function dispatchKernel(
   device: GPUDevice,
   kernel: CompiledKernel,
   options: KernelDispatch,
 ): Promise<Dispatched> {
+  const { work, workgroupSize, made, pieces, now, check } = options
   const create: Create = (sizeBytes, usage) => {
     const buffer = device.createBuffer({ size: align4(sizeBytes), usage })
-    options.made.push(buffer)
+    made.push(buffer)
     return buffer
   }
   const { readable, metered } = await inErrorScopes(
@@ -56,10 +55,11 @@ export async function dispatchKernel(
     async () => {
       const bound = bindBuffers(device, options, create)
       const meter = kernel.isMetered
-        ? create(METER_BYTES, USAGE.STORAGE | USAGE.COPY_SRC)
+        ? create(METER_BYTES, BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_SRC)
         : undefined
-      const dispatch = dispatchOf(device, kernel, { ...options, bound, meter })
-      const staging = (sizeBytes: number) => create(sizeBytes, USAGE.MAP_READ | USAGE.COPY_DST)
+      const dispatch = dispatchOf(device, kernel, { work, workgroupSize, bound, meter })
+      const staging = (sizeBytes: number) =>
+        create(sizeBytes, BUFFER_USAGE.MAP_READ | BUFFER_USAGE.COPY_DST)
       const readable = bound
         .filter(({ spec }) => spec.return)
         .map((each) => ({ ...each, staging: staging(each.spec.sizeBytes) }))
@@ -70,11 +70,13 @@ export async function dispatchKernel(
         if (meter !== undefined && metered !== undefined)
           encoder.copyBufferToBuffer(meter, 0, metered, 0, METER_BYTES)
       }
-      await runInParts([dispatch], { ...options, device, finish })
+      await runInParts([dispatch], { device, pieces, now, check, finish })
       return { readable, metered }
     },
   )
-  const spent = metered === undefined ? 0 : await readSpent(metered)
+  const meter =
+    metered === undefined ? [] : new Uint32Array((await readBuffer(metered, METER_BYTES)).buffer)
+  const [, spent = 0] = meter
   return { outputs: spent === 0 ? await Promise.all(readable.map(read)) : [], spent }
 }
 
@@ -94,7 +96,10 @@ function bindBuffers(
       )
     }
     const isUniform = spec.access === 'uniform'
-    const usage = (isUniform ? USAGE.UNIFORM : USAGE.STORAGE) | USAGE.COPY_DST | USAGE.COPY_SRC
+    const usage =
+      (isUniform ? BUFFER_USAGE.UNIFORM : BUFFER_USAGE.STORAGE) |
+      BUFFER_USAGE.COPY_DST |
+      BUFFER_USAGE.COPY_SRC
     const buffer = create(boundBytes(spec), usage)
     if (spec.keep === true && work.session !== undefined) {
       made.pop()
@@ -138,14 +143,6 @@ function dispatchOf(
   }
 }
 
-/** The second word of the meter. */
-async function readSpent(metered: GPUBuffer): Promise<number> {
-  await metered.mapAsync(MAP_READ)
-  const [, spent = 0] = new Uint32Array(metered.getMappedRange())
-  metered.unmap()
-  return spent
-}
-
 interface Readable {
   readonly spec: KernelBuffer
   readonly staging: GPUBuffer
@@ -153,30 +150,12 @@ interface Readable {
 
 async function read({ spec, staging }: Readable): Promise<KernelOutput> {
   const { binding, sizeBytes } = spec
-  await staging.mapAsync(MAP_READ)
-  const bytes = new Uint8Array(staging.getMappedRange()).slice(0, sizeBytes)
-  staging.unmap()
-  const header = {
-    name: `binding:${binding}`,
-    datatype: 'UINT8' as const,
-    shape: [sizeBytes],
-    sizeBytes,
-  }
-  return { header, bytes }
+  const bytes = await readBuffer(staging, sizeBytes)
+  const name = `binding:${binding}`
+  return { header: { name, datatype: 'UINT8', shape: [sizeBytes], sizeBytes }, bytes }
 }
 
-/** A uniform block ends at a multiple of 16, whatever is in it. */
+/** WebGPU rounds a uniform block up to a multiple of 16 bytes. */
 function boundBytes({ access, sizeBytes }: KernelBuffer): number {
   return access === 'uniform' ? Math.ceil(sizeBytes / 16) * 16 : align4(sizeBytes)
-}
-
-function align4(sizeBytes: number): number {
-  return Math.ceil(sizeBytes / 4) * 4
-}
-
-/** A copy whose length is a multiple of 4, which writeBuffer demands. */
-function padded(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
-  const copy = new Uint8Array(align4(bytes.length))
-  copy.set(bytes)
-  return copy
 }

@@ -1,20 +1,20 @@
-/** What this device grants one dispatch, kept in step with its conditions: measured anew when it is old, and before a kernel is refused by it. */
+/** Keeps the measured budget of one dispatch. It is measured again when it is old, and before it refuses a kernel. */
 import type { Grant } from './rewrite/meter-kernel.ts'
 
 export interface Grants {
   current(): Promise<Grant>
   /**
-   * After a dispatch ran out of a grant: what may have been measured at a busy moment is measured again.
-   * @returns undefined where that gives no more, or was just done
+   * Measures again after a dispatch used up a grant, since the device may have been busy.
+   * @returns undefined when the new grant is no larger, or the last measurement is recent
    */
   larger(than: Grant): Promise<Grant | undefined>
 }
 
-/** A grant is measured again after so long, at the next kernel. */
+/** Age at which the next kernel causes a new measurement. */
 const FRESH_MS = 60_000
-/** One that refused a kernel is measured again after so long: endless loops must not keep a device busy with measuring. */
+/** Pause between measurements after refusals, so that endless loops cannot keep a device busy with measuring. */
 const PAUSE_MS = 2_000
-/** Another measurement gives a little more by chance alone. */
+/** Smaller differences are noise of the measurement. */
 const NOTABLY = 1.2
 
 export function createGrants(measure: () => Promise<Grant>, nowMs: () => number): Grants {
@@ -22,7 +22,7 @@ export function createGrants(measure: () => Promise<Grant>, nowMs: () => number)
   const renew = () => {
     const grant = measure()
     known = { grant, atMs: nowMs() }
-    // One that failed is not kept: the next kernel tries again.
+    // A failed measurement is not kept: the next kernel tries again.
     grant.catch(() => (known = undefined))
     return grant
   }

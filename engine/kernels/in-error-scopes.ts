@@ -1,9 +1,9 @@
-/** A step on a device, and what the device says of it afterwards. */
+/** Runs a step on a device and reports the errors that WebGPU raises for it. */
 import { AppError } from '#shared/base/errors.ts'
 
 /**
- * @param refused what is thrown where the device found a fault in what it was given
- * @throws {AppError} no_capacity when its memory does not last, else what `step` throws
+ * @param refused makes the error for a validation fault
+ * @throws {AppError} no_capacity when the device runs out of memory, else what `step` throws
  */
 export async function inErrorScopes<T>(
   device: GPUDevice,

@@ -1,4 +1,4 @@
-/** Buffers that stay on a device between the steps of a session: bounded, least recently used first to go. */
+/** Buffers that stay on the device between the steps of a session. Bounded; the least recently used leave first. */
 import { AppError } from '#shared/base/errors.ts'
 import type { KernelWork } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -14,8 +14,8 @@ interface Kept {
 
 export interface KeptBuffers {
   /**
-   * Takes out what the session's step before left; whoever takes it owns it.
-   * @throws {AppError} node_lost when it is not here: the session's owner then begins again from its checkpoint
+   * Takes the buffers that the previous step left. The caller then owns them.
+   * @throws {AppError} node_lost when they are not here: the session restarts from its checkpoint
    */
   take(session: Session): ReadonlyMap<number, GPUBuffer>
   /** Forgets a session that is about to be filled anew. */
@@ -44,7 +44,7 @@ export function createKeptBuffers(nowMs: () => number = () => performance.now())
     }
   }
 
-  /** A session that ended says nothing: what it left goes when its time is over, whether or not another one comes. */
+  /** Nothing announces the end of a session, so a timer removes what is idle. */
   const wait = () => {
     if (timer !== undefined) clearTimeout(timer)
     timer = undefined

@@ -1,4 +1,5 @@
-/** Runs submitted WGSL on a device that it is given, one kernel at a time: metered, in buffers of the host's own, part by part. */
+/** Runs submitted WGSL on a device: one kernel at a time, metered, part by part, in the host's own buffers. */
+import { BoundedMap } from '#shared/base/bounded-map.ts'
 import { AppError } from '#shared/base/errors.ts'
 import type { KernelWork } from '#shared/job/job.ts'
 import { BUDGET_RULE } from '#shared/kernels/rules.ts'
@@ -8,13 +9,13 @@ import { checkKernel } from './check-kernel.ts'
 import { cancelled } from '#shared/base/deadline.ts'
 import { createPieces, type Pieces } from '#engine/pace/pieces.ts'
 import { compileKernel } from './compile-kernel.ts'
-import { starvedFrom, watchDevice, type DeviceWatch } from './device-watch.ts'
+import { starvedFrom, type DeviceWatch } from './device-watch.ts'
 import { dispatchKernel, type KernelOutput } from './dispatch-kernel.ts'
 import { createGrants } from './grants.ts'
 import { inspectKernel, type KernelReport } from './rewrite/inspect-kernel.ts'
 import { asWritten, meterKernel, type Grant, type MeteredKernel } from './rewrite/meter-kernel.ts'
 import { checkWays } from './rewrite/count-ways.ts'
-import { tooMuch } from './rewrite/refuse.ts'
+import { tooMuch } from './parse/refuse.ts'
 import { splitKernel } from './rewrite/split-kernel.ts'
 import { createKeptBuffers, type KeptBuffers } from './kept-buffers.ts'
 
@@ -24,20 +25,20 @@ export interface KernelTimes {
 }
 
 export interface KernelRunOptions {
-  /** `metered` for what a stranger sent: every loop draws on a budget. `own` for kernels of ours, which none ends. @default metered */
+  /** `metered`: a stranger's kernel, every loop has a budget. `own`: one of ours, without budgets. @default metered */
   readonly trust?: 'metered' | 'own'
-  /** Looked at before each part of the dispatch. */
+  /** Checked before each part of the dispatch. */
   readonly signal: AbortSignal
 }
 
 export interface KernelRunner {
   /**
-   * Settles when the device is done with the job, so that the next one finds it idle.
-   * @throws {AppError} too_large, invalid_request with the compiler's line, no_capacity for what is more than this device
-   * grants, node_timeout, node_lost, cancelled
+   * Settles when the device has finished the job, so that the next one finds it idle.
+   * @throws {AppError} too_large, invalid_request with the compiler's line, no_capacity over this device's grant,
+   * node_timeout, node_lost, cancelled
    */
   run(work: KernelWork, payload: Uint8Array, options: KernelRunOptions): Promise<KernelOutput[]>
-  /** Gives the device back, unless it hangs: destroying one that hangs takes the GPU process with it. */
+  /** Destroys the device unless it hangs: destroying a hung device would crash the GPU process. */
   close(): void
 }
 
@@ -47,20 +48,18 @@ export interface KernelRunnerOptions {
   readonly times: KernelTimes
   /** Monotonic clock in ms. */
   readonly now: () => number
-  /** Time of the processor that plays the GPU, where it is this process. */
+  /** CPU time of this process, where it emulates the GPU. */
   readonly processor?: ProcessorClock | undefined
-  /** What a kernel may weigh here. @default measured, and again as conditions change */
-  readonly grant?: Grant
-  /** Called once, when the device hangs or was lost; it runs nothing after that. */
-  readonly onLost: (reason: string) => void
+  /** Fixed budget. @default measured, and again as conditions change */
+  readonly grant?: Grant | undefined
+  readonly watch: DeviceWatch
 }
 
 export function createKernelRunner(options: KernelRunnerOptions): KernelRunner {
-  const { device, times, onLost, now, processor } = options
+  const { device, times, watch, now, processor } = options
   const sessions = createKeptBuffers()
-  const watch = watchDevice(device, onLost)
-  const grants = createGrants(() => grantOf(options, watch), now)
-  const pieces = createPiecesByText(now)
+  const grants = createGrants(() => grantOf(options), now)
+  const paces = new BoundedMap<string, Pieces>(PACES_KEPT)
   const runMetered = async (
     kernel: MeteredKernel,
     { work, payload, report, signal }: KernelJob,
@@ -84,7 +83,7 @@ export function createKernelRunner(options: KernelRunnerOptions): KernelRunner {
         workgroupSize: report.workgroupSize,
         made,
         kept,
-        pieces: pieces.of(work),
+        pieces: piecesOf(paces, work, now),
         now,
         check,
       })
@@ -98,7 +97,7 @@ export function createKernelRunner(options: KernelRunnerOptions): KernelRunner {
       if (work.session !== undefined) sessions.keep(work.session, kept)
       return outputs
     } finally {
-      // A step that failed has left its session's buffers half written.
+      // A failed step leaves its session's buffers half written.
       const spoilt = isOver ? made : [...made, ...kept.values()]
       if (watch.lost === undefined) for (const buffer of spoilt) buffer.destroy()
     }
@@ -106,7 +105,7 @@ export function createKernelRunner(options: KernelRunnerOptions): KernelRunner {
   return {
     async run(given, payload, { trust = 'metered', signal }) {
       checkKernel(given, payload)
-      // Read and weighed before the device is asked for anything.
+      // The kernel is inspected before the device is used.
       const report = inspectKernel(given.wgsl, given.entryPoint)
       const work = trust === 'metered' ? checkInterface(report, given) : given
       checkKernel(work, payload)
@@ -133,10 +132,10 @@ export function createKernelRunner(options: KernelRunnerOptions): KernelRunner {
   }
 }
 
-function grantOf(options: KernelRunnerOptions, watch: DeviceWatch): Promise<Grant> {
+function grantOf(options: KernelRunnerOptions): Promise<Grant> {
   if (options.grant !== undefined) return Promise.resolve(options.grant)
   const timeoutMs = options.times.kernelCompileMs
-  return watch.within(calibrate(options), { timeoutMs, what: 'Measuring the device' })
+  return options.watch.within(calibrate(options), { timeoutMs, what: 'Measuring the device' })
 }
 
 interface KernelJob {
@@ -146,27 +145,22 @@ interface KernelJob {
   readonly signal: AbortSignal
 }
 
-/** Workgroups of the first part of a kernel that is new here, and how many times as many may follow. */
+/** Workgroups in the first part of an unknown kernel, and how much larger each next part may be. */
 const FIRST_WORKGROUPS = 8
 const GROWTH = 16
-/** Kernels whose pace is known; the next step of a session is not to begin anew. */
+/** Kernels whose speed is remembered, so that the next step of a session need not learn it. */
 const PACES_KEPT = 64
 
-function createPiecesByText(now: () => number) {
-  const known = new Map<string, Pieces>()
-  return {
-    of({ wgsl, entryPoint }: KernelWork): Pieces {
-      const key = `${entryPoint} ${wgsl}`
-      const found =
-        known.get(key) ??
-        createPieces({ first: FIRST_WORKGROUPS, most: Infinity, growth: GROWTH, now })
-      known.delete(key)
-      known.set(key, found)
-      const [oldest] = known.keys()
-      if (known.size > PACES_KEPT && oldest !== undefined) known.delete(oldest)
-      return found
-    },
-  }
+function piecesOf(
+  paces: Map<string, Pieces>,
+  { wgsl, entryPoint }: KernelWork,
+  now: () => number,
+): Pieces {
+  const key = `${entryPoint} ${wgsl}`
+  const pieces =
+    paces.get(key) ?? createPieces({ first: FIRST_WORKGROUPS, most: Infinity, growth: GROWTH, now })
+  paces.set(key, pieces)
+  return pieces
 }
 
 function meterFor(report: KernelReport, grant: Grant, { workgroups }: KernelWork): MeteredKernel {
@@ -174,7 +168,7 @@ function meterFor(report: KernelReport, grant: Grant, { workgroups }: KernelWork
   return meterKernel(report, grant, groups * report.invocations)
 }
 
-/** A step that took its session's buffers has spoilt them. */
+/** A step that took its session's buffers has overwritten them. */
 function isRepeatable({ session, buffers }: KernelWork): boolean {
   return session === undefined || buffers.every(({ keep, filled }) => keep !== true || filled)
 }
@@ -183,7 +177,7 @@ function isOverBudget(error: unknown): boolean {
   return error instanceof AppError && error.meta.rule === BUDGET_RULE
 }
 
-/** What the session's last step left, or nothing where this step brings it all. */
+/** What the previous step left, or nothing where this step brings every buffer. */
 function takeKept(sessions: KeptBuffers, { session, buffers }: KernelWork): Map<number, GPUBuffer> {
   if (session === undefined) return new Map()
   if (buffers.some(({ keep, filled }) => keep === true && !filled))

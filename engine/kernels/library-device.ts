@@ -1,8 +1,9 @@
-/** The kernel library on one device: pipelines, tables, paces, and the choice of a variant. */
+/** The kernel library on one device: pipelines, tables, speeds, and the choice of a variant. */
 import { BoundedMap } from '#shared/base/bounded-map.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { resolveJob, type ResolvedJob } from '#shared/kernels/kernels.ts'
 import { LIMITS } from '#shared/base/limits.ts'
+import { align4, BUFFER_USAGE } from '#engine/pace/gpu-buffers.ts'
 import { createPieces, type Pieces } from '#engine/pace/pieces.ts'
 import type { LibraryKernel, Pass } from './library/kernel.ts'
 import { LIBRARY } from './library/library.ts'
@@ -18,14 +19,11 @@ import {
   type PartsOptions,
 } from '#engine/pace/run-in-parts.ts'
 
-// Values of GPUBufferUsage: https://www.w3.org/TR/webgpu/#buffer-usage
-const USAGE = { COPY_SRC: 4, COPY_DST: 8, UNIFORM: 64, STORAGE: 128 } as const
-
-/** Tables of constants that stay on the device, the oldest leaving first; the largest is 8 MiB. */
+/** Constant tables kept on the device; the largest is 8 MiB. */
 const TABLES_KEPT = 4
-/** Timed runs of each variant when one is chosen, after one that warms up. */
+/** Timed runs of each variant when one is chosen, after a warm-up run. */
 const TRIAL_RUNS = 3
-/** Of the first piece of a kernel: a slow adapter works on it for some ten milliseconds, and most jobs have fewer. */
+/** Size of a kernel's first piece: some ten milliseconds on a slow adapter. Most jobs are smaller. */
 const FIRST_OPERATIONS = 2 ** 24
 
 export interface LibraryDeviceOptions {
@@ -38,39 +36,32 @@ export interface LibraryDeviceOptions {
 /** Buffers of one job, ready to be computed any number of times. */
 export interface PreparedJob {
   readonly buffers: ReadonlyMap<string, GPUBuffer>
-  /** All of it at once. */
+  /** Encodes the whole job at once. */
   encode(encoder: GPUCommandEncoder): void
-  /** Part by part. */
+  /** Runs the job part by part. */
   run(options: Pick<PartsOptions, 'check' | 'finish'>): Promise<void>
   destroy(): void
 }
 
-/** What lasts as long as the device: pipelines, tables, the variant chosen for each kernel. */
 export interface LibraryDevice {
-  /** @param variant one of the kernel's @default the one that is fastest here */
+  /** @param variant one of the kernel's @default the fastest on this device */
   prepare(job: ResolvedJob, variant?: string): Promise<PreparedJob>
   variantOf(kernel: string): Promise<string>
 }
 
 export function createLibraryDevice(options: LibraryDeviceOptions): LibraryDevice {
-  const { device } = options
+  const { device, isSoftware, now } = options
   const pipelines = new Map<string, Promise<CompiledSource>>()
   const paces = new Map<string, Pieces>()
-  const paceOf = (key: string) => {
-    const pieces =
-      paces.get(key) ??
-      createPieces({ first: FIRST_OPERATIONS, most: LIMITS.libraryOperations, now: options.now })
-    paces.set(key, pieces)
-    return pieces
-  }
+  // Tables hold no caller's data and outlive the job. An evicted one may still be bound, so it is not destroyed.
   const tables = new BoundedMap<string, GPUBuffer>(TABLES_KEPT)
   const variants = new Map<string, Promise<string>>()
-  const pipelineOf = (kernel: LibraryKernel, source: string) => {
-    const key = `${kernel.name}/${source}`
-    const known = pipelines.get(key) ?? compile(device, kernel, source)
-    pipelines.set(key, known)
-    return known
-  }
+  const paceOf = (key: string) =>
+    known(paces, key, () =>
+      createPieces({ first: FIRST_OPERATIONS, most: LIMITS.libraryOperations, now }),
+    )
+  const pipelineOf = (kernel: LibraryKernel, source: string) =>
+    known(pipelines, `${kernel.name}/${source}`, () => compile(device, kernel, source))
   const prepareVariant = async (job: ResolvedJob, variant: string) => {
     const kernel = kernelOf(job.spec.name)
     const plan = kernel.plan(job, variant)
@@ -83,13 +74,16 @@ export function createLibraryDevice(options: LibraryDeviceOptions): LibraryDevic
     }
     const buffers = new Map<string, GPUBuffer>()
     for (const { name, sizeBytes } of job.inputs)
-      buffers.set(name, create(sizeBytes, USAGE.STORAGE | USAGE.COPY_DST))
+      buffers.set(name, create(sizeBytes, BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_DST))
     for (const { name, sizeBytes } of job.outputs)
-      buffers.set(name, create(sizeBytes, USAGE.STORAGE | USAGE.COPY_SRC))
+      buffers.set(name, create(sizeBytes, BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_SRC))
     for (const [name, sizeBytes] of Object.entries(plan.scratch))
-      buffers.set(name, create(sizeBytes, USAGE.STORAGE))
+      buffers.set(name, create(sizeBytes, BUFFER_USAGE.STORAGE))
     for (const [name, { key, make }] of Object.entries(plan.tables))
-      buffers.set(name, tableOf(device, tables, { key, make }))
+      buffers.set(
+        name,
+        known(tables, key, () => makeTable(device, make())),
+      )
     const groups = plan.passes.reduce((sum, { workgroups }) => sum + productOf(workgroups), 0)
     const items = job.operations / groups
     const steps = plan.passes.map((pass, i) =>
@@ -101,24 +95,29 @@ export function createLibraryDevice(options: LibraryDeviceOptions): LibraryDevic
       encode(encoder: GPUCommandEncoder) {
         made.push(encodeParts(device, encoder, wholeParts(steps)))
       },
-      run: (how: Pick<PartsOptions, 'check' | 'finish'>) =>
-        runInParts(steps, { ...how, device, pieces, now: options.now }),
+      run: ({ check, finish }: Pick<PartsOptions, 'check' | 'finish'>) =>
+        runInParts(steps, { device, pieces, now, check, finish }),
       destroy() {
         for (const buffer of made) buffer.destroy()
       },
     }
   }
-  const variantOf = (name: string) => {
-    const known =
-      variants.get(name) ?? chooseVariant(kernelOf(name), { ...options, prepareVariant })
-    variants.set(name, known)
-    return known
-  }
+  const variantOf = (name: string) =>
+    known(variants, name, () =>
+      chooseVariant(kernelOf(name), { device, isSoftware, now, prepareVariant }),
+    )
   return {
     variantOf,
     prepare: async (job, variant) =>
       prepareVariant(job, variant ?? (await variantOf(job.spec.name))),
   }
+}
+
+/** The value of a key, made when it is missing. */
+function known<V>(values: Map<string, V>, key: string, make: () => V): V {
+  const value = values.get(key) ?? make()
+  values.set(key, value)
+  return value
 }
 
 function kernelOf(name: string): LibraryKernel {
@@ -150,7 +149,7 @@ async function compile(
   return { pipeline, workgroupSize: report.workgroupSize, ...traits }
 }
 
-/** The fastest variant on a small job of zeroes; a kernel with one way has nothing to choose. */
+/** Times the variants on a small job of zeroes. */
 async function chooseVariant(
   kernel: LibraryKernel,
   options: LibraryDeviceOptions & {
@@ -184,7 +183,7 @@ async function chooseVariant(
 
 interface Binding {
   readonly pass: Pass
-  /** What one of its workgroups counts for. */
+  /** Operations of one workgroup. */
   readonly items: number
   readonly compiled: CompiledSource | undefined
   readonly buffers: ReadonlyMap<string, GPUBuffer>
@@ -194,7 +193,7 @@ interface Binding {
 function bind(device: GPUDevice, { pass, items, compiled, buffers, create }: Binding): Dispatch {
   if (compiled === undefined) throw new AppError('internal', `${pass.source} was not compiled.`)
   const { pipeline, workgroupSize, isSplit, hasPart } = compiled
-  const uniform = create(pass.words.length * 4, USAGE.UNIFORM | USAGE.COPY_DST)
+  const uniform = create(pass.words.length * 4, BUFFER_USAGE.UNIFORM | BUFFER_USAGE.COPY_DST)
   device.queue.writeBuffer(uniform, 0, Uint32Array.from(pass.words))
   const bound = pass.buffers.map((name) => {
     const buffer = buffers.get(name)
@@ -209,43 +208,13 @@ function bind(device: GPUDevice, { pass, items, compiled, buffers, create }: Bin
       layout: pipeline.getBindGroupLayout(1),
       entries: [{ binding: 1, resource: part }],
     })
-  const { workgroups } = pass
-  return {
-    pipeline,
-    group,
-    workgroups,
-    workgroupSize,
-    items,
-    isSplit,
-    own: hasPart ? own : undefined,
-  }
-}
-
-interface TableRequest {
-  readonly key: string
-  readonly make: () => Float32Array<ArrayBuffer>
-}
-
-/** Tables hold no caller's data and outlive the job. One that leaves may still be bound, so it is left to be collected. */
-function tableOf(
-  device: GPUDevice,
-  tables: Map<string, GPUBuffer>,
-  { key, make }: TableRequest,
-): GPUBuffer {
-  const buffer = tables.get(key) ?? makeTable(device, make())
-  tables.set(key, buffer)
-  return buffer
+  const shape = { workgroups: pass.workgroups, workgroupSize, items, isSplit }
+  return { pipeline, group, ...shape, own: hasPart ? own : undefined }
 }
 
 function makeTable(device: GPUDevice, values: Float32Array<ArrayBuffer>): GPUBuffer {
-  const buffer = device.createBuffer({
-    size: values.byteLength,
-    usage: USAGE.STORAGE | USAGE.COPY_DST,
-  })
+  const usage = BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_DST
+  const buffer = device.createBuffer({ size: values.byteLength, usage })
   device.queue.writeBuffer(buffer, 0, values)
   return buffer
-}
-
-function align4(sizeBytes: number): number {
-  return Math.ceil(sizeBytes / 4) * 4
 }

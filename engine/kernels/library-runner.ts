@@ -1,9 +1,11 @@
-/** Runs kernels of the library on a device that it is given: inputs in, passes part by part, outputs back. */
-import { AppError, errorCode } from '#shared/base/errors.ts'
+/** Runs kernels of the library on a device: inputs in, passes part by part, outputs back. */
+import { AppError } from '#shared/base/errors.ts'
 import { sliceTensors, type LibraryWork } from '#shared/job/job.ts'
 import { findNonFinite } from '#shared/job/tensor.ts'
 import { checkLibraryInputs, type ResolvedJob } from '#shared/kernels/kernels.ts'
-import { beforeDeadline, cancelled } from '#shared/base/deadline.ts'
+import { cancelled } from '#shared/base/deadline.ts'
+import { align4, BUFFER_USAGE, padded, readBuffer } from '#engine/pace/gpu-buffers.ts'
+import type { DeviceWatch } from './device-watch.ts'
 import type { KernelOutput } from './dispatch-kernel.ts'
 import { inErrorScopes } from './in-error-scopes.ts'
 import type { KernelTimes } from './kernel-runner.ts'
@@ -13,10 +15,6 @@ import {
   type PreparedJob,
 } from './library-device.ts'
 
-// Values of GPUBufferUsage and GPUMapMode: https://www.w3.org/TR/webgpu/#buffer-usage
-const USAGE = { MAP_READ: 1, COPY_DST: 8 } as const
-const MAP_READ = 1
-
 export interface LibraryRunner {
   /** @throws {AppError} invalid_request, too_large, model_not_found for another digest, node_timeout, node_lost, cancelled */
   run(work: LibraryWork, payload: Uint8Array, signal: AbortSignal): Promise<KernelOutput[]>
@@ -24,28 +22,16 @@ export interface LibraryRunner {
 
 export interface LibraryRunnerOptions extends LibraryDeviceOptions {
   readonly times: KernelTimes
-  /** Called when the device hangs. */
-  readonly onLost: (reason: string) => void
-  /** Why the device is gone, when it is. */
-  readonly lost: () => string | undefined
+  readonly watch: DeviceWatch
 }
 
 export function createLibraryRunner(options: LibraryRunnerOptions): LibraryRunner {
-  const { device, times, onLost, lost } = options
+  const { device, times, watch } = options
   const library = createLibraryDevice(options)
-  const within = async <T>(step: Promise<T>, timeoutMs: number, what: string): Promise<T> => {
-    try {
-      return await beforeDeadline(step, { timeoutMs, what })
-    } catch (error) {
-      if (errorCode(error) === 'node_timeout') onLost(`${what} took over ${timeoutMs} ms.`)
-      throw error
-    }
-  }
   return {
     async run(work, payload, signal) {
       const check = () => {
-        const reason = lost()
-        if (reason !== undefined) throw new AppError('node_lost', reason)
+        if (watch.lost !== undefined) throw new AppError('node_lost', watch.lost)
         if (signal.aborted) throw cancelled()
       }
       check()
@@ -55,20 +41,20 @@ export function createLibraryRunner(options: LibraryRunnerOptions): LibraryRunne
           'model_not_found',
           `This node has another ${work.kernel} than ${work.digest}.`,
         )
-      // The first job of a kernel compiles its variants and tries them.
-      const prepared = await within(
-        library.prepare(job),
-        times.kernelCompileMs,
-        `Preparing ${work.kernel}`,
-      )
+      // The first job of a kernel compiles its variants and times them.
+      const prepared = await watch.within(library.prepare(job), {
+        timeoutMs: times.kernelCompileMs,
+        what: `Preparing ${work.kernel}`,
+        isOurs: true,
+      })
       try {
-        return await within(
-          computeJob(device, prepared, { job, payload, check }),
-          times.kernelRunMs,
-          work.kernel,
-        )
+        return await watch.within(computeJob(device, prepared, { job, payload, check }), {
+          timeoutMs: times.kernelRunMs,
+          what: work.kernel,
+          isOurs: true,
+        })
       } finally {
-        if (lost() === undefined) prepared.destroy()
+        if (watch.lost === undefined) prepared.destroy()
       }
     },
   }
@@ -77,11 +63,11 @@ export function createLibraryRunner(options: LibraryRunnerOptions): LibraryRunne
 export interface ComputedJob {
   readonly job: ResolvedJob
   readonly payload: Uint8Array
-  /** Asked before each part. @throws why there is no next one */
+  /** Called before each part. @throws to stop the job */
   readonly check: () => void
 }
 
-/** Buffers are new for each job and WebGPU begins them at zero, so no tenant sees another's bytes. */
+/** Buffers are new for each job and WebGPU zeroes them, so that no tenant sees another's bytes. */
 export async function computeJob(
   device: GPUDevice,
   prepared: PreparedJob,
@@ -97,10 +83,8 @@ export async function computeJob(
   const readable = await inErrorScopes(device, refused, async () => {
     const outputs = job.outputs.map((header) => {
       const size = align4(header.sizeBytes)
-      return {
-        header,
-        staging: device.createBuffer({ size, usage: USAGE.MAP_READ | USAGE.COPY_DST }),
-      }
+      const usage = BUFFER_USAGE.MAP_READ | BUFFER_USAGE.COPY_DST
+      return { header, staging: device.createBuffer({ size, usage }) }
     })
     const finish = (encoder: GPUCommandEncoder) => {
       for (const { header, staging } of outputs) {
@@ -118,8 +102,7 @@ export async function computeJob(
   })
   return Promise.all(
     readable.map(async ({ header, staging }, index) => {
-      await staging.mapAsync(MAP_READ)
-      const bytes = new Uint8Array(staging.getMappedRange()).slice(0, header.sizeBytes)
+      const bytes = await readBuffer(staging, header.sizeBytes)
       staging.destroy()
       checkFinite(header.datatype, { bytes, index })
       return { header, bytes }
@@ -127,7 +110,7 @@ export async function computeJob(
   )
 }
 
-/** Finite numbers went in, so one that is not came of sums beyond the type's range: the caller's to mend. */
+/** Inputs are finite, so a result that is not finite comes from sums beyond the type's range. */
 function checkFinite(
   datatype: ResolvedJob['outputs'][number]['datatype'],
   { bytes, index }: { readonly bytes: Uint8Array; readonly index: number },
@@ -138,15 +121,4 @@ function checkFinite(
   throw new AppError('invalid_request', `/outputs/${index}/data/${at}: ${detail}.`, {
     meta: { errors: [{ pointer: `/outputs/${index}/data/${at}`, detail }] },
   })
-}
-
-function align4(sizeBytes: number): number {
-  return Math.ceil(sizeBytes / 4) * 4
-}
-
-/** A copy whose length is a multiple of 4, which writeBuffer demands. */
-function padded(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
-  const copy = new Uint8Array(align4(bytes.length))
-  copy.set(bytes)
-  return copy
 }

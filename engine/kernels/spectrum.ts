@@ -1,9 +1,9 @@
 /**
  * Power spectrum of a window of 4,096 samples: `spectrum@1`.
  *
- * in  binding 0: f32 `[4096]`, any unit u; out binding 1: f32 `[2048]`, u² in bin k at k · rate / 4096 Hz.
- * A Hann window, then one thread a bin sums the discrete Fourier transform. The phase is kept exact by integer
- * arithmetic modulo 4,096, so that the error is that of f32 sums: below 1e-3 of the largest bin.
+ * In, binding 0: f32 `[4096]`, any unit u. Out, binding 1: f32 `[2048]`, u² in bin k at k · rate / 4096 Hz. A Hann
+ * window, then one thread a bin sums the discrete Fourier transform. Integer arithmetic modulo 4,096 keeps the phase
+ * exact, so the error is that of f32 sums: below 1e-3 of the largest bin.
  */
 import { encodeBase64 } from '#shared/base/base64.ts'
 
@@ -63,7 +63,7 @@ export const SPECTRUM_KERNEL = {
       ],
     }
   },
-  /** The strongest bin but the constant one. */
+  /** The strongest bin except the constant one. */
   strongestTone(power: Float32Array, sampleRateHz: number): Tone {
     let bin = 1
     for (let k = 2; k < power.length; k += 1) if ((power[k] ?? 0) > (power[bin] ?? 0)) bin = k

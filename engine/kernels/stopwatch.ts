@@ -1,15 +1,13 @@
-/** How long a device itself works on a pass: by its own timestamps, or by the time of the processor that plays it. */
+/** Measures how long a device works on a pass: by its timestamps, or by CPU time where a processor emulates it. */
+import { BUFFER_USAGE, readBuffer } from '#engine/pace/gpu-buffers.ts'
 import type { CalibrateOptions } from './calibrate.ts'
 
 export interface Stopwatch {
-  /** @param groups workgroups of the pass: one alone keeps one core busy */
+  /** @param groups workgroups of the pass: a single one occupies a single core */
   time(groups: number, encode: (pass: GPUComputePassEncoder) => void): Promise<number>
   close(): void
 }
 
-// Values of GPUBufferUsage and GPUMapMode: https://www.w3.org/TR/webgpu/#buffer-usage
-const USAGE = { MAP_READ: 1, COPY_SRC: 4, COPY_DST: 8, QUERY_RESOLVE: 512 } as const
-const MAP_READ = 1
 const STAMPS_BYTES = 16
 const NS_PER_MS = 1e6
 
@@ -36,7 +34,7 @@ export function createStopwatch({
       const deviceMs = await stamps?.read()
       if (deviceMs !== undefined && deviceMs > 0) return Math.min(clockMs, deviceMs)
       if (!isSoftware || processor === undefined) return clockMs
-      // A machine that is busy with other things lets the clock run and the processor time stand.
+      // Other load on the machine advances the clock, but not this process's CPU time.
       const usedMs = (processor.usedMs() - usedBeforeMs) / Math.min(processor.cores, groups)
       return Math.min(clockMs, usedMs)
     },
@@ -46,14 +44,10 @@ export function createStopwatch({
 
 function createStamps(device: GPUDevice) {
   const querySet = device.createQuerySet({ type: 'timestamp', count: 2 })
-  const resolved = device.createBuffer({
-    size: STAMPS_BYTES,
-    usage: USAGE.QUERY_RESOLVE | USAGE.COPY_SRC,
-  })
-  const readable = device.createBuffer({
-    size: STAMPS_BYTES,
-    usage: USAGE.MAP_READ | USAGE.COPY_DST,
-  })
+  const { COPY_DST, COPY_SRC, MAP_READ, QUERY_RESOLVE } = BUFFER_USAGE
+  const create = (usage: number) => device.createBuffer({ size: STAMPS_BYTES, usage })
+  const resolved = create(QUERY_RESOLVE | COPY_SRC)
+  const readable = create(MAP_READ | COPY_DST)
   return {
     descriptor: {
       timestampWrites: { querySet, beginningOfPassWriteIndex: 0, endOfPassWriteIndex: 1 },
@@ -63,9 +57,8 @@ function createStamps(device: GPUDevice) {
       encoder.copyBufferToBuffer(resolved, 0, readable, 0, STAMPS_BYTES)
     },
     async read() {
-      await readable.mapAsync(MAP_READ)
-      const [begun = 0n, ended = 0n] = new BigUint64Array(readable.getMappedRange())
-      readable.unmap()
+      const { buffer } = await readBuffer(readable, STAMPS_BYTES)
+      const [begun = 0n, ended = 0n] = new BigUint64Array(buffer)
       return Number(ended - begun) / NS_PER_MS
     },
     close() {

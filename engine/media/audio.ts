@@ -1,4 +1,4 @@
-/** Sound as files, WAV, FLAC, MP3 or Ogg Vorbis, to one channel; decoded in small pieces, so that a bomb is seen as it unfolds. */
+/** Decodes WAV, FLAC, MP3 and Ogg Vorbis to one channel, in small pieces, so that a decompression bomb is noticed early. */
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { cancelled } from '#shared/base/deadline.ts'
@@ -25,15 +25,15 @@ interface Codec {
 
 type Format = 'wav' | 'flac' | 'mp3' | 'ogg'
 
-/** Compressed silence unfolds a millionfold: at 1 KiB a piece, no piece comes to more than 64 MiB. */
+/** Compressed silence expands a millionfold. A piece of 1 KiB stays under 64 MiB. */
 const PIECE_BYTES = 1024
-/** A decoder that has taken so much and given nothing is looking for a frame that is not there. */
+/** A decoder without output after so many bytes is searching for a frame that does not exist. */
 const STALL_BYTES = 256 * 1024
 const MIN_RATE_HZ = 4_000
 const MAX_RATE_HZ = 192_000
-/** RF64 and BW64 are WAV for sounds that may be longer than 4 GiB; pipes write them too. */
+/** RF64 and BW64 are WAV for more than 4 GiB; programs that write to pipes use them too. */
 const WAVES = new Set(['RIFF', 'RF64', 'BW64'])
-/** Loader of each decoder: a tab fetches the one that it needs. */
+/** Loaders of the decoders: a tab fetches only the one it needs. */
 const CODECS: Readonly<Record<Format, () => Promise<{ decoder(): Codec | Promise<Codec> }>>> = {
   wav: () => import('@audio/decode-wav'),
   flac: () => import('@audio/decode-flac'),
@@ -41,7 +41,7 @@ const CODECS: Readonly<Record<Format, () => Promise<{ decoder(): Codec | Promise
   ogg: () => import('@audio/decode-vorbis'),
 }
 
-/** @throws {AppError} invalid_request for a file that is no sound, is broken or unfolds to more than the limits; cancelled */
+/** @throws {AppError} invalid_request for a file that is not sound, is broken or expands past the limits; cancelled */
 export async function decodeAudio(
   file: Uint8Array,
   rateHz: number,
@@ -80,13 +80,13 @@ function decodeInPieces(codec: Codec, body: Uint8Array, { pieceBytes, mixer, sig
   if (codec.flush !== undefined) mixer.add(codec.flush())
 }
 
-/** PCM unfolds to at most four times itself, and its decoder copies what it has not yet understood. */
+/** PCM expands at most fourfold, and its decoder copies input that it has not processed yet. */
 function pieceBytes(format: Format, body: Uint8Array): number {
   return format === 'wav' ? Math.max(1, body.length) : PIECE_BYTES
 }
 
 interface Mixer {
-  /** Takes what a piece unfolded to; false when that was nothing. */
+  /** @returns false when the piece decoded to nothing */
   add(decoded: Decoded): boolean
   finish(): Sound
 }
@@ -139,13 +139,13 @@ function formatOf(file: Uint8Array): Format | undefined {
   const text = (from: number, to: number) => String.fromCharCode(...file.subarray(from, to))
   if (WAVES.has(text(0, 4)) && text(8, 12) === 'WAVE') return 'wav'
   if (text(0, 4) === 'fLaC') return 'flac'
-  // The first page holds the identification header alone: 28 bytes of page, then its packet.
+  // The first page holds only the identification header: 28 bytes of page, then its packet.
   if (text(0, 4) === 'OggS') return text(29, 35) === 'vorbis' ? 'ogg' : undefined
   const isFrame = file[0] === 0xff && ((file[1] ?? 0) & 0xe6) === 0xe2
   return text(0, 3) === 'ID3' || isFrame ? 'mp3' : undefined
 }
 
-/** Covers and comments are not sound, and may be megabytes: they are left out. */
+/** Covers and comments may be megabytes, and are left out. */
 function withoutTags(file: Uint8Array, format: Format): Uint8Array {
   if (format === 'mp3') return withoutId3(file)
   return format === 'flac' ? withoutFlacBlocks(file) : file

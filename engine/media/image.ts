@@ -1,4 +1,4 @@
-/** Pictures as files, PNG or JPEG, to RGB; what they claim to be is held against limits before anything is unfolded. */
+/** Decodes PNG and JPEG to RGB. Declared sizes are checked against limits before anything is decompressed. */
 import { createJpegDecoder } from './jpeg.ts'
 import { badMedia } from './media-fault.ts'
 import type { DecodeImage } from './picture.ts'
@@ -7,7 +7,7 @@ import { decodePng } from './png.ts'
 const PNG_SIGNATURE = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]
 const JPEG_SIGNATURE = [0xff, 0xd8, 0xff]
 
-/** @param jpegWasm the module of `@jsquash/jpeg`, one of the model's own files: what it decodes is part of the answer */
+/** @param jpegWasm the module of `@jsquash/jpeg`, a file of the model, since its decoding affects the answer */
 export async function createImageDecoder(jpegWasm: Uint8Array): Promise<DecodeImage> {
   const decodeJpeg = await createJpegDecoder(jpegWasm)
   return (file) => {

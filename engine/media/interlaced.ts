@@ -1,4 +1,4 @@
-/** Adam7 below eight bits a sample, which fast-png does not decode. https://www.w3.org/TR/png-3/#8InterlaceMethods */
+/** Adam7 with less than eight bits a sample, which fast-png cannot decode. https://www.w3.org/TR/png-3/#8InterlaceMethods */
 
 /** Adam7's passes: first column and row, step across and down. */
 export const PASSES = [
@@ -14,13 +14,13 @@ export const PASSES = [
 interface Size {
   readonly width: number
   readonly height: number
-  /** 1, 2 or 4 bits, of the one sample that a pixel has. */
+  /** Bits of a pixel's single sample: 1, 2 or 4. */
   readonly depth: number
 }
 
 /**
- * @param unfolded the rows of all passes, each behind the byte that names its filter
- * @returns the picture's rows without filters, packed like those of a picture that is not interlaced
+ * @param unfolded the rows of all passes, each after its filter byte
+ * @returns the picture's rows without filters, packed as without interlacing
  */
 export function joinPasses(unfolded: Uint8Array, { width, height, depth }: Size): Uint8Array {
   const rowBytes = Math.ceil((width * depth) / 8)
@@ -55,7 +55,7 @@ function shiftOf(index: number, depth: number): number {
   return 8 - depth - ((index * depth) & 7)
 }
 
-/** https://www.w3.org/TR/png-3/#9Filter-types, with one byte for what stands to the left. */
+/** https://www.w3.org/TR/png-3/#9Filter-types, where the pixel to the left is one byte away. */
 function withoutFilter(filter: number, row: Uint8Array, before: Uint8Array): Uint8Array {
   if (filter > 4) throw new RangeError(`no filter ${filter}`)
   let left = 0

@@ -1,6 +1,6 @@
 /**
- * JPEG to RGB by MozJPEG compiled to wasm (`@jsquash/jpeg`), in a new instance for each picture: nothing of one tenant's
- * picture is left for the next, and memory that a large one took goes back. Its markers are read first.
+ * Decodes JPEG to RGB with MozJPEG as wasm (`@jsquash/jpeg`). Each picture gets a new instance, so that no data is
+ * left for the next tenant and memory is freed. Its markers are checked first.
  * https://www.w3.org/Graphics/JPEG/itu-t81.pdf, annex B
  */
 import mozjpeg from '@jsquash/jpeg/codec/dec/mozjpeg_dec.js'
@@ -11,10 +11,10 @@ import { checkPictureSize, type DecodeImage, type Picture } from './picture.ts'
 
 const END = 0xd9
 const SCAN = 0xda
-/** APP1, which holds EXIF or XMP. */
+/** APP1 holds EXIF or XMP. */
 const APP1 = 0xe1
 const EXIF = 'Exif\0\0'
-/** Baseline, extended and progressive Huffman; the others are lossless, hierarchical or arithmetic. */
+/** Baseline, extended and progressive Huffman. The others are lossless, hierarchical or arithmetic. */
 const FRAMES = [0xc0, 0xc1, 0xc2]
 const NOT_FRAMES = [0xc4, 0xc8, 0xcc]
 
@@ -25,7 +25,7 @@ interface Decoded {
   readonly height: number
 }
 
-/** What Emscripten's module comes to; its own types stand on globals that they do not bring. */
+/** Emscripten's module; its own types need globals that they do not declare. */
 type OpenCodec = (options: {
   readonly noInitialRun: boolean
   readonly print: () => void
@@ -33,7 +33,7 @@ type OpenCodec = (options: {
   readonly instantiateWasm: (imports: object, done: (instance: object) => void) => object
 }) => Promise<{ decode(file: Uint8Array, isTurned: boolean): Decoded | null }>
 
-/** The part of WebAssembly that is used here; the types of Node and of a worker do not share one. */
+/** The part of WebAssembly used here: Node and workers share no type of it. */
 interface Wasm {
   compile(bytes: Uint8Array): Promise<object>
   readonly Instance: new (module: object, imports: object) => { readonly exports: object }
@@ -70,8 +70,8 @@ function instantiate(module: object) {
 }
 
 /**
- * @returns the picture's EXIF, where it has any
- * @throws {AppError} invalid_request for a size, kind or number of scans that is not taken, or a file without its end
+ * @returns the picture's EXIF, if any
+ * @throws {AppError} invalid_request for an unsupported size, kind or number of scans, or a file without its end
  */
 function checkMarkers(file: Uint8Array): Uint8Array | undefined {
   let exif: Uint8Array | undefined
@@ -124,7 +124,7 @@ function checkFrame(
   checkPictureSize((wide << 8) | narrow, (high << 8) | low)
 }
 
-/** The next marker that is neither a stuffed byte nor a restart. */
+/** Offset of the next marker that is neither a stuffed byte nor a restart. */
 function afterScan(file: Uint8Array, start: number): number {
   for (let at = file.indexOf(0xff, start); at !== -1; at = file.indexOf(0xff, at + 1)) {
     const next = file[at + 1] ?? 0

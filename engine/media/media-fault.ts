@@ -1,7 +1,7 @@
-/** How a picture or a sound that cannot be used is refused: by the element that brought it, in words that help. */
+/** The error for a picture or sound that cannot be used, with a pointer to its element. */
 import { AppError } from '#shared/base/errors.ts'
 
-/** Where the one element of the one input of our media models stands in the request. */
+/** The only element of the only input of our media models. */
 const POINTER = '/inputs/0/data/0'
 
 export function badMedia(detail: string, cause?: unknown): AppError {

@@ -1,4 +1,4 @@
-/** The one file that a media model's one input brings. */
+/** The single file in a media model's single input. */
 import { splitBytes, type TensorValue } from '#shared/job/tensor.ts'
 import { badMedia } from './media-fault.ts'
 

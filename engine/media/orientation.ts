@@ -1,5 +1,5 @@
 /**
- * How a picture lies in its file: EXIF's orientation, which JPEG and PNG carry alike, and the turn that sets it upright.
+ * Turns a picture upright by EXIF's orientation, which JPEG and PNG share.
  * https://www.cipa.jp/std/documents/e/DC-X008-Translation-2019-E.pdf, 4.6.4 A
  */
 import type { Picture } from './picture.ts'
@@ -13,7 +13,7 @@ const EXIF_HEADER = [0x45, 0x78, 0x69, 0x66, 0, 0]
 interface Turn {
   /** Whether rows become columns. */
   readonly swaps: boolean
-  /** Whether columns of the file, and rows, are counted from their end. */
+  /** Whether the file's columns, or rows, are counted from their end. */
   readonly fromRight: boolean
   readonly fromBottom: boolean
 }
@@ -28,15 +28,15 @@ const TURNS: Readonly<Record<number, Turn>> = {
   8: { swaps: true, fromRight: true, fromBottom: false },
 }
 
-/** The picture as it is to be looked at. @param exif the file's own, where it has any; what cannot be read turns nothing */
+/** @param exif the file's own, if any; unreadable EXIF turns nothing */
 export function setUpright(picture: Picture, exif: Uint8Array | undefined): Picture {
   const turn = TURNS[exif === undefined ? 1 : readOrientation(exif)]
   return turn === undefined ? picture : turned(picture, turn)
 }
 
-/** 1 to 8, or whatever else stands there; 1 when nothing does. */
+/** The orientation, normally 1 to 8; 1 when there is none. */
 function readOrientation(exif: Uint8Array): number {
-  // Some writers of PNG keep the header that stands before it in a JPEG.
+  // Some PNG writers keep the header that precedes EXIF in a JPEG.
   const tiff = EXIF_HEADER.every((byte, i) => exif[i] === byte) ? exif.subarray(6) : exif
   const view = new DataView(tiff.buffer, tiff.byteOffset, tiff.byteLength)
   const isLittle = tiff[0] === 0x49 && tiff[1] === 0x49

@@ -1,4 +1,4 @@
-/** A picture in memory, and how large one may be. */
+/** A decoded picture, and the limits on its size. */
 import { LIMITS } from '#shared/base/limits.ts'
 import { badMedia } from './media-fault.ts'
 
@@ -9,10 +9,10 @@ export interface Picture {
   readonly rgb: Uint8Array
 }
 
-/** @throws {AppError} invalid_request for a file that is no picture, is cut off or is larger than the limits */
+/** @throws {AppError} invalid_request for a file that is not a picture, is cut off or exceeds the limits */
 export type DecodeImage = (file: Uint8Array) => Promise<Picture>
 
-/** @throws {AppError} invalid_request for sides or an area that no limit allows */
+/** @throws {AppError} invalid_request for sides or an area over the limits */
 export function checkPictureSize(width: number, height: number): void {
   if (width < 1 || height < 1) throw badMedia(`is ${width}×${height} pixels`)
   const { imageSide, imagePixels } = LIMITS

@@ -1,7 +1,7 @@
 /**
- * PNG to RGB by fast-png, which unfolds whatever the file brings: so the file is read first, what is not picture is left
- * out (profiles and texts may be bombs of their own), and what the rest unfolds to is counted before it is kept.
- * https://www.w3.org/TR/png-3/
+ * Decodes PNG to RGB with fast-png, which decompresses everything in the file. So the chunks are read first, and only
+ * those of the picture are kept, since profiles and texts may be bombs too. The rest is decompressed once to check
+ * its size. https://www.w3.org/TR/png-3/
  */
 import { concatBytes } from 'viem'
 import { decode, type DecodedPng } from 'fast-png'
@@ -94,7 +94,7 @@ function readHeader(chunks: readonly Chunk[]): Header {
   return { width, height, depth, colour, channels, isInterlaced: interlace === 1 }
 }
 
-/** Bytes of all rows, each with the byte that names its filter. */
+/** Bytes of all rows, each with its filter byte. */
 function unfoldedBytes({ width, height, depth, channels, isInterlaced }: Header): number {
   const size = (columns: number, rows: number) =>
     columns === 0 ? 0 : rows * (1 + Math.ceil((columns * depth * channels) / 8))
@@ -110,7 +110,7 @@ function unfoldedBytes({ width, height, depth, channels, isInterlaced }: Header)
   )
 }
 
-/** Unfolds the picture's data once to count it. @returns nothing of it, unless it is kept */
+/** Decompresses the picture's data once to count it. @returns the data if `isKept`, else nothing */
 async function unfold(
   chunks: readonly Chunk[],
   expectedBytes: number,
@@ -139,7 +139,7 @@ async function unfold(
   } catch (cause) {
     throw badMedia('is a PNG file whose data does not unpack', cause)
   } finally {
-    // What was thrown says more than what the stream thinks of being left.
+    // The first error is more useful than one from cancelling the stream.
     await reader.cancel().catch(() => {})
   }
   if (unfolded !== expectedBytes)
@@ -163,7 +163,7 @@ function ownDecode(unfolded: Uint8Array, chunks: readonly Chunk[], header: Heade
   return { data, palette: palette as NonNullable<DecodedPng['palette']> }
 }
 
-/** Alpha lies on white, as paper does. */
+/** Transparent pixels are blended with white. */
 function toRgb(png: Decoded, { width, height, depth, channels }: Header): Picture {
   const rgb = new Uint8Array(width * height * 3)
   const sample = sampler(png, width, depth, channels)
@@ -182,7 +182,7 @@ function toRgb(png: Decoded, { width, height, depth, channels }: Header): Pictur
   return { width, height, rgb }
 }
 
-/** Reads one sample as 0 to 255, or as a palette's index. */
+/** Reads one sample as 0 to 255, or as an index into the palette. */
 function sampler(
   { data, palette }: Decoded,
   width: number,

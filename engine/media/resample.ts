@@ -1,8 +1,8 @@
-/** Sound from one sample rate to another: a windowed sinc, with the corner below the lower of the two Nyquist limits. */
+/** Converts sound to another sample rate with a windowed sinc below the lower Nyquist limit. */
 
-/** Zero crossings on each side; 16 keep what folds back under -60 dB, which speech does not show. */
+/** Zero crossings on each side. 16 keep aliases under -60 dB, which is enough for speech. */
 const CROSSINGS = 16
-/** Positions between two samples that the kernel is tabulated for. */
+/** Positions between two samples for which the kernel is tabulated. */
 const PHASES = 256
 
 export function resample(samples: Float32Array, fromHz: number, toHz: number): Float32Array {
@@ -27,7 +27,7 @@ export function resample(samples: Float32Array, fromHz: number, toHz: number): F
   return out
 }
 
-/** Weights of the samples from `reach - 1` before to `reach` after a point that lies `part` behind a sample; they sum to 1. */
+/** Weights of samples `reach - 1` before to `reach` after a point `part` behind a sample; they sum to 1. */
 function makeKernel(part: number, reach: number, cutoff: number): Float32Array {
   const kernel = new Float32Array(2 * reach)
   let sum = 0

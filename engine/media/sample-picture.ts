@@ -1,10 +1,10 @@
-/** A part of a picture, straightened and resized: bilinear, over as many points as a pixel covers when it shrinks. */
+/** Cuts a straightened and resized part out of a picture: bilinear, with several points a pixel when it shrinks. */
 import type { Picture } from './picture.ts'
 
 type Point = readonly [x: number, y: number]
 
 export interface Part {
-  /** Corner where the part's first pixel is, in pixels of the picture. */
+  /** Corner of the part's first pixel, in pixels of the picture. */
   readonly from: Point
   /** Corner at the end of its first row. */
   readonly right: Point
@@ -15,10 +15,10 @@ export interface Part {
   readonly height: number
 }
 
-/** More points than this a pixel and side show no difference. */
+/** More points a side do not improve a pixel visibly. */
 const MAX_POINTS = 8
 
-/** RGB of the part, 0 to 255, three floats a pixel. Beyond the picture's edge its last pixels go on. */
+/** RGB of the part, 0 to 255, three floats a pixel. The picture's edge pixels continue outside of it. */
 export function sampleAcross(picture: Picture, part: Part): Float32Array {
   const { from, right, down, width, height } = part
   const across: Point = [(right[0] - from[0]) / width, (right[1] - from[1]) / width]

@@ -1,8 +1,8 @@
-/** What a WAV file says of itself, held against what its bytes can hold, before a decoder allocates for it. */
+/** Checks what a WAV file declares against its actual bytes, before a decoder allocates for it. */
 import { LIMITS } from '#shared/base/limits.ts'
 import { badMedia } from './media-fault.ts'
 
-/** PCM, float, A-law and µ-law; ADPCM's blocks are not taken. */
+/** PCM, float, A-law and µ-law. ADPCM is not supported. */
 const BITS: Readonly<Record<number, readonly number[]>> = {
   1: [8, 16, 24, 32],
   3: [32, 64],
@@ -11,18 +11,18 @@ const BITS: Readonly<Record<number, readonly number[]>> = {
 }
 const EXTENSIBLE = 0xfffe
 const EXTENSIBLE_BYTES = 40
-/** What stands behind the format's number where that is a GUID: https://www.rfc-editor.org/rfc/rfc2361#section-4 */
+/** End of the format's GUID after its number: https://www.rfc-editor.org/rfc/rfc2361#section-4 */
 const GUID_TAIL = [0, 0, 0, 0, 0x10, 0, 0x80, 0, 0, 0xaa, 0, 0x38, 0x9b, 0x71]
 
 /**
- * Programs that write into a pipe do not know the size yet, and write 0, 2^31, 2^32 − 1 or somewhat less than one of them:
- * from here on, 16 MiB below 2^31, no size is meant.
+ * Programs that write to a pipe do not know the size yet. They write 0, 2^31, 2^32 − 1 or slightly less. Sizes from
+ * 16 MiB below 2^31 up count as unknown.
  */
 const UNKNOWN_FROM_BYTES = 0x7f00_0000
-/** In RF64 the size stands in another chunk, with 64 bits: https://tech.ebu.ch/docs/tech/tech3306.pdf */
+/** In RF64 another chunk holds the size, in 64 bits: https://tech.ebu.ch/docs/tech/tech3306.pdf */
 const ELSEWHERE = 0xffff_ffff
 
-/** The file with nothing but its format and the whole frames of its sound. @throws {AppError} invalid_request */
+/** The file reduced to its format and the whole frames of its sound. @throws {AppError} invalid_request */
 export function cleanWav(file: Uint8Array): Uint8Array {
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength)
   let format: Uint8Array | undefined
@@ -50,7 +50,7 @@ export function cleanWav(file: Uint8Array): Uint8Array {
       format = data
     }
     if (type === 'ds64' && sizeBytes >= 16) longBytes = Number(fields.getBigUint64(8, true))
-    // A chunk of an odd size has a byte behind it that counts for nobody.
+    // A chunk of odd size is followed by a padding byte.
     at = end + (sizeBytes & 1)
   }
   if (format === undefined || sound === undefined) throw badMedia('is a WAV file that is cut off')
@@ -58,7 +58,7 @@ export function cleanWav(file: Uint8Array): Uint8Array {
   return joinWav(format, sound)
 }
 
-/** Whether what begins here is nothing but chunks to its end, as it is where a size of 0 means none. */
+/** Whether only chunks follow to the end of the file: a size of 0 then means no sound. */
 function areChunks(view: DataView, from: number): boolean {
   let at = from
   while (at + 8 <= view.byteLength) {

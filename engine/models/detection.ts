@@ -1,6 +1,7 @@
 /**
- * Things in a picture, by NanoDet: each cell of three grids scores 80 classes and says how far the thing reaches to each
- * side, as a distribution over eleven distances (Generalized Focal Loss, https://arxiv.org/abs/2006.04388).
+ * Detects objects in a picture with NanoDet. Each cell of three grids scores 80 classes. It gives the distance to
+ * each side of the object as a distribution over eleven values (Generalized Focal Loss,
+ * https://arxiv.org/abs/2006.04388).
  */
 import { LIMITS } from '#shared/base/limits.ts'
 import { encodeBytes } from '#shared/job/tensor.ts'
@@ -9,7 +10,8 @@ import type { DecodeImage, Picture } from '../media/picture.ts'
 import { mediaInput } from '../media/media-input.ts'
 import { sampleAcross } from '../media/sample-picture.ts'
 import type { ModelRunner } from './runner.ts'
-import { readFloats, type Session } from '#engine/session/session.ts'
+import { BLUE_GREEN_RED, floatTensor } from './tensors.ts'
+import { readFloats, type RuntimeSession } from '#engine/runtime/runtime-session.ts'
 
 const SIDE = 416
 const STRIDES = [8, 16, 32] as const
@@ -17,13 +19,12 @@ const DISTANCES = 11
 /** Of blue, green, red: https://github.com/RangiLyu/nanodet/blob/6af8d32587a6577cd317f398acf63af296a03806/config/nanodet-g.yml */
 const MEAN = [103.53, 116.28, 123.675] as const
 const DEVIATION = [57.375, 57.12, 58.395] as const
-const BLUE_GREEN_RED = [2, 1, 0] as const
 const MIN_SCORE = 0.35
-/** Share of two boxes of one class over which they are one thing. */
+/** Boxes of one class that overlap more are one object. */
 const MAX_OVERLAP = 0.6
 
 export interface DetectionParts {
-  readonly session: Session
+  readonly session: RuntimeSession
   /** One name a line, in the order of the graph's classes. */
   readonly labels: string
   readonly decodeImage: DecodeImage
@@ -57,11 +58,11 @@ export function createDetectionRunner(parts: DetectionParts): ModelRunner {
           shape: [things.length],
           bytes: encodeBytes(things.map(({ label }) => labels[label] ?? '')),
         },
-        floats(
+        floatTensor(
           [things.length],
           things.map(({ score }) => score),
         ),
-        floats(
+        floatTensor(
           [things.length, 4],
           things.flatMap(({ box }) => toPicture(box, fit, picture)),
         ),
@@ -70,7 +71,7 @@ export function createDetectionRunner(parts: DetectionParts): ModelRunner {
   }
 }
 
-/** How a picture lies in the square: scaled by `scale`, with its upper left corner at `left`, `top`. */
+/** Position of the picture in the square. */
 interface Fit {
   readonly scale: number
   readonly left: number
@@ -172,8 +173,4 @@ function toPicture([left, top, right, bottom]: Sides, fit: Fit, picture: Picture
   const x = (value: number) => Math.min(picture.width, Math.max(0, (value - fit.left) / fit.scale))
   const y = (value: number) => Math.min(picture.height, Math.max(0, (value - fit.top) / fit.scale))
   return [x(left), y(top), x(right), y(bottom)]
-}
-
-function floats(shape: readonly number[], values: readonly number[]) {
-  return { shape, bytes: new Uint8Array(Float32Array.from(values).buffer) }
 }

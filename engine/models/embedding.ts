@@ -1,25 +1,28 @@
 /** Sentence embeddings: tokenize, run, mean over the mask, unit length. */
 import { Tokenizer } from '@huggingface/tokenizers'
-import { AppError } from '#shared/base/errors.ts'
 import { decodeTexts } from '#shared/job/tensor.ts'
 import { cancelled } from '#shared/base/deadline.ts'
 import { createPieces } from '#engine/pace/pieces.ts'
 import type { ModelRunner } from './runner.ts'
-import { firstFloats, type FloatTensor, type Session } from '#engine/session/session.ts'
+import { requestFault } from './text/request-fault.ts'
+import {
+  firstFloats,
+  type FloatTensor,
+  type RuntimeSession,
+} from '#engine/runtime/runtime-session.ts'
 
-/** Tokens in the first run of the session, and in the largest, with those that fill short texts up. */
+/** Tokens in the first and in the largest run of a session, padding included. */
 const FIRST_TOKENS = 64
 const RUN_TOKENS = 32 * FIRST_TOKENS
 
 export interface TokenizerFiles {
-  /** Text of tokenizer.json. */
   readonly tokenizer: string
   readonly tokenizerConfig: string
 }
 
 export interface EmbeddingParts extends TokenizerFiles {
-  readonly session: Session
-  /** The position table of the model ends here: a longer text is refused. @default 64 */
+  readonly session: RuntimeSession
+  /** Size of the model's position table; longer texts are refused. @default 64 */
   readonly contextTokens?: number | undefined
   /** Monotonic clock in ms. */
   readonly now: () => number
@@ -38,10 +41,10 @@ export function createEmbeddingRunner({
       const rows = decodeTexts(texts?.bytes ?? new Uint8Array()).map((text, index) => {
         const ids = encode(text)
         const pointer = `/inputs/0/data/${index}`
-        if (ids.length === 0) throw refuse('invalid_request', pointer, 'the text is empty')
+        if (ids.length === 0) throw requestFault(pointer, 'the text is empty')
         if (ids.length > contextTokens) {
           const detail = `the text has ${ids.length} tokens, and this model takes at most ${contextTokens}`
-          throw refuse('context_length_exceeded', pointer, detail)
+          throw requestFault(pointer, detail, 'context_length_exceeded')
         }
         return ids
       })
@@ -56,15 +59,6 @@ export function createEmbeddingRunner({
   }
 }
 
-function refuse(
-  code: 'invalid_request' | 'context_length_exceeded',
-  pointer: string,
-  detail: string,
-): AppError {
-  return new AppError(code, `${pointer}: ${detail}`, { meta: { errors: [{ pointer, detail }] } })
-}
-
-/** Text → token ids, lower-cased by the tokenizer's own normaliser. */
 export function createEncoder(files: TokenizerFiles): (text: string) => number[] {
   const tokenizer = new Tokenizer(
     JSON.parse(files.tokenizer) as object,
@@ -73,7 +67,7 @@ export function createEncoder(files: TokenizerFiles): (text: string) => number[]
   return (text) => tokenizer.encode(text).ids
 }
 
-/** As many rows as there are tokens for, each as wide as the widest; one at least. */
+/** As many rows as fit in `tokens` when each is as wide as the widest; at least one. */
 function takeRows(rows: readonly number[][], from: number, tokens: number): readonly number[][] {
   let to = from + 1
   while (to < rows.length && tokensOf(rows.slice(from, to + 1)) <= tokens) to += 1
@@ -84,7 +78,7 @@ function tokensOf(rows: readonly number[][]): number {
   return rows.length * Math.max(...rows.map((ids) => ids.length))
 }
 
-async function embed(session: Session, rows: readonly number[][]): Promise<Float32Array[]> {
+async function embed(session: RuntimeSession, rows: readonly number[][]): Promise<Float32Array[]> {
   const width = Math.max(...rows.map((ids) => ids.length))
   const ids = new BigInt64Array(rows.length * width)
   const mask = new BigInt64Array(rows.length * width)

@@ -1,7 +1,7 @@
 /**
- * Boxes of text lines off a detector's probability map: DB's post-processing (https://arxiv.org/abs/1911.08947, section
- * 3.3) with PaddleOCR's thresholds. Components of likely pixels, the smallest rectangle about each, grown again by what
- * the detector was trained to shrink it.
+ * Finds boxes of text lines in a detector's probability map: DB's post-processing (https://arxiv.org/abs/1911.08947,
+ * section 3.3) with PaddleOCR's thresholds. Each component of likely pixels gets its smallest rectangle, enlarged by
+ * what the detector was trained to shrink it.
  */
 
 /** A corner, in pixels of the map or of the picture. */
@@ -22,7 +22,7 @@ const UNCLIP_RATIO = 1.5
 const MIN_SIDE = 3
 const MIN_GROWN_SIDE = 5
 
-/** @param most boxes that are returned; the largest components come first */
+/** @param most maximum number of boxes; the largest components come first */
 export function findTextBoxes(map: ProbabilityMap, most: number): Box[] {
   return findComponents(map)
     .filter(({ mean }) => mean >= BOX_THRESHOLD)
@@ -38,7 +38,7 @@ export function findTextBoxes(map: ProbabilityMap, most: number): Box[] {
     })
 }
 
-/** Lines from the top, and from the left where they stand beside each other. */
+/** From top to bottom, and from left to right within a row. */
 export function inReadingOrder(boxes: readonly Box[]): Box[] {
   const rows: Box[][] = []
   for (const box of boxes.toSorted((a, b) => middle(a) - middle(b))) {
@@ -128,7 +128,7 @@ interface Rectangle {
   readonly centre: Point
   readonly width: number
   readonly height: number
-  /** Of its width against the x axis, in radians. */
+  /** Angle of its width against the x axis, in radians. */
   readonly angle: number
 }
 
@@ -159,7 +159,7 @@ function rectangleAlong(hull: readonly Point[], angle: number): Rectangle {
   }
 }
 
-/** Corners with the one nearest to the upper left first. */
+/** Corners, beginning with the one nearest to the upper left. */
 function toCorners({ centre: [x, y], width, height, angle }: Rectangle): Box {
   const [cos, sin] = [Math.cos(angle), Math.sin(angle)]
   const corner = (u: number, v: number): Point => [

@@ -1,16 +1,22 @@
-/** One line of text off a picture: resize to the recogniser's height, run, CTC greedy decode. */
+/** Reads one line of text: resize to the recogniser's height, run, CTC greedy decode. */
 import { AppError, invariant } from '#shared/base/errors.ts'
 import { encodeBytes, type TensorValue } from '#shared/job/tensor.ts'
 import type { ModelRunner } from './runner.ts'
-import { firstFloats, type FloatTensor, type Session } from '#engine/session/session.ts'
+import { floatTensor } from './tensors.ts'
+import { requestFault } from './text/request-fault.ts'
+import {
+  firstFloats,
+  type FloatTensor,
+  type RuntimeSession,
+} from '#engine/runtime/runtime-session.ts'
 
 /** Input height of PP-OCR recognisers: `rec_image_shape: 3,48,320` in PaddleOCR's configuration. */
 export const LINE_HEIGHT = 48
 export const MIN_LINE_WIDTH = 48
-/** A line 40 times as wide as high; longer ones cost time and read badly. */
+/** 40 times as wide as high. Longer lines are slow and recognised badly. */
 export const MAX_LINE_WIDTH = 1920
 
-export function createOcrLineRunner(session: Session, keys: string): ModelRunner {
+export function createOcrLineRunner(session: RuntimeSession, keys: string): ModelRunner {
   const alphabet = parseAlphabet(keys)
   return {
     async run([image]) {
@@ -21,11 +27,7 @@ export function createOcrLineRunner(session: Session, keys: string): ModelRunner
       })
       const scores = await firstFloats(session, outputs)
       const { text, confidence } = decodeCtc(scores, alphabet)
-      const floats = Float32Array.of(confidence)
-      return [
-        { shape: [1], bytes: encodeBytes([text]) },
-        { shape: [1], bytes: new Uint8Array(floats.buffer) },
-      ]
+      return [{ shape: [1], bytes: encodeBytes([text]) }, floatTensor([1], [confidence])]
     },
   }
 }
@@ -43,9 +45,7 @@ export function prepareImage(image: TensorValue): { data: Float32Array; width: n
   const width = Math.max(MIN_LINE_WIDTH, Math.round((fullWidth * LINE_HEIGHT) / height))
   if (width > MAX_LINE_WIDTH) {
     const detail = `is ${fullWidth}×${height}; one line may be at most ${MAX_LINE_WIDTH / LINE_HEIGHT} times as wide as high`
-    throw new AppError('invalid_request', `/inputs/0/shape: ${detail}`, {
-      meta: { errors: [{ pointer: '/inputs/0/shape', detail }] },
-    })
+    throw requestFault('/inputs/0/shape', detail)
   }
   const data = new Float32Array(3 * LINE_HEIGHT * width)
   const columns = Array.from({ length: width }, (_, x) => sampleAt(x, width, fullWidth))
@@ -74,7 +74,7 @@ function mix(a: number, b: number, part: number): number {
   return a + (b - a) * part
 }
 
-/** Best class a step, repeats joined, blanks dropped; confidence is the mean score of the kept steps, 0 for no text. */
+/** Best class of each step without repeats and blanks. Confidence is the mean score of the kept steps, 0 for no text. */
 export function decodeCtc(
   scores: FloatTensor,
   alphabet: readonly string[],

@@ -1,4 +1,4 @@
-/** Text off a picture: a detector finds the lines, each is cut out along its angle, a recogniser reads it. */
+/** Reads text in a picture: a detector finds the lines, each is cut out along its angle and recognised. */
 import { LIMITS } from '#shared/base/limits.ts'
 import { encodeBytes } from '#shared/job/tensor.ts'
 import { cancelled } from '#shared/base/deadline.ts'
@@ -14,23 +14,23 @@ import {
   parseAlphabet,
 } from './ocr-line.ts'
 import type { ModelRunner } from './runner.ts'
-import { firstFloats, type Session } from '#engine/session/session.ts'
+import { floatTensor, toPlanes } from './tensors.ts'
+import { firstFloats, type RuntimeSession } from '#engine/runtime/runtime-session.ts'
 
-/** Longer side of what the detector sees, and what its sides must be a multiple of. */
+/** Longer side of the detector's input, and the step of both sides. */
 const MAX_SIDE = 960
 const SIDE_STEP = 32
-/** ImageNet's, which PaddleOCR applies to blue, green, red: its pictures come from OpenCV. */
+/** ImageNet's mean and deviation. PaddleOCR applies them to blue, green, red, as OpenCV orders pictures. */
 const MEAN = [0.485, 0.456, 0.406] as const
 const DEVIATION = [0.229, 0.224, 0.225] as const
-const BLUE_GREEN_RED = [2, 1, 0] as const
-/** Lines that are read with less are rarely text. */
+/** Lines with less confidence are rarely text. */
 const MIN_CONFIDENCE = 0.5
-/** A line that much higher than wide stands on its side. */
+/** A line this much higher than wide is upright. */
 const UPRIGHT = 1.5
 
 export interface OcrParts {
-  readonly detector: Session
-  readonly recogniser: Session
+  readonly detector: RuntimeSession
+  readonly recogniser: RuntimeSession
   /** Text of the key file. */
   readonly keys: string
   readonly decodeImage: DecodeImage
@@ -62,11 +62,11 @@ export function createOcrRunner({
       }
       return [
         { shape: [lines.length], bytes: encodeBytes(lines.map(({ text }) => text)) },
-        floats(
+        floatTensor(
           [lines.length],
           lines.map(({ confidence }) => confidence),
         ),
-        floats(
+        floatTensor(
           [lines.length, 4, 2],
           lines.flatMap(({ box }) => box.flat()),
         ),
@@ -75,16 +75,11 @@ export function createOcrRunner({
   }
 }
 
-async function detect(detector: Session, picture: Picture): Promise<Box[]> {
+async function detect(detector: RuntimeSession, picture: Picture): Promise<Box[]> {
   const [width, height] = detectorSize(picture)
   const corners = { from: [0, 0], right: [picture.width, 0], down: [0, picture.height] } as const
   const pixels = sampleAcross(picture, { ...corners, width, height })
-  const plane = width * height
-  const data = new Float32Array(3 * plane)
-  for (const [c, channel] of BLUE_GREEN_RED.entries())
-    for (let i = 0; i < plane; i++)
-      data[c * plane + i] =
-        ((pixels[i * 3 + channel] ?? 0) / 255 - (MEAN[c] ?? 0)) / (DEVIATION[c] ?? 1)
+  const data = toPlanes(pixels, (value, c) => (value / 255 - (MEAN[c] ?? 0)) / (DEVIATION[c] ?? 1))
   const outputs = await detector.run({ x: { type: 'float32', data, dims: [1, 3, height, width] } })
   const map = await firstFloats(detector, outputs)
   const scale: Point = [picture.width / width, picture.height / height]
@@ -92,7 +87,7 @@ async function detect(detector: Session, picture: Picture): Promise<Box[]> {
   return inReadingOrder(boxes.map((box) => toPicture(box, scale, picture)))
 }
 
-/** Sides for the detector: no larger than the picture's but for rounding, at most {@link MAX_SIDE}. */
+/** Input size of the detector: the picture's size up to {@link MAX_SIDE}, rounded to {@link SIDE_STEP}. */
 function detectorSize({ width, height }: Picture): [width: number, height: number] {
   const scale = Math.min(1, MAX_SIDE / Math.max(width, height))
   const step = (side: number) =>
@@ -110,7 +105,7 @@ function toPicture(box: Box, [across, down]: Point, { width, height }: Picture):
 }
 
 async function read(
-  recogniser: Session,
+  recogniser: RuntimeSession,
   picture: Picture,
   box: Box,
   alphabet: readonly string[],
@@ -120,16 +115,13 @@ async function read(
   const wanted = Math.round(LINE_HEIGHT * ratio)
   const width = Math.min(MAX_LINE_WIDTH, Math.max(MIN_LINE_WIDTH, wanted))
   const pixels = sampleAcross(picture, { from, right, down, width, height: LINE_HEIGHT })
-  const plane = width * LINE_HEIGHT
-  const data = new Float32Array(3 * plane)
-  for (const [c, channel] of BLUE_GREEN_RED.entries())
-    for (let i = 0; i < plane; i++) data[c * plane + i] = (pixels[i * 3 + channel] ?? 0) / 127.5 - 1
+  const data = toPlanes(pixels, (value) => value / 127.5 - 1)
   const dims = [1, 3, LINE_HEIGHT, width]
   const outputs = await recogniser.run({ x: { type: 'float32', data, dims } })
   return decodeCtc(await firstFloats(recogniser, outputs), alphabet)
 }
 
-/** A line on its side is turned by a quarter, as PaddleOCR does. */
+/** Turns an upright line by a quarter, as PaddleOCR does. */
 function lying(box: Box): Box {
   const [a, b, c, d] = box
   return distance(a, d) >= UPRIGHT * distance(a, b) ? [b, c, d, a] : box
@@ -137,8 +129,4 @@ function lying(box: Box): Box {
 
 function distance([x, y]: Point, [u, v]: Point): number {
   return Math.hypot(u - x, v - y)
-}
-
-function floats(shape: readonly number[], values: readonly number[]) {
-  return { shape, bytes: new Uint8Array(Float32Array.from(values).buffer) }
 }

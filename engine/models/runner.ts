@@ -1,4 +1,4 @@
-/** A loaded model: manifest tensors in, manifest tensors out; a chat model generates text as well. */
+/** Opens a model's sessions and creates the runner for its task. */
 import type { Provider } from '#shared/job/job.ts'
 import type { ModelManifest } from '#shared/job/model.ts'
 import { AppError } from '#shared/base/errors.ts'
@@ -9,18 +9,22 @@ import { createEmbeddingRunner } from './embedding.ts'
 import { createOcrLineRunner } from './ocr-line.ts'
 import { createOcrRunner } from './ocr.ts'
 import { createVoiceActivityRunner } from './voice-activity.ts'
-import type { Session, SessionFactory, SessionOptions } from '#engine/session/session.ts'
+import type {
+  RuntimeSession,
+  SessionFactory,
+  SessionOptions,
+} from '#engine/runtime/runtime-session.ts'
 import type { Generate } from './text/generate.ts'
 import { createTextRunner } from './text-runner.ts'
 
 export interface ModelRunner {
-  /** Runs inputs that `checkTensors` has passed; the signal is looked at between the session's runs. */
+  /** Runs inputs that passed `checkTensors`. The signal is checked between the session's runs. */
   run(inputs: readonly TensorValue[], signal: AbortSignal): Promise<TensorValue[]>
-  /** Set for `chat`: such a model takes text jobs, and `run` is only its golden run. */
+  /** Set for `chat`: such a model takes text jobs, and uses `run` for its golden run only. */
   readonly generate?: Generate
 }
 
-/** Files of a model by the names that its manifest gives them. */
+/** Files of a model by the names in its manifest. */
 export type ModelFiles = ReadonlyMap<string, Uint8Array>
 
 export interface RunnerOptions {
@@ -28,26 +32,25 @@ export interface RunnerOptions {
   readonly files: ModelFiles
   readonly sessions: SessionFactory
   readonly provider: Provider
-  /** Monotonic clock in ms. @default the runtime's */
+  /** Monotonic clock in ms. @default `performance.now` */
   readonly now?: () => number
 }
 
 export interface LoadedRunner {
   readonly runner: ModelRunner
-  /** Releases every session that the runner opened. */
+  /** Releases every session of the runner. */
   release(): Promise<void>
 }
 
-/** Opens a session on one of the model's files; `runner` releases it. */
 export type OpenSession = (
   file: string,
   options?: Omit<SessionOptions, 'external'>,
-) => Promise<Session>
+) => Promise<RuntimeSession>
 
-/** Opens what the task needs; when that fails, nothing stays open. */
+/** Opens what the task needs, and releases it when that fails. */
 export async function createModelRunner(options: RunnerOptions): Promise<LoadedRunner> {
   const { files, sessions, provider } = options
-  const opened: Session[] = []
+  const opened: RuntimeSession[] = []
   const release = async () => {
     for (const session of opened.splice(0)) await session.release()
   }

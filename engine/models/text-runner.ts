@@ -1,4 +1,4 @@
-/** A chat model from the hub's transformers layout: graph, config, tokenizer, template. */
+/** Loads a chat model from the hub's transformers layout: graph, config, tokenizer, template. */
 import { z } from 'zod'
 import { AppError, invariant } from '#shared/base/errors.ts'
 import type { Provider } from '#shared/job/job.ts'
@@ -25,7 +25,7 @@ export interface TextRunnerOptions {
   readonly now: () => number
 }
 
-/** Tokens of a golden run: enough for a sentence, few enough for a CPU that plays a GPU. */
+/** Tokens of a golden run: enough for a sentence, few enough for an emulated GPU. */
 const GOLDEN_TOKENS = 24
 
 const GenerationConfig = z.looseObject({
@@ -40,7 +40,7 @@ const TokenizerConfig = z.looseObject({
     .nullish(),
 })
 
-/** Its `run` is greedy, one user's message `[1]` to ids `[n]`; `generate` takes a whole request. */
+/** `run` is greedy, from one user's message `[1]` to ids `[n]`; `generate` takes a whole request. */
 export async function createTextRunner(options: TextRunnerOptions): Promise<ModelRunner> {
   const model = await loadTextModel(options)
   return {
@@ -93,7 +93,7 @@ async function loadTextModel(options: TextRunnerOptions): Promise<TextModel> {
   }
 }
 
-/** The one graph of the layout, whatever its quantization calls it. */
+/** The only graph of the layout: its name depends on its quantization. */
 function graphFile(files: ModelFiles): string {
   const [name, ...others] = [...files.keys()].filter((file) => file.endsWith('.onnx'))
   if (name !== undefined && others.length === 0) return name

@@ -1,14 +1,15 @@
-/** Where in a sound someone speaks, by Silero VAD: a probability for each 32 ms, and the stretches that they make. */
+/** Finds speech in a sound with Silero VAD: a probability for each 32 ms, and the segments that follow from them. */
 import { invariant } from '#shared/base/errors.ts'
 import { cancelled } from '#shared/base/deadline.ts'
 import { decodeAudio } from '../media/audio.ts'
 import { mediaInput } from '../media/media-input.ts'
 import type { ModelRunner } from './runner.ts'
-import { readFloats, type Session } from '#engine/session/session.ts'
+import { floatTensor } from './tensors.ts'
+import { readFloats, type RuntimeSession } from '#engine/runtime/runtime-session.ts'
 
 const RATE_HZ = 16_000
 const FRAME_SAMPLES = 512
-/** Samples of the frame before that the graph sees again. */
+/** Samples of the previous frame that the graph reads again. */
 const CONTEXT_SAMPLES = 64
 const STATE_DIMS = [2, 1, 128] as const
 const FRAME_S = FRAME_SAMPLES / RATE_HZ
@@ -21,29 +22,26 @@ const PAD_S = 0.03
 
 export type Segment = readonly [fromS: number, toS: number]
 
-export function createVoiceActivityRunner(session: Session): ModelRunner {
+export function createVoiceActivityRunner(session: RuntimeSession): ModelRunner {
   return {
     async run(inputs, signal) {
       const { samples } = await decodeAudio(mediaInput(inputs), RATE_HZ, signal)
       const probabilities = await listen(session, samples, signal)
       const segments = findSpeech(probabilities, samples.length / RATE_HZ)
       return [
-        {
-          shape: [segments.length, 2],
-          bytes: new Uint8Array(Float32Array.from(segments.flat()).buffer),
-        },
-        { shape: [probabilities.length], bytes: new Uint8Array(probabilities.buffer) },
+        floatTensor([segments.length, 2], segments.flat()),
+        floatTensor([probabilities.length], probabilities),
       ]
     },
   }
 }
 
-/** One run a frame, since each needs the state that the one before left; the last is filled up with silence. */
+/** One run a frame, since each needs the state of the previous one. The last frame is padded with silence. */
 async function listen(
-  session: Session,
+  session: RuntimeSession,
   samples: Float32Array,
   signal: AbortSignal,
-): Promise<Float32Array<ArrayBuffer>> {
+): Promise<Float32Array> {
   const probabilities = new Float32Array(Math.ceil(samples.length / FRAME_SAMPLES))
   let state = new Float32Array(STATE_DIMS[0] * STATE_DIMS[2])
   for (let frame = 0; frame < probabilities.length; frame++) {

@@ -1,4 +1,4 @@
-/** Cuts a dispatch into boxes of workgroups: parts of a row, rows, or whole layers, in the order in which they are counted. */
+/** Cuts a dispatch into boxes of workgroups: parts of a row, rows, or whole layers, in counting order. */
 
 export type Triple = readonly [number, number, number]
 
@@ -7,10 +7,7 @@ export interface Box {
   readonly size: Triple
 }
 
-/**
- * @param from how many workgroups came before
- * @param most of the box, one at least
- */
+/** @param from number of workgroups before the box @param most of the box, at least one */
 export function nextBox(whole: Triple, from: number, most: number): Box {
   const [x, y, z] = whole
   const row = Math.floor(from / x) % y

@@ -1,25 +1,25 @@
-/** Paces what a runtime submits to its device: at once as much as takes a piece of time, and nothing more for a job that was stopped. */
+/** Paces what a runtime submits to its device: a short piece of work at a time, and nothing for a stopped job. */
 import { createPieces } from './pieces.ts'
 
 export interface Pace {
-  /** Submits what `run` brings until the signal stops it; what it then reads back is worthless. */
+  /** Submits the commands of `run` until the signal stops it. What a stopped run reads back is meaningless. */
   during<T>(signal: AbortSignal, run: () => Promise<T>): Promise<T>
 }
 
 interface Step {
-  /** Commands for the device, which a stopped job needs no more. */
+  /** Commands for the device, which a stopped job drops. */
   readonly isWork: boolean
   readonly act: () => void
 }
 
-/** Submissions that are in flight at most on a device that is quick. */
+/** Most submissions in flight on a fast device. */
 const MOST_IN_FLIGHT = 64
-/** A run of a graph waits for its answer, so no more steps come than its graph makes; beyond this all go at once. */
+/** Most steps that wait. A run waits for its answer, so a graph bounds them; beyond this all are submitted. */
 const MOST_WAITING = 8_192
 
 /**
- * A runtime submits all of a run at once, and nothing stops what a device was given. So submissions wait here, and with
- * them whatever must stay in their order: writes, mapping and destroying of the device's buffers.
+ * A runtime submits a whole run at once, and a device cannot be stopped. So submissions wait here, together with
+ * whatever must keep its order: writes, mapping and destruction of the device's buffers.
  */
 export function paceDevice(device: GPUDevice, now: () => number): Pace {
   const { queue } = device
@@ -70,7 +70,7 @@ export function paceDevice(device: GPUDevice, now: () => number): Pace {
       try {
         return await run()
       } finally {
-        // What it read back waited for nothing that was dropped, nor for what is still in flight.
+        // A stopped run did not wait for what is still in flight.
         if (signal.aborted) await queue.onSubmittedWorkDone()
         signal.removeEventListener('abort', onAbort)
         stop = undefined
@@ -79,10 +79,10 @@ export function paceDevice(device: GPUDevice, now: () => number): Pace {
   }
 }
 
-/** Answers as the calls do that it stands for. */
+/** Returns undefined, as the wrapped calls do. */
 type Enter = (isWork: boolean, act: () => void) => undefined
 
-/** A write that waits keeps a copy: its bytes are the caller's again at once. */
+/** A delayed write keeps a copy, since the caller may reuse its bytes at once. */
 function keepWrites(
   queue: GPUQueue,
   { isBehind, enter }: { readonly isBehind: () => boolean; readonly enter: Enter },

@@ -1,16 +1,16 @@
-/** Cuts work into runs that each keep the device for a short time: who stops a job waits for the end of its piece only. */
+/** Cuts work into short runs, so that stopping a job waits only for the current piece. */
 import { LIMITS } from '#shared/base/limits.ts'
 
-/** Half of what a piece may take: the next one may cost twice what the last one says. */
+/** Half of the limit, since the next piece may cost twice what the last one predicts. */
 const AIM_MS = LIMITS.pieceMs / 2
 
 export interface PiecesOptions {
-  /** Items of the first run, before anything is known of this device. */
+  /** Items of the first run, before the device's speed is known. */
   readonly first: number
   readonly most: number
-  /** How many times its size a piece may grow by what one took. @default 2 */
+  /** How much larger than the last piece the next may be. @default 2 */
   readonly growth?: number
-  /** Runs that are learned from; the size then stays, and with it the last bits of what is computed. @default all */
+  /** Runs after which the size is fixed, and with it the last bits of the results. @default all */
   readonly learns?: number
   /** Monotonic clock in ms. */
   readonly now: () => number
@@ -19,9 +19,8 @@ export interface PiecesOptions {
 export interface Pieces {
   /** Items that the next run may take. */
   size(): number
-  /** Learns from how long so many items took. */
   took(items: number, tookMs: number): void
-  /** Learns from how long a run of so many items takes. */
+  /** Runs so many items and learns from the time they take. */
   time<T>(items: number, run: () => Promise<T>): Promise<T>
 }
 
@@ -38,7 +37,7 @@ export function createPieces({
     if (learned >= learns) return
     learned += 1
     const fits = Math.floor((AIM_MS * items) / Math.max(tookMs, 0.01))
-    // A small run pays for more than its items, so it says too little of a large one: grow step by step.
+    // A small run has overhead and predicts a large one badly, so sizes grow step by step.
     size = Math.max(1, Math.min(fits, size * growth, most))
   }
   return {

@@ -1,19 +1,19 @@
-/** Submits dispatches part by part: each aims at a piece of the device's time, and the next one comes when it has ended. */
+/** Submits dispatches part by part, each one piece of the device's time, the next after the last has ended. */
+import { BUFFER_USAGE } from './gpu-buffers.ts'
 import type { Pieces } from './pieces.ts'
 import { nextBox, productOf, type Box, type Triple } from './next-box.ts'
 
-/** One dispatch of a job. */
 export interface Dispatch {
   readonly pipeline: GPUComputePipeline
-  /** Of the caller's buffers. */
+  /** The caller's buffers. */
   readonly group: GPUBindGroup
   readonly workgroups: Triple
   /** Invocations of a workgroup, by axis. */
   readonly workgroupSize: Triple
-  /** What one workgroup counts for among the items of a piece. */
+  /** Items of one workgroup, in units of the pieces. */
   readonly items: number
   readonly isSplit: boolean
-  /** The group of what is the host's own, given the block that says where a part begins. */
+  /** Makes the host's own bind group from the block that says where a part begins. */
   readonly own: ((part: GPUBufferBinding) => GPUBindGroup) | undefined
 }
 
@@ -22,15 +22,13 @@ export interface PartsOptions {
   readonly pieces: Pieces
   /** Monotonic clock in ms. */
   readonly now: () => number
-  /** Asked before each submission. @throws why there is none any more */
+  /** Called before each submission. @throws to stop */
   readonly check: () => void
-  /** Encodes what is read back, behind the last part. */
+  /** Encodes the read-back after the last part. */
   readonly finish: (encoder: GPUCommandEncoder) => void
 }
 
-// Values of GPUBufferUsage: https://www.w3.org/TR/webgpu/#buffer-usage
-const UNIFORM_AND_COPY_DST = 64 | 8
-/** Three times three words, each with one that fills it up. */
+/** Three times three words with one of padding each. */
 const PART_BYTES = 48
 /** WebGPU's default of minUniformBufferOffsetAlignment. */
 const STRIDE_BYTES = 256
@@ -40,7 +38,7 @@ interface Part {
   readonly box: Box
 }
 
-/** Resolves when the device is done with the last part. */
+/** Resolves when the device has finished the last part. */
 export async function runInParts(
   dispatches: readonly Dispatch[],
   { device, pieces, now, check, finish }: PartsOptions,
@@ -60,14 +58,15 @@ export async function runInParts(
   }
 }
 
-/** All of them at once, as one piece. @returns a buffer that they need until they have run */
+/** Encodes parts as one piece. @returns a buffer that they need until they have run */
 export function encodeParts(
   device: GPUDevice,
   encoder: GPUCommandEncoder,
   parts: readonly Part[],
 ): GPUBuffer {
   const size = Math.max(1, parts.length) * STRIDE_BYTES
-  const buffer = device.createBuffer({ size, usage: UNIFORM_AND_COPY_DST })
+  const usage = BUFFER_USAGE.UNIFORM | BUFFER_USAGE.COPY_DST
+  const buffer = device.createBuffer({ size, usage })
   const words = new Uint32Array(size / 4)
   const pass = encoder.beginComputePass()
   parts.forEach(({ dispatch, box }, index) => {
@@ -97,7 +96,7 @@ function partWords({ workgroups, workgroupSize }: Dispatch, { at }: Box): number
   return [...at, 0, x * width, y * height, z * depth, 0, ...workgroups, 0]
 }
 
-/** Goes through all dispatches, as far at a time as a piece's items last; one workgroup at least. */
+/** Takes as much of the dispatches as a piece allows, at least one workgroup. */
 function createCursor(dispatches: readonly Dispatch[]) {
   let index = 0
   let from = 0

@@ -1,4 +1,4 @@
-/** What a node says to an engine in a process or worker of its own, and hears from it; both are of one build, and no one else can speak. */
+/** Messages between a node and an engine in its own process or worker. Both are of one build, and nobody else can send. */
 import { AppError, type WireError } from '#shared/base/errors.ts'
 import type { Answer, Work } from '#shared/job/job.ts'
 import type { AdmittedModel } from '#shared/node/node.ts'
@@ -11,7 +11,7 @@ export type JobMessage =
       readonly payload: Uint8Array
     }
   | { readonly type: 'cancel'; readonly job: number }
-  /** The reader has taken the bytes that were sent last; the next may come. */
+  /** The reader has taken the last bytes; the next may come. */
   | { readonly type: 'taken'; readonly job: number }
 
 export type JobReply =
@@ -19,13 +19,13 @@ export type JobReply =
   | { readonly type: 'answer'; readonly job: number; readonly answer: Answer }
   | { readonly type: 'error'; readonly job: number; readonly error: WireError }
 
-/** The answer to a call, which is any message that carries its number. */
+/** The answer to a call: any message with a call's number. */
 export type CallReply =
-  /** What a load came to; null for the rest. */
+  /** The result of a load, or null. */
   | { readonly type: 'done'; readonly call: number; readonly admitted: AdmittedModel | null }
   | { readonly type: 'failed'; readonly call: number; readonly error: WireError }
 
-/** With all its facts, as it is our own: for no error that another party sent. */
+/** Keeps every fact. Use it only for errors of our own processes. */
 export function appErrorOf({ code, detail, meta }: WireError): AppError {
   return new AppError(code, detail, { meta: meta ?? {} })
 }

@@ -1,16 +1,16 @@
-/** What else a node asks of an engine in a process or worker of its own: to load a model, to unload one, to say when it rests. */
+/** Calls of a node to an engine in its own process or worker: load a model, unload one, wait until it is idle. */
 import { AppError } from '#shared/base/errors.ts'
 import type { AdmittedModel } from '#shared/node/node.ts'
 import { HANG_LOAD_MS } from '../hang-limits.ts'
 import { appErrorOf, type CallReply } from './messages.ts'
 
-/** Sends the call under the number that its reply will carry. */
+/** Sends the call with the number that its reply will carry. */
 type Send = (call: number) => void
 
 export interface RemoteCalls {
-  /** @throws {AppError} what the engine answered, or `lose` was given */
+  /** @throws {AppError} the engine's error, or that of `lose` */
   ask(send: Send): Promise<void>
-  /** An engine that answers not in time hangs. @throws {AppError} as `ask` does */
+  /** An engine without an answer in time hangs. @throws {AppError} as `ask` does */
   load(send: Send): Promise<AdmittedModel>
   hear(reply: CallReply): void
   lose(error: AppError): void

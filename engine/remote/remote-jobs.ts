@@ -1,4 +1,4 @@
-/** Jobs at an engine in a process or worker of its own, seen by the node: sent, watched, and rejected when the engine is lost. */
+/** The node's side of jobs in an engine's own process or worker: sent, watched, and rejected when the engine is lost. */
 import { AppError } from '#shared/base/errors.ts'
 import type { Answer, Work } from '#shared/job/job.ts'
 import { HANG_RULE } from '#shared/kernels/rules.ts'
@@ -8,35 +8,35 @@ import { HANG_MS } from '../hang-limits.ts'
 import { appErrorOf, type JobMessage, type JobReply } from './messages.ts'
 
 export interface RemoteRunOptions extends RunOptions {
-  /** Called once the job needs the engine no more, whether or not its caller has left: it has computed, failed, or the engine was lost. */
+  /** Called once, when the engine is finished with the job, even if its caller has left. */
   readonly onFree?: () => void
 }
 
 export interface RemoteJobsOptions {
   readonly say: (message: JobMessage) => void
-  /** A job is silent past all limits, so the engine hangs. */
+  /** Called when a job is silent for longer than all limits. */
   readonly onHung: (detail: string) => void
 }
 
 export interface RemoteJobs {
-  /** @throws {AppError} the engine's error, node_timeout when it hung, what `lose` was given, cancelled */
+  /** @throws {AppError} the engine's error, node_timeout when it hangs, that of `lose`, cancelled */
   run(work: Work, payload: Uint8Array, options: RemoteRunOptions): Promise<Answer>
   hear(reply: JobReply): void
-  /** What runs ends with this error. */
+  /** Rejects all running jobs. */
   reject(error: AppError): void
-  /** The engine takes no more work, and nothing more is heard of what it was asked. */
+  /** Rejects all jobs, now and later. */
   lose(error: AppError): void
 }
 
-/** Known until the engine needs it no more, also when its caller has left. */
+/** Kept until the engine is finished with it, even if its caller has left. */
 interface RemoteJob {
   readonly emit: RunOptions['emit']
   readonly answer: PromiseWithResolvers<Answer>
-  /** Chunks are handed on one after the other, the answer after the last. */
+  /** Chunks are emitted in order, and the answer after the last. */
   sent: Promise<void>
-  /** Starts the time anew in which the engine must be heard of the job. */
+  /** Restarts the time within which the engine must report on the job. */
   readonly watch: () => void
-  /** The device is done with it. */
+  /** The device has finished the job. */
   readonly free: () => void
   readonly end: () => void
 }
@@ -78,7 +78,7 @@ export function createRemoteJobs({ say, onHung }: RemoteJobsOptions): RemoteJobs
         throw lost ?? cancelled()
       }
       const { id, answer } = begin(work, options)
-      // The engine may be deep in a run that nothing interrupts; the caller need not wait for it.
+      // The engine may be in a run that cannot be interrupted; the caller need not wait for it.
       const cancel = () => {
         say({ type: 'cancel', job: id })
         answer.reject(cancelled())
@@ -108,7 +108,7 @@ export function createRemoteJobs({ say, onHung }: RemoteJobsOptions): RemoteJobs
     lose(error) {
       lost = error
       reject(error)
-      // Whoever comes next finds the engine that takes over.
+      // The next job goes to the engine that takes over.
       setTimeout(() => {
         for (const { end } of jobs.values()) end()
       })
@@ -155,7 +155,7 @@ function createJob(emit: RunOptions['emit'], options: JobOptions): RemoteJob {
   }
 }
 
-/** The engine says it of a device that is gone, and goes itself: nothing else may be sent there. */
+/** A lost device ends its engine: nothing else may be sent there. */
 function isLastWord({ error }: JobReply & { readonly type: 'error' }): boolean {
   return error.code === 'node_timeout' || error.code === 'node_lost'
 }

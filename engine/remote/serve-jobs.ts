@@ -1,4 +1,4 @@
-/** The other end of `remote-jobs.ts` and `remote-calls.ts`, in the engine's own process or worker. */
+/** The engine's side of `remote-jobs.ts` and `remote-calls.ts`, in its own process or worker. */
 import { invariant, toWireError } from '#shared/base/errors.ts'
 import type { AdmittedModel } from '#shared/node/node.ts'
 import type { DeviceEngine } from '../create-engine.ts'
@@ -10,7 +10,7 @@ export interface ServedEngine {
   readonly say: (reply: JobReply | CallReply) => void
 }
 
-/** A job here: how it is stopped, and what waits until its last bytes are taken. */
+/** A running job: how to stop it, and what waits until its last bytes are taken. */
 interface Running {
   readonly controller: AbortController
   taken: () => void
@@ -25,9 +25,9 @@ export function serveJobs({ engine, say }: ServedEngine): (message: JobMessage) 
       invariant(live !== undefined, 'the engine is ready')
       say({ type: 'answer', job, answer: await live.run(work, payload, { signal, ...self }) })
     } catch (error) {
-      // The device may still work at a job whose caller has left, and the next one would share its end.
+      // The device may still work on a job whose caller has left. The next job must not share its end.
       if (!('model' in work)) await live?.idle()
-      // One that came to no end is lost: who left gets no word that would let the next job in.
+      // The device was lost: a caller that left gets no message, which would let the next job in.
       if (signal.aborted && !('model' in work) && live?.kernels.length === 0) return
       say({ type: 'error', job, error: toWireError(error) })
     } finally {
@@ -55,7 +55,6 @@ export function serveJobs({ engine, say }: ServedEngine): (message: JobMessage) 
   }
 }
 
-/** Does what a call asks for, and says what came of it. */
 export async function serveCall(
   { engine, say }: ServedEngine,
   call: number,

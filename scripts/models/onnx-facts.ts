@@ -1,5 +1,5 @@
 /** What an ONNX graph asks of a device: its largest weight, and whether it computes in half floats. */
-import { fields } from '#engine/session/onnx-external.ts'
+import { fields } from '#engine/runtime/onnx-external.ts'
 
 export interface OnnxFacts {
   readonly largestTensorBytes: number

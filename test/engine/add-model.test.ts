@@ -1,4 +1,4 @@
-/** `npm run models -- add`: from a folder, a package and a hub, with golden cases from the real runner; and what it refuses. */
+/** `npm run models -- add` from a folder, a package and a hub, with golden cases from the real runner, and its refusals. */
 import { createHash } from 'node:crypto'
 import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -32,7 +32,7 @@ const open = (where: string) =>
 const add = async (where: string, options: Partial<AddOptions> = {}) =>
   addModel({ layout: await open(where), known: MANIFESTS, ...options })
 
-/** A repository of the hub: its answer to the API, and its files. */
+/** A repository of the hub: its API answer and its files. */
 function publish(name: string, files: ReadonlyMap<string, Uint8Array>, card: object = {}): void {
   const sha = 'c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00'
   const siblings = [...files].map(([rfilename, bytes]) => {
@@ -55,7 +55,7 @@ function llama(): Map<string, Uint8Array> {
   )
 }
 
-/** A layout of these files, for what no real place would hold. */
+/** A model layout of these files, for invalid cases. */
 function layoutOf(files: Readonly<Record<string, Uint8Array>>): Layout {
   return {
     name: 'made-up',

@@ -1,10 +1,10 @@
-/** What an engine lets in: files that are the manifest's, providers that compute what the manifest promises. */
+/** What an engine admits: only files of the manifest, and providers that compute what it promises. */
 import { readFile } from 'node:fs/promises'
 import * as ort from 'onnxruntime-node'
 import { describe, expect, test } from 'vitest'
 import { createEngine, type EngineOptions } from '#engine/create-engine.ts'
 import { createEncoder } from '#engine/models/embedding.ts'
-import { createOrtSessions } from '#engine/session/session.ts'
+import { createOrtSessions } from '#engine/runtime/runtime-session.ts'
 import { modelFilePath } from '#local-node/models/model-path.ts'
 import { invariant } from '#shared/base/errors.ts'
 import { silentLog } from '#shared/base/log.ts'
@@ -17,7 +17,7 @@ invariant(embedding, 'the embedding model is known')
 const [golden] = embedding.golden
 invariant(golden?.outputs[0], 'it has a golden case')
 
-/** The manifest with the golden vector moved by `amount` in one place. */
+/** The manifest with one number of the golden vector moved by `amount`. */
 function moved(manifest: ModelManifest, amount: number): ModelManifest {
   const output = golden?.outputs[0]
   invariant(output, 'the golden case has an output')

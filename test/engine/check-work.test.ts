@@ -1,4 +1,4 @@
-/** The checks that are made before any device is asked: tensors against a manifest, WGSL against its bounds. */
+/** Checks before any device is used: tensors against a manifest, WGSL against its bounds. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { parseKernel } from '#engine/kernels/parse/parse-kernel.ts'

@@ -1,4 +1,4 @@
-/** Constant expressions have the value that a real compiler gives them: it is asked by `const_assert`. */
+/** Compares constant expressions with a real compiler, through `const_assert`. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { isScalar, Uncomputed, type Value } from '#engine/kernels/constant/values.ts'
 import { parseKernel } from '#engine/kernels/parse/parse-kernel.ts'
@@ -7,7 +7,7 @@ import type { NodeDevice } from '#local-node/engine/device.ts'
 import { createRandom, type Random } from '../support/random.ts'
 import { compileErrors, openTestDevice } from '../support/wgsl/device.ts'
 
-/** As the specification has them, one of each kind. */
+/** One of each kind in the specification. */
 const EXPRESSIONS = [
   '10 + (-2)',
   '0x10 | 4',
@@ -106,7 +106,7 @@ function valueOf(expression: string): Value | Uncomputed {
   }
 }
 
-/** As WGSL writes it. */
+/** The value as WGSL source. */
 function written(value: Value): string {
   if (!isScalar(value)) throw new Error('no scalar')
   if (value.kind === 'i32' || value.kind === 'int')
@@ -125,13 +125,13 @@ describe('a constant expression', () => {
   afterAll(() => opened?.device.destroy())
   const errors = (text: string) => compileErrors(opened.device, MODULE + text)
 
-  test.each(EXPRESSIONS)('%s is what the compiler makes of it', async (text) => {
+  test.each(EXPRESSIONS)('%s has the value that the compiler computes', async (text) => {
     const value = valueOf(text)
     expect(value).not.toBeInstanceOf(Uncomputed)
     expect(await errors(`const_assert (${text}) == ${written(value as Value)};`)).toEqual([])
   })
 
-  test('of chance has the compiler’s value, or none', async () => {
+  test('at random has the compiler’s value, or none', async () => {
     let computed = 0
     let refused = 0
     for (let seed = 0; seed < 600; seed += 1) {

@@ -1,4 +1,4 @@
-/** A real device that goes: what an engine offers from then on. */
+/** What an engine offers after it has lost a real device. */
 import { expect, test } from 'vitest'
 import { openKernels } from '#engine/kernel-work.ts'
 import { silentLog } from '#shared/base/log.ts'
@@ -9,7 +9,7 @@ import { PROBE } from '../support/wgsl/execute.ts'
 
 const NEVER = new AbortController().signal
 
-test('[U9] a lost device takes its kernels off the offer at once, and is told of once', async () => {
+test('[U9] a lost device is reported once, and its kernels are offered no more', async () => {
   const plain = kernelJob({ wgsl: PROBE, buffers: [{ sizeBytes: 4 }] })
   const { device, adapter } = await openTestDevice()
   const lost: string[] = []

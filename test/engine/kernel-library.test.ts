@@ -1,4 +1,4 @@
-/** The kernel library on this machine's adapter, against the CPU's own answers. Rules: docs/design/kernels.md. */
+/** The kernel library on this machine's adapter, compared with the CPU reference. Rules: docs/design/kernels.md. */
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Engine } from '#engine/engine.ts'
@@ -99,7 +99,7 @@ describe('convolution', () => {
 })
 
 describe('sort and histogram', () => {
-  test.each([1, 2, 63, 1000, 5001])('[K4] %i keys of each type come out exactly', async (n) => {
+  test.each([1, 2, 63, 1000, 5001])('[K4] %i keys of each type are sorted exactly', async (n) => {
     for (const datatype of ['FP32', 'INT32', 'UINT32'] as const)
       for (const descending of [false, true])
         await expectRight({
@@ -160,7 +160,7 @@ describe('any shape', () => {
       })),
   )
 
-  test('[K3] that a kernel accepts gives what the CPU gives', async () => {
+  test('[K3] that a kernel accepts agrees with the CPU', async () => {
     await fc.assert(
       fc.asyncProperty(some, fc.nat(), (given, seed) => expectRight({ ...given, seed })),
       { seed: 20_261_122, numRuns: 60 },
@@ -201,8 +201,8 @@ describe('at the limits', () => {
   })
 })
 
-describe('sorting what compares oddly', () => {
-  test('[K4] zeroes of both signs, equal keys and the ends of the range keep their rule', async () => {
+describe('sorting unusual keys', () => {
+  test('[K4] orders zeroes of both signs, equal keys and the ends of the range by its rule', async () => {
     const values = [0, -0, 1e-45, -1e-45, 3.4e38, -3.4e38, 5, 5, -0, 0, 5]
     for (const descending of [false, true])
       await expectRight({
@@ -214,7 +214,7 @@ describe('sorting what compares oddly', () => {
   })
 })
 
-test('a wrong answer is seen: the tolerance does not let one number in a thousand pass', async () => {
+test('the tolerance detects one wrong number in a thousand', async () => {
   for (const given of [
     { kernel: 'fft@1', inputs: x(512, 2) },
     { kernel: 'scan@1', inputs: x(1000) },

@@ -1,4 +1,4 @@
-/** Dispatches in parts on a real device: the answer of the whole, and where a stopped job ends. */
+/** Dispatches in parts on a real device: the same answer as in one, and where a stopped job ends. */
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openKernels } from '#engine/kernel-work.ts'
@@ -29,7 +29,7 @@ const MOST_GROUPS = 216
 const SIZE = 6
 const WORDS = MOST_GROUPS * SIZE * 4
 
-/** Each invocation says where it stands, and what its kernel makes of it. */
+/** Each invocation writes its position and what its kernel computes from it. */
 const kernelOf = (head: string, parameters: string, body: string) => `${head}
 @group(0) @binding(0) var<storage, read_write> o: array<u32>;
 @group(0) @binding(1) var<storage, read_write> sum: atomic<u32>;
@@ -83,7 +83,7 @@ interface Run {
   readonly wgsl: string
   readonly workgroups: readonly [number, number, number]
   readonly buffers?: readonly KernelBuffer[]
-  /** Items of each piece, over and over. */
+  /** Items of each piece, repeated. */
   readonly sizes: readonly number[]
   readonly text: (wgsl: string) => CompiledText
 }
@@ -137,7 +137,7 @@ const dispatches = fc.record({
 })
 
 test.each(Object.entries(KERNELS))(
-  '[U17] a kernel with %s computes in parts what it computes at once',
+  '[U17] a kernel with %s computes the same in parts as at once',
   async (_, wgsl) => {
     await fc.assert(
       fc.asyncProperty(dispatches, async ({ workgroups, sizes, isPooled }) => {
@@ -152,7 +152,7 @@ test.each(Object.entries(KERNELS))(
   },
 )
 
-test('[U17] kernels made by chance compute in parts what they compute at once', async () => {
+test('[U17] random kernels compute the same in parts as at once', async () => {
   const input = {
     binding: 1,
     access: 'read',
@@ -201,7 +201,7 @@ test('[U17] boxes cover each workgroup once, in order', () => {
   )
 })
 
-/** Kernels of an engine on a device of their own, and what they submit. */
+/** An engine's kernels on a device of their own, and what they submit. */
 async function openCounted() {
   const { device, adapter } = await openTestDevice()
   const kernels = openKernels({
@@ -220,7 +220,7 @@ async function openCounted() {
     counted.onSubmit()
     return undefined
   }
-  /** What is submitted of a job that is stopped by its first submission. */
+  /** What a job submits that is stopped at its first submission. */
   const stopped = async (work: KernelWork | LibraryWork, payload: Uint8Array) => {
     const stop = new AbortController()
     counted.submitted = 0
@@ -246,7 +246,7 @@ const LIBRARY = libraryJob({
   ],
 })
 
-/** With it the library has chosen how it computes here. */
+/** Makes the library choose its variants first. */
 const SMALL = libraryJob({
   kernel: 'matmul@1',
   inputs: [
@@ -255,7 +255,7 @@ const SMALL = libraryJob({
   ],
 })
 
-test('[C5] a submitted kernel that is stopped ends with its part', async () => {
+test('[C5] a stopped kernel ends with its current part', async () => {
   const { kernels, stopped } = await openCounted()
   const { work, payload } = SUBMITTED
   expect(await stopped(work, payload)).toBe(1)
@@ -267,7 +267,7 @@ test('[C5] a submitted kernel that is stopped ends with its part', async () => {
   kernels.close()
 })
 
-test('[C5] a kernel of the library that is stopped ends with its part, and in several parts it agrees', async () => {
+test('[C5] a stopped kernel of the library ends with its current part, and parts give the right answer', async () => {
   const { kernels, counted, stopped } = await openCounted()
   await kernels.run(SMALL.work, SMALL.payload, NEVER)
   expect(await stopped(LIBRARY.work, LIBRARY.payload)).toBe(1)

@@ -1,4 +1,4 @@
-/** Each way that a kernel can be computed, on this machine's adapter: also those that only a real GPU would choose. */
+/** Every variant of each kernel on this machine's adapter, also those that only a real GPU would choose. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createLibraryDevice, type LibraryDevice } from '#engine/kernels/library-device.ts'
 import { computeJob } from '#engine/kernels/library-runner.ts'
@@ -8,7 +8,7 @@ import { errorOf, libraryJob, type LibraryCase } from '#test/support/engine/libr
 
 let opened: NodeDevice
 let library: LibraryDevice
-/** Looks at the clock: whoever measures looks. */
+/** Counts how often the clock is read: each measurement reads it. */
 let looks = 0
 beforeAll(async () => {
   const found = (await openDevice()) ?? (await openSoftware())
@@ -82,14 +82,14 @@ describe('every variant', () => {
     }
   })
 
-  test('[K8] kernels that have several ways are those that are tried here', () => {
+  test('[K8] all kernels with several variants are tested here', () => {
     const several = LIBRARY.filter(
       ({ variants }) => new Set([...variants.software, ...variants.hardware]).size > 1,
     )
     expect(several.map(({ name }) => name)).toEqual(Object.keys(JOBS))
   })
 
-  test('[K8] the choice is made once, and among the ways of this kind of adapter', async () => {
+  test('[K8] a variant is chosen once, among those for this kind of adapter', async () => {
     const first = await library.variantOf('matmul@1')
     const { variants } = LIBRARY.find(({ name }) => name === 'matmul@1') ?? {}
     const kind = opened.adapter.isSoftware ? 'software' : 'hardware'

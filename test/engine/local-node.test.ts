@@ -68,13 +68,13 @@ describe('a local node that runs any kernel', () => {
     expect([...new Uint32Array(bytes.slice().buffer)]).toEqual([41, 0xffffffff])
   }
 
-  test('its adapter is named, and a software one as such', () => {
+  test('names its adapter, and marks a software one', () => {
     expect(engine.adapter.name).not.toBe('')
     if (/swiftshader|llvmpipe/i.test(engine.adapter.name))
       expect(engine.adapter.isSoftware).toBe(true)
   })
 
-  test('[G5] integers come out bit for bit', expectServing)
+  test('[G5] returns integers bit for bit', expectServing)
 
   test('[G7] WGSL that does not compile is refused with its line', async () => {
     const wgsl = `${OUT}\n@compute @workgroup_size(1) fn main() {\n  out[0] = nonsense;\n}`
@@ -116,26 +116,26 @@ describe('a local node that runs any kernel', () => {
     ],
     ['bytes to return', DOUBLE, [{ sizeBytes: 20 * MIB }, { sizeBytes: 20 * MIB }]],
     ['buffers', DOUBLE, Array.from({ length: 9 }, () => ({}))],
-  ])('[G8] a kernel with too many %s is refused unread', async (_, wgsl, buffers) => {
+  ])('[G8] a kernel with too many %s is refused before it is parsed', async (_, wgsl, buffers) => {
     await expect(runJob(engine, kernelJob({ wgsl, buffers }))).rejects.toMatchObject({
       code: 'too_large',
     })
     await expectServing()
   })
 
-  test('[G8] a dispatch over the limit is refused unread', async () => {
+  test('[G8] a dispatch over the limit is refused before its kernel is parsed', async () => {
     const job = kernelJob({ wgsl: DOUBLE, buffers: [{}], workgroups: [65_535, 65_535, 1] })
     await expect(runJob(engine, job)).rejects.toMatchObject({ code: 'too_large' })
   })
 
-  test('[U3] a kernel that the compiler would not come back from is refused, and costs no other job', async () => {
+  test('[U3] a kernel that would hang the compiler is refused, and costs no other job', async () => {
     const bombs = [compileBomb(28), compileBomb(40)]
     const refused = bombs.map((bomb) => expect(runJob(engine, bomb)).rejects.toMatchObject(REFUSAL))
     expect((await Promise.all([doubled(), doubled()])).length).toBe(2)
     await Promise.all(refused)
   })
 
-  test('[U9] a kernel whose process is lost ends no other job, also when its caller leaves', async () => {
+  test('[U9] losing a kernel process ends no other job, even after its caller has left', async () => {
     const slow = compileBomb(SLOW)
     const leaving = new AbortController()
     const codeOf = (error: unknown) => errorCode(error)
@@ -143,7 +143,7 @@ describe('a local node that runs any kernel', () => {
       const before = new Set(engineProcesses())
       const ended = runJob(engine, slow, signal).catch(codeOf)
       const plain = [doubled(), doubled()]
-      // By then the process has the first one, and the others wait outside.
+      // By then the process has the first kernel, and the others wait.
       await new Promise(setImmediate)
       if (signal !== undefined) leaving.abort()
       for (const pid of before) process.kill(pid, 'SIGKILL')
@@ -153,7 +153,7 @@ describe('a local node that runs any kernel', () => {
     }
   })
 
-  test('[G19] a kernel process that ends takes no other job along, and kernels are offered all the while', async () => {
+  test('[G19] the end of a kernel process ends no other job, and kernels stay on offer', async () => {
     const before = new Set(engineProcesses())
     const offered: unknown[] = []
     const own = await createNodeEngine({
@@ -171,14 +171,14 @@ describe('a local node that runs any kernel', () => {
       for (const pid of engineProcesses()) if (!before.has(pid)) process.kill(pid, 'SIGKILL')
       expect(await first).toBe('node_lost')
       expect((await others).length).toBe(3)
-      // Models have a process of their own, which was replaced too.
+      // The models' process was replaced too.
       expect(new Set(offered)).toEqual(new Set(['any']))
     } finally {
       await own.close()
     }
   })
 
-  test("[G9] a job finds zeroes where an earlier job's bytes were", async () => {
+  test("[G9] a job finds zeroes, never an earlier job's bytes", async () => {
     const secret = kernelJob({
       wgsl: DOUBLE,
       buffers: [{ sizeBytes: MIB, filled: true }],
@@ -196,7 +196,7 @@ var<workgroup> shared_words: array<u32, 256>;
     expect(bytes.some((byte) => byte !== 0)).toBe(false)
   })
 
-  test('[G10] a caller who leaves a running kernel leaves at once, and the engine serves on', async () => {
+  test('[G10] a caller may leave a running kernel at once, and the engine keeps working', async () => {
     const wgsl = `${OUT}
 @compute @workgroup_size(64) fn main() { loop { if (out[0] == 7u) { break; } out[0] = 2u; } }`
     const controller = new AbortController()
@@ -207,8 +207,8 @@ var<workgroup> shared_words: array<u32, 256>;
   })
 })
 
-describe('a local node one of whose processes is killed while it starts', () => {
-  /** Starts an engine and kills a process as soon as so many have been seen. */
+describe('a local node whose process is killed during its start', () => {
+  /** Starts an engine and kills its `nth` process as soon as it exists. */
   const openWithKill = async (seen: number, choose: (pids: readonly number[]) => number) => {
     const others = new Set(engineProcesses())
     const pids: number[] = []
@@ -239,7 +239,7 @@ describe('a local node one of whose processes is killed while it starts', () => 
     await engine.close()
   })
 
-  test.each([1, 2, 3])('has WebGPU, kernels and models all the same: process %i', async (nth) => {
+  test.each([1, 2, 3])('still has WebGPU, kernels and models: process %i', async (nth) => {
     const { engine, processes } = await openWithKill(nth, (pids) => pids[nth - 1] ?? 0)
     try {
       if (nth <= whole.processes) expect(processes).toBeGreaterThan(whole.processes)
@@ -253,8 +253,8 @@ describe('a local node one of whose processes is killed while it starts', () => 
   })
 })
 
-describe('a local node that is told to use the CPU', () => {
-  test('[G11] it serves models, says that no GPU did it, and refuses kernels', async () => {
+describe('a local node with --device cpu', () => {
+  test('[G11] serves models, names no GPU, and refuses kernels', async () => {
     const engine = await createNodeEngine({
       device: 'cpu',
       kernels: 'any',
@@ -273,7 +273,7 @@ describe('a local node that is told to use the CPU', () => {
     }
   })
 
-  test('[G19] a process that died takes its models off the offer at once, and they come back with the next one', async () => {
+  test('[G19] withdraws the models of a dead process at once, and offers them again with the next process', async () => {
     const others = new Set(engineProcesses())
     const offered: number[] = []
     const engine = await createNodeEngine({
@@ -294,7 +294,7 @@ describe('a local node that is told to use the CPU', () => {
     }
   })
 
-  test('its processes, which run what strangers send, know no secret of its environment', async () => {
+  test('keeps secrets of its environment from the processes that run strangers’ code', async () => {
     const others = new Set(engineProcesses())
     process.env.LITTORAL_NODE_KEY = 'a key of this test'
     const engine = await createNodeEngine({

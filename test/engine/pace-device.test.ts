@@ -1,4 +1,4 @@
-/** A runtime's submissions on a real device that is paced: their order, and where a stopped job ends. */
+/** Paced submissions of a runtime on a real device: their order, and where a stopped job ends. */
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { paceDevice } from '#engine/pace/pace-device.ts'
@@ -12,7 +12,7 @@ const WGSL = `
 @group(0) @binding(1) var<uniform> factor: u32;
 @compute @workgroup_size(1) fn main() { sum = sum * factor + 1u; }`
 
-/** As a runtime works: a number written, a dispatch that reads it, the next one at once; the answer is read at the end. */
+/** Works like a runtime: writes a number, dispatches a pass that reads it, repeats at once, and reads the answer at the end. */
 async function openRuntime() {
   const { device } = await openTestDevice()
   let submitted = 0
@@ -37,7 +37,7 @@ async function openRuntime() {
     const group = device.createBindGroup({ layout, entries })
     const word = new Uint32Array(1)
     for (const value of factors) {
-      // The same bytes again each time, as in a runtime's own memory.
+      // Reuses the same bytes, as a runtime does.
       word[0] = value
       device.queue.writeBuffer(factor, 0, word)
       const encoder = device.createCommandEncoder()
@@ -67,7 +67,7 @@ async function openRuntime() {
 
 const NEVER = new AbortController().signal
 
-test('[C5] what waits for its piece is done in the order in which it came', async () => {
+test('[C5] waiting steps keep their order', async () => {
   const { pace, run } = await openRuntime()
   await fc.assert(
     fc.asyncProperty(
@@ -81,7 +81,7 @@ test('[C5] what waits for its piece is done in the order in which it came', asyn
   )
 })
 
-test('[C5] a stopped job submits nothing more, and the next one is whole', async () => {
+test('[C5] a stopped job submits nothing more, and the next one is complete', async () => {
   const { pace, run, submitted, onSubmit } = await openRuntime()
   const stop = new AbortController()
   onSubmit(() => stop.abort())

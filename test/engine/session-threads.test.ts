@@ -1,11 +1,11 @@
-/** How many threads a model's session gets: as real sessions are opened, written down on the way. */
+/** How many threads a model's session gets, recorded while real sessions are opened. */
 import { readFile } from 'node:fs/promises'
 import * as ort from 'onnxruntime-node'
 import { expect, test } from 'vitest'
-import { createOrtSessions } from '#engine/session/session.ts'
+import { createOrtSessions } from '#engine/runtime/runtime-session.ts'
 import { repositoryPath } from '#scripts/base/paths.ts'
 
-test('[G13] short steps that follow each other run on one thread, other graphs on as many as the runtime likes', async () => {
+test('[G13] graphs of short steps run on one thread, others on the runtime’s default', async () => {
   const threads: (number | undefined)[] = []
   const { Tensor, InferenceSession } = ort
   const sessions = createOrtSessions({

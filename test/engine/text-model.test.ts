@@ -1,9 +1,9 @@
-/** The text runner against what is known of its models: the trainer's numbers, and a Llama of the hub's layout without training. */
+/** The text runner against the trainer's numbers, and against an untrained Llama in the hub's layout. */
 import { readFile } from 'node:fs/promises'
 import * as ort from 'onnxruntime-node'
 import { describe, expect, test } from 'vitest'
 import { createModelRunner } from '#engine/models/runner.ts'
-import { createOrtSessions, type SessionFactory } from '#engine/session/session.ts'
+import { createOrtSessions, type SessionFactory } from '#engine/runtime/runtime-session.ts'
 import { createDecoder, DecoderConfig } from '#engine/models/text/decoder.ts'
 import { argmax } from '#engine/models/text/sample.ts'
 import { repositoryPath } from '#scripts/base/paths.ts'
@@ -99,7 +99,7 @@ describe.each<Precision>(['f32', 'f16', 'q4f16'])(
       return readText(Buffer.concat(lines))
     }
 
-    test('writes the same tokens every time, and others with other weights', async () => {
+    test('writes the same tokens every time, and different ones with other weights', async () => {
       const [once, again] = [await ask({}), await ask({})]
       const other = await ask({}, makeRandomLlama(precision, 6))
       expect(once.tokens.length).toBeGreaterThan(8)
@@ -108,7 +108,7 @@ describe.each<Precision>(['f32', 'f16', 'q4f16'])(
       expect(new Set(once.tokens).size).toBeGreaterThan(3)
     })
 
-    test('its kept keys and values change nothing: each token is what a fresh run gives', async () => {
+    test('gives the same tokens with kept keys and values as in fresh runs', async () => {
       const files = makeRandomLlama(precision, 5)
       const config = DecoderConfig.parse(
         JSON.parse(new TextDecoder().decode(files.get('config.json'))),
@@ -133,8 +133,8 @@ describe.each<Precision>(['f32', 'f16', 'q4f16'])(
   },
 )
 
-describe('weights beside the graph', () => {
-  test('are taken from the files of the manifest, and from nowhere else', async () => {
+describe('external weights', () => {
+  test('come from the files of the manifest only', async () => {
     const files = makeRandomLlama('q4f16', 5)
     files.delete('model_q4f16.onnx_data')
     const loading = createModelRunner({

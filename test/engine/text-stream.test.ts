@@ -1,10 +1,10 @@
-/** Text on its way: it comes as it is written, and a reader who stalls does not keep the device. */
+/** Streams text while it is written. A stalled reader does not block the device. */
 import { readFile } from 'node:fs/promises'
 import * as ort from 'onnxruntime-node'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createEngine } from '#engine/create-engine.ts'
 import type { Engine } from '#engine/engine.ts'
-import { createOrtSessions, type SessionFactory } from '#engine/session/session.ts'
+import { createOrtSessions, type SessionFactory } from '#engine/runtime/runtime-session.ts'
 import { modelFilePath } from '#local-node/models/model-path.ts'
 import { silentLog } from '#shared/base/log.ts'
 import { MANIFESTS } from '#shared/job/manifests.ts'
@@ -14,7 +14,7 @@ import { runJob } from '#test/support/engine/run-job.ts'
 
 const CONTEXT_TOKENS = 256
 let engine: Engine
-/** Times that the model was run: how far a text has come, whatever the machine takes for it. */
+/** Runs of the model so far: the progress of a text, independent of the machine's speed. */
 let runs = 0
 const ortSessions = createOrtSessions(ort)
 const sessions: SessionFactory = {
@@ -47,7 +47,7 @@ beforeAll(async () => {
 })
 afterAll(() => engine.close())
 
-/** Numbers without end: the model may not stop before there are more than the context holds. */
+/** An endless list of numbers: the model cannot stop before it has filled the context. */
 const ENDLESS = {
   prompt: 'a',
   format: {
@@ -56,7 +56,7 @@ const ENDLESS = {
   },
 }
 
-test('[G14] events come while the text is written, and its first token at once', async () => {
+test('[G14] events arrive while the text is written, the first token at once', async () => {
   const before = runs
   const runsAtEvent: number[] = []
   const { work, payload } = textJob({ ...ENDLESS, maxTokens: 200 })
@@ -68,14 +68,14 @@ test('[G14] events come while the text is written, and its first token at once',
   expect(runsAtEvent[0]).toBeLessThanOrEqual(2)
 })
 
-test('[G14] a text ends with `length` when prompt and answer have used up the context', async () => {
+test('[G14] a text ends with `length` when prompt and answer fill the context', async () => {
   const { bytes } = await runJob(engine, textJob({ ...ENDLESS, maxTokens: 4_096 }))
   const { end, tokens } = readText(bytes)
   expect(end?.finish).toBe('length')
   expect((end?.promptTokens ?? 0) + tokens.length).toBe(CONTEXT_TOKENS)
 })
 
-test('[G18] a reader who takes nothing loses the job, and the next in line is served', async () => {
+test('[G18] a reader that takes nothing loses the job, and the next job runs', async () => {
   const { work, payload } = textJob({ ...ENDLESS, maxTokens: 1_000 })
   const startedMs = performance.now()
   let taken = 0
@@ -96,7 +96,7 @@ test('[G18] a reader who takes nothing loses the job, and the next in line is se
   expect(readText((await next).bytes).text).toContain('Hello!')
 })
 
-test('what the reader fails with is what the job fails with, and the device is free', async () => {
+test('the job fails with the reader’s error, and the device is free', async () => {
   const { work, payload } = textJob({ ...ENDLESS, maxTokens: 1_000 })
   const failing = engine.run(work, payload, {
     signal: new AbortController().signal,
@@ -106,7 +106,7 @@ test('what the reader fails with is what the job fails with, and the device is f
   expect(readText((await runJob(engine, textJob({ user: 'hello' }))).bytes).end).toBeDefined()
 })
 
-test('a slow reader gets fewer, longer events, and all of the text', async () => {
+test('a slow reader gets fewer and longer events, and the whole text', async () => {
   const { work, payload } = textJob({ user: 'what is webgpu?' })
   const chunks: Uint8Array[] = []
   await engine.run(work, payload, {

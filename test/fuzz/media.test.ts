@@ -1,4 +1,4 @@
-/** Decoders of pictures and sound under damage and bombs: a file is read or refused by name, within time and memory. */
+/** Decoders with damaged files and bombs: each file is read or refused by name, within time and memory. */
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { decodeAudio } from '#engine/media/audio.ts'
@@ -10,7 +10,7 @@ import { packZeroes, pngChunk, pngOf, wavOf } from '#test/support/engine/media-f
 import { createRandom, type Random } from '../support/random.ts'
 
 const SEEDS = Array.from({ length: Number(process.env.LITTORAL_FUZZ_RUNS ?? 40) }, (_, i) => i + 1)
-/** Of one file; the largest honest ones take half a second on an idle machine. */
+/** For one file. The largest valid ones take half a second on an idle machine. */
 const MOST_MS = 10_000
 const MIB = 1024 * 1024
 const MOST_BYTES = 512 * MIB
@@ -19,7 +19,7 @@ const RATE_HZ = 16_000
 const at = (path: string) => new Uint8Array(readFileSync(new URL(`../../${path}`, import.meta.url)))
 const listen = (file: Uint8Array) => decodeAudio(file, RATE_HZ, new AbortController().signal)
 let look: DecodeImage
-// The MP3 decoder says on the console what it also gives back.
+// The MP3 decoder also prints its errors to the console.
 const quiet = vi.spyOn(console, 'error').mockImplementation(() => {})
 afterAll(() => quiet.mockRestore())
 beforeAll(async () => {
@@ -36,7 +36,7 @@ const FILES: readonly (readonly [string, Read, Uint8Array])[] = [
   ['Ogg Vorbis', listen, at('examples/speech.ogg')],
 ]
 
-describe('[M1] a damaged file is read or refused, and soon', () => {
+describe('[M1] a damaged file is read or refused in bounded time', () => {
   test.each(FILES)('%s', async (_, read, file) => {
     let refused = 0
     for (const seed of SEEDS) {
@@ -49,7 +49,7 @@ describe('[M1] a damaged file is read or refused, and soon', () => {
     expect(refused).toBeGreaterThan(0)
   })
 
-  test('noise behind each signature', async () => {
+  test('noise after each signature', async () => {
     for (const [name, read, file] of FILES)
       for (const seed of [1, 2, 3]) {
         const noise = createRandom(seed).bytes(200_000)
@@ -59,13 +59,13 @@ describe('[M1] a damaged file is read or refused, and soon', () => {
   })
 })
 
-describe('[M3] [M4] [M5] a bomb is seen before it has unfolded', () => {
+describe('[M3] [M4] [M5] a bomb is detected before it expands', () => {
   let huge: Uint8Array
   beforeAll(async () => {
     huge = await packZeroes(400)
   })
 
-  test('a profile and a comment of 400 MiB beside a small picture are left folded', async () => {
+  test('a profile and a comment of 400 MiB beside a small picture are not decompressed', async () => {
     const profile = pngChunk('iCCP', Buffer.concat([Buffer.from('x\0\0'), huge]))
     const comment = pngChunk('zTXt', Buffer.concat([Buffer.from('Comment\0\0'), huge]))
     const file = pngOf({ width: 4, height: 4, fill: 9, extra: [profile, comment] })
@@ -74,7 +74,7 @@ describe('[M3] [M4] [M5] a bomb is seen before it has unfolded', () => {
     expect(peakBytes).toBeLessThan(64 * MIB)
   })
 
-  test('a picture whose data goes on for 400 MiB', async () => {
+  test('a picture whose data expands to 400 MiB', async () => {
     const file = pngOf({ width: 4, height: 4, fill: 0, packed: huge })
     const { error, peakBytes } = await watched(() => look(file))
     expect(error).toMatch(/unpacks to more/)
@@ -123,7 +123,7 @@ describe('[M3] [M4] [M5] a bomb is seen before it has unfolded', () => {
   )
 })
 
-/** Some bytes changed, a piece cut out, doubled or moved: what a bad line and a bad will do. */
+/** Changes some bytes, or cuts out, doubles or moves a piece. */
 function damage(file: Uint8Array, random: Random): Uint8Array {
   let bytes = Uint8Array.from(file)
   for (let n = 1 + random.below(4); n > 0; n--) {
@@ -149,7 +149,7 @@ async function timed(read: Read, file: Uint8Array) {
   return { error, isSoon: tookMs < MOST_MS }
 }
 
-/** What came of it, the processor time it took, and how far it raised the most memory that this process ever held. */
+/** The outcome, its CPU time, and how far it raised the process's peak memory. */
 async function watched<T>(work: () => Promise<T>) {
   const started = process.cpuUsage()
   const before = mostHeldBytes()
@@ -170,7 +170,7 @@ function mostHeldBytes(): number {
   return process.resourceUsage().maxRSS * 1024
 }
 
-/** Frames of 65,535 samples, twelve bytes each: a constant of zero. https://www.rfc-editor.org/rfc/rfc9639 */
+/** Frames of 65,535 samples in twelve bytes each: a constant of zero. https://www.rfc-editor.org/rfc/rfc9639 */
 function silentFlac(frames: number): Uint8Array {
   const info = Buffer.alloc(34)
   info.writeUInt16BE(0xffff, 0)
@@ -187,7 +187,7 @@ function silentFlac(frames: number): Uint8Array {
   return new Uint8Array(Buffer.concat(parts))
 }
 
-/** FLAC numbers its frames as UTF-8 would code a character. */
+/** FLAC numbers its frames in UTF-8's code. */
 function utf8(number: number): number[] {
   return [...Buffer.from(String.fromCodePoint(number < 0xd800 ? number : number + 0x800))]
 }

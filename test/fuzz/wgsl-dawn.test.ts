@@ -1,5 +1,9 @@
-/** Rewritten kernels on a real compiler and device: they compile when the originals do and compute the same bits, and no stranger's kernel holds a local node. */
+/**
+ * Rewritten kernels on a real compiler and device. They compile when the originals do, compute the same bits, and
+ * never block a local node.
+ */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { watchDevice } from '#engine/kernels/device-watch.ts'
 import { createKernelRunner } from '#engine/kernels/kernel-runner.ts'
 import { openKernels } from '#engine/kernel-work.ts'
 import { inspectKernel } from '#engine/kernels/rewrite/inspect-kernel.ts'
@@ -77,13 +81,13 @@ describe('a rewritten kernel', () => {
         try {
           metered = meter(wgsl, seed % 2 === 0)
         } catch (error) {
-          // Chance makes some that are too much to compile.
+          // Some random kernels are too large to compile.
           expect(errorCode(error), `seed ${seed}`).toBe('too_large')
           continue
         }
         const { source, isMetered } = metered
         expect(await compileErrors(opened.device, source), `seed ${seed}`).toEqual([])
-        // A mutation may never end, or race.
+        // A mutation may be endless, or race.
         if (wgsl !== made) continue
         const input = Uint32Array.from({ length: 64 }, (_, i) => i * 2_654_435_761)
         const same = {
@@ -106,26 +110,29 @@ describe('a rewritten kernel', () => {
     ['shared by all', { total: 1e5, each: 1e9, isPooled: true }],
     ['shared out', { total: 1e5, each: 1e9, isPooled: false }],
     ['of one invocation', { total: 1e12, each: 1e3, isPooled: true }],
-  ])('[U5] out of the budget %s gives no answer, and the line of the loop', async (_, grant) => {
-    const wgsl = HOSTILE_TO_RUN['an endless for']
-    invariant(wgsl, 'it is there')
-    const runner = createKernelRunner({
-      device: opened.device,
-      isSoftware: true,
-      times: LIMITS,
-      now: () => performance.now(),
-      grant,
-      onLost: () => {},
-    })
-    const { work, payload } = kernelJob({ wgsl, buffers: [{ sizeBytes: 64 }] })
-    await expect(runner.run(work, payload, { signal: NEVER })).rejects.toMatchObject({
-      code: 'no_capacity',
-      meta: { rule: 'kernels.budget' },
-      detail: expect.stringContaining('line 2'),
-    })
-  })
+  ])(
+    '[U5] over a budget %s it gives no answer, and reports the line of the loop',
+    async (_, grant) => {
+      const wgsl = HOSTILE_TO_RUN['an endless for']
+      invariant(wgsl, 'it is there')
+      const runner = createKernelRunner({
+        device: opened.device,
+        isSoftware: true,
+        times: LIMITS,
+        now: () => performance.now(),
+        grant,
+        watch: watchDevice(opened.device, () => {}),
+      })
+      const { work, payload } = kernelJob({ wgsl, buffers: [{ sizeBytes: 64 }] })
+      await expect(runner.run(work, payload, { signal: NEVER })).rejects.toMatchObject({
+        code: 'no_capacity',
+        meta: { rule: 'kernels.budget' },
+        detail: expect.stringContaining('line 2'),
+      })
+    },
+  )
 
-  test('[U6] workgroup memory is cleared for every workgroup, and is weighed so', () => {
+  test('[U6] clearing workgroup memory is weighed for every workgroup', () => {
     const wgsl = `@group(0) @binding(0) var<storage, read_write> o: array<u32>;
 var<workgroup> w: array<u32, 4096>;
 @compute @workgroup_size(1) fn main() { w[o[0]] = 1u; o[0] = w[o[1]]; }`
@@ -138,7 +145,7 @@ var<workgroup> w: array<u32, 4096>;
     )
   })
 
-  test('[U6] a dispatch that is over the grant before its loops begin is refused unrun', async () => {
+  test('[U6] a dispatch over the grant outside its loops is refused without running', async () => {
     const { workgroups, wgsl } = SAMPLES.sorting ?? {}
     invariant(workgroups && wgsl, 'it is there')
     expect(() =>
@@ -148,7 +155,7 @@ var<workgroup> w: array<u32, 4096>;
 })
 
 describe('a kernel that hangs its device', () => {
-  /** Ends after seconds, and its grant lets it. */
+  /** Runs for seconds, which its grant allows. */
   const wgsl = `@group(0) @binding(0) var<storage, read_write> o: array<u32>;
 @compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   var x = id.x;
@@ -158,7 +165,7 @@ describe('a kernel that hangs its device', () => {
   const plain = kernelJob({ wgsl: PROBE, buffers: [{ sizeBytes: 4 }] })
   const hanging = kernelJob({ wgsl, buffers: [{ sizeBytes: 256 }] })
 
-  test('[U9] is named as such, and its device is left alone and runs nothing more', async () => {
+  test('[U9] is reported, and its device is left alone and runs nothing more', async () => {
     const first = await openTestDevice()
     let destroyed = false
     void first.device.lost.then(() => (destroyed = true))

@@ -1,4 +1,4 @@
-/** Ten thousand kernels, well-formed, broken and hostile, through the reader and the rewriter. Rules: docs/design/kernels-untrusted.md. */
+/** Ten thousand valid, broken and hostile kernels through parser and rewriter. Rules: docs/design/kernels-untrusted.md. */
 import { describe, expect, test } from 'vitest'
 import { parseKernel } from '#engine/kernels/parse/parse-kernel.ts'
 import type { KernelModule, Loop, Statement } from '#engine/kernels/parse/syntax.ts'
@@ -14,14 +14,14 @@ const GRANT = { total: 1e9, each: 1e7 }
 
 const KERNELS = Number(process.env.LITTORAL_FUZZ_KERNELS ?? 10_000)
 const FIRST_SEED = Number(process.env.LITTORAL_FUZZ_SEED ?? 0)
-/** Processor time of one kernel through reader and rewriter; what else the machine does is not in it. */
+/** CPU time of one kernel through parser and rewriter, independent of the machine's other load. */
 const PATIENCE_MS = 10_000
 
 function meter(source: string, isPooled = true) {
   return meterKernel(inspectKernel(source, 'main'), { ...GRANT, isPooled }, 64)
 }
 
-/** Every loop of a module, whatever stands around it. */
+/** Every loop of a module, at any depth. */
 function loopsOf({ declarations }: KernelModule): Loop[] {
   const found: Loop[] = []
   const walk = (statement: Statement | undefined): void => {
@@ -40,7 +40,7 @@ function loopsOf({ declarations }: KernelModule): Loop[] {
   return found
 }
 
-/** Begins with a test that may break it, and takes from the budget. */
+/** Whether the loop begins with a test that may break it, and then draws on the budget. */
 function isMetered({ body }: Loop): boolean {
   const [guard, draw] = body.statements
   const breaks = ({ kind }: Statement) => kind === 'break'
@@ -54,7 +54,7 @@ function isMetered({ body }: Loop): boolean {
   )
 }
 
-/** Reads and rewrites; whatever comes of it is either a metered kernel or a named refusal, soon. */
+/** Parses and rewrites a kernel: the result is a metered kernel or a named refusal, in bounded time. */
 function checkKernel(source: string, name: string, isPooled = true): 'metered' | 'refused' {
   const started = process.cpuUsage()
   try {
@@ -80,12 +80,12 @@ function checkKernel(source: string, name: string, isPooled = true): 'metered' |
   }
 }
 
-describe('the reader of WGSL', () => {
-  test.each(Object.entries(GRAMMAR))('[U1] reads and meters: %s', (name, source) => {
+describe('the WGSL parser', () => {
+  test.each(Object.entries(GRAMMAR))('[U1] parses and meters: %s', (name, source) => {
     expect(checkKernel(source, name)).toBe('metered')
   })
 
-  test.each(Object.entries(SAMPLES))('[U1] reads and meters a kernel for %s', (name, { wgsl }) => {
+  test.each(Object.entries(SAMPLES))('[U1] parses and meters a kernel for %s', (name, { wgsl }) => {
     expect(checkKernel(wgsl, name)).toBe('metered')
   })
 
@@ -97,7 +97,7 @@ describe('the reader of WGSL', () => {
     expect(checkKernel(source, name)).toBe('metered')
   })
 
-  test('[U7] text that is out of place is named with its line', () => {
+  test('[U7] reports unexpected text with its line', () => {
     expect(() => meter('fn main() {\n  let x = ;\n}')).toThrow(
       expect.objectContaining({
         code: 'invalid_request',
@@ -129,7 +129,7 @@ describe('the reader of WGSL', () => {
               : mutateKernel(base, other, seed)
         count[checkKernel(source, `seed ${seed}`, seed % 2 === 0)] += 1
       }
-      // Mutations that all were refused, or none, would have tried nothing.
+      // If all mutations were refused, or none, they would have tested nothing.
       expect(count.metered).toBeGreaterThan(KERNELS / 5)
       expect(count.refused).toBeGreaterThan(KERNELS / 5)
       console.log(`reader and rewriter: ${JSON.stringify(count)} from seed ${FIRST_SEED}`)

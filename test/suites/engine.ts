@@ -1,4 +1,4 @@
-/** How every engine behaves, whatever runs it: a local node's processes, a tab's worker. Rules: docs/design/engine.md. */
+/** Behaviour of every engine, a local node's processes and a tab's worker alike. Rules: docs/design/engine.md. */
 import { readFileSync } from 'node:fs'
 import { decodePng } from '#engine/media/png.ts'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -21,7 +21,7 @@ import {
 
 export interface EngineSuite {
   open(): Promise<Engine>
-  /** Providers that each model may be admitted on here. */
+  /** Providers on which each model may be admitted here. */
   readonly providers: Readonly<Record<string, readonly Provider[]>>
   readonly kernels: 'any' | 'listed'
 }
@@ -49,7 +49,7 @@ export function describeEngine(name: string, suite: EngineSuite): void {
 }
 
 function describeModels(suite: EngineSuite, engine: () => Engine): void {
-  test('[G1] every model is admitted, on a provider whose golden run was right', () => {
+  test('[G1] every model is admitted on a provider whose golden run is right', () => {
     const admitted = engine().models.map(({ id }) => id)
     expect(admitted.toSorted()).toEqual(Object.keys(suite.providers).toSorted())
     for (const { id, provider, serviceMs } of engine().models) {
@@ -58,7 +58,7 @@ function describeModels(suite: EngineSuite, engine: () => Engine): void {
     }
   })
 
-  test("[G1] an embedding is the trainer's own, within the manifest's tolerance", async () => {
+  test("[G1] an embedding agrees with the trainer's within the manifest's tolerance", async () => {
     const golden = JSON.parse(
       readFileSync(
         new URL('../../models/littoral-embed-400k/golden.json', import.meta.url),
@@ -75,7 +75,7 @@ function describeModels(suite: EngineSuite, engine: () => Engine): void {
     expect(worst).toBeLessThan(1e-4)
   })
 
-  test('a text keeps its vector whatever texts come with it, in any number', async () => {
+  test('the vector of a text does not depend on the other texts of the request', async () => {
     const texts = Array.from({ length: 34 }, (_, i) => `sensor ${i} is hot`)
     const alone = await runJob(engine(), modelJob(EMBEDDING, [[1], encodeBytes([texts[33] ?? ''])]))
     const all = await runJob(engine(), modelJob(EMBEDDING, [[34], encodeBytes(texts)]))
@@ -88,7 +88,7 @@ function describeModels(suite: EngineSuite, engine: () => Engine): void {
     expect(worst).toBeLessThan(1e-5)
   })
 
-  test.runIf(OCR in suite.providers)('a meter photo is read to the digit', async () => {
+  test.runIf(OCR in suite.providers)('every digit of a meter photo is read', async () => {
     const { width, height, rgb } = await decodePng(
       readFileSync(new URL('../../examples/meter.png', import.meta.url)),
     )
@@ -121,13 +121,13 @@ function describeRefusals(engine: () => Engine): void {
     })
   })
 
-  test('[G2] more texts than one request may bring are too large', async () => {
+  test('[G2] too many texts in one request are too_large', async () => {
     const many = Array.from({ length: 2_049 }, () => 'a')
     const job = modelJob(EMBEDDING, [[2_049], encodeBytes(many)])
     await expect(runJob(engine(), job)).rejects.toMatchObject({ code: 'too_large' })
   })
 
-  test('[G3] an unknown model, or another version of a known one, is not found', async () => {
+  test('[G3] an unknown model or version is model_not_found', async () => {
     const { work, payload } = modelJob(EMBEDDING, [[2], texts])
     const other: Work = { ...work, model: 'unheard-of' }
     const older: Work = { ...work, digest: `0x${'0'.repeat(64)}` }
@@ -137,7 +137,7 @@ function describeRefusals(engine: () => Engine): void {
       })
   })
 
-  test('[G4] a cancelled job ends at once and the engine serves on', async () => {
+  test('[G4] a cancelled job ends at once, and the engine keeps working', async () => {
     const job = modelJob(EMBEDDING, [[2], texts])
     await expect(runJob(engine(), job, AbortSignal.abort())).rejects.toMatchObject({
       code: 'cancelled',
@@ -158,7 +158,7 @@ function describeRefusals(engine: () => Engine): void {
 }
 
 function describeKernels({ kernels }: EngineSuite, engine: () => Engine): void {
-  test("[G5] the spectrum kernel agrees with the CPU's, and names the tones of the window", async () => {
+  test("[G5] the spectrum kernel agrees with the CPU's spectrum and finds the tones", async () => {
     const { samples, sampleRateHz } = vibrationWindow()
     const { answer, bytes } = await runJob(engine(), spectrumJob(samples))
     expectHeaders(answer, [['binding:1', [8192], 8192]])

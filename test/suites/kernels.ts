@@ -1,4 +1,4 @@
-/** What submitted kernels declare and what their jobs bring: the same for a tab and a local node. */
+/** What submitted kernels declare and what their jobs bring, in a tab and in a local node. */
 import { expect, test } from 'vitest'
 import type { Engine } from '#engine/engine.ts'
 import type { KernelBuffer } from '#shared/job/job.ts'
@@ -96,7 +96,7 @@ export function describeInterface(engine: () => Engine): void {
     expect(String(fault)).not.toMatch(/unlabeled|SPIR-V|While /)
   })
 
-  test('features that the device has are offered, and run', async () => {
+  test('features of the device are offered and usable', async () => {
     const { features = [] } = engine()
     expect(features).toContain('subgroups')
     const wgsl = `enable subgroups;

@@ -1,4 +1,4 @@
-/** What every engine with a device does with the kernel library: one small job of each kernel, and what is refused. */
+/** The kernel library in every engine with a device: one small job of each kernel, and the refusals. */
 import { describe, expect, test } from 'vitest'
 import type { Engine } from '#engine/engine.ts'
 import { errorOf, libraryJob, type LibraryCase } from '#test/support/engine/library-jobs.ts'
@@ -52,7 +52,7 @@ export function describeLibrary(engine: () => Engine): void {
       },
     )
 
-    test('[K1] a digest that is not of this code is not run', async () => {
+    test('[K1] a job with another digest is not run', async () => {
       const { work, payload } = libraryJob({ kernel: 'softmax@1', inputs: [x(4)] })
       const other = { ...work, digest: `0x${'0'.repeat(64)}` as const }
       await expect(runJob(engine(), { work: other, payload })).rejects.toMatchObject({
@@ -60,7 +60,7 @@ export function describeLibrary(engine: () => Engine): void {
       })
     })
 
-    test('[K6] NaN and missing bytes are refused by the node too', async () => {
+    test('[K6] the node also refuses NaN and missing bytes', async () => {
       const { work, payload } = libraryJob({ kernel: 'softmax@1', inputs: [x(4)] })
       const wild = new Uint8Array(Float32Array.of(1, NaN, 2, 3).buffer)
       for (const bytes of [wild, payload.subarray(4)])
@@ -69,7 +69,7 @@ export function describeLibrary(engine: () => Engine): void {
         })
     })
 
-    test('[K6] a result beyond its type is refused and not sent', async () => {
+    test('[K6] a result beyond the range of its type is refused', async () => {
       const values = [6e4, 6e4, 2, 2]
       const inputs = [
         { name: 'a', datatype: 'FP16' as const, shape: [1, 2] },

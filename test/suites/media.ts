@@ -1,4 +1,4 @@
-/** How every engine reads pictures and sound: real files in, what is in them out, and a reason for what it does not take. */
+/** Pictures and sound in every engine: the contents of real files, and the reasons for refusals. */
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import type { Engine } from '#engine/engine.ts'
@@ -10,7 +10,7 @@ import { runJob } from '#test/support/engine/run-job.ts'
 export const MEDIA_MODELS = ['pp-ocr', 'nanodet-g', 'silero-vad'] as const
 type MediaModel = (typeof MEDIA_MODELS)[number]
 
-/** Where the plate's lines stand in the picture, upper left corner and lower right, to a few pixels. */
+/** Upper left and lower right corner of the plate's lines in the picture, to a few pixels. */
 const PLATE = [
   { text: 'LITTORAL PUMP 7', from: [64, 42], to: [344, 88] },
   { text: 'Serial No. LP-2026-0417', from: [65, 85], to: [355, 130] },
@@ -18,7 +18,7 @@ const PLATE = [
   { text: 'Made in Lisbon', from: [246, 172], to: [399, 205] },
 ]
 const NEAR_PIXELS = 6
-/** Where the two sentences were put when the sound was made, in seconds. */
+/** Start and end of the two sentences in the sound, in seconds. */
 const SPOKEN = [
   [0.8, 3.07],
   [4.27, 5.86],
@@ -35,11 +35,11 @@ export function describeMedia(engine: () => Engine): void {
     return { shapes: answer.outputs.map(({ shape }) => shape), parts }
   }
 
-  test('a tilted nameplate is read line by line, each where it stands', async () => {
+  test('a tilted nameplate is read line by line, with the place of each', async () => {
     const { shapes, parts } = await run('pp-ocr', example('nameplate.png'))
     expect(shapes).toEqual([[4], [4], [4, 4, 2]])
     const [texts, confidences, boxes] = parts
-    // The recogniser was trained on Chinese, where no space stands between words: it leaves some out.
+    // The recogniser was trained on Chinese, which has no spaces between words: it leaves some out.
     expect(decodeTexts(texts ?? new Uint8Array()).map(withoutSpaces)).toEqual(
       PLATE.map(({ text }) => withoutSpaces(text)),
     )
@@ -61,13 +61,13 @@ export function describeMedia(engine: () => Engine): void {
     }
   })
 
-  test('a picture without text or things has none', async () => {
+  test('an empty picture gives no text and no objects', async () => {
     const blank = pngOf({ width: 64, height: 48, fill: 200 })
     expect((await run('pp-ocr', blank)).shapes).toEqual([[0], [0], [0, 4, 2]])
     expect((await run('nanodet-g', blank)).shapes).toEqual([[0], [0], [0, 4]])
   })
 
-  test('a cat is found in its photo, and fills it', async () => {
+  test('a cat is found in its photo and fills it', async () => {
     const { parts } = await run('nanodet-g', example('cat.jpg'))
     const [labels, scores, boxes] = parts
     expect(decodeTexts(labels ?? new Uint8Array())[0]).toBe('cat')
@@ -78,7 +78,7 @@ export function describeMedia(engine: () => Engine): void {
     expect((right - left) * (bottom - top)).toBeGreaterThan(0.8 * 451 * 300)
   })
 
-  test('two sentences are heard where they were put, and the silence between them', async () => {
+  test('two sentences are found at their times, with silence between them', async () => {
     const { shapes, parts } = await run('silero-vad', example('speech.ogg'))
     expect(shapes).toEqual([[2, 2], [202]])
     const times = decodeFloats(parts[0] ?? new Uint8Array())
@@ -86,14 +86,14 @@ export function describeMedia(engine: () => Engine): void {
       expect(Math.abs((times[i] ?? NaN) - second)).toBeLessThan(NEAR_S)
   })
 
-  test.each(['clip.flac', 'clip.mp3'])('speech is heard in %s', async (name) => {
+  test.each(['clip.flac', 'clip.mp3'])('speech is found in %s', async (name) => {
     const { parts } = await run('silero-vad', fixture(name))
     const [from = NaN, to = NaN] = decodeFloats(parts[0] ?? new Uint8Array())
     expect(from).toBeLessThan(0.2)
     expect(to).toBeGreaterThan(0.8)
   })
 
-  test('a tone and a hiss are no speech, at any rate and in stereo', async () => {
+  test('a tone and noise are not speech, at any rate and in stereo', async () => {
     const tone = wavOf({
       rateHz: 44_100,
       seconds: 1,
@@ -143,7 +143,7 @@ export function describeMedia(engine: () => Engine): void {
       /cut off/,
     ],
   ]
-  describe('[M1] a file that cannot be used is refused by its element', () => {
+  describe('[M1] an unusable file is refused with a pointer to its element', () => {
     test.each(refused)('%s', async (_, model, file, detail) => {
       const failing = expect(run(model, file)).rejects
       await failing.toMatchObject({

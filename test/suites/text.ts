@@ -1,4 +1,4 @@
-/** How every engine writes text: the trainer's own answers, stopped, seeded, shaped and bounded. Rules: docs/design/engine.md. */
+/** Text in every engine: the trainer's own answers, stopped, seeded, shaped and bounded. Rules: docs/design/engine.md. */
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
@@ -40,7 +40,7 @@ export function describeText(engine: () => Engine): void {
     return { answer, bytes, ...readText(bytes) }
   }
 
-  test.each(PAIRS)('[G13] asked $q, the model says what it said to its trainer', async (pair) => {
+  test.each(PAIRS)('[G13] asked $q, the model gives its trainer’s answer', async (pair) => {
     const { answer, bytes, text, end, tokens } = await ask({ user: pair.q })
     expect(text).toBe(pair.out)
     expect(end).toMatchObject({ finish: 'stop' })
@@ -51,7 +51,7 @@ export function describeText(engine: () => Engine): void {
     expect(answer.computeMs).toBeGreaterThan(0)
   })
 
-  test('[G14] a stop sequence ends the text before it, wherever tokens begin', async () => {
+  test('[G14] a stop sequence ends the text before it, wherever token boundaries are', async () => {
     for (const stop of ['standard', 'b sta', ' ', '.', 'GPU is a w']) {
       const { text, end } = await ask({ user: 'what is webgpu?', stop: ['never', stop] })
       expect(text).toBe(WEBGPU.slice(0, WEBGPU.indexOf(stop)))
@@ -61,14 +61,14 @@ export function describeText(engine: () => Engine): void {
     expect(text).toBe(WEBGPU)
   })
 
-  test('[G14] no more tokens are written than were asked for', async () => {
+  test('[G14] at most the requested number of tokens is written', async () => {
     const { tokens, end, text } = await ask({ user: 'what is webgpu?', maxTokens: 5 })
     expect(tokens.length).toBe(5)
     expect(end?.finish).toBe('length')
     expect(WEBGPU.startsWith(text)).toBe(true)
   })
 
-  test('[G15] equal seeds give equal text, others do not', async () => {
+  test('[G15] equal seeds give equal text, different ones do not', async () => {
     const draw = (seed: number | null) =>
       ask({ prompt: '<|user|>hi', temperature: 1.8, topP: 0.98, seed, maxTokens: 24 })
     const [once, again, other] = [await draw(11), await draw(11), await draw(12)]
@@ -78,7 +78,7 @@ export function describeText(engine: () => Engine): void {
     expect(free.tokens).not.toEqual(freeAgain.tokens)
   })
 
-  test('every token is reported with its bytes, its probability and the likeliest others', async () => {
+  test('each token is reported with its bytes, its probability and the likeliest alternatives', async () => {
     const { tokens, text, logprobs } = await ask({ user: 'is my data safe?', logprobs: 4 })
     expect(logprobs.length).toBe(tokens.length)
     expect(Buffer.from(logprobs.flatMap(({ bytes }) => bytes)).toString()).toBe(text)
@@ -92,7 +92,7 @@ export function describeText(engine: () => Engine): void {
     }
   })
 
-  test('[G16] JSON comes out as its schema says, whatever was asked', async () => {
+  test('[G16] JSON follows its schema, whatever the question', async () => {
     const format = { type: 'json_schema' as const, schema: COMMAND }
     const validator = z.fromJSONSchema(COMMAND)
     for (const [user, temperature] of [
@@ -139,7 +139,7 @@ export function describeText(engine: () => Engine): void {
     })
   })
 
-  test('[G17] a request that is no JSON, or asks a text model for tensors, is refused', async () => {
+  test('[G17] a request that is not JSON, or asks a text model for tensors, is refused', async () => {
     const { work } = textJob({ user: 'hi' })
     const payload = new TextEncoder().encode('{"messages":')
     await expect(runJob(engine(), { work, payload })).rejects.toMatchObject({
@@ -149,7 +149,7 @@ export function describeText(engine: () => Engine): void {
     await expect(runJob(engine(), tensors)).rejects.toMatchObject({ code: 'invalid_request' })
   })
 
-  test('[G4] a text that is cancelled while it is written ends, and the next one is served', async () => {
+  test('[G4] a cancelled text ends, and the next job runs', async () => {
     const controller = new AbortController()
     const endless = textJob({
       prompt: 'a',

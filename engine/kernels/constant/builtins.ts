@@ -1,5 +1,5 @@
-/** Functions of constant expressions: https://www.w3.org/TR/WGSL/#builtin-functions */
-import { alike, binary, each, parts, sum, unary } from './operators.ts'
+/** Built-in functions of constant expressions: https://www.w3.org/TR/WGSL/#builtin-functions */
+import { alike, apply, binary, each, parts, sum, unary } from './operators.ts'
 import {
   approximate,
   become,
@@ -11,6 +11,7 @@ import {
   isFloat,
   isInteger,
   isScalar,
+  isTrue,
   roundEven,
   settled,
   toScalar,
@@ -22,231 +23,186 @@ import {
   type Value,
 } from './values.ts'
 
-/** @throws {Uncomputed} for a function that is not known, or not of these arguments */
+/** @throws {Uncomputed} for an unknown function or unsuitable arguments */
 export function callBuiltin(name: string, args: readonly Value[]): Value {
   const whole = WHOLE.get(name)
-  if (whole !== undefined) return whole(args)
-  const real = REAL.get(name)
-  if (real !== undefined) return each(args, ([x]) => ofReal(x, real))
-  const bits = BITWISE.get(name)
-  if (bits !== undefined) return each(args, ([x]) => ofBits(x, bits))
-  const mixed = NUMERIC.get(name)
-  if (mixed !== undefined) return each(args, (scalars) => mixed(alike(scalars)))
+  if (whole !== undefined) return apply(whole, args)
+  const byComponent = BY_COMPONENT.get(name)
+  if (byComponent !== undefined) return each(args, byComponent)
   return uncomputed(`${name}() is not computed here`)
 }
 
-const two = (scalars: readonly Scalar[]): [Scalar, Scalar] => {
-  const [a, b] = scalars
-  return a === undefined || b === undefined ? uncomputed('an argument is missing') : [a, b]
-}
-const three = (values: readonly Value[]): [Value, Value, Value] => {
-  const [a, b, c] = values
-  return a === undefined || b === undefined || c === undefined
-    ? uncomputed('an argument is missing')
-    : [a, b, c]
-}
+type OfScalars = (...scalars: Scalar[]) => Scalar
+
 const compute = (operator: string, a: Value, b: Value): Scalar => toScalar(binary(operator, a, b))
-const isTrue = (value: Value): boolean =>
-  value.kind === 'bool' ? value.value : uncomputed('a condition is no bool')
-const less = (a: Scalar, b: Scalar): boolean => isTrue(compute('<', a, b))
+const least = (a: Scalar, b: Scalar): Scalar => (isTrue(compute('<=', a, b)) ? a : b)
+const most = (a: Scalar, b: Scalar): Scalar => (isTrue(compute('>=', a, b)) ? a : b)
+const clamp = (x: Scalar, low: Scalar, high: Scalar): Scalar => least(most(x, low), high)
+const isNegative = (x: Scalar): boolean =>
+  x.kind !== 'bool' && isTrue(compute('<', x, numberLike(x, 0)))
 
-function least(a: Scalar, b: Scalar): Scalar {
-  return isTrue(compute('<=', a, b)) ? a : b
-}
-
-function most(a: Scalar, b: Scalar): Scalar {
-  return isTrue(compute('>=', a, b)) ? a : b
-}
-
-/** The number 1, or another, in the type of a scalar. */
-function same(value: number, { kind }: Scalar): Scalar {
-  if (kind === 'bool') return uncomputed('an argument is a bool')
+/** A number in the type of a scalar. */
+function numberLike({ kind }: Scalar, value: number): Scalar {
+  if (kind === 'bool') return uncomputed('an argument is a bool, not a number')
   return kind === 'int' || kind === 'i32' || kind === 'u32'
     ? integer(kind, BigInt(value))
     : float(kind, value)
 }
 
-function clamp(x: Scalar, low: Scalar, high: Scalar): Scalar {
-  return least(most(x, low), high)
+function asFloat(x: Scalar): Float {
+  const made = x.kind === 'int' ? become(x, 'float') : x
+  return isFloat(made) ? made : uncomputed('an argument is not a float')
 }
 
-/** Of any numbers, all of one type. */
-const NUMERIC: ReadonlyMap<string, (scalars: readonly Scalar[]) => Scalar> = new Map([
-  ['min', (scalars) => least(...two(scalars))],
-  ['max', (scalars) => most(...two(scalars))],
-  ['clamp', (scalars) => clamp(...(three(scalars) as [Scalar, Scalar, Scalar]))],
-  ['abs', ([x]) => (x !== undefined && isNegative(x) ? toScalar(unary('-', x)) : first([x]))],
-  ['sign', ([x]) => signOf(first([x]))],
-  ['saturate', ([x]) => ofFloat(x, (value) => clamp(value, same(0, value), same(1, value)))],
-  ['fract', ([x]) => ofFloat(x, (value) => compute('-', value, rounded(value, Math.floor)))],
-  ['step', (scalars) => stepOf(...two(scalars))],
-  [
-    'fma',
-    (scalars) => {
-      const [a, b, c] = three(scalars)
-      return compute('+', compute('*', a, b), c)
-    },
-  ],
-  [
-    'pow',
-    (scalars) => {
-      const [base, exponent] = two(scalars)
-      return ofReal(base, (x) => x ** exactly(exponent))
-    },
-  ],
-  [
-    'atan2',
-    (scalars) => {
-      const [y, x] = two(scalars)
-      return ofReal(y, (value) => Math.atan2(value, exactly(x)))
-    },
-  ],
-])
+/** An abstract integer has the bits of an `i32`. */
+function asInteger(x: Scalar): Integer {
+  const made = x.kind === 'int' ? become(x, 'i32') : x
+  return isInteger(made) ? made : uncomputed('an argument is not an integer')
+}
 
 function exactly(x: Scalar): number {
   const { value, slack } = asFloat(x)
-  return slack === 0 ? value : uncomputed('it is made of numbers that are rounded')
+  return slack === 0 ? value : uncomputed('it depends on rounded numbers')
 }
 
-function first([x]: readonly (Scalar | undefined)[]): Scalar {
-  return x ?? uncomputed('an argument is missing')
+/** For functions whose result every compiler rounds alike. */
+const rounding =
+  (of: (value: number) => number): OfScalars =>
+  (x) => {
+    const value = asFloat(x)
+    return float(value.kind, settled(value, of))
+  }
+
+/** A compiler's library may differ, except where the result is a round number. */
+function fromLibrary(x: Scalar, result: number): Scalar {
+  const { kind } = asFloat(x)
+  const isRound = Number.isInteger(result * 2 ** 16) && Math.abs(result) < 2 ** 40
+  return isRound ? float(kind, result) : approximate(kind, result)
 }
 
-function isNegative(x: Scalar): boolean {
-  return x.kind !== 'bool' && less(x, same(0, x))
-}
+const real =
+  (of: (value: number) => number): OfScalars =>
+  (x) =>
+    fromLibrary(x, of(exactly(x)))
+
+const bits =
+  (of: (bits: number) => number): OfScalars =>
+  (x) => {
+    const { kind, value } = asInteger(x)
+    return integer(kind, BigInt(of(Number(BigInt.asUintN(32, value))) >>> 0))
+  }
+
+/** For functions whose arguments first get their common type. */
+const common =
+  (of: OfScalars): OfScalars =>
+  (...scalars) =>
+    apply(of, alike(scalars))
+
+const trailingZeros = (word: number): number => (word === 0 ? 32 : 31 - Math.clz32(word & -word))
+
+const BY_COMPONENT = new Map<string, OfScalars>([
+  ['floor', rounding(Math.floor)],
+  ['ceil', rounding(Math.ceil)],
+  ['trunc', rounding(Math.trunc)],
+  ['round', rounding(roundEven)],
+  ['sqrt', (x) => float(asFloat(x).kind, Math.sqrt(exactly(x)))],
+  ['inverseSqrt', real((x) => 1 / Math.sqrt(x))],
+  ['exp', real(Math.exp)],
+  ['exp2', real((x) => 2 ** x)],
+  ['log', real(Math.log)],
+  ['log2', real(Math.log2)],
+  ['sin', real(Math.sin)],
+  ['cos', real(Math.cos)],
+  ['tan', real(Math.tan)],
+  ['asin', real(Math.asin)],
+  ['acos', real(Math.acos)],
+  ['atan', real(Math.atan)],
+  ['sinh', real(Math.sinh)],
+  ['cosh', real(Math.cosh)],
+  ['tanh', real(Math.tanh)],
+  ['asinh', real(Math.asinh)],
+  ['acosh', real(Math.acosh)],
+  ['atanh', real(Math.atanh)],
+  ['degrees', real((x) => (x * 180) / Math.PI)],
+  ['radians', real((x) => (x * Math.PI) / 180)],
+  ['pow', common((base, exponent) => fromLibrary(base, exactly(base) ** exactly(exponent)))],
+  ['atan2', common((y, x) => fromLibrary(y, Math.atan2(exactly(y), exactly(x))))],
+  ['countLeadingZeros', bits(Math.clz32)],
+  ['countTrailingZeros', bits(trailingZeros)],
+  ['countOneBits', bits((word) => word.toString(2).replaceAll('0', '').length)],
+  ['firstTrailingBit', bits((word) => (word === 0 ? -1 : trailingZeros(word)))],
+  ['firstLeadingBit', firstLeadingBit],
+  [
+    'reverseBits',
+    bits((word) =>
+      parseInt(Array.from(word.toString(2).padStart(32, '0')).toReversed().join(''), 2),
+    ),
+  ],
+  ['min', common(least)],
+  ['max', common(most)],
+  ['clamp', common(clamp)],
+  ['abs', common((x) => (isNegative(x) ? toScalar(unary('-', x)) : x))],
+  ['sign', common(signOf)],
+  ['saturate', (x) => clamp(asFloat(x), numberLike(asFloat(x), 0), numberLike(asFloat(x), 1))],
+  ['fract', (x) => compute('-', asFloat(x), rounding(Math.floor)(x))],
+  [
+    'step',
+    common((edge, x) =>
+      numberLike(asFloat(edge), isTrue(compute('<=', asFloat(edge), asFloat(x))) ? 1 : 0),
+    ),
+  ],
+  ['fma', common((a, b, c) => compute('+', compute('*', a, b), c))],
+])
 
 function signOf(x: Scalar): Scalar {
   if (isFloat(x)) return float(x.kind, settled(x, Math.sign))
-  return same(isNegative(x) ? -1 : Number(x.value) === 0 ? 0 : 1, x)
+  return numberLike(x, isNegative(x) ? -1 : Number(x.value) === 0 ? 0 : 1)
 }
 
-function stepOf(edge: Scalar, x: Scalar): Scalar {
-  const [a, b] = [asFloat(edge), asFloat(x)]
-  return same(isTrue(compute('<=', a, b)) ? 1 : 0, a)
+function firstLeadingBit(x: Scalar): Scalar {
+  const { kind, value } = asInteger(x)
+  // For a negative number: the first bit that differs from its sign.
+  const word = Number(BigInt.asUintN(32, value < 0n ? ~value : value))
+  return integer(kind, BigInt(31 - Math.clz32(word)))
 }
 
-function asFloat(x: Scalar | undefined): Float {
-  const made = x?.kind === 'int' ? become(x, 'float') : x
-  return made !== undefined && isFloat(made) ? made : uncomputed('an argument is no float')
-}
-
-function ofFloat(x: Scalar | undefined, of: (value: Float) => Scalar): Scalar {
-  return of(asFloat(x))
-}
-
-function rounded(x: Float, of: (value: number) => number): Float {
-  return float(x.kind, settled(x, of))
-}
-
-/** Every machine agrees on these. */
-const EXACT = new Set<unknown>([Math.floor, Math.ceil, Math.trunc, roundEven, Math.sqrt])
-
-/** Of one float. What a library computes is taken for exact where it comes out even. */
-function ofReal(x: Scalar | undefined, of: (value: number) => number): Scalar {
-  const value = asFloat(x)
-  if (EXACT.has(of) && of !== Math.sqrt) return rounded(value, of)
-  if (value.slack > 0) return uncomputed('it is made of numbers that are rounded')
-  const result = of(value.value)
-  const isEven = Number.isInteger(result * 2 ** 16) && Math.abs(result) < 2 ** 40
-  return EXACT.has(of) || isEven ? float(value.kind, result) : approximate(value.kind, result)
-}
-
-const REAL: ReadonlyMap<string, (value: number) => number> = new Map([
-  ['floor', Math.floor],
-  ['ceil', Math.ceil],
-  ['trunc', Math.trunc],
-  ['round', roundEven],
-  ['sqrt', Math.sqrt],
-  ['inverseSqrt', (x) => 1 / Math.sqrt(x)],
-  ['exp', Math.exp],
-  ['exp2', (x) => 2 ** x],
-  ['log', Math.log],
-  ['log2', Math.log2],
-  ['sin', Math.sin],
-  ['cos', Math.cos],
-  ['tan', Math.tan],
-  ['asin', Math.asin],
-  ['acos', Math.acos],
-  ['atan', Math.atan],
-  ['sinh', Math.sinh],
-  ['cosh', Math.cosh],
-  ['tanh', Math.tanh],
-  ['asinh', Math.asinh],
-  ['acosh', Math.acosh],
-  ['atanh', Math.atanh],
-  ['degrees', (x) => (x * 180) / Math.PI],
-  ['radians', (x) => (x * Math.PI) / 180],
+const WHOLE = new Map<string, (...args: Value[]) => Value>([
+  ['select', select],
+  ['all', (value) => bool(itemsOf(value).every(isTrue))],
+  ['any', (value) => bool(itemsOf(value).some(isTrue))],
+  ['dot', (a, b) => sum(parts(a, b))],
+  ['length', lengthOf],
+  ['distance', (a, b) => lengthOf(binary('-', a, b))],
+  ['cross', (a, b) => cross(itemsOf(a), itemsOf(b))],
+  ['transpose', (matrix) => transpose(itemsOf(matrix))],
+  ['mix', mix],
+  ['extractBits', extractBits],
+  ['insertBits', insertBits],
+  ['ldexp', (x, by) => binary('*', x, float('float', 2 ** numberOf(by)))],
 ])
 
-/** An abstract integer counts its bits as an `i32`. */
-function ofBits(x: Scalar | undefined, of: (bits: number) => number): Scalar {
-  const value = x?.kind === 'int' ? become(x, 'i32') : x
-  if (value === undefined || !isInteger(value)) return uncomputed('an argument is no integer')
-  return integer(value.kind, BigInt(of(Number(BigInt.asUintN(32, value.value))) >>> 0))
+function itemsOf(value: Value): readonly Value[] {
+  return isScalar(value) ? [value] : value.items
 }
 
-const leadingZeros = (bits: number): number => Math.clz32(bits)
-const trailingZeros = (bits: number): number => (bits === 0 ? 32 : 31 - Math.clz32(bits & -bits))
-
-const BITWISE: ReadonlyMap<string, (bits: number) => number> = new Map([
-  ['countLeadingZeros', leadingZeros],
-  ['countTrailingZeros', trailingZeros],
-  ['countOneBits', (bits) => bits.toString(2).replaceAll('0', '').length],
-  ['firstTrailingBit', (bits) => (bits === 0 ? -1 : trailingZeros(bits))],
-  [
-    'reverseBits',
-    (bits) => parseInt(Array.from(bits.toString(2).padStart(32, '0')).toReversed().join(''), 2),
-  ],
-])
-
-/** Functions of whole values. */
-const WHOLE: ReadonlyMap<string, (args: readonly Value[]) => Value> = new Map<
-  string,
-  (args: readonly Value[]) => Value
->([
-  ['select', (args) => select(...three(args))],
-  ['all', ([value]) => bool(itemsOf(value).every(isTrue))],
-  ['any', ([value]) => bool(itemsOf(value).some(isTrue))],
-  ['dot', ([a, b]) => sum(parts(present(a), present(b)))],
-  ['length', ([a]) => lengthOf(present(a))],
-  ['distance', ([a, b]) => lengthOf(binary('-', present(a), present(b)))],
-  ['cross', ([a, b]) => cross(itemsOf(a), itemsOf(b))],
-  ['transpose', ([a]) => transpose(itemsOf(a))],
-  ['mix', (args) => mix(...three(args))],
-  ['firstLeadingBit', (args) => each(args, ([x]) => firstLeadingBit(first([x])))],
-  ['extractBits', ([e, at, count]) => extractBits(present(e), numberOf(at), numberOf(count))],
-  ['insertBits', (args) => insertBits(args)],
-  ['ldexp', ([x, by]) => binary('*', present(x), float('float', 2 ** numberOf(by)))],
-])
-
-function present(value: Value | undefined): Value {
-  return value ?? uncomputed('an argument is missing')
+function itemAt(items: readonly Value[], index: number): Value {
+  return items[index] ?? uncomputed('its operands differ in size')
 }
 
-function itemsOf(value: Value | undefined): readonly Value[] {
-  const found = present(value)
-  return isScalar(found) ? [found] : found.items
+function numberOf(value: Value): number {
+  const scalar = toScalar(value)
+  return isInteger(scalar) ? Number(scalar.value) : uncomputed('an argument is not an integer')
 }
 
-function numberOf(value: Value | undefined): number {
-  const scalar = toScalar(present(value))
-  return isInteger(scalar) ? Number(scalar.value) : uncomputed('an argument is no integer')
-}
-
+/** Both sides of `select(1, 2u, true)` get one type, whichever is selected. */
 function select(otherwise: Value, then: Value, condition: Value): Value {
-  const [a, b] = likeEachOther(otherwise, then)
-  if (condition.kind === 'bool') return condition.value ? b : a
-  const chosen = itemsOf(condition).map((item, i) => present(itemsOf(isTrue(item) ? b : a)[i]))
-  return { kind: 'vector', items: chosen }
-}
-
-/** `select(1, 2u, true)` is of one type, whichever it takes. */
-function likeEachOther(a: Value, b: Value): [Value, Value] {
-  const kinds = [...itemsOf(a), ...itemsOf(b)].map(({ kind }) => kind as ScalarKind)
+  const kinds = [otherwise, then].flatMap(itemsOf).map(({ kind }) => kind as ScalarKind)
   const kind = commonKind(kinds)
-  const cast = (value: Value) => each([value], ([x]) => become(first([x]), kind))
-  return [cast(a), cast(b)]
+  const [a, b] = [otherwise, then].map((value) => each([value], (x) => become(x, kind)))
+  if (a === undefined || b === undefined) return uncomputed('an argument is missing')
+  if (condition.kind === 'bool') return condition.value ? b : a
+  const items = itemsOf(condition).map((item, i) => itemAt(itemsOf(isTrue(item) ? b : a), i))
+  return { kind: 'vector', items }
 }
 
 function lengthOf(value: Value): Value {
@@ -255,17 +211,15 @@ function lengthOf(value: Value): Value {
 }
 
 function cross(a: readonly Value[], b: readonly Value[]): Value {
-  const at = (list: readonly Value[], i: number) => present(list[i % 3])
-  const items = [1, 2, 0].map((i) =>
-    binary('-', binary('*', at(a, i), at(b, i + 1)), binary('*', at(a, i + 1), at(b, i))),
-  )
+  const times = (i: number, j: number) => binary('*', itemAt(a, i % 3), itemAt(b, j % 3))
+  const items = [1, 2, 0].map((i) => binary('-', times(i, i + 1), times(i + 1, i)))
   return { kind: 'vector', items }
 }
 
 function transpose(columns: readonly Value[]): Value {
-  const rows = itemsOf(columns[0]).map((_, row) => ({
+  const rows = itemsOf(itemAt(columns, 0)).map((_, row) => ({
     kind: 'vector' as const,
-    items: columns.map((column) => present(itemsOf(column)[row])),
+    items: columns.map((column) => itemAt(itemsOf(column), row)),
   }))
   return { kind: 'matrix', items: rows }
 }
@@ -275,56 +229,43 @@ function mix(a: Value, b: Value, t: Value): Value {
   return binary('+', binary('*', a, rest), binary('*', b, t))
 }
 
-function firstLeadingBit(x: Scalar): Scalar {
-  const value = x.kind === 'int' ? become(x, 'i32') : x
-  if (!isInteger(value)) return uncomputed('an argument is no integer')
-  // Of a negative number the first bit that is not its sign.
-  const bits = Number(BigInt.asUintN(32, value.value < 0n ? ~value.value : value.value))
-  return integer(value.kind, BigInt(31 - leadingZeros(bits)))
+/** @throws {Uncomputed} for bits past the last one */
+function bitRange(at: Value, count: Value): { readonly offset: bigint; readonly width: number } {
+  const [offset, width] = [numberOf(at), numberOf(count)]
+  return offset < 0 || width < 0 || offset + width > 32
+    ? uncomputed('it reaches bits past the last one')
+    : { offset: BigInt(offset), width }
 }
 
-function extractBits(value: Value, at: number, count: number): Value {
-  if (at < 0 || count < 0 || at + count > 32) return uncomputed('it takes bits past the last one')
-  return each([value], ([x]) => {
-    const found = x?.kind === 'int' ? become(x, 'i32') : first([x])
-    if (!isInteger(found)) return uncomputed('an argument is no integer')
-    const bits = found.value >> BigInt(at)
-    const cut = found.kind === 'u32' ? BigInt.asUintN(count, bits) : BigInt.asIntN(count, bits)
-    return integer(found.kind, cut)
+function extractBits(from: Value, at: Value, count: Value): Value {
+  const { offset, width } = bitRange(at, count)
+  return each([from], (x) => {
+    const { kind, value } = asInteger(x)
+    const cut = kind === 'u32' ? BigInt.asUintN : BigInt.asIntN
+    return integer(kind, cut(width, value >> offset))
   })
 }
 
-function insertBits([into, from, at, count]: readonly Value[]): Value {
-  const [offset, width] = [BigInt(numberOf(at)), BigInt(numberOf(count))]
-  if (offset < 0n || width < 0n || offset + width > 32n)
-    return uncomputed('it puts bits past the last one')
-  return each([present(into), present(from)], (scalars) => {
-    const [a, b] = two(alike(scalars).map((x) => (x.kind === 'int' ? become(x, 'i32') : x)))
-    if (!isInteger(a) || !isInteger(b)) return uncomputed('an argument is no integer')
-    const mask = ((1n << width) - 1n) << offset
-    return integer(a.kind, (a.value & ~mask) | ((b.value << offset) & mask))
-  })
+function insertBits(into: Value, from: Value, at: Value, count: Value): Value {
+  const { offset, width } = bitRange(at, count)
+  const mask = ((1n << BigInt(width)) - 1n) << offset
+  return each(
+    [into, from],
+    common((a, b) => {
+      const { kind, value } = asInteger(a)
+      return integer(kind, (value & ~mask) | ((asInteger(b).value << offset) & mask))
+    }),
+  )
 }
 
-/** The same bits in another type: https://www.w3.org/TR/WGSL/#bitcast-builtin */
+/** https://www.w3.org/TR/WGSL/#bitcast-builtin */
 export function bitcast(value: Value, kind: ScalarKind): Value {
-  return each([value], ([x]) => {
-    const given = first([x])
-    const concrete =
-      given.kind === 'int'
-        ? become(given, 'i32')
-        : given.kind === 'float'
-          ? become(given, 'f32')
-          : given
+  return each([value], (x) => {
     const view = new DataView(new ArrayBuffer(4))
-    if (concrete.kind === 'f32')
-      view.setFloat32(
-        0,
-        settled(concrete, (number) => number),
-      )
-    else if (isInteger(concrete))
-      view.setUint32(0, Number((concrete as Integer).value & 0xffffffffn))
-    else return uncomputed(`bitcast of ${concrete.kind} is not computed here`)
+    if (isInteger(x)) view.setUint32(0, Number(asInteger(x).value & 0xffffffffn))
+    else if (x.kind === 'f32' || x.kind === 'float')
+      view.setFloat32(0, settled(asFloat(become(x, 'f32')), Number))
+    else return uncomputed(`bitcast of ${x.kind} is not computed here`)
     if (kind === 'f32') return float(kind, view.getFloat32(0))
     if (kind === 'u32' || kind === 'i32')
       return convert(integer('u32', BigInt(view.getUint32(0))), kind)

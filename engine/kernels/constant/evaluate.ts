@@ -1,9 +1,9 @@
-/** Computes a constant expression: what sizes of arrays and workgroups are made of. */
+/** Evaluates the constant expressions that size arrays and workgroups. */
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Call, Expression } from '../parse/syntax.ts'
 import { bitcast, callBuiltin } from './builtins.ts'
 import { parseLiteral } from './literal.ts'
-import { binary, unary } from './operators.ts'
+import { alike, binary, unary } from './operators.ts'
 import {
   become,
   bool,
@@ -13,11 +13,12 @@ import {
   isScalar,
   toScalar,
   uncomputed,
+  type Scalar,
   type ScalarKind,
   type Value,
 } from './values.ts'
 
-/** The type that a constructor makes; a part that is not written is told by the arguments. */
+/** The type that a constructor makes. Parts that the source leaves out are inferred from the arguments. */
 export type ConstantType =
   | { readonly form: 'scalar'; readonly kind: ScalarKind }
   | { readonly form: 'vector'; readonly size: number; readonly kind: ScalarKind | undefined }
@@ -31,7 +32,7 @@ export type ConstantType =
       readonly form: 'array'
       readonly element: ConstantType | undefined
       readonly count: number | undefined
-      /** Scalars in all of it. */
+      /** Scalars in the whole value. */
       readonly parts: number
     }
   | {
@@ -40,13 +41,13 @@ export type ConstantType =
       readonly parts: number
     }
 
-/** What the names in an expression stand for where it is written. */
+/** The meaning of names where an expression stands. */
 export interface ConstantScope {
-  /** @throws {Uncomputed} when the name is none of a constant */
+  /** @throws {Uncomputed} when the name is not a constant */
   readonly valueOf: (name: string) => Value
-  /** A struct or alias of the module. @throws {Uncomputed} for one that holds what no constant can */
+  /** A struct or alias of the module. @throws {Uncomputed} for one that no constant can have */
   readonly declaredType: (name: string) => ConstantType | undefined
-  /** Whether the module or the function gives the name a meaning of its own. */
+  /** Whether the module or the function declares the name. */
   readonly isDeclared: (name: string) => boolean
 }
 
@@ -68,17 +69,26 @@ export function evaluate(expression: Expression, scope: ConstantScope): Value {
     case 'call':
       return evaluateCall(expression, scope)
     default:
-      return uncomputed('it is no expression')
+      return uncomputed('it is not an expression')
   }
 }
 
-/** A value as the type that a declaration writes. @throws {Uncomputed} when it does not fit */
-export function declaredAs(value: Value, type: ConstantType): Value {
+/** The value of a declaration, in its written type if it has one. @throws {Uncomputed} */
+export function evaluateAs(
+  { type, value }: { readonly type: Expression | undefined; readonly value: Expression },
+  scope: ConstantScope,
+): Value {
+  const written = type === undefined ? undefined : typeOf(type, scope)
+  const found = evaluate(value, scope)
+  return written === undefined ? found : declaredAs(found, written)
+}
+
+/** Converts a value to its declared type. @throws {Uncomputed} when it does not fit */
+function declaredAs(value: Value, type: ConstantType): Value {
   if (type.form === 'scalar') return become(toScalar(value), type.kind)
-  if (isScalar(value)) return uncomputed('its type is another than its value')
-  const inner = innerTypes(type, value.items.length)
+  if (isScalar(value)) return uncomputed('its value does not match its type')
   const items = value.items.map((item, i) => {
-    const wanted = inner[i]
+    const wanted = innerType(type, i)
     return wanted === undefined ? item : declaredAs(item, wanted)
   })
   return { ...value, items }
@@ -89,7 +99,7 @@ function evaluateBinary(
   scope: ConstantScope,
 ): Value {
   const first = evaluate(left, scope)
-  // The other side is not looked at: https://www.w3.org/TR/WGSL/#logical-expr
+  // Short-circuit: https://www.w3.org/TR/WGSL/#logical-expr
   if (first.kind === 'bool' && operator === '&&' && !first.value) return bool(false)
   if (first.kind === 'bool' && operator === '||' && first.value) return bool(true)
   return binary(operator, first, evaluate(right, scope))
@@ -113,7 +123,7 @@ function memberOf(base: Value, member: string): Value {
 }
 
 function elementOf(base: Value, index: Value): Value {
-  if (isScalar(base) || !isInteger(index)) return uncomputed('it is indexed as nothing can be')
+  if (isScalar(base) || !isInteger(index)) return uncomputed('it cannot be indexed like this')
   return base.items[Number(index.value)] ?? uncomputed(`it has no element ${index.value}`)
 }
 
@@ -121,13 +131,14 @@ function evaluateCall({ callee, args }: Call, scope: ConstantScope): Value {
   const values = () => args.map((arg) => evaluate(arg, scope))
   const type = typeOf(callee, scope)
   if (type !== undefined) return construct(type, values())
-  if (scope.isDeclared(callee.name)) return uncomputed(`${callee.name}() is no constant`)
+  if (scope.isDeclared(callee.name)) return uncomputed(`${callee.name}() is not a constant`)
   if (callee.name !== 'bitcast') return callBuiltin(callee.name, values())
   const [to] = callee.args
   const target = to === undefined ? undefined : typeOf(to, scope)
   const kind = target?.form === 'scalar' || target?.form === 'vector' ? target.kind : undefined
   const [value] = values()
-  if (kind === undefined || value === undefined) return uncomputed('bitcast lacks its type')
+  if (kind === undefined || value === undefined)
+    return uncomputed('bitcast lacks its type or its value')
   return bitcast(value, kind)
 }
 
@@ -138,7 +149,7 @@ const SUFFIXES: Readonly<Record<string, ScalarKind>> = { i: 'i32', u: 'u32', f: 
 const VECTOR = /^vec([234])([iufh]?)$/
 const MATRIX = /^mat([234])x([234])([fh]?)$/
 
-/** The type that a name with its template list writes; undefined when it names none. */
+/** The type that a name with its template list denotes, or undefined. */
 export function typeOf(expression: Expression, scope: ConstantScope): ConstantType | undefined {
   if (expression.kind !== 'name') return undefined
   const { name, args } = expression
@@ -165,7 +176,7 @@ export function typeOf(expression: Expression, scope: ConstantScope): ConstantTy
   return { form: 'array', element, count, parts }
 }
 
-/** @throws {Uncomputed} when it has more parts than a value may */
+/** @throws {Uncomputed} when a value would have too many parts */
 export function structOf(
   members: readonly (readonly [string, ConstantType])[],
 ): ConstantType & { form: 'struct' } {
@@ -180,7 +191,7 @@ function partsOf(type: ConstantType): number {
 }
 
 function bounded(parts: number): number {
-  return parts <= LIMITS.wgslValueWords ? parts : uncomputed(`it has a value of ${parts} parts`)
+  return parts <= LIMITS.wgslValueWords ? parts : uncomputed(`a value has ${parts} parts`)
 }
 
 function construct(type: ConstantType, args: readonly Value[]): Value {
@@ -194,10 +205,8 @@ function construct(type: ConstantType, args: readonly Value[]): Value {
     const names = type.members.map(([name]) => name)
     return declaredAs({ kind: 'struct', names, items: args }, type)
   }
-  return declaredAs(
-    { kind: 'array', items: type.element === undefined ? likened(args) : args },
-    type,
-  )
+  const isLike = type.element === undefined && args.every(isScalar)
+  return declaredAs({ kind: 'array', items: isLike ? alike(args) : args }, type)
 }
 
 function vectorFrom(
@@ -206,16 +215,12 @@ function vectorFrom(
 ): Value {
   const scalars = args.flatMap((arg) => (isScalar(arg) ? [arg] : arg.items.map(toScalar)))
   const [only] = scalars
-  const filled =
-    scalars.length === 1 && only !== undefined && size > 1
-      ? Array.from({ length: size }, () => only)
-      : scalars
+  const filled = scalars.length === 1 && only !== undefined ? repeat<Scalar>(only, size) : scalars
   if (filled.length !== size)
     return uncomputed(`a vector of ${size} has ${filled.length} components`)
-  // One vector of another type is converted component by component, as a scalar would be.
-  const isWhole = args.length === 1
+  // A single vector is converted component by component; components alone are only promoted.
   const wanted = kind ?? commonKind(filled.map((scalar) => scalar.kind))
-  const cast = isWhole && kind !== undefined ? convert : become
+  const cast = args.length === 1 && kind !== undefined ? convert : become
   return { kind: 'vector', items: filled.map((scalar) => cast(scalar, wanted)) }
 }
 
@@ -227,8 +232,9 @@ function matrixFrom(
   if (first?.kind === 'matrix')
     return { kind: 'matrix', items: first.items.map((column) => castTo(column, kind)) }
   const scalars = args.flatMap((arg) => (isScalar(arg) ? [arg] : arg.items.map(toScalar)))
-  if (scalars.length !== columns * rows) return uncomputed('a matrix has not all of its components')
-  // Matrices are of floats, whatever they are made of.
+  if (scalars.length !== columns * rows)
+    return uncomputed('a matrix has too few or too many components')
+  // Matrices hold floats, even when built from integers.
   const common = commonKind(scalars.map((scalar) => scalar.kind))
   const wanted = kind ?? (common === 'int' ? 'float' : common)
   const items = Array.from({ length: columns }, (_, column) => ({
@@ -243,35 +249,31 @@ function castTo(column: Value, kind: ScalarKind | undefined): Value {
   return { ...column, items: column.items.map((item) => convert(toScalar(item), kind)) }
 }
 
-/** Elements of an array whose type is not written: abstract numbers take the type of the others. */
-function likened(items: readonly Value[]): readonly Value[] {
-  if (!items.every(isScalar)) return items
-  const kind = commonKind(items.map((item) => item.kind))
-  return items.map((item) => become(item, kind))
-}
-
-function innerTypes(type: ConstantType, count: number): readonly (ConstantType | undefined)[] {
-  if (type.form === 'struct') return type.members.map(([, member]) => member)
-  const of = (inner: ConstantType | undefined) => Array.from({ length: count }, () => inner)
-  if (type.form === 'array') return of(type.element)
-  if (type.form === 'matrix') return of({ form: 'vector', size: type.rows, kind: type.kind })
-  if (type.form === 'vector')
-    return of(type.kind === undefined ? undefined : { form: 'scalar', kind: type.kind })
-  return []
+/** The type of one part of a composite, where it is known. */
+function innerType(type: ConstantType, index: number): ConstantType | undefined {
+  if (type.form === 'struct') return type.members[index]?.[1]
+  if (type.form === 'array') return type.element
+  if (type.form === 'matrix') return { form: 'vector', size: type.rows, kind: type.kind }
+  return type.kind === undefined ? undefined : { form: 'scalar', kind: type.kind }
 }
 
 function zero(type: ConstantType): Value {
   if (type.form === 'scalar')
     return type.kind === 'bool' ? bool(false) : become({ kind: 'int', value: 0n }, type.kind)
-  if (type.form === 'struct')
-    return {
-      kind: 'struct',
-      names: type.members.map(([name]) => name),
-      items: type.members.map(([, member]) => zero(member)),
-    }
+  if (type.form === 'struct') {
+    const [names, items] = [
+      type.members.map(([name]) => name),
+      type.members.map(([, of]) => zero(of)),
+    ]
+    return { kind: 'struct', names, items }
+  }
   const count =
     type.form === 'vector' ? type.size : type.form === 'matrix' ? type.columns : (type.count ?? 0)
-  const [inner] = innerTypes(type, 1)
-  const item = zero(inner ?? { form: 'scalar', kind: type.form === 'matrix' ? 'f32' : 'i32' })
-  return { kind: type.form, items: Array.from({ length: count }, () => item) }
+  const kind = type.form === 'matrix' ? 'f32' : 'i32'
+  const item = zero(innerType(type, 0) ?? { form: 'scalar', kind })
+  return { kind: type.form, items: repeat(item, count) }
+}
+
+function repeat<T>(item: T, count: number): T[] {
+  return Array.from({ length: count }, () => item)
 }

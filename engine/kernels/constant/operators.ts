@@ -9,6 +9,7 @@ import {
   isInteger,
   isScalar,
   settled,
+  toScalar,
   uncomputed,
   type Composite,
   type Float,
@@ -18,17 +19,21 @@ import {
   type Value,
 } from './values.ts'
 
+/** Calls a function that needs all its parameters. @throws {Uncomputed} when one is missing */
+export function apply<T, R>(of: (...args: T[]) => R, args: readonly T[]): R {
+  return args.length < of.length ? uncomputed('an operand is missing') : of(...args)
+}
+
 /** @throws {Uncomputed} */
 export function unary(operator: string, operand: Value): Value {
-  return each([operand], ([value]) => {
-    if (value?.kind === 'bool' && operator === '!') return bool(!value.value)
-    if (value !== undefined && isInteger(value)) {
+  return each([operand], (value) => {
+    if (value.kind === 'bool' && operator === '!') return bool(!value.value)
+    if (isInteger(value)) {
       if (operator === '~') return integer(value.kind, ~value.value)
       if (operator === '-' && value.kind !== 'u32') return integer(value.kind, -value.value)
     }
-    if (value !== undefined && isFloat(value) && operator === '-')
-      return { ...value, value: -value.value }
-    return uncomputed(`${operator} has no such operand`)
+    if (isFloat(value) && operator === '-') return { ...value, value: -value.value }
+    return uncomputed(`${operator} does not take this operand`)
   })
 }
 
@@ -37,29 +42,30 @@ export function binary(operator: string, left: Value, right: Value): Value {
   if (operator === '*' && (left.kind === 'matrix' || right.kind === 'matrix'))
     return matrixProduct(left, right)
   const isShift = operator === '<<' || operator === '>>'
-  return each([left, right], ([a, b]) => {
-    if (a === undefined || b === undefined) return uncomputed('an operand is missing')
+  return each([left, right], (a, b) => {
     if (isShift) return shift(operator, a, b)
-    const [first, second] = alike([a, b])
-    if (first === undefined || second === undefined) return uncomputed('an operand is missing')
-    if (first.kind === 'bool' && second.kind === 'bool')
-      return logic(operator, first.value, second.value)
-    if (isInteger(first) && isInteger(second)) return ofIntegers(operator, first, second)
-    if (isFloat(first) && isFloat(second)) return ofFloats(operator, first, second)
-    return uncomputed(`${operator} has no such operands`)
+    const kind = commonKind([a.kind, b.kind])
+    return ofScalars(operator, become(a, kind), become(b, kind))
   })
 }
 
-/** Values of one type. */
+function ofScalars(operator: string, a: Scalar, b: Scalar): Scalar {
+  if (a.kind === 'bool' && b.kind === 'bool') return logic(operator, a.value, b.value)
+  if (isInteger(a) && isInteger(b)) return ofIntegers(operator, a, b)
+  if (isFloat(a) && isFloat(b)) return ofFloats(operator, a, b)
+  return uncomputed(`${operator} does not take these operands`)
+}
+
+/** Converts scalars to their common type. */
 export function alike(values: readonly Scalar[]): Scalar[] {
   const kind = commonKind(values.map((value) => value.kind))
   return values.map((value) => become(value, kind))
 }
 
-/** Component by component; a scalar beside vectors stands for as many of it. */
-export function each(values: readonly Value[], of: (scalars: readonly Scalar[]) => Scalar): Value {
+/** Applies a function component by component. A scalar beside vectors is repeated. */
+export function each(values: readonly Value[], of: (...scalars: Scalar[]) => Scalar): Value {
   const wide = values.find((value): value is Composite => !isScalar(value))
-  if (wide === undefined) return of(values.filter(isScalar))
+  if (wide === undefined) return apply(of, values.filter(isScalar))
   if (wide.kind !== 'vector' && wide.kind !== 'matrix')
     return uncomputed(`it computes with a whole ${wide.kind}`)
   const items = wide.items.map((_, i) =>
@@ -80,7 +86,7 @@ function logic(operator: string, left: boolean, right: boolean): Scalar {
   if (operator === '|' || operator === '||') return bool(left || right)
   if (operator === '==') return bool(left === right)
   if (operator === '!=') return bool(left !== right)
-  return uncomputed(`${operator} has no such operands`)
+  return uncomputed(`${operator} does not take these operands`)
 }
 
 function ofIntegers(operator: string, { kind, value: a }: Integer, { value: b }: Integer): Scalar {
@@ -117,7 +123,9 @@ function ofFloats(operator: string, a: Float, b: Float): Scalar {
       const wide = (a.slack + Math.abs(a.value / b.value) * b.slack) / least
       return float(kind, a.value / b.value, wide)
     }
-    return slack === 0 ? float(kind, a.value % b.value) : uncomputed('its operands are rounded')
+    return slack === 0
+      ? float(kind, a.value % b.value)
+      : uncomputed('its operands are rounded numbers')
   }
   const difference = { kind, value: a.value - b.value, slack }
   return compare(operator, settled(difference, Math.sign))
@@ -130,13 +138,14 @@ function compare(operator: string, sign: number): Scalar {
   if (operator === '<=') return bool(sign <= 0)
   if (operator === '>') return bool(sign > 0)
   if (operator === '>=') return bool(sign >= 0)
-  return uncomputed(`${operator} has no such operands`)
+  return uncomputed(`${operator} does not take these operands`)
 }
 
 const BITS: Readonly<Partial<Record<ScalarKind, bigint>>> = { int: 64n, i32: 32n, u32: 32n }
 
 function shift(operator: string, value: Scalar, by: Scalar): Scalar {
-  if (!isInteger(value) || !isInteger(by)) return uncomputed(`${operator} has no such operands`)
+  if (!isInteger(value) || !isInteger(by))
+    return uncomputed(`${operator} does not take these operands`)
   const { value: count } = by
   const bits = BITS[value.kind] ?? 0n
   if (count < 0n || (count >= bits && value.kind !== 'int'))
@@ -145,13 +154,14 @@ function shift(operator: string, value: Scalar, by: Scalar): Scalar {
   if (count >= bits && value.value !== 0n) return uncomputed('it overflows')
   const shifted = value.value << (count >= bits ? 0n : count)
   const made = integer(value.kind, shifted)
-  // What falls out of a signed integer, or out of an unsigned one, is an error of the program.
+  // Bits that are shifted out are an error in WGSL.
   return made.value === shifted ? made : uncomputed('it overflows')
 }
 
 /** Columns first: https://www.w3.org/TR/WGSL/#arithmetic-expr */
 function matrixProduct(left: Value, right: Value): Value {
-  if (isScalar(left) || isScalar(right)) return scaled(left, right)
+  if (isScalar(left) || isScalar(right))
+    return each([left, right], (a, b) => toScalar(binary('*', a, b)))
   if (right.kind === 'matrix' && left.kind === 'matrix')
     return { kind: 'matrix', items: right.items.map((column) => matrixProduct(left, column)) }
   if (left.kind === 'matrix' && right.kind === 'vector') {
@@ -162,14 +172,7 @@ function matrixProduct(left: Value, right: Value): Value {
   }
   if (left.kind === 'vector' && right.kind === 'matrix')
     return { kind: 'vector', items: right.items.map((column) => sum(parts(left, column))) }
-  return uncomputed('* has no such operands')
-}
-
-function scaled(left: Value, right: Value): Value {
-  return each([left, right], ([a, b]) => {
-    const made = a === undefined || b === undefined ? undefined : binary('*', a, b)
-    return made !== undefined && isScalar(made) ? made : uncomputed('* has no such operands')
-  })
+  return uncomputed('* does not take these operands')
 }
 
 /** Products of the components of two vectors. */

@@ -1,4 +1,4 @@
-/** Values of constant expressions: https://www.w3.org/TR/WGSL/#const-expr. Floats carry how far the compiler's own may be off. */
+/** Values of constant expressions (https://www.w3.org/TR/WGSL/#const-expr). Floats carry how far a compiler's result may differ. */
 
 /** `int` and `float` are the abstract types of literals without a suffix. */
 export type IntegerKind = 'int' | 'i32' | 'u32'
@@ -18,7 +18,7 @@ export interface Integer {
 export interface Float {
   readonly kind: FloatKind
   readonly value: number
-  /** The compiler's value differs by this much at most: 0 for what every machine computes alike. */
+  /** Bound on the difference from the compiler's value. 0 where every compiler agrees. */
   readonly slack: number
 }
 
@@ -28,7 +28,7 @@ export interface Composite {
   readonly kind: 'vector' | 'matrix' | 'array' | 'struct'
   /** Components, columns, elements or members. */
   readonly items: readonly Value[]
-  /** Of a struct's members. */
+  /** Names of a struct's members. */
   readonly names?: readonly string[]
 }
 
@@ -37,7 +37,6 @@ export type Value = Scalar | Composite
 /** Why an expression has no value here. */
 export class Uncomputed extends Error {}
 
-/** @throws {Uncomputed} always */
 export function uncomputed(why: string): never {
   throw new Uncomputed(why)
 }
@@ -48,35 +47,38 @@ export const isInteger = (value: Value): value is Integer =>
   value.kind === 'int' || value.kind === 'i32' || value.kind === 'u32'
 export const isScalar = (value: Value): value is Scalar => 'value' in value
 
+/** @throws {Uncomputed} for anything but a bool */
+export const isTrue = (value: Value): boolean =>
+  value.kind === 'bool' ? value.value : uncomputed('a condition is not a bool')
+
 export function bool(value: boolean): Bool {
   return { kind: 'bool', value }
 }
 
-/** Concrete integers wrap, abstract ones must fit 64 bits. @throws {Uncomputed} */
+/** Concrete integers wrap; abstract ones must fit in 64 bits. @throws {Uncomputed} */
 export function integer(kind: IntegerKind, value: bigint): Integer {
   if (kind === 'i32') return { kind, value: BigInt.asIntN(32, value) }
   if (kind === 'u32') return { kind, value: BigInt.asUintN(32, value) }
-  return BigInt.asIntN(64, value) === value ? { kind, value } : uncomputed('it passes 64 bits')
+  return BigInt.asIntN(64, value) === value ? { kind, value } : uncomputed('it exceeds 64 bits')
 }
 
-/** Rounded to its type. @throws {Uncomputed} for what is no finite number */
+/** Rounds to the type. @throws {Uncomputed} for what is not finite */
 export function float(kind: FloatKind, exact: number, slack = 0): Float {
   const value = kind === 'float' ? exact : kind === 'f32' ? Math.fround(exact) : roundHalf(exact)
   if (!Number.isFinite(value) || !Number.isFinite(slack)) uncomputed('it is not a finite number')
-  if (kind === 'f16' && Math.abs(value) > 65_504) uncomputed('it passes the largest f16')
+  if (kind === 'f16' && Math.abs(value) > 65_504) uncomputed('it exceeds the largest f16')
   return { kind, value, slack: slack === 0 ? 0 : slack + Math.abs(value) * PRECISION[kind] }
 }
 
-/** Half a unit in the last place, and the least difference that counts, relative. */
+/** Relative rounding step of each type. */
 const PRECISION = { float: 2 ** -52, f32: 2 ** -23, f16: 2 ** -10 } as const
 
-/** What the libraries of two compilers may differ by in a function like `sin`. */
+/** Compilers' libraries may differ by this much in a function like `sin`. */
 export function approximate(kind: FloatKind, value: number): Float {
   const spread = kind === 'float' ? 2 ** -40 : 2 ** -14
   return float(kind, value, Math.abs(value) * spread + spread * 2 ** -20)
 }
 
-/** Ties go to even, as everywhere in IEEE 754. */
 function roundHalf(value: number): number {
   if (value === 0 || !Number.isFinite(value)) return value
   const exponent = Math.max(-14, Math.floor(Math.log2(Math.abs(value))))
@@ -91,22 +93,19 @@ export function roundEven(value: number): number {
   return down % 2 === 0 ? down : down + 1
 }
 
-/** What `of` makes of a float, when it is the same whatever the slack hides. @throws {Uncomputed} */
+/** Applies `of` to a float when the result is the same over its whole slack. @throws {Uncomputed} */
 export function settled<T>({ value, slack }: Float, of: (value: number) => T): T {
   if (slack === 0) return of(value)
   const low = of(value - slack)
-  return low === of(value + slack) ? low : uncomputed('compilers may differ in it by a rounding')
+  return low === of(value + slack) ? low : uncomputed('compilers may differ by a rounding')
 }
 
-/** @throws {Uncomputed} when a value is not of that form */
+/** @throws {Uncomputed} for a composite */
 export function toScalar(value: Value): Scalar {
   return isScalar(value) ? value : uncomputed(`a ${value.kind} stands where one number is needed`)
 }
 
-/**
- * An implicit conversion: an abstract number takes the type that is wanted, when it can hold it.
- * https://www.w3.org/TR/WGSL/#conversion-rank
- */
+/** Implicit conversion of an abstract number. https://www.w3.org/TR/WGSL/#conversion-rank */
 export function become(scalar: Scalar, kind: ScalarKind): Scalar {
   if (scalar.kind === kind) return scalar
   if (scalar.kind === 'int') {
@@ -117,10 +116,10 @@ export function become(scalar: Scalar, kind: ScalarKind): Scalar {
   }
   if (scalar.kind === 'float' && (kind === 'f32' || kind === 'f16'))
     return float(kind, scalar.value, scalar.slack)
-  return uncomputed(`${describe(scalar)} is no ${kind}`)
+  return uncomputed(`${describe(scalar)} does not convert to ${kind}`)
 }
 
-/** `u32(x)` and its like: https://www.w3.org/TR/WGSL/#value-constructor-builtin-function */
+/** Explicit conversion such as `u32(x)`: https://www.w3.org/TR/WGSL/#value-constructor-builtin-function */
 export function convert(scalar: Scalar, kind: ScalarKind): Scalar {
   if (scalar.kind === kind) return scalar
   if (kind === 'bool')
@@ -138,7 +137,7 @@ export function convert(scalar: Scalar, kind: ScalarKind): Scalar {
   return integer(kind, BigInt(scalar.value))
 }
 
-/** The type that both take in an operation. @throws {Uncomputed} when there is none */
+/** The type in which an operation computes. @throws {Uncomputed} when there is none */
 export function commonKind(kinds: readonly ScalarKind[]): ScalarKind {
   const concrete = new Set(kinds.filter((kind) => kind !== 'int' && kind !== 'float'))
   const [found] = concrete

@@ -1,4 +1,4 @@
-/** `conv1d@1` and `conv2d@1`: one thread makes four channels of four neighbouring outputs; one axis is two with a height of 1. */
+/** `conv1d@1` and `conv2d@1`: a thread computes four channels of four adjacent outputs. One axis is two axes of height 1. */
 import type { ResolvedJob } from '#shared/kernels/kernels.ts'
 import { LINEAR_MAIN, threadGroups, type LibraryKernel } from './kernel.ts'
 
@@ -130,7 +130,6 @@ function convolution(name: string): LibraryKernel {
   }
 }
 
-/** One output and the sum of its absolute terms, term by term. */
 function outputAt(
   shape: Shape,
   {

@@ -1,4 +1,4 @@
-/** `fft@1`: Stockham's transform, radix 8 with one smaller pass; phases come from a table made in double precision. */
+/** `fft@1`: Stockham's transform in radix 8 with one smaller pass. Phases come from a table in double precision. */
 import type { ResolvedJob } from '#shared/kernels/kernels.ts'
 import {
   floatWord,
@@ -12,7 +12,7 @@ import {
 const RADICES = [1, 2, 4, 8] as const
 type Radix = (typeof RADICES)[number]
 
-/** Multiplies by ±i, the sign that of the transform's direction. */
+/** Complex product, and a product with ±i by the direction of the transform. */
 const ARITHMETIC = `fn times(a: vec2<f32>, b: vec2<f32>) -> vec2<f32> {
   return vec2(a.x * b.x - a.y * b.y, a.x * b.y + a.y * b.x);
 }
@@ -47,7 +47,7 @@ ${four(['o0', 'o1', 'o2', 'o3'], ['v1', 'v3', 'v5', 'v7'], 'b')}
   let r7 = e3 - t3;`
 }
 
-/** w1 is read; its powers are products, at most three deep. */
+/** Powers of w1 by products, at most three deep. */
 function powers(radix: Radix): string {
   const steps: Readonly<Record<number, string>> = {
     2: 'times(w1, w1)',
@@ -63,7 +63,7 @@ function powers(radix: Radix): string {
   ).join('\n  ')
 }
 
-/** A pass of `radix`; the first has no phases to turn and may read real numbers. */
+/** One pass. The first needs no phases and may read real numbers. */
 function source(radix: Radix, kind: 'real' | 'complex' | 'later'): string {
   const many = Array.from({ length: radix }, (_, q) => q)
   const isLater = kind === 'later'
@@ -104,7 +104,7 @@ function sources(): Record<string, string> {
   return all
 }
 
-/** Eights, with what is left over first: its pass has no phases. */
+/** Passes of eight; the smaller pass is first, where no phases are needed. */
 function radicesOf(n: number): Radix[] {
   const bits = Math.log2(n)
   const eights = Array.from({ length: Math.floor(bits / 3) }, () => 8 as const)
@@ -112,7 +112,7 @@ function radicesOf(n: number): Radix[] {
   return n === 1 ? [1] : [...first, ...eights]
 }
 
-/** exp(i·2π·k/n) for k below n/2 at least, as re, im. */
+/** exp(i·2π·k/n) as re, im, for all k below n. */
 function phases(n: number): Float32Array<ArrayBuffer> {
   const table = new Float32Array(2 * n)
   for (let k = 0; k < n; k += 1) {

@@ -1,8 +1,8 @@
-/** `histogram@1`: each workgroup counts in its own memory and adds to the whole once, or all count in one place. */
+/** `histogram@1`: each workgroup counts in its own memory and adds once, or all workgroups count in one place. */
 import { floatWord, type LibraryKernel } from './kernel.ts'
 
 const THREADS = 256
-/** Values of one thread: enough that clearing and adding the bins is the smaller part. */
+/** Values of each thread: enough that clearing and adding the bins costs less than counting. */
 const VALUES = 64
 const BINS_MOST = 4_096
 
@@ -21,7 +21,7 @@ const BINDINGS = `struct P { n: u32, bins: u32, threads: u32, least: f32, most: 
 @group(0) @binding(2) var<storage, read_write> counts: array<atomic<u32>>;
 `
 
-/** Counts a thread's values, every `p.threads`-th, in `target`. */
+/** Counts every `p.threads`-th value in `target`. */
 function counting(target: string): string {
   return `for (var at = id.x; at < p.n; at += p.threads) {
     let value = x[at];
@@ -91,7 +91,7 @@ export const HISTOGRAM: LibraryKernel = {
     const counts = new Uint32Array(bins)
     for (const value of x) {
       if (value < least || value > most) continue
-      // Each step rounded as the device's is, so that a value near an edge falls on the same side.
+      // Rounds each step as the device does, so that a value near an edge falls into the same bin.
       const bin = Math.min(Math.floor(Math.fround(Math.fround(value - least) * scale)), bins - 1)
       counts[bin] = (counts[bin] ?? 0) + 1
     }

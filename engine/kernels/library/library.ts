@@ -1,4 +1,4 @@
-/** All kernels of the library, and the digest that ties a receipt to what they are. */
+/** All kernels of the library, and the digest by which receipts name them. */
 import { sha256, stringToBytes } from 'viem'
 import type { Bytes32 } from '#shared/base/ids.ts'
 import { findKernel } from '#shared/kernels/kernels.ts'
@@ -24,7 +24,7 @@ export const LIBRARY: readonly LibraryKernel[] = [
   HISTOGRAM,
 ]
 
-/** sha-256 over the specification and every WGSL text of a kernel, in order of their names. */
+/** sha-256 over a kernel's specification and its WGSL texts in order of their names. */
 export function computeKernelDigest({ name, sources }: LibraryKernel): Bytes32 {
   const { resolve: _, ...spec } = findKernel(name)
   const texts = Object.entries(sources).toSorted(([a], [b]) => (a < b ? -1 : 1))

@@ -1,4 +1,4 @@
-/** WGSL of `matmul@1`: two ways to multiply padded FP32 matrices, and the copies that pad, widen and narrow them. */
+/** WGSL of `matmul@1`: two ways to multiply padded FP32 matrices, and copies that pad, widen and narrow. */
 
 const BINDINGS = `struct P { m: u32, n4: u32, k4: u32 }
 @group(0) @binding(0) var<uniform> p: P;
@@ -14,7 +14,7 @@ function list(count: number): number[] {
 /** Threads of the register kernel along x (columns) and y (rows). */
 export const REGISTER_GROUP = [8, 8] as const
 
-/** Each thread keeps `rows` × `columns`·4 results in registers and reads its operands from memory: best where caches are plain memory. */
+/** Each thread keeps `rows` × `columns`·4 results in registers and reads memory directly: best where caches are ordinary memory. */
 export function registerSource(rows: number, columns: number): string {
   const [rs, cs] = [list(rows), list(columns)]
   const lines = (of: readonly number[], line: (i: number) => string) => of.map(line).join('\n    ')
@@ -43,10 +43,10 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 `
 }
 
-/** Rows and columns of results that a workgroup of the tile kernel makes. */
+/** Rows and columns of results of one workgroup of the tile kernel. */
 export const TILE = 64
 
-/** A workgroup of 16 × 16 threads shares tiles of 64 × 16 and 16 × 64; each thread makes 4 × 4 results. */
+/** 16 × 16 threads share tiles of 64 × 16 and 16 × 64; each thread computes 4 × 4 results. */
 export const TILE_SOURCE = `${BINDINGS}
 var<workgroup> tileA: array<vec4<f32>, 256>;
 var<workgroup> tileB: array<vec4<f32>, 256>;
@@ -109,7 +109,7 @@ const COPY_BINDINGS = (
 @group(0) @binding(2) var<storage, read_write> y: array<${to}>;
 `
 
-/** Copies matrices into others of more or fewer columns and rows; what has no source is zero. */
+/** Copies matrices into larger or smaller ones; cells without a source are zero. */
 function copySource(from: 'f32' | 'f16', linearMain: string): string {
   const read = from === 'f32' ? 'x[at]' : 'unpack2x16float(x[at / 2u])[at % 2u]'
   return `${COPY_BINDINGS(from === 'f32' ? 'f32' : 'u32', 'f32')}
@@ -123,7 +123,7 @@ ${linearMain}
 `
 }
 
-/** Two results a word; one that FP16 cannot hold becomes its infinity, for the host to see. */
+/** Two results a word. A value that FP16 cannot hold becomes infinity, which the host detects. */
 function narrowSource(linearMain: string): string {
   return `${COPY_BINDINGS('f32', 'u32')}
 fn half(i: u32) -> u32 {

@@ -1,4 +1,4 @@
-/** `matmul@1`: operands are padded to whole vectors where they have to be, multiplied, and the padding is cut off again. */
+/** `matmul@1`: pads operands to whole vectors where necessary, multiplies, and cuts the padding off. */
 import type { ResolvedJob } from '#shared/kernels/kernels.ts'
 import { LINEAR_MAIN, threadGroups, type LibraryKernel, type Pass } from './kernel.ts'
 import { copySources, REGISTER_GROUP, registerSource, TILE, TILE_SOURCE } from './matmul-source.ts'
@@ -18,7 +18,7 @@ function shapeOf({ inputs, outputs }: ResolvedJob): Shape {
   return { batch, m, n, k, isHalf: inputs[0]?.datatype === 'FP16' }
 }
 
-/** Rows and vectors of four columns that a thread of each register variant makes. */
+/** Rows and vectors of four columns that a thread of each register variant computes. */
 const REGISTERS: Readonly<Record<string, readonly [number, number]>> = {
   'registers-4x4': [4, 1],
   'registers-8x4': [8, 1],
@@ -51,7 +51,7 @@ export const MATMUL: LibraryKernel = {
     const [n4, k4] = [Math.ceil(n / 4), Math.ceil(shape.k / 4)]
     const scratch: Record<string, number> = {}
     const passes: Pass[] = []
-    /** The operand as whole vectors: itself, or a copy. */
+    /** The operand as whole vectors: itself or a padded copy. */
     const padded = (
       name: string,
       from: readonly [number, number],

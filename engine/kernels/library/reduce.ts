@@ -1,4 +1,4 @@
-/** `reduce@1`: each pass leaves the partial results of strided segments, until a row has one. */
+/** `reduce@1`: each pass leaves partial results of strided segments, until one a row is left. */
 import type { ResolvedJob } from '#shared/kernels/kernels.ts'
 import {
   floatWord,
@@ -10,7 +10,7 @@ import {
   type Pass,
 } from './kernel.ts'
 
-/** Elements that one thread takes at least; fewer would be more passes, more would leave threads idle. */
+/** Elements of one thread. Fewer would need more passes; more would leave threads idle. */
 const SEGMENT = 64
 
 function source(combine: string): string {
@@ -37,7 +37,7 @@ ${LINEAR_MAIN}
 `
 }
 
-/** WGSL of a reduction, for the kernels that are made of one. */
+/** WGSL that other kernels use too. */
 export const REDUCE_SOURCES = {
   sum: source('a + b'),
   min: source('min(a, b)'),
@@ -50,11 +50,11 @@ export interface ReduceOptions {
   readonly source: string
   readonly rows: number
   readonly length: number
-  /** What the result is multiplied by. */
+  /** Factor of the result. */
   readonly scale: number
 }
 
-/** Passes of one reduction and the scratch that they need, each name beginning with `to`. */
+/** Passes of one reduction and their scratch; each name begins with `to`. */
 export function planReduce(options: ReduceOptions): {
   passes: Pass[]
   scratch: Record<string, number>

@@ -35,7 +35,7 @@ ${LINEAR_MAIN}
 `
 }
 
-/** `before` holds for each chunk the sum of all that precede it in its row; without one a row has one chunk. */
+/** `before` holds the sum of all previous chunks of the row. Without it a row has one chunk. */
 function downSource(type: string, hasBefore: boolean): string {
   return `${bindings(type, hasBefore ? ['x', 'before'] : ['x'], 'y')}
 ${LINEAR_MAIN}
@@ -54,7 +54,7 @@ ${LINEAR_MAIN}
 `
 }
 
-/** WGSL of a scan, for the kernels that are made of one. Unsigned sums have the bits of signed ones. */
+/** WGSL that other kernels use too. Unsigned sums have the bits of signed ones. */
 export const SCAN_SOURCES = {
   'up-f32': upSource('f32'),
   'up-u32': upSource('u32'),
@@ -73,7 +73,7 @@ export interface ScanOptions {
   readonly isExclusive: boolean
 }
 
-/** Passes of one scan and the scratch that they need, each name beginning with `to`. */
+/** Passes of one scan and their scratch; each name begins with `to`. */
 export function planScan(options: ScanOptions): {
   passes: Pass[]
   scratch: Record<string, number>

@@ -1,8 +1,8 @@
-/** `softmax@1`: a thread or a workgroup for each row; where rows are few, threads for segments of them. */
+/** `softmax@1`: a thread or a workgroup for each row, or threads for segments where rows are few. */
 import { LINEAR_MAIN, rowsOf, threadGroups, type LibraryKernel, type Plan } from './kernel.ts'
 import { planReduce, REDUCE_SOURCES } from './reduce.ts'
 
-/** Below this many rows, one thread or workgroup for each leaves a device idle. */
+/** With fewer rows, one thread or workgroup a row leaves a device idle. */
 const FEW_ROWS = 64
 const GROUP = 256
 
@@ -87,7 +87,7 @@ fn main(
 }
 `
 
-/** Powers over the row's largest, and later parts of the row's sum. */
+/** Applies a value of the row to each of its elements. */
 function spreadSource(value: string): string {
   return `struct P { length: u32, count: u32 }
 @group(0) @binding(0) var<uniform> p: P;
@@ -102,7 +102,7 @@ ${LINEAR_MAIN}
 `
 }
 
-/** Largest of each row, powers, their sum, parts: each a pass over segments that many threads share. */
+/** Maximum of each row, powers, their sum, quotients: each a pass over segments of many threads. */
 function planSegments(rows: number, length: number): Plan {
   const count = rows * length
   const spread = (source: string, buffers: readonly string[]) => ({

@@ -1,9 +1,9 @@
-/** `sort@1`: a stable radix sort of four bits a pass. A thread counts and places one segment of keys by itself; no barriers. */
+/** `sort@1`: a stable radix sort of four bits a pass. Each thread counts and places its own segment; no barriers. */
 import type { ResolvedJob } from '#shared/kernels/kernels.ts'
 import { LINEAR_MAIN, threadGroups, type LibraryKernel, type Pass } from './kernel.ts'
 import { planScan, SCAN_SOURCES } from './scan.ts'
 
-/** Keys of one thread. */
+/** Keys of each thread. */
 const SEGMENT = 64
 const DIGITS = 16
 const BITS = 4
@@ -13,7 +13,7 @@ const HEAD = `struct P { n: u32, segments: u32, shift: u32, kind: u32, flip: u32
 @group(0) @binding(0) var<uniform> p: P;
 `
 
-/** Words whose unsigned order is that of the keys: of floats by sign and magnitude, of integers by a turned sign bit. */
+/** Words whose unsigned order is that of the keys: floats by sign and magnitude, integers with a flipped sign bit. */
 const ENCODE = `${HEAD}
 @group(0) @binding(1) var<storage, read> keys: array<u32>;
 @group(0) @binding(2) var<storage, read_write> words: array<u32>;
@@ -98,7 +98,7 @@ export const SORT: LibraryKernel = {
       TYPE_WORDS[inputs[0]?.datatype ?? 'FP32'] ?? 0,
       params.descending === true ? 0xffffffff : 0,
     ]
-    // The passes are even in number, so that the order ends where it began.
+    // The number of passes is even, so that the order ends in its first buffer.
     const names = [
       ['wordsA', 'order'],
       ['wordsB', 'orderB'],
@@ -152,7 +152,7 @@ export const SORT: LibraryKernel = {
   reference({ params }: ResolvedJob, [keys = new Float32Array()]) {
     const descending = params.descending === true
     const key = (i: number) => keys[i] ?? 0
-    // Object.is tells the two zeroes apart, as the bits do.
+    // Object.is distinguishes the two zeroes, as their bits do.
     const rank = (i: number) => (Object.is(key(i), -0) ? -1 : key(i) === 0 ? 1 : 0)
     const compare = (i: number, j: number) => key(i) - key(j) || rank(i) - rank(j)
     const order = Uint32Array.from(keys.keys())

@@ -1,36 +1,37 @@
-/** Reads tokens one after the other, and knows how deep the grammar has gone. */
-import { AppError } from '#shared/base/errors.ts'
+/** Reads tokens in order and bounds how deep the grammar nests. */
+import { invariant } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import { syntaxError, type Token } from './tokens.ts'
+import { refuse } from './refuse.ts'
+import { tokenize, type Token } from './tokens.ts'
 
 export interface Cursor {
-  /** The token ahead. */
   peek(ahead?: number): Token
   next(): Token
-  /** Takes the token ahead if it is this symbol or word. */
+  /** Takes the next token if it is this symbol or word. */
   accept(text: string): boolean
-  /** @throws {AppError} invalid_request with the line when another token is ahead */
+  /** @throws {AppError} invalid_request with the line when another token follows */
   expect(text: string): Token
   expectName(): Token
-  /** Offset behind the last token that was taken. */
+  readonly tokens: readonly Token[]
+  /** Offset after the last token that was taken. */
   readonly end: number
   /** Runs one rule one level deeper. @throws {AppError} too_large when nested past the bound */
   nested<T>(rule: () => T): T
-  /** Counts the parts of one chain, `a + b + c` or `a.b.c`. @throws {AppError} too_large past the bound */
+  /** Bounds the parts of one chain, `a + b + c` or `a.b.c`. @throws {AppError} too_large past the bound */
   chained(parts: number): void
   fail(expected: string): never
   countStatement(): void
   readonly statements: number
 }
 
-export function createCursor(tokens: readonly Token[]): Cursor {
+export function createCursor(source: string): Cursor {
+  const tokens = tokenize(source)
   let at = 0
   let depth = 0
   let statements = 0
-  const last = tokens.at(-1)
   const peek = (ahead = 0): Token => {
-    const token = tokens[at + ahead] ?? last
-    if (token === undefined) throw syntaxError(1, 'nothing at all')
+    const token = tokens[at + ahead] ?? tokens.at(-1)
+    invariant(token !== undefined, 'the last token is the end')
     return token
   }
   const next = () => {
@@ -38,15 +39,12 @@ export function createCursor(tokens: readonly Token[]): Cursor {
     at += 1
     return token
   }
-  const fail = (expected: string): never => {
-    const { line, text } = peek()
-    throw syntaxError(line, `expected ${expected}, found ${text === '' ? 'the end' : text}`)
+  const refuseHere = (code: 'invalid_request' | 'too_large', detail: string): never => {
+    throw refuse(code, { source, start: peek().start }, detail)
   }
-  const tooDeep = (what: string): never => {
-    const detail = `line ${peek().line}: ${what}`
-    throw new AppError('too_large', `/kernel/wgsl ${detail}.`, {
-      meta: { errors: [{ pointer: '/kernel/wgsl', detail }] },
-    })
+  const fail = (expected: string): never => {
+    const found = peek().text || 'the end'
+    return refuseHere('invalid_request', `expected ${expected}, found ${found}`)
   }
   return {
     peek,
@@ -59,11 +57,13 @@ export function createCursor(tokens: readonly Token[]): Cursor {
     },
     expect: (text) => (peek().text === text ? next() : fail(text)),
     expectName: () => (peek().kind === 'name' ? next() : fail('a name')),
+    tokens,
     get end() {
       return tokens[at - 1]?.end ?? 0
     },
     chained(parts) {
-      if (parts > LIMITS.wgslChain) tooDeep(`a chain has more than ${LIMITS.wgslChain} parts`)
+      if (parts > LIMITS.wgslChain)
+        refuseHere('too_large', `a chain has more than ${LIMITS.wgslChain} parts`)
     },
     countStatement() {
       statements += 1
@@ -73,7 +73,8 @@ export function createCursor(tokens: readonly Token[]): Cursor {
     },
     nested(rule) {
       depth += 1
-      if (depth > LIMITS.wgslDepth) tooDeep(`nests deeper than ${LIMITS.wgslDepth} levels`)
+      if (depth > LIMITS.wgslDepth)
+        refuseHere('too_large', `the kernel nests deeper than ${LIMITS.wgslDepth} levels`)
       try {
         return rule()
       } finally {

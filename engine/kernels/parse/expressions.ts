@@ -1,19 +1,16 @@
 /** Expressions, names with template lists, and attributes: https://www.w3.org/TR/WGSL/#expression-grammar */
 import type { Cursor } from './cursor.ts'
-import type { Attribute, Call, Expression } from './syntax.ts'
+import type { Attribute, Call, Expression, ListEnd } from './syntax.ts'
 import { TEMPLATE_CLOSE, TEMPLATE_OPEN } from './tokens.ts'
 
 /**
- * Stronger binds later. WGSL demands parentheses where precedence could be doubted, so any order that contains its own
- * reads what it accepts the same way; what it forbids the compiler refuses.
+ * Binding strength. WGSL requires parentheses where precedence is unclear, and the compiler refuses what lacks them.
+ * So one total order reads every accepted text correctly.
  */
 const PRECEDENCE: ReadonlyMap<string, number> = new Map(
-  [['||'], ['&&'], ['|'], ['^'], ['&'], ['==', '!='], ['<', '>', '<=', '>='], ['<<', '>>']]
-    .concat([
-      ['+', '-'],
-      ['*', '/', '%'],
-    ])
-    .flatMap((operators, level) => operators.map((operator) => [operator, level] as const)),
+  ['||', '&&', '|', '^', '&', '== !=', '< > <= >=', '<< >>', '+ -', '* / %'].flatMap(
+    (operators, level) => operators.split(' ').map((operator) => [operator, level] as const),
+  ),
 )
 const PREFIX: ReadonlySet<string> = new Set(['-', '!', '~', '*', '&'])
 
@@ -57,26 +54,19 @@ function parsePrimary(cursor: Cursor): Expression {
   return cursor.peek().text === '(' ? parseCall(cursor, name) : name
 }
 
-/** A type, or anything else that is named: `array<vec4f, 8>`. */
+/** A type or another named thing: `array<vec4f, 8>`. */
 export function parseName(cursor: Cursor): Expression & { kind: 'name' } {
   const { text: name, start } = cursor.expectName()
-  const args = cursor.accept(TEMPLATE_OPEN) ? parseList(cursor, TEMPLATE_CLOSE).items : []
+  const args = cursor.accept(TEMPLATE_OPEN)
+    ? parseList(cursor, TEMPLATE_CLOSE, parseExpression).items
+    : []
   return { kind: 'name', name, args, start, end: cursor.end }
 }
 
 export function parseCall(cursor: Cursor, callee: Expression & { kind: 'name' }): Call {
   cursor.expect('(')
-  const { items: args, hasTrailingComma } = parseList(cursor, ')')
-  const { end } = cursor
-  return {
-    kind: 'call',
-    callee,
-    args,
-    closeAt: end - 1,
-    hasTrailingComma,
-    start: callee.start,
-    end,
-  }
+  const { items: args, ...close } = parseList(cursor, ')', parseExpression)
+  return { kind: 'call', callee, args, ...close, start: callee.start, end: cursor.end }
 }
 
 function parsePostfix(cursor: Cursor, base: Expression): Expression {
@@ -95,28 +85,29 @@ function parsePostfix(cursor: Cursor, base: Expression): Expression {
   }
 }
 
-/** Expressions up to the closing token, which is taken. */
-function parseList(
+/** Items up to the closing token, which is taken too. */
+export function parseList<T>(
   cursor: Cursor,
   close: string,
-): { readonly items: readonly Expression[]; readonly hasTrailingComma: boolean } {
-  const items: Expression[] = []
+  parseItem: (cursor: Cursor) => T,
+): ListEnd & { readonly items: readonly T[] } {
+  const items: T[] = []
   let hasTrailingComma = false
   while (!cursor.accept(close)) {
-    items.push(parseExpression(cursor))
+    items.push(parseItem(cursor))
     hasTrailingComma = cursor.accept(',')
     if (hasTrailingComma) continue
     cursor.expect(close)
     break
   }
-  return { items, hasTrailingComma }
+  return { items, closeAt: cursor.end - 1, hasTrailingComma }
 }
 
 export function parseAttributes(cursor: Cursor): Attribute[] {
   const attributes: Attribute[] = []
   while (cursor.accept('@')) {
     const { text: name } = cursor.expectName()
-    const args = cursor.accept('(') ? parseList(cursor, ')').items : []
+    const args = cursor.accept('(') ? parseList(cursor, ')', parseExpression).items : []
     attributes.push({ name, args })
   }
   return attributes

@@ -1,6 +1,6 @@
 /** Parses a WGSL module by recursive descent over the grammar of https://www.w3.org/TR/WGSL/. */
 import { createCursor, type Cursor } from './cursor.ts'
-import { parseAttributes, parseExpression, parseName } from './expressions.ts'
+import { parseAttributes, parseExpression, parseList, parseName } from './expressions.ts'
 import { parseBlock, parseDeclaration } from './statements.ts'
 import type {
   Attribute,
@@ -11,15 +11,13 @@ import type {
   Parameter,
   StructDeclaration,
 } from './syntax.ts'
-import { tokenize } from './tokens.ts'
 
 /**
- * Reads everything that WGSL accepts; some of what it forbids is read too, for the compiler to refuse.
+ * Reads everything that WGSL accepts, and some of what it forbids; the compiler refuses that.
  * @throws {AppError} invalid_request with the line, too_large when the source has too many tokens or nests too deep
  */
 export function parseKernel(source: string): KernelModule {
-  const tokens = tokenize(source)
-  const cursor = createCursor(tokens)
+  const cursor = createCursor(source)
   const directives: Directive[] = []
   for (let found = directive(cursor); found !== undefined; found = directive(cursor))
     directives.push(found)
@@ -28,7 +26,7 @@ export function parseKernel(source: string): KernelModule {
     if (cursor.accept(';')) continue
     declarations.push(moduleDeclaration(cursor))
   }
-  const names = tokens.flatMap(({ kind, text }) => (kind === 'name' ? [text] : []))
+  const names = cursor.tokens.flatMap(({ kind, text }) => (kind === 'name' ? [text] : []))
   return {
     source,
     directives,
@@ -86,49 +84,29 @@ function functionDeclaration(
   const { line } = cursor.expect('fn')
   const { text: name } = cursor.expectName()
   cursor.expect('(')
-  const { items: parameters, hasTrailingComma } = parameterList(cursor, ')')
-  const closeAt = cursor.end - 1
+  const { items: parameters, ...close } = parseList(cursor, ')', parseParameter)
   let returnType: FunctionDeclaration['returnType']
   if (cursor.accept('->')) {
     parseAttributes(cursor)
     returnType = parseName(cursor)
   }
+  const signature = { name, attributes, parameters, ...close, returnType }
   const body = parseBlock(cursor)
-  const head = {
-    kind: 'function',
-    name,
-    attributes,
-    parameters,
-    closeAt,
-    hasTrailingComma,
-  } as const
-  return { ...head, returnType, body, line, start, end: cursor.end }
+  return { kind: 'function', ...signature, body, line, start, end: cursor.end }
 }
 
 function structDeclaration(cursor: Cursor): StructDeclaration {
   const { start } = cursor.expect('struct')
   const { text: name } = cursor.expectName()
   cursor.expect('{')
-  const { items: members } = parameterList(cursor, '}')
+  const { items: members } = parseList(cursor, '}', parseParameter)
   return { kind: 'struct', name, members, start, end: cursor.end }
 }
 
-/** Parameters of a function or members of a struct, up to the closing token, which is taken. */
-function parameterList(
-  cursor: Cursor,
-  close: string,
-): { readonly items: readonly Parameter[]; readonly hasTrailingComma: boolean } {
-  const items: Parameter[] = []
-  let hasTrailingComma = false
-  while (!cursor.accept(close)) {
-    const attributes = parseAttributes(cursor)
-    const { text: name, start: nameAt } = cursor.expectName()
-    cursor.expect(':')
-    items.push({ name, nameAt, attributes, type: parseName(cursor) })
-    hasTrailingComma = cursor.accept(',')
-    if (hasTrailingComma) continue
-    cursor.expect(close)
-    break
-  }
-  return { items, hasTrailingComma }
+/** A parameter of a function or a member of a struct. */
+function parseParameter(cursor: Cursor): Parameter {
+  const attributes = parseAttributes(cursor)
+  const { text: name, start: nameAt } = cursor.expectName()
+  cursor.expect(':')
+  return { name, nameAt, attributes, type: parseName(cursor) }
 }

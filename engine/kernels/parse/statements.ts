@@ -46,11 +46,8 @@ function parseStatement(cursor: Cursor): Statement {
   })
 }
 
-/** Statements that no semicolon ends, by their first word. */
-const COMPOUND: ReadonlyMap<string, (cursor: Cursor, start: number) => Statement> = new Map<
-  string,
-  (cursor: Cursor, start: number) => Statement
->([
+/** Statements without a semicolon at their end, by their first word. */
+const COMPOUND = new Map<string, (cursor: Cursor, start: number) => Statement>([
   [';', parseEmpty],
   ['{', parseBlock],
   ['if', parseIf],
@@ -138,7 +135,7 @@ function parseLoop(cursor: Cursor, start: number): Loop {
   return { ...BARE_LOOP, line, body, continuing, start, end }
 }
 
-/** A statement that a semicolon ends, without it; also the parts of a `for`. */
+/** A statement without its semicolon, or a part of a `for`. */
 function parseSimple(cursor: Cursor, start: number): Statement {
   const { text } = cursor.peek()
   if (text === 'var' || text === 'let' || text === 'const') return parseDeclaration(cursor)
@@ -177,7 +174,7 @@ function parseAssignmentOrCall(cursor: Cursor, start: number): Statement {
   return { kind: 'call', call: target, start, end: cursor.end }
 }
 
-/** `var`, `let`, `const` or `override`, without the semicolon and the attributes before it. */
+/** `var`, `let`, `const` or `override`, without its semicolon and leading attributes. */
 export function parseDeclaration(cursor: Cursor): Declaration {
   const { text, start } = cursor.next()
   const keyword =

@@ -9,7 +9,7 @@ export interface Span {
 export type Expression = Span &
   (
     | { readonly kind: 'literal'; readonly text: string }
-    /** A name, with template arguments when it has a template list: `vec3<f32>`. */
+    /** A name with its template arguments: `vec3<f32>`. */
     | { readonly kind: 'name'; readonly name: string; readonly args: readonly Expression[] }
     | { readonly kind: 'unary'; readonly operator: string; readonly operand: Expression }
     | {
@@ -23,13 +23,17 @@ export type Expression = Span &
     | Call
   )
 
-export interface Call extends Span {
+/** How a list in parentheses ends. */
+export interface ListEnd {
+  /** Offset of the closing parenthesis. */
+  readonly closeAt: number
+  readonly hasTrailingComma: boolean
+}
+
+export interface Call extends Span, ListEnd {
   readonly kind: 'call'
   readonly callee: Expression & { readonly kind: 'name' }
   readonly args: readonly Expression[]
-  /** Offset of the closing parenthesis, and whether a comma stands before it already. */
-  readonly closeAt: number
-  readonly hasTrailingComma: boolean
 }
 
 export interface Attribute {
@@ -95,7 +99,7 @@ export type Statement = Span &
     | {
         readonly kind: 'assign'
         readonly operator: string
-        /** Undefined for the phony `_ = value`. */
+        /** Undefined for the phony assignment `_ = value`. */
         readonly target: Expression | undefined
         /** Undefined for `++` and `--`. */
         readonly value: Expression | undefined
@@ -104,21 +108,17 @@ export type Statement = Span &
 
 export interface Parameter {
   readonly name: string
-  /** Offset of the name. */
   readonly nameAt: number
   readonly attributes: readonly Attribute[]
   readonly type: Expression
 }
 
 /** Its span begins with its attributes. */
-export interface FunctionDeclaration extends Span {
+export interface FunctionDeclaration extends Span, ListEnd {
   readonly kind: 'function'
   readonly name: string
   readonly attributes: readonly Attribute[]
   readonly parameters: readonly Parameter[]
-  /** Offset of the parenthesis that closes the parameters, and whether a comma stands before it already. */
-  readonly closeAt: number
-  readonly hasTrailingComma: boolean
   readonly returnType: Expression | undefined
   readonly body: Block
   readonly line: number
@@ -158,7 +158,7 @@ export interface KernelModule {
   readonly source: string
   readonly directives: readonly Directive[]
   readonly declarations: readonly ModuleDeclaration[]
-  /** Every identifier of the source, whatever it names. */
+  /** Every identifier in the source, of any kind. */
   readonly identifiers: ReadonlySet<string>
   /** Statements of every kind, in all functions. */
   readonly statements: number

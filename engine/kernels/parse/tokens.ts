@@ -1,8 +1,8 @@
-/** Cuts WGSL into tokens, with template lists told from comparisons as the specification does it. */
-import { AppError } from '#shared/base/errors.ts'
+/** Splits WGSL into tokens, and tells template lists from comparisons as the specification does. */
 import { LIMITS } from '#shared/base/limits.ts'
+import { countBreaks, refuse } from './refuse.ts'
 
-/** `<` and `>` of template lists are the texts `template(` and `template)`, which no source can spell. */
+/** Replace `<` and `>` of template lists. No source can spell them. */
 export const TEMPLATE_OPEN = 'template('
 export const TEMPLATE_CLOSE = 'template)'
 
@@ -15,15 +15,19 @@ export interface Token {
 }
 
 // https://www.w3.org/TR/WGSL/#blankspace-and-line-breaks
-const LINE_BREAK = /\r\n|[\n\v\f\r\u0085\u2028\u2029]/g
 const BLANK = /[ \t\n\v\f\r\u0085\u200e\u200f\u2028\u2029]+/y
 const LINE_COMMENT = /\/\/[^\n\v\f\r\u0085\u2028\u2029]*/y
 // https://www.w3.org/TR/WGSL/#identifiers
 const NAME = /[_\p{XID_Start}][\p{XID_Continue}]*/uy
 const NUMBER =
   /0[xX](?:[0-9a-fA-F]+\.?[0-9a-fA-F]*|\.[0-9a-fA-F]+)(?:[pP][+-]?[0-9]+[fh]?|[iu])?|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[iufh]?/y
-/** `<` and `>` come alone: whether `>>` or `>=` is meant is known once template lists are. */
+/** `<` and `>` stand alone here: template lists decide whether `>>` and `>=` are operators. */
 const SYMBOL = /->|&&|\|\||\+\+|--|==|!=|\+=|-=|\*=|\/=|%=|&=|\|=|\^=|[&@/!{}[\]:,<>=%().;*~+|^_-]/y
+const PATTERNS = [
+  ['name', NAME],
+  ['number', NUMBER],
+  ['symbol', SYMBOL],
+] as const
 
 /** @throws {AppError} invalid_request with the line, too_large past the bound of tokens */
 export function tokenize(source: string): Token[] {
@@ -31,68 +35,54 @@ export function tokenize(source: string): Token[] {
   let at = 0
   let line = 1
   while (at < source.length) {
-    const end = endOf(source, at, BLANK) ?? endOf(source, at, LINE_COMMENT)
-    const blankEnd =
-      end ?? (source.startsWith('/*', at) ? endOfBlockComment(source, at, line) : undefined)
+    const blankEnd = endOfBlank(source, at)
     if (blankEnd !== undefined) {
-      line += countLines(source, at, blankEnd)
+      line += countBreaks(source.slice(at, blankEnd))
       at = blankEnd
       continue
     }
-    if (raw.length >= LIMITS.wgslTokens) throw tooManyTokens(line)
-    const [kind, tokenEnd] = scan(source, at, line)
-    raw.push({ kind, text: source.slice(at, tokenEnd), start: at, end: tokenEnd, line })
-    at = tokenEnd
+    if (raw.length >= LIMITS.wgslTokens)
+      throw refuse(
+        'too_large',
+        { source, start: at },
+        `the kernel has more than ${LIMITS.wgslTokens} tokens`,
+      )
+    const [kind, end] = scan(source, at)
+    raw.push({ kind, text: source.slice(at, end), start: at, end, line })
+    at = end
   }
   raw.push({ kind: 'end', text: '', start: at, end: at, line })
   return joinOperators(raw, findTemplates(raw))
 }
 
-/** Where a match that begins here ends. */
 function endOf(source: string, at: number, pattern: RegExp): number | undefined {
   pattern.lastIndex = at
   return pattern.test(source) ? pattern.lastIndex : undefined
 }
 
-function scan(source: string, at: number, line: number): [Token['kind'], number] {
-  const name = endOf(source, at, NAME)
-  if (name !== undefined) return ['name', name]
-  const number = endOf(source, at, NUMBER)
-  if (number !== undefined) return ['number', number]
-  const symbol = endOf(source, at, SYMBOL)
-  if (symbol !== undefined) return ['symbol', symbol]
-  throw syntaxError(line, 'a character that WGSL does not know')
+function scan(source: string, at: number): [Token['kind'], number] {
+  for (const [kind, pattern] of PATTERNS) {
+    const end = endOf(source, at, pattern)
+    if (end !== undefined) return [kind, end]
+  }
+  throw refuse('invalid_request', { source, start: at }, 'WGSL has no such character')
 }
 
-/** Line breaks between two offsets. */
-export function countLines(source: string, from: number, to: number): number {
-  return source.slice(from, to).match(LINE_BREAK)?.length ?? 0
-}
-
-function tooManyTokens(line: number): AppError {
-  const detail = `line ${line}: here are more than ${LIMITS.wgslTokens} tokens`
-  return new AppError('too_large', `/kernel/wgsl ${detail}.`, {
-    meta: { errors: [{ pointer: '/kernel/wgsl', detail }] },
-  })
-}
-
-export function syntaxError(line: number, detail: string): AppError {
-  const text = `line ${line}: ${detail}`
-  return new AppError('invalid_request', `The kernel cannot be read: ${text}.`, {
-    meta: { errors: [{ pointer: '/kernel/wgsl', detail: text }] },
-  })
+function endOfBlank(source: string, at: number): number | undefined {
+  const end = endOf(source, at, BLANK) ?? endOf(source, at, LINE_COMMENT)
+  return end ?? (source.startsWith('/*', at) ? endOfBlockComment(source, at) : undefined)
 }
 
 /** Block comments nest: https://www.w3.org/TR/WGSL/#comments */
-function endOfBlockComment(source: string, from: number, line: number): number {
+function endOfBlockComment(source: string, start: number): number {
   let depth = 0
   const edge = /\/\*|\*\//g
-  edge.lastIndex = from
+  edge.lastIndex = start
   for (let found = edge.exec(source); found !== null; found = edge.exec(source)) {
     depth += found[0] === '/*' ? 1 : -1
     if (depth === 0) return edge.lastIndex
   }
-  throw syntaxError(line, 'a comment that does not end')
+  throw refuse('invalid_request', { source, start }, 'a comment has no end')
 }
 
 /** Indices of the tokens that open and close template lists: https://www.w3.org/TR/WGSL/#template-list-discovery */
@@ -132,7 +122,7 @@ function findTemplates(tokens: readonly Token[]): ReadonlyMap<number, string> {
 
 const JOINED: ReadonlySet<string> = new Set(['<<=', '>>=', '<<', '>>', '<=', '>='])
 
-/** Marks template lists and puts the operators together that begin with `<` or `>`. */
+/** Marks template lists, and joins the operators that begin with `<` or `>`. */
 function joinOperators(raw: readonly Token[], templates: ReadonlyMap<number, string>): Token[] {
   const tokens: Token[] = []
   for (let i = 0; i < raw.length; i += 1) {

@@ -1,17 +1,17 @@
-/** Counts the ways through a kernel's loops: SwiftShader's compiler goes each of them, where others go once through each block. */
+/** Counts the paths through a kernel's loops. SwiftShader's compiler visits each path; other compilers visit each block once. */
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Call, Expression, FunctionDeclaration, Loop, Statement } from '../parse/syntax.ts'
 import type { KernelReport } from './inspect-kernel.ts'
-import { tooMuch } from './refuse.ts'
+import { tooMuch } from '../parse/refuse.ts'
 
 interface LoopWays {
-  /** Blocks of all loops, each as often as there are ways to it, with calls written out. */
+  /** Sum over the blocks of all loops of the paths to each, with calls written out. */
   readonly count: number
   /** Line of the loop with the most. */
   readonly line: number
 }
 
-/** More is never told apart; it keeps products finite. */
+/** Keeps products finite; larger counts are not distinguished. */
 const MOST = 1e12
 
 /** @throws {AppError} no_capacity, rule `kernels.budget`: another device's compiler may take it */
@@ -25,9 +25,9 @@ export function checkWays(report: KernelReport): void {
 }
 
 interface FunctionWays extends LoopWays {
-  /** Ways from its beginning to its end. */
+  /** Paths from its beginning to its end. */
   readonly through: number
-  /** Blocks outside its loops, each as often as there are ways to it. */
+  /** Sum over the blocks outside its loops of the paths to each. */
   readonly visits: number
 }
 
@@ -37,15 +37,15 @@ interface Walk {
   count: number
   /** The loop with the most so far. */
   worst: { count: number; line: number }
-  /** Ways that end here by `return`. */
+  /** Paths that end by `return`. */
   returned: number
-  /** Ways that leave each switch and loop around by `break`, the innermost last. */
+  /** Paths that leave each enclosing switch and loop by `break`, the innermost last. */
   readonly left: number[]
 }
 
 /**
- * Two arms of a branch double the ways to what follows, in a row again and again; an `if` without `else` adds next to
- * none, as its ways differ in length. A loop is left by its first test.
+ * Each branch with two arms doubles the paths to what follows. An `if` without `else` hardly adds any, as its paths
+ * differ in length. A loop is left by its first test.
  */
 function countWays({ functions, entry }: KernelReport): LoopWays {
   const declared = new Map(functions.map(({ declaration }) => [declaration.name, declaration]))
@@ -69,7 +69,7 @@ function ofFunction({ body, line }: FunctionDeclaration, of: Walk['of']): Functi
   return { through, visits: walk.visits, count: walk.count, line: walk.worst.line }
 }
 
-/** @returns the ways to what follows; 0 where nothing does */
+/** @returns the paths to what follows, 0 where nothing follows */
 function statement(walk: Walk, node: Statement, before: number): number {
   if (node.kind === 'block') return inOrder(walk, node.statements, before)
   if (node.kind === 'if') return branch(walk, node, before)
@@ -80,12 +80,12 @@ function statement(walk: Walk, node: Statement, before: number): number {
   if (node.kind === 'call') return expression(walk, node.call, before)
   if (node.kind === 'break-if') return expression(walk, node.condition, before)
   if (node.kind === 'return') {
-    walk.returned = bounded(walk.returned + optional(walk, node.value, before))
+    walk.returned = bounded(walk.returned + expression(walk, node.value, before))
     return 0
   }
-  if (node.kind === 'declaration') return optional(walk, node.value, before)
+  if (node.kind === 'declaration') return expression(walk, node.value, before)
   if (node.kind !== 'assign') return before
-  return optional(walk, node.value, optional(walk, node.target, before))
+  return expression(walk, node.value, expression(walk, node.target, before))
 }
 
 function inOrder(walk: Walk, nodes: readonly Statement[], before: number): number {
@@ -114,7 +114,7 @@ function loop(walk: Walk, node: Loop, before: number): number {
   const outside = walk.visits
   walk.visits = 0
   walk.left.push(0)
-  const entered = optional(walk, node.condition, visit(walk, 1))
+  const entered = expression(walk, node.condition, visit(walk, 1))
   const turned = statement(walk, node.body, entered)
   for (const last of [node.continuing, node.update])
     if (last !== undefined) statement(walk, last, Math.max(1, turned))
@@ -126,11 +126,8 @@ function loop(walk: Walk, node: Loop, before: number): number {
   return ways
 }
 
-function optional(walk: Walk, node: Expression | undefined, before: number): number {
-  return node === undefined ? before : expression(walk, node, before)
-}
-
-function expression(walk: Walk, node: Expression, before: number): number {
+function expression(walk: Walk, node: Expression | undefined, before: number): number {
+  if (node === undefined) return before
   if (node.kind === 'unary') return expression(walk, node.operand, before)
   if (node.kind === 'member') return expression(walk, node.base, before)
   if (node.kind === 'index')

@@ -1,4 +1,4 @@
-/** Insertions into a kernel's text: no line and no name of it moves. */
+/** Insertions into a kernel's text that move no line. */
 
 export interface Edit {
   readonly at: number

@@ -1,8 +1,8 @@
-/** The beginning of the names that the meter adds to a kernel. */
+/** Finds a prefix for the names that are added to a kernel. */
 
 const TAKEN = /^littoral(\d+)_/
 
-/** Names that begin with it and an underscore occur nowhere in the kernel. A name takes one beginning at most: time goes with their number. */
+/** No name in the kernel begins with this prefix and an underscore. One pass over the names suffices. */
 export function freshPrefix(identifiers: ReadonlySet<string>): string {
   const taken = new Set<string | undefined>()
   for (const name of identifiers) taken.add(TAKEN.exec(name)?.[1])

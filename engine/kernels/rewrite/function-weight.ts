@@ -1,18 +1,18 @@
-/** What is known of a function's weight once it has been measured. */
+/** The measured weight of a function. */
 import type { Call, Expression, FunctionDeclaration, Loop } from '../parse/syntax.ts'
 import type { ValueType } from './types.ts'
 
 export interface LoopWeight {
   readonly loop: Loop
-  /** Of one turn, without the turns of loops inside it. */
+  /** Weight of one turn, without the turns of inner loops. */
   readonly weight: number
 }
 
 export interface FunctionWeight {
   readonly declaration: FunctionDeclaration
-  /** What runs once a call: everything outside loops, with calls written out. */
+  /** Weight outside loops with calls written out: what runs once a call. */
   readonly once: number
-  /** Everything once, with calls written out: what the compiler sees. */
+  /** Weight of the whole text with calls written out: what the compiler processes. */
   readonly expanded: number
   /** In the order of the source. */
   readonly loops: readonly LoopWeight[]
@@ -20,7 +20,7 @@ export interface FunctionWeight {
   readonly calls: readonly Call[]
   /** Variables and constants of the module that it names itself. */
   readonly uses: ReadonlySet<string>
-  /** Whether it, or what it calls, holds a whole workgroup together. */
+  /** Whether it synchronises a workgroup, itself or through a call. */
   readonly hasBarrier: boolean
 }
 

@@ -1,4 +1,4 @@
-/** Everything that is known of a kernel before any device sees it: what it weighs, where its loops are, what it may not do. */
+/** Inspects a kernel before a device sees it: its weight, its loops, and what it may not do. */
 import { LIMITS } from '#shared/base/limits.ts'
 import { evaluate } from '../constant/evaluate.ts'
 import { isInteger, Uncomputed } from '../constant/values.ts'
@@ -8,27 +8,25 @@ import { productOf, type Triple } from '#engine/pace/next-box.ts'
 import type { FunctionWeight, KernelWeights } from './function-weight.ts'
 import { createKernelWeights } from './measure-kernel.ts'
 import { computed, createModuleNames, type ModuleNames } from './module-names.ts'
-import { refuse, type SourcePosition } from './refuse.ts'
+import { refuse, type SourcePosition } from '../parse/refuse.ts'
 
 export interface KernelReport {
   readonly module: KernelModule
-  /** The text without the functions that the entry point does not reach: every line is where the caller wrote it. */
+  /** The text without unreached functions. Every line keeps its number. */
   readonly source: string
-  /** Functions that the entry point reaches, and itself, in the order of the source. */
+  /** The functions that the entry point reaches, and itself, in the order of the source. */
   readonly functions: readonly FunctionWeight[]
-  /** The entry point that is to run. */
   readonly entry: FunctionWeight
-  /** Of one workgroup. */
+  /** Size of one workgroup. */
   readonly invocations: number
   /** The same by axis. */
   readonly workgroupSize: Triple
-  /** Variables that it binds. */
   readonly resources: readonly Resource[]
-  /** Words of workgroup memory that each workgroup clears before it begins. */
+  /** Words of workgroup memory that each workgroup clears first. */
   readonly sharedWords: number
 }
 
-/** A variable of the module that the entry point reaches and the host must bind. */
+/** A module variable that the entry point reaches and the host must bind. */
 export interface Resource {
   readonly name: string
   readonly place: SourcePosition
@@ -39,20 +37,17 @@ export interface Resource {
 }
 
 /** Names that the rewritten kernel needs in their own meaning. */
-const NEEDED = ['u32', 'bool', 'array', 'atomic', 'ptr', 'function', 'private', 'storage'].concat([
-  'read_write',
-  'atomicAdd',
-  'atomicMax',
-])
+const NEEDED =
+  'u32 bool array atomic ptr function private storage read_write atomicAdd atomicMax'.split(' ')
 /** WebGPU's default limits of invocations in a workgroup, and in its third dimension. */
 const MOST_INVOCATIONS = 256
 const MOST_DEEP = 64
-/** The same of workgroup memory: 16 KiB. */
+/** WebGPU's default limit of workgroup memory: 16 KiB. */
 const MOST_SHARED_WORDS = 4_096
 
 /**
- * Reads and weighs a kernel. Rules: docs/design/kernels-untrusted.md.
- * @throws {AppError} invalid_request with the line for what is no WGSL or lacks its entry point, too_large over a bound
+ * Parses and weighs a kernel. Rules: docs/design/kernels-untrusted.md.
+ * @throws {AppError} invalid_request with the line for invalid WGSL or a missing entry point, too_large over a bound
  */
 export function inspectKernel(source: string, entryPoint: string): KernelReport {
   const module = parseKernel(source)
@@ -104,7 +99,7 @@ function noEntryPoint(entryPoint: string, { functions }: Pick<ModuleNames, 'func
   )
 }
 
-/** The functions that run when the entry point does; only they are weighed, metered and compiled. */
+/** Functions that run when the entry point does. Only they are weighed, metered and compiled. */
 function reach(entry: FunctionWeight, weights: KernelWeights): ReadonlyMap<string, FunctionWeight> {
   const reached = new Map<string, FunctionWeight>()
   const waiting = [entry]
@@ -117,7 +112,7 @@ function reach(entry: FunctionWeight, weights: KernelWeights): ReadonlyMap<strin
   return reached
 }
 
-/** Other stages may not touch the meter, and what nothing calls needs none. Blanks keep every line and column. */
+/** Blanks out unreached functions: other stages may not use the meter. Lines and columns stay. */
 function withoutUnreached(
   { source, declarations }: KernelModule,
   reached: ReadonlyMap<string, FunctionWeight>,
@@ -133,7 +128,7 @@ function withoutUnreached(
   return text + source.slice(at)
 }
 
-/** What is declared twice would be measured once; the compiler takes neither. */
+/** A name that is declared twice would be measured once. The compiler refuses it too. */
 function checkNames({ declarations }: KernelModule, names: ModuleNames): void {
   const seen = new Set<string>()
   for (const declaration of declarations) {
@@ -147,7 +142,7 @@ function checkNames({ declarations }: KernelModule, names: ModuleNames): void {
   }
 }
 
-/** Private memory is every invocation's own, constants are folded by the compiler, workgroup memory is cleared before each workgroup. */
+/** Sums private memory and constants, which each invocation has, and workgroup memory, which each workgroup clears. */
 function checkVariables(
   names: ModuleNames,
   uses: ReadonlySet<string>,
@@ -176,7 +171,7 @@ function checkVariables(
   return sharedWords
 }
 
-/** A job brings no values for them. */
+/** A job brings no values for overrides. */
 function checkOverride(
   { name, value, start }: Declaration,
   names: ModuleNames,
@@ -187,7 +182,7 @@ function checkOverride(
   throw refuse('invalid_request', names.placeOf({ start }), detail)
 }
 
-/** Of variables outside memory of the kernel's own. */
+/** Variables that the host must bind. */
 function resourcesOf(names: ModuleNames, uses: ReadonlySet<string>): Resource[] {
   return [...names.values.values()].flatMap((declaration) => {
     const [space, mode] = declaration.qualifiers.map((each) =>

@@ -1,11 +1,12 @@
-/** Measures a kernel's functions, each once, callees before their callers. */
+/** Measures each function of a kernel once, callees before their callers. */
 import { LIMITS } from '#shared/base/limits.ts'
 import type { FunctionWeight, KernelWeights } from './function-weight.ts'
-import { inferType, measureBody } from './measure-body.ts'
+import { measureBody } from './measure-body.ts'
+import { inferType } from './measure-expression.ts'
 import type { ModuleNames } from './module-names.ts'
-import { refuse } from './refuse.ts'
+import { refuse } from '../parse/refuse.ts'
 
-/** @throws {AppError} too_large when a function weighs too much written out, invalid_request for recursion */
+/** @throws {AppError} too_large when a function weighs too much with calls written out, invalid_request for recursion */
 export function createKernelWeights(names: ModuleNames): KernelWeights {
   const done = new Map<string, FunctionWeight>()
   const open = new Set<string>()

@@ -1,60 +1,60 @@
-/** Rewrites a kernel so that every loop draws on a budget, and one that runs out ends and says so. */
-import type { FunctionWeight } from './function-weight.ts'
+/** Rewrites a kernel so that every loop draws on a budget. A loop that uses it up ends and reports its line. */
+import type { FunctionWeight, LoopWeight } from './function-weight.ts'
 import { applyEdits, type Edit } from './edits.ts'
 import { freshPrefix } from './fresh-prefix.ts'
-import { lineOf, refuse, tooMuch, type SourcePosition } from './refuse.ts'
+import { lineOf, refuse, tooMuch, type SourcePosition } from '../parse/refuse.ts'
 import type { KernelReport } from './inspect-kernel.ts'
-import type { Loop, Span } from '../parse/syntax.ts'
+import type { ListEnd, Loop, Span } from '../parse/syntax.ts'
 
-/** How much may be done, in units of weight (`weights.ts`), as this device was measured. */
+/** Budget of a dispatch in units of weight (`weights.ts`), as measured on this device. */
 export interface Grant {
-  /** By all invocations together. */
+  /** For all invocations together. */
   readonly total: number
-  /** By one invocation of a workgroup of 64. */
+  /** For one invocation of a workgroup of 64. */
   readonly each: number
-  /** Whether invocations draw on one pool, or have a share each: faster on a software adapter. */
+  /** Whether invocations share one pool. Otherwise each has its own share, which is faster on a software adapter. */
   readonly isPooled: boolean
 }
 
 export interface MeteredKernel {
-  /** What the entry point reaches, as its author wrote it. */
+  /** The reached functions as their author wrote them. */
   readonly plain: string
   readonly source: string
-  /** What was put into the plain text, and lines behind it. */
+  /** Insertions into the plain text, and lines after it. */
   readonly edits: readonly Edit[]
   readonly tail: readonly string[]
   /** Whether the source has the meter's buffer, `array<atomic<u32>, 2>` at `@group(1) @binding(0)`. */
   readonly isMetered: boolean
-  /** Lines of the loops; the meter's second word is 1 + the index of one that ran out, or 0. */
+  /** Lines of the loops. The meter's second word is 1 + the index of one that used up its budget, or 0. */
   readonly loopLines: readonly number[]
-  /** What one dispatch may do here, in words. */
+  /** The budget of one dispatch, in words. */
   readonly allowed: string
 }
 
-/** Budgets that a function takes from its caller and hands on to the functions that it calls. */
+/** Counters that a function takes from its caller and passes to the functions it calls. */
 interface Meters {
   readonly count: number
-  /** Of the function's own loops, in order. */
+  /** Counters of its own loops, in order. */
   readonly own: readonly number[]
-  /** First of each call's, in order; -1 where the callee takes none. */
+  /** First counter of each call, in order; -1 where the callee takes none. */
   readonly calls: readonly number[]
 }
 
 const MOST_METERS = 64
 const LARGEST = 2 ** 31
-/** Invocations that a core goes through at once. */
+/** Invocations that a core processes at once. */
 const SIMD_LANES = 4
-/** Of a word of workgroup memory, each time that a workgroup begins. */
+/** Cost of clearing one word of workgroup memory when a workgroup begins. */
 const CLEAR_WEIGHT = 8
-/** How many times the mean one invocation may take where each has a share: few do. */
+/** How far one invocation's share may exceed the mean: few use it up. */
 const UNEVEN = 2
 
 /**
- * Where nothing holds a workgroup together, loops draw on what is their invocation's. A kernel with barriers has one counter
- * for each loop in each place that it is reached from: then a loop's end depends on nothing but the loop itself, and
- * what was uniform stays so.
+ * Without barriers, loops draw on their invocation's budget. A kernel with barriers has one counter for each loop in
+ * each place from which it is reached. A loop's end then depends on that loop alone, and uniform control flow stays
+ * uniform.
  * @param invocations of the whole dispatch
- * @throws {AppError} no_capacity, rule `kernels.budget`, for a dispatch that is over the grant before its loops begin
+ * @throws {AppError} no_capacity, rule `kernels.budget`, when the code outside loops alone exceeds the grant
  */
 export function meterKernel(
   report: KernelReport,
@@ -78,7 +78,7 @@ export function meterKernel(
   const ids = new Map(loops.map(({ loop }, index) => [loop, index + 1]))
   const idOf = (loop: Loop) => ids.get(loop) ?? 0
   const lanes = Math.max(SIMD_LANES, report.invocations)
-  // A core that plays a workgroup goes through its invocations a few at a time; a GPU takes them all at once.
+  // A core that emulates a workgroup processes its invocations a few at a time; a GPU takes all at once.
   const each = grant.isPooled ? grant.each : (grant.each * 64) / lanes
   const parts = { functions, entry, place, prefix, grant: { ...grant, each }, invocations, idOf }
   const meter = entry.hasBarrier ? counted : grant.isPooled ? pooled : allotted
@@ -91,7 +91,7 @@ export function meterKernel(
   return { plain, source, edits, tail, isMetered: true, loopLines, allowed }
 }
 
-/** A kernel that no budget ends. */
+/** A kernel without budgets. */
 export function asWritten(plain: string): MeteredKernel {
   return { plain, source: plain, edits: [], tail: [], isMetered: false, loopLines: [], allowed: '' }
 }
@@ -116,7 +116,7 @@ interface Edited {
   readonly tail: readonly string[]
 }
 
-/** One pool for all: an invocation takes a chunk when it has used its last one up, so that long ones live off short ones. */
+/** One pool for all. An invocation takes a new chunk when its last one is used up, so that long ones use what short ones leave. */
 function pooled({ functions, prefix, grant, invocations, idOf }: Parts): Edited {
   const left = `${prefix}_left`
   const edits = functions.flatMap(({ loops }) =>
@@ -144,19 +144,13 @@ function pooled({ functions, prefix, grant, invocations, idOf }: Parts): Edited 
 }
 
 /**
- * A share for each invocation. A CPU that plays a GPU runs both sides of every branch, so the loop does no more than
- * to leave, and what it left for is asked behind it.
+ * A share for each invocation. An emulated GPU executes both sides of every branch. So the loop only leaves, and the
+ * reason is tested after it.
  */
 function allotted({ functions, prefix, grant, invocations, idOf }: Parts): Edited {
   const left = `${prefix}_left`
   const edits = functions.flatMap(({ loops }) =>
-    loops.flatMap(({ loop, weight }) => [
-      {
-        at: loop.body.start + 1,
-        text: ` if (${left} < ${weight}u) { break; } ${left} -= ${weight}u;`,
-      },
-      { at: loop.end, text: ` if (${left} < ${weight}u) { ${prefix}_out(${idOf(loop)}u); }` },
-    ]),
+    loops.flatMap((each) => drawAndTell(each, left, `${prefix}_out(${idOf(each.loop)}u)`)),
   )
   const share = Math.min(grant.each, (UNEVEN * grant.total) / invocations)
   return {
@@ -165,7 +159,7 @@ function allotted({ functions, prefix, grant, invocations, idOf }: Parts): Edite
   }
 }
 
-/** A counter for each loop in each place: made in the entry point, handed down by pointers. */
+/** A counter for each loop in each place, declared in the entry point and passed down by pointers. */
 function counted({ functions, entry, place, prefix, grant, invocations, idOf }: Parts): Edited {
   const byName = new Map(functions.map((weight) => [weight.declaration.name, weight]))
   const known = new Map<string, Meters>()
@@ -191,38 +185,22 @@ function counted({ functions, entry, place, prefix, grant, invocations, idOf }: 
     known.set(name, meters)
     return meters
   }
+  const name = (index: number) => `${prefix}_c${index}`
   const edits = functions.flatMap((weight) => {
     const meters = metersOf(weight)
     const { declaration } = weight
     const share = Math.min(grant.each, grant.total / invocations) / Math.max(1, meters.count)
-    const name = (index: number) => `${prefix}_c${index}`
     const indices = Array.from({ length: meters.count }, (_, index) => index)
+    const declare = (i: number) =>
+      ` var ${prefix}_v${i} = ${clamp(share, 1, LARGEST)}u; let ${name(i)} = &${prefix}_v${i};`
+    const parameters = indices.map((i) => `${name(i)}: ptr<function, u32>`)
     const head: Edit =
       weight === entry
-        ? {
-            at: declaration.body.start + 1,
-            text: indices
-              .map(
-                (i) =>
-                  ` var ${prefix}_v${i} = ${clamp(share, 1, LARGEST)}u; let ${name(i)} = &${prefix}_v${i};`,
-              )
-              .join(''),
-          }
-        : insertArgs(
-            declaration,
-            declaration.parameters.length,
-            indices.map((i) => `${name(i)}: ptr<function, u32>`),
-          )
-    const turns = weight.loops.flatMap(({ loop, weight: turn }, index) => {
-      const counter = `*${name(index)}`
-      return [
-        {
-          at: loop.body.start + 1,
-          text: ` if (${counter} < ${turn}u) { break; } ${counter} -= ${turn}u;`,
-        },
-        { at: loop.end, text: ` if (${counter} < ${turn}u) { ${prefix}_out(${idOf(loop)}u); }` },
-      ]
-    })
+        ? { at: declaration.body.start + 1, text: indices.map(declare).join('') }
+        : insertArgs(declaration, declaration.parameters.length, parameters)
+    const turns = weight.loops.flatMap((each, index) =>
+      drawAndTell(each, `*${name(index)}`, `${prefix}_out(${idOf(each.loop)}u)`),
+    )
     const calls = weight.calls.flatMap((call, at) => {
       const first = meters.calls[at] ?? -1
       const called = byName.get(call.callee.name)
@@ -235,8 +213,17 @@ function counted({ functions, entry, place, prefix, grant, invocations, idOf }: 
   return { edits, tail: [outText(prefix)] }
 }
 
+/** A turn draws on a counter or leaves the loop; behind the loop an empty counter is reported. */
+function drawAndTell({ loop, weight }: LoopWeight, counter: string, tell: string): Edit[] {
+  const isSpent = `${counter} < ${weight}u`
+  return [
+    { at: loop.body.start + 1, text: ` if (${isSpent}) { break; } ${counter} -= ${weight}u;` },
+    { at: loop.end, text: ` if (${isSpent}) { ${tell}; }` },
+  ]
+}
+
 function insertArgs(
-  { closeAt, hasTrailingComma }: { readonly closeAt: number; readonly hasTrailingComma: boolean },
+  { closeAt, hasTrailingComma }: ListEnd,
   before: number,
   args: readonly string[],
 ): Edit {
@@ -252,7 +239,7 @@ function meterText(prefix: string): string {
   return `@group(1) @binding(0) var<storage, read_write> ${prefix}_meter: array<atomic<u32>, 2>;`
 }
 
-/** A function that only its loops kept from its end needs something to return there: in any other it is not reached. */
+/** A function that could only end in its loops needs a value to return after them. */
 function endOf(
   { declaration, loops }: FunctionWeight,
   zero: string,

@@ -1,14 +1,14 @@
-/** What the names of a module stand for: its functions, types, variables and constants, each resolved once. */
+/** Resolves the names of a module: functions, types, variables and constants, each once. */
 import { LIMITS } from '#shared/base/limits.ts'
 import {
-  declaredAs,
   evaluate,
+  evaluateAs,
   structOf,
   typeOf as constantTypeOf,
   type ConstantScope,
   type ConstantType,
 } from '../constant/evaluate.ts'
-import { describe, isInteger, Uncomputed, uncomputed, type Value } from '../constant/values.ts'
+import { describe, isInteger, Uncomputed, uncomputed } from '../constant/values.ts'
 import type {
   AliasDeclaration,
   Declaration,
@@ -18,18 +18,18 @@ import type {
   Span,
   StructDeclaration,
 } from '../parse/syntax.ts'
-import { refuse, type SourcePosition } from './refuse.ts'
+import { refuse, type SourcePosition } from '../parse/refuse.ts'
 import { SCALAR, typeNamed, type TypeNames, type ValueType } from './types.ts'
 
 export interface ModuleNames extends TypeNames {
   readonly functions: ReadonlyMap<string, FunctionDeclaration>
   readonly values: ReadonlyMap<string, Declaration>
   typeOf(expression: Expression): ValueType | undefined
-  /** Of module scope: what constant expressions there may name. */
+  /** Constant scope of the module. */
   readonly scope: ConstantScope
-  /** As {@link TypeNames.size}, where a function may have constants of its own. */
+  /** As {@link TypeNames.size}, in a scope that may add a function's constants. */
   sizeIn(scope: ConstantScope, expression: Expression, what?: string): number
-  /** Of a module-scope variable or constant; `infer` is asked where no type is written. */
+  /** Type of a module-scope variable or constant. `infer` is called where the source writes none. */
   valueType(name: string, infer: (value: Expression) => ValueType): ValueType | undefined
   placeOf(span: Pick<Span, 'start'>): SourcePosition
 }
@@ -51,19 +51,18 @@ export function createModuleNames({ source, declarations }: KernelModule): Modul
   const names: ModuleNames = {
     functions,
     values,
-    named: (name) => named(name),
+    named,
     scope,
     placeOf,
     size: (expression) => names.sizeIn(scope, expression),
-    sizeIn: (within, expression, what = 'the size of this array') =>
-      sizeOf(expression, { scope: within, place: placeOf(expression), what }),
+    sizeIn: (within, expression, what) => sizeOf(expression, within, placeOf(expression), what),
     typeOf: (expression) => typeNamed(expression, names),
     valueType(name, infer) {
       const declaration = values.get(name)
       if (declaration === undefined) return undefined
       const known = inferred.get(name)
       if (known !== undefined) return known
-      // A declaration that needs itself finds a scalar; the compiler refuses it.
+      // A declaration that depends on itself counts as a scalar; the compiler refuses it.
       inferred.set(name, SCALAR)
       const { type, value } = declaration
       const found =
@@ -88,22 +87,21 @@ function wordsOf(
   return { words, members }
 }
 
-interface Sized {
-  readonly scope: ConstantScope
-  readonly place: SourcePosition
-  readonly what: string
-}
-
-function sizeOf(expression: Expression, { scope, place, what }: Sized): number {
-  let value: Value
-  try {
-    value = evaluate(expression, scope)
-  } catch (error) {
-    if (!(error instanceof Uncomputed)) throw error
-    throw refuse('invalid_request', place, `${what} cannot be computed: ${error.message}`)
-  }
+function sizeOf(
+  expression: Expression,
+  scope: ConstantScope,
+  place: SourcePosition,
+  what = 'the size of this array',
+): number {
+  const value = computed(() => evaluate(expression, scope))
+  if (value instanceof Uncomputed)
+    throw refuse('invalid_request', place, `${what} cannot be computed: ${value.message}`)
   if (!isInteger(value) || value.value < 1n)
-    throw refuse('invalid_request', place, `${what} is ${describe(value)}, no whole number above 0`)
+    throw refuse(
+      'invalid_request',
+      place,
+      `${what} is ${describe(value)}, not a whole number above 0`,
+    )
   return Number(value.value)
 }
 
@@ -117,41 +115,31 @@ interface Named {
 function createScope({ functions, values, types, once }: Named): ConstantScope {
   const constants = once(values, ({ keyword, name, type, value }) =>
     computed(() => {
-      if (keyword === 'var') return uncomputed(`${name} is no constant`)
-      if (value === undefined) return uncomputed(`override ${name} is given no value`)
-      const written = type === undefined ? undefined : constantTypeOf(type, scope)
-      const found = evaluate(value, scope)
-      return written === undefined ? found : declaredAs(found, written)
+      if (keyword === 'var') return uncomputed(`${name} is not a constant`)
+      if (value === undefined) return uncomputed(`override ${name} has no value`)
+      return evaluateAs({ type, value }, scope)
     }),
   )
   const constantTypes = once(types, (declaration) =>
     computed(() => {
-      if (declaration.kind === 'alias')
-        return constantTypeOf(declaration.type, scope) ?? noConstant(declaration.name)
-      return structOf(
-        declaration.members.map(({ name, type }) => [
-          name,
-          constantTypeOf(type, scope) ?? noConstant(declaration.name),
-        ]),
-      )
+      const typeIn = (type: Expression) =>
+        constantTypeOf(type, scope) ?? uncomputed(`${declaration.name} is not a type of constants`)
+      if (declaration.kind === 'alias') return typeIn(declaration.type)
+      return structOf(declaration.members.map(({ name, type }) => [name, typeIn(type)]))
     }),
   )
   const scope: ConstantScope = {
     isDeclared: (name) => functions.has(name) || values.has(name) || types.has(name),
-    valueOf: (name) => given(constants(name) ?? new Uncomputed(`${name} is no constant`)),
+    valueOf: (name) => given(constants(name) ?? new Uncomputed(`${name} is not a constant`)),
     declaredType: (name): ConstantType | undefined =>
       types.has(name)
-        ? given(constantTypes(name) ?? new Uncomputed(`${name} is no type`))
+        ? given(constantTypes(name) ?? new Uncomputed(`${name} is not a type`))
         : undefined,
   }
   return scope
 }
 
-function noConstant(name: string): never {
-  return uncomputed(`${name} is not a type of constants`)
-}
-
-/** What it comes to, or why it has no value: kept, so that it is not computed again. */
+/** The value, or the reason why there is none. */
 export function computed<T>(compute: () => T): T | Uncomputed {
   try {
     return compute()
@@ -169,7 +157,7 @@ export function given<T>(value: T | Uncomputed): T {
 
 type Once = ReturnType<typeof createOnce>
 
-/** Each name computed once, a name that needs itself undefined, and no chain of names without an end. */
+/** Computes each name once. A name that depends on itself is undefined, and chains of names are bounded. */
 function createOnce(placeOf: ModuleNames['placeOf']) {
   return <D extends Span, T>(
     declarations: ReadonlyMap<string, D>,
@@ -186,7 +174,7 @@ function createOnce(placeOf: ModuleNames['placeOf']) {
         throw refuse(
           'too_large',
           placeOf(declaration),
-          `${name} is built of more than ${LIMITS.wgslDepth} layers of names`,
+          `${name} depends on more than ${LIMITS.wgslDepth} layers of names`,
         )
       const value = make(declaration)
       depth -= 1

@@ -1,4 +1,4 @@
-/** Rewrites a kernel so that any box of its workgroups can be dispatched by itself, and none of them sees a difference. */
+/** Rewrites a kernel so that any box of its workgroups can be dispatched alone, with the same results. */
 import { LIMITS } from '#shared/base/limits.ts'
 import type { AssertDeclaration, ModuleDeclaration, Parameter } from '../parse/syntax.ts'
 import { applyEdits, type Edit } from './edits.ts'
@@ -11,19 +11,19 @@ export interface SplitKernel {
   /** Whether its workgroups may be dispatched in several parts. */
   readonly isSplit: boolean
   /**
-   * Whether the source has a uniform block at `@group(1) @binding(1)`: first workgroup, first invocation, workgroups of the
-   * whole dispatch, each of three words and one that fills it up.
+   * Whether the source has a uniform block at `@group(1) @binding(1)`: first workgroup, first invocation and
+   * workgroups of the whole dispatch, three words and one of padding each.
    */
   readonly hasPart: boolean
 }
 
-/** What is added to each, or stands for it, by the name of the block's member. */
+/** For each built-in value, the block's member that is added to it or replaces it. */
 const MEMBERS = new Map([
   ['workgroup_id', { member: 'group', isAdded: true }],
   ['global_invocation_id', { member: 'invocation', isAdded: true }],
   ['num_workgroups', { member: 'groups', isAdded: false }],
 ])
-/** Counted over the whole dispatch by the device: such a kernel stays whole. */
+/** The device counts these over the whole dispatch, so such a kernel is not split. */
 const WHOLE = new Set(['workgroup_index', 'global_invocation_index'])
 
 export function splitKernel(report: KernelReport, kernel: MeteredKernel): SplitKernel {
@@ -33,7 +33,7 @@ export function splitKernel(report: KernelReport, kernel: MeteredKernel): SplitK
   const named: Named = new Map(
     module.declarations.flatMap((each) => (each.kind === 'assert' ? [] : [[each.name, each]])),
   )
-  // The block's address space goes by a name that a kernel may give another meaning.
+  // A kernel may redefine the name of the address space that the block needs.
   if (named.has('uniform')) return whole
   const inputs = parameters.map((parameter) => ({ parameter, fields: fieldsOf(parameter, named) }))
   const fields = inputs.flatMap((input) => input.fields)
@@ -62,11 +62,11 @@ type Named = ReadonlyMap<string, Exclude<ModuleDeclaration, AssertDeclaration>>
 interface Field {
   readonly builtin: string
   readonly type: Parameter['type']
-  /** Of a structure; undefined for the parameter itself. */
+  /** Member of a structure; undefined for the parameter itself. */
   readonly member: string | undefined
 }
 
-/** The built-in values that a parameter brings, as itself or as members of its structure. */
+/** Built-in values that a parameter brings, itself or as members of its structure. */
 function fieldsOf(parameter: Parameter, named: Named): Field[] {
   const builtin = builtinOf(parameter)
   if (builtin !== undefined) return [{ builtin, type: parameter.type, member: undefined }]
@@ -81,7 +81,7 @@ function builtinOf({ attributes }: Pick<Parameter, 'attributes'>): string | unde
   return value?.kind === 'name' ? value.name : undefined
 }
 
-/** None for what is no structure; an alias may name one. The compiler has refused circles, or will. */
+/** Members of a structure, also through aliases; else none. The compiler refuses circles. */
 function membersOf(type: Parameter['type'], named: Named): readonly Parameter[] {
   let found = type.kind === 'name' ? named.get(type.name) : undefined
   for (let layers = 0; found?.kind === 'alias' && layers < LIMITS.wgslDepth; layers += 1)
@@ -89,7 +89,7 @@ function membersOf(type: Parameter['type'], named: Named): readonly Parameter[] 
   return found?.kind === 'struct' ? found.members : []
 }
 
-/** Makes of the renamed parameter what the kernel knows by its name. */
+/** Computes the original parameter from the renamed one. */
 function movedText(
   {
     parameter: { name },

@@ -1,9 +1,9 @@
-/** Sizes of WGSL types in 32-bit words, as far as bounding needs them: https://www.w3.org/TR/WGSL/#types */
+/** Sizes of WGSL types in 32-bit words, as far as bounds need them: https://www.w3.org/TR/WGSL/#types */
 import type { Expression } from '../parse/syntax.ts'
 
-/** What is known of a type; an unknown one is taken for a scalar, since the compiler refuses it. */
+/** An unknown type counts as a scalar, since the compiler refuses it. */
 export interface ValueType {
-  /** Of one value; Infinity for a runtime-sized array. */
+  /** Size of one value; Infinity for a runtime-sized array. */
   readonly words: number
   readonly element?: ValueType
   readonly members?: ReadonlyMap<string, ValueType>
@@ -27,11 +27,11 @@ const MATRIX = /^mat([234])x([234])[fh]?$/
 export interface TypeNames {
   /** A struct or alias of the module. */
   readonly named: (name: string) => ValueType | undefined
-  /** How many elements an array of this size has. @throws {AppError} invalid_request when that cannot be computed */
+  /** Elements of an array with this size. @throws {AppError} invalid_request when it cannot be computed */
   readonly size: (expression: Expression) => number
 }
 
-/** The type that an expression names; undefined when it names none. */
+/** The type that an expression names, or undefined. */
 export function typeNamed(expression: Expression, names: TypeNames): ValueType | undefined {
   if (expression.kind !== 'name') return undefined
   const { name, args } = expression
@@ -52,7 +52,7 @@ export function typeNamed(expression: Expression, names: TypeNames): ValueType |
   return /^(?:bool|[iu]32|f16|f32|atomic)$/.test(name) ? SCALAR : undefined
 }
 
-/** What a member access reads: a struct's member, or some components of a vector. */
+/** The type of a struct's member or of a vector's components. */
 export function memberOf(type: ValueType, member: string): ValueType {
   const found = type.members?.get(member)
   if (found !== undefined) return found

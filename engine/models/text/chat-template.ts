@@ -1,12 +1,13 @@
-/** A conversation as the one text that a model was trained on: its Jinja template, run with a budget. */
+/** Renders a conversation with the model's Jinja template, within a budget of steps. */
 import { Environment, Interpreter, parse, tokenize } from '@huggingface/jinja'
 import { AppError, errorCode } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { ChatMessage } from '#shared/job/text.ts'
+import { requestFault } from './request-fault.ts'
 
 export type ApplyTemplate = (messages: readonly ChatMessage[]) => string
 
-// The package's own types name their files without extensions, which this module resolution does not follow.
+// The package's types import files without extensions, which this module resolution cannot follow.
 interface Variables {
   set(name: string, value: unknown): unknown
 }
@@ -25,9 +26,9 @@ const read = (template: string): unknown =>
   )
 
 /**
- * @param tokens named special tokens that templates refer to, `bos_token` and `eos_token`
- * @throws {AppError} internal for a template that cannot be read; the returned function throws invalid_request for a
- * conversation that the template refuses, internal for one that it cannot finish within its budget
+ * @param tokens special tokens by the names that templates use, `bos_token` and `eos_token`
+ * @throws {AppError} internal for a template that cannot be read. The returned function throws invalid_request for a
+ * conversation that the template refuses, and internal when it exceeds its budget
  */
 export function createChatTemplate(
   template: string,
@@ -55,7 +56,7 @@ export function createChatTemplate(
   }
 }
 
-/** Counts what it evaluates: a template is data, and data must not hold a node. */
+/** Counts evaluated statements: a template is untrusted data and may loop. */
 class BoundedInterpreter extends Base {
   private steps = 0
 
@@ -78,10 +79,8 @@ function setGlobals(environment: Variables, tokens: Readonly<Record<string, stri
   }
   for (const [name, value] of Object.entries(tokens)) environment.set(name, value)
   environment.set('raise_exception', (message: unknown) => {
-    const detail = `The model's chat template refuses this conversation: ${String(message).slice(0, 200)}`
-    throw new AppError('invalid_request', detail, {
-      meta: { errors: [{ pointer: '/messages', detail }] },
-    })
+    const reason = String(message).slice(0, 200)
+    throw requestFault('/messages', `the model's chat template refuses it: ${reason}`)
   })
   environment.set('range', boundedRange)
 }
@@ -93,7 +92,7 @@ function boundedRange(first: number, end?: number, step = 1): number[] {
   return Array.from({ length: count }, (_, i) => from + i * step)
 }
 
-/** `developer` is what newer clients call `system`; no template of these models knows it. */
+/** `developer` is a newer name for `system`, which the templates of these models do not know. */
 function toTemplateMessage({ role, content }: ChatMessage) {
   return { role: role === 'developer' ? 'system' : role, content }
 }

@@ -1,4 +1,5 @@
-/** What an answer must look like, token by token: JSON that parses, of a shape that was asked for. */
+/** Restricts an answer, token by token, to JSON of the requested shape. */
+import { BoundedMap } from '#shared/base/bounded-map.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { ANY_OBJECT, parseJsonShape } from '#shared/job/json-shape.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -6,19 +7,20 @@ import type { TextInput } from '#shared/job/text.ts'
 import { createJsonAutomaton, type JsonAutomaton, type JsonState } from './json/automaton.ts'
 import { STRING_START } from './json/string.ts'
 import { addTaken, sortTokens, type SortedTokens } from './token-mask.ts'
+import { requestFault } from './request-fault.ts'
 import { argmax, sampleToken, type Sampling, type TokenMask } from './sample.ts'
 import type { Vocabulary } from './vocabulary.ts'
 
 /** Follows one text as it is written. */
 export interface Constraint {
-  /** A token that may come next; an end token only where the text may end. @throws {AppError} internal when none may */
+  /** The next token; an end token only where the text may end. @throws {AppError} internal when no token is allowed */
   choose(logits: Float32Array, sampling: Sampling): number
   accept(id: number): void
-  /** True when nothing may follow. */
+  /** Whether nothing may follow. */
   readonly isDone: boolean
 }
 
-/** @throws {AppError} invalid_request for a format that cannot be kept */
+/** @throws {AppError} invalid_request for a format that cannot be enforced */
 export type ConstraintFactory = (
   input: Pick<TextInput, 'format' | 'stop'>,
 ) => Constraint | undefined
@@ -28,15 +30,13 @@ export function createConstraints(
   vocabulary: Vocabulary,
   ends: ReadonlySet<number>,
 ): ConstraintFactory {
-  const grammars = new Map<string, Grammar>()
+  const grammars = new BoundedMap<string, Grammar>(LIMITS.jsonGrammars)
   let tokens: Tokens | undefined
   return ({ format, stop }) => {
     if (format.type === 'text') return undefined
     if (stop.length > 0) {
       const detail = 'a stop sequence would cut the JSON short; give none with a JSON format'
-      throw new AppError('invalid_request', `/stop: ${detail}`, {
-        meta: { errors: [{ pointer: '/stop', detail }] },
-      })
+      throw requestFault('/stop', detail)
     }
     const name = JSON.stringify(format)
     const grammar = grammars.get(name) ?? {
@@ -45,15 +45,15 @@ export function createConstraints(
           ? ANY_OBJECT
           : parseJsonShape(format.schema, '/format/schema'),
       ),
-      masks: new Map(),
+      masks: new BoundedMap(LIMITS.jsonMasks),
     }
-    remember(grammars, { key: name, value: grammar, most: LIMITS.jsonGrammars })
+    grammars.set(name, grammar)
     tokens ??= sortAll(vocabulary)
     return followJson({ vocabulary, ends, grammar, tokens })
   }
 }
 
-/** One shape's automaton, and the masks that were made for it. */
+/** The automaton of one shape, and its masks so far. */
 interface Grammar {
   readonly automaton: JsonAutomaton
   readonly masks: Map<string, TokenMask>
@@ -61,9 +61,9 @@ interface Grammar {
 
 interface Tokens {
   readonly all: SortedTokens
-  /** Those that can leave a string. */
+  /** Tokens that can close a string. */
   readonly withQuote: SortedTokens
-  /** Mask of those without a quote that stay in a string: the same wherever the string stands. */
+  /** Tokens without a quote that stay inside a string: the same mask for every string. */
   readonly inString: TokenMask
 }
 
@@ -105,7 +105,7 @@ function followJson(following: Following): Constraint {
     choose(logits, sampling) {
       if (state === undefined) throw new AppError('internal', 'The text has left its format.')
       if (sampling.temperature === 0) {
-        // What the model wants most is nearly always allowed, and then no mask is needed.
+        // The likeliest token is nearly always allowed, so the mask is rarely needed.
         const best = argmax(logits)
         if (mayCome(best)) return best
       }
@@ -135,17 +135,6 @@ function maskOf({ vocabulary, ends, grammar, tokens }: Following, state: JsonSta
     if (automaton.canEnd(state))
       for (const id of ends) mask[id >>> 5] = (mask[id >>> 5] ?? 0) | (1 << (id & 31))
   }
-  remember(masks, { key, value: mask, most: LIMITS.jsonMasks })
+  masks.set(key, mask)
   return mask
-}
-
-/** Puts an entry last; the one that was used longest ago makes room. */
-function remember<V>(
-  map: Map<string, V>,
-  { key, value, most }: { readonly key: string; readonly value: V; readonly most: number },
-): void {
-  map.delete(key)
-  map.set(key, value)
-  const [oldest] = map.keys()
-  if (map.size > most && oldest !== undefined) map.delete(oldest)
 }

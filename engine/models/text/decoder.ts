@@ -1,4 +1,4 @@
-/** A causal language model over ONNX Runtime: prefill in pieces, then a token a run, keys and values kept between runs. */
+/** A causal language model on ONNX Runtime: prefill in pieces, then one token a run. Keys and values stay between runs. */
 import { z } from 'zod'
 import { AppError, invariant } from '#shared/base/errors.ts'
 import { cancelled } from '#shared/base/deadline.ts'
@@ -7,11 +7,11 @@ import {
   readFloats,
   type Feed,
   type InputInfo,
-  type Session,
+  type RuntimeSession,
   type SessionTensor,
-} from '#engine/session/session.ts'
+} from '#engine/runtime/runtime-session.ts'
 
-/** The part of a transformers `config.json` that the cache's shape comes from. */
+/** The part of a transformers `config.json` that determines the cache's shape. */
 export const DecoderConfig = z.looseObject({
   num_hidden_layers: z.int().min(1).max(256),
   num_attention_heads: z.int().min(1).max(1024),
@@ -34,9 +34,9 @@ export const DecoderConfig = z.looseObject({
 })
 export type DecoderConfig = z.infer<typeof DecoderConfig>
 
-/** One text in the making; `dispose` frees what it keeps on the device. */
+/** One text in progress. `dispose` frees what it keeps on the device. */
 export interface Sequence {
-  /** Takes the next tokens and gives the logits of the one after the last, `[vocab]`. @throws {AppError} cancelled */
+  /** Takes the next tokens and returns the logits `[vocab]` after the last one. @throws {AppError} cancelled */
   feed(ids: readonly number[], signal: AbortSignal): Promise<Float32Array>
   dispose(): void
 }
@@ -45,25 +45,25 @@ export interface Decoder {
   start(): Sequence
 }
 
-/** Logits of one run that are held at most; all but the last row are thrown away. */
+/** Most logits of one run; all but the last row are discarded. */
 const MAX_LOGITS = 1 << 23
 const MAX_PREFILL_TOKENS = 512
-/** Of the first piece on a GPU, and the runs that then say how long the pieces of its life are. */
+/** Size of the first piece on a GPU, and the number of runs that adjust it. */
 const GPU_PREFILL_TOKENS = 64
 const LEARNING_RUNS = 32
 
-/** Names of the outputs that only go back in: let them stay on the device. */
+/** Outputs that only feed the next run: let them stay on the device. */
 export function cacheOutputs(config: DecoderConfig): string[] {
   return cacheNames(config).map(({ output }) => output)
 }
 
 /**
- * @param now where a GPU computes: a prompt is read in pieces of a short time. On a processor whoever stops a job ends
- * what runs it
- * @throws {AppError} internal for a graph that wants inputs which a text generator has not
+ * @param now given where a GPU computes: prompts are then read in short pieces. On a CPU, stopping a job ends its
+ * process
+ * @throws {AppError} internal for a graph with inputs that a text generator does not provide
  */
 export function createDecoder(
-  session: Session,
+  session: RuntimeSession,
   config: DecoderConfig,
   now?: () => number,
 ): Decoder {
@@ -92,7 +92,7 @@ interface CacheName {
 }
 
 interface Graph {
-  readonly session: Session
+  readonly session: RuntimeSession
   readonly inputs: ReadonlyMap<string, InputInfo>
   readonly caches: readonly CacheName[]
   readonly empty: Readonly<Record<string, Feed>>
@@ -108,7 +108,7 @@ function cacheNames({ num_hidden_layers: layers }: DecoderConfig): CacheName[] {
   ).flat()
 }
 
-/** `[1, kv heads, 0, head size]` for every cache input, in the type that the graph keeps it in. */
+/** `[1, kv heads, 0, head size]` for every cache input, in the graph's type. */
 function emptyCache(
   config: DecoderConfig,
   inputs: ReadonlyMap<string, InputInfo>,
@@ -158,7 +158,7 @@ function startSequence(graph: Graph): Sequence {
       for (let at = 0; at < ids.length;) {
         if (signal.aborted) throw cancelled()
         const piece = ids.slice(at, at + graph.pieces.size())
-        // A single token says nothing of a prompt.
+        // The time of a single token says nothing about a prompt's.
         const run = () => step(piece)
         logits = new Float32Array(
           await (piece.length === 1 ? run() : graph.pieces.time(piece.length, run)),
@@ -199,14 +199,14 @@ function disposeAll(tensors: Readonly<Record<string, Feed | SessionTensor>>): vo
 }
 
 /**
- * Gives a tensor's memory back at once. What the runtime allocates lies outside of V8's heap and would wait for a major
- * collection; a cache a token brings one every few dozen tokens, which costs as much as the model, and more in a large heap.
+ * Frees a tensor's memory at once. The runtime allocates it outside of V8's heap, where it would wait for a major
+ * collection. With a cache a token, one would run every few dozen tokens and cost as much as the model.
  */
 function release(tensor: SessionTensor): void {
   const data: unknown = tensor.location === 'cpu' ? tensor.data : undefined
   tensor.dispose()
   if (!ArrayBuffer.isView(data)) return
   const { buffer, byteLength } = data
-  // A view into more than the tensor is not ours to take away: WebAssembly's own memory, for one.
+  // A view into a larger buffer, such as WebAssembly's memory, is not ours to detach.
   if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0)
 }

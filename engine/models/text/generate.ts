@@ -1,10 +1,10 @@
-/** Text generation: one token after the other until the model ends, a stop sequence comes or the room is used up. */
-import { AppError } from '#shared/base/errors.ts'
+/** Generates text token by token, until the model ends, a stop sequence comes or the room is used up. */
 import type { TextEnd, TextInput } from '#shared/job/text.ts'
 import { cancelled } from '#shared/base/deadline.ts'
 import type { ApplyTemplate } from './chat-template.ts'
 import type { Constraint, ConstraintFactory } from './constraint.ts'
 import type { Decoder } from './decoder.ts'
+import { requestFault } from './request-fault.ts'
 import { createRandom, likelihoods, sampleToken, type Sampling } from './sample.ts'
 import { createSender, type Logprob, type Sender } from './sender.ts'
 import { createTextOut } from './text-out.ts'
@@ -15,13 +15,13 @@ export interface GenerateOptions {
   readonly input: TextInput
   readonly maxTokens: number
   readonly signal: AbortSignal
-  /** Takes the lines of `TextEvent`s as they come. */
+  /** Takes lines of `TextEvent`s as they come. */
   readonly emit: (line: Uint8Array) => Promise<void>
   /** Monotonic clock in ms. */
   readonly now: () => number
 }
 
-/** @throws {AppError} invalid_request, cancelled; internal when the model goes wrong */
+/** @throws {AppError} invalid_request, cancelled; internal when the model fails */
 export type Generate = (options: GenerateOptions) => Promise<void>
 
 export interface TextModel {
@@ -46,14 +46,14 @@ export function createGenerate(model: TextModel): Generate {
   }
 }
 
-/** The ids that the model reads: at least one, and at least one less than the context. @throws {AppError} invalid_request, context_length_exceeded */
+/** At least one id, and at least one less than the context holds. @throws {AppError} invalid_request, context_length_exceeded */
 export function encodePrompt(model: TextModel, input: TextInput): number[] {
   const { vocabulary, applyTemplate, contextTokens } = model
   const maxTokens = contextTokens - 1
   if ((input.messages === undefined) === (input.prompt === undefined))
-    throw refuse('/messages', 'give either messages or a prompt')
+    throw requestFault('/messages', 'give either messages or a prompt')
   if (input.messages !== undefined && applyTemplate === undefined)
-    throw refuse('/messages', 'this model has no chat template; give a prompt')
+    throw requestFault('/messages', 'this model has no chat template; give a prompt')
   const ids =
     input.messages !== undefined && applyTemplate !== undefined
       ? vocabulary.encode(applyTemplate(input.messages), {
@@ -62,26 +62,27 @@ export function encodePrompt(model: TextModel, input: TextInput): number[] {
           pointer: '/messages',
         })
       : vocabulary.encode(input.prompt ?? '', { withSpecial: true, maxTokens, pointer: '/prompt' })
-  if (ids.length === 0) throw refuse('/prompt', 'is empty, and a text must begin with something')
+  if (ids.length === 0)
+    throw requestFault('/prompt', 'is empty, and a text must begin with something')
   return ids
 }
 
-/** Greedy ids after a prompt: what a golden run compares. */
+/** Greedy ids after a prompt, for a golden run. */
 export async function generateIds(
   model: TextModel,
   prompt: readonly number[],
-  options: { readonly maxTokens: number; readonly signal: AbortSignal },
+  { maxTokens, signal }: Pick<GenerateOptions, 'maxTokens' | 'signal'>,
 ): Promise<number[]> {
   const ids: number[] = []
   const sequence = model.decoder.start()
   try {
-    let logits = await sequence.feed(prompt, options.signal)
+    let logits = await sequence.feed(prompt, signal)
     for (;;) {
       const id = sampleToken(logits, GREEDY)
       if (model.ends.has(id)) return ids
       ids.push(id)
-      if (ids.length >= options.maxTokens) return ids
-      logits = await sequence.feed([id], options.signal)
+      if (ids.length >= maxTokens) return ids
+      logits = await sequence.feed([id], signal)
     }
   } finally {
     sequence.dispose()
@@ -101,7 +102,7 @@ interface Writing {
   readonly sender: Sender
 }
 
-/** Sends every token; gives the text that was held back, and why it ended. */
+/** Sends every token. Returns the text that was held back, and the reason for the end. */
 async function write(writing: Writing): Promise<{ text: string; finish: TextEnd['finish'] }> {
   const { model, input, constraint, room, signal, sender } = writing
   const { vocabulary, ends } = model
@@ -148,10 +149,4 @@ function logprobOf(
 function randomSeed(): number {
   const [seed = 0] = crypto.getRandomValues(new Uint32Array(1))
   return seed
-}
-
-function refuse(pointer: string, detail: string): AppError {
-  return new AppError('invalid_request', `${pointer}: ${detail}`, {
-    meta: { errors: [{ pointer, detail }] },
-  })
 }

@@ -1,4 +1,4 @@
-/** Which token comes next: greedy, or drawn by temperature and top-p from a seeded stream; and how likely it was. */
+/** Chooses the next token, greedily or by temperature and top-p from a seeded stream, and computes likelihoods. */
 import { AppError } from '#shared/base/errors.ts'
 
 export interface Sampling {
@@ -9,7 +9,7 @@ export interface Sampling {
   readonly random: () => number
 }
 
-/** Tokens that may come, one bit each; undefined allows all. */
+/** Allowed tokens, one bit each. Undefined allows all. */
 export type TokenMask = Uint32Array
 
 /** @throws {AppError} internal when no allowed token has a finite logit */
@@ -29,7 +29,7 @@ export function argmax(logits: Float32Array, mask?: TokenMask): number {
       most = value
     }
   }
-  // NaN compares as neither more nor less, so a run that went wrong ends here too.
+  // NaN never compares as greater, so a failed run ends here too.
   if (best === -1 || most === Infinity)
     throw new AppError('internal', 'The model gave no finite number for any token that may come.')
   return best
@@ -40,7 +40,7 @@ interface Draw extends Sampling {
   readonly mask: TokenMask | undefined
 }
 
-/** Below this share of the best token's weight, tokens are looked at only when the ones above do not suffice. */
+/** Tokens below this share of the best weight are considered only when those above do not suffice. */
 const FIRST_CUT = 1e-3
 
 function draw(logits: Float32Array, { temperature, topP, random, best, mask }: Draw): number {
@@ -63,11 +63,11 @@ function draw(logits: Float32Array, { temperature, topP, random, best, mask }: D
     left -= weights[id] ?? 0
     if (left < 0) return id
   }
-  // Rounding left a crumb; the likeliest token takes it.
+  // Rounding may leave a remainder; the likeliest token gets it.
   return best
 }
 
-/** The fewest likeliest ids whose weights reach `enough`, likeliest first. */
+/** The fewest ids, likeliest first, whose weights reach `enough`. */
 function nucleus(weights: Float64Array, enough: number): number[] {
   for (let cut = FIRST_CUT; ; cut = cut < 1e-30 ? 0 : cut * FIRST_CUT) {
     const ids: number[] = []
@@ -87,7 +87,7 @@ function nucleus(weights: Float64Array, enough: number): number[] {
 }
 
 export interface Likelihoods {
-  /** Natural logarithm of one token's probability at temperature 1. */
+  /** Natural logarithm of a token's probability at temperature 1. */
   of(id: number): number
   /** The likeliest ids, likeliest first. */
   readonly top: readonly number[]
@@ -120,7 +120,7 @@ function largest(logits: Float32Array, count: number): number[] {
   return top
 }
 
-/** A stream of uniform numbers that depends on the seed alone (xoshiro128**, https://prng.di.unimi.it). */
+/** A stream of uniform numbers that depends only on the seed (xoshiro128**, https://prng.di.unimi.it). */
 export function createRandom(seed: number): () => number {
   const state = new Uint32Array(4)
   let mix = ((seed % 2 ** 32) ^ (Math.floor(seed / 2 ** 32) * 0x9e3779b9)) >>> 0

@@ -1,9 +1,9 @@
-/** The answer's events on their way: while one is taken, the next tokens gather; a reader who stalls loses the job. */
+/** Sends the events of an answer. Tokens are gathered while the reader takes an event; a reader that stalls loses the job. */
 import { concatBytes } from 'viem'
-import { AppError } from '#shared/base/errors.ts'
+import { AppError, errorCode } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { encodeTextEvent, type TextDelta, type TextEvent } from '#shared/job/text.ts'
-import { cancelled } from '#shared/base/deadline.ts'
+import { beforeDeadline } from '#shared/base/deadline.ts'
 
 export interface SenderOptions {
   readonly emit: (line: Uint8Array) => Promise<void>
@@ -15,15 +15,15 @@ export interface SenderOptions {
 }
 
 export interface Sender {
-  /** @throws {AppError} cancelled when the caller left or took too long; what `emit` failed with */
+  /** @throws {AppError} cancelled when the caller left or was too slow; the error of `emit` */
   token(id: number, text: string, logprob?: Logprob): Promise<void>
-  /** Sends what is left and the end. */
+  /** Sends the rest and the end. */
   end(text: string, end: Extract<TextEvent, { type: 'end' }>): Promise<void>
 }
 
 export type Logprob = NonNullable<TextDelta['logprobs']>[number]
 
-/** Tokens that come faster share an event: each costs 3 ms of CPU in node, hub and Worker, which a small machine takes from the model. */
+/** Tokens that follow faster share an event. Each event costs 3 ms of CPU in node, hub and Worker. */
 const EVENT_EVERY_MS = 33
 const MAX_EVENT_TOKENS = 256
 
@@ -40,10 +40,18 @@ export function createSender({
   let sentAtMs = -Infinity
   let stalledMs = 0
 
-  /** Waits until the reader has taken the last event; the time that takes counts against the job. */
+  /** Waits until the reader has taken the last event. This time counts against the job. */
   const taken = async () => {
     const startedMs = now()
-    await whileAllowed(sending ?? Promise.resolve(), signal, stallMs - stalledMs)
+    const timeoutMs = Math.max(0, stallMs - stalledMs)
+    await beforeDeadline(sending ?? Promise.resolve(), {
+      timeoutMs,
+      signal,
+      what: 'Sending',
+    }).catch((cause: unknown) => {
+      if (errorCode(cause) !== 'node_timeout') throw cause
+      throw new AppError('cancelled', 'The answer was not taken in time.')
+    })
     stalledMs += now() - startedMs
     if (failure !== undefined) throw failure.error
   }
@@ -62,7 +70,7 @@ export function createSender({
     const events = gathered()
     if (events.length > 0) send(...events)
   }
-  /** What waits, if anything does; nothing waits afterwards. */
+  /** Takes what waits, if anything. */
   const gathered = (): TextEvent[] => {
     const delta = waiting
     waiting = emptyDelta()
@@ -86,7 +94,7 @@ export function createSender({
     async end(text, end) {
       waiting.text += text
       await taken()
-      // In one piece: each is a round trip that nobody gains from.
+      // One piece saves a round trip.
       send(...gathered(), end)
       await taken()
     },
@@ -95,21 +103,4 @@ export function createSender({
 
 function emptyDelta(): TextDelta {
   return { type: 'delta', text: '', tokens: [] }
-}
-
-/** @throws {AppError} cancelled */
-function whileAllowed(work: Promise<void>, signal: AbortSignal, timeoutMs: number): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>()
-  const leave = () => reject(cancelled())
-  const timer = setTimeout(
-    () => reject(new AppError('cancelled', 'The answer was not taken in time.')),
-    Math.max(0, timeoutMs),
-  )
-  signal.addEventListener('abort', leave)
-  if (signal.aborted) leave()
-  work.then(resolve, reject)
-  return promise.finally(() => {
-    clearTimeout(timer)
-    signal.removeEventListener('abort', leave)
-  })
 }

@@ -1,10 +1,10 @@
-/** Bytes of tokens into text that may be shown: never half a character, never what may yet be a stop sequence. */
+/** Turns bytes of tokens into text that may be shown: no half characters, and no possible stop sequence. */
 
 export interface TextOut {
-  /** The text that these bytes make certain; after a stop sequence `isStopped`, and nothing more comes. */
+  /** The text that is now certain. Nothing follows a stop sequence. */
   push(bytes: Uint8Array): string
   readonly isStopped: boolean
-  /** What was held back, when the text ends without a stop sequence; half a character is dropped. */
+  /** What was held back when the text ends without a stop sequence. Half a character is dropped. */
   finish(): string
 }
 
@@ -41,7 +41,7 @@ function firstStop(text: string, stop: readonly string[]): number {
   }, -1)
 }
 
-/** Length of the longest end of `text` that is the beginning of a stop sequence. */
+/** Length of the longest end of `text` that begins a stop sequence. */
 function possibleStop(text: string, stop: readonly string[]): number {
   let longest = 0
   for (const sequence of stop)

@@ -1,15 +1,15 @@
-/** Which tokens of a vocabulary an automaton takes: all of them are walked once a state, sharing their beginnings. */
+/** Finds the tokens that an automaton accepts. All are walked once a state, and common beginnings are shared. */
 import type { TokenMask } from './sample.ts'
 import type { Vocabulary } from './vocabulary.ts'
 
-/** Tokens in the order of their bytes, and how many bytes each shares with the one before it. */
+/** Tokens in byte order, and how many bytes each shares with the previous one. */
 export interface SortedTokens {
   readonly ids: Int32Array
   readonly shared: Uint16Array
   readonly pieces: readonly Uint8Array[]
 }
 
-/** Tokens that write something and that `wanted` picks. */
+/** Non-empty tokens that `wanted` selects. */
 export function sortTokens(
   vocabulary: Vocabulary,
   wanted: (bytes: Uint8Array) => boolean,
@@ -29,14 +29,14 @@ export function sortTokens(
   }
 }
 
-/** Sets the bit of every token that `step` takes to its end from `start`. */
+/** Sets the bit of every token that `step` accepts from `start`. */
 export function addTaken<S>(
   mask: TokenMask,
   { ids, shared, pieces }: SortedTokens,
   { start, step }: { readonly start: S; readonly step: (state: S, byte: number) => S | undefined },
 ): void {
   const states: (S | undefined)[] = [start]
-  /** Index of the byte that was refused in the tokens now being passed over. */
+  /** Index of the refused byte that the tokens now skipped share. */
   let refusedAt = Infinity
   let known = 0
   for (const [index, bytes] of pieces.entries()) {

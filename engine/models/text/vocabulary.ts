@@ -1,4 +1,4 @@
-/** A tokenizer as generation needs it: text to ids, and each id's exact bytes. */
+/** A tokenizer for generation: text to ids, and the exact bytes of each id. */
 import { Tokenizer } from '@huggingface/tokenizers'
 import { z } from 'zod'
 import { AppError } from '#shared/base/errors.ts'
@@ -19,14 +19,14 @@ const TokenizerFile = z.looseObject({
 export interface Vocabulary {
   /** One more than the largest id. */
   readonly size: number
-  /** The bytes that a token adds to the text; empty for special tokens and for ids that no token has. */
+  /** The bytes that a token adds to the text; empty for special and unused ids. */
   bytesOf(id: number): Uint8Array
   /** The token as people know it: `<|end|>` for a special one. */
   nameOf(id: number): string
   /**
-   * @param withSpecial whether the tokenizer adds what a bare text gets, such as a first token
-   * @param pointer where the text stands in the request, for the fault
-   * @throws {AppError} context_length_exceeded for a text that is longer than `maxTokens` can be
+   * @param withSpecial whether the tokenizer adds its special tokens, such as a first one
+   * @param pointer where the text stands in the request
+   * @throws {AppError} context_length_exceeded for a text longer than `maxTokens`
    */
   encode(
     text: string,
@@ -57,7 +57,7 @@ export function createVocabulary(tokenizerJson: string, configJson: string): Voc
     names[id] = content
   }
   const longest = pieces.reduce((most, piece) => Math.max(most, piece?.length ?? 0), 1)
-  // Added tokens may stand for more bytes than any piece, so they count as one each way.
+  // Added tokens may stand for more bytes than any piece.
   const longestPiece = Math.max(longest, ...names.map((name) => name?.length ?? 0))
   return {
     size: pieces.length,
@@ -95,7 +95,7 @@ function isByteLevel(decoder: unknown): boolean {
   return parsed.data.type === 'ByteLevel' || (parsed.data.decoders ?? []).some(isByteLevel)
 }
 
-/** The characters that stand for bytes in a byte-level vocabulary: printable ones for themselves, the rest from 256 up. */
+/** Characters that stand for bytes in a byte-level vocabulary: printable ones for themselves, the rest from 256 up. */
 function byteAlphabet(): Map<string, number> {
   const isPrintable = (byte: number) =>
     (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || (byte >= 174 && byte <= 255)

@@ -1,6 +1,6 @@
-/** Lets the event loop turn: a run on wasm ends in a microtask, and sockets and messages would starve between tokens. */
+/** Lets the event loop turn: a run on wasm ends in a microtask, and sockets would starve between tokens. */
 
-/** Resolves in a later task, without the pause that nested timers get. */
+/** Resolves in a later task, without the delay of nested timers. */
 export function yieldTurn(): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>()
   const { port1, port2 } = new MessageChannel()

@@ -1,4 +1,4 @@
-/** Jobs for an engine, built as the Worker builds them, and what the spectrum kernel should say. */
+/** Jobs for an engine, built as the Worker builds them, and the expected spectrum. */
 import { sha256, stringToBytes } from 'viem'
 import { SPECTRUM_KERNEL } from '#engine/kernels/spectrum.ts'
 import { invariant } from '#shared/base/errors.ts'
@@ -34,14 +34,14 @@ export function modelJob(id: string, ...inputs: readonly Input[]): Job<ModelWork
 }
 
 export interface TextJobOptions extends Partial<TextInput> {
-  /** What the user says; `messages` and `prompt` say it otherwise. */
+  /** The user's message, unless `messages` or `prompt` is given. */
   readonly user?: string
   readonly maxTokens?: number
   /** @default littoral-chat-2m */
   readonly model?: string
 }
 
-/** A greedy text job unless the options say otherwise. */
+/** A greedy text job unless the options differ. */
 export function textJob(options: TextJobOptions): Job<TextWork> {
   const { user, maxTokens = 64, model = 'littoral-chat-2m', ...input } = options
   const manifest = MANIFESTS.find((known) => known.id === model)
@@ -65,7 +65,7 @@ export function textJob(options: TextJobOptions): Job<TextWork> {
   }
 }
 
-/** What a text answer's bytes say, put together. */
+/** The events of a text answer, combined. */
 export function readText(bytes: Uint8Array) {
   const events = new TextDecoder()
     .decode(bytes)
@@ -84,7 +84,7 @@ export function readText(bytes: Uint8Array) {
 
 export interface KernelJobOptions {
   readonly wgsl: string
-  /** Bindings count up from 0; by default read_write, unfilled, returned. */
+  /** Bindings count up from 0. By default they are read_write, unfilled and returned. */
   readonly buffers: readonly Partial<KernelBuffer>[]
   readonly workgroups?: [number, number, number]
   readonly payload?: Uint8Array
@@ -125,7 +125,7 @@ export function spectrumJob(samples: Float32Array): Job<KernelWork> {
   })
 }
 
-/** Hann-windowed power spectrum in double precision, by the radix-2 transform: another way than the kernel's. */
+/** Hann-windowed power spectrum in double precision by a radix-2 transform, unlike the kernel's algorithm. */
 export function powerSpectrum(samples: Float32Array): Float64Array {
   const n = samples.length
   const re = Float64Array.from(

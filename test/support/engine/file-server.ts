@@ -1,14 +1,14 @@
-/** An HTTP server of files that behaves well or badly on purpose: cuts connections, ignores ranges, sends other bytes, stalls. */
+/** A file server with deliberate faults: cuts connections, ignores ranges, sends other bytes, stalls. */
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
 export interface FileBehaviour {
   readonly bytes: Uint8Array
-  /** Ends the connection after this many bytes of one answer, this often. */
+  /** Closes the connection after this many bytes of an answer, this many times. */
   readonly cutAfterBytes?: number
   readonly cuts?: number
   readonly ignoresRanges?: boolean
-  /** Sends these bytes and then nothing, without an end. */
+  /** Sends these bytes, then nothing, and never ends. */
   readonly stallAfterBytes?: number
   readonly status?: number
   readonly redirectTo?: string

@@ -1,4 +1,4 @@
-/** Jobs of the kernel library with seeded inputs, and how far an answer may be from the CPU's. */
+/** Jobs of the kernel library with seeded inputs, and the distance of an answer from the CPU's. */
 import { LIBRARY } from '#engine/kernels/library/library.ts'
 import type { NumberArray } from '#engine/kernels/library/kernel.ts'
 import { invariant } from '#shared/base/errors.ts'
@@ -17,7 +17,7 @@ export interface LibraryCase {
   readonly kernel: string
   readonly inputs: readonly { name: string; datatype?: Datatype; shape: number[] }[]
   readonly params?: Record<string, ParamValue>
-  /** Numbers of all inputs, one after the other. @default seeded ones between −1 and 1, integers of all sizes */
+  /** Numbers of all inputs in order. @default seeded ones between −1 and 1, integers of all sizes */
   readonly values?: readonly number[]
   readonly seed?: number
 }
@@ -59,7 +59,7 @@ export function libraryJob({
   }
 }
 
-/** Largest error of an answer over what the kernel's tolerance allows: at most 1 when the answer is right. */
+/** Largest error of an answer, divided by the kernel's tolerance: at most 1 for a right answer. */
 export function errorOf(job: LibraryJob, bytes: Uint8Array): number {
   const kernel = LIBRARY.find(({ name }) => name === job.work.kernel)
   invariant(kernel, `no kernel ${job.work.kernel}`)

@@ -1,15 +1,14 @@
-/** Pictures and sounds as files, right ones and lying ones, made byte by byte. */
+/** Valid and malformed picture and sound files, made byte by byte. */
 import { once } from 'node:events'
 import { crc32, createDeflate, deflateSync } from 'node:zlib'
 
 export interface PngOptions {
   readonly width: number
   readonly height: number
-  /** Every byte of every row. */
   readonly fill: number
   /** Rows that its data holds. @default height */
   readonly rows?: number
-  /** Its data as it is packed, in place of rows. */
+  /** Compressed data in place of rows. */
   readonly packed?: Uint8Array
   /** Chunks between header and data. */
   readonly extra?: readonly Uint8Array[]
@@ -17,7 +16,7 @@ export interface PngOptions {
 
 export const PNG_SIGNATURE = Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a)
 
-/** An RGB picture of 8 bits in one colour; its data holds `rows` rows whatever its header says. */
+/** An 8-bit RGB picture in one colour. Its data holds `rows` rows, whatever its header says. */
 export function pngOf({
   width,
   height,
@@ -53,7 +52,7 @@ export function pngChunk(type: string, data: Uint8Array): Uint8Array {
   return chunk
 }
 
-/** A JPEG that claims another size than its own. */
+/** A JPEG whose header declares another size. */
 export function jpegOf(
   file: Uint8Array,
   { width, height }: { readonly width: number; readonly height: number },
@@ -100,7 +99,7 @@ export function wavOf({ rateHz, seconds, channels, sample }: WavOptions): Uint8A
   return new Uint8Array(file)
 }
 
-/** What so many zeroes come to when they are packed, without ever being held. */
+/** So many zeroes, compressed without holding them in memory. */
 export async function packZeroes(mebibytes: number): Promise<Uint8Array> {
   const deflate = createDeflate({ level: 9 })
   const parts: Buffer[] = []

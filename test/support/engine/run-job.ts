@@ -1,8 +1,7 @@
-/** A job on an engine, to its end. */
 import type { Engine } from '#engine/engine.ts'
 import type { Job } from './engine-jobs.ts'
 
-/** Runs a job and collects its bytes. */
+/** Runs a job on an engine and collects its bytes. */
 export async function runJob(engine: Engine, { work, payload }: Job, signal?: AbortSignal) {
   const chunks: Uint8Array[] = []
   const answer = await engine.run(work, payload, {

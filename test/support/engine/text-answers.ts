@@ -1,4 +1,4 @@
-/** A chat model's manifest, and random answers of such a model as the events that a node sends. */
+/** A chat model's manifest, and random answers of such a model as a node's events. */
 import fc from 'fast-check'
 import { ModelManifest } from '#shared/job/model.ts'
 import {
@@ -19,7 +19,7 @@ export const CHAT_MANIFEST = ModelManifest.parse({
   contextTokens: 512,
 })
 
-/** What a node said: deltas that complete the text, and the end. */
+/** A node's events: deltas that make up the text, and the end. */
 export interface TextAnswer {
   readonly deltas: readonly TextDelta[]
   readonly end: TextEnd
@@ -27,7 +27,7 @@ export interface TextAnswer {
   readonly tokens: number
 }
 
-/** Texts of any script, cut into tokens at any byte, so that some tokens complete no character. */
+/** Texts in any script, cut into tokens at any byte, so that some tokens end inside a character. */
 export function textAnswers(withLogprobs: boolean): fc.Arbitrary<TextAnswer> {
   return fc
     .record({
@@ -56,7 +56,7 @@ export function textAnswers(withLogprobs: boolean): fc.Arbitrary<TextAnswer> {
     })
 }
 
-/** The answer's bytes as they travel. */
+/** The answer's bytes on the wire. */
 export function answerBytes({ deltas, end }: TextAnswer): Uint8Array {
   return Buffer.concat([...deltas, end].map(encodeTextEvent))
 }

@@ -1,4 +1,4 @@
-/** Bodies of chat and completion requests, and what becomes of them. */
+/** Bodies of chat and completion requests, and their outcome. */
 import { toAppError } from '#shared/base/errors.ts'
 import { TextInput } from '#shared/job/text.ts'
 import { decodeChat, parseChat } from '#worker/api/openai/chat.ts'
@@ -7,7 +7,7 @@ import { CHAT_MANIFEST } from './text-answers.ts'
 
 export const HELLO = [{ role: 'user', content: 'hello' }]
 
-/** A good request with these members set. */
+/** A valid request with these members set. */
 export function chat(body: object, manifest = CHAT_MANIFEST) {
   const priced = decodeChat(
     manifest,
@@ -26,7 +26,7 @@ function inputOf(payload: Uint8Array): TextInput {
   return TextInput.parse(JSON.parse(new TextDecoder().decode(payload)))
 }
 
-/** The error that it ends with; code `none` when it ends well. */
+/** The error of the request, or code `none`. */
 export function refusal(run: () => unknown): { code: string; pointers: string[]; detail: string } {
   try {
     run()

@@ -1,12 +1,12 @@
-/** A kernel of 2 KB that a software adapter's compiler goes through way by way: twice as long with each branch. */
+/** A kernel of 2 KB whose paths a software adapter's compiler visits one by one: each branch doubles its time. */
 import { kernelJob, type Job } from '#test/support/engine/engine-jobs.ts'
 
-/** Branches that take the compiler a while, and that are still taken. */
+/** Number of branches that compiles slowly and is still accepted. */
 export const SLOW = 18
-/** How more of them are refused. */
+/** The refusal of more branches. */
 export const REFUSAL = { code: 'no_capacity', meta: { rule: 'kernels.budget' } }
 
-/** @param turns makes another text of it */
+/** @param turns distinguishes texts */
 export function compileBomb(branches: number, turns = 100): Job {
   const body = Array.from({ length: branches }, (_, n) => {
     const [a, b, c] = [n % 4, (n + 1) % 4, (n + 2) % 4].map((index) => `a${index}`)

@@ -1,8 +1,8 @@
-/** This machine's WebGPU device inside the test's own process, and a kernel run on it as it is written. */
+/** This machine's WebGPU device in the test's process, and running a kernel on it unchanged. */
 import { openDevice, softwareEnvironment, type NodeDevice } from '#local-node/engine/device.ts'
 import { invariant } from '#shared/base/errors.ts'
 
-/** Dawn's instances: the process dies when one is collected while a device of it lives. */
+/** Keeps Dawn's instances: collecting one whose device is in use ends the process. */
 const kept: NodeDevice[] = []
 
 export async function openTestDevice(): Promise<NodeDevice> {
@@ -18,7 +18,7 @@ function openSoftware() {
   return openDevice()
 }
 
-/** Errors of the compiler, none when it takes the source. */
+/** The compiler's errors. */
 export async function compileErrors(device: GPUDevice, code: string): Promise<string[]> {
   device.pushErrorScope('validation')
   const { messages } = await device.createShaderModule({ code }).getCompilationInfo()
@@ -33,13 +33,13 @@ export interface RawRun {
   readonly workgroups: readonly [number, number, number]
   readonly input: Uint32Array<ArrayBuffer>
   readonly outputWords: number
-  /** Which binding is the output; the other one is the input. */
+  /** Binding of the output; the input has the other one. */
   readonly outputBinding: 0 | 1
   /** Whether the source has a meter at `@group(1) @binding(0)`. */
   readonly isMetered: boolean
 }
 
-/** Runs a kernel without any of the engine's care. @returns the output's words, and the meter's second word */
+/** Runs a kernel without the engine's checks. @returns the output's words, and the meter's second word */
 export async function runRaw(device: GPUDevice, run: RawRun) {
   const usage = 128 | 8 | 4
   const sizes = { output: run.outputWords * 4, input: Math.max(4, run.input.byteLength) }
@@ -90,7 +90,7 @@ export async function runRaw(device: GPUDevice, run: RawRun) {
   return { words: words.subarray(0, run.outputWords), spent: words[run.outputWords + 1] ?? 0 }
 }
 
-/** Words that look random; as floats they are small and finite. */
+/** Pseudo-random words that are small, finite floats. */
 export function inputWords(count: number): Uint32Array<ArrayBuffer> {
   const floats = Float32Array.from({ length: count }, (_, i) => ((i * 7919) % 257) / 64 - 2)
   return new Uint32Array(floats.buffer)

@@ -1,4 +1,4 @@
-/** Strangers' kernels on an engine, one after the other, and whether it serves on. */
+/** Runs strangers' kernels on an engine one after the other, and checks that it still works. */
 import type { Engine } from '#engine/engine.ts'
 import { errorCode } from '#shared/base/errors.ts'
 import { runJob } from '#test/support/engine/run-job.ts'
@@ -13,10 +13,10 @@ interface NamedKernel {
   readonly wgsl: string
 }
 
-/** Of the first that is generated; the soak has others. */
+/** Seed of the first generated kernel; the soak uses others. */
 const FIRST_EXECUTED = 50_000 + Number(process.env.LITTORAL_FUZZ_SEED ?? 0)
 
-/** Every hostile kernel, and the rest generated without an end or changed by chance. */
+/** Every hostile kernel, and generated ones, endless or mutated. */
 export function executedKernels(count: number): NamedKernel[] {
   const hostile = Object.entries({ ...HOSTILE_TO_RUN, ...HOSTILE_TO_READ })
   const corpus = [...Object.values(HOSTILE_TO_RUN), ...Object.values(GRAMMAR)]
@@ -32,22 +32,22 @@ export function executedKernels(count: number): NamedKernel[] {
 
 export interface ExecutionReport {
   readonly outcomes: ReadonlyMap<string, number>
-  /** Kernels that were ended with their process or device, because the machine was slower than it had measured; another one serves on. */
+  /** Kernels that were killed with their process or device because the machine had become slower. Another process takes over. */
   readonly ended: readonly string[]
   readonly longestMs: number
   readonly summary: object
 }
 
-/** How a stranger's kernel may end beside being answered. */
+/** How a stranger's kernel may end, besides an answer. */
 const ENDS = ['no_capacity', 'too_large', 'invalid_request']
-/** On a machine whose cores others use as well: of a hundred, how many may overrun their time. */
+/** Allowed overruns of the time limit in a hundred kernels, on a machine with other load. */
 export const OVERRUNS_PER_HUNDRED = 2
 
-/** Answers 42 in a buffer of one word. */
+/** Writes 42 into a buffer of one word. */
 export const PROBE = `@group(0) @binding(0) var<storage, read_write> o: array<u32>;
 @compute @workgroup_size(1) fn main() { o[0] = 41u + arrayLength(&o); }`
 
-/** @throws when the engine does not serve a plain kernel at the end, or gives a wrong answer */
+/** @throws when the engine fails a plain kernel at the end, or gives a wrong answer */
 export async function executeKernels(
   engine: Engine,
   kernels: readonly NamedKernel[],
@@ -68,7 +68,7 @@ export async function executeKernels(
       () => 'answered',
       (error: unknown) => {
         const code = errorCode(error) ?? String(error)
-        // What ends a job well is told by its code, what does not by all of it.
+        // An expected outcome is counted by its code, an unexpected one by its whole text.
         return ENDS.includes(code) ? code : String(error)
       },
     )

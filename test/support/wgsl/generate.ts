@@ -1,12 +1,12 @@
-/** Kernels made by chance from a seed: well-typed ones from the grammar, and broken ones from pieces of others. */
+/** Random kernels from a seed: well-typed ones from the grammar, and broken ones from pieces of others. */
 import { createRandom, type Random } from '../random.ts'
 
 export interface GenerateOptions {
-  /** Whether every loop ends by itself after a few turns, so that the kernel may run without a budget. */
+  /** Whether every loop ends after a few turns, so that the kernel may run without a budget. */
   readonly isFinite: boolean
 }
 
-/** Words that each of the kernel's 4 × 8 invocations has to itself at binding 0. */
+/** Words at binding 0 that belong to each of the kernel's 4 × 8 invocations. */
 export const OWN_WORDS = 16
 
 interface Scope {
@@ -15,8 +15,8 @@ interface Scope {
 }
 
 /**
- * A kernel that WGSL accepts: each invocation reads and writes its own words of `o` and reads those of `i`, so that
- * what comes out depends on nothing but the kernel.
+ * A valid kernel. Each invocation reads and writes its own words of `o` and reads those of `i`, so the result depends
+ * on the kernel alone.
  */
 export function generateKernel(seed: number, options: GenerateOptions): string {
   const random = createRandom(seed)
@@ -43,7 +43,7 @@ export function generateKernel(seed: number, options: GenerateOptions): string {
 }
 
 interface WriterOptions extends GenerateOptions {
-  /** How many functions may be called: those written before. */
+  /** Number of functions that may be called: those written before. */
   readonly functions: number
   readonly hasBarriers: boolean
 }
@@ -153,7 +153,7 @@ function createWriter(random: Random, { isFinite, functions }: WriterOptions) {
     const statements = Array.from({ length: 1 + random.below(3) }, () => {
       const text = statement(scope, depth, isInLoop)
       const declared = /^(?:var|let) (\w+)/.exec(text)?.[1]
-      // WGSL allows a name to be hidden in an inner block, not to be declared twice in one.
+      // WGSL allows an inner block to hide a name, but not to declare it twice.
       if (declared === undefined) return text
       if (known.has(declared)) return ';'
       known.add(declared)
@@ -162,7 +162,7 @@ function createWriter(random: Random, { isFinite, functions }: WriterOptions) {
     return `{ ${statements.join(' ')} }`
   }
 
-  /** A loop that the whole workgroup goes through together. */
+  /** A loop that the whole workgroup executes together. */
   const together = () => {
     const turns = isFinite ? '4u' : `${pick(['4u', '4000000000u'], '4u')}`
     return `for (var step = 0u; step < ${turns}; step++) { shared_words[lane] = lane + step * 3u; workgroupBarrier(); let theirs = shared_words[7u - lane]; ${block({ variables: [], values: ['theirs', 'step'] }, 2)} kept[step % 4u] += theirs; workgroupBarrier(); }`
@@ -228,7 +228,7 @@ const TOKENS = [
   '#',
 ]
 
-/** A kernel with some of its pieces left out, doubled, moved or replaced; every other one changed gently, so that it may still be WGSL. */
+/** A kernel with some pieces left out, doubled, moved or replaced. Every other one changes little, so that it may stay valid. */
 export function mutateKernel(source: string, other: string, seed: number): string {
   const random = createRandom(seed)
   let text = source

@@ -1,8 +1,8 @@
-/** Small kernels that are each about one part of WGSL's grammar; a WebGPU implementation accepts every one. */
+/** Small kernels, each for one part of WGSL's grammar. Every WebGPU implementation accepts them. */
 
 const OUT = '@group(0) @binding(0) var<storage, read_write> o: array<u32>;\n'
 
-/** One kernel with this body; what stands before it may begin with directives. */
+/** A kernel with this body. `before` may begin with directives. */
 function main(body: string, before = ''): string {
   return `${before}${OUT}@compute @workgroup_size(1) fn main() { ${body} }`
 }

@@ -1,4 +1,4 @@
-/** Kernels that mean harm: to the reader, to the compiler, to the device. */
+/** Kernels that attack the parser, the compiler or the device. */
 
 const OUT = '@group(0) @binding(0) var<storage, read_write> o: array<u32>;\n'
 const ATOMIC = '@group(0) @binding(0) var<storage, read_write> o: array<atomic<u32>>;\n'
@@ -10,7 +10,7 @@ function main(body: string, before = '', threads = 64): string {
 const repeat = (count: number, text: (i: number) => string) =>
   Array.from({ length: count }, (_, i) => text(i)).join('')
 
-/** Refused before any compiler sees them. */
+/** Refused before a compiler sees them. */
 export const HOSTILE_TO_READ: Readonly<Record<string, string>> = {
   'calls that fan out': main(
     'o[0] = f11(1u);',
@@ -67,7 +67,7 @@ export const HOSTILE_TO_READ: Readonly<Record<string, string>> = {
   ),
 }
 
-/** Read and compiled, then stopped by their budget: they never end, or not for years. */
+/** Compiled, then stopped by their budget: they would run for years or for ever. */
 export const HOSTILE_TO_RUN: Readonly<Record<string, string>> = {
   'names that the meter would like': main(
     'loop { if o[0] == 7u { break; } o[0] += 1u; }',

@@ -1,4 +1,4 @@
-/** A grant that was measured at a busy moment is measured again before it refuses anybody for good. */
+/** A grant measured at a busy moment is measured again before it refuses a kernel. */
 import { describe, expect, it } from 'vitest'
 import { createGrants } from '#engine/kernels/grants.ts'
 import type { Grant } from '#engine/kernels/rewrite/meter-kernel.ts'
@@ -39,7 +39,7 @@ describe('the grants of a device', () => {
     expect(await grants.larger({ total: 100, each: 100, isPooled: false })).toBeUndefined()
   })
 
-  it('are not measured for every kernel that never ends', async () => {
+  it('are not measured again for every endless kernel', async () => {
     const { grants, measured, pass } = setUp([10, 100])
     const grant = await grants.current()
     pass(1_999)
@@ -47,7 +47,7 @@ describe('the grants of a device', () => {
     expect(measured()).toBe(1)
   })
 
-  it('are not kept when measuring failed', async () => {
+  it('are not kept when a measurement fails', async () => {
     const { grants } = setUp([new Error('lost'), 10])
     await expect(grants.current()).rejects.toThrow('lost')
     expect((await grants.current()).total).toBe(10)

@@ -1,4 +1,4 @@
-/** Text held to JSON: whatever a model wants to write, what ends is valid. Rules: docs/design/engine.md. */
+/** Text restricted to JSON is valid whenever it ends, whatever the model prefers. Rules: docs/design/engine.md. */
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
@@ -20,7 +20,7 @@ const encoder = new TextEncoder()
 const noise = createRandom(7)
 const NOISE = Float32Array.from({ length: 1 << 15 }, () => noise() * 4)
 
-/** Writes with a model that wants tokens at random, and the end more and more. */
+/** Writes with a model that prefers random tokens, and the end more and more. */
 function write(format: TextFormat, seed: number, mostTokens = 400): string | undefined {
   const random = createRandom(seed)
   const constraint = constraints({ format, stop: [] })
@@ -49,7 +49,7 @@ function decode(bytes: readonly number[]): string {
   return new TextDecoder('utf-8', { fatal: true }).decode(Uint8Array.from(bytes))
 }
 
-/** Whether a text of ours can be written under the format, byte by byte as single-byte tokens. */
+/** Whether the format allows a text, byte by byte as single-byte tokens. */
 function takes(format: TextFormat, text: string): boolean {
   const constraint = constraints({ format, stop: [] })
   for (const byte of encoder.encode(text)) {
@@ -102,7 +102,7 @@ const SCHEMAS: readonly Record<string, unknown>[] = [
   { enum: ['a', 'ab', 1, 12, null] },
 ]
 
-describe('JSON that is written token by token', () => {
+describe('JSON written token by token', () => {
   test('[G16] is valid against its schema whenever it ends, whatever the model prefers', () => {
     for (const [index, schema] of SCHEMAS.entries()) {
       const validator = z.fromJSONSchema(schema)
@@ -119,7 +119,7 @@ describe('JSON that is written token by token', () => {
     }
   })
 
-  test('[G16] is an object that parses when any object was asked for', () => {
+  test('[G16] parses as an object when any object is requested', () => {
     let ended = 0
     for (let seed = 0; seed < 40; seed++) {
       const text = write({ type: 'json_object' }, seed)
@@ -149,7 +149,7 @@ describe('JSON that is written token by token', () => {
     ['[]', false],
     [`{"a":${'['.repeat(40)}${']'.repeat(40)}}`, false],
     ['{"a":1e999}', false],
-  ])('as any object, %s is taken: %s', (text, isTaken) => {
+  ])('as any object, %s is accepted: %s', (text, isTaken) => {
     expect(takes({ type: 'json_object' }, text)).toBe(isTaken)
   })
 
@@ -163,11 +163,11 @@ describe('JSON that is written token by token', () => {
     ['{"sensor":"s","level":3,"state":"on","at":{"lit":true},"tags":[]}', false],
     ['{"sensor":"s","level":3,"state":"on","at":{"lit":true},"tags":["","","",""]}', false],
     ['{"other":1}', false],
-  ])('under a schema, %s is taken: %s', (text, isTaken) => {
+  ])('under a schema, %s is accepted: %s', (text, isTaken) => {
     expect(takes(schemaOf(READING), text)).toBe(isTaken)
   })
 
-  test('a constant may be any value, to the letter', () => {
+  test('a constant may be any value, and is written exactly', () => {
     const format = schemaOf({ const: { b: [1, 'x'] } })
     expect(takes(format, '{"b":[1,"x"]}')).toBe(true)
     expect(takes(format, '{"b":[1,"y"]}')).toBe(false)
@@ -184,7 +184,7 @@ describe('JSON that is written token by token', () => {
     expect(vocabulary.bytesOf(id)[0]).toBeGreaterThanOrEqual(0x80)
   })
 
-  test('[G17] a stop sequence beside a JSON format is refused', () => {
+  test('[G17] a stop sequence with a JSON format is refused', () => {
     expect(() => constraints({ format: { type: 'json_object' }, stop: ['}'] })).toThrow(/stop/)
   })
 
@@ -193,7 +193,7 @@ describe('JSON that is written token by token', () => {
     ['a number', '{"a":-1.5'],
     ['a key', '{"sen'],
     ['white space', '{ '],
-  ])('every token is judged alike by greedy and by drawn choice, inside %s', (_, text) => {
+  ])('greedy and sampled choice allow the same tokens inside %s', (_, text) => {
     const format = text.includes('sen') ? schemaOf(READING) : ({ type: 'json_object' } as const)
     const constraint = constraints({ format, stop: [] })
     for (const byte of encoder.encode(text)) constraint?.accept(singleByte.get(byte) ?? -1)
@@ -211,7 +211,7 @@ describe('JSON that is written token by token', () => {
   })
 })
 
-describe('[G17] a schema outside the part that is kept', () => {
+describe('[G17] a schema outside the supported part', () => {
   const deep = (levels: number): unknown =>
     levels === 0 ? { type: 'null' } : { type: 'array', items: deep(levels - 1) }
   const many = Object.fromEntries(
@@ -242,14 +242,14 @@ describe('[G17] a schema outside the part that is kept', () => {
     ['no schema at all', 'string', ''],
     ['a schema that is true', { type: 'array', items: true }, '/items'],
     ['too many properties', { type: 'object', properties: many }, '/properties'],
-  ])('%s is refused where it stands', (_, schema, pointer) => {
+  ])('%s is refused with its pointer', (_, schema, pointer) => {
     expect(refusal(schema)).toMatchObject({
       code: 'invalid_request',
       meta: { errors: [{ pointer: `/s${pointer}` }] },
     })
   })
 
-  test('the safe-integer bounds that zod writes on every integer are kept anyway, and say nothing', () => {
+  test('the safe-integer bounds that zod adds to every integer are accepted, since they always hold', () => {
     const schema = z.toJSONSchema(z.object({ count: z.int() }))
     expect(JSON.stringify(schema)).toContain('"maximum"')
     expect(parseJsonShape(schema)).toEqual(

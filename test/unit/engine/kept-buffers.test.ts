@@ -1,4 +1,4 @@
-/** What sessions leave on a device: nobody else finds it, and it goes when its time is over. */
+/** Buffers of sessions on a device: private to the session, and removed when idle. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { LIMITS } from '#shared/base/limits.ts'
 import { createKeptBuffers } from '#engine/kernels/kept-buffers.ts'
@@ -6,7 +6,7 @@ import { createKeptBuffers } from '#engine/kernels/kept-buffers.ts'
 const MIB = 1 << 20
 const idOf = (n: number) => `0x${n.toString(16).padStart(64, '0')}` as const
 
-/** Only its size and its end are of interest. */
+/** Only its size and its destruction matter. */
 function createBuffer(sizeBytes: number) {
   const buffer = { size: sizeBytes, isDestroyed: false, destroy: () => {} }
   buffer.destroy = () => void (buffer.isDestroyed = true)
@@ -20,7 +20,7 @@ beforeEach(() => void vi.useFakeTimers())
 afterEach(() => void vi.useRealTimers())
 
 describe('the buffers of sessions', () => {
-  it('are destroyed when no step came for the idle time, though no other session comes', () => {
+  it('are destroyed after the idle time, even without another session', () => {
     const kept = createKeptBuffers(() => Date.now())
     const [first, second] = [createBuffer(4), createBuffer(4)]
     kept.keep({ id: idOf(1), step: 1 }, held(first))
@@ -46,7 +46,7 @@ describe('the buffers of sessions', () => {
     expect([buffer.isDestroyed, vi.getTimerCount()]).toEqual([true, 0])
   })
 
-  it('are not found under another id or for another step', () => {
+  it('are found only under their id and for the next step', () => {
     const kept = createKeptBuffers(() => Date.now())
     kept.keep({ id: idOf(1), step: 1 }, held(createBuffer(4)))
     expect(() => kept.take({ id: idOf(2), step: 2 })).toThrow('does not hold')

@@ -1,4 +1,4 @@
-/** Sizes that a kernel writes as constant expressions: nothing weighs less here than what the compiler makes of it. */
+/** Sizes in constant expressions: nothing weighs less here than in the compiler. */
 import { describe, expect, it } from 'vitest'
 import { inspectKernel } from '#engine/kernels/rewrite/inspect-kernel.ts'
 
@@ -27,19 +27,19 @@ describe('the size of an array', () => {
     'const F = 0x3C0 | 40; const N = select(1, F, F > 999);',
     'struct S { a: u32, b: i32 } const N = S(1, 1000).b;',
     'override N: u32 = 10 * 100;',
-  ])('is what 32 bits make of it: %s', (constants) => {
+  ])('is computed in 32 bits: %s', (constants) => {
     const [loop] = inspectKernel(kernel(constants), 'main').functions[0]?.loops ?? []
     expect(loop?.weight).toBeGreaterThan(1_900)
   })
 
-  it('is that of the constant in the function, where the module has one of the same name', () => {
+  it('uses the constant of the function when the module has one of the same name', () => {
     const weightOf = (constants: string, inside: string) =>
       inspectKernel(kernel(constants, inside), 'main').functions[0]?.loops[0]?.weight ?? 0
     expect(weightOf('const N = 1u;', 'const N = 1000u;')).toBeGreaterThan(2_000)
     expect(weightOf('const N = 1000u;', 'const N = 1u;')).toBeLessThan(200)
     expect(weightOf('', 'const M = 500u; const N = M * 2u;')).toBeGreaterThan(2_000)
-    // What is no constant has no size, whatever the module says.
-    expect(() => weightOf('const N = 1u;', 'let N = 1000u;')).toThrow('N is no constant')
+    // A `let` has no constant value, even if the module has a constant of that name.
+    expect(() => weightOf('const N = 1u;', 'let N = 1000u;')).toThrow('N is not a constant')
   })
 
   it.each([
@@ -49,9 +49,9 @@ describe('the size of an array', () => {
     ['9 / 0', 'divides by zero'],
     ['u32(sin(1.0f) * 1e9)', 'compilers may differ'],
     ['dot4U8Packed(1u, 2u)', 'dot4U8Packed() is not computed here'],
-    ['nothing', 'nothing is no constant'],
-    ['own()', 'own() is no constant'],
-  ])('that is %s is told as that, with its line', (size, why) => {
+    ['nothing', 'nothing is not a constant'],
+    ['own()', 'own() is not a constant'],
+  ])('%s is refused with its reason and line', (size, why) => {
     const text = kernel('fn own() -> u32 { return 4u; }', '', size)
     const told = expect.objectContaining({
       code: 'invalid_request',
@@ -61,7 +61,7 @@ describe('the size of an array', () => {
     expect(() => inspectKernel(text, 'main')).toThrow(why)
   })
 
-  it('takes bounded time, however its constants are nested', () => {
+  it('is computed in bounded time, however its constants nest', () => {
     const doubled = Array.from({ length: 100 }, (_, i) => `const A${i + 1} = array(A${i}, A${i});`)
     const structs = Array.from({ length: 100 }, (_, i) => `struct S${i + 1} { a: S${i}, b: S${i} }`)
     const deep = Array.from(
@@ -98,7 +98,7 @@ fn unused(a: array<u32, 2000>) { loop { unused(a); } }
 @compute @workgroup_size(16) fn main(@builtin(global_invocation_id) g: vec3u) { let x = times(g.x, 5u); }
 @compute @workgroup_size(16) fn other() { while true {} }`
 
-  it('is metered where the entry point reaches, and keeps every line and column', () => {
+  it('is metered only where the entry point reaches, and keeps every line and column', () => {
     const { functions, source } = inspectKernel(text, 'main')
     expect(functions.map(({ declaration }) => declaration.name)).toEqual(['times', 'main'])
     expect(source).not.toMatch(/vertex|vs|unused|other/)
@@ -110,7 +110,7 @@ fn unused(a: array<u32, 2000>) { loop { unused(a); } }
   it.each([
     ['vs', 'no @compute entry point vs; there are: main, other'],
     ['nothing', 'no @compute entry point nothing'],
-  ])('has no compute entry point of the name %s', (name, why) => {
+  ])('is refused when %s is not its compute entry point', (name, why) => {
     expect(() => inspectKernel(text, name)).toThrow(why)
   })
 

@@ -1,4 +1,4 @@
-/** What a software adapter's compiler would go through way by way. Measured: docs/design/kernels-untrusted.md. */
+/** Kernels whose paths a software adapter's compiler visits one by one. Measured: docs/design/kernels-untrusted.md. */
 import { expect, test } from 'vitest'
 import { inspectKernel } from '#engine/kernels/rewrite/inspect-kernel.ts'
 import { checkWays } from '#engine/kernels/rewrite/count-ways.ts'
@@ -45,7 +45,7 @@ test.each([
   ['a loop inside', inLoop(`${many(10, either)} ${inLoop(many(20, either))}`)],
   ['its condition', `while (a < 9u ${many(20, (n) => `&& (b > ${n}u || k == a)`)}) { a++; }`],
   ['branches all together', many(12, () => inLoop(many(16, either)))],
-])('[U3] a loop with %s beyond counting is refused where a CPU plays the GPU', (_, body) => {
+])('[U3] a loop with too many paths through %s is refused on a software adapter', (_, body) => {
   expect(refusal(body)).toMatchObject({
     code: 'no_capacity',
     meta: { rule: 'kernels.budget' },
@@ -73,6 +73,6 @@ test.each([
     inLoop(many(30, () => `for (var j = 0u; j < i; j++) { ${either(0)} }`)),
   ],
   ['a dozen branches', inLoop(many(12, either))],
-])('[U3] a kernel with %s is taken', (_, body) => {
+])('[U3] a kernel with %s is accepted', (_, body) => {
   expect(refusal(body)).toBeUndefined()
 })

@@ -1,4 +1,4 @@
-/** Sound byte by byte: kinds of WAV, rates, and the stretches of speech that probabilities make. */
+/** Sound byte by byte: kinds of WAV, sample rates, and speech segments from probabilities. */
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { decodeAudio } from '#engine/media/audio.ts'
@@ -15,7 +15,7 @@ interface Kind {
   readonly write: (into: Buffer, value: number, at: number) => void
 }
 
-/** One channel of 16 kHz; `before` are chunks between format and data. */
+/** One channel of 16 kHz. `before` holds chunks between format and data. */
 function wav({ format, bits, write }: Kind, values: readonly number[], before = Buffer.alloc(0)) {
   const data = Buffer.alloc((values.length * bits) / 8)
   values.forEach((value, i) => write(data, value, (i * bits) / 8))
@@ -49,7 +49,7 @@ function patched(file: Uint8Array, at: number, value: number): Uint8Array {
   return new Uint8Array(copy)
 }
 
-/** 16 bits a sample, in the longer form of the format. */
+/** 16 bits a sample, in the extensible format. */
 function extensible({ valid, tail }: { readonly valid: number; readonly tail: Buffer }) {
   const file = Buffer.from(wav(PCM16, VALUES))
   file.writeUInt16LE(0xfffe, 20)
@@ -82,11 +82,11 @@ describe('a WAV', () => {
     VALUES.forEach((value, i) => expect(samples[i]).toBeCloseTo(value, 1.5))
   })
 
-  test('in the longer form of its format', async () => {
+  test('in the extensible format', async () => {
     expect(await listen(extensible({ valid: 16, tail: GUID_TAIL }))).toHaveLength(4)
   })
 
-  test('with a comment of an odd length before its sound', async () => {
+  test('with a comment of odd length before its sound', async () => {
     const comment = Buffer.concat([Buffer.from('LIST\x03\0\0\0abc'), Buffer.alloc(1)])
     expect(await listen(wav(PCM16, VALUES, comment))).toHaveLength(4)
   })
@@ -103,16 +103,16 @@ describe('a WAV', () => {
     ['arecord', 0x80000000],
     ['arecord, three channels', 0x80000000 - (0x80000000 % 6)],
   ]
-  test.each(unknown)('[M5] whose writer did not know its length: %s', async (_, sizeBytes) => {
+  test.each(unknown)('[M5] of unknown length: %s', async (_, sizeBytes) => {
     const file = Buffer.from(wav(PCM16, VALUES))
     file.writeUInt32LE(sizeBytes, 40)
     file.writeUInt32LE(Math.min(sizeBytes + 36, 0xffffffff), 4)
     expect(await listen(new Uint8Array(file))).toHaveLength(4)
-    // A pipe may end in the middle of a sample.
+    // A pipe may end inside a sample.
     expect(await listen(new Uint8Array(file.subarray(0, -1)))).toHaveLength(3)
   })
 
-  test('[M5] whose length stands in another chunk, for the long ones', async () => {
+  test('[M5] whose length is in another chunk, as in RF64', async () => {
     const long = (sizeBytes: bigint, kind: string) => {
       const sizes = Buffer.alloc(36)
       sizes.write('ds64', 0, 'latin1')
@@ -183,10 +183,10 @@ describe('a WAV', () => {
 })
 
 describe('a FLAC', () => {
-  test('[M5] whose writer did not know its length', async () => {
+  test('[M5] of unknown length', async () => {
     const file = readFileSync(new URL('../../fixtures/clip.flac', import.meta.url))
     const whole = await listen(new Uint8Array(file))
-    // The low half of the 13th byte and four more count the samples; sixteen bytes of a sum follow.
+    // The low half of the 13th byte and four more count the samples; sixteen bytes of a digest follow.
     file[21] = (file[21] ?? 0) & 0xf0
     file.fill(0, 22, 42)
     expect(await listen(new Uint8Array(file))).toEqual(whole)
@@ -216,12 +216,12 @@ describe('another rate', () => {
     },
   )
 
-  test('folds no tone back that the lower rate cannot hold', () => {
+  test('does not alias tones above the lower rate', () => {
     expect(loudness(resample(tone(12_000, 48_000), 48_000, 16_000))).toBeLessThan(0.001)
   })
 })
 
-describe('stretches of speech', () => {
+describe('segments of speech', () => {
   const frames = (...runs: readonly (readonly [count: number, probability: number])[]) =>
     Float32Array.from(runs.flatMap(([count, p]) => Array.from({ length: count }, () => p)))
   const found = (probabilities: Float32Array) =>
@@ -229,19 +229,19 @@ describe('stretches of speech', () => {
       pair.map((s) => Number(s.toFixed(3))),
     )
 
-  test('begin and end with a little room', () => {
+  test('begin and end with padding', () => {
     expect(found(frames([10, 0], [20, 0.9], [10, 0]))).toEqual([[0.29, 0.99]])
   })
-  test('are not cut by a short silence, and not by a doubt', () => {
+  test('are not split by a short silence or a doubtful frame', () => {
     expect(found(frames([10, 0.9], [2, 0], [10, 0.9], [20, 0.4], [10, 0.9]))).toEqual([[0, 1.664]])
   })
-  test('are cut by a long one', () => {
+  test('are split by a long silence', () => {
     expect(found(frames([10, 0.9], [8, 0], [10, 0.9]))).toEqual([
       [0, 0.35],
       [0.546, 0.896],
     ])
   })
-  test('are not made of a click', () => {
+  test('ignore a click', () => {
     expect(found(frames([10, 0], [3, 0.9], [10, 0]))).toEqual([])
   })
 })

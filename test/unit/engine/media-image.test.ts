@@ -1,4 +1,4 @@
-/** Pictures byte by byte: every kind of PNG against what was packed into it, a JPEG that lies on its side. */
+/** Pictures byte by byte: every kind of PNG against its source data, and a rotated JPEG. */
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { deflateSync } from 'node:zlib'
@@ -113,55 +113,58 @@ describe('a PNG', () => {
     expect(await decode(png(rows))).toEqual({ width, height, rgb: Uint8Array.from(rgb) })
   })
 
-  test.each([1, 2, 4])('in seven passes of %i bits is what it is in one', async (depth) => {
-    const [width, height] = [13, 11]
-    const value = (x: number, y: number) => (x * 7 + y * 5 + ((x * y) >> 2)) & (2 ** depth - 1)
-    const pass = ([left, top, across, down]: readonly number[], filter: number) => {
-      const rows: number[][] = []
-      let before: readonly number[] = []
-      for (let y = top ?? 0; y < height; y += down ?? 1) {
-        const row = packed(width, depth, { left, across, at: (x) => value(x, y) })
-        if (row.length > 0) rows.push([filter, ...filtered(row, before, filter)])
-        before = row
+  test.each([1, 2, 4])(
+    'interlaced with %i bits equals the same picture without interlacing',
+    async (depth) => {
+      const [width, height] = [13, 11]
+      const value = (x: number, y: number) => (x * 7 + y * 5 + ((x * y) >> 2)) & (2 ** depth - 1)
+      const pass = ([left, top, across, down]: readonly number[], filter: number) => {
+        const rows: number[][] = []
+        let before: readonly number[] = []
+        for (let y = top ?? 0; y < height; y += down ?? 1) {
+          const row = packed(width, depth, { left, across, at: (x) => value(x, y) })
+          if (row.length > 0) rows.push([filter, ...filtered(row, before, filter)])
+          before = row
+        }
+        return rows
       }
-      return rows
-    }
-    const plain = pass([0, 0, 1, 1], 0)
-    const all = [
-      [0, 0, 8, 8],
-      [4, 0, 8, 8],
-      [0, 4, 4, 8],
-      [2, 0, 4, 4],
-      [0, 2, 2, 4],
-      [1, 0, 2, 2],
-      [0, 1, 1, 2],
-    ]
-    const colours = pngChunk(
-      'PLTE',
-      Uint8Array.from({ length: 48 }, (_, i) => i * 5),
-    )
-    for (const [colour, extra] of [
-      [0, []],
-      [3, [colours, alpha]],
-    ] as const) {
-      const same = { width, height, depth, colour, extra }
-      const expected = await decode(png({ ...same, rows: plain }))
-      for (const filter of [0, 1, 2, 3, 4]) {
-        const rows = all.flatMap((each) => pass(each, filter))
-        expect(await decode(png({ ...same, interlace: 1, rows }))).toEqual(expected)
+      const plain = pass([0, 0, 1, 1], 0)
+      const all = [
+        [0, 0, 8, 8],
+        [4, 0, 8, 8],
+        [0, 4, 4, 8],
+        [2, 0, 4, 4],
+        [0, 2, 2, 4],
+        [1, 0, 2, 2],
+        [0, 1, 1, 2],
+      ]
+      const colours = pngChunk(
+        'PLTE',
+        Uint8Array.from({ length: 48 }, (_, i) => i * 5),
+      )
+      for (const [colour, extra] of [
+        [0, []],
+        [3, [colours, alpha]],
+      ] as const) {
+        const same = { width, height, depth, colour, extra }
+        const expected = await decode(png({ ...same, rows: plain }))
+        for (const filter of [0, 1, 2, 3, 4]) {
+          const rows = all.flatMap((each) => pass(each, filter))
+          expect(await decode(png({ ...same, interlace: 1, rows }))).toEqual(expected)
+        }
       }
-    }
-  })
+    },
+  )
 
-  test('of a photograph is what another decoder made of it', async () => {
+  test('of a photograph equals the result of another decoder', async () => {
     const { width, height, rgb } = await decode(at('examples/meter.png'))
     expect([width, height]).toEqual([400, 72])
-    // By pngjs, which is not installed any more.
+    // Decoded once by pngjs, which is no longer installed.
     const digest = '929a9410a92aad5de07850f8dbbc16e993a52d527319d53edec4fae7bc2167a7'
     expect(createHash('sha256').update(rgb).digest('hex')).toBe(digest)
   })
 
-  describe('that was held otherwise', () => {
+  describe('with an EXIF orientation', () => {
     const held = (extra: readonly Uint8Array[]) =>
       png({
         width: 3,
@@ -174,7 +177,7 @@ describe('a PNG', () => {
         ],
         extra,
       })
-    /** Columns, then the grey values in rows, as EXIF 2.32 says that each is to be looked at. */
+    /** Columns, then the grey values in rows, as EXIF 2.32 wants each to be seen. */
     const LOOKS: readonly (readonly [orientation: number, width: number, ...grey: number[]])[] = [
       [1, 3, 1, 2, 3, 4, 5, 6],
       [2, 3, 3, 2, 1, 6, 5, 4],
@@ -187,17 +190,20 @@ describe('a PNG', () => {
       [0, 3, 1, 2, 3, 4, 5, 6],
       [9, 3, 1, 2, 3, 4, 5, 6],
     ]
-    test.each(LOOKS)('[M3] stands upright: orientation %i', async (orientation, width, ...grey) => {
-      const upright = {
-        width,
-        height: 6 / width,
-        rgb: Uint8Array.from(grey.flatMap((v) => [v, v, v])),
-      }
-      for (const exif of exifOf(orientation))
-        expect(await decode(held([pngChunk('eXIf', exif)]))).toEqual(upright)
-    })
+    test.each(LOOKS)(
+      '[M3] is turned upright: orientation %i',
+      async (orientation, width, ...grey) => {
+        const upright = {
+          width,
+          height: 6 / width,
+          rgb: Uint8Array.from(grey.flatMap((v) => [v, v, v])),
+        }
+        for (const exif of exifOf(orientation))
+          expect(await decode(held([pngChunk('eXIf', exif)]))).toEqual(upright)
+      },
+    )
 
-    test('[M3] lies as it is where its EXIF cannot be read', async () => {
+    test('[M3] is not turned when its EXIF is unreadable', async () => {
       const plain = await decode(held([]))
       const [whole = new Uint8Array()] = exifOf(6)
       for (let length = 0; length < 20; length++)
@@ -282,12 +288,12 @@ describe('a JPEG', () => {
 
 describe('a part of a picture', () => {
   const rgb = Uint8Array.from({ length: 4 * 4 * 3 }, (_, i) => ((i / 3) | 0) * 10)
-  test('of its own size and place is itself', () => {
+  test('that covers all of it is the picture itself', () => {
     const part = { from: [0, 0], right: [4, 0], down: [0, 4], width: 4, height: 4 } as const
     expect([...sampleAcross({ width: 4, height: 4, rgb }, part)]).toEqual([...rgb])
   })
 
-  test('turned by a quarter has its columns as rows', () => {
+  test('turned by a quarter turns columns into rows', () => {
     const part = { from: [4, 0], right: [4, 4], down: [0, 0], width: 4, height: 4 } as const
     const turned = sampleAcross({ width: 4, height: 4, rgb }, part)
     expect([0, 1, 2, 3].map((x) => turned[x * 3])).toEqual([30, 70, 110, 150])
@@ -305,7 +311,7 @@ interface Columns {
   readonly at: (x: number) => number
 }
 
-/** The samples of one row in as few bytes as hold them. */
+/** The samples of one row, packed. */
 function packed(width: number, depth: number, { left = 0, across = 1, at: value }: Columns) {
   const row: number[] = []
   for (let x = left, bit = 0; x < width; x += across, bit += depth)
@@ -323,7 +329,7 @@ function filtered(row: readonly number[], before: readonly number[], filter: num
   })
 }
 
-/** EXIF with an orientation, in both orders of bytes; the second has another entry before it. */
+/** EXIF with an orientation in both byte orders; the second has another entry before it. */
 function exifOf(orientation: number): Uint8Array[] {
   const big = Buffer.from('4d4d002a00000008000101120003000000010000000000000000', 'hex')
   big.writeUInt16BE(orientation, 18)
@@ -332,7 +338,7 @@ function exifOf(orientation: number): Uint8Array[] {
     'hex',
   )
   little.writeUInt16LE(orientation, 30)
-  // Some writers take a long number for it.
+  // Some writers store a long.
   const long = Buffer.from('4d4d002a00000008000101120004000000010000000000000000', 'hex')
   long.writeUInt32BE(orientation, 18)
   return [big, little, long]

@@ -1,4 +1,4 @@
-/** Boxes of text off maps whose text is known. */
+/** Text boxes from maps with known text. */
 import { describe, expect, test } from 'vitest'
 import { findTextBoxes, inReadingOrder, type Box } from '#engine/models/ocr-boxes.ts'
 
@@ -43,20 +43,20 @@ describe('a box of text', () => {
     )
     expect(others).toEqual([])
     const found = box === undefined ? undefined : sides(box)
-    // Grown on each side by area × 1.5 / perimeter, as DB prescribes.
+    // Grown on each side by area × 1.5 / perimeter, as in DB.
     const grown = (2 * 80 * 10 * 1.5) / (2 * 90)
     expect(Math.abs((found?.angle ?? NaN) - angle)).toBeLessThan(2.5)
     expect(Math.abs((found?.width ?? NaN) - 80 - grown)).toBeLessThan(4)
     expect(Math.abs((found?.height ?? NaN) - 10 - grown)).toBeLessThan(4)
   })
 
-  test('is not made of a faint one, nor of a speck', () => {
+  test('is not made from faint text or a speck', () => {
     const faint = { x: 60, y: 30, length: 60, thickness: 10, angle: 0, probability: 0.5 }
     const speck = { x: 150, y: 80, length: 2, thickness: 2, angle: 0 }
     expect(findTextBoxes(mapOf(faint, speck), 10)).toEqual([])
   })
 
-  test('is among the largest when there are too many', () => {
+  test('is dropped when there are too many larger ones', () => {
     const bars = [20, 50, 80].map((y, i) => ({
       x: 100,
       y,
@@ -68,13 +68,13 @@ describe('a box of text', () => {
     expect(found.map((box) => sides(box).width > 75)).toEqual([true, true])
   })
 
-  test('a map that is text all over ends in time', () => {
+  test('a map full of text is processed in bounded time', () => {
     const data = new Float32Array(960 * 960).fill(1)
     expect(findTextBoxes({ data, width: 960, height: 960 }, 10)).toHaveLength(1)
   })
 })
 
-test('lines are read from the top, and beside each other from the left', () => {
+test('lines are read from top to bottom, and from left to right within a row', () => {
   const box = (x: number, y: number): Box => [
     [x, y],
     [x + 50, y],

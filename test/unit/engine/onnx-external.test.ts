@@ -1,7 +1,7 @@
-/** What a graph wants beside it is known before ONNX Runtime sees it, wherever in the graph it hides. */
+/** External files of a graph are found before ONNX Runtime sees it, wherever the graph names them. */
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { listExternalData } from '#engine/session/onnx-external.ts'
+import { listExternalData } from '#engine/runtime/onnx-external.ts'
 import { createRandom } from '#engine/models/text/sample.ts'
 import { writeOnnx } from '#scripts/models/onnx-writer.ts'
 import { repositoryPath } from '#scripts/base/paths.ts'
@@ -9,7 +9,7 @@ import { repositoryPath } from '#scripts/base/paths.ts'
 const weights = { name: 'w', type: 'float', dims: [1024], bytes: new Uint8Array(4096) } as const
 const graph = { inputs: [], outputs: [], nodes: [], tensors: [weights] }
 
-test('weights inside need no file, weights outside name theirs', () => {
+test('only weights outside the graph name a file', () => {
   expect(
     listExternalData(readFileSync(repositoryPath('models/littoral-chat-2m/onnx/model.onnx'))),
   ).toEqual([])
@@ -50,7 +50,7 @@ test.each([
   expect(listExternalData(model)).toEqual(['hidden.bin'])
 })
 
-test('bytes that are no protobuf are refused, and none of them hangs or crashes the reader', () => {
+test('bytes that are not a protobuf are refused, and none hangs or crashes the reader', () => {
   const random = createRandom(3)
   const { model } = writeOnnx(graph, 'a.bin')
   for (let round = 0; round < 3_000; round++) {

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { createEmbeddingRunner } from '#engine/models/embedding.ts'
 import { createPieces } from '#engine/pace/pieces.ts'
-import type { Session } from '#engine/session/session.ts'
+import type { RuntimeSession } from '#engine/runtime/runtime-session.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { encodeBytes } from '#shared/job/tensor.ts'
 import { createFakeClock } from './fake-clock.ts'
@@ -11,7 +11,7 @@ import { createFakeClock } from './fake-clock.ts'
 const MODEL = new URL('../../../models/littoral-embed-400k/', import.meta.url)
 const read = (name: string) => readFileSync(new URL(name, MODEL), 'utf8')
 
-/** A model on a device that takes so long for a run and for each token of it. */
+/** A model on a device with fixed times for each run and each token. */
 function createDevice(runMs: number, tokenMs: number) {
   const clock = createFakeClock()
   const runsMs: number[] = []
@@ -29,7 +29,7 @@ function createDevice(runMs: number, tokenMs: number) {
       const data = new Float32Array(rows * width).fill(1)
       return { hidden: { location: 'cpu', type: 'float32', data, dims: [rows, width, 1] } }
     },
-  } as unknown as Session
+  } as unknown as RuntimeSession
   const runner = createEmbeddingRunner({
     session,
     now: clock.now,
@@ -44,9 +44,9 @@ const texts = (count: number) => [{ shape: [count], bytes: encodeBytes(Array(cou
 const NEVER = new AbortController().signal
 
 test.each([
-  ['a quick GPU', 2, 0.001],
+  ['a fast GPU', 2, 0.001],
   ['a slow one', 5, 0.1],
-  ['a processor that plays one', 10, 1.2],
+  ['a processor that emulates one', 10, 1.2],
 ])(
   '[C5] on %s no run of 200 texts takes the device for longer than a piece',
   async (_, run, token) => {
@@ -57,13 +57,13 @@ test.each([
   },
 )
 
-test('[C5] a quick device gets ever larger pieces, up to 32 texts', async () => {
+test('[C5] a fast device gets larger and larger pieces, up to 32 texts', async () => {
   const { runner, runsMs } = createDevice(2, 0.001)
   await runner.run(texts(200), NEVER)
   expect(runsMs.length).toBeLessThan(14)
 })
 
-test('a text of more tokens than the model takes is refused with both numbers, and nothing runs', async () => {
+test('a text with too many tokens is refused with both numbers, and nothing runs', async () => {
   const { runner, runsMs } = createDevice(2, 0.001)
   const bytes = encodeBytes(['light', `${'light '.repeat(64)}light`])
   await expect(runner.run([{ shape: [2], bytes }], NEVER)).rejects.toMatchObject({
@@ -74,7 +74,7 @@ test('a text of more tokens than the model takes is refused with both numbers, a
   expect(runsMs).toEqual([])
 })
 
-test('[C5] a stopped job ends with the piece that runs', async () => {
+test('[C5] a stopped job ends with its current piece', async () => {
   const { runner, runsMs, onRun } = createDevice(10, 1)
   const stop = new AbortController()
   onRun(() => {
@@ -84,7 +84,7 @@ test('[C5] a stopped job ends with the piece that runs', async () => {
   expect(runsMs).toHaveLength(3)
 })
 
-test('a size that was learned stays, where the last bits of the answer depend on it', async () => {
+test('a learned size stays fixed where the last bits of the answer depend on it', async () => {
   const clock = createFakeClock()
   const pieces = createPieces({ first: 64, most: 512, learns: 2, now: clock.now })
   const run = (ms: number) => pieces.time(64, async () => clock.add(ms))

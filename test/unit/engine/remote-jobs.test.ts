@@ -1,4 +1,4 @@
-/** Kernels at an engine elsewhere, one at a time: what one of them does to its engine costs no other. */
+/** Kernels in another process, one at a time: a failing one costs no other job. */
 import { expect, test } from 'vitest'
 import type { JobMessage } from '#engine/remote/messages.ts'
 import { takeTurns } from '#engine/remote/kernel-turns.ts'
@@ -36,7 +36,7 @@ function createEngines() {
   return { engines, open, ask }
 }
 
-test('[U9] the job that hung its engine ends by its own error, and the one behind it goes to the next engine', async () => {
+test('[U9] the job that hung its engine gets its own error, and the waiting one goes to the next engine', async () => {
   const { engines, open, ask } = createEngines()
   const ended = expect(ask()).rejects.toMatchObject({
     code: 'node_timeout',
@@ -60,7 +60,7 @@ test('[U9] the job that hung its engine ends by its own error, and the one behin
   expect(await behind).toEqual(ANSWER)
 })
 
-test('[U9] a caller who leaves ends at once, and the next job begins when the engine is done with his', async () => {
+test('[U9] a caller may leave at once, and the next job begins when the engine has finished the old one', async () => {
   const { engines, ask } = createEngines()
   const leaving = new AbortController()
   const left = ask(leaving.signal)
@@ -78,7 +78,7 @@ test('[U9] a caller who leaves ends at once, and the next job begins when the en
   expect(await behind).toEqual(ANSWER)
 })
 
-test('the next job begins with the first bytes of an answer, however slowly these are read', async () => {
+test('the next job begins at the first bytes of an answer, however slowly they are read', async () => {
   const { engines, ask } = createEngines()
   const slow = ask()
   const behind = ask()

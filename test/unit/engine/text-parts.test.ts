@@ -1,4 +1,4 @@
-/** The parts of text generation that need no model: text held back, tokens drawn, templates run, events sent. */
+/** Parts of text generation without a model: held-back text, sampling, templates, events. */
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { createChatTemplate } from '#engine/models/text/chat-template.ts'
@@ -13,8 +13,8 @@ import { createFakeClock } from './fake-clock.ts'
 
 const bytesOf = (text: string) => new TextEncoder().encode(text)
 
-describe('text on its way out', () => {
-  test('[G14] half a character waits for its other half', () => {
+describe('streamed text', () => {
+  test('[G14] holds back half a character', () => {
     const out = createTextOut([])
     const [a, b, c, d] = bytesOf('🙂')
     expect(out.push(Uint8Array.of(a ?? 0, b ?? 0))).toBe('')
@@ -24,7 +24,7 @@ describe('text on its way out', () => {
     expect(out.finish()).toBe('')
   })
 
-  test('[G14] what may be a stop sequence is held until it is none', () => {
+  test('[G14] holds back a possible stop sequence until it is ruled out', () => {
     const out = createTextOut(['\n\nUser:', 'END'])
     expect(out.push(bytesOf('a\n'))).toBe('a')
     expect(out.push(bytesOf('\nUs'))).toBe('')
@@ -36,13 +36,13 @@ describe('text on its way out', () => {
     expect(out.finish()).toBe('')
   })
 
-  test('text that was held and is no stop sequence comes at the end', () => {
+  test('releases held-back text at the end', () => {
     const out = createTextOut(['STOP'])
     expect(out.push(bytesOf('do not STO'))).toBe('do not ')
     expect(out.finish()).toBe('STO')
   })
 
-  test('the first of several stop sequences cuts', () => {
+  test('ends at the first of several stop sequences', () => {
     const out = createTextOut(['later', 'ate'])
     expect(out.push(bytesOf('see you later'))).toBe('see you ')
   })
@@ -60,7 +60,7 @@ describe('the next token', () => {
     return counts.map((count) => count / 4_000)
   }
 
-  test('is drawn as often as its probability says', () => {
+  test('is drawn as often as its probability demands', () => {
     const weights = [1, 3, 2].map(Math.exp)
     const total = weights.reduce((sum, weight) => sum + weight, 0)
     for (const [id, share] of drawMany(1, 1).entries())
@@ -77,13 +77,13 @@ describe('the next token', () => {
     expect(argmax(logits, Uint32Array.of(0b0101))).toBe(2)
   })
 
-  test('cannot be had from numbers that are none', () => {
+  test('is an error when no logit is a number', () => {
     expect(() => argmax(Float32Array.of(NaN, NaN))).toThrow(/finite/)
     expect(() => argmax(Float32Array.of(1, Infinity))).toThrow(/finite/)
     expect(() => argmax(logits, Uint32Array.of(0))).toThrow(/finite/)
   })
 
-  test('has probabilities that sum to one, and no less than the least', () => {
+  test('has probabilities that sum to one, with a lower bound on each', () => {
     const likely = likelihoods(logits, 3)
     expect(likely.top).toEqual([1, 2, 0])
     expect([0, 1, 2].reduce((sum, id) => sum + Math.exp(likely.of(id)), 0)).toBeCloseTo(1, 6)
@@ -107,7 +107,7 @@ describe('a chat template', () => {
   const apply = (template: string) =>
     createChatTemplate(template, { bos_token: '<s>', eos_token: '</s>' })(user)
 
-  test('makes the text of a conversation, with the names that templates use', () => {
+  test('renders a conversation with the special tokens that templates use', () => {
     expect(
       apply(
         "{{ bos_token }}{% for m in messages %}[{{ m.role }}] {{ m['content'] | trim }}{{ eos_token }}{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}",
@@ -115,7 +115,7 @@ describe('a chat template', () => {
     ).toBe('<s>[user] hi</s>[assistant]')
   })
 
-  test('[G17] may refuse a conversation, in words for who asked', () => {
+  test('[G17] may refuse a conversation, with a message for the caller', () => {
     expect(() => apply("{{ raise_exception('Roles must alternate') }}")).toThrow(
       expect.objectContaining({
         code: 'invalid_request',
@@ -139,7 +139,7 @@ describe('a chat template', () => {
     expect(() => apply(template)).toThrow(expect.objectContaining({ code: 'internal' }))
   })
 
-  test('of more bytes than any has is not read', () => {
+  test('over the size limit is refused', () => {
     expect(() => createChatTemplate('a'.repeat(LIMITS.chatTemplateBytes + 1), {})).toThrow(
       /template/,
     )
@@ -152,7 +152,7 @@ describe('the vocabulary', () => {
   const config = read('tokenizer_config.json')
   const vocabulary = createVocabulary(read('tokenizer.json'), config)
 
-  test('gives back the bytes of any text, and nothing for special tokens', () => {
+  test('returns the bytes of any text, and none for special tokens', () => {
     for (const text of [
       'turn on the light',
       'Grüße, 東京 🙂',
@@ -172,14 +172,14 @@ describe('the vocabulary', () => {
     expect(vocabulary.nameOf(id)).toBe('<|end|>')
   })
 
-  test('takes no more than it is told to, and says so before it has read a long text', () => {
+  test('refuses a text over its limit, before tokenizing a long one', () => {
     const encode = (text: string) =>
       vocabulary.encode(text, { withSpecial: false, maxTokens: 10, pointer: '/prompt' })
     expect(() => encode('a b c d e f g h i j k l')).toThrow(/14 tokens/)
     expect(() => encode('x'.repeat(250_000))).toThrow(/has at least \d+ tokens/)
   })
 
-  test('a text of halves of characters is taken with marks in their place', () => {
+  test('replaces lone surrogates with replacement characters', () => {
     const ids = vocabulary.encode('a\ud800b', {
       withSpecial: false,
       maxTokens: 20,
@@ -188,7 +188,7 @@ describe('the vocabulary', () => {
     expect(Buffer.concat(ids.map((id) => vocabulary.bytesOf(id))).toString()).toBe('a\ufffdb')
   })
 
-  test('a tokenizer whose tokens are no bytes is refused', () => {
+  test('a tokenizer whose tokens have no bytes is refused', () => {
     const json = JSON.parse(read('tokenizer.json')) as Record<string, unknown>
     const other = JSON.stringify({ ...json, decoder: { type: 'Metaspace' } })
     expect(() => createVocabulary(other, config)).toThrow(/byte-level/)
@@ -198,7 +198,7 @@ describe('the vocabulary', () => {
 describe('the sender', () => {
   const NEVER = new AbortController().signal
 
-  test('sends the first token at once and lets fast ones share an event', async () => {
+  test('sends the first token at once, and groups fast ones into an event', async () => {
     const clock = createFakeClock()
     const lines: Uint8Array[] = []
     const sender = createSender({
@@ -220,7 +220,7 @@ describe('the sender', () => {
     expect(text).toBe(`${Array.from({ length: 40 }, (_, id) => `t${id} `).join('')}last`)
   })
 
-  test('[G14] what is left leaves with the end: no reader is waited for in between', async () => {
+  test('[G14] sends the rest together with the end, without waiting for the reader in between', async () => {
     const clock = createFakeClock()
     const pieces: Uint8Array[] = []
     const sender = createSender({
@@ -236,7 +236,7 @@ describe('the sender', () => {
     expect(events).toEqual([['delta'], ['delta', 'end']])
   })
 
-  test('[G14] fast tokens make at most thirty events a second', async () => {
+  test('[G14] sends at most thirty events a second', async () => {
     const clock = createFakeClock()
     let events = 0
     const emit = async () => void (events += 1)
@@ -249,7 +249,7 @@ describe('the sender', () => {
     expect(events).toBeLessThanOrEqual(2 * 30 + 1)
   })
 
-  test('keeps each event within the bounds of the wire, whatever the tokens bring', async () => {
+  test('keeps each event within the wire limits, whatever the tokens hold', async () => {
     const clock = createFakeClock()
     const lines: Uint8Array[] = []
     const sender = createSender({

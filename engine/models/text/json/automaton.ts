@@ -1,21 +1,21 @@
-/** JSON of one shape, byte by byte: which bytes may come next, and when the text may end. */
+/** Reads JSON of one shape byte by byte: which bytes may follow, and where the text may end. */
 import type { JsonShape } from '#shared/job/json-shape.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { createKeyTrie, type KeyTrie } from './key-trie.ts'
 import { NUMBER_START, numberEnds, stepNumber, type NumberState } from './number.ts'
 import { STRING_START, stepString, type StringState } from './string.ts'
 
-/** Where a text stands: what is being written, and what follows it. Equal keys go on equally. */
+/** A position in a text: what is being written, and what follows it. */
 export interface JsonState {
   readonly frame: Frame
-  /** Where the text stands when the frame is complete; undefined after the last. */
+  /** The position after the frame is complete; undefined after the last. */
   readonly next: JsonState | undefined
 }
 
 type ArrayShape = Extract<JsonShape, { kind: 'array' }>
 
 type Frame =
-  /** A value is to begin, after `spaces` of white space. */
+  /** Before a value, after `spaces` of white space. */
   | { readonly at: 'value'; readonly shape: JsonShape; readonly spaces: number }
   | { readonly at: 'string'; readonly string: StringState }
   | { readonly at: 'number'; readonly number: NumberState }
@@ -44,7 +44,7 @@ type Frame =
   /** Before the colon. */
   | { readonly at: 'colon'; readonly shape: JsonShape; readonly spaces: number }
 
-/** Names of an object's members; without a trie, any. */
+/** The members of an object. Without a trie any name is allowed. */
 interface ObjectRules {
   readonly id: number
   readonly trie: KeyTrie | undefined
@@ -56,13 +56,13 @@ interface ObjectRules {
 
 export interface JsonAutomaton {
   readonly start: JsonState
-  /** Undefined when the byte may not come. */
+  /** Undefined when the byte is not allowed. */
   readonly step: (state: JsonState, byte: number) => JsonState | undefined
   /** Whether the text may end here. */
   canEnd(state: JsonState): boolean
-  /** Whether it must. */
+  /** Whether the text must end here. */
   isDone(state: JsonState): boolean
-  /** Names everything that the future depends on. */
+  /** States with equal keys allow the same continuations. */
   keyOf(state: JsonState): string
 }
 
@@ -76,7 +76,7 @@ const [QUOTE, COMMA, COLON, MINUS] = [0x22, 0x2c, 0x3a, 0x2d]
 const [OPEN_BRACKET, CLOSE_BRACKET, OPEN_BRACE, CLOSE_BRACE] = [0x5b, 0x5d, 0x7b, 0x7d]
 
 export function createJsonAutomaton(shape: JsonShape): JsonAutomaton {
-  const tables = createTables()
+  const tables: Tables = { choices: new Map(), objects: new Map(), ids: new Map() }
   const step = (state: JsonState, byte: number) => stepState(tables, state, byte)
   return {
     // White space before the first sign would only cost tokens.
@@ -105,10 +105,6 @@ interface Tables {
   readonly ids: Map<object, number>
 }
 
-function createTables(): Tables {
-  return { choices: new Map(), objects: new Map(), ids: new Map() }
-}
-
 function stepState(tables: Tables, state: JsonState, byte: number): JsonState | undefined {
   if (state === DONE) return undefined
   const { frame, next } = state
@@ -126,7 +122,7 @@ function stepState(tables: Tables, state: JsonState, byte: number): JsonState | 
     case 'number': {
       const number = stepNumber(frame.number, byte)
       if (number !== undefined) return { frame: { at: 'number', number }, next }
-      // Nothing closes a number but what comes after it.
+      // A number has no end mark: the next byte ends it.
       return numberEnds(frame.number) && next ? stepState(tables, next, byte) : undefined
     }
     case 'choice': {
@@ -165,7 +161,7 @@ function startValue(tables: Tables, { shape, byte, next }: Start): JsonState | u
       return number === undefined ? undefined : { frame: { at: 'number', number }, next }
     }
     case 'choice': {
-      const trie = choiceTrie(tables, shape)
+      const trie = remember(tables.choices, shape, () => createKeyTrie(shape.texts))
       const node = trie.step(trie.root, byte)
       return node === undefined ? undefined : choice(trie, node, next)
     }
@@ -174,7 +170,7 @@ function startValue(tables: Tables, { shape, byte, next }: Start): JsonState | u
       return { frame: { at: 'array', shape, count: 0, spaces: 0 }, next }
     case 'object': {
       if (byte !== OPEN_BRACE) return undefined
-      const object = objectRules(tables, shape)
+      const object = remember(tables.objects, shape, () => objectRules(tables.objects.size, shape))
       return { frame: { at: 'object', phase: 'open', object, used: 0n, spaces: 0 }, next }
     }
     case 'union':
@@ -193,7 +189,7 @@ const STRING: JsonShape = { kind: 'string' }
 const ARRAY: JsonShape = { kind: 'array', items: ANY, minItems: 0, maxItems: Infinity }
 const OBJECT: JsonShape = { kind: 'object', properties: undefined }
 
-/** What a free value is by its first byte; too deep down it can only be a scalar. */
+/** The kind of a free value follows from its first byte. Deep down only scalars are allowed. */
 function anyBy(byte: number, next: JsonState | undefined): JsonShape {
   if (byte === QUOTE) return STRING
   if (byte === MINUS || isDigit(byte)) return NUMBER
@@ -218,7 +214,7 @@ function stepArray(
   if (isSpace(byte)) return spaced(frame, next)
   if (byte === CLOSE_BRACKET) return count >= shape.minItems ? next : undefined
   if (count >= shape.maxItems) return undefined
-  // Without an upper bound only whether there are enough matters, and one, which asks for a comma.
+  // Without an upper bound it only matters whether there are enough elements, and whether there is one.
   const most = shape.maxItems === Infinity ? Math.max(1, shape.minItems) : shape.maxItems
   const after: JsonState = {
     frame: { at: 'array', shape, count: Math.min(count + 1, most), spaces: 0 },
@@ -293,42 +289,32 @@ function spaced(
     : undefined
 }
 
-function choiceTrie({ choices }: Tables, shape: Extract<JsonShape, { kind: 'choice' }>): KeyTrie {
-  const known = choices.get(shape)
+function remember<K, V>(values: Map<K, V>, key: K, make: () => V): V {
+  const known = values.get(key)
   if (known !== undefined) return known
-  const trie = createKeyTrie(shape.texts)
-  choices.set(shape, trie)
-  return trie
+  const value = make()
+  values.set(key, value)
+  return value
 }
 
 function objectRules(
-  { objects }: Tables,
-  shape: Extract<JsonShape, { kind: 'object' }>,
+  id: number,
+  { properties }: Extract<JsonShape, { kind: 'object' }>,
 ): ObjectRules {
-  const known = objects.get(shape)
-  if (known !== undefined) return known
-  const { properties } = shape
   const bits = (wanted: (index: number) => boolean) =>
     (properties ?? []).reduce((sum, _, i) => (wanted(i) ? sum | (1n << BigInt(i)) : sum), 0n)
-  const rules: ObjectRules = {
-    id: objects.size,
-    // The opening quote has been read when the trie begins; the closing one is part of each name.
+  return {
+    id,
+    // The opening quote is read before the trie begins; the closing one is part of each name.
     trie: properties && createKeyTrie(properties.map(({ name }) => JSON.stringify(name).slice(1))),
     shapes: (properties ?? []).map((property) => property.shape),
     required: bits((index) => properties?.[index]?.isRequired === true),
     all: bits(() => true),
   }
-  objects.set(shape, rules)
-  return rules
 }
 
 function frameKey(tables: Tables, frame: Frame): string {
-  const id = (thing: object) => {
-    const known = tables.ids.get(thing)
-    if (known !== undefined) return known
-    tables.ids.set(thing, tables.ids.size)
-    return tables.ids.size - 1
-  }
+  const id = (thing: object) => remember(tables.ids, thing, () => tables.ids.size)
   switch (frame.at) {
     case 'value':
       return `v${id(frame.shape)}.${frame.spaces}`

@@ -1,4 +1,4 @@
-/** A few byte strings as a trie, and which of them lie below each node. */
+/** A trie of a few strings by their bytes, with the strings below each node. */
 
 export interface KeyTrie {
   readonly root: number
@@ -6,7 +6,7 @@ export interface KeyTrie {
   /** Index of the text that ends here. */
   valueAt(node: number): number | undefined
   isLeaf(node: number): boolean
-  /** One bit for each text that begins as the way to this node does. */
+  /** One bit for each text that passes through this node. */
   below(node: number): bigint
 }
 

@@ -1,4 +1,4 @@
-/** A JSON number, byte by byte, of so few digits that it is finite and an integer is exact. */
+/** Reads a JSON number byte by byte. Its digits are bounded, so that it is finite and an integer is exact. */
 
 export interface NumberState {
   readonly phase:
@@ -11,7 +11,7 @@ export interface NumberState {
     | 'e'
     | 'sign'
     | 'exponent'
-  /** Digits of the present phase. */
+  /** Digits of the current phase. */
   readonly digits: number
   readonly isInteger: boolean
 }

@@ -1,11 +1,11 @@
-/** The inside of a JSON string, byte by byte, in valid UTF-8. */
+/** Reads the inside of a JSON string byte by byte, in valid UTF-8. */
 
 export interface StringState {
   readonly id: string
-  /** Bytes of a character, or digits of an escape, that must still come. */
+  /** Bytes of a character or digits of an escape that must follow. */
   readonly left: number
   readonly kind: 'plain' | 'escape' | 'hex' | 'character'
-  /** Bounds of the next byte of a character: they rule out what UTF-8 forbids. */
+  /** Bounds of the next byte of a character, which exclude invalid UTF-8. */
   readonly low: number
   readonly high: number
 }
@@ -14,7 +14,7 @@ export const STRING_START: StringState = state('plain', 0)
 
 const ESCAPE = state('escape', 1)
 const HEX = [1, 2, 3, 4].map((left) => state('hex', left))
-/** What may follow the first byte of a character. https://www.unicode.org/versions/Unicode16.0.0/core-spec/chapter-3/#G27506 */
+/** States after the first byte of a character. https://www.unicode.org/versions/Unicode16.0.0/core-spec/chapter-3/#G27506 */
 const LEADS = new Map<number, StringState>()
 for (let byte = 0xc2; byte <= 0xdf; byte++) LEADS.set(byte, state('character', 1))
 for (let byte = 0xe0; byte <= 0xef; byte++) LEADS.set(byte, state('character', 2))
@@ -26,7 +26,7 @@ LEADS.set(0xf4, state('character', 3, [0x80, 0x8f]))
 const CONTINUATIONS = [STRING_START, state('character', 1), state('character', 2)]
 const ESCAPED = new Set(new TextEncoder().encode('"\\/bfnrt'))
 
-/** `end` after the closing quote; undefined when the byte may not come. */
+/** `end` after the closing quote; undefined when the byte is not allowed. */
 export function stepString(at: StringState, byte: number): StringState | 'end' | undefined {
   switch (at.kind) {
     case 'plain':

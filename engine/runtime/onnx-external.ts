@@ -1,7 +1,7 @@
-/** Which files an ONNX graph wants beside it: read from the protobuf, so that ONNX Runtime never opens a path itself. */
+/** Finds the external files that an ONNX graph names, so that ONNX Runtime never opens a path itself. */
 import { AppError } from '#shared/base/errors.ts'
 
-/** Field numbers of onnx.proto3 by message: those that can lead to a tensor. https://github.com/onnx/onnx/blob/v1.17.0/onnx/onnx.proto3 */
+/** Fields of onnx.proto3 that can lead to a tensor, by message. https://github.com/onnx/onnx/blob/v1.17.0/onnx/onnx.proto3 */
 type Message =
   | 'model'
   | 'graph'
@@ -25,8 +25,8 @@ const TENSOR_EXTERNAL_DATA = 13
 const MAX_DEPTH = 32
 
 /**
- * Every `location` that a tensor of the graph, or of a graph in it, names as external data; each once.
- * @throws {AppError} invalid_request for bytes that are no ONNX protobuf
+ * Every distinct `location` of external data that tensors of the graph and its subgraphs name.
+ * @throws {AppError} invalid_request for bytes that are not an ONNX protobuf
  */
 export function listExternalData(model: Uint8Array): string[] {
   const found = new Set<string>()
@@ -65,7 +65,7 @@ export interface Field {
   readonly number: number | undefined
 }
 
-/** The fields of one protobuf message, in order. @throws {AppError} invalid_request for bytes that are none */
+/** The fields of one protobuf message, in order. @throws {AppError} invalid_request for malformed bytes */
 export function* fields(bytes: Uint8Array): Generator<Field> {
   let at = 0
   const readVarint = (): number => {

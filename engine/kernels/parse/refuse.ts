@@ -1,7 +1,6 @@
-/** How a kernel is refused: with the pointer to its text, the line, and the reason in words. */
+/** Errors about a kernel's text: with a pointer, the line, and the reason. */
 import { AppError } from '#shared/base/errors.ts'
 import { BUDGET_RULE } from '#shared/kernels/rules.ts'
-import { countLines } from '../parse/tokens.ts'
 
 /** A place in a kernel's text. */
 export interface SourcePosition {
@@ -9,7 +8,7 @@ export interface SourcePosition {
   readonly start: number
 }
 
-/** @param place undefined where no line is at fault, but the whole */
+/** @param place undefined when the whole kernel is at fault */
 export function refuse(
   code: 'too_large' | 'invalid_request',
   place: SourcePosition | undefined,
@@ -22,10 +21,17 @@ export function refuse(
 }
 
 export function lineOf({ source, start }: SourcePosition): number {
-  return countLines(source, 0, start) + 1
+  return countBreaks(source.slice(0, start)) + 1
 }
 
-/** More than this node grants; another may grant it, and so may this one when it is measured again. */
+// https://www.w3.org/TR/WGSL/#blankspace-and-line-breaks
+const LINE_BREAK = /\r\n|[\n\v\f\r\u0085\u2028\u2029]/g
+
+export function countBreaks(text: string): number {
+  return text.match(LINE_BREAK)?.length ?? 0
+}
+
+/** More than this node grants now. Another node may grant it, or this one after a new measurement. */
 export function tooMuch(what: string, remedy = 'give it less to do in one dispatch'): AppError {
   const detail = `${what}; ${remedy}`
   return new AppError('no_capacity', `The kernel ran out of its budget here: ${detail}.`, {

@@ -1,10 +1,10 @@
-/** ONNX Runtime as the engine sees it: the same few calls in Node and in a tab. */
+/** ONNX Runtime as the engine uses it: the same few calls in Node and in a tab. */
 import type { InferenceSession, Tensor, TensorConstructor } from 'onnxruntime-common'
 import { AppError, invariant } from '#shared/base/errors.ts'
 import type { Provider } from '#shared/job/job.ts'
 import { listExternalData } from './onnx-external.ts'
 
-/** A tensor that goes into a session from the host. */
+/** A tensor that the host feeds to a session. */
 export type Feed = {
   readonly [T in Exclude<Tensor.Type, 'string'>]: {
     readonly type: T
@@ -13,7 +13,7 @@ export type Feed = {
   }
 }[Exclude<Tensor.Type, 'string'>]
 
-/** A tensor that came out of one; it may lie on the device and can be fed to the same session again. */
+/** An output tensor. It may stay on the device and be fed to the same session again. */
 export type { Tensor as SessionTensor } from 'onnxruntime-common'
 
 /** A float tensor on the host. */
@@ -22,33 +22,33 @@ export interface FloatTensor {
   readonly dims: readonly number[]
 }
 
-/** What a graph says of one of its inputs; a dimension without a size has a name or nothing. */
+/** An input of a graph. A dimension without a fixed size has a name or an empty string. */
 export interface InputInfo {
   readonly name: string
   readonly type: Tensor.Type
   readonly shape: readonly (number | string)[]
 }
 
-export interface Session {
+export interface RuntimeSession {
   readonly inputs: readonly InputInfo[]
   readonly outputNames: readonly string[]
-  /** Runs the graph and gives every output by its name. */
+  /** Runs the graph and returns every output by its name. */
   run(feeds: Readonly<Record<string, Feed | Tensor>>): Promise<Readonly<Record<string, Tensor>>>
   release(): Promise<void>
 }
 
 export interface SessionOptions {
-  /** Files that the graph may name as external data: their bytes by the name in the graph. */
+  /** External data of the graph, by the names in the graph. */
   readonly external?: ReadonlyMap<string, Uint8Array>
-  /** Outputs that stay on the device where the provider has one: for tensors that only go back in. */
+  /** Outputs that stay on the device where there is one: for tensors that only feed the next run. */
   readonly onDevice?: readonly string[]
-  /** Runs follow each other and each is short: more threads than one would wait for each other longer than they work. */
+  /** Short runs that follow each other: several threads would spend more time waiting than working. */
   readonly isStepwise?: boolean
 }
 
 export interface SessionFactory {
   /** @throws {AppError} invalid_request when the graph names a file that is not among `external` */
-  create(model: Uint8Array, provider: Provider, options?: SessionOptions): Promise<Session>
+  create(model: Uint8Array, provider: Provider, options?: SessionOptions): Promise<RuntimeSession>
 }
 
 /** The part of `onnxruntime-node` and `onnxruntime-web` that a session factory needs. */
@@ -59,16 +59,16 @@ export interface OrtModule {
   readonly Tensor: TensorConstructor
 }
 
-/** Threads that wait without sleeping take another core for nothing: 1.1 against 3 ms of CPU a token of the small chat model. */
+/** Spinning threads waste a core: 1.1 against 3 ms of CPU a token of the small chat model. */
 const NO_SPINNING = { session: { intra_op: { allow_spinning: '0' } } }
 
 /**
- * A graph up to this size has steps too short to be shared out: the small chat model (8 MB) writes 1.5 times as fast on one
- * thread of two, and does not wait for a core that node or Worker hold.
+ * Graphs up to this size have steps too short for several threads. On two cores the small chat model (8 MB) is 1.5
+ * times as fast with one thread, and does not wait for a core that node or Worker hold.
  */
 const ONE_THREAD_BYTES = 16 * 1024 * 1024
 
-/** Sessions of one ORT build; warnings of its optimiser stay out of the log. */
+/** Sessions of one ORT build. Warnings of its optimiser are not logged. */
 export function createOrtSessions(ort: OrtModule): SessionFactory {
   return {
     async create(model, provider, { external = new Map(), onDevice = [], isStepwise } = {}) {
@@ -86,22 +86,22 @@ export function createOrtSessions(ort: OrtModule): SessionFactory {
   }
 }
 
-/** The values of `outputs[name]` on the host. */
+/** Reads a float output on the host. */
 export async function readFloats(tensor: Tensor | undefined): Promise<FloatTensor> {
   invariant(tensor !== undefined, 'the graph has this output')
   const data = tensor.location === 'cpu' ? tensor.data : await tensor.getData()
   return { data: toFloats(data, tensor.type), dims: tensor.dims }
 }
 
-/** The first output, for graphs that have only one. */
+/** The only output of a graph. */
 export function firstFloats(
-  session: Session,
+  session: RuntimeSession,
   outputs: Readonly<Record<string, Tensor>>,
 ): Promise<FloatTensor> {
   return readFloats(outputs[session.outputNames[0] ?? ''])
 }
 
-/** Of the graph and of the weights that it keeps elsewhere. */
+/** Bytes of the graph and its external data. */
 function sizeOf(model: Uint8Array, external: ReadonlyMap<string, Uint8Array>): number {
   const named = new Set(listExternalData(model))
   return [...named].reduce((sum, path) => sum + (external.get(path)?.length ?? 0), model.length)
@@ -136,7 +136,7 @@ function keepOnDevice(
   }
 }
 
-function wrapSession(ort: OrtModule, session: InferenceSession): Session {
+function wrapSession(ort: OrtModule, session: InferenceSession): RuntimeSession {
   return {
     inputs: session.inputMetadata.flatMap((info) =>
       info.isTensor ? [{ name: info.name, type: info.type, shape: info.shape }] : [],
@@ -155,7 +155,7 @@ function wrapSession(ort: OrtModule, session: InferenceSession): Session {
   }
 }
 
-/** `onnxruntime-node` 1.30 takes a Float16Array for empty, and the same bytes as a Uint16Array for what they are. */
+/** `onnxruntime-node` 1.30 reads a Float16Array as empty, but the same bytes as a Uint16Array correctly. */
 function asBits(tensor: Tensor): Tensor {
   if (tensor.type !== 'float16' || tensor.location !== 'cpu') return tensor
   const { data } = tensor
@@ -173,7 +173,7 @@ function toFloats(data: Tensor.DataType, type: Tensor.Type): Float32Array {
   throw new AppError('internal', `An output is ${type}, and floats were expected.`)
 }
 
-/** IEEE 754 binary16, by its bits: browsers differ in whether they have an array of them. */
+/** IEEE 754 binary16 from its bits: not all browsers have Float16Array. */
 function halfToFloat(bits: number): number {
   const sign = bits & 0x8000 ? -1 : 1
   const exponent = (bits >> 10) & 0x1f
