@@ -1,8 +1,7 @@
-/** Keeps the screen on while the owner wants it and the node works; browsers let go of the lock when the page is hidden. */
+/** Keeps the screen on while the node works, if its owner wants that. Browsers release the lock of a hidden page. */
 import { element } from './elements.ts'
 
 export interface Awake {
-  /** Whether the node is at work. */
   set(isWorking: boolean): void
 }
 
@@ -20,7 +19,7 @@ export function createAwake(): Awake {
       lock = undefined
       await held?.release()
     } else if (lock === undefined || lock.released) {
-      // A browser may refuse, for instance on a low battery: then the screen goes off as it always does.
+      // A browser may refuse, for instance on a low battery; then the screen turns off as usual.
       lock = await navigator.wakeLock.request('screen').catch(() => undefined)
     }
   }

@@ -1,12 +1,11 @@
 /** Shows the page's state in the node panel. */
 import { formatUsd } from '#shared/receipt/money.ts'
 import type { Earnings } from './earnings.ts'
-import type { Download, LeftOut, PageState } from './page-state.ts'
+import type { PageState } from './page-state.ts'
 import type { NodeView } from '../node/protocol.ts'
 import { describePeak, drawChart } from './chart.ts'
 import { element, setText } from './elements.ts'
 import { describeFailure } from './failure.ts'
-import { describeAdapter } from './gpu.ts'
 import { showJobs } from './jobs.ts'
 import { describePlace } from './place.ts'
 import { describeStatus } from './status.ts'
@@ -24,6 +23,7 @@ export function createPanel(): Panel {
   const country = element('country', HTMLSelectElement)
   let shownNode: NodeView | null = null
   let shownSeen: string | null = null
+  showJobs(html('jobs'), [])
   return {
     show(state) {
       const words = describeStatus(state)
@@ -44,14 +44,13 @@ export function createPanel(): Panel {
       if (state.node !== null && (state.node !== shownNode || state.seen !== shownSeen))
         showNode(state.node, state.seen)
       if (state.node === null && shownNode !== null) showNoNode()
-      setText(html('node-id'), state.node?.nodeId ?? state.ownId ?? 'made at the first start')
+      setText(html('node-id'), state.node?.nodeId ?? state.ownId ?? 'created at the first start')
       shownNode = state.node
       shownSeen = state.seen
     },
     showEarnings(earnings) {
       const amount = (value: string | undefined) =>
-        value === undefined ? 'unknown now' : formatUsd(BigInt(value))
-      // What was signed since comes with the next answer.
+        value === undefined ? 'unknown' : formatUsd(BigInt(value))
       const asOf = earnings === undefined ? '' : `as of ${new Date().toLocaleTimeString()}`
       for (const name of ['pending-as-of', 'settled-as-of']) setText(html(name), asOf)
       setText(html('pending'), amount(earnings?.pendingMicroUsd))
@@ -76,7 +75,7 @@ function showNode(node: NodeView, seen: string | null): void {
   showFailure(lastFailure)
 }
 
-/** What was shown was another node's. */
+/** Clears what was shown of another node. */
 function showNoNode(): void {
   setText(html('running'), '0')
   setText(html('jobs-done'), '0')
@@ -93,29 +92,26 @@ function showFailure(lastFailure: NodeView['lastFailure']): void {
   setText(failure, lastFailure === null ? '' : describeFailure(lastFailure))
 }
 
-function showDownload(download: Download | null): void {
+function showDownload(download: PageState['download']): void {
   html('download').hidden = download === null
   if (download === null) return
   const { loadedBytes, totalBytes } = download
   const bar = html('download').querySelector('progress')
   if (bar !== null) bar.value = totalBytes === 0 ? 1 : loadedBytes / totalBytes
-  setText(html('download-text'), `${megabytes(loadedBytes)} of ${megabytes(totalBytes)} MB`)
+  const [loaded, total] = [loadedBytes, totalBytes].map((bytes) => (bytes / 1e6).toFixed(1))
+  setText(html('download-text'), `${loaded} of ${total} MB`)
 }
 
-function showLeftOut(models: readonly LeftOut[]): void {
+function showLeftOut(models: PageState['leftOut']): void {
   const list = html('left-out')
   if (list.parentElement !== null) list.parentElement.hidden = models.length === 0
   setText(list, models.map(({ id, detail }) => `${id}: ${detail}`).join(' · '))
 }
 
-function megabytes(sizeBytes: number): string {
-  return (sizeBytes / 1e6).toFixed(1)
-}
-
 function adapterText({ node, gpu }: PageState): string {
-  if (node !== null) return describeAdapter(node.adapter)
-  if (gpu.kind === 'adapter') return describeAdapter(gpu)
-  return gpu.kind === 'none' ? 'none: no WebGPU' : '–'
+  const adapter = node?.adapter ?? (gpu.kind === 'adapter' ? gpu : undefined)
+  if (adapter === undefined) return gpu.kind === 'none' ? 'none: no WebGPU' : '–'
+  return adapter.isSoftware ? `${adapter.name} (software)` : adapter.name
 }
 
 function describeAbilities({ models, kernels }: NodeView): string {

@@ -110,7 +110,7 @@ test('[C4] a claim that the connection contradicts is shown as the reason why no
   expect(await textOf(page, 'state')).toBe('Connected, but no work is sent')
   expect(await textOf(page, 'place')).toContain('France')
   expect(await textOf(page, 'state-detail')).toMatch(/claim/i)
-  expect(await textOf(page, 'place')).toBe('Germany, not France as this page says')
+  expect(await textOf(page, 'place')).toBe('Germany, not France as chosen here')
   const remedy = 'If this device is in Germany, press Pause, choose Germany and press Resume.'
   expect(await textOf(page, 'state-detail')).toContain(remedy)
   await page.getByTestId('toggle').click()
