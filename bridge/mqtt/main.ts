@@ -1,4 +1,4 @@
-/** `littoral mqtt`: the bridge as a program; ends in order on SIGINT and SIGTERM. */
+/** Runs the bridge as a program, `littoral mqtt`; SIGINT and SIGTERM end it in order. */
 import { toAppError } from '#shared/base/errors.ts'
 import { createLog } from '#shared/base/log.ts'
 import { startBridge } from './bridge.ts'

@@ -37,19 +37,21 @@ export interface BroughtKeys {
 
 /** @throws {AppError} invalid_request when the text is not a key file */
 export async function readKeyFile(text: string): Promise<BroughtKeys> {
-  const file = text.length > MAX_CHARS ? undefined : KeyFile.safeParse(parseJson(text)).data
-  if (file === undefined) throw notOurs()
   const { identityFromBytes, identityToBytes, peerIdOf } = await import('#p2p/peers/identity.ts')
-  const identity = identityFromBytes(decodeBase64(file.identity) ?? new Uint8Array())
-  const pair = await importSigningKey(file.receiptKey).catch((cause: unknown) => {
-    throw notOurs(cause)
-  })
-  return {
-    nodeId: peerIdOf(identity),
-    async keep(storage) {
-      await storage.keep('identity', identityToBytes(identity))
-      await storage.keep('receiptKey', pair)
-    },
+  try {
+    const file = KeyFile.parse(JSON.parse(z.string().max(MAX_CHARS).parse(text)))
+    const identity = identityFromBytes(decodeBase64(file.identity) ?? new Uint8Array())
+    const pair = await importSigningKey(file.receiptKey)
+    return {
+      nodeId: peerIdOf(identity),
+      async keep(storage) {
+        await storage.keep('identity', identityToBytes(identity))
+        await storage.keep('receiptKey', pair)
+      },
+    }
+  } catch (cause) {
+    const detail = 'This is not a key file of a Littoral node, or it is damaged.'
+    throw new AppError('invalid_request', detail, { cause })
   }
 }
 
@@ -59,17 +61,4 @@ export async function readNodeId(storage: KeyStorage): Promise<string | undefine
   if (bytes === undefined) return undefined
   const { identityFromBytes, peerIdOf } = await import('#p2p/peers/identity.ts')
   return peerIdOf(identityFromBytes(bytes))
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
-}
-
-function notOurs(cause?: unknown): AppError {
-  const detail = 'This is not a key file of a Littoral node, or it is damaged.'
-  return new AppError('invalid_request', detail, { cause })
 }

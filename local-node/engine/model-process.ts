@@ -1,4 +1,4 @@
-/** The models of a local node: loaded into one process, and again into the one that takes its place. */
+/** Loads the models of a local node into one process, and again into the process that replaces it. */
 import type { RunOptions } from '#engine/engine.ts'
 import { toAppError } from '#shared/base/errors.ts'
 import type { Answer, Work } from '#shared/job/job.ts'
@@ -12,7 +12,7 @@ import type { HeldFile, ModelStore } from '#local-node/models/model-store.ts'
 export interface ModelProcessOptions {
   readonly start: () => Promise<EngineProcess>
   readonly store: ModelStore
-  /** Other models are loaded than before, or none. */
+  /** Called when the set of loaded models has changed. */
   readonly onChange: () => void
   readonly log: Log
 }
@@ -60,7 +60,7 @@ export async function createModelProcess(options: ModelProcessOptions): Promise<
   }
   const kept = keepAlive(await startPatiently(start, { log }), { restart, onChange, log })
   return {
-    // While another process is made ready nothing is offered.
+    // Nothing is offered while the process is being replaced.
     admitted: () => (kept.isLive() ? [...loaded.values()].map(({ admitted }) => admitted) : []),
     async load(manifest, signal) {
       const engine = await kept.current()
