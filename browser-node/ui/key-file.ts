@@ -2,10 +2,14 @@
 import { decodeBase64, encodeBase64 } from '#shared/base/base64.ts'
 import { z } from 'zod'
 import { AppError } from '#shared/base/errors.ts'
-import { exportSigningKey, importSigningKey } from '#shared/base/signature.ts'
-import type { NodeStorage } from '../node/storage.ts'
+import { exportSigningKey, importSigningKey, type SigningKeyPair } from '#shared/base/signature.ts'
 
-type KeyStorage = Pick<NodeStorage, 'readIdentity' | 'readReceiptKey' | 'keep'>
+/** Part of NodeStorage, without IndexedDB's types, so that tests in Node can use this file. */
+interface KeyStorage {
+  readIdentity(): Promise<Uint8Array | undefined>
+  readReceiptKey(): Promise<SigningKeyPair | undefined>
+  keep(name: 'identity' | 'receiptKey', value: unknown): Promise<void>
+}
 
 const MAX_CHARS = 8_192
 const KeyFile = z.strictObject({

@@ -169,11 +169,7 @@ describe('cancelling a batch', () => {
   it('stops it: what runs is taken off the node, and nothing more is begun', async () => {
     const id = await submit(batchOf(1_000, TURNS, { concurrency: 4 }))
     await until('it runs', async () => (await statusOf(id)).counts.running > 0)
-    const response = await fetch(`${stack.url}/v1/jobs/${id}`, {
-      method: 'DELETE',
-      headers: { authorization: `Bearer ${tenant.apiKey}` },
-    })
-    const status = jobs.BatchReply.parse(await response.json())
+    const status = jobs.BatchReply.parse((await stack.delete(tenant, `/v1/jobs/${id}`)).body)
     expect(status).toMatchObject({ status: 'cancelled', counts: { queued: 0, running: 0 } })
     await until('the node is idle', async () => {
       const { body } = await stack.get(tenant, '/v1/network')
@@ -215,10 +211,7 @@ describe('cancelling a batch whose node does not answer', () => {
     try {
       const id = await submit(batchOf(2))
       await until('both items are on the node', async () => (await inFlight()) === 2)
-      await fetch(`${stack.url}/v1/jobs/${id}`, {
-        method: 'DELETE',
-        headers: { authorization: `Bearer ${tenant.apiKey}` },
-      })
+      await stack.delete(tenant, `/v1/jobs/${id}`)
       await until('both places are free', async () => (await inFlight()) === 0)
     } finally {
       process.kill(eu.pid, 'SIGCONT')
@@ -354,17 +347,10 @@ describe('a batch that is no longer wanted', () => {
       async () => (await stack.get(own, `/v1/jobs/${id}`)).body['status'] === 'done',
     )
     const { data } = jobs.ResultsReply.parse((await stack.get(own, `/v1/jobs/${id}/results`)).body)
-    const erase = async () => {
-      const headers = { authorization: `Bearer ${own.apiKey}` }
-      const response = await fetch(`${stack.url}/v1/jobs/${id}?erase=true`, {
-        method: 'DELETE',
-        headers,
-      })
-      return BatchErasureReply.parse(await response.json())
-    }
     let erased = 0
     await until('every receipt is erased', async () => {
-      const { proofs, pending } = await erase()
+      const { body } = await stack.delete(own, `/v1/jobs/${id}?erase=true`)
+      const { proofs, pending } = BatchErasureReply.parse(body)
       for (const { receipts } of proofs) erased += receipts
       return pending.length === 0
     })

@@ -254,21 +254,14 @@ describe('a job in the audit log', () => {
     const id = headers.get('x-littoral-receipt') ?? ''
     const fresh = ReceiptDocument.parse((await stack.get(tenant, `/v1/receipts/${id}`)).body)
     const { jobId: freshJob } = fresh.receipt.receipt.ticket
-    const response = await fetch(`${stack.url}/v1/jobs/${freshJob}`, {
-      method: 'DELETE',
-      headers: { authorization: `Bearer ${tenant.apiKey}` },
-    })
-    expect(ErasureReply.parse(await response.json())).toMatchObject({ receipts: 1 })
+    const { body: erased } = await stack.delete(tenant, `/v1/jobs/${freshJob}`)
+    expect(ErasureReply.parse(erased)).toMatchObject({ receipts: 1 })
     expect((await stack.get(tenant, `/v1/receipts/${id}`)).status).toBe(404)
     expect(await events(`job=${freshJob}`)).toEqual([])
   })
 
   it('[G8] is erased with its receipt, and what is left proves that it was', async () => {
-    const remove = async (by: Tenant) => {
-      const headers = { authorization: `Bearer ${by.apiKey}` }
-      const response = await fetch(`${stack.url}/v1/jobs/${jobId}`, { method: 'DELETE', headers })
-      return { status: response.status, body: (await response.json()) as unknown }
-    }
+    const remove = (by: Tenant) => stack.delete(by, `/v1/jobs/${jobId}`)
     expect((await remove(other)).status).toBe(403)
     const { status, body } = await remove(tenant)
     expect(status).toBe(200)
