@@ -3,31 +3,12 @@ import { connect, ErrorWithReasonCode, type IPublishPacket, type MqttClient } fr
 import { AppError, toAppError, toProblem } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
-import { askEndpoint, type EndpointOptions } from './endpoint.ts'
+import type { MqttOptions } from './config.ts'
+import { askEndpoint } from './endpoint.ts'
 import type { Delivery, Entry, Journal } from './journal.ts'
 import { answerTopic, fillTemplate } from './request.ts'
 
-export interface BridgeOptions {
-  /** `mqtt://host:1883`, `mqtts://…`, `ws://…` */
-  readonly broker: string
-  /** Names the session that the broker keeps for this client. */
-  readonly clientId: string
-  /** 4 is MQTT 3.1.1, which every broker speaks. */
-  readonly protocolVersion: 4 | 5
-  readonly username?: string | undefined
-  readonly password?: string | undefined
-  /** PEM: the accepted certificate authorities of the broker, and this client's certificate with its key. */
-  readonly ca?: Buffer | undefined
-  readonly certificate?: { readonly cert: Buffer; readonly key: Buffer } | undefined
-  /** Topic filter to subscribe to. */
-  readonly from: string
-  /** Topic of the answers; `{topic}` stands for the message's topic. */
-  readonly to: string
-  readonly endpoint: EndpointOptions
-  /** The request as JSON with placeholders. */
-  readonly template: unknown
-  /** Maximum number of concurrent requests. */
-  readonly concurrency: number
+export interface BridgeOptions extends MqttOptions {
   readonly journal: Journal
   readonly log: Log
 }
@@ -47,14 +28,15 @@ const SESSION = {
 const ANSWER_QOS = 2
 
 export async function startBridge(options: BridgeOptions): Promise<Bridge> {
-  const { broker, clientId, protocolVersion, username, password, ca, from, journal, log } = options
+  const { broker, username, password, ca, from, journal, log } = options
+  const isVersion5 = options['mqtt-version'] === '5'
   const ended = new AbortController()
   const client = connect(broker, {
-    clientId,
+    clientId: options['client-id'],
     clean: false,
-    protocolVersion,
+    protocolVersion: isVersion5 ? 5 : 4,
     // MQTT 5 sets the lifetime of a session in seconds; earlier versions only have `clean`.
-    ...(protocolVersion === 5 ? { properties: SESSION } : {}),
+    ...(isVersion5 ? { properties: SESSION } : {}),
     reconnectPeriod: RECONNECT_MS,
     resubscribe: true,
     ...(username === undefined ? {} : { username }),
@@ -151,7 +133,7 @@ function createWorkers(options: BridgeOptions, client: MqttClient, signal: Abort
     try {
       await client.publishAsync(topic, Buffer.from(answer), {
         qos: ANSWER_QOS,
-        ...(options.protocolVersion === 5 ? { properties: about(entry) } : {}),
+        ...(options['mqtt-version'] === '5' ? { properties: about(entry) } : {}),
       })
     } catch (error) {
       if (error instanceof ErrorWithReasonCode) journal.refused(entry.id)
@@ -199,17 +181,17 @@ function about({ id }: Entry) {
 
 /** The answer's body, or the error document of a message that does not fit the template. */
 async function answerEntry(
-  { endpoint, template }: BridgeOptions,
+  options: BridgeOptions,
   { id, payload }: Entry,
   signal: AbortSignal,
 ): Promise<Uint8Array> {
   let body: unknown
   try {
-    body = fillTemplate(template, payload)
+    body = fillTemplate(options.template, payload)
   } catch (error) {
     return encodeProblem(error, id)
   }
-  return new TextEncoder().encode(await askEndpoint(endpoint, { id, body }, signal))
+  return new TextEncoder().encode(await askEndpoint(options, { id, body }, signal))
 }
 
 function encodeProblem(error: unknown, id: string): Uint8Array {

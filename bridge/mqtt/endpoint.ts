@@ -1,13 +1,9 @@
 /** Sends a message's request to the Littoral endpoint until it is answered. The idempotency key makes all tries one job. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Log } from '#shared/base/log.ts'
+import type { MqttOptions } from './config.ts'
 
-export interface EndpointOptions {
-  readonly url: string
-  readonly key: string
-  /** For example `/v1/embeddings`. */
-  readonly path: string
-  readonly headers: Readonly<Record<string, string>>
+export interface EndpointOptions extends Pick<MqttOptions, 'url' | 'key' | 'path' | 'policy'> {
   readonly log: Log
 }
 
@@ -20,7 +16,7 @@ const PAUSE_MS = { least: 250, most: 15_000 } as const
  * @throws the abort reason of `signal`
  */
 export async function askEndpoint(
-  { url, key, path, headers, log }: EndpointOptions,
+  { url, key, path, policy, log }: EndpointOptions,
   { id, body }: { readonly id: string; readonly body: unknown },
   signal: AbortSignal,
 ): Promise<string> {
@@ -31,7 +27,7 @@ export async function askEndpoint(
       const response = await fetch(new URL(path, url), {
         method: 'POST',
         headers: {
-          ...headers,
+          ...(policy === undefined ? {} : { 'x-littoral-policy': policy }),
           authorization: `Bearer ${key}`,
           'content-type': 'application/json',
           'idempotency-key': id,

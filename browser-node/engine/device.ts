@@ -1,21 +1,17 @@
 /** Opens WebGPU and ONNX Runtime in one engine worker, and creates the engine on them. */
 import { nameAdapter } from '#engine/adapter-name.ts'
-import { createEngine, type DeviceEngine, type EngineProgress } from '#engine/create-engine.ts'
+import { createEngine, type DeviceEngine, type EngineOptions } from '#engine/create-engine.ts'
 import { offerOf } from '#engine/device-offer.ts'
 import { deviceFor, featuresOf } from '#engine/kernels/device-limits.ts'
 import { paceDevice, type Pace } from '#engine/pace/pace-device.ts'
 import type { EngineRole } from '#engine/remote/engine-messages.ts'
 import { createOrtSessions, type SessionFactory } from '#engine/session/session.ts'
 import type { Provider } from '#shared/job/job.ts'
-import type { Log } from '#shared/base/log.ts'
-import type { ModelFile, ModelManifest } from '#shared/job/model.ts'
+import type { ModelManifest } from '#shared/job/model.ts'
 import type { Ready } from './engine-messages.ts'
 
-export interface RoleEngineOptions {
+export interface RoleEngineOptions extends Pick<EngineOptions, 'loadFile' | 'log' | 'onProgress'> {
   readonly role: EngineRole
-  readonly loadFile: (file: ModelFile, signal: AbortSignal) => Promise<Uint8Array>
-  readonly log: Log
-  readonly onProgress: (progress: EngineProgress) => void
   /** Called once; `settled` resolves when no work that the device began still runs. */
   readonly onLost: (reason: string, settled: Promise<unknown>) => void
 }

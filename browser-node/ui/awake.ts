@@ -1,11 +1,7 @@
 /** Keeps the screen on while the node works, if its owner wants that. Browsers release the lock of a hidden page. */
 import { element } from './elements.ts'
 
-export interface Awake {
-  set(isWorking: boolean): void
-}
-
-export function createAwake(): Awake {
+export function createAwake() {
   const box = element('awake', HTMLInputElement)
   const isOffered = 'wakeLock' in navigator
   if (box.parentElement !== null) box.parentElement.hidden = !isOffered
@@ -26,7 +22,7 @@ export function createAwake(): Awake {
   box.addEventListener('change', () => void settle())
   document.addEventListener('visibilitychange', () => void settle())
   return {
-    set(working) {
+    set(working: boolean) {
       if (working === isWorking) return
       isWorking = working
       void settle()

@@ -21,9 +21,7 @@ const html = (testId: string) => element(testId, HTMLElement)
 export function createPanel(): Panel {
   const toggle = element('toggle', HTMLButtonElement)
   const country = element('country', HTMLSelectElement)
-  let shownNode: NodeView | null = null
-  let shownSeen: string | null = null
-  showJobs(html('jobs'), [])
+  let shown: PageState | undefined
   return {
     show(state) {
       const words = describeStatus(state)
@@ -41,12 +39,9 @@ export function createPanel(): Panel {
       showDownload(state.download)
       showLeftOut(state.leftOut)
       setText(html('adapter'), adapterText(state))
-      if (state.node !== null && (state.node !== shownNode || state.seen !== shownSeen))
-        showNode(state.node, state.seen)
-      if (state.node === null && shownNode !== null) showNoNode()
+      if (state.node !== shown?.node || state.seen !== shown.seen) showNode(state)
       setText(html('node-id'), state.node?.nodeId ?? state.ownId ?? 'created at the first start')
-      shownNode = state.node
-      shownSeen = state.seen
+      shown = state
     },
     showEarnings(earnings) {
       const amount = (value: string | undefined) =>
@@ -63,26 +58,16 @@ export function createPanel(): Panel {
   }
 }
 
-function showNode(node: NodeView, seen: string | null): void {
-  const { hub, lastFailure } = node
-  setText(html('running'), String(node.running))
-  setText(html('jobs-done'), node.jobsDone.toLocaleString())
-  setText(html('signed'), formatUsd(BigInt(node.signedMicroUsd)))
-  setText(html('abilities'), describeAbilities(node))
-  setText(html('hub'), hub === null ? '–' : hub.name)
+function showNode({ node, seen }: PageState): void {
+  const hub = node?.hub ?? null
+  setText(html('running'), String(node?.running ?? 0))
+  setText(html('jobs-done'), (node?.jobsDone ?? 0).toLocaleString())
+  setText(html('signed'), formatUsd(BigInt(node?.signedMicroUsd ?? 0)))
+  setText(html('abilities'), node === null ? '–' : describeAbilities(node))
+  setText(html('hub'), hub?.name ?? '–')
   setText(html('place'), hub === null ? '–' : describePlace(hub, seen))
-  showJobs(html('jobs'), node.lastJobs)
-  showFailure(lastFailure)
-}
-
-/** Clears what was shown of another node. */
-function showNoNode(): void {
-  setText(html('running'), '0')
-  setText(html('jobs-done'), '0')
-  setText(html('signed'), formatUsd(0n))
-  for (const name of ['abilities', 'hub', 'place']) setText(html(name), '–')
-  showJobs(html('jobs'), [])
-  showFailure(null)
+  showJobs(html('jobs'), node?.lastJobs ?? [])
+  showFailure(node?.lastFailure ?? null)
 }
 
 function showFailure(lastFailure: NodeView['lastFailure']): void {

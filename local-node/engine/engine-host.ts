@@ -25,10 +25,7 @@ const FIRST_STARTS = 3
 
 const NEVER = new AbortController().signal
 
-export interface NodeEngineOptions {
-  /** `webgpu` requires an adapter, `cpu` uses none. */
-  readonly device: 'auto' | 'webgpu' | 'cpu'
-  readonly kernels: 'any' | 'listed' | 'none'
+export interface NodeEngineOptions extends Pick<ChildSetup, 'device' | 'kernels'> {
   /** Ids of the models to load before the engine is ready; others may be loaded later. @default all */
   readonly models?: readonly string[]
   /** @default a store in `.littoral/models` and this repository */

@@ -11,6 +11,7 @@ import type { ModelManifest } from '#shared/job/model.ts'
 
 export interface ChildSetup {
   readonly role: EngineRole
+  /** `webgpu` requires an adapter, `cpu` uses none. */
   readonly device: 'auto' | 'webgpu' | 'cpu'
   readonly kernels: 'any' | 'listed' | 'none'
   /** Bytes of model files that it may hold; its memory limit grows with them. */

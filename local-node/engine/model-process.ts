@@ -1,7 +1,6 @@
 /** Loads the models of a local node into one process, and again into the process that replaces it. */
-import type { RunOptions } from '#engine/engine.ts'
+import type { LiveEngine } from '#engine/engine.ts'
 import { toAppError } from '#shared/base/errors.ts'
-import type { Answer, Work } from '#shared/job/job.ts'
 import type { Log } from '#shared/base/log.ts'
 import type { ModelManifest } from '#shared/job/model.ts'
 import type { AdmittedModel } from '#shared/node/node.ts'
@@ -17,12 +16,8 @@ export interface ModelProcessOptions {
   readonly log: Log
 }
 
-export interface ModelProcess {
+export interface ModelProcess extends Pick<LiveEngine, 'load' | 'unload' | 'run' | 'close'> {
   admitted(): readonly AdmittedModel[]
-  load(manifest: ModelManifest, signal: AbortSignal): Promise<AdmittedModel>
-  unload(id: string): Promise<void>
-  run(work: Work, payload: Uint8Array, options: RunOptions): Promise<Answer>
-  close(): Promise<void>
 }
 
 interface Loaded {

@@ -147,7 +147,7 @@ class Store implements ModelStore {
   }
 
   async #download(file: ModelFile, { signal, peers = [], onBytes }: FetchOptions): Promise<string> {
-    const { folder, log } = this.#options
+    const { folder, log, stallMs } = this.#options
     const sources = [...this.#remote(file), ...peers]
     if (sources.length === 0)
       throw new AppError('no_capacity', `${file.name} is not on this machine: ${file.sources[0]}.`)
@@ -155,29 +155,20 @@ class Store implements ModelStore {
     this.#incoming.set(file.sha256, file.sizeBytes)
     try {
       await this.#makeRoom(file)
-      await this.#receive(file, path, { signal, onBytes, sources })
+      const part = await openPart(path)
+      try {
+        const createHash = nativeHash
+        await downloadFile(file, { sources, sink: part, createHash, signal, log, onBytes, stallMs })
+        await part.finish(path)
+      } finally {
+        await part.close()
+      }
     } finally {
       this.#incoming.delete(file.sha256)
     }
     this.#verified.set(path, markOf(file, await stat(path)))
     log.info('file.fetched', { file: file.name, sizeBytes: file.sizeBytes })
     return path
-  }
-
-  async #receive(
-    file: ModelFile,
-    path: string,
-    { signal, onBytes, sources }: Receiving,
-  ): Promise<void> {
-    const { log, stallMs } = this.#options
-    const part = await openPart(path)
-    try {
-      const createHash = nativeHash
-      await downloadFile(file, { sources, sink: part, createHash, signal, log, onBytes, stallMs })
-      await part.finish(path)
-    } finally {
-      await part.close()
-    }
   }
 
   #remote(file: ModelFile): FileSource[] {
@@ -221,10 +212,6 @@ function noRoom({ name, sizeBytes }: ModelFile, limitBytes: number): AppError {
     'no_capacity',
     `${name} (${sizeBytes} bytes) does not fit into the model cache of ${limitBytes} bytes beside the files in use.`,
   )
-}
-
-interface Receiving extends Pick<FetchOptions, 'signal' | 'onBytes'> {
-  readonly sources: readonly FileSource[]
 }
 
 function markOf({ sha256 }: ModelFile, { size, ino, mtimeMs }: Stats): string {
