@@ -1,4 +1,4 @@
-/** The volunteer's page: asks the browser what it can do, starts and pauses the node, shows what it says. */
+/** The volunteer's page: checks what the browser can do, starts and pauses the node, and shows its reports. */
 import './engine/strict-csp.ts'
 import { toAppError } from '#shared/base/errors.ts'
 import { createSigner } from '#shared/base/signature.ts'
@@ -28,11 +28,11 @@ import { createKeyPanel } from './ui/key-panel.ts'
 import { createPanel } from './ui/panel.ts'
 
 const CHART_EVERY_MS = 5_000
-/** Phases in which the node holds no job. */
+/** Phases in which the node has no job. */
 const OFFLINE: readonly NodeView['phase'][] = ['starting', 'stopped', 'paused']
-/** Times that a node which hung is started again before it was online. */
+/** How often a node that hangs is restarted before it has been online. */
 const MOST_SILENCES = 3
-const SILENT = 'The node’s program fell silent again and again, so it was stopped.'
+const SILENT = 'The node stopped responding several times, so it was shut down.'
 
 function runPage(): void {
   const { origin, search } = self.location
@@ -88,7 +88,7 @@ function runPage(): void {
     link.send({ type: 'start', claim, simulatedPlace: simulated })
   }
   const pause = () => {
-    // Before the node is on the network there is nothing to give back, only work to stop.
+    // Before the node is online it has no jobs to return, only work to stop.
     const isStarting = OFFLINE.includes(state.node?.phase ?? 'starting')
     if (isStarting) link.end()
     else link.send({ type: 'pause' })
@@ -105,7 +105,7 @@ function runPage(): void {
   })
   setInterval(drawHistory, CHART_EVERY_MS)
   drawHistory()
-  fillCountries(country, navigator.language)
+  fillCountries(country)
   change(state)
 
   prepare({ origin, simulated, read: () => state, change })
@@ -125,7 +125,7 @@ interface Preparing {
   readonly change: (next: PageState) => void
 }
 
-/** Looks at what this browser is and where it stands. @returns whether this tab may be the node */
+/** Checks this browser and its country. @returns whether this tab may be the node */
 async function prepare({ origin, simulated, read, change }: Preparing): Promise<boolean> {
   if (!self.isSecureContext) {
     change({ ...read(), tab: 'insecure' })
@@ -144,13 +144,12 @@ async function prepare({ origin, simulated, read, change }: Preparing): Promise<
   return true
 }
 
-/** Jobs that were finished between two reports of one node. */
+/** Jobs that one node finished between two reports. */
 function newJobs(before: NodeView | null, after: NodeView): number {
   const known = before?.jobsDone ?? 0
   return after.jobsDone >= known ? after.jobsDone - known : after.jobsDone
 }
 
-/** Undefined while this browser has none, or no longer. */
 async function readKey() {
   const keys = await withStorage((storage) => storage.readReceiptKey())
   return keys === undefined ? undefined : (await createSigner(keys)).publicKey

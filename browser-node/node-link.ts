@@ -1,20 +1,20 @@
-/** The page's end of its node worker: one worker at most, ended when it failed or fell silent. */
+/** The page's side of the node worker: at most one worker, ended when it fails or stops responding. */
 import type { NewsReport } from './ui/page-state.ts'
 import { BEAT_MS, Report, type Command } from './node/protocol.ts'
 
-/** Beats in a row that a worker may miss: it computes nothing itself, so one that is silent this long hangs. */
+/** Consecutive beats that a worker may miss. It computes nothing itself, so a worker that misses more hangs. */
 const MISSED_BEATS = 4
 
 export interface NodeLinkOptions {
   readonly onReport: (report: NewsReport) => void
-  /** The worker hung and was ended. */
+  /** Called after a worker that hung was ended. */
   readonly onSilent: () => void
 }
 
 export interface NodeLink {
   /** Starts a worker if none runs. */
   send(command: Command): void
-  /** Ends the worker at once, whatever it does. */
+  /** Ends the worker at once. */
   end(): void
 }
 
@@ -33,7 +33,7 @@ export function createNodeLink({ onReport, onSilent }: NodeLinkOptions): NodeLin
     end()
     onReport({ type: 'failed', code: 'internal', detail })
   }
-  /** Counted, not timed: a computer that slept has missed one beat. */
+  /** Beats are counted, not timed: a computer that slept has missed only one. */
   const watch = () => {
     missed += 1
     if (missed <= MISSED_BEATS) return
@@ -42,10 +42,9 @@ export function createNodeLink({ onReport, onSilent }: NodeLinkOptions): NodeLin
   }
   const hear = (data: unknown) => {
     const report = Report.safeParse(data)
-    if (!report.success)
-      return fail('The node’s program said something that the page does not know.')
+    if (!report.success) return fail('The node sent a message that this page does not understand.')
     missed = 0
-    // From its first word on: until then it is being loaded.
+    // Until its first message the worker is still loading.
     timer ??= setInterval(watch, BEAT_MS)
     if (report.data.type === 'beat') return worker?.postMessage({ type: 'beat' } satisfies Command)
     if (report.data.type === 'failed') end()
@@ -61,7 +60,7 @@ export function createNodeLink({ onReport, onSilent }: NodeLinkOptions): NodeLin
     })
     opened.addEventListener('error', (event) => {
       if (worker === opened)
-        fail(`The node’s program ended: ${event.message || 'it could not be loaded'}.`)
+        fail(`The node’s worker ended: ${event.message || 'it could not be loaded'}.`)
     })
     return opened
   }

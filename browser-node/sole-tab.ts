@@ -1,10 +1,10 @@
-/** One tab of a browser at a time may be the node: the identity in IndexedDB is theirs together. */
+/** Lets one tab of a browser at a time be the node, because all its tabs share the identity in IndexedDB. */
 
 const LOCK = 'littoral-node'
 
 /**
- * Resolves when this tab is the node's only one, and stays so until the tab ends.
- * @param onHeldElsewhere called once when another tab has it, before the wait
+ * Resolves when this tab holds the lock, which it keeps until it closes.
+ * @param onHeldElsewhere called once, before the wait, when another tab holds the lock
  */
 export async function becomeSoleTab(
   onHeldElsewhere: () => void,
@@ -13,7 +13,7 @@ export async function becomeSoleTab(
   const { promise, resolve } = Promise.withResolvers<void>()
   const hold = () => {
     resolve()
-    // Held for as long as the tab lives: the browser lets go of it when the tab ends, however it ends.
+    // The browser releases the lock when the tab closes or crashes.
     return new Promise<never>(() => {})
   }
   void locks.request(LOCK, { ifAvailable: true }, (lock) => {

@@ -1,10 +1,10 @@
-/** Which country the page offers first: the one in its address, the owner's last choice, or what the network sees. */
+/** Suggests a country: the one in the page's address, the owner's last choice, or the one that the network observes. */
 import { NetworkReply } from '#shared/api/network.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { COUNTRIES } from '#shared/law/region.ts'
 import type { NodeStorage } from './node/storage.ts'
 
-/** `?place=DE`: a made-up place for development, which production servers ignore; null when there is none. */
+/** `?place=DE` simulates a place for development; production servers ignore it. */
 export function simulatedPlace(search: string): string | null {
   return knownCountry(new URLSearchParams(search).get('place'))
 }
@@ -19,7 +19,7 @@ export async function suggestClaim({ simulated, seen, storage }: ClaimSources) {
   return simulated ?? knownCountry(await storage.readClaim()) ?? seen
 }
 
-/** The country in which the network sees this connection; null when it cannot say. */
+/** The country that the network observes for this connection; null when unknown. */
 export async function observedCountry(
   origin: string,
   simulated: string | null,

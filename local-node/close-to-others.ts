@@ -1,12 +1,12 @@
-/** Takes a folder and all that is in it from every other user of this machine, whatever modes it had. */
+/** Removes other users' access to a folder and everything in it. */
 import { chmod, lstat, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 
-/** Follows no links: what they point at is not ours. */
+/** Does not follow links: their targets are not ours. */
 export async function closeToOthers(path: string): Promise<void> {
   const found = await lstat(path).catch(() => undefined)
   if (found === undefined || found.isSymbolicLink()) return
-  // What was removed in the meantime needs no mode.
+  // A file may have been removed meanwhile.
   if ((found.mode & 0o077) !== 0) await chmod(path, found.mode & 0o700).catch(ignoreMissing)
   if (!found.isDirectory()) return
   for (const name of await readdir(path).catch(() => [])) await closeToOthers(join(path, name))

@@ -1,4 +1,4 @@
-/** Command line of a local node. */
+/** Parses the command line of a local node. */
 import { parseArgs } from 'node:util'
 import { multiaddr } from '@multiformats/multiaddr'
 import { z } from 'zod'
@@ -39,9 +39,7 @@ export type NodeOptions = z.infer<typeof Options>
 
 /** @throws {AppError} invalid_request naming the option, its value and what it should be */
 export function parseOptions(argv: readonly string[], env: NodeJS.ProcessEnv): NodeOptions {
-  const text = { type: 'string' } as const
-  const options = Object.fromEntries(Object.keys(Options.shape).map((name) => [name, text]))
-  const values = readFlags(argv, options)
+  const values = readFlags(argv)
   const parsed = Options.safeParse({
     key: env.LITTORAL_NODE_KEY,
     'model-hub': env.HF_ENDPOINT,
@@ -56,7 +54,7 @@ export function parseOptions(argv: readonly string[], env: NodeJS.ProcessEnv): N
   )
 }
 
-/** Ids of the models to load at the start. @throws for one that this build does not know */
+/** Ids of the models to load at the start. */
 function readModels(list: string, context: z.RefinementCtx): readonly string[] {
   const known = MANIFESTS.map(({ id }) => id)
   if (list === 'all') return known
@@ -75,14 +73,11 @@ function isFileAddress(text: string): boolean {
   }
 }
 
-type TextOptions = Record<string, { readonly type: 'string' }>
-
-function readFlags(
-  argv: readonly string[],
-  options: TextOptions,
-): Record<string, string | boolean | undefined> {
+function readFlags(argv: readonly string[]): Record<string, string | boolean | undefined> {
+  const text = { type: 'string' } as const
+  const options = Object.fromEntries(Object.keys(Options.shape).map((name) => [name, text]))
   try {
-    return parseArgs({ args: [...argv], options, strict: true }).values
+    return parseArgs({ args: [...argv], options }).values
   } catch (cause) {
     const [detail] = String(cause instanceof Error ? cause.message : cause).split('. ')
     throw new AppError('invalid_request', `${detail}; ${MORE}`, { cause })

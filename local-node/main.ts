@@ -104,13 +104,13 @@ async function main(): Promise<void> {
     await files.close()
     unlock()
   })
-  // Online with what needs no model; each model joins the offer once it is past its golden case.
+  // The node goes online without models, and offers each model once it has passed its golden case.
   await core.start()
   await core.preload(options.models, preloading.signal)
   if (!isStopping()) log.info('node.ready', { models: engine.models.map(({ id }) => id).join(',') })
 }
 
-/** Ends the process in order, or at once when it is asked again. @returns whether it is ending */
+/** Ends the process in order at the first signal, and at once at the second. @returns whether it is ending */
 function endOnSignal(end: () => Promise<void>): () => boolean {
   let isEnding = false
   const stop = async () => {
@@ -124,7 +124,7 @@ function endOnSignal(end: () => Promise<void>): () => boolean {
   return () => isEnding
 }
 
-/** One line whenever the phase or the count of jobs changes. */
+/** Logs a line whenever the phase or the number of jobs changes. */
 function reportChanges(log: ReturnType<typeof createLog>): (state: NodeState) => void {
   let last = ''
   return ({ phase, detail, nodeId, claim, adapter, jobsDone, earnedMicroUsd, models }) => {

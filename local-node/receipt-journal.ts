@@ -1,6 +1,6 @@
 /**
- * Receipts that no hub has acknowledged, in one file that is only appended to: receipts that come together are on the
- * disk by one sync, and one that was acknowledged costs a line that nobody waits for.
+ * Keeps receipts that no hub has acknowledged in one append-only file. One sync writes all receipts that arrive together;
+ * an acknowledgement appends a line without a sync.
  */
 import { mkdir, open, readFile, rename, type FileHandle } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
@@ -19,7 +19,7 @@ const Entry = z.union([
 ])
 type Entry = z.infer<typeof Entry>
 
-/** Written anew with what is left once so much of it is about receipts that are gone. */
+/** The file is rewritten once it holds this many bytes of acknowledged receipts. */
 const GONE_BYTES = 4 * 1024 * 1024
 
 export interface ReceiptJournal extends ReceiptStore {
@@ -32,22 +32,21 @@ export interface JournalOptions {
   readonly goneBytes?: number | undefined
 }
 
-interface Line {
-  readonly entry: Entry
-  readonly written: PromiseWithResolvers<void>
-}
-
-/** @param folder made where it is missing */
+/** @param folder created if missing */
 export async function openReceiptJournal(
   folder: string,
   { log, goneBytes: mostGoneBytes = GONE_BYTES }: JournalOptions,
 ): Promise<ReceiptJournal> {
   await mkdir(folder, { recursive: true, mode: 0o700 })
   const path = join(folder, 'receipts.jsonl')
-  const kept = readEntries(await readOrNothing(path), log)
+  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return ''
+    throw error
+  })
+  const kept = readEntries(text, log)
   let file = await rewrite(path, kept)
   let goneBytes = 0
-  let waiting: Line[] = []
+  let waiting: { readonly entry: Entry; readonly written: PromiseWithResolvers<void> }[] = []
   let isWriting = false
 
   const writeAll = async () => {
@@ -67,7 +66,7 @@ export async function openReceiptJournal(
         }
         for (const { written } of lines) written.resolve()
       } catch (error) {
-        // Part of it may stand there; what is written next must not stand behind half a line.
+        // A line may be incomplete. Rewrite the file next, so that nothing is appended to half a line.
         goneBytes = Infinity
         for (const { written } of lines) written.reject(error)
       }
@@ -109,7 +108,7 @@ export async function openReceiptJournal(
   }
 }
 
-/** The file with only what is kept, on the disk under its name; open for more. */
+/** Replaces the file durably by one with only the kept receipts, and opens it for appending. */
 async function rewrite(
   path: string,
   kept: ReadonlyMap<Bytes32, StoredReceipt>,
@@ -123,7 +122,7 @@ async function rewrite(
   return file
 }
 
-/** A name is on the disk only when its folder is. Windows opens no folders, and needs none. */
+/** Makes a rename durable. Windows cannot open folders, and does not need this. */
 async function syncFolder(folder: string): Promise<void> {
   if (process.platform === 'win32') return
   const handle = await open(folder, 'r')
@@ -131,16 +130,7 @@ async function syncFolder(folder: string): Promise<void> {
   await handle.close()
 }
 
-async function readOrNothing(path: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return ''
-    throw error
-  }
-}
-
-/** A process that died while it wrote leaves a line cut short: nobody was told that it is kept. */
+/** A process that died while writing leaves an incomplete line; its receipt was never confirmed as kept. */
 function readEntries(text: string, log: Pick<Log, 'warn'>): Map<Bytes32, StoredReceipt> {
   const kept = new Map<Bytes32, StoredReceipt>()
   for (const line of text.split('\n').filter((part) => part !== '')) {

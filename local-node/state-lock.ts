@@ -1,4 +1,4 @@
-/** One process a state folder: two nodes of one identity throw each other off the hub, two workerds spoil each other's databases. */
+/** Allows one process per state folder: two nodes with one identity, or two workerds on one database, would conflict. */
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -8,9 +8,9 @@ const LOCK_FILE = 'state.lock'
 const OWNER_FILE = 'state.pid'
 
 /**
- * Takes the folder for this process until it ends, however it ends: SQLite's lock is the operating system's.
- * @returns what gives it back
- * @throws {AppError} invalid_request naming the folder and the process that has it
+ * Locks the folder for this process until it ends. SQLite's lock belongs to the operating system, so a crash frees it.
+ * @returns unlocks the folder
+ * @throws {AppError} invalid_request naming the folder and the process that holds it
  */
 export async function lockState(folder: string): Promise<() => void> {
   const lock = new DatabaseSync(join(folder, LOCK_FILE))

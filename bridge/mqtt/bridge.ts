@@ -1,60 +1,42 @@
-/** From an MQTT topic to the endpoint and back: each message noted, asked once, answered once, in any order of failures. */
+/** Sends each message of an MQTT topic to the endpoint once and publishes its answer once, through all failures. */
 import { connect, ErrorWithReasonCode, type IPublishPacket, type MqttClient } from 'mqtt'
 import { AppError, toAppError, toProblem } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
-import { askEndpoint, type EndpointOptions } from './endpoint.ts'
-import type { Entry, Journal } from './journal.ts'
+import type { MqttOptions } from './config.ts'
+import { askEndpoint } from './endpoint.ts'
+import type { Delivery, Entry, Journal } from './journal.ts'
 import { answerTopic, fillTemplate } from './request.ts'
 
-export interface BridgeOptions {
-  /** `mqtt://host:1883`, `mqtts://…`, `ws://…` */
-  readonly broker: string
-  /** The broker keeps this client's session while it is away. */
-  readonly clientId: string
-  /** 4 is MQTT 3.1.1, which every broker speaks. */
-  readonly protocolVersion: 4 | 5
-  readonly username?: string | undefined
-  readonly password?: string | undefined
-  /** PEM: authorities that the broker's certificate may come from, and this client's own certificate with its key. */
-  readonly ca?: Buffer | undefined
-  readonly certificate?: { readonly cert: Buffer; readonly key: Buffer } | undefined
-  /** Topic filter to subscribe to. */
-  readonly from: string
-  /** Topic of the answers; `{topic}` is the message's own. */
-  readonly to: string
-  readonly endpoint: EndpointOptions
-  /** JSON of the request. */
-  readonly template: unknown
-  /** Requests at once. */
-  readonly concurrency: number
+export interface BridgeOptions extends MqttOptions {
   readonly journal: Journal
   readonly log: Log
 }
 
 export interface Bridge {
-  /** Takes no more messages, and leaves what is unfinished in the journal for the next start. */
+  /** Takes no more messages; unfinished ones stay in the journal for the next start. */
   close(): Promise<void>
 }
 
 const RECONNECT_MS = 1_000
-/** A broker of MQTT 5 keeps larger packets to itself; one of 3.1.1 is not asked. */
+/** MQTT 5 only: the broker does not deliver larger packets. */
 const SESSION = {
   sessionExpiryInterval: 0xffff_fffe,
   maximumPacketSize: LIMITS.mqttPacketBytes,
 }
-/** Exactly once between bridge and broker. */
+/** Exactly-once delivery between bridge and broker. */
 const ANSWER_QOS = 2
 
 export async function startBridge(options: BridgeOptions): Promise<Bridge> {
-  const { broker, clientId, protocolVersion, username, password, ca, from, journal, log } = options
+  const { broker, username, password, ca, from, journal, log } = options
+  const isVersion5 = options['mqtt-version'] === '5'
   const ended = new AbortController()
   const client = connect(broker, {
-    clientId,
+    clientId: options['client-id'],
     clean: false,
-    protocolVersion,
-    // That the session outlives the connection is said in seconds in MQTT 5, and by `clean` before.
-    ...(protocolVersion === 5 ? { properties: SESSION } : {}),
+    protocolVersion: isVersion5 ? 5 : 4,
+    // MQTT 5 sets the lifetime of a session in seconds; earlier versions only have `clean`.
+    ...(isVersion5 ? { properties: SESSION } : {}),
     reconnectPeriod: RECONNECT_MS,
     resubscribe: true,
     ...(username === undefined ? {} : { username }),
@@ -64,8 +46,22 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
     outgoingStore: journal.outgoing,
   })
   const work = createWorkers(options, client, ended.signal)
-  // Before the connection is up: a broker that kept this session sends its messages with the very first bytes.
-  client.handleMessage = (packet, acknowledge) => take({ packet, acknowledge, journal, work, log })
+  // Set before the client connects: a broker that kept this session sends its messages at once.
+  client.handleMessage = (packet, acknowledge) => {
+    const { topic } = packet
+    try {
+      const delivery = deliveryOf(packet)
+      const entry = journal.note(delivery, refusalOf(delivery.payload.length))
+      if (entry === null) log.info('message.repeated', { topic })
+      else work.add(entry)
+      // The message is on disk now. The broker need not keep it until it is answered.
+      acknowledge()
+    } catch (cause) {
+      // Without an acknowledgement the broker keeps the message and sends it again after the next connect.
+      log.error('message.not-taken', { topic, cause: toAppError(cause).detail })
+      acknowledge(cause instanceof Error ? cause : new Error(String(cause)))
+    }
+  }
   for (const left of journal.left) work.add(left)
   await firstConnection(client)
   client.on('reconnect', () => log.info('broker.reconnecting', {}))
@@ -81,7 +77,7 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
   }
 }
 
-/** @throws what the broker refused the first connection with; later ones are tried for ever */
+/** @throws the error of the first connection; later connections are retried without end */
 async function firstConnection(client: MqttClient): Promise<void> {
   const connected = Promise.withResolvers<void>()
   client.once('connect', () => connected.resolve())
@@ -96,42 +92,21 @@ async function firstConnection(client: MqttClient): Promise<void> {
   }
 }
 
-interface Taking {
-  readonly packet: IPublishPacket
-  readonly acknowledge: (error?: Error) => void
-  readonly journal: Journal
-  readonly work: Workers
-  readonly log: Log
-}
-
-/** The broker gets its acknowledgement when the message is on disk, not when it is answered. */
-function take({ packet, acknowledge, journal, work, log }: Taking): void {
-  const { topic, messageId = 0, dup, retain } = packet
-  const payload = typeof packet.payload === 'string' ? Buffer.from(packet.payload) : packet.payload
-  try {
-    const delivery = {
-      topic,
-      payload,
-      packetId: messageId,
-      isRepeated: dup,
-      isRetained: retain,
-    }
-    const entry = journal.note(delivery, refusalOf(payload.length))
-    if (entry === null) log.info('message.repeated', { topic })
-    else work.add(entry)
-    acknowledge()
-  } catch (cause) {
-    // Not acknowledged: the broker keeps it and sends it again after the next connect.
-    log.error('message.not-taken', { topic, cause: toAppError(cause).detail })
-    acknowledge(cause instanceof Error ? cause : new Error(String(cause)))
+function deliveryOf({ topic, payload, messageId = 0, dup, retain }: IPublishPacket): Delivery {
+  return {
+    topic,
+    payload: typeof payload === 'string' ? Buffer.from(payload) : payload,
+    packetId: messageId,
+    isRepeated: dup,
+    isRetained: retain,
   }
 }
 
-/** Of a message that is too large to be looked at: it is answered and out of the way. */
+/** Answers a message that is too large without a request. */
 function refusalOf(sizeBytes: number): ((id: string) => Uint8Array) | undefined {
   const most = LIMITS.mqttPayloadBytes
   if (sizeBytes <= most) return undefined
-  const detail = `The message has ${sizeBytes} bytes, at most ${most} are taken: send less in one.`
+  const detail = `The message has ${sizeBytes} bytes, at most ${most} are allowed: send smaller messages.`
   return (id) => encodeProblem(new AppError('too_large', detail), id)
 }
 
@@ -141,16 +116,12 @@ interface Workers {
   idle(): Promise<void>
 }
 
-/** Runs entries in the order in which they came, `concurrency` at once. */
+/** Runs entries in order of arrival, up to `concurrency` at once. */
 function createWorkers(options: BridgeOptions, client: MqttClient, signal: AbortSignal): Workers {
   const { concurrency, journal, log } = options
   const waiting: Entry[] = []
   const running = new Set<Promise<void>>()
 
-  /** The connection was lost before a packet held the answer. */
-  const retry = (entry: Entry | undefined) => {
-    if (entry !== undefined) waiting.push(entry)
-  }
   const finish = async (entry: Entry) => {
     let { answer } = entry
     if (answer === null) {
@@ -162,11 +133,15 @@ function createWorkers(options: BridgeOptions, client: MqttClient, signal: Abort
     try {
       await client.publishAsync(topic, Buffer.from(answer), {
         qos: ANSWER_QOS,
-        ...(options.protocolVersion === 5 ? { properties: about(entry) } : {}),
+        ...(options['mqtt-version'] === '5' ? { properties: about(entry) } : {}),
       })
     } catch (error) {
       if (error instanceof ErrorWithReasonCode) journal.refused(entry.id)
-      else retry(journal.waiting(entry.id))
+      else {
+        // The connection may have been lost before a packet held the answer.
+        const unsent = journal.waiting(entry.id)
+        if (unsent !== undefined) waiting.push(unsent)
+      }
       throw error
     }
     journal.published(entry.id)
@@ -193,7 +168,7 @@ function createWorkers(options: BridgeOptions, client: MqttClient, signal: Abort
       pump()
     },
     async idle() {
-      // What waits for a broker that is away is in the journal; nobody waits for it here.
+      // Answers that wait for a broker that is away are in the journal, so the wait can be short.
       const limit = new Promise<void>((resolve) => setTimeout(resolve, 2_000).unref())
       await Promise.race([Promise.allSettled(running), limit])
     },
@@ -204,19 +179,19 @@ function about({ id }: Entry) {
   return { contentType: 'application/json', userProperties: { 'message-id': id } }
 }
 
-/** The answer's body, or the error document of a request that will never be right. */
+/** The answer's body, or the error document of a message that does not fit the template. */
 async function answerEntry(
-  { endpoint, template }: BridgeOptions,
+  options: BridgeOptions,
   { id, payload }: Entry,
   signal: AbortSignal,
 ): Promise<Uint8Array> {
   let body: unknown
   try {
-    body = fillTemplate(template, payload)
+    body = fillTemplate(options.template, payload)
   } catch (error) {
     return encodeProblem(error, id)
   }
-  return new TextEncoder().encode((await askEndpoint(endpoint, { id, body }, signal)).body)
+  return new TextEncoder().encode(await askEndpoint(options, { id, body }, signal))
 }
 
 function encodeProblem(error: unknown, id: string): Uint8Array {

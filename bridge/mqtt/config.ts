@@ -1,4 +1,4 @@
-/** Command line of `littoral mqtt`. */
+/** Parses the command line of `littoral mqtt`. */
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { z } from 'zod'
@@ -6,6 +6,7 @@ import { AppError } from '#shared/base/errors.ts'
 import { fileFault } from '#shared/base/file-fault.ts'
 import { canLoop, canPublishTo } from './request.ts'
 
+/** Values of these options must not appear in error messages. */
 const SECRET: ReadonlySet<string> = new Set(['key', 'password'])
 
 const Options = z.strictObject({
@@ -48,7 +49,6 @@ export function parseOptions(argv: readonly string[], env: NodeJS.ProcessEnv): M
     const [issue] = parsed.error.issues
     const name = String(issue?.path[0])
     const value = flags[name] ?? '(missing)'
-    // A secret that is wrong must not be printed.
     throw refuse(`--${name}${SECRET.has(name) ? '' : ` ${String(value)}`}: ${issue?.message}`)
   }
   const { body, ca, cert, 'cert-key': certKey, ...options } = parsed.data
@@ -103,7 +103,7 @@ function readFlags(argv: readonly string[]): Record<string, string | boolean | u
   const text = { type: 'string' } as const
   const options = Object.fromEntries(Object.keys(Options.shape).map((name) => [name, text]))
   try {
-    return parseArgs({ args: [...argv], options, strict: true }).values
+    return parseArgs({ args: [...argv], options }).values
   } catch (cause) {
     const [detail = ''] = String(cause instanceof Error ? cause.message : cause).split('. ')
     throw refuse(detail)

@@ -1,11 +1,9 @@
-/** What the bridge has taken and not finished, on disk: a message is acknowledged to the broker only once it stands here. */
+/** The bridge's durable journal of unanswered messages. A message is acknowledged to the broker only after it is stored here. */
 import { createHash, randomUUID } from 'node:crypto'
-import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs'
-import { dirname } from 'node:path'
-import { DatabaseSync } from 'node:sqlite'
 import type { IStore } from 'mqtt'
 import { z } from 'zod'
 import { AppError } from '#shared/base/errors.ts'
+import { openDatabase } from './database.ts'
 import { createOutgoing } from './outgoing.ts'
 
 /** A message as the broker delivered it. */
@@ -13,9 +11,9 @@ export interface Delivery {
   readonly topic: string
   readonly payload: Uint8Array
   readonly packetId: number
-  /** Whether the broker says that it may have sent it before. */
+  /** The broker may have sent it before. */
   readonly isRepeated: boolean
-  /** Whether the broker keeps it for everybody who subscribes, so that it comes again at each start. */
+  /** The broker sends it again at each new subscription. */
   readonly isRetained: boolean
 }
 
@@ -24,30 +22,29 @@ export interface Entry {
   readonly id: string
   readonly topic: string
   readonly payload: Uint8Array
-  /** Null until there is one. */
   readonly answer: Uint8Array | null
 }
 
 export interface Journal {
-  /** What an earlier life left, as it was when the journal was opened: to be asked, or, with an answer, to be published. */
+  /** The open entries of an earlier run, read when the journal was opened; those with an answer are to be published. */
   readonly left: readonly Entry[]
-  /** The client's packets on their way to the broker: with them a QoS 2 exchange goes on after a crash. */
+  /** The client's packets on their way to the broker, so that a QoS 2 exchange continues after a crash. */
   readonly outgoing: IStore
   /**
-   * Notes a delivery durably; null when it is the repetition of one that is known, which is then answered once.
-   * @param answerNow makes the answer of one that nobody is asked about: its bytes are not kept
-   * @throws {AppError} no_capacity when as many messages wait as may
+   * Stores a delivery durably; null for a repetition of a known delivery, which is answered only once.
+   * @param answerNow makes the answer of a message that is refused without a request; its payload is not kept
+   * @throws {AppError} no_capacity when `maxWaiting` messages wait
    */
   note(delivery: Delivery, answerNow?: (id: string) => Uint8Array): Entry | null
-  /** Keeps the answer, so that a bridge that ends now publishes this one and asks for no other. */
+  /** Keeps the answer, so that after a restart the bridge publishes it without asking again. */
   answered(id: string, answer: Uint8Array): void
-  /** The next packet of these bytes on this topic is the entry's answer: from then on `outgoing` holds it. */
+  /** Announces that the next packet with these bytes on this topic is the entry's answer; `outgoing` then holds it. */
   publishing(id: string, topic: string, answer: Uint8Array): void
-  /** The answer has reached the broker. */
+  /** The broker has received the answer. */
   published(id: string): void
-  /** The broker does not take the answer: it is tried again in the next life. */
+  /** The broker refused the answer; the next run tries again. */
   refused(id: string): void
-  /** The entry as long as no packet holds its answer. */
+  /** The entry, as long as no packet holds its answer. */
   waiting(id: string): Entry | undefined
   close(): void
 }
@@ -59,22 +56,8 @@ const Row = z.object({
   answer: z.instanceof(Uint8Array).nullable(),
 })
 
-/** Messages whose marks are remembered, to know what comes again: the newest ones. */
+/** The newest messages whose marks are remembered, to recognise repetitions. */
 const REMEMBERED = 1_000_000
-
-const TABLES = `
-  PRAGMA journal_mode = WAL;
-  PRAGMA synchronous = FULL;
-  CREATE TABLE IF NOT EXISTS messages (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, mark TEXT NOT NULL, content TEXT NOT NULL,
-    topic TEXT NOT NULL, payload BLOB NOT NULL, answer BLOB, state TEXT NOT NULL DEFAULT 'open'
-  );
-  CREATE INDEX IF NOT EXISTS messages_by_mark ON messages (mark);
-  CREATE INDEX IF NOT EXISTS messages_by_content ON messages (content);
-  CREATE INDEX IF NOT EXISTS messages_by_state ON messages (state) WHERE state <> 'done';
-`
-/** The bytes are no longer needed; the marks are, to know a repetition. */
-const DONE = "state = 'done', answer = NULL, payload = x''"
 
 export interface JournalOptions {
   /** `:memory:` keeps nothing. */
@@ -83,70 +66,39 @@ export interface JournalOptions {
 }
 
 export function openJournal({ path, maxWaiting }: JournalOptions): Journal {
-  const database = openPrivate(path)
-  database.exec(TABLES)
-  const insert = database.prepare(
-    'INSERT INTO messages (id, mark, content, topic, payload, answer) VALUES (?, ?, ?, ?, ?, ?)',
-  )
-  const findMark = database.prepare('SELECT id FROM messages WHERE mark = ? LIMIT 1')
-  // It stays among the newest as long as the broker keeps it.
-  const touchContent = database.prepare(
-    'UPDATE messages SET seq = (SELECT max(seq) + 1 FROM messages) WHERE seq = (SELECT max(seq) FROM messages WHERE content = ?)',
-  )
-  const count = database.prepare("SELECT count(*) AS kept FROM messages WHERE state <> 'done'")
-  const forget = database.prepare(
-    "DELETE FROM messages WHERE state = 'done' AND seq <= (SELECT max(seq) FROM messages) - ?",
-  )
-  const keepAnswer = database.prepare('UPDATE messages SET answer = ? WHERE id = ?')
-  const keepDone = database.prepare(`UPDATE messages SET ${DONE} WHERE id = ?`)
-  const reopen = database.prepare("UPDATE messages SET state = 'open' WHERE id = ?")
-  const outgoing = createOutgoing(database)
-  // Handed over in an earlier life and no longer on its way: the broker has it.
-  database.exec(
-    `UPDATE messages SET ${DONE} WHERE state = 'sent' AND id NOT IN (SELECT entry FROM outgoing)`,
-  )
-  const waiting = "SELECT id, topic, payload, answer FROM messages WHERE state = 'open'"
-  const open = database.prepare(`${waiting} ORDER BY seq`)
-  const find = database.prepare(`${waiting} AND id = ?`)
+  const opened = openDatabase(path)
+  const { database, sql } = opened
+  const outgoing = createOutgoing(opened)
+  sql.finishSent.run()
   return {
-    // Read before anything new can be noted: what comes from now on is told by `note` alone.
-    left: z.array(Row).parse(open.all()),
+    // Read before a new message can be stored, so that `left` and `note` never report the same entry.
+    left: z.array(Row).parse(sql.allOpen.all()),
     outgoing: outgoing.store,
     note(delivery, answerNow) {
       const { topic } = delivery
       const mark = markOf(delivery, delivery.packetId)
-      // A packet id is given out again once it was acknowledged: only what the broker calls a repetition is one.
-      if (delivery.isRepeated && findMark.get(mark) !== undefined) return null
+      // The broker reuses packet ids, so only a delivery that it marks as repeated can be a repetition.
+      if (delivery.isRepeated && sql.findMark.get(mark) !== undefined) return null
       const content = markOf(delivery)
-      if (delivery.isRetained && touchContent.run(content).changes > 0) return null
-      const { kept } = z.object({ kept: z.number() }).parse(count.get())
+      if (delivery.isRetained && sql.touchContent.run(content).changes > 0) return null
+      const { kept } = z.object({ kept: z.number() }).parse(sql.count.get())
       if (kept >= maxWaiting)
         throw new AppError('no_capacity', `${kept} messages wait for an answer already.`)
       const id = randomUUID()
-      forget.run(REMEMBERED)
+      sql.forget.run(REMEMBERED)
       const answer = answerNow?.(id) ?? null
       const payload = answer === null ? delivery.payload : new Uint8Array()
-      // In one statement: what was refused must not be asked about after a crash.
-      insert.run(id, mark, content, topic, payload, answer)
+      // One statement: after a crash no request may be made for a refused message.
+      sql.insert.run(id, mark, content, topic, payload, answer)
       return { id, topic, payload, answer }
     },
-    answered: (id, answer) => void keepAnswer.run(answer, id),
+    answered: (id, answer) => void sql.answer.run(answer, id),
     publishing: outgoing.expect,
-    published: (id) => void keepDone.run(id),
-    refused: (id) => void reopen.run(id),
-    waiting: (id) => Row.optional().parse(find.get(id)),
+    published: (id) => void sql.finish.run(id),
+    refused: (id) => void sql.reopen.run(id),
+    waiting: (id) => Row.optional().parse(sql.findOpen.get(id)),
     close: () => database.close(),
   }
-}
-
-/** The file holds messages and answers: for its owner alone, whatever the folder's mode. Its side files take the same mode. */
-function openPrivate(path: string): DatabaseSync {
-  if (path !== ':memory:') {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
-    closeSync(openSync(path, 'a', 0o600))
-    chmodSync(path, 0o600)
-  }
-  return new DatabaseSync(path)
 }
 
 function markOf({ topic, payload }: Delivery, packetId: number | '' = ''): string {

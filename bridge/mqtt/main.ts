@@ -1,4 +1,4 @@
-/** `littoral mqtt`: the bridge as a program; ends in order on SIGINT and SIGTERM. */
+/** Runs the bridge as a program, `littoral mqtt`; SIGINT and SIGTERM end it in order. */
 import { toAppError } from '#shared/base/errors.ts'
 import { createLog } from '#shared/base/log.ts'
 import { startBridge } from './bridge.ts'
@@ -11,18 +11,7 @@ try {
   const options = parseOptions(process.argv.slice(2), process.env)
   const log = createLog({}, { part: 'mqtt' })
   const journal = openJournal({ path: options.state, maxWaiting: MAX_WAITING })
-  const { url, key, path, policy, template } = options
-  const headers: Record<string, string> =
-    policy === undefined ? {} : { 'x-littoral-policy': policy }
-  const bridge = await startBridge({
-    ...options,
-    clientId: options['client-id'],
-    protocolVersion: options['mqtt-version'] === '5' ? 5 : 4,
-    endpoint: { url, key, path, headers, log },
-    template,
-    journal,
-    log,
-  })
+  const bridge = await startBridge({ ...options, journal, log })
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => {
       void bridge.close().finally(() => {

@@ -1,16 +1,16 @@
 /**
- * Packets on their way to the broker, on disk, as MQTT asks of a client whose session outlives it: after a crash the
- * exchange of a QoS 2 message goes on under its packet id, so that the broker knows the message and publishes it once.
+ * Stores packets on their way to the broker, as MQTT requires of a client with a persistent session. After a crash a
+ * QoS 2 exchange continues under its packet id, so that the broker publishes the message once.
  */
 import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
-import type { DatabaseSync } from 'node:sqlite'
 import type { IStore } from 'mqtt'
 import { z } from 'zod'
+import type { BridgeDatabase } from './database.ts'
 
 export interface Outgoing {
   readonly store: IStore
-  /** The next packet of these bytes on this topic is that entry's answer. */
+  /** Announces that the next packet with these bytes on this topic is that entry's answer. */
   readonly expect: (entry: string, topic: string, payload: Uint8Array) => void
 }
 
@@ -21,7 +21,7 @@ const Row = z.object({
   properties: z.string().nullable(),
 })
 
-/** Of a packet what the store needs: the client gives publications and, once the broker has them, their releases. */
+/** The parts of a packet that the store needs. The client stores publications and, after PUBREC, their releases. */
 const Put = z.looseObject({
   cmd: z.enum(['publish', 'pubrel']),
   messageId: z.int(),
@@ -30,29 +30,9 @@ const Put = z.looseObject({
   properties: z.unknown().optional(),
 })
 
-/** Shares the journal's file: an answer leaves the journal and stands here in one step. */
-export function createOutgoing(database: DatabaseSync): Outgoing {
-  database.exec(`
-    CREATE TABLE IF NOT EXISTS outgoing (
-      seq INTEGER PRIMARY KEY AUTOINCREMENT, packet_id INTEGER NOT NULL UNIQUE, entry TEXT NOT NULL,
-      topic TEXT, payload BLOB, properties TEXT
-    );
-  `)
-  const insert = database.prepare(
-    'INSERT OR REPLACE INTO outgoing (packet_id, entry, topic, payload, properties) VALUES (?, ?, ?, ?, ?)',
-  )
-  const sent = database.prepare("UPDATE messages SET state = 'sent' WHERE id = ?")
-  const release = database.prepare(
-    'UPDATE outgoing SET topic = NULL, payload = NULL, properties = NULL WHERE packet_id = ?',
-  )
-  const remove = database.prepare('DELETE FROM outgoing WHERE packet_id = ?')
-  const find = database.prepare(
-    'SELECT packet_id, topic, payload, properties FROM outgoing WHERE packet_id = ?',
-  )
-  const all = database.prepare(
-    'SELECT packet_id, topic, payload, properties FROM outgoing ORDER BY seq',
-  )
-  /** By their bytes: two answers that are equal may stand for each other. */
+/** Uses the journal's file, so that one transaction moves an answer from the journal to the outgoing packets. */
+export function createOutgoing({ database, sql }: BridgeDatabase): Outgoing {
+  /** Entries by the bytes of their answers; equal answers are interchangeable. */
   const expected = new Map<string, string[]>()
 
   const putPublication = ({ messageId, topic = '', payload, properties }: z.infer<typeof Put>) => {
@@ -62,8 +42,8 @@ export function createOutgoing(database: DatabaseSync): Outgoing {
     if (others.length === 0) expected.delete(key)
     else expected.set(key, others)
     database.exec('BEGIN IMMEDIATE')
-    insert.run(messageId, entry, topic, bytes, JSON.stringify(properties ?? null))
-    sent.run(entry)
+    sql.putPacket.run(messageId, entry, topic, bytes, JSON.stringify(properties ?? null))
+    sql.sent.run(entry)
     database.exec('COMMIT')
   }
   const tell = (row: unknown, done: Parameters<IStore['get']>[1]): IStore => {
@@ -75,18 +55,18 @@ export function createOutgoing(database: DatabaseSync): Outgoing {
     put(packet, done) {
       const read = Put.parse(packet)
       if (read.cmd === 'publish') putPublication(read)
-      else release.run(read.messageId)
+      else sql.releasePacket.run(read.messageId)
       done()
       return store
     },
     createStream: () =>
-      Readable.from(all.all().map((row) => packetOf(row))) as ReturnType<IStore['createStream']>,
+      Readable.from(sql.allPackets.all().map(packetOf)) as ReturnType<IStore['createStream']>,
     del(packet, done) {
-      const found = find.get(packet.messageId ?? 0)
-      remove.run(packet.messageId ?? 0)
+      const found = sql.findPacket.get(packet.messageId ?? 0)
+      sql.removePacket.run(packet.messageId ?? 0)
       return tell(found, done)
     },
-    get: (packet, done) => tell(find.get(packet.messageId ?? 0), done),
+    get: (packet, done) => tell(sql.findPacket.get(packet.messageId ?? 0), done),
     close: (done) => done(),
   }
   return {

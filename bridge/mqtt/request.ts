@@ -1,7 +1,7 @@
-/** Turns a message into a request by a template: JSON in which `$text`, `$json` and `$base64` stand for its payload. */
+/** Turns a message into a request by a JSON template, in which `$text`, `$json` and `$base64` stand for its payload. */
 import { AppError } from '#shared/base/errors.ts'
 
-/** @throws {AppError} invalid_request when the payload is not what the template makes of it */
+/** @throws {AppError} invalid_request when the payload is not the text or JSON that the template expects */
 export function fillTemplate(template: unknown, payload: Uint8Array): unknown {
   if (typeof template === 'string') return fillText(template, payload)
   if (Array.isArray(template)) return template.map((item) => fillTemplate(item, payload))
@@ -11,23 +11,22 @@ export function fillTemplate(template: unknown, payload: Uint8Array): unknown {
   )
 }
 
-/** `sensors/+/window` for `answers/{topic}` and the topic of one message. */
 export function answerTopic(template: string, topic: string): string {
   return template.replaceAll('{topic}', topic)
 }
 
-/** Whether the topic is one and not a filter. */
+/** Whether this is a topic and not a filter. */
 export function canPublishTo(topic: string): boolean {
   return topic !== '' && !/[+#\0]/.test(topic)
 }
 
-/** Whether answers could come back as messages: then each would be asked about again, and paid for, without an end. */
+/** Whether answers could arrive as new messages, which would be an endless loop of paid requests. */
 export function canLoop(from: string, to: string): boolean {
   const filter = from.replace(/^\$share\/[^/]+\//, '').split('/')
   return overlap(filter, to.replaceAll('{topic}', filter.join('/')).split('/'))
 }
 
-/** Of two filters: https://docs.oasis-open.org/mqtt/mqtt/v5.0/os/mqtt-v5.0-os.html#_Toc3901241 */
+/** Whether two filters overlap: https://docs.oasis-open.org/mqtt/mqtt/v5.0/os/mqtt-v5.0-os.html#_Toc3901241 */
 function overlap(
   [first, ...rest]: readonly string[],
   [other, ...others]: readonly string[],

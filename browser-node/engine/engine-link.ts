@@ -1,14 +1,15 @@
-/** One engine worker of the tab from the outside: started, spoken to, and ended when it is lost or will not end a job. */
+/** The node's side of one engine worker: starts it, sends it work, and ends it when it is lost or hangs. */
 import type { EngineProgress } from '#engine/create-engine.ts'
 import { appErrorOf } from '#engine/remote/messages.ts'
 import { createRemoteCalls } from '#engine/remote/remote-calls.ts'
+import type { EngineRole } from '#engine/remote/engine-messages.ts'
 import { createRemoteJobs, type RemoteJobs } from '#engine/remote/remote-jobs.ts'
 import { cancelled } from '#shared/base/deadline.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { ModelManifest } from '#shared/job/model.ts'
 import type { AdmittedModel } from '#shared/node/node.ts'
-import type { EngineRole, FromEngine, ToEngine } from './engine-messages.ts'
+import type { FromEngine, Ready, ToEngine } from './engine-messages.ts'
 import type { LivingLink } from './engine-part.ts'
 
 export interface EngineLinkOptions {
@@ -17,13 +18,11 @@ export interface EngineLinkOptions {
   readonly onBytes?: ((sizeBytes: number) => void) | undefined
 }
 
-export type Ready = FromEngine & { readonly type: 'ready' }
-
 export interface EngineLink extends LivingLink {
   readonly ready: Ready
-  /** @throws {AppError} the engine's error; node_lost or node_timeout when it was lost or hung, and then `lost` resolves */
+  /** @throws {AppError} the engine's error; node_lost or node_timeout when the engine was lost or hung (`lost` resolves) */
   readonly run: RemoteJobs['run']
-  /** @throws {AppError} file_corrupt, no_capacity when it does not run there, cancelled, node_lost */
+  /** @throws {AppError} file_corrupt, no_capacity when the model does not run there, cancelled, node_lost */
   load(manifest: ModelManifest, signal: AbortSignal): Promise<AdmittedModel>
   unload(id: string): Promise<void>
 }
@@ -53,6 +52,8 @@ class Link implements EngineLink {
   readonly #opened = Promise.withResolvers<Ready>()
   readonly #lost = Promise.withResolvers<string>()
   readonly #ended = Promise.withResolvers<void>()
+  readonly lost = this.#lost.promise
+  readonly ended = this.#ended.promise
   #ready: Ready | undefined
   #isLost = false
 
@@ -65,23 +66,15 @@ class Link implements EngineLink {
     })
     this.#worker.addEventListener('message', ({ data }: MessageEvent<FromEngine>) => this.#on(data))
     this.#worker.addEventListener('error', ({ message }) =>
-      this.end(`The program for ${role} ended: ${message || 'it could not be loaded'}.`),
+      this.end(`The worker for ${role} ended: ${message || 'it could not be loaded'}.`),
     )
-    // Nobody may be waiting when it is lost.
+    // The worker may be lost while no caller waits for `open`.
     this.#opened.promise.catch(() => {})
   }
 
   get ready(): Ready {
     if (this.#ready === undefined) throw new Error('the link is open')
     return this.#ready
-  }
-
-  get lost(): Promise<string> {
-    return this.#lost.promise
-  }
-
-  get ended(): Promise<void> {
-    return this.#ended.promise
   }
 
   async open(): Promise<EngineLink> {
@@ -138,7 +131,6 @@ class Link implements EngineLink {
     else this.#jobs.hear(message)
   }
 
-  /** Nothing more is heard of what it was asked. */
   #lose(reason: string): void {
     if (this.#isLost) return
     this.#isLost = true

@@ -1,25 +1,24 @@
-/** One kind of engine worker for as long as the node lives: another takes over when its device, its runtime or itself is lost. */
+/** Keeps one kind of engine worker available: opens a new one when its device, its runtime or the worker itself is lost. */
 import { AppError, toAppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
 
-/** One worker, as far as its life goes. */
+/** The life cycle of one worker. */
 export interface LivingLink {
-  /** Why it takes no more work. */
+  /** Resolves with the reason when the worker takes no more work. */
   readonly lost: Promise<string>
-  /** Resolves when the worker was ended; one whose device hangs is left until the device comes to its end. */
+  /** Resolves when the worker has ended; a worker whose device hangs lives until the device ends. */
   readonly ended: Promise<void>
-  /** Resolves when nothing that was begun still runs. @param onHeard called at once by a worker that no run blocks */
+  /** Resolves when all work that was begun has ended. @param onHeard called at once unless a run blocks the worker */
   rest(onHeard?: () => void): Promise<void>
-  /** Ends the worker now, whatever it does. */
   end(reason: string): void
 }
 
 export interface EnginePartOptions<L extends LivingLink> {
   readonly open: () => Promise<L>
-  /** What a new worker needs before it serves as the last one did; what it throws makes another one. */
+  /** Brings a new worker to the state of the last one. When it throws, another worker is opened. */
   readonly prepare: (link: L) => Promise<void>
-  /** It can do other things than before. */
+  /** Called when what the part can run has changed. */
   readonly onChange: () => void
   readonly log: Pick<Log, 'warn'>
   /** Waits between tries. @default a timer */
@@ -30,18 +29,18 @@ export interface EnginePart<L extends LivingLink> {
   /** The worker that takes work now. */
   current(): L | undefined
   /**
-   * The worker that takes work now, or the one that is being opened in its place.
+   * The current worker, or the next one while it opens.
    * @throws {AppError} node_lost when none can be opened now
    */
   next(): Promise<L>
-  /** Why there is none, in words. */
+  /** Why no worker takes work now. */
   trouble(): string | undefined
   /**
-   * Begins, or begins again after `rest`; resolves when it serves, or was put to rest meanwhile.
-   * @throws {AppError} why the very first worker cannot be opened; later ones are tried for again and again
+   * Starts, or starts again after `rest`; resolves when a worker serves, or when `rest` was called meanwhile.
+   * @throws {AppError} why the very first worker cannot be opened; later failures are retried without end
    */
   start(): Promise<void>
-  /** Resolves when nothing runs any more. @param withinMs a worker that a run blocks for longer is ended @default none is */
+  /** Resolves when all work has ended. @param withinMs ends a worker that a run blocks for longer @default never */
   rest(withinMs?: number): Promise<void>
   close(): void
 }
@@ -50,7 +49,7 @@ export function createEnginePart<L extends LivingLink>(
   options: EnginePartOptions<L>,
 ): EnginePart<L> {
   const { open, prepare, onChange, log, pause = sleep } = options
-  /** Workers that live, those whose device hangs among them. */
+  /** Includes workers whose device hangs. */
   const living = new Set<L>()
   let current: L | undefined
   let trouble: string | undefined
@@ -70,11 +69,14 @@ export function createEnginePart<L extends LivingLink>(
   const begin = async () => {
     for (let attempt = 0; isWanted; attempt += 1) {
       if (attempt > 0) await pause(retryMs(attempt))
-      // Each that hangs holds memory, and the GPU.
-      await roomAmong(living, () => waiting.disappoint(trouble))
+      // Each worker that hangs holds memory and the GPU.
+      while (living.size >= LIMITS.devicesAbandoned) {
+        waiting.disappoint(trouble)
+        await Promise.race([...living].map(({ ended }) => ended))
+      }
       try {
         const link = await open()
-        if (!isWanted) return link.end('Nobody wants it any more.')
+        if (!isWanted) return link.end('The worker is no longer needed.')
         current = link
         living.add(link)
         void link.ended.then(() => living.delete(link))
@@ -114,7 +116,7 @@ export function createEnginePart<L extends LivingLink>(
       waiting.disappoint(trouble)
       const link = current
       if (link === undefined) return
-      const end = () => link.end(STOPPED)
+      const end = () => link.end('It was stopped by its owner.')
       const timer = withinMs === undefined ? undefined : setTimeout(end, withinMs)
       await link.rest(() => clearTimeout(timer)).catch(() => {})
       clearTimeout(timer)
@@ -127,18 +129,18 @@ export function createEnginePart<L extends LivingLink>(
   }
 }
 
-/** @param why in words; undefined at rest */
+/** @param why undefined at rest */
 export function lost(why: string | undefined): AppError {
   const words = why ?? 'it is at rest'
-  const detail = `What computes here was lost and is not back yet: ${words.replace(/\.$/, '')}.`
+  const detail = `The engine was lost and is not available yet: ${words.replace(/\.$/, '')}.`
   return new AppError('node_lost', detail)
 }
 
-/** Those who need the next worker. */
+/** The callers that wait for the next worker. */
 function createWaiting<L>() {
   const create = () => {
     const made = Promise.withResolvers<L>()
-    // Nobody may be waiting when it is rejected.
+    // It may be rejected while no caller waits.
     made.promise.catch(() => {})
     return made
   }
@@ -149,7 +151,7 @@ function createWaiting<L>() {
       next.resolve(link)
       next = create()
     },
-    /** None comes soon: whoever waits can still go elsewhere. */
+    /** Rejects the waiting callers, so that their jobs can go to another node. */
     disappoint(why: string | undefined) {
       next.reject(lost(why))
       next = create()
@@ -160,15 +162,6 @@ function createWaiting<L>() {
 function retryMs(attempt: number): number {
   return Math.min(LIMITS.engineRetryMaxMs, LIMITS.engineRetryMs * 2 ** attempt)
 }
-
-async function roomAmong(living: ReadonlySet<LivingLink>, onFull: () => void): Promise<void> {
-  while (living.size >= LIMITS.devicesAbandoned) {
-    onFull()
-    await Promise.race([...living].map(({ ended }) => ended))
-  }
-}
-
-const STOPPED = 'It was stopped by its owner.'
 
 function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms))

@@ -1,12 +1,13 @@
-/** One engine of the tab in a worker of its own: models on ONNX Runtime or kernels on WebGPU, ended when its device is lost. */
+/** One engine of the tab in its own worker: models on ONNX Runtime, or kernels on WebGPU. */
 import './strict-csp.ts'
 import type { DeviceEngine } from '#engine/create-engine.ts'
+import type { EngineRole } from '#engine/remote/engine-messages.ts'
 import { serveCall, serveJobs, type ServedEngine } from '#engine/remote/serve-jobs.ts'
 import { AppError, toWireError } from '#shared/base/errors.ts'
 import { createLog } from '#shared/base/log.ts'
 import type { AdmittedModel } from '#shared/node/node.ts'
 import { openRoleEngine, type RoleEngine } from './device.ts'
-import type { EngineRole, FromEngine, ToEngine } from './engine-messages.ts'
+import type { FromEngine, ToEngine } from './engine-messages.ts'
 import { openFileShelf } from './file-shelf.ts'
 import { createModelFiles } from './model-files.ts'
 
@@ -40,17 +41,16 @@ async function setUp(role: EngineRole): Promise<void> {
       log,
       onProgress: (progress) => say({ type: 'progress', progress }),
       onLost(reason, settled) {
-        // The job that lost it says so first.
+        // The job that lost the device reports its own error first.
         setTimeout(() => {
           say({ type: 'lost', reason })
           void settled.then(() => say({ type: 'settled' }))
         })
       },
     })
-    const { adapter, offer, hasWebGpu, features } = opened
-    say({ type: 'ready', adapter, offer, hasWebGpu, features })
+    say(opened.ready)
   } catch (cause) {
-    const detail = `The program that computes could not be loaded: ${String(cause)}`.slice(0, 1_000)
+    const detail = `The compute engine could not be loaded: ${String(cause)}`.slice(0, 1_000)
     say({ type: 'unready', error: toWireError(new AppError('internal', detail, { cause })) })
   }
 }

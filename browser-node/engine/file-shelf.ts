@@ -1,10 +1,10 @@
-/** Model files in the browser's private file system (OPFS): written as they come, bounded, what was used longest ago leaves first. */
+/** A bounded cache of model files in the browser's private file system (OPFS); evicts the least recently used file. */
 import { LIMITS } from '#shared/base/limits.ts'
 
-/** A file that may be there in part. */
+/** A file that may be incomplete. */
 export interface KeptFile {
   sizeBytes(): number
-  /** Fills the buffer from the file's beginning. */
+  /** Fills the buffer from the start of the file. */
   read(into: Uint8Array): void
   append(bytes: Uint8Array): void
   clear(): void
@@ -12,15 +12,15 @@ export interface KeptFile {
 }
 
 export interface FileShelf {
-  /** Opens a file for this worker alone, after room was made for it; undefined when it cannot be kept. */
+  /** Makes room and opens the file for this worker alone; undefined when the file cannot be kept. */
   open(sha256: string, sizeBytes: number): Promise<KeptFile | undefined>
 }
 
 const FOLDER = 'littoral-models'
-/** When each file was last used, as JSON; losing it costs nothing but the order. */
+/** When each file was last used, as JSON; its loss costs only the order of eviction. */
 const INDEX = 'last-used.json'
 
-/** Undefined where a browser has no such file system, or none for this page (a private window). */
+/** Undefined where the browser offers this page no such file system, for instance in a private window. */
 export async function openFileShelf(
   limitBytes: number = LIMITS.tabCacheBytes,
 ): Promise<FileShelf | undefined> {
@@ -47,7 +47,7 @@ function createFileShelf(folder: FileSystemDirectoryHandle, limitBytes: number):
   return {
     async open(sha256, sizeBytes) {
       try {
-        // One after the other: two would each count on the room that the other takes.
+        // One at a time: two calls would count on the same free room.
         const prepared = turn.then(() => prepare(sha256, sizeBytes))
         turn = prepared.then(
           () => {},
@@ -95,7 +95,7 @@ interface Room {
 
 async function makeRoom(folder: FileSystemDirectoryHandle, room: Room): Promise<boolean> {
   const { sha256, sizeBytes, limitBytes, lastUsed, open } = room
-  // It would not fit beside nothing: the others need not go for it.
+  // Evicting others would not make it fit.
   if (sizeBytes > limitBytes) return false
   const others: { name: string; sizeBytes: number; usedAtMs: number }[] = []
   for await (const [name, handle] of folder.entries()) {

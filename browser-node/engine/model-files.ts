@@ -1,4 +1,4 @@
-/** Model files of a tab: from the operator, then from where the manifest says; kept in this browser, checked each time. */
+/** Fetches model files for a tab, from the operator or the manifest's sources, and keeps them in this browser. */
 import { downloadFile, type FileSink } from '#node-core/download-file.ts'
 import { httpSource, type FileSource } from '#node-core/file-source.ts'
 import type { Log } from '#shared/base/log.ts'
@@ -10,10 +10,10 @@ import type { FileShelf, KeptFile } from './file-shelf.ts'
 export interface ModelFilesOptions {
   readonly origin: string
   readonly fetch: typeof fetch
-  /** Undefined in a browser that keeps no files: then each start fetches them anew. */
+  /** Undefined in a browser that keeps no files: each start then fetches them again. */
   readonly shelf: FileShelf | undefined
   readonly log: Log
-  /** Takes the size of each piece that arrived, or was there. */
+  /** Called with the size of each piece that was fetched or was already there. */
   readonly onBytes: (sizeBytes: number) => void
 }
 
@@ -24,11 +24,11 @@ export function createModelFiles(
   const { shelf, log, onBytes } = options
   return async (file, signal) => {
     const kept = await shelf?.open(file.sha256, file.sizeBytes)
-    // The one copy in memory: pieces go into it as they come.
+    // The only copy in memory; pieces are written into it as they arrive.
     const bytes = new Uint8Array(file.sizeBytes)
     const sink = createSink(bytes, kept, log)
     onBytes(sink.sizeBytes)
-    // The whole file lies in one buffer, and the browser's own hash is many times faster than a script's.
+    // The whole file is in one buffer, and the browser's hash is many times faster than one in JavaScript.
     const createHash = () => ({ update: () => {}, digest: () => digestBytes(bytes) })
     try {
       const sources = sourcesOf(file, options)
@@ -40,7 +40,7 @@ export function createModelFiles(
   }
 }
 
-/** The operator's own copy first: it is the nearest, and the page's policy always allows it. */
+/** The operator's copy first: it is the nearest, and the page's policy always allows it. */
 function sourcesOf(file: ModelFile, { origin, fetch }: ModelFilesOptions): FileSource[] {
   const urls = file.sources.flatMap((source) => {
     const parsed = parseSource(source)
@@ -67,7 +67,7 @@ function createSink(
       log.warn('file.not-kept', { cause: String(error) })
       const failed = kept
       kept = undefined
-      // What is there may have a hole; the next start begins anew.
+      // The kept part may have a gap, so the next start fetches the file again.
       closeQuietly(failed)
     }
   }
@@ -101,6 +101,6 @@ function closeQuietly(file: KeptFile): void {
     file.clear()
     file.close()
   } catch {
-    // A handle that fails twice is the browser's to mend.
+    // Nothing more can be done with a handle that fails twice.
   }
 }

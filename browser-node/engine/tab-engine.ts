@@ -1,4 +1,4 @@
-/** The engine of a tab: models in one worker, kernels in another, each replaced when it is lost; what is lost is not offered. */
+/** The engine of a tab: models in one worker, kernels in another. Each is replaced when lost, and not offered meanwhile. */
 import { providersFor } from '#engine/device-offer.ts'
 import type { EngineProgress } from '#engine/create-engine.ts'
 import type { LiveEngine } from '#engine/engine.ts'
@@ -13,25 +13,25 @@ import { openEngineLink, type EngineLink } from './engine-link.ts'
 import { createEnginePart, lost } from './engine-part.ts'
 
 export interface TabEngineOptions {
-  /** Loaded before the engine is ready; one that does not run here is left out. */
+  /** Models to load before the engine is ready; models that do not run here are left out. */
   readonly manifests: readonly ModelManifest[]
   readonly log: Log
   readonly onProgress?: (progress: EngineProgress) => void
   readonly onBytes?: (sizeBytes: number) => void
-  /** It offers other things than before. */
+  /** Called when the engine's offer has changed. */
   readonly onChange?: () => void
 }
 
 export interface TabEngine extends LiveEngine {
-  /** Why something is not offered now, in words. */
+  /** Why a part of the engine is not offered now. */
   trouble(): string | undefined
-  /** Resolves when nothing runs here any more. */
+  /** Resolves when all work has ended. */
   rest(): Promise<void>
-  /** Resolves when all that was loaded is again. */
+  /** Resolves when all models that were loaded are loaded again. */
   wake(): Promise<void>
 }
 
-/** @throws {AppError} when this browser can load no runtime; without WebGPU the engine has wasm models and no kernels */
+/** @throws {AppError} when this browser can load no runtime; without WebGPU the engine runs models on wasm and no kernels */
 export async function createTabEngine(options: TabEngineOptions): Promise<TabEngine> {
   const models = openModels(options)
   const kernels = openKernels(options)
@@ -51,7 +51,7 @@ export async function createTabEngine(options: TabEngineOptions): Promise<TabEng
   })
   return {
     get adapter() {
-      // While it is lost, what it was.
+      // While both workers are lost, the last known adapter.
       return (adapter = (models.part.current() ?? kernels.current())?.ready.adapter ?? adapter)
     },
     get models() {
@@ -74,7 +74,7 @@ export async function createTabEngine(options: TabEngineOptions): Promise<TabEng
     },
     trouble: () => models.part.trouble() ?? kernels.trouble(),
     async rest() {
-      // A run on wasm blocks its worker for as long as it takes.
+      // A run on wasm blocks its worker until it ends.
       await Promise.all([models.part.rest(LIMITS.pieceMs), kernels.rest()])
     },
     wake,
@@ -86,7 +86,7 @@ export async function createTabEngine(options: TabEngineOptions): Promise<TabEng
   }
 }
 
-/** The worker for models, and what is loaded in it; what was is loaded again into the next one. */
+/** The worker for models. Its loaded models are loaded again into the worker that replaces it. */
 function openModels({
   manifests,
   log,
@@ -146,7 +146,7 @@ function openKernels({ log, onChange = () => {} }: TabEngineOptions) {
       const hasAdapter = link.ready.adapter !== null
       hadAdapter ||= hasAdapter
       if (hasAdapter || !hadAdapter) return link
-      // A browser whose GPU process died again and again keeps it from pages for some minutes.
+      // After several deaths of its GPU process a browser withholds the GPU from pages for some minutes.
       link.end(WITHHELD)
       throw new AppError('no_capacity', WITHHELD)
     },

@@ -1,4 +1,4 @@
-/** Thins out reports: the first of a kind goes at once, later ones of that kind once an interval, the last one always. */
+/** Limits the rate of reports: sends the first of a kind at once, then only the latest one per interval. */
 import type { Report } from './protocol.ts'
 
 export function coalesceReports(
@@ -15,7 +15,7 @@ export function coalesceReports(
     waiting.clear()
   }
   return (report) => {
-    // A later word of one kind says all that an earlier one said; what came last is sent last.
+    // A later report replaces an earlier one of its kind. Deleting first keeps the order of arrival.
     waiting.delete(report.type)
     waiting.set(report.type, report)
     if (timer === undefined) flush()

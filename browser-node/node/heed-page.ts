@@ -1,18 +1,17 @@
-/** Does what the page says, and pauses while the page is not heard: its owner can then neither see nor stop what runs. */
+/** Obeys the page's commands, and pauses while the page is silent: its owner can then neither see nor stop the work. */
 import type { Command } from './protocol.ts'
 
-/** Beats in a row that the page may leave unanswered. */
+/** Consecutive beats that the page may leave unanswered. */
 export const UNANSWERED_BEATS = 15
 
 export interface PageHeed {
-  /** What the page said. */
   hear(command: Command): void
-  /** The worker said that it lives, and the page should answer. */
+  /** Counts a beat that was sent to the page, which should answer it. */
   beat(): void
 }
 
 export interface PageHeedOptions {
-  /** Called one after the other. */
+  /** Called for one command at a time. */
   readonly obey: (command: Exclude<Command, { readonly type: 'beat' }>) => Promise<void>
   readonly onSilent: (beats: number) => void
 }

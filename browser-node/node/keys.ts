@@ -1,4 +1,4 @@
-/** The keys of this browser's node, made at its first start and kept from then on. */
+/** The keys of this browser's node, created at the first start and then kept. */
 import type { PrivateKey } from '@libp2p/interface'
 import { identityFromBytes, identityToBytes, newIdentity } from '#p2p/peers/identity.ts'
 import {
@@ -17,9 +17,10 @@ export interface NodeKeys {
 
 /** @throws {AppError} invalid_request when the stored identity is damaged; a new one would lose its reputation silently */
 export async function openKeys(storage: NodeStorage): Promise<NodeKeys> {
-  const identity = await readIdentity(storage)
+  const bytes = await storage.readIdentity()
+  const identity = bytes && identityFromBytes(bytes)
   const kept = await storage.readReceiptKey()
-  // Its owner may save it to a file, so it can be exported.
+  // Exportable, because the owner may save the key to a file.
   const pair = kept ?? (await generateSigningKey(true))
   const keys = {
     identity: identity ?? (await newIdentity()),
@@ -36,9 +37,4 @@ export async function keepKeys(
 ): Promise<void> {
   await storage.keep('identity', identityToBytes(identity))
   await storage.keep('receiptKey', pair)
-}
-
-async function readIdentity(storage: NodeStorage): Promise<PrivateKey | undefined> {
-  const kept = await storage.readIdentity()
-  return kept === undefined ? undefined : identityFromBytes(kept)
 }

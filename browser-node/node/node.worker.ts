@@ -1,4 +1,4 @@
-/** The page's one dedicated worker: everything of the node runs here or in workers of its own, away from the page's thread. */
+/** The page's only dedicated worker: the node runs here and in workers of its own, off the page's thread. */
 import '../engine/strict-csp.ts'
 import { toAppError } from '#shared/base/errors.ts'
 import { createLog } from '#shared/base/log.ts'
@@ -7,7 +7,7 @@ import { coalesceReports } from './coalesce-reports.ts'
 import { heedPage } from './heed-page.ts'
 import { createTabNode } from './tab-node.ts'
 
-/** A page cannot draw faster, and a busy node changes far more often. */
+/** A busy node changes far more often than the page needs to be redrawn. */
 const REPORT_EVERY_MS = 100
 const log = createLog({ level: 'warn' })
 const report = coalesceReports((message: Report) => postMessage(message), REPORT_EVERY_MS)

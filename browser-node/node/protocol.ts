@@ -1,15 +1,15 @@
-/** What the page and its node worker say to each other; both sides check what they hear. */
+/** Messages between the page and its node worker; both sides validate them. */
 import { z } from 'zod'
 import { COUNTRIES } from '#shared/law/region.ts'
 import { MicroUsd } from '#shared/receipt/money.ts'
 
 const Country = z.enum(COUNTRIES)
-/** Characters of one sentence that travels. */
+/** Characters of one text in a message. */
 export const MAX_TEXT = 4096
 const Text = z.string().max(MAX_TEXT)
 const Count = z.int().min(0)
 
-/** Each side says this often that it lives, and watches the other. */
+/** How often each side signals that it is alive. */
 export const BEAT_MS = 2_000
 
 /** page → worker */
@@ -17,17 +17,17 @@ export const Command = z.discriminatedUnion('type', [
   z.strictObject({
     type: z.literal('start'),
     claim: Country,
-    /** A made-up place for development; production servers ignore it. */
+    /** A simulated place for development; production servers ignore it. */
     simulatedPlace: Country.nullable(),
   }),
-  /** Give running jobs back and leave the network; the device and the models stay loaded. */
+  /** Returns running jobs and leaves the network; the device and the models stay loaded. */
   z.strictObject({ type: z.literal('pause') }),
-  /** The page lives; sent for each beat of the worker. */
+  /** Answers each beat of the worker. */
   z.strictObject({ type: z.literal('beat') }),
 ])
 export type Command = z.infer<typeof Command>
 
-/** A job as the page lists it: what kind, never what was in it. */
+/** A job as the page lists it: its kind, never its contents. */
 export const JobRow = z.strictObject({
   jobId: z.string().max(64),
   work: z.string().max(128),
@@ -47,7 +47,7 @@ export const NODE_PHASES = [
   'stopped',
 ] as const
 
-/** The hub that the node is at, and how it sees the node. */
+/** The node's hub, and the place that the hub concluded for the node. */
 export const HubView = z.strictObject({
   name: z.string().max(64),
   /** Alpha-2 code, or `unknown`. */
@@ -58,7 +58,6 @@ export const HubView = z.strictObject({
 })
 export type HubView = z.infer<typeof HubView>
 
-/** The node as the page shows it. */
 export const NodeView = z.strictObject({
   phase: z.enum(NODE_PHASES),
   detail: Text,
@@ -66,9 +65,9 @@ export const NodeView = z.strictObject({
   claim: z.string().max(16),
   adapter: z.strictObject({ name: z.string().max(128), isSoftware: z.boolean() }),
   models: z.array(z.strictObject({ id: z.string().max(64), provider: z.string().max(16) })).max(64),
-  /** Submitted kernels of any text within the limits, or how many of the project's list. */
+  /** `any` submitted kernel within the limits, or the number of the project's own kernels. */
   kernels: z.union([z.literal('any'), Count]),
-  /** Why a part of what this device could do is not offered now. */
+  /** Why a part of the engine is not offered now. */
   lost: Text.nullable(),
   running: Count,
   jobsDone: Count,
@@ -85,23 +84,21 @@ export type NodeView = z.infer<typeof NodeView>
 
 /** worker → page */
 export const Report = z.discriminatedUnion('type', [
-  /** What was fetched of the models; `total` is known from the manifests. */
   z.strictObject({ type: z.literal('download'), loadedBytes: Count, totalBytes: Count }),
-  /** What the engine does once files are there: compiling, checking known answers. */
+  /** What the engine does after the download: it compiles and checks known answers. */
   z.strictObject({ type: z.literal('preparing'), step: Text }),
-  /** Models that this device does not run, and why; the whole list each time. */
+  /** All models that this device does not run, and why. */
   z.strictObject({
     type: z.literal('left-out'),
     models: z.array(z.strictObject({ id: z.string().max(64), detail: Text })).max(64),
   }),
   z.strictObject({ type: z.literal('node'), node: NodeView }),
-  /** After a pause: nothing runs here any more. */
+  /** After a pause: all work has ended. */
   z.strictObject({ type: z.literal('rested') }),
-  /** What this browser keeps for the page was cleared: work has stopped, and the keys are in the worker's memory only. */
+  /** This site's stored data was cleared: work has stopped, and only the worker's memory still holds the keys. */
   z.strictObject({ type: z.literal('storage-lost') }),
-  /** The worker lives, whatever it does. */
   z.strictObject({ type: z.literal('beat') }),
-  /** The node cannot start; the worker is spent. */
+  /** The node cannot start, and the worker cannot be used again. */
   z.strictObject({ type: z.literal('failed'), code: z.string().max(64), detail: Text }),
 ])
 export type Report = z.infer<typeof Report>

@@ -1,4 +1,4 @@
-/** The tab's receipt store: in IndexedDB until a hub has them. */
+/** The tab's receipt store: keeps receipts in IndexedDB until a hub has acknowledged them. */
 import type { ReceiptStore } from '#node-core/receipt-store.ts'
 import { StoredReceipt } from '#p2p/stream/messages.ts'
 import type { Log } from '#shared/base/log.ts'

@@ -1,4 +1,4 @@
-/** What this browser keeps of its node, in IndexedDB: who it is, what earns, its owner's choice, unacknowledged receipts. */
+/** The node's data in IndexedDB: its keys, its owner's country, and the receipts that no hub has acknowledged. */
 import { AppError } from '#shared/base/errors.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -7,34 +7,32 @@ import type { SigningKeyPair } from '#shared/base/signature.ts'
 const DATABASE = 'littoral-node'
 const VERSION = 1
 
-/** One value of each name; the stored form is checked by whoever reads it. */
 export type KeptName = 'identity' | 'receiptKey' | 'claim'
 
 export interface NodeStorage {
   /** libp2p private key in protobuf form. */
   readIdentity(): Promise<Uint8Array | undefined>
-  /** The P-256 pair. */
   readReceiptKey(): Promise<SigningKeyPair | undefined>
   readClaim(): Promise<string | undefined>
-  /** Resolves once the value would survive the end of the browser. */
+  /** Resolves once the value is durable. */
   keep(name: KeptName, value: unknown): Promise<void>
   /** @throws {AppError} no_capacity at LIMITS.receiptsKept */
   putReceipt(id: Bytes32, stored: unknown): Promise<void>
   removeReceipts(ids: readonly Bytes32[]): Promise<void>
-  /** Receipts as they were put, at most LIMITS.receiptsKept. */
+  /** At most LIMITS.receiptsKept receipts, not validated. */
   readReceipts(): Promise<unknown[]>
-  /** Resolves when the browser, or another page, took it away. */
+  /** Resolves when the browser or another page has deleted the data. */
   readonly lost: Promise<void>
   close(): void
 }
 
-/** @throws {AppError} internal when the browser keeps nothing (a private window of some browsers) */
+/** @throws {AppError} internal when the browser stores nothing, as in private windows of some browsers */
 export async function openStorage(factory: IDBFactory = indexedDB): Promise<NodeStorage> {
   const database = await openDatabase(factory)
   const lost = Promise.withResolvers<void>()
   database.addEventListener('close', () => lost.resolve())
   database.addEventListener('versionchange', () => {
-    // Whoever deletes it waits for this one.
+    // A deletion waits until this connection is closed.
     database.close()
     lost.resolve()
   })
@@ -74,7 +72,7 @@ export async function openStorage(factory: IDBFactory = indexedDB): Promise<Node
   }
 }
 
-/** For a single use: what stays open may be cleared. */
+/** Opens the storage for one use and closes it again. */
 export async function withStorage<T>(use: (storage: NodeStorage) => Promise<T>): Promise<T> {
   const storage = await openStorage()
   try {
@@ -103,12 +101,12 @@ function openDatabase(factory: IDBFactory): Promise<IDBDatabase> {
     reject(new AppError('internal', detail, { cause: request.error }))
   })
   request.addEventListener('blocked', () => {
-    reject(new AppError('internal', 'Another tab holds an older version of this page open.'))
+    reject(new AppError('internal', 'An older version of this page is open in another tab.'))
   })
   return promise
 }
 
-/** Waits for the transaction, not only the request: a request that succeeded may still be rolled back. */
+/** Waits for the transaction, not only for the request: a request that succeeded may still be rolled back. */
 function write(
   database: IDBDatabase,
   store: string,
@@ -116,16 +114,11 @@ function write(
 ): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   const transaction = database.transaction(store, 'readwrite', { durability: 'strict' })
-  const fail = () =>
-    reject(
-      new AppError(
-        'internal',
-        `The browser did not store it: ${transaction.error?.message ?? ''}`,
-        {
-          cause: transaction.error,
-        },
-      ),
-    )
+  const fail = () => {
+    const { error: cause } = transaction
+    const detail = `The browser could not store the data: ${cause?.message ?? ''}`
+    reject(new AppError('internal', detail, { cause }))
+  }
   transaction.addEventListener('complete', () => resolve())
   transaction.addEventListener('error', fail)
   transaction.addEventListener('abort', fail)
@@ -137,7 +130,7 @@ function settled<T>(request: IDBRequest<T>): Promise<T> {
   const { promise, resolve, reject } = Promise.withResolvers<T>()
   request.addEventListener('success', () => resolve(request.result))
   request.addEventListener('error', () =>
-    reject(new AppError('internal', 'The browser did not read it.', { cause: request.error })),
+    reject(new AppError('internal', 'The browser could not read.', { cause: request.error })),
   )
   return promise
 }

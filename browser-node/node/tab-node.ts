@@ -1,4 +1,4 @@
-/** The node of a tab: engine, keys, receipts and node core put together, told by commands, heard by reports. */
+/** The node of a tab: combines engine, keys, receipts and node core, takes commands and sends reports. */
 import type { EngineProgress } from '#engine/create-engine.ts'
 import { locateAnchors, locateHub } from '#node-core/locate.ts'
 import { createNodeCore, type NodeCore } from '#node-core/node-core.ts'
@@ -17,13 +17,13 @@ import { MAX_TEXT, type Command, type HubView, type NodeView, type Report } from
 import { createReceiptStore } from './receipts.ts'
 import { openStorage, type NodeStorage } from './storage.ts'
 
-/** One computes while the bytes of the next one travel; the GPU runs them one after the other. */
+/** One job computes while the input of the next one arrives. */
 const MAX_JOBS = 2
-/** How often the worker looks whether its keys are still kept. */
+/** How often the worker checks that its keys are still stored. */
 const STORAGE_LOOK_MS = 5_000
 
 export interface TabNodeDeps {
-  /** Of the operator's Worker, which served this page. */
+  /** The operator's Worker, which served this page. */
   readonly origin: string
   readonly report: (report: Report) => void
   readonly log: Log
@@ -31,7 +31,7 @@ export interface TabNodeDeps {
 }
 
 export interface TabNode {
-  /** Loads what is not loaded yet and goes online. @throws {AppError} when this browser cannot be a node */
+  /** Loads what is missing and goes online. @throws {AppError} when this browser cannot be a node */
   start(command: StartCommand): Promise<void>
   pause(): Promise<void>
 }
@@ -63,7 +63,7 @@ export function createTabNode(deps: TabNodeDeps): TabNode {
     deps.report({ type: 'storage-lost' })
     void pause()
   }
-  /** Keeps the same keys again: whoever presses Start wants this node to go on. */
+  /** Stores the same keys again: a new start continues this node. */
   const restore = async (before: Loaded): Promise<Loaded> => {
     const storage = await openStorage()
     await keepKeys(storage, before.keys)
@@ -81,10 +81,10 @@ export function createTabNode(deps: TabNodeDeps): TabNode {
     async start(command) {
       loaded = isStorageLost && loaded !== undefined ? loaded.then(restore) : (loaded ?? open())
       const parts = await loaded
-      // What was ended at the pause is loaded again before the network hears of it.
+      // Models that the pause ended are loaded again before the node offers them.
       await parts.engine.wake()
       const key = `${command.claim} ${command.simulatedPlace ?? ''}`
-      // A node that stands elsewhere now says so in new records; what the old core ran has ended with its pause.
+      // A new place needs new signed records, hence a new core. The pause has ended all work of the old one.
       if (core?.key !== key) core = { node: createCore(command, parts, deps), key }
       await core.node.start()
     },
@@ -92,7 +92,7 @@ export function createTabNode(deps: TabNodeDeps): TabNode {
   }
 }
 
-/** A browser closes what it has cleared; what a script or a tool empties is still open, so it is looked at, too. */
+/** A browser closes a database that it clears. One that a script empties stays open, so its contents are checked too. */
 function watchStorage({ storage, keys }: Loaded, onLost: () => void): void {
   const nodeId = peerIdOf(keys.identity)
   const timer = setInterval(() => void look(), STORAGE_LOOK_MS)
@@ -119,25 +119,25 @@ async function load(deps: TabNodeDeps, onChange: () => void): Promise<Loaded> {
   await engine.close()
   throw new AppError(
     'no_capacity',
-    `Nothing of what the network offers runs correctly on ${engine.adapter.name}, so this browser takes no jobs.`,
+    `No model or kernel of the network runs correctly on ${engine.adapter.name}, so this browser takes no jobs.`,
   )
 }
 
-/** What a hub may have this tab load beside, or instead of, what it started with. */
+/** The models that a hub may ask this tab to load in addition to, or instead of, the first ones. */
 function createShelf(engine: TabEngine, { log }: TabNodeDeps): ModelShelf {
   return createModelShelf({
     engine,
     manifests: MANIFESTS,
     memoryBytes: LIMITS.tabMemoryBytes,
-    // The engine fetches them itself, straight into the buffer that it loads from. A tab can dial no other node:
-    // its page's policy names the operator alone.
+    // The engine fetches files itself, directly into the buffer that it loads from. A tab can dial no other node,
+    // because its page's policy allows only the operator.
     fetchFiles: () => Promise.resolve(() => {}),
     log,
     now: () => performance.now(),
   })
 }
 
-/** As many as fit into a tab's memory, in the order of the list. */
+/** The first models of the list that fit into a tab's memory. */
 function startingModels(): ModelManifest[] {
   let leftBytes: number = LIMITS.tabMemoryBytes
   return MANIFESTS.filter((manifest) => {
@@ -166,16 +166,16 @@ async function openEngine({ report, log }: TabNodeDeps, onChange: () => void): P
   }
 }
 
-/** The engine's steps in words, and the models that it leaves out. */
+/** Reports the engine's steps and the models that do not run here. */
 function createProgressReports(report: TabNodeDeps['report']): (progress: EngineProgress) => void {
   const refused = new Map<string, string>()
   return ({ model, step, detail }) => {
     if (step === 'checking')
       report({
         type: 'preparing',
-        step: `Checking ${model} on ${detail} against its known answers. The first time, this also fetches the runtime and compiles shaders.`,
+        step: `Checking ${model} on ${detail} against its known answers. The first check also downloads the runtime and compiles shaders.`,
       })
-    // A model that one provider gets wrong may still be right on the next.
+    // A model that fails on one provider may still pass on the next.
     if (step === 'refused') refused.set(model, detail)
     else if (step === 'admitted') refused.delete(model)
     else return
@@ -188,7 +188,8 @@ function createCore(command: StartCommand, parts: Loaded, deps: TabNodeDeps): No
   const { claim, simulatedPlace } = command
   const { storage, keys, engine, shelf } = parts
   const { origin, report, log, now } = deps
-  const node = createNodeCore({
+  const where = { origin, nodeId: peerIdOf(keys.identity), claim, simulatedPlace }
+  return createNodeCore({
     kind: 'tab',
     ...keys,
     engine,
@@ -196,19 +197,12 @@ function createCore(command: StartCommand, parts: Loaded, deps: TabNodeDeps): No
     claim,
     maxJobs: MAX_JOBS,
     receipts: createReceiptStore(storage, log),
-    locate: (signal) => {
-      const { nodeId } = node.state()
-      return locateHub({ origin, nodeId, claim, simulatedPlace }, signal)
-    },
-    locateAnchors(signal) {
-      const { nodeId } = node.state()
-      return locateAnchors({ origin, nodeId, claim, simulatedPlace }, signal)
-    },
+    locate: (signal) => locateHub(where, signal),
+    locateAnchors: (signal) => locateAnchors(where, signal),
     log,
     now,
     onState: (state) => report({ type: 'node', node: viewOf(state, engine) }),
   })
-  return node
 }
 
 function viewOf(state: NodeState, engine: TabEngine): NodeView {

@@ -1,12 +1,7 @@
-/** Keeps the screen on while the owner wants it and the node works; browsers let go of the lock when the page is hidden. */
+/** Keeps the screen on while the node works, if its owner wants that. Browsers release the lock of a hidden page. */
 import { element } from './elements.ts'
 
-export interface Awake {
-  /** Whether the node is at work. */
-  set(isWorking: boolean): void
-}
-
-export function createAwake(): Awake {
+export function createAwake() {
   const box = element('awake', HTMLInputElement)
   const isOffered = 'wakeLock' in navigator
   if (box.parentElement !== null) box.parentElement.hidden = !isOffered
@@ -20,14 +15,14 @@ export function createAwake(): Awake {
       lock = undefined
       await held?.release()
     } else if (lock === undefined || lock.released) {
-      // A browser may refuse, for instance on a low battery: then the screen goes off as it always does.
+      // A browser may refuse, for instance on a low battery; then the screen turns off as usual.
       lock = await navigator.wakeLock.request('screen').catch(() => undefined)
     }
   }
   box.addEventListener('change', () => void settle())
   document.addEventListener('visibilitychange', () => void settle())
   return {
-    set(working) {
+    set(working: boolean) {
       if (working === isWorking) return
       isWorking = working
       void settle()

@@ -1,9 +1,9 @@
-/** Bars of jobs a minute. */
+/** A bar chart of jobs per minute. */
 
 const WIDTH = 300
 const HEIGHT = 72
 const GAP = 2
-/** A minute with one job among minutes with many can still be seen. */
+/** Keeps a minute with one job visible beside minutes with many. */
 const LEAST_HEIGHT = 3
 
 export function drawChart(svg: SVGElement, minutes: readonly number[]): void {
@@ -28,6 +28,6 @@ export function describePeak(minutes: readonly number[]): string {
 
 function describeMinutes(minutes: readonly number[]): string {
   const total = minutes.reduce((sum, jobs) => sum + jobs, 0)
-  if (total === 0) return 'No jobs in the last half hour'
-  return `${total} jobs in the last half hour, at most ${Math.max(...minutes)} in one minute, ${minutes.at(-1) ?? 0} in this one`
+  if (total === 0) return 'No jobs in the last 30 minutes'
+  return `${total} jobs in the last 30 minutes, at most ${Math.max(...minutes)} in one minute, ${minutes.at(-1) ?? 0} in the current one`
 }

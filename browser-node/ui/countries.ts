@@ -1,20 +1,19 @@
-/** Countries by their names in the reader's language. */
+/** Country names in the reader's language. */
 import { COUNTRIES } from '#shared/law/region.ts'
 
-/** The name, or the code itself where the browser knows none. */
-export function countryName(code: string, language: string = navigator.language): string {
+/** The name, or the code itself where the browser has no name. */
+export function countryName(code: string): string {
   try {
-    return new Intl.DisplayNames([language, 'en'], { type: 'region' }).of(code) ?? code
+    return new Intl.DisplayNames([navigator.language, 'en'], { type: 'region' }).of(code) ?? code
   } catch {
     return code
   }
 }
 
-/** Fills the select with every country, sorted by name, below one empty choice. */
-export function fillCountries(select: HTMLSelectElement, language: string): void {
-  const names = new Intl.DisplayNames([language, 'en'], { type: 'region' })
-  const collator = new Intl.Collator(language)
-  const options = COUNTRIES.map((code) => ({ code, name: names.of(code) ?? code }))
+/** Fills the select with all countries, sorted by name, after one empty option. */
+export function fillCountries(select: HTMLSelectElement): void {
+  const collator = new Intl.Collator(navigator.language)
+  const options = COUNTRIES.map((code) => ({ code, name: countryName(code) }))
   options.sort((a, b) => collator.compare(a.name, b.name))
   select.replaceChildren(
     new Option('Choose a country', '', true, true),

@@ -1,4 +1,4 @@
-/** What the operator says the receipt key has earned: `GET /v1/earnings`. */
+/** Asks the operator what the receipt key has earned: `GET /v1/earnings`. */
 import type { z } from 'zod'
 import { EarningsReply } from '#shared/api/network.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -9,7 +9,7 @@ export type Earnings = z.infer<typeof Earnings>
 
 const POLL_EVERY_MS = 15_000
 
-/** Undefined when the operator cannot say now. */
+/** Undefined when the operator does not answer. */
 async function readEarnings(origin: string, key: PublicKey): Promise<Earnings | undefined> {
   try {
     const query = new URLSearchParams({ x: key.x, y: key.y })
@@ -28,8 +28,8 @@ export interface EarningsWatch {
 }
 
 /**
- * Asks now, every 15 s while the page is looked at, and when it comes back into view.
- * @returns a function that asks out of turn
+ * Asks at once, every 15 s while the page is visible, and when it becomes visible again.
+ * @returns a function that asks immediately
  */
 export function watchEarnings(origin: string, watch: EarningsWatch): () => void {
   let isAsking = false

@@ -1,19 +1,19 @@
-/** A job that was not done, in words that say whose doing that was. */
+/** Explains why the last job failed, and whether this device or the customer caused it. */
 import type { NodeView } from '../node/protocol.ts'
 
 type JobFailure = NonNullable<NodeView['lastFailure']>
 
-/** What customers ask for and cannot have; never with what was in the job. */
+/** Causes on the customer's side; the texts never include the job's contents. */
 const CUSTOMERS: Readonly<Record<string, string>> = {
-  cancelled: 'the customer no longer wanted it',
-  too_large: 'it asked for more than one job may take',
+  cancelled: 'the customer cancelled it',
+  too_large: 'it exceeded the limits of one job',
   invalid_request: 'it was not valid',
-  // Of a kernel that is over its budget here.
-  no_capacity: 'it asked for more than this device gives one kernel',
+  // A kernel that exceeds its budget here.
+  no_capacity: 'it needed more than this device allows one kernel',
 }
 
 export function describeFailure({ whose, code, detail }: JobFailure): string {
-  if (whose === 'node') return `This device could not do its last job: ${detail}`
-  const why = CUSTOMERS[code] ?? 'it may not run here'
+  if (whose === 'node') return `The last job failed on this device: ${detail}`
+  const why = CUSTOMERS[code] ?? 'it is not allowed to run here'
   return `The last job ended without an answer: ${why}. Nothing is wrong with this device.`
 }

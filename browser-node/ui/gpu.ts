@@ -1,22 +1,9 @@
-/** Looks at what this browser offers before a node is started: asks for an adapter, opens no device. */
+/** Checks before the first start which adapter this browser offers; opens no device. */
+import { nameAdapter } from '#engine/adapter-name.ts'
 import type { Gpu } from './page-state.ts'
 
-export async function probeGpu(gpu: GPU | undefined = navigator.gpu): Promise<Gpu> {
+export async function probeGpu(): Promise<Gpu> {
+  const { gpu }: { gpu?: GPU } = navigator
   const adapter = await gpu?.requestAdapter().catch(() => null)
-  if (adapter === null || adapter === undefined) return { kind: 'none' }
-  const { vendor, architecture, description, isFallbackAdapter } = adapter.info
-  const name = [vendor, architecture].filter((part) => part !== '').join(' ') || description
-  const isSoftware =
-    isFallbackAdapter || /swiftshader|llvmpipe|lavapipe|warp/i.test(`${name} ${description}`)
-  return { kind: 'adapter', name: name || 'unnamed GPU', isSoftware }
-}
-
-export function describeAdapter({
-  name,
-  isSoftware,
-}: {
-  name: string
-  isSoftware: boolean
-}): string {
-  return isSoftware ? `${name} (software)` : name
+  return adapter == null ? { kind: 'none' } : { kind: 'adapter', ...nameAdapter(adapter.info) }
 }

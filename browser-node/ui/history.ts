@@ -1,11 +1,11 @@
-/** Jobs a minute over the last half hour. */
+/** Counts jobs per minute over the last 30 minutes. */
 
 export const HISTORY_MINUTES = 30
 const MINUTE_MS = 60_000
 
 export interface History {
   add(jobs: number, atMs: number): void
-  /** Jobs of each minute, oldest first; the last one is the minute that is running. */
+  /** Jobs of each minute, oldest first; the last entry is the current minute. */
   minutes(nowMs: number): number[]
 }
 

@@ -1,15 +1,15 @@
-/** The table of last jobs. */
+/** Fills the table of recent jobs. */
 import { formatUsd } from '#shared/receipt/money.ts'
 import type { JobRow } from '../node/protocol.ts'
 
-const EMPTY = 'None yet. They are listed here by kind; what was in them is never shown.'
+const EMPTY = 'None yet. This list shows the kind of each job, never its contents.'
 
 export function showJobs(body: HTMLElement, jobs: readonly JobRow[]): void {
   body.replaceChildren(...(jobs.length === 0 ? [emptyRow()] : jobs.map(jobRow)))
 }
 
-/** Three digits at most: `3.2 ms`, `118 ms`, `6.6 s`. */
-export function formatMs(ms: number): string {
+/** At most three digits: `3.2 ms`, `118 ms`, `6.6 s`. */
+function formatMs(ms: number): string {
   if (ms < 10) return `${ms.toFixed(1)} ms`
   return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`
 }

@@ -1,23 +1,23 @@
-/** The owner's hand on the node's keys: whether the browser promised to keep them, saved to a file, brought back from one. */
+/** The key controls: save the keys to a file, restore them, and show whether the browser promised to keep them. */
 import { toAppError } from '#shared/base/errors.ts'
 import { readKeyFile, writeKeyFile } from './key-file.ts'
 import { withStorage } from '../node/storage.ts'
 import { element, setText } from './elements.ts'
 
 const FILE_NAME = 'littoral-node-key.json'
-const NO_KEY = 'This browser has no key yet: it is made at the first start.'
+const NO_KEY = 'This browser has no key yet. The first start creates one.'
 const REPLACES =
-  'This browser has a key already. Save that one first; then choose the file again to put it in its place.'
+  'This browser already has a key. Save it first, then choose the file again to replace it.'
 
 export interface KeyPanelOptions {
-  /** Another key is this browser's now: what runs has the old one. */
+  /** Called after this browser's keys were replaced; a running node still has the old ones. */
   readonly onBrought: (nodeId: string) => void
 }
 
 export interface KeyPanel {
-  /** A running node holds its key, so no other is brought in then. */
+  /** A running node holds its key, so no other key can be restored meanwhile. */
   setRunning(isRunning: boolean): void
-  /** Asks the browser to keep what is stored here, and shows its answer. */
+  /** Asks the browser to keep the stored data, and shows its answer. */
   askToKeep(): Promise<void>
 }
 
@@ -37,10 +37,10 @@ export function createKeyPanel({ onBrought }: KeyPanelOptions): KeyPanel {
     const text = await withStorage(writeKeyFile)
     if (text === undefined) return say(NO_KEY)
     offer(text)
-    say(`Saved as ${FILE_NAME}. Whoever has this file can take what the node earns.`)
+    say(`Saved as ${FILE_NAME}. Anyone who has this file can take the node’s earnings.`)
   }
   const bringKey = async (file: File) => {
-    // Judged before anything is said of replacing, and before anything is replaced.
+    // Validate the file before asking about replacing a key.
     const keys = await readKeyFile(await file.text())
     await withStorage(async (storage) => {
       if ((await storage.readIdentity()) !== undefined && !mayReplace) {
@@ -50,7 +50,7 @@ export function createKeyPanel({ onBrought }: KeyPanelOptions): KeyPanel {
       await keys.keep(storage)
       mayReplace = false
       onBrought(keys.nodeId)
-      say('The key is back. The next start uses it.')
+      say('The key is restored. The next start uses it.')
     })
   }
   save.addEventListener('click', () => tell(saveKey()))
@@ -63,7 +63,7 @@ export function createKeyPanel({ onBrought }: KeyPanelOptions): KeyPanel {
       element('kept', HTMLElement),
       isKept
         ? 'the key and the models, until you clear this site’s data'
-        : 'the key and the models, as long as the disk has room: the browser has not promised more',
+        : 'the key and the models, but the browser may delete them when the disk is full',
     )
   void navigator.storage?.persisted().then(show)
   return {

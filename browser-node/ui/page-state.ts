@@ -1,27 +1,16 @@
-/** Everything the page knows, as one value; every change of it is one pure function. */
+/** The page's whole state as one value, changed only by pure functions. */
+import type { Adapter } from '#shared/job/job.ts'
 import type { NodeView, Report } from '../node/protocol.ts'
 
-/** What the browser offers to compute with, before any node runs. */
+/** What the browser offers before any node runs. */
 export type Gpu =
   | { readonly kind: 'unknown' }
   | { readonly kind: 'none' }
-  | { readonly kind: 'adapter'; readonly name: string; readonly isSoftware: boolean }
+  | ({ readonly kind: 'adapter' } & Adapter)
 
-export interface Failure {
-  readonly code: string
-  readonly detail: string
-}
-
-export interface Download {
-  readonly loadedBytes: number
-  readonly totalBytes: number
-}
-
-/** A model that this device does not run, and why. */
-export interface LeftOut {
-  readonly id: string
-  readonly detail: string
-}
+/** All reports but beats, which change nothing on the page. */
+export type NewsReport = Exclude<Report, { readonly type: 'beat' }>
+type ReportOf<Type> = Extract<Report, { readonly type: Type }>
 
 export interface PageState {
   /** Whether this tab may be the node: one tab of a browser at a time. */
@@ -29,23 +18,20 @@ export interface PageState {
   readonly gpu: Gpu
   /** Alpha-2 code that the owner chose or the network suggested. */
   readonly claim: string | null
-  /** Alpha-2 code of the country that the network sees this connection in. */
+  /** Alpha-2 code of the country that the network observes for this connection. */
   readonly seen: string | null
   /** What the owner last asked for. */
   readonly wanted: 'off' | 'on' | 'paused'
-  /** A pause was asked for, and what runs has not yet come to its end. */
+  /** A pause was requested, but some work has not ended yet. */
   readonly isResting: boolean
-  readonly download: Download | null
+  readonly download: Omit<ReportOf<'download'>, 'type'> | null
   readonly step: string | null
-  readonly leftOut: readonly LeftOut[]
+  readonly leftOut: ReportOf<'left-out'>['models']
   /** Public id of the node whose key this browser keeps. */
   readonly ownId: string | null
   readonly node: NodeView | null
-  readonly failure: Failure | null
+  readonly failure: Omit<ReportOf<'failed'>, 'type'> | null
 }
-
-/** What changes the page. */
-export type NewsReport = Exclude<Report, { readonly type: 'beat' }>
 
 export const INITIAL_STATE: PageState = {
   tab: 'asking',
@@ -62,13 +48,12 @@ export const INITIAL_STATE: PageState = {
   failure: null,
 }
 
-const STORAGE_LOST: Failure = {
+const STORAGE_LOST = {
   code: 'storage_lost',
   detail:
-    'What this browser keeps for this page was cleared while the node was at work, so the work was stopped. This tab still holds the node’s key: press Try again to keep it here once more. Once this tab is closed, only a key file brings it back.',
+    'This site’s stored data was cleared while the node was working, so the node stopped. This tab still holds the node’s key: press Try again to store it again. After this tab is closed, only a key file can restore it.',
 }
 
-/** @param report all but beats, which say nothing of a state */
 export function applyReport(state: PageState, report: NewsReport): PageState {
   switch (report.type) {
     case 'download': {
@@ -92,7 +77,7 @@ export function applyReport(state: PageState, report: NewsReport): PageState {
   }
 }
 
-/** While the node tries again, what its last attempt came to stays in view. */
+/** Keeps the outcome of the last attempt visible while the node tries again. */
 function keepReason(before: NodeView | null, after: NodeView): NodeView {
   if (before === null || after.phase !== 'connecting' || after.detail !== '') return after
   const { phase, detail } = before
@@ -103,19 +88,19 @@ export function applyStart(state: PageState): PageState {
   return { ...state, wanted: 'on', isResting: false, failure: null, download: null, step: null }
 }
 
-/** The worker goes on holding the device; the network is left, and what runs ends with its piece. */
+/** The worker keeps the device and leaves the network; running work ends with its current piece. */
 export function applyPause(state: PageState): PageState {
   return { ...state, wanted: 'paused', isResting: true, download: null, step: null }
 }
 
-/** The worker is gone, and with it what it reported as going on. */
+/** The worker has ended, and with it all activity that it reported. */
 export function applyEnd(state: PageState): PageState {
   const node: NodeView | null =
     state.node === null ? null : { ...state.node, phase: 'stopped', running: 0, hub: null }
   return { ...state, node, isResting: false, download: null, step: null }
 }
 
-/** The key of this browser is another one: what was shown was the other node's. */
+/** This browser has another key now, so the page forgets what it showed of the old node. */
 export function applyOtherKey(state: PageState, ownId: string): PageState {
   return { ...state, ownId, node: null, wanted: 'off', isResting: false, failure: null }
 }

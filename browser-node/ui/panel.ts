@@ -1,12 +1,11 @@
 /** Shows the page's state in the node panel. */
 import { formatUsd } from '#shared/receipt/money.ts'
 import type { Earnings } from './earnings.ts'
-import type { Download, LeftOut, PageState } from './page-state.ts'
+import type { PageState } from './page-state.ts'
 import type { NodeView } from '../node/protocol.ts'
 import { describePeak, drawChart } from './chart.ts'
 import { element, setText } from './elements.ts'
 import { describeFailure } from './failure.ts'
-import { describeAdapter } from './gpu.ts'
 import { showJobs } from './jobs.ts'
 import { describePlace } from './place.ts'
 import { describeStatus } from './status.ts'
@@ -22,8 +21,7 @@ const html = (testId: string) => element(testId, HTMLElement)
 export function createPanel(): Panel {
   const toggle = element('toggle', HTMLButtonElement)
   const country = element('country', HTMLSelectElement)
-  let shownNode: NodeView | null = null
-  let shownSeen: string | null = null
+  let shown: PageState | undefined
   return {
     show(state) {
       const words = describeStatus(state)
@@ -41,17 +39,13 @@ export function createPanel(): Panel {
       showDownload(state.download)
       showLeftOut(state.leftOut)
       setText(html('adapter'), adapterText(state))
-      if (state.node !== null && (state.node !== shownNode || state.seen !== shownSeen))
-        showNode(state.node, state.seen)
-      if (state.node === null && shownNode !== null) showNoNode()
-      setText(html('node-id'), state.node?.nodeId ?? state.ownId ?? 'made at the first start')
-      shownNode = state.node
-      shownSeen = state.seen
+      if (state.node !== shown?.node || state.seen !== shown.seen) showNode(state)
+      setText(html('node-id'), state.node?.nodeId ?? state.ownId ?? 'created at the first start')
+      shown = state
     },
     showEarnings(earnings) {
       const amount = (value: string | undefined) =>
-        value === undefined ? 'unknown now' : formatUsd(BigInt(value))
-      // What was signed since comes with the next answer.
+        value === undefined ? 'unknown' : formatUsd(BigInt(value))
       const asOf = earnings === undefined ? '' : `as of ${new Date().toLocaleTimeString()}`
       for (const name of ['pending-as-of', 'settled-as-of']) setText(html(name), asOf)
       setText(html('pending'), amount(earnings?.pendingMicroUsd))
@@ -64,26 +58,16 @@ export function createPanel(): Panel {
   }
 }
 
-function showNode(node: NodeView, seen: string | null): void {
-  const { hub, lastFailure } = node
-  setText(html('running'), String(node.running))
-  setText(html('jobs-done'), node.jobsDone.toLocaleString())
-  setText(html('signed'), formatUsd(BigInt(node.signedMicroUsd)))
-  setText(html('abilities'), describeAbilities(node))
-  setText(html('hub'), hub === null ? '–' : hub.name)
+function showNode({ node, seen }: PageState): void {
+  const hub = node?.hub ?? null
+  setText(html('running'), String(node?.running ?? 0))
+  setText(html('jobs-done'), (node?.jobsDone ?? 0).toLocaleString())
+  setText(html('signed'), formatUsd(BigInt(node?.signedMicroUsd ?? 0)))
+  setText(html('abilities'), node === null ? '–' : describeAbilities(node))
+  setText(html('hub'), hub?.name ?? '–')
   setText(html('place'), hub === null ? '–' : describePlace(hub, seen))
-  showJobs(html('jobs'), node.lastJobs)
-  showFailure(lastFailure)
-}
-
-/** What was shown was another node's. */
-function showNoNode(): void {
-  setText(html('running'), '0')
-  setText(html('jobs-done'), '0')
-  setText(html('signed'), formatUsd(0n))
-  for (const name of ['abilities', 'hub', 'place']) setText(html(name), '–')
-  showJobs(html('jobs'), [])
-  showFailure(null)
+  showJobs(html('jobs'), node?.lastJobs ?? [])
+  showFailure(node?.lastFailure ?? null)
 }
 
 function showFailure(lastFailure: NodeView['lastFailure']): void {
@@ -93,29 +77,26 @@ function showFailure(lastFailure: NodeView['lastFailure']): void {
   setText(failure, lastFailure === null ? '' : describeFailure(lastFailure))
 }
 
-function showDownload(download: Download | null): void {
+function showDownload(download: PageState['download']): void {
   html('download').hidden = download === null
   if (download === null) return
   const { loadedBytes, totalBytes } = download
   const bar = html('download').querySelector('progress')
   if (bar !== null) bar.value = totalBytes === 0 ? 1 : loadedBytes / totalBytes
-  setText(html('download-text'), `${megabytes(loadedBytes)} of ${megabytes(totalBytes)} MB`)
+  const [loaded, total] = [loadedBytes, totalBytes].map((bytes) => (bytes / 1e6).toFixed(1))
+  setText(html('download-text'), `${loaded} of ${total} MB`)
 }
 
-function showLeftOut(models: readonly LeftOut[]): void {
+function showLeftOut(models: PageState['leftOut']): void {
   const list = html('left-out')
   if (list.parentElement !== null) list.parentElement.hidden = models.length === 0
   setText(list, models.map(({ id, detail }) => `${id}: ${detail}`).join(' · '))
 }
 
-function megabytes(sizeBytes: number): string {
-  return (sizeBytes / 1e6).toFixed(1)
-}
-
 function adapterText({ node, gpu }: PageState): string {
-  if (node !== null) return describeAdapter(node.adapter)
-  if (gpu.kind === 'adapter') return describeAdapter(gpu)
-  return gpu.kind === 'none' ? 'none: no WebGPU' : '–'
+  const adapter = node?.adapter ?? (gpu.kind === 'adapter' ? gpu : undefined)
+  if (adapter === undefined) return gpu.kind === 'none' ? 'none: no WebGPU' : '–'
+  return adapter.isSoftware ? `${adapter.name} (software)` : adapter.name
 }
 
 function describeAbilities({ models, kernels }: NodeView): string {

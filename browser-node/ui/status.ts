@@ -1,4 +1,4 @@
-/** Puts the page's state into words: one heading, one sentence, one button. */
+/** Describes the page's state by a heading, a sentence and a button. */
 import type { PageState } from './page-state.ts'
 import { countryName } from './countries.ts'
 import { remedyFor } from './place.ts'
@@ -33,38 +33,35 @@ export function describeStatus(state: PageState): StatusWords {
   return describeRunning(state)
 }
 
+const CHECKING = off('checking', 'Checking this browser', 'One moment.', false)
+
 function describeTab(state: PageState): StatusWords {
-  if (state.tab === 'asking')
-    return off('checking', 'Looking at this browser', 'One moment.', false)
+  if (state.tab === 'asking') return CHECKING
   if (state.tab === 'insecure')
     return off(
       'failed',
       'Not a secure connection',
-      'Browsers give GPUs and keys only to pages that came over HTTPS, or from this computer itself.',
+      'Browsers offer the GPU and keys only to pages loaded over HTTPS or from this computer.',
       false,
     )
   return off(
     'elsewhere',
     'Open in another tab',
-    'This browser’s node belongs to another tab of this page. Close that one, and this one takes over.',
+    'This browser’s node belongs to another tab. Close that tab to use this one.',
     false,
   )
 }
 
 function idle(state: PageState): StatusWords {
   const choose = state.claim === null
-  const needs = choose ? 'Say which country this device is in, then press Start.' : ''
-  if (state.gpu.kind === 'unknown')
-    return off('checking', 'Looking at this browser', 'One moment.', false)
-  if (state.gpu.kind === 'none')
-    return {
-      ...off('idle', 'No WebGPU here', '', !choose),
-      tone: 'warn',
-      detail:
-        `This browser offers no WebGPU. It can still answer small models on the processor, at a lower rate; kernels need a GPU. ${needs}`.trim(),
-    }
+  const needs = choose ? 'Choose the country this device is in, then press Start.' : ''
+  if (state.gpu.kind === 'unknown') return CHECKING
+  if (state.gpu.kind === 'none') {
+    const detail = `This browser has no WebGPU. It can still run small models on the CPU, more slowly. Kernels need a GPU. ${needs}`
+    return { ...off('idle', 'No WebGPU here', detail.trim(), !choose), tone: 'warn' }
+  }
   const ready = state.gpu.isSoftware
-    ? 'This browser has WebGPU, played by the processor: it works, slowly.'
+    ? 'WebGPU runs on the CPU in this browser. It works, but slowly.'
     : 'This browser has WebGPU. The first start downloads the models.'
   return off('idle', 'Ready to start', choose ? needs : ready, !choose)
 }
@@ -77,7 +74,7 @@ function paused(): StatusWords {
   return off(
     'paused',
     'Paused',
-    'Nothing runs here. Jobs that ran were given back: another device that their rules allow takes them, if there is one.',
+    'No job runs here. Running jobs went back to the hub, which gives them to another allowed device if there is one.',
     true,
   )
 }
@@ -86,25 +83,19 @@ function pausing(): StatusWords {
   return off(
     'pausing',
     'Pausing',
-    'No new job comes. The piece of work that runs now is the last one.',
+    'No new jobs are accepted. The current piece of work is the last one.',
     false,
   )
 }
 
 function describeRunning(state: PageState): StatusWords {
   const { node, download, step } = state
-  if (
-    node === null ||
-    node.phase === 'starting' ||
-    node.phase === 'stopped' ||
-    node.phase === 'paused'
-  ) {
+  if (node === null || ['starting', 'stopped', 'paused'].includes(node.phase))
     return on('starting', 'busy', 'Starting', step ?? startingDetail(download !== null))
-  }
   if (node.phase === 'connecting')
     return on('connecting', 'busy', 'Connecting', node.detail || 'Looking for the nearest hub.')
   if (node.phase === 'waiting' || node.hub === null)
-    return on('waiting', 'warn', 'Waiting to reconnect', `${node.detail} Trying again by itself.`)
+    return on('waiting', 'warn', 'Waiting to reconnect', `${node.detail} Retrying automatically.`)
   const { name, country, quarantine } = node.hub
   if (quarantine !== null)
     return on(
@@ -117,8 +108,8 @@ function describeRunning(state: PageState): StatusWords {
     return on(
       'recovering',
       'warn',
-      'Online, but not all of it works',
-      `${withoutStop(node.lost)}. It is started again and checked; until then its jobs go to others.`,
+      'Online, partly unavailable',
+      `${node.lost.replace(/[.\s]+$/, '')}. It restarts automatically. Until then its jobs go to other devices.`,
     )
   const where = country === 'unknown' ? '' : ` for ${countryName(country)}`
   return node.running > 0
@@ -127,17 +118,13 @@ function describeRunning(state: PageState): StatusWords {
         'online',
         'good',
         'Online',
-        `Connected to ${name}${where}. Jobs come when somebody nearby needs one.`,
+        `Connected to ${name}${where}. Jobs arrive when a device nearby needs an answer.`,
       )
-}
-
-function withoutStop(text: string): string {
-  return text.replace(/[.\s]+$/, '')
 }
 
 function startingDetail(isDownloading: boolean): string {
   return isDownloading
-    ? 'Downloading the models, each checked against its hash. This browser keeps them for the next time.'
+    ? 'Downloading the models and checking each against its hash. This browser keeps them for the next start.'
     : 'Loading the program.'
 }
 

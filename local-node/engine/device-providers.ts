@@ -1,8 +1,8 @@
-/** Where a local node runs models. */
+/** Chooses the providers on which a local node runs models. */
 import type { Provider } from '#shared/job/job.ts'
 import type { ChildSetup } from './engine-messages.ts'
 
-/** WebGPU first on a real adapter; on a software one only when it is asked for, since it loses to the CPU by far. */
+/** WebGPU first on a real adapter; on a software adapter only on request, since it is much slower than the CPU. */
 export function deviceProviders({
   device,
   adapter,

@@ -1,12 +1,13 @@
-/** WebGPU in Node: Dawn, through the npm package `webgpu`. */
+/** Opens WebGPU in Node through Dawn, the npm package `webgpu`. */
 import { existsSync } from 'node:fs'
 import { create, globals } from 'webgpu'
+import { nameAdapter } from '#engine/adapter-name.ts'
 import { offerOf, type DeviceOffer } from '#engine/device-offer.ts'
 import { deviceFor, featuresOf } from '#engine/kernels/device-limits.ts'
 import type { Adapter } from '#shared/job/job.ts'
 
 export interface NodeDevice {
-  /** Dawn's instance: the process dies when it is collected while a device of it lives. */
+  /** Dawn's instance. The process dies if it is garbage-collected while one of its devices is alive. */
   readonly gpu: GPU
   readonly device: GPUDevice
   readonly adapter: Adapter
@@ -14,34 +15,26 @@ export interface NodeDevice {
   readonly features: readonly string[]
 }
 
-/** Where Debian's Chromium keeps the driver of its software adapter. */
+/** The driver of Chromium's software adapter on Debian. */
 const SWIFTSHADER_ICD = '/usr/lib/chromium/vk_swiftshader_icd.json'
-const SOFTWARE_NAMES = /swiftshader|llvmpipe|lavapipe|softpipe|basic render/i
 
-/** Opens the first adapter with the limits that submitted kernels may use; undefined when there is none. */
+/** Opens the first adapter with the limits that submitted kernels may use; undefined without an adapter. */
 export async function openDevice(): Promise<NodeDevice | undefined> {
   Object.assign(globalThis, globals)
   const gpu = create([])
   const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' })
   if (adapter === null) return undefined
-  const { vendor, architecture, description } = adapter.info
-  const name = [vendor, architecture, description]
-    .filter((part) => part !== '')
-    .join(' ')
-    .slice(0, 128)
-  const isSoftware =
-    adapter.info.isFallbackAdapter || SOFTWARE_NAMES.test(`${name} ${adapter.info.device}`)
   const device = await adapter.requestDevice(deviceFor(adapter))
   return {
     gpu,
     device,
     features: featuresOf(device, gpu.wgslLanguageFeatures),
-    adapter: { name, isSoftware },
+    adapter: nameAdapter(adapter.info),
     offer: offerOf(adapter),
   }
 }
 
-/** Environment in which a software adapter is found on a machine without a GPU; undefined when it has none to offer. */
+/** The environment in which Dawn finds a software adapter; undefined when this machine has none. */
 export function softwareEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv | undefined {
   if (env.VK_DRIVER_FILES !== undefined || !existsSync(SWIFTSHADER_ICD)) return undefined
   return { ...env, VK_DRIVER_FILES: SWIFTSHADER_ICD }

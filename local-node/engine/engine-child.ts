@@ -1,4 +1,4 @@
-/** One engine process: models on ONNX Runtime or kernels on Dawn, never both, because each brings a Dawn of its own. */
+/** One engine process: models on ONNX Runtime or kernels on Dawn, never both, because each contains its own Dawn. */
 import { readFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { createEngine, type DeviceEngine } from '#engine/create-engine.ts'
@@ -12,11 +12,11 @@ import { deviceProviders } from './device-providers.ts'
 import type { ChildSetup, FromChild, ToChild } from './engine-messages.ts'
 
 const NO_ADAPTER: Adapter = { name: 'cpu', isSoftware: true }
-/** The kernel process loads no model, and so no second Dawn. */
+/** The kernel process loads no model, so it needs no second Dawn. */
 const NO_SESSIONS: SessionFactory = { create: () => Promise.reject(new Error('no models here')) }
 const LAST_WORDS_MS = 100
 
-/** Files of the models that are being loaded, by SHA-256. */
+/** Paths of the files of models that are being loaded, by SHA-256. */
 const paths = new Map<string, string>()
 let engine: DeviceEngine | undefined
 const served: ServedEngine = { engine: () => engine, say }
@@ -47,7 +47,7 @@ async function setUp(setup: ChildSetup): Promise<void> {
     log: createLog({ write: forwardLog }),
     now: () => performance.now(),
     processor: { usedMs: processorMs, cores: availableParallelism() },
-    // Nothing here can stop what the GPU runs; the pause lets the job's error out first.
+    // Only the end of the process stops the GPU's work. The pause lets the job's error out first.
     onDeviceLost: () => void setTimeout(() => process.kill(process.pid, 'SIGKILL'), LAST_WORDS_MS),
   })
   say({
@@ -59,7 +59,6 @@ async function setUp(setup: ChildSetup): Promise<void> {
   })
 }
 
-/** Loads or unloads one model. */
 async function change(
   live: DeviceEngine,
   message: ToChild & { type: 'load' | 'unload' },
@@ -74,7 +73,7 @@ async function change(
   }
 }
 
-/** A software adapter's threads are this process's own. */
+/** CPU time of this process, which includes the threads of a software adapter. */
 function processorMs(): number {
   const { user, system } = process.cpuUsage()
   return (user + system) / 1_000

@@ -1,4 +1,4 @@
-/** The engine of a local node: one process for models, one for kernels, each replaced when it dies or has to be killed. */
+/** The engine of a local node: one process for models and one for kernels, each replaced when it ends. */
 import { providersFor } from '#engine/device-offer.ts'
 import type { LiveEngine } from '#engine/engine.ts'
 import { takeTurns } from '#engine/remote/kernel-turns.ts'
@@ -20,22 +20,19 @@ import {
   type ModelStore,
 } from '#local-node/models/model-store.ts'
 
-/** A missing Vulkan loader ends the process each time, and that is an answer, too; once may be anything. */
+/** A process that ends every time shows a missing Vulkan loader; one that ends once may have other reasons. */
 const FIRST_STARTS = 3
 
 const NEVER = new AbortController().signal
 
-export interface NodeEngineOptions {
-  /** `webgpu` forces it, `cpu` forgoes it. */
-  readonly device: 'auto' | 'webgpu' | 'cpu'
-  readonly kernels: 'any' | 'listed' | 'none'
-  /** Ids of the models to load before it is ready; others may be loaded later. @default all */
+export interface NodeEngineOptions extends Pick<ChildSetup, 'device' | 'kernels'> {
+  /** Ids of the models to load before the engine is ready; others may be loaded later. @default all */
   readonly models?: readonly string[]
-  /** Where files come from. @default `.littoral/models` and this repository */
+  /** @default a store in `.littoral/models` and this repository */
   readonly store?: ModelStore
-  /** Bytes of files of all models that are loaded at once. @default LIMITS.modelMemoryBytes */
+  /** Bytes of the files of all models that are loaded at once. @default LIMITS.modelMemoryBytes */
   readonly modelMemoryBytes?: number
-  /** It offers other things than before: a process died, or another took its place. */
+  /** Called when the engine's offer has changed, because a process ended or was replaced. */
   readonly onChange?: () => void
   readonly log: Log
 }
@@ -108,7 +105,7 @@ export async function createNodeEngine(options: NodeEngineOptions): Promise<Live
   }
 }
 
-/** The kernel process on the machine's own driver or, without one, on a software adapter. */
+/** Starts the kernel process on the machine's own driver or, without one, on a software adapter. */
 async function findAdapter(
   setup: ChildSetup,
   log: Log,

@@ -1,4 +1,4 @@
-/** One engine process from the outside: started, spoken to, and killed without mercy when a job will not end. */
+/** The node's side of one engine process: starts it, sends it work, and kills it when a job does not end. */
 import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { createRemoteCalls } from '#engine/remote/remote-calls.ts'
@@ -8,21 +8,19 @@ import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
 import type { AdmittedModel } from '#shared/node/node.ts'
 import { watchMemory } from './memory-watch.ts'
-import type { ChildSetup, FromChild, PlacedModel, ToChild } from './engine-messages.ts'
+import type { ChildSetup, FromChild, PlacedModel, Ready, ToChild } from './engine-messages.ts'
 
 const CHILD = fileURLToPath(new URL('./engine-child.ts', import.meta.url))
-/** What a loaded model takes for each byte of its files: the file as it is read, and the runtime's own copy of the weights. */
+/** Bytes of memory for each byte of a loaded model's files: the file itself, and the runtime's copy of the weights. */
 const MEMORY_A_FILE_BYTE = 2
-export type Ready = FromChild & { readonly type: 'ready' }
 
 export interface EngineProcess {
   readonly ready: Ready
-  /** @throws {AppError} the child's error; node_timeout or node_lost when it hung or died, and then `ended` resolves */
+  /** @throws {AppError} the child's error; node_timeout or node_lost when it hung or died (`ended` resolves) */
   readonly run: RemoteJobs['run']
-  /** @throws {AppError} file_corrupt or no_capacity when it does not run there, node_lost */
+  /** @throws {AppError} file_corrupt, no_capacity when the model does not run there, node_lost */
   load(model: PlacedModel): Promise<AdmittedModel>
   unload(id: string): Promise<void>
-  /** Resolves when the process is gone. */
   readonly ended: Promise<void>
   kill(): void
 }
@@ -39,7 +37,7 @@ export async function startEngineProcess(
     stdio: ['ignore', 'inherit', 'pipe', 'ipc'],
     execArgv: ['--disable-warning=ExperimentalWarning'],
   })
-  // Drivers write what they like there, from a machine without any to the last words of a killed one.
+  // Graphics drivers write messages to stderr.
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     log.debug('engine.wrote', { part: `engine-${setup.role}`, text: text.slice(0, 2_000) })
   })
@@ -52,13 +50,9 @@ export async function startEngineProcess(
   }
   const jobs = createRemoteJobs({ say, onHung: kill })
   const calls = createRemoteCalls(kill)
-  const {
-    promise: becameReady,
-    resolve: setReady,
-    reject: failReady,
-  } = Promise.withResolvers<Ready>()
+  const opened = Promise.withResolvers<Ready>()
   child.on('message', (message: FromChild) => {
-    if (message.type === 'ready') setReady(message)
+    if (message.type === 'ready') opened.resolve(message)
     else if (message.type === 'log')
       log[message.level](message.event, { part: `engine-${setup.role}`, ...message.fields })
     else if ('call' in message) calls.hear(message)
@@ -66,17 +60,17 @@ export async function startEngineProcess(
   })
   void ended.then(() => {
     const lost = new AppError('node_lost', `The ${setup.role} process of the node died.`)
-    failReady(lost)
+    opened.reject(lost)
     jobs.lose(lost)
     calls.lose(lost)
   })
-  child.once('error', failReady)
+  child.once('error', opened.reject)
   const timer = setTimeout(kill, LIMITS.modelLoadMs * 2)
   say({ type: 'setup', setup })
-  const ready = await becameReady.finally(() => clearTimeout(timer))
+  const ready = await opened.promise.finally(() => clearTimeout(timer))
   const limitBytes = LIMITS.engineProcessBytes + (setup.modelMemoryBytes ?? 0) * MEMORY_A_FILE_BYTE
   const unwatch = watchMemory(child.pid ?? 0, limitBytes, () => {
-    const detail = `The job took the ${setup.role} process over ${limitBytes} bytes.`
+    const detail = `The job made the ${setup.role} process exceed ${limitBytes} bytes of memory.`
     jobs.reject(new AppError('too_large', detail))
     kill()
   })
@@ -87,6 +81,6 @@ export async function startEngineProcess(
     kill,
     load: (model) => calls.load((call) => say({ type: 'load', call, model })),
     unload: (id) => calls.ask((call) => say({ type: 'unload', call, id })),
-    run: (work, payload, options) => jobs.run(work, payload, options),
+    run: (...job) => jobs.run(...job),
   }
 }

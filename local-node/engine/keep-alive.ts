@@ -1,4 +1,4 @@
-/** One kind of engine process for as long as the node lives: replaced when it dies, ended when its job will not end. */
+/** Keeps one kind of engine process available: replaces it when it dies, and kills it when its job does not end. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { RemoteRunOptions } from '#engine/remote/remote-jobs.ts'
 import { errorCode } from '#shared/base/errors.ts'
@@ -6,16 +6,16 @@ import type { Answer, Work } from '#shared/job/job.ts'
 import type { Log } from '#shared/base/log.ts'
 import type { EngineProcess } from './engine-process.ts'
 
-/** Starts of a new engine process in a row. */
+/** Consecutive attempts to start a process. */
 const STARTS = 5
 const START_PAUSE_MS = 1_000
-/** After such a row its kind of work is off the offer for as long; then it is tried again. */
+/** After that many failed attempts the next series waits this long; its kind of work is not offered meanwhile. */
 const REST_MS = 60_000
 
 export interface KeptAlive {
   /** The process that takes work now; rejects when none could be started. */
   current(): Promise<EngineProcess>
-  /** Whether one takes work now, not only when another has been started. */
+  /** False while a process is being replaced, unless `keepsOffer` is set. */
   isLive(): boolean
   run(work: Work, payload: Uint8Array, options: RemoteRunOptions): Promise<Answer>
   close(): Promise<void>
@@ -23,14 +23,13 @@ export interface KeptAlive {
 
 export interface KeepAliveOptions {
   readonly restart: () => Promise<EngineProcess>
-  /** Whether it is offered while another one is started, so that work waits for that one instead of being refused. */
+  /** Whether work waits for a replacement instead of being refused. */
   readonly keepsOffer?: boolean
-  /** It can do other things than before. */
+  /** Called when `isLive` has changed. */
   readonly onChange: () => void
   readonly log: Log
 }
 
-/** Replaces a process that has ended, and ends one whose job ran over its time: its device hangs. */
 export function keepAlive(
   first: EngineProcess,
   { restart, onChange, keepsOffer = false, log }: KeepAliveOptions,
@@ -73,7 +72,7 @@ export function keepAlive(
       try {
         return await engine.run(work, payload, options)
       } catch (error) {
-        // Whoever comes next must not reach a process whose device is gone.
+        // The next job must not reach a process whose device hangs or is lost.
         if (errorCode(error) === 'node_timeout' || errorCode(error) === 'node_lost') {
           engine.kill()
           await engine.ended
@@ -92,9 +91,9 @@ export function keepAlive(
 }
 
 /**
- * Starts an engine process, and again when it dies before it is ready: whatever killed that one need not kill the next, and
- * a driver that has just lost its process may refuse the next one for a moment.
- * @throws {AppError} of the last try
+ * Starts an engine process, and tries again when it dies before it is ready: a driver that has just lost a process may
+ * refuse the next one for a moment.
+ * @throws {AppError} the error of the last attempt
  */
 export async function startPatiently(
   start: () => Promise<EngineProcess>,

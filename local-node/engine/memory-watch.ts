@@ -1,10 +1,10 @@
-/** Watches how much memory a child process really holds; on systems without /proc it sees nothing. */
+/** Watches the resident memory of a child process; it works only on systems with /proc. */
 import { readFile } from 'node:fs/promises'
 
 const EVERY_MS = 250
 const PAGE_BYTES = 4096
 
-/** Calls `onOver` once when the resident set passes the limit. @returns a function that ends the watch */
+/** Calls `onOver` once when the resident set exceeds the limit. @returns a function that stops the watch */
 export function watchMemory(pid: number, limitBytes: number, onOver: () => void): () => void {
   const timer = setInterval(() => {
     void residentBytes(pid).then((bytes) => {

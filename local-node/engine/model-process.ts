@@ -1,7 +1,6 @@
-/** The models of a local node: loaded into one process, and again into the one that takes its place. */
-import type { RunOptions } from '#engine/engine.ts'
+/** Loads the models of a local node into one process, and again into the process that replaces it. */
+import type { LiveEngine } from '#engine/engine.ts'
 import { toAppError } from '#shared/base/errors.ts'
-import type { Answer, Work } from '#shared/job/job.ts'
 import type { Log } from '#shared/base/log.ts'
 import type { ModelManifest } from '#shared/job/model.ts'
 import type { AdmittedModel } from '#shared/node/node.ts'
@@ -12,17 +11,13 @@ import type { HeldFile, ModelStore } from '#local-node/models/model-store.ts'
 export interface ModelProcessOptions {
   readonly start: () => Promise<EngineProcess>
   readonly store: ModelStore
-  /** Other models are loaded than before, or none. */
+  /** Called when the set of loaded models has changed. */
   readonly onChange: () => void
   readonly log: Log
 }
 
-export interface ModelProcess {
+export interface ModelProcess extends Pick<LiveEngine, 'load' | 'unload' | 'run' | 'close'> {
   admitted(): readonly AdmittedModel[]
-  load(manifest: ModelManifest, signal: AbortSignal): Promise<AdmittedModel>
-  unload(id: string): Promise<void>
-  run(work: Work, payload: Uint8Array, options: RunOptions): Promise<Answer>
-  close(): Promise<void>
 }
 
 interface Loaded {
@@ -60,7 +55,7 @@ export async function createModelProcess(options: ModelProcessOptions): Promise<
   }
   const kept = keepAlive(await startPatiently(start, { log }), { restart, onChange, log })
   return {
-    // While another process is made ready nothing is offered.
+    // Nothing is offered while the process is being replaced.
     admitted: () => (kept.isLive() ? [...loaded.values()].map(({ admitted }) => admitted) : []),
     async load(manifest, signal) {
       const engine = await kept.current()

@@ -1,6 +1,6 @@
-/** What a child process needs of the environment, and nothing that may be secret: for those that run what strangers sent. */
+/** Keeps only harmless environment variables, for child processes that run strangers' work. */
 
-/** To find programs, homes and temporary folders, to speak the user's language, and to reach the graphics driver. */
+/** For programs, home and temporary folders, the user's language, and the graphics driver. */
 const NAMES = new Set(
   ['PATH', 'HOME', 'USER', 'LANG', 'TZ', 'TMPDIR', 'TEMP', 'TMP', 'LD_LIBRARY_PATH'].concat(
     ['DYLD_LIBRARY_PATH', 'DISPLAY', 'WAYLAND_DISPLAY', 'DRI_PRIME', 'CUDA_VISIBLE_DEVICES'],

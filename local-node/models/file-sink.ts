@@ -1,17 +1,17 @@
-/** A file that is being fetched: appended to, kept over a restart, and put in its place only when it is whole. */
+/** A file that is being fetched: it survives a restart, and gets its final name only when it is complete. */
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { open, readFile, rename, unlink, writeFile } from 'node:fs/promises'
 import type { FileHash, FileSink } from '#node-core/download-file.ts'
 
 export interface PartFile extends FileSink {
-  /** Durable and under its final name: whoever sees that name sees the whole file. */
+  /** Syncs the file and renames it, so that only a complete file has the final name. */
   finish(path: string): Promise<void>
-  /** Lets go of it; what has come stays for the next try. */
+  /** Closes the file; its contents stay for the next attempt. */
   close(): Promise<void>
 }
 
-/** Opens `path.part`, or a part of this process alone while another one holds it. */
+/** Opens `path.part`, or a file for this process alone while another process holds the lock. */
 export async function openPart(path: string): Promise<PartFile> {
   const lock = `${path}.lock`
   const isShared = await takeLock(lock)
@@ -43,7 +43,7 @@ export async function openPart(path: string): Promise<PartFile> {
   }
 }
 
-/** One process at a time appends to a part; the lock of one that has died is taken over. */
+/** Lets one process at a time append; a dead process's lock is taken over. */
 async function takeLock(lock: string): Promise<boolean> {
   const take = () =>
     writeFile(lock, String(process.pid), { flag: 'wx', mode: 0o600 }).then(
@@ -74,7 +74,6 @@ export function nativeHash(): FileHash & { digest(): string } {
   }
 }
 
-/** SHA-256 of a file, a piece at a time. */
 export async function hashFile(path: string): Promise<string> {
   const hash = nativeHash()
   for await (const piece of createReadStream(path)) hash.update(piece as Uint8Array)

@@ -1,4 +1,4 @@
-/** Model files of a local node: its store, the nodes that it takes from, and what it gives to others. */
+/** Fetches model files from other nodes, and serves them to other nodes. */
 import { createReadStream } from 'node:fs'
 import { newIdentity } from '#p2p/peers/node.ts'
 import { createFileNode, type FileNode } from '#p2p/files/file-node.ts'
@@ -13,21 +13,21 @@ import type { FetchOptions, HeldFile, ModelStore } from './model-store.ts'
 
 export interface NodeFilesOptions {
   readonly store: ModelStore
-  /** Whose files may be given away. */
+  /** Only their files are served. */
   readonly manifests: readonly ModelManifest[]
-  /** Multiaddr to give files at; undefined gives none. */
+  /** Multiaddr to serve files at; undefined serves none. */
   readonly listen?: string | undefined
-  /** How others reach it. @default the addresses that it listens on */
+  /** Multiaddr at which others reach it. @default the addresses that it listens on */
   readonly announce?: string | undefined
-  /** Whether it may take files from this machine and its network. */
+  /** Whether it may fetch files from this machine and its private network. */
   readonly mayDialPrivate: boolean
   readonly log: Log
 }
 
 export interface NodeFiles {
-  /** Multiaddrs, with peer id, at which files are given. */
+  /** Multiaddrs, with peer id, at which files are served. */
   readonly addresses: readonly string[]
-  /** Brings all files of a model here and holds them until the returned function is called. */
+  /** Fetches all files of a model and holds them until the returned function is called. */
   fetchModel(manifest: ModelManifest, options: FetchModelOptions): Promise<() => void>
   close(): Promise<void>
 }
@@ -35,14 +35,10 @@ export interface NodeFiles {
 export async function createNodeFiles(options: NodeFilesOptions): Promise<NodeFiles> {
   const { store, manifests, listen, announce, mayDialPrivate, log } = options
   let node: Promise<FileNode> | undefined
-  // Its key lasts as long as the process: the address that names it is announced anew each time.
+  // A new key per process is enough: the address that names it is announced again at each start.
   const open = () =>
     (node ??= newIdentity().then((privateKey) =>
-      createFileNode({
-        privateKey,
-        listen: listen === undefined ? [] : [listen],
-        mayDialPrivate,
-      }),
+      createFileNode({ privateKey, listen: listen ? [listen] : [], mayDialPrivate }),
     ))
   let addresses: string[] = []
   if (listen !== undefined) {
@@ -64,7 +60,7 @@ export async function createNodeFiles(options: NodeFilesOptions): Promise<NodeFi
   }
 }
 
-/** A few files at a time: small ones need not wait for large ones. @returns what lets go of them all */
+/** Fetches a few files at a time, so that small files do not wait for large ones. @returns releases them all */
 async function fetchAll(
   store: ModelStore,
   { files }: ModelManifest,
@@ -80,21 +76,17 @@ async function fetchAll(
         await store.fetch(file, { signal: AbortSignal.any([signal, failed.signal]), peers }),
       )
   }
-  try {
-    const lanes = Array.from({ length: LIMITS.modelFilesAtOnce }, lane)
-    // A fault ends the others, and all of them are waited for: what they hold is let go.
-    for (const running of lanes) running.catch((error: unknown) => failed.abort(error))
-    const ended = await Promise.allSettled(lanes)
-    const fault = ended.find((result) => result.status === 'rejected')
-    if (fault !== undefined) throw failed.signal.reason ?? fault.reason
-    return release
-  } catch (error) {
-    release()
-    throw error
-  }
+  // A fault aborts the others. All of them are awaited, so that everything they hold is released.
+  const lanes = Array.from({ length: LIMITS.modelFilesAtOnce }, () =>
+    lane().catch((error: unknown) => failed.abort(error)),
+  )
+  await Promise.all(lanes)
+  if (!failed.signal.aborted) return release
+  release()
+  throw failed.signal.reason
 }
 
-/** Files of known manifests only, whatever else the store may hold. */
+/** Finds files of known manifests only; the store may hold others. */
 async function findFile(
   sha256: Bytes32,
   { store, manifests }: Pick<NodeFilesOptions, 'store' | 'manifests'>,

@@ -1,4 +1,4 @@
-/** Where a model file lies on this machine: in this repository, or in an installed package. */
+/** Finds a model file in this repository or in an installed package. */
 import { existsSync } from 'node:fs'
 import { AppError } from '#shared/base/errors.ts'
 import type { ModelFile } from '#shared/job/model.ts'

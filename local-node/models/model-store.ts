@@ -1,4 +1,4 @@
-/** Model files on this machine: found where they lie, fetched by content hash into a bounded cache, whole or not at all. */
+/** Model files on this machine: found locally, or fetched by content hash into a bounded cache. */
 import type { Stats } from 'node:fs'
 import { mkdir, readdir, stat, unlink, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -13,13 +13,13 @@ import { parseSource } from '#shared/job/model-source.ts'
 import { hashFile, nativeHash, openPart } from './file-sink.ts'
 
 export interface ModelStoreOptions {
-  /** The cache: each file under its SHA-256. */
+  /** The cache; each file is named by its SHA-256. */
   readonly folder: string
   /** @default LIMITS.modelCacheBytes */
   readonly limitBytes?: number | undefined
   /** Holds `models/` and `node_modules/`. @default this repository */
   readonly root?: string | undefined
-  /** Of the model hub's layout, `hf:`. @default https://huggingface.co */
+  /** Base URL for `hf:` sources. @default https://huggingface.co */
   readonly modelHub?: string | undefined
   /** The operator's Worker, asked when no source of the manifest works. */
   readonly origin?: string | undefined
@@ -30,12 +30,12 @@ export interface ModelStoreOptions {
 
 export interface FetchOptions {
   readonly signal: AbortSignal
-  /** Other nodes that are said to have the file; asked last. */
+  /** Other nodes that may have the file; asked last. */
   readonly peers?: readonly FileSource[] | undefined
   readonly onBytes?: ((sizeBytes: number) => void) | undefined
 }
 
-/** A file that stays until `release` is called. */
+/** A file that is not evicted until `release` is called. */
 export interface HeldFile {
   readonly path: string
   readonly sizeBytes: number
@@ -44,32 +44,30 @@ export interface HeldFile {
 
 export interface ModelStore {
   /**
-   * The file, checked against its hash.
+   * Finds or fetches the file, checked against its hash.
    * @throws {AppError} file_corrupt, no_capacity when no source has it or the cache is full of files in use, cancelled
    */
   fetch(file: ModelFile, options: FetchOptions): Promise<HeldFile>
-  /** The file if it is here already. */
+  /** The file, if it is already on this machine. */
   find(file: ModelFile): Promise<HeldFile | undefined>
 }
 
-/** The cache of a node that is told of no other. */
 export const DEFAULT_MODELS = '.littoral/models'
 
 const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url))
 
 export async function createModelStore(options: ModelStoreOptions): Promise<ModelStore> {
   await mkdir(options.folder, { recursive: true, mode: 0o700 })
-  const store = new Store(options)
-  return { fetch: (file, how) => store.fetch(file, how), find: (file) => store.find(file) }
+  return new Store(options)
 }
 
-class Store {
+class Store implements ModelStore {
   readonly #options: ModelStoreOptions
   readonly #holds = new Map<string, number>()
   readonly #fetching = new Map<string, Promise<string>>()
-  /** Whole sizes of the files that are being fetched: their parts grow to these. */
+  /** Full sizes of the files that are being fetched. */
   readonly #incoming = new Map<string, number>()
-  /** Paths whose hash was right, with size, inode and time of change as they were then. */
+  /** Paths whose hash was right, with their size, inode and time of change at that moment. */
   readonly #verified = new Map<string, string>()
 
   constructor(options: ModelStoreOptions) {
@@ -95,7 +93,7 @@ class Store {
     return undefined
   }
 
-  /** Held before it is looked for, so that no eviction comes between. */
+  /** Called before the file is looked for, so that it cannot be evicted in between. */
   #hold({ sha256 }: ModelFile): () => void {
     this.#holds.set(sha256, (this.#holds.get(sha256) ?? 0) + 1)
     let isHeld = true
@@ -108,7 +106,7 @@ class Store {
     }
   }
 
-  /** In the cache, in the repository or in an installed package, in this order. */
+  /** Looks in the cache, in the repository and in installed packages, in this order. */
   async #local(file: ModelFile): Promise<string | undefined> {
     const cached = join(this.#options.folder, file.sha256)
     if (await this.#isRight(cached, file)) {
@@ -134,12 +132,12 @@ class Store {
       return true
     }
     this.#options.log.warn('file.corrupt', { file: file.name, path })
-    // What lies in the cache is ours to mend; the repository and packages are not.
+    // Only files in the cache are ours to delete.
     if (path.startsWith(this.#options.folder)) await unlink(path).catch(() => {})
     return false
   }
 
-  /** Two models may share a file; it is fetched once. */
+  /** Two models may share a file; it is fetched only once. */
   #fetchOnce(file: ModelFile, how: FetchOptions): Promise<string> {
     const begun = this.#fetching.get(file.sha256)
     if (begun !== undefined) return begun
@@ -149,7 +147,7 @@ class Store {
   }
 
   async #download(file: ModelFile, { signal, peers = [], onBytes }: FetchOptions): Promise<string> {
-    const { folder, log } = this.#options
+    const { folder, log, stallMs } = this.#options
     const sources = [...this.#remote(file), ...peers]
     if (sources.length === 0)
       throw new AppError('no_capacity', `${file.name} is not on this machine: ${file.sources[0]}.`)
@@ -157,29 +155,20 @@ class Store {
     this.#incoming.set(file.sha256, file.sizeBytes)
     try {
       await this.#makeRoom(file)
-      await this.#receive(file, path, { signal, onBytes, sources })
+      const part = await openPart(path)
+      try {
+        const createHash = nativeHash
+        await downloadFile(file, { sources, sink: part, createHash, signal, log, onBytes, stallMs })
+        await part.finish(path)
+      } finally {
+        await part.close()
+      }
     } finally {
       this.#incoming.delete(file.sha256)
     }
     this.#verified.set(path, markOf(file, await stat(path)))
     log.info('file.fetched', { file: file.name, sizeBytes: file.sizeBytes })
     return path
-  }
-
-  async #receive(
-    file: ModelFile,
-    path: string,
-    { signal, onBytes, sources }: Receiving,
-  ): Promise<void> {
-    const { log, stallMs } = this.#options
-    const part = await openPart(path)
-    try {
-      const createHash = nativeHash
-      await downloadFile(file, { sources, sink: part, createHash, signal, log, onBytes, stallMs })
-      await part.finish(path)
-    } finally {
-      await part.close()
-    }
   }
 
   #remote(file: ModelFile): FileSource[] {
@@ -192,10 +181,10 @@ class Store {
     return urls.map((url) => httpSource(url, fetch))
   }
 
-  /** Removes what was used longest ago and nobody holds. @throws {AppError} no_capacity when that is not enough */
+  /** Evicts the least recently used files that are not held. @throws {AppError} no_capacity when that is not enough */
   async #makeRoom(file: ModelFile): Promise<void> {
     const { folder, limitBytes = LIMITS.modelCacheBytes, log } = this.#options
-    // This file is among them. Who comes later counts it; each part counts as whole, and not as what lies there.
+    // Includes this file, so that later calls count it. Each partial file counts with its full size.
     const incoming = new Map(this.#incoming)
     const rest = (await listFiles(folder))
       .filter(({ sha256 }) => !incoming.has(sha256))
@@ -204,7 +193,7 @@ class Store {
     const keptBytes = rest
       .filter(({ sha256 }) => this.#holds.has(sha256))
       .reduce((sum, { sizeBytes }) => sum + sizeBytes, incomingBytes)
-    // What would not fit beside the files in use throws out none of the others.
+    // A file that would not fit beside the files in use must not evict others.
     if (keptBytes > limitBytes) throw noRoom(file, limitBytes)
     let total = rest.reduce((sum, { sizeBytes }) => sum + sizeBytes, incomingBytes)
     for (const { path, sha256, sizeBytes } of rest) {
@@ -225,10 +214,6 @@ function noRoom({ name, sizeBytes }: ModelFile, limitBytes: number): AppError {
   )
 }
 
-interface Receiving extends Pick<FetchOptions, 'signal' | 'onBytes'> {
-  readonly sources: readonly FileSource[]
-}
-
 function markOf({ sha256 }: ModelFile, { size, ino, mtimeMs }: Stats): string {
   return `${sha256} ${size} ${ino} ${mtimeMs}`
 }
@@ -240,7 +225,7 @@ interface CacheEntry {
   readonly usedAtMs: number
 }
 
-/** Files and their unfinished parts; anything else in the folder is left alone and not counted. */
+/** Lists files and partial files; anything else in the folder is ignored. */
 async function listFiles(folder: string): Promise<CacheEntry[]> {
   const entries: CacheEntry[] = []
   for (const name of await readdir(folder)) {
@@ -254,7 +239,7 @@ async function listFiles(folder: string): Promise<CacheEntry[]> {
   return entries
 }
 
-/** Where a source lies on this machine; undefined for one that must be fetched. */
+/** The path of a local source; undefined for a source that must be fetched. */
 export function localPath(source: string, root: string = REPOSITORY): string | undefined {
   const parsed = parseSource(source)
   if (parsed.kind === 'url') return undefined

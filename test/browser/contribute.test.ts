@@ -99,7 +99,7 @@ describe('what the page says', () => {
   test('[C1] without a country from anywhere it asks for one and cannot be started before', async () => {
     answer('GET /v1/network', 503, { code: 'no_capacity', detail: 'No hub answers.' })
     const page = await open()
-    await page.getByText('Say which country this device is in').waitFor()
+    await page.getByText('Choose the country this device is in').waitFor()
     expect(await page.getByTestId('toggle').isDisabled()).toBe(true)
     await page.getByTestId('country').selectOption('PT')
     expect(await page.getByTestId('toggle').isEnabled()).toBe(true)
@@ -123,7 +123,7 @@ describe('what the page says', () => {
     try {
       const page = await open('/contribute', await plain.newContext())
       await page.getByText('No WebGPU here').waitFor()
-      expect(await textOf(page, 'state-detail')).toContain('small models on the processor')
+      expect(await textOf(page, 'state-detail')).toContain('small models on the CPU')
       expect(await textOf(page, 'adapter')).toBe('none: no WebGPU')
       expect(await page.getByTestId('toggle').isEnabled()).toBe(true)
     } finally {
@@ -189,9 +189,9 @@ describe('what belongs to the owner', () => {
     await other.getByTestId('toggle').click()
     await inPhase(other, 'paused').waitFor()
     await other.getByTestId('bring-key').setInputFiles(path)
-    await other.getByText('This browser has a key already').waitFor()
+    await other.getByText('This browser already has a key').waitFor()
     await other.getByTestId('bring-key').setInputFiles(path)
-    await other.getByText('The key is back').waitFor()
+    await other.getByText('The key is restored').waitFor()
     expect(await startUntilWaiting(other)).toBe(nodeId)
     await other.context().close()
   })
@@ -203,7 +203,7 @@ describe('what belongs to the owner', () => {
     await page
       .getByTestId('bring-key')
       .setInputFiles({ name: 'key.json', mimeType: 'application/json', buffer })
-    await page.getByText('This is no file with the keys of a Littoral node').waitFor()
+    await page.getByText('This is not a key file of a Littoral node').waitFor()
   })
 
   test('[C14] storage that is cleared while it works stops the node, says why, and Try again keeps the same key', async () => {
@@ -214,7 +214,7 @@ describe('what belongs to the owner', () => {
     const origin = new URL(page.url()).origin
     await cdp.send('Storage.clearDataForOrigin', { origin, storageTypes: 'all' })
     await inPhase(page, 'failed').waitFor()
-    expect(await textOf(page, 'state-detail')).toContain('was cleared while the node was at work')
+    expect(await textOf(page, 'state-detail')).toContain('was cleared while the node was working')
     const asked = admissions().length
     await pressStart(page)
     await inPhase(page, 'waiting').waitFor({ timeout: START_MS })

@@ -1,22 +1,19 @@
-/** A tab's model files in real Chromium: kept, resumed, refused and thrown out. Rules: docs/design/models.md. */
+/** A tab's model files in real Chromium: kept, resumed, refused and evicted. Rules: docs/design/models.md. */
 import { createHash } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { rmSync } from 'node:fs'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { build } from 'vite'
 import type { ModelFile } from '#shared/job/model.ts'
 import { seededBytes } from '#test/support/hub/work.ts'
 import { launchBrowser } from '#test/support/stack/contribute-page.ts'
 import { startPageServer, type PageServer } from '#test/support/stack/contribute-server.ts'
+import { buildTestPage } from './build-page.ts'
 import type { FilesReply } from './pages/files/messages.ts'
 
 const SIZE = 400_000
 const MIB = 1024 * 1024
-const dir = mkdtempSync(join(tmpdir(), 'littoral-files-page-'))
 
+let dir: string
 let server: PageServer
 let browser: Browser
 let page: Page
@@ -24,13 +21,7 @@ let page: Page
 let asked: string[] = []
 
 beforeAll(async () => {
-  await build({
-    root: fileURLToPath(new URL('./pages/files', import.meta.url)),
-    configFile: false,
-    logLevel: 'error',
-    build: { outDir: dir, target: 'es2024', assetsInlineLimit: 0, modulePreload: false },
-    worker: { format: 'es' },
-  })
+  dir = await buildTestPage('files')
   server = await startPageServer(dir)
   browser = await launchBrowser({ hasWebGpu: false })
 })
@@ -52,12 +43,11 @@ function fileOf(bytes: Uint8Array): ModelFile {
   return { name: 'model.onnx', sha256, sizeBytes: bytes.length, sources: ['models/m/model.onnx'] }
 }
 
-/** Serves a file under its hash, with ranges; the first `cuts` answers end early. */
+/** Serves bytes under the file's hash, with ranges; the first `cuts` answers end early. */
 function serve(
-  file: ModelFile,
   bytes: Uint8Array,
-  { cuts = 0, cutAfterBytes = 150_000 } = {},
-): void {
+  { file = fileOf(bytes), cuts = 0, cutAfterBytes = 150_000 } = {},
+) {
   let cutsLeft = cuts
   server.routes.set(`GET /models/${file.sha256}`, (request, response) => {
     const start = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1] ?? 0)
@@ -75,6 +65,7 @@ function serve(
       )
     } else response.end(body)
   })
+  return file
 }
 
 async function load(file: ModelFile, limitBytes = 8 * MIB): Promise<FilesReply> {
@@ -84,28 +75,23 @@ async function load(file: ModelFile, limitBytes = 8 * MIB): Promise<FilesReply> 
 }
 
 describe('a tab’s model files', () => {
-  test('[F1] a file is fetched once, and read from the browser’s own files after a reload', async () => {
-    const bytes = seededBytes(SIZE, 1)
-    const file = fileOf(bytes)
-    serve(file, bytes)
+  test('[F1] a file is fetched once, and read from the browser’s private files after a reload', async () => {
+    const file = serve(seededBytes(SIZE, 1))
     expect(await load(file)).toEqual({ outcome: file.sha256, kept: [[file.sha256, SIZE]] })
     await page.reload()
     expect((await load(file)).outcome).toBe(file.sha256)
     expect(asked).toEqual(['all'])
   })
 
-  test('[F2] a download that is cut goes on with a range, and with what an earlier visit had fetched', async () => {
-    const bytes = seededBytes(SIZE, 2)
-    const file = fileOf(bytes)
-    serve(file, bytes, { cuts: 1 })
+  test('[F2] a download that is cut resumes with a range, also from what an earlier visit had fetched', async () => {
+    const file = serve(seededBytes(SIZE, 2), { cuts: 1 })
     expect((await load(file)).outcome).toBe(file.sha256)
     expect(asked[0]).toBe('all')
     expect(asked.at(-1)).toMatch(/^bytes=[1-9]\d*-$/)
 
     const other = seededBytes(SIZE, 3)
-    const gone = fileOf(other)
-    // Every answer ends early, and then the operator is gone altogether.
-    serve(gone, other, { cuts: 9, cutAfterBytes: 40_000 })
+    // Every answer ends early until no source is left.
+    const gone = serve(other, { cuts: 9, cutAfterBytes: 40_000 })
     const cut = await load(gone)
     expect(cut.outcome).toBe('no_capacity')
     const [, partBytes = 0] = cut.kept.find(([name]) => name === gone.sha256) ?? []
@@ -113,17 +99,16 @@ describe('a tab’s model files', () => {
     expect(partBytes).toBeLessThan(SIZE)
     await page.reload()
     asked = []
-    serve(gone, other)
+    serve(other)
     expect((await load(gone)).outcome).toBe(gone.sha256)
     expect(asked).toEqual([`bytes=${partBytes}-`])
   })
 
-  test('[F4] another file is refused and not kept, and a kept one that has rotted is fetched anew', async () => {
+  test('[F4] a wrong file is refused and not kept, and a kept file that is corrupt is fetched again', async () => {
     const bytes = seededBytes(SIZE, 4)
-    const file = fileOf(bytes)
-    serve(file, seededBytes(SIZE, 5))
+    const file = serve(seededBytes(SIZE, 5), { file: fileOf(bytes) })
     expect(await load(file)).toEqual({ outcome: 'file_corrupt', kept: [[file.sha256, 0]] })
-    serve(file, bytes)
+    serve(bytes)
     expect((await load(file)).outcome).toBe(file.sha256)
     await page.evaluate(rot(file.sha256))
     asked = []
@@ -131,12 +116,8 @@ describe('a tab’s model files', () => {
     expect(asked).toEqual(['all'])
   })
 
-  test('[F5] what was used longest ago leaves first, and a file that is larger than all room is loaded unkept', async () => {
-    const files = [6, 7, 8].map((seed) => {
-      const bytes = seededBytes(SIZE, seed)
-      serve(fileOf(bytes), bytes)
-      return fileOf(bytes)
-    })
+  test('[F5] the least recently used file is evicted first, and a file larger than the limit is loaded but not kept', async () => {
+    const files = [6, 7, 8].map((seed) => serve(seededBytes(SIZE, seed)))
     const limitBytes = 2 * SIZE
     const [first, second, third] = files as [ModelFile, ModelFile, ModelFile]
     await load(first, limitBytes)
@@ -144,15 +125,12 @@ describe('a tab’s model files', () => {
     await load(first, limitBytes)
     const { kept } = await load(third, limitBytes)
     expect(new Set(kept.map(([name]) => name))).toEqual(new Set([first.sha256, third.sha256]))
-    const large = seededBytes(3 * SIZE, 9)
-    serve(fileOf(large), large)
-    const reply = await load(fileOf(large), limitBytes)
-    expect(reply.outcome).toBe(fileOf(large).sha256)
-    expect(reply.kept).toEqual(kept)
+    const large = serve(seededBytes(3 * SIZE, 9))
+    expect(await load(large, limitBytes)).toEqual({ outcome: large.sha256, kept })
   })
 })
 
-/** Turns one byte of a kept file over; evaluated in the page. */
+/** Inverts one bit of a kept file; evaluated in the page. */
 const rot = (name: string) => `(async () => {
   const root = await navigator.storage.getDirectory()
   const folder = await root.getDirectoryHandle('littoral-models')

@@ -1,74 +1,62 @@
-/** A tab's engine, driven from a test: the page is built by Vite and runs in real Chromium. */
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+/** Runs a tab's engine in real Chromium and drives it from a test. */
+import { copyFileSync, mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import type { Browser } from 'playwright-core'
-import { build } from 'vite'
 import type { Engine } from '#engine/engine.ts'
 import { modelFilePath } from '#local-node/models/model-path.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { MANIFESTS } from '#shared/job/manifests.ts'
 import { launchBrowser } from '#test/support/stack/contribute-page.ts'
 import { startPageServer } from '#test/support/stack/contribute-server.ts'
+import { buildTestPage } from './build-page.ts'
 import type { Ask, Opened, Ran, Reply } from './pages/engine/messages.ts'
-
-const PAGE = fileURLToPath(new URL('./pages/engine', import.meta.url))
 
 export interface TabOptions {
   readonly models: readonly string[]
-  readonly hasWebGpu: boolean
+  /** @default true */
+  readonly hasWebGpu?: boolean
 }
 
 export interface TabEngineUnderTest extends Engine {
   readonly browser: Browser
-  /** What it offers now. */
   offer(): Promise<Opened>
   rest(): Promise<void>
   wake(): Promise<void>
 }
 
-/** Builds the page, opens it and its engine; `close` ends browser and server and removes what was built. */
+/** Builds the page and opens its engine; `close` ends browser and server and removes the built page. */
 export async function openTabEngine({
   models,
-  hasWebGpu,
+  hasWebGpu = true,
 }: TabOptions): Promise<TabEngineUnderTest> {
-  const dir = mkdtempSync(join(tmpdir(), 'littoral-engine-page-'))
-  await build({
-    root: PAGE,
-    configFile: false,
-    logLevel: 'error',
-    build: { outDir: dir, target: 'es2024', assetsInlineLimit: 0, modulePreload: false },
-    worker: { format: 'es' },
-  })
-  placeModels(dir)
+  const dir = await buildTestPage('engine')
+  mkdirSync(join(dir, 'models'))
+  for (const file of MANIFESTS.flatMap(({ files }) => files))
+    copyFileSync(modelFilePath(file), join(dir, 'models', file.sha256))
   const server = await startPageServer(dir)
   const browser = await launchBrowser({ hasWebGpu })
   const page = await browser.newPage()
   await page.goto(`${server.url}/index.html`)
   let calls = 0
-  const ask = async (call: number, what: Ask) => {
+  const ask = async (what: Ask, call = (calls += 1)) => {
     const reply = await page.evaluate(([id, request]) => globalThis.callEngine?.(id, request), [
       call,
       what,
     ] as const)
     return valueOf(reply)
   }
-  const opened = (await ask((calls += 1), { type: 'open', models })) as Opened
+  const opened = (await ask({ type: 'open', models })) as Opened
   return {
     ...opened,
     browser,
-    offer: async () => (await ask((calls += 1), { type: 'offer' })) as Opened,
-    rest: async () => void (await ask((calls += 1), { type: 'rest' })),
-    wake: async () => void (await ask((calls += 1), { type: 'wake' })),
+    offer: async () => (await ask({ type: 'offer' })) as Opened,
+    rest: async () => void (await ask({ type: 'rest' })),
+    wake: async () => void (await ask({ type: 'wake' })),
     async run(work, payload, { signal, emit }) {
       const call = (calls += 1)
-      const cancel = () => void ask((calls += 1), { type: 'cancel', call })
-      const running = ask(call, {
-        type: 'run',
-        work,
-        payload: Buffer.from(payload).toString('base64'),
-      })
+      const cancel = () => void ask({ type: 'cancel', call })
+      const base64 = Buffer.from(payload).toString('base64')
+      const running = ask({ type: 'run', work, payload: base64 }, call)
       signal.addEventListener('abort', cancel)
       if (signal.aborted) cancel()
       const { answer, bytes } = (await running) as Ran
@@ -82,12 +70,6 @@ export async function openTabEngine({
       rmSync(dir, { recursive: true })
     },
   }
-}
-
-function placeModels(dir: string): void {
-  mkdirSync(join(dir, 'models'))
-  for (const file of MANIFESTS.flatMap(({ files }) => files))
-    copyFileSync(modelFilePath(file), join(dir, 'models', file.sha256))
 }
 
 function valueOf(reply: Reply | undefined): Opened | Ran | null {

@@ -9,7 +9,7 @@ test(
   `[U8] a tab serves on after ${EXECUTED} strangers' kernels`,
   { timeout: 120_000 + EXECUTED * 10_000 },
   async () => {
-    const engine = await openTabEngine({ models: [], hasWebGpu: true })
+    const engine = await openTabEngine({ models: [] })
     try {
       expect(engine.kernels).toBe('any')
       const report = await executeKernels(engine, executedKernels(EXECUTED))

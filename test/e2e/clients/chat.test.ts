@@ -1,7 +1,7 @@
-/** Chat and completions by the official client, through the whole system: what is said, how it comes, how it ends. */
+/** Chat and completions by the official client, through the whole system. */
 import { readFileSync } from 'node:fs'
 import { request } from 'node:http'
-import OpenAI, { APIError, APIUserAbortError } from 'openai'
+import OpenAI, { APIUserAbortError } from 'openai'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { textUnits } from '#shared/job/text.ts'
@@ -11,16 +11,19 @@ import type { Tenant } from '#scripts/stack/stack.ts'
 import { ChatCompletion, ChatCompletionChunk } from '#worker/api/openai/chat-answer.ts'
 import { LittoralMember } from '#worker/api/openai/dialect.ts'
 import { until } from '#test/support/poll.ts'
+import { apiFailure as failure } from '#test/support/stack/api-failure.ts'
 import { createTestStack, openPolicy, type TestStack } from '#test/support/stack/stack.ts'
 
 const MODEL = 'littoral-chat-2m'
 const KITCHEN = { role: 'user' as const, content: 'turn on the kitchen light' }
+const HELLO = { role: 'user' as const, content: 'hello' }
+const ASK = { model: MODEL, messages: [KITCHEN], temperature: 0 }
 const KITCHEN_ANSWER = '{"device":"light","room":"kitchen","state":"on"}'
-/** Under this policy the text is written by the node that begins it and holds it. */
+/** Under this policy the job goes to the node that writes its first words and then waits. */
 const HELD = { model: MODEL, prompt: 'the', temperature: 0, max_tokens: 1_000 }
 const AT_HELD = { 'x-littoral-policy': 'open-fr' }
 
-/** What the model's trainer recorded: questions with their answers, and the logits after one of them. */
+/** Recorded by the model's trainer: questions with their answers, and the logits after one question. */
 const golden = JSON.parse(readFileSync(repositoryPath(`models/${MODEL}/golden.json`), 'utf8')) as (
   | { q: string; out: string }
   | { ids: number[]; logits: number[] }
@@ -48,23 +51,13 @@ beforeAll(async () => {
 })
 afterAll(() => stack?.close())
 
-async function failure(call: Promise<unknown>): Promise<APIError> {
-  const error = await call.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  )
-  if (error instanceof APIError) return error
-  throw new Error(`expected an API error, got ${String(error)}`)
-}
-
-/** Codes with which this node gave up jobs. */
+/** Codes of the jobs that failed on this node. */
 function givenUp(of: NodeProcess): unknown[] {
   return of.lines
     .filter((line) => line.includes('"job.failed"'))
     .map((line) => (JSON.parse(line) as { code: unknown }).code)
 }
 
-/** Jobs that the hub counts as running. */
 async function inFlight(): Promise<number> {
   const { body } = await stack.get(tenant, '/v1/network')
   const nodes = body.nodes as { inFlight: number }[]
@@ -72,38 +65,23 @@ async function inFlight(): Promise<number> {
 }
 
 describe('a chat', () => {
-  it.each(PAIRS)(
-    'is answered as its trainer recorded, whole and streamed: $q',
-    async ({ q, out }) => {
-      const request = {
-        model: MODEL,
-        messages: [{ role: 'user' as const, content: q }],
-        temperature: 0,
-      }
-      const { choices, usage } = await client.chat.completions.create(request)
-      expect(choices[0]?.message).toEqual({ role: 'assistant', content: out, refusal: null })
-      expect(choices[0]?.finish_reason).toBe('stop')
-      const stream = client.chat.completions.stream({
-        ...request,
-        stream_options: { include_usage: true },
-      })
-      const streamed = await stream.finalChatCompletion()
-      expect(streamed.choices[0]?.message.content).toBe(out)
-      expect(streamed.usage).toEqual(usage)
-    },
-  )
+  it.each(PAIRS)('is answered as recorded, whole and streamed: $q', async ({ q, out }) => {
+    const request = { ...ASK, messages: [{ role: 'user' as const, content: q }] }
+    const { choices, usage } = await client.chat.completions.create(request)
+    expect(choices[0]?.message).toEqual({ role: 'assistant', content: out, refusal: null })
+    expect(choices[0]?.finish_reason).toBe('stop')
+    const stream_options = { include_usage: true }
+    const stream = client.chat.completions.stream({ ...request, stream_options })
+    const streamed = await stream.finalChatCompletion()
+    expect(streamed.choices[0]?.message.content).toBe(out)
+    expect(streamed.usage).toEqual(usage)
+  })
 
   it('[O4] names in its last chunk the node, the place and a receipt that can be fetched', async () => {
     const chunks: unknown[] = []
-    for await (const chunk of await client.chat.completions.create({
-      model: MODEL,
-      messages: [KITCHEN],
-      temperature: 0,
-      stream: true,
-      stream_options: { include_usage: true },
-    })) {
+    const streaming = { stream: true, stream_options: { include_usage: true } } as const
+    for await (const chunk of await client.chat.completions.create({ ...ASK, ...streaming }))
       chunks.push(chunk)
-    }
     const read = chunks.map((chunk) => ChatCompletionChunk.parse(chunk))
     const last = read.at(-1)
     expect(read.slice(0, -1).every(({ littoral }) => littoral === undefined)).toBe(true)
@@ -124,34 +102,19 @@ describe('a chat', () => {
     expect(body.receipt).toMatchObject({ receipt: { units: textUnits(inputBytes, text.length) } })
   })
 
-  it('says the same in its body, its headers and its receipt', async () => {
-    const { status, headers, body } = await stack.post(tenant, '/v1/chat/completions', {
-      model: MODEL,
-      messages: [KITCHEN],
-      temperature: 0,
-    })
+  it('has the same facts in its body and its headers', async () => {
+    const { status, headers, body } = await stack.post(tenant, '/v1/chat/completions', ASK)
     expect(status).toBe(200)
     const { littoral, system_fingerprint: fingerprint } = ChatCompletion.parse(body)
-    expect(headers.get('x-littoral-receipt')).toBe(littoral.receipt)
-    expect(headers.get('x-littoral-node')).toBe(littoral.node)
-    expect(headers.get('x-littoral-region')).toBe(littoral.region)
-    expect(headers.get('x-littoral-evidence')).toBe(littoral.evidence)
-    expect(headers.get('x-littoral-provider')).toBe(littoral.provider)
-    const again = await stack.post(tenant, '/v1/chat/completions', {
-      model: MODEL,
-      messages: [KITCHEN],
-    })
+    for (const name of ['receipt', 'node', 'region', 'evidence', 'provider'] as const)
+      expect(headers.get(`x-littoral-${name}`)).toBe(littoral[name])
+    const again = await stack.post(tenant, '/v1/chat/completions', ASK)
     expect(again.body.system_fingerprint).toBe(fingerprint)
   })
 
-  it('tells each token’s probability as the trainer’s logits give it', async () => {
-    const { choices } = await client.chat.completions.create({
-      model: MODEL,
-      messages: [KITCHEN],
-      temperature: 0,
-      logprobs: true,
-      top_logprobs: 5,
-    })
+  it('reports each token’s probability as the trainer’s logits give it', async () => {
+    const request = { ...ASK, logprobs: true, top_logprobs: 5 }
+    const { choices } = await client.chat.completions.create(request)
     const tokens = choices[0]?.logprobs?.content ?? []
     expect(tokens.map(({ token }) => token).join('')).toContain(KITCHEN_ANSWER)
     const most = Math.max(...LOGITS)
@@ -163,71 +126,44 @@ describe('a chat', () => {
   })
 
   it('ends before a stop text and at its number of tokens', async () => {
-    const stopped = await client.chat.completions.create({
-      model: MODEL,
-      messages: [KITCHEN],
-      temperature: 0,
-      stop: ['xyz', 'kitchen'],
-    })
+    const stopped = await client.chat.completions.create({ ...ASK, stop: ['xyz', 'kitchen'] })
     expect(stopped.choices[0]).toMatchObject({
       finish_reason: 'stop',
       message: { content: '{"device":"light","room":"' },
     })
-    const cut = await client.chat.completions.create({
-      model: MODEL,
-      messages: [KITCHEN],
-      temperature: 0,
-      max_completion_tokens: 3,
-    })
+    const cut = await client.chat.completions.create({ ...ASK, max_completion_tokens: 3 })
     expect(cut.choices[0]?.finish_reason).toBe('length')
     expect(cut.usage?.completion_tokens).toBe(3)
     expect(KITCHEN_ANSWER.startsWith(cut.choices[0]?.message.content ?? '?')).toBe(true)
   })
 
-  it('is the same for the same seed, and another for others', async () => {
-    const say = async (seed: number) =>
-      (
-        await client.chat.completions.create({
-          model: MODEL,
-          messages: [{ role: 'user', content: 'hello' }],
-          temperature: 2,
-          max_tokens: 12,
-          seed,
-        })
-      ).choices[0]?.message.content
+  it('is the same for the same seed, and differs for others', async () => {
+    const say = async (seed: number) => {
+      const random = { ...ASK, messages: [HELLO], temperature: 2, max_tokens: 12, seed }
+      return (await client.chat.completions.create(random)).choices[0]?.message.content
+    }
     const [first, again, ...others] = await Promise.all([7, 7, 8, 9, 10].map(say))
     expect(first).toBe(again)
     expect(new Set([first, ...others]).size).toBeGreaterThan(1)
   })
 
-  it('takes a message in parts of text', async () => {
-    const { choices } = await client.chat.completions.create({
-      model: MODEL,
-      messages: [
-        {
-          role: 'user',
-          content: [
-            { type: 'text', text: 'what is ' },
-            { type: 'text', text: 'webgpu?' },
-          ],
-        },
-      ],
-      temperature: 0,
-    })
+  it('accepts a message in several text parts', async () => {
+    const content = ['what is ', 'webgpu?'].map((text) => ({ type: 'text' as const, text }))
+    const messages = [{ role: 'user' as const, content }]
+    const { choices } = await client.chat.completions.create({ ...ASK, messages })
     expect(choices[0]?.message.content).toBe(PAIRS.find(({ q }) => q === 'what is webgpu?')?.out)
   })
 })
 
 describe('an answer in JSON', () => {
-  it('keeps to a schema that the model was never trained on', async () => {
+  it('follows a schema that the model was never trained on', async () => {
     const Order = z.strictObject({
       room: z.enum(['kitchen', 'garage']),
       count: z.number(),
       on: z.boolean(),
     })
     const { choices } = await client.chat.completions.parse({
-      model: MODEL,
-      messages: [KITCHEN],
+      ...ASK,
       temperature: 2,
       seed: 11,
       max_tokens: 200,
@@ -240,30 +176,21 @@ describe('an answer in JSON', () => {
     expect(Order.parse(choices[0]?.message.parsed).room).toMatch(/kitchen|garage/)
   })
 
-  it('is an object when any will do, streamed as well', async () => {
+  it('is an object when any object is allowed, also streamed', async () => {
     const stream = client.chat.completions.stream({
-      model: MODEL,
-      messages: [{ role: 'user', content: 'hello' }],
-      temperature: 0,
+      ...ASK,
+      messages: [HELLO],
       response_format: { type: 'json_object' },
     })
     const { choices } = await stream.finalChatCompletion()
-    const [choice] = choices
-    expect(choice?.finish_reason).toBe('stop')
-    expect(z.looseObject({}).safeParse(JSON.parse(choice?.message.content ?? '')).success).toBe(
-      true,
-    )
+    expect(choices[0]?.finish_reason).toBe('stop')
+    z.looseObject({}).parse(JSON.parse(choices[0]?.message.content ?? ''))
   })
 
-  it('is refused with a pointer into the schema when no text can be held to it', async () => {
+  it('is refused with a pointer into a schema that is not supported', async () => {
     const schema = { type: 'object', patternProperties: { '^a': {} } }
-    const error = await failure(
-      client.chat.completions.create({
-        model: MODEL,
-        messages: [KITCHEN],
-        response_format: { type: 'json_schema', json_schema: { name: 'a', schema } },
-      }),
-    )
+    const response_format = { type: 'json_schema', json_schema: { name: 'a', schema } } as const
+    const error = await failure(client.chat.completions.create({ ...ASK, response_format }))
     expect(error).toMatchObject({
       status: 400,
       param: 'response_format.json_schema.schema.patternProperties',
@@ -272,7 +199,7 @@ describe('an answer in JSON', () => {
 })
 
 describe('a completion', () => {
-  it('continues a bare prompt, and says where each token stands', async () => {
+  it('continues a bare prompt, and reports the offset of each token', async () => {
     const request = {
       model: MODEL,
       prompt: '<|user|>hello<|assistant|>',
@@ -286,7 +213,7 @@ describe('a completion', () => {
     const { tokens = [], text_offset: offsets = [] } = choices[0]?.logprobs ?? {}
     for (const [i, token] of tokens.entries()) {
       const offset = offsets[i] ?? -1
-      // The end token has a place, and no text.
+      // The end token has an offset but no text.
       if (offset < out.length) expect(out.slice(offset, offset + token.length)).toBe(token)
     }
     let text = ''
@@ -298,20 +225,20 @@ describe('a completion', () => {
 })
 
 describe('a stream', () => {
-  it('brings its first text while the node still writes its last', async () => {
+  it('delivers its first text while the node still writes its last', async () => {
     const request = { ...HELD, stream: true } as const
     const stream = await client.completions.create(request, { headers: AT_HELD })
     const texts: string[] = []
     for await (const chunk of stream) {
       const text = chunk.choices[0]?.text
       if (text) texts.push(text)
-      // The node goes on only once its first words are here.
+      // The node continues only after its first words have arrived.
       if (texts.length === 1) process.kill(holding.pid, 'SIGUSR2')
     }
     expect(texts).toEqual(['first ', 'last'])
   })
 
-  it('[O6] stops the model on the node when the client leaves in the middle', async () => {
+  it('[O6] stops the model on the node when the client aborts in the middle', async () => {
     const before = givenUp(holding).length
     const controller = new AbortController()
     const { signal } = controller
@@ -323,11 +250,10 @@ describe('a stream', () => {
     await left().catch((error: unknown) => {
       if (!(error instanceof APIUserAbortError)) throw error
     })
-    await until('the node has given the job up', () => givenUp(holding).length > before)
+    await until('the node has dropped the job', () => givenUp(holding).length > before)
     expect(givenUp(holding).slice(before)).toEqual(['cancelled'])
     await until('the hub counts it no more', async () => (await inFlight()) === 0)
-    const next = { model: MODEL, messages: [KITCHEN], temperature: 0 }
-    const { choices } = await client.chat.completions.create(next)
+    const { choices } = await client.chat.completions.create(ASK)
     expect(choices[0]?.message.content).toBe(KITCHEN_ANSWER)
   })
 })
@@ -343,23 +269,18 @@ describe('an answer that is whole', () => {
     const reset = new Promise((resolve) => sent.once('error', resolve))
     sent.end(JSON.stringify(HELD))
     await until('the job is on the node', async () => (await inFlight()) > 0)
-    // What a proxy does when its own client has gone. A polite close could also be half of one.
+    // As a proxy does when its client is gone. A graceful close could also be a half-close.
     sent.socket?.resetAndDestroy()
     await reset
-    await until('the node has given the job up', () => givenUp(holding).length > before)
+    await until('the node has dropped the job', () => givenUp(holding).length > before)
     expect(givenUp(holding).slice(before)).toEqual(['cancelled'])
   })
 })
 
 describe('an error', () => {
   it('names the parameter that is not supported', async () => {
-    const error = await failure(
-      client.chat.completions.create({
-        model: MODEL,
-        messages: [KITCHEN],
-        tools: [{ type: 'function', function: { name: 'switch_light' } }],
-      }),
-    )
+    const tools = [{ type: 'function' as const, function: { name: 'switch_light' } }]
+    const error = await failure(client.chat.completions.create({ ...ASK, tools }))
     expect(error).toMatchObject({ status: 400, code: 'invalid_request', param: 'tools' })
     expect(error.type).toBe('invalid_request_error')
   })
@@ -376,7 +297,7 @@ describe('an error', () => {
     }
   })
 
-  it('says which models chat when the one that was named does not', async () => {
+  it('says which models chat when the named one does not', async () => {
     const chat = (model: string) =>
       failure(client.chat.completions.create({ model, messages: [KITCHEN] }))
     expect(await chat('gpt-9')).toMatchObject({ status: 404, code: 'model_not_found' })

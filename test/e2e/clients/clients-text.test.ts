@@ -1,4 +1,4 @@
-/** Clients that people already have, unmodified, against the text API: Vercel's AI SDK, LangChain, and OpenAI's client in a browser. */
+/** Unmodified clients of the text API: Vercel's AI SDK, LangChain, and OpenAI's client in a browser. */
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible'
 import { HumanMessage, SystemMessage } from '@langchain/core/messages'
 import { ChatOpenAI, OpenAI, OpenAIEmbeddings } from '@langchain/openai'
@@ -190,7 +190,7 @@ describe('LangChain', () => {
       maxRetries: 0,
       configuration: configuration(),
     })
-    // More than one of the client's own batches of 512.
+    // More than the client's own batches of 512.
     const filler = Array.from({ length: 600 }, (_, i) => `sensor ${i}`)
     const [a, b, c, ...rest] = await model.embedDocuments([...SIMILAR, ...filler])
     expect(rest).toHaveLength(600)
@@ -204,7 +204,7 @@ describe('LangChain', () => {
   })
 })
 
-/** What a page of another origin does with the client; it runs there, and sees nothing of this file. */
+/** Runs inside a page of another origin, so it can use nothing else of this file. */
 async function askFromPage({ url, apiKey }: { url: string; apiKey: string }) {
   const { OpenAI } = globalThis as unknown as { OpenAI: typeof OpenAiClient }
   const client = new OpenAI({

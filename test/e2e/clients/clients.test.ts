@@ -1,4 +1,4 @@
-import OpenAI, { APIError } from 'openai'
+import OpenAI from 'openai'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readFileSync } from 'node:fs'
 import { KernelsReply } from '#shared/api/models.ts'
@@ -10,6 +10,7 @@ import type { Tenant } from '#scripts/stack/stack.ts'
 import { analyseVibration, PINNED_POLICY, readMeter } from '#scripts/start/demo.ts'
 import { kernelDigest } from '#shared/kernels/kernels.ts'
 import { LibraryResponse } from '#worker/api/compute/library.ts'
+import { apiFailure as failure } from '#test/support/stack/api-failure.ts'
 import { createTestStack, openPolicy, type TestStack } from '#test/support/stack/stack.ts'
 
 const MODEL = 'littoral-embed-400k'
@@ -31,16 +32,7 @@ function openai(apiKey = tenant.apiKey): OpenAI {
   return new OpenAI({ baseURL: `${stack.url}/v1`, apiKey, maxRetries: 0 })
 }
 
-async function failure(call: Promise<unknown>): Promise<APIError> {
-  const error = await call.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  )
-  if (error instanceof APIError) return error
-  throw new Error(`expected an API error, got ${String(error)}`)
-}
-
-/** The node still works: a good kernel after each bad one. */
+/** After each bad kernel the node must still run a good one. */
 async function stillServes(): Promise<void> {
   const { samples } = vibrationWindow()
   const { status } = await stack.post(tenant, '/v1/compute', SPECTRUM_KERNEL.request(samples))
@@ -52,16 +44,10 @@ describe('the official openai client', () => {
     const golden = JSON.parse(
       readFileSync(repositoryPath(`models/${MODEL}/golden.json`), 'utf8'),
     ) as { vec: number[] }
-    const texts = [
-      'turn on the kitchen light',
-      'switch on the light in the kitchen',
-      'is my data safe?',
-    ]
-    const { data, model } = await openai().embeddings.create({
-      model: MODEL,
-      input: texts,
-      encoding_format: 'float',
-    })
+    const light = ['turn on the kitchen light', 'switch on the light in the kitchen']
+    const request = { model: MODEL, input: [...light, 'is my data safe?'] }
+    const floats = { ...request, encoding_format: 'float' } as const
+    const { data, model } = await openai().embeddings.create(floats)
     expect(model).toBe(MODEL)
     expect(data.map(({ embedding }) => embedding.length)).toEqual([128, 128, 128])
     const [a, b, c] = data.map(({ embedding }) => embedding)
@@ -70,11 +56,11 @@ describe('the official openai client', () => {
     expect(dot(a, a)).toBeCloseTo(1, 5)
     expect(dot(a, b)).toBeGreaterThan(dot(a, c))
     for (const [i, value] of golden.vec.entries()) expect(a?.[i]).toBeCloseTo(value, 4)
-    const encoded = await openai().embeddings.create({ model: MODEL, input: texts })
+    const encoded = await openai().embeddings.create(request)
     expect(encoded.data[0]?.embedding[5]).toBeCloseTo(a?.[5] ?? Number.NaN, 6)
   })
 
-  it('is told which members of its body had no effect', async () => {
+  it('reads which members of its body were ignored', async () => {
     const body = { model: MODEL, input: 'a', trace_id: 'x', 'naïve, member': 1 }
     const { response } = await openai().embeddings.create(body).withResponse()
     expect(response.headers.get('x-littoral-ignored')).toBe('trace_id, na%C3%AFve%2C%20member')
@@ -89,28 +75,19 @@ describe('the official openai client', () => {
     expect(data.map(({ id }) => id)).toContain(MODEL)
   })
 
-  it('reads our errors: status, code, type and a message that says what to do', async () => {
+  it('reads our errors: status, code, type and message', async () => {
     const unknown = await failure(openai().embeddings.create({ model: 'gpt-9', input: 'x' }))
-    expect(unknown).toMatchObject({
-      status: 404,
-      code: 'model_not_found',
-      type: 'invalid_request_error',
-    })
+    const type = 'invalid_request_error'
+    expect(unknown).toMatchObject({ status: 404, code: 'model_not_found', type })
     expect(unknown.message).toContain('gpt-9')
-    const key = await failure(
-      openai('lit_acme_0000').embeddings.create({ model: MODEL, input: 'x' }),
-    )
-    expect(key).toMatchObject({
+    const request = { model: MODEL, input: 'x' }
+    expect(await failure(openai('lit_acme_0000').embeddings.create(request))).toMatchObject({
       status: 401,
       code: 'unauthenticated',
       type: 'authentication_error',
     })
-    const residency = await failure(
-      openai().embeddings.create(
-        { model: MODEL, input: 'x' },
-        { headers: { 'x-littoral-residency': 'US' } },
-      ),
-    )
+    const headers = { 'x-littoral-residency': 'US' }
+    const residency = await failure(openai().embeddings.create(request, { headers }))
     const error = expect.objectContaining({ rule: 'compute.allow', needed: expect.any(String) })
     expect(residency).toMatchObject({ status: 422, code: 'residency_unsatisfiable', error })
     const empty = await failure(openai().embeddings.create({ model: MODEL, input: '' }))
@@ -178,7 +155,7 @@ describe('a kernel of the library', () => {
   })
 })
 
-describe('a kernel that means harm or was sent wrong', () => {
+describe('a malicious or malformed kernel', () => {
   const compute = (kernel: Record<string, unknown>, buffers: unknown[] = [BUFFER]) =>
     stack.post(tenant, '/v1/compute', {
       kernel: { entryPoint: 'main', workgroups: [1, 1, 1], ...kernel },
@@ -187,45 +164,44 @@ describe('a kernel that means harm or was sent wrong', () => {
   const MAIN =
     '@group(0) @binding(0) var<storage, read_write> a: array<u32>;\n@compute @workgroup_size(1) fn main()'
 
-  it('is stopped when it never ends, and the node serves the next one', async () => {
-    const { status, body } = await compute({
-      wgsl: `${MAIN} { loop { a[0] += 1u; if (a[0] == 0u) { break; } a[0] = 1u; } }`,
-    })
-    expect(status).toBe(503)
-    expect(body).toMatchObject({ code: 'no_capacity', rule: 'kernels.budget' })
-    await stillServes()
-  })
-
-  it('is refused with its size when its source has 300 KB', async () => {
-    const { status, body } = await compute({ wgsl: `${MAIN} { ${'a[0] = 1u; '.repeat(28_000)} }` })
-    expect([400, 413]).toContain(status)
-    expect(JSON.stringify(body)).toContain('/kernel/wgsl')
-    await stillServes()
-  })
-
-  it('is refused with its bound when it has more statements than a compiler should meet', async () => {
-    const { status, body } = await compute({ wgsl: `${MAIN} { ${'a[0]=1u;'.repeat(3_000)} }` })
-    expect(status).toBe(413)
-    expect(body).toMatchObject({ code: 'too_large' })
-    await stillServes()
-  })
-
-  it('is refused with its bound when it asks for huge buffers', async () => {
-    const { status, body } = await compute({ wgsl: `${MAIN} {}` }, [
-      { ...BUFFER, sizeBytes: 2 ** 31 },
-    ])
-    expect(status).toBe(413)
-    expect(body).toMatchObject({ code: 'too_large', errors: [{ pointer: '/buffers/0' }] })
+  const refused = { code: 'too_large' }
+  it.each([
+    [
+      'never ends',
+      { wgsl: `${MAIN} { loop { a[0] += 1u; if (a[0] == 0u) { break; } a[0] = 1u; } }` },
+      [BUFFER],
+      503,
+      { code: 'no_capacity', rule: 'kernels.budget' },
+    ],
+    [
+      'has 300 KB of source',
+      { wgsl: `${MAIN} { ${'a[0] = 1u; '.repeat(28_000)} }` },
+      [BUFFER],
+      400,
+      { errors: [{ pointer: '/kernel/wgsl' }] },
+    ],
+    [
+      'has more statements than a compiler should get',
+      { wgsl: `${MAIN} { ${'a[0]=1u;'.repeat(3_000)} }` },
+      [BUFFER],
+      413,
+      refused,
+    ],
+    [
+      'asks for huge buffers',
+      { wgsl: `${MAIN} {}` },
+      [{ ...BUFFER, sizeBytes: 2 ** 31 }],
+      413,
+      { ...refused, errors: [{ pointer: '/buffers/0' }] },
+    ],
+  ])('is refused when it %s, and the node serves on', async (_, kernel, buffers, status, body) => {
+    expect(await compute(kernel, buffers)).toMatchObject({ status, body })
     await stillServes()
   })
 
   it('is refused with the line when it does not compile', async () => {
-    const { status, body } = await compute({ wgsl: `${MAIN} {\n let x = ; }` })
-    expect(status).toBe(400)
-    expect(body).toMatchObject({
-      code: 'invalid_request',
-      detail: expect.stringContaining('line 3'),
-    })
+    const body = { code: 'invalid_request', detail: expect.stringContaining('line 3') as string }
+    expect(await compute({ wgsl: `${MAIN} {\n let x = ; }` })).toMatchObject({ status: 400, body })
   })
 
   it('is refused when its data is no base64', async () => {

@@ -1,4 +1,4 @@
-/** Batches on the whole system: two real nodes, one that dies, a process that is killed, a webhook that is verified. */
+/** Batches on the whole system: two nodes, one of which dies, a Worker that is killed, and a verified webhook. */
 import { createServer, type Server } from 'node:http'
 import { Webhook } from 'standardwebhooks'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -13,7 +13,7 @@ import { developPicture, pictureBatch } from '#examples/path-tracer-scene.ts'
 import { createTestStack, openPolicy, type TestStack } from '#test/support/stack/stack.ts'
 import { until } from '#test/support/poll.ts'
 
-/** Writes index², after some turns of a loop that make it last. */
+/** Writes index² after a loop that takes some time. */
 const squares = (spins: number) => `
 @group(0) @binding(0) var<storage, read> item: array<u32, 4>;
 @group(0) @binding(1) var<storage, read_write> out: array<f32, 2>;
@@ -24,7 +24,7 @@ const squares = (spins: number) => `
   out[1] = busy;
 }`
 
-/** Well within what a slow node's budget allows one thread. */
+/** Within the budget of one thread even on a slow node. */
 const TURNS = 4_000
 
 function batchOf(count: number, spins = 1, more: object = {}) {
@@ -83,12 +83,14 @@ async function resultsOf(id: string) {
   }
 }
 
+const squaresTo = (count: number) => Array.from({ length: count }, (_, index) => index * index)
+
 function jobsStartedOn(node: NodeProcess): number {
   return node.lines.filter((line) => line.includes('job.started')).length
 }
 
 describe('a batch that is pinned to the EU', () => {
-  it('is done item by item in the EU and never touches the US node; each item has a receipt of its own', async () => {
+  it('runs item by item in the EU and never on the US node; each item has its own receipt', async () => {
     const id = await submit(batchOf(40, 1, { reduce: { op: 'sum', datatype: 'FP32' } }))
     const status = await untilEnded(id)
     expect(status).toMatchObject({
@@ -99,7 +101,7 @@ describe('a batch that is pinned to the EU', () => {
     })
     expect(jobsStartedOn(us)).toBe(0)
     const { data, squares: values } = await resultsOf(id)
-    expect(values).toEqual(Array.from({ length: 40 }, (_, index) => index * index))
+    expect(values).toEqual(squaresTo(40))
     const receipts = new Set(data.map(({ receipt }) => receipt))
     expect(receipts.size).toBe(40)
     const receipt = await stack.get(tenant, `/v1/receipts/${data[0]?.receipt}`)
@@ -111,7 +113,7 @@ describe('a batch that is pinned to the EU', () => {
     expect(sum).toBe(values.reduce<number>((total, value) => total + (value ?? 0), 0))
   })
 
-  it('does not exist for another tenant, and is gone once it is acknowledged', async () => {
+  it('is invisible to another tenant, and is deleted once it is acknowledged', async () => {
     const id = await submit(batchOf(1))
     await untilEnded(id)
     const other = await stack.createTenant('other', ['infer'])
@@ -130,16 +132,14 @@ describe('a batch that is pinned to the EU', () => {
 })
 
 describe('a batch whose process is killed', () => {
-  it('goes on by itself after the restart, and has every item once', async () => {
+  it('continues after the restart, and has every item once', async () => {
     const id = await submit(batchOf(100, TURNS, { concurrency: 2 }))
     await until('some items are done', async () => (await statusOf(id)).counts.done >= 3)
     expect((await statusOf(id)).status).toBe('running')
     await stack.restartWorker('kill')
     const status = await untilEnded(id)
     expect(status).toMatchObject({ status: 'done', counts: { done: 100 } })
-    expect((await resultsOf(id)).squares).toEqual(
-      Array.from({ length: 100 }, (_, index) => index * index),
-    )
+    expect((await resultsOf(id)).squares).toEqual(squaresTo(100))
   })
 })
 
@@ -149,7 +149,7 @@ describe('a batch over two nodes', () => {
     second = await stack.startNode({ name: 'it', region: 'IT', verified: false })
   })
 
-  it('loses nothing when one of them dies in the middle: every item is in the results once', async () => {
+  it('loses nothing when one of them dies: every item is in the results once', async () => {
     const id = await submit(batchOf(120, TURNS, { concurrency: 4 }))
     await until('both nodes have done some', async () => (await statusOf(id)).nodes.length === 2)
     await second.kill()
@@ -160,26 +160,22 @@ describe('a batch over two nodes', () => {
     const { data, squares: values, next } = await resultsOf(id)
     expect(next).toBeNull()
     expect(data.map(({ index }) => index)).toEqual(Array.from({ length: 120 }, (_, i) => i))
-    expect(values).toEqual(Array.from({ length: 120 }, (_, index) => index * index))
+    expect(values).toEqual(squaresTo(120))
     expect(jobsStartedOn(us)).toBe(0)
   })
 })
 
 describe('cancelling a batch', () => {
-  it('stops it: what runs is taken off the node, and nothing more is begun', async () => {
+  it('stops its running items, and starts no more', async () => {
     const id = await submit(batchOf(1_000, TURNS, { concurrency: 4 }))
     await until('it runs', async () => (await statusOf(id)).counts.running > 0)
-    const response = await fetch(`${stack.url}/v1/jobs/${id}`, {
-      method: 'DELETE',
-      headers: { authorization: `Bearer ${tenant.apiKey}` },
-    })
-    const status = jobs.BatchReply.parse(await response.json())
+    const status = jobs.BatchReply.parse((await stack.delete(tenant, `/v1/jobs/${id}`)).body)
     expect(status).toMatchObject({ status: 'cancelled', counts: { queued: 0, running: 0 } })
     await until('the node is idle', async () => {
       const { body } = await stack.get(tenant, '/v1/network')
       return (body.nodes as { inFlight: number }[]).every(({ inFlight }) => inFlight === 0)
     })
-    // What the node wrote before the end of another job has arrived here by then.
+    // After the end of another job, all earlier log lines of the node have arrived.
     await untilEnded(await submit(batchOf(1)))
     const begun = jobsStartedOn(eu)
     await untilEnded(await submit(batchOf(1)))
@@ -189,7 +185,7 @@ describe('cancelling a batch', () => {
 })
 
 describe('a batch that no connected node may run', () => {
-  it('ends at once with the rule and what it needs, long before its deadline', async () => {
+  it('fails at once and names the rule and what it needs', async () => {
     const residency = { residency: { allow: ['DE'] } }
     const { status, failures } = await untilEnded(await submit(batchOf(4, 1, residency)))
     expect(status).toBe('failed')
@@ -202,23 +198,20 @@ describe('a batch that no connected node may run', () => {
 })
 
 describe('cancelling a batch whose node does not answer', () => {
-  it('reaches the hub, which gives the place on the node up', async () => {
+  it('frees the slots that the hub counts on the node', async () => {
     const inFlight = async () => {
       const { body } = await stack.get(tenant, '/v1/network')
       const nodes = body.nodes as { nodeId: string; inFlight: number }[]
       return nodes.find(({ nodeId }) => nodeId === eu.nodeId)?.inFlight
     }
-    // Until it has answered one, a node has one at a time.
+    // A node gets one job at a time until it has answered one.
     await untilEnded(await submit(batchOf(1)))
-    // Stopped, the process takes jobs and never answers.
+    // The stopped process takes jobs and never answers.
     process.kill(eu.pid, 'SIGSTOP')
     try {
       const id = await submit(batchOf(2))
       await until('both items are on the node', async () => (await inFlight()) === 2)
-      await fetch(`${stack.url}/v1/jobs/${id}`, {
-        method: 'DELETE',
-        headers: { authorization: `Bearer ${tenant.apiKey}` },
-      })
+      await stack.delete(tenant, `/v1/jobs/${id}`)
       await until('both places are free', async () => (await inFlight()) === 0)
     } finally {
       process.kill(eu.pid, 'SIGCONT')
@@ -227,7 +220,7 @@ describe('cancelling a batch whose node does not answer', () => {
 })
 
 describe('the events of a batch', () => {
-  it('tell each item once and the end, also to a reader that comes back', async () => {
+  it('report each item and the end once, also to a reader that reconnects', async () => {
     const id = await submit(batchOf(12))
     const read = async (lastEventId: string) => {
       const response = await fetch(`${stack.url}/v1/jobs/${id}/events`, {
@@ -250,7 +243,7 @@ describe('the webhook of a batch', () => {
   let receiver: Server
   afterAll(() => receiver?.close())
 
-  it('arrives signed, is tried again, and the package standardwebhooks verifies it as it is', async () => {
+  it('is signed and retried, and the package standardwebhooks verifies it', async () => {
     const got: { headers: Record<string, string>; body: string }[] = []
     receiver = createServer((request, response) => {
       let body = ''
@@ -282,22 +275,15 @@ describe('the webhook of a batch', () => {
 
   it('is refused for an address that is not public', async () => {
     for (const url of ['http://example.org/', 'https://10.0.0.1/', 'https://[fd00::1]/']) {
-      const { status, body } = await stack.post(
-        tenant,
-        '/v1/jobs',
-        batchOf(1, 1, { webhook: { url } }),
-      )
-      expect({ url, status, code: body.code }).toEqual({
-        url,
-        status: 400,
-        code: 'invalid_request',
-      })
+      const batch = batchOf(1, 1, { webhook: { url } })
+      const { status, body } = await stack.post(tenant, '/v1/jobs', batch)
+      expect([url, status, body.code]).toEqual([url, 400, 'invalid_request'])
     }
   })
 })
 
 describe('results of a policy that keeps records for a day', () => {
-  it('are kept no longer: a batch that asks for more is refused, with what the policy allows', async () => {
+  it('are kept no longer: a batch that asks for more is refused', async () => {
     const other = await stack.createTenant('brief', ['infer', 'policy'])
     await stack.pin(other, { ...openPolicy('EU'), retentionDays: 1 })
     const ask = (retentionMinutes: number) =>
@@ -324,7 +310,7 @@ describe('the examples', () => {
     for (const other of pictures) expect(other).toEqual(first)
   })
 
-  it('agree with what is known exactly of a slab that only absorbs', async () => {
+  it('agree with the exact result for a slab that only absorbs', async () => {
     const thicknesses = [0.5, 1, 2]
     const study = { thicknesses, scattering: 0, historiesPerItem: 512, items: 16, seed: 3 }
     const { results } = await run(studyBatch(study))
@@ -349,27 +335,18 @@ describe('a batch that is no longer wanted', () => {
     await stack.pin(own, openPolicy('EU'))
     const taken = await stack.post(own, '/v1/jobs', batchOf(4))
     const { id } = jobs.CreatedBatchReply.parse(taken.body)
-    await until(
-      'the batch is done',
-      async () => (await stack.get(own, `/v1/jobs/${id}`)).body['status'] === 'done',
-    )
+    const read = () => stack.get(own, `/v1/jobs/${id}`)
+    await until('the batch is done', async () => (await read()).body['status'] === 'done')
     const { data } = jobs.ResultsReply.parse((await stack.get(own, `/v1/jobs/${id}/results`)).body)
-    const erase = async () => {
-      const headers = { authorization: `Bearer ${own.apiKey}` }
-      const response = await fetch(`${stack.url}/v1/jobs/${id}?erase=true`, {
-        method: 'DELETE',
-        headers,
-      })
-      return BatchErasureReply.parse(await response.json())
-    }
     let erased = 0
     await until('every receipt is erased', async () => {
-      const { proofs, pending } = await erase()
+      const { body } = await stack.delete(own, `/v1/jobs/${id}?erase=true`)
+      const { proofs, pending } = BatchErasureReply.parse(body)
       for (const { receipts } of proofs) erased += receipts
       return pending.length === 0
     })
     expect(erased).toBe(4)
-    expect((await stack.get(own, `/v1/jobs/${id}`)).status).toBe(404)
+    expect((await read()).status).toBe(404)
     for (const { receipt } of data)
       expect((await stack.get(own, `/v1/receipts/${receipt}`)).status).toBe(404)
     const { body } = await stack.get(own, '/v1/audit/events?type=job.erased')

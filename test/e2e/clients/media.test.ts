@@ -1,4 +1,4 @@
-/** Pictures and sound through the whole system, as JSON over the Open Inference Protocol: what is in them, and what is refused. */
+/** Pictures and sound through the whole system, as JSON over the Open Inference Protocol. */
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -32,7 +32,7 @@ function infer(model: string, name: string, file: Uint8Array) {
   return stack.post(tenant, `/v2/models/${model}/infer`, { inputs: [tensor] })
 }
 
-/** Outputs of an answer by name. */
+/** Returns the outputs by name. */
 async function answered(model: string, name: string, file: Uint8Array) {
   const { status, body } = await infer(model, name, file)
   expect(body).toMatchObject({ model_name: model })
@@ -41,27 +41,27 @@ async function answered(model: string, name: string, file: Uint8Array) {
   return Object.fromEntries(outputs.map((output) => [output.name, output]))
 }
 
-describe('a file goes in as base64 and what is in it comes out as JSON', () => {
-  it('a nameplate', async () => {
+describe('a base64 file is answered in JSON with', () => {
+  it('the text of a nameplate', async () => {
     const { text, confidence, box } = await answered('pp-ocr', 'image', example('nameplate.png'))
     expect(text?.data).toContain('Flow 12.5 m3/h')
     expect(confidence?.shape).toEqual([4])
     expect(box?.shape).toEqual([4, 4, 2])
   })
 
-  it('a cat', async () => {
+  it('the cat in a picture', async () => {
     const { label, box } = await answered('nanodet-g', 'image', example('cat.jpg'))
     expect(label?.data[0]).toBe('cat')
     expect(box?.data).toHaveLength((label?.shape[0] ?? 0) * 4)
   })
 
-  it('two sentences', async () => {
+  it('the two sentences of a recording', async () => {
     const { segment, probability } = await answered('silero-vad', 'audio', example('speech.ogg'))
     expect(segment?.shape).toEqual([2, 2])
     expect(probability?.shape).toEqual([202])
   })
 
-  it('a picture with nothing in it: an answer with nothing in it', async () => {
+  it('an empty result for an empty picture', async () => {
     const blank = pngOf({ width: 64, height: 48, fill: 200 })
     const { text, box } = await answered('pp-ocr', 'image', blank)
     expect([text?.shape, text?.data, box?.shape]).toEqual([[0], [], [0, 4, 2]])
@@ -70,31 +70,20 @@ describe('a file goes in as base64 and what is in it comes out as JSON', () => {
 
 describe('a file that cannot be used', () => {
   it('[M1] is refused by the node, by its element', async () => {
-    const { status, body } = await infer(
-      'pp-ocr',
-      'image',
-      example('nameplate.png').subarray(0, 5_000),
-    )
-    expect(status).toBe(400)
-    expect(body).toMatchObject({
-      code: 'invalid_request',
-      errors: [
-        { pointer: '/inputs/0/data/0', detail: expect.stringContaining('cut off') as unknown },
-      ],
+    const half = example('nameplate.png').subarray(0, 5_000)
+    const detail = expect.stringContaining('cut off') as unknown
+    expect(await infer('pp-ocr', 'image', half)).toMatchObject({
+      status: 400,
+      body: { code: 'invalid_request', errors: [{ pointer: '/inputs/0/data/0', detail }] },
     })
   })
 
-  it('[M2] is refused at the door when it is larger than the model takes', async () => {
-    const { status, body } = await infer(
-      'nanodet-g',
-      'image',
-      new Uint8Array(LIMITS.mediaBytes + 1),
-    )
-    expect(status).toBe(400)
-    expect(body).toMatchObject({
-      errors: [
-        { pointer: '/inputs/0/data/0', detail: `is longer than ${LIMITS.mediaBytes} bytes` },
-      ],
+  it('[M2] is refused by the Worker when it is larger than the model takes', async () => {
+    const detail = `is longer than ${LIMITS.mediaBytes} bytes`
+    const large = new Uint8Array(LIMITS.mediaBytes + 1)
+    expect(await infer('nanodet-g', 'image', large)).toMatchObject({
+      status: 400,
+      body: { errors: [{ pointer: '/inputs/0/data/0', detail }] },
     })
   })
 })

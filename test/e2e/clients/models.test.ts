@@ -1,4 +1,4 @@
-/** Models come and go in the whole system: built Worker in workerd, a local node with one model, a request for another. */
+/** Loading and unloading models in the whole system: a local node with one model gets a request for another. */
 import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ModelsReply } from '#shared/api/models.ts'
@@ -23,21 +23,19 @@ beforeAll(async () => {
     region: 'DE',
     device: 'cpu',
     verified: false,
-    // Room for the chat model or the embeddings and little else.
+    // Memory for only one of the two models.
     options: ['--models', WARM, '--model-memory', '9', '--model-cache', `${stack.dir}/models`],
   })
 })
-afterAll(async () => {
-  await stack?.close()
-})
+afterAll(() => stack?.close())
 
 async function listed(id: string) {
   const { body } = await stack.get(tenant, '/v1/models')
   return ModelsReply.parse(body).data.find((model) => model.id === id)
 }
 
-const chat = () =>
-  stack.post(tenant, '/v1/chat/completions', {
+const chat = (by = tenant) =>
+  stack.post(by, '/v1/chat/completions', {
     model: COLD,
     messages: [{ role: 'user', content: 'turn on the kitchen light' }],
     max_tokens: 8,
@@ -47,7 +45,7 @@ const embed = () => stack.post(tenant, '/v1/embeddings', { model: WARM, input: '
 const timing = (headers: Headers) => headers.get('server-timing') ?? ''
 
 describe('a node that started with one model', () => {
-  it('[M1] loads the one that a request names, and server-timing tells what the cold start cost', async () => {
+  it('[M1] loads the model that a request names, and server-timing reports the cost of the cold start', async () => {
     expect(await listed(COLD)).toMatchObject({ status: 'cold', nodes: 0, loadable: 1 })
     expect(await listed(WARM)).toMatchObject({
       status: 'warm',
@@ -69,9 +67,9 @@ describe('a node that started with one model', () => {
     expect(timing(again.headers)).not.toContain('load;')
   })
 
-  it('[M7] gave up the idle model for it when both did not fit, and loads that one again when it is wanted', async () => {
+  it('[M7] unloaded the idle model because both did not fit, and loads it again on request', async () => {
     expect(await listed(WARM)).toMatchObject({ status: 'cold', nodes: 0, loadable: 1 })
-    // A model that was just used is kept for a while; the job waits for that.
+    // A model that was just used is kept for a while, and the job waits for that.
     const { status, headers } = await embed()
     expect(status).toBe(200)
     expect(timing(headers)).toContain('load;dur=')
@@ -81,17 +79,13 @@ describe('a node that started with one model', () => {
   it('[M2] is not asked to load for a policy that excludes it', async () => {
     const other = await stack.createTenant('elsewhere', ['infer', 'policy'])
     await stack.pin(other, openPolicy('US'))
-    const { status, body } = await stack.post(other, '/v1/chat/completions', {
-      model: COLD,
-      messages: [{ role: 'user', content: 'hello' }],
-    })
-    expect(status).toBe(422)
-    expect(body.code).toBe('residency_unsatisfiable')
+    const { status, body } = await chat(other)
+    expect([status, body.code]).toEqual([422, 'residency_unsatisfiable'])
   })
 })
 
 describe('the operator’s copy of a model file', () => {
-  it('[F11] is what its hash says, for ever, and goes on from any byte', async () => {
+  it('[F11] matches its hash, is immutable, and is served from any byte', async () => {
     const file = MANIFESTS.find(({ id }) => id === WARM)?.files[0]
     const url = `${stack.url}/models/${file?.sha256 ?? ''}`
     const whole = await fetch(url)
@@ -105,7 +99,7 @@ describe('the operator’s copy of a model file', () => {
       `bytes 1000000-${bytes.length - 1}/${bytes.length}`,
     )
     expect(new Uint8Array(await rest.arrayBuffer())).toEqual(bytes.subarray(1_000_000))
-    const outside = await fetch(url, { headers: { range: `bytes=${bytes.length}-` } })
-    expect(outside.status).toBe(416)
+    const headers = { range: `bytes=${bytes.length}-` }
+    expect((await fetch(url, { headers })).status).toBe(416)
   })
 })

@@ -1,4 +1,4 @@
-/** The Open Inference Protocol with a real node: binary tensors, versions, and a client made from the protocol's description. */
+/** The Open Inference Protocol with a real node: binary tensors, versions, and a client generated from the protocol's description. */
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { repositoryPath } from '#scripts/base/paths.ts'
@@ -37,7 +37,7 @@ interface Embedded {
   }[]
 }
 
-/** Sends JSON and bytes as one body, and takes one apart. */
+/** Sends JSON and bytes as one body, and splits the reply into both. */
 async function infer(json: unknown, binary: Uint8Array, headers: Record<string, string> = {}) {
   const head = new TextEncoder().encode(JSON.stringify(json))
   const body = new Uint8Array(head.length + binary.length)

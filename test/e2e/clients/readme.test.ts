@@ -1,4 +1,4 @@
-/** README's own snippets, in their order, as somebody who copies them runs them. */
+/** Runs README's snippets in their order, as a reader who copies them does. */
 import { spawn } from 'node:child_process'
 import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -13,7 +13,7 @@ let stack: TestStack
 let tenant: Tenant
 
 beforeAll(async () => {
-  // A batch that is seconds away: what is bundled at once is pending, as it is for whoever tries it.
+  // A batch in some seconds, so that the bundle is still pending, as it is for a reader.
   stack = await createTestStack({ batchSeconds: 5 })
   tenant = await stack.createTenant('demo', ['infer', 'policy', 'audit'])
   await stack.pin(tenant, openPolicy('WORLD'))
@@ -22,7 +22,7 @@ beforeAll(async () => {
 })
 afterAll(() => stack?.close())
 
-/** From “Try it” to the bundle that is verified, as one script for the shell. */
+/** The snippets from “Try it” to the verified bundle as one shell script. */
 async function readScript(): Promise<string> {
   const readme = await readFile(repositoryPath('README.md'), 'utf8')
   const part = readme.slice(readme.indexOf('\n## Try it'), readme.indexOf('\n## More'))
@@ -36,7 +36,7 @@ async function readScript(): Promise<string> {
   return script.replaceAll(SERVED_AT, stack.url)
 }
 
-/** A folder as a clone is, with this stack's `.littoral/dev.json`. */
+/** A folder like a clone, with this stack's `.littoral/dev.json`. */
 async function makeClone(): Promise<string> {
   const folder = join(stack.dir, 'clone')
   await mkdir(join(folder, '.littoral'), { recursive: true })
@@ -48,7 +48,7 @@ async function makeClone(): Promise<string> {
 
 function run(script: string, cwd: string): Promise<string> {
   const { chain, deployment, logPublicKey } = stack
-  // What the running instance's own dev.json tells `npm run verify`.
+  // `npm run verify` reads these from the dev.json of a running instance.
   const told = `--rpc ${chain.rpc} --settlement ${deployment.settlement} --log-key ${logPublicKey} --allow-simulated`
   const npm = `npm() { shift 3; '${process.execPath}' scripts/commands/verify.ts "$@" ${told}; echo "verify exits $?"; }`
   const child = spawn('bash', ['-c', `${npm}\n${script}`], { cwd })
@@ -61,11 +61,11 @@ function run(script: string, cwd: string): Promise<string> {
   })
 }
 
-it('works verbatim: each snippet is answered, and the bundle at their end holds, what is pending said as that', async () => {
+it('answers each snippet verbatim, and the bundle at the end holds or is reported as pending', async () => {
   const script = await readScript()
   const output = await run(script, await makeClone())
   const problems = [...output.matchAll(/errors\/([a-z_]+)","title"/g)].map(([, code]) => code)
-  // The one that is meant: the request that was narrowed to Iceland.
+  // Intended: the request that is narrowed to Iceland.
   expect(problems, output).toEqual(['residency_unsatisfiable'])
   expect(output).toMatch(/^2 vectors of \d+$/m)
   expect(output).toMatch(/^tiles\.png: 128×128, .* 64 items on 1 node/m)

@@ -1,4 +1,4 @@
-/** Sessions through the whole system: a running sum that lives on a node's GPU, and what is left of it when that node dies. */
+/** Sessions through the whole system: a running sum on a node's GPU that survives the node. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { NodeProcess } from '#scripts/stack/node-process.ts'
 import type { Tenant } from '#scripts/stack/stack.ts'
@@ -61,7 +61,7 @@ const connect = (
   )
 
 describe('a session', () => {
-  it('keeps its state on one node, and goes on from its checkpoint on another allowed one when that node dies', async () => {
+  it('keeps its state on one node, and continues from its checkpoint on another allowed node when that one dies', async () => {
     const session = await connect()
     const step = async (n: number) => {
       const result = await session.step([{ binding: 1, data: floats(n, n, n, n) }])
@@ -99,7 +99,7 @@ describe('a session', () => {
     session.close()
   })
 
-  it('[R9] is refused by the policy with its rule, and no node sees a step', async () => {
+  it('[R9] is refused with the rule of the policy, and no node gets a step', async () => {
     const session = await connect({ url: `${stack.url}/v1/sessions?residency=SE` })
     await expect(session.step([{ binding: 1, data: floats(1, 1, 1, 1) }])).rejects.toThrow('closed')
     expect(session.messages.at(-1)).toMatchObject({

@@ -1,4 +1,4 @@
-/** The audit log on the whole system: from a job to a bundle that a stranger's program verifies, and to its erasure. */
+/** The audit log on the whole system: a job, a bundle that an independent program verifies, and erasure. */
 import { execFile } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -32,8 +32,7 @@ let tenant: Tenant
 let other: Tenant
 let receiptId: string
 let jobId: string
-let firstCheckpoint: CheckpointReply
-type CheckpointReply = ReturnType<typeof CheckpointReply.parse>
+let firstCheckpoint: ReturnType<typeof CheckpointReply.parse>
 
 beforeAll(async () => {
   stack = await createTestStack()
@@ -56,10 +55,8 @@ afterAll(() => stack?.close())
 /** Asks until there is an answer. */
 async function found<T>(what: string, ask: () => Promise<T | undefined>): Promise<T> {
   let answer: T | undefined
-  const isThere = async () => (answer = await ask()) !== undefined
-  await until(what, isThere)
-  if (answer === undefined) throw new Error(what)
-  return answer
+  await until(what, async () => (answer = await ask()) !== undefined)
+  return answer as T
 }
 
 async function events(query: string): Promise<LogEntry[]> {
@@ -80,22 +77,14 @@ async function settledBundle(): Promise<AuditBundle> {
   })
 }
 
-/** The command, as an auditor runs it. */
+/** Runs the command as an auditor does. */
 async function verify(bundle: unknown): Promise<{ code: number; output: string }> {
   const file = join(stack.dir, 'bundle.json')
   await writeFile(file, JSON.stringify(bundle))
   const { chain, deployment, logPublicKey } = stack
-  const args = [
-    repositoryPath('scripts/commands/verify.ts'),
-    file,
-    '--rpc',
-    chain.rpc,
-    '--settlement',
-    deployment.settlement,
-    '--log-key',
-    logPublicKey,
-    '--allow-simulated',
-  ]
+  const trust = `--rpc ${chain.rpc} --settlement ${deployment.settlement} --log-key ${logPublicKey}`
+  const command = repositoryPath('scripts/commands/verify.ts')
+  const args = [command, file, ...trust.split(' '), '--allow-simulated']
   return new Promise((resolve) => {
     execFile(process.execPath, args, (error, stdout, stderr) => {
       resolve({ code: error === null ? 0 : Number(error.code), output: stdout + stderr })
@@ -104,7 +93,7 @@ async function verify(bundle: unknown): Promise<{ code: number; output: string }
 }
 
 describe('a job in the audit log', () => {
-  it('[V1] [V3] is proven by a bundle that a program without any server verifies, and not by an edited one', async () => {
+  it('[V1] [V3] is proven by a bundle that a program verifies without any server; an edited bundle fails', async () => {
     const bundle = await settledBundle()
     const whole = await verify(bundle)
     expect(whole.output).toContain('Everything holds')
@@ -117,14 +106,14 @@ describe('a job in the audit log', () => {
     expect(broken.code).toBe(1)
   })
 
-  it('is not mistaken for what the API answered instead of it', async () => {
+  it('is not confused with an error document of the API', async () => {
     const refused: unknown = JSON.parse(await text('/v1/audit/bundle?from=-1'))
     const { code, output } = await verify(refused)
     expect(code).toBe(2)
     expect(output).toContain('is no bundle but an error that the API answered: 400 invalid_request')
   })
 
-  it('stands in a log that only grew: inclusion and consistency over HTTP', async () => {
+  it('is in a log that only grew: inclusion and consistency over HTTP', async () => {
     const { checkpoint, size, root } = CheckpointReply.parse(
       (await stack.get(tenant, '/v1/audit/checkpoint')).body,
     )
@@ -144,7 +133,7 @@ describe('a job in the audit log', () => {
     expect(key.publicKey).toBe(stack.logPublicKey)
   })
 
-  it('that was refused says by which rule, which key asked, and how often', async () => {
+  it('that was refused names the rule, the key that asked, and how often', async () => {
     const narrowed = { 'x-littoral-residency': 'DE' }
     for (let i = 0; i < 3; i += 1)
       expect((await stack.post(tenant, '/v1/embeddings', EMBEDDING, narrowed)).status).toBe(422)
@@ -173,16 +162,13 @@ describe('a job in the audit log', () => {
   })
 
   it('is exported and bundled by time, policy and type, and no parameter is ignored', async () => {
-    const types = async (query: string) =>
-      (await text(`/v1/audit/export?${query}`))
-        .trim()
-        .split('\n')
-        .filter((line) => line !== '')
-        .map((line) => LogEntry.parse(JSON.parse(line)).type)
+    const types = async (query: string) => {
+      const lines = (await text(`/v1/audit/export?${query}`)).split('\n')
+      return lines.filter((line) => line).map((line) => LogEntry.parse(JSON.parse(line)).type)
+    }
     expect(new Set(await types('type=job.placed'))).toEqual(new Set(['job.placed']))
-    expect(new Set(await types('policy=open-eu&type=job.admitted'))).toEqual(
-      new Set(['job.admitted']),
-    )
+    const admitted = await types('policy=open-eu&type=job.admitted')
+    expect(new Set(admitted)).toEqual(new Set(['job.admitted']))
     expect(await types('policy=nobody')).toEqual([])
     const tomorrow = new Date(Date.now() + 86_400_000).toISOString()
     expect(await types(`from=${tomorrow}`)).toEqual([])
@@ -206,7 +192,7 @@ describe('a job in the audit log', () => {
     const dayOf = (ms: number) => new Date(ms).toISOString().slice(0, 10)
     expect(await events(`from=${dayOf(Date.now() - 86_400_000)}`)).not.toEqual([])
     expect(await events(`from=${dayOf(Date.now() + 2 * 86_400_000)}`)).toEqual([])
-    // Who asks for a month by its days asks for its last day, too.
+    // A range of days includes its last day.
     const lastMs = entries.at(-1)?.atMs ?? 0
     const day = dayOf(lastMs)
     expect(await events(`from=${day}&to=${day}&limit=1`)).not.toEqual([])
@@ -218,7 +204,7 @@ describe('a job in the audit log', () => {
     expect(await text('/v1/audit/events?from=yesterday')).toContain('write a time as 2026-11-22')
   })
 
-  it('shows in the record of processing, and nothing of it to anybody else', async () => {
+  it('appears in the record of processing, and only for its own tenant', async () => {
     const record = RopaReply.parse((await stack.get(tenant, '/v1/compliance/ropa')).body)
     const own = record.activities.find(({ activity }) => activity === 'open-eu@1')
     expect(own?.placements).toMatchObject([{ country: 'FR', jobs: 1, transfer: 'inside the EEA' }])
@@ -230,7 +216,7 @@ describe('a job in the audit log', () => {
     })
   })
 
-  it('is routed by groups whose members, source, day and gaps anybody may read', async () => {
+  it('is routed by groups whose members, source, date and gaps are public', async () => {
     const answer = await fetch(`${stack.url}/v1/compliance/jurisdictions`)
     const { groups, infrastructure } = JurisdictionsReply.parse(await answer.json())
     expect(infrastructure.length).toBeGreaterThan(3)
@@ -249,26 +235,19 @@ describe('a job in the audit log', () => {
     expect(adequate?.notes.join()).toMatch(/holds GB: .* end on 27 December 2031/)
   })
 
-  it('[G8] is erased also in the moment in which its receipt is still at the hub', async () => {
+  it('[G8] can be erased while its receipt is still at the hub', async () => {
     const { headers } = await stack.post(tenant, '/v1/embeddings', EMBEDDING)
     const id = headers.get('x-littoral-receipt') ?? ''
     const fresh = ReceiptDocument.parse((await stack.get(tenant, `/v1/receipts/${id}`)).body)
     const { jobId: freshJob } = fresh.receipt.receipt.ticket
-    const response = await fetch(`${stack.url}/v1/jobs/${freshJob}`, {
-      method: 'DELETE',
-      headers: { authorization: `Bearer ${tenant.apiKey}` },
-    })
-    expect(ErasureReply.parse(await response.json())).toMatchObject({ receipts: 1 })
+    const { body: erased } = await stack.delete(tenant, `/v1/jobs/${freshJob}`)
+    expect(ErasureReply.parse(erased)).toMatchObject({ receipts: 1 })
     expect((await stack.get(tenant, `/v1/receipts/${id}`)).status).toBe(404)
     expect(await events(`job=${freshJob}`)).toEqual([])
   })
 
-  it('[G8] is erased with its receipt, and what is left proves that it was', async () => {
-    const remove = async (by: Tenant) => {
-      const headers = { authorization: `Bearer ${by.apiKey}` }
-      const response = await fetch(`${stack.url}/v1/jobs/${jobId}`, { method: 'DELETE', headers })
-      return { status: response.status, body: (await response.json()) as unknown }
-    }
+  it('[G8] is erased with its receipt, and the log proves the erasure', async () => {
+    const remove = (by: Tenant) => stack.delete(by, `/v1/jobs/${jobId}`)
     expect((await remove(other)).status).toBe(403)
     const { status, body } = await remove(tenant)
     expect(status).toBe(200)

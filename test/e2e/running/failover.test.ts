@@ -18,7 +18,7 @@ afterAll(() => stack?.close())
 const start = (name: string, region: string) =>
   stack.startNode({ name, region, device: 'cpu', verified: false })
 
-/** The node that the hub counts a job on, once it does. */
+/** Waits until the hub counts a job on a node, and returns that node. */
 async function busyNode(): Promise<string> {
   let busy: string | undefined
   await until('the job is on a node', async () => {
@@ -33,7 +33,7 @@ async function busyNode(): Promise<string> {
 describe('a node that dies in the middle of a job', () => {
   it('does not lose the request: another allowed node answers it', async () => {
     const nodes = [await start('it', 'IT'), await start('fr', 'FR')]
-    // Stopped, a process takes the job's bytes and never answers.
+    // A stopped process takes the job's bytes and never answers.
     for (const { pid } of nodes) process.kill(pid, 'SIGSTOP')
     const answered = stack.post(tenant, '/v1/embeddings', EMBEDDING)
     const busy = await busyNode()
@@ -63,7 +63,7 @@ describe('a node that dies in the middle of a job', () => {
 describe('a local node', () => {
   const there = { 'x-littoral-residency': 'PT' }
 
-  it('does not start on the state folder of another one, and says whose it is', async () => {
+  it('does not start on the state folder of another node, and names the process that holds it', async () => {
     const pt = await start('pt', 'PT')
     await expect(start('pt', 'PT')).rejects.toThrow(new RegExp(`in use by process ${pt.pid}\\.`))
     const { status, headers } = await stack.post(tenant, '/v1/embeddings', EMBEDDING, there)
@@ -71,10 +71,10 @@ describe('a local node', () => {
     await pt.close()
   })
 
-  it('finishes the job that it runs when it is told to end, and takes no other', async () => {
+  it('finishes its running job on SIGTERM, and takes no other', async () => {
     const pt = await start('pt', 'PT')
     const engines = descendantsOf(pt.pid)
-    // Stopped, they hold the job for as long as it takes to tell the node.
+    // Stopped processes hold the job until the node has got its signal.
     for (const pid of engines) process.kill(pid, 'SIGSTOP')
     const answered = stack.post(tenant, '/v1/embeddings', EMBEDDING, there)
     expect(await busyNode()).toBe(pt.nodeId)

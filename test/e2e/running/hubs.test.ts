@@ -1,4 +1,4 @@
-/** Several hubs in workerd: they find each other, serve for each other, and measure each other's nodes. */
+/** Several hubs in workerd: they find each other, share their nodes, and measure each other's nodes. */
 import { multiaddr } from '@multiformats/multiaddr'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { AdmissionReply, NetworkReply } from '#shared/api/network.ts'
@@ -11,7 +11,7 @@ import { INVERT } from '#test/support/hub/hub.ts'
 import { until } from '#test/support/poll.ts'
 import { startTestWorker, type TestWorker } from '#test/support/stack/worker.ts'
 
-/** Three hubs on this machine that say that they stand in Frankfurt. */
+/** Three hubs on this machine that claim to be in Frankfurt. */
 const HUBS = ['hub-a', 'hub-b', 'hub-c'].map((name) => `${name}:any@50.11/8.68/10`).join(',')
 
 const KERNEL = {
@@ -35,7 +35,7 @@ afterAll(async () => {
   await worker?.close()
 })
 
-/** A whole node that goes to the hub of its choice. */
+/** Starts a complete node at a chosen hub. */
 async function join(claim: string, hub: string): Promise<NodeCore> {
   const identity = await newIdentity()
   const nodeId = peerIdOf(identity)
@@ -54,11 +54,7 @@ async function join(claim: string, hub: string): Promise<NodeCore> {
     engine: INVERT,
     claim,
     maxJobs: 2,
-    receipts: {
-      put: () => Promise.resolve(),
-      remove: () => Promise.resolve(),
-      pending: () => Promise.resolve([]),
-    },
+    receipts: { put: async () => {}, remove: async () => {}, pending: async () => [] },
     async locate() {
       const address = (await admit()).hubs.find((each) => each.includes(`%2F${hub}%3F`))
       if (address === undefined) throw new Error(`no address of ${hub}`)
@@ -80,7 +76,7 @@ async function shown(node: NodeCore, key = auditor) {
 }
 
 describe('[PL6] hubs in workerd', () => {
-  it('bound a node near all three, by whole milliseconds of their clocks, and sign it as simulated', async () => {
+  it('bound the place of a node near all three by round trips, and sign it as simulated', async () => {
     const node = await join('DE', 'hub-b')
     await until('bounded', async () => (await shown(node))?.evidence === 'bounded')
     const seen = await shown(node)
@@ -88,7 +84,7 @@ describe('[PL6] hubs in workerd', () => {
     expect(seen?.evidenceReasons.join(' ')).toMatch(/hub-a .*hub-b |hub-b .*hub-a /)
   })
 
-  it('[PL7] serve, under a policy that wants a bounded place, with the node of another hub than the first that is asked', async () => {
+  it('[PL7] serve a policy that requires a bounded place with a node of another hub than the first', async () => {
     const node = nodes[0]?.state()
     const scopes = ['infer', 'policy', 'audit'] as const
     const { key } = await worker.operator.createKey({ tenant: 'acme', scopes: [...scopes] })
@@ -102,7 +98,7 @@ describe('[PL6] hubs in workerd', () => {
     expect(put.body).toMatchObject({ policy: { minEvidence: 'bounded' } })
     const ask = () => worker.call('POST', '/v1/compute', { key, json: KERNEL })
     let answer = await ask()
-    await until('the policy is known and the place told', async () => {
+    await until('the policy and the place are known', async () => {
       if (answer.status !== 200) answer = await ask()
       return answer.status === 200
     })
@@ -116,11 +112,11 @@ describe('[PL6] hubs in workerd', () => {
     })
   })
 
-  it('quarantine a node that claims a country which the same round trips exclude, and tell it', async () => {
+  it('quarantine a node that claims a country excluded by round trips, and tell it why', async () => {
     const node = await join('US', 'hub-c')
     await until('quarantined', async () => (await shown(node))?.quarantine != null)
     expect((await shown(node))?.quarantine).toMatch(/claims US.*US is at least/)
-    // To the public a node has a country, and no round trips by which to find it.
+    // The public sees a node's country, but no round trips by which it could be located.
     const inPublic = await shown(node, '')
     expect(inPublic?.quarantine).toBe('It gets no work.')
     expect(inPublic?.evidenceReasons).toEqual([])

@@ -1,9 +1,11 @@
+/** A Chromium tab as a node of the real system, beside a local node: built Worker in workerd, hub, chain. */
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { SPECTRUM_KERNEL } from '#engine/kernels/spectrum.ts'
 import { vibrationWindow } from '#examples/vibration.ts'
 import type { NodeProcess } from '#scripts/stack/node-process.ts'
 import type { Tenant } from '#scripts/stack/stack.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import {
   inPhase,
   killGpuProcess,
@@ -15,7 +17,13 @@ import {
 import { createTestStack, openPolicy, type TestStack } from '#test/support/stack/stack.ts'
 import { until } from '#test/support/poll.ts'
 
+/** A tab that is only silent would stay on the network for this long. */
+const SILENT_MS = LIMITS.heartbeatTimeoutMs - 1_000
 const MODEL = 'littoral-embed-400k'
+const SHORT = { model: MODEL, input: 'is it private?' }
+const SPECTRUM = SPECTRUM_KERNEL.request(vibrationWindow().samples)
+const IN_TAB = { 'x-littoral-residency': 'DE' }
+const IN_LOCAL = { 'x-littoral-residency': 'FR' }
 /** A kernel that keeps the local node's device busy until its time is over. */
 const ENDLESS = {
   kernel: {
@@ -51,57 +59,59 @@ afterAll(async () => {
 
 interface Shown {
   readonly nodeId: string
+  readonly country: string
   readonly inFlight: number
   readonly models: readonly unknown[]
 }
 
-/** A node as its hub knows it. */
-async function offerOf(nodeId: string): Promise<Shown> {
+/** A node as its hub knows it; undefined when it is not on the network. */
+async function shown(nodeId: string): Promise<Shown | undefined> {
   const { body } = await stack.get(tenant, '/v1/network')
-  const nodes = body.nodes as Shown[]
-  return nodes.find((node) => node.nodeId === nodeId) ?? { nodeId, inFlight: 0, models: [] }
-}
-
-async function inFlight(nodeId: string): Promise<number> {
-  return (await offerOf(nodeId)).inFlight
+  return (body.nodes as Shown[]).find((node) => node.nodeId === nodeId)
 }
 
 describe('a Chromium tab beside a local node', () => {
+  it('[C11] names its hub, its place and that the place is simulated', async () => {
+    expect(await textOf(page, 'state')).toBe('Online')
+    expect(await textOf(page, 'hub')).toBe('hub-0')
+    expect(await textOf(page, 'place')).toBe('Germany, simulated for development')
+    expect(await shown(tab)).toMatchObject({ country: 'DE' })
+  })
+
   it('answers an embedding on WebGPU, and names its adapter', async () => {
-    const { status, headers } = await stack.post(
-      tenant,
-      '/v1/embeddings',
-      { model: MODEL, input: 'is it private?' },
-      { 'x-littoral-residency': 'DE' },
-    )
+    const { status, headers } = await stack.post(tenant, '/v1/embeddings', SHORT, IN_TAB)
     expect(status).toBe(200)
     expect(headers.get('x-littoral-node')).toBe(tab)
     expect(headers.get('x-littoral-provider')).toBe('webgpu')
     expect(headers.get('x-littoral-adapter')).toContain('swiftshader')
   })
 
-  it('answers a kernel of the list, with the same bits as the local node on the same adapter', async () => {
-    const request = SPECTRUM_KERNEL.request(vibrationWindow().samples)
-    const inTab = await stack.post(tenant, '/v1/compute', request, { 'x-littoral-residency': 'DE' })
-    const inNode = await stack.post(tenant, '/v1/compute', request, {
-      'x-littoral-residency': 'FR',
-    })
+  it('answers a kernel with the same bits as the local node on the same adapter', async () => {
+    const inTab = await stack.post(tenant, '/v1/compute', SPECTRUM, IN_TAB)
+    const inNode = await stack.post(tenant, '/v1/compute', SPECTRUM, IN_LOCAL)
     expect(inTab.headers.get('x-littoral-node')).toBe(tab)
     expect(inNode.headers.get('x-littoral-node')).toBe(local.nodeId)
     expect(inTab.body.outputs).toEqual(inNode.body.outputs)
   })
 
+  it('[C10] [C11] lists both jobs with what they earned, and shows when that is settled', async () => {
+    await expect.poll(() => textOf(page, 'jobs-done')).toBe('2')
+    expect(await textOf(page, 'jobs')).toMatch(/^GPU kernel\s.*\$0\.\d{6}\s+littoral-embed-400k\s/s)
+    expect(await page.getByTestId('chart').getAttribute('aria-label')).toMatch(/^2 jobs/)
+    const signed = await textOf(page, 'signed')
+    expect(signed).not.toBe('$0.000000')
+    await expect.poll(() => textOf(page, 'settled'), { interval: 500 }).toBe(signed)
+    expect(await textOf(page, 'pending')).toBe('$0.000000')
+  })
+
   it("[C4] ends a stranger's endless kernel by its budget, as no fault of the device, and answers the next one", async () => {
-    const { status, body } = await stack.post(tenant, '/v1/compute', ENDLESS, {
-      'x-littoral-residency': 'DE',
-    })
+    const { status, body } = await stack.post(tenant, '/v1/compute', ENDLESS, IN_TAB)
     expect(status).toBe(503)
     expect(body).toMatchObject({ code: 'no_capacity', detail: expect.stringContaining('budget') })
     const failure = page.getByTestId('last-failure')
     await page.getByText('Nothing is wrong with this device').waitFor()
     expect(await failure.getAttribute('data-whose')).toBe('customer')
-    const request = SPECTRUM_KERNEL.request(vibrationWindow().samples)
-    const next = await stack.post(tenant, '/v1/compute', request, { 'x-littoral-residency': 'DE' })
+    const next = await stack.post(tenant, '/v1/compute', SPECTRUM, IN_TAB)
     expect(next.headers.get('x-littoral-node')).toBe(tab)
     await failure.waitFor({ state: 'hidden' })
   })
@@ -109,37 +119,28 @@ describe('a Chromium tab beside a local node', () => {
   it('[C12] takes what its killed GPU process ran off the offer, shows what the hub knows, and answers again', async () => {
     await killGpuProcess(browser)
     await inPhase(page, 'recovering').waitFor()
-    await until('the hub knows', async () => (await offerOf(tab)).models.length === 0)
-    const narrowed = { 'x-littoral-residency': 'DE' }
-    const ask = () =>
-      stack.post(tenant, '/v1/embeddings', { model: MODEL, input: 'is it private?' }, narrowed)
+    await until('the hub knows', async () => (await shown(tab))?.models.length === 0)
     await inPhase(page, 'online').waitFor({ timeout: START_MS })
-    await until('the hub knows', async () => (await offerOf(tab)).models.length > 0)
-    const { status, headers } = await ask()
+    await until('the hub knows', async () => (await shown(tab))?.models.length !== 0)
+    const { status, headers } = await stack.post(tenant, '/v1/embeddings', SHORT, IN_TAB)
     expect([status, headers.get('x-littoral-node')]).toEqual([200, tab])
     expect(headers.get('x-littoral-provider')).toBe('webgpu')
-    const request = SPECTRUM_KERNEL.request(vibrationWindow().samples)
-    const kernel = await stack.post(tenant, '/v1/compute', request, narrowed)
+    const kernel = await stack.post(tenant, '/v1/compute', SPECTRUM, IN_TAB)
     expect([kernel.status, kernel.headers.get('x-littoral-node')]).toEqual([200, tab])
   })
 
   it('hands its job to the local node when it is paused', async () => {
-    const narrowed = { 'x-littoral-residency': 'FR' }
-    const short = { model: MODEL, input: 'is it private?' }
-    // Until it has answered one, a node has one at a time.
-    expect((await stack.post(tenant, '/v1/embeddings', short, narrowed)).status).toBe(200)
-    // Stopped, the local node takes two jobs and ends neither: both its places are taken, so the job goes to the tab.
+    // A node gets one job at a time until it has answered one.
+    expect((await stack.post(tenant, '/v1/embeddings', SHORT, IN_LOCAL)).status).toBe(200)
+    // The stopped local node takes two jobs and finishes neither. It has no slot left, so the job goes to the tab.
     process.kill(local.pid, 'SIGSTOP')
-    const busy = [
-      stack.post(tenant, '/v1/embeddings', short, narrowed),
-      stack.post(tenant, '/v1/embeddings', short, narrowed),
-    ]
-    await until('the local node is full', async () => (await inFlight(local.nodeId)) === 2)
+    const busy = [1, 2].map(() => stack.post(tenant, '/v1/embeddings', SHORT, IN_LOCAL))
+    await until('the local node is full', async () => (await shown(local.nodeId))?.inFlight === 2)
     const texts = Array.from({ length: 256 }, (_, i) =>
       `set the ${i} kitchen fan and the ${i} garage pump to ${i % 100} percent please `.repeat(3),
     )
     const answered = stack.post(tenant, '/v1/embeddings', { model: MODEL, input: texts })
-    await until('the tab has the job', async () => (await inFlight(tab)) === 1)
+    await until('the tab has the job', async () => (await shown(tab))?.inFlight === 1)
     await page.getByTestId('toggle').click()
     await inPhase(page, 'paused').waitFor()
     expect(await page.getByTestId('last-failure').isHidden()).toBe(true)
@@ -149,5 +150,37 @@ describe('a Chromium tab beside a local node', () => {
     expect(headers.get('x-littoral-node')).toBe(local.nodeId)
     expect((body.data as unknown[]).length).toBe(256)
     for (const { status: ended } of await Promise.all(busy)) expect(ended).toBe(200)
+  })
+  it('[C5] leaves the network at once when it is paused, and Resume brings the same node back', async () => {
+    await expect.poll(() => shown(tab), { timeout: SILENT_MS }).toBeUndefined()
+    const done = await textOf(page, 'jobs-done')
+    await pressStart(page)
+    await inPhase(page, 'online').waitFor()
+    expect(await shown(tab)).toMatchObject({ country: 'DE' })
+    expect(await textOf(page, 'jobs-done')).toBe(done)
+  })
+
+  it('[C4] shows a claim that the connection contradicts as the reason why no work comes', async () => {
+    await page.getByTestId('toggle').click()
+    await inPhase(page, 'paused').waitFor()
+    await page.getByTestId('country').selectOption('FR')
+    await pressStart(page)
+    await inPhase(page, 'quarantined').waitFor()
+    expect(await textOf(page, 'state')).toBe('Connected, but no work is sent')
+    expect(await textOf(page, 'state-detail')).toMatch(/claim/i)
+    expect(await textOf(page, 'place')).toBe('Germany, not France as chosen here')
+    const remedy = 'If this device is in Germany, press Pause, choose Germany and press Resume.'
+    expect(await textOf(page, 'state-detail')).toContain(remedy)
+    await page.getByTestId('toggle').click()
+    await inPhase(page, 'paused').waitFor()
+    await page.getByTestId('country').selectOption('DE')
+    await pressStart(page)
+    await inPhase(page, 'online').waitFor()
+  })
+
+  it('[C5] leaves the network when it is closed', async () => {
+    await until('it is on the network', async () => (await shown(tab)) !== undefined)
+    await page.close()
+    await expect.poll(() => shown(tab), { timeout: SILENT_MS }).toBeUndefined()
   })
 })

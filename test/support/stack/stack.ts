@@ -16,6 +16,7 @@ export interface TestStack extends Stack {
     headers?: Record<string, string>,
   ): Promise<Answer>
   get(tenant: Tenant, path: string): Promise<Answer>
+  delete(tenant: Tenant, path: string): Promise<Answer>
   /** Publishes a policy and makes it the tenant's default. */
   pin(tenant: Tenant, policy: Record<string, unknown>): Promise<void>
 }
@@ -62,6 +63,7 @@ export async function createTestStack(options: Partial<StackOptions> = {}): Prom
     post: (tenant, path, body, headers = {}) =>
       call(tenant, path, { method: 'POST', body: JSON.stringify(body), headers }),
     get: (tenant, path) => call(tenant, path, { method: 'GET' }),
+    delete: (tenant, path) => call(tenant, path, { method: 'DELETE' }),
     async pin(tenant, policy) {
       const { url } = stack
       const key = tenant.apiKey

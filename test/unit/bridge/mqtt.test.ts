@@ -1,5 +1,5 @@
-/** The bridge's journal and templates. */
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+/** The bridge's journal, templates and command line. */
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -22,96 +22,83 @@ const delivery = (change: Partial<Delivery> = {}): Delivery => ({
   ...change,
 })
 
+let journal: Journal
+beforeEach(() => (journal = open()))
+afterEach(() => journal.close())
+/** Closes the journal and opens it again, as a restart of the bridge does. */
+const restart = () => {
+  journal.close()
+  journal = open()
+}
+/** Notes a delivery that is no repetition. */
+const note = (change: Partial<Delivery> = {}) => {
+  const entry = journal.note(delivery(change))
+  if (entry === null) throw new Error('taken for a repetition')
+  return entry
+}
+
 describe('the journal', () => {
-  it('gives after a restart what was not answered, and the answer of what was not published', () => {
-    const before = open()
-    const asked = before.note(delivery())
-    const answered = before.note(delivery({ packetId: 8 }))
-    const done = before.note(delivery({ packetId: 9 }))
-    if (asked === null || answered === null || done === null) throw new Error('taken for repeats')
-    before.answered(answered.id, Uint8Array.of(1, 2))
-    before.answered(done.id, Uint8Array.of(3))
-    before.published(done.id)
-    before.close()
-    const after = open()
-    const { left } = after
+  it('returns after a restart what was not answered, and the answers that were not published', () => {
+    const asked = note()
+    const answered = note({ packetId: 8 })
+    const done = note({ packetId: 9 })
+    journal.answered(answered.id, Uint8Array.of(1, 2))
+    journal.answered(done.id, Uint8Array.of(3))
+    journal.published(done.id)
+    restart()
+    const { left } = journal
     expect(left.map(({ id }) => id)).toEqual([asked.id, answered.id])
     expect(left[0]).toMatchObject({ topic: 'sensors/1', answer: null })
     expect([...(left[1]?.answer ?? [])]).toEqual([1, 2])
-    after.close()
+    note({ packetId: 10 })
+    expect(left).toHaveLength(2)
   })
 
-  it('knows a repetition by packet id and bytes, also after a restart and once it was answered', () => {
-    const before = open()
-    const first = before.note(delivery())
-    if (first !== null) before.published(first.id)
-    before.close()
-    const after = open()
-    expect(after.note(delivery({ isRepeated: true }))).toBeNull()
-    expect(after.note(delivery({ isRepeated: true, packetId: 8 }))).not.toBeNull()
-    after.close()
+  it('recognises a repetition by packet id and bytes, also after a restart and after the answer', () => {
+    journal.published(note().id)
+    restart()
+    expect(journal.note(delivery({ isRepeated: true }))).toBeNull()
+    expect(journal.note(delivery({ isRepeated: true, packetId: 8 }))).not.toBeNull()
   })
 
-  it('[MQ7] keeps of what is refused the answer and no bytes, in one step', () => {
-    const before = open()
+  it('[MQ7] keeps only the answer of a refused message, in one step', () => {
     const payload = new Uint8Array(1_000)
-    const refused = before.note(delivery({ payload }), (id) => new TextEncoder().encode(id))
-    before.close()
-    const after = open()
-    const [left] = after.left
+    const refused = journal.note(delivery({ payload }), (id) => new TextEncoder().encode(id))
+    restart()
+    const [left] = journal.left
     expect(left?.payload).toHaveLength(0)
     expect(new TextDecoder().decode(left?.answer ?? undefined)).toBe(refused?.id)
-    expect(after.note(delivery({ payload, isRepeated: true }))).toBeNull()
-    after.close()
+    expect(journal.note(delivery({ payload, isRepeated: true }))).toBeNull()
   })
 
-  it('takes equal bytes under a packet id that was given out again for a new message', () => {
-    const journal = open()
-    const first = journal.note(delivery())
-    const second = journal.note(delivery())
-    expect(second).not.toBeNull()
-    expect(second?.id).not.toBe(first?.id)
-    journal.close()
+  it('takes equal bytes under a reused packet id for a new message', () => {
+    expect(note().id).not.toBe(note().id)
   })
 
-  it('tells what an earlier life left as it was then, and not again what came since', () => {
-    const before = open()
-    const first = before.note(delivery())
-    before.close()
-    const after = open()
-    after.note(delivery({ packetId: 8 }))
-    expect(after.left.map(({ id }) => id)).toEqual([first?.id])
-    after.close()
-  })
-
-  it('takes a retained message once for each content, however often it is handed over', () => {
-    const before = open()
-    expect(before.note(delivery())).not.toBeNull()
-    before.close()
-    const after = open()
-    expect(after.note(delivery({ isRetained: true, packetId: 1 }))).toBeNull()
+  it('takes a retained message once for each content, however often it is delivered', () => {
+    note()
+    restart()
+    expect(journal.note(delivery({ isRetained: true, packetId: 1 }))).toBeNull()
     const other = { payload: new TextEncoder().encode('cold'), isRetained: true }
-    expect(after.note(delivery(other))).not.toBeNull()
-    expect(after.note(delivery(other))).toBeNull()
-    expect(after.note(delivery({ ...other, topic: 'sensors/2' }))).not.toBeNull()
-    after.close()
+    note(other)
+    expect(journal.note(delivery(other))).toBeNull()
+    note({ ...other, topic: 'sensors/2' })
   })
 
-  it('is for its owner alone, also where its file was there before', () => {
-    writeFileSync(path, '', { mode: 0o644 })
-    const journal = open()
-    journal.note(delivery())
+  it('is readable only by its owner, also where its file existed before', () => {
+    journal.close()
+    chmodSync(path, 0o644)
+    journal = open()
+    note()
     const files = readdirSync(dir).filter((name) => name.startsWith('mqtt.db'))
     for (const name of files) expect(statSync(join(dir, name)).mode & 0o777).toBe(0o600)
-    journal.close()
   })
 
-  it('takes no more than may wait', () => {
-    const journal = open(2)
-    journal.note(delivery())
-    journal.note(delivery({ packetId: 8 }))
-    expect(() => journal.note(delivery({ packetId: 9 }))).toThrow('2 messages wait')
+  it('takes no more messages than may wait', () => {
     journal.close()
+    journal = open(1)
+    note()
+    expect(() => note({ packetId: 8 })).toThrow('1 messages wait')
   })
 })
 
@@ -120,55 +107,47 @@ describe('an answer on its way to the broker', () => {
   const bytes = Uint8Array.of(1, 2)
   const packet = { cmd: 'publish' as const, messageId: 5, topic, payload: Buffer.from(bytes) }
   const publication = { ...packet, qos: 2 as const, retain: false, dup: false }
-  const resent = async (journal: Journal) => {
+  const resent = async () => {
     const packets: unknown[] = []
     for await (const each of journal.outgoing.createStream()) packets.push(each)
     return packets
   }
-  /** Asked, answered, and in a packet of the client's. */
-  function sent(): Journal {
-    const journal = open()
-    const { id } = journal.note(delivery()) ?? { id: '' }
+  const answer = (packetId: number) => {
+    const { id } = note({ packetId })
     journal.answered(id, bytes)
     journal.publishing(id, topic, bytes)
-    journal.outgoing.put(publication, () => {})
-    return journal
+    return id
   }
-
-  it('goes on after a crash as the packet that it was, and is not published anew', async () => {
-    sent().close()
-    const after = open()
-    expect(after.left).toEqual([])
-    expect(await resent(after)).toEqual([{ ...publication, dup: true }])
-    after.outgoing.put({ cmd: 'pubrel', messageId: 5 }, () => {})
-    after.close()
-    const last = open()
-    expect(await resent(last)).toEqual([{ cmd: 'pubrel', qos: 2, messageId: 5 }])
-    last.outgoing.del({ messageId: 5 }, () => {})
-    last.close()
-    const none = open()
-    expect(none.left).toEqual([])
-    expect(await resent(none)).toEqual([])
-    none.close()
+  beforeEach(() => {
+    answer(7)
+    journal.outgoing.put(publication, () => {})
   })
 
-  it('is published in the next life when the broker refused it, or no packet held it yet', () => {
-    const before = sent()
-    const [{ id } = { id: '' }] = [before.note(delivery({ packetId: 8 }))].flatMap((e) => e ?? [])
-    before.answered(id, bytes)
-    before.publishing(id, topic, bytes)
-    expect(before.waiting(id)).toMatchObject({ id })
-    before.close()
-    const after = open()
-    expect(after.left.map((entry) => entry.id)).toEqual([id])
-    after.close()
+  it('continues after a crash as the same packet, and is not published again', async () => {
+    restart()
+    expect(journal.left).toEqual([])
+    expect(await resent()).toEqual([{ ...publication, dup: true }])
+    journal.outgoing.put({ cmd: 'pubrel', messageId: 5 }, () => {})
+    restart()
+    expect(await resent()).toEqual([{ cmd: 'pubrel', qos: 2, messageId: 5 }])
+    journal.outgoing.del({ messageId: 5 }, () => {})
+    restart()
+    expect(journal.left).toEqual([])
+    expect(await resent()).toEqual([])
+  })
+
+  it('is published after a restart when no packet held it yet', () => {
+    const id = answer(8)
+    expect(journal.waiting(id)).toMatchObject({ id })
+    restart()
+    expect(journal.left.map((entry) => entry.id)).toEqual([id])
   })
 })
 
 describe('a template', () => {
   const payload = new TextEncoder().encode('{"temp": 88}')
 
-  it('puts the payload where it is named, at any depth, and leaves the rest', () => {
+  it('replaces placeholders by the payload at any depth, and nothing else', () => {
     const template = { a: ['$text', { b: '$json' }], c: '$base64', d: 'not $text', e: 1, f: null }
     expect(fillTemplate(template, payload)).toEqual({
       a: ['{"temp": 88}', { b: { temp: 88 } }],
@@ -182,7 +161,7 @@ describe('a template', () => {
   it.each([
     ['$text', Uint8Array.of(0xff), 'UTF-8'],
     ['$json', new TextEncoder().encode('{'), 'JSON'],
-  ])('that wants %s refuses other bytes', (template, bytes, word) => {
+  ])('with %s refuses other bytes', (template, bytes, word) => {
     expect(() => fillTemplate(template, bytes)).toThrow(word)
   })
 
@@ -212,7 +191,7 @@ describe('the command line', () => {
     [['--body', '{}', '--nonsense', '0'], 'nonsense'],
     [['--body', '{}', '--cert', 'a.pem'], '--cert-key'],
     [['--body', '{}', '--ca', 'nowhere.pem'], '--ca nowhere.pem is not there'],
-  ])('refuses %j by name, in one line that says where the options are told', (more, word) => {
+  ])('refuses %j by name, in one line that refers to --help', (more, word) => {
     expect(() => parseOptions([...args, ...more], env)).toThrow(word)
     expect(() => parseOptions([...args, ...more], env)).toThrow(
       /^[^\n]*; npm run mqtt -- --help says more$/,
@@ -220,7 +199,7 @@ describe('the command line', () => {
   })
 })
 
-describe('answers that could come back as messages', () => {
+describe('answers that could arrive as messages', () => {
   it.each([
     ['#', 'littoral/{topic}', true],
     ['sensors/#', 'sensors/answers', true],

@@ -14,7 +14,7 @@ describe('a job that was not done', () => {
       describeFailure(failureOf(new AppError(code, 'The hub heard nothing of it for too long.')))
     expect(said('cancelled')).toContain('Nothing is wrong with this device')
     expect(said('node_timeout')).toBe(
-      'This device could not do its last job: The hub heard nothing of it for too long.',
+      'The last job failed on this device: The hub heard nothing of it for too long.',
     )
   })
 })

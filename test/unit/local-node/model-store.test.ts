@@ -1,4 +1,4 @@
-/** Model files on disk: from which source they come, what is resumed, what is refused, what is thrown out. Rules: docs/design/models.md. */
+/** Model files on disk: sources, resumed downloads, refusals and eviction. Rules: docs/design/models.md. */
 import { createHash } from 'node:crypto'
 import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -45,8 +45,15 @@ const open = (options: Partial<ModelStoreOptions> = {}) =>
     ...options,
   })
 
+/** Fetches a file that no earlier call has, and checks its bytes. */
+async function fetchRight(sources: string[], options: Partial<ModelStoreOptions> = {}) {
+  const held = await (await open(options)).fetch(file(sources), { signal: never })
+  expect(new Uint8Array(await readFile(held.path))).toEqual(RIGHT)
+}
+const ranges = () => hub.requests.map(({ range }) => range)
+
 describe('a store of model files', () => {
-  it('[F1] fetches in the model hub’s layout, keeps the file under its hash and asks nobody the second time', async () => {
+  it('[F1] fetches in the model hub’s layout, keeps the file under its hash and fetches it only once', async () => {
     hub.put(path('a'), { bytes: RIGHT })
     const pieces: number[] = []
     const store = await open()
@@ -61,7 +68,7 @@ describe('a store of model files', () => {
     expect(await readdir(join(dir, 'cache'))).toEqual([hashOf(RIGHT)])
   })
 
-  it('[F1] takes a file where it lies in the repository or in a package, and copies it nowhere', async () => {
+  it('[F1] uses a file of the repository or of a package in place, without a copy', async () => {
     await mkdir(join(dir, 'root/models/m'), { recursive: true })
     await mkdir(join(dir, 'root/node_modules/@scope/pkg/onnx'), { recursive: true })
     await writeFile(join(dir, 'root/node_modules/@scope/pkg/onnx/model.onnx'), RIGHT)
@@ -71,95 +78,78 @@ describe('a store of model files', () => {
     expect(await readdir(join(dir, 'cache'))).toEqual([])
   })
 
-  it('[F2] goes on where the connection was cut, and asks for nothing twice', async () => {
+  it('[F2] resumes where the connection was cut, and fetches no byte twice', async () => {
     hub.put(path('a'), { bytes: RIGHT, cutAfterBytes: 100_000, cuts: 2 })
-    const store = await open()
-    const held = await store.fetch(file([onHub('a')]), { signal: never })
-    expect(new Uint8Array(await readFile(held.path))).toEqual(RIGHT)
-    expect(hub.requests.map(({ range }) => range)).toEqual([
-      undefined,
-      'bytes=100000-',
-      'bytes=200000-',
-    ])
+    await fetchRight([onHub('a')])
+    expect(ranges()).toEqual([undefined, 'bytes=100000-', 'bytes=200000-'])
   })
 
-  it('[F2] goes on after a restart with what an earlier life had fetched', async () => {
+  it('[F2] resumes after a restart what an earlier run had fetched', async () => {
     await mkdir(join(dir, 'cache'), { recursive: true })
     await writeFile(join(dir, 'cache', `${hashOf(RIGHT)}.part`), RIGHT.subarray(0, 123_456))
     hub.put(path('a'), { bytes: RIGHT })
-    // Room for the file and not for its part beside it.
-    const store = await open({ limitBytes: SIZE + 1_000 })
-    await store.fetch(file([onHub('a')]), { signal: never })
-    expect(hub.requests.map(({ range }) => range)).toEqual(['bytes=123456-'])
+    // Room for the file, but not for the file and its part.
+    await fetchRight([onHub('a')], { limitBytes: SIZE + 1_000 })
+    expect(ranges()).toEqual(['bytes=123456-'])
   })
 
-  it('[F2] starts again where a server knows no ranges', async () => {
+  it('[F2] starts again when a server does not support ranges', async () => {
     hub.put(path('a'), { bytes: RIGHT, cutAfterBytes: 100_000, ignoresRanges: true })
-    const held = await (await open()).fetch(file([onHub('a')]), { signal: never })
-    expect(new Uint8Array(await readFile(held.path))).toEqual(RIGHT)
+    await fetchRight([onHub('a')])
   })
 
-  it('[F3] leaves a source that stalls, errs or is gone for the next one, and takes its beginning along', async () => {
+  it('[F3] moves from a source that stalls, fails or is gone to the next one, and keeps the bytes that it sent', async () => {
     hub.put(path('stalls'), { bytes: RIGHT, stallAfterBytes: 50_000 })
     hub.put(path('errs'), { bytes: RIGHT, status: 503 })
     hub.put(path('right'), { bytes: RIGHT })
-    const store = await open({ stallMs: 300 })
     const sources = [onHub('stalls'), onHub('errs'), onHub('gone'), onHub('right')]
-    const held = await store.fetch(file(sources), { signal: never })
-    expect(new Uint8Array(await readFile(held.path))).toEqual(RIGHT)
+    await fetchRight(sources, { stallMs: 300 })
     expect(hub.requests.at(-1)).toEqual({ path: path('right'), range: 'bytes=50000-' })
   })
 
   it('[F3] asks the operator’s Worker when no source of the manifest works', async () => {
     hub.put(`/models/${hashOf(RIGHT)}`, { bytes: RIGHT })
-    const held = await (
-      await open({ origin: hub.url })
-    ).fetch(file([onHub('gone')]), { signal: never })
-    expect(new Uint8Array(await readFile(held.path))).toEqual(RIGHT)
+    await fetchRight([onHub('gone')], { origin: hub.url })
   })
 
-  it('[F4] refuses another file, fetches it once more from the next source, and keeps nothing of the first', async () => {
+  it('[F4] refuses a wrong file and fetches the right one from the next source', async () => {
     hub.put(path('wrong'), { bytes: WRONG })
     hub.put(path('right'), { bytes: RIGHT })
-    const held = await (
-      await open()
-    ).fetch(file([onHub('wrong'), onHub('right')]), { signal: never })
-    expect(new Uint8Array(await readFile(held.path))).toEqual(RIGHT)
+    await fetchRight([onHub('wrong'), onHub('right')])
     expect(hub.requests.map(({ path: asked }) => asked)).toEqual([path('wrong'), path('right')])
   })
 
-  it('[F4] mends a beginning that was another file’s with the source that has the right one', async () => {
+  it('[F4] replaces a wrong beginning by the file of the right source', async () => {
     hub.put(path('wrong'), { bytes: WRONG, stallAfterBytes: 50_000 })
     hub.put(path('right'), { bytes: RIGHT })
-    const held = await (
-      await open({ stallMs: 200 })
-    ).fetch(file([onHub('wrong'), onHub('right')]), { signal: never })
-    expect(new Uint8Array(await readFile(held.path))).toEqual(RIGHT)
+    await fetchRight([onHub('wrong'), onHub('right')], { stallMs: 200 })
   })
 
   it.each([
     ['other bytes', WRONG],
     ['more bytes', seededBytes(SIZE + 1, 7)],
-  ])('[F4] says file_corrupt when every source has %s, and keeps nothing', async (_, bytes) => {
-    hub.put(path('a'), { bytes })
-    const store = await open()
-    await expect(store.fetch(file([onHub('a')]), { signal: never })).rejects.toMatchObject({
-      code: 'file_corrupt',
-      detail: expect.stringContaining('model.onnx'),
-    })
-    expect(await readdir(join(dir, 'cache'))).toEqual([`${hashOf(RIGHT)}.part`])
-    expect((await readFile(join(dir, 'cache', `${hashOf(RIGHT)}.part`))).length).toBe(0)
-  })
+  ])(
+    '[F4] fails with file_corrupt when every source has %s, and keeps nothing',
+    async (_, bytes) => {
+      hub.put(path('a'), { bytes })
+      const store = await open()
+      await expect(store.fetch(file([onHub('a')]), { signal: never })).rejects.toMatchObject({
+        code: 'file_corrupt',
+        detail: expect.stringContaining('model.onnx'),
+      })
+      expect(await readdir(join(dir, 'cache'))).toEqual([`${hashOf(RIGHT)}.part`])
+      expect((await readFile(join(dir, 'cache', `${hashOf(RIGHT)}.part`))).length).toBe(0)
+    },
+  )
 
-  it('[F4] throws a cached file out that has rotted, and fetches it anew', async () => {
+  it('[F4] replaces a cached file that is corrupt', async () => {
     hub.put(path('a'), { bytes: RIGHT })
     await mkdir(join(dir, 'cache'), { recursive: true })
     await writeFile(join(dir, 'cache', hashOf(RIGHT)), WRONG)
-    const held = await (await open()).fetch(file([onHub('a')]), { signal: never })
-    expect(new Uint8Array(await readFile(held.path))).toEqual(RIGHT)
+    await fetchRight([onHub('a')])
   })
 
-  it('[F5] throws out what was used longest ago, never what is held, and refuses what does not fit beside that', async () => {
+  it('[F5] evicts the least recently used file, never a held one, and refuses a file that does not fit beside held ones', async () => {
     const contents = [1, 2, 3, 4].map((seed) => seededBytes(100_000, seed))
     const names = ['one', 'two', 'three', 'four']
     const files = contents.map((bytes, i) => {
@@ -171,7 +161,7 @@ describe('a store of model files', () => {
     const first = await fetch(0)
     const second = await fetch(1)
     second.release()
-    // The first is older, and held.
+    // The first is the oldest, but held.
     await utimes(first.path, new Date(0), new Date(0))
     const third = await fetch(2)
     expect(new Set(await readdir(join(dir, 'cache')))).toEqual(
@@ -185,7 +175,7 @@ describe('a store of model files', () => {
     third.release()
   })
 
-  it('[F5] counts the files that are on their way as whole: two at once take no more than there is', async () => {
+  it('[F5] counts files that are being fetched with their full size, so two at once do not exceed the limit', async () => {
     for (const name of ['a', 'b'])
       hub.put(path(name), { bytes: seededBytes(SIZE, name === 'a' ? 1 : 2) })
     const store = await open({ limitBytes: SIZE * 1.5 })
@@ -200,7 +190,7 @@ describe('a store of model files', () => {
     expect((await readdir(join(dir, 'cache'))).length).toBe(1)
   })
 
-  it('[F5] fetches a file once for two who want it at the same time', async () => {
+  it('[F5] fetches a file once for two concurrent callers', async () => {
     hub.put(path('a'), { bytes: RIGHT })
     const store = await open()
     const wanted = file([onHub('a')])
@@ -212,7 +202,7 @@ describe('a store of model files', () => {
     expect(hub.requests.length).toBe(1)
   })
 
-  it('stops when its caller leaves, and keeps what had come', async () => {
+  it('stops when its caller aborts, and keeps what was fetched', async () => {
     hub.put(path('a'), { bytes: RIGHT, stallAfterBytes: 50_000 })
     const controller = new AbortController()
     const fetching = (await open()).fetch(file([onHub('a')]), {

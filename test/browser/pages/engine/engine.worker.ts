@@ -1,4 +1,4 @@
-/** A tab's engine in a dedicated worker, exactly as the volunteer's page opens it. */
+/** Opens a tab's engine in a dedicated worker, as the volunteer's page does. */
 import { createTabEngine, type TabEngine } from '../../../../browser-node/engine/tab-engine.ts'
 import { AppError, toWireError } from '#shared/base/errors.ts'
 import { createLog } from '#shared/base/log.ts'
@@ -21,8 +21,7 @@ async function obey(call: number, ask: Ask): Promise<Opened | Ran | null> {
   if (ask.type === 'run') return run(call, ask)
   if (ask.type === 'offer') return offerOf(opened())
   if (ask.type === 'cancel') running.get(ask.call)?.abort()
-  else if (ask.type === 'rest') await opened().rest()
-  else await opened().wake()
+  else await opened()[ask.type]()
   return null
 }
 

@@ -1,4 +1,4 @@
-/** What the test, its page and the page's worker say to each other; bytes travel as base64. */
+/** Messages between the test, its page and the page's worker; bytes are base64. */
 import type { Adapter, Answer, Work } from '#shared/job/job.ts'
 import type { WireError } from '#shared/base/errors.ts'
 import type { AdmittedModel } from '#shared/node/node.ts'
@@ -8,8 +8,7 @@ export type Ask =
   | { readonly type: 'run'; readonly work: Work; readonly payload: string }
   | { readonly type: 'cancel'; readonly call: number }
   | { readonly type: 'offer' }
-  | { readonly type: 'rest' }
-  | { readonly type: 'wake' }
+  | { readonly type: 'rest' | 'wake' }
 
 export interface Opened {
   readonly adapter: Adapter
@@ -36,6 +35,6 @@ export interface FromWorker {
 }
 
 declare global {
-  /** Set by the page: hands a call to the worker and waits for its reply. */
+  /** Set by the page: sends a call to the worker and returns its reply. */
   var callEngine: ((call: number, ask: Ask) => Promise<Reply>) | undefined
 }

@@ -1,4 +1,4 @@
-/** The page between a test and the engine's worker. */
+/** Passes calls of a test to the engine's worker. */
 import type { FromWorker, Reply } from './messages.ts'
 
 const worker = new Worker(new URL('./engine.worker.ts', import.meta.url), { type: 'module' })

@@ -1,4 +1,4 @@
-/** Loads one model file as a tab does, and says what lies in the browser's private files then. */
+/** Loads one model file as a tab does, and lists the browser's private files afterwards. */
 import { openFileShelf } from '../../../../browser-node/engine/file-shelf.ts'
 import { createModelFiles } from '../../../../browser-node/engine/model-files.ts'
 import { toAppError } from '#shared/base/errors.ts'

@@ -1,4 +1,4 @@
-/** What the test asks of the page's worker, and what it says. */
+/** Messages between the test and the page's worker. */
 import type { ModelFile } from '#shared/job/model.ts'
 
 export interface FilesAsk {

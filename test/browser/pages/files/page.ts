@@ -1,4 +1,4 @@
-/** Hands the test's requests to a worker: only there may a page write its private files as they come. */
+/** Passes requests of a test to a worker: only workers may write private files synchronously. */
 import type { FilesReply } from './messages.ts'
 
 globalThis.loadFile = (ask) => {
