@@ -1,4 +1,4 @@
-/** The tenant's keys: made, rotated, revoked. A new secret is shown once. */
+/** The tenant's keys: creating, rotating and revoking them. A new secret is shown once. */
 import { z } from 'zod'
 import { toAppError } from '#shared/base/errors.ts'
 import { confirmDialog } from './page/dialog.ts'
@@ -16,7 +16,7 @@ const SCOPE_MEANS: Readonly<Record<Scope, string>> = {
   infer: 'sends jobs',
   policy: 'publishes policies',
   audit: 'reads and exports the log',
-  admin: 'does what policy and audit do, makes keys, erases jobs',
+  admin: 'includes policy and audit, creates keys, erases jobs',
   node: 'vouches for nodes',
 }
 
@@ -34,7 +34,7 @@ export const keysView: View = {
       h(
         'p',
         { class: 'lead' },
-        'A key in a sensor’s firmware should send jobs and nothing else. What you change here holds everywhere within 10 seconds.',
+        'Give a key in a sensor’s firmware the scope infer and no other. A change here takes effect everywhere within 10 seconds.',
       ),
       shown,
       list,
@@ -60,7 +60,7 @@ async function keyList(context: ViewContext, places: Places): Promise<Child> {
 function keyTable(keys: readonly Key[], context: ViewContext, places: Places): HTMLElement {
   const own = context.session.key.id
   return table<Key>(
-    'Keys, those that live first',
+    'Keys, active ones first',
     [
       {
         head: 'Key',
@@ -70,8 +70,8 @@ function keyTable(keys: readonly Key[], context: ViewContext, places: Places): H
           id === own && [' ', tag('this one', 'quiet')],
         ],
       },
-      { head: 'May', cell: ({ scopes }) => scopes.join(', ') },
-      { head: 'Made', cell: ({ createdAtMs }) => time(createdAtMs) },
+      { head: 'Scopes', cell: ({ scopes }) => scopes.join(', ') },
+      { head: 'Created', cell: ({ createdAtMs }) => time(createdAtMs) },
       {
         head: 'Last used',
         cell: ({ lastUsedAtMs }) => (lastUsedAtMs === null ? 'never' : time(lastUsedAtMs)),
@@ -81,7 +81,7 @@ function keyTable(keys: readonly Key[], context: ViewContext, places: Places): H
         cell: (key) => stateOf(key),
       },
       {
-        head: 'Change',
+        head: 'Actions',
         cell: (key) =>
           isLive(key)
             ? h(
@@ -104,9 +104,9 @@ function isLive({ revokedAtMs, expiresAtMs }: Key): boolean {
 function stateOf(key: Key): Child {
   const { revokedAtMs, expiresAtMs } = key
   if (revokedAtMs !== null) return [tag('revoked', 'bad'), ' ', time(revokedAtMs)]
-  if (expiresAtMs === null) return tag('live', 'good')
+  if (expiresAtMs === null) return tag('active', 'good')
   return isLive(key)
-    ? [tag('live', 'good'), ' until ', time(expiresAtMs)]
+    ? [tag('active', 'good'), ' until ', time(expiresAtMs)]
     : [tag('expired', 'bad'), ' ', time(expiresAtMs)]
 }
 
@@ -118,7 +118,7 @@ function rotate({ id }: Key, { session }: ViewContext, { shown, reload }: Places
       h(
         'p',
         {},
-        `The secret before works for ${OVERLAP_SECONDS / 60} minutes more, so that devices can be given the new one.`,
+        `The old secret works for another ${OVERLAP_SECONDS / 60} minutes, so that you can give devices the new one.`,
       ),
     ],
     confirm: 'Rotate',
@@ -130,7 +130,7 @@ function rotate({ id }: Key, { session }: ViewContext, { shown, reload }: Places
       showSecret(
         shown,
         rotated,
-        until === null ? undefined : `The one before works until ${whenUtc(until)}.`,
+        until === null ? undefined : `The old secret works until ${whenUtc(until)}.`,
       )
       reload()
     },
@@ -141,20 +141,16 @@ function revoke({ id, scopes }: Key, { session, say }: ViewContext, { reload }: 
   const isOwn = id === session.key.id
   const last = h('input', { type: 'checkbox', id: 'last-admin' })
   confirmDialog({
-    title: 'Revoke this key for ever?',
+    title: 'Revoke this key?',
     body: [
       h(
         'p',
         {},
         h('code', {}, id),
-        ` (${scopes.join(', ')}) stops working everywhere within 10 seconds. It cannot be taken back.`,
+        ` (${scopes.join(', ')}) stops working everywhere within 10 seconds. This cannot be undone.`,
       ),
       isOwn &&
-        h(
-          'p',
-          { class: 'fault' },
-          'It is the key that you are signed in with: you will be signed out.',
-        ),
+        h('p', { class: 'fault' }, 'You are signed in with this key. You will be signed out.'),
       scopes.includes('admin') &&
         h(
           'p',
@@ -163,7 +159,7 @@ function revoke({ id, scopes }: Key, { session, say }: ViewContext, { reload }: 
           h(
             'label',
             { for: 'last-admin' },
-            'Also when it is the last admin key: only the operator can make keys then',
+            'Revoke it even if it is the last admin key. After that, only the operator can create keys.',
           ),
         ),
     ],
@@ -209,14 +205,14 @@ function newKeyForm({ session }: ViewContext, { shown, reload }: Places): HTMLEl
     h(
       'div',
       { class: 'field narrow' },
-      h('label', { for: 'key-expires' }, 'Ends at the start of (UTC)'),
+      h('label', { for: 'key-expires' }, 'Expires at the start of (UTC)'),
       expires,
       h('p', { class: 'hint' }, expiryHint(session.key.expiresAtMs)),
     ),
     h(
       'fieldset',
       { class: 'scopes' },
-      h('legend', {}, 'It may'),
+      h('legend', {}, 'Scopes'),
       boxes.map(({ scope, box }) =>
         h(
           'div',
@@ -230,18 +226,18 @@ function newKeyForm({ session }: ViewContext, { shown, reload }: Places): HTMLEl
       h(
         'p',
         { class: 'hint' },
-        `A key cannot give what it does not have: ${SCOPES.filter((scope) => !grantable.includes(scope)).join(', ')}.`,
+        `Your key cannot grant scopes that it does not have: ${SCOPES.filter((scope) => !grantable.includes(scope)).join(', ')}.`,
       ),
     problem,
-    h('button', { type: 'submit', class: 'button main' }, 'Make a key'),
+    h('button', { type: 'submit', class: 'button main' }, 'Create key'),
   )
 }
 
-/** No key lives longer than the one that makes it. */
+/** A key cannot outlive the key that created it. */
 function expiryHint(ownExpiresAtMs: number | null): string {
   return ownExpiresAtMs === null
-    ? 'Left empty: it lives until it is revoked.'
-    : `Left empty: it ends with the key that you are signed in with, at ${whenUtc(ownExpiresAtMs)}.`
+    ? 'If empty, the key is valid until it is revoked.'
+    : `If empty, it expires with the key that you are signed in with, at ${whenUtc(ownExpiresAtMs)}.`
 }
 
 function showSecret(host: HTMLElement, { id, key }: CreatedKey, note?: string): void {
@@ -249,7 +245,7 @@ function showSecret(host: HTMLElement, { id, key }: CreatedKey, note?: string): 
   const copy = button('Copy', () => {
     navigator.clipboard.writeText(key).then(
       () => replace(copied, 'Copied.'),
-      () => replace(copied, 'This browser does not let the page copy: select it by hand.'),
+      () => replace(copied, 'This browser blocks copying. Select the text and copy it yourself.'),
     )
   })
   const panel = h(
@@ -258,9 +254,9 @@ function showSecret(host: HTMLElement, { id, key }: CreatedKey, note?: string): 
     h(
       'p',
       {},
-      h('strong', {}, 'The secret of '),
+      h('strong', {}, 'Copy the secret of '),
       h('code', {}, id),
-      h('strong', {}, ' is shown now and never again.'),
+      h('strong', {}, ' now. It is not shown again.'),
     ),
     h('p', {}, h('code', { class: 'secret-text', 'data-testid': 'secret' }, key)),
     note !== undefined && h('p', {}, note),
@@ -268,7 +264,7 @@ function showSecret(host: HTMLElement, { id, key }: CreatedKey, note?: string): 
       'p',
       { class: 'actions' },
       copy,
-      button('I have it', () => replace(host)),
+      button('I have saved it', () => replace(host)),
       copied,
     ),
   )

@@ -1,4 +1,4 @@
-/** The compliance console: signs in with a tenant's key, shows the view that the address names. */
+/** The compliance console: signs in with a tenant's key and shows the view that the address names. */
 import './page/strict-csp.ts'
 import { createApi } from './page/api.ts'
 import { h, replace } from './page/dom.ts'
@@ -34,7 +34,7 @@ let session: Session | undefined
 let leaving = new AbortController()
 
 addEventListener('hashchange', () => {
-  if (location.hash.startsWith('#/')) show(true)
+  if (location.hash.startsWith('#/')) show()
 })
 showSignIn()
 
@@ -51,17 +51,17 @@ async function signIn(key: string): Promise<void> {
   const api = createApi(key, () => {
     if (session?.api === api) {
       showSignIn(
-        'The server no longer takes this key: it was revoked or rotated. Sign in with another.',
+        'The server no longer accepts this key. It was revoked or rotated. Sign in with another key.',
       )
     }
   })
   session = createSession(api, await api.get('/v1/keys/self', OwnKey))
   showAccount(session)
   if (!location.hash.startsWith('#/')) history.replaceState(null, '', HOME)
-  show(true)
+  show()
 }
 
-function show(moveFocus: boolean): void {
+function show(): void {
   if (session === undefined) return
   leaving.abort()
   leaving = new AbortController()
@@ -72,14 +72,7 @@ function show(moveFocus: boolean): void {
   const query = new URLSearchParams(search)
   document.title = `${view.title(params, query)} · Compliance · Littoral`
   host.setAttribute('data-address', location.hash)
-  const heading = showView(host, view, {
-    session,
-    params,
-    query,
-    signal: leaving.signal,
-    say,
-  })
-  if (moveFocus) heading.focus()
+  showView(host, view, { session, params, query, signal: leaving.signal, say }).focus()
 }
 
 function showNav(current: View, { can }: Session): void {

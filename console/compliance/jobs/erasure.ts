@@ -1,4 +1,4 @@
-/** Erasing a job: what goes, what stays, and the proof that it is gone. */
+/** Erases a job: asks first, and shows the proof of the erasure after. */
 import type { LogEntry } from '#shared/audit/entries.ts'
 import { commitDetail } from '#shared/audit/entries.ts'
 import { commitment } from '#shared/receipt/receipt.ts'
@@ -18,19 +18,19 @@ export function erasureButton(context: ViewContext, id: string): Child {
     return h(
       'span',
       { class: 'quiet' },
-      'Erasing it takes a key with scope ',
+      'To erase this job, you need a key with scope ',
       h('code', {}, 'admin'),
       '.',
     )
   }
   const ask = () =>
     confirmDialog({
-      title: 'Erase this job for ever?',
+      title: 'Erase this job?',
       body: [
         h(
           'p',
           {},
-          'Gone: its receipt, the salt that ties its inputs and outputs to you, and the details of its entries in the log. The proof on this page can then no longer be made.',
+          'This erases its receipt, the salt that links its inputs and outputs to you, and the details of its log entries. After that, the proof on this page cannot be produced any more. This cannot be undone.',
         ),
         h('p', {}, h('strong', {}, 'What stays:')),
         h(
@@ -39,21 +39,17 @@ export function erasureButton(context: ViewContext, id: string): Child {
           h(
             'li',
             {},
-            'a line for each of its entries: when, what kind, a hash that links to nobody;',
+            'a line for each of its entries: time, kind, and a hash that links to nobody;',
           ),
           h(
             'li',
             {},
-            'one new entry that proves the erasure, naming the job only by a salted hash;',
+            'one new entry that proves the erasure and names the job only by a salted hash;',
           ),
-          h(
-            'li',
-            {},
-            'the operator’s account of it, for settlement: job id, policy, country and amount;',
-          ),
+          h('li', {}, 'the operator’s record for settlement: job id, policy, country and amount;'),
           h('li', {}, 'the receipt’s hash under the batch’s root on the chain;'),
-          h('li', {}, 'entries that the law keeps: six years for phi;'),
-          h('li', {}, 'bundles that somebody downloaded before.'),
+          h('li', {}, 'entries that the law requires to be kept: six years for phi;'),
+          h('li', {}, 'bundles that somebody has already downloaded.'),
         ),
       ],
       confirm: 'Erase',
@@ -68,11 +64,11 @@ export function erasureButton(context: ViewContext, id: string): Child {
   return button('Erase this job', ask, 'danger')
 }
 
-/** Takes the place of the view: the job that it showed is no more. */
+/** Replaces the view: the job that it showed is erased. */
 function showErasure(erased: Erasure): void {
   const body = document.querySelector('#view .body')
   if (body === null) return
-  const heading = h('h2', { tabindex: -1 }, 'Erased, and the proof of it')
+  const heading = h('h2', { tabindex: -1 }, 'Proof of erasure')
   body.replaceChildren(drawErasure(erased, heading))
   heading.focus()
 }
@@ -113,20 +109,20 @@ function drawErasure(erased: Erasure, heading: HTMLElement): HTMLElement {
     h(
       'p',
       { class: 'note' },
-      'Keep this file. Only its salt, ',
+      'Keep this file. Only its salt ',
       hash(salt),
-      `, shows that entry ${sequence} is about this job; nobody else has it.`,
+      ` shows that entry ${sequence} is about this job. Nobody else has the salt.`,
     ),
     h(
       'div',
       { class: 'actions' },
       button('Download the proof of erasure', save, 'main'),
-      h('a', { class: 'button', href: '#/audit' }, 'To the audit log'),
+      h('a', { class: 'button', href: '#/audit' }, 'Open the audit log'),
     ),
   )
 }
 
-/** That the entry in the log is about this job, says what was erased, and is in the log. */
+/** Checks that the entry is about this job, says what was erased, and is in the log. */
 function checkErasure({
   jobId,
   salt,
@@ -137,8 +133,8 @@ function checkErasure({
 }: Erasure): Finding[] {
   const named = commitment(salt, sha256(stringToBytes(jobId)))
   return [
-    finding(named === job, 'The salt and the job’s id make the name that stands in the log'),
-    finding(opens(entry, job), `Entry ${entry.sequence} (${entry.type}) names it so`),
+    finding(named === job, 'The salt and the job id give the hash that the log names'),
+    finding(opens(entry, job), `Entry ${entry.sequence} (${entry.type}) contains that hash`),
     inLog(entry, proof, checkpoint),
   ]
 }
@@ -153,8 +149,11 @@ function inLog(entry: LogEntry, proof: Erasure['proof'], checkpoint: string | nu
   if (head === undefined || proof === null)
     return {
       result: 'open',
-      text: 'This deployment signs no checkpoints, so its place in the log is not shown',
+      text: 'This deployment signs no checkpoints, so inclusion in the log was not checked',
     }
   const isThere = isIncluded({ ...entry, proof }, head)
-  return finding(isThere, `It is leaf ${entry.sequence} of the signed log of ${head.size} entries`)
+  return finding(
+    isThere,
+    `The entry is leaf ${entry.sequence} of the signed log, which has ${head.size} entries`,
+  )
 }

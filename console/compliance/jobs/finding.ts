@@ -1,4 +1,4 @@
-/** One thing that was compared in a proof. */
+/** The result of one check in a proof. */
 import type { LineResult } from '#shared/verify/line.ts'
 
 export interface Finding {
@@ -10,7 +10,7 @@ export function finding(isOk: boolean, text: string): Finding {
   return { result: isOk ? 'passed' : 'failed', text }
 }
 
-/** What is drawn before it. */
+/** The sign that stands before each result. */
 export const SIGN_OF = {
   passed: 'passed',
   absent: 'open',

@@ -1,4 +1,4 @@
-/** Where nodes stand and where the tenant's jobs ran, live, over the places that a policy allows. */
+/** The live map of nodes and of the tenant's recent jobs over the countries that a policy allows. */
 import { parseDetail, type LogEntry } from '#shared/audit/entries.ts'
 import { EVIDENCE_CLASSES } from '#shared/law/policy.ts'
 import { countryCode } from '#shared/law/region.ts'
@@ -31,7 +31,7 @@ interface Seen {
   readonly nodes: readonly NetworkNode[]
   readonly policies: readonly PolicyVersion[]
   readonly defaultId: string
-  /** Null for a key that may not read the log. */
+  /** Null for a key that cannot read the log. */
   readonly jobs: readonly LogEntry[] | null
 }
 
@@ -85,12 +85,12 @@ async function render(context: ViewContext): Promise<Child> {
     h(
       'div',
       { class: 'filters' },
-      h('div', { class: 'field' }, h('label', { for: 'map-policy' }, 'Policy to shade'), select),
+      h('div', { class: 'field' }, h('label', { for: 'map-policy' }, 'Policy'), select),
       h(
         'div',
         { class: 'field switch' },
         live,
-        h('label', { for: 'map-live' }, 'Keep it up to date'),
+        h('label', { for: 'map-live' }, 'Update every 5 seconds'),
       ),
       updated,
     ),
@@ -175,9 +175,10 @@ function placeTable({ jobs, nodes }: Seen, rows: readonly PlaceRow[]): Child {
       h(
         'p',
         { class: 'note' },
-        'This key may not read the audit log (scope audit), so no jobs are shown.',
+        'This key cannot read the audit log (scope audit), so no jobs are shown.',
       ),
-    jobs?.length === RECENT_JOBS && h('p', { class: 'quiet' }, `Jobs: the newest ${RECENT_JOBS}.`),
+    jobs?.length === RECENT_JOBS &&
+      h('p', { class: 'quiet' }, `Only the newest ${RECENT_JOBS} jobs are counted.`),
     table<PlaceRow>(
       'Nodes and recent jobs by country',
       [
@@ -209,14 +210,14 @@ function evidenceText(nodes: readonly NetworkNode[]): string {
 }
 
 function mapLabel({ nodes, jobs }: Seen, policy: string, allowed: ReadonlySet<string>): string {
-  return `Map: policy ${policy} computes in ${nameList([...allowed], 40)}; ${count(nodes.length, 'node')}${jobs === null ? '' : `, ${count(jobs.length, 'recent job')}`}. The table below says the same.`
+  return `Map: jobs under policy ${policy} may run in ${nameList([...allowed], 40)}; ${count(nodes.length, 'node')}${jobs === null ? '' : `, ${count(jobs.length, 'recent job')}`}. The table below shows the same.`
 }
 
 function legend(): HTMLElement {
   return h(
     'ul',
     { class: 'legend' },
-    h('li', {}, h('span', { class: 'key key-in' }), 'the policy computes here'),
+    h('li', {}, h('span', { class: 'key key-in' }), 'jobs may run here'),
     EVIDENCE_CLASSES.toReversed().map((evidence) =>
       h('li', {}, h('span', { class: `key key-${evidence}` }), `${evidence} nodes`),
     ),
@@ -224,7 +225,7 @@ function legend(): HTMLElement {
     h(
       'li',
       { class: 'quiet' },
-      'Small countries are not drawn; what is there still has its circle, and its line in the table.',
+      'Small countries are not drawn, but their nodes and jobs are on the map and in the table.',
     ),
   )
 }

@@ -1,4 +1,4 @@
-/** A job's proof, drawn step by step; and the same for a bundle that somebody hands over as a file. */
+/** Draws the proof of a job, from the server or from a file, step by step. */
 import { AuditBundle, type BundledJob } from '#shared/audit/bundle.ts'
 import { toAppError } from '#shared/base/errors.ts'
 import { worstOf, type LineResult } from '#shared/verify/line.ts'
@@ -16,13 +16,13 @@ import { count } from '../page/words.ts'
 import { describePlace } from './job-words.ts'
 
 const RESULT_WORDS: Readonly<Record<LineResult, string>> = {
-  passed: 'verified here',
+  passed: 'verified',
   failed: 'FAILED',
   absent: 'not part of this deployment',
   simulated: 'simulated place',
   open: 'not checked',
   pending: 'not settled yet',
-  missing: 'NOT SHOWN',
+  missing: 'MISSING',
 }
 
 const RESULT_TONES = {
@@ -35,18 +35,19 @@ const RESULT_TONES = {
   failed: 'bad',
 } as const satisfies Record<LineResult, string>
 
-/** Draws what a bundle proves of its jobs. @param document as it was answered, or as a file holds it */
+/** Draws what a bundle proves about its jobs. @param document a bundle, unparsed */
 export async function drawProof(context: ViewContext, document: unknown): Promise<Child> {
   const parsed = AuditBundle.safeParse(document)
   if (!parsed.success) {
     const [fault] = parsed.error.issues
     const text = `${fault?.path.join('.') ?? ''}: ${fault?.message ?? 'not a bundle'}`
-    return verdict('failed', 'This is no bundle.', text)
+    return verdict('failed', 'This is not a bundle.', text)
   }
   const bundle = parsed.data
   const trust = await readTrust(context)
   const verified = await verify(bundle, trust)
-  if ('fault' in verified) return verdict('failed', 'It could not be checked.', verified.fault)
+  if ('fault' in verified)
+    return verdict('failed', 'The bundle could not be checked.', verified.fault)
   if (bundle.jobs.length === 0) return withoutReceipt(bundle, verified)
   const attempts = bundle.jobs.map((job) => ({ job, steps: proveJob(bundle, job, verified) }))
   const steps = attempts.flatMap((attempt) => attempt.steps)
@@ -60,7 +61,7 @@ export async function drawProof(context: ViewContext, document: unknown): Promis
   ]
 }
 
-/** The fault is the chain's: what is wrong with a bundle is a line. */
+/** A fault comes from the chain: problems of the bundle itself become lines. */
 async function verify(
   bundle: AuditBundle,
   trust: BundleTrust,
@@ -72,19 +73,19 @@ async function verify(
   }
 }
 
-/** A job that was refused, or one whose receipt is erased: what the log says of it, and that the log says so. */
+/** Draws a job that was refused or whose receipt is erased: its log entries and their proof. */
 function withoutReceipt(bundle: AuditBundle, verified: BundleVerification): Child {
   const steps = proveEntries(verified)
   const said = bundle.entries.map((entry) => `${TYPE_LABELS[entry.type]}: ${describeEntry(entry)}`)
   const isRefused = bundle.entries.some(({ type }) => type === 'job.refused')
-  const what = isRefused ? 'The job was refused.' : 'The job has no receipt here.'
+  const what = isRefused ? 'The job was refused.' : 'The bundle has no receipt for this job.'
   return [
     verdict(overall(steps), `${what} ${verified.verdict.title}`, said.join(' ')),
     h('ol', { class: 'steps', 'data-testid': 'steps' }, steps.map(drawStep)),
   ]
 }
 
-/** The sentence that `npm run verify` says, and what failed of the steps below. */
+/** Shows the sentence that `npm run verify` prints, and the steps that failed. */
 function headline(
   { verdict: { title, notes }, lines }: BundleVerification,
   steps: readonly Step[],
@@ -123,7 +124,7 @@ function jobFacts({ receipt, evidence }: BundledJob): HTMLElement {
     h(
       'dl',
       { class: 'facts' },
-      h('dt', {}, 'Computed'),
+      h('dt', {}, 'Ran in'),
       h('dd', {}, describePlace(ticket.place)),
       h('dt', {}, 'Policy'),
       h(
@@ -143,7 +144,7 @@ function jobFacts({ receipt, evidence }: BundledJob): HTMLElement {
       h(
         'details',
         {},
-        h('summary', {}, 'Evidence of its place, as it was then'),
+        h('summary', {}, 'Evidence of the node’s place at that time'),
         recordFacts(evidence),
       ),
   )
@@ -164,7 +165,7 @@ function drawStep({ id, title, shows, result, findings }: Step): HTMLElement {
       h(
         'details',
         {},
-        h('summary', {}, `What was compared (${findings.length})`),
+        h('summary', {}, `Checks (${findings.length})`),
         h('ul', { class: 'findings' }, findings.map(drawFinding)),
       ),
     ),

@@ -1,4 +1,4 @@
-/** What of the log is taken away: by time, policy and type, as lines or as a bundle for an auditor. */
+/** Exports the log by time, policy and type, as lines or as a bundle for an auditor. */
 import { AUDIT_TYPES } from '#shared/audit/entries.ts'
 import { toAppError } from '#shared/base/errors.ts'
 import { TYPE_LABELS } from './audit-words.ts'
@@ -25,7 +25,7 @@ export function exportBar({ session, say }: ViewContext): HTMLElement {
   )
   const save = (format: keyof typeof FORMATS) => {
     replace(problem)
-    say('The export is being made.')
+    say('Preparing the export.')
     const { path, ending } = FORMATS[format]
     const query = chosenQuery({
       format: path === 'export' ? format : '',
@@ -38,7 +38,7 @@ export function exportBar({ session, say }: ViewContext): HTMLElement {
       .fetchFile(`/v1/audit/${path}?${query}`)
       .then((file) => {
         saveFile(`audit-${session.key.tenant}.${ending}`, file)
-        say('The export is downloaded.')
+        say('The export was downloaded.')
       })
       .catch((error: unknown) => replace(problem, faultPanel(toAppError(error))))
   }
@@ -53,22 +53,22 @@ export function exportBar({ session, say }: ViewContext): HTMLElement {
       { class: 'filters' },
       field('export-from', 'Export from (UTC)', from),
       field('export-to', 'Export to (UTC)', to),
-      field('export-policy', 'Of policy', policy),
-      field('export-type', 'Of type', type),
+      field('export-policy', 'Export only policy', policy),
+      field('export-type', 'Export only type', type),
       (Object.keys(FORMATS) as (keyof typeof FORMATS)[]).map((format) =>
         button(FORMATS[format].label, () => save(format)),
       ),
       h(
         'p',
         { class: 'hint' },
-        'Left empty: the whole log. A bundle holds every entry of its time, those that you leave out without their detail, so that nothing in between can be missing unseen. The export itself becomes an entry.',
+        'Leave all fields empty to export the whole log. A bundle contains every entry of the period. Entries that you leave out appear without their details, so that a gap cannot go unnoticed. The export itself becomes an entry.',
       ),
     ),
     problem,
   )
 }
 
-/** Only what was chosen. */
+/** Leaves out empty values. */
 function chosenQuery(chosen: Readonly<Record<string, string>>): string {
   return new URLSearchParams(Object.entries(chosen).filter(([, value]) => value !== '')).toString()
 }

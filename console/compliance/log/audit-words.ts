@@ -1,4 +1,4 @@
-/** Entries of the audit log in words. Pure. */
+/** Describes entries of the audit log. Pure. */
 import { parseDetail, type AuditType, type LogEntry } from '#shared/audit/entries.ts'
 import { countryCode } from '#shared/law/region.ts'
 import { countryName } from '../page/countries.ts'
@@ -11,19 +11,19 @@ export const TYPE_LABELS: Readonly<Record<AuditType, string>> = {
   'policy.published': 'Policy published',
   'policy.default_set': 'Default policy set',
   'policy.retired': 'Policy retired',
-  'key.created': 'Key made',
+  'key.created': 'Key created',
   'key.rotated': 'Key rotated',
   'key.revoked': 'Key revoked',
-  'consumer.named': 'Paying account named',
+  'consumer.named': 'Paying account set',
   'quota.set': 'Quota set',
   'audit.exported': 'Log exported',
   'job.erased': 'Job erased',
-  'retention.swept': 'Retention swept',
+  'retention.swept': 'Old records erased',
 }
 
-/** One sentence; for an entry whose detail is erased, that it is. */
+/** Gives one sentence, also for an entry whose details are erased. */
 export function describeEntry({ type, opening }: LogEntry): string {
-  if (opening === null) return 'The detail is erased; what stays is this line and its hash.'
+  if (opening === null) return 'The details were erased. This line and its hash remain.'
   const { detail } = opening
   switch (type) {
     case 'job.admitted': {
@@ -48,7 +48,7 @@ export function describeEntry({ type, opening }: LogEntry): string {
     }
     case 'retention.swept': {
       const { receipts, entries } = parseDetail(type, detail)
-      return `${count(receipts, 'receipt')} and ${count(entries.length, 'entry', 'entries')} whose time was over.`
+      return `${count(receipts, 'receipt')} and ${count(entries.length, 'entry', 'entries')} whose retention had ended.`
     }
     default: {
       const { subject, by } = parseDetail(type, detail)
@@ -57,7 +57,7 @@ export function describeEntry({ type, opening }: LogEntry): string {
   }
 }
 
-/** The job that an entry is about; undefined for others and for erased ones. */
+/** Gives the job that an entry is about. Entries without a job and erased entries give undefined. */
 export function jobOf({ opening }: LogEntry): string | undefined {
   const id = opening?.detail['jobId']
   return typeof id === 'string' ? id : undefined

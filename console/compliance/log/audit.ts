@@ -1,4 +1,4 @@
-/** The audit log: searched by type, job and time, a page at a time, and exported. */
+/** The view of the audit log: search by type, job and time, in pages, and export. */
 import { AUDIT_TYPES, type AuditType, type LogEntry } from '#shared/audit/entries.ts'
 import { toAppError } from '#shared/base/errors.ts'
 import { describeEntry, jobOf, TYPE_LABELS } from './audit-words.ts'
@@ -40,7 +40,7 @@ function render(context: ViewContext): Child {
     h(
       'p',
       { class: 'lead' },
-      'Everything that happened to this tenant, appended and never changed: a Merkle log whose checkpoints are signed and go on-chain with each batch. It holds no payload.',
+      'Every event of this tenant in order. The log only grows: it is a Merkle tree whose checkpoints are signed and recorded on the chain with each batch. It contains no payloads.',
     ),
     filterForm(filter),
     exportBar(context),
@@ -78,7 +78,7 @@ function filterForm(filter: Filter): HTMLElement {
   return h(
     'form',
     { class: 'filters', role: 'search', 'aria-label': 'Audit log', onsubmit: submit },
-    field('audit-type', 'What', type),
+    field('audit-type', 'Event', type),
     field('audit-job', 'Job', job),
     field('audit-from', 'From (UTC)', from),
     field('audit-to', 'To (UTC)', to),
@@ -98,7 +98,7 @@ function searchQuery({ type, job, from, to }: Filter): URLSearchParams {
   return query
 }
 
-/** What was read is kept, so that a step back asks nobody. */
+/** Keeps the pages that it has read, so that going back needs no request. */
 async function firstPage(context: ViewContext, filter: Filter): Promise<Child> {
   const read = (before: number | null) => {
     const query = searchQuery(filter)
@@ -143,18 +143,18 @@ async function firstPage(context: ViewContext, filter: Filter): Promise<Child> {
 function entriesOf({ data: entries, next }: AuditPage, filter: Filter): Child {
   if (entries.length === 0) {
     if (next !== null)
-      return emptyNote('Nothing in this stretch of the log.', 'Older entries may follow.')
+      return emptyNote('No entry in this part of the log matches.', 'Older entries may match.')
     const isFiltered = Object.values(filter).some((value) => value !== '')
     return isFiltered
-      ? emptyNote('Nothing matches.', h('a', { href: '#/audit' }, 'Show all entries'))
-      : emptyNote('Nothing has happened yet.', 'The first entry comes with the first key.')
+      ? emptyNote('No entry matches.', h('a', { href: '#/audit' }, 'Show all entries'))
+      : emptyNote('The log is empty.', 'Creating the first key adds the first entry.')
   }
   return table<LogEntry>(
     'Entries, newest first',
     [
       { head: 'Entry', cell: ({ sequence }) => sequence, isNumber: true },
       { head: 'Time', cell: ({ atMs }) => time(atMs) },
-      { head: 'What', cell: ({ type }) => tag(TYPE_LABELS[type], toneOf(type)) },
+      { head: 'Event', cell: ({ type }) => tag(TYPE_LABELS[type], toneOf(type)) },
       { head: 'Detail', cell: (entry) => h('span', { class: 'long' }, describeEntry(entry)) },
       { head: 'Job', cell: jobLink },
     ],

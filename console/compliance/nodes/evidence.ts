@@ -1,4 +1,4 @@
-/** What a node's place was concluded from, in words. */
+/** Shows the evidence of a node's place. */
 import { KM_PER_RTT_MS } from '#shared/place/conclude-evidence.ts'
 import { EvidenceRecord } from '#shared/place/evidence.ts'
 import type { EvidenceClass, EvidenceSource } from '#shared/law/policy.ts'
@@ -11,23 +11,23 @@ import { fill, type ViewContext } from '../page/view.ts'
 import { count, fromNow } from '../page/words.ts'
 
 export const CLASS_MEANS: Readonly<Record<EvidenceClass, string>> = {
-  contradicted: 'Something seen says that it is not where it claims to be. It gets no work.',
-  declared: 'Only the node itself says so.',
-  observed: 'Its connection comes from there.',
+  contradicted: 'An observation contradicts the country that the node claims. It gets no work.',
+  declared: 'Only the node itself claims this country.',
+  observed: 'Its connection comes from this country.',
   bounded: 'Round trips to several anchors are so short that only some countries are possible.',
-  attested: 'The operator has signed that it stands there.',
+  attested: 'The operator has signed a statement that the node is there.',
 }
 
 export const SOURCE_MEANS: Readonly<Record<EvidenceSource, string>> = {
   none: 'nobody but the node',
-  edge: 'the edge that took its connection',
+  edge: 'the edge that accepted its connection',
   proxy: 'the operator’s own proxy',
   operator: 'the operator',
-  simulated: 'nobody: the place is made up for development and proves nothing',
-  anchors: 'round trips to the anchors',
+  simulated: 'a simulation for development, which proves nothing',
+  anchors: 'round trips to anchors',
 }
 
-/** Reasons and expiry, and all inputs for a key that may audit. */
+/** Shows the reasons and expiry of a node's evidence class, and the full record for a key with scope audit. */
 export function nodeEvidence(context: ViewContext, node: NetworkNode): Child {
   const { evidence, source, country, evidenceReasons, evidenceUntilMs, relaySuspected } = node
   return [
@@ -37,12 +37,12 @@ export function nodeEvidence(context: ViewContext, node: NetworkNode): Child {
     h(
       'dl',
       { class: 'facts' },
-      h('dt', {}, 'Claims'),
+      h('dt', {}, 'Claimed country'),
       h('dd', {}, countryName(country)),
-      h('dt', {}, 'Seen by'),
+      h('dt', {}, 'Reported by'),
       h('dd', {}, SOURCE_MEANS[source]),
       evidenceUntilMs !== null && [
-        h('dt', {}, 'Holds until'),
+        h('dt', {}, 'Valid until'),
         h('dd', {}, time(evidenceUntilMs), ` (${fromNow(evidenceUntilMs, Date.now())})`),
       ],
     ),
@@ -50,7 +50,7 @@ export function nodeEvidence(context: ViewContext, node: NetworkNode): Child {
   ]
 }
 
-/** Asked for when somebody looks: a page of nodes does not ask for each of them. */
+/** Reads the record when the user opens it, not for every node of the page. */
 function inputsOnDemand({ session, signal }: ViewContext, nodeId: string): HTMLElement {
   const inputs = h('div', { class: 'stack' })
   let isAsked = false
@@ -64,12 +64,7 @@ function inputsOnDemand({ session, signal }: ViewContext, nodeId: string): HTMLE
       signal,
     )
   }
-  return h(
-    'details',
-    { ontoggle: load },
-    h('summary', {}, 'All that it was concluded from'),
-    inputs,
-  )
+  return h('details', { ontoggle: load }, h('summary', {}, 'Full evidence'), inputs)
 }
 
 function reasonList(reasons: readonly string[]): Child {
@@ -82,25 +77,24 @@ function reasonList(reasons: readonly string[]): Child {
 }
 
 function relayNote(): HTMLElement {
-  const text = 'The round trips look as if somebody passes the connection on.'
+  const text = 'The round-trip times suggest that the connection is relayed.'
   return h('p', { class: 'note' }, text)
 }
 
-/** The whole record: why it came to its class, and what from. */
+/** Shows a whole record: the reasons for its class, and its inputs. */
 export function recordFacts(record: EvidenceRecord): Child {
   return [reasonList(record.reasons), recordInputs(record)]
 }
 
-/** Claim, observation, echoes, attestation. */
 function recordInputs(record: EvidenceRecord): Child {
   const { observation, echoes, attestation, possible } = record
   return [
     h(
       'dl',
       { class: 'facts' },
-      h('dt', {}, 'Claims'),
+      h('dt', {}, 'Claimed country'),
       h('dd', {}, countryName(record.claim)),
-      h('dt', {}, 'Connection seen in'),
+      h('dt', {}, 'Connection comes from'),
       h('dd', {}, observedText(observation)),
       h('dt', {}, 'Possible countries'),
       h('dd', {}, nameList(listCountries(possible), 12)),
@@ -115,7 +109,7 @@ function recordInputs(record: EvidenceRecord): Child {
       ],
       h('dt', {}, 'Concluded'),
       h('dd', {}, time(record.concludedAtMs), ` by ${record.hub}`),
-      h('dt', {}, 'Holds until'),
+      h('dt', {}, 'Valid until'),
       h('dd', {}, time(record.expiresAtMs), ` (${fromNow(record.expiresAtMs, Date.now())})`),
     ),
     record.relaySuspected && relayNote(),
@@ -124,8 +118,8 @@ function recordInputs(record: EvidenceRecord): Child {
 }
 
 function observedText({ country, source, asn, network }: EvidenceRecord['observation']): string {
-  const where = country === null ? 'nowhere that is known' : countryName(country)
-  return `${where}, by ${SOURCE_MEANS[source]}${network === 'unknown' ? '' : `; ${network} network`}${asn === null ? '' : `, AS${asn}`}`
+  const where = country === null ? 'an unknown country' : countryName(country)
+  return `${where}, reported by ${SOURCE_MEANS[source]}${network === 'unknown' ? '' : `; ${network} network`}${asn === null ? '' : `, AS${asn}`}`
 }
 
 function echoDetails({ echoes }: EvidenceRecord): HTMLElement {
@@ -143,13 +137,13 @@ function echoDetails({ echoes }: EvidenceRecord): HTMLElement {
           isNumber: true,
         },
         {
-          head: 'Transport’s',
+          head: 'Transport round trip',
           cell: ({ statement: { transportRttMs } }) =>
             transportRttMs === null ? 'not measured' : `${transportRttMs.toFixed(1)} ms`,
           isNumber: true,
         },
         {
-          head: 'So within',
+          head: 'Within',
           cell: ({ statement: { minRttMs, place } }) =>
             `${Math.round(minRttMs * KM_PER_RTT_MS + place.slackKm).toLocaleString('en')} km`,
           isNumber: true,

@@ -1,4 +1,4 @@
-/** Every node with what is known of its place: class, what it was concluded from, until when, why. */
+/** The view of nodes: each with the evidence of its place. */
 import { EVIDENCE_CLASSES, type EvidenceClass } from '#shared/law/policy.ts'
 import { byName, countryName } from '../page/countries.ts'
 import { h, replace, type Child } from '../page/dom.ts'
@@ -14,7 +14,7 @@ export const nodesView: View = {
   path: 'nodes',
   label: 'Nodes',
   needs: ['policy', 'audit', 'infer'],
-  title: () => 'Nodes and the evidence of their place',
+  title: () => 'Nodes and the evidence of their places',
   render,
 }
 
@@ -24,7 +24,7 @@ async function render(context: ViewContext): Promise<Child> {
   if (nodes.length === 0) {
     return emptyNote(
       'No node is connected.',
-      'A job that came now would be told no_capacity. Nodes come from ',
+      'A job sent now would fail with no_capacity. Nodes come from ',
       h('a', { href: '/contribute' }, 'volunteers’ tabs'),
       ' and from local nodes.',
     )
@@ -54,7 +54,7 @@ async function render(context: ViewContext): Promise<Child> {
     replace(
       list,
       shown.length === 0
-        ? emptyNote('No node is like that.', 'Choose another country or class.')
+        ? emptyNote('No node matches.', 'Choose another country or class.')
         : paged(shown, PAGE_NODES, (page) =>
             h(
               'div',
@@ -69,7 +69,7 @@ async function render(context: ViewContext): Promise<Child> {
     h(
       'p',
       { class: 'lead' },
-      'A node says where it stands; this is what else speaks for it. Only a short round trip proves anything: a long one leaves a node unbounded and is never held against it.',
+      'Each node claims a country. This page shows the evidence for that claim. A short round trip proves that a node is near an anchor. A long one proves nothing and does not count against the node.',
     ),
     h(
       'div',

@@ -1,4 +1,4 @@
-/** What would happen to a job now: every connected node, allowed or the rule that refuses it, in words and on the map. */
+/** Shows what would happen to a job now: the verdict on every connected node, as a table and on the map. */
 import { countryName, nameList, regionCode } from '../page/countries.ts'
 import { h, type Child } from '../page/dom.ts'
 import { createWorldMap, type Mark } from '../page/map.ts'
@@ -56,21 +56,21 @@ export async function dryRunPage(context: ViewContext, id: string): Promise<Chil
       h(
         'div',
         { class: 'field' },
-        h('label', { for: 'dry-narrow' }, 'A request that narrows it to'),
+        h('label', { for: 'dry-narrow' }, 'Narrowed by the request to'),
         narrow,
       ),
-      h('button', { type: 'submit', class: 'button main' }, 'Ask again'),
+      h('button', { type: 'submit', class: 'button main' }, 'Run again'),
       h(
         'p',
         { class: 'hint', id: 'dry-narrow-hint' },
-        'Narrow it with countries or groups, commas between; empty: not narrowed.',
+        'Countries or groups, separated by commas. Leave empty for no narrowing.',
       ),
     ),
     result,
   ]
 }
 
-/** Asks and draws the answer. @param question body of the dry run */
+/** @param question body of the request */
 export async function verdictPanel(
   { session, signal }: ViewContext,
   question: Readonly<Record<string, unknown>>,
@@ -107,14 +107,17 @@ export async function verdictPanel(
     h('div', { class: 'card' }, map.element, legend()),
     hubNotes(reply),
     nodes.length === 0
-      ? emptyNote('No node is connected.', 'There is nothing to decide about until one is.')
+      ? emptyNote(
+          'No node is connected.',
+          'When a node connects, the dry run shows whether the policy allows it.',
+        )
       : paged(nodes, PAGE_NODES, nodeTable),
   )
 }
 
 function nodeTable(nodes: readonly DryRunNode[]): HTMLElement {
   return table<DryRunNode>(
-    'Each connected node and what would be decided about it',
+    'Every connected node with its verdict',
     [
       {
         head: 'Verdict',
@@ -150,8 +153,8 @@ function hubNotes({ hubs }: DryRun): Child {
         'p',
         { class: 'note' },
         verdict === 'allow'
-          ? `Hub ${hub} does not answer: its nodes are not in the list.`
-          : `Hub ${hub} keeps records in ${jurisdiction}, so this policy's jobs never go there (storage.jurisdiction).`,
+          ? `Hub ${hub} does not answer, so its nodes are missing from the list.`
+          : `Hub ${hub} keeps records in ${jurisdiction}, so jobs under this policy never go there (storage.jurisdiction).`,
       ),
     )
 }
@@ -161,7 +164,7 @@ function legend(): HTMLElement {
     'ul',
     { class: 'legend' },
     h('li', {}, h('span', { class: 'key key-in' }), 'jobs may run here'),
-    h('li', {}, h('span', { class: 'key key-allowed' }), 'nodes that are allowed'),
-    h('li', {}, h('span', { class: 'key key-refused' }), 'nodes that are refused'),
+    h('li', {}, h('span', { class: 'key key-allowed' }), 'allowed nodes'),
+    h('li', {}, h('span', { class: 'key key-refused' }), 'refused nodes'),
   )
 }

@@ -1,4 +1,4 @@
-/** What each group of countries holds, by which list and source, and what its name does not say. */
+/** Lists the countries of each group, with the date, source and pitfalls of the list. */
 import { groupFacts, type GroupFacts } from '#shared/law/region-notes.ts'
 import { regionLabel } from '../page/countries.ts'
 import { h } from '../page/dom.ts'
@@ -16,14 +16,14 @@ export const groupsView: View = {
     h(
       'p',
       { class: 'lead' },
-      'What a policy means by a group. A list is never edited: a change of law is a new list, and a published policy keeps the one that it names.',
+      'The countries that each group in a policy stands for. A list never changes: a change of law makes a new list, and a published policy keeps the list that it names.',
     ),
     table<GroupFacts>(
       'Groups of countries',
       [
         { head: 'Group', cell: ({ name }) => h('span', { class: 'strong' }, regionLabel(name)) },
         {
-          head: 'Holds',
+          head: 'Countries',
           cell: ({ countries }) => [
             count(countries.length, 'country', 'countries'),
             countryDetails(countries),
@@ -35,7 +35,7 @@ export const groupsView: View = {
           cell: ({ source }) =>
             h('a', { href: source, rel: 'noreferrer' }, new URL(source).hostname),
         },
-        { head: 'To know', cell: ({ notes }) => noteList(notes) },
+        { head: 'Notes', cell: ({ notes }) => noteList(notes) },
       ],
       groupFacts(),
     ),

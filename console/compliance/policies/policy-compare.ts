@@ -1,4 +1,4 @@
-/** Two versions of a policy side by side: only what differs. */
+/** Shows the differences between two versions of a policy. */
 import { byName, countryName } from '../page/countries.ts'
 import { h, type Child } from '../page/dom.ts'
 import { table } from '../page/parts.ts'
@@ -28,7 +28,7 @@ export async function comparePage(context: ViewContext, id: string): Promise<Chi
       versionChoice('to', 'to version', to),
     ),
     before === undefined || after === undefined
-      ? h('p', {}, 'There is no such version.')
+      ? h('p', {}, 'This version does not exist.')
       : diffTable(diffPolicies(before, after), `Version ${from}`, `Version ${to}`),
   ]
 
@@ -45,7 +45,7 @@ export async function comparePage(context: ViewContext, id: string): Promise<Chi
 }
 
 export function diffTable(diff: PolicyDiff, from: string, to: string): HTMLElement {
-  if (isSame(diff)) return h('p', { class: 'note', 'data-testid': 'diff' }, 'They say the same.')
+  if (isSame(diff)) return h('p', { class: 'note', 'data-testid': 'diff' }, 'Nothing differs.')
   const { compute, ingress, fields } = diff
   return h(
     'div',

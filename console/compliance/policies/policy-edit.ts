@@ -1,4 +1,4 @@
-/** The editor: one draft as a form or as JSON, what it would change, and publishing it. */
+/** The policy editor: a draft as a form or as JSON, a preview of what it changes, and publishing. */
 import { AppError, toAppError, type FieldFault } from '#shared/base/errors.ts'
 import { PolicyDraft, PolicyId, type Policy } from '#shared/law/policy.ts'
 import { assumptions, completePolicy } from '#shared/law/policy-draft.ts'
@@ -19,7 +19,7 @@ import { PublishedVersion, type PolicyVersion } from '../page/replies.ts'
 import { fill, type ViewContext } from '../page/view.ts'
 import { count } from '../page/words.ts'
 
-/** A new policy begins where a new tenant begins; what it leaves out has its safe reading, which the preview says. */
+/** A new draft starts with the default policy of a new tenant. The preview shows the safe defaults of fields that it leaves out. */
 const FRESH = {
   id: '',
   compute: { allow: ['EEA'], deny: [] },
@@ -45,7 +45,7 @@ export async function editPage(context: ViewContext, id?: string): Promise<Child
 
 type Mode = 'form' | 'json'
 
-/** Lives as long as its page: the draft, and which of the two ways of writing it is shown. */
+/** Holds the draft and whether it is shown as a form or as JSON. */
 class Editor {
   readonly element: HTMLElement
   readonly #context: ViewContext
@@ -83,8 +83,8 @@ class Editor {
         'p',
         { class: 'lead' },
         this.#newest === undefined
-          ? 'A new policy. Nothing follows it until a request names it or it is made the default.'
-          : `What you publish becomes version ${version} and counts everywhere within 10 seconds. Version ${version - 1} stays as it is.`,
+          ? 'A new policy takes effect when a request names it or when you make it the default.'
+          : `Publishing creates version ${version}, which applies everywhere within 10 seconds. Version ${version - 1} does not change.`,
       ),
       this.#newest === undefined && this.#idField(),
       this.#modeChoice(),
@@ -130,7 +130,7 @@ class Editor {
       h(
         'p',
         { class: 'hint', id: 'policy-id-hint' },
-        'Lower-case letters, digits and dashes: eu-only',
+        'Lower-case letters, digits and dashes, such as eu-only',
       ),
       this.#idProblem,
     )
@@ -150,13 +150,13 @@ class Editor {
     return h(
       'fieldset',
       { class: 'choice' },
-      h('legend', { class: 'visually-hidden' }, 'Write it as'),
+      h('legend', { class: 'visually-hidden' }, 'Edit as'),
       radio('form', 'Form'),
       radio('json', 'JSON'),
     )
   }
 
-  /** What is no JSON cannot become a form: the page stays where it is and says why. */
+  /** Invalid JSON cannot become a form: the editor stays in JSON mode and shows the fault. */
   #switch(mode: Mode): void {
     if (mode === 'form' && this.#json !== undefined) {
       const read = this.#json.read()
@@ -188,13 +188,13 @@ class Editor {
   #showPreview(): void {
     const parsed = PolicyDraft.safeParse(withValue(this.#draft, '/id', 'draft'))
     if (!parsed.success) {
-      replace(this.#preview, h('p', { class: 'hint' }, 'The draft is not yet a policy.'))
+      replace(this.#preview, h('p', { class: 'hint' }, 'The draft is incomplete or has errors.'))
       return
     }
     const policy = completePolicy(parsed.data)
     const countries = computeCountries(policy)
     this.#map.update({
-      label: `Map: the draft computes in ${nameList(countries, 40)}`,
+      label: `Map: jobs may run in ${nameList(countries, 40)}`,
       shaded: new Set(countries),
       marks: [],
     })
@@ -203,14 +203,14 @@ class Editor {
       h(
         'p',
         {},
-        h('strong', {}, `Computed in ${placesLabel(policy.compute)}`),
+        h('strong', {}, `Jobs may run in ${placesLabel(policy.compute)}`),
         `, ${count(countries.length, 'country', 'countries')}`,
       ),
       h('p', { class: 'hint' }, nameList(countries, 12)),
       noteList(groupNotes(policy)),
       assumedList(this.#draft, policy),
       this.#newest !== undefined && [
-        h('h2', {}, `What changes after version ${this.#newest.version}`),
+        h('h2', {}, `Changes since version ${this.#newest.version}`),
         diffTable(
           diffPolicies(this.#newest.policy, { ...policy, id: this.#newest.policy.id }),
           `Version ${this.#newest.version}`,
@@ -245,7 +245,7 @@ class Editor {
     location.hash = `#/policies/${id}`
     say(
       isSame
-        ? `Nothing differs: ${id} stays at version ${published.version}.`
+        ? `No changes: ${id} stays at version ${published.version}.`
         : `Published ${id} version ${published.version}.${published.assumed.map(({ means }) => ` Left out, so ${means}.`).join('')}`,
     )
   }
@@ -255,7 +255,7 @@ class Editor {
     this.#showFaults(errors ?? [{ pointer: '', detail: error.detail }])
   }
 
-  /** All of them above, each with a way to its field; the keyboard goes there first. */
+  /** Lists all faults above the form, each with a link to its field, and moves the focus there. */
   #showFaults(faults: readonly FieldFault[]): void {
     this.#form?.showFaults(faults)
     this.#json?.showFaults(faults)
@@ -276,11 +276,15 @@ class Editor {
       this.#summary,
       h(
         'section',
-        { class: 'fault', 'data-testid': 'field-faults', 'aria-label': 'Why the draft is refused' },
+        {
+          class: 'fault',
+          'data-testid': 'field-faults',
+          'aria-label': 'Why the draft was refused',
+        },
         h(
           'p',
           {},
-          h('strong', {}, `The draft is refused: ${count(faults.length, 'field')} to mend`),
+          h('strong', {}, `The draft was refused. Correct ${count(faults.length, 'field')}:`),
         ),
         h(
           'ul',
@@ -304,7 +308,7 @@ class Editor {
     this.#summary.focus()
   }
 
-  /** What keeps a draft from being judged keeps it from being published: it stands at the same fields. */
+  /** Shows faults of the draft at the same fields as publishing does. */
   #dryRun(): void {
     this.#showFaults([])
     const draft = withValue(this.#draft, '/id', this.#newest?.policy.id ?? 'draft')
@@ -323,7 +327,7 @@ class Editor {
   }
 }
 
-/** In the form an empty list of entries is one that is left out. */
+/** Removes `ingress` when both of its lists are empty: the form cannot leave it out otherwise. */
 function withoutEmptyIngress(draft: unknown): unknown {
   const isEmpty = ['allow', 'deny'].every((list) => {
     const value = valueAt(draft, `/ingress/${list}`)
@@ -332,14 +336,14 @@ function withoutEmptyIngress(draft: unknown): unknown {
   return isEmpty ? withValue(draft, '/ingress', undefined) : draft
 }
 
-/** What the draft leaves out, and what is read in its place. */
+/** Lists the fields that the draft leaves out and the values assumed for them. */
 function assumedList(draft: unknown, policy: Policy): Child {
   const assumed = assumptions(draft as Readonly<Record<string, unknown>>, policy)
   if (assumed.length === 0) return null
   return h(
     'section',
-    { 'data-testid': 'assumed', 'aria-label': 'What is left out' },
-    h('h2', {}, 'Left out, and so'),
+    { 'data-testid': 'assumed', 'aria-label': 'Fields left out' },
+    h('h2', {}, 'Assumed for fields left out'),
     h(
       'ul',
       { class: 'notes' },
@@ -348,7 +352,7 @@ function assumedList(draft: unknown, policy: Policy): Child {
           'li',
           {},
           h('code', {}, pointer),
-          // Where the tenant's records are is known to the server only; its reply says it.
+          // Only the server knows where the tenant's records are; its reply says so.
           ` ${pointer === '/storage' ? 'records stay where this tenant’s are kept' : means}`,
         ),
       ),

@@ -1,4 +1,4 @@
-/** One policy: what its newest version says, where that is on the map, and the versions before it. */
+/** One policy: the fields of its newest version, its map, and all versions. */
 import { groupNotes } from '#shared/law/region-notes.ts'
 import { countryName, nameList, placesLabel } from '../page/countries.ts'
 import { confirmDialog } from '../page/dialog.ts'
@@ -41,12 +41,12 @@ export async function policyPage(context: ViewContext, id: string): Promise<Chil
       { class: 'lead' },
       retiredAtMs === null
         ? [
-            `Version ${newest.version} counts now. `,
+            `Version ${newest.version} is in force. `,
             id === defaultId
-              ? 'It is the default: requests that name no policy follow it.'
-              : 'Requests follow it when they name it.',
+              ? 'It is the default for requests that name no policy.'
+              : 'It applies to requests that name it.',
           ]
-        : ['Retired on ', time(retiredAtMs), ': new jobs are refused; its receipts stay good.'],
+        : ['Retired on ', time(retiredAtMs), '. New jobs are refused. Its receipts stay valid.'],
     ),
     retiredAtMs === null &&
       h('div', { class: 'actions' }, pageActions(context, id, id === defaultId)),
@@ -56,7 +56,7 @@ export async function policyPage(context: ViewContext, id: string): Promise<Chil
       h(
         'section',
         { class: 'card', 'aria-labelledby': 'says' },
-        h('h2', { id: 'says' }, 'What it says'),
+        h('h2', { id: 'says' }, 'Fields'),
         fieldList(newest),
       ),
       h(
@@ -81,13 +81,13 @@ export async function policyPage(context: ViewContext, id: string): Promise<Chil
   ]
 }
 
-/** All of them by name, folded away. */
+/** Lists all countries by name, folded away. */
 export function countryDetails(codes: readonly string[]): HTMLElement {
   const names = codes.map(countryName).toSorted((a, b) => a.localeCompare(b, 'en'))
   return h(
     'details',
     { class: 'all' },
-    h('summary', {}, 'All of them by name'),
+    h('summary', {}, 'List by name'),
     h('p', {}, names.join(', ')),
   )
 }
@@ -109,7 +109,7 @@ function pageActions(context: ViewContext, id: string, isDefault: boolean): Chil
     dryRun,
     !isDefault &&
       button(
-        'Make it the default',
+        'Make default',
         () =>
           void fill(status, async () => {
             await makeDefault()
@@ -123,17 +123,17 @@ function pageActions(context: ViewContext, id: string, isDefault: boolean): Chil
 
 function retire({ session, say }: ViewContext, id: string): void {
   confirmDialog({
-    title: `Retire ${id} for ever?`,
+    title: `Retire ${id}?`,
     body: [
       h(
         'p',
         {},
-        'New jobs under it are refused everywhere within 10 seconds, those of running batches and sessions within 30. Its name is not free again.',
+        'New jobs under this policy are refused everywhere within 10 seconds, jobs of running batches and sessions within 30. The name cannot be used again. This cannot be undone.',
       ),
       h(
         'p',
         {},
-        'Its versions stay readable, its receipts stay good, and the record of processing shows it as ended.',
+        'Its versions stay readable and its receipts stay valid. The record of processing shows it as ended.',
       ),
     ],
     confirm: 'Retire',
@@ -169,7 +169,7 @@ function versionTable(id: string, versions: readonly PolicyVersion[]): HTMLEleme
         head: 'Compare',
         cell: ({ version }) =>
           version === 1
-            ? h('span', { class: 'quiet' }, 'the first')
+            ? h('span', { class: 'quiet' }, 'first version')
             : h(
                 'a',
                 { href: `#/policies/${id}?show=compare&from=${version - 1}&to=${version}` },
