@@ -2,6 +2,8 @@
 import { z } from 'zod'
 import { toAppError } from '#shared/base/errors.ts'
 import { confirmDialog } from './page/dialog.ts'
+import { lead } from './page/blocks.ts'
+import { field, switchField } from './page/controls.ts'
 import { h, replace, type Child } from './page/dom.ts'
 import { button, paged, table, tag, time } from './page/parts.ts'
 import { CreatedKey, Keys, RotatedKey, type Key } from './page/replies.ts'
@@ -31,9 +33,7 @@ export const keysView: View = {
     const reload = () => void fill(list, () => keyList(context, { shown, reload }), context.signal)
     reload()
     return [
-      h(
-        'p',
-        { class: 'lead' },
+      lead(
         'Give a key in a sensor’s firmware the scope infer and no other. A change here takes effect everywhere within 10 seconds.',
       ),
       shown,
@@ -152,15 +152,9 @@ function revoke({ id, scopes }: Key, { session, say }: ViewContext, { reload }: 
       isOwn &&
         h('p', { class: 'fault' }, 'You are signed in with this key. You will be signed out.'),
       scopes.includes('admin') &&
-        h(
-          'p',
-          { class: 'field switch' },
+        switchField(
           last,
-          h(
-            'label',
-            { for: 'last-admin' },
-            'Revoke it even if it is the last admin key. After that, only the operator can create keys.',
-          ),
+          'Revoke it even if it is the last admin key. After that, only the operator can create keys.',
         ),
     ],
     confirm: 'Revoke',
@@ -201,11 +195,9 @@ function newKeyForm({ session }: ViewContext, { shown, reload }: Places): HTMLEl
     'form',
     { class: 'card', onsubmit: submit, 'aria-labelledby': 'new-key' },
     h('h2', { id: 'new-key' }, 'New key'),
-    h('div', { class: 'field narrow' }, h('label', { for: 'key-name' }, 'Name'), name),
-    h(
-      'div',
-      { class: 'field narrow' },
-      h('label', { for: 'key-expires' }, 'Expires at the start of (UTC)'),
+    field('Name', name),
+    field(
+      'Expires at the start of (UTC)',
       expires,
       h('p', { class: 'hint' }, expiryHint(session.key.expiresAtMs)),
     ),
@@ -214,12 +206,7 @@ function newKeyForm({ session }: ViewContext, { shown, reload }: Places): HTMLEl
       { class: 'scopes' },
       h('legend', {}, 'Scopes'),
       boxes.map(({ scope, box }) =>
-        h(
-          'div',
-          { class: 'field switch' },
-          box,
-          h('label', { for: `scope-${scope}` }, h('code', {}, scope), `: ${SCOPE_MEANS[scope]}`),
-        ),
+        switchField(box, h('code', {}, scope), `: ${SCOPE_MEANS[scope]}`),
       ),
     ),
     grantable.length < SCOPES.length &&

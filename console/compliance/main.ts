@@ -1,10 +1,10 @@
 /** The compliance console: signs in with a tenant's key and shows the view that the address names. */
 import './page/strict-csp.ts'
+import { invariant } from '#shared/base/errors.ts'
 import { createApi } from './page/api.ts'
 import { h, replace } from './page/dom.ts'
 import { abilities, createSession, OwnKey, type Session } from './page/session.ts'
 import { signInForm } from './page/sign-in.ts'
-import { element } from './page/elements.ts'
 import { showView, type View } from './page/view.ts'
 import { auditView } from './log/audit.ts'
 import { groupsView } from './policies/groups.ts'
@@ -25,10 +25,10 @@ const VIEWS: readonly View[] = [
 ]
 const HOME = `#/${policiesView.path}`
 
-const host = element('view', HTMLElement)
-const nav = element('views', HTMLElement)
-const account = element('account', HTMLElement)
-const said = element('said', HTMLElement)
+const host = element('view')
+const nav = element('views')
+const account = element('account')
+const said = element('said')
 
 let session: Session | undefined
 let leaving = new AbortController()
@@ -111,6 +111,12 @@ function showAccount(signedIn: Session): void {
 
 function say(text: string): void {
   said.textContent = text
+}
+
+function element(testId: string): HTMLElement {
+  const found = document.querySelector<HTMLElement>(`[data-testid="${testId}"]`)
+  invariant(found !== null, `the page has an element ${testId}`)
+  return found
 }
 
 function decode(part: string): string {

@@ -6,7 +6,7 @@ import { isIncluded, readHead } from '#shared/verify/log.ts'
 import { sha256, stringToBytes } from 'viem'
 import { confirmDialog } from '../page/dialog.ts'
 import { h, type Child } from '../page/dom.ts'
-import { button, hash, saveFile, sign, time } from '../page/parts.ts'
+import { button, hash, saveJson, sign, time } from '../page/parts.ts'
 import { finding, SIGN_OF, type Finding } from './finding.ts'
 import { Erasure } from '../page/replies.ts'
 import type { ViewContext } from '../page/view.ts'
@@ -75,11 +75,7 @@ function showErasure(erased: Erasure): void {
 
 function drawErasure(erased: Erasure, heading: HTMLElement): HTMLElement {
   const { jobId, salt, sequence, entries, receipts, held, entry } = erased
-  const save = () =>
-    saveFile(
-      `erasure-${jobId}.json`,
-      new Blob([JSON.stringify(erased, null, 2)], { type: 'application/json' }),
-    )
+  const save = () => saveJson(`erasure-${jobId}.json`, erased)
   return h(
     'section',
     { class: 'card', 'data-testid': 'erasure' },

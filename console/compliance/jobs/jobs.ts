@@ -4,10 +4,12 @@ import type { LogEntry } from '#shared/audit/entries.ts'
 import { parseDetail } from '#shared/audit/entries.ts'
 import { toAppError } from '#shared/base/errors.ts'
 import { parseStrict } from '#shared/base/strict-json.ts'
+import { card } from '../page/blocks.ts'
+import { field } from '../page/controls.ts'
 import { h, type Child } from '../page/dom.ts'
 import { erasureButton } from './erasure.ts'
 import { describePlace } from './job-words.ts'
-import { button, emptyNote, hash, saveFile, table, time } from '../page/parts.ts'
+import { button, emptyNote, hash, saveJson, table, time } from '../page/parts.ts'
 import { AuditPage } from '../page/replies.ts'
 import { faultPanel, fill, type View, type ViewContext } from '../page/view.ts'
 
@@ -38,22 +40,16 @@ function listPage(context: ViewContext): Child {
   })
   return [
     findForm(),
-    h(
-      'section',
-      { class: 'card', 'aria-labelledby': 'recent' },
-      h('h2', { id: 'recent' }, 'Recent jobs'),
-      recent,
-    ),
-    h(
-      'section',
-      { class: 'card', 'aria-labelledby': 'from-file' },
-      h('h2', { id: 'from-file' }, 'Check a bundle from a file'),
+    card('recent', 'Recent jobs', recent),
+    card(
+      'from-file',
+      'Check a bundle from a file',
       h(
         'p',
         { class: 'hint' },
         'The file stays in this browser. If the file was changed, the step that no longer holds turns red.',
       ),
-      h('div', { class: 'field' }, h('label', { for: 'bundle-file' }, 'Bundle'), file),
+      field('Bundle', file),
       proof,
     ),
   ]
@@ -62,6 +58,7 @@ function listPage(context: ViewContext): Child {
 function findForm(): HTMLElement {
   const input = h('input', {
     id: 'job-id',
+    size: 44,
     autocomplete: 'off',
     spellcheck: 'false',
     placeholder: 'job_…',
@@ -76,7 +73,7 @@ function findForm(): HTMLElement {
         if (id !== '') location.hash = `#/jobs/${encodeURIComponent(id)}`
       },
     },
-    h('div', { class: 'field grow' }, h('label', { for: 'job-id' }, 'Job'), input),
+    field('Job', input),
     h('button', { type: 'submit', class: 'button main' }, 'Show proof'),
   )
 }
@@ -114,11 +111,7 @@ async function jobPage(context: ViewContext, id: string): Promise<Child> {
   const path = `/v1/jobs/${encodeURIComponent(id)}/proof`
   // Kept unparsed: the download is what was checked.
   const document = await session.api.get(path, z.unknown(), signal)
-  const save = () =>
-    saveFile(
-      `proof-${id}.json`,
-      new Blob([JSON.stringify(document, null, 2)], { type: 'application/json' }),
-    )
+  const save = () => saveJson(`proof-${id}.json`, document)
   const { drawProof } = await import('./proof-page.ts')
   return [
     h('p', {}, 'Job ', h('code', { class: 'long' }, id)),

@@ -2,6 +2,8 @@
 import { parseDetail, type LogEntry } from '#shared/audit/entries.ts'
 import { EVIDENCE_CLASSES } from '#shared/law/policy.ts'
 import { countryCode } from '#shared/law/region.ts'
+import { card, legend } from '../page/blocks.ts'
+import { field, select, switchField } from '../page/controls.ts'
 import { byName, countryName, nameList } from '../page/countries.ts'
 import { h, replace, type Child } from '../page/dom.ts'
 import { createWorldMap, type Mark } from '../page/map.ts'
@@ -53,22 +55,16 @@ async function render(context: ViewContext): Promise<Child> {
     replace(below, placeTable(seen, rows))
     replace(updated, `As of ${whenUtc(Date.now())}`)
   }
-  const select: HTMLSelectElement = h(
-    'select',
+  const policyChoice = select(
+    'map-policy',
+    seen.policies.map(({ policy: { id } }) => [id, id === seen.defaultId ? `${id} (default)` : id]),
     {
-      id: 'map-policy',
-      onchange: () => {
-        chosen = select.value
+      selected: chosen,
+      onChange(id) {
+        chosen = id
         draw()
       },
     },
-    seen.policies.map(({ policy: { id } }) =>
-      h(
-        'option',
-        { value: id, selected: id === chosen },
-        id === seen.defaultId ? `${id} (default)` : id,
-      ),
-    ),
   )
   const live = h('input', { type: 'checkbox', id: 'map-live', checked: true })
   repeat(
@@ -85,16 +81,11 @@ async function render(context: ViewContext): Promise<Child> {
     h(
       'div',
       { class: 'filters' },
-      h('div', { class: 'field' }, h('label', { for: 'map-policy' }, 'Policy'), select),
-      h(
-        'div',
-        { class: 'field switch' },
-        live,
-        h('label', { for: 'map-live' }, 'Update every 5 seconds'),
-      ),
+      field('Policy', policyChoice),
+      switchField(live, 'Update every 5 seconds'),
       updated,
     ),
-    h('div', { class: 'card' }, map.element, legend()),
+    h('div', { class: 'card' }, map.element, mapLegend()),
     below,
   ]
 }
@@ -163,14 +154,10 @@ function placeTable({ jobs, nodes }: Seen, rows: readonly PlaceRow[]): Child {
       ' and from local nodes.',
     )
   }
-  return h(
-    'section',
-    { class: 'card', 'aria-labelledby': 'places' },
-    h(
-      'h2',
-      { id: 'places' },
-      `${count(nodes.length, 'node')} in ${count(rows.filter((row) => row.nodes.length > 0).length, 'country', 'countries')}`,
-    ),
+  const populated = rows.filter((row) => row.nodes.length > 0).length
+  return card(
+    'places',
+    `${count(nodes.length, 'node')} in ${count(populated, 'country', 'countries')}`,
     jobs === null &&
       h(
         'p',
@@ -213,15 +200,13 @@ function mapLabel({ nodes, jobs }: Seen, policy: string, allowed: ReadonlySet<st
   return `Map: jobs under policy ${policy} may run in ${nameList([...allowed], 40)}; ${count(nodes.length, 'node')}${jobs === null ? '' : `, ${count(jobs.length, 'recent job')}`}. The table below shows the same.`
 }
 
-function legend(): HTMLElement {
-  return h(
-    'ul',
-    { class: 'legend' },
-    h('li', {}, h('span', { class: 'key key-in' }), 'jobs may run here'),
-    EVIDENCE_CLASSES.toReversed().map((evidence) =>
-      h('li', {}, h('span', { class: `key key-${evidence}` }), `${evidence} nodes`),
-    ),
-    h('li', {}, h('span', { class: 'key key-jobs' }), 'recent jobs'),
+function mapLegend(): HTMLElement {
+  return legend(
+    [
+      ['in', 'jobs may run here'],
+      ...EVIDENCE_CLASSES.toReversed().map((name) => [name, `${name} nodes`] as const),
+      ['jobs', 'recent jobs'],
+    ],
     h(
       'li',
       { class: 'quiet' },

@@ -5,6 +5,7 @@ import { worstOf, type LineResult } from '#shared/verify/line.ts'
 import type { BundleTrust } from '#shared/verify/trust.ts'
 import { verifyBundle, type BundleVerification } from '#shared/verify/whole.ts'
 import { readTrust } from './trust.ts'
+import { facts } from '../page/blocks.ts'
 import { h, type Child } from '../page/dom.ts'
 import { recordFacts } from '../nodes/evidence.ts'
 import { hash, sign, tag } from '../page/parts.ts'
@@ -117,28 +118,20 @@ function verdict(result: LineResult, title: string, detail: string): HTMLElement
 }
 
 function jobFacts({ receipt, evidence }: BundledJob): HTMLElement {
+  const { policy } = receipt
   const { ticket, provider, units } = receipt.receipt
   return h(
     'section',
     { class: 'card', 'aria-label': 'The job' },
-    h(
-      'dl',
-      { class: 'facts' },
-      h('dt', {}, 'Ran in'),
-      h('dd', {}, describePlace(ticket.place)),
-      h('dt', {}, 'Policy'),
-      h(
-        'dd',
-        {},
-        h('a', { href: `#/policies/${receipt.policy.id}` }, receipt.policy.id),
-        ` version ${receipt.policy.version}`,
-      ),
-      h('dt', {}, 'Node'),
-      h('dd', {}, hash(ticket.nodeId)),
-      h('dt', {}, 'Receipt'),
-      h('dd', {}, hash(receipt.id)),
-      h('dt', {}, 'Work'),
-      h('dd', {}, `${count(units, 'unit')} on ${provider}`),
+    facts(
+      ['Ran in', describePlace(ticket.place)],
+      [
+        'Policy',
+        [h('a', { href: `#/policies/${policy.id}` }, policy.id), ` version ${policy.version}`],
+      ],
+      ['Node', hash(ticket.nodeId)],
+      ['Receipt', hash(receipt.id)],
+      ['Work', `${count(units, 'unit')} on ${provider}`],
     ),
     evidence !== null &&
       h(

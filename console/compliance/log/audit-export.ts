@@ -1,7 +1,7 @@
 /** Exports the log by time, policy and type, as lines or as a bundle for an auditor. */
-import { AUDIT_TYPES } from '#shared/audit/entries.ts'
 import { toAppError } from '#shared/base/errors.ts'
-import { TYPE_LABELS } from './audit-words.ts'
+import { TYPE_OPTIONS } from './audit-words.ts'
+import { field, select } from '../page/controls.ts'
 import { h, replace } from '../page/dom.ts'
 import { button, saveFile } from '../page/parts.ts'
 import { faultPanel, type ViewContext } from '../page/view.ts'
@@ -17,23 +17,19 @@ export function exportBar({ session, say }: ViewContext): HTMLElement {
   const from = h('input', { id: 'export-from', type: 'datetime-local' })
   const to = h('input', { id: 'export-to', type: 'datetime-local' })
   const policy = h('input', { id: 'export-policy', autocomplete: 'off', spellcheck: 'false' })
-  const type = h(
-    'select',
-    { id: 'export-type' },
-    h('option', { value: '' }, 'Everything'),
-    AUDIT_TYPES.map((each) => h('option', { value: each }, TYPE_LABELS[each])),
-  )
+  const type = select('export-type', TYPE_OPTIONS)
   const save = (format: keyof typeof FORMATS) => {
     replace(problem)
     say('Preparing the export.')
     const { path, ending } = FORMATS[format]
-    const query = chosenQuery({
+    const wanted = {
       format: path === 'export' ? format : '',
       from: utc(from.value),
       to: utc(to.value),
       policy: policy.value.trim(),
       type: type.value,
-    })
+    }
+    const query = new URLSearchParams(chosen(wanted)).toString()
     session.api
       .fetchFile(`/v1/audit/${path}?${query}`)
       .then((file) => {
@@ -42,8 +38,6 @@ export function exportBar({ session, say }: ViewContext): HTMLElement {
       })
       .catch((error: unknown) => replace(problem, faultPanel(toAppError(error))))
   }
-  const field = (id: string, label: string, control: HTMLElement) =>
-    h('div', { class: 'field' }, h('label', { for: id }, label), control)
   return h(
     'details',
     { class: 'export' },
@@ -51,10 +45,10 @@ export function exportBar({ session, say }: ViewContext): HTMLElement {
     h(
       'div',
       { class: 'filters' },
-      field('export-from', 'Export from (UTC)', from),
-      field('export-to', 'Export to (UTC)', to),
-      field('export-policy', 'Export only policy', policy),
-      field('export-type', 'Export only type', type),
+      field('Export from (UTC)', from),
+      field('Export to (UTC)', to),
+      field('Export only policy', policy),
+      field('Export only type', type),
       (Object.keys(FORMATS) as (keyof typeof FORMATS)[]).map((format) =>
         button(FORMATS[format].label, () => save(format)),
       ),
@@ -69,10 +63,11 @@ export function exportBar({ session, say }: ViewContext): HTMLElement {
 }
 
 /** Leaves out empty values. */
-function chosenQuery(chosen: Readonly<Record<string, string>>): string {
-  return new URLSearchParams(Object.entries(chosen).filter(([, value]) => value !== '')).toString()
+export function chosen(values: Readonly<Record<string, string>>): [string, string][] {
+  return Object.entries(values).filter(([, value]) => value !== '')
 }
 
-function utc(text: string): string {
+/** Reads the value of a `datetime-local` field as UTC. */
+export function utc(text: string): string {
   return text === '' ? '' : new Date(`${text}Z`).toISOString()
 }

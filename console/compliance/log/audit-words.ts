@@ -1,5 +1,5 @@
 /** Describes entries of the audit log. Pure. */
-import { parseDetail, type AuditType, type LogEntry } from '#shared/audit/entries.ts'
+import { AUDIT_TYPES, parseDetail, type AuditType, type LogEntry } from '#shared/audit/entries.ts'
 import { countryCode } from '#shared/law/region.ts'
 import { countryName } from '../page/countries.ts'
 import { count } from '../page/words.ts'
@@ -20,6 +20,12 @@ export const TYPE_LABELS: Readonly<Record<AuditType, string>> = {
   'job.erased': 'Job erased',
   'retention.swept': 'Old records erased',
 }
+
+/** Options of a filter by type. */
+export const TYPE_OPTIONS = [
+  ['', 'Everything'],
+  ...AUDIT_TYPES.map((type) => [type, TYPE_LABELS[type]] as const),
+] as const
 
 /** Gives one sentence, also for an entry whose details are erased. */
 export function describeEntry({ type, opening }: LogEntry): string {

@@ -4,13 +4,14 @@ import { EvidenceRecord } from '#shared/place/evidence.ts'
 import type { EvidenceClass, EvidenceSource } from '#shared/law/policy.ts'
 import { listCountries } from '#shared/law/region.ts'
 import { countryName, nameList } from '../page/countries.ts'
+import { facts } from '../page/blocks.ts'
 import { h, type Child } from '../page/dom.ts'
 import { table, time } from '../page/parts.ts'
 import type { NetworkNode } from '../page/replies.ts'
 import { fill, type ViewContext } from '../page/view.ts'
 import { count, fromNow } from '../page/words.ts'
 
-export const CLASS_MEANS: Readonly<Record<EvidenceClass, string>> = {
+const CLASS_MEANS: Readonly<Record<EvidenceClass, string>> = {
   contradicted: 'An observation contradicts the country that the node claims. It gets no work.',
   declared: 'Only the node itself claims this country.',
   observed: 'Its connection comes from this country.',
@@ -18,7 +19,7 @@ export const CLASS_MEANS: Readonly<Record<EvidenceClass, string>> = {
   attested: 'The operator has signed a statement that the node is there.',
 }
 
-export const SOURCE_MEANS: Readonly<Record<EvidenceSource, string>> = {
+const SOURCE_MEANS: Readonly<Record<EvidenceSource, string>> = {
   none: 'nobody but the node',
   edge: 'the edge that accepted its connection',
   proxy: 'the operator’s own proxy',
@@ -34,17 +35,10 @@ export function nodeEvidence(context: ViewContext, node: NetworkNode): Child {
     h('p', {}, CLASS_MEANS[evidence]),
     reasonList(evidenceReasons.filter((reason) => reason !== node.quarantine)),
     relaySuspected && relayNote(),
-    h(
-      'dl',
-      { class: 'facts' },
-      h('dt', {}, 'Claimed country'),
-      h('dd', {}, countryName(country)),
-      h('dt', {}, 'Reported by'),
-      h('dd', {}, SOURCE_MEANS[source]),
-      evidenceUntilMs !== null && [
-        h('dt', {}, 'Valid until'),
-        h('dd', {}, time(evidenceUntilMs), ` (${fromNow(evidenceUntilMs, Date.now())})`),
-      ],
+    facts(
+      ['Claimed country', countryName(country)],
+      ['Reported by', SOURCE_MEANS[source]],
+      evidenceUntilMs !== null && ['Valid until', expiry(evidenceUntilMs)],
     ),
     context.session.can('audit') && inputsOnDemand(context, node.nodeId),
   ]
@@ -89,32 +83,25 @@ export function recordFacts(record: EvidenceRecord): Child {
 function recordInputs(record: EvidenceRecord): Child {
   const { observation, echoes, attestation, possible } = record
   return [
-    h(
-      'dl',
-      { class: 'facts' },
-      h('dt', {}, 'Claimed country'),
-      h('dd', {}, countryName(record.claim)),
-      h('dt', {}, 'Connection comes from'),
-      h('dd', {}, observedText(observation)),
-      h('dt', {}, 'Possible countries'),
-      h('dd', {}, nameList(listCountries(possible), 12)),
-      attestation !== null && [
-        h('dt', {}, 'Operator signed'),
-        h(
-          'dd',
-          {},
-          `${countryName(attestation.statement.country)}, until `,
-          time(attestation.statement.expiresAtMs),
-        ),
-      ],
-      h('dt', {}, 'Concluded'),
-      h('dd', {}, time(record.concludedAtMs), ` by ${record.hub}`),
-      h('dt', {}, 'Valid until'),
-      h('dd', {}, time(record.expiresAtMs), ` (${fromNow(record.expiresAtMs, Date.now())})`),
+    facts(
+      ['Claimed country', countryName(record.claim)],
+      ['Connection comes from', observedText(observation)],
+      ['Possible countries', nameList(listCountries(possible), 12)],
+      attestation !== null && ['Operator signed', attestedText(attestation)],
+      ['Concluded', [time(record.concludedAtMs), ` by ${record.hub}`]],
+      ['Valid until', expiry(record.expiresAtMs)],
     ),
     record.relaySuspected && relayNote(),
     echoes.length > 0 && echoDetails(record),
   ]
+}
+
+function attestedText({ statement }: NonNullable<EvidenceRecord['attestation']>): Child {
+  return [`${countryName(statement.country)}, until `, time(statement.expiresAtMs)]
+}
+
+function expiry(atMs: number): Child {
+  return [time(atMs), ` (${fromNow(atMs, Date.now())})`]
 }
 
 function observedText({ country, source, asn, network }: EvidenceRecord['observation']): string {

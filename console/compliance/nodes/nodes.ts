@@ -1,6 +1,8 @@
 /** The view of nodes: each with the evidence of its place. */
 import { EVIDENCE_CLASSES, type EvidenceClass } from '#shared/law/policy.ts'
 import { byName, countryName } from '../page/countries.ts'
+import { lead } from '../page/blocks.ts'
+import { field, select } from '../page/controls.ts'
 import { h, replace, type Child } from '../page/dom.ts'
 import { nodeEvidence } from './evidence.ts'
 import { emptyNote, hash, paged, tag, type Tone } from '../page/parts.ts'
@@ -30,19 +32,16 @@ async function render(context: ViewContext): Promise<Child> {
     )
   }
   const list = h('div', {})
-  const countryChoice: HTMLSelectElement = h(
-    'select',
-    { id: 'node-country', onchange: () => draw() },
-    h('option', { value: '' }, 'Every country'),
-    byName([...new Set(nodes.map(({ country }) => country))]).map((code) =>
-      h('option', { value: code }, countryName(code)),
-    ),
+  const countries = byName([...new Set(nodes.map(({ country }) => country))])
+  const countryChoice = select(
+    'node-country',
+    [['', 'Every country'], ...countries.map((code) => [code, countryName(code)] as const)],
+    { onChange: () => draw() },
   )
-  const classChoice: HTMLSelectElement = h(
-    'select',
-    { id: 'node-class', onchange: () => draw() },
-    h('option', { value: '' }, 'Every class'),
-    EVIDENCE_CLASSES.map((name) => h('option', { value: name }, name)),
+  const classChoice = select(
+    'node-class',
+    [['', 'Every class'], ...EVIDENCE_CLASSES.map((name) => [name, name] as const)],
+    { onChange: () => draw() },
   )
   const draw = () => {
     const [country, evidence] = [countryChoice.value, classChoice.value]
@@ -66,16 +65,14 @@ async function render(context: ViewContext): Promise<Child> {
   }
   draw()
   return [
-    h(
-      'p',
-      { class: 'lead' },
+    lead(
       'Each node claims a country. This page shows the evidence for that claim. A short round trip proves that a node is near an anchor. A long one proves nothing and does not count against the node.',
     ),
     h(
       'div',
       { class: 'filters' },
-      h('div', { class: 'field' }, h('label', { for: 'node-country' }, 'Country'), countryChoice),
-      h('div', { class: 'field' }, h('label', { for: 'node-class' }, 'Evidence'), classChoice),
+      field('Country', countryChoice),
+      field('Evidence', classChoice),
       h('p', { class: 'quiet' }, count(nodes.length, 'node')),
     ),
     list,

@@ -2,6 +2,7 @@
 import { geoNaturalEarth1, geoPath } from 'd3-geo'
 import { feature, mesh } from 'topojson-client'
 import type { GeometryCollection, Topology } from 'topojson-specification'
+import { choice } from './controls.ts'
 import { alpha2, countryName } from './countries.ts'
 import { COUNTRY_POINTS } from './country-points.ts'
 import { h, replace, svg } from './dom.ts'
@@ -109,17 +110,18 @@ export async function createWorldMap(): Promise<WorldMap> {
     )
   }
   new ResizeObserver(draw).observe(picture)
-  const choice = frameChoice((next) => {
+  const frameNames = Object.keys(FRAMES).map((name) => [name, name] as const)
+  const frameChoice = choice('Region to show', frameNames, (next) => {
     frame = next
     draw()
   })
   return {
-    element: h('figure', { class: 'map-box' }, picture, choice.element),
+    element: h('figure', { class: 'map-box' }, picture, frameChoice.element),
     update(next) {
       content = next
       if (frame === undefined) {
         frame = narrowestFrame(next)
-        choice.show(frame)
+        frameChoice.show(frame)
       }
       draw()
     },
@@ -247,29 +249,4 @@ function drawMark({ kind, count, title }: Mark, { x, y, size, scale }: Spot): SV
 
 function radius(count: number): number {
   return Math.min(26, 9 + 2.5 * Math.log2(count))
-}
-
-interface FrameChoice {
-  readonly element: HTMLElement
-  readonly show: (frame: string) => void
-}
-
-/** Uses radio buttons, so that arrow keys move between frames. */
-function frameChoice(choose: (frame: string) => void): FrameChoice {
-  // A group for each map: two maps on a page are independent.
-  const group = `frame-${crypto.randomUUID()}`
-  const radios = Object.keys(FRAMES).map((name) =>
-    h('input', { type: 'radio', name: group, value: name, onchange: () => choose(name) }),
-  )
-  return {
-    element: h(
-      'fieldset',
-      { class: 'choice' },
-      h('legend', { class: 'visually-hidden' }, 'Region to show'),
-      radios.map((radio) => h('label', {}, radio, h('span', {}, radio.value))),
-    ),
-    show(frame) {
-      for (const radio of radios) radio.checked = radio.value === frame
-    },
-  }
 }

@@ -131,6 +131,10 @@ export function saveFile(name: string, content: Blob): void {
   setTimeout(() => URL.revokeObjectURL(url), 60_000)
 }
 
+export function saveJson(name: string, document: unknown): void {
+  saveFile(name, new Blob([JSON.stringify(document, null, 2)], { type: 'application/json' }))
+}
+
 /** Draws a tick, cross, dash or exclamation mark. The words beside it say the same. */
 export function sign(kind: 'passed' | 'failed' | 'open' | 'warned'): SVGElement {
   const strokes = {

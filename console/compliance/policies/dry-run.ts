@@ -1,4 +1,6 @@
 /** Shows what would happen to a job now: the verdict on every connected node, as a table and on the map. */
+import { legend } from '../page/blocks.ts'
+import { field, select } from '../page/controls.ts'
 import { countryName, nameList, regionCode } from '../page/countries.ts'
 import { h, type Child } from '../page/dom.ts'
 import { createWorldMap, type Mark } from '../page/map.ts'
@@ -17,12 +19,10 @@ export async function dryRunPage(context: ViewContext, id: string): Promise<Chil
   const versions = await readVersions(context, id)
   const wanted = Number(context.query.get('version') ?? versions[0]?.version ?? 1)
   const result = h('div', {})
-  const select = h(
-    'select',
-    { id: 'dry-version' },
-    versions.map(({ version }) =>
-      h('option', { value: version, selected: version === wanted }, `version ${version}`),
-    ),
+  const version = select(
+    'dry-version',
+    versions.map((each) => [each.version, `version ${each.version}`]),
+    { selected: wanted },
   )
   const narrow = h('input', {
     id: 'dry-narrow',
@@ -34,7 +34,7 @@ export async function dryRunPage(context: ViewContext, id: string): Promise<Chil
     const names = narrow.value.split(/[;,]/).map(regionCode).filter(Boolean)
     const question = {
       policy: id,
-      version: Number(select.value),
+      version: Number(version.value),
       ...(names.length === 0 ? {} : { residency: { allow: names } }),
     }
     void fill(result, () => verdictPanel(context, question), context.signal)
@@ -52,13 +52,8 @@ export async function dryRunPage(context: ViewContext, id: string): Promise<Chil
         },
       },
       regionSuggestions(),
-      h('div', { class: 'field' }, h('label', { for: 'dry-version' }, 'Policy'), select),
-      h(
-        'div',
-        { class: 'field' },
-        h('label', { for: 'dry-narrow' }, 'Narrowed by the request to'),
-        narrow,
-      ),
+      field('Policy', version),
+      field('Narrowed by the request to', narrow),
       h('button', { type: 'submit', class: 'button main' }, 'Run again'),
       h(
         'p',
@@ -104,7 +99,16 @@ export async function verdictPanel(
         reply.ingress.verdict === 'allow' && h('p', { class: 'quiet' }, reply.ingress.sentence),
       ),
     ),
-    h('div', { class: 'card' }, map.element, legend()),
+    h(
+      'div',
+      { class: 'card' },
+      map.element,
+      legend([
+        ['in', 'jobs may run here'],
+        ['allowed', 'allowed nodes'],
+        ['refused', 'refused nodes'],
+      ]),
+    ),
     hubNotes(reply),
     nodes.length === 0
       ? emptyNote(
@@ -157,14 +161,4 @@ function hubNotes({ hubs }: DryRun): Child {
           : `Hub ${hub} keeps records in ${jurisdiction}, so jobs under this policy never go there (storage.jurisdiction).`,
       ),
     )
-}
-
-function legend(): HTMLElement {
-  return h(
-    'ul',
-    { class: 'legend' },
-    h('li', {}, h('span', { class: 'key key-in' }), 'jobs may run here'),
-    h('li', {}, h('span', { class: 'key key-allowed' }), 'allowed nodes'),
-    h('li', {}, h('span', { class: 'key key-refused' }), 'refused nodes'),
-  )
 }

@@ -1,6 +1,7 @@
 /** Lists the countries of each group, with the date, source and pitfalls of the list. */
 import { groupFacts, type GroupFacts } from '#shared/law/region-notes.ts'
 import { regionLabel } from '../page/countries.ts'
+import { lead } from '../page/blocks.ts'
 import { h } from '../page/dom.ts'
 import { noteList, table } from '../page/parts.ts'
 import { countryDetails } from './policy-page.ts'
@@ -13,9 +14,7 @@ export const groupsView: View = {
   needs: ['policy', 'audit', 'infer'],
   title: () => 'Groups of countries',
   render: () => [
-    h(
-      'p',
-      { class: 'lead' },
+    lead(
       'The countries that each group in a policy stands for. A list never changes: a change of law makes a new list, and a published policy keeps the list that it names.',
     ),
     table<GroupFacts>(

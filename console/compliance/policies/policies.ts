@@ -1,6 +1,7 @@
 /** The view of policies: a list, or one policy with its versions, editor, comparison and dry run. */
 import { leastTrust } from '#shared/law/explain.ts'
 import { placesLabel } from '../page/countries.ts'
+import { lead } from '../page/blocks.ts'
 import { h, type Child } from '../page/dom.ts'
 import { dryRunPage } from './dry-run.ts'
 import { linkButton, table, tag, time } from '../page/parts.ts'
@@ -39,9 +40,7 @@ async function listPage({ session, signal }: ViewContext): Promise<Child> {
   const { default: defaultId, policies, retired } = reply
   const mayPublish = session.can('policy')
   return [
-    h(
-      'p',
-      { class: 'lead' },
+    lead(
       'A policy says where requests may enter, where jobs may run, and what a node must prove. A published version never changes. A request that names no policy uses the default.',
     ),
     mayPublish

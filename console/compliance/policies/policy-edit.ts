@@ -1,18 +1,15 @@
 /** The policy editor: a draft as a form or as JSON, a preview of what it changes, and publishing. */
 import { AppError, toAppError, type FieldFault } from '#shared/base/errors.ts'
-import { PolicyDraft, PolicyId, type Policy } from '#shared/law/policy.ts'
-import { assumptions, completePolicy } from '#shared/law/policy-draft.ts'
-import { groupNotes } from '#shared/law/region-notes.ts'
+import { PolicyId } from '#shared/law/policy.ts'
 import { CURRENT_REGIONS } from '#shared/law/region-groups.ts'
-import { nameList, placesLabel } from '../page/countries.ts'
+import { lead } from '../page/blocks.ts'
+import { choice, field } from '../page/controls.ts'
 import { h, replace, type Child } from '../page/dom.ts'
-import { createWorldMap } from '../page/map.ts'
-import { button, noteList } from '../page/parts.ts'
-import { diffTable } from './policy-compare.ts'
-import { computeCountries, diffPolicies } from './policy-diff.ts'
+import { button } from '../page/parts.ts'
 import { textOf, valueAt, withValue } from './policy-fields.ts'
 import { policyForm, type PolicyForm } from './policy-form.ts'
 import { policyJson, type PolicyJson } from './policy-json.ts'
+import { policyPreview, type PolicyPreview } from './policy-preview.ts'
 import { readVersions } from './policy-page.ts'
 import { verdictPanel } from './dry-run.ts'
 import { PublishedVersion, type PolicyVersion } from '../page/replies.ts'
@@ -39,39 +36,38 @@ export async function editPage(context: ViewContext, id?: string): Promise<Child
     throw new AppError('forbidden', 'Publishing policies needs a key with scope policy.')
   }
   const newest = id === undefined ? undefined : (await readVersions(context, id))[0]
-  const map = await createWorldMap()
-  return new Editor(context, newest, map).element
+  return new Editor(context, newest, await policyPreview(newest)).element
 }
 
-type Mode = 'form' | 'json'
+const MODES = [
+  ['form', 'Form'],
+  ['json', 'JSON'],
+] as const
 
 /** Holds the draft and whether it is shown as a form or as JSON. */
 class Editor {
   readonly element: HTMLElement
   readonly #context: ViewContext
   readonly #newest: PolicyVersion | undefined
-  readonly #map: Awaited<ReturnType<typeof createWorldMap>>
   readonly #writing = h('div', {})
   readonly #summary = h('div', { tabindex: -1 })
-  readonly #preview = h('div', { class: 'preview' })
+  readonly #preview: PolicyPreview
+  readonly #mode = choice('Edit as', MODES, (mode) => this.#switch(mode))
   readonly #outcome = h('div', {})
   readonly #idProblem = h('p', { class: 'problem', id: 'policy-id-problem' })
   #draft: unknown
   #form: PolicyForm | undefined
   #json: PolicyJson | undefined
 
-  constructor(
-    context: ViewContext,
-    newest: PolicyVersion | undefined,
-    map: Awaited<ReturnType<typeof createWorldMap>>,
-  ) {
+  constructor(context: ViewContext, newest: PolicyVersion | undefined, preview: PolicyPreview) {
     this.#context = context
     this.#newest = newest
-    this.#map = map
+    this.#preview = preview
     this.#draft = newest?.policy ?? FRESH
     this.element = this.#draw()
+    this.#mode.show('form')
     this.#write('form')
-    this.#showPreview()
+    this.#preview.show(this.#draft)
   }
 
   #draw(): HTMLElement {
@@ -79,26 +75,19 @@ class Editor {
     return h(
       'form',
       { class: 'editor', novalidate: true, onsubmit: (event) => this.#submit(event) },
-      h(
-        'p',
-        { class: 'lead' },
+      lead(
         this.#newest === undefined
           ? 'A new policy takes effect when a request names it or when you make it the default.'
           : `Publishing creates version ${version}, which applies everywhere within 10 seconds. Version ${version - 1} does not change.`,
       ),
       this.#newest === undefined && this.#idField(),
-      this.#modeChoice(),
+      this.#mode.element,
       this.#summary,
       h(
         'div',
         { class: 'split' },
         h('div', { class: 'card' }, this.#writing),
-        h(
-          'aside',
-          { class: 'card sticky', 'aria-label': 'What the draft means' },
-          this.#map.element,
-          this.#preview,
-        ),
+        this.#preview.element,
       ),
       h(
         'div',
@@ -122,47 +111,21 @@ class Editor {
       'aria-describedby': 'policy-id-hint policy-id-problem',
       oninput: () => this.#change(withValue(this.#draft, '/id', input.value.trim())),
     })
-    return h(
-      'div',
-      { class: 'field narrow', 'data-pointer': '/id' },
-      h('label', { for: 'policy-id' }, 'Name'),
+    const hint = 'Lower-case letters, digits and dashes, such as eu-only'
+    return field(
+      'Name',
       input,
-      h(
-        'p',
-        { class: 'hint', id: 'policy-id-hint' },
-        'Lower-case letters, digits and dashes, such as eu-only',
-      ),
+      h('p', { class: 'hint', id: 'policy-id-hint' }, hint),
       this.#idProblem,
     )
   }
 
-  #modeChoice(): HTMLElement {
-    const radio = (mode: Mode, text: string) => {
-      const input: HTMLInputElement = h('input', {
-        type: 'radio',
-        name: 'mode',
-        value: mode,
-        checked: mode === 'form',
-        onchange: () => this.#switch(mode),
-      })
-      return h('label', {}, input, h('span', {}, text))
-    }
-    return h(
-      'fieldset',
-      { class: 'choice' },
-      h('legend', { class: 'visually-hidden' }, 'Edit as'),
-      radio('form', 'Form'),
-      radio('json', 'JSON'),
-    )
-  }
-
   /** Invalid JSON cannot become a form: the editor stays in JSON mode and shows the fault. */
-  #switch(mode: Mode): void {
+  #switch(mode: string): void {
     if (mode === 'form' && this.#json !== undefined) {
       const read = this.#json.read()
       if (read === undefined) {
-        const json = this.element.querySelector<HTMLInputElement>('input[value=json]')
-        if (json !== null) json.checked = true
+        this.#mode.show('json')
         return
       }
       this.#draft = read.draft
@@ -170,7 +133,7 @@ class Editor {
     this.#write(mode)
   }
 
-  #write(mode: Mode): void {
+  #write(mode: string): void {
     const set = (pointer: string, value: unknown) =>
       this.#change(withoutEmptyIngress(withValue(this.#draft, pointer, value)))
     this.#form = mode === 'form' ? policyForm(this.#draft, set) : undefined
@@ -182,42 +145,7 @@ class Editor {
 
   #change(draft: unknown): void {
     this.#draft = draft
-    this.#showPreview()
-  }
-
-  #showPreview(): void {
-    const parsed = PolicyDraft.safeParse(withValue(this.#draft, '/id', 'draft'))
-    if (!parsed.success) {
-      replace(this.#preview, h('p', { class: 'hint' }, 'The draft is incomplete or has errors.'))
-      return
-    }
-    const policy = completePolicy(parsed.data)
-    const countries = computeCountries(policy)
-    this.#map.update({
-      label: `Map: jobs may run in ${nameList(countries, 40)}`,
-      shaded: new Set(countries),
-      marks: [],
-    })
-    replace(
-      this.#preview,
-      h(
-        'p',
-        {},
-        h('strong', {}, `Jobs may run in ${placesLabel(policy.compute)}`),
-        `, ${count(countries.length, 'country', 'countries')}`,
-      ),
-      h('p', { class: 'hint' }, nameList(countries, 12)),
-      noteList(groupNotes(policy)),
-      assumedList(this.#draft, policy),
-      this.#newest !== undefined && [
-        h('h2', {}, `Changes since version ${this.#newest.version}`),
-        diffTable(
-          diffPolicies(this.#newest.policy, { ...policy, id: this.#newest.policy.id }),
-          `Version ${this.#newest.version}`,
-          'Draft',
-        ),
-      ],
-    )
+    this.#preview.show(draft)
   }
 
   #submit(event: Event): void {
@@ -334,28 +262,4 @@ function withoutEmptyIngress(draft: unknown): unknown {
     return value === undefined || (Array.isArray(value) && value.length === 0)
   })
   return isEmpty ? withValue(draft, '/ingress', undefined) : draft
-}
-
-/** Lists the fields that the draft leaves out and the values assumed for them. */
-function assumedList(draft: unknown, policy: Policy): Child {
-  const assumed = assumptions(draft as Readonly<Record<string, unknown>>, policy)
-  if (assumed.length === 0) return null
-  return h(
-    'section',
-    { 'data-testid': 'assumed', 'aria-label': 'Fields left out' },
-    h('h2', {}, 'Assumed for fields left out'),
-    h(
-      'ul',
-      { class: 'notes' },
-      assumed.map(({ pointer, means }) =>
-        h(
-          'li',
-          {},
-          h('code', {}, pointer),
-          // Only the server knows where the tenant's records are; its reply says so.
-          ` ${pointer === '/storage' ? 'records stay where this tenant’s are kept' : means}`,
-        ),
-      ),
-    ),
-  )
 }

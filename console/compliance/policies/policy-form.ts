@@ -1,5 +1,6 @@
 /** A policy as a form: each field has a label, a hint and the server's reason for refusing it. */
 import type { FieldFault } from '#shared/base/errors.ts'
+import { select } from '../page/controls.ts'
 import { h, replace } from '../page/dom.ts'
 import { fieldOf, POLICY_FIELDS, textOf, valueAt, type PolicyField } from './policy-fields.ts'
 import { regionPicker, regionSuggestions } from './region-picker.ts'
@@ -112,21 +113,13 @@ function drawControl(
 ): HTMLInputElement | HTMLSelectElement {
   const common = { id, 'aria-describedby': describedBy }
   if (kind === 'choice') {
-    const known = choices.some((choice) => choice.value === textOf(value))
-    const select = h(
-      'select',
-      { ...common, onchange: () => set(toJson(select.value)) },
-      // A draft written as JSON may hold any value; the form shows it unchanged.
-      !known && h('option', { value: textOf(value), selected: true }, textOf(value)),
-      choices.map((choice) =>
-        h(
-          'option',
-          { value: choice.value, selected: choice.value === textOf(value) },
-          choice.label,
-        ),
-      ),
-    )
-    return select
+    const selected = textOf(value)
+    const options = choices.map((choice) => [choice.value, choice.label] as const)
+    // A draft written as JSON may hold any value; the form shows it unchanged.
+    if (!choices.some((choice) => choice.value === selected)) options.unshift([selected, selected])
+    const control = select(id, options, { selected, onChange: (text) => set(toJson(text)) })
+    control.setAttribute('aria-describedby', describedBy)
+    return control
   }
   if (kind === 'switch') {
     const box: HTMLInputElement = h('input', {

@@ -1,5 +1,6 @@
 /** One policy: the fields of its newest version, its map, and all versions. */
 import { groupNotes } from '#shared/law/region-notes.ts'
+import { card, facts, lead } from '../page/blocks.ts'
 import { countryName, nameList, placesLabel } from '../page/countries.ts'
 import { confirmDialog } from '../page/dialog.ts'
 import { h, type Child } from '../page/dom.ts'
@@ -36,9 +37,7 @@ export async function policyPage(context: ViewContext, id: string): Promise<Chil
     marks: [],
   })
   return [
-    h(
-      'p',
-      { class: 'lead' },
+    lead(
       retiredAtMs === null
         ? [
             `Version ${newest.version} is in force. `,
@@ -53,31 +52,16 @@ export async function policyPage(context: ViewContext, id: string): Promise<Chil
     h(
       'div',
       { class: 'split' },
-      h(
-        'section',
-        { class: 'card', 'aria-labelledby': 'says' },
-        h('h2', { id: 'says' }, 'Fields'),
-        fieldList(newest),
-      ),
-      h(
-        'section',
-        { class: 'card', 'aria-labelledby': 'where' },
-        h(
-          'h2',
-          { id: 'where' },
-          `Where jobs may run: ${placesLabel(newest.policy.compute)}, ${count(computeCountries.length, 'country', 'countries')}`,
-        ),
+      card('says', 'Fields', fieldList(newest)),
+      card(
+        'where',
+        `Where jobs may run: ${placesLabel(newest.policy.compute)}, ${count(computeCountries.length, 'country', 'countries')}`,
         notes.length > 0 && noteList(notes),
         map.element,
         countryDetails(computeCountries),
       ),
     ),
-    h(
-      'section',
-      { class: 'card', 'aria-labelledby': 'versions' },
-      h('h2', { id: 'versions' }, 'Versions'),
-      versionTable(id, versions),
-    ),
+    card('versions', 'Versions', versionTable(id, versions)),
   ]
 }
 
@@ -147,12 +131,8 @@ function retire({ session, say }: ViewContext, id: string): void {
   })
 }
 
-export function fieldList({ policy }: PolicyVersion): HTMLElement {
-  return h(
-    'dl',
-    { class: 'facts' },
-    POLICY_FIELDS.map((field) => [h('dt', {}, field.label), h('dd', {}, showField(field, policy))]),
-  )
+function fieldList({ policy }: PolicyVersion): HTMLElement {
+  return facts(...POLICY_FIELDS.map((field) => [field.label, showField(field, policy)] as const))
 }
 
 function versionTable(id: string, versions: readonly PolicyVersion[]): HTMLElement {
