@@ -67,7 +67,7 @@ function keyTable(keys: readonly Key[], context: ViewContext, places: Places): H
         cell: ({ id, name }) => [
           name !== '' && [h('strong', {}, name), ' '],
           h('code', { class: 'key-id' }, id),
-          id === own && [' ', tag('this one', 'quiet')],
+          id === own && [' ', tag('your key', 'quiet')],
         ],
       },
       { head: 'Scopes', cell: ({ scopes }) => scopes.join(', ') },
@@ -197,7 +197,7 @@ function newKeyForm({ session }: ViewContext, { shown, reload }: Places): HTMLEl
     h('h2', { id: 'new-key' }, 'New key'),
     field('Name', name),
     field(
-      'Expires at the start of (UTC)',
+      'Expires on (at 00:00 UTC)',
       expires,
       h('p', { class: 'hint' }, expiryHint(session.key.expiresAtMs)),
     ),

@@ -7,7 +7,7 @@ import { field, select, switchField } from '../page/controls.ts'
 import { byName, countryName, nameList } from '../page/countries.ts'
 import { h, replace, type Child } from '../page/dom.ts'
 import { createWorldMap, type Mark } from '../page/map.ts'
-import { emptyNote, repeat, table, tag } from '../page/parts.ts'
+import { emptyNote, repeat, table, tag, time } from '../page/parts.ts'
 import {
   AuditPage,
   Network,
@@ -180,7 +180,7 @@ function placeTable({ jobs, nodes }: Seen, rows: readonly PlaceRow[]): Child {
         { head: 'Recent jobs', cell: (row) => (jobs === null ? '–' : row.jobs), isNumber: true },
         {
           head: 'Last job',
-          cell: ({ lastJobAtMs }) => (lastJobAtMs === undefined ? '–' : whenUtc(lastJobAtMs)),
+          cell: ({ lastJobAtMs }) => (lastJobAtMs === undefined ? '–' : time(lastJobAtMs)),
         },
       ],
       rows,

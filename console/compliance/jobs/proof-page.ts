@@ -9,12 +9,11 @@ import { facts } from '../page/blocks.ts'
 import { h, type Child } from '../page/dom.ts'
 import { recordFacts } from '../nodes/evidence.ts'
 import { hash, sign, tag } from '../page/parts.ts'
-import { describeEntry, TYPE_LABELS } from '../log/audit-words.ts'
+import { describeEntry, describePlace, TYPE_LABELS } from '../log/audit-words.ts'
 import { SIGN_OF, type Finding } from './finding.ts'
 import { overall, proveEntries, proveJob, type Step } from './prove-job.ts'
 import type { ViewContext } from '../page/view.ts'
 import { count } from '../page/words.ts'
-import { describePlace } from './job-words.ts'
 
 const RESULT_WORDS: Readonly<Record<LineResult, string>> = {
   passed: 'verified',

@@ -1,6 +1,7 @@
 /** Describes entries of the audit log. Pure. */
 import { AUDIT_TYPES, parseDetail, type AuditType, type LogEntry } from '#shared/audit/entries.ts'
 import { countryCode } from '#shared/law/region.ts'
+import type { Place } from '#shared/receipt/receipt.ts'
 import { countryName } from '../page/countries.ts'
 import { count } from '../page/words.ts'
 
@@ -38,7 +39,7 @@ export function describeEntry({ type, opening }: LogEntry): string {
     }
     case 'job.placed': {
       const { place } = parseDetail(type, detail)
-      return `In ${countryName(countryCode(place.country))} on ${place.evidence} evidence (${place.source}), on a ${place.trust} node${place.voucher === null ? '' : `, vouched for by ${place.voucher}`}.`
+      return `${describePlace(place)}${place.voucher === null ? '' : `, vouched for by ${place.voucher}`}.`
     }
     case 'job.refused': {
       const { code, rule, count: times, policyId } = parseDetail(type, detail)
@@ -61,6 +62,12 @@ export function describeEntry({ type, opening }: LogEntry): string {
       return `${subject}${by === null ? '' : ` by ${by}`}`
     }
   }
+}
+
+/** Gives `Germany, observed (simulated), on a verified node`. */
+export function describePlace({ country, evidence, source, trust }: Place): string {
+  const seen = source === 'none' ? evidence : `${evidence} (${source})`
+  return `${countryName(countryCode(country))}, ${seen}, on a ${trust} node`
 }
 
 /** Gives the job that an entry is about. Entries without a job and erased entries give undefined. */

@@ -52,6 +52,7 @@ function filterForm(filter: Filter): HTMLElement {
   const type = select('audit-type', TYPE_OPTIONS, { selected: filter.type })
   const job = h('input', {
     id: 'audit-job',
+    size: 14,
     value: filter.job,
     autocomplete: 'off',
     spellcheck: 'false',

@@ -105,8 +105,9 @@ function expiry(atMs: number): Child {
 }
 
 function observedText({ country, source, asn, network }: EvidenceRecord['observation']): string {
-  const where = country === null ? 'an unknown country' : countryName(country)
-  return `${where}, reported by ${SOURCE_MEANS[source]}${network === 'unknown' ? '' : `; ${network} network`}${asn === null ? '' : `, AS${asn}`}`
+  const where =
+    country === null ? 'unknown' : `${countryName(country)}, reported by ${SOURCE_MEANS[source]}`
+  return `${where}${network === 'unknown' ? '' : `; ${network} network`}${asn === null ? '' : `, AS${asn}`}`
 }
 
 function echoDetails({ echoes }: EvidenceRecord): HTMLElement {

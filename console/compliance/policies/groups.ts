@@ -28,7 +28,7 @@ export const groupsView: View = {
             countryDetails(countries),
           ],
         },
-        { head: 'As of', cell: ({ asOf }) => asOf },
+        { head: 'As of', cell: ({ asOf }) => h('time', {}, h('span', {}, asOf)) },
         {
           head: 'Source',
           cell: ({ source }) =>

@@ -65,7 +65,7 @@ export const POLICY_FIELDS: readonly PolicyField[] = [
   {
     pointer: '/dataClass',
     label: 'Data class',
-    hint: 'phi data runs on dedicated nodes only. special data never runs on public nodes.',
+    hint: 'Data of class phi runs on dedicated nodes only. Data of class special never runs on public nodes.',
     kind: 'choice',
     choices: plain(DATA_CLASSES),
   },
@@ -106,7 +106,7 @@ export const POLICY_FIELDS: readonly PolicyField[] = [
   {
     pointer: '/storage',
     label: 'Records are kept in',
-    hint: 'The jurisdiction of job records, logs and receipts. any allows every jurisdiction.',
+    hint: 'The jurisdiction of job records, logs and receipts: “any” allows every jurisdiction.',
     kind: 'choice',
     choices: [{ value: '', label: 'where this tenant’s records are' }, ...plain(JURISDICTIONS)],
     toJson: (text) => (text === '' ? undefined : text),
