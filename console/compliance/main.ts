@@ -69,6 +69,7 @@ function show(): void {
   const [name, ...params] = path.split('/').map(decode)
   const view = VIEWS.find((each) => each.path === name) ?? policiesView
   showNav(view, session)
+  account.querySelector('details')?.removeAttribute('open')
   const query = new URLSearchParams(search)
   document.title = `${view.title(params, query)} · Compliance · Littoral`
   host.setAttribute('data-address', location.hash)

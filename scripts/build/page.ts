@@ -5,7 +5,7 @@ import { build } from 'vite'
 import { repositoryPath } from '#scripts/base/paths.ts'
 
 /** Holds what all pages share: their head, style sheet and mark. */
-export const SHARED_DIR = repositoryPath('shared/page')
+const SHARED_DIR = repositoryPath('shared/page')
 /** Hides how long plugins took. */
 export const QUIET = { checks: { bundlerTimings: false } }
 

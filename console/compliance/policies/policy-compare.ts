@@ -33,7 +33,7 @@ export async function comparePage(context: ViewContext, id: string): Promise<Chi
       'div',
       { class: 'filters' },
       field('From version', choice('from', from)),
-      field('to version', choice('to', to)),
+      field('To version', choice('to', to)),
     ),
     before === undefined || after === undefined
       ? h('p', {}, 'This version does not exist.')
