@@ -2,6 +2,7 @@
 import './page/strict-csp.ts'
 import { invariant } from '#shared/base/errors.ts'
 import { createApi } from './page/api.ts'
+import { list } from './page/blocks.ts'
 import { h, replace } from './page/dom.ts'
 import { abilities, createSession, OwnKey, type Session } from './page/session.ts'
 import { signInForm } from './page/sign-in.ts'
@@ -79,13 +80,9 @@ function show(): void {
 function showNav(current: View, { can }: Session): void {
   nav.hidden = false
   const links = VIEWS.filter(({ needs }) => can(...needs)).map(({ path, label }) =>
-    h(
-      'li',
-      {},
-      h('a', { href: `#/${path}`, 'aria-current': path === current.path && 'page' }, label),
-    ),
+    h('a', { href: `#/${path}`, 'aria-current': path === current.path && 'page' }, label),
   )
-  replace(nav, h('ul', {}, links))
+  replace(nav, list(links))
   nav.querySelector('[aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'center' })
 }
 

@@ -5,9 +5,10 @@ import { commitment } from '#shared/receipt/receipt.ts'
 import { isIncluded, readHead } from '#shared/verify/log.ts'
 import { sha256, stringToBytes } from 'viem'
 import { confirmDialog } from '../page/dialog.ts'
+import { list } from '../page/blocks.ts'
 import { h, type Child } from '../page/dom.ts'
-import { button, hash, saveJson, sign, time } from '../page/parts.ts'
-import { finding, SIGN_OF, type Finding } from './finding.ts'
+import { button, hash, saveJson, time } from '../page/parts.ts'
+import { finding, findingList, type Finding } from './finding.ts'
 import { Erasure } from '../page/replies.ts'
 import type { ViewContext } from '../page/view.ts'
 import { count, whenUtc } from '../page/words.ts'
@@ -33,24 +34,14 @@ export function erasureButton(context: ViewContext, id: string): Child {
           'This erases its receipt, the salt that links its inputs and outputs to you, and the details of its log entries. After that, the proof on this page cannot be produced any more. This cannot be undone.',
         ),
         h('p', {}, h('strong', {}, 'What stays:')),
-        h(
-          'ul',
-          {},
-          h(
-            'li',
-            {},
-            'a line for each of its entries: time, kind, and a hash that links to nobody;',
-          ),
-          h(
-            'li',
-            {},
-            'one new entry that proves the erasure and names the job only by a salted hash;',
-          ),
-          h('li', {}, 'the operator’s record for settlement: job id, policy, country and amount;'),
-          h('li', {}, 'the receipt’s hash under the batch’s root on the chain;'),
-          h('li', {}, 'entries that the law requires to be kept: six years for phi;'),
-          h('li', {}, 'bundles that somebody has already downloaded.'),
-        ),
+        list([
+          'a line for each of its entries: time, kind, and a hash that links to nobody;',
+          'one new entry that proves the erasure and names the job only by a salted hash;',
+          'the operator’s record for settlement: job id, policy, country and amount;',
+          'the receipt’s hash under the batch’s root on the chain;',
+          'entries that the law requires to be kept: six years for phi;',
+          'bundles that somebody has already downloaded.',
+        ]),
       ],
       confirm: 'Erase',
       isDanger: true,
@@ -95,13 +86,7 @@ function drawErasure(erased: Erasure, heading: HTMLElement): HTMLElement {
         { class: 'note' },
         `${count(held.length, 'entry', 'entries')} must be kept by law until ${whenUtc(Math.max(...held.map(({ untilMs }) => untilMs)))}.`,
       ),
-    h(
-      'ul',
-      { class: 'findings' },
-      checkErasure(erased).map(({ result, text }) =>
-        h('li', { class: `finding-${SIGN_OF[result]}` }, sign(SIGN_OF[result]), text),
-      ),
-    ),
+    findingList(checkErasure(erased)),
     h(
       'p',
       { class: 'note' },

@@ -136,10 +136,9 @@ function placedJob({ opening, atMs }: LogEntry): { country: string; atMs: number
 
 function marksOf({ country, nodes, jobs }: PlaceRow): Mark[] {
   const where = countryName(country)
-  const byClass = EVIDENCE_CLASSES.flatMap((evidence): Mark[] => {
-    const those = nodes.filter((node) => node.evidence === evidence)
-    const title = `${where}: ${count(those.length, 'node')}, ${evidence}`
-    return those.length === 0 ? [] : [{ country, kind: evidence, count: those.length, title }]
+  const byClass = countByClass(nodes).map(([kind, number]): Mark => {
+    const title = `${where}: ${count(number, 'node')}, ${kind}`
+    return { country, kind, count: number, title }
   })
   const title = `${where}: ${count(jobs, 'recent job')}`
   return jobs === 0 ? byClass : [...byClass, { country, kind: 'jobs', count: jobs, title }]
@@ -189,11 +188,14 @@ function placeTable({ jobs, nodes }: Seen, rows: readonly PlaceRow[]): Child {
 }
 
 function evidenceText(nodes: readonly NetworkNode[]): string {
-  const parts = EVIDENCE_CLASSES.flatMap((evidence) => {
-    const those = nodes.filter((node) => node.evidence === evidence).length
-    return those === 0 ? [] : [`${those} ${evidence}`]
-  })
+  const parts = countByClass(nodes).map(([evidence, number]) => `${number} ${evidence}`)
   return parts.length === 0 ? '–' : parts.join(', ')
+}
+
+function countByClass(nodes: readonly NetworkNode[]) {
+  return EVIDENCE_CLASSES.map(
+    (name) => [name, nodes.filter(({ evidence }) => evidence === name).length] as const,
+  ).filter(([, number]) => number > 0)
 }
 
 function mapLabel({ nodes, jobs }: Seen, policy: string, allowed: ReadonlySet<string>): string {

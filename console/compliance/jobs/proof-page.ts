@@ -2,38 +2,17 @@
 import { AuditBundle, type BundledJob } from '#shared/audit/bundle.ts'
 import { toAppError } from '#shared/base/errors.ts'
 import { worstOf, type LineResult } from '#shared/verify/line.ts'
-import type { BundleTrust } from '#shared/verify/trust.ts'
 import { verifyBundle, type BundleVerification } from '#shared/verify/whole.ts'
 import { readTrust } from './trust.ts'
-import { facts } from '../page/blocks.ts'
+import { facts, folded } from '../page/blocks.ts'
 import { h, type Child } from '../page/dom.ts'
 import { recordFacts } from '../nodes/evidence.ts'
-import { hash, sign, tag } from '../page/parts.ts'
+import { hash, outcome, sign, tag } from '../page/parts.ts'
 import { describeEntry, describePlace, TYPE_LABELS } from '../log/audit-words.ts'
-import { SIGN_OF, type Finding } from './finding.ts'
+import { findingList, LOOKS } from './finding.ts'
 import { overall, proveEntries, proveJob, type Step } from './prove-job.ts'
 import type { ViewContext } from '../page/view.ts'
 import { count } from '../page/words.ts'
-
-const RESULT_WORDS: Readonly<Record<LineResult, string>> = {
-  passed: 'verified',
-  failed: 'FAILED',
-  absent: 'not part of this deployment',
-  simulated: 'simulated place',
-  open: 'not checked',
-  pending: 'not settled yet',
-  missing: 'MISSING',
-}
-
-const RESULT_TONES = {
-  passed: 'good',
-  absent: 'quiet',
-  simulated: 'warn',
-  open: 'quiet',
-  pending: 'quiet',
-  missing: 'warn',
-  failed: 'bad',
-} as const satisfies Record<LineResult, string>
 
 /** Draws what a bundle proves about its jobs. @param document a bundle, unparsed */
 export async function drawProof(context: ViewContext, document: unknown): Promise<Child> {
@@ -45,9 +24,13 @@ export async function drawProof(context: ViewContext, document: unknown): Promis
   }
   const bundle = parsed.data
   const trust = await readTrust(context)
-  const verified = await verify(bundle, trust)
-  if ('fault' in verified)
-    return verdict('failed', 'The bundle could not be checked.', verified.fault)
+  let verified: BundleVerification
+  try {
+    verified = await verifyBundle(bundle, trust)
+  } catch (error) {
+    // The chain failed: problems of the bundle itself become lines.
+    return verdict('failed', 'The bundle could not be checked.', toAppError(error).detail)
+  }
   if (bundle.jobs.length === 0) return withoutReceipt(bundle, verified)
   const attempts = bundle.jobs.map((job) => ({ job, steps: proveJob(bundle, job, verified) }))
   const steps = attempts.flatMap((attempt) => attempt.steps)
@@ -59,18 +42,6 @@ export async function drawProof(context: ViewContext, document: unknown): Promis
       h('ol', { class: 'steps', 'data-testid': 'steps' }, attempt.steps.map(drawStep)),
     ]),
   ]
-}
-
-/** A fault comes from the chain: problems of the bundle itself become lines. */
-async function verify(
-  bundle: AuditBundle,
-  trust: BundleTrust,
-): Promise<BundleVerification | { readonly fault: string }> {
-  try {
-    return await verifyBundle(bundle, trust)
-  } catch (error) {
-    return { fault: toAppError(error).detail }
-  }
 }
 
 /** Draws a job that was refused or whose receipt is erased: its log entries and their proof. */
@@ -102,18 +73,11 @@ function nameAttempt({ receipt }: BundledJob): string {
 }
 
 function verdict(result: LineResult, title: string, detail: string): HTMLElement {
-  const tone = RESULT_TONES[result]
-  return h(
-    'div',
-    {
-      class: `outcome outcome-${tone}`,
-      role: 'status',
-      'data-testid': 'verdict',
-      'data-result': result,
-    },
-    sign(SIGN_OF[result]),
-    h('div', {}, h('p', {}, h('strong', {}, title)), h('p', {}, detail)),
-  )
+  const { tone, sign } = LOOKS[result]
+  const panel = outcome({ tone, sign, title }, h('p', {}, detail))
+  panel.setAttribute('data-testid', 'verdict')
+  panel.setAttribute('data-result', result)
+  return panel
 }
 
 function jobFacts({ receipt, evidence }: BundledJob): HTMLElement {
@@ -132,43 +96,24 @@ function jobFacts({ receipt, evidence }: BundledJob): HTMLElement {
       ['Receipt', hash(receipt.id)],
       ['Work', `${count(units, 'unit')} on ${provider}`],
     ),
-    evidence !== null &&
-      h(
-        'details',
-        {},
-        h('summary', {}, 'Evidence of the node’s place at that time'),
-        recordFacts(evidence),
-      ),
+    evidence !== null && folded('Evidence of the node’s place at that time', recordFacts(evidence)),
   )
 }
 
 function drawStep({ id, title, shows, result, findings }: Step): HTMLElement {
   const firstFault = findings.find((finding) => finding.result === 'failed')
+  const { sign: kind, tone, words } = LOOKS[result]
   return h(
     'li',
-    { class: `step step-${SIGN_OF[result]}`, 'data-testid': `step-${id}`, 'data-result': result },
-    sign(SIGN_OF[result]),
+    { class: `step step-${kind}`, 'data-testid': `step-${id}`, 'data-result': result },
+    sign(kind),
     h(
       'div',
       {},
-      h('h2', {}, title, ' ', tag(RESULT_WORDS[result], RESULT_TONES[result])),
+      h('h2', {}, title, ' ', tag(words, tone)),
       h('p', { class: 'quiet' }, shows),
       firstFault !== undefined && h('p', { class: 'reason' }, firstFault.text),
-      h(
-        'details',
-        {},
-        h('summary', {}, `Checks (${findings.length})`),
-        h('ul', { class: 'findings' }, findings.map(drawFinding)),
-      ),
+      folded(`Checks (${findings.length})`, findingList(findings)),
     ),
-  )
-}
-
-function drawFinding({ result, text }: Finding): HTMLElement {
-  return h(
-    'li',
-    { class: `finding-${SIGN_OF[result]}` },
-    sign(SIGN_OF[result]),
-    h('span', {}, result === 'passed' ? '' : h('strong', {}, `${RESULT_WORDS[result]}: `), text),
   )
 }

@@ -4,7 +4,7 @@ import { EvidenceRecord } from '#shared/place/evidence.ts'
 import type { EvidenceClass, EvidenceSource } from '#shared/law/policy.ts'
 import { listCountries } from '#shared/law/region.ts'
 import { countryName, nameList } from '../page/countries.ts'
-import { facts } from '../page/blocks.ts'
+import { facts, folded, list } from '../page/blocks.ts'
 import { h, type Child } from '../page/dom.ts'
 import { table, time } from '../page/parts.ts'
 import type { NetworkNode } from '../page/replies.ts'
@@ -63,11 +63,7 @@ function inputsOnDemand({ session, signal }: ViewContext, nodeId: string): HTMLE
 
 function reasonList(reasons: readonly string[]): Child {
   if (reasons.length === 0) return null
-  return h(
-    'ul',
-    { class: 'reasons' },
-    reasons.map((reason) => h('li', {}, reason)),
-  )
+  return list(reasons, 'reasons')
 }
 
 function relayNote(): HTMLElement {
@@ -111,10 +107,8 @@ function observedText({ country, source, asn, network }: EvidenceRecord['observa
 }
 
 function echoDetails({ echoes }: EvidenceRecord): HTMLElement {
-  return h(
-    'details',
-    {},
-    h('summary', {}, `Round trips of ${count(echoes.length, 'anchor')}`),
+  return folded(
+    `Round trips of ${count(echoes.length, 'anchor')}`,
     table(
       'Signed round trips by anchor, shortest first',
       [

@@ -19,13 +19,21 @@ export function facts(
   return h('dl', { class: 'facts' }, drawn)
 }
 
+export function list(items: readonly Child[], kind = ''): HTMLElement {
+  const drawn = items.map((item) => h('li', {}, item))
+  return h('ul', { class: kind }, drawn)
+}
+
+/** Content folded away under its summary. */
+export function folded(summary: Child, ...content: readonly Child[]): HTMLElement {
+  return h('details', {}, h('summary', {}, summary), content)
+}
+
 /** Explains signs of the map: the class `key-<key>` draws each. */
 export function legend(
   signs: readonly (readonly [key: string, meaning: string])[],
   ...more: readonly Child[]
 ): HTMLElement {
-  const items = signs.map(([key, meaning]) =>
-    h('li', {}, h('span', { class: `key key-${key}` }), meaning),
-  )
-  return h('ul', { class: 'legend' }, items, more)
+  const items = signs.map(([key, meaning]) => [h('span', { class: `key key-${key}` }), meaning])
+  return list([...items, ...more], 'legend')
 }

@@ -1,8 +1,11 @@
 /** Pieces that several views use. */
+import { list } from './blocks.ts'
 import { h, replace, svg, type Child } from './dom.ts'
 import { shortHash, whenUtc } from './words.ts'
 
 export type Tone = 'good' | 'warn' | 'bad' | 'quiet' | 'plain'
+
+export type Sign = 'passed' | 'failed' | 'open' | 'warned'
 
 /** Draws a coloured word. The colour adds no information. */
 export function tag(text: string, tone: Tone = 'plain'): HTMLElement {
@@ -85,10 +88,9 @@ export function table<T>(
 
 /** @param notes sentences without full stops */
 export function noteList(notes: readonly string[]): HTMLElement {
-  return h(
-    'ul',
-    { class: 'notes' },
-    notes.map((note) => h('li', {}, `${note}.`)),
+  return list(
+    notes.map((note) => `${note}.`),
+    'notes',
   )
 }
 
@@ -124,6 +126,11 @@ export function linkButton(text: string, href: string, kind = ''): HTMLAnchorEle
   return h('a', { class: `button ${kind}`, href }, text)
 }
 
+/** A button that looks like a link. */
+export function textButton(text: string, onclick: () => void): HTMLButtonElement {
+  return h('button', { type: 'button', class: 'to-line', onclick }, text)
+}
+
 /** Offers bytes as a download. */
 export function saveFile(name: string, content: Blob): void {
   const url = URL.createObjectURL(content)
@@ -136,7 +143,7 @@ export function saveJson(name: string, document: unknown): void {
 }
 
 /** Draws a tick, cross, dash or exclamation mark. The words beside it say the same. */
-export function sign(kind: 'passed' | 'failed' | 'open' | 'warned'): SVGElement {
+export function sign(kind: Sign): SVGElement {
   const strokes = {
     passed: 'M5 10.5l3.5 3.5L15 6.5',
     failed: 'M6 6l8 8M14 6l-8 8',
@@ -149,6 +156,21 @@ export function sign(kind: 'passed' | 'failed' | 'open' | 'warned'): SVGElement 
     svg('circle', { cx: 10, cy: 10, r: 9 }),
     svg('path', { d: strokes[kind] }),
   )
+}
+
+interface Outcome {
+  readonly tone: Tone
+  readonly sign: Sign
+  readonly title: string
+}
+
+/** Shows a verdict. @param details stand below its title */
+export function outcome(
+  { tone, sign: kind, title }: Outcome,
+  ...details: readonly Child[]
+): HTMLElement {
+  const text = h('div', {}, h('p', {}, h('strong', {}, title)), details)
+  return h('div', { class: `outcome outcome-${tone}`, role: 'status' }, sign(kind), text)
 }
 
 /** Runs `work` at an interval until `signal` aborts. It pauses while the page is hidden. */

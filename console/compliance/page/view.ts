@@ -1,5 +1,6 @@
 /** Views, and how the page shows one: a spinner, then its content, or the fault and a way to try again. */
 import { toAppError, type AppError } from '#shared/base/errors.ts'
+import { list } from './blocks.ts'
 import { h, replace, type Child } from './dom.ts'
 import type { Scope, Session } from './session.ts'
 
@@ -64,11 +65,7 @@ export function faultPanel(error: AppError, again?: () => void): HTMLElement {
     h('p', {}, h('strong', {}, titleOf(error))),
     errors.length === 0 && h('p', {}, error.detail),
     errors.length > 0 &&
-      h(
-        'ul',
-        {},
-        errors.map(({ pointer, detail }) => h('li', {}, h('code', {}, pointer), ` ${detail}`)),
-      ),
+      list(errors.map(({ pointer, detail }) => [h('code', {}, pointer), ` ${detail}`])),
     typeof rule === 'string' && h('p', { class: 'quiet' }, 'Rule: ', h('code', {}, rule)),
     typeof needed === 'string' && h('p', { class: 'quiet' }, `Needed: ${needed}.`),
     again && h('button', { type: 'button', class: 'button', onclick: again }, 'Try again'),

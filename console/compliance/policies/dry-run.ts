@@ -4,7 +4,7 @@ import { field, select } from '../page/controls.ts'
 import { countryName, nameList, regionCode } from '../page/countries.ts'
 import { h, type Child } from '../page/dom.ts'
 import { createWorldMap, type Mark } from '../page/map.ts'
-import { emptyNote, hash, paged, sign, table, tag } from '../page/parts.ts'
+import { emptyNote, hash, outcome, paged, table, tag } from '../page/parts.ts'
 import { readVersions } from './policy-page.ts'
 import { DryRun } from '../page/replies.ts'
 import { regionSuggestions, REGION_LIST_ID } from './region-picker.ts'
@@ -12,6 +12,8 @@ import { fill, type ViewContext } from '../page/view.ts'
 import { count } from '../page/words.ts'
 
 const PAGE_NODES = 25
+const ALLOWED = { tone: 'good', sign: 'passed' } as const
+const REFUSED = { tone: 'bad', sign: 'failed' } as const
 
 type DryRunNode = DryRun['nodes'][number]
 
@@ -76,7 +78,8 @@ export async function verdictPanel(
     createWorldMap(),
   ])
   if (signal.aborted) return null
-  const { outcome, nodes, computeCountries } = reply
+  const { nodes, computeCountries } = reply
+  const { code, rule, sentence, needed } = reply.outcome
   const allowed = nodes.filter(({ verdict }) => verdict === 'allow').length
   map.update({
     label: `Map: jobs may run in ${nameList(computeCountries, 40)}; ${allowed} of ${nodes.length} connected nodes are allowed`,
@@ -86,18 +89,11 @@ export async function verdictPanel(
   return h(
     'section',
     { class: 'dry-run', 'data-testid': 'dry-run', 'aria-label': 'Dry run' },
-    h(
-      'div',
-      { class: `outcome outcome-${outcome.code === 'allow' ? 'good' : 'bad'}`, role: 'status' },
-      sign(outcome.code === 'allow' ? 'passed' : 'failed'),
-      h(
-        'div',
-        {},
-        h('p', {}, h('strong', {}, outcome.sentence)),
-        outcome.rule !== null && h('p', {}, 'Rule: ', h('code', {}, outcome.rule)),
-        outcome.needed !== null && h('p', {}, `Needed: ${outcome.needed}.`),
-        reply.ingress.verdict === 'allow' && h('p', { class: 'quiet' }, reply.ingress.sentence),
-      ),
+    outcome(
+      { ...(code === 'allow' ? ALLOWED : REFUSED), title: sentence },
+      rule !== null && h('p', {}, 'Rule: ', h('code', {}, rule)),
+      needed !== null && h('p', {}, `Needed: ${needed}.`),
+      reply.ingress.verdict === 'allow' && h('p', { class: 'quiet' }, reply.ingress.sentence),
     ),
     h(
       'div',

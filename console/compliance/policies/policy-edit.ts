@@ -2,10 +2,10 @@
 import { AppError, toAppError, type FieldFault } from '#shared/base/errors.ts'
 import { PolicyId } from '#shared/law/policy.ts'
 import { CURRENT_REGIONS } from '#shared/law/region-groups.ts'
-import { lead } from '../page/blocks.ts'
+import { lead, list } from '../page/blocks.ts'
 import { choice, field } from '../page/controls.ts'
 import { h, replace, type Child } from '../page/dom.ts'
-import { button } from '../page/parts.ts'
+import { button, textButton } from '../page/parts.ts'
 import { textOf, valueAt, withValue } from './policy-fields.ts'
 import { policyForm, type PolicyForm } from './policy-form.ts'
 import { policyJson, type PolicyJson } from './policy-json.ts'
@@ -196,7 +196,7 @@ class Editor {
       replace(this.#summary)
       return
     }
-    const goTo = ({ pointer }: FieldFault) =>
+    const goTo = (pointer: string) =>
       pointer === '/id'
         ? document.getElementById('policy-id')?.focus()
         : this.#form?.focusField(pointer)
@@ -214,22 +214,11 @@ class Editor {
           {},
           h('strong', {}, `The draft was refused. Correct ${count(faults.length, 'field')}:`),
         ),
-        h(
-          'ul',
-          {},
-          faults.map((fault) =>
-            h(
-              'li',
-              {},
-              fault.pointer !== '' &&
-                h(
-                  'button',
-                  { type: 'button', class: 'to-line', onclick: () => goTo(fault) },
-                  fault.pointer,
-                ),
-              ` ${fault.detail}`,
-            ),
-          ),
+        list(
+          faults.map(({ pointer, detail }) => [
+            pointer !== '' && textButton(pointer, () => goTo(pointer)),
+            ` ${detail}`,
+          ]),
         ),
       ),
     )

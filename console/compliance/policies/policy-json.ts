@@ -1,6 +1,7 @@
 /** A policy as JSON, with its faults below by line and pointer. */
 import type { FieldFault } from '#shared/base/errors.ts'
 import { h, replace } from '../page/dom.ts'
+import { textButton } from '../page/parts.ts'
 import { lineOfPointer, lineOfSyntaxFault } from './json-lines.ts'
 
 export interface PolicyJson {
@@ -35,11 +36,7 @@ export function policyJson(draft: unknown, onChange: (draft: unknown) => void): 
         h(
           'li',
           {},
-          h(
-            'button',
-            { type: 'button', class: 'to-line', onclick: () => selectLine(area, line) },
-            `Line ${line}`,
-          ),
+          textButton(`Line ${line}`, () => selectLine(area, line)),
           ` ${text}`,
         ),
       ),

@@ -2,6 +2,7 @@
 import { PolicyDraft, type Policy } from '#shared/law/policy.ts'
 import { assumptions, completePolicy } from '#shared/law/policy-draft.ts'
 import { groupNotes } from '#shared/law/region-notes.ts'
+import { list } from '../page/blocks.ts'
 import { nameList, placesLabel } from '../page/countries.ts'
 import { h, replace, type Child } from '../page/dom.ts'
 import { createWorldMap } from '../page/map.ts'
@@ -70,18 +71,13 @@ function assumedList(draft: unknown, policy: Policy): Child {
     'section',
     { 'data-testid': 'assumed', 'aria-label': 'Fields left out' },
     h('h2', {}, 'Assumed for fields left out'),
-    h(
-      'ul',
-      { class: 'notes' },
-      assumed.map(({ pointer, means }) =>
-        h(
-          'li',
-          {},
-          h('code', {}, pointer),
-          // Only the server knows where the tenant's records are; its reply says so.
-          ` ${pointer === '/storage' ? 'records stay where this tenant’s are kept' : means}`,
-        ),
-      ),
+    list(
+      assumed.map(({ pointer, means }) => [
+        h('code', {}, pointer),
+        // Only the server knows where the tenant's records are; its reply says so.
+        ` ${pointer === '/storage' ? 'records stay where this tenant’s are kept' : means}`,
+      ]),
+      'notes',
     ),
   )
 }
