@@ -66,7 +66,7 @@ function steps(view: Locator): Promise<Record<string, string>> {
   })
 }
 
-/** What of the page's own types is used inside of it. */
+/** The part of the DOM's types that code inside the page uses. */
 interface ParentLike {
   querySelectorAll(selector: string): Iterable<{ readonly dataset: Record<string, string> }>
 }
@@ -107,7 +107,7 @@ describe('a job', () => {
     }
   })
 
-  it('has the command’s headline: what is not there is counted, and a file with two readings is refused', async () => {
+  it('has the headline of the command, which counts missing parts; a file with two readings is refused', async () => {
     const copy = structuredClone(bundle) as Bundle
     first(copy.entries).opening = null
     const { verdict } = await verifyBundle(copy, await trustOfPage())
@@ -126,7 +126,7 @@ describe('a job', () => {
     await page.getByText(/place\.country: there twice/).waitFor()
   })
 
-  it('has no value in its bundle whose edit passes unseen', async () => {
+  it('fails when any single value of its bundle changes', async () => {
     const trust = await trustOfPage()
     const judge = async (document: unknown) => {
       const parsed = AuditBundle.safeParse(document)
@@ -142,7 +142,7 @@ describe('a job', () => {
     expect(unseen).toEqual(UNPROVEN)
   })
 
-  it('is erased after a question that says what stays, and leaves the proof of it', async () => {
+  it('is erased after a dialog that says what stays, and leaves a proof of erasure', async () => {
     const doomed = await runJob()
     await on.show(page, `jobs/${doomed}`)
     await page.getByRole('button', { name: 'Erase this job' }).click()
@@ -169,10 +169,10 @@ type Mutable<T> = T extends string | number | boolean | null
   : { -readonly [K in keyof T]: Mutable<T[K]> }
 type Bundle = Mutable<AuditBundle>
 
-/** What no signature, hash or root covers: when a job that is pending should settle, which is the deployment's word. */
+/** The only value that no signature, hash or root covers: the deployment's estimate of when a pending job settles. */
 const UNPROVEN: readonly string[] = ['settlesWithinMs']
 
-/** What the page holds true, as this test was told it. */
+/** What the page trusts, read as the page reads it. */
 async function trustOfPage() {
   const view = await createChainView(on.stack.chain.rpc, on.stack.deployment.settlement)
   return pageTrust({ chain: rememberChain(view), logKeys: [on.stack.logPublicKey] })
@@ -189,7 +189,7 @@ function leaves(value: unknown, path: readonly string[] = []): string[][] {
   return Object.entries(value).flatMap(([key, inner]) => leaves(inner, [...path, key]))
 }
 
-/** A copy with that one value changed, in a way that its schema still takes where there is one. */
+/** Gives a copy with one value changed, which its schema still accepts where it can. */
 function edited(value: unknown, [key, ...rest]: readonly string[]): unknown {
   if (key !== undefined) {
     if (Array.isArray(value))
@@ -258,7 +258,7 @@ describe('the map, the log and the nodes', () => {
     expect(await linesOf('CSV')).toHaveLength(entries.length + 1)
   })
 
-  it('say of each node what its place was concluded from', async () => {
+  it('show the evidence of each node’s place', async () => {
     const view = await on.show(page, 'nodes')
     const german = view.getByTestId('node').filter({ hasText: 'Germany' })
     expect(await german.innerText()).toContain('Only the node itself claims this country.')

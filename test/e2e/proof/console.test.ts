@@ -19,7 +19,7 @@ afterEach(() => {
 })
 
 describe('signing in', () => {
-  it('takes a key that the server knows, keeps it nowhere, and asks no other host', async () => {
+  it('accepts a key that the server knows, stores it nowhere, and contacts no other host', async () => {
     const fresh = await on.browser.newPage()
     const hosts = new Set<string>()
     fresh.on('request', (request) => hosts.add(new URL(request.url()).host))
@@ -65,7 +65,7 @@ describe('signing in', () => {
 })
 
 describe('policies', () => {
-  it('are edited as a form: a fault stands at its field, and the mended draft is published', async () => {
+  it('are edited as a form: a fault appears at its field, and the corrected draft is published', async () => {
     await on.show(page, 'policies/harbour?show=edit')
     const deny = page.getByLabel('Add to: Jobs may not run in')
     for (const name of ['Hungary', 'Mars']) {
@@ -96,7 +96,7 @@ describe('policies', () => {
     })
   })
 
-  it('are edited as JSON: a fault stands at its line', async () => {
+  it('are edited as JSON: a fault appears at its line', async () => {
     await on.show(page, 'policies/harbour?show=edit')
     await page.getByRole('radio', { name: 'JSON' }).check()
     const area = page.getByTestId('policy-json')
@@ -138,7 +138,7 @@ describe('policies', () => {
 })
 
 describe('groups of countries', () => {
-  it('are shown with their members, source and day, and with what their names do not say', async () => {
+  it('are shown with their members, source, date and pitfalls', async () => {
     const { key } = await on.stack.operator.createKey({ tenant: 'acme', scopes: ['infer'] })
     const weak = await on.open(key)
     const view = await on.show(weak, 'groups')
@@ -166,7 +166,7 @@ describe('groups of countries', () => {
 })
 
 describe('keys', () => {
-  it('are made, rotated and revoked; a secret is shown once, and a revoked key is signed out', async () => {
+  it('are created, rotated and revoked; a secret is shown once, and a revoked key is signed out', async () => {
     await on.show(page, 'keys')
     await page.getByLabel('admin', { exact: false }).check()
     await page.getByRole('button', { name: 'Create key' }).click()
@@ -190,7 +190,7 @@ describe('keys', () => {
     await other.close()
   })
 
-  it('are shown whole, with their buttons, and none is offered a longer life than the key that makes it', async () => {
+  it('fit their table with all buttons, and do not outlive the key that creates them', async () => {
     const expiresAtMs = Date.parse('2099-01-31')
     const scopes = ['admin', 'policy', 'audit'] as const
     const terms = { tenant: 'acme', scopes: [...scopes], name: 'DPO', expiresAtMs }
@@ -214,8 +214,8 @@ describe('keys', () => {
   })
 })
 
-describe('by the keyboard alone', () => {
-  it('somebody signs in, publishes a policy and reads a proof', async () => {
+describe('with the keyboard alone', () => {
+  it('a user signs in, publishes a policy and reads a proof', async () => {
     const keyed = await on.browser.newPage()
     await keyed.goto(`${on.stack.url}/compliance`)
     const tabTo = async (
@@ -288,7 +288,7 @@ describe('on every screen', () => {
     await fresh.close()
   })
 
-  it('says so when there is nothing, and when the server fails', async () => {
+  it('tells when there is nothing to show, and when the server fails', async () => {
     await on.stack.createTenant('empty', ['policy', 'audit', 'admin'])
     const { key } = await on.stack.operator.createKey({ tenant: 'empty', scopes: ['audit'] })
     const empty = await on.open(key)
