@@ -1,4 +1,4 @@
-/** The tenant's keys: made, rotated, revoked. A new secret is shown once. */
+/** The tenant's keys: creating, rotating and revoking them. A new secret is shown once. */
 import { z } from 'zod'
 import {
   CreatedKeyReply,
@@ -10,6 +10,8 @@ import {
 } from '#shared/api/keys.ts'
 import { toAppError } from '#shared/base/errors.ts'
 import { confirmDialog } from './page/dialog.ts'
+import { lead } from './page/blocks.ts'
+import { field, switchField } from './page/controls.ts'
 import { h, replace, type Child } from './page/dom.ts'
 import { button, paged, table, tag, time } from './page/parts.ts'
 import { faultPanel, fill, type View, type ViewContext } from './page/view.ts'
@@ -22,7 +24,7 @@ const SCOPE_MEANS: Readonly<Record<Scope, string>> = {
   infer: 'sends jobs',
   policy: 'publishes policies',
   audit: 'reads and exports the log',
-  admin: 'does what policy and audit do, makes keys, erases jobs',
+  admin: 'includes policy and audit, creates keys, erases jobs',
   node: 'vouches for nodes',
 }
 
@@ -37,10 +39,8 @@ export const keysView: View = {
     const reload = () => void fill(list, () => keyList(context, { shown, reload }), context.signal)
     reload()
     return [
-      h(
-        'p',
-        { class: 'lead' },
-        'A key in a sensor’s firmware should send jobs and nothing else. What you change here holds everywhere within 10 seconds.',
+      lead(
+        'Give a key in a sensor’s firmware the scope infer and no other. A change here takes effect everywhere within 10 seconds.',
       ),
       shown,
       list,
@@ -66,18 +66,18 @@ async function keyList(context: ViewContext, places: Places): Promise<Child> {
 function keyTable(keys: readonly KeyReply[], context: ViewContext, places: Places): HTMLElement {
   const own = context.session.key.id
   return table<KeyReply>(
-    'Keys, those that live first',
+    'Keys, active ones first',
     [
       {
         head: 'Key',
         cell: ({ id, name }) => [
           name !== '' && [h('strong', {}, name), ' '],
           h('code', { class: 'key-id' }, id),
-          id === own && [' ', tag('this one', 'quiet')],
+          id === own && [' ', tag('your key', 'quiet')],
         ],
       },
-      { head: 'May', cell: ({ scopes }) => scopes.join(', ') },
-      { head: 'Made', cell: ({ createdAtMs }) => time(createdAtMs) },
+      { head: 'Scopes', cell: ({ scopes }) => scopes.join(', ') },
+      { head: 'Created', cell: ({ createdAtMs }) => time(createdAtMs) },
       {
         head: 'Last used',
         cell: ({ lastUsedAtMs }) => (lastUsedAtMs === null ? 'never' : time(lastUsedAtMs)),
@@ -87,7 +87,7 @@ function keyTable(keys: readonly KeyReply[], context: ViewContext, places: Place
         cell: (key) => stateOf(key),
       },
       {
-        head: 'Change',
+        head: 'Actions',
         cell: (key) =>
           isLive(key)
             ? h(
@@ -110,9 +110,9 @@ function isLive({ revokedAtMs, expiresAtMs }: KeyReply): boolean {
 function stateOf(key: KeyReply): Child {
   const { revokedAtMs, expiresAtMs } = key
   if (revokedAtMs !== null) return [tag('revoked', 'bad'), ' ', time(revokedAtMs)]
-  if (expiresAtMs === null) return tag('live', 'good')
+  if (expiresAtMs === null) return tag('active', 'good')
   return isLive(key)
-    ? [tag('live', 'good'), ' until ', time(expiresAtMs)]
+    ? [tag('active', 'good'), ' until ', time(expiresAtMs)]
     : [tag('expired', 'bad'), ' ', time(expiresAtMs)]
 }
 
@@ -124,7 +124,7 @@ function rotate({ id }: KeyReply, { session }: ViewContext, { shown, reload }: P
       h(
         'p',
         {},
-        `The secret before works for ${OVERLAP_SECONDS / 60} minutes more, so that devices can be given the new one.`,
+        `The old secret works for another ${OVERLAP_SECONDS / 60} minutes, so that you can give devices the new one.`,
       ),
     ],
     confirm: 'Rotate',
@@ -136,7 +136,7 @@ function rotate({ id }: KeyReply, { session }: ViewContext, { shown, reload }: P
       showSecret(
         shown,
         rotated,
-        until === null ? undefined : `The one before works until ${whenUtc(until)}.`,
+        until === null ? undefined : `The old secret works until ${whenUtc(until)}.`,
       )
       reload()
     },
@@ -147,30 +147,20 @@ function revoke({ id, scopes }: KeyReply, { session, say }: ViewContext, { reloa
   const isOwn = id === session.key.id
   const last = h('input', { type: 'checkbox', id: 'last-admin' })
   confirmDialog({
-    title: 'Revoke this key for ever?',
+    title: 'Revoke this key?',
     body: [
       h(
         'p',
         {},
         h('code', {}, id),
-        ` (${scopes.join(', ')}) stops working everywhere within 10 seconds. It cannot be taken back.`,
+        ` (${scopes.join(', ')}) stops working everywhere within 10 seconds. This cannot be undone.`,
       ),
       isOwn &&
-        h(
-          'p',
-          { class: 'fault' },
-          'It is the key that you are signed in with: you will be signed out.',
-        ),
+        h('p', { class: 'fault' }, 'You are signed in with this key. You will be signed out.'),
       scopes.includes('admin') &&
-        h(
-          'p',
-          { class: 'field switch' },
+        switchField(
           last,
-          h(
-            'label',
-            { for: 'last-admin' },
-            'Also when it is the last admin key: only the operator can make keys then',
-          ),
+          'Revoke it even if it is the last admin key. After that, only the operator can create keys.',
         ),
     ],
     confirm: 'Revoke',
@@ -211,43 +201,36 @@ function newKeyForm({ session }: ViewContext, { shown, reload }: Places): HTMLEl
     'form',
     { class: 'card', onsubmit: submit, 'aria-labelledby': 'new-key' },
     h('h2', { id: 'new-key' }, 'New key'),
-    h('div', { class: 'field narrow' }, h('label', { for: 'key-name' }, 'Name'), name),
-    h(
-      'div',
-      { class: 'field narrow' },
-      h('label', { for: 'key-expires' }, 'Ends at the start of (UTC)'),
+    field('Name', name),
+    field(
+      'Expires on (at 00:00 UTC)',
       expires,
       h('p', { class: 'hint' }, expiryHint(session.key.expiresAtMs)),
     ),
     h(
       'fieldset',
       { class: 'scopes' },
-      h('legend', {}, 'It may'),
+      h('legend', {}, 'Scopes'),
       boxes.map(({ scope, box }) =>
-        h(
-          'div',
-          { class: 'field switch' },
-          box,
-          h('label', { for: `scope-${scope}` }, h('code', {}, scope), `: ${SCOPE_MEANS[scope]}`),
-        ),
+        switchField(box, h('code', {}, scope), `: ${SCOPE_MEANS[scope]}`),
       ),
     ),
     grantable.length < SCOPES.length &&
       h(
         'p',
         { class: 'hint' },
-        `A key cannot give what it does not have: ${SCOPES.filter((scope) => !grantable.includes(scope)).join(', ')}.`,
+        `Your key cannot grant scopes that it does not have: ${SCOPES.filter((scope) => !grantable.includes(scope)).join(', ')}.`,
       ),
     problem,
-    h('button', { type: 'submit', class: 'button main' }, 'Make a key'),
+    h('button', { type: 'submit', class: 'button main' }, 'Create key'),
   )
 }
 
-/** No key lives longer than the one that makes it. */
+/** A key cannot outlive the key that created it. */
 function expiryHint(ownExpiresAtMs: number | null): string {
   return ownExpiresAtMs === null
-    ? 'Left empty: it lives until it is revoked.'
-    : `Left empty: it ends with the key that you are signed in with, at ${whenUtc(ownExpiresAtMs)}.`
+    ? 'If empty, the key is valid until it is revoked.'
+    : `If empty, it expires with the key that you are signed in with, at ${whenUtc(ownExpiresAtMs)}.`
 }
 
 function showSecret(host: HTMLElement, { id, key }: CreatedKeyReply, note?: string): void {
@@ -255,7 +238,7 @@ function showSecret(host: HTMLElement, { id, key }: CreatedKeyReply, note?: stri
   const copy = button('Copy', () => {
     navigator.clipboard.writeText(key).then(
       () => replace(copied, 'Copied.'),
-      () => replace(copied, 'This browser does not let the page copy: select it by hand.'),
+      () => replace(copied, 'This browser blocks copying. Select the text and copy it yourself.'),
     )
   })
   const panel = h(
@@ -264,9 +247,9 @@ function showSecret(host: HTMLElement, { id, key }: CreatedKeyReply, note?: stri
     h(
       'p',
       {},
-      h('strong', {}, 'The secret of '),
+      h('strong', {}, 'Copy the secret of '),
       h('code', {}, id),
-      h('strong', {}, ' is shown now and never again.'),
+      h('strong', {}, ' now. It is not shown again.'),
     ),
     h('p', {}, h('code', { class: 'secret-text', 'data-testid': 'secret' }, key)),
     note !== undefined && h('p', {}, note),
@@ -274,7 +257,7 @@ function showSecret(host: HTMLElement, { id, key }: CreatedKeyReply, note?: stri
       'p',
       { class: 'actions' },
       copy,
-      button('I have it', () => replace(host)),
+      button('I have saved it', () => replace(host)),
       copied,
     ),
   )

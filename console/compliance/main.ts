@@ -1,11 +1,12 @@
-/** The compliance console: signs in with a tenant's key, shows the view that the address names. */
+/** The compliance console: signs in with a tenant's key and shows the view that the address names. */
 import './page/strict-csp.ts'
+import { invariant } from '#shared/base/errors.ts'
 import { createApi } from './page/api.ts'
+import { list } from './page/blocks.ts'
 import { h, replace } from './page/dom.ts'
 import { OwnKeyReply } from '#shared/api/keys.ts'
 import { abilities, createSession, type Session } from './page/session.ts'
 import { signInForm } from './page/sign-in.ts'
-import { element } from './page/elements.ts'
 import { showView, type View } from './page/view.ts'
 import { auditView } from './log/audit.ts'
 import { groupsView } from './policies/groups.ts'
@@ -26,16 +27,16 @@ const VIEWS: readonly View[] = [
 ]
 const HOME = `#/${policiesView.path}`
 
-const host = element('view', HTMLElement)
-const nav = element('views', HTMLElement)
-const account = element('account', HTMLElement)
-const said = element('said', HTMLElement)
+const host = element('view')
+const nav = element('views')
+const account = element('account')
+const said = element('said')
 
 let session: Session | undefined
 let leaving = new AbortController()
 
 addEventListener('hashchange', () => {
-  if (location.hash.startsWith('#/')) show(true)
+  if (location.hash.startsWith('#/')) show()
 })
 showSignIn()
 
@@ -52,17 +53,17 @@ async function signIn(key: string): Promise<void> {
   const api = createApi(key, () => {
     if (session?.api === api) {
       showSignIn(
-        'The server no longer takes this key: it was revoked or rotated. Sign in with another.',
+        'The server no longer accepts this key. It was revoked or rotated. Sign in with another key.',
       )
     }
   })
   session = createSession(api, await api.get('/v1/keys/self', OwnKeyReply))
   showAccount(session)
   if (!location.hash.startsWith('#/')) history.replaceState(null, '', HOME)
-  show(true)
+  show()
 }
 
-function show(moveFocus: boolean): void {
+function show(): void {
   if (session === undefined) return
   leaving.abort()
   leaving = new AbortController()
@@ -70,29 +71,19 @@ function show(moveFocus: boolean): void {
   const [name, ...params] = path.split('/').map(decode)
   const view = VIEWS.find((each) => each.path === name) ?? policiesView
   showNav(view, session)
+  account.querySelector('details')?.removeAttribute('open')
   const query = new URLSearchParams(search)
   document.title = `${view.title(params, query)} · Compliance · Littoral`
   host.setAttribute('data-address', location.hash)
-  const heading = showView(host, view, {
-    session,
-    params,
-    query,
-    signal: leaving.signal,
-    say,
-  })
-  if (moveFocus) heading.focus()
+  showView(host, view, { session, params, query, signal: leaving.signal, say }).focus()
 }
 
 function showNav(current: View, { can }: Session): void {
   nav.hidden = false
   const links = VIEWS.filter(({ needs }) => can(...needs)).map(({ path, label }) =>
-    h(
-      'li',
-      {},
-      h('a', { href: `#/${path}`, 'aria-current': path === current.path && 'page' }, label),
-    ),
+    h('a', { href: `#/${path}`, 'aria-current': path === current.path && 'page' }, label),
   )
-  replace(nav, h('ul', {}, links))
+  replace(nav, list(links))
   nav.querySelector('[aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'center' })
 }
 
@@ -119,6 +110,12 @@ function showAccount(signedIn: Session): void {
 
 function say(text: string): void {
   said.textContent = text
+}
+
+function element(testId: string): HTMLElement {
+  const found = document.querySelector<HTMLElement>(`[data-testid="${testId}"]`)
+  invariant(found !== null, `the page has an element ${testId}`)
+  return found
 }
 
 function decode(part: string): string {

@@ -1,11 +1,10 @@
-/** The API page's forms: each sends its route's request to this origin and shows what came back. */
+/** The forms of the API page: each sends a request to this origin and shows the answer. */
 
-/** As many characters of an answer are shown. */
 const SHOWN_CHARS = 20_000
 
 const key = document.querySelector<HTMLInputElement>('#key')
 
-// Beside the routes there is room for the list of them; above them it would be in the way.
+// A wide page has room for the list beside the routes; on a narrow one it would push them down.
 const list = document.querySelector<HTMLDetailsElement>('.side details')
 if (list !== null) list.open = matchMedia('(min-width: 60rem)').matches
 
@@ -39,7 +38,7 @@ async function send(form: HTMLFormElement): Promise<void> {
   }
 }
 
-/** Fields are named by where they go: `path:id`, `query:limit`, `header:traceparent`, `body`. */
+/** The name of a field says where its value goes: `path:id`, `query:limit`, `header:traceparent`, `body`. */
 function readRequest(form: HTMLFormElement): [url: URL, init: RequestInit] {
   const headers = new Headers()
   if (key !== null && key.value !== '') headers.set('authorization', `Bearer ${key.value}`)
@@ -65,7 +64,7 @@ function layOut(text: string): string {
   try {
     laidOut = JSON.stringify(JSON.parse(text), null, 2)
   } catch {
-    // Not JSON: as it came.
+    // Not JSON: shown unchanged.
   }
   if (laidOut.length <= SHOWN_CHARS) return laidOut
   return `${laidOut.slice(0, SHOWN_CHARS)}\n… ${laidOut.length - SHOWN_CHARS} characters more`
@@ -77,7 +76,7 @@ function paragraph(text: string): HTMLElement {
   return made
 }
 
-/** Wide text scrolls inside of its own box, which a keyboard reaches. */
+/** Wide text scrolls in its own box, which takes the keyboard focus. */
 function block(text: string): HTMLElement {
   const made = document.createElement('pre')
   made.tabIndex = 0

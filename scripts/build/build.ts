@@ -23,6 +23,7 @@ import type { ModelFile, ModelManifest } from '#shared/job/model.ts'
 import { parseSource } from '#shared/job/model-source.ts'
 import { BUNDLE_FILE, type Bundle } from './bundle.ts'
 import { buildDocsPage } from './docs-page.ts'
+import { buildPage, QUIET } from './page.ts'
 import { modelFilePath } from '#local-node/models/model-path.ts'
 import { repositoryPath } from '#scripts/base/paths.ts'
 
@@ -39,9 +40,6 @@ export const VERIFIER_FILE = repositoryPath('dist/littoral-verify.mjs')
 const VERIFIER_TARGET = 'node20'
 /** It travels beside the bundles that it checks. */
 const VERIFIER_LIMIT_BYTES = 400_000
-
-/** How long plugins took is of no use to whoever starts this. */
-const QUIET = { checks: { bundlerTimings: false } }
 
 export interface BuildWorkerOptions {
   /** @default dist/worker, or dist/worker-simulated */
@@ -125,23 +123,11 @@ function describeBundle(outDir: string, simulatedPlaces: boolean): Bundle {
  * puts every model file at `dist/pages/models/<sha256>`, so that the bytes a node loads are named by what they must hash to.
  */
 export async function buildPages(manifests: readonly ModelManifest[]): Promise<void> {
-  await buildPage('browser-node', 'contribute')
-  await buildPage('console/compliance', 'compliance')
+  await buildPage('browser-node', 'contribute', PAGES_DIR)
+  await buildPage('console/compliance', 'compliance', PAGES_DIR)
   copyModelFiles(manifests, join(PAGES_DIR, 'models'))
   copyFileSync(repositoryPath('docs/openapi.json'), join(PAGES_DIR, 'openapi.json'))
   buildDocsPage(join(PAGES_DIR, 'docs'))
-}
-
-/** A page with a Vite configuration of its own, to be served at `/<name>`. */
-export async function buildPage(folder: string, name: string, pagesDir = PAGES_DIR): Promise<void> {
-  await viteBuild({
-    configFile: repositoryPath(`${folder}/vite.config.ts`),
-    root: repositoryPath(folder),
-    base: `/${name}/`,
-    logLevel: 'warn',
-    build: { outDir: join(pagesDir, name), emptyOutDir: true, rolldownOptions: QUIET },
-    worker: { rolldownOptions: QUIET },
-  })
 }
 
 /** The verifier as one file that needs nothing beside it but Node. @throws {AppError} too_large over 400 KB */

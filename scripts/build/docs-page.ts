@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { repositoryPath } from '#scripts/base/paths.ts'
 import { Description } from './description.ts'
 import { html, type Html } from './html.ts'
+import { withHead } from './page.ts'
 import { renderOperation, type Route } from './render-operation.ts'
 import { describeType, renderSchema } from './render-schema.ts'
 
@@ -17,13 +18,13 @@ export function buildDocsPage(targetDir: string): void {
   const written = page
     .replace('<!-- contents -->', () => renderContents(description).html)
     .replace('<!-- routes -->', () => renderRoutes(description).html)
-  writeFileSync(join(targetDir, 'index.html'), written)
+  writeFileSync(join(targetDir, 'index.html'), withHead(written, '/docs'))
   const program = readFileSync(repositoryPath('console/docs/docs.ts'), 'utf8')
   writeFileSync(join(targetDir, 'docs.js'), stripTypeScriptTypes(program))
   for (const [from, to] of [
     ['console/docs/docs.css', 'docs.css'],
-    ['browser-node/ui/page.css', 'page.css'],
-    ['browser-node/ui/mark.svg', 'mark.svg'],
+    ['shared/page/page.css', 'page.css'],
+    ['shared/page/mark.svg', 'mark.svg'],
   ] as const) {
     copyFileSync(repositoryPath(from), join(targetDir, to))
   }

@@ -1,13 +1,14 @@
-/** Erasing a job: what goes, what stays, and the proof that it is gone. */
+/** Erases a job: asks first, and shows the proof of the erasure after. */
 import type { LogEntry } from '#shared/audit/entries.ts'
 import { commitDetail } from '#shared/audit/entries.ts'
 import { commitment } from '#shared/receipt/receipt.ts'
 import { isIncluded, readHead } from '#shared/verify/log.ts'
 import { sha256, stringToBytes } from 'viem'
 import { confirmDialog } from '../page/dialog.ts'
+import { list } from '../page/blocks.ts'
 import { h, type Child } from '../page/dom.ts'
-import { button, hash, saveFile, sign, time } from '../page/parts.ts'
-import { finding, SIGN_OF, type Finding } from './finding.ts'
+import { button, hash, saveJson, time } from '../page/parts.ts'
+import { finding, findingList, type Finding } from './finding.ts'
 import { ErasureReply } from '#shared/api/audit.ts'
 import type { ViewContext } from '../page/view.ts'
 import { count, whenUtc } from '../page/words.ts'
@@ -18,43 +19,29 @@ export function erasureButton(context: ViewContext, id: string): Child {
     return h(
       'span',
       { class: 'quiet' },
-      'Erasing it takes a key with scope ',
+      'To erase this job, you need a key with scope ',
       h('code', {}, 'admin'),
       '.',
     )
   }
   const ask = () =>
     confirmDialog({
-      title: 'Erase this job for ever?',
+      title: 'Erase this job?',
       body: [
         h(
           'p',
           {},
-          'Gone: its receipt, the salt that ties its inputs and outputs to you, and the details of its entries in the log. The proof on this page can then no longer be made.',
+          'This erases its receipt, the salt that links its inputs and outputs to you, and the details of its log entries. After that, the proof on this page cannot be produced any more. This cannot be undone.',
         ),
         h('p', {}, h('strong', {}, 'What stays:')),
-        h(
-          'ul',
-          {},
-          h(
-            'li',
-            {},
-            'a line for each of its entries: when, what kind, a hash that links to nobody;',
-          ),
-          h(
-            'li',
-            {},
-            'one new entry that proves the erasure, naming the job only by a salted hash;',
-          ),
-          h(
-            'li',
-            {},
-            'the operator’s account of it, for settlement: job id, policy, country and amount;',
-          ),
-          h('li', {}, 'the receipt’s hash under the batch’s root on the chain;'),
-          h('li', {}, 'entries that the law keeps: six years for phi;'),
-          h('li', {}, 'bundles that somebody downloaded before.'),
-        ),
+        list([
+          'a line for each of its entries: time, kind, and a hash that links to nobody;',
+          'one new entry that proves the erasure and names the job only by a salted hash;',
+          'the operator’s record for settlement: job id, policy, country and amount;',
+          'the receipt’s hash under the batch’s root on the chain;',
+          'entries that the law requires to be kept: six years for phi;',
+          'bundles that somebody has already downloaded.',
+        ]),
       ],
       confirm: 'Erase',
       isDanger: true,
@@ -68,22 +55,18 @@ export function erasureButton(context: ViewContext, id: string): Child {
   return button('Erase this job', ask, 'danger')
 }
 
-/** Takes the place of the view: the job that it showed is no more. */
+/** Replaces the view: the job that it showed is erased. */
 function showErasure(erased: ErasureReply): void {
   const body = document.querySelector('#view .body')
   if (body === null) return
-  const heading = h('h2', { tabindex: -1 }, 'Erased, and the proof of it')
+  const heading = h('h2', { tabindex: -1 }, 'Proof of erasure')
   body.replaceChildren(drawErasure(erased, heading))
   heading.focus()
 }
 
 function drawErasure(erased: ErasureReply, heading: HTMLElement): HTMLElement {
   const { subject, salt, sequence, entries, receipts, held, entry } = erased
-  const save = () =>
-    saveFile(
-      `erasure-${subject}.json`,
-      new Blob([JSON.stringify(erased, null, 2)], { type: 'application/json' }),
-    )
+  const save = () => saveJson(`erasure-${subject}.json`, erased)
   return h(
     'section',
     { class: 'card', 'data-testid': 'erasure' },
@@ -103,30 +86,24 @@ function drawErasure(erased: ErasureReply, heading: HTMLElement): HTMLElement {
         { class: 'note' },
         `${count(held.length, 'entry', 'entries')} must be kept by law until ${whenUtc(Math.max(...held.map(({ untilMs }) => untilMs)))}.`,
       ),
-    h(
-      'ul',
-      { class: 'findings' },
-      checkErasure(erased).map(({ result, text }) =>
-        h('li', { class: `finding-${SIGN_OF[result]}` }, sign(SIGN_OF[result]), text),
-      ),
-    ),
+    findingList(checkErasure(erased)),
     h(
       'p',
       { class: 'note' },
-      'Keep this file. Only its salt, ',
+      'Keep this file. Only its salt ',
       hash(salt),
-      `, shows that entry ${sequence} is about this job; nobody else has it.`,
+      ` shows that entry ${sequence} is about this job. Nobody else has the salt.`,
     ),
     h(
       'div',
       { class: 'actions' },
       button('Download the proof of erasure', save, 'main'),
-      h('a', { class: 'button', href: '#/audit' }, 'To the audit log'),
+      h('a', { class: 'button', href: '#/audit' }, 'Open the audit log'),
     ),
   )
 }
 
-/** That the entry in the log is about this job, says what was erased, and is in the log. */
+/** Checks that the entry is about this job, says what was erased, and is in the log. */
 function checkErasure({
   subject,
   salt,
@@ -137,8 +114,8 @@ function checkErasure({
 }: ErasureReply): Finding[] {
   const named = commitment(salt, sha256(stringToBytes(subject)))
   return [
-    finding(named === job, 'The salt and the job’s id make the name that stands in the log'),
-    finding(opens(entry, job), `Entry ${entry.sequence} (${entry.type}) names it so`),
+    finding(named === job, 'The salt and the job id give the hash that the log names'),
+    finding(opens(entry, job), `Entry ${entry.sequence} (${entry.type}) contains that hash`),
     inLog(entry, proof, checkpoint),
   ]
 }
@@ -153,8 +130,11 @@ function inLog(entry: LogEntry, proof: ErasureReply['proof'], checkpoint: string
   if (head === undefined || proof === null)
     return {
       result: 'open',
-      text: 'This deployment signs no checkpoints, so its place in the log is not shown',
+      text: 'This deployment signs no checkpoints, so inclusion in the log was not checked',
     }
   const isThere = isIncluded({ ...entry, proof }, head)
-  return finding(isThere, `It is leaf ${entry.sequence} of the signed log of ${head.size} entries`)
+  return finding(
+    isThere,
+    `The entry is leaf ${entry.sequence} of the signed log, which has ${head.size} entries`,
+  )
 }

@@ -1,13 +1,15 @@
-/** Jobs: the recent ones, one by its id with its proof, a bundle from a file, and the erasure of a job. */
+/** The view of jobs: recent jobs, the proof of one, the check of a bundle file. */
 import { z } from 'zod'
 import type { LogEntry } from '#shared/audit/entries.ts'
 import { parseDetail } from '#shared/audit/entries.ts'
 import { toAppError } from '#shared/base/errors.ts'
 import { parseStrict } from '#shared/base/strict-json.ts'
+import { card } from '../page/blocks.ts'
+import { field } from '../page/controls.ts'
 import { h, type Child } from '../page/dom.ts'
 import { erasureButton } from './erasure.ts'
-import { describePlace } from './job-words.ts'
-import { button, emptyNote, hash, saveFile, table, time } from '../page/parts.ts'
+import { describePlace } from '../log/audit-words.ts'
+import { button, emptyNote, hash, saveJson, table, time } from '../page/parts.ts'
 import { EntriesReply } from '#shared/api/audit.ts'
 import { faultPanel, fill, type View, type ViewContext } from '../page/view.ts'
 
@@ -19,8 +21,7 @@ export const jobsView: View = {
   path: 'jobs',
   label: 'Jobs and proofs',
   needs: ['audit'],
-  title: ([id]) =>
-    id === undefined || id === '' ? 'Jobs and their proofs' : 'A job and its proof',
+  title: ([id]) => (id === undefined || id === '' ? 'Jobs and their proofs' : 'Proof of a job'),
   render(context) {
     const [id = ''] = context.params
     return id === '' ? listPage(context) : jobPage(context, id)
@@ -39,22 +40,16 @@ function listPage(context: ViewContext): Child {
   })
   return [
     findForm(),
-    h(
-      'section',
-      { class: 'card', 'aria-labelledby': 'recent' },
-      h('h2', { id: 'recent' }, 'Recent jobs'),
-      recent,
-    ),
-    h(
-      'section',
-      { class: 'card', 'aria-labelledby': 'from-file' },
-      h('h2', { id: 'from-file' }, 'Check a bundle from a file'),
+    card('recent', 'Recent jobs', recent),
+    card(
+      'from-file',
+      'Check a bundle from a file',
       h(
         'p',
         { class: 'hint' },
-        'The file stays in this browser. An edited byte turns the step that it breaks red.',
+        'The file stays in this browser. If the file was changed, the step that no longer holds turns red.',
       ),
-      h('div', { class: 'field' }, h('label', { for: 'bundle-file' }, 'Bundle'), file),
+      field('Bundle', file),
       proof,
     ),
   ]
@@ -63,6 +58,7 @@ function listPage(context: ViewContext): Child {
 function findForm(): HTMLElement {
   const input = h('input', {
     id: 'job-id',
+    size: 44,
     autocomplete: 'off',
     spellcheck: 'false',
     placeholder: 'job_…',
@@ -77,8 +73,8 @@ function findForm(): HTMLElement {
         if (id !== '') location.hash = `#/jobs/${encodeURIComponent(id)}`
       },
     },
-    h('div', { class: 'field grow' }, h('label', { for: 'job-id' }, 'Job'), input),
-    h('button', { type: 'submit', class: 'button main' }, 'Show its proof'),
+    field('Job', input),
+    h('button', { type: 'submit', class: 'button main' }, 'Show proof'),
   )
 }
 
@@ -87,10 +83,7 @@ async function recentJobs({ session, signal }: ViewContext): Promise<Child> {
   const { data } = await session.api.get(path, EntriesReply, signal)
   const open = data.filter(({ opening }) => opening !== null)
   if (open.length === 0) {
-    return emptyNote(
-      'No job has run yet.',
-      'The first one appears here with its receipt, as soon as it is answered.',
-    )
+    return emptyNote('No job has run yet.', 'The first job appears here as soon as it is answered.')
   }
   return table<LogEntry>(
     'Recent jobs, newest first',
@@ -116,13 +109,9 @@ function placed({ opening }: LogEntry) {
 async function jobPage(context: ViewContext, id: string): Promise<Child> {
   const { session, signal } = context
   const path = `/v1/jobs/${encodeURIComponent(id)}/proof`
-  // Kept as it was answered: what is downloaded is what was checked.
+  // Kept unparsed: the download is what was checked.
   const document = await session.api.get(path, z.unknown(), signal)
-  const save = () =>
-    saveFile(
-      `proof-${id}.json`,
-      new Blob([JSON.stringify(document, null, 2)], { type: 'application/json' }),
-    )
+  const save = () => saveJson(`proof-${id}.json`, document)
   const { drawProof } = await import('./proof-page.ts')
   return [
     h('p', {}, 'Job ', h('code', { class: 'long' }, id)),
@@ -130,7 +119,7 @@ async function jobPage(context: ViewContext, id: string): Promise<Child> {
       'div',
       { class: 'actions' },
       button('Download the bundle', save, 'main'),
-      h('a', { class: 'button', href: `#/audit?job=${id}` }, 'Its entries in the log'),
+      h('a', { class: 'button', href: `#/audit?job=${id}` }, 'Log entries'),
       erasureButton(context, id),
     ),
     await drawProof(context, document),
@@ -140,7 +129,7 @@ async function jobPage(context: ViewContext, id: string): Promise<Child> {
 async function readFile(context: ViewContext, file: File | undefined): Promise<Child> {
   if (file === undefined) return null
   if (file.size > FILE_BYTES)
-    return h('p', { class: 'fault' }, 'A file of over 64 MB is no bundle.')
+    return h('p', { class: 'fault' }, 'The file is larger than 64 MB, so it is not a bundle.')
   try {
     const document = parseStrict(await file.text())
     const { drawProof } = await import('./proof-page.ts')

@@ -1,7 +1,7 @@
-/** How much this page asks of a bundle. */
+/** How much this page requires of a bundle. */
 import type { BundleTrust } from '#shared/verify/trust.ts'
 
-/** The page shows a job as it runs, and says what its place is worth; of attesters it is told none. */
+/** Accepts simulated and unseen places, which the page labels as such. The page knows no attester's key. */
 export function pageTrust(known: Pick<BundleTrust, 'chain' | 'logKeys'>): BundleTrust {
   return {
     ...known,

@@ -1,11 +1,13 @@
-/** Where nodes stand and where the tenant's jobs ran, live, over the places that a policy allows. */
+/** The live map of nodes and of the tenant's recent jobs over the countries that a policy allows. */
 import { parseDetail, type LogEntry } from '#shared/audit/entries.ts'
 import { EVIDENCE_CLASSES } from '#shared/law/policy.ts'
 import { countryCode } from '#shared/law/region.ts'
+import { card, legend } from '../page/blocks.ts'
+import { field, select, switchField } from '../page/controls.ts'
 import { byName, countryName, nameList } from '../page/countries.ts'
 import { h, replace, type Child } from '../page/dom.ts'
 import { createWorldMap, type Mark } from '../page/map.ts'
-import { emptyNote, repeat, table, tag } from '../page/parts.ts'
+import { emptyNote, repeat, table, tag, time } from '../page/parts.ts'
 import { EntriesReply } from '#shared/api/audit.ts'
 import { NetworkReply, type NetworkNode } from '#shared/api/network.ts'
 import { PoliciesReply, type PolicyReply } from '#shared/api/policies.ts'
@@ -27,7 +29,7 @@ interface Seen {
   readonly nodes: readonly NetworkNode[]
   readonly policies: readonly PolicyReply[]
   readonly defaultId: string
-  /** Null for a key that may not read the log. */
+  /** Null for a key that cannot read the log. */
   readonly jobs: readonly LogEntry[] | null
 }
 
@@ -49,22 +51,16 @@ async function render(context: ViewContext): Promise<Child> {
     replace(below, placeTable(seen, rows))
     replace(updated, `As of ${whenUtc(Date.now())}`)
   }
-  const select: HTMLSelectElement = h(
-    'select',
+  const policyChoice = select(
+    'map-policy',
+    seen.policies.map(({ policy: { id } }) => [id, id === seen.defaultId ? `${id} (default)` : id]),
     {
-      id: 'map-policy',
-      onchange: () => {
-        chosen = select.value
+      selected: chosen,
+      onChange(id) {
+        chosen = id
         draw()
       },
     },
-    seen.policies.map(({ policy: { id } }) =>
-      h(
-        'option',
-        { value: id, selected: id === chosen },
-        id === seen.defaultId ? `${id} (default)` : id,
-      ),
-    ),
   )
   const live = h('input', { type: 'checkbox', id: 'map-live', checked: true })
   repeat(
@@ -81,16 +77,11 @@ async function render(context: ViewContext): Promise<Child> {
     h(
       'div',
       { class: 'filters' },
-      h('div', { class: 'field' }, h('label', { for: 'map-policy' }, 'Policy to shade'), select),
-      h(
-        'div',
-        { class: 'field switch' },
-        live,
-        h('label', { for: 'map-live' }, 'Keep it up to date'),
-      ),
+      field('Policy', policyChoice),
+      switchField(live, 'Update every 5 seconds'),
       updated,
     ),
-    h('div', { class: 'card' }, map.element, legend()),
+    h('div', { class: 'card' }, map.element, mapLegend()),
     below,
   ]
 }
@@ -141,10 +132,9 @@ function placedJob({ opening, atMs }: LogEntry): { country: string; atMs: number
 
 function marksOf({ country, nodes, jobs }: PlaceRow): Mark[] {
   const where = countryName(country)
-  const byClass = EVIDENCE_CLASSES.flatMap((evidence): Mark[] => {
-    const those = nodes.filter((node) => node.evidence === evidence)
-    const title = `${where}: ${count(those.length, 'node')}, ${evidence}`
-    return those.length === 0 ? [] : [{ country, kind: evidence, count: those.length, title }]
+  const byClass = countByClass(nodes).map(([kind, number]): Mark => {
+    const title = `${where}: ${count(number, 'node')}, ${kind}`
+    return { country, kind, count: number, title }
   })
   const title = `${where}: ${count(jobs, 'recent job')}`
   return jobs === 0 ? byClass : [...byClass, { country, kind: 'jobs', count: jobs, title }]
@@ -159,21 +149,18 @@ function placeTable({ jobs, nodes }: Seen, rows: readonly PlaceRow[]): Child {
       ' and from local nodes.',
     )
   }
-  return h(
-    'section',
-    { class: 'card', 'aria-labelledby': 'places' },
-    h(
-      'h2',
-      { id: 'places' },
-      `${count(nodes.length, 'node')} in ${count(rows.filter((row) => row.nodes.length > 0).length, 'country', 'countries')}`,
-    ),
+  const populated = rows.filter((row) => row.nodes.length > 0).length
+  return card(
+    'places',
+    `${count(nodes.length, 'node')} in ${count(populated, 'country', 'countries')}`,
     jobs === null &&
       h(
         'p',
         { class: 'note' },
-        'This key may not read the audit log (scope audit), so no jobs are shown.',
+        'This key cannot read the audit log (scope audit), so no jobs are shown.',
       ),
-    jobs?.length === RECENT_JOBS && h('p', { class: 'quiet' }, `Jobs: the newest ${RECENT_JOBS}.`),
+    jobs?.length === RECENT_JOBS &&
+      h('p', { class: 'quiet' }, `Only the newest ${RECENT_JOBS} jobs are counted.`),
     table<PlaceRow>(
       'Nodes and recent jobs by country',
       [
@@ -188,7 +175,7 @@ function placeTable({ jobs, nodes }: Seen, rows: readonly PlaceRow[]): Child {
         { head: 'Recent jobs', cell: (row) => (jobs === null ? '–' : row.jobs), isNumber: true },
         {
           head: 'Last job',
-          cell: ({ lastJobAtMs }) => (lastJobAtMs === undefined ? '–' : whenUtc(lastJobAtMs)),
+          cell: ({ lastJobAtMs }) => (lastJobAtMs === undefined ? '–' : time(lastJobAtMs)),
         },
       ],
       rows,
@@ -197,30 +184,31 @@ function placeTable({ jobs, nodes }: Seen, rows: readonly PlaceRow[]): Child {
 }
 
 function evidenceText(nodes: readonly NetworkNode[]): string {
-  const parts = EVIDENCE_CLASSES.flatMap((evidence) => {
-    const those = nodes.filter((node) => node.evidence === evidence).length
-    return those === 0 ? [] : [`${those} ${evidence}`]
-  })
+  const parts = countByClass(nodes).map(([evidence, number]) => `${number} ${evidence}`)
   return parts.length === 0 ? '–' : parts.join(', ')
 }
 
-function mapLabel({ nodes, jobs }: Seen, policy: string, allowed: ReadonlySet<string>): string {
-  return `Map: policy ${policy} computes in ${nameList([...allowed], 40)}; ${count(nodes.length, 'node')}${jobs === null ? '' : `, ${count(jobs.length, 'recent job')}`}. The table below says the same.`
+function countByClass(nodes: readonly NetworkNode[]) {
+  return EVIDENCE_CLASSES.map(
+    (name) => [name, nodes.filter(({ evidence }) => evidence === name).length] as const,
+  ).filter(([, number]) => number > 0)
 }
 
-function legend(): HTMLElement {
-  return h(
-    'ul',
-    { class: 'legend' },
-    h('li', {}, h('span', { class: 'key key-in' }), 'the policy computes here'),
-    EVIDENCE_CLASSES.toReversed().map((evidence) =>
-      h('li', {}, h('span', { class: `key key-${evidence}` }), `${evidence} nodes`),
-    ),
-    h('li', {}, h('span', { class: 'key key-jobs' }), 'recent jobs'),
+function mapLabel({ nodes, jobs }: Seen, policy: string, allowed: ReadonlySet<string>): string {
+  return `Map: jobs under policy ${policy} may run in ${nameList([...allowed], 40)}; ${count(nodes.length, 'node')}${jobs === null ? '' : `, ${count(jobs.length, 'recent job')}`}. The table below shows the same.`
+}
+
+function mapLegend(): HTMLElement {
+  return legend(
+    [
+      ['in', 'jobs may run here'],
+      ...EVIDENCE_CLASSES.toReversed().map((name) => [name, `${name} nodes`] as const),
+      ['jobs', 'recent jobs'],
+    ],
     h(
       'li',
       { class: 'quiet' },
-      'Small countries are not drawn; what is there still has its circle, and its line in the table.',
+      'Small countries are not drawn, but their nodes and jobs are on the map and in the table.',
     ),
   )
 }

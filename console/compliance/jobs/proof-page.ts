@@ -1,52 +1,36 @@
-/** A job's proof, drawn step by step; and the same for a bundle that somebody hands over as a file. */
+/** Draws the proof of a job, from the server or from a file, step by step. */
 import { AuditBundle, type BundledJob } from '#shared/audit/bundle.ts'
 import { toAppError } from '#shared/base/errors.ts'
 import { worstOf, type LineResult } from '#shared/verify/line.ts'
-import type { BundleTrust } from '#shared/verify/trust.ts'
 import { verifyBundle, type BundleVerification } from '#shared/verify/whole.ts'
 import { readTrust } from './trust.ts'
+import { facts, folded } from '../page/blocks.ts'
 import { h, type Child } from '../page/dom.ts'
 import { recordFacts } from '../nodes/evidence.ts'
-import { hash, sign, tag } from '../page/parts.ts'
-import { describeEntry, TYPE_LABELS } from '../log/audit-words.ts'
-import { SIGN_OF, type Finding } from './finding.ts'
+import { hash, outcome, sign, tag } from '../page/parts.ts'
+import { describeEntry, describePlace, TYPE_LABELS } from '../log/audit-words.ts'
+import { findingList, LOOKS } from './finding.ts'
 import { overall, proveEntries, proveJob, type Step } from './prove-job.ts'
 import type { ViewContext } from '../page/view.ts'
 import { count } from '../page/words.ts'
-import { describePlace } from './job-words.ts'
 
-const RESULT_WORDS: Readonly<Record<LineResult, string>> = {
-  passed: 'verified here',
-  failed: 'FAILED',
-  absent: 'not part of this deployment',
-  simulated: 'simulated place',
-  open: 'not checked',
-  pending: 'not settled yet',
-  missing: 'NOT SHOWN',
-}
-
-const RESULT_TONES = {
-  passed: 'good',
-  absent: 'quiet',
-  simulated: 'warn',
-  open: 'quiet',
-  pending: 'quiet',
-  missing: 'warn',
-  failed: 'bad',
-} as const satisfies Record<LineResult, string>
-
-/** Draws what a bundle proves of its jobs. @param document as it was answered, or as a file holds it */
+/** Draws what a bundle proves about its jobs. @param document a bundle, unparsed */
 export async function drawProof(context: ViewContext, document: unknown): Promise<Child> {
   const parsed = AuditBundle.safeParse(document)
   if (!parsed.success) {
     const [fault] = parsed.error.issues
     const text = `${fault?.path.join('.') ?? ''}: ${fault?.message ?? 'not a bundle'}`
-    return verdict('failed', 'This is no bundle.', text)
+    return verdict('failed', 'This is not a bundle.', text)
   }
   const bundle = parsed.data
   const trust = await readTrust(context)
-  const verified = await verify(bundle, trust)
-  if ('fault' in verified) return verdict('failed', 'It could not be checked.', verified.fault)
+  let verified: BundleVerification
+  try {
+    verified = await verifyBundle(bundle, trust)
+  } catch (error) {
+    // The chain failed: problems of the bundle itself become lines.
+    return verdict('failed', 'The bundle could not be checked.', toAppError(error).detail)
+  }
   if (bundle.jobs.length === 0) return withoutReceipt(bundle, verified)
   const attempts = bundle.jobs.map((job) => ({ job, steps: proveJob(bundle, job, verified) }))
   const steps = attempts.flatMap((attempt) => attempt.steps)
@@ -60,31 +44,19 @@ export async function drawProof(context: ViewContext, document: unknown): Promis
   ]
 }
 
-/** The fault is the chain's: what is wrong with a bundle is a line. */
-async function verify(
-  bundle: AuditBundle,
-  trust: BundleTrust,
-): Promise<BundleVerification | { readonly fault: string }> {
-  try {
-    return await verifyBundle(bundle, trust)
-  } catch (error) {
-    return { fault: toAppError(error).detail }
-  }
-}
-
-/** A job that was refused, or one whose receipt is erased: what the log says of it, and that the log says so. */
+/** Draws a job that was refused or whose receipt is erased: its log entries and their proof. */
 function withoutReceipt(bundle: AuditBundle, verified: BundleVerification): Child {
   const steps = proveEntries(verified)
   const said = bundle.entries.map((entry) => `${TYPE_LABELS[entry.type]}: ${describeEntry(entry)}`)
   const isRefused = bundle.entries.some(({ type }) => type === 'job.refused')
-  const what = isRefused ? 'The job was refused.' : 'The job has no receipt here.'
+  const what = isRefused ? 'The job was refused.' : 'The bundle has no receipt for this job.'
   return [
     verdict(overall(steps), `${what} ${verified.verdict.title}`, said.join(' ')),
     h('ol', { class: 'steps', 'data-testid': 'steps' }, steps.map(drawStep)),
   ]
 }
 
-/** The sentence that `npm run verify` says, and what failed of the steps below. */
+/** Shows the sentence that `npm run verify` prints, and the steps that failed. */
 function headline(
   { verdict: { title, notes }, lines }: BundleVerification,
   steps: readonly Step[],
@@ -101,81 +73,47 @@ function nameAttempt({ receipt }: BundledJob): string {
 }
 
 function verdict(result: LineResult, title: string, detail: string): HTMLElement {
-  const tone = RESULT_TONES[result]
-  return h(
-    'div',
-    {
-      class: `outcome outcome-${tone}`,
-      role: 'status',
-      'data-testid': 'verdict',
-      'data-result': result,
-    },
-    sign(SIGN_OF[result]),
-    h('div', {}, h('p', {}, h('strong', {}, title)), h('p', {}, detail)),
-  )
+  const { tone, sign } = LOOKS[result]
+  const panel = outcome({ tone, sign, title }, h('p', {}, detail))
+  panel.setAttribute('data-testid', 'verdict')
+  panel.setAttribute('data-result', result)
+  return panel
 }
 
 function jobFacts({ receipt, evidence }: BundledJob): HTMLElement {
+  const { policy } = receipt
   const { ticket, provider, units } = receipt.receipt
   return h(
     'section',
     { class: 'card', 'aria-label': 'The job' },
-    h(
-      'dl',
-      { class: 'facts' },
-      h('dt', {}, 'Computed'),
-      h('dd', {}, describePlace(ticket.place)),
-      h('dt', {}, 'Policy'),
-      h(
-        'dd',
-        {},
-        h('a', { href: `#/policies/${receipt.policy.id}` }, receipt.policy.id),
-        ` version ${receipt.policy.version}`,
-      ),
-      h('dt', {}, 'Node'),
-      h('dd', {}, hash(ticket.nodeId)),
-      h('dt', {}, 'Receipt'),
-      h('dd', {}, hash(receipt.id)),
-      h('dt', {}, 'Work'),
-      h('dd', {}, `${count(units, 'unit')} on ${provider}`),
+    facts(
+      ['Ran in', describePlace(ticket.place)],
+      [
+        'Policy',
+        [h('a', { href: `#/policies/${policy.id}` }, policy.id), ` version ${policy.version}`],
+      ],
+      ['Node', hash(ticket.nodeId)],
+      ['Receipt', hash(receipt.id)],
+      ['Work', `${count(units, 'unit')} on ${provider}`],
     ),
-    evidence !== null &&
-      h(
-        'details',
-        {},
-        h('summary', {}, 'Evidence of its place, as it was then'),
-        recordFacts(evidence),
-      ),
+    evidence !== null && folded('Evidence of the node’s place at that time', recordFacts(evidence)),
   )
 }
 
 function drawStep({ id, title, shows, result, findings }: Step): HTMLElement {
   const firstFault = findings.find((finding) => finding.result === 'failed')
+  const { sign: kind, tone, words } = LOOKS[result]
   return h(
     'li',
-    { class: `step step-${SIGN_OF[result]}`, 'data-testid': `step-${id}`, 'data-result': result },
-    sign(SIGN_OF[result]),
+    { class: `step step-${kind}`, 'data-testid': `step-${id}`, 'data-result': result },
+    sign(kind),
     h(
       'div',
       {},
-      h('h2', {}, title, ' ', tag(RESULT_WORDS[result], RESULT_TONES[result])),
+      h('h2', {}, title, ' ', tag(words, tone)),
       h('p', { class: 'quiet' }, shows),
       firstFault !== undefined && h('p', { class: 'reason' }, firstFault.text),
-      h(
-        'details',
-        {},
-        h('summary', {}, `What was compared (${findings.length})`),
-        h('ul', { class: 'findings' }, findings.map(drawFinding)),
-      ),
+      folded(`Checks (${findings.length})`, findingList(findings)),
     ),
-  )
-}
-
-function drawFinding({ result, text }: Finding): HTMLElement {
-  return h(
-    'li',
-    { class: `finding-${SIGN_OF[result]}` },
-    sign(SIGN_OF[result]),
-    h('span', {}, result === 'passed' ? '' : h('strong', {}, `${RESULT_WORDS[result]}: `), text),
   )
 }

@@ -1,4 +1,4 @@
-/** A job's proof as seven steps: what the verifier says line by line (`shared/verify/`), put where a reader looks for it. */
+/** Groups the verifier's lines (`shared/verify/`) about a job into seven steps. */
 import type { AuditBundle, BundledJob } from '#shared/audit/bundle.ts'
 import { batchName } from '#shared/verify/batches.ts'
 import type { BundleVerification } from '#shared/verify/whole.ts'
@@ -8,52 +8,49 @@ import type { Finding } from './finding.ts'
 export interface Step {
   readonly id: StepId
   readonly title: string
-  /** What this step shows, in one sentence. */
+  /** Says in one sentence what this step shows. */
   readonly shows: string
   readonly result: LineResult
   readonly findings: readonly Finding[]
 }
 
 export const STEPS = {
-  request: ['Request', 'The job was admitted, and the log says so.'],
-  policy: ['Policy', 'The policy that it ran under is the one that the ticket names.'],
+  request: ['Request', 'The log records that the job was admitted.'],
+  policy: ['Policy', 'The job ran under the policy that the ticket names.'],
   place: [
     'Node and evidence',
-    'The node’s place, what it was concluded from, and that the policy allows it.',
+    'The node’s place, the evidence for it, and whether the policy allows it.',
   ],
   signatures: [
     'Ticket and receipt',
-    'The hub signed the ticket, the node the receipt, the hub the receipt again.',
+    'The hub signed the ticket; the node and the hub signed the receipt.',
   ],
   inclusion: [
     'Inclusion in the log',
     'Each entry is a leaf of the tenant’s Merkle log (RFC 9162).',
   ],
-  checkpoint: ['Checkpoint', 'The log as it stood is signed with the deployment’s log key.'],
-  batch: [
-    'Batch on the chain',
-    'Receipt and log are under the roots of a batch that is on the chain.',
-  ],
+  checkpoint: ['Checkpoint', 'The state of the log is signed with the deployment’s log key.'],
+  batch: ['Batch on the chain', 'The receipt and the log are part of a batch on the chain.'],
 } as const satisfies Readonly<Record<string, readonly [title: string, shows: string]>>
 export type StepId = keyof typeof STEPS
 
-/** The step that each of the verifier's lines belongs to, and what it is called there. */
+/** Maps each of the verifier's lines to its step and its label there. */
 export const STEP_OF: Readonly<Record<LineName, readonly [step: StepId, label: string]>> = {
   'log.admitted': ['request', 'Admission in the log'],
   'policy.hash': ['policy', 'Policy hash'],
-  'policy.text': ['policy', 'Text of the policy'],
+  'policy.text': ['policy', 'Policy text'],
   'ticket.allowed': ['policy', 'Allowed countries'],
   place: ['place', 'Place'],
-  'place.evidence': ['place', 'Who saw it'],
+  'place.evidence': ['place', 'Source of the place'],
   'presence.binding': ['place', 'Receipt key of the node'],
-  'evidence.record': ['place', 'Record of evidence'],
-  'evidence.node': ['place', 'Node of the evidence'],
+  'evidence.record': ['place', 'Evidence record'],
+  'evidence.node': ['place', 'Node in the evidence'],
   'evidence.conclusion': ['place', 'Conclusion'],
   'evidence.fresh': ['place', 'Age of the evidence'],
   'evidence.echo': ['place', 'Round trip'],
   'evidence.attestation': ['place', 'Attestation'],
   'log.placed': ['place', 'Placement in the log'],
-  'place.within': ['place', 'Countries asked for'],
+  'place.within': ['place', 'Requested countries'],
   schema: ['signatures', 'Form'],
   'bundle.domain': ['signatures', 'Bundle'],
   'bundle.jobs': ['signatures', 'Jobs of the bundle'],
@@ -61,9 +58,9 @@ export const STEP_OF: Readonly<Record<LineName, readonly [step: StepId, label: s
   'job.receipt': ['signatures', 'Placement without receipt'],
   'receipt.id': ['signatures', 'Receipt id'],
   'receipt.domain': ['signatures', 'Chain and contract'],
-  'ticket.signature': ['signatures', 'Ticket'],
-  'node.signature': ['signatures', 'Receipt, node'],
-  'hub.signature': ['signatures', 'Receipt, hub'],
+  'ticket.signature': ['signatures', 'Ticket signature'],
+  'node.signature': ['signatures', 'Node’s signature'],
+  'hub.signature': ['signatures', 'Hub’s signature'],
   'hub.registered': ['signatures', 'Hub key'],
   'ticket.units': ['signatures', 'Units'],
   'ticket.times': ['signatures', 'Times'],
@@ -86,10 +83,10 @@ export const STEP_OF: Readonly<Record<LineName, readonly [step: StepId, label: s
   'batch.log': ['batch', 'Log in the batch'],
   'batch.covers': ['batch', 'Entry in the batch'],
   'batch.jobs': ['batch', 'Jobs of the batch'],
-  'log.consistency': ['batch', 'Nothing was rewritten'],
+  'log.consistency': ['batch', 'Append-only'],
 }
 
-/** All seven; a step that nothing was said of is not proven. */
+/** Gives all seven steps. A step without lines is not proven. */
 export function proveJob(
   bundle: AuditBundle,
   job: BundledJob,
@@ -99,17 +96,17 @@ export function proveJob(
   return toSteps(lines.filter((line) => !isElsewhere(line)))
 }
 
-/** What is said of the log alone: of a job that was refused there is nothing else. */
+/** Gives the steps about log entries, which are all that a refused job has. */
 export function proveEntries({ lines }: Pick<BundleVerification, 'lines'>): Step[] {
   return toSteps(lines).filter(({ findings }) => findings.length > 0)
 }
 
-/** Of all steps: the one that is furthest from proven. */
+/** Gives the worst result of all steps. */
 export function overall(steps: readonly Pick<Step, 'result'>[]): LineResult {
   return worstOf(steps.map(({ result }) => result))
 }
 
-/** Whether a line is shown with another job of the bundle. What belongs to no job is shown with each. */
+/** Tells whether a line belongs to another job of the bundle. Lines that belong to no job are shown with each. */
 function createIsElsewhere(
   { jobs }: AuditBundle,
   { receipt, settlement }: BundledJob,

@@ -1,4 +1,4 @@
-/** What the page holds true before it checks a bundle: asked of the deployment, and of the chain itself. */
+/** Reads what the page trusts when it checks a bundle: keys from the deployment, and the chain. */
 import { toAppError } from '#shared/base/errors.ts'
 import {
   createChainView,
@@ -33,19 +33,19 @@ async function openChain(
   const unread = (reason: string): UnreadChain => ({ domain, liveHubKeys, unread: reason })
   if (rpc === null)
     return unread(
-      'this deployment names no endpoint that this page may read the chain at (PUBLIC_RPC); npm run verify checks it with --rpc',
+      'this deployment names no public chain endpoint (PUBLIC_RPC); npm run verify can check it with --rpc',
     )
   try {
     const view = await createChainView(rpc, settlement)
     if (view.domain.chainId === chainId) return rememberChain(view)
-    return unread(`the endpoint ${rpc} is of chain ${view.domain.chainId}, not of ${chainId}`)
+    return unread(`the endpoint ${rpc} serves chain ${view.domain.chainId}, not ${chainId}`)
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
     return unread(`the chain could not be read at ${rpc}: ${reason}`)
   }
 }
 
-/** Null for what this deployment does not have; every other fault stays one. */
+/** Gives null for what this deployment does not have. @throws every other fault */
 async function orNull<T>(asked: Promise<T>): Promise<T | null> {
   try {
     return await asked

@@ -1,7 +1,7 @@
-/** What of the log is taken away: by time, policy and type, as lines or as a bundle for an auditor. */
-import { AUDIT_TYPES } from '#shared/audit/entries.ts'
+/** Exports the log by time, policy and type, as lines or as a bundle for an auditor. */
 import { toAppError } from '#shared/base/errors.ts'
-import { TYPE_LABELS } from './audit-words.ts'
+import { TYPE_OPTIONS } from './audit-words.ts'
+import { field, select } from '../page/controls.ts'
 import { h, replace } from '../page/dom.ts'
 import { button, saveFile } from '../page/parts.ts'
 import { faultPanel, type ViewContext } from '../page/view.ts'
@@ -17,33 +17,27 @@ export function exportBar({ session, say }: ViewContext): HTMLElement {
   const from = h('input', { id: 'export-from', type: 'datetime-local' })
   const to = h('input', { id: 'export-to', type: 'datetime-local' })
   const policy = h('input', { id: 'export-policy', autocomplete: 'off', spellcheck: 'false' })
-  const type = h(
-    'select',
-    { id: 'export-type' },
-    h('option', { value: '' }, 'Everything'),
-    AUDIT_TYPES.map((each) => h('option', { value: each }, TYPE_LABELS[each])),
-  )
+  const type = select('export-type', TYPE_OPTIONS)
   const save = (format: keyof typeof FORMATS) => {
     replace(problem)
-    say('The export is being made.')
+    say('Preparing the export.')
     const { path, ending } = FORMATS[format]
-    const query = chosenQuery({
+    const wanted = {
       format: path === 'export' ? format : '',
       from: utc(from.value),
       to: utc(to.value),
       policy: policy.value.trim(),
       type: type.value,
-    })
+    }
+    const query = new URLSearchParams(chosen(wanted)).toString()
     session.api
       .fetchFile(`/v1/audit/${path}?${query}`)
       .then((file) => {
         saveFile(`audit-${session.key.tenant}.${ending}`, file)
-        say('The export is downloaded.')
+        say('The export was downloaded.')
       })
       .catch((error: unknown) => replace(problem, faultPanel(toAppError(error))))
   }
-  const field = (id: string, label: string, control: HTMLElement) =>
-    h('div', { class: 'field' }, h('label', { for: id }, label), control)
   return h(
     'details',
     { class: 'export' },
@@ -51,28 +45,29 @@ export function exportBar({ session, say }: ViewContext): HTMLElement {
     h(
       'div',
       { class: 'filters' },
-      field('export-from', 'Export from (UTC)', from),
-      field('export-to', 'Export to (UTC)', to),
-      field('export-policy', 'Of policy', policy),
-      field('export-type', 'Of type', type),
+      field('Export from (UTC)', from),
+      field('Export to (UTC)', to),
+      field('Export only policy', policy),
+      field('Export only type', type),
       (Object.keys(FORMATS) as (keyof typeof FORMATS)[]).map((format) =>
         button(FORMATS[format].label, () => save(format)),
       ),
       h(
         'p',
         { class: 'hint' },
-        'Left empty: the whole log. A bundle holds every entry of its time, those that you leave out without their detail, so that nothing in between can be missing unseen. The export itself becomes an entry.',
+        'Leave all fields empty to export the whole log. A bundle contains every entry of the period. Entries that you leave out appear without their details, so that a gap cannot go unnoticed. The export itself becomes an entry.',
       ),
     ),
     problem,
   )
 }
 
-/** Only what was chosen. */
-function chosenQuery(chosen: Readonly<Record<string, string>>): string {
-  return new URLSearchParams(Object.entries(chosen).filter(([, value]) => value !== '')).toString()
+/** Leaves out empty values. */
+export function chosen(values: Readonly<Record<string, string>>): [string, string][] {
+  return Object.entries(values).filter(([, value]) => value !== '')
 }
 
-function utc(text: string): string {
+/** Reads the value of a `datetime-local` field as UTC. */
+export function utc(text: string): string {
   return text === '' ? '' : new Date(`${text}Z`).toISOString()
 }

@@ -1,6 +1,7 @@
-/** Entries of the audit log in words. Pure. */
-import { parseDetail, type AuditType, type LogEntry } from '#shared/audit/entries.ts'
+/** Describes entries of the audit log. Pure. */
+import { AUDIT_TYPES, parseDetail, type AuditType, type LogEntry } from '#shared/audit/entries.ts'
 import { countryCode } from '#shared/law/region.ts'
+import type { Place } from '#shared/receipt/receipt.ts'
 import { countryName } from '../page/countries.ts'
 import { count } from '../page/words.ts'
 
@@ -11,19 +12,25 @@ export const TYPE_LABELS: Readonly<Record<AuditType, string>> = {
   'policy.published': 'Policy published',
   'policy.default_set': 'Default policy set',
   'policy.retired': 'Policy retired',
-  'key.created': 'Key made',
+  'key.created': 'Key created',
   'key.rotated': 'Key rotated',
   'key.revoked': 'Key revoked',
-  'consumer.named': 'Paying account named',
+  'consumer.named': 'Paying account set',
   'quota.set': 'Quota set',
   'audit.exported': 'Log exported',
   'job.erased': 'Job erased',
-  'retention.swept': 'Retention swept',
+  'retention.swept': 'Old records erased',
 }
 
-/** One sentence; for an entry whose detail is erased, that it is. */
+/** Options of a filter by type. */
+export const TYPE_OPTIONS = [
+  ['', 'Everything'],
+  ...AUDIT_TYPES.map((type) => [type, TYPE_LABELS[type]] as const),
+] as const
+
+/** Gives one sentence, also for an entry whose details are erased. */
 export function describeEntry({ type, opening }: LogEntry): string {
-  if (opening === null) return 'The detail is erased; what stays is this line and its hash.'
+  if (opening === null) return 'The details were erased. This line and its hash remain.'
   const { detail } = opening
   switch (type) {
     case 'job.admitted': {
@@ -32,7 +39,7 @@ export function describeEntry({ type, opening }: LogEntry): string {
     }
     case 'job.placed': {
       const { place } = parseDetail(type, detail)
-      return `In ${countryName(countryCode(place.country))} on ${place.evidence} evidence (${place.source}), on a ${place.trust} node${place.voucher === null ? '' : `, vouched for by ${place.voucher}`}.`
+      return `${describePlace(place)}${place.voucher === null ? '' : `, vouched for by ${place.voucher}`}.`
     }
     case 'job.refused': {
       const { code, rule, count: times, policyId } = parseDetail(type, detail)
@@ -48,7 +55,7 @@ export function describeEntry({ type, opening }: LogEntry): string {
     }
     case 'retention.swept': {
       const { receipts, entries } = parseDetail(type, detail)
-      return `${count(receipts, 'receipt')} and ${count(entries.length, 'entry', 'entries')} whose time was over.`
+      return `${count(receipts, 'receipt')} and ${count(entries.length, 'entry', 'entries')} whose retention had ended.`
     }
     default: {
       const { subject, by } = parseDetail(type, detail)
@@ -57,7 +64,13 @@ export function describeEntry({ type, opening }: LogEntry): string {
   }
 }
 
-/** The job that an entry is about; undefined for others and for erased ones. */
+/** Gives `Germany, observed (simulated), on a verified node`. */
+export function describePlace({ country, evidence, source, trust }: Place): string {
+  const seen = source === 'none' ? evidence : `${evidence} (${source})`
+  return `${countryName(countryCode(country))}, ${seen}, on a ${trust} node`
+}
+
+/** Gives the job that an entry is about. Entries without a job and erased entries give undefined. */
 export function jobOf({ opening }: LogEntry): string | undefined {
   const id = opening?.detail['jobId']
   return typeof id === 'string' ? id : undefined

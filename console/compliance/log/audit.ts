@@ -1,9 +1,11 @@
-/** The audit log: searched by type, job and time, a page at a time, and exported. */
-import { AUDIT_TYPES, type AuditType, type LogEntry } from '#shared/audit/entries.ts'
+/** The view of the audit log: search by type, job and time, in pages, and export. */
+import type { AuditType, LogEntry } from '#shared/audit/entries.ts'
 import { toAppError } from '#shared/base/errors.ts'
-import { describeEntry, jobOf, TYPE_LABELS } from './audit-words.ts'
+import { describeEntry, jobOf, TYPE_LABELS, TYPE_OPTIONS } from './audit-words.ts'
+import { lead } from '../page/blocks.ts'
+import { field, select } from '../page/controls.ts'
 import { h, replace, type Child } from '../page/dom.ts'
-import { exportBar } from './audit-export.ts'
+import { chosen, exportBar, utc } from './audit-export.ts'
 import { button, emptyNote, hash, table, tag, time } from '../page/parts.ts'
 import { EntriesReply } from '#shared/api/audit.ts'
 import { faultPanel, fill, type View, type ViewContext } from '../page/view.ts'
@@ -37,10 +39,8 @@ function render(context: ViewContext): Child {
   const results = h('div', { 'data-testid': 'entries' })
   void fill(results, () => firstPage(context, filter), context.signal)
   return [
-    h(
-      'p',
-      { class: 'lead' },
-      'Everything that happened to this tenant, appended and never changed: a Merkle log whose checkpoints are signed and go on-chain with each batch. It holds no payload.',
+    lead(
+      'Every event of this tenant in order. The log only grows: it is a Merkle tree whose checkpoints are signed and recorded on the chain with each batch. It contains no payloads.',
     ),
     filterForm(filter),
     exportBar(context),
@@ -49,16 +49,10 @@ function render(context: ViewContext): Child {
 }
 
 function filterForm(filter: Filter): HTMLElement {
-  const type = h(
-    'select',
-    { id: 'audit-type' },
-    h('option', { value: '' }, 'Everything'),
-    AUDIT_TYPES.map((each) =>
-      h('option', { value: each, selected: each === filter.type }, TYPE_LABELS[each]),
-    ),
-  )
+  const type = select('audit-type', TYPE_OPTIONS, { selected: filter.type })
   const job = h('input', {
     id: 'audit-job',
+    size: 14,
     value: filter.job,
     autocomplete: 'off',
     spellcheck: 'false',
@@ -68,20 +62,17 @@ function filterForm(filter: Filter): HTMLElement {
   const submit = (event: Event) => {
     event.preventDefault()
     const wanted = { type: type.value, job: job.value.trim(), from: from.value, to: to.value }
-    const entries = Object.entries(wanted).filter(([, value]) => value !== '')
-    const next = `#/audit?${new URLSearchParams(entries).toString()}`
+    const next = `#/audit?${new URLSearchParams(chosen(wanted)).toString()}`
     if (location.hash === next) dispatchEvent(new HashChangeEvent('hashchange'))
     else location.hash = next
   }
-  const field = (id: string, label: string, control: HTMLElement) =>
-    h('div', { class: 'field' }, h('label', { for: id }, label), control)
   return h(
     'form',
     { class: 'filters', role: 'search', 'aria-label': 'Audit log', onsubmit: submit },
-    field('audit-type', 'What', type),
-    field('audit-job', 'Job', job),
-    field('audit-from', 'From (UTC)', from),
-    field('audit-to', 'To (UTC)', to),
+    field('Event', type),
+    field('Job', job),
+    field('From (UTC)', from),
+    field('To (UTC)', to),
     h('button', { type: 'submit', class: 'button main' }, 'Search'),
     Object.values(filter).some((value) => value !== '') &&
       h('a', { href: '#/audit', class: 'clear' }, 'Show all'),
@@ -89,16 +80,10 @@ function filterForm(filter: Filter): HTMLElement {
 }
 
 function searchQuery({ type, job, from, to }: Filter): URLSearchParams {
-  const query = new URLSearchParams()
-  if (type !== '') query.set('type', type)
-  if (job !== '') query.set('job', job)
-  const utc = (text: string) => new Date(`${text}Z`).toISOString()
-  if (from !== '') query.set('from', utc(from))
-  if (to !== '') query.set('to', utc(to))
-  return query
+  return new URLSearchParams(chosen({ type, job, from: utc(from), to: utc(to) }))
 }
 
-/** What was read is kept, so that a step back asks nobody. */
+/** Keeps the pages that it has read, so that going back needs no request. */
 async function firstPage(context: ViewContext, filter: Filter): Promise<Child> {
   const read = (before: number | null) => {
     const query = searchQuery(filter)
@@ -143,18 +128,18 @@ async function firstPage(context: ViewContext, filter: Filter): Promise<Child> {
 function entriesOf({ data: entries, next }: EntriesReply, filter: Filter): Child {
   if (entries.length === 0) {
     if (next !== null)
-      return emptyNote('Nothing in this stretch of the log.', 'Older entries may follow.')
+      return emptyNote('No entry in this part of the log matches.', 'Older entries may match.')
     const isFiltered = Object.values(filter).some((value) => value !== '')
     return isFiltered
-      ? emptyNote('Nothing matches.', h('a', { href: '#/audit' }, 'Show all entries'))
-      : emptyNote('Nothing has happened yet.', 'The first entry comes with the first key.')
+      ? emptyNote('No entry matches.', h('a', { href: '#/audit' }, 'Show all entries'))
+      : emptyNote('The log is empty.', 'Creating the first key adds the first entry.')
   }
   return table<LogEntry>(
     'Entries, newest first',
     [
       { head: 'Entry', cell: ({ sequence }) => sequence, isNumber: true },
       { head: 'Time', cell: ({ atMs }) => time(atMs) },
-      { head: 'What', cell: ({ type }) => tag(TYPE_LABELS[type], toneOf(type)) },
+      { head: 'Event', cell: ({ type }) => tag(TYPE_LABELS[type], toneOf(type)) },
       { head: 'Detail', cell: (entry) => h('span', { class: 'long' }, describeEntry(entry)) },
       { head: 'Job', cell: jobLink },
     ],

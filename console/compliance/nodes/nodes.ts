@@ -1,6 +1,8 @@
-/** Every node with what is known of its place: class, what it was concluded from, until when, why. */
+/** The view of nodes: each with the evidence of its place. */
 import { EVIDENCE_CLASSES, type EvidenceClass } from '#shared/law/policy.ts'
 import { byName, countryName } from '../page/countries.ts'
+import { lead } from '../page/blocks.ts'
+import { field, select } from '../page/controls.ts'
 import { h, replace, type Child } from '../page/dom.ts'
 import { nodeEvidence } from './evidence.ts'
 import { emptyNote, hash, paged, tag, type Tone } from '../page/parts.ts'
@@ -14,7 +16,7 @@ export const nodesView: View = {
   path: 'nodes',
   label: 'Nodes',
   needs: ['policy', 'audit', 'infer'],
-  title: () => 'Nodes and the evidence of their place',
+  title: () => 'Nodes and the evidence of their places',
   render,
 }
 
@@ -24,25 +26,22 @@ async function render(context: ViewContext): Promise<Child> {
   if (nodes.length === 0) {
     return emptyNote(
       'No node is connected.',
-      'A job that came now would be told no_capacity. Nodes come from ',
+      'A job sent now would fail with no_capacity. Nodes come from ',
       h('a', { href: '/contribute' }, 'volunteers’ tabs'),
       ' and from local nodes.',
     )
   }
   const list = h('div', {})
-  const countryChoice: HTMLSelectElement = h(
-    'select',
-    { id: 'node-country', onchange: () => draw() },
-    h('option', { value: '' }, 'Every country'),
-    byName([...new Set(nodes.map(({ country }) => country))]).map((code) =>
-      h('option', { value: code }, countryName(code)),
-    ),
+  const countries = byName([...new Set(nodes.map(({ country }) => country))])
+  const countryChoice = select(
+    'node-country',
+    [['', 'Every country'], ...countries.map((code) => [code, countryName(code)] as const)],
+    { onChange: () => draw() },
   )
-  const classChoice: HTMLSelectElement = h(
-    'select',
-    { id: 'node-class', onchange: () => draw() },
-    h('option', { value: '' }, 'Every class'),
-    EVIDENCE_CLASSES.map((name) => h('option', { value: name }, name)),
+  const classChoice = select(
+    'node-class',
+    [['', 'Every class'], ...EVIDENCE_CLASSES.map((name) => [name, name] as const)],
+    { onChange: () => draw() },
   )
   const draw = () => {
     const [country, evidence] = [countryChoice.value, classChoice.value]
@@ -54,7 +53,7 @@ async function render(context: ViewContext): Promise<Child> {
     replace(
       list,
       shown.length === 0
-        ? emptyNote('No node is like that.', 'Choose another country or class.')
+        ? emptyNote('No node matches.', 'Choose another country or class.')
         : paged(shown, PAGE_NODES, (page) =>
             h(
               'div',
@@ -66,16 +65,14 @@ async function render(context: ViewContext): Promise<Child> {
   }
   draw()
   return [
-    h(
-      'p',
-      { class: 'lead' },
-      'A node says where it stands; this is what else speaks for it. Only a short round trip proves anything: a long one leaves a node unbounded and is never held against it.',
+    lead(
+      'Each node claims a country. This page shows the evidence for that claim. A short round trip proves that a node is near an anchor. A long one proves nothing and does not count against the node.',
     ),
     h(
       'div',
       { class: 'filters' },
-      h('div', { class: 'field' }, h('label', { for: 'node-country' }, 'Country'), countryChoice),
-      h('div', { class: 'field' }, h('label', { for: 'node-class' }, 'Evidence'), classChoice),
+      field('Country', countryChoice),
+      field('Evidence', classChoice),
       h('p', { class: 'quiet' }, count(nodes.length, 'node')),
     ),
     list,

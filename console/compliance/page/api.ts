@@ -1,4 +1,4 @@
-/** The HTTP API with one tenant's key, which lives in this closure and nowhere else. */
+/** Calls the HTTP API with one tenant's key. The key exists only in this closure. */
 import { z } from 'zod'
 import { ProblemReply } from '#shared/api/problem.ts'
 import { AppError, toAppError } from '#shared/base/errors.ts'
@@ -10,7 +10,7 @@ const EXPORT_TIMEOUT_MS = 120_000
 export interface Api {
   get<T>(path: string, schema: z.ZodType<T>, signal?: AbortSignal): Promise<T>
   send<T>(call: Call, schema: z.ZodType<T>): Promise<T>
-  /** The bytes as they are, for a download. */
+  /** Gives the bytes unchanged, for a download. */
   fetchFile(path: string): Promise<Blob>
 }
 
@@ -20,7 +20,7 @@ export interface Call {
   readonly body?: unknown
 }
 
-/** @param onRefused called when the key is not, or no longer, good */
+/** @param onRefused called when the server rejects the key */
 export function createApi(key: string, onRefused: () => void): Api {
   const call = async (path: string, init: RequestInit, timeoutMs = TIMEOUT_MS) => {
     const timeout = AbortSignal.timeout(timeoutMs)
@@ -62,7 +62,7 @@ async function readJson(response: Response): Promise<unknown> {
     return text === '' ? null : parseStrict(text)
   } catch (cause) {
     const { detail } = toAppError(cause)
-    throw new AppError('internal', `The server answered what cannot be read: ${detail}`, { cause })
+    throw new AppError('internal', `The server's answer could not be read: ${detail}`, { cause })
   }
 }
 
@@ -73,14 +73,14 @@ function parse<T>(value: unknown, schema: z.ZodType<T>, path: string): T {
   const where = fault?.path.join('.') ?? ''
   throw new AppError(
     'internal',
-    `The server's answer to ${path} is not what this page knows (${where}: ${fault?.message ?? ''}). Reload the page; it may be older than the server.`,
+    `The server's answer to ${path} does not have the expected form (${where}: ${fault?.message ?? ''}). Reload the page; it may be older than the server.`,
   )
 }
 
 async function readProblem(response: Response): Promise<AppError> {
   const body = ProblemReply.safeParse(await response.json().catch(() => null))
   if (!body.success) {
-    return new AppError('internal', `The server answered ${response.status} without saying why.`)
+    return new AppError('internal', `The server answered ${response.status} without a reason.`)
   }
   const { code, detail, rule, needed, errors } = body.data
   return new AppError(code, detail, {
@@ -93,7 +93,8 @@ async function readProblem(response: Response): Promise<AppError> {
 }
 
 function unreachable(cause: unknown, signal: AbortSignal | undefined): AppError {
-  if (signal?.aborted === true) return new AppError('cancelled', 'Left before it was answered.')
+  if (signal?.aborted === true)
+    return new AppError('cancelled', 'Cancelled before the answer came.')
   const isLate = cause instanceof DOMException && cause.name === 'TimeoutError'
   const detail = isLate
     ? 'The server did not answer in time.'

@@ -1,4 +1,4 @@
-/** Countries by their English names, and groups by what they stand for. */
+/** English names of countries and country groups. */
 import codes from 'i18n-iso-countries/codes.json' with { type: 'json' }
 import en from 'i18n-iso-countries/langs/en.json' with { type: 'json' }
 import { describePlaces } from '#shared/law/country-words.ts'
@@ -16,7 +16,7 @@ const GROUPS: Readonly<Record<string, string>> = {
   WORLD: 'Every country',
 }
 
-/** `Germany`; the code itself where nobody has named it. */
+/** Gives `Germany`, or the code itself for a country without a name. */
 export function countryName(code: string): string {
   const known = Object.hasOwn(NAMES, code) ? NAMES[code] : undefined
   return (typeof known === 'string' ? known : known?.[0]) ?? code
@@ -28,7 +28,7 @@ export function regionLabel(name: string): string {
   return long === name ? name : `${long} (${name})`
 }
 
-/** By name; what is neither a code, a group nor a country's name comes back in capitals, for the server to refuse. */
+/** Finds the code for a code, group or name. Gives unknown text back in capitals; the server refuses it. */
 export function regionCode(text: string): string {
   const wanted = text.trim()
   const inBrackets = /\(([A-Z_]{2,12})\)$/.exec(wanted)?.[1]
@@ -41,7 +41,7 @@ export function regionCode(text: string): string {
   )
 }
 
-/** Groups first, then countries by name. */
+/** Lists groups first, then countries by name. */
 export function allRegions(): readonly string[] {
   return [...groupNames(), ...byName(COUNTRIES)]
 }
@@ -50,7 +50,7 @@ export function byName(list: readonly string[]): string[] {
   return list.toSorted((a, b) => countryName(a).localeCompare(countryName(b), 'en'))
 }
 
-/** `27 countries: Austria, Belgium, …`; all of them, or as many as are wanted. */
+/** Gives `Austria, Belgium and 25 more`: at most `atMost` names, in order of name. */
 export function nameList(list: readonly string[], atMost = 8): string {
   if (list.length === 0) return 'no country'
   const names = byName(list).map(countryName)
@@ -58,12 +58,12 @@ export function nameList(list: readonly string[], atMost = 8): string {
   return `${names.slice(0, atMost).join(', ')} and ${names.length - atMost} more`
 }
 
-/** `European Union (EU) except Ireland (IE)`, in the words that the policy was written in. */
+/** Gives `European Union (EU) except Ireland (IE)`: groups stay groups. */
 export function placesLabel(places: PolicyPlaces): string {
   return describePlaces(places, regionLabel)
 }
 
-/** From a shape's ISO 3166-1 numeric id. */
+/** Finds a country code by the ISO 3166-1 numeric id of a shape. */
 export function alpha2(numeric: string | number | undefined): string | undefined {
   return numeric === undefined ? undefined : NUMERIC.get(String(numeric).padStart(3, '0'))
 }

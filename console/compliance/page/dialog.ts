@@ -1,4 +1,4 @@
-/** A question before something that cannot be taken back: the browser's own modal dialog, which keeps the keyboard inside. */
+/** Asks for confirmation with the browser's modal dialog, which traps the keyboard focus. */
 import { toAppError } from '#shared/base/errors.ts'
 import { h, replace, type Child } from './dom.ts'
 import { button } from './parts.ts'
@@ -9,7 +9,7 @@ interface Question {
   readonly body: Child
   readonly confirm: string
   readonly isDanger?: boolean
-  /** The dialog stays, with the reason, when this fails. */
+  /** If it fails, the dialog stays open and shows the reason. */
   readonly act: () => Promise<void>
 }
 

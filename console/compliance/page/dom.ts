@@ -1,11 +1,11 @@
-/** Elements in one call: attributes, listeners, children. Nothing is ever parsed as HTML. */
+/** Creates elements with attributes, listeners and children in one call. It never parses HTML. */
 
 export type Child = Node | string | number | null | undefined | false | readonly Child[]
 
 type Value = string | number | boolean | undefined | ((event: Event) => void)
 export type Props = Readonly<Record<string, Value>>
 
-/** `onclick` and its like are listeners; `true` is an empty attribute; `false` and `undefined` are none. */
+/** Functions become listeners (`onclick`); `true` becomes an empty attribute; `false` and `undefined` become none. */
 export function h<K extends keyof HTMLElementTagNameMap>(
   tag: K,
   props: Props = {},

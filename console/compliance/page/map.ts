@@ -1,22 +1,23 @@
-/** The world as one SVG: countries shaded where a policy allows, circles where nodes and jobs are. No tiles, no server. */
+/** Draws the world as one SVG: shades allowed countries, and puts circles where nodes and jobs are. */
 import { geoNaturalEarth1, geoPath } from 'd3-geo'
 import { feature, mesh } from 'topojson-client'
 import type { GeometryCollection, Topology } from 'topojson-specification'
+import { choice } from './controls.ts'
 import { alpha2, countryName } from './countries.ts'
 import { COUNTRY_POINTS } from './country-points.ts'
 import { h, replace, svg } from './dom.ts'
 
-/** Something that is counted at a country. */
+/** A number of things in one country. */
 export interface Mark {
   readonly country: string
-  /** A class of `views.css`: `mark-<kind>`. */
+  /** Ends the class `mark-<kind>` of `map.css`. */
   readonly kind: string
   readonly count: number
   readonly title: string
 }
 
 export interface MapContent {
-  /** Of the whole picture, for those who do not see it. */
+  /** Describes the whole picture to screen readers. */
   readonly label: string
   readonly shaded: ReadonlySet<string>
   readonly marks: readonly Mark[]
@@ -34,7 +35,7 @@ type Position = number[]
 
 const WIDTH = 960
 const HEIGHT = 480
-/** On a narrow map circles would hide what they stand on. */
+/** Larger circles would hide the countries of a narrow map. */
 const MOST_ENLARGED = 1.8
 const PROJECTION = geoNaturalEarth1()
   .rotate([-11, 0])
@@ -46,7 +47,7 @@ const PROJECTION = geoNaturalEarth1()
     { type: 'Sphere' },
   )
 
-/** South-west and north-east corners of what is shown. */
+/** South-west and north-east corners of each frame. */
 const FRAMES: Readonly<Record<string, readonly [Corner, Corner] | null>> = {
   World: null,
   Europe: [
@@ -87,7 +88,7 @@ export async function createWorldMap(): Promise<WorldMap> {
   let frame: string | undefined
   const draw = () => {
     const view = viewOf(FRAMES[frame ?? 'World'] ?? null)
-    // A circle is as large on a phone as on a desk.
+    // Circles have the same size on phones and desktops.
     const pixel = WIDTH / (picture.clientWidth || WIDTH)
     picture.setAttribute('viewBox', view.box)
     picture.setAttribute('aria-label', content.label)
@@ -109,17 +110,18 @@ export async function createWorldMap(): Promise<WorldMap> {
     )
   }
   new ResizeObserver(draw).observe(picture)
-  const choice = frameChoice((next) => {
+  const frameNames = Object.keys(FRAMES).map((name) => [name, name] as const)
+  const frameChoice = choice('Region to show', frameNames, (next) => {
     frame = next
     draw()
   })
   return {
-    element: h('figure', { class: 'map-box' }, picture, choice.element),
+    element: h('figure', { class: 'map-box' }, picture, frameChoice.element),
     update(next) {
       content = next
       if (frame === undefined) {
         frame = narrowestFrame(next)
-        choice.show(frame)
+        frameChoice.show(frame)
       }
       draw()
     },
@@ -132,7 +134,7 @@ interface LandShape {
   readonly polygon: { readonly type: 'Polygon'; readonly coordinates: Position[][] }
 }
 
-/** Parts of a country's shape that ISO 3166-1 gives a code of their own: who allows France has not allowed French Guiana. */
+/** Parts of a country's shape that have their own ISO 3166-1 code: allowing France does not allow French Guiana. */
 const OWN_CODES = [
   { of: 'FR', code: 'GF', name: 'French Guiana', holds: ([x = 0]: Position) => x < -50 },
   { of: 'NO', code: 'SJ', name: 'Svalbard', holds: ([, y = 0]: Position) => y > 75 },
@@ -158,7 +160,7 @@ function landShapes(world: World): LandShape[] {
   )
 }
 
-/** The one part of the world that holds all there is to see; the whole world otherwise. */
+/** Chooses the frame that contains everything, or the whole world. */
 function narrowestFrame({ shaded, marks }: MapContent): string {
   const seen = [...shaded, ...marks.map(({ country }) => country)].flatMap((code) => {
     const point = COUNTRY_POINTS[code]
@@ -195,7 +197,7 @@ function viewOf(corners: readonly [Corner, Corner] | null): { box: string; scale
   const ys = points.map(([, y]) => y)
   const [left, top] = [Math.min(...xs), Math.min(...ys)]
   const [width, height] = [Math.max(...xs) - left, Math.max(...ys) - top]
-  // The picture keeps its shape whatever is shown in it.
+  // The picture keeps its aspect ratio.
   const scale = Math.max(width / WIDTH, height / HEIGHT)
   const box = [
     left - (WIDTH * scale - width) / 2,
@@ -206,7 +208,7 @@ function viewOf(corners: readonly [Corner, Corner] | null): { box: string; scale
   return { box: box.map((value) => value.toFixed(1)).join(' '), scale }
 }
 
-/** Those of one country stand side by side; the many below the few. */
+/** Places the marks of one country side by side. */
 function placeMarks(marks: readonly Mark[], scale: number): SVGElement[] {
   const byCountry = Map.groupBy(marks, ({ country }) => country)
   return [...byCountry].flatMap(([country, own]) => {
@@ -247,29 +249,4 @@ function drawMark({ kind, count, title }: Mark, { x, y, size, scale }: Spot): SV
 
 function radius(count: number): number {
   return Math.min(26, 9 + 2.5 * Math.log2(count))
-}
-
-interface FrameChoice {
-  readonly element: HTMLElement
-  readonly show: (frame: string) => void
-}
-
-/** Radio buttons, so that arrow keys go from one to the next. */
-function frameChoice(choose: (frame: string) => void): FrameChoice {
-  // Each map's own, so that two on one page do not change each other.
-  const group = `frame-${crypto.randomUUID()}`
-  const radios = Object.keys(FRAMES).map((name) =>
-    h('input', { type: 'radio', name: group, value: name, onchange: () => choose(name) }),
-  )
-  return {
-    element: h(
-      'fieldset',
-      { class: 'choice' },
-      h('legend', { class: 'visually-hidden' }, 'Part of the world that is drawn'),
-      radios.map((radio) => h('label', {}, radio, h('span', {}, radio.value))),
-    ),
-    show(frame) {
-      for (const radio of radios) radio.checked = radio.value === frame
-    },
-  }
 }

@@ -1,17 +1,20 @@
-/** Pieces that several views are made of. */
+/** Pieces that several views use. */
+import { list } from './blocks.ts'
 import { h, replace, svg, type Child } from './dom.ts'
 import { shortHash, whenUtc } from './words.ts'
 
 export type Tone = 'good' | 'warn' | 'bad' | 'quiet' | 'plain'
 
-/** A word with a colour; the word alone says all. */
+export type Sign = 'passed' | 'failed' | 'open' | 'warned'
+
+/** Draws a coloured word. The colour adds no information. */
 export function tag(text: string, tone: Tone = 'plain'): HTMLElement {
   return h('span', { class: `tag tag-${tone}` }, text)
 }
 
 export function time(atMs: number): HTMLElement {
   const [day = '', clock = ''] = whenUtc(atMs).split(', ')
-  // It breaks between day and time, and nowhere else.
+  // A line may break between day and time only.
   return h(
     'time',
     { datetime: new Date(atMs).toISOString() },
@@ -21,12 +24,12 @@ export function time(atMs: number): HTMLElement {
   )
 }
 
-/** Short on the screen, whole in the title and for whoever copies it. */
+/** Shows a hash in short; its title holds the whole. */
 export function hash(value: string): HTMLElement {
   return h('code', { class: 'hash', title: value }, shortHash(value))
 }
 
-/** What there would be, and how it comes about. */
+/** Stands where a list has no rows. */
 export function emptyNote(title: string, ...more: readonly Child[]): HTMLElement {
   return h('div', { class: 'empty' }, h('p', {}, h('strong', {}, title)), h('p', {}, more))
 }
@@ -37,7 +40,7 @@ export interface Column<T> {
   readonly isNumber?: boolean
 }
 
-/** A table that a phone shows as cards: each cell repeats its column's name. */
+/** Draws a table. A phone shows its rows as cards, so each cell carries the name of its column. */
 export function table<T>(
   caption: string,
   columns: readonly Column<T>[],
@@ -72,7 +75,7 @@ export function table<T>(
               h(
                 'td',
                 { 'data-head': head, class: isNumber === true && 'number' },
-                // One box: a card puts it beside its column's name.
+                // One box, so that a card can put the cell beside its column's name.
                 h('div', {}, cell(row)),
               ),
             ),
@@ -83,16 +86,15 @@ export function table<T>(
   )
 }
 
-/** Sentences without their stops. */
+/** @param notes sentences without full stops */
 export function noteList(notes: readonly string[]): HTMLElement {
-  return h(
-    'ul',
-    { class: 'notes' },
-    notes.map((note) => h('li', {}, `${note}.`)),
+  return list(
+    notes.map((note) => `${note}.`),
+    'notes',
   )
 }
 
-/** Rows in pages of a fixed size, with buttons that keep their places. */
+/** Shows rows in pages of a fixed size. */
 export function paged<T>(
   rows: readonly T[],
   pageRows: number,
@@ -110,7 +112,7 @@ export function paged<T>(
     back.setAttribute('aria-disabled', String(page === 0))
     forth.setAttribute('aria-disabled', String(page === pages - 1))
   }
-  const back = button('Earlier page', () => show(page - 1))
+  const back = button('Previous page', () => show(page - 1))
   const forth = button('Next page', () => show(page + 1))
   show(0)
   return h('div', {}, list, h('div', { class: 'pager' }, back, place, forth))
@@ -124,15 +126,24 @@ export function linkButton(text: string, href: string, kind = ''): HTMLAnchorEle
   return h('a', { class: `button ${kind}`, href }, text)
 }
 
-/** Hands bytes to the browser as a download. */
+/** A button that looks like a link. */
+export function textButton(text: string, onclick: () => void): HTMLButtonElement {
+  return h('button', { type: 'button', class: 'to-line', onclick }, text)
+}
+
+/** Offers bytes as a download. */
 export function saveFile(name: string, content: Blob): void {
   const url = URL.createObjectURL(content)
   h('a', { href: url, download: name }).click()
   setTimeout(() => URL.revokeObjectURL(url), 60_000)
 }
 
-/** A tick, a cross or a ring: the drawing says nothing that its words do not. */
-export function sign(kind: 'passed' | 'failed' | 'open' | 'warned'): SVGElement {
+export function saveJson(name: string, document: unknown): void {
+  saveFile(name, new Blob([JSON.stringify(document, null, 2)], { type: 'application/json' }))
+}
+
+/** Draws a tick, cross, dash or exclamation mark. The words beside it say the same. */
+export function sign(kind: Sign): SVGElement {
   const strokes = {
     passed: 'M5 10.5l3.5 3.5L15 6.5',
     failed: 'M6 6l8 8M14 6l-8 8',
@@ -147,13 +158,28 @@ export function sign(kind: 'passed' | 'failed' | 'open' | 'warned'): SVGElement 
   )
 }
 
-/** Runs `work` every so often until the signal; while nobody looks at the page it rests. */
+interface Outcome {
+  readonly tone: Tone
+  readonly sign: Sign
+  readonly title: string
+}
+
+/** Shows a verdict. @param details stand below its title */
+export function outcome(
+  { tone, sign: kind, title }: Outcome,
+  ...details: readonly Child[]
+): HTMLElement {
+  const text = h('div', {}, h('p', {}, h('strong', {}, title)), details)
+  return h('div', { class: `outcome outcome-${tone}`, role: 'status' }, sign(kind), text)
+}
+
+/** Runs `work` at an interval until `signal` aborts. It pauses while the page is hidden. */
 export function repeat(work: () => Promise<void>, everyMs: number, signal: AbortSignal): void {
   let isBusy = false
   const turn = async () => {
     if (isBusy || document.hidden) return
     isBusy = true
-    // What cannot be read now is read at the next turn; the page says as of when it is.
+    // A failed read is repeated at the next turn; the page shows the time of the last one.
     await work().catch(() => undefined)
     isBusy = false
   }

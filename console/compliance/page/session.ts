@@ -26,7 +26,7 @@ const ABILITIES: readonly {
   { scopes: ['infer'], may: 'send jobs' },
 ]
 
-/** What the key may and may not do, in words. */
+/** Describes what the key may and may not do. */
 export function abilities(session: Session): { may: string[]; mayNot: string[] } {
   const split = { may: [] as string[], mayNot: [] as string[] }
   for (const { scopes, may } of ABILITIES) {

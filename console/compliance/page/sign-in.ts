@@ -1,8 +1,8 @@
-/** The form that takes a key. It is a password field without a name, so that no browser offers to keep it. */
+/** The sign-in form. Its password field has no name, so that browsers do not offer to save the key. */
 import { toAppError } from '#shared/base/errors.ts'
 import { h, replace } from './dom.ts'
 
-/** @param because why somebody who was signed in is back here */
+/** @param because why the user was signed out */
 export function signInForm(
   signIn: (key: string) => Promise<void>,
   because: string | undefined,
@@ -30,7 +30,7 @@ export function signInForm(
     event.preventDefault()
     const key = input.value.trim()
     if (!/^[!-~]{8,256}$/.test(key)) {
-      refuse('That is no key. Keys look like lit_<tenant>_<48 hex digits>.')
+      refuse('This is not a key. Keys look like lit_<tenant>_<48 hex digits>.')
       return
     }
     button.disabled = true
@@ -52,7 +52,7 @@ export function signInForm(
       h(
         'p',
         { class: 'hint', id: 'key-hint' },
-        'Kept in this tab’s memory only. What you see depends on its scopes: policy, audit, admin.',
+        'The key stays in this tab’s memory. Its scopes decide what you see: policy, audit, admin.',
       ),
       problem,
       button,

@@ -1,30 +1,30 @@
-/** What a view is, and how the page shows one: busy, then its content, or what went wrong and a way to try again. */
+/** Views, and how the page shows one: a spinner, then its content, or the fault and a way to try again. */
 import type { Scope } from '#shared/api/keys.ts'
 import { toAppError, type AppError } from '#shared/base/errors.ts'
+import { list } from './blocks.ts'
 import { h, replace, type Child } from './dom.ts'
 import type { Session } from './session.ts'
 
 export interface ViewContext {
   readonly session: Session
-  /** Parts of the address after the view's own: `#/policies/eu-only/edit` gives `eu-only`, `edit`. */
+  /** Parts of the address after the view's name: `#/policies/eu-only` gives `eu-only`. */
   readonly params: readonly string[]
   readonly query: URLSearchParams
-  /** Aborted when the reader leaves. */
+  /** Aborts when the user leaves the view. */
   readonly signal: AbortSignal
-  /** Tells screen readers, without moving anybody. */
+  /** Announces a text to screen readers without moving the focus. */
   readonly say: (text: string) => void
 }
 
 export interface View {
   readonly path: string
-  /** In the list of views; absent: only reached from others. */
   readonly label: string
   readonly needs: readonly Scope[]
   title(params: readonly string[], query: URLSearchParams): string
   render(context: ViewContext): Promise<Child> | Child
 }
 
-/** Fills `host` with the view under its heading, which it gives back. */
+/** Fills `host` with the view and returns its heading. */
 export function showView(host: Element, view: View, context: ViewContext): HTMLHeadingElement {
   const heading = h('h1', { tabindex: -1 }, view.title(context.params, context.query))
   const body = h('div', { class: 'body' })
@@ -37,14 +37,14 @@ export function showView(host: Element, view: View, context: ViewContext): HTMLH
   return heading
 }
 
-/** Busy, then what `work` gives; a fault is said where the content would stand. */
+/** Shows a spinner in `host`, then the result of `work` or the fault. */
 export async function fill(
   host: Element,
   work: () => Promise<Child> | Child,
   signal?: AbortSignal,
 ): Promise<void> {
   host.setAttribute('aria-busy', 'true')
-  replace(host, h('p', { class: 'busy' }, h('span', { class: 'spinner' }), 'One moment…'))
+  replace(host, h('p', { class: 'busy' }, h('span', { class: 'spinner' }), 'Loading…'))
   try {
     const content = await work()
     if (signal?.aborted === true) return
@@ -57,7 +57,7 @@ export async function fill(
   host.removeAttribute('aria-busy')
 }
 
-/** What failed, in the server's own words. */
+/** Shows a fault in the server's own words. */
 export function faultPanel(error: AppError, again?: () => void): HTMLElement {
   const { rule, needed, errors = [] } = error.meta
   return h(
@@ -66,11 +66,7 @@ export function faultPanel(error: AppError, again?: () => void): HTMLElement {
     h('p', {}, h('strong', {}, titleOf(error))),
     errors.length === 0 && h('p', {}, error.detail),
     errors.length > 0 &&
-      h(
-        'ul',
-        {},
-        errors.map(({ pointer, detail }) => h('li', {}, h('code', {}, pointer), ` ${detail}`)),
-      ),
+      list(errors.map(({ pointer, detail }) => [h('code', {}, pointer), ` ${detail}`])),
     typeof rule === 'string' && h('p', { class: 'quiet' }, 'Rule: ', h('code', {}, rule)),
     typeof needed === 'string' && h('p', { class: 'quiet' }, `Needed: ${needed}.`),
     again && h('button', { type: 'button', class: 'button', onclick: again }, 'Try again'),
@@ -80,15 +76,15 @@ export function faultPanel(error: AppError, again?: () => void): HTMLElement {
 function titleOf({ code }: AppError): string {
   switch (code) {
     case 'unauthenticated':
-      return 'The key is not, or no longer, good'
+      return 'This key is not valid'
     case 'forbidden':
       return 'This key may not do that'
     case 'not_found':
-      return 'There is no such thing here'
+      return 'Not found'
     case 'rate_limited':
       return 'Too many requests'
     default:
-      return 'That did not work'
+      return 'The request failed'
   }
 }
 
@@ -96,15 +92,15 @@ function refusedScope(view: View, session: Session): HTMLElement {
   return h(
     'section',
     { class: 'fault', 'data-testid': 'no-scope' },
-    h('p', {}, h('strong', {}, 'This key may not see this')),
+    h('p', {}, h('strong', {}, 'This key has no access to this view')),
     h(
       'p',
       {},
       `${view.label} needs a key with scope `,
       h('code', {}, view.needs.join(' or ')),
-      '. This one has ',
+      '. Your key has ',
       h('code', {}, session.key.scopes.join(', ')),
-      '. Whoever has an admin key of this tenant can make another.',
+      '. Anyone with an admin key of this tenant can create another key.',
     ),
   )
 }

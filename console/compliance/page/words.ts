@@ -1,4 +1,4 @@
-/** Times, hashes and counts as people read them. */
+/** Writes times, hashes and counts for people. */
 
 const DATE_TIME = new Intl.DateTimeFormat('en-GB', {
   dateStyle: 'medium',
@@ -6,7 +6,7 @@ const DATE_TIME = new Intl.DateTimeFormat('en-GB', {
   timeZone: 'UTC',
 })
 
-/** `22 Nov 2026, 17:17:09 UTC`: an auditor's times are everybody's. */
+/** Gives `22 Nov 2026, 17:17:09 UTC`; all readers see the same time zone. */
 export function whenUtc(atMs: number): string {
   return `${DATE_TIME.format(atMs)} UTC`
 }

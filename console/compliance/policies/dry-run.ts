@@ -1,8 +1,10 @@
-/** What would happen to a job now: every connected node, allowed or the rule that refuses it, in words and on the map. */
+/** Shows what would happen to a job now: the verdict on every connected node, as a table and on the map. */
+import { legend } from '../page/blocks.ts'
+import { field, select } from '../page/controls.ts'
 import { countryName, nameList, regionCode } from '../page/countries.ts'
 import { h, type Child } from '../page/dom.ts'
 import { createWorldMap, type Mark } from '../page/map.ts'
-import { emptyNote, hash, paged, sign, table, tag } from '../page/parts.ts'
+import { emptyNote, hash, outcome, paged, table, tag } from '../page/parts.ts'
 import { readVersions } from './policy-page.ts'
 import { DryRunReply } from '#shared/api/policies.ts'
 import { regionSuggestions, REGION_LIST_ID } from './region-picker.ts'
@@ -10,6 +12,8 @@ import { fill, type ViewContext } from '../page/view.ts'
 import { count } from '../page/words.ts'
 
 const PAGE_NODES = 25
+const ALLOWED = { tone: 'good', sign: 'passed' } as const
+const REFUSED = { tone: 'bad', sign: 'failed' } as const
 
 type DryRunNode = DryRunReply['nodes'][number]
 
@@ -17,12 +21,10 @@ export async function dryRunPage(context: ViewContext, id: string): Promise<Chil
   const versions = await readVersions(context, id)
   const wanted = Number(context.query.get('version') ?? versions[0]?.version ?? 1)
   const result = h('div', {})
-  const select = h(
-    'select',
-    { id: 'dry-version' },
-    versions.map(({ version }) =>
-      h('option', { value: version, selected: version === wanted }, `version ${version}`),
-    ),
+  const version = select(
+    'dry-version',
+    versions.map((each) => [each.version, `version ${each.version}`]),
+    { selected: wanted },
   )
   const narrow = h('input', {
     id: 'dry-narrow',
@@ -34,7 +36,7 @@ export async function dryRunPage(context: ViewContext, id: string): Promise<Chil
     const names = narrow.value.split(/[;,]/).map(regionCode).filter(Boolean)
     const question = {
       policy: id,
-      version: Number(select.value),
+      version: Number(version.value),
       ...(names.length === 0 ? {} : { residency: { allow: names } }),
     }
     void fill(result, () => verdictPanel(context, question), context.signal)
@@ -52,25 +54,20 @@ export async function dryRunPage(context: ViewContext, id: string): Promise<Chil
         },
       },
       regionSuggestions(),
-      h('div', { class: 'field' }, h('label', { for: 'dry-version' }, 'Policy'), select),
-      h(
-        'div',
-        { class: 'field' },
-        h('label', { for: 'dry-narrow' }, 'A request that narrows it to'),
-        narrow,
-      ),
-      h('button', { type: 'submit', class: 'button main' }, 'Ask again'),
+      field('Policy', version),
+      field('Narrowed by the request to', narrow),
+      h('button', { type: 'submit', class: 'button main' }, 'Run again'),
       h(
         'p',
         { class: 'hint', id: 'dry-narrow-hint' },
-        'Narrow it with countries or groups, commas between; empty: not narrowed.',
+        'Countries or groups, separated by commas. Leave empty for no narrowing.',
       ),
     ),
     result,
   ]
 }
 
-/** Asks and draws the answer. @param question body of the dry run */
+/** @param question body of the request */
 export async function verdictPanel(
   { session, signal }: ViewContext,
   question: Readonly<Record<string, unknown>>,
@@ -81,7 +78,8 @@ export async function verdictPanel(
     createWorldMap(),
   ])
   if (signal.aborted) return null
-  const { outcome, nodes, computeCountries } = reply
+  const { nodes, computeCountries } = reply
+  const { code, rule, sentence, needed } = reply.outcome
   const allowed = nodes.filter(({ verdict }) => verdict === 'allow').length
   map.update({
     label: `Map: jobs may run in ${nameList(computeCountries, 40)}; ${allowed} of ${nodes.length} connected nodes are allowed`,
@@ -91,30 +89,35 @@ export async function verdictPanel(
   return h(
     'section',
     { class: 'dry-run', 'data-testid': 'dry-run', 'aria-label': 'Dry run' },
+    outcome(
+      { ...(code === 'allow' ? ALLOWED : REFUSED), title: sentence },
+      rule !== null && h('p', {}, 'Rule: ', h('code', {}, rule)),
+      needed !== null && h('p', {}, `Needed: ${needed}.`),
+      reply.ingress.verdict === 'allow' && h('p', { class: 'quiet' }, reply.ingress.sentence),
+    ),
     h(
       'div',
-      { class: `outcome outcome-${outcome.code === 'allow' ? 'good' : 'bad'}`, role: 'status' },
-      sign(outcome.code === 'allow' ? 'passed' : 'failed'),
-      h(
-        'div',
-        {},
-        h('p', {}, h('strong', {}, outcome.sentence)),
-        outcome.rule !== null && h('p', {}, 'Rule: ', h('code', {}, outcome.rule)),
-        outcome.needed !== null && h('p', {}, `Needed: ${outcome.needed}.`),
-        reply.ingress.verdict === 'allow' && h('p', { class: 'quiet' }, reply.ingress.sentence),
-      ),
+      { class: 'card' },
+      map.element,
+      legend([
+        ['in', 'jobs may run here'],
+        ['allowed', 'allowed nodes'],
+        ['refused', 'refused nodes'],
+      ]),
     ),
-    h('div', { class: 'card' }, map.element, legend()),
     hubNotes(reply),
     nodes.length === 0
-      ? emptyNote('No node is connected.', 'There is nothing to decide about until one is.')
+      ? emptyNote(
+          'No node is connected.',
+          'When a node connects, the dry run shows whether the policy allows it.',
+        )
       : paged(nodes, PAGE_NODES, nodeTable),
   )
 }
 
 function nodeTable(nodes: readonly DryRunNode[]): HTMLElement {
   return table<DryRunNode>(
-    'Each connected node and what would be decided about it',
+    'Every connected node with its verdict',
     [
       {
         head: 'Verdict',
@@ -150,18 +153,8 @@ function hubNotes({ hubs }: DryRunReply): Child {
         'p',
         { class: 'note' },
         verdict === 'allow'
-          ? `Hub ${hub} does not answer: its nodes are not in the list.`
-          : `Hub ${hub} keeps records in ${jurisdiction}, so this policy's jobs never go there (storage.jurisdiction).`,
+          ? `Hub ${hub} does not answer, so its nodes are missing from the list.`
+          : `Hub ${hub} keeps records in ${jurisdiction}, so jobs under this policy never go there (storage.jurisdiction).`,
       ),
     )
-}
-
-function legend(): HTMLElement {
-  return h(
-    'ul',
-    { class: 'legend' },
-    h('li', {}, h('span', { class: 'key key-in' }), 'jobs may run here'),
-    h('li', {}, h('span', { class: 'key key-allowed' }), 'nodes that are allowed'),
-    h('li', {}, h('span', { class: 'key key-refused' }), 'nodes that are refused'),
-  )
 }

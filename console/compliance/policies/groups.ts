@@ -1,6 +1,7 @@
-/** What each group of countries holds, by which list and source, and what its name does not say. */
+/** Lists the countries of each group, with the date, source and pitfalls of the list. */
 import { groupFacts, type GroupFacts } from '#shared/law/region-notes.ts'
 import { regionLabel } from '../page/countries.ts'
+import { lead } from '../page/blocks.ts'
 import { h } from '../page/dom.ts'
 import { noteList, table } from '../page/parts.ts'
 import { countryDetails } from './policy-page.ts'
@@ -13,29 +14,27 @@ export const groupsView: View = {
   needs: ['policy', 'audit', 'infer'],
   title: () => 'Groups of countries',
   render: () => [
-    h(
-      'p',
-      { class: 'lead' },
-      'What a policy means by a group. A list is never edited: a change of law is a new list, and a published policy keeps the one that it names.',
+    lead(
+      'The countries that each group in a policy stands for. A list never changes: a change of law makes a new list, and a published policy keeps the list that it names.',
     ),
     table<GroupFacts>(
       'Groups of countries',
       [
         { head: 'Group', cell: ({ name }) => h('span', { class: 'strong' }, regionLabel(name)) },
         {
-          head: 'Holds',
+          head: 'Countries',
           cell: ({ countries }) => [
             count(countries.length, 'country', 'countries'),
             countryDetails(countries),
           ],
         },
-        { head: 'As of', cell: ({ asOf }) => asOf },
+        { head: 'As of', cell: ({ asOf }) => h('time', {}, h('span', {}, asOf)) },
         {
           head: 'Source',
           cell: ({ source }) =>
             h('a', { href: source, rel: 'noreferrer' }, new URL(source).hostname),
         },
-        { head: 'To know', cell: ({ notes }) => noteList(notes) },
+        { head: 'Notes', cell: ({ notes }) => noteList(notes) },
       ],
       groupFacts(),
     ),

@@ -1,6 +1,6 @@
-/** On which line of a JSON text a JSON pointer's value begins, so that a fault can be shown where it stands. Pure. */
+/** Finds the line of a JSON text that a JSON pointer points to, to show a fault there. Pure. */
 
-/** From 1; of the nearest value around it where the text has no such one. */
+/** Counts lines from 1. A pointer to nothing gives the line of the nearest value around it. */
 export function lineOfPointer(text: string, pointer: string): number {
   const starts = valueStarts(text)
   for (let path = pointer; ; path = path.slice(0, path.lastIndexOf('/'))) {
@@ -10,7 +10,7 @@ export function lineOfPointer(text: string, pointer: string): number {
   }
 }
 
-/** On which line a text stops being JSON; undefined for one that is. */
+/** Finds the line of a syntax fault; undefined for valid JSON. */
 export function lineOfSyntaxFault(text: string): { line: number; detail: string } | undefined {
   try {
     JSON.parse(text)
@@ -30,7 +30,7 @@ interface Level {
   key: string
 }
 
-/** Pointer → where its value begins. The text is JSON. */
+/** Maps each pointer to the offset of its value. The text must be JSON. */
 function valueStarts(text: string): Map<string, number> {
   const starts = new Map<string, number>()
   const levels: Level[] = []

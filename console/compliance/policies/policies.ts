@@ -1,6 +1,7 @@
-/** The tenant's policies: all of them, or one with its versions, editor, comparison and dry run. */
+/** The view of policies: a list, or one policy with its versions, editor, comparison and dry run. */
 import { leastTrust } from '#shared/law/explain.ts'
 import { placesLabel } from '../page/countries.ts'
+import { lead } from '../page/blocks.ts'
 import { h, type Child } from '../page/dom.ts'
 import { dryRunPage } from './dry-run.ts'
 import { linkButton, table, tag, time } from '../page/parts.ts'
@@ -39,17 +40,15 @@ async function listPage({ session, signal }: ViewContext): Promise<Child> {
   const { default: defaultId, policies, retired } = reply
   const mayPublish = session.can('policy')
   return [
-    h(
-      'p',
-      { class: 'lead' },
-      'Where each request may enter, where it may be computed, and what a node must prove. A published version never changes; a request that names no policy follows the default.',
+    lead(
+      'A policy says where requests may enter, where jobs may run, and what a node must prove. A published version never changes. A request that names no policy uses the default.',
     ),
     mayPublish
       ? h('p', { class: 'actions' }, linkButton('New policy', '#/policies?show=new', 'main'))
       : h(
           'p',
           { class: 'note' },
-          'This key may read policies, not publish them: that takes scope ',
+          'This key can read policies. To publish them, it needs the scope ',
           h('code', {}, 'policy'),
           '.',
         ),
@@ -64,10 +63,10 @@ async function listPage({ session, signal }: ViewContext): Promise<Child> {
           ],
         },
         { head: 'Version', cell: ({ version }) => version },
-        { head: 'Computed in', cell: whereText },
-        { head: 'Data', cell: ({ policy }) => policy.dataClass },
+        { head: 'Jobs run in', cell: whereText },
+        { head: 'Data class', cell: ({ policy }) => policy.dataClass },
         { head: 'Evidence', cell: ({ policy }) => policy.minEvidence },
-        { head: 'Nodes', cell: ({ policy }) => leastTrust(policy) },
+        { head: 'Node trust', cell: ({ policy }) => leastTrust(policy) },
       ],
       policies,
     ),
@@ -75,7 +74,7 @@ async function listPage({ session, signal }: ViewContext): Promise<Child> {
   ]
 }
 
-/** `European Union (EU) except Ireland (IE)`, and how many countries that is. */
+/** Gives `European Union (EU) except Ireland (IE), 26 countries`. */
 function whereText({ policy, computeCountries }: PolicyReply): Child {
   return [
     placesLabel(policy.compute),
@@ -97,7 +96,7 @@ function retiredList(retired: readonly PolicyReply[]): Child {
           cell: ({ policy }) => h('a', { href: `#/policies/${policy.id}` }, policy.id),
         },
         { head: 'Version', cell: ({ version }) => version },
-        { head: 'Computed in', cell: whereText },
+        { head: 'Jobs run in', cell: whereText },
         {
           head: 'Retired',
           cell: ({ retiredAtMs }) => (retiredAtMs === null ? '' : time(retiredAtMs)),

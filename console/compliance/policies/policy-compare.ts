@@ -1,5 +1,6 @@
-/** Two versions of a policy side by side: only what differs. */
+/** Shows the differences between two versions of a policy. */
 import { byName, countryName } from '../page/countries.ts'
+import { field, select } from '../page/controls.ts'
 import { h, type Child } from '../page/dom.ts'
 import { table } from '../page/parts.ts'
 import { diffPolicies, isSame, type FieldChange, type PolicyDiff } from './policy-diff.ts'
@@ -14,38 +15,34 @@ export async function comparePage(context: ViewContext, id: string): Promise<Chi
   const from = Number(context.query.get('from') ?? Math.max(1, to - 1))
   const find = (version: number) => versions.find((each) => each.version === version)?.policy
   const [before, after] = [find(from), find(to)]
-  const choose = (name: string, value: number) => {
-    const next = new URLSearchParams({ show: 'compare', from: String(from), to: String(to) })
-    next.set(name, String(value))
-    location.hash = `#/policies/${id}?${next.toString()}`
-  }
+  const choice = (name: 'from' | 'to', selected: number) =>
+    select(
+      `compare-${name}`,
+      versions.map(({ version }) => [version, String(version)]),
+      {
+        selected,
+        onChange(value) {
+          const next = { show: 'compare', from: String(from), to: String(to), [name]: value }
+          location.hash = `#/policies/${id}?${new URLSearchParams(next).toString()}`
+        },
+      },
+    )
   return [
     h('p', {}, h('a', { href: `#/policies/${id}` }, `Back to ${id}`)),
     h(
       'div',
       { class: 'filters' },
-      versionChoice('from', 'From version', from),
-      versionChoice('to', 'to version', to),
+      field('From version', choice('from', from)),
+      field('To version', choice('to', to)),
     ),
     before === undefined || after === undefined
-      ? h('p', {}, 'There is no such version.')
+      ? h('p', {}, 'This version does not exist.')
       : diffTable(diffPolicies(before, after), `Version ${from}`, `Version ${to}`),
   ]
-
-  function versionChoice(name: string, label: string, value: number): HTMLElement {
-    const select: HTMLSelectElement = h(
-      'select',
-      { id: `compare-${name}`, onchange: () => choose(name, Number(select.value)) },
-      versions.map(({ version }) =>
-        h('option', { value: version, selected: version === value }, String(version)),
-      ),
-    )
-    return h('div', { class: 'field' }, h('label', { for: `compare-${name}` }, label), select)
-  }
 }
 
 export function diffTable(diff: PolicyDiff, from: string, to: string): HTMLElement {
-  if (isSame(diff)) return h('p', { class: 'note', 'data-testid': 'diff' }, 'They say the same.')
+  if (isSame(diff)) return h('p', { class: 'note', 'data-testid': 'diff' }, 'Nothing differs.')
   const { compute, ingress, fields } = diff
   return h(
     'div',

@@ -1,4 +1,4 @@
-/** What differs between two versions of a policy, field by field and country by country. Pure. */
+/** Compares two versions of a policy by field and by country. Pure. */
 import { effectiveTrust } from '#shared/law/explain.ts'
 import type { Policy } from '#shared/law/policy.ts'
 import { placeSet } from '#shared/law/compile-policy.ts'
@@ -15,8 +15,9 @@ export interface FieldChange {
 
 export interface PolicyDiff {
   readonly fields: readonly FieldChange[]
-  /** Countries by code that jobs may newly run in, or no longer; likewise for entering. */
+  /** Changes of the countries where jobs may run. */
   readonly compute: SetChange
+  /** Changes of the countries where requests may enter. */
   readonly ingress: SetChange
 }
 
@@ -43,7 +44,7 @@ export function isSame({ fields, compute, ingress }: PolicyDiff): boolean {
   return fields.length === 0 && sets.every((set) => set.length === 0)
 }
 
-/** A field's value in words. */
+/** Describes the value of a field. */
 export function showField({ pointer, kind }: PolicyField, policy: Policy): string {
   if (pointer === '/nodeTrust') return effectiveTrust(policy)
   const value = valueAt(policy, pointer)
@@ -58,7 +59,7 @@ export function showField({ pointer, kind }: PolicyField, policy: Policy): strin
   return textOf(value)
 }
 
-/** The countries that a policy computes in; deny is taken out. */
+/** Gives the countries where jobs may run, without the denied ones. */
 export function computeCountries(policy: Policy): string[] {
   return listCountries(computeSet(policy))
 }

@@ -1,25 +1,22 @@
-/** The editor: one draft as a form or as JSON, what it would change, and publishing it. */
+/** The policy editor: a draft as a form or as JSON, a preview of what it changes, and publishing. */
 import { AppError, toAppError, type FieldFault } from '#shared/base/errors.ts'
-import { PolicyDraft, PolicyId, type Policy } from '#shared/law/policy.ts'
-import { assumptions, completePolicy } from '#shared/law/policy-draft.ts'
-import { groupNotes } from '#shared/law/region-notes.ts'
+import { PolicyId } from '#shared/law/policy.ts'
 import { CURRENT_REGIONS } from '#shared/law/region-groups.ts'
-import { nameList, placesLabel } from '../page/countries.ts'
+import { lead, list } from '../page/blocks.ts'
+import { choice, field } from '../page/controls.ts'
 import { h, replace, type Child } from '../page/dom.ts'
-import { createWorldMap } from '../page/map.ts'
-import { button, noteList } from '../page/parts.ts'
-import { diffTable } from './policy-compare.ts'
-import { computeCountries, diffPolicies } from './policy-diff.ts'
+import { button, textButton } from '../page/parts.ts'
 import { textOf, valueAt, withValue } from './policy-fields.ts'
 import { policyForm, type PolicyForm } from './policy-form.ts'
 import { policyJson, type PolicyJson } from './policy-json.ts'
+import { policyPreview, type PolicyPreview } from './policy-preview.ts'
 import { readVersions } from './policy-page.ts'
 import { verdictPanel } from './dry-run.ts'
 import { PublishedPolicyReply, type PolicyReply } from '#shared/api/policies.ts'
 import { fill, type ViewContext } from '../page/view.ts'
 import { count } from '../page/words.ts'
 
-/** A new policy begins where a new tenant begins; what it leaves out has its safe reading, which the preview says. */
+/** A new draft starts with the default policy of a new tenant. The preview shows the safe defaults of fields that it leaves out. */
 const FRESH = {
   id: '',
   compute: { allow: ['EEA'], deny: [] },
@@ -39,39 +36,38 @@ export async function editPage(context: ViewContext, id?: string): Promise<Child
     throw new AppError('forbidden', 'Publishing policies needs a key with scope policy.')
   }
   const newest = id === undefined ? undefined : (await readVersions(context, id))[0]
-  const map = await createWorldMap()
-  return new Editor(context, newest, map).element
+  return new Editor(context, newest, await policyPreview(newest)).element
 }
 
-type Mode = 'form' | 'json'
+const MODES = [
+  ['form', 'Form'],
+  ['json', 'JSON'],
+] as const
 
-/** Lives as long as its page: the draft, and which of the two ways of writing it is shown. */
+/** Holds the draft and whether it is shown as a form or as JSON. */
 class Editor {
   readonly element: HTMLElement
   readonly #context: ViewContext
   readonly #newest: PolicyReply | undefined
-  readonly #map: Awaited<ReturnType<typeof createWorldMap>>
   readonly #writing = h('div', {})
   readonly #summary = h('div', { tabindex: -1 })
-  readonly #preview = h('div', { class: 'preview' })
+  readonly #preview: PolicyPreview
+  readonly #mode = choice('Edit as', MODES, (mode) => this.#switch(mode))
   readonly #outcome = h('div', {})
   readonly #idProblem = h('p', { class: 'problem', id: 'policy-id-problem' })
   #draft: unknown
   #form: PolicyForm | undefined
   #json: PolicyJson | undefined
 
-  constructor(
-    context: ViewContext,
-    newest: PolicyReply | undefined,
-    map: Awaited<ReturnType<typeof createWorldMap>>,
-  ) {
+  constructor(context: ViewContext, newest: PolicyReply | undefined, preview: PolicyPreview) {
     this.#context = context
     this.#newest = newest
-    this.#map = map
+    this.#preview = preview
     this.#draft = newest?.policy ?? FRESH
     this.element = this.#draw()
+    this.#mode.show('form')
     this.#write('form')
-    this.#showPreview()
+    this.#preview.show(this.#draft)
   }
 
   #draw(): HTMLElement {
@@ -79,26 +75,19 @@ class Editor {
     return h(
       'form',
       { class: 'editor', novalidate: true, onsubmit: (event) => this.#submit(event) },
-      h(
-        'p',
-        { class: 'lead' },
+      lead(
         this.#newest === undefined
-          ? 'A new policy. Nothing follows it until a request names it or it is made the default.'
-          : `What you publish becomes version ${version} and counts everywhere within 10 seconds. Version ${version - 1} stays as it is.`,
+          ? 'A new policy takes effect when a request names it or when you make it the default.'
+          : `Publishing creates version ${version}, which applies everywhere within 10 seconds. Version ${version - 1} does not change.`,
       ),
       this.#newest === undefined && this.#idField(),
-      this.#modeChoice(),
+      this.#mode.element,
       this.#summary,
       h(
         'div',
         { class: 'split' },
         h('div', { class: 'card' }, this.#writing),
-        h(
-          'aside',
-          { class: 'card sticky', 'aria-label': 'What the draft means' },
-          this.#map.element,
-          this.#preview,
-        ),
+        this.#preview.element,
       ),
       h(
         'div',
@@ -122,47 +111,21 @@ class Editor {
       'aria-describedby': 'policy-id-hint policy-id-problem',
       oninput: () => this.#change(withValue(this.#draft, '/id', input.value.trim())),
     })
-    return h(
-      'div',
-      { class: 'field narrow', 'data-pointer': '/id' },
-      h('label', { for: 'policy-id' }, 'Name'),
+    const hint = 'Lower-case letters, digits and dashes, such as eu-only'
+    return field(
+      'Name',
       input,
-      h(
-        'p',
-        { class: 'hint', id: 'policy-id-hint' },
-        'Lower-case letters, digits and dashes: eu-only',
-      ),
+      h('p', { class: 'hint', id: 'policy-id-hint' }, hint),
       this.#idProblem,
     )
   }
 
-  #modeChoice(): HTMLElement {
-    const radio = (mode: Mode, text: string) => {
-      const input: HTMLInputElement = h('input', {
-        type: 'radio',
-        name: 'mode',
-        value: mode,
-        checked: mode === 'form',
-        onchange: () => this.#switch(mode),
-      })
-      return h('label', {}, input, h('span', {}, text))
-    }
-    return h(
-      'fieldset',
-      { class: 'choice' },
-      h('legend', { class: 'visually-hidden' }, 'Write it as'),
-      radio('form', 'Form'),
-      radio('json', 'JSON'),
-    )
-  }
-
-  /** What is no JSON cannot become a form: the page stays where it is and says why. */
-  #switch(mode: Mode): void {
+  /** Invalid JSON cannot become a form: the editor stays in JSON mode and shows the fault. */
+  #switch(mode: string): void {
     if (mode === 'form' && this.#json !== undefined) {
       const read = this.#json.read()
       if (read === undefined) {
-        const json = this.element.querySelector<HTMLInputElement>('input[value=json]')
-        if (json !== null) json.checked = true
+        this.#mode.show('json')
         return
       }
       this.#draft = read.draft
@@ -170,7 +133,7 @@ class Editor {
     this.#write(mode)
   }
 
-  #write(mode: Mode): void {
+  #write(mode: string): void {
     const set = (pointer: string, value: unknown) =>
       this.#change(withoutEmptyIngress(withValue(this.#draft, pointer, value)))
     this.#form = mode === 'form' ? policyForm(this.#draft, set) : undefined
@@ -182,42 +145,7 @@ class Editor {
 
   #change(draft: unknown): void {
     this.#draft = draft
-    this.#showPreview()
-  }
-
-  #showPreview(): void {
-    const parsed = PolicyDraft.safeParse(withValue(this.#draft, '/id', 'draft'))
-    if (!parsed.success) {
-      replace(this.#preview, h('p', { class: 'hint' }, 'The draft is not yet a policy.'))
-      return
-    }
-    const policy = completePolicy(parsed.data)
-    const countries = computeCountries(policy)
-    this.#map.update({
-      label: `Map: the draft computes in ${nameList(countries, 40)}`,
-      shaded: new Set(countries),
-      marks: [],
-    })
-    replace(
-      this.#preview,
-      h(
-        'p',
-        {},
-        h('strong', {}, `Computed in ${placesLabel(policy.compute)}`),
-        `, ${count(countries.length, 'country', 'countries')}`,
-      ),
-      h('p', { class: 'hint' }, nameList(countries, 12)),
-      noteList(groupNotes(policy)),
-      assumedList(this.#draft, policy),
-      this.#newest !== undefined && [
-        h('h2', {}, `What changes after version ${this.#newest.version}`),
-        diffTable(
-          diffPolicies(this.#newest.policy, { ...policy, id: this.#newest.policy.id }),
-          `Version ${this.#newest.version}`,
-          'Draft',
-        ),
-      ],
-    )
+    this.#preview.show(draft)
   }
 
   #submit(event: Event): void {
@@ -245,7 +173,7 @@ class Editor {
     location.hash = `#/policies/${id}`
     say(
       isSame
-        ? `Nothing differs: ${id} stays at version ${published.version}.`
+        ? `No changes: ${id} stays at version ${published.version}.`
         : `Published ${id} version ${published.version}.${published.assumed.map(({ means }) => ` Left out, so ${means}.`).join('')}`,
     )
   }
@@ -255,7 +183,7 @@ class Editor {
     this.#showFaults(errors ?? [{ pointer: '', detail: error.detail }])
   }
 
-  /** All of them above, each with a way to its field; the keyboard goes there first. */
+  /** Lists all faults above the form, each with a link to its field, and moves the focus there. */
   #showFaults(faults: readonly FieldFault[]): void {
     this.#form?.showFaults(faults)
     this.#json?.showFaults(faults)
@@ -268,7 +196,7 @@ class Editor {
       replace(this.#summary)
       return
     }
-    const goTo = ({ pointer }: FieldFault) =>
+    const goTo = (pointer: string) =>
       pointer === '/id'
         ? document.getElementById('policy-id')?.focus()
         : this.#form?.focusField(pointer)
@@ -276,35 +204,28 @@ class Editor {
       this.#summary,
       h(
         'section',
-        { class: 'fault', 'data-testid': 'field-faults', 'aria-label': 'Why the draft is refused' },
+        {
+          class: 'fault',
+          'data-testid': 'field-faults',
+          'aria-label': 'Why the draft was refused',
+        },
         h(
           'p',
           {},
-          h('strong', {}, `The draft is refused: ${count(faults.length, 'field')} to mend`),
+          h('strong', {}, `The draft was refused. Correct ${count(faults.length, 'field')}:`),
         ),
-        h(
-          'ul',
-          {},
-          faults.map((fault) =>
-            h(
-              'li',
-              {},
-              fault.pointer !== '' &&
-                h(
-                  'button',
-                  { type: 'button', class: 'to-line', onclick: () => goTo(fault) },
-                  fault.pointer,
-                ),
-              ` ${fault.detail}`,
-            ),
-          ),
+        list(
+          faults.map(({ pointer, detail }) => [
+            pointer !== '' && textButton(pointer, () => goTo(pointer)),
+            ` ${detail}`,
+          ]),
         ),
       ),
     )
     this.#summary.focus()
   }
 
-  /** What keeps a draft from being judged keeps it from being published: it stands at the same fields. */
+  /** Shows faults of the draft at the same fields as publishing does. */
   #dryRun(): void {
     this.#showFaults([])
     const draft = withValue(this.#draft, '/id', this.#newest?.policy.id ?? 'draft')
@@ -323,35 +244,11 @@ class Editor {
   }
 }
 
-/** In the form an empty list of entries is one that is left out. */
+/** Removes `ingress` when both of its lists are empty: the form cannot leave it out otherwise. */
 function withoutEmptyIngress(draft: unknown): unknown {
   const isEmpty = ['allow', 'deny'].every((list) => {
     const value = valueAt(draft, `/ingress/${list}`)
     return value === undefined || (Array.isArray(value) && value.length === 0)
   })
   return isEmpty ? withValue(draft, '/ingress', undefined) : draft
-}
-
-/** What the draft leaves out, and what is read in its place. */
-function assumedList(draft: unknown, policy: Policy): Child {
-  const assumed = assumptions(draft as Readonly<Record<string, unknown>>, policy)
-  if (assumed.length === 0) return null
-  return h(
-    'section',
-    { 'data-testid': 'assumed', 'aria-label': 'What is left out' },
-    h('h2', {}, 'Left out, and so'),
-    h(
-      'ul',
-      { class: 'notes' },
-      assumed.map(({ pointer, means }) =>
-        h(
-          'li',
-          {},
-          h('code', {}, pointer),
-          // Where the tenant's records are is known to the server only; its reply says it.
-          ` ${pointer === '/storage' ? 'records stay where this tenant’s are kept' : means}`,
-        ),
-      ),
-    ),
-  )
 }

@@ -1,4 +1,4 @@
-/** The fields of a policy as people read and edit them, each at its JSON pointer. */
+/** The fields of a policy as people see and edit them, each with its JSON pointer. */
 import {
   DATA_CLASSES,
   JURISDICTIONS,
@@ -19,94 +19,94 @@ export interface PolicyField {
   readonly hint: string
   readonly kind: 'regions' | 'choice' | 'switch' | 'days' | 'name' | 'names'
   readonly choices?: readonly Choice[]
-  /** Of choices that stand for a number or for none. */
+  /** Converts the control's text to the field's value. @default the text itself */
   readonly toJson?: (text: string) => unknown
 }
 
 const EVIDENCE: readonly Choice[] = [
-  { value: 'declared', label: 'declared: the node says so' },
+  { value: 'declared', label: 'declared: only the node says so' },
   { value: 'observed', label: 'observed: its connection comes from there' },
-  { value: 'bounded', label: 'bounded: round trips prove it inside' },
-  { value: 'attested', label: 'attested: signed for by the operator' },
+  { value: 'bounded', label: 'bounded: round-trip times prove it' },
+  { value: 'attested', label: 'attested: the operator signed for it' },
 ]
 
 export const POLICY_FIELDS: readonly PolicyField[] = [
   {
     pointer: '/compute/allow',
-    label: 'May be computed in',
-    hint: 'Countries and groups. Nothing else ever gets the job.',
+    label: 'Jobs may run in',
+    hint: 'Countries and groups. No node anywhere else gets the job.',
     kind: 'regions',
   },
   {
     pointer: '/compute/deny',
-    label: 'But never in',
-    hint: 'Taken out of the above, whatever group it stands in.',
+    label: 'Jobs may not run in',
+    hint: 'Excluded even if a group above contains it.',
     kind: 'regions',
   },
   {
     pointer: '/ingress/allow',
-    label: 'May enter in',
-    hint: 'Where the TLS connection of a request may end. Left empty: only where jobs may be computed.',
+    label: 'Requests may enter in',
+    hint: 'Where the TLS connection of a request may end. If empty, only where jobs may run.',
     kind: 'regions',
   },
   {
     pointer: '/ingress/deny',
-    label: 'But never enter in',
-    hint: 'Taken out of the above.',
+    label: 'Requests may not enter in',
+    hint: 'Excluded even if a group above contains it.',
     kind: 'regions',
   },
   {
     pointer: '/minEvidence',
-    label: 'Weakest evidence of a node’s place',
-    hint: 'A policy that asks for more has fewer nodes to choose from.',
+    label: 'Minimum evidence of a node’s place',
+    hint: 'The more a policy requires, the fewer nodes can take its jobs.',
     kind: 'choice',
     choices: EVIDENCE,
   },
   {
     pointer: '/dataClass',
     label: 'Data class',
-    hint: 'phi runs on dedicated nodes only; special never on public ones.',
+    hint: 'Data of class phi runs on dedicated nodes only. Data of class special never runs on public nodes.',
     kind: 'choice',
     choices: plain(DATA_CLASSES),
   },
   {
     pointer: '/personalOnPublicNodes',
     label: 'Personal data may reach public nodes',
-    hint: 'The opt-in by name. It opens nothing for special and phi data.',
+    hint: 'Off unless you turn it on. It has no effect on special and phi data.',
     kind: 'switch',
   },
   {
     pointer: '/nodeTrust',
-    label: 'Least trusted kind of node',
-    hint: 'public: anybody’s browser tab; verified: vouched for by a key; dedicated: the operator’s own. The data class may ask for more: personal data for verified nodes, unless it may reach public ones.',
+    label: 'Minimum trust in a node',
+    hint: 'public: anyone’s browser tab. verified: a key vouches for the node. dedicated: the operator’s own. The data class can require more: personal data needs verified nodes, unless it may reach public nodes.',
     kind: 'choice',
     choices: plain(NODE_TRUSTS),
   },
   {
     pointer: '/vouchers',
-    label: 'Whose word for a node counts',
-    hint: 'own: this tenant’s keys; operator: the operator’s keys and attestations; tenant:NAME: that tenant’s; anyone. A node that only others vouch for is a public node.',
+    label: 'Accepted vouchers',
+    hint: 'own: this tenant’s keys. operator: the operator’s keys and attestations. tenant:NAME: that tenant’s keys. anyone: every key. A node that only others vouch for counts as public.',
     kind: 'names',
     toJson: (text) => text.split(/[\s,;]+/).filter((name) => name !== ''),
   },
   {
     pointer: '/network',
-    label: 'Only nodes of network',
-    hint: 'A consortium’s name; leave empty for any.',
+    label: 'Only nodes of this network',
+    hint: 'The name of a consortium. Leave empty for any network.',
     kind: 'name',
     toJson: (text) => (text === '' ? null : text),
   },
   {
     pointer: '/verification',
     label: 'How answers must be checked',
-    hint: 'No node can give replicated answers yet, so such a policy refuses every job.',
+    hint: 'No node can give replicated answers yet, so a policy that requires them refuses every job.',
     kind: 'choice',
     choices: plain(VERIFICATION_LEVELS),
   },
   {
     pointer: '/storage',
     label: 'Records are kept in',
-    hint: 'Jurisdiction of job records, logs and receipts. any pins them to no place.',
+    hint: 'The jurisdiction of job records, logs and receipts: “any” allows every jurisdiction.',
     kind: 'choice',
     choices: [{ value: '', label: 'where this tenant’s records are' }, ...plain(JURISDICTIONS)],
     toJson: (text) => (text === '' ? undefined : text),
@@ -114,13 +114,13 @@ export const POLICY_FIELDS: readonly PolicyField[] = [
   {
     pointer: '/retentionDays',
     label: 'Days until records are erased',
-    hint: 'From 1 to 3650. What the log says of phi jobs is kept six years all the same.',
+    hint: 'From 1 to 3650. Log entries on phi jobs are always kept for six years.',
     kind: 'days',
   },
   {
     pointer: '/regions',
-    label: 'List of groups',
-    hint: 'The dated list that says which countries a group means.',
+    label: 'Version of the country groups',
+    hint: 'The dated list that defines which countries a group contains.',
     kind: 'choice',
     choices: REGION_LISTS.map(({ version }) => ({
       value: String(version),
@@ -130,7 +130,7 @@ export const POLICY_FIELDS: readonly PolicyField[] = [
   },
 ]
 
-/** The value at a JSON pointer; undefined where there is none. */
+/** Gives the value at a JSON pointer, or undefined. */
 export function valueAt(document: unknown, pointer: string): unknown {
   let value = document
   for (const part of parts(pointer)) {
@@ -140,7 +140,7 @@ export function valueAt(document: unknown, pointer: string): unknown {
   return value
 }
 
-/** A copy with another value there. */
+/** Gives a copy with `value` at the pointer. */
 export function withValue(document: unknown, pointer: string, value: unknown): unknown {
   const [first, ...rest] = parts(pointer)
   if (first === undefined) return value
@@ -150,13 +150,13 @@ export function withValue(document: unknown, pointer: string, value: unknown): u
   return { ...object, [first]: inner }
 }
 
-/** A value of a draft as text: a draft that came as JSON may hold anything. */
+/** Writes a draft's value as text. A draft written as JSON may hold any value. */
 export function textOf(value: unknown): string {
   if (value === null || value === undefined) return ''
   return typeof value === 'object' ? JSON.stringify(value) : `${value as string | number | boolean}`
 }
 
-/** The field that a fault's pointer is about: the longest that it begins with. */
+/** Finds the field that contains the pointer of a fault. */
 export function fieldOf(pointer: string): PolicyField | undefined {
   return POLICY_FIELDS.filter(
     (field) => pointer === field.pointer || pointer.startsWith(`${field.pointer}/`),

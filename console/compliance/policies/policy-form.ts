@@ -1,13 +1,14 @@
-/** A policy as a form: every field with its label, its hint and, where the server refused it, the reason. */
+/** A policy as a form: each field has a label, a hint and the server's reason for refusing it. */
 import type { FieldFault } from '#shared/base/errors.ts'
+import { select } from '../page/controls.ts'
 import { h, replace } from '../page/dom.ts'
 import { fieldOf, POLICY_FIELDS, textOf, valueAt, type PolicyField } from './policy-fields.ts'
 import { regionPicker, regionSuggestions } from './region-picker.ts'
 
 export interface PolicyForm {
   readonly element: HTMLElement
-  /** Puts each fault at its field; those of no field come back. */
-  showFaults(faults: readonly FieldFault[]): FieldFault[]
+  /** Shows each fault at its field. */
+  showFaults(faults: readonly FieldFault[]): void
   focusField(pointer: string): void
 }
 
@@ -19,7 +20,7 @@ interface FormField {
   readonly mark: (isWrong: boolean) => void
 }
 
-/** @param set called with what a field says after each change of it */
+/** @param set called with a field's value after each change */
 export function policyForm(
   draft: unknown,
   set: (pointer: string, value: unknown) => void,
@@ -42,12 +43,11 @@ export function policyForm(
         replace(problem)
         mark(false)
       }
-      return faults.filter(({ pointer, detail }) => {
+      for (const { pointer, detail } of faults) {
         const target = byPointer(pointer)
         target?.problem.append(h('span', {}, detail))
         target?.mark(true)
-        return target === undefined
-      })
+      }
     },
   }
 }
@@ -113,21 +113,13 @@ function drawControl(
 ): HTMLInputElement | HTMLSelectElement {
   const common = { id, 'aria-describedby': describedBy }
   if (kind === 'choice') {
-    const known = choices.some((choice) => choice.value === textOf(value))
-    const select = h(
-      'select',
-      { ...common, onchange: () => set(toJson(select.value)) },
-      // A draft that came as JSON may say anything; the form shows it as it is.
-      !known && h('option', { value: textOf(value), selected: true }, textOf(value)),
-      choices.map((choice) =>
-        h(
-          'option',
-          { value: choice.value, selected: choice.value === textOf(value) },
-          choice.label,
-        ),
-      ),
-    )
-    return select
+    const selected = textOf(value)
+    const options = choices.map((choice) => [choice.value, choice.label] as const)
+    // A draft written as JSON may hold any value; the form shows it unchanged.
+    if (!choices.some((choice) => choice.value === selected)) options.unshift([selected, selected])
+    const control = select(id, options, { selected, onChange: (text) => set(toJson(text)) })
+    control.setAttribute('aria-describedby', describedBy)
+    return control
   }
   if (kind === 'switch') {
     const box: HTMLInputElement = h('input', {
@@ -149,7 +141,7 @@ function drawControl(
   return input
 }
 
-/** What is no number goes to the server as it is, which says so at this field. */
+/** Text that is not a number goes to the server unchanged, which refuses it at this field. */
 function daysOf(text: string): unknown {
   const days = Number(text)
   return text.trim() === '' || Number.isNaN(days) ? text : days

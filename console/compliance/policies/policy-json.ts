@@ -1,11 +1,12 @@
-/** A policy as JSON: what is wrong with it stands below with its line and pointer. */
+/** A policy as JSON, with its faults below by line and pointer. */
 import type { FieldFault } from '#shared/base/errors.ts'
 import { h, replace } from '../page/dom.ts'
+import { textButton } from '../page/parts.ts'
 import { lineOfPointer, lineOfSyntaxFault } from './json-lines.ts'
 
 export interface PolicyJson {
   readonly element: HTMLElement
-  /** Undefined, and said so, for what is no JSON. */
+  /** Shows the fault and returns undefined for invalid JSON. */
   read(): { readonly draft: unknown } | undefined
   showFaults(faults: readonly FieldFault[]): void
 }
@@ -35,11 +36,7 @@ export function policyJson(draft: unknown, onChange: (draft: unknown) => void): 
         h(
           'li',
           {},
-          h(
-            'button',
-            { type: 'button', class: 'to-line', onclick: () => selectLine(area, line) },
-            `Line ${line}`,
-          ),
+          textButton(`Line ${line}`, () => selectLine(area, line)),
           ` ${text}`,
         ),
       ),
@@ -55,12 +52,12 @@ export function policyJson(draft: unknown, onChange: (draft: unknown) => void): 
     element: h(
       'div',
       { class: 'field wide' },
-      h('label', { for: 'policy-json' }, 'The policy as it is sent'),
+      h('label', { for: 'policy-json' }, 'Policy as JSON'),
       area,
       h(
         'p',
         { class: 'hint', id: 'json-hint' },
-        'Fields that are left out take their defaults; fields that a policy does not have are refused.',
+        'Fields that you leave out get their defaults. Unknown fields are refused.',
       ),
       problems,
     ),

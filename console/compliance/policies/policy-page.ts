@@ -1,5 +1,6 @@
-/** One policy: what its newest version says, where that is on the map, and the versions before it. */
+/** One policy: the fields of its newest version, its map, and all versions. */
 import { groupNotes } from '#shared/law/region-notes.ts'
+import { card, facts, lead } from '../page/blocks.ts'
 import { countryName, nameList, placesLabel } from '../page/countries.ts'
 import { confirmDialog } from '../page/dialog.ts'
 import { h, type Child } from '../page/dom.ts'
@@ -41,58 +42,41 @@ export async function policyPage(context: ViewContext, id: string): Promise<Chil
     marks: [],
   })
   return [
-    h(
-      'p',
-      { class: 'lead' },
+    lead(
       retiredAtMs === null
         ? [
-            `Version ${newest.version} counts now. `,
+            `Version ${newest.version} is in force. `,
             id === defaultId
-              ? 'It is the default: requests that name no policy follow it.'
-              : 'Requests follow it when they name it.',
+              ? 'It is the default for requests that name no policy.'
+              : 'It applies to requests that name it.',
           ]
-        : ['Retired on ', time(retiredAtMs), ': new jobs are refused; its receipts stay good.'],
+        : ['Retired on ', time(retiredAtMs), '. New jobs are refused. Its receipts stay valid.'],
     ),
     retiredAtMs === null &&
       h('div', { class: 'actions' }, pageActions(context, id, id === defaultId)),
     h(
       'div',
       { class: 'split' },
-      h(
-        'section',
-        { class: 'card', 'aria-labelledby': 'says' },
-        h('h2', { id: 'says' }, 'What it says'),
-        fieldList(newest),
-      ),
-      h(
-        'section',
-        { class: 'card', 'aria-labelledby': 'where' },
-        h(
-          'h2',
-          { id: 'where' },
-          `Where jobs may run: ${placesLabel(newest.policy.compute)}, ${count(computeCountries.length, 'country', 'countries')}`,
-        ),
+      card('says', 'Fields', fieldList(newest)),
+      card(
+        'where',
+        `Where jobs may run: ${placesLabel(newest.policy.compute)}, ${count(computeCountries.length, 'country', 'countries')}`,
         notes.length > 0 && noteList(notes),
         map.element,
         countryDetails(computeCountries),
       ),
     ),
-    h(
-      'section',
-      { class: 'card', 'aria-labelledby': 'versions' },
-      h('h2', { id: 'versions' }, 'Versions'),
-      versionTable(id, versions),
-    ),
+    card('versions', 'Versions', versionTable(id, versions)),
   ]
 }
 
-/** All of them by name, folded away. */
+/** Lists all countries by name, folded away. */
 export function countryDetails(codes: readonly string[]): HTMLElement {
   const names = codes.map(countryName).toSorted((a, b) => a.localeCompare(b, 'en'))
   return h(
     'details',
     { class: 'all' },
-    h('summary', {}, 'All of them by name'),
+    h('summary', {}, 'List by name'),
     h('p', {}, names.join(', ')),
   )
 }
@@ -114,7 +98,7 @@ function pageActions(context: ViewContext, id: string, isDefault: boolean): Chil
     dryRun,
     !isDefault &&
       button(
-        'Make it the default',
+        'Make default',
         () =>
           void fill(status, async () => {
             await makeDefault()
@@ -128,17 +112,17 @@ function pageActions(context: ViewContext, id: string, isDefault: boolean): Chil
 
 function retire({ session, say }: ViewContext, id: string): void {
   confirmDialog({
-    title: `Retire ${id} for ever?`,
+    title: `Retire ${id}?`,
     body: [
       h(
         'p',
         {},
-        'New jobs under it are refused everywhere within 10 seconds, those of running batches and sessions within 30. Its name is not free again.',
+        'New jobs under this policy are refused everywhere within 10 seconds, jobs of running batches and sessions within 30. The name cannot be used again. This cannot be undone.',
       ),
       h(
         'p',
         {},
-        'Its versions stay readable, its receipts stay good, and the record of processing shows it as ended.',
+        'Its versions stay readable and its receipts stay valid. The record of processing shows it as ended.',
       ),
     ],
     confirm: 'Retire',
@@ -152,12 +136,8 @@ function retire({ session, say }: ViewContext, id: string): void {
   })
 }
 
-export function fieldList({ policy }: PolicyReply): HTMLElement {
-  return h(
-    'dl',
-    { class: 'facts' },
-    POLICY_FIELDS.map((field) => [h('dt', {}, field.label), h('dd', {}, showField(field, policy))]),
-  )
+function fieldList({ policy }: PolicyReply): HTMLElement {
+  return facts(...POLICY_FIELDS.map((field) => [field.label, showField(field, policy)] as const))
 }
 
 function versionTable(id: string, versions: readonly PolicyReply[]): HTMLElement {
@@ -174,7 +154,7 @@ function versionTable(id: string, versions: readonly PolicyReply[]): HTMLElement
         head: 'Compare',
         cell: ({ version }) =>
           version === 1
-            ? h('span', { class: 'quiet' }, 'the first')
+            ? h('span', { class: 'quiet' }, 'first version')
             : h(
                 'a',
                 { href: `#/policies/${id}?show=compare&from=${version - 1}&to=${version}` },

@@ -1,10 +1,9 @@
-/** Countries and groups as a list of chips with a field that adds to it. */
+/** Edits a list of countries and groups: chips, and a field that adds one. */
 import { allRegions, regionCode, regionLabel } from '../page/countries.ts'
 import { h, replace } from '../page/dom.ts'
 
 export interface RegionPicker {
   readonly element: HTMLElement
-  /** Takes the keyboard when a fault is about it. */
   readonly focus: () => void
 }
 
@@ -18,7 +17,7 @@ interface RegionPickerOptions {
 
 export const REGION_LIST_ID = 'regions-known'
 
-/** Once a page: what the fields suggest. */
+/** The suggestions of all pickers; a page needs them once. */
 export function regionSuggestions(): HTMLElement {
   return h(
     'datalist',

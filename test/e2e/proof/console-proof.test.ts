@@ -66,7 +66,7 @@ function steps(view: Locator): Promise<Record<string, string>> {
   })
 }
 
-/** What of the page's own types is used inside of it. */
+/** The part of the DOM's types that code inside the page uses. */
 interface ParentLike {
   querySelectorAll(selector: string): Iterable<{ readonly dataset: Record<string, string> }>
 }
@@ -107,7 +107,7 @@ describe('a job', () => {
     }
   })
 
-  it('has the command’s headline: what is not there is counted, and a file with two readings is refused', async () => {
+  it('has the headline of the command, which counts missing parts; a file with two readings is refused', async () => {
     const copy = structuredClone(bundle) as Bundle
     first(copy.entries).opening = null
     const { verdict } = await verifyBundle(copy, await trustOfPage())
@@ -126,7 +126,7 @@ describe('a job', () => {
     await page.getByText(/place\.country: there twice/).waitFor()
   })
 
-  it('has no value in its bundle whose edit passes unseen', async () => {
+  it('fails when any single value of its bundle changes', async () => {
     const trust = await trustOfPage()
     const judge = async (document: unknown) => {
       const parsed = AuditBundle.safeParse(document)
@@ -142,7 +142,7 @@ describe('a job', () => {
     expect(unseen).toEqual(UNPROVEN)
   })
 
-  it('is erased after a question that says what stays, and leaves the proof of it', async () => {
+  it('is erased after a dialog that says what stays, and leaves a proof of erasure', async () => {
     const doomed = await runJob()
     await on.show(page, `jobs/${doomed}`)
     await page.getByRole('button', { name: 'Erase this job' }).click()
@@ -158,7 +158,7 @@ describe('a job', () => {
     await expectUsable(page, TWO_SCREENS)
     await on.show(page, 'jobs')
     await on.show(page, `jobs/${doomed}`)
-    expect(await page.getByTestId('fault').innerText()).toContain('There is no such thing here')
+    expect(await page.getByTestId('fault').innerText()).toContain('Not found')
     on.forgive('status of 404')
     expect((await on.stack.get(on.tenant, `/v1/jobs/${doomed}/proof`)).status).toBe(404)
   })
@@ -169,10 +169,10 @@ type Mutable<T> = T extends string | number | boolean | null
   : { -readonly [K in keyof T]: Mutable<T[K]> }
 type Bundle = Mutable<AuditBundle>
 
-/** What no signature, hash or root covers: when a job that is pending should settle, which is the deployment's word. */
+/** The only value that no signature, hash or root covers: the deployment's estimate of when a pending job settles. */
 const UNPROVEN: readonly string[] = ['settlesWithinMs']
 
-/** What the page holds true, as this test was told it. */
+/** What the page trusts, read as the page reads it. */
 async function trustOfPage() {
   const view = await createChainView(on.stack.chain.rpc, on.stack.deployment.settlement)
   return pageTrust({ chain: rememberChain(view), logKeys: [on.stack.logPublicKey] })
@@ -189,7 +189,7 @@ function leaves(value: unknown, path: readonly string[] = []): string[][] {
   return Object.entries(value).flatMap(([key, inner]) => leaves(inner, [...path, key]))
 }
 
-/** A copy with that one value changed, in a way that its schema still takes where there is one. */
+/** Gives a copy with one value changed, which its schema still accepts where it can. */
 function edited(value: unknown, [key, ...rest]: readonly string[]): unknown {
   if (key !== undefined) {
     if (Array.isArray(value))
@@ -236,7 +236,7 @@ describe('the map, the log and the nodes', () => {
     expect(await sequence()).toBe(newest - 50)
     await page.getByRole('button', { name: 'Newer' }).click()
     expect(await sequence()).toBe(newest)
-    await page.getByLabel('What').selectOption('job.placed')
+    await page.getByLabel('Event').selectOption('job.placed')
     await page.getByRole('button', { name: 'Search' }).click()
     await page.getByRole('link', { name: 'Show all' }).waitFor()
     await idle(page)
@@ -244,7 +244,7 @@ describe('the map, the log and the nodes', () => {
     expect(jobs.length).toBeGreaterThan(0)
     expect(jobs.every((row) => row.includes('Job placed'))).toBe(true)
     await page.getByText('Export', { exact: true }).click()
-    await page.getByLabel('Of type').selectOption('job.placed')
+    await page.getByLabel('Export only type').selectOption('job.placed')
     await page.getByLabel('Export from (UTC)').fill('2026-01-01T00:00')
     const linesOf = async (format: string) => {
       const download = page.waitForEvent('download')
@@ -258,13 +258,13 @@ describe('the map, the log and the nodes', () => {
     expect(await linesOf('CSV')).toHaveLength(entries.length + 1)
   })
 
-  it('say of each node what its place was concluded from', async () => {
+  it('show the evidence of each node’s place', async () => {
     const view = await on.show(page, 'nodes')
     const german = view.getByTestId('node').filter({ hasText: 'Germany' })
-    expect(await german.innerText()).toContain('Only the node itself says so.')
-    await german.getByText('All that it was concluded from').click()
+    expect(await german.innerText()).toContain('Only the node itself claims this country.')
+    await german.getByText('Full evidence').click()
     await german.getByText('Possible countries').waitFor()
     await page.getByLabel('Evidence').selectOption('attested')
-    await page.getByText('No node is like that.').waitFor()
+    await page.getByText('No node matches.').waitFor()
   })
 })

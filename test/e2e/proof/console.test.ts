@@ -19,13 +19,13 @@ afterEach(() => {
 })
 
 describe('signing in', () => {
-  it('takes a key that the server knows, keeps it nowhere, and asks no other host', async () => {
+  it('accepts a key that the server knows, stores it nowhere, and contacts no other host', async () => {
     const fresh = await on.browser.newPage()
     const hosts = new Set<string>()
     fresh.on('request', (request) => hosts.add(new URL(request.url()).host))
     await fresh.goto(`${on.stack.url}/compliance`)
     await fresh.getByRole('button', { name: 'Sign in' }).click()
-    await fresh.getByText('That is no key').waitFor()
+    await fresh.getByText('This is not a key').waitFor()
     await fresh.getByLabel('Tenant key').fill(`lit_acme_${'0'.repeat(48)}`)
     await fresh.getByRole('button', { name: 'Sign in' }).click()
     await fresh.getByText('The API key is not known here').waitFor()
@@ -65,9 +65,9 @@ describe('signing in', () => {
 })
 
 describe('policies', () => {
-  it('are edited as a form: a fault stands at its field, and the mended draft is published', async () => {
+  it('are edited as a form: a fault appears at its field, and the corrected draft is published', async () => {
     await on.show(page, 'policies/harbour?show=edit')
-    const deny = page.getByLabel('Add to: But never in')
+    const deny = page.getByLabel('Add to: Jobs may not run in')
     for (const name of ['Hungary', 'Mars']) {
       await deny.fill(name)
       await deny.press('Enter')
@@ -88,7 +88,7 @@ describe('policies', () => {
     await page.keyboard.type('90')
     await page.getByRole('button', { name: 'Remove MARS' }).click()
     await page.getByRole('button', { name: 'Publish version 2' }).click()
-    await page.getByText('Version 2 counts now').waitFor()
+    await page.getByText('Version 2 is in force').waitFor()
     const { body } = await on.stack.get(on.tenant, '/v1/policies/harbour')
     expect(body).toMatchObject({
       version: 2,
@@ -96,7 +96,7 @@ describe('policies', () => {
     })
   })
 
-  it('are edited as JSON: a fault stands at its line', async () => {
+  it('are edited as JSON: a fault appears at its line', async () => {
     await on.show(page, 'policies/harbour?show=edit')
     await page.getByRole('radio', { name: 'JSON' }).check()
     const area = page.getByTestId('policy-json')
@@ -110,7 +110,7 @@ describe('policies', () => {
     on.forgive('status of 400')
     expect(await page.locator('#json-problems').innerText()).toContain('/compute/allow/1')
     await page.getByRole('link', { name: 'Leave without publishing' }).click()
-    await page.getByText('Version 2 counts now').waitFor()
+    await page.getByText('Version 2 is in force').waitFor()
   })
 
   it('are compared version by version, countries by name', async () => {
@@ -119,7 +119,7 @@ describe('policies', () => {
     expect(diff).toContain('Jobs may no longer run in 1 country: Hungary')
     expect(diff).toMatch(/Days until records are erased\s+\/retentionDays\s+30 days\s+90 days/)
     await page.getByLabel('From version').selectOption('2')
-    await page.getByText('They say the same.').waitFor()
+    await page.getByText('Nothing differs.').waitFor()
   })
 
   it('are dry-run: each connected node, allowed or refused, in words and on the map', async () => {
@@ -130,15 +130,15 @@ describe('policies', () => {
     expect(await rows.filter({ hasText: 'compute.allow' }).innerText()).toContain('stands in US')
     expect(await view.locator('.mark-allowed title').textContent()).toBe('Germany: 1 node allowed')
     expect(await view.locator('.mark-refused title').textContent()).toContain('United States')
-    await page.getByLabel('A request that narrows it to').fill('Switzerland')
-    await page.getByRole('button', { name: 'Ask again' }).click()
+    await page.getByLabel('Narrowed by the request to').fill('Switzerland')
+    await page.getByRole('button', { name: 'Run again' }).click()
     await page.locator('.outcome-bad').waitFor()
     expect(await page.locator('.outcome-bad').innerText()).toMatch(/Rule: compute\.allow\s+Needed/)
   })
 })
 
 describe('groups of countries', () => {
-  it('are shown with their members, source and day, and with what their names do not say', async () => {
+  it('are shown with their members, source, date and pitfalls', async () => {
     const { key } = await on.stack.operator.createKey({ tenant: 'acme', scopes: ['infer'] })
     const weak = await on.open(key)
     const view = await on.show(weak, 'groups')
@@ -153,7 +153,7 @@ describe('groups of countries', () => {
     }
     const eu = rowOf('European Union (EU)')
     expect(await eu.innerText()).toContain('27 countries')
-    await eu.getByText('All of them by name').click()
+    await eu.getByText('List by name').click()
     const members = await eu.locator('details p').innerText()
     expect(members).toMatch(/^Austria, Belgium, .*Sweden$/)
     expect(members).not.toMatch(/Guadeloupe|Réunion|Reunion|Åland/)
@@ -166,14 +166,14 @@ describe('groups of countries', () => {
 })
 
 describe('keys', () => {
-  it('are made, rotated and revoked; a secret is shown once, and a revoked key is signed out', async () => {
+  it('are created, rotated and revoked; a secret is shown once, and a revoked key is signed out', async () => {
     await on.show(page, 'keys')
     await page.getByLabel('admin', { exact: false }).check()
-    await page.getByRole('button', { name: 'Make a key' }).click()
+    await page.getByRole('button', { name: 'Create key' }).click()
     const secret = page.getByTestId('secret')
     const made = await secret.innerText()
     const other = await on.open(made)
-    await page.getByRole('button', { name: 'I have it' }).click()
+    await page.getByRole('button', { name: 'I have saved it' }).click()
     expect(await secret.count()).toBe(0)
     const id = (await other.getByTestId('who').locator('code').textContent()) ?? ''
     const row = page.locator('tbody tr').filter({ hasText: id })
@@ -185,12 +185,12 @@ describe('keys', () => {
     await page.getByRole('dialog').getByRole('button', { name: 'Revoke' }).click()
     await row.getByText('revoked').waitFor()
     await other.goto(`${on.stack.url}/compliance#/keys`)
-    await other.getByText('The server no longer takes this key').waitFor()
+    await other.getByText('The server no longer accepts this key').waitFor()
     on.forgive('status of 401')
     await other.close()
   })
 
-  it('are shown whole, with their buttons, and none is offered a longer life than the key that makes it', async () => {
+  it('fit their table with all buttons, and do not outlive the key that creates them', async () => {
     const expiresAtMs = Date.parse('2099-01-31')
     const scopes = ['admin', 'policy', 'audit'] as const
     const terms = { tenant: 'acme', scopes: [...scopes], name: 'DPO', expiresAtMs }
@@ -201,8 +201,8 @@ describe('keys', () => {
     const room =
       "(({ scrollWidth, clientWidth }) => scrollWidth <= clientWidth)(document.querySelector('.table'))"
     expect(await ending.evaluate(room)).toBe(true)
-    await ending.getByText('it ends with the key that you are signed in with').waitFor()
-    await ending.getByRole('button', { name: 'Make a key' }).click()
+    await ending.getByText('it expires with the key that you are signed in with').waitFor()
+    await ending.getByRole('button', { name: 'Create key' }).click()
     await ending.getByTestId('secret').waitFor()
     const ends = ending.locator('tbody tr').filter({ hasText: '31 Jan 2099' })
     await ends.nth(1).waitFor()
@@ -214,8 +214,8 @@ describe('keys', () => {
   })
 })
 
-describe('by the keyboard alone', () => {
-  it('somebody signs in, publishes a policy and reads a proof', async () => {
+describe('with the keyboard alone', () => {
+  it('a user signs in, publishes a policy and reads a proof', async () => {
     const keyed = await on.browser.newPage()
     await keyed.goto(`${on.stack.url}/compliance`)
     const tabTo = async (
@@ -242,15 +242,17 @@ describe('by the keyboard alone', () => {
     expect(await keyed.evaluate('document.activeElement?.tagName')).toBe('H1')
     await tabTo(/^Name/, 'textbox')
     await keyed.keyboard.type('by-keyboard')
-    await tabTo('Add to: May be computed in', 'combobox')
+    await tabTo('Add to: Jobs may run in', 'combobox')
     await keyed.keyboard.type('Switzerland')
     await keyed.keyboard.press('Enter')
-    await keyed.getByText('Computed in European Economic Area (EEA), Switzerland (CH)').waitFor()
+    await keyed
+      .getByText('Jobs may run in European Economic Area (EEA), Switzerland (CH)')
+      .waitFor()
     await tabTo('Publish version 1', 'button')
     const outline = 'getComputedStyle(document.activeElement).outlineStyle'
     expect(await keyed.evaluate(outline)).toBe('solid')
     await keyed.keyboard.press('Enter')
-    await keyed.getByText('Version 1 counts now').waitFor()
+    await keyed.getByText('Version 1 is in force').waitFor()
     await tabTo('Jobs and proofs', 'link')
     await keyed.keyboard.press('Enter')
     await keyed.getByRole('heading', { name: 'Recent jobs' }).waitFor()
@@ -286,7 +288,7 @@ describe('on every screen', () => {
     await fresh.close()
   })
 
-  it('says so when there is nothing, and when the server fails', async () => {
+  it('tells when there is nothing to show, and when the server fails', async () => {
     await on.stack.createTenant('empty', ['policy', 'audit', 'admin'])
     const { key } = await on.stack.operator.createKey({ tenant: 'empty', scopes: ['audit'] })
     const empty = await on.open(key)

@@ -41,7 +41,7 @@ describe('the difference of two versions', () => {
     expect(compute).toEqual({ added: [], removed: [] })
     expect(fields).toEqual([
       {
-        label: 'May be computed in',
+        label: 'Jobs may run in',
         pointer: '/compute/allow',
         from: 'European Union (EU), Switzerland (CH)',
         to: 'Switzerland (CH), European Union (EU)',

@@ -1,0 +1,39 @@
+/** Blocks that views consist of. */
+import { h, type Child } from './dom.ts'
+
+/** Introduces a view. */
+export function lead(...text: readonly Child[]): HTMLElement {
+  return h('p', { class: 'lead' }, text)
+}
+
+/** A card under a heading. */
+export function card(id: string, title: string, ...content: readonly Child[]): HTMLElement {
+  return h('section', { class: 'card', 'aria-labelledby': id }, h('h2', { id }, title), content)
+}
+
+/** A list of terms and what they are; `false` leaves a row out. */
+export function facts(
+  ...rows: readonly (readonly [term: string, detail: Child] | false)[]
+): HTMLElement {
+  const drawn = rows.map((row) => row && [h('dt', {}, row[0]), h('dd', {}, row[1])])
+  return h('dl', { class: 'facts' }, drawn)
+}
+
+export function list(items: readonly Child[], kind = ''): HTMLElement {
+  const drawn = items.map((item) => h('li', {}, item))
+  return h('ul', { class: kind }, drawn)
+}
+
+/** Content folded away under its summary. */
+export function folded(summary: Child, ...content: readonly Child[]): HTMLElement {
+  return h('details', {}, h('summary', {}, summary), content)
+}
+
+/** Explains signs of the map: the class `key-<key>` draws each. */
+export function legend(
+  signs: readonly (readonly [key: string, meaning: string])[],
+  ...more: readonly Child[]
+): HTMLElement {
+  const items = signs.map(([key, meaning]) => [h('span', { class: `key key-${key}` }), meaning])
+  return list([...items, ...more], 'legend')
+}
