@@ -6,6 +6,7 @@ import type { BundleSource } from '#worker/api/audit/collect-bundle.ts'
 import type { LedgerApi } from '#worker/protocols/ledger.ts'
 import type { TenantApi } from '#worker/protocols/tenant.ts'
 import { TENANT } from '#test/support/hub/policies.ts'
+import { namespaceOf, plainConfig } from '#test/support/worker-config.ts'
 
 type LedgerPart = Pick<LedgerApi, 'status' | 'settledLogs'>
 /** Of jobs that have not settled. */
@@ -15,21 +16,8 @@ export function bundleSourceOf(
   tenant: Partial<TenantApi>,
   ledger: LedgerPart = NOTHING_SETTLED,
 ): BundleSource {
-  const namespace = (stub: unknown) => ({
-    getByName: () => stub,
-    jurisdiction: () => namespace(stub),
-  })
-  const config = {
-    hubs: [{ name: 'hub-test', jurisdiction: 'any' as const }],
-    deployment: 'any' as const,
-    ingressCountry: 0,
-    hubAddress: '',
-    operatorKey: undefined,
-    admissionSecret: undefined,
-    proxySecret: undefined,
-    logKey: undefined,
-  }
-  return { env: { TENANT: namespace(tenant), LEDGER: namespace(ledger) }, config, tenant: TENANT }
+  const config = plainConfig([{ name: 'hub-test', jurisdiction: 'any' }])
+  return { env: { TENANT: namespaceOf(tenant), LEDGER: namespaceOf(ledger) }, config, tenant: TENANT }
 }
 
 export function observedInGermany(nodeId: NodeId, nowMs: number): EvidenceRecord {

@@ -1,0 +1,89 @@
+/** The Worker's app in this process: a real tenant core in memory, and whatever hub, ledger and batch a test brings. */
+import { randomBytes, TenantId } from '#shared/base/ids.ts'
+import { silentLog, type Log } from '#shared/base/log.ts'
+import { createApp } from '#worker/app.ts'
+import { createIsolate } from '#worker/isolate.ts'
+import type { WorkerEnv } from '#worker/platform/config.ts'
+import { sealKey } from '#worker/platform/key-seal.ts'
+import type { TenantApi } from '#worker/protocols/tenant.ts'
+import { createTenantCore } from '#worker/tenant/core.ts'
+import { createSqliteStorage } from './sqlite-storage.ts'
+import { namespaceOf } from './worker-config.ts'
+
+const SECRET = 'the secret of this app'
+export const EXECUTION_CONTEXT = {
+  waitUntil: () => {},
+  passThroughOnException: () => {},
+  props: {},
+}
+
+interface Objects {
+  /** @default rejects every request */
+  readonly hub?: object
+  readonly tenant?: object
+  readonly ledger?: object
+  readonly batch?: object
+}
+
+export function environmentOf(
+  { hub, tenant = {}, ledger = {}, batch = {} }: Objects,
+  vars: Partial<WorkerEnv> = {},
+): WorkerEnv {
+  const absent = { fetch: () => Promise.reject(new Error('there is no such object here')) }
+  return {
+    ASSETS: absent,
+    HUB: namespaceOf(hub ?? absent),
+    TENANT: namespaceOf(tenant),
+    LEDGER: namespaceOf(ledger),
+    BATCH: namespaceOf(batch),
+    KERNELS: namespaceOf({}),
+    HUBS: 'hub-0:any',
+    JURISDICTION: 'any',
+    INGRESS_COUNTRY: 'DE',
+    HUB_ADDRESS: '',
+    ADMISSION_SECRET: SECRET,
+    ...vars,
+  }
+}
+
+interface AppOptions extends Pick<Objects, 'hub' | 'batch'> {
+  readonly log?: Log
+  readonly vars?: Partial<WorkerEnv>
+  /** Changes what the Worker calls on the tenant. @default the core itself */
+  readonly tenantOf?: (tenant: Partial<TenantApi>) => object
+}
+
+/** The build puts a literal in the place of `__SIMULATED_PLACES__`; a test stubs it as a global. */
+export async function openApp({ hub, batch, log = silentLog, vars, tenantOf }: AppOptions = {}) {
+  const nowMs = () => Date.now()
+  const core = createTenantCore({ storage: createSqliteStorage(), nowMs, random: randomBytes })
+  const { key } = await core.createKey({ tenant: TenantId.parse('acme'), scopes: ['infer'] })
+  const api: Partial<TenantApi> = {
+    snapshot: async () => core.snapshot(),
+    noteKeyUse: async (id, atMs) => core.noteKeyUse(id, atMs),
+    leaseRequests: async () => core.quotas.leaseRequests(),
+    beginIdempotent: (request) => core.idempotency.begin(request),
+    completeIdempotent: async (hold, answer) => core.idempotency.complete(hold, answer),
+    releaseIdempotent: async (hold, isBegun) => core.idempotency.release(hold, isBegun),
+    addBatch: async (id, place) => core.batches.add(id, place),
+  }
+  const tenant = tenantOf?.(api) ?? api
+  const env = environmentOf(
+    {
+      ...(hub === undefined ? {} : { hub }),
+      ...(batch === undefined ? {} : { batch }),
+      tenant,
+    },
+    vars,
+  )
+  const app = createApp({ ...createIsolate(), log })
+  const authorization = `Bearer ${await sealKey(key, SECRET)}`
+  return {
+    core,
+    async post(path: string, body: string, headers: Readonly<Record<string, string>> = {}) {
+      const own = { authorization, 'content-type': 'application/json' }
+      const init = { method: 'POST', body, headers: { ...own, ...headers } }
+      return await app.request(`http://localhost${path}`, init, env, EXECUTION_CONTEXT)
+    },
+  }
+}
