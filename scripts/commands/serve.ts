@@ -7,7 +7,7 @@ import { createLog } from '#shared/base/log.ts'
 import { MANIFESTS } from '#shared/job/manifests.ts'
 import { buildPages, buildWorker, PAGES_DIR, WORKER_DIR } from '#scripts/build/build.ts'
 import { readBundle } from '#scripts/build/bundle.ts'
-import { exitCodeOf, readCommandLine, readPort, wordsOf } from '#scripts/base/arguments.ts'
+import { exitCodeOf, flag, port, readCommandLine, text, wordsOf } from '#scripts/base/arguments.ts'
 import { repositoryPath } from '#scripts/base/paths.ts'
 import { SETTINGS } from '#scripts/base/settings.ts'
 import { claimPlace } from '#scripts/stack/claim-place.ts'
@@ -28,15 +28,13 @@ const Parts = z.looseObject({
 type Vars = Readonly<Record<string, string>>
 
 const OPTIONS = {
-  options: {
-    host: { type: 'string', default: '127.0.0.1' },
-    port: { type: 'string', default: '8787' },
-    state: { type: 'string', default: repositoryPath('.littoral/serve') },
-    built: { type: 'boolean', default: false },
-  },
-} as const
+  host: text('127.0.0.1'),
+  port,
+  state: text(repositoryPath('.littoral/serve')),
+  built: flag,
+}
 
-const flags = readCommandLine(OPTIONS, ({ values }) => ({ ...values, port: readPort(values.port) }))
+const { values: flags } = readCommandLine(OPTIONS)
 let workerd: Kept<Workerd> | undefined
 const { promise: stopped, resolve: stop } = Promise.withResolvers<number>()
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {

@@ -5,7 +5,7 @@ import { createLog } from '#shared/base/log.ts'
 import { MANIFESTS } from '#shared/job/manifests.ts'
 import { buildPages, buildWorker } from '#scripts/build/build.ts'
 import { createChainView } from '#shared/verify/chain-view.ts'
-import { exitCodeOf, readCommandLine, readPort, wordsOf } from '#scripts/base/arguments.ts'
+import { exitCodeOf, flag, port, readCommandLine, wordsOf } from '#scripts/base/arguments.ts'
 import { repositoryPath } from '#scripts/base/paths.ts'
 import { callApi } from '#scripts/stack/operator.ts'
 import { startStack, type Stack } from '#scripts/stack/stack.ts'
@@ -20,15 +20,13 @@ const WARM_MODELS = ['pp-ocr-rec', 'littoral-embed-400k', 'littoral-chat-2m']
 const STATE_DIR = repositoryPath('.littoral')
 
 const OPTIONS = {
-  options: {
-    once: { type: 'boolean', default: false },
-    json: { type: 'boolean', default: false },
-    port: { type: 'string', default: '8787' },
-    verbose: { type: 'boolean', default: false },
-  },
-} as const
+  once: flag,
+  json: flag,
+  port,
+  verbose: flag,
+}
 
-const flags = readCommandLine(OPTIONS, ({ values }) => ({ ...values, port: readPort(values.port) }))
+const { values: flags } = readCommandLine(OPTIONS)
 /** With --json stdout carries the one document and nothing else. */
 const say = (text: string) => (flags.json ? process.stderr : process.stdout).write(`${text}\n`)
 const complain = (text: string) => process.stderr.write(`${text}\n`)

@@ -35,7 +35,8 @@ registerHooks({
 })
 
 await walkChat()
-const begin = values.all === true ? 0 : entered.findIndex((place) => place.startsWith('worker/api/'))
+const begin =
+  values.all === true ? 0 : entered.findIndex((place) => place.startsWith('worker/api/'))
 const steps = entered.slice(begin).filter((place, index, rest) => place !== rest[index - 1])
 const rooms = new Set(steps)
 const returns = steps.length - rooms.size
@@ -68,12 +69,14 @@ async function walkChat(): Promise<void> {
 /** The same object; what it does itself is no step of the Worker's. */
 function withoutSteps(tenant: Partial<TenantApi>): object {
   return new Proxy(tenant, {
-    get: (_, name) => async (...args: unknown[]) => {
-      const was = isWalking
-      isWalking = false
-      const answer = Reflect.apply(Reflect.get(tenant, name), tenant, args)
-      isWalking = was
-      return answer
-    },
+    get:
+      (_, name) =>
+      async (...args: unknown[]) => {
+        const was = isWalking
+        isWalking = false
+        const answer = Reflect.apply(Reflect.get(tenant, name), tenant, args)
+        isWalking = was
+        return answer
+      },
   })
 }
