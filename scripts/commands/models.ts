@@ -88,7 +88,7 @@ async function add(where: string): Promise<number> {
     writeFileSync(`${folder}/${path}`, bytes)
   }
   writeFileSync(`${folder}/manifest.json`, written)
-  await generateManifests()
+  generateManifests()
   console.log(`models/${manifest.id}/manifest.json`)
   console.log(
     `  task ${manifest.task}, ${modelBytes(manifest)} bytes in ${manifest.files.length} files`,
