@@ -101,7 +101,6 @@ function exported({ stack, tenant, dir }: Month, name: string, path: string): Co
   const args = ['-sSf', '-H', authorization, `${stack.url}/v1/audit/${path}`, '-o', file]
   return {
     name: `export of ${name}`,
-    includes: '',
     async run() {
       const { pid } = stack.worker()
       resetPeak(pid)
@@ -149,7 +148,6 @@ function verified({ stack, dir, jobCount }: Month, name: string): Contender {
   ]
   return {
     name: `verification of ${name}`,
-    includes: '',
     async run() {
       const { stdout } = await run(process.execPath, args)
       const { code, seconds, cpuSeconds, peakMiB: peak } = Report.parse(JSON.parse(stdout))

@@ -136,7 +136,6 @@ async function measureAppend(
     write: (events: readonly (AuditEvent & Kept)[]) => void,
   ): Contender => ({
     name,
-    includes: '',
     async run() {
       const batchMs = time(() => storage.transactionSync(() => write(events)))
       const entryMs = time(() => storage.transactionSync(() => write(one)))
@@ -167,7 +166,6 @@ async function measureProofs({
   const contenders: Contender[] = [
     {
       name: 'kept hashes',
-      includes: '',
       async run() {
         const index = Math.floor(Math.random() * size)
         let proofs: readonly (readonly unknown[])[] = []
@@ -190,7 +188,6 @@ async function measureProofs({
     },
     {
       name: 'hashed anew',
-      includes: '',
       run: async () => ({ rootMs: [time(() => hashAnew(leaf, size))] }),
     },
   ]
@@ -215,7 +212,6 @@ async function measureVerify(rounds: number, jobCount: number): Promise<Section>
   const contenders: Contender[] = [
     {
       name: 'bundle',
-      includes: '',
       async run() {
         const startedMs = performance.now()
         const { ok } = await verifyBundle(bundle, trust)
@@ -225,7 +221,6 @@ async function measureVerify(rounds: number, jobCount: number): Promise<Section>
     },
     {
       name: 'receipts alone',
-      includes: '',
       async run() {
         const startedMs = performance.now()
         for (const { receipt, settlement } of bundle.jobs) {

@@ -2,9 +2,6 @@
 import { join } from 'node:path'
 import { runBatch, type Endpoint } from '#examples/jobs-client.ts'
 import { pictureBatch, type Picture } from '#examples/path-tracer-scene.ts'
-import { buildWorker } from '#scripts/build/build.ts'
-import { callApi } from '#scripts/stack/operator.ts'
-import { startStack, type Stack } from '#scripts/stack/stack.ts'
 import { randomBytes, TenantId } from '#shared/base/ids.ts'
 import { silentLog } from '#shared/base/log.ts'
 import { compilePolicy } from '#shared/law/compile-policy.ts'
@@ -15,6 +12,7 @@ import { newBatchId } from '#worker/api/jobs/home.ts'
 import type { BatchSpec } from '#worker/protocols/batch.ts'
 import type { DispatchRequest, DispatchResult } from '#worker/protocols/hub.ts'
 import type { BenchContext } from '../harness/context.ts'
+import { openStack } from '../harness/open-stack.ts'
 import {
   measureSection,
   type BenchResult,
@@ -27,12 +25,6 @@ import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 const COUNTRIES = ['DE', 'FR', 'IT', 'ES'] as const
 const NODE_COUNTS = [1, 2, 4] as const
 const PICTURE: Picture = { tiles: 8, tilePixels: 48, samples: 2, passes: 1, seed: 1 }
-const POLICY = {
-  id: 'bench-batch',
-  compute: { allow: ['EU'] },
-  dataClass: 'public',
-  minEvidence: 'observed',
-}
 /** What a waiting node takes for a job, one at a time. */
 const WAIT_MS = 50
 const ITEMS = 64
@@ -69,11 +61,10 @@ const COMPARISONS = NODE_COUNTS.slice(1).map((count) => ({
 }))
 
 async function measureTiles({ dir, log }: BenchContext, rounds: number): Promise<Section> {
-  const bundleDir = join(dir, 'batch-bundle')
-  await buildWorker({ simulatedPlaces: true, outDir: bundleDir })
-  const stack = await startStack({ dir: join(dir, 'batch-stack'), bundleDir, log })
+  const { stack, ...endpoint } = await openStack({ dir: join(dir, 'batch'), log })
   try {
-    const endpoint = await openStack(stack)
+    for (const region of COUNTRIES)
+      await stack.startNode({ name: region.toLowerCase(), region, verified: false })
     return await measureSection({
       name: `${ITEMS} tiles of ${PICTURE.tilePixels}×${PICTURE.tilePixels} pixels, ${PICTURE.samples} paths each`,
       contenders: NODE_COUNTS.map((count) => tileRun(endpoint, count)),
@@ -85,23 +76,10 @@ async function measureTiles({ dir, log }: BenchContext, rounds: number): Promise
   }
 }
 
-async function openStack(stack: Stack): Promise<Endpoint> {
-  const { apiKey: key } = await stack.createTenant('bench', ['infer', 'policy'])
-  const endpoint = { url: stack.url, key }
-  const path = `/v1/policies/${POLICY.id}`
-  await callApi({ ...endpoint, method: 'PUT', path, body: POLICY })
-  await callApi({ ...endpoint, method: 'POST', path: `${path}/default` })
-  for (const region of COUNTRIES) {
-    await stack.startNode({ name: region.toLowerCase(), region, verified: false })
-  }
-  return endpoint
-}
-
 function tileRun(endpoint: Endpoint, count: number): Contender {
   const residency = { allow: COUNTRIES.slice(0, count) }
   return {
     name: nameOf(count),
-    includes: '',
     async run() {
       const { status } = await runBatch(endpoint, { ...pictureBatch(PICTURE), residency })
       if (status.nodes.length > count) throw new Error('a node outside the narrowing was used')
@@ -115,7 +93,6 @@ async function measureScheduler(rounds: number): Promise<Section> {
     name: `nodes that only wait, ${WAIT_MS} ms a job, one at a time`,
     contenders: NODE_COUNTS.map((count) => ({
       name: nameOf(count),
-      includes: '',
       async run() {
         const batchMs = await runWaiting(count)
         return { batchMs: [batchMs], overIdealMs: [batchMs - (ITEMS * WAIT_MS) / count] }
@@ -169,7 +146,10 @@ async function runWaiting(nodes: number): Promise<number> {
 
 function waitingBatch(): BatchSpec {
   const tenant = TenantId.parse('bench')
-  const policy = compilePolicy(asPolicy(POLICY), { tenant, version: 1 })
+  const policy = compilePolicy(asPolicy({ id: 'bench', compute: { allow: ['EU'] } }), {
+    tenant,
+    version: 1,
+  })
   const work = {
     kind: 'kernel' as const,
     wgsl: 'fn main() {}',

@@ -159,7 +159,6 @@ function directRun(answer: LongAnswer, { direct, provider }: Ends, first: number
   }
   return {
     name: 'direct',
-    includes: INCLUDES.direct,
     run: () =>
       severalTimes(async () => {
         const before = cpuMs([direct.pid])
@@ -190,7 +189,6 @@ function networkRun(answer: LongAnswer, { client, running }: Ends, first: number
   })
   return {
     name: 'network',
-    includes: INCLUDES.network,
     run: () =>
       severalTimes(async () => {
         const before = cpuOf()

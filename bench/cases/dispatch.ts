@@ -180,13 +180,12 @@ interface Load {
 }
 
 function contenderOf(
-  { name, includes, count: fullCount, once }: Trip,
+  { name, count: fullCount, once }: Trip,
   { inFlight, share, pids }: Load,
 ): Contender {
   const count = Math.ceil(fullCount * share)
   return {
     name,
-    includes,
     async run() {
       const before = cpuMsOf(pids)
       const trips = await drive({ count, inFlight }, (_index, lane) => once(lane))

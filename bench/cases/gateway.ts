@@ -179,11 +179,10 @@ function contenderOf(
   target: Target,
   { inFlight, quick }: { readonly inFlight: number; readonly quick: boolean },
 ): Contender {
-  const { name, includes, call, client, pid, worksOn = false } = target
+  const { name, call, client, pid, worksOn = false } = target
   const count = Math.ceil(target.count / (quick ? 5 : 1))
   return {
     name,
-    includes,
     async run(): Promise<Samples> {
       const before = cpuMsOf([pid])
       const replies = await drive({ count, inFlight }, async () => {

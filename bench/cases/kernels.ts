@@ -1,6 +1,7 @@
 /** Our kernels against TensorFlow.js, ONNX Runtime and jax-js: the same operation in one Chromium page on the same adapter. */
 import { createReadStream, existsSync } from 'node:fs'
 import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { extname, join, normalize } from 'node:path'
 import { chromium, type Page } from 'playwright-core'
 import { build } from 'vite'
@@ -13,7 +14,6 @@ import {
   type Section,
 } from '../harness/harness.ts'
 import type { Opened, PrepareRequest } from '../kernels/page/page.ts'
-import { resolvePort } from '../harness/resolve-port.ts'
 
 const CHROMIUM = '/usr/bin/chromium'
 const FLAGS = [
@@ -144,7 +144,6 @@ async function measureTask(page: Page, task: Task, { quick, notes }: Measuring):
     const count = Math.min(200, Math.max(1, Math.round(REPETITION_MS / onceMs)))
     contenders.push({
       name,
-      includes: '',
       run: async () => ({ latencyMs: await run(page, name, count) }),
     })
   }
@@ -213,8 +212,9 @@ async function serve(dir: string): Promise<{ url: string; close(): void }> {
     createReadStream(file).pipe(response)
   })
   await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
+  const { port } = server.address() as AddressInfo
   return {
-    url: `http://127.0.0.1:${resolvePort(server)}/`,
+    url: `http://127.0.0.1:${port}/`,
     close() {
       server.closeAllConnections()
       server.close()

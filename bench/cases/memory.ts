@@ -1,11 +1,11 @@
 /** Whether memory stays flat over many jobs: of a local node's processes, of the hub's, and of a tab. */
 import { join } from 'node:path'
 import { chromium } from 'playwright-core'
-import { buildPages, buildWorker } from '#scripts/build/build.ts'
-import { callApi } from '#scripts/stack/operator.ts'
-import { startStack, type Stack } from '#scripts/stack/stack.ts'
+import { buildPages } from '#scripts/build/build.ts'
+import type { Stack } from '#scripts/stack/stack.ts'
 import { MANIFESTS } from '#shared/job/manifests.ts'
 import type { BenchContext } from '../harness/context.ts'
+import { openStack } from '../harness/open-stack.ts'
 import { drive, type BenchResult, type Section } from '../harness/harness.ts'
 import { createHttpClient } from '../harness/http-client.ts'
 import { openNodeHeap, withFreeInspectorPort } from '../memory/node-heap.ts'
@@ -24,12 +24,6 @@ const MODEL = 'littoral-embed-400k'
 /** Where the local node and the tab say they are: a request narrows its residency to one of them. */
 const NODE_COUNTRY = 'FR'
 const TAB_COUNTRY = 'DE'
-const POLICY = {
-  id: 'bench-memory',
-  compute: { allow: ['EU'] },
-  dataClass: 'public',
-  minEvidence: 'observed',
-}
 /** Runtimes reach their working size in these: caches fill, code is compiled, collectors learn. */
 const WARM_UP_PART = 1 / 3
 const SAMPLES = 48
@@ -39,12 +33,9 @@ const TAB_IN_FLIGHT = 2
 const TAB_START_MS = 150_000
 
 export async function measureMemory({ dir, log, jobs }: BenchContext): Promise<BenchResult> {
-  const bundleDir = join(dir, 'memory-bundle')
   await buildPages(MANIFESTS)
-  await buildWorker({ simulatedPlaces: true, outDir: bundleDir })
-  const stack = await startStack({ dir: join(dir, 'memory-stack'), bundleDir, log })
+  const { stack, key: apiKey } = await openStack({ dir: join(dir, 'memory'), log })
   try {
-    const apiKey = await openTenant(stack)
     const sections = [
       await measureNode({ stack, apiKey, jobs }),
       await measureTab({ stack, apiKey, jobs }),
@@ -73,15 +64,6 @@ const INCLUDES = {
   tab: 'the renderer process of Chromium that holds page and worker',
   'tab heap': 'JavaScript objects of page and worker, after a collection',
   'tab buffers': 'array buffers and memory of WebAssembly of page and worker, after a collection',
-}
-
-async function openTenant(stack: Stack): Promise<string> {
-  const { apiKey: key } = await stack.createTenant('bench', ['infer', 'policy'])
-  const endpoint = { url: stack.url, key }
-  const path = `/v1/policies/${POLICY.id}`
-  await callApi({ ...endpoint, method: 'PUT', path, body: POLICY })
-  await callApi({ ...endpoint, method: 'POST', path: `${path}/default` })
-  return key
 }
 
 interface Target {

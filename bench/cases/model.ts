@@ -177,7 +177,6 @@ function directRun(
 ): Contender {
   return {
     name: 'direct',
-    includes: INCLUDES.direct,
     async run(): Promise<Samples> {
       const runs = await drive({ count: countOf(task, quick), inFlight: 1 }, () =>
         runDirect(task, engine),
@@ -200,7 +199,6 @@ function networkRun(
 ): Contender {
   return {
     name: 'network',
-    includes: INCLUDES.network,
     async run(): Promise<Samples> {
       const runs = await drive({ count: countOf(task, quick), inFlight: 1 }, async () => {
         const { headers } = await client.send(call)

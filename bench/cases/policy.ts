@@ -99,7 +99,6 @@ function contender(
 ): Contender {
   return {
     name,
-    includes: INCLUDES[name],
     run() {
       let allowed = 0
       const startedMs = performance.now()

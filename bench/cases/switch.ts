@@ -1,12 +1,10 @@
 /** What a change of model costs: its first answer when nothing is here, when its files are, and when it is loaded. */
 import { join } from 'node:path'
-import { buildWorker } from '#scripts/build/build.ts'
-import { callApi } from '#scripts/stack/operator.ts'
-import { startStack } from '#scripts/stack/stack.ts'
 import { parseServerTiming } from '#scripts/start/answer.ts'
 import { createLog, silentLog } from '#shared/base/log.ts'
 import { MANIFESTS } from '#shared/job/manifests.ts'
 import type { BenchContext } from '../harness/context.ts'
+import { openStack } from '../harness/open-stack.ts'
 import {
   measureSection,
   type BenchResult,
@@ -19,12 +17,6 @@ import { openShelf, startShelfNode } from '../switch/shelf-node.ts'
 
 const MODEL = 'littoral-chat-2m'
 const COUNTRY = 'DE'
-const POLICY = {
-  id: 'bench-switch',
-  compute: { allow: ['EU'] },
-  dataClass: 'public',
-  minEvidence: 'observed',
-}
 /** A mirror in the same country over a line of 50 Mbit/s. */
 const DISTANCE: Distance = { latencyMs: 30, bytesPerSecond: 6 * 2 ** 20 }
 
@@ -58,19 +50,12 @@ const COLD_ORDER = ['cold', 'warm', 'loaded'] as const
 type Start = (typeof COLD_ORDER)[number]
 
 async function measureFirstAnswer({ dir, log }: BenchContext, rounds: number): Promise<Section> {
-  const bundleDir = join(dir, 'switch-bundle')
-  await buildWorker({ simulatedPlaces: true, outDir: bundleDir })
-  const stack = await startStack({ dir: join(dir, 'switch-stack'), bundleDir, log })
+  const { stack, url, key } = await openStack({ dir: join(dir, 'switch'), log })
   const origin = await startOrigin(DISTANCE)
-  const client = createHttpClient(stack.url, 1)
+  const client = createHttpClient(url, 1)
   try {
-    const { apiKey: key } = await stack.createTenant('bench', ['infer', 'policy'])
-    const at = { url: stack.url, key }
-    const path = `/v1/policies/${POLICY.id}`
-    await callApi({ ...at, method: 'PUT', path, body: POLICY })
-    await callApi({ ...at, method: 'POST', path: `${path}/default` })
     const world = {
-      hub: stack.url,
+      hub: url,
       origin: origin.url,
       dir,
       log: silentLog,
@@ -139,7 +124,6 @@ function firstAnswer(start: Start, { client, call, ...world }: World): Contender
   }
   return {
     name: start,
-    includes: INCLUDES[start],
     async run() {
       const cacheDir = join(world.dir, `switch-${start}-${(serial += 1)}`)
       if (start === 'cold') return await live(cacheDir, ask)
@@ -173,7 +157,6 @@ function preloading(how: 'overlapped' | 'one by one', dir: string, origin: strin
   let serial = 0
   return {
     name: how,
-    includes: INCLUDES[how],
     async run() {
       const loads: { fetchMs: number; admitMs: number }[] = []
       const log = createLog({ level: 'info', write: (line) => takeLoad(line, loads) })

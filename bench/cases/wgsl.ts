@@ -94,7 +94,6 @@ async function measureOne(
   const repeats = Math.ceil((quick ? 50 : REPETITION_MS) / Math.max(0.2, await written.run()))
   const contender = (called: keyof typeof INCLUDES, kernel: PreparedKernel): Contender => ({
     name: called,
-    includes: INCLUDES[called],
     async run() {
       const latencyMs: number[] = []
       const before = process.cpuUsage()

@@ -1,6 +1,7 @@
 /** The hub's end of the dispatch bench: its dispatcher over real work streams, and the plainer ends beside it. */
 import { HUB_SCHEMA } from '#worker/hub/schema.ts'
 import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
 import type { Connection, Stream } from '@libp2p/interface'
 import { WebSocketServer, type WebSocket } from 'ws'
 import { createFrameStream } from '#p2p/stream/frame-stream.ts'
@@ -23,7 +24,6 @@ import { Dispatcher } from '#worker/hub/attempts/dispatcher.ts'
 import { createKernelBans } from '#worker/hub/bans/kernel-bans.ts'
 import { createKernelRegister } from '#worker/kernels/register.ts'
 import { Outbox } from '#worker/hub/receipts/outbox.ts'
-import { resolvePort } from '../harness/resolve-port.ts'
 import { ECHO_PROTOCOL, LINKS, UNSIGNED_PROTOCOL, type NodeEndReady } from './echo.ts'
 
 /** Sends bytes and resolves when the same bytes are back. */
@@ -78,8 +78,8 @@ export async function createHubEnd(): Promise<HubEnd> {
     quarantine: null,
   }
   return {
-    address: `/ip4/127.0.0.1/tcp/${resolvePort(nodes)}/ws`,
-    socketUrl: `ws://127.0.0.1:${resolvePort(plain)}`,
+    address: `/ip4/127.0.0.1/tcp/${portOf(nodes)}/ws`,
+    socketUrl: `ws://127.0.0.1:${portOf(plain)}`,
     signer,
     dispatcher,
     async open({ nodes, peers }) {
@@ -112,6 +112,10 @@ async function listen(onSocket: (socket: WebSocket) => void): Promise<WebSocketS
   server.on('connection', onSocket)
   await once(server, 'listening')
   return server
+}
+
+function portOf(server: WebSocketServer): number {
+  return (server.address() as AddressInfo).port
 }
 
 function createDispatcher(signer: Signer, directory: Directory): Dispatcher {

@@ -2,7 +2,8 @@
 import { spawn } from 'node:child_process'
 import { createServer } from 'node:http'
 import { createRequire } from 'node:module'
-import { resolvePort } from '../harness/resolve-port.ts'
+import type { AddressInfo } from 'node:net'
+import { endWithUs } from '../harness/child.ts'
 
 export interface Portkey {
   readonly url: string
@@ -24,14 +25,7 @@ export async function startPortkey(upstream: string): Promise<Portkey> {
     stdio: 'ignore',
     env: { ...process.env, NODE_ENV: 'production', TRUSTED_CUSTOM_HOSTS: '127.0.0.1' },
   })
-  const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()))
-  const killOnExit = () => child.kill('SIGKILL')
-  process.once('exit', killOnExit)
-  void exited.then(() => process.off('exit', killOnExit))
-  const close = async () => {
-    child.kill('SIGTERM')
-    await exited
-  }
+  const close = endWithUs(child)
   const url = `http://127.0.0.1:${port}`
   try {
     await untilAnswering(url)
@@ -67,7 +61,7 @@ async function untilAnswering(url: string): Promise<void> {
 async function freePort(): Promise<number> {
   const server = createServer()
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const port = resolvePort(server)
+  const { port } = server.address() as AddressInfo
   await new Promise((resolve) => server.close(resolve))
   return port
 }

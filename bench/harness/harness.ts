@@ -6,8 +6,6 @@ export type Samples = Readonly<Record<string, readonly number[]>>
 
 export interface Contender {
   readonly name: string
-  /** What its figures include. */
-  readonly includes: string
   /** One repetition. */
   run(): Promise<Samples>
 }
