@@ -1,4 +1,4 @@
-/** `npm run bench`: all figures, or those of the benches named; `--json` ends with one document, `--quick` repeats less. */
+/** `npm run bench`: takes all figures, or those of the named benches. */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -1,4 +1,4 @@
-/** What a tenant's audit log costs when it is long, how big its proofs are, and how soon a stranger has checked a bundle. */
+/** Measures a long audit log: appending to it, the size of its proofs, and the verification of bundles. */
 import { openSchema } from '#worker/platform/schema.ts'
 import { TENANT_SCHEMA } from '#worker/tenant/log/schema.ts'
 import { createHash } from 'node:crypto'
@@ -200,7 +200,7 @@ async function measureProofs({
   })
 }
 
-/** As many pairs as the tree has. */
+/** Hashes as many pairs as the tree has. */
 function hashAnew(leaf: Uint8Array, size: number): void {
   for (let i = 1; i < size; i += 1)
     createHash('sha256').update('\x01').update(leaf).update(leaf).digest()

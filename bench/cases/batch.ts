@@ -1,4 +1,4 @@
-/** What a batch gains from more nodes: 64 tiles of the path tracer over 1, 2 and 4 of them, and the scheduler alone over nodes that only wait. */
+/** Measures what a batch gains from more nodes: 64 tiles over 1, 2 and 4 nodes, and the scheduler over nodes that only wait. */
 import { join } from 'node:path'
 import { runBatch, type Endpoint } from '#examples/jobs-client.ts'
 import { pictureBatch, type Picture } from '#examples/path-tracer-scene.ts'
@@ -25,7 +25,7 @@ import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 const COUNTRIES = ['DE', 'FR', 'IT', 'ES'] as const
 const NODE_COUNTS = [1, 2, 4] as const
 const PICTURE: Picture = { tiles: 8, tilePixels: 48, samples: 2, passes: 1, seed: 1 }
-/** What a waiting node takes for a job, one at a time. */
+/** Time that a waiting node takes for one job. */
 const WAIT_MS = 50
 const ITEMS = 64
 
@@ -103,7 +103,7 @@ async function measureScheduler(rounds: number): Promise<Section> {
   })
 }
 
-/** The real core and real SQLite; the network is a queue for each node. */
+/** Runs the real core on real SQLite; a queue for each node stands in for the network. */
 async function runWaiting(nodes: number): Promise<number> {
   const free = Array.from({ length: nodes }, () => Promise.resolve())
   let turn = 0
@@ -113,7 +113,7 @@ async function runWaiting(nodes: number): Promise<number> {
   const core = createBatchCore({
     storage,
     authority: async () => ({ keys: [{ id, scopes: ['infer'] }], policies: [{ compiled }] }),
-    // It is over sooner than its tenant is asked again.
+    // The batch ends before its tenant would be asked again.
     pause: (_, signal) =>
       new Promise((resolve) => signal.addEventListener('abort', () => resolve())),
     resize: () => Promise.resolve(),

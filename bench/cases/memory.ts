@@ -1,4 +1,4 @@
-/** Whether memory stays flat over many jobs: of a local node's processes, of the hub's, and of a tab. */
+/** Measures whether the memory of a local node, of workerd and of a tab stays flat over many jobs. */
 import { join } from 'node:path'
 import { chromium } from 'playwright-core'
 import { buildPages } from '#scripts/build/build.ts'
@@ -21,10 +21,10 @@ import { growth, slopePerThousand, type Point } from '../memory/trend.ts'
 import { summarize } from '../harness/statistics.ts'
 
 const MODEL = 'littoral-embed-400k'
-/** Where the local node and the tab say they are: a request narrows its residency to one of them. */
+/** Countries of the local node and the tab: a request reaches one of them by narrowing its residency. */
 const NODE_COUNTRY = 'FR'
 const TAB_COUNTRY = 'DE'
-/** Runtimes reach their working size in these: caches fill, code is compiled, collectors learn. */
+/** Part of the jobs in which caches fill and code is compiled. */
 const WARM_UP_PART = 1 / 3
 const SAMPLES = 48
 const KERNELS = 8
@@ -136,7 +136,7 @@ async function measureTab({ stack, apiKey, jobs }: Target): Promise<Section> {
   }
 }
 
-/** The largest renderer: Chromium keeps a spare one. */
+/** Takes the largest renderer: Chromium keeps a spare one. */
 function findRenderer(): number {
   const renderers = descendantsOf(process.pid).filter((pid) =>
     commandOf(pid).includes('--type=renderer'),
@@ -155,7 +155,7 @@ interface Load {
   readonly country: string
   readonly inFlight: number
   readonly jobs: number
-  /** Taken in turn. */
+  /** Sent in turn. */
   readonly requests: readonly Request[]
 }
 
@@ -166,7 +166,7 @@ function embeddings(count: number): Request[] {
   }))
 }
 
-/** One of a few, so that the engine's cache of compiled kernels is used and not only filled. */
+/** Few different kernels, so that the engine's cache of compiled kernels is used. */
 const smallKernel: Request = (index) => {
   const factor = (Math.floor(index / 4) % KERNELS) + 1
   const wgsl = `@group(0) @binding(0) var<storage, read_write> a: array<u32>;

@@ -1,4 +1,4 @@
-/** What a change of model costs: its first answer when nothing is here, when its files are, and when it is loaded. */
+/** Measures a model's first answer: without its files, with its files, and once it is loaded. */
 import { join } from 'node:path'
 import { parseServerTiming } from '#scripts/start/answer.ts'
 import { createLog, silentLog } from '#shared/base/log.ts'
@@ -17,7 +17,7 @@ import { openShelf, startShelfNode } from '../switch/shelf-node.ts'
 
 const MODEL = 'littoral-chat-2m'
 const COUNTRY = 'DE'
-/** A mirror in the same country over a line of 50 Mbit/s. */
+/** Like a mirror in the same country over a line of 50 Mbit/s. */
 const DISTANCE: Distance = { latencyMs: 30, bytesPerSecond: 6 * 2 ** 20 }
 
 export async function measureSwitch(context: BenchContext): Promise<BenchResult> {
@@ -103,7 +103,7 @@ interface World {
   readonly call: HttpCall
 }
 
-/** Each repetition is another node, which joins, answers and leaves. */
+/** Each repetition starts a new node, which joins, answers and leaves. */
 function firstAnswer(start: Start, { client, call, ...world }: World): Contender {
   let serial = 0
   const live = async <T>(cacheDir: string, work: () => Promise<T>): Promise<T> => {
@@ -127,7 +127,7 @@ function firstAnswer(start: Start, { client, call, ...world }: World): Contender
     async run() {
       const cacheDir = join(world.dir, `switch-${start}-${(serial += 1)}`)
       if (start === 'cold') return await live(cacheDir, ask)
-      // Another life of the node has fetched the files, or this one has answered before.
+      // An earlier run of the node fetches the files; `loaded` asks once before.
       if (start === 'warm') await live(cacheDir, ask)
       return await live(cacheDir, async () => {
         if (start === 'loaded') await ask()
@@ -185,7 +185,7 @@ function preloading(how: 'overlapped' | 'one by one', dir: string, origin: strin
   }
 }
 
-/** The shelf tells of each model what its files and its load took. */
+/** The shelf logs how long each model's files and its load took. */
 function takeLoad(line: string, loads: { fetchMs: number; admitMs: number }[]): void {
   const { event, fetchMs, admitMs } = JSON.parse(line) as Record<string, unknown>
   if (event === 'model.loaded') loads.push({ fetchMs: Number(fetchMs), admitMs: Number(admitMs) })

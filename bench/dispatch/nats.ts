@@ -1,4 +1,4 @@
-/** The named peer: NATS request/reply (https://nats.io) through its own server and client on this machine. */
+/** The peer: NATS request and reply (https://nats.io) through its own server and client on this machine. */
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { endWithUs } from '../harness/child.ts'
@@ -9,7 +9,6 @@ export interface NatsServer {
   close(): Promise<void>
 }
 
-/** What the two ends speak about. */
 export const NATS_SUBJECT = 'littoral.bench.echo'
 
 const START_TIMEOUT_MS = 10_000

@@ -1,4 +1,4 @@
-/** The proxy's loopback upstream, a process of its own: reads each request and answers with the bytes of one file. */
+/** The loopback upstream of the proxies: answers each request with the bytes of one file. */
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'

@@ -35,11 +35,11 @@ export async function startChild(script: URL, args: readonly string[] = []): Pro
   }
 }
 
-/** Kills a child that would outlive this process. @returns ends it in order */
+/** Kills the child when this process exits. @returns a function that ends it earlier */
 export function endWithUs(child: ChildProcess): () => Promise<void> {
   const { promise: exited, resolve } = Promise.withResolvers<void>()
   child.once('exit', () => resolve())
-  // A program that could not be started has no exit.
+  // A program that cannot be started emits no exit.
   child.once('error', () => resolve())
   const killOnExit = () => void child.kill('SIGKILL')
   process.once('exit', killOnExit)

@@ -48,7 +48,7 @@ export function createLiveStack(options: LiveStackOptions): LiveStack {
     },
     adapters: () => adapters,
     async close() {
-      // A failed start has closed what it began.
+      // A failed start has already cleaned up.
       const started = await starting?.catch(() => undefined)
       await started?.stack.close()
     },

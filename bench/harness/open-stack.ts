@@ -22,7 +22,7 @@ const OPEN_POLICY = {
   minEvidence: 'observed',
 }
 
-/** Plain workerd has no edge that sees where a node is, so this build takes the node's own word; otherwise it is the same. */
+/** Plain workerd has no edge that sees a node's place, so this build lets nodes be given one. */
 export async function openStack({
   dir,
   policy = OPEN_POLICY,

@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { openInspector } from '../harness/inspector.ts'
 
 export interface NodeHeap {
-  /** In MiB, after a collection. */
+  /** After a collection. */
   heapMiB(): Promise<number>
   close(): void
 }
@@ -13,7 +13,7 @@ const Usage = z.looseObject({ usedSize: z.number() })
 const OPEN_TIMEOUT_MS = 10_000
 const LISTENING = /Debugger listening on (ws:\S+)/
 
-/** A process that is started meanwhile opens its inspector, once asked to, at a free port. */
+/** A process that `start` starts will open its inspector at a free port. */
 export async function withFreeInspectorPort<T>(start: () => Promise<T>): Promise<T> {
   const before = process.env.NODE_OPTIONS
   process.env.NODE_OPTIONS = `${before ?? ''} --inspect-port=0`.trim()

@@ -1,4 +1,4 @@
-/** The residency decision in casbin: one matcher over the policy's and the node's attributes, without names of rules. */
+/** The residency decision in casbin: one matcher over attributes of policy and node. It names no rule. */
 import { newEnforcer, newModelFromString } from 'casbin'
 import type { Policy } from '#shared/law/policy.ts'
 import type { DrawnNode } from '#test/support/residency/draw.ts'
@@ -51,7 +51,7 @@ export async function createCasbin(): Promise<CasbinEngine> {
         evidence: STRENGTH[node.evidence],
         trust: TRUST[node.trust],
       }
-      // Nothing is possible for a bound that leaves its own country out.
+      // A bound that excludes its own country leaves no country.
       if (!node.possible.includes(node.country)) facts.possible = ['nowhere']
       return () => enforcer.enforceSync(job, facts)
     },

@@ -1,4 +1,4 @@
-/** A CPU profile of another process through its V8 inspector: workerd's, or Node's after SIGUSR1. */
+/** Takes a CPU profile of another process through its V8 inspector: of workerd, or of Node after SIGUSR1. */
 import { z } from 'zod'
 import { openInspector } from '../harness/inspector.ts'
 

@@ -6,7 +6,7 @@ import { AppError, errorCode, toAppError } from '#shared/base/errors.ts'
 const USAGE_EXIT = 2
 const NUMBER = /^\d{1,15}(\.\d{1,6})?$/
 
-/** How one option is read. `given` has every value that was given for it, and is empty where there was none. */
+/** Reads one option. `given` has every value on the command line, and is empty where the option was left out. */
 export interface Option<T> {
   /** Takes no value. */
   readonly isFlag?: true
@@ -50,13 +50,13 @@ export function number(standard?: number, range?: NumberRange): Option<number | 
 export const port = number(8787, { most: 65_535 })
 
 interface Expected {
-  /** Words beside the options: any, or only these. @default none */
+  /** Allowed arguments that are no options. @default none */
   readonly words?: 'any' | readonly string[]
   /** @default those of this process */
   readonly args?: readonly string[]
 }
 
-/** @throws {AppError} invalid_request in one line, for what the command does not take */
+/** @throws {AppError} invalid_request in one line, for an argument that the command does not take */
 export function readOptions<O extends Options>(options: O, { words = [], args }: Expected = {}) {
   const { values, positionals } = parse(options, args ?? process.argv.slice(2))
   if (words !== 'any') {
@@ -88,7 +88,7 @@ function parse(options: Options, args: readonly string[]) {
   }
 }
 
-/** The same, for the first line of a command: what it does not take ends the process. */
+/** Reads the options of this process, and ends it for an argument that the command does not take. */
 export function readCommandLine<O extends Options>(options: O, expected?: Expected) {
   try {
     return readOptions(options, expected)
@@ -99,8 +99,8 @@ export function readCommandLine<O extends Options>(options: O, expected?: Expect
 }
 
 /**
- * The command that stands first among the words, and what follows it.
- * @param commands what each needs after its name: `{ list: [], revoke: ['KEY_ID'] }`; further words are the command's affair
+ * Reads the command that is the first argument, and the arguments after it.
+ * @param commands the arguments that each needs: `{ list: [], revoke: ['KEY_ID'] }`; it may get more
  * @throws {AppError} invalid_request naming the commands, or what is missing
  */
 export function readCommand<C extends string>(
@@ -124,7 +124,7 @@ export function misuse(what: string, cause?: unknown): AppError {
   return new AppError('invalid_request', `${what}; --help says more.`, { cause })
 }
 
-/** Digits, and a decimal point where the number need not be whole. @throws {AppError} invalid_request naming the option and what was given */
+/** Takes digits, and a decimal point unless `isWhole`. @throws {AppError} invalid_request naming the option and its value */
 export function readNumber(
   option: string,
   given: string,
@@ -137,7 +137,7 @@ export function readNumber(
   throw new AppError('invalid_request', `--${option} ${given} is not ${kind}, ${least} ${upTo}.`)
 }
 
-/** Runs a command. An error that its caller can mend is one line and exit code 2. */
+/** Runs a command. A wrong call prints one line and exits with 2. */
 export async function runCommand(main: () => Promise<number>): Promise<void> {
   try {
     process.exitCode = await main()

@@ -1,9 +1,9 @@
-/** Every var and secret of the Worker: what it is for, and who must have it. */
+/** Every var and secret of the Worker, its purpose, and whether it is required. */
 
 export interface Setting {
   readonly name: string
   readonly kind: 'var' | 'secret'
-  /** What does not work without it; null when nothing is lost. */
+  /** What does not work without it; null for an optional setting. */
   readonly without: string | null
   readonly purpose: string
 }
@@ -98,16 +98,15 @@ export const SETTINGS: readonly Setting[] = [
   { name: 'BATCH_SECONDS', kind: 'var', without: null, purpose: 'seconds between two batches' },
 ]
 
-/** Where a setting comes from. */
 export type SettingSource = 'environment' | 'wrangler.toml' | 'Cloudflare'
 
 export interface SettingsReport {
-  /** One or two for each setting. */
+  /** One or two lines for each setting. */
   readonly lines: readonly string[]
   readonly missing: readonly string[]
 }
 
-/** What a deployment has and lacks. A chain is all of its settings or none. */
+/** Lists the settings that are present and missing. A chain needs all of its settings. */
 export function reportSettings(
   findSource: (setting: Setting) => SettingSource | undefined,
 ): SettingsReport {

@@ -1,4 +1,4 @@
-/** `npm run check`: format, lint, types for each runtime, rooms, unused code, generated files. `npm run fix` mends the first two. */
+/** `npm run check`: format, lint, types for each runtime, rooms, unused code, generated files. `npm run fix` corrects the first two. */
 import { runStep } from '#scripts/base/run-step.ts'
 
 /** Folders with a tsconfig of their own, each with only its runtime's types. */

@@ -1,4 +1,4 @@
-/** `npm run keys -- create|list|revoke|quota`: API keys and quotas of a running instance, over its operator API. */
+/** `npm run keys -- create|list|revoke|quota`: manages API keys and quotas of a running instance through its operator API. */
 import { z } from 'zod'
 import { AppError } from '#shared/base/errors.ts'
 import {
@@ -63,7 +63,7 @@ function toRequest(command: keyof typeof COMMANDS, id: string): Request {
   return { method: 'POST', path, body }
 }
 
-/** Other spellings of a date mean different days to different people. */
+/** Takes ISO dates only: others, such as 01/02/2027, are ambiguous. */
 function readDay(given: string): number {
   const atMs = /^\d{4}-\d{2}-\d{2}(T[\d:.]+(Z|[+-]\d{2}:\d{2}))?$/.test(given)
     ? Date.parse(given)

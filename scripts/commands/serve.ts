@@ -1,4 +1,4 @@
-/** `npm run serve`: the production build in plain workerd on this machine, state on disk, no account anywhere. */
+/** `npm run serve`: runs the production build in plain workerd on this machine, without any account. */
 import { randomBytes } from 'node:crypto'
 import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
@@ -14,7 +14,7 @@ import { claimPlace } from '#scripts/stack/claim-place.ts'
 import { keepRunning, type Kept } from '#scripts/stack/keep-running.ts'
 import { startWorkerd, type Workerd } from '#scripts/stack/workerd.ts'
 
-/** Secrets that are made when nobody gives them. */
+/** Secrets that are generated when the environment has none. */
 const Secrets = z.object({
   OPERATOR_KEY: z.string(),
   ADMISSION_SECRET: z.string(),
@@ -56,7 +56,7 @@ async function main(): Promise<number> {
     console.error('JURISDICTION=cloudflare is for npm run deploy; here name the place or leave it.')
     return 1
   }
-  // Until this process ends, however it ends.
+  // Held until this process ends.
   await claimPlace({ stateDir, host: flags.host, port: flags.port })
   if (!flags.built) {
     console.log('Building the Worker and its pages')
@@ -122,7 +122,7 @@ function report(url: string, stateDir: string, vars: Vars): void {
   console.log(lines.join('\n'))
 }
 
-/** What is not ready, before the first request finds out. A new instance has no nodes yet. */
+/** Prints the parts that are not ready. A new instance has no nodes yet, so those are left out. */
 async function reportFaults(url: string): Promise<void> {
   const response = await fetch(`${url}/v2/health/ready`, { signal: AbortSignal.timeout(30_000) })
   const { parts } = Parts.parse(await response.json())
@@ -130,7 +130,7 @@ async function reportFaults(url: string): Promise<void> {
     if (!ready && name !== 'nodes') console.error(`Not ready: ${name}: ${detail}`)
 }
 
-/** Made once and kept; only its owner may read the file. One that an older version made gets what it lacks. */
+/** Generated once, into a file that only its owner may read. A missing secret is added. */
 function loadSecrets(stateDir: string): z.infer<typeof Secrets> {
   const path = join(stateDir, 'secrets.json')
   const before: unknown = existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : {}
@@ -145,7 +145,6 @@ function loadSecrets(stateDir: string): z.infer<typeof Secrets> {
   return secrets
 }
 
-/** Settings from the environment. */
 function givenSettings(): Record<string, string> {
   return Object.fromEntries(
     SETTINGS.flatMap(({ name }) => {

@@ -1,4 +1,4 @@
-/** `npm run soak -- [PART…]`: what takes too long for the tests, part by part; it fails on any fault. */
+/** `npm run soak -- [PART…]`: runs the checks that take too long for the tests, and fails on any fault. */
 import { flag, number, readCommandLine, runCommand } from '#scripts/base/arguments.ts'
 import { soakKernels } from '#scripts/soak/kernels.ts'
 import { soakResidency } from '#scripts/soak/residency.ts'
@@ -21,7 +21,7 @@ interface PartResult {
   readonly faults: readonly string[]
 }
 
-/** Each prints its seed, and gives what it counted and what must not have happened. */
+/** Each part prints its seed, and returns its counts and its faults. */
 const PARTS: Readonly<Record<string, () => Promise<PartResult>>> = {
   routes: () => soakRoutes({ ...values, hasNode: !values['no-node'] }),
   kernels: () => soakKernels(values),

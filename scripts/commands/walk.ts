@@ -66,7 +66,7 @@ async function walkChat(): Promise<void> {
   isWalking = false
 }
 
-/** The same object; what it does itself is no step of the Worker's. */
+/** The tenant's own code, which is no step of the Worker, is not recorded. */
 function withoutSteps(tenant: Partial<TenantApi>): object {
   return new Proxy(tenant, {
     get:

@@ -1,4 +1,4 @@
-/** `/v1/audit` and `/v1/compliance` as OpenAPI describes them. */
+/** Operations of `/v1/audit` and `/v1/compliance` for the OpenAPI document. */
 import { z } from 'zod'
 import { AuditBundle } from '#shared/audit/bundle.ts'
 import { CheckpointReply, EntriesReply, LogKeyReply, ProofReply } from '#worker/api/audit/audit.ts'

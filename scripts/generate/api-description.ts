@@ -1,4 +1,4 @@
-/** The API as OpenAPI describes it: one entry a route, with the schemas that the Worker itself parses by. */
+/** Operations of the API for the OpenAPI document: one entry for each route, with the schemas that the Worker parses with. */
 import { Hono } from 'hono'
 import { describeRoute } from 'hono-openapi'
 import { z } from 'zod'
@@ -328,7 +328,7 @@ export const OPERATIONS: readonly Operation[] = [
   },
 ]
 
-/** The protocol lets a version stand in the path of each of these. */
+/** Each of these paths may also name a version. */
 function modelOperations(path: string, of: string): Operation[] {
   return [
     {
@@ -358,7 +358,7 @@ function modelOperations(path: string, of: string): Operation[] {
   ]
 }
 
-/** A Hono app whose only content is the description of the real one's routes. */
+/** Makes a Hono app that holds only the descriptions of the routes. */
 export function describeApi(schemas: NamedSchemas): Hono {
   const app = new Hono()
   for (const operation of OPERATIONS) {

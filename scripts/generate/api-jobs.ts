@@ -1,4 +1,4 @@
-/** `/v1/jobs` as OpenAPI describes it. */
+/** Operations of `/v1/jobs` for the OpenAPI document. */
 import { z } from 'zod'
 import {
   BatchesReply,

@@ -12,7 +12,7 @@ import { writeSource } from './write-source.ts'
 
 /** Cells along one side of the square of 360 degrees that the tree divides. */
 const SIDE = 2 ** CELL_LEVELS
-/** Along a border, in degrees: a border that only touches a cell between two samples is within the slack. */
+/** Degrees between samples along a border; a cell that is touched between two samples is covered by the slack. */
 const STEP_DEGREES = 0.01
 
 export function generateCountryCells(): void {
@@ -80,7 +80,7 @@ function isUnder(cell: number, { level, column, row }: Square): boolean {
   return (cell % SIDE) >> shift === column && Math.floor(cell / SIDE) >> shift === row
 }
 
-/** A square that no border touches is inside or outside as a whole, so its middle says which. */
+/** Tests the middle of a square, which decides for the whole square when no border touches it. */
 function isInside(polygons: readonly PlanePolygon[], { level, column, row }: Square): boolean {
   const size = 360 / 2 ** level
   const longitude = -180 + (column + 0.5) * size

@@ -1,4 +1,4 @@
-/** One route as OpenAPI describes it: what every route has, said once. */
+/** Describes one route for OpenAPI, with the parts that all routes share. */
 import type { describeRoute } from 'hono-openapi'
 import type { z } from 'zod'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -14,19 +14,19 @@ export interface Operation {
   readonly security: Security
   readonly body?: z.ZodType
   readonly reply: z.ZodType
-  /** How the reply comes. @default application/json */
+  /** Media types of the reply. @default application/json */
   readonly media?: readonly string[]
   /**
-   * Other media types that the caller can ask for, and what is in them. They stand in `x-other-media`: as content of the
-   * same status they would make every generated client's reply a union that no member can be read of.
+   * Other media types that the caller can ask for. They are put in `x-other-media`: as content of the same status they
+   * would make the reply of every generated client a union without common members.
    */
   readonly otherMedia?: Readonly<Record<string, z.ZodType>>
   readonly status?: number
-  /** Whether a node answers: then policy, deadline, quota and idempotency apply, and the answer says who gave it. */
+  /** Whether a node answers: then policy, deadline, quota and idempotency apply, and headers name the node. */
   readonly isJob?: boolean
-  /** Whether bytes of tensors may follow the JSON, both ways. */
+  /** Whether bytes of tensors may follow the JSON of request and reply. */
   readonly hasBinary?: boolean
-  /** Members of the query, all texts. */
+  /** Query parameters, all of them texts, and their descriptions. */
   readonly query?: Readonly<Record<string, string>>
 }
 
@@ -73,7 +73,7 @@ const BINARY_PARAMETER = parameter(
   { type: 'integer', minimum: 1, maximum: LIMITS.requestBodyBytes },
 )
 
-/** The one shape of every error, which each operation refers to. */
+/** The response of every error, which each operation refers to. */
 export const problemResponse = (schemas: NamedSchemas) => ({
   description: 'A problem (RFC 9457) with OpenAI’s `error` member',
   content: {
@@ -81,7 +81,7 @@ export const problemResponse = (schemas: NamedSchemas) => ({
   },
 })
 
-/** Groups of routes, in the order of the page. */
+/** Groups of routes, in the order in which the page shows them. */
 export const TAGS: readonly { readonly name: string; readonly description: string }[] = [
   { name: 'OpenAI', description: 'What OpenAI’s clients call' },
   { name: 'Open Inference Protocol', description: 'What KServe’s and Triton’s clients call' },

@@ -3,7 +3,7 @@ import { existsSync, readdirSync } from 'node:fs'
 import { repositoryPath } from '#scripts/base/paths.ts'
 import { writeSource } from './write-source.ts'
 
-/** Ids of the models that have a manifest, in the order in which nodes prefer them. */
+/** Ids of the models that have a manifest, sorted. */
 export function listModelIds(): string[] {
   return readdirSync(repositoryPath('models'))
     .filter((id) => existsSync(repositoryPath(`models/${id}/manifest.json`)))

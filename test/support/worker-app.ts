@@ -1,4 +1,4 @@
-/** The Worker's app in this process: a real tenant core in memory, and whatever hub, ledger and batch a test brings. */
+/** Runs the Worker's app in this process, over a real tenant core in memory and the hub, ledger and batch of a test. */
 import { randomBytes, TenantId } from '#shared/base/ids.ts'
 import { silentLog, type Log } from '#shared/base/log.ts'
 import { createApp } from '#worker/app.ts'
@@ -18,7 +18,7 @@ export const EXECUTION_CONTEXT = {
 }
 
 interface Objects {
-  /** @default rejects every request */
+  /** @default a hub that rejects every request */
   readonly hub?: object
   readonly tenant?: object
   readonly ledger?: object
@@ -53,7 +53,7 @@ interface AppOptions extends Pick<Objects, 'hub' | 'batch'> {
   readonly tenantOf?: (tenant: Partial<TenantApi>) => object
 }
 
-/** The build puts a literal in the place of `__SIMULATED_PLACES__`; a test stubs it as a global. */
+/** Needs `__SIMULATED_PLACES__`, which the build replaces and a test stubs as a global. */
 export async function openApp({ hub, batch, log = silentLog, vars, tenantOf }: AppOptions = {}) {
   const nowMs = () => Date.now()
   const core = createTenantCore({ storage: createSqliteStorage(), nowMs, random: randomBytes })

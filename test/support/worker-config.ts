@@ -1,4 +1,4 @@
-/** Configuration and Durable Object namespaces as a Worker has them, for tests that run its parts in this process. */
+/** Configuration and Durable Object namespaces for tests that run parts of the Worker in this process. */
 import type { Config, HubConfig, ObjectNamespace } from '#worker/platform/config.ts'
 
 /** A configuration without keys, chain or attesters. */

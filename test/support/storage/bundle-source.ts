@@ -1,4 +1,4 @@
-/** What a bundle is collected from, without a Worker: a tenant and a ledger as the Durable Objects have them. */
+/** The source of a bundle without a Worker: a tenant and a ledger as the Durable Objects have them. */
 import { concludeEvidence } from '#shared/place/conclude-evidence.ts'
 import type { EvidenceRecord } from '#shared/place/evidence.ts'
 import type { NodeId } from '#shared/base/ids.ts'
@@ -9,7 +9,7 @@ import { TENANT } from '#test/support/hub/policies.ts'
 import { namespaceOf, plainConfig } from '#test/support/worker-config.ts'
 
 type LedgerPart = Pick<LedgerApi, 'status' | 'settledLogs'>
-/** Of jobs that have not settled. */
+/** A ledger that has settled nothing. */
 const NOTHING_SETTLED: LedgerPart = { status: async () => [], settledLogs: async () => [] }
 
 export function bundleSourceOf(
@@ -17,7 +17,11 @@ export function bundleSourceOf(
   ledger: LedgerPart = NOTHING_SETTLED,
 ): BundleSource {
   const config = plainConfig([{ name: 'hub-test', jurisdiction: 'any' }])
-  return { env: { TENANT: namespaceOf(tenant), LEDGER: namespaceOf(ledger) }, config, tenant: TENANT }
+  return {
+    env: { TENANT: namespaceOf(tenant), LEDGER: namespaceOf(ledger) },
+    config,
+    tenant: TENANT,
+  }
 }
 
 export function observedInGermany(nodeId: NodeId, nowMs: number): EvidenceRecord {

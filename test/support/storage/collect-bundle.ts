@@ -1,4 +1,4 @@
-/** A bundle as its reader has it in the end: the streamed document, read whole; and a tenant's part of it without a Worker. */
+/** Reads a streamed bundle whole, and gives a tenant's part of it without a Worker. */
 import { AuditBundle, NOT_NARROWED, type BundleNarrowing } from '#shared/audit/bundle.ts'
 import type { JobId } from '#shared/base/ids.ts'
 import { bundleText, openBundle, type BundleSource } from '#worker/api/audit/collect-bundle.ts'
@@ -33,7 +33,7 @@ function toQuery(wish: BundleWish) {
   return { from: { sequence: from }, to: { sequence: to }, selection: NOT_NARROWED }
 }
 
-/** The RPC methods that a bundle is read through. */
+/** The tenant's RPC methods that a bundle is read through. */
 export function tenantOf({ bundles }: TenantCore): Partial<TenantApi> {
   return {
     openBundle: (query) => bundles.open(query),

@@ -1,4 +1,4 @@
-/** What the commands do before they run: the real bootstrap in a folder of its own, with an npm and an apt-get that only write down. */
+/** Runs the real bootstrap in a folder of its own, with an npm and an apt-get that only record their calls. */
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { chmod, copyFile, cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
@@ -9,12 +9,12 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { repositoryPath } from '#scripts/base/paths.ts'
 
 const run = promisify(execFile)
-/** apt-get is for root alone; the one here harms nobody. */
+/** Only root may run apt-get; this run uses a fake one. */
 const AS_ROOT = 'data:text/javascript,process.getuid = () => 0'
 
 const STAMP = 'node_modules/.littoral-installed'
 const LOCKFILE = createHash('sha256').update('{}').digest('hex')
-/** Brings a Node, as npm does. */
+/** Installs a fake Node. */
 const NPM = `echo "$*" >> npm.log; mkdir -p node_modules/.bin
 printf '#!/bin/sh\\necho "ran $*"\\n' > node_modules/.bin/node; chmod +x node_modules/.bin/node`
 
@@ -28,7 +28,7 @@ beforeEach(async () => {
   await cp(repositoryPath('scripts/usage'), join(root, 'scripts/usage'), { recursive: true })
   await writeFile(join(root, 'package-lock.json'), '{}')
   await writeFile(join(root, STAMP), `${LOCKFILE} run`)
-  // Finds no adapter, and shows what it was given.
+  // Finds no adapter, and prints its arguments.
   await script(
     'node_modules/.bin/node',
     'case "$*" in *probe-adapter*) exit 1;; esac; echo "ran $*"',
@@ -86,7 +86,7 @@ describe('the set-up of the system', () => {
     expect(done).toEqual([])
     expect(said).toContain('WGSL kernels are refused')
     expect(said).toContain('sudo apt-get install')
-    // The command itself never sees the flag.
+    // The flag is not passed to the command.
     expect(stdout).toMatch(/^ran .*start\.ts --once$/m)
   })
 })

@@ -1,4 +1,4 @@
-/** One instance a state folder and a port: the second is refused before it builds or starts anything. */
+/** A second instance on the same state folder or port is refused before it builds or starts anything. */
 import { once } from 'node:events'
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { createServer, type AddressInfo } from 'node:net'

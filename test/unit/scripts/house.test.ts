@@ -1,4 +1,4 @@
-/** Every wall of ARCHITECTURE.md: one violation of each is planted, by alias and by relative path, and has to be seen. */
+/** Plants one violation of every wall of ARCHITECTURE.md, by alias and by relative path, and expects the check to find it. */
 import { readFileSync } from 'node:fs'
 import { posix } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -9,10 +9,10 @@ import { readPlan } from '#scripts/house/plan.ts'
 
 const plan = readPlan(readFileSync(repositoryPath('ARCHITECTURE.md'), 'utf8'))
 const paths = plan.rooms.map(({ path }) => path)
-/** A file in every room, so that only what is planted is wrong. */
+/** A file in every room, so that only the planted violation is wrong. */
 const house = paths.map((path) => readImports(`${path}/some.ts`, ''))
 
-/** What is said of a file with this text in that room, beside what is said without it. */
+/** Faults that a file with this text in that room adds. */
 function faultsOf(room: string, text: string): readonly string[] {
   return judgeHouse(plan, [...house, readImports(`${room}/planted.ts`, text)]).faults
 }

@@ -2,13 +2,13 @@ import { describe, expect, it } from 'vitest'
 import { AppError } from '#shared/base/errors.ts'
 import { keepRunning, type Child, type Keeper } from '#scripts/stack/keep-running.ts'
 
-/** A child that ends when the test says so. */
+/** A child that the test ends. */
 interface FakeChild extends Child {
   readonly id: number
   end(how: string): void
 }
 
-/** A keeper whose pauses pass when the test lets them. */
+/** A keeper whose pauses the test ends. */
 function createScene(options: { readonly startsThatFail?: number } = {}) {
   const said: string[] = []
   const gaveUp: string[] = []
@@ -54,7 +54,7 @@ function createScene(options: { readonly startsThatFail?: number } = {}) {
   }
 }
 
-/** The pauses before starts; each death has a short one of its own before. */
+/** The pauses before restarts, without the short one after each end. */
 const growing = (pauses: readonly number[]) => pauses.filter((ms) => ms !== 100)
 
 describe('a child that is kept running', () => {

@@ -1,4 +1,4 @@
-/** What a deployment needs, and how that is said. */
+/** The report of a deployment's settings. */
 import { readFile } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
 import { repositoryPath } from '#scripts/base/paths.ts'
