@@ -4,7 +4,13 @@ import { decide } from '#shared/law/decide.ts'
 import { TenantId } from '#shared/base/ids.ts'
 import { createRandom } from '#test/support/random.ts'
 import { preparseCedar } from '#test/support/residency/cedar.ts'
-import { drawNarrowing, drawNode, drawPolicy, factsOf } from '#test/support/residency/draw.ts'
+import {
+  drawNarrowing,
+  drawNode,
+  drawPolicy,
+  factsOf,
+  OWN_TENANT,
+} from '#test/support/residency/draw.ts'
 import { spellCompute } from '#test/support/residency/oracle.ts'
 import type { BenchContext } from '../harness/context.ts'
 import { measureSection, type BenchResult, type Contender } from '../harness/harness.ts'
@@ -64,7 +70,7 @@ async function drawCases(): Promise<Case[]> {
   return Array.from({ length: POLICIES }, (_, n) => {
     const random = createRandom(n + 1)
     const [policy, narrowTo] = [drawPolicy(random), drawNarrowing(random)]
-    const compiled = compilePolicy(policy, { tenant: TenantId.parse('bench'), version: 1 })
+    const compiled = compilePolicy(policy, { tenant: TenantId.parse(OWN_TENANT), version: 1 })
     const allowed = effectiveCompute(compiled, narrowTo)
     const places = [...spellCompute(policy, narrowTo)]
     const cedar = preparseCedar(policy, `bench-${n}`)
