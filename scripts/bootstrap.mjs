@@ -131,7 +131,7 @@ function installChromium() {
   installDebian({
     packages: ['chromium'],
     what: 'Chromium (or set CHROMIUM_PATH to its program)',
-    without: 'everything that needs a browser fails: the tests of tab, console and pages',
+    without: 'the tests of tab, console and pages fail',
   })
 }
 

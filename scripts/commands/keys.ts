@@ -123,10 +123,10 @@ function describeQuota(answer: unknown): string {
   const quota = QuotaAnswer.parse(answer)
   const cap = quota.spendMicroUsdPerDay
   return [
-    `${quota.requestsPerMinute} requests a minute, ${quota.requestsThisMinute} handed out in this one`,
+    `${quota.requestsPerMinute} requests a minute, ${quota.requestsThisMinute} taken this minute`,
     cap === null
       ? 'no spending cap'
-      : `$${cap / 1e6} a day, $${quota.spentMicroUsdToday / 1e6} handed out today (UTC)`,
+      : `$${cap / 1e6} a day, $${quota.spentMicroUsdToday / 1e6} taken today (UTC)`,
   ].join('\n')
 }
 
@@ -134,11 +134,11 @@ function describe(command: keyof typeof COMMANDS, answer: unknown): string {
   if (command === 'quota') return describeQuota(answer)
   if (command === 'create') {
     const { key, id, scopes } = Key.extend({ key: z.string() }).parse(answer)
-    return `${key}\n\n${id}, scopes ${scopes.join(', ')}. The key is shown this once and kept nowhere.`
+    return `${key}\n\n${id}, scopes ${scopes.join(', ')}. The key is shown only once and stored nowhere.`
   }
   if (command === 'revoke') {
     const { id } = Key.parse(answer)
-    return `${id} is revoked; within ten seconds no request passes with it.`
+    return `${id} is revoked; within ten seconds it is refused everywhere.`
   }
   const { keys } = z.looseObject({ keys: z.array(Key) }).parse(answer)
   if (keys.length === 0) return 'This tenant has no keys.'

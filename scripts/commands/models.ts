@@ -96,7 +96,9 @@ async function add(where: string): Promise<number> {
   console.log(
     `  largest weight ${manifest.requires?.bufferBytes} bytes, f16 ${manifest.requires?.f16}`,
   )
-  console.log(`  ${manifest.golden.length} golden case(s) from the CPU; check them with care once`)
+  console.log(
+    `  ${manifest.golden.length} golden case(s) computed on the CPU; check that they are right`,
+  )
   return 0
 }
 

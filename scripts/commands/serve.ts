@@ -53,7 +53,9 @@ async function main(): Promise<number> {
   const stateDir = resolve(flags.state)
   const given = givenSettings()
   if (given['JURISDICTION'] === 'cloudflare') {
-    console.error('JURISDICTION=cloudflare is for npm run deploy; here name the place or leave it.')
+    console.error(
+      'JURISDICTION=cloudflare is for npm run deploy; set a jurisdiction, or leave it out.',
+    )
     return 1
   }
   // Held until this process ends.
@@ -65,7 +67,7 @@ async function main(): Promise<number> {
   }
   if (readBundle(WORKER_DIR).simulatedPlaces) {
     console.error(
-      'dist/worker was built with simulated places; it is not served. Run npm run build.',
+      'dist/worker was built with simulated places and is not served. Run npm run build.',
     )
     return 1
   }
@@ -112,12 +114,12 @@ function report(url: string, stateDir: string, vars: Vars): void {
   if ((vars['INGRESS_COUNTRY'] ?? '') === '') {
     lines.push(
       '',
-      'INGRESS_COUNTRY is not set, so nobody knows where requests enter and every one is refused.',
-      'Set it to the country of this machine, for instance INGRESS_COUNTRY=DE, or let a proxy say it.',
+      'INGRESS_COUNTRY is not set, so the country of requests is unknown and all are refused.',
+      'Set it to the country of this machine, such as INGRESS_COUNTRY=DE, or let a proxy send it.',
     )
   }
   if ((vars['CHAIN_RPC'] ?? '') === '') {
-    lines.push('', 'CHAIN_RPC is not set: receipts are kept and nothing is settled.')
+    lines.push('', 'CHAIN_RPC is not set: receipts are kept and not settled.')
   }
   console.log(lines.join('\n'))
 }

@@ -16,7 +16,7 @@ export async function generateOpenApi() {
         title: 'Littoral',
         version: '0.1.0',
         description:
-          'Edge compute with WebGPU nodes: routed by measured place, held to a jurisdiction, receipted and settled ' +
+          'Edge compute on WebGPU nodes: routed by measured place, restricted to a jurisdiction, receipted and settled ' +
           'on-chain. OpenAI’s chat, completions and embeddings, the Open Inference Protocol v2, WGSL kernels, batches.',
         license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
       },

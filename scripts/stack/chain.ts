@@ -61,7 +61,7 @@ export async function deploySettlement(access: ChainAccess): Promise<Deployment>
   if (known?.chainId === chainId && (await hasCode(access.rpc, known))) {
     if (known.sources === sources) return known
     throw new Error(
-      `The contracts changed since ${access.dir} was made. Delete the instance's state and start again.`,
+      `The contracts have changed since ${access.dir} was made. Delete the instance's state and start again.`,
     )
   }
   const owner = privateKeyToAccount(PUBLISHED_OWNER_KEY)

@@ -66,14 +66,14 @@ const needed = packagesOf([
 ])
 
 describe('dependencies', () => {
-  it('are each needed by something that runs', () => {
+  it('are all needed by something that runs', () => {
     const idle = Object.keys(declared.dependencies).filter(
       (name) => !needed.has(name) && !(name in BY_NAME),
     )
     expect(idle).toEqual([])
   })
 
-  it('hold all that running needs: nothing of it is installed for tests only', () => {
+  it('hold everything that running needs', () => {
     const missing = Object.keys(declared.devDependencies).filter(
       (name) => !name.startsWith('@types/') && (needed.has(name) || name in BY_NAME),
     )
