@@ -31,6 +31,7 @@ const STEPS: readonly (readonly [name: string, tool: string, args: readonly stri
       ['lint', 'oxlint', ['--type-aware']],
       ['types', 'tsc', ['-b', ...PROJECTS]],
       ['rooms', 'node', ['scripts/commands/house.ts']],
+      ['walk', 'node', ['scripts/commands/walk.ts']],
       ['unused', 'knip', []],
       ['generated', 'node', ['scripts/commands/generate.ts', '--check']],
     ]
