@@ -1,9 +1,8 @@
-/** `npm run bench`: all figures, or those of the benches named; `--json` ends with one document, `--quick` repeats less. */
+/** `npm run bench`: takes all figures, or those of the named benches. */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { readCommandLine, readNumber } from '#scripts/base/arguments.ts'
-import { AppError } from '#shared/base/errors.ts'
+import { flag, number, readCommandLine, readNumber } from '#scripts/base/arguments.ts'
 import { createLog } from '#shared/base/log.ts'
 import { measureAudit } from './cases/audit.ts'
 import { measureBatch } from './cases/batch.ts'
@@ -39,42 +38,27 @@ const BENCHES: Readonly<Record<string, (context: BenchContext) => Promise<BenchR
   pause: measurePause,
   profile: measureProfile,
 }
-/** No figure, so it runs only when it is named. */
+/** Gives no figure, so it runs only when it is named. */
 const NAMED_ONLY: readonly string[] = ['profile']
 
 const OPTIONS = {
-  allowPositionals: true,
-  options: {
-    json: { type: 'boolean', default: false },
-    quick: { type: 'boolean', default: false },
-    verbose: { type: 'boolean', default: false },
-    sizes: { type: 'string', default: '256,512' },
-    gpu: { type: 'boolean', default: false },
-    'peak-tflops': { type: 'string' },
-    jobs: { type: 'string' },
+  json: flag,
+  quick: flag,
+  verbose: flag,
+  sizes: {
+    read: (name: string, given: readonly string[]) =>
+      (given.at(-1) ?? '256,512')
+        .split(',')
+        .map((size) => readNumber(name, size, { least: 1, most: 2048 })),
   },
-} as const
+  gpu: flag,
+  'peak-tflops': number(undefined, { isWhole: false }),
+  jobs: number(undefined, { least: 100 }),
+}
 
-const { flags, positionals, kernels, jobs } = readCommandLine(OPTIONS, (parsed) => {
-  const unknown = parsed.positionals.filter((name) => !(name in BENCHES))
-  if (unknown.length > 0)
-    throw new AppError(
-      'invalid_request',
-      `No bench ${unknown.join(', ')}; there are ${Object.keys(BENCHES).join(', ')}.`,
-    )
-  const { sizes, gpu, jobs: jobCount, 'peak-tflops': peak, ...switches } = parsed.values
-  return {
-    flags: switches,
-    positionals: parsed.positionals,
-    kernels: {
-      sizes: sizes.split(',').map((size) => readNumber('sizes', size, { least: 1, most: 2048 })),
-      gpu,
-      peakTflops:
-        peak === undefined ? undefined : readNumber('peak-tflops', peak, { isWhole: false }),
-    },
-    jobs: readNumber('jobs', jobCount ?? (switches.quick ? '500' : '10000'), { least: 100 }),
-  }
-})
+const { values: flags, positionals } = readCommandLine(OPTIONS, { words: Object.keys(BENCHES) })
+const kernels = { sizes: flags.sizes, gpu: flags.gpu, peakTflops: flags['peak-tflops'] }
+const jobs = flags.jobs ?? (flags.quick ? 500 : 10_000)
 const say = (text: string) => void process.stderr.write(`${text}\n`)
 const all = Object.keys(BENCHES).filter((name) => !NAMED_ONLY.includes(name))
 const chosen = positionals.length === 0 ? all : positionals

@@ -1,11 +1,11 @@
-/** A client of `/v1/jobs` in nothing but fetch: submit, follow the events, take the results, acknowledge. */
+/** A client of `/v1/jobs` that needs only fetch: submit, follow the events, fetch the results, acknowledge. */
 
 export interface Endpoint {
   readonly url: string
   readonly key: string
 }
 
-/** What the examples read of an item; the API says more. */
+/** The members of an item that the examples read. */
 export interface BatchItem {
   readonly index: number
   readonly status: string
@@ -29,22 +29,22 @@ export interface BatchStatus {
 
 export interface BatchRun {
   readonly status: BatchStatus
-  /** Items as they ended. */
+  /** In the order in which they ended. */
   readonly items: readonly BatchItem[]
-  /** Each item's outputs, one after another, by index. */
+  /** Outputs of each item, concatenated, by index. */
   readonly results: ReadonlyMap<number, Uint8Array>
   /** Bytes of the reduction, if one was asked for. */
   readonly reduced: Uint8Array | undefined
 }
 
 export interface RunOptions {
-  /** Called as items end. */
+  /** Called when an item ends. */
   readonly onItem?: (item: BatchItem, done: number) => void
 }
 
 const BINARY = 'application/octet-stream'
 
-/** Runs a batch to its end and leaves nothing of it behind. @throws Error with the items' own words when one failed */
+/** Runs a batch to its end, then has it erased. @throws Error with the detail of the first failed item */
 export async function runBatch(
   endpoint: Endpoint,
   body: object,
@@ -71,7 +71,7 @@ export async function runBatch(
   return { status, items, results, reduced }
 }
 
-/** Reads the events to the end; a stream that breaks is taken up again after the last event that was read. */
+/** Reads the events to the end; resumes a broken stream after the last event that was read. */
 async function follow(
   endpoint: Endpoint,
   id: string,
@@ -117,7 +117,7 @@ async function* readEvents(response: Response): AsyncGenerator<ServerEvent> {
   }
 }
 
-/** Pages of frames: u32 index, u32 length, bytes. */
+/** A page is a sequence of frames: u32 index, u32 length, bytes. */
 async function fetchResults(endpoint: Endpoint, id: string): Promise<Map<number, Uint8Array>> {
   const results = new Map<number, Uint8Array>()
   let after: string | null = '-1'

@@ -1,12 +1,12 @@
-/** The study as a chart in SVG: shares that come through with their error bars, and how the error shrinks. */
+/** Draws the study as an SVG chart: shares that come through with their error bars, and how the error shrinks. */
 import type { Estimate } from './monte-carlo-shield.ts'
 
 export interface ChartData {
   readonly thicknesses: readonly number[]
   readonly estimates: readonly Estimate[]
-  /** A slab that only absorbs, computed exactly, for comparison. */
+  /** Exact shares for a slab that only absorbs, for comparison. */
   readonly exact: readonly number[]
-  /** Estimates of one thickness after 2, 3, … items. */
+  /** Estimates for one thickness after 2, 3, … items. */
   readonly convergence: readonly Estimate[]
   readonly convergesAt: number
   readonly caption: string

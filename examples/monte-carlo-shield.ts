@@ -1,17 +1,17 @@
-/** Neutrons against a slab, as one WGSL kernel, and the batch that follows them in many parts. */
+/** Neutrons through a slab as one WGSL kernel, and the batch that follows them in many parts. */
 
 export interface Study {
   /** Thicknesses of the slab, in mean free paths. */
   readonly thicknesses: readonly number[]
-  /** Chance that a collision scatters, evenly into all directions; otherwise it absorbs. 0: nothing but absorption. */
+  /** Probability that a collision scatters, evenly in all directions; otherwise it absorbs. */
   readonly scattering: number
-  /** Histories of each thickness in one item: 64 threads follow as many each. */
+  /** Histories of each thickness in one item, split evenly over 64 threads. */
   readonly historiesPerItem: number
   readonly items: number
   readonly seed: number
 }
 
-/** Counts of one thickness in one item or in all. */
+/** Counts for one thickness, in one item or in all. */
 export interface Tally {
   readonly through: number
   readonly back: number
@@ -81,7 +81,7 @@ fn follow(slab: f32) -> u32 {
 }`
 }
 
-/** The body of `POST /v1/jobs`: all counts are added up by the built-in reduction, and each item's are kept as well. */
+/** The body of `POST /v1/jobs`: the built-in reduction adds up all counts, and the counts of each item are kept. */
 export function studyBatch(study: Study): object {
   const { thicknesses, items, seed } = study
   const shared = Buffer.from(Float32Array.from(thicknesses).buffer).toString('base64')
@@ -106,13 +106,13 @@ export function readTallies(bytes: Uint8Array): Tally[] {
   }))
 }
 
-/** The reduction's bytes: the same counts over all items, as FP64. */
+/** Reads the reduction's bytes: the counts over all items, as FP64. */
 export function readSums(bytes: Uint8Array): Tally[] {
   const counts = Uint32Array.from(new Float64Array(bytes.slice().buffer))
   return readTallies(new Uint8Array(counts.buffer))
 }
 
-/** Mean over items and its standard error: the items are independent, whichever node had them. */
+/** Mean over items and its standard error: items are independent, on whatever node they ran. */
 export function estimate(shares: readonly number[]): Estimate {
   const n = shares.length
   const mean = shares.reduce((sum, share) => sum + share, 0) / n

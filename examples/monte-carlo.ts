@@ -1,5 +1,5 @@
 /**
- * How many neutrons come through a slab, with error bars, followed in many parts by whatever nodes are there:
+ * Estimates how many neutrons come through a slab, with error bars, in many parts on the available nodes:
  *   npx node examples/monte-carlo.ts [--url URL] [--key lit_…] [--out shield.svg] [--items 64]
  */
 import { writeFile } from 'node:fs/promises'
@@ -44,7 +44,7 @@ const shares = [...results]
 const sharesAt = (thickness: number) => shares.map((item) => item[thickness] ?? 0)
 const estimates = study.thicknesses.map((_, i) => estimate(sharesAt(i)))
 const sums = readSums(reduced ?? new Uint8Array())
-/** The thickness whose convergence is shown: far enough in for a few in a hundred to come through. */
+/** Index of the thickness whose convergence is shown: a few in a hundred come through. */
 const shown = 5
 const at = sharesAt(shown)
 const histories = study.items * study.historiesPerItem

@@ -5,9 +5,9 @@ export interface Picture {
   readonly tiles: number
   /** Pixels along each side of a tile. */
   readonly tilePixels: number
-  /** Paths of a pixel in one item; the passes multiply it. */
+  /** Paths of each pixel in one item; every pass adds as many. */
   readonly samples: number
-  /** How often the whole picture is gone over, each time with other paths. */
+  /** How often the whole picture is rendered, each time with other paths. */
   readonly passes: number
   readonly seed: number
   /** Pixels of one item. @default a tile */
@@ -39,7 +39,7 @@ const SPHERES: readonly Sphere[] = [
   [-5, 6.5, 3, 2.4, [4, 3.3, 2.4], 3],
 ]
 
-/** Its constants stand before it: they are the picture's. */
+/** `pictureBatch` puts the picture's constants before it. */
 const WGSL = `
 @group(0) @binding(0) var<storage, read> item: array<u32, 4>;
 @group(0) @binding(1) var<storage, read> spheres: array<vec4f>;
@@ -47,7 +47,7 @@ const WGSL = `
 
 var<private> state: u32;
 
-// PCG by Melissa O'Neill: a path's numbers depend on its pixel, its place among the samples and the seed, on nothing else.
+// PCG by Melissa O'Neill: a path's numbers depend only on its pixel, its sample and the seed.
 fn random() -> f32 {
   state = state * 747796405u + 2891336453u;
   let word = ((state >> ((state >> 28u) + 4u)) ^ state) * 277803737u;
@@ -161,7 +161,7 @@ fn radiance(start: vec3f, towards: vec3f) -> vec3f {
     state = mixBits(mixBits(y * SIDE + x) ^ mixBits((pass_ * SAMPLES + s) * 0x9e3779b9u + item[3]));
     let u = ((f32(x) + random()) / f32(SIDE) - 0.5) * 0.86;
     let v = (0.5 - (f32(y) + random()) / f32(SIDE)) * 0.86;
-    // A rare bright path would stay a white dot for ever.
+    // A rare bright path would leave a white dot.
     sum += min(radiance(eye, normalize(forward + u * right + v * up)), vec3f(4.0));
   }
   image[3u * id.x] = sum.x;
@@ -180,7 +180,7 @@ const BOUNCES = 6u;
 ${WGSL}`
 }
 
-/** The body of `POST /v1/jobs`. However the pixels are split into items, each pixel's paths are the same. */
+/** The body of `POST /v1/jobs`. A pixel's paths do not depend on how pixels are split into items. */
 export function pictureBatch(picture: Picture): object {
   const { tiles, tilePixels, passes, seed } = picture
   const step = stepOf(picture)
@@ -218,7 +218,7 @@ export function developPicture(
   return Uint8Array.from(sums, (sum) => tone(sum / (samples * passes)))
 }
 
-/** Where the place within a pass lies in the picture: tile after tile, each row by row. */
+/** Index in the picture of a position within a pass, which goes tile after tile, each row by row. */
 export function pixelAt(within: number, { tiles, tilePixels }: Picture): number {
   const tile = Math.floor(within / tilePixels ** 2)
   const inTile = within % tilePixels ** 2

@@ -1,5 +1,5 @@
 /**
- * A picture rendered in 64 tiles by whatever nodes are there, on what `npm start` runs or on any instance (URL and KEY):
+ * Renders a picture in 64 tiles on the nodes of an instance, by default the one of `npm start`:
  *   npx node examples/path-tracer.ts [--url URL] [--key lit_…] [--out path-tracer.png] [--passes 8] [--nodes nodes.png]
  */
 import { writeFile } from 'node:fs/promises'
@@ -9,7 +9,7 @@ import { ENDPOINT, readCount } from './arguments.ts'
 import { runBatch, type BatchItem } from './jobs-client.ts'
 import { developPicture, pictureBatch, pixelAt, stepOf, type Picture } from './path-tracer-scene.ts'
 
-/** Nodes' colours in the second picture; more nodes begin again. */
+/** Colours of the nodes in the second picture; they repeat for more nodes. */
 const COLOURS = [
   [76, 145, 255],
   [255, 160, 60],
@@ -23,10 +23,10 @@ const { values: flags } = parseArgs({
   options: {
     ...ENDPOINT,
     out: { type: 'string', default: 'path-tracer.png' },
-    /** A second picture: which node rendered which tile. */
+    /** Path of a second picture that shows which node rendered which tile. */
     nodes: { type: 'string' },
     pixels: { type: 'string', default: '48' },
-    /** Of a pixel in one item: as many as a slow node does in its two seconds. */
+    /** Paths of each pixel in one item: as many as a slow node can trace within two seconds. */
     samples: { type: 'string', default: '2' },
     passes: { type: 'string', default: '8' },
     seed: { type: 'string', default: '1' },
@@ -61,7 +61,7 @@ process.stderr.write(
     `${status.units} units, ${status.amountMicroUsd} µ$\n`,
 )
 
-/** Each pixel in the colour of the node that rendered its first pass. */
+/** Tints each pixel with the colour of the node that rendered its first pass. */
 function tintByNode(pixels: Uint8Array, ended: readonly BatchItem[]): Uint8Array {
   const nodes = [...new Set(ended.map(({ node }) => node ?? ''))].toSorted((a, b) =>
     a.localeCompare(b),

@@ -1,4 +1,4 @@
-/** A sensor window that is always the same: a bearing that turns at 49.8 Hz, its harmonic, a faint fault tone and noise. */
+/** A fixed sensor window: a bearing that turns at 49.8 Hz, its harmonic, a faint fault tone and noise. */
 
 export interface VibrationWindow {
   /** Acceleration in g, `[4096]`. */
@@ -6,7 +6,7 @@ export interface VibrationWindow {
   readonly sampleRateHz: number
 }
 
-/** Frequencies in Hz and amplitudes in g of what the window contains. */
+/** Tones in the window. */
 export const TONES = [
   { frequencyHz: 49.8, amplitudeG: 0.8 },
   { frequencyHz: 99.6, amplitudeG: 0.25 },

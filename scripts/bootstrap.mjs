@@ -1,7 +1,7 @@
 /**
- * What every npm script runs first: plain JavaScript for Node 20 without a single package installed.
- * It brings the packages, Node 24 and the system libraries that the command needs, then hands over to TypeScript.
- * Everything it says goes to stderr, so that stdout belongs to the command.
+ * Every npm script runs this first: plain JavaScript for Node 20, without any package.
+ * It installs the packages, Node 24 and the system libraries that the command needs, then starts the TypeScript program.
+ * It prints to stderr only, so that stdout belongs to the command.
  */
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
@@ -13,8 +13,8 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 const bin = join(root, 'node_modules', '.bin')
 
 /**
- * Command → program, what of the system it needs, whether it needs the packages of tests and checks, too, and whether
- * it has options that its usage does not name. Each has its usage in scripts/usage.
+ * Command → its program, the system packages it needs, whether it also needs the packages of tests and checks, and
+ * whether it takes options that its usage text does not name. Usage texts are in scripts/usage.
  */
 const COMMANDS = {
   start: { run: ['scripts/commands/start.ts'], needs: ['adapter'] },
@@ -54,8 +54,8 @@ const NO_SYSTEM = '--no-system'
 const USAGE_EXIT = 2
 const [name, ...given] = process.argv.slice(2)
 const args = given.filter((arg) => arg !== NO_SYSTEM)
-/** Whether system packages may be installed; when not, what is missing is told. */
-// Without the two dashes npm takes the flag for its own setting, and sets it to nothing.
+/** Whether system packages may be installed; otherwise the missing ones are only named. */
+// Without the two dashes npm takes the flag as a setting of its own, and sets it to an empty text.
 const maySetUp =
   !given.includes(NO_SYSTEM) &&
   process.env.npm_config_system !== '' &&
@@ -78,7 +78,7 @@ for (const need of command.needs) {
 }
 process.exitCode = await hand(command.run, args)
 
-/** Before anything is installed for it: an option that the usage does not name does not exist. */
+/** Runs before anything is installed: only options that the usage text names exist. */
 function refuseUnknownOption() {
   if (command.passesOptions === true) return
   const known = new Set(usage.match(/--[a-z][a-z-]*/g))
@@ -90,7 +90,7 @@ function refuseUnknownOption() {
   fail(`npm run ${name} has no option ${unknown.split('=')[0]}; ${which}`, USAGE_EXIT)
 }
 
-/** A Vulkan loader and, without a GPU, SwiftShader; without either the WebGPU part is said to be missing. */
+/** Installs a Vulkan loader and, without a GPU, SwiftShader; says so when WebGPU is still missing. */
 function installAdapter() {
   const found = probeAdapter()
   if (found.ok) return
@@ -118,7 +118,7 @@ function probeAdapter() {
       encoding: 'utf8',
       timeout: 30_000,
     })
-    // Says nothing about adapters.
+    // Tells nothing about adapters.
     if (probe.error !== undefined)
       fail(`Node of this repository does not start: ${probe.error.message}`)
     if (probe.status === 0) return { ok: true, text: probe.stdout.trim() }
@@ -131,11 +131,11 @@ function installChromium() {
   installDebian({
     packages: ['chromium'],
     what: 'Chromium (or set CHROMIUM_PATH to its program)',
-    without: 'everything that needs a browser fails: the tests of tab, console and pages',
+    without: 'the tests of tab, console and pages fail',
   })
 }
 
-/** Only the program: the tests start it themselves, on a port and a folder of their own. */
+/** Installs only the program: the tests start it on a port and a folder of their own. */
 function installBroker() {
   if (existsSync(MOSQUITTO)) return
   const didInstall = installDebian({
@@ -143,11 +143,11 @@ function installBroker() {
     what: 'an MQTT broker',
     without: 'the tests of the MQTT bridge are skipped',
   })
-  // Debian starts what it installs.
+  // Debian starts a service when it installs it.
   if (didInstall) runAsRoot(['systemctl', 'disable', '--now', 'mosquitto'])
 }
 
-/** @returns whether it ran anything; what it did not run is said, with what will not work */
+/** Otherwise prints the command, and what will not work without it. @returns whether it ran anything */
 function installDebian({ packages, what, without }) {
   const install = ['apt-get', 'install', '-y', '--no-install-recommends', ...packages]
   const isDebian =
@@ -164,7 +164,7 @@ function installDebian({ packages, what, without }) {
   return true
 }
 
-/** Says the command as it is, then runs it. @returns whether it did what it should */
+/** Prints the command, then runs it. @returns whether it succeeded */
 function runAsRoot([program, ...rest]) {
   say(`Running: DEBIAN_FRONTEND=noninteractive ${[program, ...rest].join(' ')}`)
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
@@ -177,7 +177,7 @@ function isSet(value) {
   return value !== undefined && !['', '0', 'false'].includes(value)
 }
 
-/** Runs the TypeScript program on Node 24 and passes its exit code on; Ctrl-C reaches it directly. */
+/** Runs the TypeScript program on Node 24 and returns its exit code; Ctrl-C reaches it directly. */
 function hand([program, ...fixed], rest) {
   const env = { ...process.env, PATH: `${bin}${delimiter}${process.env.PATH}` }
   const child = spawn(

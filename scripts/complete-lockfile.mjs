@@ -1,8 +1,8 @@
 /**
  * Run after a change of dependencies: `node scripts/complete-lockfile.mjs`.
- * A registry that serves not every platform's package makes npm leave the others' optional packages out of the
- * lockfile, and `npm ci` then refuses it. Each is added here with the version that its owner pins and the platform
- * that its name tells; nothing is fetched for a platform that is not this one.
+ * Where a registry lacks the packages of some platforms, npm leaves those optional packages out of the lockfile, and
+ * `npm ci` then refuses it. This script adds each with the version that its owner pins and the platform in its name.
+ * It downloads nothing.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 
@@ -60,7 +60,7 @@ lock.packages = Object.fromEntries(sorted)
 writeFileSync(file, `${JSON.stringify(lock, null, 2)}\n`)
 console.log(added.length === 0 ? 'The lockfile is complete.' : `Added:\n  ${added.join('\n  ')}`)
 
-/** `…-linux-arm64-gnu` → os and cpu as npm checks them; undefined when the name tells no platform. */
+/** `…-linux-arm64-gnu` → os and cpu as npm names them; undefined for a name without a platform. */
 function platformOf(name) {
   const words = name.split('/').at(-1).split('-')
   const os = words.map((word) => OS[word]).find((value) => value !== undefined)

@@ -1,6 +1,6 @@
 /**
- * Brings the packages that a command needs: plain JavaScript for Node 20 without a single package installed.
- * What runs from them goes on running where it can, and what was interrupted is begun anew.
+ * Installs the packages that a command needs: plain JavaScript for Node 20, without any package.
+ * Running programs keep their packages where possible; an interrupted install starts again.
  */
 import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -19,15 +19,15 @@ import { fileURLToPath } from 'node:url'
 const root = fileURLToPath(new URL('..', import.meta.url))
 const packages = join(root, 'node_modules')
 const bin = join(packages, '.bin')
-/** Says for which lockfile the packages are whole, and whether those of tests and checks are among them. */
+/** Names the lockfile whose packages are installed, and whether those of tests and checks are included. */
 const stamp = join(packages, '.littoral-installed')
-/** The process that installs now. */
+/** Holds the id of the process that is installing. */
 const installing = join(root, '.littoral', 'installing')
 const mine = `${installing}.${process.pid}`
 const INSTALL_MS = 10 * 60_000
 const ENDING = ['SIGINT', 'SIGTERM', 'SIGHUP']
 
-/** Once for each state of the lockfile; what tests and checks need comes with the first of them. */
+/** Installs once for each state of the lockfile; the first test or check adds its packages. */
 export async function installPackages({ isDev, say, fail }) {
   const lockfile = createHash('sha256')
     .update(readFileSync(join(root, 'package-lock.json')))
@@ -46,10 +46,10 @@ function readStamp() {
 }
 
 async function install({ isDev, lockfile, forRunning, installed, say, fail }) {
-  // What runs from here goes on running: nothing of its packages is taken away.
+  // Programs may be running from these packages, so none is removed.
   const isBeside = installed === forRunning
   const scope = isDev ? '--include=dev' : '--omit=dev'
-  // Without the stamp the next command knows that this one was interrupted, and begins anew.
+  // A missing stamp tells the next command that this install was interrupted.
   rmSync(stamp, { force: true })
   if (!isBeside) rmSync(packages, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 })
   const started = Date.now()
@@ -59,7 +59,7 @@ async function install({ isDev, lockfile, forRunning, installed, say, fail }) {
     `about ${isBeside ? '250 MB more' : isDev ? '1.7 GB' : '1.5 GB'} on disk, one to three minutes`,
   )
   if (code !== 0) {
-    // npm takes back what it could not finish.
+    // npm has rolled back the failed install.
     if (isBeside) writeFileSync(stamp, forRunning)
     fail(
       'npm failed (its own message is above). Check that the npm registry can be reached, then run the same command again.',
@@ -85,7 +85,7 @@ async function runNpm(say, what, cost) {
   const [program, ...before] = own === undefined ? ['npm'] : [process.execPath, own]
   const env = { ...process.env, ONNXRUNTIME_NODE_INSTALL: 'skip' }
   const child = spawn(program, [...before, ...args], { cwd: root, env, stdio: ['ignore', 2, 2] })
-  // It may outlive this process.
+  // npm may outlive this process.
   if (child.pid !== undefined) {
     writeFileSync(mine, String(child.pid))
     renameSync(mine, installing)
@@ -109,7 +109,7 @@ async function runNpm(say, what, cost) {
   return code
 }
 
-/** Two at once would spoil each other's work: another command's, or an npm that outlived its command. */
+/** Waits for another install: of another command, or of an npm that outlived its command. */
 async function takeTurn(say) {
   mkdirSync(dirname(mine), { recursive: true, mode: 0o700 })
   const until = Date.now() + INSTALL_MS
@@ -117,7 +117,7 @@ async function takeTurn(say) {
   for (;;) {
     writeFileSync(mine, String(process.pid))
     try {
-      // Whoever sees the name sees what is in it.
+      // The link appears with its content.
       linkSync(mine, installing)
       return
     } catch {
@@ -141,7 +141,7 @@ function installs(pid) {
   } catch {
     return false
   }
-  // Numbers are given again to other programs.
+  // The system reuses process ids.
   const { status, stdout } = spawnSync('ps', ['-p', String(pid), '-o', 'command='], {
     encoding: 'utf8',
   })

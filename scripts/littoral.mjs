@@ -1,3 +1,3 @@
 #!/usr/bin/env node
-/** `littoral <command>`: the same commands as `npm run <command>`, for who has installed this as a package. */
+/** `littoral <command>`: the same as `npm run <command>`, for an installed package. */
 import './bootstrap.mjs'

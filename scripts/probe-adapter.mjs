@@ -1,4 +1,4 @@
-/** Exits 0 and names the adapter when Dawn finds one; a process of its own, because a missing loader can end it. */
+/** Exits 0 and prints the adapter when Dawn finds one. A missing loader can crash it, so it is a process of its own. */
 import { create, globals } from 'webgpu'
 
 Object.assign(globalThis, globals)

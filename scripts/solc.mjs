@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** Stands in for the native `solc` that forge expects: `--version`, and `--standard-json` from stdin to stdout. */
+/** Replaces the native `solc` that forge expects: `--version`, and `--standard-json` from stdin to stdout. */
 import { createRequire } from 'node:module'
 import { readFileSync } from 'node:fs'
 

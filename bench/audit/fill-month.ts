@@ -1,4 +1,4 @@
-/** A month of one tenant, written into the databases of its Tenant and its Ledger by their own code while workerd is down. */
+/** Fills the databases of one Tenant and its Ledger with a month of jobs, by their own code, while workerd is down. */
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Domain } from '#shared/base/eip712.ts'
@@ -15,7 +15,7 @@ import { createTenantCore, type TenantCore } from '#worker/tenant/core.ts'
 
 const AT_ONCE = 500
 const PLACES = ['DE', 'FR', 'NL', 'IE', 'ES']
-/** The jobs ran an hour ago, so that no receipt is of the future. */
+/** Jobs are dated an hour back, so that no receipt lies in the future. */
 const HOUR_MS = 3_600_000
 
 export interface Filling {
@@ -56,7 +56,7 @@ function makeReceipts(maker: ReceiptMaker, first: number, count: number): Promis
   )
 }
 
-/** The databases of a namespace have the hashes of their objects' names. */
+/** workerd names each database by the hash of its object's name. */
 function databasesOf(stateDir: string, className: string): string[] {
   const dir = join(stateDir, 'durable-objects', `littoral-${className}`)
   return readdirSync(dir)

@@ -1,4 +1,4 @@
-/** What a month of jobs takes: to export it from a real Worker as a user does, and to verify it on a stranger's machine. */
+/** Measures the export of a month of jobs from a real Worker, and its verification in a process of its own. */
 import { execFile } from 'node:child_process'
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -28,7 +28,7 @@ interface Month {
   readonly tenant: Tenant
   readonly dir: string
   readonly jobCount: number
-  /** The time that it is of, as the API takes it. */
+  /** Its range of time, as query parameters. */
   readonly time: string
 }
 
@@ -84,7 +84,7 @@ async function openMonth(
 const Network = z.looseObject({ settlement: z.looseObject({ settledReceipts: z.int() }) })
 const SETTLE_LOOKS = 1_800
 
-/** The Ledger wakes when it is asked, and posts what it was given. */
+/** Asking for the network's state wakes the Ledger, which then posts. */
 async function settled({ url }: Stack, jobCount: number): Promise<void> {
   for (let look = 0; look < SETTLE_LOOKS; look += 1) {
     const answer = await fetch(`${url}/v1/network`, { signal: AbortSignal.timeout(60_000) })
@@ -94,14 +94,13 @@ async function settled({ url }: Stack, jobCount: number): Promise<void> {
   throw new Error('the month does not settle')
 }
 
-/** By the command that README names. */
+/** Uses the command of the README. */
 function exported({ stack, tenant, dir }: Month, name: string, path: string): Contender {
   const file = join(dir, `${name}.export`)
   const authorization = `authorization: Bearer ${tenant.apiKey}`
   const args = ['-sSf', '-H', authorization, `${stack.url}/v1/audit/${path}`, '-o', file]
   return {
     name: `export of ${name}`,
-    includes: '',
     async run() {
       const { pid } = stack.worker()
       resetPeak(pid)
@@ -149,7 +148,6 @@ function verified({ stack, dir, jobCount }: Month, name: string): Contender {
   ]
   return {
     name: `verification of ${name}`,
-    includes: '',
     async run() {
       const { stdout } = await run(process.execPath, args)
       const { code, seconds, cpuSeconds, peakMiB: peak } = Report.parse(JSON.parse(stdout))

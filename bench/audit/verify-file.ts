@@ -1,4 +1,4 @@
-/** Verifies one file in a process of its own, and says how long it took and how much memory the process had at most. */
+/** Verifies one file, and prints the time, the CPU time and the peak memory of this process. */
 import { runVerifier } from '#scripts/verify/run.ts'
 
 const startedMs = performance.now()

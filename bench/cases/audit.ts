@@ -1,4 +1,4 @@
-/** What a tenant's audit log costs when it is long, how big its proofs are, and how soon a stranger has checked a bundle. */
+/** Measures a long audit log: appending to it, the size of its proofs, and the verification of bundles. */
 import { openSchema } from '#worker/platform/schema.ts'
 import { TENANT_SCHEMA } from '#worker/tenant/log/schema.ts'
 import { createHash } from 'node:crypto'
@@ -136,7 +136,6 @@ async function measureAppend(
     write: (events: readonly (AuditEvent & Kept)[]) => void,
   ): Contender => ({
     name,
-    includes: '',
     async run() {
       const batchMs = time(() => storage.transactionSync(() => write(events)))
       const entryMs = time(() => storage.transactionSync(() => write(one)))
@@ -167,7 +166,6 @@ async function measureProofs({
   const contenders: Contender[] = [
     {
       name: 'kept hashes',
-      includes: '',
       async run() {
         const index = Math.floor(Math.random() * size)
         let proofs: readonly (readonly unknown[])[] = []
@@ -190,7 +188,6 @@ async function measureProofs({
     },
     {
       name: 'hashed anew',
-      includes: '',
       run: async () => ({ rootMs: [time(() => hashAnew(leaf, size))] }),
     },
   ]
@@ -203,7 +200,7 @@ async function measureProofs({
   })
 }
 
-/** As many pairs as the tree has. */
+/** Hashes as many pairs as the tree has. */
 function hashAnew(leaf: Uint8Array, size: number): void {
   for (let i = 1; i < size; i += 1)
     createHash('sha256').update('\x01').update(leaf).update(leaf).digest()
@@ -215,7 +212,6 @@ async function measureVerify(rounds: number, jobCount: number): Promise<Section>
   const contenders: Contender[] = [
     {
       name: 'bundle',
-      includes: '',
       async run() {
         const startedMs = performance.now()
         const { ok } = await verifyBundle(bundle, trust)
@@ -225,7 +221,6 @@ async function measureVerify(rounds: number, jobCount: number): Promise<Section>
     },
     {
       name: 'receipts alone',
-      includes: '',
       async run() {
         const startedMs = performance.now()
         for (const { receipt, settlement } of bundle.jobs) {

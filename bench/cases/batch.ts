@@ -1,10 +1,7 @@
-/** What a batch gains from more nodes: 64 tiles of the path tracer over 1, 2 and 4 of them, and the scheduler alone over nodes that only wait. */
+/** Measures what a batch gains from more nodes: 64 tiles over 1, 2 and 4 nodes, and the scheduler over nodes that only wait. */
 import { join } from 'node:path'
 import { runBatch, type Endpoint } from '#examples/jobs-client.ts'
 import { pictureBatch, type Picture } from '#examples/path-tracer-scene.ts'
-import { buildWorker } from '#scripts/build/build.ts'
-import { callApi } from '#scripts/stack/operator.ts'
-import { startStack, type Stack } from '#scripts/stack/stack.ts'
 import { randomBytes, TenantId } from '#shared/base/ids.ts'
 import { silentLog } from '#shared/base/log.ts'
 import { compilePolicy } from '#shared/law/compile-policy.ts'
@@ -15,6 +12,7 @@ import { newBatchId } from '#worker/api/jobs/home.ts'
 import type { BatchSpec } from '#worker/protocols/batch.ts'
 import type { DispatchRequest, DispatchResult } from '#worker/protocols/hub.ts'
 import type { BenchContext } from '../harness/context.ts'
+import { openStack } from '../harness/open-stack.ts'
 import {
   measureSection,
   type BenchResult,
@@ -27,13 +25,7 @@ import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 const COUNTRIES = ['DE', 'FR', 'IT', 'ES'] as const
 const NODE_COUNTS = [1, 2, 4] as const
 const PICTURE: Picture = { tiles: 8, tilePixels: 48, samples: 2, passes: 1, seed: 1 }
-const POLICY = {
-  id: 'bench-batch',
-  compute: { allow: ['EU'] },
-  dataClass: 'public',
-  minEvidence: 'observed',
-}
-/** What a waiting node takes for a job, one at a time. */
+/** Time that a waiting node takes for one job. */
 const WAIT_MS = 50
 const ITEMS = 64
 
@@ -69,11 +61,10 @@ const COMPARISONS = NODE_COUNTS.slice(1).map((count) => ({
 }))
 
 async function measureTiles({ dir, log }: BenchContext, rounds: number): Promise<Section> {
-  const bundleDir = join(dir, 'batch-bundle')
-  await buildWorker({ simulatedPlaces: true, outDir: bundleDir })
-  const stack = await startStack({ dir: join(dir, 'batch-stack'), bundleDir, log })
+  const { stack, ...endpoint } = await openStack({ dir: join(dir, 'batch'), log })
   try {
-    const endpoint = await openStack(stack)
+    for (const region of COUNTRIES)
+      await stack.startNode({ name: region.toLowerCase(), region, verified: false })
     return await measureSection({
       name: `${ITEMS} tiles of ${PICTURE.tilePixels}×${PICTURE.tilePixels} pixels, ${PICTURE.samples} paths each`,
       contenders: NODE_COUNTS.map((count) => tileRun(endpoint, count)),
@@ -85,23 +76,10 @@ async function measureTiles({ dir, log }: BenchContext, rounds: number): Promise
   }
 }
 
-async function openStack(stack: Stack): Promise<Endpoint> {
-  const { apiKey: key } = await stack.createTenant('bench', ['infer', 'policy'])
-  const endpoint = { url: stack.url, key }
-  const path = `/v1/policies/${POLICY.id}`
-  await callApi({ ...endpoint, method: 'PUT', path, body: POLICY })
-  await callApi({ ...endpoint, method: 'POST', path: `${path}/default` })
-  for (const region of COUNTRIES) {
-    await stack.startNode({ name: region.toLowerCase(), region, verified: false })
-  }
-  return endpoint
-}
-
 function tileRun(endpoint: Endpoint, count: number): Contender {
   const residency = { allow: COUNTRIES.slice(0, count) }
   return {
     name: nameOf(count),
-    includes: '',
     async run() {
       const { status } = await runBatch(endpoint, { ...pictureBatch(PICTURE), residency })
       if (status.nodes.length > count) throw new Error('a node outside the narrowing was used')
@@ -115,7 +93,6 @@ async function measureScheduler(rounds: number): Promise<Section> {
     name: `nodes that only wait, ${WAIT_MS} ms a job, one at a time`,
     contenders: NODE_COUNTS.map((count) => ({
       name: nameOf(count),
-      includes: '',
       async run() {
         const batchMs = await runWaiting(count)
         return { batchMs: [batchMs], overIdealMs: [batchMs - (ITEMS * WAIT_MS) / count] }
@@ -126,7 +103,7 @@ async function measureScheduler(rounds: number): Promise<Section> {
   })
 }
 
-/** The real core and real SQLite; the network is a queue for each node. */
+/** Runs the real core on real SQLite; a queue for each node stands in for the network. */
 async function runWaiting(nodes: number): Promise<number> {
   const free = Array.from({ length: nodes }, () => Promise.resolve())
   let turn = 0
@@ -136,7 +113,7 @@ async function runWaiting(nodes: number): Promise<number> {
   const core = createBatchCore({
     storage,
     authority: async () => ({ keys: [{ id, scopes: ['infer'] }], policies: [{ compiled }] }),
-    // It is over sooner than its tenant is asked again.
+    // The batch ends before its tenant would be asked again.
     pause: (_, signal) =>
       new Promise((resolve) => signal.addEventListener('abort', () => resolve())),
     resize: () => Promise.resolve(),
@@ -169,7 +146,10 @@ async function runWaiting(nodes: number): Promise<number> {
 
 function waitingBatch(): BatchSpec {
   const tenant = TenantId.parse('bench')
-  const policy = compilePolicy(asPolicy(POLICY), { tenant, version: 1 })
+  const policy = compilePolicy(asPolicy({ id: 'bench', compute: { allow: ['EU'] } }), {
+    tenant,
+    version: 1,
+  })
   const work = {
     kind: 'kernel' as const,
     wgsl: 'fn main() {}',

@@ -1,4 +1,4 @@
-/** A long answer of a chat model, token by token: through Worker, hub and node, and from the same runtime called directly. */
+/** Measures a long chat answer token by token: through Worker, hub and node, and from the same runtime called directly. */
 import { PROVIDERS, type Provider } from '#shared/job/job.ts'
 import type { TextInput } from '#shared/job/text.ts'
 import type { BenchContext } from '../harness/context.ts'
@@ -45,8 +45,8 @@ const READINGS = {
 } as const
 
 /**
- * Greedy, and known to run to its bound: an answer that ends early would measure the way there, not the tokens. JSON in two
- * lengths: what a request costs whatever it writes weighs twice as much in the shorter.
+ * Greedy prompts whose answers are known to reach their limit: a shorter answer would measure the way there, not the tokens.
+ * JSON has two lengths: the fixed cost of a request weighs twice as much in the shorter one.
  */
 const ANSWERS: readonly LongAnswer[] = [
   {
@@ -138,7 +138,7 @@ function samplesOf({ tokens, firstTokenMs, totalMs }: Measured) {
 
 type Once = () => Promise<Record<string, readonly number[]>>
 
-/** A repetition is several answers: the median of them moves less with what else the machine does. */
+/** A repetition takes several answers: their median depends less on other load of the machine. */
 async function severalTimes(once: Once): Promise<Record<string, number[]>> {
   const samples: Record<string, number[]> = {}
   for (let answer = 0; answer < ANSWERS_A_REPETITION; answer++)
@@ -159,7 +159,6 @@ function directRun(answer: LongAnswer, { direct, provider }: Ends, first: number
   }
   return {
     name: 'direct',
-    includes: INCLUDES.direct,
     run: () =>
       severalTimes(async () => {
         const before = cpuMs([direct.pid])
@@ -190,7 +189,6 @@ function networkRun(answer: LongAnswer, { client, running }: Ends, first: number
   })
   return {
     name: 'network',
-    includes: INCLUDES.network,
     run: () =>
       severalTimes(async () => {
         const before = cpuOf()
@@ -209,7 +207,7 @@ function networkRun(answer: LongAnswer, { client, running }: Ends, first: number
   }
 }
 
-/** NaN where the kernel does not tell: no ratio comes of it. */
+/** NaN where the kernel gives no CPU time; ratios of NaN are left out. */
 function cpuMs(pids: readonly number[]): number {
   return cpuMsOf(pids) ?? Number.NaN
 }
@@ -224,7 +222,7 @@ function openaiFormat(format: TextInput['format']): object {
   return { type: 'json_schema', json_schema: { name: 'readings', schema: format.schema } }
 }
 
-/** Of the node's engine; the direct runs must use the same or the ratio compares nothing. */
+/** The provider of the node's engine; direct runs must use the same one. */
 async function providerOf({ url, apiKey }: Running): Promise<Provider> {
   const http = createHttpClient(url, 1)
   try {

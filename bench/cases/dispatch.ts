@@ -1,4 +1,4 @@
-/** What a job's way from hub to node and back costs, against NATS and an echo of the same bytes over a raw WebSocket. */
+/** Measures a job's way from hub to node and back, against NATS and an echo of the same bytes over a raw WebSocket. */
 import { connect, type NatsConnection } from '@nats-io/transport-node'
 import { NodeEndReady, LINKS, type NodeEndOptions } from '../dispatch/echo.ts'
 import { createHubEnd, HUB, PLACE, type HubEnd, type Opened } from '../dispatch/hub-end.ts'
@@ -30,7 +30,7 @@ const DISPATCHED = 'dispatched job'
 
 const NATS = 'NATS request'
 
-/** Payloads, and which part of the trips is made with each. */
+/** Payload sizes, and the share of the trips made with each. */
 const SIZES = [
   { sizeBytes: 1024, share: 1 },
   { sizeBytes: 64 * 1024, share: 1 / 3 },
@@ -152,7 +152,7 @@ async function createTrips(
       includes:
         'all that hub and node do around a job: choice by policy, signed ticket, its check, policy check, receipt signed, written to disk, checked, countersigned, stored; the engine echoes',
       count: 150,
-      // A signal of its own, as each HTTP request brings one.
+      // Each HTTP request brings a signal of its own.
       once: () => {
         const { signal: ownSignal } = new AbortController()
         return dispatcher.dispatch({ ...request, jobId: newJobId() }, payload, ownSignal)
@@ -180,13 +180,12 @@ interface Load {
 }
 
 function contenderOf(
-  { name, includes, count: fullCount, once }: Trip,
+  { name, count: fullCount, once }: Trip,
   { inFlight, share, pids }: Load,
 ): Contender {
   const count = Math.ceil(fullCount * share)
   return {
     name,
-    includes,
     async run() {
       const before = cpuMsOf(pids)
       const trips = await drive({ count, inFlight }, (_index, lane) => once(lane))
@@ -240,7 +239,7 @@ async function createRequest(sizeBytes: number): Promise<DispatchRequest> {
   }
 }
 
-/** An offer as the dispatcher makes them, made once. */
+/** An offer as the dispatcher makes it. */
 function createOffer(
   { jobId, tenant, policy, allowed, work, units, priceMicroUsd }: DispatchRequest,
   {

@@ -1,4 +1,4 @@
-/** What a request costs at the edge: our Worker and hub against an AI gateway, a bare workerd route and a plain workerd proxy. */
+/** Measures a request at the edge: our Worker and hub against an AI gateway, a bare workerd route and a plain workerd proxy. */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseServerTiming } from '#scripts/start/answer.ts'
@@ -23,7 +23,7 @@ const IN_FLIGHT = 32
 /** Requests of the full path before the first round. */
 const WARM_UPS = 1000
 
-/** What a contender is asked, and which process answers it. */
+/** A contender's request, and the process that answers it. */
 interface Target {
   readonly name: string
   readonly includes: string
@@ -32,7 +32,7 @@ interface Target {
   readonly pid: number
   /** Requests in one repetition. */
   readonly count: number
-  /** Whether work goes on after the last answer, which is waited for and counted. */
+  /** Whether work goes on after the last answer; it is then waited for and counted. */
   readonly worksOn?: boolean
 }
 
@@ -81,7 +81,7 @@ export async function measureGateway(context: BenchContext): Promise<BenchResult
       portkey: { client: connect(portkey.url), pid: portkey.pid, headers: portkey.headers },
       ours: { client: ours, pid: running.workerdPid },
     })
-    // Portkey's warm-up round is as long; ours would be a tenth of it, and V8 still compiling.
+    // A warm-up round has 1,000 requests for Portkey and 100 for the full path, too few for V8 to compile it.
     const warmUps = quick ? WARM_UPS / 5 : WARM_UPS
     await drive({ count: warmUps, inFlight: IN_FLIGHT }, () => ours.send(embeddingCall(running)))
     const section = (name: string, inFlight: number) =>
@@ -179,11 +179,10 @@ function contenderOf(
   target: Target,
   { inFlight, quick }: { readonly inFlight: number; readonly quick: boolean },
 ): Contender {
-  const { name, includes, call, client, pid, worksOn = false } = target
+  const { name, call, client, pid, worksOn = false } = target
   const count = Math.ceil(target.count / (quick ? 5 : 1))
   return {
     name,
-    includes,
     async run(): Promise<Samples> {
       const before = cpuMsOf([pid])
       const replies = await drive({ count, inFlight }, async () => {

@@ -1,6 +1,7 @@
-/** Our kernels against TensorFlow.js, ONNX Runtime and jax-js: the same operation in one Chromium page on the same adapter. */
+/** Measures our kernels against TensorFlow.js, ONNX Runtime and jax-js, in one Chromium page on the same adapter. */
 import { createReadStream, existsSync } from 'node:fs'
 import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { extname, join, normalize } from 'node:path'
 import { chromium, type Page } from 'playwright-core'
 import { build } from 'vite'
@@ -13,7 +14,6 @@ import {
   type Section,
 } from '../harness/harness.ts'
 import type { Opened, PrepareRequest } from '../kernels/page/page.ts'
-import { resolvePort } from '../harness/resolve-port.ts'
 
 const CHROMIUM = '/usr/bin/chromium'
 const FLAGS = [
@@ -28,9 +28,9 @@ const HARDWARE = [
   '--use-angle=vulkan',
   '--disable-vulkan-surface',
 ]
-/** A peer whose result is further from ours has computed something else. */
+/** A peer whose result differs by more than this part of the largest value is left out. */
 const AGREEMENT = 1e-3
-/** One repetition lasts about so long, or one operation. */
+/** About how long one repetition lasts; it has at least one operation. */
 const REPETITION_MS = 400
 const OURS = 'littoral'
 
@@ -45,7 +45,7 @@ const INCLUDES = {
 
 interface Task extends PrepareRequest {
   readonly name: string
-  /** Arithmetic of one operation, for the share of the peak. */
+  /** Floating-point operations, for the share of the adapter's peak. */
   readonly flops: number
 }
 
@@ -66,7 +66,7 @@ export async function measureKernels(context: BenchContext): Promise<BenchResult
   try {
     const page = await browser.newPage()
     const complaints: string[] = []
-    // A command that WebGPU refuses is the fastest of all: nothing is computed.
+    // A refused command would look fast, because nothing is computed.
     page.on('console', (message) => {
       if (/While (encoding|calling|finishing)/.test(message.text())) complaints.push(message.text())
     })
@@ -120,7 +120,7 @@ function tasksOf(sizes: readonly number[]): Task[] {
 
 interface Measuring {
   readonly quick: boolean
-  /** Takes what a reader must know of this task. */
+  /** Collects notes for the reader. */
   readonly notes: string[]
 }
 
@@ -144,7 +144,6 @@ async function measureTask(page: Page, task: Task, { quick, notes }: Measuring):
     const count = Math.min(200, Math.max(1, Math.round(REPETITION_MS / onceMs)))
     contenders.push({
       name,
-      includes: '',
       run: async () => ({ latencyMs: await run(page, name, count) }),
     })
   }
@@ -213,8 +212,9 @@ async function serve(dir: string): Promise<{ url: string; close(): void }> {
     createReadStream(file).pipe(response)
   })
   await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
+  const { port } = server.address() as AddressInfo
   return {
-    url: `http://127.0.0.1:${resolvePort(server)}/`,
+    url: `http://127.0.0.1:${port}/`,
     close() {
       server.closeAllConnections()
       server.close()

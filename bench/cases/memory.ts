@@ -1,11 +1,11 @@
-/** Whether memory stays flat over many jobs: of a local node's processes, of the hub's, and of a tab. */
+/** Measures whether the memory of a local node, of workerd and of a tab stays flat over many jobs. */
 import { join } from 'node:path'
 import { chromium } from 'playwright-core'
-import { buildPages, buildWorker } from '#scripts/build/build.ts'
-import { callApi } from '#scripts/stack/operator.ts'
-import { startStack, type Stack } from '#scripts/stack/stack.ts'
+import { buildPages } from '#scripts/build/build.ts'
+import type { Stack } from '#scripts/stack/stack.ts'
 import { MANIFESTS } from '#shared/job/manifests.ts'
 import type { BenchContext } from '../harness/context.ts'
+import { openStack } from '../harness/open-stack.ts'
 import { drive, type BenchResult, type Section } from '../harness/harness.ts'
 import { createHttpClient } from '../harness/http-client.ts'
 import { openNodeHeap, withFreeInspectorPort } from '../memory/node-heap.ts'
@@ -21,16 +21,10 @@ import { growth, slopePerThousand, type Point } from '../memory/trend.ts'
 import { summarize } from '../harness/statistics.ts'
 
 const MODEL = 'littoral-embed-400k'
-/** Where the local node and the tab say they are: a request narrows its residency to one of them. */
+/** Countries of the local node and the tab: a request reaches one of them by narrowing its residency. */
 const NODE_COUNTRY = 'FR'
 const TAB_COUNTRY = 'DE'
-const POLICY = {
-  id: 'bench-memory',
-  compute: { allow: ['EU'] },
-  dataClass: 'public',
-  minEvidence: 'observed',
-}
-/** Runtimes reach their working size in these: caches fill, code is compiled, collectors learn. */
+/** Part of the jobs in which caches fill and code is compiled. */
 const WARM_UP_PART = 1 / 3
 const SAMPLES = 48
 const KERNELS = 8
@@ -39,12 +33,9 @@ const TAB_IN_FLIGHT = 2
 const TAB_START_MS = 150_000
 
 export async function measureMemory({ dir, log, jobs }: BenchContext): Promise<BenchResult> {
-  const bundleDir = join(dir, 'memory-bundle')
   await buildPages(MANIFESTS)
-  await buildWorker({ simulatedPlaces: true, outDir: bundleDir })
-  const stack = await startStack({ dir: join(dir, 'memory-stack'), bundleDir, log })
+  const { stack, key: apiKey } = await openStack({ dir: join(dir, 'memory'), log })
   try {
-    const apiKey = await openTenant(stack)
     const sections = [
       await measureNode({ stack, apiKey, jobs }),
       await measureTab({ stack, apiKey, jobs }),
@@ -73,15 +64,6 @@ const INCLUDES = {
   tab: 'the renderer process of Chromium that holds page and worker',
   'tab heap': 'JavaScript objects of page and worker, after a collection',
   'tab buffers': 'array buffers and memory of WebAssembly of page and worker, after a collection',
-}
-
-async function openTenant(stack: Stack): Promise<string> {
-  const { apiKey: key } = await stack.createTenant('bench', ['infer', 'policy'])
-  const endpoint = { url: stack.url, key }
-  const path = `/v1/policies/${POLICY.id}`
-  await callApi({ ...endpoint, method: 'PUT', path, body: POLICY })
-  await callApi({ ...endpoint, method: 'POST', path: `${path}/default` })
-  return key
 }
 
 interface Target {
@@ -154,7 +136,7 @@ async function measureTab({ stack, apiKey, jobs }: Target): Promise<Section> {
   }
 }
 
-/** The largest renderer: Chromium keeps a spare one. */
+/** Takes the largest renderer: Chromium keeps a spare one. */
 function findRenderer(): number {
   const renderers = descendantsOf(process.pid).filter((pid) =>
     commandOf(pid).includes('--type=renderer'),
@@ -173,7 +155,7 @@ interface Load {
   readonly country: string
   readonly inFlight: number
   readonly jobs: number
-  /** Taken in turn. */
+  /** Sent in turn. */
   readonly requests: readonly Request[]
 }
 
@@ -184,7 +166,7 @@ function embeddings(count: number): Request[] {
   }))
 }
 
-/** One of a few, so that the engine's cache of compiled kernels is used and not only filled. */
+/** Few different kernels, so that the engine's cache of compiled kernels is used. */
 const smallKernel: Request = (index) => {
   const factor = (Math.floor(index / 4) % KERNELS) + 1
   const wgsl = `@group(0) @binding(0) var<storage, read_write> a: array<u32>;

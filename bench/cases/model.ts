@@ -1,4 +1,4 @@
-/** What the network adds to the work itself: the same job by HTTP through Worker, hub and node, and straight on the node's engine. */
+/** Measures what the network adds: the same job by HTTP through Worker, hub and node, and straight on the node's engine. */
 import { readFile } from 'node:fs/promises'
 import { decodePng } from '#engine/media/png.ts'
 import type { Engine } from '#engine/engine.ts'
@@ -24,7 +24,7 @@ import {
 } from '../harness/harness.ts'
 import { createHttpClient, type HttpCall, type HttpClient } from '../harness/http-client.ts'
 
-/** One piece of work, as a client asks for it and as an engine gets it. */
+/** One job, as a client sends it and as an engine gets it. */
 interface Task {
   readonly name: string
   readonly path: string
@@ -157,7 +157,7 @@ interface Ends {
   readonly engine: Engine
 }
 
-/** Runs each way once, and says what ran it: a ratio between two providers would compare nothing. */
+/** Runs each way once and names its provider: a ratio between two providers would compare nothing. */
 async function providersOf({ task, call, client, engine }: Ends): Promise<string> {
   const { headers } = await client.send(call)
   const { provider, adapter } = await runDirect(task, engine)
@@ -177,7 +177,6 @@ function directRun(
 ): Contender {
   return {
     name: 'direct',
-    includes: INCLUDES.direct,
     async run(): Promise<Samples> {
       const runs = await drive({ count: countOf(task, quick), inFlight: 1 }, () =>
         runDirect(task, engine),
@@ -200,7 +199,6 @@ function networkRun(
 ): Contender {
   return {
     name: 'network',
-    includes: INCLUDES.network,
     async run(): Promise<Samples> {
       const runs = await drive({ count: countOf(task, quick), inFlight: 1 }, async () => {
         const { headers } = await client.send(call)

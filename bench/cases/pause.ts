@@ -1,4 +1,4 @@
-/** How long after a pause the GPU process of a tab's browser still computes: its own CPU time, as the kernel counts it. */
+/** Measures how long the GPU process of a tab's browser computes after a pause, by its CPU time. */
 import { setTimeout } from 'node:timers/promises'
 import { encodeBytes } from '#shared/job/tensor.ts'
 import { gpuProcessId } from '#test/support/stack/contribute-page.ts'
@@ -13,12 +13,12 @@ import { summarize } from '../harness/statistics.ts'
 const TEXTS = 200
 const TEXT = 'set the kitchen fan and the garage pump to forty percent please '.repeat(4)
 const LOOK_MS = 10
-/** Without a tick of CPU for so long it counts as idle; the time itself is not in the figure. */
+/** A process counts as idle after this long without CPU time; the wait itself is not in the figure. */
 const QUIET_MS = 150
 const EMBEDDING = 'embedding of 200 texts'
 const PRODUCT = 'product of 1024 × 1024'
 const SUBMITTED = 'submitted kernel'
-/** 4,096 workgroups of 64, 200 turns each: as much as a slow adapter grants a stranger in one dispatch. */
+/** 4,096 workgroups of 64, 200 turns each: the most that a slow adapter grants a submitted kernel in one dispatch. */
 const WGSL = `@group(0) @binding(0) var<storage, read_write> o: array<u32>;
 @compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   var x = id.x;
@@ -29,7 +29,7 @@ const WGSL = `@group(0) @binding(0) var<storage, read_write> o: array<u32>;
 interface Measured {
   readonly contender: string
   readonly job: Job
-  /** Whether it runs to its end once before: it is compiled then, and its variants are tried. */
+  /** Whether it first runs to its end once, to compile it and try its variants. */
   readonly isTried: boolean
 }
 
@@ -122,13 +122,13 @@ async function measureJob(
 
 const NEVER = new AbortController().signal
 
-/** A tenth of a second of its CPU from now on. */
+/** Waits until the process has used another 100 ms of CPU. */
 async function untilBusy(pid: number): Promise<void> {
   const beforeMs = cpuMsOf([pid]) ?? 0
   while ((cpuMsOf([pid]) ?? Infinity) < beforeMs + 100) await setTimeout(LOOK_MS)
 }
 
-/** When it was last seen to compute. */
+/** Waits until the process is idle. @returns when it last used CPU */
 async function lastTickMs(pid: number): Promise<number> {
   let cpuMs = cpuMsOf([pid])
   let atMs = performance.now()

@@ -1,10 +1,16 @@
-/** What one residency decision costs: ours, Cedar's with its policies parsed before, casbin's; all three give the same answers. */
+/** Measures one residency decision: ours, Cedar's with policies parsed before, and casbin's. All three must agree. */
 import { compilePolicy, effectiveCompute } from '#shared/law/compile-policy.ts'
 import { decide } from '#shared/law/decide.ts'
 import { TenantId } from '#shared/base/ids.ts'
 import { createRandom } from '#test/support/random.ts'
 import { preparseCedar } from '#test/support/residency/cedar.ts'
-import { drawNarrowing, drawNode, drawPolicy, factsOf } from '#test/support/residency/draw.ts'
+import {
+  drawNarrowing,
+  drawNode,
+  drawPolicy,
+  factsOf,
+  OWN_TENANT,
+} from '#test/support/residency/draw.ts'
 import { spellCompute } from '#test/support/residency/oracle.ts'
 import type { BenchContext } from '../harness/context.ts'
 import { measureSection, type BenchResult, type Contender } from '../harness/harness.ts'
@@ -30,7 +36,7 @@ interface Case {
 export async function measurePolicy({ quick }: BenchContext): Promise<BenchResult> {
   const cases = await drawCases()
   const answers = agree(cases)
-  // A repetition of each lasts about as long.
+  // Repetitions of all three then take about the same time.
   const turns = quick ? { ours: 20, slow: 1 } : { ours: 400, slow: 2 }
   const contenders: Contender[] = [
     contender('decide', cases, { run: ({ ours }) => ours(), turns: turns.ours }),
@@ -64,7 +70,7 @@ async function drawCases(): Promise<Case[]> {
   return Array.from({ length: POLICIES }, (_, n) => {
     const random = createRandom(n + 1)
     const [policy, narrowTo] = [drawPolicy(random), drawNarrowing(random)]
-    const compiled = compilePolicy(policy, { tenant: TenantId.parse('bench'), version: 1 })
+    const compiled = compilePolicy(policy, { tenant: TenantId.parse(OWN_TENANT), version: 1 })
     const allowed = effectiveCompute(compiled, narrowTo)
     const places = [...spellCompute(policy, narrowTo)]
     const cedar = preparseCedar(policy, `bench-${n}`)
@@ -80,7 +86,7 @@ async function drawCases(): Promise<Case[]> {
   }).flat()
 }
 
-/** A bench of engines that disagree would compare nothing. */
+/** @throws where the engines disagree: a comparison would mean nothing */
 function agree(cases: readonly Case[]): { allowed: number; refused: number } {
   let allowed = 0
   for (const [index, { ours, cedar, casbin }] of cases.entries()) {
@@ -99,7 +105,6 @@ function contender(
 ): Contender {
   return {
     name,
-    includes: INCLUDES[name],
     run() {
       let allowed = 0
       const startedMs = performance.now()
@@ -107,7 +112,7 @@ function contender(
         for (const one of cases) if (run(one) === 'allow') allowed += 1
       }
       const tookMs = performance.now() - startedMs
-      // Read, so that no engine may leave the work out.
+      // The count is read, so that V8 cannot drop the calls.
       if (allowed > turns * cases.length) throw new Error('more were allowed than asked')
       return Promise.resolve({ [METRIC]: [(tookMs * 1000) / (turns * cases.length)] })
     },

@@ -1,4 +1,4 @@
-/** Where the CPU of the full path goes: sampled profiles of workerd and of the node over the same requests. */
+/** Samples CPU profiles of workerd and the node over the same requests. */
 import { writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -12,12 +12,12 @@ import { startProfile, type CpuProfile } from '../profile/inspector.ts'
 import { topOf, type TopEntry } from '../profile/top.ts'
 
 const WORKERD = '127.0.0.1:9230'
-/** Where Node opens its inspector when it gets SIGUSR1. */
+/** Node opens its inspector here on SIGUSR1. */
 const NODE = '127.0.0.1:9229'
 const LINES = 40
 const IN_FLIGHT = 8
 
-/** A stack of its own: readable names cost a little, and the profiler more, so its figures are no others'. */
+/** Uses a stack of its own: readable names and the profiler cost time, which no other bench should carry. */
 export async function measureProfile({ dir, log, quick }: BenchContext): Promise<BenchResult> {
   const say = (text: string) => log.info('profile.step', { text })
   const stack = createLiveStack({ dir: join(dir, 'profiled'), log, say, inspector: WORKERD })
@@ -59,7 +59,7 @@ export async function measureProfile({ dir, log, quick }: BenchContext): Promise
 
 interface Load {
   readonly count: number
-  /** What the kernel charged to the whole process. */
+  /** CPU time of the whole process. */
   readonly spentMs: number
 }
 

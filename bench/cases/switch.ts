@@ -1,12 +1,10 @@
-/** What a change of model costs: its first answer when nothing is here, when its files are, and when it is loaded. */
+/** Measures a model's first answer: without its files, with its files, and once it is loaded. */
 import { join } from 'node:path'
-import { buildWorker } from '#scripts/build/build.ts'
-import { callApi } from '#scripts/stack/operator.ts'
-import { startStack } from '#scripts/stack/stack.ts'
 import { parseServerTiming } from '#scripts/start/answer.ts'
 import { createLog, silentLog } from '#shared/base/log.ts'
 import { MANIFESTS } from '#shared/job/manifests.ts'
 import type { BenchContext } from '../harness/context.ts'
+import { openStack } from '../harness/open-stack.ts'
 import {
   measureSection,
   type BenchResult,
@@ -19,13 +17,7 @@ import { openShelf, startShelfNode } from '../switch/shelf-node.ts'
 
 const MODEL = 'littoral-chat-2m'
 const COUNTRY = 'DE'
-const POLICY = {
-  id: 'bench-switch',
-  compute: { allow: ['EU'] },
-  dataClass: 'public',
-  minEvidence: 'observed',
-}
-/** A mirror in the same country over a line of 50 Mbit/s. */
+/** Like a mirror in the same country over a line of 50 Mbit/s. */
 const DISTANCE: Distance = { latencyMs: 30, bytesPerSecond: 6 * 2 ** 20 }
 
 export async function measureSwitch(context: BenchContext): Promise<BenchResult> {
@@ -58,19 +50,12 @@ const COLD_ORDER = ['cold', 'warm', 'loaded'] as const
 type Start = (typeof COLD_ORDER)[number]
 
 async function measureFirstAnswer({ dir, log }: BenchContext, rounds: number): Promise<Section> {
-  const bundleDir = join(dir, 'switch-bundle')
-  await buildWorker({ simulatedPlaces: true, outDir: bundleDir })
-  const stack = await startStack({ dir: join(dir, 'switch-stack'), bundleDir, log })
+  const { stack, url, key } = await openStack({ dir: join(dir, 'switch'), log })
   const origin = await startOrigin(DISTANCE)
-  const client = createHttpClient(stack.url, 1)
+  const client = createHttpClient(url, 1)
   try {
-    const { apiKey: key } = await stack.createTenant('bench', ['infer', 'policy'])
-    const at = { url: stack.url, key }
-    const path = `/v1/policies/${POLICY.id}`
-    await callApi({ ...at, method: 'PUT', path, body: POLICY })
-    await callApi({ ...at, method: 'POST', path: `${path}/default` })
     const world = {
-      hub: stack.url,
+      hub: url,
       origin: origin.url,
       dir,
       log: silentLog,
@@ -118,7 +103,7 @@ interface World {
   readonly call: HttpCall
 }
 
-/** Each repetition is another node, which joins, answers and leaves. */
+/** Each repetition starts a new node, which joins, answers and leaves. */
 function firstAnswer(start: Start, { client, call, ...world }: World): Contender {
   let serial = 0
   const live = async <T>(cacheDir: string, work: () => Promise<T>): Promise<T> => {
@@ -139,11 +124,10 @@ function firstAnswer(start: Start, { client, call, ...world }: World): Contender
   }
   return {
     name: start,
-    includes: INCLUDES[start],
     async run() {
       const cacheDir = join(world.dir, `switch-${start}-${(serial += 1)}`)
       if (start === 'cold') return await live(cacheDir, ask)
-      // Another life of the node has fetched the files, or this one has answered before.
+      // An earlier run of the node fetches the files; `loaded` asks once before.
       if (start === 'warm') await live(cacheDir, ask)
       return await live(cacheDir, async () => {
         if (start === 'loaded') await ask()
@@ -173,7 +157,6 @@ function preloading(how: 'overlapped' | 'one by one', dir: string, origin: strin
   let serial = 0
   return {
     name: how,
-    includes: INCLUDES[how],
     async run() {
       const loads: { fetchMs: number; admitMs: number }[] = []
       const log = createLog({ level: 'info', write: (line) => takeLoad(line, loads) })
@@ -202,7 +185,7 @@ function preloading(how: 'overlapped' | 'one by one', dir: string, origin: strin
   }
 }
 
-/** The shelf tells of each model what its files and its load took. */
+/** The shelf logs how long each model's files and its load took. */
 function takeLoad(line: string, loads: { fetchMs: number; admitMs: number }[]): void {
   const { event, fetchMs, admitMs } = JSON.parse(line) as Record<string, unknown>
   if (event === 'model.loaded') loads.push({ fetchMs: Number(fetchMs), admitMs: Number(admitMs) })

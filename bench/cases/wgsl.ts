@@ -1,4 +1,4 @@
-/** What metering costs: the same kernels as written and rewritten, on the same device. */
+/** Measures what metering costs: the same kernels as written and rewritten, on the same device. */
 import { calibrate } from '#engine/kernels/calibrate.ts'
 import { inspectKernel } from '#engine/kernels/rewrite/inspect-kernel.ts'
 import { meterKernel, type Grant } from '#engine/kernels/rewrite/meter-kernel.ts'
@@ -17,12 +17,12 @@ const INCLUDES = {
   'as written': 'one dispatch of the kernel as it was sent, submitted, until the device is done',
   metered: 'the same of the rewritten kernel, with its budget cleared before',
 }
-/** Dispatches of one repetition last about so long. */
+/** About how long the dispatches of one repetition take. */
 const REPETITION_MS = 300
-/** Kernels of the bench may take more than a stranger's. */
+/** The bench's kernels get this many times the budget of a submitted one. */
 const GENEROUS = 16
 
-/** Sizes by adapter: a dispatch is to last milliseconds on either. */
+/** Sizes depend on the adapter, so that a dispatch takes milliseconds on either kind. */
 function kernelsFor(isSoftware: boolean): Readonly<Record<string, samples.SampleKernel>> {
   const large = isSoftware ? 1 : 8
   return {
@@ -94,7 +94,6 @@ async function measureOne(
   const repeats = Math.ceil((quick ? 50 : REPETITION_MS) / Math.max(0.2, await written.run()))
   const contender = (called: keyof typeof INCLUDES, kernel: PreparedKernel): Contender => ({
     name: called,
-    includes: INCLUDES[called],
     async run() {
       const latencyMs: number[] = []
       const before = process.cpuUsage()
@@ -118,7 +117,7 @@ async function measureOne(
   return section
 }
 
-/** @throws when the two kernels do not compute the same, or the budget was too small to tell */
+/** @throws when the outputs differ or the budget ran out */
 async function compare(
   name: string,
   written: PreparedKernel,

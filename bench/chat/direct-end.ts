@@ -1,4 +1,4 @@
-/** The direct end of the chat bench: the model in a process of its own, as the node's engine has one. */
+/** Runs the chat model in a process of its own, as a node's engine does. */
 import { openDirectText } from '../harness/direct-text.ts'
 import type { AskDirect, FromDirect } from './messages.ts'
 

@@ -13,7 +13,7 @@ export interface DirectProcess {
 export function startDirect(): DirectProcess {
   const child = fork(fileURLToPath(new URL('./direct-end.ts', import.meta.url)), [], {
     serialization: 'advanced',
-    // As nodes are: where the kernel shares cores between sessions, one in ours would get a smaller share than they.
+    // Nodes are detached too: Linux shares cores between sessions, and a process in ours would get a smaller share.
     detached: true,
     execArgv: ['--disable-warning=ExperimentalWarning'],
   })

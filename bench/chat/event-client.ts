@@ -1,4 +1,4 @@
-/** One streamed chat completion as a client sees it: when its first text came, when it ended, how many tokens it says it has. */
+/** Times a streamed chat completion: its first text, its end, and its number of tokens. */
 import { Agent, request } from 'node:http'
 import { z } from 'zod'
 
@@ -7,7 +7,7 @@ export interface StreamTiming {
   readonly text: string
   readonly firstTokenMs: number
   readonly totalMs: number
-  /** Events with text; tokens that were ready together share one. */
+  /** Events with text; tokens that were ready at the same time share one. */
   readonly events: number
 }
 

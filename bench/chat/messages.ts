@@ -1,4 +1,4 @@
-/** What the chat bench and its direct end say to each other. */
+/** Messages between the chat bench and its direct end. */
 import type { Provider } from '#shared/job/job.ts'
 import type { TextInput } from '#shared/job/text.ts'
 import type { TextTiming } from '../harness/direct-text.ts'

@@ -1,16 +1,15 @@
-/** What both ends of the dispatch bench agree on. */
+/** What both ends of the dispatch bench must agree on. */
 import { z } from 'zod'
 import { NodeId } from '#shared/base/ids.ts'
 
-/** A stream that sends each frame back: the held stream without the work protocol. */
+/** Sends each frame back: the held stream without the work protocol. */
 export const ECHO_PROTOCOL = '/littoral/bench/echo/1.0.0'
 /** The work protocol with a node that checks and signs nothing. */
 export const UNSIGNED_PROTOCOL = '/littoral/bench/unsigned/1.0.0'
 
-/** Nodes, sockets and streams side by side; a hub gives each node at most eight jobs at once. */
+/** Number of nodes, of sockets and of streams; a hub gives each node at most eight jobs at once. */
 export const LINKS = 4
 
-/** How the node end is told where the hub is. */
 export const NodeEndOptions = z.strictObject({
   hub: z.string(),
   socketUrl: z.string(),

@@ -1,6 +1,7 @@
-/** The hub's end of the dispatch bench: its dispatcher over real work streams, and the plainer ends beside it. */
+/** The hub's end of the dispatch bench: its dispatcher over real work streams, and simpler echoes. */
 import { HUB_SCHEMA } from '#worker/hub/schema.ts'
 import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
 import type { Connection, Stream } from '@libp2p/interface'
 import { WebSocketServer, type WebSocket } from 'ws'
 import { createFrameStream } from '#p2p/stream/frame-stream.ts'
@@ -23,7 +24,6 @@ import { Dispatcher } from '#worker/hub/attempts/dispatcher.ts'
 import { createKernelBans } from '#worker/hub/bans/kernel-bans.ts'
 import { createKernelRegister } from '#worker/kernels/register.ts'
 import { Outbox } from '#worker/hub/receipts/outbox.ts'
-import { resolvePort } from '../harness/resolve-port.ts'
 import { ECHO_PROTOCOL, LINKS, UNSIGNED_PROTOCOL, type NodeEndReady } from './echo.ts'
 
 /** Sends bytes and resolves when the same bytes are back. */
@@ -34,7 +34,6 @@ export interface HubEnd {
   readonly socketUrl: string
   readonly signer: Signer
   readonly dispatcher: Dispatcher
-  /** Opens what the node end serves. */
   open(ready: NodeEndReady): Promise<Opened>
   close(): Promise<void>
 }
@@ -42,7 +41,7 @@ export interface HubEnd {
 export interface Opened {
   readonly echoSocket: Echo
   readonly echoStream: Echo
-  /** Whose name stands on unsigned offers; nobody looks at it. */
+  /** The node id of unsigned offers; it is not checked. */
   readonly unsignedNode: NodeId
   /** Work streams to nodes that sign nothing. */
   readonly unsigned: readonly WorkLink[]
@@ -55,7 +54,7 @@ const DOMAIN: Domain = { chainId: 31_337, verifyingContract: `0x${'11'.repeat(20
 export async function createHubEnd(): Promise<HubEnd> {
   const echoes: WebSocket[] = []
   const plain = await listen((socket) => echoes.push(socket))
-  // The transport of the Worker's hub; only the sockets are those of ws, as workerd's would be.
+  // The transport of the Worker's hub, over sockets of the package ws instead of workerd's.
   const transport = durableObjectTransport()
   const node = await createHubNode({
     privateKey: await newIdentity(),
@@ -78,8 +77,8 @@ export async function createHubEnd(): Promise<HubEnd> {
     quarantine: null,
   }
   return {
-    address: `/ip4/127.0.0.1/tcp/${resolvePort(nodes)}/ws`,
-    socketUrl: `ws://127.0.0.1:${resolvePort(plain)}`,
+    address: `/ip4/127.0.0.1/tcp/${portOf(nodes)}/ws`,
+    socketUrl: `ws://127.0.0.1:${portOf(plain)}`,
     signer,
     dispatcher,
     async open({ nodes, peers }) {
@@ -112,6 +111,10 @@ async function listen(onSocket: (socket: WebSocket) => void): Promise<WebSocketS
   server.on('connection', onSocket)
   await once(server, 'listening')
   return server
+}
+
+function portOf(server: WebSocketServer): number {
+  return (server.address() as AddressInfo).port
 }
 
 function createDispatcher(signer: Signer, directory: Directory): Dispatcher {
@@ -155,7 +158,7 @@ interface MemberParts {
   readonly dispatcher: Dispatcher
 }
 
-/** Opens the work stream to a complete node, as the hub's gate does, and gives it to the dispatcher. */
+/** Opens the work stream to a complete node and adds it to the directory, as a hub does. */
 async function addMember({ node, id, welcome, directory, dispatcher }: MemberParts): Promise<void> {
   const connection = await untilConnected(node, id)
   const link = await openWork(await connection.newStream(WORK_PROTOCOL), {
@@ -175,7 +178,6 @@ async function addMember({ node, id, welcome, directory, dispatcher }: MemberPar
   })
 }
 
-/** A node dials in its own time. */
 async function untilConnected(node: LittoralNode, id: string): Promise<Connection> {
   const isThere = () => node.getConnections().some(({ remotePeer }) => remotePeer.toString() === id)
   while (!isThere()) {

@@ -1,6 +1,7 @@
-/** The named peer: NATS request/reply (https://nats.io) through its own server and client on this machine. */
+/** The peer: NATS request and reply (https://nats.io) through its own server and client on this machine. */
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
+import { endWithUs } from '../harness/child.ts'
 
 export interface NatsServer {
   readonly url: string
@@ -8,7 +9,6 @@ export interface NatsServer {
   close(): Promise<void>
 }
 
-/** What the two ends speak about. */
 export const NATS_SUBJECT = 'littoral.bench.echo'
 
 const START_TIMEOUT_MS = 10_000
@@ -24,13 +24,7 @@ export async function startNats(): Promise<NatsServer | undefined> {
   const child = spawn(program, ['--addr', '127.0.0.1', '--port', '-1'], {
     stdio: ['ignore', 'ignore', 'pipe'],
   })
-  const exited = new Promise<void>((resolve) => {
-    child.once('exit', () => resolve())
-    child.once('error', () => resolve())
-  })
-  const killOnExit = () => child.kill('SIGKILL')
-  process.once('exit', killOnExit)
-  void exited.then(() => process.off('exit', killOnExit))
+  const close = endWithUs(child)
   const { promise: address, resolve, reject } = Promise.withResolvers<string | undefined>()
   const timer = setTimeout(() => reject(new Error('nats-server said nothing')), START_TIMEOUT_MS)
   child.once('error', (error: NodeJS.ErrnoException) =>
@@ -41,10 +35,6 @@ export async function startNats(): Promise<NatsServer | undefined> {
     const found = LISTENING.exec(line)?.[1]
     if (found !== undefined) resolve(found)
   })
-  const close = async () => {
-    child.kill('SIGTERM')
-    await exited
-  }
   try {
     const found = await address
     return found === undefined ? undefined : { url: found, pid: child.pid ?? 0, close }

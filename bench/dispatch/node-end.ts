@@ -1,4 +1,4 @@
-/** The node's process of the dispatch bench: complete nodes whose engine echoes, and the plainer ends beside them. */
+/** The node's process of the dispatch bench: complete nodes whose engine echoes, and simpler echoes. */
 import { join } from 'node:path'
 import { multiaddr } from '@multiformats/multiaddr'
 import { connect } from '@nats-io/transport-node'
@@ -25,13 +25,13 @@ import {
 } from './echo.ts'
 import { NATS_SUBJECT } from './nats.ts'
 
-// An orderly end, so that a CPU profile of this process is written.
+// Exits in order, so that Node writes a CPU profile of this process.
 process.on('SIGTERM', () => process.exit(0))
 
 const options = NodeEndOptions.parse(JSON.parse(process.argv[2] ?? '{}'))
 const adapter = { name: 'echo', isSoftware: true }
 
-/** Gives the payload back: what is measured is everything around it. */
+/** Returns the payload: the bench measures everything around it. */
 const echo: Engine = {
   adapter,
   models: [],
@@ -132,7 +132,7 @@ function echoed(sizeBytes: number): Answer {
   return { outputs: [output], provider: 'cpu', adapter, computeMs: 0 }
 }
 
-/** A result of the right shape and size that nobody has signed. */
+/** A result of the right shape and size, without a valid signature. */
 function unsigned({ ticket, ticketSignature }: JobOffer, signer: Signer, sizeBytes: number) {
   const receipt = {
     ticket,

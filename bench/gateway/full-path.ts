@@ -1,9 +1,9 @@
-/** The request that the full path answers, and when its process is done with it. */
+/** The request of the full path, and the wait until its process has finished the work. */
 import { cpuMsOf } from '../harness/cpu-time.ts'
 import type { HttpCall } from '../harness/http-client.ts'
 import type { Running } from '../harness/live-stack.ts'
 
-/** The embedding that the full path answers and whose bytes the proxies carry. */
+/** The full path answers it; the proxies carry the same bytes. */
 const EMBEDDING = JSON.stringify({
   model: 'littoral-embed-400k',
   input: 'pump 7 runs hot and vibrates since the night shift',
@@ -21,7 +21,7 @@ export function embeddingCall(running: Pick<Running, 'apiKey'>): HttpCall {
 
 const QUIET = { windowMs: 250, windows: 6, cpuMs: 3, boundMs: 10_000 }
 
-/** Waits until the processes have done next to nothing for 1.5 s, which is longer than they wait between two batches. */
+/** Waits until the processes were idle for 1.5 s, which is longer than the pause between two batches. */
 export async function untilQuiet(pids: readonly number[]): Promise<void> {
   const deadlineMs = performance.now() + QUIET.boundMs
   let last = cpuMsOf(pids)

@@ -1,11 +1,11 @@
-/** The gateway's peers: the least that workerd can do, started by the launcher that starts our Worker. */
+/** The smallest Workers, started by the launcher that starts ours. */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Log } from '#shared/base/log.ts'
 import { BUNDLE_FILE, type Bundle } from '#scripts/build/bundle.ts'
 import { startWorkerd, type Workerd } from '#scripts/stack/workerd.ts'
 
-/** Answers one fixed JSON, whatever is asked. */
+/** Answers every request with one fixed JSON. */
 export const BARE_ROUTE = `export default { fetch: () => Response.json({ status: 'ok' }) }`
 
 /** Sends each request on to the upstream and streams the answer back. */
@@ -31,7 +31,7 @@ export async function startPeer(options: PeerOptions): Promise<Workerd> {
     bundleDir,
     stateDir: join(bundleDir, 'state'),
     assetsDir: join(bundleDir, 'assets'),
-    // The launcher lets a Worker call this machine only when it is given a chain there.
+    // The launcher lets a Worker call this machine only where CHAIN_RPC is set.
     vars: { UPSTREAM: upstream, CHAIN_RPC: upstream },
     log,
   })

@@ -1,13 +1,14 @@
-/** The named peer: Portkey's AI gateway (https://github.com/Portkey-AI/gateway) as its package starts it, before the loopback upstream. */
+/** The peer: Portkey's AI gateway (https://github.com/Portkey-AI/gateway) as its package starts it, before the loopback upstream. */
 import { spawn } from 'node:child_process'
 import { createServer } from 'node:http'
 import { createRequire } from 'node:module'
-import { resolvePort } from '../harness/resolve-port.ts'
+import type { AddressInfo } from 'node:net'
+import { endWithUs } from '../harness/child.ts'
 
 export interface Portkey {
   readonly url: string
   readonly pid: number
-  /** What the gateway wants to know of the provider in each request. */
+  /** Headers that name the provider in each request. */
   readonly headers: Readonly<Record<string, string>>
   close(): Promise<void>
 }
@@ -24,14 +25,7 @@ export async function startPortkey(upstream: string): Promise<Portkey> {
     stdio: 'ignore',
     env: { ...process.env, NODE_ENV: 'production', TRUSTED_CUSTOM_HOSTS: '127.0.0.1' },
   })
-  const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()))
-  const killOnExit = () => child.kill('SIGKILL')
-  process.once('exit', killOnExit)
-  void exited.then(() => process.off('exit', killOnExit))
-  const close = async () => {
-    child.kill('SIGTERM')
-    await exited
-  }
+  const close = endWithUs(child)
   const url = `http://127.0.0.1:${port}`
   try {
     await untilAnswering(url)
@@ -43,7 +37,7 @@ export async function startPortkey(upstream: string): Promise<Portkey> {
     url,
     pid: child.pid ?? 0,
     headers: {
-      // Of the providers that speak OpenAI's format one that works in 1.15.2: `openai` itself answers 500 after the
+      // A provider with OpenAI's format that works in 1.15.2: `openai` itself answers 500 after the
       // upstream has answered, because it writes to headers that undici has made immutable.
       'x-portkey-provider': 'ollama',
       'x-portkey-custom-host': `${upstream}/v1`,
@@ -63,11 +57,11 @@ async function untilAnswering(url: string): Promise<void> {
   }
 }
 
-/** The gateway takes a number and says nowhere which port it was given. */
+/** The gateway needs a port number and does not report which one it got for 0. */
 async function freePort(): Promise<number> {
   const server = createServer()
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const port = resolvePort(server)
+  const { port } = server.address() as AddressInfo
   await new Promise((resolve) => server.close(resolve))
   return port
 }

@@ -1,8 +1,8 @@
-/** The proxy's loopback upstream, a process of its own: reads each request and answers with the bytes of one file. */
+/** The loopback upstream of the proxies: answers each request with the bytes of one file. */
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { finished } from 'node:stream/promises'
-import { resolvePort } from '../harness/resolve-port.ts'
 
 const [file = ''] = process.argv.slice(2)
 const body = readFileSync(file)
@@ -14,4 +14,7 @@ const server = createServer((incoming, outgoing) => {
     () => outgoing.destroy(),
   )
 })
-server.listen(0, '127.0.0.1', () => console.log(`http://127.0.0.1:${resolvePort(server)}`))
+server.listen(0, '127.0.0.1', () => {
+  const { port } = server.address() as AddressInfo
+  console.log(`http://127.0.0.1:${port}`)
+})

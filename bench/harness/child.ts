@@ -1,5 +1,5 @@
-/** A process of our own beside the measuring one: started, heard once, ended. */
-import { spawn } from 'node:child_process'
+/** Starts programs beside the measuring process, and ends them with it. */
+import { spawn, type ChildProcess } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
@@ -19,19 +19,12 @@ export async function startChild(script: URL, args: readonly string[] = []): Pro
     ['--disable-warning=ExperimentalWarning', ...nodeFlags(), fileURLToPath(script), ...args],
     { stdio: ['ignore', 'pipe', 'inherit'] },
   )
-  const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()))
-  const killOnExit = () => child.kill('SIGKILL')
-  process.once('exit', killOnExit)
-  void exited.then(() => process.off('exit', killOnExit))
+  const close = endWithUs(child)
   const { promise, resolve, reject } = Promise.withResolvers<string>()
   const timer = setTimeout(() => reject(new Error(`${script.href} said nothing`)), START_TIMEOUT_MS)
   child.once('exit', (code) => reject(new Error(`${script.href} ended with ${code}`)))
   child.once('error', reject)
   createInterface({ input: child.stdout }).once('line', resolve)
-  const close = async () => {
-    child.kill('SIGTERM')
-    await exited
-  }
   try {
     return { pid: child.pid ?? 0, firstLine: await promise, close }
   } catch (error) {
@@ -42,7 +35,22 @@ export async function startChild(script: URL, args: readonly string[] = []): Pro
   }
 }
 
-/** A profile of the children as well, when this process takes one of itself. */
+/** Kills the child when this process exits. @returns a function that ends it earlier */
+export function endWithUs(child: ChildProcess): () => Promise<void> {
+  const { promise: exited, resolve } = Promise.withResolvers<void>()
+  child.once('exit', () => resolve())
+  // A program that cannot be started emits no exit.
+  child.once('error', () => resolve())
+  const killOnExit = () => void child.kill('SIGKILL')
+  process.once('exit', killOnExit)
+  void exited.then(() => process.off('exit', killOnExit))
+  return async () => {
+    child.kill('SIGTERM')
+    await exited
+  }
+}
+
+/** Children are profiled as well when this process is. */
 function nodeFlags(): string[] {
   return process.execArgv.filter((flag) => flag.startsWith('--cpu-prof'))
 }

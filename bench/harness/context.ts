@@ -8,18 +8,18 @@ export interface KernelOptions {
   readonly sizes: readonly number[]
   /** A real adapter instead of the software one. */
   readonly gpu: boolean
-  /** Of the adapter in FP32, for the share that is reached. */
+  /** Peak of the adapter in FP32. */
   readonly peakTflops: number | undefined
 }
 
 export interface BenchContext {
-  /** For files of this run; removed after it. */
+  /** Holds the files of this run; removed after it. */
   readonly dir: string
   readonly log: Log
-  /** Fewer repetitions: to see that it runs, not for figures. */
+  /** Fewer repetitions: shows that the bench runs, and gives no usable figures. */
   readonly quick: boolean
   readonly stack: LiveStack
   readonly kernels: KernelOptions
-  /** Of the memory bench. */
+  /** Number of jobs of the memory bench. */
   readonly jobs: number
 }

@@ -1,10 +1,10 @@
-/** CPU time of other processes: what the kernel has charged to all of their threads, user and system, since they began. */
+/** CPU time of other processes: user and system time of all their threads since they started. */
 import { readFileSync } from 'node:fs'
 
 /** Most systems count in ticks of 1/100 s, so a repetition has to last for many of them. */
 const TICK_MS = 10
 
-/** Milliseconds of these processes together, or undefined where the kernel does not tell. */
+/** Milliseconds of all these processes, or undefined where there is no /proc. */
 export function cpuMsOf(pids: readonly number[]): number | undefined {
   try {
     return pids.map(readStatMs).reduce((sum, ms) => sum + ms, 0)
@@ -13,7 +13,7 @@ export function cpuMsOf(pids: readonly number[]): number | undefined {
   }
 }
 
-/** Fields 14 and 15, utime and stime; threads that have ended are in them: proc_pid_stat(5). */
+/** Fields 14 and 15, utime and stime, which include threads that have ended: proc_pid_stat(5). */
 function readStatMs(pid: number): number {
   const text = readFileSync(`/proc/${pid}/stat`, 'utf8')
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')

@@ -1,4 +1,4 @@
-/** The chat runtime called directly on this machine: what text through the network is measured against. */
+/** Calls the chat runtime directly on this machine, as the peer of text through the network. */
 import { readFile } from 'node:fs/promises'
 import * as ort from 'onnxruntime-node'
 import { createModelRunner } from '#engine/models/runner.ts'

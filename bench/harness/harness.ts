@@ -1,18 +1,16 @@
-/** How everything here is measured: contenders take turns, round after round, and are compared within a round. */
+/** The method of every bench: contenders take turns, and are compared within a round. */
 import { median, summarize, type Summary } from './statistics.ts'
 
-/** Values of one repetition by metric; `latencyMs` has one a request, `cpuMs` one a repetition. */
+/** Values of one repetition by metric; `latencyMs` has one for each request, `cpuMs` one for the repetition. */
 export type Samples = Readonly<Record<string, readonly number[]>>
 
 export interface Contender {
   readonly name: string
-  /** What its figures include. */
-  readonly includes: string
   /** One repetition. */
   run(): Promise<Samples>
 }
 
-/** Which metric of which contender is divided by which of which peer. */
+/** A metric of one contender, divided by a metric of a peer. */
 export interface Comparison {
   readonly of: string
   readonly to: string
@@ -22,7 +20,7 @@ export interface Comparison {
 }
 
 export interface Ratio extends Comparison {
-  /** Median over the rounds of the ratio of the two medians of one round. */
+  /** Median over the rounds; a round's ratio divides its two medians. */
   readonly median: number
   readonly min: number
   readonly max: number
@@ -46,7 +44,6 @@ export interface BenchResult {
   readonly sections: readonly Section[]
   /** Contender → what its figures include. */
   readonly includes: Readonly<Record<string, string>>
-  /** What a reader must know to use the figures. */
   readonly notes: readonly string[]
 }
 
@@ -59,7 +56,7 @@ export interface SectionPlan {
   readonly warmUps?: number
 }
 
-/** Runs every contender once a round; each round begins with another of them, so that none is always first. */
+/** Runs every contender once in each round; each round starts with another one. */
 export async function measureSection(plan: SectionPlan): Promise<Section> {
   const { contenders, rounds, warmUps = 1 } = plan
   const taken = new Map<string, Samples[]>(contenders.map(({ name }) => [name, []]))
@@ -73,7 +70,7 @@ export async function measureSection(plan: SectionPlan): Promise<Section> {
   }
   return {
     name: plan.name,
-    // Where the kernel tells no CPU time there is no ratio of it.
+    // Without /proc there is no CPU time, and no ratio of it.
     ratios: plan.comparisons
       .map((comparison) => compare(comparison, taken))
       .filter((ratio) => Number.isFinite(ratio.median)),
@@ -109,7 +106,7 @@ export interface Timed<T> {
   readonly value: T
 }
 
-/** Does `once` `count` times, always `inFlight` at a time, and takes the time of each. */
+/** Calls `once` `count` times, `inFlight` at a time, and times each call. */
 export async function drive<T>(
   load: { readonly count: number; readonly inFlight: number },
   once: (index: number, lane: number) => Promise<T>,

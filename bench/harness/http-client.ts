@@ -1,4 +1,4 @@
-/** A client that costs little and keeps its connections: node:http, one socket a request in flight. */
+/** A cheap HTTP client that keeps its connections: node:http, one socket for each request in flight. */
 import { Agent, request, type IncomingHttpHeaders } from 'node:http'
 import { text } from 'node:stream/consumers'
 
@@ -15,7 +15,7 @@ export interface HttpReply {
 }
 
 export interface HttpClient {
-  /** @throws {Error} for any status but 200: a figure of failures would be none */
+  /** @throws {Error} for any status but 200: a failed request ends the bench */
   send(call: HttpCall): Promise<HttpReply>
   close(): void
 }

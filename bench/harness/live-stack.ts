@@ -1,22 +1,21 @@
-/** The whole system for the benches that need it: started by the first one, shared, ended once. */
-import { join } from 'node:path'
+/** The whole system, shared by the benches that need it: the first one starts it. */
 import { z } from 'zod'
 import type { Log } from '#shared/base/log.ts'
-import { buildWorker } from '#scripts/build/build.ts'
 import { callApi } from '#scripts/stack/operator.ts'
-import { startStack, type Stack } from '#scripts/stack/stack.ts'
+import type { Stack } from '#scripts/stack/stack.ts'
+import { openStack } from './open-stack.ts'
 
 export interface Running {
   readonly url: string
   readonly workerdPid: number
   readonly nodePid: number
-  /** A tenant's key for {@link POLICY}, the tenant's default. */
+  /** Key of a tenant whose default policy is {@link POLICY}. */
   readonly apiKey: string
 }
 
 export interface LiveStack {
   running(): Promise<Running>
-  /** Names of the adapters of its nodes; empty when it was never started. */
+  /** Names of its nodes' adapters; empty when it was never started. */
   adapters(): readonly string[]
   close(): Promise<void>
 }
@@ -25,7 +24,7 @@ export interface LiveStackOptions {
   readonly dir: string
   readonly log: Log
   readonly say: (text: string) => void
-  /** Readable names and V8's inspector at this address, for a profile. @default a build as it is deployed */
+  /** Address of V8's inspector, for a profile. @default none */
   readonly inspector?: string
 }
 
@@ -49,7 +48,7 @@ export function createLiveStack(options: LiveStackOptions): LiveStack {
     },
     adapters: () => adapters,
     async close() {
-      // A failed start has closed what it began.
+      // A failed start has already cleaned up.
       const started = await starting?.catch(() => undefined)
       await started?.stack.close()
     },
@@ -57,34 +56,22 @@ export function createLiveStack(options: LiveStackOptions): LiveStack {
 }
 
 async function start({ dir, log, say, inspector }: LiveStackOptions) {
-  say('Build: Worker')
-  const bundleDir = join(dir, 'bundle')
-  // Plain workerd has no edge that sees where a node is; this build is told, and is otherwise the same.
-  await buildWorker({
-    simulatedPlaces: true,
-    outDir: bundleDir,
-    minify: inspector === undefined,
-  })
-  const stack = await startStack({
-    dir: join(dir, 'stack'),
-    bundleDir,
+  const { stack, url, key } = await openStack({
+    dir,
     log,
     onStep: say,
+    policy: POLICY,
     ...(inspector === undefined ? {} : { inspector }),
   })
   try {
-    const tenant = await stack.createTenant('bench', ['infer', 'policy', 'audit'])
-    const at = { url: stack.url, key: tenant.apiKey }
-    await callApi({ ...at, method: 'PUT', path: `/v1/policies/${POLICY.id}`, body: POLICY })
-    await callApi({ ...at, method: 'POST', path: `/v1/policies/${POLICY.id}/default` })
     say('Local node: each model passes its golden check first')
     const node = await stack.startNode({ name: 'bench', region: 'DE', verified: true })
-    const adapters = readAdapters(await callApi({ ...at, method: 'GET', path: '/v1/network' }))
+    const adapters = readAdapters(await callApi({ url, key, method: 'GET', path: '/v1/network' }))
     const running: Running = {
-      url: stack.url,
+      url,
       workerdPid: stack.worker().pid,
       nodePid: node.pid,
-      apiKey: tenant.apiKey,
+      apiKey: key,
     }
     return { stack, running, adapters }
   } catch (error) {

@@ -1,4 +1,4 @@
-/** What the figures were taken on; without it they mean nothing. */
+/** Describes the machine on which figures were taken. */
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { cpus, release, totalmem, type } from 'node:os'
@@ -25,7 +25,7 @@ export function describeMachine(): Machine {
   }
 }
 
-/** Of the workerd that wrangler brings, which is the one that is run. */
+/** Version of the workerd that wrangler brings, which is the one that runs. */
 function workerdVersion(): string {
   const fromHere = createRequire(import.meta.url)
   const fromWrangler = createRequire(fromHere.resolve('wrangler/package.json'))

@@ -1,4 +1,4 @@
-/** Figures for people: ratios first, then what they are made of. */
+/** Formats a report as text: ratios first, then the figures behind them. */
 import type { BenchResult, Figure, Ratio, Section } from './harness.ts'
 import type { Machine } from './machine.ts'
 
@@ -7,7 +7,7 @@ export interface Report {
   readonly command: string
   readonly quick: boolean
   readonly machine: Machine
-  /** GPU adapters of the nodes that took part. */
+  /** GPU adapters of the nodes. */
   readonly adapters: readonly string[]
   readonly benches: readonly BenchResult[]
 }

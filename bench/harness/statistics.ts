@@ -1,4 +1,4 @@
-/** Medians and spreads: what a figure is made of. */
+/** Medians and spreads. */
 
 export interface Summary {
   readonly median: number

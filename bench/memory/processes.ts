@@ -1,22 +1,22 @@
-/** Which processes there are and what memory they hold, as the kernel tells it: proc_pid_status(5). */
+/** Processes and their memory, read from /proc: proc_pid_status(5). */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 
-/** Resident set in MiB; NaN for a process that has gone, or where there is no /proc. */
+/** Resident set in MiB; NaN for a process that has ended, or where there is no /proc. */
 export function residentMiB(pid: number): number {
   return statusMiB(pid, 'VmRSS')
 }
 
-/** The most that it has held since it began, or since {@link resetPeak}. */
+/** Largest resident set since the process started, or since {@link resetPeak}. */
 export function peakMiB(pid: number): number {
   return statusMiB(pid, 'VmHWM')
 }
 
-/** Nothing where there is no /proc. */
+/** Does nothing where there is no /proc. */
 export function resetPeak(pid: number): void {
   try {
     writeFileSync(`/proc/${pid}/clear_refs`, '5')
   } catch {
-    // The peak then stays that of its whole life.
+    // The peak then covers the whole life of the process.
   }
 }
 
@@ -25,7 +25,7 @@ function statusMiB(pid: number, field: 'VmRSS' | 'VmHWM'): number {
   return Number(kib) / 1024
 }
 
-/** Processes whose parent is this one; none where the kernel does not tell. */
+/** Ids of the child processes; none where there is no /proc. */
 export function childrenOf(pid: number): number[] {
   return list(`/proc/${pid}/task`).flatMap((thread) =>
     read(`/proc/${pid}/task/${thread}/children`).split(' ').filter(Boolean).map(Number),
@@ -36,12 +36,12 @@ export function descendantsOf(pid: number): number[] {
   return childrenOf(pid).flatMap((child) => [child, ...descendantsOf(child)])
 }
 
-/** Its arguments, without the separators. */
+/** The command line, with spaces between the arguments. */
 export function commandOf(pid: number): string {
   return read(`/proc/${pid}/cmdline`).replaceAll('\0', ' ')
 }
 
-/** Whether it has a file of such a name in memory: which engine process runs the models. */
+/** Whether the process has mapped a file with this name: tells which engine process runs the models. */
 export function hasMapped(pid: number, name: string): boolean {
   return read(`/proc/${pid}/maps`).includes(name)
 }

@@ -1,11 +1,11 @@
-/** What the scripts of a tab and of its worker hold once their garbage is collected, by the DevTools protocol. */
+/** Memory of a tab's page and workers after a collection, through the DevTools protocol. */
 import type { Browser, CDPSession } from 'playwright-core'
 import { z } from 'zod'
 
 export interface TabHeap {
-  /** JavaScript objects in MiB, of the page and its workers together, after a collection. */
+  /** JavaScript objects of the page and its workers. */
   heapMiB(): Promise<number>
-  /** Memory outside the heap that objects of it own, in MiB: array buffers and the memory of WebAssembly. */
+  /** Memory outside the heap that its objects own: array buffers and WebAssembly memory. */
   buffersMiB(): Promise<number>
 }
 
@@ -15,7 +15,7 @@ const Usage = z.looseObject({ usedSize: z.number(), backingStorageSize: z.number
 const MIB = 2 ** 20
 const CALL_TIMEOUT_MS = 60_000
 
-/** @param origin of the page whose targets are measured */
+/** @param origin only targets of this origin are measured */
 export async function openTabHeap(browser: Browser, origin: string): Promise<TabHeap> {
   const cdp = await browser.newBrowserCDPSession()
   const { targetInfos } = await cdp.send('Target.getTargets')
@@ -25,7 +25,7 @@ export async function openTabHeap(browser: Browser, origin: string): Promise<Tab
   const call = createCalls(cdp)
   const sessions: string[] = []
   for (const { targetId } of own) {
-    // Without flattening: a session of this client can speak to no other flat one.
+    // A browser session of this client cannot address another flat session.
     const { sessionId } = await cdp.send('Target.attachToTarget', { targetId, flatten: false })
     sessions.push(sessionId)
   }

@@ -1,4 +1,4 @@
-/** How a value goes on over many jobs: its slope, and its end beside its beginning. */
+/** The trend of a value over many jobs: its slope, and its end compared with its start. */
 import { median } from '../harness/statistics.ts'
 
 export interface Point {
@@ -6,7 +6,7 @@ export interface Point {
   readonly value: number
 }
 
-/** Value for each 1,000 jobs: the median of the slopes of all pairs (Theil and Sen), which one outlier does not move. */
+/** Growth in 1,000 jobs: the median of the slopes of all pairs (Theil and Sen), which ignores outliers. */
 export function slopePerThousand(points: readonly Point[]): number {
   const slopes = points.flatMap((a, index) =>
     points
@@ -17,7 +17,7 @@ export function slopePerThousand(points: readonly Point[]): number {
   return median(slopes)
 }
 
-/** The last third over the first: 1 is flat. */
+/** Medians of the first and the last third. */
 export function growth(points: readonly Point[]): { end: number; start: number } {
   const third = Math.ceil(points.length / 3)
   const values = points.map(({ value }) => value)

@@ -1,8 +1,8 @@
-/** The residency decision in casbin: one matcher over the policy's and the node's attributes, without names of rules. */
+/** The residency decision in casbin: one matcher over attributes of policy and node. It names no rule. */
 import { newEnforcer, newModelFromString } from 'casbin'
 import type { Policy } from '#shared/law/policy.ts'
 import type { DrawnNode } from '#test/support/residency/draw.ts'
-import { spellCompute } from '#test/support/residency/oracle.ts'
+import { spellCompute, spellVouchers } from '#test/support/residency/oracle.ts'
 
 const STRENGTH = { contradicted: 0, declared: 1, observed: 2, bounded: 3, attested: 4 }
 const TRUST = { public: 0, verified: 1, dedicated: 2 }
@@ -15,7 +15,7 @@ const MATCHER = [
   'isIn(r.job.places, r.node.country)',
   'r.node.evidence >= r.job.minEvidence',
   '(r.job.minEvidence != 3 || r.node.evidence != 3 || areIn(r.job.places, r.node))',
-  'r.node.trust >= r.job.leastTrust',
+  '(r.job.leastTrust == 0 || r.node.trust >= r.job.leastTrust && isVouched(r.job.vouchers, r.node.voucher))',
   '(r.job.network == "" || isIn(r.node.networks, r.job.network))',
   'r.job.verification == "none"',
 ].join(' && ')
@@ -42,6 +42,11 @@ export async function createCasbin(): Promise<CasbinEngine> {
   await enforcer.addFunction('areIn', (set: ReadonlySet<string>, node: { possible: string[] }) =>
     node.possible.every((code) => set.has(code)),
   )
+  await enforcer.addFunction(
+    'isVouched',
+    (names: ReadonlySet<string> | 'anyone', voucher: string | null) =>
+      voucher !== null && (names === 'anyone' || names.has(voucher)),
+  )
   return {
     prepare(policy, narrowTo, node) {
       const job = jobOf(policy, narrowTo)
@@ -51,7 +56,7 @@ export async function createCasbin(): Promise<CasbinEngine> {
         evidence: STRENGTH[node.evidence],
         trust: TRUST[node.trust],
       }
-      // Nothing is possible for a bound that leaves its own country out.
+      // A bound that excludes its own country leaves no country.
       if (!node.possible.includes(node.country)) facts.possible = ['nowhere']
       return () => enforcer.enforceSync(job, facts)
     },
@@ -66,6 +71,7 @@ function jobOf(policy: Policy, narrowTo: readonly string[] | undefined) {
     compute: spellCompute(policy),
     places: spellCompute(policy, narrowTo),
     minEvidence: STRENGTH[policy.minEvidence],
+    vouchers: spellVouchers(policy) ?? 'anyone',
     leastTrust: Math.max(byClass, TRUST[nodeTrust]),
     network: network ?? '',
     verification,

@@ -1,7 +1,6 @@
-/** A CPU profile of another process through its V8 inspector: workerd's, or Node's after SIGUSR1. */
-import { once } from 'node:events'
-import { WebSocket } from 'ws'
+/** Takes a CPU profile of another process through its V8 inspector: of workerd, or of Node after SIGUSR1. */
 import { z } from 'zod'
+import { openInspector } from '../harness/inspector.ts'
 
 const TIMEOUT_MS = 30_000
 const SAMPLE_EVERY_US = 200
@@ -21,7 +20,6 @@ export const CpuProfile = z.looseObject({
 export type CpuProfile = z.infer<typeof CpuProfile>
 
 const Targets = z.array(z.looseObject({ webSocketDebuggerUrl: z.string() })).min(1)
-const Reply = z.looseObject({ id: z.int().optional(), result: z.unknown().optional() })
 
 export interface Profiling {
   stop(): Promise<CpuProfile>
@@ -33,28 +31,14 @@ export async function startProfile(address: string): Promise<Profiling> {
     signal: AbortSignal.timeout(TIMEOUT_MS),
   })
   const [target] = Targets.parse(await answer.json())
-  const socket = new WebSocket(target?.webSocketDebuggerUrl ?? '')
-  await once(socket, 'open', { signal: AbortSignal.timeout(TIMEOUT_MS) })
-  const waiting = new Map<number, (result: unknown) => void>()
-  let last = 0
-  socket.on('message', (message: Buffer) => {
-    const { id = 0, result } = Reply.parse(JSON.parse(message.toString()))
-    waiting.get(id)?.(result)
-    waiting.delete(id)
-  })
-  const send = (method: string, params = {}) => {
-    const { promise, resolve } = Promise.withResolvers<unknown>()
-    waiting.set(++last, resolve)
-    socket.send(JSON.stringify({ id: last, method, params }))
-    return promise
-  }
-  await send('Profiler.enable')
-  await send('Profiler.setSamplingInterval', { interval: SAMPLE_EVERY_US })
-  await send('Profiler.start')
+  const { call, close } = await openInspector(target?.webSocketDebuggerUrl ?? '')
+  await call('Profiler.enable')
+  await call('Profiler.setSamplingInterval', { interval: SAMPLE_EVERY_US })
+  await call('Profiler.start')
   return {
     async stop() {
-      const { profile } = z.looseObject({ profile: CpuProfile }).parse(await send('Profiler.stop'))
-      socket.close()
+      const { profile } = z.looseObject({ profile: CpuProfile }).parse(await call('Profiler.stop'))
+      close()
       return profile
     },
   }

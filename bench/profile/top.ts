@@ -1,4 +1,4 @@
-/** What stands at the top of a CPU profile: by itself, and with all that it calls. */
+/** Sums a CPU profile by function: its own time, and its time with everything that it calls. */
 import type { CpuProfile } from './inspector.ts'
 
 export interface TopEntry {
@@ -8,9 +8,8 @@ export interface TopEntry {
 }
 
 export interface Top {
-  /** Time in which there was something to do. */
+  /** Time that was not idle. */
   readonly busyMs: number
-  /** Every function that was seen. */
   readonly entries: readonly TopEntry[]
 }
 

@@ -1,4 +1,4 @@
-/** An origin of model files that is as far away as one on the internet: each answer begins late and comes at a bounded rate. */
+/** Serves model files like a distant origin: each answer starts late and comes at a limited rate. */
 import { createServer } from 'node:http'
 import { readFile } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net'
@@ -8,7 +8,7 @@ import { MANIFESTS } from '#shared/job/manifests.ts'
 
 export interface Distance {
   readonly latencyMs: number
-  /** Of each answer. */
+  /** Rate of each answer. */
   readonly bytesPerSecond: number
 }
 

@@ -1,4 +1,4 @@
-/** A local node in this process that has no model files of its own: all come from the origin that it is given. */
+/** A local node in this process that fetches all model files from a given origin. */
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { LiveEngine } from '#engine/engine.ts'
@@ -15,9 +15,9 @@ import type { Log } from '#shared/base/log.ts'
 import { MANIFESTS } from '#shared/job/manifests.ts'
 
 export interface OpenShelfOptions {
-  /** Of the fetched files; another folder of its own stands for the repository, and is empty. */
+  /** Holds the fetched files. An empty folder beside it stands in for the repository. */
   readonly cacheDir: string
-  /** Gives `/models/SHA256`. */
+  /** Serves `/models/SHA256`. */
   readonly origin: string
   readonly log: Log
 }
@@ -28,7 +28,7 @@ export interface OpenShelf {
   close(): Promise<void>
 }
 
-/** Store, engine on the CPU and shelf, as a local node puts them together; no model is loaded. */
+/** Builds store, CPU engine and shelf as a local node does; loads no model. */
 export async function openShelf(options: OpenShelfOptions): Promise<OpenShelf> {
   const { cacheDir, origin, log } = options
   const root = `${cacheDir}-empty`
@@ -62,7 +62,7 @@ export interface ShelfNodeOptions extends OpenShelfOptions {
 
 const ONLINE_TIMEOUT_MS = 60_000
 
-/** Resolves when it is online. */
+/** Resolves when the node is online. */
 export async function startShelfNode(
   options: ShelfNodeOptions,
 ): Promise<{ close(): Promise<void> }> {

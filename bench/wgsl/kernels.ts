@@ -1,4 +1,4 @@
-/** Kernels as people write them, with what each is given; integers and floats that any faithful run repeats bit for bit. */
+/** Kernels as people write them, with their inputs; every correct run gives the same bits. */
 
 export interface SampleKernel {
   readonly wgsl: string
@@ -25,7 +25,7 @@ const SIZE = ${size}u;
   return { wgsl, workgroups: [size / 8, size / 8, 1], inputWords: words, outputWords: words }
 }
 
-/** The same through workgroup memory, with barriers in the loop. */
+/** Uses workgroup memory, with barriers in the loop. */
 export function tiledMatmul(size: number): SampleKernel {
   const wgsl = `${IO}
 const SIZE = ${size}u;
@@ -103,7 +103,7 @@ export function bodies(count: number): SampleKernel {
   return { wgsl, workgroups: [count / 64, 1, 1], inputWords: words, outputWords: words }
 }
 
-/** Points that leave early and points that stay: turns differ from thread to thread. */
+/** The number of turns differs from thread to thread. */
 export function mandelbrot(width: number): SampleKernel {
   const wgsl = `${IO}
 fn escapes(c: vec2<f32>) -> u32 {

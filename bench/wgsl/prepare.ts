@@ -1,10 +1,10 @@
-/** One kernel ready to be dispatched again and again: its pipeline and buffers on a device. */
+/** Prepares a kernel for repeated dispatches: its pipeline and buffers on a device. */
 import type { SampleKernel } from './kernels.ts'
 
 export interface PreparedKernel {
   /** Dispatches once. @returns milliseconds until the device is done */
   run(): Promise<number>
-  /** The output's words, and the meter's second one. */
+  /** The output's words, and the second word of the meter. */
   read(): Promise<{ readonly words: Uint32Array; readonly spent: number }>
   destroy(): void
 }

@@ -1,4 +1,4 @@
-/** Runs forge offline, and keeps what the deployment needs of its output. */
+/** Runs forge offline, and keeps the ABI and bytecode of each contract. */
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { mkdir, mkdtemp, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises'
@@ -20,15 +20,15 @@ export interface ForgeRun {
   readonly stderr: string
 }
 
-/** The program itself: npm's wrapper around it would leave it running when the wrapper is killed. */
+/** Path of the program itself: npm's wrapper would leave it running when the wrapper is killed. */
 export function foundryBinary(tool: 'anvil' | 'forge'): string {
   const cpu = process.arch === 'x64' ? 'amd64' : process.arch
   return repositoryPath(`node_modules/@foundry-rs/${tool}-${process.platform}-${cpu}/bin/${tool}`)
 }
 
 /**
- * Runs forge in the repository's root and waits for its end; never rejects for a failing exit code.
- * Each run has an output folder of its own, so that runs at the same time do not write into one another's.
+ * Runs forge in the repository's root; a failing exit code is no rejection.
+ * Each run has an output folder of its own, so that runs do not disturb each other.
  */
 export async function runForge(args: readonly string[], outDir?: string): Promise<ForgeRun> {
   const dir = outDir ?? (await makeOutDir())
@@ -41,8 +41,8 @@ export async function runForge(args: readonly string[], outDir?: string): Promis
 }
 
 /**
- * What was built of a contract; builds first when the sources are not those that it was built from.
- * @throws with the compiler's words when they do not compile
+ * Reads a built contract; builds first when the sources have changed.
+ * @throws with the compiler's output when they do not compile
  */
 export async function readArtifact(name: ContractName): Promise<Artifact> {
   const sources = await digestSources()
@@ -74,7 +74,7 @@ async function build(sources: string): Promise<void> {
   }
 }
 
-/** Everything that decides what the compiler makes: sources, settings, compiler and library. */
+/** Digest of everything that the compiler's output depends on: sources, settings, compiler and library. */
 export async function digestSources(): Promise<string> {
   const hash = createHash('sha256')
   const folder = repositoryPath('contracts/src')

@@ -1,4 +1,4 @@
-/** A line of the verifier, as the commands print it. */
+/** Formats a line of the verifier. */
 import type { LineResult, VerificationLine } from '#shared/verify/line.ts'
 
 export function formatLine({ name, result, detail }: VerificationLine): string {

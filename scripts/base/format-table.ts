@@ -1,4 +1,4 @@
-/** Rows as columns of text, two spaces between them. */
+/** Formats rows as aligned columns. */
 
 export function formatTable(rows: readonly (readonly string[])[]): string {
   const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)))

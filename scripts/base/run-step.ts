@@ -1,4 +1,4 @@
-/** Runs one tool of the repository to its end, with its output shown. */
+/** Runs one tool of the repository and shows its output. */
 import { spawn } from 'node:child_process'
 import { repositoryPath } from './paths.ts'
 

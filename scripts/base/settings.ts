@@ -1,9 +1,9 @@
-/** Every var and secret of the Worker: what it is for, and who must have it. */
+/** Every var and secret of the Worker, its purpose, and whether it is required. */
 
 export interface Setting {
   readonly name: string
   readonly kind: 'var' | 'secret'
-  /** What does not work without it; null when nothing is lost. */
+  /** What does not work without it; null for an optional setting. */
   readonly without: string | null
   readonly purpose: string
 }
@@ -21,7 +21,7 @@ export const SETTINGS: readonly Setting[] = [
   {
     name: 'ADMISSION_SECRET',
     kind: 'secret',
-    without: 'no node can join and no API key is good',
+    without: 'no node can join and no API key is valid',
     purpose: 'signs the admission tokens of nodes and marks API keys; 32 random bytes in hex',
   },
   {
@@ -29,44 +29,43 @@ export const SETTINGS: readonly Setting[] = [
     kind: 'var',
     without: 'there is no hub',
     purpose:
-      'hubs as name:jurisdiction, nearest first, for instance hub-0:any,hub-eu:eu; name:jurisdiction@lat/lon/km makes an anchor',
+      'hubs as name:jurisdiction, nearest first, such as hub-0:any,hub-eu:eu; name:jurisdiction@lat/lon/km makes an anchor',
   },
   {
     name: 'JURISDICTION',
     kind: 'var',
     without: 'nothing can be stored',
-    purpose: '`cloudflare`, or the one jurisdiction that a self-hosted machine stands in',
+    purpose: '`cloudflare`, or the jurisdiction of a self-hosted machine',
   },
   {
     name: 'INGRESS_COUNTRY',
     kind: 'var',
     without: null,
-    purpose: 'self-hosting: country where TLS ends (alpha-2); without it every request is refused',
+    purpose: 'self-hosting: country where TLS ends (alpha-2); without it all requests are refused',
   },
   {
     name: 'HUB_ADDRESS',
     kind: 'var',
     without: null,
-    purpose: 'multiaddr that nodes dial, when it is not the address of the request',
+    purpose: 'multiaddr that nodes dial, when it differs from the address of the request',
   },
   {
     name: 'ATTESTERS',
     kind: 'var',
     without: null,
-    purpose:
-      'public keys, commas between, whose statements make a node attested; npm run attest -- key makes one',
+    purpose: 'public keys of attesters, separated by commas; npm run attest -- key makes one',
   },
   {
     name: 'PROXY_SECRET',
     kind: 'secret',
     without: null,
-    purpose: 'self-hosting: proves that x-littoral-country comes from your own proxy',
+    purpose: 'self-hosting: proves that x-littoral-country comes from your proxy',
   },
   {
     name: 'CHAIN_RPC',
     kind: 'var',
     without: null,
-    purpose: 'JSON-RPC endpoint for settlement; without it receipts are kept and nothing is posted',
+    purpose: 'JSON-RPC endpoint for settlement; without it receipts are kept and not settled',
   },
   { name: 'CHAIN_ID', kind: 'var', without: null, purpose: 'chain id behind CHAIN_RPC' },
   {
@@ -79,8 +78,7 @@ export const SETTINGS: readonly Setting[] = [
     name: 'PUBLIC_RPC',
     kind: 'var',
     without: null,
-    purpose:
-      'JSON-RPC endpoint that everybody may read the chain at; the console checks proofs there',
+    purpose: 'public JSON-RPC endpoint, which the console checks proofs against',
   },
   {
     name: 'POSTER_KEY',
@@ -93,21 +91,20 @@ export const SETTINGS: readonly Setting[] = [
     kind: 'secret',
     without: null,
     purpose:
-      'signs the checkpoints of audit logs; without it logs are kept and cannot be shown; 0x and 32 random bytes in hex',
+      'signs the checkpoints of audit logs; without it logs are kept but cannot be read; 0x and 32 random bytes in hex',
   },
   { name: 'BATCH_SECONDS', kind: 'var', without: null, purpose: 'seconds between two batches' },
 ]
 
-/** Where a setting comes from. */
 export type SettingSource = 'environment' | 'wrangler.toml' | 'Cloudflare'
 
 export interface SettingsReport {
-  /** One or two for each setting. */
+  /** One or two lines for each setting. */
   readonly lines: readonly string[]
   readonly missing: readonly string[]
 }
 
-/** What a deployment has and lacks. A chain is all of its settings or none. */
+/** Lists the settings that are present and missing. A chain needs all of its settings. */
 export function reportSettings(
   findSource: (setting: Setting) => SettingSource | undefined,
 ): SettingsReport {

@@ -1,4 +1,4 @@
-/** `npm run build`: the Worker as one bundle, its pages, and the verifier as one file. */
+/** `npm run build`: builds the Worker as one bundle, its pages, and the verifier as one file. */
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import {
@@ -29,7 +29,7 @@ import { repositoryPath } from '#scripts/base/paths.ts'
 
 const run = promisify(execFile)
 
-/** The free plan takes 3 MiB; a start stays fast far below that. */
+/** Cloudflare's free plan allows 3 MiB; a smaller Worker starts faster. */
 const GZIP_LIMIT_BYTES = 1024 * 1024
 
 export const WORKER_DIR = repositoryPath('dist/worker')
@@ -38,15 +38,15 @@ export const PAGES_DIR = repositoryPath('dist/pages')
 export const VERIFIER_FILE = repositoryPath('dist/littoral-verify.mjs')
 /** The oldest Node that a stranger may have. */
 const VERIFIER_TARGET = 'node20'
-/** It travels beside the bundles that it checks. */
+/** The file is handed over together with bundles, so it stays small. */
 const VERIFIER_LIMIT_BYTES = 400_000
 
 export interface BuildWorkerOptions {
   /** @default dist/worker, or dist/worker-simulated */
   readonly outDir?: string
-  /** Whether nodes and clients may be given a made-up place: development and tests only. */
+  /** Whether nodes and clients may be given a simulated place: development and tests only. */
   readonly simulatedPlaces: boolean
-  /** Off for profiles, where names should be read. @default true */
+  /** Off for profiles, which need readable names. @default true */
   readonly minify?: boolean
 }
 
@@ -85,7 +85,7 @@ export async function buildWorker(options: BuildWorkerOptions): Promise<Bundle> 
   return bundle
 }
 
-/** The parts of wrangler.toml that running the bundle needs. */
+/** The members of wrangler.toml that the bundle needs to run. */
 const WranglerConfig = z.object({
   compatibility_date: z.string(),
   compatibility_flags: z.array(z.string()),
@@ -119,8 +119,8 @@ function describeBundle(outDir: string, simulatedPlaces: boolean): Bundle {
 }
 
 /**
- * Builds the volunteer's page into `dist/pages/contribute`, the console into `dist/pages/compliance`, the API's into `dist/pages/docs`, and
- * puts every model file at `dist/pages/models/<sha256>`, so that the bytes a node loads are named by what they must hash to.
+ * Builds the volunteer's page, the console and the API's page into `dist/pages`, and copies every model file to
+ * `dist/pages/models/<sha256>`: a node checks the bytes against the name.
  */
 export async function buildPages(manifests: readonly ModelManifest[]): Promise<void> {
   await buildPage('browser-node', 'contribute', PAGES_DIR)
@@ -130,7 +130,7 @@ export async function buildPages(manifests: readonly ModelManifest[]): Promise<v
   buildDocsPage(join(PAGES_DIR, 'docs'))
 }
 
-/** The verifier as one file that needs nothing beside it but Node. @throws {AppError} too_large over 400 KB */
+/** Builds the verifier as one file that needs only Node. @throws {AppError} too_large over 400 KB */
 export async function buildVerifier(): Promise<number> {
   await viteBuild({
     configFile: false,
@@ -153,7 +153,7 @@ export async function buildVerifier(): Promise<number> {
   throw new AppError('too_large', `${VERIFIER_FILE} is ${size} bytes, over 400 KB.`)
 }
 
-/** Of whoever has the file alone: no npm, and no instance of a working copy. */
+/** The usage for a person who has only the file: without npm and without a local instance. */
 function verifierUsage(): string {
   const [first, ...lines] = readFileSync(repositoryPath('scripts/usage/verify.txt'), 'utf8')
     .trimEnd()
@@ -170,7 +170,7 @@ function verifierUsage(): string {
 export function copyModelFiles(manifests: readonly ModelManifest[], targetDir: string): void {
   mkdirSync(targetDir, { recursive: true })
   for (const file of manifests.flatMap((manifest) => manifest.files)) {
-    // Nodes fetch the others from their sources, or from each other.
+    // Nodes fetch larger files, and those that are not here, from their sources or from each other.
     if (file.sizeBytes > LIMITS.servedFileBytes || !isHere(file)) continue
     const source = modelFilePath(file)
     const digest = `0x${createHash('sha256').update(readFileSync(source)).digest('hex')}`

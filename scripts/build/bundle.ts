@@ -1,4 +1,4 @@
-/** What a built Worker says of itself beside its modules, so that running it needs no wrangler. */
+/** The description of a built Worker, so that running it needs no wrangler. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
@@ -7,7 +7,7 @@ import { z } from 'zod'
 export const BUNDLE_FILE = 'bundle.json'
 
 export const Bundle = z.strictObject({
-  /** Whether the compile-time override that gives made-up places is inside. Never serve such a bundle to strangers. */
+  /** Whether the build accepts simulated places. Never serve such a bundle to strangers. */
   simulatedPlaces: z.boolean(),
   main: z.string(),
   compatibilityDate: z.string(),

@@ -1,7 +1,7 @@
-/** The part of an OpenAPI 3.1 document that the page shows. */
+/** The part of an OpenAPI 3.1 document that the API's page shows. */
 import { z } from 'zod'
 
-/** A JSON Schema, as far as it can be said in a line. */
+/** The part of a JSON Schema that the page shows. */
 export const Schema = z.looseObject({
   $ref: z.string().optional(),
   title: z.string().optional(),

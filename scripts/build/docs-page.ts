@@ -1,4 +1,4 @@
-/** The API page at `/docs`: the description as plain HTML, written when the pages are built, with a form for each route. */
+/** Builds the API's page at `/docs`: the description as plain HTML, with a form for each route. */
 import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { stripTypeScriptTypes } from 'node:module'
 import { join } from 'node:path'
@@ -30,7 +30,6 @@ export function buildDocsPage(targetDir: string): void {
   }
 }
 
-/** In the order of the description's tags. */
 function groupRoutes({ tags, paths }: Description) {
   const routes = Object.entries(paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]): Route => ({ ...operation, method, path })),

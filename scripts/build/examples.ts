@@ -1,9 +1,9 @@
-/** A body to begin with for each route that takes one. */
+/** An example body for each route that takes one. */
 import type { Schema } from './description.ts'
 
 const EMBEDDING = { model: 'littoral-embed-400k', input: ['turn on the kitchen light'] }
 
-/** By operation; for the others one is made of the schema. */
+/** By operation; other examples are made from the schema. */
 const EXAMPLES: Readonly<Record<string, unknown>> = {
   postV1ChatCompletions: {
     model: 'littoral-chat-2m',
@@ -35,7 +35,7 @@ export function exampleBody(operationId: string, schema: Schema): string {
   return JSON.stringify(EXAMPLES[operationId] ?? exampleOf(schema), null, 2)
 }
 
-/** The required members, each with the plainest value of its type. */
+/** Fills the required members with a simple value of their type. */
 function exampleOf(schema: Schema): unknown {
   if (schema.default !== undefined) return schema.default
   if (schema.const !== undefined) return schema.const

@@ -1,4 +1,4 @@
-/** HTML as text: whatever is put into a template is escaped, unless it is HTML already. */
+/** HTML templates: every value is escaped unless it is HTML already. */
 
 export interface Html {
   readonly html: string

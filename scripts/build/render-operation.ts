@@ -1,4 +1,4 @@
-/** One route of the API: what it does, takes and answers, and a form to try it with. */
+/** Renders one route of the API: summary, parameters, replies, and a form to try it. */
 import type { Description, Operation, Parameter, Response } from './description.ts'
 import { exampleBody } from './examples.ts'
 import { html, type Html } from './html.ts'
@@ -76,7 +76,7 @@ function resolveResponse(response: Response, { responses }: Description['compone
   return $ref === undefined ? response : (responses[nameOf($ref)] ?? response)
 }
 
-/** A WebSocket, and bytes that no form can write, are told and not tried here. */
+/** A form cannot open a WebSocket or send raw bytes. */
 function canTry({ responses, requestBody }: Route): boolean {
   if ('101' in responses) return false
   return requestBody === undefined || 'application/json' in requestBody.content

@@ -1,11 +1,11 @@
-/** A JSON Schema as people read it: each member with its type in a line, and what it is made of below. */
+/** Renders a JSON Schema for people: a line for each member with its type, and its own members below. */
 import type { Schema } from './description.ts'
 import { html, type Html } from './html.ts'
 
-/** Members deeper than this are said by their type alone. */
+/** Deeper members are shown by their type alone. */
 const MOST_DEPTH = 4
 
-/** What a schema is, in a line: `integer, 0 to 20`, `"json" or "text"`, `array of string`. */
+/** Describes a schema in a line: `integer, 0 to 20`, `"json" or "text"`, `array of string`. */
 export function describeType(schema: Schema): string {
   const { $ref, items, type } = schema
   if ($ref !== undefined) return nameOf($ref)
@@ -24,7 +24,7 @@ export function describeType(schema: Schema): string {
   return `${name}${schema.format === undefined ? '' : ` (${schema.format})`}${boundsOf(schema)}`
 }
 
-/** The name that a reference to a component ends in. */
+/** The last part of a reference to a component. */
 export function nameOf($ref: string): string {
   return $ref.slice($ref.lastIndexOf('/') + 1)
 }
@@ -46,7 +46,7 @@ function boundsOf(schema: Schema): string {
 }
 
 function rangeOf(least: number | undefined, most: number | undefined, unit = ''): string {
-  // The bound that every integer of JavaScript has says nothing.
+  // The bounds of JavaScript's integers tell the reader nothing.
   const max = most === Number.MAX_SAFE_INTEGER ? undefined : most
   const min = least === Number.MIN_SAFE_INTEGER ? undefined : least
   if (min === undefined && max === undefined) return ''
@@ -54,7 +54,7 @@ function rangeOf(least: number | undefined, most: number | undefined, unit = '')
   return min === undefined ? `, at most ${max}${unit}` : `, ${min} to ${max}${unit}`
 }
 
-/** The members of an object and of what it holds; nothing for what its line says already. */
+/** Renders the members of an object and of its parts; empty where the line above says everything. */
 export function renderSchema(schema: Schema, depth = 0): Html {
   if (schema.$ref !== undefined) {
     const name = nameOf(schema.$ref)

@@ -1,4 +1,4 @@
-/** `npm run check`: format, lint, types for each runtime, rooms, unused code, generated files. `npm run fix` mends the first two. */
+/** `npm run check`: format, lint, types for each runtime, rooms, unused code, generated files. `npm run fix` corrects the first two. */
 import { runStep } from '#scripts/base/run-step.ts'
 
 /** Folders with a tsconfig of their own, each with only its runtime's types. */
@@ -31,6 +31,7 @@ const STEPS: readonly (readonly [name: string, tool: string, args: readonly stri
       ['lint', 'oxlint', ['--type-aware']],
       ['types', 'tsc', ['-b', ...PROJECTS]],
       ['rooms', 'node', ['scripts/commands/house.ts']],
+      ['walk', 'node', ['scripts/commands/walk.ts']],
       ['unused', 'knip', []],
       ['generated', 'node', ['scripts/commands/generate.ts', '--check']],
     ]

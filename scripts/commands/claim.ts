@@ -1,40 +1,29 @@
-/** `node scripts/commands/claim.ts KEY_FILE ADDRESS`: pays out what a local node's receipt key has earned so far. */
-import { readFile } from 'node:fs/promises'
+/** `node scripts/commands/claim.ts KEY_FILE ADDRESS`: pays out what a local node's receipt key has earned. */
 import { EarningsReply } from '#shared/api/network.ts'
 import { AppError } from '#shared/base/errors.ts'
-import { fileFault } from '#shared/base/file-fault.ts'
 import { Address } from '#shared/base/ids.ts'
 import { formatUsd } from '#shared/receipt/money.ts'
-import { createSigner, importSigningKey } from '#shared/base/signature.ts'
-import { readArguments, runCommand } from '#scripts/base/arguments.ts'
+import { readCommandLine, runCommand, text } from '#scripts/base/arguments.ts'
 import { PUBLISHED_OWNER_KEY } from '#scripts/stack/chain.ts'
 import { claimEarnings } from '#scripts/stack/claim-earnings.ts'
 import { readDevInstance } from '#scripts/stack/dev-instance.ts'
+import { readSigner } from '#scripts/stack/read-signer.ts'
 
 const USAGE = `node scripts/commands/claim.ts KEY_FILE ADDRESS [--url URL]
   KEY_FILE  the node's receipt key, a private JWK
   ADDRESS   where the money goes; the receipt key signs it`
 
+const { values, positionals } = readCommandLine({ url: text() }, { words: 'any' })
 await runCommand(main)
 
 async function main(): Promise<number> {
-  const { values, positionals } = readArguments({
-    options: { url: { type: 'string' } },
-    allowPositionals: true,
-  })
   const [keyFile, to] = positionals
   const instance = await readDevInstance()
   if (keyFile === undefined || to === undefined || instance === undefined) {
     const what = instance === undefined ? 'No instance has run here.' : USAGE
     throw new AppError('invalid_request', what)
   }
-  const signer = await createSigner(
-    await importSigningKey(
-      await readFile(keyFile, 'utf8').catch((cause: unknown) => {
-        throw new AppError('invalid_request', `${keyFile} ${fileFault(cause)}.`, { cause })
-      }),
-    ),
-  )
+  const signer = await readSigner(keyFile)
   const { x, y } = signer.publicKey
   const url = new URL(`/v1/earnings?x=${x}&y=${y}`, values.url ?? instance.url)
   const response = await fetch(url, { signal: AbortSignal.timeout(30_000) })

@@ -1,4 +1,4 @@
-/** `npm run deploy`: `wrangler deploy`; with `--check` it says which secrets and vars that needs, and which are there. */
+/** `npm run deploy`: `wrangler deploy`; `--check` lists the secrets and vars that it needs, and which are there. */
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -7,21 +7,19 @@ import { unstable_readConfig } from 'wrangler'
 import { z } from 'zod'
 import { MANIFESTS } from '#shared/job/manifests.ts'
 import { buildPages, buildWorker } from '#scripts/build/build.ts'
-import { readArguments, runCommand } from '#scripts/base/arguments.ts'
+import { flag, readCommandLine, runCommand } from '#scripts/base/arguments.ts'
 import { repositoryPath } from '#scripts/base/paths.ts'
 import { reportSettings, SETTINGS } from '#scripts/base/settings.ts'
 
 const WRANGLER = repositoryPath('node_modules/wrangler/bin/wrangler.js')
 const OPTIONS = {
-  options: {
-    check: { type: 'boolean', default: false },
-  },
-} as const
+  check: flag,
+}
 
+const { values } = readCommandLine(OPTIONS)
 await runCommand(main)
 
 async function main(): Promise<number> {
-  const { values } = readArguments(OPTIONS)
   const isReady = check()
   if (values.check || !isReady) return isReady ? 0 : 1
   await buildPages(MANIFESTS)
@@ -29,21 +27,19 @@ async function main(): Promise<number> {
   return deploy()
 }
 
-/** Prints what is there and what is not. @returns whether a deploy would work */
+/** Prints which settings are there. @returns whether a deploy would work */
 function check(): boolean {
   const vars = readVars()
   const remote = readRemoteSecrets()
   const { lines, missing } = reportSettings(({ name, kind }) => {
     if ((process.env[name] ?? '') !== '') return 'environment'
     if (kind === 'secret') return remote?.includes(name) === true ? 'Cloudflare' : undefined
-    // "0" is how wrangler.toml says that there is no chain.
+    // wrangler.toml has "0" where there is no chain.
     return ['', '0'].includes(vars[name] ?? '') ? undefined : 'wrangler.toml'
   })
   for (const line of lines) console.log(line)
   if (remote === undefined) {
-    console.log(
-      '\nNot logged in to Cloudflare, or no such Worker yet: its own secrets are not seen.',
-    )
+    console.log('\nNot logged in to Cloudflare, or no such Worker yet: its secrets cannot be read.')
   }
   if (missing.length === 0) {
     console.log('\nReady to deploy.')
@@ -61,7 +57,7 @@ function readVars(): Record<string, string> {
   return z.object({ vars: z.record(z.string(), z.string()) }).parse(config).vars
 }
 
-/** Names of the secrets that the deployed Worker has; undefined when nobody can say. */
+/** Names of the deployed Worker's secrets; undefined where Cloudflare does not tell. */
 function readRemoteSecrets(): string[] | undefined {
   const listed = runWrangler(['secret', 'list', '--format', 'json'], 'pipe')
   if (listed.status !== 0) return undefined
@@ -69,7 +65,7 @@ function readRemoteSecrets(): string[] | undefined {
   return names.data?.map(({ name }) => name)
 }
 
-/** Secrets of the environment travel in a file of this user, vars as arguments. */
+/** Passes secrets in a file that only this user can read, and vars as arguments. */
 function deploy(): number {
   const given = SETTINGS.filter(({ name }) => (process.env[name] ?? '') !== '')
   const value = (name: string) => process.env[name] ?? ''

@@ -1,22 +1,22 @@
-/** `npm run generate`: writes every generated file anew; with --check it says which are out of date, restores them and fails. */
+/** `npm run generate`: writes every generated file. With `--check` it names those that are out of date, leaves them as they were, and fails. */
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
-import { generateAbi } from '#scripts/generate/abi.ts'
-import { generateManifests } from '#scripts/generate/manifests.ts'
-import { generateCountryCells } from '#scripts/generate/country-cells.ts'
-import { generateKernelDigests } from '#scripts/generate/kernel-digests.ts'
-import { writeOpenApi } from './openapi.ts'
-import { countryPoints } from '#scripts/generate/country-points.ts'
 import { repositoryPath } from '#scripts/base/paths.ts'
+import { generateAbi } from '#scripts/generate/abi.ts'
+import { generateCountryCells } from '#scripts/generate/country-cells.ts'
+import { generateCountryPoints } from '#scripts/generate/country-points.ts'
+import { generateKernelDigests } from '#scripts/generate/kernel-digests.ts'
+import { generateManifests } from '#scripts/generate/manifests.ts'
+import { writeOpenApi } from '#scripts/generate/openapi.ts'
 
-/** File in the repository → what writes it. */
-const FILES: Readonly<Record<string, () => Promise<void>>> = {
+/** Path of each generated file, and the function that writes it. */
+const FILES: Readonly<Record<string, () => void | Promise<void>>> = {
   'worker/env.d.ts': writeEnvironmentTypes,
   'shared/receipt/settlement-abi.ts': generateAbi,
   'shared/place/country-cells.ts': generateCountryCells,
   'shared/kernels/digests.ts': generateKernelDigests,
   'shared/job/manifests.ts': generateManifests,
-  'console/compliance/page/country-points.ts': writeCountryPoints,
+  'console/compliance/page/country-points.ts': generateCountryPoints,
   'docs/openapi.json': writeOpenApi,
 }
 
@@ -39,14 +39,9 @@ if (isCheck && stale.length > 0) {
   )
 }
 
-/** Bindings of the Worker, as wrangler reads them from wrangler.toml. */
-async function writeEnvironmentTypes(): Promise<void> {
+/** wrangler makes the types of the Worker's bindings from wrangler.toml. */
+function writeEnvironmentTypes(): void {
   const wrangler = repositoryPath('node_modules/wrangler/bin/wrangler.js')
   const args = [wrangler, 'types', 'worker/env.d.ts', '--include-runtime=false']
   execFileSync(process.execPath, args, { cwd: repositoryPath('.'), stdio: 'ignore' })
-}
-
-/** Where the console's map marks each country. */
-async function writeCountryPoints(): Promise<void> {
-  writeFileSync(repositoryPath('console/compliance/page/country-points.ts'), countryPoints())
 }

@@ -1,4 +1,4 @@
-/** `node scripts/commands/house.ts`: measures the rooms and holds them to ARCHITECTURE.md. A part of `npm run check`. */
+/** `node scripts/commands/house.ts`: measures the rooms and checks them against ARCHITECTURE.md. A part of `npm run check`. */
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { repositoryPath } from '#scripts/base/paths.ts'

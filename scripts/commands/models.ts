@@ -1,4 +1,4 @@
-/** `npm run models -- add | list | check`: the models that this repository knows, as manifests. */
+/** `npm run models -- add | list | check`: the models of this repository, as manifests. */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
@@ -9,39 +9,43 @@ import { createLog } from '#shared/base/log.ts'
 import { MANIFESTS } from '#shared/job/manifests.ts'
 import { manifestDigest, modelBytes, type ModelManifest } from '#shared/job/model.ts'
 import { MODEL_HUB } from '#shared/job/model-source.ts'
-import { readArguments, readNumber, runCommand } from '#scripts/base/arguments.ts'
+import {
+  flag,
+  misuse,
+  number,
+  readCommand,
+  readCommandLine,
+  runCommand,
+  text,
+} from '#scripts/base/arguments.ts'
 import { formatTable } from '#scripts/base/format-table.ts'
 import { generateManifests, listModelIds } from '#scripts/generate/manifests.ts'
 import { addModel, checkGolden } from '#scripts/models/add-model.ts'
 import { openLayout } from '#scripts/models/layout.ts'
 import { repositoryPath } from '#scripts/base/paths.ts'
 
-const TEXT = { type: 'string' } as const
 const OPTIONS = {
-  id: TEXT,
-  title: TEXT,
-  licence: TEXT,
-  task: TEXT,
-  file: TEXT,
-  price: TEXT,
-  revision: { ...TEXT, default: 'main' },
-  'model-hub': { ...TEXT, default: process.env.HF_ENDPOINT ?? MODEL_HUB },
-  'dry-run': { type: 'boolean', default: false },
-} as const
+  id: text(),
+  title: text(),
+  licence: text(),
+  task: text(),
+  file: text(),
+  price: number(undefined),
+  revision: text('main'),
+  'model-hub': text(process.env.HF_ENDPOINT ?? MODEL_HUB),
+  'dry-run': flag,
+}
+const COMMANDS = { list: [], check: [], add: ['PLACE'] }
 
+const { values: flags, positionals } = readCommandLine(OPTIONS, { words: 'any' })
 await runCommand(main)
 
 async function main(): Promise<number> {
-  const { values: flags, positionals } = readArguments({ options: OPTIONS, allowPositionals: true })
-  const [command, ...rest] = positionals
-  if (command === 'list' && rest.length === 0) return list()
+  const [command, ...rest] = readCommand(COMMANDS, positionals)
   if (command === 'check') return check(rest)
-  const [where] = rest
-  if (command === 'add' && where !== undefined && rest.length === 1) return add(where, flags)
-  throw new AppError(
-    'invalid_request',
-    'Do what? list, check, or add PLACE; npm run models -- --help says more.',
-  )
+  const [where, ...more] = command === 'add' ? rest : ['', ...rest]
+  if (more.length > 0) throw misuse(`${command} does not take ${more.join(' ')}`)
+  return command === 'add' ? add(where ?? '') : list()
 }
 
 function list(): number {
@@ -60,29 +64,21 @@ function list(): number {
   return 0
 }
 
-interface AddFlags {
-  readonly id?: string | undefined
-  readonly title?: string | undefined
-  readonly licence?: string | undefined
-  readonly task?: string | undefined
-  readonly file?: string | undefined
-  readonly price?: string | undefined
-  readonly revision: string
-  readonly 'model-hub': string
-  readonly 'dry-run': boolean
-}
-
-async function add(where: string, flags: AddFlags): Promise<number> {
+async function add(where: string): Promise<number> {
   const layout = await openLayout(where, {
     modelHub: flags['model-hub'],
     revision: flags.revision,
     cacheFolder: DEFAULT_MODELS,
   })
-  const priceMicroUsd = flags.price === undefined ? undefined : readNumber('price', flags.price)
-  const { manifest, copies } = await addModel({ ...flags, layout, known: MANIFESTS, priceMicroUsd })
-  const text = `${JSON.stringify(manifest, null, 2)}\n`
+  const { manifest, copies } = await addModel({
+    ...flags,
+    layout,
+    known: MANIFESTS,
+    priceMicroUsd: flags.price,
+  })
+  const written = `${JSON.stringify(manifest, null, 2)}\n`
   if (flags['dry-run']) {
-    process.stdout.write(text)
+    process.stdout.write(written)
     return 0
   }
   const folder = repositoryPath(`models/${manifest.id}`)
@@ -91,8 +87,8 @@ async function add(where: string, flags: AddFlags): Promise<number> {
     mkdirSync(dirname(`${folder}/${path}`), { recursive: true })
     writeFileSync(`${folder}/${path}`, bytes)
   }
-  writeFileSync(`${folder}/manifest.json`, text)
-  await generateManifests()
+  writeFileSync(`${folder}/manifest.json`, written)
+  generateManifests()
   console.log(`models/${manifest.id}/manifest.json`)
   console.log(
     `  task ${manifest.task}, ${modelBytes(manifest)} bytes in ${manifest.files.length} files`,
@@ -100,11 +96,13 @@ async function add(where: string, flags: AddFlags): Promise<number> {
   console.log(
     `  largest weight ${manifest.requires?.bufferBytes} bytes, f16 ${manifest.requires?.f16}`,
   )
-  console.log(`  ${manifest.golden.length} golden case(s) from the CPU; check them with care once`)
+  console.log(
+    `  ${manifest.golden.length} golden case(s) computed on the CPU; check that they are right`,
+  )
   return 0
 }
 
-/** Prints a line a model. @returns 1 when anything is wrong */
+/** Prints one line for each model. @returns 1 when anything is wrong */
 async function check(ids: readonly string[]): Promise<number> {
   const unknown = ids.find((id) => !MANIFESTS.some((manifest) => manifest.id === id))
   if (unknown !== undefined) throw new AppError('not_found', `There is no model ${unknown}.`)

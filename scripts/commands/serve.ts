@@ -1,4 +1,4 @@
-/** `npm run serve`: the production build in plain workerd on this machine, state on disk, no account anywhere. */
+/** `npm run serve`: runs the production build in plain workerd on this machine, without any account. */
 import { randomBytes } from 'node:crypto'
 import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
@@ -8,14 +8,14 @@ import { createLog } from '#shared/base/log.ts'
 import { MANIFESTS } from '#shared/job/manifests.ts'
 import { buildPages, buildWorker, PAGES_DIR, WORKER_DIR } from '#scripts/build/build.ts'
 import { readBundle } from '#scripts/build/bundle.ts'
-import { exitCodeOf, readCommandLine, readPort, wordsOf } from '#scripts/base/arguments.ts'
+import { exitCodeOf, flag, port, readCommandLine, text, wordsOf } from '#scripts/base/arguments.ts'
 import { repositoryPath } from '#scripts/base/paths.ts'
 import { SETTINGS } from '#scripts/base/settings.ts'
 import { claimPlace } from '#scripts/stack/claim-place.ts'
 import { keepRunning, type Kept } from '#scripts/stack/keep-running.ts'
 import { startWorkerd, type Workerd } from '#scripts/stack/workerd.ts'
 
-/** Secrets that are made when nobody gives them. */
+/** Secrets that are generated when the environment has none. */
 const Secrets = z.object({
   OPERATOR_KEY: z.string(),
   ADMISSION_SECRET: z.string(),
@@ -25,15 +25,13 @@ const Secrets = z.object({
 type Vars = Readonly<Record<string, string>>
 
 const OPTIONS = {
-  options: {
-    host: { type: 'string', default: '127.0.0.1' },
-    port: { type: 'string', default: '8787' },
-    state: { type: 'string', default: repositoryPath('.littoral/serve') },
-    built: { type: 'boolean', default: false },
-  },
-} as const
+  host: text('127.0.0.1'),
+  port,
+  state: text(repositoryPath('.littoral/serve')),
+  built: flag,
+}
 
-const flags = readCommandLine(OPTIONS, ({ values }) => ({ ...values, port: readPort(values.port) }))
+const { values: flags } = readCommandLine(OPTIONS)
 let workerd: Kept<Workerd> | undefined
 const { promise: stopped, resolve: stop } = Promise.withResolvers<number>()
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -52,10 +50,12 @@ async function main(): Promise<number> {
   const stateDir = resolve(flags.state)
   const given = givenSettings()
   if (given['JURISDICTION'] === 'cloudflare') {
-    console.error('JURISDICTION=cloudflare is for npm run deploy; here name the place or leave it.')
+    console.error(
+      'JURISDICTION=cloudflare is for npm run deploy; set a jurisdiction, or leave it out.',
+    )
     return 1
   }
-  // Until this process ends, however it ends.
+  // Held until this process ends.
   await claimPlace({ stateDir, host: flags.host, port: flags.port })
   if (!flags.built) {
     console.log('Building the Worker and its pages')
@@ -64,7 +64,7 @@ async function main(): Promise<number> {
   }
   if (readBundle(WORKER_DIR).simulatedPlaces) {
     console.error(
-      'dist/worker was built with simulated places; it is not served. Run npm run build.',
+      'dist/worker was built with simulated places and is not served. Run npm run build.',
     )
     return 1
   }
@@ -111,17 +111,17 @@ function report(url: string, stateDir: string, vars: Vars): void {
   if ((vars['INGRESS_COUNTRY'] ?? '') === '') {
     lines.push(
       '',
-      'INGRESS_COUNTRY is not set, so nobody knows where requests enter and every one is refused.',
-      'Set it to the country of this machine, for instance INGRESS_COUNTRY=DE, or let a proxy say it.',
+      'INGRESS_COUNTRY is not set, so the country of requests is unknown and all are refused.',
+      'Set it to the country of this machine, such as INGRESS_COUNTRY=DE, or let a proxy send it.',
     )
   }
   if ((vars['CHAIN_RPC'] ?? '') === '') {
-    lines.push('', 'CHAIN_RPC is not set: receipts are kept and nothing is settled.')
+    lines.push('', 'CHAIN_RPC is not set: receipts are kept and not settled.')
   }
   console.log(lines.join('\n'))
 }
 
-/** What is not ready, before the first request finds out. A new instance has no nodes yet. */
+/** Prints the parts that are not ready. A new instance has no nodes yet, so those are left out. */
 async function reportFaults(url: string): Promise<void> {
   const response = await fetch(`${url}/v2/health/ready`, { signal: AbortSignal.timeout(30_000) })
   const { parts } = ReadyReply.parse(await response.json())
@@ -129,7 +129,7 @@ async function reportFaults(url: string): Promise<void> {
     if (!ready && name !== 'nodes') console.error(`Not ready: ${name}: ${detail}`)
 }
 
-/** Made once and kept; only its owner may read the file. One that an older version made gets what it lacks. */
+/** Generated once, into a file that only its owner may read. A missing secret is added. */
 function loadSecrets(stateDir: string): z.infer<typeof Secrets> {
   const path = join(stateDir, 'secrets.json')
   const before: unknown = existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : {}
@@ -144,7 +144,6 @@ function loadSecrets(stateDir: string): z.infer<typeof Secrets> {
   return secrets
 }
 
-/** Settings from the environment. */
 function givenSettings(): Record<string, string> {
   return Object.fromEntries(
     SETTINGS.flatMap(({ name }) => {

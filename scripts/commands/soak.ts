@@ -1,62 +1,38 @@
-/** `npm run soak -- [PART…]`: what takes too long for the tests, part by part; no fault may come of it. */
-import { readCommandLine, readNumber, USAGE_EXIT } from '#scripts/base/arguments.ts'
+/** `npm run soak -- [PART…]`: runs the checks that take too long for the tests, and fails on any fault. */
+import { flag, number, readCommandLine, runCommand } from '#scripts/base/arguments.ts'
 import { soakKernels } from '#scripts/soak/kernels.ts'
 import { soakResidency } from '#scripts/soak/residency.ts'
 import { soakRoutes } from '#scripts/soak/routes.ts'
 
 const OPTIONS = {
-  allowPositionals: true,
-  options: {
-    seed: { type: 'string', default: '1' },
-    requests: { type: 'string', default: '100000' },
-    concurrency: { type: 'string', default: '16' },
-    'no-node': { type: 'boolean', default: false },
-    kernels: { type: 'string', default: '100000' },
-    executed: { type: 'string', default: '1000' },
-    decisions: { type: 'string', default: '1000000' },
-    cedar: { type: 'string', default: '100000' },
-    lives: { type: 'string', default: '10000' },
-  },
-} as const
-
-const given = readCommandLine(OPTIONS, ({ values, positionals }) => {
-  const { 'no-node': isAlone, ...numbers } = values
-  const number = (name: keyof typeof numbers) => readNumber(name, numbers[name])
-  return {
-    names: positionals,
-    hasNode: !isAlone,
-    seed: number('seed'),
-    requests: number('requests'),
-    concurrency: number('concurrency'),
-    kernels: number('kernels'),
-    executed: number('executed'),
-    decisions: number('decisions'),
-    cedarCases: number('cedar'),
-    lives: number('lives'),
-  }
-})
+  seed: number(1),
+  requests: number(100_000),
+  concurrency: number(16),
+  'no-node': flag,
+  kernels: number(100_000),
+  executed: number(1_000),
+  decisions: number(1_000_000),
+  cedar: number(100_000),
+  lives: number(10_000),
+}
 
 interface PartResult {
   readonly report: object
   readonly faults: readonly string[]
 }
 
-/** Each prints its seed, and gives what it counted and what must not have happened. */
+/** Each part prints its seed, and returns its counts and its faults. */
 const PARTS: Readonly<Record<string, () => Promise<PartResult>>> = {
-  routes: () => soakRoutes(given),
-  kernels: () => soakKernels(given),
-  residency: () => soakResidency(given),
+  routes: () => soakRoutes({ ...values, hasNode: !values['no-node'] }),
+  kernels: () => soakKernels(values),
+  residency: () => soakResidency({ ...values, cedarCases: values.cedar }),
 }
 
+const { values, positionals } = readCommandLine(OPTIONS, { words: Object.keys(PARTS) })
+
 async function main(): Promise<number> {
-  const names = given.names.length > 0 ? given.names : Object.keys(PARTS)
-  const unknown = names.find((name) => !(name in PARTS))
-  if (unknown !== undefined) {
-    console.error(`There is no part ${unknown}; there are ${Object.keys(PARTS).join(', ')}.`)
-    return USAGE_EXIT
-  }
   let faults = 0
-  for (const name of names) {
+  for (const name of positionals.length > 0 ? positionals : Object.keys(PARTS)) {
     const result = await PARTS[name]?.()
     if (result === undefined) continue
     console.log(JSON.stringify({ part: name, ...result.report, faults: result.faults.length }))
@@ -66,6 +42,6 @@ async function main(): Promise<number> {
   return faults === 0 ? 0 : 1
 }
 
-// A soak that is interrupted leaves no process behind.
+// Exiting ends the child processes too.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
-process.exitCode = await main()
+await runCommand(main)

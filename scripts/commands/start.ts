@@ -1,11 +1,11 @@
-/** `npm start`: the whole system on this machine, two real requests through it, their settlement, and then it serves. */
+/** `npm start`: starts the whole system on this machine, sends two requests, waits for their settlement, then serves. */
 import { writeFile } from 'node:fs/promises'
 import { formatUsd } from '#shared/receipt/money.ts'
 import { createLog } from '#shared/base/log.ts'
 import { MANIFESTS } from '#shared/job/manifests.ts'
 import { buildPages, buildWorker } from '#scripts/build/build.ts'
 import { createChainView } from '#shared/verify/chain-view.ts'
-import { exitCodeOf, readCommandLine, readPort, wordsOf } from '#scripts/base/arguments.ts'
+import { exitCodeOf, flag, port, readCommandLine, wordsOf } from '#scripts/base/arguments.ts'
 import { repositoryPath } from '#scripts/base/paths.ts'
 import { callApi } from '#scripts/stack/operator.ts'
 import { startStack, type Stack } from '#scripts/stack/stack.ts'
@@ -15,21 +15,19 @@ import { formatAnswer } from '#scripts/start/answer.ts'
 import { analyseVibration, OPEN_POLICY, PINNED_POLICY, readMeter } from '#scripts/start/demo.ts'
 import { fetchEarnings, untilSettled } from '#scripts/start/settled.ts'
 
-/** Loaded before the first request; the others come when somebody asks for them. */
+/** Loaded before the first request; other models are loaded on demand. */
 const WARM_MODELS = ['pp-ocr-rec', 'littoral-embed-400k', 'littoral-chat-2m']
 const STATE_DIR = repositoryPath('.littoral')
 
 const OPTIONS = {
-  options: {
-    once: { type: 'boolean', default: false },
-    json: { type: 'boolean', default: false },
-    port: { type: 'string', default: '8787' },
-    verbose: { type: 'boolean', default: false },
-  },
-} as const
+  once: flag,
+  json: flag,
+  port,
+  verbose: flag,
+}
 
-const flags = readCommandLine(OPTIONS, ({ values }) => ({ ...values, port: readPort(values.port) }))
-/** With --json stdout carries the one document and nothing else. */
+const { values: flags } = readCommandLine(OPTIONS)
+/** With --json only the document goes to stdout. */
 const say = (text: string) => (flags.json ? process.stderr : process.stdout).write(`${text}\n`)
 const complain = (text: string) => process.stderr.write(`${text}\n`)
 const log = createLog({
@@ -138,7 +136,7 @@ async function publishPolicies({ url, apiKey }: { url: string; apiKey: string })
   })
 }
 
-/** What the other commands read; it holds a key, so only its owner may. */
+/** Writes the file that other commands read. It holds a key, so only its owner may read it. */
 async function writeDevFile(
   { url, chain, deployment, operator, logPublicKey }: Stack,
   apiKey: string,

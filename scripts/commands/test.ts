@@ -1,4 +1,4 @@
-/** `npm test`: builds what the tests run against, then all vitest projects; arguments go to vitest. */
+/** `npm test`: runs all vitest projects; arguments go to vitest. */
 import { runStep } from '#scripts/base/run-step.ts'
 
 const args = process.argv.slice(2)

@@ -1,4 +1,4 @@
-/** `npm run verify -- BUNDLE.json | RECEIPT…`: checks what an auditor was handed. */
+/** `npm run verify -- BUNDLE.json | RECEIPT…`: checks bundles and receipts. */
 import { readDevInstance } from '#scripts/stack/dev-instance.ts'
 import { runVerifier } from '#scripts/verify/run.ts'
 

@@ -1,4 +1,4 @@
-/** One or more good bodies for each route: what is nearly good is made from them. */
+/** Valid bodies for each route, which the fuzz mutates. */
 
 const WGSL =
   '@group(0) @binding(0) var<storage, read_write> a: array<u32>;\n' +

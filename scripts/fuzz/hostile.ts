@@ -1,7 +1,7 @@
-/** What a client should never send: values of the wrong kind or size at any place of a body, and bodies that are no JSON. */
+/** Hostile input: values of the wrong kind or size anywhere in a body, and bodies that are not JSON. */
 import fc from 'fast-check'
 
-/** Base64 of floats that no tensor may hold. */
+/** Base64 of floats that a tensor may not hold. */
 const WILD_FLOATS = Buffer.from(
   new Float32Array([Number.NaN, Number.POSITIVE_INFINITY, -0, 1e-45]).buffer,
 ).toString('base64')
@@ -44,12 +44,12 @@ function nested(depth: number): unknown {
   return value
 }
 
-/** Keys that a careless program would treat as something else. */
+/** Names with a special meaning in JavaScript. */
 const NAMES = ['__proto__', 'constructor', 'extra', '', 'length', 'a'.repeat(300)] as const
 
 export interface Mutation {
   readonly kind: 'replace' | 'delete' | 'add' | 'repeat'
-  /** Which of the value's places, counted modulo how many there are. */
+  /** Index of the place in the value, modulo the number of places. */
   readonly place: number
   readonly value: unknown
   readonly name: string
@@ -70,7 +70,7 @@ export const mutation: fc.Arbitrary<Mutation> = fc.record({
 
 type Container = Record<string, unknown> | unknown[]
 
-/** A copy with one thing wrong. */
+/** Makes a copy with one fault. */
 export function mutate(value: unknown, { kind, place, value: other, name }: Mutation): unknown {
   const root: { body: unknown } = { body: structuredClone(value) }
   const places = listPlaces(root)
@@ -104,7 +104,7 @@ function listPlaces(root: Container): [Container, string][] {
   return places
 }
 
-/** Bodies that are no JSON, or JSON of a shape that parsers choke on. */
+/** Bodies that are not JSON, or JSON that is hard to parse. */
 export const rawBody: fc.Arbitrary<string | Uint8Array> = fc.oneof(
   fc.constantFrom(
     '',
@@ -127,7 +127,7 @@ export const rawBody: fc.Arbitrary<string | Uint8Array> = fc.oneof(
   fc.string({ maxLength: 200 }),
 )
 
-/** Values of the headers that routes read. */
+/** Values of headers that routes read. */
 export const headerSets: fc.Arbitrary<Readonly<Record<string, string>>> = fc
   .record(
     {

@@ -1,4 +1,4 @@
-/** Requests to every described route: as the description says, nearly so, or not at all. */
+/** Generates valid, nearly valid and invalid requests to every route of the API's description. */
 import fc from 'fast-check'
 import { z } from 'zod'
 import { MANIFESTS } from '#shared/job/manifests.ts'
@@ -26,12 +26,12 @@ const Description = z.object({
 
 export interface FuzzRequest {
   readonly method: string
-  /** As in the description, for reports. */
+  /** The path template of the description, for reports. */
   readonly route: string
   readonly path: string
   readonly headers: Readonly<Record<string, string>>
   readonly body: string | Uint8Array | undefined
-  /** Whose key goes along. */
+  /** Whose key is sent. */
   readonly key: 'own' | 'other' | 'operator' | 'wrong' | 'none'
 }
 
@@ -40,7 +40,7 @@ const WGSL =
   '@compute @workgroup_size(1) fn main() { a[0] = 1u; }'
 const ZEROES = Buffer.alloc(12).toString('base64')
 
-/** Words that lead past the first check of a route, where its schema alone would not. */
+/** Values that pass a route's first check, where its schema alone is too wide. */
 const HINTS: Hints = {
   model: fc.constantFrom(...MANIFESTS.map(({ id }) => id), 'nothing'),
   kernel: fc.constantFrom<unknown>('fft@1', 'softmax@1', 'nothing@1', {
@@ -75,7 +75,7 @@ const HINTS: Hints = {
   input: fc.constantFrom<unknown>('text', ['a', 'b'], [], [1, 2], ''),
   messages: fc.constantFrom<unknown>([{ role: 'user', content: 'hello' }], [], [{ role: 'x' }]),
   max_tokens: fc.constantFrom(1, 0, 4_294_967_296),
-  /** Made-up tenants would each leave an object behind. */
+  /** Few names: each tenant leaves an object behind. */
   tenant: fc.constantFrom('other', 'UPPER', '', 'a'.repeat(40)),
   policy: fc.constantFrom('personal-eea', 'nothing'),
 }
@@ -112,7 +112,7 @@ export function createRequests(description: unknown): fc.Arbitrary<FuzzRequest> 
   )
   return fc.oneof(
     ...operations.map(({ route, method, schema, security }) => ({
-      // Routes that take a body are where the faults are.
+      // Most faults are in routes that take a body.
       weight: schema === undefined ? 1 : 4,
       arbitrary: fc.record({
         method: fc.constant(method),
@@ -166,7 +166,7 @@ function keyOf(
   security: readonly Readonly<Record<string, unknown>>[],
 ): fc.Arbitrary<FuzzRequest['key']> {
   const isOperator = security.some((choice) => 'operator' in choice)
-  // What changes a tenant is done to another one, so that the routes of jobs go on under the first one's policy.
+  // Policies are changed for another tenant, so that jobs keep the first tenant's policy.
   const isChanging = route.startsWith('/v1/policies')
   const right = isOperator ? 'operator' : isChanging ? 'other' : 'own'
   return fc.oneof(

@@ -1,4 +1,4 @@
-/** Sends fuzzed requests to a running Worker and judges every answer. */
+/** Sends fuzzed requests to a running Worker and checks every answer. */
 import fc from 'fast-check'
 import { ProblemReply } from '#shared/api/problem.ts'
 import { ERRORS, type ErrorCode } from '#shared/base/errors.ts'
@@ -21,17 +21,17 @@ export interface FuzzOptions {
 
 export interface FuzzReport {
   readonly requests: number
-  /** How many answers had each status. */
+  /** Number of answers by status. */
   readonly statuses: Readonly<Record<string, number>>
-  /** Answers below 400 by route: how far the run got. */
+  /** Number of answers below 400 by route. */
   readonly accepted: Readonly<Record<string, number>>
-  /** Answers of 500 and above by the error that they named. */
+  /** Number of answers of 500 and above by error code. */
   readonly named: Readonly<Record<string, number>>
-  /** What must not happen, each with the seed that brings it back. */
+  /** Each fault names the seed that reproduces it. */
   readonly faults: readonly string[]
 }
 
-/** Errors of 500 and above that a client is meant to meet. */
+/** Errors of 500 and above that a client may legitimately get. */
 const EXPECTED: readonly ErrorCode[] = [
   'no_capacity',
   'node_lost',
@@ -76,7 +76,7 @@ interface Counts {
   readonly named: Record<string, number>
 }
 
-/** Sends one, counts its answer, and says what was wrong with it. */
+/** @returns what was wrong with the answer, if anything */
 async function send(
   request: FuzzRequest,
   target: FuzzTarget,

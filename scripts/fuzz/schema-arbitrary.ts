@@ -1,4 +1,4 @@
-/** JSON schemas of the API description as fast-check arbitraries: values that a route should take, or nearly. */
+/** Makes fast-check arbitraries from the JSON schemas of the API's description. */
 import fc from 'fast-check'
 
 /** The part of JSON Schema that the description uses. */
@@ -23,13 +23,13 @@ export interface Schema {
   readonly pattern?: string | undefined
 }
 
-/** `true` lets anything pass, `false` nothing. */
+/** `true` allows anything, `false` nothing. */
 export type AnySchema = Schema | boolean
 
-/** What stands where no schema says enough to get past the first check: by the name of the member. */
+/** Values by member name, for schemas that are too wide to pass a route's first check. */
 export type Hints = Readonly<Record<string, fc.Arbitrary<unknown>>>
 
-/** More items or characters than this would only make the run slower. */
+/** Most items of an array; more would only slow the run. */
 const MOST = 12
 const DEPTH = 6
 
@@ -100,7 +100,7 @@ function stringOf({ pattern, minLength = 0, maxLength = MOST * 4 }: Schema): fc.
     try {
       return fc.stringMatching(new RegExp(pattern), { maxLength: 80 })
     } catch {
-      // A pattern with what fast-check cannot turn round, such as a look-ahead: any text will do.
+      // fast-check cannot generate from every pattern, such as a look-ahead: any text will do.
     }
   }
   const least = Math.min(minLength, MOST * 4)

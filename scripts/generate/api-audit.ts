@@ -1,4 +1,4 @@
-/** `/v1/audit` and `/v1/compliance` as OpenAPI describes them. */
+/** Operations of `/v1/audit` and `/v1/compliance` for the OpenAPI document. */
 import { z } from 'zod'
 import { CheckpointReply, EntriesReply, LogKeyReply, ProofReply } from '#shared/api/audit.ts'
 import { AuditBundle } from '#shared/audit/bundle.ts'
@@ -6,9 +6,9 @@ import { JurisdictionsReply } from '#worker/api/audit/jurisdictions.ts'
 import { RopaReply } from '#worker/api/audit/record-of-processing.ts'
 
 const SELECTION = {
-  from: 'First entry by its number, or a time (2026-11-01, RFC 3339, milliseconds); left out: the beginning',
-  to: 'Entry before which it ends, or a last time; left out: the end',
-  policy: 'Of jobs of this policy: eu-only',
+  from: 'First entry, by number or time (2026-11-01, RFC 3339, milliseconds). Default: the beginning',
+  to: 'End, by the number of the entry after the last one, or by the last time. Default: the end',
+  policy: 'Only entries of jobs of this policy: eu-only',
   type: 'Of this type: job.placed',
 }
 
@@ -16,21 +16,21 @@ export const AUDIT_OPERATIONS = [
   {
     method: 'GET',
     path: '/v1/audit/key',
-    summary: "The public key that signs audit logs' checkpoints, for auditors to pin",
+    summary: "Get the public key of the audit logs' checkpoints, for auditors to pin",
     security: 'none',
     reply: LogKeyReply,
   },
   {
     method: 'GET',
     path: '/v1/audit/events',
-    summary: "The tenant's audit log, newest first",
+    summary: "List the entries of the tenant's audit log, newest first",
     security: 'key',
     query: {
       type: 'Of this type: job.placed',
-      job: 'Of this job: job_…',
-      from: 'Since: milliseconds or a date',
-      to: 'Until',
-      before: 'Before this entry: what `next` said',
+      job: 'Only entries of this job: job_…',
+      from: 'Earliest time: milliseconds or a date',
+      to: 'Latest time',
+      before: 'Only entries before this one: `next` of the previous page',
       limit: 'Entries of a page',
     },
     reply: EntriesReply,
@@ -39,7 +39,7 @@ export const AUDIT_OPERATIONS = [
     method: 'GET',
     path: '/v1/audit/checkpoint',
     summary:
-      'The log as it stands, signed (C2SP tlog-checkpoint); the note alone by Accept: text/plain',
+      'Get a signed checkpoint of the log (C2SP tlog-checkpoint); the note alone by Accept: text/plain',
     security: 'key',
     reply: CheckpointReply,
     otherMedia: { 'text/plain': z.string() },
@@ -47,15 +47,15 @@ export const AUDIT_OPERATIONS = [
   {
     method: 'GET',
     path: '/v1/audit/inclusion',
-    summary: 'Proof that an entry is in the log of that size (RFC 9162)',
+    summary: 'Prove that an entry is in the log of a size (RFC 9162)',
     security: 'key',
-    query: { index: 'Place of the entry', size: 'Size of the log' },
+    query: { index: 'Number of the entry', size: 'Size of the log' },
     reply: ProofReply,
   },
   {
     method: 'GET',
     path: '/v1/audit/consistency',
-    summary: 'Proof that the log of one size begins with that of another (RFC 9162)',
+    summary: 'Prove that a larger log begins with a smaller one (RFC 9162)',
     security: 'key',
     query: { from: 'The smaller size', to: 'The larger size' },
     reply: ProofReply,
@@ -63,7 +63,7 @@ export const AUDIT_OPERATIONS = [
   {
     method: 'GET',
     path: '/v1/audit/export',
-    summary: 'Entries as JSON lines or CSV, streamed; itself an entry',
+    summary: 'Export entries as JSON lines or CSV, streamed; the export is logged',
     security: 'key',
     query: { format: 'jsonl or csv', ...SELECTION },
     reply: z.string(),
@@ -72,7 +72,8 @@ export const AUDIT_OPERATIONS = [
   {
     method: 'GET',
     path: '/v1/audit/bundle',
-    summary: 'Entries, proofs, receipts and batches for `npm run verify`; itself an entry',
+    summary:
+      'Export entries, proofs, receipts and batches for `npm run verify`; the export is logged',
     security: 'key',
     query: SELECTION,
     reply: AuditBundle,
@@ -80,7 +81,7 @@ export const AUDIT_OPERATIONS = [
   {
     method: 'GET',
     path: '/v1/jobs/:id/proof',
-    summary: 'The same for one job',
+    summary: 'Export the bundle of one job',
     security: 'key',
     reply: AuditBundle,
   },
@@ -88,7 +89,7 @@ export const AUDIT_OPERATIONS = [
     method: 'GET',
     path: '/v1/compliance/ropa',
     summary:
-      'Record of processing activities (GDPR Art. 30), from policies and placements; itself an entry',
+      'Get the record of processing activities (GDPR Art. 30), from policies and placements; the request is logged',
     security: 'key',
     query: { format: 'json or csv' },
     reply: RopaReply,
@@ -97,7 +98,7 @@ export const AUDIT_OPERATIONS = [
   {
     method: 'GET',
     path: '/v1/compliance/jurisdictions',
-    summary: 'Jurisdictions of the infrastructure (EU Data Act, Art. 28)',
+    summary: 'Get the jurisdictions of the infrastructure (EU Data Act, Art. 28)',
     security: 'none',
     reply: JurisdictionsReply,
   },

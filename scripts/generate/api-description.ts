@@ -1,4 +1,4 @@
-/** The API as OpenAPI describes it: one entry a route, with the schemas that the Worker itself parses by. */
+/** Operations of the API for the OpenAPI document: one entry for each route, with the schemas that the Worker parses with. */
 import { Hono } from 'hono'
 import { describeRoute } from 'hono-openapi'
 import { z } from 'zod'
@@ -65,7 +65,7 @@ export const OPERATIONS: readonly Operation[] = [
     method: 'GET',
     path: '/v1/sessions',
     summary:
-      'A WebSocket whose steps run in order on one near node. The client sends `open`, then `step`; what comes back is described here',
+      'Open a session: a WebSocket whose steps run in order on one node nearby. The client sends `open`, then `step`; the reply schema describes the messages from the server',
     security: 'key',
     query: { policy: 'Policy of the tenant', residency: 'Narrows the policy: CH,AT' },
     status: 101,
@@ -74,7 +74,7 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: 'GET',
     path: '/v2',
-    summary: 'What this server is (Open Inference Protocol)',
+    summary: 'Name, version and extensions of the server (Open Inference Protocol)',
     security: 'none',
     reply: ServerReply,
   },
@@ -88,7 +88,7 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: 'GET',
     path: '/v2/health/ready',
-    summary: 'Whether nodes, hubs, ledger and chain are ready; 503 when one is not',
+    summary: 'Whether nodes, hubs, ledger and chain are ready; 503 when one is not ready',
     security: 'none',
     reply: ReadyReply,
   },
@@ -97,21 +97,21 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: 'GET',
     path: '/v1/models',
-    summary: 'All models (OpenAI), where they are and how warm',
+    summary: 'List all models (OpenAI), with the nodes that have them loaded',
     security: 'optionalKey',
     reply: ModelsReply,
   },
   {
     method: 'GET',
     path: '/v1/models/:model',
-    summary: 'One model (OpenAI), where it is and how warm',
+    summary: 'Get one model (OpenAI), with the nodes that have it loaded',
     security: 'optionalKey',
     reply: ListedModelReply,
   },
   {
     method: 'POST',
     path: '/v1/chat/completions',
-    summary: 'The next message of a conversation, whole or as server-sent events (OpenAI)',
+    summary: 'Create a chat completion, whole or as server-sent events (OpenAI)',
     security: 'key',
     body: ChatRequest,
     reply: ChatCompletion,
@@ -121,7 +121,7 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: 'POST',
     path: '/v1/completions',
-    summary: 'A text continued, whole or as server-sent events (OpenAI)',
+    summary: 'Create a text completion, whole or as server-sent events (OpenAI)',
     security: 'key',
     body: CompletionRequest,
     reply: Completion,
@@ -131,7 +131,7 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: 'POST',
     path: '/v1/embeddings',
-    summary: 'Texts to vectors (OpenAI)',
+    summary: 'Create embeddings of texts (OpenAI)',
     security: 'key',
     body: EmbeddingsRequest,
     reply: EmbeddingsResponse,
@@ -149,21 +149,21 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: 'GET',
     path: '/v1/kernels',
-    summary: 'Kernels of the library: inputs, parameters, limits, tolerance, price',
+    summary: 'List the kernels of the library: inputs, parameters, limits, tolerance, price',
     security: 'optionalKey',
     reply: KernelsReply,
   },
   {
     method: 'GET',
     path: '/v1/receipts/:id',
-    summary: 'A receipt of this tenant and where it stands on the chain',
+    summary: 'Get a receipt of this tenant, with its settlement',
     security: 'key',
     reply: ReceiptDocument,
   },
   {
     method: 'GET',
     path: '/v1/earnings',
-    summary: 'What a receipt key has earned',
+    summary: 'Get the earnings of a receipt key',
     security: 'none',
     query: { x: 'Its x, 0x and 64 hex digits', y: 'Its y' },
     reply: EarningsReply,
@@ -171,28 +171,29 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: 'GET',
     path: '/v1/nodes/:id/evidence',
-    summary: "All that a connected node's place was concluded from",
+    summary: "Get the evidence for a connected node's place",
     security: 'key',
     reply: EvidenceRecord,
   },
   {
     method: 'GET',
     path: '/v1/chain',
-    summary: 'Chain and contract that receipts settle on, and where anybody may read them',
+    summary:
+      'Get the chain and contract that receipts settle on, and a public endpoint to read them',
     security: 'none',
     reply: PublicChain,
   },
   {
     method: 'GET',
     path: '/v1/network',
-    summary: 'Hubs, live nodes at country level, settlement',
+    summary: 'Get hubs, connected nodes by country, and the state of settlement',
     security: 'none',
     reply: NetworkReply,
   },
   {
     method: 'GET',
     path: '/v1/policies',
-    summary: "The tenant's policies",
+    summary: "List the tenant's policies",
     security: 'key',
     reply: PoliciesReply,
   },
@@ -207,35 +208,36 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: 'POST',
     path: '/v1/policies/:id/retire',
-    summary: 'Retire a policy: it takes no new jobs, and its versions stay readable',
+    summary: 'Retire a policy: no new jobs can use it, and its versions stay readable',
     security: 'key',
     reply: PolicyReply,
   },
   {
     method: 'GET',
     path: '/v1/policies/:id',
-    summary: 'The newest version of a policy',
+    summary: 'Get the newest version of a policy',
     security: 'key',
     reply: PolicyReply,
   },
   {
     method: 'GET',
     path: '/v1/policies/:id/versions',
-    summary: 'The versions of a policy, newest first',
+    summary: 'List the versions of a policy, newest first',
     security: 'key',
     reply: PolicyVersionsReply,
   },
   {
     method: 'GET',
     path: '/v1/policies/:id/versions/:version',
-    summary: 'A version of a policy, as it was published',
+    summary: 'Get a version of a policy, as it was published',
     security: 'key',
     reply: PolicyReply,
   },
   {
     method: 'POST',
     path: '/v1/policies/dry-run',
-    summary: 'What would happen to a job: each connected node, allowed or the rule that refuses it',
+    summary:
+      'Test a policy without a job: for each connected node, whether it is allowed, or the rule that refuses it',
     security: 'key',
     body: DryRunRequest,
     reply: DryRunReply,
@@ -243,7 +245,7 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: 'POST',
     path: '/v1/keys',
-    summary: 'Make an API key of this tenant; it can do nothing that the key which makes it cannot',
+    summary: 'Make an API key of this tenant; it gets no scope that the calling key lacks',
     security: 'key',
     body: KeyRequest,
     reply: CreatedKeyReply,
@@ -252,14 +254,14 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: 'GET',
     path: '/v1/keys',
-    summary: "This tenant's keys, without their secrets",
+    summary: "List this tenant's keys, without their secrets",
     security: 'key',
     reply: KeysReply,
   },
   {
     method: 'GET',
     path: '/v1/keys/self',
-    summary: 'The key that asks: its tenant, its scopes',
+    summary: 'Get the tenant and scopes of the calling key',
     security: 'key',
     reply: OwnKeyReply,
   },
@@ -267,7 +269,7 @@ export const OPERATIONS: readonly Operation[] = [
     method: 'POST',
     path: '/v1/keys/:id/rotate',
     summary:
-      'A new secret for a key; the one before is taken for as long as is said, or not at all',
+      'Make a new secret for a key; the old one stays valid for the given time, or not at all',
     security: 'key',
     body: KeyRotation,
     reply: RotatedKeyReply,
@@ -283,14 +285,14 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: 'POST',
     path: '/v1/policies/:id/default',
-    summary: 'Make a policy the one of requests that name none',
+    summary: 'Make a policy the default for requests that name none',
     security: 'key',
     reply: DefaultPolicyReply,
   },
   {
     method: 'POST',
     path: '/v1/nodes/admission',
-    summary: 'Admission token of a node; a key with scope node makes it a verified one',
+    summary: 'Get an admission token for a node; a key with scope node makes it a verified node',
     security: 'optionalKey',
     body: AdmissionRequest,
     reply: AdmissionReply,
@@ -298,7 +300,7 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: 'POST',
     path: '/v1/operator/keys',
-    summary: 'Make an API key, and its tenant when it is the first',
+    summary: 'Make an API key; the first key of a tenant also creates the tenant',
     security: 'operator',
     body: NewKey,
     reply: CreatedKeyReply,
@@ -307,7 +309,7 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: 'GET',
     path: '/v1/operator/keys',
-    summary: "A tenant's keys",
+    summary: "List a tenant's keys",
     security: 'operator',
     query: { tenant: 'Its name' },
     reply: KeysReply,
@@ -322,7 +324,7 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: 'POST',
     path: '/v1/operator/attestations',
-    summary: 'Attest where a dedicated node stands, with a statement that an attester has signed',
+    summary: 'Attest the place of a dedicated node, with a statement signed by an attester',
     security: 'operator',
     status: 201,
     body: SignedAttestation,
@@ -331,21 +333,21 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: 'GET',
     path: '/v1/operator/attestations',
-    summary: 'Statements that stand',
+    summary: 'List the attestations that are valid',
     security: 'operator',
     reply: AttestationsReply,
   },
   {
     method: 'DELETE',
     path: '/v1/operator/attestations/:node',
-    summary: 'Take a statement back',
+    summary: 'Withdraw an attestation',
     security: 'operator',
     reply: UnattestedReply,
   },
   {
     method: 'GET',
     path: '/v1/operator/quotas/:tenant',
-    summary: "A tenant's quota, and how much of it has been handed out",
+    summary: "Get a tenant's quota, and how much of it is taken",
     security: 'operator',
     reply: QuotaReply,
   },
@@ -353,14 +355,14 @@ export const OPERATIONS: readonly Operation[] = [
     method: 'PUT',
     path: '/v1/operator/quotas/:tenant',
     summary:
-      "Set a tenant's quota; what is left out stays as it is, and `none` takes the spending cap away",
+      "Set a tenant's quota; a limit that is left out stays as it is, and `none` removes the spending cap",
     security: 'operator',
     body: QuotaChange,
     reply: QuotaReply,
   },
 ]
 
-/** The protocol lets a version stand in the path of each of these. */
+/** Each of these paths may also name a version. */
 function modelOperations(path: string, of: string): Operation[] {
   return [
     {
@@ -390,7 +392,7 @@ function modelOperations(path: string, of: string): Operation[] {
   ]
 }
 
-/** A Hono app whose only content is the description of the real one's routes. */
+/** Makes a Hono app that holds only the descriptions of the routes. */
 export function describeApi(schemas: NamedSchemas): Hono {
   const app = new Hono()
   for (const operation of OPERATIONS) {

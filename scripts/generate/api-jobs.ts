@@ -1,4 +1,4 @@
-/** `/v1/jobs` as OpenAPI describes it. */
+/** Operations of `/v1/jobs` for the OpenAPI document. */
 import { z } from 'zod'
 import { BatchErasureReply, ErasureReply } from '#shared/api/audit.ts'
 import {
@@ -15,7 +15,7 @@ export const JOB_OPERATIONS = [
   {
     method: 'POST',
     path: '/v1/jobs',
-    summary: 'A batch: a kernel or model over many inputs, split over many nodes',
+    summary: 'Create a batch: run a kernel or model over many inputs on many nodes',
     security: 'key',
     body: JobsRequest,
     reply: CreatedBatchReply,
@@ -24,46 +24,48 @@ export const JOB_OPERATIONS = [
   {
     method: 'GET',
     path: '/v1/jobs',
-    summary: "The tenant's batches, newest first",
+    summary: "List the tenant's batches, newest first",
     security: 'key',
-    query: { after: 'The last batch of the page before' },
+    query: { after: 'The last batch of the previous page' },
     reply: BatchesReply,
   },
   {
     method: 'GET',
     path: '/v1/jobs/:id',
-    summary: 'How a batch stands',
+    summary: 'Get the state of a batch',
     security: 'key',
     reply: BatchReply,
   },
   {
     method: 'GET',
     path: '/v1/jobs/:id/results',
-    summary: 'Items that have ended, by index; framed bytes by Accept: application/octet-stream',
+    summary:
+      'List items that have ended, by index; framed bytes by Accept: application/octet-stream',
     security: 'key',
-    query: { after: 'The last index of the page before', limit: 'Items of a page' },
+    query: { after: 'The last index of the previous page', limit: 'Items in a page' },
     reply: ResultsReply,
   },
   {
     method: 'GET',
     path: '/v1/jobs/:id/results/:which',
-    summary: "One item's result by its index, or the reduction's: reduced",
+    summary: 'Get the result of one item by its index, or of the reduction by `reduced`',
     security: 'key',
     reply: ResultReply,
   },
   {
     method: 'GET',
     path: '/v1/jobs/:id/events',
-    summary: 'Progress as server-sent events: item, progress, end; resumed by Last-Event-ID',
+    summary:
+      'Follow the progress as server-sent events: item, progress, end; resume by Last-Event-ID',
     security: 'key',
-    query: { after: 'Id of the last event that was seen' },
+    query: { after: 'Id of the last event received' },
     reply: z.union([BatchItem, BatchReply]),
     media: ['text/event-stream'],
   },
   {
     method: 'POST',
     path: '/v1/jobs/:id/acknowledge',
-    summary: 'The results are fetched: erase the batch',
+    summary: 'Acknowledge that the results were fetched, and erase the batch',
     security: 'key',
     reply: BatchReply,
   },
@@ -71,7 +73,7 @@ export const JOB_OPERATIONS = [
     method: 'DELETE',
     path: '/v1/jobs/:id',
     summary:
-      'Cancel a batch, its running items are taken off their nodes; or erase it; or erase a single job (job_…). Erasing needs scope admin and answers with the proof',
+      'Cancel a batch and its running items, or erase it, or erase a single job (job_…). Erasing needs scope admin and returns a proof',
     security: 'key',
     query: { erase: 'true to erase the batch' },
     reply: z.union([BatchReply, ErasureReply, BatchErasureReply]),

@@ -1,4 +1,4 @@
-/** Shapes of all countries of `shared/law/region.ts`, from world-atlas, with what the atlas draws apart given to whom ISO 3166-1 gives it. */
+/** Shapes of all countries of `shared/law/region.ts`, from world-atlas; territories follow ISO 3166-1 where the atlas differs. */
 import { createRequire } from 'node:module'
 import countries from 'i18n-iso-countries'
 import { feature } from 'topojson-client'
@@ -14,7 +14,7 @@ interface Box {
   readonly north: number
 }
 
-/** Parts of one shape that are (also) another code's: overseas parts with codes of their own, and ground that two countries hold theirs. */
+/** Parts of one shape that also belong to another code: overseas parts with codes of their own, and disputed territory. */
 const PARTS: readonly { readonly of: string; readonly code: string; readonly box: Box }[] = [
   part('FR', 'GF', [-55, 2, -51, 6]),
   part('FR', 'GP', [-62, 15.8, -60.9, 16.6]),
@@ -28,7 +28,7 @@ const PARTS: readonly { readonly of: string; readonly code: string; readonly box
   part('RU', 'UA', [32.3, 44.2, 36.8, 46.3]),
 ]
 
-/** Shapes without a code of their own, by the atlas' name; where several claim it, it counts for each of them. */
+/** Owners of shapes without a code, by the atlas' name; disputed ones count for each claimant. */
 const UNCODED: Readonly<Record<string, readonly string[]>> = {
   Dhekelia: ['CY', 'GB'],
   Akrotiri: ['CY', 'GB'],
@@ -47,11 +47,11 @@ const UNCODED: Readonly<Record<string, readonly string[]>> = {
   'Serranilla Bank': ['CO', 'HN', 'US'],
 }
 
-/** Codes whose whole shape counts for another one too. */
+/** Codes whose whole shape also counts for another code. */
 const SHARED: Readonly<Record<string, readonly string[]>> = { EH: ['MA'], PS: ['IL'] }
 
 /**
- * What the atlas lacks, or draws without the code that ISO 3166-1 gives it: boxes around all of it. Tokelau:
+ * Boxes around territory that the atlas lacks, or draws without its code of ISO 3166-1. Tokelau:
  * https://www.cia.gov/the-world-factbook/countries/tokelau/. Western Sahara west of the berm is drawn as Morocco's; the borders
  * are those of https://www.cia.gov/the-world-factbook/countries/western-sahara/. Kastellorizo, the Matsu and the Pratas Islands are
  * too small for the atlas.
@@ -67,7 +67,7 @@ const BOXES: readonly { readonly code: string; readonly box: Box }[] = [
   boxed('TW', [116.6, 20.6, 116.95, 20.8]),
 ]
 
-/** By alpha-2 code; a polygon may stand under several. */
+/** By alpha-2 code; a polygon may belong to several codes. */
 export function readAtlas(): Map<string, Polygon[]> {
   const atlas = createRequire(import.meta.url)('world-atlas/countries-10m.json') as Topology<{
     countries: GeometryCollection<{ name: string }>
@@ -110,10 +110,10 @@ function westOf(polygon: Polygon): number {
   return Math.min(...polygon.flat().map(([x = 0]) => x))
 }
 
-/** Degrees between two corners: a side is a parallel, and the arc between far corners of one is not. */
+/** Degrees between two corners: a long side would become a great circle instead of a parallel. */
 const SIDE_STEP = 0.5
 
-/** Clockwise, as d3-geo has its outer rings. */
+/** Clockwise, as d3-geo expects outer rings. */
 function boxPolygon({ west, south, east, north }: Box): Polygon {
   const corners: Ring = [
     [west, south],

@@ -1,4 +1,4 @@
-/** One route as OpenAPI describes it: what every route has, said once. */
+/** Describes one route for OpenAPI, with the parts that all routes share. */
 import type { describeRoute } from 'hono-openapi'
 import type { z } from 'zod'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -14,19 +14,19 @@ export interface Operation {
   readonly security: Security
   readonly body?: z.ZodType
   readonly reply: z.ZodType
-  /** How the reply comes. @default application/json */
+  /** Media types of the reply. @default application/json */
   readonly media?: readonly string[]
   /**
-   * Other media types that the caller can ask for, and what is in them. They stand in `x-other-media`: as content of the
-   * same status they would make every generated client's reply a union that no member can be read of.
+   * Other media types that the caller can ask for. They are put in `x-other-media`: as content of the same status they
+   * would make the reply of every generated client a union without common members.
    */
   readonly otherMedia?: Readonly<Record<string, z.ZodType>>
   readonly status?: number
-  /** Whether a node answers: then policy, deadline, quota and idempotency apply, and the answer says who gave it. */
+  /** Whether a node answers: then policy, deadline, quota and idempotency apply, and headers name the node. */
   readonly isJob?: boolean
-  /** Whether bytes of tensors may follow the JSON, both ways. */
+  /** Whether bytes of tensors may follow the JSON of request and reply. */
   readonly hasBinary?: boolean
-  /** Members of the query, all texts. */
+  /** Query parameters, all of them texts, and their descriptions. */
   readonly query?: Readonly<Record<string, string>>
 }
 
@@ -38,42 +38,43 @@ const JOB_HEADERS = {
   'x-littoral-provider': 'webgpu, wasm or cpu',
   'x-littoral-adapter': 'What ran it; software adapters say so',
   'x-littoral-ignored':
-    'Members of the body that were not known and had no effect; absent when there were none',
+    'Unknown members of the body, which had no effect; absent when there were none',
   'idempotency-replayed':
-    '`true` when this is the kept answer of an earlier request with the same key',
-  'ratelimit-policy': '"requests";q=<requests>;w=<seconds>: what the tenant may send in a window',
+    '`true` when this is the stored answer of an earlier request with the same key',
+  'ratelimit-policy':
+    '"requests";q=<requests>;w=<seconds>: the number of requests that the tenant may send in a window',
   ratelimit: '"requests";r=<requests left>;t=<seconds until the window ends>',
 }
 
 const EVERY_HEADER = {
-  'x-request-id': 'Of this request; one sent along is kept',
-  'x-littoral-policy': 'id@version of the policy that was applied, or none',
+  'x-request-id': 'Id of this request; an id that the client sent is kept',
+  'x-littoral-policy': 'id@version of the applied policy, or none',
   'server-timing': 'Milliseconds: edge, queue, network, compute',
 }
 
 const JOB_PARAMETERS = [
-  parameter('x-littoral-policy', 'Policy of the tenant; its default when absent'),
+  parameter('x-littoral-policy', "Policy of the tenant. Default: the tenant's default policy"),
   parameter('x-littoral-residency', 'Countries and groups that narrow the policy: EU,CH'),
   parameter(
     'x-littoral-deadline-ms',
-    'How long the caller waits; refused at once as deadline_unmeetable when no node can make it',
+    'How long the caller waits; refused at once with deadline_unmeetable when no node can meet it',
     { type: 'integer', minimum: 1, maximum: LIMITS.requestTimeoutMs },
   ),
   parameter(
     'idempotency-key',
-    'However often a request is sent with one key, it is one job and one charge; kept for a day',
+    'Repeated requests with the same key are one job and one charge; kept for a day',
     { type: 'string', minLength: 1, maxLength: LIMITS.idempotencyKeyChars + 2 },
   ),
-  parameter('traceparent', 'W3C trace context, which the node gets a child of'),
+  parameter('traceparent', 'W3C trace context; the node gets a child of it'),
 ]
 
 const BINARY_PARAMETER = parameter(
   'inference-header-content-length',
-  'Length of the JSON in bytes, where bytes of tensors follow it',
+  'Length of the JSON in bytes, when bytes of tensors follow it',
   { type: 'integer', minimum: 1, maximum: LIMITS.requestBodyBytes },
 )
 
-/** The one shape of every error, which each operation refers to. */
+/** The response of every error, which each operation refers to. */
 export const problemResponse = (schemas: NamedSchemas) => ({
   description: 'A problem (RFC 9457) with OpenAI’s `error` member',
   content: {
@@ -81,13 +82,13 @@ export const problemResponse = (schemas: NamedSchemas) => ({
   },
 })
 
-/** Groups of routes, in the order of the page. */
+/** Groups of routes, in the order in which the page shows them. */
 export const TAGS: readonly { readonly name: string; readonly description: string }[] = [
-  { name: 'OpenAI', description: 'What OpenAI’s clients call' },
-  { name: 'Open Inference Protocol', description: 'What KServe’s and Triton’s clients call' },
+  { name: 'OpenAI', description: 'Routes for OpenAI’s clients' },
+  { name: 'Open Inference Protocol', description: 'Routes for KServe’s and Triton’s clients' },
   { name: 'Compute', description: 'Kernels, batches and sessions' },
-  { name: 'Policies and receipts', description: 'Where jobs may run, and proof of where they did' },
-  { name: 'Audit and compliance', description: 'The log, its proofs, and what the law asks for' },
+  { name: 'Policies and receipts', description: 'Where jobs may run, and proof of where they ran' },
+  { name: 'Audit and compliance', description: 'The log, its proofs, and reports for regulators' },
   { name: 'Network', description: 'Hubs, nodes, settlement' },
   { name: 'Operator', description: 'Keys and quotas of tenants' },
 ]

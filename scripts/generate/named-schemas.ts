@@ -1,4 +1,4 @@
-/** Schemas of the description by name, so that clients made from it have types with names. */
+/** Names the schemas of the description, so that generated clients have named types. */
 import { resolver } from 'hono-openapi'
 import type { z } from 'zod'
 import * as audit from '#shared/api/audit.ts'
@@ -65,11 +65,11 @@ interface Reference {
 }
 
 export interface NamedSchemas {
-  /** @param fallback its name where the schema has none of its own */
+  /** @param fallback the name for a schema that has none */
   refer(schema: z.ZodType, fallback: string): Reference
-  /** The same for what a caller sends, where members that have a default may be left out. */
+  /** The same for a request body, where members with a default may be left out. */
   referBody(schema: z.ZodType, fallback: string): Reference
-  /** All that were referred to. */
+  /** All schemas that were referred to. */
   components(): Promise<Record<string, object>>
 }
 
@@ -95,8 +95,8 @@ export function createNamedSchemas(): NamedSchemas {
 }
 
 /**
- * A tuple's `items: false` is right, and linters miss the `items` there; its `maxItems` says the same. A member of a body
- * with a `default` is one that must be there to the makers of clients, so the default is told in words.
+ * Linters do not accept a tuple's `items: false`, and its `maxItems` says the same. Client generators take a member with
+ * a `default` as required, so the default of a body's member is moved to its description.
  */
 function forTools(value: unknown, isBody: boolean): object {
   const text = JSON.stringify(value, (name, each: unknown) => {
@@ -109,7 +109,7 @@ function forTools(value: unknown, isBody: boolean): object {
   return JSON.parse(text) as object
 }
 
-/** A schema with a default; a member that is called so has a schema for its value, and no type beside it. */
+/** Tells a schema with a default from a member named `default`. */
 function hasDefault(value: unknown): value is { default: unknown; description?: string } {
   if (typeof value !== 'object' || value === null || !('default' in value)) return false
   return ['type', 'anyOf', 'enum', '$ref'].some((word) => word in value)

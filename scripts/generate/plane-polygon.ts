@@ -1,8 +1,8 @@
-/** Polygons on the plane of longitude and latitude, where their edges are straight: as Natural Earth draws them, parallels included. */
+/** Polygons on the plane of longitude and latitude, where edges are straight, as Natural Earth draws them. */
 import type { Polygon } from './atlas.ts'
 
 export interface PlaneRing {
-  /** Longitudes without jumps: a ring over the antimeridian goes on beyond 180. */
+  /** Longitudes without jumps: a ring over the antimeridian continues beyond 180. */
   readonly x: Float64Array
   readonly y: Float64Array
 }
@@ -42,7 +42,7 @@ function unwrap(ring: readonly (readonly number[])[]): PlaneRing {
     )
     y.push(latitude)
   }
-  // A ring that comes back a whole turn away goes round a pole; it is closed there.
+  // A ring that ends a whole turn away goes round a pole; it is closed there.
   const turn = (x.at(-1) ?? 0) - (x[0] ?? 0)
   if (Math.abs(turn) > 180) {
     const pole = (y[0] ?? 0) < 0 ? -90 : 90
@@ -52,7 +52,7 @@ function unwrap(ring: readonly (readonly number[])[]): PlaneRing {
   return { x: Float64Array.from(x), y: Float64Array.from(y) }
 }
 
-/** Even-odd rule: how often a ray to the east meets the rings. */
+/** Even-odd rule: counts how often a ray to the east crosses the rings. */
 function isOdd(rings: readonly PlaneRing[], px: number, py: number): boolean {
   let inside = false
   for (const { x, y } of rings) {

@@ -1,21 +1,20 @@
-/** What a source file imports: by alias, by relative path, from packages; types as well. */
+/** Finds the imports of a source file: by alias, by relative path and from packages, types included. */
 import { posix } from 'node:path'
 import { parseSync } from 'vite'
 
 export interface SourceFile {
   /** From the root of the repository. */
   readonly path: string
-  /** Files of the repository by path, packages by specifier. */
   readonly imports: readonly Import[]
 }
 
 export interface Import {
   readonly specifier: string
-  /** The file that it leads to; undefined for a package. */
+  /** The imported file; undefined for a package. */
   readonly file: string | undefined
 }
 
-/** Types that are named in place, `import('./x.ts').X`, and modules that a worker or process is started from. */
+/** Types named in place, `import('./x.ts').X`, and modules that a worker or process is started from. */
 const IN_PLACE =
   /\bimport\(\s*['"]([^'"]+)['"]\s*\)|new URL\(\s*['"](\.[^'"]+\.ts)['"]\s*,\s*import\.meta\.url/g
 

@@ -1,16 +1,16 @@
-/** Holds the source to the plan: walls, arrows, circles, and files in a room. Pure. */
+/** Checks the source against the plan: walls, arrows, circles, and files in a room. Pure. */
 import { posix } from 'node:path'
 import type { Import, SourceFile } from './imports.ts'
 import type { Plan } from './plan.ts'
 
-/** More files than a reader takes in at a glance: such a room has two nouns. */
+/** Most files of a room; one with more has two nouns. */
 const FILES_IN_A_ROOM = 16
-/** Rooms of these stand below no plan: each test and each benchmark is read for itself. */
+/** Layers without planned rooms: each test, benchmark and example is read on its own. */
 const WITHOUT_ROOMS = new Set(['test', 'bench', 'examples'])
 
 export interface Verdict {
   readonly figures: Figures
-  /** Each names the file or room, what is wrong, and what the plan says. */
+  /** Each fault names the file or room, and the rule that it breaks. */
   readonly faults: readonly string[]
 }
 
@@ -56,7 +56,7 @@ const layerOf = (path: string): string => path.split('/')[0] ?? ''
 
 function breaches(plan: Plan, { path, imports }: SourceFile): string[] {
   const layer = plan.layers.find(({ name }) => name === layerOf(path))
-  // Settings at the root belong to no layer.
+  // Configuration files at the root belong to no layer.
   if (layer === undefined) return path.includes('/') ? [`${path} is in no layer of the plan`] : []
   return imports.flatMap((one) => {
     const { specifier, file } = one
@@ -73,13 +73,13 @@ function breaches(plan: Plan, { path, imports }: SourceFile): string[] {
     }
     if (WITHOUT_ROOMS.has(layer.name) || roomOf(file) === roomOf(path)) return []
     const room = plan.rooms.find((candidate) => candidate.path === roomOf(path))
-    // A room that the plan does not have is one fault, not one an import.
+    // A room without a line in the plan is one fault, not one for each import.
     if (room === undefined || room.rooms.includes(roomOf(file))) return []
     return [`${told}: ${roomOf(path)}/ may not import ${roomOf(file)}/`]
   })
 }
 
-/** A manifest of a model, an ABI: data has no layer. */
+/** JSON is data, such as a model's manifest, and has no layer. */
 const isData = ({ specifier }: Import): boolean => specifier.endsWith('.json')
 
 function isAllowed(specifier: string, packages: readonly string[] | 'all'): boolean {
@@ -91,7 +91,7 @@ function isAllowed(specifier: string, packages: readonly string[] | 'all'): bool
   )
 }
 
-/** A room of the plan may only be given rooms that stand above it in the table: the table is read from the ground up. */
+/** A room may only import rooms above it in the table, which lists the lowest room first. */
 function arrowsUp({ rooms }: Plan): string[] {
   const place = new Map(rooms.map(({ path }, index) => [path, index]))
   return rooms.flatMap(({ path, rooms: given }, index) =>
@@ -134,7 +134,7 @@ function arrowsOf(files: readonly SourceFile[]): Map<string, Set<string>> {
   return arrows
 }
 
-/** Rooms that reach themselves, each such group once (Tarjan, SIAM Journal on Computing 1, 1972). */
+/** Groups of rooms that reach each other (Tarjan, SIAM Journal on Computing 1, 1972). */
 function circlesOf(arrows: ReadonlyMap<string, ReadonlySet<string>>): string[][] {
   const order = new Map<string, number>()
   const lowest = new Map<string, number>()

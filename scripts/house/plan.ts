@@ -1,10 +1,10 @@
-/** The plan of the house: which rooms there are and who may import whom, as the tables of ARCHITECTURE.md say it. */
+/** Reads the plan of rooms and their allowed imports from the tables of ARCHITECTURE.md. */
 import { AppError } from '#shared/base/errors.ts'
 
 /** A top-level folder. */
 export interface Layer {
   readonly name: string
-  /** Layers that it may import beside itself. */
+  /** Other layers that it may import. */
   readonly layers: readonly string[] | 'all'
   /** Packages that it may import; `@libp2p/*` is every package of that scope, `node:*` Node's own modules. */
   readonly packages: readonly string[] | 'all'
@@ -19,12 +19,12 @@ export interface Room {
 
 export interface Plan {
   readonly layers: readonly Layer[]
-  /** From the lowest to the highest: a room may only be given rooms that stand before it. */
+  /** From the lowest to the highest: a room may only import earlier ones. */
   readonly rooms: readonly Room[]
 }
 
 /**
- * Reads the tables whose heads are `Folder | Is | May import | Packages` and `Room | What happens there | May import`.
+ * Reads the tables with the heads `Folder | Is | May import | Packages` and `Room | What happens there | May import`.
  * @throws {AppError} internal when a table is missing
  */
 export function readPlan(document: string): Plan {
@@ -62,7 +62,7 @@ function expand(name: string, paths: readonly string[]): string[] {
   return paths.filter((path) => path.startsWith(name.slice(0, -1)))
 }
 
-/** `./` is the layer's own folder; any other name stands below it. */
+/** `./` is the layer's own folder; any other name is a path below it. */
 function pathOf(name: string, room: string): string {
   const [layer = ''] = room.split('/')
   return name === './' ? layer : `${layer}/${name}`

@@ -1,7 +1,7 @@
-/** Gives every function of a source file a first step that says which file is being entered. */
+/** Adds a call to the start of every function of a source file, which reports the file. */
 import { parseSync } from 'vite'
 
-/** The name of the function that is called at each entry, with the file's path. */
+/** Name of the global function that is called with the file's path. */
 export const STEP = '__enter'
 
 interface AstNode {
@@ -11,7 +11,7 @@ interface AstNode {
   readonly body?: unknown
 }
 
-/** @param path as it is to be told */
+/** @param path the path that is reported */
 export function addSteps(path: string, text: string): string {
   const step = `globalThis.${STEP}?.(${JSON.stringify(path)})`
   const inserts: { at: number; text: string }[] = []

@@ -1,4 +1,4 @@
-/** Makes a model's manifest from its files: task, hashes, limits, and golden cases from the CPU through the engine's own runner. */
+/** Makes a model's manifest from its files: task, hashes, limits, and golden cases that the engine's runner computes on the CPU. */
 import { createHash } from 'node:crypto'
 import { basename, dirname, join } from 'node:path'
 import * as ort from 'onnxruntime-node'
@@ -16,7 +16,7 @@ import { readOnnxFacts } from './onnx-facts.ts'
 
 export interface AddOptions {
   readonly layout: Layout
-  /** Manifests that are known: the face and the golden inputs of a task come from one of them. */
+  /** Known manifests; one of the same task gives inputs, outputs and golden inputs. */
   readonly known: readonly ModelManifest[]
   readonly id?: string | undefined
   readonly title?: string | undefined
@@ -29,21 +29,21 @@ export interface AddOptions {
 
 export interface AddedModel {
   readonly manifest: ModelManifest
-  /** Files that lie outside the repository and its packages, to be put beside the manifest. */
+  /** Files from outside the repository and its packages, to be copied beside the manifest. */
   readonly copies: ReadonlyMap<string, Uint8Array>
 }
 
-/** Files that a runner can do without. */
+/** Files that a runner does not need. */
 const OPTIONAL: ReadonlySet<string> = new Set(['generation_config.json'])
 
 interface FoundFile {
-  /** As the runner, or the graph, names it. */
+  /** The name that the runner or the graph uses. */
   readonly name: string
   readonly path: string
   readonly bytes: Uint8Array
 }
 
-/** @throws {AppError} invalid_request, too_large: what it is that cannot be run, and why */
+/** @throws {AppError} invalid_request or too_large, with the reason why the model cannot run */
 export async function addModel(options: AddOptions): Promise<AddedModel> {
   const { layout, known } = options
   const licence = options.licence ?? layout.licence
@@ -86,7 +86,7 @@ export async function addModel(options: AddOptions): Promise<AddedModel> {
   return { manifest, copies }
 }
 
-/** Runs the golden cases as a node does when it admits the model. @throws {AppError} naming the output that disagrees */
+/** Runs the golden cases as a node does when it admits the model. @throws {AppError} naming the output that differs */
 export async function checkGolden(manifest: ModelManifest, files: ModelFiles): Promise<void> {
   const sessions = createOrtSessions(ort)
   const now = () => performance.now()
@@ -94,7 +94,7 @@ export async function checkGolden(manifest: ModelManifest, files: ModelFiles): P
   await model.release()
 }
 
-/** The known model that has the new one's task. */
+/** Finds a known model with the same task. */
 function templateOf({ task, known }: AddOptions, config: ModelConfig | undefined): ModelManifest {
   const wanted = task ?? config?.task
   const tasks = MODEL_TASKS.join(', ')
@@ -108,7 +108,7 @@ function templateOf({ task, known }: AddOptions, config: ModelConfig | undefined
   throw refuse(`No model here has the task "${wanted}"; there are: ${tasks}.`)
 }
 
-/** The files that the task's runner opens, and those that their graphs name. */
+/** Finds the files that the task's runner opens, and the weights that their graphs name. */
 async function findFiles(
   template: ModelManifest,
   { layout, file }: AddOptions,
@@ -151,7 +151,7 @@ function findPath({ paths }: Layout, name: string): string | undefined {
   return paths.find((path) => path === name) ?? paths.find((path) => basename(path) === name)
 }
 
-/** The one that was named, the usual one, or the only one. */
+/** Takes the named graph, the one with the usual name, or the only one. */
 function findGraph({ paths }: Layout, wanted: string | undefined): string {
   const graphs = paths.filter((path) => path.endsWith('.onnx'))
   const usual = ['onnx/model.onnx', 'model.onnx']
@@ -172,7 +172,7 @@ type Draft = Pick<ModelManifest, 'id' | 'task' | 'golden' | 'outputs'> & {
   readonly contextTokens?: number | undefined
 }
 
-/** The task's own questions, with what this model answers to them. */
+/** Runs the task's golden inputs on this model. */
 async function makeGolden(
   { id, task, golden, outputs: face, contextTokens }: Draft,
   files: ModelFiles,
@@ -198,7 +198,7 @@ async function makeGolden(
   }
 }
 
-/** A size that the task leaves open stays open; one that this model has is its own. */
+/** Free sizes stay free; fixed sizes are those of this model. */
 function withShape(tensor: ModelTensor, shape: readonly number[] | undefined): ModelTensor {
   if (shape === undefined || shape.length !== tensor.shape.length) return tensor
   return {
@@ -211,7 +211,7 @@ function isGraph({ name }: { readonly name: string }): boolean {
   return name.endsWith('.onnx')
 }
 
-/** Of the template's own graph; the new one names its own. */
+/** The template's external weights, which the new model does not have. */
 function isWeights(name: string): boolean {
   return /\.onnx_data(_\d+)?$|\.bin$/.test(name)
 }

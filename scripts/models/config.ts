@@ -1,11 +1,11 @@
-/** A transformers `config.json`, as far as it tells what a model is for. */
+/** Reads the task and the context length from a transformers `config.json`. */
 import { z } from 'zod'
 import { AppError } from '#shared/base/errors.ts'
 import type { ModelManifest } from '#shared/job/model.ts'
 
 export interface ModelConfig {
   readonly architecture: string
-  /** Undefined for an architecture that is run here for no task. */
+  /** Undefined for an unknown architecture. */
   readonly task: ModelManifest['task'] | undefined
   readonly contextTokens: number | undefined
 }
@@ -16,7 +16,7 @@ const Config = z.object({
   max_position_embeddings: z.int().min(1).optional(),
 })
 
-/** @throws {AppError} invalid_request for a file that is no such configuration */
+/** @throws {AppError} invalid_request for a file that is not a model configuration */
 export function readConfig(bytes: Uint8Array): ModelConfig {
   let parsed: z.infer<typeof Config>
   try {
@@ -32,7 +32,7 @@ export function readConfig(bytes: Uint8Array): ModelConfig {
   }
 }
 
-/** `LlamaForCausalLM` writes, a bare `BertModel` embeds; anything else says nothing. */
+/** `LlamaForCausalLM` is for chat, a bare `BertModel` for embeddings; others are unknown. */
 function taskOf(architecture: string): ModelManifest['task'] | undefined {
   if (architecture.endsWith('ForCausalLM')) return 'chat'
   return /^[A-Za-z0-9]+Model$/.test(architecture) ? 'embedding' : undefined

@@ -1,4 +1,4 @@
-/** Where a model is added from: a folder, an installed npm package, or a repository of the model hub. */
+/** Opens the source of a model: a folder, an installed npm package, or a repository of the model hub. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join, relative, resolve } from 'node:path'
 import { z } from 'zod'
@@ -10,12 +10,12 @@ import { ModelFile } from '#shared/job/model.ts'
 import { repositoryPath } from '#scripts/base/paths.ts'
 
 export interface Layout {
-  /** The model's name where it comes from. */
+  /** The model's name at its source. */
   readonly name: string
   readonly paths: readonly string[]
-  /** As the place itself says; undefined when it does not. */
+  /** The licence that the source declares. */
   readonly licence: string | undefined
-  /** What a manifest calls this file; undefined for one outside the repository, which has to be copied. */
+  /** The source to put into a manifest; undefined for a file outside the repository, which is copied. */
   source(path: string): string | undefined
   read(path: string): Promise<Uint8Array>
 }
@@ -23,7 +23,7 @@ export interface Layout {
 export interface LayoutOptions {
   readonly modelHub: string
   readonly revision: string
-  /** Where large files of the hub are kept. */
+  /** Keeps large files of the hub. */
   readonly cacheFolder: string
 }
 
@@ -83,7 +83,7 @@ const HubModel = z.object({
   cardData: z.object({ license: z.string().optional() }).optional(),
 })
 
-/** Pinned to the commit that the revision means now; large files are fetched by the hash that the hub names. */
+/** Pins the revision to its current commit; large files are fetched by the hash that the hub names. */
 async function openHub(name: string, options: LayoutOptions): Promise<Layout> {
   const { modelHub, revision, cacheFolder } = options
   const url = `${modelHub}/api/models/${name}/revision/${revision}?blobs=true`
@@ -125,7 +125,7 @@ async function openHub(name: string, options: LayoutOptions): Promise<Layout> {
   }
 }
 
-/** Files that the hub keeps in git itself are small texts. */
+/** Fetches a file that the hub keeps in git, without a hash. */
 async function fetchSmall(url: string): Promise<Uint8Array> {
   const reply = await fetch(url, { signal: AbortSignal.timeout(60_000) })
   if (!reply.ok) throw new AppError('not_found', `${url} answered ${reply.status}.`)
@@ -141,7 +141,7 @@ function listFiles(folder: string): string[] {
     .filter((path) => !path.includes('node_modules/'))
 }
 
-/** `license:` of a model card's front matter. */
+/** Reads `license:` from a model card's front matter. */
 function frontMatterLicence(path: string): string | undefined {
   if (!existsSync(path)) return undefined
   return /^---\n(?:.*\n)*?license:\s*(\S+)/.exec(readFileSync(path, 'utf8'))?.[1]

@@ -1,4 +1,4 @@
-/** What an ONNX graph asks of a device: its largest weight, and whether it computes in half floats. */
+/** Reads what an ONNX graph needs of a device: its largest weight, and whether it uses half floats. */
 import { fields } from '#engine/runtime/onnx-external.ts'
 
 export interface OnnxFacts {
@@ -9,7 +9,7 @@ export interface OnnxFacts {
 /** `TensorProto.DataType.FLOAT16`: https://github.com/onnx/onnx/blob/v1.17.0/onnx/onnx.proto3#L498 */
 const FLOAT16 = 10
 
-/** @throws {AppError} invalid_request for bytes that are no ONNX graph */
+/** @throws {AppError} invalid_request for bytes that are not an ONNX graph */
 export function readOnnxFacts(model: Uint8Array): OnnxFacts {
   let largestTensorBytes = 0
   let usesF16 = false
@@ -19,7 +19,7 @@ export function readOnnxFacts(model: Uint8Array): OnnxFacts {
       largestTensorBytes = Math.max(largestTensorBytes, sizeBytes)
       usesF16 ||= dataType === FLOAT16
     }
-    // Inputs, outputs and what lies between: ValueInfoProto.type.tensor_type.elem_type.
+    // Inputs, outputs and intermediate values: ValueInfoProto.type.tensor_type.elem_type.
     for (const message of [11, 12, 13].flatMap((field) => children(graph, field)))
       for (const type of children(message, 2))
         for (const tensorType of children(type, 1)) usesF16 ||= numberOf(tensorType, 1) === FLOAT16

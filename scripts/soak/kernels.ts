@@ -1,18 +1,18 @@
-/** The soak's part of strangers' kernels: the fuzz tests, with more kernels and others than `npm test` has. */
+/** Soak of submitted kernels: the fuzz tests with more and other kernels than in `npm test`. */
 import { runStep } from '#scripts/base/run-step.ts'
 
 export interface KernelSoakOptions {
-  /** Through the reader and the rewriter. */
+  /** Number of kernels that are read and rewritten. */
   readonly kernels: number
-  /** Run in a local node, and as many in a tab. */
+  /** Number of kernels that run in a local node, and again in a tab. */
   readonly executed: number
-  /** Of the first kernel; each has the next one. */
+  /** Seed of the first kernel; each kernel takes the next one. */
   readonly seed: number
 }
 
 const TESTS = ['test/fuzz/wgsl.test.ts', 'test/fuzz/wgsl-dawn.test.ts', 'test/browser/wgsl.test.ts']
 
-/** What came of how many, and the seed of a kernel that went wrong, are in the output of the tests. */
+/** The output of the tests has the counts and the seed of a failed kernel. */
 export async function soakKernels({ kernels, executed, seed }: KernelSoakOptions) {
   console.error(
     `kernels: ${kernels} through reader and rewriter, ${executed} run in a local node and in a tab, from seed ${seed}`,

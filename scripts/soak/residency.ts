@@ -1,18 +1,18 @@
-/** The soak's part of residency: the fuzz tests of the decision and of whole lives, with more cases and other seeds than `npm test`. */
+/** Soak of residency: the fuzz tests of decisions and of whole requests, with more cases and other seeds than in `npm test`. */
 import { runStep } from '#scripts/base/run-step.ts'
 
 export interface ResidencySoakOptions {
-  /** Against the text of the policy. */
+  /** Number of decisions compared with the policy's text. */
   readonly decisions: number
-  /** Against Cedar. */
+  /** Number of decisions compared with Cedar. */
   readonly cedarCases: number
-  /** Simulated requests, from the Worker's dispatch to their end. */
+  /** Number of simulated requests, from the Worker's dispatch to their end. */
   readonly lives: number
-  /** Of the first policy and of the first network; each has the next one. */
+  /** Seed of the first policy and of the first network; each takes the next one. */
   readonly seed: number
 }
 
-/** How many there were of each kind, and the seed of what went wrong, are in the output of the tests. */
+/** The output of the tests has the counts and the seed of a failed case. */
 export async function soakResidency({ decisions, cedarCases, lives, seed }: ResidencySoakOptions) {
   console.error(
     `residency: ${decisions} decisions, ${cedarCases} against Cedar, ${lives} lives, from seed ${seed}`,

@@ -1,4 +1,4 @@
-/** The soak's part of requests: hostile ones to every described route of a Worker of its own, with one local node. */
+/** Soak of the routes: hostile requests to every route of a Worker of its own, with one local node. */
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -17,7 +17,7 @@ export interface RouteSoakOptions {
   readonly requests: number
   readonly seed: number
   readonly concurrency: number
-  /** Without a node every job ends at no_capacity, sooner. */
+  /** Without a node every job fails fast with no_capacity. */
   readonly hasNode: boolean
 }
 

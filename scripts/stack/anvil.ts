@@ -1,4 +1,4 @@
-/** The local chain: anvil as a child process that keeps its state in a file. */
+/** Runs the local chain: anvil as a child process that keeps its state in a file. */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir } from 'node:fs/promises'
@@ -11,7 +11,7 @@ const READY_TIMEOUT_MS = 120_000
 const STOP_TIMEOUT_MS = 5_000
 const OUTPUT_KEPT = 4_000
 
-/** Chain id of every local chain; the one that Foundry and Hardhat use. */
+/** Chain id of every local chain, as in Foundry and Hardhat. */
 export const LOCAL_CHAIN_ID = 31_337
 
 export interface Chain extends Child {
@@ -23,7 +23,7 @@ export interface Chain extends Child {
 }
 
 export interface AnvilOptions {
-  /** Where the state is kept: `anvil.json`. */
+  /** Holds the state, `anvil.json`. */
   readonly dir: string
   /** @default 0, a free one */
   readonly port?: number

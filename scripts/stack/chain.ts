@@ -1,4 +1,4 @@
-/** Everything that a local chain needs before it can settle: contracts, a funded consumer, a poster, hub keys. */
+/** Prepares a local chain for settlement: contracts, a funded consumer, a poster, hub keys. */
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
@@ -21,7 +21,7 @@ import { digestSources, readArtifact, type ContractName } from '#scripts/base/fo
 
 export { startAnvil, type Chain } from './anvil.ts'
 
-/** Key of account 0 of anvil's published test mnemonic: everybody has it. Owns the contracts of local chains only. */
+/** Key of account 0 of anvil's published test mnemonic, known to everybody. It owns the contracts of local chains only. */
 export const PUBLISHED_OWNER_KEY: Hex =
   '0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80'
 const GAS_MONEY = parseEther('10')
@@ -31,15 +31,15 @@ const DeploymentFile = z.strictObject({
   chainId: z.int().min(1),
   settlement: Address,
   testUsd: Address,
-  /** What the contracts were built from. */
+  /** Digest of the contracts' sources. */
   sources: z.string().default(''),
 })
-/** Where the contracts of one chain are. */
+/** Addresses of the contracts on one chain. */
 export type Deployment = Omit<z.infer<typeof DeploymentFile>, 'sources'>
 
 export interface ChainAccess {
   readonly rpc: string
-  /** Where addresses and the keys made here are kept. */
+  /** Keeps the addresses and the generated keys. */
   readonly dir: string
 }
 
@@ -49,8 +49,8 @@ export interface LocalAccount {
 }
 
 /**
- * Deploys Settlement and TestUsd, or finds the ones that were deployed on this chain before.
- * @throws when those were built from other sources: the chain's and the Ledger's state belong to them
+ * Deploys Settlement and TestUsd, or finds those that were deployed on this chain before.
+ * @throws when they were built from other sources: the state of chain and Ledger belongs to them
  */
 export async function deploySettlement(access: ChainAccess): Promise<Deployment> {
   const { reader } = connect(access.rpc)
@@ -61,7 +61,7 @@ export async function deploySettlement(access: ChainAccess): Promise<Deployment>
   if (known?.chainId === chainId && (await hasCode(access.rpc, known))) {
     if (known.sources === sources) return known
     throw new Error(
-      `The contracts changed since ${access.dir} was made. Delete the instance's state and start again.`,
+      `The contracts have changed since ${access.dir} was made. Delete the instance's state and start again.`,
     )
   }
   const owner = privateKeyToAccount(PUBLISHED_OWNER_KEY)
@@ -73,7 +73,7 @@ export async function deploySettlement(access: ChainAccess): Promise<Deployment>
   return deployment
 }
 
-/** Makes a poster key (or finds the one made before), gives it gas money from the published account and allows it. */
+/** Makes or finds a poster key, funds its gas from the published account and registers it as poster. */
 export async function newPoster(
   access: ChainAccess,
   deployment: Deployment,
@@ -84,7 +84,7 @@ export async function newPoster(
   return poster
 }
 
-/** Registers a hub's public key; what a hub signs counts only then. */
+/** Registers a hub's public key: the contract accepts signatures of registered hubs only. */
 export async function registerHubKey(
   access: Pick<ChainAccess, 'rpc'>,
   deployment: Deployment,
@@ -101,14 +101,14 @@ export async function registerHubKey(
 }
 
 export interface FundOptions {
-  /** The balance is brought up to this. */
+  /** The deposit is raised to this balance. */
   readonly balanceMicroUsd: bigint
   readonly batchLimitMicroUsd: bigint
-  /** Which kept key: `consumer-NAME.key`. @default demo */
+  /** Name of the key file: `consumer-NAME.key`. @default demo */
   readonly name?: string
 }
 
-/** Makes a consumer (or finds it) whose deposit and batch limit are at least what is asked. */
+/** Makes or finds a consumer with this batch limit and at least this deposit. */
 export async function fundConsumer(
   access: ChainAccess,
   deployment: Deployment,
@@ -158,7 +158,6 @@ export async function depositFor(
   for (const call of calls) await send(access.rpc, owner, call)
 }
 
-/** A reading and a writing client for a chain whose id is asked, not assumed. */
 export function connect(rpc: string) {
   const transport = http(rpc, { timeout: 10_000, retryCount: 2 })
   return { transport, reader: createPublicClient({ transport, pollingInterval: 50 }) }
@@ -171,7 +170,7 @@ export interface ContractCall {
   readonly args: readonly unknown[]
 }
 
-/** Sends one contract call and waits until it is mined. @throws when it reverts, with the contract's error. */
+/** Sends a contract call and waits until it is mined. @throws with the contract's error when it reverts */
 export async function send(
   rpc: string,
   account: PrivateKeyAccount,

@@ -1,4 +1,4 @@
-/** Pays a node: its receipt key signs an address, anyone sends the claim. */
+/** Pays out a node's earnings: its receipt key signs the address, and anyone can send the claim. */
 import { privateKeyToAccount } from 'viem/accounts'
 import type { Hex } from 'viem'
 import { typedDigest } from '#shared/base/eip712.ts'
@@ -13,11 +13,11 @@ export interface ClaimOptions {
   readonly settlement: Address
   /** The node's receipt key. */
   readonly signer: Signer
-  /** What the Ledger's `earnings` gave as `claimable`. */
+  /** The member `claimable` of the Ledger's earnings. */
   readonly claimable: { readonly cumulativeMicroUsd: string; readonly proof: readonly Bytes32[] }
   /** Where the money goes. */
   readonly to: Address
-  /** Who sends the transaction and pays its gas; not necessarily the node. */
+  /** Key of the account that sends the transaction and pays its gas. */
   readonly senderKey: Hex
 }
 
@@ -26,7 +26,7 @@ export interface ClaimResult {
   readonly paidMicroUsd: bigint
 }
 
-/** Claims everything earned so far. @throws with the contract's error, `AlreadyPaid` for a leaf that was claimed before */
+/** Claims all settled earnings. @throws with the contract's error, `AlreadyPaid` for a leaf that was claimed before */
 export async function claimEarnings(options: ClaimOptions): Promise<ClaimResult> {
   const { rpc, settlement, signer, claimable, to } = options
   const { reader } = connect(rpc)

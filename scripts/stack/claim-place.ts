@@ -1,4 +1,4 @@
-/** What one instance has for itself: its state folder and its port. Taken before anything else is started. */
+/** Takes the state folder and the port of an instance before anything is started. */
 import { once } from 'node:events'
 import { mkdir } from 'node:fs/promises'
 import { createServer } from 'node:net'
@@ -10,14 +10,14 @@ export interface Place {
   readonly stateDir: string
   /** @default 127.0.0.1 */
   readonly host?: string | undefined
-  /** 0 is any that is free. */
+  /** 0 takes any free port. */
   readonly port: number
 }
 
 /**
- * Takes the folder until this process ends, and closes it to other users.
- * @returns what gives it back
- * @throws {AppError} invalid_request naming what another process has
+ * Locks the folder until this process ends, and closes it to other users.
+ * @returns a function that unlocks it
+ * @throws {AppError} invalid_request naming the folder or port that is in use
  */
 export async function claimPlace({ stateDir, host, port }: Place): Promise<() => void> {
   await mkdir(stateDir, { recursive: true, mode: 0o700 })
@@ -32,7 +32,7 @@ export async function claimPlace({ stateDir, host, port }: Place): Promise<() =>
   }
 }
 
-/** workerd would find out only after everything was built. */
+/** workerd would report a taken port only after everything was built. */
 async function refuseTakenPort(port: number, host: string): Promise<void> {
   const server = createServer()
   try {

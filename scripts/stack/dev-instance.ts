@@ -1,10 +1,10 @@
-/** What the running instance writes for the other commands: `.littoral/dev.json`. */
+/** Reads `.littoral/dev.json`, which `npm start` writes for the other commands. */
 import { readFile } from 'node:fs/promises'
 import { z } from 'zod'
 import { Address, Bytes32 } from '#shared/base/ids.ts'
 import { repositoryPath } from '#scripts/base/paths.ts'
 
-/** The fields that commands read; others pass. */
+/** The members that commands read. */
 export const DevInstance = z.looseObject({
   url: z.url(),
   apiKey: z.string(),
@@ -16,12 +16,12 @@ export const DevInstance = z.looseObject({
   }),
   /** Public key of the audit logs' checkpoints. */
   logKey: Bytes32.optional(),
-  /** Whether nodes here have places made up for development. */
+  /** Whether nodes have simulated places. */
   simulatedPlaces: z.boolean().default(false),
 })
 export type DevInstance = z.infer<typeof DevInstance>
 
-/** The instance of this working copy; undefined when none has run. */
+/** Undefined when no instance has run in this working copy. */
 export async function readDevInstance(): Promise<DevInstance | undefined> {
   const text = await readFile(repositoryPath('.littoral/dev.json'), 'utf8').catch(() => undefined)
   return text === undefined ? undefined : DevInstance.parse(JSON.parse(text))

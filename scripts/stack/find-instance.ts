@@ -1,4 +1,4 @@
-/** Which instance an operator's command speaks to, and with which key. */
+/** Finds the instance and the operator key for an operator's command. */
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
@@ -13,7 +13,7 @@ interface Instance {
 
 const Served = z.looseObject({ url: z.string(), OPERATOR_KEY: z.string() })
 
-/** Flags and environment first, then what a running instance wrote. @throws {AppError} invalid_request where there is none */
+/** Flags and environment come before the file of a running instance. @throws {AppError} invalid_request where there is none */
 export async function findInstance(flags: {
   readonly url?: string | undefined
   readonly state?: string | undefined

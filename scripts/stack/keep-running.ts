@@ -1,48 +1,47 @@
-/** Keeps a child process running: names its death, starts it again after a pause that grows, and says when it gives up. */
+/** Keeps a child process running: reports its end, restarts it after growing pauses, and gives up after several attempts. */
 import type { ChildProcess } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AppError } from '#shared/base/errors.ts'
 import { wordsOf } from '#scripts/base/arguments.ts'
 
 const FIRST_PAUSE_MS = 500
-/** Starts in a row; half a second before the first, eight before the last. */
+/** Restarts in a row, with pauses from half a second to eight seconds. */
 const ATTEMPTS = 5
-/** Ctrl-C reaches the children, too: by then it is known that their end was asked for. */
+/** Ctrl-C ends the children too; after this pause the parent knows that it was asked to stop. */
 const GRACE_MS = 100
-/** A child that lived this long has started well: its next death is the first of a new row. */
+/** After this time a child counts as well started, and its next end starts a new row of attempts. */
 const STEADY_MS = 60_000
-/** What is told of one failed start. */
+/** Length of the message about a failed start. */
 const LINE_CHARACTERS = 300
 
-/** A running child process. */
 export interface Child {
-  /** Resolves when it has ended, with how: `code 1`, `signal SIGKILL`. */
+  /** Resolves when the process has ended: `code 1`, `signal SIGKILL`. */
   readonly ended: Promise<string>
   close(): Promise<void>
 }
 
 export interface Keeper {
   readonly say: (text: string) => void
-  /** Called once for a child that could not be started again. */
+  /** Called once when the last attempt has failed. */
   readonly giveUp: (error: AppError) => void
   readonly wait?: (ms: number) => Promise<unknown>
   readonly nowMs?: () => number
 }
 
 export interface Kept<T extends Child> {
-  /** The one that runs, or ran last. */
+  /** The child that runs, or ran last. */
   current(): T
-  /** Ends it in this way and starts it again at once. */
+  /** Ends the child by `end` and starts it again at once. */
   replace(end: (child: T) => Promise<void>): Promise<void>
   /** Ends it for good. */
   close(): Promise<void>
 }
 
 /**
- * Starts a child, and starts it again whenever it ends unasked.
- * @param start its argument is the child that ended: for the same port
- * @param keeper without one a death is left to the caller
- * @param then what comes between its start and its work, for the line that tells of its death
+ * Starts a child, and restarts it whenever it ends on its own.
+ * @param start gets the child that ended, to reuse its port
+ * @param keeper without one the child is not restarted
+ * @param then appended to the message about a restart
  * @throws what the first start throws
  */
 export async function keepRunning<T extends Child>(
@@ -55,7 +54,7 @@ export async function keepRunning<T extends Child>(
   const wait = keeper?.wait ?? sleep
   let child = await start()
   let startedMs = nowMs()
-  /** Counts what was asked for; a watch of an older child then has nothing to do. */
+  /** Counts requested ends, so that the watch of an older child does nothing. */
   let order = 0
   let attempts = 0
   const watch = (watched: T) => {
@@ -113,7 +112,7 @@ export async function keepRunning<T extends Child>(
   }
 }
 
-/** A failed start has the child's last lines in its words. */
+/** Shortens the error of a failed start, which holds the child's last lines. */
 function onOneLine(error: unknown): string {
   const words = wordsOf(error)
     .trim()
@@ -122,7 +121,7 @@ function onOneLine(error: unknown): string {
   return words.length > LINE_CHARACTERS ? `${words.slice(0, LINE_CHARACTERS)}…` : words
 }
 
-/** How a child process ended, in words; one that could not be started at all has the error's. */
+/** Describes how a child process ended; a process that could not start gives the error's message. */
 export function endOf(child: ChildProcess): Promise<string> {
   return new Promise((resolve) => {
     child.once('exit', (code, signal) =>

@@ -1,4 +1,4 @@
-/** API keys of a local stack, kept from one start to the next in a file that only its owner may read. */
+/** Keeps the API keys of a local stack between starts, in a file that only its owner may read. */
 import { readFile, writeFile } from 'node:fs/promises'
 import { z } from 'zod'
 import type { KeyRequest, Operator } from './operator.ts'
@@ -6,7 +6,7 @@ import type { KeyRequest, Operator } from './operator.ts'
 const Kept = z.record(z.string(), z.strictObject({ id: z.string(), key: z.string() }))
 
 export interface KeyRing {
-  /** The tenant's key from an earlier start while the Worker still takes it, or a fresh one. */
+  /** The tenant's key from an earlier start if it is still active, or a new one. */
   key(request: KeyRequest): Promise<string>
 }
 

@@ -1,4 +1,4 @@
-/** A local node as a child process, as an owner would run it. */
+/** Runs a local node as a child process, as its owner would. */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -16,7 +16,7 @@ export interface NodeProcessOptions {
   readonly dir: string
   readonly name: string
   readonly region: string
-  /** What a development Worker is told to see of the node; a production one refuses to be told. @default nothing */
+  /** The place that a development Worker takes as seen; a production Worker refuses it. @default none */
   readonly simulatedPlace?: string | undefined
   /** @default auto */
   readonly device?: 'auto' | 'webgpu' | 'cpu'
@@ -32,10 +32,10 @@ export interface NodeProcess extends Child {
   readonly nodeId: string
   readonly stateDir: string
   readonly pid: number
-  /** The lines that the node has written; of very many the newest. */
+  /** The newest lines that the node has written. */
   readonly lines: readonly string[]
   close(): Promise<void>
-  /** SIGKILL: no goodbye. */
+  /** Sends SIGKILL. */
   kill(): Promise<void>
 }
 
@@ -49,10 +49,9 @@ const Line = z.looseObject({
   detail: z.string().optional(),
   models: z.string().optional(),
 })
-/** From one look to the next. */
 const LOOK_MS = 100
 
-/** Resolves once the hub has the node and the models that it was told to load, as far as they are admitted. @throws {AppError} internal with its last lines otherwise */
+/** Resolves once the hub lists the node and its admitted models. @throws {AppError} internal with the node's last lines */
 export async function startNodeProcess(options: NodeProcessOptions): Promise<NodeProcess> {
   const { program = 'local-node/main.ts' } = options
   const stateDir = join(options.dir, `node-${options.name}`)
@@ -64,7 +63,7 @@ export async function startNodeProcess(options: NodeProcessOptions): Promise<Nod
     process.execPath,
     ['--disable-warning=ExperimentalWarning', repositoryPath(program), ...args],
     {
-      // In a group of its own: Ctrl-C reaches the parent, which ends it in order.
+      // A group of its own: Ctrl-C reaches only the parent, which ends the node in order.
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],
       env: {
@@ -75,7 +74,7 @@ export async function startNodeProcess(options: NodeProcessOptions): Promise<Nod
   )
   const killGroup = () => endGroup(child, 'SIGKILL')
   process.once('exit', killGroup)
-  // Its engine processes must not outlive it.
+  // The engine processes must not outlive the node.
   const ended = endOf(child).then((how) => {
     process.off('exit', killGroup)
     killGroup()
@@ -87,7 +86,7 @@ export async function startNodeProcess(options: NodeProcessOptions): Promise<Nod
     throw error
   })
   const stop = async (signal: NodeJS.Signals) => {
-    // A goodbye is for the node itself to say; SIGKILL takes its engine processes with it.
+    // SIGTERM goes to the node alone, which says goodbye; SIGKILL also ends its engine processes.
     if (signal === 'SIGKILL') killGroup()
     else child.kill(signal)
     const timer = setTimeout(killGroup, STOP_TIMEOUT_MS)
@@ -135,7 +134,7 @@ function untilReady(
   return promise.finally(() => clearTimeout(timer))
 }
 
-/** Models that come after the hello reach the hub by gossip. @returns the node's id */
+/** Polls, because models loaded after the hello reach the hub by gossip. @returns the node's id */
 async function untilSeen(hub: string, nodeId: string, models: readonly string[]): Promise<string> {
   const deadline = AbortSignal.timeout(READY_TIMEOUT_MS)
   for (;;) {

@@ -1,4 +1,4 @@
-/** The operator's side of the HTTP API: keys and policies. */
+/** A client of the HTTP API: any call, and the operator's calls for keys. */
 import { z } from 'zod'
 import { CreatedKeyReply, KeysReply } from '#shared/api/keys.ts'
 import { AppError, errorCode } from '#shared/base/errors.ts'
@@ -43,7 +43,7 @@ export interface ApiCall {
   readonly headers?: Readonly<Record<string, string>>
 }
 
-/** Calls the API with JSON. @throws {AppError} the problem that it answered with */
+/** Calls the API with JSON. @throws {AppError} with the code and detail of an error reply */
 export async function callApi(call: ApiCall): Promise<unknown> {
   const response = await fetch(`${call.url}${call.path}`, {
     method: call.method,

@@ -1,4 +1,4 @@
-/** The whole system on this machine, for `npm start`, the end-to-end tests and the benchmarks: chain, Worker, nodes, one tenant. */
+/** Runs the whole system on this machine, for `npm start`, end-to-end tests and benchmarks: chain, Worker, nodes, tenants. */
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
@@ -27,7 +27,7 @@ import { readBundle } from '#scripts/build/bundle.ts'
 import { startWorkerd, type Workerd } from './workerd.ts'
 
 export interface StackOptions {
-  /** Keeps the chain's, the Worker's and the nodes' state. */
+  /** Holds the state of chain, Worker and nodes. */
   readonly dir: string
   /** @default 0: a free one */
   readonly port?: number
@@ -37,15 +37,15 @@ export interface StackOptions {
   /** Country where TLS ends. @default DE */
   readonly ingressCountry?: string
   readonly onStep?: (text: string) => void
-  /** Runs once folder and port are this stack's own: what is built for it. */
+  /** Builds the bundle; runs once folder and port are taken. */
   readonly prepare?: () => Promise<void>
   /** @default dist/worker-simulated */
   readonly bundleDir?: string
   /** @default hub-0:any */
   readonly hubs?: string
-  /** Starts chain, workerd and nodes again when they die. Without one a death is left to the caller. */
+  /** Restarts chain, workerd and nodes when they end. @default no restart */
   readonly keeper?: Keeper
-  /** Where workerd's inspector listens. @default nowhere */
+  /** Address of workerd's inspector. @default none */
   readonly inspector?: string
 }
 
@@ -61,16 +61,16 @@ export interface Stack {
   readonly deployment: Deployment
   readonly operator: Operator
   readonly worker: () => Workerd
-  /** Of the key that signs the audit logs' checkpoints. */
+  /** Public key of the audit logs' checkpoints. */
   readonly logPublicKey: Bytes32
-  /** Makes a tenant with a funded consumer account and a key. */
+  /** Makes a tenant with a key and a funded consumer account. */
   createTenant(id: string, scopes: readonly string[]): Promise<Tenant>
   startNode(
     options: Omit<NodeProcessOptions, 'hub' | 'dir' | 'key' | 'log'> & {
       readonly verified: boolean
     },
   ): Promise<NodeProcess>
-  /** Ends workerd, gently or by SIGKILL, and starts it again on the same port and state. */
+  /** Ends workerd, in order or by SIGKILL, and starts it again on the same port and state. */
   restartWorker(how: 'close' | 'kill', whileDown?: () => void | Promise<void>): Promise<void>
   close(): Promise<void>
 }
@@ -184,7 +184,7 @@ async function bringUp(options: StackOptions, { step, closers, close }: Bringing
   }
 }
 
-/** On the same port each time: the Worker is told its address once. */
+/** Keeps the port, because the Worker gets the address only once. */
 function keepChain(dir: string, { log, keeper }: StackOptions): Promise<Kept<Chain>> {
   const start = (before?: Chain) =>
     startAnvil({ dir, log, port: before === undefined ? 0 : Number(new URL(before.rpc).port) })
@@ -204,7 +204,7 @@ interface Secrets {
 
 const freshLogKey = (): Bytes32 => `0x${randomBytes(32).toString('hex')}`
 
-/** Made once for each state folder; only its owner may read them. */
+/** Generated once for each state folder; only its owner may read them. */
 async function loadSecrets(dir: string): Promise<Secrets> {
   const path = join(dir, 'secrets.json')
   if (!existsSync(path)) {

@@ -1,4 +1,4 @@
-/** Runs a built Worker in plain workerd: no account, no Miniflare, state on this disk. */
+/** Runs a built Worker in plain workerd, without an account or Miniflare; its state is on this disk. */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -14,52 +14,52 @@ import { endOf, type Child } from './keep-running.ts'
 
 const START_TIMEOUT_MS = 120_000
 const STOP_TIMEOUT_MS = 3_000
-/** Names of sockets. */
+/** Names of the sockets. */
 const HTTP = 'http'
 const TWIN = 'twin'
-/** Where the Durable Objects' databases are, below the state directory. */
+/** Folder of the Durable Objects' databases, in the state directory. */
 const STORAGE_DIR = 'durable-objects'
 
 export interface WorkerdOptions {
-  /** Holds what `buildWorker` wrote. */
+  /** Holds the output of `buildWorker`. */
   readonly bundleDir: string
-  /** Keeps the Durable Objects' databases; the same directory brings the same state back. */
+  /** Holds the Durable Objects' databases. */
   readonly stateDir: string
   /** @default 127.0.0.1 */
   readonly host?: string
   /** @default 0: a free one */
   readonly port?: number
-  /** Vars and secrets, over the defaults of wrangler.toml. They travel in the process environment, never in a file. */
+  /** Vars and secrets, over the defaults of wrangler.toml. They are passed in the environment, never in a file. */
   readonly vars: Readonly<Record<string, string>>
   readonly assetsDir: string
-  /** Where V8's inspector listens, as `127.0.0.1:9229`; for profiles. @default nowhere */
+  /** Address of V8's inspector for profiles, such as `127.0.0.1:9229`. @default none */
   readonly inspector?: string
   readonly log: Log
-  /** Runs a second isolate of the same Worker beside it, over the same Durable Objects, as another location has. */
+  /** Runs a second isolate of the Worker over the same Durable Objects, as at another location. */
   readonly twin?: boolean
-  /** Takes each line that workerd or the Worker writes. @default into `log` */
+  /** Gets each line that workerd or the Worker writes. @default the log */
   readonly onLine?: (line: string, stream: 'stdout' | 'stderr') => void
 }
 
 export interface Workerd extends Child {
   readonly url: string
   readonly port: number
-  /** Of the second isolate, where one was asked for. */
+  /** Address of the second isolate, if there is one. */
   readonly twinUrl: string | undefined
   readonly pid: number
-  /** Asks it to end, and ends it after three seconds. */
+  /** Sends SIGTERM, and SIGKILL after three seconds. */
   close(): Promise<void>
-  /** SIGKILL: no goodbye, as when the machine loses power. */
+  /** Sends SIGKILL, like a power cut. */
   kill(): Promise<void>
 }
 
-/** @throws {AppError} internal when workerd does not come up in 30 s; the detail holds its last lines. */
+/** @throws {AppError} internal with the last lines of workerd when it does not start */
 export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
   const bundle = readBundle(options.bundleDir)
   const vars = {
     ...bundle.vars,
     JURISDICTION: 'any',
-    // Says what the bundle does; one for production refuses to run with it.
+    // A production bundle refuses to run with it.
     ...(bundle.simulatedPlaces ? { SIMULATED_PLACES: 'true' } : {}),
     ...options.vars,
   }
@@ -113,13 +113,13 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
   }
 }
 
-/** The same program with files of its own that no other user can read: a hub's signing key lies in one. */
+/** Runs the program with a umask that closes its files to other users: one holds a hub's signing key. */
 function closed(program: string, args: readonly string[]): [string, string[]] {
   if (process.platform === 'win32') return [program, [...args]]
   return ['/bin/sh', ['-c', 'umask 077 && exec "$0" "$@"', program, ...args]]
 }
 
-/** The workerd that wrangler brings, wherever npm has put it. */
+/** Path of the workerd that wrangler depends on. */
 function workerdProgram(): string {
   const fromWrangler = createRequire(
     createRequire(import.meta.url).resolve('wrangler/package.json'),
@@ -157,9 +157,9 @@ interface ConfigParts {
   readonly address: string
   readonly modules: readonly string[]
   readonly vars: readonly string[]
-  /** A chain node on this machine or network may be called; nothing else that the Worker fetches is outside. */
+  /** Whether private addresses may be called: the chain may be on this machine or network. */
   readonly reachesPrivate: boolean
-  /** A development build's webhooks may go to this machine; otherwise to public addresses only, whatever a name resolves to. */
+  /** Whether webhooks may go to this machine, in development builds; otherwise only public addresses are allowed. */
   readonly reachesThisMachine: boolean
   /** Address of the second isolate. */
   readonly twin: string | undefined
@@ -233,11 +233,11 @@ function readModules(bundleDir: string, bundle: Bundle): string[] {
   )
 }
 
-/** A Cap'n Proto text literal. */
+/** Writes a Cap'n Proto text literal. */
 function quote(text: string): string {
   const escaped = text.replace(/[\\"]|\p{Cc}/gu, (char) => {
     if (char === '\\' || char === '"') return `\\${char}`
-    // Above 7F a byte escape would cut a UTF-8 sequence; such characters may stand as they are.
+    // Above 7F a byte escape would break a UTF-8 sequence; such characters need no escape.
     if (char.charCodeAt(0) > 0x7f) return char
     return `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`
   })
@@ -256,7 +256,7 @@ function prefixed(vars: Readonly<Record<string, string>>): Record<string, string
   return Object.fromEntries(Object.entries(vars).map(([name, value]) => [envName(name), value]))
 }
 
-/** Forwards lines and keeps the last twenty for the error of a failed start. */
+/** Forwards lines, and keeps the last twenty for the error of a failed start. */
 function pumpLines(child: ChildProcess, options: WorkerdOptions, last: string[]): void {
   const onLine =
     options.onLine ??
@@ -273,7 +273,7 @@ function pumpLines(child: ChildProcess, options: WorkerdOptions, last: string[])
   }
 }
 
-/** Reads `{"event":"listen","socket":"http","port":N}` off the control descriptor, until each socket has a port. */
+/** Reads `{"event":"listen","socket":"http","port":N}` from the control descriptor until each socket has a port. */
 async function listeningPorts(
   child: ChildProcess,
   ended: Promise<string>,

@@ -1,4 +1,4 @@
-/** One answered request as `npm start` shows it. */
+/** Formats an answered request for `npm start`. */
 
 export interface Answered {
   readonly request: string

@@ -1,4 +1,4 @@
-/** The two requests that `npm start` sends, exactly as an IoT backend would. */
+/** The two requests that `npm start` sends, as an IoT backend would. */
 import { readFile } from 'node:fs/promises'
 import { decodePng } from '#engine/media/png.ts'
 import { vibrationWindow } from '#examples/vibration.ts'
@@ -6,7 +6,7 @@ import { SPECTRUM_KERNEL } from '#engine/kernels/spectrum.ts'
 import { repositoryPath } from '#scripts/base/paths.ts'
 import { parseServerTiming, type Answered } from './answer.ts'
 
-/** The policy that both requests are pinned to: computed in Germany or France only, by nodes that the operator knows. */
+/** The policy of both requests: only in Germany or France, on nodes that the operator knows. */
 export const PINNED_POLICY = {
   id: 'meters-de-fr',
   compute: { allow: ['DE', 'FR'] },
@@ -15,7 +15,7 @@ export const PINNED_POLICY = {
   nodeTrust: 'verified',
 }
 
-/** The policy of everything else that the demo key asks for: public data, any node in the EEA, tabs too. */
+/** The default policy of the demo's tenant: public data, any node in the EEA, tabs included. */
 export const OPEN_POLICY = {
   id: 'open-eea',
   compute: { allow: ['EEA'] },
@@ -28,7 +28,7 @@ export interface DemoClient {
   readonly apiKey: string
 }
 
-/** A meter photo, read by PP-OCR over the Open Inference Protocol. */
+/** Reads a meter photo with PP-OCR over the Open Inference Protocol. */
 export async function readMeter(client: DemoClient): Promise<Answered> {
   const { rgb, width, height } = await decodePng(
     await readFile(repositoryPath('examples/meter.png')),
@@ -46,7 +46,7 @@ export async function readMeter(client: DemoClient): Promise<Answered> {
   return describe('meter photo → text', String(text), headers)
 }
 
-/** 4,096 vibration samples through a spectrum kernel; the answer is the strongest tone. */
+/** Finds the strongest tone in 4,096 vibration samples with a spectrum kernel. */
 export async function analyseVibration(client: DemoClient): Promise<Answered> {
   const { samples, sampleRateHz } = vibrationWindow()
   const { kernel, buffers } = SPECTRUM_KERNEL.request(samples)

@@ -1,4 +1,4 @@
-/** Waits until receipts stand on the chain, and asks what their node has earned. */
+/** Waits until a receipt is settled, and fetches what its node has earned. */
 import type { z } from 'zod'
 import { EarningsReply } from '#shared/api/network.ts'
 import { ReceiptDocument } from '#shared/receipt/receipt.ts'
@@ -14,7 +14,7 @@ interface Client {
   readonly apiKey: string
 }
 
-/** @throws {AppError} internal when it is refused, node_timeout when it is not settled within a minute */
+/** @throws {AppError} internal when settlement refuses it, node_timeout when it is not settled within a minute */
 export async function untilSettled(
   { url, apiKey }: Client,
   receiptId: string,

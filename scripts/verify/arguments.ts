@@ -10,30 +10,30 @@ import { parseStrict } from '#shared/base/strict-json.ts'
 import { createChainView, rememberChain, type ChainAccess } from '#shared/verify/chain-view.ts'
 import type { BundleTrust, Within } from '#shared/verify/trust.ts'
 import type { DevInstance } from '#scripts/stack/dev-instance.ts'
-import { readArguments as readCommandOptions } from '#scripts/base/arguments.ts'
+import { flag, readOptions, text, texts } from '#scripts/base/arguments.ts'
 import { createPinnedView, Pins } from './pins.ts'
 
 const OPTIONS = {
-  url: { type: 'string' },
-  key: { type: 'string' },
-  rpc: { type: 'string' },
-  settlement: { type: 'string' },
-  'log-key': { type: 'string', multiple: true },
-  'hub-key': { type: 'string', multiple: true },
-  attester: { type: 'string', multiple: true },
-  within: { type: 'string' },
-  'allow-gaps': { type: 'boolean', default: false },
-  pins: { type: 'string' },
-  'write-pins': { type: 'string' },
-  'allow-simulated': { type: 'boolean', default: false },
-  verbose: { type: 'boolean', default: false },
-} as const
+  url: text(),
+  key: text(),
+  rpc: text(),
+  settlement: text(),
+  'log-key': texts,
+  'hub-key': texts,
+  attester: texts,
+  within: text(),
+  'allow-gaps': flag,
+  pins: text(),
+  'write-pins': text(),
+  'allow-simulated': flag,
+  verbose: flag,
+}
 
 export type Values = ReturnType<typeof readArguments>['values']
 
 /** @throws {AppError} invalid_request for an unknown option */
 export function readArguments(args: readonly string[]) {
-  return readCommandOptions({ args: [...args], options: OPTIONS, allowPositionals: true })
+  return readOptions(OPTIONS, { words: 'any', args })
 }
 
 /** @throws {AppError} invalid_request for unreadable options, or when they give nothing to check against */

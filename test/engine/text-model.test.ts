@@ -7,7 +7,7 @@ import { createOrtSessions, type SessionFactory } from '#engine/runtime/runtime-
 import { createDecoder, DecoderConfig } from '#engine/models/text/decoder.ts'
 import { argmax } from '#engine/models/text/sample.ts'
 import { repositoryPath } from '#scripts/base/paths.ts'
-import { makeRandomLlama, type Precision } from '#scripts/models/random-llama.ts'
+import { makeRandomLlama, type Precision } from '#test/support/engine/random-llama.ts'
 import type { Provider } from '#shared/job/job.ts'
 import type { TextInput } from '#shared/job/text.ts'
 import { readText } from '#test/support/engine/engine-jobs.ts'

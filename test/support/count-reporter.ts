@@ -1,4 +1,4 @@
-/** Ends every run with `N passed, N failed`, which CI reads. */
+/** Prints `N passed, N failed` as the last line of every run, which CI reads. */
 import type { Reporter, TestModule } from 'vitest/node'
 
 export default class CountReporter implements Reporter {

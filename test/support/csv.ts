@@ -1,4 +1,4 @@
-/** Reads CSV after RFC 4180: rows of cells. */
+/** Reads CSV by RFC 4180 into rows of cells. */
 export function parseCsv(text: string): string[][] {
   const rows: string[][] = [[]]
   for (const [, end = '', quoted, plain = ''] of text.matchAll(

@@ -1,9 +1,9 @@
-/** Waiting for something that must come true, with a bound that only a hang reaches. */
+/** Waits for a condition, with a timeout that only a hang reaches. */
 
-/** Far above what the slowest machine takes, and below a test's own bound, so that the message is the one here. */
+/** Far above what the slowest machine needs, and below a test's own timeout, so that this message is shown. */
 export const HANG_MS = 120_000
 
-/** Looks every 10 ms. @throws after {@link HANG_MS}; the message says what was waited for */
+/** Checks every 10 ms. @throws after {@link HANG_MS}, naming the condition */
 export async function until(what: string, isTrue: () => boolean | Promise<boolean>): Promise<void> {
   const deadline = performance.now() + HANG_MS
   while (!(await isTrue())) {

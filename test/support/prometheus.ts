@@ -1,4 +1,4 @@
-/** A strict reader of Prometheus' text format 0.0.4: what it does not know it refuses. */
+/** A strict reader of Prometheus' text format 0.0.4, which refuses anything unknown. */
 
 export interface ReadSample {
   readonly name: string
@@ -16,7 +16,7 @@ const NAME = '[a-zA-Z_:][a-zA-Z0-9_:]*'
 const LINE = new RegExp(`^(${NAME})(?:\\{([^\\n]*)\\})? ([^ ]+)$`)
 const LABEL = /^([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\["\\n])*)"(,|$)/
 
-/** @throws for a line that the format does not have, a family said twice, a sample outside of its family, a label set twice */
+/** @throws for an unknown line, a repeated family, a sample outside of its family, or a repeated label set */
 export function readExposition(text: string): Map<string, ReadFamily> {
   if (!text.endsWith('\n')) throw new Error('the last line does not end')
   const families = new Map<string, ReadFamily>()
@@ -75,7 +75,7 @@ function belongs(sample: string, family: string, type: string): boolean {
   return ['_bucket', '_sum', '_count'].some((suffix) => sample === `${family}${suffix}`)
 }
 
-/** The rules beside the grammar: counters end in `_total`, buckets only grow up to `+Inf`, which is the count. */
+/** Rules beyond the grammar: counters end in `_total`, and buckets grow up to `+Inf`, which equals the count. */
 function check(name: string, { type, samples }: ReadFamily): void {
   if ((type === 'counter') !== name.endsWith('_total')) throw new Error(`${name} is a ${type}`)
   if (type === 'counter' && samples.some(({ value }) => !(value >= 0)))

@@ -1,18 +1,18 @@
-/** SQLite as a Durable Object's storage gives it: kept statements, rows by cursor, synchronous transactions that roll back when they throw. */
+/** SQLite with the interface of a Durable Object's storage: cursors, and synchronous transactions that roll back when they throw. */
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { openSchema, type Schema } from '#worker/platform/schema.ts'
 import type { DurableStorage } from '#worker/platform/storage.ts'
 
 export interface TestStorage extends DurableStorage {
-  /** Called before each statement; what it throws, the statement throws. */
+  /** Called before each statement; a statement throws what it throws. */
   beforeStatement: () => void
   close(): void
 }
 
 interface StorageOptions {
-  /** A file, in which a transaction is one write. @default nowhere but in memory */
+  /** A file. @default in memory */
   readonly path?: string
-  /** Tables that are there from the beginning. */
+  /** Tables to create at once. */
   readonly schema?: Schema
 }
 

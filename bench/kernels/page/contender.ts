@@ -1,4 +1,4 @@
-/** What the bench asks of each library: one operation on tensors that already lie on its device. */
+/** The interface of each library: one operation on tensors that are already on its device. */
 
 export type Operation = 'matmul' | 'softmax' | 'reduce' | 'fft'
 
@@ -11,7 +11,7 @@ export interface Task {
 }
 
 export interface PreparedTask {
-  /** One operation, its output left on the device; resolves when the device is done. */
+  /** Runs one operation and leaves its output on the device; resolves when the device is done. */
   once(): Promise<void>
   /** The output of one operation, on the host. */
   result(): Promise<Float32Array>
@@ -20,6 +20,6 @@ export interface PreparedTask {
 
 export interface Contender {
   readonly name: string
-  /** Undefined for an operation that the library does not do on WebGPU. */
+  /** Undefined for an operation that the library lacks on WebGPU. */
   prepare(task: Task): Promise<PreparedTask | undefined>
 }

@@ -1,4 +1,4 @@
-/** jax-js on WebGPU, each operation traced and compiled by `jit` before it is measured. */
+/** jax-js on WebGPU; `jit` traces and compiles each operation before it is measured. */
 import { blockUntilReady, defaultDevice, init, jit, nn, numpy as np } from '@jax-js/jax'
 import type { Contender, Operation } from './contender.ts'
 
@@ -57,7 +57,7 @@ interface Compiled {
   readonly fft: (real: Value, imag: Value) => { real: Value; imag: Value }
 }
 
-/** An operation takes what it is given, so it is given another reference. */
+/** An operation consumes its arguments, so it gets new references. */
 function run(compiled: Compiled, operation: Operation, values: readonly Value[]): Value[] {
   const [a, b] = values
   if (a === undefined) throw new Error('no input')

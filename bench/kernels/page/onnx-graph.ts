@@ -1,10 +1,10 @@
-/** An ONNX graph of one node, written as protobuf by hand: https://github.com/onnx/onnx/blob/v1.17.0/onnx/onnx.proto */
+/** Writes an ONNX graph of one node as protobuf: https://github.com/onnx/onnx/blob/v1.17.0/onnx/onnx.proto */
 
 export interface GraphNode {
   readonly type: string
   readonly inputs: number
   readonly attributes: Readonly<Record<string, number>>
-  /** Axes of each input and of the output. */
+  /** Number of axes of each input and of the output. */
   readonly rank: number
   readonly outRank: number
   /** Whether the node takes its axis, the last one, as a second input. */
@@ -16,7 +16,7 @@ const INT64 = 7
 const INT_ATTRIBUTE = 2
 const OPSET = 18
 
-/** Inputs `i0`, `i1`, output `y`; sizes are left open. */
+/** Inputs are `i0` and `i1`, the output is `y`; sizes are free. */
 export function encodeGraph(node: GraphNode): Uint8Array {
   const { type, inputs, attributes, rank, outRank, lastAxis } = node
   const names = Array.from({ length: inputs }, (_, i) => `i${i}`)

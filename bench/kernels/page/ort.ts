@@ -1,9 +1,9 @@
-/** ONNX Runtime's WebGPU provider over graphs of one node, tensors bound to the device. */
+/** ONNX Runtime's WebGPU provider, on graphs of one node with tensors bound to the device. */
 import * as ort from 'onnxruntime-web/jspi'
 import { encodeGraph } from './onnx-graph.ts'
 import type { Contender, Operation } from './contender.ts'
 
-/** ONNX has no transform that this provider does; it would run on wasm. */
+/** Without the Fourier transform: this provider lacks it, and it would run on wasm. */
 const NODES: Readonly<
   Partial<Record<Operation, { type: string; inputs: number; attributes: Record<string, number> }>>
 > = {

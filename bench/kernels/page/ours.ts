@@ -1,4 +1,4 @@
-/** Our kernels, by the library's own device code: pipelines, passes and the variant that it chooses here. */
+/** Our kernels, run by the library's own device code with the variants that it chooses here. */
 import { createLibraryDevice } from '../../../engine/kernels/library-device.ts'
 import { resolveShapes } from '#shared/kernels/kernels.ts'
 import type { Contender, Operation } from './contender.ts'

@@ -1,4 +1,4 @@
-/** The page of the kernel bench: every library on the same adapter, one task at a time, timed from inside. */
+/** The page of the kernel bench: runs every library on the same adapter, one task at a time, and times it here. */
 import type { Contender, Operation, PreparedTask, Task } from './contender.ts'
 import { openJax } from './jax.ts'
 import { openOrt } from './ort.ts'
@@ -19,13 +19,13 @@ export interface PrepareRequest {
   readonly shapes: readonly (readonly number[])[]
 }
 
-/** Largest difference from our result over our largest value, by contender; those who do not do the task are left out. */
+/** Largest difference from our result, as a part of our largest value, by contender. Those that lack the task are left out. */
 export type Agreement = Readonly<Record<string, number>>
 
 export interface KernelBench {
   open(): Promise<Opened>
   prepare(request: PrepareRequest): Promise<Agreement>
-  /** Milliseconds of each of `count` operations, one after the other. */
+  /** Milliseconds of each of `count` operations, in sequence. */
   run(contender: string, count: number): Promise<number[]>
   release(): void
 }
@@ -84,7 +84,7 @@ globalThis.kernelBench = {
   },
 }
 
-/** Numbers between −1 and 1, the same in every run. */
+/** Fills tensors with numbers between −1 and 1, the same in every run. */
 function makeTask({ operation, shapes }: PrepareRequest): Task {
   let state = 1
   const next = () => {

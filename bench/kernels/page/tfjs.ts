@@ -1,4 +1,4 @@
-/** TensorFlow.js on its WebGPU backend, each operation submitted at once. */
+/** TensorFlow.js on its WebGPU backend, which submits each operation at once. */
 import * as tf from '@tensorflow/tfjs-core'
 import type { WebGPUBackend } from '@tensorflow/tfjs-backend-webgpu'
 import '@tensorflow/tfjs-backend-webgpu'

@@ -7,20 +7,15 @@ import { silentLog } from '#shared/base/log.ts'
 import type { CompiledPolicy } from '#shared/law/policy.ts'
 import { digestBytes, type Place } from '#shared/receipt/receipt.ts'
 import { countryBit, countrySet, onlyCountry } from '#shared/law/region.ts'
-import { createApp } from '#worker/app.ts'
-import type { ObjectNamespace, WorkerEnv } from '#worker/platform/config.ts'
 import { issueTicket } from '#worker/hub/attempts/ticket.ts'
-import { createIsolate } from '#worker/isolate.ts'
-import { sealKey } from '#worker/platform/key-seal.ts'
 import { createLedgerCore } from '#worker/ledger/core.ts'
-import { createTenantCore } from '#worker/tenant/core.ts'
-import { remote } from '#test/support/storage/remote.ts'
 import { createHubBench, DOMAIN, kernelRequest, type TestHubBench } from '#test/support/hub/hub.ts'
 import { createModelChain } from '#test/support/storage/model-chain.ts'
 import { placeIn } from '#test/support/hub/place.ts'
 import { createReceiptMaker, nowOfReceipts } from '#test/support/hub/receipts.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 import { asPolicy } from '#test/support/hub/as-policy.ts'
+import { openApp } from '#test/support/worker-app.ts'
 
 const ACME = TenantId.parse('acme')
 const PAYLOAD = new Uint8Array([1, 2, 3, 4])
@@ -32,55 +27,30 @@ function compiled(policy: object): CompiledPolicy {
 }
 
 describe('the Worker alone, before hubs that would take anything', () => {
-  const SECRET = 'the secret of this test'
   // The build puts a literal in its place.
   beforeAll(() => void vi.stubGlobal('__SIMULATED_PLACES__', false))
   afterAll(() => void vi.unstubAllGlobals())
 
   async function createWorker(policy: object) {
-    const storage = createSqliteStorage()
-    const core = createTenantCore({ storage, nowMs: () => Date.now(), random: randomBytes })
-    const { key } = await core.keys.create({ tenant: ACME, scopes: ['infer'] })
-    // Straight into the store: what publishing would have refused must be refused here, too.
-    const anywhere = { ingress: { allow: ['WORLD'] }, compute: { allow: ['EU'] } }
-    core.policies.publish(asPolicy({ id: 'alone', ...anywhere, ...policy }))
-    core.policies.setDefault('alone')
     const reached: string[] = []
-    const holding = (object: unknown): ObjectNamespace => ({
-      getByName: () => object,
-      jurisdiction: () => holding(object),
-    })
     const greedy = {
       fetch: async (request: Request) => {
         reached.push(await request.text())
         return new Response(null, { status: 500 })
       },
     }
-    const env: WorkerEnv = {
-      ASSETS: greedy,
-      HUB: holding(greedy),
-      TENANT: holding(remote(core)),
-      LEDGER: holding({}),
-      BATCH: holding({}),
-      KERNELS: holding({}),
-      HUBS: 'hub-0:any',
-      JURISDICTION: 'any',
-      INGRESS_COUNTRY: 'US',
-      HUB_ADDRESS: '',
-      ADMISSION_SECRET: SECRET,
-    }
-    const app = createApp({ ...createIsolate(), log: silentLog })
-    const authorization = `Bearer ${await sealKey(key, SECRET)}`
-    const context = { waitUntil: () => {}, passThroughOnException: () => {}, props: {} }
+    const { core, post } = await openApp({ hub: greedy, vars: { INGRESS_COUNTRY: 'US' } })
+    // Straight into the store: what publishing would have refused must be refused here, too.
+    const anywhere = { ingress: { allow: ['WORLD'] }, compute: { allow: ['EU'] } }
+    core.policies.publish(asPolicy({ id: 'alone', ...anywhere, ...policy }))
+    core.policies.setDefault('alone')
     return async (headers: Record<string, string> = {}) => {
       const body = JSON.stringify({
         model: 'littoral-embed-400k',
         input: 'secret',
         policy: 'alone',
       })
-      const own = { authorization, 'content-type': 'application/json' }
-      const init = { method: 'POST', body, headers: { ...own, ...headers } }
-      const reply = await app.request('http://localhost/v1/embeddings', init, env, context)
+      const reply = await post('/v1/embeddings', body, headers)
       return { status: reply.status, body: (await reply.json()) as object, reached }
     }
   }

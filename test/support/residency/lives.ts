@@ -17,6 +17,7 @@ import type { Member } from '#worker/hub/members/directory.ts'
 import type { DispatchRequest } from '#worker/protocols/hub.ts'
 import { TENANT } from '#test/support/hub/policies.ts'
 import { createRandom, type Random } from '../random.ts'
+import { plainConfig } from '../worker-config.ts'
 import { drawNarrowing, drawNode, drawPolicy, oneOf, type DrawnNode } from './draw.ts'
 import { DOMAIN, createSimulatedHub, hubNamespace, joinHub } from './network.ts'
 import type { SimulatedHub, Joined } from './network.ts'
@@ -323,16 +324,10 @@ const GENEROUS = {
 const EVERYWHERE = countrySet(['WORLD'])
 
 function configOf({ hubs }: World): Config {
-  return {
-    hubs: hubs.map(({ name, jurisdiction }) => ({ name, jurisdiction })),
-    deployment: 'cloudflare',
-    ingressCountry: 0,
-    hubAddress: '',
-    operatorKey: undefined,
-    admissionSecret: undefined,
-    proxySecret: undefined,
-    logKey: undefined,
-  }
+  return plainConfig(
+    hubs.map(({ name, jurisdiction }) => ({ name, jurisdiction })),
+    'cloudflare',
+  )
 }
 
 /** Gives no answer until the hub gives up. */

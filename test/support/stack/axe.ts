@@ -1,4 +1,4 @@
-/** axe-core in a page, at desktop and phone width, light and dark. */
+/** Runs axe-core in a page, at desktop and phone width, in light and dark. */
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import type { Page } from 'playwright-core'
@@ -16,10 +16,10 @@ const SCREENS: readonly Screen[] = [
   { colorScheme: 'light', width: 1280 },
 ]
 
-/** Each scheme and each width once: half of the time, for pages with many views. */
+/** Each scheme and each width once, which halves the time for pages with many views. */
 export const TWO_SCREENS = SCREENS.slice(2)
 
-/** axe-core finds nothing, and nothing is wider than the screen. Leaves the page as the last screen has it. */
+/** Expects no finding of axe-core, and nothing wider than the screen. The page keeps the settings of the last screen. */
 export async function expectUsable(page: Page, screens = SCREENS): Promise<void> {
   for (const { colorScheme, width } of screens) {
     await page.emulateMedia({ colorScheme })
@@ -30,7 +30,7 @@ export async function expectUsable(page: Page, screens = SCREENS): Promise<void>
   }
 }
 
-/** Evaluated through the debugger, which the page's policy does not bind. */
+/** Evaluated through the debugger, which the page's content policy does not restrict. */
 const RUN_AXE = `${readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')};
 axe.run().then(({ violations }) =>
   violations.map(({ id, nodes }) => id + ': ' + nodes.map((node) => node.target).join(' ')))`

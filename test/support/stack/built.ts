@@ -1,10 +1,10 @@
-/** Builds once what end-to-end and browser tests run against: pages, the verifier, and the Worker without and with simulated places. */
+/** Builds what end-to-end and browser tests need: pages, the verifier, and the Worker with and without simulated places. */
 import { MANIFESTS } from '#shared/job/manifests.ts'
 import { buildPages, buildVerifier, buildWorker } from '#scripts/build/build.ts'
 
 let building: Promise<void> | undefined
 
-/** Vitest calls this once for each project that asks for it. */
+/** Vitest calls this once for each project; it builds once. */
 export function setup(): Promise<void> {
   return (building ??= build())
 }

@@ -1,11 +1,11 @@
-/** The compliance console in Chromium, and what its tests have in common. */
+/** The compliance console in Chromium, with the steps that its tests share. */
 import type { Browser, Locator, Page } from 'playwright-core'
 import { WORKER_DIR } from '#scripts/build/build.ts'
 import type { Tenant } from '#scripts/stack/stack.ts'
 import { launchBrowser } from './contribute-page.ts'
 import { createTestStack, type TestStack } from './stack.ts'
 
-/** A production Worker without an edge sees no country: such nodes only declare theirs. */
+/** A production Worker without an edge sees no country, so nodes have declared places only. */
 const POLICY = {
   id: 'harbour',
   compute: { allow: ['EU', 'CH'] },
@@ -19,16 +19,16 @@ export interface ConsoleStack {
   readonly browser: Browser
   /** Signs in. */
   open(key: string): Promise<Page>
-  /** Goes to a view and waits until nothing is on its way. */
+  /** Goes to a view and waits until it has loaded. */
   show(page: Page, hash: string): Promise<Locator>
-  /** What browsers' consoles complained about since the last call, a refusal by the content policy among it. */
+  /** Errors and warnings of the browser's console since the last call, such as violations of the content policy. */
   complaints(): string[]
-  /** Leaves out what the browser says of a request that was answered with an error: the page shows it, too. */
+  /** Removes complaints with this text, such as the browser's line about an error reply that the page shows anyway. */
   forgive(text: string): void
   close(): Promise<void>
 }
 
-/** The production Worker, a node in Germany, one in the US, a tenant that may do everything and pins its jobs to Europe. */
+/** The production Worker, a node in Germany and one in the US, and a tenant with all scopes that pins its jobs to Europe. */
 export async function startConsoleStack(): Promise<ConsoleStack> {
   const stack = await createTestStack({ batchSeconds: 1, bundleDir: WORKER_DIR })
   const tenant = await stack.createTenant('acme', ['infer', 'policy', 'audit', 'admin'])
@@ -71,7 +71,7 @@ export async function startConsoleStack(): Promise<ConsoleStack> {
   }
 }
 
-/** Until the view and its parts are there. */
+/** Waits until the view and its parts have loaded. */
 export async function idle(page: Page): Promise<void> {
   await page.locator('#view .body').waitFor()
   await page.locator('[aria-busy]').first().waitFor({ state: 'detached' })

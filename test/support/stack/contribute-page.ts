@@ -1,4 +1,4 @@
-/** Opens the volunteer's page in real Chromium, with the words that its tests have in common. */
+/** Opens the volunteer's page in Chromium, with the steps that its tests share. */
 import { chromium, type Browser, type Locator, type Page } from 'playwright-core'
 import { HANG_MS } from '#test/support/poll.ts'
 
@@ -10,11 +10,11 @@ const FLAGS = [
   '--disable-component-update',
   '--disable-sync',
 ]
-/** WebGPU on a machine without a GPU: an adapter that the CPU plays. */
+/** WebGPU on a machine without a GPU: an adapter that runs on the CPU. */
 const SWIFTSHADER = ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader']
 const WITHOUT_WEBGPU = ['--disable-features=WebGPU', '--disable-gpu']
 
-/** Fetching the runtime and checking the models takes this long on a busy machine with a software adapter. */
+/** Time to fetch the runtime and check the models on a busy machine with a software adapter. */
 export const START_MS = 150_000
 
 export async function launchBrowser({ hasWebGpu = true } = {}): Promise<Browser> {
@@ -38,12 +38,12 @@ export function textOf(page: Page, testId: string): Promise<string> {
   return page.getByTestId(testId).innerText()
 }
 
-/** Presses Start, Resume or Try again as soon as the page allows it. */
+/** Presses Start, Resume or Try again as soon as the button is enabled. */
 export async function pressStart(page: Page): Promise<void> {
   await page.locator('[data-testid=toggle][data-action=start]:enabled').click()
 }
 
-/** Id of the process that plays, or drives, the GPU for every page of a browser. */
+/** Id of the process that drives or emulates the GPU for all pages of a browser. */
 export async function gpuProcessId(browser: Browser): Promise<number> {
   const cdp = await browser.newBrowserCDPSession()
   const { processInfo } = await cdp.send('SystemInfo.getProcessInfo')
@@ -53,7 +53,7 @@ export async function gpuProcessId(browser: Browser): Promise<number> {
   return gpu.id
 }
 
-/** Ends it as a driver that crashes does; the browser starts another. */
+/** Kills the process like a crashing driver; the browser starts another. */
 export async function killGpuProcess(browser: Browser): Promise<void> {
   process.kill(await gpuProcessId(browser), 'SIGKILL')
 }

@@ -1,4 +1,4 @@
-/** Serves the built page as the Worker does, headers included, with the API routes that a test gives it. */
+/** Serves the built page with the Worker's headers, and the API routes of a test. */
 import { createReadStream, existsSync, statSync } from 'node:fs'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -8,11 +8,11 @@ export type Route = (request: IncomingMessage, response: ServerResponse, body: s
 
 export interface PageServer {
   readonly url: string
-  /** Replaces what is answered at `METHOD /path`; without one it is 404. */
+  /** Answers by `METHOD /path`; other paths answer 404. */
   readonly routes: Map<string, Route>
   /** Bodies of the requests to routes, in order, as `METHOD /path body`. */
   readonly requests: string[]
-  /** What the browser reported against the policy. */
+  /** Violations of the content policy that the browser reported. */
   readonly violations: string[]
   close(): Promise<void>
 }
@@ -26,7 +26,7 @@ const TYPES: Readonly<Record<string, string>> = {
   '.wasm': 'application/wasm',
 }
 
-/** As strict as the Worker's or stricter: no inline script or style, no eval, workers and images of this origin only. */
+/** At least as strict as the Worker's: no inline script or style, no eval, workers and images of this origin only. */
 const CONTENT_SECURITY_POLICY = [
   "default-src 'none'",
   "script-src 'self' 'wasm-unsafe-eval'",
@@ -37,7 +37,7 @@ const CONTENT_SECURITY_POLICY = [
   "base-uri 'none'",
   "form-action 'none'",
   "frame-ancestors 'none'",
-  // The page's and its worker's violations both arrive here; the console tells only some.
+  // Receives the violations of page and workers; the console shows only some.
   'report-uri /violations',
 ].join('; ')
 

@@ -1,4 +1,4 @@
-/** A page of another origin that has the official `openai` client, its files as npm ships them. */
+/** A page of another origin with the official `openai` client, as npm ships it. */
 import { createServer } from 'node:http'
 import { readFile } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net'

@@ -1,4 +1,4 @@
-/** A client made from an OpenAPI document when it is loaded: one function an operation, its bodies held to the schemas. */
+/** A client made from an OpenAPI document: one function for each operation, whose bodies are checked against the schemas. */
 import { z } from 'zod'
 
 const Content = z.record(z.string(), z.object({ schema: z.unknown() })).optional()
@@ -19,7 +19,7 @@ export interface OperationCall {
 
 export interface OperationReply {
   readonly status: number
-  /** What the schema of this status accepted; undefined where the document gives none. */
+  /** The parsed body; undefined where the document has no schema for the status. */
   readonly body: unknown
 }
 
@@ -35,7 +35,7 @@ export function createOpenApiClient(
   const toSchema = (content: z.infer<typeof Content>) => {
     const schema = content?.['application/json']?.schema
     if (schema === undefined) return undefined
-    // References lead from the document's root: each schema is read with the components beside it.
+    // References start at the document's root, so each schema gets the components as definitions.
     const rooted = JSON.parse(
       JSON.stringify({ ...(schema as object), $defs: components.schemas }).replaceAll(
         '#/components/schemas/',

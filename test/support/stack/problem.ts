@@ -1,10 +1,10 @@
-/** Holding a refusal to the one shape that every error has. */
+/** Checks the shape that every error has. */
 import { expect } from 'vitest'
 import { ERRORS, type ErrorCode } from '#shared/base/errors.ts'
 import { ProblemReply } from '#shared/api/problem.ts'
 import type { Reply } from './worker.ts'
 
-/** Checks that a reply is the one error document, and gives it. */
+/** @returns the error document of the reply */
 export function problem(reply: Reply, code: ErrorCode) {
   const document = ProblemReply.parse(reply.body)
   expect({ status: reply.status, code: document.code }).toEqual({
@@ -14,7 +14,7 @@ export function problem(reply: Reply, code: ErrorCode) {
   expect(document.status).toBe(reply.status)
   const { type } = ERRORS[code]
   const { rule, needed, detail: message } = document
-  // Below /v2 the member is the text of the Open Inference Protocol.
+  // Under /v2 the member is a text, as in the Open Inference Protocol.
   if (typeof document.error === 'string') expect(document.error).toBe(document.detail)
   else {
     const { param, ...told } = document.error

@@ -1,4 +1,4 @@
-/** A request as its bytes, for what no client would send. */
+/** Sends a request as raw bytes, for requests that no client would send. */
 import { connect } from 'node:net'
 
 export interface RawReply {

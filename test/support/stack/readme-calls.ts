@@ -1,13 +1,13 @@
-/** The calls of README as a program against a client that is made from the API's description. */
+/** Turns the calls of the README into a program against a client generated from the API's description. */
 
 interface Call {
   readonly method: string
   readonly path: string
-  /** JSON, as README writes it. */
+  /** JSON, as the README has it. */
   readonly body: string | undefined
 }
 
-/** Every `curl` of README that asks the API, and the requests of its JavaScript. */
+/** Every `curl` call of the README to the API, and the requests of its JavaScript. */
 export function readmeProgram(readme: string, paths: readonly string[]): string {
   const calls = shellCalls(readme).map((call, index) => writeCall(call, { index, paths }))
   const [chat = '', embeddings = ''] = ['chat.completions', 'embeddings'].map(
@@ -33,7 +33,7 @@ function shellCalls(readme: string): Call[] {
       const path = /\$URL(\/\S+)/.exec(command)?.[1]
       if (path === undefined) return []
       const given = /-d '([^']*)'/.exec(command)?.[1]
-      // What the shell would fill in is a text either way.
+      // A shell substitution is replaced by some text.
       const body = given ?? piped?.replaceAll(/'\$\([^)]*\)'/g, 'AAAA')
       const method = /-X (\w+)/.exec(command)?.[1] ?? (body === undefined ? 'GET' : 'POST')
       return [{ method, path, body }]

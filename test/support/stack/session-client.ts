@@ -1,4 +1,4 @@
-/** A client of `/v1/sessions` over a real WebSocket, as a backend would write one: it resends when it is told to. */
+/** A client of `/v1/sessions` over a real WebSocket, which resends steps when the server asks for it. */
 import WebSocket from 'ws'
 import { ServerMessage, type OpenMessage, type StepMessage } from '#worker/hub/session/messages.ts'
 import type { z } from 'zod'

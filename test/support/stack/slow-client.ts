@@ -1,4 +1,4 @@
-/** A client over a bare socket that sends a byte at a time, reads hardly faster, or leaves when it should not. */
+/** A client over a bare socket that sends slowly, reads slowly, or disconnects in the middle. */
 import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 
@@ -9,13 +9,13 @@ export interface SlowRequest {
   readonly key: string
   /** @default none */
   readonly body?: string
-  /** Sent at a time. @default 1 */
+  /** Bytes in each write. @default 1 */
   readonly sendBytes?: number
-  /** Between two parts of the body. @default 0 */
+  /** Pause between two writes of the body. @default 0 */
   readonly everyMs?: number
-  /** Reads so little at a time, and so seldom. @default as it comes */
+  /** Limits each read and sets the pause between reads. @default no limit */
   readonly reading?: { readonly bytes: number; readonly everyMs: number }
-  /** Breaks the connection after so many bytes of the body. */
+  /** Resets the connection after this many bytes of the body. */
   readonly leaveAfterBytes?: number
 }
 
@@ -24,7 +24,7 @@ export interface SlowReply {
   readonly text: string
 }
 
-/** @throws when it left, or was left, before the answer was whole */
+/** @throws when the connection ended before the answer was complete */
 export async function slowRequest(request: SlowRequest): Promise<SlowReply> {
   const { hostname, port, pathname } = new URL(request.url)
   const socket = connect({
@@ -36,7 +36,7 @@ export async function slowRequest(request: SlowRequest): Promise<SlowReply> {
   const { leaveAfterBytes = Infinity } = request
   socket.on('error', () => {})
   const reply = read(socket, request.reading)
-  // Its own failure is told by the caller's await; until then it may lie unhandled.
+  // The caller's await reports a failure; until then it must not count as unhandled.
   reply.catch(() => {})
   socket.write(
     `${method} ${pathname} HTTP/1.1\r\nhost: ${hostname}:${port}\r\nauthorization: Bearer ${request.key}\r\n` +

@@ -1,4 +1,4 @@
-/** A stack in a folder of its own for one test file, and the calls that a client makes to it. */
+/** A stack in a folder of its own for one test file, with a client's calls. */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,7 +8,7 @@ import { startStack, type Stack, type StackOptions, type Tenant } from '#scripts
 
 export interface TestStack extends Stack {
   readonly dir: string
-  /** POSTs JSON with a tenant's key and gives status, headers and parsed body whatever the status. */
+  /** POSTs JSON with a tenant's key; resolves for any status. */
   post(
     tenant: Tenant,
     path: string,
@@ -57,7 +57,7 @@ export async function createTestStack(options: Partial<StackOptions> = {}): Prom
   return {
     ...stack,
     dir,
-    // Most tests need no other model, and a node that loads all of them keeps the next test waiting.
+    // Most tests need no other model, and loading all of them takes long.
     startNode: ({ options: flags = ['--models', 'littoral-embed-400k'], ...node }) =>
       stack.startNode({ ...node, options: flags }),
     post: (tenant, path, body, headers = {}) =>
@@ -83,7 +83,7 @@ export async function createTestStack(options: Partial<StackOptions> = {}): Prom
   }
 }
 
-/** Public data, anywhere in these regions, tabs too. */
+/** A policy for public data in these regions, tabs included. */
 export function openPolicy(...allow: string[]): Record<string, unknown> {
   return {
     id: `open-${allow.join('-').toLowerCase()}`,

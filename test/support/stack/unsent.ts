@@ -1,4 +1,4 @@
-/** A POST that announces a body and sends none of it: what answers it has decided without reading. */
+/** Sends a POST that announces a body and never sends it: an answer was decided without reading the body. */
 import { request } from 'node:http'
 import type { Reply } from './worker.ts'
 

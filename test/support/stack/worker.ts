@@ -1,4 +1,4 @@
-/** A real Worker for tests, as `built.ts` built it: in plain workerd, on a free port, with fresh state. */
+/** Runs a built Worker for tests, in plain workerd on a free port with fresh state. */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -20,11 +20,11 @@ export interface TestWorker {
   readonly workerd: Workerd
   readonly operator: Operator
   readonly assetsDir: string
-  /** Keeps the Worker's state; gone when the Worker is closed. */
+  /** Holds the Worker's state; removed when the Worker is closed. */
   readonly stateDir: string
-  /** Calls the API with JSON, or with a body as it is. */
+  /** Calls the API with JSON or a raw body. */
   call(method: string, path: string, options?: CallOptions): Promise<Reply>
-  /** Ends it as a power cut would, and starts it again on the same state and port. */
+  /** Kills the Worker like a power cut, and starts it again on the same state and port. */
   killAndRestart(): Promise<void>
   close(): Promise<void>
 }
@@ -34,7 +34,7 @@ export interface CallOptions {
   readonly json?: unknown
   readonly body?: string | Uint8Array<ArrayBuffer> | ReadableStream
   readonly headers?: Readonly<Record<string, string>>
-  /** Asks the second isolate, of a Worker that has a twin. */
+  /** Sends the call to the second isolate of a Worker with a twin. */
   readonly atTwin?: boolean
 }
 

@@ -1,4 +1,4 @@
-/** The source of a bundle without a Worker: a tenant and a ledger as their Durable Objects have them. */
+/** The source of a bundle without a Worker: a tenant and a ledger as the Durable Objects have them. */
 import { concludeEvidence } from '#shared/place/conclude-evidence.ts'
 import type { EvidenceRecord } from '#shared/place/evidence.ts'
 import type { NodeId } from '#shared/base/ids.ts'
@@ -6,29 +6,22 @@ import type { BundleSource } from '#worker/api/audit/collect-bundle.ts'
 import type { LedgerApi } from '#worker/protocols/ledger.ts'
 import type { TenantApi } from '#worker/protocols/tenant.ts'
 import { TENANT } from '#test/support/hub/policies.ts'
+import { namespaceOf, plainConfig } from '#test/support/worker-config.ts'
 
 type LedgerPart = Pick<LedgerApi, 'status' | 'settledLogs'>
+/** A ledger that has settled nothing. */
 const NOTHING_SETTLED: LedgerPart = { status: async () => [], settledLogs: async () => [] }
 
 export function bundleSourceOf(
   tenant: Pick<TenantApi, 'bundles'>,
   ledger: LedgerPart = NOTHING_SETTLED,
 ): BundleSource {
-  const namespace = (stub: unknown) => ({
-    getByName: () => stub,
-    jurisdiction: () => namespace(stub),
-  })
-  const config = {
-    hubs: [{ name: 'hub-test', jurisdiction: 'any' as const }],
-    deployment: 'any' as const,
-    ingressCountry: 0,
-    hubAddress: '',
-    operatorKey: undefined,
-    admissionSecret: undefined,
-    proxySecret: undefined,
-    logKey: undefined,
+  const config = plainConfig([{ name: 'hub-test', jurisdiction: 'any' }])
+  return {
+    env: { TENANT: namespaceOf(tenant), LEDGER: namespaceOf(ledger) },
+    config,
+    tenant: TENANT,
   }
-  return { env: { TENANT: namespace(tenant), LEDGER: namespace(ledger) }, config, tenant: TENANT }
 }
 
 export function observedInGermany(nodeId: NodeId, nowMs: number): EvidenceRecord {

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { generateOpenApi } from '#scripts/commands/openapi.ts'
+import { generateOpenApi } from '#scripts/generate/openapi.ts'
 import { repositoryPath } from '#scripts/base/paths.ts'
 import { createApp } from '#worker/app.ts'
 import { createIsolate } from '#worker/isolate.ts'

@@ -7,8 +7,8 @@ import { createModelChain, type ModelChain } from '#test/support/storage/model-c
 import { createReceiptMaker, nowOfReceipts, type ReceiptMaker } from '#test/support/hub/receipts.ts'
 import { readExposition } from '#test/support/prometheus.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
+import { environmentOf, EXECUTION_CONTEXT } from '#test/support/worker-app.ts'
 import { createApp } from '#worker/app.ts'
-import type { ObjectNamespace, WorkerEnv } from '#worker/platform/config.ts'
 import { createIsolate } from '#worker/isolate.ts'
 import type { LedgerChain } from '#worker/ledger/chain/chain.ts'
 import { createLedgerCore, type LedgerCore } from '#worker/ledger/core.ts'
@@ -60,28 +60,13 @@ function createDeployment(change: Partial<LedgerChain> = {}) {
 }
 
 function createClient({ hub, ledger }: { readonly hub: object; readonly ledger: object }) {
-  const holding = (object: unknown): ObjectNamespace => ({
-    getByName: () => object,
-    jurisdiction: () => holding(object),
-  })
-  const env: WorkerEnv = {
-    ASSETS: { fetch: () => Promise.reject(new Error('no assets here')) },
-    HUB: holding(hub),
-    TENANT: holding({}),
-    LEDGER: holding(ledger),
-    BATCH: holding({}),
-    KERNELS: holding({}),
-    HUBS: 'hub-0:any',
-    JURISDICTION: 'any',
-    INGRESS_COUNTRY: 'DE',
-    HUB_ADDRESS: '/dns4/hub.example/tcp/443/tls/ws',
-  }
+  const address = '/dns4/hub.example/tcp/443/tls/ws'
+  const env = environmentOf({ hub, ledger }, { HUB_ADDRESS: address })
   const app = createApp(createIsolate(() => nowMs))
-  const context = { waitUntil: () => {}, passThroughOnException: () => {}, props: {} }
   return async (path: string) => {
     const request = new Request(`http://localhost${path}`)
     Object.assign(request, { cf: { clientIp: '127.0.0.1:40000' } })
-    const response = await app.fetch(request, env, context)
+    const response = await app.fetch(request, env, EXECUTION_CONTEXT)
     const text = await response.text()
     const isJson = response.headers.get('content-type')?.includes('json') === true
     const body = (isJson ? JSON.parse(text) : {}) as Record<string, unknown>

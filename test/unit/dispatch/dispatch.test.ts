@@ -4,13 +4,14 @@ import { AppError, ERRORS, toAppError, type ErrorCode } from '#shared/base/error
 import type { Work } from '#shared/job/job.ts'
 import { newJobId, NodeId, TenantId } from '#shared/base/ids.ts'
 import { compilePolicy } from '#shared/law/compile-policy.ts'
-import type { Config, ObjectNamespace } from '#worker/platform/config.ts'
+import type { ObjectNamespace } from '#worker/platform/config.ts'
 import { dispatch } from '#worker/dispatch/dispatch.ts'
 import { readDispatch, writeDispatch } from '#worker/protocols/envelope.ts'
 import type { DispatchOutcome } from '#worker/protocols/hub.ts'
 import { HubRefusal, packRefusal, steeringOf } from '#worker/protocols/steering.ts'
 import { placeIn } from '#test/support/hub/place.ts'
 import { asPolicy } from '#test/support/hub/as-policy.ts'
+import { plainConfig } from '#test/support/worker-config.ts'
 
 const tenant = TenantId.parse('acme')
 const zeroes = `0x${'0'.repeat(64)}` as const
@@ -105,19 +106,13 @@ async function run(
     },
     jurisdiction: () => HUB,
   }
-  const config: Config = {
-    deployment: 'cloudflare',
-    hubs: Object.keys(hubs).map((name) => ({
+  const config = plainConfig(
+    Object.keys(hubs).map((name) => ({
       name,
       jurisdiction: name.startsWith('eu') ? 'eu' : 'any',
     })),
-    ingressCountry: 0,
-    hubAddress: '',
-    operatorKey: undefined,
-    admissionSecret: undefined,
-    proxySecret: undefined,
-    logKey: undefined,
-  }
+    'cloudflare',
+  )
   const policy = compilePolicy(
     asPolicy({ id: 'p', compute: { allow: ['EU'] }, storage: options.storage ?? 'any' }),
     { tenant, version: 1 },

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { listExternalData } from '#engine/runtime/onnx-external.ts'
 import { createRandom } from '#engine/models/text/sample.ts'
-import { writeOnnx } from '#scripts/models/onnx-writer.ts'
+import { writeOnnx } from '#test/support/engine/onnx-writer.ts'
 import { repositoryPath } from '#scripts/base/paths.ts'
 
 const weights = { name: 'w', type: 'float', dims: [1024], bytes: new Uint8Array(4096) } as const

@@ -1,21 +1,12 @@
 /** `POST /v1/jobs` with an idempotency key, sent again because its answer was lost: the same batch, with the same secret. */
 import { beforeAll, expect, it, vi } from 'vitest'
-import { randomBytes, TenantId } from '#shared/base/ids.ts'
-import { silentLog } from '#shared/base/log.ts'
 import { asPolicy } from '#test/support/hub/as-policy.ts'
-import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
-import { createApp } from '#worker/app.ts'
+import { openApp } from '#test/support/worker-app.ts'
 import type { BatchSpec } from '#worker/protocols/batch.ts'
-import type { ObjectNamespace, WorkerEnv } from '#worker/platform/config.ts'
-import { createIsolate } from '#worker/isolate.ts'
-import { sealKey } from '#worker/platform/key-seal.ts'
-import { createTenantCore } from '#worker/tenant/core.ts'
-import { remote } from '#test/support/storage/remote.ts'
 
 // The build puts a literal in its place.
 beforeAll(() => void vi.stubGlobal('__SIMULATED_PLACES__', false))
 
-const SECRET = 'the secret of this test'
 const BODY = JSON.stringify({
   kernel: {
     wgsl: '@group(0) @binding(0) var<storage, read_write> x: array<f32>; @compute @workgroup_size(1) fn main() { x[0] = 1.0; }',
@@ -28,19 +19,6 @@ const BODY = JSON.stringify({
 })
 
 it('is one batch and one webhook secret, however often its answer is lost', async () => {
-  const core = createTenantCore({
-    storage: createSqliteStorage(),
-    nowMs: () => Date.now(),
-    random: randomBytes,
-  })
-  const { key } = await core.keys.create({
-    tenant: TenantId.parse('acme'),
-    scopes: ['infer'],
-    networks: [],
-  })
-  core.policies.publish(
-    asPolicy({ id: 'personal-eea', compute: { allow: ['DE'] }, retentionDays: 7 }),
-  )
   const specs: BatchSpec[] = []
   const batch = {
     // Taken each time, and the answer is lost until the third.
@@ -50,33 +28,11 @@ it('is one batch and one webhook secret, however often its answer is lost', asyn
       return { id: spec.id }
     },
   }
-  const holding = (object: unknown): ObjectNamespace => ({
-    getByName: () => object,
-    jurisdiction: () => holding(object),
-  })
-  const none = { fetch: () => Promise.reject(new Error('not here')) }
-  const env: WorkerEnv = {
-    ASSETS: none,
-    HUB: holding(none),
-    TENANT: holding(remote(core)),
-    LEDGER: holding({}),
-    BATCH: holding(batch),
-    KERNELS: holding({}),
-    HUBS: 'hub-0:any',
-    JURISDICTION: 'any',
-    INGRESS_COUNTRY: 'DE',
-    HUB_ADDRESS: '',
-    ADMISSION_SECRET: SECRET,
-  }
-  const app = createApp({ ...createIsolate(), log: silentLog })
-  const headers = {
-    authorization: `Bearer ${await sealKey(key, SECRET)}`,
-    'content-type': 'application/json',
-    'idempotency-key': 'again-1',
-  }
-  const context = { waitUntil: () => {}, passThroughOnException: () => {}, props: {} }
-  const send = () =>
-    app.request('http://localhost/v1/jobs', { method: 'POST', body: BODY, headers }, env, context)
+  const { core, post } = await openApp({ batch })
+  core.policies.publish(
+    asPolicy({ id: 'personal-eea', compute: { allow: ['DE'] }, retentionDays: 7 }),
+  )
+  const send = () => post('/v1/jobs', BODY, { 'idempotency-key': 'again-1' })
   const statuses = [(await send()).status, (await send()).status]
   const last = await send()
   expect([...statuses, last.status]).toEqual([500, 500, 202])

@@ -1,65 +1,21 @@
 /** The Worker's own chain around a request, over a real tenant core in this process and no hub. */
 import { beforeAll, describe, expect, it, vi } from 'vitest'
-import { randomBytes, TenantId } from '#shared/base/ids.ts'
 import { createLog } from '#shared/base/log.ts'
-import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
-import { createApp } from '#worker/app.ts'
-import type { ObjectNamespace, WorkerEnv } from '#worker/platform/config.ts'
+import { openApp } from '#test/support/worker-app.ts'
 import { sealRequest } from '#worker/gate/idempotency-key.ts'
-import { createIsolate } from '#worker/isolate.ts'
-import { sealKey } from '#worker/platform/key-seal.ts'
-import { createTenantCore } from '#worker/tenant/core.ts'
-import { remote } from '#test/support/storage/remote.ts'
 
 // The build puts a literal in its place.
 beforeAll(() => void vi.stubGlobal('__SIMULATED_PLACES__', false))
 
-const SECRET = 'the secret of this test'
 const JSON_TYPE = { 'content-type': 'application/json' }
 const PATH = '/v1/embeddings'
 const BODY = JSON.stringify({ model: 'littoral-embed-400k', input: 'a' })
 
 async function createWorker() {
-  const storage = createSqliteStorage()
-  const core = createTenantCore({ storage, nowMs: () => Date.now(), random: randomBytes })
-  const { key } = await core.keys.create({ tenant: TenantId.parse('acme'), scopes: ['infer'] })
-  const holding = (object: unknown): ObjectNamespace => ({
-    getByName: () => object,
-    jurisdiction: () => holding(object),
-  })
-  const lost = { fetch: () => Promise.reject(new Error('no hub here')) }
-  const env: WorkerEnv = {
-    ASSETS: lost,
-    HUB: holding(lost),
-    TENANT: holding(remote(core)),
-    LEDGER: holding({}),
-    BATCH: holding({}),
-    KERNELS: holding({}),
-    HUBS: 'hub-0:any',
-    JURISDICTION: 'any',
-    INGRESS_COUNTRY: 'DE',
-    HUB_ADDRESS: '',
-    ADMISSION_SECRET: SECRET,
-  }
   const lines: Record<string, unknown>[] = []
-  const isolate = createIsolate()
   const log = createLog({ level: 'debug', write: (line) => lines.push(JSON.parse(line) as never) })
-  const app = createApp({ ...isolate, log })
-  const sealedKey = await sealKey(key, SECRET)
-  const context = { waitUntil: () => {}, passThroughOnException: () => {}, props: {} }
-  return {
-    core,
-    lines,
-    post: async (headers: Record<string, string>) => {
-      const authorization = `Bearer ${sealedKey}`
-      const init = {
-        method: 'POST',
-        body: BODY,
-        headers: { authorization, ...JSON_TYPE, ...headers },
-      }
-      return await app.request(`http://localhost${PATH}`, init, env, context)
-    },
-  }
+  const { core, post } = await openApp({ log })
+  return { core, lines, post: (headers: Record<string, string>) => post(PATH, BODY, headers) }
 }
 
 describe('a log line', () => {

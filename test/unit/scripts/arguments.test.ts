@@ -1,36 +1,36 @@
-/** What people type behind a command: each number is one, or it is refused by name. */
+/** The command line: options, numbers, usage texts, and `npm run keys`. */
 import { execFile } from 'node:child_process'
 import { readFileSync, readdirSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { readArguments, readNumber } from '#scripts/base/arguments.ts'
+import { readNumber, readOptions } from '#scripts/base/arguments.ts'
 import { repositoryPath } from '#scripts/base/paths.ts'
 
 describe('a number of the command line', () => {
   it.each(['', ' ', 'lots', '5,00', '1e9', '0x10', '-1', 'NaN', 'Infinity', '1.5', '1_000'])(
-    'is not %j, which is refused with its option',
+    'is refused by its option when it is %j',
     (text) => {
       expect(() => readNumber('jobs', text)).toThrow(`--jobs ${text} is not a whole number`)
     },
   )
 
-  it('may have parts where they mean something, and keeps to its range', () => {
+  it('may have a fraction where the option allows one, and keeps to its range', () => {
     expect(readNumber('days', '2.5', { isWhole: false })).toBe(2.5)
     expect(readNumber('port', '65535', { most: 65_535 })).toBe(65_535)
     expect(() => readNumber('port', '65536', { most: 65_535 })).toThrow('0 to 65535')
   })
 })
 
-describe('an option that does not exist', () => {
+describe('an unknown option', () => {
   it('is refused in one line', () => {
-    expect(() => readArguments({ args: ['--nonsense'], options: {} })).toThrow(
+    expect(() => readOptions({}, { args: ['--nonsense'] })).toThrow(
       /^invalid_request: Unknown option '--nonsense'; --help says more\.$/,
     )
   })
 })
 
-/** Where each command's own parser has its options. */
+/** The file in which each command declares its options. */
 const PARSERS: Readonly<Record<string, string>> = {
   start: 'scripts/commands/start.ts',
   bench: 'bench/main.ts',
@@ -45,16 +45,12 @@ const PARSERS: Readonly<Record<string, string>> = {
   verify: 'scripts/verify/arguments.ts',
 }
 
-/** Members of the table of options, whether parseArgs or zod reads it. */
+/** Names in a command's table of options. */
 function optionsOf(path: string): string[] {
   const source = readFileSync(repositoryPath(path), 'utf8')
-  const [table = ''] =
-    /^const Options = z\.strictObject\(\{.*?^\}\)/ms.exec(source) ??
-    /^ *(?:const OPTIONS = |options: )\{\n(?! *options).*?^ *\}/ms.exec(source) ??
-    []
-  return [...table.matchAll(/^\s+'?([a-z][a-z-]*)'?: (?!\{\n? *options)/gm)]
-    .map(([, name = '']) => name)
-    .filter((name) => name !== 'options')
+  const table =
+    /^const (?:OPTIONS = |Options = z\.strictObject\()\{$.*?^\}/ms.exec(source)?.[0] ?? ''
+  return [...table.matchAll(/^ {2}'?([a-z][a-z-]*)'?[:,]/gm)].map(([, name = '']) => name)
 }
 
 describe('the usage of a command', () => {
@@ -62,11 +58,11 @@ describe('the usage of a command', () => {
     readFileSync(repositoryPath(`scripts/usage/${name}.txt`), 'utf8')
 
   it.each(Object.entries(PARSERS))(
-    'of %s names each option that there is, and no other',
+    'of %s names exactly the options that the command declares',
     (name, path) => {
-      const told = new Set(usageOf(name).match(/--[a-z][a-z-]*/g))
-      told.delete('--no-system')
-      expect([...told].toSorted()).toEqual(
+      const named = new Set(usageOf(name).match(/--[a-z][a-z-]*/g))
+      named.delete('--no-system')
+      expect([...named].toSorted()).toEqual(
         optionsOf(path)
           .map((option) => `--${option}`)
           .toSorted(),
@@ -74,7 +70,7 @@ describe('the usage of a command', () => {
     },
   )
 
-  it('begins with how each command of npm is called', () => {
+  it('exists for each npm command and begins with its call', () => {
     const { scripts } = JSON.parse(readFileSync(repositoryPath('package.json'), 'utf8')) as {
       scripts: Record<string, string>
     }
@@ -90,7 +86,7 @@ describe('the usage of a command', () => {
 
 describe('npm run keys', () => {
   const asked: { method: string | undefined; body: string }[] = []
-  /** Stands for an instance: what reaches it was let through by the command. */
+  /** Stands in for an instance, and keeps the requests that the command sends. */
   const server = createServer((request, response) => {
     let body = ''
     request.on('data', (text: Buffer) => (body += text.toString()))
@@ -143,13 +139,13 @@ describe('npm run keys', () => {
     expect(stderr).toContain(words)
   })
 
-  it('refuses a date that means different days to different people', async () => {
+  it('refuses an ambiguous date', async () => {
     const { code, stderr } = await keys('create', '--tenant', 'demo', '--expires', '01/02/2027')
     expect([code, asked]).toEqual([2, []])
     expect(stderr).toContain('--expires 01/02/2027 ')
   })
 
-  it('sends only the limit that it was given', async () => {
+  it('sends only the limits that were given', async () => {
     expect((await quota('--requests-per-minute', '1000')).code).toBe(0)
     expect(asked).toEqual([{ method: 'PUT', body: '{"requestsPerMinute":1000}' }])
     await quota('--spend-per-day', '2.5')
@@ -158,7 +154,7 @@ describe('npm run keys', () => {
     expect(asked).toEqual([{ method: 'PUT', body: '{"spendMicroUsdPerDay":"none"}' }])
   })
 
-  it('lists keys under a heading, and shows that one has no name', async () => {
+  it('lists keys under a heading, with a dash for a key without a name', async () => {
     const { stdout } = await keys('list', '--tenant', 'demo')
     expect(stdout.trimEnd().split('\n')).toEqual([
       'id          scopes  state  last used  name',

@@ -1,4 +1,4 @@
-/** What the commands do before they run: the real bootstrap in a folder of its own, with an npm and an apt-get that only write down. */
+/** Runs the real bootstrap in a folder of its own, with an npm and an apt-get that only record their calls. */
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { chmod, copyFile, cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
@@ -9,12 +9,12 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { repositoryPath } from '#scripts/base/paths.ts'
 
 const run = promisify(execFile)
-/** apt-get is for root alone; the one here harms nobody. */
+/** Only root may run apt-get; this run uses a fake one. */
 const AS_ROOT = 'data:text/javascript,process.getuid = () => 0'
 
 const STAMP = 'node_modules/.littoral-installed'
 const LOCKFILE = createHash('sha256').update('{}').digest('hex')
-/** Brings a Node, as npm does. */
+/** Installs a fake Node. */
 const NPM = `echo "$*" >> npm.log; mkdir -p node_modules/.bin
 printf '#!/bin/sh\\necho "ran $*"\\n' > node_modules/.bin/node; chmod +x node_modules/.bin/node`
 
@@ -28,7 +28,7 @@ beforeEach(async () => {
   await cp(repositoryPath('scripts/usage'), join(root, 'scripts/usage'), { recursive: true })
   await writeFile(join(root, 'package-lock.json'), '{}')
   await writeFile(join(root, STAMP), `${LOCKFILE} run`)
-  // Finds no adapter, and shows what it was given.
+  // Finds no adapter, and prints its arguments.
   await script(
     'node_modules/.bin/node',
     'case "$*" in *probe-adapter*) exit 1;; esac; echo "ran $*"',
@@ -65,8 +65,8 @@ async function command(args: readonly string[], env: Readonly<Record<string, str
   }
 }
 
-describe('the set-up of the system', () => {
-  it('is done unasked, and each command is said in full before it runs', async () => {
+describe('installing system packages', () => {
+  it('happens unasked, and each command is printed in full before it runs', async () => {
     const { said, done, stdout } = await start()
     expect(done).toEqual([
       'noninteractive apt-get update',
@@ -86,7 +86,7 @@ describe('the set-up of the system', () => {
     expect(done).toEqual([])
     expect(said).toContain('WGSL kernels are refused')
     expect(said).toContain('sudo apt-get install')
-    // The command itself never sees the flag.
+    // The flag is not passed to the command.
     expect(stdout).toMatch(/^ran .*start\.ts --once$/m)
   })
 })
@@ -96,26 +96,26 @@ describe('the packages', () => {
   const kept = () => readFile(join(root, 'node_modules/used'), 'utf8').catch(() => 'gone')
   beforeEach(() => writeFile(join(root, 'node_modules/used'), 'by what runs'))
 
-  it('are not touched where they are whole', async () => {
+  it('are not touched when they are complete', async () => {
     expect(await command(['serve'])).toMatchObject({
       npm: [],
       stdout: expect.stringMatching(/^ran /),
     })
   })
 
-  it('of tests and checks come beside those that run, of which nothing is taken away', async () => {
+  it('of tests and checks are added without removing those that programs run from', async () => {
     const { npm, stamp } = await command(['generate'])
     expect(npm).toEqual([`install --no-save --include=dev ${COMMON}`])
     expect([await kept(), stamp]).toEqual(['by what runs', LOCKFILE])
   })
 
-  it('that run stay whole when the others cannot be had', async () => {
+  it('that programs run from stay complete when the others cannot be installed', async () => {
     await script('bin/npm', 'exit 1')
     await expect(command(['generate'])).rejects.toMatchObject({ code: 1 })
     expect(await command(['serve'])).toMatchObject({ npm: [], stamp: `${LOCKFILE} run` })
   })
 
-  it('of an install that was interrupted are taken away, and it begins anew', async () => {
+  it('of an interrupted install are removed and installed again', async () => {
     await rm(join(root, STAMP))
     const { npm, stamp, stdout } = await command(['serve'])
     expect(npm).toEqual([`ci --omit=dev ${COMMON}`])
@@ -123,7 +123,7 @@ describe('the packages', () => {
     expect(stdout).toMatch(/^ran /)
   })
 
-  it('without their Node are not whole: they are brought again, and no system library is blamed', async () => {
+  it('without their Node are installed again, and no system library is blamed', async () => {
     await rm(join(root, 'node_modules/.bin/node'))
     const { npm, done, said } = await command(['node'])
     expect(npm).toEqual([`ci --omit=dev ${COMMON}`])
@@ -131,7 +131,7 @@ describe('the packages', () => {
     expect(said).not.toContain('Vulkan')
   })
 
-  it('are brought once, however many commands want them at the same time', async () => {
+  it('are installed once when several commands need them at the same time', async () => {
     await rm(join(root, STAMP))
     await script('bin/npm', `sleep 1; ${NPM}; : npm`)
     await Promise.all(['serve', 'build', 'keys'].map((name) => command([name])))
@@ -139,9 +139,9 @@ describe('the packages', () => {
   })
 })
 
-describe('a command that is asked how it is called', () => {
+describe('the usage and the options of a command', () => {
   it.each(['start', 'test', 'check', 'deploy', 'build', 'mqtt'])(
-    'says so and does nothing else: %s',
+    'prints its usage for --help and does nothing else: %s',
     async (name) => {
       await rm(join(root, 'node_modules'), { recursive: true })
       const { npm, done, said, stdout } = await command([name, '--help'])
@@ -150,7 +150,7 @@ describe('a command that is asked how it is called', () => {
     },
   )
 
-  it('refuses an option that it does not have in one line, before it installs anything', async () => {
+  it('refuses an unknown option in one line before it installs anything', async () => {
     await rm(join(root, 'node_modules'), { recursive: true })
     await expect(command(['start', '--nonsense=3'])).rejects.toMatchObject({
       code: 2,

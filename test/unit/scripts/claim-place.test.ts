@@ -1,4 +1,4 @@
-/** One instance a state folder and a port: the second is refused before it builds or starts anything. */
+/** A second instance on the same state folder or port is refused before it builds or starts anything. */
 import { once } from 'node:events'
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { createServer, type AddressInfo } from 'node:net'
@@ -16,7 +16,7 @@ beforeEach(async () => {
 afterEach(() => rm(stateDir, { recursive: true, force: true }))
 
 describe('a state folder', () => {
-  it('is one instance’s until it gives it back', async () => {
+  it('belongs to one instance until it is released', async () => {
     const giveBack = await claimPlace({ stateDir, port: 0 })
     await expect(claimPlace({ stateDir, port: 0 })).rejects.toMatchObject({
       code: 'invalid_request',
@@ -26,7 +26,7 @@ describe('a state folder', () => {
     ;(await claimPlace({ stateDir, port: 0 }))()
   })
 
-  it('that another has is not touched by npm start: nothing is built, nothing runs', async () => {
+  it('in use by another instance stops npm start before it builds or runs anything', async () => {
     const giveBack = await claimPlace({ stateDir, port: 0 })
     const steps: string[] = []
     const starting = startStack({
@@ -43,7 +43,7 @@ describe('a state folder', () => {
 })
 
 describe('a port', () => {
-  it('that another program has is refused by number and option, and the folder is free again', async () => {
+  it('in use by another program is refused by number and option, and the folder is free again', async () => {
     const other = createServer().listen(0, '127.0.0.1')
     await once(other, 'listening')
     const { port } = other.address() as AddressInfo

@@ -1,15 +1,15 @@
-/** What is installed for running is what running needs: `dependencies` holds that and no more. */
+/** `dependencies` holds exactly the packages that running needs. */
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { repositoryPath } from '#scripts/base/paths.ts'
 
-/** Folders that run somewhere; of scripts only what these commands reach. */
+/** Folders that run somewhere; of scripts only the files that these commands reach. */
 const FOLDERS = ['shared', 'p2p', 'engine', 'node-core', 'worker', 'browser-node', 'console']
 const MORE_FOLDERS = ['local-node', 'bridge', 'contracts/src', 'models']
 const COMMANDS = ['start', 'serve', 'deploy', 'keys', 'models', 'attest', 'verify', 'claim']
-/** Named in no import. */
+/** Packages that no import names. */
 const BY_NAME: Readonly<Record<string, string>> = {
   node: 'Node 24, which runs every command',
   '@foundry-rs/anvil': 'the local chain of npm start',
@@ -32,7 +32,7 @@ function filesOf(folder: string): string[] {
   })
 }
 
-/** Static imports, dynamic ones, what is resolved by name, and `npm:` sources of models. */
+/** Static and dynamic imports, names that are resolved, and `npm:` sources of models. */
 const NAMES =
   /^\s*(?:import|export)\b[^'"`;]*?['"]([^'"\n]+)['"]|\bfrom\s+['"]([^'"\n]+)['"]|\bimport\(\s*['"]([^'"\n]+)['"]|\b(?:resolve|createRequire\(import\.meta\.url\))\(\s*['"]([^'"\n]+)['"]|['"]npm:([^'"\n]+)['"]|node_modules\/([a-z@][^'"`\s$)]+)/gm
 const PACKAGE = /^(?:@[a-z0-9][\w.-]*\/)?[a-z0-9][\w.-]*/
@@ -66,14 +66,14 @@ const needed = packagesOf([
 ])
 
 describe('dependencies', () => {
-  it('are each needed by something that runs', () => {
+  it('are all needed by something that runs', () => {
     const idle = Object.keys(declared.dependencies).filter(
       (name) => !needed.has(name) && !(name in BY_NAME),
     )
     expect(idle).toEqual([])
   })
 
-  it('hold all that running needs: nothing of it is installed for tests only', () => {
+  it('hold everything that running needs', () => {
     const missing = Object.keys(declared.devDependencies).filter(
       (name) => !name.startsWith('@types/') && (needed.has(name) || name in BY_NAME),
     )

@@ -1,4 +1,4 @@
-/** Every wall of ARCHITECTURE.md: one violation of each is planted, by alias and by relative path, and has to be seen. */
+/** Plants one violation of every wall of ARCHITECTURE.md, by alias and by relative path, and expects the check to find it. */
 import { readFileSync } from 'node:fs'
 import { posix } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -9,10 +9,10 @@ import { readPlan } from '#scripts/house/plan.ts'
 
 const plan = readPlan(readFileSync(repositoryPath('ARCHITECTURE.md'), 'utf8'))
 const paths = plan.rooms.map(({ path }) => path)
-/** A file in every room, so that only what is planted is wrong. */
+/** A file in every room, so that only the planted violation is wrong. */
 const house = paths.map((path) => readImports(`${path}/some.ts`, ''))
 
-/** What is said of a file with this text in that room, beside what is said without it. */
+/** Faults that a file with this text in that room adds. */
 function faultsOf(room: string, text: string): readonly string[] {
   return judgeHouse(plan, [...house, readImports(`${room}/planted.ts`, text)]).faults
 }
@@ -30,14 +30,14 @@ const spellings = (from: string, to: string): string[] => {
 }
 
 describe('the house', () => {
-  it('has nothing to say of a house that keeps to the plan', () => {
+  it('finds no fault in the source', () => {
     expect(judgeHouse(plan, house).faults).toEqual([])
     for (const { path, rooms } of plan.rooms)
       for (const other of rooms)
         for (const text of spellings(path, other)) expect(faultsOf(path, text)).toEqual([])
   })
 
-  it('has a wall between any two rooms of a layer that the plan does not join', () => {
+  it('finds an import between any two rooms of a layer that the plan does not connect', () => {
     const walls = plan.rooms.flatMap(({ path, rooms }) =>
       paths
         .filter((other) => other.split('/')[0] === path.split('/')[0])
@@ -52,7 +52,7 @@ describe('the house', () => {
         )
   })
 
-  it('has a wall between any two layers that the plan does not join, in every spelling', () => {
+  it('finds an import between any two layers that the plan does not connect, in every spelling', () => {
     for (const layer of plan.layers) {
       if (layer.layers === 'all') continue
       const closed = plan.layers.filter(
@@ -68,7 +68,7 @@ describe('the house', () => {
     }
   })
 
-  it('keeps packages of another runtime out of each layer', () => {
+  it('finds packages of another runtime in each layer', () => {
     const FOREIGN: Readonly<Record<string, readonly string[]>> = {
       shared: ['node:fs', 'hono', 'libp2p', 'cloudflare:workers'],
       p2p: ['node:net', 'hono', 'onnxruntime-web'],
@@ -92,7 +92,7 @@ describe('the house', () => {
       }
   })
 
-  it('sees an arrow up in the plan, a circle of rooms, a room without a line and one that is too full', () => {
+  it('finds an arrow up in the plan, a circle of rooms, a room without a line and a room with too many files', () => {
     const table = [
       '| Folder | Is | May import | Packages |',
       '|---|---|---|---|',

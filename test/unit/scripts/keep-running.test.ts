@@ -2,13 +2,13 @@ import { describe, expect, it } from 'vitest'
 import { AppError } from '#shared/base/errors.ts'
 import { keepRunning, type Child, type Keeper } from '#scripts/stack/keep-running.ts'
 
-/** A child that ends when the test says so. */
+/** A child that the test ends. */
 interface FakeChild extends Child {
   readonly id: number
   end(how: string): void
 }
 
-/** A keeper whose pauses pass when the test lets them. */
+/** A keeper whose pauses the test ends. */
 function createScene(options: { readonly startsThatFail?: number } = {}) {
   const said: string[] = []
   const gaveUp: string[] = []
@@ -54,11 +54,11 @@ function createScene(options: { readonly startsThatFail?: number } = {}) {
   }
 }
 
-/** The pauses before starts; each death has a short one of its own before. */
+/** The pauses before restarts, without the short one after each end. */
 const growing = (pauses: readonly number[]) => pauses.filter((ms) => ms !== 100)
 
 describe('a child that is kept running', () => {
-  it('is named when it dies, and started again', async () => {
+  it('is restarted when it ends, and its end is reported', async () => {
     const { start, started, keeper, said, settle } = createScene()
     const kept = await keepRunning('workerd', start, keeper, '; it answers once it is warm')
     started[0]?.end('signal SIGKILL')
@@ -69,7 +69,7 @@ describe('a child that is kept running', () => {
     expect(said.at(-1)).toBe('workerd runs again')
   })
 
-  it('waits longer each time, and is given up when it cannot be started', async () => {
+  it('is restarted after longer pauses each time, and given up when it cannot start', async () => {
     const { start, started, keeper, gaveUp, pauses, settle } = createScene({ startsThatFail: 99 })
     await keepRunning('workerd', start, keeper)
     started[0]?.end('code 1')
@@ -80,7 +80,7 @@ describe('a child that is kept running', () => {
     ])
   })
 
-  it('is spoken of in single lines, also when a failed start has many of its own', async () => {
+  it('is reported in single lines, also when a failed start has several', async () => {
     const { start, started, keeper, said, settle } = createScene({ startsThatFail: 1 })
     await keepRunning('workerd', start, keeper)
     started[0]?.end('code 1')
@@ -91,7 +91,7 @@ describe('a child that is kept running', () => {
     )
   })
 
-  it('is given up, too, when it dies each time soon after its start', async () => {
+  it('is also given up when it ends soon after each start', async () => {
     const { start, started, keeper, gaveUp, settle } = createScene()
     await keepRunning('workerd', start, keeper)
     for (let life = 0; life < 6; life += 1) {
@@ -102,7 +102,7 @@ describe('a child that is kept running', () => {
     expect(gaveUp).toHaveLength(1)
   })
 
-  it('starts with the short pause again after it ran for a minute', async () => {
+  it('gets the short pause again after it has run for a minute', async () => {
     const { start, started, keeper, gaveUp, pauses, pass, settle } = createScene()
     await keepRunning('workerd', start, keeper)
     for (let life = 0; life < 20; life += 1) {
@@ -114,7 +114,7 @@ describe('a child that is kept running', () => {
     expect(gaveUp).toEqual([])
   })
 
-  it('is left alone once it was closed or replaced on purpose', async () => {
+  it('is not restarted after it was closed or replaced on purpose', async () => {
     const { start, started, keeper, said, settle } = createScene()
     const kept = await keepRunning('workerd', start, keeper)
     await kept.replace((child) => child.close())
@@ -126,7 +126,7 @@ describe('a child that is kept running', () => {
     expect(said).toEqual([])
   })
 
-  it('is closed when that was asked for while it was starting again', async () => {
+  it('is closed when closing was requested during a restart', async () => {
     const { start, started, keeper, settle } = createScene()
     let isClosing = false
     const closing: Keeper = {

@@ -1,4 +1,4 @@
-/** What a deployment needs, and how that is said. */
+/** The report of a deployment's settings. */
 import { readFile } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
 import { repositoryPath } from '#scripts/base/paths.ts'
@@ -9,13 +9,13 @@ const report = (...given: string[]) =>
 const REQUIRED = ['OPERATOR_KEY', 'ADMISSION_SECRET', 'HUBS', 'JURISDICTION']
 
 describe('the settings of a deployment', () => {
-  it('are missing by name until they are given', () => {
+  it('are reported by name while they are missing', () => {
     expect(report().missing).toEqual(REQUIRED)
     expect(report(...REQUIRED).missing).toEqual([])
     expect(report(...REQUIRED).lines.join('\n')).not.toContain('MISSING')
   })
 
-  it('are all of a chain or none', () => {
+  it('need all settings of a chain, or none', () => {
     expect(report(...REQUIRED, 'CHAIN_RPC').missing).toEqual([
       'CHAIN_ID',
       'SETTLEMENT_ADDRESS',
@@ -24,7 +24,7 @@ describe('the settings of a deployment', () => {
     expect(report(...REQUIRED, 'POSTER_KEY').missing).toEqual([])
   })
 
-  it('are exactly those that wrangler.toml has or names', async () => {
+  it('are exactly those that wrangler.toml sets or names', async () => {
     const toml = await readFile(repositoryPath('wrangler.toml'), 'utf8')
     const [, section = ''] = toml.split('[vars]')
     const vars = [...section.matchAll(/^([A-Z_]+) =/gm)].map(([, name]) => name)

@@ -1,4 +1,4 @@
-/** How far a request has to be followed to be understood: counted, so that it cannot grow unseen. */
+/** Limits the rooms and returns on a request's way through the Worker. */
 import { execFileSync } from 'node:child_process'
 import { expect, it } from 'vitest'
 import { z } from 'zod'

@@ -1,12 +1,11 @@
-/** Writes `docs/openapi.json` from the schemas that the Worker parses by; part of `npm run generate`. */
+/** Writes `docs/openapi.json` from the schemas that the Worker parses requests with. */
 import { writeFile } from 'node:fs/promises'
 import { generateSpecs } from 'hono-openapi'
-import { describeApi } from '#scripts/generate/api-description.ts'
-import { problemResponse, TAGS } from '#scripts/generate/describe-operation.ts'
-import { createNamedSchemas } from '#scripts/generate/named-schemas.ts'
 import { repositoryPath } from '#scripts/base/paths.ts'
+import { describeApi } from './api-description.ts'
+import { problemResponse, TAGS } from './describe-operation.ts'
+import { createNamedSchemas } from './named-schemas.ts'
 
-/** The description as an object. */
 export async function generateOpenApi() {
   const schemas = createNamedSchemas()
   const api = describeApi(schemas)
@@ -17,7 +16,7 @@ export async function generateOpenApi() {
         title: 'Littoral',
         version: '0.1.0',
         description:
-          'Edge compute with WebGPU nodes: routed by measured place, held to a jurisdiction, receipted and settled ' +
+          'Edge compute on WebGPU nodes: routed by measured place, restricted to a jurisdiction, receipted and settled ' +
           'on-chain. OpenAI’s chat, completions and embeddings, the Open Inference Protocol v2, WGSL kernels, batches.',
         license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
       },
@@ -36,8 +35,6 @@ export async function generateOpenApi() {
 }
 
 export async function writeOpenApi(): Promise<void> {
-  const text = `${JSON.stringify(await generateOpenApi(), null, 2)}\n`
-  await writeFile(repositoryPath('docs/openapi.json'), text)
+  const text = JSON.stringify(await generateOpenApi(), null, 2)
+  await writeFile(repositoryPath('docs/openapi.json'), `${text}\n`)
 }
-
-if (import.meta.main) await writeOpenApi()

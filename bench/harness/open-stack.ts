@@ -1,0 +1,56 @@
+/** A stack of its own for one bench: a development build of the Worker, and one tenant with its default policy. */
+import { join } from 'node:path'
+import type { Log } from '#shared/base/log.ts'
+import { buildWorker } from '#scripts/build/build.ts'
+import { callApi } from '#scripts/stack/operator.ts'
+import { startStack, type Stack } from '#scripts/stack/stack.ts'
+
+interface OpenStackOptions {
+  readonly dir: string
+  readonly log: Log
+  readonly onStep?: (text: string) => void
+  /** @default public data, anywhere in the EU, on any node */
+  readonly policy?: { readonly id: string }
+  /** Address of V8's inspector, for a profile; names are then left readable. @default none, and a build as it is deployed */
+  readonly inspector?: string
+}
+
+const OPEN_POLICY = {
+  id: 'bench-open',
+  compute: { allow: ['EU'] },
+  dataClass: 'public',
+  minEvidence: 'observed',
+}
+
+/** Plain workerd has no edge that sees a node's place, so this build lets nodes be given one. */
+export async function openStack({
+  dir,
+  policy = OPEN_POLICY,
+  inspector,
+  ...options
+}: OpenStackOptions): Promise<{
+  readonly stack: Stack
+  readonly url: string
+  readonly key: string
+}> {
+  const bundleDir = join(dir, 'bundle')
+  options.onStep?.('Build: Worker')
+  await buildWorker({ simulatedPlaces: true, outDir: bundleDir, minify: inspector === undefined })
+  const stack = await startStack({
+    ...options,
+    dir: join(dir, 'stack'),
+    bundleDir,
+    ...(inspector === undefined ? {} : { inspector }),
+  })
+  try {
+    const { apiKey: key } = await stack.createTenant('bench', ['infer', 'policy', 'audit'])
+    const at = { url: stack.url, key }
+    const path = `/v1/policies/${policy.id}`
+    await callApi({ ...at, method: 'PUT', path, body: policy })
+    await callApi({ ...at, method: 'POST', path: `${path}/default` })
+    return { stack, ...at }
+  } catch (error) {
+    await stack.close()
+    throw error
+  }
+}
