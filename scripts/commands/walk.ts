@@ -10,7 +10,6 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { repositoryPath } from '#scripts/base/paths.ts'
 import { addSteps, STEP } from '#scripts/house/steps.ts'
-import type { TenantApi } from '#worker/protocols/tenant.ts'
 
 const { values } = parseArgs({
   options: { files: { type: 'boolean' }, all: { type: 'boolean' }, json: { type: 'boolean' } },
