@@ -65,6 +65,6 @@ test('[C4] a kernel over its budget is shown as the customer’s doing, and as n
   const { jobsFailed, lastFailure } = withJobFailed(STATE, over)
   expect([jobsFailed, lastFailure?.whose]).toEqual([0, 'customer'])
   expect(lastFailure === null ? '' : describeFailure(lastFailure)).toBe(
-    'The last job ended without an answer: it asked for more than this device gives one kernel. Nothing is wrong with this device.',
+    'The last job ended without an answer: it needed more than this device allows one kernel. Nothing is wrong with this device.',
   )
 })
