@@ -1,5 +1,5 @@
 /** The HTTP API with one tenant's key, which lives in this closure and nowhere else. */
-import { z } from 'zod'
+import type { z } from 'zod'
 import { ProblemReply } from '#shared/api/problem.ts'
 import { AppError, toAppError } from '#shared/base/errors.ts'
 import { parseStrict } from '#shared/base/strict-json.ts'
