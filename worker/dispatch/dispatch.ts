@@ -67,7 +67,7 @@ export function dispatchStream(
 
 async function openStream(response: Response): Promise<StreamedAnswer> {
   await throwRefusal(response)
-  if (response.body === null) throw new AppError('node_lost', 'The hub answered with nothing.')
+  if (response.body === null) throw new AppError('node_lost', 'The hub sent an empty answer.')
   return readStream(response.body)
 }
 

@@ -64,7 +64,7 @@ async function readCaller(c: AppContext): Promise<Caller> {
   const sealed = bearerToken(c)
   const refusal = new AppError(
     'unauthenticated',
-    'The API key is not known here, or was revoked. Keys look like lit_<tenant>_<48 hex digits>.',
+    'The API key is unknown or was revoked. Keys look like lit_<tenant>_<48 hex digits>.',
   )
   const { admissionSecret } = c.var.config
   if (admissionSecret === undefined) throw refusal

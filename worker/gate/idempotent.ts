@@ -186,13 +186,20 @@ function refusal(verdict: Exclude<IdempotencyVerdict, { kind: 'run' | 'replay' }
     case 'reused':
       return new AppError(
         'idempotency_key_reused',
-        'This Idempotency-Key came with another request before: another path, policy or body. Use a new key.',
+        'This Idempotency-Key was used with another path, policy or body. Use a new key.',
       )
     case 'busy':
-      return new AppError('node_timeout', 'The first request with this Idempotency-Key still runs.')
+      return new AppError(
+        'node_timeout',
+        'The first request with this Idempotency-Key is still running.',
+      )
     case 'full':
-      return new AppError('rate_limited', 'This tenant has as many idempotency keys as it may.', {
-        meta: { retryAfterSeconds: Math.ceil(verdict.retryAfterMs / 1000) },
-      })
+      return new AppError(
+        'rate_limited',
+        'This tenant has reached its number of idempotency keys.',
+        {
+          meta: { retryAfterSeconds: Math.ceil(verdict.retryAfterMs / 1000) },
+        },
+      )
   }
 }

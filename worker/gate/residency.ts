@@ -83,7 +83,7 @@ export function findPolicy({ snapshot }: Caller, id: string): CompiledPolicy {
   const what =
     retired === undefined
       ? `no policy "${id}"`
-      : `policy "${id}" was retired on ${new Date(retired.retiredAtMs).toISOString()} and takes no new jobs`
+      : `policy "${id}" was retired on ${new Date(retired.retiredAtMs).toISOString()} and accepts no new jobs`
   const known = snapshot.policies.map(({ policy }) => policy.id).join(', ')
   throw invalidAt('/policy', `${what}; there are ${known}`)
 }
@@ -102,10 +102,10 @@ function headerRegions(c: AppContext): string[] | undefined {
   if (header === undefined) return undefined
   const fault = (detail: string) => invalidAt('/headers/x-littoral-residency', detail)
   if (/\s/.test(header.trim())) {
-    throw fault('is there twice, or has a space in it; write it once and without spaces: EU,CH')
+    throw fault('appears twice or contains a space; write it once, without spaces: EU,CH')
   }
   const regions = header.trim().split(',')
   const unknown = regions.find((region) => !isRegion(region))
   if (unknown === undefined) return regions
-  throw fault(`"${unknown.slice(0, 64)}" is no region`)
+  throw fault(`"${unknown.slice(0, 64)}" is not a region`)
 }

@@ -133,7 +133,7 @@ function refuseQuery(c: AppContext, given: readonly string[]): void {
 /** An empty number would parse as 0, and of two values one would be dropped. */
 function valueFault(c: AppContext, name: string): string | undefined {
   const values = c.req.queries(name) ?? []
-  if (values.length > 1) return 'is there twice; write it once'
+  if (values.length > 1) return 'appears twice; write it once'
   return values[0] === '' ? 'has no value' : undefined
 }
 
@@ -141,5 +141,5 @@ function notInQuery(name: string, known: readonly string[]): string {
   const near = nearestName(name, known)
   if (near !== undefined) return notKnown(near)
   const names = known.length === 0 ? 'it takes none' : `it takes ${known.join(', ')}`
-  return `is not known in the query of this route; ${names}`
+  return `is unknown in the query of this route; ${names}`
 }

@@ -56,7 +56,7 @@ export function createRequestMetrics(nowMs: () => number): RequestMetrics {
     families: () => [
       gauge(
         'littoral_isolate_start_time_seconds',
-        'When the isolate that answers this began to count; counters of requests are its own',
+        'When this isolate began to count; request counters are per isolate',
         [{ value: (startedMs ??= nowMs()) / 1000 }],
       ),
       counter('littoral_http_requests_total', 'Requests answered, by route, method and status', [
@@ -64,7 +64,7 @@ export function createRequestMetrics(nowMs: () => number): RequestMetrics {
       ]),
       counter(
         'littoral_http_errors_total',
-        'Errors answered, by code; `internal` is a fault of this deployment',
+        'Error answers, by code; `internal` is a fault of this deployment',
         [...refusals].map(([code, value]) => ({ labels: { code }, value })),
       ),
       {

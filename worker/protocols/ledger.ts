@@ -71,7 +71,7 @@ export interface LedgerSummary {
 
 /** For those who watch over it. */
 export interface LedgerHealth extends LedgerSummary {
-  /** What the poster has for fees, in wei; null without a chain, or when nobody could say. */
+  /** Balance of the poster, for fees, in wei; null without a chain, or when nobody could say. */
   readonly posterBalanceWei: string | null
   readonly settledBatches: number
   /** Versions that were mined and reverted. */

@@ -1,4 +1,4 @@
-/** `POST /v1/jobs` with an idempotency key, sent again because its answer was lost: the same batch, with the same secret. */
+/** `POST /v1/jobs` repeated with an idempotency key after a lost answer: the same batch with the same secret. */
 import { beforeAll, expect, it, vi } from 'vitest'
 import { randomBytes, TenantId } from '#shared/base/ids.ts'
 import { silentLog } from '#shared/base/log.ts'
@@ -12,7 +12,7 @@ import { sealKey } from '#worker/platform/key-seal.ts'
 import { createTenantCore } from '#worker/tenant/core.ts'
 import type { TenantApi } from '#worker/protocols/tenant.ts'
 
-// The build puts a literal in its place.
+// The build replaces this name.
 beforeAll(() => void vi.stubGlobal('__SIMULATED_PLACES__', false))
 
 const SECRET = 'the secret of this test'
@@ -27,7 +27,7 @@ const BODY = JSON.stringify({
   webhook: { url: 'https://hooks.example.org/done' },
 })
 
-it('is one batch and one webhook secret, however often its answer is lost', async () => {
+it('a repeated request is one batch with one webhook secret, however often its answer is lost', async () => {
   const core = createTenantCore({
     storage: createSqliteStorage(),
     nowMs: () => Date.now(),
@@ -49,7 +49,7 @@ it('is one batch and one webhook secret, however often its answer is lost', asyn
   }
   const specs: BatchSpec[] = []
   const batch = {
-    // Taken each time, and the answer is lost until the third.
+    // The batch is created each time, but the answer is lost until the third.
     create: async (spec: BatchSpec) => {
       specs.push(spec)
       if (specs.length < 3) throw new Error('lost on the way')

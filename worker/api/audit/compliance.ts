@@ -71,7 +71,7 @@ function showJurisdictions(c: AppContext): Response {
     deployment: isCloudflare ? 'Cloudflare' : 'self-hosted',
     infrastructure: [
       ...config.hubs.map(({ name, jurisdiction }) => ({
-        service: `hub ${name}: routes jobs, keeps receipts until they are handed over`,
+        service: `hub ${name}: routes jobs, keeps receipts until they are delivered`,
         jurisdiction: homeOf(jurisdiction, config),
       })),
       {
@@ -86,7 +86,8 @@ function showJurisdictions(c: AppContext): Response {
       },
       {
         service: 'nodes: compute jobs in memory, keep no payload',
-        jurisdiction: 'the countries that the tenant’s policy allows, on the evidence it asks for',
+        jurisdiction:
+          'the countries that the tenant’s policy allows, with the evidence it requires',
       },
     ],
     measures: [...MEASURES],
@@ -104,22 +105,22 @@ const MEASURES = [
   {
     kind: 'technical',
     measure:
-      'payloads are held in memory while a job runs and are not stored; batches, which are, are erased when acknowledged or when their retention ends',
+      'payloads are held in memory while a job runs and are not stored; batches are stored, and erased when acknowledged or when their retention ends',
   },
   {
     kind: 'technical',
     measure:
-      'storage in a jurisdiction is asked of the platform or refused; no failure path moves data elsewhere',
+      'the platform stores data in the required jurisdiction, or the request is refused; no failure path moves data elsewhere',
   },
   {
     kind: 'technical',
     measure:
-      'where each job was computed, and on what evidence, is signed into its receipt and logged where it cannot be rewritten unseen',
+      'each job’s place and its evidence are signed into the receipt and recorded in a tamper-evident log',
   },
   {
     kind: 'organisational',
     measure:
-      'what is on record about a job is a pseudonym and salted commitments: a request for access finds no content',
+      'the records of a job hold a pseudonym and salted commitments only: a request for access finds no content',
   },
   {
     kind: 'contractual',

@@ -79,7 +79,8 @@ async function bundleRange(c: AppContext): Promise<Response> {
 
 async function bundleJob(c: AppContext): Promise<Response> {
   const jobId = AskedJobId.safeParse(c.req.param('id'))
-  if (!jobId.success) throw new AppError('not_found', 'Proofs are of single jobs: job_<32 hex>.')
+  if (!jobId.success)
+    throw new AppError('not_found', 'Proofs exist for single jobs only: job_<32 hex>.')
   const selection = { ...NOT_NARROWED, job: jobId.data }
   const bundle = await openBundle(sourceOf(c), { from: null, to: null, selection })
   return streamed(c, bundleText(bundle), { type: 'application/json', name: `${jobId.data}.json` })

@@ -116,7 +116,7 @@ function decodeBuffers(given: ComputeRequest['buffers']): {
     if (isFilled && bytes === undefined) fault('data', 'is not base64, or was cut off')
     const sizeBytes = 'data' in buffer ? (bytes?.length ?? 0) : buffer.sizeBytes
     const name = isFilled ? 'data' : 'sizeBytes'
-    if (sizeBytes % 4 !== 0) fault(name, `is ${sizeBytes} bytes, which is no multiple of 4`)
+    if (sizeBytes % 4 !== 0) fault(name, `is ${sizeBytes} bytes, which is not a multiple of 4`)
     if (bytes?.length === 0) fault(name, 'is empty')
     if (buffer.return && buffer.access !== 'read_write')
       fault('return', 'needs access "read_write"')
@@ -131,7 +131,7 @@ function decodeBuffers(given: ComputeRequest['buffers']): {
     if (bytes !== undefined) parts.push(bytes)
   }
   if (!buffers.some((buffer) => buffer.return)) {
-    const detail = 'none has "return": true, so nothing would come back'
+    const detail = 'none has "return": true, so nothing would be returned'
     faults.push({ pointer: '/buffers', detail })
   }
   if (faults.length > 0) throw invalidRequest(faults)

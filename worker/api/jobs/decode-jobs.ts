@@ -54,7 +54,7 @@ export async function decodeJobs(
   if (inputBytes > LIMITS.jobsInputBytes) {
     throw tooLarge(
       '/inputs',
-      `are ${inputBytes} bytes together, at most ${LIMITS.jobsInputBytes} are taken`,
+      `are ${inputBytes} bytes together, at most ${LIMITS.jobsInputBytes} are accepted`,
     )
   }
   const { reduce, bytes } = await decodeReduce(request, decoded)
@@ -137,7 +137,7 @@ function countItems(range: Omit<Range, 'seed'>): number {
     throw invalidAt('/range/end', `is ${end}, must be greater than the start, ${start}`)
   const count = countRange(range)
   if (count <= LIMITS.jobsItems) return count
-  throw tooLarge('/range', `makes ${count} items, at most ${LIMITS.jobsItems} are taken`)
+  throw tooLarge('/range', `makes ${count} items, at most ${LIMITS.jobsItems} are accepted`)
 }
 
 /** Marks per-item buffers as filled; the decoder leaves them empty. */
@@ -238,7 +238,7 @@ function eachTensors({ range, buffers, inputs = [] }: JobsRequest) {
 
 function decodeModelItems(request: JobsRequest, manifest: ModelManifest): Decoded {
   if (manifest.outputs.length === 0) {
-    throw invalidAt('/model', `${manifest.id} generates text, which batches do not do`)
+    throw invalidAt('/model', `${manifest.id} generates text, which batches do not support`)
   }
   const items = eachTensors(request).map(({ tensors, at }): ItemInput => {
     const batch = below(at, () => decodeInfer(manifest, { inputs: tensors }))

@@ -242,7 +242,7 @@ function openOwn(c: AppContext): BatchApi {
   const { config } = c.var
   const caller = callerOf(c)
   const id = AskedBatchId.safeParse(c.req.param('id'))
-  const refusal = new AppError('not_found', 'This key has no such batch, or it is erased.')
+  const refusal = new AppError('not_found', 'This key has no such batch, or the batch was erased.')
   if (!id.success) throw refusal
   try {
     return openBatch(c.env, { tenant: caller.tenant, id: id.data }, config)

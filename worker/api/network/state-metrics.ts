@@ -15,7 +15,7 @@ export function stateFamilies(
   return [
     gauge(
       'littoral_ready',
-      'Whether a part of the deployment is ready, as GET /v2/health/ready says it',
+      'Whether a part of the deployment is ready, as in GET /v2/health/ready',
       Object.entries(readiness.parts).map(([part, { ready }]) => ({
         labels: { part },
         value: Number(ready),
@@ -32,29 +32,29 @@ function hubFamilies({ hubs }: DeploymentState, gauges: ReadonlyMap<string, HubG
   return [
     gauge(
       'littoral_nodes',
-      'Connected nodes, by country and tier; one in quarantine gets no work',
+      'Connected nodes, by country and tier; quarantined nodes get no work',
       countNodes(hubs.flatMap(({ status }) => status.nodes)),
     ),
     counter(
       'littoral_jobs_total',
-      'Jobs that ended since the hub began, by outcome: answered, or the code of the error',
+      'Jobs that ended since the hub started, by outcome: answered, or the error code',
       [...gauges].flatMap(([hub, { jobs }]) =>
         Object.entries(jobs).map(([outcome, value]) => ({ labels: { hub, outcome }, value })),
       ),
     ),
     gauge(
       'littoral_jobs_active',
-      'Jobs at a hub now, waiting or on a node',
+      'Jobs at a hub, waiting or running',
       ofHubs(({ activeJobs }) => activeJobs),
     ),
     gauge(
       'littoral_queue_jobs',
-      'Jobs that wait for a free place on a node',
+      'Jobs that wait for a free slot on a node',
       ofHubs(({ waitingJobs }) => waitingJobs),
     ),
     gauge(
       'littoral_outbox_receipts',
-      'Receipts that a hub has not yet handed to tenant and ledger',
+      'Receipts not yet delivered to tenant and ledger',
       ofHubs(({ outboxReceipts }) => outboxReceipts),
     ),
   ]
@@ -94,24 +94,24 @@ function ledgerFamilies({ ledgers }: DeploymentState): Family[] {
     ),
     counter(
       'littoral_batches_settled_total',
-      'Batches that settled',
+      'Settled batches',
       of(({ settledBatches }) => settledBatches),
     ),
     counter(
       'littoral_batches_reverted_total',
-      'Versions of batches that were mined and reverted',
+      'Batch transactions that were mined and reverted',
       of(({ revertedBatches }) => revertedBatches),
     ),
     gauge(
       'littoral_poster_balance_ether',
-      'What the poster has for fees',
+      'Balance of the poster, for fees',
       of(({ posterBalanceWei }) =>
         posterBalanceWei === null ? null : Number(posterBalanceWei) / WEI_PER_ETHER,
       ),
     ),
     gauge(
       'littoral_settlement_fault',
-      '1 for the fault that keeps the ledger from settling',
+      '1 for the fault that blocks settlement',
       FAULT_CODES.flatMap((code) => of(({ faultCode }) => Number(faultCode === code), { code })),
     ),
   ]

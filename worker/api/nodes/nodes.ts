@@ -84,7 +84,7 @@ function vouched(c: AppContext): Pick<AdmissionClaims, 'trust' | 'networks' | 'v
 async function forward(c: AppContext): Promise<Response> {
   const { config, isolate } = c.var
   if (c.req.header('upgrade')?.toLowerCase() !== 'websocket') {
-    throw new AppError('invalid_request', 'This is a WebSocket for nodes.')
+    throw new AppError('invalid_request', 'This route is a WebSocket for nodes.')
   }
   const hub = config.hubs.find(({ name }) => name === c.req.param('hub'))
   if (hub === undefined) throw new AppError('not_found', 'There is no such hub.')
@@ -137,7 +137,7 @@ async function showEvidence(c: AppContext): Promise<Response> {
   const { config } = c.var
   const missing = new AppError(
     'not_found',
-    'No such node is connected now; receipts keep the evidence of their time.',
+    'No such node is connected; receipts keep the evidence of their time.',
   )
   const id = NodeId.safeParse(c.req.param('id'))
   if (!id.success) throw missing

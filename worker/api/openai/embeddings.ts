@@ -111,7 +111,7 @@ export function pointAtInput(error: unknown, request: EmbeddingsRequest): AppErr
 
 function checkSizes(request: EmbeddingsRequest, texts: readonly string[]): void {
   if (texts.length > LIMITS.embeddingInputs) {
-    const detail = `are ${texts.length} texts, at most ${LIMITS.embeddingInputs} are taken`
+    const detail = `are ${texts.length} texts, at most ${LIMITS.embeddingInputs} are accepted`
     throw tooLarge('/input', detail)
   }
   const encoder = new TextEncoder()

@@ -125,7 +125,7 @@ function priceText(manifest: ModelManifest, input: TextInput, maxTokens: number)
   if (inputBytes > LIMITS.textInputBytes) {
     throw new AppError(
       'context_length_exceeded',
-      `The request is ${inputBytes} bytes of text; at most ${LIMITS.textInputBytes} are taken.`,
+      `The request is ${inputBytes} bytes of text; at most ${LIMITS.textInputBytes} are accepted.`,
     )
   }
   const digest = manifestDigest(manifest)

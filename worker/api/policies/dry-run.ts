@@ -84,7 +84,7 @@ async function choosePolicy(c: AppContext, question: DryRunQuestion): Promise<Co
   const caller = callerOf(c)
   if (draft !== undefined) {
     if (id !== undefined || version !== undefined) {
-      throw invalidAt('/draft', 'stands beside a published policy; send one of the two')
+      throw invalidAt('/draft', 'excludes a published policy; send one of the two')
     }
     const drafted = parsePolicy(c, { id: 'draft', ...draft }, '/draft')
     return compilePolicy(drafted, { tenant: caller.tenant, version: 1 })

@@ -57,7 +57,7 @@ export interface ConsumerAccount {
 
 /** Whether a batch could be posted now. */
 export interface Outlook {
-  /** What the poster has for fees; null when nobody could say. */
+  /** Balance of the poster, for fees; null when nobody could say. */
   readonly balanceWei: bigint | null
   readonly fault: Fault | null
 }
