@@ -22,8 +22,8 @@ const NOUNS: Readonly<Record<string, string>> = {
 const FORMATS: Readonly<Record<string, string>> = {
   base64: 'base64',
   url: 'a URL',
-  datetime: 'a time as in 2026-11-30T12:00:00Z',
-  date: 'a date as in 2026-11-30',
+  datetime: 'a time like 2026-11-30T12:00:00Z',
+  date: 'a date like 2026-11-30',
 }
 
 /** An error map for one parse. @returns undefined where the schema's own message is better */
@@ -69,7 +69,7 @@ function describeUnion(errors: readonly (readonly Nested[])[], input: unknown): 
     first?.code === 'invalid_type' && first.path.length === 0 ? noun(first.expected) : undefined,
   )
   const known = kinds.filter((kind) => kind !== undefined)
-  if (known.length === 0 || known.length < kinds.length) return 'fits none of the forms it may have'
+  if (known.length === 0 || known.length < kinds.length) return 'fits none of the allowed forms'
   return `must be ${either([...new Set(known)])}`
 }
 

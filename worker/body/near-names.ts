@@ -28,7 +28,7 @@ export function nearestName(name: string, known: Iterable<string>): string | und
 }
 
 export function notKnown(near: string | undefined): string {
-  return near === undefined ? 'is not known here' : `is not known here; "${near}" is`
+  return near === undefined ? 'is unknown' : `is unknown; did you mean "${near}"?`
 }
 
 /** Allows one edit in a name of four letters or more, two in seven or more. Swapped neighbours count as one edit. */

@@ -50,8 +50,8 @@ export function parseOpenBody<T>(
 }
 
 const NARROWS =
-  'is not known here, and reads as if it narrowed where the job may run; "policy" and "residency" do'
-const STEERS = 'is not known here, and reads as if it changed the answer; it would be dropped'
+  'is unknown, and reads like a restriction on where the job may run; use "policy" or "residency"'
+const STEERS = 'is unknown, and reads as if it changed the answer, but would be dropped'
 
 function whyRefused(name: string, value: unknown, known: readonly string[]): string | undefined {
   const near = nearestName(name, known)
@@ -64,7 +64,7 @@ function whyRefused(name: string, value: unknown, known: readonly string[]): str
     refusedInside(value) ??
     (isLabel(name)
       ? undefined
-      : 'is not known here, and could change the answer; what only labels a request may be called "x_" and a name')
+      : 'is unknown and could change the answer; give a mere label a name that begins with "x_"')
   )
 }
 
@@ -74,16 +74,16 @@ function refusedInside(value: unknown): string | undefined {
   const look = (each: unknown, depth: number): string | undefined => {
     left -= 1
     if (typeof each !== 'object' || each === null) return undefined
-    if (depth > DEEPEST || left < 0) return 'is not known here, and is too large to be passed over'
-    if (isPlaces(each)) return 'has a list of places in it, which would have no effect there'
+    if (depth > DEEPEST || left < 0) return 'is unknown, and too large to be ignored'
+    if (isPlaces(each)) return 'contains a list of places, which would have no effect there'
     if (!Array.isArray(each)) {
       if (isJsonSchema(each))
-        return 'is not known here, and has a JSON schema in it; "response_format" takes one'
+        return 'is unknown and contains a JSON schema; "response_format" takes one'
       const told = Object.entries(each).find(
         ([name, inner]) => speaksOfPolicy(name) || (!isNothing(inner) && speaksOfAnswer(name)),
       )
       if (told !== undefined)
-        return `has "${told[0].slice(0, NAME_CHARS)}" in it, which would have no effect there; write it beside "model"`
+        return `has "${told[0].slice(0, NAME_CHARS)}" inside, which would have no effect there; write it beside "model"`
     }
     for (const inner of Object.values(each)) {
       const why = look(inner, depth + 1)

@@ -58,7 +58,7 @@ export function unnest(data: unknown[], shape: readonly number[]): unknown[] | E
     const says = `its shape [${shape.join(',')}] says`
     const size = shape[path.length]
     if (size === undefined) return { path, detail: `is an array, ${says} an element` }
-    if (!Array.isArray(value)) return { path, detail: `is no array, ${says} one of ${size}` }
+    if (!Array.isArray(value)) return { path, detail: `is not an array, ${says} one of ${size}` }
     if (value.length !== size) return { path, detail: `has ${value.length} items, ${says} ${size}` }
     const isLast = path.length + 1 === shape.length
     for (const [index, item] of value.entries()) {
@@ -107,7 +107,7 @@ function whole(detail: string): ElementFault {
 }
 
 function fromBase64(data: unknown): Uint8Array | ElementFault {
-  if (typeof data !== 'string') return whole('must be a string of base64')
+  if (typeof data !== 'string') return whole('must be a base64 string')
   return decodeBase64(data) ?? whole('is not base64, or was cut off')
 }
 

@@ -16,7 +16,7 @@ export type Refusals = Readonly<Record<string, Refusal>>
 const NO_TOOLS = 'tools and functions are not supported'
 const NO_AUDIO = 'audio is not supported; text is'
 const NO_CACHE = 'there is no prompt cache'
-const ONE_CHOICE = 'one choice is made a request; send the request again for another'
+const ONE_CHOICE = 'a request makes one choice; send it again for another'
 const NO_PENALTY = 'penalties are not supported; 0 is accepted'
 
 const is =

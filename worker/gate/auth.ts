@@ -51,12 +51,20 @@ export const requireOperatorOrLoopback = createMiddleware<AppEnv>(async (c, next
   return await requireOperator(c, next)
 })
 
+/** ADMISSION_SECRET. @param without what a deployment does not do without it @throws {AppError} forbidden */
+export function deploymentSecret(c: AppContext, without: string): string {
+  const { admissionSecret } = c.var.config
+  if (admissionSecret !== undefined) return admissionSecret
+  const detail = `This deployment has no ADMISSION_SECRET, so it ${without}.`
+  throw new AppError('forbidden', detail)
+}
+
 /** @throws {AppError} unauthenticated, with one text for every fault of a key */
 async function readCaller(c: AppContext): Promise<Caller> {
   const sealed = bearerToken(c)
   const refusal = new AppError(
     'unauthenticated',
-    'The API key is not known here, or was revoked. Keys look like lit_<tenant>_<48 hex digits>.',
+    'The API key is unknown or was revoked. Keys look like lit_<tenant>_<48 hex digits>.',
   )
   const { admissionSecret } = c.var.config
   if (admissionSecret === undefined) throw refusal

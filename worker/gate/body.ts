@@ -91,7 +91,7 @@ async function* inTime(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Ar
   }
 }
 
-const TOO_SLOW = `The body did not come within ${LIMITS.bodyMs} ms, or stood still for ${LIMITS.bodyStallMs} ms.`
+const TOO_SLOW = `The body did not arrive within ${LIMITS.bodyMs} ms, or paused for ${LIMITS.bodyStallMs} ms.`
 
 /** The one supported character set, as types name it. ASCII is a subset. */
 const CHARSET = /;\s*charset\s*=\s*"?([^";,\s]*)/gi
@@ -121,13 +121,13 @@ const TAKEN = /^(?:application\/(?:json|[\w.+-]+\+json|octet-stream|x-www-form-u
 function checkType(c: AppContext): void {
   const type = (c.req.header('content-type') ?? '').split(';')[0]?.trim().toLowerCase() ?? ''
   if (c.req.raw.body === null || TAKEN.test(type)) return
-  const detail = `The body is called "${type.slice(0, 64)}"; send JSON as "content-type: application/json".`
+  const detail = `The body's type is "${type.slice(0, 64)}"; send JSON as "content-type: application/json".`
   throw new AppError('unsupported_media_type', detail)
 }
 
 function tooLarge(sizeBytes: number, limitBytes: number): AppError {
   return new AppError(
     'too_large',
-    `The body is at least ${sizeBytes} bytes; at most ${limitBytes} are taken.`,
+    `The body is at least ${sizeBytes} bytes; at most ${limitBytes} are accepted.`,
   )
 }

@@ -11,8 +11,7 @@ import { AppError } from '#shared/base/errors.ts'
 import { newJobId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { concatBytes } from 'viem'
-import { callerOf, type AppContext, type AppEnv } from './context.ts'
-import { openTenant } from '#worker/protocols/durable-objects.ts'
+import { ownTenant, type AppContext, type AppEnv } from './context.ts'
 import { decodeBase64, encodeBase64 } from '#shared/base/base64.ts'
 import { parseIdempotencyKey, sealRequest, type SealedRequest } from './idempotency-key.ts'
 import type { IdempotencyVerdict, KeptAnswer, OnceJob } from '#worker/protocols/idempotency.ts'
@@ -33,7 +32,7 @@ export const idempotent = createMiddleware<AppEnv>(async (c, next) => {
   const key = parseIdempotencyKey(header)
   const bytes = await readBytes(c)
   const sealed = await sealRequest(key, c.req.raw, bytes)
-  const tenant = openTenant(c.env, callerOf(c).tenant, c.var.config)
+  const tenant = ownTenant(c)
   const { key: digest, fingerprint } = sealed
   const verdict = await tenant.idempotency.begin({ key: digest, fingerprint })
   if (verdict.kind !== 'run') return await answerAgain(c, verdict, sealed)
@@ -187,13 +186,20 @@ function refusal(verdict: Exclude<IdempotencyVerdict, { kind: 'run' | 'replay' }
     case 'reused':
       return new AppError(
         'idempotency_key_reused',
-        'This Idempotency-Key came with another request before: another path, policy or body. Use a new key.',
+        'This Idempotency-Key was used with another path, policy or body. Use a new key.',
       )
     case 'busy':
-      return new AppError('node_timeout', 'The first request with this Idempotency-Key still runs.')
+      return new AppError(
+        'node_timeout',
+        'The first request with this Idempotency-Key is still running.',
+      )
     case 'full':
-      return new AppError('rate_limited', 'This tenant has as many idempotency keys as it may.', {
-        meta: { retryAfterSeconds: Math.ceil(verdict.retryAfterMs / 1000) },
-      })
+      return new AppError(
+        'rate_limited',
+        'This tenant has reached its number of idempotency keys.',
+        {
+          meta: { retryAfterSeconds: Math.ceil(verdict.retryAfterMs / 1000) },
+        },
+      )
   }
 }

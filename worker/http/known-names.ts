@@ -6,7 +6,7 @@ import type { FieldFault } from '#shared/base/errors.ts'
 import { memoize } from '#shared/base/memoize.ts'
 import { Policy } from '#shared/law/policy.ts'
 import type { AppContext, AppEnv } from '#worker/gate/context.ts'
-import { invalidRequest, toPointer } from '#worker/body/faults.ts'
+import { invalidAt, invalidRequest, toPointer } from '#worker/body/faults.ts'
 import { nearestName, notKnown, plainName, wordsOf } from '#worker/body/near-names.ts'
 
 /** Set at build time: production builds read no simulated place, so they do not know these names. */
@@ -95,7 +95,7 @@ export function queryNames(handler: Handler | object): readonly string[] {
 export function isAsked(c: AppContext, name: string): boolean {
   const value = c.req.query(name) ?? 'false'
   if (value === 'true' || value === 'false') return value === 'true'
-  throw invalidRequest([{ pointer: toPointer(['query', name]), detail: 'must be true or false' }])
+  throw invalidAt(toPointer(['query', name]), 'must be true or false')
 }
 
 export const knownHeaders = createMiddleware<AppEnv>(async (c, next) => {
@@ -133,7 +133,7 @@ function refuseQuery(c: AppContext, given: readonly string[]): void {
 /** An empty number would parse as 0, and of two values one would be dropped. */
 function valueFault(c: AppContext, name: string): string | undefined {
   const values = c.req.queries(name) ?? []
-  if (values.length > 1) return 'is there twice; write it once'
+  if (values.length > 1) return 'appears twice; write it once'
   return values[0] === '' ? 'has no value' : undefined
 }
 
@@ -141,5 +141,5 @@ function notInQuery(name: string, known: readonly string[]): string {
   const near = nearestName(name, known)
   if (near !== undefined) return notKnown(near)
   const names = known.length === 0 ? 'it takes none' : `it takes ${known.join(', ')}`
-  return `is not known in the query of this route; ${names}`
+  return `is unknown in the query of this route; ${names}`
 }

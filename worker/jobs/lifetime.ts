@@ -122,7 +122,7 @@ export function createLifetime(database: BatchDatabase, deps: LifetimeDeps): Lif
 }
 
 function notFound(): AppError {
-  return new AppError('not_found', 'This key has no such batch, or it is erased.')
+  return new AppError('not_found', 'This key has no such batch, or the batch was erased.')
 }
 
 const Reduced = z

@@ -104,7 +104,7 @@ function refuseMadeUpPlaces({ SIMULATED_PLACES }: WorkerEnv): void {
   if (!SIMULATED_PLACES || __SIMULATED_PLACES__) return
   throw new AppError(
     'internal',
-    'This is a build for production, and SIMULATED_PLACES is set: it does not start. Unset it, or run a build for development.',
+    'SIMULATED_PLACES is set, and a production build does not start with it. Unset it, or run a development build.',
   )
 }
 
@@ -138,7 +138,7 @@ function parseAttesters(text: string | undefined): PublicKey[] {
     if (key.success) return key.data
     throw new AppError(
       'internal',
-      `ATTESTERS: ${entry} is no public key as npm run attest -- key writes it.`,
+      `ATTESTERS: ${entry} is not a public key as npm run attest -- key prints it.`,
     )
   })
 }

@@ -21,7 +21,7 @@ export function openSchema(storage: SqlStorage, { store, migrations }: Schema): 
   if (version === migrations.length) return
   if (version === undefined || version > migrations.length) {
     const found = version === undefined ? 'have no version' : `are of version ${version}`
-    const detail = `The tables of this ${store} ${found}; this build reads version ${migrations.length} and those before it.`
+    const detail = `The tables of this ${store} ${found}; this build reads versions up to ${migrations.length}.`
     throw new AppError('internal', detail)
   }
   storage.sql.exec('CREATE TABLE IF NOT EXISTS schema (version INTEGER NOT NULL)')

@@ -1,4 +1,4 @@
-/** A tenant's keys over HTTP, and how fast a change of key or policy holds everywhere. */
+/** A tenant's keys over HTTP, and how fast changes of keys and policies take effect. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { until } from '#test/support/poll.ts'
 import { problem } from '#test/support/stack/problem.ts'
@@ -52,7 +52,7 @@ describe('[A7] keys of a tenant', () => {
     problem(await keys('GET', '', { key: made.key }), 'forbidden')
   })
 
-  it('say their name, when they end, and when they were last used', async () => {
+  it('show their name, end and last use', async () => {
     const expiresAtMs = Date.now() + 86_400_000
     const made = await make({ scopes: ['infer'], name: 'Sensor 7', expiresAtMs })
     expect(made).toMatchObject({ name: 'Sensor 7', expiresAtMs, lastUsedAtMs: null })
@@ -66,7 +66,7 @@ describe('[A7] keys of a tenant', () => {
     problem(await keys('POST', '', { json: { name: 'two\nlines' } }), 'invalid_request')
   })
 
-  it('never get what the key that makes them lacks', async () => {
+  it('never get more than the key that makes them', async () => {
     const policyAdmin = await make({ scopes: ['admin'] })
     const asked = (json: object) => keys('POST', '', { key: policyAdmin.key, json })
     expect(problem(await asked({ scopes: ['infer'] }), 'forbidden').detail).toContain('scope infer')
@@ -79,7 +79,7 @@ describe('[A7] keys of a tenant', () => {
     problem(await keys('POST', `/${infer.id}/rotate`, { key: policyAdmin.key }), 'forbidden')
   })
 
-  it('are rotated: the new secret works, and the one before for as long as was said', async () => {
+  it('work with the new secret after a rotation, and with the previous one during the overlap', async () => {
     const made = await make({ scopes: ['infer'] })
     const rotate = async (json: object) =>
       RotatedKeyReply.parse((await keys('POST', `/${made.id}/rotate`, { json })).body)
@@ -96,7 +96,7 @@ describe('[A7] keys of a tenant', () => {
     expect(problem(tooLong, 'invalid_request').errors?.[0]?.pointer).toBe('/overlapSeconds')
   })
 
-  it('with networks vouch for nodes of those networks; a node without a key is of none', async () => {
+  it('with networks vouch for nodes of those networks only', async () => {
     const vouching = await make({ scopes: ['node'], networks: ['clinics'] })
     const nodeId = '12D3KooWGRUfVhn7rP1fhW4mRDVmWcuJwuYRhUPxGX5EcHCZx9ij'
     const admit = async (options: CallOptions) => {
@@ -110,7 +110,7 @@ describe('[A7] keys of a tenant', () => {
     expect(await admit({})).toMatchObject({ trust: 'public', networks: [] })
   })
 
-  it('that are revoked end, and cannot be rotated back', async () => {
+  it('end when revoked, and cannot be rotated back', async () => {
     const made = await make({ scopes: ['infer'] })
     const revoked = KeyReply.parse((await keys('DELETE', `/${made.id}`)).body)
     expect(revoked.revokedAtMs).not.toBeNull()
@@ -118,7 +118,7 @@ describe('[A7] keys of a tenant', () => {
     problem(await keys('POST', `/${made.id}/rotate`), 'not_found')
   })
 
-  it('of another tenant are as if they did not exist', async () => {
+  it('of another tenant look as if they did not exist', async () => {
     const other = await worker.operator.createKey({ tenant: 'other', scopes: ['admin'] })
     for (const [method, path] of [
       ['DELETE', `/${other.id}`],
@@ -131,7 +131,7 @@ describe('[A7] keys of a tenant', () => {
     expect(await works(other.key)).toBe(true)
   })
 
-  it('keep an admin among them, unless the last one is revoked on purpose', async () => {
+  it('include an admin key, unless the last one is revoked on purpose', async () => {
     const last = await worker.operator.createKey({ tenant: 'alone', scopes: ['admin'] })
     const revoke = (query = '') => keys('DELETE', `/${last.id}${query}`, { key: last.key })
     const refused = problem(await revoke(), 'invalid_request')
@@ -143,8 +143,8 @@ describe('[A7] keys of a tenant', () => {
 })
 
 describe('[A8] a change holds in every isolate within 30 s', () => {
-  // Two isolates of one Worker in workerd over the same Durable Objects; each remembers tenants by itself.
-  it('of a key, of a policy and of the default policy, measured by what the other isolate answers', async () => {
+  // Two isolates of one Worker over the same Durable Objects; each has its own cache.
+  it('for a key, a policy and the default policy, as seen by the other isolate', async () => {
     const at = { atTwin: true }
     const made = await make({ scopes: ['infer', 'policy'] })
     const spare = await make({ scopes: ['infer'] })
@@ -166,7 +166,7 @@ describe('[A8] a change holds in every isolate within 30 s', () => {
       worker.call('POST', '/v1/policies/moving/default', { key: made.key }),
       keys('DELETE', `/${spare.id}`),
     ])
-    // The isolate that made the changes knows them at once; the other is allowed to remember for a while.
+    // The isolate that made the changes sees them at once; the other may use its cache for a while.
     expect(await works(spare.key)).toBe(false)
     await until('the revoked key is refused', async () => !(await works(spare.key, at)))
     await until('the new version is default', async () => (await seen()) === 'moving 2')

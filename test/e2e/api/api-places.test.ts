@@ -1,4 +1,4 @@
-/** Places at the door: what a production build believes, what a development build may make up, and how nodes come in. */
+/** What production builds believe about places, what development builds may simulate, and how nodes connect. */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
@@ -57,8 +57,8 @@ function upgrade(worker: TestWorker, path: string, headers: Record<string, strin
   })
 }
 
-describe('[E8] made-up places', () => {
-  it('are in development builds, and no trace of them in production builds', async () => {
+describe('[E8] simulated places', () => {
+  it('exist in development builds only', async () => {
     const code = (build: keyof typeof BUILDS) => readFile(join(BUILDS[build], 'index.js'), 'utf8')
     const [real, simulated] = await Promise.all([code('production'), code('development')])
     for (const mark of MARKS) {
@@ -67,12 +67,12 @@ describe('[E8] made-up places', () => {
     }
   })
 
-  it('keep a production build from starting at all when its settings ask for them, and it says why', async () => {
+  it('keep a production build from starting, with the reason', async () => {
     const started = startTestWorker('production', { SIMULATED_PLACES: 'true' })
     await expect(started).rejects.toThrow(/SIMULATED_PLACES is set: it does not start/)
   })
 
-  it('are believed by a development build, and signed as simulated', async () => {
+  it('are accepted by a development build, and signed as simulated', async () => {
     const worker = await start('development')
     const seen = async (place: string) =>
       (await admit(worker, { 'x-littoral-simulated-place': place })).place
@@ -84,7 +84,7 @@ describe('[E8] made-up places', () => {
     expect(await seen('US')).toMatchObject({ evidence: 'contradicted', source: 'simulated' })
   })
 
-  it('are answered by a development build under a name of this machine only', async () => {
+  it('are accepted under local host names only', async () => {
     const worker = await start('development')
     const { port } = worker.workerd
     const status = await new Promise<number | undefined>((done, fail) => {
@@ -97,7 +97,7 @@ describe('[E8] made-up places', () => {
     expect(status).toBe(403)
   })
 
-  it('are refused by a production build, and every other word of a client about its place is ignored', async () => {
+  it('are refused by a production build, which ignores every other claim about a place', async () => {
     const worker = await start('production')
     const json = { nodeId, claim: 'DE' }
     const headers = { 'x-littoral-simulated-place': 'DE' }
@@ -113,7 +113,7 @@ describe('[E8] made-up places', () => {
 })
 
 describe("[E1] the operator's own proxy", () => {
-  it('is believed when it knows the secret', async () => {
+  it('is believed with the secret', async () => {
     const worker = await start('production', { PROXY_SECRET: 'between us' })
     const from = (country: string, secret: string) =>
       admit(worker, { 'x-littoral-country': country, 'x-littoral-proxy-secret': secret })
@@ -123,8 +123,8 @@ describe("[E1] the operator's own proxy", () => {
   })
 })
 
-describe('[E4] a node at the door', () => {
-  it('gets a token in the address of every hub, and comes in with it', async () => {
+describe('[E4] a node that connects', () => {
+  it('gets a token in every hub’s address, and is admitted with it', async () => {
     const worker = await start('production')
     const { hubs, token } = await admit(worker, {})
     expect(hubs).toHaveLength(1)
@@ -133,7 +133,7 @@ describe('[E4] a node at the door', () => {
     expect(await upgrade(worker, `/p2p/hub-1?token=${token}`)).toBe(404)
   })
 
-  it('stays out without a token of ours that is still good, whatever it says of itself', async () => {
+  it('is refused without a valid token, whatever it claims', async () => {
     const worker = await start('production')
     const forged = { 'x-littoral-internal-admission': JSON.stringify({ nodeId, claim: 'DE' }) }
     const node = { nodeId, claim: 'DE' as const, trust: 'verified' as const }
@@ -148,7 +148,7 @@ describe('[E4] a node at the door', () => {
     expect((await worker.call('GET', '/p2p/hub-0', { headers: forged })).status).toBe(400)
   })
 
-  it('is verified by a key with scope node and by no other', async () => {
+  it('is verified only by a key with scope node', async () => {
     const worker = await start('production')
     const keyFor = async (scope: string) =>
       (await worker.operator.createKey({ tenant: 'fleet', scopes: [scope] })).key
@@ -159,7 +159,7 @@ describe('[E4] a node at the door', () => {
     expect(refused.status).toBe(403)
   })
 
-  it('is let in a bounded number of times a minute from one block of addresses', async () => {
+  it('is admitted a bounded number of times a minute for each address block', async () => {
     const worker = await start('production', { PROXY_SECRET: 'between us' })
     const from = (address: string) => ({
       'x-littoral-proxy-secret': 'between us',

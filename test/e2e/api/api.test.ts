@@ -1,4 +1,4 @@
-/** The HTTP API in plain workerd, production build, without any node: who may ask, what is refused, and how it is said. */
+/** The HTTP API in plain workerd, production build, without any node: authentication, refusals, and their form. */
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
@@ -70,7 +70,7 @@ describe('[A1] every answer', () => {
     },
   )
 
-  it('to a question whether it is ready names what is missing: here the nodes', async () => {
+  it('to a readiness check names the missing part', async () => {
     const reply = await worker.call('GET', '/v2/health/ready')
     problem(reply, 'no_capacity')
     const { ready, parts } = ReadyReply.parse(reply.body)
@@ -80,7 +80,7 @@ describe('[A1] every answer', () => {
     ])
   })
 
-  it('to Prometheus on this machine is its text format, with routes for labels and never what a client wrote', async () => {
+  it('to Prometheus has routes as labels and never what a client wrote', async () => {
     await worker.call('GET', '/v2/models/nobody-s-model')
     await worker.call('GET', '/nothing/here')
     const reply = await worker.call('GET', '/metrics')
@@ -98,7 +98,7 @@ describe('[A1] every answer', () => {
     })
   })
 
-  it('to a proxy that asks for metrics needs the operator’s key', async () => {
+  it('to a proxied request for metrics needs the operator’s key', async () => {
     const headers = { 'x-forwarded-for': '127.0.0.1' }
     const ask = (asker?: string) => worker.call('GET', '/metrics', { headers, key: asker })
     problem(await ask(), 'unauthenticated')
@@ -137,11 +137,11 @@ describe('[A1] every answer', () => {
     expect(reply.headers.get('access-control-expose-headers')).toBe('*')
   })
 
-  it('to a path that does not exist says so', async () => {
+  it('to an unknown path is not_found', async () => {
     problem(await worker.call('GET', '/v3/nothing'), 'not_found')
   })
 
-  it('to a method that the path does not have names those that it has', async () => {
+  it('to a wrong method names the allowed ones', async () => {
     for (const [method, path, allow] of [
       ['POST', '/v2', 'GET, HEAD'],
       ['GET', '/v1/embeddings', 'POST'],
@@ -161,14 +161,14 @@ describe('[A2] keys', () => {
   it.each([
     ['no key', undefined],
     ['a word', 'secret'],
-    ['a key of a tenant that nobody has made', `lit_nobody_${'0'.repeat(48)}`],
-    ['a key that its tenant never had', `lit_acme_${'0'.repeat(48)}`],
+    ['a key of an unknown tenant', `lit_nobody_${'0'.repeat(48)}`],
+    ['a key that the tenant never had', `lit_acme_${'0'.repeat(48)}`],
     ['a key without its mark', `lit_acme_${'0'.repeat(32)}`],
   ])('%s opens nothing', async (_, wrong) => {
     problem(await embed({}, { key: wrong }), 'unauthenticated')
   })
 
-  it('that are wrong are refused where none is needed', async () => {
+  it('are refused when wrong, even where none is needed', async () => {
     problem(await worker.call('GET', '/v1/models', { key: 'wrong' }), 'unauthenticated')
   })
 
@@ -187,7 +187,7 @@ describe('[A2] keys', () => {
     problem(await worker.call('GET', '/v1/policies', { key: made.key }), 'unauthenticated')
   })
 
-  it('are made by the operator and nobody else', async () => {
+  it('are made only by the operator', async () => {
     const json = { tenant: 'thief', scopes: ['admin'] }
     for (const wrong of [undefined, key, 'operator-of-this-tess']) {
       problem(
@@ -206,14 +206,14 @@ describe('[A2] keys', () => {
     expect(JSON.stringify(reply.body)).not.toContain(key.slice(-32))
   })
 
-  it('survive a power cut', async () => {
+  it('survive a crash', async () => {
     await worker.killAndRestart()
     expect((await worker.call('GET', '/v1/policies', { key })).status).toBe(200)
   })
 })
 
 describe('[A2] a key', () => {
-  it('may stand after any number of spaces, and after a scheme in any case', async () => {
+  it('may follow any number of spaces, and a scheme in any case', async () => {
     for (const authorization of [`Bearer  ${key}`, `bearer    ${key}`]) {
       const reply = await worker.call('GET', '/v1/policies', { headers: { authorization } })
       expect(reply.status).toBe(200)
@@ -221,12 +221,12 @@ describe('[A2] a key', () => {
   })
 })
 
-describe('[A3] a request that makes no sense', () => {
+describe('[A3] an invalid request', () => {
   const tensor = { name: 'text', datatype: 'BYTES', shape: [1], data: ['a'] }
   const infer = (input: object) =>
     post(`/v2/models/${MODEL}/infer`, { inputs: [{ ...tensor, ...input }] })
 
-  it('for an unknown model says which there are', async () => {
+  it('for an unknown model names the known ones', async () => {
     const missing = problem(await embed({ model: 'gpt-5' }), 'model_not_found')
     expect(missing.detail).toContain(MODEL)
     problem(await post('/v2/models/gpt-5/infer', { inputs: [tensor] }), 'model_not_found')
@@ -254,7 +254,7 @@ describe('[A3] a request that makes no sense', () => {
     expect(refused.error).toMatchObject({ param: 'input[1]' })
   })
 
-  it('in a content coding is refused by its name', async () => {
+  it('in a content coding is refused by name', async () => {
     const headers = { 'content-encoding': 'gzip', 'content-type': 'application/json' }
     const body = new Uint8Array(gzipSync(JSON.stringify({ model: MODEL, input: 'a' })))
     const reply = await worker.call('POST', '/v1/embeddings', { key, body, headers })
@@ -290,15 +290,15 @@ describe('[A3] a request that makes no sense', () => {
   })
 })
 
-describe('[A4] a body that is too large', () => {
+describe('[A4] an oversized body', () => {
   const chunk = new Uint8Array(1024 * 1024).fill(0x20)
 
-  it('is refused by its declared length, and nothing of it is kept', async () => {
+  it('is refused by its declared length', async () => {
     const body = new Uint8Array(LIMITS.requestBodyBytes + 1)
     problem(await worker.call('POST', '/v1/embeddings', { key, body }), 'too_large')
   })
 
-  it('is refused at the bound when it declares none', async () => {
+  it('is refused at the bound without a declared length', async () => {
     let sent = 0
     const body = new ReadableStream({
       pull(out) {
@@ -312,7 +312,7 @@ describe('[A4] a body that is too large', () => {
   it.each([
     ['300 KB of WGSL', { kernel: { ...COMPUTE.kernel, wgsl: 'x'.repeat(300_000) } }],
     ['a huge buffer', { buffers: [{ ...COMPUTE.buffers[0], sizeBytes: 2 ** 31 }] }],
-  ])('is refused in its parts too: %s', async (_, part) => {
+  ])('is refused for its parts too: %s', async (_, part) => {
     problem(await post('/v1/compute', { ...COMPUTE, ...part }), 'too_large')
   })
 
@@ -323,7 +323,7 @@ describe('[A4] a body that is too large', () => {
 })
 
 describe('receipts', () => {
-  it('that are nobody’s are not found, whatever the id looks like', async () => {
+  it('that do not exist are not found, for any form of id', async () => {
     for (const id of ['1', `0x${'0'.repeat(64)}`]) {
       problem(await worker.call('GET', `/v1/receipts/${id}`, { key }), 'not_found')
     }
@@ -342,7 +342,7 @@ describe('pages', () => {
     await writeFile(join(worker.assetsDir, `models/0x${'a'.repeat(64)}`), 'weights')
   })
 
-  it('come with their type and a policy that runs own code only', async () => {
+  it('have a type and a policy that allows only own code', async () => {
     const page = await worker.call('GET', '/contribute')
     expect(page.status).toBe(200)
     expect(page.headers.get('content-type')).toBe('text/html; charset=utf-8')

@@ -25,9 +25,9 @@ afterAll(async () => {
 
 interface Opened {
   readonly page: Page
-  /** What the browser's console complained about, a refusal by the content policy among it. */
+  /** Complaints in the browser's console, including content policy violations. */
   readonly complaints: readonly string[]
-  /** Hosts that anything was asked of. */
+  /** Hosts that received a request. */
   readonly hosts: ReadonlySet<string>
 }
 
@@ -81,7 +81,7 @@ describe('the API page', () => {
 
   it('can be read and used on a phone and a desktop, light and dark: axe finds no violation', async () => {
     const { page } = await open()
-    // The largest of all, whole; to open every part of the page would take axe minutes.
+    // The largest part only; opening every part would take axe minutes.
     await page.evaluate(
       "document.querySelectorAll('#postV1ChatCompletions details').forEach((part) => (part.open = true))",
     )

@@ -28,7 +28,7 @@ const Network = z.looseObject({
   settlement: z.looseObject({ pendingReceipts: z.int(), settledReceipts: z.int() }),
 })
 
-/** Jobs that came to the hub: those that ended and those that run. A quick one is never missed. */
+/** Jobs that reached the hub, ended or running, so that quick ones are counted too. */
 async function countJobs(): Promise<number> {
   const families = readExposition(await (await fetch(`${stack.url}/metrics`)).text())
   return ['littoral_jobs_total', 'littoral_jobs_active']
@@ -39,8 +39,8 @@ async function countJobs(): Promise<number> {
 let markers = 0
 
 /**
- * Receipts in the ledger once everything so far is there: a hub hands them over in their order, so a job of our own
- * that has arrived comes last.
+ * Receipts in the ledger once everything so far has arrived.
+ * A hub delivers in order, so a job of our own arrives last.
  */
 async function countReceipts(): Promise<number> {
   markers += 1
@@ -62,7 +62,7 @@ const embed = (input: string, key: string, headers: Record<string, string> = {})
     { 'idempotency-key': key, ...headers },
   )
 
-/** Ninety seconds pass for the keys of every tenant, while no Worker runs. */
+/** Advances all tenants' keys by ninety seconds, while no Worker runs. */
 function endLeases(dir: string): void {
   const folder = join(dir, 'worker/durable-objects/littoral-Tenant')
   for (const name of readdirSync(folder).filter((file) => file.endsWith('.sqlite'))) {
@@ -206,7 +206,7 @@ describe('an idempotency key', () => {
       }),
     )
     await enough.promise
-    // Those whose answer was lost are held by requests that died: as if their lease had passed.
+    // Keys whose answer was lost are held by dead requests, so their leases are expired here.
     await stack.restartWorker('kill', () => endLeases(stack.dir))
     const lost = (await first).filter(({ status }) => status === 'rejected')
     expect(lost.length).toBeGreaterThan(0)

@@ -1,4 +1,4 @@
-/** Quotas in plain workerd, without any node: a request that no node can answer counts like any other. */
+/** Quotas in plain workerd without nodes: a request that fails counts like any other. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { problem } from '#test/support/stack/problem.ts'
 import { startTestWorker, type Reply, type TestWorker } from '#test/support/stack/worker.ts'
@@ -40,7 +40,7 @@ function standing({ headers }: Reply) {
 
 const minute = () => Math.floor(Date.now() / 60_000)
 
-/** Does it again, from the start, when a minute ended in between: then a new quota began, too. */
+/** Repeats the work if a minute ended in between, because a new quota began then. */
 async function withinOneMinute<T>(work: (turn: number) => Promise<T>): Promise<T> {
   for (let turn = 1; ; turn += 1) {
     const began = minute()
@@ -50,7 +50,7 @@ async function withinOneMinute<T>(work: (turn: number) => Promise<T>): Promise<T
 }
 
 describe('a quota of requests', () => {
-  it('[Q1] is generous where the operator has set none, and every inference answer says it', async () => {
+  it('[Q1] has a generous default, which every inference answer states', async () => {
     const reply = await embed(await createTenant('plain'))
     problem(reply, 'no_capacity')
     expect(standing(reply)).toMatchObject({ limit: 600_000, windowSeconds: 60 })
@@ -59,7 +59,7 @@ describe('a quota of requests', () => {
     expect((await worker.call('GET', '/v1/models')).headers.has('ratelimit')).toBe(false)
   })
 
-  it('[Q2] lets exactly as many through as it says, however they come, and says when to come again', async () => {
+  it('[Q2] admits exactly its number of requests, and says when to retry', async () => {
     const answers = await withinOneMinute(async (turn) => {
       const key = await createTenant(`small-${turn}`, { requestsPerMinute: LIMIT })
       return Promise.all(Array.from({ length: LIMIT * 2 }, () => embed(key)))
@@ -77,11 +77,11 @@ describe('a quota of requests', () => {
     expect(Math.min(...low)).toBe(0)
   })
 
-  it('of one tenant is nothing to another', async () => {
+  it('does not affect another tenant', async () => {
     problem(await embed(await createTenant('neighbour')), 'no_capacity')
   })
 
-  it('is kept over a restart of the Worker', async () => {
+  it('survives a restart of the Worker', async () => {
     const answers = await withinOneMinute(async (turn) => {
       const key = await createTenant(`kept-${turn}`, { requestsPerMinute: 4 })
       const before = [await embed(key), await embed(key), await embed(key), await embed(key)]
@@ -94,7 +94,7 @@ describe('a quota of requests', () => {
     ])
   })
 
-  it('is shown to the operator, and refused where it makes no sense', async () => {
+  it('is shown to the operator, and validated', async () => {
     await createTenant('shown', { requestsPerMinute: 100, spendMicroUsdPerDay: 5_000_000 })
     const path = '/v1/operator/quotas/shown'
     const shown = await worker.call('GET', path, { key: worker.operator.key })
@@ -111,7 +111,7 @@ describe('a quota of requests', () => {
     problem(await worker.call('GET', path, { key: 'x' }), 'unauthenticated')
   })
 
-  it('keeps the limit that a change leaves out, or sends as null; a cap ends only by the word', async () => {
+  it('keeps limits that a change omits or sends as null; only "none" removes a cap', async () => {
     const cap = { requestsPerMinute: 600_000, spendMicroUsdPerDay: 5_000_000 }
     await createTenant('partly', { spendMicroUsdPerDay: 5_000_000 })
     const changed = async (change: object) => {
@@ -136,7 +136,7 @@ describe('a quota of requests', () => {
 })
 
 describe('a spending cap', () => {
-  it('[Q3] refuses what may cost more than is left, and gives back what was not spent', async () => {
+  it('[Q3] refuses jobs that may cost more than is left, and returns unspent money', async () => {
     const key = await createTenant('capped', { spendMicroUsdPerDay: 100 })
     const compute = (workgroups: number) =>
       worker.call('POST', '/v1/compute', {
@@ -152,7 +152,7 @@ describe('a spending cap', () => {
       })
     const refused = problem(await compute(256 * 101), 'payment_required')
     expect(refused.detail).toContain('101 micro-dollars')
-    // No node answers: nothing is spent, so the same cap serves again and again.
+    // No node answers, so nothing is spent and the cap can be used repeatedly.
     for (let i = 0; i < 5; i += 1) problem(await compute(256 * 90), 'no_capacity')
   })
 })

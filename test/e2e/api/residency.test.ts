@@ -33,7 +33,7 @@ describe('a request that is pinned to the EU, on the whole system', () => {
     expect(jobsStartedOn(us)).toBe(0)
   })
 
-  it('[R1] is answered by the EU node and never by the US node that was there first', async () => {
+  it('[R1] is answered by the EU node, never by the earlier US node', async () => {
     const eu = await stack.startNode({ name: 'fr', region: 'FR', device: 'cpu', verified: false })
     for (let i = 0; i < 5; i += 1) {
       const { status, headers } = await stack.post(tenant, '/v1/embeddings', EMBEDDING)
@@ -46,7 +46,7 @@ describe('a request that is pinned to the EU, on the whole system', () => {
     expect(jobsStartedOn(eu)).toBe(5)
   })
 
-  it('can be narrowed by header and by body, and never widened', async () => {
+  it('can be narrowed by header and body, but never widened', async () => {
     const byHeader = await stack.post(tenant, '/v1/embeddings', EMBEDDING, {
       'x-littoral-residency': 'DE',
     })
@@ -64,7 +64,7 @@ describe('a request that is pinned to the EU, on the whole system', () => {
     expect(jobsStartedOn(us)).toBe(0)
   })
 
-  it('is refused at the door when TLS ends outside its ingress rule', async () => {
+  it('is refused when TLS ends outside its ingress rule', async () => {
     const pinned = { ...openPolicy('EU'), id: 'ingress-eu', ingress: { allow: ['EU'] } }
     const other = await stack.createTenant('ingress', ['infer', 'policy'])
     await stack.pin(other, pinned)
@@ -75,7 +75,7 @@ describe('a request that is pinned to the EU, on the whole system', () => {
     expect(body).toMatchObject({ code: 'residency_ingress_denied', rule: 'ingress.allow' })
   })
 
-  it('keeps personal data from public nodes until the policy opts in by name', async () => {
+  it('keeps personal data from public nodes unless the policy opts in', async () => {
     const other = await stack.createTenant('personal', ['infer', 'policy'])
     const personal = { id: 'personal', compute: { allow: ['EU'] }, dataClass: 'personal' }
     await stack.pin(other, personal)
@@ -105,7 +105,7 @@ describe('a request that is pinned to the EU, on the whole system', () => {
     await until('the node is told why', () =>
       liar.lines.some((line) => line.includes('its connection comes from US')),
     )
-    // Nothing was sent to anybody; the same decision, node by node.
+    // No job is sent; the dry run makes the same decision, node by node.
     const told = await stack.post(tenant, '/v1/policies/dry-run', { residency: { allow: ['DE'] } })
     const { nodes, outcome } = DryRunReply.parse(told.body)
     const verdicts = nodes.map(({ country, verdict }) => `${country} ${verdict}`).toSorted()

@@ -1,4 +1,4 @@
-/** What strangers send to every route: names that were meant to be ours, and requests that are hardly HTTP. */
+/** Sends misspelt names and malformed HTTP to every route. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { problem } from '#test/support/stack/problem.ts'
 import { sendRaw } from '#test/support/stack/raw-http.ts'
@@ -130,7 +130,7 @@ describe('[A7] a name that is misspelt', () => {
   it('is refused in a body, and what has no effect there is told', async () => {
     const refused = problem(await embed({ Residency: { allow: ['DE'] } }), 'invalid_request')
     expect(refused.errors).toEqual([
-      { pointer: '/Residency', detail: 'is not known here; "residency" is' },
+      { pointer: '/Residency', detail: 'is unknown; did you mean "residency"?' },
     ])
   })
 })

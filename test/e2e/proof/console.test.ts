@@ -28,7 +28,7 @@ describe('signing in', () => {
     await fresh.getByText('This is not a key').waitFor()
     await fresh.getByLabel('Tenant key').fill(`lit_acme_${'0'.repeat(48)}`)
     await fresh.getByRole('button', { name: 'Sign in' }).click()
-    await fresh.getByText('The API key is not known here').waitFor()
+    await fresh.getByText('The API key is unknown').waitFor()
     await fresh.getByLabel('Tenant key').fill(on.tenant.apiKey)
     await fresh.getByLabel('Tenant key').press('Enter')
     await fresh.getByRole('link', { name: 'harbour' }).waitFor()

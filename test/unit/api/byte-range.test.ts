@@ -1,4 +1,4 @@
-/** Byte ranges of a body, however it is cut into pieces. */
+/** Byte ranges of a body, for any split into chunks. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { parseRange, sliceBody } from '#worker/api/pages/byte-range.ts'

@@ -1,4 +1,4 @@
-/** The events of a text answer to OpenAI's bodies and chunks. */
+/** Text answers as OpenAI's bodies and chunks. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Bytes32, NodeId } from '#shared/base/ids.ts'
@@ -54,8 +54,8 @@ function check(withLogprobs: boolean, property: (answer: TextAnswer) => void): v
   fc.assert(fc.property(textAnswers(withLogprobs), property), { seed: SEED, numRuns: 300 })
 }
 
-describe('any answer', () => {
-  it('[O3] reads the same whole and as chunks, in chat', () => {
+describe('a text answer', () => {
+  it('[O3] has equal content as a chat body and as chat chunks', () => {
     check(false, (answer) => {
       const body = ChatCompletion.parse(whole(CHAT_DIALECT, answer))
       const chunks = chunksOf(CHAT_DIALECT, answer).map((chunk) => ChatCompletionChunk.parse(chunk))
@@ -76,7 +76,7 @@ describe('any answer', () => {
     })
   })
 
-  it('[O3] reads the same whole and as chunks, in completions', () => {
+  it('[O3] has equal content as a completion body and as completion chunks', () => {
     check(false, (answer) => {
       const body = Completion.parse(whole(COMPLETION_DIALECT, answer))
       const chunks = chunksOf(COMPLETION_DIALECT, answer).map((c) => CompletionChunk.parse(c))
@@ -87,7 +87,7 @@ describe('any answer', () => {
     })
   })
 
-  it('has the usage of its tokens, in the body and, when it was asked for, in the last chunk only', () => {
+  it('has its token usage in the body and, if requested, in the last chunk only', () => {
     check(false, (answer) => {
       const usage = {
         prompt_tokens: answer.end.promptTokens,
@@ -124,7 +124,7 @@ describe('any answer', () => {
     })
   })
 
-  it('says in completions where each token begins, and names its alternatives', () => {
+  it('has each token’s offset and alternatives in completions', () => {
     check(true, (answer) => {
       const { logprobs } = Completion.parse(whole(COMPLETION_DIALECT, answer)).choices[0]
       const streamed = chunksOf(COMPLETION_DIALECT, answer)
@@ -142,7 +142,7 @@ describe('any answer', () => {
     })
   })
 
-  it('arrives whole however its bytes were cut on the way', () => {
+  it('is complete however its bytes were split', () => {
     fc.assert(
       fc.property(textAnswers(true), fc.integer({ min: 1, max: 64 }), (answer, sizeBytes) => {
         const meter = createTextMeter(answer.tokens)
@@ -174,7 +174,7 @@ describe('the fingerprint', () => {
   const fingerprint = (change: object, digest = DIGEST) =>
     closeText({ ...OUTCOME, answer: { ...OUTCOME.answer, ...change } }, digest, answer).fingerprint
 
-  it('changes with the model, the provider and the adapter, and with nothing else', () => {
+  it('changes only with the model, the provider and the adapter', () => {
     const base = fingerprint({})
     expect(base).toMatch(/^fp_[0-9a-f]{12}$/)
     expect(fingerprint({ computeMs: 99 })).toBe(base)
@@ -186,7 +186,7 @@ describe('the fingerprint', () => {
     expect(new Set([base, ...others]).size).toBe(4)
   })
 
-  it('stands beside receipt, node, region, evidence and provider', () => {
+  it('comes with receipt, node, region, evidence and provider', () => {
     expect(close(answer).littoral).toEqual({
       receipt: OUTCOME.receiptId,
       node: OUTCOME.nodeId,

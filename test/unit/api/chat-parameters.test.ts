@@ -1,4 +1,4 @@
-/** OpenAI's parameters: each is used, without effect, or refused by its name. */
+/** Each OpenAI parameter is used, without effect, or refused by name. */
 import type { ChatCompletionCreateParams, CompletionCreateParams } from 'openai/resources'
 import { describe, expect, it } from 'vitest'
 import { chat, complete, refusal } from '#test/support/engine/text-requests.ts'
@@ -6,7 +6,7 @@ import { CHAT_REFUSALS, COMPLETION_REFUSALS } from '#worker/body/text-parameters
 import { ChatRequest } from '#worker/api/openai/chat.ts'
 import { CompletionRequest } from '#worker/api/openai/completions.ts'
 
-/** Known to a client of OpenAI → what becomes of it here. The compiler finds what a new version of the client adds. */
+/** Parameters of the openai client and what happens to them here. The compiler finds those of new versions. */
 type Fate = 'used' | 'refused' | 'without effect'
 const CHAT_FATES: Record<keyof ChatCompletionCreateParams, Fate> = {
   messages: 'used',
@@ -68,7 +68,7 @@ const COMPLETION_FATES: Record<keyof CompletionCreateParams, Fate> = {
   suffix: 'refused',
 }
 
-/** A value of each refused parameter that asks for something; `{ set: true }` where nothing else is needed. */
+/** A value with an effect for each refused parameter; `{ set: true }` by default. */
 const ASKING: Readonly<Record<string, unknown>> = {
   n: 2,
   best_of: 3,
@@ -82,8 +82,8 @@ const ASKING: Readonly<Record<string, unknown>> = {
 const names = (fates: Record<string, Fate>, fate: Fate) =>
   Object.keys(fates).filter((name) => fates[name] === fate)
 
-describe('a parameter of OpenAI that does not exist here', () => {
-  it.each(Object.keys(CHAT_REFUSALS))('[O1] is refused by its name in chat: %s', (name) => {
+describe('an unsupported OpenAI parameter', () => {
+  it.each(Object.keys(CHAT_REFUSALS))('[O1] is refused by name in chat: %s', (name) => {
     const { code, pointers, detail } = refusal(() =>
       chat({ [name]: ASKING[name] ?? { set: true } }),
     )
@@ -92,14 +92,14 @@ describe('a parameter of OpenAI that does not exist here', () => {
   })
 
   it.each(Object.keys(COMPLETION_REFUSALS))(
-    '[O1] is refused by its name in completions: %s',
+    '[O1] is refused by name in completions: %s',
     (name) => {
       const { code, pointers } = refusal(() => complete({ [name]: ASKING[name] ?? { set: true } }))
       expect({ code, pointers }).toEqual({ code: 'invalid_request', pointers: [`/${name}`] })
     },
   )
 
-  it('[O1] is among those that are refused, for every parameter that the openai client knows', () => {
+  it('[O1] is listed for every parameter that the openai client knows', () => {
     for (const name of names(CHAT_FATES, 'refused')) expect(CHAT_REFUSALS).toHaveProperty(name)
     for (const name of names(COMPLETION_FATES, 'refused'))
       expect(COMPLETION_REFUSALS).toHaveProperty(name)
@@ -108,7 +108,7 @@ describe('a parameter of OpenAI that does not exist here', () => {
       expect(CompletionRequest.shape).toHaveProperty(name)
   })
 
-  it('passes with the value that asks for nothing, as many clients send it', () => {
+  it('passes with its neutral value, as many clients send it', () => {
     const neutral = {
       n: 1,
       frequency_penalty: 0,
@@ -127,12 +127,12 @@ describe('a parameter of OpenAI that does not exist here', () => {
     )
   })
 
-  it('is refused beside every other that is, in one answer', () => {
+  it('is reported together with all others in one answer', () => {
     const { pointers } = refusal(() => chat({ tools: [], n: 3, logit_bias: { 5: 1 } }))
     expect(pointers.toSorted()).toEqual(['/logit_bias', '/n', '/tools'])
   })
 
-  it('is told from one that nobody knows, which passes', () => {
+  it('differs from an unknown label, which passes', () => {
     const ours = { user: 'sensor-7', metadata: { a: 'b' }, safety_identifier: 'x', my_field: [1] }
     expect(chat(ours).input).toEqual(chat({}).input)
   })

@@ -1,4 +1,4 @@
-/** OpenAI's chat and completion requests to text jobs. */
+/** OpenAI's chat and completion requests as text jobs. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { ERRORS } from '#shared/base/errors.ts'
@@ -71,7 +71,7 @@ describe('messages', () => {
     ['parts without text', { role: 'user', content: [{ type: 'text' }] }, '/messages/1/content'],
     ['a number for content', { role: 'user', content: 7 }, '/messages/1/content'],
     ['nothing at all', null, '/messages/1'],
-  ])('are refused with a pointer to what is wrong: %s', (_what, message, pointer) => {
+  ])('are refused with a pointer to the fault: %s', (_what, message, pointer) => {
     const { code, pointers } = refusal(() => chat({ messages: [...HELLO, message] }))
     expect(code).toBe('invalid_request')
     expect(pointers).toContain(pointer)
@@ -81,7 +81,7 @@ describe('messages', () => {
     expect(refusal(() => chat({ messages })).pointers).toEqual(['/messages'])
   })
 
-  it('are refused by their number before a fault is written for each', () => {
+  it('are refused for their number, without a fault for each', () => {
     let looks = 0
     const watched = (message: object) =>
       new Proxy(message, {
@@ -101,7 +101,7 @@ describe('messages', () => {
 })
 
 describe('sampling', () => {
-  it('has OpenAI’s defaults, and null is as good as absent', () => {
+  it('has OpenAI’s defaults, and treats null as absent', () => {
     const plain = { temperature: 1, topP: 1, seed: null, stop: [], logprobs: null }
     expect(chat({}).input).toMatchObject({ ...plain, format: { type: 'text' } })
     const nulls = { temperature: null, top_p: null, seed: null, stop: null, max_tokens: null }
@@ -109,7 +109,7 @@ describe('sampling', () => {
     expect(complete({}).input).toMatchObject({ ...plain, prompt: 'once' })
   })
 
-  it('takes temperature, top_p, seed, stop and logprobs as they are', () => {
+  it('passes on temperature, top_p, seed, stop and logprobs', () => {
     const body = { temperature: 0, top_p: 0.5, seed: 7, stop: ['\n', 'END'] }
     expect(chat({ ...body, logprobs: true, top_logprobs: 3 }).input).toMatchObject({
       temperature: 0,
@@ -122,7 +122,7 @@ describe('sampling', () => {
     expect(complete({ logprobs: 2 }).input.logprobs).toBe(2)
   })
 
-  it('takes seeds of signed 64 bits, each always as the same one', () => {
+  it('accepts signed 64-bit seeds, and maps equal seeds to equal seeds', () => {
     const ends = [-1, -7, -(2 ** 63), 2 ** 63, 2 ** 60]
     const folded = ends.map((seed) => chat({ seed }).input.seed)
     expect(folded.every((seed) => Number.isSafeInteger(seed) && Number(seed) >= 0)).toBe(true)
@@ -131,13 +131,13 @@ describe('sampling', () => {
     expect(chat({ seed: Number.MAX_SAFE_INTEGER }).input.seed).toBe(Number.MAX_SAFE_INTEGER)
   })
 
-  it('takes top_logprobs of 0 without logprobs, which asks for nothing', () => {
+  it('accepts top_logprobs of 0 without logprobs', () => {
     for (const logprobs of [false, null, undefined]) {
       expect(chat({ logprobs, top_logprobs: 0 }).input.logprobs).toBeNull()
     }
   })
 
-  it('is greedy for a top_p of 0, which leaves only the likeliest token', () => {
+  it('is greedy for a top_p of 0', () => {
     expect(chat({ top_p: 0, temperature: 2 }).input).toMatchObject({ temperature: 0, topP: 1 })
   })
 
@@ -159,7 +159,7 @@ describe('sampling', () => {
     ['logprobs', 3],
     ['stream', 'yes'],
     ['stream_options', { include_usage: true }],
-  ])('is refused out of its range: %s %j', (name, value) => {
+  ])('refuses a value outside of its range: %s %j', (name, value) => {
     const { code, pointers } = refusal(() => chat({ [name]: value }))
     expect(code).toBe('invalid_request')
     expect(pointers[0]?.startsWith(`/${name}`)).toBe(true)
@@ -197,11 +197,11 @@ describe('the form of the answer', () => {
       '/response_format/json_schema/name',
     ],
     ['json', '/response_format'],
-  ])('is refused when it is another: %j', (response_format, pointer) => {
+  ])('is refused for other values: %j', (response_format, pointer) => {
     expect(refusal(() => chat({ response_format })).pointers).toEqual([pointer])
   })
 
-  it('is refused with a pointer to the word of the schema that no text can be held to', () => {
+  it('is refused with a pointer to the unsupported schema keyword', () => {
     const schema = { type: 'object', properties: { level: { type: 'integer', multipleOf: 7 } } }
     const response_format = { type: 'json_schema', json_schema: { name: 'a', schema } }
     expect(refusal(() => chat({ response_format })).pointers).toEqual([
@@ -209,13 +209,13 @@ describe('the form of the answer', () => {
     ])
   })
 
-  it('is refused beside a stop text, which would cut it short', () => {
+  it('is refused together with a stop text, which would cut it short', () => {
     const response_format = { type: 'json_object' }
     expect(refusal(() => chat({ response_format, stop: '}' })).pointers).toEqual(['/stop'])
     expect(chat({ response_format, stop: [] }).input.format).toEqual(response_format)
   })
 
-  it('is refused, not a fault of ours, when its schema is nested beyond any stack', () => {
+  it('is refused as the caller’s fault when its schema is nested beyond any stack', () => {
     const body = `{"type":"json_schema","json_schema":{"name":"a","schema":${'{"a":'.repeat(200_000)}1${'}'.repeat(200_000)}}}`
     const response_format: unknown = JSON.parse(body)
     const { code } = refusal(() => chat({ response_format }))
@@ -225,7 +225,7 @@ describe('the form of the answer', () => {
 })
 
 describe('the price', () => {
-  it('has its ceiling in the bytes of the request and the tokens that may come', () => {
+  it('is bounded by the bytes of the request and the tokens of the answer', () => {
     const { work, units, payload, priceMicroUsd } = chat({ max_tokens: 20 })
     expect(work).toMatchObject({ kind: 'text', model: 'chat-test', maxTokens: 20 })
     expect(work.inputBytes).toBe(payload.length)
@@ -233,7 +233,7 @@ describe('the price', () => {
     expect(priceMicroUsd).toBe(3)
   })
 
-  it('lets as many tokens come as the model can hold, or sixteen after a bare prompt', () => {
+  it('allows as many tokens as the model holds, or sixteen after a bare prompt', () => {
     expect(chat({}).work.maxTokens).toBe(512)
     expect(chat({ max_completion_tokens: 9 }).work.maxTokens).toBe(9)
     expect(complete({}).work.maxTokens).toBe(16)
@@ -241,7 +241,7 @@ describe('the price', () => {
     expect(chat({}, long).work.maxTokens).toBe(LIMITS.textTokens)
   })
 
-  it('is refused with the size when the text is more than a node takes', () => {
+  it('is not computed for a text that is too large for a node', () => {
     const content = 'x'.repeat(LIMITS.textInputBytes)
     const { code, detail } = refusal(() => chat({ messages: [{ role: 'user', content }] }))
     expect(code).toBe('context_length_exceeded')
@@ -261,7 +261,7 @@ describe('a completion’s prompt', () => {
   })
 })
 
-it('is priced or refused by a named fault, whatever the body is', () => {
+it('is priced or refused with a named error, for any body', () => {
   const members = [...Object.keys(ChatRequest.shape), ...Object.keys(CHAT_REFUSALS), 'prompt', '']
   const value = fc.oneof(
     fc.jsonValue({ maxDepth: 3 }),
@@ -302,7 +302,7 @@ it('is priced or refused by a named fault, whatever the body is', () => {
   expect(priced).toBeGreaterThan(100)
 })
 
-it('is refused for a model that writes no text, with a pointer to the model', () => {
+it('a model that writes no text is refused with a pointer to the model', () => {
   expect(refusal(() => chat({}, EMBEDDING_MANIFEST)).pointers).toEqual(['/model'])
   expect(refusal(() => complete({}, EMBEDDING_MANIFEST)).pointers).toEqual(['/model'])
 })

@@ -1,4 +1,4 @@
-/** Server-sent events: their form, their pace, and how they end. */
+/** Server-sent events: form, pace, and end. */
 import { describe, expect, it } from 'vitest'
 import { AppError } from '#shared/base/errors.ts'
 import { writeEvents } from '#worker/http/sse.ts'
@@ -18,7 +18,7 @@ function write(events: AsyncIterable<object>, options: { heartbeatMs?: number } 
   return { stream, errors }
 }
 
-/** As the standard reads it: lines, of which an empty one ends an event. */
+/** Parses like the standard: an empty line ends an event. */
 async function read(stream: ReadableStream<Uint8Array>): Promise<Read> {
   const seen: Read = { events: [], comments: [] }
   const lines = (await new Response(stream).text()).split(/\r\n|\n|\r/)
@@ -42,7 +42,7 @@ async function* from(...items: (object | Error)[]): AsyncGenerator<object> {
 }
 
 describe('an event stream', () => {
-  it('has one data line an event, whatever the text, and ends with [DONE]', async () => {
+  it('has one data line for each event, and ends with [DONE]', async () => {
     const items = [{ text: 'a\nb\r\n\n' }, { text: 'data: [DONE]' }, { text: '水\u2028' }]
     const { events } = await read(write(from(...items)).stream)
     expect(events.slice(0, -1).map((event) => JSON.parse(event) as unknown)).toEqual(items)
@@ -67,7 +67,7 @@ describe('an event stream', () => {
     expect(errors).toEqual([lost])
   })
 
-  it('says nothing of the inside of a fault that nobody foresaw', async () => {
+  it('reveals nothing about an unexpected error', async () => {
     const { stream } = write(from(new TypeError('secret is undefined')))
     const { events } = await read(stream)
     expect(events).toHaveLength(1)
@@ -75,7 +75,7 @@ describe('an event stream', () => {
     expect(JSON.parse(events[0] ?? '')).toMatchObject({ error: { code: 'internal' } })
   })
 
-  it('shows that it lives while nothing comes, and loses no event over it', async () => {
+  it('sends heartbeats during silence without losing an event', async () => {
     const gate = Promise.withResolvers<void>()
     async function* slow() {
       yield { n: 1 }
@@ -107,7 +107,7 @@ describe('an event stream', () => {
     await reader.cancel()
   })
 
-  it('lets go of what makes the events when its reader leaves', async () => {
+  it('releases the source of events when its reader leaves', async () => {
     const left = Promise.withResolvers<string>()
     async function* endless() {
       try {

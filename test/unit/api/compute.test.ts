@@ -42,7 +42,7 @@ describe('decoding', () => {
     ).toMatchObject({ requires: ['f16'] })
   })
 
-  it('makes work that every hop accepts', async () => {
+  it('makes work that every later check accepts', async () => {
     const { work, payload } = await decode(body)
     expect(KernelWork.parse(work)).toEqual(work)
     expect(work.buffers).toEqual([
@@ -60,7 +60,7 @@ describe('decoding', () => {
       '/buffers/0/data',
     ],
     [
-      'bytes that are no words',
+      'bytes that are not whole words',
       { kernel, buffers: [{ ...input, data: 'AAAA' }, output] },
       '/buffers/0/data',
     ],
@@ -69,14 +69,14 @@ describe('decoding', () => {
       { kernel, buffers: [input, { ...output, binding: 0 }] },
       '/buffers/1/binding',
     ],
-    ['nothing that comes back', { kernel, buffers: [input] }, '/buffers'],
+    ['nothing to return', { kernel, buffers: [input] }, '/buffers'],
     [
-      'a returned buffer that is only read',
+      'a returned buffer that is read-only',
       { kernel, buffers: [{ ...input, return: true }, output] },
       '/buffers/0/return',
     ],
     [
-      'an entry point that is no name',
+      'an invalid entry point',
       { kernel: { ...kernel, entryPoint: 'a b' }, buffers: [output] },
       '/kernel/entryPoint',
     ],
@@ -85,7 +85,7 @@ describe('decoding', () => {
       { kernel: { ...kernel, workgroups: [0, 1, 1] }, buffers: [output] },
       '/kernel/workgroups/0',
     ],
-    ['a member nobody knows', { ...body, priority: 1 }, '/priority'],
+    ['an unknown member', { ...body, priority: 1 }, '/priority'],
   ])('[A3] refuses %s and points at it', async (_, request, pointer) => {
     expect(await faultOf(request)).toEqual({ code: 'invalid_request', pointer })
   })

@@ -25,14 +25,14 @@ function faultsOf(run: () => unknown) {
 }
 
 describe('decoding', () => {
-  it('takes one text or many, of any script', () => {
+  it('accepts one text or many, in any script', () => {
     expect(decodeTexts(decode({ input: 'warm water' }).payload)).toEqual(['warm water'])
     const many = decode({ input: ['Zähler', '水温'], user: 'unknown members pass' })
     expect(decodeTexts(many.payload)).toEqual(['Zähler', '水温'])
     expect(many.headers[0]?.shape).toEqual([2])
   })
 
-  it('takes the dimensions that the model has, and refuses others by name', () => {
+  it('accepts only the model’s dimensions', () => {
     expect(decode({ input: 'a', dimensions: 4 }).headers).toHaveLength(1)
     expect(faultsOf(() => decode({ input: 'a', dimensions: 8 }))).toMatchObject({
       code: 'invalid_request',
@@ -53,11 +53,11 @@ describe('decoding', () => {
     })
   })
 
-  it('says that arrays of tokens are what it does not take', () => {
+  it('says that arrays of tokens are not supported', () => {
     expect(faultsOf(() => decode({ input: [[1, 2]] })).detail).toContain('arrays of tokens')
   })
 
-  it('writes no fault for each of very many wrong items', () => {
+  it('does not report every single one of very many wrong items', () => {
     const input = Array.from({ length: 1_000_000 }, () => 0)
     const { code, detail } = faultsOf(() => decode({ input }))
     expect(code).toBe('invalid_request')
@@ -82,7 +82,7 @@ describe('decoding', () => {
     expect(faultsOf(() => decode({ input: long })).pointer).toBe('/input')
   })
 
-  it('points at the text that a node refused, where the caller wrote it', () => {
+  it('points at the caller’s text when a node refuses it', () => {
     const pointer = '/inputs/0/data/1'
     const refusal = new AppError('invalid_request', `${pointer}: the text is empty`, {
       meta: { errors: [{ pointer, detail: 'the text is empty' }] },

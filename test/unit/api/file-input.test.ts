@@ -1,4 +1,4 @@
-/** Pictures and sounds in requests: however a client writes a file, a node gets the same bytes. */
+/** Pictures and sounds in requests: every spelling of a file gives the node the same bytes. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { toAppError } from '#shared/base/errors.ts'
@@ -85,7 +85,7 @@ describe('a file', () => {
     expect(headers[0]).toMatchObject({ shape: [1], sizeBytes: framed.length })
   })
 
-  it('is the same for any bytes and every model that takes files', () => {
+  it('is the same for any bytes and every model with file inputs', () => {
     const models = MANIFESTS.filter(({ inputs: [input] }) => input?.maxBytes !== undefined)
     expect(models.map(({ id }) => id)).toEqual(['nanodet-g', 'pp-ocr', 'silero-vad'])
     fc.assert(
@@ -101,7 +101,7 @@ describe('a file', () => {
   })
 })
 
-describe('what is no file', () => {
+describe('an invalid file', () => {
   it.each<[string, string, object, string]>([
     ['a sentence', 'pp-ocr', { data: ['hello world'] }, '/inputs/0/data/0'],
     ['base64 that lost a plus', 'pp-ocr', { data: ['AAA AAAA'] }, '/inputs/0/data/0'],
@@ -133,12 +133,12 @@ describe('what is no file', () => {
     ['a list of bytes', 'pp-ocr', { data: [137] }, '/inputs/0/data/0'],
     ['two files', 'pp-ocr', { data: [base64, base64] }, '/inputs/0/data'],
     ['nothing', 'pp-ocr', {}, '/inputs/0/data'],
-  ])('%s is refused where it stands', (_, id, tensor, pointer) => {
+  ])('%s is refused with a pointer', (_, id, tensor, pointer) => {
     expect(refusal(id, tensor)?.pointer).toBe(pointer)
   })
 })
 
-describe('a file that would keep the reader busy', () => {
+describe('a file that is slow to parse', () => {
   it.each([
     ['blanks', `A${' '.repeat(8 << 20)}A`],
     ['line breaks', `A${'\n'.repeat(8 << 20)}A A`],
@@ -146,13 +146,13 @@ describe('a file that would keep the reader busy', () => {
     ['quotes in a data URL', `data:${';a="b"'.repeat(1 << 20)}`],
     ['percent signs', `data:;base64,${'%41'.repeat(5 << 20)}%`],
     ['blanks in a data URL', `data:${`;${' '.repeat(100)}`.repeat(80_000)},AAAA`],
-  ])('of %s is refused all the same', (_, text) => {
+  ])('of %s is refused', (_, text) => {
     expect(refusal('pp-ocr', { data: [text] })?.pointer).toBe('/inputs/0/data/0')
   })
 })
 
 describe('a text', () => {
-  it('that looks like base64 stays a text where text is asked for', () => {
+  it('that looks like base64 stays a text for a text input', () => {
     const { payload } = decode('littoral-embed-400k', { data: ['QUJD'] })
     expect(payload).toEqual(encodeBytes(['QUJD']))
   })

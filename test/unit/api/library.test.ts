@@ -45,7 +45,7 @@ describe('a request by name', () => {
     expect(decodeLibrary(parseBody(LibraryRequest, scan)).work.params).toEqual({ exclusive: false })
   })
 
-  it('takes base64 for any input and is answered as its first input came, unless it says how', () => {
+  it('accepts base64 for any input, and is answered in the encoding of its first input by default', () => {
     const base64 = encodeBase64(new Uint8Array(Float32Array.of(1, 2, 3, 4).buffer))
     const { data: _, ...bare } = A
     const body = { kernel: 'matmul@1', inputs: [{ ...bare, base64 }, B] }
@@ -76,12 +76,12 @@ describe('a request by name', () => {
     ['base64 of another length', { data: undefined, base64: 'AAAAAA==' }, '/inputs/0/base64'],
     ['text where there are numbers', { datatype: 'BYTES', data: ['a'] }, '/inputs/0/datatype'],
     ['a member that is unknown', { dtype: 'FP32' }, '/inputs/0/dtype'],
-  ])('with %s is refused where it stands', (_, change, pointer) => {
+  ])('with %s is refused with a pointer', (_, change, pointer) => {
     const pointers = pointersOf(() => decode([{ ...A, ...change }, B]))
     expect(pointers).toContain(pointer)
   })
 
-  it('of a shape that no memory holds is refused before an element is read', () => {
+  it('of a shape beyond any memory is refused before an element is read', () => {
     const huge = [
       { ...A, shape: [2 ** 30, 2 ** 30] },
       { ...B, shape: [2 ** 30, 1] },

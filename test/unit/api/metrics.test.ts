@@ -1,4 +1,4 @@
-/** The text that Prometheus reads, held against a strict reader of its format. */
+/** The Prometheus text, parsed by a strict reader of the format. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { readExposition } from '#test/support/prometheus.ts'
@@ -7,7 +7,7 @@ import { createRequestMetrics } from '#worker/metrics/request-metrics.ts'
 import { isFromLoopback } from '#worker/edge/place.ts'
 
 describe('the exposition', () => {
-  it('brings every label value and every number back as it was', () => {
+  it('preserves every label value and number', () => {
     const value = fc.double({ noNaN: true, min: -1e300, max: 1e300 })
     fc.assert(
       fc.property(fc.string({ unit: 'grapheme' }), value, (text, number) => {
@@ -25,12 +25,12 @@ describe('the exposition', () => {
     )
   })
 
-  it('is empty of samples, not of families, when nothing was counted yet', () => {
+  it('has families without samples before anything is counted', () => {
     const families = readExposition(exposeFamilies(createRequestMetrics(() => 0).families()))
     expect(families.get('littoral_http_requests_total')?.samples).toEqual([])
   })
 
-  it('begins with the first request, since no clock runs before', () => {
+  it('starts with the first request, because no clock runs before', () => {
     let nowMs = 0
     const metrics = createRequestMetrics(() => nowMs)
     nowMs = 5_000
@@ -42,7 +42,7 @@ describe('the exposition', () => {
     ])
   })
 
-  it('has histograms that add up, whatever took how long', () => {
+  it('has histograms that add up, for any durations', () => {
     const request = fc.record({
       route: fc.constantFrom('/v2', '/v1/jobs/:id', 'other'),
       method: fc.constantFrom('GET', 'POST', 'BREW'),
@@ -64,7 +64,7 @@ describe('the exposition', () => {
   })
 })
 
-describe('who may read without a key', () => {
+describe('reading metrics without a key', () => {
   const request = (
     clientIp: string,
     host = '127.0.0.1:8787',
@@ -72,12 +72,12 @@ describe('who may read without a key', () => {
   ) => Object.assign(new Request(`http://${host}/metrics`, { headers }), { cf: { clientIp } })
   const here = { deployment: 'any', proxySecret: undefined, ingressCountry: 0 } as const
 
-  it('is a program of this machine', () => {
+  it('is allowed to programs on this machine', () => {
     for (const ip of ['127.0.0.1:40000', '127.9.9.9:1', '[::1]:40000', '::1', '::ffff:127.0.0.1'])
       expect([ip, isFromLoopback(request(ip), here)]).toEqual([ip, true])
   })
 
-  it('is nobody else, nobody behind a proxy, and no page that rebinds DNS', () => {
+  it('is refused to other machines, proxies, and pages that rebind DNS', () => {
     const refused = [
       request('10.0.0.1:40000'),
       request('1127.0.0.1:40000'),

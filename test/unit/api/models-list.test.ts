@@ -1,4 +1,4 @@
-/** What `GET /v1/models` says of a model, for nodes of every kind. */
+/** Entries of `GET /v1/models`, for all kinds of nodes. */
 import { describe, expect, it } from 'vitest'
 import { ListedModelReply } from '#shared/api/models.ts'
 import { NetworkNode } from '#shared/api/network.ts'
@@ -36,7 +36,7 @@ const warm = (provider: string) => ({
 })
 
 describe('a listed model', () => {
-  it('is counted by country, warmth and provider, without the nodes that get no work', () => {
+  it('counts nodes by country, warmth and provider, without quarantined ones', () => {
     const nodes = [
       node('DE', warm('webgpu')),
       node('DE', { loadable: [digest] }),
@@ -71,7 +71,7 @@ describe('a listed model', () => {
     expect(describeModel(EMBEDDING_MANIFEST, [node('DE', {})]).status).toBe('unavailable')
   })
 
-  it('of another version by the same id counts for nothing', () => {
+  it('is not counted by the id of another version', () => {
     const other = warm('cpu').models.map((model) => ({ ...model, digest: `0x${'11'.repeat(32)}` }))
     const nodes = [node('DE', { models: other as NetworkNode['models'] })]
     expect(describeModel(EMBEDDING_MANIFEST, nodes)).toMatchObject({ nodes: 0, countries: [] })

@@ -30,7 +30,7 @@ function faultsOf(run: () => unknown) {
 }
 
 describe('decoding an infer request', () => {
-  it('takes flat and nested data alike', () => {
+  it('accepts flat and nested data', () => {
     const flat = decode({ inputs: [image, scale] })
     const nested = decode({
       inputs: [
@@ -51,7 +51,7 @@ describe('decoding an infer request', () => {
     expect(flat.headers.map((header) => header.sizeBytes)).toEqual([6, 4])
   })
 
-  it('takes base64 of the bytes where the tensor says so', () => {
+  it('accepts base64 where the tensor says so', () => {
     const data = Buffer.from([1, 2, 3, 4, 5, 255]).toString('base64')
     const base64 = { ...image, data, parameters: { encoding: 'base64' } }
     expect(decode({ inputs: [base64, scale] })).toEqual(decode({ inputs: [image, scale] }))
@@ -103,7 +103,7 @@ describe('decoding an infer request', () => {
     ['a missing input', { inputs: [image] }, '/inputs'],
     ['an input twice', { inputs: [image, scale, scale] }, '/inputs/2/name'],
     [
-      'an input the model has not',
+      'an input that the model lacks',
       { inputs: [image, scale, { ...scale, name: 'x' }] },
       '/inputs/2/name',
     ],
@@ -115,7 +115,7 @@ describe('decoding an infer request', () => {
     expect(faults.pointers).toContain(pointer)
   })
 
-  it('never throws anything but a named error, whatever the body', () => {
+  it('only throws named errors, for any body', () => {
     fc.assert(
       fc.property(fc.jsonValue({ maxDepth: 4 }), fc.jsonValue(), (body, data) => {
         for (const candidate of [body, { inputs: [{ ...image, data }, scale] }]) {
@@ -142,7 +142,7 @@ describe('encoding an answer', () => {
     expect(answer).toMatchObject({ id: 'a', model_name: 'pixels-test', model_version: '0x01' })
   })
 
-  it('gives only the outputs that were asked for, as base64 where asked for', () => {
+  it('returns only the requested outputs, as base64 if requested', () => {
     const wanted = [{ name: 'score', parameters: { encoding: 'base64' as const } }]
     const { response: answer } = encodeInfer({ outputs, payload }, about, { outputs: wanted })
     expect(answer.outputs).toEqual([
@@ -156,7 +156,7 @@ describe('encoding an answer', () => {
     ])
   })
 
-  it('refuses an output that the model has not', () => {
+  it('refuses an output that the model lacks', () => {
     const faults = faultsOf(() => checkWanted(EMBEDDING_MANIFEST, [{ name: 'score' }]))
     expect(faults.pointers).toEqual(['/outputs/0/name'])
   })

@@ -1,4 +1,4 @@
-/** Clients that openapi-typescript and openapi-fetch make from the description: README's calls compile. */
+/** Generates a client with openapi-typescript and openapi-fetch, and compiles the README's calls. */
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -15,7 +15,7 @@ const FOR_NODE = ['--target', 'es2024', '--module', 'nodenext']
 const dir = mkdtempSync(join(tmpdir(), 'littoral-client-'))
 afterAll(() => rmSync(dir, { recursive: true, force: true }))
 
-/** What the compiler says against a program beside the types; nothing when it compiles. */
+/** The compiler's errors for a program beside the types; empty when it compiles. */
 function compile(program: string): string {
   writeFileSync(join(dir, 'program.ts'), program)
   try {
@@ -31,7 +31,7 @@ function compile(program: string): string {
 }
 
 describe('[A5] a client that is made from docs/openapi.json', () => {
-  it('is made without an error of Redocly, and compiles with every call of README', () => {
+  it('is generated without an error of Redocly, and compiles with every call of the README', () => {
     symlinkSync(repositoryPath('node_modules'), join(dir, 'node_modules'))
     writeFileSync(join(dir, 'package.json'), '{"type":"module"}')
     const tool = repositoryPath('test/openapi/make-types.mjs')

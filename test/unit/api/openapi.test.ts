@@ -1,4 +1,4 @@
-/** The API description and the routes of the Worker name the same things. */
+/** The API description and the Worker's routes agree. */
 import { readFile } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
@@ -33,7 +33,7 @@ describe('[A5] docs/openapi.json', () => {
     )
     const served = createApp(createIsolate())
       .routes.filter(({ method, path }) => method !== 'ALL' && /^\/v[12]/.test(path))
-      // The same route, as the protocol writes it: no description may have both.
+      // The protocol's spelling of the same route, which the description omits.
       .filter(({ path }) => path !== '/v2/')
       .map(({ method, path }) => `${method} ${path.replaceAll(/:(\w+)/g, '{$1}')}`)
     expect(described.toSorted()).toEqual([...new Set(served)].toSorted())
@@ -54,7 +54,7 @@ describe('[A5] docs/openapi.json', () => {
     expect(described.toSorted()).toEqual(taken.toSorted())
   })
 
-  it('has one id an operation, and a named schema for each body and reply, in its media type', async () => {
+  it('has one id for each operation, and a named schema for each body and reply', async () => {
     const { paths } = Description.parse(await generateOpenApi())
     const all = Object.values(paths).flatMap((methods) => Object.values(methods))
     const operations = all.map((operation) => Operation.parse(operation))

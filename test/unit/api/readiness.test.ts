@@ -1,4 +1,4 @@
-/** Readiness by its parts: the Worker's routes over a real ledger core and a chain that fails in each way that chains do. */
+/** Readiness by parts: the Worker's routes over a real ledger core and a chain that fails in every way. */
 import { beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { FaultCode } from '#shared/api/network.ts'
 import type { Address } from '#shared/base/ids.ts'
@@ -15,7 +15,7 @@ import { createLedgerCore, type LedgerCore } from '#worker/ledger/core.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { ReadyReply } from '#shared/api/network.ts'
 
-// The build puts a literal in its place.
+// The build replaces this name.
 beforeAll(() => void vi.stubGlobal('__SIMULATED_PLACES__', false))
 
 const DOMAIN = { chainId: 31_337, verifyingContract: `0x${'5e'.repeat(20)}` } as const
@@ -93,7 +93,7 @@ const seen = (code: FaultCode): Partial<LedgerChain> => ({
 })
 
 describe('a deployment', () => {
-  it('is ready when it has a node, a hub, a ledger and a chain that takes batches', async () => {
+  it('is ready with a node, a hub, a ledger and a chain that accepts batches', async () => {
     const { get } = createDeployment()
     const { status, ready, parts } = await readiness(get)
     expect(status).toBe(200)
@@ -101,7 +101,7 @@ describe('a deployment', () => {
     expect(Object.values(parts).map((part) => part.ready)).toEqual([true, true, true, true])
   })
 
-  it('is not ready without a node, and says so as a problem', async () => {
+  it('is not ready without a node, and answers with a problem', async () => {
     const { get } = createDeployment()
     for (const none of [[], [{ ...NODE, quarantine: 'It claims another country.' }]]) {
       nodes = none
@@ -117,7 +117,7 @@ describe('a deployment', () => {
     const { ledger } = createDeployment()
     const hub = { status: () => Promise.reject(new Error('overloaded')) }
     const { parts } = await readiness(createClient({ hub, ledger }))
-    expect(parts.hubs).toEqual({ ready: false, detail: 'Without an answer: hub-0.' })
+    expect(parts.hubs).toEqual({ ready: false, detail: 'No answer from hub-0.' })
   })
 
   it('is not ready without its ledger, and still shows its network', async () => {
@@ -139,7 +139,7 @@ describe('a fault of settlement', () => {
     ['a contract that is not there', 'contract.missing', seen('contract.missing')],
     ['an endpoint of another chain', 'chain.other', seen('chain.other')],
     ['a poster that the contract does not know', 'poster.unknown', seen('poster.unknown')],
-  ])('%s makes the chain not ready, before anything is to be posted', async (_, code, change) => {
+  ])('%s makes the chain not ready before anything is posted', async (_, code, change) => {
     const { get } = createDeployment(change)
     const { status, parts } = await readiness(get)
     expect(status).toBe(503)
@@ -157,7 +157,7 @@ describe('a fault of settlement', () => {
     expect(told).toMatchObject([{ level: 'error', code }])
   })
 
-  it('is told in the log when the first receipt comes, not when its batch is due', async () => {
+  it('is logged when the first receipt arrives, not when its batch is due', async () => {
     const { ledger } = createDeployment(seen('poster.broke'))
     await ledger.accept([{ receipt: await maker.make(), consumer: CONSUMER }])
     await vi.waitFor(() =>
@@ -165,7 +165,7 @@ describe('a fault of settlement', () => {
     )
   })
 
-  it('a batch that the contract refuses is named', async () => {
+  it('names a batch that the contract refuses', async () => {
     const { ledger, get } = createDeployment({
       estimate: async () => ({ revert: 'NoSuchPolicy()' }),
     })
@@ -177,8 +177,8 @@ describe('a fault of settlement', () => {
     })
   })
 
-  it('a batch that is mined and reverts for ever is named, sent less and less often, and forgotten once it lands', async () => {
-    // The Ledger believes that the consumer can pay, and the chain knows better.
+  it('a batch that always reverts is reported, retried ever less often, and forgotten once it settles', async () => {
+    // The Ledger believes that the consumer can pay, but the chain disagrees.
     const { ledger, get } = createDeployment({
       account: async () => ({ balanceMicroUsd: 1_000n, batchLimitMicroUsd: 1_000n }),
       estimate: async () => ({ gas: 100_000n }),

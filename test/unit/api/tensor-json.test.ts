@@ -1,4 +1,4 @@
-/** Every datatype through JSON and base64 and back. */
+/** Every datatype to JSON and base64 and back. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Datatype } from '#shared/job/job.ts'
@@ -52,7 +52,7 @@ describe.each(Object.entries(VALUES))('%s', (name, value) => {
   })
 })
 
-/** Shapes of one to four axes, no side over three: every one has its own nesting. */
+/** Shapes of one to four axes, each of size one to three, so each has its own nesting. */
 const shapes = fc.array(fc.integer({ min: 1, max: 3 }), { minLength: 2, maxLength: 4 })
 
 function nest(shape: readonly number[], next: () => number): unknown {
@@ -70,7 +70,7 @@ function encode(data: unknown, shape: readonly number[]) {
 }
 
 describe('nested data', () => {
-  it('[A3] is taken under the shape that it has, and refused under every other', () => {
+  it('[A3] is accepted with its own shape only', () => {
     fc.assert(
       fc.property(shapes, shapes, (shape, other) => {
         const count = shape.reduce((product, size) => product * size, 1)
@@ -101,11 +101,11 @@ describe('nested data', () => {
     ['one level too deep', [[[1], [2]]], [1, 2], [0, 0]],
     ['an empty row', [[], [1, 2]], [1, 2], []],
     ['data under a shape of no axes', [[1]], [], []],
-  ])('[A3] with %s is refused where the shape says otherwise', (_, data, shape, path) => {
+  ])('[A3] with %s is refused where it contradicts the shape', (_, data, shape, path) => {
     expect(encode(data, shape)).toMatchObject({ path })
   })
 
-  it('names a wrong element by its place in the nesting', () => {
+  it('names a wrong element by its nested indices', () => {
     expect(
       encode(
         [

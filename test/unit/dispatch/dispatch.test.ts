@@ -1,4 +1,4 @@
-/** Which hubs a job goes to, and which of their refusals is the answer. */
+/** Which hubs get a job, and whose refusal is the answer. */
 import { describe, expect, it } from 'vitest'
 import { AppError, ERRORS, toAppError, type ErrorCode } from '#shared/base/errors.ts'
 import type { Work } from '#shared/job/job.ts'
@@ -35,7 +35,7 @@ const outcome: DispatchOutcome = {
   attempts: 1,
 }
 
-/** A hub that answers with the bytes reversed, would have to load the model first, refuses with a code, breaks, or never answers. */
+/** A hub that answers with reversed bytes, needs to load the model, refuses with a code, breaks, or hangs. */
 type Behaviour =
   | { readonly tryHubs: readonly string[] }
   | { readonly hasNoNodes: true }
@@ -45,18 +45,18 @@ type Behaviour =
   | 'hangs'
   | 'tires'
   | 'cold'
-  /** Its last allowed node left while the job waited there. */
+  /** Refusal after the last allowed node left during the wait. */
   | 'left'
   | ErrorCode
 
-/** As a hub does whose nodes have not had the job. */
+/** Refusal of a hub whose nodes did not receive the job. */
 function refuse(error: AppError): Response {
   const mayAskElsewhere = ['no_capacity', 'residency_unsatisfiable'].includes(error.code)
   const body = packRefusal(new HubRefusal(error, { mayAskElsewhere }))
   return Response.json(body, { status: ERRORS[error.code].status })
 }
 
-/** Of jobs that wait at a hub that tires. */
+/** Timeouts of jobs that wait at a hanging hub. */
 const TIRED_MS = 300
 
 function hubFetch(behaviour: Behaviour, times: number[]) {
@@ -159,7 +159,7 @@ async function asking(...options: Parameters<typeof run>) {
 }
 
 describe('dispatching', () => {
-  it('gives all hubs together the time of one job, so that no repetition finds it still running', async () => {
+  it('gives all hubs together the time of one job', async () => {
     const { times, result } = await run({
       a: 'tires',
       b: 'tires',
@@ -174,7 +174,7 @@ describe('dispatching', () => {
     )
   })
 
-  it('asks the nearest hub first, and no other when it answers', async () => {
+  it('asks only the nearest hub when it answers', async () => {
     expect(await asking({ near: 'answers', far: 'answers' })).toEqual({
       asked: ['near'],
       result: '4,3,2,1',
@@ -188,7 +188,7 @@ describe('dispatching', () => {
     }
   })
 
-  it('[PL7] asks first where a hub that cannot serve says that there is such a node, and nowhere that may not keep the records', async () => {
+  it('[PL7] asks hubs that a refusal names first, and never a hub that may not keep the records', async () => {
     const named = { tryHubs: ['c'] }
     expect(await asking({ a: named, b: 'answers', c: 'answers' })).toEqual({
       asked: ['a', 'c'],
@@ -203,7 +203,7 @@ describe('dispatching', () => {
     expect(asked).toEqual({ asked: ['eu-1'], result: 'no_capacity' })
   })
 
-  it('says no_capacity when any hub had an allowed node, else that the policy cannot be met', async () => {
+  it('says no_capacity when any hub had an allowed node, otherwise residency_unsatisfiable', async () => {
     const both = (near: Behaviour, far: Behaviour) => run({ near, far })
     expect((await both('no_capacity', 'residency_unsatisfiable')).result).toBe('no_capacity')
     expect((await both('residency_unsatisfiable', 'no_capacity')).result).toBe('no_capacity')
@@ -212,7 +212,7 @@ describe('dispatching', () => {
     )
   })
 
-  it('[R8] says node_lost when the last allowed node of any hub left while the job waited there, unless another answers', async () => {
+  it('[R8] says node_lost when a hub’s last allowed node left during the wait, unless another hub answers', async () => {
     const codes = ['no_capacity', 'residency_unsatisfiable'] as const
     for (const code of codes) {
       expect((await run({ near: 'left', far: code })).result).toBe('node_lost')
@@ -221,7 +221,7 @@ describe('dispatching', () => {
     expect(await asking({ near: 'left', far: 'answers' })).toMatchObject({ asked: ['near', 'far'] })
   })
 
-  it('[R9] tells the rule that refused the nodes of one hub, when another hub has no nodes at all', async () => {
+  it('[R9] reports the rule of a hub with nodes rather than a hub without any', async () => {
     const empty = { hasNoNodes: true } as const
     expect((await run({ a: 'residency_unsatisfiable', b: empty })).result).toBe(
       'residency_unsatisfiable',
@@ -233,7 +233,7 @@ describe('dispatching', () => {
     expect((await run({ a: empty, b: empty })).result).toBe('no_capacity')
   })
 
-  it('tells that a feature is missing only where no other hub has a node that is merely busy', async () => {
+  it('reports a missing feature only if no other hub has a busy node', async () => {
     const lacking = { lacksFeatures: true } as const
     for (const other of ['residency_unsatisfiable', { hasNoNodes: true }, lacking] as const) {
       expect((await run({ a: lacking, b: other })).lacksFeatures).toBe(true)
@@ -243,7 +243,7 @@ describe('dispatching', () => {
     expect((await run({ a: 'no_capacity', b: lacking })).lacksFeatures).toBe(false)
   })
 
-  it('[M10] has a model loaded at no hub while another has it warm, and at the nearest when none has', async () => {
+  it('[M10] loads a model only if no hub has it warm, and then at the nearest', async () => {
     const work: Work = { kind: 'model', model: 'm', digest: zeroes, inputs: [TENSOR] }
     const result = '4,3,2,1'
     const asked = async (hubs: Record<string, Behaviour>) => asking(hubs, { work })
@@ -271,7 +271,7 @@ describe('dispatching', () => {
     }
   })
 
-  it('calls a hub that broke a lost node: the job may have run', async () => {
+  it('reports a broken hub as node_lost, because the job may have run', async () => {
     const { asked, result } = await run({ near: 'breaks', far: 'answers' })
     expect({ asked, result }).toEqual({ asked: ['near'], result: 'node_lost' })
   })

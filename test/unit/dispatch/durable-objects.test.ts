@@ -1,11 +1,11 @@
-/** Where Durable Objects are opened: in the jurisdiction that is asked for, or not at all. */
+/** Durable Objects are opened in the requested jurisdiction or not at all. */
 import { describe, expect, it } from 'vitest'
 import { toAppError } from '#shared/base/errors.ts'
 import { eligibleHubs } from '#worker/dispatch/dispatch.ts'
 import type { ObjectNamespace } from '#worker/platform/config.ts'
 import { canStore, openObject, tenantJurisdiction } from '#worker/protocols/durable-objects.ts'
 
-/** Says which object was opened, and where. */
+/** Reports which object was opened, and where. */
 function namespace(place: string): ObjectNamespace {
   return {
     getByName: (name) => `${place}/${name}`,
@@ -13,7 +13,7 @@ function namespace(place: string): ObjectNamespace {
   }
 }
 
-/** As plain workerd is. */
+/** Like plain workerd. */
 const workerd: ObjectNamespace = {
   getByName: (name) => `here/${name}`,
   jurisdiction() {
@@ -53,8 +53,8 @@ describe('[E5] opening an object', () => {
   })
 })
 
-describe('[E6] records that must be kept somewhere', () => {
-  it('are kept in that place only', () => {
+describe('[E6] records with a storage pin', () => {
+  it('are kept there only', () => {
     expect(canStore('eu', 'eu', { deployment: 'cloudflare' })).toBe(true)
     expect(canStore('eu', 'any', { deployment: 'cloudflare' })).toBe(false)
     expect(canStore('eu', 'any', { deployment: 'eu' })).toBe(true)
@@ -62,7 +62,7 @@ describe('[E6] records that must be kept somewhere', () => {
     expect(canStore('any', 'us', { deployment: 'cloudflare' })).toBe(true)
   })
 
-  it('go through hubs in that place only', () => {
+  it('pass only through hubs there', () => {
     const hubs = [
       { name: 'hub-0', jurisdiction: 'any' as const },
       { name: 'hub-eu', jurisdiction: 'eu' as const },

@@ -1,4 +1,4 @@
-/** Null is absent: found in every request schema by walking it, whoever wrote it. */
+/** Null is absent in every request schema, found by walking them. */
 import { describe, expect, it } from 'vitest'
 import type { z } from 'zod'
 import { toAppError } from '#shared/base/errors.ts'
@@ -10,7 +10,7 @@ import { ClientMessage } from '#worker/hub/session/messages.ts'
 type Schema = z.core.$ZodType
 type Path = readonly (string | number)[]
 
-/** A value with null for a member that may be left out, and where it is. */
+/** A value with null for an optional member, and the member's path. */
 interface Sample {
   readonly value: unknown
   readonly path: Path
@@ -28,7 +28,7 @@ function defOf(schema: Schema) {
   return (schema as z.core.$ZodTypes)._zod.def
 }
 
-/** A value that is nearly right: the members that must be there, the first of several choices. */
+/** A nearly valid value: required members, and the first of several choices. */
 function plain(schema: Schema): unknown {
   const def = defOf(schema)
   switch (def.type) {
@@ -63,7 +63,7 @@ function plain(schema: Schema): unknown {
   }
 }
 
-/** One sample for each member at any depth that may be left out. */
+/** One sample for each optional member at any depth. */
 function samples(schema: Schema): Sample[] {
   const def = defOf(schema)
   switch (def.type) {
@@ -114,20 +114,20 @@ describe.each(REQUESTS)('%s', (_, schema) => {
   const found = samples(schema)
 
   it.each(found.map((each) => [each.path.join('/'), each] as const))(
-    'takes null for %s as if it were not there',
+    'treats null for %s as absent',
     (_name, { value, path }) => {
       expect(outcome(schema, value)).toEqual(outcome(schema, without(value, path)))
     },
   )
 
-  it('takes null for a member that nobody knows', () => {
+  it('ignores null for an unknown member', () => {
     const body = plain(schema) as object
     expect(outcome(schema, { ...body, nobodys: null })).toEqual(outcome(schema, body))
   })
 })
 
-describe('null where it says something', () => {
-  it('stays in what the caller may write as he likes', () => {
+describe('a meaningful null', () => {
+  it('stays in free-form values', () => {
     const chat = OPERATIONS.find(({ path }) => path === '/v1/chat/completions')?.body
     const schema = { type: 'object', properties: { a: { enum: [null, 1], default: null } } }
     const body = {

@@ -1,4 +1,4 @@
-/** Admission tokens: who made them, for whom, until when. */
+/** Admission tokens: origin, content and expiry. */
 import { generateKeyPair } from '@libp2p/crypto/keys'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import { beforeAll, describe, expect, it } from 'vitest'
@@ -47,7 +47,7 @@ describe('[E4] an admission token', () => {
     expect(await codeOf(token)).toBe('forbidden')
   })
 
-  it('that was changed is refused, whichever character it was', async () => {
+  it('is refused after a change of any character', async () => {
     const { token } = await sign()
     for (let i = 0; i < token.length; i += 7) {
       const changed = token.slice(0, i) + (token[i] === 'A' ? 'B' : 'A') + token.slice(i + 1)
@@ -68,13 +68,13 @@ describe("a hub's address", () => {
     ['http://[::1]:8787/x', '/ip6/::1/tcp/8787/ws'],
     ['http://localhost:8787/x', '/dns4/localhost/tcp/8787/ws'],
     ['https://littoral.example/x', '/dns4/littoral.example/tcp/443/tls/ws'],
-  ])('of a request to %s is a multiaddr below %s', (url, base) => {
+  ])('for a request to %s is a multiaddr below %s', (url, base) => {
     const text = hubAddress(new Request(url), { hubAddress: '' }, hub())
     expect(text).toBe(`${base}/http-path/p2p%2Fhub-0%3Ftoken%3Dbody.mac/p2p/${nodeId}`)
     expect(multiaddr(text).toString()).toBe(text)
   })
 
-  it('is the one that the operator declares, where there is one', () => {
+  it('is the one that the operator configures', () => {
     const config = { hubAddress: '/dns4/hubs.example/tcp/443/tls/ws' }
     const text = hubAddress(new Request('http://10.0.0.1/x'), config, hub())
     expect(text.startsWith(`${config.hubAddress}/http-path/`)).toBe(true)

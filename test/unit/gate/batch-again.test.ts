@@ -1,10 +1,10 @@
-/** `POST /v1/jobs` with an idempotency key, sent again because its answer was lost: the same batch, with the same secret. */
+/** `POST /v1/jobs` repeated with an idempotency key after a lost answer: the same batch with the same secret. */
 import { beforeAll, expect, it, vi } from 'vitest'
 import { asPolicy } from '#test/support/hub/as-policy.ts'
 import { openApp } from '#test/support/worker-app.ts'
 import type { BatchSpec } from '#worker/protocols/batch.ts'
 
-// The build puts a literal in its place.
+// The build replaces this name.
 beforeAll(() => void vi.stubGlobal('__SIMULATED_PLACES__', false))
 
 const BODY = JSON.stringify({
@@ -18,10 +18,10 @@ const BODY = JSON.stringify({
   webhook: { url: 'https://hooks.example.org/done' },
 })
 
-it('is one batch and one webhook secret, however often its answer is lost', async () => {
+it('a repeated request is one batch with one webhook secret, however often its answer is lost', async () => {
   const specs: BatchSpec[] = []
   const batch = {
-    // Taken each time, and the answer is lost until the third.
+    // The batch is created each time, but the answer is lost until the third.
     create: async (spec: BatchSpec) => {
       specs.push(spec)
       if (specs.length < 3) throw new Error('lost on the way')

@@ -1,4 +1,4 @@
-/** Reading a request's body: its bounds of size, time and memory. */
+/** Bounds on a request's body: size, time and memory. */
 import fc from 'fast-check'
 import { Hono } from 'hono'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
@@ -12,7 +12,7 @@ import { parseJson } from '#worker/body/parse-json.ts'
 
 type Body = string | Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>
 
-/** Bodies of one isolate, with the code that each ends with. */
+/** Reads bodies in one isolate, and returns the resulting code. */
 function createReader(limitBytes = 10) {
   const isolate = createIsolate()
   return async (
@@ -67,7 +67,7 @@ describe('[A4] reading a body', () => {
     ['[0,[1,2],{"b":"{\\"}"},{"b":{},"c":[{}],"c":0}]', '/3/c'],
     ['{"x/y":{"a":[{"a":1},{"a":{"a":1,"b":"a","a":2}}]}}', '/x~1y/a/1/a/a'],
     ['{"residency":{"allow":["DE"]},"b":"residency","residency":{"allow":["EU"]}}', '/residency'],
-  ])('refuses a member that is there twice: %s', (text, pointer) => {
+  ])('refuses a duplicate member: %s', (text, pointer) => {
     let refused: unknown
     try {
       parseJson(new TextEncoder().encode(text))
@@ -77,7 +77,7 @@ describe('[A4] reading a body', () => {
     expect(toAppError(refused).meta.errors?.map((fault) => fault.pointer)).toEqual([pointer])
   })
 
-  it('reads as JSON.parse does whatever has no member twice', () => {
+  it('agrees with JSON.parse on texts without duplicate members', () => {
     fc.assert(
       fc.property(fc.json(), (text) => {
         expect(parseJson(new TextEncoder().encode(text))).toEqual(JSON.parse(text))
@@ -114,7 +114,7 @@ describe('[A4] reading a body', () => {
   )
 })
 
-describe('the type that a body is said to have', () => {
+describe('the declared type of a body', () => {
   const read = async (type: string) => createReader()('{}', { 'content-type': type })
 
   it.each([
@@ -133,7 +133,7 @@ describe('the type that a body is said to have', () => {
     'application/octet-stream',
     'application/x-www-form-urlencoded',
     '',
-  ])('is taken when it is "%s"', async (type) => {
+  ])('is accepted when it is "%s"', async (type) => {
     expect(await read(type)).toBe('read')
   })
 })
@@ -146,13 +146,13 @@ describe('[A6] the time of a body', () => {
     vi.useRealTimers()
   })
 
-  it('ends when nothing comes any more', async () => {
+  it('ends when nothing more arrives', async () => {
     const code = createReader()(silent())
     await vi.advanceTimersByTimeAsync(LIMITS.bodyStallMs)
     expect(await code).toBe('request_timeout')
   })
 
-  it('ends for one that comes drop by drop, too', async () => {
+  it('ends for a body that arrives byte by byte', async () => {
     const read = createReader(1_000_000)
     let code: string | undefined
     const drop = async (out: ReadableStreamDefaultController<Uint8Array>) => {
@@ -168,7 +168,7 @@ describe('[A6] the time of a body', () => {
 })
 
 describe('[A6] the memory of unfinished bodies', () => {
-  /** Opens bodies that stop after their first part, until one is refused. */
+  /** Opens bodies that pause after their first part, until one is refused. */
   async function fill(read: ReturnType<typeof createReader>, keyId: string, partBytes: number) {
     for (let count = 0; count < 10_000; count += 1) {
       const part = new Uint8Array(partBytes).fill(0x20)
@@ -183,7 +183,7 @@ describe('[A6] the memory of unfinished bodies', () => {
     for (let i = 0; i < count; i += 1) await new Promise((resolve) => setImmediate(resolve))
   }
 
-  it('is bounded for each key, and a full one keeps no other key out', async () => {
+  it('is bounded for each key, and one full key blocks no other', async () => {
     const read = createReader(LIMITS.requestBodyBytes)
     const full = await fill(read, 'key_a', 8 * 1024 * 1024)
     expect(full.code).toBe('rate_limited')
@@ -192,7 +192,7 @@ describe('[A6] the memory of unfinished bodies', () => {
     expect(await read('{}', {}, 'key_b')).toBe('read')
   })
 
-  it('is bounded for an address that shows no key, by open bodies as by bytes', async () => {
+  it('is bounded for an address without a key, by bytes and by open bodies', async () => {
     const read = createReader()
     const full = await fill(read, '', 1)
     expect(full.code).toBe('rate_limited')

@@ -1,4 +1,4 @@
-/** What one isolate keeps in memory: rate limits and tenants, bounded and by the clock. */
+/** Bounds of an isolate's rate limits and tenant cache. */
 import { describe, expect, it } from 'vitest'
 import { toAppError } from '#shared/base/errors.ts'
 import { TenantId } from '#shared/base/ids.ts'
@@ -21,7 +21,7 @@ describe('a rate limit', () => {
     return { clock, take }
   }
 
-  it('refuses what is over it until the minute is over, each key by itself', () => {
+  it('refuses excess requests until the minute ends, for each key separately', () => {
     const { clock, take } = limit()
     expect([take('a'), take('a'), take('b')]).toEqual(['taken', 'taken', 'taken'])
     clock.nowMs = 20_000
@@ -59,7 +59,7 @@ describe('the cache of tenants', () => {
     return { cache, clock, get }
   }
 
-  it('asks again once it is too old, and after a change made here', async () => {
+  it('reloads an entry that is too old, and after a local change', async () => {
     const { cache, clock, get } = createCounted()
     await get()
     clock.nowMs = 9

@@ -1,8 +1,8 @@
-/** What a deployment is told of itself, and what it refuses to run with. */
+/** A deployment's configuration, and settings that it refuses. */
 import { afterEach, describe, expect, it } from 'vitest'
 import { readConfig, type WorkerEnv } from '#worker/platform/config.ts'
 
-/** What esbuild writes into a bundle, here as a global. */
+/** A build constant, here as a global. */
 function buildFor(places: 'production' | 'development') {
   Object.assign(globalThis, { __SIMULATED_PLACES__: places === 'development' })
 }
@@ -18,7 +18,7 @@ const env = (change: object): WorkerEnv =>
   }) as WorkerEnv
 
 describe('the hubs of a deployment', () => {
-  it('have a name and a jurisdiction, and anchors a place that may be wrong by so many kilometres', () => {
+  it('have a name and a jurisdiction, and anchors a place with its uncertainty', () => {
     buildFor('production')
     const HUBS = 'fra:eu@50.11/8.68/25,ash:us@39.04/-77.49,any:any'
     expect(readConfig(env({ HUBS })).hubs).toEqual([
@@ -39,7 +39,7 @@ describe('the hubs of a deployment', () => {
   })
 
   it.each(['hub', 'hub:mars', 'hub:any@91/0', 'hub:any@1', 'a:any,a:any', ''])(
-    'that are written as "%s" are refused',
+    'written as "%s" are refused',
     (HUBS) => {
       buildFor('production')
       expect(() => readConfig(env({ HUBS }))).toThrow()
@@ -47,14 +47,14 @@ describe('the hubs of a deployment', () => {
   )
 })
 
-it('[E8] a build for production does not run with the setting that makes places up', () => {
+it('[E8] a production build does not run with simulated places', () => {
   buildFor('production')
   expect(() => readConfig(env({ SIMULATED_PLACES: 'true' }))).toThrow(/SIMULATED_PLACES is set/)
   buildFor('development')
   expect(readConfig(env({ SIMULATED_PLACES: 'true' })).deployment).toBe('any')
 })
 
-it('attesters that are no keys are refused', () => {
+it('attesters that are not keys are refused', () => {
   const word = `0x${'1'.repeat(64)}`
   expect(readConfig(env({ ATTESTERS: `${word}.${word}` })).attesters).toEqual([
     { x: word, y: word },
@@ -62,7 +62,7 @@ it('attesters that are no keys are refused', () => {
   expect(() => readConfig(env({ ATTESTERS: 'me' }))).toThrow(/ATTESTERS: me is no public key/)
 })
 
-it('a key of the audit logs that is mistyped is refused, and not shown', () => {
+it('a mistyped audit log key is refused and not shown', () => {
   const seed = `0x${'5'.repeat(64)}`
   expect(readConfig(env({ LOG_KEY: seed })).logKey).toBe(seed)
   expect(readConfig(env({ LOG_KEY: '' })).logKey).toBeUndefined()

@@ -14,7 +14,7 @@ describe('a deadline', () => {
   })
 
   it.each(['', '0', '-1', '60001', '1.5', '1e3', ' 5', '0x10', '५', '9'.repeat(400)])(
-    'of "%s" is refused, with its header named',
+    'of "%s" is refused with a pointer to its header',
     (header) => {
       try {
         parseDeadline(header)

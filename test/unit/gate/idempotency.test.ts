@@ -1,4 +1,4 @@
-/** A tenant's idempotency keys with a clock of our own, and the seal of what is kept. */
+/** A tenant's idempotency keys with a fake clock, and the seal of kept answers. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { randomBytes, TenantId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -31,7 +31,7 @@ afterEach(() => {
 })
 
 describe('an idempotency key', () => {
-  it('is run by one, and replayed to all who came meanwhile', async () => {
+  it('is run once, and replayed to all that came meanwhile', async () => {
     const { core } = await createTenant()
     const hold = held(await core.idempotency.begin(request))
     const waiting = Array.from({ length: 50 }, () => core.idempotency.begin(request))
@@ -42,7 +42,7 @@ describe('an idempotency key', () => {
     }
   })
 
-  it('that is released goes to exactly one of those who wait', async () => {
+  it('goes to exactly one waiting request once released', async () => {
     const { core } = await createTenant()
     let hold = held(await core.idempotency.begin(request))
     const outcomes: IdempotencyVerdict[] = []
@@ -70,7 +70,7 @@ describe('an idempotency key', () => {
     expect(await core.idempotency.begin(other)).toEqual({ kind: 'reused' })
   })
 
-  it('is waited for only so long, and taken over when its holder is silent', async () => {
+  it('is awaited for a bounded time, and taken over when its holder is silent', async () => {
     const { core } = await createTenant()
     const lost = held(await core.idempotency.begin(request))
     const early = core.idempotency.begin(request)
@@ -90,7 +90,7 @@ describe('an idempotency key', () => {
     if (first.kind !== 'run') throw new Error(first.kind)
     const { jobId } = first.once
     expect(first.once.firstAttempt).toBe(1)
-    // Its holder dies; then one gives up after a node may have had the job.
+    // The first holder dies; the second gives up after a node may have had the job.
     await vi.advanceTimersByTimeAsync(LIMITS.idempotencyLeaseMs)
     const again = await restart().idempotency.begin(request)
     if (again.kind !== 'run') throw new Error(again.kind)
@@ -102,7 +102,7 @@ describe('an idempotency key', () => {
     expect(third.once).toEqual({ jobId, firstAttempt: 1 + 2 * LIMITS.dispatchAttempts })
   })
 
-  it('is another job for another request, for one that no node had, and a day after its answer', async () => {
+  it('is a new job for another request, after a run without a node, and a day after its answer', async () => {
     const { core } = await createTenant()
     const jobs: string[] = []
     const run = async (fingerprint: `0x${string}`) => {
@@ -119,7 +119,7 @@ describe('an idempotency key', () => {
     expect(new Set(jobs).size).toBe(4)
   })
 
-  it('that was released makes room for others', async () => {
+  it('makes room for others once released', async () => {
     const { core, storage, restart } = await createTenant()
     core.idempotency.release(held(await core.idempotency.begin(request)), true)
     storage.sql.exec(
@@ -134,7 +134,7 @@ describe('an idempotency key', () => {
     expect((await idempotency.begin(request)).kind).toBe('full')
   })
 
-  it('outlives a restart, running or answered', async () => {
+  it('survives a restart, running or answered', async () => {
     const { core, restart } = await createTenant()
     const hold = held(await core.idempotency.begin(request))
     const again = restart()
@@ -155,7 +155,7 @@ describe('an idempotency key', () => {
     expect((await core.idempotency.begin(request)).kind).toBe('run')
   })
 
-  it('costs the same however many others are kept: no statement goes through all of them', async () => {
+  it('costs the same however many others are kept, because no statement scans all of them', async () => {
     const { core, storage } = await createTenant()
     held(await core.idempotency.begin({ ...request, key: `0x${'3'.repeat(64)}` }))
     const statements: string[] = []
@@ -178,7 +178,7 @@ describe('an idempotency key', () => {
     }
   })
 
-  it('that goes makes room for as much as it kept, released, erased or taken over', async () => {
+  it('frees what it stored when released, erased or taken over', async () => {
     const { core, restart } = await createTenant()
     const most = LIMITS.idempotencyTotalBytes / 4
     const body = new Uint8Array(most)
@@ -195,7 +195,7 @@ describe('an idempotency key', () => {
     expect(lost.kind).toBe('run')
     for (const n of [1, 2, 3, 4]) expect(await keep(core, n)).toBe(true)
     expect(await keep(core, 5)).toBe(false)
-    // After a restart they are counted anew; a day later all is gone.
+    // After a restart the bytes are recounted; a day later all are erased.
     const later = restart()
     expect(await keep(later, 6)).toBe(false)
     await vi.advanceTimersByTimeAsync(LIMITS.idempotencyKeptMs)
@@ -203,7 +203,7 @@ describe('an idempotency key', () => {
     expect(await keep(later, 5)).toBe(false)
   })
 
-  it('keeps no more bytes than a tenant may, and says that there were some', async () => {
+  it('stores no more bytes than a tenant may, and reports the rest as not kept', async () => {
     const { core, storage, restart } = await createTenant()
     const hold = held(await core.idempotency.begin(request))
     storage.sql.exec(
@@ -232,7 +232,7 @@ describe('the seal of a request', () => {
       new TextEncoder().encode(body),
     )
 
-  it('is opened by the same request and no other', async () => {
+  it('is opened only by the same request', async () => {
     const sealed = await (await seal('body')).seal(plain)
     expect(new TextDecoder().decode(sealed)).not.toContain('answer')
     expect(await (await seal('body')).open(sealed)).toEqual(plain)
@@ -245,7 +245,7 @@ describe('the seal of a request', () => {
     }
   })
 
-  it('names key and request by digests that tell neither', async () => {
+  it('names key and request by digests that reveal neither', async () => {
     const one = await seal('body')
     const same = await seal('body', { 'x-request-id': 'another' })
     const other = await seal('another body')
@@ -259,7 +259,7 @@ describe('the seal of a request', () => {
     ['"abc"', 'abc'],
     ['"a\\"b\\\\"', 'a"b\\'],
     ['a"b', 'a"b'],
-  ])('takes the key %s for %s', (header, key) => {
+  ])('reads the key %s as %s', (header, key) => {
     expect(parseIdempotencyKey(header)).toBe(key)
   })
 

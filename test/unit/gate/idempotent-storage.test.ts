@@ -1,4 +1,4 @@
-/** What a kept answer leaves in the tenant's storage, through the middleware and over real SQLite. */
+/** What a kept answer stores in the tenant, through the middleware and real SQLite. */
 import { Hono } from 'hono'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { randomBytes, TenantId } from '#shared/base/ids.ts'
@@ -16,11 +16,11 @@ const acme = TenantId.parse('acme')
 const JSON_TYPE = { 'content-type': 'application/json' }
 const RECEIPT = `0x${'ab'.repeat(32)}`
 
-// As a production build has it.
+// Like a production build.
 beforeEach(() => Object.assign(globalThis, { __SIMULATED_PLACES__: false }))
 afterEach(() => Reflect.deleteProperty(globalThis, '__SIMULATED_PLACES__'))
 
-it('[G8] names no receipt and no node, and is answered with both all the same', async () => {
+it('[G8] a kept answer stores no receipt or node in the clear, and replays both', async () => {
   const storage = createSqliteStorage()
   const core = createTenantCore({ storage, nowMs: Date.now, random: randomBytes })
   await core.keys.create({ tenant: acme, scopes: ['infer'], networks: [] })

@@ -1,4 +1,4 @@
-/** Faults of a body in plain words, whatever its schema says. */
+/** Descriptions of faults in a body, for any schema. */
 import { expect, it } from 'vitest'
 import { z } from 'zod'
 import { toAppError } from '#shared/base/errors.ts'
@@ -41,7 +41,7 @@ it.each<[unknown, string]>([
   [{ coded: '*' }, '/coded: must be base64'],
   [{ choice: 'z' }, '/choice: must be "x" or "y"'],
   [{ either: 1 }, '/either: must be a text or a list'],
-  [{ parts: 2 }, '/parts: fits none of the forms it may have'],
+  [{ parts: 2 }, '/parts: fits none of the allowed forms'],
   [{ shape: {} }, '/shape/need: is missing; it must be true or false'],
   [{ pattern: 'b' }, '/pattern: must match /^a+$/'],
   [{ own: 'a' }, '/own: is told in its own words'],

@@ -4,13 +4,13 @@ import { sealKey, unsealKey } from '#worker/platform/key-seal.ts'
 const KEY = `lit_acme_${'0123456789abcdef'.repeat(2)}`
 
 describe('[A2] the mark of an API key', () => {
-  it('opens the key that it was made for', async () => {
+  it('opens its own key', async () => {
     const sealed = await sealKey(KEY, 'secret')
     expect(sealed).toMatch(/^lit_acme_[0-9a-f]{48}$/)
     expect(await unsealKey(sealed, 'secret')).toBe(KEY)
   })
 
-  it('opens nothing when a character of the key or the mark, or the secret, is another', async () => {
+  it('opens nothing after a change of the key, the mark or the secret', async () => {
     const sealed = await sealKey(KEY, 'secret')
     for (let at = 4; at < sealed.length; at += 1) {
       const other = sealed[at] === '0' ? '1' : '0'

@@ -1,4 +1,4 @@
-/** Members that a request has and its route does not: refused by what they could do, or told. */
+/** Unknown members of a request: refused for their possible effect, or reported. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { z } from 'zod'
@@ -96,12 +96,12 @@ describe.each(BODIES)('a body of %s', (_, parse) => {
     'no_log',
     'encrypt',
     'data_collection',
-  ])('is refused with %s, which was meant to narrow it', (name) => {
+  ])('is refused with %s, which reads like a narrowing', (name) => {
     expect(pointersOf(() => parse({ [name]: ['EU'] }))).toContain(`/${name}`)
   })
 
   it.each(Object.keys(Policy.shape).filter((name) => name !== 'id'))(
-    'is refused with %s, which a policy says, however it is written',
+    'is refused with the policy’s member %s, in any spelling',
     (name) => {
       const snake = name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
       for (const said of [name, snake, snake.replaceAll('_', '-'), `my_${snake}`, `x_${snake}`]) {
@@ -112,7 +112,7 @@ describe.each(BODIES)('a body of %s', (_, parse) => {
     },
   )
 
-  it('is refused with any small edit of what narrows it', () => {
+  it('is refused with any small edit of a narrowing member', () => {
     const letters = fc.constantFrom(...'abcdefghijklmnopqrstuvwxyz_-'.split(''))
     const edit = fc
       .record({
@@ -140,7 +140,7 @@ describe.each(BODIES)('a body of %s', (_, parse) => {
   })
 })
 
-describe.each(OPEN)('a body of another’s API: %s', (route, parse) => {
+describe.each(OPEN)('a body of a foreign API: %s', (route, parse) => {
   it.each([
     ['json_schema', { type: 'object', properties: {} }],
     ['structured_outputs', { json: { type: 'object' } }],
@@ -232,7 +232,7 @@ describe.each(OPEN)('a body of another’s API: %s', (route, parse) => {
     ['qwzk', 1],
     ['qwzk', { a: 1 }],
     ['my_notes', [{ deep: [{ residency: { allow: ['DE'] } }] }]],
-  ])('is refused with %s, whose effect it would not have', (name, value) => {
+  ])('is refused with %s, which would have no effect', (name, value) => {
     expect(pointersOf(() => parse({ [name]: value }))).toEqual([`/${name}`])
   })
 
@@ -257,12 +257,12 @@ describe.each(OPEN)('a body of another’s API: %s', (route, parse) => {
     ['timeout', 30],
     ['billing_account', 'x'],
     ['cache', false],
-  ])('passes with %s, and tells that it had no effect', (name, value) => {
+  ])('passes with %s, and reports that it had no effect', (name, value) => {
     expect(parse({ [name]: value })).toEqual([name])
   })
 
-  it('is refused with any name that is not known to be a label', () => {
-    // Without a vowel no name is a label.
+  it('is refused with any name that is not a known label', () => {
+    // Names without a vowel are never labels.
     const word = fc.string({
       unit: fc.constantFrom(...'bcdfghjmnrsvwz'.split('')),
       minLength: 2,
@@ -277,7 +277,7 @@ describe.each(OPEN)('a body of another’s API: %s', (route, parse) => {
     )
   })
 
-  it('passes with null for any member that it does not know', () => {
+  it('passes with null for any unknown member', () => {
     expect(parse({ grammar: null, residencies: null, foo: null })).toEqual([])
   })
 
@@ -288,7 +288,7 @@ describe.each(OPEN)('a body of another’s API: %s', (route, parse) => {
   })
 })
 
-describe('an object that is known', () => {
+describe('a known object', () => {
   const chat = (body: object) => () => parseChat({ model: 'm', messages: HELLO, ...body })
   const schema = { type: 'object', properties: {} }
   it.each([
@@ -308,7 +308,7 @@ describe('an object that is known', () => {
       '/messages/0/content/0/cache',
     ],
     ['residency', { allow: ['DE'], deny: ['FR'] }, '/residency/deny'],
-  ])('is refused with a member that it does not have: %s %j', (name, value, pointer) => {
+  ])('is refused with an unknown member: %s %j', (name, value, pointer) => {
     expect(pointersOf(chat({ stream: true, [name]: value }))).toEqual([pointer])
   })
 
@@ -322,7 +322,7 @@ describe('an object that is known', () => {
     ])
   })
 
-  it('takes an answer back into the conversation as other servers write it', () => {
+  it('accepts answers of other servers as messages', () => {
     const answer = { role: 'assistant', content: 'a', refusal: null, annotations: [], audio: null }
     expect(chat({ messages: [...HELLO, { ...answer, tool_calls: [] }] })().ignored).toEqual([])
   })

@@ -1,4 +1,4 @@
-/** Quotas over several isolates and one tenant, with a clock of our own. */
+/** Quotas over several isolates of one tenant, with a fake clock. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { toAppError } from '#shared/base/errors.ts'
@@ -29,7 +29,7 @@ async function createNetwork(quota: object, isolates: number) {
     clock,
     core,
     leases: () => leases,
-    /** One request at one isolate: whether it passes. */
+    /** Sends one request to one isolate. @returns whether it passes */
     async ask(isolate: number): Promise<boolean> {
       try {
         await all[isolate % isolates]?.take(acme, lease, (work) => void later.push(work))
@@ -49,7 +49,7 @@ async function createNetwork(quota: object, isolates: number) {
 }
 
 describe('a quota of requests', () => {
-  it('[Q2] is never exceeded, however requests fall on isolates', async () => {
+  it('[Q2] is never exceeded, however requests are spread over isolates', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.integer({ min: 1, max: 200 }),
@@ -80,7 +80,7 @@ describe('a quota of requests', () => {
     expect(network.leases()).toBeLessThanOrEqual(7)
   })
 
-  it('begins anew with each minute', async () => {
+  it('starts again each minute', async () => {
     const network = await createNetwork({ requestsPerMinute: 2 }, 1)
     expect([await network.ask(0), await network.ask(0), await network.ask(0)]).toEqual([
       true,
@@ -91,7 +91,7 @@ describe('a quota of requests', () => {
     expect(await network.ask(0)).toBe(true)
   })
 
-  it('that is used up asks the tenant no more until the minute ends', async () => {
+  it('asks the tenant nothing more once used up, until the minute ends', async () => {
     const network = await createNetwork({ requestsPerMinute: 1 }, 1)
     await network.ask(0)
     const before = network.leases()
@@ -101,7 +101,7 @@ describe('a quota of requests', () => {
 })
 
 describe('a spending cap', () => {
-  it('[Q3] is never exceeded by what is put aside, and what was not spent can be spent', async () => {
+  it('[Q3] is never exceeded by reservations, and unspent money can be spent', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.integer({ min: 0, max: 5_000 }),
@@ -134,19 +134,19 @@ describe('a spending cap', () => {
     )
   })
 
-  it('[Q3] holds for a request whose body came after the minute in which it was counted', async () => {
+  it('[Q3] applies to a request whose body arrives after its minute', async () => {
     const network = await createNetwork({ spendMicroUsdPerDay: 10 }, 1)
     await network.ask(0)
     network.clock.nowMs += MINUTE_MS
     await expect(network.reserve(0, 11)).rejects.toMatchObject({ code: 'payment_required' })
   })
 
-  it('[Q3] holds where the isolate has forgotten the tenant', async () => {
+  it('[Q3] applies when the isolate has forgotten the tenant', async () => {
     const network = await createNetwork({ spendMicroUsdPerDay: 10 }, 1)
     await expect(network.reserve(0, 11)).rejects.toMatchObject({ code: 'payment_required' })
   })
 
-  it('of none costs no call to the tenant', async () => {
+  it('costs no call to the tenant when there is none', async () => {
     const network = await createNetwork({}, 1)
     await network.ask(0)
     const settle = await network.reserve(0, 1e12)
@@ -154,7 +154,7 @@ describe('a spending cap', () => {
     expect(network.core.quota.state().spentMicroUsdToday).toBe(0)
   })
 
-  it('is whole again the next day', async () => {
+  it('is restored the next day', async () => {
     const network = await createNetwork({ spendMicroUsdPerDay: 10 }, 1)
     await network.ask(0)
     ;(await network.reserve(0, 10))(10)

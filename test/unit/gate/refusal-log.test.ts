@@ -31,8 +31,8 @@ beforeEach(() => {
 
 const send = async (refusals: readonly Refusal[]) => void sent.push([...refusals])
 
-describe('refusals at the door', () => {
-  it('[G5] are sent together, alike ones as one with a count, by the request that came first', async () => {
+describe('refusals before a job', () => {
+  it('[G5] are sent together by the first request, equal ones as one with a count', async () => {
     const first = log.note(acme, refusal('compute.allow'), send)
     for (let i = 0; i < 999; i += 1) {
       nowMs += 1
@@ -49,7 +49,7 @@ describe('refusals at the door', () => {
     expect(log.note(acme, refusal('compute.allow'), send)).toBeDefined()
   })
 
-  it('of too many kinds become one count, and of too many tenants at once are left out', async () => {
+  it('are merged for too many kinds, and dropped for too many tenants at once', async () => {
     const first = log.note(acme, refusal('r0'), send)
     for (let i = 1; i < 200; i += 1) void log.note(acme, refusal(`r${i}`), send)
     endSecond()

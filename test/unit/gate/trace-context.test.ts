@@ -1,4 +1,4 @@
-/** W3C trace context, level 1: what is taken over, what is ignored, and what goes on. */
+/** W3C trace context, level 1: what is adopted, ignored and passed on. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { randomBytes } from '#shared/base/ids.ts'
@@ -16,7 +16,7 @@ const hex = (length: number) =>
 const id = (length: number) => hex(length).filter((text) => !/^0+$/.test(text))
 const child = (header: string | undefined) => childContext(header, randomBytes)
 
-describe('[X1] a traceparent that is valid', () => {
+describe('[X1] a valid traceparent', () => {
   it('gives its trace to a new span, and keeps only the sampled flag', () => {
     fc.assert(
       fc.property(id(32), id(16), hex(2), (traceId, parentId, flags) => {
@@ -31,7 +31,7 @@ describe('[X1] a traceparent that is valid', () => {
     )
   })
 
-  it('of a later version is read by its first four fields, whatever follows a dash', () => {
+  it('is read by its first four fields in later versions', () => {
     const later = fc.constantFrom('01', 'cc', 'fe')
     fc.assert(
       fc.property(later, fc.constantFrom('', '-', '-what-the-future', '-09'), (version, rest) => {
@@ -42,7 +42,7 @@ describe('[X1] a traceparent that is valid', () => {
   })
 })
 
-describe('[X2] a traceparent that is not', () => {
+describe('[X2] an invalid traceparent', () => {
   const good = `00-${TRACE}-${PARENT}-01`
 
   it.each([
@@ -69,7 +69,7 @@ describe('[X2] a traceparent that is not', () => {
     expect(child(header).traceId).not.toBe(TRACE)
   })
 
-  it('is never taken for one, one wrong character anywhere', () => {
+  it('is recognised by one wrong character anywhere', () => {
     const at = fc.integer({ min: 0, max: good.length - 1 })
     fc.assert(
       fc.property(at, fc.constantFrom('G', 'z', ' ', '_', 'A', '%', '\n', 'é'), (index, wrong) => {
@@ -79,7 +79,7 @@ describe('[X2] a traceparent that is not', () => {
     )
   })
 
-  it('is no more than ignored, whatever was sent', () => {
+  it('is only ignored, for any input', () => {
     fc.assert(
       fc.property(fc.string({ maxLength: 200 }), (header) => {
         expect(formatTraceparent(child(header))).toMatch(/^00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]$/)
@@ -87,7 +87,7 @@ describe('[X2] a traceparent that is not', () => {
     )
   })
 
-  it('is made anew each time, and never with an id of zeroes', () => {
+  it('leads to fresh ids that are never zero', () => {
     expect(child(undefined).traceId).not.toBe(child(undefined).traceId)
     const zeroes = childContext(undefined, (size) => new Uint8Array(size))
     expect(parseTraceparent(formatTraceparent(zeroes))).toEqual(zeroes)

@@ -1,14 +1,41 @@
 /** `/v1/compliance`: documents required by law, derived from the actual state. */
 import { Hono } from 'hono'
 import { z } from 'zod'
-import { callerOf, type AppContext, type AppEnv } from '#worker/gate/context.ts'
+import { callerOf, ownTenant, type AppContext, type AppEnv } from '#worker/gate/context.ts'
 import { groupFacts } from '#shared/law/region-notes.ts'
-import { homeOf, openTenant } from '#worker/protocols/durable-objects.ts'
+import { homeOf } from '#worker/protocols/durable-objects.ts'
 import { parseBody } from '#worker/body/faults.ts'
-import type { JurisdictionsReply } from './jurisdictions.ts'
 import { requireScope } from '#worker/gate/auth.ts'
 import { takesQuery } from '#worker/http/known-names.ts'
 import { recordAsCsv, recordOfProcessing } from './record-of-processing.ts'
+
+/** The reply for the EU Data Act. */
+export const JurisdictionsReply = z.object({
+  object: z.literal('jurisdictions'),
+  article: z.string(),
+  deployment: z.enum(['Cloudflare', 'self-hosted']),
+  /** The jurisdiction of each service's infrastructure. */
+  infrastructure: z.array(z.object({ service: z.string(), jurisdiction: z.string() })),
+  /** Measures against unlawful access and transfer by governments of third countries. */
+  measures: z.array(
+    z.object({
+      kind: z.enum(['technical', 'organisational', 'contractual']),
+      measure: z.string(),
+    }),
+  ),
+  /** The country groups that policies can name, each dated, with notes on surprising members. */
+  groups: z.array(
+    z.object({
+      name: z.string(),
+      asOf: z.string(),
+      source: z.string(),
+      countries: z.array(z.string()),
+      notes: z.array(z.string()),
+    }),
+  ),
+  contact: z.string().nullable(),
+})
+type JurisdictionsReply = z.infer<typeof JurisdictionsReply>
 
 export const complianceRoutes = new Hono<AppEnv>()
   .get('/v1/compliance/ropa', requireScope('audit'), takesQuery('format'), showRecord)
@@ -18,9 +45,9 @@ const RecordQuery = z.strictObject({ format: z.enum(['json', 'csv']).default('js
 
 async function showRecord(c: AppContext): Promise<Response> {
   const { format } = parseBody(RecordQuery, c.req.query())
-  const { config, isolate } = c.var
+  const { isolate } = c.var
   const caller = callerOf(c)
-  const tenant = openTenant(c.env, caller.tenant, config)
+  const tenant = ownTenant(c)
   const facts = await tenant.ropaFacts()
   const { logSize } = facts
   await tenant.log.recordExport({ format: 'ropa', from: 0, to: logSize, by: caller.keyId })
@@ -44,7 +71,7 @@ function showJurisdictions(c: AppContext): Response {
     deployment: isCloudflare ? 'Cloudflare' : 'self-hosted',
     infrastructure: [
       ...config.hubs.map(({ name, jurisdiction }) => ({
-        service: `hub ${name}: routes jobs, keeps receipts until they are handed over`,
+        service: `hub ${name}: routes jobs, keeps receipts until they are delivered`,
         jurisdiction: homeOf(jurisdiction, config),
       })),
       {
@@ -59,7 +86,8 @@ function showJurisdictions(c: AppContext): Response {
       },
       {
         service: 'nodes: compute jobs in memory, keep no payload',
-        jurisdiction: 'the countries that the tenant’s policy allows, on the evidence it asks for',
+        jurisdiction:
+          'the countries that the tenant’s policy allows, with the evidence it requires',
       },
     ],
     measures: [...MEASURES],
@@ -77,22 +105,22 @@ const MEASURES = [
   {
     kind: 'technical',
     measure:
-      'payloads are held in memory while a job runs and are not stored; batches, which are, are erased when acknowledged or when their retention ends',
+      'payloads are held in memory while a job runs and are not stored; batches are stored, and erased when acknowledged or when their retention ends',
   },
   {
     kind: 'technical',
     measure:
-      'storage in a jurisdiction is asked of the platform or refused; no failure path moves data elsewhere',
+      'the platform stores data in the required jurisdiction, or the request is refused; no failure path moves data elsewhere',
   },
   {
     kind: 'technical',
     measure:
-      'where each job was computed, and on what evidence, is signed into its receipt and logged where it cannot be rewritten unseen',
+      'each job’s place and its evidence are signed into the receipt and recorded in a tamper-evident log',
   },
   {
     kind: 'organisational',
     measure:
-      'what is on record about a job is a pseudonym and salted commitments: a request for access finds no content',
+      'the records of a job hold a pseudonym and salted commitments only: a request for access finds no content',
   },
   {
     kind: 'contractual',

@@ -59,22 +59,22 @@ export const RopaReply = z.object({
 export type RopaReply = z.infer<typeof RopaReply>
 
 const CATEGORIES: Readonly<Record<(typeof DATA_CLASSES)[number], string>> = {
-  public: 'none that is personal',
+  public: 'no personal data',
   personal: 'personal data (Art. 4(1))',
   special: 'special categories of personal data (Art. 9)',
   phi: 'health data (Art. 9), protected health information (HIPAA)',
 }
 
 const MEASURES = [
-  'payloads are not stored; inputs and outputs are on record as salted commitments only',
-  'residency is enforced at the door, at the choice of the node, on the node and at settlement',
+  'payloads are not stored; inputs and outputs are recorded as salted commitments only',
+  'residency is enforced at ingress, when a node is chosen, on the node and at settlement',
   'append-only audit log with signed checkpoints, whose root is settled on a chain',
-  'API keys are kept as hashes, with scopes; node connections are encrypted and authenticated (noise)',
+  'API keys are stored as hashes, with scopes; node connections are encrypted and authenticated (noise)',
 ]
 
 const TO_COMPLETE = [
   'name and contact of controller, representative and data protection officer (Art. 30(1)(a))',
-  'the purpose of each activity in the controller’s words: a policy names where, not why',
+  'the purpose of each activity in the controller’s words: a policy says where, not why',
   'categories of data subjects (Art. 30(1)(c))',
   'safeguards for each transfer whose basis is "none on record" (Art. 46, Art. 49)',
 ]
@@ -176,7 +176,7 @@ export function recordAsCsv({ activities }: RopaReply): string {
 function recipientsOf(least: string, placements: readonly { readonly trust: string }[]): string[] {
   const trusts = new Set(placements.map(({ trust }) => trust))
   return [
-    'the operator of this deployment (its hubs read inputs and answers in passing)',
+    'the operator of this deployment (its hubs can read inputs and answers in transit)',
     ...[...(trusts.size === 0 ? [least] : trusts)].map((trust) => `${trust} nodes`),
   ]
 }

@@ -69,13 +69,13 @@ function hubsPart(live: readonly LiveHub[], { hubs }: Config): Part {
   const answering = new Set(live.map(({ config }) => config.name))
   const silent = hubs.filter(({ name }) => !answering.has(name)).map(({ name }) => name)
   const detail =
-    silent.length === 0 ? `${hubs.length} answer` : `Without an answer: ${silent.join(', ')}.`
+    silent.length === 0 ? `${hubs.length} answer` : `No answer from ${silent.join(', ')}.`
   return { ready: answering.size > 0, detail }
 }
 
 function ledgerPart(ledgers: readonly LedgerState[]): Part {
   const silent = ledgers.filter(({ health }) => health === null).map(({ home }) => home)
-  if (silent.length > 0) return bad(`Without an answer: the ledger of ${silent.join(', ')}.`)
+  if (silent.length > 0) return bad(`No answer from the ledger of ${silent.join(', ')}.`)
   return faultPart(ledgers, isLedgers) ?? good('answers')
 }
 
@@ -83,7 +83,9 @@ function chainPart(ledgers: readonly LedgerState[]): Part {
   const fault = faultPart(ledgers, (code) => !isLedgers(code))
   if (fault !== undefined) return fault
   const isPosting = ledgers.some(({ health }) => health?.isPosting === true)
-  return good(isPosting ? 'takes batches' : 'None is configured: receipts are kept, not settled.')
+  return good(
+    isPosting ? 'takes batches' : 'No chain is configured: receipts are kept, not settled.',
+  )
 }
 
 function isLedgers(code: string): boolean {

@@ -33,12 +33,12 @@ export function encodeFiles(
     const file = decodeFile(data, kind)
     return typeof file === 'string' ? { path: [], detail: file } : frame(file, elements)
   }
-  if (!Array.isArray(data)) return { path: [], detail: `must be an array of base64 of ${kind}s` }
+  if (!Array.isArray(data)) return { path: [], detail: `must be an array of ${kind}s in base64` }
   const items = unnest(data, shape)
   if (!Array.isArray(items)) return items
   const files: Uint8Array[] = []
   for (const [index, item] of items.entries()) {
-    const file = typeof item === 'string' ? decodeFile(item, kind) : 'must be a text of base64'
+    const file = typeof item === 'string' ? decodeFile(item, kind) : 'must be a base64 text'
     if (typeof file === 'string') return { path: [index], detail: file }
     files.push(file)
   }

@@ -158,7 +158,7 @@ function startBytes(buffer: SessionBuffer & { role: 'state' | 'constant' }): Uin
   const bytes = decodeBase64(buffer.data)
   if (bytes === undefined) return 'has data that is not base64'
   if (bytes.length === 0 || bytes.length % 4 !== 0)
-    return `has ${bytes.length} bytes, which is no multiple of 4 from 4`
+    return `has ${bytes.length} bytes, which is not a multiple of 4 from 4`
   if (sizeBytes !== undefined && sizeBytes !== bytes.length)
     return `has ${bytes.length} bytes of data and sizeBytes ${sizeBytes}`
   return bytes
