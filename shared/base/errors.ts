@@ -134,29 +134,7 @@ export function toWireError(error: unknown): WireError {
 }
 
 /** RFC 9457 problem document with OpenAI's `error` member as an extension (https://www.rfc-editor.org/rfc/rfc9457). */
-export interface Problem {
-  readonly type: string
-  readonly title: string
-  readonly status: number
-  readonly detail: string
-  readonly code: ErrorCode
-  readonly requestId: string
-  readonly rule?: string | undefined
-  readonly needed?: string | undefined
-  readonly errors?: readonly FieldFault[] | undefined
-  /** Repeats the rule, because OpenAI's clients show their callers this member only. */
-  readonly error: {
-    readonly message: string
-    readonly type: string
-    readonly code: ErrorCode
-    /** Path of the first fault in OpenAI's notation: `messages[0].content`. */
-    readonly param: string | null
-    readonly rule?: string | undefined
-    readonly needed?: string | undefined
-  }
-}
-
-export function toProblem(error: unknown, requestId: string): Problem {
+export function toProblem(error: unknown, requestId: string) {
   const { code, detail, meta } = toAppError(error)
   const { status, type, title } = ERRORS[code]
   const { rule, needed, errors } = meta
@@ -170,6 +148,7 @@ export function toProblem(error: unknown, requestId: string): Problem {
     rule,
     needed,
     errors,
+    // OpenAI's clients show their callers this member only, so it repeats the rule.
     error: { message: detail, type, code, param: toParam(errors?.[0]?.pointer), rule, needed },
   }
 }

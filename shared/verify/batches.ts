@@ -12,22 +12,18 @@ import { lineAbout as line, type BundleLine } from './line.ts'
 interface SettledJob {
   readonly jobId: string
   readonly receipt: Bytes32
+  /** Sequence number of the entry that places it; negative for none. */
   readonly placedAt: number
 }
 
-interface Settled {
-  readonly transactionHash: Bytes32
-  readonly jobs: SettledJob[]
-}
-
-export interface BatchContext {
+interface BatchContext {
   readonly head: BundleHead
   readonly logHead: LogHead
   readonly chain: ChainAccess
 }
 
 export function createBatchCheck({ head, logHead, chain }: BatchContext) {
-  const settled = new Map<number, Settled>()
+  const settled = new Map<number, { transactionHash: Bytes32; jobs: SettledJob[] }>()
   let before = 0
   return {
     job({ receipt, settlement }: BundledJob, placedAt: number): void {
@@ -61,12 +57,7 @@ export function createBatchCheck({ head, logHead, chain }: BatchContext) {
     end(): BundleLine[] {
       return [...settled].flatMap(([batchId, { jobs }]) =>
         jobs.map(({ jobId, receipt }) => ({
-          ...line(
-            jobId,
-            'batch.covers',
-            'missing',
-            `${batchName(batchId)}, which settled it, is not in the bundle`,
-          ),
+          ...line(jobId, 'batch.covers', 'missing', `${batchName(batchId)} is not in the bundle`),
           receipt,
         })),
       )
