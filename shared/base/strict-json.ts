@@ -21,7 +21,6 @@ export function parseStrict(text: string, at = ''): unknown {
 interface Level {
   /** Undefined in a list. */
   readonly names: Set<string> | undefined
-  /** The current name or index. */
   at: string | number
 }
 

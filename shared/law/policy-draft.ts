@@ -22,7 +22,6 @@ export const DEFAULT_POLICY: Policy = completePolicy(
 export interface Assumption {
   readonly pointer: string
   readonly value: unknown
-  /** The value's meaning in words. */
   readonly means: string
 }
 

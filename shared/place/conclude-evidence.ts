@@ -202,7 +202,6 @@ function countAnchors(echoes: readonly SignedEcho[]): number {
   return new Set(echoes.map(({ anchorKey }) => `${anchorKey.x}${anchorKey.y}`)).size
 }
 
-/** Every country that no circle excludes. */
 export function possibleCountries(echoes: readonly SignedEcho[]): CountrySet {
   const circles = echoes.map(({ statement }) => ({
     radiusKm: radiusOf(statement),

@@ -275,7 +275,6 @@ function rangeOf({ range, selection }: BundleHead, { size }: LogHead): string {
   return `entries ${range.from} to ${range.to - 1} of a log of ${size}`
 }
 
-/** What the verdict covers. */
 function scopeOf(head: BundleHead, logHead: LogHead, receipts: number): string {
   const { type, policy, fromMs, toMs } = head.selection
   const time = (at: number | null) => (at === null ? '…' : new Date(at).toISOString())

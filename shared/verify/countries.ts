@@ -12,7 +12,6 @@ export interface PolicySum {
   readonly name: string
   /** As it was published; null where the bundle lacks it. */
   readonly text: Policy | null
-  /** Where the policy lets jobs be computed. */
   readonly countries: readonly string[]
   /** Number of jobs by the country where they ran. */
   readonly jobs: ReadonlyMap<string, number>

@@ -78,24 +78,20 @@ async function checkHubKey(
   isLogged: boolean,
 ): Promise<VerificationLine> {
   const name = 'hub.registered'
+  const key = `hub key ${hubKey.x}`
   if (!isNoChain(chain) && !isUnread(chain))
-    return line(name, await chain.isHubKey(hubKey), `hub key ${hubKey.x} in the contract`)
+    return line(name, await chain.isHubKey(hubKey), `${key} in the contract`)
   const known = isUnread(chain) ? chain.liveHubKeys : chain.hubKeys
   const isKnown = known?.some(({ x, y }) => x === hubKey.x && y === hubKey.y)
-  if (isNoChain(chain)) {
-    if (isKnown !== undefined) return line(name, isKnown, `hub key ${hubKey.x}, as it was pinned`)
-    const why = isLogged
-      ? 'the log names its receipt'
-      : 'pin it by --hub-key, or check the bundle of its job'
-    return line(
-      name,
-      isLogged ? 'absent' : 'open',
-      `hub key ${hubKey.x}: no contract registers it here; ${why}`,
-    )
+  if (isUnread(chain)) {
+    if (isKnown === undefined) return line(name, 'open', `${key}; ${chain.unread}`)
+    const detail = `${key} is ${isKnown ? 'a' : 'no'} live hub’s; ${chain.unread}`
+    return line(name, isKnown ? 'open' : 'failed', detail)
   }
-  if (isKnown === undefined) return line(name, 'open', `hub key ${hubKey.x}; ${chain.unread}`)
-  const detail = `hub key ${hubKey.x} is ${isKnown ? 'a' : 'no'} live hub’s; ${chain.unread}`
-  return line(name, isKnown ? 'open' : 'failed', detail)
+  if (isKnown !== undefined) return line(name, isKnown, `${key}, as it was pinned`)
+  const unregistered = `${key}: no contract registers it here`
+  if (isLogged) return line(name, 'absent', `${unregistered}; the log names its receipt`)
+  return line(name, 'open', `${unregistered}; pin it by --hub-key, or check the bundle of its job`)
 }
 
 async function checkPresence({ receipt, presence }: SignedReceipt): Promise<VerificationLine> {

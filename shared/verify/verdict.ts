@@ -5,7 +5,6 @@ export type VerdictResult = 'holds' | 'incomplete' | 'fails'
 
 export interface Verdict {
   readonly result: VerdictResult
-  /** One sentence. */
   readonly title: string
   /** What else a reader must know, one sentence each. */
   readonly notes: readonly string[]
