@@ -101,7 +101,7 @@ export const Policy = z.strictObject({
   /** The dated list that says what the groups mean. @default the newest */
   regions: z
     .int()
-    .refine(isRegionsVersion, `no such list of groups; the newest is ${CURRENT_REGIONS}`)
+    .refine(isRegionsVersion, `there is no such list of groups; the newest is ${CURRENT_REGIONS}`)
     .default(CURRENT_REGIONS),
 })
 export type Policy = z.infer<typeof Policy>

@@ -79,7 +79,7 @@ async function checkLogRoot(
   chain: ChainAccess,
 ): Promise<BundleLine> {
   const about = batchName(batchId)
-  if (isNoChain(chain)) return line(about, 'batch.log_root', false, 'there is no chain that has it')
+  if (isNoChain(chain)) return line(about, 'batch.log_root', false, 'no chain has it')
   if (isUnread(chain))
     return line(about, 'batch.log_root', 'open', `log root ${logRoot}; ${chain.unread}`)
   const posted = transactionHash && (await chain.postedBy(transactionHash))
@@ -104,5 +104,5 @@ function isConsistent({ checkpoint, consistency }: BundledBatch, head: LogHead):
 }
 
 function grows({ checkpoint, batchId }: BundledBatch, { size }: LogHead): string {
-  return `the log of ${size} begins with the ${checkpoint.size} entries settled in batch ${batchId}; else it has forked`
+  return `the log of ${size} begins with the ${checkpoint.size} entries settled in batch ${batchId}; otherwise it has forked`
 }

@@ -49,7 +49,7 @@ function addPending(
 
 /** Path and reason of the first schema fault. */
 export function describeFault({ issues: [fault] }: z.ZodError): string {
-  return `${fault?.path.join('.') ?? ''}: ${fault?.message ?? 'not of its form'}`
+  return `${fault?.path.join('.') ?? ''}: ${fault?.message ?? 'does not fit the schema'}`
 }
 
 /** @param isLogged whether a trusted log names the receipt, and so vouches for its signers */
@@ -130,7 +130,9 @@ async function checkSettlement(
 ): Promise<VerificationLine[]> {
   if (isNoChain(chain)) {
     const isAbsent = settlement === null && refusal === null
-    const detail = isAbsent ? 'not part of this deployment' : 'there is no chain that it names'
+    const detail = isAbsent
+      ? 'not part of this deployment'
+      : 'it names a settlement, and there is no chain'
     return [line('settlement.status', isAbsent ? 'absent' : 'failed', detail)]
   }
   if (status !== 'settled' || settlement === null)

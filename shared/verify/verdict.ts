@@ -91,12 +91,12 @@ export function conclude(
   const isShort = waiting.length + open.length > 0 || (missing.length > 0 && !allowGaps)
   if (isShort) {
     const what = [...missing, ...waiting, ...open].join('; ')
-    const title = `What is there holds (${some(checks, 'check')}; ${scope}), but it is not all: ${what}.`
+    const title = `No check fails (${some(checks, 'check')}; ${scope}), but the proof is incomplete: ${what}.`
     return { result: 'incomplete', title, notes }
   }
   if (missing.length > 0) {
     const what = missing.join('; ')
-    const title = `What is there holds (${some(checks, 'check')}; ${scope}), with gaps that --allow-gaps accepts: ${what}.`
+    const title = `No check fails (${some(checks, 'check')}; ${scope}), with gaps that --allow-gaps accepts: ${what}.`
     return { result: 'holds', title, notes }
   }
   return { result: 'holds', title: `Everything holds: ${some(checks, 'check')}; ${scope}.`, notes }
@@ -140,7 +140,7 @@ function waitingOf({ pending, settlesByMs }: Tally, nowMs: number): string[] {
   const by = new Date(settlesByMs).toISOString()
   if (settlesByMs >= nowMs) return [`${jobs}, to be settled by ${by}`]
   return [
-    `${jobs}, which should have settled by ${by}: ask for this again, and if it stays so, ask the operator`,
+    `${jobs}, which should have settled by ${by}: fetch this document again, and ask the operator if that changes nothing`,
   ]
 }
 
@@ -148,7 +148,7 @@ function notesOf({ simulated, erased, isSettled }: Tally): string[] {
   const notes: string[] = []
   if (erased.length > 0)
     notes.push(
-      `${some(countOf(erased), 'entry', 'entries')} without detail, erased as the log itself says (${describe(erased)}): of what they told, nothing can be checked.`,
+      `${some(countOf(erased), 'entry', 'entries')} without detail, erased as the log itself says (${describe(erased)}): nothing that they said can be checked.`,
     )
   if (!isSettled) notes.push('Settlement is not part of this deployment.')
   if (simulated > 0)
