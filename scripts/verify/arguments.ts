@@ -59,7 +59,7 @@ export async function readTrust(
   if (logKeys.length === 0 && chain.domain === null)
     throw new AppError(
       'invalid_request',
-      'Against what? Give --pins, or --log-key, or --rpc and --settlement; --help says more.',
+      'There is nothing to check against. Give --pins, or --log-key, or --rpc and --settlement; see --help.',
     )
   return { ...asked, chain, logKeys, attesters }
 }
@@ -76,7 +76,7 @@ function parseKey(option: string, text: string): PublicKey {
   const [x, y] = text.split('.')
   const key = PublicKey.safeParse({ x, y })
   if (key.success) return key.data
-  throw new AppError('invalid_request', `${option} ${text} is no key: 0x….0x…`)
+  throw new AppError('invalid_request', `${option} ${text} is not a key of the form 0x….0x….`)
 }
 
 function parseLogKey(text: string): Bytes32 {
@@ -92,8 +92,10 @@ async function readPins(path: string): Promise<Pins> {
   try {
     return Pins.parse(parseStrict(text))
   } catch (cause) {
-    const detail = cause instanceof AppError ? toAppError(cause).detail : 'it does not fit its form'
-    throw new AppError('invalid_request', `--pins ${path} is no file of pins: ${detail}`, { cause })
+    const detail = cause instanceof AppError ? toAppError(cause).detail : 'it does not fit the schema'
+    throw new AppError('invalid_request', `--pins ${path} is not a file of pins: ${detail}`, {
+      cause,
+    })
   }
 }
 
@@ -110,7 +112,7 @@ async function readChain(values: Values, instance: DevInstance | undefined): Pro
     throw new AppError('invalid_request', '--rpc and --settlement are given together.')
   const contract = Address.safeParse(settlement)
   if (!contract.success)
-    throw new AppError('invalid_request', `--settlement ${settlement} is no address.`)
+    throw new AppError('invalid_request', `--settlement ${settlement} is not an address.`)
   try {
     return rememberChain(await createChainView(rpc, contract.data))
   } catch (cause) {

@@ -39,7 +39,7 @@ export async function openSource(name: string, { url, key }: ReceiptApi): Promis
   if (!id.success)
     return { name, open: () => decodeChunks(createReadStream(name, { highWaterMark: 1 << 18 })) }
   if (url === undefined)
-    throw new AppError('invalid_request', `Where is receipt ${name}? Give --url and --key.`)
+    throw new AppError('invalid_request', `Give --url and --key to fetch receipt ${name}.`)
   const text = await fetch(new URL(`/v1/receipts/${id.data}`, url), {
     headers: key === undefined ? {} : { authorization: `Bearer ${key}` },
     signal: AbortSignal.timeout(30_000),
@@ -62,7 +62,7 @@ export async function verifyDocument(
   } catch (error) {
     if (!(error instanceof DocumentFault)) throw error
     sink.line(lineAbout('document', 'schema', false, error.message))
-    const title = `NOT valid: it has no single reading. ${error.message}`
+    const title = `NOT valid: readers could read it differently. ${error.message}`
     return { verdict: { result: 'fails', title, notes: [] } }
   }
 }
@@ -103,7 +103,7 @@ async function* partsOf(source: Source): AsyncGenerator<JsonPart, void, undefine
 function readFault(name: string, cause: unknown): string {
   const isId = /^0x/i.test(name)
   return isId
-    ? `${name} is no receipt id (0x and 64 hex digits) and no file.`
+    ? `${name} is neither a receipt id (0x and 64 hex digits) nor a file.`
     : `${name} ${fileFault(cause)}.`
 }
 
@@ -152,6 +152,6 @@ function refuseProblem(document: unknown): void {
   const { status, code, detail } = problem.data
   throw new AppError(
     'invalid_request',
-    `It is no bundle but an error that the API answered: ${status} ${code}, ${detail}`,
+    `It is not a bundle but an error answer of the API: ${status} ${code}, ${detail}`,
   )
 }

@@ -34,7 +34,7 @@ export async function runVerifier(
   try {
     const { values, positionals } = readArguments(args)
     if (positionals.length === 0)
-      throw new AppError('invalid_request', 'What? Name files or receipt ids; --help says more.')
+      throw new AppError('invalid_request', 'Name files or receipt ids; see --help.')
     const trust = await readTrust(values, instance)
     return await checkAll(positionals, { values, instance, trust, print })
   } catch (error) {

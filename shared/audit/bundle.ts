@@ -17,7 +17,6 @@ export const BundledJob = z.strictObject({
   receipt: SignedReceipt,
   /** What the place was concluded from; null when the ticket names no record. */
   evidence: EvidenceRecord.nullable(),
-  /** Null until it has settled. */
   settlement: Settlement.nullable(),
 })
 export type BundledJob = z.infer<typeof BundledJob>

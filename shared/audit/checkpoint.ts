@@ -7,7 +7,7 @@ import { decodeBase64, encodeBase64, fromBase64Url } from '#shared/base/base64.t
 import { bytesToHex, concat, hexToBytes, sha256, stringToBytes } from 'viem'
 import { z } from 'zod'
 import { Bytes32 } from '#shared/base/ids.ts'
-import { memoize } from '#shared/base/memoize.ts'
+import { ED25519, isEd25519Signed } from '#shared/base/ed25519.ts'
 
 /** What a checkpoint says: the log's name, its number of entries, and their root. */
 export const LogHead = z.strictObject({
@@ -37,7 +37,6 @@ export interface LogSigner {
   sign(head: LogHead): Promise<string>
 }
 
-const ED25519 = { name: 'Ed25519' } as const
 /** Algorithm byte of Ed25519 in a note's key. */
 const ALGORITHM = 0x01
 /** DER of a PKCS #8 Ed25519 key up to its 32 bytes: RFC 8410, section 7. */
@@ -117,19 +116,9 @@ export async function isNoteSignedBy(
   const own = signatures.filter(
     (signature) => signature.name === key.name && bytesToHex(signature.keyId) === keyId,
   )
-  if (own.length !== 1) return false
-  try {
-    const imported = await importPublicKey(key.publicKey)
-    const signature = new Uint8Array(own[0]?.signature ?? [])
-    return await crypto.subtle.verify(
-      ED25519,
-      imported,
-      signature,
-      new Uint8Array(stringToBytes(text)),
-    )
-  } catch {
-    return false
-  }
+  const [only, ...others] = own
+  if (only === undefined || others.length > 0) return false
+  return isEd25519Signed(key.publicKey, stringToBytes(text), only.signature)
 }
 
 /** First four bytes of `sha256(name ‖ 0x0A ‖ 0x01 ‖ key)`. */
@@ -141,18 +130,6 @@ export function noteKeyId(name: string, publicKey: Bytes32): Uint8Array {
   bytes.set(hexToBytes(publicKey), start.length + 1)
   return sha256(bytes, 'bytes').subarray(0, 4)
 }
-
-const importPublicKey = memoize(
-  (publicKey) =>
-    crypto.subtle.importKey(
-      'raw',
-      new Uint8Array(hexToBytes(publicKey as Bytes32)),
-      ED25519,
-      false,
-      ['verify'],
-    ),
-  16,
-)
 
 function isKeyName(name: string): boolean {
   return name !== '' && !/[\s+]/u.test(name)

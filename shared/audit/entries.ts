@@ -2,31 +2,28 @@
  * What a tenant's audit log holds. Each leaf commits to its entry's detail under a salt of its own. Once salt and detail
  * are erased, the leaf tells only the type of the event and its time, and links to nobody.
  */
-import { concatBytes, hexToBytes, stringToBytes } from 'viem'
+import { stringToBytes } from 'viem'
 import { z } from 'zod'
 import { canonicalJson } from '#shared/base/strict-json.ts'
 import { Bytes32, JobId, nameHash, NodeId } from '#shared/base/ids.ts'
 import { structHash, type Domain } from '#shared/base/eip712.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { PolicyId } from '#shared/law/policy.ts'
-import { Place } from '#shared/receipt/receipt.ts'
-import { sha256Bytes, sha256Hex } from '#shared/base/native-crypto.ts'
+import { commitment, Place } from '#shared/receipt/receipt.ts'
+import { sha256Hex } from '#shared/base/native-crypto.ts'
 
 const KeyId = z.string().max(64)
 const Count = z.int().min(0)
 
-/** A change of the tenant's own settings. */
 const Change = z.strictObject({
   /** What was changed: `eu-only@3`, `key_acme_0123456789ab`. */
   subject: z.string().max(512),
-  /** Hash of the policy version concerned. */
   policyHash: Bytes32.nullable(),
   /** The key that made the change; `operator` for the deployment's own. */
   by: KeyId.nullable(),
 })
 
 const DETAILS = {
-  /** A job got its ticket. */
   'job.admitted': z.strictObject({
     jobId: JobId,
     attempt: z.int().min(1),
@@ -45,7 +42,6 @@ const DETAILS = {
     nodeId: NodeId,
     place: Place,
     finishedAtMs: z.int(),
-    /** When the receipt is erased. */
     receiptUntilMs: z.int(),
   }),
   /** One refusal, or several of the same kind in quick succession. */
@@ -102,7 +98,6 @@ export type AuditEvent = {
   [T in AuditType]: { readonly type: T; readonly detail: AuditDetail<T> }
 }[AuditType]
 
-/** One leaf: what the tree hashes. */
 export const LogLeaf = z.strictObject({
   version: z.literal(1),
   /** Place in the log, from 0. */
@@ -142,8 +137,7 @@ export function commitDetail(salt: Bytes32, detail: unknown): Bytes32 {
 
 /** @param text canonical JSON of the detail */
 export function commitText(salt: Bytes32, text: string): Bytes32 {
-  const digest = sha256Bytes(stringToBytes(text))
-  return sha256Hex(concatBytes([hexToBytes(salt), digest]))
+  return commitment(salt, sha256Hex(stringToBytes(text)))
 }
 
 /** The log's name in its checkpoints: the deployment by its contract, the tenant by its hash. */

@@ -8,11 +8,11 @@ export const ERRORS = {
   forbidden: row(403, 'permission_error', 'The key lacks the scope for this', false),
   model_not_found: refusal(404, 'No such model'),
   not_found: refusal(404, 'Not found'),
-  method_not_allowed: refusal(405, 'The path has no such method'),
-  request_timeout: row(408, 'invalid_request_error', 'The request came too slowly', true),
+  method_not_allowed: refusal(405, 'The path does not support this method'),
+  request_timeout: row(408, 'invalid_request_error', 'The request arrived too slowly', true),
   answer_not_kept: refusal(410, 'The answer to this idempotency key was not kept'),
   too_large: refusal(413, 'Too large'),
-  unsupported_media_type: refusal(415, 'The body has a coding or type that is not taken'),
+  unsupported_media_type: refusal(415, 'The body has an unsupported coding or type'),
   idempotency_key_reused: refusal(422, 'The idempotency key was used for another request'),
   residency_unsatisfiable: refusal(422, 'No place satisfies the policy'),
   residency_ingress_denied: refusal(422, 'The policy forbids this ingress'),
@@ -21,7 +21,7 @@ export const ERRORS = {
   cancelled: refusal(499, 'The caller cancelled the job'),
   internal: row(500, 'server_error', 'Internal error', true),
   node_lost: row(502, 'server_error', 'The node was lost during the job', true),
-  file_corrupt: row(502, 'server_error', 'A model file is not what its manifest says', true),
+  file_corrupt: row(502, 'server_error', 'A model file does not match its manifest', true),
   no_capacity: row(503, 'service_unavailable_error', 'No node available', true),
   deadline_unmeetable: row(503, 'service_unavailable_error', 'The deadline cannot be met', true),
   node_timeout: row(504, 'server_error', 'The node did not answer in time', true),
@@ -134,29 +134,7 @@ export function toWireError(error: unknown): WireError {
 }
 
 /** RFC 9457 problem document with OpenAI's `error` member as an extension (https://www.rfc-editor.org/rfc/rfc9457). */
-export interface Problem {
-  readonly type: string
-  readonly title: string
-  readonly status: number
-  readonly detail: string
-  readonly code: ErrorCode
-  readonly requestId: string
-  readonly rule?: string | undefined
-  readonly needed?: string | undefined
-  readonly errors?: readonly FieldFault[] | undefined
-  /** Repeats the rule, because OpenAI's clients show their callers this member only. */
-  readonly error: {
-    readonly message: string
-    readonly type: string
-    readonly code: ErrorCode
-    /** Path of the first fault in OpenAI's notation: `messages[0].content`. */
-    readonly param: string | null
-    readonly rule?: string | undefined
-    readonly needed?: string | undefined
-  }
-}
-
-export function toProblem(error: unknown, requestId: string): Problem {
+export function toProblem(error: unknown, requestId: string) {
   const { code, detail, meta } = toAppError(error)
   const { status, type, title } = ERRORS[code]
   const { rule, needed, errors } = meta
@@ -170,6 +148,7 @@ export function toProblem(error: unknown, requestId: string): Problem {
     rule,
     needed,
     errors,
+    // OpenAI's clients show their callers this member only, so it repeats the rule.
     error: { message: detail, type, code, param: toParam(errors?.[0]?.pointer), rule, needed },
   }
 }

@@ -1,11 +1,11 @@
 /** Says why a file could not be read or written, in words that follow the file's name. */
 
 const FAULTS: Readonly<Record<string, string>> = {
-  ENOENT: 'is not there',
+  ENOENT: 'does not exist',
   EISDIR: 'is a folder',
-  ENOTDIR: 'lies below a file, not a folder',
-  EACCES: 'may not be opened by this user',
-  EPERM: 'may not be opened by this user',
+  ENOTDIR: 'is below a file, not a folder',
+  EACCES: 'cannot be opened by this user',
+  EPERM: 'cannot be opened by this user',
 }
 
 /** @param error what the file system threw */

@@ -21,7 +21,6 @@ export function parseStrict(text: string, at = ''): unknown {
 interface Level {
   /** Undefined in a list. */
   readonly names: Set<string> | undefined
-  /** The current name or index. */
   at: string | number
 }
 
@@ -69,7 +68,7 @@ function scan(text: string, base: string): void {
         if (String(Number(digits)) !== digits)
           throw faultAt(
             path(),
-            `the number ${digits.slice(0, 40)}, which not every reader reads alike`,
+            `the number ${digits.slice(0, 40)}, which readers may read differently`,
           )
         at = end - 1
       }
@@ -79,9 +78,9 @@ function scan(text: string, base: string): void {
 
 /** Records a name of an object. @throws {AppError} invalid_request for a name that two readers could read differently */
 export function takeName(name: string, names: Set<string>, path: string): void {
-  if (names.has(name)) throw faultAt(path, 'there twice, and a reader may take either')
+  if (names.has(name)) throw faultAt(path, 'appears twice, and readers may pick either')
   // Copying this name into a JavaScript object would set its prototype, which no check looks at.
-  if (name === '__proto__') throw faultAt(path, 'a name that some readers do not see')
+  if (name === '__proto__') throw faultAt(path, 'a name that some readers ignore')
   names.add(name)
 }
 

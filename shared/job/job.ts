@@ -100,7 +100,6 @@ export const KernelBuffer = z.strictObject({
   sizeBytes: z.int().min(4).max(LIMITS.kernelBufferBytes),
   /** Whether the payload has its initial bytes; otherwise it starts with zeroes. */
   filled: z.boolean(),
-  /** Whether its bytes are part of the answer. */
   return: z.boolean(),
   /** Whether the node keeps it for the session's next step, which starts with it unless `filled`. */
   keep: z.boolean().optional(),
@@ -125,7 +124,6 @@ export const KernelWork = z.strictObject({
   buffers: z.array(KernelBuffer).min(1).max(LIMITS.kernelBuffers),
   /** Features that a node must have to run it. */
   requires: z.array(FeatureName).max(LIMITS.kernelFeatures).optional(),
-  /** SHA-256 of the WGSL text. */
   digest: Bytes32,
   /** The session that its kept buffers belong to; the hub draws the id at random. Steps count from 1. */
   session: z.strictObject({ id: Bytes32, step: z.int().min(1) }).optional(),
@@ -137,9 +135,15 @@ export type Work = z.infer<typeof Work>
 
 export function payloadBytes(work: Work): number {
   if (work.kind === 'text') return work.inputBytes
-  return work.kind === 'kernel'
-    ? work.buffers.reduce((sum, b) => sum + (b.filled ? b.sizeBytes : 0), 0)
-    : work.inputs.reduce((sum, t) => sum + t.sizeBytes, 0)
+  return totalBytes(work.kind === 'kernel' ? work.buffers.filter((b) => b.filled) : work.inputs)
+}
+
+export function totalBytes(parts: readonly { readonly sizeBytes: number }[]): number {
+  return parts.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
+}
+
+export function elementsOf(shape: readonly number[]): number {
+  return shape.reduce((product, size) => product * size, 1)
 }
 
 export const PROVIDERS = ['webgpu', 'wasm', 'cpu'] as const

@@ -13,7 +13,6 @@ export type JsonShape =
       readonly kind: 'array'
       readonly items: JsonShape
       readonly minItems: number
-      /** Infinity without a bound. */
       readonly maxItems: number
     }
   /** Any object where `properties` is undefined. */

@@ -2,7 +2,7 @@
 import { concat, keccak256, sha256, stringToBytes } from 'viem'
 import { z } from 'zod'
 import { Bytes32 } from '#shared/base/ids.ts'
-import { DATATYPE_BYTES, PROVIDERS, type Datatype } from './job.ts'
+import { DATATYPE_BYTES, PROVIDERS, totalBytes, type Datatype } from './job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { isModelSource } from './model-source.ts'
 
@@ -107,5 +107,5 @@ export function manifestDigest(manifest: ModelManifest): Bytes32 {
 
 /** Bytes of all files, which estimate the memory that the loaded model takes. */
 export function modelBytes({ files }: Pick<ModelManifest, 'files'>): number {
-  return files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
+  return totalBytes(files)
 }

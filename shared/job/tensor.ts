@@ -1,6 +1,13 @@
 /** Tensors as bytes: BYTES framing, and the check of tensors that Worker, hub and node share. */
 import { AppError, faultsError } from '#shared/base/errors.ts'
-import { DATATYPE_BYTES, sliceTensors, type Datatype, type TensorHeader } from './job.ts'
+import {
+  DATATYPE_BYTES,
+  elementsOf,
+  sliceTensors,
+  totalBytes,
+  type Datatype,
+  type TensorHeader,
+} from './job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { ModelManifest, ModelTensor } from './model.ts'
 
@@ -100,7 +107,6 @@ export function decodeFloats(bytes: Uint8Array): Float32Array {
   return new Float32Array(bytes.slice().buffer)
 }
 
-/** Headers, and the bytes that they describe. */
 export interface Tensors {
   readonly headers: readonly TensorHeader[]
   readonly payload: Uint8Array
@@ -122,7 +128,7 @@ function checkAgainst(
   side: Side,
 ): void {
   const { root } = side
-  const described = headers.reduce((sum, header) => sum + header.sizeBytes, 0)
+  const described = totalBytes(headers)
   if (headers.length !== tensors.length || described !== payload.length)
     throw faultsError([
       {
@@ -146,7 +152,6 @@ function checkAgainst(
 }
 
 interface TensorFault {
-  /** Pointer below the tensor. */
   readonly at: string
   readonly detail: string
 }
@@ -172,7 +177,7 @@ function tensorFault(
   }
   for (const [axis, size] of expected.entries())
     if (typeof size === 'string') sizes.set(size, shape[axis] ?? 0)
-  const elements = shape.reduce((product, size) => product * size, 1)
+  const elements = elementsOf(shape)
   if (elements > LIMITS.tensorElements)
     return { at: '/shape', detail: `has ${elements} elements, at most ${LIMITS.tensorElements}` }
   return datatype === 'BYTES'

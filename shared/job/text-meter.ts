@@ -4,27 +4,11 @@ import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { TextEvent, type TextEnd } from './text.ts'
 
-export interface TextTotals {
-  /** As the node counts them. */
-  readonly tokens: number
-  /** UTF-8 bytes of the text, which are billed. */
-  readonly textBytes: number
-  readonly end: TextEnd
-}
-
-export interface TextMeter {
-  /**
-   * Takes the next bytes, cut anywhere, and returns the events that they complete.
-   * @throws {AppError} invalid_request for a broken event, more tokens than asked for, or anything after the end
-   */
-  push(bytes: Uint8Array): TextEvent[]
-  /** @throws {AppError} invalid_request when the answer is incomplete */
-  finish(): TextTotals
-}
+export type TextMeter = ReturnType<typeof createTextMeter>
 
 const NEWLINE = 10
 
-export function createTextMeter(maxTokens: number): TextMeter {
+export function createTextMeter(maxTokens: number) {
   const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
   let rest: Uint8Array = new Uint8Array(0)
   const encoder = new TextEncoder()
@@ -45,7 +29,11 @@ export function createTextMeter(maxTokens: number): TextMeter {
   }
 
   return {
-    push(bytes) {
+    /**
+     * Takes the next bytes, cut anywhere, and returns the events that they complete.
+     * @throws {AppError} invalid_request for a broken event, more tokens than asked for, or anything after the end
+     */
+    push(bytes: Uint8Array): TextEvent[] {
       const events: TextEvent[] = []
       let from = 0
       for (let at = bytes.indexOf(NEWLINE); at !== -1; at = bytes.indexOf(NEWLINE, from)) {
@@ -58,6 +46,10 @@ export function createTextMeter(maxTokens: number): TextMeter {
       if (from < bytes.length) rest = concatBytes([rest, bytes.subarray(from)])
       return events
     },
+    /**
+     * @returns the node's count of tokens, the text's UTF-8 bytes, which are billed, and the last event
+     * @throws {AppError} invalid_request when the answer is incomplete
+     */
     finish() {
       if (end === undefined || rest.length > 0) throw broken('is cut short')
       return { tokens, textBytes, end }

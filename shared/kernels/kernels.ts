@@ -3,7 +3,9 @@ import { AppError, faultsError, type FieldFault } from '#shared/base/errors.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
 import {
   DATATYPE_BYTES,
+  elementsOf,
   sliceTensors,
+  totalBytes,
   type LibraryWork,
   type TensorHeader,
 } from '#shared/job/job.ts'
@@ -198,17 +200,10 @@ function paramFault(param: ParamSpec, value: ParamValue): string | undefined {
 
 function checkBounds({ inputs, outputs, operations }: ResolvedJob, given: LibraryJob): void {
   for (const { name, sizeBytes } of inputs) {
+    if (sizeBytes <= LIMITS.kernelBufferBytes) continue
+    const pointer = `/inputs/${given.inputs.findIndex((input) => input.name === name)}/shape`
     const detail = `is ${sizeBytes} bytes, at most ${LIMITS.kernelBufferBytes}`
-    if (sizeBytes > LIMITS.kernelBufferBytes)
-      throw faultsError(
-        [
-          {
-            pointer: `/inputs/${given.inputs.findIndex((input) => input.name === name)}/shape`,
-            detail,
-          },
-        ],
-        'too_large',
-      )
+    throw faultsError([{ pointer, detail }], 'too_large')
   }
   const bounds = [
     ['bytes of output', totalBytes(outputs), LIMITS.jobOutputBytes],
@@ -256,14 +251,6 @@ function checkBytes(
 }
 
 function sized(tensor: Omit<TensorHeader, 'sizeBytes'>): TensorHeader {
-  const elements = tensor.shape.reduce((product, size) => product * size, 1)
-  return {
-    ...tensor,
-    shape: [...tensor.shape],
-    sizeBytes: elements * DATATYPE_BYTES[tensor.datatype],
-  }
-}
-
-function totalBytes(tensors: readonly TensorHeader[]): number {
-  return tensors.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
+  const sizeBytes = elementsOf(tensor.shape) * DATATYPE_BYTES[tensor.datatype]
+  return { ...tensor, shape: [...tensor.shape], sizeBytes }
 }

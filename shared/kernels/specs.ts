@@ -1,5 +1,5 @@
 /** The library's kernels as data: inputs, parameters, output shapes, limits, tolerance, operations. */
-import type { Datatype, TensorHeader } from '#shared/job/job.ts'
+import { elementsOf, type Datatype, type TensorHeader } from '#shared/job/job.ts'
 
 export type ParamValue = number | string | boolean
 type Tensor = Omit<TensorHeader, 'sizeBytes'>
@@ -7,7 +7,6 @@ type Tensor = Omit<TensorHeader, 'sizeBytes'>
 export interface InputSpec {
   readonly name: string
   readonly datatypes: readonly Datatype[]
-  /** Fewest and most axes. */
   readonly rank: readonly [number, number]
   /** The shape in people's notation. */
   readonly shape: string
@@ -43,7 +42,6 @@ export interface KernelSpec {
   readonly limits: string
   /** Largest error of a float output, relative to `of`; 0 where answers are exact. */
   readonly tolerance: { readonly value: number; readonly of: string }
-  /** How many operations a job is billed for. */
   readonly operations: string
   readonly resolve: (input: ResolveInput) => {
     readonly outputs: readonly Tensor[]
@@ -57,17 +55,23 @@ const FFT_MOST = 1 << 20
 const SORT_MOST = 1 << 21
 const BINS_MOST = 4_096
 
+const MATRIX = { name: '', datatypes: ['FP32', 'FP16'], rank: [2, 3] } as const
+const ROWS: InputSpec = { name: 'x', datatypes: FLOATS, rank: [1, 8], shape: '[…,N]' }
+
+function choice(choices: readonly [string, ...string[]], about: string): ParamSpec {
+  return { type: 'choice', choices, default: choices[0], about }
+}
+
+function flag(about: string): ParamSpec {
+  return { type: 'boolean', default: false, about }
+}
+
 const matmul: KernelSpec = {
   name: 'matmul@1',
   title: 'Matrix product, one or a batch of them',
   inputs: [
-    { name: 'a', datatypes: ['FP32', 'FP16'], rank: [2, 3], shape: '[M,K] or [B,M,K]' },
-    {
-      name: 'b',
-      datatypes: ['FP32', 'FP16'],
-      rank: [2, 3],
-      shape: '[K,N] or [B,K,N], the type of a',
-    },
+    { ...MATRIX, name: 'a', shape: '[M,K] or [B,M,K]' },
+    { ...MATRIX, name: 'b', shape: '[K,N] or [B,K,N], the type of a' },
   ],
   params: {},
   outputs: [{ name: 'c', shape: '[M,N] or [B,M,N], the type of a' }],
@@ -95,7 +99,7 @@ const matmul: KernelSpec = {
 const softmax: KernelSpec = {
   name: 'softmax@1',
   title: 'Softmax over the last axis',
-  inputs: [{ name: 'x', datatypes: FLOATS, rank: [1, 8], shape: '[…,N]' }],
+  inputs: [ROWS],
   params: {},
   outputs: [{ name: 'y', shape: 'that of x' }],
   limits: '',
@@ -110,14 +114,9 @@ const softmax: KernelSpec = {
 const reduce: KernelSpec = {
   name: 'reduce@1',
   title: 'Sum, mean, smallest or largest along the last axis',
-  inputs: [{ name: 'x', datatypes: FLOATS, rank: [1, 8], shape: '[…,N]' }],
+  inputs: [ROWS],
   params: {
-    op: {
-      type: 'choice',
-      choices: ['sum', 'mean', 'min', 'max'],
-      default: 'sum',
-      about: 'what is taken of each row',
-    },
+    op: choice(['sum', 'mean', 'min', 'max'], 'what is taken of each row'),
   },
   outputs: [{ name: 'y', shape: '[…,1]' }],
   limits: '',
@@ -135,13 +134,9 @@ const reduce: KernelSpec = {
 const scan: KernelSpec = {
   name: 'scan@1',
   title: 'Running sums along the last axis',
-  inputs: [{ name: 'x', datatypes: NUMBERS, rank: [1, 8], shape: '[…,N]' }],
+  inputs: [{ ...ROWS, datatypes: NUMBERS }],
   params: {
-    exclusive: {
-      type: 'boolean',
-      default: false,
-      about: 'whether an element is left out of its own sum',
-    },
+    exclusive: flag('whether an element is left out of its own sum'),
   },
   outputs: [{ name: 'y', shape: 'that of x, its type too' }],
   limits: 'integers wrap at 2^32',
@@ -156,26 +151,10 @@ const scan: KernelSpec = {
 const fft: KernelSpec = {
   name: 'fft@1',
   title: 'Discrete Fourier transform, and its inverse',
-  inputs: [
-    {
-      name: 'x',
-      datatypes: FLOATS,
-      rank: [1, 8],
-      shape: 'complex: […,N,2] as re, im; real: […,N]',
-    },
-  ],
+  inputs: [{ ...ROWS, shape: 'complex: […,N,2] as re, im; real: […,N]' }],
   params: {
-    input: {
-      type: 'choice',
-      choices: ['complex', 'real'],
-      default: 'complex',
-      about: 'what x holds',
-    },
-    inverse: {
-      type: 'boolean',
-      default: false,
-      about: 'the inverse, divided by N; takes complex input',
-    },
+    input: choice(['complex', 'real'], 'what x holds'),
+    inverse: flag('the inverse, divided by N; takes complex input'),
   },
   outputs: [
     { name: 'y', shape: 'complex: […,N,2]; real: […,N/2+1,2], the bins from 0 to half the rate' },
@@ -200,6 +179,8 @@ const fft: KernelSpec = {
     }
   },
 }
+
+type Convolution = Readonly<Record<'stride' | 'padding' | 'dilation', number>>
 
 function convolution(axes: 1 | 2): KernelSpec {
   const names = axes === 1 ? ['L'] : ['H', 'W']
@@ -234,11 +215,7 @@ function convolution(axes: 1 | 2): KernelSpec {
       const [x, w] = inputs as [Tensor, Tensor]
       const [batch = 1, channels = 1, ...sizes] = x.shape
       const [outChannels = 1, channelsOfW = 1, ...taps] = w.shape
-      const [stride, padding, dilation] = [
-        Number(params.stride),
-        Number(params.padding),
-        Number(params.dilation),
-      ]
+      const { stride, padding, dilation } = params as Convolution
       if (channels !== channelsOfW)
         fault({ input: 'w' }, `has ${channelsOfW} channels and x has ${channels}`)
       const outSizes = sizes.map((size, axis) => {
@@ -261,11 +238,7 @@ const sort: KernelSpec = {
   title: 'Sort, with the place that each key came from',
   inputs: [{ name: 'keys', datatypes: NUMBERS, rank: [1, 1], shape: '[N]' }],
   params: {
-    descending: {
-      type: 'boolean',
-      default: false,
-      about: 'largest first; equal keys keep their order either way',
-    },
+    descending: flag('largest first; equal keys keep their order either way'),
   },
   outputs: [
     { name: 'sorted', shape: '[N], the type of keys' },
@@ -291,7 +264,7 @@ const sort: KernelSpec = {
 const histogram: KernelSpec = {
   name: 'histogram@1',
   title: 'How many values fall into each of equal bins',
-  inputs: [{ name: 'x', datatypes: FLOATS, rank: [1, 8], shape: 'any' }],
+  inputs: [{ ...ROWS, shape: 'any' }],
   params: {
     bins: { type: 'integer', min: 1, max: BINS_MOST, about: 'how many' },
     min: { type: 'number', about: 'lower edge of the first bin' },
@@ -325,7 +298,3 @@ export const KERNEL_SPECS: readonly KernelSpec[] = [
   sort,
   histogram,
 ]
-
-function elementsOf(shape: readonly number[]): number {
-  return shape.reduce((product, size) => product * size, 1)
-}

@@ -68,12 +68,12 @@ export function explainVerdict(
   const standing =
     trust === node.trust
       ? `is ${trust}`
-      : `is vouched for by a tenant whose word does not count here (vouchers: ${policy.vouchers.join(', ')}), and so is public`
+      : `is vouched for by a tenant that does not count here (vouchers: ${policy.vouchers.join(', ')}), and so is public`
   switch (verdict) {
     case 'allow':
       return `stands in ${country} by ${node.evidence} evidence and meets every rule of the policy`
     case 'node.quarantined':
-      return 'is in quarantine and gets no work from anybody'
+      return 'is in quarantine and gets no work'
     case 'evidence.contradicted':
       return `claims ${country}, and its connection says otherwise`
     case 'compute.allow':

@@ -22,7 +22,6 @@ export const DEFAULT_POLICY: Policy = completePolicy(
 export interface Assumption {
   readonly pointer: string
   readonly value: unknown
-  /** The value's meaning in words. */
   readonly means: string
 }
 
@@ -33,19 +32,19 @@ const MEANS: Readonly<Record<Pin, (policy: Policy) => string>> = {
     `requests may enter only where jobs may be computed: ${describePlaces(compute)}`,
   storage: ({ storage }) =>
     storage === 'any'
-      ? 'records may be kept in any jurisdiction, since this tenant’s are pinned to none'
+      ? 'records may be kept in any jurisdiction, because this tenant’s are pinned to none'
       : `records are kept in ${storage}, where this tenant’s are`,
   minEvidence: ({ minEvidence }) => `a node’s place needs evidence ${minEvidence} or better`,
-  dataClass: ({ dataClass }) => `every input is taken for ${dataClass} data`,
+  dataClass: ({ dataClass }) => `every input counts as ${dataClass} data`,
   personalOnPublicNodes: () => 'personal data never reaches public nodes',
   nodeTrust: (policy) => `the data class decides: nodes that are ${leastTrust(policy)} or better`,
   vouchers: () =>
-    'a node counts as verified or dedicated only on the word of this tenant’s own keys or of the operator',
-  verification: () => 'one node answers, and nobody computes it again',
+    'a node counts as verified or dedicated only if this tenant’s own keys or the operator vouch for it',
+  verification: () => 'one node answers, and no other node checks it',
   network: () => 'nodes of any network, or of none',
   retentionDays: ({ retentionDays }) => `records of a job are erased after ${retentionDays} days`,
   regions: ({ regions }) =>
-    `groups mean what they mean in the list of ${listDate(regions)}, for as long as this version lives`,
+    `groups have the meaning of the list of ${listDate(regions)}, for as long as this version exists`,
 }
 
 /** @param written the draft before defaults were filled in */

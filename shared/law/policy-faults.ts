@@ -24,16 +24,14 @@ function unknownGroups({ ingress, compute, regions }: Policy): FieldFault[] {
     '/compute/allow': compute.allow,
     '/compute/deny': compute.deny,
   })
-  const faults = lists.flatMap(([pointer, names]) =>
-    names.map((name, index) => ({
-      name,
-      pointer: `${pointer}/${index}`,
-      detail: `"${name}" is no group of list ${regions}; name its countries, or a newer list in /regions`,
-    })),
+  return lists.flatMap(([pointer, names]) =>
+    [...names.entries()]
+      .filter(([, name]) => !isRegion(name, regions))
+      .map(([index, name]) => ({
+        pointer: `${pointer}/${index}`,
+        detail: `"${name}" is not a group of list ${regions}; name its countries, or a newer list in /regions`,
+      })),
   )
-  return faults
-    .filter(({ name }) => !isRegion(name, regions))
-    .map(({ pointer, detail }) => ({ pointer, detail }))
 }
 
 function emptyPlaces(policy: Policy, field: 'compute' | 'ingress'): FieldFault[] {
@@ -41,7 +39,7 @@ function emptyPlaces(policy: Policy, field: 'compute' | 'ingress'): FieldFault[]
   if (placeSet(places, regions) !== NO_COUNTRY) return []
   const named = nameCountries(countrySet(places.allow, regions))
   const never = field === 'compute' ? 'no node could ever run a job' : 'no request could ever enter'
-  const detail = `takes away all that /${field}/allow names (${named}), so ${never}; take a country out of deny or add one to allow`
+  const detail = `removes all that /${field}/allow names (${named}), so ${never}; take a country out of deny or add one to allow`
   return [{ pointer: `/${field}/deny`, detail }]
 }
 

@@ -82,13 +82,11 @@ export const Policy = z.strictObject({
   id: PolicyId,
   /** Where requests may enter: the place where TLS ends. */
   ingress: PolicyPlaces,
-  /** Where jobs may be computed. */
   compute: PolicyPlaces,
   /** Where job records, logs and receipts are kept. */
   storage: z.enum(JURISDICTIONS),
   /** The weakest evidence of place that is accepted. @default observed */
   minEvidence: z.enum(['declared', 'observed', 'bounded', 'attested']).default('observed'),
-  /** @default personal */
   dataClass: z.enum(DATA_CLASSES).default('personal'),
   /** Lets `personal` data reach public nodes; never opens `special` or `phi`. @default false */
   personalOnPublicNodes: z.boolean().default(false),
@@ -96,16 +94,14 @@ export const Policy = z.strictObject({
   nodeTrust: z.enum(NODE_TRUSTS).default('public'),
   /** Whose vouching counts; a node that only others vouch for is public. @default own, operator */
   vouchers: z.array(Voucher).min(1).max(16).default(['own', 'operator']),
-  /** How answers must be checked. @default none */
   verification: z.enum(VERIFICATION_LEVELS).default('none'),
   /** Only nodes of this consortium; null for any. @default null */
   network: NetworkId.nullable().default(null),
-  /** Days until job records are erased. @default 30 */
   retentionDays: z.int().min(1).max(3650).default(30),
   /** The dated list that says what the groups mean. @default the newest */
   regions: z
     .int()
-    .refine(isRegionsVersion, `no such list of groups; the newest is ${CURRENT_REGIONS}`)
+    .refine(isRegionsVersion, `there is no such list of groups; the newest is ${CURRENT_REGIONS}`)
     .default(CURRENT_REGIONS),
 })
 export type Policy = z.infer<typeof Policy>

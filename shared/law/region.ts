@@ -51,7 +51,6 @@ export function groupNames(version: number = CURRENT_REGIONS): string[] {
   return [...Object.keys(listOf(version).groups), 'WORLD']
 }
 
-/** @returns undefined when the list has no such group */
 export function groupCountries(
   name: string,
   version: number = CURRENT_REGIONS,

@@ -1,7 +1,7 @@
 /** Reads the Ed25519 key from a libp2p peer id and checks its signatures, for programs without libp2p. */
-import { bytesToHex } from 'viem'
+import { bytesToHex, hexToBytes } from 'viem'
+import { isEd25519Signed } from '#shared/base/ed25519.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
-import { memoize } from '#shared/base/memoize.ts'
 
 const BASE58 = '123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz'
 /**
@@ -10,7 +10,6 @@ const BASE58 = '123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz'
  */
 const PREFIX = [0x00, 0x24, 0x08, 0x01, 0x12, 0x20] as const
 const KEY_BYTES = 32
-const ED25519 = { name: 'Ed25519' } as const
 
 /** @returns undefined for a peer id with another kind of key, and for anything else */
 export function nodePublicKey(nodeId: string): Bytes32 | undefined {
@@ -27,23 +26,8 @@ export async function isSignedByNode(
   signature: Uint8Array,
 ): Promise<boolean> {
   const publicKey = nodePublicKey(nodeId)
-  if (publicKey === undefined) return false
-  try {
-    return await crypto.subtle.verify(
-      ED25519,
-      await importKey(publicKey),
-      new Uint8Array(signature),
-      new Uint8Array(message),
-    )
-  } catch {
-    return false
-  }
+  return publicKey !== undefined && isEd25519Signed(publicKey, message, signature)
 }
-
-const importKey = memoize((publicKey) => {
-  const raw = Uint8Array.from(publicKey.slice(2).match(/../g) ?? [], (hex) => parseInt(hex, 16))
-  return crypto.subtle.importKey('raw', raw, ED25519, false, ['verify'])
-}, 256)
 
 function decodeBase58(text: string): Uint8Array | undefined {
   if (text.length === 0 || text.length > 80) return undefined
@@ -55,7 +39,6 @@ function decodeBase58(text: string): Uint8Array | undefined {
   }
   const zeros = text.length - text.replace(/^1+/, '').length
   const hex = value === 0n ? '' : value.toString(16)
-  const even = hex.length % 2 === 0 ? hex : `0${hex}`
-  const digits = even.match(/../g) ?? []
-  return Uint8Array.from([...Array<number>(zeros).fill(0), ...digits.map((d) => parseInt(d, 16))])
+  const even = hex.padStart(hex.length + (hex.length % 2), '0')
+  return Uint8Array.from([...Array<number>(zeros).fill(0), ...hexToBytes(`0x${even}`)])
 }

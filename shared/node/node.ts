@@ -27,7 +27,6 @@ export const PresenceRecord = z.strictObject({
   nodeId: NodeId,
   kind: z.enum(NODE_KINDS),
   receiptKey: PublicKey,
-  /** The node's own claim of where it stands. */
   claim: CountryCode,
   adapter: Adapter,
   models: z.array(AdmittedModel).max(LIMITS.presenceModels),

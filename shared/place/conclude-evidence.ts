@@ -42,12 +42,8 @@ export function concludeEvidence(inputs: EvidenceInputs, nowMs: number): Evidenc
   const contradicted = findContradiction(inputs, echoes)
   const observed = findObserved(inputs)
   const relay = findRelay(inputs, echoes)
-  const bounded = findBounded({
-    inputs,
-    echoes,
-    isObserved: observed.holds,
-    isRelayed: relay.holds,
-  })
+  const seen = { isObserved: observed.holds, isRelayed: relay.holds }
+  const bounded = findBounded(inputs, echoes, seen)
   const attested = findAttested(inputs, nowMs)
   const verdict = strongest({ contradicted, attested, bounded, observed })
   const counted = verdict === 'bounded' ? echoes : []
@@ -77,10 +73,8 @@ export function concludeEvidence(inputs: EvidenceInputs, nowMs: number): Evidenc
 function strongest(
   found: Readonly<Record<Exclude<EvidenceClass, 'declared'>, Finding>>,
 ): EvidenceClass {
-  if (found.contradicted.holds) return 'contradicted'
-  if (found.attested.holds) return 'attested'
-  if (found.bounded.holds) return 'bounded'
-  return found.observed.holds ? 'observed' : 'declared'
+  const order = ['contradicted', 'attested', 'bounded', 'observed'] as const
+  return order.find((each) => found[each].holds) ?? 'declared'
 }
 
 /** The shortest fresh round trip of each anchor. A clock that is ahead by more than the allowed skew proves nothing. */
@@ -101,7 +95,7 @@ function usableEchoes({ nodeId, echoes }: EvidenceInputs, nowMs: number): Signed
 }
 
 /** `contradicted`: seen elsewhere, or nearer to an anchor than the claimed country is. */
-export function findContradiction(
+function findContradiction(
   { claim, observation }: EvidenceInputs,
   echoes: readonly SignedEcho[],
 ): Finding {
@@ -126,7 +120,7 @@ export function findContradiction(
 }
 
 /** `observed`: the edge sees the claimed country, on a network whose addresses tell a place. */
-export function findObserved({ claim, observation }: EvidenceInputs): Finding {
+function findObserved({ claim, observation }: EvidenceInputs): Finding {
   const { country, network, asn, listVersion, source } = observation
   if (network === 'tor') return no('The connection comes over Tor, which says nothing of a place.')
   if (network === 'hosting') {
@@ -162,7 +156,7 @@ const SEEN_BY: Readonly<Record<EvidenceSource, string>> = {
 }
 
 /** Finds a reason not to call a node bounded although its transport is near. It is not a class and costs nothing else. */
-export function findRelay({ hub }: EvidenceInputs, echoes: readonly SignedEcho[]): Finding {
+function findRelay({ hub }: EvidenceInputs, echoes: readonly SignedEcho[]): Finding {
   const own = echoes.find(({ statement }) => statement.anchor === hub)?.statement
   if (own === undefined || own.transportRttMs === null) return no()
   const { minRttMs, transportRttMs } = own
@@ -173,16 +167,12 @@ export function findRelay({ hub }: EvidenceInputs, echoes: readonly SignedEcho[]
   )
 }
 
-interface BoundParts {
-  readonly inputs: EvidenceInputs
-  readonly echoes: readonly SignedEcho[]
-  readonly isObserved: boolean
-  readonly isRelayed: boolean
-}
-
 /** `bounded`: three anchors' circles leave few countries; the claimed one is observed, or the only one left. */
-export function findBounded(parts: BoundParts): Finding & { readonly possible: CountrySet } {
-  const { inputs, echoes, isObserved, isRelayed } = parts
+function findBounded(
+  inputs: EvidenceInputs,
+  echoes: readonly SignedEcho[],
+  { isObserved, isRelayed }: { readonly isObserved: boolean; readonly isRelayed: boolean },
+): Finding & { readonly possible: CountrySet } {
   const possible = possibleCountries(echoes)
   const claimed = onlyCountry(countryBit(inputs.claim))
   const not = (reason: string) => ({ ...no(`Not bounded: ${reason}`), possible })
@@ -212,7 +202,6 @@ function countAnchors(echoes: readonly SignedEcho[]): number {
   return new Set(echoes.map(({ anchorKey }) => `${anchorKey.x}${anchorKey.y}`)).size
 }
 
-/** Every country that no circle excludes. */
 export function possibleCountries(echoes: readonly SignedEcho[]): CountrySet {
   const circles = echoes.map(({ statement }) => ({
     radiusKm: radiusOf(statement),
@@ -224,10 +213,7 @@ export function possibleCountries(echoes: readonly SignedEcho[]): CountrySet {
 }
 
 /** `attested`: an operator signed for this node, this country and this time. */
-export function findAttested(
-  { nodeId, claim, attestation }: EvidenceInputs,
-  nowMs: number,
-): Finding {
+function findAttested({ nodeId, claim, attestation }: EvidenceInputs, nowMs: number): Finding {
   if (attestation === null) return no()
   const { statement } = attestation
   const until = new Date(statement.expiresAtMs).toISOString()

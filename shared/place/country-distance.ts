@@ -49,16 +49,10 @@ function toAngles({ lat, lon }: Point): Angles {
   return { sin: Math.sin(radians), cos: Math.cos(radians), lon: (lon * Math.PI) / 180 }
 }
 
-function cosineOf(a: Angles, b: Angles): number {
-  return a.sin * b.sin + a.cos * b.cos * Math.cos(a.lon - b.lon)
-}
-
-function clampCosine(cosine: number): number {
-  return Math.max(-1, Math.min(1, cosine))
-}
-
-function arcKm(radians: number): number {
-  return radians * EARTH_RADIUS_KM * ELLIPSOID_FACTOR
+/** Distance over the sphere, never more than over the ellipsoid. */
+function distanceKm(a: Angles, b: Angles): number {
+  const cosine = a.sin * b.sin + a.cos * b.cos * Math.cos(a.lon - b.lon)
+  return Math.acos(Math.max(-1, Math.min(1, cosine))) * EARTH_RADIUS_KM * ELLIPSOID_FACTOR
 }
 
 interface Square {
@@ -75,11 +69,9 @@ function lowerBoundKm(cells: string, from: Point): number {
     if (!bits()) return
     const { level, column, row } = square
     if (level < CELL_LEVELS && bits()) {
-      for (const up of [0, 1]) {
-        for (const right of [0, 1]) {
+      for (const up of [0, 1])
+        for (const right of [0, 1])
           visit({ level: level + 1, column: column * 2 + right, row: row * 2 + up })
-        }
-      }
       return
     }
     const middle = middleOf(square)
@@ -88,8 +80,7 @@ function lowerBoundKm(cells: string, from: Point): number {
       if (isWithin(from, middle)) nearestKm = 0
       return
     }
-    const cosine = clampCosine(cosineOf(angles, toAngles(middle)))
-    nearestKm = Math.min(nearestKm, arcKm(Math.acos(cosine)) - radiusKm(middle))
+    nearestKm = Math.min(nearestKm, distanceKm(angles, toAngles(middle)) - radiusKm(middle))
   }
   visit({ level: 0, column: 0, row: 0 })
   return Math.max(0, nearestKm - SHAPE_SLACK_KM)
@@ -100,12 +91,8 @@ interface Cell extends Point {
 }
 
 function middleOf({ level, column, row }: Square): Cell {
-  const size = 360 / 2 ** level
-  return {
-    lat: -180 + (row + 0.5) * size,
-    lon: -180 + (column + 0.5) * size,
-    halfDegrees: size / 2,
-  }
+  const half = 180 / 2 ** level
+  return { lat: (2 * row + 1) * half - 180, lon: (2 * column + 1) * half - 180, halfDegrees: half }
 }
 
 function isWithin(point: Point, { lat, lon, halfDegrees }: Cell): boolean {

@@ -19,7 +19,6 @@ export const PlaceObservation = z.strictObject({
   /** Null where nobody could tell. */
   country: CountryCode.nullable(),
   source: z.enum(EVIDENCE_SOURCES),
-  /** Number of the address's autonomous system. */
   asn: z.int().min(0).max(0xffffffff).nullable(),
   network: z.enum(NETWORK_KINDS),
   /** Date of the list of hosting networks in use: 20261101. */
@@ -37,11 +36,9 @@ export const AnchorPlace = z.strictObject({
 })
 export type AnchorPlace = z.infer<typeof AnchorPlace>
 
-/** What one anchor measured of one node. */
 export const EchoStatement = z.strictObject({
   version: z.literal(1),
   nodeId: NodeId,
-  /** Name of the hub that measured. */
   anchor: z.string().max(64),
   /** The anchor's libp2p identity; the node signed for this anchor only. */
   anchorPeerId: NodeId,
@@ -100,7 +97,6 @@ export const EvidenceRecord = z.strictObject({
   attestation: SignedAttestation.nullable(),
   class: z.enum(EVIDENCE_CLASSES),
   source: z.enum(EVIDENCE_SOURCES),
-  /** Countries that the evidence leaves possible. */
   possible: Bytes32,
   /** The round trips suggest that somebody relays the connection. */
   relaySuspected: z.boolean(),

@@ -1,6 +1,6 @@
 /** Checks an answer against its work: the node does so before it signs, the hub before anybody sees the answer. */
 import { faultsError } from '#shared/base/errors.ts'
-import type { KernelWork, TensorHeader, Work } from '#shared/job/job.ts'
+import { totalBytes, type KernelWork, type TensorHeader, type Work } from '#shared/job/job.ts'
 import { checkLibraryOutputs } from '#shared/kernels/kernels.ts'
 import type { ModelManifest } from '#shared/job/model.ts'
 import { checkOutputs, type Tensors } from '#shared/job/tensor.ts'
@@ -43,9 +43,8 @@ function byteOutput(name: string, sizeBytes: number): TensorHeader {
 function checkExactly(expected: readonly TensorHeader[], { headers, payload }: Tensors): void {
   const write = (tensors: readonly TensorHeader[]) =>
     tensors.map((t) => `${t.name} ${t.datatype} [${t.shape.join(',')}] of ${t.sizeBytes} bytes`)
-  const total = expected.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
   const [wanted, given] = [write(expected).join(', '), write(headers).join(', ')]
-  if (wanted === given && total === payload.length) return
+  if (wanted === given && totalBytes(expected) === payload.length) return
   const detail = `are ${given}, with ${payload.length} bytes; expected ${wanted}`
   throw faultsError([{ pointer: '/outputs', detail }])
 }

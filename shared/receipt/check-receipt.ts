@@ -78,35 +78,23 @@ export async function checkAuthenticity(signed: SignedReceipt, domain: Domain): 
 
 /** @param nowMs the checker's clock */
 export function checkContent({ policy, receipt }: SignedReceipt, nowMs: number): Check[] {
-  const { ticket } = receipt
+  const { ticket, units, amountMicroUsd } = receipt
+  const { place, priceMicroUsd } = ticket
   const hash = policyHash(policy)
-  const { place } = ticket
+  const isHash = hash === policy.hash && hash === ticket.policyHash
+  const isNarrower = isSubset(ticket.allowed, policy.compute)
+  const isOwed = BigInt(amountMicroUsd) === BigInt(units) * BigInt(priceMicroUsd)
   // The hub vouches for membership of a consortium by signing a ticket under this policy.
   const networks = policy.network === null ? [] : [policy.network]
   const verdict = decide(policy, ticket.allowed, { ...place, networks, quarantined: false })
-  const owed = BigInt(receipt.units) * BigInt(ticket.priceMicroUsd)
+  const named = `policy ${policy.id} version ${policy.version} of ${policy.tenant}, hash ${hash}`
+  const billed = `${units} units at ${priceMicroUsd} micro-dollars, ${amountMicroUsd} billed`
   return [
-    check(
-      'policy.hash',
-      hash === policy.hash && hash === ticket.policyHash && policy.tenant === ticket.tenant,
-      `policy ${policy.id} version ${policy.version} of ${policy.tenant}, hash ${hash}`,
-    ),
-    check(
-      'ticket.allowed',
-      isSubset(ticket.allowed, policy.compute),
-      `the ticket allows only what the policy allows`,
-    ),
-    check(
-      'ticket.units',
-      receipt.units <= ticket.units,
-      `${receipt.units} units of at most ${ticket.units}`,
-    ),
+    check('policy.hash', isHash && policy.tenant === ticket.tenant, named),
+    check('ticket.allowed', isNarrower, 'the ticket allows only what the policy allows'),
+    check('ticket.units', units <= ticket.units, `${units} units of at most ${ticket.units}`),
     checkTimes(receipt, nowMs + LIMITS.clockSkewMs),
-    check(
-      'amount',
-      BigInt(receipt.amountMicroUsd) === owed,
-      `${receipt.units} units at ${ticket.priceMicroUsd} micro-dollars, ${receipt.amountMicroUsd} billed`,
-    ),
+    check('amount', isOwed, billed),
     check('place', verdict === 'allow', placeDetail(verdict, place)),
   ]
 }
@@ -115,11 +103,7 @@ function checkTimes(receipt: Receipt, untilMs: number): Check {
   const { ticket, startedAtMs, finishedAtMs } = receipt
   const fault = timesFault(receipt, untilMs)
   const said = `ran ${startedAtMs} to ${finishedAtMs}, ticket from ${ticket.issuedAtMs} to ${ticket.expiresAtMs}`
-  return check(
-    'ticket.times',
-    fault === undefined,
-    fault === undefined ? said : `${fault}: ${said}`,
-  )
+  return check('ticket.times', fault === undefined, fault ? `${fault}: ${said}` : said)
 }
 
 function placeDetail(verdict: string, { country, evidence, trust }: Place): string {

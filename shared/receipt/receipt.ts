@@ -1,5 +1,5 @@
 /** Ticket and receipt as EIP-712 structs: what the hub permitted, and what the node did. */
-import { concat, sha256, type Hex } from 'viem'
+import { bytesToHex, concat, hexToBytes } from 'viem'
 import { z } from 'zod'
 import { Domain, structHash } from '#shared/base/eip712.ts'
 import {
@@ -14,7 +14,7 @@ import {
 import { PROVIDERS } from '#shared/job/job.ts'
 import { memoizeByObject } from '#shared/base/memoize.ts'
 import { MicroUsd } from './money.ts'
-import { nativeCrypto } from '#shared/base/native-crypto.ts'
+import { nativeCrypto, sha256Hex } from '#shared/base/native-crypto.ts'
 import { SignedPresence } from '#shared/node/node.ts'
 import {
   CompiledPolicy,
@@ -93,7 +93,6 @@ export function voucherHash(voucher: string | null): Bytes32 {
   return voucher === null ? ZERO_BYTES32 : nameHash(voucher)
 }
 
-/** How an answer was checked. */
 export const VERIFICATIONS = ['none', 'replicated', 'canary'] as const
 
 /** What a node did under a ticket, signed by its receipt key. */
@@ -144,21 +143,18 @@ export const receiptHash = memoizeByObject((receipt: Receipt): Bytes32 => {
 
 /** Commits to bytes that are never stored: `sha256(salt ‖ sha256(bytes))`. Without the salt it links to nothing. */
 export function commitment(salt: Bytes32, bytesDigest: Bytes32): Bytes32 {
-  return sha256(concat([salt, bytesDigest]))
+  return sha256Hex(hexToBytes(concat([salt, bytesDigest])))
 }
 
 /** WebCrypto digests more bytes than this, so that the thread stays free. */
 const DIGEST_AT_ONCE_BYTES = 256 * 1024
 
-/** SHA-256 in hex. */
 export async function digestBytes(bytes: Uint8Array): Promise<Bytes32> {
   const digest =
     nativeCrypto !== undefined && bytes.length <= DIGEST_AT_ONCE_BYTES
       ? nativeCrypto.sha256(bytes)
       : new Uint8Array(await crypto.subtle.digest('SHA-256', bytes as Uint8Array<ArrayBuffer>))
-  let hex = '0x'
-  for (const byte of digest) hex += byte.toString(16).padStart(2, '0')
-  return hex as Hex
+  return bytesToHex(digest)
 }
 
 /** A receipt with everything that a stranger needs to check it offline, except its settlement. */
@@ -181,7 +177,6 @@ export type SignedReceipt = z.infer<typeof SignedReceipt>
 export const Settlement = z.strictObject({
   batchId: z.int().min(0),
   receiptRoot: Bytes32,
-  /** Sibling hashes from the leaf up. */
   proof: z.array(Bytes32).max(64),
   transactionHash: Bytes32,
   blockNumber: z.int().min(0),
@@ -194,7 +189,6 @@ export const ReceiptDocument = z.strictObject({
   /** Opens the commitments for whoever holds the inputs; null once erased. */
   salt: Bytes32.nullable(),
   status: z.enum(['pending', 'settled', 'refused']),
-  /** Why settlement refused the receipt. */
   refusal: z.string().nullable(),
   settlement: Settlement.nullable(),
   /** When a pending receipt's batch should be on the chain; null where no batch will come. */

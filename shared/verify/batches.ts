@@ -12,22 +12,18 @@ import { lineAbout as line, type BundleLine } from './line.ts'
 interface SettledJob {
   readonly jobId: string
   readonly receipt: Bytes32
+  /** Sequence number of the entry that places it; negative for none. */
   readonly placedAt: number
 }
 
-interface Settled {
-  readonly transactionHash: Bytes32
-  readonly jobs: SettledJob[]
-}
-
-export interface BatchContext {
+interface BatchContext {
   readonly head: BundleHead
   readonly logHead: LogHead
   readonly chain: ChainAccess
 }
 
 export function createBatchCheck({ head, logHead, chain }: BatchContext) {
-  const settled = new Map<number, Settled>()
+  const settled = new Map<number, { transactionHash: Bytes32; jobs: SettledJob[] }>()
   let before = 0
   return {
     job({ receipt, settlement }: BundledJob, placedAt: number): void {
@@ -61,12 +57,7 @@ export function createBatchCheck({ head, logHead, chain }: BatchContext) {
     end(): BundleLine[] {
       return [...settled].flatMap(([batchId, { jobs }]) =>
         jobs.map(({ jobId, receipt }) => ({
-          ...line(
-            jobId,
-            'batch.covers',
-            'missing',
-            `${batchName(batchId)}, which settled it, is not in the bundle`,
-          ),
+          ...line(jobId, 'batch.covers', 'missing', `${batchName(batchId)} is not in the bundle`),
           receipt,
         })),
       )
@@ -88,7 +79,7 @@ async function checkLogRoot(
   chain: ChainAccess,
 ): Promise<BundleLine> {
   const about = batchName(batchId)
-  if (isNoChain(chain)) return line(about, 'batch.log_root', false, 'there is no chain that has it')
+  if (isNoChain(chain)) return line(about, 'batch.log_root', false, 'no chain has it')
   if (isUnread(chain))
     return line(about, 'batch.log_root', 'open', `log root ${logRoot}; ${chain.unread}`)
   const posted = transactionHash && (await chain.postedBy(transactionHash))
@@ -113,5 +104,5 @@ function isConsistent({ checkpoint, consistency }: BundledBatch, head: LogHead):
 }
 
 function grows({ checkpoint, batchId }: BundledBatch, { size }: LogHead): string {
-  return `the log of ${size} begins with the ${checkpoint.size} entries settled in batch ${batchId}; else it has forked`
+  return `the log of ${size} begins with the ${checkpoint.size} entries settled in batch ${batchId}; otherwise it has forked`
 }

@@ -78,7 +78,7 @@ function createBundleCheck(trust: BundleTrust, sink: BundleSink) {
     async part(part: JsonPart): Promise<boolean> {
       if (part.kind === 'member') {
         if (bundle !== undefined)
-          return refuse(`${part.name}: stands after the lists, or is no list`)
+          return refuse(`${part.name}: comes after the lists, or is not a list`)
         members[part.name] = part.value
         return true
       }
@@ -86,7 +86,7 @@ function createBundleCheck(trust: BundleTrust, sink: BundleSink) {
       if (part.kind === 'list') {
         const list = LIST_NAMES[lists]
         if (list !== part.name)
-          return refuse(`${part.name}: stands where ${list ?? 'nothing'} should be`)
+          return refuse(`${part.name}: is where ${list ?? 'nothing'} should be`)
         lists += 1
         bundle?.begin(list)
         return true
@@ -98,7 +98,7 @@ function createBundleCheck(trust: BundleTrust, sink: BundleSink) {
     end(): BundleOutcome {
       if (isSound && lists < LIST_NAMES.length)
         refuse(
-          `${LIST_NAMES[lists] ?? ''}: is not there, or not after ${LIST_NAMES[lists - 1] ?? 'the head'}`,
+          `${LIST_NAMES[lists] ?? ''}: is missing, or not after ${LIST_NAMES[lists - 1] ?? 'the head'}`,
         )
       else if (isSound) bundle?.end()
       tally.scope = bundle?.scope() ?? 'nothing'
@@ -202,7 +202,7 @@ class OpenBundle {
     const { id, receipt } = job.receipt
     const digest = hexToBytes(id)
     if (this.#receipts.get(digest) !== undefined)
-      emit(line(receipt.ticket.jobId, 'bundle.jobs', false, 'its receipt is there twice'))
+      emit(line(receipt.ticket.jobId, 'bundle.jobs', false, 'its receipt appears twice'))
     this.#receipts.set(digest, [placedAt, 0])
     this.#log.placements.delete(digest)
     this.#policies.count(job.receipt)
@@ -221,7 +221,7 @@ class OpenBundle {
     for (const [receiptId, [sequence, receiptUntilMs]] of this.#log.placements.entries()) {
       const isOver = receiptUntilMs <= (trust.nowMs ?? Date.now())
       if (!isOver) tally.receiptsMissing += 1
-      const detail = isOver ? 'its retention has ended' : `its receipt ${receiptId} is not there`
+      const detail = isOver ? 'its retention has ended' : `its receipt ${receiptId} is missing`
       emit(line(`entry ${sequence}`, 'job.receipt', isOver || 'missing', detail))
     }
     const receipts = some(this.#receipts.size, 'receipt')
@@ -240,7 +240,7 @@ class OpenBundle {
       ...(selection.toMs !== null && range.to < this.#context.logHead.size ? [range.to] : []),
     ]
     for (const sequence of wanted) {
-      const detail = `entry ${sequence} beside the range shows that it is all of its time`
+      const detail = `entry ${sequence} beside the range shows that the range is complete`
       this.#part(line('log', 'log.edges', this.#edges.has(sequence) || 'missing', detail))
     }
   }
@@ -275,7 +275,6 @@ function rangeOf({ range, selection }: BundleHead, { size }: LogHead): string {
   return `entries ${range.from} to ${range.to - 1} of a log of ${size}`
 }
 
-/** What the verdict covers. */
 function scopeOf(head: BundleHead, logHead: LogHead, receipts: number): string {
   const { type, policy, fromMs, toMs } = head.selection
   const time = (at: number | null) => (at === null ? '…' : new Date(at).toISOString())

@@ -2,11 +2,12 @@
 import {
   BaseError,
   createClient,
-  decodeEventLog,
   decodeFunctionResult,
   encodeFunctionData,
   http,
+  parseEventLogs,
   type Hex,
+  type Log,
 } from 'viem'
 import { z } from 'zod'
 import type { Domain } from '#shared/base/eip712.ts'
@@ -106,12 +107,15 @@ export async function createChainView(rpc: string, settlement: Address): Promise
       )
       const receipt = Transaction.nullable().parse(found)
       if (receipt === null) return undefined
-      for (const log of receipt.logs) {
-        if (log.address.toLowerCase() !== settlement.toLowerCase()) continue
-        const posted = decodePosted(log)
-        if (posted !== undefined) return { ...posted, blockNumber: Number(receipt.blockNumber) }
-      }
-      return undefined
+      const own = receipt.logs.filter(
+        ({ address }) => address.toLowerCase() === settlement.toLowerCase(),
+      )
+      const logs = own as Pick<Log, 'address' | 'data'>[] as Log[]
+      const [posted] = parseEventLogs({ abi, eventName: 'BatchPosted', logs })
+      if (posted === undefined) return undefined
+      const { batchId, receiptRoot, logRoot } = posted.args
+      const blockNumber = Number(receipt.blockNumber)
+      return { batchId: Number(batchId), receiptRoot, logRoot, blockNumber }
     },
   }
 }
@@ -140,22 +144,6 @@ const Transaction = z.object({
   blockNumber: HexText,
   logs: z.array(z.object({ address: Address, topics: z.array(HexText), data: HexText })),
 })
-type TransactionLog = z.infer<typeof Transaction>['logs'][number]
-
-function decodePosted({
-  topics: [signature, ...rest],
-  data,
-}: TransactionLog): Omit<PostedBatch, 'blockNumber'> | undefined {
-  if (signature === undefined) return undefined
-  try {
-    const { eventName, args } = decodeEventLog({ abi, topics: [signature, ...rest], data })
-    if (eventName !== 'BatchPosted') return undefined
-    const { batchId, receiptRoot, logRoot } = args
-    return { batchId: Number(batchId), receiptRoot, logRoot }
-  } catch {
-    return undefined
-  }
-}
 
 /** A public endpoint may be busy for a moment. Any other refusal is final. */
 const ATTEMPTS = 4

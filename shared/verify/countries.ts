@@ -12,7 +12,6 @@ export interface PolicySum {
   readonly name: string
   /** As it was published; null where the bundle lacks it. */
   readonly text: Policy | null
-  /** Where the policy lets jobs be computed. */
   readonly countries: readonly string[]
   /** Number of jobs by the country where they ran. */
   readonly jobs: ReadonlyMap<string, number>
@@ -29,7 +28,7 @@ export function createPolicyCheck(tenant: TenantId) {
     add({ policy, version }: BundledPolicy): BundleLine | undefined {
       const { hash, compute } = compilePolicy(policy, { tenant, version })
       const name = `${policy.id}@${version}`
-      if (byHash.has(hash)) return line(name, 'policy.text', false, 'it is there twice')
+      if (byHash.has(hash)) return line(name, 'policy.text', false, 'it appears twice')
       const countries = listCountries(compute)
       byHash.set(hash, { name, text: policy, countries, jobs: new Map(), isUsed: false })
       return undefined
@@ -58,7 +57,7 @@ export function createPolicyCheck(tenant: TenantId) {
             name,
             'policy.text',
             'missing',
-            `the text of the policy with hash ${hash} is not there`,
+            `the text of the policy with hash ${hash} is missing`,
           )
         const isNamed = isUsed || admitted.has(hash)
         return line(name, 'policy.text', isNamed, `its text has the hash ${hash}, which jobs name`)

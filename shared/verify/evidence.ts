@@ -74,7 +74,7 @@ async function verifyAttestation(
   const { country, expiresAtMs } = statement
   const isSigned = await isAttestedBy(attestation, attesters ?? [attesterKey])
   if (attesters === null && isSigned) {
-    const whose = `by key ${attesterKey.x}; whose key that is has to be compared elsewhere`
+    const whose = `by key ${attesterKey.x}; compare elsewhere whose key that is`
     return line('evidence.attestation', 'open', `${country} until ${expiresAtMs}, ${whose}`)
   }
   return line('evidence.attestation', isSigned, `${country} until ${expiresAtMs}, by a pinned key`)

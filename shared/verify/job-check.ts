@@ -69,14 +69,14 @@ function checkAdmission(receipt: SignedReceipt, { head, log }: JobContext): Bund
   if (type !== null && type !== 'job.admitted') return []
   const { sequence, result } = log.find('job.admitted', admissionOf(receipt))
   const { jobId } = receipt.receipt.ticket
-  return [line(jobId, 'log.admitted', result, `${nameEntry(sequence)} tells of this ticket`)]
+  return [line(jobId, 'log.admitted', result, `${nameEntry(sequence)} describes this ticket`)]
 }
 
 /** The tenant's clock dates an entry, after the job has ended. */
 function checkPlacement({ receipt }: SignedReceipt, { sequence, atMs, result }: Found): BundleLine {
   const { ticket, finishedAtMs } = receipt
   const isEarly = result === 'passed' && finishedAtMs > atMs + LIMITS.clockSkewMs
-  const said = `${nameEntry(sequence)} tells of this receipt`
+  const said = `${nameEntry(sequence)} describes this receipt`
   const detail = isEarly
     ? `${said}, and was written ${finishedAtMs - atMs} ms before its end`
     : said
@@ -84,7 +84,7 @@ function checkPlacement({ receipt }: SignedReceipt, { sequence, atMs, result }: 
 }
 
 export function nameEntry(sequence: number): string {
-  return sequence >= 0 ? `entry ${sequence}` : 'no entry that is shown'
+  return sequence >= 0 ? `entry ${sequence}` : 'no shown entry'
 }
 
 /** Counts every country that the evidence leaves possible: the node may have stood in any of them. */

@@ -82,7 +82,7 @@ export class LogCheck {
   /** Takes an entry beyond the range that says what was erased in it. */
   erasure(entry: ProvenEntry): void {
     if (this.#isRange && entry.sequence < this.#context.head.range.to)
-      this.#fail(entry.sequence, 'entry.order', 'is of the range, and stands beside it')
+      this.#fail(entry.sequence, 'entry.order', 'belongs into the range, and is beside it')
     if (this.#isSound(entry)) this.#read(entry)
   }
 
@@ -104,13 +104,13 @@ export class LogCheck {
     // A leaf does not tell its policy.
     if (head.selection.policy !== null) tally.withheldFor = 'of other policies or withheld'
     for (const [from, to] of tally.gaps)
-      emit(line(nameEntries(from, to), 'entry.missing', 'missing', 'of the range and not there'))
+      emit(line(nameEntries(from, to), 'entry.missing', 'missing', 'in the range, but missing'))
     for (const [from, to] of tally.withheld) {
       const detail = 'without detail, and no erasure in the log says why'
       emit(line(nameEntries(from, to), 'entry.detail', 'missing', detail))
     }
     const without = `${this.#unopened.size} without detail, ${countOf(tally.erased)} of them erased as the log says`
-    const more = this.#leftOut === 0 ? '' : `, ${this.#leftOut} left out by what it was narrowed to`
+    const more = this.#leftOut === 0 ? '' : `, ${this.#leftOut} left out by the narrowing`
     const detail = `${this.#count} entries of a log of ${logHead.size}, ${without}${more}`
     if (this.#faults === 0) emit(line('log', 'log.entries', true, detail))
   }
@@ -127,7 +127,8 @@ export class LogCheck {
     if (opening === null) return
     const { job } = this.#context.head.selection
     const { jobId = job } = opening.detail
-    if (job !== null && jobId !== job) this.#fail(sequence, 'entry.detail', `it is not of ${job}`)
+    if (job !== null && jobId !== job)
+      this.#fail(sequence, 'entry.detail', `it belongs to another job than ${job}`)
     try {
       if (type === 'job.placed') {
         const { receiptId, receiptUntilMs } = parseDetail(type, opening.detail)
@@ -139,7 +140,7 @@ export class LogCheck {
           if (gone < sequence) this.#erased.add(gone)
       } else parseDetail(type, opening.detail)
     } catch {
-      this.#fail(sequence, 'entry.detail', `it is no detail of ${type}`)
+      this.#fail(sequence, 'entry.detail', `it is not a detail of ${type}`)
     }
     if (type === 'job.admitted' || type === 'job.placed')
       this.#told.set(digestOf(type, opening.detail), [sequence, atMs])
@@ -150,7 +151,7 @@ export class LogCheck {
     if (sequence < this.#next) this.#fail(sequence, 'entry.order', `comes after ${this.#next - 1}`)
     else if (this.#isRange) {
       if (sequence >= range.to)
-        this.#fail(sequence, 'entry.order', `is not of the range ${range.from} to ${range.to - 1}`)
+        this.#fail(sequence, 'entry.order', `is not in the range ${range.from} to ${range.to - 1}`)
       else if (sequence > this.#next) extend(this.#context.tally.gaps, this.#next, sequence - 1)
     }
     if (atMs < this.#lastMs) this.#fail(sequence, 'entry.order', 'is older than the one before it')
@@ -177,14 +178,14 @@ function beyondNarrowing(
 ): string | undefined {
   const { fromMs, toMs, policy } = selection
   if ((fromMs !== null && atMs < fromMs) || (toMs !== null && atMs > toMs))
-    return 'is not of the time that the bundle was narrowed to'
+    return 'is outside the time that the bundle was narrowed to'
   // Erasures explain missing details in a bundle of any narrowing.
   if (opening === null || ERASURE_TYPES.has(type)) return undefined
   if (selection.type !== null && type !== selection.type)
-    return `is shown, and is not of the type ${selection.type}`
+    return `is shown, but has another type than ${selection.type}`
   const { policyId = policy } = opening.detail
   const isOfPolicy = policy === null || (JOB_TYPES.has(type) && policyId === policy)
-  return isOfPolicy ? undefined : `is shown, and is not of the policy ${policy}`
+  return isOfPolicy ? undefined : `is shown, but has another policy than ${policy}`
 }
 
 function nameEntries(from: number, to: number): string {

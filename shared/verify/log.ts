@@ -37,7 +37,7 @@ export async function readCheckpoint(
 ): Promise<{ readonly head: LogHead; readonly line: BundleLine }> {
   const read = readHead(checkpoint)
   if (read === undefined)
-    return { head: NO_HEAD, line: line('log', 'log.checkpoint', false, 'it is no checkpoint') }
+    return { head: NO_HEAD, line: line('log', 'log.checkpoint', false, 'it is not a checkpoint') }
   const { note, head } = read
   const keys = trust.logKeys ?? []
   const signed = await Promise.all(
@@ -58,10 +58,7 @@ export function isIncluded(entry: ProvenLeaf, { size, root }: Pick<LogHead, 'siz
   return verifyInclusion({ ...inclusionOf(entry, size), root })
 }
 
-type ProvenLeaf = Pick<
-  ProvenEntry,
-  'sequence' | 'atMs' | 'type' | 'commitment' | 'version' | 'proof'
->
+type ProvenLeaf = Omit<ProvenEntry, 'opening'>
 
 function inclusionOf(entry: ProvenLeaf, size: number): Omit<Inclusion, 'root'> {
   const leaf = bytesToHex(leafHash(leafBytes(entry)))
@@ -89,7 +86,7 @@ export function checkLeaf(
     .filter((head) => head.size === sequence + 1 && head.size < size)
     .map((head) => {
       const isSame = rootUpTo(inclusionOf(entry, size)) === head.root
-      const detail = `the log begins with the ${head.size} entries that were seen before; else it has forked`
+      const detail = `the log begins with the ${head.size} entries that were seen before; otherwise it has forked`
       return line('log', 'log.consistency', isSame, detail)
     })
   const isOpened = opening === null || commitDetail(opening.salt, opening.detail) === commitment
@@ -105,7 +102,7 @@ export function findForks(heads: readonly LogHead[]): BundleLine[] {
     const name = `${origin} ${size}`
     const known = roots.get(name)
     if (known !== undefined && known !== root) {
-      const detail = `of ${size} entries there are two logs, ${known} and ${root}`
+      const detail = `two logs have ${size} entries, with roots ${known} and ${root}`
       forks.push(line('log', 'log.fork', false, detail))
     }
     roots.set(name, root)

@@ -49,7 +49,7 @@ function addPending(
 
 /** Path and reason of the first schema fault. */
 export function describeFault({ issues: [fault] }: z.ZodError): string {
-  return `${fault?.path.join('.') ?? ''}: ${fault?.message ?? 'not of its form'}`
+  return `${fault?.path.join('.') ?? ''}: ${fault?.message ?? 'does not fit the schema'}`
 }
 
 /** @param isLogged whether a trusted log names the receipt, and so vouches for its signers */
@@ -78,24 +78,20 @@ async function checkHubKey(
   isLogged: boolean,
 ): Promise<VerificationLine> {
   const name = 'hub.registered'
+  const key = `hub key ${hubKey.x}`
   if (!isNoChain(chain) && !isUnread(chain))
-    return line(name, await chain.isHubKey(hubKey), `hub key ${hubKey.x} in the contract`)
+    return line(name, await chain.isHubKey(hubKey), `${key} in the contract`)
   const known = isUnread(chain) ? chain.liveHubKeys : chain.hubKeys
   const isKnown = known?.some(({ x, y }) => x === hubKey.x && y === hubKey.y)
-  if (isNoChain(chain)) {
-    if (isKnown !== undefined) return line(name, isKnown, `hub key ${hubKey.x}, as it was pinned`)
-    const why = isLogged
-      ? 'the log names its receipt'
-      : 'pin it by --hub-key, or check the bundle of its job'
-    return line(
-      name,
-      isLogged ? 'absent' : 'open',
-      `hub key ${hubKey.x}: no contract registers it here; ${why}`,
-    )
+  if (isUnread(chain)) {
+    if (isKnown === undefined) return line(name, 'open', `${key}; ${chain.unread}`)
+    const detail = `${key} is ${isKnown ? 'a' : 'no'} live hub’s; ${chain.unread}`
+    return line(name, isKnown ? 'open' : 'failed', detail)
   }
-  if (isKnown === undefined) return line(name, 'open', `hub key ${hubKey.x}; ${chain.unread}`)
-  const detail = `hub key ${hubKey.x} is ${isKnown ? 'a' : 'no'} live hub’s; ${chain.unread}`
-  return line(name, isKnown ? 'open' : 'failed', detail)
+  if (isKnown !== undefined) return line(name, isKnown, `${key}, as it was pinned`)
+  const unregistered = `${key}: no contract registers it here`
+  if (isLogged) return line(name, 'absent', `${unregistered}; the log names its receipt`)
+  return line(name, 'open', `${unregistered}; pin it by --hub-key, or check the bundle of its job`)
 }
 
 async function checkPresence({ receipt, presence }: SignedReceipt): Promise<VerificationLine> {
@@ -134,7 +130,9 @@ async function checkSettlement(
 ): Promise<VerificationLine[]> {
   if (isNoChain(chain)) {
     const isAbsent = settlement === null && refusal === null
-    const detail = isAbsent ? 'not part of this deployment' : 'there is no chain that it names'
+    const detail = isAbsent
+      ? 'not part of this deployment'
+      : 'it names a settlement, and there is no chain'
     return [line('settlement.status', isAbsent ? 'absent' : 'failed', detail)]
   }
   if (status !== 'settled' || settlement === null)

@@ -5,7 +5,6 @@ export type VerdictResult = 'holds' | 'incomplete' | 'fails'
 
 export interface Verdict {
   readonly result: VerdictResult
-  /** One sentence. */
   readonly title: string
   /** What else a reader must know, one sentence each. */
   readonly notes: readonly string[]
@@ -25,38 +24,7 @@ export function countOf(ranges: Readonly<Ranges>): number {
   return ranges.reduce((sum, [from, to]) => sum + to - from + 1, 0)
 }
 
-/** Counts of what a document showed. */
-export interface Tally {
-  /** What the document covers: `entries 0 to 11 of a log of 12, 5 jobs`. */
-  scope: string
-  checks: number
-  failed: number
-  simulated: number
-  /** Checks that could not be made with what the verifier was given. */
-  open: number
-  /** Why the first of them could not be made. */
-  openFor: string
-  pending: number
-  /** When the last pending job should have settled; null where nobody said. */
-  settlesByMs: number | null
-  /** Entries of the range that are not there. */
-  readonly gaps: Ranges
-  /** Entries without a detail that no erasure in the log explains. */
-  readonly withheld: Ranges
-  /** What is known about the withheld entries. */
-  withheldFor: string
-  /** Entries whose detail was erased, as the log itself says. */
-  readonly erased: Ranges
-  /** Placements that are shown without their receipt. */
-  receiptsMissing: number
-  /** Other missing parts: a policy's text, an entry beside the range. */
-  otherMissing: number
-  /** Whether the deployment settles on a chain. */
-  isSettled: boolean
-  /** Jobs inside and outside the countries that the user named. */
-  inside: number
-  outside: number
-}
+export type Tally = ReturnType<typeof newTally>
 
 export interface VerdictOptions {
   /** The countries that the user named, as written. */
@@ -76,23 +44,33 @@ export function tallyLine(tally: Tally, { name, result, detail }: VerificationLi
   if (tally.openFor === '') tally.openFor = detail
 }
 
-export function newTally(scope: string): Tally {
+/** Counts of what a document showed. @param scope what it covers: `entries 0 to 11 of a log of 12, 5 jobs` */
+export function newTally(scope: string) {
   return {
     scope,
     checks: 0,
     failed: 0,
     simulated: 0,
+    /** Checks that could not be made with what the verifier was given, and why the first could not. */
     open: 0,
     openFor: '',
     pending: 0,
-    settlesByMs: null,
-    gaps: [],
-    withheld: [],
+    /** When the last pending job should have settled; null where nobody said. */
+    settlesByMs: null as number | null,
+    /** Entries of the range that are not there. */
+    gaps: [] as Ranges,
+    /** Entries without a detail that no erasure in the log explains. */
+    withheld: [] as Ranges,
     withheldFor: 'which no erasure in the log explains',
-    erased: [],
+    /** Entries whose detail was erased, as the log itself says. */
+    erased: [] as Ranges,
+    /** Placements that are shown without their receipt. */
     receiptsMissing: 0,
+    /** Other missing parts: a policy's text, an entry beside the range. */
     otherMissing: 0,
+    /** Whether the deployment settles on a chain. */
     isSettled: true,
+    /** Jobs inside and outside the countries that the user named. */
     inside: 0,
     outside: 0,
   }
@@ -113,12 +91,12 @@ export function conclude(
   const isShort = waiting.length + open.length > 0 || (missing.length > 0 && !allowGaps)
   if (isShort) {
     const what = [...missing, ...waiting, ...open].join('; ')
-    const title = `What is there holds (${some(checks, 'check')}; ${scope}), but it is not all: ${what}.`
+    const title = `No check fails (${some(checks, 'check')}; ${scope}), but the proof is incomplete: ${what}.`
     return { result: 'incomplete', title, notes }
   }
   if (missing.length > 0) {
     const what = missing.join('; ')
-    const title = `What is there holds (${some(checks, 'check')}; ${scope}), with gaps that --allow-gaps accepts: ${what}.`
+    const title = `No check fails (${some(checks, 'check')}; ${scope}), with gaps that --allow-gaps accepts: ${what}.`
     return { result: 'holds', title, notes }
   }
   return { result: 'holds', title: `Everything holds: ${some(checks, 'check')}; ${scope}.`, notes }
@@ -162,7 +140,7 @@ function waitingOf({ pending, settlesByMs }: Tally, nowMs: number): string[] {
   const by = new Date(settlesByMs).toISOString()
   if (settlesByMs >= nowMs) return [`${jobs}, to be settled by ${by}`]
   return [
-    `${jobs}, which should have settled by ${by}: ask for this again, and if it stays so, ask the operator`,
+    `${jobs}, which should have settled by ${by}: fetch this document again, and ask the operator if that changes nothing`,
   ]
 }
 
@@ -170,7 +148,7 @@ function notesOf({ simulated, erased, isSettled }: Tally): string[] {
   const notes: string[] = []
   if (erased.length > 0)
     notes.push(
-      `${some(countOf(erased), 'entry', 'entries')} without detail, erased as the log itself says (${describe(erased)}): of what they told, nothing can be checked.`,
+      `${some(countOf(erased), 'entry', 'entries')} without detail, erased as the log itself says (${describe(erased)}): nothing that they said can be checked.`,
     )
   if (!isSettled) notes.push('Settlement is not part of this deployment.')
   if (simulated > 0)

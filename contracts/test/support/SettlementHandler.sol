@@ -7,8 +7,6 @@ import {SettlementFixture} from "./SettlementFixture.sol";
 contract SettlementHandler is SettlementFixture {
     uint256 public deposited = DEPOSIT;
     uint256 public withdrawn;
-    uint256 public claims;
-    uint256 public batches;
     address[3] public consumers = [CONSUMER, address(0xC1), address(0xC2)];
 
     uint256 private _promised;
@@ -67,12 +65,10 @@ contract SettlementHandler is SettlementFixture {
         _promisedKey = _bound(key, 1, 3);
         _promised = promised % 2 == 0 ? _bound(promised, 1, DEPOSIT * 10) : settlement.totalCharged() + amount;
         _postFor(consumer, _leaf(_promisedKey, _promised), amount);
-        batches += 1;
     }
 
     function claim(address to) external {
         if (_promised == 0 || to == address(0) || to == address(settlement)) return;
         _claim(_promisedKey, _promised, to);
-        claims += 1;
     }
 }

@@ -71,6 +71,6 @@ it('answers each snippet verbatim, and the bundle at the end holds or is reporte
   expect(output).toMatch(/^tiles\.png: 128×128, .* 64 items on 1 node/m)
   expect(output).not.toContain('NOT valid')
   const exit = /verify exits (\d)/.exec(output)?.[1]
-  if (exit === '3') expect(output).toMatch(/What is there holds .* pending, to be settled by 20/)
+  if (exit === '3') expect(output).toMatch(/No check fails .* pending, to be settled by 20/)
   else expect([exit, output]).toEqual(['0', expect.stringContaining('Everything holds')])
 }, 300_000)

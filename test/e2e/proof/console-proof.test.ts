@@ -123,7 +123,7 @@ describe('a job', () => {
     await writeFile(file, twice)
     await page.locator('#bundle-file').setInputFiles([])
     await page.locator('#bundle-file').setInputFiles(file)
-    await page.getByText(/place\.country: there twice/).waitFor()
+    await page.getByText(/place\.country: appears twice/).waitFor()
   })
 
   it('fails when any single value of its bundle changes', async () => {

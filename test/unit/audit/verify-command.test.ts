@@ -57,8 +57,8 @@ const short = () => edited('short.json', (copy) => copy.entries.splice(3, 1))
 
 describe('a name that is neither a file nor a receipt id', () => {
   it.each([
-    ['0x00', '0x00: not checked. 0x00 is no receipt id (0x and 64 hex digits) and no file.'],
-    ['nowhere.json', 'nowhere.json: not checked. nowhere.json is not there.'],
+    ['0x00', '0x00: not checked. 0x00 is neither a receipt id (0x and 64 hex digits) nor a file.'],
+    ['nowhere.json', 'nowhere.json: not checked. nowhere.json does not exist.'],
     [tmpdir(), `${tmpdir()}: not checked. ${tmpdir()} is a folder.`],
   ])('is reported: %s', async (name, words) => {
     expect(await verify(name, '--pins', pins)).toEqual({ code: 2, output: words })
@@ -66,7 +66,7 @@ describe('a name that is neither a file nor a receipt id', () => {
 
   it('is reported for --pins, too', async () => {
     const { code, output } = await verify(good, '--pins', 'nowhere.json')
-    expect([code, output]).toEqual([2, '--pins nowhere.json is not there.'])
+    expect([code, output]).toEqual([2, '--pins nowhere.json does not exist.'])
   })
 })
 
@@ -82,7 +82,7 @@ describe('several documents', () => {
     expect(output).toMatch(/receipt\.json: Everything holds/)
     expect(output).toMatch(/tampered\.json: NOT valid/)
     expect(output).toMatch(/good\.json: Everything holds/)
-    expect(output).toMatch(/short\.json: What is there holds .* 1 entry missing \(3\)/)
+    expect(output).toMatch(/short\.json: No check fails .* 1 entry missing \(3\)/)
     expect((await verify(own, good, '--pins', pins)).code).toBe(0)
     expect((await verify(own, await short(), good, '--pins', pins)).code).toBe(3)
   })
@@ -119,11 +119,11 @@ describe('several documents', () => {
 
 describe('a document with two readings', () => {
   it.each([
-    ['"country":', 'place.country: there twice'],
-    ['"units":', 'units: there twice'],
-    ['"sequence":', 'sequence: there twice'],
-    ['"tenant":', 'tenant: there twice'],
-    ['"jobs":', 'jobs: there twice'],
+    ['"country":', 'place.country: appears twice'],
+    ['"units":', 'units: appears twice'],
+    ['"sequence":', 'sequence: appears twice'],
+    ['"tenant":', 'tenant: appears twice'],
+    ['"jobs":', 'jobs: appears twice'],
   ])('is refused with the path: %s', async (name, said) => {
     const text = JSON.stringify(made.bundle)
     const at = text.lastIndexOf(name)
@@ -138,7 +138,7 @@ describe('a document with two readings', () => {
     const text = JSON.stringify(made.pins).replace('"chainId":', '"chainId":1,"chainId":')
     const { code, output } = await verify(good, '--pins', await file('p2.json', text))
     expect(code).toBe(2)
-    expect(output).toContain('domain.chainId: there twice')
+    expect(output).toContain('domain.chainId: appears twice')
   })
 })
 

@@ -29,9 +29,9 @@ function* cut(text: string, lengthOf: () => number): Generator<string> {
 
 describe('JSON that is signed', () => {
   it.each([
-    ['a name twice', '{"place":{"country":75,"country":56}}', 'place.country: there twice'],
-    ['a name twice, once as an escape', '{"a":[{"b":1,"\\u0062":2}]}', 'a.0.b: there twice'],
-    ['a name twice, with the same value', '{"a":1,"a":1}', 'a: there twice'],
+    ['a name twice', '{"place":{"country":75,"country":56}}', 'place.country: appears twice'],
+    ['a name twice, once as an escape', '{"a":[{"b":1,"\\u0062":2}]}', 'a.0.b: appears twice'],
+    ['a name twice, with the same value', '{"a":1,"a":1}', 'a: appears twice'],
     ['a name that some do not see', '{"a":[{"__proto__":{}}]}', 'a.0.__proto__: a name that'],
     ['the same as an escape', '{"__pr\\u006fto__":1}', '__proto__: a name that'],
     ['a number that is rounded', '{"a":9007199254740993}', 'a: the number 9007199254740993'],
@@ -71,8 +71,8 @@ describe('a document read in parts', () => {
     ['{"entries":[1', 'entries.0: not JSON, the document ends within it'],
     ['{"entries":[1 ', 'entries: not JSON, it ends where'],
     ['{"entries":[1 2]}', 'entries: not JSON'],
-    ['{"entries":[{"a":1,"a":2}]}', 'entries.0.a: there twice'],
-    ['{"jobs":[],"jobs":[]}', 'jobs: there twice'],
+    ['{"entries":[{"a":1,"a":2}]}', 'entries.0.a: appears twice'],
+    ['{"jobs":[],"jobs":[]}', 'jobs: appears twice'],
     ['{"__proto__":{"a":1}}', '__proto__: a name that'],
     ['{"a":1}x', 'followed by something else'],
     ['[]', 'not JSON'],
