@@ -1,4 +1,4 @@
-/** A batch from its taking to its erasure: state and times. */
+/** The state and the times of a batch, from submission to erasure. */
 import { z } from 'zod'
 import { AppError } from '#shared/base/errors.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
@@ -9,7 +9,7 @@ import type { BatchDeps } from './deps.ts'
 import type { BatchSpec, BatchState, BatchStatus, Fault } from '#worker/protocols/batch.ts'
 
 const OPEN: readonly string[] = ['running', 'reducing']
-/** After the tenant could not be told something. */
+/** Delay before the tenant is told again after a failure. */
 const TELL_RETRY_MS = 60_000
 
 export interface Lifetime {
@@ -23,18 +23,18 @@ export interface Lifetime {
   finishedAtMs(): number | null
   eraseAtMs(): number | null
   finish(state: BatchState): void
-  /** Outputs of the reduction, and its receipt where a node did it. */
+  /** Keeps the reduction's outputs, and its receipt when a node computed it. */
   keepReduced(outputs: readonly TensorHeader[], receipt: Bytes32 | null): void
   reduced(): BatchStatus['reduced']
-  /** What ended the batch when none of its items did. */
+  /** Keeps the fault that ended the batch when no item failed. */
   keepFault(fault: Fault): void
   fault(): Fault | null
-  /** From now on it is as if it were gone; `afterwards` takes away the rest. */
+  /** From now on the batch reads as not found; `afterwards` erases it. */
   eraseNow(): void
-  /** @throws {AppError} not_found once it is to be erased */
+  /** @throws {AppError} not_found once the batch is due for erasure */
   checkKept(): void
   webhook(): BatchStatus['webhook']
-  /** Of a batch that has ended: the webhook, then the erasure, each when it is due. */
+  /** Does what is due after the end: the webhook, the report to the tenant, the erasure. */
   afterwards(status: () => BatchStatus): Promise<void>
   nextAtMs(): number
 }
@@ -49,7 +49,8 @@ export function createLifetime(database: BatchDatabase, deps: LifetimeDeps): Lif
     if (!database.exists()) throw notFound()
     return (parsed ??= JSON.parse(setting('spec') ?? 'null') as BatchSpec)
   }
-  const delivery = createDelivery(database, { ...deps, spec })
+  const { random, send, log } = deps
+  const delivery = createDelivery(database, { nowMs, random, send, log, spec })
   const time = (name: string) => {
     const text = setting(name)
     return text === undefined ? null : Number(text)
@@ -61,20 +62,20 @@ export function createLifetime(database: BatchDatabase, deps: LifetimeDeps): Lif
     try {
       await deps.forget(spec())
     } catch (error) {
-      deps.log.warn('batch.not-forgotten', { batch: spec().id, cause: String(error) })
+      log.warn('batch.not-forgotten', { batch: spec().id, cause: String(error) })
       set('erase_retry_ms', String(nowMs() + TELL_RETRY_MS))
       return
     }
     database.erase()
     parsed = undefined
   }
-  /** The tenant has put aside what the batch might come to; from now on it counts what there is. */
+  /** The tenant reserved the most that the batch may keep; from now on it counts the real size. */
   const resize = async (): Promise<void> => {
     try {
       await deps.resize(spec(), database.blobs.totalBytes())
       set('resize_at_ms', null)
     } catch (error) {
-      deps.log.warn('batch.not-resized', { batch: spec().id, cause: String(error) })
+      log.warn('batch.not-resized', { batch: spec().id, cause: String(error) })
       set('resize_at_ms', String(nowMs() + TELL_RETRY_MS))
     }
   }

@@ -1,4 +1,4 @@
-/** What a batch tells of itself: status, results, what has ended; to callers whose place of entry its policy allows. */
+/** Reads of a batch (status, results, events), for callers whose country of entry its policy allows. */
 import { AppError } from '#shared/base/errors.ts'
 import { decideIngress } from '#shared/law/decide.ts'
 import { Bytes32 } from '#shared/base/ids.ts'
@@ -19,7 +19,7 @@ import type {
 export interface EventPage {
   readonly ended: readonly { readonly seq: number; readonly item: BatchItem }[]
   readonly status: BatchStatus
-  /** Place of the last event, once the batch has ended. */
+  /** Sequence of the last event; null until the batch has ended. */
   readonly endSeq: number | null
 }
 
@@ -27,7 +27,7 @@ export interface BatchReader {
   status(ingress: number): BatchStatus
   results(query: ResultQuery, ingress: number): ResultPage
   result(which: number | 'reduced', ingress: number): ItemResult
-  /** What ended after this place, and how everything stands. */
+  /** Items that ended after this sequence, and the status. */
   events(query: ResultQuery, ingress: number): EventPage
 }
 
@@ -83,7 +83,7 @@ export function createReader({ database, items, lifetime, status }: ReaderParts)
   }
 }
 
-/** The policy's rule of entry holds for whoever fetches results, as it did for who sent the inputs; narrowed by what it said while the batch ran. */
+/** The ingress rule for readers: that of submission, narrowed by newer versions while the batch ran. */
 function admitIngress(policy: CompiledPolicy, ingress: number): void {
   const rule = decideIngress(policy, ingress)
   if (rule === 'allow') return
@@ -91,7 +91,7 @@ function admitIngress(policy: CompiledPolicy, ingress: number): void {
   throw new AppError('residency_ingress_denied', detail, { meta: { rule } })
 }
 
-/** A reduction that no node did. */
+/** The item of a reduction that no node computed. */
 const REDUCED_HERE: BatchItem = {
   index: REDUCE_INDEX,
   status: 'done',

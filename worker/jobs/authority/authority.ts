@@ -1,4 +1,4 @@
-/** What a running batch asks its tenant again and again: whether it may go on, and under what. */
+/** Asks the tenant repeatedly whether a running batch may go on, and under which policy. */
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
 import type { BatchDatabase } from '#worker/jobs/store/database.ts'
@@ -6,9 +6,9 @@ import { judgeAuthority, type Grant, type TenantWord } from './judge-authority.t
 import type { BatchSpec, Fault } from '#worker/protocols/batch.ts'
 
 export interface Authority {
-  /** Asks, unless it has lately. @returns what ends the batch */
+  /** Asks, unless the last answer is recent. @returns the fault that ends the batch */
   check(): Promise<Fault | undefined>
-  /** What an item may be sent under; undefined while the tenant has not been heard for too long. */
+  /** Undefined when the tenant has not answered for too long. */
   grant(): Grant | undefined
 }
 
@@ -46,7 +46,7 @@ export function createAuthority({
         grant = undefined
         return verdict.fault
       }
-      // Readers hear of it, too, whatever becomes of this object.
+      // Kept, so that it holds for readers too after a restart.
       if (verdict.grant.ingress !== (grant?.ingress ?? spec.policy.ingress))
         database.set('ingress', verdict.grant.ingress)
       grant = verdict.grant

@@ -1,4 +1,4 @@
-/** A batch's webhook: when it is tried, how often, and what became of it. */
+/** A batch's webhook: when and how often it is tried, and its outcome. */
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
 import type { BatchDatabase } from '#worker/jobs/store/database.ts'
@@ -8,9 +8,9 @@ import { deliverMessage, type SendRequest } from './webhook.ts'
 
 export interface Delivery {
   status(): BatchStatus['webhook']
-  /** Due at once, from now on. */
+  /** Makes the first attempt due now. */
   begin(): void
-  /** Undefined when there is nothing left to deliver. */
+  /** Undefined when nothing is left to deliver. */
   nextAtMs(): number | undefined
   attempt(status: BatchStatus): Promise<void>
 }
@@ -42,7 +42,7 @@ export function createDelivery({ setting, set }: BatchDatabase, deps: DeliveryDe
       const { webhook, id } = spec()
       if (webhook === null) return
       const attempt = attempts() + 1
-      // Written first: an attempt that ends with the process counts.
+      // Written first, so that an attempt counts even if the process dies during it.
       set('webhook_attempts', String(attempt))
       const timestamp = new Date(status.finishedAtMs ?? nowMs()).toISOString()
       const body = JSON.stringify({ type: `batch.${status.status}`, timestamp, data: status })

@@ -1,22 +1,22 @@
-/** How fast a batch may go just now: its window, its bytes under way, and pauses while the network has no place. */
+/** How fast a batch may go at present: its window, its bytes under way, and pauses while the network has no slot. */
 import { LIMITS } from '#shared/base/limits.ts'
 import { createWindow } from '#worker/jobs/authority/judge.ts'
 import type { Fault } from '#worker/protocols/batch.ts'
 
 export interface Pace {
-  /** Whether one more may start, of so many bytes; the first may always. */
+  /** Whether one more item of this size may start. The first always may. */
   admits(heldBytes: number): boolean
   started(heldBytes: number): void
   ended(heldBytes: number): void
   /** Whether anything may start at all. */
   isOpen(): boolean
   answered(tookMs: number): void
-  /** An item was lost: fewer at once from now on. */
+  /** After a lost item fewer run at once. */
   lost(): void
-  /** @param isUnsatisfied whether none of the nodes that are there will do, however free they are */
+  /** @param isUnsatisfied whether none of the connected nodes fits, free or busy */
   pause(untilMs: number, why: Fault, isUnsatisfied: boolean): void
   pauses(): number
-  /** Since when, without an answer in between, none of the connected nodes has been one that it needs. */
+  /** Since when none of the connected nodes fits; undefined after an answer. */
   unsatisfiedSinceMs(): number | undefined
   pausedUntilMs(): number
   waiting(): Fault | null
@@ -40,7 +40,7 @@ export function createPace(concurrency: number, nowMs: () => number): Pace {
       underWay -= 1
       held -= heldBytes
     },
-    // After a pause one item goes first: a network that still has no place is asked once, not by all.
+    // After a pause one item goes first, so that a network without a slot is asked once only.
     isOpen: () => nowMs() >= untilMs && underWay < (pauses > 0 ? 1 : window.size()),
     answered(tookMs) {
       pauses = 0
@@ -50,7 +50,7 @@ export function createPace(concurrency: number, nowMs: () => number): Pace {
     },
     lost: () => window.failed(),
     pause(nextMs, why, isUnsatisfied) {
-      // Items that were refused together are one pause, not many.
+      // Items refused together count as one pause.
       if (nowMs() >= untilMs) pauses += 1
       untilMs = Math.max(untilMs, nextMs)
       waiting = why

@@ -1,4 +1,4 @@
-/** Drives a batch's items to nodes: within its bounds, again elsewhere when one is lost, each answer recorded once. */
+/** Sends a batch's items to nodes within its bounds, sends lost ones again, and records each answer once. */
 import { AppError, toAppError } from '#shared/base/errors.ts'
 import { newJobId, type RandomBytes } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -23,7 +23,7 @@ export interface RunnerDeps {
   readonly database: BatchDatabase
   readonly items: ItemStore
   readonly dispatch: Dispatch
-  /** What items are sent under; without one nothing starts. */
+  /** Without a grant nothing starts. */
   readonly grant: () => Grant | undefined
   readonly nowMs: () => number
   /** Uniform in [0, 1). */
@@ -31,20 +31,19 @@ export interface RunnerDeps {
   readonly randomBytes: RandomBytes
   readonly log: Log
   readonly deadlineAtMs: number
-  /** Called after each change that a listener may want to hear of. */
   readonly onChange: () => void
 }
 
 export interface Runner {
-  /** Starts what may start now, and resolves once nothing is under way and nothing can start. */
+  /** Starts what may start. Resolves once nothing is under way and nothing can start. */
   run(): Promise<void>
-  /** When there may be something to do again, seen from an idle runner; undefined when no item is queued. */
+  /** When an idle runner may continue; undefined when no item is queued. */
   nextAtMs(): number | undefined
-  /** Takes every job that is under way off its node. */
+  /** Cancels every job under way. */
   abort(): void
-  /** Why nothing is being dispatched just now. */
+  /** Why nothing is dispatched at present. */
   waiting(): Fault | null
-  /** What ends the batch before its deadline: waiting longer would not help. */
+  /** The fault that ends the batch before its deadline, because waiting would not help. */
   hopeless(): Fault | undefined
 }
 
@@ -72,7 +71,7 @@ export function createRunner(deps: RunnerDeps): Runner {
     if (items.failedWithoutOneDone() >= LIMITS.jobsHopelessItems) return HOPELESS
     const sinceMs = pace.unsatisfiedSinceMs()
     if (sinceMs === undefined) return undefined
-    // Where a node was allowed once it may be back in a moment; where none ever was, nobody is missing.
+    // If a node was allowed before, it may come back soon; otherwise there is nobody to wait for.
     const graceMs = items.hasDone() ? LIMITS.jobsUnsatisfiedMs : 0
     return nowMs() - sinceMs >= graceMs ? (pace.waiting() ?? undefined) : undefined
   }
@@ -113,7 +112,7 @@ export function createRunner(deps: RunnerDeps): Runner {
   }
 }
 
-/** What cannot be run will not run ten thousand times. */
+/** Work that fails this often without one success is not tried on all items. */
 const HOPELESS: Fault = {
   code: 'invalid_request',
   detail: `${LIMITS.jobsHopelessItems} items failed and none was done; the rest was not tried.`,
@@ -145,7 +144,7 @@ async function send(deps: RunnerDeps, pace: Pace, sent: Sending): Promise<void> 
   try {
     const request = describeJob(deps, { job, grant, dispatched, nowMs: startedMs })
     const result = await deps.dispatch({ request, payload: job.payload }, signal)
-    // What was cancelled is not recorded, even if its answer was already on the way.
+    // A cancelled job's answer is not recorded, even if it was already under way.
     if (signal.aborted) return
     pace.answered(deps.nowMs() - startedMs)
     keepAnswer(deps, item, { ...result, mark: dispatched.mark })

@@ -1,4 +1,5 @@
-/** A Batch's tables: its settings, its items, and bytes in chunks that fit SQLite's rows. */
+/** A Batch's tables: settings, items, and bytes in chunks that fit SQLite's rows. */
+import { concatBytes } from 'viem'
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { dropTables, hasTables, openSchema, type Schema } from '#worker/platform/schema.ts'
@@ -9,7 +10,6 @@ export interface BatchDatabase {
   readonly transaction: <T>(change: () => T) => T
   readonly exists: () => boolean
   readonly create: () => void
-  /** Drops everything. */
   readonly erase: () => void
   readonly setting: (name: string) => string | undefined
   readonly set: (name: string, value: string | null) => void
@@ -19,18 +19,18 @@ export interface BatchDatabase {
 /** Bytes by name: `shared`, `reduce`, `reduced`, `in:12`, `out:12`. */
 export interface Blobs {
   put(name: string, bytes: Uint8Array): void
-  /** Empty when there are none. */
+  /** Empty when there is no such name. */
   get(name: string): Uint8Array
   remove(name: string): void
   totalBytes(): number
-  /** Everything but results; everything. */
+  /** Removes everything except results. */
   removeInputs(): void
   removeAll(): void
 }
 
 const TABLES = [
   'CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL)',
-  // `next_at_ms`: not before this time. `job_id`: mark of the dispatch that is under way. `seq`: order in which items ended.
+  // `next_at_ms`: earliest time of the next dispatch. `job_id`: mark of the dispatch under way. `seq`: order of ending.
   'CREATE TABLE items (idx INTEGER PRIMARY KEY, state TEXT NOT NULL, next_at_ms INTEGER NOT NULL DEFAULT 0, ' +
     'failures INTEGER NOT NULL DEFAULT 0, dispatches INTEGER NOT NULL DEFAULT 0, job_id TEXT, work TEXT, ' +
     'units INTEGER NOT NULL, seq INTEGER, receipt_id TEXT, node_id TEXT, country INTEGER, evidence TEXT, ' +
@@ -79,15 +79,8 @@ function createBlobs(rows: BatchDatabase['rows']): Blobs {
       const chunks = rows('SELECT bytes FROM blobs WHERE name = ? ORDER BY chunk', name).map(
         (row) => toBytes(row['bytes']),
       )
-      const [only] = chunks
-      if (chunks.length === 1 && only !== undefined) return only
-      const bytes = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0))
-      let offset = 0
-      for (const chunk of chunks) {
-        bytes.set(chunk, offset)
-        offset += chunk.length
-      }
-      return bytes
+      const [first] = chunks
+      return chunks.length === 1 && first !== undefined ? first : concatBytes(chunks)
     },
     remove: (name) => void rows('DELETE FROM blobs WHERE name = ?', name),
     totalBytes() {
@@ -100,7 +93,7 @@ function createBlobs(rows: BatchDatabase['rows']): Blobs {
   }
 }
 
-/** A Durable Object gives an ArrayBuffer, node:sqlite a Uint8Array. */
+/** A Durable Object returns an ArrayBuffer, node:sqlite a Uint8Array. */
 function toBytes(value: unknown): Uint8Array {
   if (value instanceof Uint8Array) return value
   if (value instanceof ArrayBuffer) return new Uint8Array(value)

@@ -1,10 +1,11 @@
-/** The items of a batch in its tables: which is next, what became of each, and what they come to together. */
+/** The items of a batch in its tables: the next one, the outcome of each, and their sums. */
 import { JobId } from '#shared/base/ids.ts'
 import { TensorHeader, Work } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { countryCode } from '#shared/law/region.ts'
 import { z } from 'zod'
 import type { DispatchOutcome } from '#worker/protocols/hub.ts'
+import { onceJob, type OnceJob } from '#worker/protocols/idempotency.ts'
 import type { Row } from '#worker/platform/storage.ts'
 import type { BatchDatabase } from './database.ts'
 import type {
@@ -25,7 +26,7 @@ export interface NextItem {
   readonly index: number
   readonly failures: number
   readonly units: number
-  /** Null: the template's. */
+  /** Null: the template's work. */
   readonly work: Work | null
 }
 
@@ -37,32 +38,30 @@ export interface ItemStore {
   earliestMs(): number | undefined
   isAnyOpen(): boolean
   hasFailed(): boolean
-  /** An item is one job however often it is sent: @param newId its id, if it has none yet */
+  /** An item is one job however often it is sent. @param newId the job's id, if the item has none yet */
   start(index: number, newId: JobId): Dispatched
-  /** False when this dispatch is not the one that the item waits for: an answer is recorded once. */
+  /** False when the item waits for another dispatch: an answer is recorded once. */
   record(answer: RecordedAnswer): boolean
   requeue(index: number, at: { readonly nextAtMs: number; readonly isFailure: boolean }): void
   fail(index: number, error: Fault): void
-  /** Every queued or running item. */
+  /** Ends every queued or running item. */
   endOpen(state: 'failed' | 'cancelled', error: Fault): void
-  /** Items whose dispatch this object has forgotten. */
+  /** Queues running items again, after a restart. */
   requeueLost(): void
   page(query: { readonly after: number; readonly limit: number }): ResultPage['results']
   result(index: number): ItemResult | undefined
-  /** Items that ended after this place in the order, oldest first. */
+  /** Items that ended after this sequence, oldest first. */
   endedAfter(seq: number, limit: number): { readonly seq: number; readonly item: BatchItem }[]
   lastSeq(): number
   hasDone(): boolean
-  /** Failed items, as long as none is done. */
+  /** The number of failed items; 0 once one is done. */
   failedWithoutOneDone(): number
   sums(): ItemSums
 }
 
 /** One sending of an item. */
-export interface Dispatched {
-  readonly jobId: JobId
-  readonly firstAttempt: number
-  /** Names it among all sendings of the item. */
+export interface Dispatched extends OnceJob {
+  /** Names this sending among all of the item. */
   readonly mark: string
 }
 
@@ -121,7 +120,7 @@ export function createItemStore(database: BatchDatabase): ItemStore {
       const query =
         "UPDATE items SET state = 'queued', job_id = NULL, next_at_ms = ?, failures = failures + ?, " +
         'dispatches = dispatches - ? WHERE idx = ?'
-      // Where there was no node there was no dispatch that could have a cost.
+      // Without a node there was no dispatch that could cost anything.
       rows(query, nextAtMs, isFailure ? 1 : 0, isFailure ? 0 : 1, index)
     },
     fail(index, error) {
@@ -170,7 +169,7 @@ function startItem({ rows }: BatchDatabase, index: number, newId: JobId): Dispat
   const query =
     "UPDATE items SET state = 'running', job_id = ?, dispatches = dispatches + 1 WHERE idx = ?"
   rows(query, mark, index)
-  return { jobId, firstAttempt: 1 + (sends - 1) * LIMITS.dispatchAttempts, mark }
+  return { ...onceJob(jobId, sends), mark }
 }
 
 function recordAnswer({ rows, blobs }: BatchDatabase, answer: RecordedAnswer): boolean {
@@ -196,7 +195,7 @@ function recordAnswer({ rows, blobs }: BatchDatabase, answer: RecordedAnswer): b
   return true
 }
 
-/** Within the bound of a page's bytes, and always one where there is one. */
+/** Stays within a page's bytes, but returns at least one result if there is one. */
 function readPage(
   database: BatchDatabase,
   query: { readonly after: number; readonly limit: number },
