@@ -10,7 +10,7 @@ import {
   KEY,
   policyOf,
   rangeBatch,
-  settle,
+  startBatch,
 } from '#test/support/storage/batch.ts'
 
 const KEYS = [{ id: KEY, scopes: ['infer'] }]
@@ -21,11 +21,8 @@ const wordOf = (...policies: readonly ReturnType<typeof policyOf>[]) => ({
 
 describe('[B11] a batch whose key is revoked', () => {
   it('ends within 30 s and takes its items off their nodes; what was answered is kept', async () => {
-    const bench = createBatchBench()
-    bench.core.create(...rangeBatch(9, { concurrency: 3 }))
-    await bench.ring()
-    bench.sent[0]?.answer(floats(1))
-    await settle()
+    const bench = await startBatch(9, { concurrency: 3 })
+    await bench.answer(floats(1))
     const underWay = [...bench.sent]
     expect(underWay).toHaveLength(3)
     bench.word = { ...wordOf(policyOf(3)), keys: [] }
@@ -42,11 +39,8 @@ describe('[B11] a batch whose key is revoked', () => {
   })
 
   it('ends at its next alarm when it was waiting for a place', async () => {
-    const bench = createBatchBench()
-    bench.core.create(...rangeBatch(2))
-    await bench.ring()
-    for (const job of bench.sent.toReversed()) job.lose('no_capacity')
-    await settle()
+    const bench = await startBatch(2)
+    await bench.loseAll('no_capacity')
     bench.word = null
     bench.nowMs += LIMITS.authCacheMs
     await bench.ring()
@@ -66,17 +60,13 @@ describe('[B11] a batch whose key is revoked', () => {
 
 describe('[B11] a batch whose tenant cannot be reached', () => {
   it('goes on for 30 s and then sends nothing, until it is reached', async () => {
-    const bench = createBatchBench()
-    bench.core.create(...rangeBatch(9, { concurrency: 1 }))
-    await bench.ring()
+    const bench = await startBatch(9, { concurrency: 1 })
     bench.word = undefined
     await bench.pass(LIMITS.jobsAuthorityMs - 1)
-    bench.sent[0]?.answer(floats(0))
-    await settle()
+    await bench.answer(floats(0))
     expect(bench.sent).toHaveLength(1)
     bench.nowMs += 1
-    bench.sent[0]?.answer(floats(1))
-    await settle()
+    await bench.answer(floats(1))
     expect(bench.sent).toEqual([])
     expect(bench.alarmMs).toBe(bench.nowMs + LIMITS.jobsWatchdogMs)
     await bench.ring()
@@ -88,9 +78,7 @@ describe('[B11] a batch whose tenant cannot be reached', () => {
   })
 
   it('is asked every ten seconds at most', async () => {
-    const bench = createBatchBench()
-    bench.core.create(...rangeBatch(9, { concurrency: 1 }))
-    await bench.ring()
+    const bench = await startBatch(9, { concurrency: 1 })
     for (let item = 0; item < 5; item += 1) {
       bench.sent[0]?.answer(floats(item))
       await bench.pass(100)
@@ -108,8 +96,7 @@ describe('[B12] a batch whose policy has a newer version', () => {
     const next = async () => {
       bench.nowMs += LIMITS.authCacheMs
       await bench.pass(0)
-      bench.sent[0]?.answer(floats(0))
-      await settle()
+      await bench.answer(floats(0))
       return bench.sent[0]?.request
     }
     return { bench, next, eu }

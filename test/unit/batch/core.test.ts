@@ -10,6 +10,7 @@ import {
   GERMANY,
   rangeBatch,
   settle,
+  startBatch,
 } from '#test/support/storage/batch.ts'
 
 function refusal(run: () => unknown): ErrorCode {
@@ -47,9 +48,7 @@ describe('[B1] the items of a batch', () => {
   })
 
   it('are as many on their way as asked for, and the next goes when one comes back', async () => {
-    const bench = createBatchBench()
-    bench.core.create(...rangeBatch(9, { concurrency: 2 }))
-    await bench.ring()
+    const bench = await startBatch(9, { concurrency: 2 })
     expect(bench.sent.map(indexOf)).toEqual([0, 1])
     bench.sent[1]?.answer(floats(1))
     await settle()
@@ -58,9 +57,7 @@ describe('[B1] the items of a batch', () => {
   })
 
   it('give results in order of their index, with node, region and receipt, and the bill of what was recorded', async () => {
-    const bench = createBatchBench()
-    bench.core.create(...rangeBatch(3))
-    await bench.ring()
+    const bench = await startBatch(3)
     for (const job of bench.sent.toReversed()) job.answer(floats(indexOf(job)), `N${indexOf(job)}`)
     await settle()
     const { results, next } = bench.core.results({ after: -1, limit: 2 }, GERMANY)
@@ -84,9 +81,7 @@ describe('[B1] the items of a batch', () => {
 
 describe('[B2] an item whose node is lost', () => {
   it('goes again after a back-off, as further attempts of the same job', async () => {
-    const bench = createBatchBench()
-    bench.core.create(...rangeBatch(1))
-    await bench.ring()
+    const bench = await startBatch(1)
     const first = bench.sent[0]?.request
     expect(first?.firstAttempt).toBe(1)
     bench.sent[0]?.lose('node_lost')
@@ -100,8 +95,7 @@ describe('[B2] an item whose node is lost', () => {
       jobId: first?.jobId,
       firstAttempt: 1 + LIMITS.dispatchAttempts,
     })
-    bench.sent[0]?.answer(floats(1))
-    await settle()
+    await bench.answer(floats(1))
     expect(bench.core.status(GERMANY)).toMatchObject({ status: 'done', redone: 1 })
   })
 
@@ -129,18 +123,14 @@ describe('[B2] an item whose node is lost', () => {
   })
 
   it('is not tried again when the fault is in the work itself', async () => {
-    const bench = createBatchBench()
-    bench.core.create(...rangeBatch(1))
-    await bench.ring()
+    const bench = await startBatch(1)
     bench.sent[0]?.lose('invalid_request')
     await settle()
     expect(bench.core.status(GERMANY)).toMatchObject({ status: 'failed', redone: 0 })
   })
 
   it('ends the batch early when the first sixteen fail and none is done', async () => {
-    const bench = createBatchBench()
-    bench.core.create(...rangeBatch(1_000))
-    await bench.ring()
+    const bench = await startBatch(1_000)
     let tried = 0
     while (bench.sent.length > 0) {
       tried += 1
@@ -157,11 +147,8 @@ describe('[B2] an item whose node is lost', () => {
 
 describe('[B4] a process that is killed', () => {
   it('takes nothing with it: what was answered stays, what was under way goes again, each item is recorded once', async () => {
-    const bench = createBatchBench()
-    bench.core.create(...rangeBatch(4))
-    await bench.ring()
-    bench.sent[0]?.answer(floats(0))
-    await settle()
+    const bench = await startBatch(4)
+    await bench.answer(floats(0))
     const lost = bench.sent.slice()
     expect(lost.map(indexOf)).toEqual([1, 2, 3])
     // The alarm that was set before the work began is what wakes the new object.
@@ -185,22 +172,16 @@ describe('[B4] a process that is killed', () => {
   })
 
   it('is the same batch when it is created again', async () => {
-    const bench = createBatchBench()
-    bench.core.create(...rangeBatch(1))
-    await bench.ring()
-    bench.sent[0]?.answer(floats(5))
-    await settle()
+    const bench = await startBatch(1)
+    await bench.answer(floats(5))
     expect(bench.core.create(...rangeBatch(1)).status).toBe('done')
   })
 })
 
 describe('[B5] cancelling', () => {
   it('takes the jobs off their nodes, and records nothing that comes later', async () => {
-    const bench = createBatchBench()
-    bench.core.create(...rangeBatch(10))
-    await bench.ring()
-    bench.sent[0]?.answer(floats(0))
-    await settle()
+    const bench = await startBatch(10)
+    await bench.answer(floats(0))
     const running = bench.sent.slice()
     const status = bench.core.cancel()
     expect(running.every(({ signal }) => signal.aborted)).toBe(true)
@@ -217,12 +198,9 @@ describe('[B5] cancelling', () => {
 
 describe('[B6] results', () => {
   it('are erased when they are acknowledged, and not before the end', async () => {
-    const bench = createBatchBench()
-    bench.core.create(...rangeBatch(1))
-    await bench.ring()
+    const bench = await startBatch(1)
     expect(refusal(() => bench.core.acknowledge())).toBe('invalid_request')
-    bench.sent[0]?.answer(floats(1))
-    await settle()
+    await bench.answer(floats(1))
     expect(bench.core.acknowledge().status).toBe('done')
     expect(refusal(() => bench.core.status(GERMANY))).toBe('not_found')
     await bench.ring()
@@ -234,11 +212,8 @@ describe('[B6] results', () => {
   })
 
   it('are erased when their time has come', async () => {
-    const bench = createBatchBench()
-    bench.core.create(...rangeBatch(1))
-    await bench.ring()
-    bench.sent[0]?.answer(floats(1))
-    await settle()
+    const bench = await startBatch(1)
+    await bench.answer(floats(1))
     expect(bench.alarmMs).toBe(bench.nowMs + 3_600_000)
     await bench.ring()
     expect(refusal(() => bench.core.status(GERMANY))).toBe('not_found')
@@ -246,9 +221,7 @@ describe('[B6] results', () => {
   })
 
   it('leave no input behind once the batch has ended', async () => {
-    const bench = createBatchBench()
-    bench.core.create(...rangeBatch(2))
-    await bench.ring()
+    const bench = await startBatch(2)
     for (const job of bench.sent.slice()) job.answer(floats(1))
     await settle()
     const names = bench.storage.sql.exec('SELECT DISTINCT name FROM blobs').toArray()
@@ -327,8 +300,7 @@ describe('[B7] reducing', () => {
     await settle()
     expect(bench.core.status(GERMANY).status).toBe('reducing')
     expect([...(bench.sent[0]?.payload ?? [])]).toEqual([...floats(10, 11)])
-    bench.sent[0]?.answer(floats(21))
-    await settle()
+    await bench.answer(floats(21))
     expect(bench.core.status(GERMANY)).toMatchObject({ status: 'done', units: 11 })
     const { item, payload } = bench.core.result('reduced', GERMANY)
     expect([...payload]).toEqual([...floats(21)])

@@ -7,7 +7,7 @@ import { openDatabase } from '#worker/tenant/log/database.ts'
 import { createBatchIndex } from '#worker/tenant/log/batch-index.ts'
 import { BatchId } from '#worker/protocols/batch.ts'
 import { reservedBytes } from '#worker/api/jobs/size.ts'
-import { createBatchBench, floats, rangeBatch, settle } from '#test/support/storage/batch.ts'
+import { floats, rangeBatch, settle, startBatch } from '#test/support/storage/batch.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 
 const HOUR_MS = 3_600_000
@@ -74,9 +74,7 @@ describe('[B13] a batch', () => {
   })
 
   it('tells its tenant what it keeps once it has ended, again until it is heard', async () => {
-    const bench = createBatchBench()
-    bench.core.create(...rangeBatch(3))
-    await bench.ring()
+    const bench = await startBatch(3)
     expect(bench.resized).toEqual([])
     bench.canResize = false
     for (const job of bench.sent.toReversed()) job.answer(floats(1))

@@ -7,6 +7,7 @@ import {
   GERMANY,
   rangeBatch,
   settle,
+  startBatch,
 } from '#test/support/storage/batch.ts'
 
 const UNSATISFIED = { rule: 'compute.allow', needed: 'a node in FR' }
@@ -18,8 +19,7 @@ describe('[B3] a network without a place for the batch', () => {
     for (let round = 0; round < LIMITS.jobsItemAttempts + 2; round += 1) {
       await bench.ring()
       expect(bench.sent.length).toBe(round === 0 ? 4 : 1)
-      for (const job of bench.sent.slice()) job.lose('no_capacity')
-      await settle()
+      await bench.loseAll('no_capacity')
     }
     expect(bench.core.status(GERMANY)).toMatchObject({
       status: 'running',
@@ -28,8 +28,7 @@ describe('[B3] a network without a place for the batch', () => {
       redone: 0,
     })
     await bench.ring()
-    bench.sent[0]?.answer(floats(1))
-    await settle()
+    await bench.answer(floats(1))
     expect(bench.sent.length).toBe(3)
     expect(bench.core.status(GERMANY).waiting).toBeNull()
   })
@@ -40,8 +39,7 @@ describe('[B3] a network without a place for the batch', () => {
     const startMs = bench.nowMs
     while (bench.core.status(GERMANY).status === 'running') {
       await bench.ring()
-      for (const job of bench.sent.slice()) job.lose('no_capacity')
-      await settle()
+      await bench.loseAll('no_capacity')
     }
     expect(bench.nowMs - startMs).toBe(60_000)
     expect(bench.core.status(GERMANY)).toMatchObject({
@@ -55,8 +53,7 @@ describe('[B3] a network without a place for the batch', () => {
     bench.core.create(...rangeBatch(100))
     const startMs = bench.nowMs
     await bench.ring()
-    for (const job of bench.sent.slice()) job.lose('residency_unsatisfiable', UNSATISFIED)
-    await settle()
+    await bench.loseAll('residency_unsatisfiable', UNSATISFIED)
     expect(bench.nowMs).toBe(startMs)
     expect(bench.sent).toEqual([])
     const status = bench.core.status(GERMANY)
@@ -67,11 +64,8 @@ describe('[B3] a network without a place for the batch', () => {
   it('ends the batch at once when nothing but a feature is missing, and by no word of a node', async () => {
     const meta = { rule: 'kernel.requires', needed: 'a node with f16' }
     for (const lacksFeatures of [true, false]) {
-      const bench = createBatchBench()
-      bench.core.create(...rangeBatch(100))
-      await bench.ring()
-      for (const job of bench.sent.slice()) job.lose('no_capacity', meta, { lacksFeatures })
-      await settle()
+      const bench = await startBatch(100)
+      await bench.loseAll('no_capacity', meta, { lacksFeatures })
       const status = bench.core.status(GERMANY)
       expect(status.status).toBe(lacksFeatures ? 'failed' : 'running')
       expect(lacksFeatures ? status.failures[0] : status.waiting).toMatchObject(meta)
@@ -79,15 +73,11 @@ describe('[B3] a network without a place for the batch', () => {
   })
 
   it('is waited for a while, and not until the deadline, where a node was allowed before', async () => {
-    const bench = createBatchBench()
-    bench.core.create(...rangeBatch(3))
-    await bench.ring()
-    bench.sent[0]?.answer(floats(1))
-    await settle()
+    const bench = await startBatch(3)
+    await bench.answer(floats(1))
     const startMs = bench.nowMs
     const refuse = async () => {
-      for (const job of bench.sent.slice()) job.lose('residency_unsatisfiable', UNSATISFIED)
-      await settle()
+      await bench.loseAll('residency_unsatisfiable', UNSATISFIED)
     }
     await refuse()
     while (bench.core.status(GERMANY).status === 'running') {
@@ -104,23 +94,17 @@ describe('[B3] a network without a place for the batch', () => {
   })
 
   it('goes on when the node that was allowed is back in time', async () => {
-    const bench = createBatchBench()
-    bench.core.create(...rangeBatch(2))
-    await bench.ring()
-    bench.sent[0]?.answer(floats(1))
-    await settle()
+    const bench = await startBatch(2)
+    await bench.answer(floats(1))
     bench.sent[0]?.lose('residency_unsatisfiable', UNSATISFIED)
     await settle()
     await bench.ring()
-    bench.sent[0]?.answer(floats(1))
-    await settle()
+    await bench.answer(floats(1))
     expect(bench.core.status(GERMANY).status).toBe('done')
   })
 
   it('is not waited for when no hub may keep the records', async () => {
-    const bench = createBatchBench()
-    bench.core.create(...rangeBatch(1))
-    await bench.ring()
+    const bench = await startBatch(1)
     bench.sent[0]?.lose('residency_unsatisfiable', { rule: 'storage.jurisdiction' })
     await settle()
     expect(bench.core.status(GERMANY).status).toBe('failed')
