@@ -48,7 +48,7 @@ async function createScene() {
   return {
     hubs,
     receipts,
-    /** The request of a key is sent: a node of one hub answers it, and then something may die. */
+    /** Sends the request of a key. A node of one hub answers it, and then a process may die. */
     async send(key: number, hub: number, end: 'answered' | 'died' | 'gave up') {
       const name = String(key + 1).repeat(64)
       const request = { key: `0x${name}`, fingerprint: `0x${name}` } as const
@@ -63,7 +63,7 @@ async function createScene() {
       if (end === 'gave up') tenant.idempotency.release(hold, true)
       if (end === 'died') nowMs += LIMITS.idempotencyLeaseMs
     },
-    /** Tenant, then ledger, then the outbox forgets; killed in between it is all done again. */
+    /** Delivers to tenant, then ledger, then clears the outbox. When killed in between, all is repeated. */
     async deliver(hub: number, until: 'tenant' | 'ledger' | 'outbox') {
       const { outbox, ledger } = hubs[hub] ?? {}
       if (outbox === undefined || ledger === undefined || outbox.length === 0) return

@@ -1,4 +1,4 @@
-/** A bundle of settled jobs, and what pins it: made without a chain, so that only its verification is at work. */
+/** A bundle of settled jobs and its pins, made without a chain to test only its verification. */
 import { toHex } from 'viem'
 import { createPinnedView, type Pins } from '#scripts/verify/pins.ts'
 import { NOT_NARROWED, type AuditBundle, type ProvenEntry } from '#shared/audit/bundle.ts'
@@ -29,10 +29,10 @@ export interface MadeBundle {
 
 export interface BundleWish {
   readonly jobs: number
-  /** Of a deployment that settles on none. @default true */
+  /** Whether the deployment settles on a chain. @default true */
   readonly hasChain?: boolean
   readonly receipt?: ReceiptWish
-  /** What happens to the tenant before the bundle is made. */
+  /** Changes the tenant before the bundle is made. */
   readonly afterwards?: (core: TenantCore, receipts: readonly SignedReceipt[]) => void
 }
 
@@ -45,7 +45,7 @@ export async function makeBundle({
   const domain = hasChain ? CHAIN : NO_DOMAIN
   const seed = toHex(randomBytes(32))
   const maker = await createReceiptMaker(domain)
-  // By the machine's clock: those who verify it by the command have no other.
+  // By the machine's clock, because the verifier's command has no other.
   const issuedAtMs = Date.now() - 60_000
   const expiresAtMs = issuedAtMs + 120_000
   const receipts = await Promise.all(
@@ -54,7 +54,7 @@ export async function makeBundle({
     ),
   )
   const storage = createSqliteStorage()
-  // Each change has a millisecond of its own, however quick the machine is.
+  // Each change gets a millisecond of its own.
   let nowMs = Date.now() - 30_000
   const core = createTenantCore({
     storage,
@@ -107,7 +107,7 @@ export async function makeBundle({
   }
 }
 
-/** A log's entries as its database has them, each with its inclusion: page by page, by one reader of its tree. */
+/** Reads a log's entries from its database, each with its inclusion proof. */
 export function* readProven(storage: DurableStorage, size: number): Generator<ProvenEntry> {
   const rows = (query: string, ...bindings: Binding[]) =>
     storage.sql.exec(query, ...bindings).toArray()

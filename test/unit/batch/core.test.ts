@@ -1,4 +1,4 @@
-/** A batch from its taking to its erasure, with a clock and a network that the test moves. */
+/** A batch from submission to erasure, with a clock and a network that the test controls. */
 import { describe, expect, it } from 'vitest'
 import { toAppError, type ErrorCode } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -22,11 +22,11 @@ function refusal(run: () => unknown): ErrorCode {
   throw new Error('nothing was refused')
 }
 
-/** The first of the job's own bytes is its index. */
+/** The first byte of a job's payload is its index. */
 const indexOf = ({ payload }: { readonly payload: Uint8Array }) => payload[0] ?? -1
 
 describe('[B1] the items of a batch', () => {
-  it('are ordinary jobs under the policy version that was fixed, each with its own bytes among the shared ones', async () => {
+  it('are ordinary jobs under the policy version of submission, each with its own and the shared bytes', async () => {
     const bench = createBatchBench()
     const [spec, input] = rangeBatch(3)
     bench.core.create(spec, input)
@@ -47,7 +47,7 @@ describe('[B1] the items of a batch', () => {
     expect([...(second?.payload.slice(16) ?? [])]).toEqual([9, 9, 9, 9])
   })
 
-  it('are as many on their way as asked for, and the next goes when one comes back', async () => {
+  it('run as many at once as requested, and the next starts when one ends', async () => {
     const bench = await startBatch(9, { concurrency: 2 })
     expect(bench.sent.map(indexOf)).toEqual([0, 1])
     bench.sent[1]?.answer(floats(1))
@@ -56,7 +56,7 @@ describe('[B1] the items of a batch', () => {
     expect(bench.core.status(GERMANY).counts).toMatchObject({ done: 1, running: 2, queued: 6 })
   })
 
-  it('give results in order of their index, with node, region and receipt, and the bill of what was recorded', async () => {
+  it('give results by index, with node, region and receipt, and a bill of the recorded answers', async () => {
     const bench = await startBatch(3)
     for (const job of bench.sent.toReversed()) job.answer(floats(indexOf(job)), `N${indexOf(job)}`)
     await settle()
@@ -80,7 +80,7 @@ describe('[B1] the items of a batch', () => {
 })
 
 describe('[B2] an item whose node is lost', () => {
-  it('goes again after a back-off, as further attempts of the same job', async () => {
+  it('is sent again after a back-off, as further attempts of the same job', async () => {
     const bench = await startBatch(1)
     const first = bench.sent[0]?.request
     expect(first?.firstAttempt).toBe(1)
@@ -99,7 +99,7 @@ describe('[B2] an item whose node is lost', () => {
     expect(bench.core.status(GERMANY)).toMatchObject({ status: 'done', redone: 1 })
   })
 
-  it('fails after its bound of attempts, and the batch with it', async () => {
+  it('fails after the last attempt, and the batch with it', async () => {
     const bench = createBatchBench()
     bench.core.create(...rangeBatch(2))
     let attempts = 0
@@ -146,21 +146,21 @@ describe('[B2] an item whose node is lost', () => {
 })
 
 describe('[B4] a process that is killed', () => {
-  it('takes nothing with it: what was answered stays, what was under way goes again, each item is recorded once', async () => {
+  it('loses no answer: items under way are sent again, and each is recorded once', async () => {
     const bench = await startBatch(4)
     await bench.answer(floats(0))
     const lost = bench.sent.slice()
     expect(lost.map(indexOf)).toEqual([1, 2, 3])
-    // The alarm that was set before the work began is what wakes the new object.
+    // The alarm set before the work began wakes the new object.
     expect(bench.alarmMs).toBe(bench.nowMs + LIMITS.jobsWatchdogMs)
     bench.kill()
     await bench.ring()
     expect(bench.sent.map(indexOf)).toEqual([1, 2, 3])
-    // A lost answer may have left a receipt: of the same job, so that one of the two is paid [L3].
+    // A lost answer may have left a receipt. It is of the same job, so one of the two is paid [L3].
     const idsOf = (jobs: typeof lost) => jobs.map(({ request }) => request.jobId)
     expect(idsOf(bench.sent)).toEqual(idsOf(lost))
     expect(bench.sent.every(({ request }) => (request.firstAttempt ?? 1) > 1)).toBe(true)
-    // An answer of the first dispatch that comes now belongs to nobody.
+    // Answers of the first dispatches are ignored.
     for (const job of lost) job.answer(floats(99), 'ghost')
     for (const job of bench.sent.slice()) job.answer(floats(indexOf(job)))
     await settle()
@@ -179,7 +179,7 @@ describe('[B4] a process that is killed', () => {
 })
 
 describe('[B5] cancelling', () => {
-  it('takes the jobs off their nodes, and records nothing that comes later', async () => {
+  it('cancels the jobs under way, and records no later answer', async () => {
     const bench = await startBatch(10)
     await bench.answer(floats(0))
     const running = bench.sent.slice()
@@ -197,7 +197,7 @@ describe('[B5] cancelling', () => {
 })
 
 describe('[B6] results', () => {
-  it('are erased when they are acknowledged, and not before the end', async () => {
+  it('are erased when acknowledged, and cannot be acknowledged before the end', async () => {
     const bench = await startBatch(1)
     expect(refusal(() => bench.core.acknowledge())).toBe('invalid_request')
     await bench.answer(floats(1))
@@ -211,7 +211,7 @@ describe('[B6] results', () => {
     expect(bench.alarmMs).toBeNull()
   })
 
-  it('are erased when their time has come', async () => {
+  it('are erased when their retention ends', async () => {
     const bench = await startBatch(1)
     await bench.answer(floats(1))
     expect(bench.alarmMs).toBe(bench.nowMs + 3_600_000)
@@ -220,7 +220,7 @@ describe('[B6] results', () => {
     expect(bench.forgotten).toHaveLength(1)
   })
 
-  it('leave no input behind once the batch has ended', async () => {
+  it('leave no input after the end', async () => {
     const bench = await startBatch(2)
     for (const job of bench.sent.slice()) job.answer(floats(1))
     await settle()
@@ -228,7 +228,7 @@ describe('[B6] results', () => {
     expect(names.map(({ name }) => name)).toEqual(['out:0', 'out:1'])
   })
 
-  it('are not read where the policy forbids the entry', () => {
+  it('cannot be read from where the policy forbids requests', () => {
     const bench = createBatchBench()
     const [spec, input] = rangeBatch(1)
     const onlyGermany = { ...spec.policy, ingress: spec.allowed }
@@ -241,7 +241,7 @@ describe('[B6] results', () => {
     expect(bench.core.status(GERMANY).status).toBe('running')
   })
 
-  it('do not exist where no batch was made', () => {
+  it('do not exist without a batch', () => {
     const bench = createBatchBench()
     expect(refusal(() => bench.core.status(GERMANY))).toBe('not_found')
     expect(refusal(() => bench.core.cancel())).toBe('not_found')
@@ -250,7 +250,7 @@ describe('[B6] results', () => {
 })
 
 describe('[B7] reducing', () => {
-  it('sums in f64 in order of the index, whoever answers first', async () => {
+  it('sums in f64 by index, whatever the order of the answers', async () => {
     const sums = []
     for (const order of [
       [0, 1, 2],
@@ -273,7 +273,7 @@ describe('[B7] reducing', () => {
     expect(sums).toEqual([1, 1])
   })
 
-  it('by a kernel is one more job, with all outputs in order as its own bytes', async () => {
+  it('by a kernel is one more job, whose own bytes are all outputs by index', async () => {
     const bench = createBatchBench()
     const [spec] = rangeBatch(2)
     const { template } = spec
@@ -307,7 +307,7 @@ describe('[B7] reducing', () => {
     expect(item.receipt).not.toBeNull()
   })
 
-  it('fails, and says why, when the outputs do not fit together', async () => {
+  it('fails with the reason when the outputs differ in length', async () => {
     const bench = createBatchBench()
     const reduce = { kind: 'named', op: 'mean', output: 'binding:1', datatype: 'FP32' } as const
     bench.core.create(...rangeBatch(2, { reduce }))

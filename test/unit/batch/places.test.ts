@@ -1,4 +1,4 @@
-/** A batch for which the network has no place just now, or none at all. */
+/** A batch for which the network has no slot at present, or no fitting node. */
 import { describe, expect, it } from 'vitest'
 import { LIMITS } from '#shared/base/limits.ts'
 import {
@@ -12,8 +12,8 @@ import {
 
 const UNSATISFIED = { rule: 'compute.allow', needed: 'a node in FR' }
 
-describe('[B3] a network without a place for the batch', () => {
-  it('is waited for, without counting against the items, and is asked by one item at first', async () => {
+describe('[B3] a network without a slot for the batch', () => {
+  it('is waited for without counting failures, and one item tries first', async () => {
     const bench = createBatchBench()
     bench.core.create(...rangeBatch(4))
     for (let round = 0; round < LIMITS.jobsItemAttempts + 2; round += 1) {
@@ -33,7 +33,7 @@ describe('[B3] a network without a place for the batch', () => {
     expect(bench.core.status(GERMANY).waiting).toBeNull()
   })
 
-  it('ends with the deadline, and the error says what was missing', async () => {
+  it('is waited for until the deadline, and the error names what was missing', async () => {
     const bench = createBatchBench()
     bench.core.create(...rangeBatch(2, { deadlineMs: 60_000 }))
     const startMs = bench.nowMs
@@ -48,7 +48,7 @@ describe('[B3] a network without a place for the batch', () => {
     })
   })
 
-  it('ends the batch at once, with the rule, when the policy allows none of the nodes that are there', async () => {
+  it('ends the batch at once, with the rule, when the policy allows none of the nodes', async () => {
     const bench = createBatchBench()
     bench.core.create(...rangeBatch(100))
     const startMs = bench.nowMs
@@ -61,7 +61,7 @@ describe('[B3] a network without a place for the batch', () => {
     expect(status.failures[0]).toMatchObject({ code: 'residency_unsatisfiable', ...UNSATISFIED })
   })
 
-  it('ends the batch at once when nothing but a feature is missing, and by no word of a node', async () => {
+  it('ends the batch at once when only a feature is missing, but not because a node says so', async () => {
     const meta = { rule: 'kernel.requires', needed: 'a node with f16' }
     for (const lacksFeatures of [true, false]) {
       const bench = await startBatch(100)
@@ -72,7 +72,7 @@ describe('[B3] a network without a place for the batch', () => {
     }
   })
 
-  it('is waited for a while, and not until the deadline, where a node was allowed before', async () => {
+  it('is waited for a minute when a node was allowed before', async () => {
     const bench = await startBatch(3)
     await bench.answer(floats(1))
     const startMs = bench.nowMs
@@ -93,7 +93,7 @@ describe('[B3] a network without a place for the batch', () => {
     })
   })
 
-  it('goes on when the node that was allowed is back in time', async () => {
+  it('lets the batch go on when the allowed node returns in time', async () => {
     const bench = await startBatch(2)
     await bench.answer(floats(1))
     bench.sent[0]?.lose('residency_unsatisfiable', UNSATISFIED)

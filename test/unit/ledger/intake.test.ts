@@ -10,7 +10,7 @@ const LATER_MS = 1_800_007_200_000
 const bench = useLedgerBench()
 
 describe('what a Ledger takes', () => {
-  it('is not held up by a receipt beside it that the checks themselves choke on', async () => {
+  it('is not delayed by a receipt beside it that makes the checks throw', async () => {
     const ledger = bench.start()
     const [good, bad] = [await bench.maker.make(), await bench.maker.make()]
     const poison = { ...bad, policy: { ...bad.policy, retentionDays: -1 } }
@@ -36,7 +36,7 @@ describe('what a Ledger takes', () => {
     expect(bench.chain.posted.map(({ receiptCount }) => receiptCount)).toEqual([1])
   })
 
-  it('[L3] is paid once a job: a later attempt of the same job is refused', async () => {
+  it('[L3] is paid once per job: a later attempt of the same job is refused', async () => {
     const ledger = bench.start()
     const first = await bench.maker.make({ attempt: 2 })
     const { jobId } = first.receipt.ticket
@@ -57,7 +57,7 @@ describe('what a Ledger takes', () => {
     })
   })
 
-  it('[L3] leaves the job payable when the attempt before was refused for its place', async () => {
+  it('[L3] leaves the job payable when an earlier attempt was refused for its place', async () => {
     const ledger = bench.start()
     const outside = await bench.maker.make({ place: { country: countryBit('US') } })
     const { jobId } = outside.receipt.ticket
@@ -102,7 +102,7 @@ describe('what a Ledger takes', () => {
     },
   )
 
-  it('[L2] is not kept when it is forged, so that the true receipt can still come', async () => {
+  it('[L2] is not kept when it is forged, so that the true receipt is still accepted', async () => {
     const ledger = bench.start()
     const receipt = await bench.maker.make()
     const stranger = await bench.maker.make()

@@ -5,8 +5,10 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { createJsonRpc } from '#worker/ledger/chain/json-rpc.ts'
 
 let server: Server | undefined
-afterEach(() => void server?.closeAllConnections())
-afterEach(() => new Promise((resolve) => server?.close(resolve)))
+afterEach(async () => {
+  server?.closeAllConnections()
+  await new Promise((resolve) => server?.close(resolve))
+})
 
 async function serve(answer: (response: ServerResponse) => void, timeoutMs?: number) {
   const asked: string[] = []

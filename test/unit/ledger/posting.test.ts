@@ -8,7 +8,7 @@ import { CONSUMER, DOMAIN, settleAll, useLedgerBench } from '#test/support/stora
 const bench = useLedgerBench()
 
 describe('what a Ledger posts', () => {
-  it('is nothing while no chain is configured, and everything of this contract once one is', async () => {
+  it('is nothing without a chain, and everything for this contract once one is configured', async () => {
     const elsewhere = await createReceiptMaker({ ...DOMAIN, chainId: 1 })
     const [here, there] = [await bench.maker.make(), await elsewhere.make()]
     const waiting = bench.start({ chain: null })
@@ -27,7 +27,7 @@ describe('what a Ledger posts', () => {
     ])
   })
 
-  it('[G6] [L10] carries the root over its tenants’ logs, the same one after a restart, however much they have grown', async () => {
+  it('[G6] [L10] has the root over its tenants’ logs, unchanged by a restart and by their growth', async () => {
     const receipt = await bench.maker.make()
     const tenant = nameHash(receipt.receipt.ticket.tenant)
     const head = (size: number) => ({ tenant, size, root: receipt.id })
@@ -49,7 +49,7 @@ describe('what a Ledger posts', () => {
     expect(await again.settledLogs(TenantId.parse('other'), [1])).toEqual([])
   })
 
-  it('[L5] is nothing of a hub that is not registered, until it is', async () => {
+  it('[L5] leaves out receipts of a hub until it is registered', async () => {
     const ledger = bench.start()
     const strangers = await createReceiptMaker(DOMAIN)
     const [known, unknown] = [await bench.maker.make(), await strangers.make()]
@@ -89,7 +89,7 @@ describe('what a Ledger posts', () => {
     expect(await ledger.status([unpaid.id])).toMatchObject([{ status: 'settled' }])
   })
 
-  it('[L8] is shown as settled only under as many blocks as it was told to wait for', async () => {
+  it('[L8] counts as settled only under the configured number of blocks', async () => {
     const ledger = bench.start({ confirmations: 3 })
     const receipt = await bench.maker.make()
     await ledger.accept([{ receipt, consumer: CONSUMER }])
@@ -103,7 +103,7 @@ describe('what a Ledger posts', () => {
     expect(await ledger.status([receipt.id])).toMatchObject([{ status: 'settled' }])
   })
 
-  it('[L9] is nothing on another contract than the one that it began with', async () => {
+  it('[L9] is nothing on another contract than its first', async () => {
     const first = bench.start()
     await first.accept([{ receipt: await bench.maker.make(), consumer: CONSUMER }])
     await settleAll(bench, first)
@@ -116,7 +116,7 @@ describe('what a Ledger posts', () => {
     expect((await ledger.health()).fault).toContain('another chain or contract')
   })
 
-  it('asks to be woken while something is to be done, and not when nothing is', async () => {
+  it('asks for a wake-up only while there is work', async () => {
     const delays: number[] = []
     const ledger = bench.start({ wake: (delayMs) => delays.push(delayMs) })
     await ledger.tick()
@@ -129,7 +129,7 @@ describe('what a Ledger posts', () => {
     expect(delays.length).toBe(2)
   })
 
-  it('waits longer each time that the chain endpoint fails, and says so', async () => {
+  it('waits longer after each failure of the chain endpoint, and reports the fault', async () => {
     const delays: number[] = []
     const position = () => Promise.reject(new Error('connection refused'))
     const ledger = bench.start({
@@ -141,7 +141,7 @@ describe('what a Ledger posts', () => {
     expect((await ledger.health()).fault).not.toBeNull()
   })
 
-  it('[L6] is recognised when it lands after it was given up, with all that was built upon it', async () => {
+  it('[L6] is recognised with its successors when it lands after it was given up', async () => {
     const ledger = bench.start()
     const [first, second] = [await bench.maker.make(), await bench.maker.make({ node: 1 })]
     for (const receipt of [first, second]) {
@@ -150,7 +150,7 @@ describe('what a Ledger posts', () => {
     }
     const roots = bench.chain.posted.map(({ receiptRoot }) => receiptRoot)
     expect(roots.length).toBe(2)
-    // Both blocks are lost, and the consumer has no money when their transactions are mined again.
+    // Both blocks are lost. The consumer has no money when their transactions are mined again.
     bench.chain.reorganise(2, true)
     bench.chain.accounts.set(CONSUMER, { balance: 0n, limit: 1_000n })
     await ledger.tick()
@@ -161,7 +161,7 @@ describe('what a Ledger posts', () => {
       { status: 'pending' },
     ])
     expect((await ledger.health()).batches).toEqual([])
-    // Those blocks are lost too; now there is money, and the old transactions land.
+    // Those blocks are lost too. Now there is money, and the old transactions land.
     bench.chain.reorganise(2, true)
     bench.chain.accounts.set(CONSUMER, { balance: 10_000n, limit: 1_000n })
     bench.chain.mine()

@@ -91,7 +91,7 @@ const codeOf = (run: () => unknown): string => {
 }
 
 describe('the log', () => {
-  it('[G4] has an admission and a placement for each receipt, and none for the same one again', async () => {
+  it('[G4] has an admission and a placement for each receipt, and none for a repeated one', async () => {
     const receipt = await maker.make()
     core.receipts.record([{ receipt, salt: SALT }])
     core.receipts.record([{ receipt, salt: SALT }])
@@ -108,7 +108,7 @@ describe('the log', () => {
     expect(JSON.stringify(entries)).not.toContain(SALT)
   })
 
-  it('[G2] proves every entry and every earlier state of itself under one signed checkpoint', async () => {
+  it('[G2] proves every entry and every earlier state under one signed checkpoint', async () => {
     const heads = [core.log.head()]
     for (let i = 0; i < 9; i += 1) {
       await place()
@@ -134,7 +134,7 @@ describe('the log', () => {
     expect(rootOf(size)).toBe(root)
   })
 
-  it('[G2] goes on after a restart, and is the same whatever the size of the batches that filled it', async () => {
+  it('[G2] continues after a restart, and does not depend on how many receipts came at once', async () => {
     const random = createRandom(11)
     const receipts = await Promise.all(Array.from({ length: 300 }, () => maker.make()))
     const entries = receipts.map((receipt) => ({ receipt, salt: SALT }))
@@ -159,7 +159,7 @@ describe('the log', () => {
     }
   })
 
-  it('[G3] adds nothing when the change that it would log fails', () => {
+  it('[G3] adds nothing when the logged change fails', () => {
     const before = core.log.head()
     storage.beforeStatement = () => {
       throw new AppError('internal', 'the disk is full')
@@ -177,7 +177,7 @@ describe('the log', () => {
     expect(times).toEqual(times.toSorted((a, b) => a - b))
   })
 
-  it('says which key changed what', () => {
+  it('names the key that made a change', () => {
     const policy = asPolicy({ id: 'pinned', compute: { allow: ['DE'] } })
     const { compiled } = core.policies.publish(policy, 'key_acme_0123456789ab')
     const entry = rangeOf(core, 0, 10).at(-1)
@@ -188,7 +188,7 @@ describe('the log', () => {
     })
   })
 
-  it('refuses proofs of what it does not have, and signs nothing without a key', async () => {
+  it('refuses proofs of missing entries, and signs nothing without a key', async () => {
     expect(codeOf(() => core.log.inclusion({ index: 2, size: 2 }))).toBe('invalid_request')
     expect(codeOf(() => core.log.consistency({ from: 3, to: 2 }))).toBe('invalid_request')
     expect(codeOf(() => core.log.consistency({ from: 1, to: 9 }))).toBe('invalid_request')
@@ -232,7 +232,7 @@ describe('refusals', () => {
     lastAtMs: nowMs,
   })
 
-  it('[G5] are logged one by one up to a bound of each key and minute, and the rest as one count', () => {
+  it('[G5] are logged one by one up to a limit per key and minute, and the rest as one count', () => {
     const flood = LIMITS.auditRefusalsPerMinute + 70
     for (let i = 0; i < flood; i += 1) core.log.recordRefusals([refusal('key_a')])
     core.log.recordRefusals([refusal('key_b', 4)])
@@ -251,7 +251,7 @@ describe('refusals', () => {
 })
 
 describe('erasure', () => {
-  it('[G1] [G8] takes away receipt, detail and salt, leaves every leaf, and proves itself to whoever asked', async () => {
+  it('[G1] [G8] removes receipt, detail and salt, keeps every leaf, and returns its proof', async () => {
     const jobId = await place()
     const other = await place()
     const before = core.log.head()
@@ -277,7 +277,7 @@ describe('erasure', () => {
     expect(codeOf(() => core.receipts.erase(jobId, null))).toBe('not_found')
   })
 
-  it('[G8] of a batch is one entry for all of its jobs, and none when nothing of it is kept', async () => {
+  it('[G8] of a batch is one entry for all its jobs, and none when nothing is kept', async () => {
     const receipts = await Promise.all([maker.make(), maker.make(), maker.make()])
     core.receipts.record(receipts.map((receipt) => ({ receipt, salt: SALT })))
     const [first, second, third] = receipts.map(({ id }) => id)
@@ -289,7 +289,7 @@ describe('erasure', () => {
     expect(core.receipts.eraseReceipts('batch_1', ids, null)).toBeNull()
   })
 
-  it('[G8] is not undone by a node that sends its receipt again', async () => {
+  it('[G8] is not undone when a node sends its receipt again', async () => {
     const receipt = await maker.make()
     const { jobId } = receipt.receipt.ticket
     core.receipts.record([{ receipt, salt: SALT }])
@@ -300,7 +300,7 @@ describe('erasure', () => {
     expect(core.log.head()).toEqual(before)
   })
 
-  it('[G10] of a phi job keeps its refusals, too', () => {
+  it('[G10] of a phi job keeps its refusals', () => {
     const clinic = { id: 'clinic', compute: { allow: ['EU'] } }
     core.policies.publish(asPolicy({ ...clinic, dataClass: 'phi', nodeTrust: 'dedicated' }))
     const jobId = newJobId()
@@ -321,7 +321,7 @@ describe('erasure', () => {
     expect(kept?.opening?.detail).toMatchObject({ rule: 'data_class.phi' })
   })
 
-  it('[G10] of a phi job takes the receipt and keeps the audit events six years', async () => {
+  it('[G10] of a phi job removes the receipt and keeps the audit events six years', async () => {
     const jobId = await place({ dataClass: 'phi' })
     const untilMs = ISSUED_MS + LIMITS.phiAuditDays * DAY_MS
     const erased = core.receipts.erase(jobId, null)
@@ -337,7 +337,7 @@ describe('erasure', () => {
 })
 
 describe('retention', () => {
-  it('[G9] runs by itself: what is due goes at its time, and the log says which entries went', async () => {
+  it('[G9] erases what is due at its time, and logs which entries were erased', async () => {
     await place()
     const dueMs = ISSUED_MS + EU_POLICY.retentionDays * DAY_MS
     expect(Math.min(...wakes)).toBe(dueMs)
