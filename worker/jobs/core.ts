@@ -15,7 +15,6 @@ export interface BatchCore extends BatchReader {
   create(spec: BatchSpec, input: BatchInput): BatchStatus
   cancel(): BatchStatus
   acknowledge(): BatchStatus
-  /** Resolves with the next change. */
   changed(): Promise<void>
   /** Does what is due and asks for the next alarm. It never rejects; only one runs at a time. */
   drive(): Promise<void>

@@ -25,17 +25,6 @@ export interface ProgressParts {
   readonly onChange: () => void
 }
 
-export interface Progress {
-  /** @throws {AppError} not_found when there is no batch */
-  spec(): BatchSpec
-  waiting(): Fault | null
-  /** Ends the batch now. Open items get the error. */
-  finish(state: BatchState, error?: Fault): void
-  /** Does what is due, and asks for an alarm for the rest. It never rejects. */
-  drive(status: () => BatchStatus): Promise<void>
-  planNext(): void
-}
-
 interface Opened {
   readonly spec: BatchSpec
   readonly authority: Authority
@@ -43,7 +32,9 @@ interface Opened {
   readonly deadlineAtMs: number
 }
 
-export function createProgress(parts: ProgressParts): Progress {
+export type Progress = ReturnType<typeof createProgress>
+
+export function createProgress(parts: ProgressParts) {
   const { deps, database, items, lifetime, onChange } = parts
   const { nowMs, wake } = deps
   let opened: Opened | undefined
@@ -100,11 +91,13 @@ export function createProgress(parts: ProgressParts): Progress {
   }
 
   return {
-    spec: () => open().spec,
-    waiting: () => open().runner.waiting(),
+    /** @throws {AppError} not_found when there is no batch */
+    spec: (): BatchSpec => open().spec,
+    waiting: (): Fault | null => open().runner.waiting(),
     finish,
     planNext,
-    async drive(status) {
+    /** Does what is due, and asks for an alarm for the rest. It never rejects. */
+    async drive(status: () => BatchStatus): Promise<void> {
       if (!database.exists()) return wake(null)
       wake(nowMs() + LIMITS.jobsWatchdogMs)
       try {

@@ -1,17 +1,16 @@
 /** The Ledger is killed between any two steps, on a chain that reverts, forgets and reorganises. Nothing is posted or paid twice. */
 import { describe, expect, it } from 'vitest'
 import { newJobId, type Address, type Bytes32 } from '#shared/base/ids.ts'
-import { silentLog } from '#shared/base/log.ts'
 import type { SignedReceipt } from '#shared/receipt/receipt.ts'
 import type { LedgerChain } from '#worker/ledger/chain/chain.ts'
-import { createLedgerCore, type LedgerCore } from '#worker/ledger/core.ts'
+import type { LedgerCore } from '#worker/ledger/core.ts'
 import type { LedgerEntry } from '#worker/protocols/ledger.ts'
 import { createSqliteStorage, type TestStorage } from '#test/support/sqlite-storage.ts'
+import { DOMAIN, openLedger } from '#test/support/storage/ledger.ts'
 import { createModelChain, type ModelChain } from '#test/support/storage/model-chain.ts'
 import { createReceiptMaker, nowOfReceipts, type ReceiptMaker } from '#test/support/hub/receipts.ts'
 import { createRandom, type Random } from '../../support/random.ts'
 
-const DOMAIN = { chainId: 31_337, verifyingContract: `0x${'5e'.repeat(20)}` } as const
 const CONSUMERS: readonly Address[] = [`0x${'c1'.repeat(20)}`, `0x${'c2'.repeat(20)}`]
 const ROUNDS = 90
 const CONFIRMATIONS = 2
@@ -65,16 +64,9 @@ function mortal(world: World): LedgerChain {
 
 function start(world: World): LedgerCore {
   world.storage.beforeStatement = () => step(world)
-  return createLedgerCore({
-    storage: world.storage,
-    chain: mortal(world),
-    nowMs: () => world.nowMs,
-    wake: () => {},
-    log: silentLog,
-    batchMs: 1_000,
-    confirmations: CONFIRMATIONS,
-    checkpointOf: async () => null,
-  })
+  const { storage } = world
+  const [chain, confirmations] = [mortal(world), CONFIRMATIONS]
+  return openLedger({ storage, chain, confirmations, nowMs: () => world.nowMs })
 }
 
 /** Acts in a process that may be killed. Afterwards the process lives again on the same storage. */

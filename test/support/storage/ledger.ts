@@ -20,21 +20,27 @@ interface LedgerBench {
   start(change?: Partial<LedgerDeps>): LedgerCore
 }
 
+type LedgerWish = Partial<LedgerDeps> & Pick<LedgerDeps, 'storage' | 'chain' | 'nowMs'>
+
+/** A Ledger whose alarm the test rings, and whose tenants have no logs. */
+export function openLedger(wish: LedgerWish): LedgerCore {
+  return createLedgerCore({
+    wake: () => {},
+    log: silentLog,
+    batchMs: 1_000,
+    confirmations: 0,
+    checkpointOf: async () => null,
+    ...wish,
+  })
+}
+
 /** Every test gets a new storage, and a chain where {@link CONSUMER} has money. */
 export function useLedgerBench(): LedgerBench {
   const bench = {
-    start: (change: Partial<LedgerDeps> = {}) =>
-      createLedgerCore({
-        storage: bench.storage,
-        chain: bench.chain,
-        nowMs: () => bench.nowMs,
-        wake: () => {},
-        log: silentLog,
-        batchMs: 1_000,
-        confirmations: 0,
-        checkpointOf: async () => null,
-        ...change,
-      }),
+    start: (change = {}) => {
+      const { storage, chain } = bench
+      return openLedger({ storage, chain, nowMs: () => bench.nowMs, ...change })
+    },
   } as LedgerBench
   beforeAll(async () => {
     bench.maker = await createReceiptMaker(DOMAIN, 2)

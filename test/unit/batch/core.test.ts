@@ -1,8 +1,8 @@
 /** A batch from submission to erasure, with a clock and a network that the test controls. */
 import { describe, expect, it } from 'vitest'
-import { toAppError, type ErrorCode } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { countryBit } from '#shared/law/region.ts'
+import { codeOf } from '#test/support/storage/code-of.ts'
 import type { ReducePlan } from '#worker/protocols/batch.ts'
 import {
   createBatchBench,
@@ -12,15 +12,6 @@ import {
   settle,
   startBatch,
 } from '#test/support/storage/batch.ts'
-
-function refusal(run: () => unknown): ErrorCode {
-  try {
-    run()
-  } catch (error) {
-    return toAppError(error).code
-  }
-  throw new Error('nothing was refused')
-}
 
 /** The first byte of a job's payload is its index. */
 const indexOf = ({ payload }: { readonly payload: Uint8Array }) => payload[0] ?? -1
@@ -199,10 +190,10 @@ describe('[B5] cancelling', () => {
 describe('[B6] results', () => {
   it('are erased when acknowledged, and cannot be acknowledged before the end', async () => {
     const bench = await startBatch(1)
-    expect(refusal(() => bench.core.acknowledge())).toBe('invalid_request')
+    expect(codeOf(() => bench.core.acknowledge())).toBe('invalid_request')
     await bench.answer(floats(1))
     expect(bench.core.acknowledge().status).toBe('done')
-    expect(refusal(() => bench.core.status(GERMANY))).toBe('not_found')
+    expect(codeOf(() => bench.core.status(GERMANY))).toBe('not_found')
     await bench.ring()
     expect(bench.forgotten).toHaveLength(1)
     expect(
@@ -216,7 +207,7 @@ describe('[B6] results', () => {
     await bench.answer(floats(1))
     expect(bench.alarmMs).toBe(bench.nowMs + 3_600_000)
     await bench.ring()
-    expect(refusal(() => bench.core.status(GERMANY))).toBe('not_found')
+    expect(codeOf(() => bench.core.status(GERMANY))).toBe('not_found')
     expect(bench.forgotten).toHaveLength(1)
   })
 
@@ -234,8 +225,8 @@ describe('[B6] results', () => {
     const onlyGermany = { ...spec.policy, ingress: spec.allowed }
     bench.core.create({ ...spec, policy: onlyGermany }, input)
     const us = countryBit('US')
-    expect(refusal(() => bench.core.status(us))).toBe('residency_ingress_denied')
-    expect(refusal(() => bench.core.results({ after: -1, limit: 1 }, us))).toBe(
+    expect(codeOf(() => bench.core.status(us))).toBe('residency_ingress_denied')
+    expect(codeOf(() => bench.core.results({ after: -1, limit: 1 }, us))).toBe(
       'residency_ingress_denied',
     )
     expect(bench.core.status(GERMANY).status).toBe('running')
@@ -243,8 +234,8 @@ describe('[B6] results', () => {
 
   it('do not exist without a batch', () => {
     const bench = createBatchBench()
-    expect(refusal(() => bench.core.status(GERMANY))).toBe('not_found')
-    expect(refusal(() => bench.core.cancel())).toBe('not_found')
+    expect(codeOf(() => bench.core.status(GERMANY))).toBe('not_found')
+    expect(codeOf(() => bench.core.cancel())).toBe('not_found')
     expect(bench.storage.sql.exec('SELECT * FROM sqlite_master').toArray()).toEqual([])
   })
 })

@@ -16,13 +16,15 @@ import {
   parseNote,
 } from '#shared/audit/checkpoint.ts'
 import { compilePolicy } from '#shared/law/compile-policy.ts'
-import { AppError, toAppError } from '#shared/base/errors.ts'
+import { AppError } from '#shared/base/errors.ts'
 import { newJobId, randomBytes, TenantId, type Bytes32, type JobId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { commitment } from '#shared/receipt/receipt.ts'
 import { leafHash, verifyConsistency, verifyInclusion } from '#shared/audit/transparency-log.ts'
+import type { Refusal } from '#worker/protocols/audit.ts'
 import { createTenantCore, type TenantCore } from '#worker/tenant/core.ts'
 import { createRandom } from '#test/support/random.ts'
+import { codeOf } from '#test/support/storage/code-of.ts'
 import { createReceiptMaker, EU_POLICY, type ReceiptMaker } from '#test/support/hub/receipts.ts'
 import { createSqliteStorage, type TestStorage } from '#test/support/sqlite-storage.ts'
 import { asPolicy } from '#test/support/hub/as-policy.ts'
@@ -46,14 +48,30 @@ beforeEach(async () => {
   storage = createSqliteStorage()
   nowMs = ISSUED_MS
   wakes = []
-  core = createTenantCore({
+  core = open()
+  await core.keys.create({ tenant: acme, scopes: ['infer'], networks: [] })
+})
+
+/** A tenant core on the test's storage. */
+const open = () =>
+  createTenantCore({
     storage,
     nowMs: () => nowMs,
     random: randomBytes,
     wakeAt: (atMs) => wakes.push(atMs),
     log: { domain: DOMAIN, seed },
   })
-  await core.keys.create({ tenant: acme, scopes: ['infer'], networks: [] })
+
+const refusal = (change: Partial<Refusal>): Refusal => ({
+  jobId: null,
+  by: 'key_a',
+  code: 'residency_unsatisfiable',
+  rule: 'compute.allow',
+  policyId: 'default',
+  count: 1,
+  firstAtMs: nowMs,
+  lastAtMs: nowMs,
+  ...change,
 })
 
 async function place(change: { jobId?: JobId; dataClass?: 'phi' } = {}): Promise<JobId> {
@@ -81,14 +99,6 @@ const rangeOf = (of: TenantCore, from: number, to: number) =>
   of.bundles.selected({ from, to, size: to, selection: NOT_NARROWED })
 const nameOf = (entry: LogEntry) => toHex(leafHash(leafBytes(entry)))
 const typesOf = (entries: readonly LogEntry[]) => entries.map(({ type }) => type)
-const codeOf = (run: () => unknown): string => {
-  try {
-    run()
-    return 'none'
-  } catch (error) {
-    return toAppError(error).code
-  }
-}
 
 describe('the log', () => {
   it('[G4] has an admission and a placement for each receipt, and none for a repeated one', async () => {
@@ -143,12 +153,7 @@ describe('the log', () => {
       core.receipts.record(entries.slice(at, at + count))
       at += count
     }
-    const again = createTenantCore({
-      storage,
-      nowMs: () => nowMs,
-      random: randomBytes,
-      log: { domain: DOMAIN, seed },
-    })
+    const again = open()
     const head = again.log.head()
     expect(head?.size).toBe(602)
     const root = head?.root ?? '0x'
@@ -221,21 +226,10 @@ describe('the search', () => {
 })
 
 describe('refusals', () => {
-  const refusal = (by: string, count = 1) => ({
-    jobId: null,
-    by,
-    code: 'residency_unsatisfiable',
-    rule: 'compute.allow',
-    policyId: 'default',
-    count,
-    firstAtMs: nowMs,
-    lastAtMs: nowMs,
-  })
-
   it('[G5] are logged one by one up to a limit per key and minute, and the rest as one count', () => {
     const flood = LIMITS.auditRefusalsPerMinute + 70
-    for (let i = 0; i < flood; i += 1) core.log.recordRefusals([refusal('key_a')])
-    core.log.recordRefusals([refusal('key_b', 4)])
+    for (let i = 0; i < flood; i += 1) core.log.recordRefusals([refusal({})])
+    core.log.recordRefusals([refusal({ by: 'key_b', count: 4 })])
     const { entries } = core.log.search({ type: 'job.refused', limit: 500 })
     expect(entries.length).toBe(LIMITS.auditRefusalsPerMinute + 1)
     nowMs += 60_000
@@ -304,18 +298,7 @@ describe('erasure', () => {
     const clinic = { id: 'clinic', compute: { allow: ['EU'] } }
     core.policies.publish(asPolicy({ ...clinic, dataClass: 'phi', nodeTrust: 'dedicated' }))
     const jobId = newJobId()
-    core.log.recordRefusals([
-      {
-        jobId,
-        by: 'key_a',
-        code: 'residency_unsatisfiable',
-        rule: 'data_class.phi',
-        policyId: 'clinic',
-        count: 1,
-        firstAtMs: nowMs,
-        lastAtMs: nowMs,
-      },
-    ])
+    core.log.recordRefusals([refusal({ jobId, rule: 'data_class.phi', policyId: 'clinic' })])
     expect(() => core.receipts.erase(jobId, null)).toThrow(/may be erased/)
     const [kept] = core.log.search({ jobId, limit: 1 }).entries
     expect(kept?.opening?.detail).toMatchObject({ rule: 'data_class.phi' })

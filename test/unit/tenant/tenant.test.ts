@@ -1,10 +1,10 @@
 /** A Tenant's core over real SQLite. */
 import { describe, expect, it } from 'vitest'
-import { toAppError } from '#shared/base/errors.ts'
 import { randomBytes, TenantId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { DEFAULT_POLICY } from '#shared/law/policy-draft.ts'
 import { createReceiptMaker } from '#test/support/hub/receipts.ts'
+import { codeOf } from '#test/support/storage/code-of.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 import { hashKey, keyIdTenant, keyTenant } from '#worker/protocols/api-key.ts'
 import { createTenantCore } from '#worker/tenant/core.ts'
@@ -17,15 +17,6 @@ function createTenant() {
   let nowMs = 1_000
   const core = createTenantCore({ storage, nowMs: () => (nowMs += 1), random: randomBytes })
   return { core, storage }
-}
-
-const codeOf = (run: () => unknown) => {
-  try {
-    run()
-  } catch (error) {
-    return toAppError(error).code
-  }
-  return 'none'
 }
 
 const policy = (id: string, regions: string[]) => asPolicy({ id, compute: { allow: regions } })

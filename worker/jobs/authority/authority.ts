@@ -5,13 +5,6 @@ import type { BatchDatabase } from '#worker/jobs/store/database.ts'
 import { judgeAuthority, type Grant, type TenantWord } from './judge-authority.ts'
 import type { BatchSpec, Fault } from '#worker/protocols/batch.ts'
 
-export interface Authority {
-  /** Asks, unless the last answer is recent. @returns the fault that ends the batch */
-  check(): Promise<Fault | undefined>
-  /** Undefined when the tenant has not answered for too long. */
-  grant(): Grant | undefined
-}
-
 export interface AuthorityDeps {
   readonly spec: BatchSpec
   readonly database: Pick<BatchDatabase, 'set'>
@@ -20,17 +13,14 @@ export interface AuthorityDeps {
   readonly log: Log
 }
 
-export function createAuthority({
-  spec,
-  database,
-  authority,
-  nowMs,
-  log,
-}: AuthorityDeps): Authority {
+export type Authority = ReturnType<typeof createAuthority>
+
+export function createAuthority({ spec, database, authority, nowMs, log }: AuthorityDeps) {
   let heardAtMs = -Infinity
   let grant: Grant | undefined
   return {
-    async check() {
+    /** Asks, unless the last answer is recent. @returns the fault that ends the batch */
+    async check(): Promise<Fault | undefined> {
       const askedAtMs = nowMs()
       if (askedAtMs - heardAtMs < LIMITS.authCacheMs) return undefined
       let word: TenantWord | null
@@ -52,6 +42,8 @@ export function createAuthority({
       grant = verdict.grant
       return undefined
     },
-    grant: () => (nowMs() - heardAtMs < LIMITS.jobsAuthorityMs ? grant : undefined),
+    /** Undefined when the tenant has not answered for too long. */
+    grant: (): Grant | undefined =>
+      nowMs() - heardAtMs < LIMITS.jobsAuthorityMs ? grant : undefined,
   }
 }

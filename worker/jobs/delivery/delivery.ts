@@ -6,15 +6,6 @@ import { backOffMs } from '#worker/jobs/authority/judge.ts'
 import type { BatchSpec, BatchStatus } from '#worker/protocols/batch.ts'
 import { deliverMessage, type SendRequest } from './webhook.ts'
 
-export interface Delivery {
-  status(): BatchStatus['webhook']
-  /** Makes the first attempt due now. */
-  begin(): void
-  /** Undefined when nothing is left to deliver. */
-  nextAtMs(): number | undefined
-  attempt(status: BatchStatus): Promise<void>
-}
-
 interface DeliveryDeps {
   readonly nowMs: () => number
   /** Uniform in [0, 1). */
@@ -24,21 +15,24 @@ interface DeliveryDeps {
   readonly spec: () => BatchSpec
 }
 
-export function createDelivery({ setting, set }: BatchDatabase, deps: DeliveryDeps): Delivery {
+export type Delivery = ReturnType<typeof createDelivery>
+
+export function createDelivery({ setting, set }: BatchDatabase, deps: DeliveryDeps) {
   const { nowMs, spec } = deps
   const attempts = () => Number(setting('webhook_attempts') ?? 0)
   const state = () => (setting('webhook') ?? 'waiting') as 'waiting' | 'delivered' | 'given_up'
   return {
-    status() {
+    status(): BatchStatus['webhook'] {
       const { webhook } = spec()
       return webhook === null ? null : { url: webhook.url, state: state(), attempts: attempts() }
     },
-    begin: () => set('webhook_at_ms', String(nowMs())),
-    nextAtMs() {
+    begin: (): void => set('webhook_at_ms', String(nowMs())),
+    /** Undefined when nothing is left to deliver. */
+    nextAtMs(): number | undefined {
       const isOwed = spec().webhook !== null && state() === 'waiting'
       return isOwed ? Number(setting('webhook_at_ms') ?? 0) : undefined
     },
-    async attempt(status) {
+    async attempt(status: BatchStatus): Promise<void> {
       const { webhook, id } = spec()
       if (webhook === null) return
       const attempt = attempts() + 1

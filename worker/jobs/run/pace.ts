@@ -3,26 +3,9 @@ import { LIMITS } from '#shared/base/limits.ts'
 import { createWindow } from '#worker/jobs/authority/judge.ts'
 import type { Fault } from '#worker/protocols/batch.ts'
 
-export interface Pace {
-  /** Whether one more item of this size may start. The first always may. */
-  admits(heldBytes: number): boolean
-  started(heldBytes: number): void
-  ended(heldBytes: number): void
-  /** Whether anything may start at all. */
-  isOpen(): boolean
-  answered(tookMs: number): void
-  /** After a lost item fewer run at once. */
-  lost(): void
-  /** @param isUnsatisfied whether none of the connected nodes fits, free or busy */
-  pause(untilMs: number, why: Fault, isUnsatisfied: boolean): void
-  pauses(): number
-  /** Since when none of the connected nodes fits; undefined after an answer. */
-  unsatisfiedSinceMs(): number | undefined
-  pausedUntilMs(): number
-  waiting(): Fault | null
-}
+export type Pace = ReturnType<typeof createPace>
 
-export function createPace(concurrency: number, nowMs: () => number): Pace {
+export function createPace(concurrency: number, nowMs: () => number) {
   const window = createWindow(concurrency)
   let underWay = 0
   let held = 0
@@ -31,34 +14,40 @@ export function createPace(concurrency: number, nowMs: () => number): Pace {
   let waiting: Fault | null = null
   let unsatisfiedMs: number | undefined
   return {
-    admits: (heldBytes) => underWay === 0 || held + heldBytes <= LIMITS.jobsInFlightBytes,
-    started(heldBytes) {
+    /** Whether one more item of this size may start. The first always may. */
+    admits: (heldBytes: number): boolean =>
+      underWay === 0 || held + heldBytes <= LIMITS.jobsInFlightBytes,
+    started(heldBytes: number): void {
       underWay += 1
       held += heldBytes
     },
-    ended(heldBytes) {
+    ended(heldBytes: number): void {
       underWay -= 1
       held -= heldBytes
     },
     // After a pause one item goes first, so that a network without a slot is asked once only.
-    isOpen: () => nowMs() >= untilMs && underWay < (pauses > 0 ? 1 : window.size()),
-    answered(tookMs) {
+    /** Whether anything may start at all. */
+    isOpen: (): boolean => nowMs() >= untilMs && underWay < (pauses > 0 ? 1 : window.size()),
+    answered(tookMs: number): void {
       pauses = 0
       waiting = null
       unsatisfiedMs = undefined
       window.answered(tookMs)
     },
-    lost: () => window.failed(),
-    pause(nextMs, why, isUnsatisfied) {
+    /** After a lost item fewer run at once. */
+    lost: (): void => window.failed(),
+    /** @param isUnsatisfied whether none of the connected nodes fits, free or busy */
+    pause(nextMs: number, why: Fault, isUnsatisfied: boolean): void {
       // Items refused together count as one pause.
       if (nowMs() >= untilMs) pauses += 1
       untilMs = Math.max(untilMs, nextMs)
       waiting = why
       unsatisfiedMs = isUnsatisfied ? (unsatisfiedMs ?? nowMs()) : undefined
     },
-    pauses: () => pauses,
-    unsatisfiedSinceMs: () => unsatisfiedMs,
-    pausedUntilMs: () => untilMs,
-    waiting: () => waiting,
+    pauses: (): number => pauses,
+    /** Since when none of the connected nodes fits; undefined after an answer. */
+    unsatisfiedSinceMs: (): number | undefined => unsatisfiedMs,
+    pausedUntilMs: (): number => untilMs,
+    waiting: (): Fault | null => waiting,
   }
 }

@@ -34,20 +34,9 @@ export interface RunnerDeps {
   readonly onChange: () => void
 }
 
-export interface Runner {
-  /** Starts what may start. Resolves once nothing is under way and nothing can start. */
-  run(): Promise<void>
-  /** When an idle runner may continue; undefined when no item is queued. */
-  nextAtMs(): number | undefined
-  /** Cancels every job under way. */
-  abort(): void
-  /** Why nothing is dispatched at present. */
-  waiting(): Fault | null
-  /** The fault that ends the batch before its deadline, because waiting would not help. */
-  hopeless(): Fault | undefined
-}
+export type Runner = ReturnType<typeof createRunner>
 
-export function createRunner(deps: RunnerDeps): Runner {
+export function createRunner(deps: RunnerDeps) {
   const { spec, items, nowMs } = deps
   const pace = createPace(spec.concurrency, nowMs)
   const underWay = new Map<number, AbortController>()
@@ -67,6 +56,7 @@ export function createRunner(deps: RunnerDeps): Runner {
       step = Promise.withResolvers()
     })
   }
+  /** The fault that ends the batch before its deadline, because waiting would not help. */
   const hopeless = (): Fault | undefined => {
     if (items.failedWithoutOneDone() >= LIMITS.jobsHopelessItems) return HOPELESS
     const sinceMs = pace.unsatisfiedSinceMs()
@@ -83,7 +73,8 @@ export function createRunner(deps: RunnerDeps): Runner {
   }
 
   return {
-    async run() {
+    /** Starts what may start. Resolves once nothing is under way and nothing can start. */
+    async run(): Promise<void> {
       const sliceEndsMs = nowMs() + LIMITS.jobsSliceMs
       let started = 0
       for (;;) {
@@ -98,16 +89,17 @@ export function createRunner(deps: RunnerDeps): Runner {
         await step.promise
       }
     },
-    nextAtMs() {
+    /** When an idle runner may continue; undefined when no item is queued. */
+    nextAtMs(): number | undefined {
       const earliestMs = items.earliestMs()
       return earliestMs === undefined ? undefined : Math.max(earliestMs, pace.pausedUntilMs())
     },
-    abort() {
+    abort(): void {
       for (const controller of underWay.values()) {
         controller.abort(new AppError('cancelled', 'The batch has ended.'))
       }
     },
-    waiting: () => pace.waiting(),
+    waiting: (): Fault | null => pace.waiting(),
     hopeless,
   }
 }

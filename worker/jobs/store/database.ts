@@ -5,29 +5,6 @@ import { LIMITS } from '#shared/base/limits.ts'
 import { dropTables, hasTables, openSchema, type Schema } from '#worker/platform/schema.ts'
 import type { Binding, DurableStorage, Row } from '#worker/platform/storage.ts'
 
-export interface BatchDatabase {
-  readonly rows: (query: string, ...bindings: Binding[]) => Row[]
-  readonly transaction: <T>(change: () => T) => T
-  readonly exists: () => boolean
-  readonly create: () => void
-  readonly erase: () => void
-  readonly setting: (name: string) => string | undefined
-  readonly set: (name: string, value: string | null) => void
-  readonly blobs: Blobs
-}
-
-/** Bytes by name: `shared`, `reduce`, `reduced`, `in:12`, `out:12`. */
-export interface Blobs {
-  put(name: string, bytes: Uint8Array): void
-  /** Empty when there is no such name. */
-  get(name: string): Uint8Array
-  remove(name: string): void
-  totalBytes(): number
-  /** Removes everything except results. */
-  removeInputs(): void
-  removeAll(): void
-}
-
 const TABLES = [
   'CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL)',
   // `next_at_ms`: earliest time of the next dispatch. `job_id`: mark of the dispatch under way. `seq`: order of ending.
@@ -43,22 +20,24 @@ const TABLES = [
 
 const BATCH_SCHEMA: Schema = { store: 'batch', migrations: [TABLES] }
 
-export function openBatchDatabase(storage: DurableStorage): BatchDatabase {
-  const rows = (query: string, ...bindings: Binding[]) =>
+export type BatchDatabase = ReturnType<typeof openBatchDatabase>
+
+export function openBatchDatabase(storage: DurableStorage) {
+  const rows = (query: string, ...bindings: Binding[]): Row[] =>
     storage.sql.exec(query, ...bindings).toArray()
   const exists = () => hasTables(storage)
   if (exists()) storage.transactionSync(() => openSchema(storage, BATCH_SCHEMA))
   return {
     rows,
-    transaction: (change) => storage.transactionSync(change),
+    transaction: <T>(change: () => T): T => storage.transactionSync(change),
     exists,
-    create: () => openSchema(storage, BATCH_SCHEMA),
-    erase: () => storage.transactionSync(() => dropTables(storage)),
-    setting(name) {
+    create: (): void => openSchema(storage, BATCH_SCHEMA),
+    erase: (): void => storage.transactionSync(() => dropTables(storage)),
+    setting(name: string): string | undefined {
       const [row] = rows('SELECT value FROM settings WHERE name = ?', name)
       return row === undefined ? undefined : String(row['value'])
     },
-    set(name, value) {
+    set(name: string, value: string | null): void {
       if (value === null) rows('DELETE FROM settings WHERE name = ?', name)
       else rows('INSERT OR REPLACE INTO settings (name, value) VALUES (?, ?)', name, value)
     },
@@ -66,30 +45,33 @@ export function openBatchDatabase(storage: DurableStorage): BatchDatabase {
   }
 }
 
-function createBlobs(rows: BatchDatabase['rows']): Blobs {
+/** Bytes by name: `shared`, `reduce`, `reduced`, `in:12`, `out:12`. */
+function createBlobs(rows: (query: string, ...bindings: Binding[]) => Row[]) {
   return {
-    put(name, bytes) {
+    put(name: string, bytes: Uint8Array): void {
       for (let chunk = 0; chunk * LIMITS.storageChunkBytes < bytes.length; chunk += 1) {
         const at = chunk * LIMITS.storageChunkBytes
         const part = bytes.slice(at, at + LIMITS.storageChunkBytes)
         rows('INSERT INTO blobs (name, chunk, bytes) VALUES (?, ?, ?)', name, chunk, part)
       }
     },
-    get(name) {
+    /** Empty when there is no such name. */
+    get(name: string): Uint8Array {
       const chunks = rows('SELECT bytes FROM blobs WHERE name = ? ORDER BY chunk', name).map(
         (row) => toBytes(row['bytes']),
       )
       const [first] = chunks
       return chunks.length === 1 && first !== undefined ? first : concatBytes(chunks)
     },
-    remove: (name) => void rows('DELETE FROM blobs WHERE name = ?', name),
-    totalBytes() {
+    remove: (name: string): void => void rows('DELETE FROM blobs WHERE name = ?', name),
+    totalBytes(): number {
       const [row] = rows('SELECT coalesce(sum(length(bytes)), 0) AS bytes FROM blobs')
       return Number(row?.['bytes'])
     },
-    removeInputs: () =>
+    /** Removes everything except results. */
+    removeInputs: (): void =>
       void rows("DELETE FROM blobs WHERE name <> 'reduced' AND name NOT LIKE 'out:%'"),
-    removeAll: () => void rows('DELETE FROM blobs'),
+    removeAll: (): void => void rows('DELETE FROM blobs'),
   }
 }
 
